@@ -1,0 +1,21 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+
+/** One vitest project per workspace package; `vitest run --project @shootdown/cpu` runs one of them. */
+const projects = ['packages', 'apps', 'tools']
+  .filter((folder) => existsSync(folder))
+  .flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`))
+  .filter((folder) => existsSync(`${folder}/package.json`))
+  .map((folder) => ({
+    extends: true as const,
+    root: folder,
+    test: { name: `@shootdown/${folder.split('/')[1] ?? folder}`, include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'generators/**/*.test.ts'] },
+  }));
+
+const conditions = ['@shootdown/source'];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: { projects, passWithNoTests: true, testTimeout: 60_000, pool: 'threads' },
+});
