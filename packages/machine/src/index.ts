@@ -1,1 +1,30 @@
-export {};
+export { ModelError } from './errors.ts';
+export { canonicalJson, hashString, mix32, type Hash64 } from './hash.ts';
+export { ContentHashes, Layout, WordStore, type Address, type Region, type RegionOptions } from './words.ts';
+export {
+  BLOCKED,
+  defineOperation,
+  operation,
+  perform,
+  type Footprint,
+  type Mark,
+  type Message,
+  type Operation,
+  type OperationContext,
+  type OperationDefinition,
+  type Saying,
+  type Steps,
+} from './operation.ts';
+export * from './operations.ts';
+export { assertThat, count, point, program, routine, RoutineCursor, type Program, type Routine } from './routine.ts';
+export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './from-routine.ts';
+export { NodeTable } from './nodes.ts';
+export * from './system.ts';
+export { entryBranch, entryChoice, Executor, EXECUTES_TAG, IRET, scheduleEntry, type Emitted, type Violation } from './executor.ts';
+export { TabulatedExecutor } from './tabulated.ts';
+export { LiveExecutor, type Inspector } from './live.ts';
+export { Random } from './random.ts';
+export { arm64Costs, costModels, cyclesOf, withCosts, x86Costs, type Cost, type CostModel } from './cost.ts';
+export { columnsOf, describeStep, recordTrace, type Trace, type TraceEnd, type TraceStep } from './trace.ts';
+export { PctScheduler, RandomScheduler, replay, runScheduler, type ScheduledRun, type Scheduler } from './schedulers.ts';
+export { runVirtualTime, type TimedStep, type VirtualTimeOptions, type VirtualTimeRun } from './virtual-time.ts';

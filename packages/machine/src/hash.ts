@@ -1,0 +1,65 @@
+/**
+ * Integer mixing and content hashes.
+ *
+ * A state's fingerprint is a *sum* of one contribution per word, so that changing a word costs two mixes however
+ * large the state is, and so that words declared interchangeable (see `Layout.symmetric`) can share a seed.
+ */
+
+/** Two 32-bit halves of a 64-bit hash. */
+export interface Hash64 {
+  readonly lo: number;
+  readonly hi: number;
+}
+
+const GOLDEN_RATIO_32 = 0x9e37_79b9;
+
+/** A 32-bit finalizer (the constants are those of Chris Wellons' `lowbias32`). */
+export function mix32(value: number): number {
+  let x = value | 0;
+  x ^= x >>> 16;
+  x = Math.imul(x, 0x7feb_352d);
+  x ^= x >>> 15;
+  x = Math.imul(x, 0x846c_a68b);
+  x ^= x >>> 16;
+  return x | 0;
+}
+
+/** The `index`-th seed of stream `stream`: fixed for ever, so fingerprints can be compared across runs and machines. */
+export function seed32(stream: number, index: number): number {
+  return mix32(Math.imul(index + 1, GOLDEN_RATIO_32) ^ mix32(stream + 0x51ed_270b));
+}
+
+/** 64-bit content hash of a string (two independent FNV-1a style streams, finalized). */
+export function hashString(text: string): Hash64 {
+  let a = 0x811c_9dc5 | 0;
+  let b = 0x01c9_dc51 | 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    a = Math.imul(a ^ c, 0x0100_0193);
+    b = Math.imul(b ^ c, 0x5bd1_e995);
+    b ^= b >>> 13;
+  }
+  return { lo: mix32(a), hi: mix32(b ^ text.length) };
+}
+
+/** Extends a content hash by one number (any finite double; integers and fractions hash by value). */
+export function hashExtend(hash: Hash64, value: number): Hash64 {
+  const low = value | 0;
+  const high = Number.isInteger(value) ? Math.floor(value / 0x1_0000_0000) | 0 : hashString(String(value)).lo;
+  return {
+    lo: mix32(Math.imul(hash.lo, 31) + mix32(low ^ 0x3c6e_f372) + Math.imul(high, 0x27d4_eb2f)),
+    hi: mix32(Math.imul(hash.hi, 37) ^ (mix32(low + 0x165_667b1) + Math.imul(high, 0x85eb_ca6b))),
+  };
+}
+
+/** JSON with sorted keys: equal values give equal text. Used to intern messages and component states by content. */
+export function canonicalJson(value: unknown): string {
+  if (value === undefined) return 'null';
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const entries = Object.entries(value)
+    .filter(([, v]) => v !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`);
+  return `{${entries.join(',')}}`;
+}

@@ -1,0 +1,120 @@
+/**
+ * Operations: the atomic steps that routines yield.
+ *
+ * An operation is a definition (what it does to the shared state) with operands. Packages define their own with
+ * {@link defineOperation}; the ones every machine has are in `operations.ts`.
+ */
+import type { Address } from './words.ts';
+
+/** Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. */
+export const BLOCKED = -0x8000_0000;
+
+/**
+ * What an operation may do. One object per executor; an operation must not keep it.
+ *
+ * `load` and `storeBuffered` go through the processor's store buffer (they are what the program sees); `read` and `write` go to
+ * memory itself (what atomic read-modify-writes, hardware walkers and other agents see).
+ */
+export interface OperationContext {
+  /** Index of the processor that performs the operation. */
+  readonly processor: number;
+  /** A plain load: the newest buffered store of this processor to that address, otherwise memory. */
+  load(address: number): number;
+  /** A plain store: buffered under `tso`. False when the buffer is full: return {@link BLOCKED} then. */
+  storeBuffered(address: number, value: number): boolean;
+  read(address: number): number;
+  write(address: number, value: number): void;
+  /** True when this processor has no store in its buffer (always, under `sc`). */
+  drained(): boolean;
+  /** Reports that a property is violated by this step. `detail` is only evaluated when a trace is written. */
+  fail(property: string, detail: () => string): void;
+  /** Puts a message on a channel (index from the assembled system). */
+  send(channel: number, message: Message): void;
+  /** Hands a message to a component at once (an instruction that talks to its own hardware). False: not accepted now. */
+  tell(component: number, message: Message): boolean;
+  /** Adds to the cycles this step costs, beyond the cost of the operation itself. */
+  spend(cycles: number): void;
+  /** Counts an event under this processor's name. Counters are outside the state. */
+  count(counter: string, amount?: number): void;
+}
+
+/** A message to a component. Plain data: it is interned by content. */
+export interface Message {
+  readonly type: string;
+  readonly [key: string]: string | number | boolean;
+}
+
+/** The words an operation may read and write, for partial-order reduction. */
+export interface Footprint {
+  readonly reads: readonly number[];
+  readonly writes: readonly number[];
+}
+
+/** What an operation is. Define it once, at module level. */
+export interface OperationDefinition {
+  /** Name in traces, errors and cost tables. */
+  readonly name: string;
+  /** Cost-table entry; default: `name`. */
+  readonly cost?: string;
+  /**
+   * Performs the operation and returns its result (a 32-bit integer), or {@link BLOCKED} without having changed anything.
+   * @param branch which of `branches` outcomes to take, 0 for a deterministic operation.
+   */
+  perform(cx: OperationContext, op: Operation, branch: number): number;
+  /** Number of outcomes hardware or the allocator may choose between. Default 1. */
+  readonly branches?: (cx: OperationContext, op: Operation) => number;
+  /** Words touched; left out: everything, which is always sound. Blocking depends on `reads` only. */
+  readonly footprint?: (op: Operation, processor: number) => Footprint;
+  /** The operation never happens: the processor rests here (user mode, idle) and that is no deadlock. */
+  readonly rests?: boolean;
+  /** Built-in code, so that executors can inline the commonest operations. */
+  readonly code?: number;
+}
+
+/** An operation with its operands: what a routine yields. */
+export interface Operation {
+  readonly definition: OperationDefinition;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+  /** Operands that are no word-sized integers: virtual page numbers, ranges, messages. */
+  readonly data: unknown;
+  /** Text in the trace; default made from the definition and the operands. */
+  readonly label: string | undefined;
+  /** Bracketed state fact for the trace, from the result. */
+  readonly fact: ((result: number) => string | undefined) | undefined;
+}
+
+/** What the trace shall say of an operation. */
+export interface Saying {
+  readonly label?: string | undefined;
+  readonly fact?: ((result: number) => string | undefined) | undefined;
+}
+
+/** Builds an operation. All operations are made here, so that they share one shape. */
+export function operation(definition: OperationDefinition, a = 0, b = 0, c = 0, data?: unknown, saying?: Saying): Operation {
+  return { definition, a, b, c, data, label: saying?.label, fact: saying?.fact };
+}
+
+/** Declares an operation; checks what can be checked. */
+export function defineOperation(definition: OperationDefinition): OperationDefinition {
+  return definition;
+}
+
+/** Things a routine says between two operations: they take no time and are no step. */
+export type Mark =
+  | { readonly mark: 'enter'; readonly name: string }
+  | { readonly mark: 'exit' }
+  | { readonly mark: 'point'; readonly label: string; readonly values: readonly number[] }
+  | { readonly mark: 'count'; readonly counter: string; readonly amount: number }
+  | { readonly mark: 'fail'; readonly property: string; readonly detail: string };
+
+/** A part of a routine: yields operations and marks, is resumed with each operation's result, and returns a `T`. */
+export type Steps<T = void> = Generator<Operation | Mark, T, number>;
+
+/** Performs one operation: the usual way to write a new primitive. */
+export function* perform(op: Operation): Steps<number> {
+  return yield op;
+}
+
+export type { Address };

@@ -1,0 +1,179 @@
+/**
+ * The tabulated executor: every local state is a small integer, every step a few table look-ups.
+ *
+ * Routines are nodes of a {@link NodeTable}; component states and messages are interned, and XState is asked once per
+ * (state, message) pair. The shared state can be journalled, undone and loaded, which is what exploring needs.
+ */
+import { ModelError } from './errors.ts';
+import { EXECUTES_TAG, Executor } from './executor.ts';
+import { canonicalJson, hashString } from './hash.ts';
+import { NodeTable } from './nodes.ts';
+import type { Message, Operation } from './operation.ts';
+import { Code } from './operations.ts';
+import type { Component, Processor, System } from './system.ts';
+import { ContentHashes } from './words.ts';
+import { accepts, contentOf, PureStepper, type AnyMachineSnapshot } from './xstate-adapter.ts';
+
+interface Cell {
+  readonly next: number;
+  readonly outputs: readonly Message[];
+}
+
+/** What a component does with a message it does not accept. */
+const REFUSED: Cell = { next: -1, outputs: [] };
+
+/** Interned states of all components; id 0 is unused. */
+class ComponentStates {
+  readonly snapshots: (AnyMachineSnapshot | null)[] = [null];
+  readonly hashes = new ContentHashes();
+  readonly cells: (Cell | undefined)[][] = [[]];
+  /** 1 if the state has the `executes` tag. */
+  readonly executes: number[] = [0];
+  readonly #ids = new Map<string, number>();
+
+  intern(component: number, snapshot: AnyMachineSnapshot): number {
+    const key = `${component}:${contentOf(snapshot)}`;
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+    const id = this.snapshots.push(snapshot) - 1;
+    this.cells.push([]);
+    this.executes.push(snapshot.hasTag(EXECUTES_TAG as never) ? 1 : 0);
+    this.hashes.set(id, hashString(key));
+    this.#ids.set(key, id);
+    return id;
+  }
+}
+
+/** Runs a system by table look-up. */
+export class TabulatedExecutor extends Executor {
+  readonly nodes: NodeTable;
+  /** Calls into XState so far. */
+  xstateCalls = 0;
+  readonly #states = new ComponentStates();
+  readonly #stepper = new PureStepper();
+  readonly #processors: readonly Processor[];
+
+  constructor(system: System) {
+    super(system);
+    this.nodes = new NodeTable(system.programs, system.maxHistory);
+    this.#processors = system.processors;
+    this.reset();
+  }
+
+  /** Back to the initial state. */
+  override reset(): void {
+    this.begin();
+    for (const component of this.system.components) {
+      const snapshot = this.#stepper.initial(component.machine, component.input);
+      this.store.writeInterned(component.address, this.#states.intern(component.index, snapshot), this.#states.hashes);
+    }
+    this.store.commit();
+  }
+
+  override pendingOperation(processor: number): Operation | null {
+    const p = this.#processors[processor] as Processor;
+    return this.executes(p) ? this.operationAt(this.topAddress(p)) : null;
+  }
+
+  override stackOf(processor: number): readonly string[] {
+    return this.nodes.stacks[this.store.read(this.topAddress(this.#processors[processor] as Processor))] ?? [];
+  }
+
+  override hasTag(component: number, tag: string): boolean {
+    return this.#snapshotOf(component).hasTag(tag as never);
+  }
+
+  override executes(processor: Processor): boolean {
+    if (processor.component < 0) return true;
+    const address = (this.system.components[processor.component] as Component).address;
+    return this.#states.executes[this.store.words[address] as number] === 1;
+  }
+
+  override describeComponent(component: number): string {
+    return contentOf(this.#snapshotOf(component));
+  }
+
+  protected override internMessage(message: Message): number {
+    const key = canonicalJson(message);
+    return this.internById(key, message, hashString(key));
+  }
+
+  protected override operationAt(address: number): Operation | null {
+    return this.nodes.operations[this.store.words[address] as number] ?? null;
+  }
+
+  protected override startRoutine(address: number, program: number): void {
+    this.store.writeInterned(address, this.nodes.root(program), this.nodes.hashes);
+    const said = this.nodes.saidAtRoot(program);
+    if (said.length > 0) this.hear(said);
+  }
+
+  protected override advanceRoutine(address: number, result: number): boolean {
+    const nodes = this.nodes;
+    const next = nodes.next(this.store.words[address] as number, result);
+    this.store.writeInterned(address, next, nodes.hashes);
+    if (nodes.said.length > 0) this.hear(nodes.said);
+    return nodes.code[next] === Code.done;
+  }
+
+  /** The inner loop of every exploration: loads and stores under `sc` are performed without leaving this function. */
+  protected override advance(index: number, branch: number): boolean {
+    const processor = this.#processors[index] as Processor;
+    if (processor.bufferBase >= 0 || !this.executes(processor)) return super.advance(index, branch);
+    const store = this.store;
+    const address = this.topAddress(processor);
+    const node = store.words[address] as number;
+    const nodes = this.nodes;
+    let result = 0;
+    switch (nodes.code[node]) {
+      case Code.load:
+        result = store.words[nodes.a[node] as number] as number;
+        break;
+      case Code.store:
+        store.write(nodes.a[node] as number, nodes.b[node] as number);
+        break;
+      case Code.done:
+        return false;
+      default:
+        return super.advance(index, branch);
+    }
+    this.processor = index;
+    this.finishAdvance(processor, address, result);
+    return true;
+  }
+
+  protected override canAccept(component: Component, message: number): boolean {
+    return this.#cell(component, message) !== REFUSED;
+  }
+
+  protected override stepComponent(component: Component, message: number): boolean {
+    const cell = this.#cell(component, message);
+    if (cell === REFUSED) return false;
+    this.store.writeInterned(component.address, cell.next, this.#states.hashes);
+    for (const output of cell.outputs) this.applyOutput(component, output);
+    return true;
+  }
+
+  #snapshotOf(component: number): AnyMachineSnapshot {
+    const address = (this.system.components[component] as Component).address;
+    return this.#states.snapshots[this.store.read(address)] as AnyMachineSnapshot;
+  }
+
+  #cell(component: Component, message: number): Cell {
+    const state = this.store.words[component.address] as number;
+    const row = this.#states.cells[state] as (Cell | undefined)[];
+    return row[message] ?? (row[message] = this.#askXState(component, state, message));
+  }
+
+  #askXState(component: Component, state: number, messageId: number): Cell {
+    const snapshot = this.#states.snapshots[state] as AnyMachineSnapshot;
+    const message = this.messages[messageId] as Message;
+    this.xstateCalls++;
+    if (!accepts(snapshot, message)) return REFUSED;
+    const { snapshot: next, emitted } = this.#stepper.step(component.machine, snapshot, message);
+    if (next.status === 'error') {
+      throw new ModelError(`component: ${component.name}: ${message.type} in ${contentOf(snapshot)}: ${String(next.error)}`);
+    }
+    return { next: this.#states.intern(component.index, next), outputs: emitted as readonly unknown[] as readonly Message[] };
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * The virtual-time scheduler: every processor has a clock, and the choice that is ready first happens first.
+ *
+ * An operation takes effect when it starts and occupies its processor for its cost. A processor that had to wait goes on
+ * when the step that let it go on is complete. A message is ready when it was sent plus its channel's latency, and a
+ * processor takes it between two operations.
+ */
+import { cyclesOf, type CostModel } from './cost.ts';
+import { scheduleEntry, type Executor } from './executor.ts';
+import type { Operation } from './operation.ts';
+import type { Choice, Component, Processor, System } from './system.ts';
+
+/** One step as the scheduler saw it, for observers. */
+export interface TimedStep {
+  readonly entry: number;
+  readonly choice: Choice;
+  readonly startCycles: number;
+  readonly durationCycles: number;
+  /** The operation performed, for `advance`. */
+  readonly operation: Operation | null;
+}
+
+/** What a run needs besides the executor. */
+export interface VirtualTimeOptions {
+  readonly costs: CostModel;
+  /** The run ends when these processors' tasks have returned. Default: when everything is at rest. */
+  readonly until?: readonly number[];
+  /** Steps at most. Default 100 million. */
+  readonly stepsMax?: number;
+  /** Called after every step; return false to stop the run. */
+  readonly onStep?: (step: TimedStep) => boolean | void;
+}
+
+/** How a run ended. */
+export interface VirtualTimeRun {
+  readonly end: 'done' | 'rest' | 'deadlock' | 'steps' | 'stopped' | 'violation';
+  readonly steps: number;
+  /** Virtual time when the last step was complete. */
+  readonly cycles: number;
+  /** Cycles each processor spent performing operations. */
+  readonly busyCycles: readonly number[];
+}
+
+const STEPS_MAX_DEFAULT = 100_000_000;
+/** So many spontaneous steps in a row without any other step mean that nothing else will ever happen. */
+const IDLE_TICKS_MAX = 100_000;
+
+/** Runs an executor (from its present state) in virtual time. */
+export function runVirtualTime(executor: Executor, options: VirtualTimeOptions): VirtualTimeRun {
+  return new VirtualTime(executor, options).run();
+}
+
+class VirtualTime {
+  readonly #executor: Executor;
+  readonly #system: System;
+  readonly #options: VirtualTimeOptions;
+  readonly #clock: number[];
+  readonly #busy: number[];
+  readonly #waited: boolean[];
+  readonly #refused: boolean[];
+  /** Per channel: when each message in flight is ready, oldest first. */
+  readonly #ready: number[][];
+  readonly #next: number[];
+  #now = 0;
+  #completed = 0;
+  #operation: Operation | null = null;
+
+  constructor(executor: Executor, options: VirtualTimeOptions) {
+    this.#executor = executor;
+    this.#system = executor.system;
+    this.#options = options;
+    this.#clock = this.#system.processors.map(() => 0);
+    this.#busy = this.#system.processors.map(() => 0);
+    this.#waited = this.#system.processors.map(() => false);
+    this.#refused = this.#system.choices.map(() => false);
+    this.#ready = this.#system.channels.map(() => []);
+    this.#next = this.#system.spontaneous.map((s) => s.periodCycles ?? Number.POSITIVE_INFINITY);
+  }
+
+  run(): VirtualTimeRun {
+    const executor = this.#executor;
+    const stepsMax = this.#options.stepsMax ?? STEPS_MAX_DEFAULT;
+    executor.onSend = (channel) => {
+      const latency = cyclesOf(this.#options.costs, channel.latency ?? 'message');
+      (this.#ready[channel.index] as number[]).push(this.#now + latency);
+    };
+    let steps = 0;
+    let ticks = 0;
+    let end: VirtualTimeRun['end'] = 'steps';
+    while (steps < stepsMax) {
+      if (this.#reached()) {
+        end = 'done';
+        break;
+      }
+      const index = this.#stepEarliest();
+      const kind = index < 0 ? null : (this.#system.choices[index] as Choice).kind;
+      ticks = kind === 'spontaneous' ? ticks + 1 : 0;
+      if (kind === null || ticks > IDLE_TICKS_MAX) {
+        end = executor.atRest() ? 'rest' : 'deadlock';
+        break;
+      }
+      steps++;
+      if (executor.failed) {
+        end = 'violation';
+        break;
+      }
+      if (this.#account(index) === false) {
+        end = 'stopped';
+        break;
+      }
+    }
+    executor.onSend = null;
+    return { end, steps, cycles: this.#completed, busyCycles: this.#busy };
+  }
+
+  #reached(): boolean {
+    const { until } = this.#options;
+    return until !== undefined && until.every((p) => this.#executor.isDone(p));
+  }
+
+  /** Tries the choices in the order in which they are ready; returns the one that happened, or -1. */
+  #stepEarliest(): number {
+    const choices = this.#system.choices;
+    this.#refused.fill(false);
+    for (;;) {
+      let best = -1;
+      let bestTime = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < choices.length; i++) {
+        if (this.#refused[i]) continue;
+        const time = this.#readyTime(choices[i] as Choice);
+        if (time < bestTime) {
+          best = i;
+          bestTime = time;
+        }
+      }
+      if (best < 0) return -1;
+      const choice = choices[best] as Choice;
+      this.#now = choice.kind === 'advance' && this.#waited[choice.processor] ? Math.max(bestTime, this.#completed) : bestTime;
+      this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
+      if (this.#executor.step(best, 0)) return best;
+      this.#refused[best] = true;
+      if (choice.kind === 'advance') this.#waited[choice.processor] = true;
+      if (choice.kind === 'spontaneous') this.#postpone(choice.spontaneous);
+    }
+  }
+
+  #readyTime(choice: Choice): number {
+    switch (choice.kind) {
+      case 'advance':
+        return this.#clock[choice.processor] as number;
+      case 'drain':
+        return (this.#clock[choice.processor] as number) + cyclesOf(this.#options.costs, 'drain');
+      case 'deliver': {
+        const ready = (this.#ready[choice.channel] as number[])[0];
+        if (ready === undefined) return Number.POSITIVE_INFINITY;
+        const target = this.#targetOf(choice.channel);
+        return target ? Math.max(ready, this.#waited[target.index] ? 0 : (this.#clock[target.index] as number)) : ready;
+      }
+      case 'spontaneous':
+        return this.#next[choice.spontaneous] as number;
+    }
+  }
+
+  #targetOf(channel: number): Processor | undefined {
+    const component = this.#system.components[this.#system.channels[channel]?.toComponent ?? -1] as Component;
+    return this.#system.processors[component.processor];
+  }
+
+  #postpone(spontaneous: number): void {
+    this.#next[spontaneous] = (this.#next[spontaneous] as number) + (this.#system.spontaneous[spontaneous]?.periodCycles ?? 0);
+  }
+
+  /** Books the time of the step that just happened. */
+  #account(index: number): boolean | void {
+    const choice = this.#system.choices[index] as Choice;
+    const { costs } = this.#options;
+    let processor = -1;
+    let duration = this.#executor.spentCycles;
+    switch (choice.kind) {
+      case 'advance':
+        processor = choice.processor;
+        duration += this.#operation ? cyclesOf(costs, this.#operation.definition.cost ?? this.#operation.definition.name) : 0;
+        break;
+      case 'deliver': {
+        (this.#ready[choice.channel] as number[]).shift();
+        const target = this.#targetOf(choice.channel);
+        if (target) {
+          processor = target.index;
+          duration += cyclesOf(costs, 'interrupt_entry');
+        }
+        break;
+      }
+      case 'drain':
+        break;
+      case 'spontaneous':
+        this.#postpone(choice.spontaneous);
+        break;
+    }
+    if (processor >= 0) {
+      this.#clock[processor] = Math.max(this.#now, this.#clock[processor] as number) + duration;
+      this.#busy[processor] = (this.#busy[processor] as number) + duration;
+      this.#waited[processor] = false;
+    }
+    this.#completed = Math.max(this.#completed, this.#now + duration);
+    const onStep = this.#options.onStep;
+    return onStep?.({ entry: scheduleEntry(index, 0), choice, startCycles: this.#now, durationCycles: duration, operation: this.#operation });
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * The shared state of a machine: one array of 32-bit words, laid out by named regions.
+ *
+ * Every write goes through {@link WordStore.write}: it is journalled, so that it can be undone in O(writes), and folded
+ * into a 64-bit fingerprint, so that the hash of a state costs O(changed words).
+ */
+import { ModelError } from './errors.ts';
+import { seed32, type Hash64 } from './hash.ts';
+
+declare const addressBrand: unique symbol;
+
+/** A named word. Routines pass addresses around and never do arithmetic on them: use {@link Region.at}. */
+export type Address = number & { readonly [addressBrand]: 'Address' };
+
+/** Consecutive words under one name. */
+export interface Region {
+  readonly name: string;
+  readonly base: number;
+  readonly cells: number;
+  /** The address of one cell; throws a RangeError outside the region. */
+  at(index: number): Address;
+}
+
+/** How a region starts and how its values are printed. */
+export interface RegionOptions {
+  /** One value for all cells, or a value per cell. Default 0. */
+  readonly initial?: number | readonly number[];
+  /** How a value of this region reads in a trace. Default: decimal. */
+  readonly format?: (value: number) => string;
+}
+
+const WORDS_MAX = 1 << 24;
+
+/** Collects regions; {@link Layout.seal} makes the store. Names are unique. */
+export class Layout {
+  readonly #regions: Region[] = [];
+  readonly #options: RegionOptions[] = [];
+  readonly #names = new Set<string>();
+  #words = 0;
+
+  /** Reserves `cells` consecutive words. Throws ModelError on a name taken twice or a size out of range. */
+  region(name: string, cells: number, options: RegionOptions = {}): Region {
+    if (this.#names.has(name)) throw new ModelError(`layout: region: name taken twice (${name})`);
+    if (!Number.isInteger(cells) || cells < 1 || this.#words + cells > WORDS_MAX) {
+      throw new ModelError(`layout: region: ${name} wants ${cells} cells, have ${WORDS_MAX - this.#words}`);
+    }
+    const base = this.#words;
+    const at = (index: number): Address => {
+      if (!(index >= 0 && index < cells)) throw new RangeError(`layout: at: index ${index} outside ${name}[${cells}]`);
+      return (base + index) as Address;
+    };
+    const region: Region = { name, base, cells, at };
+    this.#names.add(name);
+    this.#regions.push(region);
+    this.#options.push(options);
+    this.#words += cells;
+    return region;
+  }
+
+  get words(): number {
+    return this.#words;
+  }
+
+  get regions(): readonly Region[] {
+    return this.#regions;
+  }
+
+  /** `pmd[3]`, or `key` for a region of one cell. */
+  nameOf(address: number): string {
+    const region = this.#regionOf(address);
+    if (!region) return `word ${address}`;
+    return region.cells === 1 ? region.name : `${region.name}[${address - region.base}]`;
+  }
+
+  /** A word's value as its region prints it. */
+  formatValue(address: number, value: number): string {
+    const region = this.#regionOf(address);
+    const format = region && this.#options[this.#regions.indexOf(region)]?.format;
+    return format ? format(value) : String(value);
+  }
+
+  #regionOf(address: number): Region | undefined {
+    return this.#regions.find((r) => address >= r.base && address < r.base + r.cells);
+  }
+
+  /** The initial words. */
+  initial(): Int32Array {
+    const words = new Int32Array(Math.max(1, this.#words));
+    this.#regions.forEach((region, i) => {
+      const initial = this.#options[i]?.initial ?? 0;
+      for (let c = 0; c < region.cells; c++) words[region.base + c] = typeof initial === 'number' ? initial : (initial[c] ?? 0);
+    });
+    return words;
+  }
+}
+
+const SEED_LO = 1;
+const SEED_HI = 2;
+
+/**
+ * Values whose meaning is not their number: routine nodes, component states, messages. The number is an index that
+ * depends on the order of discovery; what counts for the fingerprint is the content hash behind it.
+ */
+export class ContentHashes {
+  lo = new Int32Array(1024);
+  hi = new Int32Array(1024);
+
+  set(id: number, hash: Hash64): void {
+    if (id >= this.lo.length) {
+      this.lo = grown(this.lo, id + 1);
+      this.hi = grown(this.hi, id + 1);
+    }
+    this.lo[id] = hash.lo;
+    this.hi[id] = hash.hi;
+  }
+}
+
+/** A copy of at least `length` elements (doubling), for growing typed arrays. */
+export function grown(array: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
+  let size = array.length;
+  while (size < length) size *= 2;
+  const next = new Int32Array(size);
+  next.set(array);
+  return next;
+}
+
+/** The words, their journal and their fingerprint. */
+export class WordStore {
+  readonly words: Int32Array;
+  /** Low and high half of the fingerprint of the whole store. */
+  lo = 0;
+  hi = 0;
+  /** Journal length: remember it (with `lo` and `hi`) to come back with {@link undo}. */
+  mark = 0;
+  readonly #seedLo: Int32Array;
+  readonly #seedHi: Int32Array;
+  #journalAddress = new Int32Array(4096);
+  #journalOld = new Int32Array(4096);
+
+  /**
+   * @param initial the initial words (kept, not copied)
+   * @param seedIndex the seed each word uses; words with the same seed are interchangeable (symmetry). Default: its own.
+   */
+  constructor(initial: Int32Array, seedIndex?: (address: number) => number) {
+    this.words = initial;
+    this.#seedLo = new Int32Array(initial.length);
+    this.#seedHi = new Int32Array(initial.length);
+    for (let a = 0; a < initial.length; a++) {
+      const index = seedIndex ? seedIndex(a) : a;
+      this.#seedLo[a] = seed32(SEED_LO, index);
+      this.#seedHi[a] = seed32(SEED_HI, index);
+    }
+    this.rehash();
+  }
+
+  /** Recomputes the fingerprint as if every word were plain; interned words are then set through {@link writeInterned}. */
+  rehash(): void {
+    this.lo = 0;
+    this.hi = 0;
+    for (let a = 0; a < this.words.length; a++) this.#fold(a, 0, this.words[a] as number);
+  }
+
+  read(address: number): number {
+    return this.words[address] as number;
+  }
+
+  /** Writes a plain word: journalled and folded into the fingerprint. */
+  write(address: number, value: number): void {
+    const old = this.words[address] as number;
+    if (old === value) return;
+    this.#journal(address, old);
+    this.#fold(address, old, value);
+    this.words[address] = value;
+  }
+
+  /** Writes an interned word (0 means "none" and contributes nothing). */
+  writeInterned(address: number, value: number, hashes: ContentHashes): void {
+    const old = this.words[address] as number;
+    if (old === value) return;
+    this.#journal(address, old);
+    const a = this.#seedLo[address] as number;
+    const b = this.#seedHi[address] as number;
+    let lo = this.lo;
+    let hi = this.hi;
+    if (old !== 0) {
+      lo = (lo - scramble((hashes.lo[old] as number) ^ a)) | 0;
+      hi = (hi - scramble((hashes.hi[old] as number) ^ b)) | 0;
+    }
+    if (value !== 0) {
+      lo = (lo + scramble((hashes.lo[value] as number) ^ a)) | 0;
+      hi = (hi + scramble((hashes.hi[value] as number) ^ b)) | 0;
+    }
+    this.lo = lo;
+    this.hi = hi;
+    this.words[address] = value;
+  }
+
+  /** Takes back every write since `mark`; the caller restores the fingerprint it had there. */
+  undo(mark: number, lo: number, hi: number): void {
+    const words = this.words;
+    const addresses = this.#journalAddress;
+    const olds = this.#journalOld;
+    let position = this.mark;
+    while (position > mark) {
+      position--;
+      words[addresses[position] as number] = olds[position] as number;
+    }
+    this.mark = mark;
+    this.lo = lo;
+    this.hi = hi;
+  }
+
+  /** Forgets the journal: what was written so far can no longer be undone. */
+  commit(): void {
+    this.mark = 0;
+  }
+
+  /** The addresses written since `mark`, in order of writing. */
+  writtenSince(mark: number): readonly number[] {
+    return Array.from(this.#journalAddress.subarray(mark, this.mark));
+  }
+
+  /** Loads a whole state saved earlier with its fingerprint. */
+  load(row: Int32Array, offset: number, lo: number, hi: number): void {
+    const words = this.words;
+    for (let i = 0; i < words.length; i++) words[i] = row[offset + i] as number;
+    this.lo = lo;
+    this.hi = hi;
+    this.mark = 0;
+  }
+
+  /** The fingerprint as 16 hex digits. */
+  fingerprint(): string {
+    return hex32(this.hi) + hex32(this.lo);
+  }
+
+  #journal(address: number, old: number): void {
+    const position = this.mark;
+    if (position === this.#journalAddress.length) {
+      this.#journalAddress = grown(this.#journalAddress, position + 1);
+      this.#journalOld = grown(this.#journalOld, position + 1);
+    }
+    this.#journalAddress[position] = address;
+    this.#journalOld[position] = old;
+    this.mark = position + 1;
+  }
+
+  /** A plain word of value 0 contributes nothing, so that a sparse store is cheap to hash. */
+  #fold(address: number, old: number, value: number): void {
+    const a = this.#seedLo[address] as number;
+    const b = this.#seedHi[address] as number;
+    let lo = this.lo;
+    let hi = this.hi;
+    if (old !== 0) {
+      const x = scramble(old ^ a);
+      lo = (lo - x) | 0;
+      hi = (hi - scramble(x ^ b)) | 0;
+    }
+    if (value !== 0) {
+      const x = scramble(value ^ a);
+      lo = (lo + x) | 0;
+      hi = (hi + scramble(x ^ b)) | 0;
+    }
+    this.lo = lo;
+    this.hi = hi;
+  }
+}
+
+/** Two rounds of multiply and shift: a bijection, cheap enough for the inner loop. */
+function scramble(value: number): number {
+  let x = Math.imul(value, 0x2c1b_3c6d);
+  x ^= x >>> 15;
+  x = Math.imul(x, 0x297a_2d39);
+  return x ^ (x >>> 14);
+}
+
+function hex32(value: number): string {
+  return (value >>> 0).toString(16).padStart(8, '0');
+}

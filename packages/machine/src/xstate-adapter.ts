@@ -1,0 +1,73 @@
+/**
+ * The one place (besides `*.machine.ts`) that knows XState.
+ *
+ * XState's public `transition()` builds an actor and two systems per call. `machine.transition(snapshot, event, scope)`
+ * is the function behind it; given one inert scope that is reused, it only computes. `xstate-adapter.test.ts` compares
+ * the two call by call, so that an XState release that changes this is noticed.
+ */
+import {
+  createActor,
+  fromTransition,
+  initialTransition,
+  type ActorLogic,
+  type AnyActorRef,
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+  type EventObject,
+  type Snapshot,
+} from 'xstate';
+import { canonicalJson } from './hash.ts';
+
+export { createActor, initialTransition };
+export type { ActorLogic, AnyActorRef, AnyMachineSnapshot, AnyStateMachine, EventObject, Snapshot };
+
+/** The snapshot after an event and what was emitted on the way. */
+export interface PureStep {
+  readonly snapshot: AnyMachineSnapshot;
+  readonly emitted: readonly EventObject[];
+}
+
+/** Steps machines purely, through one inert scope. */
+export class PureStepper {
+  #emitted: EventObject[] = [];
+  readonly #scope: unknown;
+
+  constructor() {
+    const inert = createActor(fromTransition((state: null) => state, null));
+    this.#scope = {
+      self: inert,
+      id: '',
+      sessionId: '',
+      logger: () => undefined,
+      defer: () => undefined,
+      system: inert.system,
+      stopChild: () => undefined,
+      emit: () => undefined,
+      actionExecutor: (action: { type: string; params?: unknown }) => {
+        if (action.type === 'xstate.emit') this.#emitted.push((action.params as { event: EventObject }).event);
+      },
+    };
+  }
+
+  /** The machine's first snapshot for an input. */
+  initial(machine: AnyStateMachine, input: unknown): AnyMachineSnapshot {
+    return initialTransition(machine, input as never)[0] as AnyMachineSnapshot;
+  }
+
+  /** One transition. Accepts any event: an event that no transition takes gives the same snapshot and nothing emitted. */
+  step(machine: AnyStateMachine, snapshot: AnyMachineSnapshot, event: EventObject): PureStep {
+    this.#emitted = [];
+    const next = machine.transition(snapshot, event as never, this.#scope as never) as AnyMachineSnapshot;
+    return { snapshot: next, emitted: this.#emitted };
+  }
+}
+
+/** True if the machine has a transition for the event in this state: otherwise the event waits on its channel. */
+export function accepts(snapshot: AnyMachineSnapshot, event: EventObject): boolean {
+  return snapshot.can(event as never);
+}
+
+/** The content of a local state: state value and context. Equal content means equal state. */
+export function contentOf(snapshot: AnyMachineSnapshot): string {
+  return canonicalJson({ value: snapshot.value, context: snapshot.context });
+}
