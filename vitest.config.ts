@@ -1,14 +1,17 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+const here = import.meta.dirname;
 
 /** One vitest project per workspace package; `vitest run --project @shootdown/cpu` runs one of them. */
 const projects = ['packages', 'apps', 'tools']
-  .filter((folder) => existsSync(folder))
-  .flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`))
-  .filter((folder) => existsSync(`${folder}/package.json`))
+  .filter((folder) => existsSync(join(here, folder)))
+  .flatMap((folder) => readdirSync(join(here, folder)).map((name) => `${folder}/${name}`))
+  .filter((folder) => existsSync(join(here, folder, 'package.json')))
   .map((folder) => ({
     extends: true as const,
-    root: folder,
+    root: join(here, folder),
     test: { name: `@shootdown/${folder.split('/')[1] ?? folder}`, include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'generators/**/*.test.ts'] },
   }));
 

@@ -1,1 +1,15 @@
-export {};
+export { cpuMachine, type CpuContext, type CpuEmitted, type CpuEvent, type Interrupted } from './cpu.machine.ts';
+export {
+  addCpu,
+  do_idle,
+  local_irq_disable,
+  local_irq_enable,
+  local_irq_restore,
+  local_irq_save,
+  preempt_disable,
+  preempt_enable,
+  send_IPI,
+  startCpu,
+  user_mode,
+  type Cpu,
+} from './cpu.ts';

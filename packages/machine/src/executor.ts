@@ -70,12 +70,15 @@ export abstract class Executor implements OperationContext {
   onSend: ((channel: Channel) => void) | null = null;
   protected readonly messages: Message[] = [{ type: 'none' }];
   protected readonly messageHashes = new ContentHashes();
+  /** 1 + index of the watch of each word, or null when nothing is watched. */
+  protected readonly watched: Uint8Array | null;
   #messageIds = new Map<string, number>();
   #violation: Violation | null = null;
 
   constructor(system: System) {
     this.system = system;
     this.store = new WordStore(system.layout.initial(), symmetricSeeds(system));
+    this.watched = watchedWords(system);
   }
 
   /** The violation of the last step, if it failed. */
@@ -218,7 +221,7 @@ export abstract class Executor implements OperationContext {
     const processor = this.system.processors[this.processor] as Processor;
     const base = processor.bufferBase;
     if (base < 0) {
-      this.store.write(address, value);
+      this.write(address, value);
       return true;
     }
     const count = this.store.read(base);
@@ -235,6 +238,13 @@ export abstract class Executor implements OperationContext {
 
   write(address: number, value: number): void {
     this.store.write(address, value);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
+  }
+
+  /** Tells the watcher of a word that memory has changed. */
+  protected reportWrite(address: number): void {
+    const index = (this.watched as Uint8Array)[address] as number;
+    this.system.watches[index - 1]?.watcher(this, address);
   }
 
   drained(): boolean {
@@ -277,9 +287,13 @@ export abstract class Executor implements OperationContext {
     if (this.observe) this.onCount?.(this.processor, counter, amount);
   }
 
-  /** True while no message is on the channel. */
   channelEmpty(channelIndex: number): boolean {
     return this.store.read((this.system.channels[channelIndex] as Channel).base) === NO_MESSAGE;
+  }
+
+  channelFull(channelIndex: number): boolean {
+    const channel = this.system.channels[channelIndex] as Channel;
+    return this.store.read(channel.base + channel.capacity - 1) !== NO_MESSAGE;
   }
 
   /** The message a channel would deliver on this branch, or null. */
@@ -404,7 +418,8 @@ export abstract class Executor implements OperationContext {
     const count = base < 0 ? 0 : store.read(base);
     if (count === 0) return false;
     this.processor = processor.index;
-    store.write(store.read(base + 1), store.read(base + 2));
+    const address = store.read(base + 1);
+    store.write(address, store.read(base + 2));
     for (let i = 1; i < count; i++) {
       store.write(base + 2 * i - 1, store.read(base + 2 * i + 1));
       store.write(base + 2 * i, store.read(base + 2 * i + 2));
@@ -412,8 +427,16 @@ export abstract class Executor implements OperationContext {
     store.write(base + 2 * count - 1, 0);
     store.write(base + 2 * count, 0);
     store.write(base, count - 1);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
     return true;
   }
+}
+
+function watchedWords(system: System): Uint8Array | null {
+  if (system.watches.length === 0) return null;
+  const watched = new Uint8Array(system.layout.words);
+  system.watches.forEach((watch, i) => watched.fill(i + 1, watch.base, watch.base + watch.cells));
+  return watched;
 }
 
 /** Interchangeable processors share the seeds of their task words, so that permuted states have one fingerprint. */

@@ -32,6 +32,10 @@ export interface OperationContext {
   send(channel: number, message: Message): void;
   /** Hands a message to a component at once (an instruction that talks to its own hardware). False: not accepted now. */
   tell(component: number, message: Message): boolean;
+  /** True while no message is in flight on the channel. */
+  channelEmpty(channel: number): boolean;
+  /** True while the channel has no room for another message. */
+  channelFull(channel: number): boolean;
   /** Adds to the cycles this step costs, beyond the cost of the operation itself. */
   spend(cycles: number): void;
   /** Counts an event under this processor's name. Counters are outside the state. */

@@ -62,6 +62,9 @@ export interface SpontaneousSpec {
   readonly periodCycles?: number;
 }
 
+/** Called after a write to a watched word has reached memory: what hardware derives from memory by itself. */
+export type Watcher = (cx: OperationContext, address: number) => void;
+
 /** A named sentence about the system. */
 export interface Property {
   /** The sentence: `no walker reads a freed table`. */
@@ -121,6 +124,13 @@ export interface Spontaneous extends SpontaneousSpec {
   readonly toComponent: number;
 }
 
+/** A range of words and who is told of writes to it. */
+export interface Watch {
+  readonly base: number;
+  readonly cells: number;
+  readonly watcher: Watcher;
+}
+
 /** Everything an executor needs; immutable. */
 export interface System {
   readonly memoryModel: MemoryModel;
@@ -133,6 +143,8 @@ export interface System {
   readonly spontaneous: readonly Spontaneous[];
   readonly properties: readonly Property[];
   readonly choices: readonly Choice[];
+  /** Watched ranges of words. */
+  readonly watches: readonly Watch[];
   /** Groups of processors that are interchangeable; explorers may treat states as equal up to such a permutation. */
   readonly symmetric: readonly (readonly number[])[];
   /** What the built-in properties and the labels of facts may need to print. */
@@ -163,6 +175,7 @@ export class SystemBuilder {
   readonly #spontaneous: SpontaneousSpec[] = [];
   readonly #properties: Property[] = [];
   readonly #symmetric: string[][] = [];
+  readonly #watches: Watch[] = [];
 
   constructor(options: SystemOptions = {}) {
     this.#options = options;
@@ -199,6 +212,11 @@ export class SystemBuilder {
     addNamed('property', this.#properties, property);
   }
 
+  /** Has every write that reaches a region's memory reported to `watcher` (a hardware walker, for instance). */
+  watch(region: Region, watcher: Watcher): void {
+    this.#watches.push({ base: region.base, cells: region.cells, watcher });
+  }
+
   /** Declares processors interchangeable: they must share their Program objects and have no words of their own. */
   symmetric(...processors: string[]): void {
     this.#symmetric.push(processors);
@@ -228,6 +246,7 @@ export class SystemBuilder {
       spontaneous,
       properties: this.#properties,
       choices,
+      watches: this.#watches,
       symmetric: this.#symmetric.map((group) => group.map((name) => this.#processorIndex(name))),
       maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
     };

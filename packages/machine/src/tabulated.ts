@@ -130,7 +130,8 @@ export class TabulatedExecutor extends Executor {
         result = store.words[nodes.a[node] as number] as number;
         break;
       case Code.store:
-        store.write(nodes.a[node] as number, nodes.b[node] as number);
+        if (this.watched === null) store.write(nodes.a[node] as number, nodes.b[node] as number);
+        else this.write(nodes.a[node] as number, nodes.b[node] as number);
         break;
       case Code.done:
         return false;

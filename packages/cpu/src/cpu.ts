@@ -1,0 +1,117 @@
+/**
+ * CPUs in a system: the actor, its interrupt channels, and the operations by which routines talk to their own CPU.
+ */
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  rest,
+  type Message,
+  type Operation,
+  type OperationContext,
+  type Program,
+  type Saying,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
+import { cpuMachine } from './cpu.machine.ts';
+
+/** A CPU being assembled: its actor and interrupt channels exist, its routines come with {@link startCpu}. */
+export interface Cpu {
+  readonly name: string;
+  /** smp_processor_id(). */
+  readonly id: number;
+  /** Index of the actor. */
+  readonly component: number;
+  /** Channel by interrupt vector: one level-triggered bit, like an IRR bit of a local APIC. */
+  readonly vectors: ReadonlyMap<string, number>;
+}
+
+/** Adds a CPU's actor and one channel per interrupt vector. Name: `CPU<id>`. */
+export function addCpu(builder: SystemBuilder, id: number, vectors: readonly string[] = []): Cpu {
+  const name = `CPU${id}`;
+  const component = builder.component({ name: `${name}.cpu`, machine: cpuMachine });
+  const channels = vectors.map((vector): [string, number] => [
+    vector,
+    builder.channel({ name: `${name}.${vector}`, to: `${name}.cpu`, policy: 'level', latency: 'ipi' }),
+  ]);
+  return { name, id, component, vectors: new Map(channels) };
+}
+
+/** Gives a CPU its tasks and interrupt handlers. With several tasks a tick may switch between them (preemption). */
+export function startCpu(builder: SystemBuilder, cpu: Cpu, tasks: readonly Program[], handlers: Readonly<Record<string, Program>> = {}): void {
+  builder.processor({ name: cpu.name, component: `${cpu.name}.cpu`, tasks, handlers });
+  if (tasks.length > 1) {
+    builder.spontaneous({ name: `${cpu.name} tick`, kind: 'hardware', component: `${cpu.name}.cpu`, message: { type: 'reschedule' } });
+  }
+}
+
+/** Result 1 if the CPU accepted the message, 0 if it was in that state already. */
+const TELL_CPU = defineOperation({
+  name: 'local_irq',
+  perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0),
+});
+
+const SEND_IPI = defineOperation({
+  name: 'ipi_send',
+  perform(cx: OperationContext, op: Operation) {
+    cx.send(op.a, op.data as Message);
+    return 0;
+  },
+});
+
+/** Enters a state in which the CPU executes no more; the operation after it is where it rests. */
+const ENTER = defineOperation({ name: 'enter', cost: 'nop', perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 0 : BLOCKED) });
+
+function tell(cpu: Cpu, message: Message, saying: Saying): Operation {
+  return operation(TELL_CPU, cpu.component, 0, 0, message, saying);
+}
+
+/** local_irq_save(): masks interrupts; returns flags for {@link local_irq_restore}. */
+export function* local_irq_save(cpu: Cpu): Steps<number> {
+  return yield tell(cpu, { type: 'local_irq_disable' }, { label: 'local_irq_save(flags)' });
+}
+
+/** local_irq_restore(): unmasks interrupts if they were unmasked at the matching local_irq_save(). */
+export function* local_irq_restore(cpu: Cpu, flags: number): Steps {
+  if (flags !== 0) yield tell(cpu, { type: 'local_irq_enable' }, { label: 'local_irq_restore(flags)' });
+}
+
+/** local_irq_disable(). */
+export function* local_irq_disable(cpu: Cpu): Steps {
+  yield tell(cpu, { type: 'local_irq_disable' }, { label: 'local_irq_disable()' });
+}
+
+/** local_irq_enable(). */
+export function* local_irq_enable(cpu: Cpu): Steps {
+  yield tell(cpu, { type: 'local_irq_enable' }, { label: 'local_irq_enable()' });
+}
+
+/** preempt_disable(): a tick no longer switches tasks. */
+export function* preempt_disable(cpu: Cpu): Steps {
+  yield tell(cpu, { type: 'preempt_disable' }, { label: 'preempt_disable()' });
+}
+
+/** preempt_enable(). */
+export function* preempt_enable(cpu: Cpu): Steps {
+  yield tell(cpu, { type: 'preempt_enable' }, { label: 'preempt_enable()' });
+}
+
+/** Raises an interrupt on another CPU. The bit stays on its channel until that CPU takes interrupts. */
+export function* send_IPI(target: Cpu, vector: string): Steps {
+  const channel = target.vectors.get(vector);
+  if (channel === undefined) throw new RangeError(`cpu: send_IPI: ${target.name} has no vector ${vector}`);
+  yield operation(SEND_IPI, channel, 0, 0, { type: 'ipi', vector }, { label: `send_IPI(${target.name}, ${vector})` });
+}
+
+/** The task computes in user mode for good: it only takes interrupts from here on. */
+export function* user_mode(cpu: Cpu): Steps {
+  yield operation(ENTER, cpu.component, 0, 0, { type: 'enter_user' }, { label: '(user mode)' });
+  yield* rest({ label: '(user mode)' });
+}
+
+/** The idle loop, entered for good: the CPU only takes interrupts from here on. */
+export function* do_idle(cpu: Cpu): Steps {
+  yield operation(ENTER, cpu.component, 0, 0, { type: 'enter_idle' }, { label: 'do_idle()' });
+  yield* rest({ label: '(idle)' });
+}

@@ -1,0 +1,250 @@
+/**
+ * Checks who may import whom (DESIGN, "Rooms"): core <- components <- kernel <- engines <- apps.
+ * It reads the real import specifiers of every source file, because a package.json alone cannot tell
+ * a forbidden import from a forgotten declaration. Usage: `node tools/boundaries.mjs [workspace root]`.
+ */
+import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseJson } from '@nx/devkit';
+import { parseSync } from 'vite';
+
+/** @typedef {{ path: string, source: string }} SourceFile path from the package folder, with `/` */
+/**
+ * @typedef {object} Package One workspace package; `references` are folders from the workspace root.
+ * @property {string} name
+ * @property {string} folder
+ * @property {string[]} tags
+ * @property {string[]} dependencies
+ * @property {string[]} devDependencies
+ * @property {string[]} references
+ * @property {SourceFile[]} files
+ */
+/** @typedef {{ file: string, line: number, what: string, why: string }} Violation */
+
+const SCOPE = '@shootdown/';
+
+/** For every type of package, the types it may import. @type {Readonly<Record<string, readonly string[]>>} */
+const MAY_IMPORT = {
+  'type:core': ['type:core'],
+  'type:component': ['type:core'],
+  'type:kernel': ['type:core', 'type:component'],
+  'type:engine': ['type:core', 'type:component', 'type:kernel'],
+  'type:app': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:app', 'type:tool'],
+  'type:tool': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:app', 'type:tool'],
+};
+
+/** Engines that must work for any machine, so they may know the simulator and nothing of Linux. */
+const KNOWS_NOTHING_OF_LINUX = [`${SCOPE}explorer`, `${SCOPE}report`];
+const SIMULATOR = `${SCOPE}machine`;
+
+/** XState v6 changes the action creators; outside machines and tests there is one file to port. */
+const XSTATE_ADAPTER = 'packages/machine/src/xstate-adapter.ts';
+
+const SOURCE_FILE = /\.[cm]?[jt]sx?$/;
+const TEST_FILE = /\.test\.[cm]?[jt]sx?$|^test\//;
+const SKIPPED_FOLDERS = new Set(['dist', 'node_modules', 'coverage']);
+
+/** The type tag of a package, or undefined when it has none or more than one that is known. @param {Package} pkg */
+const typeOf = (pkg) => {
+  const types = pkg.tags.filter((tag) => Object.hasOwn(MAY_IMPORT, tag));
+  return types.length === 1 ? types[0] : undefined;
+};
+
+/**
+ * Why `from` may not import `to`, or undefined when it may.
+ * @param {Package} from @param {Package} to @returns {string | undefined}
+ */
+export function whyForbidden(from, to) {
+  if (from.name === to.name) return undefined;
+  if (KNOWS_NOTHING_OF_LINUX.includes(from.name)) {
+    return to.name === SIMULATOR ? undefined : `${from.name} knows nothing of Linux and may import only ${SIMULATOR}`;
+  }
+  const [fromType, toType] = [typeOf(from), typeOf(to)];
+  if (fromType === undefined || toType === undefined) return undefined;
+  const allowed = MAY_IMPORT[fromType] ?? [];
+  if (allowed.includes(toType)) return undefined;
+  if (fromType === 'type:component' && toType === 'type:component') return 'components meet only through messages on the wire, never by import';
+  return `${fromType} may import only ${allowed.join(', ')}, and ${to.name} is ${toType}`;
+}
+
+/**
+ * Every module specifier of a source file with its line: static and dynamic imports, `export from`, `import('x').T`
+ * types, `require('x')`, and `*.resolve('@shootdown/x')`, which is how workers are located.
+ * @param {string} path @param {string} source @returns {{ specifier: string, line: number }[]}
+ */
+export function importsOf(path, source) {
+  /** @type {{ specifier: string, line: number }[]} */
+  const found = [];
+  /** @param {any} literal */
+  const add = (literal) => {
+    if (literal === null || literal === undefined) return;
+    const specifier = literal.type === 'TemplateLiteral' && literal.expressions.length === 0 ? literal.quasis[0].value.cooked : literal.value;
+    if (typeof specifier === 'string') found.push({ specifier, line: source.slice(0, literal.start).split('\n').length });
+  };
+  /** @param {any} node */
+  const visit = (node) => {
+    if (node === null || typeof node !== 'object') return;
+    if (Array.isArray(node)) return node.forEach(visit);
+    if (node.type === 'ImportExpression' || node.type === 'TSImportType' || /^(Import|Export\w+)Declaration$/.test(node.type)) add(node.source);
+    if (node.type === 'TSExternalModuleReference') add(node.expression);
+    if (node.type === 'CallExpression' && isResolver(node)) add(node.arguments[0]);
+    Object.values(node).forEach(visit);
+  };
+  visit(parseSync(path, source).program.body);
+  return found;
+}
+
+/** `path.resolve` looks the same, so a `resolve` counts only for a package of ours. @param {any} call */
+function isResolver({ callee, arguments: [first] }) {
+  if (callee.type === 'Identifier') return callee.name === 'require';
+  return callee.type === 'MemberExpression' && callee.property.name === 'resolve' && String(first?.value).startsWith(SCOPE);
+}
+
+/**
+ * The workspace package that a specifier leads to, by name or by a relative path into its folder.
+ * @param {readonly Package[]} packages @param {Package} from @param {string} path @param {string} specifier
+ * @returns {{ to: Package, relative: boolean } | undefined}
+ */
+function target(packages, from, path, specifier) {
+  if (specifier.startsWith('.')) {
+    const reached = posix.join(from.folder, posix.dirname(path), specifier);
+    const to = packages.find((pkg) => reached === pkg.folder || reached.startsWith(`${pkg.folder}/`));
+    return to && { to, relative: true };
+  }
+  const to = packages.find((pkg) => specifier === pkg.name || specifier.startsWith(`${pkg.name}/`));
+  return to && { to, relative: false };
+}
+
+/**
+ * What one source file does against the rules.
+ * @param {readonly Package[]} packages @param {Package} pkg @param {SourceFile} file @returns {Violation[]}
+ */
+function checkFile(packages, pkg, file) {
+  const path = `${pkg.folder}/${file.path}`;
+  const isTest = TEST_FILE.test(file.path);
+  /** @type {Violation[]} */
+  const violations = [];
+  for (const { specifier, line } of importsOf(path, file.source)) {
+    const what = `imports '${specifier}'`;
+    /** @param {string} why */
+    const forbid = (why) => violations.push({ file: path, line, what, why });
+
+    const isXstate = specifier === 'xstate' || specifier.startsWith('xstate/');
+    if (isXstate && !isTest && !file.path.endsWith('.machine.ts') && path !== XSTATE_ADAPTER) {
+      forbid(`XState belongs in *.machine.ts, *.test.ts and ${XSTATE_ADAPTER}; import what you need from ${SIMULATOR}`);
+    }
+
+    const reached = target(packages, pkg, file.path, specifier);
+    if (reached === undefined) {
+      if (specifier.startsWith(SCOPE)) forbid('there is no such package in this workspace');
+      continue;
+    }
+    const { to, relative } = reached;
+    if (to === pkg) continue;
+    const why = whyForbidden(pkg, to);
+    if (why !== undefined) forbid(why);
+    else if (relative) forbid(`a relative path reaches into another package; import '${to.name}'`);
+    else if (!pkg.dependencies.includes(to.name) && !(isTest && pkg.devDependencies.includes(to.name))) {
+      forbid(`${pkg.folder}/package.json does not declare it; add "${to.name}": "*" to dependencies`);
+    } else if (!isTest && /\.[cm]?tsx?$/.test(file.path) && !pkg.references.includes(to.folder)) {
+      forbid(`${pkg.folder}/tsconfig.json does not reference it; add { "path": "${posix.relative(pkg.folder, to.folder)}" }`);
+    }
+  }
+  return violations;
+}
+
+/**
+ * What the package.json and tsconfig.json of a package declare against the rules.
+ * @param {readonly Package[]} packages @param {Package} pkg @returns {Violation[]}
+ */
+function checkManifest(packages, pkg) {
+  const manifest = `${pkg.folder}/package.json`;
+  const tsconfig = `${pkg.folder}/tsconfig.json`;
+  /** @type {Violation[]} */
+  const violations = [];
+  if (typeOf(pkg) === undefined) {
+    violations.push({ file: manifest, line: 1, what: `has tags [${pkg.tags.join(', ')}]`, why: `nx.tags must hold exactly one of ${Object.keys(MAY_IMPORT).join(', ')}` });
+  }
+  const declared = [...pkg.dependencies, ...pkg.devDependencies];
+  for (const to of packages) {
+    const why = whyForbidden(pkg, to);
+    if (declared.includes(to.name) && why !== undefined) violations.push({ file: manifest, line: 1, what: `declares '${to.name}'`, why });
+    if (!pkg.references.includes(to.folder)) continue;
+    if (why !== undefined) violations.push({ file: tsconfig, line: 1, what: `references '${to.name}'`, why });
+    else if (!declared.includes(to.name)) {
+      violations.push({ file: tsconfig, line: 1, what: `references '${to.name}'`, why: 'package.json does not declare it, so Nx may build both at once' });
+    }
+  }
+  return violations;
+}
+
+/** Every violation of the rules in a workspace. @param {readonly Package[]} packages @returns {Violation[]} */
+export function check(packages) {
+  return packages.flatMap((pkg) => [...checkManifest(packages, pkg), ...pkg.files.flatMap((file) => checkFile(packages, pkg, file))]);
+}
+
+/** @param {string} root @param {string} folder @returns {SourceFile[]} */
+function readSources(root, folder) {
+  /** @param {string} below @returns {SourceFile[]} */
+  const read = (below) =>
+    readdirSync(join(root, folder, below), { withFileTypes: true }).flatMap((entry) => {
+      const path = posix.join(below, entry.name);
+      if (entry.isDirectory()) return SKIPPED_FOLDERS.has(entry.name) ? [] : read(path);
+      return SOURCE_FILE.test(entry.name) ? [{ path, source: readFileSync(join(root, folder, path), 'utf8') }] : [];
+    });
+  return read('');
+}
+
+/** With comments, which tsc allows. @param {string} path */
+function readJson(path) {
+  try {
+    return parseJson(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new Error(`boundaries: read: not JSON (${path})`, { cause: error });
+  }
+}
+
+/**
+ * Reads every package of a workspace from disk.
+ * @param {string} root @returns {Package[]}
+ * @throws when a package.json or tsconfig.json is not JSON
+ */
+export function readWorkspace(root) {
+  const folders = ['packages', 'apps', 'tools']
+    .filter((parent) => existsSync(join(root, parent)))
+    .flatMap((parent) => readdirSync(join(root, parent)).map((name) => `${parent}/${name}`))
+    .filter((folder) => existsSync(join(root, folder, 'package.json')));
+  return folders.map((folder) => {
+    const manifest = readJson(join(root, folder, 'package.json'));
+    const tsconfig = existsSync(join(root, folder, 'tsconfig.json')) ? readJson(join(root, folder, 'tsconfig.json')) : {};
+    return {
+      name: manifest.name,
+      folder,
+      tags: manifest.nx?.tags ?? [],
+      dependencies: Object.keys(manifest.dependencies ?? {}),
+      devDependencies: Object.keys(manifest.devDependencies ?? {}),
+      references: (tsconfig.references ?? []).map((/** @type {{ path: string }} */ reference) => posix.join(folder, reference.path).replace(/\/(tsconfig\.json)?$/, '')),
+      files: readSources(root, folder),
+    };
+  });
+}
+
+function main() {
+  const root = process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url));
+  const packages = readWorkspace(root);
+  const violations = check(packages);
+  for (const { file, line, what, why } of violations) console.log(`${file}:${line}: ${what}: ${why}`);
+  const files = packages.reduce((sum, pkg) => sum + pkg.files.length, 0);
+  console.log(`boundaries: ${packages.length} packages, ${files} files, ${violations.length} violations`);
+  process.exitCode = violations.length === 0 ? 0 : 1;
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  try {
+    main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}
