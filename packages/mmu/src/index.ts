@@ -1,1 +1,11 @@
-export {};
+export * from './entry.ts';
+export { mmuMachine, type Flush, type MmuContext, type MmuEmitted, type MmuEvent, type Root } from './mmu.machine.ts';
+export { connectMmus, defaultMmuGeometry, Mmu, type MmuGeometry, type TlbiRequest } from './mmu.ts';
+export { NO_TRANSLATION, SaturatedTlb } from './saturated.ts';
+export { ASID_LIMIT, TlbWords, type PageSize } from './tlb-words.ts';
+export { Fault, indexOf, tinyShape, Walker, walkShape, type Walked, type WalkLevel, type WalkShape } from './walk.ts';
+export { formatTlbGeometry, parseTlbGeometry, TlbGeometryError, tlbEntriesMax, tlbGeometry, type TlbGeometry } from './trace/geometry.ts';
+export { referenceBytesMax, referenceKinds, referencesMax, ReferenceTrace, TraceError, type Reference, type ReferenceKind } from './trace/reference-trace.ts';
+export { packReferences } from './trace/packed.ts';
+export { readReferenceTrace, type ReadReferenceTraceOptions } from './trace/references.ts';
+export { countTlb, pageShiftMax, pageShiftMin, TlbHierarchy, type TlbCounts, type TlbHierarchyConfig, type TlbLevelCounts } from './trace/tlb-hierarchy.ts';

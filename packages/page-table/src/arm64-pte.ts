@@ -109,7 +109,7 @@ export const pte_mkclean = (pte: bigint): bigint => (pte & ~PTE_DIRTY) | PTE_RDO
 export const pte_mkdirty = (pte: bigint): bigint => assign(pte | PTE_DIRTY, PTE_RDONLY, has(pte, PTE_RDONLY) && !pte_write(pte));
 
 /** Takes write permission away; a hardware-dirty entry becomes software-dirty, so that the dirt is not lost. */
-export const pte_wrprotect = (pte: bigint): bigint => (pte_hw_dirty(pte) ? pte | PTE_DIRTY : pte) & ~PTE_WRITE | PTE_RDONLY;
+export const pte_wrprotect = (pte: bigint): bigint => ((pte_hw_dirty(pte) ? pte | PTE_DIRTY : pte) & ~PTE_WRITE) | PTE_RDONLY;
 
 /** Grants write permission. Only a software-dirty entry becomes writable at once (143937ca51cc, v6.18); before, every entry did. */
 export const pte_mkwrite_novma = (pte: bigint): bigint => assign(pte | PTE_WRITE, PTE_RDONLY, has(pte, PTE_RDONLY) && !pte_sw_dirty(pte));

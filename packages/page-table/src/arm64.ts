@@ -34,7 +34,7 @@ export const PTE_NG = bit(11);
 export const PTE_GP = bit(50);
 /** Dirty bit management: the hardware may clear {@link PTE_RDONLY} instead of faulting. */
 export const PTE_DBM = bit(51);
-/** Linux's writable bit: the same bit as {@link PTE_DBM}. */
+/** Linux's writable bit: the same bit as {@link PTE_DBM}. @alias PTE_DBM */
 export const PTE_WRITE = PTE_DBM;
 /** One of a group of contiguous entries that a TLB may hold as one. */
 export const PTE_CONT = bit(52);
@@ -53,6 +53,7 @@ export const PTE_UFFD_WP = bit(58);
 /**
  * In an entry that is not valid: present to Linux, with every field as in a valid one (PROT_NONE, or a pmd being split).
  * The same bit as {@link PTE_NG} since v6.11; bit 59 for pmds and bit 58, PTE_PROT_NONE, for ptes before.
+ * @alias PTE_NG
  */
 export const PTE_PRESENT_INVALID = PTE_NG;
 /** Permission-overlay index. */
@@ -63,7 +64,7 @@ export const TABLE_AP_NO_EL0 = bit(61);
 export const TABLE_AP_RDONLY = bit(62);
 export const PMD_TABLE_PXN = bit(59);
 export const PMD_TABLE_UXN = bit(60);
-/** Access flag of a table descriptor, maintained with FEAT_HAFT and ignored without. The same bit as {@link PTE_AF}. */
+/** Access flag of a table descriptor, maintained with FEAT_HAFT and ignored without. The same bit as {@link PTE_AF}. @alias PTE_AF */
 export const PMD_TABLE_AF = PTE_AF;
 
 /** Stage 2, S2AP[0]: loads are permitted. */
@@ -235,7 +236,8 @@ function encodeMemory(geometry: Geometry, { memory }: LeafEntry): bigint {
 function encodeLeaf(geometry: Geometry, level: Level, entry: LeafEntry): bigint {
   const stage2 = isStage2(geometry);
   if (entry.dirty !== (entry.dirtyBitManagement && entry.permissions.write)) {
-    fail('encode', 'an arm64 leaf is hardware-dirty exactly when it is writable and dirtyBitManagement is set', `dirty: ${entry.dirty}`, 'use softwareDirty for a clean or read-only leaf');
+    const reason = 'an arm64 leaf is hardware-dirty exactly when it is writable and dirtyBitManagement is set';
+    fail('encode', reason, `dirty: ${entry.dirty}`, 'use softwareDirty for a clean or read-only leaf');
   }
   if (stage2 && entry.softwareDirty) fail('encode', 'a stage-2 leaf has no software dirty bit', geometry.name);
   if (stage2 && entry.global) fail('encode', 'a stage-2 leaf has no nG bit', geometry.name, 'set global to false');

@@ -36,7 +36,7 @@ export function joinWords(low: number, high: number): bigint {
 }
 
 /** An unsigned word as the kernel prints it: `0x` and hexadecimal digits. */
-export const hex = (word: bigint): string => (word < 0n ? `-0x${(-word).toString(16)}` : `0x${word.toString(16)}`);
+const hex = (word: bigint): string => (word < 0n ? `-0x${(-word).toString(16)}` : `0x${word.toString(16)}`);
 
 /**
  * Throws the one line this package reports bad input with: `page-table: operation: reason (value); remedy`.

@@ -40,7 +40,9 @@ function checkAddress(geometry: Geometry, what: string, address: bigint, alignme
 export function encode(geometry: Geometry, entry: Entry): bigint {
   const level = levelNamed(geometry, entry.level);
   if (entry.kind === 'invalid') {
-    if (decodeAt(geometry, level, entry.raw).kind !== 'invalid') fail('encode', `the bits of an invalid entry are valid at level ${level.name}`, entry.raw, 'decode them');
+    if (decodeAt(geometry, level, entry.raw).kind !== 'invalid') {
+      fail('encode', `the bits of an invalid entry are valid at level ${level.name}`, entry.raw, 'decode them');
+    }
     return entry.raw;
   }
   if (entry.kind === 'leaf') {
@@ -53,7 +55,9 @@ export function encode(geometry: Geometry, entry: Entry): bigint {
   checkRaw('encode', entry.otherBits);
   const { raw, fieldMask } = isX86(geometry) ? encodeX86(geometry, level, entry) : encodeArm64(geometry, level, entry);
   const clash = entry.otherBits & fieldMask;
-  if (clash !== 0n) fail('encode', `otherBits holds bits that belong to a field of a ${level.name} ${entry.kind} (${geometry.name})`, clash, 'set the field instead');
+  if (clash !== 0n) {
+    fail('encode', `otherBits holds bits that belong to a field of a ${level.name} ${entry.kind} (${geometry.name})`, clash, 'set the field instead');
+  }
   return raw | entry.otherBits;
 }
 

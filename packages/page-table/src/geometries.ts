@@ -114,7 +114,9 @@ export function arm64Geometry(shape: Arm64Shape): Geometry {
   const blockLevel = FIRST_BLOCK_LEVEL[granuleBytes]?.[paBits];
   if (blockLevel === undefined) return fail('geometry', 'arm64 has granules of 4096, 16384 and 65536 bytes and 48 or 52 PA bits', `${granuleBytes}, ${paBits}`);
   const vaBitsMax = granuleBytes === 65536 && stage === 1 ? 52 : paBits;
-  if (!Number.isInteger(vaBits) || vaBits > vaBitsMax) return fail('geometry', `input addresses have at most ${vaBitsMax} bits with this granule and ${paBits} PA bits`, vaBits);
+  if (!Number.isInteger(vaBits) || vaBits > vaBitsMax) {
+    return fail('geometry', `input addresses have at most ${vaBitsMax} bits with this granule and ${paBits} PA bits`, vaBits);
+  }
 
   const pageShiftBits = Math.log2(granuleBytes);
   const depth = levelsFor(stage === 2 ? vaBits - STAGE2_CONCATENATION_BITS : vaBits, pageShiftBits);

@@ -144,11 +144,15 @@ export function split(geometry: Geometry, va: bigint): SplitAddress {
  */
 export function join(geometry: Geometry, { half, indices, offsetBytes }: SplitAddress): bigint {
   if (indices.length !== geometry.levels.length) return fail('join', `${geometry.name} has ${geometry.levels.length} levels`, `${indices.length} indices`);
-  if (!Number.isInteger(offsetBytes) || offsetBytes < 0 || offsetBytes >= geometry.pageBytes) return fail('join', `an offset is below ${geometry.pageBytes}`, offsetBytes);
+  if (!Number.isInteger(offsetBytes) || offsetBytes < 0 || offsetBytes >= geometry.pageBytes) {
+    return fail('join', `an offset is below ${geometry.pageBytes}`, offsetBytes);
+  }
   let low = BigInt(offsetBytes);
   geometry.levels.forEach((level, position) => {
     const index = indices[position] ?? -1;
-    if (!Number.isInteger(index) || index < 0 || index >= level.entries) fail('join', `an index at level ${level.name} is below ${level.entries}`, index);
+    if (!Number.isInteger(index) || index < 0 || index >= level.entries) {
+      fail('join', `an index at level ${level.name} is below ${level.entries}`, index);
+    }
     low |= BigInt(index) << BigInt(level.shiftBits);
   });
   const va = half === 'high' ? low | genmask(63, geometry.vaBits) : low;

@@ -28,7 +28,7 @@ export const _PAGE_PSE = bit(7);
 export const _PAGE_PAT = bit(7);
 /** The translation survives a CR3 load, if CR4.PGE is set. */
 export const _PAGE_GLOBAL = bit(8);
-/** PROT_NONE, in an entry that is not present: present to Linux, not to the hardware. The same bit as {@link _PAGE_GLOBAL}. */
+/** PROT_NONE, in an entry that is not present: present to Linux, not to the hardware. The same bit as {@link _PAGE_GLOBAL}. @alias _PAGE_GLOBAL */
 export const _PAGE_PROTNONE = _PAGE_GLOBAL;
 /** Software bits 9 to 11, 57 and 58. */
 export const _PAGE_SOFTW1 = bit(9);
@@ -36,15 +36,15 @@ export const _PAGE_SOFTW2 = bit(10);
 export const _PAGE_SOFTW3 = bit(11);
 export const _PAGE_SOFTW4 = bit(57);
 export const _PAGE_SOFTW5 = bit(58);
-/** No struct page, or not counted: pte_special(). */
+/** No struct page, or not counted: pte_special(). @alias _PAGE_SOFTW1 */
 export const _PAGE_SPECIAL = _PAGE_SOFTW1;
-/** Write-protected by userfaultfd. */
+/** Write-protected by userfaultfd. @alias _PAGE_SOFTW2 */
 export const _PAGE_UFFD_WP = _PAGE_SOFTW2;
-/** Written since the last clear_refs. */
+/** Written since the last clear_refs. @alias _PAGE_SOFTW3 */
 export const _PAGE_SOFT_DIRTY = _PAGE_SOFTW3;
-/** Dirty of a read-only leaf, x86-64: RW=0 with D=1 would be a shadow stack, so Linux moves D here (v6.6). */
+/** Dirty of a read-only leaf, x86-64: RW=0 with D=1 would be a shadow stack, so Linux moves D here (v6.6). @alias _PAGE_SOFTW5 */
 export const _PAGE_SAVED_DIRTY = _PAGE_SOFTW5;
-/** {@link _PAGE_SAVED_DIRTY} of PAE, which has no software bits above the address. */
+/** {@link _PAGE_SAVED_DIRTY} of PAE, which has no software bits above the address. @alias _PAGE_SOFTW2 */
 export const _PAGE_SAVED_DIRTY_PAE = _PAGE_SOFTW2;
 /** Bit 2 of the PAT index in a 2 MB or 1 GB leaf. */
 export const _PAGE_PAT_LARGE = bit(12);

@@ -1,0 +1,79 @@
+/**
+ * The page-table entry of the simulated machine: one 32-bit word.
+ *
+ * ```
+ *  31                  12 11  10   9   8   7   6   5   4   3   2   1   0
+ * +----------------------+---+---+---+---+---+---+---+---+---+---+---+---+
+ * |   frame number       |NX |   |SW | G |PS | D | A |   |   |US |RW | P |
+ * +----------------------+---+---+---+---+---+---+---+---+---+---+---+---+
+ * ```
+ *
+ * The positions are those of the 32-bit x86 entry (Intel SDM vol. 3A, 4.3) with NX in a software bit. It carries what
+ * the concurrency of page tables depends on, on any architecture; the formats of real entries are in @shootdown/page-table.
+ */
+
+export const _PAGE_PRESENT = 1 << 0;
+export const _PAGE_RW = 1 << 1;
+export const _PAGE_USER = 1 << 2;
+export const _PAGE_ACCESSED = 1 << 5;
+export const _PAGE_DIRTY = 1 << 6;
+/** A leaf above the lowest level: 2 MB or 1 GB. */
+export const _PAGE_PSE = 1 << 7;
+export const _PAGE_GLOBAL = 1 << 8;
+/** For the kernel's own use (special mappings, soft-dirty). */
+export const _PAGE_SOFTW = 1 << 9;
+export const _PAGE_NX = 1 << 11;
+
+/** Bits of a frame number. */
+export const PFN_SHIFT = 12;
+/** Frames that fit. */
+export const PFN_LIMIT = 1 << 20;
+
+/** The flags of a pointer to a lower table (Linux _PAGE_TABLE). */
+export const _PAGE_TABLE = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY;
+
+/** An entry for a frame. */
+export function mk_pte(frame: number, flags: number): number {
+  if (frame < 0 || frame >= PFN_LIMIT) throw new RangeError(`mmu: mk_pte: frame ${frame} outside 0 .. ${PFN_LIMIT - 1}`);
+  return (frame << PFN_SHIFT) | flags;
+}
+
+/** The frame number of an entry. */
+export function pte_pfn(entry: number): number {
+  return entry >>> PFN_SHIFT;
+}
+
+export function pte_present(entry: number): boolean {
+  return (entry & _PAGE_PRESENT) !== 0;
+}
+
+export function pte_write(entry: number): boolean {
+  return (entry & _PAGE_RW) !== 0;
+}
+
+export function pte_dirty(entry: number): boolean {
+  return (entry & _PAGE_DIRTY) !== 0;
+}
+
+export function pte_young(entry: number): boolean {
+  return (entry & _PAGE_ACCESSED) !== 0;
+}
+
+const FLAG_NAMES: readonly (readonly [number, string])[] = [
+  [_PAGE_PRESENT, 'P'],
+  [_PAGE_RW, 'RW'],
+  [_PAGE_USER, 'US'],
+  [_PAGE_ACCESSED, 'A'],
+  [_PAGE_DIRTY, 'D'],
+  [_PAGE_PSE, 'PS'],
+  [_PAGE_GLOBAL, 'G'],
+  [_PAGE_SOFTW, 'SW'],
+  [_PAGE_NX, 'NX'],
+];
+
+/** `0x12 P RW A`, or `none`. */
+export function formatEntry(entry: number): string {
+  if (entry === 0) return 'none';
+  const flags = FLAG_NAMES.filter(([bit]) => (entry & bit) !== 0).map(([, name]) => name);
+  return [`0x${pte_pfn(entry).toString(16)}`, ...flags].join(' ');
+}

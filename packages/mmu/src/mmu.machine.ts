@@ -1,0 +1,109 @@
+/**
+ * The MMU actor of one CPU: which tree it walks, and which invalidations it performs.
+ *
+ * Instructions of its own CPU (CR3 write, INVLPG, INVPCID, local TLBI) are told to it at once; broadcast TLBIs of other
+ * CPUs come over the interconnect and take effect when they are delivered. Cached translations are words of the machine;
+ * every invalidation is emitted as one `tlb.flush` that says exactly what may go and what must stay.
+ *
+ * Sources: Intel SDM vol. 3A, 4.10.4 (invalidation); Arm ARM (DDI 0487) D8.14 (TLB maintenance).
+ */
+import { emit, enqueueActions, setup } from 'xstate';
+
+/** What to invalidate. */
+export interface Flush {
+  readonly type: 'tlb.flush';
+  /** One page (with every page size), one address space, everything but global entries, everything. */
+  readonly scope: 'page' | 'asid' | 'non-global' | 'all';
+  /** Virtual page number for `page`, otherwise 0. */
+  readonly vpn: number;
+  /** The address space concerned; -1 for all (page scope of TLBI VAA..). */
+  readonly asid: number;
+  /** Global entries go too (INVLPG, TLBI VA). */
+  readonly global: boolean;
+  /** Paging-structure caches stay (TLBI ..L, last level only). */
+  readonly leafOnly: boolean;
+}
+
+/** Tells the machine around the actor which tree is walked now. */
+export interface Root {
+  readonly type: 'mmu.root';
+  readonly root: number;
+  readonly asid: number;
+}
+
+export interface MmuContext {
+  readonly root: number;
+  readonly asid: number;
+}
+
+export type MmuEvent =
+  /** MOV to CR3, or TTBR0_EL1: `noflush` is CR3 bit 63 (always so on arm64). */
+  | { readonly type: 'load_root'; readonly root: number; readonly asid: number; readonly noflush: boolean }
+  | { readonly type: 'invlpg'; readonly vpn: number }
+  /** INVPCID types 0 to 3. */
+  | { readonly type: 'invpcid'; readonly kind: 0 | 1 | 2 | 3; readonly asid: number; readonly vpn: number }
+  /** TLBI VAE1, VALE1, VAAE1, ASIDE1, VMALLE1 and their broadcast forms. */
+  | { readonly type: 'tlbi'; readonly scope: 'page' | 'asid' | 'all'; readonly vpn: number; readonly asid: number; readonly leafOnly: boolean };
+
+export type MmuEmitted = Flush | Root;
+
+const NOTHING = { vpn: 0, asid: -1, leafOnly: false } as const;
+
+export const mmuMachine = setup({
+  types: {
+    context: {} as MmuContext,
+    events: {} as MmuEvent,
+    emitted: {} as MmuEmitted,
+    input: {} as { readonly root: number; readonly asid: number } | undefined,
+  },
+  actions: {
+    loadRoot: enqueueActions(({ enqueue, event }) => {
+      if (event.type !== 'load_root') return;
+      enqueue.assign({ root: event.root, asid: event.asid });
+      enqueue.emit({ type: 'mmu.root', root: event.root, asid: event.asid });
+      if (!event.noflush) enqueue.emit({ type: 'tlb.flush', ...NOTHING, scope: 'asid', asid: event.asid, global: false });
+    }),
+    // INVLPG drops global entries too, and all paging-structure caches of the current PCID whatever their address.
+    invlpg: emit(({ context, event }) => ({
+      type: 'tlb.flush' as const,
+      scope: 'page' as const,
+      vpn: event.type === 'invlpg' ? event.vpn : 0,
+      asid: context.asid,
+      global: true,
+      leafOnly: false,
+    })),
+    invpcid: emit(({ event }) => {
+      if (event.type !== 'invpcid') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+      const { kind, asid, vpn } = event;
+      switch (kind) {
+        case 0:
+          return { type: 'tlb.flush' as const, scope: 'page' as const, vpn, asid, global: false, leafOnly: false };
+        case 1:
+          return { type: 'tlb.flush' as const, ...NOTHING, scope: 'asid' as const, asid, global: false };
+        case 2:
+          return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+        case 3:
+          return { type: 'tlb.flush' as const, ...NOTHING, scope: 'non-global' as const, global: false };
+      }
+    }),
+    tlbi: emit(({ event }) => {
+      if (event.type !== 'tlbi') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+      const { scope, vpn, asid, leafOnly } = event;
+      return { type: 'tlb.flush' as const, scope, vpn, asid, global: scope !== 'asid', leafOnly };
+    }),
+  },
+}).createMachine({
+  id: 'mmu',
+  context: ({ input }) => ({ root: input?.root ?? 0, asid: input?.asid ?? 0 }),
+  initial: 'translating',
+  states: {
+    translating: {
+      on: {
+        load_root: { actions: 'loadRoot' },
+        invlpg: { actions: 'invlpg' },
+        invpcid: { actions: 'invpcid' },
+        tlbi: { actions: 'tlbi' },
+      },
+    },
+  },
+});

@@ -1,0 +1,144 @@
+/**
+ * A set-associative cache of translations in the words of the machine, with true LRU.
+ *
+ * An entry is three words; the ways of a set are kept in order of use, most recent first, so that equal histories of use
+ * are equal states. This is the TLB of *runs*; exploration uses `saturated.ts`, and counting over traces `trace/`.
+ *
+ * ```
+ *   word 0   vpn, low 32 bits
+ *   word 1   valid 31 | global 30 | size 29:28 | asid 27:13 | vpn >> 32, 12:0
+ *   word 2   the entry
+ * ```
+ */
+import type { OperationContext, Region, SystemBuilder } from '@shootdown/machine';
+import type { Flush } from './mmu.machine.ts';
+import type { TlbGeometry } from './trace/geometry.ts';
+
+const WORDS_PER_ENTRY = 3;
+const VALID = 1 << 31;
+const GLOBAL = 1 << 30;
+const SIZE_SHIFT = 28;
+const ASID_SHIFT = 13;
+const VPN_HIGH_MASK = (1 << ASID_SHIFT) - 1;
+const ASID_MASK = ((1 << (SIZE_SHIFT - ASID_SHIFT)) - 1) << ASID_SHIFT;
+const LOW_WORD = 0x1_0000_0000;
+
+/** Largest address-space number a cached translation can carry. */
+export const ASID_LIMIT = 1 << (SIZE_SHIFT - ASID_SHIFT);
+
+/** Page sizes by number of table levels they skip: 4 KB, 2 MB, 1 GB (with 9 index bits per level). */
+export type PageSize = 0 | 1 | 2;
+
+/** One level of cache. */
+export class TlbWords {
+  readonly #region: Region;
+  readonly #sets: number;
+  readonly #ways: number;
+  readonly #bitsPerLevel: number;
+
+  /** @param bitsPerLevel index bits of one table level: a page of size s covers 2^(s * bitsPerLevel) pages */
+  constructor(builder: SystemBuilder, name: string, geometry: TlbGeometry, bitsPerLevel: number) {
+    this.#sets = geometry.sets;
+    this.#ways = geometry.ways;
+    this.#bitsPerLevel = bitsPerLevel;
+    this.#region = builder.region(name, geometry.entries * WORDS_PER_ENTRY);
+  }
+
+  /** The cached entry for a page, now the most recently used of its set; 0 if there is none. */
+  lookup(cx: OperationContext, vpn: number, asid: number, size: PageSize): number {
+    const page = this.#pageOf(vpn, size);
+    const set = this.#baseOf(page);
+    const low = page | 0;
+    const high = tagHigh(page, asid, size);
+    for (let way = 0; way < this.#ways; way++) {
+      const at = set + way * WORDS_PER_ENTRY;
+      if (cx.read(at) !== low || !matches(cx.read(at + 1), high)) continue;
+      const entry = cx.read(at + 2);
+      if (way > 0) this.#moveToFront(cx, set, way, low, cx.read(at + 1), entry);
+      return entry;
+    }
+    return 0;
+  }
+
+  /** Caches an entry as the most recently used of its set; the least recently used goes. */
+  insert(cx: OperationContext, vpn: number, asid: number, size: PageSize, entry: number, global: boolean): void {
+    const page = this.#pageOf(vpn, size);
+    const set = this.#baseOf(page);
+    this.#moveToFront(cx, set, this.#ways - 1, page | 0, tagHigh(page, asid, size) | VALID | (global ? GLOBAL : 0), entry);
+  }
+
+  /** Drops what a flush asks for. Returns the number of entries dropped. */
+  flush(cx: OperationContext, flush: Flush): number {
+    let dropped = 0;
+    for (let set = 0; set < this.#sets; set++) dropped += this.#flushSet(cx, this.#region.base + set * this.#ways * WORDS_PER_ENTRY, flush);
+    return dropped;
+  }
+
+  /** Drops all entries for one page, of any size (cheaper than {@link flush}: only the sets it can be in). */
+  flushPage(cx: OperationContext, flush: Flush): number {
+    let dropped = 0;
+    for (const size of [0, 1, 2] as const) dropped += this.#flushSet(cx, this.#baseOf(this.#pageOf(flush.vpn, size)), flush);
+    return dropped;
+  }
+
+  #flushSet(cx: OperationContext, set: number, flush: Flush): number {
+    let kept = 0;
+    let dropped = 0;
+    for (let way = 0; way < this.#ways; way++) {
+      const at = set + way * WORDS_PER_ENTRY;
+      const low = cx.read(at);
+      const high = cx.read(at + 1);
+      if ((high & VALID) === 0) break;
+      if (this.#covered(low, high, flush)) {
+        dropped++;
+        continue;
+      }
+      if (dropped > 0) writeEntry(cx, set + kept * WORDS_PER_ENTRY, low, high, cx.read(at + 2));
+      kept++;
+    }
+    for (let way = kept; way < kept + dropped; way++) writeEntry(cx, set + way * WORDS_PER_ENTRY, 0, 0, 0);
+    return dropped;
+  }
+
+  #covered(low: number, high: number, flush: Flush): boolean {
+    if ((high & GLOBAL) !== 0 && !flush.global) return false;
+    if (flush.scope === 'all' || flush.scope === 'non-global') return true;
+    const sameSpace = flush.asid < 0 || (high & ASID_MASK) >>> ASID_SHIFT === flush.asid || ((high & GLOBAL) !== 0 && flush.global);
+    if (!sameSpace || flush.scope === 'asid') return sameSpace;
+    const page = this.#pageOf(flush.vpn, ((high >>> SIZE_SHIFT) & 3) as PageSize);
+    return (page | 0) === low && ((page / LOW_WORD) & VPN_HIGH_MASK) === (high & VPN_HIGH_MASK);
+  }
+
+  #moveToFront(cx: OperationContext, set: number, way: number, low: number, high: number, entry: number): void {
+    for (let w = way; w > 0; w--) {
+      const from = set + (w - 1) * WORDS_PER_ENTRY;
+      writeEntry(cx, set + w * WORDS_PER_ENTRY, cx.read(from), cx.read(from + 1), cx.read(from + 2));
+    }
+    writeEntry(cx, set, low, high, entry);
+  }
+
+  #pageOf(vpn: number, size: PageSize): number {
+    return size === 0 ? vpn : Math.floor(vpn / 2 ** (size * this.#bitsPerLevel));
+  }
+
+  #baseOf(page: number): number {
+    return this.#region.base + (page % this.#sets) * this.#ways * WORDS_PER_ENTRY;
+  }
+}
+
+function tagHigh(page: number, asid: number, size: PageSize): number {
+  return (Math.floor(page / LOW_WORD) & VPN_HIGH_MASK) | (asid << ASID_SHIFT) | (size << SIZE_SHIFT);
+}
+
+/** A stored tag serves a look-up if it is valid, for that page, and global or of that address space. */
+function matches(stored: number, wanted: number): boolean {
+  if ((stored & VALID) === 0) return false;
+  const difference = (stored ^ wanted) & ~(VALID | GLOBAL);
+  return difference === 0 || ((stored & GLOBAL) !== 0 && (difference & ~ASID_MASK) === 0);
+}
+
+function writeEntry(cx: OperationContext, at: number, low: number, high: number, entry: number): void {
+  cx.write(at, low);
+  cx.write(at + 1, high);
+  cx.write(at + 2, entry);
+}
