@@ -63,38 +63,44 @@ const SEND_IPI = defineOperation({
 /** Enters a state in which the CPU executes no more; the operation after it is where it rests. */
 const ENTER = defineOperation({ name: 'enter', cost: 'nop', perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 0 : BLOCKED) });
 
+/** One object per message: executors recognise messages by identity before they compare content. */
+const LOCAL_IRQ_DISABLE: Message = { type: 'local_irq_disable' };
+const LOCAL_IRQ_ENABLE: Message = { type: 'local_irq_enable' };
+const PREEMPT_DISABLE: Message = { type: 'preempt_disable' };
+const PREEMPT_ENABLE: Message = { type: 'preempt_enable' };
+
 function tell(cpu: Cpu, message: Message, saying: Saying): Operation {
   return operation(TELL_CPU, cpu.component, 0, 0, message, saying);
 }
 
 /** local_irq_save(): masks interrupts; returns flags for {@link local_irq_restore}. */
 export function* local_irq_save(cpu: Cpu): Steps<number> {
-  return yield tell(cpu, { type: 'local_irq_disable' }, { label: 'local_irq_save(flags)' });
+  return yield tell(cpu, LOCAL_IRQ_DISABLE, { label: 'local_irq_save(flags)' });
 }
 
 /** local_irq_restore(): unmasks interrupts if they were unmasked at the matching local_irq_save(). */
 export function* local_irq_restore(cpu: Cpu, flags: number): Steps {
-  if (flags !== 0) yield tell(cpu, { type: 'local_irq_enable' }, { label: 'local_irq_restore(flags)' });
+  if (flags !== 0) yield tell(cpu, LOCAL_IRQ_ENABLE, { label: 'local_irq_restore(flags)' });
 }
 
 /** local_irq_disable(). */
 export function* local_irq_disable(cpu: Cpu): Steps {
-  yield tell(cpu, { type: 'local_irq_disable' }, { label: 'local_irq_disable()' });
+  yield tell(cpu, LOCAL_IRQ_DISABLE, { label: 'local_irq_disable()' });
 }
 
 /** local_irq_enable(). */
 export function* local_irq_enable(cpu: Cpu): Steps {
-  yield tell(cpu, { type: 'local_irq_enable' }, { label: 'local_irq_enable()' });
+  yield tell(cpu, LOCAL_IRQ_ENABLE, { label: 'local_irq_enable()' });
 }
 
 /** preempt_disable(): a tick no longer switches tasks. */
 export function* preempt_disable(cpu: Cpu): Steps {
-  yield tell(cpu, { type: 'preempt_disable' }, { label: 'preempt_disable()' });
+  yield tell(cpu, PREEMPT_DISABLE, { label: 'preempt_disable()' });
 }
 
 /** preempt_enable(). */
 export function* preempt_enable(cpu: Cpu): Steps {
-  yield tell(cpu, { type: 'preempt_enable' }, { label: 'preempt_enable()' });
+  yield tell(cpu, PREEMPT_ENABLE, { label: 'preempt_enable()' });
 }
 
 /** Raises an interrupt on another CPU. The bit stays on its channel until that CPU takes interrupts. */

@@ -56,8 +56,6 @@ export abstract class Executor implements OperationContext {
   branchCount = 1;
   /** Set when the step under way violated a property. */
   failed = false;
-  /** Cycles the step spent beyond its operation's cost. */
-  spentCycles = 0;
   /** Set to observe counters and details: exploration leaves it off. */
   observe = false;
   /** Called with every violation (when it happens), if set. */
@@ -66,6 +64,8 @@ export abstract class Executor implements OperationContext {
   onCount: ((processor: number, counter: string, amount: number) => void) | null = null;
   /** Called when a component has taken a message, if {@link observe} is set. */
   onDelivery: ((component: Component, message: Message) => void) | null = null;
+  /** Called when a step costs more than its operation, if set. */
+  onSpend: ((cost: string, times: number) => void) | null = null;
   /** Called when a message enters a channel, if set. */
   onSend: ((channel: Channel) => void) | null = null;
   protected readonly messages: Message[] = [{ type: 'none' }];
@@ -118,7 +118,6 @@ export abstract class Executor implements OperationContext {
     const choice = this.system.choices[choiceIndex];
     if (!choice) throw new ModelError(`schedule: step: no choice ${choiceIndex} (this system has ${this.system.choices.length})`);
     this.failed = false;
-    this.spentCycles = 0;
     this.branchCount = 1;
     switch (choice.kind) {
       case 'advance':
@@ -180,7 +179,13 @@ export abstract class Executor implements OperationContext {
     return true;
   }
 
+  /** Performs the pending operation of a processor. */
   protected advance(index: number, branch: number): boolean {
+    return this.performPending(index, branch);
+  }
+
+  /** {@link advance} in full: nothing is inlined or assumed. */
+  protected performPending(index: number, branch: number): boolean {
     const processor = this.system.processors[index] as Processor;
     if (!this.executes(processor)) return false;
     const address = this.topAddress(processor);
@@ -279,8 +284,8 @@ export abstract class Executor implements OperationContext {
     return this.#stepAndReport(this.system.components[component] as Component, this.internMessage(message));
   }
 
-  spend(cycles: number): void {
-    this.spentCycles += cycles;
+  spend(cost: string, times = 1): void {
+    this.onSpend?.(cost, times);
   }
 
   count(counter: string, amount = 1): void {

@@ -101,6 +101,11 @@ export class Frames {
     return yield operation(REF, frame, delta, 0, this, saying);
   }
 
+  /** Drops one reference and frees the frame with the last one (put_page()); returns the references left. */
+  *put(frame: number, saying?: Saying): Steps<number> {
+    return yield operation(PUT, frame, 0, 0, this, { label: `put_page(${hex(frame)})`, fact: (left) => (left === 0 ? `${hex(frame)} freed` : undefined), ...saying });
+  }
+
   /** Fails the property unless the frame is a `kind` now. */
   check(cx: OperationContext, frame: number, kind: FrameKind, what: string): void {
     const state = cx.read(this.state.base + frame);
@@ -209,6 +214,19 @@ const REF = defineOperation({
     return value;
   },
   footprint: (op) => ({ reads: [framesOf(op).refcount.base + op.a], writes: [framesOf(op).refcount.base + op.a] }),
+});
+
+const PUT = defineOperation({
+  name: 'page_free',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const frames = framesOf(op);
+    const address = frames.refcount.base + op.a;
+    const left = cx.read(address) - 1;
+    if (left > 0) cx.write(address, left);
+    else frames.give(cx, op.a);
+    return left;
+  },
 });
 
 function hex(frame: number): string {

@@ -21,6 +21,7 @@ export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnaps
 export { NodeTable } from './nodes.ts';
 export * from './system.ts';
 export { entryBranch, entryChoice, Executor, EXECUTES_TAG, IRET, scheduleEntry, type Emitted, type Violation } from './executor.ts';
+export { DirectExecutor } from './direct.ts';
 export { TabulatedExecutor } from './tabulated.ts';
 export { LiveExecutor, type Inspector } from './live.ts';
 export { Random } from './random.ts';

@@ -36,8 +36,8 @@ export interface OperationContext {
   channelEmpty(channel: number): boolean;
   /** True while the channel has no room for another message. */
   channelFull(channel: number): boolean;
-  /** Adds to the cycles this step costs, beyond the cost of the operation itself. */
-  spend(cycles: number): void;
+  /** Something this step costs beyond the operation itself: `times` times that entry of the cost table. */
+  spend(cost: string, times?: number): void;
   /** Counts an event under this processor's name. Counters are outside the state. */
   count(counter: string, amount?: number): void;
 }

@@ -50,6 +50,8 @@ export class TabulatedExecutor extends Executor {
   /** Calls into XState so far. */
   xstateCalls = 0;
   readonly #states = new ComponentStates();
+  /** By object, because operations and outputs keep theirs: content is compared only the first time. */
+  readonly #messageIds = new WeakMap<Message, number>();
   readonly #stepper = new PureStepper();
   readonly #processors: readonly Processor[];
 
@@ -94,8 +96,12 @@ export class TabulatedExecutor extends Executor {
   }
 
   protected override internMessage(message: Message): number {
+    const known = this.#messageIds.get(message);
+    if (known !== undefined) return known;
     const key = canonicalJson(message);
-    return this.internById(key, message, hashString(key));
+    const id = this.internById(key, message, hashString(key));
+    this.#messageIds.set(message, id);
+    return id;
   }
 
   protected override operationAt(address: number): Operation | null {
@@ -119,7 +125,7 @@ export class TabulatedExecutor extends Executor {
   /** The inner loop of every exploration: loads and stores under `sc` are performed without leaving this function. */
   protected override advance(index: number, branch: number): boolean {
     const processor = this.#processors[index] as Processor;
-    if (processor.bufferBase >= 0 || !this.executes(processor)) return super.advance(index, branch);
+    if (processor.bufferBase >= 0 || !this.executes(processor)) return this.performPending(index, branch);
     const store = this.store;
     const address = this.topAddress(processor);
     const node = store.words[address] as number;
@@ -136,7 +142,7 @@ export class TabulatedExecutor extends Executor {
       case Code.done:
         return false;
       default:
-        return super.advance(index, branch);
+        return this.performPending(index, branch);
     }
     this.processor = index;
     this.finishAdvance(processor, address, result);

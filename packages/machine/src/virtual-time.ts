@@ -63,6 +63,7 @@ class VirtualTime {
   readonly #next: number[];
   #now = 0;
   #completed = 0;
+  #spent = 0;
   #operation: Operation | null = null;
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
@@ -83,6 +84,9 @@ class VirtualTime {
     executor.onSend = (channel) => {
       const latency = cyclesOf(this.#options.costs, channel.latency ?? 'message');
       (this.#ready[channel.index] as number[]).push(this.#now + latency);
+    };
+    executor.onSpend = (cost, times) => {
+      this.#spent += times * cyclesOf(this.#options.costs, cost);
     };
     let steps = 0;
     let ticks = 0;
@@ -110,6 +114,7 @@ class VirtualTime {
       }
     }
     executor.onSend = null;
+    executor.onSpend = null;
     return { end, steps, cycles: this.#completed, busyCycles: this.#busy };
   }
 
@@ -137,6 +142,7 @@ class VirtualTime {
       const choice = choices[best] as Choice;
       this.#now = choice.kind === 'advance' && this.#waited[choice.processor] ? Math.max(bestTime, this.#completed) : bestTime;
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
+      this.#spent = 0;
       if (this.#executor.step(best, 0)) return best;
       this.#refused[best] = true;
       if (choice.kind === 'advance') this.#waited[choice.processor] = true;
@@ -175,7 +181,7 @@ class VirtualTime {
     const choice = this.#system.choices[index] as Choice;
     const { costs } = this.#options;
     let processor = -1;
-    let duration = this.#executor.spentCycles;
+    let duration = this.#spent;
     switch (choice.kind) {
       case 'advance':
         processor = choice.processor;

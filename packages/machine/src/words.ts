@@ -215,6 +215,11 @@ export class WordStore {
     this.mark = 0;
   }
 
+  /** The address of one journal entry, 0 <= position < `mark`. */
+  journalAddress(position: number): number {
+    return this.#journalAddress[position] as number;
+  }
+
   /** The addresses written since `mark`, in order of writing. */
   writtenSince(mark: number): readonly number[] {
     return Array.from(this.#journalAddress.subarray(mark, this.mark));

@@ -1,0 +1,1 @@
+export interface Coverage { readonly x?: number }

@@ -1,0 +1,76 @@
+/**
+ * The state graph a breadth-first search leaves behind: who leads where, by which choice. Counterexamples, livelocks and
+ * interleavings are all computed from it, so none of them depends on the order in which states were found.
+ */
+import { Column16, Column32, Column8 } from './storage.ts';
+
+/** What is known of a state, as bits of {@link StateGraph.flags}. */
+export const StateFlag = {
+  /** Everything has come to rest: no operation, message or store buffer can move, and every task has returned or rests. */
+  rest: 1,
+  /** At rest, and a `finally` property does not hold. */
+  finallyBroken: 2,
+  /** Nothing is enabled and something is not at rest. */
+  deadlock: 4,
+  /** Not, or not completely, expanded: the search was cut off here. */
+  cut: 8,
+} as const;
+
+/** Bit of an edge's entry that says that the transition violated a property. */
+const VIOLATES = 0x8000;
+/** Schedule entries that fit an edge: 256 choices, 128 branches. */
+export const ENTRY_MAX = VIOLATES - 1;
+
+/**
+ * States are numbered level by level; edges are stored by source, in the order of expansion. An edge's target is a state;
+ * a violating transition that was not followed has no edge.
+ */
+export class StateGraph {
+  /** Per state: index of its first edge. */
+  readonly firstEdge = new Column32();
+  readonly target = new Column32();
+  readonly #entry = new Column16();
+  readonly flags = new Column8();
+  /** First state of each level, and the number of states at the end. */
+  readonly levelStart: number[] = [0];
+  /** Number of states. */
+  states = 0;
+
+  /** Adds an edge of the state expanded last (see {@link beginState}). */
+  addEdge(target: number, entry: number, violates: boolean): void {
+    this.target.push(target);
+    this.#entry.push(violates ? entry | VIOLATES : entry);
+  }
+
+  /** The next state's edges follow; states are begun in order of their numbers. */
+  beginState(): void {
+    this.firstEdge.push(this.target.length);
+    this.flags.push(0);
+  }
+
+  /** States whose edges are known. */
+  get expanded(): number {
+    return this.firstEdge.length;
+  }
+
+  get edges(): number {
+    return this.target.length;
+  }
+
+  /** Index after a state's last edge. */
+  endOf(state: number): number {
+    return state + 1 < this.firstEdge.length ? this.firstEdge.get(state + 1) : this.target.length;
+  }
+
+  entry(edge: number): number {
+    return this.#entry.get(edge) & ENTRY_MAX;
+  }
+
+  violates(edge: number): boolean {
+    return this.#entry.get(edge) >= VIOLATES;
+  }
+
+  get bytes(): number {
+    return this.firstEdge.bytes + this.target.bytes + this.#entry.bytes + this.flags.bytes;
+  }
+}

@@ -1,0 +1,3 @@
+export * from './scenario.ts';
+export * from './result.ts';
+export * from './breadth-first.ts';

@@ -1,0 +1,1 @@
+export interface Reduction { ranked: Int32Array; rank(): number }

@@ -1,0 +1,142 @@
+/** What a search is asked and what it answers: the vocabulary of every engine in this package. */
+import type { MemoryModel } from '@shootdown/machine';
+import type { Coverage } from './coverage.ts';
+
+/**
+ * The answer. `safe`: every reachable state was seen and nothing is wrong. `violation`: a property is violated (a livelock
+ * and an unmet `sometimes` are violations too). `bounded`: nothing wrong was found, and not everything was seen.
+ */
+export type Verdict = 'safe' | 'violation' | 'deadlock' | 'bounded';
+
+/** What is wrong. `step`: an operation or routine said so; `sometimes`: no state satisfies it. */
+export type ProblemKind = 'step' | 'always' | 'finally' | 'deadlock' | 'livelock' | 'sometimes';
+
+/** Names under which the built-in properties are reported. */
+export const NO_DEADLOCK = 'no deadlock';
+export const NO_LIVELOCK = 'no livelock';
+
+/** Limits of a search. A limit that is hit turns `safe` into `bounded`. */
+export interface Bounds {
+  /** States stored at most. */
+  readonly maxStates?: number;
+  /** Steps of a schedule at most (breadth-first only; switches reduction off). */
+  readonly maxDepth?: number;
+  /** Times a processor that could go on is left for another one, per schedule (breadth-first only; switches reduction off). */
+  readonly preemptions?: number;
+  /** Wall time. */
+  readonly timeoutSeconds?: number;
+}
+
+/** Why a search ended before it was complete. */
+export type StopReason = 'violation' | 'max-states' | 'max-depth' | 'preemptions' | 'timeout' | 'cancelled';
+
+/** How a worker thread builds the system, which itself cannot be sent: by loading a module of JavaScript. */
+export interface SystemSource {
+  /** URL or specifier of the module. */
+  readonly module: string;
+  /** Name of an exported {@link Scenario} or of a function from `request` to a System. */
+  readonly export: string;
+  /** Handed to the function, or to the scenario's `build`; plain data. */
+  readonly request: { readonly variant: string; readonly memoryModel: MemoryModel; readonly parameters: Readonly<Record<string, number>> };
+}
+
+/** How far a search is. */
+export interface Progress {
+  readonly states: number;
+  readonly transitions: number;
+  readonly depth: number;
+  /** States known and not yet expanded. */
+  readonly queue: number;
+  readonly seconds: number;
+  readonly statesPerSecond: number;
+}
+
+/** How to search. */
+export interface ExploreOptions {
+  /** `bfs` (default): level by level, shortest counterexamples. `dfs`: less memory per state, no shortest path. */
+  readonly search?: 'bfs' | 'dfs';
+  /** Partial-order reduction. Default true. */
+  readonly reduction?: boolean;
+  /** Interchangeable processors are treated as such. Default: as `reduction`. */
+  readonly symmetry?: boolean;
+  /** Compare whole states, not fingerprints (breadth-first, one worker; switches symmetry off). */
+  readonly exact?: boolean;
+  /** Go on past violations, count them, and name every property that is violated. */
+  readonly all?: boolean;
+  readonly bounds?: Bounds;
+  /** Worker threads; more than 1 needs `source`. Default 1: search in this thread. */
+  readonly workers?: number;
+  readonly source?: SystemSource;
+  /** Count interleavings of spaces up to this many states; 0: never. Default {@link INTERLEAVINGS_STATES_MAX}. */
+  readonly interleavingsStatesMax?: number;
+  /** Cancels the search; the result says what is known so far. */
+  readonly signal?: AbortSignal;
+  /** Called about twice a second. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** States up to which interleavings are counted by default. */
+export const INTERLEAVINGS_STATES_MAX = 250_000;
+
+/** States stored at most by default: about 2 GB. */
+export const MAX_STATES_DEFAULT = 20_000_000;
+
+/** One property that is violated. */
+export interface Problem {
+  readonly kind: ProblemKind;
+  readonly property: string;
+  /** Steps to the first violation; for `sometimes` 0. */
+  readonly length: number;
+}
+
+/** Whether a state satisfying a `sometimes` property was found. */
+export interface Witness {
+  readonly name: string;
+  readonly witnessed: boolean;
+  /** Schedule to a nearest witness, if it was kept. */
+  readonly schedule: readonly number[] | null;
+}
+
+/** The outcome of a search. */
+export interface ExploreResult {
+  readonly verdict: Verdict;
+  /** The sentence that is violated: a property's name, or {@link NO_DEADLOCK}, {@link NO_LIVELOCK}. */
+  readonly property: string | null;
+  readonly kind: ProblemKind | null;
+  readonly states: number;
+  readonly transitions: number;
+  /** Transitions by which an operation or a routine reported a violation. */
+  readonly violatingTransitions: number;
+  /** Length of the longest of all shortest schedules (`bfs`), of the longest schedule tried (`dfs`). */
+  readonly depth: number;
+  /** Every reachable state was expanded. */
+  readonly complete: boolean;
+  readonly stoppedBy: StopReason | null;
+  readonly seconds: number;
+  readonly statesPerSecond: number;
+  readonly bytesPerState: number;
+  /** Probability that two states shared a fingerprint, so that one of them was missed; 0 in exact mode. */
+  readonly collisionOdds: number;
+  /** Number of maximal schedules as a decimal string; null if the graph has a cycle, is too big, or was not completed. */
+  readonly interleavings: string | null;
+  /** How many of them violate a property on the way (`all` only). */
+  readonly violatingInterleavings: string | null;
+  /** The counterexample. */
+  readonly schedule: readonly number[] | null;
+  /** Livelock: the steps from here on can be repeated for ever. */
+  readonly loopStart: number | null;
+  /** No schedule to this violation is shorter. */
+  readonly shortest: boolean;
+  /** Every property found violated, shortest first. */
+  readonly problems: readonly Problem[];
+  readonly sometimes: readonly Witness[];
+  /** False if the search ended before livelocks could be looked for. */
+  readonly livelockChecked: boolean;
+  readonly coverage: Coverage;
+  readonly bounds: Bounds;
+  readonly search: 'bfs' | 'dfs';
+  readonly reduction: boolean;
+  readonly symmetry: boolean;
+  readonly exact: boolean;
+  readonly workers: number;
+}

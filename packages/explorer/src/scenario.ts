@@ -1,0 +1,147 @@
+/**
+ * A scenario: the unit that users read, run and copy. Topology, routines, properties and variants in one object.
+ *
+ * A variant is one design out of the space that is compared: a kernel version, a proposed patch, a mutant. It says what
+ * verdict is expected and where that expectation comes from; nothing but {@link agrees} ever looks at the expectation.
+ */
+import { ModelError, type MemoryModel, type System } from '@shootdown/machine';
+import type { Bounds, Verdict } from './result.ts';
+
+/** A verdict that somebody expects, before the search is run. */
+export type ExpectedVerdict = 'safe' | 'violation' | 'deadlock';
+
+/** A number that shapes the system: `--set n=2`. */
+export interface Parameter {
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  /** One line: what it counts. */
+  readonly meaning: string;
+}
+
+/** One design of the space a scenario compares. */
+export interface Variant {
+  readonly name: string;
+  /** One verdict, or one per memory model. */
+  readonly expected: ExpectedVerdict | Readonly<Partial<Record<MemoryModel, ExpectedVerdict>>>;
+  /** Where the expectation comes from: a commit, a mail, a paper; or `derived` with the reasoning in one line. */
+  readonly source: string;
+  /** One line: what is different in this variant. */
+  readonly summary: string;
+  /** Memory model it is explored on unless another is asked for. Default `sc`. */
+  readonly memoryModel?: MemoryModel;
+  /** Parameters that this variant stands for; `--set` may not contradict them. */
+  readonly parameters?: Readonly<Record<string, number>>;
+}
+
+/** What a scenario is asked to build. */
+export interface BuildRequest {
+  readonly variant: string;
+  readonly memoryModel: MemoryModel;
+  readonly parameters: Readonly<Record<string, number>>;
+}
+
+/** A scenario. `build` must give the same system for the same request, in any process. */
+export interface Scenario {
+  /** What the command line calls it: `ptdump-vmalloc`. */
+  readonly name: string;
+  readonly title: string;
+  /** The question it belongs to: S0, S1, ... */
+  readonly seed: `S${number}`;
+  readonly parameters?: Readonly<Record<string, Parameter>>;
+  readonly variants: readonly Variant[];
+  build(request: BuildRequest): System;
+  /** Bounds in force unless others are asked for. */
+  readonly bounds?: Bounds;
+}
+
+/** What a user asks for; everything but the scenario's name may be left out. */
+export interface ScenarioRequest {
+  readonly scenario: string;
+  readonly variant?: string | undefined;
+  readonly memoryModel?: MemoryModel | undefined;
+  readonly parameters?: Readonly<Record<string, number>> | undefined;
+}
+
+/** A request with every blank filled in. */
+export interface ResolvedScenario {
+  readonly scenario: Scenario;
+  readonly variant: Variant;
+  readonly memoryModel: MemoryModel;
+  readonly parameters: Readonly<Record<string, number>>;
+  /** The expected verdict on this memory model; null if the variant names none. */
+  readonly expected: ExpectedVerdict | null;
+  /** Builds the system. */
+  build(): System;
+}
+
+const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+
+/**
+ * Finds scenario and variant and fills in the parameters. Without a variant, it is the first whose parameters agree with
+ * those given. Throws ModelError (one line, with what is available) on anything unknown, out of range or contradictory.
+ */
+export function resolveScenario(scenarios: readonly Scenario[], request: ScenarioRequest): ResolvedScenario {
+  const scenario = scenarios.find((s) => s.name === request.scenario);
+  if (!scenario) throw unknown('scenario', request.scenario, scenarios.map((s) => s.name));
+  const given = request.parameters ?? {};
+  checkParameters(scenario, given);
+  const variant = findVariant(scenario, request.variant, given);
+  const memoryModel = request.memoryModel ?? variant.memoryModel ?? 'sc';
+  if (!MEMORY_MODELS.includes(memoryModel)) throw unknown('memory model', memoryModel, MEMORY_MODELS);
+  const defaults = Object.entries(scenario.parameters ?? {}).map(([name, parameter]) => [name, parameter.default]);
+  const parameters = { ...Object.fromEntries(defaults), ...variant.parameters, ...given } as Record<string, number>;
+  return {
+    scenario,
+    variant,
+    memoryModel,
+    parameters,
+    expected: expectedVerdict(variant, memoryModel),
+    build: () => scenario.build({ variant: variant.name, memoryModel, parameters }),
+  };
+}
+
+/** What a variant is expected to give on a memory model; null if it says nothing about that one. */
+export function expectedVerdict(variant: Variant, memoryModel: MemoryModel): ExpectedVerdict | null {
+  return typeof variant.expected === 'string' ? variant.expected : (variant.expected[memoryModel] ?? null);
+}
+
+/** Whether the verdict found is the one expected; null if nothing was expected or the search was cut short. */
+export function agrees(expected: ExpectedVerdict | null, found: Verdict): boolean | null {
+  return expected === null || found === 'bounded' ? null : expected === found;
+}
+
+function findVariant(scenario: Scenario, name: string | undefined, given: Readonly<Record<string, number>>): Variant {
+  const names = scenario.variants.map((v) => v.name);
+  if (name === undefined) {
+    const variant = scenario.variants.find((v) => contradiction(v, given) === undefined);
+    if (!variant) throw new ModelError(`scenario: ${scenario.name}: no variant agrees with these parameters (have: ${names.join(', ') || 'none'})`);
+    return variant;
+  }
+  const variant = scenario.variants.find((v) => v.name === name);
+  if (!variant) throw unknown(`variant of ${scenario.name}`, name, names);
+  const parameter = contradiction(variant, given);
+  if (parameter !== undefined) {
+    throw new ModelError(`scenario: ${scenario.name}: variant ${name} means ${parameter}=${variant.parameters?.[parameter] ?? '?'} (given: ${given[parameter] ?? '?'})`);
+  }
+  return variant;
+}
+
+function contradiction(variant: Variant, given: Readonly<Record<string, number>>): string | undefined {
+  return Object.entries(variant.parameters ?? {}).find(([name, value]) => given[name] !== undefined && given[name] !== value)?.[0];
+}
+
+function checkParameters(scenario: Scenario, given: Readonly<Record<string, number>>): void {
+  const known = scenario.parameters ?? {};
+  for (const [name, value] of Object.entries(given)) {
+    const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (!parameter) throw unknown(`parameter of ${scenario.name}`, name, Object.keys(known));
+    if (!Number.isInteger(value) || value < parameter.min || value > parameter.max) {
+      throw new ModelError(`scenario: ${scenario.name}: ${name} must be ${parameter.min} to ${parameter.max} (given: ${value}): ${parameter.meaning}`);
+    }
+  }
+}
+
+function unknown(kind: string, name: string, available: readonly string[]): ModelError {
+  return new ModelError(`scenario: resolve: no ${kind} ${name} (have: ${available.join(', ') || 'none'})`);
+}

@@ -1,0 +1,48 @@
+/**
+ * TLB flushing and address-space switching on arm64: by broadcast TLBI, never by IPI.
+ *
+ * Mirrors arch/arm64/include/asm/tlbflush.h, __flush_tlb_range(), and arch/arm64/mm/context.c, v6.18. Every mm keeps one
+ * ASID; rollover is not modelled.
+ */
+import { count, load, routine, store, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import type { Mmu } from '@shootdown/mmu';
+import type { Mm, TlbArch } from '../kernel.ts';
+
+/** Without FEAT_TLBIRANGE, spans of more pages than a table has entries become a whole-ASID flush (MAX_DVM_OPS). */
+export const MAX_DVM_OPS = 512;
+
+/** Counters of the arm64 flushes: instructions issued. */
+export const Arm64Counter = { tlbiPage: 'tlbi_va', tlbiAsid: 'tlbi_aside1is', dsb: 'dsb_ish' } as const;
+
+/** arm64 with broadcast TLB maintenance, without FEAT_TLBIRANGE. */
+export function arm64Tlb(builder: SystemBuilder, cpus: readonly Cpu[], mmus: readonly Mmu[]): TlbArch {
+  const current: Region = builder.region('cpu.active_mm', cpus.length);
+  return {
+    name: 'arm64',
+    flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) => __flush_tlb_range(mmus[cpu.id] as Mmu, mm, start, end, !freed_tables),
+    switch_mm: (cpu, next) => cpu_switch_mm(mmus[cpu.id] as Mmu, current, cpu, next),
+    // check_and_switch_context() of a kernel thread leaves TTBR0 alone: broadcast TLBIs reach the CPU all the same.
+    *enter_lazy_tlb() {},
+  };
+}
+
+const __flush_tlb_range = routine('__flush_tlb_range', function* (mmu: Mmu, mm: Mm, start: number, end: number, leafOnly: boolean): Steps {
+  yield* mmu.dsb('ishst');
+  if (end - start >= MAX_DVM_OPS) {
+    yield* mmu.tlbi_is({ scope: 'asid', vpn: 0, asid: mm.id, leafOnly: false });
+    yield* count(Arm64Counter.tlbiAsid);
+  } else {
+    for (let vpn = start; vpn < end; vpn++) yield* mmu.tlbi_is({ scope: 'page', vpn, asid: mm.id, leafOnly });
+    yield* count(Arm64Counter.tlbiPage, end - start);
+  }
+  yield* mmu.dsb('ish');
+  yield* count(Arm64Counter.dsb);
+});
+
+const cpu_switch_mm = routine('cpu_switch_mm', function* (mmu: Mmu, current: Region, cpu: Cpu, next: Mm): Steps {
+  if ((yield* load(current.at(cpu.id), { label: 'this_cpu(active_mm)' })) === next.id) return;
+  yield* store(current.at(cpu.id), next.id);
+  yield* mmu.load_root((yield* load(next.pgd.at(0))) - 1, next.id, true);
+  yield* mmu.isb();
+});

@@ -1,0 +1,282 @@
+/**
+ * TLB flushing and address-space switching on x86, natively: by IPI.
+ *
+ * Mirrors arch/x86/mm/tlb.c, v6.18: flush_tlb_mm_range(), native_flush_tlb_multi(), should_flush_tlb(), flush_tlb_func(),
+ * switch_mm_irqs_off(), enter_lazy_tlb().
+ */
+import {
+  atomicAdd,
+  clearBits,
+  count,
+  defineOperation,
+  load,
+  operation,
+  point,
+  routine,
+  setBits,
+  smp_wmb,
+  store,
+  type Address,
+  type Operation,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
+import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
+import type { Mmu } from '@shootdown/mmu';
+import type { Mm, TlbArch } from '../kernel.ts';
+import type { Smp } from '../smp.ts';
+
+/** Flushes of more pages than this become full flushes (debugfs x86/tlb_single_page_flush_ceiling). */
+export const TLB_SINGLE_PAGE_FLUSH_CEILING = 33;
+/** Address spaces a CPU keeps in its TLB at once. */
+export const TLB_NR_DYN_ASIDS = 6;
+
+const INIT_MM = 0;
+const LOADED_MM_SWITCHING = -1;
+const LOW_WORD = 0x1_0000_0000;
+
+/** Words of one CPU's flush_tlb_info. `pages` 0 means the whole address space (TLB_FLUSH_ALL). */
+const Info = { mm: 0, startLow: 1, startHigh: 2, pages: 3, newTlbGen: 4, words: 5 } as const;
+
+/** Choices the kernel has, and mutants of it for tests. */
+export interface X86TlbOptions {
+  readonly ceiling?: number;
+  /** jiffies word and HZ, if the machine has a timer: then mm_cpumask is trimmed once a second. */
+  readonly jiffies?: { readonly address: Address; readonly hz: number };
+  /** The 2025 fix: a CPU in the middle of switch_mm counts as a target. Default true. */
+  readonly flushWhileSwitching?: boolean;
+}
+
+/** The counters are named as in /proc/vmstat and /proc/interrupts. */
+export const X86Counter = {
+  remoteFlush: 'nr_tlb_remote_flush',
+  received: 'nr_tlb_remote_flush_received',
+  localAll: 'nr_tlb_local_flush_all',
+  localOne: 'nr_tlb_local_flush_one',
+  interrupts: 'irq_tlb_count',
+} as const;
+
+/** The per-CPU and shared words of x86 TLB management. */
+export interface X86TlbState {
+  readonly smp: Smp;
+  readonly mmus: readonly Mmu[];
+  /** All address spaces, by id - 1. */
+  readonly mms: () => readonly Mm[];
+  readonly options: X86TlbOptions;
+  /** Number of flush_tlb_func() for cross-CPU calls. */
+  readonly flushFunction: number;
+  /** cpu_tlbstate, per CPU. */
+  readonly loaded_mm: Region;
+  readonly loaded_mm_asid: Region;
+  readonly is_lazy: Region;
+  readonly next_asid: Region;
+  /** cpu_tlbstate.ctxs[TLB_NR_DYN_ASIDS], per CPU. */
+  readonly ctx_id: Region;
+  readonly ctx_tlb_gen: Region;
+  /** Per CPU: the flush it has asked for. */
+  readonly info: Region;
+}
+
+/** Native x86. */
+export interface X86Tlb extends TlbArch {
+  readonly state: X86TlbState;
+}
+
+/** Adds x86 TLB management to a machine. `mms` is asked when a routine runs, so it may grow while assembling. */
+export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly Mmu[], mms: () => readonly Mm[], options: X86TlbOptions = {}): X86Tlb {
+  const n = smp.cpus.length;
+  const format = (id: number): string => (id === LOADED_MM_SWITCHING ? 'LOADED_MM_SWITCHING' : id === INIT_MM ? 'init_mm' : `mm${id}`);
+  const state: X86TlbState = {
+    smp,
+    mmus,
+    mms,
+    options,
+    flushFunction: smp.register({ name: 'flush_tlb_func', run: (cpu, source) => flush_tlb_func(state, cpu, source, false) }),
+    loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { format }),
+    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n),
+    is_lazy: builder.region('cpu_tlbstate.is_lazy', n),
+    next_asid: builder.region('cpu_tlbstate.next_asid', n),
+    ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS),
+    ctx_tlb_gen: builder.region('cpu_tlbstate.ctxs.tlb_gen', n * TLB_NR_DYN_ASIDS),
+    info: builder.region('flush_tlb_info', n * Info.words),
+  };
+  return {
+    name: 'x86-native',
+    state,
+    flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) => flush_tlb_mm_range(state, cpu, mm, start, end, freed_tables),
+    switch_mm: (cpu, next) => switch_mm(state, cpu, next),
+    enter_lazy_tlb: (cpu) => enter_lazy_tlb(state, cpu),
+  };
+}
+
+const flush_tlb_mm_range = routine(
+  'flush_tlb_mm_range',
+  function* (x86: X86TlbState, cpu: Cpu, mm: Mm, start: number, end: number, freed_tables: boolean): Steps {
+    const new_tlb_gen = yield* atomicAdd(mm.tlb_gen.at(0), 1, { label: 'inc_mm_tlb_gen(mm)', fact: (gen) => `tlb_gen ${gen}` });
+    const all = end - start > (x86.options.ceiling ?? TLB_SINGLE_PAGE_FLUSH_CEILING);
+    yield* get_flush_tlb_info(x86, cpu, mm, start, all ? 0 : end - start, new_tlb_gen);
+    const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)', fact: (m) => `CPUs 0b${(m >>> 0).toString(2)}` });
+    if ((mask & ~(1 << cpu.id)) !== 0) {
+      const trim_cpumask = yield* should_trim_cpumask(x86, mm);
+      yield* native_flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
+    } else if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) === mm.id) {
+      yield* local_irq_disable(cpu);
+      yield* flush_tlb_func(x86, cpu, cpu.id, true);
+      yield* local_irq_enable(cpu);
+    }
+  },
+);
+
+const native_flush_tlb_multi = routine(
+  'native_flush_tlb_multi',
+  function* (x86: X86TlbState, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean): Steps {
+    yield* count(X86Counter.remoteFlush);
+    let targets = 0;
+    for (const other of x86.smp.cpus) {
+      const bit = 1 << other.id;
+      if ((mask & bit) === 0) continue;
+      // Page tables about to be freed: a lazy CPU may still walk them speculatively, so everybody is told.
+      if (freed_tables || other.id === cpu.id || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) targets |= bit;
+    }
+    yield* point('targets', targets, mask);
+    const local = (mask & (1 << cpu.id)) !== 0 ? () => flush_tlb_func(x86, cpu, cpu.id, true) : undefined;
+    yield* x86.smp.smp_call_function_many(cpu, targets, x86.flushFunction, local);
+  },
+);
+
+const should_flush_tlb = routine('should_flush_tlb', function* (x86: X86TlbState, target: Cpu, mm: Mm, trim_cpumask: boolean): Steps<boolean> {
+  const loaded_mm = yield* load(x86.loaded_mm.at(target.id), { label: `per_cpu(loaded_mm, ${target.id})` });
+  yield* smp_wmb({ label: 'smp_rmb()' });
+  if ((yield* load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` })) !== 0) return false;
+  if (loaded_mm === LOADED_MM_SWITCHING && x86.options.flushWhileSwitching !== false) return true;
+  return loaded_mm === mm.id || trim_cpumask;
+});
+
+/** The flush itself, on the CPU that performs it, with interrupts off. `source` is the CPU whose flush_tlb_info it is. */
+const flush_tlb_func = routine('flush_tlb_func', function* (x86: X86TlbState, cpu: Cpu, source: number, local: boolean): Steps {
+  const info = (word: number): Address => x86.info.at(source * Info.words + word);
+  const mmId = yield* load(info(Info.mm), { label: 'info->mm' });
+  const mm = x86.mms()[mmId - 1] as Mm;
+  const loaded_mm = yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' });
+  if (!local) {
+    yield* count(X86Counter.interrupts);
+    yield* count(X86Counter.received);
+  }
+  if (loaded_mm !== mmId) {
+    yield* clearBits(mm.cpumask.at(0), 1 << cpu.id, { label: 'cpumask_clear_cpu(self, mm_cpumask(mm))' });
+    return;
+  }
+  if (loaded_mm === INIT_MM) return;
+  if ((yield* load(x86.is_lazy.at(cpu.id), { label: 'cpu_tlbstate.is_lazy' })) !== 0) {
+    yield* switch_to_init_mm(x86, cpu);
+    return;
+  }
+  const asid = yield* load(x86.loaded_mm_asid.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm_asid' });
+  const slot = x86.ctx_tlb_gen.at(cpu.id * TLB_NR_DYN_ASIDS + asid);
+  const local_tlb_gen = yield* load(slot, { label: 'ctxs[asid].tlb_gen' });
+  const new_tlb_gen = yield* load(info(Info.newTlbGen), { label: 'info->new_tlb_gen' });
+  // Another flush has been faster and covered this one.
+  if (new_tlb_gen <= local_tlb_gen) return;
+  const mm_tlb_gen = yield* load(mm.tlb_gen.at(0), { label: 'mm->context.tlb_gen' });
+  const pages = yield* load(info(Info.pages), { label: 'info->end - info->start' });
+  if (pages !== 0 && new_tlb_gen === local_tlb_gen + 1 && new_tlb_gen === mm_tlb_gen) {
+    const low = yield* load(info(Info.startLow), { label: 'info->start' });
+    const high = yield* load(info(Info.startHigh), { label: 'info->start >> 32' });
+    const start = (low >>> 0) + high * LOW_WORD;
+    for (let i = 0; i < pages; i++) yield* mmuOf(x86, cpu).invlpg(start + i);
+    if (local) yield* count(X86Counter.localOne, pages);
+  } else {
+    yield* mmuOf(x86, cpu).invpcid_single_context(asid + 1);
+    if (local) yield* count(X86Counter.localAll);
+  }
+  yield* store(slot, mm_tlb_gen, { label: 'ctxs[asid].tlb_gen = mm_tlb_gen' });
+});
+
+const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbState, cpu: Cpu, next: Mm): Steps {
+  const id = cpu.id;
+  const prev = yield* load(x86.loaded_mm.at(id), { label: 'cpu_tlbstate.loaded_mm' });
+  const was_lazy = yield* load(x86.is_lazy.at(id), { label: 'cpu_tlbstate.is_lazy' });
+  if (was_lazy !== 0) yield* store(x86.is_lazy.at(id), 0, { label: 'is_lazy = false' });
+  if (prev === next.id) {
+    if (was_lazy === 0) return;
+    const asid = yield* load(x86.loaded_mm_asid.at(id));
+    const slot = x86.ctx_tlb_gen.at(id * TLB_NR_DYN_ASIDS + asid);
+    const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
+    if ((yield* load(slot, { label: 'ctxs[asid].tlb_gen' })) === next_tlb_gen) return;
+    yield* store(slot, next_tlb_gen);
+    yield* mmuOf(x86, cpu).load_root((yield* load(next.pgd.at(0))) - 1, asid + 1, false);
+    return;
+  }
+  yield* store(x86.loaded_mm.at(id), LOADED_MM_SWITCHING, { label: 'loaded_mm = LOADED_MM_SWITCHING' });
+  yield* setBits(next.cpumask.at(0), 1 << id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
+  const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
+  const { asid, need_flush } = yield* choose_new_asid(x86, cpu, next, next_tlb_gen);
+  if (need_flush) {
+    yield* store(x86.ctx_id.at(id * TLB_NR_DYN_ASIDS + asid), next.id);
+    yield* store(x86.ctx_tlb_gen.at(id * TLB_NR_DYN_ASIDS + asid), next_tlb_gen);
+  }
+  yield* mmuOf(x86, cpu).load_root((yield* load(next.pgd.at(0))) - 1, asid + 1, !need_flush);
+  yield* store(x86.loaded_mm.at(id), next.id, { label: 'loaded_mm = next' });
+  yield* store(x86.loaded_mm_asid.at(id), asid, { label: `loaded_mm_asid = ${asid}` });
+});
+
+const switch_mm = routine('switch_mm', function* (x86: X86TlbState, cpu: Cpu, next: Mm): Steps {
+  const flags = yield* local_irq_save(cpu);
+  yield* switch_mm_irqs_off(x86, cpu, next);
+  yield* local_irq_restore(cpu, flags);
+});
+
+/** A slot of the six that holds this mm already, otherwise the next in turn. */
+const choose_new_asid = routine('choose_new_asid', function* (x86: X86TlbState, cpu: Cpu, next: Mm, next_tlb_gen: number): Steps<{ asid: number; need_flush: boolean }> {
+  const base = cpu.id * TLB_NR_DYN_ASIDS;
+  for (let asid = 0; asid < TLB_NR_DYN_ASIDS; asid++) {
+    if ((yield* load(x86.ctx_id.at(base + asid), { label: `ctxs[${asid}].ctx_id` })) !== next.id) continue;
+    const gen = yield* load(x86.ctx_tlb_gen.at(base + asid), { label: `ctxs[${asid}].tlb_gen` });
+    return { asid, need_flush: gen < next_tlb_gen };
+  }
+  const asid = yield* load(x86.next_asid.at(cpu.id), { label: 'cpu_tlbstate.next_asid' });
+  yield* store(x86.next_asid.at(cpu.id), (asid + 1) % TLB_NR_DYN_ASIDS);
+  return { asid, need_flush: true };
+});
+
+/** switch_mm_irqs_off(NULL, &init_mm, NULL): the lazy mm is dropped, but its cpumask bit stays until a flush notices. */
+const switch_to_init_mm = routine('switch_mm_irqs_off', function* (x86: X86TlbState, cpu: Cpu): Steps {
+  yield* store(x86.is_lazy.at(cpu.id), 0, { label: 'is_lazy = false' });
+  yield* mmuOf(x86, cpu).load_root(-1, 0, true);
+  yield* store(x86.loaded_mm.at(cpu.id), INIT_MM, { label: 'loaded_mm = &init_mm' });
+});
+
+const enter_lazy_tlb = routine('enter_lazy_tlb', function* (x86: X86TlbState, cpu: Cpu): Steps {
+  if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) === INIT_MM) return;
+  yield* store(x86.is_lazy.at(cpu.id), 1, { label: 'is_lazy = true' });
+});
+
+/** Once a second, flushes also go to CPUs that are in the mask but run something else, so that they leave it. */
+function* should_trim_cpumask(x86: X86TlbState, mm: Mm): Steps<boolean> {
+  const timer = x86.options.jiffies;
+  if (!timer) return false;
+  const now = yield* load(timer.address, { label: 'jiffies' });
+  if (now <= (yield* load(mm.next_trim_cpumask.at(0), { label: 'next_trim_cpumask' }))) return false;
+  yield* store(mm.next_trim_cpumask.at(0), now + timer.hz, { label: 'next_trim_cpumask = jiffies + HZ' });
+  return true;
+}
+
+/** Fills this CPU's flush_tlb_info. It is private until it is handed over under a csd, so filling it is one step. */
+function* get_flush_tlb_info(x86: X86TlbState, cpu: Cpu, mm: Mm, start: number, pages: number, new_tlb_gen: number): Steps {
+  const words = [mm.id, start | 0, Math.floor(start / LOW_WORD), pages, new_tlb_gen];
+  const label = pages === 0 ? 'get_flush_tlb_info(mm, TLB_FLUSH_ALL)' : `get_flush_tlb_info(mm, ${pages} pages)`;
+  yield operation(FILL_INFO, x86.info.base + cpu.id * Info.words, 0, 0, words, { label });
+}
+
+const FILL_INFO = defineOperation({
+  name: 'get_flush_tlb_info',
+  perform(cx, op: Operation) {
+    (op.data as readonly number[]).forEach((word, i) => cx.write(op.a + i, word));
+    return 0;
+  },
+});
+
+function mmuOf(x86: X86TlbState, cpu: Cpu): Mmu {
+  return x86.mmus[cpu.id] as Mmu;
+}

@@ -1,0 +1,98 @@
+/**
+ * What the mm routines of one machine share: its CPUs, MMUs, frames, and the architecture's way of flushing.
+ */
+import type { Frames, Region, Steps, SystemBuilder } from '@shootdown/machine';
+import { acquireWord, atomicAdd } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import type { Mmu, WalkShape } from '@shootdown/mmu';
+import { VmaList } from './vma.ts';
+
+/** How an architecture switches address spaces and invalidates translations. */
+export interface TlbArch {
+  readonly name: string;
+  /**
+   * flush_tlb_mm_range(): when it returns, no CPU uses a translation of [start, end) (page numbers) that was removed before
+   * the call. `freed_tables`: the range had page tables that are about to be freed.
+   */
+  flush_tlb_mm_range(cpu: Cpu, mm: Mm, start: number, end: number, freed_tables: boolean): Steps;
+  /** switch_mm(): this CPU runs `next` from now on. */
+  switch_mm(cpu: Cpu, next: Mm): Steps;
+  /** enter_lazy_tlb(): a kernel thread or the idle loop runs on the address space that happens to be loaded. */
+  enter_lazy_tlb(cpu: Cpu): Steps;
+}
+
+/** One machine's kernel. */
+export interface Kernel {
+  readonly builder: SystemBuilder;
+  readonly cpus: readonly Cpu[];
+  /** By CPU number. */
+  readonly mmus: readonly Mmu[];
+  readonly frames: Frames;
+  readonly shape: WalkShape;
+  readonly arch: TlbArch;
+  /** Page-table lock per table frame (split PTLs). */
+  readonly ptl: Region;
+}
+
+/** The writer's share of an mmap_lock word. */
+const WRITER = 1 << 16;
+
+/** An address space: mm_struct. */
+export class Mm {
+  /** 1 and up; 0 is init_mm. */
+  readonly id: number;
+  readonly vmas: VmaList;
+  /** Frame of the root table plus one; 0 until the mm exists. */
+  readonly pgd: Region;
+  readonly mmap_lock: Region;
+  /** mm->context.tlb_gen. */
+  readonly tlb_gen: Region;
+  /** mm->context.next_trim_cpumask, in jiffies. */
+  readonly next_trim_cpumask: Region;
+  /** mm_cpumask(mm): a bit per CPU. */
+  readonly cpumask: Region;
+  /** mm->tlb_flush_pending: open mmu_gathers. */
+  readonly tlb_flush_pending: Region;
+
+  constructor(builder: SystemBuilder, id: number) {
+    const name = `mm${id}`;
+    this.id = id;
+    this.vmas = new VmaList(builder, name);
+    this.pgd = builder.region(`${name}.pgd`, 1);
+    this.mmap_lock = builder.region(`${name}.mmap_lock`, 1);
+    this.tlb_gen = builder.region(`${name}.tlb_gen`, 1, { initial: 1 });
+    this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
+    this.cpumask = builder.region(`${name}.cpumask`, 1, { format: (mask) => `0b${(mask >>> 0).toString(2)}` });
+    this.tlb_flush_pending = builder.region(`${name}.tlb_flush_pending`, 1);
+  }
+
+  /** mmap_write_lock(). */
+  *mmap_write_lock(): Steps {
+    yield* acquireWord(this.mmap_lock.at(0), -1, WRITER, { label: 'mmap_write_lock(mm)' });
+  }
+
+  /** mmap_write_unlock(). */
+  *mmap_write_unlock(): Steps {
+    yield* atomicAdd(this.mmap_lock.at(0), -WRITER, { label: 'mmap_write_unlock(mm)' });
+  }
+
+  /** mmap_read_lock(). */
+  *mmap_read_lock(): Steps {
+    yield* acquireWord(this.mmap_lock.at(0), WRITER, 1, { label: 'mmap_read_lock(mm)' });
+  }
+
+  /** mmap_read_unlock(). */
+  *mmap_read_unlock(): Steps {
+    yield* atomicAdd(this.mmap_lock.at(0), -1, { label: 'mmap_read_unlock(mm)' });
+  }
+}
+
+/** spin_lock() of the page-table lock of a table. */
+export function* pte_lock(kernel: Kernel, table: number): Steps {
+  yield* acquireWord(kernel.ptl.at(table), -1, 1, { label: 'spin_lock(ptl)' });
+}
+
+/** spin_unlock() of the page-table lock of a table. */
+export function* pte_unlock(kernel: Kernel, table: number): Steps {
+  yield* atomicAdd(kernel.ptl.at(table), -1, { label: 'spin_unlock(ptl)' });
+}

@@ -1,0 +1,131 @@
+/**
+ * The system calls on address ranges. Mirrors mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/memory.c, v6.18.
+ * Ranges are virtual page numbers, half open.
+ */
+import { nop, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
+import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
+import { tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
+import { alignDown, free_pgd_range, pte_offset } from './pgtable.ts';
+import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
+
+/** mmap(NULL, pages, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS), top down: returns the first page. */
+export const mmap = routine('mmap', function* (mm: Mm, mmap_base: number, pages: number, flags: number = VM_DATA_DEFAULT_FLAGS): Steps<number> {
+  yield* nop({ label: 'mmap()' });
+  yield* mm.mmap_write_lock();
+  const below = yield* mm.vmas.unmappedArea(mmap_base, pages);
+  const start = mmap_base - below;
+  yield* mm.vmas.insert(start, start + pages, flags, { label: `mmap_region(0x${start.toString(16)}, ${pages} pages)` });
+  yield* mm.mmap_write_unlock();
+  return start;
+});
+
+/** munmap(): removes the areas, then their translations, flushes once, frees. */
+export const munmap = routine('munmap', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
+  yield* nop({ label: 'munmap()' });
+  yield* mm.mmap_write_lock();
+  yield* mm.vmas.remove(start, end, { label: `vms_gather_munmap_vmas(0x${start.toString(16)}, ${end - start} pages)` });
+  const floor = start - (yield* mm.vmas.gapBelow(start));
+  const above = yield* mm.vmas.gapAbove(end);
+  const tlb = yield* tlb_gather_mmu(mm);
+  yield* unmap_page_range(kernel, cpu, tlb, start, end);
+  yield* free_pgd_range(kernel, tlb, start, end, floor, above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above);
+  yield* tlb_finish_mmu(kernel, cpu, tlb);
+  yield* mm.mmap_write_unlock();
+});
+
+/** madvise(MADV_DONTNEED): the areas stay, their pages go. */
+export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
+  yield* nop({ label: 'madvise(MADV_DONTNEED)' });
+  yield* mm.mmap_read_lock();
+  const tlb = yield* tlb_gather_mmu(mm);
+  yield* unmap_page_range(kernel, cpu, tlb, start, end);
+  yield* tlb_finish_mmu(kernel, cpu, tlb);
+  yield* mm.mmap_read_unlock();
+});
+
+/** mprotect(): changes the areas' flags, then every entry whose write permission changes. */
+export const mprotect = routine('mprotect', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number, flags: number): Steps {
+  yield* nop({ label: 'mprotect()' });
+  yield* mm.mmap_write_lock();
+  yield* mm.vmas.protect(start, end, flags, { label: `vma_modify_flags(${end - start} pages)` });
+  const tlb = yield* tlb_gather_mmu(mm);
+  yield* each_table(kernel, mm, start, end, (first, from, to) => change_pte_range(kernel, tlb, first, from, to, flags));
+  yield* tlb_finish_mmu(kernel, cpu, tlb);
+  yield* mm.mmap_write_unlock();
+});
+
+/** exit_mmap(): everything goes, tables and root included. */
+export const exit_mmap = routine('exit_mmap', function* (kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
+  yield* mm.mmap_write_lock();
+  const tlb = yield* tlb_gather_mmu(mm);
+  while ((yield* mm.vmas.count()) > 0) {
+    const vma = yield* mm.vmas.at(0);
+    yield* unmap_page_range(kernel, cpu, tlb, vma.start, vma.end);
+    yield* mm.vmas.remove(vma.start, vma.end, { label: 'remove_vma()' });
+    const next = yield* mm.vmas.gapAbove(vma.end);
+    yield* free_pgd_range(kernel, tlb, vma.start, vma.end, 0, next === PAGES_MAX ? Number.POSITIVE_INFINITY : vma.end + next);
+  }
+  yield* tlb_finish_mmu(kernel, cpu, tlb);
+  yield* mm.mmap_write_unlock();
+});
+
+/** unmap_page_range(): zaps every table's part of the range. */
+export const unmap_page_range = routine('unmap_page_range', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, start: number, end: number): Steps {
+  yield* each_table(kernel, tlb.mm, start, end, (first, from, to) => zap_pte_range(kernel, cpu, tlb, first, from, to));
+});
+
+/** Clears entries and gathers their pages; flushes in between only when the gather is full. */
+const zap_pte_range = routine('zap_pte_range', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, first: EntryPointer, from: number, to: number): Steps {
+  const { frames } = kernel;
+  let force_flush = false;
+  yield* pte_lock(kernel, first.frame);
+  for (let vpn = from; vpn < to; vpn++) {
+    const ptep = frames.entry(first.frame, first.index + (vpn - from));
+    if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
+    const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
+    tlb.removeEntry(vpn);
+    if (tlb.removePage(pte_pfn(entry))) force_flush = true;
+  }
+  yield* pte_unlock(kernel, first.frame);
+  if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
+});
+
+/** Makes entries read-only, or writable where the page is this mm's own and dirty already (can_change_pte_writable()). */
+const change_pte_range = routine('change_pte_range', function* (kernel: Kernel, tlb: MmuGather, first: EntryPointer, from: number, to: number, flags: number): Steps {
+  const { frames } = kernel;
+  yield* pte_lock(kernel, first.frame);
+  for (let vpn = from; vpn < to; vpn++) {
+    const ptep = frames.entry(first.frame, first.index + (vpn - from));
+    if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
+    const old = yield* frames.xchg(ptep, 0, { label: 'ptep_modify_prot_start()' });
+    const exclusive = (flags & VM_WRITE) !== 0 && pte_dirty(old) && (yield* page_is_exclusive(kernel, pte_pfn(old)));
+    const entry = exclusive ? old | _PAGE_RW : old & ~_PAGE_RW;
+    yield* frames.write(ptep, entry, { label: 'ptep_modify_prot_commit()' });
+    // pte_needs_flush(), arch/x86/include/asm/tlbflush.h: a change of _PAGE_RW in either direction is flushed.
+    if (((old ^ entry) & _PAGE_RW) !== 0) tlb.removeEntry(vpn);
+  }
+  yield* pte_unlock(kernel, first.frame);
+});
+
+/** PageAnonExclusive(): nobody else maps or pins the page. */
+function* page_is_exclusive(kernel: Kernel, frame: number): Steps<boolean> {
+  const { frames } = kernel;
+  return (yield* frames.ref(frame, 0, { label: `PageAnonExclusive(0x${frame.toString(16)})` })) === 1;
+}
+
+/** Calls `body` for the part of [start, end) in each last-level table that exists. */
+export function* each_table(
+  kernel: Kernel,
+  mm: Mm,
+  start: number,
+  end: number,
+  body: (first: EntryPointer, from: number, to: number) => Steps,
+): Steps {
+  const span = (kernel.shape.levels.at(-1) as WalkLevel).entries;
+  for (let from = start; from < end; from = alignDown(from, span) + span) {
+    const first = yield* pte_offset(kernel, mm, from);
+    if (first) yield* body(first, from, Math.min(end, alignDown(from, span) + span));
+  }
+}

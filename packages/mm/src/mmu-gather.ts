@@ -1,0 +1,79 @@
+/**
+ * mmu_gather: collects what an unmap removed, flushes once, and only then frees.
+ * Mirrors mm/mmu_gather.c and include/asm-generic/tlb.h, v6.18. Ranges are virtual page numbers.
+ */
+import { atomicAdd, load, routine, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import type { Kernel, Mm } from './kernel.ts';
+
+/** Pages a gather holds before it must flush: the bundle on the stack and 19 batches (10000 pages, rounded down). */
+export const GATHER_PAGES_MAX = 8 + 19 * 510;
+
+/** struct mmu_gather: the caller's own, so no shared state. */
+export class MmuGather {
+  readonly mm: Mm;
+  /** Range that must be flushed; empty when start is beyond end. */
+  start = Number.POSITIVE_INFINITY;
+  end = 0;
+  freed_tables = false;
+  /** Page frames and table frames to put after the flush. */
+  pages: number[] = [];
+  tables: number[] = [];
+
+  constructor(mm: Mm) {
+    this.mm = mm;
+  }
+
+  /** tlb_remove_tlb_entry(): a translation of this page was removed. */
+  removeEntry(vpn: number): void {
+    this.start = Math.min(this.start, vpn);
+    this.end = Math.max(this.end, vpn + 1);
+  }
+
+  /** __tlb_remove_page(): true when the batch is full and the caller must flush. */
+  removePage(frame: number): boolean {
+    this.pages.push(frame);
+    return this.pages.length >= GATHER_PAGES_MAX;
+  }
+
+  /** pte_free_tlb(): a table that spans from `vpn` was unlinked. The flush range grows to its first page. */
+  freeTable(vpn: number, frame: number): void {
+    this.removeEntry(vpn);
+    this.freed_tables = true;
+    this.tables.push(frame);
+  }
+
+  /** __tlb_reset_range(). */
+  reset(): void {
+    this.start = Number.POSITIVE_INFINITY;
+    this.end = 0;
+    this.freed_tables = false;
+    this.pages = [];
+    this.tables = [];
+  }
+}
+
+/** tlb_gather_mmu(). */
+export const tlb_gather_mmu = routine('tlb_gather_mmu', function* (mm: Mm): Steps<MmuGather> {
+  yield* atomicAdd(mm.tlb_flush_pending.at(0), 1, { label: 'inc_tlb_flush_pending(mm)' });
+  return new MmuGather(mm);
+});
+
+/** tlb_flush_mmu(): flushes what was gathered, then puts the pages and tables. Nothing gathered: nothing flushed. */
+export const tlb_flush_mmu = routine('tlb_flush_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
+  if (tlb.end > 0) yield* kernel.arch.flush_tlb_mm_range(cpu, tlb.mm, tlb.start, tlb.end, tlb.freed_tables);
+  for (const frame of tlb.tables) yield* kernel.frames.free(frame, { label: 'tlb_remove_table()' });
+  for (const frame of tlb.pages) yield* kernel.frames.put(frame);
+  tlb.reset();
+});
+
+/** tlb_finish_mmu(): with other gathers open on the mm, what they removed must be flushed too, so everything is. */
+export const tlb_finish_mmu = routine('tlb_finish_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
+  if ((yield* load(tlb.mm.tlb_flush_pending.at(0), { label: 'mm_tlb_flush_nested(mm)' })) > 1) {
+    tlb.start = 0;
+    tlb.end = Number.MAX_SAFE_INTEGER;
+    tlb.freed_tables = true;
+  }
+  yield* tlb_flush_mmu(kernel, cpu, tlb);
+  yield* atomicAdd(tlb.mm.tlb_flush_pending.at(0), -1, { label: 'dec_tlb_flush_pending(mm)' });
+});

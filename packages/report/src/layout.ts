@@ -1,0 +1,152 @@
+/** Where the columns of a drawn trace stand, and how one step fills its cell. */
+import type { Trace, TraceStep } from '@shootdown/machine';
+import { FrameTracker } from './frames.ts';
+import { actingColumns, columnHeading, columnName, factsText, stepText } from './words.ts';
+import { widthUncut, wrapLine } from './wrap.ts';
+
+/** A column narrower than this is no longer read but deciphered. */
+const COLUMN_WIDTH_MIN = 22;
+/** Between two columns, and between three or more, where every character counts. */
+const GAP_OF_TWO = 3;
+const GAP_OF_MANY = 2;
+const INDENT = 2;
+/** Continuation lines of a heading. */
+export const HEADING_HANG = 2;
+/** Continuation lines of a label stand further in than the steps of a function. */
+const HANG = 4;
+/** So many characters of a column allow one level of functions. */
+const WIDTH_PER_LEVEL = 12;
+/** Between a label and its facts, at least. */
+const FACTS_GAP = 1;
+const BRACKET = '[ ';
+
+/** Places text in columns, or behind the processor's name when there are too many for columns. */
+export interface Layout {
+  readonly inColumns: boolean;
+  readonly levelsMax: number;
+  headingWidth(column: number): number;
+  /** Characters a step of this column may use. */
+  room(column: number): number;
+  /** Characters from the column's left edge to the end of the line. */
+  roomToTheRight(column: number): number;
+  /** One line with a text in every column. */
+  across(columns: readonly number[], texts: readonly string[]): string;
+  /** Full lines from lines of a cell. */
+  place(column: number, block: readonly string[]): readonly string[];
+  /** A step of no processor. */
+  spanning(step: TraceStep): readonly string[];
+}
+
+/** Chooses columns if they fit into `width`, names in front of every line if not. */
+export function layoutOf(trace: Trace, width: number): Layout {
+  const columns = actingColumns(trace);
+  const gap = columns.length <= 2 ? GAP_OF_TWO : GAP_OF_MANY;
+  const room = width - gap * (columns.length - 1);
+  return room >= COLUMN_WIDTH_MIN * columns.length ? columnLayout(trace, columns, width, gap) : nameLayout(trace, columns, width);
+}
+
+/** The lines of a cell: a wrapped label, with the facts at the right edge of its last line or below it. */
+export function blockOf(text: string, facts: string, level: number, width: number): string[] {
+  const indent = ' '.repeat(level * INDENT);
+  const lines = wrapLine(text, width - indent.length, HANG).map((line) => indent + line);
+  if (facts === '') return lines;
+  const last = lines.at(-1) as string;
+  if (last.length + FACTS_GAP + facts.length <= width) return [...lines.slice(0, -1), last + facts.padStart(width - last.length)];
+  if (facts.length <= width) return [...lines, facts.padStart(width)];
+  const margin = indent + ' '.repeat(HANG);
+  return [...lines, ...wrapLine(facts, width - margin.length, BRACKET.length).map((line) => margin + line)];
+}
+
+function columnLayout(trace: Trace, columns: readonly number[], width: number, gap: number): Layout {
+  const total = width - gap * (columns.length - 1);
+  const even = Math.floor(total / Math.max(1, columns.length));
+  const levelsMax = Math.max(1, Math.floor(even / WIDTH_PER_LEVEL));
+  const widths = shareWidths(columns.map((column) => needsOf(trace, column, levelsMax)), total);
+  const offsets = widths.map((_, i) => widths.slice(0, i).reduce((sum, w) => sum + w + gap, 0));
+  const at = (column: number): number => Math.max(0, columns.indexOf(column));
+  const room = (column: number): number => widths[at(column)] ?? width;
+  const offset = (column: number): number => offsets[at(column)] ?? 0;
+  return {
+    inColumns: true,
+    levelsMax,
+    headingWidth: room,
+    room,
+    roomToTheRight: (column) => width - offset(column),
+    across: (list, texts) => list.reduce((line, column, i) => line.padEnd(offset(column)) + (texts[i] ?? ''), '').trimEnd(),
+    place: (column, block) => block.map((line) => ' '.repeat(offset(column)) + line),
+    spanning: (step) => centred([stepText(step), factsText(step)].join(' ').trim(), width),
+  };
+}
+
+/** `CPU2: text`, for machines of many processors. */
+function nameLayout(trace: Trace, columns: readonly number[], width: number): Layout {
+  const longest = Math.max(0, ...columns.map((column) => columnName(trace, column).length));
+  // A name that would take half the line is cut: the heading has it in full.
+  const prefixWidth = Math.min(longest, Math.floor(width / 2) - 2) + 2;
+  const prefix = (column: number): string => `${columnName(trace, column).slice(0, prefixWidth - 2)}:`.padEnd(prefixWidth);
+  const room = width - prefixWidth;
+  return {
+    inColumns: false,
+    levelsMax: Math.max(1, Math.floor(room / WIDTH_PER_LEVEL)),
+    headingWidth: () => width,
+    room: () => room,
+    roomToTheRight: () => room,
+    across: (_, texts) => texts.join(' '),
+    place: (column, block) => block.map((line, i) => (i === 0 ? prefix(column) : ' '.repeat(prefixWidth)) + line),
+    spanning: (step) => blockOf(stepText(step), factsText(step), 0, room).map((line) => ' '.repeat(prefixWidth) + line),
+  };
+}
+
+/** In the middle of the line: in nobody's column. */
+function centred(text: string, width: number): string[] {
+  return wrapLine(text, width, HANG).map((line) => ' '.repeat(Math.floor((width - line.length) / 2)) + line);
+}
+
+interface Needs {
+  /** The width at which no identifier is cut. */
+  readonly uncut: number;
+  /** The width at which nothing wraps. */
+  readonly unwrapped: number;
+}
+
+function needsOf(trace: Trace, column: number, levelsMax: number): Needs {
+  const tracker = new FrameTracker(trace.columns[column]?.routine ?? '', levelsMax);
+  const heading = columnHeading(trace, column);
+  let uncut = widthUncut(heading, HEADING_HANG);
+  let unwrapped = heading.length;
+  const fit = (text: string, facts: string, level: number): void => {
+    uncut = Math.max(uncut, level * INDENT + widthUncut(text, HANG));
+    unwrapped = Math.max(unwrapped, level * INDENT + text.length + (facts === '' ? 0 : FACTS_GAP + facts.length));
+  };
+  for (const step of trace.steps) {
+    if (step.column !== column) continue;
+    const { heading: name, level } = tracker.place(step);
+    fit(stepText(step), factsText(step), level);
+    if (name) fit(name.text, '', name.level);
+  }
+  return { uncut, unwrapped };
+}
+
+/**
+ * Hands out the width, a character at a time to the narrowest column that still needs one: first so that no identifier
+ * is cut, then so that nothing wraps, then so that columns are even.
+ */
+function shareWidths(needs: readonly Needs[], total: number): number[] {
+  const widths = needs.map(() => COLUMN_WIDTH_MIN);
+  let left = total - COLUMN_WIDTH_MIN * needs.length;
+  // An identifier that would be cut anyway gets no column at the cost of the others.
+  const widest = total - COLUMN_WIDTH_MIN * (needs.length - 1);
+  const wants: readonly ((need: Needs) => number)[] = [(need) => (need.uncut <= widest ? need.uncut : 0), (need) => need.unwrapped, () => total];
+  for (const want of wants) {
+    for (; left > 0; left--) {
+      let narrowest = -1;
+      needs.forEach((need, i) => {
+        const width = widths[i] as number;
+        if (width < want(need) && (narrowest < 0 || width <= (widths[narrowest] as number))) narrowest = i;
+      });
+      if (narrowest < 0) break;
+      widths[narrowest] = (widths[narrowest] as number) + 1;
+    }
+  }
+  return widths;
+}

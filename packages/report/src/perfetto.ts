@@ -1,0 +1,116 @@
+/**
+ * A trace for https://ui.perfetto.dev and chrome://tracing: the JSON of the Trace Event Format (Google, "Trace Event
+ * Format", sections "Complete Events", "Instant Events", "Metadata Events").
+ */
+import type { Trace, TraceStep } from '@shootdown/machine';
+import { columnHeading, endLines, stepText, violationText } from './words.ts';
+
+/** What {@link perfettoJson} can be told. */
+export interface PerfettoOptions {
+  /** Clock rate of the run's cost model. Without it one cycle is drawn as one nanosecond. */
+  readonly hertz?: number;
+}
+
+const HERTZ_DEFAULT = 1e9;
+const MICROSECONDS_PER_SECOND = 1e6;
+const NANOSECONDS_PER_MICROSECOND = 1e3;
+const PROCESS = 1;
+
+interface Slice {
+  readonly name: string;
+  readonly category: string;
+  readonly start: number;
+  end: number;
+  readonly depth: number;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+interface OpenRoutine {
+  readonly name: string;
+  readonly slice: Slice;
+}
+
+/**
+ * Writes a trace as trace events: a track per processor (and one for steps of no processor), on it the routines with
+ * their steps inside, and an instant event for every violation. A trace without virtual time is drawn with one
+ * microsecond per step. Zero-length steps stay zero-length.
+ */
+export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): string {
+  const clock = clockOf(trace, options.hertz ?? HERTZ_DEFAULT);
+  const tracks = trace.columns.map((_, column) => ({ column, name: columnHeading(trace, column) }));
+  if (trace.steps.some((step) => step.column < 0)) tracks.push({ column: -1, name: 'no processor' });
+  const threadOf = (column: number): number => (column < 0 ? trace.columns.length : column) + 1;
+  const events: object[] = [{ ph: 'M', pid: PROCESS, name: 'process_name', args: { name: 'shootdown' } }];
+  for (const { column, name } of tracks) {
+    const tid = threadOf(column);
+    events.push({ ph: 'M', pid: PROCESS, tid, name: 'thread_name', args: { name } });
+    events.push({ ph: 'M', pid: PROCESS, tid, name: 'thread_sort_index', args: { sort_index: tid } });
+  }
+  for (const { column } of tracks) {
+    for (const slice of slicesOf(trace, column, clock)) {
+      const ts = round(slice.start);
+      events.push({ ph: 'X', pid: PROCESS, tid: threadOf(column), name: slice.name, cat: slice.category, ts, dur: round(round(slice.end) - ts), args: slice.args });
+    }
+  }
+  trace.steps.forEach((step, i) => {
+    if (!step.violation) return;
+    events.push({ ph: 'i', s: 't', pid: PROCESS, tid: threadOf(step.column), name: violationText(step.violation), cat: 'violation', ts: round(clock(i).start) });
+  });
+  const last = trace.steps.reduce((end, _, i) => Math.max(end, clock(i).end), 0);
+  for (const line of endLines(trace)) {
+    events.push({ ph: 'i', s: line.column < 0 ? 'g' : 't', pid: PROCESS, tid: threadOf(line.column), name: line.text, cat: trace.end?.kind ?? 'end', ts: round(last) });
+  }
+  const list = events.map((event) => JSON.stringify(event)).join(',\n');
+  return `{"displayTimeUnit":"ns","otherData":{"fingerprint":${JSON.stringify(trace.fingerprint)}},"traceEvents":[\n${list}\n]}\n`;
+}
+
+type Clock = (index: number) => { readonly start: number; readonly end: number };
+
+/** Start and end of a step in microseconds. */
+function clockOf(trace: Trace, hertz: number): Clock {
+  const timed = trace.steps.every((step) => step.startCycles !== null);
+  const micros = (cycles: number): number => (cycles / hertz) * MICROSECONDS_PER_SECOND;
+  return (index) => {
+    const step = trace.steps[index] as TraceStep;
+    if (!timed || step.startCycles === null) return { start: index, end: index + 1 };
+    return { start: micros(step.startCycles), end: micros(step.startCycles + (step.durationCycles ?? 0)) };
+  };
+}
+
+/** To whole nanoseconds: what the viewers store. Rounding start and end alike keeps a step inside its routine. */
+function round(micros: number): number {
+  return Math.round(micros * NANOSECONDS_PER_MICROSECOND) / NANOSECONDS_PER_MICROSECOND;
+}
+
+/** The steps of a track, inside the routines that were on the stack; an interrupt handler lies inside what it interrupts. */
+function slicesOf(trace: Trace, column: number, clock: Clock): readonly Slice[] {
+  const slices: Slice[] = [];
+  let task: OpenRoutine[] = [];
+  let interrupt: OpenRoutine[] = [];
+  trace.steps.forEach((step, i) => {
+    if (step.column !== column && !(column < 0 && step.column < 0)) return;
+    const { start, end } = clock(i);
+    const enter = (open: readonly OpenRoutine[], depth: number): OpenRoutine[] => {
+      const mismatch = open.findIndex((routine, d) => step.stack[d] !== routine.name);
+      const stay = mismatch < 0 ? [...open] : open.slice(0, mismatch);
+      for (let d = stay.length; d < step.stack.length; d++) {
+        const name = step.stack[d] as string;
+        const slice: Slice = { name: `${name}()`, category: step.inInterrupt ? 'interrupt' : 'routine', start, end, depth: depth + d, args: {} };
+        slices.push(slice);
+        stay.push({ name, slice });
+      }
+      for (const routine of stay) routine.slice.end = Math.max(routine.slice.end, end);
+      return stay;
+    };
+    if (step.kind === 'advance' && step.inInterrupt) {
+      interrupt = enter(interrupt, task.length);
+      for (const routine of task) routine.slice.end = Math.max(routine.slice.end, end);
+    } else if (step.kind === 'advance') {
+      interrupt = [];
+      task = enter(task, 0);
+    }
+    const args = { step: i, entry: step.entry, ...(step.facts.length > 0 && { facts: step.facts }) };
+    slices.push({ name: stepText(step), category: step.kind, start, end, depth: task.length + interrupt.length, args });
+  });
+  return slices.sort((a, b) => a.start - b.start || a.depth - b.depth);
+}

@@ -1,0 +1,62 @@
+/**
+ * Line wrapping for C-like labels: at a space or after a comma if that leaves a decent line, else at a parenthesis,
+ * else at any edge of an identifier. An identifier is cut only when it is wider than the line by itself.
+ */
+
+/** Makes one printable line of any text: white space becomes single spaces, control characters question marks. */
+export function plainLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim().replace(/\p{Cc}/gu, '?');
+}
+
+/**
+ * Wraps a plain line.
+ * @param width of every line; one character per line if there is no room for more
+ * @param hang spaces in front of every line but the first
+ */
+export function wrapLine(text: string, width: number, hang: number): string[] {
+  const lines: string[] = [];
+  let indent = '';
+  let rest = text;
+  const roomOf = (): number => Math.max(1, width - indent.length);
+  while (rest.length > roomOf()) {
+    const cut = bestCut(rest, roomOf());
+    lines.push(indent + rest.slice(0, cut).trimEnd());
+    rest = rest.slice(cut).trimStart();
+    indent = ' '.repeat(hang);
+  }
+  lines.push(indent + rest);
+  return lines;
+}
+
+/** Characters that never begin a line. */
+const CLOSERS = ')]},;>';
+
+/** Where to cut: the number of characters that stay, at least 1 and at most `room`. */
+function bestCut(text: string, room: number): number {
+  let space = 0;
+  let bracket = 0;
+  let edge = 0;
+  for (let i = 1; i <= room; i++) {
+    const before = text[i - 1] as string;
+    const after = text[i] as string;
+    if (after === ' ' || before === ' ' || before === ',') space = i;
+    else if (CLOSERS.includes(after)) continue;
+    else if ('([{)'.includes(before)) bracket = i;
+    else if (isIdentifier(before) !== isIdentifier(after)) edge = i;
+  }
+  if (space * 2 >= room) return space;
+  if (bracket * 3 >= room) return bracket;
+  const cut = space || bracket || edge || room;
+  // A surrogate pair is one character.
+  return cut > 1 && /[\uD800-\uDBFF]/.test(text[cut - 1] as string) ? cut - 1 : cut;
+}
+
+/** The narrowest line in which {@link wrapLine} need not cut an identifier of this text. */
+export function widthUncut(text: string, hang: number): number {
+  const words = text.match(/[^\sA-Za-z0-9_]?[A-Za-z0-9_]+[(),;]*/g) ?? [];
+  return Math.max(0, ...words.map((word, i) => word.length + (i === 0 ? 0 : hang)));
+}
+
+function isIdentifier(character: string): boolean {
+  return /[A-Za-z0-9_]/.test(character);
+}
