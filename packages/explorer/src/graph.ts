@@ -12,8 +12,6 @@ export const StateFlag = {
   finallyBroken: 2,
   /** Nothing is enabled and something is not at rest. */
   deadlock: 4,
-  /** Not, or not completely, expanded: the search was cut off here. */
-  cut: 8,
 } as const;
 
 /** Bit of an edge's entry that says that the transition violated a property. */
@@ -31,8 +29,8 @@ export class StateGraph {
   readonly target = new Column32();
   readonly #entry = new Column16();
   readonly flags = new Column8();
-  /** First state of each level, and the number of states at the end. */
-  readonly levelStart: number[] = [0];
+  /** First state of each level. */
+  readonly levelStart: number[] = [];
   /** Number of states. */
   states = 0;
 

@@ -1,3 +1,3 @@
 export * from './scenario.ts';
 export * from './result.ts';
-export * from './breadth-first.ts';
+export * from './shard.ts';

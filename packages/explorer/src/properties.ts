@@ -34,12 +34,12 @@ export class PropertyChecker {
     this.#watched = watchedWords(perState, executor.store.words.length);
   }
 
-  /** False if no property of the new state can differ from the state before the step (journal since 0). */
-  get mayHaveChanged(): boolean {
+  /** False if what has been written since `mark` cannot have changed the truth of any `always` or `sometimes` property. */
+  mayHaveChanged(mark: number): boolean {
     if (this.#idle) return false;
     if (this.#watched === null) return true;
     const { store } = this.#executor;
-    for (let i = store.mark - 1; i >= 0; i--) if (this.#watched[store.journalAddress(i)] === 1) return true;
+    for (let i = store.mark - 1; i >= mark; i--) if (this.#watched[store.journalAddress(i)] === 1) return true;
     return false;
   }
 
@@ -85,6 +85,12 @@ export class Findings {
 
   get empty(): boolean {
     return this.#byProperty.size === 0;
+  }
+
+  /** True if something of this name was found nearer than `length`. */
+  nearer(kind: ProblemKind, property: string, length: number): boolean {
+    const known = this.#byProperty.get(`${kind} ${property}`);
+    return known !== undefined && known.length < length;
   }
 
   /** All violated properties: shortest first, then by kind, then by name. */

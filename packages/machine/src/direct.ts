@@ -39,6 +39,11 @@ export class DirectExecutor extends TabulatedExecutor {
     this.remember(address, cursor);
   }
 
+  protected override clearRoutine(address: number): void {
+    this.store.writeInterned(address, 0, this.contents);
+    this.cursors.delete(address);
+  }
+
   protected override advanceRoutine(address: number, result: number): boolean {
     const cursor = this.cursors.get(address) as RoutineCursor;
     cursor.advance(result);

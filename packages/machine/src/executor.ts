@@ -102,6 +102,8 @@ export abstract class Executor implements OperationContext {
 
   /** Starts a program: the id of its first local state, for the word at `address`. */
   protected abstract startRoutine(address: number, program: number): void;
+  /** Takes the routine that has returned off its word. */
+  protected abstract clearRoutine(address: number): void;
   /** Advances the routine at `address` by a result; returns true when it has returned. */
   protected abstract advanceRoutine(address: number, result: number): boolean;
   /** Steps a component; false if it does not accept the message. Applies the outputs. */
@@ -205,7 +207,7 @@ export abstract class Executor implements OperationContext {
   protected finishAdvance(processor: Processor, address: number, result: number): void {
     this.lastResult = result;
     if (this.advanceRoutine(address, result) && address === processor.interruptAddress) {
-      this.store.write(address, 0);
+      this.clearRoutine(address);
       if (processor.component >= 0) this.tell(processor.component, IRET);
     }
   }

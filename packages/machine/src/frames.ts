@@ -21,6 +21,8 @@ export interface FrameOptions {
   readonly tables: number;
   readonly entriesPerTable: number;
   readonly pages: number;
+  /** Tables that exist from the start: the entries of frame 0, 1, and so on. Default none. */
+  readonly initialTables?: readonly (readonly number[])[];
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
 }
@@ -50,14 +52,16 @@ export class Frames {
   readonly #lowest: Region;
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
-    const { tables, entriesPerTable, pages, name = 'frame' } = options;
+    const { tables, entriesPerTable, pages, initialTables = [], name = 'frame' } = options;
+    if (initialTables.length > tables) throw new ModelError(`frames: new: ${initialTables.length} initial tables, have ${tables}`);
     this.tables = tables;
     this.entriesPerTable = entriesPerTable;
     this.count = tables + pages;
-    this.state = builder.region(`${name}.state`, this.count, { format: formatState });
-    this.refcount = builder.region(`${name}.refcount`, this.count);
-    this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, { format: (v) => `0x${(v >>> 0).toString(16)}` });
-    this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [0, tables] });
+    const entries = Array.from({ length: initialTables.length * entriesPerTable }, (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0);
+    this.state = builder.region(`${name}.state`, this.count, { initial: initialTables.map(() => FrameKind.table), format: formatState });
+    this.refcount = builder.region(`${name}.refcount`, this.count, { initial: initialTables.map(() => 1) });
+    this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, { initial: entries, format: (v) => `0x${(v >>> 0).toString(16)}` });
+    this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables] });
   }
 
   /** The entry `index` of table frame `frame`. */

@@ -28,7 +28,7 @@ export { Random } from './random.ts';
 export { arm64Costs, costModels, cyclesOf, withCosts, x86Costs, type Cost, type CostModel } from './cost.ts';
 export { columnsOf, describeStep, recordTrace, type Trace, type TraceEnd, type TraceStep } from './trace.ts';
 export { PctScheduler, RandomScheduler, replay, runScheduler, type ScheduledRun, type Scheduler } from './schedulers.ts';
-export { runVirtualTime, type TimedStep, type VirtualTimeOptions, type VirtualTimeRun } from './virtual-time.ts';
+export { runVirtualTime, VirtualTimeScheduler, type TimedStep, type VirtualTimeOptions, type VirtualTimeRun } from './virtual-time.ts';
 export { serveMachine, type ServedComponent, type ServedStep } from './serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './xstate-adapter.ts';
 export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './frames.ts';

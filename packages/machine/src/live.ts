@@ -93,6 +93,12 @@ export class LiveExecutor extends Executor {
     this.#rememberRoutine(address);
   }
 
+  protected override clearRoutine(address: number): void {
+    this.store.writeInterned(address, 0, this.#contents);
+    this.#routines.get(address)?.stop();
+    this.#routines.delete(address);
+  }
+
   protected override advanceRoutine(address: number, result: number): boolean {
     const actor = this.#routines.get(address);
     if (!actor) throw new RangeError(`live: advanceRoutine: no routine at ${this.system.layout.nameOf(address)}`);

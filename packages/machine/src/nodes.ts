@@ -102,6 +102,20 @@ export class NodeTable {
     return { parent: this.#parent[node] as number, result: this.#parentResult[node] as number, program: this.#programOf[node] as number };
   }
 
+  /** Edges discovered so far: grows whenever a routine receives a result it had not received there before. */
+  get edgeCount(): number {
+    return this.#edgeSaid.length;
+  }
+
+  /** The results received at a node so far, each with the node it leads to. */
+  edgesOf(node: number): { readonly result: number; readonly child: number }[] {
+    const edges: { result: number; child: number }[] = [];
+    for (let edge = this.#firstEdge[node] as number; edge !== NO_EDGE; edge = this.#edgeNext[edge] as number) {
+      edges.push({ result: this.#edgeResult[edge] as number, child: this.#edgeChild[edge] as number });
+    }
+    return edges.reverse();
+  }
+
   #discover(node: number, result: number): number {
     const programIndex = this.#programOf[node] as number;
     const cursor = this.#cursorAt(node, programIndex);

@@ -5,7 +5,7 @@
  * loads may pass earlier stores of the same processor, atomic read-modify-writes and `smp_mb` wait until its store
  * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010).
  */
-import { BLOCKED, defineOperation, operation, type Operation, type Saying, type Steps } from './operation.ts';
+import { BLOCKED, defineOperation, operation, type Operation, type OperationDefinition, type Saying, type Steps } from './operation.ts';
 import type { Address } from './words.ts';
 
 /** Codes of the operations that executors inline. 0 is the end of a routine. */
@@ -166,6 +166,24 @@ export function* smp_wmb(saying?: Saying): Steps {
 /** One step that touches no shared state: local work worth a line in the trace. */
 export function* nop(saying?: Saying): Steps {
   yield operation(NOP, 0, 0, 0, undefined, saying);
+}
+
+/**
+ * Local work that costs time but touches no shared state: entering the kernel, clearing a page.
+ * @param cost entry of the cost table
+ */
+export function* work(cost: string, saying?: Saying): Steps {
+  yield operation(workCosting(cost), 0, 0, 0, undefined, saying);
+}
+
+const works = new Map<string, OperationDefinition>();
+
+function workCosting(cost: string): OperationDefinition {
+  const known = works.get(cost);
+  if (known) return known;
+  const definition = defineOperation({ name: cost, perform: () => 0, footprint: nothing });
+  works.set(cost, definition);
+  return definition;
 }
 
 /** A nondeterministic choice among `count` outcomes: returns 0 .. count-1. All of them are explored. */

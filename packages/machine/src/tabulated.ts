@@ -114,6 +114,10 @@ export class TabulatedExecutor extends Executor {
     if (said.length > 0) this.hear(said);
   }
 
+  protected override clearRoutine(address: number): void {
+    this.store.writeInterned(address, 0, this.nodes.hashes);
+  }
+
   protected override advanceRoutine(address: number, result: number): boolean {
     const nodes = this.nodes;
     const next = nodes.next(this.store.words[address] as number, result);

@@ -45,12 +45,15 @@ const STEPS_MAX_DEFAULT = 100_000_000;
 /** So many spontaneous steps in a row without any other step mean that nothing else will ever happen. */
 const IDLE_TICKS_MAX = 100_000;
 
-/** Runs an executor (from its present state) in virtual time. */
+/** Runs an executor (from its present state) in virtual time, to the end. */
 export function runVirtualTime(executor: Executor, options: VirtualTimeOptions): VirtualTimeRun {
-  return new VirtualTime(executor, options).run();
+  const scheduler = new VirtualTimeScheduler(executor, options);
+  scheduler.advance(Number.POSITIVE_INFINITY);
+  return scheduler.result();
 }
 
-class VirtualTime {
+/** Drives an executor in virtual time, in as many portions as the caller likes. */
+export class VirtualTimeScheduler {
   readonly #executor: Executor;
   readonly #system: System;
   readonly #options: VirtualTimeOptions;
@@ -61,9 +64,16 @@ class VirtualTime {
   /** Per channel: when each message in flight is ready, oldest first. */
   readonly #ready: number[][];
   readonly #next: number[];
+  /** Choices to look at: those of empty channels are left out. */
+  readonly #always: readonly number[];
+  readonly #deliveries: readonly number[];
+  #inFlight = 0;
   #now = 0;
   #completed = 0;
   #spent = 0;
+  #steps = 0;
+  #ticks = 0;
+  #end: VirtualTimeRun['end'] | null = null;
   #operation: Operation | null = null;
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
@@ -76,46 +86,41 @@ class VirtualTime {
     this.#refused = this.#system.choices.map(() => false);
     this.#ready = this.#system.channels.map(() => []);
     this.#next = this.#system.spontaneous.map((s) => s.periodCycles ?? Number.POSITIVE_INFINITY);
-  }
-
-  run(): VirtualTimeRun {
-    const executor = this.#executor;
-    const stepsMax = this.#options.stepsMax ?? STEPS_MAX_DEFAULT;
+    const indexes = this.#system.choices.map((_, i) => i);
+    this.#deliveries = indexes.filter((i) => this.#system.choices[i]?.kind === 'deliver');
+    this.#always = indexes.filter((i) => this.#system.choices[i]?.kind !== 'deliver');
     executor.onSend = (channel) => {
       const latency = cyclesOf(this.#options.costs, channel.latency ?? 'message');
       (this.#ready[channel.index] as number[]).push(this.#now + latency);
+      this.#inFlight++;
     };
     executor.onSpend = (cost, times) => {
       this.#spent += times * cyclesOf(this.#options.costs, cost);
     };
-    let steps = 0;
-    let ticks = 0;
-    let end: VirtualTimeRun['end'] = 'steps';
-    while (steps < stepsMax) {
-      if (this.#reached()) {
-        end = 'done';
-        break;
-      }
-      const index = this.#stepEarliest();
-      const kind = index < 0 ? null : (this.#system.choices[index] as Choice).kind;
-      ticks = kind === 'spontaneous' ? ticks + 1 : 0;
-      if (kind === null || ticks > IDLE_TICKS_MAX) {
-        end = executor.atRest() ? 'rest' : 'deadlock';
-        break;
-      }
-      steps++;
-      if (executor.failed) {
-        end = 'violation';
-        break;
-      }
-      if (this.#account(index) === false) {
-        end = 'stopped';
-        break;
-      }
-    }
-    executor.onSend = null;
-    executor.onSpend = null;
-    return { end, steps, cycles: this.#completed, busyCycles: this.#busy };
+  }
+
+  /** Makes up to `steps` more steps; returns false once the run has ended. */
+  advance(steps: number): boolean {
+    const stepsMax = Math.min(this.#steps + steps, this.#options.stepsMax ?? STEPS_MAX_DEFAULT);
+    while (this.#end === null && this.#steps < stepsMax) this.#end = this.#advanceOnce();
+    if (this.#end === null && this.#steps >= (this.#options.stepsMax ?? STEPS_MAX_DEFAULT)) this.#end = 'steps';
+    return this.#end === null;
+  }
+
+  /** What there is to say so far; `end` is `stopped` if the run has not ended by itself. */
+  result(): VirtualTimeRun {
+    return { end: this.#end ?? 'stopped', steps: this.#steps, cycles: this.#completed, busyCycles: this.#busy };
+  }
+
+  #advanceOnce(): VirtualTimeRun['end'] | null {
+    if (this.#reached()) return 'done';
+    const index = this.#stepEarliest();
+    const kind = index < 0 ? null : (this.#system.choices[index] as Choice).kind;
+    this.#ticks = kind === 'spontaneous' ? this.#ticks + 1 : 0;
+    if (kind === null || this.#ticks > IDLE_TICKS_MAX) return this.#executor.atRest() ? 'rest' : 'deadlock';
+    this.#steps++;
+    if (this.#executor.failed) return 'violation';
+    return this.#account(index) === false ? 'stopped' : null;
   }
 
   #reached(): boolean {
@@ -128,19 +133,11 @@ class VirtualTime {
     const choices = this.#system.choices;
     this.#refused.fill(false);
     for (;;) {
-      let best = -1;
-      let bestTime = Number.POSITIVE_INFINITY;
-      for (let i = 0; i < choices.length; i++) {
-        if (this.#refused[i]) continue;
-        const time = this.#readyTime(choices[i] as Choice);
-        if (time < bestTime) {
-          best = i;
-          bestTime = time;
-        }
-      }
+      const best = this.#earliest();
       if (best < 0) return -1;
       const choice = choices[best] as Choice;
-      this.#now = choice.kind === 'advance' && this.#waited[choice.processor] ? Math.max(bestTime, this.#completed) : bestTime;
+      const time = this.#readyTime(choice);
+      this.#now = choice.kind === 'advance' && this.#waited[choice.processor] ? Math.max(time, this.#completed) : time;
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
       if (this.#executor.step(best, 0)) return best;
@@ -148,6 +145,23 @@ class VirtualTime {
       if (choice.kind === 'advance') this.#waited[choice.processor] = true;
       if (choice.kind === 'spontaneous') this.#postpone(choice.spontaneous);
     }
+  }
+
+  #earliest(): number {
+    const choices = this.#system.choices;
+    let best = -1;
+    let bestTime = Number.POSITIVE_INFINITY;
+    for (const list of this.#inFlight > 0 ? [this.#always, this.#deliveries] : [this.#always]) {
+      for (const i of list) {
+        if (this.#refused[i]) continue;
+        const time = this.#readyTime(choices[i] as Choice);
+        if (time < bestTime) {
+          best = i;
+          bestTime = time;
+        }
+      }
+    }
+    return best;
   }
 
   #readyTime(choice: Choice): number {
@@ -189,6 +203,7 @@ class VirtualTime {
         break;
       case 'deliver': {
         (this.#ready[choice.channel] as number[]).shift();
+        this.#inFlight--;
         const target = this.#targetOf(choice.channel);
         if (target) {
           processor = target.index;

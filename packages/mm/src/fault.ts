@@ -1,7 +1,7 @@
 /**
  * Page faults of anonymous memory. Mirrors mm/memory.c: handle_mm_fault(), do_anonymous_page(), do_wp_page(), v6.18.
  */
-import { count, FrameKind, load, NO_FRAME, nop, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { count, FrameKind, load, NO_FRAME, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, Fault, mk_pte, pte_pfn, pte_present, pte_write, type Mmu } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
@@ -35,7 +35,7 @@ export const user_access = routine('user_access', function* (kernel: Kernel, cpu
 /** exc_page_fault(): the exception, and the fault under the mmap read lock (per-VMA locks are not modelled). */
 export const exc_page_fault = routine('exc_page_fault', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
   yield* count('pgfault');
-  yield* nop({ label: '#PF' });
+  yield* work('page_fault', { label: '(page fault)' });
   yield* mm.mmap_read_lock();
   const flags = yield* mm.vmas.find(vpn);
   const permitted = (flags & (write ? VM_WRITE : VM_READ)) !== 0;
@@ -58,6 +58,7 @@ const do_anonymous_page = routine('do_anonymous_page', function* (kernel: Kernel
   const { frames } = kernel;
   const page = yield* frames.alloc(FrameKind.page);
   if (page === NO_FRAME) return 'oom';
+  yield* work('page_zero', { label: 'clear_user_highpage()' });
   yield* pte_lock(kernel, ptep.frame);
   const raced = pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }));
   if (!raced) yield* frames.write(ptep, mk_pte(page, protection(write)), { label: `set_pte_at(page 0x${page.toString(16)})` });
@@ -101,6 +102,7 @@ const wp_page_copy = routine(
       yield* frames.put(old);
       return 'oom';
     }
+    yield* work('page_copy', { label: 'copy_user_highpage()' });
     yield* pte_lock(kernel, ptep.frame);
     const same = (yield* frames.read(ptep, { label: 'ptep_get()' })) === seen;
     if (same) {

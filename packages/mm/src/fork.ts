@@ -1,7 +1,7 @@
 /**
  * fork() with copy-on-write. Mirrors kernel/fork.c, dup_mmap(), and mm/memory.c, copy_page_range(), v6.18.
  */
-import { nop, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
@@ -13,7 +13,7 @@ import { pgd_alloc, pte_alloc } from './pgtable.ts';
  * writable translations are flushed once at the end, before the parent's mmap_lock is dropped.
  */
 export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent: Mm, child: Mm): Steps {
-  yield* nop({ label: 'fork()' });
+  yield* work('syscall', { label: '(system call)' });
   yield* pgd_alloc(kernel, child);
   yield* parent.mmap_write_lock();
   yield* child.mmap_write_lock();

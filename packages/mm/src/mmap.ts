@@ -2,7 +2,7 @@
  * The system calls on address ranges. Mirrors mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/memory.c, v6.18.
  * Ranges are virtual page numbers, half open.
  */
-import { nop, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
@@ -12,7 +12,7 @@ import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
 
 /** mmap(NULL, pages, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS), top down: returns the first page. */
 export const mmap = routine('mmap', function* (mm: Mm, mmap_base: number, pages: number, flags: number = VM_DATA_DEFAULT_FLAGS): Steps<number> {
-  yield* nop({ label: 'mmap()' });
+  yield* work('syscall', { label: '(system call)' });
   yield* mm.mmap_write_lock();
   const below = yield* mm.vmas.unmappedArea(mmap_base, pages);
   const start = mmap_base - below;
@@ -23,7 +23,7 @@ export const mmap = routine('mmap', function* (mm: Mm, mmap_base: number, pages:
 
 /** munmap(): removes the areas, then their translations, flushes once, frees. */
 export const munmap = routine('munmap', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
-  yield* nop({ label: 'munmap()' });
+  yield* work('syscall', { label: '(system call)' });
   yield* mm.mmap_write_lock();
   yield* mm.vmas.remove(start, end, { label: `vms_gather_munmap_vmas(0x${start.toString(16)}, ${end - start} pages)` });
   const floor = start - (yield* mm.vmas.gapBelow(start));
@@ -37,7 +37,7 @@ export const munmap = routine('munmap', function* (kernel: Kernel, cpu: Cpu, mm:
 
 /** madvise(MADV_DONTNEED): the areas stay, their pages go. */
 export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
-  yield* nop({ label: 'madvise(MADV_DONTNEED)' });
+  yield* work('syscall', { label: '(system call)' });
   yield* mm.mmap_read_lock();
   const tlb = yield* tlb_gather_mmu(mm);
   yield* unmap_page_range(kernel, cpu, tlb, start, end);
@@ -47,7 +47,7 @@ export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: K
 
 /** mprotect(): changes the areas' flags, then every entry whose write permission changes. */
 export const mprotect = routine('mprotect', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number, flags: number): Steps {
-  yield* nop({ label: 'mprotect()' });
+  yield* work('syscall', { label: '(system call)' });
   yield* mm.mmap_write_lock();
   yield* mm.vmas.protect(start, end, flags, { label: `vma_modify_flags(${end - start} pages)` });
   const tlb = yield* tlb_gather_mmu(mm);

@@ -32,7 +32,6 @@ export const gracePeriodMachine = setup({
     context: {} as GracePeriodContext,
     events: {} as GracePeriodEvent,
     emitted: {} as GracePeriodEmitted,
-    input: {} as Record<string, never> | undefined,
   },
   guards: {
     noReaders: ({ event }) => event.type === 'start' && event.readers === 0,

@@ -160,13 +160,17 @@ const FAST_INC = defineOperation({
   footprint: (op) => ({ reads: [op.a], writes: [op.a] }),
 });
 
+/** Operand of DEC: leave the last count alone, as that takes the mutex. */
+const NOT_ONE = 1;
+
+/** Result 0: not done, the count is one; 1: it is zero now; 2: it is not. */
 const DEC = defineOperation({
   name: 'static_key_dec',
   cost: 'cmpxchg',
   perform(cx, op) {
+    if (op.b === NOT_ONE && cx.load(op.a) === 1) return 0;
     if (!cx.drained()) return BLOCKED;
     const count = cx.read(op.a);
-    if (op.b === 1 && count === 1) return 0;
     if (count <= 0) misuse(cx, 'static_branch_dec', keyOf(op).name, `whose count is ${count}`);
     else cx.write(op.a, count - 1);
     return count - 1 === 0 ? 1 : 2;
@@ -213,7 +217,7 @@ export const static_branch_inc = routine('static_branch_inc', function* (key: St
 
 /** static_branch_dec(): the last one patches the code back. */
 export const static_branch_dec = routine('static_branch_dec', function* (key: StaticKey, processor: number): Steps {
-  const done = yield operation(DEC, key.enabled, 1, 0, key, { label: `static_key_dec_not_one(${key.name})`, fact: (r) => (r ? undefined : 'is one') });
+  const done = yield operation(DEC, key.enabled, NOT_ONE, 0, key, { label: `static_key_dec_not_one(${key.name})`, fact: (r) => (r ? undefined : 'is one') });
   if (done !== 0) return;
   yield* mutex_lock(key.labels.mutex);
   const last = yield operation(DEC, key.enabled, 0, 0, key, { label: `static_key_dec(${key.name})`, fact: (r) => (r === 1 ? 'off' : 'on') });

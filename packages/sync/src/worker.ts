@@ -1,8 +1,8 @@
 /** Worker entry: serves a grace-period actor over comlink, on the MessagePort in `workerData.port`. */
 import { workerData, type MessagePort } from 'node:worker_threads';
 import { serveMachine } from '@shootdown/machine';
-import { expose, type Endpoint } from 'comlink';
+import { expose } from 'comlink';
 import { gracePeriodMachine } from './rcu.machine.ts';
 
 const { port } = workerData as { port: MessagePort };
-expose(serveMachine(gracePeriodMachine), port as unknown as Endpoint);
+expose(serveMachine(gracePeriodMachine), port);

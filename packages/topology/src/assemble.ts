@@ -7,7 +7,7 @@ import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape, type WalkSh
 import { arm64Tlb, CALL_FUNCTION_VECTOR, Mm, Smp, x86Tlb, type Kernel, type TlbArch } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { addTimer } from './timer.ts';
-import { forkedIn, type Topology } from './schema.ts';
+import { areaNamesIn, forkedIn, type Topology } from './schema.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
 
 /** A machine, ready to run. */
@@ -22,6 +22,8 @@ export interface AssembledMachine {
 
 /** Routines of one's own, by process name and CPU: they run instead of that thread's actions. */
 export type OwnThreads = ReadonlyMap<string, (context: ThreadContext) => Steps>;
+
+const INHERITED_AREAS_MAX = 256;
 
 /** Key of {@link OwnThreads}. */
 export function ownThreadKey(process: string, cpu: number): string {
@@ -79,15 +81,21 @@ function startThreads(topology: Topology, builder: SystemBuilder, kernel: Kernel
 }
 
 function processStates(topology: Topology, builder: SystemBuilder, mms: readonly Mm[]): ProcessState[] {
-  const forked = new Set(topology.processes.flatMap((p) => p.threads.flatMap((t) => forkedIn(t.run))));
-  return topology.processes.map((p, i) => ({
-    name: p.name,
-    mm: mms[i] as Mm,
-    threads: p.threads.length,
-    resting: builder.region(`${p.name}.resting`, 1),
-    started: builder.region(`${p.name}.started`, 1),
-    forked: forked.has(p.name),
-  }));
+  return topology.processes.map((p, i) => {
+    const parent = topology.processes.find((other) => other.threads.some((t) => forkedIn(t.run).includes(p.name)));
+    const names = new Set<string>();
+    for (const t of parent?.threads ?? []) areaNamesIn(t.run, INHERITED_AREAS_MAX, {}, names);
+    return {
+      name: p.name,
+      mm: mms[i] as Mm,
+      threads: p.threads.length,
+      resting: builder.region(`${p.name}.resting`, 1),
+      started: builder.region(`${p.name}.started`, 1),
+      forked: parent !== undefined,
+      inheritedNames: [...names],
+      inherited: builder.region(`${p.name}.inherited`, Math.max(1, 2 * names.size)),
+    };
+  });
 }
 
 function named(processes: readonly ProcessState[], name: string): ProcessState {

@@ -1,5 +1,5 @@
 export { assemble, ownThreadKey, type AssembledMachine, type OwnThreads } from './assemble.ts';
 export { machine, MachineBuilder, type MachineOptions } from './builder.ts';
-export { runMachine, type Counters, type MachineRun, type RunOptions } from './run.ts';
+export { MachineRunner, runMachine, type Counters, type MachineRun, type RunOptions } from './run.ts';
 export { forkedIn, parseTopology, parseTopologyText, type Action, type Topology, type TopologyInput } from './schema.ts';
 export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';

@@ -1,7 +1,7 @@
 /**
  * Running an assembled machine in virtual time, and what one reads off it.
  */
-import { DirectExecutor, runVirtualTime, type Executor, type TimedStep, type VirtualTimeRun } from '@shootdown/machine';
+import { DirectExecutor, VirtualTimeScheduler, type Executor, type TimedStep, type VirtualTimeRun } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
 import { PHASE_PREFIX } from './script.ts';
 
@@ -31,58 +31,93 @@ export interface MachineRun {
 export interface RunOptions {
   readonly stepsMax?: number;
   readonly keepSchedule?: boolean;
+  /** Default: a DirectExecutor. Its state must be the initial one. */
   readonly executor?: Executor;
   readonly onStep?: (step: TimedStep, executor: Executor) => boolean | void;
 }
 
 const START_UP = 'start-up';
 
+/** A run under way: advance it in portions, read the result at any time. */
+export class MachineRunner {
+  readonly #machine: AssembledMachine;
+  readonly #executor: Executor;
+  readonly #scheduler: VirtualTimeScheduler;
+  readonly #options: RunOptions;
+  readonly #phases: Record<string, Record<string, number[]>> = {};
+  readonly #total: Record<string, number[]> = {};
+  readonly #schedule: number[] = [];
+  #phase = START_UP;
+  #wallSeconds = 0;
+
+  constructor(machine: AssembledMachine, options: RunOptions = {}) {
+    this.#machine = machine;
+    this.#options = options;
+    this.#executor = options.executor ?? new DirectExecutor(machine.system);
+    this.#executor.observe = true;
+    this.#executor.onCount = (processor, counter, amount) => this.#count(processor, counter, amount);
+    this.#scheduler = new VirtualTimeScheduler(this.#executor, {
+      costs: machine.costs,
+      until: machine.until,
+      ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
+      onStep: (step) => this.#observe(step),
+    });
+  }
+
+  /** Makes up to `steps` more steps; false once the run has ended. */
+  advance(steps: number): boolean {
+    const began = performance.now();
+    const more = this.#scheduler.advance(steps);
+    this.#wallSeconds += (performance.now() - began) / 1000;
+    return more;
+  }
+
+  /** What the run has given so far. */
+  result(): MachineRun {
+    const run = this.#scheduler.result();
+    return {
+      end: run.end,
+      steps: run.steps,
+      cycles: run.cycles,
+      nanoseconds: (run.cycles / this.#machine.costs.hertz) * NANOSECONDS,
+      busyCycles: run.busyCycles,
+      phases: this.#phases,
+      total: this.#total,
+      wallSeconds: this.#wallSeconds,
+      stepsPerSecond: this.#wallSeconds > 0 ? run.steps / this.#wallSeconds : 0,
+      fingerprint: this.#executor.fingerprint,
+      schedule: this.#options.keepSchedule ? this.#schedule : null,
+      violation: this.#executor.violation?.property ?? null,
+    };
+  }
+
+  #observe(step: TimedStep): boolean | void {
+    this.#executor.store.commit();
+    if (this.#options.keepSchedule) this.#schedule.push(step.entry);
+    return this.#options.onStep?.(step, this.#executor);
+  }
+
+  #count(processor: number, counter: string, amount: number): void {
+    if (counter.startsWith(PHASE_PREFIX)) {
+      this.#phase = counter.slice(PHASE_PREFIX.length);
+      this.#phases[this.#phase] ??= {};
+      return;
+    }
+    this.#book((this.#phases[this.#phase] ??= {}), counter, processor, amount);
+    this.#book(this.#total, counter, processor, amount);
+  }
+
+  #book(into: Record<string, number[]>, counter: string, processor: number, amount: number): void {
+    const row = (into[counter] ??= this.#machine.system.processors.map(() => 0));
+    row[processor] = (row[processor] ?? 0) + amount;
+  }
+}
+
+const NANOSECONDS = 1e9;
+
 /** Runs a machine until its threads are done. */
 export function runMachine(machine: AssembledMachine, options: RunOptions = {}): MachineRun {
-  const executor = options.executor ?? new DirectExecutor(machine.system);
-  const processors = machine.system.processors.length;
-  const phases: Record<string, Record<string, number[]>> = {};
-  const total: Record<string, number[]> = {};
-  let phase = START_UP;
-  const book = (into: Record<string, number[]>, counter: string, processor: number, amount: number): void => {
-    const row = (into[counter] ??= Array.from({ length: processors }, () => 0));
-    row[processor] = (row[processor] ?? 0) + amount;
-  };
-  executor.observe = true;
-  executor.onCount = (processor, counter, amount) => {
-    if (counter.startsWith(PHASE_PREFIX)) phase = counter.slice(PHASE_PREFIX.length);
-    else {
-      book((phases[phase] ??= {}), counter, processor, amount);
-      book(total, counter, processor, amount);
-    }
-    phases[phase] ??= {};
-  };
-  const schedule: number[] = [];
-  const began = performance.now();
-  const run = runVirtualTime(executor, {
-    costs: machine.costs,
-    until: machine.until,
-    ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
-    onStep: (step) => {
-      executor.store.commit();
-      if (options.keepSchedule) schedule.push(step.entry);
-      return options.onStep?.(step, executor);
-    },
-  });
-  const wallSeconds = (performance.now() - began) / 1000;
-  executor.onCount = null;
-  return {
-    end: run.end,
-    steps: run.steps,
-    cycles: run.cycles,
-    nanoseconds: (run.cycles / machine.costs.hertz) * 1e9,
-    busyCycles: run.busyCycles,
-    phases,
-    total,
-    wallSeconds,
-    stepsPerSecond: run.steps / wallSeconds,
-    fingerprint: executor.fingerprint,
-    schedule: options.keepSchedule ? schedule : null,
-    violation: executor.violation?.property ?? null,
-  };
+  const runner = new MachineRunner(machine, options);
+  runner.advance(Number.POSITIVE_INFINITY);
+  return runner.result();
 }

@@ -12,7 +12,7 @@ export type Action =
   | { readonly do: 'touch'; readonly area: string; readonly write?: boolean | undefined }
   | { readonly do: 'mprotect'; readonly area: string; readonly prot: 'r' | 'rw' }
   | { readonly do: 'madvise-dontneed' | 'munmap'; readonly area: string }
-  /** Copies the address space; the process `child` may run from then on. */
+  /** Copies the address space; the process `child` may run from then on, and knows the areas mapped so far. */
   | { readonly do: 'fork'; readonly child: string }
   /** Removes the whole address space. */
   | { readonly do: 'exit' }
@@ -116,4 +116,21 @@ function checkReferences(topology: Topology, source: string): void {
 /** Names of the processes forked by a script. */
 export function forkedIn(run: readonly Action[]): string[] {
   return run.flatMap((a) => (a.do === 'fork' ? [a.child] : a.do === 'repeat' ? forkedIn(a.body) : []));
+}
+
+/** Names of the areas a script maps, loops unrolled; at most `limit`. */
+export function areaNamesIn(run: readonly Action[], limit: number, variables: Readonly<Record<string, number>> = {}, names = new Set<string>()): Set<string> {
+  for (const action of run) {
+    if (names.size > limit) throw new ModelError(`topology: fork: a process that forks may map at most ${limit} areas`);
+    if (action.do === 'mmap') names.add(substitute(action.area, variables));
+    if (action.do !== 'repeat') continue;
+    const times = action.as === undefined ? 1 : action.times;
+    for (let i = 0; i < times; i++) areaNamesIn(action.body, limit, action.as === undefined ? variables : { ...variables, [action.as]: i }, names);
+  }
+  return names;
+}
+
+/** Replaces `{i}` by the loop variable `i`. */
+export function substitute(text: string, variables: Readonly<Record<string, number>>): string {
+  return text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => (variables[name] === undefined ? whole : String(variables[name])));
 }

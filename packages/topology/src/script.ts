@@ -1,10 +1,10 @@
 /**
  * Threads: the actions of a topology as routines.
  */
-import { atomicAdd, count, ModelError, nop, routine, store, waitFor, type Region, type Steps } from '@shootdown/machine';
+import { atomicAdd, count, load, ModelError, nop, routine, store, waitFor, type Region, type Steps } from '@shootdown/machine';
 import { do_idle, user_mode, type Cpu } from '@shootdown/cpu';
 import { exit_mmap, fork, madvise_dontneed, mmap, mprotect, munmap, pgd_alloc, user_access, VM_READ, VM_SPECIAL, VM_WRITE, type Kernel, type Mm } from '@shootdown/mm';
-import type { Action } from './schema.ts';
+import { substitute, type Action } from './schema.ts';
 
 /** Top of the mmap area without address-space randomisation (x86-64, 8 MB stack limit): page number of 0x7ffff7fff000. */
 export const MMAP_BASE_PAGE = 0x7_ffff_7fff;
@@ -23,6 +23,9 @@ export interface ProcessState {
   readonly started: Region;
   /** True if another process's fork makes it. */
   readonly forked: boolean;
+  /** Areas handed over by fork: their names, and for each its distance below the mmap base and its size (0: not mapped). */
+  readonly inheritedNames: readonly string[];
+  readonly inherited: Region;
 }
 
 /** What a thread can use. Routines of one's own get this too: see `MachineBuilder.thread`. */
@@ -42,6 +45,7 @@ export const thread = routine('thread', function* (context: ThreadContext, first
   context.areas.clear();
   if (first && !process.forked) yield* start_process(context);
   else yield* waitFor(process.started.at(0), -1, 1, { label: '(not started yet)' });
+  if (process.forked) yield* inheritAreas(context);
   yield* kernel.arch.switch_mm(cpu, mm);
   yield* body(context);
 });
@@ -52,6 +56,26 @@ const start_process = routine('execve', function* (context: ThreadContext): Step
   yield* mmap(mm, MMAP_BASE_PAGE, VDSO_PAGES, VM_READ | VM_SPECIAL);
   yield* store(process.started.at(0), 1, { label: '(process started)' });
 });
+
+/** A child finds its parent's areas where they were. */
+function* inheritAreas(context: ThreadContext): Steps {
+  const { inherited, inheritedNames } = context.process;
+  for (const [i, name] of inheritedNames.entries()) {
+    const pages = yield* load(inherited.at(2 * i + 1), { label: `(area ${name})` });
+    if (pages === 0) continue;
+    const below = yield* load(inherited.at(2 * i), { label: `(area ${name})` });
+    context.areas.set(name, { start: MMAP_BASE_PAGE - below, pages });
+  }
+}
+
+function* bequeathAreas(context: ThreadContext, child: ProcessState): Steps {
+  for (const [i, name] of child.inheritedNames.entries()) {
+    const area = context.areas.get(name);
+    if (!area) continue;
+    yield* store(child.inherited.at(2 * i), MMAP_BASE_PAGE - area.start, { label: `(area ${name})` });
+    yield* store(child.inherited.at(2 * i + 1), area.pages, { label: `(area ${name})` });
+  }
+}
 
 /** Performs a list of actions. */
 export function* runActions(context: ThreadContext, actions: readonly Action[], variables: Readonly<Record<string, number>> = {}): Steps {
@@ -91,6 +115,7 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
     case 'fork': {
       const child = context.processNamed(action.child);
       yield* fork(kernel, cpu, mm, child.mm);
+      yield* bequeathAreas(context, child);
       yield* store(child.started.at(0), 1, { label: 'wake_up_new_task()' });
       return;
     }
@@ -129,8 +154,3 @@ function areaOf(context: ThreadContext, name: string, variables: Readonly<Record
   }
   return area;
 }
-
-function substitute(text: string, variables: Readonly<Record<string, number>>): string {
-  return text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => (variables[name] === undefined ? whole : String(variables[name])));
-}
-

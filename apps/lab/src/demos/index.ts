@@ -1,0 +1,85 @@
+/** The demos: machines that ship, by name. */
+import type { TopologyInput } from '@shootdown/topology';
+
+/** A demo that is a machine. */
+export interface Demo {
+  readonly name: string;
+  readonly title: string;
+  readonly topology: TopologyInput;
+}
+
+const twoAreas = [
+  { do: 'mmap', area: 'a', pages: 4 },
+  { do: 'touch', area: 'a' },
+] as const;
+
+/** Every demo but `flush-counts`, which is a table of runs. */
+export const demos: readonly Demo[] = [
+  {
+    name: 'shootdown',
+    title: 'munmap of four pages on CPU 0 while a thread runs on CPU 1 and one sleeps on CPU 2: who gets the IPI',
+    topology: {
+      name: 'shootdown',
+      architecture: 'x86-64-4l',
+      cpus: 4,
+      processes: [
+        {
+          name: 'program',
+          threads: [
+            { cpu: 0, run: [{ do: 'wait-for-others' }, ...twoAreas, { do: 'measure', phase: 'munmap' }, { do: 'munmap', area: 'a' }] },
+            { cpu: 1, run: [{ do: 'spin' }] },
+            { cpu: 2, run: [{ do: 'sleep' }] },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    name: 'shootdown-arm64',
+    title: 'the same munmap on arm64: broadcast TLBIs, no IPI',
+    topology: {
+      name: 'shootdown-arm64',
+      architecture: 'arm64-4k-48',
+      cpus: 4,
+      processes: [
+        {
+          name: 'program',
+          threads: [
+            { cpu: 0, run: [{ do: 'wait-for-others' }, ...twoAreas, { do: 'measure', phase: 'munmap' }, { do: 'munmap', area: 'a' }] },
+            { cpu: 1, run: [{ do: 'spin' }] },
+            { cpu: 2, run: [{ do: 'sleep' }] },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    name: 'fork-cow',
+    title: 'fork, then parent and child write to the same 64 pages: copy-on-write and its flushes',
+    topology: {
+      name: 'fork-cow',
+      architecture: 'x86-64-4l',
+      cpus: 2,
+      processes: [
+        {
+          name: 'parent',
+          threads: [
+            {
+              cpu: 0,
+              run: [
+                { do: 'mmap', area: 'a', pages: 64 },
+                { do: 'touch', area: 'a' },
+                { do: 'measure', phase: 'fork' },
+                { do: 'fork', child: 'child' },
+                { do: 'measure', phase: 'parent writes' },
+                { do: 'touch', area: 'a' },
+                { do: 'exit' },
+              ],
+            },
+          ],
+        },
+        { name: 'child', threads: [{ cpu: 1, run: [{ do: 'touch', area: 'a' }, { do: 'exit' }] }] },
+      ],
+    },
+  },
+];

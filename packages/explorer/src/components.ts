@@ -1,0 +1,170 @@
+/**
+ * What a finished search says about the long run: where the system can never come to rest again, and what is true when
+ * it has come to rest for good.
+ *
+ * A *terminal component* is a set of states that reach one another and nothing else (a strongly connected component
+ * without a way out). Every fair infinite run ends in one, and every finite run ends in one of a single state. If some
+ * state of a terminal component is at rest, the system comes to rest there, and `finally` properties are checked on its
+ * states at rest. If none is, and it has a transition, the system moves for ever without coming to rest: a livelock.
+ */
+import { entryChoice, replay, scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
+import { StateFlag, type StateGraph } from './graph.ts';
+
+/** What {@link terminalComponents} finds. */
+export interface TerminalComponents {
+  /** States of terminal components that never rest and have transitions, in order of their numbers. */
+  readonly restless: readonly number[];
+  /** Marks every state of a terminal component (1). */
+  readonly terminal: Uint8Array;
+}
+
+/** Finds the terminal components of a complete graph (Tarjan's algorithm, without recursion). */
+export function terminalComponents(graph: StateGraph): TerminalComponents {
+  const search = new Tarjan(graph);
+  for (let state = 0; state < graph.states; state++) search.visit(state);
+  search.restless.sort((a, b) => a - b);
+  return { restless: search.restless, terminal: search.terminal };
+}
+
+const UNSEEN = -1;
+
+class Tarjan {
+  readonly restless: number[] = [];
+  readonly terminal: Uint8Array;
+  readonly #graph: StateGraph;
+  readonly #number: Int32Array;
+  readonly #low: Int32Array;
+  /** 1: on the component stack. 2: its component, or one it leads to, is not itself, so nothing above it is terminal. */
+  readonly #onStack: Uint8Array;
+  readonly #leaves: Uint8Array;
+  readonly #stack: number[] = [];
+  readonly #path: number[] = [];
+  readonly #edge: number[] = [];
+  #next = 0;
+
+  constructor(graph: StateGraph) {
+    this.#graph = graph;
+    this.#number = new Int32Array(graph.states).fill(UNSEEN);
+    this.#low = new Int32Array(graph.states);
+    this.#onStack = new Uint8Array(graph.states);
+    this.#leaves = new Uint8Array(graph.states);
+    this.terminal = new Uint8Array(graph.states);
+  }
+
+  visit(root: number): void {
+    if (this.#number[root] !== UNSEEN) return;
+    this.#enter(root);
+    while (this.#path.length > 0) {
+      const state = this.#path[this.#path.length - 1] as number;
+      const edge = this.#edge[this.#edge.length - 1] as number;
+      if (edge === this.#graph.endOf(state)) this.#leave(state);
+      else {
+        this.#edge[this.#edge.length - 1] = edge + 1;
+        this.#follow(state, this.#graph.target.get(edge));
+      }
+    }
+  }
+
+  #enter(state: number): void {
+    this.#number[state] = this.#low[state] = this.#next++;
+    this.#onStack[state] = 1;
+    this.#stack.push(state);
+    this.#path.push(state);
+    this.#edge.push(this.#graph.firstEdge.get(state));
+  }
+
+  #follow(state: number, target: number): void {
+    if (this.#number[target] === UNSEEN) this.#enter(target);
+    else if (this.#onStack[target] === 1) this.#low[state] = Math.min(this.#low[state] as number, this.#number[target] as number);
+    else this.#leaves[state] = 1;
+  }
+
+  #leave(state: number): void {
+    this.#path.pop();
+    this.#edge.pop();
+    const parent = this.#path.at(-1);
+    const root = this.#low[state] === this.#number[state];
+    if (root) this.#closeComponent(state);
+    if (parent === undefined) return;
+    if (root) this.#leaves[parent] = 1;
+    else {
+      this.#low[parent] = Math.min(this.#low[parent] as number, this.#low[state] as number);
+      this.#leaves[parent] = (this.#leaves[parent] as number) | (this.#leaves[state] as number);
+    }
+  }
+
+  #closeComponent(root: number): void {
+    const members: number[] = [];
+    let member: number;
+    do {
+      member = this.#stack.pop() as number;
+      this.#onStack[member] = 0;
+      members.push(member);
+    } while (member !== root);
+    if (this.#leaves[root] === 1) return;
+    for (const state of members) this.terminal[state] = 1;
+    const hasEdges = members.some((state) => this.#graph.endOf(state) > this.#graph.firstEdge.get(state));
+    if (hasEdges && !members.some((state) => this.#graph.flags.get(state) & StateFlag.rest)) this.restless.push(...members);
+  }
+}
+
+const STATES_MAX = 100_000;
+
+/** A step that {@link nearestFrom} tries; the executor is in the state after it. */
+export interface TriedStep {
+  readonly choice: number;
+  /** The step is one of a processor's task, not of an interrupt handler, a message or the hardware. */
+  readonly task: boolean;
+}
+
+/**
+ * Searches on from where a schedule leads, breadth first: the entries of a shortest way to a step that is wanted, or null
+ * if there is none (or none within 100,000 states).
+ */
+export function nearestFrom(system: System, executor: TabulatedExecutor, schedule: readonly number[], wanted: (step: TriedStep) => boolean): number[] | null {
+  replay(executor, schedule);
+  const { store } = executor;
+  const seen = new Set<string>([executor.fingerprint]);
+  const rows = [{ row: store.words.slice(), lo: store.lo, hi: store.hi, previous: -1, entry: -1 }];
+  for (let i = 0; i < rows.length && seen.size < STATES_MAX; i++) {
+    const from = rows[i] as (typeof rows)[number];
+    for (let choice = 0; choice < system.choices.length; choice++) {
+      for (let branch = 0, branches = 1; branch < branches; branch++) {
+        store.load(from.row, 0, from.lo, from.hi);
+        const processor = system.processors[choice];
+        const task = processor !== undefined && executor.topAddress(processor) !== processor.interruptAddress;
+        const happened = executor.step(choice, branch);
+        branches = Math.max(branches, executor.branchCount);
+        if (!happened) continue;
+        const entry = scheduleEntry(choice, branch);
+        if (wanted({ choice, task })) return [...entriesTo(rows, i), entry];
+        if (seen.has(executor.fingerprint)) continue;
+        seen.add(executor.fingerprint);
+        rows.push({ row: store.words.slice(), lo: store.lo, hi: store.hi, previous: i, entry });
+      }
+    }
+  }
+  return null;
+}
+
+function entriesTo(rows: readonly { readonly previous: number; readonly entry: number }[], index: number): number[] {
+  const entries: number[] = [];
+  for (let row = rows[index]; row !== undefined && row.previous >= 0; row = rows[row.previous]) entries.push(row.entry);
+  return entries.reverse();
+}
+
+/** The processor a choice belongs to in the eyes of a reader; -1 for none. */
+export function columnOf(system: System, entry: number): number {
+  const choice = system.choices[entryChoice(entry)];
+  switch (choice?.kind) {
+    case 'advance':
+    case 'drain':
+      return choice.processor;
+    case 'deliver':
+      return system.components[system.channels[choice.channel]?.toComponent ?? -1]?.processor ?? -1;
+    case 'spontaneous':
+      return system.components[system.spontaneous[choice.spontaneous]?.toComponent ?? -1]?.processor ?? -1;
+    case undefined:
+      return -1;
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * One owner's share of a breadth-first search: the states whose fingerprints it owns, and the level being expanded.
+ *
+ * A level goes in two halves. Expanding writes the successors down as *candidates*, told apart only within the level (a
+ * small table, close to the processor). Settling then asks the table of all visited states, in one tight loop, which
+ * candidates are new. The same two halves make the search parallel: candidates are settled by the shard that owns them.
+ */
+import { mix32, type System, type TabulatedExecutor } from '@shootdown/machine';
+import { Expander, type Successors } from './expander.ts';
+import { StateFlag, StateGraph } from './graph.ts';
+import { Findings, PropertyChecker } from './properties.ts';
+import type { Reduction } from './reduction.ts';
+import { NO_DEADLOCK } from './result.ts';
+import { FingerprintTable, Frontier, Rows } from './storage.ts';
+
+/** What a shard needs to know. */
+export interface ShardOptions {
+  /** Go on past violations. */
+  readonly all: boolean;
+  /** Compare whole states. */
+  readonly exact: boolean;
+  readonly reduction: Reduction | null;
+  /** Preemptions at most; infinite: not counted. */
+  readonly preemptions: number;
+  /** Which of how many shards this is. */
+  readonly own: number;
+  readonly owners: number;
+}
+
+const TOUCH_BATCH = 64;
+/** Words behind the state in a row when preemptions are counted: processor that moved last + 1, preemptions so far. */
+const PREEMPTION_WORDS = 2;
+
+/** States and level of one owner. States are known to other shards as `index * owners + owner`. */
+export class Shard implements Successors {
+  readonly graph = new StateGraph();
+  readonly findings = new Findings();
+  /** `sometimes` properties that hold somewhere, with the nearest states where they do. */
+  readonly witnesses = new Findings();
+  /** `finally` properties broken in states at rest that are not final. */
+  readonly pending: { property: string; length: number; state: number }[] = [];
+  readonly checker: PropertyChecker;
+  readonly expander: Expander;
+  transitions = 0;
+  violatingTransitions = 0;
+  /** Level being expanded; -1 until the initial state is settled. */
+  level = -1;
+  /** Equal fingerprints of different states seen (exact mode). */
+  collisions = 0;
+  readonly #executor: TabulatedExecutor;
+  readonly #options: ShardOptions;
+  readonly #words: number;
+  readonly #width: number;
+  readonly #visited = new FingerprintTable();
+  readonly #inLevel = new FingerprintTable();
+  readonly #archive: Rows | null;
+  #frontier: Frontier;
+  #candidates: Frontier;
+  #position = 0;
+  #settledEdges = 0;
+  /** Candidates on which an `always` property fails or a `sometimes` property holds: property, candidate. */
+  #noted: { kind: 'always' | 'sometimes'; property: string; candidate: number }[] = [];
+  #last = 0;
+  #used = 0;
+
+  constructor(system: System, executor: TabulatedExecutor, options: ShardOptions) {
+    this.#executor = executor;
+    this.#options = options;
+    this.checker = new PropertyChecker(system, executor);
+    this.expander = new Expander(system, executor, this.checker, options.reduction, options.preemptions);
+    this.#words = executor.store.words.length;
+    this.#width = this.#words + (options.preemptions === Infinity ? 0 : PREEMPTION_WORDS);
+    this.#frontier = new Frontier(this.#width);
+    this.#candidates = new Frontier(this.#width);
+    this.#archive = options.exact ? new Rows(this.#width) : null;
+    executor.reset();
+    this.#arriveAt(0, 0);
+  }
+
+  get states(): number {
+    return this.graph.states;
+  }
+
+  /** States of this level that are not expanded yet. */
+  get queue(): number {
+    return this.#frontier.liveCount - this.#position;
+  }
+
+  /** Candidates so far, some of which may turn out to be known. */
+  get candidates(): number {
+    return this.#candidates.rows.count;
+  }
+
+  get bytes(): number {
+    return this.#visited.bytes + this.#inLevel.bytes + this.graph.bytes + this.#frontier.bytes + this.#candidates.bytes + (this.#archive?.bytes ?? 0);
+  }
+
+  /** Expands up to `count` states of the level; false when there are no more. */
+  expandSome(count: number): boolean {
+    const end = Math.min(this.#position + count, this.#frontier.liveCount);
+    while (this.#position < end) this.#expand(this.#frontier.live[this.#position++] as number);
+    return this.#position < this.#frontier.liveCount;
+  }
+
+  /** The executor is in a successor of the state being expanded. */
+  arrive(entry: number): void {
+    const { failed } = this.#executor;
+    this.transitions++;
+    if (failed) {
+      this.violatingTransitions++;
+      this.findings.add('step', this.#executor.violation?.property ?? '?', this.level + 1, this.#sourceId(), entry);
+      if (!this.#options.all) return;
+    }
+    const candidate = this.#arriveAt(this.expander.nextLast, this.expander.nextUsed);
+    this.graph.addEdge(candidate, entry, failed);
+  }
+
+  /** Settles all candidates here: the whole search is one shard. Returns the number of new states. */
+  settle(): number {
+    const candidates = this.#candidates;
+    const { count } = candidates.rows;
+    const known = new Int32Array(count);
+    const before = this.graph.states;
+    for (let i = 0; i < count; i++) {
+      if (i % TOUCH_BATCH === 0) this.#visited.touch(candidates.pairs, i, Math.min(i + TOUCH_BATCH, count));
+      known[i] = this.#settleOne(candidates, i);
+    }
+    this.resolve(known);
+    [this.#frontier, this.#candidates] = [this.#candidates, this.#frontier];
+    this.#startLevel();
+    return this.graph.states - before;
+  }
+
+  /** Replaces candidate numbers by state ids in this level's edges and notes. */
+  resolve(ids: Int32Array): void {
+    const { target } = this.graph;
+    for (let edge = this.#settledEdges; edge < target.length; edge++) target.set(edge, ids[target.get(edge)] as number);
+    this.#settledEdges = target.length;
+    for (const { kind, property, candidate } of this.#noted) {
+      const found = kind === 'always' ? this.findings : this.witnesses;
+      found.add(kind, property, this.level + 1, ids[candidate] as number, -1);
+    }
+    this.#noted = [];
+  }
+
+  #startLevel(): void {
+    this.#candidates.clear();
+    this.#inLevel.forget();
+    this.#position = 0;
+    this.level++;
+    this.graph.levelStart.push(this.graph.states - this.#frontier.liveCount);
+  }
+
+  /** Adds one candidate to the visited states; a new state is marked live in `from`. Returns its index. */
+  #settleOne(from: Frontier, row: number): number {
+    const lo = from.pairs[2 * row] as number;
+    const hi = from.pairs[2 * row + 1] as number;
+    const known = this.#archive === null ? this.#visited.add(lo, hi) : this.#visited.addIf(lo, hi, (index) => this.#sameRow(from.rows, row, this.#archive as Rows, index));
+    if (known >= 0) return known;
+    from.enliven(row);
+    this.graph.states++;
+    if (this.#archive !== null) this.#copyRow(from.rows, row, this.#archive);
+    return ~known;
+  }
+
+  #expand(row: number): void {
+    const { store } = this.#executor;
+    const { rows, pairs } = this.#frontier;
+    rows.seek(row);
+    const { chunk, offset } = rows;
+    let lo = pairs[2 * row] as number;
+    let hi = pairs[2 * row + 1] as number;
+    if (this.#width > this.#words) {
+      this.#last = chunk[offset + this.#words] as number;
+      this.#used = chunk[offset + this.#words + 1] as number;
+      const salt = preemptionSalt(this.#last, this.#used);
+      lo = (lo - salt) | 0;
+      hi = (hi ^ salt) | 0;
+    }
+    store.load(chunk, offset, lo, hi);
+    this.graph.beginState();
+    const flags = this.expander.expand(this, this.#last, this.#used);
+    if (flags === 0) return;
+    this.graph.flags.set(this.graph.expanded - 1, flags);
+    const id = this.#sourceId();
+    if (flags & StateFlag.deadlock) this.findings.add('deadlock', NO_DEADLOCK, this.level, id, -1);
+    if (flags & StateFlag.finallyBroken) this.#finallyBroken(id);
+  }
+
+  /** A state at rest that spontaneous steps can still leave is judged when its terminal component is known. */
+  #finallyBroken(id: number): void {
+    const terminal = this.graph.edges === this.graph.firstEdge.get(this.graph.expanded - 1);
+    this.checker.finallyBroken(({ name }) => {
+      if (terminal) this.findings.add('finally', name, this.level, id, -1);
+      else this.pending.push({ property: name, length: this.level, state: id });
+    });
+  }
+
+  #sourceId(): number {
+    return (this.graph.expanded - 1) * this.#options.owners + this.#options.own;
+  }
+
+  /** Writes the executor's state down as a candidate, unless the level has it already; returns its number. */
+  #arriveAt(last: number, used: number): number {
+    let { lo, hi } = this.#executor.store;
+    if (this.#width > this.#words) {
+      const salt = preemptionSalt(last, used);
+      lo = (lo + salt) | 0;
+      hi = (hi ^ salt) | 0;
+    }
+    const number = this.#archive === null ? this.#inLevel.add(lo, hi) : this.#inLevel.addIf(lo, hi, (candidate) => this.#isCandidate(candidate, last, used));
+    if (number >= 0) return number;
+    this.#writeCandidate(lo, hi, last, used);
+    if (this.checker.mayHaveChanged(0) || this.level < 0) this.#check(~number);
+    return ~number;
+  }
+
+  #writeCandidate(lo: number, hi: number, last: number, used: number): void {
+    const { words } = this.#executor.store;
+    this.#candidates.append(lo, hi);
+    const { chunk, offset } = this.#candidates.rows;
+    const length = this.#words;
+    for (let i = 0; i < length; i++) chunk[offset + i] = words[i] as number;
+    if (this.#width === length) return;
+    chunk[offset + length] = last;
+    chunk[offset + length + 1] = used;
+  }
+
+  #check(candidate: number): void {
+    for (const property of this.checker.always) {
+      if (!this.checker.holds(property)) this.#noted.push({ kind: 'always', property: property.name, candidate });
+    }
+    for (const property of this.checker.sometimes) {
+      if (!this.witnesses.nearer('sometimes', property.name, this.level + 1) && this.checker.holds(property)) {
+        this.#noted.push({ kind: 'sometimes', property: property.name, candidate });
+      }
+    }
+  }
+
+  #isCandidate(candidate: number, last: number, used: number): boolean {
+    const { rows } = this.#candidates;
+    const { words } = this.#executor.store;
+    rows.seek(candidate);
+    const { chunk, offset } = rows;
+    for (let i = 0; i < this.#words; i++) if (chunk[offset + i] !== words[i]) return this.#collided();
+    if (this.#width === this.#words) return true;
+    return chunk[offset + this.#words] === last && chunk[offset + this.#words + 1] === used;
+  }
+
+  #sameRow(a: Rows, rowA: number, b: Rows, rowB: number): boolean {
+    a.seek(rowA);
+    b.seek(rowB);
+    for (let i = 0; i < this.#width; i++) if (a.chunk[a.offset + i] !== b.chunk[b.offset + i]) return this.#collided();
+    return true;
+  }
+
+  #collided(): false {
+    this.collisions++;
+    return false;
+  }
+
+  #copyRow(from: Rows, row: number, to: Rows): void {
+    from.seek(row);
+    to.append();
+    to.chunk.set(from.chunk.subarray(from.offset, from.offset + this.#width), to.offset);
+  }
+}
+
+/** Tells states apart that differ in who moved last or in the number of preemptions. */
+function preemptionSalt(last: number, used: number): number {
+  return mix32(last + used * 256 + 1);
+}

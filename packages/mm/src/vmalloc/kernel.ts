@@ -1,0 +1,181 @@
+/**
+ * What the vmalloc and ptdump routines of one arm64 kernel share: the kernel's page table, init_mm, the static key, the barriers.
+ *
+ * The tree has three levels, pud -> pmd -> pte, and starts as a vfree() leaves it: tables in place, all ptes clear.
+ */
+import {
+  BLOCKED,
+  defineOperation,
+  Frames,
+
+  operation,
+
+  type EntryPointer,
+  type OperationDefinition,
+  type Saying,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
+import {
+  down_read,
+  down_read_trylock,
+  down_write,
+  JumpLabels,
+  PercpuRwsem,
+  Rcu,
+  Rwsem,
+  up_read,
+  up_write,
+  type RcuOptions,
+  type StaticKey,
+} from '@shootdown/sync';
+import { formatDescriptor, tableDescriptor } from './descriptor.ts';
+
+/** An address space: its name and its mmap_lock. */
+export class MmStruct {
+  readonly name: string;
+  readonly mmap_lock: Rwsem;
+
+  constructor(builder: SystemBuilder, name: string, tasks: number) {
+    this.name = name;
+    this.mmap_lock = new Rwsem(builder, `${name}.mmap_lock`, tasks);
+  }
+}
+
+/** mmap_read_lock(). */
+export function mmap_read_lock(mm: MmStruct): Steps {
+  return down_read(mm.mmap_lock, undefined, `mmap_read_lock(${mm.name})`);
+}
+
+/** mmap_read_trylock(): 1 if the lock is held now. */
+export function mmap_read_trylock(mm: MmStruct): Steps<number> {
+  return down_read_trylock(mm.mmap_lock, undefined, `mmap_read_trylock(${mm.name})`);
+}
+
+/** mmap_read_unlock(). */
+export function mmap_read_unlock(mm: MmStruct): Steps {
+  return up_read(mm.mmap_lock, undefined, `mmap_read_unlock(${mm.name})`);
+}
+
+/** mmap_write_lock(). */
+export function mmap_write_lock(mm: MmStruct): Steps {
+  return down_write(mm.mmap_lock, undefined, `mmap_write_lock(${mm.name})`);
+}
+
+/** mmap_write_unlock(). */
+export function mmap_write_unlock(mm: MmStruct): Steps {
+  return up_write(mm.mmap_lock, undefined, `mmap_write_unlock(${mm.name})`);
+}
+
+/** How big the tree is. Powers of two as in the kernel are not needed. */
+export interface TreeShape {
+  /** Entries of the pud table, each with a pmd table below. */
+  readonly puds: number;
+  /** Entries of a pmd table, each with a pte table below. */
+  readonly pmds: number;
+  readonly ptes: number;
+}
+
+/** Which parts of the kernel a machine has. */
+export interface VmallocKernelOptions {
+  readonly tree: TreeShape;
+  /** Processors, each with one task. */
+  readonly processors: number;
+  /** kick_all_cpus_sync(); left out, code patching does without (arm64 before v6.11, and every litmus test). */
+  readonly kick_all_cpus_sync?: (processor: number) => Steps;
+  readonly rcu?: Omit<RcuOptions, 'processors'>;
+  /** Leaves out the DSB of __flush_tlb_kernel_pgtable(). */
+  readonly withoutDsb?: boolean;
+  /** Leaves out its ISB. */
+  readonly withoutIsb?: boolean;
+}
+
+/** `dsb(ishst); tlbi vaae1is; dsb(ish)`: a full barrier for loads and stores. */
+const FLUSH_KERNEL_PGTABLE = flush('__flush_tlb_kernel_pgtable', 'dvm', true);
+const FLUSH_WITHOUT_BARRIER = flush('__flush_tlb_kernel_pgtable', 'tlbi', false);
+
+function flush(name: string, cost: string, barrier: boolean): OperationDefinition {
+  return defineOperation({ name, cost, perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0), footprint: () => ({ reads: [], writes: [] }) });
+}
+
+/** One arm64 kernel. */
+export class VmallocKernel {
+  readonly frames: Frames;
+  readonly tree: TreeShape;
+  readonly init_mm: MmStruct;
+  /** Another mm that shares the kernel's part of the tree: efi_mm. */
+  readonly efi_mm: MmStruct;
+  readonly labels: JumpLabels;
+  readonly arm64_ptdump_lock_key: StaticKey;
+  readonly rcu: Rcu;
+  /** The semaphore that was proposed instead of init_mm's lock. */
+  readonly ptdump_sem: PercpuRwsem;
+  /** Callback number for a pte or pmd table freed by call_rcu(). */
+  readonly freeTableRcu: number;
+  /** Frame of the pud table. */
+  readonly root = 0;
+  readonly #options: VmallocKernelOptions;
+
+  constructor(builder: SystemBuilder, options: VmallocKernelOptions) {
+    const { tree, processors, kick_all_cpus_sync, rcu } = options;
+    this.#options = options;
+    this.tree = tree;
+    const initialTables = emptiedTree(tree);
+    this.frames = new Frames(builder, { tables: initialTables.length, entriesPerTable: Math.max(tree.puds, tree.pmds, tree.ptes), pages: 0, initialTables });
+    this.init_mm = new MmStruct(builder, 'init_mm', processors);
+    this.efi_mm = new MmStruct(builder, 'efi_mm', processors);
+    this.labels = new JumpLabels(builder, { processors, ...(kick_all_cpus_sync && { kick_all_cpus_sync }) });
+    this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
+    this.rcu = new Rcu(builder, { processors, ...rcu });
+    this.ptdump_sem = new PercpuRwsem(builder, 'ptdump_sem', this.rcu);
+    this.freeTableRcu = this.rcu.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free'));
+  }
+
+  /** The pud entry of a virtual range. */
+  pud(index: number): EntryPointer {
+    return this.frames.entry(this.root, index);
+  }
+
+  /** READ_ONCE() of an entry. */
+  *get(pointer: EntryPointer, level: string): Steps<number> {
+    return yield* this.frames.read(pointer, saying(`${level}p_get`, pointer, ''));
+  }
+
+  /** pud_clear(), pmd_clear(): one plain store; a clear entry needs no barrier of its own. */
+  *clear(pointer: EntryPointer, level: string): Steps {
+    yield* this.frames.write(pointer, 0, { label: saying(`${level}_clear`, pointer, '').label });
+  }
+
+  /** set_pud(), set_pmd(), set_pte(): one plain store. */
+  *set(pointer: EntryPointer, value: number, level: string): Steps {
+    yield* this.frames.write(pointer, value, { label: saying(`set_${level}`, pointer, `, ${formatDescriptor(value)}`).label });
+  }
+
+  /** pmd_free(), pte_free_kernel(). */
+  *free(table: number, call: string): Steps {
+    yield* this.frames.free(table, { label: `${call}(0x${table.toString(16)})` });
+  }
+
+  /** __flush_tlb_kernel_pgtable(): what the walk caches hold of a removed kernel table is gone when it returns. */
+  *__flush_tlb_kernel_pgtable(): Steps {
+    const { withoutDsb, withoutIsb } = this.#options;
+    yield operation(withoutDsb ? FLUSH_WITHOUT_BARRIER : FLUSH_KERNEL_PGTABLE, 0, 0, 0, undefined, { label: '__flush_tlb_kernel_pgtable()' });
+    if (!withoutIsb) yield* this.labels.contextSynchronization();
+  }
+}
+
+function saying(call: string, pointer: EntryPointer, rest: string): Saying {
+  return { label: `${call}(0x${pointer.frame.toString(16)}[${pointer.index}]${rest})`, fact: formatDescriptor };
+}
+
+/** The tables of a tree in which every range was mapped with pages once and unmapped again. */
+function emptiedTree({ puds, pmds, ptes }: TreeShape): number[][] {
+  const tables: number[][] = [Array.from({ length: puds }, (_, i) => tableDescriptor(1 + i * (1 + pmds)))];
+  for (let i = 0; i < puds; i++) {
+    const first = tables.length + 1;
+    tables.push(Array.from({ length: pmds }, (_, j) => tableDescriptor(first + j)));
+    for (let j = 0; j < pmds; j++) tables.push(new Array<number>(ptes).fill(0));
+  }
+  return tables;
+}
+

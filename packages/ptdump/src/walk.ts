@@ -1,0 +1,226 @@
+/**
+ * ptdump_walk_pgd(): the walk of a kernel page table. Mirrors mm/ptdump.c and the walk_*_range() functions of mm/pagewalk.c, v6.18.
+ *
+ * The generic walker does not read an entry once. At each upper level it tests it, lets the callback read it, tests it twice
+ * more, and the offset macro reads it again for the address of the lower table. Nothing keeps the entry from being cleared
+ * between two of these reads but what the caller of {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads
+ * each entry once; it is what litmus tests of the protocol have, and what the kernel would be with one READ_ONCE() per entry.
+ */
+import { defineOperation, FrameKind, operation, point, routine, type Frames, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { ptdumpMachine } from './ptdump.machine.ts';
+
+/** Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it tested it. */
+export const CLEARED_ENTRY = 'no dereference of an entry that was cleared';
+
+/** How often the walker reads an entry. */
+export type Fetch = 'single' | 'multi';
+
+/** What a value of an entry means. */
+export interface EntryReader {
+  /** pXd_none(). */
+  none(value: number): boolean;
+  /** pXd_leaf(): a block or page, nothing below. */
+  leaf(value: number): boolean;
+  /** Frame of the table it points to; only asked of values that are neither. */
+  table(value: number): number;
+  /** How it reads in a trace. */
+  format(value: number): string;
+}
+
+/** One level of the walked tree, from the top. */
+export interface WalkLevel {
+  /** `pud`, `pmd`, `pte`: makes `walk_pud_range()` and `pudp_get()`. */
+  readonly name: string;
+  readonly entries: number;
+}
+
+/** The address space to walk: where it begins, and its mmap_lock. */
+export interface PtdumpMm {
+  /** Frame of the top table. */
+  readonly root: number;
+  mmap_write_lock(): Steps;
+  mmap_write_unlock(): Steps;
+}
+
+export interface PtdumpOptions {
+  /** Name of the actor: `ptdump`, or one per reader of the file. */
+  readonly name: string;
+  readonly frames: Frames;
+  readonly levels: readonly WalkLevel[];
+  readonly entries: EntryReader;
+  readonly fetch: Fetch;
+  /**
+   * Called for every completed line. Left out, the actor is not told of pages: which line is being written is state of its
+   * own, and an exploration that does not ask for lines should not pay for it.
+   */
+  readonly onLine?: (level: string) => void;
+}
+
+/** A reader of kernel_page_tables: the actor, and the routine that walks on its behalf. */
+export class Ptdump {
+  readonly name: string;
+  /** 1 from walk_begin to walk_end. */
+  readonly walking: Region;
+  readonly component: number;
+  readonly #options: PtdumpOptions;
+
+  constructor(builder: SystemBuilder, options: PtdumpOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.walking = builder.region(`${options.name}.walking`, 1);
+    this.component = builder.component({
+      name: options.name,
+      machine: ptdumpMachine,
+      effects: {
+        ptdump: (cx, event) => cx.write(this.walking.base, event['walking'] === true ? 1 : 0),
+        line: (cx, event) => {
+          cx.count('ptdump_lines');
+          if (typeof event['level'] === 'string') options.onLine?.(event['level']);
+        },
+      },
+    });
+  }
+
+  /** Somebody opens kernel_page_tables: from here to {@link release} a dump is under way. */
+  *open(): Steps {
+    yield operation(BEGIN, 0, 0, 0, this, { label: `open(${this.name})` });
+  }
+
+  /** The dump is over. */
+  *release(): Steps {
+    yield operation(END, 0, 0, 0, this, { label: `release(${this.name})` });
+  }
+
+  /**
+   * ptdump_walk_pgd(): locks, walks the ranges, unlocks.
+   * @param caller what the caller's own future depends on, as in `point`: a caller that walks twice must say which walk it is
+   */
+  readonly ptdump_walk_pgd = routine('ptdump_walk_pgd', (mm: PtdumpMm, ...caller: number[]) => this.#walk(mm, caller));
+
+  *#walk(mm: PtdumpMm, caller: readonly number[]): Steps {
+    yield* mm.mmap_write_lock();
+    yield* this.#range(0, mm.root, caller);
+    yield* point('walked', ...caller);
+    yield* mm.mmap_write_unlock();
+  }
+
+  /** walk_pud_range() and so on. `path` is what a position in the walk consists of besides this table: the tables and indices above. */
+  *#range(depth: number, table: number, path: readonly number[]): Steps {
+    const level = this.#options.levels[depth] as WalkLevel;
+    for (let i = 0; i < level.entries; i++) {
+      yield* point(`walk_${level.name}_range`, ...path, table, i);
+      const lower = yield* depth + 1 < this.#options.levels.length ? this.#lowerTable(level, table, i, path) : this.#leaf(level, table, i);
+      if (lower >= 0) yield* this.#range(depth + 1, lower, [...path, table, i]);
+    }
+  }
+
+  /** The frame of the table below an entry; -1 if it is a hole or a leaf. */
+  #lowerTable(level: WalkLevel, table: number, index: number, path: readonly number[]): Steps<number> {
+    return this.#options.fetch === 'single' ? this.#fetchOnce(level, table, index) : this.#fetchOften(level, table, index, path);
+  }
+
+  *#fetchOnce(level: WalkLevel, table: number, index: number): Steps<number> {
+    const { entries } = this.#options;
+    const value = yield* this.#get(level, table, index, `${level.name}p_get`);
+    return entries.none(value) || entries.leaf(value) ? -1 : entries.table(value);
+  }
+
+  /** The reads of walk_pud_range() and walk_pmd_range(), in their order. */
+  *#fetchOften(level: WalkLevel, table: number, index: number, path: readonly number[]): Steps<number> {
+    const { entries } = this.#options;
+    const at = [...path, table, index] as const;
+    for (;;) {
+      yield* point(`${level.name} again`, ...at);
+      if (entries.none(yield* this.#get(level, table, index, `${level.name}_none`))) return -1;
+      yield* point(`ptdump_${level.name}_entry`, ...at);
+      if (entries.leaf(yield* this.#get(level, table, index, `ptdump_${level.name}_entry`))) return -1;
+      yield* point(`${level.name} present`, ...at);
+      const present = yield* this.#get(level, table, index, `${level.name}_present`);
+      if (entries.none(present) || entries.leaf(present)) return -1;
+      yield* point(`${level.name} none`, ...at);
+      if (!entries.none(yield* this.#get(level, table, index, `${level.name}_none`))) break;
+    }
+    yield* point(`${level.name} offset`, ...at);
+    const value = yield operation(OFFSET, table, index, 0, this, this.#saying(level, table, index, `${level.name}_pgtable`));
+    return entries.none(value) || entries.leaf(value) ? -1 : entries.table(value);
+  }
+
+  *#leaf(level: WalkLevel, table: number, index: number): Steps<number> {
+    yield* this.#get(level, table, index, `${level.name}p_get`);
+    return -1;
+  }
+
+  *#get(level: WalkLevel, table: number, index: number, call: string): Steps<number> {
+    return yield operation(GET, table, index, this.#options.levels.indexOf(level), this, this.#saying(level, table, index, call));
+  }
+
+  #saying(level: WalkLevel, table: number, index: number, call: string) {
+    return { label: `${call}(0x${table.toString(16)}[${index}])`, fact: (value: number) => this.#options.entries.format(value) };
+  }
+
+  get frames(): Frames {
+    return this.#options.frames;
+  }
+
+  get entries(): EntryReader {
+    return this.#options.entries;
+  }
+
+  /** note_page(), if anybody wants lines. */
+  note(cx: OperationContext, depth: number, value: number): void {
+    const { levels, entries, onLine } = this.#options;
+    if (!onLine || !(entries.none(value) || entries.leaf(value) || depth === levels.length - 1)) return;
+    cx.tell(this.component, { type: 'note_page', level: entries.none(value) ? 'none' : (levels[depth]?.name ?? '') });
+  }
+}
+
+const ptdumpOf = (op: Operation): Ptdump => op.data as Ptdump;
+const touched = (op: Operation) => {
+  const { frames } = ptdumpOf(op);
+  return { reads: [frames.entry(op.a, op.b).address, frames.state.base + op.a], writes: [] };
+};
+
+const GET = defineOperation({
+  name: 'ptdump_get',
+  cost: 'load',
+  perform(cx, op) {
+    const { frames } = ptdumpOf(op);
+    frames.check(cx, op.a, FrameKind.table, 'ptdump reads table');
+    const value = cx.load(frames.entry(op.a, op.b).address);
+    ptdumpOf(op).note(cx, op.c, value);
+    return value;
+  },
+  footprint: touched,
+});
+
+/** The read whose result becomes the address of a table, whatever it is. */
+const OFFSET = defineOperation({
+  name: 'ptdump_offset',
+  cost: 'load',
+  perform(cx, op) {
+    const { frames, entries } = ptdumpOf(op);
+    frames.check(cx, op.a, FrameKind.table, 'ptdump reads table');
+    const value = cx.load(frames.entry(op.a, op.b).address);
+    if (entries.none(value) || entries.leaf(value)) cx.fail(CLEARED_ENTRY, () => `entry ${op.b} of table 0x${op.a.toString(16)}, tested as a table, is ${entries.format(value)} now`);
+    return value;
+  },
+  footprint: touched,
+});
+
+const BEGIN = defineOperation({
+  name: 'ptdump_open',
+  cost: 'syscall',
+  perform(cx, op) {
+    cx.tell(ptdumpOf(op).component, { type: 'walk_begin' });
+    return 0;
+  },
+});
+
+const END = defineOperation({
+  name: 'ptdump_release',
+  cost: 'syscall',
+  perform(cx, op) {
+    cx.tell(ptdumpOf(op).component, { type: 'walk_end' });
+    return 0;
+  },
+});

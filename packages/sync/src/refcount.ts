@@ -1,0 +1,77 @@
+/** Reference counts. Mirrors include/linux/refcount.h, v6.18: the operations, and the misuse that refcount_warn_saturate() reports. */
+import { BLOCKED, defineOperation, operation, type Address, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
+
+/** Built-in property: violated by raising a count that is 0 (the object is gone) and by lowering it below 0. */
+export const REFCOUNT_SATURATED = 'no reference count saturates';
+
+/** A refcount_t. */
+export class Refcount {
+  readonly name: string;
+  readonly refs: Address;
+
+  /** @param initial references held at the start */
+  constructor(builder: SystemBuilder, name: string, initial = 1) {
+    this.name = name;
+    this.refs = builder.region(name, 1, { initial }).at(0);
+  }
+}
+
+const refcountOf = (op: Operation): Refcount => op.data as Refcount;
+const footprint = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
+
+function saturated(cx: OperationContext, op: Operation, why: string): void {
+  cx.fail(REFCOUNT_SATURATED, () => `refcount_t ${refcountOf(op).name} on processor ${cx.processor}: ${why}`);
+}
+
+const INC = defineOperation({
+  name: 'refcount_inc',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const refs = cx.read(op.a);
+    if (refs <= 0) saturated(cx, op, 'addition on 0; use-after-free');
+    cx.write(op.a, refs + 1);
+    return 0;
+  },
+  footprint,
+});
+
+const INC_NOT_ZERO = defineOperation({
+  name: 'refcount_inc_not_zero',
+  cost: 'cmpxchg',
+  perform(cx, op) {
+    if (cx.load(op.a) === 0) return 0;
+    if (!cx.drained()) return BLOCKED;
+    cx.write(op.a, cx.read(op.a) + 1);
+    return 1;
+  },
+  footprint,
+});
+
+const DEC_AND_TEST = defineOperation({
+  name: 'refcount_dec_and_test',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const refs = cx.read(op.a);
+    if (refs <= 0) saturated(cx, op, 'underflow; use-after-free');
+    cx.write(op.a, refs - 1);
+    return refs === 1 ? 1 : 0;
+  },
+  footprint,
+});
+
+/** refcount_inc(): the caller holds a reference already. */
+export function* refcount_inc(refcount: Refcount): Steps {
+  yield operation(INC, refcount.refs, 0, 0, refcount, { label: `refcount_inc(${refcount.name})` });
+}
+
+/** refcount_inc_not_zero(): 1 if a reference was taken, 0 if the object is going away. */
+export function* refcount_inc_not_zero(refcount: Refcount): Steps<number> {
+  return yield operation(INC_NOT_ZERO, refcount.refs, 0, 0, refcount, { label: `refcount_inc_not_zero(${refcount.name})`, fact: (r) => (r ? 'taken' : 'zero') });
+}
+
+/** refcount_dec_and_test(): 1 if that was the last reference. */
+export function* refcount_dec_and_test(refcount: Refcount): Steps<number> {
+  return yield operation(DEC_AND_TEST, refcount.refs, 0, 0, refcount, { label: `refcount_dec_and_test(${refcount.name})`, fact: (r) => (r ? 'last' : undefined) });
+}
