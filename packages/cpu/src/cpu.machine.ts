@@ -44,7 +44,7 @@ export const cpuMachine = setup({
     context: {} as CpuContext,
     events: {} as CpuEvent,
     emitted: {} as CpuEmitted,
-    input: {} as Record<string, never> | undefined,
+    input: {},
     tags: {} as 'executes' | 'irqs_on',
   },
   guards: {

@@ -5,4 +5,4 @@ import { expose, type Endpoint } from 'comlink';
 import { cpuMachine } from './cpu.machine.ts';
 
 const { port } = workerData as { port: MessagePort };
-expose(serveMachine(cpuMachine), port as unknown as Endpoint);
+expose(serveMachine(cpuMachine), port);

@@ -67,7 +67,7 @@ export class LiveExecutor extends Executor {
   }
 
   override hasTag(component: number, tag: string): boolean {
-    return this.#snapshotOf(component).hasTag(tag as never);
+    return this.#snapshotOf(component).hasTag(tag);
   }
 
   override describeComponent(component: number): string {
@@ -89,7 +89,7 @@ export class LiveExecutor extends Executor {
     if (!body) throw new RangeError(`live: startRoutine: no program ${programIndex}`);
     const actor = createActor(fromRoutine(body, programIndex), { input: undefined, ...this.#inspection() });
     actor.start();
-    this.#routines.set(address, actor as unknown as AnyActorRef);
+    this.#routines.set(address, actor);
     this.#rememberRoutine(address);
   }
 
@@ -115,7 +115,7 @@ export class LiveExecutor extends Executor {
     if (!this.canAccept(component, message)) return false;
     const outer = this.#emitted;
     this.#emitted = [];
-    this.actorOf(component.index).send(this.messages[message] as EventObject);
+    this.actorOf(component.index).send(this.messages[message]);
     const outputs = this.#emitted;
     this.#emitted = outer;
     this.#rememberComponent(component);
@@ -124,7 +124,7 @@ export class LiveExecutor extends Executor {
   }
 
   #startComponent(component: Component): AnyActorRef {
-    const actor = createActor(component.machine, { id: component.name, input: component.input as never, ...this.#inspection() });
+    const actor = createActor(component.machine, { id: component.name, input: component.input, ...this.#inspection() });
     actor.on('*', (event: unknown) => this.#emitted.push(event as Message));
     actor.subscribe({
       error: (error: unknown) => {

@@ -43,7 +43,7 @@ export function serveMachine(machine: AnyStateMachine): ServedComponent {
   return {
     start(input) {
       actor?.stop();
-      actor = createActor(machine, { input: input as never });
+      actor = createActor(machine, { input: input });
       actor.on('*', (event: unknown) => emitted.push(event as Message));
       actor.start();
       return state();

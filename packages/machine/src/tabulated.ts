@@ -37,7 +37,7 @@ class ComponentStates {
     if (known !== undefined) return known;
     const id = this.snapshots.push(snapshot) - 1;
     this.cells.push([]);
-    this.executes.push(snapshot.hasTag(EXECUTES_TAG as never) ? 1 : 0);
+    this.executes.push(snapshot.hasTag(EXECUTES_TAG) ? 1 : 0);
     this.hashes.set(id, hashString(key));
     this.#ids.set(key, id);
     return id;
@@ -82,7 +82,7 @@ export class TabulatedExecutor extends Executor {
   }
 
   override hasTag(component: number, tag: string): boolean {
-    return this.#snapshotOf(component).hasTag(tag as never);
+    return this.#snapshotOf(component).hasTag(tag);
   }
 
   override executes(processor: Processor): boolean {

@@ -57,14 +57,14 @@ export class PureStepper {
   /** One transition. Accepts any event: an event that no transition takes gives the same snapshot and nothing emitted. */
   step(machine: AnyStateMachine, snapshot: AnyMachineSnapshot, event: EventObject): PureStep {
     this.#emitted = [];
-    const next = machine.transition(snapshot, event as never, this.#scope as never) as AnyMachineSnapshot;
+    const next = machine.transition(snapshot, event, this.#scope as never) as AnyMachineSnapshot;
     return { snapshot: next, emitted: this.#emitted };
   }
 }
 
 /** True if the machine has a transition for the event in this state: otherwise the event waits on its channel. */
 export function accepts(snapshot: AnyMachineSnapshot, event: EventObject): boolean {
-  return snapshot.can(event as never);
+  return snapshot.can(event);
 }
 
 /** The content of a local state: state value and context. Equal content means equal state. */

@@ -5,4 +5,4 @@ import { expose, type Endpoint } from 'comlink';
 import { mmuMachine } from './mmu.machine.ts';
 
 const { port } = workerData as { port: MessagePort };
-expose(serveMachine(mmuMachine), port as unknown as Endpoint);
+expose(serveMachine(mmuMachine), port);
