@@ -11,6 +11,8 @@ export type Command = (argv: readonly string[]) => Promise<number> | number;
 
 const commands: Readonly<Record<string, { readonly help: string; readonly load: () => Promise<{ readonly run: Command }> }>> = {
   list: { help: 'scenarios, variants, demos', load: () => import('./commands/list.ts') },
+  explore: { help: 'every interleaving: a proof or the shortest counterexample', load: () => import('./commands/explore.ts') },
+  compare: { help: 'what each design costs, side by side', load: () => import('./commands/compare.ts') },
   run: { help: 'runs a topology file or demo under a cost model', load: () => import('./commands/run.ts') },
   tlb: { help: 'counts TLB hits and misses of a memory trace', load: () => import('./commands/tlb.ts') },
   replay: { help: 'steps through a saved schedule', load: () => import('./commands/replay.ts') },

@@ -7,8 +7,11 @@
  * state of a terminal component is at rest, the system comes to rest there, and `finally` properties are checked on its
  * states at rest. If none is, and it has a transition, the system moves for ever without coming to rest: a livelock.
  */
-import { entryChoice, replay, scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
+import type { System, TabulatedExecutor } from '@shootdown/machine';
 import { StateFlag, type StateGraph } from './graph.ts';
+import type { Findings } from './properties.ts';
+import { NO_LIVELOCK } from './result.ts';
+import { RoutineGraph } from './routine-graph.ts';
 
 /** What {@link terminalComponents} finds. */
 export interface TerminalComponents {
@@ -70,7 +73,7 @@ class Tarjan {
     this.#onStack[state] = 1;
     this.#stack.push(state);
     this.#path.push(state);
-    this.#edge.push(this.#graph.firstEdge.get(state));
+    this.#edge.push(this.#graph.firstOf(state));
   }
 
   #follow(state: number, target: number): void {
@@ -103,68 +106,22 @@ class Tarjan {
     } while (member !== root);
     if (this.#leaves[root] === 1) return;
     for (const state of members) this.terminal[state] = 1;
-    const hasEdges = members.some((state) => this.#graph.endOf(state) > this.#graph.firstEdge.get(state));
+    const hasEdges = members.some((state) => this.#graph.endOf(state) > this.#graph.firstOf(state));
     if (hasEdges && !members.some((state) => this.#graph.flags.get(state) & StateFlag.rest)) this.restless.push(...members);
   }
 }
 
-const STATES_MAX = 100_000;
-
-/** A step that {@link nearestFrom} tries; the executor is in the state after it. */
-export interface TriedStep {
-  readonly choice: number;
-  /** The step is one of a processor's task, not of an interrupt handler, a message or the hardware. */
-  readonly task: boolean;
-}
-
-/**
- * Searches on from where a schedule leads, breadth first: the entries of a shortest way to a step that is wanted, or null
- * if there is none (or none within 100,000 states).
- */
-export function nearestFrom(system: System, executor: TabulatedExecutor, schedule: readonly number[], wanted: (step: TriedStep) => boolean): number[] | null {
-  replay(executor, schedule);
-  const { store } = executor;
-  const seen = new Set<string>([executor.fingerprint]);
-  const rows = [{ row: store.words.slice(), lo: store.lo, hi: store.hi, previous: -1, entry: -1 }];
-  for (let i = 0; i < rows.length && seen.size < STATES_MAX; i++) {
-    const from = rows[i] as (typeof rows)[number];
-    for (let choice = 0; choice < system.choices.length; choice++) {
-      for (let branch = 0, branches = 1; branch < branches; branch++) {
-        store.load(from.row, 0, from.lo, from.hi);
-        const processor = system.processors[choice];
-        const task = processor !== undefined && executor.topAddress(processor) !== processor.interruptAddress;
-        const happened = executor.step(choice, branch);
-        branches = Math.max(branches, executor.branchCount);
-        if (!happened) continue;
-        const entry = scheduleEntry(choice, branch);
-        if (wanted({ choice, task })) return [...entriesTo(rows, i), entry];
-        if (seen.has(executor.fingerprint)) continue;
-        seen.add(executor.fingerprint);
-        rows.push({ row: store.words.slice(), lo: store.lo, hi: store.hi, previous: i, entry });
-      }
-    }
-  }
-  return null;
-}
-
-function entriesTo(rows: readonly { readonly previous: number; readonly entry: number }[], index: number): number[] {
-  const entries: number[] = [];
-  for (let row = rows[index]; row !== undefined && row.previous >= 0; row = rows[row.previous]) entries.push(row.entry);
-  return entries.reverse();
-}
-
-/** The processor a choice belongs to in the eyes of a reader; -1 for none. */
-export function columnOf(system: System, entry: number): number {
-  const choice = system.choices[entryChoice(entry)];
-  switch (choice?.kind) {
-    case 'advance':
-    case 'drain':
-      return choice.processor;
-    case 'deliver':
-      return system.components[system.channels[choice.channel]?.toComponent ?? -1]?.processor ?? -1;
-    case 'spontaneous':
-      return system.components[system.spontaneous[choice.spontaneous]?.toComponent ?? -1]?.processor ?? -1;
-    case undefined:
-      return -1;
-  }
+/** Adds livelocks and `finally` properties broken for good to the findings of a complete search. */
+export function judgeLongRun(
+  system: System,
+  executor: TabulatedExecutor,
+  graph: StateGraph,
+  pending: readonly { readonly property: string; readonly length: number; readonly state: number }[],
+  findings: Findings,
+): void {
+  // Every step advances a routine or shortens a store buffer: without loops in the routines there are none in the graph.
+  if (system.components.length === 0 && new RoutineGraph(executor.nodes).acyclic) return;
+  const { restless, terminal } = terminalComponents(graph);
+  for (const state of restless) findings.add('livelock', NO_LIVELOCK, graph.levelOf(state), state, -1);
+  for (const { property, length, state } of pending) if (terminal[state] === 1) findings.add('finally', property, length, state, -1);
 }

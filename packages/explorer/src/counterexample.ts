@@ -4,9 +4,25 @@
  * workers and any order of search.
  */
 import { entryBranch, entryChoice, type System, type TabulatedExecutor } from '@shootdown/machine';
-import { columnOf } from './components.ts';
 import type { StateGraph } from './graph.ts';
 import type { Goal } from './properties.ts';
+import type { MergedStep } from './replay.ts';
+
+/** The processor a choice belongs to in the eyes of a reader; -1 for none. */
+export function columnOf(system: System, entry: number): number {
+  const choice = system.choices[entryChoice(entry)];
+  switch (choice?.kind) {
+    case 'advance':
+    case 'drain':
+      return choice.processor;
+    case 'deliver':
+      return system.components[system.channels[choice.channel]?.toComponent ?? -1]?.processor ?? -1;
+    case 'spontaneous':
+      return system.components[system.spontaneous[choice.spontaneous]?.toComponent ?? -1]?.processor ?? -1;
+    case undefined:
+      return -1;
+  }
+}
 
 const UNREACHED = 0x7fff;
 
@@ -41,10 +57,10 @@ function switches(last: number, column: number): number {
 }
 
 /**
- * The schedule to one of `goals`, all of which lie at the same, shortest depth: fewest context switches, then first in
- * order of entries.
+ * The path to one of `goals`, all of which lie at the same, shortest depth: fewest context switches, then first in order
+ * of entries.
  */
-export function shortestSchedule(system: System, graph: StateGraph, goals: readonly Goal[]): number[] {
+export function shortestPath(system: System, graph: StateGraph, goals: readonly Goal[]): MergedStep[] {
   const columns = system.processors.length;
   const columnOfChoice = Int32Array.from(system.choices, (_, choice) => columnOf(system, choice));
   const costs = new Costs(columns);
@@ -55,10 +71,10 @@ export function shortestSchedule(system: System, graph: StateGraph, goals: reado
       costs.lower(state, last, entry < 0 ? 0 : switches(last, columnOfChoice[entryChoice(entry)] as number));
     }
   }
-  const goalLevel = levelOf(graph, goals[0]?.state ?? 0);
+  const goalLevel = graph.levelOf(goals[0]?.state ?? 0);
   for (let level = goalLevel - 1; level >= 0; level--) {
     for (let state = graph.levelStart[level] as number; state < (graph.levelStart[level + 1] as number); state++) {
-      for (let edge = graph.firstEdge.get(state); edge < graph.endOf(state); edge++) {
+      for (let edge = graph.firstOf(state); edge < graph.endOf(state); edge++) {
         const target = graph.target.get(edge);
         if (target < (graph.levelStart[level + 1] as number) || !costs.has(target)) continue;
         const column = columnOfChoice[entryChoice(graph.entry(edge))] as number;
@@ -72,34 +88,28 @@ export function shortestSchedule(system: System, graph: StateGraph, goals: reado
 }
 
 /** Walks from the initial state along the cheapest edges, first entry first. */
-function follow(graph: StateGraph, costs: Costs, columnOfChoice: Int32Array, goalLevel: number, finalEntries: ReadonlyMap<number, readonly number[]>): number[] {
-  const schedule: number[] = [];
+function follow(graph: StateGraph, costs: Costs, columnOfChoice: Int32Array, goalLevel: number, finalEntries: ReadonlyMap<number, readonly number[]>): MergedStep[] {
+  const path: MergedStep[] = [];
   let state = 0;
   let last = -1;
   for (let level = 0; level < goalLevel; level++) {
     const wanted = costs.get(state, last);
     let best = -1;
-    for (let edge = graph.firstEdge.get(state); edge < graph.endOf(state); edge++) {
+    for (let edge = graph.firstOf(state); edge < graph.endOf(state); edge++) {
       const target = graph.target.get(edge);
       if (target < (graph.levelStart[level + 1] as number) || !costs.has(target)) continue;
       const column = columnOfChoice[entryChoice(graph.entry(edge))] as number;
       if (switches(last, column) + costs.get(target, column < 0 ? last : column) !== wanted) continue;
       if (best < 0 || graph.entry(edge) < graph.entry(best)) best = edge;
     }
-    schedule.push(graph.entry(best));
+    path.push({ entry: graph.entry(best), target: graph.target.get(best) });
     const column = columnOfChoice[entryChoice(graph.entry(best))] as number;
     if (column >= 0) last = column;
     state = graph.target.get(best);
   }
   const finals = (finalEntries.get(state) ?? []).filter((entry) => switches(last, columnOfChoice[entryChoice(entry)] as number) === costs.get(state, last));
-  if (finals.length > 0) schedule.push(Math.min(...finals));
-  return schedule;
-}
-
-function levelOf(graph: StateGraph, state: number): number {
-  let level = 0;
-  while (level + 1 < graph.levelStart.length && (graph.levelStart[level + 1] as number) <= state) level++;
-  return level;
+  if (finals.length > 0) path.push({ entry: Math.min(...finals), target: -1 });
+  return path;
 }
 
 /** Context switches of a schedule. */
@@ -116,7 +126,7 @@ export function contextSwitches(system: System, schedule: readonly number[]): nu
 
 /**
  * Rearranges and shortens a schedule without a state graph: drops steps and moves steps next to others of the same
- * processor, as long as replaying still ends in the same violation. For spaces too big for {@link shortestSchedule}.
+ * processor, as long as replaying still ends in the same violation. For spaces too big for {@link shortestPath}.
  * @param holds whether the executor, after replaying, is where the counterexample must end
  */
 export function tidySchedule(system: System, executor: TabulatedExecutor, schedule: readonly number[], holds: () => boolean): number[] {

@@ -1,1 +1,68 @@
-export interface Coverage { readonly x?: number }
+/** What a search has not exercised: steps that never happened, outcomes never taken, choices never enabled. */
+import type { Operation, System, TabulatedExecutor } from '@shootdown/machine';
+
+/** The steps of one routine. A step is a local state: the same operation after another history is another step. */
+export interface RoutineCoverage {
+  readonly routine: string;
+  /** Steps that some run reaches. */
+  readonly steps: number;
+  /** Steps that some run performs. */
+  readonly performed: number;
+  /** Operations that some run reaches and none performs: always blocked, or cut off by a bound. */
+  readonly neverPerformed: readonly string[];
+}
+
+/** What was and what was not exercised. Code that no run reaches is not known, and not listed. */
+export interface Coverage {
+  readonly routines: readonly RoutineCoverage[];
+  /** `choose` operations with the outcomes that were never taken. */
+  readonly outcomesNeverTaken: readonly { readonly routine: string; readonly operation: string; readonly outcomes: readonly number[] }[];
+  /** Messages, interrupts and hardware events that never happened; processors that never moved. */
+  readonly choicesNeverTaken: readonly string[];
+}
+
+interface Tally {
+  steps: number;
+  performed: number;
+  readonly reached: Set<string>;
+  readonly done: Set<string>;
+}
+
+/** Reads the coverage off the routine nodes that an executor has discovered. */
+export function coverageOf(system: System, executor: TabulatedExecutor, taken: Float64Array): Coverage {
+  const { nodes } = executor;
+  const tallies = new Map<string, Tally>();
+  const outcomesNeverTaken: { routine: string; operation: string; outcomes: number[] }[] = [];
+  for (let node = 1; node < nodes.count; node++) {
+    const op = nodes.operations[node];
+    if (!op || op.definition.rests === true) continue;
+    const routine = nodes.stacks[node]?.at(-1) ?? system.programs[nodes.programOf(node)]?.name ?? '?';
+    const tally = tallies.get(routine) ?? { steps: 0, performed: 0, reached: new Set<string>(), done: new Set<string>() };
+    tallies.set(routine, tally);
+    const label = op.label ?? op.definition.name;
+    const edges = nodes.edgesOf(node);
+    tally.steps++;
+    tally.reached.add(label);
+    if (edges.length === 0) continue;
+    tally.performed++;
+    tally.done.add(label);
+    const outcomes = missingOutcomes(op, edges.map((edge) => edge.result));
+    if (outcomes.length > 0) outcomesNeverTaken.push({ routine, operation: label, outcomes });
+  }
+  return {
+    routines: [...tallies].map(([routine, { steps, performed, reached, done }]) => ({
+      routine,
+      steps,
+      performed,
+      neverPerformed: [...reached].filter((label) => !done.has(label)),
+    })),
+    outcomesNeverTaken,
+    choicesNeverTaken: system.choices.filter((_, i) => (taken[i] ?? 0) === 0).map((choice) => choice.name),
+  };
+}
+
+/** Outcomes of a `choose` that are missing; other operations do not say beforehand how many they have. */
+function missingOutcomes(op: Operation, results: readonly number[]): number[] {
+  if (op.definition.name !== 'choose') return [];
+  return Array.from({ length: op.a }, (_, outcome) => outcome).filter((outcome) => !results.includes(outcome));
+}

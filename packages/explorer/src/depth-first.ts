@@ -148,9 +148,8 @@ export class DepthFirst {
   #ample(): number {
     if (this.#reduction === null) return -1;
     const { lo, hi } = this.#executor.store;
-    const count = this.#reduction.rank();
-    for (let i = 0; i < count; i++) {
-      const choice = this.#reduction.ranked[i] as number;
+    for (let at = this.#reduction.next(0); at >= 0; at = this.#reduction.next(at + 1)) {
+      const choice = this.#reduction.choiceAt(at);
       if (this.expander.enabled(choice, lo, hi)) return choice;
     }
     return -1;

@@ -51,8 +51,9 @@ export class Expander {
     const { lo, hi } = this.#executor.store;
     if (this.#preemptions !== Infinity) return this.#expandBounded(successors, last, used);
     if (this.#reduction !== null) {
-      const count = this.#reduction.rank();
-      for (let i = 0; i < count; i++) if (this.take(this.#reduction.ranked[i] as number, lo, hi, successors) > 0) return 0;
+      for (let at = this.#reduction.next(0); at >= 0; at = this.#reduction.next(at + 1)) {
+        if (this.take(this.#reduction.choiceAt(at), lo, hi, successors) > 0) return 0;
+      }
     }
     let busy = 0;
     let idle = 0;

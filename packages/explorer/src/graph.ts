@@ -24,8 +24,7 @@ export const ENTRY_MAX = VIOLATES - 1;
  * a violating transition that was not followed has no edge.
  */
 export class StateGraph {
-  /** Per state: index of its first edge. */
-  readonly firstEdge = new Column32();
+  readonly #firstEdge = new Column32();
   readonly target = new Column32();
   readonly #entry = new Column16();
   readonly flags = new Column8();
@@ -42,22 +41,39 @@ export class StateGraph {
 
   /** The next state's edges follow; states are begun in order of their numbers. */
   beginState(): void {
-    this.firstEdge.push(this.target.length);
+    this.#firstEdge.push(this.target.length);
     this.flags.push(0);
   }
 
   /** States whose edges are known. */
   get expanded(): number {
-    return this.firstEdge.length;
+    return this.#firstEdge.length;
   }
 
   get edges(): number {
     return this.target.length;
   }
 
+  /** Index of a state's first edge; for a state that was not expanded, as {@link endOf}. */
+  firstOf(state: number): number {
+    return state < this.#firstEdge.length ? this.#firstEdge.get(state) : this.target.length;
+  }
+
   /** Index after a state's last edge. */
   endOf(state: number): number {
-    return state + 1 < this.firstEdge.length ? this.firstEdge.get(state + 1) : this.target.length;
+    return this.firstOf(state + 1);
+  }
+
+  /** The length of the shortest schedule to a state. */
+  levelOf(state: number): number {
+    let low = 0;
+    let high = this.levelStart.length;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if ((this.levelStart[middle] as number) <= state) low = middle;
+      else high = middle;
+    }
+    return low;
   }
 
   entry(edge: number): number {
@@ -69,6 +85,6 @@ export class StateGraph {
   }
 
   get bytes(): number {
-    return this.firstEdge.bytes + this.target.bytes + this.#entry.bytes + this.flags.bytes;
+    return this.#firstEdge.bytes + this.target.bytes + this.#entry.bytes + this.flags.bytes;
   }
 }

@@ -1,3 +1,8 @@
 export * from './scenario.ts';
 export * from './result.ts';
-export * from './shard.ts';
+export { explore } from './explore.ts';
+export type { Coverage, RoutineCoverage } from './coverage.ts';
+export { contextSwitches, tidySchedule } from './counterexample.ts';
+export { fuzz, type FuzzOptions, type FuzzResult } from './fuzz.ts';
+export { collisionOdds } from './storage.ts';
+export { Shard } from './shard.ts';

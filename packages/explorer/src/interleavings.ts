@@ -15,7 +15,7 @@ export function countInterleavings(graph: StateGraph): Interleavings | null {
   const clean = new Array<bigint>(graph.states).fill(0n);
   for (let i = order.length - 1; i >= 0; i--) {
     const state = order[i] as number;
-    const first = graph.firstEdge.get(state);
+    const first = graph.firstOf(state);
     const end = graph.endOf(state);
     let all = first === end ? 1n : 0n;
     let without = all;
@@ -43,7 +43,7 @@ function topologicalOrder(graph: StateGraph): Int32Array | null {
   for (let state = 0; state < graph.states; state++) if (incoming[state] === 0) order[length++] = state;
   for (let i = 0; i < length; i++) {
     const state = order[i] as number;
-    for (let edge = graph.firstEdge.get(state); edge < graph.endOf(state); edge++) {
+    for (let edge = graph.firstOf(state); edge < graph.endOf(state); edge++) {
       const target = graph.target.get(edge);
       incoming[target] = (incoming[target] as number) - 1;
       if (incoming[target] === 0) order[length++] = target;

@@ -101,5 +101,5 @@ export class Findings {
 
 /** The order in which problems are reported; it does not depend on the order in which they were found. */
 export function compareProblems(a: Problem, b: Problem): number {
-  return a.length - b.length || KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) || (a.property < b.property ? -1 : 1);
+  return Number(a.kind === 'sometimes') - Number(b.kind === 'sometimes') || a.length - b.length || KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) || (a.property < b.property ? -1 : 1);
 }

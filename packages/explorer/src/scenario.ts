@@ -53,6 +53,8 @@ export interface Scenario {
   build(request: BuildRequest): System;
   /** Bounds in force unless others are asked for. */
   readonly bounds?: Bounds;
+  /** Go on past violations and count them, as `--all` does: for systems whose state counts are known. */
+  readonly all?: boolean;
 }
 
 /** What a user asks for; everything but the scenario's name may be left out. */

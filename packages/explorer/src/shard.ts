@@ -81,6 +81,16 @@ export class Shard implements Successors {
     return this.graph.states;
   }
 
+  /** Length of the longest shortest schedule. */
+  get depth(): number {
+    return this.graph.levelOf(this.graph.states - 1);
+  }
+
+  /** The index of the state with this fingerprint, or -1. */
+  find(lo: number, hi: number): number {
+    return this.#visited.find(lo, hi);
+  }
+
   /** States of this level that are not expanded yet. */
   get queue(): number {
     return this.#frontier.liveCount - this.#position;
@@ -189,7 +199,7 @@ export class Shard implements Successors {
 
   /** A state at rest that spontaneous steps can still leave is judged when its terminal component is known. */
   #finallyBroken(id: number): void {
-    const terminal = this.graph.edges === this.graph.firstEdge.get(this.graph.expanded - 1);
+    const terminal = this.graph.edges === this.graph.firstOf(this.graph.expanded - 1);
     this.checker.finallyBroken(({ name }) => {
       if (terminal) this.findings.add('finally', name, this.level, id, -1);
       else this.pending.push({ property: name, length: this.level, state: id });

@@ -225,6 +225,16 @@ export class FingerprintTable {
     }
   }
 
+  /** The number of an entry, or -1. */
+  find(lo: number, hi: number): number {
+    for (let slot = lo & this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const base = slot * SLOT_WORDS;
+      const serial = this.#slots[base + 2] as number;
+      if (serial <= this.#floor) return -1;
+      if (this.#slots[base] === lo && this.#slots[base + 1] === hi) return serial - this.#floor - 1;
+    }
+  }
+
   /** Empties the table; numbering starts again from 0. */
   forget(): void {
     this.#floor = this.#serial;

@@ -138,9 +138,24 @@ export abstract class Executor implements OperationContext {
     }
   }
 
+  /** Outcomes a choice has in this state (1 for a deterministic one): some of them may be refused. Changes nothing. */
+  branchesOf(choiceIndex: number): number {
+    const choice = this.system.choices[choiceIndex];
+    if (choice?.kind === 'deliver') {
+      const channel = this.system.channels[choice.channel] as Channel;
+      return channel.policy === 'unordered' ? Math.max(1, this.#messagesOn(channel)) : 1;
+    }
+    if (choice?.kind !== 'advance') return 1;
+    const op = this.pendingOperation(choice.processor);
+    if (!op?.definition.branches) return 1;
+    this.processor = choice.processor;
+    return op.definition.branches(this, op);
+  }
+
   /** Restores the initial state (words only; subclasses reset what else they keep). */
   protected begin(): void {
     const { store, system } = this;
+    this.failed = false;
     store.words.set(system.layout.initial());
     store.rehash();
     for (const p of system.processors) {
@@ -194,10 +209,8 @@ export abstract class Executor implements OperationContext {
     const op = this.operationAt(address);
     if (op === null) return false;
     this.processor = index;
-    if (op.definition.branches) {
-      this.branchCount = op.definition.branches(this, op);
-      if (branch >= this.branchCount) return false;
-    }
+    if (op.definition.branches) this.branchCount = op.definition.branches(this, op);
+    if (branch >= this.branchCount) return false;
     const result = op.definition.perform(this, op, branch);
     if (result === BLOCKED) return false;
     this.finishAdvance(processor, address, result);
@@ -206,10 +219,12 @@ export abstract class Executor implements OperationContext {
 
   protected finishAdvance(processor: Processor, address: number, result: number): void {
     this.lastResult = result;
-    if (this.advanceRoutine(address, result) && address === processor.interruptAddress) {
-      this.clearRoutine(address);
-      if (processor.component >= 0) this.tell(processor.component, IRET);
-    }
+    if (this.advanceRoutine(address, result) && address === processor.interruptAddress) this.#returnFromInterrupt(processor);
+  }
+
+  #returnFromInterrupt(processor: Processor): void {
+    this.clearRoutine(processor.interruptAddress);
+    if (processor.component >= 0) this.tell(processor.component, IRET);
   }
 
   load(address: number): number {
@@ -279,7 +294,7 @@ export abstract class Executor implements OperationContext {
       }
       if (channel.policy === 'level' && word === id) return;
     }
-    throw new ModelError(`wire: send: channel ${channel.name} is full (${channel.capacity} messages): raise its capacity`);
+    throw new ModelError(`wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`);
   }
 
   tell(component: number, message: Message): boolean {
@@ -360,6 +375,8 @@ export abstract class Executor implements OperationContext {
     if (!processor || program === undefined) throw new ModelError(`component: ${component.name}: no handler for interrupt ${vector}`);
     if (this.store.read(processor.interruptAddress) !== 0) throw new ModelError(`component: ${component.name}: interrupt ${vector} inside a handler`);
     this.startRoutine(processor.interruptAddress, program);
+    // A handler without operations (one that only counts) has returned already.
+    if (this.operationAt(processor.interruptAddress) === null) this.#returnFromInterrupt(processor);
   }
 
   #switch(component: Component): void {
@@ -377,9 +394,8 @@ export abstract class Executor implements OperationContext {
   }
 
   #deliver(channel: Channel, branch: number): boolean {
-    const address = channel.base + branch;
-    if (branch >= channel.capacity) return false;
-    const id = this.store.read(address);
+    if (branch >= (channel.policy === 'unordered' ? channel.capacity : 1)) return false;
+    const id = this.store.read(channel.base + branch);
     if (id === NO_MESSAGE) return false;
     if (channel.policy === 'unordered') this.branchCount = this.#messagesOn(channel);
     const component = this.system.components[channel.toComponent] as Component;
@@ -437,6 +453,10 @@ export abstract class Executor implements OperationContext {
     if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
     return true;
   }
+}
+
+function remedyForFull(channel: Channel): string {
+  return channel.policy === 'level' ? 'a level channel holds one message, so give every message its own' : 'raise its capacity';
 }
 
 function watchedWords(system: System): Uint8Array | null {

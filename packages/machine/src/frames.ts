@@ -48,7 +48,7 @@ export class Frames {
   readonly refcount: Region;
   /** The entries of all table frames. */
   readonly entries: Region;
-  /** Lowest frame of each pool that may be free: an exact function of the states, kept to make allocation fast. */
+  /** Lowest free frame of each pool, its end if there is none: a function of the states, so that it tells no equal states apart. */
   readonly #lowest: Region;
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
@@ -100,6 +100,16 @@ export class Frames {
     return yield operation(CMPXCHG_ENTRY, pointer.address, expected, value, { frames: this, frame: pointer.frame }, saying);
   }
 
+  /** The word of a frame's reference count. Throws ModelError on a frame that does not exist. */
+  refcountAddress(frame: number): number {
+    return this.refcount.base + this.#valid(frame, 'reference to');
+  }
+
+  #valid(frame: number, what: string): number {
+    if (!(frame >= 0 && frame < this.count)) throw new ModelError(`frames: ${what} frame ${frame}: no such frame (0 .. ${this.count - 1})`);
+    return frame;
+  }
+
   /** Adds to a frame's reference count; returns the new value. */
   *ref(frame: number, delta: number, saying?: Saying): Steps<number> {
     return yield operation(REF, frame, delta, 0, this, saying);
@@ -112,7 +122,7 @@ export class Frames {
 
   /** Fails the property unless the frame is a `kind` now. */
   check(cx: OperationContext, frame: number, kind: FrameKind, what: string): void {
-    const state = cx.read(this.state.base + frame);
+    const state = cx.read(this.state.base + this.#valid(frame, what));
     if (state !== kind) cx.fail(FREED_FRAME, () => `${what} ${hex(frame)}, which is ${formatState(state)}`);
   }
 
@@ -121,24 +131,23 @@ export class Frames {
     const pool = kind === FrameKind.table ? 0 : 1;
     const end = kind === FrameKind.table ? this.tables : this.count;
     const lowest = this.#lowest.base + pool;
-    for (let frame = cx.read(lowest); frame < end; frame++) {
-      if (cx.read(this.state.base + frame) > 0) continue;
-      cx.write(this.state.base + frame, kind);
-      cx.write(this.refcount.base + frame, 1);
-      cx.write(lowest, frame + 1);
-      if (kind === FrameKind.table) {
-        const first = this.entries.base + frame * this.entriesPerTable;
-        for (let i = 0; i < this.entriesPerTable; i++) cx.write(first + i, 0);
-      }
-      return frame;
+    const frame = cx.read(lowest);
+    if (frame === end) return NO_FRAME;
+    cx.write(this.state.base + frame, kind);
+    cx.write(this.refcount.base + frame, 1);
+    let next = frame + 1;
+    while (next < end && cx.read(this.state.base + next) > 0) next++;
+    cx.write(lowest, next);
+    if (kind === FrameKind.table) {
+      const first = this.entries.base + frame * this.entriesPerTable;
+      for (let i = 0; i < this.entriesPerTable; i++) cx.write(first + i, 0);
     }
-    cx.write(lowest, end);
-    return NO_FRAME;
+    return frame;
   }
 
   /** The opposite of {@link take}. */
   give(cx: OperationContext, frame: number): void {
-    const state = cx.read(this.state.base + frame);
+    const state = cx.read(this.state.base + this.#valid(frame, 'free of'));
     if (state <= 0) {
       cx.fail(FREED_FRAME, () => `free of ${hex(frame)}, which is ${formatState(state)}`);
       return;
@@ -212,7 +221,7 @@ const REF = defineOperation({
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
-    const address = framesOf(op).refcount.base + op.a;
+    const address = framesOf(op).refcountAddress(op.a);
     const value = (cx.read(address) + op.b) | 0;
     cx.write(address, value);
     return value;
@@ -225,7 +234,7 @@ const PUT = defineOperation({
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const frames = framesOf(op);
-    const address = frames.refcount.base + op.a;
+    const address = frames.refcountAddress(op.a);
     const left = cx.read(address) - 1;
     if (left > 0) cx.write(address, left);
     else frames.give(cx, op.a);

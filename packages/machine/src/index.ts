@@ -19,6 +19,7 @@ export * from './operations.ts';
 export { assertThat, count, point, program, routine, RoutineCursor, type Program, type Routine } from './routine.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './from-routine.ts';
 export { NodeTable } from './nodes.ts';
+export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './verify-points.ts';
 export * from './system.ts';
 export { entryBranch, entryChoice, Executor, EXECUTES_TAG, IRET, scheduleEntry, type Emitted, type Violation } from './executor.ts';
 export { DirectExecutor } from './direct.ts';

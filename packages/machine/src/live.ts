@@ -88,7 +88,7 @@ export class LiveExecutor extends Executor {
     const body = this.system.programs[programIndex];
     if (!body) throw new RangeError(`live: startRoutine: no program ${programIndex}`);
     const actor = createActor(fromRoutine(body, programIndex), { input: undefined, ...this.#inspection() });
-    actor.start();
+    start(actor, 'routine');
     this.#routines.set(address, actor);
     this.#rememberRoutine(address);
   }
@@ -103,6 +103,7 @@ export class LiveExecutor extends Executor {
     const actor = this.#routines.get(address);
     if (!actor) throw new RangeError(`live: advanceRoutine: no routine at ${this.system.layout.nameOf(address)}`);
     actor.send({ type: 'result', value: result });
+    throwIfFailed(actor, 'routine');
     this.#rememberRoutine(address);
     return this.operationAt(address) === null;
   }
@@ -115,9 +116,12 @@ export class LiveExecutor extends Executor {
     if (!this.canAccept(component, message)) return false;
     const outer = this.#emitted;
     this.#emitted = [];
-    this.actorOf(component.index).send(this.messages[message]);
+    const event = this.messages[message] as Message;
+    const before = this.#snapshotOf(component.index);
+    this.actorOf(component.index).send(event);
     const outputs = this.#emitted;
     this.#emitted = outer;
+    throwIfFailed(this.actorOf(component.index), `component: ${component.name}: ${event.type} in ${contentOf(before)}`);
     this.#rememberComponent(component);
     for (const output of outputs) this.applyOutput(component, output);
     return true;
@@ -126,12 +130,7 @@ export class LiveExecutor extends Executor {
   #startComponent(component: Component): AnyActorRef {
     const actor = createActor(component.machine, { id: component.name, input: component.input, ...this.#inspection() });
     actor.on('*', (event: unknown) => this.#emitted.push(event as Message));
-    actor.subscribe({
-      error: (error: unknown) => {
-        throw new ModelError(`component: ${component.name}: ${String(error)}`);
-      },
-    });
-    actor.start();
+    start(actor, `component: ${component.name}: start`);
     return actor;
   }
 
@@ -168,4 +167,17 @@ export class LiveExecutor extends Executor {
     this.#contents.set(id, hash);
     return id;
   }
+}
+
+/** Starts an actor. XState reports an error nobody observes from a timer of its own; here it is thrown where it happens. */
+function start(actor: AnyActorRef, what: string): void {
+  actor.subscribe({ error: () => undefined });
+  actor.start();
+  throwIfFailed(actor, what);
+}
+
+function throwIfFailed(actor: AnyActorRef, what: string): void {
+  const { status, error } = actor.getSnapshot() as { status: string; error: unknown };
+  if (status !== 'error') return;
+  throw error instanceof ModelError ? error : new ModelError(`${what}: ${String(error)}`);
 }

@@ -119,8 +119,9 @@ export class NodeTable {
   #discover(node: number, result: number): number {
     const programIndex = this.#programOf[node] as number;
     const cursor = this.#cursorAt(node, programIndex);
-    cursor.advance(result);
+    // Forgotten first: a routine that throws leaves a generator of no use behind.
     this.#cursor = null;
+    cursor.advance(result);
     const identity = this.#identityOf(programIndex, cursor);
     let child = identity === null ? undefined : this.#byIdentity.get(identity);
     if (child === undefined) {
@@ -145,7 +146,6 @@ export class NodeTable {
   }
 
   #add(programIndex: number, cursor: RoutineCursor, parent: number, result: number): number {
-    const node = this.count++;
     const depth = cursor.pointKey === null ? (this.#depth[parent] as number) + 1 : 0;
     if (depth > this.#historyMax) {
       throw new ModelError(
@@ -153,6 +153,7 @@ export class NodeTable {
           `a loop needs \`yield* point(label, ...values)\` at its head`,
       );
     }
+    const node = this.count++;
     if (node >= this.code.length) {
       this.code = grown(this.code, node + 1);
       this.a = grown(this.a, node + 1);

@@ -103,7 +103,7 @@ export class RoutineCursor {
       input = 0;
       if (next.done) {
         this.pending = null;
-        this.hash = hashExtend(this.#seed, -1);
+        this.hash = underSeed(RETURNED, this.#seed);
         return;
       }
       const value = next.value;
@@ -136,7 +136,7 @@ export class RoutineCursor {
         this.pointKey = `${mark.label}(${mark.values.join(',')})`;
         let hash = hashExtend(hashString(mark.label), mark.values.length);
         for (const value of mark.values) hash = hashExtend(hash, value);
-        this.hash = { lo: hash.lo ^ this.#seed.lo, hi: (hash.hi + this.#seed.hi) | 0 };
+        this.hash = underSeed(hash, this.#seed);
         return;
       }
       case 'count':
@@ -152,6 +152,14 @@ export class RoutineCursor {
     const after = this.pending ? ` (after ${this.pending.label ?? this.pending.definition.name})` : '';
     return `routine: ${this.stack.at(-1) ?? this.program.name}: step ${this.steps}${after}`;
   }
+}
+
+/** The local state of a routine that has returned: what it received on the way no longer matters, and no result hashes to it. */
+const RETURNED = hashString('return');
+
+/** A content that does not depend on the history, made the program's own. */
+function underSeed(content: Hash64, seed: Hash64): Hash64 {
+  return { lo: content.lo ^ seed.lo, hi: (content.hi + seed.hi) | 0 };
 }
 
 function isOperation(value: Operation | Mark): value is Operation {

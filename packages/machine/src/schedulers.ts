@@ -19,7 +19,7 @@ export interface Scheduler {
   next(executor: Executor): number;
 }
 
-/** Uniformly random among the choices (and branches) that are enabled. */
+/** Random among the choices, and their branches, that are enabled. */
 export class RandomScheduler implements Scheduler {
   readonly #random: Random;
 
@@ -33,22 +33,8 @@ export class RandomScheduler implements Scheduler {
     const stride = coprimeStride(count, this.#random.next());
     for (let i = 0; i < count; i++) {
       const choice = (start + i * stride) % count;
-      const entry = this.#tryBranches(executor, choice);
+      const entry = stepSomeBranch(executor, choice, this.#random.next());
       if (entry >= 0) return entry;
-    }
-    return -1;
-  }
-
-  #tryBranches(executor: Executor, choice: number): number {
-    const draw = this.#random.next();
-    for (let first = draw % 4, tries = 0, bound = 1; tries < bound; tries++) {
-      const branch = (first + tries) % bound;
-      if (executor.step(choice, branch)) return scheduleEntry(choice, branch);
-      if (executor.branchCount > bound) {
-        bound = executor.branchCount;
-        first = draw % bound;
-        tries = -1;
-      }
     }
     return -1;
   }
@@ -76,9 +62,10 @@ export class PctScheduler implements Scheduler {
     while (this.#priorities.length < count) this.#priorities.push(1 + this.#random.next());
     const order = Array.from({ length: count }, (_, i) => i).sort((a, b) => (this.#priorities[b] as number) - (this.#priorities[a] as number));
     for (const choice of order) {
-      if (!executor.step(choice, 0)) continue;
+      const entry = stepSomeBranch(executor, choice, executor.branchesOf(choice) > 1 ? this.#random.next() : 0);
+      if (entry < 0) continue;
       if (this.#changeAt.has(this.#step++)) this.#priorities[choice] = this.#lowest--;
-      return scheduleEntry(choice, 0);
+      return entry;
     }
     return -1;
   }
@@ -88,6 +75,7 @@ export class PctScheduler implements Scheduler {
 export function runScheduler(executor: Executor, scheduler: Scheduler, stepsMax: number): ScheduledRun {
   executor.reset();
   const schedule: number[] = [];
+  if (executor.failed) return { schedule, end: 'violation', violation: executor.violation };
   while (schedule.length < stepsMax) {
     const entry = scheduler.next(executor);
     if (entry < 0) return { schedule, end: executor.atRest() ? 'rest' : 'deadlock', violation: null };
@@ -107,6 +95,16 @@ export function replay(executor: Executor, schedule: readonly number[], afterSte
     }
     afterStep?.(i);
   });
+}
+
+/** Makes a choice happen on its branch `draw` modulo their number, or on the next one that is not refused; -1 if all are. */
+function stepSomeBranch(executor: Executor, choice: number, draw: number): number {
+  const branches = executor.branchesOf(choice);
+  for (let i = 0; i < branches; i++) {
+    const branch = (draw + i) % branches;
+    if (executor.step(choice, branch)) return scheduleEntry(choice, branch);
+  }
+  return -1;
 }
 
 function coprimeStride(count: number, draw: number): number {

@@ -35,7 +35,8 @@ export function serveMachine(machine: AnyStateMachine): ServedComponent {
     return actor;
   };
   const state = (): ServedStep => {
-    const snapshot = running().getSnapshot() as { value: unknown; context: unknown };
+    const snapshot = running().getSnapshot() as { value: unknown; context: unknown; status: string; error: unknown };
+    if (snapshot.status === 'error') throw new ModelError(`component: ${machine.id}: ${String(snapshot.error)}`);
     const step = { value: snapshot.value, context: snapshot.context, emitted };
     emitted = [];
     return step;
@@ -45,6 +46,8 @@ export function serveMachine(machine: AnyStateMachine): ServedComponent {
       actor?.stop();
       actor = createActor(machine, { input: input });
       actor.on('*', (event: unknown) => emitted.push(event as Message));
+      // Unobserved, an error would be thrown from a timer of XState's and end the worker.
+      actor.subscribe({ error: () => undefined });
       actor.start();
       return state();
     },

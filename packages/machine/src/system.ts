@@ -34,7 +34,7 @@ export interface ChannelSpec {
   readonly name: string;
   readonly to: string;
   readonly policy: ChannelPolicy;
-  /** Messages in flight at most; more is an error of the model, reported as such. Default 4 (level: 1). */
+  /** Messages in flight at most; more is an error of the model, reported as such. Default 4; a level channel holds one. */
   readonly capacity?: number;
   /** Cost-table entry for the time a message is under way. Default `message`. */
   readonly latency?: string;
@@ -212,9 +212,17 @@ export class SystemBuilder {
     addNamed('property', this.#properties, property);
   }
 
-  /** Has every write that reaches a region's memory reported to `watcher` (a hardware walker, for instance). */
+  /** Has every write that reaches a region's memory reported to `watcher` (a hardware walker, for instance), in order of declaration. */
   watch(region: Region, watcher: Watcher): void {
-    this.#watches.push({ base: region.base, cells: region.cells, watcher });
+    const index = this.#watches.findIndex((watch) => watch.base === region.base);
+    const others = this.#watches[index]?.watcher;
+    const both: Watcher = (cx, address) => {
+      others?.(cx, address);
+      watcher(cx, address);
+    };
+    const watch: Watch = { base: region.base, cells: region.cells, watcher: others ? both : watcher };
+    if (others) this.#watches[index] = watch;
+    else this.#watches.push(watch);
   }
 
   /** Declares processors interchangeable: they must share their Program objects and have no words of their own. */
@@ -279,6 +287,9 @@ export class SystemBuilder {
   }
 
   #sealChannel(spec: ChannelSpec, index: number): Channel {
+    if (spec.policy === 'level' && (spec.capacity ?? 1) !== 1) {
+      throw new ModelError(`system: channel: ${spec.name} is level and wants capacity ${spec.capacity}: it holds one message, so give every message its own channel`);
+    }
     const capacity = spec.policy === 'level' ? 1 : (spec.capacity ?? CHANNEL_CAPACITY_DEFAULT);
     const base = this.layout.region(`${spec.name}.messages`, capacity).base;
     return { ...spec, index, base, capacity, toComponent: this.#componentIndex(spec.to, spec.name) };

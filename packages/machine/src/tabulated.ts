@@ -12,7 +12,7 @@ import type { Message, Operation } from './operation.ts';
 import { Code } from './operations.ts';
 import type { Component, Processor, System } from './system.ts';
 import { ContentHashes } from './words.ts';
-import { accepts, contentOf, PureStepper, type AnyMachineSnapshot } from './xstate-adapter.ts';
+import { accepts, contentOf, PureStepper, type AnyMachineSnapshot, type PureStep } from './xstate-adapter.ts';
 
 interface Cell {
   readonly next: number;
@@ -129,7 +129,7 @@ export class TabulatedExecutor extends Executor {
   /** The inner loop of every exploration: loads and stores under `sc` are performed without leaving this function. */
   protected override advance(index: number, branch: number): boolean {
     const processor = this.#processors[index] as Processor;
-    if (processor.bufferBase >= 0 || !this.executes(processor)) return this.performPending(index, branch);
+    if (branch !== 0 || processor.bufferBase >= 0 || !this.executes(processor)) return this.performPending(index, branch);
     const store = this.store;
     const address = this.topAddress(processor);
     const node = store.words[address] as number;
@@ -181,10 +181,20 @@ export class TabulatedExecutor extends Executor {
     const message = this.messages[messageId] as Message;
     this.xstateCalls++;
     if (!accepts(snapshot, message)) return REFUSED;
-    const { snapshot: next, emitted } = this.#stepper.step(component.machine, snapshot, message);
-    if (next.status === 'error') {
-      throw new ModelError(`component: ${component.name}: ${message.type} in ${contentOf(snapshot)}: ${String(next.error)}`);
-    }
+    const { snapshot: next, emitted } = this.#step(component, snapshot, message);
     return { next: this.#states.intern(component.index, next), outputs: emitted as readonly unknown[] as readonly Message[] };
+  }
+
+  /** A machine that throws (in an action, for instance) is a mistake in the model like any other. */
+  #step(component: Component, snapshot: AnyMachineSnapshot, message: Message): PureStep {
+    const what = `component: ${component.name}: ${message.type} in ${contentOf(snapshot)}`;
+    let step: PureStep;
+    try {
+      step = this.#stepper.step(component.machine, snapshot, message);
+    } catch (error) {
+      throw new ModelError(`${what}: ${String(error)}`);
+    }
+    if (step.snapshot.status === 'error') throw new ModelError(`${what}: ${String(step.snapshot.error)}`);
+    return step;
   }
 }

@@ -75,6 +75,7 @@ export class VirtualTimeScheduler {
   #ticks = 0;
   #end: VirtualTimeRun['end'] | null = null;
   #operation: Operation | null = null;
+  #branch = 0;
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
     this.#executor = executor;
@@ -89,6 +90,13 @@ export class VirtualTimeScheduler {
     const indexes = this.#system.choices.map((_, i) => i);
     this.#deliveries = indexes.filter((i) => this.#system.choices[i]?.kind === 'deliver');
     this.#always = indexes.filter((i) => this.#system.choices[i]?.kind !== 'deliver');
+    for (const channel of this.#system.channels) {
+      // What was sent before the run began is ready.
+      while (executor.messageOn(channel.index, (this.#ready[channel.index] as number[]).length) !== null) {
+        (this.#ready[channel.index] as number[]).push(0);
+        this.#inFlight++;
+      }
+    }
     executor.onSend = (channel) => {
       const latency = cyclesOf(this.#options.costs, channel.latency ?? 'message');
       (this.#ready[channel.index] as number[]).push(this.#now + latency);
@@ -119,8 +127,10 @@ export class VirtualTimeScheduler {
     this.#ticks = kind === 'spontaneous' ? this.#ticks + 1 : 0;
     if (kind === null || this.#ticks > IDLE_TICKS_MAX) return this.#executor.atRest() ? 'rest' : 'deadlock';
     this.#steps++;
-    if (this.#executor.failed) return 'violation';
-    return this.#account(index) === false ? 'stopped' : null;
+    const { failed } = this.#executor;
+    const goOn = this.#account(index) !== false;
+    if (failed) return 'violation';
+    return goOn ? null : 'stopped';
   }
 
   #reached(): boolean {
@@ -140,11 +150,20 @@ export class VirtualTimeScheduler {
       this.#now = choice.kind === 'advance' && this.#waited[choice.processor] ? Math.max(time, this.#completed) : time;
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
-      if (this.#executor.step(best, 0)) return best;
+      if (this.#happens(best, choice)) return best;
       this.#refused[best] = true;
       if (choice.kind === 'advance') this.#waited[choice.processor] = true;
       if (choice.kind === 'spontaneous') this.#postpone(choice.spontaneous);
     }
+  }
+
+  /** A run takes the first outcome; of the messages on an unordered channel, the first that is not refused. */
+  #happens(index: number, choice: Choice): boolean {
+    const branches = choice.kind === 'deliver' ? this.#executor.branchesOf(index) : 1;
+    for (this.#branch = 0; this.#branch < branches; this.#branch++) {
+      if (this.#executor.step(index, this.#branch)) return true;
+    }
+    return false;
   }
 
   #earliest(): number {
@@ -224,6 +243,6 @@ export class VirtualTimeScheduler {
     }
     this.#completed = Math.max(this.#completed, this.#now + duration);
     const onStep = this.#options.onStep;
-    return onStep?.({ entry: scheduleEntry(index, 0), choice, startCycles: this.#now, durationCycles: duration, operation: this.#operation });
+    return onStep?.({ entry: scheduleEntry(index, this.#branch), choice, startCycles: this.#now, durationCycles: duration, operation: this.#operation });
   }
 }

@@ -164,13 +164,14 @@ export class WordStore {
     return this.words[address] as number;
   }
 
-  /** Writes a plain word: journalled and folded into the fingerprint. */
+  /** Writes a plain word (the low 32 bits of `value`): journalled and folded into the fingerprint. */
   write(address: number, value: number): void {
     const old = this.words[address] as number;
-    if (old === value) return;
+    const word = value | 0;
+    if (old === word) return;
     this.#journal(address, old);
-    this.#fold(address, old, value);
-    this.words[address] = value;
+    this.#fold(address, old, word);
+    this.words[address] = word;
   }
 
   /** Writes an interned word (0 means "none" and contributes nothing). */

@@ -16,6 +16,7 @@ import {
   type EventObject,
   type Snapshot,
 } from 'xstate';
+import { ModelError } from './errors.ts';
 import { canonicalJson } from './hash.ts';
 
 export { createActor, initialTransition };
@@ -45,6 +46,9 @@ export class PureStepper {
       emit: () => undefined,
       actionExecutor: (action: { type: string; params?: unknown }) => {
         if (action.type === 'xstate.emit') this.#emitted.push((action.params as { event: EventObject }).event);
+        else if (!isInert(action)) {
+          throw new ModelError(`xstate: action ${action.type}: a component is closed, so nothing would come of it: use assign, raise without a delay, and emit`);
+        }
       },
     };
   }
@@ -62,12 +66,24 @@ export class PureStepper {
   }
 }
 
+/** Actions that XState has completed by the time it reports them. */
+const INERT_ACTIONS: ReadonlySet<string> = new Set(['xstate.assign', 'xstate.enqueueActions', 'xstate.log']);
+
+function isInert(action: { type: string; params?: unknown }): boolean {
+  if (action.type === 'xstate.raise') return (action.params as { delay?: unknown } | undefined)?.delay === undefined;
+  return INERT_ACTIONS.has(action.type);
+}
+
 /** True if the machine has a transition for the event in this state: otherwise the event waits on its channel. */
 export function accepts(snapshot: AnyMachineSnapshot, event: EventObject): boolean {
   return snapshot.can(event);
 }
 
-/** The content of a local state: state value and context. Equal content means equal state. */
+/** The content of a local state: state value, context, and what its history states remember. Equal content means equal state. */
 export function contentOf(snapshot: AnyMachineSnapshot): string {
-  return canonicalJson({ value: snapshot.value, context: snapshot.context });
+  const { value, context, historyValue } = snapshot;
+  const remembered = Object.entries(historyValue ?? {});
+  if (remembered.length === 0) return canonicalJson({ value, context });
+  const history = Object.fromEntries(remembered.map(([id, nodes]) => [id, nodes.map((node) => node.id).sort()]));
+  return canonicalJson({ value, context, history });
 }

@@ -3,7 +3,7 @@
  */
 import { count, FrameKind, load, NO_FRAME, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, Fault, mk_pte, pte_pfn, pte_present, pte_write, type Mmu } from '@shootdown/mmu';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, Fault, mk_pte, pte_pfn, pte_present, pte_write, type MmuInstructions } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { pte_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';
@@ -20,7 +20,7 @@ function protection(write: boolean): number {
 
 /** An access by user code: faults until it goes through. `segv` is counted, and the access given up. */
 export const user_access = routine('user_access', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
-  const mmu = kernel.mmus[cpu.id] as Mmu;
+  const mmu = kernel.mmus[cpu.id] as MmuInstructions;
   for (;;) {
     const fault = yield* mmu.access(vpn, write);
     if (fault === Fault.none) return 'retry';

@@ -4,7 +4,7 @@
 import type { Frames, Region, Steps, SystemBuilder } from '@shootdown/machine';
 import { acquireWord, atomicAdd } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import type { Mmu, WalkShape } from '@shootdown/mmu';
+import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { VmaList } from './vma.ts';
 
 /** How an architecture switches address spaces and invalidates translations. */
@@ -19,6 +19,12 @@ export interface TlbArch {
   switch_mm(cpu: Cpu, next: Mm): Steps;
   /** enter_lazy_tlb(): a kernel thread or the idle loop runs on the address space that happens to be loaded. */
   enter_lazy_tlb(cpu: Cpu): Steps;
+  /** leave_mm(): this CPU runs on init_mm from now on, so that it walks no user tree. */
+  leave_mm(cpu: Cpu): Steps;
+  /** init_new_context(): what the architecture keeps per mm. */
+  init_new_context(mm: Mm): Steps;
+  /** pte_needs_flush(): whether an entry that mprotect changed from `old` to `entry` may be cached in a way that matters. */
+  pte_needs_flush(old: number, entry: number): boolean;
 }
 
 /** One machine's kernel. */
@@ -26,7 +32,7 @@ export interface Kernel {
   readonly builder: SystemBuilder;
   readonly cpus: readonly Cpu[];
   /** By CPU number. */
-  readonly mmus: readonly Mmu[];
+  readonly mmus: readonly MmuInstructions[];
   readonly frames: Frames;
   readonly shape: WalkShape;
   readonly arch: TlbArch;
@@ -53,6 +59,8 @@ export class Mm {
   readonly cpumask: Region;
   /** mm->tlb_flush_pending: open mmu_gathers. */
   readonly tlb_flush_pending: Region;
+  /** mm->mm_count: CPUs that may still walk the tree, as users or lazily; the last one frees the root. */
+  readonly mm_count: Region;
 
   constructor(builder: SystemBuilder, id: number) {
     const name = `mm${id}`;
@@ -64,6 +72,7 @@ export class Mm {
     this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
     this.cpumask = builder.region(`${name}.cpumask`, 1, { format: (mask) => `0b${(mask >>> 0).toString(2)}` });
     this.tlb_flush_pending = builder.region(`${name}.tlb_flush_pending`, 1);
+    this.mm_count = builder.region(`${name}.mm_count`, 1);
   }
 
   /** mmap_write_lock(). */
@@ -76,6 +85,11 @@ export class Mm {
     yield* atomicAdd(this.mmap_lock.at(0), -WRITER, { label: 'mmap_write_unlock(mm)' });
   }
 
+  /** mmap_write_downgrade(): from here on other readers may come in. */
+  *mmap_write_downgrade(): Steps {
+    yield* atomicAdd(this.mmap_lock.at(0), 1 - WRITER, { label: 'mmap_write_downgrade(mm)' });
+  }
+
   /** mmap_read_lock(). */
   *mmap_read_lock(): Steps {
     yield* acquireWord(this.mmap_lock.at(0), WRITER, 1, { label: 'mmap_read_lock(mm)' });
@@ -85,6 +99,12 @@ export class Mm {
   *mmap_read_unlock(): Steps {
     yield* atomicAdd(this.mmap_lock.at(0), -1, { label: 'mmap_read_unlock(mm)' });
   }
+}
+
+/** A task of the mm comes to run on a CPU: takes the reference that exit_mmap() gives back. */
+export function* use_mm(kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
+  yield* atomicAdd(mm.mm_count.at(0), 1, { label: 'mmgrab(mm)' });
+  yield* kernel.arch.switch_mm(cpu, mm);
 }
 
 /** spin_lock() of the page-table lock of a table. */

@@ -2,12 +2,12 @@
  * The system calls on address ranges. Mirrors mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/memory.c, v6.18.
  * Ranges are virtual page numbers, half open.
  */
-import { routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
+import { atomicAdd, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
-import { alignDown, free_pgd_range, pte_offset } from './pgtable.ts';
+import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
 import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
 
 /** mmap(NULL, pages, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS), top down: returns the first page. */
@@ -21,18 +21,19 @@ export const mmap = routine('mmap', function* (mm: Mm, mmap_base: number, pages:
   return start;
 });
 
-/** munmap(): removes the areas, then their translations, flushes once, frees. */
+/** munmap(): removes the areas; then, as a reader of mmap_lock, their translations; flushes once, frees. */
 export const munmap = routine('munmap', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
   yield* work('syscall', { label: '(system call)' });
   yield* mm.mmap_write_lock();
   yield* mm.vmas.remove(start, end, { label: `vms_gather_munmap_vmas(0x${start.toString(16)}, ${end - start} pages)` });
   const floor = start - (yield* mm.vmas.gapBelow(start));
   const above = yield* mm.vmas.gapAbove(end);
+  yield* mm.mmap_write_downgrade();
   const tlb = yield* tlb_gather_mmu(mm);
   yield* unmap_page_range(kernel, cpu, tlb, start, end);
   yield* free_pgd_range(kernel, tlb, start, end, floor, above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above);
   yield* tlb_finish_mmu(kernel, cpu, tlb);
-  yield* mm.mmap_write_unlock();
+  yield* mm.mmap_read_unlock();
 });
 
 /** madvise(MADV_DONTNEED): the areas stay, their pages go. */
@@ -45,30 +46,44 @@ export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: K
   yield* mm.mmap_read_unlock();
 });
 
-/** mprotect(): changes the areas' flags, then every entry whose write permission changes. */
+/** mprotect(): changes the areas' flags, then every entry whose write permission changes. Flags as they were: nothing to do. */
 export const mprotect = routine('mprotect', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number, flags: number): Steps {
   yield* work('syscall', { label: '(system call)' });
   yield* mm.mmap_write_lock();
-  yield* mm.vmas.protect(start, end, flags, { label: `vma_modify_flags(${end - start} pages)` });
-  const tlb = yield* tlb_gather_mmu(mm);
-  yield* each_table(kernel, mm, start, end, (first, from, to) => change_pte_range(kernel, tlb, first, from, to, flags));
-  yield* tlb_finish_mmu(kernel, cpu, tlb);
+  const changed = yield* mm.vmas.protect(start, end, flags, { label: `vma_modify_flags(${end - start} pages)` });
+  if (changed) {
+    const tlb = yield* tlb_gather_mmu(mm);
+    yield* each_table(kernel, mm, start, end, (first, from, to) => change_pte_range(kernel, tlb, first, from, to, flags));
+    yield* tlb_finish_mmu(kernel, cpu, tlb);
+  }
   yield* mm.mmap_write_unlock();
 });
 
-/** exit_mmap(): everything goes, tables and root included. */
+/**
+ * exit_mm() and exit_mmap(): the last user of the address space is gone, and everything goes. The CPU runs on lazily until
+ * the tables are gone, then leaves; the root goes with the last CPU that may walk it (mmdrop()).
+ */
 export const exit_mmap = routine('exit_mmap', function* (kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
-  yield* mm.mmap_write_lock();
-  const tlb = yield* tlb_gather_mmu(mm);
-  while ((yield* mm.vmas.count()) > 0) {
-    const vma = yield* mm.vmas.at(0);
+  yield* kernel.arch.enter_lazy_tlb(cpu);
+  const tlb = yield* tlb_gather_mmu(mm, true);
+  yield* mm.mmap_read_lock();
+  const areas = yield* mm.vmas.count();
+  for (let i = 0; i < areas; i++) {
+    const vma = yield* mm.vmas.at(i);
     yield* unmap_page_range(kernel, cpu, tlb, vma.start, vma.end);
-    yield* mm.vmas.remove(vma.start, vma.end, { label: 'remove_vma()' });
-    const next = yield* mm.vmas.gapAbove(vma.end);
-    yield* free_pgd_range(kernel, tlb, vma.start, vma.end, 0, next === PAGES_MAX ? Number.POSITIVE_INFINITY : vma.end + next);
+  }
+  yield* mm.mmap_read_unlock();
+  yield* mm.mmap_write_lock();
+  for (let i = 0; i < areas; i++) {
+    const vma = yield* mm.vmas.at(i);
+    const above = yield* mm.vmas.gapAbove(vma.end);
+    yield* free_pgd_range(kernel, tlb, vma.start, vma.end, 0, above === PAGES_MAX ? Number.POSITIVE_INFINITY : vma.end + above);
   }
   yield* tlb_finish_mmu(kernel, cpu, tlb);
+  yield* mm.vmas.remove(0, Number.MAX_SAFE_INTEGER, { label: 'remove_vma()' });
   yield* mm.mmap_write_unlock();
+  yield* kernel.arch.leave_mm(cpu);
+  if ((yield* atomicAdd(mm.mm_count.at(0), -1, { label: 'mmdrop(mm)' })) <= 0) yield* pgd_free(kernel, mm);
 });
 
 /** unmap_page_range(): zaps every table's part of the range. */
@@ -76,23 +91,28 @@ export const unmap_page_range = routine('unmap_page_range', function* (kernel: K
   yield* each_table(kernel, tlb.mm, start, end, (first, from, to) => zap_pte_range(kernel, cpu, tlb, first, from, to));
 });
 
-/** Clears entries and gathers their pages; flushes in between only when the gather is full. */
+/** Clears entries and gathers their pages; flushes in between, without the lock, only when the gather is full. */
 const zap_pte_range = routine('zap_pte_range', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, first: EntryPointer, from: number, to: number): Steps {
   const { frames } = kernel;
-  let force_flush = false;
-  yield* pte_lock(kernel, first.frame);
-  for (let vpn = from; vpn < to; vpn++) {
-    const ptep = frames.entry(first.frame, first.index + (vpn - from));
-    if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
-    const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
-    tlb.removeEntry(vpn);
-    if (tlb.removePage(pte_pfn(entry))) force_flush = true;
+  for (let vpn = from; vpn < to; ) {
+    let force_flush = false;
+    yield* pte_lock(kernel, first.frame);
+    for (; vpn < to && !force_flush; vpn++) {
+      const ptep = frames.entry(first.frame, first.index + (vpn - from));
+      if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
+      const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
+      tlb.removeEntry(vpn);
+      force_flush = tlb.removePage(pte_pfn(entry));
+    }
+    yield* pte_unlock(kernel, first.frame);
+    if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
   }
-  yield* pte_unlock(kernel, first.frame);
-  if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
 });
 
-/** Makes entries read-only, or writable where the page is this mm's own and dirty already (can_change_pte_writable()). */
+/**
+ * Makes entries read-only, or writable where the page is this mm's own (can_change_pte_writable()). A clean page stands for
+ * the zero page, which a read fault maps and nobody owns: it stays read-only.
+ */
 const change_pte_range = routine('change_pte_range', function* (kernel: Kernel, tlb: MmuGather, first: EntryPointer, from: number, to: number, flags: number): Steps {
   const { frames } = kernel;
   yield* pte_lock(kernel, first.frame);
@@ -103,8 +123,7 @@ const change_pte_range = routine('change_pte_range', function* (kernel: Kernel, 
     const exclusive = (flags & VM_WRITE) !== 0 && pte_dirty(old) && (yield* page_is_exclusive(kernel, pte_pfn(old)));
     const entry = exclusive ? old | _PAGE_RW : old & ~_PAGE_RW;
     yield* frames.write(ptep, entry, { label: 'ptep_modify_prot_commit()' });
-    // pte_needs_flush(), arch/x86/include/asm/tlbflush.h: a change of _PAGE_RW in either direction is flushed.
-    if (((old ^ entry) & _PAGE_RW) !== 0) tlb.removeEntry(vpn);
+    if (kernel.arch.pte_needs_flush(old, entry)) tlb.removeEntry(vpn);
   }
   yield* pte_unlock(kernel, first.frame);
 });

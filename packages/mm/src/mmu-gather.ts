@@ -16,12 +16,15 @@ export class MmuGather {
   start = Number.POSITIVE_INFINITY;
   end = 0;
   freed_tables = false;
+  /** The whole address space goes: whatever was removed, everything is flushed. */
+  readonly fullmm: boolean;
   /** Page frames and table frames to put after the flush. */
   pages: number[] = [];
   tables: number[] = [];
 
-  constructor(mm: Mm) {
+  constructor(mm: Mm, fullmm = false) {
     this.mm = mm;
+    this.fullmm = fullmm;
   }
 
   /** tlb_remove_tlb_entry(): a translation of this page was removed. */
@@ -53,15 +56,16 @@ export class MmuGather {
   }
 }
 
-/** tlb_gather_mmu(). */
-export const tlb_gather_mmu = routine('tlb_gather_mmu', function* (mm: Mm): Steps<MmuGather> {
+/** tlb_gather_mmu(); with `fullmm` tlb_gather_mmu_fullmm(). */
+export const tlb_gather_mmu = routine('tlb_gather_mmu', function* (mm: Mm, fullmm?: boolean): Steps<MmuGather> {
   yield* atomicAdd(mm.tlb_flush_pending.at(0), 1, { label: 'inc_tlb_flush_pending(mm)' });
-  return new MmuGather(mm);
+  return new MmuGather(mm, fullmm);
 });
 
 /** tlb_flush_mmu(): flushes what was gathered, then puts the pages and tables. Nothing gathered: nothing flushed. */
 export const tlb_flush_mmu = routine('tlb_flush_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
-  if (tlb.end > 0) yield* kernel.arch.flush_tlb_mm_range(cpu, tlb.mm, tlb.start, tlb.end, tlb.freed_tables);
+  const [start, end] = tlb.fullmm ? [0, Number.MAX_SAFE_INTEGER] : [tlb.start, tlb.end];
+  if (tlb.end > 0) yield* kernel.arch.flush_tlb_mm_range(cpu, tlb.mm, start, end, tlb.freed_tables);
   for (const frame of tlb.tables) yield* kernel.frames.free(frame, { label: 'tlb_remove_table()' });
   for (const frame of tlb.pages) yield* kernel.frames.put(frame);
   tlb.reset();

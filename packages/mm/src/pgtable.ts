@@ -2,16 +2,25 @@
  * Software walks of a simulated tree, and freeing of its tables.
  * Mirrors mm/memory.c: pte_alloc_map(), free_pgd_range(), v6.18. Addresses are virtual page numbers.
  */
-import { FrameKind, load, NO_FRAME, routine, store, type EntryPointer, type Steps } from '@shootdown/machine';
+import { FrameKind, load, ModelError, NO_FRAME, routine, store, type EntryPointer, type Steps } from '@shootdown/machine';
 import { _PAGE_TABLE, indexOf, mk_pte, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import type { MmuGather } from './mmu-gather.ts';
 
-/** pgd_alloc(): gives an mm its root table. */
+/** mm_init(): gives an mm its root table and what the architecture keeps for it. */
 export const pgd_alloc = routine('pgd_alloc', function* (kernel: Kernel, mm: Mm): Steps<number> {
   const root = yield* kernel.frames.alloc(FrameKind.table);
+  if (root === NO_FRAME) throw new ModelError(`mm: pgd_alloc: out of table frames (${kernel.frames.tables}): give the machine more (memory.tables)`);
+  yield* kernel.arch.init_new_context(mm);
   yield* store(mm.pgd.at(0), root + 1, { label: 'mm->pgd = pgd' });
   return root;
+});
+
+/** pgd_free(): the root goes. Nobody may walk it any more. */
+export const pgd_free = routine('pgd_free', function* (kernel: Kernel, mm: Mm): Steps {
+  const root = (yield* load(mm.pgd.at(0), { label: 'mm->pgd' })) - 1;
+  yield* store(mm.pgd.at(0), 0, { label: 'mm->pgd = NULL' });
+  yield* kernel.frames.free(root, { label: 'pgd_free()' });
 });
 
 /**

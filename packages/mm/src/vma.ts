@@ -49,9 +49,9 @@ export class VmaList {
     yield operation(REMOVE, 0, 0, 0, { list: this, start, end }, saying);
   }
 
-  /** Gives [start, end) new flags, splitting and merging. */
-  *protect(start: number, end: number, flags: number, saying?: Saying): Steps {
-    yield operation(PROTECT, flags, 0, 0, { list: this, start, end }, saying);
+  /** Gives the areas in [start, end) new flags, splitting and merging; holes stay holes. True if any flags changed. */
+  *protect(start: number, end: number, flags: number, saying?: Saying): Steps<boolean> {
+    return 1 === (yield operation(PROTECT, flags, 0, 0, { list: this, start, end }, saying));
   }
 
   /** Pages between the end of the area below `vpn` (or page 0) and `vpn`; at most {@link PAGES_MAX}. */
@@ -183,8 +183,12 @@ const PROTECT = defineOperation({
   cost: 'vma',
   perform(cx, op) {
     const { list, start, end } = op.data as Range;
-    list.write(cx, withArea(without(list.read(cx), start, end), { start, end, flags: op.a }));
-    return 0;
+    const areas = list.read(cx);
+    const inside = areas.filter((vma) => vma.end > start && vma.start < end && (vma.flags & ~VM_SPECIAL) !== op.a);
+    if (inside.length === 0) return 0;
+    const clipped = inside.map((vma) => ({ start: Math.max(start, vma.start), end: Math.min(end, vma.end), flags: op.a | (vma.flags & VM_SPECIAL) }));
+    list.write(cx, clipped.reduce<readonly Vma[]>((rest, vma) => withArea(without(rest, vma.start, vma.end), vma), areas));
+    return 1;
   },
 });
 

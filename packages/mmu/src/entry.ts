@@ -32,6 +32,9 @@ export const PFN_LIMIT = 1 << 20;
 /** The flags of a pointer to a lower table (Linux _PAGE_TABLE). */
 export const _PAGE_TABLE = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY;
 
+/** No pointer to a table. */
+export const NO_TABLE = 0;
+
 /** An entry for a frame. */
 export function mk_pte(frame: number, flags: number): number {
   if (frame < 0 || frame >= PFN_LIMIT) throw new RangeError(`mmu: mk_pte: frame ${frame} outside 0 .. ${PFN_LIMIT - 1}`);

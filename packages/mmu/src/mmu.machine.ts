@@ -22,6 +22,8 @@ export interface Flush {
   readonly global: boolean;
   /** Paging-structure caches stay (TLBI ..L, last level only). */
   readonly leafOnly: boolean;
+  /** With scope `page`: the paging-structure caches of all other pages of the address space go too (INVLPG). */
+  readonly everyTable: boolean;
 }
 
 /** Tells the machine around the actor which tree is walked now. */
@@ -47,7 +49,7 @@ export type MmuEvent =
 
 export type MmuEmitted = Flush | Root;
 
-const NOTHING = { vpn: 0, asid: -1, leafOnly: false } as const;
+const NOTHING = { vpn: 0, asid: -1, leafOnly: false, everyTable: false } as const;
 
 export const mmuMachine = setup({
   types: {
@@ -71,13 +73,14 @@ export const mmuMachine = setup({
       asid: context.asid,
       global: true,
       leafOnly: false,
+      everyTable: true,
     })),
     invpcid: emit(({ event }) => {
       if (event.type !== 'invpcid') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
       const { kind, asid, vpn } = event;
       switch (kind) {
         case 0:
-          return { type: 'tlb.flush' as const, scope: 'page' as const, vpn, asid, global: false, leafOnly: false };
+          return { type: 'tlb.flush' as const, ...NOTHING, scope: 'page' as const, vpn, asid, global: false };
         case 1:
           return { type: 'tlb.flush' as const, ...NOTHING, scope: 'asid' as const, asid, global: false };
         case 2:
@@ -89,7 +92,7 @@ export const mmuMachine = setup({
     tlbi: emit(({ event }) => {
       if (event.type !== 'tlbi') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
       const { scope, vpn, asid, leafOnly } = event;
-      return { type: 'tlb.flush' as const, scope, vpn, asid, global: scope !== 'asid', leafOnly };
+      return { type: 'tlb.flush' as const, ...NOTHING, scope, vpn, asid, global: scope !== 'asid', leafOnly };
     }),
   },
 }).createMachine({

@@ -1,182 +1,276 @@
 /**
- * The TLB of *exploration*: per CPU and page, the set of translations that memory has offered since the last invalidation
- * took effect there. An access may use any member.
+ * The TLB of *exploration*: per CPU, page and level, the set of entries that memory has offered since the last invalidation
+ * took effect there. An access may use any leaf among them.
  *
- * A TLB with fill and evict choices would multiply the states for nothing: whatever such a TLB can hold is a member of this
- * set, and every member can be held. The set is deterministic, and "stale" is simply "a member that memory no longer
- * offers". Tables are followed the same way: an access may use any table that memory has offered for the page's range.
+ * A TLB with fill and evict choices would multiply the states for nothing: whatever such a TLB (or a paging-structure
+ * cache) can hold is a member of these sets, and every member can be held. The sets are deterministic, and "stale" is simply
+ * "a member that memory no longer offers". Tables are followed the same way: hardware may walk through any table entry
+ * it may have cached, at any time, asked to or not. So a table that is freed while a CPU may still walk it is a violation at once.
  */
-import { defineOperation, operation, type Frames, FrameKind, type Operation, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, formatEntry, pte_pfn } from './entry.ts';
-import { mmuMachine, type Flush } from './mmu.machine.ts';
-import { indexOf, type WalkLevel, type WalkShape } from './walk.ts';
+import { defineOperation, FREED_FRAME, FrameKind, operation, type Frames, type Operation, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_RW, formatEntry, pte_pfn } from './entry.ts';
+import type { FlushMonitor } from './flush-monitor.ts';
+import { MmuInstructions } from './instructions.ts';
+import type { Flush, Root } from './mmu.machine.ts';
+import { checkPage } from './mmu.ts';
+import { cacheable, isLeaf, NO_TRANSLATION, offered } from './offered.ts';
+import { Fault, indexOf, type WalkLevel, type WalkShape } from './walk.ts';
 
-/** Different translations of one page that can be cached at once; more is an error of the model, reported as such. */
+/** Different entries of one page and level that can be cached at once; more is an error of the model, reported as such. */
 const MEMBERS_MAX = 4;
-/** What an access returns when no cached translation and no walk gives one. */
-export const NO_TRANSLATION = 0;
+/** Words per CPU that say what is loaded: root frame plus one (0: no tree), address space. */
+const WORDS_PER_CPU = 2;
+
+/** Options of a {@link SaturatedTlb}. */
+export interface SaturatedTlbOptions {
+  /** The address space that is loaded to begin with. Default 0. */
+  readonly asid?: number;
+  /** Address spaces whose translations are kept while another is loaded, by number modulo this. Default 1: a switch forgets. */
+  readonly spaces?: number;
+}
 
 /** The saturated TLBs of all CPUs of a machine, for the pages that matter. */
 export class SaturatedTlb {
+  /** The MMU of each CPU, as routines use it. */
+  readonly mmus: readonly SaturatedMmu[];
+  /** Check that no translation is used after its flush completed, if the machine wants it. */
+  monitors: readonly FlushMonitor[] = [];
   readonly #members: Region;
-  readonly #tables: Region;
+  readonly #loaded: Region;
+  /** Per CPU and space: the address space plus one whose entries are kept there. */
+  readonly #tags: Region;
   readonly #pages: readonly number[];
-  readonly #roots: readonly number[];
+  readonly #spaces: number;
   readonly #frames: Frames;
   readonly #shape: WalkShape;
-  /** Index of the MMU actor of each CPU. */
-  readonly components: readonly number[];
 
   /**
    * @param cpuNames the CPUs that translate
-   * @param root frame of the root table, the same for all (one address space)
+   * @param root frame of the root table all CPUs begin with; -1: none, until `load_root`
    * @param pages virtual page numbers followed; accesses to others are an error
    */
-  constructor(builder: SystemBuilder, cpuNames: readonly string[], frames: Frames, shape: WalkShape, root: number, pages: readonly number[]) {
+  constructor(builder: SystemBuilder, cpuNames: readonly string[], frames: Frames, shape: WalkShape, root: number, pages: readonly number[], options: SaturatedTlbOptions = {}) {
+    const { asid = 0, spaces = 1 } = options;
     this.#pages = pages;
+    this.#spaces = spaces;
     this.#frames = frames;
     this.#shape = shape;
-    this.#roots = cpuNames.map(() => root);
-    const cells = cpuNames.length * pages.length * MEMBERS_MAX;
+    const cells = cpuNames.length * spaces * pages.length * shape.levels.length * MEMBERS_MAX;
     this.#members = builder.region('tlb.members', cells, { format: formatEntry });
-    this.#tables = builder.region('tlb.tables', cells);
-    builder.watch(frames.entries, (cx) => this.#saturate(cx));
-    this.components = cpuNames.map((name, cpu) =>
-      builder.component({
-        name: `${name}.mmu`,
-        machine: mmuMachine,
-        effects: { 'tlb.flush': (cx, event) => this.#flush(cx, cpu, event as unknown as Flush), 'mmu.root': () => undefined },
-      }),
-    );
+    this.#loaded = builder.region('tlb.loaded', cpuNames.length * WORDS_PER_CPU, { initial: cpuNames.flatMap(() => [root + 1, asid]) });
+    this.#tags = builder.region('tlb.tags', cpuNames.length * spaces, {
+      initial: cpuNames.flatMap(() => Array.from({ length: spaces }, (_, space) => (root >= 0 && space === asid % spaces ? asid + 1 : 0))),
+    });
+    const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
+    builder.watch(frames.entries, saturateAll);
+    builder.watch(frames.state, saturateAll);
+    this.mmus = cpuNames.map((name, cpu) => new SaturatedMmu(builder, name, cpu, this));
+  }
+
+  /** Index of the MMU actor of each CPU. */
+  get components(): readonly number[] {
+    return this.mmus.map((mmu) => mmu.component);
   }
 
   /** Translates a page with any translation the CPU may hold: the entry used, or {@link NO_TRANSLATION}. */
   *translate(cpu: number, vpn: number, saying?: Saying): Steps<number> {
+    const fact = (entry: number): string => (entry === NO_TRANSLATION ? 'fault' : formatEntry(entry));
+    return yield operation(TRANSLATE, cpu, this.pageNumber(vpn), 0, this, { label: `access page 0x${vpn.toString(16)}`, fact, ...saying });
+  }
+
+  /** Index of a followed page. Throws RangeError for others. */
+  pageNumber(vpn: number): number {
     const page = this.#pages.indexOf(vpn);
     if (page < 0) throw new RangeError(`mmu: translate: page 0x${vpn.toString(16)} is not followed (have: ${this.#pages.map((p) => p.toString(16)).join(', ')})`);
-    const fact = (entry: number): string => (entry === NO_TRANSLATION ? 'fault' : formatEntry(entry));
-    return yield operation(TRANSLATE, cpu, page, 0, this, { label: `access page 0x${vpn.toString(16)}`, fact, ...saying });
+    return page;
   }
 
   /** True if the CPU may hold a translation of the page that memory no longer offers. */
   isStale(read: (address: number) => number, cpu: number, vpn: number): boolean {
-    const page = this.#pages.indexOf(vpn);
-    const base = this.#base(cpu, page);
-    const offered = this.#offered(read, this.#roots[cpu] as number, vpn, 0);
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const member = read(this.#members.base + base + i);
-      if (member !== 0 && member !== offered) return true;
+    const root = read(this.#rootAddress(cpu)) - 1;
+    const now = offered(read, this.#frames, this.#shape, root, vpn);
+    return this.leaves(read, cpu, this.pageNumber(vpn)).some((member) => member !== now);
+  }
+
+  /** The translations of a page that an access may use. */
+  leaves(read: (address: number) => number, cpu: number, page: number): number[] {
+    const leaves: number[] = [];
+    if (read(this.#rootAddress(cpu)) === 0) return leaves;
+    const space = read(this.#rootAddress(cpu) + 1) % this.#spaces;
+    for (let depth = 0; depth < this.#shape.levels.length; depth++) {
+      const base = this.#base(cpu, space, page, depth);
+      for (let i = 0; i < MEMBERS_MAX; i++) {
+        const entry = read(base + i);
+        if (entry === NO_TRANSLATION) break;
+        if (isLeaf(this.#shape, depth, entry) && !leaves.includes(entry)) leaves.push(entry);
+      }
     }
-    return false;
+    return leaves;
   }
 
-  /** Number of translations an access can choose from (at least 1: a fault is one outcome when there is none). */
-  outcomes(cx: OperationContext, cpu: number, page: number): number {
-    return Math.max(1, this.#count(cx, this.#members.base + this.#base(cpu, page)));
+  /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
+  use(cx: OperationContext, cpu: number, page: number, branch: number): number {
+    const entry = this.leaves((address) => cx.read(address), cpu, page)[branch] ?? NO_TRANSLATION;
+    if (entry === NO_TRANSLATION) return entry;
+    checkPage(cx, this.#frames, pte_pfn(entry));
+    const root = cx.read(this.#rootAddress(cpu)) - 1;
+    for (const monitor of this.monitors) monitor.used(cx, root, this.#pages[page] as number, entry);
+    return entry;
   }
 
-  /** The chosen translation. */
-  member(cx: OperationContext, cpu: number, page: number, branch: number): number {
-    return cx.read(this.#members.base + this.#base(cpu, page) + branch);
-  }
-
-  /** Adds everything memory offers now to every CPU's sets. Called after each write to an entry. */
-  #saturate(cx: OperationContext): void {
-    for (let cpu = 0; cpu < this.#roots.length; cpu++) {
-      for (let page = 0; page < this.#pages.length; page++) this.#saturatePage(cx, cpu, page);
+  /** CR3 or TTBR0 of a CPU changes. What another address space had in the same place is forgotten. */
+  load(cx: OperationContext, cpu: number, event: Root): void {
+    cx.write(this.#rootAddress(cpu), event.root + 1);
+    cx.write(this.#rootAddress(cpu) + 1, event.asid);
+    if (event.root < 0) return;
+    const space = event.asid % this.#spaces;
+    const tag = this.#tags.at(cpu * this.#spaces + space);
+    if (cx.read(tag) !== event.asid + 1) {
+      cx.write(tag, event.asid + 1);
+      this.#pages.forEach((_, page) => this.#shape.levels.forEach((__, depth) => this.#keep(cx, this.#base(cpu, space, page, depth), () => false)));
     }
+    this.#saturate(cx, cpu);
   }
 
-  #saturatePage(cx: OperationContext, cpu: number, page: number): void {
-    const vpn = this.#pages[page] as number;
-    const base = this.#base(cpu, page);
-    const read = (address: number): number => cx.read(address);
-    const table = this.#tableFor(read, this.#roots[cpu] as number, vpn);
-    if (table >= 0) this.#add(cx, this.#tables.base + base, table + 1);
-    const direct = this.#offered(read, this.#roots[cpu] as number, vpn, 0);
-    if (direct !== NO_TRANSLATION) this.#add(cx, this.#members.base + base, direct);
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const cached = cx.read(this.#tables.base + base + i) - 1;
-      if (cached < 0) break;
-      const entry = this.#leafIn(read, cached, vpn);
-      if (entry !== NO_TRANSLATION) this.#add(cx, this.#members.base + base, entry);
+  /** An invalidation takes effect on a CPU; what memory offers comes back at once. */
+  invalidate(cx: OperationContext, cpu: number, flush: Flush): void {
+    for (let space = 0; space < this.#spaces; space++) {
+      const tag = cx.read(this.#tags.at(cpu * this.#spaces + space));
+      const concerned = flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
+      this.#pages.forEach((vpn, page) =>
+        this.#shape.levels.forEach((level, depth) => {
+          const covered = flush.scope !== 'page' || Math.floor(flush.vpn / level.spanPages) === Math.floor(vpn / level.spanPages);
+          this.#keep(cx, this.#base(cpu, space, page, depth), (entry) => {
+            if (!isLeaf(this.#shape, depth, entry)) return !concerned || flush.leafOnly || !(covered || flush.everyTable);
+            const global = (entry & _PAGE_GLOBAL) !== 0;
+            return !covered || (global ? !flush.global : !concerned);
+          });
+        }),
+      );
     }
+    this.#saturate(cx, cpu);
   }
 
-  #flush(cx: OperationContext, cpu: number, flush: Flush): void {
-    for (let page = 0; page < this.#pages.length; page++) {
-      const covered = flush.scope !== 'page' || flush.vpn === this.#pages[page];
-      const base = this.#base(cpu, page);
-      if (covered) this.#clear(cx, this.#members.base + base);
-      if (!flush.leafOnly && (covered || flush.asid >= 0)) this.#clear(cx, this.#tables.base + base);
-      this.#saturatePage(cx, cpu, page);
+  /** Adds everything that memory offers a CPU now, directly or through a table entry it may have cached. */
+  #saturate(cx: OperationContext, cpu: number): void {
+    const root = cx.read(this.#rootAddress(cpu)) - 1;
+    if (root < 0) return;
+    const space = cx.read(this.#rootAddress(cpu) + 1) % this.#spaces;
+    this.#pages.forEach((vpn, page) => {
+      let tables = [root];
+      for (let depth = 0; depth < this.#shape.levels.length; depth++) {
+        const base = this.#base(cpu, space, page, depth);
+        for (const table of tables) this.#offer(cx, base, cpu, table, this.#shape.levels[depth] as WalkLevel, vpn);
+        tables = [];
+        for (let i = 0; i < MEMBERS_MAX; i++) {
+          const entry = cx.read(base + i);
+          if (entry === NO_TRANSLATION) break;
+          if (!isLeaf(this.#shape, depth, entry)) tables.push(pte_pfn(entry));
+        }
+        if (tables.length === 0) return;
+      }
+    });
+  }
+
+  /** A frame that has never been allocated holds no table yet: the tree is still being set up. */
+  #offer(cx: OperationContext, base: number, cpu: number, table: number, level: WalkLevel, vpn: number): void {
+    const state = cx.read(this.#frames.state.base + table);
+    if (state === FrameKind.free) return;
+    if (state !== FrameKind.table) {
+      cx.fail(FREED_FRAME, () => `${this.mmus[cpu]?.name ?? '?'} may walk 0x${table.toString(16)}, a ${level.name} table no more`);
+      return;
     }
-  }
-
-  /** The leaf a full walk finds, or {@link NO_TRANSLATION}. */
-  #offered(read: (address: number) => number, table: number, vpn: number, depth: number): number {
-    const level = this.#shape.levels[depth] as WalkLevel;
-    const entry = read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
-    if ((entry & _PAGE_PRESENT) === 0) return NO_TRANSLATION;
-    if (depth === this.#shape.levels.length - 1 || (entry & _PAGE_PSE) !== 0) return cacheable(entry);
-    return this.#offered(read, pte_pfn(entry), vpn, depth + 1);
-  }
-
-  #tableFor(read: (address: number) => number, root: number, vpn: number): number {
-    let table = root;
-    for (const level of this.#shape.levels.slice(0, -1)) {
-      const entry = read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
-      if ((entry & _PAGE_PRESENT) === 0 || (entry & _PAGE_PSE) !== 0) return -1;
-      table = pte_pfn(entry);
-    }
-    return table;
-  }
-
-  /** The leaf in a cached table. A table that is a table no more is still read: hardware would. */
-  #leafIn(read: (address: number) => number, table: number, vpn: number): number {
-    if (read(this.#frames.state.base + table) !== FrameKind.table) return NO_TRANSLATION;
-    const level = this.#shape.levels.at(-1) as WalkLevel;
-    const entry = read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
-    return (entry & _PAGE_PRESENT) === 0 ? NO_TRANSLATION : cacheable(entry);
+    const entry = cx.read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
+    if ((entry & _PAGE_PRESENT) !== 0) this.#add(cx, base, cacheable(entry));
   }
 
   /** Sets are kept sorted, so that equal sets are equal states. */
   #add(cx: OperationContext, base: number, value: number): void {
-    const count = this.#count(cx, base);
-    let at = count;
-    for (let i = 0; i < count; i++) {
-      const member = cx.read(base + i);
+    let count = 0;
+    let at = -1;
+    for (; count < MEMBERS_MAX; count++) {
+      const member = cx.read(base + count);
       if (member === value) return;
-      if (member > value && at === count) at = i;
+      if (member === NO_TRANSLATION) break;
+      if (member > value && at < 0) at = count;
     }
     if (count === MEMBERS_MAX) throw new RangeError(`mmu: saturated TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`);
+    if (at < 0) at = count;
     for (let i = count; i > at; i--) cx.write(base + i, cx.read(base + i - 1));
     cx.write(base + at, value);
   }
 
-  #clear(cx: OperationContext, base: number): void {
-    for (let i = 0; i < MEMBERS_MAX; i++) cx.write(base + i, 0);
+  #keep(cx: OperationContext, base: number, keeps: (entry: number) => boolean): void {
+    let kept = 0;
+    for (let i = 0; i < MEMBERS_MAX; i++) {
+      const entry = cx.read(base + i);
+      if (entry === NO_TRANSLATION) break;
+      if (keeps(entry)) cx.write(base + kept++, entry);
+    }
+    for (let i = kept; i < MEMBERS_MAX; i++) cx.write(base + i, NO_TRANSLATION);
   }
 
-  #count(cx: OperationContext, base: number): number {
-    let count = 0;
-    while (count < MEMBERS_MAX && cx.read(base + count) !== 0) count++;
-    return count;
+  #rootAddress(cpu: number): number {
+    return this.#loaded.base + cpu * WORDS_PER_CPU;
   }
 
-  #base(cpu: number, page: number): number {
-    return (cpu * this.#pages.length + page) * MEMBERS_MAX;
+  #base(cpu: number, space: number, page: number, depth: number): number {
+    const set = ((cpu * this.#spaces + space) * this.#pages.length + page) * this.#shape.levels.length + depth;
+    return this.#members.base + set * MEMBERS_MAX;
   }
 }
 
-/** Accessed and dirty bits do not make a translation a different one. */
-function cacheable(entry: number): number {
-  return entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY);
+/** The MMU of one CPU over the saturated TLB. */
+export class SaturatedMmu extends MmuInstructions {
+  readonly cpu: number;
+  readonly tlb: SaturatedTlb;
+
+  constructor(builder: SystemBuilder, cpuName: string, cpu: number, tlb: SaturatedTlb) {
+    super(builder, cpuName);
+    this.cpu = cpu;
+    this.tlb = tlb;
+  }
+
+  /** Every translation the CPU may hold is an outcome. Accessed and dirty bits are not set. */
+  override *access(vpn: number, write: boolean, saying?: Saying): Steps<number> {
+    const label = `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`;
+    return yield operation(ACCESS, this.cpu, this.tlb.pageNumber(vpn), write ? 1 : 0, { mmu: this, vpn }, { label, ...saying });
+  }
+
+  /** A fault drops what is cached for the page, so that it does not recur for what memory no longer says (SDM 4.10.4.1). */
+  faulted(cx: OperationContext, vpn: number): void {
+    const asid = -1;
+    this.flush(cx, { type: 'tlb.flush', scope: 'page', vpn, asid, global: true, leafOnly: false, everyTable: false });
+  }
+
+  protected override setRoot(cx: OperationContext, event: Root): void {
+    this.tlb.load(cx, this.cpu, event);
+  }
+
+  protected override flush(cx: OperationContext, flush: Flush): void {
+    this.tlb.invalidate(cx, this.cpu, flush);
+  }
 }
+
+const outcomes = (cx: OperationContext, tlb: SaturatedTlb, cpu: number, page: number): number => Math.max(1, tlb.leaves((address) => cx.read(address), cpu, page).length);
 
 const TRANSLATE = defineOperation({
   name: 'translate',
   cost: 'tlb_hit',
-  branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b),
-  perform: (cx, op, branch) => (op.data as SaturatedTlb).member(cx, op.a, op.b, branch),
+  branches: (cx, op: Operation) => outcomes(cx, op.data as SaturatedTlb, op.a, op.b),
+  perform: (cx, op, branch) => (op.data as SaturatedTlb).use(cx, op.a, op.b, branch),
+});
+
+const ACCESS = defineOperation({
+  name: 'access',
+  cost: 'tlb_hit',
+  branches: (cx, op: Operation) => outcomes(cx, (op.data as { mmu: SaturatedMmu }).mmu.tlb, op.a, op.b),
+  perform(cx, op, branch) {
+    const { mmu, vpn } = op.data as { mmu: SaturatedMmu; vpn: number };
+    const entry = mmu.tlb.leaves((address) => cx.read(address), op.a, op.b)[branch] ?? NO_TRANSLATION;
+    const fault = entry === NO_TRANSLATION ? Fault.notPresent : op.c === 1 && (entry & _PAGE_RW) === 0 ? Fault.protection : Fault.none;
+    if (fault === Fault.none) mmu.tlb.use(cx, op.a, op.b, branch);
+    else mmu.faulted(cx, vpn);
+    return fault;
+  },
 });

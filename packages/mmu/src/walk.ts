@@ -6,7 +6,7 @@
  */
 import { FrameKind, type Frames, type OperationContext } from '@shootdown/machine';
 import type { Geometry } from '@shootdown/page-table';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RW, pte_pfn } from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RW, _PAGE_TABLE, mk_pte, NO_TABLE, pte_pfn } from './entry.ts';
 import type { PageSize } from './tlb-words.ts';
 
 /** One level of a simulated tree. */
@@ -51,11 +51,12 @@ export const Fault = { none: 0, notPresent: 1, protection: 2 } as const;
 /** Outcome of a walk. */
 export interface Walked {
   fault: number;
+  /** What may be cached: the leaf, writable only if every table entry on the way is. */
   entry: number;
   size: PageSize;
   /** Memory references made. */
   references: number;
-  /** Table frame of the lowest level reached, for the paging-structure cache; -1 if the walk ended above. */
+  /** Pointer to the last-level table with the permissions so far, for the paging-structure cache; 0 if the walk ended above. */
   lastTable: number;
 }
 
@@ -63,7 +64,7 @@ export interface Walked {
 export class Walker {
   readonly shape: WalkShape;
   readonly #frames: Frames;
-  readonly #result: Walked = { fault: 0, entry: 0, size: 0, references: 0, lastTable: -1 };
+  readonly #result: Walked = { fault: 0, entry: 0, size: 0, references: 0, lastTable: 0 };
 
   constructor(shape: WalkShape, frames: Frames) {
     this.shape = shape;
@@ -72,40 +73,50 @@ export class Walker {
 
   /**
    * Walks from a table down to the leaf for a page.
-   * @param table frame of the table to begin with
+   * @param table pointer to the table to begin with ({@link rootPointer}, or one the paging-structure cache kept)
    * @param depth its level: 0 for the root
    * @returns an object that the next walk overwrites
    */
   walk(cx: OperationContext, table: number, depth: number, vpn: number, write: boolean): Walked {
     const result = this.#result;
     const { levels } = this.shape;
+    const last = levels.length - 1;
     result.fault = Fault.none;
     result.references = 0;
-    result.lastTable = -1;
-    let frame = table;
-    for (let d = depth; d < levels.length; d++) {
-      const level = levels[d] as WalkLevel;
+    result.lastTable = 0;
+    let pointer = table;
+    for (let d = depth; pointer !== NO_TABLE; d++) {
+      const frame = pte_pfn(pointer);
       this.#frames.check(cx, frame, FrameKind.table, 'hardware walk reads table');
-      const address = this.#frames.entries.base + frame * this.#frames.entriesPerTable + indexOf(level, vpn);
+      const address = this.#frames.entries.base + frame * this.#frames.entriesPerTable + indexOf(levels[d] as WalkLevel, vpn);
       const entry = cx.read(address);
       result.references++;
       if ((entry & _PAGE_PRESENT) === 0) return stop(result, Fault.notPresent, entry);
-      if (write && (entry & _PAGE_RW) === 0) return stop(result, Fault.protection, entry);
-      const last = d === levels.length - 1;
-      if (last) result.lastTable = frame;
-      if (!last && (entry & _PAGE_PSE) === 0) {
+      if (write && (entry & pointer & _PAGE_RW) === 0) return stop(result, Fault.protection, entry);
+      if (d === last) result.lastTable = pointer;
+      if (d < last && (entry & _PAGE_PSE) === 0) {
         if ((entry & _PAGE_ACCESSED) === 0) cx.write(address, entry | _PAGE_ACCESSED);
-        frame = pte_pfn(entry);
+        pointer = restrict(entry, pointer);
         continue;
       }
       const updated = entry | _PAGE_ACCESSED | (write ? _PAGE_DIRTY : 0);
       if (updated !== entry) cx.write(address, updated);
-      result.entry = updated;
-      result.size = (levels.length - 1 - d) as PageSize;
+      result.entry = restrict(updated, pointer);
+      result.size = (last - d) as PageSize;
       return result;
     }
     return stop(result, Fault.notPresent, 0);
   }
+}
+
+/** The pointer a walk begins with: CR3 or TTBR, which restrict nothing. A negative frame is no tree: every access faults. */
+export function rootPointer(frame: number): number {
+  return frame < 0 ? NO_TABLE : mk_pte(frame, _PAGE_TABLE);
+}
+
+/** An entry as the entries above it leave it: writable only if they are (SDM vol. 3A, 4.6). */
+function restrict(entry: number, above: number): number {
+  return (above & _PAGE_RW) === 0 ? entry & ~_PAGE_RW : entry;
 }
 
 function stop(result: Walked, fault: number, entry: number): Walked {

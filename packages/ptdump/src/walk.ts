@@ -1,16 +1,20 @@
 /**
  * ptdump_walk_pgd(): the walk of a kernel page table. Mirrors mm/ptdump.c and the walk_*_range() functions of mm/pagewalk.c, v6.18.
  *
- * The generic walker does not read an entry once. At each upper level it tests it, lets the callback read it, tests it twice
- * more, and the offset macro reads it again for the address of the lower table. Nothing keeps the entry from being cleared
- * between two of these reads but what the caller of {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads
- * each entry once; it is what litmus tests of the protocol have, and what the kernel would be with one READ_ONCE() per entry.
+ * The generic walker does not read an entry once. walk_pud_range() reads a pud entry six times: pud_none(), ptdump_pud_entry(),
+ * pud_leaf(), pud_present(), pud_none(), and pmd_offset() once more for the address of the lower table. walk_pmd_range() does
+ * without the second pmd_none(). Nothing keeps the entry from changing between two of these reads but what the caller of
+ * {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
+ * protocol have, and what the kernel would be with one READ_ONCE() per entry.
  */
-import { defineOperation, FrameKind, operation, point, routine, type Frames, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { defineOperation, FrameKind, operation, point, routine, type Address, type Frames, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { ptdumpMachine } from './ptdump.machine.ts';
 
 /** Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it tested it. */
 export const CLEARED_ENTRY = 'no dereference of an entry that was cleared';
+
+/** The word that says how far a dump is. */
+export const DumpState = { idle: 0, walking: 1, done: 2 } as const;
 
 /** How often the walker reads an entry. */
 export type Fetch = 'single' | 'multi';
@@ -32,6 +36,8 @@ export interface WalkLevel {
   /** `pud`, `pmd`, `pte`: makes `walk_pud_range()` and `pudp_get()`. */
   readonly name: string;
   readonly entries: number;
+  /** The multi-fetch walker tests for none again before it descends, as walk_pud_range() does. */
+  readonly testsNoneAgain?: boolean;
 }
 
 /** The address space to walk: where it begins, and its mmap_lock. */
@@ -59,20 +65,20 @@ export interface PtdumpOptions {
 /** A reader of kernel_page_tables: the actor, and the routine that walks on its behalf. */
 export class Ptdump {
   readonly name: string;
-  /** 1 from walk_begin to walk_end. */
-  readonly walking: Region;
+  /** A {@link DumpState}. */
+  readonly state: Address;
   readonly component: number;
   readonly #options: PtdumpOptions;
 
   constructor(builder: SystemBuilder, options: PtdumpOptions) {
     this.name = options.name;
     this.#options = options;
-    this.walking = builder.region(`${options.name}.walking`, 1);
+    this.state = builder.region(`${options.name}.dump`, 1, { format: (v) => Object.keys(DumpState)[v] ?? String(v) }).at(0);
     this.component = builder.component({
       name: options.name,
       machine: ptdumpMachine,
       effects: {
-        ptdump: (cx, event) => cx.write(this.walking.base, event['walking'] === true ? 1 : 0),
+        ptdump: (cx, event) => cx.write(this.state, event['walking'] === true ? DumpState.walking : DumpState.done),
         line: (cx, event) => {
           cx.count('ptdump_lines');
           if (typeof event['level'] === 'string') options.onLine?.(event['level']);
@@ -125,23 +131,26 @@ export class Ptdump {
     return entries.none(value) || entries.leaf(value) ? -1 : entries.table(value);
   }
 
-  /** The reads of walk_pud_range() and walk_pmd_range(), in their order. */
+  /** The reads of walk_pud_range() and walk_pmd_range(), in their order; each may see another value. */
   *#fetchOften(level: WalkLevel, table: number, index: number, path: readonly number[]): Steps<number> {
     const { entries } = this.#options;
+    const { name } = level;
     const at = [...path, table, index] as const;
     for (;;) {
-      yield* point(`${level.name} again`, ...at);
-      if (entries.none(yield* this.#get(level, table, index, `${level.name}_none`))) return -1;
-      yield* point(`ptdump_${level.name}_entry`, ...at);
-      if (entries.leaf(yield* this.#get(level, table, index, `ptdump_${level.name}_entry`))) return -1;
-      yield* point(`${level.name} present`, ...at);
-      const present = yield* this.#get(level, table, index, `${level.name}_present`);
-      if (entries.none(present) || entries.leaf(present)) return -1;
-      yield* point(`${level.name} none`, ...at);
-      if (!entries.none(yield* this.#get(level, table, index, `${level.name}_none`))) break;
+      yield* point(`again ${name}_none`, ...at);
+      if (entries.none(yield* this.#get(level, table, index, `${name}_none`))) return -1;
+      yield* point(`ptdump_${name}_entry`, ...at);
+      if (entries.leaf(yield* this.#get(level, table, index, `ptdump_${name}_entry`))) return -1;
+      yield* point(`${name}_leaf`, ...at);
+      if (entries.leaf(yield* this.#get(level, table, index, `${name}_leaf`))) return -1;
+      yield* point(`${name}_present`, ...at);
+      if (entries.none(yield* this.#get(level, table, index, `${name}_present`))) return -1;
+      if (level.testsNoneAgain !== true) break;
+      yield* point(`${name}_none`, ...at);
+      if (!entries.none(yield* this.#get(level, table, index, `${name}_none`))) break;
     }
-    yield* point(`${level.name} offset`, ...at);
-    const value = yield operation(OFFSET, table, index, 0, this, this.#saying(level, table, index, `${level.name}_pgtable`));
+    yield* point(`${name}_pgtable`, ...at);
+    const value = yield operation(OFFSET, table, index, 0, this, this.#saying(table, index, `${name}_pgtable`));
     return entries.none(value) || entries.leaf(value) ? -1 : entries.table(value);
   }
 
@@ -151,10 +160,10 @@ export class Ptdump {
   }
 
   *#get(level: WalkLevel, table: number, index: number, call: string): Steps<number> {
-    return yield operation(GET, table, index, this.#options.levels.indexOf(level), this, this.#saying(level, table, index, call));
+    return yield operation(GET, table, index, this.#options.levels.indexOf(level), this, this.#saying(table, index, call));
   }
 
-  #saying(level: WalkLevel, table: number, index: number, call: string) {
+  #saying(table: number, index: number, call: string) {
     return { label: `${call}(0x${table.toString(16)}[${index}])`, fact: (value: number) => this.#options.entries.format(value) };
   }
 

@@ -35,12 +35,13 @@ const LOCK = defineOperation({
   footprint,
 });
 
+/** A trylock that sees the mutex taken is a plain load and orders nothing. */
 const TRYLOCK = defineOperation({
   name: 'mutex_trylock',
   cost: 'cmpxchg',
   perform(cx, op) {
+    if (cx.load(op.a) !== 0) return 0;
     if (!cx.drained()) return BLOCKED;
-    if (cx.read(op.a) !== 0) return 0;
     cx.write(op.a, 1 + taskOf(cx, op.b));
     return 1;
   },

@@ -50,6 +50,8 @@ const ARGUMENT_BITS = 16;
 export class Rcu {
   readonly processors: number;
   readonly sectionsPerProcessor: number;
+  /** Without store buffers a processor's list has no gaps. */
+  readonly listsAreDense: boolean;
   /** rcu_read_lock_nesting, per processor. */
   readonly nesting: Region;
   /** Open sections as memory sees them. */
@@ -72,6 +74,7 @@ export class Rcu {
     this.processors = processors;
     this.#interrupts = interrupts;
     this.#builder = builder;
+    this.listsAreDense = builder.memoryModel === 'sc';
     this.sectionsPerProcessor = interrupts ? 1 : SECTIONS[builder.memoryModel];
     if (processors * this.sectionsPerProcessor > BITS_MAX) throw new ModelError(`rcu: new: at most ${BITS_MAX} sections, ${processors} processors need ${processors * this.sectionsPerProcessor}`);
     const format = (value: number): string => this.#formatCallback(value);
@@ -285,7 +288,7 @@ const START = defineOperation({
 
 const WAIT = defineOperation({
   name: 'rcu_wait_grace_period',
-  cost: 'wait',
+  cost: 'rcu_grace_period',
   perform(cx, op) {
     const rcu = rcuOf(op);
     if (!cx.drained() || cx.read(rcu.over.base + op.a) === 0) return BLOCKED;
@@ -318,13 +321,17 @@ const TAKE_BATCH = defineOperation({
   rests: true,
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
-    const { cblist, batch } = rcuOf(op);
+    const { cblist, batch, processors, listsAreDense } = rcuOf(op);
+    const perProcessor = cblist.cells / processors;
     let moved = 0;
-    for (let i = 0; i < cblist.cells; i++) {
-      const callback = cx.read(cblist.base + i);
-      if (callback === 0) continue;
-      cx.write(batch.base + moved++, callback);
-      cx.write(cblist.base + i, 0);
+    for (let first = cblist.base; first < cblist.base + cblist.cells; first += perProcessor) {
+      for (let address = first; address < first + perProcessor; address++) {
+        const callback = cx.read(address);
+        if (callback === 0 && listsAreDense) break;
+        if (callback === 0) continue;
+        cx.write(batch.base + moved++, callback);
+        cx.write(address, 0);
+      }
     }
     return moved === 0 ? BLOCKED : 0;
   },

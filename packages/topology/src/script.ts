@@ -3,7 +3,7 @@
  */
 import { atomicAdd, count, load, ModelError, nop, routine, store, waitFor, type Region, type Steps } from '@shootdown/machine';
 import { do_idle, user_mode, type Cpu } from '@shootdown/cpu';
-import { exit_mmap, fork, madvise_dontneed, mmap, mprotect, munmap, pgd_alloc, user_access, VM_READ, VM_SPECIAL, VM_WRITE, type Kernel, type Mm } from '@shootdown/mm';
+import { exit_mmap, fork, madvise_dontneed, mmap, mprotect, munmap, pgd_alloc, use_mm, user_access, VM_READ, VM_SPECIAL, VM_WRITE, type Kernel, type Mm } from '@shootdown/mm';
 import { substitute, type Action } from './schema.ts';
 
 /** Top of the mmap area without address-space randomisation (x86-64, 8 MB stack limit): page number of 0x7ffff7fff000. */
@@ -46,7 +46,7 @@ export const thread = routine('thread', function* (context: ThreadContext, first
   if (first && !process.forked) yield* start_process(context);
   else yield* waitFor(process.started.at(0), -1, 1, { label: '(not started yet)' });
   if (process.forked) yield* inheritAreas(context);
-  yield* kernel.arch.switch_mm(cpu, mm);
+  yield* use_mm(kernel, cpu, mm);
   yield* body(context);
 });
 

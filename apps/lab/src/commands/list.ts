@@ -1,23 +1,43 @@
 /** `shootdown list`: scenarios with their variants, and the demos. */
+import { expectedVerdict, type Scenario, type Variant } from '@shootdown/explorer';
 import { parseArguments } from '../arguments.ts';
 import { demos } from '../demos/index.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
+import { scenarios } from '../scenarios/index.ts';
 
 const flags = {
   json: { type: 'boolean', help: 'print the scenarios as one JSON array' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
+const NAME_WIDTH = 28;
+
 export function run(argv: readonly string[]): number {
   if (printedHelp(argv, 'list [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('list', argv, flags, 0);
-  if (args.has('json')) {
-    process.stdout.write('[]\n');
-    return ExitCode.ok;
-  }
-  process.stdout.write('demos (shootdown run <name>)\n');
-  process.stdout.write(`  ${'flush-counts'.padEnd(16)} IPIs and flushes of mprotect, madvise and munmap on four CPUs, as a real kernel counts them\n`);
-  for (const demo of demos) process.stdout.write(`  ${demo.name.padEnd(16)} ${demo.title}\n`);
+  process.stdout.write(args.has('json') ? `${JSON.stringify(scenarios.map(entryOf))}\n` : listText());
   return ExitCode.ok;
+}
+
+function entryOf(scenario: Scenario): unknown {
+  const { name, title, seed } = scenario;
+  return { scenario: name, title, seed, variants: scenario.variants.map((v) => ({ name: v.name, expected: expectedOf(v), source: v.source })) };
+}
+
+function expectedOf(variant: Variant): string | null {
+  return expectedVerdict(variant, variant.memoryModel ?? 'sc');
+}
+
+function listText(): string {
+  const lines = scenarios.flatMap((scenario) => [
+    `${scenario.name} (${scenario.seed}): ${scenario.title}`,
+    ...Object.entries(scenario.parameters ?? {}).map(([name, p]) => `  --set ${name}=${p.default}`.padEnd(NAME_WIDTH) + `${p.meaning} (${p.min} to ${p.max})`),
+    ...scenario.variants.map((v) => `  ${v.name.padEnd(NAME_WIDTH - 2)}${v.summary}`),
+    '',
+  ]);
+  lines.push('demos (shootdown run <name>)');
+  lines.push(`  ${'flush-counts'.padEnd(NAME_WIDTH - 2)}IPIs and flushes of mprotect, madvise and munmap, as a real kernel counts them`);
+  for (const demo of demos) lines.push(`  ${demo.name.padEnd(NAME_WIDTH - 2)}${demo.title}`);
+  return `${lines.join('\n')}\n`;
 }

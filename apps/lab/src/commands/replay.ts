@@ -1,37 +1,62 @@
-/** `shootdown replay <schedule file>`: makes a saved run happen again, step by step. */
-import { LiveExecutor, ModelError, recordTrace, TabulatedExecutor } from '@shootdown/machine';
+/** `shootdown replay <schedule file | scenario>`: makes a run happen again, step by step. */
+import { resolveScenario } from '@shootdown/explorer';
+import { LiveExecutor, ModelError, recordTrace, TabulatedExecutor, type System } from '@shootdown/machine';
 import { renderTrace, traceFormats } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
-import { parseArguments, required } from '../arguments.ts';
+import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, readText } from '../machines.ts';
+import { scenarioFlags, scenarioOf } from '../scenario-request.ts';
+import { scenarios } from '../scenarios/index.ts';
 import { parseSavedSchedule, parseSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
+  ...scenarioFlags,
+  schedule: { type: 'string', help: 'the choices, as a counterexample prints them (with a scenario)' },
   format: { type: 'string', help: `how to print it: ${traceFormats.join(', ')} (default text)` },
   executor: { type: 'string', help: 'tabulated (default) or live' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
+interface Request {
+  readonly system: System;
+  readonly schedule: readonly number[];
+  readonly fingerprint: string | undefined;
+}
+
 export function run(argv: readonly string[]): number {
-  if (printedHelp(argv, 'replay <schedule.json> [flags]', flags)) return ExitCode.ok;
+  if (printedHelp(argv, 'replay <schedule.json> | <scenario> --variant <name> --schedule <choices> [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('replay', argv, flags, 1);
-  const path = required('replay', args, 'a schedule file');
-  const saved = parseSavedSchedule(readText(path, 'schedule'), path);
-  const system = systemOf(saved, path);
+  const { system, schedule, fingerprint } = requestOf(args);
   const live = args.oneOf('executor', ['tabulated', 'live'] as const) === 'live';
-  const trace = recordTrace(live ? new LiveExecutor(system) : new TabulatedExecutor(system), parseSchedule(saved.schedule));
+  const trace = recordTrace(live ? new LiveExecutor(system) : new TabulatedExecutor(system), schedule);
   process.stdout.write(renderTrace(args.oneOf('format', traceFormats) ?? 'text', trace, {}));
-  if (saved.fingerprint !== undefined && saved.fingerprint !== trace.fingerprint) {
-    throw new ModelError(`replay: ${path}: ends in state ${trace.fingerprint}, but ${saved.fingerprint} was saved: another version of the machine?`);
+  if (fingerprint !== undefined && fingerprint !== trace.fingerprint) {
+    throw new ModelError(`replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`);
   }
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
   return trace.end?.kind === 'violation' ? ExitCode.violation : ExitCode.ok;
 }
 
-function systemOf(saved: SavedSchedule, path: string) {
-  const { machine } = saved;
-  if (!machine) throw new ModelError(`replay: ${path}: names no machine`);
+function requestOf(args: Arguments): Request {
+  const name = required('replay', args, 'a schedule file or scenario');
+  const given = args.text('schedule');
+  if (!name.endsWith('.json')) {
+    if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
+    return { system: scenarioOf('replay', name, args).build(), schedule: parseSchedule(given), fingerprint: undefined };
+  }
+  if (given !== undefined) throw new UsageError('shootdown replay: --schedule goes with a scenario, not with a file');
+  const saved = parseSavedSchedule(readText(name, 'schedule'), name);
+  return { system: systemOf(saved, name), schedule: parseSchedule(saved.schedule), fingerprint: saved.fingerprint };
+}
+
+function systemOf(saved: SavedSchedule, path: string): System {
+  const { machine, scenario } = saved;
+  if (scenario) {
+    const { name, variant, memoryModel, parameters } = scenario;
+    return resolveScenario(scenarios, { scenario: name, variant, memoryModel, parameters }).build();
+  }
+  if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;
 }

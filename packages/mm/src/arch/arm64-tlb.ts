@@ -6,7 +6,7 @@
  */
 import { count, load, routine, store, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import type { Mmu } from '@shootdown/mmu';
+import type { MmuInstructions } from '@shootdown/mmu';
 import type { Mm, TlbArch } from '../kernel.ts';
 
 /** Without FEAT_TLBIRANGE, spans of more pages than a table has entries become a whole-ASID flush (MAX_DVM_OPS). */
@@ -16,18 +16,22 @@ export const MAX_DVM_OPS = 512;
 export const Arm64Counter = { tlbiPage: 'tlbi_va', tlbiAsid: 'tlbi_aside1is', dsb: 'dsb_ish' } as const;
 
 /** arm64 with broadcast TLB maintenance, without FEAT_TLBIRANGE. */
-export function arm64Tlb(builder: SystemBuilder, cpus: readonly Cpu[], mmus: readonly Mmu[]): TlbArch {
+export function arm64Tlb(builder: SystemBuilder, cpus: readonly Cpu[], mmus: readonly MmuInstructions[]): TlbArch {
   const current: Region = builder.region('cpu.active_mm', cpus.length);
   return {
     name: 'arm64',
-    flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) => __flush_tlb_range(mmus[cpu.id] as Mmu, mm, start, end, !freed_tables),
-    switch_mm: (cpu, next) => cpu_switch_mm(mmus[cpu.id] as Mmu, current, cpu, next),
+    flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) => __flush_tlb_range(mmus[cpu.id] as MmuInstructions, mm, start, end, !freed_tables),
+    switch_mm: (cpu, next) => cpu_switch_mm(mmus[cpu.id] as MmuInstructions, current, cpu, next),
     // check_and_switch_context() of a kernel thread leaves TTBR0 alone: broadcast TLBIs reach the CPU all the same.
     *enter_lazy_tlb() {},
+    leave_mm: (cpu) => cpu_set_reserved_ttbr0(mmus[cpu.id] as MmuInstructions, current, cpu),
+    *init_new_context() {},
+    // include/asm-generic/tlb.h: every changed entry is flushed.
+    pte_needs_flush: () => true,
   };
 }
 
-const __flush_tlb_range = routine('__flush_tlb_range', function* (mmu: Mmu, mm: Mm, start: number, end: number, leafOnly: boolean): Steps {
+const __flush_tlb_range = routine('__flush_tlb_range', function* (mmu: MmuInstructions, mm: Mm, start: number, end: number, leafOnly: boolean): Steps {
   yield* mmu.dsb('ishst');
   if (end - start >= MAX_DVM_OPS) {
     yield* mmu.tlbi_is({ scope: 'asid', vpn: 0, asid: mm.id, leafOnly: false });
@@ -40,9 +44,16 @@ const __flush_tlb_range = routine('__flush_tlb_range', function* (mmu: Mmu, mm: 
   yield* count(Arm64Counter.dsb);
 });
 
-const cpu_switch_mm = routine('cpu_switch_mm', function* (mmu: Mmu, current: Region, cpu: Cpu, next: Mm): Steps {
+const cpu_switch_mm = routine('cpu_switch_mm', function* (mmu: MmuInstructions, current: Region, cpu: Cpu, next: Mm): Steps {
   if ((yield* load(current.at(cpu.id), { label: 'this_cpu(active_mm)' })) === next.id) return;
   yield* store(current.at(cpu.id), next.id);
   yield* mmu.load_root((yield* load(next.pgd.at(0))) - 1, next.id, true);
+  yield* mmu.isb();
+});
+
+/** TTBR0 points at the reserved, empty table: no user tree is walked. */
+const cpu_set_reserved_ttbr0 = routine('cpu_set_reserved_ttbr0', function* (mmu: MmuInstructions, current: Region, cpu: Cpu): Steps {
+  yield* store(current.at(cpu.id), 0, { label: 'this_cpu(active_mm) = &init_mm' });
+  yield* mmu.load_root(-1, 0, true);
   yield* mmu.isb();
 });

@@ -14,6 +14,7 @@ import {
   point,
   routine,
   setBits,
+  smp_mb,
   smp_wmb,
   store,
   type Address,
@@ -23,7 +24,7 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
-import type { Mmu } from '@shootdown/mmu';
+import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
 
@@ -39,13 +40,25 @@ const LOW_WORD = 0x1_0000_0000;
 /** Words of one CPU's flush_tlb_info. `pages` 0 means the whole address space (TLB_FLUSH_ALL). */
 const Info = { mm: 0, startLow: 1, startHigh: 2, pages: 3, newTlbGen: 4, words: 5 } as const;
 
+/** Guards of the real code that can be left out one at a time, to see what each is for. */
+export type X86TlbMutant =
+  /** should_flush_tlb() is asked even when page tables are about to be freed. */
+  | 'lazy CPUs keep freed tables'
+  /** flush_tlb_func() flushes a range although it has missed a generation. */
+  | 'partial flush skips generations'
+  /** A CPU that stops being lazy goes on without looking at tlb_gen. */
+  | 'lazy mode ends without flush'
+  /** switch_mm_irqs_off() reads tlb_gen before the CPU is in mm_cpumask. */
+  | 'tlb_gen read before mm_cpumask'
+  /** Before the fix of 2025: a CPU in the middle of switch_mm is no target. */
+  | 'no flush while switching';
+
 /** Choices the kernel has, and mutants of it for tests. */
 export interface X86TlbOptions {
   readonly ceiling?: number;
   /** jiffies word and HZ, if the machine has a timer: then mm_cpumask is trimmed once a second. */
   readonly jiffies?: { readonly address: Address; readonly hz: number };
-  /** The 2025 fix: a CPU in the middle of switch_mm counts as a target. Default true. */
-  readonly flushWhileSwitching?: boolean;
+  readonly mutant?: X86TlbMutant;
 }
 
 /** The counters are named as in /proc/vmstat and /proc/interrupts. */
@@ -60,7 +73,7 @@ export const X86Counter = {
 /** The per-CPU and shared words of x86 TLB management. */
 export interface X86TlbState {
   readonly smp: Smp;
-  readonly mmus: readonly Mmu[];
+  readonly mmus: readonly MmuInstructions[];
   /** All address spaces, by id - 1. */
   readonly mms: () => readonly Mm[];
   readonly options: X86TlbOptions;
@@ -84,7 +97,7 @@ export interface X86Tlb extends TlbArch {
 }
 
 /** Adds x86 TLB management to a machine. `mms` is asked when a routine runs, so it may grow while assembling. */
-export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly Mmu[], mms: () => readonly Mm[], options: X86TlbOptions = {}): X86Tlb {
+export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstructions[], mms: () => readonly Mm[], options: X86TlbOptions = {}): X86Tlb {
   const n = smp.cpus.length;
   const format = (id: number): string => (id === LOADED_MM_SWITCHING ? 'LOADED_MM_SWITCHING' : id === INIT_MM ? 'init_mm' : `mm${id}`);
   const state: X86TlbState = {
@@ -107,6 +120,10 @@ export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly Mmu[], m
     flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) => flush_tlb_mm_range(state, cpu, mm, start, end, freed_tables),
     switch_mm: (cpu, next) => switch_mm(state, cpu, next),
     enter_lazy_tlb: (cpu) => enter_lazy_tlb(state, cpu),
+    leave_mm: (cpu) => leave_mm(state, cpu),
+    init_new_context: (mm) => init_new_context(state, mm),
+    // A change of _PAGE_RW in either direction is flushed (arch/x86/include/asm/tlbflush.h).
+    pte_needs_flush: (old, entry) => ((old ^ entry) & _PAGE_RW) !== 0,
   };
 }
 
@@ -137,10 +154,11 @@ const native_flush_tlb_multi = routine(
       const bit = 1 << other.id;
       if ((mask & bit) === 0) continue;
       // Page tables about to be freed: a lazy CPU may still walk them speculatively, so everybody is told.
-      if (freed_tables || other.id === cpu.id || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) targets |= bit;
+      const everybody = freed_tables && x86.options.mutant !== 'lazy CPUs keep freed tables';
+      if (everybody || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) targets |= bit;
     }
     yield* point('targets', targets, mask);
-    const local = (mask & (1 << cpu.id)) !== 0 ? () => flush_tlb_func(x86, cpu, cpu.id, true) : undefined;
+    const local = (targets & (1 << cpu.id)) !== 0 ? () => flush_tlb_func(x86, cpu, cpu.id, true) : undefined;
     yield* x86.smp.smp_call_function_many(cpu, targets, x86.flushFunction, local);
   },
 );
@@ -149,7 +167,7 @@ const should_flush_tlb = routine('should_flush_tlb', function* (x86: X86TlbState
   const loaded_mm = yield* load(x86.loaded_mm.at(target.id), { label: `per_cpu(loaded_mm, ${target.id})` });
   yield* smp_wmb({ label: 'smp_rmb()' });
   if ((yield* load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` })) !== 0) return false;
-  if (loaded_mm === LOADED_MM_SWITCHING && x86.options.flushWhileSwitching !== false) return true;
+  if (loaded_mm === LOADED_MM_SWITCHING && x86.options.mutant !== 'no flush while switching') return true;
   return loaded_mm === mm.id || trim_cpumask;
 });
 
@@ -180,14 +198,17 @@ const flush_tlb_func = routine('flush_tlb_func', function* (x86: X86TlbState, cp
   if (new_tlb_gen <= local_tlb_gen) return;
   const mm_tlb_gen = yield* load(mm.tlb_gen.at(0), { label: 'mm->context.tlb_gen' });
   const pages = yield* load(info(Info.pages), { label: 'info->end - info->start' });
-  if (pages !== 0 && new_tlb_gen === local_tlb_gen + 1 && new_tlb_gen === mm_tlb_gen) {
+  // Two flushes, and this CPU has caught up with both at the first.
+  if (local_tlb_gen === mm_tlb_gen) return;
+  const nothingMissed = (new_tlb_gen === local_tlb_gen + 1 && new_tlb_gen === mm_tlb_gen) || x86.options.mutant === 'partial flush skips generations';
+  if (pages !== 0 && nothingMissed) {
     const low = yield* load(info(Info.startLow), { label: 'info->start' });
     const high = yield* load(info(Info.startHigh), { label: 'info->start >> 32' });
     const start = (low >>> 0) + high * LOW_WORD;
     for (let i = 0; i < pages; i++) yield* mmuOf(x86, cpu).invlpg(start + i);
     if (local) yield* count(X86Counter.localOne, pages);
   } else {
-    yield* mmuOf(x86, cpu).invpcid_single_context(asid + 1);
+    yield* mmuOf(x86, cpu).reload_cr3(asid + 1);
     if (local) yield* count(X86Counter.localAll);
   }
   yield* store(slot, mm_tlb_gen, { label: 'ctxs[asid].tlb_gen = mm_tlb_gen' });
@@ -199,7 +220,9 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
   const was_lazy = yield* load(x86.is_lazy.at(id), { label: 'cpu_tlbstate.is_lazy' });
   if (was_lazy !== 0) yield* store(x86.is_lazy.at(id), 0, { label: 'is_lazy = false' });
   if (prev === next.id) {
-    if (was_lazy === 0) return;
+    if (was_lazy === 0 || x86.options.mutant === 'lazy mode ends without flush') return;
+    // Either the flusher sees that this CPU is lazy no more, or this CPU sees the flusher's tlb_gen.
+    yield* smp_mb();
     const asid = yield* load(x86.loaded_mm_asid.at(id));
     const slot = x86.ctx_tlb_gen.at(id * TLB_NR_DYN_ASIDS + asid);
     const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
@@ -209,8 +232,9 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
     return;
   }
   yield* store(x86.loaded_mm.at(id), LOADED_MM_SWITCHING, { label: 'loaded_mm = LOADED_MM_SWITCHING' });
+  const early = x86.options.mutant === 'tlb_gen read before mm_cpumask' ? yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' }) : 0;
   yield* setBits(next.cpumask.at(0), 1 << id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
-  const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
+  const next_tlb_gen = early !== 0 ? early : yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
   const { asid, need_flush } = yield* choose_new_asid(x86, cpu, next, next_tlb_gen);
   if (need_flush) {
     yield* store(x86.ctx_id.at(id * TLB_NR_DYN_ASIDS + asid), next.id);
@@ -243,9 +267,23 @@ const choose_new_asid = routine('choose_new_asid', function* (x86: X86TlbState, 
 /** switch_mm_irqs_off(NULL, &init_mm, NULL): the lazy mm is dropped, but its cpumask bit stays until a flush notices. */
 const switch_to_init_mm = routine('switch_mm_irqs_off', function* (x86: X86TlbState, cpu: Cpu): Steps {
   yield* store(x86.is_lazy.at(cpu.id), 0, { label: 'is_lazy = false' });
+  yield* store(x86.loaded_mm.at(cpu.id), LOADED_MM_SWITCHING, { label: 'loaded_mm = LOADED_MM_SWITCHING' });
   yield* mmuOf(x86, cpu).load_root(-1, 0, true);
   yield* store(x86.loaded_mm.at(cpu.id), INIT_MM, { label: 'loaded_mm = &init_mm' });
 });
+
+const leave_mm = routine('leave_mm', function* (x86: X86TlbState, cpu: Cpu): Steps {
+  const flags = yield* local_irq_save(cpu);
+  if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) !== INIT_MM) yield* switch_to_init_mm(x86, cpu);
+  yield* local_irq_restore(cpu, flags);
+});
+
+function* init_new_context(x86: X86TlbState, mm: Mm): Steps {
+  const timer = x86.options.jiffies;
+  if (!timer) return;
+  const now = yield* load(timer.address, { label: 'jiffies' });
+  yield* store(mm.next_trim_cpumask.at(0), now + timer.hz, { label: 'next_trim_cpumask = jiffies + HZ' });
+}
 
 const enter_lazy_tlb = routine('enter_lazy_tlb', function* (x86: X86TlbState, cpu: Cpu): Steps {
   if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) === INIT_MM) return;
@@ -277,6 +315,6 @@ const FILL_INFO = defineOperation({
   },
 });
 
-function mmuOf(x86: X86TlbState, cpu: Cpu): Mmu {
-  return x86.mmus[cpu.id] as Mmu;
+function mmuOf(x86: X86TlbState, cpu: Cpu): MmuInstructions {
+  return x86.mmus[cpu.id] as MmuInstructions;
 }

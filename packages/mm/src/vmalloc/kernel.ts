@@ -7,9 +7,8 @@ import {
   BLOCKED,
   defineOperation,
   Frames,
-
+  ModelError,
   operation,
-
   type EntryPointer,
   type OperationDefinition,
   type Saying,
@@ -83,7 +82,10 @@ export interface VmallocKernelOptions {
   readonly processors: number;
   /** kick_all_cpus_sync(); left out, code patching does without (arm64 before v6.11, and every litmus test). */
   readonly kick_all_cpus_sync?: (processor: number) => Steps;
+  /** Left out: no RCU, and no per-CPU semaphore. */
   readonly rcu?: Omit<RcuOptions, 'processors'>;
+  /** With another mm that shares the kernel's part of the tree. */
+  readonly efi?: boolean;
   /** Leaves out the DSB of __flush_tlb_kernel_pgtable(). */
   readonly withoutDsb?: boolean;
   /** Leaves out its ISB. */
@@ -103,32 +105,44 @@ export class VmallocKernel {
   readonly frames: Frames;
   readonly tree: TreeShape;
   readonly init_mm: MmStruct;
-  /** Another mm that shares the kernel's part of the tree: efi_mm. */
-  readonly efi_mm: MmStruct;
   readonly labels: JumpLabels;
   readonly arm64_ptdump_lock_key: StaticKey;
-  readonly rcu: Rcu;
-  /** The semaphore that was proposed instead of init_mm's lock. */
-  readonly ptdump_sem: PercpuRwsem;
-  /** Callback number for a pte or pmd table freed by call_rcu(). */
+  /** Callback number for a pte or pmd table freed by call_rcu(); 0 without RCU. */
   readonly freeTableRcu: number;
   /** Frame of the pud table. */
   readonly root = 0;
   readonly #options: VmallocKernelOptions;
+  readonly #efi: MmStruct | null;
+  readonly #rcu: Rcu | null;
+  readonly #ptdumpSem: PercpuRwsem | null;
 
   constructor(builder: SystemBuilder, options: VmallocKernelOptions) {
-    const { tree, processors, kick_all_cpus_sync, rcu } = options;
+    const { tree, processors, kick_all_cpus_sync, rcu, efi = false } = options;
     this.#options = options;
     this.tree = tree;
     const initialTables = emptiedTree(tree);
     this.frames = new Frames(builder, { tables: initialTables.length, entriesPerTable: Math.max(tree.puds, tree.pmds, tree.ptes), pages: 0, initialTables });
     this.init_mm = new MmStruct(builder, 'init_mm', processors);
-    this.efi_mm = new MmStruct(builder, 'efi_mm', processors);
     this.labels = new JumpLabels(builder, { processors, ...(kick_all_cpus_sync && { kick_all_cpus_sync }) });
     this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
-    this.rcu = new Rcu(builder, { processors, ...rcu });
-    this.ptdump_sem = new PercpuRwsem(builder, 'ptdump_sem', this.rcu);
-    this.freeTableRcu = this.rcu.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free'));
+    this.#efi = efi ? new MmStruct(builder, 'efi_mm', processors) : null;
+    this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
+    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu);
+    this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
+  }
+
+  /** efi_mm: has the kernel's part of the tree, and a lock of its own. */
+  get efi_mm(): MmStruct {
+    return present(this.#efi, 'efi');
+  }
+
+  get rcu(): Rcu {
+    return present(this.#rcu, 'rcu');
+  }
+
+  /** The semaphore that was proposed instead of init_mm's lock. */
+  get ptdump_sem(): PercpuRwsem {
+    return present(this.#ptdumpSem, 'rcu');
   }
 
   /** The pud entry of a virtual range. */
@@ -136,9 +150,9 @@ export class VmallocKernel {
     return this.frames.entry(this.root, index);
   }
 
-  /** READ_ONCE() of an entry. */
-  *get(pointer: EntryPointer, level: string): Steps<number> {
-    return yield* this.frames.read(pointer, saying(`${level}p_get`, pointer, ''));
+  /** READ_ONCE() of an entry; `call` is the kernel's name for it. */
+  *get(pointer: EntryPointer, call: string): Steps<number> {
+    return yield* this.frames.read(pointer, saying(call, pointer, ''));
   }
 
   /** pud_clear(), pmd_clear(): one plain store; a clear entry needs no barrier of its own. */
@@ -164,6 +178,11 @@ export class VmallocKernel {
   }
 }
 
+function present<T>(part: T | null, option: string): T {
+  if (part === null) throw new ModelError(`vmalloc: kernel: this machine was built without ${option}: set that option`);
+  return part;
+}
+
 function saying(call: string, pointer: EntryPointer, rest: string): Saying {
   return { label: `${call}(0x${pointer.frame.toString(16)}[${pointer.index}]${rest})`, fact: formatDescriptor };
 }
@@ -174,8 +193,7 @@ function emptiedTree({ puds, pmds, ptes }: TreeShape): number[][] {
   for (let i = 0; i < puds; i++) {
     const first = tables.length + 1;
     tables.push(Array.from({ length: pmds }, (_, j) => tableDescriptor(first + j)));
-    for (let j = 0; j < pmds; j++) tables.push(new Array<number>(ptes).fill(0));
+    for (let j = 0; j < pmds; j++) tables.push(Array.from({ length: ptes }, () => 0));
   }
   return tables;
 }
-

@@ -1,0 +1,78 @@
+import { entryBranch, entryChoice, TabulatedExecutor, type System } from '@shootdown/machine';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { explore } from './explore.ts';
+import { build, naiveSearch, recipes, symmetricRecipes, type Naive, type Recipe } from './random-system.test-support.ts';
+import { endsIn } from './replay.ts';
+import type { ExploreOptions, ExploreResult } from './result.ts';
+
+/** Small enough for a search that keeps the reachable set of every state. */
+const STATES_MAX = 600;
+const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 5_000 : 300;
+
+const kinds = (problems: ExploreResult['problems']): string[] => problems.map(({ kind, property }) => `${kind} ${property}`).sort();
+
+/** Replays a schedule and asserts that the problem shows at its end and nowhere before. */
+function expectShows(system: System, result: ExploreResult): void {
+  const plain = { ...system, symmetric: [] };
+  const executor = new TabulatedExecutor(plain);
+  const schedule = result.schedule ?? [];
+  schedule.forEach((entry, i) => {
+    expect(executor.step(entryChoice(entry), entryBranch(entry)), `step ${i} is enabled`).toBe(true);
+    if (i < schedule.length - 1) expect(executor.failed, `step ${i} violates nothing`).toBe(false);
+  });
+  if (result.kind === null) return;
+  expect(endsIn(plain, executor, { kind: result.kind, property: result.property ?? '', length: 0 })()).toBe(true);
+}
+
+async function compare(recipe: Recipe, naive: Naive, options: ExploreOptions): Promise<void> {
+  const system = build(recipe);
+  const result = await explore(system, { ...options, all: true, interleavingsStatesMax: 0 });
+  expect(result.complete).toBe(true);
+  expect(kinds(result.problems)).toEqual([...naive.problems.keys()].sort());
+  expect(result.sometimes.filter((s) => s.witnessed).map((s) => s.name)).toEqual([...naive.sometimes]);
+  if (options.reduction === false && options.symmetry !== true) {
+    expect(result).toMatchObject({ states: naive.states, transitions: naive.transitions, violatingTransitions: naive.violatingTransitions });
+  }
+}
+
+describe('explore against a search that keeps whole states in a Map', () => {
+  const check = (arbitrary: fc.Arbitrary<Recipe>, options: ExploreOptions) =>
+    fc.assert(
+      fc.asyncProperty(arbitrary, async (recipe) => {
+        const naive = naiveSearch(build(recipe), STATES_MAX);
+        fc.pre(naive !== null);
+        if (naive !== null) await compare(recipe, naive, options);
+      }),
+      { numRuns: runs },
+    );
+
+  it('stops at a shortest violation, the same with and without reduction', () =>
+    fc.assert(
+      fc.asyncProperty(fc.oneof(recipes, symmetricRecipes), async (recipe) => {
+        const system = build(recipe);
+        const naive = naiveSearch(system, STATES_MAX);
+        fc.pre(naive !== null);
+        if (naive === null) return;
+        const plain = await explore(system, { reduction: false });
+        const reduced = await explore(system);
+        const deep = await explore(system, { search: 'dfs' });
+        expect([reduced.verdict, reduced.property, reduced.schedule?.length, reduced.loopStart === null]).toEqual([plain.verdict, plain.property, plain.schedule?.length, plain.loopStart === null]);
+        expect([deep.verdict === 'bounded', deep.problems.length === 0]).toEqual([plain.verdict === 'bounded', plain.problems.length === 0]);
+        // A deadlock in which messages still go to and fro is reported as one, but something is enabled there.
+        const shown = [plain, reduced, deep].filter(({ kind }) => kind !== null && [...naive.problems.keys()].some((key) => key.startsWith(kind) && !/livelock|sometimes/.test(key)));
+        for (const result of shown) expectShows(system, result);
+        const lengths = [...naive.problems].filter(([key]) => !/livelock|sometimes/.test(key)).map(([, length]) => length);
+        if (plain.kind === 'step' || plain.kind === 'always') expect(plain.schedule?.length).toBe(Math.min(...lengths));
+      }),
+      { numRuns: runs },
+    ));
+
+  it('finds the same states, transitions and problems without reduction', () => check(recipes, { reduction: false }));
+  it('finds the same problems with reduction', () => check(recipes, {}));
+  it('finds the same depth first', () => check(recipes, { search: 'dfs', reduction: false }));
+  it('finds the same problems depth first with reduction', () => check(recipes, { search: 'dfs' }));
+  it('finds the same comparing whole states', () => check(recipes, { exact: true, reduction: false }));
+  it('finds the same problems with interchangeable processors', () => check(symmetricRecipes, { reduction: false, symmetry: true }));
+  it('finds the same problems with interchangeable processors and reduction', () => check(symmetricRecipes, {}));
+});

@@ -1,0 +1,137 @@
+/**
+ * `explore`: every interleaving of a system, or an honest account of how far the search got.
+ *
+ * The search itself may be reduced (fewer interleavings, interchangeable processors as one) and may be depth first. What is
+ * reported of a violation is always what a plain breadth-first search finds, so that the counterexample is a shortest one
+ * and does not depend on how it was found.
+ */
+import { TabulatedExecutor, type System } from '@shootdown/machine';
+import { coverageOf } from './coverage.ts';
+import { tidySchedule } from './counterexample.ts';
+import { countInterleavings, type Interleavings } from './interleavings.ts';
+import { searchDepthFirst, searchLevels, type Outcome } from './outcome.ts';
+import { planOf, type Plan } from './plan.ts';
+import { compareProblems, type Finding } from './properties.ts';
+import { NO_DEADLOCK, type ExploreOptions, type ExploreResult, type Problem, type Verdict } from './result.ts';
+import { endsIn, fingerprintAfter, nearestFrom } from './replay.ts';
+import { collisionOdds } from './storage.ts';
+import { Watch } from './watch.ts';
+
+/** States after which the plain search for a shortest counterexample gives up. */
+const CONFIRM_STATES_MAX = 1_000_000;
+
+/** A counterexample. */
+interface Example {
+  readonly problem: Problem;
+  readonly schedule: readonly number[] | null;
+  readonly loopStart: number | null;
+  readonly shortest: boolean;
+}
+
+/**
+ * Searches a system exhaustively. Throws ModelError on options that do not go together, and on mistakes of the model that
+ * show on the way (a routine that throws, a channel that overflows).
+ */
+export async function explore(system: System, options: ExploreOptions = {}): Promise<ExploreResult> {
+  const plan = planOf(system, options);
+  const watch = new Watch({ timeoutSeconds: plan.bounds.timeoutSeconds, signal: options.signal, onProgress: options.onProgress });
+  const outcome = await search(plan, options, watch);
+  const searchSeconds = watch.seconds;
+  const problems: Problem[] = [...outcome.findings.all];
+  const complete = outcome.stopped === null;
+  const sometimes = system.properties
+    .filter((property) => property.kind === 'sometimes')
+    .map(({ name }) => ({ name, witnessed: outcome.witnesses.has(name), schedule: outcome.witnesses.get(name) ?? null }));
+  if (complete) for (const { name, witnessed } of sometimes) if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });
+  problems.sort(compareProblems);
+  const example = problems[0] ? await exampleOf(plan, outcome, problems[0], watch) : null;
+  const interleavings = complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;
+  return {
+    verdict: verdictOf(example?.problem, complete),
+    property: example?.problem.property ?? null,
+    kind: example?.problem.kind ?? null,
+    states: outcome.states,
+    transitions: outcome.transitions,
+    violatingTransitions: outcome.violatingTransitions,
+    depth: outcome.depth,
+    complete,
+    stoppedBy: outcome.stopped,
+    seconds: watch.seconds,
+    statesPerSecond: outcome.states / searchSeconds,
+    bytesPerState: outcome.bytes / outcome.states,
+    collisionOdds: plan.exact ? 0 : collisionOdds(outcome.states),
+    interleavings: interleavings?.all.toString() ?? null,
+    violatingInterleavings: plan.all ? (interleavings?.violating.toString() ?? null) : null,
+    schedule: example?.schedule ?? null,
+    loopStart: example?.loopStart ?? null,
+    shortest: example?.shortest ?? false,
+    problems: problems.map(({ kind, property, length }) => ({ kind, property, length })),
+    sometimes,
+    livelockChecked: outcome.livelockChecked,
+    coverage: coverageOf(plan.model, outcome.executor, outcome.taken),
+    bounds: plan.bounds,
+    search: plan.search,
+    reduction: plan.reduction,
+    symmetry: plan.symmetry,
+    exact: plan.exact,
+    workers: plan.workers,
+  };
+}
+
+function search(plan: Plan, _options: ExploreOptions, watch: Watch): Promise<Outcome> {
+  return plan.search === 'dfs' ? searchDepthFirst(plan, watch) : searchLevels(plan, watch);
+}
+
+function verdictOf(problem: Problem | undefined, complete: boolean): Verdict {
+  if (problem === undefined) return complete ? 'safe' : 'bounded';
+  return problem.kind === 'deadlock' ? 'deadlock' : 'violation';
+}
+
+/** The counterexample to report for the first problem. */
+async function exampleOf(plan: Plan, outcome: Outcome, problem: Problem, watch: Watch): Promise<Example> {
+  if (problem.kind === 'sometimes') return { problem, schedule: null, loopStart: null, shortest: false };
+  const finding = problem as Finding;
+  const executor = new TabulatedExecutor(plan.plain);
+  if (!plan.reduction && !plan.symmetry && plan.search === 'bfs') return looped(plan, executor, finding, outcome.scheduleTo(finding), plan.preemptions === Number.POSITIVE_INFINITY);
+  if (problem.kind !== 'livelock') {
+    const confirmed = await confirm(plan, problem, watch);
+    if (confirmed !== null) return confirmed;
+  }
+  const schedule = outcome.scheduleTo(finding);
+  const holds = endsIn(plan.plain, executor, problem);
+  if (problem.kind === 'livelock') return looped(plan, executor, problem, schedule, false);
+  return { problem, schedule: tidySchedule(plan.plain, executor, schedule, holds), loopStart: null, shortest: false };
+}
+
+/** Searches again without reduction and symmetry, no deeper than the problem found; null if that is too much. */
+async function confirm(plan: Plan, problem: Problem, watch: Watch): Promise<Example | null> {
+  const limit = Math.min(plan.bounds.maxStates, CONFIRM_STATES_MAX);
+  const plain: Plan = { ...plan, model: plan.plain, search: 'bfs', reduction: false, symmetry: false, all: false, workers: 1, maxDepth: problem.length + 1, bounds: { maxStates: limit } };
+  const again = await searchLevels(plain, watch);
+  const found = again.findings.all[0];
+  if (again.stopped !== 'violation' || found === undefined || found.length > problem.length) return null;
+  return { problem: found, schedule: again.scheduleTo(found), loopStart: null, shortest: true };
+}
+
+/** A livelock gets one round of its loop; if no task moves on the loop, it is a deadlock. */
+function looped(plan: Plan, executor: TabulatedExecutor, problem: Problem, schedule: readonly number[], shortest: boolean): Example {
+  const plainProblem = { kind: problem.kind, property: problem.property, length: problem.length };
+  if (problem.kind !== 'livelock') return { problem: plainProblem, schedule, loopStart: null, shortest };
+  if (nearestFrom(plan.plain, executor, schedule, ({ task }) => task) === null) {
+    return { problem: { ...plainProblem, kind: 'deadlock', property: NO_DEADLOCK }, schedule, loopStart: null, shortest };
+  }
+  const start = fingerprintAfter(executor, schedule);
+  const loop = nearestFrom(plan.plain, executor, schedule, () => executor.fingerprint === start) ?? [];
+  return { problem: plainProblem, schedule: [...schedule, ...loop], loopStart: schedule.length, shortest };
+}
+
+async function interleavingsOf(plan: Plan, outcome: Outcome, watch: Watch): Promise<Interleavings | null> {
+  const limit = plan.interleavingsStatesMax;
+  if (outcome.states > limit) return null;
+  if (outcome.graph !== null) {
+    const counted = countInterleavings(outcome.graph);
+    if (!plan.reduction || counted === null) return counted;
+  }
+  const full = await searchLevels({ ...plan, search: 'bfs', reduction: false, workers: 1, all: true, bounds: { maxStates: limit + 1 } }, watch);
+  return full.stopped === null && full.graph !== null && full.states <= limit ? countInterleavings(full.graph) : null;
+}

@@ -1,0 +1,148 @@
+/** What the engines hand over when a search has ended, and the two drivers that run them in this thread. */
+import { TabulatedExecutor, type System } from '@shootdown/machine';
+import { judgeLongRun } from './components.ts';
+import { shortestPath } from './counterexample.ts';
+import { DepthFirst } from './depth-first.ts';
+import type { StateGraph } from './graph.ts';
+import type { Plan } from './plan.ts';
+import type { Finding, Findings } from './properties.ts';
+import { RecordingExecutor } from './recording.ts';
+import { Reduction } from './reduction.ts';
+import { followMerged } from './replay.ts';
+import type { StopReason } from './result.ts';
+import { Shard, type ShardOptions } from './shard.ts';
+import { warmUp } from './warm-up.ts';
+import type { Watch } from './watch.ts';
+
+/** A search that has ended. */
+export interface Outcome {
+  readonly executor: TabulatedExecutor;
+  readonly findings: Findings;
+  /** Schedules to the nearest witnesses found, by property. */
+  readonly witnesses: ReadonlyMap<string, readonly number[]>;
+  readonly stopped: StopReason | null;
+  readonly states: number;
+  readonly transitions: number;
+  readonly violatingTransitions: number;
+  readonly depth: number;
+  readonly bytes: number;
+  readonly taken: Float64Array;
+  readonly livelockChecked: boolean;
+  /** Breadth-first only. */
+  readonly graph: StateGraph | null;
+  /** The schedule to a finding, in the system as it was searched. */
+  scheduleTo(finding: Finding): readonly number[];
+}
+
+/** States or steps between two looks at the clock. */
+const SLICE = 4096;
+/** A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it can. */
+const BREAKS_MAX = 8;
+
+/** The executor of a plan, and its reduction if one is in force. */
+function equip(plan: Plan): { executor: TabulatedExecutor; reduction: Reduction | null } {
+  const recording = plan.reduction ? new RecordingExecutor(plan.model) : null;
+  const executor = recording ?? new TabulatedExecutor(plan.model);
+  if (plan.reduction || plan.symmetry) warmUp(plan.model, executor);
+  return { executor, reduction: recording && new Reduction(plan.model, recording) };
+}
+
+/** Searches breadth first in this thread. */
+export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
+  const { executor, reduction } = equip(plan);
+  for (let breaks = 0; ; breaks++) {
+    reduction?.learn();
+    const options: ShardOptions = { all: plan.all, exact: plan.exact, preemptions: plan.preemptions, reduction, own: 0, owners: 1 };
+    const shard = new Shard(plan.model, executor, options);
+    const stopped = await runLevels(shard, plan, watch, breaks < BREAKS_MAX ? reduction : null);
+    const settled = stopped === 'violation' || stopped === 'timeout' || stopped === 'cancelled';
+    if (settled || reduction === null || !reduction.stale) return outcomeOf(plan.model, executor, shard, stopped);
+  }
+}
+
+/** Expands level after level; null when every state has been expanded. A stale reduction breaks the search off. */
+async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Reduction | null): Promise<StopReason | null> {
+  const count = () => ({ states: shard.states + shard.candidates, transitions: shard.transitions, depth: shard.level, queue: shard.queue + shard.candidates });
+  shard.settle();
+  for (;;) {
+    if (!plan.all && !shard.findings.empty) return 'violation';
+    if (shard.queue === 0) return shard.expander.pruned ? 'preemptions' : null;
+    if (reduction?.stale === true) return 'max-states';
+    if (shard.states >= plan.bounds.maxStates) return 'max-states';
+    if (shard.level >= plan.maxDepth) return 'max-depth';
+    while (shard.expandSome(SLICE)) {
+      const reason = watch.due ? await watch.pause(count) : null;
+      if (reason === null) continue;
+      shard.settle();
+      return reason;
+    }
+    shard.settle();
+    const reason = watch.due ? await watch.pause(count) : null;
+    if (reason !== null) return reason;
+  }
+}
+
+/** Judges the long run, if the search is complete, and packs everything up. */
+export function outcomeOf(model: System, executor: TabulatedExecutor, shard: Shard, stopped: StopReason | null): Outcome {
+  const { graph, findings } = shard;
+  if (stopped === null) judgeLongRun(model, executor, graph, shard.pending, findings);
+  const merged = model.symmetric.length > 0;
+  const scheduleTo = (finding: Finding): number[] => {
+    const path = shortestPath(model, graph, finding.goals);
+    return merged ? followMerged(model, executor, path, (lo, hi) => shard.find(lo, hi)) : path.map((step) => step.entry);
+  };
+  return {
+    executor,
+    findings,
+    witnesses: new Map(shard.witnesses.all.map((finding) => [finding.property, scheduleTo(finding)])),
+    stopped,
+    states: shard.states,
+    transitions: shard.transitions,
+    violatingTransitions: shard.violatingTransitions,
+    depth: shard.depth,
+    bytes: shard.bytes,
+    taken: shard.expander.taken,
+    livelockChecked: stopped === null,
+    graph,
+    scheduleTo,
+  };
+}
+
+/** Searches depth first in this thread. */
+export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcome> {
+  const { executor, reduction } = equip(plan);
+  for (let breaks = 0; ; breaks++) {
+    reduction?.learn();
+    const search = new DepthFirst(plan.model, executor, { all: plan.all, reduction });
+    const stopped = await runDepthFirst(search, plan, watch, breaks < BREAKS_MAX ? reduction : null);
+    if ((stopped !== null && stopped !== 'max-states') || reduction === null || !reduction.stale) return depthFirstOutcome(executor, search, stopped);
+  }
+}
+
+async function runDepthFirst(search: DepthFirst, plan: Plan, watch: Watch, reduction: Reduction | null): Promise<StopReason | null> {
+  const count = () => ({ states: search.states, transitions: search.transitions, depth: search.depth, queue: search.depth + 1 });
+  while (search.advance(SLICE)) {
+    if (reduction?.stale === true || search.states >= plan.bounds.maxStates) return 'max-states';
+    const reason = watch.due ? await watch.pause(count) : null;
+    if (reason !== null) return reason;
+  }
+  return !plan.all && !search.findings.empty ? 'violation' : null;
+}
+
+function depthFirstOutcome(executor: TabulatedExecutor, search: DepthFirst, stopped: StopReason | null): Outcome {
+  return {
+    executor,
+    findings: search.findings,
+    witnesses: search.witnesses,
+    stopped,
+    states: search.states,
+    transitions: search.transitions,
+    violatingTransitions: search.violatingTransitions,
+    depth: search.depthMax,
+    bytes: search.bytes,
+    taken: search.expander.taken,
+    livelockChecked: stopped === null,
+    graph: null,
+    scheduleTo: () => search.schedule ?? [],
+  };
+}

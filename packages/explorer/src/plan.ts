@@ -1,0 +1,72 @@
+/** What a search does, with all defaults filled in and all contradictions refused. */
+import { ModelError, type System } from '@shootdown/machine';
+import { INTERLEAVINGS_STATES_MAX, MAX_STATES_DEFAULT, type Bounds, type ExploreOptions } from './result.ts';
+
+/** Operations of a routine without a `point` after which it counts as an endless loop. */
+const HISTORY_MAX = 10_000;
+
+/** A search with every blank filled in. */
+export interface Plan {
+  /** The system as it is searched: with symmetry only if it is in force. */
+  readonly model: System;
+  /** The same system without symmetry, for replaying schedules. */
+  readonly plain: System;
+  readonly search: 'bfs' | 'dfs';
+  readonly reduction: boolean;
+  readonly symmetry: boolean;
+  readonly exact: boolean;
+  readonly all: boolean;
+  readonly workers: number;
+  readonly bounds: Bounds & { readonly maxStates: number };
+  readonly maxDepth: number;
+  readonly preemptions: number;
+  readonly interleavingsStatesMax: number;
+}
+
+/** Fills in defaults. Throws ModelError on bounds out of range and on options that do not go together. */
+export function planOf(system: System, options: ExploreOptions): Plan {
+  const { search = 'bfs', exact = false, all = false, workers = 1, bounds = {} } = options;
+  checkBounds(bounds);
+  const { maxDepth, preemptions } = bounds;
+  if (!Number.isInteger(workers) || workers < 1) throw new ModelError(`explore: workers: must be a whole number from 1 (${workers})`);
+  if (search === 'dfs') {
+    refuse(exact, 'exact comparison', 'dfs: use bfs');
+    refuse(workers > 1, 'several workers', 'dfs: use bfs');
+    refuse(maxDepth !== undefined, 'max-depth', 'dfs, which reaches states on long ways first: use bfs');
+    refuse(preemptions !== undefined, 'preemptions', 'dfs: use bfs');
+  }
+  refuse(exact && workers > 1, 'exact comparison', 'several workers: use one');
+  refuse(workers > 1 && options.source === undefined, 'several workers', 'a system that no module can build: pass `source`');
+  const reduction = (options.reduction ?? true) && maxDepth === undefined && preemptions === undefined;
+  const wanted = options.symmetry ?? options.reduction ?? true;
+  const symmetry = wanted && !exact && preemptions === undefined && system.symmetric.some((group) => group.length > 1);
+  const plain: System = { ...system, symmetric: [], maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
+  return {
+    model: symmetry ? { ...plain, symmetric: system.symmetric } : plain,
+    plain,
+    search,
+    reduction,
+    symmetry,
+    exact,
+    all,
+    workers,
+    bounds: { ...bounds, maxStates: bounds.maxStates ?? MAX_STATES_DEFAULT },
+    maxDepth: maxDepth ?? Number.POSITIVE_INFINITY,
+    preemptions: preemptions ?? Number.POSITIVE_INFINITY,
+    interleavingsStatesMax: options.interleavingsStatesMax ?? INTERLEAVINGS_STATES_MAX,
+  };
+}
+
+function refuse(condition: boolean, what: string, why: string): void {
+  if (condition) throw new ModelError(`explore: options: ${what} does not go with ${why}`);
+}
+
+function checkBounds(bounds: Bounds): void {
+  const check = (name: string, value: number | undefined, min: number): void => {
+    if (value !== undefined && !(value >= min)) throw new ModelError(`explore: bounds: ${name} must be at least ${min} (${value})`);
+  };
+  check('maxStates', bounds.maxStates, 1);
+  check('maxDepth', bounds.maxDepth, 1);
+  check('preemptions', bounds.preemptions, 0);
+  check('timeoutSeconds', bounds.timeoutSeconds, 0);
+}

@@ -1,0 +1,210 @@
+/**
+ * A tabulated executor that learns which words every step touches. Partial-order reduction is built on what it learns, so
+ * no declaration of anybody's has to be believed.
+ *
+ * Whatever can happen by itself is an *agent*, and each agent has a row in the sets: per processor and routine node the
+ * operation pending there, per processor the draining of its store buffer, per channel its delivery, per spontaneous
+ * choice its message. What a component does in return (effects, messages, interrupts), and what a watcher does, counts as
+ * done by the agent that set it off. Attempts count as well as successes: a blocked operation has read what blocks it.
+ */
+import { Code, TabulatedExecutor, type Component, type Message, type OperationContext, type Processor, type System } from '@shootdown/machine';
+import { WordSets } from './access-sets.ts';
+
+/** Which parts of the context touch words. A new method must be given its place here, or the build fails. */
+const CONTEXT: Readonly<Record<keyof OperationContext, 'recorded' | 'own processor' | 'outside the state'>> = {
+  processor: 'own processor',
+  load: 'recorded',
+  storeBuffered: 'recorded',
+  read: 'recorded',
+  write: 'recorded',
+  drained: 'own processor',
+  fail: 'outside the state',
+  send: 'recorded',
+  tell: 'recorded',
+  channelEmpty: 'recorded',
+  channelFull: 'recorded',
+  spend: 'outside the state',
+  count: 'outside the state',
+};
+void CONTEXT;
+
+/** The row of what is no step: setting up the initial state. */
+const NOBODY = 0;
+
+/** Words touched per agent. */
+export class Accesses {
+  readonly reads: WordSets;
+  /** Words written in memory by the step itself. */
+  readonly writes: WordSets;
+  /** Words whose new value went into a store buffer: they are written when it drains. */
+  readonly buffered: WordSets;
+  /** Grows whenever something new is learnt. */
+  learnt = 0;
+  readonly #system: System;
+  readonly #processors: number;
+  readonly #fixed: number;
+
+  constructor(system: System) {
+    this.#system = system;
+    this.#processors = system.processors.length;
+    this.#fixed = 1 + this.#processors + system.channels.length + system.spontaneous.length;
+    const words = system.layout.words;
+    this.reads = new WordSets(words);
+    this.writes = new WordSets(words);
+    this.buffered = new WordSets(words);
+    this.reserve(this.#fixed);
+    for (const channel of system.channels) this.touchChannel(this.ofChannel(channel.index), channel.index);
+    for (const { index, toComponent } of system.spontaneous) this.touch(this.ofSpontaneous(index), (system.components[toComponent] as Component).address);
+    for (const { index, toComponent } of system.channels) this.touch(this.ofChannel(index), (system.components[toComponent] as Component).address);
+    this.learnt = 0;
+  }
+
+  ofDrain(processor: number): number {
+    return 1 + processor;
+  }
+
+  ofChannel(channel: number): number {
+    return 1 + this.#processors + channel;
+  }
+
+  ofSpontaneous(spontaneous: number): number {
+    return 1 + this.#processors + this.#system.channels.length + spontaneous;
+  }
+
+  /** The operation pending at a node, performed by a processor. */
+  ofNode(node: number, processor: number): number {
+    return this.#fixed + node * this.#processors + processor;
+  }
+
+  reserve(row: number): void {
+    this.reads.reserve(row);
+    this.writes.reserve(row);
+    this.buffered.reserve(row);
+  }
+
+  read(row: number, word: number): void {
+    if (this.reads.add(row, word)) this.learnt++;
+  }
+
+  write(row: number, word: number): void {
+    if (this.writes.add(row, word)) this.learnt++;
+  }
+
+  buffer(row: number, word: number): void {
+    if (this.buffered.add(row, word)) this.learnt++;
+  }
+
+  /** Reads and writes a word. */
+  touch(row: number, word: number): void {
+    this.read(row, word);
+    this.write(row, word);
+  }
+
+  touchChannel(row: number, index: number): void {
+    const channel = this.#system.channels[index];
+    if (!channel) return;
+    for (let i = 0; i < channel.capacity; i++) this.touch(row, channel.base + i);
+  }
+}
+
+/** Runs a system by table look-up and records what every step touches. */
+export class RecordingExecutor extends TabulatedExecutor {
+  readonly accesses: Accesses;
+  #row = NOBODY;
+
+  constructor(system: System) {
+    super(system);
+    this.accesses = new Accesses(system);
+  }
+
+  override reset(): void {
+    // The constructor of the base class resets, too, when there are no fields here yet.
+    if (this.accesses as Accesses | undefined) this.#row = NOBODY;
+    super.reset();
+  }
+
+  override step(choiceIndex: number, branch = 0): boolean {
+    const choice = this.system.choices[choiceIndex];
+    switch (choice?.kind) {
+      case 'advance':
+        this.#beginAdvance(this.system.processors[choice.processor] as Processor);
+        break;
+      case 'deliver':
+        this.#row = this.accesses.ofChannel(choice.channel);
+        break;
+      case 'drain':
+        this.#row = this.accesses.ofDrain(choice.processor);
+        break;
+      case 'spontaneous':
+        this.#row = this.accesses.ofSpontaneous(choice.spontaneous);
+        break;
+      case undefined:
+        break;
+    }
+    return super.step(choiceIndex, branch);
+  }
+
+  /** Loads and stores may be inlined, so they are recorded here and not in the context's methods. */
+  #beginAdvance(processor: Processor): void {
+    const node = this.store.words[this.topAddress(processor)] as number;
+    const row = this.accesses.ofNode(node, processor.index);
+    this.accesses.reserve(row);
+    this.#row = row;
+    const code = this.nodes.code[node];
+    if (code === Code.load) this.accesses.read(row, this.nodes.a[node] as number);
+    else if (code === Code.store && processor.bufferBase < 0) this.accesses.write(row, this.nodes.a[node] as number);
+    else if (code === Code.store) this.accesses.buffer(row, this.nodes.a[node] as number);
+  }
+
+  override load(address: number): number {
+    this.accesses.read(this.#row, address);
+    return super.load(address);
+  }
+
+  override storeBuffered(address: number, value: number): boolean {
+    if ((this.system.processors[this.processor] as Processor).bufferBase >= 0) this.accesses.buffer(this.#row, address);
+    return super.storeBuffered(address, value);
+  }
+
+  override read(address: number): number {
+    this.accesses.read(this.#row, address);
+    return super.read(address);
+  }
+
+  override write(address: number, value: number): void {
+    this.accesses.write(this.#row, address);
+    super.write(address, value);
+  }
+
+  override send(channel: number, message: Message): void {
+    this.accesses.touchChannel(this.#row, channel);
+    super.send(channel, message);
+  }
+
+  override channelEmpty(channel: number): boolean {
+    this.#readChannel(channel);
+    return super.channelEmpty(channel);
+  }
+
+  override channelFull(channel: number): boolean {
+    this.#readChannel(channel);
+    return super.channelFull(channel);
+  }
+
+  protected override stepComponent(component: Component, message: number): boolean {
+    this.accesses.touch(this.#row, component.address);
+    return super.stepComponent(component, message);
+  }
+
+  /** An interrupt begins. (`accesses` is not there yet while the constructor starts the tasks.) */
+  protected override startRoutine(address: number, program: number): void {
+    (this.accesses as Accesses | undefined)?.write(this.#row, address);
+    super.startRoutine(address, program);
+  }
+
+  #readChannel(index: number): void {
+    const channel = this.system.channels[index];
+    if (!channel) return;
+    for (let i = 0; i < channel.capacity; i++) this.accesses.read(this.#row, channel.base + i);
+  }
+}

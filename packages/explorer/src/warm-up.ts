@@ -1,0 +1,69 @@
+/**
+ * A few random runs before the search. Reduction begins with what they have seen, so that it seldom has to start over;
+ * and they check, state by state, that processors declared interchangeable are.
+ */
+import { ModelError, RandomScheduler, type Processor, type System, type TabulatedExecutor } from '@shootdown/machine';
+
+const RUNS = 24;
+const STEPS_MAX = 10_000;
+
+/** Makes the random runs; always the same ones. Throws ModelError if a declared symmetry does not hold. */
+export function warmUp(system: System, executor: TabulatedExecutor): void {
+  let steps = 0;
+  for (let run = 0; run < RUNS && steps < STEPS_MAX; run++) {
+    const scheduler = new RandomScheduler(run);
+    executor.reset();
+    do {
+      steps++;
+      checkSymmetry(system, executor);
+    } while (steps < STEPS_MAX && scheduler.next(executor) >= 0);
+  }
+  executor.reset();
+}
+
+/**
+ * Swaps two interchangeable processors and compares where the two states lead: a necessary condition, checked on the
+ * states of random runs. It fails, for instance, if an operation writes the number of the processor that performs it.
+ */
+function checkSymmetry(system: System, executor: TabulatedExecutor): void {
+  for (const group of system.symmetric) {
+    for (let i = 1; i < group.length; i++) {
+      const a = system.processors[group[i - 1] ?? 0] as Processor;
+      const b = system.processors[group[i] ?? 0] as Processor;
+      const before = successors(system, executor);
+      swap(executor, a, b);
+      const after = successors(system, executor);
+      swap(executor, a, b);
+      if (before !== after) {
+        throw new ModelError(`explore: symmetry: ${a.name} and ${b.name} are declared interchangeable, but swapping them changes what can happen: do not declare them symmetric`);
+      }
+    }
+  }
+}
+
+/** Fingerprints of all successors and truth of all properties, in an order that does not depend on the processors. */
+function successors(system: System, executor: TabulatedExecutor): string {
+  const { store } = executor;
+  const { mark, lo, hi } = store;
+  const seen: string[] = [];
+  for (let choice = 0; choice < system.choices.length; choice++) {
+    for (let branch = 0, branches = 1; branch < branches; branch++) {
+      const happened = executor.step(choice, branch);
+      branches = Math.max(branches, executor.branchCount);
+      if (happened) seen.push(`${executor.fingerprint}${executor.failed ? '!' : ''}`);
+      store.undo(mark, lo, hi);
+    }
+  }
+  const truths = system.properties.map((property) => property.check((address) => store.read(address)));
+  return `${seen.sort().join()} ${truths.join()}`;
+}
+
+/** Exchanges the local states of two processors; their words share seeds, so the fingerprint stays. */
+function swap(executor: TabulatedExecutor, a: Processor, b: Processor): void {
+  const { words } = executor.store;
+  for (let slot = 0; slot < a.tasks.length; slot++) {
+    const word = words[a.taskBase + slot] as number;
+    words[a.taskBase + slot] = words[b.taskBase + slot] as number;
+    words[b.taskBase + slot] = word;
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Checks the claim that a `point` makes: what a routine does from there depends on the label and the values alone.
+ *
+ * Executors believe the claim and treat all histories that reach one point as one local state. A claim that is false (a
+ * value left out, two loops under one label) hides interleavings, so tests check it: for every point that was reached
+ * along several histories, the routine is run again along each of them and what it does next is compared.
+ */
+import { canonicalJson } from './hash.ts';
+import type { NodeTable } from './nodes.ts';
+import type { Operation } from './operation.ts';
+import { RoutineCursor, type Program } from './routine.ts';
+
+/** Two histories that reach one point and go on differently. */
+export interface PointMismatch {
+  /** Name of the program. */
+  readonly program: string;
+  /** The point, `label(values)`. */
+  readonly point: string;
+  /** The results received before the point, along either history. */
+  readonly histories: readonly [readonly number[], readonly number[]];
+  /** The results received since the point; the two go on differently after the last of them. */
+  readonly results: readonly number[];
+  /** What the routine does there, after either history. */
+  readonly next: readonly [string, string];
+}
+
+/** How far to look. */
+export interface VerifyPointsOptions {
+  /** Operations after the point to compare. Default 8. */
+  readonly depth?: number;
+}
+
+const DEPTH_DEFAULT = 8;
+
+/**
+ * Compares the histories that reached one point, over all results that were seen there: run or explore a system with a
+ * {@link TabulatedExecutor} first and hand in its node table, which remembers them.
+ * @returns one mismatch per pair of histories that disagree; empty when every claim held
+ * @example expect(verifyPoints(system.programs, executor.nodes)).toEqual([])
+ */
+export function verifyPoints(programs: readonly Program[], nodes: NodeTable, options: VerifyPointsOptions = {}): readonly PointMismatch[] {
+  const depth = options.depth ?? DEPTH_DEFAULT;
+  const mismatches: PointMismatch[] = [];
+  // A loop that leads back to a point adds edges to old nodes only, so the edges of a snapshot of the nodes are all there is.
+  for (let node = 1; node < nodes.count; node++) {
+    for (const { result, child } of nodes.edgesOf(node)) {
+      const origin = nodes.originOf(child);
+      if (origin.parent === node && origin.result === result) continue;
+      const index = nodes.programOf(child);
+      const body = programs[index];
+      if (!body) throw new RangeError(`verifyPoints: no program ${index} (have ${programs.length})`);
+      const pair = new Pair(body, index, [nodes.historyOf(child), [...nodes.historyOf(node), result]], nodes);
+      const mismatch = pair.compare(child, [], depth);
+      if (mismatch) mismatches.push(mismatch);
+    }
+  }
+  return mismatches;
+}
+
+/** Two histories that reach one node. */
+class Pair {
+  readonly #body: Program;
+  readonly #identity: number;
+  readonly #histories: readonly [readonly number[], readonly number[]];
+  readonly #nodes: NodeTable;
+
+  constructor(body: Program, identity: number, histories: readonly [readonly number[], readonly number[]], nodes: NodeTable) {
+    this.#body = body;
+    this.#identity = identity;
+    this.#histories = histories;
+    this.#nodes = nodes;
+  }
+
+  compare(node: number, results: readonly number[], depth: number): PointMismatch | null {
+    const [first, second] = [this.#after(0, results), this.#after(1, results)];
+    const atPoint = results.length === 0;
+    if (!samePending(first.pending, second.pending) || (!atPoint && canonicalJson(first.said) !== canonicalJson(second.said))) {
+      return {
+        program: this.#body.name,
+        point: this.#after(0, []).pointKey ?? '(returned)',
+        histories: this.#histories,
+        results,
+        next: [describe(first), describe(second)],
+      };
+    }
+    if (depth === 0) return null;
+    for (const { result, child } of this.#nodes.edgesOf(node)) {
+      const mismatch = this.compare(child, [...results, result], depth - 1);
+      if (mismatch) return mismatch;
+    }
+    return null;
+  }
+
+  #after(which: 0 | 1, results: readonly number[]): RoutineCursor {
+    const cursor = new RoutineCursor(this.#body, this.#identity);
+    for (const result of [...this.#histories[which], ...results]) cursor.advance(result);
+    return cursor;
+  }
+}
+
+/** Labels and facts are text for traces and no behaviour. */
+function samePending(a: Operation | null, b: Operation | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.definition === b.definition && a.a === b.a && a.b === b.b && a.c === b.c && sameData(a.data, b.data);
+}
+
+/** Plain data by content, anything else (frames, a TLB) by identity. */
+function sameData(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (!isPlain(a) || !isPlain(b)) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => key in b && sameData(a[key], b[key]));
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  return Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+}
+
+function describe(cursor: RoutineCursor): string {
+  const op = cursor.pending;
+  const said = cursor.said.map((mark) => (mark.mark === 'fail' ? `fail ${mark.property}; ` : mark.mark === 'count' ? `count ${mark.counter} ${mark.amount}; ` : '')).join('');
+  return op === null ? `${said}returns` : `${said}${op.definition.name}(${[op.a, op.b, op.c].join(', ')})`;
+}

@@ -1,0 +1,17 @@
+export * as dumps from './dump.ts';
+export { blockDescriptor, formatDescriptor, pageDescriptor, pxd_leaf, pxd_none, pxd_pgtable, pxd_table, tableDescriptor } from './descriptor.ts';
+export { addPtdump, type Dump } from './dump.ts';
+export * as freeTables from './free-tables.ts';
+export type { FreeTable, FreeTables } from './free-tables.ts';
+export {
+  mmap_read_lock,
+  mmap_read_trylock,
+  mmap_read_unlock,
+  mmap_write_lock,
+  mmap_write_unlock,
+  MmStruct,
+  VmallocKernel,
+  type TreeShape,
+  type VmallocKernelOptions,
+} from './kernel.ts';
+export { vmap_range, type TryHuge, type VmapDesign } from './vmap.ts';

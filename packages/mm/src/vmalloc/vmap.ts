@@ -1,0 +1,87 @@
+/**
+ * vmap_range() with huge mappings. Mirrors vmap_pud_range() and below of mm/vmalloc.c, v6.18.
+ *
+ * A huge mapping replaces a table that an earlier, smaller mapping left behind; that is the only moment at which the kernel's
+ * own tables are freed. The address and size checks before it are taken as passed.
+ */
+import { point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { blockDescriptor, pageDescriptor, pxd_pgtable, pxd_table } from './descriptor.ts';
+import type { FreeTables } from './free-tables.ts';
+import { mmap_read_trylock, mmap_read_unlock, type VmallocKernel } from './kernel.ts';
+
+/**
+ * What vmap_try_huge_pud() and vmap_try_huge_pmd() do about a table in their way.
+ *
+ * `free`: free it, then set the entry. `trylock`: both under mmap_read_trylock(init_mm), and no huge mapping if that fails (series
+ * of July 2026). `unsupported`: arch_vmap_pud_supported() says no. Mutants: `trylock-unchecked` goes on when the trylock has
+ * failed, `trylock-dropped` releases the lock before the free.
+ */
+export type TryHuge = 'free' | 'trylock' | 'unsupported' | 'trylock-unchecked' | 'trylock-dropped';
+
+type Level = 'pud' | 'pmd';
+
+/** One design of the vmap side. */
+export interface VmapDesign {
+  readonly tables: FreeTables;
+  readonly tryHuge: TryHuge;
+  /** Largest block, as max_page_shift says it. */
+  readonly largest: Level;
+}
+
+/** What a mapping maps: consecutive frames from here on. */
+const FIRST_PFN = 0x40;
+
+/** vmap_try_huge_pud(), vmap_try_huge_pmd(): 1 if the entry is a block now. */
+function* tryHuge(kernel: VmallocKernel, cpu: number, design: VmapDesign, entry: EntryPointer, level: Level): Steps<number> {
+  if (design.tryHuge === 'unsupported') return 0;
+  const freeTable = level === 'pud' ? design.tables.pud_free_pmd_page : design.tables.pmd_free_pte_page;
+  const at = [entry.frame, entry.index];
+  const inTheWay = pxd_table(yield* kernel.get(entry, `${level}_present`));
+  let locked = 0;
+  if (inTheWay && design.tryHuge !== 'free') locked = yield* mmap_read_trylock(kernel.init_mm);
+  if (inTheWay && locked === 0 && (design.tryHuge === 'trylock' || design.tryHuge === 'trylock-dropped')) return 0;
+  if (locked === 1 && design.tryHuge === 'trylock-dropped') {
+    yield* mmap_read_unlock(kernel.init_mm);
+    locked = 0;
+  }
+  if (inTheWay) yield* freeTable(kernel, cpu, entry, [...at, locked]);
+  yield* point(`${level}_set_huge`, ...at, locked);
+  yield* kernel.set(entry, blockDescriptor(FIRST_PFN + entry.index), level);
+  if (locked === 1) yield* mmap_read_unlock(kernel.init_mm);
+  return 1;
+}
+
+/** vmap_try_huge_pud(). */
+const vmap_try_huge_pud = routine('vmap_try_huge_pud', (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer) => tryHuge(kernel, cpu, design, pud, 'pud'));
+
+/** vmap_try_huge_pmd(). */
+const vmap_try_huge_pmd = routine('vmap_try_huge_pmd', (kernel: VmallocKernel, cpu: number, design: VmapDesign, pmd: EntryPointer) => tryHuge(kernel, cpu, design, pmd, 'pmd'));
+
+const vmap_pte_range = routine('vmap_pte_range', function* (kernel: VmallocKernel, table: number, caller: readonly number[]): Steps {
+  for (let i = 0; i < kernel.tree.ptes; i++) {
+    yield* point('next_pte', ...caller, table, i);
+    yield* kernel.set(kernel.frames.entry(table, i), pageDescriptor(FIRST_PFN + i), 'pte');
+  }
+});
+
+/** The tables below are the ones that were there: this is only reached when they have not been freed. */
+const vmap_pmd_range = routine('vmap_pmd_range', function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer): Steps {
+  const table = pxd_pgtable(yield* kernel.get(pud, 'pudp_get'));
+  for (let i = 0; i < kernel.tree.pmds; i++) {
+    yield* point('next_pmd', pud.index, table, i);
+    const pmd = kernel.frames.entry(table, i);
+    if ((yield* vmap_try_huge_pmd(kernel, cpu, design, pmd)) === 1) continue;
+    yield* point('vmap_pte_range', pud.index, table, i);
+    yield* vmap_pte_range(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')), [pud.index, table, i]);
+  }
+});
+
+/** vmap_range(): maps the pud entries first .. last, each with one block if it can be had. */
+export const vmap_range = routine('vmap_range', function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, first: number, last: number): Steps {
+  for (let i = first; i <= last; i++) {
+    yield* point('next_pud', i);
+    if (design.largest === 'pud' && (yield* vmap_try_huge_pud(kernel, cpu, design, kernel.pud(i))) === 1) continue;
+    yield* point('vmap_pmd_range', i);
+    yield* vmap_pmd_range(kernel, cpu, design, kernel.pud(i));
+  }
+});

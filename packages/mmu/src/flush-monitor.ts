@@ -1,0 +1,159 @@
+/**
+ * The built-in property "no translation used after its flush completed", for one address space.
+ *
+ * Per page the monitor keeps the translations that memory has offered since the last completed flush *began*: those, and no
+ * others, may still be used. It looks at memory and at who begins and completes a flush; what any TLB holds is no concern of it.
+ */
+import { defineOperation, operation, type Address, type Frames, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { formatEntry } from './entry.ts';
+import { cacheable, NO_TRANSLATION, offered } from './offered.ts';
+import type { WalkShape } from './walk.ts';
+
+/** Built-in property: violated by an access through a translation that memory ceased to offer before a flush that has completed. */
+export const STALE_TRANSLATION = 'no translation used after its flush completed';
+
+/** Translations of one page between two flushes; more is an error of the model, reported as such. */
+const OFFERED_MAX = 8;
+
+/** What a monitor watches. */
+export interface FlushMonitorOptions {
+  /** Word that holds the root table's frame plus one (0: none). */
+  readonly root: Address;
+  readonly cpus: number;
+  /** Virtual page numbers watched. */
+  readonly pages: readonly number[];
+  /** Prefix of the region names. Default `monitor`. */
+  readonly name?: string;
+}
+
+/** Watches one address space. */
+export class FlushMonitor {
+  readonly #frames: Frames;
+  readonly #shape: WalkShape;
+  readonly #root: Address;
+  readonly #pages: readonly number[];
+  readonly #cpus: number;
+  /** Per page: what an access may use. */
+  readonly #allowed: Region;
+  /** Per CPU and page: what memory has offered since that CPU's flush began; and whether one is under way. */
+  readonly #begun: Region;
+  readonly #flushing: Region;
+
+  constructor(builder: SystemBuilder, frames: Frames, shape: WalkShape, options: FlushMonitorOptions) {
+    const name = options.name ?? 'monitor';
+    this.#frames = frames;
+    this.#shape = shape;
+    this.#root = options.root;
+    this.#pages = options.pages;
+    this.#cpus = options.cpus;
+    const cells = options.pages.length * OFFERED_MAX;
+    this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry });
+    this.#begun = builder.region(`${name}.begun`, options.cpus * cells, { format: formatEntry });
+    this.#flushing = builder.region(`${name}.flushing`, options.cpus * options.pages.length);
+    builder.watch(frames.entries, (cx) => this.#memoryChanged(cx));
+  }
+
+  /** A flush of [start, end) begins on a CPU. No step of its own machine: it takes no time. */
+  *begin(cpu: number, start: number, end: number): Steps {
+    yield operation(BEGIN, cpu, 0, 0, { monitor: this, start, end }, { label: '(flush begins)' });
+  }
+
+  /** The flush of [start, end) that this CPU began is complete. */
+  *end(cpu: number, start: number, end: number): Steps {
+    yield operation(END, cpu, 0, 0, { monitor: this, start, end }, { label: '(flush complete)' });
+  }
+
+  /** A CPU whose tree is `root` uses a translation. Pages and trees not watched are ignored. */
+  used(cx: OperationContext, root: number, vpn: number, entry: number): void {
+    const page = this.#pages.indexOf(vpn);
+    if (page < 0 || cx.read(this.#root) !== root + 1) return;
+    const base = this.#allowed.base + page * OFFERED_MAX;
+    for (let i = 0; i < OFFERED_MAX; i++) {
+      const allowed = cx.read(base + i);
+      if (allowed === NO_TRANSLATION) break;
+      if (allowed === cacheable(entry)) return;
+    }
+    cx.fail(STALE_TRANSLATION, () => `page 0x${vpn.toString(16)} through ${formatEntry(entry)}`);
+  }
+
+  /** The performing CPU's own stores count as made, whether or not they have left its store buffer. */
+  began(cx: OperationContext, cpu: number, start: number, end: number): void {
+    this.#pages.forEach((vpn, page) => {
+      if (vpn < start || vpn >= end) return;
+      cx.write(this.#flushing.at(cpu * this.#pages.length + page), 1);
+      const root = cx.read(this.#root) - 1;
+      const now = offered((address) => cx.load(address), this.#frames, this.#shape, root, vpn);
+      if (now !== NO_TRANSLATION) add(cx, this.#begunBase(cpu, page), now);
+    });
+  }
+
+  completed(cx: OperationContext, cpu: number, start: number, end: number): void {
+    this.#pages.forEach((vpn, page) => {
+      if (vpn < start || vpn >= end) return;
+      const begun = this.#begunBase(cpu, page);
+      const allowed = this.#allowed.base + page * OFFERED_MAX;
+      const since = members(cx, begun);
+      const kept = members(cx, allowed).filter((entry) => since.includes(entry));
+      for (let i = 0; i < OFFERED_MAX; i++) {
+        cx.write(allowed + i, kept[i] ?? 0);
+        cx.write(begun + i, 0);
+      }
+      cx.write(this.#flushing.at(cpu * this.#pages.length + page), 0);
+    });
+  }
+
+  #memoryChanged(cx: OperationContext): void {
+    const root = cx.read(this.#root) - 1;
+    this.#pages.forEach((vpn, page) => {
+      const now = offered((address) => cx.read(address), this.#frames, this.#shape, root, vpn);
+      if (now === NO_TRANSLATION) return;
+      add(cx, this.#allowed.base + page * OFFERED_MAX, now);
+      for (let cpu = 0; cpu < this.#cpus; cpu++) {
+        if (cx.read(this.#flushing.at(cpu * this.#pages.length + page)) !== 0) add(cx, this.#begunBase(cpu, page), now);
+      }
+    });
+  }
+
+  #begunBase(cpu: number, page: number): number {
+    return this.#begun.base + (cpu * this.#pages.length + page) * OFFERED_MAX;
+  }
+}
+
+function members(cx: OperationContext, base: number): number[] {
+  const list: number[] = [];
+  for (let i = 0; i < OFFERED_MAX && cx.read(base + i) !== NO_TRANSLATION; i++) list.push(cx.read(base + i));
+  return list;
+}
+
+function add(cx: OperationContext, base: number, entry: number): void {
+  const list = members(cx, base);
+  if (list.includes(entry)) return;
+  if (list.length === OFFERED_MAX) throw new RangeError(`mmu: flush monitor: more than ${OFFERED_MAX} translations of one page without a flush`);
+  [...list, entry].sort((a, b) => a - b).forEach((value, i) => cx.write(base + i, value));
+}
+
+interface Range {
+  readonly monitor: FlushMonitor;
+  readonly start: number;
+  readonly end: number;
+}
+
+const BEGIN = defineOperation({
+  name: 'flush_begin',
+  cost: 'choose',
+  perform(cx, op: Operation) {
+    const { monitor, start, end } = op.data as Range;
+    monitor.began(cx, op.a, start, end);
+    return 0;
+  },
+});
+
+const END = defineOperation({
+  name: 'flush_end',
+  cost: 'choose',
+  perform(cx, op: Operation) {
+    const { monitor, start, end } = op.data as Range;
+    monitor.completed(cx, op.a, start, end);
+    return 0;
+  },
+});
