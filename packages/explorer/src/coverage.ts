@@ -50,13 +50,13 @@ export function coverageOf(system: System, executor: TabulatedExecutor, taken: F
     if (outcomes.length > 0) outcomesNeverTaken.push({ routine, operation: label, outcomes });
   }
   return {
-    routines: [...tallies].map(([routine, { steps, performed, reached, done }]) => ({
+    routines: [...tallies].sort(([a], [b]) => (a < b ? -1 : 1)).map(([routine, { steps, performed, reached, done }]) => ({
       routine,
       steps,
       performed,
-      neverPerformed: [...reached].filter((label) => !done.has(label)),
+      neverPerformed: [...reached].filter((label) => !done.has(label)).sort(),
     })),
-    outcomesNeverTaken,
+    outcomesNeverTaken: outcomesNeverTaken.sort((a, b) => (`${a.routine} ${a.operation} ${a.outcomes.join()}` < `${b.routine} ${b.operation} ${b.outcomes.join()}` ? -1 : 1)),
     choicesNeverTaken: system.choices.filter((_, i) => (taken[i] ?? 0) === 0).map((choice) => choice.name),
   };
 }

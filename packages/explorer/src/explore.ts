@@ -93,24 +93,33 @@ async function exampleOf(plan: Plan, outcome: Outcome, problem: Problem, watch: 
   const finding = problem as Finding;
   const executor = new TabulatedExecutor(plan.plain);
   if (!plan.reduction && !plan.symmetry && plan.search === 'bfs') return looped(plan, executor, finding, outcome.scheduleTo(finding), plan.preemptions === Number.POSITIVE_INFINITY);
-  if (problem.kind !== 'livelock') {
-    const confirmed = await confirm(plan, problem, watch);
-    if (confirmed !== null) return confirmed;
-  }
+  const confirmed = await confirm(plan, executor, problem, watch);
+  if (confirmed !== null) return confirmed;
   const schedule = outcome.scheduleTo(finding);
-  const holds = endsIn(plan.plain, executor, problem);
   if (problem.kind === 'livelock') return looped(plan, executor, problem, schedule, false);
-  return { problem, schedule: tidySchedule(plan.plain, executor, schedule, holds), loopStart: null, shortest: false };
+  const holds = endsIn(plan.plain, executor, problem);
+  fingerprintAfter(executor, schedule);
+  // Depth first, a `finally` property is judged at the root of the terminal component, not where it is broken.
+  const rest = holds() ? [] : (nearestFrom(plan.plain, executor, schedule, () => holds()) ?? []);
+  return { problem, schedule: tidySchedule(plan.plain, executor, [...schedule, ...rest], holds), loopStart: null, shortest: false };
 }
 
-/** Searches again without reduction and symmetry, no deeper than the problem found; null if that is too much. */
-async function confirm(plan: Plan, problem: Problem, watch: Watch): Promise<Example | null> {
-  const limit = Math.min(plan.bounds.maxStates, CONFIRM_STATES_MAX);
-  const plain: Plan = { ...plan, model: plan.plain, search: 'bfs', reduction: false, symmetry: false, all: false, workers: 1, maxDepth: problem.length + 1, bounds: { maxStates: limit } };
-  const again = await searchLevels(plain, watch);
-  const found = again.findings.all[0];
-  if (again.stopped !== 'violation' || found === undefined || found.length > problem.length) return null;
-  return { problem: found, schedule: again.scheduleTo(found), loopStart: null, shortest: true };
+/**
+ * Searches again without reduction and symmetry, no deeper than the problem found (a livelock, or a `finally` property
+ * that spontaneous steps could still mend, needs the whole space); null if that is too much.
+ */
+async function confirm(plan: Plan, executor: TabulatedExecutor, problem: Problem, watch: Watch): Promise<Example | null> {
+  const bounds = { maxStates: Math.min(plan.bounds.maxStates, CONFIRM_STATES_MAX) };
+  const plain: Plan = { ...plan, model: plan.plain, search: 'bfs', reduction: false, symmetry: false, all: false, workers: 1, bounds };
+  if (problem.kind !== 'livelock') {
+    const again = await searchLevels({ ...plain, maxDepth: problem.length + 1 }, watch);
+    const found = again.findings.all[0];
+    if (found !== undefined) return { problem: found, schedule: again.scheduleTo(found), loopStart: null, shortest: true };
+  }
+  if (problem.kind !== 'livelock' && problem.kind !== 'finally') return null;
+  const whole = await searchLevels(plain, watch);
+  const found = whole.findings.all[0];
+  return found === undefined ? null : looped(plan, executor, found, whole.scheduleTo(found), true);
 }
 
 /** A livelock gets one round of its loop; if no task moves on the loop, it is a deadlock. */

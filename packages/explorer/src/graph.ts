@@ -19,6 +19,16 @@ const VIOLATES = 0x8000;
 /** Schedule entries that fit an edge: 256 choices, 128 branches. */
 export const ENTRY_MAX = VIOLATES - 1;
 
+/** A {@link StateGraph} in transit. `entry` has the bit that says that a transition violated a property. */
+export interface GraphArrays {
+  readonly firstEdge: Int32Array<ArrayBuffer>;
+  readonly target: Int32Array<ArrayBuffer>;
+  readonly entry: Uint16Array<ArrayBuffer>;
+  readonly flags: Uint8Array<ArrayBuffer>;
+  readonly levelStart: readonly number[];
+  readonly states: number;
+}
+
 /**
  * States are numbered level by level; edges are stored by source, in the order of expansion. An edge's target is a state;
  * a violating transition that was not followed has no edge.
@@ -82,6 +92,11 @@ export class StateGraph {
 
   violates(edge: number): boolean {
     return this.#entry.get(edge) >= VIOLATES;
+  }
+
+  /** The whole graph as plain arrays, for another thread. */
+  toArrays(): GraphArrays {
+    return { firstEdge: this.#firstEdge.toArray(), target: this.target.toArray(), entry: this.#entry.toArray(), flags: this.flags.toArray(), levelStart: this.levelStart, states: this.states };
   }
 
   get bytes(): number {

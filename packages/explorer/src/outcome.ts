@@ -65,7 +65,7 @@ async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Redu
   const count = () => ({ states: shard.states + shard.candidates, transitions: shard.transitions, depth: shard.level, queue: shard.queue + shard.candidates });
   shard.settle();
   for (;;) {
-    if (!plan.all && !shard.findings.empty) return 'violation';
+    if (!plan.all && shard.hasFindings) return 'violation';
     if (shard.queue === 0) return shard.expander.pruned ? 'preemptions' : null;
     if (reduction?.stale === true) return 'max-states';
     if (shard.states >= plan.bounds.maxStates) return 'max-states';

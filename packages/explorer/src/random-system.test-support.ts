@@ -35,6 +35,7 @@ export type Line =
   | { readonly op: 'store' | 'xchg' | 'cmpxchg' | 'wait' | 'until'; readonly word: number; readonly value: number }
   | { readonly op: 'assert'; readonly value: number }
   | { readonly op: 'if'; readonly lines: readonly Line[] }
+  | { readonly op: 'repeat'; readonly word: number; readonly lines: readonly Line[] }
   | { readonly op: 'nop' | 'mb' | 'choose' | 'rest' };
 
 /** A random system, as data: fast-check can shrink and print it. */
@@ -70,14 +71,16 @@ const SEND = defineOperation({
 });
 
 const body = routine('random', function* (machine: Machine, lines: readonly Line[]): Steps {
-  yield* block(machine, lines, { last: 0 });
+  yield* block(machine, lines, { last: 0 }, '');
 });
 
-function* block(machine: Machine, lines: readonly Line[], local: { last: number }): Steps {
-  for (const [i, line] of lines.entries()) yield* one(machine, line, local, i);
+/** `place` makes the labels of points unique. */
+function* block(machine: Machine, lines: readonly Line[], local: { last: number }, place: string): Steps {
+  for (const [i, line] of lines.entries()) yield* one(machine, line, local, `${place}.${i}`);
 }
 
-function* one({ words, locks, channels }: Machine, line: Line, local: { last: number }, i: number): Steps {
+function* one(machine: Machine, line: Line, local: { last: number }, place: string): Steps {
+  const { words, locks, channels } = machine;
   switch (line.op) {
     case 'load':
       local.last = yield* load(words.at(line.word));
@@ -98,7 +101,7 @@ function* one({ words, locks, channels }: Machine, line: Line, local: { last: nu
       return;
     case 'until':
       do {
-        yield* point(`until ${i}`, line.word, line.value);
+        yield* point(place);
         local.last = yield* load(words.at(line.word));
       } while (local.last !== line.value);
       return;
@@ -119,7 +122,14 @@ function* one({ words, locks, channels }: Machine, line: Line, local: { last: nu
     case 'assert':
       return yield* assertThat(local.last !== line.value, `last is not ${line.value}`);
     case 'if':
-      if (local.last !== 0) yield* block({ words, locks, channels }, line.lines, local);
+      if (local.last !== 0) yield* block(machine, line.lines, local, place);
+      return;
+    case 'repeat':
+      do {
+        yield* point(place, local.last);
+        local.last = yield* load(words.at(line.word));
+        yield* block(machine, line.lines, local, place);
+      } while (local.last === 0);
       return;
     case 'nop':
       return yield* nop();
@@ -146,6 +156,7 @@ export function build(recipe: Recipe): System {
   }
   if (recipe.components === 'host') {
     builder.spontaneous({ name: 'stop', kind: 'host', component: 'component 0', message: { type: 'stop' } });
+    builder.spontaneous({ name: 'poke', kind: 'hardware', component: `component ${count - 1}`, message: { type: 'poke' } });
     builder.spontaneous({ name: 'resume', kind: 'host', component: 'component 0', message: { type: 'resume' } });
   }
   const [a, b] = recipe.always.words;
@@ -191,7 +202,10 @@ function line(depth: number): fc.Arbitrary<Line> {
     { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('nop' as const, 'mb' as const, 'choose' as const) }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('rest' as const) }) },
   ];
-  if (depth > 0) oneOf.push({ weight: 2, arbitrary: fc.record({ op: fc.constant('if' as const), lines: fc.array(line(depth - 1), { minLength: 1, maxLength: 2 }) }) });
+  if (depth === 0) return fc.oneof(...oneOf);
+  const inner = fc.array(line(depth - 1), { minLength: 1, maxLength: 2 });
+  oneOf.push({ weight: 1, arbitrary: fc.record({ op: fc.constant('repeat' as const), word, lines: inner }) });
+  oneOf.push({ weight: 2, arbitrary: fc.record({ op: fc.constant('if' as const), lines: inner }) });
   return fc.oneof(...oneOf);
 }
 
@@ -209,6 +223,23 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
 
 /** Random systems of interchangeable processors. */
 export const symmetricRecipes: fc.Arbitrary<Recipe> = recipes.map((recipe) => ({ ...recipe, memoryModel: 'sc' as const, components: 'none' as const, symmetric: true }));
+
+const handlerLine: fc.Arbitrary<Line> = fc.oneof(
+  fc.record({ op: fc.constant('store' as const), word, value }),
+  fc.record({ op: fc.constant('load' as const), word }),
+  fc.record({ op: fc.constant('assert' as const), value }),
+);
+const messageLine: fc.Arbitrary<Line> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('ipi' as const, 'poke' as const), word }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('load' as const), word }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('assert' as const), value }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('store' as const), word, value }) },
+);
+
+/** Random systems in which interrupts and messages do most of the work, and properties see little. */
+export const messageRecipes: fc.Arbitrary<Recipe> = fc
+  .tuple(recipes, fc.array(fc.array(messageLine, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 2 }), fc.array(handlerLine, { minLength: 1, maxLength: 2 }), fc.constantFrom('messages' as const, 'host' as const))
+  .map(([recipe, routines, handler, components]) => ({ ...recipe, routines, handler, components, always: { words: [0, 0], declared: true } }));
 
 /** What the simple search finds. */
 export interface Naive {

@@ -27,6 +27,16 @@ export interface ShardOptions {
   readonly owners: number;
 }
 
+/** Candidates on their way to their owner: rows of words, and two halves of a fingerprint each. */
+export interface Batch {
+  readonly rows: Int32Array<ArrayBuffer>;
+  readonly pairs: Int32Array<ArrayBuffer>;
+}
+
+function ownerOf(hi: number, owners: number): number {
+  return (hi >>> 0) % owners;
+}
+
 const TOUCH_BATCH = 64;
 /** Words behind the state in a row when preemptions are counted: processor that moved last + 1, preemptions so far. */
 const PREEMPTION_WORDS = 2;
@@ -56,10 +66,13 @@ export class Shard implements Successors {
   readonly #archive: Rows | null;
   #frontier: Frontier;
   #candidates: Frontier;
+  /** Several shards: what was sent here, and which candidates were sent to whom. */
+  #incoming: Frontier;
+  #sent: number[][] = [];
   #position = 0;
   #settledEdges = 0;
-  /** Candidates on which an `always` property fails or a `sometimes` property holds: property, candidate. */
-  #noted: { kind: 'always' | 'sometimes'; property: string; candidate: number }[] = [];
+  /** Candidates on which an `always` property fails or a `sometimes` property holds. */
+  #noted: { kind: 'step' | 'always' | 'sometimes'; property: string; candidate: number }[] = [];
   #last = 0;
   #used = 0;
 
@@ -72,9 +85,11 @@ export class Shard implements Successors {
     this.#width = this.#words + (options.preemptions === Infinity ? 0 : PREEMPTION_WORDS);
     this.#frontier = new Frontier(this.#width);
     this.#candidates = new Frontier(this.#width);
+    this.#incoming = new Frontier(this.#width);
     this.#archive = options.exact ? new Rows(this.#width) : null;
     executor.reset();
     this.#arriveAt(0, 0);
+    if (executor.failed) this.#noted.push({ kind: 'step', property: executor.violation?.property ?? '?', candidate: 0 });
   }
 
   get states(): number {
@@ -91,6 +106,11 @@ export class Shard implements Successors {
     return this.#visited.find(lo, hi);
   }
 
+  /** Something wrong has been found, settled or not. */
+  get hasFindings(): boolean {
+    return !this.findings.empty || this.#noted.some(({ kind }) => kind !== 'sometimes');
+  }
+
   /** States of this level that are not expanded yet. */
   get queue(): number {
     return this.#frontier.liveCount - this.#position;
@@ -102,7 +122,7 @@ export class Shard implements Successors {
   }
 
   get bytes(): number {
-    return this.#visited.bytes + this.#inLevel.bytes + this.graph.bytes + this.#frontier.bytes + this.#candidates.bytes + (this.#archive?.bytes ?? 0);
+    return this.#visited.bytes + this.#inLevel.bytes + this.graph.bytes + this.#frontier.bytes + this.#candidates.bytes + this.#incoming.bytes + (this.#archive?.bytes ?? 0);
   }
 
   /** Expands up to `count` states of the level; false when there are no more. */
@@ -135,19 +155,69 @@ export class Shard implements Successors {
       if (i % TOUCH_BATCH === 0) this.#visited.touch(candidates.pairs, i, Math.min(i + TOUCH_BATCH, count));
       known[i] = this.#settleOne(candidates, i);
     }
-    this.resolve(known);
+    this.#resolve(known);
     [this.#frontier, this.#candidates] = [this.#candidates, this.#frontier];
     this.#startLevel();
     return this.graph.states - before;
   }
 
+  /** The candidates, by the shard that owns them. Next come {@link accept} and {@link finishLevel}. */
+  outgoing(): Batch[] {
+    const { owners } = this.#options;
+    const { rows, pairs } = this.#candidates;
+    this.#sent = Array.from({ length: owners }, () => []);
+    for (let i = 0; i < rows.count; i++) (this.#sent[ownerOf(pairs[2 * i + 1] as number, owners)] as number[]).push(i);
+    return this.#sent.map((candidates) => {
+      const batch: Batch = { rows: new Int32Array(candidates.length * this.#width), pairs: new Int32Array(candidates.length * 2) };
+      candidates.forEach((candidate, i) => {
+        rows.seek(candidate);
+        batch.rows.set(rows.chunk.subarray(rows.offset, rows.offset + this.#width), i * this.#width);
+        batch.pairs.set(pairs.subarray(2 * candidate, 2 * candidate + 2), 2 * i);
+      });
+      return batch;
+    });
+  }
+
+  /** Settles what the shards (in order of their numbers) have sent here; returns the index of every candidate. */
+  accept(batches: readonly Batch[]): Int32Array<ArrayBuffer>[] {
+    this.#incoming.clear();
+    return batches.map(({ rows, pairs }) => {
+      const indices = new Int32Array(pairs.length / 2);
+      for (let i = 0; i < indices.length; i++) {
+        const row = this.#incoming.rows.count;
+        this.#incoming.append(pairs[2 * i] as number, pairs[2 * i + 1] as number);
+        const { chunk, offset } = this.#incoming.rows;
+        for (let w = 0; w < this.#width; w++) chunk[offset + w] = rows[i * this.#width + w] as number;
+        indices[i] = this.#settleOne(this.#incoming, row);
+      }
+      return indices;
+    });
+  }
+
+  /** Ends the level with the indices that the owners gave this shard's candidates. */
+  finishLevel(answers: readonly Int32Array[]): void {
+    const ids = new Int32Array(this.#candidates.rows.count);
+    answers.forEach((indices, owner) => {
+      const sent = this.#sent[owner] as number[];
+      for (let i = 0; i < sent.length; i++) ids[sent[i] as number] = (indices[i] as number) * this.#options.owners + owner;
+    });
+    this.#resolve(ids);
+    [this.#frontier, this.#incoming] = [this.#incoming, this.#frontier];
+    this.#startLevel();
+  }
+
+  /** Fingerprints of all states, by index. */
+  fingerprints(): Int32Array<ArrayBuffer> {
+    return this.#visited.fingerprints();
+  }
+
   /** Replaces candidate numbers by state ids in this level's edges and notes. */
-  resolve(ids: Int32Array): void {
+  #resolve(ids: Int32Array): void {
     const { target } = this.graph;
     for (let edge = this.#settledEdges; edge < target.length; edge++) target.set(edge, ids[target.get(edge)] as number);
     this.#settledEdges = target.length;
     for (const { kind, property, candidate } of this.#noted) {
-      const found = kind === 'always' ? this.findings : this.witnesses;
+      const found = kind === 'sometimes' ? this.witnesses : this.findings;
       found.add(kind, property, this.level + 1, ids[candidate] as number, -1);
     }
     this.#noted = [];

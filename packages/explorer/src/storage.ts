@@ -9,7 +9,7 @@ const CHUNK_MASK = CHUNK - 1;
 
 /** A growing column of 32-bit integers. Grows by chunks: nothing is copied, nothing is left half empty. */
 export class Column32 {
-  readonly #chunks: Int32Array[] = [];
+  readonly #chunks: Int32Array<ArrayBuffer>[] = [];
   #last = new Int32Array(0);
   length = 0;
 
@@ -26,6 +26,13 @@ export class Column32 {
 
   set(index: number, value: number): void {
     (this.#chunks[index >>> CHUNK_BITS] as Int32Array)[index & CHUNK_MASK] = value;
+  }
+
+  /** All elements in one array. */
+  toArray(): Int32Array<ArrayBuffer> {
+    const all = new Int32Array(this.length);
+    this.#chunks.forEach((chunk, i) => all.set(chunk.subarray(0, Math.min(CHUNK, this.length - i * CHUNK)), i * CHUNK));
+    return all;
   }
 
   get bytes(): number {
@@ -48,6 +55,13 @@ export class Column16 {
 
   get(index: number): number {
     return (this.#chunks[index >>> CHUNK_BITS] as Uint16Array)[index & CHUNK_MASK] as number;
+  }
+
+  /** All elements in one array. */
+  toArray(): Uint16Array<ArrayBuffer> {
+    const all = new Uint16Array(this.length);
+    this.#chunks.forEach((chunk, i) => all.set(chunk.subarray(0, Math.min(CHUNK, this.length - i * CHUNK)), i * CHUNK));
+    return all;
   }
 
   get bytes(): number {
@@ -74,6 +88,13 @@ export class Column8 {
 
   set(index: number, value: number): void {
     (this.#chunks[index >>> CHUNK_BITS] as Uint8Array)[index & CHUNK_MASK] = value;
+  }
+
+  /** All elements in one array. */
+  toArray(): Uint8Array<ArrayBuffer> {
+    const all = new Uint8Array(this.length);
+    this.#chunks.forEach((chunk, i) => all.set(chunk.subarray(0, Math.min(CHUNK, this.length - i * CHUNK)), i * CHUNK));
+    return all;
   }
 
   get bytes(): number {
@@ -233,6 +254,18 @@ export class FingerprintTable {
       if (serial <= this.#floor) return -1;
       if (this.#slots[base] === lo && this.#slots[base + 1] === hi) return serial - this.#floor - 1;
     }
+  }
+
+  /** The fingerprints of all entries, by number: two halves each. */
+  fingerprints(): Int32Array<ArrayBuffer> {
+    const all = new Int32Array(this.count * 2);
+    for (let base = 0; base < this.#slots.length; base += SLOT_WORDS) {
+      const number = (this.#slots[base + 2] as number) - this.#floor - 1;
+      if (number < 0) continue;
+      all[2 * number] = this.#slots[base] as number;
+      all[2 * number + 1] = this.#slots[base + 1] as number;
+    }
+    return all;
   }
 
   /** Empties the table; numbering starts again from 0. */

@@ -19,6 +19,12 @@ export class DirectExecutor extends TabulatedExecutor {
   declare private cursors: Map<number, RoutineCursor>;
   declare private contents: ContentHashes;
 
+  /** What was written before this step can no longer be undone, so the journal does not grow either. */
+  override step(choiceIndex: number, branch = 0): boolean {
+    this.store.commit();
+    return super.step(choiceIndex, branch);
+  }
+
   protected override advance(index: number, branch: number): boolean {
     return this.performPending(index, branch);
   }

@@ -49,12 +49,12 @@ describe('frames', () => {
           return frame;
         };
         for (const step of actions) {
-          if ('kind' in step) {
-            const [first, end] = step.kind === FrameKind.table ? [0, TABLES] : [TABLES, TABLES + PAGES];
-            const expected = lowest(first, end);
-            expect(frames.take(executor, step.kind)).toBe(expected === end ? NO_FRAME : expected);
-            if (expected < end) used.add(expected);
-          } else if (used.delete(step.free)) frames.give(executor, step.free);
+          const taken = 'kind' in step;
+          const [first, end] = taken && step.kind === FrameKind.table ? [0, TABLES] : [TABLES, TABLES + PAGES];
+          const expected = !taken || lowest(first, end) === end ? NO_FRAME : lowest(first, end);
+          if (!taken && used.delete(step.free)) frames.give(executor, step.free);
+          expect(taken ? frames.take(executor, step.kind) : NO_FRAME).toBe(expected);
+          if (expected !== NO_FRAME) used.add(expected);
           expect([executor.read(hint!.at(0)), executor.read(hint!.at(1))]).toEqual([lowest(0, TABLES), lowest(TABLES, TABLES + PAGES)]);
           for (let frame = 0; frame < frames.count; frame++) expect(executor.read(frames.state.at(frame)) > 0).toBe(used.has(frame));
         }
@@ -146,6 +146,7 @@ describe('frames', () => {
   it('only table frames have entries', () => {
     const { frames } = machineOf(() => nop());
     expect(() => frames.entry(TABLES, 0)).toThrow('frames: entry: frame 3 is no table frame (0 .. 2)');
-    expect(() => frames.entry(0, 2)).not.toThrow();
+    expect(() => frames.entry(-1, 0)).toThrow('frames: entry: frame -1 is no table frame');
+    expect(() => frames.entry(0, 2)).toThrow('frames: entry: index 2 outside a table of 2 entries');
   });
 });

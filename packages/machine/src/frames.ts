@@ -67,6 +67,7 @@ export class Frames {
   /** The entry `index` of table frame `frame`. */
   entry(frame: number, index: number): EntryPointer {
     if (frame < 0 || frame >= this.tables) throw new ModelError(`frames: entry: frame ${frame} is no table frame (0 .. ${this.tables - 1})`);
+    if (!(index >= 0 && index < this.entriesPerTable)) throw new ModelError(`frames: entry: index ${index} outside a table of ${this.entriesPerTable} entries`);
     return { frame, index, address: this.entries.at(frame * this.entriesPerTable + index) };
   }
 

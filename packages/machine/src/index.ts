@@ -18,6 +18,7 @@ export {
 export * from './operations.ts';
 export { assertThat, count, point, program, routine, RoutineCursor, type Program, type Routine } from './routine.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './from-routine.ts';
+export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './discoveries.ts';
 export { NodeTable } from './nodes.ts';
 export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './verify-points.ts';
 export * from './system.ts';

@@ -40,6 +40,12 @@ export class LiveExecutor extends Executor {
     this.store.commit();
   }
 
+  /** Actors cannot go back, so the journal holds the last step only. */
+  override step(choiceIndex: number, branch = 0): boolean {
+    this.store.commit();
+    return super.step(choiceIndex, branch);
+  }
+
   /** Stops all actors. */
   stop(): void {
     for (const actor of [...this.#actors, ...this.#routines.values()]) actor.stop();

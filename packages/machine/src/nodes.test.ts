@@ -158,7 +158,7 @@ describe('NodeTable', () => {
   });
 });
 
-describe('mistakes in a routine', () => {
+describe('a routine that', () => {
   const bad = (body: () => Steps<unknown>): NodeTable => new NodeTable([program(routine('bad', body))], 10);
   const errorOf = (action: () => unknown): string => {
     try {
@@ -170,7 +170,7 @@ describe('mistakes in a routine', () => {
     throw new Error('nothing was thrown');
   };
 
-  it('it throws: the message names the routine, the step and the operation before', () => {
+  it('throws: the message names the routine, the step and the operation before', () => {
     const nodes = bad(function* () {
       yield* load(X);
       yield* load(X);
@@ -181,7 +181,7 @@ describe('mistakes in a routine', () => {
     expect(errorOf(() => walk(nodes, [0, 0]))).toBe(message);
   });
 
-  it('it yields something that is no operation', () => {
+  it('yields something that is no operation', () => {
     const notYieldStar = bad(function* () {
       yield* load(X);
       yield load(X) as unknown as Operation;
@@ -193,7 +193,7 @@ describe('mistakes in a routine', () => {
     expect(errorOf(() => nothing.root(0))).toBe('routine: bad: step 0: yielded something that is no operation (undefined): use yield* with the operations');
   });
 
-  it('it loops without a point', () => {
+  it('loops without a point', () => {
     const nodes = bad(function* () {
       for (;;) yield* load(X);
     });
@@ -204,7 +204,7 @@ describe('mistakes in a routine', () => {
     expect(nodes.count).toBe(count_);
   });
 
-  it('a loop with a point may go on for ever', () => {
+  it('loops with a point may go on for ever', () => {
     const nodes = bad(function* () {
       for (;;) {
         yield* point('head');
@@ -214,7 +214,7 @@ describe('mistakes in a routine', () => {
     expect(walk(nodes, Array.from({ length: 1000 }, () => 0))).toBe(nodes.root(0));
   });
 
-  it('it says something for ever and does nothing', () => {
+  it('says something for ever and does nothing', () => {
     const nodes = bad(function* () {
       yield* load(X);
       for (;;) yield* count('spin');

@@ -42,6 +42,7 @@ export class NodeTable {
   #edgeResult = new Int32Array(2048);
   #edgeChild = new Int32Array(2048);
   #edgeNext = new Int32Array(2048);
+  #edgeFrom = new Int32Array(2048);
   readonly #edgeSaid: Said[] = [];
   /** What the edge taken last says. */
   said: Said = SILENT;
@@ -97,9 +98,20 @@ export class NodeTable {
     return this.#programOf[node] as number;
   }
 
-  /** Parent node and the result that led here, for handing nodes to another process. */
+  /** Parent node (0 for the first node of a program), the result that led here, and the program. */
   originOf(node: number): { readonly parent: number; readonly result: number; readonly program: number } {
     return { parent: this.#parent[node] as number, result: this.#parentResult[node] as number, program: this.#programOf[node] as number };
+  }
+
+  /** Node, result and next node of every edge from the `first`-th on, in order of discovery. */
+  edgesSince(first: number): Int32Array<ArrayBuffer> {
+    const edges = new Int32Array((this.edgeCount - first) * 3);
+    for (let edge = first, at = 0; edge < this.edgeCount; edge++) {
+      edges[at++] = this.#edgeFrom[edge] as number;
+      edges[at++] = this.#edgeResult[edge] as number;
+      edges[at++] = this.#edgeChild[edge] as number;
+    }
+    return edges;
   }
 
   /** Edges discovered so far: grows whenever a routine receives a result it had not received there before. */
@@ -184,7 +196,9 @@ export class NodeTable {
       this.#edgeResult = grown(this.#edgeResult, edge + 1);
       this.#edgeChild = grown(this.#edgeChild, edge + 1);
       this.#edgeNext = grown(this.#edgeNext, edge + 1);
+      this.#edgeFrom = grown(this.#edgeFrom, edge + 1);
     }
+    this.#edgeFrom[edge] = node;
     this.#edgeResult[edge] = result;
     this.#edgeChild[edge] = child;
     this.#edgeNext[edge] = this.#firstEdge[node] as number;

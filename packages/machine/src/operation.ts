@@ -4,7 +4,6 @@
  * An operation is a definition (what it does to the shared state) with operands. Packages define their own with
  * {@link defineOperation}; the ones every machine has are in `operations.ts`.
  */
-import type { Address } from './words.ts';
 
 /** Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. */
 export const BLOCKED = -0x8000_0000;
@@ -120,5 +119,3 @@ export type Steps<T = void> = Generator<Operation | Mark, T, number>;
 export function* perform(op: Operation): Steps<number> {
   return yield op;
 }
-
-export type { Address };

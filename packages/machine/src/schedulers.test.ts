@@ -4,11 +4,13 @@ import { entryBranch, entryChoice, scheduleEntry } from './executor.ts';
 import { LiveExecutor } from './live.ts';
 import { choose, load, nop, store, waitFor } from './operations.ts';
 import { Random } from './random.ts';
-import { assertThat, program, routine } from './routine.ts';
+import { assertThat, point, program, routine } from './routine.ts';
 import { PctScheduler, RandomScheduler, replay, runScheduler } from './schedulers.ts';
 import { SystemBuilder, type System } from './system.ts';
 import { deviceSystem, interruptSystem, memorySystem, oneProcessor, oneWord } from './systems.test-support.ts';
 import { TabulatedExecutor } from './tabulated.ts';
+import { recordTrace } from './trace.ts';
+import { verifyPoints } from './verify-points.ts';
 
 const systems = [interruptSystem('tso'), deviceSystem('sc'), memorySystem('tso')];
 
@@ -107,6 +109,29 @@ describe('PCT', () => {
     // At least 1/(n k^(d-1)) with n = 2 processors and k = 24 steps; a third of it leaves room for chance.
     expect(found).toBeGreaterThan(runs / (2 * 24) / 3);
   });
+});
+
+it('the machine of the README comes to rest, whatever the schedule, and replays as a trace', () => {
+  const builder = new SystemBuilder({ memoryModel: 'tso' });
+  const x = builder.region('x', 1).at(0);
+  const y = builder.region('y', 1).at(0);
+  const writer = routine('writer', function* () {
+    yield* store(x, 1);
+    yield* store(y, 1);
+  });
+  const reader = routine('reader', function* () {
+    while ((yield* load(y)) === 0) yield* point('spin');
+    yield* assertThat((yield* load(x)) === 1, 'what was published is there');
+  });
+  builder.processor({ name: 'CPU0', tasks: [program(writer)] });
+  builder.processor({ name: 'CPU1', tasks: [program(reader)] });
+  const executor = new TabulatedExecutor(builder.build());
+  for (let seed = 0; seed < 50; seed++) {
+    const run = runScheduler(executor, new RandomScheduler(seed), 1000);
+    expect(run.end).toBe('rest');
+    expect(recordTrace(executor, run.schedule).steps.at(-1)?.text).toBe('READ_ONCE(x)');
+  }
+  expect(verifyPoints(executor.system.programs, executor.nodes)).toEqual([]);
 });
 
 describe('replay', () => {

@@ -4,6 +4,7 @@
  * Routines are nodes of a {@link NodeTable}; component states and messages are interned, and XState is asked once per
  * (state, message) pair. The shared state can be journalled, undone and loaded, which is what exploring needs.
  */
+import type { Discovered, Discoveries, Numbering } from './discoveries.ts';
 import { ModelError } from './errors.ts';
 import { EXECUTES_TAG, Executor } from './executor.ts';
 import { canonicalJson, hashString } from './hash.ts';
@@ -29,14 +30,17 @@ class ComponentStates {
   readonly cells: (Cell | undefined)[][] = [[]];
   /** 1 if the state has the `executes` tag. */
   readonly executes: number[] = [0];
+  /** Component, state before and message that first led to each state; for an initial state the latter two are 0. */
+  readonly origins: (readonly [component: number, before: number, message: number])[] = [[0, 0, 0]];
   readonly #ids = new Map<string, number>();
 
-  intern(component: number, snapshot: AnyMachineSnapshot): number {
+  intern(component: number, snapshot: AnyMachineSnapshot, before = 0, message = 0): number {
     const key = `${component}:${contentOf(snapshot)}`;
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
     const id = this.snapshots.push(snapshot) - 1;
     this.cells.push([]);
+    this.origins.push([component, before, message]);
     this.executes.push(snapshot.hasTag(EXECUTES_TAG) ? 1 : 0);
     this.hashes.set(id, hashString(key));
     this.#ids.set(key, id);
@@ -165,6 +169,46 @@ export class TabulatedExecutor extends Executor {
     return true;
   }
 
+  /** How much has been discovered so far. */
+  get discovered(): Discovered {
+    return { nodes: this.nodes.count, edges: this.nodes.edgeCount, states: this.#states.snapshots.length, messages: this.messages.length };
+  }
+
+  /** What has been discovered since a position, for executors of the same system in other threads. */
+  discoveriesSince(since: Discovered): Discoveries {
+    const roots: number[] = [];
+    for (let node = since.nodes; node < this.nodes.count; node++) if (this.nodes.originOf(node).parent === 0) roots.push(this.nodes.programOf(node), node);
+    const states: number[] = [];
+    for (let state = since.states; state < this.#states.snapshots.length; state++) {
+      const [component, before, message] = this.#states.origins[state] ?? [0, 0, 0];
+      states.push(component, before, message, state);
+    }
+    return { roots, edges: this.nodes.edgesSince(since.edges), states, firstMessage: since.messages, messages: this.messages.slice(since.messages) };
+  }
+
+  /** Makes another executor's discoveries its own; `numbering` says which number each of them has here. */
+  adopt(discoveries: Discoveries, numbering: Numbering): void {
+    discoveries.messages.forEach((message, i) => {
+      numbering.messages[discoveries.firstMessage + i] = this.internMessage(message);
+    });
+    for (let i = 0; i < discoveries.roots.length; i += 2) numbering.nodes[discoveries.roots[i + 1] as number] = this.nodes.root(discoveries.roots[i] as number);
+    for (let i = 0; i < discoveries.edges.length; i += 3) {
+      const node = numbering.nodes[discoveries.edges[i] as number] as number;
+      numbering.nodes[discoveries.edges[i + 2] as number] = this.nodes.next(node, discoveries.edges[i + 1] as number);
+    }
+    for (let i = 0; i < discoveries.states.length; i += 4) {
+      const [component, before, message, after] = discoveries.states.slice(i, i + 4) as [number, number, number, number];
+      numbering.states[after] = this.#adoptState(component, numbering.states[before] as number, numbering.messages[message] as number);
+    }
+  }
+
+  #adoptState(index: number, before: number, message: number): number {
+    const component = this.system.components[index] as Component;
+    if (before === 0) return this.#states.intern(index, this.#stepper.initial(component.machine, component.input));
+    const row = this.#states.cells[before] as (Cell | undefined)[];
+    return (row[message] ?? (row[message] = this.#askXState(component, before, message))).next;
+  }
+
   #snapshotOf(component: number): AnyMachineSnapshot {
     const address = (this.system.components[component] as Component).address;
     return this.#states.snapshots[this.store.read(address)] as AnyMachineSnapshot;
@@ -182,7 +226,7 @@ export class TabulatedExecutor extends Executor {
     this.xstateCalls++;
     if (!accepts(snapshot, message)) return REFUSED;
     const { snapshot: next, emitted } = this.#step(component, snapshot, message);
-    return { next: this.#states.intern(component.index, next), outputs: emitted as readonly unknown[] as readonly Message[] };
+    return { next: this.#states.intern(component.index, next, state, messageId), outputs: emitted as readonly unknown[] as readonly Message[] };
   }
 
   /** A machine that throws (in an action, for instance) is a mistake in the model like any other. */

@@ -51,6 +51,7 @@ export function describeStep(executor: Executor, entry: number): TraceStep | nul
   if (!choice) throw new ModelError(`schedule: step: no choice ${entryChoice(entry)} (this system has ${system.choices.length})`);
   const before = describeBefore(executor, choice, entryBranch(entry));
   const observe = executor.observe;
+  const buffered = bufferedStores(executor, before.column);
   executor.observe = true;
   const happened = executor.step(entryChoice(entry), entryBranch(entry));
   executor.observe = observe;
@@ -62,12 +63,18 @@ export function describeStep(executor: Executor, entry: number): TraceStep | nul
     column: before.column,
     stack: before.stack,
     text: before.text,
-    facts: fact === undefined ? [] : [fact],
+    facts: [fact, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined].filter((f) => f !== undefined),
     inInterrupt: before.inInterrupt,
     violation: executor.violation,
     startCycles: null,
     durationCycles: null,
   };
+}
+
+/** Stores of a processor that memory has not seen yet. */
+function bufferedStores(executor: Executor, column: number): number {
+  const base = executor.system.processors[column]?.bufferBase ?? -1;
+  return base < 0 ? 0 : executor.store.read(base);
 }
 
 /** Runs a schedule from the initial state and describes every step. Throws ModelError at an entry that is not enabled. */

@@ -124,7 +124,9 @@ describe('virtual time', () => {
       const word = oneWord(builder, 'word');
       builder.component({ name: 'listener', machine: listenerMachine, effects: { heard: () => undefined } });
       builder.spontaneous({ name: 'beat', kind: 'hardware', component: 'listener', message: { type: 'note', n: 1 }, periodCycles: 10 });
-      builder.processor({ name: 'P0', tasks: [program(routine('P0', () => (waits ? waitFor(word, 1, 1) : nop())))] });
+      builder.processor({ name: 'P0', tasks: [program(routine('P0', function* () {
+        if (waits) yield* waitFor(word, 1, 1);
+      }))] });
       return builder.build();
     };
     expect(timed(build(false)).end).toBe('rest');
@@ -138,7 +140,7 @@ describe('virtual time', () => {
         const executor = new TabulatedExecutor(build());
         const scheduler = new VirtualTimeScheduler(executor, { costs, stepsMax: 500, onStep: (s) => void steps.push(`${s.entry} ${s.startCycles} ${s.durationCycles}`) });
         for (const portion of portions) scheduler.advance(portion);
-        return { steps, ...scheduler.result(), fingerprint: executor.fingerprint };
+        return { log: steps, ...scheduler.result(), fingerprint: executor.fingerprint };
       };
       expect(log([1, 2, 3, 94, 400, 100])).toEqual(log([Number.POSITIVE_INFINITY]));
     }

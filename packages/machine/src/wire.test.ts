@@ -76,12 +76,6 @@ describe('an unordered channel', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(3), { minLength: 1, maxLength: 6 }), fc.integer({ min: 1 }), (values, turn) => {
         const others = [...values.slice(turn % values.length), ...values.slice(0, turn % values.length)];
-        const words = [values, others].map((list) => {
-          const { store } = sent(wire('unordered', list.map(note), 6), list.length);
-          // The routines differ, so only the channel's words are compared, by content.
-          return store;
-        });
-        expect(words[0]?.words.length).toBe(words[1]?.words.length);
         const bags = [values, others].map((list) => {
           const executor = sent(wire('unordered', list.map(note), 6), list.length);
           return list.map((_, i) => executor.messageOn(0, i));
@@ -115,7 +109,7 @@ describe('an unordered channel', () => {
       expect([executor.branchCount, executor.branchesOf(DELIVER)]).toEqual([3, 2]);
       return executor.read(0);
     });
-    expect(heard.toSorted()).toEqual(values);
+    expect(heard.toSorted((a, b) => a - b)).toEqual(values);
     expect(sent(system, 3).step(DELIVER, 3)).toBe(false);
   });
 });

@@ -19,7 +19,7 @@ import {
 import { ModelError } from './errors.ts';
 import { canonicalJson } from './hash.ts';
 
-export { createActor, initialTransition };
+export { createActor };
 export type { ActorLogic, AnyActorRef, AnyMachineSnapshot, AnyStateMachine, EventObject, Snapshot };
 
 /** The snapshot after an event and what was emitted on the way. */

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 const RCU_VECTOR = 'RCU';
 const POISON = 'no read of what a grace period has passed over';
-const RUNS = 3000;
+const RUNS = 1000;
 
 /** A reader that masks interrupts instead of taking rcu_read_lock(), as GUP-fast does, against synchronize_rcu(). */
 function irqsOffReader(memoryModel: MemoryModel, asked: boolean, nested = false) {

@@ -1,7 +1,7 @@
 /** What memory offers: the translation a full walk of a tree would cache now. */
 import type { Frames } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, pte_pfn } from './entry.ts';
-import { indexOf, type WalkLevel, type WalkShape } from './walk.ts';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, _PAGE_TABLE, pte_pfn } from './entry.ts';
+import { indexOf, restrict, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** No translation. */
 export const NO_TRANSLATION = 0;
@@ -19,10 +19,12 @@ export function isLeaf(shape: WalkShape, depth: number, entry: number): boolean 
 /** The leaf that a walk from `root` (a frame; negative: no tree) finds for a page, or {@link NO_TRANSLATION}. */
 export function offered(read: (address: number) => number, frames: Frames, shape: WalkShape, root: number, vpn: number): number {
   let table = root;
+  let pointer = _PAGE_TABLE;
   for (let depth = 0; table >= 0 && depth < shape.levels.length; depth++) {
     const entry = read(frames.entries.base + table * frames.entriesPerTable + indexOf(shape.levels[depth] as WalkLevel, vpn));
     if ((entry & _PAGE_PRESENT) === 0) return NO_TRANSLATION;
-    if (isLeaf(shape, depth, entry)) return cacheable(entry);
+    pointer = restrict(entry, pointer);
+    if (isLeaf(shape, depth, entry)) return cacheable(pointer);
     table = pte_pfn(entry);
   }
   return NO_TRANSLATION;

@@ -27,6 +27,8 @@ export interface SaturatedTlbOptions {
   readonly asid?: number;
   /** Address spaces whose translations are kept while another is loaded, by number modulo this. Default 1: a switch forgets. */
   readonly spaces?: number;
+  /** A fault drops what is cached for its page: x86 does (SDM 4.10.4.1), arm64 does not. Default true. */
+  readonly faultsInvalidate?: boolean;
 }
 
 /** The saturated TLBs of all CPUs of a machine, for the pages that matter. */
@@ -41,6 +43,7 @@ export class SaturatedTlb {
   readonly #tags: Region;
   readonly #pages: readonly number[];
   readonly #spaces: number;
+  readonly #faultsInvalidate: boolean;
   readonly #frames: Frames;
   readonly #shape: WalkShape;
 
@@ -50,7 +53,8 @@ export class SaturatedTlb {
    * @param pages virtual page numbers followed; accesses to others are an error
    */
   constructor(builder: SystemBuilder, cpuNames: readonly string[], frames: Frames, shape: WalkShape, root: number, pages: readonly number[], options: SaturatedTlbOptions = {}) {
-    const { asid = 0, spaces = 1 } = options;
+    const { asid = 0, spaces = 1, faultsInvalidate = true } = options;
+    this.#faultsInvalidate = faultsInvalidate;
     this.#pages = pages;
     this.#spaces = spaces;
     this.#frames = frames;
@@ -130,6 +134,12 @@ export class SaturatedTlb {
       this.#pages.forEach((_, page) => this.#shape.levels.forEach((__, depth) => this.#keep(cx, this.#base(cpu, space, page, depth), () => false)));
     }
     this.#saturate(cx, cpu);
+  }
+
+  /** A page that faulted loses what is cached for it, where faults do that. */
+  faulted(cx: OperationContext, cpu: number, vpn: number): void {
+    if (!this.#faultsInvalidate) return;
+    this.invalidate(cx, cpu, { type: 'tlb.flush', scope: 'page', vpn, asid: cx.read(this.#rootAddress(cpu) + 1), global: true, leafOnly: false, everyTable: false });
   }
 
   /** An invalidation takes effect on a CPU; what memory offers comes back at once. */
@@ -237,12 +247,6 @@ export class SaturatedMmu extends MmuInstructions {
     return yield operation(ACCESS, this.cpu, this.tlb.pageNumber(vpn), write ? 1 : 0, { mmu: this, vpn }, { label, ...saying });
   }
 
-  /** A fault drops what is cached for the page, so that it does not recur for what memory no longer says (SDM 4.10.4.1). */
-  faulted(cx: OperationContext, vpn: number): void {
-    const asid = -1;
-    this.flush(cx, { type: 'tlb.flush', scope: 'page', vpn, asid, global: true, leafOnly: false, everyTable: false });
-  }
-
   protected override setRoot(cx: OperationContext, event: Root): void {
     this.tlb.load(cx, this.cpu, event);
   }
@@ -270,7 +274,7 @@ const ACCESS = defineOperation({
     const entry = mmu.tlb.leaves((address) => cx.read(address), op.a, op.b)[branch] ?? NO_TRANSLATION;
     const fault = entry === NO_TRANSLATION ? Fault.notPresent : op.c === 1 && (entry & _PAGE_RW) === 0 ? Fault.protection : Fault.none;
     if (fault === Fault.none) mmu.tlb.use(cx, op.a, op.b, branch);
-    else mmu.faulted(cx, vpn);
+    else mmu.tlb.faulted(cx, op.a, vpn);
     return fault;
   },
 });

@@ -115,7 +115,7 @@ export function rootPointer(frame: number): number {
 }
 
 /** An entry as the entries above it leave it: writable only if they are (SDM vol. 3A, 4.6). */
-function restrict(entry: number, above: number): number {
+export function restrict(entry: number, above: number): number {
   return (above & _PAGE_RW) === 0 ? entry & ~_PAGE_RW : entry;
 }
 

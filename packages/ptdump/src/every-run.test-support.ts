@@ -1,5 +1,5 @@
 /** A depth-first search that is too simple to be wrong: what tests of a primitive need to know about all its interleavings. */
-import { TabulatedExecutor, SystemBuilder, type MemoryModel, type Program, type System } from '@shootdown/machine';
+import { TabulatedExecutor, type System } from '@shootdown/machine';
 
 export interface EveryRun {
   readonly states: number;
@@ -51,11 +51,4 @@ export function everyRun(system: System, witness: (read: Read) => boolean = () =
   };
   visit();
   return { states: seen.size, violations, details, deadlock, witnessed };
-}
-
-/** A system whose processors run one program each; `make` declares the words. */
-export function systemOf(memoryModel: MemoryModel, make: (builder: SystemBuilder) => readonly Program[]): System {
-  const builder = new SystemBuilder({ memoryModel });
-  make(builder).forEach((body, i) => builder.processor({ name: `CPU${i}`, tasks: [body] }));
-  return builder.build();
 }

@@ -14,7 +14,7 @@ const unlocked = (root: number): PtdumpMm => ({ root, *mmap_write_lock() {}, *mm
 function walked(fetch: Fetch, change?: (frames: Frames) => Steps, lines?: string[]) {
   const builder = new SystemBuilder();
   const frames = new Frames(builder, { tables: 3, entriesPerTable: 2, pages: 0, initialTables: [[table(1), LEAF], [table(2), 0], [LEAF, LEAF]] });
-  const levels = [{ name: 'pud', entries: 2, testsNoneAgain: true }, { name: 'pmd', entries: 2 }, { name: 'pte', entries: 2 }];
+  const levels = [{ name: 'pud', entries: 2, looksAgain: true }, { name: 'pmd', entries: 2 }, { name: 'pte', entries: 2 }];
   const ptdump = new Ptdump(builder, { name: 'ptdump', frames, levels, entries, fetch, ...(lines && { onLine: (level: string) => lines.push(level) }) });
   const walk = routine('walk', function* (): Steps {
     yield* ptdump.open();
@@ -26,7 +26,7 @@ function walked(fetch: Fetch, change?: (frames: Frames) => Steps, lines?: string
   return { system: builder.build(), ptdump };
 }
 
-describe.each<Fetch>(['single', 'multi'])('%s-fetch walker', (fetch) => {
+describe.each<Fetch>(['single', 'multi', 'multi-7.0'])('%s-fetch walker', (fetch) => {
   it('finds nothing wrong in a tree that nobody changes', () => {
     const { system, ptdump } = walked(fetch);
     const run = everyRun(system, (read) => read(ptdump.state) === DumpState.done);
@@ -66,8 +66,8 @@ describe('an entry that is cleared while the walker stands on it', () => {
   const clear = (frames: Frames) => frames.write(frames.entry(0, 0), 0);
   const replace = (frames: Frames) => frames.write(frames.entry(1, 0), LEAF);
 
-  it('is dereferenced by the multi-fetch walker', () => {
-    const run = everyRun(walked('multi', clear).system);
+  it.each<Fetch>(['multi', 'multi-7.0'])('is dereferenced by the %s-fetch walker', (fetch) => {
+    const run = everyRun(walked(fetch, clear).system);
     expect(run.violations).toEqual(new Set([CLEARED_ENTRY]));
     expect(run.details).toEqual(new Set(['entry 0 of table 0x0, tested as a table, is 0 now']));
   });

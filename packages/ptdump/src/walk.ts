@@ -3,7 +3,7 @@
  *
  * The generic walker does not read an entry once. walk_pud_range() reads a pud entry six times: pud_none(), ptdump_pud_entry(),
  * pud_leaf(), pud_present(), pud_none(), and pmd_offset() once more for the address of the lower table. walk_pmd_range() does
- * without the second pmd_none(). Nothing keeps the entry from changing between two of these reads but what the caller of
+ * without the second pmd_none(). Since v7.0 a pudp_get() takes the place of the second pud_none(). Nothing keeps the entry from changing between two of these reads but what the caller of
  * {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
  * protocol have, and what the kernel would be with one READ_ONCE() per entry.
  */
@@ -16,8 +16,11 @@ export const CLEARED_ENTRY = 'no dereference of an entry that was cleared';
 /** The word that says how far a dump is. */
 export const DumpState = { idle: 0, walking: 1, done: 2 } as const;
 
-/** How often the walker reads an entry. */
-export type Fetch = 'single' | 'multi';
+/**
+ * How often the walker reads an entry. `multi` is the kernel up to v6.19; `multi-7.0` has "mm/pagewalk: fix race between
+ * concurrent split and refault" (9b25a6e3d243), which tests a snapshot of the pud entry just before pmd_offset() reads it again.
+ */
+export type Fetch = 'single' | 'multi' | 'multi-7.0';
 
 /** What a value of an entry means. */
 export interface EntryReader {
@@ -36,8 +39,8 @@ export interface WalkLevel {
   /** `pud`, `pmd`, `pte`: makes `walk_pud_range()` and `pudp_get()`. */
   readonly name: string;
   readonly entries: number;
-  /** The multi-fetch walker tests for none again before it descends, as walk_pud_range() does. */
-  readonly testsNoneAgain?: boolean;
+  /** The multi-fetch walkers look at the entry once more before they descend, as is done for a pud entry. */
+  readonly looksAgain?: boolean;
 }
 
 /** The address space to walk: where it begins, and its mmap_lock. */
@@ -133,7 +136,7 @@ export class Ptdump {
 
   /** The reads of walk_pud_range() and walk_pmd_range(), in their order; each may see another value. */
   *#fetchOften(level: WalkLevel, table: number, index: number, path: readonly number[]): Steps<number> {
-    const { entries } = this.#options;
+    const { entries, fetch } = this.#options;
     const { name } = level;
     const at = [...path, table, index] as const;
     for (;;) {
@@ -145,9 +148,10 @@ export class Ptdump {
       if (entries.leaf(yield* this.#get(level, table, index, `${name}_leaf`))) return -1;
       yield* point(`${name}_present`, ...at);
       if (entries.none(yield* this.#get(level, table, index, `${name}_present`))) return -1;
-      if (level.testsNoneAgain !== true) break;
-      yield* point(`${name}_none`, ...at);
-      if (!entries.none(yield* this.#get(level, table, index, `${name}_none`))) break;
+      if (level.looksAgain !== true) break;
+      yield* point(`${name} looks again`, ...at);
+      const lastLook = yield* this.#get(level, table, index, fetch === 'multi' ? `${name}_none` : `${name}p_get`);
+      if (!entries.none(lastLook) && (fetch === 'multi' || !entries.leaf(lastLook))) break;
     }
     yield* point(`${name}_pgtable`, ...at);
     const value = yield operation(OFFSET, table, index, 0, this, this.#saying(table, index, `${name}_pgtable`));

@@ -7,7 +7,7 @@ import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape, type WalkSh
 import { arm64Tlb, CALL_FUNCTION_VECTOR, Mm, Smp, x86Tlb, type Kernel, type TlbArch } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { addTimer } from './timer.ts';
-import { areaNamesIn, forkedIn, type Topology } from './schema.ts';
+import { areaNamesIn, forkedIn, isArm, type Topology } from './schema.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
 
 /** A machine, ready to run. */
@@ -41,19 +41,18 @@ export function assemble(topology: Topology, own: OwnThreads = new Map()): Assem
   const mmus = cpus.map((cpu) => new Mmu(builder, cpu.name, frames, shape, sizes));
   const smp = new Smp(builder, cpus);
   const mms = topology.processes.map((_, i) => new Mm(builder, i + 1));
-  const isArm = topology.architecture.startsWith('arm64');
-  if (isArm) connectMmus(builder, mmus);
+  const broadcast = isArm(topology);
+  if (broadcast) connectMmus(builder, mmus);
   const jiffies = topology.hz > 0 ? addTimer(builder, topology.hz) : undefined;
   const x86Options = { ceiling: topology.flushCeiling, ...(jiffies === undefined ? {} : { jiffies: { address: jiffies, hz: topology.hz } }) };
-  const arch: TlbArch = isArm ? arm64Tlb(builder, cpus, mmus) : x86Tlb(builder, smp, mmus, () => mms, x86Options);
+  const arch: TlbArch = broadcast ? arm64Tlb(builder, cpus, mmus) : x86Tlb(builder, smp, mmus, () => mms, x86Options);
   const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', topology.memory.tables) };
   const processes = processStates(topology, builder, mms);
   const until = startThreads(topology, builder, kernel, smp, processes, own);
-  const base = isArm ? arm64Costs : x86Costs;
+  const base = broadcast ? arm64Costs : x86Costs;
   const costs = Object.keys(topology.costs).length > 0 ? withCosts(base, topology.costs) : base;
   return { topology, system: builder.build(), kernel, costs, until };
 }
-
 
 const idle = routine('swapper', (cpu: Cpu) => do_idle(cpu));
 

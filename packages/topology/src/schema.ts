@@ -1,7 +1,8 @@
 /**
  * The description of a machine: what a topology file may say. Unknown keys are errors.
  */
-import { ModelError } from '@shootdown/machine';
+import { arm64Costs, ModelError, x86Costs } from '@shootdown/machine';
+import { parseTlbGeometry } from '@shootdown/mmu';
 import { z } from 'zod';
 
 const CPUS_MAX = 16;
@@ -39,7 +40,13 @@ const action: z.ZodType<Action> = z.lazy(() =>
   ]),
 );
 
-const geometry = z.string().regex(/^\d+(x\d+)?$/, 'expected entries x ways, as in 64x4');
+const geometry = z.string().superRefine((text, context) => {
+  try {
+    parseTlbGeometry(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+  }
+});
 
 const topologySchema = z.strictObject({
   name: z.string().min(1),
@@ -107,15 +114,45 @@ function checkReferences(topology: Topology, source: string): void {
       used.set(thread.cpu, place);
     });
   });
-  const children = topology.processes.flatMap((p) => p.threads.flatMap((t) => forkedIn(t.run)));
-  for (const child of children) {
-    if (!names.has(child)) throw new ModelError(`topology: ${source}: fork: no process ${child} (have: ${[...names].join(', ')})`);
+  checkForks(topology, source, names);
+  const known = isArm(topology) ? arm64Costs.costs : x86Costs.costs;
+  for (const name of Object.keys(topology.costs)) {
+    if (!Object.hasOwn(known, name)) throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);
   }
+}
+
+/** Every forked process has one parent, and the first parent of all is not forked. */
+function checkForks(topology: Topology, source: string, names: ReadonlySet<string>): void {
+  const parents = new Map<string, string>();
+  for (const process of topology.processes) {
+    for (const child of process.threads.flatMap((t) => forkedIn(t.run))) {
+      if (!names.has(child)) throw new ModelError(`topology: ${source}: fork: no process ${child} (have: ${[...names].join(', ')})`);
+      if (parents.has(child)) throw new ModelError(`topology: ${source}: fork: process ${child} is forked twice: give every fork a process of its own`);
+      parents.set(child, process.name);
+    }
+  }
+  for (const process of topology.processes) {
+    const seen = new Set<string>();
+    for (let name: string | undefined = process.name; name !== undefined; name = parents.get(name)) {
+      if (seen.has(name)) throw new ModelError(`topology: ${source}: fork: process ${name} is its own ancestor`);
+      seen.add(name);
+    }
+  }
+}
+
+/** True for the architectures that flush by broadcast TLBI. */
+export function isArm(topology: Pick<Topology, 'architecture'>): boolean {
+  return topology.architecture.startsWith('arm64');
 }
 
 /** Names of the processes forked by a script. */
 export function forkedIn(run: readonly Action[]): string[] {
-  return run.flatMap((a) => (a.do === 'fork' ? [a.child] : a.do === 'repeat' ? forkedIn(a.body) : []));
+  return run.flatMap((a) => (a.do === 'fork' ? [a.child] : a.do === 'repeat' ? repeated(a.times, forkedIn(a.body)) : []));
+}
+
+/** What a loop forks, twice if it goes round more than once: enough to see that it does. */
+function repeated(times: number, children: readonly string[]): readonly string[] {
+  return times > 1 ? [...children, ...children] : children;
 }
 
 /** Names of the areas a script maps, loops unrolled; at most `limit`. */

@@ -1,13 +1,15 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
 import { agrees, explore, type ExploreResult, type Progress, type ResolvedScenario } from '@shootdown/explorer';
-import { recordTrace, TabulatedExecutor, type Trace } from '@shootdown/machine';
+import type { Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
+import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { scenarioFlags, scenarioOf, scenarioWords } from '../scenario-request.ts';
+import { scenarioFlags, scenarioOf } from '../scenario-request.ts';
 import { scenarios } from '../scenarios/index.ts';
 import { formatSchedule, saveSchedule } from '../schedule-file.ts';
+import { runFuzz } from './explore-fuzz.ts';
 
 const flags = {
   ...scenarioFlags,
@@ -31,17 +33,21 @@ const flags = {
 } as const;
 
 const WORKERS_MAX = 64;
-const RUNS_DEFAULT = 10_000;
-const FUZZ_STEPS_MAX = 10_000;
 
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')}> [flags]`, flags)) return ExitCode.ok;
   const args = parseArguments('explore', argv, flags, 1);
   const resolved = scenarioOf('explore', required('explore', args, 'a scenario'), args);
   const format = args.oneOf('format', traceFormats);
+  const fuzzKind = args.oneOf('fuzz', ['random', 'pct'] as const);
   const interrupted = new AbortController();
   const onSignal = (): void => interrupted.abort();
   process.once('SIGINT', onSignal);
+  if (fuzzKind !== undefined) {
+    const code = await runFuzz(args, resolved, fuzzKind, interrupted.signal);
+    process.off('SIGINT', onSignal);
+    return code;
+  }
   const result = await search(args, resolved, interrupted.signal);
   process.off('SIGINT', onSignal);
   const trace = result.schedule === null ? null : counterexample(resolved, result);
@@ -54,10 +60,6 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 async function search(args: Arguments, resolved: ResolvedScenario, signal: AbortSignal): Promise<ExploreResult> {
-  const kind = args.oneOf('fuzz', ['random', 'pct'] as const);
-  const onProgress = (p: Progress): void => {
-    process.stderr.write(`${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}\n`);
-  };
   const maxStates = args.whole('max-states', 1);
   const maxDepth = args.whole('max-depth', 1);
   const preemptions = args.whole('preemptions', 0);
@@ -78,31 +80,18 @@ async function search(args: Arguments, resolved: ResolvedScenario, signal: Abort
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     },
     signal,
-    onProgress,
+    onProgress: printProgress,
   });
+}
+
+/** One line on stderr. */
+function printProgress(p: Progress): void {
+  process.stderr.write(`${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}\n`);
 }
 
 /** Scenarios are exported by their name in camel case, so that a worker thread finds them. */
 export function exportName(scenario: string): string {
   return scenario.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-}
-
-/** The counterexample in words, with how it ends. */
-export function counterexample(resolved: ResolvedScenario, result: Pick<ExploreResult, 'schedule' | 'verdict' | 'property' | 'kind'>): Trace {
-  const executor = new TabulatedExecutor(resolved.build());
-  const trace = recordTrace(executor, result.schedule ?? []);
-  if (trace.end !== null || result.property === null) return trace;
-  const waiting = executor.system.processors.flatMap((p) => {
-    const op = executor.pendingOperation(p.index);
-    return op === null || executor.isDone(p.index) ? [] : [`${p.name}: waits in ${op.label ?? op.definition.name}`];
-  });
-  const kind = result.verdict === 'deadlock' ? 'deadlock' : result.kind === 'finally' ? 'finally' : 'violation';
-  const text = kind === 'deadlock' ? ['deadlock', ...waiting].join('; ') : result.property;
-  return { ...trace, end: { kind, text } };
-}
-
-function replayCommand(resolved: ResolvedScenario, result: ExploreResult): string {
-  return `npx shootdown replay ${scenarioWords(resolved)} --schedule ${formatSchedule(result.schedule ?? [])}`;
 }
 
 function saveCounterexample(path: string, resolved: ResolvedScenario, result: ExploreResult, trace: Trace | null): void {
@@ -140,7 +129,7 @@ function describe(resolved: ResolvedScenario, result: ExploreResult, trace: Trac
   const expected = agrees(resolved.expected, result.verdict);
   if (expected !== null) lines.push(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
   lines.push('', ...coveredLines(result));
-  for (const witness of result.sometimes) lines.push(`sometimes: ${witness.name}: ${witness.witnessed ? 'yes' : 'NO'}`);
+  for (const { name, witnessed } of result.sometimes) lines.push(`sometimes: ${name}: ${witnessed ? 'yes' : result.complete ? 'NO' : 'not seen before the search ended'}`);
   if (coverage) lines.push('', ...JSON.stringify(result.coverage, null, 2).split('\n'));
   return `${lines.join('\n')}\n`;
 }
@@ -167,17 +156,3 @@ function coveredLines(result: ExploreResult): string[] {
   lines.push(`reduction ${result.reduction ? 'on' : 'off'}, ${result.workers} worker${result.workers === 1 ? '' : 's'}`);
   return lines;
 }
-
-function exitCodeOf(result: ExploreResult): number {
-  switch (result.verdict) {
-    case 'safe':
-      return ExitCode.ok;
-    case 'bounded':
-      return ExitCode.bounded;
-    case 'deadlock':
-      return ExitCode.deadlock;
-    case 'violation':
-      return ExitCode.violation;
-  }
-}
-

@@ -1,4 +1,6 @@
-/** The comparisons that ship, by scenario name. */
+/** The comparisons that ship, by scenario name. Loaded when asked for: some need machines of full size. */
 import type { Comparison } from '../comparison.ts';
 
-export const comparisons: Readonly<Record<string, () => Promise<Comparison> | Comparison>> = {};
+export const comparisons: Readonly<Record<string, () => Promise<Comparison>>> = {
+  'ptdump-vmalloc': async () => (await import('./ptdump-vmalloc.cost.ts')).comparePtdumpVmalloc(),
+};

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ptdumpVmallocCosts, type PtdumpVmallocCost } from './ptdump-vmalloc.cost.ts';
 
 /** Short pte tables: what is asserted does not depend on how long a dump takes. */
-const rows = new Map(ptdumpVmallocCosts(4).map((row) => [row.variant, row]));
+const rows = new Map((await ptdumpVmallocCosts(4)).map((row) => [row.variant, row]));
 const row = (variant: string): PtdumpVmallocCost => rows.get(variant) as PtdumpVmallocCost;
 
 describe('cost of ptdump-vmalloc', () => {

@@ -4,11 +4,12 @@
  * Three runs per design: a mapping with nobody dumping, a mapping that comes just when a dump has taken its lock, and a dump
  * that comes just when a mapping has cleared its first entry. Every pud entry is 1 GB with a full pmd table below.
  */
+import { explore } from '@shootdown/explorer';
 import { arm64Costs, BLOCKED, defineOperation, DirectExecutor, operation, program, rest, routine, runVirtualTime, type CostModel, type Operation, type Program, type Steps } from '@shootdown/machine';
 import { vmalloc } from '@shootdown/mm';
 import { RWSEM_WRITER_LOCKED } from '@shootdown/sync';
 import type { Comparison } from '../comparison.ts';
-import { buildPtdumpVmalloc, type Machine } from './ptdump-vmalloc.ts';
+import { buildPtdumpVmalloc, ptdumpVmalloc, type Machine } from './ptdump-vmalloc.ts';
 import { designs, type Design } from './ptdump-vmalloc.variants.ts';
 
 const PTRS_PER_TABLE = 512;
@@ -27,7 +28,7 @@ const costs: CostModel = {
 /** One design's row. Cycles are those of a 3 GHz machine. */
 export interface PtdumpVmallocCost {
   readonly variant: string;
-  /** Whether the scenario expects it to be right. */
+  /** Whether the explorer finds it safe. */
   readonly right: 'yes' | 'no';
   /** Times the mapping takes a lock (or a read-side count) to replace one pud entry, with nobody dumping. */
   readonly lockAcquisitionsPerPud: number;
@@ -108,7 +109,7 @@ const MAP = 1;
 const RCUC = 2;
 
 /** Runs one design, with that many entries per pte table. */
-function run(variant: string, ptes: number, plan: Plan): { readonly dump: Account; readonly map: Account; readonly huge: boolean } {
+function run(variant: string, ptes: number, plan: Plan): { readonly dump: Account; readonly map: Account; readonly huge: boolean; readonly violated: boolean } {
   let kernel: vmalloc.VmallocKernel | undefined;
   const programs = (machine: Machine): Program[] => {
     kernel = machine.kernel;
@@ -123,7 +124,7 @@ function run(variant: string, ptes: number, plan: Plan): { readonly dump: Accoun
   const executor = new DirectExecutor(buildPtdumpVmalloc({ variant, memoryModel: 'sc', parameters }, { programs }));
   const accounts = [newAccount(), newAccount()] as const;
   const last = [0, 0];
-  runVirtualTime(executor, {
+  const { end } = runVirtualTime(executor, {
     costs,
     ...(plan.until !== 'walk' && { until: [plan.until] }),
     onStep: ({ choice, startCycles, durationCycles, operation: op }) => {
@@ -136,7 +137,7 @@ function run(variant: string, ptes: number, plan: Plan): { readonly dump: Accoun
     },
   });
   const huge = kernel !== undefined && vmalloc.pxd_leaf(executor.store.read(kernel.pud(0).address));
-  return { dump: accounts[DUMP], map: accounts[MAP], huge };
+  return { dump: accounts[DUMP], map: accounts[MAP], huge, violated: end === 'violation' };
 }
 
 function newAccount(): Account {
@@ -165,27 +166,27 @@ function counted({ operations }: Account, names: readonly string[]): number {
  * The rows of the comparison, `unlocked` first. Takes some ten seconds with tables of real size.
  * @param ptes entries per pte table: what is below them only makes a dump take longer
  */
-export function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE): PtdumpVmallocCost[] {
+export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE): Promise<PtdumpVmallocCost[]> {
   const dumpings = new Map<vmalloc.Dump, Account>();
-  let unlockedCycles: number | null = null;
-  return COMPARED.map((variant) => {
-    const { dump, expected } = designs.find((design) => design.name === variant) as Design;
-    const right = expected === 'safe';
+  const rows: PtdumpVmallocCost[] = [];
+  for (const variant of COMPARED) {
+    const { dump } = designs.find((design) => design.name === variant) as Design;
+    const { verdict } = await explore(ptdumpVmalloc.build({ variant, memoryModel: 'sc', parameters: {} }));
     const alone = run(variant, ptes, { dump: 'absent', map: 'first', until: MAP });
     // A mapping that does not look at dumps takes as long with one as without; its run would end at the first freed table read.
-    const during = right ? run(variant, ptes, { dump: 'first', map: 'second', until: MAP }) : alone;
+    const together = run(variant, ptes, { dump: 'first', map: 'second', until: MAP });
+    const during = together.violated ? alone : together;
     const late = run(variant, ptes, { dump: 'second', map: 'first', until: 'walk' });
     const dumping = dumpings.get(dump) ?? run(variant, ptes, { dump: 'first', map: 'absent', until: DUMP }).dump;
     dumpings.set(dump, dumping);
-    unlockedCycles ??= alone.map.cycles;
     const percpuReads = counted(alone.map, ['this_cpu_add']) / 2;
-    return {
+    rows.push({
       variant,
-      right: yesNo(right),
+      right: yesNo(verdict === 'safe'),
       lockAcquisitionsPerPud: counted(alone.map, ['down_read', 'down_read_trylock']) + percpuReads,
       maySleepCallsPerPud: counted(alone.map, MAY_SLEEP) + percpuReads,
       mapCycles: alone.map.cycles,
-      mapAddedCycles: alone.map.cycles - unlockedCycles,
+      mapAddedCycles: alone.map.cycles - (rows[0]?.mapCycles ?? alone.map.cycles),
       mapDuringDumpCycles: during.map.cycles,
       mapAsleepCycles: during.map.asleepCycles,
       mapSleeps: during.map.sleeps,
@@ -193,14 +194,15 @@ export function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE): PtdumpVmallocCost[] {
       ipisPerDumpAndCpu: counted(dumping, ['ipi_send']),
       dumpCycles: dumping.cycles,
       dumpWaitCycles: late.dump.asleepCycles,
-    };
-  });
+    });
+  }
+  return rows;
 }
 
 const yesNo = (value: boolean): 'yes' | 'no' => (value ? 'yes' : 'no');
 
 /** The table of `shootdown compare ptdump-vmalloc`. */
-export function comparePtdumpVmalloc(): Comparison {
+export async function comparePtdumpVmalloc(): Promise<Comparison> {
   return {
     name: 'ptdump-vmalloc',
     title: 'Replacing one pud entry with 512 pte tables below by a block, and dumping the table: what each design costs',
@@ -218,7 +220,7 @@ export function comparePtdumpVmalloc(): Comparison {
       { key: 'dumpCycles', heading: 'dump alone', unit: 'cycles', ratio: true },
       { key: 'dumpWaitCycles', heading: 'dump waits', unit: 'cycles' },
     ],
-    rows: ptdumpVmallocCosts().map((row) => ({ ...row })),
+    rows: (await ptdumpVmallocCosts()).map((row) => ({ ...row })),
     notes: [
       'Costs are rules of thumb with their sources in packages/machine/src/cost.ts: read ratios, not times.',
       'Printing is not counted, so a real dump holds its lock for much longer; nor is the time a sleeper takes to wake up.',

@@ -4,6 +4,7 @@
  */
 import type { Variant } from '@shootdown/explorer';
 import { vmalloc } from '@shootdown/mm';
+import type { Fetch } from '@shootdown/ptdump';
 
 const { dumps, freeTables } = vmalloc;
 
@@ -16,7 +17,7 @@ export interface Design extends Variant {
   /** One dump per entry, each on a processor of its own. */
   readonly dump: vmalloc.Dump;
   readonly dumpers: number;
-  readonly fetch: 'single' | 'multi';
+  readonly fetch: Fetch;
   /** Code patching ends with kick_all_cpus_sync(), by IPI. */
   readonly kick: boolean;
   /** Needs an RCU callback thread. */
@@ -91,7 +92,7 @@ const posted: readonly Design[] = [
     rcu: true,
     witnesses: UNLOCKED,
   }),
-  design('rcu-walk', 'safe', 'proposed in 20250530123527.GA30463@willie-the-truck (reply to v1)', 'the walk is an RCU section, tables are freed by call_rcu()', { ...RCU, tables: freeTables.rcuCallback }),
+  design('rcu-walk', 'safe', 'proposed in 20250530123527.GA30463 (reply to v1)', 'the walk is an RCU section, tables are freed by call_rcu()', { ...RCU, tables: freeTables.rcuCallback }),
   design('rcu-walk-sync', 'safe', 'as rcu-walk', 'as rcu-walk with synchronize_rcu(): vmalloc sleeps', { ...RCU, tables: freeTables.rcuSynchronize }),
   design('trylock-2026', 'safe', SERIES_2026, 'mmap_read_trylock(init_mm) around free and set; smaller mappings if it fails', TRYLOCK),
   design('trylock-2026-plus-v6', 'deadlock', `${SERIES_2026}: why the arm64 part has to be reverted`, 'the trylock of 2026 around the freeing of v6', { ...V6, tryHuge: 'trylock', witnesses: [] }),
@@ -116,6 +117,10 @@ const fetches: readonly Design[] = [
   design('v1-multi-fetch', 'safe', DERIVED, 'v1, with the walker as it is', { tables: freeTables.v1, fetch: 'multi' }),
   design('v2-multi-fetch', 'safe', DERIVED, 'v2, with the walker as it is', { tables: freeTables.v2, fetch: 'multi' }),
   design('v6-multi-fetch', 'violation', DERIVED, 'v6, with the walker as it is: the clear holds no lock', { ...V6, fetch: 'multi' }),
+  design('v6-multi-fetch-7.0', 'violation', 'derived from the reads of walk_pmd_range() since 9b25a6e3d243', 'v6, with the walker of v7.0: pmd_offset() still reads again after the last test', {
+    ...V6,
+    fetch: 'multi-7.0',
+  }),
   design('percpu-rwsem-multi-fetch', 'safe', DERIVED, 'percpu-rwsem, with the walker as it is', {
     tables: freeTables.percpuRwsem,
     dump: dumps.percpuDump,

@@ -118,7 +118,7 @@ export const referencePtdump: Scenario = {
     fix: { default: FIX.merged, min: 0, max: 3, meaning: '0 no lock, 1 the merged shape, 3 key tested before the clear' },
   },
   variants: [
-    { name: 'merged', expected: 'safe', source: GOLDEN, summary: 'clear, flush, test the key, lock and unlock if it is on, free', parameters: { fix: FIX.merged } },
+    { name: 'merged', expected: { sc: 'safe', tso: 'violation' }, source: `${GOLDEN}; tso derived: no barrier between clearing the entry and testing the key`, summary: 'clear, flush, test the key, lock and unlock if it is on, free', parameters: { fix: FIX.merged } },
     { name: 'no-lock', expected: 'violation', source: GOLDEN, summary: 'clear, flush, free', parameters: { fix: FIX.none } },
     { name: 'key-tested-first', expected: 'violation', source: GOLDEN, summary: 'the key is tested before the entry is cleared', parameters: { fix: FIX.keyTestedFirst } },
   ],

@@ -13,7 +13,7 @@ const entries: EntryReader = { none: pxd_none, leaf: pxd_leaf, table: pxd_pgtabl
 /** A reader of the kernel's page table, with the levels of this kernel. */
 export function addPtdump(builder: SystemBuilder, kernel: VmallocKernel, name: string, fetch: Fetch, onLine?: (level: string) => void): Ptdump {
   const levels: WalkLevel[] = [
-    { name: 'pud', entries: kernel.tree.puds, testsNoneAgain: true },
+    { name: 'pud', entries: kernel.tree.puds, looksAgain: true },
     { name: 'pmd', entries: kernel.tree.pmds },
     { name: 'pte', entries: kernel.tree.ptes },
   ];

@@ -165,9 +165,12 @@ export class VmallocKernel {
     yield* this.frames.write(pointer, value, { label: saying(`set_${level}`, pointer, `, ${formatDescriptor(value)}`).label });
   }
 
-  /** pmd_free(), pte_free_kernel(). */
+  /**
+   * pmd_free(), pte_free_kernel(). put_page_testzero() in there is a value-returning atomic, hence a full barrier: what was
+   * cleared is visible before the page can become something else, whatever the caller has forgotten.
+   */
   *free(table: number, call: string): Steps {
-    yield* this.frames.free(table, { label: `${call}(0x${table.toString(16)})` });
+    yield* this.frames.put(table, { label: `${call}(0x${table.toString(16)})` });
   }
 
   /** __flush_tlb_kernel_pgtable(): what the walk caches hold of a removed kernel table is gone when it returns. */

@@ -1,0 +1,104 @@
+/** Words, frames and a context to try hardware on without a machine around it. */
+import { FrameKind, Frames, SystemBuilder, type FrameOptions, type Message, type OperationContext } from '@shootdown/machine';
+import { mk_pte, _PAGE_TABLE } from './entry.ts';
+import { indexOf, type WalkLevel, type WalkShape } from './walk.ts';
+
+/** Memory as hardware sees it: reads and writes go through at once, violations and counts are kept. */
+export class PlainMemory implements OperationContext {
+  readonly processor = 0;
+  readonly words: Int32Array;
+  readonly failures: string[] = [];
+  readonly counts = new Map<string, number>();
+
+  constructor(builder: SystemBuilder) {
+    this.words = builder.layout.initial();
+  }
+
+  read(address: number): number {
+    return this.words[address]!;
+  }
+
+  load(address: number): number {
+    return this.read(address);
+  }
+
+  write(address: number, value: number): void {
+    this.words[address] = value;
+  }
+
+  storeBuffered(address: number, value: number): boolean {
+    this.write(address, value);
+    return true;
+  }
+
+  drained(): boolean {
+    return true;
+  }
+
+  fail(property: string, detail: () => string): void {
+    this.failures.push(`${property}: ${detail()}`);
+  }
+
+  send(_channel: number, message: Message): void {
+    throw new Error(`no channels here: ${message.type}`);
+  }
+
+  tell(_component: number, message: Message): boolean {
+    throw new Error(`no components here: ${message.type}`);
+  }
+
+  channelEmpty(): boolean {
+    return true;
+  }
+
+  channelFull(): boolean {
+    return false;
+  }
+
+  spend(): void {}
+
+  count(counter: string, amount = 1): void {
+    this.counts.set(counter, (this.counts.get(counter) ?? 0) + amount);
+  }
+}
+
+/** A tree that maps pages by hand. */
+export class Tree {
+  readonly memory: PlainMemory;
+  readonly frames: Frames;
+  readonly shape: WalkShape;
+  readonly root: number;
+
+  constructor(shape: WalkShape, options: Partial<FrameOptions> = {}) {
+    const builder = new SystemBuilder();
+    this.shape = shape;
+    const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
+    this.frames = new Frames(builder, { tables: 12, pages: 8, entriesPerTable, ...options });
+    this.memory = new PlainMemory(builder);
+    this.root = this.table();
+  }
+
+  table(): number {
+    return this.frames.take(this.memory, FrameKind.table);
+  }
+
+  page(): number {
+    return this.frames.take(this.memory, FrameKind.page);
+  }
+
+  /** The address of the entry for a page at a depth; tables above it are made as needed, with these flags. */
+  entryAddress(vpn: number, depth: number, flags: number = _PAGE_TABLE): number {
+    let table = this.root;
+    for (let d = 0; ; d++) {
+      const { address } = this.frames.entry(table, indexOf(this.shape.levels[d] as WalkLevel, vpn));
+      if (d === depth) return address;
+      if (this.memory.read(address) === 0) this.memory.write(address, mk_pte(this.table(), flags));
+      table = this.memory.read(address) >>> 12;
+    }
+  }
+
+  /** Sets the entry for a page; default at the last level. */
+  set(vpn: number, entry: number, depth: number = this.shape.levels.length - 1): void {
+    this.memory.write(this.entryAddress(vpn, depth), entry);
+  }
+}

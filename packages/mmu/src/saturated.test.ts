@@ -1,0 +1,247 @@
+import { FREED_FRAME, TabulatedExecutor, type Steps } from '@shootdown/machine';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { _PAGE_GLOBAL, _PAGE_TABLE, mk_pte } from './entry.ts';
+import { everyRun } from './every-run.test-support.ts';
+import { RW, smallMachine, type Small } from './machines.test-support.ts';
+import { cacheable } from './offered.ts';
+
+const PAGES = [0, 1, 4] as const;
+
+/** A program of one CPU: changes of entries, invalidations, accesses. */
+type Step =
+  | { readonly kind: 'map'; readonly table: 1 | 2; readonly index: number; readonly frame: number }
+  | { readonly kind: 'table'; readonly index: 0 | 1; readonly table: 0 | 1 | 2 }
+  | { readonly kind: 'invlpg' | 'vae1' | 'vale1'; readonly vpn: number }
+  | { readonly kind: 'reload' }
+  | { readonly kind: 'access'; readonly vpn: number };
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('map' as const), table: fc.constantFrom(1 as const, 2 as const), index: fc.nat(1), frame: fc.constantFrom(0, 100, 101) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('table' as const), index: fc.constantFrom(0 as const, 1 as const), table: fc.constantFrom(0 as const, 1 as const, 2 as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('invlpg' as const, 'vae1' as const, 'vale1' as const), vpn: fc.constantFrom(...PAGES) }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'reload' as const }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('access' as const), vpn: fc.constantFrom(...PAGES) }) },
+);
+
+const leafOf = (frame: number): number => (frame === 0 ? 0 : mk_pte(frame, RW));
+const pointerTo = (table: number): number => (table === 0 ? 0 : mk_pte(table, _PAGE_TABLE));
+
+function* perform({ frames, mmus, pgd }: Small, step: Step): Steps {
+  const mmu = mmus[0]!;
+  switch (step.kind) {
+    case 'map':
+      yield* frames.xchg(frames.entry(step.table, step.index), leafOf(step.frame));
+      return;
+    case 'table':
+      yield* frames.xchg(pgd(4 * step.index), pointerTo(step.table));
+      return;
+    case 'invlpg':
+      yield* mmu.invlpg(step.vpn);
+      return;
+    case 'vae1':
+    case 'vale1':
+      yield* mmu.tlbi_local({ scope: 'page', vpn: step.vpn, asid: 1, leafOnly: step.kind === 'vale1' });
+      return;
+    case 'reload':
+      yield* mmu.reload_cr3(1);
+      return;
+    case 'access':
+      yield* mmu.access(step.vpn, false);
+  }
+}
+
+/** What each access of the program may use according to the saturated TLB: sorted entries. */
+function saturatedValues(script: readonly Step[]): number[][] {
+  const { system, saturated } = smallMachine({ cpus: 1, tlb: 'saturated', pages: PAGES, pageFrames: 6 }, [
+    function* (small) {
+      for (const step of script) yield* perform(small, step);
+    },
+  ]);
+  const executor = new TabulatedExecutor(system);
+  const values: number[][] = [];
+  for (;;) {
+    const operation = executor.pendingOperation(0);
+    if (!operation) return values;
+    if (operation.definition.name === 'access') values.push(saturated!.leaves((address) => executor.store.read(address), 0, operation.b).toSorted((a, b) => a - b));
+    expect(executor.step(0, 0)).toBe(true);
+  }
+}
+
+/** A TLB that holds at most one translation and one table pointer per page, filled and evicted whenever it likes. */
+class FillAndEvict {
+  readonly entries = new Map<string, number>();
+  readonly tables = new Map<number, number>();
+  /** `page -> leaf, page -> pointer`, as text: a state of the TLB. */
+  states = new Set<string>([JSON.stringify({})]);
+
+  constructor() {
+    [1, 2].forEach((table, i) => this.tables.set(i, table));
+    [
+      [0, 0],
+      [1, 1],
+      [4, 2],
+    ].forEach(([vpn, i]) => this.entries.set(key(1 + Math.floor(vpn! / 4), vpn! % 4), cacheable(mk_pte(4 + i!, RW))));
+    this.#close();
+  }
+
+  step(step: Step): number[] | null {
+    if (step.kind === 'access') {
+      const values = this.#values(step.vpn);
+      if (values.length === 0) this.#forget((vpn) => [Math.floor(vpn / 4) === Math.floor(step.vpn / 4) ? `table ${vpn}` : '']);
+      return values;
+    }
+    if (step.kind === 'map') this.entries.set(key(step.table, step.index), leafOf(step.frame));
+    if (step.kind === 'table') this.tables.set(step.index, step.table);
+    this.states = new Set([...this.states].map((text) => JSON.stringify(this.#invalidated(JSON.parse(text) as TlbState, step))));
+    this.#close();
+    return null;
+  }
+
+  #invalidated(state: TlbState, step: Step): TlbState {
+    const next = { ...state };
+    for (const vpn of PAGES) {
+      if (step.kind === 'reload') {
+        delete next[`leaf ${vpn}`];
+        delete next[`table ${vpn}`];
+      } else if (step.kind === 'invlpg' || step.kind === 'vae1' || step.kind === 'vale1') {
+        const sameTable = Math.floor(vpn / 4) === Math.floor(step.vpn / 4);
+        if (vpn === step.vpn) delete next[`leaf ${vpn}`];
+        if (step.kind === 'invlpg' || (step.kind === 'vae1' && sameTable)) delete next[`table ${vpn}`];
+      }
+    }
+    return next;
+  }
+
+  /** What a fault drops. */
+  #forget(keysOf: (vpn: number) => readonly string[]): void {
+    const gone = new Set(PAGES.flatMap(keysOf));
+    this.states = new Set([...this.states].map((text) => JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(text) as TlbState).filter(([name]) => !gone.has(name))))));
+    this.#close();
+  }
+
+  /** Every state that fills and evictions lead to. */
+  #close(): void {
+    const queue = [...this.states];
+    for (let text = queue.pop(); text !== undefined; text = queue.pop()) {
+      const state = JSON.parse(text) as TlbState;
+      for (const next of PAGES.flatMap((vpn) => this.#fills(state, vpn))) {
+        const nextText = JSON.stringify(Object.fromEntries(Object.entries(next).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+        if (this.states.has(nextText)) continue;
+        this.states.add(nextText);
+        queue.push(nextText);
+      }
+    }
+  }
+
+  /** Walks through the cached table pointer or through memory; caching the pointer or not. */
+  #fills(state: TlbState, vpn: number): TlbState[] {
+    const table = this.tables.get(Math.floor(vpn / 4))!;
+    const next: TlbState[] = [];
+    if (table !== 0) next.push({ ...state, [`table ${vpn}`]: table });
+    for (const through of [state[`table ${vpn}`] ?? 0, table]) {
+      const leaf = through === 0 ? 0 : (this.entries.get(key(through, vpn % 4)) ?? 0);
+      if (leaf !== 0) next.push({ ...state, [`leaf ${vpn}`]: leaf });
+    }
+    return next;
+  }
+
+  #values(vpn: number): number[] {
+    const held = [...this.states].map((text) => (JSON.parse(text) as TlbState)[`leaf ${vpn}`] ?? 0);
+    return [...new Set(held)].filter((entry) => entry !== 0).toSorted((a, b) => a - b);
+  }
+}
+
+type TlbState = Record<string, number>;
+const key = (table: number, index: number): string => `${table}.${index}`;
+
+describe('the saturated TLB', () => {
+  test('lets an access use exactly what a TLB that fills and evicts at will may hold', () => {
+    fc.assert(
+      fc.property(fc.array(steps, { minLength: 1, maxLength: 8 }), (script) => {
+        const reference = new FillAndEvict();
+        const expected = script.map((step) => reference.step(step)).filter((values) => values !== null);
+        expect(saturatedValues(script)).toEqual(expected);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test('a stale member shows until the flush', () => {
+    const states: boolean[] = [];
+    const { system, saturated } = smallMachine({ cpus: 1, tlb: 'saturated', pages: PAGES }, [
+      function* (small) {
+        yield* small.frames.xchg(small.pte(0), 0);
+        yield* small.mmus[0]!.invlpg(1);
+        yield* small.mmus[0]!.invlpg(0);
+      },
+    ]);
+    const executor = new TabulatedExecutor(system);
+    while (executor.step(0)) states.push(saturated!.isStale((address) => executor.store.read(address), 0, 0));
+    expect(states.slice(-4)).toEqual([false, true, true, false]);
+    expect(states.slice(0, -3)).not.toContain(true);
+  });
+
+  test('an access may use the old translation or the new one, and no third', () => {
+    const used = new Set<number>();
+    const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], pageFrames: 6 }, [
+      function* ({ frames, pte, mmus }) {
+        yield* frames.xchg(pte(0), mk_pte(100, RW));
+        used.add((yield* mmus[0]!.access(0, false)) + 1);
+      },
+    ]);
+    expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
+    expect(used).toEqual(new Set([1]));
+  });
+
+  test('a global entry stays when its address space is dropped, and goes with its page', () => {
+    const { system, saturated } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0] }, [
+      function* ({ frames, pte, mmus }) {
+        yield* frames.xchg(pte(0), mk_pte(100, RW | _PAGE_GLOBAL));
+        yield* frames.xchg(pte(0), 0);
+        yield* mmus[0]!.reload_cr3(1);
+        yield* mmus[0]!.invlpg(0);
+      },
+    ]);
+    const executor = new TabulatedExecutor(system);
+    const leaves: number[][] = [];
+    while (executor.step(0)) leaves.push(saturated!.leaves((address) => executor.store.read(address), 0, 0));
+    expect(leaves.slice(-2)).toEqual([[mk_pte(100, RW | _PAGE_GLOBAL)], []]);
+  });
+
+  describe('a table that is freed', () => {
+    const freeing = (flush: boolean) =>
+      function* ({ frames, pgd, mmus }: Small): Steps {
+        yield* frames.xchg(pgd(4), 0);
+        if (flush) yield* mmus[0]!.tlbi_is({ scope: 'page', vpn: 4, asid: 1, leafOnly: false });
+        if (flush) yield* mmus[0]!.dsb('ish');
+        yield* frames.free(2);
+      };
+    const idle = function* (): Steps {};
+
+    test('before every CPU has dropped its pointer is a violation, even if that CPU never touches the page', () => {
+      const { system } = smallMachine({ cpus: 2, tlb: 'saturated', pages: [4] }, [freeing(false), idle]);
+      expect(everyRun(system).violations).toEqual(new Set([FREED_FRAME]));
+    });
+
+    test('after a broadcast TLBI VAE1 and DSB is none', () => {
+      const { system } = smallMachine({ cpus: 2, tlb: 'saturated', pages: [4] }, [freeing(true), idle]);
+      expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
+    });
+
+    test('is no concern of a CPU that has left the tree', () => {
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [4] }, [
+        function* (small) {
+          yield* small.mmus[0]!.load_root(-1, 0, true);
+          yield* freeing(false)(small);
+        },
+      ]);
+      expect(everyRun(system).violations).toEqual(new Set());
+    });
+  });
+
+  test('a page that is not followed is refused', () => {
+    const { saturated } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [4] }, [function* (): Steps {}]);
+    expect(() => saturated!.translate(0, 5).next()).toThrow('mmu: translate: page 0x5 is not followed (have: 4)');
+  });
+});

@@ -1,0 +1,118 @@
+/**
+ * What this laboratory is worth per second on this computer: `npm run bench`.
+ *
+ * Every figure is the median of several runs in this one process, and every ratio compares two figures of the same run of
+ * the benchmark, because absolute ones say as much about the computer as about the program. Runs on the built packages.
+ */
+import { existsSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { DirectExecutor, LiveExecutor, RandomScheduler, replay, runScheduler, TabulatedExecutor } from '@shootdown/machine';
+import { countTlb, parseTlbGeometry, readReferenceTrace } from '@shootdown/mmu';
+import { naiveCountTlb } from '@shootdown/mmu/naive';
+import { runMachine } from '@shootdown/topology';
+import { flushMachine, machineRoom } from './machines.mjs';
+
+const TRACE = new URL('../../apps/lab/data/traces/sort-3m.u64.gz', import.meta.url);
+const EXPLORER_BENCHMARK = new URL('reference.mjs', import.meta.url);
+
+const FAST_RUNS = 9;
+const SLOW_RUNS = 3;
+const SCHEDULE_STEPS = 20_000;
+const LIVE_STEPS = 4_000;
+const SEED = 1;
+const MILLION = 1e6;
+
+/** @param {readonly number[]} values */
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
+}
+
+/** Seconds that `work` takes. @param {() => void} work */
+function seconds(work) {
+  const began = performance.now();
+  work();
+  return (performance.now() - began) / 1000;
+}
+
+/** Median seconds of several runs. @param {number} runs @param {() => void} work */
+function medianSeconds(runs, work) {
+  return median(Array.from({ length: runs }, () => seconds(work)));
+}
+
+/** @param {string} what @param {number} value @param {string} unit @param {string} [note] */
+function line(what, value, unit, note = '') {
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  const text = value.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits });
+  process.stdout.write(`  ${what.padEnd(34)} ${text.padStart(12)} ${unit.padEnd(14)} ${note}`.trimEnd() + '\n');
+}
+
+/** @param {string} text */
+function heading(text) {
+  process.stdout.write(`\n${text}\n`);
+}
+
+async function benchTlb() {
+  heading('TLB look-ups: sort-3m, held in memory; L1I 64x4, L1D 64x4, L2 1536x12');
+  const trace = await readReferenceTrace(TRACE.pathname);
+  const config = { l1i: parseTlbGeometry('64x4'), l1d: parseTlbGeometry('64x4'), l2: parseTlbGeometry('1536x12') };
+  const counts = countTlb(trace, config);
+  const naiveCounts = naiveCountTlb(trace, config);
+  if (JSON.stringify(counts) !== JSON.stringify(naiveCounts)) throw new Error('bench: tlb: the naive reference counts differently');
+  const fast = counts.lookups / medianSeconds(FAST_RUNS, () => countTlb(trace, config)) / MILLION;
+  const naive = counts.lookups / medianSeconds(SLOW_RUNS, () => naiveCountTlb(trace, config)) / MILLION;
+  line('shootdown tlb', fast, 'M look-ups/s', `${counts.lookups} look-ups, median of ${FAST_RUNS}`);
+  line('naive reference, same counts', naive, 'M look-ups/s', `median of ${SLOW_RUNS}`);
+  line('ratio', fast / naive, 'x');
+}
+
+function benchExecutors() {
+  heading('Executors: four CPUs with interrupts, ticks and store buffers; one schedule for all');
+  const system = machineRoom(4);
+  const { schedule } = runScheduler(new TabulatedExecutor(system), new RandomScheduler(SEED), SCHEDULE_STEPS);
+  const live = new LiveExecutor(system);
+  const tabulated = new TabulatedExecutor(system);
+  const direct = new DirectExecutor(system);
+  const first = seconds(() => replay(tabulated, schedule));
+  const callsToFill = tabulated.xstateCalls;
+  replay(direct, schedule);
+  if (direct.fingerprint !== tabulated.fingerprint) throw new Error('bench: executors: direct and tabulated disagree');
+  const rates = {
+    live: LIVE_STEPS / medianSeconds(SLOW_RUNS, () => replay(live, schedule.slice(0, LIVE_STEPS))),
+    direct: schedule.length / medianSeconds(FAST_RUNS, () => replay(direct, schedule)),
+    tabulated: schedule.length / medianSeconds(FAST_RUNS, () => replay(tabulated, schedule)),
+  };
+  replay(tabulated, schedule.slice(0, LIVE_STEPS));
+  if (live.fingerprint !== tabulated.fingerprint) throw new Error('bench: executors: live and tabulated disagree');
+  line('live (XState actors)', rates.live, 'steps/s', `${LIVE_STEPS} steps, median of ${SLOW_RUNS}`);
+  line('direct (long runs)', rates.direct, 'steps/s', `${schedule.length} steps, median of ${FAST_RUNS}`);
+  line('tabulated', rates.tabulated, 'steps/s', `${schedule.length} steps, median of ${FAST_RUNS}`);
+  line('tabulated, first time', schedule.length / first, 'steps/s', 'tables still empty');
+  line('ratio direct : live', rates.direct / rates.live, 'x');
+  line('ratio tabulated : live', rates.tabulated / rates.live, 'x');
+  benchXStateCalls(system, callsToFill);
+}
+
+/** How often a million steps ask XState, over many schedules: the tables fill once. */
+function benchXStateCalls(system, callsToFill) {
+  const executor = new TabulatedExecutor(system);
+  let steps = 0;
+  for (let seed = SEED; steps < MILLION; seed++) steps += runScheduler(executor, new RandomScheduler(seed), SCHEDULE_STEPS).schedule.length;
+  line('XState calls per million steps', (executor.xstateCalls / steps) * MILLION, 'calls', `${callsToFill} of them in the first ${SCHEDULE_STEPS} steps`);
+}
+
+function benchFlushCounts() {
+  heading('A run in virtual time: the machine of the flush-count demo, 34 pages, 2 threads that spin');
+  const runs = Array.from({ length: SLOW_RUNS }, () => runMachine(flushMachine(34, 2)));
+  const [run] = runs;
+  if (!run || run.end !== 'done') throw new Error(`bench: flush counts: the run ended in ${run?.end}`);
+  line('steps', median(runs.map((r) => r.stepsPerSecond)), 'steps/s', `${run.steps} steps, median of ${SLOW_RUNS}`);
+  line('simulated time', run.nanoseconds / 1e6, 'ms', `in ${median(runs.map((r) => r.wallSeconds)).toFixed(2)} s of real time`);
+}
+
+const [processor] = cpus();
+process.stdout.write(`node ${process.version}, ${cpus().length} x ${processor?.model.trim() ?? 'unknown processor'}\n`);
+await benchTlb();
+benchExecutors();
+benchFlushCounts();
+if (existsSync(EXPLORER_BENCHMARK)) await import(EXPLORER_BENCHMARK.href);
