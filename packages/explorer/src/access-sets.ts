@@ -9,6 +9,13 @@ export class WordSets {
     this.bits = new Int32Array(rows * this.stride);
   }
 
+  /** Sets made elsewhere. */
+  static of(words: number, bits: Int32Array): WordSets {
+    const sets = new WordSets(words, 0);
+    sets.bits = bits;
+    return sets;
+  }
+
   /** Makes sure that a row exists. */
   reserve(row: number): void {
     const needed = (row + 1) * this.stride;

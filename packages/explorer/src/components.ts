@@ -12,6 +12,7 @@ import { StateFlag, type StateGraph } from './graph.ts';
 import type { Findings } from './properties.ts';
 import { NO_LIVELOCK } from './result.ts';
 import { RoutineGraph } from './routine-graph.ts';
+import type { PendingFinally } from './shard.ts';
 
 /** What {@link terminalComponents} finds. */
 export interface TerminalComponents {
@@ -116,7 +117,7 @@ export function judgeLongRun(
   system: System,
   executor: TabulatedExecutor,
   graph: StateGraph,
-  pending: readonly { readonly property: string; readonly length: number; readonly state: number }[],
+  pending: readonly PendingFinally[],
   findings: Findings,
 ): void {
   // Every step advances a routine or shortens a store buffer: without loops in the routines there are none in the graph.

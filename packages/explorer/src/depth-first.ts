@@ -59,7 +59,9 @@ export class DepthFirst {
     this.expander = new Expander(system, executor, this.checker, null, Infinity);
     executor.reset();
     this.#visited.add(executor.store.lo, executor.store.hi);
+    const said = executor.violation;
     this.#push(0, 0, 0);
+    if (said) this.#found('step', said.property);
     this.#checkState();
   }
 

@@ -2,9 +2,12 @@ import { entryBranch, entryChoice, TabulatedExecutor, type System } from '@shoot
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { explore } from './explore.ts';
+import { searchDepthFirst, searchLevels } from './outcome.ts';
+import { planOf } from './plan.ts';
 import { build, messageRecipes, naiveSearch, recipes, symmetricRecipes, type Naive, type Recipe } from './random-system.test-support.ts';
 import { endsIn } from './replay.ts';
 import type { ExploreOptions, ExploreResult } from './result.ts';
+import { Watch } from './watch.ts';
 
 /** Small enough for a search that keeps the reachable set of every state. */
 const STATES_MAX = 600;
@@ -74,6 +77,18 @@ describe('explore against a search that keeps whole states in a Map', () => {
   it('finds the same depth first', () => check(recipes, { search: 'dfs', reduction: false }));
   it('finds the same problems depth first with reduction', () => check(recipes, { search: 'dfs' }));
   it('finds the same comparing whole states', () => check(recipes, { exact: true, reduction: false }));
+  it.each([searchLevels, searchDepthFirst])('%o with a reduction that starts from nothing starts over until it knows enough', (search) =>
+    fc.assert(
+      fc.asyncProperty(fc.oneof(recipes, messageRecipes), async (recipe) => {
+        const system = build(recipe);
+        const naive = naiveSearch(system, STATES_MAX);
+        fc.pre(naive !== null);
+        const { findings, stopped } = await search({ ...planOf(system, { all: true }), warmUp: false }, new Watch({}));
+        expect(stopped).toBe(null);
+        expect(kinds(findings.all)).toEqual([...(naive?.problems.keys() ?? [])].filter((key) => !key.startsWith('sometimes')).sort());
+      }),
+      { numRuns: runs },
+    ));
   it('finds the same problems with interchangeable processors', () => check(symmetricRecipes, { reduction: false, symmetry: true }));
   it('finds the same problems with interchangeable processors and reduction', () => check(symmetricRecipes, {}));
 });

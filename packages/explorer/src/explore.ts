@@ -11,6 +11,7 @@ import { tidySchedule } from './counterexample.ts';
 import { countInterleavings, type Interleavings } from './interleavings.ts';
 import { searchDepthFirst, searchLevels, type Outcome } from './outcome.ts';
 import { planOf, type Plan } from './plan.ts';
+import { searchInWorkers } from './pool.ts';
 import { compareProblems, type Finding } from './properties.ts';
 import { NO_DEADLOCK, type ExploreOptions, type ExploreResult, type Problem, type Verdict } from './result.ts';
 import { endsIn, fingerprintAfter, nearestFrom } from './replay.ts';
@@ -78,7 +79,8 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
   };
 }
 
-function search(plan: Plan, _options: ExploreOptions, watch: Watch): Promise<Outcome> {
+function search(plan: Plan, { source }: ExploreOptions, watch: Watch): Promise<Outcome> {
+  if (plan.workers > 1 && source !== undefined) return searchInWorkers(plan, source, watch);
   return plan.search === 'dfs' ? searchDepthFirst(plan, watch) : searchLevels(plan, watch);
 }
 

@@ -102,6 +102,7 @@ class Fuzzer {
     const { executor } = this;
     executor.reset();
     this.#schedule = [];
+    if (executor.violation) this.#found('step', executor.violation.property);
     this.#checkState();
     while (this.problem === null && this.#schedule.length < stepsMax) {
       const entry = scheduler.next(executor);

@@ -86,6 +86,17 @@ export class StateGraph {
     return low;
   }
 
+  /** Copies the edges of a state of another graph in transit; `idOf` gives the number of each target here. */
+  copyState(from: GraphArrays, state: number, idOf: (target: number) => number): void {
+    this.beginState();
+    this.flags.set(this.expanded - 1, from.flags[state] as number);
+    const end = state + 1 < from.firstEdge.length ? (from.firstEdge[state + 1] as number) : from.target.length;
+    for (let edge = from.firstEdge[state] as number; edge < end; edge++) {
+      this.target.push(idOf(from.target[edge] as number));
+      this.#entry.push(from.entry[edge] as number);
+    }
+  }
+
   entry(edge: number): number {
     return this.#entry.get(edge) & ENTRY_MAX;
   }

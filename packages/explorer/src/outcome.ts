@@ -37,13 +37,13 @@ export interface Outcome {
 /** States or steps between two looks at the clock. */
 const SLICE = 4096;
 /** A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it can. */
-const BREAKS_MAX = 8;
+export const BREAKS_MAX = 8;
 
 /** The executor of a plan, and its reduction if one is in force. */
 function equip(plan: Plan): { executor: TabulatedExecutor; reduction: Reduction | null } {
   const recording = plan.reduction ? new RecordingExecutor(plan.model) : null;
   const executor = recording ?? new TabulatedExecutor(plan.model);
-  if (plan.reduction || plan.symmetry) warmUp(plan.model, executor);
+  if (plan.warmUp && (plan.reduction || plan.symmetry)) warmUp(plan.model, executor);
   return { executor, reduction: recording && new Reduction(plan.model, recording) };
 }
 
@@ -56,7 +56,7 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
     const shard = new Shard(plan.model, executor, options);
     const stopped = await runLevels(shard, plan, watch, breaks < BREAKS_MAX ? reduction : null);
     const settled = stopped === 'violation' || stopped === 'timeout' || stopped === 'cancelled';
-    if (settled || reduction === null || !reduction.stale) return outcomeOf(plan.model, executor, shard, stopped);
+    if (settled || reduction === null || !reduction.stale) return shardOutcome(plan.model, executor, shard, stopped);
   }
 }
 
@@ -82,26 +82,42 @@ async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Redu
   }
 }
 
-/** Judges the long run, if the search is complete, and packs everything up. */
-export function outcomeOf(model: System, executor: TabulatedExecutor, shard: Shard, stopped: StopReason | null): Outcome {
-  const { graph, findings } = shard;
+function shardOutcome(model: System, executor: TabulatedExecutor, shard: Shard, stopped: StopReason | null): Outcome {
+  const { graph, findings, witnesses, transitions, violatingTransitions, bytes } = shard;
   if (stopped === null) judgeLongRun(model, executor, graph, shard.pending, findings);
+  const find = (lo: number, hi: number): number => shard.find(lo, hi);
+  return outcomeOf(model, executor, { graph, findings, witnesses, transitions, violatingTransitions, bytes, taken: shard.expander.taken, find }, stopped);
+}
+
+/** What a breadth-first search leaves behind, in one thread or in several. */
+export interface Searched {
+  readonly graph: StateGraph;
+  readonly findings: Findings;
+  readonly witnesses: Findings;
+  readonly transitions: number;
+  readonly violatingTransitions: number;
+  readonly bytes: number;
+  readonly taken: Float64Array;
+  /** The number of the state with this fingerprint, or -1. */
+  find(lo: number, hi: number): number;
+}
+
+/** Packs up a breadth-first search. */
+export function outcomeOf(model: System, executor: TabulatedExecutor, searched: Searched, stopped: StopReason | null): Outcome {
+  const { graph, findings, witnesses, find, ...counts } = searched;
   const merged = model.symmetric.length > 0;
   const scheduleTo = (finding: Finding): number[] => {
     const path = shortestPath(model, graph, finding.goals);
-    return merged ? followMerged(model, executor, path, (lo, hi) => shard.find(lo, hi)) : path.map((step) => step.entry);
+    return merged ? followMerged(model, executor, path, find) : path.map((step) => step.entry);
   };
   return {
+    ...counts,
     executor,
     findings,
-    witnesses: new Map(shard.witnesses.all.map((finding) => [finding.property, scheduleTo(finding)])),
+    witnesses: new Map(witnesses.all.map((finding) => [finding.property, scheduleTo(finding)])),
     stopped,
-    states: shard.states,
-    transitions: shard.transitions,
-    violatingTransitions: shard.violatingTransitions,
-    depth: shard.depth,
-    bytes: shard.bytes,
-    taken: shard.expander.taken,
+    states: graph.states,
+    depth: graph.levelOf(graph.states - 1),
     livelockChecked: stopped === null,
     graph,
     scheduleTo,

@@ -21,6 +21,8 @@ export interface Plan {
   readonly maxDepth: number;
   readonly preemptions: number;
   readonly interleavingsStatesMax: number;
+  /** Begin with random runs, so that reduction need not start from nothing. */
+  readonly warmUp: boolean;
 }
 
 /** Fills in defaults. Throws ModelError on bounds out of range and on options that do not go together. */
@@ -40,9 +42,9 @@ export function planOf(system: System, options: ExploreOptions): Plan {
   const reduction = (options.reduction ?? true) && maxDepth === undefined && preemptions === undefined;
   const wanted = options.symmetry ?? options.reduction ?? true;
   const symmetry = wanted && !exact && preemptions === undefined && system.symmetric.some((group) => group.length > 1);
-  const plain: System = { ...system, symmetric: [], maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
+  const { plain, symmetric } = modelOf(system);
   return {
-    model: symmetry ? { ...plain, symmetric: system.symmetric } : plain,
+    model: symmetry ? symmetric : plain,
     plain,
     search,
     reduction,
@@ -54,7 +56,14 @@ export function planOf(system: System, options: ExploreOptions): Plan {
     maxDepth: maxDepth ?? Number.POSITIVE_INFINITY,
     preemptions: preemptions ?? Number.POSITIVE_INFINITY,
     interleavingsStatesMax: options.interleavingsStatesMax ?? INTERLEAVINGS_STATES_MAX,
+    warmUp: true,
   };
+}
+
+/** A system as it is searched without and with symmetry: a routine that never says `point` is an endless loop. */
+export function modelOf(system: System): { readonly plain: System; readonly symmetric: System } {
+  const symmetric: System = { ...system, maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
+  return { plain: { ...symmetric, symmetric: [] }, symmetric };
 }
 
 function refuse(condition: boolean, what: string, why: string): void {

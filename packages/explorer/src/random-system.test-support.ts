@@ -288,6 +288,8 @@ export function naiveSearch(system: System, statesMax: number): Naive | null {
     }
     return nodes.push({ row: store.words.slice(), lo: store.lo, hi: store.hi, depth, next: [], rests: false, broken: [] }) - 1;
   };
+  executor.reset();
+  if (executor.violation) report('step', executor.violation.property, 0);
   arrive(0);
   for (let i = 0; i < nodes.length; i++) {
     if (nodes.length > statesMax) return null;

@@ -59,6 +59,30 @@ export class Accesses {
     this.learnt = 0;
   }
 
+  /** All sets, for another thread. */
+  toArrays(nodes: number): AccessArrays {
+    const rows = this.ofNode(nodes, 0);
+    this.reserve(rows);
+    const copy = (sets: WordSets): Int32Array<ArrayBuffer> => sets.bits.slice(0, rows * sets.stride) as Int32Array<ArrayBuffer>;
+    return { rows, reads: copy(this.reads), writes: copy(this.writes), buffered: copy(this.buffered) };
+  }
+
+  /** Learns what another thread has seen. @param nodes own numbers of its nodes */
+  adopt({ rows, reads, writes, buffered }: AccessArrays, nodes: readonly number[]): void {
+    const words = this.#system.layout.words;
+    const pairs: [WordSets, WordSets][] = [
+      [this.reads, WordSets.of(words, reads)],
+      [this.writes, WordSets.of(words, writes)],
+      [this.buffered, WordSets.of(words, buffered)],
+    ];
+    for (let row = 0; row < rows; row++) {
+      const step = row - this.#fixed;
+      const own = step < 0 ? row : this.ofNode(nodes[Math.floor(step / this.#processors)] as number, step % this.#processors);
+      this.reserve(own);
+      for (const [sets, theirs] of pairs) if (sets.unite(own, theirs, row)) this.learnt++;
+    }
+  }
+
   ofDrain(processor: number): number {
     return 1 + processor;
   }
@@ -105,6 +129,14 @@ export class Accesses {
     if (!channel) return;
     for (let i = 0; i < channel.capacity; i++) this.touch(row, channel.base + i);
   }
+}
+
+/** {@link Accesses} in transit: the sets, by row, in the sender's numbers of nodes. */
+export interface AccessArrays {
+  readonly rows: number;
+  readonly reads: Int32Array<ArrayBuffer>;
+  readonly writes: Int32Array<ArrayBuffer>;
+  readonly buffered: Int32Array<ArrayBuffer>;
 }
 
 /** Runs a system by table look-up and records what every step touches. */

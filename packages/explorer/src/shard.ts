@@ -27,6 +27,13 @@ export interface ShardOptions {
   readonly owners: number;
 }
 
+/** A `finally` property broken in a state at rest that spontaneous steps can still leave. */
+export interface PendingFinally {
+  readonly property: string;
+  readonly length: number;
+  readonly state: number;
+}
+
 /** Candidates on their way to their owner: rows of words, and two halves of a fingerprint each. */
 export interface Batch {
   readonly rows: Int32Array<ArrayBuffer>;
@@ -48,7 +55,7 @@ export class Shard implements Successors {
   /** `sometimes` properties that hold somewhere, with the nearest states where they do. */
   readonly witnesses = new Findings();
   /** `finally` properties broken in states at rest that are not final. */
-  readonly pending: { property: string; length: number; state: number }[] = [];
+  readonly pending: PendingFinally[] = [];
   readonly checker: PropertyChecker;
   readonly expander: Expander;
   transitions = 0;
@@ -59,8 +66,9 @@ export class Shard implements Successors {
   collisions = 0;
   readonly #executor: TabulatedExecutor;
   readonly #options: ShardOptions;
+  /** Words of a row. */
+  readonly width: number;
   readonly #words: number;
-  readonly #width: number;
   readonly #visited = new FingerprintTable();
   readonly #inLevel = new FingerprintTable();
   readonly #archive: Rows | null;
@@ -82,11 +90,11 @@ export class Shard implements Successors {
     this.checker = new PropertyChecker(system, executor);
     this.expander = new Expander(system, executor, this.checker, options.reduction, options.preemptions);
     this.#words = executor.store.words.length;
-    this.#width = this.#words + (options.preemptions === Infinity ? 0 : PREEMPTION_WORDS);
-    this.#frontier = new Frontier(this.#width);
-    this.#candidates = new Frontier(this.#width);
-    this.#incoming = new Frontier(this.#width);
-    this.#archive = options.exact ? new Rows(this.#width) : null;
+    this.width = this.#words + (options.preemptions === Infinity ? 0 : PREEMPTION_WORDS);
+    this.#frontier = new Frontier(this.width);
+    this.#candidates = new Frontier(this.width);
+    this.#incoming = new Frontier(this.width);
+    this.#archive = options.exact ? new Rows(this.width) : null;
     executor.reset();
     this.#arriveAt(0, 0);
     if (executor.failed) this.#noted.push({ kind: 'step', property: executor.violation?.property ?? '?', candidate: 0 });
@@ -94,11 +102,6 @@ export class Shard implements Successors {
 
   get states(): number {
     return this.graph.states;
-  }
-
-  /** Length of the longest shortest schedule. */
-  get depth(): number {
-    return this.graph.levelOf(this.graph.states - 1);
   }
 
   /** The index of the state with this fingerprint, or -1. */
@@ -114,6 +117,11 @@ export class Shard implements Successors {
   /** States of this level that are not expanded yet. */
   get queue(): number {
     return this.#frontier.liveCount - this.#position;
+  }
+
+  /** New states among the candidates accepted: the queue of the next level. */
+  get accepted(): number {
+    return this.#incoming.liveCount;
   }
 
   /** Candidates so far, some of which may turn out to be known. */
@@ -168,10 +176,10 @@ export class Shard implements Successors {
     this.#sent = Array.from({ length: owners }, () => []);
     for (let i = 0; i < rows.count; i++) (this.#sent[ownerOf(pairs[2 * i + 1] as number, owners)] as number[]).push(i);
     return this.#sent.map((candidates) => {
-      const batch: Batch = { rows: new Int32Array(candidates.length * this.#width), pairs: new Int32Array(candidates.length * 2) };
+      const batch: Batch = { rows: new Int32Array(candidates.length * this.width), pairs: new Int32Array(candidates.length * 2) };
       candidates.forEach((candidate, i) => {
         rows.seek(candidate);
-        batch.rows.set(rows.chunk.subarray(rows.offset, rows.offset + this.#width), i * this.#width);
+        batch.rows.set(rows.chunk.subarray(rows.offset, rows.offset + this.width), i * this.width);
         batch.pairs.set(pairs.subarray(2 * candidate, 2 * candidate + 2), 2 * i);
       });
       return batch;
@@ -187,7 +195,7 @@ export class Shard implements Successors {
         const row = this.#incoming.rows.count;
         this.#incoming.append(pairs[2 * i] as number, pairs[2 * i + 1] as number);
         const { chunk, offset } = this.#incoming.rows;
-        for (let w = 0; w < this.#width; w++) chunk[offset + w] = rows[i * this.#width + w] as number;
+        for (let w = 0; w < this.width; w++) chunk[offset + w] = rows[i * this.width + w] as number;
         indices[i] = this.#settleOne(this.#incoming, row);
       }
       return indices;
@@ -250,7 +258,7 @@ export class Shard implements Successors {
     const { chunk, offset } = rows;
     let lo = pairs[2 * row] as number;
     let hi = pairs[2 * row + 1] as number;
-    if (this.#width > this.#words) {
+    if (this.width > this.#words) {
       this.#last = chunk[offset + this.#words] as number;
       this.#used = chunk[offset + this.#words + 1] as number;
       const salt = preemptionSalt(this.#last, this.#used);
@@ -283,7 +291,7 @@ export class Shard implements Successors {
   /** Writes the executor's state down as a candidate, unless the level has it already; returns its number. */
   #arriveAt(last: number, used: number): number {
     let { lo, hi } = this.#executor.store;
-    if (this.#width > this.#words) {
+    if (this.width > this.#words) {
       const salt = preemptionSalt(last, used);
       lo = (lo + salt) | 0;
       hi = (hi ^ salt) | 0;
@@ -301,7 +309,7 @@ export class Shard implements Successors {
     const { chunk, offset } = this.#candidates.rows;
     const length = this.#words;
     for (let i = 0; i < length; i++) chunk[offset + i] = words[i] as number;
-    if (this.#width === length) return;
+    if (this.width === length) return;
     chunk[offset + length] = last;
     chunk[offset + length + 1] = used;
   }
@@ -323,14 +331,14 @@ export class Shard implements Successors {
     rows.seek(candidate);
     const { chunk, offset } = rows;
     for (let i = 0; i < this.#words; i++) if (chunk[offset + i] !== words[i]) return this.#collided();
-    if (this.#width === this.#words) return true;
+    if (this.width === this.#words) return true;
     return chunk[offset + this.#words] === last && chunk[offset + this.#words + 1] === used;
   }
 
   #sameRow(a: Rows, rowA: number, b: Rows, rowB: number): boolean {
     a.seek(rowA);
     b.seek(rowB);
-    for (let i = 0; i < this.#width; i++) if (a.chunk[a.offset + i] !== b.chunk[b.offset + i]) return this.#collided();
+    for (let i = 0; i < this.width; i++) if (a.chunk[a.offset + i] !== b.chunk[b.offset + i]) return this.#collided();
     return true;
   }
 
@@ -342,7 +350,7 @@ export class Shard implements Successors {
   #copyRow(from: Rows, row: number, to: Rows): void {
     from.seek(row);
     to.append();
-    to.chunk.set(from.chunk.subarray(from.offset, from.offset + this.#width), to.offset);
+    to.chunk.set(from.chunk.subarray(from.offset, from.offset + this.width), to.offset);
   }
 }
 

@@ -35,6 +35,11 @@ export class Watch {
   /** Lets the event loop run and reports progress; returns why the search must end now, or null. */
   async pause(count: () => Count): Promise<StopReason | null> {
     await new Promise((resolve) => setImmediate(resolve));
+    return this.tick(count);
+  }
+
+  /** The same without letting the event loop run. */
+  tick(count: () => Count): StopReason | null {
     const now = performance.now();
     this.#lastYield = now;
     if (now - this.#lastProgress >= PROGRESS_MILLISECONDS) {

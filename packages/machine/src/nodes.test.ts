@@ -268,6 +268,21 @@ describe('verifyPoints', () => {
     expect(verifyPoints([twice], explored(twice, [0], 6))).toMatchObject([{ point: 'spin()', results: [0], next: ['load(1, 0, 0)', 'returns'] }]);
   });
 
+  it('finds a point in a routine that forgets who called it, however long that takes to matter', () => {
+    const flush = routine('flush', function* () {
+      yield* point('flush');
+      for (let i = 0; i < 40; i++) yield* nop();
+    });
+    const caller = program(routine('caller', function* () {
+      yield* load(X);
+      yield* flush();
+      yield* load(Y);
+      yield* flush();
+      yield* store(Y, 1);
+    }));
+    expect(verifyPoints([caller], explored(caller, [0], 100))).toMatchObject([{ point: 'flush()', next: ['load(1, 0, 0)', 'store(1, 1, 0)'] }]);
+  });
+
   it('finds a difference in what is said, and looks no deeper than it is told', () => {
     const accuses = program(routine('accuses', function* () {
       const value = yield* load(X);
@@ -278,6 +293,6 @@ describe('verifyPoints', () => {
     }));
     const nodes = explored(accuses, [0, 1], 3);
     expect(verifyPoints([accuses], nodes)).toMatchObject([{ point: 'checked()', next: ['nop(0, 0, 0)', 'fail zero; nop(0, 0, 0)'] }]);
-    expect(verifyPoints([accuses], nodes, { depth: 0 })).toEqual([]);
+    expect(verifyPoints([accuses], nodes, { depth: 0, reach: 0 })).toEqual([]);
   });
 });

@@ -46,9 +46,8 @@ export class NodeTable {
   readonly #edgeSaid: Said[] = [];
   /** What the edge taken last says. */
   said: Said = SILENT;
-  /** The generator discovered last, and the node where it waits: consecutive discoveries need no replay. */
-  #cursor: RoutineCursor | null = null;
-  #cursorNode = 0;
+  /** Per program: the generator discovered last, and the node where it waits. Consecutive discoveries need no replay. */
+  readonly #cursors = new Map<number, { readonly cursor: RoutineCursor; readonly node: number }>();
   readonly #historyMax: number;
 
   /** @param historyMax operations a program may perform without a `point` before it counts as an endless loop */
@@ -132,21 +131,21 @@ export class NodeTable {
     const programIndex = this.#programOf[node] as number;
     const cursor = this.#cursorAt(node, programIndex);
     // Forgotten first: a routine that throws leaves a generator of no use behind.
-    this.#cursor = null;
+    this.#cursors.delete(programIndex);
     cursor.advance(result);
     const identity = this.#identityOf(programIndex, cursor);
     let child = identity === null ? undefined : this.#byIdentity.get(identity);
     if (child === undefined) {
       child = this.#add(programIndex, cursor, node, result);
-      this.#cursor = cursor;
-      this.#cursorNode = child;
+      this.#cursors.set(programIndex, { cursor, node: child });
     }
     this.#addEdge(node, result, child, cursor.said.length === 0 ? SILENT : cursor.said);
     return child;
   }
 
   #cursorAt(node: number, programIndex: number): RoutineCursor {
-    if (this.#cursor && this.#cursorNode === node) return this.#cursor;
+    const last = this.#cursors.get(programIndex);
+    if (last?.node === node) return last.cursor;
     const cursor = new RoutineCursor(this.#programs[programIndex] as Program, programIndex);
     for (const result of this.historyOf(node)) cursor.advance(result);
     return cursor;

@@ -30,7 +30,8 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
 
 /**
  * Says what the routine's future depends on from here: two histories that reach the same point with the same values are
- * one local state. Put it at every loop head, directly before the operation. The claim can be checked: `verifyPoints`.
+ * one local state. Put it at every loop head, directly before the operation. In a routine that others call, the values must
+ * also say where the callers go on from: a point knows nothing of its callers. The claim can be checked: `verifyPoints`.
  */
 export function* point(label: string, ...values: number[]): Steps {
   yield { mark: 'point', label, values };

@@ -8,6 +8,7 @@
 import { canonicalJson } from './hash.ts';
 import type { NodeTable } from './nodes.ts';
 import type { Operation } from './operation.ts';
+import { Random } from './random.ts';
 import { RoutineCursor, type Program } from './routine.ts';
 
 /** Two histories that reach one point and go on differently. */
@@ -26,11 +27,15 @@ export interface PointMismatch {
 
 /** How far to look. */
 export interface VerifyPointsOptions {
-  /** Operations after the point to compare. Default 8. */
+  /** Operations after the point to compare over all results. Default 8. */
   readonly depth?: number;
+  /** Operations after the point to compare along a few paths, picked at random but always the same. Default 200. */
+  readonly reach?: number;
 }
 
 const DEPTH_DEFAULT = 8;
+const REACH_DEFAULT = 200;
+const WALKS = 8;
 
 /**
  * Compares the histories that reached one point, over all results that were seen there: run or explore a system with a
@@ -39,7 +44,7 @@ const DEPTH_DEFAULT = 8;
  * @example expect(verifyPoints(system.programs, executor.nodes)).toEqual([])
  */
 export function verifyPoints(programs: readonly Program[], nodes: NodeTable, options: VerifyPointsOptions = {}): readonly PointMismatch[] {
-  const depth = options.depth ?? DEPTH_DEFAULT;
+  const { depth = DEPTH_DEFAULT, reach = REACH_DEFAULT } = options;
   const mismatches: PointMismatch[] = [];
   // A loop that leads back to a point adds edges to old nodes only, so the edges of a snapshot of the nodes are all there is.
   for (let node = 1; node < nodes.count; node++) {
@@ -50,7 +55,7 @@ export function verifyPoints(programs: readonly Program[], nodes: NodeTable, opt
       const body = programs[index];
       if (!body) throw new RangeError(`verifyPoints: no program ${index} (have ${programs.length})`);
       const pair = new Pair(body, index, [nodes.historyOf(child), [...nodes.historyOf(node), result]], nodes);
-      const mismatch = pair.compare(child, [], depth);
+      const mismatch = pair.compare(child, [], depth) ?? pair.walk(child, reach);
       if (mismatch) mismatches.push(mismatch);
     }
   }
@@ -72,23 +77,46 @@ class Pair {
   }
 
   compare(node: number, results: readonly number[], depth: number): PointMismatch | null {
-    const [first, second] = [this.#after(0, results), this.#after(1, results)];
-    const atPoint = results.length === 0;
-    if (!samePending(first.pending, second.pending) || (!atPoint && canonicalJson(first.said) !== canonicalJson(second.said))) {
-      return {
-        program: this.#body.name,
-        point: this.#after(0, []).pointKey ?? '(returned)',
-        histories: this.#histories,
-        results,
-        next: [describe(first), describe(second)],
-      };
-    }
-    if (depth === 0) return null;
+    const mismatch = this.#mismatch(this.#after(0, results), this.#after(1, results), results);
+    if (mismatch || depth === 0) return mismatch;
     for (const { result, child } of this.#nodes.edgesOf(node)) {
       const mismatch = this.compare(child, [...results, result], depth - 1);
       if (mismatch) return mismatch;
     }
     return null;
+  }
+
+  /** Looks further than {@link compare} can, along single paths: what a point left out may matter much later. */
+  walk(node: number, reach: number): PointMismatch | null {
+    for (let seed = 1; seed <= WALKS; seed++) {
+      const random = new Random(seed);
+      const [first, second] = [this.#after(0, []), this.#after(1, [])];
+      const results: number[] = [];
+      for (let at = node; results.length < reach; ) {
+        const edges = this.#nodes.edgesOf(at);
+        const edge = edges[random.below(edges.length)];
+        if (!edge) break;
+        results.push(edge.result);
+        first.advance(edge.result);
+        second.advance(edge.result);
+        const mismatch = this.#mismatch(first, second, results);
+        if (mismatch) return mismatch;
+        at = edge.child;
+      }
+    }
+    return null;
+  }
+
+  #mismatch(first: RoutineCursor, second: RoutineCursor, results: readonly number[]): PointMismatch | null {
+    const saidTheSame = results.length === 0 || canonicalJson(first.said) === canonicalJson(second.said);
+    if (saidTheSame && samePending(first.pending, second.pending)) return null;
+    return {
+      program: this.#body.name,
+      point: this.#after(0, []).pointKey ?? '(returned)',
+      histories: this.#histories,
+      results,
+      next: [describe(first), describe(second)],
+    };
   }
 
   #after(which: 0 | 1, results: readonly number[]): RoutineCursor {

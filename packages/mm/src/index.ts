@@ -4,7 +4,7 @@ export { TLB_NR_DYN_ASIDS, TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter, x86Tlb, ty
 export { do_wp_page, exc_page_fault, user_access, type FaultResult } from './fault.ts';
 export { fork } from './fork.ts';
 export { Mm, pte_lock, pte_unlock, use_mm, type Kernel, type TlbArch } from './kernel.ts';
-export { each_table, exit_mmap, madvise_dontneed, mmap, mprotect, munmap, unmap_page_range } from './mmap.ts';
+export { each_table, exit_mmap, madvise_dontneed, mmap, mmdrop, mprotect, munmap, unmap_page_range } from './mmap.ts';
 export { monitoredArch } from './monitored.ts';
 export { GATHER_PAGES_MAX, MmuGather, tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu } from './mmu-gather.ts';
 export { alignDown, free_pgd_range, pgd_alloc, pgd_free, pte_alloc, pte_offset } from './pgtable.ts';

@@ -59,7 +59,7 @@ export class Mm {
   readonly cpumask: Region;
   /** mm->tlb_flush_pending: open mmu_gathers. */
   readonly tlb_flush_pending: Region;
-  /** mm->mm_count: CPUs that may still walk the tree, as users or lazily; the last one frees the root. */
+  /** mm->mm_count: one for the users together, one per CPU that may walk the tree; with the last reference the root goes. */
   readonly mm_count: Region;
 
   constructor(builder: SystemBuilder, id: number) {
@@ -101,7 +101,7 @@ export class Mm {
   }
 }
 
-/** A task of the mm comes to run on a CPU: takes the reference that exit_mmap() gives back. */
+/** A task of the mm comes to run on a CPU: takes the reference that mmdrop() gives back. */
 export function* use_mm(kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
   yield* atomicAdd(mm.mm_count.at(0), 1, { label: 'mmgrab(mm)' });
   yield* kernel.arch.switch_mm(cpu, mm);

@@ -82,9 +82,19 @@ export const exit_mmap = routine('exit_mmap', function* (kernel: Kernel, cpu: Cp
   yield* tlb_finish_mmu(kernel, cpu, tlb);
   yield* mm.vmas.remove(0, Number.MAX_SAFE_INTEGER, { label: 'remove_vma()' });
   yield* mm.mmap_write_unlock();
-  yield* kernel.arch.leave_mm(cpu);
-  if ((yield* atomicAdd(mm.mm_count.at(0), -1, { label: 'mmdrop(mm)' })) <= 0) yield* pgd_free(kernel, mm);
+  yield* put_mm(kernel, mm);
+  yield* mmdrop(kernel, cpu, mm);
 });
+
+/** A CPU that ran the mm, lazily by now, goes on to something else: mmdrop() after switch_mm() to init_mm. */
+export const mmdrop = routine('mmdrop', function* (kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
+  yield* kernel.arch.leave_mm(cpu);
+  yield* put_mm(kernel, mm);
+});
+
+function* put_mm(kernel: Kernel, mm: Mm): Steps {
+  if ((yield* atomicAdd(mm.mm_count.at(0), -1, { label: 'mmdrop(mm)' })) === 0) yield* pgd_free(kernel, mm);
+}
 
 /** unmap_page_range(): zaps every table's part of the range. */
 export const unmap_page_range = routine('unmap_page_range', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, start: number, end: number): Steps {

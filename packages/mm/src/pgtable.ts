@@ -11,6 +11,7 @@ import type { MmuGather } from './mmu-gather.ts';
 export const pgd_alloc = routine('pgd_alloc', function* (kernel: Kernel, mm: Mm): Steps<number> {
   const root = yield* kernel.frames.alloc(FrameKind.table);
   if (root === NO_FRAME) throw new ModelError(`mm: pgd_alloc: out of table frames (${kernel.frames.tables}): give the machine more (memory.tables)`);
+  yield* store(mm.mm_count.at(0), 1, { label: 'mm->mm_count = 1' });
   yield* kernel.arch.init_new_context(mm);
   yield* store(mm.pgd.at(0), root + 1, { label: 'mm->pgd = pgd' });
   return root;

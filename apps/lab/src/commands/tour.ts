@@ -1,9 +1,10 @@
-/** `shootdown tour` (npm start): a real program's trace through a TLB, a shootdown on four CPUs, and the flush counts. */
+/** `shootdown tour` (npm start): a program's trace through a TLB, a shootdown on four CPUs, the flush counts, a race and a proof. */
 import { countTlb, parseTlbGeometry, readReferenceTrace } from '@shootdown/mmu';
 import { columnsText, textTable } from '@shootdown/report';
 import { flushCounts } from '../demos/flush-counts.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { machineNamed } from '../machines.ts';
+import { run as explore } from './explore.ts';
 import { flushCountTable, timelineOf } from './run.ts';
 import { tlbRows } from './tlb.ts';
 
@@ -28,5 +29,10 @@ export async function run(): Promise<number> {
   heading(3, 'What each operation costs the others', 'run flush-counts');
   process.stdout.write('100 operations each; the same counts as Linux 7.2 on four CPUs.\n\n');
   process.stdout.write(flushCountTable(flushCounts()));
+
+  heading(4, 'A race, found', 'explore ptdump-vmalloc --variant unlocked');
+  await explore(['ptdump-vmalloc', '--variant', 'unlocked']);
+  heading(5, 'The version that was merged, proved', 'explore ptdump-vmalloc --variant v6 --no-reduction');
+  await explore(['ptdump-vmalloc', '--variant', 'v6', '--no-reduction']);
   return ExitCode.ok;
 }

@@ -11,7 +11,6 @@ import {
   defineOperation,
   load,
   operation,
-  point,
   routine,
   setBits,
   smp_mb,
@@ -48,8 +47,8 @@ export type X86TlbMutant =
   | 'partial flush skips generations'
   /** A CPU that stops being lazy goes on without looking at tlb_gen. */
   | 'lazy mode ends without flush'
-  /** switch_mm_irqs_off() reads tlb_gen before the CPU is in mm_cpumask. */
-  | 'tlb_gen read before mm_cpumask'
+  /** Nothing orders the end of lazy mode before the look at tlb_gen. */
+  | 'no barrier after lazy mode'
   /** Before the fix of 2025: a CPU in the middle of switch_mm is no target. */
   | 'no flush while switching';
 
@@ -157,7 +156,6 @@ const native_flush_tlb_multi = routine(
       const everybody = freed_tables && x86.options.mutant !== 'lazy CPUs keep freed tables';
       if (everybody || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) targets |= bit;
     }
-    yield* point('targets', targets, mask);
     const local = (targets & (1 << cpu.id)) !== 0 ? () => flush_tlb_func(x86, cpu, cpu.id, true) : undefined;
     yield* x86.smp.smp_call_function_many(cpu, targets, x86.flushFunction, local);
   },
@@ -222,7 +220,7 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
   if (prev === next.id) {
     if (was_lazy === 0 || x86.options.mutant === 'lazy mode ends without flush') return;
     // Either the flusher sees that this CPU is lazy no more, or this CPU sees the flusher's tlb_gen.
-    yield* smp_mb();
+    if (x86.options.mutant !== 'no barrier after lazy mode') yield* smp_mb();
     const asid = yield* load(x86.loaded_mm_asid.at(id));
     const slot = x86.ctx_tlb_gen.at(id * TLB_NR_DYN_ASIDS + asid);
     const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
@@ -232,9 +230,8 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
     return;
   }
   yield* store(x86.loaded_mm.at(id), LOADED_MM_SWITCHING, { label: 'loaded_mm = LOADED_MM_SWITCHING' });
-  const early = x86.options.mutant === 'tlb_gen read before mm_cpumask' ? yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' }) : 0;
   yield* setBits(next.cpumask.at(0), 1 << id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
-  const next_tlb_gen = early !== 0 ? early : yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
+  const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
   const { asid, need_flush } = yield* choose_new_asid(x86, cpu, next, next_tlb_gen);
   if (need_flush) {
     yield* store(x86.ctx_id.at(id * TLB_NR_DYN_ASIDS + asid), next.id);
