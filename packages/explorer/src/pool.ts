@@ -3,7 +3,7 @@
  * transferred arrays. Every state is owned by the worker that its fingerprint names, and levels are finished together, so
  * the number of workers changes nothing but the time.
  */
-import { ModelError, Numbering, TabulatedExecutor } from '@shootdown/machine';
+import { ModelError, Numbering, TabulatedExecutor, type Discoveries } from '@shootdown/machine';
 import { releaseProxy, transfer, wrap, type Remote } from 'comlink';
 import { createRequire } from 'node:module';
 import { MessageChannel, Worker } from 'node:worker_threads';
@@ -65,6 +65,7 @@ class Pool {
         const settled = stopped === 'violation' || stopped === 'timeout' || stopped === 'cancelled';
         if (settled || !stale) return merged(this.#plan.model, this.#executor, await this.#each((api, i) => api.finish(answers[i] as Int32Array[])), stopped);
         const knowledge = await this.#each((api) => api.knowledge());
+        this.#adopt(knowledge.map((k) => k.discoveries));
         await this.#each((api) => api.restart(knowledge));
       }
     } finally {
@@ -94,12 +95,16 @@ class Pool {
   /** Gives every worker the discoveries of all, and the candidates that it owns. */
   #exchange(expanded: readonly Expanded[]): Promise<Accepted[]> {
     const discoveries = expanded.map((e) => e.discoveries);
-    discoveries.forEach((discovered, sender) => this.#executor.adopt(discovered, this.#numberings[sender] as Numbering));
+    this.#adopt(discoveries);
     return this.#each((api, owner) => {
       const batches = expanded.map(({ batches: sent }) => sent[owner] ?? null);
       const buffers = batches.flatMap((batch) => (batch ? [batch.rows.buffer, batch.pairs.buffer] : []));
       return api.accept(discoveries, transfer(batches, buffers));
     });
+  }
+
+  #adopt(discoveries: readonly Discoveries[]): void {
+    discoveries.forEach((discovered, sender) => this.#executor.adopt(discovered, this.#numberings[sender] as Numbering));
   }
 
   /** The same questions, in the same order, as a search in one thread asks between two levels. */

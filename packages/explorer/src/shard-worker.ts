@@ -58,6 +58,7 @@ export interface Harvest {
 
 /** What one worker sends to another between two searches. */
 export interface Knowledge {
+  readonly discoveries: Discoveries;
   readonly accesses: AccessArrays | null;
 }
 
@@ -103,14 +104,24 @@ export class ShardWorker {
 
   /** Begins again with what is known now. */
   restart(knowledge: readonly Knowledge[]): void {
-    knowledge.forEach(({ accesses }, sender) => {
-      if (accesses && sender !== this.#own) this.#recording?.accesses.adopt(accesses, (this.#numberings[sender] as Numbering).nodes);
+    knowledge.forEach(({ discoveries, accesses }, sender) => {
+      if (sender === this.#own) return;
+      const numbering = this.#numberings[sender] as Numbering;
+      this.#executor.adopt(discoveries, numbering);
+      if (accesses) this.#recording?.accesses.adopt(accesses, numbering.nodes);
     });
     this.#shard = this.#newShard();
   }
 
+  /** All that this worker has learnt. */
   knowledge(): Knowledge {
-    return { accesses: this.#recording?.accesses.toArrays(this.#executor.nodes.count) ?? null };
+    return { discoveries: this.#news(), accesses: this.#recording?.accesses.toArrays(this.#executor.nodes.count) ?? null };
+  }
+
+  #news(): Discoveries {
+    const discoveries = this.#executor.discoveriesSince(this.#sent);
+    this.#sent = this.#executor.discovered;
+    return discoveries;
   }
 
   /** Ends the level before with the owners' answers (null: there was none) and expands the next one. */
@@ -121,8 +132,7 @@ export class ShardWorker {
       this.#shared[at] = this.#shard.states + this.#shard.candidates;
       this.#shared[at + 1] = this.#shard.transitions;
     }
-    const discoveries = this.#executor.discoveriesSince(this.#sent);
-    this.#sent = this.#executor.discovered;
+    const discoveries = this.#news();
     const batches = this.#shard.outgoing();
     this.#ownBatch = batches[this.#own] ?? null;
     return { discoveries, batches: batches.map((batch, owner) => (owner === this.#own ? null : batch)), hasFindings: this.#shard.hasFindings, pruned: this.#shard.expander.pruned };

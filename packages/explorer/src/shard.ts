@@ -40,6 +40,10 @@ export interface Batch {
   readonly pairs: Int32Array<ArrayBuffer>;
 }
 
+function copyWords(from: Int32Array, fromOffset: number, to: Int32Array, toOffset: number, count: number): void {
+  for (let i = 0; i < count; i++) to[toOffset + i] = from[fromOffset + i] as number;
+}
+
 function ownerOf(hi: number, owners: number): number {
   return (hi >>> 0) % owners;
 }
@@ -76,7 +80,7 @@ export class Shard implements Successors {
   #candidates: Frontier;
   /** Several shards: what was sent here, and which candidates were sent to whom. */
   #incoming: Frontier;
-  #sent: number[][] = [];
+  #sent: Int32Array[] = [];
   #position = 0;
   #settledEdges = 0;
   /** Candidates on which an `always` property fails or a `sometimes` property holds. */
@@ -155,58 +159,66 @@ export class Shard implements Successors {
 
   /** Settles all candidates here: the whole search is one shard. Returns the number of new states. */
   settle(): number {
-    const candidates = this.#candidates;
-    const { count } = candidates.rows;
-    const known = new Int32Array(count);
     const before = this.graph.states;
-    for (let i = 0; i < count; i++) {
-      if (i % TOUCH_BATCH === 0) this.#visited.touch(candidates.pairs, i, Math.min(i + TOUCH_BATCH, count));
-      known[i] = this.#settleOne(candidates, i);
-    }
-    this.#resolve(known);
+    this.#resolve(this.#settleAll(this.#candidates));
     [this.#frontier, this.#candidates] = [this.#candidates, this.#frontier];
     this.#startLevel();
     return this.graph.states - before;
+  }
+
+  /** Asks the table of visited states for all rows of a frontier; returns their indices. */
+  #settleAll(from: Frontier): Int32Array<ArrayBuffer> {
+    const { count } = from.rows;
+    const indices = new Int32Array(count);
+    for (let i = 0; i < count; i++) {
+      if (i % TOUCH_BATCH === 0) this.#visited.touch(from.pairs, i, Math.min(i + TOUCH_BATCH, count));
+      indices[i] = this.#settleOne(from, i);
+    }
+    return indices;
   }
 
   /** The candidates, by the shard that owns them. Next come {@link accept} and {@link finishLevel}. */
   outgoing(): Batch[] {
     const { owners } = this.#options;
     const { rows, pairs } = this.#candidates;
-    this.#sent = Array.from({ length: owners }, () => []);
-    for (let i = 0; i < rows.count; i++) (this.#sent[ownerOf(pairs[2 * i + 1] as number, owners)] as number[]).push(i);
-    return this.#sent.map((candidates) => {
-      const batch: Batch = { rows: new Int32Array(candidates.length * this.width), pairs: new Int32Array(candidates.length * 2) };
-      candidates.forEach((candidate, i) => {
-        rows.seek(candidate);
-        batch.rows.set(rows.chunk.subarray(rows.offset, rows.offset + this.width), i * this.width);
-        batch.pairs.set(pairs.subarray(2 * candidate, 2 * candidate + 2), 2 * i);
-      });
-      return batch;
-    });
+    const counts = new Int32Array(owners);
+    for (let i = 0; i < rows.count; i++) counts[ownerOf(pairs[2 * i + 1] as number, owners)]!++;
+    this.#sent = Array.from(counts, (count) => new Int32Array(count));
+    const batches = Array.from(counts, (count): Batch => ({ rows: new Int32Array(count * this.width), pairs: new Int32Array(count * 2) }));
+    counts.fill(0);
+    for (let i = 0; i < rows.count; i++) {
+      const owner = ownerOf(pairs[2 * i + 1] as number, owners);
+      const at = counts[owner]!++;
+      const batch = batches[owner] as Batch;
+      (this.#sent[owner] as Int32Array)[at] = i;
+      batch.pairs[2 * at] = pairs[2 * i] as number;
+      batch.pairs[2 * at + 1] = pairs[2 * i + 1] as number;
+      rows.seek(i);
+      copyWords(rows.chunk, rows.offset, batch.rows, at * this.width, this.width);
+    }
+    return batches;
   }
 
   /** Settles what the shards (in order of their numbers) have sent here; returns the index of every candidate. */
   accept(batches: readonly Batch[]): Int32Array<ArrayBuffer>[] {
-    this.#incoming.clear();
-    return batches.map(({ rows, pairs }) => {
-      const indices = new Int32Array(pairs.length / 2);
-      for (let i = 0; i < indices.length; i++) {
-        const row = this.#incoming.rows.count;
-        this.#incoming.append(pairs[2 * i] as number, pairs[2 * i + 1] as number);
-        const { chunk, offset } = this.#incoming.rows;
-        for (let w = 0; w < this.width; w++) chunk[offset + w] = rows[i * this.width + w] as number;
-        indices[i] = this.#settleOne(this.#incoming, row);
+    const incoming = this.#incoming;
+    incoming.clear();
+    for (const { rows, pairs } of batches) {
+      for (let i = 0; 2 * i < pairs.length; i++) {
+        incoming.append(pairs[2 * i] as number, pairs[2 * i + 1] as number);
+        copyWords(rows, i * this.width, incoming.rows.chunk, incoming.rows.offset, this.width);
       }
-      return indices;
-    });
+    }
+    const indices = this.#settleAll(incoming);
+    let first = 0;
+    return batches.map(({ pairs }) => indices.slice(first, (first += pairs.length / 2)));
   }
 
   /** Ends the level with the indices that the owners gave this shard's candidates. */
   finishLevel(answers: readonly Int32Array[]): void {
     const ids = new Int32Array(this.#candidates.rows.count);
     answers.forEach((indices, owner) => {
-      const sent = this.#sent[owner] as number[];
+      const sent = this.#sent[owner] as Int32Array;
       for (let i = 0; i < sent.length; i++) ids[sent[i] as number] = (indices[i] as number) * this.#options.owners + owner;
     });
     this.#resolve(ids);
@@ -304,11 +316,10 @@ export class Shard implements Successors {
   }
 
   #writeCandidate(lo: number, hi: number, last: number, used: number): void {
-    const { words } = this.#executor.store;
     this.#candidates.append(lo, hi);
     const { chunk, offset } = this.#candidates.rows;
     const length = this.#words;
-    for (let i = 0; i < length; i++) chunk[offset + i] = words[i] as number;
+    copyWords(this.#executor.store.words, 0, chunk, offset, length);
     if (this.width === length) return;
     chunk[offset + length] = last;
     chunk[offset + length + 1] = used;
@@ -350,7 +361,7 @@ export class Shard implements Successors {
   #copyRow(from: Rows, row: number, to: Rows): void {
     from.seek(row);
     to.append();
-    to.chunk.set(from.chunk.subarray(from.offset, from.offset + this.width), to.offset);
+    copyWords(from.chunk, from.offset, to.chunk, to.offset, this.width);
   }
 }
 

@@ -104,7 +104,7 @@ function mainThread(pages: number): Action[] {
 }
 
 /** The machine of one line. */
-export function flushCountMachine(pages: number, remote: number, state: RemoteState) {
+function flushCountMachine(pages: number, remote: number, state: RemoteState) {
   const tables = Math.ceil((AREAS * pages + SCRATCH_PAGES) / 512) + 16;
   const builder = machine({
     name: `flush-counts ${pages} ${remote} ${state}`,

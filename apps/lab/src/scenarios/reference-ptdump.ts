@@ -100,7 +100,8 @@ function build({ memoryModel, parameters }: BuildRequest): System {
   const walkers = Array.from({ length: n }, (_, i) => `CPU${i}`);
   for (const name of walkers) builder.processor({ name, tasks: [walk] });
   for (let i = 0; i < m; i++) builder.processor({ name: `CPU${n + i}`, tasks: [program(unmapper, shared, i % leaves, fix)] });
-  builder.symmetric(...walkers);
+  // A store buffer is a processor's own, so under tso nobody is interchangeable.
+  if (memoryModel === 'sc') builder.symmetric(...walkers);
   return builder.build();
 }
 
