@@ -43,9 +43,12 @@ export class Accesses {
   readonly #system: System;
   readonly #processors: number;
   readonly #fixed: number;
+  /** Interchangeable processors count as the first of them: which one stands for the others is chance. */
+  readonly #standIn: Int32Array;
 
   constructor(system: System) {
     this.#system = system;
+    this.#standIn = Int32Array.from(system.processors, (p) => system.symmetric.find((group) => group.includes(p.index))?.[0] ?? p.index);
     this.#processors = system.processors.length;
     this.#fixed = 1 + this.#processors + system.channels.length + system.spontaneous.length;
     const words = system.layout.words;
@@ -55,13 +58,19 @@ export class Accesses {
     this.reserve(this.#fixed);
     for (const channel of system.channels) this.touchChannel(this.ofChannel(channel.index), channel.index);
     for (const { index, toComponent } of system.spontaneous) this.touch(this.ofSpontaneous(index), (system.components[toComponent] as Component).address);
-    for (const { index, toComponent } of system.channels) this.touch(this.ofChannel(index), (system.components[toComponent] as Component).address);
+    for (const { index, toComponent } of system.channels) {
+      const component = system.components[toComponent] as Component;
+      const gate = system.components[system.processors[component.processor]?.gate ?? -1];
+      this.touch(this.ofChannel(index), component.address);
+      // Nothing is delivered to a processor whose gate is closed.
+      if (gate) this.touch(this.ofChannel(index), gate.address);
+    }
     this.learnt = 0;
   }
 
   /** All sets, for another thread. */
   toArrays(nodes: number): AccessArrays {
-    const rows = this.ofNode(nodes, 0);
+    const rows = this.#fixed + nodes * this.#processors;
     this.reserve(rows);
     const copy = (sets: WordSets): Int32Array<ArrayBuffer> => sets.bits.slice(0, rows * sets.stride) as Int32Array<ArrayBuffer>;
     return { rows, reads: copy(this.reads), writes: copy(this.writes), buffered: copy(this.buffered) };
@@ -97,7 +106,7 @@ export class Accesses {
 
   /** The operation pending at a node, performed by a processor. */
   ofNode(node: number, processor: number): number {
-    return this.#fixed + node * this.#processors + processor;
+    return this.#fixed + node * this.#processors + (this.#standIn[processor] as number);
   }
 
   reserve(row: number): void {

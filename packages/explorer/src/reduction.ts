@@ -48,7 +48,6 @@ export class Reduction {
   readonly #everythingVisible: boolean;
   /** Words a processor's step reads besides its operation's: whether it may execute, and what. */
   readonly #own: WordSets;
-  readonly #order: Int32Array;
   readonly #active: WordSets;
   /** Dormant agents: what wakes them, what they then may touch. */
   readonly #channelAwake: Uint8Array;
@@ -78,7 +77,6 @@ export class Reduction {
     for (const property of system.properties) for (const word of property.reads ?? []) this.#visible.add(0, word);
     this.#own = new WordSets(words, system.processors.length);
     for (const p of system.processors) for (const word of ownWords(system, p)) this.#own.add(p.index, word);
-    this.#order = Int32Array.from(system.processors, (p) => p.index);
     this.#active = new WordSets(words, 2);
     this.#channelAwake = new Uint8Array(system.channels.length);
     this.#handlerAwake = new Uint8Array(system.processors.length);
@@ -98,7 +96,7 @@ export class Reduction {
     this.#rows = rows;
     this.#seen = new Uint8Array(rows);
     this.#pairs = rows * rows <= PAIRS_MAX ? new Uint8Array(rows * rows) : null;
-    accesses.reserve(accesses.ofNode(this.#graph.nodes, processors));
+    accesses.reserve(accesses.ofNode(this.#graph.nodes, 0) + processors);
     this.#laterReads = new WordSets(this.#system.layout.words, rows);
     this.#laterWrites = new WordSets(this.#system.layout.words, rows);
     for (let node = 0; node < this.#graph.nodes; node++) {
@@ -136,21 +134,12 @@ export class Reduction {
     }
   }
 
-  /**
-   * The next processor, after position `from` of the order, whose step may be taken alone if it is enabled; returns its
-   * position, or -1. The processor at a position is {@link choiceAt}.
-   */
+  /** The next processor from `from` on whose step (the choice of that number) may be taken alone if it is enabled, or -1. */
   next(from: number): number {
-    if (from === 0 && this.#system.symmetric.length > 0) this.#sortSymmetric();
-    for (let position = from; position < this.#order.length; position++) {
-      if (this.#standsAlone(this.#system.processors[this.#order[position] as number] as Processor)) return position;
+    for (let processor = from; processor < this.#processors; processor++) {
+      if (this.#standsAlone(this.#system.processors[processor] as Processor)) return processor;
     }
     return -1;
-  }
-
-  /** The choice at a position of the order. */
-  choiceAt(position: number): number {
-    return this.#order[position] as number;
   }
 
   #standsAlone(p: Processor): boolean {
@@ -282,30 +271,10 @@ export class Reduction {
     }
     return woke;
   }
-
-  /** Interchangeable processors stand in the order of their local states, so that permuted states are treated alike. */
-  #sortSymmetric(): void {
-    const { lo, hi } = this.#executor.nodes.hashes;
-    const { words } = this.#executor.store;
-    for (const group of this.#system.symmetric) {
-      for (let i = 1; i < group.length; i++) {
-        const moving = this.#order[group[i] as number] as number;
-        const node = words[this.#system.processors[moving]?.taskBase ?? 0] as number;
-        let j = i - 1;
-        for (; j >= 0; j--) {
-          const before = this.#order[group[j] as number] as number;
-          const other = words[this.#system.processors[before]?.taskBase ?? 0] as number;
-          if ((lo[other] as number) < (lo[node] as number)) break;
-          if (lo[other] === lo[node] && (hi[other] as number) <= (hi[node] as number)) break;
-          this.#order[group[j + 1] as number] = before;
-        }
-        this.#order[group[j + 1] as number] = moving;
-      }
-    }
-  }
 }
 
 function ownWords(system: System, p: Processor): number[] {
   const component = system.components[p.component];
-  return [component?.address ?? -1, p.interruptAddress, p.currentAddress, ...p.tasks.map((_, slot) => p.taskBase + slot)].filter((word) => word >= 0);
+  const gate = system.components[p.gate];
+  return [component?.address ?? -1, gate?.address ?? -1, p.interruptAddress, p.currentAddress, ...p.tasks.map((_, slot) => p.taskBase + slot)].filter((word) => word >= 0);
 }

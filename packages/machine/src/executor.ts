@@ -169,7 +169,12 @@ export abstract class Executor implements OperationContext {
 
   /** True when the processor may execute now. */
   executes(processor: Processor): boolean {
-    return processor.component < 0 || this.hasTag(processor.component, EXECUTES_TAG);
+    return this.gateOpen(processor) && (processor.component < 0 || this.hasTag(processor.component, EXECUTES_TAG));
+  }
+
+  /** True unless the processor has a gate and that is closed: then nothing happens to it at all. */
+  protected gateOpen(processor: Processor): boolean {
+    return processor.gate < 0 || this.hasTag(processor.gate, EXECUTES_TAG);
   }
 
   /** The word of the routine on top of the processor's stack. */
@@ -400,7 +405,8 @@ export abstract class Executor implements OperationContext {
     if (channel.policy === 'unordered') this.branchCount = this.#messagesOn(channel);
     const component = this.system.components[channel.toComponent] as Component;
     this.processor = Math.max(component.processor, 0);
-    if (!this.canAccept(component, id)) return false;
+    const processor = this.system.processors[component.processor];
+    if ((processor && !this.gateOpen(processor)) || !this.canAccept(component, id)) return false;
     for (let i = branch; i < channel.capacity; i++) {
       const next = i + 1 < channel.capacity ? this.store.read(channel.base + i + 1) : NO_MESSAGE;
       this.store.writeInterned(channel.base + i, next, this.messageHashes);
@@ -474,7 +480,7 @@ function symmetricSeeds(system: System): ((address: number) => number) | undefin
     const [first, ...others] = group.map((index) => system.processors[index] as Processor);
     if (!first) continue;
     for (const other of others) {
-      if (other.tasks.join() !== first.tasks.join() || other.bufferBase >= 0 || other.component >= 0) {
+      if (other.tasks.join() !== first.tasks.join() || other.bufferBase >= 0 || other.component >= 0 || other.gate >= 0) {
         throw new ModelError(`system: symmetric: ${other.name} and ${first.name} do not run the same programs, or have words of their own`);
       }
       other.tasks.forEach((_, slot) => seeds.set(other.taskBase + slot, first.taskBase + slot));

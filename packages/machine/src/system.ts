@@ -49,6 +49,11 @@ export interface ProcessorSpec {
   readonly handlers?: Readonly<Record<string, Program>>;
   /** The component that decides whether the processor executes (tag `executes`) and takes interrupts. */
   readonly component?: string;
+  /**
+   * A second component whose state must have the tag `executes` too, for the processor to execute and for anything to be
+   * delivered to its component: the host's view of a virtual CPU.
+   */
+  readonly gate?: string;
 }
 
 /** Something that may happen by itself: a tick, a speculative walk, a vCPU being preempted. */
@@ -93,6 +98,8 @@ export interface Processor {
   readonly handlers: Readonly<Record<string, number>>;
   /** Index of its component, or -1. */
   readonly component: number;
+  /** Index of its gate, or -1. */
+  readonly gate: number;
   /** Words: node of each task, node of the running interrupt handler, which task is current (-1: only one task). */
   readonly taskBase: number;
   readonly interruptAddress: number;
@@ -279,6 +286,7 @@ export class SystemBuilder {
       tasks: spec.tasks.map(programIndex),
       handlers: Object.fromEntries(handlerNames.map(([vector, p]) => [vector, programIndex(p)])),
       component: spec.component === undefined ? -1 : this.#componentIndex(spec.component, spec.name),
+      gate: spec.gate === undefined ? -1 : this.#componentIndex(spec.gate, spec.name),
       taskBase,
       interruptAddress,
       currentAddress,

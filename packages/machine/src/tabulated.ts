@@ -90,8 +90,11 @@ export class TabulatedExecutor extends Executor {
   }
 
   override executes(processor: Processor): boolean {
-    if (processor.component < 0) return true;
-    const address = (this.system.components[processor.component] as Component).address;
+    return (processor.component < 0 || this.#isExecuting(processor.component)) && (processor.gate < 0 || this.#isExecuting(processor.gate));
+  }
+
+  #isExecuting(component: number): boolean {
+    const { address } = this.system.components[component] as Component;
     return this.#states.executes[this.store.words[address] as number] === 1;
   }
 
