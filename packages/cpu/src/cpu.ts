@@ -38,9 +38,15 @@ export function addCpu(builder: SystemBuilder, id: number, vectors: readonly str
   return { name, id, component, vectors: new Map(channels) };
 }
 
+/** What a CPU may have besides its routines. */
+export interface StartOptions {
+  /** The component that must let the CPU execute: the host's view of a virtual CPU. */
+  readonly gate?: string;
+}
+
 /** Gives a CPU its tasks and interrupt handlers. With several tasks a tick may switch between them (preemption). */
-export function startCpu(builder: SystemBuilder, cpu: Cpu, tasks: readonly Program[], handlers: Readonly<Record<string, Program>> = {}): void {
-  builder.processor({ name: cpu.name, component: `${cpu.name}.cpu`, tasks, handlers });
+export function startCpu(builder: SystemBuilder, cpu: Cpu, tasks: readonly Program[], handlers: Readonly<Record<string, Program>> = {}, { gate }: StartOptions = {}): void {
+  builder.processor({ name: cpu.name, component: `${cpu.name}.cpu`, tasks, handlers, ...(gate !== undefined && { gate }) });
   if (tasks.length > 1) {
     builder.spontaneous({ name: `${cpu.name} tick`, kind: 'hardware', component: `${cpu.name}.cpu`, message: { type: 'reschedule' } });
   }

@@ -12,4 +12,5 @@ export {
   startCpu,
   user_mode,
   type Cpu,
+  type StartOptions,
 } from './cpu.ts';

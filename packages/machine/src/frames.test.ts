@@ -150,3 +150,24 @@ describe('frames', () => {
     expect(() => frames.entry(0, 2)).toThrow('frames: entry: index 2 outside a table of 2 entries');
   });
 });
+
+describe('initial pages', () => {
+  it('are in use with one reference each, and the next allocation gets the page after them', () => {
+    const builder = new SystemBuilder();
+    const frames = new Frames(builder, { tables: TABLES, entriesPerTable: 2, pages: PAGES, initialPages: 2 });
+    const got: number[] = [];
+    const body = routine('body', function* () {
+      got.push(yield* frames.alloc(FrameKind.page));
+      got.push(yield* frames.put(TABLES));
+    });
+    builder.processor({ name: 'P0', tasks: [program(body)] });
+    const executor = new TabulatedExecutor(builder.build());
+    while (executor.step(0)) continue;
+    expect(got).toEqual([TABLES + 2, 0]);
+    expect(executor.failed).toBe(false);
+  });
+
+  it('are no more than there are pages', () => {
+    expect(() => new Frames(new SystemBuilder(), { tables: 1, entriesPerTable: 1, pages: 1, initialPages: 2 })).toThrow('frames: new: 2 initial pages, have 1');
+  });
+});

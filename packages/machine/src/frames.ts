@@ -23,6 +23,8 @@ export interface FrameOptions {
   readonly pages: number;
   /** Tables that exist from the start: the entries of frame 0, 1, and so on. Default none. */
   readonly initialTables?: readonly (readonly number[])[];
+  /** Pages in use from the start, one reference each: pfn tables, tables+1, and so on. Default 0. */
+  readonly initialPages?: number;
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
 }
@@ -52,16 +54,18 @@ export class Frames {
   readonly #lowest: Region;
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
-    const { tables, entriesPerTable, pages, initialTables = [], name = 'frame' } = options;
+    const { tables, entriesPerTable, pages, initialTables = [], initialPages = 0, name = 'frame' } = options;
     if (initialTables.length > tables) throw new ModelError(`frames: new: ${initialTables.length} initial tables, have ${tables}`);
+    if (initialPages > pages) throw new ModelError(`frames: new: ${initialPages} initial pages, have ${pages}`);
     this.tables = tables;
     this.entriesPerTable = entriesPerTable;
     this.count = tables + pages;
     const entries = Array.from({ length: initialTables.length * entriesPerTable }, (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0);
-    this.state = builder.region(`${name}.state`, this.count, { initial: initialTables.map(() => FrameKind.table), format: formatState });
-    this.refcount = builder.region(`${name}.refcount`, this.count, { initial: initialTables.map(() => 1) });
+    const initial = Array.from({ length: this.count }, (_, frame) => initialKind(frame, initialTables.length, tables, initialPages));
+    this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState });
+    this.refcount = builder.region(`${name}.refcount`, this.count, { initial: initial.map((kind) => (kind === FrameKind.free ? 0 : 1)) });
     this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, { initial: entries, format: (v) => `0x${(v >>> 0).toString(16)}` });
-    this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables] });
+    this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables + initialPages] });
   }
 
   /** The entry `index` of table frame `frame`. */
@@ -158,6 +162,11 @@ export class Frames {
     const lowest = this.#lowest.base + (frame < this.tables ? 0 : 1);
     if (cx.read(lowest) > frame) cx.write(lowest, frame);
   }
+}
+
+function initialKind(frame: number, initialTables: number, tables: number, initialPages: number): FrameKind {
+  if (frame < initialTables) return FrameKind.table;
+  return frame >= tables && frame < tables + initialPages ? FrameKind.page : FrameKind.free;
 }
 
 const framesOf = (op: Operation): Frames => op.data as Frames;

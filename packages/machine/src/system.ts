@@ -65,6 +65,8 @@ export interface SpontaneousSpec {
   readonly message: Message;
   /** Virtual time between two occurrences in a run; left out: it does not happen by itself in a run. */
   readonly periodCycles?: number;
+  /** Virtual time of the first occurrence in a run. Default: after one period. */
+  readonly firstCycles?: number;
 }
 
 /** Called after a write to a watched word has reached memory: what hardware derives from memory by itself. */

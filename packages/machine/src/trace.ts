@@ -3,7 +3,7 @@
  */
 import { entryBranch, entryChoice, type Executor, type Violation } from './executor.ts';
 import { ModelError } from './errors.ts';
-import type { Choice, Processor } from './system.ts';
+import type { Choice, Component, Processor, System } from './system.ts';
 
 /** One step of a run. */
 export interface TraceStep {
@@ -128,7 +128,7 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
       const channel = system.channels[choice.channel];
       const component = channel && system.components[channel.toComponent];
       const message = executor.messageOn(choice.channel, branch);
-      return { ...blank, column: component?.processor ?? -1, text: `<${channel?.name ?? '?'}: ${message?.type ?? 'nothing'}>` };
+      return { ...blank, column: columnOf(system, component), text: `<${channel?.name ?? '?'}: ${message?.type ?? 'nothing'}>` };
     }
     case 'drain': {
       const processor = system.processors[choice.processor] as Processor;
@@ -141,10 +141,16 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
     }
     case 'spontaneous': {
       const spontaneous = system.spontaneous[choice.spontaneous];
-      const column = spontaneous ? (system.components[spontaneous.toComponent]?.processor ?? -1) : -1;
+      const column = columnOf(system, spontaneous && system.components[spontaneous.toComponent]);
       return { ...blank, column, text: `<${spontaneous?.name ?? '?'}>` };
     }
   }
+}
+
+/** The column of a component: the processor that it controls, or whose gate it is. */
+function columnOf(system: System, component: Component | undefined): number {
+  if (!component) return -1;
+  return component.processor >= 0 ? component.processor : system.processors.findIndex((p) => p.gate === component.index);
 }
 
 function defaultLabel(executor: Executor, name: string, a: number, b: number): string {

@@ -6,7 +6,7 @@
  * processor takes it between two operations.
  */
 import { cyclesOf, type CostModel } from './cost.ts';
-import { scheduleEntry, type Executor } from './executor.ts';
+import { EXECUTES_TAG, scheduleEntry, type Executor } from './executor.ts';
 import type { Operation } from './operation.ts';
 import type { Choice, Component, Processor, System } from './system.ts';
 
@@ -61,6 +61,8 @@ export class VirtualTimeScheduler {
   readonly #busy: number[];
   readonly #waited: boolean[];
   readonly #refused: boolean[];
+  /** Per channel: what is on it was ready before the gate of its processor opened. */
+  readonly #held: boolean[];
   /** Per channel: when each message in flight is ready, oldest first. */
   readonly #ready: number[][];
   readonly #next: number[];
@@ -85,8 +87,9 @@ export class VirtualTimeScheduler {
     this.#busy = this.#system.processors.map(() => 0);
     this.#waited = this.#system.processors.map(() => false);
     this.#refused = this.#system.choices.map(() => false);
+    this.#held = this.#system.channels.map(() => false);
     this.#ready = this.#system.channels.map(() => []);
-    this.#next = this.#system.spontaneous.map((s) => s.periodCycles ?? Number.POSITIVE_INFINITY);
+    this.#next = this.#system.spontaneous.map((s) => s.firstCycles ?? s.periodCycles ?? Number.POSITIVE_INFINITY);
     const indexes = this.#system.choices.map((_, i) => i);
     this.#deliveries = indexes.filter((i) => this.#system.choices[i]?.kind === 'deliver');
     this.#always = indexes.filter((i) => this.#system.choices[i]?.kind !== 'deliver');
@@ -147,14 +150,26 @@ export class VirtualTimeScheduler {
       if (best < 0) return -1;
       const choice = choices[best] as Choice;
       const time = this.#readyTime(choice);
-      this.#now = choice.kind === 'advance' && this.#waited[choice.processor] ? Math.max(time, this.#completed) : time;
+      this.#now = this.#hadToWait(choice) ? Math.max(time, this.#completed) : time;
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
       if (this.#happens(best, choice)) return best;
       this.#refused[best] = true;
       if (choice.kind === 'advance') this.#waited[choice.processor] = true;
+      if (choice.kind === 'deliver' && this.#isGateClosed(choice.channel)) this.#held[choice.channel] = true;
       if (choice.kind === 'spontaneous') this.#postpone(choice.spontaneous);
     }
+  }
+
+  #isGateClosed(channel: number): boolean {
+    const gate = this.#targetOf(channel)?.gate ?? -1;
+    return gate >= 0 && !this.#executor.hasTag(gate, EXECUTES_TAG);
+  }
+
+  /** Waiting ends with the step that ended it, not when the wait began. */
+  #hadToWait(choice: Choice): boolean {
+    if (choice.kind === 'advance') return this.#waited[choice.processor] as boolean;
+    return choice.kind === 'deliver' && (this.#held[choice.channel] as boolean);
   }
 
   /** A run takes the first outcome; of the messages on an unordered channel, the first that is not refused. */
@@ -166,11 +181,12 @@ export class VirtualTimeScheduler {
     return false;
   }
 
+  /** Of those ready at one time a delivery comes first: a busy processor takes an interrupt after the operation it is in. */
   #earliest(): number {
     const choices = this.#system.choices;
     let best = -1;
     let bestTime = Number.POSITIVE_INFINITY;
-    for (const list of this.#inFlight > 0 ? [this.#always, this.#deliveries] : [this.#always]) {
+    for (const list of this.#inFlight > 0 ? [this.#deliveries, this.#always] : [this.#always]) {
       for (const i of list) {
         if (this.#refused[i]) continue;
         const time = this.#readyTime(choices[i] as Choice);
@@ -192,6 +208,8 @@ export class VirtualTimeScheduler {
       case 'deliver': {
         const ready = (this.#ready[choice.channel] as number[])[0];
         if (ready === undefined) return Number.POSITIVE_INFINITY;
+        // What was pending when a gate opens comes before everything else.
+        if (this.#held[choice.channel] === true) return 0;
         const target = this.#targetOf(choice.channel);
         return target ? Math.max(ready, this.#waited[target.index] ? 0 : (this.#clock[target.index] as number)) : ready;
       }
@@ -222,6 +240,7 @@ export class VirtualTimeScheduler {
         break;
       case 'deliver': {
         (this.#ready[choice.channel] as number[]).shift();
+        this.#held[choice.channel] = false;
         this.#inFlight--;
         const target = this.#targetOf(choice.channel);
         if (target) {

@@ -43,6 +43,14 @@ export interface Kernel {
 /** The writer's share of an mmap_lock word. */
 const WRITER = 1 << 16;
 
+/** An mm that exists from the start. */
+export interface MmInitial {
+  /** Frame of its root table. */
+  readonly root: number;
+  /** CPUs that run it, a bit each. */
+  readonly cpumask: number;
+}
+
 /** An address space: mm_struct. */
 export class Mm {
   /** 1 and up; 0 is init_mm. */
@@ -62,17 +70,18 @@ export class Mm {
   /** mm->mm_count: one for the users together, one per CPU that may walk the tree; with the last reference the root goes. */
   readonly mm_count: Region;
 
-  constructor(builder: SystemBuilder, id: number) {
+  /** @param initial left out: the mm comes into being by pgd_alloc() */
+  constructor(builder: SystemBuilder, id: number, initial?: MmInitial) {
     const name = `mm${id}`;
     this.id = id;
     this.vmas = new VmaList(builder, name);
-    this.pgd = builder.region(`${name}.pgd`, 1);
+    this.pgd = builder.region(`${name}.pgd`, 1, { initial: initial ? initial.root + 1 : 0 });
     this.mmap_lock = builder.region(`${name}.mmap_lock`, 1);
     this.tlb_gen = builder.region(`${name}.tlb_gen`, 1, { initial: 1 });
     this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
-    this.cpumask = builder.region(`${name}.cpumask`, 1, { format: (mask) => `0b${(mask >>> 0).toString(2)}` });
+    this.cpumask = builder.region(`${name}.cpumask`, 1, { initial: initial?.cpumask ?? 0, format: (mask) => `0b${(mask >>> 0).toString(2)}` });
     this.tlb_flush_pending = builder.region(`${name}.tlb_flush_pending`, 1);
-    this.mm_count = builder.region(`${name}.mm_count`, 1);
+    this.mm_count = builder.region(`${name}.mm_count`, 1, { initial: initial ? 1 + bits(initial.cpumask) : 0 });
   }
 
   /** mmap_write_lock(). */
@@ -99,6 +108,12 @@ export class Mm {
   *mmap_read_unlock(): Steps {
     yield* atomicAdd(this.mmap_lock.at(0), -1, { label: 'mmap_read_unlock(mm)' });
   }
+}
+
+function bits(mask: number): number {
+  let count = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
+  return count;
 }
 
 /** A task of the mm comes to run on a CPU: takes the reference that mmdrop() gives back. */

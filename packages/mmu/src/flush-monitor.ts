@@ -47,7 +47,10 @@ export class FlushMonitor {
     this.#pages = options.pages;
     this.#cpus = options.cpus;
     const cells = options.pages.length * OFFERED_MAX;
-    this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry });
+    const words = builder.layout.initial();
+    const root = (words[options.root] as number) - 1;
+    const initial = options.pages.flatMap((vpn) => [offered((address) => words[address] as number, frames, shape, root, vpn), ...Array.from({ length: OFFERED_MAX - 1 }, () => NO_TRANSLATION)]);
+    this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry, initial });
     this.#begun = builder.region(`${name}.begun`, options.cpus * cells, { format: formatEntry });
     this.#flushing = builder.region(`${name}.flushing`, options.cpus * options.pages.length);
     builder.watch(frames.entries, (cx) => this.#memoryChanged(cx));

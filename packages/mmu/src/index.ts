@@ -2,7 +2,7 @@ export * from './entry.ts';
 export { mmuMachine, type Flush, type MmuContext, type MmuEmitted, type MmuEvent, type Root } from './mmu.machine.ts';
 export { connectMmus, MmuInstructions, type TlbiRequest } from './instructions.ts';
 export { defaultMmuGeometry, Mmu, type MmuGeometry } from './mmu.ts';
-export { NO_TRANSLATION } from './offered.ts';
+export { NO_TRANSLATION, offered } from './offered.ts';
 export { FlushMonitor, STALE_TRANSLATION, type FlushMonitorOptions } from './flush-monitor.ts';
 export { SaturatedMmu, SaturatedTlb, type SaturatedTlbOptions } from './saturated.ts';
 export { ASID_LIMIT, TlbWords, type PageSize } from './tlb-words.ts';

@@ -26,11 +26,13 @@ export abstract class MmuInstructions {
   /** Channels that carry this MMU's broadcast TLBIs to the others. */
   broadcast: readonly number[] = [];
 
-  constructor(builder: SystemBuilder, cpuName: string) {
+  /** @param initial what the actor walks to begin with; left out: tree and address space 0 */
+  constructor(builder: SystemBuilder, cpuName: string, initial?: Omit<Root, 'type'>) {
     this.name = `${cpuName}.mmu`;
     this.component = builder.component({
       name: this.name,
       machine: mmuMachine,
+      input: initial,
       effects: {
         'mmu.root': (cx, event) => this.setRoot(cx, event as unknown as Root),
         'tlb.flush': (cx, event) => this.flush(cx, event as unknown as Flush),
@@ -40,6 +42,12 @@ export abstract class MmuInstructions {
 
   /** A user access to a page: a `Fault` code, 0 if it went through. */
   abstract access(vpn: number, write: boolean, saying?: Saying): Steps<number>;
+
+  /** The hardware stops translating for this CPU and keeps what it has: a virtual CPU leaves guest mode. */
+  suspend(_cx: OperationContext): void {}
+
+  /** It translates again. */
+  resume(_cx: OperationContext): void {}
 
   /** The actor walks another tree from now on. */
   protected abstract setRoot(cx: OperationContext, event: Root): void;

@@ -29,6 +29,8 @@ export interface SaturatedTlbOptions {
   readonly spaces?: number;
   /** A fault drops what is cached for its page: x86 does (SDM 4.10.4.1), arm64 does not. Default true. */
   readonly faultsInvalidate?: boolean;
+  /** CPUs may be suspended: they are virtual. Default false. */
+  readonly suspendable?: boolean;
 }
 
 /** The saturated TLBs of all CPUs of a machine, for the pages that matter. */
@@ -41,6 +43,8 @@ export class SaturatedTlb {
   readonly #loaded: Region;
   /** Per CPU and space: the address space plus one whose entries are kept there. */
   readonly #tags: Region;
+  /** Per CPU: 1 while its hardware translates nothing. Null: it always does. */
+  readonly #suspended: Region | null;
   readonly #pages: readonly number[];
   readonly #spaces: number;
   readonly #faultsInvalidate: boolean;
@@ -53,22 +57,37 @@ export class SaturatedTlb {
    * @param pages virtual page numbers followed; accesses to others are an error
    */
   constructor(builder: SystemBuilder, cpuNames: readonly string[], frames: Frames, shape: WalkShape, root: number, pages: readonly number[], options: SaturatedTlbOptions = {}) {
-    const { asid = 0, spaces = 1, faultsInvalidate = true } = options;
+    const { asid = 0, spaces = 1, faultsInvalidate = true, suspendable = false } = options;
     this.#faultsInvalidate = faultsInvalidate;
     this.#pages = pages;
     this.#spaces = spaces;
     this.#frames = frames;
     this.#shape = shape;
-    const cells = cpuNames.length * spaces * pages.length * shape.levels.length * MEMBERS_MAX;
-    this.#members = builder.region('tlb.members', cells, { format: formatEntry });
+    const initial = cpuNames.flatMap(() => Array.from({ length: spaces }, (_, space) => (space === asid % spaces ? this.#initialMembers(builder, root) : this.#initialMembers(builder, -1))).flat());
+    this.#members = builder.region('tlb.members', initial.length, { format: formatEntry, initial });
     this.#loaded = builder.region('tlb.loaded', cpuNames.length * WORDS_PER_CPU, { initial: cpuNames.flatMap(() => [root + 1, asid]) });
     this.#tags = builder.region('tlb.tags', cpuNames.length * spaces, {
       initial: cpuNames.flatMap(() => Array.from({ length: spaces }, (_, space) => (root >= 0 && space === asid % spaces ? asid + 1 : 0))),
     });
+    this.#suspended = suspendable ? builder.region('tlb.suspended', cpuNames.length) : null;
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
-    this.mmus = cpuNames.map((name, cpu) => new SaturatedMmu(builder, name, cpu, this));
+    this.mmus = cpuNames.map((name, cpu) => new SaturatedMmu(builder, name, cpu, this, { root, asid }));
+  }
+
+  /** What a tree that exists from the start offers: one member per page and level, as far down as there are tables. */
+  #initialMembers(builder: SystemBuilder, root: number): number[] {
+    const words = builder.layout.initial();
+    return this.#pages.flatMap((vpn) => {
+      let table = root;
+      return this.#shape.levels.flatMap((level, depth) => {
+        const entry = table < 0 ? 0 : (words[this.#frames.entry(table, indexOf(level, vpn)).address] as number);
+        const present = (entry & _PAGE_PRESENT) !== 0;
+        table = present && !isLeaf(this.#shape, depth, entry) ? pte_pfn(entry) : -1;
+        return [present ? cacheable(entry) : NO_TRANSLATION, ...Array.from({ length: MEMBERS_MAX - 1 }, () => NO_TRANSLATION)];
+      });
+    });
   }
 
   /** Index of the MMU actor of each CPU. */
@@ -161,8 +180,16 @@ export class SaturatedTlb {
     this.#saturate(cx, cpu);
   }
 
+  /** A CPU's hardware stops translating and keeps what it has, or goes on. Throws RangeError on a machine without virtual CPUs. */
+  suspend(cx: OperationContext, cpu: number, suspended: boolean): void {
+    if (!this.#suspended) throw new RangeError(`mmu: suspend: the saturated TLB was not made for virtual CPUs (CPU ${cpu}): give it the option suspendable`);
+    cx.write(this.#suspended.at(cpu), suspended ? 1 : 0);
+    this.#saturate(cx, cpu);
+  }
+
   /** Adds everything that memory offers a CPU now, directly or through a table entry it may have cached. */
   #saturate(cx: OperationContext, cpu: number): void {
+    if (this.#suspended && cx.read(this.#suspended.at(cpu)) !== 0) return;
     const root = cx.read(this.#rootAddress(cpu)) - 1;
     if (root < 0) return;
     const space = cx.read(this.#rootAddress(cpu) + 1) % this.#spaces;
@@ -235,8 +262,8 @@ export class SaturatedMmu extends MmuInstructions {
   readonly cpu: number;
   readonly tlb: SaturatedTlb;
 
-  constructor(builder: SystemBuilder, cpuName: string, cpu: number, tlb: SaturatedTlb) {
-    super(builder, cpuName);
+  constructor(builder: SystemBuilder, cpuName: string, cpu: number, tlb: SaturatedTlb, initial: Omit<Root, 'type'>) {
+    super(builder, cpuName, initial);
     this.cpu = cpu;
     this.tlb = tlb;
   }
@@ -245,6 +272,14 @@ export class SaturatedMmu extends MmuInstructions {
   override *access(vpn: number, write: boolean, saying?: Saying): Steps<number> {
     const label = `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`;
     return yield operation(ACCESS, this.cpu, this.tlb.pageNumber(vpn), write ? 1 : 0, { mmu: this, vpn }, { label, ...saying });
+  }
+
+  override suspend(cx: OperationContext): void {
+    this.tlb.suspend(cx, this.cpu, true);
+  }
+
+  override resume(cx: OperationContext): void {
+    this.tlb.suspend(cx, this.cpu, false);
   }
 
   protected override setRoot(cx: OperationContext, event: Root): void {

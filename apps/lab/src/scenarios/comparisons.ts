@@ -2,5 +2,6 @@
 import type { Comparison } from '../comparison.ts';
 
 export const comparisons: Readonly<Record<string, () => Promise<Comparison>>> = {
+  'pv-flush': async () => (await import('./kvm-pv-flush.cost.ts')).comparePvFlush(),
   'ptdump-vmalloc': async () => (await import('./ptdump-vmalloc.cost.ts')).comparePtdumpVmalloc(),
 };

@@ -1,9 +1,14 @@
 /** The scenarios that ship. */
 import type { Scenario } from '@shootdown/explorer';
+import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
+import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
+import { kvmPvFlush } from './kvm-pv-flush.ts';
+import { paeLocklessRead } from './pae-lockless-read.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 import { referencePtdump } from './reference-ptdump.ts';
+import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 
-export const scenarios: readonly Scenario[] = [ptdumpVmalloc, referencePtdump];
+export const scenarios: readonly Scenario[] = [ptdumpVmalloc, gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, switchMmVsFlush, referencePtdump];
 
 // Worker threads find a scenario by its name in camel case.
-export { ptdumpVmalloc, referencePtdump };
+export { gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, switchMmVsFlush };

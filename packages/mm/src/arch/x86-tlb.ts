@@ -50,10 +50,21 @@ export type X86TlbMutant =
   /** Nothing orders the end of lazy mode before the look at tlb_gen. */
   | 'no barrier after lazy mode'
   /** Before the fix of 2025: a CPU in the middle of switch_mm is no target. */
-  | 'no flush while switching';
+  | 'no flush while switching'
+  /** LOADED_MM_SWITCHING is stored only after tlb_gen has been read. */
+  | 'switching is said late'
+  /** A CPU whose bit in mm_cpumask is set already leaves it alone, and with it the full barrier that setting it was. */
+  | 'no barrier while switching';
+
+/** pv_ops.mmu.flush_tlb_multi(): has the CPUs of a mask flush what this CPU's flush_tlb_info says, and waits for it. */
+export type FlushTlbMulti = (x86: X86TlbState, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean) => Steps;
 
 /** Choices the kernel has, and mutants of it for tests. */
 export interface X86TlbOptions {
+  /** Default {@link native_flush_tlb_multi}. */
+  readonly flush_tlb_multi?: FlushTlbMulti;
+  /** The mm that each CPU has loaded to begin with, by id, in its first ASID slot. Default: init_mm everywhere. */
+  readonly loaded?: readonly number[];
   readonly ceiling?: number;
   /** jiffies word and HZ, if the machine has a timer: then mm_cpumask is trimmed once a second. */
   readonly jiffies?: { readonly address: Address; readonly hz: number };
@@ -98,6 +109,8 @@ export interface X86Tlb extends TlbArch {
 /** Adds x86 TLB management to a machine. `mms` is asked when a routine runs, so it may grow while assembling. */
 export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstructions[], mms: () => readonly Mm[], options: X86TlbOptions = {}): X86Tlb {
   const n = smp.cpus.length;
+  const loaded = options.loaded ?? [];
+  const firstSlots = (words: readonly number[]): number[] => words.flatMap((word) => [word, ...Array.from({ length: TLB_NR_DYN_ASIDS - 1 }, () => 0)]);
   const format = (id: number): string => (id === LOADED_MM_SWITCHING ? 'LOADED_MM_SWITCHING' : id === INIT_MM ? 'init_mm' : `mm${id}`);
   const state: X86TlbState = {
     smp,
@@ -105,12 +118,12 @@ export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstr
     mms,
     options,
     flushFunction: smp.register({ name: 'flush_tlb_func', run: (cpu, source) => flush_tlb_func(state, cpu, source, false) }),
-    loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { format }),
+    loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { format, initial: loaded }),
     loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n),
     is_lazy: builder.region('cpu_tlbstate.is_lazy', n),
-    next_asid: builder.region('cpu_tlbstate.next_asid', n),
-    ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS),
-    ctx_tlb_gen: builder.region('cpu_tlbstate.ctxs.tlb_gen', n * TLB_NR_DYN_ASIDS),
+    next_asid: builder.region('cpu_tlbstate.next_asid', n, { initial: loaded.map((id) => (id === INIT_MM ? 0 : 1)) }),
+    ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS, { initial: firstSlots(loaded) }),
+    ctx_tlb_gen: builder.region('cpu_tlbstate.ctxs.tlb_gen', n * TLB_NR_DYN_ASIDS, { initial: firstSlots(loaded.map((id) => (id === INIT_MM ? 0 : 1))) }),
     info: builder.region('flush_tlb_info', n * Info.words),
   };
   return {
@@ -135,7 +148,7 @@ const flush_tlb_mm_range = routine(
     const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)', fact: (m) => `CPUs 0b${(m >>> 0).toString(2)}` });
     if ((mask & ~(1 << cpu.id)) !== 0) {
       const trim_cpumask = yield* should_trim_cpumask(x86, mm);
-      yield* native_flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
+      yield* (x86.options.flush_tlb_multi ?? native_flush_tlb_multi)(x86, cpu, mm, mask, freed_tables, trim_cpumask);
     } else if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) === mm.id) {
       yield* local_irq_disable(cpu);
       yield* flush_tlb_func(x86, cpu, cpu.id, true);
@@ -144,7 +157,8 @@ const flush_tlb_mm_range = routine(
   },
 );
 
-const native_flush_tlb_multi = routine(
+/** Sends the IPI, to all of the mask or to those for whom it matters, and waits until they have flushed. */
+export const native_flush_tlb_multi = routine(
   'native_flush_tlb_multi',
   function* (x86: X86TlbState, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean): Steps {
     yield* count(X86Counter.remoteFlush);
@@ -229,10 +243,14 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
     yield* mmuOf(x86, cpu).load_root((yield* load(next.pgd.at(0))) - 1, asid + 1, false);
     return;
   }
-  yield* store(x86.loaded_mm.at(id), LOADED_MM_SWITCHING, { label: 'loaded_mm = LOADED_MM_SWITCHING' });
-  yield* setBits(next.cpumask.at(0), 1 << id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
+  const late = x86.options.mutant === 'switching is said late';
+  if (!late) yield* say_switching(x86, cpu);
+  // A full barrier: either the flusher sees LOADED_MM_SWITCHING, or this CPU sees the flusher's tlb_gen.
+  const isSet = x86.options.mutant === 'no barrier while switching' && ((yield* load(next.cpumask.at(0), { label: 'cpumask_test_cpu(self, mm_cpumask(next))' })) & (1 << id)) !== 0;
+  if (!isSet) yield* setBits(next.cpumask.at(0), 1 << id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
   const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
   const { asid, need_flush } = yield* choose_new_asid(x86, cpu, next, next_tlb_gen);
+  if (late) yield* say_switching(x86, cpu);
   if (need_flush) {
     yield* store(x86.ctx_id.at(id * TLB_NR_DYN_ASIDS + asid), next.id);
     yield* store(x86.ctx_tlb_gen.at(id * TLB_NR_DYN_ASIDS + asid), next_tlb_gen);
@@ -241,6 +259,10 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
   yield* store(x86.loaded_mm.at(id), next.id, { label: 'loaded_mm = next' });
   yield* store(x86.loaded_mm_asid.at(id), asid, { label: `loaded_mm_asid = ${asid}` });
 });
+
+function* say_switching(x86: X86TlbState, cpu: Cpu): Steps {
+  yield* store(x86.loaded_mm.at(cpu.id), LOADED_MM_SWITCHING, { label: 'loaded_mm = LOADED_MM_SWITCHING' });
+}
 
 const switch_mm = routine('switch_mm', function* (x86: X86TlbState, cpu: Cpu, next: Mm): Steps {
   const flags = yield* local_irq_save(cpu);

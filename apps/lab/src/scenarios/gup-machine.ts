@@ -1,0 +1,98 @@
+/** The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any. */
+import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import { addVcpu, KVM_VCPU_FLUSH_TLB, type Vcpu } from '@shootdown/hypervisor';
+import { FrameKind, program, SystemBuilder, type MemoryModel, type Program, type Property, type System } from '@shootdown/machine';
+import { gup, Smp } from '@shootdown/mm';
+import { pte_pfn } from '@shootdown/mmu';
+
+/** How the machine flushes. */
+export type Flush = 'native-ipi' | 'kvm-pv' | 'tlbi';
+
+/** What the machine is made of. */
+export interface GupMachineOptions {
+  readonly memoryModel: MemoryModel;
+  readonly flush: Flush;
+  readonly guards: gup.GupGuards;
+  /** Left out: no RCU. With callbacks a third CPU runs them. */
+  readonly rcu?: { readonly kind: gup.RcuKind; readonly callbacks: boolean };
+  /** What CPU1 does. */
+  readonly remove: (kernel: gup.GupKernel, cpu: Cpu) => Program;
+  /** The entry whose removal during a walk must have a witness. */
+  readonly removed: 'pmd' | 'pte';
+  /** The table is freed in the end, unless it has been put back. */
+  readonly tableIsFreed: boolean;
+}
+
+/** Operations in a row without a point: more than the longest path through a flush, a sync and a free. */
+const HISTORY_MAX = 80;
+const WALKER = 0;
+const REMOVER = 1;
+const MM_CPUMASK = (1 << WALKER) | (1 << REMOVER);
+
+/** Builds the machine. */
+export function buildGupMachine(options: GupMachineOptions): System {
+  const { memoryModel, flush, guards, rcu, remove } = options;
+  const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
+  const cpus = Array.from({ length: rcu?.callbacks ? 3 : 2 }, (_, id) => addCpu(builder, id, rcu ? gup.GUP_VECTORS : gup.GUP_VECTORS.slice(0, 1)));
+  const smp = new Smp(builder, cpus);
+  const vcpu = flush === 'kvm-pv' ? addVcpu(builder, cpus[WALKER] as Cpu, { entry: 'atomic' }) : null;
+  const kernel = new gup.GupKernel(builder, cpus, smp, backEnd(flush, smp, cpus[WALKER] as Cpu, vcpu), rcu?.kind);
+  const programs = [program(gup.gup_fast_fallback, kernel, cpus[WALKER] as Cpu, guards), remove(kernel, cpus[REMOVER] as Cpu)];
+  for (const cpu of cpus) {
+    const body = programs[cpu.id] ?? kernel.rcu?.rcuc(cpu.id);
+    if (body) startCpu(builder, cpu, [body], kernel.handlers(cpu), cpu.id === WALKER && vcpu ? { gate: vcpu.gateName } : {});
+  }
+  for (const property of propertiesOf(kernel, options, vcpu)) builder.property(property);
+  return builder.build();
+}
+
+function backEnd(flush: Flush, smp: Smp, walker: Cpu, vcpu: Vcpu | null): gup.FlushBackEnd {
+  if (vcpu) return gup.kvmPv(smp, MM_CPUMASK, [{ cpu: walker, vcpu }]);
+  return flush === 'tlbi' ? gup.tlbi() : gup.nativeIpi(smp, MM_CPUMASK);
+}
+
+function propertiesOf({ frames, monitor }: gup.GupKernel, { removed, tableIsFreed }: GupMachineOptions, vcpu: Vcpu | null): Property[] {
+  const table = frames.state.at(gup.PTE_TABLE);
+  const entry = frames.entry(removed === 'pmd' ? gup.PMD_TABLE : gup.PTE_TABLE, 0).address;
+  const pmd = frames.entry(gup.PMD_TABLE, 0).address;
+  const walking = monitor.walking.at(0);
+  const pinned = monitor.pinned.at(0);
+  const properties: Property[] = [
+    {
+      name: 'the walk pins a page',
+      kind: 'sometimes',
+      why: 'a walk that always gives up is right about nothing',
+      reads: [pinned],
+      check: (read) => read(pinned) !== 0,
+    },
+    {
+      name: `the ${removed} is cleared during a walk`,
+      kind: 'sometimes',
+      why: 'otherwise the two never meet',
+      reads: [walking, entry],
+      check: (read) => read(walking) === 1 && read(entry) === 0,
+    },
+  ];
+  if (tableIsFreed) {
+    properties.push({
+      name: gup.Invariant.I5,
+      kind: 'finally',
+      why: 'what waits for walkers must not wait for ever: the table is freed in the end, or linked again',
+      reads: [table, pmd],
+      check: (read) => read(table) === -FrameKind.table || pte_pfn(read(pmd)) === gup.PTE_TABLE,
+    });
+  }
+  if (vcpu) properties.push(elided(vcpu));
+  return properties;
+}
+
+/** The witness that a paravirtual flush does what it is for. */
+export function elided({ stealTime }: Vcpu): Property {
+  return {
+    name: 'a flush is elided',
+    kind: 'sometimes',
+    why: 'without a preempted vCPU a paravirtual flush is a native one',
+    reads: [stealTime],
+    check: (read) => (read(stealTime) & KVM_VCPU_FLUSH_TLB) !== 0,
+  };
+}

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { expectedVerdict, explore } from '@shootdown/explorer';
+import { LiveExecutor, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, verifyPoints, type MemoryModel } from '@shootdown/machine';
+import { STALE_TRANSLATION } from '@shootdown/mmu';
+import { renderTrace } from '@shootdown/report';
+import { describe, expect, it } from 'vitest';
+import { kvmPvFlush } from './kvm-pv-flush.ts';
+import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
+
+const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', preemptions = 2) => kvmPvFlush.build({ variant, memoryModel, parameters: { preemptions } });
+
+describe('kvm-pv-flush', () => {
+  const rows = kvmPvFlush.variants.flatMap((variant) => MODELS.map((model) => [variant.name, model, expectedVerdict(variant, model)] as const));
+
+  it.each(rows)('%s on %s: %s, reduced or not', async (name, model, expected) => {
+    const reduced = await explore(systemOf(name, model));
+    expect(reduced.verdict).toBe(expected);
+    expect(reduced.property).toBe(expected === 'safe' ? null : STALE_TRANSLATION);
+    const full = await explore(systemOf(name, model), { reduction: false });
+    expect(full.verdict).toBe(expected);
+    expect(full.schedule?.length).toBe(reduced.schedule?.length);
+  });
+
+  it.each(['xchg', 'instruction-boundary'])('%s stays safe when the host preempts more often', async (name) => {
+    expect((await explore(systemOf(name, 'sc', 4))).verdict).toBe('safe');
+  });
+
+  it.each(['read-then-clear', 'preempted-in-emulator', 'mutant-plain-store'])('%s: one preemption is enough', async (name) => {
+    expect((await explore(systemOf(name, 'sc', 1))).verdict).toBe('violation');
+    expect((await explore(systemOf(name, 'sc', 0))).property).toBe('a flush is elided');
+  });
+
+  it('second-preempt-overwrites needs two preemptions', async () => {
+    expect((await explore(systemOf('second-preempt-overwrites', 'sc', 1))).verdict).toBe('safe');
+  });
+
+  it.each(['read-then-clear', 'second-preempt-overwrites', 'preempted-in-emulator'])('%s: the counterexample shows the host, and reads as it always did', async (name) => {
+    const system = systemOf(name);
+    const { schedule } = await explore(system);
+    const text = renderTrace('text', recordTrace(new TabulatedExecutor(system), schedule ?? []));
+    expect(text).toMatch(/^<host preempts vCPU0>/m);
+    await expect(text).toMatchFileSnapshot(`golden/kvm-pv-flush.${name}.txt`);
+  });
+
+  it('docs/kvm-pv-flush.md gives every variant with its verdict', () => {
+    const page = readFileSync(new URL('../../../../docs/kvm-pv-flush.md', import.meta.url), 'utf8');
+    for (const variant of [...kvmPvFlush.variants, ...switchMmVsFlush.variants]) {
+      const [sc, tso] = MODELS.map((model) => expectedVerdict(variant, model));
+      expect(page).toContain(`| \`${variant.name}\` | ${sc === tso ? sc : `${sc} on sc, ${tso} on tso`} | ${variant.summary} |`);
+    }
+    expect(page).toContain(readFileSync(new URL('golden/kvm-pv-flush.read-then-clear.txt', import.meta.url), 'utf8').trim());
+  });
+
+  it.each(kvmPvFlush.variants.map((variant) => variant.name))('%s: live and tabulated execution agree, and its points say all that matters', (name) => {
+    for (const model of MODELS) {
+      const system = systemOf(name, model);
+      const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];
+      for (let seed = 0; seed < 5; seed++) {
+        const { schedule } = runScheduler(tabulated, new RandomScheduler(seed), 300);
+        const fingerprints: string[] = [];
+        replay(tabulated, schedule, () => fingerprints.push(tabulated.fingerprint));
+        replay(live, schedule, (i) => expect(live.fingerprint).toBe(fingerprints[i]));
+      }
+      expect(verifyPoints(system.programs, tabulated.nodes)).toEqual([]);
+      live.stop();
+    }
+  });
+});

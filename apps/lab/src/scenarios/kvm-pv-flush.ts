@@ -1,0 +1,130 @@
+/**
+ * `kvm-pv-flush`: is a flush complete when it has only been asked of a preempted vCPU? (KVM on x86, 2018 to 2022)
+ *
+ * A guest that unmaps a page sends no IPI to a vCPU that the host has preempted: it sets KVM_VCPU_FLUSH_TLB in that vCPU's
+ * steal-time record, and the host flushes before it enters the guest again. That holds only if no request is lost, and if
+ * nobody goes on with a translation that was read before.
+ */
+import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
+import { user_mode, type Cpu } from '@shootdown/cpu';
+import { emulated_instruction, KVM_VCPU_FLUSH_TLB, type Emulator, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
+import { FrameKind, ModelError, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { madvise_dontneed, type KvmTlbOptions, type Mm } from '@shootdown/mm';
+import { NO_TRANSLATION, offered, pte_pfn, type MmuInstructions } from '@shootdown/mmu';
+import { flushMachine, PAGE, startMachine, type FlushMachine } from './flush-machine.ts';
+
+/** How host and guest go about it. */
+interface Design extends Variant {
+  readonly host: VcpuOptions;
+  readonly guest?: KvmTlbOptions['mutant'];
+  /** vCPU 0 accesses the page by an instruction that KVM emulates. */
+  readonly emulated?: boolean;
+}
+
+const R10 = 'CVE-2019-3016, fixed in v5.6 by b043138246a4 and 8c6de56a42e0';
+const R11 = 'CVE-2022-39189, fixed in v5.19 by 6cd88243c7e0';
+const NOBODY = 'no outside authority';
+
+/** Of 2019: whether the vCPU stands between two instructions is not looked at. */
+const OF_2019: VcpuOptions = { entry: 'xchg', onlyAtInstructionBoundary: false };
+
+const designs: readonly Design[] = [
+  { name: 'xchg', expected: 'safe', source: R10, summary: 'record_steal_time() exchanges the record with 0', host: { entry: 'xchg' } },
+  { name: 'read-then-clear', expected: 'violation', source: R10, summary: 'record_steal_time() reads the record, then writes 0', host: { ...OF_2019, entry: 'read_then_clear' } },
+  { name: 'second-preempt-guarded', expected: 'safe', source: R10, summary: 'a vCPU preempted again before VM entry keeps its record', host: OF_2019 },
+  {
+    name: 'second-preempt-overwrites',
+    expected: 'violation',
+    source: R10,
+    summary: 'a vCPU preempted again before VM entry has its record written again',
+    host: { ...OF_2019, keepsPendingFlush: false },
+  },
+  { name: 'instruction-boundary', expected: 'safe', source: R11, summary: 'KVM_VCPU_PREEMPTED is set only between two instructions', host: { entry: 'xchg' }, emulated: true },
+  { name: 'preempted-in-emulator', expected: 'violation', source: R11, summary: 'KVM_VCPU_PREEMPTED is set in the emulator too', host: OF_2019, emulated: true },
+  { name: 'mutant-flag-ignored', expected: 'violation', source: NOBODY, summary: 'the host does not look at KVM_VCPU_FLUSH_TLB', host: { entry: 'xchg', honoursFlush: false } },
+  { name: 'mutant-plain-store', expected: 'violation', source: NOBODY, summary: 'the guest stores KVM_VCPU_FLUSH_TLB without comparing', host: { entry: 'xchg' }, guest: 'plain store' },
+];
+
+/** The task of vCPU 0: accesses the page at any time, then computes. */
+const guest_access = routine('guest access', function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
+  yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
+  yield* user_mode(cpu);
+});
+
+/** The same by an instruction that exits to KVM's emulator. */
+const emulated_access = routine('emulated access', function* ({ vcpus }: FlushMachine, cpu: Cpu): Steps {
+  yield* emulated_instruction(vcpus[cpu.id] as Vcpu, `movs (page 0x${PAGE.toString(16)})`);
+  yield* user_mode(cpu);
+});
+
+/** The task of vCPU 1: gives the page back. */
+const unmap = routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
+  yield* madvise_dontneed(kernel, cpu, mms[0] as Mm, PAGE, PAGE + 1);
+});
+
+/** Builds the machine of a variant. */
+function buildKvmPvFlush({ variant, memoryModel, parameters }: BuildRequest): System {
+  const design = designs.find((d) => d.name === variant);
+  if (!design) throw new ModelError(`scenario: kvm-pv-flush: no variant ${variant} (have: ${designs.map((d) => d.name).join(', ')})`);
+  const held = { translation: -1 };
+  const machine = flushMachine({
+    memoryModel,
+    mms: 1,
+    loaded: [1, 1],
+    ...(design.guest !== undefined && { kvm: { mutant: design.guest } }),
+    host: [
+      (under) => {
+        if (!design.emulated) return { ...design.host, exploreBound: parameters['preemptions'] ?? 2 };
+        held.translation = under.builder.region('emulator.translation', 1).at(0);
+        return { ...design.host, exploreBound: parameters['preemptions'] ?? 2, emulator: emulatorOf(under, held.translation) };
+      },
+      undefined,
+    ],
+  });
+  for (const property of propertiesOf(machine, held.translation)) machine.builder.property(property);
+  return startMachine(machine, [design.emulated ? emulated_access : guest_access, unmap]);
+}
+
+/** KVM's emulator: walks the guest's tables in software, and accesses what it found, later. */
+function emulatorOf({ kernel: { frames, shape }, monitor }: FlushMachine, held: number): Emulator {
+  const root = 0;
+  return {
+    translate: (cx) => cx.write(held, offered((address) => cx.read(address), frames, shape, root, PAGE)),
+    access(cx) {
+      const entry = cx.read(held);
+      cx.write(held, NO_TRANSLATION);
+      if (entry === NO_TRANSLATION) return;
+      frames.check(cx, pte_pfn(entry), FrameKind.page, 'emulated access to');
+      monitor.used(cx, root, PAGE, entry);
+    },
+  };
+}
+
+function propertiesOf({ kernel: { frames }, vcpus }: FlushMachine, held: number): Property[] {
+  const stealTime = vcpus[0]?.stealTime ?? -1;
+  const pte = frames.entry(0, PAGE).address;
+  const elided: Property = {
+    name: 'a flush is elided',
+    kind: 'sometimes',
+    why: 'otherwise every flush is an IPI, and the record is never used',
+    reads: [stealTime],
+    check: (read) => (read(stealTime) & KVM_VCPU_FLUSH_TLB) !== 0,
+  };
+  const stale: Property = {
+    name: 'the emulator holds a translation that memory no longer has',
+    kind: 'sometimes',
+    why: 'otherwise its access could not go wrong',
+    reads: [held, pte],
+    check: (read) => read(held) !== NO_TRANSLATION && read(pte) === 0,
+  };
+  return held < 0 ? [elided] : [elided, stale];
+}
+
+export const kvmPvFlush: Scenario = {
+  name: 'kvm-pv-flush',
+  title: 'KVM paravirtual flush: does a vCPU that was preempted while others flushed use an old translation?',
+  seed: 'S1',
+  parameters: { preemptions: { default: 2, min: 0, max: 6, meaning: 'times the host preempts vCPU 0 at most' } },
+  variants: designs,
+  build: buildKvmPvFlush,
+};

@@ -1,0 +1,147 @@
+/**
+ * `pae-lockless-read`: can ptep_get_lockless() return a value that was never in the table? (32-bit x86 with PAE, 2022)
+ *
+ * An entry has two words. The read takes low, high, low and is content when low has not changed. Its comment says that a present
+ * entry does not become another present one without a flush, and that interrupts are off. See docs/kvm-gup-fast.md.
+ */
+import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import type { Scenario, Variant } from '@shootdown/explorer';
+import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
+import { ModelError, program, routine, SystemBuilder, type Property, type Steps, type System } from '@shootdown/machine';
+import { CALL_FUNCTION_VECTOR, gup, Smp } from '@shootdown/mm';
+import { elided } from './gup-machine.ts';
+
+type Call = 'dontneed' | 'touch';
+
+/** A variant with the parts it is built from. */
+export interface PaeVariant extends Variant {
+  readonly flush: 'native' | 'kvm-pv';
+  readonly design: gup.PaeDesign;
+  /** What the other CPUs do, one list each. */
+  readonly others: readonly (readonly Call[])[];
+}
+
+type Parts = Partial<gup.PaeDesign> & Pick<PaeVariant, 'flush' | 'others' | 'parameters'>;
+
+const THREAD = '"mm: Update ptep_get_lockless()s comment", October 2022';
+const HORN = `${THREAD}: CAG48ez3fG=WnvbiE5mJaD66`;
+const DEFAULTS: gup.PaeDesign = { reader: 'low-high-low', flushPosition: 'after-ptl', clear: 'cmpxchg8b', fault: 'anonymous', recheck: 'none' };
+
+/** Operations in a row without a point: more than a flush by IPI of four CPUs. */
+const HISTORY_MAX = 64;
+const WALKER = 0;
+
+/** Two zappers whose flushes wait for the walker, and the faults in between, each on a CPU that is still free. */
+const TWO_ZAPPERS: PaeVariant['others'] = [['dontneed'], ['touch', 'dontneed'], ['touch']];
+const ONE_ZAPPER: PaeVariant['others'] = [['dontneed'], ['touch']];
+
+function replacements(count: number): PaeVariant['others'] {
+  return [Array.from({ length: count }, (): readonly Call[] => ['dontneed', 'touch']).flat()];
+}
+
+/** The first page, whichever is mapped later. Left out, it is a parameter of the scenario. */
+const BELOW = { parameters: { high: 0 } } as const;
+const ABOVE = { parameters: { high: 1 } } as const;
+const KVM_TWICE = { flush: 'kvm-pv', others: replacements(2) } as const;
+
+function variant(name: string, expected: Variant['expected'], source: string, summary: string, { flush, others, parameters, ...parts }: Parts): PaeVariant {
+  return { name, expected, source, summary, flush, others, ...(parameters && { parameters }), design: { ...DEFAULTS, ...parts } };
+}
+
+const OWN = 'no outside authority';
+const RECHECKED = `${THREAD}: the second look in gup_fast_pte_range() is two loads as well`;
+
+export const paeVariants: readonly PaeVariant[] = [
+  variant('one-replacement', 'safe', 'derived: low differs, or high is that of the old page, of the new one, or 0, which is the old one\'s', 'KVM guest, a page below 4 GiB is replaced once', {
+    ...BELOW,
+    flush: 'kvm-pv',
+    others: replacements(1),
+  }),
+  variant('one-replacement/above-4g', 'violation', `${OWN}: between clear and set the high word is 0, which is neither page's`, 'the same with a page above 4 GiB', { ...ABOVE, flush: 'kvm-pv', others: replacements(1) }),
+  variant('native/flush-after-ptl', 'violation', `${HORN}: four threads`, 'bare metal, two zappers and two faults', { flush: 'native', others: TWO_ZAPPERS }),
+  variant('native/one-zapper', 'violation', `${OWN}: as one-replacement/above-4g, the flush is still outstanding`, 'bare metal, one zapper and one fault, a page above 4 GiB', { ...ABOVE, flush: 'native', others: ONE_ZAPPER }),
+  variant('native/one-zapper/below-4g', 'safe', 'derived: as one-replacement', 'bare metal, one zapper and one fault, a page below 4 GiB', { ...BELOW, flush: 'native', others: ONE_ZAPPER }),
+  variant('native/refault', 'violation', `${OWN}: as native/one-zapper; the page cache has the page still, so the entry comes back as it was`, 'bare metal, one zapper and one fault, a page of a file above 4 GiB', {
+    ...ABOVE,
+    flush: 'native',
+    others: ONE_ZAPPER,
+    fault: 'page-cache',
+  }),
+  variant('native/refault/recheck', 'violation', `${OWN}: the second look is torn by a second clear`, 'the same with a second look, and one more zapper', {
+    ...ABOVE,
+    flush: 'native',
+    others: [['dontneed'], ['touch', 'dontneed']],
+    fault: 'page-cache',
+    recheck: 'low-high',
+  }),
+  variant('native/refault/recheck-high-first', 'violation', `${OWN}: the second look is torn by a second clear and refault`, 'the same with the loads of the second look the other way round, and one more fault', {
+    ...ABOVE,
+    flush: 'native',
+    others: [['dontneed'], ['touch', 'dontneed'], ['touch']],
+    fault: 'page-cache',
+    recheck: 'high-low',
+  }),
+  variant('native/flush-under-ptl', 'safe', 'derived: the fault waits for the lock, the flush for the walk', 'bare metal, MADV_DONTNEED flushes before it drops the lock', {
+    flush: 'native',
+    others: TWO_ZAPPERS,
+    flushPosition: 'under-ptl',
+  }),
+  variant('kvm-pv', 'violation', 'derived: a preempted reader holds no flush up, so one other vCPU is enough', 'KVM guest, one other vCPU replaces the page twice', KVM_TWICE),
+  variant('kvm-pv/flush-under-ptl', 'violation', 'derived: the flush completes without the reader', 'the same, flushing before the lock is dropped', { ...KVM_TWICE, flushPosition: 'under-ptl' }),
+  variant('kvm-pv/split-clear', 'violation', 'derived: as kvm-pv', 'the same before v6.2: the words are cleared one after the other', { ...KVM_TWICE, clear: 'split' }),
+  variant('clear-counter', 'safe', '__get_spte_lockless(), arch/x86/kvm/mmu/mmu.c', 'KVM guest, the reader also looks at a counter of clears', { ...KVM_TWICE, reader: 'clear-counter' }),
+  variant('clear-counter/split-clear', 'safe', '__get_spte_lockless(), arch/x86/kvm/mmu/mmu.c', 'the same with words cleared one after the other, as KVM does', { ...KVM_TWICE, reader: 'clear-counter', clear: 'split' }),
+  variant('cmpxchg8b', 'safe', `${THREAD}: the cleanest fix, at a cost`, 'KVM guest, both words are read at once', { ...KVM_TWICE, reader: 'cmpxchg8b' }),
+  variant('recheck/two-replacements', 'safe', RECHECKED, 'KVM guest, the page is only believed after a second look; a page below 4 GiB is replaced twice', { ...BELOW, ...KVM_TWICE, recheck: 'low-high' }),
+  variant('recheck/three-replacements', 'violation', RECHECKED, 'the same with one more replacement: the second look is torn too', { ...BELOW, flush: 'kvm-pv', others: replacements(3), recheck: 'low-high' }),
+  variant('recheck/two-replacements/above-4g', 'violation', `${OWN}: as one-replacement/above-4g, twice`, 'with a page above 4 GiB, two are enough', { ...ABOVE, ...KVM_TWICE, recheck: 'low-high' }),
+];
+
+/** Builds the machine of a variant: CPU0 reads, the others zap and fault. */
+export function buildPaeLocklessRead({ flush, design, others }: Pick<PaeVariant, 'flush' | 'design' | 'others'>, memoryModel: SystemBuilder['memoryModel'], firstHigh: number): System {
+  const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
+  const cpus = Array.from({ length: 1 + others.length }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
+  const smp = new Smp(builder, cpus);
+  const walker = cpus[WALKER] as Cpu;
+  const vcpu = flush === 'kvm-pv' ? addVcpu(builder, walker, { entry: 'atomic' }) : null;
+  const everybody = (1 << cpus.length) - 1;
+  const kernel = new gup.PaeKernel(builder, vcpu ? gup.kvmPv(smp, everybody, [{ cpu: walker, vcpu }]) : gup.nativeIpi(smp, everybody), firstHigh);
+  for (const cpu of cpus) {
+    const body = cpu.id === WALKER ? program(gup.gup_fast_pte, kernel, cpu, design) : program(user, kernel, cpu, design, others[cpu.id - 1] ?? []);
+    startCpu(builder, cpu, [body], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }, cpu.id === WALKER && vcpu ? { gate: vcpu.gateName } : {});
+  }
+  for (const property of propertiesOf(kernel, vcpu)) builder.property(property);
+  return builder.build();
+}
+
+const user = routine('user', function* (kernel: gup.PaeKernel, cpu: Cpu, design: gup.PaeDesign, calls: readonly Call[]): Steps {
+  for (const [at, call] of calls.entries()) {
+    if (call === 'touch') yield* gup.handle_mm_fault(kernel, design, at);
+    else yield* gup.madvise_dontneed(kernel, cpu, design, at);
+  }
+});
+
+function propertiesOf({ entry }: gup.PaeKernel, vcpu: Vcpu | null): Property[] {
+  const [walking, low] = [entry.walking.at(0), entry.low];
+  const cleared: Property = {
+    name: 'the entry is cleared during a walk',
+    kind: 'sometimes',
+    why: 'otherwise the two never meet',
+    reads: [walking, low],
+    check: (read) => read(walking) === 1 && read(low) === 0,
+  };
+  return vcpu ? [cleared, elided(vcpu)] : [cleared];
+}
+
+export const paeLocklessRead: Scenario = {
+  name: 'pae-lockless-read',
+  title: 'ptep_get_lockless() on PAE: can it return a value that was never in the table?',
+  seed: 'S1',
+  parameters: { high: { default: 0, min: 0, max: 1, meaning: 'high word of the first page: 0 is a frame below 4 GiB' } },
+  variants: paeVariants,
+  build({ variant: name, memoryModel, parameters }) {
+    const found = paeVariants.find((v) => v.name === name);
+    if (!found) throw new ModelError(`scenario: pae-lockless-read: no variant ${name} (have: ${paeVariants.map((v) => v.name).join(', ')})`);
+    return buildPaeLocklessRead(found, memoryModel, parameters['high'] ?? 0);
+  },
+};

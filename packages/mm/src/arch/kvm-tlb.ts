@@ -1,0 +1,57 @@
+/**
+ * TLB flushing in a KVM guest: vCPUs that the host has preempted get a request instead of an IPI.
+ * Mirrors arch/x86/kernel/kvm.c, kvm_flush_tlb_multi(), v6.18.
+ */
+import { cmpxchg, count, load, routine, store, type Address, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { formatPreempted, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
+import type { Mm } from '../kernel.ts';
+import { native_flush_tlb_multi, type FlushTlbMulti, type X86TlbState } from './x86-tlb.ts';
+
+/** Counters of the paravirtual flush; the kernel has none of its own. */
+export const KvmCounter = { elided: 'kvm_flush_elided' } as const;
+
+/** What a guest knows of its host. */
+export interface KvmTlbOptions {
+  /** per_cpu(steal_time, cpu).preempted by CPU number; a CPU without one is never preempted. */
+  readonly stealTime: readonly (Address | undefined)[];
+  /** `plain store`: the request is written without comparing, so that the host may have read the byte meanwhile. */
+  readonly mutant?: 'plain store';
+}
+
+/** The back end of flush_tlb_multi() that kvm_guest_init() installs under KVM_FEATURE_PV_TLB_FLUSH. */
+export function kvmTlbFlush(kvm: KvmTlbOptions): FlushTlbMulti {
+  return (x86, cpu, mm, mask, freed_tables, trim_cpumask) => kvm_flush_tlb_multi(x86, kvm, cpu, mm, mask, freed_tables, trim_cpumask);
+}
+
+/** `freed_tables` is passed on and looked at nowhere: a preempted vCPU gets no IPI even when page tables are freed. */
+const kvm_flush_tlb_multi = routine(
+  'kvm_flush_tlb_multi',
+  function* (x86: X86TlbState, kvm: KvmTlbOptions, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean): Steps {
+    let flushmask = mask;
+    for (const other of x86.smp.cpus) {
+      const preempted = kvm.stealTime[other.id];
+      if ((mask & (1 << other.id)) === 0 || preempted === undefined) continue;
+      // The own vCPU is not preempted: it is not skipped, but it never leaves the mask either.
+      const state = yield* load(preempted, { label: `READ_ONCE(steal_time(${other.id})->preempted)`, fact: formatPreempted });
+      if ((state & KVM_VCPU_PREEMPTED) === 0) continue;
+      if (yield* requestFlush(kvm, other, preempted, state)) {
+        flushmask &= ~(1 << other.id);
+        yield* count(KvmCounter.elided);
+      }
+    }
+    yield* native_flush_tlb_multi(x86, cpu, mm, flushmask, freed_tables, trim_cpumask);
+  },
+);
+
+/** Flush on enter: true if the request is there before the host looks. */
+function* requestFlush(kvm: KvmTlbOptions, other: Cpu, preempted: Address, state: number): Steps<boolean> {
+  const wanted = state | KVM_VCPU_FLUSH_TLB;
+  if (kvm.mutant === 'plain store') {
+    yield* store(preempted, wanted, { label: `steal_time(${other.id})->preempted = ${formatPreempted(wanted)}` });
+    return true;
+  }
+  const fact = (old: number): string => (old === state ? 'no IPI' : `failed: ${formatPreempted(old)}`);
+  const old = yield* cmpxchg(preempted, state, wanted, { label: `try_cmpxchg(preempted, ${formatPreempted(state)}, ${formatPreempted(wanted)})`, fact });
+  return old === state;
+}

@@ -1,0 +1,60 @@
+/**
+ * khugepaged: replaces a table of small pages by one huge page. Mirrors mm/khugepaged.c, collapse_huge_page(), v6.18, for a table
+ * of one page. Its locks keep out other removers and page faults, none of which are here; GUP-fast takes no lock.
+ */
+import { FrameKind, NO_FRAME, point, routine, work, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { _PAGE_PSE, _PAGE_TABLE, mk_pte, pte_pfn } from '@shootdown/mmu';
+import { walkerLoad } from './invariants.ts';
+import { entryFact, PAGE_SHARED, PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
+
+/** What happens between clearing the pmd and touching the table: nothing, tlb_remove_table_sync_one(), or synchronize_rcu(). */
+export type CollapseSync = 'none' | 'ipi' | 'rcu';
+
+/**
+ * What becomes of the table, which is deposited for a later split. `freed`: the huge page is zapped, and zap_deposited_table()
+ * frees it at once. `freed-rcu`: the same through pte_free_defer(). `kept`: nobody zaps the huge page.
+ */
+export type Deposit = 'freed' | 'freed-rcu' | 'kept';
+
+/** References to a page that khugepaged expects: the mapping's. */
+const EXPECTED_REFERENCES = 1;
+
+/** collapse_huge_page(), then a zap of the huge page. */
+export const khugepaged = routine('khugepaged', function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, deposit: Deposit): Steps {
+  const huge = yield* collapse_huge_page(kernel, cpu, sync);
+  yield* point('collapsed', huge);
+  if (huge !== NO_FRAME && deposit !== 'kept') yield* zap_huge_pmd(kernel, cpu, deposit);
+});
+
+/** The huge page, or NO_FRAME if the table was put back because a page is pinned. */
+const collapse_huge_page = routine('collapse_huge_page', function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync): Steps<number> {
+  const { frames } = kernel;
+  const pmd = frames.entry(PMD_TABLE, 0);
+  const huge = yield* frames.alloc(FrameKind.page, { label: 'alloc_charge_folio()' });
+  yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush(pmd)', fact: entryFact });
+  yield* kernel.flush.flush_tlb_mm_range(cpu);
+  if (sync === 'ipi') yield* kernel.tlb_remove_table_sync_one(cpu);
+  if (sync === 'rcu') yield* kernel.synchronize_rcu(cpu);
+  yield* point('__collapse_huge_page_isolate', huge);
+  const page = pte_pfn(yield* walkerLoad(frames, PTE_TABLE, 0, 'ptep_get(pte)', entryFact));
+  if (!(yield* kernel.monitor.folioExpectedRefCount(page, EXPECTED_REFERENCES))) {
+    yield* frames.write(pmd, mk_pte(PTE_TABLE, _PAGE_TABLE), { label: 'pmd_populate(mm, pmd, old table)' });
+    yield* frames.put(huge);
+    return NO_FRAME;
+  }
+  yield* work('page_copy', { label: `copy_user_highpage(0x${huge.toString(16)}, 0x${page.toString(16)})` });
+  yield* frames.write(frames.entry(PTE_TABLE, 0), 0, { label: 'ptep_clear(pte)' });
+  yield* frames.put(page, { label: `free_page_and_swap_cache(0x${page.toString(16)})` });
+  yield* frames.write(pmd, mk_pte(huge, PAGE_SHARED | _PAGE_PSE), { label: 'set_pmd_at(pmd, huge)' });
+  return huge;
+});
+
+/** zap_huge_pmd(): the huge page goes, and with it a deposited table. */
+const zap_huge_pmd = routine('zap_huge_pmd', function* (kernel: GupKernel, cpu: Cpu, deposit: Deposit): Steps {
+  const huge = yield* kernel.frames.xchg(kernel.frames.entry(PMD_TABLE, 0), 0, { label: 'pmdp_huge_get_and_clear_full()', fact: entryFact });
+  if (deposit === 'freed') yield* kernel.frames.free(PTE_TABLE, { label: `zap_deposited_table(0x${PTE_TABLE.toString(16)})` });
+  else if (kernel.rcu) yield* kernel.rcu.call_rcu(kernel.tlb_remove_table_rcu, PTE_TABLE);
+  yield* kernel.flush.flush_tlb_mm_range(cpu);
+  yield* kernel.frames.put(pte_pfn(huge));
+});

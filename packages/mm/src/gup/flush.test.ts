@@ -1,0 +1,68 @@
+import { addCpu, local_irq_disable, startCpu, type Cpu } from '@shootdown/cpu';
+import { addVcpu, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED, type Vcpu } from '@shootdown/hypervisor';
+import { program, rest, routine, SystemBuilder, TabulatedExecutor, type Steps } from '@shootdown/machine';
+import { describe, expect, it } from 'vitest';
+import { CALL_FUNCTION_VECTOR, Smp } from '../smp.ts';
+import { kvmPv, nativeIpi, tlbi, type FlushBackEnd } from './flush.ts';
+
+const EVERYBODY = 0b11;
+
+/** CPU0 has interrupts off for ever, CPU1 flushes. */
+function machine(backEnd: (smp: Smp, cpu0: Cpu, vcpu: Vcpu) => FlushBackEnd) {
+  const builder = new SystemBuilder();
+  const cpus = [0, 1].map((id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR])) as [Cpu, Cpu];
+  const smp = new Smp(builder, cpus);
+  const vcpu = addVcpu(builder, cpus[0], { entry: 'atomic' });
+  const flush = backEnd(smp, cpus[0], vcpu);
+  const walker = routine('walker', function* (): Steps {
+    yield* local_irq_disable(cpus[0]);
+    yield* rest();
+  });
+  startCpu(builder, cpus[0], [program(walker)], { [CALL_FUNCTION_VECTOR]: smp.handler(cpus[0]) }, { gate: vcpu.gateName });
+  startCpu(builder, cpus[1], [program(routine('flusher', () => flush.flush_tlb_mm_range(cpus[1])))], { [CALL_FUNCTION_VECTOR]: smp.handler(cpus[1]) });
+  const system = builder.build();
+  const executor = new TabulatedExecutor(system);
+  const choose = (name: string): boolean => executor.step(system.choices.findIndex((choice) => choice.name === name));
+  const preempted = (): number => executor.store.read(vcpu.stealTime);
+  return {
+    choose,
+    preempted,
+    /** Runs the flush as far as it goes: true if it has returned. */
+    flushReturns: (): boolean => {
+      while (choose('CPU1') || choose('deliver CPU0.CALL_FUNCTION_VECTOR')) continue;
+      return executor.isDone(1);
+    },
+  };
+}
+
+describe('a CPU with interrupts off', () => {
+  it('holds a flush by IPI up', () => {
+    const { choose, flushReturns } = machine((smp) => nativeIpi(smp, EVERYBODY));
+    expect([choose('CPU0'), flushReturns()]).toEqual([true, false]);
+  });
+
+  it('holds no TLBI up', () => {
+    const { choose, flushReturns } = machine(() => tlbi());
+    expect([choose('CPU0'), flushReturns()]).toEqual([true, true]);
+  });
+
+  it('holds a paravirtual flush up while its vCPU runs', () => {
+    const { choose, flushReturns, preempted } = machine((smp, cpu, vcpu) => kvmPv(smp, EVERYBODY, [{ cpu, vcpu }]));
+    expect([choose('CPU0'), flushReturns(), preempted()]).toEqual([true, false, 0]);
+  });
+
+  it('holds none up once it is preempted: the host is asked to flush instead', () => {
+    const { choose, flushReturns, preempted } = machine((smp, cpu, vcpu) => kvmPv(smp, EVERYBODY, [{ cpu, vcpu }]));
+    expect([choose('CPU0'), choose('host preempts vCPU0'), flushReturns()]).toEqual([true, true, true]);
+    expect(preempted()).toBe(KVM_VCPU_PREEMPTED | KVM_VCPU_FLUSH_TLB);
+    expect([choose('host resumes vCPU0'), preempted()]).toEqual([true, 0]);
+  });
+});
+
+describe('the test for KVM_VCPU_PREEMPTED', () => {
+  it('and a host that resumes the vCPU before the cmpxchg: the IPI is sent', () => {
+    const { choose, flushReturns, preempted } = machine((smp, cpu, vcpu) => kvmPv(smp, EVERYBODY, [{ cpu, vcpu }]));
+    for (const step of ['CPU0', 'host preempts vCPU0', 'CPU1', 'host resumes vCPU0']) expect(choose(step)).toBe(true);
+    expect([flushReturns(), preempted()]).toEqual([false, 0]);
+  });
+});

@@ -1,0 +1,77 @@
+/**
+ * GUP-fast: pins the page behind an address without any lock, with interrupts off.
+ *
+ * Mirrors mm/gup.c, v6.15: gup_fast_fallback(), gup_fast(), gup_fast_pmd_range(), gup_fast_pte_range(), try_grab_folio_fast().
+ * One address, FOLL_GET | FOLL_WRITE. FOLL_PIN's write_protect_seq and the upper levels are left out: nothing here forks, and
+ * the pmd table stays.
+ */
+import { routine, type Steps } from '@shootdown/machine';
+import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
+import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import { folio_try_get, walkerLoad } from './invariants.ts';
+import { entryFact, PMD_TABLE, type GupKernel } from './kernel.ts';
+
+/** Which entries are read again after the page was pinned. `pmd` alone was never in a kernel. */
+export type Recheck = 'none' | 'pte' | 'pmd' | 'pte+pmd';
+
+/** The guards of the walk; each can be left out to see what it is for. */
+export interface GupGuards {
+  readonly recheck: Recheck;
+  /** A reference is only taken if there is one already (folio_try_get). */
+  readonly refcountTest: boolean;
+  /** The walk runs with interrupts off. */
+  readonly irqsOff: boolean;
+}
+
+/** v6.0.1 and later (70cbc3cc78a9). */
+export const GUP_GUARDS: GupGuards = { recheck: 'pte+pmd', refcountTest: true, irqsOff: true };
+
+/** Result of a walk that pinned nothing. */
+const NONE = -1;
+
+/** gup_fast_fallback() with FOLL_FAST_ONLY: whoever gets nothing goes on under mmap_lock, which is not this routine's subject. */
+export const gup_fast_fallback = routine('gup_fast_fallback', function* (kernel: GupKernel, cpu: Cpu, guards: GupGuards): Steps {
+  yield* kernel.monitor.begin('gup_fast_fallback(addr, 1, FOLL_WRITE)');
+  const flags = guards.irqsOff ? yield* local_irq_save(cpu) : 0;
+  const page = yield* gup_fast_pmd_range(kernel, guards);
+  if (page === NONE) yield* kernel.monitor.nothing();
+  else yield* kernel.monitor.returned(page);
+  yield* local_irq_restore(cpu, flags);
+});
+
+const gup_fast_pmd_range = routine('gup_fast_pmd_range', function* (kernel: GupKernel, guards: GupGuards): Steps<number> {
+  const pmd = yield* pmdp_get_lockless(kernel);
+  if (!pte_present(pmd)) return NONE;
+  if ((pmd & _PAGE_PSE) !== 0) return yield* gup_fast_pmd_leaf(kernel, guards, pmd);
+  return yield* gup_fast_pte_range(kernel, guards, pmd);
+});
+
+const gup_fast_pte_range = routine('gup_fast_pte_range', function* (kernel: GupKernel, guards: GupGuards, pmd: number): Steps<number> {
+  const { frames } = kernel;
+  const pte = yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get_lockless(ptep)', entryFact);
+  if (!pte_present(pte) || !pte_write(pte)) return NONE;
+  const page = pte_pfn(pte);
+  if (!(yield* folio_try_get(frames, page, !guards.refcountTest))) return NONE;
+  let same = true;
+  if (recheckOf(guards, 'pmd')) same = (yield* pmdp_get_lockless(kernel)) === pmd;
+  if (same && recheckOf(guards, 'pte')) same = (yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get(ptep)', entryFact)) === pte;
+  if (same) return page;
+  yield* frames.put(page, { label: `gup_put_folio(0x${page.toString(16)})` });
+  return NONE;
+});
+
+const gup_fast_pmd_leaf = routine('gup_fast_pmd_leaf', function* (kernel: GupKernel, guards: GupGuards, pmd: number): Steps<number> {
+  const page = pte_pfn(pmd);
+  if (!(yield* folio_try_get(kernel.frames, page, !guards.refcountTest))) return NONE;
+  if (guards.recheck === 'none' || (yield* pmdp_get_lockless(kernel)) === pmd) return page;
+  yield* kernel.frames.put(page, { label: `gup_put_folio(0x${page.toString(16)})` });
+  return NONE;
+});
+
+function* pmdp_get_lockless(kernel: GupKernel): Steps<number> {
+  return yield* walkerLoad(kernel.frames, PMD_TABLE, 0, 'pmdp_get_lockless(pmdp)', entryFact);
+}
+
+function recheckOf({ recheck }: GupGuards, level: 'pte' | 'pmd'): boolean {
+  return recheck === level || recheck === 'pte+pmd';
+}

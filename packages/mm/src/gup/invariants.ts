@@ -1,0 +1,177 @@
+/**
+ * What a lockless walk of page tables must keep to, by name, and the memory needed to judge it.
+ *
+ * The monitor watches memory like hardware would: it knows which pages were mapped at the address while a walk was under way, and
+ * which pages their remover has taken for unpinned. Its words are no part of the kernel.
+ */
+import { BLOCKED, defineOperation, FrameKind, operation, type Footprint, type Frames, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+
+/** The sentences. I4 is about translations that hardware holds: scenarios with a TLB check it. */
+export const Invariant = {
+  I1: 'I1: no load from a freed or reused page-table page',
+  I2: 'I2: GUP-fast returns only pages that were mapped at that address with that permission during the walk',
+  I3: 'I3: no pin is taken on a page after its remover decided that it is not pinned',
+  I5: 'I5: every flush and every grace period ends',
+} as const;
+
+/** The mapping of one address: an entry of the pmd table. */
+export interface Mapping {
+  readonly frames: Frames;
+  /** Frame of the pmd table, which is never freed here. */
+  readonly pmdTable: number;
+}
+
+const FRAMES_MAX = 30;
+
+/** Watches the mapping of one address. */
+export class WalkMonitor {
+  readonly frames: Frames;
+  /** 1 while a walk is under way. */
+  readonly walking: Region;
+  /** A bit per frame: what is in the frame now was mapped at the address during the walk. */
+  readonly mapped: Region;
+  /** A bit per frame: the remover has found no reference but those it expects. */
+  readonly unpinned: Region;
+  /** 1 when a walk has handed out a page. */
+  readonly pinned: Region;
+  readonly #pmdAddress: number;
+  readonly #write: boolean;
+
+  /** @param write whether the walk wants to write (FOLL_WRITE) */
+  constructor(builder: SystemBuilder, { frames, pmdTable }: Mapping, write: boolean) {
+    if (frames.count > FRAMES_MAX) throw new RangeError(`gup: WalkMonitor: ${frames.count} frames, at most ${FRAMES_MAX}`);
+    this.frames = frames;
+    this.#pmdAddress = frames.entry(pmdTable, 0).address;
+    this.#write = write;
+    this.walking = builder.region('walk_monitor.walking', 1);
+    this.mapped = builder.region('walk_monitor.mapped', 1);
+    this.unpinned = builder.region('walk_monitor.unpinned', 1);
+    this.pinned = builder.region('walk_monitor.pinned', 1);
+    builder.watch(frames.entries, (cx) => this.#look(cx));
+    builder.watch(frames.state, (cx, address) => this.#forget(cx, address - frames.state.base));
+  }
+
+  /** A walk begins: from here on, what is mapped counts. */
+  *begin(label: string): Steps {
+    yield operation(BEGIN, 0, 0, 0, this, { label });
+  }
+
+  /** GUP-fast hands out a page that it has pinned: I2 and I3 are judged. */
+  *returned(frame: number): Steps {
+    yield operation(RETURNED, frame, 0, 0, this, { label: `pages[nr] = 0x${frame.toString(16)}` });
+  }
+
+  /** The walk ends with nothing. */
+  *nothing(): Steps {
+    yield operation(RETURNED, -1, 0, 0, this, { label: 'nr_pinned = 0' });
+  }
+
+  /** Reads a page's reference count; if it is the expected one, the remover goes on as if nobody had the page. */
+  *folioExpectedRefCount(frame: number, expected: number): Steps<boolean> {
+    const label = `folio_ref_count(0x${frame.toString(16)}) == ${expected}`;
+    return (yield operation(DECIDE, frame, expected, 0, this, { label, fact: (r) => (r === 1 ? 'not pinned' : 'pinned') })) === 1;
+  }
+
+  /** The page that is mapped at the address now, or -1. */
+  page(cx: OperationContext): number {
+    const { frames } = this;
+    const pmd = cx.read(this.#pmdAddress);
+    if (!pte_present(pmd)) return -1;
+    const pte = (pmd & _PAGE_PSE) !== 0 ? pmd : cx.read(frames.entry(pte_pfn(pmd), 0).address);
+    return pte_present(pte) && (!this.#write || pte_write(pte)) ? pte_pfn(pte) : -1;
+  }
+
+  #look(cx: OperationContext): void {
+    if (cx.read(this.walking.base) === 1) this.add(cx, this.page(cx));
+  }
+
+  add(cx: OperationContext, page: number): void {
+    if (page >= 0) cx.write(this.mapped.base, cx.read(this.mapped.base) | (1 << page));
+  }
+
+  /** What a frame held is gone with it. */
+  #forget(cx: OperationContext, frame: number): void {
+    if (cx.read(this.frames.state.base + frame) === FrameKind.page) return;
+    for (const { base } of [this.mapped, this.unpinned]) {
+      const mask = cx.read(base);
+      if ((mask & (1 << frame)) !== 0) cx.write(base, mask & ~(1 << frame));
+    }
+  }
+}
+
+const monitorOf = (op: Operation): WalkMonitor => op.data as WalkMonitor;
+
+const BEGIN = defineOperation({
+  name: 'gup_fast_begin',
+  cost: 'nop',
+  perform(cx, op) {
+    const monitor = monitorOf(op);
+    cx.write(monitor.walking.base, 1);
+    monitor.add(cx, monitor.page(cx));
+    return 0;
+  },
+});
+
+const RETURNED = defineOperation({
+  name: 'gup_fast_end',
+  cost: 'store',
+  perform(cx, op) {
+    const { walking, mapped, unpinned, pinned } = monitorOf(op);
+    const bit = 1 << op.a;
+    const hex = `0x${op.a.toString(16)}`;
+    if (op.a >= 0 && (cx.read(mapped.base) & bit) === 0) cx.fail(Invariant.I2, () => `what is in ${hex} now was not mapped here during the walk`);
+    else if (op.a >= 0 && (cx.read(unpinned.base) & bit) !== 0) cx.fail(Invariant.I3, () => `${hex} is stale: its remover went on before it was pinned`);
+    if (op.a >= 0) cx.write(pinned.base, 1);
+    cx.write(walking.base, 0);
+    cx.write(mapped.base, 0);
+    return 0;
+  },
+});
+
+const DECIDE = defineOperation({
+  name: 'folio_ref_count',
+  cost: 'load',
+  perform(cx, op) {
+    const { frames, unpinned } = monitorOf(op);
+    if (cx.load(frames.refcountAddress(op.a)) !== op.b) return 0;
+    cx.write(unpinned.base, cx.read(unpinned.base) | (1 << op.a));
+    return 1;
+  },
+});
+
+/** A software walker's load of an entry; the table may have been taken away meanwhile, and that is I1. */
+export function* walkerLoad(frames: Frames, table: number, index: number, label: string, fact: (entry: number) => string): Steps<number> {
+  return yield operation(WALKER_LOAD, frames.entry(table, index).address, table, 0, frames, { label, fact });
+}
+
+const WALKER_LOAD = defineOperation({
+  name: 'read_entry',
+  cost: 'load',
+  perform(cx, op) {
+    const frames = op.data as Frames;
+    if (cx.read(frames.state.base + op.b) !== FrameKind.table) cx.fail(Invariant.I1, () => `walker reads 0x${op.b.toString(16)}, which is no page table any more`);
+    return cx.load(op.a);
+  },
+  footprint: (op): Footprint => ({ reads: [op.a, (op.data as Frames).state.base + op.b], writes: [] }),
+});
+
+/** folio_try_get(): takes a reference unless there is none left; 1 if it did. With `unconditional` the test is left out (a mutant). */
+export function* folio_try_get(frames: Frames, frame: number, unconditional: boolean): Steps<boolean> {
+  const label = `${unconditional ? 'folio_get' : 'folio_try_get'}(0x${frame.toString(16)})`;
+  return (yield operation(TRY_GET, frame, unconditional ? 1 : 0, 0, frames, { label, fact: (left) => (left === 0 ? 'refcount is 0' : `refcount ${left}`) })) !== 0;
+}
+
+const TRY_GET = defineOperation({
+  name: 'folio_try_get',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const address = (op.data as Frames).refcountAddress(op.a);
+    const count = cx.read(address);
+    if (count === 0 && op.b === 0) return 0;
+    cx.write(address, count + 1);
+    return count + 1;
+  },
+  footprint: (op): Footprint => ({ reads: [(op.data as Frames).refcount.base + op.a], writes: [(op.data as Frames).refcount.base + op.a] }),
+});

@@ -1,0 +1,75 @@
+/** What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address space. */
+import { Frames, routine, type Program, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte } from '@shootdown/mmu';
+import { send_IPI, type Cpu } from '@shootdown/cpu';
+import { Rcu } from '@shootdown/sync';
+import { CALL_FUNCTION_VECTOR, type Smp } from '../smp.ts';
+import type { FlushBackEnd } from './flush.ts';
+import { WalkMonitor } from './invariants.ts';
+
+/** The vector by which a CPU is asked for a quiescent state. */
+export const RCU_VECTOR = 'RCU_VECTOR';
+
+/** Frame numbers of the mapping everything is about: pmd table, pte table, the page, and one spare page. */
+export const PMD_TABLE = 0;
+export const PTE_TABLE = 1;
+const TABLES = 2;
+const PAGES = 2;
+export const PAGE = TABLES;
+
+/** A page that a user may read and write. */
+export const PAGE_SHARED = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
+
+/** How RCU sees readers that only have interrupts off; `blind` is a mutant in which it does not. */
+export type RcuKind = 'asks by interrupt' | 'blind';
+
+/** One kernel with one mapping. */
+export class GupKernel {
+  readonly cpus: readonly Cpu[];
+  readonly smp: Smp;
+  readonly flush: FlushBackEnd;
+  readonly frames: Frames;
+  readonly monitor: WalkMonitor;
+  /** Null if the machine has no RCU. */
+  readonly rcu: Rcu | null;
+  /** Callback by which a batch of tables is freed. */
+  readonly tlb_remove_table_rcu: number;
+  readonly #nothing: number;
+
+  constructor(builder: SystemBuilder, cpus: readonly Cpu[], smp: Smp, flush: FlushBackEnd, rcu?: RcuKind) {
+    this.cpus = cpus;
+    this.smp = smp;
+    this.flush = flush;
+    const initialTables = [[mk_pte(PTE_TABLE, _PAGE_TABLE)], [mk_pte(PAGE, PAGE_SHARED)]];
+    this.frames = new Frames(builder, { tables: TABLES, entriesPerTable: 1, pages: PAGES, initialTables, initialPages: 1 });
+    this.monitor = new WalkMonitor(builder, { frames: this.frames, pmdTable: PMD_TABLE }, true);
+    const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
+    this.rcu = rcu ? new Rcu(builder, { processors: cpus.length, callbacksMax: 1, ...(rcu === 'asks by interrupt' && { interrupts }) }) : null;
+    this.tlb_remove_table_rcu = this.rcu?.register('tlb_remove_table_rcu', (table) => this.freeTable(table)) ?? 0;
+    this.#nothing = smp.register({ name: 'tlb_remove_table_smp_sync', *run() {} });
+  }
+
+  /** __tlb_remove_table(). */
+  *freeTable(table: number): Steps {
+    yield* this.frames.free(table, { label: `__tlb_remove_table(0x${table.toString(16)})` });
+  }
+
+  /** tlb_remove_table_sync_one(): an IPI to every other CPU whose handler does nothing. */
+  readonly tlb_remove_table_sync_one = routine('tlb_remove_table_sync_one', (cpu: Cpu) => this.smp.smp_call_function_many(cpu, -1, this.#nothing));
+
+  /** synchronize_rcu(), as tlb_remove_table_sync_rcu() calls it. */
+  *synchronize_rcu(cpu: Cpu): Steps {
+    if (this.rcu) yield* this.rcu.synchronize_rcu(cpu.id);
+  }
+
+  /** Interrupt handlers of a CPU. */
+  handlers(cpu: Cpu): Record<string, Program> {
+    return { [CALL_FUNCTION_VECTOR]: this.smp.handler(cpu), ...(this.rcu && { [RCU_VECTOR]: this.rcu.rcu_exp_handler(cpu.id) }) };
+  }
+}
+
+/** Interrupt vectors that a CPU of such a kernel needs. */
+export const GUP_VECTORS: readonly string[] = [CALL_FUNCTION_VECTOR, RCU_VECTOR];
+
+/** What a trace says of an entry that was read. */
+export const entryFact = (entry: number): string => formatEntry(entry);

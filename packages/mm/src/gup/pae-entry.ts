@@ -1,0 +1,214 @@
+/**
+ * A page-table entry of two words, as on 32-bit x86 with PAE: which values it held, and a page allocator that may hand out any page.
+ *
+ * ```
+ *        high                 low
+ *  +-----------------+ +-----------------+---+
+ *  |  frame 35 .. 32 | |  frame 31 .. 12 | P |    a page is (high, low): frames that differ by a multiple of 4 GiB share low
+ *  +-----------------+ +-----------------+---+
+ * ```
+ */
+import { BLOCKED, defineOperation, operation, type Address, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';
+
+/** The sentence that a torn read violates. */
+export const VALUE_WAS_IN_TABLE = 'I2: ptep_get_lockless() returns only values that the entry held during the walk';
+
+/** Pages there are: each combination of these many high and low words. Two highs besides the first are what a torn read needs. */
+const HIGHS = 3;
+const LOWS = 2;
+const PAGES = HIGHS * LOWS;
+
+/** A value of the entry. */
+export interface PaeValue {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The low word of a page's entry. */
+export function lowOf(page: number): number {
+  return mk_pte(page % LOWS, _PAGE_PRESENT | _PAGE_RW | _PAGE_USER);
+}
+
+/** The high word. */
+export function highOf(page: number): number {
+  return Math.floor(page / LOWS);
+}
+
+/** The page of a present value. */
+export function pageOf({ low, high }: PaeValue): number {
+  return high * LOWS + pte_pfn(low);
+}
+
+/** `high:low`, the way the thread writes entries, or `none`. */
+export function formatValue(value: PaeValue): string {
+  return pte_present(value.low) ? formatPage(pageOf(value)) : 'none';
+}
+
+function formatPage(page: number): string {
+  return `H${highOf(page)}:L${page % LOWS}`;
+}
+
+/** The entry, and what the monitor remembers of it. */
+export class PaeEntry {
+  readonly low: Address;
+  readonly high: Address;
+  /** The page that is mapped at first. */
+  readonly first: number;
+  /** A bit per page in use. */
+  readonly inUse: Region;
+  /** 1 while a walk is under way. */
+  readonly walking: Region;
+  /** A bit per page that the entry has pointed to during the walk. */
+  readonly seen: Region;
+
+  /** @param firstHigh high word of the page that is mapped at first: 0 is a frame below 4 GiB */
+  constructor(builder: SystemBuilder, firstHigh: number) {
+    this.first = firstHigh * LOWS;
+    const words = builder.region('pte', 2, { initial: [lowOf(this.first), highOf(this.first)] });
+    this.low = words.at(0);
+    this.high = words.at(1);
+    this.inUse = builder.region('pages.in_use', 1, { initial: [1 << this.first] });
+    this.walking = builder.region('walk_monitor.walking', 1);
+    this.seen = builder.region('walk_monitor.seen', 1);
+    builder.watch(words, (cx) => this.look(cx));
+  }
+
+  /** Remembers the present value. */
+  look(cx: OperationContext): void {
+    const low = cx.read(this.low);
+    if (cx.read(this.walking.base) === 0 || !pte_present(low)) return;
+    cx.write(this.seen.base, cx.read(this.seen.base) | (1 << pageOf({ low, high: cx.read(this.high) })));
+  }
+
+  /** A walk begins. */
+  *begin(label: string): Steps {
+    yield operation(BEGIN, 0, 0, 0, this, { label });
+  }
+
+  /** The walk believes a value: pfn_to_page() and a reference to whatever that is. */
+  *believe(value: PaeValue): Steps {
+    const page = pte_present(value.low) ? pageOf(value) : -1;
+    yield operation(BELIEVE, page, 0, 0, this, { label: page < 0 ? 'not present' : `pfn_to_page(${formatPage(page)})` });
+  }
+
+  /** The walk ends, and what the entry held no longer matters. */
+  *end(label: string): Steps {
+    yield operation(END, 0, 0, 0, this, { label });
+  }
+
+  /** alloc_page(): any page that is free, each of them explored. */
+  *alloc(): Steps<number> {
+    return yield operation(ALLOC, 0, 0, 0, this, { label: 'alloc_page()', fact: formatPage });
+  }
+
+  /** put_page() of the last reference. */
+  *free(page: number): Steps {
+    yield operation(FREE, page, 0, 0, this, { label: `free_page(${formatPage(page)})` });
+  }
+
+  /** A load of both words at once (cmpxchg8b with equal operands). */
+  *load64(): Steps<PaeValue> {
+    const page = yield operation(LOAD64, 0, 0, 0, this, { label: 'cmpxchg8b(ptep, 0, 0)', fact: formatLoaded });
+    return valueOf(page);
+  }
+
+  /** An exchange of both words at once for nothing (pxx_xchg64()). */
+  *xchg64(): Steps<PaeValue> {
+    const page = yield operation(XCHG64, 0, 0, 0, this, { label: 'ptep_get_and_clear()', fact: formatLoaded });
+    return valueOf(page);
+  }
+}
+
+const NOT_PRESENT = -1;
+
+function formatLoaded(page: number): string {
+  return page === NOT_PRESENT ? 'none' : formatPage(page);
+}
+
+function valueOf(page: number): PaeValue {
+  return page === NOT_PRESENT ? { low: 0, high: 0 } : { low: lowOf(page), high: highOf(page) };
+}
+
+const entryOf = (op: Operation): PaeEntry => op.data as PaeEntry;
+
+const BEGIN = defineOperation({
+  name: 'gup_fast_begin',
+  cost: 'nop',
+  perform(cx, op) {
+    cx.write(entryOf(op).walking.base, 1);
+    entryOf(op).look(cx);
+    return 0;
+  },
+});
+
+const BELIEVE = defineOperation({
+  name: 'pfn_to_page',
+  cost: 'nop',
+  perform(cx, op) {
+    const seen = cx.read(entryOf(op).seen.base);
+    if (op.a >= 0 && (seen & (1 << op.a)) === 0) cx.fail(VALUE_WAS_IN_TABLE, () => `${formatPage(op.a)} was never in the table during the walk`);
+    return 0;
+  },
+});
+
+const END = defineOperation({
+  name: 'gup_fast_end',
+  cost: 'nop',
+  perform(cx, op) {
+    cx.write(entryOf(op).walking.base, 0);
+    cx.write(entryOf(op).seen.base, 0);
+    return 0;
+  },
+});
+
+const ALLOC = defineOperation({
+  name: 'page_alloc',
+  branches: (cx, op) => freePages(cx.read(entryOf(op).inUse.base)).length,
+  perform(cx, op, branch) {
+    const { inUse } = entryOf(op);
+    const mask = cx.read(inUse.base);
+    const page = freePages(mask)[branch];
+    if (page === undefined) return BLOCKED;
+    cx.write(inUse.base, mask | (1 << page));
+    return page;
+  },
+});
+
+function freePages(inUse: number): number[] {
+  return Array.from({ length: PAGES }, (_, page) => page).filter((page) => (inUse & (1 << page)) === 0);
+}
+
+const FREE = defineOperation({
+  name: 'page_free',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const { inUse } = entryOf(op);
+    cx.write(inUse.base, cx.read(inUse.base) & ~(1 << op.a));
+    return 0;
+  },
+});
+
+function present(cx: OperationContext, { low, high }: PaeEntry): number {
+  const word = cx.read(low);
+  return pte_present(word) ? pageOf({ low: word, high: cx.read(high) }) : NOT_PRESENT;
+}
+
+const LOAD64 = defineOperation({
+  name: 'cmpxchg8b',
+  cost: 'cmpxchg',
+  perform: (cx, op) => (cx.drained() ? present(cx, entryOf(op)) : BLOCKED),
+});
+
+const XCHG64 = defineOperation({
+  name: 'cmpxchg8b',
+  cost: 'cmpxchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const entry = entryOf(op);
+    const old = present(cx, entry);
+    cx.write(entry.low, 0);
+    cx.write(entry.high, 0);
+    return old;
+  },
+});

@@ -1,0 +1,153 @@
+/**
+ * Reading a PAE entry without a lock, against those who clear and set it under the page-table lock.
+ *
+ * Mirrors include/linux/pgtable.h, ptep_get_lockless(); arch/x86/include/asm/pgtable-3level.h, v6.18; and, for the counter,
+ * arch/x86/kvm/mmu/mmu.c, __get_spte_lockless() on 32-bit hosts.
+ */
+import { atomicAdd, load, point, routine, smp_wmb, store, xchg, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
+import { pte_present } from '@shootdown/mmu';
+import { spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
+import type { FlushBackEnd } from './flush.ts';
+import { formatValue, highOf, lowOf, PaeEntry, pageOf, type PaeValue } from './pae-entry.ts';
+
+/**
+ * How the entry is read. `low-high-low`: ptep_get_lockless(). `clear-counter`: the same, and again if a counter of clears has
+ * moved. `cmpxchg8b`: both words at once.
+ */
+export type PaeReader = 'low-high-low' | 'clear-counter' | 'cmpxchg8b';
+
+/** Where MADV_DONTNEED flushes: `after-ptl` as the kernel does, or `under-ptl` as proposed on 25 October 2022. */
+export type FlushPosition = 'after-ptl' | 'under-ptl';
+
+/** How PAE entries are dealt with. */
+export interface PaeDesign {
+  readonly reader: PaeReader;
+  readonly flushPosition: FlushPosition;
+  /** Clear low, then read and clear high (before v6.2), or both at once. */
+  readonly clear: 'split' | 'cmpxchg8b';
+  /** What a fault maps: a new page, or the page that the page cache has kept all the while. */
+  readonly fault: 'anonymous' | 'page-cache';
+  /** The second look, two plain loads in the order that the compiler gives them; or none, and the value is believed at once. */
+  readonly recheck: 'none' | 'low-high' | 'high-low';
+}
+
+/** One entry, its lock, and the way to flush. */
+export class PaeKernel {
+  readonly entry: PaeEntry;
+  readonly ptl: Spinlock;
+  readonly flush: FlushBackEnd;
+  /** Clears so far. */
+  readonly clear_count: Region;
+
+  /** @param firstHigh high word of the page that is mapped at first */
+  constructor(builder: SystemBuilder, flush: FlushBackEnd, firstHigh: number) {
+    this.entry = new PaeEntry(builder, firstHigh);
+    this.ptl = new Spinlock(builder, 'ptl');
+    this.flush = flush;
+    this.clear_count = builder.region('clear_count', 1);
+  }
+}
+
+const lowFact = (low: number): string => (pte_present(low) ? `L${low >>> 12}` : 'none');
+const highFact = (high: number): string => `H${high}`;
+
+function* readLow({ entry }: PaeKernel): Steps<number> {
+  return yield* load(entry.low, { label: 'READ_ONCE(ptep->pte_low)', fact: lowFact });
+}
+
+function* readHigh({ entry }: PaeKernel): Steps<number> {
+  return yield* load(entry.high, { label: 'READ_ONCE(ptep->pte_high)', fact: highFact });
+}
+
+/** GUP-fast as far as one entry is concerned. */
+export const gup_fast_pte = routine('gup_fast_pte_range', function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck }: PaeDesign): Steps {
+  yield* kernel.entry.begin('gup_fast(addr)');
+  const flags = yield* local_irq_save(cpu);
+  const pte = yield* readers[reader](kernel, flags);
+  if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* kernel.entry.believe(pte);
+  yield* kernel.entry.end('gup_fast() returns');
+  yield* local_irq_restore(cpu, flags);
+});
+
+/** `ptep_get(ptep) == pte` on a 32-bit build: eight bytes are two loads. */
+function* unchanged(kernel: PaeKernel, pte: PaeValue, order: 'low-high' | 'high-low'): Steps<boolean> {
+  if (!pte_present(pte.low)) return true;
+  const [first, second] = order === 'low-high' ? [readLow, readHigh] : [readHigh, readLow];
+  const words = [yield* first(kernel), yield* second(kernel)];
+  const [low, high] = order === 'low-high' ? words : words.toReversed();
+  return low === pte.low && high === pte.high;
+}
+
+const ptep_get_lockless = routine('ptep_get_lockless', function* (kernel: PaeKernel, flags: number): Steps<PaeValue> {
+  for (;;) {
+    yield* point('ptep_get_lockless', flags);
+    const low = yield* readLow(kernel);
+    const high = yield* readHigh(kernel);
+    if ((yield* readLow(kernel)) !== low) continue;
+    yield* point('read', flags, low, high);
+    return { low, high };
+  }
+});
+
+const get_spte_lockless = routine('__get_spte_lockless', function* (kernel: PaeKernel, flags: number): Steps<PaeValue> {
+  for (;;) {
+    yield* point('__get_spte_lockless', flags);
+    const count = yield* load(kernel.clear_count.at(0), { label: 'clear_count' });
+    const low = yield* readLow(kernel);
+    const high = yield* readHigh(kernel);
+    if ((yield* readLow(kernel)) !== low) continue;
+    if ((yield* load(kernel.clear_count.at(0), { label: 'clear_count' })) !== count) continue;
+    return { low, high };
+  }
+});
+
+const readers = {
+  'low-high-low': ptep_get_lockless,
+  'clear-counter': get_spte_lockless,
+  cmpxchg8b: (kernel: PaeKernel, _flags: number) => kernel.entry.load64(),
+} as const;
+
+/** madvise(MADV_DONTNEED): the page goes when no translation of it is left. `at` tells calls of one task apart. */
+export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault }: PaeDesign, at: number): Steps {
+  yield* point('madvise_dontneed', at);
+  yield* spin_lock(kernel.ptl);
+  const old = yield* clear === 'split' ? clearSplit(kernel) : kernel.entry.xchg64();
+  const page = pte_present(old.low) ? pageOf(old) : -1;
+  if (page >= 0 && reader === 'clear-counter') yield* atomicAdd(kernel.clear_count.at(0), 1, { label: 'clear_count++' });
+  if (page >= 0 && flushPosition === 'under-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
+  yield* point('unlock', at, page);
+  yield* spin_unlock(kernel.ptl);
+  if (page < 0) return;
+  if (flushPosition === 'after-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
+  if (fault === 'page-cache') return;
+  yield* point('flushed', at, page);
+  yield* kernel.entry.free(page);
+});
+
+/** native_ptep_get_and_clear() before v6.2: the exchange of the low word is the barrier. */
+function* clearSplit({ entry }: PaeKernel): Steps<PaeValue> {
+  const low = yield* xchg(entry.low, 0, { label: 'xchg(&ptep->pte_low, 0)', fact: lowFact });
+  const high = yield* load(entry.high, { label: 'ptep->pte_high', fact: highFact });
+  yield* store(entry.high, 0, { label: 'ptep->pte_high = 0' });
+  return { low, high };
+}
+
+/** A page fault: maps a page if there is none. */
+export const handle_mm_fault = routine('handle_mm_fault', function* (kernel: PaeKernel, { fault }: PaeDesign, at: number): Steps {
+  const { entry } = kernel;
+  yield* point('handle_mm_fault', at);
+  yield* spin_lock(kernel.ptl);
+  const present = pte_present(yield* load(entry.low, { label: 'pte_none(*ptep)', fact: lowFact }));
+  yield* point(present ? 'mapped already' : 'map', at);
+  if (!present) {
+    // The kernel allocates before it takes the lock; which page it gets is anybody's guess either way.
+    const page = fault === 'anonymous' ? yield* entry.alloc() : entry.first;
+    const what = formatValue({ low: lowOf(page), high: highOf(page) });
+    yield* store(entry.high, highOf(page), { label: `ptep->pte_high = H${highOf(page)}` });
+    yield* smp_wmb();
+    yield* store(entry.low, lowOf(page), { label: `ptep->pte_low: ${what}` });
+  }
+  yield* point('faulted', at);
+  yield* spin_unlock(kernel.ptl);
+});
