@@ -115,4 +115,4 @@ process.stdout.write(`node ${process.version}, ${cpus().length} x ${processor?.m
 await benchTlb();
 benchExecutors();
 benchFlushCounts();
-if (existsSync(EXPLORER_BENCHMARK)) await import(EXPLORER_BENCHMARK.href);
+if (existsSync(EXPLORER_BENCHMARK)) await (await import(EXPLORER_BENCHMARK.href)).benchReference();

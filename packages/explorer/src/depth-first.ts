@@ -6,7 +6,7 @@
  * arrival, which is the order Tarjan needs.
  */
 import { scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
-import { Expander, type Successors } from './expander.ts';
+import { Expander } from './expander.ts';
 import { StateFlag } from './graph.ts';
 import { Findings, PropertyChecker } from './properties.ts';
 import type { Reduction } from './reduction.ts';
@@ -150,8 +150,7 @@ export class DepthFirst {
   #ample(): number {
     if (this.#reduction === null) return -1;
     const { lo, hi } = this.#executor.store;
-    for (let at = this.#reduction.next(0); at >= 0; at = this.#reduction.next(at + 1)) {
-      const choice = this.#reduction.choiceAt(at);
+    for (let choice = this.#reduction.next(0); choice >= 0; choice = this.#reduction.next(choice + 1)) {
       if (this.expander.enabled(choice, lo, hi)) return choice;
     }
     return -1;

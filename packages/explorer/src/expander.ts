@@ -51,8 +51,8 @@ export class Expander {
     const { lo, hi } = this.#executor.store;
     if (this.#preemptions !== Infinity) return this.#expandBounded(successors, last, used);
     if (this.#reduction !== null) {
-      for (let at = this.#reduction.next(0); at >= 0; at = this.#reduction.next(at + 1)) {
-        if (this.take(this.#reduction.choiceAt(at), lo, hi, successors) > 0) return 0;
+      for (let choice = this.#reduction.next(0); choice >= 0; choice = this.#reduction.next(choice + 1)) {
+        if (this.take(choice, lo, hi, successors) > 0) return 0;
       }
     }
     let busy = 0;
