@@ -11,6 +11,7 @@ import { StateFlag, StateGraph } from './graph.ts';
 import { Findings, PropertyChecker } from './properties.ts';
 import type { Reduction } from './reduction.ts';
 import { NO_DEADLOCK } from './result.ts';
+import { RowOrder } from './row-order.ts';
 import { FingerprintTable, Frontier, Rows } from './storage.ts';
 
 /** What a shard needs to know. */
@@ -76,8 +77,7 @@ export class Shard implements Successors {
   readonly #visited = new FingerprintTable();
   readonly #inLevel = new FingerprintTable();
   readonly #archive: Rows | null;
-  /** Words of the local states of interchangeable processors. */
-  readonly #groups: readonly (readonly number[])[];
+  readonly #order: RowOrder | null;
   /** Rows say more than the words of the state, or are compared whole. */
   readonly #extended: boolean;
   #frontier: Frontier;
@@ -105,7 +105,7 @@ export class Shard implements Successors {
     this.#candidates = new Frontier(this.width);
     this.#incoming = new Frontier(this.width);
     this.#extended = options.exact || options.preemptions !== Infinity;
-    this.#groups = system.symmetric.map((group) => group.map((index) => system.processors[index]?.taskBase ?? 0));
+    this.#order = system.symmetric.length > 0 ? new RowOrder(system, executor.nodes.hashes) : null;
     this.#archive = options.exact ? new Rows(this.width) : null;
     executor.reset();
     this.#arriveAt(0, 0);
@@ -339,30 +339,10 @@ export class Shard implements Successors {
     const { chunk, offset } = this.#candidates.rows;
     const length = this.#words;
     copyWords(this.#executor.store.words, 0, chunk, offset, length);
-    if (this.#groups.length > 0) this.#sortGroups(chunk, offset);
+    this.#order?.sort(chunk, offset);
     if (this.width === length) return;
     chunk[offset + length] = last;
     chunk[offset + length + 1] = used;
-  }
-
-  /**
-   * Of all states that differ in a permutation of interchangeable processors, the one with their local states in order
-   * (of content) is kept: always the same one, whichever was found first.
-   */
-  #sortGroups(row: Int32Array, offset: number): void {
-    const { lo, hi } = this.#executor.nodes.hashes;
-    for (const group of this.#groups) {
-      for (let i = 1; i < group.length; i++) {
-        const node = row[offset + (group[i] as number)] as number;
-        let j = i - 1;
-        for (; j >= 0; j--) {
-          const other = row[offset + (group[j] as number)] as number;
-          if ((lo[other] as number) < (lo[node] as number) || (lo[other] === lo[node] && (hi[other] as number) <= (hi[node] as number))) break;
-          row[offset + (group[j + 1] as number)] = other;
-        }
-        row[offset + (group[j + 1] as number)] = node;
-      }
-    }
   }
 
   #check(candidate: number): void {
