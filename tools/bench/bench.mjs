@@ -4,12 +4,13 @@
  * Every figure is the median of several runs in this one process, and every ratio compares two figures of the same run of
  * the benchmark, because absolute ones say as much about the computer as about the program. Runs on the built packages.
  */
-import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { DirectExecutor, LiveExecutor, RandomScheduler, replay, runScheduler, TabulatedExecutor } from '@shootdown/machine';
 import { countTlb, parseTlbGeometry, readReferenceTrace } from '@shootdown/mmu';
 import { naiveCountTlb } from '@shootdown/mmu/naive';
 import { runMachine } from '@shootdown/topology';
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { flushMachine, machineRoom } from './machines.mjs';
 
 const TRACE = new URL('../../apps/lab/data/traces/sort-3m.u64.gz', import.meta.url);
@@ -115,4 +116,5 @@ process.stdout.write(`node ${process.version}, ${cpus().length} x ${processor?.m
 await benchTlb();
 benchExecutors();
 benchFlushCounts();
-if (existsSync(EXPLORER_BENCHMARK)) await import(EXPLORER_BENCHMARK.href);
+// A process of its own: the executors above leave this one's compiled code fit for everything at once.
+execFileSync(process.execPath, [fileURLToPath(EXPLORER_BENCHMARK)], { stdio: 'inherit' });

@@ -16,6 +16,11 @@ export class WordSets {
     return sets;
   }
 
+  /** A copy that later additions do not change. */
+  copy(words: number): WordSets {
+    return WordSets.of(words, this.bits.slice());
+  }
+
   /** Makes sure that a row exists. */
   reserve(row: number): void {
     const needed = (row + 1) * this.stride;

@@ -15,7 +15,7 @@ import { RoutineGraph } from './routine-graph.ts';
 import type { PendingFinally } from './shard.ts';
 
 /** What {@link terminalComponents} finds. */
-export interface TerminalComponents {
+interface TerminalComponents {
   /** States of terminal components that never rest and have transitions, in order of their numbers. */
   readonly restless: readonly number[];
   /** Marks every state of a terminal component (1). */
@@ -23,7 +23,7 @@ export interface TerminalComponents {
 }
 
 /** Finds the terminal components of a complete graph (Tarjan's algorithm, without recursion). */
-export function terminalComponents(graph: StateGraph): TerminalComponents {
+function terminalComponents(graph: StateGraph): TerminalComponents {
   const search = new Tarjan(graph);
   for (let state = 0; state < graph.states; state++) search.visit(state);
   search.restless.sort((a, b) => a - b);

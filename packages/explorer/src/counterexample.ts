@@ -9,7 +9,7 @@ import type { Goal } from './properties.ts';
 import type { MergedStep } from './replay.ts';
 
 /** The processor a choice belongs to in the eyes of a reader; -1 for none. */
-export function columnOf(system: System, entry: number): number {
+function columnOf(system: System, entry: number): number {
   const choice = system.choices[entryChoice(entry)];
   switch (choice?.kind) {
     case 'advance':

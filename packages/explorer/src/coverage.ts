@@ -57,8 +57,14 @@ export function coverageOf(system: System, executor: TabulatedExecutor, taken: F
       neverPerformed: [...reached].filter((label) => !done.has(label)).sort(),
     })),
     outcomesNeverTaken: outcomesNeverTaken.sort((a, b) => (`${a.routine} ${a.operation} ${a.outcomes.join()}` < `${b.routine} ${b.operation} ${b.outcomes.join()}` ? -1 : 1)),
-    choicesNeverTaken: system.choices.filter((_, i) => (taken[i] ?? 0) === 0).map((choice) => choice.name),
+    choicesNeverTaken: system.choices.filter((_, i) => takenByAny(system, taken, i) === 0).map((choice) => choice.name),
   };
+}
+
+/** Interchangeable processors stand for one another. */
+function takenByAny(system: System, taken: Float64Array, choice: number): number {
+  const group = system.symmetric.find((processors) => processors.includes(choice)) ?? [choice];
+  return group.reduce((sum, processor) => sum + (taken[processor] ?? 0), 0);
 }
 
 /** Outcomes of a `choose` that are missing; other operations do not say beforehand how many they have. */

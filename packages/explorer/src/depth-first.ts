@@ -6,7 +6,7 @@
  * arrival, which is the order Tarjan needs.
  */
 import { scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
-import { Expander, type Successors } from './expander.ts';
+import { Expander } from './expander.ts';
 import { StateFlag } from './graph.ts';
 import { Findings, PropertyChecker } from './properties.ts';
 import type { Reduction } from './reduction.ts';

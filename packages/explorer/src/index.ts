@@ -5,4 +5,3 @@ export type { Coverage, RoutineCoverage } from './coverage.ts';
 export { contextSwitches, tidySchedule } from './counterexample.ts';
 export { fuzz, type FuzzOptions, type FuzzResult } from './fuzz.ts';
 export { collisionOdds } from './storage.ts';
-export { Shard } from './shard.ts';

@@ -11,8 +11,8 @@ export interface Interleavings {
 export function countInterleavings(graph: StateGraph): Interleavings | null {
   const order = topologicalOrder(graph);
   if (order === null) return null;
-  const paths = new Array<bigint>(graph.states).fill(0n);
-  const clean = new Array<bigint>(graph.states).fill(0n);
+  const paths = Array.from({ length: graph.states }, () => 0n);
+  const clean = Array.from({ length: graph.states }, () => 0n);
   for (let i = order.length - 1; i >= 0; i--) {
     const state = order[i] as number;
     const first = graph.firstOf(state);

@@ -3,7 +3,7 @@ import type { System, TabulatedExecutor } from '@shootdown/machine';
 import { judgeLongRun } from './components.ts';
 import { StateGraph } from './graph.ts';
 import { outcomeOf, type Outcome, type Searched } from './outcome.ts';
-import { Findings } from './properties.ts';
+import { Findings, type Finding } from './properties.ts';
 import type { StopReason } from './result.ts';
 import type { Harvest } from './shard-worker.ts';
 import type { PendingFinally } from './shard.ts';
@@ -15,11 +15,9 @@ export function merged(model: System, executor: TabulatedExecutor, harvests: rea
   const pending: PendingFinally[] = [];
   const findings = new Findings();
   const witnesses = new Findings();
-  for (const harvest of harvests) {
-    addAll(findings, harvest.findings, numbering);
-    addAll(witnesses, harvest.witnesses, numbering);
-    for (const entry of harvest.pending) pending.push({ ...entry, state: numbering.of(entry.state) });
-  }
+  addAll(findings, harvests.flatMap((harvest) => harvest.findings), numbering);
+  addAll(witnesses, harvests.flatMap((harvest) => harvest.witnesses), numbering);
+  for (const entry of harvests.flatMap((harvest) => harvest.pending)) pending.push({ ...entry, state: numbering.of(entry.state) });
   const graph = mergedGraph(harvests, numbering);
   if (stopped === null) judgeLongRun(model, executor, graph, pending, findings);
   const taken = new Float64Array(model.choices.length);
@@ -77,8 +75,17 @@ function mergedGraph(harvests: readonly Harvest[], numbers: Numbers): StateGraph
   return graph;
 }
 
-function addAll(to: Findings, from: Harvest['findings'], numbers: Numbers): void {
-  for (const { kind, property, length, goals } of from) for (const { state, entry } of goals) to.add(kind, property, length, numbers.of(state), entry);
+/** Adds the findings of all shards. Several may have come to the same state in the same level: it counts once. */
+function addAll(to: Findings, from: readonly Finding[], numbers: Numbers): void {
+  const seen = new Set<string>();
+  for (const { kind, property, length, goals } of from) {
+    for (const goal of goals) {
+      const state = numbers.of(goal.state);
+      const key = `${kind} ${property} ${length} ${state} ${goal.entry}`;
+      if (!seen.has(key)) to.add(kind, property, length, state, goal.entry);
+      seen.add(key);
+    }
+  }
 }
 
 function finder(harvests: readonly Harvest[], numbers: Numbers): (lo: number, hi: number) => number {

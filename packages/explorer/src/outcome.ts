@@ -37,7 +37,7 @@ export interface Outcome {
 /** States or steps between two looks at the clock. */
 const SLICE = 4096;
 /** A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it can. */
-export const BREAKS_MAX = 8;
+export const BREAKS_MAX = 2;
 
 /** The executor of a plan, and its reduction if one is in force. */
 function equip(plan: Plan): { executor: TabulatedExecutor; reduction: Reduction | null } {
@@ -104,14 +104,17 @@ export interface Searched {
 
 /** Packs up a breadth-first search. */
 export function outcomeOf(model: System, executor: TabulatedExecutor, searched: Searched, stopped: StopReason | null): Outcome {
-  const { graph, findings, witnesses, find, ...counts } = searched;
+  const { graph, findings, witnesses, transitions, violatingTransitions, bytes, taken } = searched;
   const merged = model.symmetric.length > 0;
   const scheduleTo = (finding: Finding): number[] => {
     const path = shortestPath(model, graph, finding.goals);
-    return merged ? followMerged(model, executor, path, find) : path.map((step) => step.entry);
+    return merged ? followMerged(model, executor, path, (lo, hi) => searched.find(lo, hi)) : path.map((step) => step.entry);
   };
   return {
-    ...counts,
+    transitions,
+    violatingTransitions,
+    bytes,
+    taken,
     executor,
     findings,
     witnesses: new Map(witnesses.all.map((finding) => [finding.property, scheduleTo(finding)])),

@@ -87,12 +87,6 @@ export class Findings {
     return this.#byProperty.size === 0;
   }
 
-  /** True if something of this name was found nearer than `length`. */
-  nearer(kind: ProblemKind, property: string, length: number): boolean {
-    const known = this.#byProperty.get(`${kind} ${property}`);
-    return known !== undefined && known.length < length;
-  }
-
   /** All violated properties: shortest first, then by kind, then by name. */
   get all(): readonly Finding[] {
     return [...this.#byProperty.values()].sort(compareProblems);

@@ -43,20 +43,25 @@ export interface Recipe {
   readonly memoryModel: MemoryModel;
   readonly routines: readonly (readonly Line[])[];
   readonly handler: readonly Line[];
-  /** none; processors with components that take messages; the same with a host that stops and resumes processor 0. */
+  /** none; processors with components that take messages; the same with a host that stops, resumes and gates processors. */
   readonly components: 'none' | 'messages' | 'host';
   readonly always: { readonly words: readonly [number, number]; readonly declared: boolean };
   readonly finally: number;
   readonly sometimes: number;
   /** Processors run the same routine, and are declared interchangeable. */
   readonly symmetric: boolean;
+  /** Writes to the words are noticed: a mirror word, which routines can load, follows them. */
+  readonly watched: boolean;
 }
 
 const WORDS = 3;
 const VALUES = 3;
+/** `word` of a load that reads the mirror. */
+const MIRROR = WORDS;
 
 interface Machine {
   readonly words: Region;
+  readonly mirror: Region;
   readonly locks: Region;
   readonly channels: readonly number[];
 }
@@ -80,10 +85,10 @@ function* block(machine: Machine, lines: readonly Line[], local: { last: number 
 }
 
 function* one(machine: Machine, line: Line, local: { last: number }, place: string): Steps {
-  const { words, locks, channels } = machine;
+  const { words, mirror, locks, channels } = machine;
   switch (line.op) {
     case 'load':
-      local.last = yield* load(words.at(line.word));
+      local.last = yield* load(line.word === MIRROR ? mirror.at(0) : words.at(line.word));
       return;
     case 'store':
       return yield* store(words.at(line.word), line.value);
@@ -145,8 +150,10 @@ export function build(recipe: Recipe): System {
   const builder = new SystemBuilder({ memoryModel: recipe.memoryModel, storeBufferEntries: 2, maxHistory: 100 });
   const words = builder.region('word', WORDS);
   const locks = builder.region('lock', 2);
+  const mirror = builder.region('mirror', 1);
   const channels: number[] = [];
-  const machine: Machine = { words, locks, channels };
+  const machine: Machine = { words, mirror, locks, channels };
+  if (recipe.watched) builder.watch(words, (cx, address) => cx.write(mirror.base, (cx.read(mirror.base) + cx.read(address)) % VALUES));
   const count = recipe.routines.length;
   const handler = program(body, machine, recipe.handler);
   const shared = program(body, machine, recipe.routines[0] ?? []);
@@ -157,6 +164,9 @@ export function build(recipe: Recipe): System {
   if (recipe.components === 'host') {
     builder.spontaneous({ name: 'stop', kind: 'host', component: 'component 0', message: { type: 'stop' } });
     builder.spontaneous({ name: 'poke', kind: 'hardware', component: `component ${count - 1}`, message: { type: 'poke' } });
+    builder.component({ name: 'gate', machine: interruptibleMachine });
+    builder.spontaneous({ name: 'close', kind: 'host', component: 'gate', message: { type: 'stop' } });
+    builder.spontaneous({ name: 'open', kind: 'host', component: 'gate', message: { type: 'resume' } });
     builder.spontaneous({ name: 'resume', kind: 'host', component: 'component 0', message: { type: 'resume' } });
   }
   const [a, b] = recipe.always.words;
@@ -180,7 +190,7 @@ function addProcessor(builder: SystemBuilder, recipe: Recipe, i: number, task: P
     return name;
   }
   const component = `component ${i}`;
-  builder.processor({ name, tasks: [task], component, handlers: { ipi: handler } });
+  builder.processor({ name, tasks: [task], component, handlers: { ipi: handler }, ...(recipe.components === 'host' && i === 1 ? { gate: 'gate' } : {}) });
   builder.component({
     name: component,
     machine: interruptibleMachine,
@@ -192,9 +202,11 @@ function addProcessor(builder: SystemBuilder, recipe: Recipe, i: number, task: P
 const word = fc.integer({ min: 0, max: WORDS - 1 });
 const value = fc.integer({ min: 0, max: VALUES - 1 });
 
+const readable = fc.integer({ min: 0, max: MIRROR });
+
 function line(depth: number): fc.Arbitrary<Line> {
   const oneOf: fc.MaybeWeightedArbitrary<Line>[] = [
-    { weight: 5, arbitrary: fc.record({ op: fc.constant('load' as const), word }) },
+    { weight: 5, arbitrary: fc.record({ op: fc.constant('load' as const), word: readable }) },
     { weight: 6, arbitrary: fc.record({ op: fc.constant('store' as const), word, value }) },
     { weight: 2, arbitrary: fc.record({ op: fc.constantFrom('add' as const, 'lock' as const, 'unlock' as const, 'ipi' as const, 'poke' as const), word }) },
     { weight: 2, arbitrary: fc.record({ op: fc.constantFrom('xchg' as const, 'cmpxchg' as const, 'wait' as const, 'until' as const), word, value }) },
@@ -219,6 +231,7 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
   finally: value,
   sometimes: value,
   symmetric: fc.constant(false),
+  watched: fc.boolean(),
 });
 
 /** Random systems of interchangeable processors. */
@@ -231,7 +244,7 @@ const handlerLine: fc.Arbitrary<Line> = fc.oneof(
 );
 const messageLine: fc.Arbitrary<Line> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('ipi' as const, 'poke' as const), word }) },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('load' as const), word }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('load' as const), word: readable }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('assert' as const), value }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('store' as const), word, value }) },
 );

@@ -72,7 +72,7 @@ export class Accesses {
   toArrays(nodes: number): AccessArrays {
     const rows = this.#fixed + nodes * this.#processors;
     this.reserve(rows);
-    const copy = (sets: WordSets): Int32Array<ArrayBuffer> => sets.bits.slice(0, rows * sets.stride) as Int32Array<ArrayBuffer>;
+    const copy = (sets: WordSets): Int32Array<ArrayBuffer> => sets.bits.slice(0, rows * sets.stride);
     return { rows, reads: copy(this.reads), writes: copy(this.writes), buffered: copy(this.buffered) };
   }
 
@@ -165,6 +165,18 @@ export class RecordingExecutor extends TabulatedExecutor {
   }
 
   override step(choiceIndex: number, branch = 0): boolean {
+    this.#begin(choiceIndex);
+    return super.step(choiceIndex, branch);
+  }
+
+  /** Asking how many outcomes there are may read words, too. */
+  override branchesOf(choiceIndex: number): number {
+    this.#begin(choiceIndex);
+    return super.branchesOf(choiceIndex);
+  }
+
+  /** What follows is that agent's doing. */
+  #begin(choiceIndex: number): void {
     const choice = this.system.choices[choiceIndex];
     switch (choice?.kind) {
       case 'advance':
@@ -182,7 +194,6 @@ export class RecordingExecutor extends TabulatedExecutor {
       case undefined:
         break;
     }
-    return super.step(choiceIndex, branch);
   }
 
   /** Loads and stores may be inlined, so they are recorded here and not in the context's methods. */

@@ -9,7 +9,7 @@
  *     still touch is computed from where it stands: for a processor, everything reachable in the graph of its routine's
  *     local states; for a channel, what its delivery touches, if it holds a message or somebody who can act may put one
  *     there; for an interrupt handler likewise; for a store buffer, the addresses in it;
- *  3. T writes no word that a property reads (a property without `reads` is taken to read every word);
+ *  3. T writes no word that an `always` or `sometimes` property reads (one without `reads` is taken to read every word);
  *  4. every known edge out of p's local state leads forward in a fixed order, so that no cycle of states consists of such
  *     steps only: on every cycle some state is expanded in full, and nothing is put off for ever.
  *
@@ -56,6 +56,9 @@ export class Reduction {
   /** There are agents besides the processors and their buffers' memory words. */
   readonly #dormant: boolean;
   #graph: RoutineGraph;
+  /** What each agent touches, by rows of `Accesses`; what a processor may still touch, by node and processor. */
+  #reads: WordSets;
+  #writes: WordSets;
   #laterReads: WordSets;
   #laterWrites: WordSets;
   /** Rows of {@link #laterReads}: one per node and processor. */
@@ -72,17 +75,17 @@ export class Reduction {
     this.#processors = system.processors.length;
     this.#dormant = system.channels.length > 0 || system.spontaneous.length > 0 || (system.memoryModel === 'tso' && system.watches.length > 0);
     const { words } = system.layout;
-    this.#everythingVisible = system.properties.some((p) => p.reads === undefined);
+    const seen = system.properties.filter((property) => property.kind !== 'finally');
+    this.#everythingVisible = seen.some((property) => property.reads === undefined);
     this.#visible = new WordSets(words, 1);
-    for (const property of system.properties) for (const word of property.reads ?? []) this.#visible.add(0, word);
+    for (const property of seen) for (const word of property.reads ?? []) this.#visible.add(0, word);
     this.#own = new WordSets(words, system.processors.length);
     for (const p of system.processors) for (const word of ownWords(system, p)) this.#own.add(p.index, word);
     this.#active = new WordSets(words, 2);
     this.#channelAwake = new Uint8Array(system.channels.length);
     this.#handlerAwake = new Uint8Array(system.processors.length);
     this.#graph = new RoutineGraph(executor.nodes);
-    this.#laterReads = new WordSets(words, 1);
-    this.#laterWrites = new WordSets(words, 1);
+    this.#reads = this.#writes = this.#laterReads = this.#laterWrites = new WordSets(words, 1);
     this.learn();
   }
 
@@ -97,6 +100,9 @@ export class Reduction {
     this.#seen = new Uint8Array(rows);
     this.#pairs = rows * rows <= PAIRS_MAX ? new Uint8Array(rows * rows) : null;
     accesses.reserve(accesses.ofNode(this.#graph.nodes, 0) + processors);
+    // Copies: what is learnt in the course of a search must not depend on the order in which its states are expanded.
+    this.#reads = accesses.reads.copy(this.#system.layout.words);
+    this.#writes = accesses.writes.copy(this.#system.layout.words);
     this.#laterReads = new WordSets(this.#system.layout.words, rows);
     this.#laterWrites = new WordSets(this.#system.layout.words, rows);
     for (let node = 0; node < this.#graph.nodes; node++) {
@@ -161,11 +167,10 @@ export class Reduction {
     for (let slot = 0; slot < q.tasks.length; slot++) if (this.#nodesConflict(node, p, words[q.taskBase + slot] as number, q)) return true;
     if (q.interruptAddress >= 0 && this.#nodesConflict(node, p, words[q.interruptAddress] as number, q)) return true;
     if (q.bufferBase < 0) return false;
-    const { accesses } = this.#executor;
-    const row = accesses.ofNode(node, p.index);
+    const row = this.#executor.accesses.ofNode(node, p.index);
     for (let i = 0; i < (words[q.bufferBase] as number); i++) {
       const address = words[q.bufferBase + 1 + 2 * i] as number;
-      if (accesses.reads.has(row, address) || accesses.writes.has(row, address)) return true;
+      if (this.#reads.has(row, address) || this.#writes.has(row, address)) return true;
     }
     return false;
   }
@@ -182,28 +187,25 @@ export class Reduction {
   }
 
   #pairConflicts(node: number, p: Processor, b: number, q: Processor): boolean {
-    const { accesses } = this.#executor;
-    const { reads, writes } = accesses;
-    const row = accesses.ofNode(node, p.index);
+    const row = this.#executor.accesses.ofNode(node, p.index);
     return (
-      this.#laterWrites.meets(b, reads, row) ||
-      this.#laterWrites.meets(b, writes, row) ||
-      this.#laterReads.meets(b, writes, row) ||
+      this.#laterWrites.meets(b, this.#reads, row) ||
+      this.#laterWrites.meets(b, this.#writes, row) ||
+      this.#laterReads.meets(b, this.#writes, row) ||
       this.#laterWrites.meets(b, this.#own, p.index) ||
-      this.#own.meets(q.index, writes, row)
+      this.#own.meets(q.index, this.#writes, row)
     );
   }
 
   /** The same for everything else that is active or can be woken: components, channels, handlers, draining. */
   #conflictsWithOthers(node: number, p: Processor, draining: boolean): boolean {
     if (!this.#gatherActive(p, draining)) return true;
-    const { accesses } = this.#executor;
-    const row = accesses.ofNode(node, p.index);
+    const row = this.#executor.accesses.ofNode(node, p.index);
     const active = this.#active;
     return (
-      active.meets(Scratch.writes, accesses.reads, row) ||
-      active.meets(Scratch.writes, accesses.writes, row) ||
-      active.meets(Scratch.reads, accesses.writes, row) ||
+      active.meets(Scratch.writes, this.#reads, row) ||
+      active.meets(Scratch.writes, this.#writes, row) ||
+      active.meets(Scratch.reads, this.#writes, row) ||
       active.meets(Scratch.writes, this.#own, p.index)
     );
   }
@@ -242,9 +244,8 @@ export class Reduction {
   }
 
   #gather(row: number): void {
-    const { accesses } = this.#executor;
-    this.#active.unite(Scratch.reads, accesses.reads, row);
-    this.#active.unite(Scratch.writes, accesses.writes, row);
+    this.#active.unite(Scratch.reads, this.#reads, row);
+    this.#active.unite(Scratch.writes, this.#writes, row);
   }
 
   /** Adds the channels that hold a message or may be sent one; true if there was one more. */
@@ -274,7 +275,6 @@ export class Reduction {
 }
 
 function ownWords(system: System, p: Processor): number[] {
-  const component = system.components[p.component];
-  const gate = system.components[p.gate];
-  return [component?.address ?? -1, gate?.address ?? -1, p.interruptAddress, p.currentAddress, ...p.tasks.map((_, slot) => p.taskBase + slot)].filter((word) => word >= 0);
+  const components = [system.components[p.component], system.components[p.gate]];
+  return [...components.map((c) => c?.address ?? -1), p.interruptAddress, p.currentAddress, ...p.tasks.map((_, slot) => p.taskBase + slot)].filter((word) => word >= 0);
 }

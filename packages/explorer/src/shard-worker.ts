@@ -19,10 +19,10 @@ import { translator, type Translate } from './translation.ts';
 import { warmUp } from './warm-up.ts';
 
 /** The parts of a plan that are plain data. */
-export type PlanData = Pick<Plan, 'reduction' | 'symmetry' | 'all' | 'preemptions'>;
+export type PlanData = Pick<Plan, 'reduction' | 'symmetry' | 'all' | 'preemptions' | 'warmUp'>;
 
-/** Words of the memory that workers and pool share: the pool's wish to stop, then per worker states and transitions. */
-export const Shared = { stop: 0, first: 1, perWorker: 2 } as const;
+/** Words of the memory that workers and pool share: the pool's wish to stop, then per worker states, transitions and queue. */
+export const Shared = { stop: 0, first: 1, perWorker: 3 } as const;
 
 /** A level expanded. */
 export interface Expanded {
@@ -89,7 +89,7 @@ export class ShardWorker {
     this.#shared = shared;
     this.#recording = plan.reduction ? new RecordingExecutor(model) : null;
     this.#executor = this.#recording ?? new TabulatedExecutor(model);
-    if (plan.reduction || plan.symmetry) warmUp(model, this.#executor);
+    if (plan.warmUp && (plan.reduction || plan.symmetry)) warmUp(model, this.#executor);
     this.#reduction = this.#recording && new Reduction(model, this.#recording);
     this.#numberings = Array.from({ length: owners }, () => new Numbering());
     this.#translate = translator(model);
@@ -131,6 +131,7 @@ export class ShardWorker {
     while (this.#shard.expandSome(SLICE) && this.#shared[Shared.stop] === 0) {
       this.#shared[at] = this.#shard.states + this.#shard.candidates;
       this.#shared[at + 1] = this.#shard.transitions;
+      this.#shared[at + 2] = this.#shard.queue + this.#shard.candidates;
     }
     const discoveries = this.#news();
     const batches = this.#shard.outgoing();

@@ -11,6 +11,7 @@ import { StateFlag, StateGraph } from './graph.ts';
 import { Findings, PropertyChecker } from './properties.ts';
 import type { Reduction } from './reduction.ts';
 import { NO_DEADLOCK } from './result.ts';
+import { RowOrder } from './row-order.ts';
 import { FingerprintTable, Frontier, Rows } from './storage.ts';
 
 /** What a shard needs to know. */
@@ -76,6 +77,9 @@ export class Shard implements Successors {
   readonly #visited = new FingerprintTable();
   readonly #inLevel = new FingerprintTable();
   readonly #archive: Rows | null;
+  readonly #order: RowOrder | null;
+  /** Rows say more than the words of the state, or are compared whole. */
+  readonly #extended: boolean;
   #frontier: Frontier;
   #candidates: Frontier;
   /** Several shards: what was sent here, and which candidates were sent to whom. */
@@ -85,6 +89,8 @@ export class Shard implements Successors {
   #settledEdges = 0;
   /** Candidates on which an `always` property fails or a `sometimes` property holds. */
   #noted: { kind: 'step' | 'always' | 'sometimes'; property: string; candidate: number }[] = [];
+  /** Per `sometimes` property: the first level that has a witness. */
+  readonly #witnessed: number[] = [];
   #last = 0;
   #used = 0;
 
@@ -98,6 +104,8 @@ export class Shard implements Successors {
     this.#frontier = new Frontier(this.width);
     this.#candidates = new Frontier(this.width);
     this.#incoming = new Frontier(this.width);
+    this.#extended = options.exact || options.preemptions !== Infinity;
+    this.#order = system.symmetric.length > 0 ? new RowOrder(system, executor.nodes.hashes) : null;
     this.#archive = options.exact ? new Rows(this.width) : null;
     executor.reset();
     this.#arriveAt(0, 0);
@@ -148,13 +156,16 @@ export class Shard implements Successors {
   arrive(entry: number): void {
     const { failed } = this.#executor;
     this.transitions++;
-    if (failed) {
-      this.violatingTransitions++;
-      this.findings.add('step', this.#executor.violation?.property ?? '?', this.level + 1, this.#sourceId(), entry);
-      if (!this.#options.all) return;
-    }
+    if (failed && !this.#followViolation(entry)) return;
     const candidate = this.#arriveAt(this.expander.nextLast, this.expander.nextUsed);
     this.graph.addEdge(candidate, entry, failed);
+  }
+
+  /** Notes a violating transition; true if the search goes on behind it. */
+  #followViolation(entry: number): boolean {
+    this.violatingTransitions++;
+    this.findings.add('step', this.#executor.violation?.property ?? '?', this.level + 1, this.#sourceId(), entry);
+    return this.#options.all;
   }
 
   /** Settles all candidates here: the whole search is one shard. Returns the number of new states. */
@@ -302,17 +313,25 @@ export class Shard implements Successors {
 
   /** Writes the executor's state down as a candidate, unless the level has it already; returns its number. */
   #arriveAt(last: number, used: number): number {
-    let { lo, hi } = this.#executor.store;
-    if (this.width > this.#words) {
-      const salt = preemptionSalt(last, used);
-      lo = (lo + salt) | 0;
-      hi = (hi ^ salt) | 0;
-    }
-    const number = this.#archive === null ? this.#inLevel.add(lo, hi) : this.#inLevel.addIf(lo, hi, (candidate) => this.#isCandidate(candidate, last, used));
-    if (number >= 0) return number;
+    const { lo, hi } = this.#executor.store;
+    if (this.#extended) return this.#arriveExtended(lo, hi, last, used);
+    const number = this.#inLevel.add(lo, hi);
+    return number >= 0 ? number : this.#newCandidate(~number, lo, hi, 0, 0);
+  }
+
+  /** The same when preemptions are counted or whole states are compared. */
+  #arriveExtended(lo: number, hi: number, last: number, used: number): number {
+    const salt = this.width > this.#words ? preemptionSalt(last, used) : 0;
+    const low = (lo + salt) | 0;
+    const high = hi ^ salt;
+    const number = this.#archive === null ? this.#inLevel.add(low, high) : this.#inLevel.addIf(low, high, (candidate) => this.#isCandidate(candidate, last, used));
+    return number >= 0 ? number : this.#newCandidate(~number, low, high, last, used);
+  }
+
+  #newCandidate(number: number, lo: number, hi: number, last: number, used: number): number {
     this.#writeCandidate(lo, hi, last, used);
-    if (this.checker.mayHaveChanged(0) || this.level < 0) this.#check(~number);
-    return ~number;
+    if (this.checker.mayHaveChanged(0) || this.level < 0) this.#check(number);
+    return number;
   }
 
   #writeCandidate(lo: number, hi: number, last: number, used: number): void {
@@ -320,6 +339,7 @@ export class Shard implements Successors {
     const { chunk, offset } = this.#candidates.rows;
     const length = this.#words;
     copyWords(this.#executor.store.words, 0, chunk, offset, length);
+    this.#order?.sort(chunk, offset);
     if (this.width === length) return;
     chunk[offset + length] = last;
     chunk[offset + length + 1] = used;
@@ -329,11 +349,11 @@ export class Shard implements Successors {
     for (const property of this.checker.always) {
       if (!this.checker.holds(property)) this.#noted.push({ kind: 'always', property: property.name, candidate });
     }
-    for (const property of this.checker.sometimes) {
-      if (!this.witnesses.nearer('sometimes', property.name, this.level + 1) && this.checker.holds(property)) {
-        this.#noted.push({ kind: 'sometimes', property: property.name, candidate });
-      }
-    }
+    this.checker.sometimes.forEach((property, i) => {
+      if ((this.#witnessed[i] ?? Infinity) <= this.level || !this.checker.holds(property)) return;
+      this.#witnessed[i] = this.level + 1;
+      this.#noted.push({ kind: 'sometimes', property: property.name, candidate });
+    });
   }
 
   #isCandidate(candidate: number, last: number, used: number): boolean {

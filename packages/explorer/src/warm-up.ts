@@ -2,16 +2,18 @@
  * A few random runs before the search. Reduction begins with what they have seen, so that it seldom has to start over;
  * and they check, state by state, that processors declared interchangeable are.
  */
-import { ModelError, RandomScheduler, type Processor, type System, type TabulatedExecutor } from '@shootdown/machine';
+import { entryChoice, ModelError, Random, RandomScheduler, scheduleEntry, type Executor, type Processor, type Scheduler, type System, type TabulatedExecutor } from '@shootdown/machine';
 
-const RUNS = 24;
+const RUNS = 200;
+/** One step in so many may change the choice in a sticky run. */
+const STICKINESS = 12;
 const STEPS_MAX = 10_000;
 
 /** Makes the random runs; always the same ones. Throws ModelError if a declared symmetry does not hold. */
 export function warmUp(system: System, executor: TabulatedExecutor): void {
   let steps = 0;
   for (let run = 0; run < RUNS && steps < STEPS_MAX; run++) {
-    const scheduler = new RandomScheduler(run);
+    const scheduler = run % 2 === 0 ? new RandomScheduler(run) : new StickyScheduler(run);
     executor.reset();
     do {
       steps++;
@@ -19,6 +21,25 @@ export function warmUp(system: System, executor: TabulatedExecutor): void {
     } while (steps < STEPS_MAX && scheduler.next(executor) >= 0);
   }
   executor.reset();
+}
+
+/** Mostly goes on with the choice made last: runs in which whole routines happen between two steps of another. */
+class StickyScheduler implements Scheduler {
+  readonly #random: Random;
+  readonly #scheduler: RandomScheduler;
+  #last = 0;
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+    this.#scheduler = new RandomScheduler(seed);
+  }
+
+  next(executor: Executor): number {
+    if (this.#random.below(STICKINESS) > 0 && executor.step(this.#last, 0)) return scheduleEntry(this.#last, 0);
+    const entry = this.#scheduler.next(executor);
+    if (entry >= 0) this.#last = entryChoice(entry);
+    return entry;
+  }
 }
 
 /**

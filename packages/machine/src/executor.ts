@@ -7,6 +7,7 @@
 import { ModelError } from './errors.ts';
 import { BLOCKED, type Mark, type Message, type Operation, type OperationContext } from './operation.ts';
 import type { Channel, Component, Processor, System } from './system.ts';
+import { symmetricSeeds, watchedWords } from './system-words.ts';
 import { ContentHashes, WordStore } from './words.ts';
 
 /** The tag of component states in which the processor executes instructions. */
@@ -23,21 +24,6 @@ export type Emitted =
   | { readonly type: 'send'; readonly channel: number; readonly message: Message }
   | { readonly type: 'interrupt'; readonly vector: string }
   | { readonly type: 'switch' };
-
-/** Packs a choice and a branch into the number that stands in a schedule. */
-export function scheduleEntry(choice: number, branch: number): number {
-  return choice + branch * 256;
-}
-
-/** The choice in a schedule entry. */
-export function entryChoice(entry: number): number {
-  return entry % 256;
-}
-
-/** The branch in a schedule entry. */
-export function entryBranch(entry: number): number {
-  return Math.floor(entry / 256);
-}
 
 /** The message a CPU component gets when its interrupt handler has returned. */
 export const IRET: Message = { type: 'iret' };
@@ -463,28 +449,4 @@ export abstract class Executor implements OperationContext {
 
 function remedyForFull(channel: Channel): string {
   return channel.policy === 'level' ? 'a level channel holds one message, so give every message its own' : 'raise its capacity';
-}
-
-function watchedWords(system: System): Uint8Array | null {
-  if (system.watches.length === 0) return null;
-  const watched = new Uint8Array(system.layout.words);
-  system.watches.forEach((watch, i) => watched.fill(i + 1, watch.base, watch.base + watch.cells));
-  return watched;
-}
-
-/** Interchangeable processors share the seeds of their task words, so that permuted states have one fingerprint. */
-function symmetricSeeds(system: System): ((address: number) => number) | undefined {
-  if (system.symmetric.length === 0) return undefined;
-  const seeds = new Map<number, number>();
-  for (const group of system.symmetric) {
-    const [first, ...others] = group.map((index) => system.processors[index] as Processor);
-    if (!first) continue;
-    for (const other of others) {
-      if (other.tasks.join() !== first.tasks.join() || other.bufferBase >= 0 || other.component >= 0 || other.gate >= 0) {
-        throw new ModelError(`system: symmetric: ${other.name} and ${first.name} do not run the same programs, or have words of their own`);
-      }
-      other.tasks.forEach((_, slot) => seeds.set(other.taskBase + slot, first.taskBase + slot));
-    }
-  }
-  return (address) => seeds.get(address) ?? address;
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DirectExecutor } from './direct.ts';
-import { entryBranch, entryChoice, type Executor } from './executor.ts';
+import type { Executor } from './executor.ts';
+import { entryBranch, entryChoice } from './schedule.ts';
 import { LiveExecutor } from './live.ts';
 import { load, nop, rest } from './operations.ts';
 import { Random } from './random.ts';

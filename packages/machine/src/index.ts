@@ -22,7 +22,8 @@ export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from
 export { NodeTable } from './nodes.ts';
 export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './verify-points.ts';
 export * from './system.ts';
-export { entryBranch, entryChoice, Executor, EXECUTES_TAG, IRET, scheduleEntry, type Emitted, type Violation } from './executor.ts';
+export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './executor.ts';
+export { entryBranch, entryChoice, scheduleEntry } from './schedule.ts';
 export { DirectExecutor } from './direct.ts';
 export { TabulatedExecutor } from './tabulated.ts';
 export { LiveExecutor, type Inspector } from './live.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { entryBranch, entryChoice, scheduleEntry } from './executor.ts';
+import { entryBranch, entryChoice, scheduleEntry } from './schedule.ts';
 import { LiveExecutor } from './live.ts';
 import { choose, load, nop, store, waitFor } from './operations.ts';
 import { Random } from './random.ts';

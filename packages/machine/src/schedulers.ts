@@ -3,7 +3,8 @@
  * (Virtual time is in `virtual-time.ts`; exhaustive search is the explorer's.)
  */
 import { ModelError } from './errors.ts';
-import { entryBranch, entryChoice, scheduleEntry, type Executor, type Violation } from './executor.ts';
+import type { Executor, Violation } from './executor.ts';
+import { entryBranch, entryChoice, scheduleEntry } from './schedule.ts';
 import { Random } from './random.ts';
 
 /** How a scheduled run ended. */

@@ -1,7 +1,8 @@
 /**
  * A Trace: what happened, step by step, in words. Every renderer (two columns, Mermaid, Perfetto, JSON) reads this one form.
  */
-import { entryBranch, entryChoice, type Executor, type Violation } from './executor.ts';
+import type { Executor, Violation } from './executor.ts';
+import { entryBranch, entryChoice } from './schedule.ts';
 import { ModelError } from './errors.ts';
 import type { Choice, Component, Processor, System } from './system.ts';
 

@@ -6,7 +6,8 @@
  * processor takes it between two operations.
  */
 import { cyclesOf, type CostModel } from './cost.ts';
-import { EXECUTES_TAG, scheduleEntry, type Executor } from './executor.ts';
+import { EXECUTES_TAG, type Executor } from './executor.ts';
+import { scheduleEntry } from './schedule.ts';
 import type { Operation } from './operation.ts';
 import type { Choice, Component, Processor, System } from './system.ts';
 

@@ -191,7 +191,7 @@ describe('two processes of one or two threads', () => {
     ['x86', 'sc', 'saturated'],
     ['arm64', 'sc', 'saturated'],
   ] as const)('%s, %s, %s TLB: whatever they do, no rule is broken, and at the end every frame is free', (arch, memoryModel, tlb) => {
-    const watched = Array.from({ length: 12 }, (_, i) => BASE - 12 + i);
+    const watched = Array.from({ length: 24 }, (_, i) => BASE - 24 + i);
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 4 }), scripts, fc.nat(1_000_000), (cpus, all, seed) => {
         const machine = family(cpus, all, { arch, memoryModel, tlb, watched });

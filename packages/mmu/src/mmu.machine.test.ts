@@ -35,10 +35,10 @@ describe('Intel SDM vol. 3A, 4.10.4.1', () => {
     expect(emitted({ type: 'invpcid', kind: 3, asid: 0, vpn: 0 })).toEqual([{ ...flush, scope: 'non-global' }]);
   });
 
-  test('MOV to CR3 drops what the new PCID has cached, but no global entry', () => {
+  test('MOV to CR3 drops what the new PCID has cached, but no global entry, and then walks the new tree', () => {
     expect(emitted({ type: 'load_root', root: 0x20, asid: 4, noflush: false })).toEqual([
-      { type: 'mmu.root', root: 0x20, asid: 4 },
       { ...flush, scope: 'asid', asid: 4 },
+      { type: 'mmu.root', root: 0x20, asid: 4 },
     ]);
   });
 

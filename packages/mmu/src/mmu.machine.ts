@@ -62,8 +62,9 @@ export const mmuMachine = setup({
     loadRoot: enqueueActions(({ enqueue, event }) => {
       if (event.type !== 'load_root') return;
       enqueue.assign({ root: event.root, asid: event.asid });
-      enqueue.emit({ type: 'mmu.root', root: event.root, asid: event.asid });
+      // One instruction: what the address space had cached is gone before anything walks the new tree.
       if (!event.noflush) enqueue.emit({ type: 'tlb.flush', ...NOTHING, scope: 'asid', asid: event.asid, global: false });
+      enqueue.emit({ type: 'mmu.root', root: event.root, asid: event.asid });
     }),
     // INVLPG drops global entries too, and all paging-structure caches of the current PCID whatever their address.
     invlpg: emit(({ context, event }) => ({

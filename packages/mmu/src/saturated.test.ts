@@ -229,6 +229,23 @@ describe('the saturated TLB', () => {
       expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
     });
 
+    test('is no concern of a CPU that comes back to the tree with a flush; without one it is', () => {
+      const comingBack = (noflush: boolean): Set<string> =>
+        new Set(
+          everyRun(
+            smallMachine({ cpus: 1, tlb: 'saturated', pages: [4] }, [
+              function* (small) {
+                yield* small.mmus[0]!.load_root(-1, 0, true);
+                yield* freeing(false)(small);
+                yield* small.mmus[0]!.load_root(0, 1, noflush);
+              },
+            ]).system,
+          ).violations,
+        );
+      expect(comingBack(false)).toEqual(new Set());
+      expect(comingBack(true)).toEqual(new Set([FREED_FRAME]));
+    });
+
     test('is no concern of a CPU that has left the tree', () => {
       const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [4] }, [
         function* (small) {

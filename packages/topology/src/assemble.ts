@@ -57,12 +57,12 @@ export function assemble(topology: Topology, own: OwnThreads = new Map()): Assem
 const idle = routine('swapper', (cpu: Cpu) => do_idle(cpu));
 
 function startThreads(topology: Topology, builder: SystemBuilder, kernel: Kernel, smp: Smp, processes: readonly ProcessState[], own: OwnThreads): number[] {
-  const bodies = new Map<number, { context: ThreadContext; first: boolean; body: (context: ThreadContext) => Steps; ends: boolean }>();
+  const bodies = new Map<number, { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; ends: boolean }>();
   topology.processes.forEach((description, p) => {
     const process = processes[p] as ProcessState;
     description.threads.forEach((t, index) => {
       const cpu = kernel.cpus[t.cpu] as Cpu;
-      const context: ThreadContext = { kernel, cpu, process, mm: process.mm, processNamed: (name) => named(processes, name), areas: new Map() };
+      const context = { kernel, cpu, process, mm: process.mm, processNamed: (name: string) => named(processes, name) };
       const mine = own.get(ownThreadKey(description.name, t.cpu));
       const last = t.run.at(-1)?.do;
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));

@@ -3,6 +3,7 @@
  */
 import { DirectExecutor, VirtualTimeScheduler, type Executor, type TimedStep, type VirtualTimeRun } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
+import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX } from './script.ts';
 
 /** Counters of one phase: per counter, per processor. */
@@ -34,6 +35,8 @@ export interface RunOptions {
   /** Default: a DirectExecutor. Its state must be the initial one. */
   readonly executor?: Executor;
   readonly onStep?: (step: TimedStep, executor: Executor) => boolean | void;
+  /** Called when a routine has returned, with the virtual time it took. */
+  readonly onRoutine?: OnRoutine;
 }
 
 const START_UP = 'start-up';
@@ -47,6 +50,7 @@ export class MachineRunner {
   readonly #phases: Record<string, Record<string, number[]>> = {};
   readonly #total: Record<string, number[]> = {};
   readonly #schedule: number[] = [];
+  readonly #times: RoutineTimes | null;
   #phase = START_UP;
   #wallSeconds = 0;
 
@@ -54,6 +58,7 @@ export class MachineRunner {
     this.#machine = machine;
     this.#options = options;
     this.#executor = options.executor ?? new DirectExecutor(machine.system);
+    this.#times = options.onRoutine ? new RoutineTimes(this.#executor, options.onRoutine) : null;
     this.#executor.observe = true;
     this.#executor.onCount = (processor, counter, amount) => this.#count(processor, counter, amount);
     this.#scheduler = new VirtualTimeScheduler(this.#executor, {
@@ -94,6 +99,7 @@ export class MachineRunner {
   #observe(step: TimedStep): boolean | void {
     this.#executor.store.commit();
     if (this.#options.keepSchedule) this.#schedule.push(step.entry);
+    this.#times?.observe(step);
     return this.#options.onStep?.(step, this.#executor);
   }
 

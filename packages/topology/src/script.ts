@@ -40,9 +40,10 @@ export interface ThreadContext {
 }
 
 /** A thread's life: comes up on its CPU, does what it is told. */
-export const thread = routine('thread', function* (context: ThreadContext, first: boolean, body: (context: ThreadContext) => Steps): Steps {
-  const { process, kernel, cpu, mm } = context;
-  context.areas.clear();
+export const thread = routine('thread', function* (machine: Omit<ThreadContext, 'areas'>, first: boolean, body: (context: ThreadContext) => Steps): Steps {
+  const { process, kernel, cpu, mm } = machine;
+  // Executors run a routine many times over, some at once: what is local to the thread is made here.
+  const context: ThreadContext = { ...machine, areas: new Map() };
   if (first && !process.forked) yield* start_process(context);
   else yield* waitFor(process.started.at(0), -1, 1, { label: '(not started yet)' });
   if (process.forked) yield* inheritAreas(context);

@@ -11,8 +11,6 @@ const flags = {
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
-const NAME_WIDTH = 28;
-
 export function run(argv: readonly string[]): number {
   if (printedHelp(argv, 'list [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('list', argv, flags, 0);
@@ -30,14 +28,16 @@ function expectedOf(variant: Variant): string | null {
 }
 
 function listText(): string {
+  const names = [...scenarios.flatMap((s) => s.variants.map((v) => v.name)), ...demos.map((d) => d.name)];
+  const width = 2 + Math.max(...names.map((name) => name.length));
   const lines = scenarios.flatMap((scenario) => [
     `${scenario.name} (${scenario.seed}): ${scenario.title}`,
-    ...Object.entries(scenario.parameters ?? {}).map(([name, p]) => `  --set ${name}=${p.default}`.padEnd(NAME_WIDTH) + `${p.meaning} (${p.min} to ${p.max})`),
-    ...scenario.variants.map((v) => `  ${v.name.padEnd(NAME_WIDTH - 2)}${v.summary}`),
+    ...Object.entries(scenario.parameters ?? {}).map(([name, p]) => `  --set ${name}=${p.default}`.padEnd(width + 2) + `${p.meaning} (${p.min} to ${p.max})`),
+    ...scenario.variants.map((v) => `  ${v.name.padEnd(width)}${v.summary}`),
     '',
   ]);
   lines.push('demos (shootdown run <name>)');
-  lines.push(`  ${'flush-counts'.padEnd(NAME_WIDTH - 2)}IPIs and flushes of mprotect, madvise and munmap, as a real kernel counts them`);
-  for (const demo of demos) lines.push(`  ${demo.name.padEnd(NAME_WIDTH - 2)}${demo.title}`);
+  lines.push(`  ${'flush-counts'.padEnd(width)}IPIs and flushes of mprotect, madvise and munmap, as a real kernel counts them`);
+  for (const demo of demos) lines.push(`  ${demo.name.padEnd(width)}${demo.title}`);
   return `${lines.join('\n')}\n`;
 }

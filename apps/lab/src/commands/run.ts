@@ -1,6 +1,6 @@
 /** `shootdown run <topology file or demo>`: counters, times and, on request, the timeline of one run. */
 import { columnsOf, describeStep, entryChoice, LiveExecutor, ModelError, TabulatedExecutor, type Executor, type Trace, type TraceStep } from '@shootdown/machine';
-import { counterTable, renderTrace, textTable, traceFormats } from '@shootdown/report';
+import { counterTable, Histogram, histogramText, renderTrace, textTable, traceFormats } from '@shootdown/report';
 import { MachineRunner, type AssembledMachine, type Counters, type MachineRun } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { flushCounts, flushOperations, remoteStates, type FlushCountRow } from '../demos/flush-counts.ts';
@@ -23,6 +23,9 @@ const flags = {
   state: { type: 'string', help: 'flush-counts: none, spin or sleep' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
+
+/** Routines whose latency is worth a histogram. */
+const TIMED_ROUTINES = new Set(['flush_tlb_mm_range', '__flush_tlb_range', 'exc_page_fault', 'munmap', 'mprotect', 'madvise_dontneed', 'fork']);
 
 const PORTION_STEPS = 20_000;
 const PROGRESS_MS = 1000;
@@ -69,7 +72,14 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const stepsMax = args.whole('max-steps', 1);
   const executor = executorFor(args.oneOf('executor', ['direct', 'tabulated', 'live'] as const) ?? 'direct', machine);
   const savePath = args.text('save-schedule');
+  const latencies = new Map<string, Histogram>();
   const runner = new MachineRunner(machine, {
+    onRoutine: (routine, _processor, cycles) => {
+      if (!TIMED_ROUTINES.has(routine)) return;
+      const histogram = latencies.get(routine) ?? new Histogram();
+      latencies.set(routine, histogram);
+      histogram.add(cycles);
+    },
     keepSchedule: format !== undefined || savePath !== undefined,
     ...(stepsMax === undefined ? {} : { stepsMax }),
     ...(executor === undefined ? {} : { executor }),
@@ -95,7 +105,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   }
   const { schedule: _schedule, ...document } = result;
   if (format !== undefined) process.stdout.write(renderTrace(format, timelineOf(machine, args.text('phase')), { hertz: machine.costs.hertz }));
-  else process.stdout.write(args.has('json') ? `${JSON.stringify({ name: machine.topology.name, ...document })}\n` : describeRun(machine, result));
+  else process.stdout.write(args.has('json') ? `${JSON.stringify({ name: machine.topology.name, ...document, histograms: Object.fromEntries(latencies) })}\n` : describeRun(machine, result, latencies));
   return interrupted ? ExitCode.interrupted : exitCodeOf(result);
 }
 
@@ -113,7 +123,7 @@ function exitCodeOf(result: MachineRun): number {
 }
 
 /** Counters, busy times and the end of a run, for people. */
-export function describeRun(machine: AssembledMachine, result: MachineRun): string {
+export function describeRun(machine: AssembledMachine, result: MachineRun, latencies: ReadonlyMap<string, Histogram>): string {
   const names = machine.system.processors.map((p) => p.name);
   const text = [`${machine.topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`];
   if (result.violation !== null) text.push(`  *** ${result.violation}\n`);
@@ -122,6 +132,7 @@ export function describeRun(machine: AssembledMachine, result: MachineRun): stri
     text.push(`\n${phase}\n`, textTable(counterTable(names, nonZero(counters))));
   }
   text.push('\n', textTable(counterTable(names, { 'busy cycles': [...result.busyCycles] })));
+  for (const [routine, histogram] of latencies) text.push('\n', histogramText(histogram, { title: `${routine}()`, unit: 'cycles' }));
   return text.join('');
 }
 

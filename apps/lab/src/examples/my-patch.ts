@@ -25,7 +25,7 @@ function buildWith(checkFirst: boolean) {
   return builder.build();
 }
 
-export const checkThenClear = await explore(buildWith(true));
-export const clearThenCheck = await explore(buildWith(false));
+export const checkThenClear = await explore(buildWith(true), { reduction: false });
+export const clearThenCheck = await explore(buildWith(false), { reduction: false });
 console.log('check, clear, free:', checkThenClear.verdict, '-', checkThenClear.property);
 console.log('clear, check, free:', clearThenCheck.verdict, '-', clearThenCheck.states, 'states');

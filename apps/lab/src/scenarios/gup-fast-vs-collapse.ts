@@ -28,7 +28,7 @@ function variant(name: string, expected: Variant['expected'], source: string, su
   return { ...DEFAULTS, ...parts, name, expected, source, summary };
 }
 
-export const collapseVariants: readonly CollapseVariant[] = [
+const collapseVariants: readonly CollapseVariant[] = [
   variant('no-recheck', 'violation', RECHECK_FIX, 'the walk never looks again', { recheck: 'none' }),
   variant('pte-recheck', 'violation', RECHECK_FIX, 'v6.0 and before: the pte is looked at again, and it has not changed', { recheck: 'pte' }),
   variant('pmd-recheck', 'violation', SYNC_FIX, 'the pmd is looked at again as well; nothing waits for walks', {}),

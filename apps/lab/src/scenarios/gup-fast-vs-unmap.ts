@@ -31,7 +31,7 @@ function variant(name: string, expected: Variant['expected'], source: string, su
   return { name, expected, source, summary, flush, tableFreeing, unmap, rcuKind, guards: { ...gup.GUP_GUARDS, ...guards } };
 }
 
-export const unmapVariants: readonly UnmapVariant[] = [
+const unmapVariants: readonly UnmapVariant[] = [
   variant('native-ipi/page-batch', 'safe', 'comment above gup_fast(), mm/gup.c: disabling interrupts blocks the flush', 'x86 on bare metal before v6.15: tables are freed after an IPI to everybody'),
   variant('kvm-pv/page-batch', 'violation', 'why KVM guests set pv_ops.mmu.tlb_remove_table', 'the same under a paravirtual flush: the flush no longer waits for the walk'),
   variant('kvm-pv/call-rcu', 'safe', ZIJLSTRA, 'tables are freed by call_rcu()'),

@@ -51,7 +51,7 @@ function variant(name: string, expected: Variant['expected'], source: string, su
 const OWN = 'no outside authority';
 const RECHECKED = `${THREAD}: the second look in gup_fast_pte_range() is two loads as well`;
 
-export const paeVariants: readonly PaeVariant[] = [
+const paeVariants: readonly PaeVariant[] = [
   variant('one-replacement', 'safe', 'derived: low differs, or high is that of the old page, of the new one, or 0, which is the old one\'s', 'KVM guest, a page below 4 GiB is replaced once', {
     ...BELOW,
     flush: 'kvm-pv',
@@ -98,7 +98,7 @@ export const paeVariants: readonly PaeVariant[] = [
 ];
 
 /** Builds the machine of a variant: CPU0 reads, the others zap and fault. */
-export function buildPaeLocklessRead({ flush, design, others }: Pick<PaeVariant, 'flush' | 'design' | 'others'>, memoryModel: SystemBuilder['memoryModel'], firstHigh: number): System {
+function buildPaeLocklessRead({ flush, design, others }: Pick<PaeVariant, 'flush' | 'design' | 'others'>, memoryModel: SystemBuilder['memoryModel'], firstHigh: number): System {
   const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
   const cpus = Array.from({ length: 1 + others.length }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
   const smp = new Smp(builder, cpus);

@@ -45,9 +45,9 @@ describe('reference-ptdump', () => {
   });
 
   it.each(GOLDEN.filter((row) => row.states < 200_000))('is explored with fewer states and the same verdict under reduction: $parameters', async ({ parameters, states, interleavings }) => {
-    const { build, expected } = resolved(parameters);
-    const result = await explore(build(), { all: true });
-    expect(result.verdict).toBe(expected);
+    const scenario = resolved(parameters);
+    const result = await explore(scenario.build(), { all: true });
+    expect(result.verdict).toBe(scenario.expected);
     expect(result.states).toBeLessThan(states);
     if (interleavings !== undefined) expect(result.interleavings).toBe(interleavings);
   });
@@ -58,8 +58,8 @@ describe('reference-ptdump', () => {
 
   it.each(['sc', 'tso'] as const)('gives the expected verdict of every variant on %s', async (memoryModel) => {
     for (const { name } of referencePtdump.variants) {
-      const { build, expected } = resolveScenario([referencePtdump], { scenario: 'reference-ptdump', variant: name, memoryModel });
-      expect((await explore(build())).verdict, name).toBe(expected);
+      const scenario = resolveScenario([referencePtdump], { scenario: 'reference-ptdump', variant: name, memoryModel });
+      expect((await explore(scenario.build())).verdict, name).toBe(scenario.expected);
     }
   });
 });

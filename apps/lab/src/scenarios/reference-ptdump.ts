@@ -16,8 +16,7 @@ const ANYBODY = 0x1_ffff;
 /** Values of the parameter `fix`. */
 const FIX = { none: 0, merged: 1, keyTestedFirst: 3 } as const;
 
-/** What the property says; the explorer prints it. */
-export const NO_FREED_LEAF_READ = 'no walker reads a freed leaf table';
+const NO_FREED_LEAF_READ = 'no walker reads a freed leaf table';
 
 interface Shared {
   readonly pud: Region;

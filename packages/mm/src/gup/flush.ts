@@ -15,7 +15,7 @@ export interface FlushBackEnd {
 }
 
 /** flush_tlb_func() on one CPU. Which pages it invalidates makes no difference to a software walker. */
-export function* flush_tlb_func(): Steps {
+function* flush_tlb_func(): Steps {
   yield* work('invlpg', { label: 'flush_tlb_func()' });
 }
 

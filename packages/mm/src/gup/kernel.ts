@@ -8,7 +8,7 @@ import type { FlushBackEnd } from './flush.ts';
 import { WalkMonitor } from './invariants.ts';
 
 /** The vector by which a CPU is asked for a quiescent state. */
-export const RCU_VECTOR = 'RCU_VECTOR';
+const RCU_VECTOR = 'RCU_VECTOR';
 
 /** Frame numbers of the mapping everything is about: pmd table, pte table, the page, and one spare page. */
 export const PMD_TABLE = 0;

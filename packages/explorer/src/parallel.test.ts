@@ -1,0 +1,63 @@
+import type { System } from '@shootdown/machine';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { searchLevels, type Outcome } from './outcome.ts';
+import { ParallelSearch, type ShardApi } from './parallel.ts';
+import { planOf, type Plan } from './plan.ts';
+import { build, messageRecipes, naiveSearch, recipes, symmetricRecipes } from './random-system.test-support.ts';
+import type { ExploreOptions } from './result.ts';
+import { Shared, ShardWorker } from './shard-worker.ts';
+import { Watch } from './watch.ts';
+
+const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 2_000 : 150;
+const STATES_MAX = 600;
+
+/** A shard in this thread that gets copies of everything, as one in another thread would. */
+function localShard(system: System, plan: Plan, own: number, owners: number): ShardApi {
+  const shared = new Float64Array(Shared.first + owners * Shared.perWorker);
+  const shard = new ShardWorker(plan.symmetry ? system : { ...system, symmetric: [] }, plan, own, owners, shared);
+  return {
+    expand: async (answers) => structuredClone(shard.expand(structuredClone(answers))),
+    accept: async (discoveries, batches) => structuredClone(shard.accept(structuredClone(discoveries), structuredClone(batches))),
+    knowledge: async () => structuredClone(shard.knowledge()),
+    restart: async (knowledge) => shard.restart(structuredClone(knowledge)),
+    finish: async (answers) => structuredClone(shard.finish(structuredClone(answers))),
+  };
+}
+
+/** Everything about an outcome that must not depend on the number of shards. */
+function comparable(outcome: Outcome): unknown {
+  const { findings, witnesses, stopped, states, transitions, violatingTransitions, depth, taken } = outcome;
+  return {
+    findings: findings.all.map(({ kind, property, length, goals }) => ({ kind, property, length, goals: goals.length })),
+    schedules: findings.all.map((finding) => outcome.scheduleTo(finding)),
+    witnesses: Object.fromEntries(witnesses),
+    stopped,
+    states,
+    transitions,
+    violatingTransitions,
+    depth,
+    taken: [...taken],
+  };
+}
+
+describe('a search in several shards', () => {
+  const options: fc.Arbitrary<ExploreOptions> = fc.record({
+    reduction: fc.boolean(),
+    all: fc.boolean(),
+    bounds: fc.constantFrom({}, {}, { maxStates: 20 }, { maxDepth: 4 }, { preemptions: 1 }),
+  });
+
+  it.each([2, 3])('of %i is the same search as in one', (owners) =>
+    fc.assert(
+      fc.asyncProperty(fc.oneof(recipes, messageRecipes, symmetricRecipes), options, fc.boolean(), async (recipe, chosen, warmUp) => {
+        fc.pre(naiveSearch(build(recipe), STATES_MAX) !== null);
+        const plan: Plan = { ...planOf(build(recipe), chosen), warmUp };
+        const alone = await searchLevels(plan, new Watch({}));
+        const shards = Array.from({ length: owners }, (_, own) => localShard(build(recipe), plan, own, owners));
+        const together = await new ParallelSearch(plan, shards).run();
+        expect(comparable(together)).toEqual(comparable(alone));
+      }),
+      { numRuns: runs },
+    ));
+});

@@ -1,0 +1,165 @@
+import { DirectExecutor, LiveExecutor, load, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, type Executor } from '@shootdown/machine';
+import { mmap, user_access, X86Counter } from '@shootdown/mm';
+import { describe, expect, test } from 'vitest';
+import { assemble, type AssembledMachine } from './assemble.ts';
+import { machine } from './builder.ts';
+import { MachineRunner, runMachine } from './run.ts';
+import { parseTopology, type TopologyInput } from './schema.ts';
+import { MMAP_BASE_PAGE, VDSO_PAGES } from './script.ts';
+
+const SMALL = { tlb: { l1: '4x2', l2: '8x2', walkCache: 2 }, memory: { tables: 16, pages: 16 } } as const;
+
+/** fork, then parent and child write the same pages: what one of the demos does, with fewer pages. */
+function forkCow(options: Partial<TopologyInput> = {}): AssembledMachine {
+  const run = [{ do: 'touch', area: 'a' }, { do: 'exit' }] as const;
+  return assemble(
+    parseTopology({
+      name: 'fork-cow',
+      architecture: 'x86-64-4l',
+      cpus: 3,
+      ...SMALL,
+      ...options,
+      processes: [
+        { name: 'parent', threads: [{ cpu: 0, run: [{ do: 'mmap', area: 'a', pages: 2 }, { do: 'touch', area: 'a' }, { do: 'measure', phase: 'fork' }, { do: 'fork', child: 'child' }, ...run] }] },
+        { name: 'child', threads: [{ cpu: 1, run }] },
+      ],
+    }),
+  );
+}
+
+describe('the builder', () => {
+  test('runs a routine of one\'s own beside actions', () => {
+    const values: number[] = [];
+    const built = machine({ name: 'own', architecture: 'x86-64-4l', cpus: 2, ...SMALL })
+      .thread('program', 0, function* ({ kernel, cpu, mm, process }) {
+        const start = yield* mmap(mm, MMAP_BASE_PAGE, 3);
+        values.push(MMAP_BASE_PAGE - start);
+        yield* user_access(kernel, cpu, mm, start, true);
+        values.push(yield* load(process.started.at(0)));
+      })
+      .thread('program', 1, [{ do: 'spin' }])
+      .assemble();
+    expect(runMachine(built)).toMatchObject({ end: 'done', violation: null });
+    expect(values).toEqual([VDSO_PAGES + 3, 1]);
+  });
+
+  test('refuses what a file may not say either', () => {
+    const built = machine({ name: 'two', architecture: 'x86-64-4l', cpus: 1 }).thread('a', 0, []).thread('b', 0, []);
+    expect(() => built.assemble()).toThrow('topology: two: processes.1.threads.0: CPU 0 already runs processes.0.threads.0 (one thread per CPU)');
+  });
+
+  test('an area that nobody mapped is one line', () => {
+    const built = machine({ name: 'm', architecture: 'x86-64-4l', cpus: 1, ...SMALL }).thread('p', 0, [{ do: 'mmap', area: 'a', pages: 1 }, { do: 'touch', area: 'b' }]);
+    expect(() => runMachine(built.assemble())).toThrow('topology: p on CPU0: no area b is mapped by this thread (have: a)');
+  });
+});
+
+describe('a run', () => {
+  test('books counters by phase, and all of them in the total', () => {
+    const run = runMachine(
+      machine({ name: 'phases', architecture: 'x86-64-4l', cpus: 2, ...SMALL })
+        .thread('p', 0, [
+          { do: 'wait-for-others' },
+          { do: 'mmap', area: 'a', pages: 2 },
+          { do: 'touch', area: 'a' },
+          { do: 'measure', phase: 'first' },
+          { do: 'madvise-dontneed', area: 'a' },
+          { do: 'measure', phase: 'nothing' },
+          { do: 'measure', phase: 'second {i}' },
+          { do: 'repeat', times: 2, as: 'i', body: [{ do: 'measure', phase: 'second {i}' }, { do: 'touch', area: 'a' }, { do: 'madvise-dontneed', area: 'a' }] },
+        ])
+        .thread('p', 1, [{ do: 'spin' }])
+        .assemble(),
+    );
+    expect(Object.keys(run.phases)).toEqual(['start-up', 'first', 'nothing', 'second {i}', 'second 0', 'second 1']);
+    const ipis = ['start-up', 'first', 'nothing', 'second 0', 'second 1'].map((phase) => run.phases[phase]?.[X86Counter.interrupts] ?? [0, 0]);
+    expect(ipis).toEqual([[0, 0], [0, 1], [0, 0], [0, 1], [0, 1]]);
+    expect(run.total[X86Counter.interrupts]).toEqual([0, 3]);
+  });
+
+  test('gives the same in portions as at once', () => {
+    const whole = runMachine(forkCow(), { keepSchedule: true });
+    const runner = new MachineRunner(forkCow(), { keepSchedule: true });
+    let portions = 1;
+    while (runner.advance(100)) portions++;
+    const parts = runner.result();
+    expect(whole.end).toBe('done');
+    expect(portions).toBe(Math.ceil(whole.steps / 100));
+    for (const key of ['end', 'steps', 'cycles', 'fingerprint', 'phases', 'total', 'schedule'] as const) expect(parts[key]).toEqual(whole[key]);
+  });
+
+  test('says stopped before its end, and steps when the limit is reached', () => {
+    const runner = new MachineRunner(forkCow());
+    runner.advance(10);
+    expect(runner.result()).toMatchObject({ end: 'stopped', steps: 10 });
+    expect(runMachine(forkCow(), { stepsMax: 10 })).toMatchObject({ end: 'steps', steps: 10 });
+  });
+
+  test('replayed from its schedule it ends in the same state, with a line per step', () => {
+    const run = runMachine(forkCow(), { keepSchedule: true });
+    const trace = recordTrace(new DirectExecutor(forkCow().system), run.schedule!);
+    expect(trace.fingerprint).toBe(run.fingerprint);
+    expect(trace.steps).toHaveLength(run.steps);
+    expect(trace.columns.map((column) => column.name)).toEqual(['CPU0', 'CPU1', 'CPU2']);
+  });
+
+  test('frees every frame when all processes have exited', () => {
+    const built = forkCow();
+    const executor = new DirectExecutor(built.system);
+    runMachine(built, { executor });
+    const { frames } = built.kernel;
+    expect(Array.from({ length: frames.count }, (_, f) => executor.store.read(frames.state.at(f))).filter((state) => state > 0)).toEqual([]);
+  });
+
+  test('a cost that is changed changes the time and nothing else', () => {
+    const [plain, slow] = [forkCow(), forkCow({ costs: { page_alloc: 100_000 } })].map((built) => runMachine(built));
+    expect(slow!.cycles).toBeGreaterThan(plain!.cycles + 100_000);
+    expect(slow!.total['pgfault']).toEqual(plain!.total['pgfault']);
+  });
+
+  test('with a timer the trimming of mm_cpumask has a clock', () => {
+    const built = machine({ name: 'timer', architecture: 'x86-64-4l', cpus: 1, hz: 1000, ...SMALL })
+      .thread('p', 0, [{ do: 'repeat', times: 200, body: [{ do: 'mmap', area: 'a', pages: 1 }, { do: 'touch', area: 'a' }, { do: 'munmap', area: 'a' }] }])
+      .assemble();
+    const run = runMachine(built, { keepSchedule: true });
+    const tick = built.system.choices.findIndex((choice) => choice.name === 'timer tick');
+    const ticks = run.schedule!.filter((entry) => entry === tick).length;
+    expect(Math.abs(ticks - (run.cycles / built.costs.hertz) * 1000)).toBeLessThan(2);
+  });
+
+  test.each(['x86-64-4l', 'x86-64-5l', 'arm64-4k-48'] as const)('%s: fork and copy-on-write come to an end under sc and tso', (architecture) => {
+    for (const memoryModel of ['sc', 'tso'] as const) expect(runMachine(forkCow({ architecture, memoryModel }))).toMatchObject({ end: 'done', violation: null });
+  });
+});
+
+describe('executors agree on a topology', () => {
+  const fingerprints = (executor: Executor, schedule: readonly number[]): string[] => {
+    const list: string[] = [];
+    replay(executor, schedule, () => list.push(executor.fingerprint));
+    return list;
+  };
+
+  test.each([
+    ['x86-64-4l', 'sc'],
+    ['x86-64-4l', 'tso'],
+    ['arm64-4k-48', 'sc'],
+  ] as const)('%s, %s: live, tabulated and direct have the same fingerprint after every step of random schedules', (architecture, memoryModel) => {
+    const { system } = forkCow({ architecture, memoryModel });
+    const direct = new DirectExecutor(system);
+    const tabulated = new TabulatedExecutor(system);
+    const live = new LiveExecutor(system);
+    for (let seed = 0; seed < 4; seed++) {
+      const { schedule, end } = runScheduler(direct, new RandomScheduler(seed), 5000);
+      expect(end).toBe('rest');
+      const expected = fingerprints(direct, schedule);
+      expect(fingerprints(tabulated, schedule)).toEqual(expected);
+      expect(fingerprints(live, schedule)).toEqual(expected);
+    }
+    live.stop();
+  });
+
+  test('two machines of one description are one machine: the same schedule gives the same fingerprints', () => {
+    const { schedule } = runScheduler(new DirectExecutor(forkCow().system), new RandomScheduler(7), 5000);
+    expect(fingerprints(new DirectExecutor(forkCow().system), schedule)).toEqual(fingerprints(new TabulatedExecutor(forkCow().system), schedule));
+  });
+});

@@ -1,0 +1,51 @@
+/**
+ * How long routines take: virtual time from the step after which a routine is on a processor's stack to the step after
+ * which it no longer is. Waiting counts, and so does an interrupt in between.
+ */
+import type { Executor, Processor, TimedStep } from '@shootdown/machine';
+
+/** Called when a routine has returned. */
+export type OnRoutine = (routine: string, processor: number, cycles: number) => void;
+
+interface Entered {
+  readonly name: string;
+  readonly cycles: number;
+}
+
+/** Watches the stacks of a run. One object per run. */
+export class RoutineTimes {
+  readonly #executor: Executor;
+  readonly #onRoutine: OnRoutine;
+  /** By word of the routine: the stack seen last, and when each of its routines was entered. */
+  readonly #seen = new Map<number, { stack: readonly string[]; entered: Entered[] }>();
+
+  constructor(executor: Executor, onRoutine: OnRoutine) {
+    this.#executor = executor;
+    this.#onRoutine = onRoutine;
+  }
+
+  /** Takes note of a step. */
+  observe({ choice, startCycles, durationCycles }: TimedStep): void {
+    if (choice.kind !== 'advance') return;
+    const processor = this.#executor.system.processors[choice.processor] as Processor;
+    const end = startCycles + durationCycles;
+    const top = this.#executor.topAddress(processor);
+    // A handler that has returned is off its word: what it had entered ends with it.
+    if (processor.interruptAddress >= 0 && top !== processor.interruptAddress) this.#update(processor.interruptAddress, [], end, choice.processor);
+    this.#update(top, this.#executor.stackOf(choice.processor), end, choice.processor);
+  }
+
+  #update(address: number, stack: readonly string[], now: number, processor: number): void {
+    const seen = this.#seen.get(address);
+    if (seen === undefined) {
+      this.#seen.set(address, { stack, entered: stack.map((name) => ({ name, cycles: now })) });
+      return;
+    }
+    if (seen.stack === stack) return;
+    let common = 0;
+    while (common < stack.length && seen.stack[common] === stack[common]) common++;
+    for (const { name, cycles } of seen.entered.splice(common).reverse()) this.#onRoutine(name, processor, now - cycles);
+    for (const name of stack.slice(common)) seen.entered.push({ name, cycles: now });
+    seen.stack = stack;
+  }
+}

@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { forkedIn, parseTopology, parseTopologyText, substitute, type TopologyInput } from './schema.ts';
+
+const minimal: TopologyInput = { name: 'm', architecture: 'x86-64-4l', cpus: 2, processes: [{ name: 'p', threads: [{ cpu: 0, run: [] }] }] };
+const with_ = (changes: object): unknown => ({ ...minimal, ...changes });
+const threads = (...list: object[]): unknown => with_({ processes: [{ name: 'p', threads: list }] });
+const running = (...run: object[]): unknown => threads({ cpu: 0, run });
+
+describe('a topology', () => {
+  test('needs a name, an architecture, CPUs and processes; the rest has defaults', () => {
+    expect(parseTopology(minimal)).toMatchObject({
+      memoryModel: 'sc',
+      tlb: { l1: '64x4', l2: '1536x12', walkCache: 32 },
+      memory: { tables: 64, pages: 8192 },
+      flushCeiling: 33,
+      hz: 0,
+      costs: {},
+    });
+  });
+
+  test.each<[string, unknown, string]>([
+    ['an unknown key', with_({ cpu: 4 }), 'topology: file: top level: Unrecognized key: "cpu"'],
+    ['an unknown key inside', with_({ tlb: { l3: '64x4' } }), 'topology: file: tlb: Unrecognized key: "l3"'],
+    ['a missing key', with_({ cpus: undefined }), 'topology: file: cpus: '],
+    ['an unknown architecture', with_({ architecture: 'riscv' }), 'topology: file: architecture: Invalid option: expected one of "x86-64-4l"|"x86-64-5l"|"arm64-4k-48"'],
+    ['no CPU', with_({ cpus: 0 }), 'topology: file: cpus: '],
+    ['a CPU that is not there', threads({ cpu: 2, run: [] }), 'topology: file: processes.0.threads.0: CPU 2 of 2 (0 .. 1)'],
+    [
+      'two threads on a CPU',
+      threads({ cpu: 1, run: [] }, { cpu: 1, run: [] }),
+      'topology: file: processes.0.threads.1: CPU 1 already runs processes.0.threads.0 (one thread per CPU)',
+    ],
+    [
+      'two processes of one name',
+      with_({ processes: [{ name: 'p', threads: [{ cpu: 0, run: [] }] }, { name: 'p', threads: [{ cpu: 1, run: [] }] }] }),
+      'topology: file: processes.1: name taken twice (p)',
+    ],
+    ['an unknown action', running({ do: 'mremap', area: 'a' }), 'topology: file: processes.0.threads.0.run.0.do: '],
+    ['an action without its operand', running({ do: 'mmap', area: 'a' }), 'topology: file: processes.0.threads.0.run.0.pages: '],
+    ['a fork of nobody', running({ do: 'fork', child: 'q' }), 'topology: file: fork: no process q (have: p)'],
+    ['a fork of itself', running({ do: 'fork', child: 'p' }), 'topology: file: fork: process p is its own ancestor'],
+    [
+      'a child that is forked twice',
+      with_({ processes: [{ name: 'p', threads: [{ cpu: 0, run: [{ do: 'repeat', times: 2, body: [{ do: 'fork', child: 'q' }] }] }] }, { name: 'q', threads: [{ cpu: 1, run: [] }] }] }),
+      'topology: file: fork: process q is forked twice: give every fork a process of its own',
+    ],
+    ['a TLB of 63 entries in 4 ways', with_({ tlb: { l1: '63x4' } }), 'topology: file: tlb.l1: '],
+    ['a TLB without a size', with_({ tlb: { l2: 'big' } }), 'topology: file: tlb.l2: '],
+    ['a cost that no operation has', with_({ costs: { invlgp: 1 } }), 'topology: file: costs: no entry invlgp (have: default, load, '],
+    ['a negative cost', with_({ costs: { invlpg: -1 } }), 'topology: file: costs.invlpg: '],
+  ])('with %s is refused in one line', (_, input, message) => {
+    let said = '';
+    try {
+      parseTopology(input, 'file');
+    } catch (error) {
+      said = error instanceof Error ? `${error.name}: ${error.message}` : '';
+    }
+    expect(said.slice(0, 'ModelError: '.length + message.length)).toBe(`ModelError: ${message}`);
+    expect(said).not.toContain('\n');
+  });
+
+  test('63x4 says what is wrong with it', () => {
+    expect(() => parseTopology(with_({ tlb: { l1: '63x4' } }), 'file')).toThrow('63 entries do not divide into 4 ways (63x4)');
+  });
+
+  test('that is no JSON is refused in one line', () => {
+    expect(() => parseTopologyText('{ "name": ', 'broken.json')).toThrow(/^topology: broken\.json: not JSON: [^\n]*$/);
+    expect(parseTopologyText(JSON.stringify(minimal), 'good.json').name).toBe('m');
+  });
+});
+
+describe('actions', () => {
+  test('{i} stands for the loop variable', () => {
+    expect(substitute('a{i}-{j}-{k}', { i: 3, j: 0 })).toBe('a3-0-{k}');
+  });
+
+  test('forks are found inside loops', () => {
+    expect(forkedIn([{ do: 'repeat', times: 1, body: [{ do: 'fork', child: 'c' }] }, { do: 'fork', child: 'd' }])).toEqual(['c', 'd']);
+  });
+});
