@@ -50,6 +50,8 @@ function ownerOf(hi: number, owners: number): number {
 }
 
 const TOUCH_BATCH = 64;
+/** 6 MB. */
+const VISITED_QUADRUPLED_BELOW = 1 << 19;
 /** Words behind the state in a row when preemptions are counted: processor that moved last + 1, preemptions so far. */
 const PREEMPTION_WORDS = 2;
 
@@ -74,7 +76,7 @@ export class Shard implements Successors {
   /** Words of a row. */
   readonly width: number;
   readonly #words: number;
-  readonly #visited = new FingerprintTable();
+  readonly #visited = new FingerprintTable(VISITED_QUADRUPLED_BELOW);
   readonly #inLevel = new FingerprintTable();
   readonly #archive: Rows | null;
   readonly #order: RowOrder | null;

@@ -188,8 +188,6 @@ export function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
 
 const SLOT_WORDS = 3;
 const CAPACITY_FIRST = 1 << 12;
-/** Smaller tables grow by four at a time: less to move, and they are small. */
-const CAPACITY_QUADRUPLED = 1 << 19;
 /** Linear probing stays short up to here. */
 const LOAD_MAX = 0.7;
 
@@ -205,8 +203,14 @@ export class FingerprintTable {
   #floor = 0;
   #serial = 0;
   #bytesMax = 0;
+  readonly #quadrupledBelow: number;
   /** What {@link touch} read: kept so that no compiler may leave the reads out. */
   touched = 0;
+
+  /** @param quadrupledBelow slots up to which the table grows by four at a time: less to move, but sparser */
+  constructor(quadrupledBelow = 0) {
+    this.#quadrupledBelow = quadrupledBelow;
+  }
 
   /** Number of entries. */
   get count(): number {
@@ -291,7 +295,7 @@ export class FingerprintTable {
 
   #grow(): void {
     const old = this.#slots;
-    const capacity = (this.#mask + 1) * (this.#mask < CAPACITY_QUADRUPLED ? 4 : 2);
+    const capacity = (this.#mask + 1) * (this.#mask < this.#quadrupledBelow ? 4 : 2);
     const slots = new Int32Array(capacity * SLOT_WORDS);
     const mask = capacity - 1;
     for (let base = 0; base < old.length; base += SLOT_WORDS) {

@@ -58,14 +58,11 @@ export class TabulatedExecutor extends Executor {
   readonly #messageIds = new WeakMap<Message, number>();
   readonly #stepper = new PureStepper();
   readonly #processors: readonly Processor[];
-  /** Per processor with nothing but one task (no component, gate, handler or store buffer): the word of that task. Otherwise -1. */
-  readonly #plainTask: Int32Array;
 
   constructor(system: System) {
     super(system);
     this.nodes = new NodeTable(system.programs, system.maxHistory);
     this.#processors = system.processors;
-    this.#plainTask = Int32Array.from(system.processors, (p) => (p.component < 0 && p.gate < 0 && p.interruptAddress < 0 && p.currentAddress < 0 && p.bufferBase < 0 ? p.taskBase : -1));
     this.reset();
   }
 
@@ -138,9 +135,10 @@ export class TabulatedExecutor extends Executor {
 
   /** The inner loop of every exploration: loads and stores under `sc` are performed without leaving this function. */
   protected override advance(index: number, branch: number): boolean {
-    const address = branch === 0 ? this.#addressToInline(index) : -1;
-    if (address < 0) return this.performPending(index, branch);
+    const processor = this.#processors[index] as Processor;
+    if (branch !== 0 || processor.bufferBase >= 0 || !this.executes(processor)) return this.performPending(index, branch);
     const store = this.store;
+    const address = this.topAddress(processor);
     const node = store.words[address] as number;
     const nodes = this.nodes;
     let result = 0;
@@ -158,16 +156,8 @@ export class TabulatedExecutor extends Executor {
         return this.performPending(index, branch);
     }
     this.processor = index;
-    this.finishAdvance(this.#processors[index] as Processor, address, result);
+    this.finishAdvance(processor, address, result);
     return true;
-  }
-
-  /** The word of the routine to advance, if loads and stores of this processor go straight to memory; -1 otherwise. */
-  #addressToInline(index: number): number {
-    const address = this.#plainTask[index] as number;
-    if (address >= 0) return address;
-    const processor = this.#processors[index] as Processor;
-    return processor.bufferBase >= 0 || !this.executes(processor) ? -1 : this.topAddress(processor);
   }
 
   protected override canAccept(component: Component, message: number): boolean {
