@@ -1,7 +1,7 @@
 import { store, waitFor, type Executor, type Steps } from '@shootdown/machine';
 import { _PAGE_DIRTY, _PAGE_RW, pte_pfn, pte_present, tinyShape } from '@shootdown/mmu';
 import { describe, expect, test } from 'vitest';
-import { everyRun } from './every-run.test-support.ts';
+import { everyRun } from '@shootdown/machine/every-run';
 import { user_access, type FaultResult } from './fault.ts';
 import { use_mm, type Mm } from './kernel.ts';
 import { BASE, entryOf, inUse, mmMachine, recording, runMachine, tablesOf, type Body, type Flushed, type Machine, type MachineOptions } from './machines.test-support.ts';

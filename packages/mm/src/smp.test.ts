@@ -1,7 +1,7 @@
 import { atomicAdd, load, type Steps } from '@shootdown/machine';
 import { local_irq_disable, local_irq_enable } from '@shootdown/cpu';
 import { describe, expect, test } from 'vitest';
-import { everyRun } from './every-run.test-support.ts';
+import { everyRun } from '@shootdown/machine/every-run';
 import { mmMachine, randomRuns, runMachine, type Body, type Machine } from './machines.test-support.ts';
 
 /** A machine whose CPUs can be made to add to the flag word of their own number. */

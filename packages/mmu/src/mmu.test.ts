@@ -2,7 +2,7 @@ import { DirectExecutor, FREED_FRAME, runVirtualTime, x86Costs, type Steps } fro
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { _PAGE_DIRTY, _PAGE_RW, mk_pte, pte_pfn } from './entry.ts';
-import { everyRun } from './every-run.test-support.ts';
+import { everyRun } from '@shootdown/machine/every-run';
 import { STALE_TRANSLATION } from './flush-monitor.ts';
 import { randomRuns, RO, RW, smallMachine, type Small } from './machines.test-support.ts';
 import { Fault } from './walk.ts';

@@ -2,7 +2,7 @@ import { FREED_FRAME, TabulatedExecutor, type Steps } from '@shootdown/machine';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { _PAGE_GLOBAL, _PAGE_TABLE, mk_pte } from './entry.ts';
-import { everyRun } from './every-run.test-support.ts';
+import { everyRun } from '@shootdown/machine/every-run';
 import { RW, smallMachine, type Small } from './machines.test-support.ts';
 import { cacheable } from './offered.ts';
 

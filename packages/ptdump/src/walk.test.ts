@@ -1,6 +1,6 @@
 import { FREED_FRAME, Frames, program, routine, runVirtualTime, SystemBuilder, TabulatedExecutor, verifyPoints, x86Costs, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { everyRun } from './every-run.test-support.ts';
+import { everyRun } from '@shootdown/machine/every-run';
 import { CLEARED_ENTRY, DumpState, Ptdump, type EntryReader, type Fetch, type PtdumpMm } from './index.ts';
 
 /** 0 is none, negative a leaf, and table f is 1 + f. */

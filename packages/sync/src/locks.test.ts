@@ -1,6 +1,6 @@
 import { assertThat, load, program, routine, smp_mb, store, type MemoryModel, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { everyRun, systemOf } from './every-run.test-support.ts';
+import { everyRun, systemOf } from '@shootdown/machine/every-run';
 import { LOCK_MISUSE } from './misuse.ts';
 import { Mutex, mutex_lock, mutex_trylock, mutex_unlock } from './mutex.ts';
 import { percpu_down_read, percpu_down_write, percpu_up_read, percpu_up_write, PercpuRwsem } from './percpu-rwsem.ts';

@@ -1,6 +1,6 @@
 import { assertThat, load, program, routine, store, type MemoryModel, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { everyRun, systemOf } from './every-run.test-support.ts';
+import { everyRun, systemOf } from '@shootdown/machine/every-run';
 import { LOCK_MISUSE } from './misuse.ts';
 import { Rcu } from './rcu.ts';
 

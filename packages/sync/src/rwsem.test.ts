@@ -1,6 +1,6 @@
 import { assertThat, load, program, routine, store, type MemoryModel, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { everyRun, systemOf } from './every-run.test-support.ts';
+import { everyRun, systemOf } from '@shootdown/machine/every-run';
 import { LOCK_MISUSE } from './misuse.ts';
 import { down_read, down_read_trylock, down_write, down_write_trylock, downgrade_write, Rwsem, RWSEM_FLAG_WAITERS, up_read, up_write } from './rwsem.ts';
 

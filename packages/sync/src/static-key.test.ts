@@ -1,6 +1,6 @@
 import { assertThat, load, program, routine, store, type MemoryModel, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { everyRun, systemOf } from './every-run.test-support.ts';
+import { everyRun, systemOf } from '@shootdown/machine/every-run';
 import { LOCK_MISUSE } from './misuse.ts';
 import { JumpLabels, static_branch_dec, static_branch_disable, static_branch_enable, static_branch_inc, static_branch_unlikely, type StaticKey } from './static-key.ts';
 

@@ -1,6 +1,12 @@
-/** A depth-first search that is too simple to be wrong: what tests of a primitive need to know about all its interleavings. */
-import { TabulatedExecutor, SystemBuilder, type MemoryModel, type Program, type System } from '@shootdown/machine';
+/**
+ * A depth-first search that is too simple to be wrong: what unit tests need to know about all interleavings of a small
+ * machine. For everything else there is the explorer.
+ */
+import type { Program } from './routine.ts';
+import { SystemBuilder, type MemoryModel, type System } from './system.ts';
+import { TabulatedExecutor } from './tabulated.ts';
 
+/** What all runs together show. */
 export interface EveryRun {
   readonly states: number;
   /** Properties violated in some run. */
@@ -11,10 +17,11 @@ export interface EveryRun {
   readonly witnessed: number;
 }
 
+/** Reads a word. */
 export type Read = (address: number) => number;
 
 /** Explores a system; `witness` is asked in every state, `atEnd` in every state of rest. */
-export function everyRun(system: System, witness: (read: Read) => boolean = () => false, atEnd: (read: Read) => void = () => {}): EveryRun {
+export function everyRun(system: System, witness: (read: Read) => boolean = () => false, atEnd: (read: Read) => void = () => {}, statesMax = 200_000): EveryRun {
   const executor = new TabulatedExecutor(system);
   const { store } = executor;
   const seen = new Set<string>();
@@ -26,6 +33,7 @@ export function everyRun(system: System, witness: (read: Read) => boolean = () =
   const read: Read = (address) => store.read(address);
   const visit = (): void => {
     if (seen.has(executor.fingerprint)) return;
+    if (seen.size === statesMax) throw new Error(`everyRun: more than ${statesMax} states: make the machine smaller`);
     seen.add(executor.fingerprint);
     if (witness(read)) witnessed++;
     let enabled = false;
