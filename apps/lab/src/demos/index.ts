@@ -8,50 +8,45 @@ export interface Demo {
   readonly topology: TopologyInput;
 }
 
-const twoAreas = [
-  { do: 'mmap', area: 'a', pages: 4 },
-  { do: 'touch', area: 'a' },
-] as const;
+/** CPU 0 unmaps four pages while a thread of the program runs on CPU 1 and another sleeps on CPU 2. */
+function munmapOnFourCpus(name: string, architecture: TopologyInput['architecture']): TopologyInput {
+  return {
+    name,
+    architecture,
+    cpus: 4,
+    processes: [
+      {
+        name: 'program',
+        threads: [
+          {
+            cpu: 0,
+            run: [
+              { do: 'wait-for-others' },
+              { do: 'mmap', area: 'a', pages: 4 },
+              { do: 'touch', area: 'a' },
+              { do: 'measure', phase: 'munmap' },
+              { do: 'munmap', area: 'a' },
+            ],
+          },
+          { cpu: 1, run: [{ do: 'spin' }] },
+          { cpu: 2, run: [{ do: 'sleep' }] },
+        ],
+      },
+    ],
+  };
+}
 
 /** Every demo but `flush-counts`, which is a table of runs. */
 export const demos: readonly Demo[] = [
   {
     name: 'shootdown',
     title: 'munmap of four pages on CPU 0 while a thread runs on CPU 1 and one sleeps on CPU 2: who gets the IPI',
-    topology: {
-      name: 'shootdown',
-      architecture: 'x86-64-4l',
-      cpus: 4,
-      processes: [
-        {
-          name: 'program',
-          threads: [
-            { cpu: 0, run: [{ do: 'wait-for-others' }, ...twoAreas, { do: 'measure', phase: 'munmap' }, { do: 'munmap', area: 'a' }] },
-            { cpu: 1, run: [{ do: 'spin' }] },
-            { cpu: 2, run: [{ do: 'sleep' }] },
-          ],
-        },
-      ],
-    },
+    topology: munmapOnFourCpus('shootdown', 'x86-64-4l'),
   },
   {
     name: 'shootdown-arm64',
     title: 'the same munmap on arm64: broadcast TLBIs, no IPI',
-    topology: {
-      name: 'shootdown-arm64',
-      architecture: 'arm64-4k-48',
-      cpus: 4,
-      processes: [
-        {
-          name: 'program',
-          threads: [
-            { cpu: 0, run: [{ do: 'wait-for-others' }, ...twoAreas, { do: 'measure', phase: 'munmap' }, { do: 'munmap', area: 'a' }] },
-            { cpu: 1, run: [{ do: 'spin' }] },
-            { cpu: 2, run: [{ do: 'sleep' }] },
-          ],
-        },
-      ],
-    },
+    topology: munmapOnFourCpus('shootdown-arm64', 'arm64-4k-48'),
   },
   {
     name: 'fork-cow',
