@@ -4,9 +4,11 @@ import { FREED_FRAME, LiveExecutor, RandomScheduler, recordTrace, replay, runSch
 import { CLEARED_ENTRY } from '@shootdown/ptdump';
 import { renderTrace } from '@shootdown/report';
 import { describe, expect, it } from 'vitest';
+import { visited } from './local-states.test-support.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+const VISITED_MAX = 20_000;
 const PARAMETERS = { vmaps: 1, children: 2, ptes: 2 };
 
 const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', parameters: Readonly<Record<string, number>> = PARAMETERS) => ptdumpVmalloc.build({ variant, memoryModel, parameters });
@@ -82,8 +84,7 @@ describe('ptdump-vmalloc', () => {
   );
 
   it.each(ptdumpVmalloc.variants.map((variant) => variant.name))('%s: every point of its routines says all that the future depends on', (name) => {
-    const executor = new TabulatedExecutor(systemOf(name));
-    visitAll(executor);
+    const executor = visited(systemOf(name), VISITED_MAX);
     expect(verifyPoints(executor.system.programs, executor.nodes)).toEqual([]);
   });
 });
@@ -106,24 +107,3 @@ describe('live and tabulated execution', () => {
     }
   });
 });
-
-const VISITED_MAX = 20_000;
-
-/** A plain depth-first search that knows no reduction, to have the routines' local states discovered. */
-function visitAll(executor: TabulatedExecutor): void {
-  const { store, system } = executor;
-  const seen = new Set<string>();
-  const visit = (): void => {
-    if (seen.size > VISITED_MAX || seen.has(executor.fingerprint)) return;
-    seen.add(executor.fingerprint);
-    for (let choice = 0; choice < system.choices.length; choice++) {
-      for (let branch = 0; branch < executor.branchesOf(choice); branch++) {
-        const { mark, lo, hi } = store;
-        if (!executor.step(choice, branch)) continue;
-        if (!executor.failed) visit();
-        store.undo(mark, lo, hi);
-      }
-    }
-  };
-  visit();
-}
