@@ -1,0 +1,263 @@
+/**
+ * KVM's secondary MMU: one second-stage table per VM, dropped entry by entry when the primary MMU says so.
+ *
+ * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu/mmu.c, v6.18: kvm_mmu_notifier_invalidate_range_start() and _end(),
+ * kvm_tdp_page_fault(), is_page_fault_stale(); and as they were before, kvm_mmu_notifier_change_pte() and _invalidate_page().
+ */
+import { load, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import type { Memslots } from './memslots.ts';
+import type { MmuNotifierOps, NotifierCall } from './notifier.ts';
+import { SecondaryMmu, smp_rmb, type Lock, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import type { SecondaryTlb } from './secondary-tlb.ts';
+
+/** What change_pte() does with an entry. */
+export interface ChangePteDesign {
+  /** `zap`: x86, a writable entry is never switched to. `read-only`: arm64 maps the new page, to be written at the next fault. */
+  readonly writable: 'zap' | 'read-only';
+  /** `switch` changes what is mapped already; `establish` maps what is not, too. `alone` does so inside of one bracket only. */
+  readonly absent: 'leave' | 'establish' | 'establish alone';
+  /** mmu_notifier_seq++ in change_pte(): until v5.12, needed as long as no bracket surrounds it. */
+  readonly countsSequence: boolean;
+}
+
+/** The steps that make a fault safe against invalidations; each can be left out or misplaced. */
+export interface FaultProtocol {
+  /** When mmu_invalidate_seq is remembered. */
+  readonly snapshot: 'before the lookup' | 'after the lookup';
+  readonly looksAtSequence: boolean;
+  readonly looksAtInProgress: boolean;
+  /** `before the lock`: the check has been made when the lock is taken. */
+  readonly check: 'under the lock' | 'before the lock';
+  /** The lock is dropped and taken again between check and installation. */
+  readonly dropsLock: boolean;
+  /** mmu_invalidate_retry_gfn_unsafe() before the lookup: spares a lookup in vain (v6.9). */
+  readonly checksEarly: boolean;
+}
+
+/** v6.18, without the early check. */
+export const FAULT_PROTOCOL: FaultProtocol = {
+  snapshot: 'before the lookup',
+  looksAtSequence: true,
+  looksAtInProgress: true,
+  check: 'under the lock',
+  dropsLock: false,
+  checksEarly: false,
+};
+
+/** What a VM is made of. */
+export interface KvmOptions extends SecondaryMmuOptions {
+  readonly tlb: SecondaryTlb;
+  readonly protocol?: FaultProtocol;
+  /** Left out: no change_pte() (v6.10). */
+  readonly change_pte?: ChangePteDesign;
+  /**
+   * The lock of an entry's rmap chain. With it, faults check and install under that one and not under mmu_lock: Book3S HV in real
+   * mode, kvmppc_do_h_enter().
+   */
+  readonly rmap_lock?: Lock;
+  /** Left out: the slots cover everything, and stay. */
+  readonly memslots?: Memslots;
+  readonly mutant?: KvmMutant;
+}
+
+/** What can go wrong outside of faults. */
+export type KvmMutant =
+  /** invalidate_range_end() counts down before it counts the sequence. */
+  | 'counts down first'
+  /** Entries are removed, and what vCPUs have cached of them stays. */
+  | 'no flush';
+
+/** One VM. */
+export class Kvm extends SecondaryMmu {
+  readonly tlb: SecondaryTlb;
+  readonly protocol: FaultProtocol;
+  readonly change_pte: ChangePteDesign | undefined;
+  readonly rmap_lock: Lock | undefined;
+  readonly memslots: Memslots | undefined;
+  readonly mutant: KvmMutant | undefined;
+
+  constructor(builder: SystemBuilder, name: string, options: KvmOptions) {
+    super(builder, name, options);
+    this.tlb = options.tlb;
+    this.protocol = options.protocol ?? FAULT_PROTOCOL;
+    this.change_pte = options.change_pte;
+    this.rmap_lock = options.rmap_lock;
+    this.memslots = options.memslots;
+    this.mutant = options.mutant;
+  }
+
+  /** kvm_mmu_notifier_ops. */
+  get ops(): MmuNotifierOps {
+    return {
+      invalidate_range_start: (call) => invalidate_range_start(this, call),
+      invalidate_range_end: (call) => invalidate_range_end(this, call),
+      invalidate_page: (call) => invalidate_page(this, call),
+      ...(this.change_pte && { change_pte: (call: NotifierCall, pte: number) => change_pte(this, call.start, pte) }),
+      clear_flush_young: (call) => clear_young(this, call, true),
+      clear_young: (call) => clear_young(this, call, false),
+      test_young: (call) => test_young(this, call),
+      release: () => kvm_flush_shadow_all(this),
+    };
+  }
+}
+
+/** Counts the invalidation, removes the entries, and flushes before the lock is dropped. Does not sleep. */
+const invalidate_range_start = routine('kvm_mmu_notifier_invalidate_range_start', function* (kvm: Kvm, { start, end }: NotifierCall): Steps<number> {
+  if (kvm.memslots && !(yield* kvm.memslots.begin())) return 0;
+  yield* kvm.lock.lock();
+  yield* kvm.begin(start, end, 'mmu_invalidate_in_progress++');
+  yield* kvm_unmap_gfn_range(kvm, start, end);
+  yield* kvm.lock.unlock();
+  return 0;
+});
+
+/** The sequence goes first: who looks at the counter first sees one of the two, whatever happens in between. */
+const invalidate_range_end = routine('kvm_mmu_notifier_invalidate_range_end', function* (kvm: Kvm, _call: NotifierCall): Steps {
+  if (!kvm.memslots || (yield* kvm.memslots.covers())) {
+    yield* kvm.lock.lock();
+    if (kvm.mutant === 'counts down first') yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
+    yield* kvm.inc_seq('mmu_invalidate_seq++');
+    if (kvm.mutant !== 'counts down first') yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
+    yield* kvm.lock.unlock();
+  }
+  if (kvm.memslots) yield* kvm.memslots.end();
+});
+
+/** No bracket, so it is begun and over at once: faults that have looked before are told by the sequence. */
+const invalidate_page = routine('kvm_mmu_notifier_invalidate_page', function* (kvm: Kvm, { start, end }: NotifierCall): Steps {
+  yield* kvm.lock.lock();
+  yield* kvm.inc_seq('mmu_notifier_seq++');
+  yield* kvm_unmap_gfn_range(kvm, start, end);
+  yield* kvm.lock.unlock();
+});
+
+/** The address space goes, and with it every entry. */
+const kvm_flush_shadow_all = routine('kvm_flush_shadow_all', function* (kvm: Kvm): Steps {
+  yield* kvm.lock.lock();
+  yield* kvm_unmap_gfn_range(kvm, 0, kvm.frames.entriesPerTable);
+  yield* kvm.lock.unlock();
+});
+
+/** kvm_set_spte_gfn(): switches an entry to the page of a new primary entry, without an exit of the guest. */
+const change_pte = routine('kvm_mmu_notifier_change_pte', function* (kvm: Kvm, gfn: number, pte: number): Steps {
+  const design = kvm.change_pte as ChangePteDesign;
+  const { format } = kvm;
+  yield* kvm.lock.lock();
+  if (design.countsSequence) yield* kvm.inc_seq('mmu_notifier_seq++');
+  const old = yield* kvm.read(gfn, `spte[${gfn}]`);
+  const zaps = format.writable(pte) && design.writable === 'zap';
+  const fresh = zaps ? 0 : format.make(format.pfn(pte), false);
+  if (format.present(old)) {
+    yield* kvm.xchg(gfn, fresh, `spte[${gfn}] = ${format.format(fresh)}`);
+    yield* kvm_flush_remote_tlbs(kvm);
+  } else if (fresh !== 0 && (yield* mayEstablish(kvm, design))) {
+    yield* kvm.xchg(gfn, fresh, `spte[${gfn}] = ${format.format(fresh)}`);
+  }
+  yield* kvm.lock.unlock();
+});
+
+/** Whether change_pte() may map what is not mapped. */
+function* mayEstablish(kvm: Kvm, { absent }: ChangePteDesign): Steps<boolean> {
+  if (absent === 'leave') return false;
+  return absent === 'establish' || (yield* load(kvm.in_progress, { label: 'mmu_invalidate_in_progress' })) === 1;
+}
+
+/** Removes the entries of a range, and has the vCPUs forget what they have cached of them. */
+const kvm_unmap_gfn_range = routine('kvm_unmap_gfn_range', function* (kvm: Kvm, start: number, end: number): Steps {
+  let flush = false;
+  for (let gfn = start; gfn < end; gfn++) {
+    if (kvm.rmap_lock) yield* kvm.rmap_lock.lock();
+    if (kvm.format.present(yield* kvm.read(gfn, `spte[${gfn}]`))) {
+      yield* kvm.xchg(gfn, 0, `spte[${gfn}] = none`);
+      flush = true;
+    }
+    if (kvm.rmap_lock) yield* kvm.rmap_lock.unlock();
+  }
+  if (flush) yield* kvm_flush_remote_tlbs(kvm);
+});
+
+/** Every vCPU in guest mode leaves it; the others flush before they enter. */
+const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (kvm: Kvm): Steps {
+  if (kvm.mutant === 'no flush') return;
+  yield* kvm.tlb.invalidate('kvm_make_all_cpus_request(KVM_REQ_TLB_FLUSH)');
+  yield* kvm.tlb.sync('(vCPUs have left guest mode)');
+});
+
+/**
+ * kvm_tdp_page_fault(): fills in the entry of a page. False: there is no such page.
+ * @param at tells the guest's accesses apart
+ */
+export const kvm_tdp_page_fault = routine('kvm_tdp_page_fault', function* (kvm: Kvm, gfn: number, write: boolean, at: number): Steps<boolean> {
+  const { protocol, primary, memslots } = kvm;
+  for (;;) {
+    yield* point('kvm_tdp_page_fault', at);
+    // Without a slot the access is not to memory: an exit to user space, which is somebody else's story.
+    if (memslots && !(yield* memslots.covers())) return false;
+    let mmu_seq = 0;
+    if (protocol.snapshot === 'before the lookup') mmu_seq = yield* snapshot(kvm);
+    if (protocol.checksEarly && (yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq))) continue;
+    const page = yield* primary.lookup(gfn, write, [at, mmu_seq]);
+    if (!page) return false;
+    if (protocol.snapshot === 'after the lookup') mmu_seq = yield* snapshot(kvm);
+    const installed = yield* direct_map(kvm, gfn, page, mmu_seq);
+    yield* point(installed ? 'kvm_release_faultin_page' : 'stale', at, page.pfn);
+    yield* primary.release(page);
+    if (installed) return true;
+  }
+});
+
+function* snapshot(kvm: Kvm): Steps<number> {
+  const mmu_seq = yield* load(kvm.seq, { label: 'mmu_seq = mmu_invalidate_seq' });
+  yield* smp_rmb();
+  return mmu_seq;
+}
+
+/** The check and the installation belong under one hold of the lock. */
+const direct_map = routine('direct_map', function* (kvm: Kvm, gfn: number, { pfn, writable }: PrimaryPage, mmu_seq: number): Steps<boolean> {
+  const { protocol, format } = kvm;
+  const lock = kvm.rmap_lock ?? kvm.lock;
+  let stale = false;
+  if (protocol.check === 'before the lock') stale = yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq);
+  if (stale) return false;
+  yield* lock.lock();
+  if (protocol.check === 'under the lock') stale = yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq);
+  if (!stale && protocol.dropsLock) {
+    yield* lock.unlock();
+    yield* lock.lock();
+  }
+  const spte = format.make(pfn, writable);
+  if (!stale) yield* kvm.xchg(gfn, spte, `spte[${gfn}] = ${format.format(spte)}`);
+  yield* lock.unlock();
+  return !stale;
+});
+
+/** mmu_invalidate_retry_gfn(): whether the page that was looked up may have been invalidated since. */
+const mmu_invalidate_retry_gfn = routine('mmu_invalidate_retry_gfn', function* (kvm: Kvm, gfn: number, mmu_seq: number): Steps<boolean> {
+  const { looksAtInProgress, looksAtSequence } = kvm.protocol;
+  if (looksAtInProgress && (yield* kvm.isUnderWay(gfn, 'mmu_invalidate_in_progress'))) return true;
+  if (!looksAtSequence) return false;
+  yield* smp_rmb();
+  return (yield* load(kvm.seq, { label: 'mmu_invalidate_seq', fact: (seq) => (seq === mmu_seq ? 'as before' : 'has changed') })) !== mmu_seq;
+});
+
+const clear_young = routine('kvm_mmu_notifier_clear_young', function* (kvm: Kvm, { start, end }: NotifierCall, flush: boolean): Steps<number> {
+  let young = 0;
+  yield* kvm.lock.lock();
+  for (let gfn = start; gfn < end; gfn++) {
+    const spte = yield* kvm.read(gfn, `spte[${gfn}]`);
+    if (!kvm.format.present(spte) || !kvm.format.young(spte)) continue;
+    young = 1;
+    yield* kvm.xchg(gfn, kvm.format.old(spte), `spte[${gfn}] = old`);
+  }
+  // A vCPU that has the translation cached marks the entry no more: clear_young() accepts that, clear_flush_young() does not.
+  if (flush && young !== 0) yield* kvm_flush_remote_tlbs(kvm);
+  yield* kvm.lock.unlock();
+  return young;
+});
+
+const test_young = routine('kvm_mmu_notifier_test_young', function* (kvm: Kvm, { start }: NotifierCall): Steps<number> {
+  yield* kvm.lock.lock();
+  const spte = yield* kvm.read(start, `spte[${start}]`);
+  yield* kvm.lock.unlock();
+  return kvm.format.present(spte) && kvm.format.young(spte) ? 1 : 0;
+});

@@ -1,0 +1,118 @@
+/**
+ * A device with a page table of its own and a driver that may sleep: on-demand paging of an RDMA adapter.
+ *
+ * Mirrors drivers/infiniband/core/umem_odp.c and drivers/infiniband/hw/mlx5/odp.c as they were from v3.19 to v5.4:
+ * ib_umem_notifier_invalidate_range_start() and its relatives, pagefault_mr().
+ */
+import { load, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { page_request, page_response, stop_device, type Device } from './device.ts';
+import { might_sleep, type MmuNotifierOps, type NotifierCall } from './notifier.ts';
+import { SecondaryMmu, smp_rmb, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import type { SecondaryTlb } from './secondary-tlb.ts';
+
+/** What a memory region is made of. Its lock is umem_mutex. */
+export interface OdpOptions extends SecondaryMmuOptions {
+  readonly device: Device;
+  readonly tlb: SecondaryTlb;
+}
+
+/** One memory region with on-demand paging: struct ib_umem_odp. */
+export class Odp extends SecondaryMmu {
+  readonly device: Device;
+  readonly tlb: SecondaryTlb;
+
+  constructor(builder: SystemBuilder, name: string, options: OdpOptions) {
+    super(builder, name, options);
+    this.device = options.device;
+    this.tlb = options.tlb;
+  }
+
+  /** ib_umem_notifiers. There has never been a change_pte(). */
+  get ops(): MmuNotifierOps {
+    return {
+      invalidate_range_start: (call) => invalidate_range_start(this, call),
+      invalidate_range_end: (call) => invalidate_range_end(this, call),
+      invalidate_page: (call) => invalidate_page(this, call),
+      release: (call) => release(this, call),
+    };
+  }
+}
+
+const invalidate_range_start = routine('ib_umem_notifier_invalidate_range_start', function* (odp: Odp, call: NotifierCall): Steps<number> {
+  yield* umem_mutex_lock(odp, call);
+  yield* odp.begin(call.start, call.end, 'notifiers_count++');
+  yield* mlx5_ib_invalidate_range(odp, call.start, call.end);
+  yield* odp.lock.unlock();
+  return 0;
+});
+
+const invalidate_range_end = routine('ib_umem_notifier_invalidate_range_end', function* (odp: Odp, call: NotifierCall): Steps {
+  yield* umem_mutex_lock(odp, call);
+  yield* odp.inc_seq('notifiers_seq++');
+  yield* odp.dec_in_progress('notifiers_count--');
+  yield* odp.lock.unlock();
+});
+
+const invalidate_page = routine('ib_umem_notifier_invalidate_page', function* (odp: Odp, call: NotifierCall): Steps {
+  yield* umem_mutex_lock(odp, call);
+  yield* odp.inc_seq('notifiers_seq++');
+  yield* mlx5_ib_invalidate_range(odp, call.start, call.end);
+  yield* odp.lock.unlock();
+});
+
+const release = routine('ib_umem_notifier_release', function* (odp: Odp, call: NotifierCall): Steps {
+  yield* stop_device(odp.device);
+  yield* umem_mutex_lock(odp, call);
+  yield* mlx5_ib_invalidate_range(odp, 0, odp.frames.entriesPerTable);
+  yield* odp.lock.unlock();
+});
+
+function* umem_mutex_lock(odp: Odp, call: NotifierCall): Steps {
+  yield* might_sleep(call, 'mutex_lock(umem_mutex)');
+  yield* odp.lock.lock();
+}
+
+/** Removes the entries of a range; returns when the adapter uses none of them any more. */
+const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (odp: Odp, start: number, end: number): Steps {
+  let flush = false;
+  for (let index = start; index < end; index++) {
+    if (!odp.format.present(yield* odp.read(index, `mtt[${index}]`))) continue;
+    yield* odp.xchg(index, 0, `mtt[${index}] = none`);
+    flush = true;
+  }
+  if (!flush) return;
+  yield* odp.tlb.invalidate('mlx5_ib_update_mtt(ZAP)');
+  yield* odp.tlb.sync('(the adapter has answered)');
+});
+
+/**
+ * pagefault_mr(), on behalf of a device that waits: fills in the entry of a page. False: there is no such page, or the device has been
+ * stopped.
+ * @param at tells the device's accesses apart
+ */
+export const pagefault_mr = routine('pagefault_mr', function* (odp: Odp, index: number, write: boolean, at: number): Steps<boolean> {
+  if (!(yield* page_request(odp.device))) return false;
+  for (;;) {
+    yield* point('pagefault_mr', at);
+    const current_seq = yield* load(odp.seq, { label: 'current_seq = notifiers_seq' });
+    yield* smp_rmb();
+    const page = yield* odp.primary.lookup(index, write, [at, current_seq]);
+    if (!page) return false;
+    const installed = yield* map_dma_page(odp, index, page, current_seq);
+    yield* point(installed ? 'put_page' : 'stale', at, page.pfn);
+    yield* odp.primary.release(page);
+    if (installed) return yield* page_response(odp.device);
+  }
+});
+
+const map_dma_page = routine('ib_umem_odp_map_dma_single_page', function* (odp: Odp, index: number, { pfn, writable }: PrimaryPage, current_seq: number): Steps<boolean> {
+  const { format } = odp;
+  yield* odp.lock.lock();
+  // ib_umem_mmu_notifier_retry()
+  let stale = yield* odp.isUnderWay(index, 'notifiers_count');
+  if (!stale) stale = (yield* load(odp.seq, { label: 'notifiers_seq', fact: (seq) => (seq === current_seq ? 'as before' : 'has changed') })) !== current_seq;
+  const entry = format.make(pfn, writable);
+  if (!stale) yield* odp.xchg(index, entry, `mtt[${index}] = ${format.format(entry)}`);
+  yield* odp.lock.unlock();
+  return !stale;
+});

@@ -1,0 +1,222 @@
+import { acquireWord, Frames, LiveExecutor, load, nop, program, RandomScheduler, routine, runScheduler, store, SystemBuilder, TabulatedExecutor, type Address, type Steps, type System } from '@shootdown/machine';
+import { everyRun, type EveryRun } from '@shootdown/machine/every-run';
+import { describe, expect, it } from 'vitest';
+import { addDevice, type Device } from './device.ts';
+import { FAULT_PROTOCOL, Kvm, kvm_tdp_page_fault, type ChangePteDesign, type KvmOptions } from './kvm.ts';
+import { Memslots } from './memslots.ts';
+import { testMmu } from './mmu.test-support.machine.ts';
+import { MmuNotifierSubscriptions, type MmuNotifierOps } from './notifier.ts';
+import { Odp, pagefault_mr } from './odp.ts';
+import { IN_PROGRESS_NOT_NEGATIVE, type EntryFormat, type Lock, type PrimaryMmu, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import { SecondaryTlb } from './secondary-tlb.ts';
+import { Sva } from './sva.ts';
+
+/** Present, writable, young, and the frame above them. */
+const P = 1;
+const W = 2;
+const A = 4;
+const PFN = 8;
+const format: EntryFormat = {
+  make: (pfn, writable) => pfn * PFN + P + A + (writable ? W : 0),
+  pfn: (entry) => Math.floor(entry / PFN),
+  present: (entry) => (entry & P) !== 0,
+  writable: (entry) => (entry & W) !== 0,
+  young: (entry) => (entry & A) !== 0,
+  old: (entry) => entry & ~A,
+  format: String,
+};
+const OLD_PAGE = format.make(1, false);
+const NEW_PAGE = format.make(2, false);
+const NEW_WRITABLE = format.make(2, true);
+
+interface Bench {
+  readonly builder: SystemBuilder;
+  readonly frames: Frames;
+  readonly subscriptions: MmuNotifierSubscriptions;
+  readonly options: SecondaryMmuOptions;
+  readonly tlb: SecondaryTlb;
+  /** How often the agent has been flushed. */
+  readonly flushes: Address;
+  /** The primary entry that lookups find. */
+  readonly pte: Address;
+}
+
+/** Everything a secondary MMU of one entry needs, that entry included. */
+function bench(entry: number): Bench {
+  const builder = new SystemBuilder();
+  const frames = new Frames(builder, { tables: 1, entriesPerTable: 1, pages: 1, initialTables: [[entry]] });
+  const flushes = builder.region('flushes', 1).at(0);
+  builder.component({ name: 'mmu', machine: testMmu, effects: { flushed: (cx) => cx.write(flushes, cx.read(flushes) + 1) } });
+  const word = builder.region('lock', 1).at(0);
+  const lock: Lock = { lock: () => acquireWord(word, -1, 1), unlock: () => store(word, 0) };
+  const pte = builder.region('pte', 1, { initial: OLD_PAGE }).at(0);
+  const primary: PrimaryMmu = {
+    *lookup() {
+      const found = yield* load(pte);
+      return format.present(found) ? { pfn: format.pfn(found), writable: format.writable(found) } : null;
+    },
+    *release() {},
+  };
+  const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', { changePteNeedsBracket: false });
+  return { builder, frames, subscriptions, tlb: new SecondaryTlb(builder, 'tlb', ['mmu'], { type: 'flush' }), flushes, pte, options: { frames, table: 0, format, lock, primary } };
+}
+
+/** Runs one task (or several) in all interleavings, and reads words where everything has come to rest. */
+function atRest(builder: SystemBuilder, words: readonly number[], ...tasks: readonly (() => Steps<unknown>)[]): { ends: string[]; run: EveryRun } {
+  tasks.forEach((body, id) => builder.processor({ name: `CPU${id}`, tasks: [program(routine(`task${id}`, body))] }));
+  const ends = new Set<string>();
+  const run = everyRun(builder.build(), undefined, (read) => ends.add(words.map(read).join(' ')));
+  return { ends: [...ends].sort(), run };
+}
+
+function kvmOn({ builder, options, tlb }: Bench, more: Partial<KvmOptions> = {}): Kvm {
+  return new Kvm(builder, 'kvm', { ...options, tlb, ...more });
+}
+
+const told = (parts: Bench, ops: MmuNotifierOps, tell: (subscriptions: MmuNotifierSubscriptions) => Steps<unknown>, entry: Address): string[] => {
+  parts.subscriptions.add('it', ops);
+  return atRest(parts.builder, [entry, parts.flushes], () => tell(parts.subscriptions)).ends;
+};
+
+describe('KVM', () => {
+  it.each([
+    ['maps nothing: nothing to flush', 0, '0 0'],
+    ['maps the page: the entry goes, and the vCPUs are flushed once', OLD_PAGE, '0 1'],
+  ])('told of an invalidation, %s', (_, entry, expected) => {
+    const parts = bench(entry);
+    const kvm = kvmOn(parts);
+    expect(told(parts, kvm.ops, (s) => s.mmu_notifier_invalidate_range_start(0, 1), kvm.entryAddress(0))).toEqual([expected]);
+  });
+
+  const X86: ChangePteDesign = { writable: 'zap', absent: 'leave', countsSequence: false };
+  it.each<[string, number, number, ChangePteDesign, string]>([
+    ['switches a mapping to a read-only page', OLD_PAGE, NEW_PAGE, X86, `${NEW_PAGE} 1`],
+    ['drops it on x86 if the new entry is writable', OLD_PAGE, NEW_WRITABLE, X86, '0 1'],
+    ['maps it read-only on arm64', OLD_PAGE, NEW_WRITABLE, { ...X86, writable: 'read-only' }, `${NEW_PAGE} 1`],
+    ['leaves alone what is not mapped', 0, NEW_PAGE, X86, '0 0'],
+    ['maps it, by option 3 of 2014', 0, NEW_PAGE, { ...X86, absent: 'establish' }, `${NEW_PAGE} 0`],
+    ['does not, outside of a bracket of its own', 0, NEW_PAGE, { ...X86, absent: 'establish alone' }, '0 0'],
+  ])('told of a new entry, %s', (_, entry, pte, change_pte, expected) => {
+    const parts = bench(entry);
+    const kvm = kvmOn(parts, { change_pte });
+    expect(told(parts, kvm.ops, (s) => s.mmu_notifier_change_pte(0, pte, false), kvm.entryAddress(0))).toEqual([expected]);
+  });
+
+  it.each<[string, (s: MmuNotifierSubscriptions) => Steps<number>, number, string]>([
+    ['clear_flush_young() says so, makes it old, and flushes', (s) => s.mmu_notifier_clear_flush_young(0, 1), 1, `${format.old(OLD_PAGE)} 1`],
+    ['clear_young() does not flush', (s) => s.mmu_notifier_clear_young(0, 1), 1, `${format.old(OLD_PAGE)} 0`],
+    ['test_young() only looks', (s) => s.mmu_notifier_test_young(0), 1, `${OLD_PAGE} 0`],
+  ])('asked about a page that the guest has used: %s', (_, ask, young, expected) => {
+    const parts = bench(OLD_PAGE);
+    const kvm = kvmOn(parts);
+    const answers = new Set<number>();
+    const ends = told(parts, kvm.ops, function* (s) { answers.add(yield* ask(s)); yield* nop(); }, kvm.entryAddress(0));
+    expect([ends, [...answers]]).toEqual([[expected], [young]]);
+  });
+
+  it('asked about a page that the guest has not used says so', () => {
+    const parts = bench(format.old(OLD_PAGE));
+    const answers = new Set<number>();
+    told(parts, kvmOn(parts).ops, function* (s) { answers.add(yield* s.mmu_notifier_clear_flush_young(0, 1)); yield* nop(); }, parts.flushes);
+    expect([...answers]).toEqual([0]);
+  });
+
+  it('whose address space goes drops everything', () => {
+    const parts = bench(OLD_PAGE);
+    const kvm = kvmOn(parts);
+    expect(told(parts, kvm.ops, (s) => s.mmu_notifier_release(), kvm.entryAddress(0))).toEqual(['0 1']);
+  });
+
+  /** CPU0 clears the primary entry within a bracket, CPU1 faults; the entry at rest. */
+  const raced = (more: Partial<KvmOptions>): string[] => {
+    const parts = bench(0);
+    const kvm = kvmOn(parts, more);
+    parts.subscriptions.add('kvm', kvm.ops);
+    const { mmu_notifier_invalidate_range_start: start, mmu_notifier_invalidate_range_end: end } = parts.subscriptions;
+    const zap = function* (): Steps {
+      yield* start(0, 1);
+      yield* store(parts.pte, 0);
+      yield* end(0, 1);
+    };
+    return atRest(parts.builder, [kvm.entryAddress(0)], zap, () => kvm_tdp_page_fault(kvm, 0, false, 0)).ends;
+  };
+
+  it('that faults while the page is taken away never maps it', () => {
+    expect(raced({})).toEqual(['0']);
+    expect(raced({ protocol: { ...FAULT_PROTOCOL, checksEarly: true } })).toEqual(['0']);
+  });
+
+  it.each(['looksAtSequence', 'looksAtInProgress'] as const)('does, without %s', (guard) => {
+    expect(raced({ protocol: { ...FAULT_PROTOCOL, [guard]: false } })).toEqual(['0', String(OLD_PAGE)].sort());
+  });
+
+  it.each([[true, false], [false, true]])('finds the memslots at the end of an invalidation as they were at its start if changing them waits (%s)', (waits, goesWrong) => {
+    const parts = bench(0);
+    const memslots = new Memslots(parts.builder, { waits });
+    const kvm = kvmOn(parts, { memslots });
+    parts.subscriptions.add('kvm', kvm.ops);
+    const bracket = function* (): Steps {
+      yield* parts.subscriptions.mmu_notifier_invalidate_range_start(0, 1);
+      yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
+    };
+    const { run } = atRest(parts.builder, [], bracket, () => memslots.kvm_swap_active_memslots());
+    expect(run.violations.has(IN_PROGRESS_NOT_NEGATIVE)).toBe(goesWrong);
+    expect(run.deadlock).toBe(false);
+  });
+});
+
+describe('devices', () => {
+  const device = (parts: Bench): Device => addDevice(parts.builder, 'device');
+
+  it('with a table of their own: the driver maps what the engine asks for', () => {
+    const parts = bench(0);
+    const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
+    expect(atRest(parts.builder, [odp.entryAddress(0)], () => pagefault_mr(odp, 0, false, 0)).ends).toEqual([String(OLD_PAGE)]);
+  });
+
+  it('with a table of their own: an invalidation empties it and waits for the device', () => {
+    const parts = bench(OLD_PAGE);
+    const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
+    expect(told(parts, odp.ops, (s) => s.mmu_notifier_invalidate_range_start(0, 1), odp.entryAddress(0))).toEqual(['0 1']);
+    expect(odp.ops.change_pte).toBeUndefined();
+  });
+
+  it('with a TLB alone: nothing begins and nothing ends, and an invalidation is a flush', () => {
+    const parts = bench(0);
+    const sva = new Sva(device(parts), parts.tlb);
+    expect(sva.ops.invalidate_range_start).toBeUndefined();
+    expect(told(parts, sva.ops, (s) => s.mmu_notifier_arch_invalidate_secondary_tlbs(0, 1), parts.flushes)).toEqual(['1 1']);
+  });
+
+  it('are stopped when the address space goes', () => {
+    const parts = bench(0);
+    const it = device(parts);
+    expect(told(parts, new Sva(it, parts.tlb).ops, (s) => s.mmu_notifier_release(), it.stopped)).toEqual(['1 1']);
+  });
+});
+
+const STEPS_MAX = 500;
+
+describe('live and tabulated execution', () => {
+  it('agree step by step on a fault and two invalidations', () => {
+    const parts = bench(OLD_PAGE);
+    const kvm = kvmOn(parts);
+    parts.subscriptions.add('kvm', kvm.ops);
+    const bracket = function* (): Steps {
+      yield* parts.subscriptions.mmu_notifier_invalidate_range_start(0, 1);
+      yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
+    };
+    const tasks = [bracket, bracket, (): Steps<unknown> => kvm_tdp_page_fault(kvm, 0, false, 0)];
+    tasks.forEach((body, id) => parts.builder.processor({ name: `CPU${id}`, tasks: [program(routine(`task${id}`, body))] }));
+    const system: System = parts.builder.build();
+    const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];
+    for (let seed = 0; seed < 20; seed++) {
+      const { schedule } = runScheduler(tabulated, new RandomScheduler(seed), STEPS_MAX);
+      expect(schedule.length).toBeGreaterThan(10);
+      live.reset();
+      for (const choice of schedule) expect(live.step(choice)).toBe(true);
+      expect(live.fingerprint).toBe(tabulated.fingerprint);
+    }
+    live.stop();
+  });
+});

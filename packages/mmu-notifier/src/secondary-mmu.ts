@@ -1,0 +1,176 @@
+/**
+ * A secondary page table and the protocol that keeps it in step with the primary one: whoever fills in an entry must show that no
+ * invalidation has begun since it looked at the primary table.
+ *
+ * ```
+ *   fault                                     invalidation
+ *     snap = seq                                lock; in_progress++; remove entries; flush; unlock
+ *     look up the primary table                   the primary table changes
+ *     lock; in_progress? seq != snap? retry     lock; seq++; in_progress--; unlock
+ *     install; unlock
+ * ```
+ *
+ * Mirrors virt/kvm/kvm_main.c, v6.18; drivers/infiniband/core/umem_odp.c has the same under a mutex (v3.19 to v5.4).
+ */
+import { BLOCKED, defineOperation, operation, smp_wmb, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
+
+/** Built-in property: KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0). */
+export const IN_PROGRESS_NOT_NEGATIVE = 'mmu_invalidate_in_progress is never negative';
+
+/** How entries of the secondary table look: that is up to the hardware that walks it. */
+export interface EntryFormat {
+  make(pfn: number, writable: boolean): number;
+  pfn(entry: number): number;
+  present(entry: number): boolean;
+  writable(entry: number): boolean;
+  young(entry: number): boolean;
+  /** The entry as it was before it was used. */
+  old(entry: number): number;
+  format(entry: number): string;
+}
+
+/** A lock that somebody else has made. */
+export interface Lock {
+  lock(): Steps;
+  unlock(): Steps;
+}
+
+/** A page of the primary table, as a fault handler gets it. */
+export interface PrimaryPage {
+  readonly pfn: number;
+  readonly writable: boolean;
+}
+
+/** The primary MMU as a fault handler sees it. */
+export interface PrimaryMmu {
+  /**
+   * Resolves a page, faulting it in if need be; null if there is none to be had.
+   * @param at all that the caller's future depends on: it becomes part of the points on the way
+   */
+  lookup(vpn: number, write: boolean, at: readonly number[]): Steps<PrimaryPage | null>;
+  /** What lookup() has taken is given back. */
+  release(page: PrimaryPage): Steps;
+}
+
+/** Parts that a secondary MMU is made of. */
+export interface SecondaryMmuOptions {
+  readonly frames: Frames;
+  /** Frame that holds its table: entry i translates page i of the primary address space. */
+  readonly table: number;
+  readonly format: EntryFormat;
+  readonly lock: Lock;
+  readonly primary: PrimaryMmu;
+}
+
+/** Words of the protocol. */
+export class SecondaryMmu {
+  readonly name: string;
+  readonly frames: Frames;
+  readonly table: number;
+  readonly format: EntryFormat;
+  readonly lock: Lock;
+  readonly primary: PrimaryMmu;
+  /** mmu_invalidate_seq: counts invalidations that have ended. */
+  readonly seq: Address;
+  /** mmu_invalidate_in_progress, and mmu_invalidate_range_start and _end while it is not 0. */
+  readonly in_progress: Address;
+  readonly #range: readonly [Address, Address];
+  readonly #invalidation: number;
+
+  constructor(builder: SystemBuilder, name: string, { frames, table, format, lock, primary }: SecondaryMmuOptions) {
+    this.name = name;
+    this.frames = frames;
+    this.table = table;
+    this.format = format;
+    this.lock = lock;
+    this.primary = primary;
+    const words = builder.region(`${name}.mmu_invalidate`, 4);
+    this.seq = words.at(0);
+    this.in_progress = words.at(1);
+    this.#range = [words.at(2), words.at(3)];
+    const under_way = (cx: OperationContext, { in_progress, start, end }: InvalidationEmitted): void => {
+      cx.write(this.in_progress, in_progress);
+      cx.write(this.#range[0], start);
+      cx.write(this.#range[1], end);
+    };
+    this.#invalidation = builder.component({
+      name: `${name}.invalidation`,
+      machine: invalidationMachine,
+      effects: { under_way: (cx, event) => under_way(cx, event as unknown as InvalidationEmitted) },
+    });
+  }
+
+  /** Address of an entry, for properties. */
+  entryAddress(index: number): Address {
+    return this.frames.entry(this.table, index).address;
+  }
+
+  /** Under the lock: an invalidation of [start, end) begins. */
+  *begin(start: number, end: number, label: string): Steps {
+    yield operation(TELL, this.#invalidation, 0, 0, { type: 'begin', start, end }, { label });
+  }
+
+  /** Under the lock: in_progress--. */
+  *dec_in_progress(label: string): Steps {
+    yield operation(TELL, this.#invalidation, 0, 0, END, { label });
+  }
+
+  /** Under the lock: seq++. Nobody else writes it, so it is one plain store. */
+  *inc_seq(label: string): Steps {
+    yield operation(INCREMENT, this.seq, 0, 0, undefined, { label });
+  }
+
+  /** The entry of a page. */
+  *read(index: number, label: string): Steps<number> {
+    return yield* this.frames.read(this.frames.entry(this.table, index), this.#saying(label));
+  }
+
+  /** Exchanges the entry of a page. */
+  *xchg(index: number, entry: number, label: string): Steps<number> {
+    return yield* this.frames.xchg(this.frames.entry(this.table, index), entry, this.#saying(label));
+  }
+
+  /** Whether an invalidation of the page is under way, by one look at counter and range: they change under the lock. */
+  *isUnderWay(index: number, label: string): Steps<boolean> {
+    return (yield operation(UNDER_WAY, index, 0, 0, [this.in_progress, ...this.#range], { label, fact: (found) => (found === 1 ? 'under way' : 'none') })) === 1;
+  }
+
+  #saying(label: string): Saying {
+    return { label, fact: (entry) => this.format.format(entry) };
+  }
+}
+
+/** The smp_rmb() between the looks at the counter and at the sequence, or after taking the snapshot. */
+export function* smp_rmb(): Steps {
+  yield* smp_wmb({ label: 'smp_rmb()' });
+}
+
+const END: Message = { type: 'end' };
+
+/** The counter and the range are the actor's output and change at once, so what this processor has stored before goes first. */
+const TELL = defineOperation({
+  name: 'invalidation',
+  cost: 'store',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    if (!cx.tell(op.a, op.data as Message)) cx.fail(IN_PROGRESS_NOT_NEGATIVE, () => 'an invalidation ends that has not begun');
+    return 0;
+  },
+});
+
+const INCREMENT = defineOperation({
+  name: 'mmu_invalidate_seq',
+  cost: 'store',
+  perform: (cx, op) => (cx.storeBuffered(op.a, cx.load(op.a) + 1) ? 0 : BLOCKED),
+  footprint: (op) => ({ reads: [op.a], writes: [op.a] }),
+});
+
+const UNDER_WAY = defineOperation({
+  name: 'mmu_invalidate_in_progress',
+  cost: 'load',
+  perform(cx, op) {
+    const [in_progress, start, end] = op.data as readonly [Address, Address, Address];
+    return cx.load(in_progress) !== 0 && op.a >= cx.load(start) && op.a < cx.load(end) ? 1 : 0;
+  },
+});
