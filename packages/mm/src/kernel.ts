@@ -5,6 +5,9 @@ import type { Frames, Region, Steps, SystemBuilder } from '@shootdown/machine';
 import { acquireWord, atomicAdd } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
+import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
+import type { PageContents } from './secondary/contents.ts';
+import type { SecondaryMmus } from './secondary/notify.ts';
 import { VmaList } from './vma.ts';
 
 /** How an architecture switches address spaces and invalidates translations. */
@@ -36,8 +39,12 @@ export interface Kernel {
   readonly frames: Frames;
   readonly shape: WalkShape;
   readonly arch: TlbArch;
-  /** Page-table lock per table frame (split PTLs). */
+  /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. */
   readonly ptl: Region;
+  /** Whom changes of an address space must be told. Left out: mm_has_notifiers() is false. */
+  readonly secondary?: SecondaryMmus;
+  /** What is in the pages, where that matters. */
+  readonly contents?: PageContents;
 }
 
 /** The writer's share of an mmap_lock word. */
@@ -123,11 +130,15 @@ export function* use_mm(kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
 }
 
 /** spin_lock() of the page-table lock of a table. */
-export function* pte_lock(kernel: Kernel, table: number): Steps {
-  yield* acquireWord(kernel.ptl.at(table), -1, 1, { label: 'spin_lock(ptl)' });
+export function pte_lock(kernel: Kernel, table: number): Steps {
+  return spin_lock(ptlOf(kernel, table));
 }
 
 /** spin_unlock() of the page-table lock of a table. */
-export function* pte_unlock(kernel: Kernel, table: number): Steps {
-  yield* atomicAdd(kernel.ptl.at(table), -1, { label: 'spin_unlock(ptl)' });
+export function pte_unlock(kernel: Kernel, table: number): Steps {
+  return spin_unlock(ptlOf(kernel, table));
+}
+
+function ptlOf(kernel: Kernel, table: number): Spinlock {
+  return { name: 'ptl', word: kernel.ptl.at(table) };
 }

@@ -8,6 +8,7 @@ import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shoo
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
+import { invalidate_range_end, invalidate_range_start } from './secondary/notify.ts';
 import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
 
 /** mmap(NULL, pages, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS), top down: returns the first page. */
@@ -30,7 +31,9 @@ export const munmap = routine('munmap', function* (kernel: Kernel, cpu: Cpu, mm:
   const above = yield* mm.vmas.gapAbove(end);
   yield* mm.mmap_write_downgrade();
   const tlb = yield* tlb_gather_mmu(mm);
+  yield* invalidate_range_start(kernel, mm, start, end);
   yield* unmap_page_range(kernel, cpu, tlb, start, end);
+  yield* invalidate_range_end(kernel, mm, start, end);
   yield* free_pgd_range(kernel, tlb, start, end, floor, above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above);
   yield* tlb_finish_mmu(kernel, cpu, tlb);
   yield* mm.mmap_read_unlock();
@@ -40,10 +43,17 @@ export const munmap = routine('munmap', function* (kernel: Kernel, cpu: Cpu, mm:
 export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
   yield* work('syscall', { label: '(system call)' });
   yield* mm.mmap_read_lock();
-  const tlb = yield* tlb_gather_mmu(mm);
-  yield* unmap_page_range(kernel, cpu, tlb, start, end);
-  yield* tlb_finish_mmu(kernel, cpu, tlb);
+  yield* zap_page_range_single(kernel, cpu, mm, start, end);
   yield* mm.mmap_read_unlock();
+});
+
+/** zap_page_range_single(): secondary MMUs may look at the range again as soon as it is clear; the pages go after the flush. */
+export const zap_page_range_single = routine('zap_page_range_single', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
+  const tlb = yield* tlb_gather_mmu(mm);
+  yield* invalidate_range_start(kernel, mm, start, end);
+  yield* unmap_page_range(kernel, cpu, tlb, start, end);
+  yield* invalidate_range_end(kernel, mm, start, end);
+  yield* tlb_finish_mmu(kernel, cpu, tlb);
 });
 
 /** mprotect(): changes the areas' flags, then every entry whose write permission changes. Flags as they were: nothing to do. */
@@ -53,7 +63,9 @@ export const mprotect = routine('mprotect', function* (kernel: Kernel, cpu: Cpu,
   const changed = yield* mm.vmas.protect(start, end, flags, { label: `vma_modify_flags(${end - start} pages)` });
   if (changed) {
     const tlb = yield* tlb_gather_mmu(mm);
+    yield* invalidate_range_start(kernel, mm, start, end);
     yield* each_table(kernel, mm, start, end, (first, from, to) => change_pte_range(kernel, tlb, first, from, to, flags));
+    yield* invalidate_range_end(kernel, mm, start, end);
     yield* tlb_finish_mmu(kernel, cpu, tlb);
   }
   yield* mm.mmap_write_unlock();

@@ -31,6 +31,8 @@ export interface SaturatedTlbOptions {
   readonly faultsInvalidate?: boolean;
   /** CPUs may be suspended: they are virtual. Default false. */
   readonly suspendable?: boolean;
+  /** Prefix of the region names. Default `tlb`. */
+  readonly name?: string;
 }
 
 /** The saturated TLBs of all CPUs of a machine, for the pages that matter. */
@@ -57,23 +59,23 @@ export class SaturatedTlb {
    * @param pages virtual page numbers followed; accesses to others are an error
    */
   constructor(builder: SystemBuilder, cpuNames: readonly string[], frames: Frames, shape: WalkShape, root: number, pages: readonly number[], options: SaturatedTlbOptions = {}) {
-    const { asid = 0, spaces = 1, faultsInvalidate = true, suspendable = false } = options;
+    const { asid = 0, spaces = 1, faultsInvalidate = true, suspendable = false, name = 'tlb' } = options;
     this.#faultsInvalidate = faultsInvalidate;
     this.#pages = pages;
     this.#spaces = spaces;
     this.#frames = frames;
     this.#shape = shape;
     const initial = cpuNames.flatMap(() => Array.from({ length: spaces }, (_, space) => (space === asid % spaces ? this.#initialMembers(builder, root) : this.#initialMembers(builder, -1))).flat());
-    this.#members = builder.region('tlb.members', initial.length, { format: formatEntry, initial });
-    this.#loaded = builder.region('tlb.loaded', cpuNames.length * WORDS_PER_CPU, { initial: cpuNames.flatMap(() => [root + 1, asid]) });
-    this.#tags = builder.region('tlb.tags', cpuNames.length * spaces, {
+    this.#members = builder.region(`${name}.members`, initial.length, { format: formatEntry, initial });
+    this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, { initial: cpuNames.flatMap(() => [root + 1, asid]) });
+    this.#tags = builder.region(`${name}.tags`, cpuNames.length * spaces, {
       initial: cpuNames.flatMap(() => Array.from({ length: spaces }, (_, space) => (root >= 0 && space === asid % spaces ? asid + 1 : 0))),
     });
-    this.#suspended = suspendable ? builder.region('tlb.suspended', cpuNames.length) : null;
+    this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length) : null;
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
-    this.mmus = cpuNames.map((name, cpu) => new SaturatedMmu(builder, name, cpu, this, { root, asid }));
+    this.mmus = cpuNames.map((cpuName, cpu) => new SaturatedMmu(builder, cpuName, cpu, this, { root, asid }));
   }
 
   /** What a tree that exists from the start offers: one member per page and level, as far down as there are tables. */

@@ -1,0 +1,40 @@
+/**
+ * The simplest way of flushing by IPI: every other CPU of the mm executes INVLPG, and is waited for. For explorations in which what an
+ * architecture does to send fewer of them is beside the point.
+ */
+import { load, ModelError, routine, setBits, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
+import type { Mm, TlbArch } from '../kernel.ts';
+import type { Smp } from '../smp.ts';
+
+/** Flushes of pages 0 .. `pages` - 1; a wider range invalidates all of them. */
+export function ipiTlb(smp: Smp, mmus: readonly MmuInstructions[], pages: number): TlbArch {
+  const invalidates = Array.from({ length: pages }, (_, vpn) => smp.register({ name: `flush_tlb_func(page ${vpn})`, run: (cpu) => invlpg(cpu, vpn) }));
+  function* invlpg(cpu: Cpu, vpn: number): Steps {
+    yield* (mmus[cpu.id] as MmuInstructions).invlpg(vpn);
+  }
+  const flush = routine('flush_tlb_mm_range', function* (cpu: Cpu, mm: Mm, start: number, end: number): Steps {
+    for (let vpn = start; vpn < Math.min(end, pages); vpn++) {
+      const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' });
+      if ((mask & (1 << cpu.id)) !== 0) yield* invlpg(cpu, vpn);
+      yield* smp.smp_call_function_many(cpu, mask, invalidates[vpn] as number);
+    }
+  });
+  return {
+    name: 'ipi',
+    flush_tlb_mm_range: (cpu, mm, start, end) => flush(cpu, mm, start, end),
+    *switch_mm(cpu, next) {
+      yield* setBits(next.cpumask.at(0), 1 << cpu.id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
+      yield* (mmus[cpu.id] as MmuInstructions).load_root((yield* load(next.pgd.at(0))) - 1, next.id, false);
+    },
+    enter_lazy_tlb: () => unsupported('enter_lazy_tlb'),
+    leave_mm: () => unsupported('leave_mm'),
+    *init_new_context() {},
+    pte_needs_flush: (old, entry) => ((old ^ entry) & _PAGE_RW) !== 0,
+  };
+}
+
+function unsupported(what: string): never {
+  throw new ModelError(`ipi-tlb: ${what}: this way of flushing has no lazy CPUs: use x86Tlb`);
+}

@@ -1,0 +1,109 @@
+/**
+ * Accesses to memory in exploration, translation and data in one step: an invalidation waits for accesses under way, so nothing of it
+ * can fall between the two.
+ */
+import { BLOCKED, defineOperation, FREED_FRAME, FrameKind, operation, routine, type Frames, type Operation, type OperationContext, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { Fault, pte_pfn, pte_write, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
+import { handle_mm_fault } from '../fault.ts';
+import type { Kernel, Mm } from '../kernel.ts';
+import type { PageContents } from './contents.ts';
+import { SecondaryInvariant } from './invariants.ts';
+
+/** What an access gave: a version (0 and up), or why it did not go through. */
+export const AccessFault = { notPresent: -1, protection: -2, stopped: -3 } as const;
+
+/** Somebody who accesses memory through one of the translations of a saturated TLB. */
+export interface Agent {
+  readonly tlb: SaturatedTlb;
+  /** Its number in that TLB. */
+  readonly index: number;
+  readonly frames: Frames;
+  readonly contents: PageContents;
+  /** A word that is not 0 once the agent has been stopped. Left out: it never is. */
+  readonly stopped?: number;
+  /** J2 is not judged: the agent says itself what its loads must show. */
+  readonly mayReadOld?: boolean;
+}
+
+/** A store of user code on a CPU: faults until it goes through. The mmap lock is left out: everybody would read it. */
+export const user_write = routine('user_write', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, version: number): Steps {
+  while ((yield* cpu_access(kernel, cpu, vpn, version)) < 0) yield* handle_mm_fault(kernel, cpu, mm, vpn, true);
+});
+
+/** One attempt of a CPU to load (version 0) or store. Its store waits in the store buffer, its translation does not. */
+export function* cpu_access(kernel: Kernel, cpu: Cpu, vpn: number, version: number): Steps<number> {
+  const { tlb, cpu: index } = kernel.mmus[cpu.id] as SaturatedMmu;
+  const agent: Agent = { tlb, index, frames: kernel.frames, contents: kernel.contents as PageContents };
+  return yield access(CPU_ACCESS, agent, vpn, version);
+}
+
+/** One attempt of a guest or device to load (version 0) or store through its secondary MMU. */
+export function* secondary_access(agent: Agent, vpn: number, version: number): Steps<number> {
+  return yield access(SECONDARY_ACCESS, agent, vpn, version);
+}
+
+function access(definition: typeof CPU_ACCESS, agent: Agent, vpn: number, version: number): Operation {
+  const label = version > 0 ? `store to page ${vpn}` : `load from page ${vpn}`;
+  return operation(definition, agent.tlb.pageNumber(vpn), version, vpn, agent, { label, fact: (result) => factOf(result, version) });
+}
+
+function factOf(result: number, version: number): string {
+  if (result === AccessFault.notPresent) return 'fault: not present';
+  if (result === AccessFault.protection) return 'fault: read-only';
+  if (result === AccessFault.stopped) return 'stopped';
+  return version > 0 ? `value ${version}` : `reads ${result}`;
+}
+
+const outcomes = (cx: OperationContext, op: Operation): number => {
+  const { tlb, index } = op.data as Agent;
+  return Math.max(1, tlb.leaves((address) => cx.read(address), index, op.a).length);
+};
+
+/** The translation taken, or the fault. */
+function translate(cx: OperationContext, op: Operation, branch: number): number {
+  const { tlb, index } = op.data as Agent;
+  const entry = tlb.leaves((address) => cx.read(address), index, op.a)[branch];
+  const fault = entry === undefined ? Fault.notPresent : op.b > 0 && !pte_write(entry) ? Fault.protection : Fault.none;
+  if (fault === Fault.none) return pte_pfn(entry as number);
+  tlb.faulted(cx, index, op.c);
+  return fault === Fault.notPresent ? AccessFault.notPresent : AccessFault.protection;
+}
+
+const CPU_ACCESS = defineOperation({
+  name: 'user_access',
+  cost: 'tlb_hit',
+  branches: outcomes,
+  perform(cx, op, branch) {
+    const { frames, contents } = op.data as Agent;
+    const frame = translate(cx, op, branch);
+    if (frame < 0) return frame;
+    if (cx.read(frames.state.at(frame)) !== FrameKind.page) cx.fail(FREED_FRAME, () => `access through a translation to 0x${frame.toString(16)}`);
+    if (op.b === 0) return cx.load(contents.versions.at(frame));
+    return cx.storeBuffered(contents.versions.at(frame), op.b) ? op.b : BLOCKED;
+  },
+});
+
+/** A secondary agent is coherent and has no store buffer: leaving guest mode and a device's answer to an invalidation drain it. */
+const SECONDARY_ACCESS = defineOperation({
+  name: 'secondary_access',
+  cost: 'tlb_hit',
+  branches: outcomes,
+  perform(cx, op, branch) {
+    const { frames, contents, stopped } = op.data as Agent;
+    if (stopped !== undefined && cx.read(stopped) !== 0) return AccessFault.stopped;
+    const frame = translate(cx, op, branch);
+    if (frame < 0) return frame;
+    const hex = `0x${frame.toString(16)}`;
+    if (cx.read(frames.state.at(frame)) !== FrameKind.page) cx.fail(SecondaryInvariant.J1, () => `page ${op.c} is still ${hex} there`);
+    if (op.b > 0) {
+      if (contents.isKsm(cx, frame)) cx.fail(SecondaryInvariant.J5, () => `page ${op.c} is ${hex}`);
+      cx.write(contents.versions.at(frame), op.b);
+      return op.b;
+    }
+    const version = cx.read(contents.versions.at(frame));
+    const newest = cx.read(contents.newest.at(op.c));
+    if (version < newest && !(op.data as Agent).mayReadOld) cx.fail(SecondaryInvariant.J2, () => `page ${op.c} is still ${hex} there and holds ${version}, memory has ${newest}`);
+    return version;
+  },
+});

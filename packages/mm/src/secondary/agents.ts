@@ -1,0 +1,64 @@
+/** Who accesses memory through secondary MMUs: a guest, a device with a table of its own, a device that walks the primary one. */
+import { assertThat, point, routine, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { kvm_tdp_page_fault, page_request, page_response, pagefault_mr, type Kvm, type Odp, type Sva } from '@shootdown/mmu-notifier';
+import { handle_mm_fault } from '../fault.ts';
+import type { Kernel, Mm } from '../kernel.ts';
+import { AccessFault, secondary_access, type Agent } from './access.ts';
+
+/** One access of a guest or device: a load if `version` is 0, otherwise a store of that version. */
+export interface SecondaryAccess {
+  readonly page: number;
+  readonly version: number;
+}
+
+/** What a guest or device does. */
+export interface SecondaryProgram {
+  readonly accesses: readonly SecondaryAccess[];
+  /** What must hold of the versions it has read and written, in order. */
+  readonly mustHold?: { readonly property: string; readonly holds: (versions: readonly number[]) => boolean };
+}
+
+/** A guest's vCPU: enters the guest, and leaves it for every fault. It gives up where there is no page. */
+export const vcpu_run = routine('vcpu_run', (kvm: Kvm, agent: Agent, body: SecondaryProgram) =>
+  accessAll(agent, body, (access, at) => kvm_tdp_page_fault(kvm, access.page, access.version > 0, at)),
+);
+
+/** A device's engine, and its driver while it waits. */
+export const odp_run = routine('device engine', (odp: Odp, agent: Agent, body: SecondaryProgram) =>
+  accessAll(agent, body, (access, at) => pagefault_mr(odp, access.page, access.version > 0, at)),
+);
+
+/** A device whose faults are those of the primary address space: iommu_sva_handle_mm(). */
+export const sva_run = routine('device engine', (kernel: Kernel, cpu: Cpu, mm: Mm, sva: Sva, agent: Agent, body: SecondaryProgram) =>
+  accessAll(agent, body, (access) => iommu_sva_handle_mm(kernel, cpu, mm, sva, access)),
+);
+
+function* accessAll(agent: Agent, { accesses, mustHold }: SecondaryProgram, fault: (access: SecondaryAccess, at: number) => Steps<boolean>): Steps {
+  const versions: number[] = [];
+  for (const [at, access] of accesses.entries()) {
+    // What has been read is of no more interest unless somebody asks for it in the end.
+    const place = mustHold ? placeOf(at, versions) : at;
+    for (;;) {
+      yield* point('access', place);
+      const result = yield* secondary_access(agent, access.page, access.version);
+      versions[at] = result;
+      if (result >= 0) break;
+      if (result === AccessFault.stopped || !(yield* fault(access, place))) return;
+    }
+  }
+  if (mustHold) yield* assertThat(mustHold.holds(versions), mustHold.property, `has seen ${versions.join(', ')}`);
+}
+
+/** Versions that differ are different places; there are few of them. */
+const VERSIONS_MAX = 8;
+
+function placeOf(at: number, versions: readonly number[]): number {
+  return versions.reduce((place, version) => place * VERSIONS_MAX + version, at + 1);
+}
+
+const iommu_sva_handle_mm = routine('iommu_sva_handle_mm', function* (kernel: Kernel, cpu: Cpu, mm: Mm, { device }: Sva, { page, version }: SecondaryAccess): Steps<boolean> {
+  if (!(yield* page_request(device))) return false;
+  const result = yield* handle_mm_fault(kernel, cpu, mm, page, version > 0);
+  return result === 'retry' && (yield* page_response(device));
+});

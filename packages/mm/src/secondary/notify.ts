@@ -1,0 +1,127 @@
+/**
+ * What the primary MMU tells secondary ones when it replaces a page, era by era. `[` and `]` are the page-table lock.
+ *
+ * ```
+ * E0  to 2.6.31     [ clear, flush; invalidate_page; set ]
+ * E1  2.6.32 - 3.6  [ clear, flush; set; change_pte ]               who has no change_pte gets invalidate_page instead
+ * E2  3.7 - 3.18    start; [ clear, flush; change_pte; set ]; end
+ * E3  3.19 - 6.5    start; [ clear, flush, secondary TLBs; change_pte; set ]; end
+ * E4  6.6 - 6.9     the same; the flush itself reaches the secondary TLBs
+ * E5  6.10 -        start; [ clear, flush; set ]; end
+ * ```
+ *
+ * Mirrors mm/memory.c, mm/ksm.c and include/linux/mmu_notifier.h of those versions; the proposal is "[PATCH] mm/mmu_notifier: restore
+ * set_pte_at_notify semantics", Mike Rapoport, January 2014.
+ */
+import { routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { _PAGE_RW, pte_write } from '@shootdown/mmu';
+import type { MmuNotifierSubscriptions } from '@shootdown/mmu-notifier';
+import { pte_lock, pte_unlock, type Kernel, type Mm, type TlbArch } from '../kernel.ts';
+
+/** Who is told what, and when. */
+export interface NotifierDesign {
+  /** mmu_notifier_invalidate_range_start() before the page-table lock is taken, _end() after it has been dropped. */
+  readonly bracket: boolean;
+  /** What happens besides the store that sets the new entry (set_pte_at_notify()). */
+  readonly atSet: 'nothing' | 'invalidate_page, set' | 'set, change_pte' | 'change_pte, set';
+  /** What those get who have no change_pte(). */
+  readonly withoutChangePte: 'nothing' | 'invalidate_page under the lock' | 'invalidate_page after the lock';
+  /** When hardware that walks the primary table is told. */
+  readonly secondaryTlbs: 'never' | 'under the lock' | 'with the flush' | 'at the end';
+  /** The new entry stays read-only until everybody has been told. */
+  readonly readOnlyUntilNotified: boolean;
+}
+
+const BRACKET = { bracket: true, withoutChangePte: 'nothing', readOnlyUntilNotified: false } as const;
+const NO_BRACKET = { bracket: false, secondaryTlbs: 'never', readOnlyUntilNotified: false } as const;
+
+/** The designs by name. E1 in both orders: the second is Xiao Guangrong's fix of August 2012, which was in no release by itself. */
+export const NotifierEra = {
+  E0: { ...NO_BRACKET, atSet: 'invalidate_page, set', withoutChangePte: 'nothing' },
+  'E1-set-then-change': { ...NO_BRACKET, atSet: 'set, change_pte', withoutChangePte: 'invalidate_page under the lock' },
+  'E1-change-then-set': { ...NO_BRACKET, atSet: 'change_pte, set', withoutChangePte: 'invalidate_page under the lock' },
+  E2: { ...BRACKET, atSet: 'change_pte, set', secondaryTlbs: 'never' },
+  'E2-rapoport': { ...NO_BRACKET, atSet: 'change_pte, set', withoutChangePte: 'invalidate_page after the lock' },
+  'E2-rapoport-ro-until-notified': { ...NO_BRACKET, atSet: 'change_pte, set', withoutChangePte: 'invalidate_page after the lock', readOnlyUntilNotified: true },
+  E3: { ...BRACKET, atSet: 'change_pte, set', secondaryTlbs: 'under the lock' },
+  E4: { ...BRACKET, atSet: 'change_pte, set', secondaryTlbs: 'with the flush' },
+  E5: { ...BRACKET, atSet: 'nothing', secondaryTlbs: 'with the flush' },
+} as const satisfies Readonly<Record<string, NotifierDesign>>;
+
+/** The secondary MMUs of one address space. */
+export interface SecondaryMmus {
+  readonly mm: Mm;
+  readonly subscriptions: MmuNotifierSubscriptions;
+  readonly design: NotifierDesign;
+}
+
+/** mm_has_notifiers(). */
+function notifiersOf(kernel: Kernel, mm: Mm): SecondaryMmus | undefined {
+  const { secondary } = kernel;
+  return secondary?.mm === mm && secondary.subscriptions.any ? secondary : undefined;
+}
+
+/** mmu_notifier_invalidate_range_start(), where the design has it. Page numbers, half open. */
+export function* invalidate_range_start(kernel: Kernel, mm: Mm, start: number, end: number): Steps {
+  const secondary = notifiersOf(kernel, mm);
+  if (secondary?.design.bracket) yield* secondary.subscriptions.mmu_notifier_invalidate_range_start(start, end);
+}
+
+/** mmu_notifier_invalidate_range_end(); of old it also told secondary TLBs. */
+export function* invalidate_range_end(kernel: Kernel, mm: Mm, start: number, end: number): Steps {
+  const secondary = notifiersOf(kernel, mm);
+  if (!secondary?.design.bracket) return;
+  if (secondary.design.secondaryTlbs === 'at the end') yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
+  yield* secondary.subscriptions.mmu_notifier_invalidate_range_end(start, end);
+}
+
+/** ptep_clear_flush_notify() has cleared the entry and flushed the CPUs: what comes next, still under the lock. */
+export function* entryCleared(kernel: Kernel, mm: Mm, vpn: number): Steps {
+  const secondary = notifiersOf(kernel, mm);
+  if (secondary?.design.secondaryTlbs === 'under the lock') yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(vpn, vpn + 1);
+}
+
+/** set_pte_at_notify(): sets an entry that has been cleared and flushed, under the lock. */
+export const set_pte_at_notify = routine('set_pte_at_notify', function* (kernel: Kernel, mm: Mm, vpn: number, ptep: EntryPointer, entry: number, label: string): Steps {
+  const secondary = notifiersOf(kernel, mm);
+  const { subscriptions, design } = secondary ?? {};
+  const fresh = design?.readOnlyUntilNotified ? entry & ~_PAGE_RW : entry;
+  const change = (): Steps => subscriptions?.mmu_notifier_change_pte(vpn, entry, design?.withoutChangePte === 'invalidate_page under the lock') ?? nothing();
+  if (design?.atSet === 'invalidate_page, set') yield* subscriptions?.mmu_notifier_invalidate_page(vpn) ?? nothing();
+  if (design?.atSet === 'change_pte, set') yield* change();
+  yield* kernel.frames.write(ptep, fresh, { label });
+  if (design?.atSet === 'set, change_pte') yield* change();
+});
+
+/** The second half of the proposal of 2014, after the lock has been dropped: those without change_pte() are told. */
+export function* invalidate_page_if_missing_change_pte(kernel: Kernel, mm: Mm, vpn: number): Steps {
+  const secondary = notifiersOf(kernel, mm);
+  if (secondary?.design.withoutChangePte !== 'invalidate_page after the lock' || !secondary.subscriptions.someLackChangePte) return;
+  yield* secondary.subscriptions.mmu_notifier_invalidate_page_if_missing_change_pte(vpn);
+}
+
+/** Everybody has been told: an entry that was kept read-only so long becomes writable, at the price of one more flush. */
+export function* allowWrites(kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, entry: number): Steps {
+  if (!notifiersOf(kernel, mm)?.design.readOnlyUntilNotified || !pte_write(entry)) return;
+  yield* pte_lock(kernel, ptep.frame);
+  if ((yield* kernel.frames.read(ptep, { label: 'ptep_get()' })) === (entry & ~_PAGE_RW)) {
+    yield* kernel.frames.xchg(ptep, entry, { label: 'ptep_set_access_flags(): writable' });
+    yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
+  }
+  yield* pte_unlock(kernel, ptep.frame);
+}
+
+/** An architecture whose flushes reach the secondary TLBs too, where the design has it so (since v6.6). */
+export function notifyingArch(arch: TlbArch, secondaryOf: () => SecondaryMmus | undefined): TlbArch {
+  return {
+    ...arch,
+    *flush_tlb_mm_range(cpu, mm, start, end, freed_tables) {
+      yield* arch.flush_tlb_mm_range(cpu, mm, start, end, freed_tables);
+      const secondary = secondaryOf();
+      if (secondary?.mm === mm && secondary.design.secondaryTlbs === 'with the flush') yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
+    },
+  };
+}
+
+function* nothing(): Steps {}

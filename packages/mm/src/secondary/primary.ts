@@ -1,0 +1,91 @@
+/**
+ * How the fault handler of a secondary MMU finds a page in the primary one.
+ *
+ * Mirrors virt/kvm/kvm_main.c, hva_to_pfn_fast() and hva_to_pfn_slow(), and mm/gup.c, v6.18; for a device that takes no reference,
+ * mm/hmm.c, hmm_vma_walk_pmd().
+ */
+import { point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { pte_pfn, pte_present, pte_write, formatEntry } from '@shootdown/mmu';
+import type { PrimaryMmu, PrimaryPage } from '@shootdown/mmu-notifier';
+import { handle_mm_fault } from '../fault.ts';
+import { folio_try_get } from '../gup/invariants.ts';
+import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
+import { pte_offset } from '../pgtable.ts';
+
+/** How pages are looked up. */
+export interface LookupOptions {
+  /** A page that is not there is faulted in; otherwise there is none to be had (its area is gone). Default true. */
+  readonly faultsIn?: boolean;
+  /** The page is pinned while its entry is installed (get_user_pages()); otherwise nothing but the protocol keeps it. Default true. */
+  readonly takesReference?: boolean;
+}
+
+/** The primary MMU of an address space, as the thread on a CPU finds pages in it. */
+export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, { faultsIn = true, takesReference = true }: LookupOptions = {}): PrimaryMmu {
+  return {
+    lookup: (vpn, write, at) => (takesReference ? hva_to_pfn(kernel, cpu, mm, vpn, write, faultsIn, at) : hmm_range_fault(kernel, cpu, mm, vpn, write, faultsIn, at)),
+    *release({ pfn }) {
+      if (takesReference) yield* kernel.frames.put(pfn, { label: `put_page(0x${pfn.toString(16)})` });
+    },
+  };
+}
+
+const hva_to_pfn = routine('hva_to_pfn', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, faultsIn: boolean, at: readonly number[]): Steps<PrimaryPage | null> {
+  const fast = yield* get_user_page_fast_only(kernel, mm, vpn, write);
+  return fast ?? (yield* hva_to_pfn_slow(kernel, cpu, mm, vpn, write, faultsIn, at));
+});
+
+/** Without a lock: pin, then look again. */
+const get_user_page_fast_only = routine('get_user_page_fast_only', function* (kernel: Kernel, mm: Mm, vpn: number, write: boolean): Steps<PrimaryPage | null> {
+  const { frames } = kernel;
+  const ptep = yield* pte_offset(kernel, mm, vpn);
+  if (!ptep) return null;
+  const pte = yield* lockless(kernel, ptep);
+  if (!serves(pte, write) || !(yield* folio_try_get(frames, pte_pfn(pte), false))) return null;
+  if ((yield* lockless(kernel, ptep)) === pte) return pageOf(pte);
+  yield* frames.put(pte_pfn(pte), { label: `gup_put_folio(0x${pte_pfn(pte).toString(16)})` });
+  return null;
+});
+
+/** Under the page-table lock, faulting until the entry serves. */
+const hva_to_pfn_slow = routine('hva_to_pfn_slow', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, faultsIn: boolean, at: readonly number[]): Steps<PrimaryPage | null> {
+  const { frames } = kernel;
+  for (;;) {
+    yield* point('hva_to_pfn_slow', ...at);
+    const ptep = yield* pte_offset(kernel, mm, vpn);
+    if (ptep) {
+      yield* pte_lock(kernel, ptep.frame);
+      const pte = yield* frames.read(ptep, { label: 'ptep_get(ptep)', fact: formatEntry });
+      if (serves(pte, write)) yield* frames.ref(pte_pfn(pte), 1, { label: `try_grab_folio(0x${pte_pfn(pte).toString(16)})` });
+      yield* pte_unlock(kernel, ptep.frame);
+      if (serves(pte, write)) return pageOf(pte);
+    }
+    if (!faultsIn) return null;
+    yield* handle_mm_fault(kernel, cpu, mm, vpn, write);
+  }
+});
+
+/** Reads the entry and takes nothing: who uses the page must hold the notifier's promise. */
+const hmm_range_fault = routine('hmm_range_fault', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, faultsIn: boolean, at: readonly number[]): Steps<PrimaryPage | null> {
+  for (;;) {
+    yield* point('hmm_range_fault', ...at);
+    const ptep = yield* pte_offset(kernel, mm, vpn);
+    const pte = ptep ? yield* lockless(kernel, ptep) : 0;
+    if (serves(pte, write)) return pageOf(pte);
+    if (!faultsIn) return null;
+    yield* handle_mm_fault(kernel, cpu, mm, vpn, write);
+  }
+});
+
+function* lockless({ frames }: Kernel, ptep: EntryPointer): Steps<number> {
+  return yield* frames.read(ptep, { label: 'ptep_get_lockless(ptep)', fact: formatEntry });
+}
+
+function serves(pte: number, write: boolean): boolean {
+  return pte_present(pte) && (!write || pte_write(pte));
+}
+
+function pageOf(pte: number): PrimaryPage {
+  return { pfn: pte_pfn(pte), writable: pte_write(pte) };
+}
