@@ -1,14 +1,18 @@
 /** The scenarios that ship. */
 import type { Scenario } from '@shootdown/explorer';
+import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
+import { ksmVsSecondary } from './ksm-vs-secondary.ts';
+import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 import { referencePtdump } from './reference-ptdump.ts';
+import { secondaryTlbOrder } from './secondary-tlb-order.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 
-export const scenarios: readonly Scenario[] = [ptdumpVmalloc, gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, switchMmVsFlush, referencePtdump];
+export const scenarios: readonly Scenario[] = [ptdumpVmalloc, gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, switchMmVsFlush, cowVsSecondary, kvmFaultVsInvalidate, ksmVsSecondary, secondaryTlbOrder, referencePtdump];
 
 // Worker threads find a scenario by its name in camel case.
-export { gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, switchMmVsFlush };
+export { cowVsSecondary, gupFastVsUnmap, gupFastVsCollapse, ksmVsSecondary, kvmFaultVsInvalidate, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, secondaryTlbOrder, switchMmVsFlush };

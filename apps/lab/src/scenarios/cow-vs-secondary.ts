@@ -1,0 +1,104 @@
+/**
+ * `cow-vs-secondary`: may a guest or a device use the old page after the process has been given a new one? (2009 to 2024)
+ *
+ * CPU0 writes to a page that is shared and read-only, so it gets a copy. CPU1 runs another thread of the process, which writes to the page
+ * as soon as it can. A guest, or a device, has the old page mapped and reads at any time. See docs/mmu-notifier.md.
+ */
+import type { BuildRequest, Scenario } from '@shootdown/explorer';
+import type { Cpu } from '@shootdown/cpu';
+import { ModelError, program, routine, type Program, type Property, type Steps, type System } from '@shootdown/machine';
+import { handle_mm_fault, secondary, zap_page_range_single } from '@shootdown/mm';
+import { CONTRACTS, CONTRACTS_BEFORE_3_7 } from '@shootdown/mmu-notifier';
+import { pte_pfn, pte_present } from '@shootdown/mmu';
+import { cowVariants, type CowVariant } from './cow-vs-secondary.variants.ts';
+import { buildSecondaryMachine, entryPair, type DeviceOptions, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
+
+const VERSION = 1;
+const PAGE = 0;
+const READ = { page: PAGE, version: 0 } as const;
+
+const other_thread = routine('other thread', function* ({ kernel, mm }: SecondaryMachine, cpu: Cpu, faults: boolean): Steps {
+  if (faults) yield* secondary.user_write(kernel, cpu, mm, PAGE, VERSION);
+  else yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION);
+});
+
+type Make = SecondaryMachineOptions['cpus'][number];
+
+const cow: Make = ({ kernel, mm }, cpu) => program(secondary.user_write, kernel, cpu, mm, PAGE, VERSION);
+const fault: Make = ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, PAGE, true);
+const zap: Make = ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1);
+
+/** What runs on the CPUs of the process. */
+function programsOf({ does, otherFaults = false }: CowVariant): SecondaryMachineOptions['cpus'] {
+  const other: Make = (machine, cpu): Program => program(other_thread, machine, cpu, otherFaults);
+  const collapse: Make = ({ kernel, mm }, cpu) => program(secondary.retract_page_tables, kernel, cpu, mm, PAGE, does === 'collapse');
+  if (does === 'cow') return [cow, other];
+  return does === 'cow and zap' ? [zap, fault] : [collapse];
+}
+
+function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest): System {
+  const found = cowVariants.find((v) => v.name === variant);
+  if (!found) throw new ModelError(`scenario: cow-vs-secondary: no variant ${variant} (have: ${cowVariants.map((v) => v.name).join(', ')})`);
+  const { era, who, does, change_pte, kvm } = found;
+  const design = { ...secondary.NotifierEra[era], ...found.design };
+  const collapses = does !== 'cow' && does !== 'cow and zap';
+  const accesses = Array.from({ length: who === 'guest and device' ? 1 : 2 }, () => READ);
+  const device: DeviceOptions = { accesses, kind: who === 'device TLB' ? 'tlb' : 'table' };
+  // What is gone is gone: a collapsed page would come back as part of a huge one, a zapped one as another page.
+  const lookup = { faultsIn: does === 'cow' };
+  return buildSecondaryMachine(
+    {
+      memoryModel,
+      levels: collapses ? 2 : 1,
+      pages: [{ writable: false, references: collapses ? 1 : 2, established: parameters['established'] !== 0 }],
+      freePages: 2,
+      design,
+      contracts: era === 'E0' || era.startsWith('E1') ? CONTRACTS_BEFORE_3_7 : CONTRACTS,
+      changePteNeedsBracket: design.bracket,
+      cpus: programsOf(found),
+      ...(who.startsWith('guest') && { guest: { accesses, lookup, ...(change_pte && { change_pte }), ...(kvm && { mutant: kvm }) } }),
+      ...(who !== 'guest' && { device }),
+    },
+    (machine) => propertiesOf(machine, found),
+  );
+}
+
+function propertiesOf(machine: SecondaryMachine, { does }: CowVariant): Property[] {
+  const { kernel, contents } = machine;
+  const primary = kernel.frames.entry(0, PAGE).address;
+  const properties: Property[] = [];
+  for (const [name, mmu] of [['kvm', machine.kvm], ['odp', machine.odp]] as const) {
+    if (!mmu) continue;
+    const pair = entryPair(machine, PAGE, mmu.entryAddress(PAGE));
+    properties.push(secondary.secondaryAgreesAtRest(name, pair), secondary.secondaryIsNoMoreWritable(name, pair));
+    if (does !== 'cow') continue;
+    properties.push({
+      name: `the new page is mapped (${name})`,
+      kind: 'sometimes',
+      why: 'otherwise nobody reads it there, and nothing is shown',
+      reads: [primary, pair.secondary],
+      check: (read) => pte_present(read(pair.secondary)) && pte_pfn(read(pair.secondary)) === pte_pfn(read(primary)) && read(contents.newest.at(PAGE)) > 0,
+    });
+  }
+  if (does === 'cow') {
+    const lock = kernel.ptl.at(0);
+    const counters = [machine.kvm, machine.odp].flatMap((mmu) => (mmu ? [mmu.in_progress] : []));
+    properties.push({
+      name: 'the other thread writes to the new page while its replacement is under way',
+      kind: 'sometimes',
+      why: 'otherwise the two never meet',
+      reads: [lock, contents.newest.at(PAGE), ...counters],
+      check: (read) => read(contents.newest.at(PAGE)) > 0 && (read(lock) !== 0 || counters.some((counter) => read(counter) > 0)),
+    });
+  }
+  return properties;
+}
+
+export const cowVsSecondary: Scenario = {
+  name: 'cow-vs-secondary',
+  title: 'Copy-on-write against secondary MMUs: does a guest or a device use the old page after the process has written to the new one?',
+  seed: 'S3',
+  parameters: { established: { default: 1, min: 0, max: 1, meaning: '1: the old page is mapped to begin with; 0: a fault must map it' } },
+  variants: cowVariants,
+  build: buildCowVsSecondary,
+};

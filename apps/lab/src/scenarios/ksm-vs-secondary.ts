@@ -1,0 +1,91 @@
+/**
+ * `ksm-vs-secondary`: may KSM take a page away that a guest, or a device, writes to? (2009 to 2024)
+ *
+ * ksmd merges a page of the process with an equal page of its stable tree: it makes the page read-only, compares, and replaces it. A guest,
+ * or a device, has it mapped writable, reads it, writes to it and reads it again. A write after the merge breaks it: copy-on-write. See docs/mmu-notifier.md.
+ */
+import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
+import { ModelError, program, type Property, type System } from '@shootdown/machine';
+import { secondary } from '@shootdown/mm';
+import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import type { ChangePteDesign } from '@shootdown/mmu-notifier';
+import { buildSecondaryMachine, entryPair, type SecondaryMachine } from './secondary-machine.ts';
+
+/** A variant with the parts it is built from. */
+interface KsmVariant extends Variant {
+  readonly era: keyof typeof secondary.NotifierEra;
+  readonly who: 'guest' | 'device';
+  readonly mutant?: secondary.KsmMutant;
+}
+
+const PAGE = 0;
+const VERSION = 1;
+const LOAD = { page: PAGE, version: 0 } as const;
+const ACCESSES = [LOAD, { page: PAGE, version: VERSION }, LOAD] as const;
+const X86: ChangePteDesign = { writable: 'zap', absent: 'leave', countsSequence: true };
+const NOBODY = 'no outside authority';
+const THREAD = '"mm/mmu_notifier: restore set_pte_at_notify semantics", January 2014';
+
+const ksmVariants: readonly KsmVariant[] = [
+  { name: 'E1-change-then-set', era: 'E1-change-then-set', who: 'guest', expected: 'safe', source: 'mm/ksm.c, v3.6', summary: 'v3.6: change_pte() makes the mapping read-only, then switches it to the stable page' },
+  { name: 'E2', era: 'E2', who: 'guest', expected: 'safe', source: '6bdb913f0a70', summary: 'v3.7: a bracket around each of the two' },
+  { name: 'E2-rapoport', era: 'E2-rapoport', who: 'guest', expected: 'safe', source: THREAD, summary: 'the proposal of 2014: change_pte() works again' },
+  { name: 'E2-rapoport/device', era: 'E2-rapoport', who: 'device', expected: 'violation', source: 'derived: between the lock and invalidate_page() the device still writes', summary: 'the same with a device that has no change_pte(): J4, and nothing else' },
+  { name: 'E5', era: 'E5', who: 'guest', expected: 'safe', source: 'f7842747d13d', summary: 'v6.10: the brackets alone' },
+  { name: 'E5/device', era: 'E5', who: 'device', expected: 'safe', source: 'f7842747d13d', summary: 'the same with a device' },
+  { name: 'write-protection-in-silence', era: 'E5', who: 'guest', expected: 'violation', source: NOBODY, summary: 'nobody is told that the page is read-only now', mutant: 'write protection in silence' },
+  { name: 'replacement-in-silence', era: 'E5', who: 'guest', expected: 'violation', source: NOBODY, summary: 'nobody is told that the page is replaced', mutant: 'replacement in silence' },
+];
+
+function buildKsmVsSecondary({ variant, memoryModel }: BuildRequest): System {
+  const found = ksmVariants.find((v) => v.name === variant);
+  if (!found) throw new ModelError(`scenario: ksm-vs-secondary: no variant ${variant} (have: ${ksmVariants.map((v) => v.name).join(', ')})`);
+  const { era, who, mutant } = found;
+  return buildSecondaryMachine(
+    {
+      memoryModel,
+      pages: [{ writable: true, references: 1, established: true }],
+      freePages: 1,
+      stablePage: true,
+      design: secondary.NotifierEra[era],
+      changePteNeedsBracket: secondary.NotifierEra[era].bracket,
+      cpus: [({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, PAGE, kpage, mutant)],
+      ...(who === 'guest' ? { guest: { accesses: ACCESSES, ...(era !== 'E5' && { change_pte: X86 }) } } : { device: { accesses: ACCESSES, kind: 'table' as const } }),
+    },
+    propertiesOf,
+  );
+}
+
+function propertiesOf(machine: SecondaryMachine): Property[] {
+  const { kernel, contents, kpage } = machine;
+  const primary = kernel.frames.entry(0, PAGE).address;
+  const mmu = machine.kvm ?? machine.odp;
+  if (!mmu) return [];
+  const pair = entryPair(machine, PAGE, mmu.entryAddress(PAGE));
+  return [
+    secondary.secondaryAgreesAtRest(mmu.name, pair),
+    secondary.secondaryIsNoMoreWritable(mmu.name, pair),
+    {
+      name: 'the page is merged',
+      kind: 'sometimes',
+      why: 'a page that has been written to, or is pinned, is not',
+      reads: [primary],
+      check: (read) => pte_pfn(read(primary)) === kpage,
+    },
+    {
+      name: 'a merge is broken by a write',
+      kind: 'sometimes',
+      why: 'the guest can only have written to a copy of its own',
+      reads: [primary, contents.newest.at(PAGE), contents.versions.at(kpage)],
+      check: (read) => pte_present(read(primary)) && pte_write(read(primary)) && pte_pfn(read(primary)) > kpage && read(contents.newest.at(PAGE)) === VERSION,
+    },
+  ];
+}
+
+export const ksmVsSecondary: Scenario = {
+  name: 'ksm-vs-secondary',
+  title: 'KSM against secondary MMUs: does a guest or a device write to a page that has been merged, or lose what it has written?',
+  seed: 'S3',
+  variants: ksmVariants,
+  build: buildKsmVsSecondary,
+};

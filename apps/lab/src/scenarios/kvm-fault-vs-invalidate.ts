@@ -1,0 +1,91 @@
+/**
+ * `kvm-fault-vs-invalidate`: which steps of KVM's page fault keep it from mapping a page that is being taken away? (2008 to 2026)
+ *
+ * CPU0 gives a page back with MADV_DONTNEED. A guest accesses it at any time, and faults whenever it has not mapped it. See docs/mmu-notifier.md.
+ */
+import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
+import { ModelError, program, routine, type Property, type System } from '@shootdown/machine';
+import { secondary, zap_page_range_single } from '@shootdown/mm';
+import { FAULT_PROTOCOL, type FaultProtocol, type Kvm, type KvmMutant, type Memslots } from '@shootdown/mmu-notifier';
+import { buildSecondaryMachine, entryPair, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
+
+/** A variant with the parts it is built from. */
+interface FaultVariant extends Variant {
+  readonly protocol?: Partial<FaultProtocol>;
+  readonly rmapLock?: boolean;
+  readonly mutant?: KvmMutant;
+  /** User space adds the memslot meanwhile; see `GuestOptions`. */
+  readonly memslots?: 'waits' | 'at once';
+}
+
+const PAGE = 0;
+const PROTOCOL = 'virt/kvm/kvm_main.c, v6.18: mmu_invalidate_retry_gfn()';
+const REAL_MODE = 'arch/powerpc/kvm/book3s_hv_rm_mmu.c, v6.18: kvmppc_do_h_enter()';
+
+const faultVariants: readonly FaultVariant[] = [
+  { name: 'protocol', expected: 'safe', source: PROTOCOL, summary: 'v6.18' },
+  { name: 'early-check', expected: 'safe', source: 'd02c357e5bfa (v6.9)', summary: 'with the unlocked look before the lookup', protocol: { checksEarly: true } },
+  { name: 'no-seq-check', expected: 'violation', source: PROTOCOL, summary: 'the sequence is not looked at: the page was looked up before the invalidation', protocol: { looksAtSequence: false } },
+  { name: 'no-in-progress-check', expected: 'violation', source: PROTOCOL, summary: 'the counter is not looked at: the page was looked up during the invalidation', protocol: { looksAtInProgress: false } },
+  { name: 'snapshot-after-lookup', expected: 'violation', source: PROTOCOL, summary: 'the sequence is remembered after the lookup', protocol: { snapshot: 'after the lookup' } },
+  { name: 'check-outside-lock', expected: 'violation', source: PROTOCOL, summary: 'the check is made before mmu_lock is taken', protocol: { check: 'before the lock' } },
+  { name: 'lock-dropped-before-install', expected: 'violation', source: PROTOCOL, summary: 'mmu_lock is dropped between check and installation', protocol: { dropsLock: true } },
+  { name: 'end-order-swapped', expected: 'safe', source: 'derived: both are written, and read, under mmu_lock', summary: 'invalidate_range_end() counts down before it counts the sequence', mutant: 'counts down first' },
+  { name: 'rmap-lock', expected: 'safe', source: REAL_MODE, summary: 'Book3S HV in real mode: check and installation under the lock of the rmap chain, without mmu_lock', rmapLock: true },
+  { name: 'rmap-lock/end-order-swapped', expected: 'violation', source: `${REAL_MODE} and the comment in mmu_invalidate_retry()`, summary: 'the same, counting down first', rmapLock: true, mutant: 'counts down first' },
+  { name: 'memslot-added', expected: 'safe', source: 'virt/kvm/kvm_main.c, v6.18: kvm_swap_active_memslots()', summary: 'user space adds the memslot meanwhile, which waits until no invalidation is under way', memslots: 'waits' },
+  { name: 'memslot-added/no-active-count', expected: 'violation', source: '52ac8b358b0c ("KVM: Block memslot updates across range_start() and range_end()")', summary: 'it is added at once: an invalidation ends that has not begun', memslots: 'at once' },
+  { name: 'mutant-no-flush', expected: 'violation', source: 'no outside authority', summary: 'the entry is removed, and no vCPU is told', mutant: 'no flush' },
+];
+
+type Make = SecondaryMachineOptions['cpus'][number];
+
+/** madvise(MADV_DONTNEED). */
+const madvises: Make = ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1);
+
+/** ioctl(KVM_SET_USER_MEMORY_REGION). */
+const addsMemslot: Make = ({ kvm }) => program(routine('kvm_set_memory_region', ({ memslots }: { readonly memslots: Memslots }) => memslots.kvm_swap_active_memslots()), kvm as Kvm & { readonly memslots: Memslots });
+
+function buildFaultVsInvalidate({ variant, memoryModel, parameters }: BuildRequest): System {
+  const found = faultVariants.find((v) => v.name === variant);
+  if (!found) throw new ModelError(`scenario: kvm-fault-vs-invalidate: no variant ${variant} (have: ${faultVariants.map((v) => v.name).join(', ')})`);
+  const { protocol, rmapLock, memslots, mutant } = found;
+  return buildSecondaryMachine(
+    {
+      memoryModel,
+      pages: [{ writable: parameters['writable'] === 1, references: 1, established: false }],
+      freePages: 1,
+      design: secondary.NotifierEra.E5,
+      cpus: memslots ? [madvises, addsMemslot] : [madvises],
+      guest: {
+        accesses: Array.from({ length: parameters['accesses'] ?? 2 }, () => ({ page: PAGE, version: 0 })),
+        lookup: { faultsIn: parameters['faults'] !== 0 },
+        protocol: { ...FAULT_PROTOCOL, ...protocol },
+        ...(rmapLock && { rmapLock }),
+        ...(memslots && { memslots }),
+        ...(mutant && { mutant }),
+      },
+    },
+    propertiesOf,
+  );
+}
+
+function propertiesOf(machine: SecondaryMachine): Property[] {
+  const { kvm } = machine;
+  if (!kvm) return [];
+  const pair = entryPair(machine, PAGE, kvm.entryAddress(PAGE));
+  return [secondary.secondaryAgreesAtRest('kvm', pair), secondary.secondaryIsNoMoreWritable('kvm', pair)];
+}
+
+export const kvmFaultVsInvalidate: Scenario = {
+  name: 'kvm-fault-vs-invalidate',
+  title: 'KVM page faults against invalidations: what keeps a guest from mapping a page that is being freed?',
+  seed: 'S3',
+  parameters: {
+    accesses: { default: 2, min: 1, max: 4, meaning: 'accesses of the guest' },
+    writable: { default: 0, min: 0, max: 1, meaning: '1: the page is writable, and the guest maps it so' },
+    faults: { default: 1, min: 0, max: 1, meaning: '1: a guest fault maps a new page; 0: the area is gone and there is none' },
+  },
+  variants: faultVariants,
+  build: buildFaultVsInvalidate,
+};

@@ -1,0 +1,206 @@
+/**
+ * The machine under the scenarios of secondary MMUs: CPUs of one address space, and beside them a guest and devices that use the same
+ * pages through tables and TLBs of their own.
+ */
+import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import { Frames, program, SystemBuilder, type Address, type MemoryModel, type Program, type Property, type System } from '@shootdown/machine';
+import { CALL_FUNCTION_VECTOR, ipiTlb, Mm, secondary, Smp, type Kernel } from '@shootdown/mm';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte, pte_pfn, pte_present, pte_write, pte_young, SaturatedTlb, tinyShape } from '@shootdown/mmu';
+import { addDevice, Kvm, Memslots, MmuNotifierSubscriptions, Odp, SecondaryTlb, Sva, type ChangePteDesign, type Contracts, type EntryFormat, type FaultProtocol, type KvmMutant, type Lock } from '@shootdown/mmu-notifier';
+import { Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
+
+/** Operations in a row without a point. */
+const HISTORY_MAX = 200;
+const YOUNG = _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED;
+const DROP_ALL = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 } as const;
+
+/** Second-stage entries and the device's look like primary ones here. */
+const entryFormat: EntryFormat = {
+  make: (pfn, writable) => mk_pte(pfn, writable ? YOUNG | _PAGE_RW | _PAGE_DIRTY : YOUNG),
+  pfn: pte_pfn,
+  present: pte_present,
+  writable: pte_write,
+  young: pte_young,
+  old: (entry) => entry & ~_PAGE_ACCESSED,
+  format: formatEntry,
+};
+
+/** A page of the address space as it is to begin with. */
+export interface InitialPage {
+  readonly writable: boolean;
+  /** References to the page behind it: more than one, and a write copies it. */
+  readonly references: number;
+  /** The secondary tables map it already. */
+  readonly established: boolean;
+}
+
+/** A guest. */
+export interface GuestOptions extends secondary.SecondaryProgram {
+  readonly protocol?: FaultProtocol;
+  readonly change_pte?: ChangePteDesign;
+  readonly rmapLock?: boolean;
+  /** The range has no memslot to begin with; one may be added. `at once`: without waiting for invalidations (a mutant). */
+  readonly memslots?: 'waits' | 'at once';
+  readonly mutant?: KvmMutant;
+  readonly lookup?: secondary.LookupOptions;
+}
+
+/** A device. */
+export interface DeviceOptions extends secondary.SecondaryProgram {
+  /** `table`: one of its own, and a driver that may sleep. `tlb`: it walks the primary table. */
+  readonly kind: 'table' | 'tlb';
+  readonly lookup?: secondary.LookupOptions;
+}
+
+/** What the machine is made of. */
+export interface SecondaryMachineOptions {
+  readonly memoryModel: MemoryModel;
+  readonly pages: readonly InitialPage[];
+  /** Levels of the primary table. Default 1. */
+  readonly levels?: 1 | 2;
+  /** KSM has a stable page whose contents are those of the first page. Its frame: {@link SecondaryMachine.kpage}. */
+  readonly stablePage?: boolean;
+  /** Free page frames to begin with. */
+  readonly freePages: number;
+  readonly design: secondary.NotifierDesign;
+  readonly contracts?: Contracts;
+  readonly changePteNeedsBracket?: boolean;
+  /** What each CPU of the address space runs. */
+  readonly cpus: readonly ((machine: SecondaryMachine, cpu: Cpu) => Program)[];
+  readonly guest?: GuestOptions;
+  readonly device?: DeviceOptions;
+}
+
+/** The machine while it is built. */
+export interface SecondaryMachine {
+  readonly builder: SystemBuilder;
+  readonly kernel: Kernel;
+  readonly mm: Mm;
+  readonly subscriptions: MmuNotifierSubscriptions;
+  readonly contents: secondary.PageContents;
+  readonly kpage: number;
+  readonly kvm: Kvm | null;
+  readonly odp: Odp | null;
+}
+
+/** Frames of the tables: the primary ones, root first, then KVM's and the device's. */
+const ROOT = 0;
+const KVM_TABLE = 2;
+const DEVICE_TABLE = 3;
+const TABLES = 4;
+const ENTRIES = 2;
+
+/** Builds the machine; `properties` adds what the scenario wants to hold. */
+export function buildSecondaryMachine(options: SecondaryMachineOptions, properties: (machine: SecondaryMachine) => readonly Property[] = () => []): System {
+  const { pages, guest, device, levels = 1 } = options;
+  const builder = new SystemBuilder({ memoryModel: options.memoryModel, maxHistory: HISTORY_MAX });
+  const frames = framesOf(builder, options);
+  const kpage = TABLES + pages.length;
+  const home = [...pages.keys(), ...(options.stablePage ? [0] : [])];
+  const contents = new secondary.PageContents(builder, frames, home, options.stablePage ? 1 << kpage : 0);
+  const agents = (guest ? 1 : 0) + (device ? 1 : 0);
+  const cpus = Array.from({ length: options.cpus.length + agents }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
+  const users = cpus.slice(0, options.cpus.length);
+  const shape = tinyShape(levels, ENTRIES);
+  const tlb = new SaturatedTlb(builder, users.map((cpu) => cpu.name), frames, shape, ROOT, [...pages.keys()], { asid: 1 });
+  const mm = new Mm(builder, 1, { root: ROOT, cpumask: (1 << users.length) - 1 });
+  const smp = new Smp(builder, cpus);
+  const ptl = builder.region('ptl', TABLES);
+  const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', {
+    spinlocks: Array.from({ length: levels }, (_, table) => ptl.at(table)),
+    ...(options.contracts && { contracts: options.contracts }),
+    ...(options.changePteNeedsBracket !== undefined && { changePteNeedsBracket: options.changePteNeedsBracket }),
+  });
+  const secondaryMmus = { mm, subscriptions, design: options.design };
+  const arch = secondary.notifyingArch(ipiTlb(smp, tlb.mmus, pages.length), () => secondaryMmus);
+  const kernel: Kernel = { builder, cpus, mmus: tlb.mmus, frames, shape, arch, ptl, secondary: secondaryMmus, contents };
+  const programs: Program[] = [];
+  const [first, second] = cpus.slice(users.length);
+  const kvm = guest ? addGuest(kernel, mm, subscriptions, first as Cpu, guest, contents, programs) : null;
+  const odp = device ? addDeviceTo(kernel, mm, subscriptions, (guest ? second : first) as Cpu, device, contents, programs) : null;
+  const machine: SecondaryMachine = { builder, kernel, mm, subscriptions, contents, kpage, kvm, odp };
+  const all = [...options.cpus.map((make, id) => make(machine, cpus[id] as Cpu)), ...programs];
+  cpus.forEach((cpu, id) => startCpu(builder, cpu, [all[id] as Program], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }));
+  for (const property of properties(machine)) builder.property(property);
+  return builder.build();
+}
+
+/** All tables exist from the start; those that nobody uses stay empty. */
+function framesOf(builder: SystemBuilder, { pages, levels = 1, stablePage, freePages }: SecondaryMachineOptions): Frames {
+  const flagsOf = (page: InitialPage): number => (page.writable ? YOUNG | _PAGE_RW | _PAGE_DIRTY : YOUNG);
+  const mapped = pages.map((page, i) => mk_pte(TABLES + i, flagsOf(page)));
+  const established = pages.map((page, i) => (page.established ? (mapped[i] as number) : 0));
+  const primary = levels === 1 ? [mapped, []] : [[mk_pte(1, _PAGE_TABLE)], mapped];
+  const stable = stablePage ? 1 : 0;
+  return new Frames(builder, {
+    tables: TABLES,
+    entriesPerTable: ENTRIES,
+    pages: pages.length + stable + freePages,
+    initialTables: [...primary, established, established],
+    initialPages: pages.length + stable,
+    initialReferences: pages.map((page) => page.references),
+  });
+}
+
+function addGuest(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscriptions, cpu: Cpu, options: GuestOptions, contents: secondary.PageContents, programs: Program[]): Kvm {
+  const { builder, frames } = kernel;
+  const vpns = [...Array.from({ length: ENTRIES }).keys()];
+  const tlb = new SaturatedTlb(builder, ['vCPU0'], frames, tinyShape(1, ENTRIES), KVM_TABLE, vpns, { name: 'vcpu_tlb' });
+  const kvm = new Kvm(builder, 'kvm', {
+    frames,
+    table: KVM_TABLE,
+    format: entryFormat,
+    lock: spinlock(new Spinlock(builder, 'mmu_lock')),
+    primary: secondary.primaryMmu(kernel, cpu, mm, options.lookup),
+    tlb: new SecondaryTlb(builder, 'kvm_requests', ['vCPU0.mmu'], DROP_ALL),
+    ...(options.protocol && { protocol: options.protocol }),
+    ...(options.change_pte && { change_pte: options.change_pte }),
+    ...(options.rmapLock && { rmap_lock: spinlock(new Spinlock(builder, 'rmap')) }),
+    ...(options.memslots && { memslots: new Memslots(builder, { waits: options.memslots === 'waits' }) }),
+    ...(options.mutant && { mutant: options.mutant }),
+  });
+  subscriptions.add('kvm', kvm.ops);
+  programs.push(program(secondary.vcpu_run, kvm, { tlb, index: 0, frames, contents }, options));
+  return kvm;
+}
+
+function addDeviceTo(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscriptions, cpu: Cpu, options: DeviceOptions, contents: secondary.PageContents, programs: Program[]): Odp | null {
+  const { builder, frames } = kernel;
+  const device = addDevice(builder, 'device');
+  const table = options.kind === 'table' ? DEVICE_TABLE : ROOT;
+  const vpns = [...Array.from({ length: ENTRIES }).keys()];
+  const tlb = new SaturatedTlb(builder, ['device0'], frames, options.kind === 'table' ? tinyShape(1, ENTRIES) : kernel.shape, table, vpns, { name: 'device_tlb', faultsInvalidate: false });
+  const agent: secondary.Agent = { tlb, index: 0, frames, contents, stopped: device.stopped, mayReadOld: options.mustHold !== undefined };
+  const caches = new SecondaryTlb(builder, 'invalidation_queue', ['device0.mmu'], DROP_ALL);
+  if (options.kind === 'tlb') {
+    const sva = new Sva(device, caches);
+    subscriptions.add('sva', sva.ops);
+    programs.push(program(secondary.sva_run, kernel, cpu, mm, sva, agent, options));
+    return null;
+  }
+  const umem_mutex = new Mutex(builder, 'umem_mutex');
+  const odp = new Odp(builder, 'odp', {
+    frames,
+    table,
+    format: entryFormat,
+    lock: { lock: () => mutex_lock(umem_mutex), unlock: () => mutex_unlock(umem_mutex) },
+    primary: secondary.primaryMmu(kernel, cpu, mm, { takesReference: false, ...options.lookup }),
+    device,
+    tlb: caches,
+  });
+  subscriptions.add('odp', odp.ops);
+  programs.push(program(secondary.odp_run, odp, agent, options));
+  return odp;
+}
+
+function spinlock(lock: Spinlock): Lock {
+  return { lock: () => spin_lock(lock), unlock: () => spin_unlock(lock) };
+}
+
+/** The primary entry of a page and a secondary one, for J3 and J4. */
+export function entryPair({ kernel }: SecondaryMachine, vpn: number, entry: Address): secondary.EntryPair {
+  const { frames, shape } = kernel;
+  const [top, bottom] = [frames.entry(ROOT, shape.levels.length === 1 ? vpn : 0).address, frames.entry(1, vpn).address];
+  if (shape.levels.length === 1) return { primary: (read) => read(top), primaryWords: [top], secondary: entry };
+  return { primary: (read) => (pte_present(read(top)) ? read(bottom) : 0), primaryWords: [top, bottom], secondary: entry };
+}

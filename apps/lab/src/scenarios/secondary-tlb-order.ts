@@ -1,0 +1,106 @@
+/**
+ * `secondary-tlb-order`: when must hardware that walks the primary page table be told of a new page? (Documentation/mm/mmu_notifier.rst)
+ *
+ * CPU0 and CPU1 write to pages A and B, which are shared and read-only, so each gets a copy. CPU2 runs another thread, which writes to A
+ * and then to B. A device reads B and then A. See docs/mmu-notifier.md.
+ */
+import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
+import type { Cpu } from '@shootdown/cpu';
+import { ModelError, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { handle_mm_fault, secondary } from '@shootdown/mm';
+import { pte_pfn } from '@shootdown/mmu';
+import { buildSecondaryMachine, type InitialPage, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
+
+/** A variant with the parts it is built from. */
+interface OrderVariant extends Variant {
+  readonly secondaryTlbs: secondary.NotifierDesign['secondaryTlbs'];
+  /** What replaces the pages: a copy that is then written to, or KSM with an equal page. */
+  readonly replaces: 'copy' | 'merge';
+}
+
+const [A, B] = [0, 1];
+const VERSION = 1;
+const RST = 'Documentation/mm/mmu_notifier.rst, v6.18';
+
+/** The stores are to A, then B; the loads of B, then A. */
+const READS_IN_ORDER = { property: 'R6: a device that reads the newer of two stores reads the older one too', holds: ([b = 0, a = 0]: readonly number[]): boolean => b < VERSION || a >= VERSION };
+
+const orderVariants: readonly OrderVariant[] = [
+  { name: 'notify-under-ptl', expected: 'safe', source: RST, summary: 'the device is told between clearing and setting the entry', secondaryTlbs: 'under the lock', replaces: 'copy' },
+  { name: 'notify-with-flush', expected: 'safe', source: '1af5a8109904 (v6.6)', summary: 'the flush of the CPUs tells it', secondaryTlbs: 'with the flush', replaces: 'copy' },
+  { name: 'notify-at-end-only', expected: 'violation', source: RST, summary: 'the device is told by invalidate_range_end(), after the lock has been dropped', secondaryTlbs: 'at the end', replaces: 'copy' },
+  { name: 'never', expected: 'violation', source: 'no outside authority', summary: 'the device is not told', secondaryTlbs: 'never', replaces: 'copy' },
+  { name: 'ksm/notify-at-end-only', expected: 'safe', source: RST, summary: 'KSM replaces a read-only page by an equal one: the end is early enough', secondaryTlbs: 'at the end', replaces: 'merge' },
+  { name: 'ksm/never', expected: 'violation', source: 'no outside authority', summary: 'the same, and the device is not told', secondaryTlbs: 'never', replaces: 'merge' },
+];
+
+/** Writes to A, then to B, if it can at once: whoever has no writable entry yet gives up. */
+const writes_in_order = routine('other thread', function* ({ kernel }: SecondaryMachine, cpu: Cpu): Steps {
+  if ((yield* secondary.cpu_access(kernel, cpu, A, VERSION)) < 0) return;
+  yield* secondary.cpu_access(kernel, cpu, B, VERSION);
+});
+
+function buildTlbOrder({ variant, memoryModel }: BuildRequest): System {
+  const found = orderVariants.find((v) => v.name === variant);
+  if (!found) throw new ModelError(`scenario: secondary-tlb-order: no variant ${variant} (have: ${orderVariants.map((v) => v.name).join(', ')})`);
+  const { secondaryTlbs, replaces } = found;
+  return buildSecondaryMachine(
+    {
+      memoryModel,
+      pages: replaces === 'copy' ? [A, B].map(() => SHARED) : [OWN],
+      freePages: 2,
+      stablePage: replaces === 'merge',
+      design: { ...secondary.NotifierEra.E3, secondaryTlbs },
+      cpus: replaces === 'copy' ? [copies(A), copies(B), (machine, cpu) => program(writes_in_order, machine, cpu)] : [merges],
+      device: { kind: 'tlb', ...(replaces === 'copy' ? { accesses: [B, A].map(load), mustHold: READS_IN_ORDER } : { accesses: [store(A), load(A)] }) },
+    },
+    replaces === 'copy' ? orderWitness : mergeWitness,
+  );
+}
+
+const SHARED: InitialPage = { writable: false, references: 2, established: true };
+const OWN: InitialPage = { writable: true, references: 1, established: true };
+const load = (page: number): secondary.SecondaryAccess => ({ page, version: 0 });
+const store = (page: number): secondary.SecondaryAccess => ({ page, version: VERSION });
+
+/** A thread of the process whose write to the page faults. */
+function copies(page: number): SecondaryMachineOptions['cpus'][number] {
+  return ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, page, true);
+}
+
+/** ksmd. */
+const merges: SecondaryMachineOptions['cpus'][number] = ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, A, kpage);
+
+function orderWitness({ contents }: SecondaryMachine): Property[] {
+  const newest = [A, B].map((page) => contents.newest.at(page));
+  return [
+    {
+      name: 'the thread writes to both pages',
+      kind: 'sometimes',
+      why: 'otherwise there is no order to see',
+      reads: newest,
+      check: (read) => newest.every((word) => read(word) > 0),
+    },
+  ];
+}
+
+function mergeWitness({ kernel, kpage }: SecondaryMachine): Property[] {
+  const entry = kernel.frames.entry(0, A).address;
+  return [
+    {
+      name: 'the page is merged',
+      kind: 'sometimes',
+      why: 'a page that has been written to, or is pinned, is not',
+      reads: [entry],
+      check: (read) => pte_pfn(read(entry)) === kpage,
+    },
+  ];
+}
+
+export const secondaryTlbOrder: Scenario = {
+  name: 'secondary-tlb-order',
+  title: 'Devices that walk the primary page table: when must they be told of a new page?',
+  seed: 'S3',
+  variants: orderVariants,
+  build: buildTlbOrder,
+};
