@@ -9,26 +9,36 @@ export interface ComparisonColumn {
   readonly ratio?: boolean;
 }
 
-/** A table of variants. */
-export interface Comparison {
-  readonly name: string;
+/** A variant and its numbers, by the keys of the columns. */
+export type ComparisonRow = { readonly variant: string } & Readonly<Record<string, number | string>>;
+
+/** A table: ratios are against its first row. */
+export interface ComparisonTable {
   readonly title: string;
   readonly columns: readonly ComparisonColumn[];
-  readonly rows: readonly ({ readonly variant: string } & Readonly<Record<string, number | string>>)[];
+  readonly rows: readonly ComparisonRow[];
+}
+
+/** A table of variants, and perhaps more about the same. */
+export interface Comparison extends ComparisonTable {
+  readonly name: string;
+  readonly more?: readonly ComparisonTable[];
   /** What one must know to read it: simplifications, parameters. */
   readonly notes: readonly string[];
 }
 
 /** The comparison as plain data, with the ratios of every column to the first row (null where that is 0). */
 export function comparisonDocument(comparison: Comparison): unknown {
-  const [first] = comparison.rows;
-  const ratio = (row: Comparison['rows'][number], key: string): number | null => {
+  const { more, ...first } = comparison;
+  return { ...withRatios(first), ...(more && { more: more.map(withRatios) }) };
+}
+
+function withRatios(table: ComparisonTable): object {
+  const [first] = table.rows;
+  const ratio = (row: ComparisonRow, key: string): number | null => {
     const base = first?.[key];
     const value = row[key];
     return typeof base === 'number' && typeof value === 'number' && base !== 0 ? value / base : null;
   };
-  return {
-    ...comparison,
-    rows: comparison.rows.map((row) => ({ ...row, ratios: Object.fromEntries(comparison.columns.map((c) => [c.key, ratio(row, c.key)])) })),
-  };
+  return { ...table, rows: table.rows.map((row) => ({ ...row, ratios: Object.fromEntries(table.columns.map((c) => [c.key, ratio(row, c.key)])) })) };
 }

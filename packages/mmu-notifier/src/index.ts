@@ -7,6 +7,6 @@ export { Memslots } from './memslots.ts';
 export { might_sleep, MmuNotifierSubscriptions, type MmuNotifier, type MmuNotifierOps, type MmuNotifierOptions, type NotifierCall, type RegisterOptions } from './notifier.ts';
 export { Odp, pagefault_mr, type OdpOptions } from './odp.ts';
 export { IN_PROGRESS_NOT_NEGATIVE, SecondaryMmu, type EntryFormat, type Lock, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
-export { SecondaryTlb } from './secondary-tlb.ts';
+export { InvalidationQueue, type SecondaryTlb } from './secondary-tlb.ts';
 export { subscriptionMachine, type SubscriptionContext, type SubscriptionEmitted, type SubscriptionEvent } from './subscription.machine.ts';
 export { Sva } from './sva.ts';

@@ -4,10 +4,10 @@
  * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu/mmu.c, v6.18: kvm_mmu_notifier_invalidate_range_start() and _end(),
  * kvm_tdp_page_fault(), is_page_fault_stale(); and as they were before, kvm_mmu_notifier_change_pte() and _invalidate_page().
  */
-import { load, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { count, load, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Memslots } from './memslots.ts';
 import type { MmuNotifierOps, NotifierCall } from './notifier.ts';
-import { SecondaryMmu, smp_rmb, type Lock, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import { SecondaryMmu, smp_rmb, type Lock, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
 import type { SecondaryTlb } from './secondary-tlb.ts';
 
 /** What change_pte() does with an entry. */
@@ -187,8 +187,8 @@ const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (kvm: K
  * kvm_tdp_page_fault(): fills in the entry of a page. False: there is no such page.
  * @param at tells the guest's accesses apart
  */
-export const kvm_tdp_page_fault = routine('kvm_tdp_page_fault', function* (kvm: Kvm, gfn: number, write: boolean, at: number): Steps<boolean> {
-  const { protocol, primary, memslots } = kvm;
+export const kvm_tdp_page_fault = routine('kvm_tdp_page_fault', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean, at: number): Steps<boolean> {
+  const { protocol, memslots } = kvm;
   for (;;) {
     yield* point('kvm_tdp_page_fault', at);
     // Without a slot the access is not to memory: an exit to user space, which is somebody else's story.
@@ -203,6 +203,7 @@ export const kvm_tdp_page_fault = routine('kvm_tdp_page_fault', function* (kvm: 
     yield* point(installed ? 'kvm_release_faultin_page' : 'stale', at, page.pfn);
     yield* primary.release(page);
     if (installed) return true;
+    yield* count('kvm: stale faults');
   }
 });
 

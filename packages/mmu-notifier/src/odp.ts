@@ -7,7 +7,7 @@
 import { load, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { page_request, page_response, stop_device, type Device } from './device.ts';
 import { might_sleep, type MmuNotifierOps, type NotifierCall } from './notifier.ts';
-import { SecondaryMmu, smp_rmb, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import { SecondaryMmu, smp_rmb, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
 import type { SecondaryTlb } from './secondary-tlb.ts';
 
 /** What a memory region is made of. Its lock is umem_mutex. */
@@ -90,17 +90,17 @@ const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (
  * stopped.
  * @param at tells the device's accesses apart
  */
-export const pagefault_mr = routine('pagefault_mr', function* (odp: Odp, index: number, write: boolean, at: number): Steps<boolean> {
+export const pagefault_mr = routine('pagefault_mr', function* (odp: Odp, primary: PrimaryMmu, index: number, write: boolean, at: number): Steps<boolean> {
   if (!(yield* page_request(odp.device))) return false;
   for (;;) {
     yield* point('pagefault_mr', at);
     const current_seq = yield* load(odp.seq, { label: 'current_seq = notifiers_seq' });
     yield* smp_rmb();
-    const page = yield* odp.primary.lookup(index, write, [at, current_seq]);
+    const page = yield* primary.lookup(index, write, [at, current_seq]);
     if (!page) return false;
     const installed = yield* map_dma_page(odp, index, page, current_seq);
     yield* point(installed ? 'put_page' : 'stale', at, page.pfn);
-    yield* odp.primary.release(page);
+    yield* primary.release(page);
     if (installed) return yield* page_response(odp.device);
   }
 });

@@ -8,7 +8,7 @@ import { testMmu } from './mmu.test-support.machine.ts';
 import { MmuNotifierSubscriptions, type MmuNotifierOps } from './notifier.ts';
 import { Odp, pagefault_mr } from './odp.ts';
 import { IN_PROGRESS_NOT_NEGATIVE, type EntryFormat, type Lock, type PrimaryMmu, type SecondaryMmuOptions } from './secondary-mmu.ts';
-import { SecondaryTlb } from './secondary-tlb.ts';
+import { InvalidationQueue, type SecondaryTlb } from './secondary-tlb.ts';
 import { Sva } from './sva.ts';
 
 /** Present, writable, young, and the frame above them. */
@@ -34,6 +34,7 @@ interface Bench {
   readonly frames: Frames;
   readonly subscriptions: MmuNotifierSubscriptions;
   readonly options: SecondaryMmuOptions;
+  readonly primary: PrimaryMmu;
   readonly tlb: SecondaryTlb;
   /** How often the agent has been flushed. */
   readonly flushes: Address;
@@ -58,7 +59,7 @@ function bench(entry: number): Bench {
     *release() {},
   };
   const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', { changePteNeedsBracket: false });
-  return { builder, frames, subscriptions, tlb: new SecondaryTlb(builder, 'tlb', ['mmu'], { type: 'flush' }), flushes, pte, options: { frames, table: 0, format, lock, primary } };
+  return { builder, frames, subscriptions, tlb: new InvalidationQueue(builder, 'tlb', ['mmu'], { type: 'flush' }), flushes, pte, primary, options: { frames, table: 0, format, lock } };
 }
 
 /** Runs one task (or several) in all interleavings, and reads words where everything has come to rest. */
@@ -138,7 +139,7 @@ describe('KVM', () => {
       yield* store(parts.pte, 0);
       yield* end(0, 1);
     };
-    return atRest(parts.builder, [kvm.entryAddress(0)], zap, () => kvm_tdp_page_fault(kvm, 0, false, 0)).ends;
+    return atRest(parts.builder, [kvm.entryAddress(0)], zap, () => kvm_tdp_page_fault(kvm, parts.primary, 0, false, 0)).ends;
   };
 
   it('that faults while the page is taken away never maps it', () => {
@@ -171,7 +172,7 @@ describe('devices', () => {
   it('with a table of their own: the driver maps what the engine asks for', () => {
     const parts = bench(0);
     const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
-    expect(atRest(parts.builder, [odp.entryAddress(0)], () => pagefault_mr(odp, 0, false, 0)).ends).toEqual([String(OLD_PAGE)]);
+    expect(atRest(parts.builder, [odp.entryAddress(0)], () => pagefault_mr(odp, parts.primary, 0, false, 0)).ends).toEqual([String(OLD_PAGE)]);
   });
 
   it('with a table of their own: an invalidation empties it and waits for the device', () => {
@@ -206,7 +207,7 @@ describe('live and tabulated execution', () => {
       yield* parts.subscriptions.mmu_notifier_invalidate_range_start(0, 1);
       yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
     };
-    const tasks = [bracket, bracket, (): Steps<unknown> => kvm_tdp_page_fault(kvm, 0, false, 0)];
+    const tasks = [bracket, bracket, (): Steps<unknown> => kvm_tdp_page_fault(kvm, parts.primary, 0, false, 0)];
     tasks.forEach((body, id) => parts.builder.processor({ name: `CPU${id}`, tasks: [program(routine(`task${id}`, body))] }));
     const system: System = parts.builder.build();
     const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];

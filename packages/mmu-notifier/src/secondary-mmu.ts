@@ -42,7 +42,7 @@ export interface PrimaryPage {
   readonly writable: boolean;
 }
 
-/** The primary MMU as a fault handler sees it. */
+/** The primary MMU as the thread sees it that handles a fault. */
 export interface PrimaryMmu {
   /**
    * Resolves a page, faulting it in if need be; null if there is none to be had.
@@ -60,7 +60,6 @@ export interface SecondaryMmuOptions {
   readonly table: number;
   readonly format: EntryFormat;
   readonly lock: Lock;
-  readonly primary: PrimaryMmu;
 }
 
 /** Words of the protocol. */
@@ -70,7 +69,6 @@ export class SecondaryMmu {
   readonly table: number;
   readonly format: EntryFormat;
   readonly lock: Lock;
-  readonly primary: PrimaryMmu;
   /** mmu_invalidate_seq: counts invalidations that have ended. */
   readonly seq: Address;
   /** mmu_invalidate_in_progress, and mmu_invalidate_range_start and _end while it is not 0. */
@@ -78,13 +76,12 @@ export class SecondaryMmu {
   readonly #range: readonly [Address, Address];
   readonly #invalidation: number;
 
-  constructor(builder: SystemBuilder, name: string, { frames, table, format, lock, primary }: SecondaryMmuOptions) {
+  constructor(builder: SystemBuilder, name: string, { frames, table, format, lock }: SecondaryMmuOptions) {
     this.name = name;
     this.frames = frames;
     this.table = table;
     this.format = format;
     this.lock = lock;
-    this.primary = primary;
     const words = builder.region(`${name}.mmu_invalidate`, 4);
     this.seq = words.at(0);
     this.in_progress = words.at(1);

@@ -10,8 +10,15 @@ import { BLOCKED, defineOperation, operation, type Message, type Operation, type
 const QUEUE_ENTRIES = 4;
 
 /** The caches of the agents that translate through one secondary MMU. */
-export class SecondaryTlb {
-  readonly name: string;
+export interface SecondaryTlb {
+  /** Has every agent drop what it has cached; may return before they have. */
+  invalidate(label: string): Steps;
+  /** Returns when every agent has done what was asked. */
+  sync(label: string): Steps;
+}
+
+/** Caches that are reached by messages. */
+export class InvalidationQueue implements SecondaryTlb {
   /** A channel per agent. */
   readonly #queues: readonly number[];
   readonly #invalidate: Message;
@@ -21,7 +28,6 @@ export class SecondaryTlb {
    * @param invalidate the message that has one of them drop everything it has cached
    */
   constructor(builder: SystemBuilder, name: string, agents: readonly string[], invalidate: Message) {
-    this.name = name;
     this.#invalidate = invalidate;
     this.#queues = agents.map((to) => builder.channel({ name: `${name}->${to}`, to, policy: 'fifo', capacity: QUEUE_ENTRIES, latency: 'ipi' }));
   }

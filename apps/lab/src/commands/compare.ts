@@ -2,7 +2,7 @@
 import { markdownTable, textTable, type Table } from '@shootdown/report';
 import { runMachine, type MachineRun } from '@shootdown/topology';
 import { parseArguments, UsageError } from '../arguments.ts';
-import { comparisonDocument, type Comparison } from '../comparison.ts';
+import { comparisonDocument, type Comparison, type ComparisonTable } from '../comparison.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed } from '../machines.ts';
@@ -28,18 +28,23 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const comparison = prepared ? await prepared() : compareMachines(names);
   if (args.has('json')) process.stdout.write(`${JSON.stringify(comparisonDocument(comparison))}\n`);
-  else process.stdout.write(args.has('markdown') ? markdownTable(tableOf(comparison)) : textOf(comparison));
+  else process.stdout.write(args.has('markdown') ? markdownOf(comparison) : textOf(comparison));
   return ExitCode.ok;
 }
 
-function tableOf(comparison: Comparison): Table {
+function tableOf(comparison: ComparisonTable): Table {
   const columns = comparison.columns.map(({ key, heading, unit, ratio }) => ({ key, heading, unit, ratio: ratio ?? false }));
   return { columns: [{ heading: 'variant', key: 'variant' }, ...columns], rows: comparison.rows.map((row) => ({ ...row })) };
 }
 
 function textOf(comparison: Comparison): string {
   const notes = comparison.notes.map((note) => `- ${note}\n`).join('');
-  return `${comparison.title}\n\n${textTable(tableOf(comparison), { width: WIDTH })}\n${notes}`;
+  const tables = [comparison, ...(comparison.more ?? [])].map((table) => `${table.title}\n\n${textTable(tableOf(table), { width: WIDTH })}\n`);
+  return `${tables.join('')}${notes}`;
+}
+
+function markdownOf(comparison: Comparison): string {
+  return [markdownTable(tableOf(comparison)), ...(comparison.more ?? []).map((table) => `${table.title}:\n\n${markdownTable(tableOf(table))}`)].join('\n');
 }
 
 function compareMachines(names: readonly string[]): Comparison {

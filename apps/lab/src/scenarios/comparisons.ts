@@ -2,6 +2,7 @@
 import type { Comparison } from '../comparison.ts';
 
 export const comparisons: Readonly<Record<string, () => Promise<Comparison>>> = {
+  'change-pte': async () => (await import('./change-pte.cost.ts')).compareChangePte(),
   'pv-flush': async () => (await import('./kvm-pv-flush.cost.ts')).comparePvFlush(),
   'ptdump-vmalloc': async () => (await import('./ptdump-vmalloc.cost.ts')).comparePtdumpVmalloc(),
 };

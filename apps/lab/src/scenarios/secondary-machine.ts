@@ -6,17 +6,20 @@ import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { Frames, program, SystemBuilder, type Address, type MemoryModel, type Program, type Property, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, ipiTlb, Mm, secondary, Smp, type Kernel } from '@shootdown/mm';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte, pte_pfn, pte_present, pte_write, pte_young, SaturatedTlb, tinyShape } from '@shootdown/mmu';
-import { addDevice, Kvm, Memslots, MmuNotifierSubscriptions, Odp, SecondaryTlb, Sva, type ChangePteDesign, type Contracts, type EntryFormat, type FaultProtocol, type KvmMutant, type Lock } from '@shootdown/mmu-notifier';
+import { addDevice, InvalidationQueue, Kvm, Memslots, MmuNotifierSubscriptions, Odp, Sva, type ChangePteDesign, type Contracts, type EntryFormat, type FaultProtocol, type KvmMutant, type Lock } from '@shootdown/mmu-notifier';
 import { Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
 
 /** Operations in a row without a point. */
 const HISTORY_MAX = 200;
-const YOUNG = _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED;
-const DROP_ALL = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 } as const;
+/** Entries that have been read, or written to. */
+export const READ_ONLY = _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED;
+export const WRITABLE = READ_ONLY | _PAGE_RW | _PAGE_DIRTY;
+/** Has an MMU drop everything. */
+export const DROP_ALL = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 } as const;
 
 /** Second-stage entries and the device's look like primary ones here. */
-const entryFormat: EntryFormat = {
-  make: (pfn, writable) => mk_pte(pfn, writable ? YOUNG | _PAGE_RW | _PAGE_DIRTY : YOUNG),
+export const entryFormat: EntryFormat = {
+  make: (pfn, writable) => mk_pte(pfn, writable ? WRITABLE : READ_ONLY),
   pfn: pte_pfn,
   present: pte_present,
   writable: pte_write,
@@ -127,7 +130,7 @@ export function buildSecondaryMachine(options: SecondaryMachineOptions, properti
 
 /** All tables exist from the start; those that nobody uses stay empty. */
 function framesOf(builder: SystemBuilder, { pages, levels = 1, stablePage, freePages }: SecondaryMachineOptions): Frames {
-  const flagsOf = (page: InitialPage): number => (page.writable ? YOUNG | _PAGE_RW | _PAGE_DIRTY : YOUNG);
+  const flagsOf = (page: InitialPage): number => (page.writable ? WRITABLE : READ_ONLY);
   const mapped = pages.map((page, i) => mk_pte(TABLES + i, flagsOf(page)));
   const established = pages.map((page, i) => (page.established ? (mapped[i] as number) : 0));
   const primary = levels === 1 ? [mapped, []] : [[mk_pte(1, _PAGE_TABLE)], mapped];
@@ -151,8 +154,7 @@ function addGuest(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscription
     table: KVM_TABLE,
     format: entryFormat,
     lock: spinlock(new Spinlock(builder, 'mmu_lock')),
-    primary: secondary.primaryMmu(kernel, cpu, mm, options.lookup),
-    tlb: new SecondaryTlb(builder, 'kvm_requests', ['vCPU0.mmu'], DROP_ALL),
+    tlb: new InvalidationQueue(builder, 'kvm_requests', ['vCPU0.mmu'], DROP_ALL),
     ...(options.protocol && { protocol: options.protocol }),
     ...(options.change_pte && { change_pte: options.change_pte }),
     ...(options.rmapLock && { rmap_lock: spinlock(new Spinlock(builder, 'rmap')) }),
@@ -160,7 +162,7 @@ function addGuest(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscription
     ...(options.mutant && { mutant: options.mutant }),
   });
   subscriptions.add('kvm', kvm.ops);
-  programs.push(program(secondary.vcpu_run, kvm, { tlb, index: 0, frames, contents }, options));
+  programs.push(program(secondary.vcpu_run, kvm, secondary.primaryMmu(kernel, cpu, mm, options.lookup), { tlb, index: 0, frames, contents }, options));
   return kvm;
 }
 
@@ -171,7 +173,7 @@ function addDeviceTo(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscript
   const vpns = [...Array.from({ length: ENTRIES }).keys()];
   const tlb = new SaturatedTlb(builder, ['device0'], frames, options.kind === 'table' ? tinyShape(1, ENTRIES) : kernel.shape, table, vpns, { name: 'device_tlb', faultsInvalidate: false });
   const agent: secondary.Agent = { tlb, index: 0, frames, contents, stopped: device.stopped, mayReadOld: options.mustHold !== undefined };
-  const caches = new SecondaryTlb(builder, 'invalidation_queue', ['device0.mmu'], DROP_ALL);
+  const caches = new InvalidationQueue(builder, 'invalidation_queue', ['device0.mmu'], DROP_ALL);
   if (options.kind === 'tlb') {
     const sva = new Sva(device, caches);
     subscriptions.add('sva', sva.ops);
@@ -184,12 +186,11 @@ function addDeviceTo(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscript
     table,
     format: entryFormat,
     lock: { lock: () => mutex_lock(umem_mutex), unlock: () => mutex_unlock(umem_mutex) },
-    primary: secondary.primaryMmu(kernel, cpu, mm, { takesReference: false, ...options.lookup }),
     device,
     tlb: caches,
   });
   subscriptions.add('odp', odp.ops);
-  programs.push(program(secondary.odp_run, odp, agent, options));
+  programs.push(program(secondary.odp_run, odp, secondary.primaryMmu(kernel, cpu, mm, { takesReference: false, ...options.lookup }), agent, options));
   return odp;
 }
 

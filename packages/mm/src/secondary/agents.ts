@@ -1,7 +1,7 @@
 /** Who accesses memory through secondary MMUs: a guest, a device with a table of its own, a device that walks the primary one. */
 import { assertThat, point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { kvm_tdp_page_fault, page_request, page_response, pagefault_mr, type Kvm, type Odp, type Sva } from '@shootdown/mmu-notifier';
+import { kvm_tdp_page_fault, page_request, page_response, pagefault_mr, type Kvm, type Odp, type PrimaryMmu, type Sva } from '@shootdown/mmu-notifier';
 import { handle_mm_fault } from '../fault.ts';
 import type { Kernel, Mm } from '../kernel.ts';
 import { AccessFault, secondary_access, type Agent } from './access.ts';
@@ -20,13 +20,13 @@ export interface SecondaryProgram {
 }
 
 /** A guest's vCPU: enters the guest, and leaves it for every fault. It gives up where there is no page. */
-export const vcpu_run = routine('vcpu_run', (kvm: Kvm, agent: Agent, body: SecondaryProgram) =>
-  accessAll(agent, body, (access, at) => kvm_tdp_page_fault(kvm, access.page, access.version > 0, at)),
+export const vcpu_run = routine('vcpu_run', (kvm: Kvm, primary: PrimaryMmu, agent: Agent, body: SecondaryProgram) =>
+  accessAll(agent, body, (access, at) => kvm_tdp_page_fault(kvm, primary, access.page, access.version > 0, at)),
 );
 
 /** A device's engine, and its driver while it waits. */
-export const odp_run = routine('device engine', (odp: Odp, agent: Agent, body: SecondaryProgram) =>
-  accessAll(agent, body, (access, at) => pagefault_mr(odp, access.page, access.version > 0, at)),
+export const odp_run = routine('device engine', (odp: Odp, primary: PrimaryMmu, agent: Agent, body: SecondaryProgram) =>
+  accessAll(agent, body, (access, at) => pagefault_mr(odp, primary, access.page, access.version > 0, at)),
 );
 
 /** A device whose faults are those of the primary address space: iommu_sva_handle_mm(). */

@@ -15,7 +15,7 @@ import { pte_offset } from '../pgtable.ts';
 
 /** How pages are looked up. */
 export interface LookupOptions {
-  /** A page that is not there is faulted in; otherwise there is none to be had (its area is gone). Default true. */
+  /** A page that is not there is faulted in, as long as there is memory; otherwise there is none to be had. Default true. */
   readonly faultsIn?: boolean;
   /** The page is pinned while its entry is installed (get_user_pages()); otherwise nothing but the protocol keeps it. Default true. */
   readonly takesReference?: boolean;
@@ -61,8 +61,7 @@ const hva_to_pfn_slow = routine('hva_to_pfn_slow', function* (kernel: Kernel, cp
       yield* pte_unlock(kernel, ptep.frame);
       if (serves(pte, write)) return pageOf(pte);
     }
-    if (!faultsIn) return null;
-    yield* handle_mm_fault(kernel, cpu, mm, vpn, write);
+    if (!faultsIn || (yield* handle_mm_fault(kernel, cpu, mm, vpn, write)) !== 'retry') return null;
   }
 });
 
@@ -73,8 +72,7 @@ const hmm_range_fault = routine('hmm_range_fault', function* (kernel: Kernel, cp
     const ptep = yield* pte_offset(kernel, mm, vpn);
     const pte = ptep ? yield* lockless(kernel, ptep) : 0;
     if (serves(pte, write)) return pageOf(pte);
-    if (!faultsIn) return null;
-    yield* handle_mm_fault(kernel, cpu, mm, vpn, write);
+    if (!faultsIn || (yield* handle_mm_fault(kernel, cpu, mm, vpn, write)) !== 'retry') return null;
   }
 });
 
