@@ -11,7 +11,8 @@ export type Counters = Readonly<Record<string, readonly number[]>>;
 
 /** What a run gives. */
 export interface MachineRun {
-  readonly end: VirtualTimeRun['end'];
+  /** `time`: the description's runMicroseconds are over. */
+  readonly end: VirtualTimeRun['end'] | 'time';
   readonly steps: number;
   readonly cycles: number;
   readonly nanoseconds: number;
@@ -53,10 +54,14 @@ export class MachineRunner {
   readonly #times: RoutineTimes | null;
   #phase = START_UP;
   #wallSeconds = 0;
+  #timeIsUp = false;
+  readonly #cyclesMax: number;
 
   constructor(machine: AssembledMachine, options: RunOptions = {}) {
     this.#machine = machine;
     this.#options = options;
+    const { runMicroseconds } = machine.topology;
+    this.#cyclesMax = runMicroseconds === undefined ? Number.POSITIVE_INFINITY : (runMicroseconds * machine.costs.hertz) / MICROSECONDS;
     this.#executor = options.executor ?? new DirectExecutor(machine.system);
     this.#times = options.onRoutine ? new RoutineTimes(this.#executor, options.onRoutine) : null;
     this.#executor.observe = true;
@@ -81,7 +86,7 @@ export class MachineRunner {
   result(): MachineRun {
     const run = this.#scheduler.result();
     return {
-      end: run.end,
+      end: this.#timeIsUp && run.end === 'stopped' ? 'time' : run.end,
       steps: run.steps,
       cycles: run.cycles,
       nanoseconds: (run.cycles / this.#machine.costs.hertz) * NANOSECONDS,
@@ -100,6 +105,8 @@ export class MachineRunner {
     this.#executor.store.commit();
     if (this.#options.keepSchedule) this.#schedule.push(step.entry);
     this.#times?.observe(step);
+    if (step.startCycles + step.durationCycles >= this.#cyclesMax) this.#timeIsUp = true;
+    if (this.#timeIsUp) return false;
     return this.#options.onStep?.(step, this.#executor);
   }
 
@@ -120,6 +127,7 @@ export class MachineRunner {
 }
 
 const NANOSECONDS = 1e9;
+const MICROSECONDS = 1e6;
 
 /** Runs a machine until its threads are done. */
 export function runMachine(machine: AssembledMachine, options: RunOptions = {}): MachineRun {
