@@ -25,7 +25,10 @@ export const EXIT_REASONS = Object.keys(COSTS) as readonly AnyExitReason[];
 /** Counters of the hypervisor, per guest CPU. */
 export const HypervisorCounter = {
   ipisSent: 'kvm_ipis_sent',
+  /** The vCPU is scheduled out while runnable, blocks, is woken, is scheduled in. */
   schedOut: 'kvm_sched_out',
+  blocked: 'kvm_blocked',
+  woken: 'kvm_woken',
   schedIn: 'kvm_sched_in',
   /** Preemptions that the guest could see: KVM_VCPU_PREEMPTED was set. And those it could not. */
   preemptionReported: 'kvm_preemption_reported',

@@ -21,7 +21,7 @@ function timeslices(count: number, firstCycles?: number): { ran: string[]; steal
     if (choice.kind === 'advance' && ran.at(-1) !== choice.name) ran.push(choice.name);
     return startCycles < 4 * TIMESLICE;
   };
-  runVirtualTime(executor, { costs: withCosts(x86Costs, { nop: 10 }), onStep });
+  runVirtualTime(executor, { costs: withCosts(x86Costs, { nop: 10, vmexit: 0 }), onStep });
   return { ran, stealTime };
 }
 

@@ -50,7 +50,8 @@ export interface VcpuContext {
   readonly waits: boolean;
   /**
    * vcpu->arch.at_instruction_boundary: the guest left for an interrupt of the host, and nothing has been done since. Cleared
-   * at the top of vcpu_run()'s loop, so a vCPU that is preempted again on its way in is not at one.
+   * at the top of vcpu_run()'s loop, so a vCPU that is preempted again on its way in is not at one. (Here it is cleared when
+   * it has been looked at, which is the same: nobody looks again before that loop.)
    */
   readonly at_instruction_boundary: boolean;
   /** The exit that KVM is handling. */
@@ -117,7 +118,7 @@ export const vcpuMachine = setup({
   actions: {
     countPreemption: assign({ preemptions: ({ context }) => (context.preemptions > 0 ? context.preemptions - 1 : context.preemptions) }),
     exitAtBoundary: assign({ at_instruction_boundary: true }),
-    exitInInstruction: assign({ at_instruction_boundary: false }),
+    passBoundary: assign({ at_instruction_boundary: false }),
     exitFor: assign(({ event }) => {
       const reason: ExitReason = event.type === 'exit' ? event.reason : 'external_interrupt';
       return { reason, at_instruction_boundary: reason === 'external_interrupt' };
@@ -159,25 +160,25 @@ export const vcpuMachine = setup({
         preempt: {
           guard: 'mayPreempt',
           target: 'preempted',
-          actions: ['countPreemption', 'exitAtBoundary', 'leftGuest', { type: 'vmExitFor', params: { reason: 'external_interrupt' } }, { type: 'schedOut', params: { preempted: true } }, 'setPreempted'],
+          actions: ['countPreemption', 'exitAtBoundary', 'leftGuest', { type: 'vmExitFor', params: { reason: 'external_interrupt' } }, { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'],
         },
         exit: { target: 'exiting', actions: ['exitFor', 'leftGuest', 'vmExit'] },
         kick: { target: 'exiting', actions: ['exitFor', 'leftGuest', 'vmExit'] },
-        hlt: { target: 'halted', actions: ['exitInInstruction', 'leftGuest', { type: 'vmExitFor', params: { reason: 'hlt' } }, { type: 'schedOut', params: { preempted: false } }, 'setPreempted'] },
-        emulate: { target: 'in_emulator', actions: ['exitInInstruction', 'leftGuest', { type: 'vmExitFor', params: { reason: 'emulation' } }, 'translate'] },
+        hlt: { target: 'halted', actions: ['leftGuest', { type: 'vmExitFor', params: { reason: 'hlt' } }, { type: 'schedOut', params: { preempted: false } }, 'setPreempted', 'passBoundary'] },
+        emulate: { target: 'in_emulator', actions: ['leftGuest', { type: 'vmExitFor', params: { reason: 'emulation' } }, 'translate'] },
       },
     },
     preempted: {
       on: {
         resume: [
           { guard: 'entersAtOnce', target: 'in_guest', actions: ['exitDone', 'schedIn', 'recordStealTime', 'enteredGuest'] },
-          { target: 'entering', actions: ['exitInInstruction', 'schedIn'] },
+          { target: 'entering', actions: 'schedIn' },
         ],
       },
     },
     entering: {
       on: {
-        preempt: { guard: 'mayPreempt', target: 'preempted', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted'] },
+        preempt: { guard: 'mayPreempt', target: 'preempted', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
         read: { guard: 'readsFirst', target: 'clearing', actions: 'readStealTime' },
         enter: { guard: 'exchanges', target: 'in_guest', actions: ['recordStealTime', 'enteredGuest'] },
       },
@@ -190,8 +191,8 @@ export const vcpuMachine = setup({
           { target: 'entering', actions: ['handleExit', 'exitDone'] },
         ],
         preempt: [
-          { guard: 'entersAtOnce', target: 'preempted', actions: [{ type: 'schedOut', params: { preempted: true } }, 'setPreempted'] },
-          { guard: 'mayPreempt', target: 'preempted_exiting', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted'] },
+          { guard: 'entersAtOnce', target: 'preempted', actions: [{ type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
+          { guard: 'mayPreempt', target: 'preempted_exiting', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
         ],
       },
     },
@@ -207,7 +208,7 @@ export const vcpuMachine = setup({
     },
     in_emulator: {
       on: {
-        preempt: { guard: 'mayPreempt', target: 'preempted_in_emulator', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted'] },
+        preempt: { guard: 'mayPreempt', target: 'preempted_in_emulator', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
         emulated_access: { target: 'entering', actions: 'access' },
       },
     },

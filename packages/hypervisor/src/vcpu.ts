@@ -173,10 +173,10 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
     },
     handle_exit: (cx, event) => handle(cx, String(event['reason'])),
     sched_out(cx, event) {
-      cx.count(HypervisorCounter.schedOut);
+      const preempted = event['preempted'] === true;
+      cx.count(preempted ? HypervisorCounter.schedOut : HypervisorCounter.blocked);
       const me = member();
       if (!me) return;
-      const preempted = event['preempted'] === true;
       cx.write(me.words.preempted, preempted ? 1 : 0);
       cx.write(me.words.ready, preempted ? 1 : 0);
       if (preempted && me.processor >= 0) cx.write(me.words.preempted_in_kernel, cx.operationOf(me.processor)?.definition.user === true ? 0 : 1);
@@ -192,6 +192,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
       if (of?.vm.options.pauseLoopExiting) shrink_ple_window(cx, me);
     },
     woken(cx) {
+      cx.count(HypervisorCounter.woken);
       const me = member();
       if (!me) return;
       cx.write(me.words.ready, 1);

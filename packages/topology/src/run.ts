@@ -5,6 +5,7 @@ import { DirectExecutor, VirtualTimeScheduler, type Executor, type TimedStep, ty
 import type { AssembledMachine } from './assemble.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX } from './script.ts';
+import { StealTimes } from './steal-times.ts';
 
 /** Counters of one phase: per counter, per processor. */
 export type Counters = Readonly<Record<string, readonly number[]>>;
@@ -17,6 +18,8 @@ export interface MachineRun {
   readonly cycles: number;
   readonly nanoseconds: number;
   readonly busyCycles: readonly number[];
+  /** Of a host: cycles in which each vCPU was runnable and another had its CPU (what steal time reports); null of a native machine. */
+  readonly stealCycles: readonly number[] | null;
   /** Counters by phase, in the order in which the phases began; what comes before the first `measure` is `start-up`. */
   readonly phases: Readonly<Record<string, Counters>>;
   /** Counters over the whole run. */
@@ -52,6 +55,7 @@ export class MachineRunner {
   readonly #total: Record<string, number[]> = {};
   readonly #schedule: number[] = [];
   readonly #times: RoutineTimes | null;
+  readonly #steal: StealTimes | null;
   #phase = START_UP;
   #wallSeconds = 0;
   #timeIsUp = false;
@@ -64,6 +68,7 @@ export class MachineRunner {
     this.#cyclesMax = runMicroseconds === undefined ? Number.POSITIVE_INFINITY : (runMicroseconds * machine.costs.hertz) / MICROSECONDS;
     this.#executor = options.executor ?? new DirectExecutor(machine.system);
     this.#times = options.onRoutine ? new RoutineTimes(this.#executor, options.onRoutine) : null;
+    this.#steal = machine.vms.length > 0 ? new StealTimes(machine, this.#executor) : null;
     this.#executor.observe = true;
     this.#executor.onCount = (processor, counter, amount) => this.#count(processor, counter, amount);
     this.#scheduler = new VirtualTimeScheduler(this.#executor, {
@@ -91,6 +96,7 @@ export class MachineRunner {
       cycles: run.cycles,
       nanoseconds: (run.cycles / this.#machine.costs.hertz) * NANOSECONDS,
       busyCycles: run.busyCycles,
+      stealCycles: this.#steal?.upTo(run.cycles) ?? null,
       phases: this.#phases,
       total: this.#total,
       wallSeconds: this.#wallSeconds,
@@ -105,6 +111,7 @@ export class MachineRunner {
     this.#executor.store.commit();
     if (this.#options.keepSchedule) this.#schedule.push(step.entry);
     this.#times?.observe(step);
+    this.#steal?.observe(step);
     if (step.startCycles + step.durationCycles >= this.#cyclesMax) this.#timeIsUp = true;
     if (this.#timeIsUp) return false;
     return this.#options.onStep?.(step, this.#executor);
@@ -116,6 +123,7 @@ export class MachineRunner {
       this.#phases[this.#phase] ??= {};
       return;
     }
+    this.#steal?.counted(processor, counter);
     this.#book((this.#phases[this.#phase] ??= {}), counter, processor, amount);
     this.#book(this.#total, counter, processor, amount);
   }

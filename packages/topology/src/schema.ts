@@ -79,8 +79,8 @@ const host = z.strictObject({
   secondStage: z
     .union([z.literal(false), z.strictObject({ levels: z.union([z.literal(4), z.literal(5)]).default(4), nestedTlb: z.int().min(0).max(1024).default(32), nestedTables: z.int().min(0).max(1024).default(16) })])
     .prefault({}),
-  /** Intel's PAUSE-loop exiting, with KVM's directed yield. */
-  pauseLoopExiting: z.boolean().default(false),
+  /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
+  pauseLoopExiting: z.boolean().default(true),
   /** KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted too. */
   preemptedAtBoundaryOnly: z.boolean().default(true),
   vms: z
