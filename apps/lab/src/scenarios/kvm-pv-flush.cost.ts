@@ -70,8 +70,8 @@ interface HostKind extends Pick<PvFlushCase, 'vcpusPerVm' | 'pauseLoopExiting' |
 const HOSTS: readonly HostKind[] = [
   { name: 'no PLE', vcpusPerVm: 4, pauseLoopExiting: false },
   { name: 'PLE', vcpusPerVm: 4, preemptedAtBoundaryOnly: false },
+  { name: 'PLE, v5.19', vcpusPerVm: 4 },
   { name: 'PLE, 8 vCPUs', vcpusPerVm: 8, preemptedAtBoundaryOnly: false },
-  { name: 'PLE, v5.19', vcpusPerVm: 8 },
 ];
 
 /** The comparison: one row per host, number of VMs and kind of flush. */
