@@ -10,7 +10,7 @@ import { enqueueActions, setup } from 'xstate';
 const NONE = -1;
 
 export interface HostContext {
-  /** vCPUs that share the physical CPU: which of them are runnable, and ticks each has had more than the one that had least. */
+  /** vCPUs that share the physical CPU: which of them are runnable, and ticks each has had more than the least served of those. */
   readonly runnable: readonly boolean[];
   readonly runtime: readonly number[];
   /** Who has the CPU; -1: it is idle. */
@@ -63,10 +63,10 @@ function leastServed({ runnable, runtime, current }: HostContext, except: number
   return best;
 }
 
-/** Runtimes relative to the one that had least, so that equal situations are equal states. */
-function normalized(runtime: readonly number[]): readonly number[] {
-  const least = Math.min(...runtime);
-  return runtime.map((ticks) => ticks - least);
+/** Runtimes relative to the least served of those who want the CPU, so that equal situations are equal states and few. */
+function normalized({ runnable, runtime }: Pick<HostContext, 'runnable' | 'runtime'>): readonly number[] {
+  const least = Math.min(...runtime.filter((_, v) => runnable[v]));
+  return runtime.map((ticks) => Math.max(0, ticks - least));
 }
 
 export const hostMachine = setup({
@@ -80,7 +80,7 @@ export const hostMachine = setup({
     tick: enqueueActions(({ context, enqueue }) => {
       const { current, used, sliceTicks } = context;
       if (current === NONE) return;
-      const runtime = normalized(context.runtime.map((ticks, v) => (v === current ? ticks + 1 : ticks)));
+      const runtime = normalized({ ...context, runtime: context.runtime.map((ticks, v) => (v === current ? ticks + 1 : ticks)) });
       const next = used + 1 < sliceTicks ? NONE : leastServed({ ...context, runtime }, current);
       if (next === NONE) {
         enqueue.assign({ runtime, used: (used + 1) % sliceTicks });
@@ -104,7 +104,7 @@ export const hostMachine = setup({
       const runtime = context.runtime.map((ticks, v) => (v === event.vcpu && served.length > 0 ? Math.max(ticks, Math.min(...served)) : ticks));
       const runnable = context.runnable.map((is, v) => is || v === event.vcpu);
       const idle = context.current === NONE;
-      enqueue.assign({ runnable, runtime: normalized(runtime), ...(idle && { current: event.vcpu, used: 0 }) });
+      enqueue.assign({ runnable, runtime: normalized({ runnable, runtime }), ...(idle && { current: event.vcpu, used: 0 }) });
       if (idle) enqueue.emit({ type: 'schedule', from: NONE, to: event.vcpu });
     }),
     yield: enqueueActions(({ context, enqueue }) => {

@@ -95,6 +95,19 @@ describe('who is next', () => {
     expect(scheduled({ vcpus: 1, sliceTicks: 2, used: 0 }, { type: 'yield' }).current).toEqual([0]);
   });
 
+  it('has few states, however long somebody sleeps', () => {
+    const actor = createActor(hostMachine, { input: three });
+    actor.start();
+    actor.send({ type: 'block', vcpu: 2 });
+    const seen = new Set<string>();
+    for (let i = 0; i < 200; i++) {
+      actor.send(TICK);
+      seen.add(JSON.stringify((actor.getSnapshot() as { context: HostContext }).context));
+    }
+    actor.stop();
+    expect(seen.size).toBeLessThan(10);
+  });
+
   it('over time everybody gets the same, however often somebody yields', () => {
     const had = [0, 0, 0];
     const actor = createActor(hostMachine, { input: three });

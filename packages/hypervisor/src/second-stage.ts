@@ -4,7 +4,7 @@
  * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu, v6.18: kvm_unmap_gfn_range(), kvm_flush_remote_tlbs(),
  * kvm_make_all_cpus_request(). The retry protocol between this and page faults under way is no part of it: a fault is one step.
  */
-import { acquireWord, atomicAdd, BLOCKED, defineOperation, load, operation, routine, setBits, smp_mb, type Message, type Operation, type Steps } from '@shootdown/machine';
+import { acquireWord, atomicAdd, BLOCKED, defineOperation, load, ModelError, operation, routine, setBits, smp_mb, type Message, type Operation, type Steps } from '@shootdown/machine';
 import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, type SecondStageTables, type Vm } from './vm.ts';
 
 const KICK: Message = { type: 'kick' };
@@ -14,7 +14,8 @@ export type UnmapMutant = 'no flush' | 'flush before zap' | 'no kick' | 'no wait
 
 /** Takes one guest frame away and frees the host frame behind it. Returns true if there was one. */
 export const kvm_unmap_gfn = routine('kvm_unmap_gfn_range', function* (vm: Vm, gfn: number, mutant?: UnmapMutant): Steps<boolean> {
-  const stage = vm.options.stage as SecondStageTables;
+  const { stage, takesMemory } = vm.options;
+  if (!stage || !takesMemory) throw new ModelError('hypervisor: kvm_unmap_gfn: this virtual machine has no second stage, or was not made with takesMemory');
   yield* acquireWord(vm.mmu_lock.at(0), -1, 1, { label: 'write_lock(mmu_lock)' });
   if (mutant === 'flush before zap') yield* kvm_flush_remote_tlbs(vm);
   const frame = yield operation(ZAP, gfn, 0, 0, stage, { label: `zap SPTE of gfn 0x${gfn.toString(16)}`, fact: (f) => (f < 0 ? 'none' : `host frame 0x${f.toString(16)}`) });

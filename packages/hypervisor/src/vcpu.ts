@@ -99,7 +99,7 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
   });
   if (options.of && words) {
     const { vm, interruptPending } = options.of;
-    const kick = vm.options.stage ? builder.channel({ name: `${name}.kick`, to: name, policy: 'level', latency: 'ipi' }) : -1;
+    const kick = vm.options.takesMemory ? builder.channel({ name: `${name}.kick`, to: name, policy: 'level', latency: 'ipi' }) : -1;
     member = { name, component, words, kick, processor: -1, placement: null, interruptPending };
     vm.vcpus.push(member);
     if (vm.options.pauseLoopExiting) {

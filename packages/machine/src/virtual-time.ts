@@ -43,6 +43,7 @@ export interface VirtualTimeRun {
 }
 
 const STEPS_MAX_DEFAULT = 100_000_000;
+const NEVER = Number.POSITIVE_INFINITY;
 /** So many spontaneous steps in a row without any other step mean that nothing else will ever happen. */
 const IDLE_TICKS_MAX = 100_000;
 
@@ -69,6 +70,9 @@ export class VirtualTimeScheduler {
   readonly #next: number[];
   /** Per processor: since when it spins on the operation it is at; Infinity if it does not, or nobody wants to know. */
   readonly #spinsSince: number[];
+  #spinning = 0;
+  /** Choices that happen after spinning: looked at only while somebody spins. */
+  readonly #afterSpinning: readonly number[];
   readonly #isWatched: readonly boolean[];
   /** Choices to look at: those of empty channels are left out. */
   readonly #always: readonly number[];
@@ -84,6 +88,8 @@ export class VirtualTimeScheduler {
   #end: VirtualTimeRun['end'] | null = null;
   #operation: Operation | null = null;
   #branch = 0;
+  #best = -1;
+  #bestTime = 0;
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
     this.#executor = executor;
@@ -98,8 +104,9 @@ export class VirtualTimeScheduler {
     this.#next = this.#system.spontaneous.map((s) => s.firstCycles ?? s.periodCycles ?? Number.POSITIVE_INFINITY);
     const indexes = this.#system.choices.map((_, i) => i);
     this.#deliveries = indexes.filter((i) => this.#system.choices[i]?.kind === 'deliver');
+    this.#afterSpinning = indexes.filter((i) => this.#spinnerOf(this.#system.choices[i] as Choice) >= 0);
     this.#always = indexes.filter((i) => this.#system.choices[i]?.kind !== 'deliver' && this.#canHappen(this.#system.choices[i] as Choice));
-    this.#spinsSince = this.#system.processors.map(() => Number.POSITIVE_INFINITY);
+    this.#spinsSince = this.#system.processors.map(() => NEVER);
     this.#isWatched = this.#system.processors.map((p) => this.#system.spontaneous.some((s) => s.spinner === p.index));
     for (const channel of this.#system.channels) {
       // What was sent before the run began is ready.
@@ -129,7 +136,11 @@ export class VirtualTimeScheduler {
   #canHappen(choice: Choice): boolean {
     if (choice.kind !== 'spontaneous') return true;
     const { periodCycles, firstCycles, spinner } = this.#spontaneousOf(choice);
-    return periodCycles !== undefined || firstCycles !== undefined || spinner >= 0;
+    return spinner < 0 && (periodCycles !== undefined || firstCycles !== undefined);
+  }
+
+  #spinnerOf(choice: Choice): number {
+    return choice.kind === 'spontaneous' ? this.#spontaneousOf(choice).spinner : -1;
   }
 
   /** Makes up to `steps` more steps; returns false once the run has ended. */
@@ -188,7 +199,7 @@ export class VirtualTimeScheduler {
   #isShutOut(index: number): boolean {
     const processor = this.#system.processors[index] as Processor;
     if (processor.gate < 0 || !this.#waited[index] || this.#executor.gateOpen(processor)) return false;
-    this.#spinsSince[index] = Number.POSITIVE_INFINITY;
+    this.#spinsNoMore(index);
     return true;
   }
 
@@ -211,10 +222,19 @@ export class VirtualTimeScheduler {
   /** A processor could not perform its operation. It spins from the moment it came to it, or came back to it. */
   #waits(processor: number): void {
     if (this.#isWatched[processor]) {
-      if (this.#operation?.definition.spins !== true) this.#spinsSince[processor] = Number.POSITIVE_INFINITY;
-      else if (this.#spinsSince[processor] === Number.POSITIVE_INFINITY) this.#spinsSince[processor] = this.#waited[processor] ? this.#completed : (this.#clock[processor] as number);
+      if (this.#operation?.definition.spins !== true) this.#spinsNoMore(processor);
+      else if (this.#spinsSince[processor] === NEVER) {
+        this.#spinsSince[processor] = this.#waited[processor] ? this.#completed : (this.#clock[processor] as number);
+        this.#spinning++;
+      }
     }
     this.#waited[processor] = true;
+  }
+
+  #spinsNoMore(processor: number): void {
+    if (this.#spinsSince[processor] === NEVER) return;
+    this.#spinsSince[processor] = NEVER;
+    this.#spinning--;
   }
 
   #isGateClosed(channel: number): boolean {
@@ -239,20 +259,24 @@ export class VirtualTimeScheduler {
 
   /** Of those ready at one time a delivery comes first: a busy processor takes an interrupt after the operation it is in. */
   #earliest(): number {
+    this.#best = -1;
+    this.#bestTime = NEVER;
+    if (this.#inFlight > 0) this.#lookAt(this.#deliveries);
+    this.#lookAt(this.#always);
+    if (this.#spinning > 0) this.#lookAt(this.#afterSpinning);
+    return this.#best;
+  }
+
+  #lookAt(list: readonly number[]): void {
     const choices = this.#system.choices;
-    let best = -1;
-    let bestTime = Number.POSITIVE_INFINITY;
-    for (const list of this.#inFlight > 0 ? [this.#deliveries, this.#always] : [this.#always]) {
-      for (const i of list) {
-        if (this.#refused[i]) continue;
-        const time = this.#readyTime(choices[i] as Choice);
-        if (time < bestTime) {
-          best = i;
-          bestTime = time;
-        }
+    for (const i of list) {
+      if (this.#refused[i]) continue;
+      const time = this.#readyTime(choices[i] as Choice);
+      if (time < this.#bestTime) {
+        this.#best = i;
+        this.#bestTime = time;
       }
     }
-    return best;
   }
 
   #readyTime(choice: Choice): number {
@@ -312,13 +336,13 @@ export class VirtualTimeScheduler {
         break;
       case 'spontaneous': {
         const { spinner } = this.#spontaneousOf(choice);
-        if (spinner >= 0) this.#spinsSince[spinner] = Number.POSITIVE_INFINITY;
+        if (spinner >= 0) this.#spinsNoMore(spinner);
         else this.#postpone(choice.spontaneous);
         break;
       }
     }
     if (processor >= 0) {
-      this.#spinsSince[processor] = Number.POSITIVE_INFINITY;
+      this.#spinsNoMore(processor);
       this.#clock[processor] = Math.max(this.#now, this.#clock[processor] as number) + duration;
       this.#busy[processor] = (this.#busy[processor] as number) + duration;
       this.#waited[processor] = false;

@@ -49,7 +49,9 @@ class Guest {
   }
 
   mapAll(): this {
-    for (let gfn = 0; gfn < this.stage.guestFrames; gfn++) expect(this.stage.map(this.memory, gfn)).toBe(true);
+    for (let gfn = 0; gfn < this.stage.guestFrames; gfn++) {
+      if (!this.stage.map(this.memory, gfn)) throw new Error(`no host frame for gfn ${gfn}`);
+    }
     return this;
   }
 

@@ -27,7 +27,7 @@ function machine({ gfn = GFN, mutant, host, invept = true }: Wanted): { system: 
   const stage = new SecondStage(builder, { host: hostFrames, shape, root: 0, guestFrames: 4 });
   const one = tlbGeometry(1, 1);
   const tlb = new PhysicalTlb(builder, 'tlb', shape.bitsPerLevel, { l1: one, l2: one, walkCacheEntries: 1 }, { nestedTlb: 1, nestedTables: 1 });
-  const vm = new Vm(builder, { stage });
+  const vm = new Vm(builder, { stage, takesMemory: true });
   const cpu = addCpu(builder, 0, []);
   const mmu: NestedMmu = new NestedMmu(builder, cpu.name, frames, shape, { stage, tlb, vpid: 1, violation: (cx, missing) => ept_violation(cx, vcpu, missing) });
   const vcpu: Vcpu = addVcpu(builder, cpu, { mmu, exploreBound: 1, ...host, of: { vm, interruptPending: () => false, ...(invept && { invept: (cx) => tlb.invept(cx) }) } });
