@@ -26,6 +26,9 @@ export function shrink_ple_window(cx: OperationContext, { words }: VmVcpu): void
  * its own CPU; yield_to() finds every vCPU that is ready runnable, so there is no second try.
  */
 function kvm_vcpu_on_spin(cx: OperationContext, vm: Vm, me: VmVcpu): void {
+  // Without a host that schedules there is nobody to yield to.
+  const { placement } = me;
+  if (!placement) return;
   cx.write(me.words.in_spin_loop, 1);
   const { vcpus } = vm;
   const start = cx.read(vm.last_boosted_vcpu.base) + 1;
@@ -34,7 +37,7 @@ function kvm_vcpu_on_spin(cx: OperationContext, vm: Vm, me: VmVcpu): void {
     const vcpu = vcpus[index] as VmVcpu;
     if (vcpu === me || !isCandidate(cx, vcpu) || !kvm_vcpu_eligible_for_directed_yield(cx, vcpu)) continue;
     cx.write(vm.last_boosted_vcpu.base, index);
-    kvm_vcpu_yield_to(cx, me, vcpu);
+    kvm_vcpu_yield_to(cx, placement, vcpu);
     break;
   }
   // Who has yielded returns from here when it is scheduled in again.
@@ -62,8 +65,8 @@ function kvm_vcpu_eligible_for_directed_yield(cx: OperationContext, { words }: V
 }
 
 /** yield_to(): the target is next on its CPU, which reschedules; this vCPU gives up its own. */
-function kvm_vcpu_yield_to(cx: OperationContext, me: VmVcpu, target: VmVcpu): void {
-  const [mine, its] = [me.placement as Placement, target.placement as Placement];
+function kvm_vcpu_yield_to(cx: OperationContext, mine: Placement, target: VmVcpu): void {
+  const its = target.placement as Placement;
   cx.count(HypervisorCounter.directedYieldAttempted);
   cx.tell(its.host, { type: 'yield_to', vcpu: its.index });
   if (mine.host !== its.host) cx.tell(mine.host, YIELD);

@@ -156,6 +156,17 @@ describe('a pause-loop exit', () => {
     expect(executor.read(wordsOf(made, 0).ple_window)).toBe(4 * KVM_VMX_DEFAULT_PLE_WINDOW);
   });
 
+  it('without a host that schedules goes on, too', () => {
+    const builder = new SystemBuilder();
+    const vm = new Vm(builder, { pauseLoopExiting: true });
+    const vcpus = [0, 1].map((id) => addVcpu(builder, { id }, { of: { vm, interruptPending: () => true } }));
+    vcpus.forEach(({ gateName }, id) => builder.processor({ name: `CPU${id}`, tasks: [program(routine('idle', () => nop()))], gate: gateName }));
+    const executor = new DirectExecutor(builder.build());
+    executor.tell(vcpus[1]!.component, { type: 'preempt' });
+    expect(executor.tell(vcpus[0]!.component, { type: 'exit', reason: 'pause' })).toBe(true);
+    expect(JSON.parse(executor.describeComponent(vcpus[0]!.component))).toMatchObject({ value: 'in_guest' });
+  });
+
   it('gives its target the CPU of that, and its own to whoever is next there; the guest does not see who has yielded', () => {
     const made = machine({ vcpus: 4, physical: 2, pauseLoopExiting: true });
     const executor = new DirectExecutor(made.system);
