@@ -83,7 +83,7 @@ describe('shootdown run and replay', () => {
   });
 
   it('runs the topology files that ship, on every executor to the same end', () => {
-    for (const name of ['arm64-munmap', 'two-processes-tso']) {
+    for (const name of ['arm64-munmap', 'two-processes-tso', 'kvm-two-vms']) {
       const ends = ['direct', 'tabulated', 'live'].map((executor) => {
         const { stdout } = shootdown('run', join(lab, `topologies/${name}.json`), '--executor', executor, '--json');
         const { end, steps, cycles, fingerprint } = JSON.parse(stdout) as Record<string, unknown>;
@@ -92,6 +92,19 @@ describe('shootdown run and replay', () => {
       expect(ends[0]).toMatchObject({ end: 'done' });
       expect(new Set(ends.map((e) => JSON.stringify(e))).size).toBe(1);
     }
+  });
+
+  it('runs a host of virtual machines, and prints the same as text and as a document', () => {
+    const document = JSON.parse(shootdown('run', 'kvm-host', '--json').stdout) as { end: string; host: { exits: Record<string, number[]>; ipis: Record<string, number[]>; secondStage: { faults: number }; stealMicroseconds: number[]; flushLatency: { unit: string; histogram: { count: number } } } };
+    const total = (row: number[] | undefined): number => (row ?? []).reduce((a, b) => a + b, 0);
+    expect(document.end).toBe('time');
+    expect(total(document.host.ipis['elided'])).toBeGreaterThan(0);
+    expect(document.host.stealMicroseconds).toHaveLength(8);
+    expect(document.host.flushLatency.histogram.count).toBeGreaterThan(100);
+    const twin = shootdown('run', 'kvm-host-ipi');
+    expect(twin.status).toBe(0);
+    for (const part of ['exits by reason', 'msr_write', 'elided', 'steal time', 'second stage:', 'flush_tlb_mm_range()']) expect(twin.stdout).toContain(part);
+    expect(shootdown('run', 'kvm-host', '--format', 'text', '--max-steps', '300').stdout).toContain('vm0.CPU0');
   });
 
   it('sends no IPI on arm64', () => {

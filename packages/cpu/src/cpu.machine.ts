@@ -36,7 +36,11 @@ export type CpuEvent =
   | { readonly type: 'ipi'; readonly vector: string }
   | { readonly type: 'iret' };
 
-export type CpuEmitted = { readonly type: 'interrupt'; readonly vector: string } | { readonly type: 'switch' };
+export type CpuEmitted =
+  | { readonly type: 'interrupt'; readonly vector: string }
+  | { readonly type: 'switch' }
+  /** The idle loop halts the CPU until an interrupt comes. */
+  | { readonly type: 'hlt' };
 
 /** The tag `executes` marks the states in which the processor performs operations of its routines. */
 export const cpuMachine = setup({
@@ -57,6 +61,7 @@ export const cpuMachine = setup({
     takeInterrupt: emit(({ event }) => ({ type: 'interrupt' as const, vector: event.type === 'ipi' ? event.vector : '' })),
     remember: assign({ interrupted: (_, params: { from: Interrupted }) => params.from }),
     forget: assign({ interrupted: 'irqs_on' as const }),
+    halt: emit({ type: 'hlt' as const }),
     switchTask: emit({ type: 'switch' as const }),
     raise: assign({ preempt_count: ({ context }) => context.preempt_count + 1 }),
     lower: assign({ preempt_count: ({ context }) => context.preempt_count - 1 }),
@@ -76,7 +81,7 @@ export const cpuMachine = setup({
         local_irq_disable: 'irqs_off',
         ipi: { target: 'hardirq', actions: [{ type: 'remember', params: { from: 'irqs_on' } }, 'takeInterrupt'] },
         enter_user: 'user',
-        enter_idle: 'idle',
+        enter_idle: { target: 'idle', actions: 'halt' },
         reschedule: { guard: 'preemptible', actions: 'switchTask' },
       },
     },
@@ -89,7 +94,7 @@ export const cpuMachine = setup({
       on: {
         iret: [
           { guard: 'fromUser', target: 'user', actions: 'forget' },
-          { guard: 'fromIdle', target: 'idle', actions: 'forget' },
+          { guard: 'fromIdle', target: 'idle', actions: ['forget', 'halt'] },
           { target: 'irqs_on' },
         ],
       },

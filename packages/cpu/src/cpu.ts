@@ -25,17 +25,39 @@ export interface Cpu {
   readonly component: number;
   /** Channel by interrupt vector: one level-triggered bit, like an IRR bit of a local APIC. */
   readonly vectors: ReadonlyMap<string, number>;
+  /** The hypervisor under it, if the CPU is a guest's and the hypervisor wants to hear of these things. */
+  guest?: GuestHooks;
+}
+
+/** What a guest's CPU does that its hypervisor notices. */
+export interface GuestHooks {
+  /** An IPI for this CPU has been sent: its sender, the processor of the step, has written its ICR. */
+  ipi(cx: OperationContext): void;
+  /** The CPU is idle and no interrupt is pending for it: HLT. */
+  hlt(cx: OperationContext): void;
 }
 
 /** Adds a CPU's actor and one channel per interrupt vector. Name: `CPU<id>`. */
 export function addCpu(builder: SystemBuilder, id: number, vectors: readonly string[] = []): Cpu {
   const name = `CPU${id}`;
-  const component = builder.component({ name: `${name}.cpu`, machine: cpuMachine });
+  const component = builder.component({ name: `${name}.cpu`, machine: cpuMachine, effects: { hlt: (cx) => hlt(cx, cpu) } });
   const channels = vectors.map((vector): [string, number] => [
     vector,
     builder.channel({ name: `${name}.${vector}`, to: `${name}.cpu`, policy: 'level', latency: 'ipi' }),
   ]);
-  return { name, id, component, vectors: new Map(channels) };
+  const cpu: Cpu = { name, id, component, vectors: new Map(channels) };
+  return cpu;
+}
+
+/** With an interrupt pending HLT is over at once. */
+function hlt(cx: OperationContext, cpu: Cpu): void {
+  if (cpu.guest && !interruptPending(cx, cpu)) cpu.guest.hlt(cx);
+}
+
+/** Whether an interrupt has been sent to a CPU that it has not taken yet. */
+export function interruptPending(cx: OperationContext, cpu: Cpu): boolean {
+  for (const channel of cpu.vectors.values()) if (!cx.channelEmpty(channel)) return true;
+  return false;
 }
 
 /** What a CPU may have besides its routines. */
@@ -44,12 +66,13 @@ export interface StartOptions {
   readonly gate?: string;
 }
 
-/** Gives a CPU its tasks and interrupt handlers. With several tasks a tick may switch between them (preemption). */
-export function startCpu(builder: SystemBuilder, cpu: Cpu, tasks: readonly Program[], handlers: Readonly<Record<string, Program>> = {}, { gate }: StartOptions = {}): void {
-  builder.processor({ name: cpu.name, component: `${cpu.name}.cpu`, tasks, handlers, ...(gate !== undefined && { gate }) });
+/** Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may switch between them (preemption). */
+export function startCpu(builder: SystemBuilder, cpu: Cpu, tasks: readonly Program[], handlers: Readonly<Record<string, Program>> = {}, { gate }: StartOptions = {}): number {
+  const processor = builder.processor({ name: cpu.name, component: `${cpu.name}.cpu`, tasks, handlers, ...(gate !== undefined && { gate }) });
   if (tasks.length > 1) {
     builder.spontaneous({ name: `${cpu.name} tick`, kind: 'hardware', component: `${cpu.name}.cpu`, message: { type: 'reschedule' } });
   }
+  return processor;
 }
 
 /** Result 1 if the CPU accepted the message, 0 if it was in that state already. */
@@ -61,7 +84,9 @@ const TELL_CPU = defineOperation({
 const SEND_IPI = defineOperation({
   name: 'ipi_send',
   perform(cx: OperationContext, op: Operation) {
-    cx.send(op.a, op.data as Message);
+    const { target, message } = op.data as { target: Cpu; message: Message };
+    cx.send(op.a, message);
+    target.guest?.ipi(cx);
     return 0;
   },
 });
@@ -109,11 +134,22 @@ export function* preempt_enable(cpu: Cpu): Steps {
   yield tell(cpu, PREEMPT_ENABLE, { label: 'preempt_enable()' });
 }
 
+const IPIS = new Map<string, Message>();
+
+/** One object per vector: executors recognise messages by identity before they compare content. */
+function ipiMessage(vector: string): Message {
+  const known = IPIS.get(vector);
+  if (known) return known;
+  const message: Message = { type: 'ipi', vector };
+  IPIS.set(vector, message);
+  return message;
+}
+
 /** Raises an interrupt on another CPU. The bit stays on its channel until that CPU takes interrupts. */
 export function* send_IPI(target: Cpu, vector: string): Steps {
   const channel = target.vectors.get(vector);
   if (channel === undefined) throw new RangeError(`cpu: send_IPI: ${target.name} has no vector ${vector}`);
-  yield operation(SEND_IPI, channel, 0, 0, { type: 'ipi', vector }, { label: `send_IPI(${target.name}, ${vector})` });
+  yield operation(SEND_IPI, channel, 0, 0, { target, message: ipiMessage(vector) }, { label: `send_IPI(${target.name}, ${vector})` });
 }
 
 /** The task computes in user mode for good: it only takes interrupts from here on. */

@@ -2,6 +2,7 @@ export { cpuMachine, type CpuContext, type CpuEmitted, type CpuEvent, type Inter
 export {
   addCpu,
   do_idle,
+  interruptPending,
   local_irq_disable,
   local_irq_enable,
   local_irq_restore,
@@ -12,5 +13,6 @@ export {
   startCpu,
   user_mode,
   type Cpu,
+  type GuestHooks,
   type StartOptions,
 } from './cpu.ts';

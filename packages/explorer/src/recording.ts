@@ -7,11 +7,11 @@
  * choice its message. What a component does in return (effects, messages, interrupts), and what a watcher does, counts as
  * done by the agent that set it off. Attempts count as well as successes: a blocked operation has read what blocks it.
  */
-import { Code, TabulatedExecutor, type Component, type Message, type OperationContext, type Processor, type System } from '@shootdown/machine';
+import { Code, ModelError, TabulatedExecutor, type Component, type Message, type Operation, type OperationContext, type Processor, type System } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
 
 /** Which parts of the context touch words. A new method must be given its place here, or the build fails. */
-const CONTEXT: Readonly<Record<keyof OperationContext, 'recorded' | 'own processor' | 'outside the state'>> = {
+const CONTEXT: Readonly<Record<keyof OperationContext, 'recorded' | 'own processor' | 'outside the state' | 'refused'>> = {
   processor: 'own processor',
   load: 'recorded',
   storeBuffered: 'recorded',
@@ -23,6 +23,7 @@ const CONTEXT: Readonly<Record<keyof OperationContext, 'recorded' | 'own process
   tell: 'recorded',
   channelEmpty: 'recorded',
   channelFull: 'recorded',
+  operationOf: 'refused',
   spend: 'outside the state',
   count: 'outside the state',
 };
@@ -241,6 +242,11 @@ export class RecordingExecutor extends TabulatedExecutor {
   override channelFull(channel: number): boolean {
     this.#readChannel(channel);
     return super.channelFull(channel);
+  }
+
+  /** Where another processor stands is in the words of its routines, whose writes are nobody's access. */
+  override operationOf(index: number): Operation | null {
+    throw new ModelError(`explorer: reduction: ${this.system.processors[index]?.name ?? index} is asked which operation it is at, which reduction cannot follow: explore without it`);
   }
 
   protected override stepComponent(component: Component, message: number): boolean {

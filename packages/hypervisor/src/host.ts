@@ -1,11 +1,13 @@
 /** The host's scheduler in a run: vCPUs that share a physical CPU take turns. */
 import type { Message, SystemBuilder } from '@shootdown/machine';
 import { hostMachine, type HostEmitted } from './host.machine.ts';
-import type { Vcpu } from './vcpu.ts';
+import { vm_exit, type Vcpu } from './vcpu.ts';
 
 /** A physical CPU of the host. */
 export interface HostOptions {
   readonly timesliceCycles: number;
+  /** The host's timer: a timeslice is a whole number of ticks, and each tick is an exit of who is running. Default: one tick. */
+  readonly sliceTicks?: number;
   /** When the first timeslice ends. Default: after a whole one. */
   readonly firstCycles?: number;
 }
@@ -17,19 +19,25 @@ const RESUME: Message = { type: 'resume' };
  * Adds a physical CPU whose vCPUs take turns, the first of them first: the others must be made with `waits`, and all with
  * entry `atomic`.
  */
-export function addHost(builder: SystemBuilder, id: number, vcpus: readonly Vcpu[], { timesliceCycles, firstCycles }: HostOptions): void {
+export function addHost(builder: SystemBuilder, id: number, vcpus: readonly Vcpu[], { timesliceCycles, sliceTicks = 1, firstCycles = timesliceCycles }: HostOptions): void {
   const name = `host.CPU${id}`;
-  builder.component({
+  const tickCycles = Math.round(timesliceCycles / sliceTicks);
+  const ticksLeft = Math.max(1, Math.ceil(firstCycles / tickCycles));
+  const component = builder.component({
     name,
     machine: hostMachine,
-    input: { vcpus: vcpus.length },
+    input: { vcpus: vcpus.length, sliceTicks, used: sliceTicks - ticksLeft },
     effects: {
       schedule: (cx, event) => {
-        const { from, to } = event as unknown as HostEmitted;
-        cx.tell((vcpus[from] as Vcpu).component, PREEMPT);
-        cx.tell((vcpus[to] as Vcpu).component, RESUME);
+        const { from, to } = event as unknown as Extract<HostEmitted, { type: 'schedule' }>;
+        if (from >= 0) cx.tell((vcpus[from] as Vcpu).component, PREEMPT);
+        if (to >= 0) cx.tell((vcpus[to] as Vcpu).component, RESUME);
       },
+      sched_tick: (cx, event) => vm_exit(cx, vcpus[Number(event['vcpu'])] as Vcpu, 'external_interrupt'),
     },
   });
-  builder.spontaneous({ name: `${name} tick`, kind: 'host', component: name, message: { type: 'tick' }, periodCycles: timesliceCycles, ...(firstCycles !== undefined && { firstCycles }) });
+  vcpus.forEach(({ member }, index) => {
+    if (member) member.placement = { host: component, index };
+  });
+  builder.spontaneous({ name: `${name} tick`, kind: 'host', component: name, message: { type: 'tick' }, periodCycles: tickCycles, firstCycles: firstCycles - (ticksLeft - 1) * tickCycles });
 }

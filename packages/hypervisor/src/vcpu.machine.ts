@@ -7,6 +7,13 @@
  *     |                    ^                |  |  read            ^
  *     |                    +--- preempt ----+  +-----> clearing --+ enter
  *     |
+ *     +-- exit ------> exiting -------- handled --------> entering
+ *     |                 |    ^
+ *     |         preempt v    | resume
+ *     |            preempted_exiting
+ *     |
+ *     +-- hlt -------> halted -- wake --> woken -- resume --> entering
+ *     |
  *     +-- emulate --> in_emulator -- emulated_access --> entering
  *                       |    ^
  *               preempt v    | resume
@@ -15,7 +22,7 @@
  *
  * What KVM does to memory on the way (the steal-time record, the guest's TLB) is emitted, one access to shared memory per
  * transition, in the order of the code. Mirrors arch/x86/kvm/x86.c, v6.18: vcpu_run(), vcpu_enter_guest(),
- * kvm_arch_vcpu_load(), kvm_arch_vcpu_put().
+ * kvm_arch_vcpu_load(), kvm_arch_vcpu_put(), kvm_emulate_halt().
  */
 import { assign, emit, setup } from 'xstate';
 
@@ -26,6 +33,12 @@ import { assign, emit, setup } from 'xstate';
  */
 export type VcpuEntry = 'atomic' | 'xchg' | 'read_then_clear';
 
+/**
+ * Why a vCPU leaves guest mode to come back, by the names of KVM's tracepoint kvm_exit. `external_interrupt` is the host's
+ * (its tick, an IPI that kicks the vCPU); `msr_write` is the guest's write to its x2APIC ICR.
+ */
+export type ExitReason = 'external_interrupt' | 'ept_violation' | 'msr_write' | 'pause' | 'hypercall';
+
 /** {@link VcpuContext.preemptions} of a vCPU that is preempted any number of times. */
 export const PREEMPTIONS_UNLIMITED = -1;
 
@@ -35,8 +48,14 @@ export interface VcpuContext {
   readonly entry: VcpuEntry;
   /** Another vCPU has the physical CPU to begin with. */
   readonly waits: boolean;
-  /** vcpu->arch.at_instruction_boundary: the guest left for an interrupt of the host, not for an instruction to be emulated. */
+  /**
+   * vcpu->arch.at_instruction_boundary: the guest left for an interrupt of the host, and nothing has been done since. Cleared
+   * at the top of vcpu_run()'s loop, so a vCPU that is preempted again on its way in is not at one. (Here it is cleared when
+   * it has been looked at, which is the same: nobody looks again before that loop.)
+   */
   readonly at_instruction_boundary: boolean;
+  /** The exit that KVM is handling. */
+  readonly reason: ExitReason | 'none';
 }
 
 export type VcpuEvent =
@@ -48,6 +67,16 @@ export type VcpuEvent =
   | { readonly type: 'read' }
   /** VM entry, with what is left of record_steal_time() before it. */
   | { readonly type: 'enter' }
+  /** The guest leaves for something that KVM handles without user space. */
+  | { readonly type: 'exit'; readonly reason: ExitReason }
+  /** KVM has handled the exit. */
+  | { readonly type: 'handled' }
+  /** An IPI of the host that makes the vCPU look at its requests: kvm_vcpu_kick(), and KVM_REQUEST_WAIT's. */
+  | { readonly type: 'kick' }
+  /** The guest executes HLT with no interrupt pending: the vCPU blocks. */
+  | { readonly type: 'hlt' }
+  /** An interrupt has become pending: kvm_vcpu_wake_up(). */
+  | { readonly type: 'wake' }
   /** The guest's instruction exits: KVM translates its address in software. */
   | { readonly type: 'emulate' }
   /** KVM performs the access of the emulated instruction, with the translation it holds. */
@@ -56,6 +85,13 @@ export type VcpuEvent =
 export type VcpuEmitted =
   | { readonly type: 'left_guest' }
   | { readonly type: 'entered_guest' }
+  | { readonly type: 'vm_exit'; readonly reason: string }
+  /** KVM handles an exit, where that is a step of its own. */
+  | { readonly type: 'handle_exit'; readonly reason: string }
+  /** kvm_sched_out(): still runnable (`preempted`), or blocked. */
+  | { readonly type: 'sched_out'; readonly preempted: boolean }
+  | { readonly type: 'sched_in' }
+  | { readonly type: 'woken' }
   | { readonly type: 'kvm_steal_time_set_preempted'; readonly at_instruction_boundary: boolean }
   | { readonly type: 'record_steal_time' }
   | { readonly type: 'record_steal_time.read' }
@@ -82,9 +118,21 @@ export const vcpuMachine = setup({
   actions: {
     countPreemption: assign({ preemptions: ({ context }) => (context.preemptions > 0 ? context.preemptions - 1 : context.preemptions) }),
     exitAtBoundary: assign({ at_instruction_boundary: true }),
-    exitInInstruction: assign({ at_instruction_boundary: false }),
+    passBoundary: assign({ at_instruction_boundary: false }),
+    exitFor: assign(({ event }) => {
+      const reason: ExitReason = event.type === 'exit' ? event.reason : 'external_interrupt';
+      return { reason, at_instruction_boundary: reason === 'external_interrupt' };
+    }),
+    exitDone: assign({ reason: 'none' as const, at_instruction_boundary: false }),
+    stay: assign({}),
     leftGuest: emit({ type: 'left_guest' as const }),
     enteredGuest: emit({ type: 'entered_guest' as const }),
+    vmExit: emit(({ context }) => ({ type: 'vm_exit' as const, reason: context.reason })),
+    vmExitFor: emit((_, params: { reason: string }) => ({ type: 'vm_exit' as const, reason: params.reason })),
+    handleExit: emit(({ context }) => ({ type: 'handle_exit' as const, reason: context.reason })),
+    schedOut: emit((_, params: { preempted: boolean }) => ({ type: 'sched_out' as const, preempted: params.preempted })),
+    schedIn: emit({ type: 'sched_in' as const }),
+    woken: emit({ type: 'woken' as const }),
     setPreempted: emit(({ context }) => ({ type: 'kvm_steal_time_set_preempted' as const, at_instruction_boundary: context.at_instruction_boundary })),
     recordStealTime: emit({ type: 'record_steal_time' as const }),
     readStealTime: emit({ type: 'record_steal_time.read' as const }),
@@ -94,39 +142,76 @@ export const vcpuMachine = setup({
   },
 }).createMachine({
   id: 'vcpu',
-  context: ({ input }) => ({ preemptions: input?.preemptions ?? PREEMPTIONS_UNLIMITED, entry: input?.entry ?? 'xchg', waits: input?.waits ?? false, at_instruction_boundary: true }),
+  context: ({ input }) => ({
+    preemptions: input?.preemptions ?? PREEMPTIONS_UNLIMITED,
+    entry: input?.entry ?? 'xchg',
+    waits: input?.waits ?? false,
+    at_instruction_boundary: false,
+    reason: 'none',
+  }),
   initial: 'created',
+  // Outside guest mode a kick finds nothing to do: requests are looked at on the way in.
+  on: { kick: { actions: 'stay' } },
   states: {
     created: { always: [{ guard: 'waits', target: 'preempted' }, { target: 'in_guest' }] },
     in_guest: {
       tags: ['executes'],
       on: {
-        preempt: { guard: 'mayPreempt', target: 'preempted', actions: ['countPreemption', 'exitAtBoundary', 'leftGuest', 'setPreempted'] },
-        emulate: { target: 'in_emulator', actions: ['exitInInstruction', 'leftGuest', 'translate'] },
+        preempt: {
+          guard: 'mayPreempt',
+          target: 'preempted',
+          actions: ['countPreemption', 'exitAtBoundary', 'leftGuest', { type: 'vmExitFor', params: { reason: 'external_interrupt' } }, { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'],
+        },
+        exit: { target: 'exiting', actions: ['exitFor', 'leftGuest', 'vmExit'] },
+        kick: { target: 'exiting', actions: ['exitFor', 'leftGuest', 'vmExit'] },
+        hlt: { target: 'halted', actions: ['leftGuest', { type: 'vmExitFor', params: { reason: 'hlt' } }, { type: 'schedOut', params: { preempted: false } }, 'setPreempted', 'passBoundary'] },
+        emulate: { target: 'in_emulator', actions: ['leftGuest', { type: 'vmExitFor', params: { reason: 'emulation' } }, 'translate'] },
       },
     },
     preempted: {
       on: {
         resume: [
-          { guard: 'entersAtOnce', target: 'in_guest', actions: ['recordStealTime', 'enteredGuest'] },
-          { target: 'entering' },
+          { guard: 'entersAtOnce', target: 'in_guest', actions: ['exitDone', 'schedIn', 'recordStealTime', 'enteredGuest'] },
+          { target: 'entering', actions: 'schedIn' },
         ],
       },
     },
     entering: {
       on: {
-        preempt: { guard: 'mayPreempt', target: 'preempted', actions: ['countPreemption', 'setPreempted'] },
+        preempt: { guard: 'mayPreempt', target: 'preempted', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
         read: { guard: 'readsFirst', target: 'clearing', actions: 'readStealTime' },
         enter: { guard: 'exchanges', target: 'in_guest', actions: ['recordStealTime', 'enteredGuest'] },
       },
     },
     clearing: { on: { enter: { target: 'in_guest', actions: ['clearStealTime', 'enteredGuest'] } } },
+    exiting: {
+      on: {
+        handled: [
+          { guard: 'entersAtOnce', target: 'in_guest', actions: ['exitDone', 'enteredGuest'] },
+          { target: 'entering', actions: ['handleExit', 'exitDone'] },
+        ],
+        preempt: [
+          { guard: 'entersAtOnce', target: 'preempted', actions: [{ type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
+          { guard: 'mayPreempt', target: 'preempted_exiting', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
+        ],
+      },
+    },
+    preempted_exiting: { on: { resume: { target: 'exiting', actions: 'schedIn' } } },
+    halted: { on: { wake: { target: 'woken', actions: 'woken' } } },
+    woken: {
+      on: {
+        resume: [
+          { guard: 'entersAtOnce', target: 'in_guest', actions: ['schedIn', 'recordStealTime', 'enteredGuest'] },
+          { target: 'entering', actions: 'schedIn' },
+        ],
+      },
+    },
     in_emulator: {
       on: {
-        preempt: { guard: 'mayPreempt', target: 'preempted_in_emulator', actions: ['countPreemption', 'setPreempted'] },
+        preempt: { guard: 'mayPreempt', target: 'preempted_in_emulator', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
         emulated_access: { target: 'entering', actions: 'access' },
       },
     },
-    preempted_in_emulator: { on: { resume: 'in_emulator' } },
+    preempted_in_emulator: { on: { resume: { target: 'in_emulator', actions: 'schedIn' } } },
   },
 });

@@ -88,11 +88,17 @@ describe.each([
 
   it('preempted again on its way in keeps the request; before v5.6 it lost it', () => {
     const requests = ([true, false] as const).map((keepsPendingFlush) => {
-      const { executor, read, vcpu } = start({ entry: 'xchg', keepsPendingFlush });
+      const { executor, read, vcpu } = start({ entry: 'xchg', keepsPendingFlush, onlyAtInstructionBoundary: false });
       expect(make(executor, PREEMPT, 'CPU1', 'CPU1', RESUME, PREEMPT)).toBe(true);
       return read(vcpu.stealTime);
     });
     expect(requests).toEqual([REQUESTED, KVM_VCPU_PREEMPTED]);
+  });
+
+  it('preempted again on its way in is at no instruction boundary, which since v5.19 protects the request too', () => {
+    const { executor, read, vcpu } = start({ entry: 'xchg', keepsPendingFlush: false });
+    expect(make(executor, PREEMPT, 'CPU1', 'CPU1', RESUME, PREEMPT)).toBe(true);
+    expect(read(vcpu.stealTime)).toBe(REQUESTED);
   });
 
   it('whose record is read in one step and cleared in another loses what is asked in between', () => {

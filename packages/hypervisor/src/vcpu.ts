@@ -4,8 +4,11 @@
  * Mirrors arch/x86/kvm/x86.c, v6.18: record_steal_time(), kvm_steal_time_set_preempted(), kvm_vcpu_flush_tlb_guest();
  * and, as options, what stood there before the fixes of CVE-2019-3016 and CVE-2022-39189.
  */
-import { defineOperation, operation, type Address, type Effect, type Message, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { PREEMPTIONS_UNLIMITED, vcpuMachine, type VcpuEntry } from './vcpu.machine.ts';
+import { defineOperation, ModelError, operation, type Address, type Effect, type Message, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { handle_pause, leaveSpinLoop, shrink_ple_window } from './directed-yield.ts';
+import { bookExit, HypervisorCounter } from './exits.ts';
+import { PREEMPTIONS_UNLIMITED, vcpuMachine, type ExitReason, type VcpuEntry } from './vcpu.machine.ts';
+import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, OUTSIDE_GUEST_MODE, type VcpuWords, type Vm, type VmVcpu } from './vm.ts';
 
 /** Bits of kvm_steal_time.preempted (arch/x86/include/uapi/asm/kvm_para.h). */
 export const KVM_VCPU_PREEMPTED = 1 << 0;
@@ -19,6 +22,15 @@ export interface GuestMmu {
   suspend(cx: OperationContext): void;
   /** It is again. */
   resume(cx: OperationContext): void;
+}
+
+/** What KVM has to do with a guest's CPU beyond being its gate. */
+export interface VcpuOfVm {
+  readonly vm: Vm;
+  /** Whether an interrupt has been posted that the guest has not taken. */
+  readonly interruptPending: (cx: OperationContext) => boolean;
+  /** INVEPT on the physical CPU under the vCPU, if there is a second stage. */
+  readonly invept?: (cx: OperationContext) => void;
 }
 
 /** What KVM's instruction emulator does for one instruction of the guest: translate first, access later. */
@@ -46,6 +58,8 @@ export interface VcpuOptions {
   readonly emulator?: Emulator;
   /** The vCPU begins preempted, for machines with an {@link addHost}. Default: it begins in guest mode. */
   readonly waits?: boolean;
+  /** The virtual machine it belongs to: needed for exits that are handled, a second stage and a host that schedules. */
+  readonly of?: VcpuOfVm;
 }
 
 /** A vCPU of a system. */
@@ -59,6 +73,8 @@ export interface Vcpu {
   readonly stealTime: Address;
   /** vcpu->arch.st.preempted, the host's own copy. */
   readonly st_preempted: Address;
+  /** What its virtual machine knows of it, if it has one. */
+  readonly member: VmVcpu | null;
 }
 
 const FLUSH_GUEST: Message = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 };
@@ -73,18 +89,128 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
   const record = { format: formatPreempted, initial: waits ? KVM_VCPU_PREEMPTED : 0 };
   const stealTime = builder.region(`${name}.steal_time.preempted`, 1, record).at(0);
   const st_preempted = builder.region(`${name}.arch.st.preempted`, 1, record).at(0);
+  const words = options.of?.vm.addWords(name, waits);
+  let member: VmVcpu | null = null;
   const component = builder.component({
     name,
     machine: vcpuMachine,
     input: { preemptions: options.exploreBound ?? PREEMPTIONS_UNLIMITED, entry, waits },
-    effects: effectsOf(stealTime, st_preempted, options),
+    effects: { ...effectsOf(stealTime, st_preempted, options, words), ...exitEffects(options, () => member) },
   });
-  const vcpu: Vcpu = { name, gateName: name, component, stealTime, st_preempted };
+  if (options.of && words) {
+    const { vm, interruptPending } = options.of;
+    const kick = vm.options.takesMemory ? builder.channel({ name: `${name}.kick`, to: name, policy: 'level', latency: 'ipi' }) : -1;
+    member = { name, component, words, kick, processor: -1, placement: null, interruptPending };
+    vm.vcpus.push(member);
+    if (vm.options.pauseLoopExiting) {
+      builder.spontaneous({ name: `${name}: PAUSE-loop exit`, kind: 'hardware', component: name, message: exitMessage('pause'), afterSpinning: { processor: `CPU${cpu.id}`, cycles: words.ple_window } });
+    }
+  }
+  const vcpu: Vcpu = { name, gateName: name, component, stealTime, st_preempted, member };
   addChoices(builder, vcpu, entry, options);
   return vcpu;
 }
 
-function addChoices(builder: SystemBuilder, { name }: Vcpu, entry: VcpuEntry, { emulator }: VcpuOptions): void {
+const EXITS = new Map<ExitReason, Message>();
+
+/** One object per reason: executors recognise messages by identity before they compare content. */
+function exitMessage(reason: ExitReason): Message {
+  const known = EXITS.get(reason);
+  if (known) return known;
+  const message: Message = { type: 'exit', reason };
+  EXITS.set(reason, message);
+  return message;
+}
+
+const HANDLED: Message = { type: 'handled' };
+
+/**
+ * A guest's CPU leaves guest mode for something that KVM handles: counted, paid for, handled, and unless the vCPU is scheduled
+ * out meanwhile it is back in guest mode when this returns. Nothing happens outside guest mode.
+ */
+export function vm_exit(cx: OperationContext, vcpu: Pick<Vcpu, 'component'>, reason: ExitReason): void {
+  cx.tell(vcpu.component, exitMessage(reason));
+}
+
+/** An EPT violation: the exit, and kvm_tdp_page_fault(). */
+export function ept_violation(cx: OperationContext, vcpu: Vcpu, gfn: number): void {
+  if (vcpu.member) cx.write(vcpu.member.words.guest_physical_address, gfn);
+  vm_exit(cx, vcpu, 'ept_violation');
+}
+
+const HLT: Message = { type: 'hlt' };
+const WAKE: Message = { type: 'wake' };
+
+/** What KVM hears of a guest's CPU: an IPI for it is an exit of the vCPU that sends it, and wakes it if it is halted. */
+export function guestHooks(vm: Vm, vcpu: Vcpu): { ipi(cx: OperationContext): void; hlt(cx: OperationContext): void } {
+  return {
+    ipi(cx) {
+      const sender = vm.vcpus.find(({ processor }) => processor === cx.processor);
+      cx.count(HypervisorCounter.ipisSent);
+      if (sender) vm_exit(cx, sender, 'msr_write');
+      cx.tell(vcpu.component, WAKE);
+    },
+    hlt: (cx) => void cx.tell(vcpu.component, HLT),
+  };
+}
+
+/** Effects of the actor that matter where the vCPU belongs to a virtual machine. */
+function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu | null): Record<string, Effect> {
+  const handle = (cx: OperationContext, reason: string): void => {
+    const me = member();
+    if (!of || !me) return;
+    if (reason === 'pause') handle_pause(cx, of.vm, me);
+    if (reason === 'ept_violation') kvm_tdp_page_fault(cx, of.vm, me);
+  };
+  return {
+    vm_exit(cx, event) {
+      const reason = String(event['reason']);
+      bookExit(cx, reason);
+      const me = member();
+      if (!me || entry !== 'atomic') return;
+      handle(cx, reason);
+      cx.tell(me.component, HANDLED);
+    },
+    handle_exit: (cx, event) => handle(cx, String(event['reason'])),
+    sched_out(cx, event) {
+      const preempted = event['preempted'] === true;
+      cx.count(preempted ? HypervisorCounter.schedOut : HypervisorCounter.blocked);
+      const me = member();
+      if (!me) return;
+      cx.write(me.words.preempted, preempted ? 1 : 0);
+      cx.write(me.words.ready, preempted ? 1 : 0);
+      if (preempted && me.processor >= 0) cx.write(me.words.preempted_in_kernel, cx.operationOf(me.processor)?.definition.user === true ? 0 : 1);
+      if (!preempted && me.placement) cx.tell(me.placement.host, { type: 'block', vcpu: me.placement.index });
+    },
+    sched_in(cx) {
+      cx.count(HypervisorCounter.schedIn);
+      const me = member();
+      if (!me) return;
+      cx.write(me.words.preempted, 0);
+      cx.write(me.words.ready, 0);
+      if (cx.read(me.words.in_spin_loop) === 1) leaveSpinLoop(cx, me);
+      if (of?.vm.options.pauseLoopExiting) shrink_ple_window(cx, me);
+    },
+    woken(cx) {
+      cx.count(HypervisorCounter.woken);
+      const me = member();
+      if (!me) return;
+      cx.write(me.words.ready, 1);
+      if (me.placement) cx.tell(me.placement.host, { type: 'wake', vcpu: me.placement.index });
+    },
+  };
+}
+
+/** kvm_tdp_page_fault(): the guest frame of the violation gets a host frame, or may be written from now on. */
+function kvm_tdp_page_fault(cx: OperationContext, { options }: Vm, { words, name }: VmVcpu): void {
+  const gfn = cx.read(words.guest_physical_address);
+  const { stage } = options;
+  if (!stage) throw new ModelError(`hypervisor: ${name}: EPT violation without a second stage`);
+  if (gfn >= stage.guestFrames) throw new ModelError(`hypervisor: ${name}: no memory slot for gfn 0x${gfn.toString(16)} (${stage.guestFrames} frames): MMIO is not modelled`);
+  if (!stage.map(cx, gfn)) throw new ModelError(`hypervisor: ${name}: the host has no frame left for gfn 0x${gfn.toString(16)}: give it more memory`);
+}
+
+function addChoices(builder: SystemBuilder, { name, member }: Vcpu, entry: VcpuEntry, { emulator }: VcpuOptions): void {
   const host = (text: string, type: string): void => {
     builder.spontaneous({ name: text, kind: 'host', component: name, message: { type } });
   };
@@ -94,20 +220,42 @@ function addChoices(builder: SystemBuilder, { name }: Vcpu, entry: VcpuEntry, { 
   if (entry === 'read_then_clear') host(`${name}: record_steal_time() clears, VM entry`, 'enter');
   else if (entry === 'xchg' || emulator) host(`${name}: record_steal_time(), VM entry`, 'enter');
   if (emulator) host(`${name}: emulated access`, 'emulated_access');
+  if (member && entry !== 'atomic') host(`${name}: exit handled`, 'handled');
+}
+
+/** kvm_check_request(KVM_REQ_TLB_FLUSH) in vcpu_enter_guest(), before the first instruction of the guest. */
+function serviceRequests(cx: OperationContext, words: VcpuWords, invept: VcpuOfVm['invept']): void {
+  cx.write(words.mode, IN_GUEST_MODE);
+  const requests = cx.read(words.requests);
+  if ((requests & KVM_REQ_TLB_FLUSH) === 0) return;
+  cx.write(words.requests, requests & ~KVM_REQ_TLB_FLUSH);
+  invept?.(cx);
 }
 
 /** What the actor's steps do to memory and to the guest's TLB. */
-function effectsOf(stealTime: Address, st_preempted: Address, options: VcpuOptions): Record<string, Effect> {
+function effectsOf(stealTime: Address, st_preempted: Address, options: VcpuOptions, words: VcpuWords | undefined): Record<string, Effect> {
   const { mmu, keepsPendingFlush = true, onlyAtInstructionBoundary = true, honoursFlush = true, emulator } = options;
   const flushIfAsked = (cx: OperationContext, preempted: number): void => {
     cx.write(st_preempted, 0);
-    if ((preempted & KVM_VCPU_FLUSH_TLB) !== 0 && honoursFlush && mmu) cx.tell(mmu.component, FLUSH_GUEST);
+    if ((preempted & KVM_VCPU_FLUSH_TLB) === 0 || !honoursFlush || !mmu) return;
+    cx.count(HypervisorCounter.flushOnEntry);
+    cx.tell(mmu.component, FLUSH_GUEST);
   };
   return {
-    left_guest: (cx) => mmu?.suspend(cx),
-    entered_guest: (cx) => mmu?.resume(cx),
+    left_guest(cx) {
+      if (words) cx.write(words.mode, OUTSIDE_GUEST_MODE);
+      mmu?.suspend(cx);
+    },
+    entered_guest(cx) {
+      if (words) serviceRequests(cx, words, options.of?.invept);
+      mmu?.resume(cx);
+    },
     kvm_steal_time_set_preempted: (cx, event) => {
-      if (onlyAtInstructionBoundary && event['at_instruction_boundary'] !== true) return;
+      if (onlyAtInstructionBoundary && event['at_instruction_boundary'] !== true) {
+        cx.count(HypervisorCounter.preemptionOther);
+        return;
+      }
+      cx.count(HypervisorCounter.preemptionReported);
       // The guest may have asked for a flush already: to write the record again would lose it.
       if (keepsPendingFlush && cx.read(st_preempted) !== 0) return;
       cx.write(stealTime, KVM_VCPU_PREEMPTED);
@@ -131,6 +279,20 @@ const EXIT = defineOperation({
   name: 'vm_exit',
   perform: (cx, op) => (cx.tell(op.a, EMULATE) ? 0 : -1),
 });
+
+const VMCALL = defineOperation({
+  name: 'vmcall',
+  cost: 'default',
+  perform(cx, op) {
+    vm_exit(cx, { component: op.a }, 'hypercall');
+    return 0;
+  },
+});
+
+/** The guest calls KVM: kvm_hypercall(). What the call does is up to whoever builds the machine; here it costs its exit. */
+export function* kvm_hypercall(vcpu: Vcpu, call: string): Steps {
+  yield operation(VMCALL, vcpu.component, 0, 0, undefined, { label: `vmcall(${call})` });
+}
 
 /** The guest executes an instruction that KVM emulates: the CPU goes on when KVM has performed its access. */
 export function* emulated_instruction(vcpu: Vcpu, what: string): Steps {

@@ -29,9 +29,9 @@ describe('the vCPU worker', () => {
   it('serves the actor: preempted and resumed, it flushes before it enters the guest', async () => {
     const call = <T>(answer: Promise<T>): Promise<T> => Promise.race([answer, exited]);
     expect(await call(vcpu.start())).toMatchObject({ value: 'in_guest', emitted: [] });
-    expect(await call(vcpu.send({ type: 'preempt' }))).toMatchObject({ value: 'preempted', emitted: [{ type: 'left_guest' }, { type: 'kvm_steal_time_set_preempted' }] });
+    expect(await call(vcpu.send({ type: 'preempt' }))).toMatchObject({ value: 'preempted', emitted: [{ type: 'left_guest' }, { type: 'vm_exit', reason: 'external_interrupt' }, { type: 'sched_out', preempted: true }, { type: 'kvm_steal_time_set_preempted', at_instruction_boundary: true }] });
     await expect(call(vcpu.send({ type: 'preempt' }))).rejects.toThrow('component: vcpu: preempt is not accepted in "preempted"');
-    expect(await call(vcpu.send({ type: 'resume' }))).toMatchObject({ value: 'entering', emitted: [] });
+    expect(await call(vcpu.send({ type: 'resume' }))).toMatchObject({ value: 'entering', emitted: [{ type: 'sched_in' }] });
     expect(await call(vcpu.send({ type: 'enter' }))).toMatchObject({ value: 'in_guest', emitted: [{ type: 'record_steal_time' }, { type: 'entered_guest' }] });
   });
 });

@@ -59,7 +59,12 @@ export const x86Costs: CostModel = {
     page_free: cost(100, RULE_OF_THUMB),
     syscall: cost(200, RULE_OF_THUMB),
     vma: cost(300, 'maple tree operation; ' + RULE_OF_THUMB),
-    vmexit: cost(1250, LUTOMIRSKI_2017),
+    vmexit: cost(1250, `exit that the kernel handles, and entry: between vmcall and cpuid (1291 to 1313), ${LUTOMIRSKI_2017}`),
+    vmexit_hypercall: cost(1190, `vmcall and entry: ${LUTOMIRSKI_2017} (1181 to 1195)`),
+    vmexit_device: cost(2400, `exit to a device in the kernel, and entry: ${LUTOMIRSKI_2017} (2339 to 2435)`),
+    ept_violation: cost(7500, 'exit, kvm_tdp_page_fault() and entry; ' + RULE_OF_THUMB),
+    second_stage_reference: cost(11, 'a quarter of page_walk: a native walk of four references'),
+    compute: cost(1000, "a thousand cycles of the program's own"),
     message: cost(100, RULE_OF_THUMB),
   },
 };

@@ -159,7 +159,7 @@ export abstract class Executor implements OperationContext {
   }
 
   /** True unless the processor has a gate and that is closed: then nothing happens to it at all. */
-  protected gateOpen(processor: Processor): boolean {
+  gateOpen(processor: Processor): boolean {
     return processor.gate < 0 || this.hasTag(processor.gate, EXECUTES_TAG);
   }
 
@@ -167,6 +167,10 @@ export abstract class Executor implements OperationContext {
   topAddress(processor: Processor): number {
     if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0) return processor.interruptAddress;
     return processor.currentAddress < 0 ? processor.taskBase : processor.taskBase + this.store.read(processor.currentAddress);
+  }
+
+  operationOf(index: number): Operation | null {
+    return this.operationAt(this.topAddress(this.system.processors[index] as Processor));
   }
 
   /** True when every task of the processor has returned. */
@@ -406,6 +410,7 @@ export abstract class Executor implements OperationContext {
   #stepAndReport(component: Component, message: number): boolean {
     const saved = this.processor;
     if (component.processor >= 0) this.processor = component.processor;
+    else if (component.gates >= 0) this.processor = component.gates;
     const accepted = this.stepComponent(component, message);
     if (accepted && this.observe) this.onDelivery?.(component, this.messages[message] as Message);
     this.processor = saved;

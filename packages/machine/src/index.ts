@@ -22,6 +22,7 @@ export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from
 export { NodeTable } from './nodes.ts';
 export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './verify-points.ts';
 export * from './system.ts';
+export { ScopedBuilder } from './scoped-builder.ts';
 export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './executor.ts';
 export { entryBranch, entryChoice, scheduleEntry } from './schedule.ts';
 export { DirectExecutor } from './direct.ts';

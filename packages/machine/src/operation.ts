@@ -35,6 +35,8 @@ export interface OperationContext {
   channelEmpty(channel: number): boolean;
   /** True while the channel has no room for another message. */
   channelFull(channel: number): boolean;
+  /** The operation on top of a processor's stack, whether or not it may perform it now; null if its task has returned. */
+  operationOf(processor: number): Operation | null;
   /** Something this step costs beyond the operation itself: `times` times that entry of the cost table. */
   spend(cost: string, times?: number): void;
   /** Counts an event under this processor's name. Counters are outside the state. */
@@ -70,6 +72,10 @@ export interface OperationDefinition {
   readonly footprint?: (op: Operation, processor: number) => Footprint;
   /** The operation never happens: the processor rests here (user mode, idle) and that is no deadlock. */
   readonly rests?: boolean;
+  /** While it is blocked the processor spins in a loop with a PAUSE instruction (cpu_relax()), which a host can notice. */
+  readonly spins?: boolean;
+  /** It is performed in user mode (CPL 3); everything else is kernel code. */
+  readonly user?: boolean;
   /** Built-in code, so that executors can inline the commonest operations. */
   readonly code?: number;
 }

@@ -87,12 +87,14 @@ const CLEAR_BITS = defineOperation({
 /** Reads memory, not the own store buffer: the condition waited for is another processor's doing. */
 const WAIT = defineOperation({
   name: 'wait',
+  spins: true,
   perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
   footprint: onlyReads,
 });
 
 const ACQUIRE = defineOperation({
   name: 'acquire',
+  spins: true,
   perform(cx, op) {
     const word = cx.read(op.a);
     if (!cx.drained() || (word & op.b) !== 0) return BLOCKED;

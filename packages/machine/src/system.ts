@@ -7,7 +7,7 @@
 import { ModelError } from './errors.ts';
 import type { Message, OperationContext } from './operation.ts';
 import type { Program } from './routine.ts';
-import { Layout, type Region, type RegionOptions } from './words.ts';
+import { Layout, type Address, type Region, type RegionOptions } from './words.ts';
 import type { AnyStateMachine } from './xstate-adapter.ts';
 
 /** `sc`: every store is visible at once. `tso`: one FIFO store buffer per processor (x86). */
@@ -67,6 +67,8 @@ export interface SpontaneousSpec {
   readonly periodCycles?: number;
   /** Virtual time of the first occurrence in a run. Default: after one period. */
   readonly firstCycles?: number;
+  /** In a run it happens whenever this processor has spun (see `OperationDefinition.spins`) for as many cycles as the word says. */
+  readonly afterSpinning?: { readonly processor: string; readonly cycles: Address };
 }
 
 /** Called after a write to a watched word has reached memory: what hardware derives from memory by itself. */
@@ -117,6 +119,8 @@ export interface Component extends ComponentSpec {
   readonly address: number;
   /** The processor it controls, or -1. */
   readonly processor: number;
+  /** The processor it is the gate of, or -1: what it does counts as done on that processor. */
+  readonly gates: number;
 }
 
 /** An assembled channel. Words: the messages in flight, oldest first, 0 for none. */
@@ -131,6 +135,8 @@ export interface Channel extends ChannelSpec {
 export interface Spontaneous extends SpontaneousSpec {
   readonly index: number;
   readonly toComponent: number;
+  /** Index of the processor of `afterSpinning`, or -1. */
+  readonly spinner: number;
 }
 
 /** A range of words and who is told of writes to it. */
@@ -249,7 +255,12 @@ export class SystemBuilder {
     const components = this.#components.map((spec, index) => this.#sealComponent(spec, index));
     const processors = this.#processors.map((spec, index) => this.#sealProcessor(spec, index, programIndex));
     const channels = this.#channels.map((spec, index) => this.#sealChannel(spec, index));
-    const spontaneous = this.#spontaneous.map((spec, index) => ({ ...spec, index, toComponent: this.#componentIndex(spec.component, spec.name) }));
+    const spontaneous = this.#spontaneous.map((spec, index) => ({
+      ...spec,
+      index,
+      toComponent: this.#componentIndex(spec.component, spec.name),
+      spinner: spec.afterSpinning ? this.#processorIndex(spec.afterSpinning.processor, spec.name) : -1,
+    }));
     const choices = listChoices(processors, channels, spontaneous);
     if (choices.length > CHOICES_MAX) throw new ModelError(`system: build: ${choices.length} choices, at most ${CHOICES_MAX}: make the machine smaller`);
     return {
@@ -271,7 +282,7 @@ export class SystemBuilder {
 
   #sealComponent(spec: ComponentSpec, index: number): Component {
     const region = this.layout.region(`${spec.name}.state`, 1);
-    return { ...spec, index, address: region.base, processor: this.#processors.findIndex((p) => p.component === spec.name) };
+    return { ...spec, index, address: region.base, processor: this.#processors.findIndex((p) => p.component === spec.name), gates: this.#processors.findIndex((p) => p.gate === spec.name) };
   }
 
   #sealProcessor(spec: ProcessorSpec, index: number, programIndex: (p: Program) => number): Processor {
@@ -311,9 +322,9 @@ export class SystemBuilder {
     return index;
   }
 
-  #processorIndex(name: string): number {
+  #processorIndex(name: string, user = 'symmetric'): number {
     const index = this.#processors.findIndex((p) => p.name === name);
-    if (index < 0) throw new ModelError(`system: symmetric: no processor ${name} (have: ${this.#processors.map((p) => p.name).join(', ')})`);
+    if (index < 0) throw new ModelError(`system: ${user}: no processor ${name} (have: ${this.#processors.map((p) => p.name).join(', ')})`);
     return index;
   }
 }

@@ -93,6 +93,10 @@ export class TabulatedExecutor extends Executor {
     return (processor.component < 0 || this.#isExecuting(processor.component)) && (processor.gate < 0 || this.#isExecuting(processor.gate));
   }
 
+  override gateOpen(processor: Processor): boolean {
+    return processor.gate < 0 || this.#isExecuting(processor.gate);
+  }
+
   #isExecuting(component: number): boolean {
     const { address } = this.system.components[component] as Component;
     return this.#states.executes[this.store.words[address] as number] === 1;

@@ -6,10 +6,10 @@
  * processor takes it between two operations.
  */
 import { cyclesOf, type CostModel } from './cost.ts';
-import { EXECUTES_TAG, type Executor } from './executor.ts';
+import type { Executor } from './executor.ts';
 import { scheduleEntry } from './schedule.ts';
 import type { Operation } from './operation.ts';
-import type { Choice, Component, Processor, System } from './system.ts';
+import type { Choice, Component, Processor, Spontaneous, System } from './system.ts';
 
 /** One step as the scheduler saw it, for observers. */
 export interface TimedStep {
@@ -43,6 +43,7 @@ export interface VirtualTimeRun {
 }
 
 const STEPS_MAX_DEFAULT = 100_000_000;
+const NEVER = Number.POSITIVE_INFINITY;
 /** So many spontaneous steps in a row without any other step mean that nothing else will ever happen. */
 const IDLE_TICKS_MAX = 100_000;
 
@@ -67,6 +68,12 @@ export class VirtualTimeScheduler {
   /** Per channel: when each message in flight is ready, oldest first. */
   readonly #ready: number[][];
   readonly #next: number[];
+  /** Per processor: since when it spins on the operation it is at; Infinity if it does not, or nobody wants to know. */
+  readonly #spinsSince: number[];
+  #spinning = 0;
+  /** Choices that happen after spinning: looked at only while somebody spins. */
+  readonly #afterSpinning: readonly number[];
+  readonly #isWatched: readonly boolean[];
   /** Choices to look at: those of empty channels are left out. */
   readonly #always: readonly number[];
   readonly #deliveries: readonly number[];
@@ -74,11 +81,15 @@ export class VirtualTimeScheduler {
   #now = 0;
   #completed = 0;
   #spent = 0;
+  /** Processor that performs the step under way; -1 if none does. */
+  #acting = -1;
   #steps = 0;
   #ticks = 0;
   #end: VirtualTimeRun['end'] | null = null;
   #operation: Operation | null = null;
   #branch = 0;
+  #best = -1;
+  #bestTime = 0;
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
     this.#executor = executor;
@@ -93,7 +104,10 @@ export class VirtualTimeScheduler {
     this.#next = this.#system.spontaneous.map((s) => s.firstCycles ?? s.periodCycles ?? Number.POSITIVE_INFINITY);
     const indexes = this.#system.choices.map((_, i) => i);
     this.#deliveries = indexes.filter((i) => this.#system.choices[i]?.kind === 'deliver');
-    this.#always = indexes.filter((i) => this.#system.choices[i]?.kind !== 'deliver');
+    this.#afterSpinning = indexes.filter((i) => this.#spinnerOf(this.#system.choices[i] as Choice) >= 0);
+    this.#always = indexes.filter((i) => this.#system.choices[i]?.kind !== 'deliver' && this.#canHappen(this.#system.choices[i] as Choice));
+    this.#spinsSince = this.#system.processors.map(() => NEVER);
+    this.#isWatched = this.#system.processors.map((p) => this.#system.spontaneous.some((s) => s.spinner === p.index));
     for (const channel of this.#system.channels) {
       // What was sent before the run began is ready.
       while (executor.messageOn(channel.index, (this.#ready[channel.index] as number[]).length) !== null) {
@@ -106,9 +120,27 @@ export class VirtualTimeScheduler {
       (this.#ready[channel.index] as number[]).push(this.#now + latency);
       this.#inFlight++;
     };
-    executor.onSpend = (cost, times) => {
-      this.#spent += times * cyclesOf(this.#options.costs, cost);
-    };
+    executor.onSpend = (cost, times) => this.#spend(times * cyclesOf(this.#options.costs, cost));
+  }
+
+  /** What a step costs beyond its operation is charged to the processor that performs it, or on which a component acts. */
+  #spend(cycles: number): void {
+    const { processor } = this.#executor;
+    if (this.#acting < 0 || this.#acting === processor) this.#spent += cycles;
+    if (this.#acting === processor) return;
+    this.#clock[processor] = Math.max(this.#now, this.#clock[processor] as number) + cycles;
+    this.#busy[processor] = (this.#busy[processor] as number) + cycles;
+  }
+
+  /** What happens by itself happens in a run only if the run is told when. */
+  #canHappen(choice: Choice): boolean {
+    if (choice.kind !== 'spontaneous') return true;
+    const { periodCycles, firstCycles, spinner } = this.#spontaneousOf(choice);
+    return spinner < 0 && (periodCycles !== undefined || firstCycles !== undefined);
+  }
+
+  #spinnerOf(choice: Choice): number {
+    return choice.kind === 'spontaneous' ? this.#spontaneousOf(choice).spinner : -1;
   }
 
   /** Makes up to `steps` more steps; returns false once the run has ended. */
@@ -154,17 +186,60 @@ export class VirtualTimeScheduler {
       this.#now = this.#hadToWait(choice) ? Math.max(time, this.#completed) : time;
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
+      this.#acting = this.#actingIn(choice);
       if (this.#happens(best, choice)) return best;
       this.#refused[best] = true;
-      if (choice.kind === 'advance') this.#waited[choice.processor] = true;
+      if (choice.kind === 'advance') this.#waits(choice.processor);
       if (choice.kind === 'deliver' && this.#isGateClosed(choice.channel)) this.#held[choice.channel] = true;
-      if (choice.kind === 'spontaneous') this.#postpone(choice.spontaneous);
+      if (choice.kind === 'spontaneous' && this.#spontaneousOf(choice).spinner < 0) this.#postpone(choice.spontaneous);
     }
   }
 
+  /** A processor that found its gate closed is not asked again before it opens. */
+  #isShutOut(index: number): boolean {
+    const processor = this.#system.processors[index] as Processor;
+    if (processor.gate < 0 || !this.#waited[index] || this.#executor.gateOpen(processor)) return false;
+    this.#spinsNoMore(index);
+    return true;
+  }
+
+  #spontaneousOf(choice: Extract<Choice, { kind: 'spontaneous' }>): Spontaneous {
+    return this.#system.spontaneous[choice.spontaneous] as Spontaneous;
+  }
+
+  #actingIn(choice: Choice): number {
+    switch (choice.kind) {
+      case 'advance':
+      case 'drain':
+        return choice.processor;
+      case 'deliver':
+        return this.#targetOf(choice.channel)?.index ?? -1;
+      case 'spontaneous':
+        return -1;
+    }
+  }
+
+  /** A processor could not perform its operation. It spins from the moment it came to it, or came back to it. */
+  #waits(processor: number): void {
+    if (this.#isWatched[processor]) {
+      if (this.#operation?.definition.spins !== true) this.#spinsNoMore(processor);
+      else if (this.#spinsSince[processor] === NEVER) {
+        this.#spinsSince[processor] = this.#waited[processor] ? this.#completed : (this.#clock[processor] as number);
+        this.#spinning++;
+      }
+    }
+    this.#waited[processor] = true;
+  }
+
+  #spinsNoMore(processor: number): void {
+    if (this.#spinsSince[processor] === NEVER) return;
+    this.#spinsSince[processor] = NEVER;
+    this.#spinning--;
+  }
+
   #isGateClosed(channel: number): boolean {
-    const gate = this.#targetOf(channel)?.gate ?? -1;
-    return gate >= 0 && !this.#executor.hasTag(gate, EXECUTES_TAG);
+    const target = this.#targetOf(channel);
+    return target !== undefined && !this.#executor.gateOpen(target);
   }
 
   /** Waiting ends with the step that ended it, not when the wait began. */
@@ -184,26 +259,30 @@ export class VirtualTimeScheduler {
 
   /** Of those ready at one time a delivery comes first: a busy processor takes an interrupt after the operation it is in. */
   #earliest(): number {
+    this.#best = -1;
+    this.#bestTime = NEVER;
+    if (this.#inFlight > 0) this.#lookAt(this.#deliveries);
+    this.#lookAt(this.#always);
+    if (this.#spinning > 0) this.#lookAt(this.#afterSpinning);
+    return this.#best;
+  }
+
+  #lookAt(list: readonly number[]): void {
     const choices = this.#system.choices;
-    let best = -1;
-    let bestTime = Number.POSITIVE_INFINITY;
-    for (const list of this.#inFlight > 0 ? [this.#deliveries, this.#always] : [this.#always]) {
-      for (const i of list) {
-        if (this.#refused[i]) continue;
-        const time = this.#readyTime(choices[i] as Choice);
-        if (time < bestTime) {
-          best = i;
-          bestTime = time;
-        }
+    for (const i of list) {
+      if (this.#refused[i]) continue;
+      const time = this.#readyTime(choices[i] as Choice);
+      if (time < this.#bestTime) {
+        this.#best = i;
+        this.#bestTime = time;
       }
     }
-    return best;
   }
 
   #readyTime(choice: Choice): number {
     switch (choice.kind) {
       case 'advance':
-        return this.#clock[choice.processor] as number;
+        return this.#isShutOut(choice.processor) ? Number.POSITIVE_INFINITY : (this.#clock[choice.processor] as number);
       case 'drain':
         return (this.#clock[choice.processor] as number) + cyclesOf(this.#options.costs, 'drain');
       case 'deliver': {
@@ -214,8 +293,11 @@ export class VirtualTimeScheduler {
         const target = this.#targetOf(choice.channel);
         return target ? Math.max(ready, this.#waited[target.index] ? 0 : (this.#clock[target.index] as number)) : ready;
       }
-      case 'spontaneous':
-        return this.#next[choice.spontaneous] as number;
+      case 'spontaneous': {
+        const { spinner, afterSpinning } = this.#spontaneousOf(choice);
+        if (spinner < 0 || !afterSpinning) return this.#next[choice.spontaneous] as number;
+        return (this.#spinsSince[spinner] as number) + this.#executor.store.read(afterSpinning.cycles);
+      }
     }
   }
 
@@ -252,11 +334,15 @@ export class VirtualTimeScheduler {
       }
       case 'drain':
         break;
-      case 'spontaneous':
-        this.#postpone(choice.spontaneous);
+      case 'spontaneous': {
+        const { spinner } = this.#spontaneousOf(choice);
+        if (spinner >= 0) this.#spinsNoMore(spinner);
+        else this.#postpone(choice.spontaneous);
         break;
+      }
     }
     if (processor >= 0) {
+      this.#spinsNoMore(processor);
       this.#clock[processor] = Math.max(this.#now, this.#clock[processor] as number) + duration;
       this.#busy[processor] = (this.#busy[processor] as number) + duration;
       this.#waited[processor] = false;

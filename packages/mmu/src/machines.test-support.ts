@@ -3,8 +3,9 @@ import { DirectExecutor, FrameKind, Frames, program, routine, RandomScheduler, r
 import { _PAGE_ACCESSED, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, mk_pte } from './entry.ts';
 import { FlushMonitor } from './flush-monitor.ts';
 import { connectMmus, type MmuInstructions } from './instructions.ts';
-import { Mmu, type MmuGeometry } from './mmu.ts';
+import { Mmu } from './mmu.ts';
 import { SaturatedTlb } from './saturated.ts';
+import type { MmuGeometry } from './tlb-caches.ts';
 import { tlbGeometry } from './trace/geometry.ts';
 import { indexOf, tinyShape, type WalkLevel } from './walk.ts';
 

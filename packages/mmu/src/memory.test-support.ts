@@ -55,6 +55,10 @@ export class PlainMemory implements OperationContext {
     return false;
   }
 
+  operationOf(): null {
+    return null;
+  }
+
   spend(): void {}
 
   count(counter: string, amount = 1): void {

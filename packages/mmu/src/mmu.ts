@@ -2,73 +2,41 @@
  * The MMU of a CPU in a *run*: a real TLB hierarchy over simulated tables.
  */
 import { defineOperation, FrameKind, operation, type Frames, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_DIRTY, _PAGE_RW, pte_pfn } from './entry.ts';
+import { pte_pfn } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { MmuInstructions } from './instructions.ts';
 import type { Flush, Root } from './mmu.machine.ts';
-import { TlbWords, type PageSize } from './tlb-words.ts';
-import { tlbGeometry, type TlbGeometry } from './trace/geometry.ts';
-import { Fault, isGlobal, rootPointer, Walker, type WalkShape } from './walk.ts';
-
-/** Sizes of an MMU's caches. */
-export interface MmuGeometry {
-  readonly l1: TlbGeometry;
-  readonly l2: TlbGeometry;
-  /** Paging-structure cache: entries that point at last-level tables, fully associative. */
-  readonly walkCacheEntries: number;
-}
-
-/** Skylake-like sizes: L1D 64x4, L2 1536x12, 32 page-directory entries. */
-export const defaultMmuGeometry: MmuGeometry = { l1: tlbGeometry(64, 4), l2: tlbGeometry(1536, 12), walkCacheEntries: 32 };
-
-const PAGE_SIZES: readonly PageSize[] = [0, 1, 2];
+import { defaultMmuGeometry, dropOfPage, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
+import type { PageSize } from './tlb-words.ts';
+import { Fault, rootPointer, Walker, type WalkShape } from './walk.ts';
 
 /** The MMU of one CPU. */
 export class Mmu extends MmuInstructions {
   /** Check that no translation is used after its flush completed, if the machine wants it. */
   monitors: readonly FlushMonitor[] = [];
   readonly #root: Region;
-  readonly #l1: TlbWords;
-  readonly #l2: TlbWords;
-  readonly #walkCache: TlbWords;
+  readonly #caches: TlbCaches;
   readonly #walker: Walker;
   readonly #frames: Frames;
 
   constructor(builder: SystemBuilder, cpuName: string, frames: Frames, shape: WalkShape, geometry: MmuGeometry = defaultMmuGeometry) {
     super(builder, cpuName);
     this.#root = builder.region(`${this.name}.root`, 2);
-    this.#l1 = new TlbWords(builder, `${this.name}.l1`, geometry.l1, shape.bitsPerLevel);
-    this.#l2 = new TlbWords(builder, `${this.name}.l2`, geometry.l2, shape.bitsPerLevel);
-    this.#walkCache = new TlbWords(builder, `${this.name}.pde`, tlbGeometry(geometry.walkCacheEntries, geometry.walkCacheEntries), shape.bitsPerLevel);
+    this.#caches = new TlbCaches(builder, this.name, geometry, shape.bitsPerLevel);
     this.#walker = new Walker(shape, frames);
     this.#frames = frames;
   }
 
   /** Counts tlb hits, misses and walks. */
   override *access(vpn: number, write: boolean, saying?: Saying): Steps<number> {
-    return yield operation(ACCESS, write ? 1 : 0, 0, 0, { mmu: this, vpn }, { label: `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`, ...saying });
+    return yield accessOperation(this, vpn, write, saying);
   }
 
   /** The access itself; used by the operation. */
   translate(cx: OperationContext, vpn: number, write: boolean): number {
     const asid = cx.read(this.#root.base + 1);
-    for (const size of PAGE_SIZES) {
-      const hit = this.#l1.lookup(cx, vpn, asid, size);
-      if (hit !== 0 && serves(hit, write)) {
-        cx.count('tlb_l1_hit');
-        return this.#use(cx, vpn, hit, size);
-      }
-    }
-    for (const size of PAGE_SIZES) {
-      const hit = this.#l2.lookup(cx, vpn, asid, size);
-      if (hit !== 0 && serves(hit, write)) {
-        cx.count('tlb_l2_hit');
-        cx.spend('tlb_l2_hit');
-        this.#l1.insert(cx, vpn, asid, size, hit, isGlobal(hit));
-        return this.#use(cx, vpn, hit, size);
-      }
-    }
-    return this.#walk(cx, vpn, asid, write);
+    const hit = this.#caches.lookup(cx, vpn, asid, write);
+    return hit === 0 ? this.#walk(cx, vpn, asid, write) : this.#use(cx, vpn, hit, this.#caches.size);
   }
 
   /**
@@ -77,23 +45,21 @@ export class Mmu extends MmuInstructions {
    */
   #walk(cx: OperationContext, vpn: number, asid: number, write: boolean): number {
     cx.count('tlb_miss');
-    const drop: Flush = { type: 'tlb.flush', scope: 'page', vpn, asid, global: true, leafOnly: true, everyTable: false };
-    this.#l1.flushPage(cx, drop);
-    this.#l2.flushPage(cx, drop);
+    const drop = dropOfPage(vpn, asid);
+    this.#caches.dropPage(cx, drop);
     const depth = this.#walker.shape.levels.length - 1;
-    const cached = depth > 0 ? this.#walkCache.lookup(cx, vpn, asid, 1) : 0;
+    const cached = depth > 0 ? this.#caches.lookupTable(cx, vpn, asid) : 0;
     const root = cached === 0 ? rootPointer(cx.read(this.#root.base)) : cached;
     const walked = this.#walker.walk(cx, root, cached === 0 ? 0 : depth, vpn, write);
     cx.count('walk_references', walked.references);
     cx.spend('page_walk');
     if (walked.fault !== Fault.none) {
-      this.#walkCache.flushPage(cx, drop);
+      this.#caches.dropTable(cx, drop);
       return walked.fault;
     }
-    if (cached === 0 && depth > 0 && walked.lastTable !== 0) this.#walkCache.insert(cx, vpn, asid, 1, walked.lastTable, false);
+    if (cached === 0 && depth > 0 && walked.lastTable !== 0) this.#caches.insertTable(cx, vpn, asid, walked.lastTable);
     const { entry, size } = walked;
-    this.#l1.insert(cx, vpn, asid, size, entry, isGlobal(entry));
-    this.#l2.insert(cx, vpn, asid, size, entry, isGlobal(entry));
+    this.#caches.insert(cx, vpn, asid, size, entry);
     return this.#use(cx, vpn, entry, size);
   }
 
@@ -111,14 +77,7 @@ export class Mmu extends MmuInstructions {
   }
 
   protected override flush(cx: OperationContext, flush: Flush): void {
-    if (flush.scope !== 'page') {
-      cx.count('tlb_dropped', this.#l1.flush(cx, flush) + this.#l2.flush(cx, flush));
-      this.#walkCache.flush(cx, flush);
-      return;
-    }
-    cx.count('tlb_dropped', this.#l1.flushPage(cx, flush) + this.#l2.flushPage(cx, flush));
-    if (flush.everyTable) this.#walkCache.flush(cx, { ...flush, scope: 'asid' });
-    else if (!flush.leafOnly) this.#walkCache.flushPage(cx, flush);
+    this.#caches.flush(cx, flush);
   }
 }
 
@@ -127,16 +86,22 @@ export function checkPage(cx: OperationContext, frames: Frames, frame: number): 
   if (frame < frames.count) frames.check(cx, frame, FrameKind.page, 'access through a translation to');
 }
 
-/** A cached entry serves an access if it permits it; a write also needs the dirty bit to be set already. */
-function serves(entry: number, write: boolean): boolean {
-  return !write || (entry & (_PAGE_RW | _PAGE_DIRTY)) === (_PAGE_RW | _PAGE_DIRTY);
+/** What performs an access. */
+interface Translates {
+  translate(cx: OperationContext, vpn: number, write: boolean): number;
+}
+
+/** One access by user code, as an operation. */
+export function accessOperation(mmu: Translates, vpn: number, write: boolean, saying?: Saying) {
+  return operation(ACCESS, write ? 1 : 0, 0, 0, { mmu, vpn }, { label: `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`, ...saying });
 }
 
 const ACCESS = defineOperation({
   name: 'access',
   cost: 'tlb_hit',
+  user: true,
   perform(cx, op) {
-    const { mmu, vpn } = op.data as { mmu: Mmu; vpn: number };
+    const { mmu, vpn } = op.data as { mmu: Translates; vpn: number };
     return mmu.translate(cx, vpn, op.a === 1);
   },
 });

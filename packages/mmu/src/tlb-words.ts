@@ -6,9 +6,12 @@
  *
  * ```
  *   word 0   vpn, low 32 bits
- *   word 1   valid 31 | global 30 | size 29:28 | asid 27:13 | vpn >> 32, 12:0
+ *   word 1   valid 31 | global 30 | size 29:28 | tag 27:13 | vpn >> 32, 12:0
  *   word 2   the entry
  * ```
+ *
+ * The tag is the address space: ASID or PCID. In a cache that virtual machines share its upper bits are the VPID, and nothing,
+ * not even a global entry, serves or is flushed for another VPID than its own.
  */
 import type { OperationContext, Region, SystemBuilder } from '@shootdown/machine';
 import type { Flush } from './mmu.machine.ts';
@@ -20,11 +23,14 @@ const GLOBAL = 1 << 30;
 const SIZE_SHIFT = 28;
 const ASID_SHIFT = 13;
 const VPN_HIGH_MASK = (1 << ASID_SHIFT) - 1;
-const ASID_MASK = ((1 << (SIZE_SHIFT - ASID_SHIFT)) - 1) << ASID_SHIFT;
+const TAG_BITS = SIZE_SHIFT - ASID_SHIFT;
 const LOW_WORD = 0x1_0000_0000;
 
 /** Largest address-space number a cached translation can carry. */
-export const ASID_LIMIT = 1 << (SIZE_SHIFT - ASID_SHIFT);
+export const ASID_LIMIT = 1 << TAG_BITS;
+
+/** Flushes reach every VPID: what they do in a cache without VPIDs. */
+export const ANY_VPID = -1;
 
 /** Page sizes by number of table levels they skip: 4 KB, 2 MB, 1 GB (with 9 index bits per level). */
 export type PageSize = 0 | 1 | 2;
@@ -35,9 +41,16 @@ export class TlbWords {
   readonly #sets: number;
   readonly #ways: number;
   readonly #bitsPerLevel: number;
+  readonly #pcidMask: number;
+  readonly #vpidShift: number;
 
-  /** @param bitsPerLevel index bits of one table level: a page of size s covers 2^(s * bitsPerLevel) pages */
-  constructor(builder: SystemBuilder, name: string, geometry: TlbGeometry, bitsPerLevel: number) {
+  /**
+   * @param bitsPerLevel index bits of one table level: a page of size s covers 2^(s * bitsPerLevel) pages
+   * @param pcidBits lower bits of the tag that are the address space; the others are the VPID. Default: all of them
+   */
+  constructor(builder: SystemBuilder, name: string, geometry: TlbGeometry, bitsPerLevel: number, pcidBits: number = TAG_BITS) {
+    this.#pcidMask = ((1 << pcidBits) - 1) << ASID_SHIFT;
+    this.#vpidShift = ASID_SHIFT + pcidBits;
     this.#sets = geometry.sets;
     this.#ways = geometry.ways;
     this.#bitsPerLevel = bitsPerLevel;
@@ -52,7 +65,7 @@ export class TlbWords {
     const high = tagHigh(page, asid, size);
     for (let way = 0; way < this.#ways; way++) {
       const at = set + way * WORDS_PER_ENTRY;
-      if (cx.read(at) !== low || !matches(cx.read(at + 1), high)) continue;
+      if (cx.read(at) !== low || !this.#matches(cx.read(at + 1), high)) continue;
       const entry = cx.read(at + 2);
       if (way > 0) this.#moveToFront(cx, set, way, low, cx.read(at + 1), entry);
       return entry;
@@ -68,20 +81,20 @@ export class TlbWords {
   }
 
   /** Drops what a flush asks for. Returns the number of entries dropped. */
-  flush(cx: OperationContext, flush: Flush): number {
+  flush(cx: OperationContext, flush: Flush, vpid: number = ANY_VPID): number {
     let dropped = 0;
-    for (let set = 0; set < this.#sets; set++) dropped += this.#flushSet(cx, this.#region.base + set * this.#ways * WORDS_PER_ENTRY, flush);
+    for (let set = 0; set < this.#sets; set++) dropped += this.#flushSet(cx, this.#region.base + set * this.#ways * WORDS_PER_ENTRY, flush, vpid);
     return dropped;
   }
 
   /** Drops all entries for one page, of any size (cheaper than {@link flush}: only the sets it can be in). */
-  flushPage(cx: OperationContext, flush: Flush): number {
+  flushPage(cx: OperationContext, flush: Flush, vpid: number = ANY_VPID): number {
     let dropped = 0;
-    for (const size of [0, 1, 2] as const) dropped += this.#flushSet(cx, this.#baseOf(this.#pageOf(flush.vpn, size)), flush);
+    for (const size of [0, 1, 2] as const) dropped += this.#flushSet(cx, this.#baseOf(this.#pageOf(flush.vpn, size)), flush, vpid);
     return dropped;
   }
 
-  #flushSet(cx: OperationContext, set: number, flush: Flush): number {
+  #flushSet(cx: OperationContext, set: number, flush: Flush, vpid: number): number {
     let kept = 0;
     let dropped = 0;
     for (let way = 0; way < this.#ways; way++) {
@@ -89,7 +102,7 @@ export class TlbWords {
       const low = cx.read(at);
       const high = cx.read(at + 1);
       if ((high & VALID) === 0) break;
-      if (this.#covered(low, high, flush)) {
+      if (this.#covered(low, high, flush, vpid)) {
         dropped++;
         continue;
       }
@@ -100,13 +113,21 @@ export class TlbWords {
     return dropped;
   }
 
-  #covered(low: number, high: number, flush: Flush): boolean {
+  #covered(low: number, high: number, flush: Flush, vpid: number): boolean {
+    if (vpid !== ANY_VPID && ((high & ~(VALID | GLOBAL | (3 << SIZE_SHIFT))) >>> this.#vpidShift) !== vpid) return false;
     if ((high & GLOBAL) !== 0 && !flush.global) return false;
     if (flush.scope === 'all' || flush.scope === 'non-global') return true;
-    const sameSpace = flush.asid < 0 || (high & ASID_MASK) >>> ASID_SHIFT === flush.asid || ((high & GLOBAL) !== 0 && flush.global);
+    const sameSpace = flush.asid < 0 || (high & this.#pcidMask) >>> ASID_SHIFT === flush.asid || ((high & GLOBAL) !== 0 && flush.global);
     if (!sameSpace || flush.scope === 'asid') return sameSpace;
     const page = this.#pageOf(flush.vpn, ((high >>> SIZE_SHIFT) & 3) as PageSize);
     return (page | 0) === low && ((page / LOW_WORD) & VPN_HIGH_MASK) === (high & VPN_HIGH_MASK);
+  }
+
+  /** A stored tag serves a look-up if it is valid, for that page, and global or of that address space. */
+  #matches(stored: number, wanted: number): boolean {
+    if ((stored & VALID) === 0) return false;
+    const difference = (stored ^ wanted) & ~(VALID | GLOBAL);
+    return difference === 0 || ((stored & GLOBAL) !== 0 && (difference & ~this.#pcidMask) === 0);
   }
 
   #moveToFront(cx: OperationContext, set: number, way: number, low: number, high: number, entry: number): void {
@@ -128,13 +149,6 @@ export class TlbWords {
 
 function tagHigh(page: number, asid: number, size: PageSize): number {
   return (Math.floor(page / LOW_WORD) & VPN_HIGH_MASK) | (asid << ASID_SHIFT) | (size << SIZE_SHIFT);
-}
-
-/** A stored tag serves a look-up if it is valid, for that page, and global or of that address space. */
-function matches(stored: number, wanted: number): boolean {
-  if ((stored & VALID) === 0) return false;
-  const difference = (stored ^ wanted) & ~(VALID | GLOBAL);
-  return difference === 0 || ((stored & GLOBAL) !== 0 && (difference & ~ASID_MASK) === 0);
 }
 
 function writeEntry(cx: OperationContext, at: number, low: number, high: number, entry: number): void {

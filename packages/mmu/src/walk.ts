@@ -48,6 +48,9 @@ export function indexOf(level: WalkLevel, vpn: number): number {
 /** Page-fault error code bits (Intel SDM vol. 3A, 4.7): 0 is no fault. */
 export const Fault = { none: 0, notPresent: 1, protection: 2 } as const;
 
+/** In place of a fault code: the second stage has no translation, which the hypervisor hears of and the guest never. */
+export const SECOND_STAGE = 3;
+
 /** Outcome of a walk. */
 export interface Walked {
   fault: number;

@@ -2,7 +2,8 @@
  * Composing a machine in TypeScript: the same description as a topology file, plus routines of one's own.
  */
 import type { Steps } from '@shootdown/machine';
-import { assemble, ownThreadKey, type AssembledMachine } from './assemble.ts';
+import { assemble, type AssembledMachine } from './assemble.ts';
+import { ownThreadKey } from './kernel.ts';
 import { parseTopology, type Action, type TopologyInput } from './schema.ts';
 import type { ThreadContext } from './script.ts';
 

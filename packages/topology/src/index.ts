@@ -1,4 +1,6 @@
-export { assemble, ownThreadKey, type AssembledMachine, type OwnThreads } from './assemble.ts';
+export { assemble, type AssembledMachine } from './assemble.ts';
+export type { AssembledVm } from './host.ts';
+export { ownThreadKey, type OwnThreads } from './kernel.ts';
 export { machine, MachineBuilder, type MachineOptions } from './builder.ts';
 export { MachineRunner, runMachine, type Counters, type MachineRun, type RunOptions } from './run.ts';
 export { forkedIn, parseTopology, parseTopologyText, type Action, type Topology, type TopologyInput } from './schema.ts';

@@ -5,17 +5,21 @@ import { DirectExecutor, VirtualTimeScheduler, type Executor, type TimedStep, ty
 import type { AssembledMachine } from './assemble.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX } from './script.ts';
+import { StealTimes } from './steal-times.ts';
 
 /** Counters of one phase: per counter, per processor. */
 export type Counters = Readonly<Record<string, readonly number[]>>;
 
 /** What a run gives. */
 export interface MachineRun {
-  readonly end: VirtualTimeRun['end'];
+  /** `time`: the description's runMicroseconds are over. */
+  readonly end: VirtualTimeRun['end'] | 'time';
   readonly steps: number;
   readonly cycles: number;
   readonly nanoseconds: number;
   readonly busyCycles: readonly number[];
+  /** Of a host: cycles in which each vCPU was runnable and another had its CPU (what steal time reports); null of a native machine. */
+  readonly stealCycles: readonly number[] | null;
   /** Counters by phase, in the order in which the phases began; what comes before the first `measure` is `start-up`. */
   readonly phases: Readonly<Record<string, Counters>>;
   /** Counters over the whole run. */
@@ -51,14 +55,20 @@ export class MachineRunner {
   readonly #total: Record<string, number[]> = {};
   readonly #schedule: number[] = [];
   readonly #times: RoutineTimes | null;
+  readonly #steal: StealTimes | null;
   #phase = START_UP;
   #wallSeconds = 0;
+  #timeIsUp = false;
+  readonly #cyclesMax: number;
 
   constructor(machine: AssembledMachine, options: RunOptions = {}) {
     this.#machine = machine;
     this.#options = options;
+    const { runMicroseconds } = machine.topology;
+    this.#cyclesMax = runMicroseconds === undefined ? Number.POSITIVE_INFINITY : (runMicroseconds * machine.costs.hertz) / MICROSECONDS;
     this.#executor = options.executor ?? new DirectExecutor(machine.system);
     this.#times = options.onRoutine ? new RoutineTimes(this.#executor, options.onRoutine) : null;
+    this.#steal = machine.vms.length > 0 ? new StealTimes(machine, this.#executor) : null;
     this.#executor.observe = true;
     this.#executor.onCount = (processor, counter, amount) => this.#count(processor, counter, amount);
     this.#scheduler = new VirtualTimeScheduler(this.#executor, {
@@ -81,11 +91,12 @@ export class MachineRunner {
   result(): MachineRun {
     const run = this.#scheduler.result();
     return {
-      end: run.end,
+      end: this.#timeIsUp && run.end === 'stopped' ? 'time' : run.end,
       steps: run.steps,
       cycles: run.cycles,
       nanoseconds: (run.cycles / this.#machine.costs.hertz) * NANOSECONDS,
       busyCycles: run.busyCycles,
+      stealCycles: this.#steal?.upTo(run.cycles) ?? null,
       phases: this.#phases,
       total: this.#total,
       wallSeconds: this.#wallSeconds,
@@ -100,6 +111,9 @@ export class MachineRunner {
     this.#executor.store.commit();
     if (this.#options.keepSchedule) this.#schedule.push(step.entry);
     this.#times?.observe(step);
+    this.#steal?.observe(step);
+    if (step.startCycles + step.durationCycles >= this.#cyclesMax) this.#timeIsUp = true;
+    if (this.#timeIsUp) return false;
     return this.#options.onStep?.(step, this.#executor);
   }
 
@@ -109,6 +123,7 @@ export class MachineRunner {
       this.#phases[this.#phase] ??= {};
       return;
     }
+    this.#steal?.counted(processor, counter);
     this.#book((this.#phases[this.#phase] ??= {}), counter, processor, amount);
     this.#book(this.#total, counter, processor, amount);
   }
@@ -120,6 +135,7 @@ export class MachineRunner {
 }
 
 const NANOSECONDS = 1e9;
+const MICROSECONDS = 1e6;
 
 /** Runs a machine until its threads are done. */
 export function runMachine(machine: AssembledMachine, options: RunOptions = {}): MachineRun {

@@ -4,6 +4,8 @@ import { forkedIn, parseTopology, parseTopologyText, substitute, type TopologyIn
 const minimal: TopologyInput = { name: 'm', architecture: 'x86-64-4l', cpus: 2, processes: [{ name: 'p', threads: [{ cpu: 0, run: [] }] }] };
 const with_ = (changes: object): unknown => ({ ...minimal, ...changes });
 const threads = (...list: object[]): unknown => with_({ processes: [{ name: 'p', threads: list }] });
+const vm = { name: 'vm0', vcpus: 2, processes: minimal.processes };
+const hosting = (...vms: object[]): unknown => with_({ processes: [], host: { vms } });
 const running = (...run: object[]): unknown => threads({ cpu: 0, run });
 
 describe('a topology', () => {
@@ -47,6 +49,22 @@ describe('a topology', () => {
     ['a TLB of 63 entries in 4 ways', with_({ tlb: { l1: '63x4' } }), 'topology: file: tlb.l1: '],
     ['a TLB without a size', with_({ tlb: { l2: 'big' } }), 'topology: file: tlb.l2: '],
     ['a cost that no operation has', with_({ costs: { invlgp: 1 } }), 'topology: file: costs: no entry invlgp (have: default, load, '],
+    ['nothing to run', with_({ processes: [] }), 'topology: file: processes: at least one process, or a host with virtual machines'],
+    ['a computation between two steps', running({ do: 'compute', cycles: 1500 }), 'topology: file: processes.0.threads.0.run.0.cycles: '],
+    ['a host without virtual machines', hosting(), 'topology: file: host.vms: '],
+    ['an unknown key of a host', with_({ processes: [], host: { vms: [vm], overcommit: 2 } }), 'topology: file: host: Unrecognized key: "overcommit"'],
+    ['a second stage of three levels', with_({ processes: [], host: { vms: [vm], secondStage: { levels: 3 } } }), 'topology: file: host.secondStage'],
+    ['processes beside a host', with_({ host: { vms: [vm] } }), 'topology: file: host: the host runs virtual machines only: put the processes into host.vms'],
+    ['a host on arm64', with_({ architecture: 'arm64-4k-48', processes: [], host: { vms: [vm] } }), 'topology: file: host: virtual machines are x86 only (arm64-4k-48)'],
+    ['a host under tso', with_({ memoryModel: 'tso', processes: [], host: { vms: [vm] } }), 'topology: file: host: virtual machines run on memory model sc only (tso)'],
+    ['two virtual machines of one name', hosting(vm, vm), 'topology: file: host.vms.1: name taken twice (vm0)'],
+    ['a vCPU that is not there', hosting({ ...vm, vcpus: 1, processes: [{ name: 'p', threads: [{ cpu: 1, run: [] }] }] }), 'topology: file: host.vms.0.processes.0.threads.0: CPU 1 of 1 (0 .. 0)'],
+    ['too many vCPUs', hosting({ ...vm, vcpus: 16 }, { ...vm, name: 'vm1', vcpus: 16 }, { ...vm, name: 'vm2', vcpus: 1 }), 'topology: file: host: 33 vCPUs, at most 32 in all'],
+    [
+      'a timeslice between two ticks',
+      with_({ processes: [], host: { vms: [vm], timesliceMicroseconds: 1500, hz: 1000 } }),
+      'topology: file: host: a timeslice of 1500 us is no whole number of ticks at 1000 Hz',
+    ],
     ['a negative cost', with_({ costs: { invlpg: -1 } }), 'topology: file: costs.invlpg: '],
   ])('with %s is refused in one line', (_, input, message) => {
     let said = '';
@@ -61,6 +79,10 @@ describe('a topology', () => {
 
   test('63x4 says what is wrong with it', () => {
     expect(() => parseTopology(with_({ tlb: { l1: '63x4' } }), 'file')).toThrow('63 entries do not divide into 4 ways (63x4)');
+  });
+
+  test('with a host has physical CPUs, and virtual machines with defaults of their own', () => {
+    expect(parseTopology(hosting(vm)).host).toMatchObject({ timesliceMicroseconds: 3000, hz: 1000, secondStage: { levels: 4, nestedTlb: 32, nestedTables: 16 }, pauseLoopExiting: true, preemptedAtBoundaryOnly: true, vms: [{ paravirtualFlush: true }] });
   });
 
   test('that is no JSON is refused in one line', () => {

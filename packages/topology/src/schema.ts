@@ -7,6 +7,13 @@ import { z } from 'zod';
 
 const CPUS_MAX = 16;
 
+/** vCPUs of a host in all: each has a handful of the choices that a system may have. */
+const VCPUS_MAX = 32;
+const MICROSECONDS = 1_000_000;
+
+/** A thread that computes takes interrupts every so many cycles: the `compute` entry of the cost table. */
+export const COMPUTE_STEP_CYCLES = 1000;
+
 /** What a thread can be told to do. Areas are named; `{i}` in a name is replaced by the loop variable `i`. */
 export type Action =
   | { readonly do: 'mmap'; readonly area: string; readonly pages: number }
@@ -23,6 +30,10 @@ export type Action =
   | { readonly do: 'wait-for-others' }
   /** Counters from here on are booked under this name. */
   | { readonly do: 'measure'; readonly phase: string }
+  /** Computes in user mode for so many cycles, a multiple of {@link COMPUTE_STEP_CYCLES}. */
+  | { readonly do: 'compute'; readonly cycles: number }
+  /** Counts one event of the program's own. */
+  | { readonly do: 'count'; readonly counter: string }
   | { readonly do: 'repeat'; readonly times: number; readonly as?: string | undefined; readonly body: readonly Action[] };
 
 const area = z.string().min(1);
@@ -36,6 +47,8 @@ const action: z.ZodType<Action> = z.lazy(() =>
     z.strictObject({ do: z.literal('fork'), child: z.string() }),
     z.strictObject({ do: z.enum(['exit', 'spin', 'sleep', 'wait-for-others']) }),
     z.strictObject({ do: z.literal('measure'), phase: z.string() }),
+    z.strictObject({ do: z.literal('compute'), cycles: z.int().min(COMPUTE_STEP_CYCLES).max(1_000_000_000).multipleOf(COMPUTE_STEP_CYCLES) }),
+    z.strictObject({ do: z.literal('count'), counter: z.string().min(1) }),
     z.strictObject({ do: z.literal('repeat'), times: z.int().min(1).max(1_000_000), as: z.string().optional(), body: z.array(action) }),
   ]),
 );
@@ -48,6 +61,42 @@ const geometry = z.string().superRefine((text, context) => {
   }
 });
 
+const memory = z.strictObject({ tables: z.int().min(4).max(4096).default(64), pages: z.int().min(1).max(1 << 18).default(8192) });
+
+const processes = z.array(
+  z.strictObject({
+    name: z.string().min(1),
+    threads: z.array(z.strictObject({ cpu: z.int().min(0), run: z.array(action) })).min(1),
+  }),
+);
+
+/** KVM on x86: the CPUs of the machine are physical ones, and its processes run in virtual machines. */
+const host = z.strictObject({
+  timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
+  /** Ticks per second of the host's timer: each is an exit, and a timeslice is a whole number of them. */
+  hz: z.int().min(1).max(10_000).default(1000),
+  /** False: guest-physical memory is the host's, and a TLB miss walks as natively. */
+  secondStage: z
+    .union([z.literal(false), z.strictObject({ levels: z.union([z.literal(4), z.literal(5)]).default(4), nestedTlb: z.int().min(0).max(1024).default(32), nestedTables: z.int().min(0).max(1024).default(16) })])
+    .prefault({}),
+  /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
+  pauseLoopExiting: z.boolean().default(true),
+  /** KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted too. */
+  preemptedAtBoundaryOnly: z.boolean().default(true),
+  vms: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1),
+        vcpus: z.int().min(1).max(CPUS_MAX),
+        /** KVM_FEATURE_PV_TLB_FLUSH: kvm_flush_tlb_multi() instead of IPIs to preempted vCPUs. */
+        paravirtualFlush: z.boolean().default(true),
+        memory: memory.optional(),
+        processes: processes.min(1),
+      }),
+    )
+    .min(1),
+});
+
 const topologySchema = z.strictObject({
   name: z.string().min(1),
   /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
@@ -55,25 +104,28 @@ const topologySchema = z.strictObject({
   memoryModel: z.enum(['sc', 'tso']).default('sc'),
   cpus: z.int().min(1).max(CPUS_MAX),
   tlb: z.strictObject({ l1: geometry.default('64x4'), l2: geometry.default('1536x12'), walkCache: z.int().min(1).max(1024).default(32) }).prefault({}),
-  memory: z.strictObject({ tables: z.int().min(4).max(4096).default(64), pages: z.int().min(1).max(1 << 18).default(8192) }).prefault({}),
+  /** Of the machine; of each virtual machine that says nothing else. */
+  memory: memory.prefault({}),
   /** Cycles that replace entries of the architecture's cost table. */
   costs: z.record(z.string(), z.int().min(0)).default({}),
   /** x86: pages a flush may have before it becomes a full one. */
   flushCeiling: z.int().min(0).default(33),
   /** Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never trimmed. */
   hz: z.int().min(0).max(10_000).default(0),
-  processes: z
-    .array(
-      z.strictObject({
-        name: z.string().min(1),
-        threads: z.array(z.strictObject({ cpu: z.int().min(0), run: z.array(action) })).min(1),
-      }),
-    )
-    .min(1),
+  /** The run ends after so much virtual time, done or not. Default: when the threads are done. */
+  runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),
+  host: host.optional(),
+  processes: processes.default([]),
 });
 
 /** A machine description with defaults filled in. */
 export type Topology = z.output<typeof topologySchema>;
+/** A virtual machine of it. */
+export type VmDescription = NonNullable<Topology['host']>['vms'][number];
+
+/** What runs on one kernel: the machine's own, or a guest's. */
+export type KernelDescription = Pick<Topology, 'processes'> & { readonly cpus: number };
+
 /** A machine description as one writes it. */
 export type TopologyInput = z.input<typeof topologySchema>;
 
@@ -101,37 +153,63 @@ export function parseTopologyText(text: string, source: string): Topology {
 }
 
 function checkReferences(topology: Topology, source: string): void {
-  const used = new Map<number, string>();
-  const names = new Set<string>();
-  topology.processes.forEach((process, p) => {
-    if (names.has(process.name)) throw new ModelError(`topology: ${source}: processes.${p}: name taken twice (${process.name})`);
-    names.add(process.name);
-    process.threads.forEach((thread, t) => {
-      const place = `processes.${p}.threads.${t}`;
-      if (thread.cpu >= topology.cpus) throw new ModelError(`topology: ${source}: ${place}: CPU ${thread.cpu} of ${topology.cpus} (0 .. ${topology.cpus - 1})`);
-      const other = used.get(thread.cpu);
-      if (other !== undefined) throw new ModelError(`topology: ${source}: ${place}: CPU ${thread.cpu} already runs ${other} (one thread per CPU)`);
-      used.set(thread.cpu, place);
-    });
-  });
-  checkForks(topology, source, names);
+  const { host, processes } = topology;
+  if (host) checkHost(topology, host, source);
+  else {
+    if (processes.length === 0) throw new ModelError(`topology: ${source}: processes: at least one process, or a host with virtual machines`);
+    checkKernel(topology, source);
+  }
   const known = isArm(topology) ? arm64Costs.costs : x86Costs.costs;
   for (const name of Object.keys(topology.costs)) {
     if (!Object.hasOwn(known, name)) throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);
   }
 }
 
+function checkHost(topology: Topology, host: NonNullable<Topology['host']>, source: string): void {
+  if (isArm(topology)) throw new ModelError(`topology: ${source}: host: virtual machines are x86 only (${topology.architecture})`);
+  if (topology.memoryModel !== 'sc') throw new ModelError(`topology: ${source}: host: virtual machines run on memory model sc only (${topology.memoryModel})`);
+  if (topology.processes.length > 0) throw new ModelError(`topology: ${source}: host: the host runs virtual machines only: put the processes into host.vms`);
+  const ticks = (host.timesliceMicroseconds * host.hz) / MICROSECONDS;
+  if (!Number.isInteger(ticks)) throw new ModelError(`topology: ${source}: host: a timeslice of ${host.timesliceMicroseconds} us is no whole number of ticks at ${host.hz} Hz`);
+  const total = host.vms.reduce((sum, vm) => sum + vm.vcpus, 0);
+  if (total > VCPUS_MAX) throw new ModelError(`topology: ${source}: host: ${total} vCPUs, at most ${VCPUS_MAX} in all`);
+  const names = new Set<string>();
+  host.vms.forEach((vm, i) => {
+    if (names.has(vm.name)) throw new ModelError(`topology: ${source}: host.vms.${i}: name taken twice (${vm.name})`);
+    names.add(vm.name);
+    checkKernel({ cpus: vm.vcpus, processes: vm.processes }, source, `host.vms.${i}.`);
+  });
+}
+
+/** @param at where the kernel stands in the description */
+function checkKernel(kernel: KernelDescription, source: string, at = ''): void {
+  const used = new Map<number, string>();
+  const names = new Set<string>();
+  kernel.processes.forEach((process, p) => {
+    if (names.has(process.name)) throw new ModelError(`topology: ${source}: ${at}processes.${p}: name taken twice (${process.name})`);
+    names.add(process.name);
+    process.threads.forEach((thread, t) => {
+      const place = `${at}processes.${p}.threads.${t}`;
+      if (thread.cpu >= kernel.cpus) throw new ModelError(`topology: ${source}: ${place}: CPU ${thread.cpu} of ${kernel.cpus} (0 .. ${kernel.cpus - 1})`);
+      const other = used.get(thread.cpu);
+      if (other !== undefined) throw new ModelError(`topology: ${source}: ${place}: CPU ${thread.cpu} already runs ${other} (one thread per CPU)`);
+      used.set(thread.cpu, place);
+    });
+  });
+  checkForks(kernel, source, names);
+}
+
 /** Every forked process has one parent, and the first parent of all is not forked. */
-function checkForks(topology: Topology, source: string, names: ReadonlySet<string>): void {
+function checkForks(kernel: KernelDescription, source: string, names: ReadonlySet<string>): void {
   const parents = new Map<string, string>();
-  for (const process of topology.processes) {
+  for (const process of kernel.processes) {
     for (const child of process.threads.flatMap((t) => forkedIn(t.run))) {
       if (!names.has(child)) throw new ModelError(`topology: ${source}: fork: no process ${child} (have: ${[...names].join(', ')})`);
       if (parents.has(child)) throw new ModelError(`topology: ${source}: fork: process ${child} is forked twice: give every fork a process of its own`);
       parents.set(child, process.name);
     }
   }
-  for (const process of topology.processes) {
+  for (const process of kernel.processes) {
     const seen = new Set<string>();
     for (let name: string | undefined = process.name; name !== undefined; name = parents.get(name)) {
       if (seen.has(name)) throw new ModelError(`topology: ${source}: fork: process ${name} is its own ancestor`);

@@ -1,10 +1,10 @@
 /**
  * Threads: the actions of a topology as routines.
  */
-import { atomicAdd, count, load, ModelError, nop, routine, store, waitFor, type Region, type Steps } from '@shootdown/machine';
+import { atomicAdd, count, defineOperation, load, ModelError, nop, operation, routine, store, waitFor, type Region, type Steps } from '@shootdown/machine';
 import { do_idle, user_mode, type Cpu } from '@shootdown/cpu';
 import { exit_mmap, fork, madvise_dontneed, mmap, mprotect, munmap, pgd_alloc, use_mm, user_access, VM_READ, VM_SPECIAL, VM_WRITE, type Kernel, type Mm } from '@shootdown/mm';
-import { substitute, type Action } from './schema.ts';
+import { COMPUTE_STEP_CYCLES, substitute, type Action } from './schema.ts';
 
 /** Top of the mmap area without address-space randomisation (x86-64, 8 MB stack limit): page number of 0x7ffff7fff000. */
 export const MMAP_BASE_PAGE = 0x7_ffff_7fff;
@@ -136,6 +136,12 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
     case 'wait-for-others':
       yield* waitFor(process.resting.at(0), -1, process.threads - 1, { label: '(waits for the other threads)' });
       return;
+    case 'compute':
+      for (let left = action.cycles; left > 0; left -= COMPUTE_STEP_CYCLES) yield* computes();
+      return;
+    case 'count':
+      yield* count(action.counter);
+      return;
     case 'measure':
       yield* count(PHASE_PREFIX + substitute(action.phase, variables));
       return;
@@ -144,6 +150,12 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
         yield* runActions(context, action.body, action.as === undefined ? variables : { ...variables, [action.as]: i });
       }
   }
+}
+
+const COMPUTE = defineOperation({ name: 'compute', user: true, perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });
+
+function* computes(): Steps {
+  yield operation(COMPUTE, 0, 0, 0, undefined, { label: '(computes)' });
 }
 
 function areaOf(context: ThreadContext, name: string, variables: Readonly<Record<string, number>>): { readonly start: number; readonly pages: number } {

@@ -6,6 +6,7 @@ import { parseArguments, required, UsageError, type Arguments } from '../argumen
 import { flushCounts, flushOperations, remoteStates, type FlushCountRow } from '../demos/flush-counts.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
+import { hostReport, hostText } from '../host-report.ts';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
 import { demoNames, machineNamed } from '../machines.ts';
 import { formatSchedule, saveSchedule } from '../schedule-file.ts';
@@ -104,9 +105,14 @@ async function runOne(args: Arguments, name: string): Promise<number> {
     });
   }
   const { schedule: _schedule, ...document } = result;
-  if (format !== undefined) process.stdout.write(renderTrace(format, timelineOf(machine, args.text('phase')), { hertz: machine.costs.hertz }));
-  else process.stdout.write(args.has('json') ? `${JSON.stringify({ name: machine.topology.name, ...document, histograms: Object.fromEntries(latencies) })}\n` : describeRun(machine, result, latencies));
+  if (format !== undefined) process.stdout.write(renderTrace(format, timelineOf(machine, args.text('phase'), stepsMax), { hertz: machine.costs.hertz }));
+  else process.stdout.write(args.has('json') ? `${JSON.stringify(runDocument(machine, document, latencies))}\n` : describeRun(machine, result, latencies));
   return interrupted ? ExitCode.interrupted : exitCodeOf(result);
+}
+
+function runDocument(machine: AssembledMachine, result: Omit<MachineRun, 'schedule'>, latencies: ReadonlyMap<string, Histogram>): unknown {
+  const host = hostReport(machine, { ...result, schedule: null }, latencies);
+  return { name: machine.topology.name, ...result, histograms: Object.fromEntries(latencies), ...(host && { host }) };
 }
 
 function exitCodeOf(result: MachineRun): number {
@@ -127,6 +133,8 @@ export function describeRun(machine: AssembledMachine, result: MachineRun, laten
   const names = machine.system.processors.map((p) => p.name);
   const text = [`${machine.topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`];
   if (result.violation !== null) text.push(`  *** ${result.violation}\n`);
+  const host = hostReport(machine, result, latencies);
+  if (host) return text.join('') + `${Math.round(result.stepsPerSecond)} steps per second\n` + hostText(host);
   for (const [phase, counters] of Object.entries(result.phases)) {
     if (Object.keys(counters).length === 0) continue;
     text.push(`\n${phase}\n`, textTable(counterTable(names, nonZero(counters))));
@@ -141,11 +149,12 @@ function nonZero(counters: Counters): Counters {
 }
 
 /** The trace of a run with times, from a second run of the same machine; of one phase, or of all. */
-export function timelineOf(machine: AssembledMachine, phase?: string): Trace {
+export function timelineOf(machine: AssembledMachine, phase?: string, stepsMax?: number): Trace {
   const described = new LiveExecutor(machine.system);
   const steps: TraceStep[] = [];
   let current = 'start-up';
   const runner = new MachineRunner(machine, {
+    ...(stepsMax !== undefined && { stepsMax }),
     onStep: (timed, executor) => {
       const before = described.onCount;
       described.onCount = (_processor, counter) => {

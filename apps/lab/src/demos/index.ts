@@ -1,5 +1,6 @@
 /** The demos: machines that ship, by name. */
 import type { TopologyInput } from '@shootdown/topology';
+import { kvmHost } from './kvm-host.ts';
 
 /** A demo that is a machine. */
 export interface Demo {
@@ -35,6 +36,9 @@ function munmapOnFourCpus(name: string, architecture: TopologyInput['architectur
     ],
   };
 }
+
+/** Ten timeslices. */
+const KVM_HOST_MICROSECONDS = 30_000;
 
 /** Every demo but `flush-counts`, which is a table of runs. */
 export const demos: readonly Demo[] = [
@@ -76,5 +80,15 @@ export const demos: readonly Demo[] = [
         { name: 'child', threads: [{ cpu: 1, run: [{ do: 'touch', area: 'a' }, { do: 'exit' }] }] },
       ],
     },
+  },
+  {
+    name: 'kvm-host',
+    title: 'two VMs of four vCPUs on four CPUs, paravirtual flush: exits, IPIs sent and elided, flush latency, steal time, second stage',
+    topology: kvmHost({ name: 'kvm-host', vms: 2, paravirtualFlush: true, runMicroseconds: KVM_HOST_MICROSECONDS }),
+  },
+  {
+    name: 'kvm-host-ipi',
+    title: 'the same host, and its guests flush by IPI as natively: what elision saves',
+    topology: kvmHost({ name: 'kvm-host-ipi', vms: 2, paravirtualFlush: false, runMicroseconds: KVM_HOST_MICROSECONDS }),
   },
 ];

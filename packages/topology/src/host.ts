@@ -1,0 +1,149 @@
+/**
+ * A host: virtual machines whose vCPUs are pinned round robin onto its physical CPUs.
+ */
+import { Frames, ModelError, ScopedBuilder, type SystemBuilder } from '@shootdown/machine';
+import { addCpu, interruptPending, type Cpu } from '@shootdown/cpu';
+import { addHost, addVcpu, ept_violation, guestHooks, Vm, type Vcpu } from '@shootdown/hypervisor';
+import { Mmu, NestedMmu, PhysicalTlb, SecondStage, walkShape, type MmuGeometry, type MmuInstructions, type WalkShape } from '@shootdown/mmu';
+import { CALL_FUNCTION_VECTOR, kvmTlbFlush, type Kernel } from '@shootdown/mm';
+import { geometryNamed } from '@shootdown/page-table';
+import { startKernel, type OwnThreads } from './kernel.ts';
+import type { Topology, VmDescription } from './schema.ts';
+
+type HostDescription = NonNullable<Topology['host']>;
+
+const CYCLES_PER_MICROSECOND = 3000;
+const NESTED_SHAPES = { 4: 'x86-64-4l', 5: 'x86-64-5l' } as const;
+
+/** A virtual machine of an assembled host. */
+export interface AssembledVm {
+  readonly name: string;
+  readonly kernel: Kernel;
+  readonly vm: Vm;
+  readonly vcpus: readonly Vcpu[];
+  readonly stage: SecondStage | null;
+  /** Processor of each of its CPUs. */
+  readonly processors: readonly number[];
+}
+
+/** The virtual machines of a host. */
+export interface AssembledHost {
+  readonly vms: readonly AssembledVm[];
+  /** Processors whose work ends. */
+  readonly until: readonly number[];
+}
+
+/** Adds a host's physical CPUs, its virtual machines and what runs in them. */
+export function assembleHost(builder: SystemBuilder, topology: Topology, host: HostDescription, geometry: MmuGeometry, own: OwnThreads): AssembledHost {
+  const shape = walkShape(geometryNamed(topology.architecture));
+  const second = host.secondStage === false ? null : secondStages(builder, topology, host, host.secondStage, geometry);
+  const onCpu: Vcpu[][] = Array.from({ length: topology.cpus }, () => []);
+  let next = 0;
+  const vms = host.vms.map((description, index) => {
+    const scope = new ScopedBuilder(builder, description.name);
+    const guest = assembleVm(scope, topology, host, description, shape, {
+      stage: second?.stages[index] ?? null,
+      tlbOf: (vcpu) => second?.tlbs[(next + vcpu) % topology.cpus] ?? null,
+      geometry,
+      vpidOf: (vcpu) => next + vcpu + 1,
+      waits: (vcpu) => next + vcpu >= topology.cpus,
+      own,
+    });
+    for (const vcpu of guest.vcpus) onCpu[next++ % topology.cpus]?.push(vcpu);
+    return guest;
+  });
+  addPhysicalCpus(builder, topology, host, onCpu);
+  return { vms, until: vms.flatMap((vm) => vm.until) };
+}
+
+/** The physical CPUs are out of step with one another, as the schedulers of a host are. */
+function addPhysicalCpus(builder: SystemBuilder, { cpus }: Topology, { timesliceMicroseconds, hz }: HostDescription, onCpu: readonly (readonly Vcpu[])[]): void {
+  const timesliceCycles = timesliceMicroseconds * CYCLES_PER_MICROSECOND;
+  const sliceTicks = (timesliceMicroseconds * hz) / 1_000_000;
+  onCpu.forEach((vcpus, id) => {
+    if (vcpus.length > 0) addHost(builder, id, vcpus, { timesliceCycles, sliceTicks, firstCycles: Math.floor((timesliceCycles * (id + 1)) / cpus) });
+  });
+}
+
+interface SecondStages {
+  readonly stages: readonly SecondStage[];
+  /** By physical CPU. */
+  readonly tlbs: readonly PhysicalTlb[];
+}
+
+/** The host's memory is as large as all of its guests': nothing is overcommitted but the CPUs. */
+function secondStages(builder: SystemBuilder, topology: Topology, host: HostDescription, options: Exclude<HostDescription['secondStage'], false>, geometry: MmuGeometry): SecondStages {
+  const shape = walkShape(geometryNamed(NESTED_SHAPES[options.levels]));
+  const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
+  const guestFrames = host.vms.map((vm) => guestFramesOf(topology, vm));
+  const tables = guestFrames.reduce((sum, frames) => sum + options.levels - 1 + Math.ceil(frames / entriesPerTable), 0);
+  const pages = guestFrames.reduce((a, b) => a + b, 0);
+  const frames = new Frames(builder, { name: 'host.frame', tables, entriesPerTable, pages, initialTables: host.vms.map(() => []) });
+  const stages = host.vms.map((vm, root) => new SecondStage(builder, { name: `${vm.name}.ept`, host: frames, shape, root, guestFrames: guestFrames[root] ?? 0 }));
+  const tlbs = Array.from({ length: topology.cpus }, (_, id) => new PhysicalTlb(builder, `host.CPU${id}.tlb`, shape.bitsPerLevel, geometry, options));
+  return { stages, tlbs };
+}
+
+function memoryOf(topology: Topology, vm: VmDescription): Topology['memory'] {
+  return vm.memory ?? topology.memory;
+}
+
+function guestFramesOf(topology: Topology, vm: VmDescription): number {
+  const { tables, pages } = memoryOf(topology, vm);
+  return tables + pages;
+}
+
+interface Under {
+  readonly stage: SecondStage | null;
+  readonly tlbOf: (vcpu: number) => PhysicalTlb | null;
+  readonly geometry: MmuGeometry;
+  readonly vpidOf: (vcpu: number) => number;
+  readonly waits: (vcpu: number) => boolean;
+  readonly own: OwnThreads;
+}
+
+function assembleVm(builder: SystemBuilder, topology: Topology, host: HostDescription, description: VmDescription, shape: WalkShape, under: Under): AssembledVm & { readonly until: readonly number[] } {
+  const { tables, pages } = memoryOf(topology, description);
+  const frames = new Frames(builder, { tables, entriesPerTable: Math.max(...shape.levels.map((level) => level.entries)), pages });
+  const vm = new Vm(builder, { pauseLoopExiting: host.pauseLoopExiting, ...(under.stage && { stage: under.stage }) });
+  const cpus = Array.from({ length: description.vcpus }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
+  const vcpus: Vcpu[] = [];
+  const mmus = cpus.map((cpu) => guestMmu(builder, cpu, frames, shape, under, () => vcpus[cpu.id]));
+  for (const cpu of cpus) vcpus.push(guestVcpu(builder, cpu, mmus[cpu.id] as MmuInstructions, vm, host, under));
+  const flush = description.paravirtualFlush ? { flush_tlb_multi: kvmTlbFlush({ stealTime: vcpus.map((vcpu) => vcpu.stealTime) }) } : {};
+  const started = startKernel(
+    { cpus: description.vcpus, processes: description.processes },
+    { builder, cpus, mmus, frames, shape, broadcast: false, flushCeiling: topology.flushCeiling, hz: topology.hz, gates: vcpus.map((vcpu) => vcpu.gateName), own: under.own, ...flush },
+  );
+  cpus.forEach((cpu, id) => {
+    const vcpu = vcpus[id] as Vcpu;
+    if (vcpu.member) vcpu.member.processor = started.processors[id] as number;
+    cpu.guest = guestHooks(vm, vcpu);
+  });
+  return { name: description.name, vm, vcpus, stage: under.stage, ...started };
+}
+
+function guestMmu(builder: SystemBuilder, cpu: Cpu, frames: Frames, shape: WalkShape, under: Under, vcpu: () => Vcpu | undefined): MmuInstructions {
+  const tlb = under.tlbOf(cpu.id);
+  if (!under.stage || !tlb) return new Mmu(builder, cpu.name, frames, shape, under.geometry);
+  return new NestedMmu(builder, cpu.name, frames, shape, {
+    stage: under.stage,
+    tlb,
+    vpid: under.vpidOf(cpu.id),
+    violation(cx, gfn) {
+      const mine = vcpu();
+      if (!mine) throw new ModelError(`topology: ${cpu.name}: EPT violation before there is a vCPU`);
+      ept_violation(cx, mine, gfn);
+    },
+  });
+}
+
+function guestVcpu(builder: SystemBuilder, cpu: Cpu, mmu: MmuInstructions, vm: Vm, host: HostDescription, under: Under): Vcpu {
+  const tlb = under.tlbOf(cpu.id);
+  return addVcpu(builder, cpu, {
+    mmu,
+    waits: under.waits(cpu.id),
+    onlyAtInstructionBoundary: host.preemptedAtBoundaryOnly,
+    of: { vm, interruptPending: (cx) => interruptPending(cx, cpu), ...(under.stage && tlb && { invept: (cx) => tlb.invept(cx) }) },
+  });
+}

@@ -1,0 +1,120 @@
+/**
+ * One kernel and what runs on it: the whole of a native machine, or a guest of a host.
+ */
+import { ModelError, program, routine, type Address, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { do_idle, startCpu, type Cpu } from '@shootdown/cpu';
+import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
+import { arm64Tlb, CALL_FUNCTION_VECTOR, Mm, Smp, x86Tlb, type FlushTlbMulti, type Kernel, type TlbArch } from '@shootdown/mm';
+import { addTimer } from './timer.ts';
+import { areaNamesIn, forkedIn, type KernelDescription } from './schema.ts';
+import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
+
+/** Routines of one's own, by process name and CPU: they run instead of that thread's actions. */
+export type OwnThreads = ReadonlyMap<string, (context: ThreadContext) => Steps>;
+
+const INHERITED_AREAS_MAX = 256;
+
+/** Key of {@link OwnThreads}. */
+export function ownThreadKey(process: string, cpu: number): string {
+  return `${process}@${cpu}`;
+}
+
+/** What a kernel stands on. */
+export interface KernelParts {
+  readonly builder: SystemBuilder;
+  readonly cpus: readonly Cpu[];
+  readonly mmus: readonly MmuInstructions[];
+  readonly frames: Frames;
+  readonly shape: WalkShape;
+  /** Broadcast TLBIs instead of IPIs. */
+  readonly broadcast: boolean;
+  readonly flushCeiling: number;
+  readonly hz: number;
+  /** x86: the back end of flush_tlb_multi(). Default: native. */
+  readonly flush_tlb_multi?: FlushTlbMulti;
+  /** What must let each CPU execute, by id. Default: nothing. */
+  readonly gates?: readonly string[];
+  readonly own?: OwnThreads;
+}
+
+/** A kernel with its processes. */
+export interface StartedKernel {
+  readonly kernel: Kernel;
+  /** Processor of each CPU. */
+  readonly processors: readonly number[];
+  /** Processors whose work ends. */
+  readonly until: readonly number[];
+}
+
+/** Puts a kernel and its processes on CPUs. */
+export function startKernel(description: KernelDescription, parts: KernelParts): StartedKernel {
+  const { builder, cpus, mmus, frames, shape } = parts;
+  const smp = new Smp(builder, cpus);
+  const mms = description.processes.map((_, i) => new Mm(builder, i + 1));
+  const jiffies = parts.hz > 0 ? addTimer(builder, parts.hz) : undefined;
+  const arch = archOf(parts, smp, mms, jiffies);
+  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', frames.tables) };
+  const processes = processStates(description, builder, mms);
+  return { kernel, ...startThreads(description, parts, kernel, smp, processes) };
+}
+
+function archOf({ builder, cpus, mmus, broadcast, flushCeiling, flush_tlb_multi, hz }: KernelParts, smp: Smp, mms: readonly Mm[], jiffies: Address | undefined): TlbArch {
+  if (broadcast) return arm64Tlb(builder, cpus, mmus);
+  return x86Tlb(builder, smp, mmus, () => mms, {
+    ceiling: flushCeiling,
+    ...(jiffies !== undefined && { jiffies: { address: jiffies, hz } }),
+    ...(flush_tlb_multi && { flush_tlb_multi }),
+  });
+}
+
+const idle = routine('swapper', (cpu: Cpu) => do_idle(cpu));
+
+function startThreads(description: KernelDescription, { builder, gates, own }: KernelParts, kernel: Kernel, smp: Smp, processes: readonly ProcessState[]): Pick<StartedKernel, 'processors' | 'until'> {
+  const bodies = new Map<number, { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; ends: boolean }>();
+  description.processes.forEach(({ name, threads }, p) => {
+    const process = processes[p] as ProcessState;
+    threads.forEach((t, index) => {
+      const cpu = kernel.cpus[t.cpu] as Cpu;
+      const context = { kernel, cpu, process, mm: process.mm, processNamed: (wanted: string) => named(processes, wanted) };
+      const mine = own?.get(ownThreadKey(name, t.cpu));
+      const last = t.run.at(-1)?.do;
+      const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
+      bodies.set(t.cpu, { context, first: index === 0, body, ends: mine !== undefined || (last !== 'spin' && last !== 'sleep') });
+    });
+  });
+  const processors: number[] = [];
+  const until: number[] = [];
+  for (const cpu of kernel.cpus) {
+    const work = bodies.get(cpu.id);
+    const task = work ? program(thread, work.context, work.first, work.body) : program(idle, cpu);
+    const gate = gates?.[cpu.id];
+    const processor = startCpu(builder, cpu, [task], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }, gate === undefined ? {} : { gate });
+    processors.push(processor);
+    if (work?.ends) until.push(processor);
+  }
+  return { processors, until };
+}
+
+function processStates(description: KernelDescription, builder: SystemBuilder, mms: readonly Mm[]): ProcessState[] {
+  return description.processes.map((p, i) => {
+    const parent = description.processes.find((other) => other.threads.some((t) => forkedIn(t.run).includes(p.name)));
+    const names = new Set<string>();
+    for (const t of parent?.threads ?? []) areaNamesIn(t.run, INHERITED_AREAS_MAX, {}, names);
+    return {
+      name: p.name,
+      mm: mms[i] as Mm,
+      threads: p.threads.length,
+      resting: builder.region(`${p.name}.resting`, 1),
+      started: builder.region(`${p.name}.started`, 1),
+      forked: parent !== undefined,
+      inheritedNames: [...names],
+      inherited: builder.region(`${p.name}.inherited`, Math.max(1, 2 * names.size)),
+    };
+  });
+}
+
+function named(processes: readonly ProcessState[], name: string): ProcessState {
+  const process = processes.find((p) => p.name === name);
+  if (!process) throw new ModelError(`topology: no process ${name} (have: ${processes.map((p) => p.name).join(', ')})`);
+  return process;
+}
