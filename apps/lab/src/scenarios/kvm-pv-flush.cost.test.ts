@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { KvmHostLoad } from '../demos/kvm-host.ts';
 import { comparePvFlush, runPvFlush, type PvFlushCase, type PvFlushRun } from './kvm-pv-flush.cost.ts';
 
-const STEPS_PER_SECOND_MIN = 30_000;
 const VCPUS = 4;
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
@@ -39,10 +38,6 @@ describe('cost of flushing in a VM, on a host without pause-loop exits', () => {
   it('an IPI is longest under way when its target is preempted: up to a timeslice', () => {
     expect(alone.flushMicroseconds.max).toBeLessThan(20);
     expect(shared.flushMicroseconds.max).toBeGreaterThan(KvmHostLoad.timesliceMicroseconds / 2);
-  });
-
-  it('runs fast enough to be asked in passing', () => {
-    expect(sharedParavirtual.stepsPerSecond).toBeGreaterThan(STEPS_PER_SECOND_MIN);
   });
 });
 
