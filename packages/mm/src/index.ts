@@ -1,5 +1,7 @@
 export { CALL_FUNCTION_VECTOR, Smp, type SmpFunction } from './smp.ts';
 export { arm64Tlb, Arm64Counter, MAX_DVM_OPS } from './arch/arm64-tlb.ts';
+export { HypercallCounter, hypercallTlbFlush, type HypercallMutant, type HypercallTlbOptions } from './arch/hypercall-tlb.ts';
+export { globalAsidOf, InvlpgbCounter, use_global_asid, type InvlpgbMutant, type InvlpgbOptions } from './arch/invlpgb.ts';
 export { kvmTlbFlush, KvmCounter, type KvmTlbOptions } from './arch/kvm-tlb.ts';
 export { native_flush_tlb_multi, TLB_NR_DYN_ASIDS, TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter, x86Tlb, type FlushTlbMulti, type X86Tlb, type X86TlbMutant, type X86TlbOptions, type X86TlbState } from './arch/x86-tlb.ts';
 export { do_wp_page, exc_page_fault, user_access, type FaultResult } from './fault.ts';

@@ -1,6 +1,6 @@
 export * from './entry.ts';
 export { mmuMachine, type Flush, type MmuContext, type MmuEmitted, type MmuEvent, type Root } from './mmu.machine.ts';
-export { connectMmus, MmuInstructions, type TlbiRequest } from './instructions.ts';
+export { connectMmus, MmuInstructions, type RemoteRequest, type TlbiRequest } from './instructions.ts';
 export { defaultMmuGeometry, Mmu, type MmuGeometry } from './mmu.ts';
 export { NO_TRANSLATION, offered } from './offered.ts';
 export { FlushMonitor, STALE_TRANSLATION, type FlushMonitorOptions } from './flush-monitor.ts';

@@ -77,7 +77,7 @@ export class Mmu extends MmuInstructions {
    */
   #walk(cx: OperationContext, vpn: number, asid: number, write: boolean): number {
     cx.count('tlb_miss');
-    const drop: Flush = { type: 'tlb.flush', scope: 'page', vpn, asid, global: true, leafOnly: true, everyTable: false };
+    const drop: Flush = { type: 'tlb.flush', scope: 'page', vpn, pages: 1, asid, global: true, leafOnly: true, everyTable: false };
     this.#l1.flushPage(cx, drop);
     this.#l2.flushPage(cx, drop);
     const depth = this.#walker.shape.levels.length - 1;
@@ -116,9 +116,13 @@ export class Mmu extends MmuInstructions {
       this.#walkCache.flush(cx, flush);
       return;
     }
-    cx.count('tlb_dropped', this.#l1.flushPage(cx, flush) + this.#l2.flushPage(cx, flush));
+    for (let vpn = flush.vpn; vpn < flush.vpn + flush.pages; vpn++) this.#flushPage(cx, vpn === flush.vpn ? flush : { ...flush, vpn });
     if (flush.everyTable) this.#walkCache.flush(cx, { ...flush, scope: 'asid' });
-    else if (!flush.leafOnly) this.#walkCache.flushPage(cx, flush);
+  }
+
+  #flushPage(cx: OperationContext, flush: Flush): void {
+    cx.count('tlb_dropped', this.#l1.flushPage(cx, flush) + this.#l2.flushPage(cx, flush));
+    if (!flush.everyTable && !flush.leafOnly) this.#walkCache.flushPage(cx, flush);
   }
 }
 

@@ -158,7 +158,7 @@ export class SaturatedTlb {
   /** A page that faulted loses what is cached for it, where faults do that. */
   faulted(cx: OperationContext, cpu: number, vpn: number): void {
     if (!this.#faultsInvalidate) return;
-    this.invalidate(cx, cpu, { type: 'tlb.flush', scope: 'page', vpn, asid: cx.read(this.#rootAddress(cpu) + 1), global: true, leafOnly: false, everyTable: false });
+    this.invalidate(cx, cpu, { type: 'tlb.flush', scope: 'page', vpn, pages: 1, asid: cx.read(this.#rootAddress(cpu) + 1), global: true, leafOnly: false, everyTable: false });
   }
 
   /** An invalidation takes effect on a CPU; what memory offers comes back at once. */
@@ -168,7 +168,8 @@ export class SaturatedTlb {
       const concerned = flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
       this.#pages.forEach((vpn, page) =>
         this.#shape.levels.forEach((level, depth) => {
-          const covered = flush.scope !== 'page' || Math.floor(flush.vpn / level.spanPages) === Math.floor(vpn / level.spanPages);
+          const page0 = Math.floor(vpn / level.spanPages);
+          const covered = flush.scope !== 'page' || (Math.floor(flush.vpn / level.spanPages) <= page0 && page0 <= Math.floor((flush.vpn + flush.pages - 1) / level.spanPages));
           this.#keep(cx, this.#base(cpu, space, page, depth), (entry) => {
             if (!isLeaf(this.#shape, depth, entry)) return !concerned || flush.leafOnly || !(covered || flush.everyTable);
             const global = (entry & _PAGE_GLOBAL) !== 0;
