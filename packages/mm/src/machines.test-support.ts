@@ -3,7 +3,8 @@ import { DirectExecutor, Frames, PctScheduler, program, RandomScheduler, routine
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { connectMmus, FlushMonitor, Mmu, pte_pfn, pte_present, SaturatedTlb, tinyShape, tlbGeometry, type MmuGeometry, type WalkShape } from '@shootdown/mmu';
 import { arm64Tlb } from './arch/arm64-tlb.ts';
-import { x86Tlb, type X86TlbOptions, type X86TlbState } from './arch/x86-tlb.ts';
+import type { X86TlbOptions, X86TlbState } from './arch/x86-state.ts';
+import { x86Tlb } from './arch/x86-tlb.ts';
 import { Mm, type Kernel, type TlbArch } from './kernel.ts';
 import { monitoredArch } from './monitored.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from './smp.ts';
@@ -22,6 +23,8 @@ export interface MachineOptions {
   readonly tables?: number;
   readonly pages?: number;
   readonly x86?: X86TlbOptions;
+  /** x86: CPUs can invalidate on others (INVLPGB, hypercalls). */
+  readonly connected?: boolean;
   readonly memoryModel?: MemoryModel;
   /** Pages whose translations are followed: needed for the saturated TLB, checked by a monitor on both. */
   readonly watched?: readonly number[];
@@ -57,7 +60,7 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const mms = Array.from({ length: options.mms ?? 1 }, (_, i) => new Mm(builder, i + 1));
   const flags = builder.region('flags', 8);
   const jiffies = builder.region('jiffies', 1);
-  if (options.arch === 'arm64') connectMmus(builder, mmus);
+  if (options.arch === 'arm64' || options.connected) connectMmus(builder, mmus);
   const x86 = options.arch === 'arm64' ? null : x86Tlb(builder, smp, mmus, () => mms, options.x86);
   const native = x86 ?? arm64Tlb(builder, cpus, mmus);
   const monitors = watched.length === 0 ? [] : mms.map((mm): [Mm, FlushMonitor] => [mm, new FlushMonitor(builder, frames, shape, { name: `monitor${mm.id}`, root: mm.pgd.at(0), cpus: cpus.length, pages: watched })]);

@@ -4,7 +4,7 @@
 import { FREED_FRAME, store, waitFor, type Steps } from '@shootdown/machine';
 import { STALE_TRANSLATION, tinyShape, pte_pfn } from '@shootdown/mmu';
 import { describe, expect, test } from 'vitest';
-import type { X86TlbMutant } from './arch/x86-tlb.ts';
+import type { X86TlbMutant } from './arch/x86-state.ts';
 import { everyRun, type EveryRun } from '@shootdown/machine/every-run';
 import { user_access } from './fault.ts';
 import { use_mm } from './kernel.ts';

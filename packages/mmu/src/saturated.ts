@@ -108,6 +108,11 @@ export class SaturatedTlb {
     return page;
   }
 
+  /** The words that {@link isStale} may read, besides the frames'. */
+  get words(): readonly number[] {
+    return [this.#members, this.#loaded].flatMap(({ base, cells }) => Array.from({ length: cells }, (_, i) => base + i));
+  }
+
   /** True if the CPU may hold a translation of the page that memory no longer offers. */
   isStale(read: (address: number) => number, cpu: number, vpn: number): boolean {
     const root = read(this.#rootAddress(cpu)) - 1;

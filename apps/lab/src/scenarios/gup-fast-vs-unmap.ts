@@ -23,7 +23,7 @@ export interface UnmapVariant extends Variant {
 
 type Parts = Partial<Pick<UnmapVariant, 'unmap' | 'rcuKind' | 'tables'>> & { readonly freeing?: Partial<gup.TableFreeing>; readonly guards?: Partial<gup.GupGuards> };
 
-/** What the second part of a variant's name means. `batch` and what follows have two tables, so that there is a midway. */
+/** What the second part of a variant's name means. `batch` and what follows have two tables, so that there is a midway, unless the walk is another. */
 const FREEING: Readonly<Record<string, Parts>> = {
   'page-batch': { freeing: { batch: 'with pages' } },
   'call-rcu': {},
@@ -94,9 +94,9 @@ const unmapVariants: readonly UnmapVariant[] = [
   variant('kvm-pv/allocation-may-fail/pt-reclaim/blind', 'violation', 'derived: RCU as it was before v4.20', 'the same with a grace period that looks at rcu_read_lock() alone', { freeing: { one: 'call-rcu' }, rcuKind: 'blind' }),
   variant('kvm-pv/allocation-may-fail/sync-rcu', 'safe', V7_1, 'a table without a batch is freed after synchronize_rcu()', { freeing: { one: 'sync-rcu' } }),
   variant('kvm-pv/allocation-may-fail/sync-rcu/blind', 'violation', 'derived: RCU as it was before v4.20', 'the same with a grace period that looks at rcu_read_lock() alone', { freeing: { one: 'sync-rcu' }, rcuKind: 'blind' }),
-  variant('kvm-pv/allocation-may-fail/rcu-walker', 'violation', SEMI_RCU, 'tlb_remove_table_sync_one(), and a walk that is only in an RCU section', { guards: { section: 'rcu_read_lock' } }),
-  variant('kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker', 'safe', PT_RECLAIM, 'call_rcu() on the table, and a walk that is only in an RCU section', { freeing: { one: 'call-rcu' }, guards: { section: 'rcu_read_lock' } }),
-  variant('kvm-pv/allocation-may-fail/sync-rcu/rcu-walker', 'safe', V7_1, 'synchronize_rcu(), and a walk that is only in an RCU section', { freeing: { one: 'sync-rcu' }, guards: { section: 'rcu_read_lock' } }),
+  variant('kvm-pv/allocation-may-fail/rcu-walker', 'violation', SEMI_RCU, 'tlb_remove_table_sync_one(), and a walk that is only in an RCU section', { tables: 1, guards: { section: 'rcu_read_lock' } }),
+  variant('kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker', 'safe', PT_RECLAIM, 'call_rcu() on the table, and a walk that is only in an RCU section', { tables: 1, freeing: { one: 'call-rcu' }, guards: { section: 'rcu_read_lock' } }),
+  variant('kvm-pv/allocation-may-fail/sync-rcu/rcu-walker', 'safe', V7_1, 'synchronize_rcu(), and a walk that is only in an RCU section', { tables: 1, freeing: { one: 'sync-rcu' }, guards: { section: 'rcu_read_lock' } }),
 ];
 
 /** Builds one of the variants. */

@@ -6,9 +6,10 @@ import { kvmPvFlush } from './kvm-pv-flush.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 import { referencePtdump } from './reference-ptdump.ts';
+import { remoteFlush } from './remote-flush.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 
-export const scenarios: readonly Scenario[] = [ptdumpVmalloc, gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, switchMmVsFlush, referencePtdump];
+export const scenarios: readonly Scenario[] = [ptdumpVmalloc, gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, switchMmVsFlush, remoteFlush, referencePtdump];
 
 // Worker threads find a scenario by its name in camel case.
-export { gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, switchMmVsFlush };
+export { gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, remoteFlush, switchMmVsFlush };

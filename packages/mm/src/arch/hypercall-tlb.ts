@@ -8,7 +8,8 @@ import { choose, count, load, routine, type Steps } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import type { RemoteRequest } from '@shootdown/mmu';
 import type { Mm } from '../kernel.ts';
-import { flushRange, mmuOf, native_flush_tlb_multi, type FlushTlbMulti, type X86TlbState } from './x86-tlb.ts';
+import { flushRange, mmuOf, type FlushTlbMulti, type X86TlbState } from './x86-state.ts';
+import { native_flush_tlb_multi } from './x86-tlb.ts';
 
 /** Counters of the flush by hypercall; the kernel has none of its own. */
 export const HypercallCounter = { hypercalls: 'flush_hypercalls', failed: 'flush_hypercalls_failed' } as const;

@@ -8,7 +8,7 @@
 import { acquireWord, count, load, routine, store, waitFor, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Mm } from '../kernel.ts';
-import { flushRange, LOADED_MM_SWITCHING, mmuOf, TLB_NR_DYN_ASIDS, type X86TlbState } from './x86-tlb.ts';
+import { flushRange, LOADED_MM_SWITCHING, mmuOf, TLB_NR_DYN_ASIDS, type X86TlbState } from './x86-state.ts';
 
 /** Guards that can be left out one at a time. */
 export type InvlpgbMutant =
@@ -98,10 +98,8 @@ export const broadcast_tlb_flush = routine('broadcast_tlb_flush', function* (x86
   const { start, pages } = yield* flushRange(x86, cpu.id);
   const pcid = asid + 1;
   if (pages === 0) yield* mmu.invlpgb({ asid: pcid });
-  for (let done = 0; done < pages; done += countMax) {
-    yield* mmu.invlpgb({ asid: pcid, pages: { vpn: start + done, count: Math.min(countMax, pages - done) } });
-    yield* count(InvlpgbCounter.invlpgb);
-  }
+  for (let done = 0; done < pages; done += countMax) yield* mmu.invlpgb({ asid: pcid, pages: { vpn: start + done, count: Math.min(countMax, pages - done) } });
+  yield* count(InvlpgbCounter.invlpgb, Math.max(1, Math.ceil(pages / countMax)));
   if (mutant !== 'no IPI in a transition') yield* finish_asid_transition(x86, mm, asid, flush_tlb_multi);
   if (mutant === 'no TLBSYNC') return;
   yield* mmu.tlbsync();

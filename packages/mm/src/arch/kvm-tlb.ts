@@ -5,7 +5,8 @@
 import { cmpxchg, count, load, routine, store, type Address, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { formatPreempted, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
-import { native_flush_tlb_multi, type FlushTlbMulti } from './x86-tlb.ts';
+import type { FlushTlbMulti } from './x86-state.ts';
+import { native_flush_tlb_multi } from './x86-tlb.ts';
 
 /** Counters of the paravirtual flush; the kernel has none of its own. */
 export const KvmCounter = { elided: 'kvm_flush_elided' } as const;
