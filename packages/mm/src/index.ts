@@ -10,7 +10,7 @@ export { fork } from './fork.ts';
 export { Mm, pte_lock, pte_unlock, use_mm, type Kernel, type MmInitial, type TlbArch } from './kernel.ts';
 export { each_table, exit_mmap, madvise_dontneed, mmap, mmdrop, mprotect, munmap, unmap_page_range } from './mmap.ts';
 export { monitoredArch } from './monitored.ts';
-export { GATHER_PAGES_MAX, MmuGather, tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu } from './mmu-gather.ts';
+export { GATHER_PAGES_MAX, MmuGather, rcuTableFree, tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu } from './mmu-gather.ts';
 export { alignDown, free_pgd_range, pgd_alloc, pgd_free, pte_alloc, pte_offset } from './pgtable.ts';
 export { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_READ, VM_SPECIAL, VM_WRITE, VmaList } from './vma.ts';
 export * as gup from './gup/index.ts';

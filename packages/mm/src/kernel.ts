@@ -36,6 +36,8 @@ export interface Kernel {
   readonly frames: Frames;
   readonly shape: WalkShape;
   readonly arch: TlbArch;
+  /** What becomes of unlinked tables after their flush (see rcuTableFree()). Left out: they are freed at once, without MMU_GATHER_RCU_TABLE_FREE. */
+  readonly tlb_remove_table_free?: ((tables: readonly number[]) => Steps) | undefined;
   /** Page-table lock per table frame (split PTLs). */
   readonly ptl: Region;
 }
