@@ -23,8 +23,10 @@ export interface FrameOptions {
   readonly pages: number;
   /** Tables that exist from the start: the entries of frame 0, 1, and so on. Default none. */
   readonly initialTables?: readonly (readonly number[])[];
-  /** Pages in use from the start, one reference each: pfn tables, tables+1, and so on. Default 0. */
+  /** Pages in use from the start: pfn tables, tables+1, and so on. Default 0. */
   readonly initialPages?: number;
+  /** References to each of them. Default 1. */
+  readonly initialReferences?: number;
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
 }
@@ -54,7 +56,7 @@ export class Frames {
   readonly #lowest: Region;
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
-    const { tables, entriesPerTable, pages, initialTables = [], initialPages = 0, name = 'frame' } = options;
+    const { tables, entriesPerTable, pages, initialTables = [], initialPages = 0, initialReferences = 1, name = 'frame' } = options;
     if (initialTables.length > tables) throw new ModelError(`frames: new: ${initialTables.length} initial tables, have ${tables}`);
     if (initialPages > pages) throw new ModelError(`frames: new: ${initialPages} initial pages, have ${pages}`);
     this.tables = tables;
@@ -63,7 +65,7 @@ export class Frames {
     const entries = Array.from({ length: initialTables.length * entriesPerTable }, (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0);
     const initial = Array.from({ length: this.count }, (_, frame) => initialKind(frame, initialTables.length, tables, initialPages));
     this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState });
-    this.refcount = builder.region(`${name}.refcount`, this.count, { initial: initial.map((kind) => (kind === FrameKind.free ? 0 : 1)) });
+    this.refcount = builder.region(`${name}.refcount`, this.count, { initial: initial.map((kind) => (kind === FrameKind.free ? 0 : kind === FrameKind.page ? initialReferences : 1)) });
     this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, { initial: entries, format: (v) => `0x${(v >>> 0).toString(16)}` });
     this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables + initialPages] });
   }

@@ -13,5 +13,6 @@ export { monitoredArch } from './monitored.ts';
 export { GATHER_PAGES_MAX, MmuGather, rcuTableFree, tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu } from './mmu-gather.ts';
 export { alignDown, free_pgd_range, pgd_alloc, pgd_free, pte_alloc, pte_offset } from './pgtable.ts';
 export { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_READ, VM_SPECIAL, VM_WRITE, VmaList } from './vma.ts';
+export * as filemap from './filemap/index.ts';
 export * as gup from './gup/index.ts';
 export * as vmalloc from './vmalloc/index.ts';

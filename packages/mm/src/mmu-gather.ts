@@ -48,12 +48,10 @@ export class MmuGather {
   }
 
   /** __tlb_reset_range(). */
-  reset(): void {
+  resetRange(): void {
     this.start = Number.POSITIVE_INFINITY;
     this.end = 0;
     this.freed_tables = false;
-    this.pages = [];
-    this.tables = [];
   }
 }
 
@@ -63,15 +61,21 @@ export const tlb_gather_mmu = routine('tlb_gather_mmu', function* (mm: Mm, fullm
   return new MmuGather(mm, fullmm);
 });
 
-/** tlb_flush_mmu(): flushes what was gathered, then frees the tables, or hands them to RCU, and puts the pages. Nothing gathered: nothing flushed. */
+/** tlb_flush_mmu(): flushes what was gathered, then frees the tables, or hands them to RCU, and puts the pages. */
 export const tlb_flush_mmu = routine('tlb_flush_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
+  yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
+  const [tables, pages] = [tlb.tables.splice(0), tlb.pages.splice(0)];
+  if (kernel.tlb_remove_table_free) yield* kernel.tlb_remove_table_free(tables);
+  else for (const frame of tables) yield* kernel.frames.free(frame, { label: 'tlb_remove_table()' });
+  for (const frame of pages) yield* kernel.frames.put(frame);
+});
+
+/** tlb_flush_mmu_tlbonly(): nothing removed since the last flush: nothing flushed. */
+export function* tlb_flush_mmu_tlbonly(kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
   const [start, end] = tlb.fullmm ? [0, Number.MAX_SAFE_INTEGER] : [tlb.start, tlb.end];
   if (tlb.end > 0) yield* kernel.arch.flush_tlb_mm_range(cpu, tlb.mm, start, end, tlb.freed_tables);
-  if (kernel.tlb_remove_table_free) yield* kernel.tlb_remove_table_free(tlb.tables);
-  else for (const frame of tlb.tables) yield* kernel.frames.free(frame, { label: 'tlb_remove_table()' });
-  for (const frame of tlb.pages) yield* kernel.frames.put(frame);
-  tlb.reset();
-});
+  tlb.resetRange();
+}
 
 /** tlb_finish_mmu(): with other gathers open on the mm, what they removed must be flushed too, so everything is. */
 export const tlb_finish_mmu = routine('tlb_finish_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {

@@ -26,6 +26,8 @@ export interface FlushMachineOptions {
   readonly x86?: X86TlbOptions;
   /** CPUs can invalidate on others: INVLPGB, or a hypercall. Default false. */
   readonly connected?: boolean;
+  /** The page belongs to a file: the page cache has a reference to it too, and TLBs and tables keep its dirty bit. Default false. */
+  readonly file?: boolean;
   /** How the host treats each CPU, if the machine is a guest: undefined for a vCPU that is never preempted. */
   readonly host?: readonly (((machine: FlushMachine) => VcpuOptions) | undefined)[];
   readonly kvm?: Omit<KvmTlbOptions, 'stealTime'>;
@@ -51,12 +53,12 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
   const builder = new SystemBuilder({ memoryModel: options.memoryModel, maxHistory: HISTORY_MAX });
   const tables = options.mms;
   const roots = Array.from({ length: tables }, (_, table) => (table === 0 ? [mk_pte(tables, LEAF)] : []));
-  const frames = new Frames(builder, { tables, entriesPerTable: ENTRIES, pages: 1, initialTables: roots, initialPages: 1 });
+  const frames = new Frames(builder, { tables, entriesPerTable: ENTRIES, pages: 1, initialTables: roots, initialPages: 1, initialReferences: options.file ? 2 : 1 });
   const cpus = options.loaded.map((_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
   const shape = tinyShape(1, ENTRIES);
   const global = options.x86?.invlpgb?.global ?? [];
   const asid = 1 + (global.includes(1) ? globalAsidOf(1) : 0);
-  const tlb = new SaturatedTlb(builder, cpus.map((cpu) => cpu.name), frames, shape, 0, [PAGE], { asid, spaces: options.spaces ?? options.mms, suspendable: options.host !== undefined });
+  const tlb = new SaturatedTlb(builder, cpus.map((cpu) => cpu.name), frames, shape, 0, [PAGE], { asid, spaces: options.spaces ?? options.mms, suspendable: options.host !== undefined, dirtyBits: options.file ?? false });
   if (options.connected) connectMmus(builder, tlb.mmus);
   const mms = Array.from({ length: options.mms }, (_, i) => {
     const id = i + 1;
