@@ -16,7 +16,6 @@ import {
   smp_mb,
   smp_wmb,
   store,
-  type Address,
   type Operation,
   type Steps,
   type SystemBuilder,
