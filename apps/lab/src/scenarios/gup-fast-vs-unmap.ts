@@ -47,7 +47,7 @@ const PT_RECLAIM = 'CONFIG_PT_RECLAIM, v6.14';
 const V7_1 = '1fb3d8c20bfa, v7.1';
 
 function variant(name: string, expected: Variant['expected'], source: string, summary: string, parts: Parts = {}): UnmapVariant {
-  const [flush, freeing = ''] = name.split('/') as [Flush, string];
+  const [flush, freeing] = name.split('/') as [Flush, string];
   const meaning = FREEING[freeing] ?? {};
   const { unmap = 'munmap', rcuKind = 'asks by interrupt', tables = 1 } = { ...meaning, ...parts };
   return {
