@@ -205,8 +205,8 @@ export class SaturatedTlb {
       const concerned = flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
       this.#pages.forEach((vpn, page) =>
         this.#shape.levels.forEach((level, depth) => {
-          const page0 = Math.floor(vpn / level.spanPages);
-          const covered = flush.scope !== 'page' || (Math.floor(flush.vpn / level.spanPages) <= page0 && page0 <= Math.floor((flush.vpn + flush.pages - 1) / level.spanPages));
+          const unit = Math.floor(vpn / level.spanPages);
+          const covered = flush.scope !== 'page' || (Math.floor(flush.vpn / level.spanPages) <= unit && unit <= Math.floor((flush.vpn + flush.pages - 1) / level.spanPages));
           this.#keep(cx, this.#base(cpu, space, page, depth), (entry) => {
             if (!isLeaf(this.#shape, depth, entry)) return !concerned || flush.leafOnly || !(covered || flush.everyTable);
             const global = (entry & _PAGE_GLOBAL) !== 0;
