@@ -23,6 +23,7 @@ const cost = (cycles: number, source: string): Cost => ({ cycles, source });
 const HANSEN_2014 = 'Dave Hansen, x86/mm TLB series, 2014';
 const MOLNAR_2015 = 'Ingo Molnar, lkml, 2015';
 const RULE_OF_THUMB = 'rule of thumb; no measurement found';
+const NOT_FOUND = 'no measurement found';
 const LUTOMIRSKI_2017 = 'kvm-unit-tests, Andy Lutomirski, 2017';
 
 /** x86-64 at 3 GHz. */
@@ -65,6 +66,10 @@ export const x86Costs: CostModel = {
     ept_violation: cost(7500, 'exit, kvm_tdp_page_fault() and entry; ' + RULE_OF_THUMB),
     second_stage_reference: cost(11, 'a quarter of page_walk: a native walk of four references'),
     compute: cost(1000, "a thousand cycles of the program's own"),
+    hypercall_flush: cost(2750, 'from the hypercall to the flush of a vCPU that runs: an IPI between physical CPUs and its exit; ' + RULE_OF_THUMB),
+    invlpgb: cost(250, 'issue only, taken for an INVLPG; ' + NOT_FOUND),
+    invlpgb_remote: cost(1000, 'from INVLPGB to its effect on another CPU, taken for TLBI + DSB on arm64; ' + NOT_FOUND),
+    tlbsync: cost(50, 'without outstanding INVLPGB, taken for a DSB; ' + NOT_FOUND),
     message: cost(100, RULE_OF_THUMB),
   },
 };

@@ -39,6 +39,8 @@ export interface Kernel {
   readonly frames: Frames;
   readonly shape: WalkShape;
   readonly arch: TlbArch;
+  /** What becomes of unlinked tables after their flush (see rcuTableFree()). Left out: they are freed at once, without MMU_GATHER_RCU_TABLE_FREE. */
+  readonly tlb_remove_table_free?: ((tables: readonly number[]) => Steps) | undefined;
   /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. */
   readonly ptl: Region;
   /** Whom changes of an address space must be told. Left out: mm_has_notifiers() is false. */
@@ -56,6 +58,8 @@ export interface MmInitial {
   readonly root: number;
   /** CPUs that run it, a bit each. */
   readonly cpumask: number;
+  /** x86 with INVLPGB: the global ASID it has already. */
+  readonly globalAsid?: number;
 }
 
 /** An address space: mm_struct. */
@@ -70,6 +74,10 @@ export class Mm {
   readonly tlb_gen: Region;
   /** mm->context.next_trim_cpumask, in jiffies. */
   readonly next_trim_cpumask: Region;
+  /** mm->context.global_asid (x86 with INVLPGB): 0 or the ASID of this mm on every CPU. */
+  readonly global_asid: Region;
+  /** mm->context.asid_transition: there may be CPUs that do not use the global ASID yet. */
+  readonly asid_transition: Region;
   /** mm_cpumask(mm): a bit per CPU. */
   readonly cpumask: Region;
   /** mm->tlb_flush_pending: open mmu_gathers. */
@@ -86,6 +94,8 @@ export class Mm {
     this.mmap_lock = builder.region(`${name}.mmap_lock`, 1);
     this.tlb_gen = builder.region(`${name}.tlb_gen`, 1, { initial: 1 });
     this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
+    this.global_asid = builder.region(`${name}.global_asid`, 1, { initial: initial?.globalAsid ?? 0 });
+    this.asid_transition = builder.region(`${name}.asid_transition`, 1);
     this.cpumask = builder.region(`${name}.cpumask`, 1, { initial: initial?.cpumask ?? 0, format: (mask) => `0b${(mask >>> 0).toString(2)}` });
     this.tlb_flush_pending = builder.region(`${name}.tlb_flush_pending`, 1);
     this.mm_count = builder.region(`${name}.mm_count`, 1, { initial: initial ? 1 + bits(initial.cpumask) : 0 });

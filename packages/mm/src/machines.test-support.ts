@@ -1,15 +1,19 @@
 /** Machines that run mm routines, for tests: any number of CPUs and address spaces, a real or the saturated TLB. */
 import { DirectExecutor, Frames, PctScheduler, program, RandomScheduler, routine, runScheduler, runVirtualTime, SystemBuilder, x86Costs, type Executor, type MemoryModel, type Region, type ScheduledRun, type Steps, type System, type VirtualTimeRun } from '@shootdown/machine';
-import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import { addCpu, send_IPI, startCpu, type Cpu } from '@shootdown/cpu';
 import { connectMmus, FlushMonitor, Mmu, pte_pfn, pte_present, SaturatedTlb, tinyShape, tlbGeometry, type MmuGeometry, type WalkShape } from '@shootdown/mmu';
+import { Rcu } from '@shootdown/sync';
 import { arm64Tlb } from './arch/arm64-tlb.ts';
-import { x86Tlb, type X86TlbOptions, type X86TlbState } from './arch/x86-tlb.ts';
+import type { X86TlbOptions, X86TlbState } from './arch/x86-state.ts';
+import { x86Tlb } from './arch/x86-tlb.ts';
 import { Mm, type Kernel, type TlbArch } from './kernel.ts';
 import { monitoredArch } from './monitored.ts';
+import { rcuTableFree } from './mmu-gather.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from './smp.ts';
 
 /** Where tests map: top of a small address space. */
 export const BASE = 32;
+const RCU_VECTOR = 'RCU_VECTOR';
 const SMALL_TLB: MmuGeometry = { l1: tlbGeometry(4, 2), l2: tlbGeometry(16, 4), walkCacheEntries: 4 };
 
 export interface MachineOptions {
@@ -22,6 +26,10 @@ export interface MachineOptions {
   readonly tables?: number;
   readonly pages?: number;
   readonly x86?: X86TlbOptions;
+  /** x86: CPUs can invalidate on others (INVLPGB, hypercalls). */
+  readonly connected?: boolean;
+  /** Tables are freed by RCU; one more CPU runs its callbacks. */
+  readonly rcu?: boolean;
   readonly memoryModel?: MemoryModel;
   /** Pages whose translations are followed: needed for the saturated TLB, checked by a monitor on both. */
   readonly watched?: readonly number[];
@@ -48,7 +56,8 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const builder = new SystemBuilder({ memoryModel: options.memoryModel ?? 'sc' });
   const tables = options.tables ?? 12;
   const frames = new Frames(builder, { tables, entriesPerTable: Math.max(...shape.levels.map((l) => l.entries)), pages: options.pages ?? 16 });
-  const cpus = Array.from({ length: options.cpus }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
+  const vectors = options.rcu ? [CALL_FUNCTION_VECTOR, RCU_VECTOR] : [CALL_FUNCTION_VECTOR];
+  const cpus = Array.from({ length: options.cpus + (options.rcu ? 1 : 0) }, (_, id) => addCpu(builder, id, vectors));
   const names = cpus.map((cpu) => cpu.name);
   const saturated = tlb === 'saturated' ? new SaturatedTlb(builder, names, frames, shape, -1, watched, { spaces: 2, faultsInvalidate: options.arch !== 'arm64' }) : null;
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL_TLB));
@@ -57,7 +66,7 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const mms = Array.from({ length: options.mms ?? 1 }, (_, i) => new Mm(builder, i + 1));
   const flags = builder.region('flags', 8);
   const jiffies = builder.region('jiffies', 1);
-  if (options.arch === 'arm64') connectMmus(builder, mmus);
+  if (options.arch === 'arm64' || options.connected) connectMmus(builder, mmus);
   const x86 = options.arch === 'arm64' ? null : x86Tlb(builder, smp, mmus, () => mms, options.x86);
   const native = x86 ?? arm64Tlb(builder, cpus, mmus);
   const monitors = watched.length === 0 ? [] : mms.map((mm): [Mm, FlushMonitor] => [mm, new FlushMonitor(builder, frames, shape, { name: `monitor${mm.id}`, root: mm.pgd.at(0), cpus: cpus.length, pages: watched })]);
@@ -65,12 +74,17 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   if (saturated) saturated.monitors = list;
   for (const mmu of real) mmu.monitors = list;
   const arch = options.wrap ? options.wrap(native) : monitoredArch(native, new Map(monitors));
-  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', tables) };
+  const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
+  const rcu = options.rcu ? new Rcu(builder, { processors: cpus.length, interrupts }) : null;
+  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', tables), tlb_remove_table_free: rcu ? rcuTableFree(rcu, frames) : undefined };
   const machine = { kernel, mms, smp, x86: x86?.state ?? null, flags, jiffies };
   const body = routine('test', function* (cpu: Cpu): Steps {
     yield* (bodies[cpu.id] ?? (function* (): Steps {}))({ ...machine, system }, cpu);
   });
-  for (const cpu of cpus) startCpu(builder, cpu, [program(body, cpu)], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) });
+  for (const cpu of cpus) {
+    const handlers = { [CALL_FUNCTION_VECTOR]: smp.handler(cpu), ...(rcu && { [RCU_VECTOR]: rcu.rcu_exp_handler(cpu.id) }) };
+    startCpu(builder, cpu, [rcu && cpu.id === options.cpus ? rcu.rcuc(cpu.id) : program(body, cpu)], handlers);
+  }
   const system: System = builder.build();
   return { ...machine, system };
 }

@@ -2,8 +2,9 @@
  * mmu_gather: collects what an unmap removed, flushes once, and only then frees.
  * Mirrors mm/mmu_gather.c and include/asm-generic/tlb.h, v6.18. Ranges are virtual page numbers.
  */
-import { atomicAdd, load, routine, type Steps } from '@shootdown/machine';
+import { atomicAdd, load, routine, type Frames, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
+import type { Rcu } from '@shootdown/sync';
 import type { Kernel, Mm } from './kernel.ts';
 
 /** Pages a gather holds before it must flush: the bundle on the stack and 19 batches (10000 pages, rounded down). */
@@ -47,12 +48,10 @@ export class MmuGather {
   }
 
   /** __tlb_reset_range(). */
-  reset(): void {
+  resetRange(): void {
     this.start = Number.POSITIVE_INFINITY;
     this.end = 0;
     this.freed_tables = false;
-    this.pages = [];
-    this.tables = [];
   }
 }
 
@@ -62,14 +61,21 @@ export const tlb_gather_mmu = routine('tlb_gather_mmu', function* (mm: Mm, fullm
   return new MmuGather(mm, fullmm);
 });
 
-/** tlb_flush_mmu(): flushes what was gathered, then puts the pages and tables. Nothing gathered: nothing flushed. */
+/** tlb_flush_mmu(): flushes what was gathered, then frees the tables, or hands them to RCU, and puts the pages. */
 export const tlb_flush_mmu = routine('tlb_flush_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
+  yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
+  const [tables, pages] = [tlb.tables.splice(0), tlb.pages.splice(0)];
+  if (kernel.tlb_remove_table_free) yield* kernel.tlb_remove_table_free(tables);
+  else for (const frame of tables) yield* kernel.frames.free(frame, { label: 'tlb_remove_table()' });
+  for (const frame of pages) yield* kernel.frames.put(frame);
+});
+
+/** tlb_flush_mmu_tlbonly(): nothing removed since the last flush: nothing flushed. */
+export function* tlb_flush_mmu_tlbonly(kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
   const [start, end] = tlb.fullmm ? [0, Number.MAX_SAFE_INTEGER] : [tlb.start, tlb.end];
   if (tlb.end > 0) yield* kernel.arch.flush_tlb_mm_range(cpu, tlb.mm, start, end, tlb.freed_tables);
-  for (const frame of tlb.tables) yield* kernel.frames.free(frame, { label: 'tlb_remove_table()' });
-  for (const frame of tlb.pages) yield* kernel.frames.put(frame);
-  tlb.reset();
-});
+  tlb.resetRange();
+}
 
 /** tlb_finish_mmu(): with other gathers open on the mm, what they removed must be flushed too, so everything is. */
 export const tlb_finish_mmu = routine('tlb_finish_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
@@ -81,3 +87,11 @@ export const tlb_finish_mmu = routine('tlb_finish_mmu', function* (kernel: Kerne
   yield* tlb_flush_mmu(kernel, cpu, tlb);
   yield* atomicAdd(tlb.mm.tlb_flush_pending.at(0), -1, { label: 'dec_tlb_flush_pending(mm)' });
 });
+
+/** MMU_GATHER_RCU_TABLE_FREE, for {@link Kernel.tlb_remove_table_free}: a callback per table, as if every batch held one. */
+export function rcuTableFree(rcu: Rcu, frames: Frames): (tables: readonly number[]) => Steps {
+  const tlb_remove_table_rcu = rcu.register('tlb_remove_table_rcu', (table) => frames.free(table, { label: `__tlb_remove_table(0x${table.toString(16)})` }));
+  return function* (tables) {
+    for (const table of tables) yield* rcu.call_rcu(tlb_remove_table_rcu, table);
+  };
+}

@@ -1,10 +1,11 @@
 /**
  * What every guard is for: the kernel's way is safe in every run of a small machine, and leaving out one guard is not.
  */
-import { FREED_FRAME, store, waitFor, type Steps } from '@shootdown/machine';
-import { STALE_TRANSLATION, tinyShape, pte_pfn } from '@shootdown/mmu';
+import { FREED_FRAME, load, store, waitFor, type Steps } from '@shootdown/machine';
+import { local_irq_restore, local_irq_save } from '@shootdown/cpu';
+import { STALE_TRANSLATION, tinyShape, pte_pfn, pte_present } from '@shootdown/mmu';
 import { describe, expect, test } from 'vitest';
-import type { X86TlbMutant } from './arch/x86-tlb.ts';
+import type { X86TlbMutant } from './arch/x86-state.ts';
 import { everyRun, type EveryRun } from '@shootdown/machine/every-run';
 import { user_access } from './fault.ts';
 import { use_mm } from './kernel.ts';
@@ -120,6 +121,41 @@ describe('removing the page tables', () => {
     ['arm64', 'TLBI VALE1 leaves the walk caches'],
   ] as const)('%s: a gather that does not say freed_tables is not enough: %s', (arch, _why) => {
     expect(everyRun(machine(withoutFreedTables, lazy, { arch }).system).violations).toEqual(new Set([FREED_FRAME]));
+  });
+});
+
+describe('removing the page tables under a walk that takes no lock', () => {
+  const everything: Remover = ({ kernel, mms }, cpu) => munmap(kernel, cpu, mms[0]!, PAGE, NEIGHBOUR + 1);
+
+  /** Walks with interrupts off, as GUP-fast does; the root stays, the table below it may not. */
+  const walks: Body = function* ({ kernel: { frames, arch }, mms, flags }, cpu) {
+    yield* waitFor(flags.at(0), -1, 1);
+    yield* arch.switch_mm(cpu, mms[0]!);
+    yield* store(flags.at(1), 1);
+    const irqs = yield* local_irq_save(cpu);
+    const root = (yield* load(mms[0]!.pgd.at(0))) - 1;
+    const entry = yield* frames.read(frames.entry(root, 0));
+    if (pte_present(entry)) yield* frames.read(frames.entry(pte_pfn(entry), 0));
+    yield* local_irq_restore(cpu, irqs);
+  };
+
+  test.each([
+    ['x86', 'by IPI, which waits for the walk', false, []],
+    ['arm64', 'by TLBI, which does not', false, [FREED_FRAME]],
+    ['arm64', 'by TLBI, and RCU does', true, []],
+  ] as const)('%s flushes %s', (arch, _, rcu, found) => {
+    expect(everyRun(machine(everything, walks, { arch, rcu, tables: 4 }).system, undefined, undefined, 400_000)).toMatchObject({ violations: new Set(found), deadlock: false });
+  });
+
+  test('arm64: RCU helps nobody if the tables are handed to it before the flush: hardware walks them still', () => {
+    const early: Remover = function* ({ kernel, mms }, cpu) {
+      const tlb = yield* tlb_gather_mmu(mms[0]!);
+      yield* unmap_page_range(kernel, cpu, tlb, PAGE, NEIGHBOUR + 1);
+      yield* free_pgd_range(kernel, tlb, PAGE, NEIGHBOUR + 1, 0, Number.POSITIVE_INFINITY);
+      yield* kernel.tlb_remove_table_free!(tlb.tables.splice(0));
+      yield* tlb_finish_mmu(kernel, cpu, tlb);
+    };
+    expect(everyRun(machine(early, walks, { arch: 'arm64', rcu: true, tables: 4 }).system, undefined, undefined, 400_000).violations).toEqual(new Set([FREED_FRAME]));
   });
 });
 

@@ -1,5 +1,6 @@
 /**
- * The instructions that talk to a CPU's own MMU: CR3 and TTBR writes, INVLPG, INVPCID, TLBI, DSB, ISB.
+ * The instructions that talk to a CPU's own MMU: CR3 and TTBR writes, INVLPG, INVPCID, TLBI, DSB, ISB; and those that reach the
+ * MMUs of others: TLBI ..IS, INVLPGB with TLBSYNC, and a hypercall that has the hypervisor invalidate for its caller.
  *
  * What they do to cached translations is up to the MMU behind them: a real TLB in a run (`mmu.ts`), the saturated TLB in
  * exploration (`saturated.ts`). Routines see no difference.
@@ -7,7 +8,8 @@
 import { BLOCKED, defineOperation, operation, type Message, type Operation, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { mmuMachine, type Flush, type Root } from './mmu.machine.ts';
 
-const DVM_CAPACITY = 16;
+/** Invalidations under way from one CPU to another. */
+const CHANNEL_CAPACITY = 16;
 
 /** What a TLBI invalidates. */
 export interface TlbiRequest {
@@ -18,12 +20,20 @@ export interface TlbiRequest {
   readonly leafOnly: boolean;
 }
 
-/** The MMU of one CPU as its routines see it. Make all of a machine's MMUs, then {@link connectMmus} if TLBIs are broadcast. */
+/** What INVLPGB or a hypercall invalidates: pages from `vpn` on, or without `pages` everything but global entries; `asid` -1 means in all address spaces. */
+export interface RemoteRequest {
+  readonly asid: number;
+  readonly pages?: { readonly vpn: number; readonly count: number };
+}
+
+/** The MMU of one CPU as its routines see it. Make all of a machine's MMUs, then {@link connectMmus} if one CPU can invalidate on another. */
 export abstract class MmuInstructions {
   readonly name: string;
   /** Index of the actor. */
   readonly component: number;
-  /** Channels that carry this MMU's broadcast TLBIs to the others. */
+  /** Channels that carry this MMU's invalidations to the others: by MMU, -1 for its own. */
+  channels: readonly number[] = [];
+  /** The same without its own. */
   broadcast: readonly number[] = [];
 
   /** @param initial what the actor walks to begin with; left out: tree and address space 0 */
@@ -96,6 +106,29 @@ export abstract class MmuInstructions {
     yield operation(DSB, kind === 'ish' ? 1 : 0, 0, 0, this, { label: `dsb(${kind})` });
   }
 
+  /**
+   * INVLPGB: takes effect here at once and on each other CPU when it arrives there. It waits for nothing, own stores included (AMD APM
+   * vol. 3: weakly ordered).
+   */
+  *invlpgb(request: RemoteRequest): Steps {
+    yield operation(INVLPGB, this.component, 0, 0, { mmu: this, message: remoteMessage(request) }, { label: `invlpgb(${remoteName(request)})` });
+  }
+
+  /** TLBSYNC: waits until the INVLPGBs of this CPU are complete everywhere. */
+  *tlbsync(): Steps {
+    yield operation(TLBSYNC, 0, 0, 0, this, { label: 'tlbsync()' });
+  }
+
+  /**
+   * A hypercall by which the hypervisor invalidates on the CPUs of a mask (by MMU number; this one too if its bit is set): one that
+   * runs is made to exit, one that does not is flushed before it runs again. Returns when none of them has old entries.
+   */
+  *hypercall_flush(mask: number, request: RemoteRequest, name: string): Steps {
+    const label = `${name}(${remoteName(request)}, CPUs 0b${(mask >>> 0).toString(2)})`;
+    yield operation(HYPERCALL, this.component, mask, 0, { mmu: this, message: remoteMessage(request) }, { label });
+    yield operation(HYPERCALL_RETURNS, 0, 0, 0, this, { label: `${name}() returns` });
+  }
+
   /** ISB. */
   *isb(): Steps {
     yield operation(ISB, 0, 0, 0, undefined, { label: 'isb()' });
@@ -106,13 +139,26 @@ export abstract class MmuInstructions {
   }
 }
 
-/** Connects MMUs by channels for broadcast TLBIs: one per pair, unordered, complete for the sender when empty. */
-export function connectMmus(builder: SystemBuilder, mmus: readonly MmuInstructions[]): void {
+/**
+ * Connects MMUs by channels for invalidations on other CPUs: one per pair, unordered, complete for the sender when empty.
+ * @param latency entry of the cost table: how long an invalidation is under way
+ */
+export function connectMmus(builder: SystemBuilder, mmus: readonly MmuInstructions[], latency = 'dvm'): void {
   for (const from of mmus) {
-    from.broadcast = mmus
-      .filter((to) => to !== from)
-      .map((to) => builder.channel({ name: `${from.name}->${to.name}`, to: to.name, policy: 'unordered', capacity: DVM_CAPACITY, latency: 'dvm' }));
+    from.channels = mmus.map((to) => (to === from ? -1 : builder.channel({ name: `${from.name}->${to.name}`, to: to.name, policy: 'unordered', capacity: CHANNEL_CAPACITY, latency })));
+    from.broadcast = from.channels.filter((channel) => channel >= 0);
   }
+}
+
+/** The event that a request is to the MMU actor. */
+function remoteMessage({ asid, pages }: RemoteRequest): Message {
+  if (pages) return { type: 'range', vpn: pages.vpn, pages: pages.count, asid };
+  return { type: 'invpcid', kind: asid < 0 ? 3 : 1, asid: Math.max(asid, 0), vpn: 0 };
+}
+
+function remoteName({ asid, pages }: RemoteRequest): string {
+  const what = !pages ? 'all' : pages.count === 1 ? `0x${pages.vpn.toString(16)}` : `0x${pages.vpn.toString(16)}, ${pages.count} pages`;
+  return asid < 0 ? what : `${what}, pcid ${asid}`;
 }
 
 function tlbiName(request: Omit<TlbiRequest, 'type'>, domain = ''): string {
@@ -135,25 +181,44 @@ const INVPCID = defineOperation({ name: 'invpcid', cost: 'cr3_write', perform: t
 const CR3_WRITE = defineOperation({ name: 'cr3_write', perform: tellWhenDrained });
 const TLBI = defineOperation({ name: 'tlbi', perform: tellOwnMmu });
 
-const TLBI_IS = defineOperation({
-  name: 'tlbi_is',
-  cost: 'tlbi',
+/** Here at once, and on its way to all others; waits while a channel is full. */
+function everywhere(cx: OperationContext, op: Operation): number {
+  const { mmu, message } = op.data as { mmu: MmuInstructions; message: Message };
+  if (mmu.broadcast.some((channel) => cx.channelFull(channel))) return BLOCKED;
+  cx.tell(op.a, message);
+  for (const channel of mmu.broadcast) cx.send(channel, message);
+  return 0;
+}
+
+const TLBI_IS = defineOperation({ name: 'tlbi_is', cost: 'tlbi', perform: everywhere });
+const INVLPGB = defineOperation({ name: 'invlpgb', perform: everywhere });
+
+/** The same for the CPUs of a mask. */
+const HYPERCALL = defineOperation({
+  name: 'hypercall',
+  cost: 'vmexit',
   perform(cx, op) {
     const { mmu, message } = op.data as { mmu: MmuInstructions; message: Message };
-    if (mmu.broadcast.some((channel) => cx.channelFull(channel))) return BLOCKED;
-    cx.tell(op.a, message);
-    for (const channel of mmu.broadcast) cx.send(channel, message);
+    const targets = mmu.channels.filter((_, to) => (op.b & (1 << to)) !== 0);
+    if (targets.some((channel) => channel >= 0 && cx.channelFull(channel))) return BLOCKED;
+    for (const channel of targets) {
+      if (channel < 0) cx.tell(op.a, message);
+      else cx.send(channel, message);
+    }
     return 0;
   },
 });
 
+/** True when nothing that this MMU has sent is under way any more. */
+const complete = (cx: OperationContext, mmu: MmuInstructions): boolean => mmu.broadcast.every((channel) => cx.channelEmpty(channel));
+
 const DSB = defineOperation({
   name: 'dsb',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const waits = op.a === 1 && (op.data as MmuInstructions).broadcast.some((channel) => !cx.channelEmpty(channel));
-    return waits ? BLOCKED : 0;
-  },
+  perform: (cx, op) => (cx.drained() && (op.a === 0 || complete(cx, op.data as MmuInstructions)) ? 0 : BLOCKED),
 });
+
+/** TLBSYNC is serializing. */
+const TLBSYNC = defineOperation({ name: 'tlbsync', perform: (cx, op) => (cx.drained() && complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED) });
+const HYPERCALL_RETURNS = defineOperation({ name: 'hypercall_returns', cost: 'wait', perform: (cx, op) => (complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED) });
 
 const ISB = defineOperation({ name: 'isb', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });

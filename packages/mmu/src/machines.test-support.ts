@@ -32,6 +32,8 @@ export interface SmallOptions {
   readonly memoryModel?: MemoryModel;
   readonly pages?: readonly number[];
   readonly pageFrames?: number;
+  /** The saturated TLB keeps dirty bits. */
+  readonly dirtyBits?: boolean;
 }
 
 /** Two levels of four entries: pages 0 to 15. Tables stand at frames 1 (pages 0-3) and 2 (4-7); each page of `pages` is mapped. */
@@ -41,7 +43,7 @@ export function smallMachine(options: SmallOptions, routines: readonly ((small: 
   const shape = tinyShape(2, 4);
   const frames = new Frames(builder, { tables: 4, entriesPerTable: 4, pages: pageFrames });
   const names = Array.from({ length: cpus }, (_, cpu) => `CPU${cpu}`);
-  const saturated = options.tlb === 'saturated' ? new SaturatedTlb(builder, names, frames, shape, -1, pages) : null;
+  const saturated = options.tlb === 'saturated' ? new SaturatedTlb(builder, names, frames, shape, -1, pages, { dirtyBits: options.dirtyBits ?? false }) : null;
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL));
   const mmus = saturated?.mmus ?? real;
   connectMmus(builder, mmus);

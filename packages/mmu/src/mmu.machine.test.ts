@@ -12,7 +12,7 @@ function emitted(event: MmuEvent): MmuEmitted[] {
   return list;
 }
 
-const flush = { type: 'tlb.flush', vpn: 0, asid: -1, global: false, leafOnly: false, everyTable: false };
+const flush = { type: 'tlb.flush', vpn: 0, pages: 1, asid: -1, global: false, leafOnly: false, everyTable: false };
 
 describe('Intel SDM vol. 3A, 4.10.4.1', () => {
   test('INVLPG drops the page of the current PCID, global or not, and all paging-structure caches of that PCID', () => {
@@ -66,5 +66,14 @@ describe('Arm ARM D8.14', () => {
     ['VMALLE1', { scope: 'all', vpn: 0, asid: -1, leafOnly: false }, { scope: 'all', global: true }],
   ] as const)('TLBI %s leaves the walk caches of other pages alone', (_, request, expected) => {
     expect(emitted({ type: 'tlbi', ...request })).toEqual([{ ...flush, ...expected }]);
+  });
+});
+
+describe('an invalidation from outside', () => {
+  test.each([
+    ['of INVLPGB leaves global entries, and other PCIDs', 3, false],
+    ['of a hypervisor goes through all address spaces', -1, true],
+  ])('%s', (_, asid, global) => {
+    expect(emitted({ type: 'range', vpn: 9, pages: 4, asid })).toEqual([{ ...flush, scope: 'page', vpn: 9, pages: 4, asid, global }]);
   });
 });

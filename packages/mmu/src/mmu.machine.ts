@@ -14,8 +14,10 @@ export interface Flush {
   readonly type: 'tlb.flush';
   /** One page (with every page size), one address space, everything but global entries, everything. */
   readonly scope: 'page' | 'asid' | 'non-global' | 'all';
-  /** Virtual page number for `page`, otherwise 0. */
+  /** First virtual page number for `page`, otherwise 0. */
   readonly vpn: number;
+  /** Pages from `vpn` on. */
+  readonly pages: number;
   /** The address space concerned; -1 for all (page scope of TLBI VAA..). */
   readonly asid: number;
   /** Global entries go too (INVLPG, TLBI VA). */
@@ -45,11 +47,13 @@ export type MmuEvent =
   /** INVPCID types 0 to 3. */
   | { readonly type: 'invpcid'; readonly kind: 0 | 1 | 2 | 3; readonly asid: number; readonly vpn: number }
   /** TLBI VAE1, VALE1, VAAE1, ASIDE1, VMALLE1 and their broadcast forms. */
-  | { readonly type: 'tlbi'; readonly scope: 'page' | 'asid' | 'all'; readonly vpn: number; readonly asid: number; readonly leafOnly: boolean };
+  | { readonly type: 'tlbi'; readonly scope: 'page' | 'asid' | 'all'; readonly vpn: number; readonly asid: number; readonly leafOnly: boolean }
+  /** Consecutive pages of one address space, without global entries (INVLPGB), or of all of them (asid -1: a hypervisor's list of addresses). */
+  | { readonly type: 'range'; readonly vpn: number; readonly pages: number; readonly asid: number };
 
 export type MmuEmitted = Flush | Root;
 
-const NOTHING = { vpn: 0, asid: -1, leafOnly: false, everyTable: false } as const;
+const NOTHING = { vpn: 0, pages: 1, asid: -1, leafOnly: false, everyTable: false } as const;
 
 export const mmuMachine = setup({
   types: {
@@ -71,6 +75,7 @@ export const mmuMachine = setup({
       type: 'tlb.flush' as const,
       scope: 'page' as const,
       vpn: event.type === 'invlpg' ? event.vpn : 0,
+      pages: 1,
       asid: context.asid,
       global: true,
       leafOnly: false,
@@ -90,6 +95,11 @@ export const mmuMachine = setup({
           return { type: 'tlb.flush' as const, ...NOTHING, scope: 'non-global' as const, global: false };
       }
     }),
+    range: emit(({ event }) => {
+      if (event.type !== 'range') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+      const { vpn, pages, asid } = event;
+      return { type: 'tlb.flush' as const, ...NOTHING, scope: 'page' as const, vpn, pages, asid, global: asid < 0 };
+    }),
     tlbi: emit(({ event }) => {
       if (event.type !== 'tlbi') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
       const { scope, vpn, asid, leafOnly } = event;
@@ -107,6 +117,7 @@ export const mmuMachine = setup({
         invlpg: { actions: 'invlpg' },
         invpcid: { actions: 'invpcid' },
         tlbi: { actions: 'tlbi' },
+        range: { actions: 'range' },
       },
     },
   },

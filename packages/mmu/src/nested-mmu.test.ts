@@ -11,7 +11,7 @@ import { Fault, SECOND_STAGE, tinyShape } from './walk.ts';
 
 const RW = _PAGE_PRESENT | _PAGE_USER | _PAGE_RW | _PAGE_ACCESSED | _PAGE_DIRTY;
 const SMALL: MmuGeometry = { l1: tlbGeometry(4, 4), l2: tlbGeometry(8, 4), walkCacheEntries: 2 };
-const ALL = { type: 'tlb.flush', scope: 'all', vpn: 0, asid: -1, global: true, leafOnly: false, everyTable: false } as const;
+const ALL = { type: 'tlb.flush', scope: 'all', vpn: 0, pages: 1, asid: -1, global: true, leafOnly: false, everyTable: false } as const;
 
 /** Two vCPUs of two machines on one physical CPU. Each guest: root table gfn 0, table 1, page 0 mapped to gfn 4, global page 1 to 5. */
 function hostWithTwoGuests() {

@@ -70,7 +70,7 @@ export class NestedCaches {
 }
 
 /** INVEPT type 2 and INVVPID type 2. */
-export const EVERYTHING = { type: 'tlb.flush', scope: 'all', vpn: 0, asid: -1, global: true, leafOnly: false, everyTable: false } as const;
+export const EVERYTHING = { type: 'tlb.flush', scope: 'all', vpn: 0, pages: 1, asid: -1, global: true, leafOnly: false, everyTable: false } as const;
 
 /** Outcome of a two-dimensional walk. */
 export interface NestedWalked {

@@ -29,3 +29,16 @@ export function offered(read: (address: number) => number, frames: Frames, shape
   }
   return NO_TRANSLATION;
 }
+
+/** Address of the leaf that a walk from `root` finds for a page, or -1. */
+export function leafAddress(read: (address: number) => number, frames: Frames, shape: WalkShape, root: number, vpn: number): number {
+  let table = root;
+  for (let depth = 0; table >= 0 && depth < shape.levels.length; depth++) {
+    const address = frames.entries.base + table * frames.entriesPerTable + indexOf(shape.levels[depth] as WalkLevel, vpn);
+    const entry = read(address);
+    if ((entry & _PAGE_PRESENT) === 0) return -1;
+    if (isLeaf(shape, depth, entry)) return address;
+    table = pte_pfn(entry);
+  }
+  return -1;
+}

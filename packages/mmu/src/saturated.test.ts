@@ -1,10 +1,11 @@
 import { FREED_FRAME, TabulatedExecutor, type Steps } from '@shootdown/machine';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { _PAGE_GLOBAL, _PAGE_TABLE, mk_pte } from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_RW, _PAGE_TABLE, mk_pte } from './entry.ts';
 import { everyRun } from '@shootdown/machine/every-run';
 import { RW, smallMachine, type Small } from './machines.test-support.ts';
 import { cacheable } from './offered.ts';
+import { Fault } from './walk.ts';
 
 const PAGES = [0, 1, 4] as const;
 
@@ -254,6 +255,57 @@ describe('the saturated TLB', () => {
         },
       ]);
       expect(everyRun(system).violations).toEqual(new Set());
+    });
+  });
+
+  describe('with dirty bits, a write', () => {
+    /** CPU 0 clears the entry, flushes nothing, and CPU 1 writes at any time; what memory and the writes came to. */
+    const writes = (initial: number): { readonly faults: Set<number>; readonly cleared: Set<number> } => {
+      const [faults, cleared] = [new Set<number>(), new Set<number>()];
+      const { system } = smallMachine({ cpus: 2, tlb: 'saturated', pages: [0], pageFrames: 6, dirtyBits: true }, [
+        function* ({ frames, pte }) {
+          yield* frames.xchg(pte(0), initial);
+          cleared.add(yield* frames.xchg(pte(0), 0));
+        },
+        function* ({ mmus }) {
+          faults.add(yield* mmus[1]!.access(0, true));
+        },
+      ]);
+      expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
+      return { faults, cleared };
+    };
+    const clean = mk_pte(100, RW);
+
+    test('through an entry that is clean sets the bit in memory, or faults when the entry is gone', () => {
+      expect(writes(clean)).toEqual({ faults: new Set([Fault.none, Fault.notPresent]), cleared: new Set([clean, clean | _PAGE_ACCESSED | _PAGE_DIRTY]) });
+    });
+
+    test('through an entry that is dirty goes on when memory has it no more', () => {
+      const late: number[] = [];
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], pageFrames: 6, dirtyBits: true }, [
+        function* ({ frames, pte, mmus }) {
+          yield* frames.xchg(pte(0), clean | _PAGE_DIRTY);
+          yield* mmus[0]!.invlpg(0);
+          yield* frames.xchg(pte(0), 0);
+          late.push(yield* mmus[0]!.access(0, true));
+        },
+      ]);
+      expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
+      expect(new Set(late)).toEqual(new Set([Fault.none]));
+    });
+
+    test('through an entry that writeback has made read-only in memory faults', () => {
+      const late: number[] = [];
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], pageFrames: 6, dirtyBits: true }, [
+        function* ({ frames, pte, mmus }) {
+          yield* frames.xchg(pte(0), clean);
+          yield* mmus[0]!.invlpg(0);
+          yield* frames.xchg(pte(0), clean & ~_PAGE_RW);
+          late.push(yield* mmus[0]!.access(0, true));
+        },
+      ]);
+      everyRun(system);
+      expect(new Set(late)).toEqual(new Set([Fault.protection]));
     });
   });
 

@@ -7,13 +7,13 @@
  * "a member that memory no longer offers". Tables are followed the same way: hardware may walk through any table entry
  * it may have cached, at any time, asked to or not. So a table that is freed while a CPU may still walk it is a violation at once.
  */
-import { defineOperation, FREED_FRAME, FrameKind, operation, type Frames, type Operation, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_RW, formatEntry, pte_pfn } from './entry.ts';
+import { BLOCKED, defineOperation, FREED_FRAME, FrameKind, operation, type Frames, type Operation, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_PRESENT, formatEntry, pte_dirty, pte_pfn, pte_write } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { MmuInstructions } from './instructions.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { checkPage } from './mmu.ts';
-import { cacheable, isLeaf, NO_TRANSLATION, offered } from './offered.ts';
+import { cacheable, isLeaf, leafAddress, NO_TRANSLATION, offered } from './offered.ts';
 import { Fault, indexOf, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** Different entries of one page and level that can be cached at once; more is an error of the model, reported as such. */
@@ -33,6 +33,18 @@ export interface SaturatedTlbOptions {
   readonly suspendable?: boolean;
   /** Prefix of the region names. Default `tlb`. */
   readonly name?: string;
+  /**
+   * A cached entry keeps its dirty bit. A write through one that has it touches no table any more; a write through one that has
+   * not looks at memory again, and sets the bit there or faults. Default false: nobody sets dirty bits.
+   */
+  readonly dirtyBits?: boolean;
+}
+
+/** What an access comes to: its fault, the entry it goes through, and where memory's dirty bit must be set first (-1: nowhere). */
+interface Resolved {
+  readonly fault: number;
+  readonly entry: number;
+  readonly setsDirtyAt: number;
 }
 
 /** The saturated TLBs of all CPUs of a machine, for the pages that matter. */
@@ -50,6 +62,7 @@ export class SaturatedTlb {
   readonly #pages: readonly number[];
   readonly #spaces: number;
   readonly #faultsInvalidate: boolean;
+  readonly #dirtyBits: boolean;
   readonly #frames: Frames;
   readonly #shape: WalkShape;
 
@@ -59,7 +72,8 @@ export class SaturatedTlb {
    * @param pages virtual page numbers followed; accesses to others are an error
    */
   constructor(builder: SystemBuilder, cpuNames: readonly string[], frames: Frames, shape: WalkShape, root: number, pages: readonly number[], options: SaturatedTlbOptions = {}) {
-    const { asid = 0, spaces = 1, faultsInvalidate = true, suspendable = false, name = 'tlb' } = options;
+    const { asid = 0, spaces = 1, faultsInvalidate = true, suspendable = false, dirtyBits = false, name = 'tlb' } = options;
+    this.#dirtyBits = dirtyBits;
     this.#faultsInvalidate = faultsInvalidate;
     this.#pages = pages;
     this.#spaces = spaces;
@@ -87,7 +101,7 @@ export class SaturatedTlb {
         const entry = table < 0 ? 0 : (words[this.#frames.entry(table, indexOf(level, vpn)).address] as number);
         const present = (entry & _PAGE_PRESENT) !== 0;
         table = present && !isLeaf(this.#shape, depth, entry) ? pte_pfn(entry) : -1;
-        return [present ? cacheable(entry) : NO_TRANSLATION, ...Array.from({ length: MEMBERS_MAX - 1 }, () => NO_TRANSLATION)];
+        return [present ? this.#cached(entry) : NO_TRANSLATION, ...Array.from({ length: MEMBERS_MAX - 1 }, () => NO_TRANSLATION)];
       });
     });
   }
@@ -110,11 +124,16 @@ export class SaturatedTlb {
     return page;
   }
 
+  /** The words that {@link isStale} may read, besides the frames'. */
+  get words(): readonly number[] {
+    return [this.#members, this.#loaded].flatMap(({ base, cells }) => Array.from({ length: cells }, (_, i) => base + i));
+  }
+
   /** True if the CPU may hold a translation of the page that memory no longer offers. */
   isStale(read: (address: number) => number, cpu: number, vpn: number): boolean {
     const root = read(this.#rootAddress(cpu)) - 1;
     const now = offered(read, this.#frames, this.#shape, root, vpn);
-    return this.leaves(read, cpu, this.pageNumber(vpn)).some((member) => member !== now);
+    return this.leaves(read, cpu, this.pageNumber(vpn)).some((member) => cacheable(member) !== now);
   }
 
   /** The translations of a page that an access may use. */
@@ -134,13 +153,31 @@ export class SaturatedTlb {
   }
 
   /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
-  use(cx: OperationContext, cpu: number, page: number, branch: number): number {
-    const entry = this.leaves((address) => cx.read(address), cpu, page)[branch] ?? NO_TRANSLATION;
-    if (entry === NO_TRANSLATION) return entry;
+  use(cx: OperationContext, cpu: number, page: number, entry: number): void {
     checkPage(cx, this.#frames, pte_pfn(entry));
     const root = cx.read(this.#rootAddress(cpu)) - 1;
     for (const monitor of this.monitors) monitor.used(cx, root, this.#pages[page] as number, entry);
-    return entry;
+  }
+
+  /** What an access through one of the translations the CPU may hold comes to. Changes nothing. */
+  resolve(cx: OperationContext, cpu: number, page: number, write: boolean, branch: number): Resolved {
+    const entry = this.leaves((address) => cx.read(address), cpu, page)[branch] ?? NO_TRANSLATION;
+    const fault = faultOf(entry, write);
+    if (fault !== Fault.none || !write || !this.#dirtyBits || pte_dirty(entry)) return { fault, entry, setsDirtyAt: -1 };
+    const address = leafAddress((word) => cx.read(word), this.#frames, this.#shape, cx.read(this.#rootAddress(cpu)) - 1, this.#pages[page] as number);
+    const now = address < 0 ? NO_TRANSLATION : cx.read(address);
+    return { fault: faultOf(now, write), entry: now, setsDirtyAt: address };
+  }
+
+  /** Makes an access that {@link resolve} has looked at; returns its fault. */
+  access(cx: OperationContext, cpu: number, page: number, { fault, entry, setsDirtyAt }: Resolved): number {
+    if (fault !== Fault.none) {
+      this.#faulted(cx, cpu, this.#pages[page] as number);
+      return fault;
+    }
+    if (setsDirtyAt >= 0) cx.write(setsDirtyAt, entry | _PAGE_ACCESSED | _PAGE_DIRTY);
+    this.use(cx, cpu, page, entry);
+    return fault;
   }
 
   /** CR3 or TTBR0 of a CPU changes. What another address space had in the same place is forgotten. */
@@ -158,9 +195,9 @@ export class SaturatedTlb {
   }
 
   /** A page that faulted loses what is cached for it, where faults do that. */
-  faulted(cx: OperationContext, cpu: number, vpn: number): void {
+  #faulted(cx: OperationContext, cpu: number, vpn: number): void {
     if (!this.#faultsInvalidate) return;
-    this.invalidate(cx, cpu, { type: 'tlb.flush', scope: 'page', vpn, asid: cx.read(this.#rootAddress(cpu) + 1), global: true, leafOnly: false, everyTable: false });
+    this.invalidate(cx, cpu, { type: 'tlb.flush', scope: 'page', vpn, pages: 1, asid: cx.read(this.#rootAddress(cpu) + 1), global: true, leafOnly: false, everyTable: false });
   }
 
   /** An invalidation takes effect on a CPU; what memory offers comes back at once. */
@@ -170,7 +207,8 @@ export class SaturatedTlb {
       const concerned = flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
       this.#pages.forEach((vpn, page) =>
         this.#shape.levels.forEach((level, depth) => {
-          const covered = flush.scope !== 'page' || Math.floor(flush.vpn / level.spanPages) === Math.floor(vpn / level.spanPages);
+          const unit = Math.floor(vpn / level.spanPages);
+          const covered = flush.scope !== 'page' || (Math.floor(flush.vpn / level.spanPages) <= unit && unit <= Math.floor((flush.vpn + flush.pages - 1) / level.spanPages));
           this.#keep(cx, this.#base(cpu, space, page, depth), (entry) => {
             if (!isLeaf(this.#shape, depth, entry)) return !concerned || flush.leafOnly || !(covered || flush.everyTable);
             const global = (entry & _PAGE_GLOBAL) !== 0;
@@ -220,7 +258,7 @@ export class SaturatedTlb {
       return;
     }
     const entry = cx.read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
-    if ((entry & _PAGE_PRESENT) !== 0) this.#add(cx, base, cacheable(entry));
+    if ((entry & _PAGE_PRESENT) !== 0) this.#add(cx, base, this.#cached(entry));
   }
 
   /** Sets are kept sorted, so that equal sets are equal states. */
@@ -249,6 +287,11 @@ export class SaturatedTlb {
     for (let i = kept; i < MEMBERS_MAX; i++) cx.write(base + i, NO_TRANSLATION);
   }
 
+  /** What is cached of an entry. */
+  #cached(entry: number): number {
+    return this.#dirtyBits ? entry & ~_PAGE_ACCESSED : cacheable(entry);
+  }
+
   #rootAddress(cpu: number): number {
     return this.#loaded.base + cpu * WORDS_PER_CPU;
   }
@@ -270,10 +313,20 @@ export class SaturatedMmu extends MmuInstructions {
     this.tlb = tlb;
   }
 
-  /** Every translation the CPU may hold is an outcome. Accessed and dirty bits are not set. */
+  /** Every translation the CPU may hold is an outcome. */
   override *access(vpn: number, write: boolean, saying?: Saying): Steps<number> {
     const label = `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`;
-    return yield operation(ACCESS, this.cpu, this.tlb.pageNumber(vpn), write ? 1 : 0, { mmu: this, vpn }, { label, ...saying });
+    return yield operation(ACCESS, this.cpu, this.tlb.pageNumber(vpn), write ? 1 : 0, this.tlb, { label, ...saying });
+  }
+
+  /**
+   * A store instruction of user code: its translation and the entry of its data into the store buffer are one step, as no interrupt
+   * comes between them. Returns its fault; the data of a store that faults goes nowhere.
+   * @param data address of the word behind a page frame
+   */
+  *store(vpn: number, data: (frame: number) => number, value: number, saying?: Saying): Steps<number> {
+    const label = `store ${value} to page 0x${vpn.toString(16)}`;
+    return yield operation(STORE, this.cpu, this.tlb.pageNumber(vpn), value, { tlb: this.tlb, data }, { label, ...saying });
   }
 
   override suspend(cx: OperationContext): void {
@@ -299,19 +352,42 @@ const TRANSLATE = defineOperation({
   name: 'translate',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => outcomes(cx, op.data as SaturatedTlb, op.a, op.b),
-  perform: (cx, op, branch) => (op.data as SaturatedTlb).use(cx, op.a, op.b, branch),
+  perform(cx, op, branch) {
+    const tlb = op.data as SaturatedTlb;
+    const entry = tlb.leaves((address) => cx.read(address), op.a, op.b)[branch] ?? NO_TRANSLATION;
+    if (entry !== NO_TRANSLATION) tlb.use(cx, op.a, op.b, entry);
+    return entry;
+  },
 });
 
 const ACCESS = defineOperation({
   name: 'access',
   cost: 'tlb_hit',
-  branches: (cx, op: Operation) => outcomes(cx, (op.data as { mmu: SaturatedMmu }).mmu.tlb, op.a, op.b),
+  branches: (cx, op: Operation) => outcomes(cx, op.data as SaturatedTlb, op.a, op.b),
   perform(cx, op, branch) {
-    const { mmu, vpn } = op.data as { mmu: SaturatedMmu; vpn: number };
-    const entry = mmu.tlb.leaves((address) => cx.read(address), op.a, op.b)[branch] ?? NO_TRANSLATION;
-    const fault = entry === NO_TRANSLATION ? Fault.notPresent : op.c === 1 && (entry & _PAGE_RW) === 0 ? Fault.protection : Fault.none;
-    if (fault === Fault.none) mmu.tlb.use(cx, op.a, op.b, branch);
-    else mmu.tlb.faulted(cx, op.a, vpn);
-    return fault;
+    const tlb = op.data as SaturatedTlb;
+    return tlb.access(cx, op.a, op.b, tlb.resolve(cx, op.a, op.b, op.c === 1, branch));
   },
 });
+
+interface UserStore {
+  readonly tlb: SaturatedTlb;
+  readonly data: (frame: number) => number;
+}
+
+const STORE = defineOperation({
+  name: 'user_store',
+  cost: 'tlb_hit',
+  branches: (cx, op: Operation) => outcomes(cx, (op.data as UserStore).tlb, op.a, op.b),
+  perform(cx, op, branch) {
+    const { tlb, data } = op.data as UserStore;
+    const resolved = tlb.resolve(cx, op.a, op.b, true, branch);
+    if (resolved.fault === Fault.none && !cx.storeBuffered(data(pte_pfn(resolved.entry)), op.c)) return BLOCKED;
+    return tlb.access(cx, op.a, op.b, resolved);
+  },
+});
+
+function faultOf(entry: number, write: boolean): number {
+  if (entry === NO_TRANSLATION) return Fault.notPresent;
+  return write && !pte_write(entry) ? Fault.protection : Fault.none;
+}

@@ -92,15 +92,19 @@ export class TlbCaches {
       this.#tables.flush(cx, flush, vpid);
       return;
     }
-    cx.count('tlb_dropped', this.#l1.flushPage(cx, flush, vpid) + this.#l2.flushPage(cx, flush, vpid));
+    for (let vpn = flush.vpn; vpn < flush.vpn + flush.pages; vpn++) this.#flushPage(cx, vpn === flush.vpn ? flush : { ...flush, vpn }, vpid);
     if (flush.everyTable) this.#tables.flush(cx, { ...flush, scope: 'asid' }, vpid);
-    else if (!flush.leafOnly) this.#tables.flushPage(cx, flush, vpid);
+  }
+
+  #flushPage(cx: OperationContext, flush: Flush, vpid: number): void {
+    cx.count('tlb_dropped', this.#l1.flushPage(cx, flush, vpid) + this.#l2.flushPage(cx, flush, vpid));
+    if (!flush.everyTable && !flush.leafOnly) this.#tables.flushPage(cx, flush, vpid);
   }
 }
 
 /** The flush with which a walk begins: whatever is cached for the page did not serve. */
 export function dropOfPage(vpn: number, asid: number): Flush {
-  return { type: 'tlb.flush', scope: 'page', vpn, asid, global: true, leafOnly: true, everyTable: false };
+  return { type: 'tlb.flush', scope: 'page', vpn, pages: 1, asid, global: true, leafOnly: true, everyTable: false };
 }
 
 /** A cached entry serves an access if it permits it; a write also needs the dirty bit to be set already. */

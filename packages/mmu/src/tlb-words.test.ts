@@ -83,6 +83,7 @@ const flushes = fc.record({
   kind: fc.constant('flush' as const),
   scope: fc.constantFrom<Flush['scope']>('page', 'asid', 'non-global', 'all'),
   vpn: vpns,
+  pages: fc.constant(1),
   asid: fc.oneof(asids, fc.constant(-1)),
   global: fc.boolean(),
 });

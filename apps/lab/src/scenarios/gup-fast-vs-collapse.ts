@@ -15,12 +15,12 @@ export interface CollapseVariant extends Variant {
   readonly recheck: gup.Recheck;
   readonly sync: gup.CollapseSync;
   readonly deposit: gup.Deposit;
-  readonly irqsOff: boolean;
+  readonly section: gup.ReadSection;
 }
 
-type Parts = Partial<Pick<CollapseVariant, 'flush' | 'recheck' | 'sync' | 'deposit' | 'irqsOff'>>;
+type Parts = Partial<Pick<CollapseVariant, 'flush' | 'recheck' | 'sync' | 'deposit' | 'section'>>;
 
-const DEFAULTS = { flush: 'tlbi', recheck: 'pte+pmd', sync: 'none', deposit: 'freed', irqsOff: true } as const satisfies Parts;
+const DEFAULTS = { flush: 'tlbi', recheck: 'pte+pmd', sync: 'none', deposit: 'freed', section: 'irqs off' } as const satisfies Parts;
 const RECHECK_FIX = '70cbc3cc78a9 ("mm: gup: fix the fast GUP race against THP collapse")';
 const SYNC_FIX = '2ba99c5e0881 ("mm/khugepaged: fix GUP-fast interaction by sending IPI")';
 
@@ -36,9 +36,13 @@ const collapseVariants: readonly CollapseVariant[] = [
   variant('pmd-recheck+sync-rcu', 'safe', `${SYNC_FIX}, with synchronize_rcu() instead`, 'synchronize_rcu() in its place', { sync: 'rcu' }),
   variant('pmd-recheck+ipi/kvm-pv', 'safe', SYNC_FIX, 'the same in a KVM guest', { sync: 'ipi', flush: 'kvm-pv' }),
   variant('pmd-recheck/kvm-pv', 'violation', `${SYNC_FIX}: also on x86 under a paravirtual flush`, 'a KVM guest without the IPI', { flush: 'kvm-pv' }),
+  variant('pmd-recheck+ipi/hypercall', 'safe', SYNC_FIX, 'the same in a guest of Hyper-V or Xen', { sync: 'ipi', flush: 'hypercall' }),
+  variant('pmd-recheck/hypercall', 'violation', `${SYNC_FIX}: derived for a flush by hypercall`, 'a guest of Hyper-V or Xen without the IPI', { flush: 'hypercall' }),
+  variant('pmd-recheck+ipi/invlpgb', 'safe', SYNC_FIX, 'the same on AMD with INVLPGB', { sync: 'ipi', flush: 'invlpgb' }),
+  variant('pmd-recheck/invlpgb', 'violation', `${SYNC_FIX}: derived for a flush by INVLPGB`, 'AMD with INVLPGB without the IPI', { flush: 'invlpgb' }),
   variant('pte-recheck/native-ipi', 'safe', 'before 2667f50e8b81: where the flush is an IPI it is the wait', 'bare metal before v6.1: the flush waits for the walk', { recheck: 'pte', flush: 'native-ipi' }),
   variant('pmd-recheck/native-ipi', 'safe', 'series of 2026 that leaves the second IPI out where the flush has sent one', 'bare metal without the second IPI', { flush: 'native-ipi' }),
-  variant('pmd-recheck+ipi/irqs-on', 'violation', 'derived: the IPI waits for interrupts-off stretches only', 'the walk leaves interrupts on', { sync: 'ipi', irqsOff: false }),
+  variant('pmd-recheck+ipi/irqs-on', 'violation', 'derived: the IPI waits for interrupts-off stretches only', 'the walk leaves interrupts on', { sync: 'ipi', section: 'none' }),
   variant('pte-recheck/deposit-kept', 'violation', `${RECHECK_FIX}: the race needs no freed table`, 'nobody frees the table', { recheck: 'pte', deposit: 'kept' }),
   variant('pmd-recheck/deposit-kept', 'safe', 'derived: twin of the one above', 'nobody frees the table, and the pmd is looked at again', { deposit: 'kept' }),
   variant('pmd-recheck/deposit-rcu', 'safe', 'derived: what pte_free_defer() does for file mappings', 'no wait, but the deposited table is freed by call_rcu()', { deposit: 'freed-rcu' }),
@@ -53,16 +57,16 @@ export const gupFastVsCollapse: Scenario = {
   build({ variant: name, memoryModel }) {
     const design = collapseVariants.find((v) => v.name === name);
     if (!design) throw new ModelError(`scenario: gup-fast-vs-collapse: no variant ${name} (have: ${collapseVariants.map((v) => v.name).join(', ')})`);
-    const { flush, recheck, sync, deposit, irqsOff } = design;
+    const { flush, recheck, sync, deposit, section } = design;
     const usesRcu = sync === 'rcu' || deposit === 'freed-rcu';
     return buildGupMachine({
       memoryModel,
       flush,
-      guards: { ...gup.GUP_GUARDS, recheck, irqsOff },
+      guards: { ...gup.GUP_GUARDS, recheck, section },
       ...(usesRcu && { rcu: { kind: 'asks by interrupt', callbacks: deposit === 'freed-rcu' } }),
       remove: (kernel, cpu) => program(gup.khugepaged, kernel, cpu, sync, deposit),
       removed: 'pmd',
-      tableIsFreed: deposit !== 'kept',
+      tablesAreFreed: deposit !== 'kept',
     });
   },
 };

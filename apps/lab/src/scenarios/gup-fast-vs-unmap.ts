@@ -1,8 +1,9 @@
 /**
- * `gup-fast-vs-unmap`: may GUP-fast walk page tables that another CPU unmaps, when the flush sends no IPI? (x86 KVM guests, arm64)
+ * `gup-fast-vs-unmap`: may GUP-fast walk page tables that another CPU unmaps, when the flush sends no IPI? (x86 guests, AMD, arm64)
  *
  * GUP-fast walks with interrupts off. Where a flush is an IPI to every CPU, it waits for the walk. A paravirtual flush leaves
- * preempted vCPUs out and arm64's TLBI interrupts nobody, so something else must keep tables and pages. See docs/kvm-gup-fast.md.
+ * preempted vCPUs out; a hypercall, INVLPGB and arm64's TLBI interrupt nobody. So something else must keep tables and pages.
+ * See docs/kvm-gup-fast.md.
  */
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { ModelError, program } from '@shootdown/machine';
@@ -12,23 +13,55 @@ import { buildGupMachine, type Flush } from './gup-machine.ts';
 /** A variant with the parts it is built from. */
 export interface UnmapVariant extends Variant {
   readonly flush: Flush;
-  readonly tableFreeing: gup.TableFreeing;
+  readonly tables: number;
+  readonly freeing: gup.TableFreeing;
   readonly unmap: gup.Unmap;
   readonly guards: gup.GupGuards;
   /** Mutants: RCU does not see readers that only have interrupts off. */
   readonly rcuKind: gup.RcuKind;
 }
 
-type Parts = Partial<Pick<UnmapVariant, 'unmap' | 'rcuKind'>> & { readonly guards?: Partial<gup.GupGuards> };
+type Parts = Partial<Pick<UnmapVariant, 'unmap' | 'rcuKind' | 'tables'>> & { readonly freeing?: Partial<gup.TableFreeing>; readonly guards?: Partial<gup.GupGuards> };
+
+/** What the second part of a variant's name means. `batch` and what follows have two tables, so that there is a midway, unless the walk is another. */
+const FREEING: Readonly<Record<string, Parts>> = {
+  'page-batch': { freeing: { batch: 'with pages' } },
+  'call-rcu': {},
+  'sync-ipi': { freeing: { allocation: 'fails' } },
+  'sync-rcu': { freeing: { allocation: 'fails', one: 'sync-rcu' } },
+  batch: { tables: 2 },
+  'batch-full': { tables: 2, freeing: { batch: 1 } },
+  'allocation-may-fail': { tables: 2, freeing: { allocation: 'may fail' } },
+};
+
+/** More tables than there are. */
+const NEVER_FULL = 509;
+const TABLE_FREEING: gup.TableFreeing = { batch: NEVER_FULL, allocation: 'succeeds', one: 'sync-ipi', free: 'call-rcu' };
 
 const THREAD = '"mm: Update ptep_get_lockless()s comment", 24 October 2022';
 const ZIJLSTRA = `${THREAD}: RCU_TABLE_FREE delays the freeing`;
 const HORN = `${THREAD}: tables are kept, data pages are not`;
+const GATHER = 'comment above tlb_remove_table_smp_sync(), mm/mmu_gather.c';
+const SEMI_RCU = 'comment in tlb_remove_table_sync_one(): not an RCU grace period';
+const PT_RECLAIM = 'CONFIG_PT_RECLAIM, v6.14';
+const V7_1 = '1fb3d8c20bfa, v7.1';
 
 function variant(name: string, expected: Variant['expected'], source: string, summary: string, parts: Parts = {}): UnmapVariant {
-  const [flush, tableFreeing] = name.split('/') as [Flush, gup.TableFreeing];
-  const { unmap = 'munmap', rcuKind = 'asks by interrupt', guards } = parts;
-  return { name, expected, source, summary, flush, tableFreeing, unmap, rcuKind, guards: { ...gup.GUP_GUARDS, ...guards } };
+  const [flush, freeing] = name.split('/') as [Flush, string];
+  const meaning = FREEING[freeing] ?? {};
+  const { unmap = 'munmap', rcuKind = 'asks by interrupt', tables = 1 } = { ...meaning, ...parts };
+  return {
+    name,
+    expected,
+    source,
+    summary,
+    flush,
+    tables,
+    freeing: { ...TABLE_FREEING, ...meaning.freeing, ...parts.freeing },
+    unmap,
+    rcuKind,
+    guards: { ...gup.GUP_GUARDS, ...parts.guards },
+  };
 }
 
 const unmapVariants: readonly UnmapVariant[] = [
@@ -36,17 +69,34 @@ const unmapVariants: readonly UnmapVariant[] = [
   variant('kvm-pv/page-batch', 'violation', 'why KVM guests set pv_ops.mmu.tlb_remove_table', 'the same under a paravirtual flush: the flush no longer waits for the walk'),
   variant('kvm-pv/call-rcu', 'safe', ZIJLSTRA, 'tables are freed by call_rcu()'),
   variant('kvm-pv/sync-ipi', 'safe', ZIJLSTRA, 'no memory for a batch: tlb_remove_table_sync_one()'),
-  variant('kvm-pv/sync-rcu', 'safe', '1fb3d8c20bfa, v7.1', 'no memory for a batch: synchronize_rcu()'),
+  variant('kvm-pv/sync-rcu', 'safe', V7_1, 'no memory for a batch: synchronize_rcu()'),
+  variant('hypercall/page-batch', 'violation', 'why guests of Hyper-V and Xen set pv_ops.mmu.tlb_remove_table', 'a guest of Hyper-V or Xen if it freed tables after the flush'),
+  variant('hypercall/call-rcu', 'safe', 'hyperv_setup_mmu_ops(), xen_init_mmu_ops()', 'a guest of Hyper-V or Xen as it is'),
+  variant('invlpgb/page-batch', 'violation', 'a37259732a7d: why x86 selects MMU_GATHER_RCU_TABLE_FREE', 'AMD with INVLPGB if it freed tables after the flush'),
+  variant('invlpgb/call-rcu', 'safe', 'a37259732a7d, v6.15', 'AMD with INVLPGB as it is'),
   variant('tlbi/page-batch', 'violation', 'why arm64 selects MMU_GATHER_RCU_TABLE_FREE', 'arm64 if it freed tables after the flush'),
   variant('tlbi/call-rcu', 'safe', 'arm64 as it is', 'arm64 as it is'),
   variant('kvm-pv/call-rcu/no-recheck', 'violation', HORN, 'without the second look at the entry, another owner\'s page is returned', { guards: { recheck: 'none' } }),
   variant('kvm-pv/call-rcu/dontneed', 'safe', HORN, 'MADV_DONTNEED: no table is freed, so nothing waits for the walk', { unmap: 'dontneed' }),
   variant('kvm-pv/call-rcu/dontneed-no-pte-recheck', 'violation', HORN, 'the same, looking again at the pmd alone', { unmap: 'dontneed', guards: { recheck: 'pmd' } }),
   variant('kvm-pv/call-rcu/no-refcount-test', 'violation', 'derived: folio_try_get() is for this', 'a reference is taken to a page that has none left', { guards: { refcountTest: false } }),
-  variant('native-ipi/page-batch/irqs-on', 'violation', 'derived: nothing holds the flush up', 'the walk leaves interrupts on', { guards: { irqsOff: false } }),
-  variant('kvm-pv/call-rcu/irqs-on', 'violation', 'derived: a grace period waits for interrupts-off stretches only', 'the walk leaves interrupts on', { guards: { irqsOff: false } }),
+  variant('native-ipi/page-batch/irqs-on', 'violation', 'derived: nothing holds the flush up', 'the walk leaves interrupts on', { guards: { section: 'none' } }),
+  variant('kvm-pv/call-rcu/irqs-on', 'violation', 'derived: a grace period waits for interrupts-off stretches only', 'the walk leaves interrupts on', { guards: { section: 'none' } }),
   variant('kvm-pv/call-rcu/blind', 'violation', 'derived: RCU as it was before v4.20', 'a grace period that looks at rcu_read_lock() alone', { rcuKind: 'blind' }),
-  variant('native-ipi/page-batch/no-recheck', 'safe', 'derived: the flush waits for the walk, and pages are put after it', 'natively the second look is not for munmap'),
+  variant('native-ipi/page-batch/no-recheck', 'safe', 'derived: the flush waits for the walk, and pages are put after it', 'natively the second look is not for munmap', { guards: { recheck: 'none' } }),
+  variant('kvm-pv/batch', 'safe', GATHER, 'two tables, in one batch until the gather is finished'),
+  variant('kvm-pv/batch/no-rcu', 'violation', GATHER, 'the batch is freed after the flush: MMU_GATHER_TABLE_FREE without RCU', { freeing: { free: 'at once' } }),
+  variant('kvm-pv/batch-full', 'safe', GATHER, 'two tables, and a batch that one fills: flushed and handed to RCU midway'),
+  variant('kvm-pv/batch-full/no-rcu', 'violation', GATHER, 'the same without RCU', { freeing: { free: 'at once' } }),
+  variant('kvm-pv/allocation-may-fail', 'safe', GATHER, 'two tables, each with or without memory for a batch: tlb_remove_table_sync_one()'),
+  variant('kvm-pv/allocation-may-fail/no-ipi', 'violation', GATHER, 'a table without a batch is freed after the flush', { freeing: { one: 'at once' } }),
+  variant('kvm-pv/allocation-may-fail/pt-reclaim', 'safe', PT_RECLAIM, 'a table without a batch is freed by call_rcu() on its own', { freeing: { one: 'call-rcu' } }),
+  variant('kvm-pv/allocation-may-fail/pt-reclaim/blind', 'violation', 'derived: RCU as it was before v4.20', 'the same with a grace period that looks at rcu_read_lock() alone', { freeing: { one: 'call-rcu' }, rcuKind: 'blind' }),
+  variant('kvm-pv/allocation-may-fail/sync-rcu', 'safe', V7_1, 'a table without a batch is freed after synchronize_rcu()', { freeing: { one: 'sync-rcu' } }),
+  variant('kvm-pv/allocation-may-fail/sync-rcu/blind', 'violation', 'derived: RCU as it was before v4.20', 'the same with a grace period that looks at rcu_read_lock() alone', { freeing: { one: 'sync-rcu' }, rcuKind: 'blind' }),
+  variant('kvm-pv/allocation-may-fail/rcu-walker', 'violation', SEMI_RCU, 'tlb_remove_table_sync_one(), and a walk that is only in an RCU section', { tables: 1, guards: { section: 'rcu_read_lock' } }),
+  variant('kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker', 'safe', PT_RECLAIM, 'call_rcu() on the table, and a walk that is only in an RCU section', { tables: 1, freeing: { one: 'call-rcu' }, guards: { section: 'rcu_read_lock' } }),
+  variant('kvm-pv/allocation-may-fail/sync-rcu/rcu-walker', 'safe', V7_1, 'synchronize_rcu(), and a walk that is only in an RCU section', { tables: 1, freeing: { one: 'sync-rcu' }, guards: { section: 'rcu_read_lock' } }),
 ];
 
 /** Builds one of the variants. */
@@ -58,16 +108,26 @@ export const gupFastVsUnmap: Scenario = {
   build({ variant: name, memoryModel }) {
     const design = unmapVariants.find((v) => v.name === name);
     if (!design) throw new ModelError(`scenario: gup-fast-vs-unmap: no variant ${name} (have: ${unmapVariants.map((v) => v.name).join(', ')})`);
-    const { flush, tableFreeing, guards, rcuKind, unmap } = design;
-    const usesRcu = unmap === 'munmap' && (tableFreeing === 'call-rcu' || tableFreeing === 'sync-rcu');
+    const { flush, tables, freeing, guards, rcuKind, unmap } = design;
+    const { callbacks, used } = usesRcu(freeing);
     return buildGupMachine({
       memoryModel,
       flush,
+      tables,
       guards,
-      ...(usesRcu && { rcu: { kind: rcuKind, callbacks: tableFreeing === 'call-rcu' } }),
-      remove: (kernel, cpu) => program(gup.unmap_region, kernel, cpu, design),
+      ...(unmap === 'munmap' && used && { rcu: { kind: rcuKind, callbacks } }),
+      remove: (kernel, cpu) => program(gup.unmap_region, kernel, cpu, { tableFreeing: freeing, unmap }),
       removed: unmap === 'munmap' ? 'pmd' : 'pte',
-      tableIsFreed: unmap === 'munmap',
+      tablesAreFreed: unmap === 'munmap',
+      midway: tables > 1 && (freeing.batch === 1 || freeing.allocation === 'may fail'),
     });
   },
 };
+
+/** Whether tables are freed by RCU, and by its callbacks. */
+function usesRcu({ batch, allocation, one, free }: gup.TableFreeing): { readonly used: boolean; readonly callbacks: boolean } {
+  const batched = batch !== 'with pages' && allocation !== 'fails' && free === 'call-rcu';
+  const single = batch !== 'with pages' && allocation !== 'succeeds';
+  const callbacks = batched || (single && one === 'call-rcu');
+  return { callbacks, used: callbacks || (single && one === 'sync-rcu') };
+}

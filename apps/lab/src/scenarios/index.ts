@@ -9,10 +9,26 @@ import { kvmPvFlush } from './kvm-pv-flush.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 import { referencePtdump } from './reference-ptdump.ts';
+import { remoteFlush } from './remote-flush.ts';
 import { secondaryTlbOrder } from './secondary-tlb-order.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
+import { zapVsWriteback } from './zap-vs-writeback.ts';
 
-export const scenarios: readonly Scenario[] = [ptdumpVmalloc, gupFastVsUnmap, gupFastVsCollapse, paeLocklessRead, kvmPvFlush, switchMmVsFlush, cowVsSecondary, kvmFaultVsInvalidate, ksmVsSecondary, secondaryTlbOrder, referencePtdump];
+export const scenarios: readonly Scenario[] = [
+  ptdumpVmalloc,
+  gupFastVsUnmap,
+  gupFastVsCollapse,
+  paeLocklessRead,
+  kvmPvFlush,
+  switchMmVsFlush,
+  remoteFlush,
+  zapVsWriteback,
+  cowVsSecondary,
+  kvmFaultVsInvalidate,
+  ksmVsSecondary,
+  secondaryTlbOrder,
+  referencePtdump,
+];
 
 // Worker threads find a scenario by its name in camel case.
-export { cowVsSecondary, gupFastVsUnmap, gupFastVsCollapse, ksmVsSecondary, kvmFaultVsInvalidate, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, secondaryTlbOrder, switchMmVsFlush };
+export { cowVsSecondary, gupFastVsUnmap, gupFastVsCollapse, ksmVsSecondary, kvmFaultVsInvalidate, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, remoteFlush, secondaryTlbOrder, switchMmVsFlush, zapVsWriteback };

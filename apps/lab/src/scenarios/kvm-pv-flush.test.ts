@@ -1,25 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { expectedVerdict, explore } from '@shootdown/explorer';
-import { LiveExecutor, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, verifyPoints, type MemoryModel } from '@shootdown/machine';
+import type { MemoryModel } from '@shootdown/machine';
 import { STALE_TRANSLATION } from '@shootdown/mmu';
-import { renderTrace } from '@shootdown/report';
 import { describe, expect, it } from 'vitest';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, MODELS, rowsOf } from './matrix.test-support.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 
-const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
 const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', preemptions = 2) => kvmPvFlush.build({ variant, memoryModel, parameters: { preemptions } });
 
 describe('kvm-pv-flush', () => {
-  const rows = kvmPvFlush.variants.flatMap((variant) => MODELS.map((model) => [variant.name, model, expectedVerdict(variant, model)] as const));
-
-  it.each(rows)('%s on %s: %s, reduced or not', async (name, model, expected) => {
-    const reduced = await explore(systemOf(name, model));
-    expect(reduced.verdict).toBe(expected);
-    expect(reduced.property).toBe(expected === 'safe' ? null : STALE_TRANSLATION);
-    const full = await explore(systemOf(name, model), { reduction: false });
-    expect(full.verdict).toBe(expected);
-    expect(full.schedule?.length).toBe(reduced.schedule?.length);
+  it.each(rowsOf(kvmPvFlush))('%s on %s: %s, reduced or not', async (name, model, expected) => {
+    const { property } = await bothWays(() => systemOf(name, model), expected);
+    expect(property).toBe(expected === 'safe' ? null : STALE_TRANSLATION);
   });
 
   it.each(['xchg', 'instruction-boundary'])('%s stays safe when the host preempts more often', async (name) => {
@@ -36,9 +29,7 @@ describe('kvm-pv-flush', () => {
   });
 
   it.each(['read-then-clear', 'second-preempt-overwrites', 'preempted-in-emulator'])('%s: the counterexample shows the host, and reads as it always did', async (name) => {
-    const system = systemOf(name);
-    const { schedule } = await explore(system);
-    const text = renderTrace('text', recordTrace(new TabulatedExecutor(system), schedule ?? []));
+    const text = await counterexampleOf(systemOf(name));
     expect(text).toMatch(/^<host preempts vCPU0>/m);
     await expect(text).toMatchFileSnapshot(`golden/kvm-pv-flush.${name}.txt`);
   });
@@ -55,15 +46,8 @@ describe('kvm-pv-flush', () => {
   it.each(kvmPvFlush.variants.map((variant) => variant.name))('%s: live and tabulated execution agree, and its points say all that matters', (name) => {
     for (const model of MODELS) {
       const system = systemOf(name, model);
-      const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];
-      for (let seed = 0; seed < 5; seed++) {
-        const { schedule } = runScheduler(tabulated, new RandomScheduler(seed), 300);
-        const fingerprints: string[] = [];
-        replay(tabulated, schedule, () => fingerprints.push(tabulated.fingerprint));
-        replay(live, schedule, (i) => expect(live.fingerprint).toBe(fingerprints[i]));
-      }
-      expect(verifyPoints(system.programs, tabulated.nodes)).toEqual([]);
-      live.stop();
+      expectAgreement(system);
+      expectPoints(system);
     }
   });
 });

@@ -9,9 +9,9 @@ import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { user_mode, type Cpu } from '@shootdown/cpu';
 import { emulated_instruction, KVM_VCPU_FLUSH_TLB, type Emulator, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
 import { FrameKind, ModelError, routine, type Property, type Steps, type System } from '@shootdown/machine';
-import { madvise_dontneed, type KvmTlbOptions, type Mm } from '@shootdown/mm';
+import type { KvmTlbOptions } from '@shootdown/mm';
 import { NO_TRANSLATION, offered, pte_pfn, type MmuInstructions } from '@shootdown/mmu';
-import { flushMachine, PAGE, startMachine, type FlushMachine } from './flush-machine.ts';
+import { flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
 /** How host and guest go about it. */
 interface Design extends Variant {
@@ -55,11 +55,6 @@ const guest_access = routine('guest access', function* ({ kernel }: FlushMachine
 const emulated_access = routine('emulated access', function* ({ vcpus }: FlushMachine, cpu: Cpu): Steps {
   yield* emulated_instruction(vcpus[cpu.id] as Vcpu, `movs (page 0x${PAGE.toString(16)})`);
   yield* user_mode(cpu);
-});
-
-/** The task of vCPU 1: gives the page back. */
-const unmap = routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
-  yield* madvise_dontneed(kernel, cpu, mms[0] as Mm, PAGE, PAGE + 1);
 });
 
 /** Builds the machine of a variant. */

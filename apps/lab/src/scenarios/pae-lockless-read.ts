@@ -105,7 +105,7 @@ function buildPaeLocklessRead({ flush, design, others }: Pick<PaeVariant, 'flush
   const walker = cpus[WALKER] as Cpu;
   const vcpu = flush === 'kvm-pv' ? addVcpu(builder, walker, { entry: 'atomic' }) : null;
   const everybody = (1 << cpus.length) - 1;
-  const kernel = new gup.PaeKernel(builder, vcpu ? gup.kvmPv(smp, everybody, [{ cpu: walker, vcpu }]) : gup.nativeIpi(smp, everybody), firstHigh);
+  const kernel = new gup.PaeKernel(builder, vcpu ? gup.kvmPv(smp, everybody, { stealTime: [vcpu.stealTime] }) : gup.nativeIpi(smp, everybody), firstHigh);
   for (const cpu of cpus) {
     const body = cpu.id === WALKER ? program(gup.gup_fast_pte, kernel, cpu, design) : program(user, kernel, cpu, design, others[cpu.id - 1] ?? []);
     startCpu(builder, cpu, [body], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }, cpu.id === WALKER && vcpu ? { gate: vcpu.gateName } : {});

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { expectedVerdict, explore } from '@shootdown/explorer';
-import { FREED_FRAME, LiveExecutor, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, verifyPoints, type MemoryModel } from '@shootdown/machine';
+import { FREED_FRAME, recordTrace, TabulatedExecutor, verifyPoints, type MemoryModel } from '@shootdown/machine';
 import { CLEARED_ENTRY } from '@shootdown/ptdump';
 import { renderTrace } from '@shootdown/report';
 import { describe, expect, it } from 'vitest';
 import { visited } from './local-states.test-support.ts';
+import { expectAgreement } from './matrix.test-support.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
@@ -89,21 +90,10 @@ describe('ptdump-vmalloc', () => {
   });
 });
 
-const SEEDS = 5;
 const STEPS_MAX = 1000;
 
 describe('live and tabulated execution', () => {
   it.each(['v1', 'v3-two-dumpers', 'percpu-rwsem', 'rcu-walk', 'trylock-2026-multi-fetch'])('agree on %s, step by step', (name) => {
-    for (const model of MODELS) {
-      const system = systemOf(name, model);
-      const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];
-      for (let seed = 0; seed < SEEDS; seed++) {
-        const { schedule } = runScheduler(tabulated, new RandomScheduler(seed), STEPS_MAX);
-        const fingerprints: string[] = [];
-        replay(tabulated, schedule, () => fingerprints.push(tabulated.fingerprint));
-        replay(live, schedule, (i) => expect(live.fingerprint).toBe(fingerprints[i]));
-      }
-      live.stop();
-    }
+    for (const model of MODELS) expectAgreement(systemOf(name, model), STEPS_MAX);
   });
 });

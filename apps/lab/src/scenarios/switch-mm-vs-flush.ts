@@ -5,11 +5,9 @@
  * will not flush by itself, and has not said yet that the mm is loaded. See arch/x86/mm/tlb.c, fea4e317f9e7.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import type { Cpu } from '@shootdown/cpu';
-import { ModelError, routine, type Property, type Steps, type System } from '@shootdown/machine';
-import { madvise_dontneed, type Mm, type X86TlbMutant } from '@shootdown/mm';
-import type { MmuInstructions } from '@shootdown/mmu';
-import { flushMachine, PAGE, startMachine, type FlushMachine } from './flush-machine.ts';
+import { ModelError, type Property, type System } from '@shootdown/machine';
+import type { Mm, X86TlbMutant } from '@shootdown/mm';
+import { comesBack, flushMachine, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
 interface Design extends Variant {
   readonly mutant?: X86TlbMutant;
@@ -37,18 +35,6 @@ const designs: readonly Design[] = [
     memoryModel: 'tso',
   },
 ];
-
-/** The task of CPU 0 gives the page back. */
-const unmap = routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
-  yield* madvise_dontneed(kernel, cpu, mms[0] as Mm, PAGE, PAGE + 1);
-});
-
-/** CPU 1 runs the mm, so that it may have the page in its TLB, then another, and comes back to it. */
-const comesBack = routine('schedule', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
-  yield* kernel.arch.switch_mm(cpu, mms[1] as Mm);
-  yield* kernel.arch.switch_mm(cpu, mms[0] as Mm);
-  yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
-});
 
 /** Builds the machine of a variant. */
 function buildSwitchMmVsFlush({ variant, memoryModel }: BuildRequest): System {

@@ -8,7 +8,7 @@ import { madvise_dontneed, munmap } from '../mmap.ts';
 import { pgd_alloc } from '../pgtable.ts';
 import { VM_DATA_DEFAULT_FLAGS } from '../vma.ts';
 import { Arm64Counter, MAX_DVM_OPS } from './arm64-tlb.ts';
-import { X86Counter } from './x86-tlb.ts';
+import { X86Counter } from './x86-state.ts';
 
 const WIDE = { name: 'wide', bitsPerLevel: 10, levels: [{ name: 'pgd', entries: 4, spanPages: 1024 }, { name: 'pte', entries: 1024, spanPages: 1 }] };
 

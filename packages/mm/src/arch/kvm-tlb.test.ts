@@ -8,7 +8,7 @@ import { BASE, mmMachine, runMachine, type Body, type CountedRun, type MachineOp
 import { mmap, munmap } from '../mmap.ts';
 import { pgd_alloc } from '../pgtable.ts';
 import { KvmCounter, kvmTlbFlush } from './kvm-tlb.ts';
-import { TLB_NR_DYN_ASIDS, X86Counter } from './x86-tlb.ts';
+import { TLB_NR_DYN_ASIDS, X86Counter } from './x86-state.ts';
 
 /** The word of `flags` that stands for steal_time.preempted of CPU 1: this test is the host. */
 const RECORD = 7;

@@ -5,8 +5,8 @@
 import { cmpxchg, count, load, routine, store, type Address, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { formatPreempted, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
-import type { Mm } from '../kernel.ts';
-import { native_flush_tlb_multi, type FlushTlbMulti, type X86TlbState } from './x86-tlb.ts';
+import type { FlushTlbMulti } from './x86-state.ts';
+import { native_flush_tlb_multi } from './x86-tlb.ts';
 
 /** Counters of the paravirtual flush; the kernel has none of its own. */
 export const KvmCounter = { elided: 'kvm_flush_elided' } as const;
@@ -21,28 +21,29 @@ export interface KvmTlbOptions {
 
 /** The back end of flush_tlb_multi() that kvm_guest_init() installs under KVM_FEATURE_PV_TLB_FLUSH. */
 export function kvmTlbFlush(kvm: KvmTlbOptions): FlushTlbMulti {
-  return (x86, cpu, mm, mask, freed_tables, trim_cpumask) => kvm_flush_tlb_multi(x86, kvm, cpu, mm, mask, freed_tables, trim_cpumask);
+  return (x86, cpu, mm, mask, freed_tables, trim_cpumask) =>
+    kvm_flush_tlb_multi(kvm, x86.smp.cpus, mask, (flushmask) => native_flush_tlb_multi(x86, cpu, mm, flushmask, freed_tables, trim_cpumask));
 }
 
-/** `freed_tables` is passed on and looked at nowhere: a preempted vCPU gets no IPI even when page tables are freed. */
-const kvm_flush_tlb_multi = routine(
-  'kvm_flush_tlb_multi',
-  function* (x86: X86TlbState, kvm: KvmTlbOptions, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean): Steps {
-    let flushmask = mask;
-    for (const other of x86.smp.cpus) {
-      const preempted = kvm.stealTime[other.id];
-      if ((mask & (1 << other.id)) === 0 || preempted === undefined) continue;
-      // The own vCPU is not preempted: it is not skipped, but it never leaves the mask either.
-      const state = yield* load(preempted, { label: `READ_ONCE(steal_time(${other.id})->preempted)`, fact: formatPreempted });
-      if ((state & KVM_VCPU_PREEMPTED) === 0) continue;
-      if (yield* requestFlush(kvm, other, preempted, state)) {
-        flushmask &= ~(1 << other.id);
-        yield* count(KvmCounter.elided);
-      }
+/**
+ * Whether page tables are about to be freed is looked at nowhere here: a preempted vCPU gets no IPI even then.
+ * @param native native_flush_tlb_multi() for those of the mask that need an IPI
+ */
+export const kvm_flush_tlb_multi = routine('kvm_flush_tlb_multi', function* (kvm: KvmTlbOptions, cpus: readonly Cpu[], mask: number, native: (flushmask: number) => Steps): Steps {
+  let flushmask = mask;
+  for (const other of cpus) {
+    const preempted = kvm.stealTime[other.id];
+    if ((mask & (1 << other.id)) === 0 || preempted === undefined) continue;
+    // The own vCPU is not preempted: it is not skipped, but it never leaves the mask either.
+    const state = yield* load(preempted, { label: `READ_ONCE(steal_time(${other.id})->preempted)`, fact: formatPreempted });
+    if ((state & KVM_VCPU_PREEMPTED) === 0) continue;
+    if (yield* requestFlush(kvm, other, preempted, state)) {
+      flushmask &= ~(1 << other.id);
+      yield* count(KvmCounter.elided);
     }
-    yield* native_flush_tlb_multi(x86, cpu, mm, flushmask, freed_tables, trim_cpumask);
-  },
-);
+  }
+  yield* native(flushmask);
+});
 
 /** Flush on enter: true if the request is there before the host looks. */
 function* requestFlush(kvm: KvmTlbOptions, other: Cpu, preempted: Address, state: number): Steps<boolean> {

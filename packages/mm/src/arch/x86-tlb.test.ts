@@ -8,7 +8,7 @@ import { BASE, mmMachine, runMachine, type Body, type CountedRun, type Machine, 
 import { mmap, mprotect, munmap } from '../mmap.ts';
 import { pgd_alloc } from '../pgtable.ts';
 import { VM_READ } from '../vma.ts';
-import { TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter } from './x86-tlb.ts';
+import { TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter } from './x86-state.ts';
 
 /** What another CPU of the process does: it computes, or it sleeps with its CPU idle and the mm lazily loaded. */
 const remote =

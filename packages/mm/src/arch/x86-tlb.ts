@@ -16,9 +16,7 @@ import {
   smp_mb,
   smp_wmb,
   store,
-  type Address,
   type Operation,
-  type Region,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
@@ -26,80 +24,8 @@ import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save,
 import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
-
-/** Flushes of more pages than this become full flushes (debugfs x86/tlb_single_page_flush_ceiling). */
-export const TLB_SINGLE_PAGE_FLUSH_CEILING = 33;
-/** Address spaces a CPU keeps in its TLB at once. */
-export const TLB_NR_DYN_ASIDS = 6;
-
-const INIT_MM = 0;
-const LOADED_MM_SWITCHING = -1;
-const LOW_WORD = 0x1_0000_0000;
-
-/** Words of one CPU's flush_tlb_info. `pages` 0 means the whole address space (TLB_FLUSH_ALL). */
-const Info = { mm: 0, startLow: 1, startHigh: 2, pages: 3, newTlbGen: 4, words: 5 } as const;
-
-/** Guards of the real code that can be left out one at a time, to see what each is for. */
-export type X86TlbMutant =
-  /** should_flush_tlb() is asked even when page tables are about to be freed. */
-  | 'lazy CPUs keep freed tables'
-  /** flush_tlb_func() flushes a range although it has missed a generation. */
-  | 'partial flush skips generations'
-  /** A CPU that stops being lazy goes on without looking at tlb_gen. */
-  | 'lazy mode ends without flush'
-  /** Nothing orders the end of lazy mode before the look at tlb_gen. */
-  | 'no barrier after lazy mode'
-  /** Before the fix of 2025: a CPU in the middle of switch_mm is no target. */
-  | 'no flush while switching'
-  /** LOADED_MM_SWITCHING is stored only after tlb_gen has been read. */
-  | 'switching is said late'
-  /** A CPU whose bit in mm_cpumask is set already leaves it alone, and with it the full barrier that setting it was. */
-  | 'no barrier while switching';
-
-/** pv_ops.mmu.flush_tlb_multi(): has the CPUs of a mask flush what this CPU's flush_tlb_info says, and waits for it. */
-export type FlushTlbMulti = (x86: X86TlbState, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean) => Steps;
-
-/** Choices the kernel has, and mutants of it for tests. */
-export interface X86TlbOptions {
-  /** Default {@link native_flush_tlb_multi}. */
-  readonly flush_tlb_multi?: FlushTlbMulti;
-  /** The mm that each CPU has loaded to begin with, by id, in its first ASID slot. Default: init_mm everywhere. */
-  readonly loaded?: readonly number[];
-  readonly ceiling?: number;
-  /** jiffies word and HZ, if the machine has a timer: then mm_cpumask is trimmed once a second. */
-  readonly jiffies?: { readonly address: Address; readonly hz: number };
-  readonly mutant?: X86TlbMutant;
-}
-
-/** The counters are named as in /proc/vmstat and /proc/interrupts. */
-export const X86Counter = {
-  remoteFlush: 'nr_tlb_remote_flush',
-  received: 'nr_tlb_remote_flush_received',
-  localAll: 'nr_tlb_local_flush_all',
-  localOne: 'nr_tlb_local_flush_one',
-  interrupts: 'irq_tlb_count',
-} as const;
-
-/** The per-CPU and shared words of x86 TLB management. */
-export interface X86TlbState {
-  readonly smp: Smp;
-  readonly mmus: readonly MmuInstructions[];
-  /** All address spaces, by id - 1. */
-  readonly mms: () => readonly Mm[];
-  readonly options: X86TlbOptions;
-  /** Number of flush_tlb_func() for cross-CPU calls. */
-  readonly flushFunction: number;
-  /** cpu_tlbstate, per CPU. */
-  readonly loaded_mm: Region;
-  readonly loaded_mm_asid: Region;
-  readonly is_lazy: Region;
-  readonly next_asid: Region;
-  /** cpu_tlbstate.ctxs[TLB_NR_DYN_ASIDS], per CPU. */
-  readonly ctx_id: Region;
-  readonly ctx_tlb_gen: Region;
-  /** Per CPU: the flush it has asked for. */
-  readonly info: Region;
-}
+import { broadcast_tlb_flush, consider_global_asid, globalAsidOf, is_global_asid, mm_global_asid, mm_needs_global_asid } from './invlpgb.ts';
+import { flushStart, Info, INIT_MM, infoWord, LOADED_MM_SWITCHING, LOW_WORD, mmuOf, TLB_NR_DYN_ASIDS, TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter, type X86TlbOptions, type X86TlbState } from './x86-state.ts';
 
 /** Native x86. */
 export interface X86Tlb extends TlbArch {
@@ -110,6 +36,7 @@ export interface X86Tlb extends TlbArch {
 export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstructions[], mms: () => readonly Mm[], options: X86TlbOptions = {}): X86Tlb {
   const n = smp.cpus.length;
   const loaded = options.loaded ?? [];
+  const global = options.invlpgb?.global ?? [];
   const firstSlots = (words: readonly number[]): number[] => words.flatMap((word) => [word, ...Array.from({ length: TLB_NR_DYN_ASIDS - 1 }, () => 0)]);
   const format = (id: number): string => (id === LOADED_MM_SWITCHING ? 'LOADED_MM_SWITCHING' : id === INIT_MM ? 'init_mm' : `mm${id}`);
   const state: X86TlbState = {
@@ -119,11 +46,12 @@ export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstr
     options,
     flushFunction: smp.register({ name: 'flush_tlb_func', run: (cpu, source) => flush_tlb_func(state, cpu, source, false) }),
     loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { format, initial: loaded }),
-    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n),
+    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n, { initial: loaded.map((id) => (global.includes(id) ? globalAsidOf(id) : 0)) }),
     is_lazy: builder.region('cpu_tlbstate.is_lazy', n),
     next_asid: builder.region('cpu_tlbstate.next_asid', n, { initial: loaded.map((id) => (id === INIT_MM ? 0 : 1)) }),
     ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS, { initial: firstSlots(loaded) }),
     ctx_tlb_gen: builder.region('cpu_tlbstate.ctxs.tlb_gen', n * TLB_NR_DYN_ASIDS, { initial: firstSlots(loaded.map((id) => (id === INIT_MM ? 0 : 1))) }),
+    global_asid_lock: builder.region('global_asid_lock', 1),
     info: builder.region('flush_tlb_info', n * Info.words),
   };
   return {
@@ -145,10 +73,17 @@ const flush_tlb_mm_range = routine(
     const new_tlb_gen = yield* atomicAdd(mm.tlb_gen.at(0), 1, { label: 'inc_mm_tlb_gen(mm)', fact: (gen) => `tlb_gen ${gen}` });
     const all = end - start > (x86.options.ceiling ?? TLB_SINGLE_PAGE_FLUSH_CEILING);
     yield* get_flush_tlb_info(x86, cpu, mm, start, all ? 0 : end - start, new_tlb_gen);
+    const flush_tlb_multi = x86.options.flush_tlb_multi ?? native_flush_tlb_multi;
+    const global_asid = yield* mm_global_asid(x86, mm);
+    if (global_asid !== 0) {
+      yield* broadcast_tlb_flush(x86, cpu, mm, global_asid, (mask) => flush_tlb_multi(x86, cpu, mm, mask, freed_tables, false));
+      return;
+    }
     const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)', fact: (m) => `CPUs 0b${(m >>> 0).toString(2)}` });
     if ((mask & ~(1 << cpu.id)) !== 0) {
       const trim_cpumask = yield* should_trim_cpumask(x86, mm);
-      yield* (x86.options.flush_tlb_multi ?? native_flush_tlb_multi)(x86, cpu, mm, mask, freed_tables, trim_cpumask);
+      yield* flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
+      yield* consider_global_asid(x86, mm);
     } else if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) === mm.id) {
       yield* local_irq_disable(cpu);
       yield* flush_tlb_func(x86, cpu, cpu.id, true);
@@ -185,8 +120,7 @@ const should_flush_tlb = routine('should_flush_tlb', function* (x86: X86TlbState
 
 /** The flush itself, on the CPU that performs it, with interrupts off. `source` is the CPU whose flush_tlb_info it is. */
 const flush_tlb_func = routine('flush_tlb_func', function* (x86: X86TlbState, cpu: Cpu, source: number, local: boolean): Steps {
-  const info = (word: number): Address => x86.info.at(source * Info.words + word);
-  const mmId = yield* load(info(Info.mm), { label: 'info->mm' });
+  const mmId = yield* load(infoWord(x86, source, Info.mm), { label: 'info->mm' });
   const mm = x86.mms()[mmId - 1] as Mm;
   const loaded_mm = yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' });
   if (!local) {
@@ -198,6 +132,7 @@ const flush_tlb_func = routine('flush_tlb_func', function* (x86: X86TlbState, cp
     return;
   }
   if (loaded_mm === INIT_MM) return;
+  if (x86.options.invlpgb && (yield* uses_global_asid(x86, cpu, mm))) return;
   if ((yield* load(x86.is_lazy.at(cpu.id), { label: 'cpu_tlbstate.is_lazy' })) !== 0) {
     yield* switch_to_init_mm(x86, cpu);
     return;
@@ -205,18 +140,16 @@ const flush_tlb_func = routine('flush_tlb_func', function* (x86: X86TlbState, cp
   const asid = yield* load(x86.loaded_mm_asid.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm_asid' });
   const slot = x86.ctx_tlb_gen.at(cpu.id * TLB_NR_DYN_ASIDS + asid);
   const local_tlb_gen = yield* load(slot, { label: 'ctxs[asid].tlb_gen' });
-  const new_tlb_gen = yield* load(info(Info.newTlbGen), { label: 'info->new_tlb_gen' });
+  const new_tlb_gen = yield* load(infoWord(x86, source, Info.newTlbGen), { label: 'info->new_tlb_gen' });
   // Another flush has been faster and covered this one.
   if (new_tlb_gen <= local_tlb_gen) return;
   const mm_tlb_gen = yield* load(mm.tlb_gen.at(0), { label: 'mm->context.tlb_gen' });
-  const pages = yield* load(info(Info.pages), { label: 'info->end - info->start' });
+  const pages = yield* load(infoWord(x86, source, Info.pages), { label: 'info->end - info->start' });
   // Two flushes, and this CPU has caught up with both at the first.
   if (local_tlb_gen === mm_tlb_gen) return;
   const nothingMissed = (new_tlb_gen === local_tlb_gen + 1 && new_tlb_gen === mm_tlb_gen) || x86.options.mutant === 'partial flush skips generations';
   if (pages !== 0 && nothingMissed) {
-    const low = yield* load(info(Info.startLow), { label: 'info->start' });
-    const high = yield* load(info(Info.startHigh), { label: 'info->start >> 32' });
-    const start = (low >>> 0) + high * LOW_WORD;
+    const start = yield* flushStart(x86, source);
     for (let i = 0; i < pages; i++) yield* mmuOf(x86, cpu).invlpg(start + i);
     if (local) yield* count(X86Counter.localOne, pages);
   } else {
@@ -226,12 +159,30 @@ const flush_tlb_func = routine('flush_tlb_func', function* (x86: X86TlbState, cp
   yield* store(slot, mm_tlb_gen, { label: 'ctxs[asid].tlb_gen = mm_tlb_gen' });
 });
 
+/** A CPU that uses a global ASID, after it has changed to it if it must, is kept up to date by INVLPGB. */
+function* uses_global_asid(x86: X86TlbState, cpu: Cpu, mm: Mm): Steps<boolean> {
+  const loaded_mm_asid = yield* load(x86.loaded_mm_asid.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm_asid' });
+  if (yield* mm_needs_global_asid(x86, mm, loaded_mm_asid)) {
+    yield* switch_mm_irqs_off(x86, cpu, mm);
+    return true;
+  }
+  return is_global_asid(loaded_mm_asid);
+}
+
 const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbState, cpu: Cpu, next: Mm): Steps {
   const id = cpu.id;
   const prev = yield* load(x86.loaded_mm.at(id), { label: 'cpu_tlbstate.loaded_mm' });
   const was_lazy = yield* load(x86.is_lazy.at(id), { label: 'cpu_tlbstate.is_lazy' });
   if (was_lazy !== 0) yield* store(x86.is_lazy.at(id), 0, { label: 'is_lazy = false' });
   if (prev === next.id) {
+    if (x86.options.invlpgb) {
+      const prev_asid = yield* load(x86.loaded_mm_asid.at(id), { label: 'cpu_tlbstate.loaded_mm_asid' });
+      if (yield* mm_needs_global_asid(x86, next, prev_asid)) {
+        yield* reload_tlb(x86, cpu, next, yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' }));
+        return;
+      }
+      if (is_global_asid(prev_asid)) return;
+    }
     if (was_lazy === 0 || x86.options.mutant === 'lazy mode ends without flush') return;
     // Either the flusher sees that this CPU is lazy no more, or this CPU sees the flusher's tlb_gen.
     if (x86.options.mutant !== 'no barrier after lazy mode') yield* smp_mb();
@@ -249,6 +200,12 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
   const isSet = x86.options.mutant === 'no barrier while switching' && ((yield* load(next.cpumask.at(0), { label: 'cpumask_test_cpu(self, mm_cpumask(next))' })) & (1 << id)) !== 0;
   if (!isSet) yield* setBits(next.cpumask.at(0), 1 << id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
   const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
+  yield* reload_tlb(x86, cpu, next, next_tlb_gen, late);
+});
+
+/** CR3 gets the next mm, flushed if it has missed a flush, and only then the CPU says so. */
+function* reload_tlb(x86: X86TlbState, cpu: Cpu, next: Mm, next_tlb_gen: number, late = false): Steps {
+  const { id } = cpu;
   const { asid, need_flush } = yield* choose_new_asid(x86, cpu, next, next_tlb_gen);
   if (late) yield* say_switching(x86, cpu);
   if (need_flush) {
@@ -258,7 +215,7 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
   yield* mmuOf(x86, cpu).load_root((yield* load(next.pgd.at(0))) - 1, asid + 1, !need_flush);
   yield* store(x86.loaded_mm.at(id), next.id, { label: 'loaded_mm = next' });
   yield* store(x86.loaded_mm_asid.at(id), asid, { label: `loaded_mm_asid = ${asid}` });
-});
+}
 
 function* say_switching(x86: X86TlbState, cpu: Cpu): Steps {
   yield* store(x86.loaded_mm.at(cpu.id), LOADED_MM_SWITCHING, { label: 'loaded_mm = LOADED_MM_SWITCHING' });
@@ -270,8 +227,10 @@ const switch_mm = routine('switch_mm', function* (x86: X86TlbState, cpu: Cpu, ne
   yield* local_irq_restore(cpu, flags);
 });
 
-/** A slot of the six that holds this mm already, otherwise the next in turn. */
+/** The mm's global ASID; a slot of the six that holds the mm already; otherwise the next in turn. */
 const choose_new_asid = routine('choose_new_asid', function* (x86: X86TlbState, cpu: Cpu, next: Mm, next_tlb_gen: number): Steps<{ asid: number; need_flush: boolean }> {
+  const global = yield* mm_global_asid(x86, next);
+  if (global !== 0) return { asid: global, need_flush: false };
   const base = cpu.id * TLB_NR_DYN_ASIDS;
   for (let asid = 0; asid < TLB_NR_DYN_ASIDS; asid++) {
     if ((yield* load(x86.ctx_id.at(base + asid), { label: `ctxs[${asid}].ctx_id` })) !== next.id) continue;
@@ -298,6 +257,10 @@ const leave_mm = routine('leave_mm', function* (x86: X86TlbState, cpu: Cpu): Ste
 });
 
 function* init_new_context(x86: X86TlbState, mm: Mm): Steps {
+  if (x86.options.invlpgb) {
+    yield* store(mm.global_asid.at(0), 0, { label: 'global_asid = 0' });
+    yield* store(mm.asid_transition.at(0), 0, { label: 'asid_transition = false' });
+  }
   const timer = x86.options.jiffies;
   if (!timer) return;
   const now = yield* load(timer.address, { label: 'jiffies' });
@@ -333,7 +296,3 @@ const FILL_INFO = defineOperation({
     return 0;
   },
 });
-
-function mmuOf(x86: X86TlbState, cpu: Cpu): MmuInstructions {
-  return x86.mmus[cpu.id] as MmuInstructions;
-}

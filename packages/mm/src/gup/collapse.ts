@@ -54,7 +54,7 @@ const collapse_huge_page = routine('collapse_huge_page', function* (kernel: GupK
 const zap_huge_pmd = routine('zap_huge_pmd', function* (kernel: GupKernel, cpu: Cpu, deposit: Deposit): Steps {
   const huge = yield* kernel.frames.xchg(kernel.frames.entry(PMD_TABLE, 0), 0, { label: 'pmdp_huge_get_and_clear_full()', fact: entryFact });
   if (deposit === 'freed') yield* kernel.frames.free(PTE_TABLE, { label: `zap_deposited_table(0x${PTE_TABLE.toString(16)})` });
-  else if (kernel.rcu) yield* kernel.rcu.call_rcu(kernel.tlb_remove_table_rcu, PTE_TABLE);
+  else yield* kernel.call_rcu(kernel.pte_free_now, PTE_TABLE);
   yield* kernel.flush.flush_tlb_mm_range(cpu);
   yield* kernel.frames.put(pte_pfn(huge));
 });

@@ -1,19 +1,20 @@
 import { addCpu, local_irq_disable, startCpu, type Cpu } from '@shootdown/cpu';
-import { addVcpu, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED, type Vcpu } from '@shootdown/hypervisor';
+import { addVcpu, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
 import { program, rest, routine, SystemBuilder, TabulatedExecutor, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
+import type { KvmTlbOptions } from '../arch/kvm-tlb.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from '../smp.ts';
-import { kvmPv, nativeIpi, tlbi, type FlushBackEnd } from './flush.ts';
+import { hypercall, invlpgb, kvmPv, nativeIpi, tlbi, type FlushBackEnd } from './flush.ts';
 
 const EVERYBODY = 0b11;
 
 /** CPU0 has interrupts off for ever, CPU1 flushes. */
-function machine(backEnd: (smp: Smp, cpu0: Cpu, vcpu: Vcpu) => FlushBackEnd) {
+function machine(backEnd: (smp: Smp, kvm: KvmTlbOptions) => FlushBackEnd) {
   const builder = new SystemBuilder();
   const cpus = [0, 1].map((id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR])) as [Cpu, Cpu];
   const smp = new Smp(builder, cpus);
   const vcpu = addVcpu(builder, cpus[0], { entry: 'atomic' });
-  const flush = backEnd(smp, cpus[0], vcpu);
+  const flush = backEnd(smp, { stealTime: [vcpu.stealTime] });
   const walker = routine('walker', function* (): Steps {
     yield* local_irq_disable(cpus[0]);
     yield* rest();
@@ -22,7 +23,7 @@ function machine(backEnd: (smp: Smp, cpu0: Cpu, vcpu: Vcpu) => FlushBackEnd) {
   startCpu(builder, cpus[1], [program(routine('flusher', () => flush.flush_tlb_mm_range(cpus[1])))], { [CALL_FUNCTION_VECTOR]: smp.handler(cpus[1]) });
   const system = builder.build();
   const executor = new TabulatedExecutor(system);
-  const choose = (name: string): boolean => executor.step(system.choices.findIndex((choice) => choice.name === name));
+  const choose = (name: string, branch = 0): boolean => executor.step(system.choices.findIndex((choice) => choice.name === name), branch);
   const preempted = (): number => executor.store.read(vcpu.stealTime);
   return {
     choose,
@@ -41,18 +42,25 @@ describe('a CPU with interrupts off', () => {
     expect([choose('CPU0'), flushReturns()]).toEqual([true, false]);
   });
 
-  it('holds no TLBI up', () => {
-    const { choose, flushReturns } = machine(() => tlbi());
+  it.each([tlbi, invlpgb])('holds no %s up', (backEnd) => {
+    const { choose, flushReturns } = machine(backEnd);
     expect([choose('CPU0'), flushReturns()]).toEqual([true, true]);
   });
 
+  it('holds no hypercall up, unless the hypervisor refuses it', () => {
+    for (const refused of [0, 1]) {
+      const { choose, flushReturns } = machine((smp) => hypercall(smp, EVERYBODY));
+      expect([choose('CPU0'), choose('CPU1', refused), flushReturns()]).toEqual([true, true, refused === 0]);
+    }
+  });
+
   it('holds a paravirtual flush up while its vCPU runs', () => {
-    const { choose, flushReturns, preempted } = machine((smp, cpu, vcpu) => kvmPv(smp, EVERYBODY, [{ cpu, vcpu }]));
+    const { choose, flushReturns, preempted } = machine((smp, kvm) => kvmPv(smp, EVERYBODY, kvm));
     expect([choose('CPU0'), flushReturns(), preempted()]).toEqual([true, false, 0]);
   });
 
   it('holds none up once it is preempted: the host is asked to flush instead', () => {
-    const { choose, flushReturns, preempted } = machine((smp, cpu, vcpu) => kvmPv(smp, EVERYBODY, [{ cpu, vcpu }]));
+    const { choose, flushReturns, preempted } = machine((smp, kvm) => kvmPv(smp, EVERYBODY, kvm));
     expect([choose('CPU0'), choose('host preempts vCPU0'), flushReturns()]).toEqual([true, true, true]);
     expect(preempted()).toBe(KVM_VCPU_PREEMPTED | KVM_VCPU_FLUSH_TLB);
     expect([choose('host resumes vCPU0'), preempted()]).toEqual([true, 0]);
@@ -61,7 +69,7 @@ describe('a CPU with interrupts off', () => {
 
 describe('the test for KVM_VCPU_PREEMPTED', () => {
   it('and a host that resumes the vCPU before the cmpxchg: the IPI is sent', () => {
-    const { choose, flushReturns, preempted } = machine((smp, cpu, vcpu) => kvmPv(smp, EVERYBODY, [{ cpu, vcpu }]));
+    const { choose, flushReturns, preempted } = machine((smp, kvm) => kvmPv(smp, EVERYBODY, kvm));
     for (const step of ['CPU0', 'host preempts vCPU0', 'CPU1', 'host resumes vCPU0']) expect(choose(step)).toBe(true);
     expect([flushReturns(), preempted()]).toEqual([false, 0]);
   });

@@ -2,9 +2,9 @@
  * Ways of invalidating what other CPUs' hardware holds, as far as software walkers can tell them apart: whether a CPU with
  * interrupts off, or one that does not run, holds the flush up. What hardware holds is not modelled here.
  */
-import { cmpxchg, load, routine, work, type Steps } from '@shootdown/machine';
+import { choose, routine, work, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { formatPreempted, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED, type Vcpu } from '@shootdown/hypervisor';
+import { kvm_flush_tlb_multi, type KvmTlbOptions } from '../arch/kvm-tlb.ts';
 import type { Smp } from '../smp.ts';
 
 /** How a machine flushes. */
@@ -33,26 +33,32 @@ function nativeFlush(smp: Smp) {
   return routine('native_flush_tlb_multi', (cpu: Cpu, mask: number) => smp.smp_call_function_many(cpu, mask, fn));
 }
 
-/**
- * A KVM guest: a vCPU that the host has preempted gets no IPI, KVM flushes before it runs again.
- * Mirrors arch/x86/kernel/kvm.c, kvm_flush_tlb_multi(), v6.18. It does not ask whether page tables are about to be freed.
- * @param vcpus those that the host may preempt
- */
-export function kvmPv(smp: Smp, mask: number, vcpus: readonly { readonly cpu: Cpu; readonly vcpu: Vcpu }[]): FlushBackEnd {
+/** A KVM guest: a vCPU that the host has preempted gets no IPI, KVM flushes before it runs again. */
+export function kvmPv(smp: Smp, mask: number, kvm: KvmTlbOptions): FlushBackEnd {
   const native_flush_tlb_multi = nativeFlush(smp);
-  const flush = routine('kvm_flush_tlb_multi', function* (cpu: Cpu): Steps {
-    let flushmask = mask & ~(1 << cpu.id);
-    for (const { cpu: target, vcpu } of vcpus) {
-      if ((flushmask & (1 << target.id)) === 0) continue;
-      const state = yield* load(vcpu.stealTime, { label: `READ_ONCE(preempted[${target.id}])`, fact: formatPreempted });
-      if ((state & KVM_VCPU_PREEMPTED) === 0) continue;
-      const label = `try_cmpxchg(preempted[${target.id}])`;
-      const old = yield* cmpxchg(vcpu.stealTime, state, state | KVM_VCPU_FLUSH_TLB, { label, fact: (found) => (found === state ? 'IPI elided' : formatPreempted(found)) });
-      if (old === state) flushmask &= ~(1 << target.id);
-    }
-    yield* native_flush_tlb_multi(cpu, flushmask);
+  const others = (cpu: Cpu): number => mask & ~(1 << cpu.id);
+  return { name: 'kvm-pv', flush_tlb_mm_range: (cpu) => kvm_flush_tlb_multi(kvm, smp.cpus, others(cpu), (flushmask) => native_flush_tlb_multi(cpu, flushmask)) };
+}
+
+/**
+ * A guest of Hyper-V: the hypervisor flushes, whatever the vCPUs are doing (arch/x86/hyperv/mmu.c, v6.18). It may refuse, and
+ * the guest sends IPIs then; both are explored. Xen's guests do the same and know no refusal.
+ */
+export function hypercall(smp: Smp, mask: number): FlushBackEnd {
+  const native_flush_tlb_multi = nativeFlush(smp);
+  const flush = routine('hyperv_flush_tlb_multi', function* (cpu: Cpu): Steps {
+    const status = yield* choose(2, { label: 'HvFlushVirtualAddressList()', fact: (refused) => (refused === 0 ? 'flushed' : 'refused') });
+    if (status !== 0) yield* native_flush_tlb_multi(cpu, mask);
   });
-  return { name: 'kvm-pv', flush_tlb_mm_range: (cpu) => flush(cpu) };
+  return { name: 'hypercall', flush_tlb_mm_range: (cpu) => flush(cpu) };
+}
+
+/** AMD with a global ASID: the instruction reaches every CPU by itself (arch/x86/mm/tlb.c, broadcast_tlb_flush(), v6.18). */
+export function invlpgb(): FlushBackEnd {
+  const flush = routine('broadcast_tlb_flush', function* (_cpu: Cpu): Steps {
+    yield* work('invlpgb', { label: 'invlpgb; tlbsync' });
+  });
+  return { name: 'invlpgb', flush_tlb_mm_range: (cpu) => flush(cpu) };
 }
 
 /** arm64: the instruction reaches every CPU by itself, whatever it is doing (arch/arm64/include/asm/tlbflush.h). */

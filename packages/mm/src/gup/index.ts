@@ -1,8 +1,9 @@
 export { khugepaged, type CollapseSync, type Deposit } from './collapse.ts';
-export { kvmPv, nativeIpi, tlbi, type FlushBackEnd } from './flush.ts';
-export { GUP_GUARDS, gup_fast_fallback, type GupGuards, type Recheck } from './gup-fast.ts';
+export { hypercall, invlpgb, kvmPv, nativeIpi, tlbi, type FlushBackEnd } from './flush.ts';
+export { GUP_GUARDS, gup_fast_fallback, type GupGuards, type ReadSection, type Recheck } from './gup-fast.ts';
 export { Invariant, WalkMonitor, type Mapping } from './invariants.ts';
-export { GUP_VECTORS, GupKernel, PAGE, PMD_TABLE, PTE_TABLE, type RcuKind } from './kernel.ts';
-export { unmap_region, type TableFreeing, type Unmap, type UnmapDesign } from './unmap.ts';
+export { GUP_VECTORS, GupKernel, PMD_TABLE, PTE_TABLE, type RcuKind } from './kernel.ts';
+export { type RemoveOne, type TableFreeing } from './mmu-gather.ts';
+export { unmap_region, type Unmap, type UnmapDesign } from './unmap.ts';
 export { gup_fast_pte, handle_mm_fault, madvise_dontneed, PaeKernel, type FlushPosition, type PaeDesign, type PaeReader } from './pae.ts';
 export { VALUE_WAS_IN_TABLE } from './pae-entry.ts';

@@ -15,7 +15,7 @@ export const Invariant = {
   I5: 'I5: every flush and every grace period ends',
 } as const;
 
-/** The mapping of one address: an entry of the pmd table. */
+/** What is mapped. */
 export interface Mapping {
   readonly frames: Frames;
   /** Frame of the pmd table, which is never freed here. */
@@ -24,10 +24,10 @@ export interface Mapping {
 
 const FRAMES_MAX = 30;
 
-/** Watches the mapping of one address. */
+/** Watches the address that is walked: the first page behind one of the pmd table's entries. */
 export class WalkMonitor {
   readonly frames: Frames;
-  /** 1 while a walk is under way. */
+  /** The entry of the pmd table that a walk under way goes through, plus one; 0 without a walk. */
   readonly walking: Region;
   /** A bit per frame: what is in the frame now was mapped at the address during the walk. */
   readonly mapped: Region;
@@ -35,14 +35,14 @@ export class WalkMonitor {
   readonly unpinned: Region;
   /** 1 when a walk has handed out a page. */
   readonly pinned: Region;
-  readonly #pmdAddress: number;
+  readonly #pmdTable: number;
   readonly #write: boolean;
 
   /** @param write whether the walk wants to write (FOLL_WRITE) */
   constructor(builder: SystemBuilder, { frames, pmdTable }: Mapping, write: boolean) {
     if (frames.count > FRAMES_MAX) throw new RangeError(`gup: WalkMonitor: ${frames.count} frames, at most ${FRAMES_MAX}`);
     this.frames = frames;
-    this.#pmdAddress = frames.entry(pmdTable, 0).address;
+    this.#pmdTable = pmdTable;
     this.#write = write;
     this.walking = builder.region('walk_monitor.walking', 1);
     this.mapped = builder.region('walk_monitor.mapped', 1);
@@ -53,8 +53,8 @@ export class WalkMonitor {
   }
 
   /** A walk begins: from here on, what is mapped counts. */
-  *begin(label: string): Steps {
-    yield operation(BEGIN, 0, 0, 0, this, { label });
+  *begin(label: string, address: number): Steps {
+    yield operation(BEGIN, address, 0, 0, this, { label });
   }
 
   /** GUP-fast hands out a page that it has pinned: I2 and I3 are judged. */
@@ -73,17 +73,18 @@ export class WalkMonitor {
     return (yield operation(DECIDE, frame, expected, 0, this, { label, fact: (r) => (r === 1 ? 'not pinned' : 'pinned') })) === 1;
   }
 
-  /** The page that is mapped at the address now, or -1. */
-  page(cx: OperationContext): number {
+  /** The page that is mapped at an address now, or -1. */
+  page(cx: OperationContext, address: number): number {
     const { frames } = this;
-    const pmd = cx.read(this.#pmdAddress);
+    const pmd = cx.read(frames.entry(this.#pmdTable, address).address);
     if (!pte_present(pmd)) return -1;
     const pte = (pmd & _PAGE_PSE) !== 0 ? pmd : cx.read(frames.entry(pte_pfn(pmd), 0).address);
     return pte_present(pte) && (!this.#write || pte_write(pte)) ? pte_pfn(pte) : -1;
   }
 
   #look(cx: OperationContext): void {
-    if (cx.read(this.walking.base) === 1) this.add(cx, this.page(cx));
+    const walking = cx.read(this.walking.base);
+    if (walking !== 0) this.add(cx, this.page(cx, walking - 1));
   }
 
   add(cx: OperationContext, page: number): void {
@@ -107,8 +108,8 @@ const BEGIN = defineOperation({
   cost: 'nop',
   perform(cx, op) {
     const monitor = monitorOf(op);
-    cx.write(monitor.walking.base, 1);
-    monitor.add(cx, monitor.page(cx));
+    cx.write(monitor.walking.base, 1 + op.a);
+    monitor.add(cx, monitor.page(cx, op.a));
     return 0;
   },
 });

@@ -10,12 +10,9 @@ import { WalkMonitor } from './invariants.ts';
 /** The vector by which a CPU is asked for a quiescent state. */
 const RCU_VECTOR = 'RCU_VECTOR';
 
-/** Frame numbers of the mapping everything is about: pmd table, pte table, the page, and one spare page. */
+/** Frame numbers of the mapping everything is about: pmd table, pte tables one after the other, then their pages, one each, and as many spare ones. */
 export const PMD_TABLE = 0;
 export const PTE_TABLE = 1;
-const TABLES = 2;
-const PAGES = 2;
-export const PAGE = TABLES;
 
 /** A page that a user may read and write. */
 export const PAGE_SHARED = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
@@ -23,30 +20,61 @@ export const PAGE_SHARED = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
 /** How RCU sees readers that only have interrupts off; `blind` is a mutant in which it does not. */
 export type RcuKind = 'asks by interrupt' | 'blind';
 
+/** What a kernel may have. */
+export interface GupKernelOptions {
+  /** Left out: no RCU. */
+  readonly rcu?: RcuKind | undefined;
+  /** pte tables, of one page each. Default 1. */
+  readonly tables?: number | undefined;
+}
+
 /** One kernel with one mapping. */
 export class GupKernel {
   readonly cpus: readonly Cpu[];
   readonly smp: Smp;
   readonly flush: FlushBackEnd;
+  /** pte tables that are mapped, one per entry of the pmd table. */
+  readonly tables: number;
   readonly frames: Frames;
   readonly monitor: WalkMonitor;
   /** Null if the machine has no RCU. */
   readonly rcu: Rcu | null;
-  /** Callback by which a batch of tables is freed. */
+  /** Callbacks that free a batch of tables ({@link batchOf}), a table without a batch, and a table that is not removed by a gather. */
   readonly tlb_remove_table_rcu: number;
+  readonly tlb_remove_table_one_rcu: number;
+  readonly pte_free_now: number;
   readonly #nothing: number;
 
-  constructor(builder: SystemBuilder, cpus: readonly Cpu[], smp: Smp, flush: FlushBackEnd, rcu?: RcuKind) {
+  constructor(builder: SystemBuilder, cpus: readonly Cpu[], smp: Smp, flush: FlushBackEnd, { rcu, tables = 1 }: GupKernelOptions = {}) {
     this.cpus = cpus;
     this.smp = smp;
     this.flush = flush;
-    const initialTables = [[mk_pte(PTE_TABLE, _PAGE_TABLE)], [mk_pte(PAGE, PAGE_SHARED)]];
-    this.frames = new Frames(builder, { tables: TABLES, entriesPerTable: 1, pages: PAGES, initialTables, initialPages: 1 });
+    this.tables = tables;
+    const page = PTE_TABLE + tables;
+    const each = (entry: (i: number) => number): number[] => Array.from({ length: tables }, (_, i) => entry(i));
+    const initialTables = [each((i) => mk_pte(PTE_TABLE + i, _PAGE_TABLE)), ...each((i) => mk_pte(page + i, PAGE_SHARED)).map((pte) => [pte])];
+    this.frames = new Frames(builder, { tables: page, entriesPerTable: tables, pages: 2 * tables, initialTables, initialPages: tables });
     this.monitor = new WalkMonitor(builder, { frames: this.frames, pmdTable: PMD_TABLE }, true);
     const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
-    this.rcu = rcu ? new Rcu(builder, { processors: cpus.length, callbacksMax: 1, ...(rcu === 'asks by interrupt' && { interrupts }) }) : null;
-    this.tlb_remove_table_rcu = this.rcu?.register('tlb_remove_table_rcu', (table) => this.freeTable(table)) ?? 0;
+    this.rcu = rcu ? new Rcu(builder, { processors: cpus.length, callbacksMax: tables, ...(rcu === 'asks by interrupt' && { interrupts }) }) : null;
+    this.tlb_remove_table_rcu = this.rcu?.register('tlb_remove_table_rcu', (batch) => this.#freeBatch(batch)) ?? 0;
+    this.tlb_remove_table_one_rcu = this.rcu?.register('__tlb_remove_table_one_rcu', (table) => this.freeTable(table)) ?? 0;
+    this.pte_free_now = this.rcu?.register('pte_free_now', (table) => this.freeTable(table)) ?? 0;
     this.#nothing = smp.register({ name: 'tlb_remove_table_smp_sync', *run() {} });
+  }
+
+  /** True for the frames of pte tables. */
+  isTable(frame: number): boolean {
+    return frame < PTE_TABLE + this.tables;
+  }
+
+  /** A batch of tables as an argument of {@link tlb_remove_table_rcu}: a bit each. */
+  batchOf(tables: readonly number[]): number {
+    return tables.reduce((batch, table) => batch | (1 << (table - PTE_TABLE)), 0);
+  }
+
+  *#freeBatch(batch: number): Steps {
+    for (let i = 0; i < this.tables; i++) if ((batch & (1 << i)) !== 0) yield* this.freeTable(PTE_TABLE + i);
   }
 
   /** __tlb_remove_table(). */
@@ -60,6 +88,11 @@ export class GupKernel {
   /** synchronize_rcu(), as tlb_remove_table_sync_rcu() calls it. */
   *synchronize_rcu(cpu: Cpu): Steps {
     if (this.rcu) yield* this.rcu.synchronize_rcu(cpu.id);
+  }
+
+  /** call_rcu(). */
+  *call_rcu(callback: number, argument: number): Steps {
+    if (this.rcu) yield* this.rcu.call_rcu(callback, argument);
   }
 
   /** Interrupt handlers of a CPU. */

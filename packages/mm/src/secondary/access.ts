@@ -4,7 +4,7 @@
  */
 import { BLOCKED, defineOperation, FREED_FRAME, FrameKind, operation, routine, type Frames, type Operation, type OperationContext, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { Fault, pte_pfn, pte_write, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
+import { Fault, pte_pfn, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
 import { handle_mm_fault } from '../fault.ts';
 import type { Kernel, Mm } from '../kernel.ts';
 import type { PageContents } from './contents.ts';
@@ -60,14 +60,13 @@ const outcomes = (cx: OperationContext, op: Operation): number => {
   return Math.max(1, tlb.leaves((address) => cx.read(address), index, op.a).length);
 };
 
-/** The translation taken, or the fault. */
+/** The frame of the translation taken, or the fault. */
 function translate(cx: OperationContext, op: Operation, branch: number): number {
   const { tlb, index } = op.data as Agent;
-  const entry = tlb.leaves((address) => cx.read(address), index, op.a)[branch];
-  const fault = entry === undefined ? Fault.notPresent : op.b > 0 && !pte_write(entry) ? Fault.protection : Fault.none;
-  if (fault === Fault.none) return pte_pfn(entry as number);
-  tlb.faulted(cx, index, op.c);
-  return fault === Fault.notPresent ? AccessFault.notPresent : AccessFault.protection;
+  const resolved = tlb.resolve(cx, index, op.a, op.b > 0, branch);
+  if (resolved.fault === Fault.none) return pte_pfn(resolved.entry);
+  tlb.access(cx, index, op.a, resolved);
+  return resolved.fault === Fault.notPresent ? AccessFault.notPresent : AccessFault.protection;
 }
 
 const CPU_ACCESS = defineOperation({

@@ -1,0 +1,51 @@
+/** What the tests of every scenario ask: its verdicts with and without reduction, its counterexamples, whether executors agree. */
+import { expectedVerdict, explore, type ExploreResult, type Scenario } from '@shootdown/explorer';
+import { LiveExecutor, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, verifyPoints, type MemoryModel, type System } from '@shootdown/machine';
+import { renderTrace } from '@shootdown/report';
+import { expect } from 'vitest';
+import { visited } from './local-states.test-support.ts';
+
+export const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+const SEEDS = 5;
+const STEPS_MAX = 300;
+/** Counting interleavings takes a second search, which nothing here asks for. */
+const UNCOUNTED = { interleavingsStatesMax: 0 };
+
+/** Variant, memory model and expected verdict: a row per test. */
+export function rowsOf({ variants }: Scenario): [string, MemoryModel, string | null][] {
+  return variants.flatMap((variant) => MODELS.map((model): [string, MemoryModel, string | null] => [variant.name, model, expectedVerdict(variant, model)]));
+}
+
+/** Explores with reduction, and checks that doing without changes neither verdict nor property nor the length of the shortest counterexample. */
+export async function bothWays(build: () => System, expected: string | null): Promise<ExploreResult> {
+  const reduced = await explore(build(), UNCOUNTED);
+  expect(reduced.verdict).toBe(expected);
+  expect(reduced.complete).toBe(expected === 'safe');
+  const full = await explore(build(), { ...UNCOUNTED, reduction: false });
+  expect([full.verdict, full.property, full.schedule?.length]).toEqual([reduced.verdict, reduced.property, reduced.schedule?.length]);
+  return reduced;
+}
+
+/** The shortest counterexample as the command prints it. */
+export async function counterexampleOf(system: System): Promise<string> {
+  const { schedule } = await explore(system, UNCOUNTED);
+  return renderTrace('text', recordTrace(new TabulatedExecutor(system), schedule ?? []));
+}
+
+/** Random schedules lead real actors and tables through the same states. */
+export function expectAgreement(system: System, stepsMax = STEPS_MAX): void {
+  const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const { schedule } = runScheduler(tabulated, new RandomScheduler(seed), stepsMax);
+    const fingerprints: string[] = [];
+    replay(tabulated, schedule, () => fingerprints.push(tabulated.fingerprint));
+    replay(live, schedule, (i) => expect(live.fingerprint).toBe(fingerprints[i]));
+  }
+  live.stop();
+}
+
+/** Every point of a system's routines says all that the future depends on, as far as a search has seen. */
+export function expectPoints(system: System): void {
+  const executor = visited(system);
+  expect(verifyPoints(system.programs, executor.nodes)).toEqual([]);
+}

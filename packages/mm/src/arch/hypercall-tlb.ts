@@ -1,0 +1,81 @@
+/**
+ * TLB flushing by hypercall: the hypervisor flushes the vCPUs of a mask, and no interrupt reaches the guest.
+ *
+ * Mirrors arch/x86/hyperv/mmu.c, hyperv_flush_tlb_multi(), and arch/x86/xen/mmu_pv.c, xen_flush_tlb_multi(), v6.18. No CPU's
+ * tlb_gen advances by it, not even the own one's: whoever is flushed by IPI next finds generations missing and flushes everything.
+ */
+import { choose, count, load, routine, type Steps } from '@shootdown/machine';
+import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
+import type { RemoteRequest } from '@shootdown/mmu';
+import type { Mm } from '../kernel.ts';
+import { flushRange, mmuOf, type FlushTlbMulti, type X86TlbState } from './x86-state.ts';
+import { native_flush_tlb_multi } from './x86-tlb.ts';
+
+/** Counters of the flush by hypercall; the kernel has none of its own. */
+export const HypercallCounter = { hypercalls: 'flush_hypercalls', failed: 'flush_hypercalls_failed' } as const;
+
+/** Guards that can be left out one at a time. */
+export type HypercallMutant =
+  /** Lazy CPUs are skipped even when page tables are about to be freed. */
+  | 'lazy CPUs keep freed tables'
+  /** Whether the hypercall has succeeded is not looked at. */
+  | 'failure is ignored';
+
+/** The hypervisor, and how it answers. */
+export interface HypercallTlbOptions {
+  /** `hyper-v`: HvFlushVirtualAddressList/Space. `xen-pv`: MMUEXT_INVLPG_MULTI and MMUEXT_TLB_FLUSH_MULTI. */
+  readonly hypervisor: 'hyper-v' | 'xen-pv';
+  /** Hyper-V may refuse a hypercall: both outcomes are explored; a run sees none refused. Default false. */
+  readonly mayFail?: boolean;
+  readonly mutant?: HypercallMutant;
+}
+
+/** The back end of flush_tlb_multi() that a guest of Hyper-V or of Xen installs. The MMUs must be connected (connectMmus()). */
+export function hypercallTlbFlush(options: HypercallTlbOptions): FlushTlbMulti {
+  return (x86, cpu, mm, mask, freed_tables, trim_cpumask) =>
+    options.hypervisor === 'xen-pv' ? xen_flush_tlb_multi(x86, cpu, mask) : hyperv_flush_tlb_multi(x86, options, cpu, mm, mask, freed_tables, trim_cpumask);
+}
+
+const hyperv_flush_tlb_multi = routine(
+  'hyperv_flush_tlb_multi',
+  function* (x86: X86TlbState, options: HypercallTlbOptions, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean): Steps {
+    const flags = yield* local_irq_save(cpu);
+    const processor_mask = yield* targets(x86, mask, !freed_tables || options.mutant === 'lazy CPUs keep freed tables');
+    if (processor_mask === 0) {
+      yield* local_irq_restore(cpu, flags);
+      return;
+    }
+    const range = yield* flushRange(x86, cpu.id);
+    const failed = options.mayFail === true && (yield* choose(2, { label: 'hv_do_hypercall()', fact: (status) => (status === 0 ? 'accepted' : 'refused') })) !== 0;
+    if (!failed) yield* mmuOf(x86, cpu).hypercall_flush(processor_mask, requestOf(range), range.pages === 0 ? 'HvFlushVirtualAddressSpace' : 'HvFlushVirtualAddressList');
+    yield* count(failed ? HypercallCounter.failed : HypercallCounter.hypercalls);
+    yield* local_irq_restore(cpu, flags);
+    if (failed && options.mutant !== 'failure is ignored') yield* native_flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
+  },
+);
+
+/** HV_FLUSH_ALL_PROCESSORS if all CPUs are meant, lazy or not; otherwise those that may not wait until they stop being lazy. */
+function* targets(x86: X86TlbState, mask: number, do_lazy: boolean): Steps<number> {
+  const cpu_present_mask = x86.smp.cpus.reduce((all, { id }) => all | (1 << id), 0);
+  if (mask === cpu_present_mask || !do_lazy) return mask;
+  let processor_mask = mask;
+  for (const { id } of x86.smp.cpus) {
+    if ((mask & (1 << id)) === 0) continue;
+    if ((yield* load(x86.is_lazy.at(id), { label: `cpu_is_lazy(${id})` })) !== 0) processor_mask &= ~(1 << id);
+  }
+  return processor_mask;
+}
+
+/** Xen looks at no CPU's state; it knows of one page or of everything. */
+const xen_flush_tlb_multi = routine('xen_flush_tlb_multi', function* (x86: X86TlbState, cpu: Cpu, mask: number): Steps {
+  if (mask === 0) return;
+  const range = yield* flushRange(x86, cpu.id);
+  const one = range.pages === 1;
+  yield* mmuOf(x86, cpu).hypercall_flush(mask, one ? requestOf(range) : { asid: -1 }, one ? 'MMUEXT_INVLPG_MULTI' : 'MMUEXT_TLB_FLUSH_MULTI');
+  yield* count(HypercallCounter.hypercalls);
+});
+
+/** A hypervisor names no PCID: the pages go in every address space of a vCPU. */
+function requestOf({ start, pages }: { readonly start: number; readonly pages: number }): RemoteRequest {
+  return pages === 0 ? { asid: -1 } : { asid: -1, pages: { vpn: start, count: pages } };
+}
