@@ -7,6 +7,7 @@ import { _PAGE_RW, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { each_table } from './mmap.ts';
 import { pgd_alloc, pte_alloc } from './pgtable.ts';
+import { invalidate_range_end, invalidate_range_start } from './secondary/notify.ts';
 
 /**
  * fork(): the child gets the parent's areas and pages; writable pages become read-only in both, and the parent's stale
@@ -22,7 +23,9 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
   for (let i = 0; i < areas; i++) {
     const vma = yield* parent.vmas.at(i);
     yield* child.vmas.insert(vma.start, vma.end, vma.flags, { label: 'vma_iter_bulk_store()' });
+    yield* invalidate_range_start(kernel, parent, vma.start, vma.end);
     yield* each_table(kernel, parent, vma.start, vma.end, (first, from, to) => copy_pte_range(kernel, child, first, from, to));
+    yield* invalidate_range_end(kernel, parent, vma.start, vma.end);
   }
   yield* child.mmap_write_unlock();
   yield* kernel.arch.flush_tlb_mm_range(cpu, parent, 0, Number.MAX_SAFE_INTEGER, true);

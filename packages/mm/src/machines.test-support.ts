@@ -8,6 +8,7 @@ import type { X86TlbOptions, X86TlbState } from './arch/x86-state.ts';
 import { x86Tlb } from './arch/x86-tlb.ts';
 import { Mm, type Kernel, type TlbArch } from './kernel.ts';
 import { monitoredArch } from './monitored.ts';
+import type { SecondaryMmus } from './secondary/notify.ts';
 import { rcuTableFree } from './mmu-gather.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from './smp.ts';
 
@@ -35,6 +36,8 @@ export interface MachineOptions {
   readonly watched?: readonly number[];
   /** Replaces the architecture, for instance by one that records. */
   readonly wrap?: (arch: TlbArch) => TlbArch;
+  /** Gives the first address space secondary MMUs. */
+  readonly secondary?: (builder: SystemBuilder, mm: Mm) => SecondaryMmus;
 }
 
 /** What a routine of such a machine has at hand. */
@@ -76,7 +79,9 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const arch = options.wrap ? options.wrap(native) : monitoredArch(native, new Map(monitors));
   const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
   const rcu = options.rcu ? new Rcu(builder, { processors: cpus.length, interrupts }) : null;
-  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', tables), tlb_remove_table_free: rcu ? rcuTableFree(rcu, frames) : undefined };
+  const ptl = builder.region('ptl', tables);
+  const secondary = options.secondary && { secondary: options.secondary(builder, mms[0] as Mm) };
+  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl, tlb_remove_table_free: rcu ? rcuTableFree(rcu, frames) : undefined, ...secondary };
   const machine = { kernel, mms, smp, x86: x86?.state ?? null, flags, jiffies };
   const body = routine('test', function* (cpu: Cpu): Steps {
     yield* (bodies[cpu.id] ?? (function* (): Steps {}))({ ...machine, system }, cpu);

@@ -8,7 +8,7 @@ import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shoo
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
-import { invalidate_range_end, invalidate_range_start } from './secondary/notify.ts';
+import { invalidate_range_end, invalidate_range_start, release } from './secondary/notify.ts';
 import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
 
 /** mmap(NULL, pages, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS), top down: returns the first page. */
@@ -76,6 +76,7 @@ export const mprotect = routine('mprotect', function* (kernel: Kernel, cpu: Cpu,
  * the tables are gone, then leaves; the root goes with the last CPU that may walk it (mmdrop()).
  */
 export const exit_mmap = routine('exit_mmap', function* (kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
+  yield* release(kernel, mm);
   yield* kernel.arch.enter_lazy_tlb(cpu);
   const tlb = yield* tlb_gather_mmu(mm, true);
   yield* mm.mmap_read_lock();

@@ -30,7 +30,7 @@ export interface FaultProtocol {
   readonly check: 'under the lock' | 'before the lock';
   /** The lock is dropped and taken again between check and installation. */
   readonly dropsLock: boolean;
-  /** mmu_invalidate_retry_gfn_unsafe() before the lookup: spares a lookup in vain (v6.9). */
+  /** mmu_invalidate_retry_gfn_unsafe() before the lookup: spares a lookup in vain (d02c357e5bfa, 2024). */
   readonly checksEarly: boolean;
 }
 
@@ -65,7 +65,9 @@ export type KvmMutant =
   /** invalidate_range_end() counts down before it counts the sequence. */
   | 'counts down first'
   /** Entries are removed, and what vCPUs have cached of them stays. */
-  | 'no flush';
+  | 'no flush'
+  /** change_pte() leaves an entry as writable as it was. */
+  | 'keeps permission';
 
 /** One VM. */
 export class Kvm extends SecondaryMmu {
@@ -146,7 +148,8 @@ const change_pte = routine('kvm_mmu_notifier_change_pte', function* (kvm: Kvm, g
   if (design.countsSequence) yield* kvm.inc_seq('mmu_notifier_seq++');
   const old = yield* kvm.read(gfn, `spte[${gfn}]`);
   const zaps = format.writable(pte) && design.writable === 'zap';
-  const fresh = zaps ? 0 : format.make(format.pfn(pte), false);
+  const writable = kvm.mutant === 'keeps permission' && format.writable(old);
+  const fresh = zaps ? 0 : format.make(format.pfn(pte), writable);
   if (format.present(old)) {
     yield* kvm.xchg(gfn, fresh, `spte[${gfn}] = ${format.format(fresh)}`);
     yield* kvm_flush_remote_tlbs(kvm);

@@ -43,7 +43,8 @@ function textOf(comparison: Comparison): string {
   return `${tables.join('')}${notes}`;
 }
 
-function markdownOf(comparison: Comparison): string {
+/** The tables in Markdown, as the documentation has them. */
+export function markdownOf(comparison: Comparison): string {
   return [markdownTable(tableOf(comparison)), ...(comparison.more ?? []).map((table) => `${table.title}:\n\n${markdownTable(tableOf(table))}`)].join('\n');
 }
 

@@ -6,12 +6,12 @@
  */
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { ModelError, program, routine, type Program, type Property, type Steps, type System } from '@shootdown/machine';
+import { ModelError, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { handle_mm_fault, secondary, zap_page_range_single } from '@shootdown/mm';
 import { CONTRACTS, CONTRACTS_BEFORE_3_7 } from '@shootdown/mmu-notifier';
 import { pte_pfn, pte_present } from '@shootdown/mmu';
 import { cowVariants, type CowVariant } from './cow-vs-secondary.variants.ts';
-import { buildSecondaryMachine, entryPair, type DeviceOptions, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
+import { buildSecondaryMachine, entryPair, type DeviceOptions, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 const VERSION = 1;
 const PAGE = 0;
@@ -22,16 +22,14 @@ const other_thread = routine('other thread', function* ({ kernel, mm }: Secondar
   else yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION);
 });
 
-type Make = SecondaryMachineOptions['cpus'][number];
-
-const cow: Make = ({ kernel, mm }, cpu) => program(secondary.user_write, kernel, cpu, mm, PAGE, VERSION);
-const fault: Make = ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, PAGE, true);
-const zap: Make = ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1);
+const cow: PrimaryCpu = { accesses: true, run: ({ kernel, mm }, cpu) => program(secondary.user_write, kernel, cpu, mm, PAGE, VERSION) };
+const fault: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, PAGE, true) };
+const zap: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1) };
 
 /** What runs on the CPUs of the process. */
-function programsOf({ does, otherFaults = false }: CowVariant): SecondaryMachineOptions['cpus'] {
-  const other: Make = (machine, cpu): Program => program(other_thread, machine, cpu, otherFaults);
-  const collapse: Make = ({ kernel, mm }, cpu) => program(secondary.retract_page_tables, kernel, cpu, mm, PAGE, does === 'collapse');
+function programsOf({ does, otherFaults = false }: CowVariant): readonly PrimaryCpu[] {
+  const other: PrimaryCpu = { accesses: true, run: (machine, cpu) => program(other_thread, machine, cpu, otherFaults) };
+  const collapse: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(secondary.retract_page_tables, kernel, cpu, mm, PAGE, does === 'collapse') };
   if (does === 'cow') return [cow, other];
   return does === 'cow and zap' ? [zap, fault] : [collapse];
 }

@@ -32,6 +32,7 @@ const ESTABLISHES: ChangePteDesign = { writable: 'read-only', absent: 'establish
 const GUANGRONG = '"mm: mmu_notifier: fix inconsistent memory between secondary MMU and host", Xiao Guangrong, August 2012';
 const HAGGAI = '6bdb913f0a70 ("mm: wrap calls to set_pte_at_notify with invalidate_range_start and invalidate_range_end")';
 const THREAD = '"mm/mmu_notifier: restore set_pte_at_notify semantics", January 2014';
+const V6_10 = 'f7842747d13d ("mm: replace set_pte_at_notify() with just set_pte_at()")';
 const NOBODY = 'no outside authority';
 
 type Parts = Omit<CowVariant, 'name' | 'expected' | 'source' | 'summary' | 'does' | 'who'> & Partial<Pick<CowVariant, 'does' | 'who'>>;
@@ -53,7 +54,8 @@ export const cowVariants: readonly CowVariant[] = [
     change_pte: { ...X86, countsSequence: false },
   }),
   variant('E1-change-then-set/sleeping-device', 'violation', HAGGAI, 'a device without change_pte(): its invalidate_page() sleeps under the page-table lock', { era: 'E1-change-then-set', who: 'device' }),
-  variant('E2', 'safe', HAGGAI, 'v3.7: invalidate_range_start() and _end() around it', { era: 'E2', who: 'guest and device' }),
+  variant('E2', 'safe', HAGGAI, 'v3.7: invalidate_range_start() and _end() around it', { era: 'E2' }),
+  variant('E2/device', 'safe', HAGGAI, 'the same with a device that has a table of its own', { era: 'E2', who: 'device' }),
   variant('E2/no-bracket', 'violation', NOBODY, 'without them a device is told nothing', { era: 'E2', who: 'device', design: { bracket: false } }),
   variant('E2/no-flush', 'violation', NOBODY, 'KVM removes the entry, and no vCPU is told', { era: 'E2', kvm: 'no flush' }),
   variant('E2/device-tlb', 'violation', '0f0a327fa12c ("mmu_notifier: add the callback for mmu_notifier_invalidate_range()")', 'a device that walks the primary table learns of nothing', { era: 'E2', who: 'device TLB' }),
@@ -68,10 +70,11 @@ export const cowVariants: readonly CowVariant[] = [
     who: 'device',
     otherFaults: true,
   }),
-  variant('E3', 'safe', 'mm/memory.c, v4.14', 'v3.19: secondary TLBs are told under the page-table lock as well', { era: 'E3', who: 'guest and device' }),
+  variant('E3', 'safe', 'mm/memory.c, v4.14', 'v3.19: secondary TLBs are told under the page-table lock as well', { era: 'E3' }),
   variant('E3/device-tlb', 'safe', 'mm/memory.c, v4.14: ptep_clear_flush_notify()', 'a device that walks the primary table', { era: 'E3', who: 'device TLB' }),
   variant('E4', 'safe', '1af5a8109904 ("mmu_notifiers: rename invalidate_range notifier")', 'v6.6: the flush itself tells secondary TLBs', { era: 'E4', who: 'device TLB' }),
-  variant('E5', 'safe', 'f7842747d13d ("mm: replace set_pte_at_notify() with just set_pte_at()")', 'v6.10: the bracket alone', { era: 'E5', who: 'guest and device' }),
+  variant('E5', 'safe', V6_10, 'v6.10: the bracket alone', { era: 'E5' }),
+  variant('E5/guest-and-device', 'safe', V6_10, 'the same with a guest and a device', { era: 'E5', who: 'guest and device' }),
   variant('E5/no-bracket', 'violation', NOBODY, 'without it a guest is told nothing', { era: 'E5', design: { bracket: false } }),
   variant('option-3', 'safe', 'derived: the mapping is established under the same bracket', 'change_pte() maps what is not mapped, too', { era: 'E2', change_pte: ESTABLISHES }),
   variant('option-3-nested-bracket', 'violation', `${HAGGAI}: not with more than one bracket open`, 'the same, while another thread gives the page back', {

@@ -3,6 +3,7 @@ import type { Scenario } from '@shootdown/explorer';
 import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
+import { ksmVsGup } from './ksm-vs-gup.ts';
 import { ksmVsSecondary } from './ksm-vs-secondary.ts';
 import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
@@ -26,9 +27,10 @@ export const scenarios: readonly Scenario[] = [
   cowVsSecondary,
   kvmFaultVsInvalidate,
   ksmVsSecondary,
+  ksmVsGup,
   secondaryTlbOrder,
   referencePtdump,
 ];
 
 // Worker threads find a scenario by its name in camel case.
-export { cowVsSecondary, gupFastVsUnmap, gupFastVsCollapse, ksmVsSecondary, kvmFaultVsInvalidate, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, remoteFlush, secondaryTlbOrder, switchMmVsFlush, zapVsWriteback };
+export { cowVsSecondary, gupFastVsUnmap, gupFastVsCollapse, ksmVsGup, ksmVsSecondary, kvmFaultVsInvalidate, paeLocklessRead, kvmPvFlush, ptdumpVmalloc, referencePtdump, remoteFlush, secondaryTlbOrder, switchMmVsFlush, zapVsWriteback };

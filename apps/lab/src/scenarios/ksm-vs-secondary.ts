@@ -8,7 +8,7 @@ import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { ModelError, program, type Property, type System } from '@shootdown/machine';
 import { secondary } from '@shootdown/mm';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
-import type { ChangePteDesign } from '@shootdown/mmu-notifier';
+import type { ChangePteDesign, KvmMutant } from '@shootdown/mmu-notifier';
 import { buildSecondaryMachine, entryPair, type SecondaryMachine } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
@@ -16,6 +16,7 @@ interface KsmVariant extends Variant {
   readonly era: keyof typeof secondary.NotifierEra;
   readonly who: 'guest' | 'device';
   readonly mutant?: secondary.KsmMutant;
+  readonly kvm?: KvmMutant;
 }
 
 const PAGE = 0;
@@ -35,12 +36,13 @@ const ksmVariants: readonly KsmVariant[] = [
   { name: 'E5/device', era: 'E5', who: 'device', expected: 'safe', source: 'f7842747d13d', summary: 'the same with a device' },
   { name: 'write-protection-in-silence', era: 'E5', who: 'guest', expected: 'violation', source: NOBODY, summary: 'nobody is told that the page is read-only now', mutant: 'write protection in silence' },
   { name: 'replacement-in-silence', era: 'E5', who: 'guest', expected: 'violation', source: NOBODY, summary: 'nobody is told that the page is replaced', mutant: 'replacement in silence' },
+  { name: 'E1-change-then-set/keeps-permission', era: 'E1-change-then-set', who: 'guest', expected: 'violation', source: NOBODY, summary: 'v3.6, but change_pte() leaves a mapping as writable as it was', kvm: 'keeps permission' },
 ];
 
 function buildKsmVsSecondary({ variant, memoryModel }: BuildRequest): System {
   const found = ksmVariants.find((v) => v.name === variant);
   if (!found) throw new ModelError(`scenario: ksm-vs-secondary: no variant ${variant} (have: ${ksmVariants.map((v) => v.name).join(', ')})`);
-  const { era, who, mutant } = found;
+  const { era, who, mutant, kvm } = found;
   return buildSecondaryMachine(
     {
       memoryModel,
@@ -49,8 +51,8 @@ function buildKsmVsSecondary({ variant, memoryModel }: BuildRequest): System {
       stablePage: true,
       design: secondary.NotifierEra[era],
       changePteNeedsBracket: secondary.NotifierEra[era].bracket,
-      cpus: [({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, PAGE, kpage, mutant)],
-      ...(who === 'guest' ? { guest: { accesses: ACCESSES, ...(era !== 'E5' && { change_pte: X86 }) } } : { device: { accesses: ACCESSES, kind: 'table' as const } }),
+      cpus: [{ accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, PAGE, kpage, mutant) }],
+      ...(who === 'guest' ? { guest: { accesses: ACCESSES, ...(era !== 'E5' && { change_pte: X86 }), ...(kvm && { mutant: kvm }) } } : { device: { accesses: ACCESSES, kind: 'table' as const } }),
     },
     propertiesOf,
   );

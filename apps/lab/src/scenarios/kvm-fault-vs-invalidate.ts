@@ -7,7 +7,7 @@ import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { ModelError, program, routine, type Property, type System } from '@shootdown/machine';
 import { secondary, zap_page_range_single } from '@shootdown/mm';
 import { FAULT_PROTOCOL, type FaultProtocol, type Kvm, type KvmMutant, type Memslots } from '@shootdown/mmu-notifier';
-import { buildSecondaryMachine, entryPair, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
+import { buildSecondaryMachine, entryPair, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface FaultVariant extends Variant {
@@ -24,7 +24,7 @@ const REAL_MODE = 'arch/powerpc/kvm/book3s_hv_rm_mmu.c, v6.18: kvmppc_do_h_enter
 
 const faultVariants: readonly FaultVariant[] = [
   { name: 'protocol', expected: 'safe', source: PROTOCOL, summary: 'v6.18' },
-  { name: 'early-check', expected: 'safe', source: 'd02c357e5bfa (v6.9)', summary: 'with the unlocked look before the lookup', protocol: { checksEarly: true } },
+  { name: 'early-check', expected: 'safe', source: 'd02c357e5bfa ("KVM: x86/mmu: Retry fault before acquiring mmu_lock if mapping is changing")', summary: 'with the unlocked look before the lookup', protocol: { checksEarly: true } },
   { name: 'no-seq-check', expected: 'violation', source: PROTOCOL, summary: 'the sequence is not looked at: the page was looked up before the invalidation', protocol: { looksAtSequence: false } },
   { name: 'no-in-progress-check', expected: 'violation', source: PROTOCOL, summary: 'the counter is not looked at: the page was looked up during the invalidation', protocol: { looksAtInProgress: false } },
   { name: 'snapshot-after-lookup', expected: 'violation', source: PROTOCOL, summary: 'the sequence is remembered after the lookup', protocol: { snapshot: 'after the lookup' } },
@@ -38,13 +38,13 @@ const faultVariants: readonly FaultVariant[] = [
   { name: 'mutant-no-flush', expected: 'violation', source: 'no outside authority', summary: 'the entry is removed, and no vCPU is told', mutant: 'no flush' },
 ];
 
-type Make = SecondaryMachineOptions['cpus'][number];
-
 /** madvise(MADV_DONTNEED). */
-const madvises: Make = ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1);
+const madvises: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1) };
 
 /** ioctl(KVM_SET_USER_MEMORY_REGION). */
-const addsMemslot: Make = ({ kvm }) => program(routine('kvm_set_memory_region', ({ memslots }: { readonly memslots: Memslots }) => memslots.kvm_swap_active_memslots()), kvm as Kvm & { readonly memslots: Memslots });
+const addsMemslot: PrimaryCpu = { accesses: false, run: ({ kvm }) => program(kvm_set_memory_region, kvm as Kvm) };
+
+const kvm_set_memory_region = routine('kvm_set_memory_region', (kvm: Kvm) => (kvm.memslots as Memslots).kvm_swap_active_memslots());
 
 function buildFaultVsInvalidate({ variant, memoryModel, parameters }: BuildRequest): System {
   const found = faultVariants.find((v) => v.name === variant);

@@ -5,7 +5,7 @@
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { Frames, program, SystemBuilder, type Address, type MemoryModel, type Program, type Property, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, ipiTlb, Mm, secondary, Smp, type Kernel } from '@shootdown/mm';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte, pte_pfn, pte_present, pte_write, pte_young, SaturatedTlb, tinyShape } from '@shootdown/mmu';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte, pte_pfn, pte_present, pte_write, pte_young, SaturatedTlb, tinyShape, type SaturatedMmu } from '@shootdown/mmu';
 import { addDevice, InvalidationQueue, Kvm, Memslots, MmuNotifierSubscriptions, Odp, Sva, type ChangePteDesign, type Contracts, type EntryFormat, type FaultProtocol, type KvmMutant, type Lock } from '@shootdown/mmu-notifier';
 import { Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
 
@@ -35,6 +35,13 @@ export interface InitialPage {
   readonly references: number;
   /** The secondary tables map it already. */
   readonly established: boolean;
+}
+
+/** A CPU that changes the address space, or uses it. */
+export interface PrimaryCpu {
+  readonly run: (machine: SecondaryMachine, cpu: Cpu) => Program;
+  /** It accesses the pages itself; otherwise it has none of their translations, and is not in mm_cpumask. */
+  readonly accesses: boolean;
 }
 
 /** A guest. */
@@ -68,8 +75,7 @@ export interface SecondaryMachineOptions {
   readonly design: secondary.NotifierDesign;
   readonly contracts?: Contracts;
   readonly changePteNeedsBracket?: boolean;
-  /** What each CPU of the address space runs. */
-  readonly cpus: readonly ((machine: SecondaryMachine, cpu: Cpu) => Program)[];
+  readonly cpus: readonly PrimaryCpu[];
   readonly guest?: GuestOptions;
   readonly device?: DeviceOptions;
 }
@@ -103,10 +109,11 @@ export function buildSecondaryMachine(options: SecondaryMachineOptions, properti
   const contents = new secondary.PageContents(builder, frames, home, options.stablePage ? 1 << kpage : 0);
   const agents = (guest ? 1 : 0) + (device ? 1 : 0);
   const cpus = Array.from({ length: options.cpus.length + agents }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
-  const users = cpus.slice(0, options.cpus.length);
+  const users = cpus.filter(({ id }) => options.cpus[id]?.accesses);
   const shape = tinyShape(levels, ENTRIES);
-  const tlb = new SaturatedTlb(builder, users.map((cpu) => cpu.name), frames, shape, ROOT, [...pages.keys()], { asid: 1 });
-  const mm = new Mm(builder, 1, { root: ROOT, cpumask: (1 << users.length) - 1 });
+  const tlb = users.length === 0 ? null : new SaturatedTlb(builder, users.map((cpu) => cpu.name), frames, shape, ROOT, [...pages.keys()], { asid: 1 });
+  const mmus = cpus.map((cpu) => tlb?.mmus[users.indexOf(cpu)] as SaturatedMmu);
+  const mm = new Mm(builder, 1, { root: ROOT, cpumask: users.reduce((mask, { id }) => mask | (1 << id), 0) });
   const smp = new Smp(builder, cpus);
   const ptl = builder.region('ptl', TABLES);
   const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', {
@@ -115,14 +122,14 @@ export function buildSecondaryMachine(options: SecondaryMachineOptions, properti
     ...(options.changePteNeedsBracket !== undefined && { changePteNeedsBracket: options.changePteNeedsBracket }),
   });
   const secondaryMmus = { mm, subscriptions, design: options.design };
-  const arch = secondary.notifyingArch(ipiTlb(smp, tlb.mmus, pages.length), () => secondaryMmus);
-  const kernel: Kernel = { builder, cpus, mmus: tlb.mmus, frames, shape, arch, ptl, secondary: secondaryMmus, contents };
+  const arch = secondary.notifyingArch(ipiTlb(smp, mmus, pages.length), () => secondaryMmus);
+  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl, secondary: secondaryMmus, contents };
   const programs: Program[] = [];
-  const [first, second] = cpus.slice(users.length);
+  const [first, second] = cpus.slice(options.cpus.length);
   const kvm = guest ? addGuest(kernel, mm, subscriptions, first as Cpu, guest, contents, programs) : null;
   const odp = device ? addDeviceTo(kernel, mm, subscriptions, (guest ? second : first) as Cpu, device, contents, programs) : null;
   const machine: SecondaryMachine = { builder, kernel, mm, subscriptions, contents, kpage, kvm, odp };
-  const all = [...options.cpus.map((make, id) => make(machine, cpus[id] as Cpu)), ...programs];
+  const all = [...options.cpus.map(({ run }, id) => run(machine, cpus[id] as Cpu)), ...programs];
   cpus.forEach((cpu, id) => startCpu(builder, cpu, [all[id] as Program], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }));
   for (const property of properties(machine)) builder.property(property);
   return builder.build();

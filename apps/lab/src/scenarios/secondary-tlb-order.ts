@@ -9,7 +9,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { ModelError, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { handle_mm_fault, secondary } from '@shootdown/mm';
 import { pte_pfn } from '@shootdown/mmu';
-import { buildSecondaryMachine, type InitialPage, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
+import { buildSecondaryMachine, type InitialPage, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface OrderVariant extends Variant {
@@ -51,7 +51,7 @@ function buildTlbOrder({ variant, memoryModel }: BuildRequest): System {
       freePages: 2,
       stablePage: replaces === 'merge',
       design: { ...secondary.NotifierEra.E3, secondaryTlbs },
-      cpus: replaces === 'copy' ? [copies(A), copies(B), (machine, cpu) => program(writes_in_order, machine, cpu)] : [merges],
+      cpus: replaces === 'copy' ? [copies(A), copies(B), { accesses: true, run: (machine, cpu) => program(writes_in_order, machine, cpu) }] : [merges],
       device: { kind: 'tlb', ...(replaces === 'copy' ? { accesses: [B, A].map(load), mustHold: READS_IN_ORDER } : { accesses: [store(A), load(A)] }) },
     },
     replaces === 'copy' ? orderWitness : mergeWitness,
@@ -64,12 +64,12 @@ const load = (page: number): secondary.SecondaryAccess => ({ page, version: 0 })
 const store = (page: number): secondary.SecondaryAccess => ({ page, version: VERSION });
 
 /** A thread of the process whose write to the page faults. */
-function copies(page: number): SecondaryMachineOptions['cpus'][number] {
-  return ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, page, true);
+function copies(page: number): PrimaryCpu {
+  return { accesses: false, run: ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, page, true) };
 }
 
 /** ksmd. */
-const merges: SecondaryMachineOptions['cpus'][number] = ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, A, kpage);
+const merges: PrimaryCpu = { accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, A, kpage) };
 
 function orderWitness({ contents }: SecondaryMachine): Property[] {
   const newest = [A, B].map((page) => contents.newest.at(page));

@@ -4,7 +4,8 @@
  */
 import { load, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_DIRTY, _PAGE_RW, mk_pte, pte_dirty, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import { mk_pte, pte_dirty, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import { write_protect_entry } from '../ksm-entry.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
 import { protection } from '../wp-page.ts';
@@ -48,29 +49,29 @@ function tellingUnless(kernel: Kernel, silent: boolean): Kernel {
 /** Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. */
 const write_protect_page = routine('write_protect_page', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, page: number): Steps<number | null> {
   yield* invalidate_range_start(kernel, mm, vpn, vpn + 1);
-  const result = yield* write_protect_entry(kernel, cpu, mm, vpn, ptep, page);
+  const result = yield* underLock(kernel, cpu, mm, vpn, ptep, page);
   if (result !== null) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
   yield* invalidate_range_end(kernel, mm, vpn, vpn + 1);
   return result;
 });
 
-function* write_protect_entry(kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, page: number): Steps<number | null> {
+function* underLock(kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, page: number): Steps<number | null> {
   const { frames } = kernel;
   yield* pte_lock(kernel, ptep.frame);
-  let entry = yield* frames.read(ptep, { label: 'ptep_get()' });
-  let unpinned = pte_present(entry) && pte_pfn(entry) === page;
-  if (unpinned && (pte_write(entry) || pte_dirty(entry))) {
-    yield* frames.xchg(ptep, 0, { label: 'ptep_clear_flush()' });
-    yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
-    // GUP-fast looks at the entry again after it has pinned the page: either it sees the entry gone, or this sees its pin.
-    unpinned = (yield* load(frames.refcount.at(page), { label: `page_count(0x${page.toString(16)})`, fact: (count) => (count === EXPECTED_REFERENCES ? 'not pinned' : 'pinned') })) === EXPECTED_REFERENCES;
-    if (unpinned) {
-      entry &= ~(_PAGE_RW | _PAGE_DIRTY);
-      yield* set_pte_at_notify(kernel, mm, vpn, ptep, entry, 'set_pte_at(read-only)');
-    } else yield* frames.write(ptep, entry, { label: 'set_pte_at(as it was)' });
+  const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
+  let result = pte_present(entry) && pte_pfn(entry) === page ? entry : null;
+  if (result !== null && (pte_write(entry) || pte_dirty(entry))) {
+    const flush = (): Steps => kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
+    const set = (fresh: number): Steps => set_pte_at_notify(kernel, mm, vpn, ptep, fresh, 'set_pte_at(read-only)');
+    result = yield* write_protect_entry({ frames, ptep, flush, set, isUnpinned: (frame) => isUnpinned(kernel, frame) }, entry);
   }
   yield* pte_unlock(kernel, ptep.frame);
-  return unpinned ? entry : null;
+  return result;
+}
+
+function* isUnpinned({ frames }: Kernel, page: number): Steps<boolean> {
+  const label = `page_count(0x${page.toString(16)})`;
+  return (yield* load(frames.refcount.at(page), { label, fact: (count) => (count === EXPECTED_REFERENCES ? 'not pinned' : 'pinned') })) === EXPECTED_REFERENCES;
 }
 
 /** Maps `kpage` instead of the page. No secondary TLB is told under the lock: both are read-only, and equal. */

@@ -76,6 +76,11 @@ export function* invalidate_range_end(kernel: Kernel, mm: Mm, start: number, end
   yield* secondary.subscriptions.mmu_notifier_invalidate_range_end(start, end);
 }
 
+/** mmu_notifier_release(): the address space goes. */
+export function* release(kernel: Kernel, mm: Mm): Steps {
+  yield* notifiersOf(kernel, mm)?.subscriptions.mmu_notifier_release() ?? nothing();
+}
+
 /** ptep_clear_flush_notify() has cleared the entry and flushed the CPUs: what comes next, still under the lock. */
 export function* entryCleared(kernel: Kernel, mm: Mm, vpn: number): Steps {
   const secondary = notifiersOf(kernel, mm);

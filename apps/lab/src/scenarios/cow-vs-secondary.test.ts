@@ -1,0 +1,66 @@
+import { explore, resolveScenario } from '@shootdown/explorer';
+import type { MemoryModel } from '@shootdown/machine';
+import { secondary } from '@shootdown/mm';
+import { describe, expect, it } from 'vitest';
+import { cowVsSecondary } from './cow-vs-secondary.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf } from './matrix.test-support.ts';
+
+const { J1, J2, J6 } = secondary.SecondaryInvariant;
+const NAMES = cowVsSecondary.variants.map((variant) => variant.name);
+/** Spaces that are searched reduced only: their twins of one secondary MMU are searched in full. */
+const LARGE: ReadonlySet<string> = new Set(['E5/guest-and-device', 'option-3-nested-bracket', 'option-3-nested-bracket/leave', 'option-3-nested-bracket/alone']);
+
+const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', parameters: Record<string, number> = {}) =>
+  resolveScenario([cowVsSecondary], { scenario: 'cow-vs-secondary', variant, memoryModel, parameters }).build();
+
+describe('cow-vs-secondary', () => {
+  it.each(rowsOf(cowVsSecondary))('%s on %s: %s', async (name, model, expected) => {
+    if (!LARGE.has(name)) {
+      await bothWays(() => systemOf(name, model), expected);
+      return;
+    }
+    const { verdict, complete } = await explore(systemOf(name, model), { interleavingsStatesMax: 0 });
+    expect([verdict, complete]).toEqual([expected, expected === 'safe']);
+  });
+
+  it.each([
+    ['E0/no-notifier', J2],
+    ['E1-set-then-change', J2],
+    ['E1-change-then-set/no-sequence', J2],
+    ['E1-change-then-set/sleeping-device', J6],
+    ['E2/no-bracket', J2],
+    ['E2/no-flush', J2],
+    ['E2/device-tlb', J2],
+    ['E2-rapoport', J2],
+    ['E2-rapoport-ro-until-notified/other-faults', J2],
+    ['E5/no-bracket', J2],
+    ['option-3-nested-bracket', J1],
+    ['no-notifier-on-collapse', J1],
+  ])('%s violates "%s"', async (name, property) => {
+    expect((await explore(systemOf(name), { interleavingsStatesMax: 0 })).property).toBe(property);
+  });
+
+  it('a callback that sleeps under the page-table lock is reported with the contract it broke', async () => {
+    expect(await counterexampleOf(systemOf('E1-change-then-set/sleeping-device'))).toContain('invalidate_page() is called');
+  });
+
+  it.each(['E0', 'E1-change-then-set', 'E1-change-then-set/arm64', 'E2-rapoport-kvm-only', 'E2', 'E2/device', 'E3/device-tlb', 'E5', 'option-3'])('%s is right as well if a fault has to map the old page first', async (name) => {
+    expect((await explore(systemOf(name, 'sc', { established: 0 }), { interleavingsStatesMax: 0 })).verdict).toBe('safe');
+  });
+
+  it.runIf(process.env['SHOOTDOWN_DEEP'] === '1')('E5/guest-and-device as well', async () => {
+    expect((await explore(systemOf('E5/guest-and-device', 'sc', { established: 0 }), { interleavingsStatesMax: 0 })).verdict).toBe('safe');
+  });
+
+  it.each(['E1-set-then-change', 'E2-rapoport', 'E2-rapoport-ro-until-notified/other-faults', 'no-notifier-on-collapse', 'E1-change-then-set/sleeping-device'])('%s: the counterexample reads as it always did', async (name) => {
+    await expect(await counterexampleOf(systemOf(name))).toMatchFileSnapshot(`golden/cow-vs-secondary.${name.replaceAll('/', '-')}.txt`);
+  });
+
+  it.each(NAMES)('%s: every point of its routines says all that the future depends on', (name) => {
+    expectPoints(systemOf(name));
+  });
+
+  it.each(['E1-change-then-set', 'E5/guest-and-device', 'E4', 'notifier-on-collapse'])('%s runs the same with live actors', (name) => {
+    expectAgreement(systemOf(name));
+  });
+});

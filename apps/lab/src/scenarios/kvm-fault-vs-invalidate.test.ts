@@ -1,0 +1,48 @@
+import { explore, resolveScenario } from '@shootdown/explorer';
+import type { MemoryModel } from '@shootdown/machine';
+import { secondary } from '@shootdown/mm';
+import { IN_PROGRESS_NOT_NEGATIVE } from '@shootdown/mmu-notifier';
+import { describe, expect, it } from 'vitest';
+import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf } from './matrix.test-support.ts';
+
+const { J1 } = secondary.SecondaryInvariant;
+const NAMES = kvmFaultVsInvalidate.variants.map((variant) => variant.name);
+
+const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', parameters: Record<string, number> = {}) =>
+  resolveScenario([kvmFaultVsInvalidate], { scenario: 'kvm-fault-vs-invalidate', variant, memoryModel, parameters }).build();
+
+describe('kvm-fault-vs-invalidate', () => {
+  it.each(rowsOf(kvmFaultVsInvalidate))('%s on %s: %s, reduced or not', async (name, model, expected) => {
+    await bothWays(() => systemOf(name, model), expected);
+  });
+
+  it.each([
+    ['the look at the sequence', 'no-seq-check', J1],
+    ['the look at the counter', 'no-in-progress-check', J1],
+    ['a snapshot before the lookup', 'snapshot-after-lookup', J1],
+    ['the lock during the check', 'check-outside-lock', J1],
+    ['the lock from check to installation', 'lock-dropped-before-install', J1],
+    ['seq++ before in_progress--, where faults do not take mmu_lock', 'rmap-lock/end-order-swapped', J1],
+    ['the flush', 'mutant-no-flush', J1],
+    ['waiting for invalidations before the slots change', 'memslot-added/no-active-count', IN_PROGRESS_NOT_NEGATIVE],
+  ])('without %s, %s violates "%s"', async (_guard, name, property) => {
+    expect((await explore(systemOf(name))).property).toBe(property);
+  });
+
+  it.each(['protocol', 'early-check', 'end-order-swapped', 'rmap-lock'])('%s is right as well for a page that the guest may write to, and if none comes after it', async (name) => {
+    for (const parameters of [{ writable: 1 }, { faults: 0 }]) expect((await explore(systemOf(name, 'sc', parameters))).verdict).toBe('safe');
+  });
+
+  it.each(['no-in-progress-check', 'rmap-lock/end-order-swapped'])('%s: the counterexample reads as it always did', async (name) => {
+    await expect(await counterexampleOf(systemOf(name))).toMatchFileSnapshot(`golden/kvm-fault-vs-invalidate.${name.replaceAll('/', '-')}.txt`);
+  });
+
+  it.each(NAMES)('%s: every point of its routines says all that the future depends on', (name) => {
+    expectPoints(systemOf(name));
+  });
+
+  it.each(['protocol', 'rmap-lock', 'memslot-added'])('%s runs the same with live actors', (name) => {
+    expectAgreement(systemOf(name));
+  });
+});
