@@ -55,6 +55,7 @@ export const x86Costs: CostModel = {
     page_walk: cost(45, `dTLB refill, ${HANSEN_2014}`),
     page_fault: cost(1000, 'exception entry and exit with mitigations; ' + RULE_OF_THUMB),
     page_copy: cost(1000, '4 KB copy, about 4 B per cycle; ' + RULE_OF_THUMB),
+    memcmp: cost(500, 'two pages of 4 KB compared to the end, about 16 B per cycle; ' + RULE_OF_THUMB),
     page_zero: cost(500, '4 KB clear; ' + RULE_OF_THUMB),
     page_alloc: cost(200, RULE_OF_THUMB),
     page_free: cost(100, RULE_OF_THUMB),

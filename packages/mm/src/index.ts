@@ -2,7 +2,7 @@ export { CALL_FUNCTION_VECTOR, Smp, type SmpFunction } from './smp.ts';
 export { arm64Tlb, Arm64Counter, MAX_DVM_OPS } from './arch/arm64-tlb.ts';
 export { HypercallCounter, hypercallTlbFlush, type HypercallMutant, type HypercallTlbOptions } from './arch/hypercall-tlb.ts';
 export { globalAsidOf, InvlpgbCounter, use_global_asid, type InvlpgbMutant, type InvlpgbOptions } from './arch/invlpgb.ts';
-export { ipiTlb } from './arch/ipi-tlb.ts';
+export { ipiTlb, type IpiTlbOptions } from './arch/ipi-tlb.ts';
 export { kvmTlbFlush, KvmCounter, type KvmTlbOptions } from './arch/kvm-tlb.ts';
 export { TLB_NR_DYN_ASIDS, TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter, type FlushTlbMulti, type X86TlbMutant, type X86TlbOptions, type X86TlbState } from './arch/x86-state.ts';
 export { native_flush_tlb_multi, x86Tlb, type X86Tlb } from './arch/x86-tlb.ts';

@@ -28,6 +28,8 @@ export interface TlbArch {
   init_new_context(mm: Mm): Steps;
   /** pte_needs_flush(): whether an entry that mprotect changed from `old` to `entry` may be cached in a way that matters. */
   pte_needs_flush(old: number, entry: number): boolean;
+  /** ptep_set_access_flags() flushes what it has made more permissive: arm64. Left out: it does not, a stale translation costs a spurious fault: x86. */
+  readonly flushesUpgrades?: boolean;
 }
 
 /** One machine's kernel. */

@@ -6,6 +6,7 @@ import { atomicAdd, load, routine, type Frames, type Steps } from '@shootdown/ma
 import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
 import type { Kernel, Mm } from './kernel.ts';
+import { gatherFlushed } from './secondary/notify.ts';
 
 /** Pages a gather holds before it must flush: the bundle on the stack and 19 batches (10000 pages, rounded down). */
 export const GATHER_PAGES_MAX = 8 + 19 * 510;
@@ -73,7 +74,10 @@ export const tlb_flush_mmu = routine('tlb_flush_mmu', function* (kernel: Kernel,
 /** tlb_flush_mmu_tlbonly(): nothing removed since the last flush: nothing flushed. */
 export function* tlb_flush_mmu_tlbonly(kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
   const [start, end] = tlb.fullmm ? [0, Number.MAX_SAFE_INTEGER] : [tlb.start, tlb.end];
-  if (tlb.end > 0) yield* kernel.arch.flush_tlb_mm_range(cpu, tlb.mm, start, end, tlb.freed_tables);
+  if (tlb.end > 0) {
+    yield* kernel.arch.flush_tlb_mm_range(cpu, tlb.mm, start, end, tlb.freed_tables);
+    yield* gatherFlushed(kernel, tlb.mm, start, end);
+  }
   tlb.resetRange();
 }
 

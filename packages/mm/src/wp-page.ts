@@ -7,7 +7,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { copy_user_highpage } from './secondary/contents.ts';
-import { allowWrites, entryCleared, invalidate_page_if_missing_change_pte, invalidate_range_end, invalidate_range_start, set_pte_at_notify } from './secondary/notify.ts';
+import { allowWrites, entryCleared, holdsNewPage, invalidate_page_if_missing_change_pte, set_pte_at_notify, set_pte_range_end, set_pte_range_start } from './secondary/notify.ts';
 
 /** What a fault came to. `retry`: the access will succeed, or fault again for another reason. */
 export type FaultResult = 'retry' | 'sigsegv' | 'oom';
@@ -32,8 +32,9 @@ export const do_wp_page = routine(
       return 'retry';
     }
     if ((yield* load(frames.refcount.at(old), { label: `folio_ref_count(0x${old.toString(16)})` })) === 1) {
-      // wp_page_reuse(): more permissive than before, so stale translations only cost a spurious fault.
+      // wp_page_reuse(): more permissive than before, so stale translations of CPUs only cost a spurious fault.
       yield* frames.xchg(ptep, entry | _PAGE_RW | _PAGE_DIRTY | _PAGE_ACCESSED, { label: 'ptep_set_access_flags(): writable' });
+      if (kernel.arch.flushesUpgrades) yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
       yield* pte_unlock(kernel, ptep.frame);
       return 'retry';
     }
@@ -55,10 +56,12 @@ const wp_page_copy = routine(
       return 'oom';
     }
     yield* copy_user_highpage(kernel, copy, old);
-    yield* invalidate_range_start(kernel, mm, vpn, vpn + 1);
+    yield* set_pte_range_start(kernel, mm, vpn, 'wp_page_copy');
     yield* pte_lock(kernel, ptep.frame);
     const same = (yield* frames.read(ptep, { label: 'ptep_get()' })) === seen;
     const entry = mk_pte(copy, protection(true));
+    const held = same && holdsNewPage(kernel, mm);
+    if (held) yield* frames.ref(copy, 1, { label: 'folio_get(new)' });
     if (same) {
       yield* frames.xchg(ptep, 0, { label: 'ptep_clear()' });
       yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
@@ -70,7 +73,8 @@ const wp_page_copy = routine(
       yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
       yield* allowWrites(kernel, cpu, mm, vpn, ptep, entry);
     }
-    yield* invalidate_range_end(kernel, mm, vpn, vpn + 1);
+    if (held) yield* frames.put(copy, { label: 'folio_put(new)' });
+    yield* set_pte_range_end(kernel, mm, vpn, 'wp_page_copy');
     // The loser of the race gives its copy back; otherwise the mapping's reference to the old page goes.
     yield* frames.put(same ? old : copy);
     yield* frames.put(old);

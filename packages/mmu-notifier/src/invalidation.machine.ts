@@ -18,26 +18,28 @@ export interface InvalidationContext {
   /** Entries concerned, half open; only meaningful while in_progress is not 0. */
   readonly start: number;
   readonly end: number;
+  /** False: a range replaces the one before (a mutant). */
+  readonly rangeGrows: boolean;
 }
 
 export type InvalidationEvent = { readonly type: 'begin'; readonly start: number; readonly end: number } | { readonly type: 'end' };
 
 /** What page faults look at: the counter, and the range. */
-export interface InvalidationEmitted extends InvalidationContext {
+export interface InvalidationEmitted extends Omit<InvalidationContext, 'rangeGrows'> {
   readonly type: 'under_way';
 }
 
-const QUIET: InvalidationContext = { in_progress: 0, start: 0, end: 0 };
+const QUIET = { in_progress: 0, start: 0, end: 0 } as const;
 
 export const invalidationMachine = setup({
-  types: { context: {} as InvalidationContext, events: {} as InvalidationEvent, emitted: {} as InvalidationEmitted },
+  types: { context: {} as InvalidationContext, events: {} as InvalidationEvent, emitted: {} as InvalidationEmitted, input: {} as Pick<InvalidationContext, 'rangeGrows'> | undefined },
   guards: { isLast: ({ context }) => context.in_progress === 1 },
   actions: {
     add: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== 'begin') return;
-      const { in_progress, start, end } = context;
-      const first = in_progress === 0;
-      const next: InvalidationContext = {
+      const { in_progress, start, end, rangeGrows } = context;
+      const first = in_progress === 0 || !rangeGrows;
+      const next = {
         in_progress: in_progress + 1,
         start: first ? event.start : Math.min(start, event.start),
         end: first ? event.end : Math.max(end, event.end),
@@ -46,7 +48,7 @@ export const invalidationMachine = setup({
       enqueue.emit({ type: 'under_way', ...next });
     }),
     remove: enqueueActions(({ context, enqueue }) => {
-      const next = { ...context, in_progress: context.in_progress - 1 };
+      const next = { in_progress: context.in_progress - 1, start: context.start, end: context.end };
       enqueue.assign(next);
       enqueue.emit({ type: 'under_way', ...next });
     }),
@@ -57,7 +59,7 @@ export const invalidationMachine = setup({
   },
 }).createMachine({
   id: 'invalidation',
-  context: QUIET,
+  context: ({ input }) => ({ ...QUIET, rangeGrows: input?.rangeGrows ?? true }),
   initial: 'quiet',
   states: {
     quiet: { on: { begin: { target: 'invalidating', actions: 'add' } } },

@@ -10,15 +10,23 @@ import type { MmuNotifierOps, NotifierCall } from './notifier.ts';
 import { SecondaryMmu, smp_rmb, type Lock, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
 import type { SecondaryTlb } from './secondary-tlb.ts';
 
-/** What change_pte() does with an entry. */
+/** What change_pte() does with an entry: {@link CHANGE_PTE_X86}, {@link CHANGE_PTE_ARM64}, or less. */
 export interface ChangePteDesign {
-  /** `zap`: x86, a writable entry is never switched to. `read-only`: arm64 maps the new page, to be written at the next fault. */
+  /** A new entry that is writable, and mapped: `zap` drops the mapping, `read-only` maps the new page, to be written at the next fault. */
   readonly writable: 'zap' | 'read-only';
   /** `switch` changes what is mapped already; `establish` maps what is not, too. `alone` does so inside of one bracket only. */
   readonly absent: 'leave' | 'establish' | 'establish alone';
   /** mmu_notifier_seq++ in change_pte(): until v5.12, needed as long as no bracket surrounds it. */
   readonly countsSequence: boolean;
+  /** False: without mmu_lock (a mutant). Default true. */
+  readonly takesLock?: boolean;
 }
+
+/** kvm_mmu_set_spte_gfn(), arch/x86/kvm/mmu/mmu.c: a writable entry is never switched to, and what is not mapped stays so. */
+export const CHANGE_PTE_X86: ChangePteDesign = { writable: 'zap', absent: 'leave', countsSequence: true };
+
+/** kvm_set_spte_gfn(), arch/arm64/kvm/mmu.c, v6.9: the same as a translation fault that maps the page read-only, mapped before or not. */
+export const CHANGE_PTE_ARM64: ChangePteDesign = { writable: 'read-only', absent: 'establish', countsSequence: true };
 
 /** The steps that make a fault safe against invalidations; each can be left out or misplaced. */
 export interface FaultProtocol {
@@ -67,7 +75,9 @@ export type KvmMutant =
   /** Entries are removed, and what vCPUs have cached of them stays. */
   | 'no flush'
   /** change_pte() leaves an entry as writable as it was. */
-  | 'keeps permission';
+  | 'keeps permission'
+  /** invalidate_page() does not count the sequence. */
+  | 'invalidate_page does not count';
 
 /** One VM. */
 export class Kvm extends SecondaryMmu {
@@ -128,7 +138,7 @@ const invalidate_range_end = routine('kvm_mmu_notifier_invalidate_range_end', fu
 /** No bracket, so it is begun and over at once: faults that have looked before are told by the sequence. */
 const invalidate_page = routine('kvm_mmu_notifier_invalidate_page', function* (kvm: Kvm, { start, end }: NotifierCall): Steps {
   yield* kvm.lock.lock();
-  yield* kvm.inc_seq('mmu_notifier_seq++');
+  if (kvm.mutant !== 'invalidate_page does not count') yield* kvm.inc_seq('mmu_notifier_seq++');
   yield* kvm_unmap_gfn_range(kvm, start, end);
   yield* kvm.lock.unlock();
 });
@@ -144,7 +154,8 @@ const kvm_flush_shadow_all = routine('kvm_flush_shadow_all', function* (kvm: Kvm
 const change_pte = routine('kvm_mmu_notifier_change_pte', function* (kvm: Kvm, gfn: number, pte: number): Steps {
   const design = kvm.change_pte as ChangePteDesign;
   const { format } = kvm;
-  yield* kvm.lock.lock();
+  const { takesLock = true } = design;
+  if (takesLock) yield* kvm.lock.lock();
   if (design.countsSequence) yield* kvm.inc_seq('mmu_notifier_seq++');
   const old = yield* kvm.read(gfn, `spte[${gfn}]`);
   const zaps = format.writable(pte) && design.writable === 'zap';
@@ -156,7 +167,7 @@ const change_pte = routine('kvm_mmu_notifier_change_pte', function* (kvm: Kvm, g
   } else if (fresh !== 0 && (yield* mayEstablish(kvm, design))) {
     yield* kvm.xchg(gfn, fresh, `spte[${gfn}] = ${format.format(fresh)}`);
   }
-  yield* kvm.lock.unlock();
+  if (takesLock) yield* kvm.lock.unlock();
 });
 
 /** Whether change_pte() may map what is not mapped. */
@@ -187,27 +198,22 @@ const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (kvm: K
 });
 
 /**
- * kvm_tdp_page_fault(): fills in the entry of a page. False: there is no such page.
+ * kvm_tdp_page_fault(): fills in the entry of a page, or lets the guest try again because an invalidation has come between
+ * (RET_PF_RETRY). False: there is no such page.
  * @param at tells the guest's accesses apart
  */
 export const kvm_tdp_page_fault = routine('kvm_tdp_page_fault', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean, at: number): Steps<boolean> {
   const { protocol, memslots } = kvm;
-  for (;;) {
-    yield* point('kvm_tdp_page_fault', at);
-    // Without a slot the access is not to memory: an exit to user space, which is somebody else's story.
-    if (memslots && !(yield* memslots.covers())) return false;
-    let mmu_seq = 0;
-    if (protocol.snapshot === 'before the lookup') mmu_seq = yield* snapshot(kvm);
-    if (protocol.checksEarly && (yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq))) continue;
-    const page = yield* primary.lookup(gfn, write, [at, mmu_seq]);
-    if (!page) return false;
-    if (protocol.snapshot === 'after the lookup') mmu_seq = yield* snapshot(kvm);
-    const installed = yield* direct_map(kvm, gfn, page, mmu_seq);
-    yield* point(installed ? 'kvm_release_faultin_page' : 'stale', at, page.pfn);
-    yield* primary.release(page);
-    if (installed) return true;
-    yield* count('kvm: stale faults');
-  }
+  // Without a slot the access is not to memory: an exit to user space, which is somebody else's story.
+  if (memslots && !(yield* memslots.covers())) return false;
+  let mmu_seq = 0;
+  if (protocol.snapshot === 'before the lookup') mmu_seq = yield* snapshot(kvm);
+  if (protocol.checksEarly && (yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq))) return true;
+  const page = yield* primary.lookup(gfn, write, [at, mmu_seq]);
+  if (!page) return false;
+  if (protocol.snapshot === 'after the lookup') mmu_seq = yield* snapshot(kvm);
+  yield* direct_map(kvm, primary, gfn, page, mmu_seq, at);
+  return true;
 });
 
 function* snapshot(kvm: Kvm): Steps<number> {
@@ -216,33 +222,50 @@ function* snapshot(kvm: Kvm): Steps<number> {
   return mmu_seq;
 }
 
-/** The check and the installation belong under one hold of the lock. */
-const direct_map = routine('direct_map', function* (kvm: Kvm, gfn: number, { pfn, writable }: PrimaryPage, mmu_seq: number): Steps<boolean> {
+/**
+ * direct_page_fault(), its second half: the check and the installation belong under one hold of the lock. The page that was looked up
+ * is released under it too: once it is mapped, the notifier's promise keeps it.
+ */
+const direct_map = routine('direct_map', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, page: PrimaryPage, mmu_seq: number, at: number): Steps {
   const { protocol, format } = kvm;
   const lock = kvm.rmap_lock ?? kvm.lock;
-  let stale = false;
-  if (protocol.check === 'before the lock') stale = yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq);
-  if (stale) return false;
+  const early = protocol.check === 'before the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq));
   yield* lock.lock();
-  if (protocol.check === 'under the lock') stale = yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq);
+  const stale = early || (protocol.check === 'under the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq)));
   if (!stale && protocol.dropsLock) {
     yield* lock.unlock();
     yield* lock.lock();
   }
-  const spte = format.make(pfn, writable);
+  const spte = format.make(page.pfn, page.writable);
   if (!stale) yield* kvm.xchg(gfn, spte, `spte[${gfn}] = ${format.format(spte)}`);
+  yield* point(stale ? 'stale' : 'mapped', at, page.pfn);
+  yield* primary.release(page);
   yield* lock.unlock();
-  return !stale;
+  if (stale) yield* count('kvm: stale faults');
 });
 
-/** mmu_invalidate_retry_gfn(): whether the page that was looked up may have been invalidated since. */
+/** Who holds mmu_lock looks at the range too; who holds another lock needs the barrier between the two looks. */
+function is_page_fault_stale(kvm: Kvm, gfn: number, mmu_seq: number): Steps<boolean> {
+  return kvm.rmap_lock ? mmu_invalidate_retry(kvm, mmu_seq) : mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq);
+}
+
+/** mmu_invalidate_retry_gfn(), and mmu_invalidate_retry_gfn_unsafe(): whether the page that was looked up may have been invalidated since. */
 const mmu_invalidate_retry_gfn = routine('mmu_invalidate_retry_gfn', function* (kvm: Kvm, gfn: number, mmu_seq: number): Steps<boolean> {
   const { looksAtInProgress, looksAtSequence } = kvm.protocol;
   if (looksAtInProgress && (yield* kvm.isUnderWay(gfn, 'mmu_invalidate_in_progress'))) return true;
-  if (!looksAtSequence) return false;
-  yield* smp_rmb();
-  return (yield* load(kvm.seq, { label: 'mmu_invalidate_seq', fact: (seq) => (seq === mmu_seq ? 'as before' : 'has changed') })) !== mmu_seq;
+  return looksAtSequence && (yield* hasChanged(kvm, mmu_seq));
 });
+
+/** mmu_invalidate_retry(): the same for callers without mmu_lock, of any page. */
+const mmu_invalidate_retry = routine('mmu_invalidate_retry', function* (kvm: Kvm, mmu_seq: number): Steps<boolean> {
+  if (yield* kvm.isAnyUnderWay('mmu_invalidate_in_progress')) return true;
+  yield* smp_rmb();
+  return yield* hasChanged(kvm, mmu_seq);
+});
+
+function* hasChanged({ seq }: Kvm, mmu_seq: number): Steps<boolean> {
+  return (yield* load(seq, { label: 'mmu_invalidate_seq', fact: (now) => (now === mmu_seq ? 'as before' : 'has changed') })) !== mmu_seq;
+}
 
 const clear_young = routine('kvm_mmu_notifier_clear_young', function* (kvm: Kvm, { start, end }: NotifierCall, flush: boolean): Steps<number> {
   let young = 0;

@@ -111,6 +111,47 @@ describe('the notifiers of an address space', () => {
     });
     expect(run({ refuses }, function* ({ subscriptions }) { yield* subscriptions.mmu_notifier_invalidate_range_start_nonblock(0, 1); }).violations).toContain(NOTIFIER_CONTRACT);
   });
+
+  it('report a subscriber that refuses although it may block', () => {
+    const refuses = (): MmuNotifierOps => ({
+      *invalidate_range_start() {
+        yield* nop();
+        return EAGAIN;
+      },
+    });
+    expect(run({ refuses }, function* ({ subscriptions }) { yield* subscriptions.mmu_notifier_invalidate_range_start(0, 1); }).violations).toContain(NOTIFIER_CONTRACT);
+  });
+
+  it('tell who must not block so at the end, too', () => {
+    const blockable: boolean[] = [];
+    const refuses = (): MmuNotifierOps => ({
+      *invalidate_range_start() {
+        yield* nop();
+        return EAGAIN;
+      },
+    });
+    const hears = (): MmuNotifierOps => ({
+      *invalidate_range_end(call) {
+        blockable.push(call.blockable);
+        yield* nop();
+      },
+    });
+    run({ refuses, hears }, function* ({ subscriptions }) { yield* subscriptions.mmu_notifier_invalidate_range_start_nonblock(0, 1); });
+    expect(new Set(blockable)).toEqual(new Set([false]));
+  });
+
+  it('take nobody off the list before all have been released', () => {
+    const calls = run({ first: recording('first'), second: ({ calls: said }) => ({
+      *release() {
+        said.push('second release');
+        yield* nop();
+      },
+    }) }, function* ({ subscriptions }) {
+      yield* subscriptions.mmu_notifier_release();
+      yield* subscriptions.mmu_notifier_invalidate_range_start(0, 1);
+    }).calls;
+    expect(calls).toEqual(['second release']);
+  });
 });
 
 describe('the contract', () => {

@@ -96,7 +96,7 @@ export class MmuNotifierSubscriptions {
     return this.#list.length > 0;
   }
 
-  /** True if some subscriber has no change_pte(): what the proposal of January 2014 asks before it calls invalidate_page(). */
+  /** True if somebody who may subscribe has no change_pte(): as mm_has_notifiers() in this model, it does not look at who has by now. */
   get someLackChangePte(): boolean {
     return this.#list.some(({ ops }) => !ops.change_pte);
   }
@@ -125,7 +125,7 @@ export class MmuNotifierSubscriptions {
 
   /** mmu_notifier_invalidate_range_end(). */
   readonly mmu_notifier_invalidate_range_end = routine('mmu_notifier_invalidate_range_end', (start: number, end: number) =>
-    this.#each('invalidate_range_end', start, end, (ops, call) => ops.invalidate_range_end?.(call)),
+    this.#end(start, end, true),
   );
 
   /** mmu_notifier_invalidate_page(), until v4.13. */
@@ -160,7 +160,7 @@ export class MmuNotifierSubscriptions {
   readonly mmu_notifier_test_young = routine('mmu_notifier_test_young', (vpn: number) => this.#anyYoung('test_young', vpn, vpn + 1));
 
   /** __mmu_notifier_release(): the address space goes; nobody is told anything afterwards. */
-  readonly mmu_notifier_release = routine('mmu_notifier_release', () => this.#each('release', 0, Number.MAX_SAFE_INTEGER, (ops, call) => ops.release?.(call)));
+  readonly mmu_notifier_release = routine('mmu_notifier_release', () => this.#release());
 
   *#start(start: number, end: number, blockable: boolean): Steps<number> {
     let failed = false;
@@ -169,11 +169,22 @@ export class MmuNotifierSubscriptions {
       const call = this.#call('invalidate_range_start', start, end, blockable);
       if (!begin || !(yield* this.#tell(notifier, call)) || (yield* begin(call)) === 0) continue;
       failed = true;
+      if (blockable) yield operation(REFUSED, 0, 0, 0, `invalidate_range_start() that may block must not be refused (${notifier.name})`);
       // Nobody can tell it apart from the others when they are told that it is over.
-      if (notifier.ops.invalidate_range_end) yield operation(REFUSED_WITH_END, 0, 0, 0, notifier.name);
+      if (notifier.ops.invalidate_range_end) yield operation(REFUSED, 0, 0, 0, `who has invalidate_range_end() must not refuse invalidate_range_start() (${notifier.name})`);
     }
-    if (failed) yield* this.mmu_notifier_invalidate_range_end(start, end);
+    if (failed) yield* this.#end(start, end, blockable);
     return failed ? EAGAIN : 0;
+  }
+
+  *#end(start: number, end: number, blockable: boolean): Steps {
+    yield* this.#each('invalidate_range_end', start, end, (ops, call) => ops.invalidate_range_end?.(call), blockable);
+  }
+
+  /** All are told before the first is taken off the list: a callback may come as long as release() has not returned. */
+  *#release(): Steps {
+    yield* this.#each('release', 0, Number.MAX_SAFE_INTEGER, (ops, call) => ops.release?.(call));
+    for (const { component, name } of this.#list) yield operation(TELL, component, 0, 0, UNHASH, { label: `hlist_del_init_rcu(${name})` });
   }
 
   *#changePte(vpn: number, pte: number, fallback: boolean): Steps {
@@ -185,8 +196,8 @@ export class MmuNotifierSubscriptions {
     }
   }
 
-  *#each(callback: CallbackName, start: number, end: number, body: (ops: MmuNotifierOps, call: NotifierCall) => Steps | undefined): Steps {
-    const call = this.#call(callback, start, end, true);
+  *#each(callback: CallbackName, start: number, end: number, body: (ops: MmuNotifierOps, call: NotifierCall) => Steps | undefined, blockable = true): Steps {
+    const call = this.#call(callback, start, end, blockable);
     for (const notifier of this.#list) {
       const steps = body(notifier.ops, call);
       if (steps && (yield* this.#tell(notifier, call))) yield* steps;
@@ -212,7 +223,7 @@ export class MmuNotifierSubscriptions {
   *#tell(notifier: MmuNotifier, call: NotifierCall): Steps<boolean> {
     const { maySleep, rule } = this.contracts[call.callback];
     const data: Visit = { message: MESSAGES[call.callback], notifier, call, ...(maySleep && call.blockable && { rule }) };
-    return (yield operation(VISIT, notifier.component, 0, 0, data, { label: `${notifier.name}->${call.callback}()` })) === 1;
+    return (yield operation(VISIT, notifier.component, 0, 0, data, { label: `${notifier.name}->${call.callback}()`, fact: onList })) === 1;
   }
 
   /** The spinlock that a processor holds: its index, or -1. */
@@ -244,17 +255,21 @@ interface Sleep {
 
 const REGISTER: Message = { type: 'mmu_notifier_register' };
 const UNREGISTER: Message = { type: 'mmu_notifier_unregister' };
+const UNHASH: Message = { type: 'hlist_del_init_rcu' };
+
+/** What a visit that finds nobody says in traces. */
+const onList = (result: number): string | undefined => (result === 1 ? undefined : 'not on the list');
 
 /** One object per message: executors recognise messages by identity before they compare content. */
 const MESSAGES = Object.fromEntries(Object.keys(CONTRACTS).map((callback) => [callback, { type: callback }])) as Readonly<Record<CallbackName, Message>>;
 
 const TELL = defineOperation({ name: 'subscription', cost: 'xchg', perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0) });
 
-const REFUSED_WITH_END = defineOperation({
+const REFUSED = defineOperation({
   name: 'mmu_notifier_refused',
   cost: 'choose',
   perform(cx, op) {
-    cx.fail(NOTIFIER_CONTRACT, () => `who has invalidate_range_end() must not refuse invalidate_range_start() (${String(op.data)})`);
+    cx.fail(NOTIFIER_CONTRACT, () => String(op.data));
     return 0;
   },
 });

@@ -39,33 +39,40 @@ export class Odp extends SecondaryMmu {
 }
 
 const invalidate_range_start = routine('ib_umem_notifier_invalidate_range_start', function* (odp: Odp, call: NotifierCall): Steps<number> {
-  yield* umem_mutex_lock(odp, call);
-  yield* odp.begin(call.start, call.end, 'notifiers_count++');
-  yield* mlx5_ib_invalidate_range(odp, call.start, call.end);
-  yield* odp.lock.unlock();
+  yield* ib_umem_notifier_start_account(odp, call);
+  yield* mlx5_ib_invalidate_range(odp, call, call.start, call.end);
   return 0;
 });
 
 const invalidate_range_end = routine('ib_umem_notifier_invalidate_range_end', function* (odp: Odp, call: NotifierCall): Steps {
+  yield* ib_umem_notifier_end_account(odp, call);
+});
+
+const invalidate_page = routine('ib_umem_notifier_invalidate_page', function* (odp: Odp, call: NotifierCall): Steps {
+  yield* ib_umem_notifier_start_account(odp, call);
+  yield* mlx5_ib_invalidate_range(odp, call, call.start, call.end);
+  yield* ib_umem_notifier_end_account(odp, call);
+});
+
+/** The account stays open, so that no fault maps anything any more. */
+const release = routine('ib_umem_notifier_release', function* (odp: Odp, call: NotifierCall): Steps {
+  yield* ib_umem_notifier_start_account(odp, call);
+  yield* stop_device(odp.device);
+  yield* mlx5_ib_invalidate_range(odp, call, 0, odp.frames.entriesPerTable);
+});
+
+function* ib_umem_notifier_start_account(odp: Odp, call: NotifierCall): Steps {
+  yield* umem_mutex_lock(odp, call);
+  yield* odp.begin(call.start, call.end, 'notifiers_count++');
+  yield* odp.lock.unlock();
+}
+
+function* ib_umem_notifier_end_account(odp: Odp, call: NotifierCall): Steps {
   yield* umem_mutex_lock(odp, call);
   yield* odp.inc_seq('notifiers_seq++');
   yield* odp.dec_in_progress('notifiers_count--');
   yield* odp.lock.unlock();
-});
-
-const invalidate_page = routine('ib_umem_notifier_invalidate_page', function* (odp: Odp, call: NotifierCall): Steps {
-  yield* umem_mutex_lock(odp, call);
-  yield* odp.inc_seq('notifiers_seq++');
-  yield* mlx5_ib_invalidate_range(odp, call.start, call.end);
-  yield* odp.lock.unlock();
-});
-
-const release = routine('ib_umem_notifier_release', function* (odp: Odp, call: NotifierCall): Steps {
-  yield* stop_device(odp.device);
-  yield* umem_mutex_lock(odp, call);
-  yield* mlx5_ib_invalidate_range(odp, 0, odp.frames.entriesPerTable);
-  yield* odp.lock.unlock();
-});
+}
 
 function* umem_mutex_lock(odp: Odp, call: NotifierCall): Steps {
   yield* might_sleep(call, 'mutex_lock(umem_mutex)');
@@ -73,46 +80,50 @@ function* umem_mutex_lock(odp: Odp, call: NotifierCall): Steps {
 }
 
 /** Removes the entries of a range; returns when the adapter uses none of them any more. */
-const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (odp: Odp, start: number, end: number): Steps {
+const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (odp: Odp, call: NotifierCall, start: number, end: number): Steps {
   let flush = false;
+  yield* umem_mutex_lock(odp, call);
   for (let index = start; index < end; index++) {
     if (!odp.format.present(yield* odp.read(index, `mtt[${index}]`))) continue;
     yield* odp.xchg(index, 0, `mtt[${index}] = none`);
     flush = true;
   }
-  if (!flush) return;
-  yield* odp.tlb.invalidate('mlx5_ib_update_mtt(ZAP)');
-  yield* odp.tlb.sync('(the adapter has answered)');
+  if (flush) {
+    yield* odp.tlb.invalidate('mlx5_ib_update_mtt(ZAP)');
+    yield* odp.tlb.sync('(the adapter has answered)');
+  }
+  yield* odp.lock.unlock();
 });
 
 /**
- * pagefault_mr(), on behalf of a device that waits: fills in the entry of a page. False: there is no such page, or the device has been
- * stopped.
+ * pagefault_mr(), on behalf of a device that waits: fills in the entry of a page, or lets the device ask again because an invalidation has
+ * come between (-EAGAIN). False: there is no such page, or the device has been stopped.
  * @param at tells the device's accesses apart
  */
 export const pagefault_mr = routine('pagefault_mr', function* (odp: Odp, primary: PrimaryMmu, index: number, write: boolean, at: number): Steps<boolean> {
   if (!(yield* page_request(odp.device))) return false;
-  for (;;) {
-    yield* point('pagefault_mr', at);
-    const current_seq = yield* load(odp.seq, { label: 'current_seq = notifiers_seq' });
-    yield* smp_rmb();
-    const page = yield* primary.lookup(index, write, [at, current_seq]);
-    if (!page) return false;
-    const installed = yield* map_dma_page(odp, index, page, current_seq);
-    yield* point(installed ? 'put_page' : 'stale', at, page.pfn);
-    yield* primary.release(page);
-    if (installed) return yield* page_response(odp.device);
-  }
+  const current_seq = yield* load(odp.seq, { label: 'current_seq = notifiers_seq' });
+  yield* smp_rmb();
+  const page = yield* primary.lookup(index, write, [at, current_seq]);
+  if (!page) return false;
+  const installed = yield* map_dma_page(odp, index, page, current_seq);
+  yield* point(installed ? 'put_page' : 'stale', at, page.pfn);
+  yield* primary.release(page);
+  return yield* page_response(odp.device);
 });
 
 const map_dma_page = routine('ib_umem_odp_map_dma_single_page', function* (odp: Odp, index: number, { pfn, writable }: PrimaryPage, current_seq: number): Steps<boolean> {
   const { format } = odp;
   yield* odp.lock.lock();
-  // ib_umem_mmu_notifier_retry()
-  let stale = yield* odp.isUnderWay(index, 'notifiers_count');
-  if (!stale) stale = (yield* load(odp.seq, { label: 'notifiers_seq', fact: (seq) => (seq === current_seq ? 'as before' : 'has changed') })) !== current_seq;
+  const stale = yield* ib_umem_mmu_notifier_retry(odp, current_seq);
   const entry = format.make(pfn, writable);
   if (!stale) yield* odp.xchg(index, entry, `mtt[${index}] = ${format.format(entry)}`);
   yield* odp.lock.unlock();
   return !stale;
 });
+
+/** The range does not matter: any invalidation of the region turns all of its faults away. */
+function* ib_umem_mmu_notifier_retry(odp: Odp, current_seq: number): Steps<boolean> {
+  if (yield* odp.isAnyUnderWay('notifiers_count')) return true;
+  return (yield* load(odp.seq, { label: 'notifiers_seq', fact: (seq) => (seq === current_seq ? 'as before' : 'has changed') })) !== current_seq;
+}

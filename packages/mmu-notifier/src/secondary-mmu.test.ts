@@ -2,7 +2,7 @@ import { acquireWord, Frames, LiveExecutor, load, nop, program, RandomScheduler,
 import { everyRun, type EveryRun } from '@shootdown/machine/every-run';
 import { describe, expect, it } from 'vitest';
 import { addDevice, type Device } from './device.ts';
-import { FAULT_PROTOCOL, Kvm, kvm_tdp_page_fault, type ChangePteDesign, type KvmOptions } from './kvm.ts';
+import { CHANGE_PTE_ARM64, CHANGE_PTE_X86, FAULT_PROTOCOL, Kvm, kvm_tdp_page_fault, type ChangePteDesign, type KvmOptions } from './kvm.ts';
 import { Memslots } from './memslots.ts';
 import { testMmu } from './mmu.test-support.machine.ts';
 import { MmuNotifierSubscriptions, type MmuNotifierOps } from './notifier.ts';
@@ -89,11 +89,12 @@ describe('KVM', () => {
     expect(told(parts, kvm.ops, (s) => s.mmu_notifier_invalidate_range_start(0, 1), kvm.entryAddress(0))).toEqual([expected]);
   });
 
-  const X86: ChangePteDesign = { writable: 'zap', absent: 'leave', countsSequence: false };
+  const X86: ChangePteDesign = { ...CHANGE_PTE_X86, countsSequence: false };
   it.each<[string, number, number, ChangePteDesign, string]>([
     ['switches a mapping to a read-only page', OLD_PAGE, NEW_PAGE, X86, `${NEW_PAGE} 1`],
     ['drops it on x86 if the new entry is writable', OLD_PAGE, NEW_WRITABLE, X86, '0 1'],
-    ['maps it read-only on arm64', OLD_PAGE, NEW_WRITABLE, { ...X86, writable: 'read-only' }, `${NEW_PAGE} 1`],
+    ['maps it read-only on arm64', OLD_PAGE, NEW_WRITABLE, CHANGE_PTE_ARM64, `${NEW_PAGE} 1`],
+    ['maps it on arm64 although it was not mapped', 0, NEW_WRITABLE, CHANGE_PTE_ARM64, `${NEW_PAGE} 0`],
     ['leaves alone what is not mapped', 0, NEW_PAGE, X86, '0 0'],
     ['maps it, by option 3 of 2014', 0, NEW_PAGE, { ...X86, absent: 'establish' }, `${NEW_PAGE} 0`],
     ['does not, outside of a bracket of its own', 0, NEW_PAGE, { ...X86, absent: 'establish alone' }, '0 0'],

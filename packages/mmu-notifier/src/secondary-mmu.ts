@@ -12,7 +12,7 @@
  *
  * Mirrors virt/kvm/kvm_main.c, v6.18; drivers/infiniband/core/umem_odp.c has the same under a mutex (v3.19 to v5.4).
  */
-import { BLOCKED, defineOperation, operation, smp_wmb, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { BLOCKED, defineOperation, load, operation, smp_wmb, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
 
 /** Built-in property: KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0). */
@@ -60,6 +60,8 @@ export interface SecondaryMmuOptions {
   readonly table: number;
   readonly format: EntryFormat;
   readonly lock: Lock;
+  /** False: a second invalidation replaces the range of the first (a mutant). Default true. */
+  readonly rangeGrows?: boolean;
 }
 
 /** Words of the protocol. */
@@ -76,7 +78,7 @@ export class SecondaryMmu {
   readonly #range: readonly [Address, Address];
   readonly #invalidation: number;
 
-  constructor(builder: SystemBuilder, name: string, { frames, table, format, lock }: SecondaryMmuOptions) {
+  constructor(builder: SystemBuilder, name: string, { frames, table, format, lock, rangeGrows = true }: SecondaryMmuOptions) {
     this.name = name;
     this.frames = frames;
     this.table = table;
@@ -94,6 +96,7 @@ export class SecondaryMmu {
     this.#invalidation = builder.component({
       name: `${name}.invalidation`,
       machine: invalidationMachine,
+      input: { rangeGrows },
       effects: { under_way: (cx, event) => under_way(cx, event as unknown as InvalidationEmitted) },
     });
   }
@@ -128,14 +131,23 @@ export class SecondaryMmu {
     return yield* this.frames.xchg(this.frames.entry(this.table, index), entry, this.#saying(label));
   }
 
-  /** Whether an invalidation of the page is under way, by one look at counter and range: they change under the lock. */
+  /** Whether an invalidation is under way, whatever its range. */
+  *isAnyUnderWay(label: string): Steps<boolean> {
+    return (yield* load(this.in_progress, { label, fact: (count) => underWay(count !== 0) })) !== 0;
+  }
+
+  /** Whether an invalidation of the page is under way, by one look at counter and range, which change together under the lock. */
   *isUnderWay(index: number, label: string): Steps<boolean> {
-    return (yield operation(UNDER_WAY, index, 0, 0, [this.in_progress, ...this.#range], { label, fact: (found) => (found === 1 ? 'under way' : 'none') })) === 1;
+    return (yield operation(UNDER_WAY, index, 0, 0, [this.in_progress, ...this.#range], { label, fact: (found) => underWay(found === 1) })) === 1;
   }
 
   #saying(label: string): Saying {
     return { label, fact: (entry) => this.format.format(entry) };
   }
+}
+
+function underWay(found: boolean): string {
+  return found ? 'under way' : 'none';
 }
 
 /** The smp_rmb() between the looks at the counter and at the sequence, or after taking the snapshot. */

@@ -2,14 +2,14 @@
  * The subscription actor: one subscriber of the mmu notifiers of an address space, and what it may be told when.
  *
  * ```
- *                mmu_notifier_register                    release
- *  unregistered ----------------------> registered ------------------> released
+ *                mmu_notifier_register               hlist_del_init_rcu
+ *  unregistered ----------------------> registered --------------------> released
  *       ^                                |     invalidate_range_start: open + 1
  *       +---- mmu_notifier_unregister ---+     invalidate_range_end:   open - 1
  * ```
  *
  * It is told of every callback as it begins. A callback that its state does not accept is not made: the subscriber is not on the
- * list. Mirrors mm/mmu_notifier.c and the rules in include/linux/mmu_notifier.h, v6.18.
+ * list. It is taken off only after its release() has returned. Mirrors mm/mmu_notifier.c and the rules in include/linux/mmu_notifier.h, v6.18.
  */
 import { assign, emit, setup } from 'xstate';
 
@@ -23,9 +23,9 @@ export interface SubscriptionContext {
 
 /** The callbacks of struct mmu_notifier_ops, and the subscription's own life. */
 export type SubscriptionEvent =
-  | { readonly type: 'mmu_notifier_register' | 'mmu_notifier_unregister' | 'release' }
+  | { readonly type: 'mmu_notifier_register' | 'mmu_notifier_unregister' | 'hlist_del_init_rcu' }
   | { readonly type: 'invalidate_range_start' | 'invalidate_range_end' | 'invalidate_page' | 'change_pte' }
-  | { readonly type: 'arch_invalidate_secondary_tlbs' | 'clear_flush_young' | 'clear_young' | 'test_young' };
+  | { readonly type: 'arch_invalidate_secondary_tlbs' | 'clear_flush_young' | 'clear_young' | 'test_young' | 'release' };
 
 export type SubscriptionEmitted =
   /** The callback is made. */
@@ -70,7 +70,8 @@ export const subscriptionMachine = setup({
         clear_flush_young: { actions: 'call' },
         clear_young: { actions: 'call' },
         test_young: { actions: 'call' },
-        release: { target: 'released', actions: 'call' },
+        release: { actions: 'call' },
+        hlist_del_init_rcu: 'released',
         mmu_notifier_unregister: { target: 'unregistered', actions: 'forget' },
       },
     },

@@ -6,7 +6,7 @@ import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { count, defineOperation, Frames, load, operation, program, Random, rest, routine, setBits, smp_mb, store, SystemBuilder, work, xchg, type Program, type Region, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, Mm, secondary, Smp, use_mm, user_access, VM_DATA_DEFAULT_FLAGS, x86Tlb, type Kernel } from '@shootdown/mm';
 import { defaultMmuGeometry, Fault, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
-import { addDevice, CONTRACTS, CONTRACTS_BEFORE_3_7, InvalidationQueue, Kvm, kvm_tdp_page_fault, MmuNotifierSubscriptions, Odp, type ChangePteDesign, type PrimaryMmu, type SecondaryTlb } from '@shootdown/mmu-notifier';
+import { addDevice, InvalidationQueue, Kvm, kvm_tdp_page_fault, MmuNotifierSubscriptions, Odp, type ChangePteDesign, type PrimaryMmu, type SecondaryTlb } from '@shootdown/mmu-notifier';
 import { Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
 import { DROP_ALL, entryFormat, READ_ONLY, WRITABLE } from './secondary-machine.ts';
 
@@ -66,8 +66,7 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
   const ptl = builder.region('ptl', TABLES);
   const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', {
     spinlocks: [ptl.at(PRIMARY)],
-    contracts: design.atSet === 'invalidate_page, set' ? CONTRACTS_BEFORE_3_7 : CONTRACTS,
-    changePteNeedsBracket: design.bracket,
+    ...secondary.notifierRules(design),
   });
   const told = { mm, subscriptions, design };
   const arch = secondary.notifyingArch(x86Tlb(builder, smp, mmus, () => [mm]), () => told);

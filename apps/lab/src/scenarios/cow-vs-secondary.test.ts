@@ -8,13 +8,15 @@ import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf } fro
 const { J1, J2, J6 } = secondary.SecondaryInvariant;
 const NAMES = cowVsSecondary.variants.map((variant) => variant.name);
 /** Spaces that are searched reduced only: their twins of one secondary MMU are searched in full. */
-const LARGE: ReadonlySet<string> = new Set(['E5/guest-and-device', 'option-3-nested-bracket', 'option-3-nested-bracket/leave', 'option-3-nested-bracket/alone']);
+const LARGE: ReadonlySet<string> = new Set(['E5/guest-and-device', 'E4/arm64-nested-bracket', 'option-3-nested-bracket', 'option-3-nested-bracket/leave', 'option-3-nested-bracket/alone', 'E2-rapoport-ro-until-notified/extra-reference', 'E2-rapoport-ro-until-notified/other-faults']);
+/** Half a million states: on one memory model here, on the other by `npm run test:deep`. */
+const DEEP = (name: string, model: MemoryModel): boolean => name === 'E2-rapoport-ro-until-notified/extra-reference' && model === 'tso';
 
 const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', parameters: Record<string, number> = {}) =>
   resolveScenario([cowVsSecondary], { scenario: 'cow-vs-secondary', variant, memoryModel, parameters }).build();
 
 describe('cow-vs-secondary', () => {
-  it.each(rowsOf(cowVsSecondary))('%s on %s: %s', async (name, model, expected) => {
+  it.each(rowsOf(cowVsSecondary).filter(([name, model]) => process.env['SHOOTDOWN_DEEP'] === '1' || !DEEP(name, model)))('%s on %s: %s', async (name, model, expected) => {
     if (!LARGE.has(name)) {
       await bothWays(() => systemOf(name, model), expected);
       return;
@@ -25,15 +27,20 @@ describe('cow-vs-secondary', () => {
 
   it.each([
     ['E0/no-notifier', J2],
+    ['E0/no-sequence', J2],
     ['E1-set-then-change', J2],
     ['E1-change-then-set/no-sequence', J2],
+    ['E1-change-then-set/no-lock', J2],
     ['E1-change-then-set/sleeping-device', J6],
     ['E2/no-bracket', J2],
     ['E2/no-flush', J2],
     ['E2/device-tlb', J2],
+    ['E2/device-tlb-zap', J1],
     ['E2-rapoport', J2],
     ['E2-rapoport-ro-until-notified/other-faults', J2],
+    ['E4/arm64-nested-bracket', J1],
     ['E5/no-bracket', J2],
+    ['E5/reader/no-ipi', secondary.READS_GO_FORWARD],
     ['option-3-nested-bracket', J1],
     ['no-notifier-on-collapse', J1],
   ])('%s violates "%s"', async (name, property) => {
@@ -44,7 +51,7 @@ describe('cow-vs-secondary', () => {
     expect(await counterexampleOf(systemOf('E1-change-then-set/sleeping-device'))).toContain('invalidate_page() is called');
   });
 
-  it.each(['E0', 'E1-change-then-set', 'E1-change-then-set/arm64', 'E2-rapoport-kvm-only', 'E2', 'E2/device', 'E3/device-tlb', 'E5', 'option-3'])('%s is right as well if a fault has to map the old page first', async (name) => {
+  it.each(['E0', 'E1-change-then-set', 'E2-rapoport-kvm-only', 'E2', 'E2/device', 'E3/device-tlb', 'E4', 'E4/arm64', 'E5', 'option-3'])('%s is right as well if a fault has to map the old page first', async (name) => {
     expect((await explore(systemOf(name, 'sc', { established: 0 }), { interleavingsStatesMax: 0 })).verdict).toBe('safe');
   });
 
@@ -52,7 +59,7 @@ describe('cow-vs-secondary', () => {
     expect((await explore(systemOf('E5/guest-and-device', 'sc', { established: 0 }), { interleavingsStatesMax: 0 })).verdict).toBe('safe');
   });
 
-  it.each(['E1-set-then-change', 'E2-rapoport', 'E2-rapoport-ro-until-notified/other-faults', 'no-notifier-on-collapse', 'E1-change-then-set/sleeping-device'])('%s: the counterexample reads as it always did', async (name) => {
+  it.each(['E1-set-then-change', 'E2-rapoport', 'E2-rapoport-ro-until-notified/other-faults', 'no-notifier-on-collapse', 'E1-change-then-set/sleeping-device', 'E4/arm64-nested-bracket'])('%s: the counterexample reads as it always did', async (name) => {
     await expect(await counterexampleOf(systemOf(name))).toMatchFileSnapshot(`golden/cow-vs-secondary.${name.replaceAll('/', '-')}.txt`);
   });
 
@@ -60,7 +67,7 @@ describe('cow-vs-secondary', () => {
     expectPoints(systemOf(name));
   });
 
-  it.each(['E1-change-then-set', 'E5/guest-and-device', 'E4', 'notifier-on-collapse'])('%s runs the same with live actors', (name) => {
+  it.each(['E1-change-then-set', 'E5/guest-and-device', 'E4/device-tlb', 'E5/reader', 'notifier-on-collapse'])('%s runs the same with live actors', (name) => {
     expectAgreement(systemOf(name));
   });
 });

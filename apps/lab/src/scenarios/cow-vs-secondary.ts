@@ -2,14 +2,14 @@
  * `cow-vs-secondary`: may a guest or a device use the old page after the process has been given a new one? (2009 to 2024)
  *
  * CPU0 writes to a page that is shared and read-only, so it gets a copy. CPU1 runs another thread of the process, which writes to the page
- * as soon as it can. A guest, or a device, has the old page mapped and reads at any time. See docs/mmu-notifier.md.
+ * as soon as it can, or reads it. A guest, or a device, has the old page mapped and reads at any time. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { ModelError, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { ModelError, point, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { handle_mm_fault, secondary, zap_page_range_single } from '@shootdown/mm';
-import { CONTRACTS, CONTRACTS_BEFORE_3_7 } from '@shootdown/mmu-notifier';
 import { pte_pfn, pte_present } from '@shootdown/mmu';
+import type { Kvm } from '@shootdown/mmu-notifier';
 import { cowVariants, type CowVariant } from './cow-vs-secondary.variants.ts';
 import { buildSecondaryMachine, entryPair, type DeviceOptions, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
@@ -17,9 +17,13 @@ const VERSION = 1;
 const PAGE = 0;
 const READ = { page: PAGE, version: 0 } as const;
 
-const other_thread = routine('other thread', function* ({ kernel, mm }: SecondaryMachine, cpu: Cpu, faults: boolean): Steps {
-  if (faults) yield* secondary.user_write(kernel, cpu, mm, PAGE, VERSION);
-  else yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION);
+const other_thread = routine('other thread', function* ({ kernel, mm }: SecondaryMachine, cpu: Cpu, does: CowVariant['other']): Steps {
+  if (does === 'reads twice') yield* secondary.user_reads_twice(kernel, cpu, mm, PAGE);
+  else if ((yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION)) < 0 && does === 'faults') {
+    yield* point('other thread');
+    yield* handle_mm_fault(kernel, cpu, mm, PAGE, true);
+    yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION);
+  }
 });
 
 const cow: PrimaryCpu = { accesses: true, run: ({ kernel, mm }, cpu) => program(secondary.user_write, kernel, cpu, mm, PAGE, VERSION) };
@@ -27,35 +31,35 @@ const fault: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => progr
 const zap: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1) };
 
 /** What runs on the CPUs of the process. */
-function programsOf({ does, otherFaults = false }: CowVariant): readonly PrimaryCpu[] {
-  const other: PrimaryCpu = { accesses: true, run: (machine, cpu) => program(other_thread, machine, cpu, otherFaults) };
-  const collapse: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(secondary.retract_page_tables, kernel, cpu, mm, PAGE, does === 'collapse') };
-  if (does === 'cow') return [cow, other];
+function programsOf({ does, other }: CowVariant): readonly PrimaryCpu[] {
+  const thread: PrimaryCpu = { accesses: true, run: (machine, cpu) => program(other_thread, machine, cpu, other) };
+  const collapse: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(secondary.collapse_pte_mapped_thp, kernel, cpu, mm, PAGE, does === 'collapse') };
+  if (does === 'cow') return other === 'faults' ? [fault, thread] : [cow, thread];
+  if (does === 'zap') return [zap];
   return does === 'cow and zap' ? [zap, fault] : [collapse];
 }
 
 function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest): System {
   const found = cowVariants.find((v) => v.name === variant);
   if (!found) throw new ModelError(`scenario: cow-vs-secondary: no variant ${variant} (have: ${cowVariants.map((v) => v.name).join(', ')})`);
-  const { era, who, does, change_pte, kvm } = found;
+  const { era, who, does, other, change_pte, kvm, tlb } = found;
   const design = { ...secondary.NotifierEra[era], ...found.design };
-  const collapses = does !== 'cow' && does !== 'cow and zap';
-  const accesses = Array.from({ length: who === 'guest and device' ? 1 : 2 }, () => READ);
+  const collapses = does.startsWith('collapse');
+  const accesses = Array.from({ length: who === 'guest and device' || other === 'faults' ? 1 : 2 }, () => READ);
   const device: DeviceOptions = { accesses, kind: who === 'device TLB' ? 'tlb' : 'table' };
   // What is gone is gone: a collapsed page would come back as part of a huge one, a zapped one as another page.
-  const lookup = { faultsIn: does === 'cow' };
+  const lookup = { faultsIn: does === 'cow', takesMmapLock: collapses };
   return buildSecondaryMachine(
     {
       memoryModel,
       levels: collapses ? 2 : 1,
-      pages: [{ writable: false, references: collapses ? 1 : 2, established: parameters['established'] !== 0 }],
+      pages: [{ writable: false, references: collapses || does === 'zap' ? 1 : 2, established: parameters['established'] !== 0 }],
       freePages: 2,
       design,
-      contracts: era === 'E0' || era.startsWith('E1') ? CONTRACTS_BEFORE_3_7 : CONTRACTS,
-      changePteNeedsBracket: design.bracket,
+      ...(tlb && { tlb }),
       cpus: programsOf(found),
       ...(who.startsWith('guest') && { guest: { accesses, lookup, ...(change_pte && { change_pte }), ...(kvm && { mutant: kvm }) } }),
-      ...(who !== 'guest' && { device }),
+      ...((who.startsWith('device') || who === 'guest and device') && { device }),
     },
     (machine) => propertiesOf(machine, found),
   );
@@ -78,7 +82,17 @@ function propertiesOf(machine: SecondaryMachine, { does }: CowVariant): Property
       check: (read) => pte_present(read(pair.secondary)) && pte_pfn(read(pair.secondary)) === pte_pfn(read(primary)) && read(contents.newest.at(PAGE)) > 0,
     });
   }
-  if (does === 'cow') {
+  if (does === 'cow and zap') {
+    const { in_progress } = machine.kvm as Kvm;
+    properties.push({
+      name: 'both brackets are open at once',
+      kind: 'sometimes',
+      why: 'otherwise neither is inside of the other',
+      reads: [in_progress],
+      check: (read) => read(in_progress) === 2,
+    });
+  }
+  if (does === 'cow' && machine.subscriptions.any) {
     const lock = kernel.ptl.at(0);
     const counters = [machine.kvm, machine.odp].flatMap((mmu) => (mmu ? [mmu.in_progress] : []));
     properties.push({

@@ -1,5 +1,5 @@
 import { explore } from '@shootdown/explorer';
-import type { MemoryModel } from '@shootdown/machine';
+import { FREED_FRAME, type MemoryModel } from '@shootdown/machine';
 import { gup, secondary } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { ksmVsGup } from './ksm-vs-gup.ts';
@@ -22,6 +22,8 @@ describe('ksm-vs-secondary', () => {
     ['E1-change-then-set/keeps-permission', [`${J4} (kvm)`, J2, J5]],
     ['replacement-in-silence', [J1]],
     ['E2-rapoport/device', [`${J4} (odp)`]],
+    ['E2-rapoport-no-brackets/device', [`${J4} (odp)`]],
+    ['E5/thread/no-ipi', [secondary.READS_GO_FORWARD, FREED_FRAME]],
   ])('%s violates %j and nothing else', async (name, properties) => {
     const { problems } = await explore(mergeOf(name), { all: true, interleavingsStatesMax: 0 });
     expect(new Set(problems.filter(({ kind }) => kind !== 'sometimes').map((problem) => problem.property))).toEqual(new Set(properties));
@@ -35,7 +37,7 @@ describe('ksm-vs-secondary', () => {
     expectPoints(mergeOf(name));
   });
 
-  it.each(['E1-change-then-set', 'E5/device'])('%s runs the same with live actors', (name) => {
+  it.each(['E1-change-then-set', 'E2-rapoport', 'E5/device', 'E5/thread'])('%s runs the same with live actors', (name) => {
     expectAgreement(mergeOf(name));
   });
 });
@@ -51,11 +53,15 @@ describe('secondary-tlb-order', () => {
     await expect(await counterexampleOf(orderOf('notify-at-end-only'))).toMatchFileSnapshot('golden/secondary-tlb-order.notify-at-end-only.txt');
   });
 
+  it('a device whose translation nobody upgrades faults for ever', async () => {
+    expect((await explore(orderOf('upgrade/notify-under-ptl'))).property).toBe(secondary.FAULTS_ONCE);
+  });
+
   it.each(secondaryTlbOrder.variants.map((variant) => variant.name))('%s: every point of its routines says all that the future depends on', (name) => {
     expectPoints(orderOf(name));
   });
 
-  it.each(['notify-under-ptl', 'ksm/notify-at-end-only'])('%s runs the same with live actors', (name) => {
+  it.each(['notify-under-ptl', 'ksm/notify-at-end-only', 'upgrade/notify-with-flush'])('%s runs the same with live actors', (name) => {
     expectAgreement(orderOf(name));
   });
 });

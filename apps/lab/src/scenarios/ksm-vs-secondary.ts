@@ -6,15 +6,17 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { ModelError, program, type Property, type System } from '@shootdown/machine';
-import { secondary } from '@shootdown/mm';
+import { secondary, type IpiTlbOptions } from '@shootdown/mm';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
-import type { ChangePteDesign, KvmMutant } from '@shootdown/mmu-notifier';
-import { buildSecondaryMachine, entryPair, type SecondaryMachine } from './secondary-machine.ts';
+import { CHANGE_PTE_X86, type KvmMutant } from '@shootdown/mmu-notifier';
+import { buildSecondaryMachine, entryPair, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface KsmVariant extends Variant {
   readonly era: keyof typeof secondary.NotifierEra;
-  readonly who: 'guest' | 'device';
+  /** `thread`: nobody but another thread of the process. */
+  readonly who: 'guest' | 'device' | 'thread';
+  readonly tlb?: IpiTlbOptions;
   readonly mutant?: secondary.KsmMutant;
   readonly kvm?: KvmMutant;
 }
@@ -23,17 +25,21 @@ const PAGE = 0;
 const VERSION = 1;
 const LOAD = { page: PAGE, version: 0 } as const;
 const ACCESSES = [LOAD, { page: PAGE, version: VERSION }, LOAD] as const;
-const X86: ChangePteDesign = { writable: 'zap', absent: 'leave', countsSequence: true };
 const NOBODY = 'no outside authority';
+const BETWEEN = 'derived: between the lock and invalidate_page() the device still writes';
 const THREAD = '"mm/mmu_notifier: restore set_pte_at_notify semantics", January 2014';
 
 const ksmVariants: readonly KsmVariant[] = [
   { name: 'E1-change-then-set', era: 'E1-change-then-set', who: 'guest', expected: 'safe', source: 'mm/ksm.c, v3.6', summary: 'v3.6: change_pte() makes the mapping read-only, then switches it to the stable page' },
   { name: 'E2', era: 'E2', who: 'guest', expected: 'safe', source: '6bdb913f0a70', summary: 'v3.7: a bracket around each of the two' },
-  { name: 'E2-rapoport', era: 'E2-rapoport', who: 'guest', expected: 'safe', source: THREAD, summary: 'the proposal of 2014: change_pte() works again' },
-  { name: 'E2-rapoport/device', era: 'E2-rapoport', who: 'device', expected: 'violation', source: 'derived: between the lock and invalidate_page() the device still writes', summary: 'the same with a device that has no change_pte(): J4, and nothing else' },
+  { name: 'E2-rapoport', era: 'E2-rapoport', who: 'guest', expected: 'safe', source: THREAD, summary: 'the proposal of 2014: no bracket around the write protection, the one around the replacement stays' },
+  { name: 'E2-rapoport/device', era: 'E2-rapoport', who: 'device', expected: 'violation', source: BETWEEN, summary: 'the same with a device that has no change_pte(): J4, and nothing else' },
+  { name: 'E2-rapoport-no-brackets', era: 'E2-rapoport-no-brackets', who: 'guest', expected: 'safe', source: 'derived: change_pte() under the page-table lock', summary: 'without that one, too: change_pte() works again' },
+  { name: 'E2-rapoport-no-brackets/device', era: 'E2-rapoport-no-brackets', who: 'device', expected: 'violation', source: BETWEEN, summary: 'the same with a device' },
   { name: 'E5', era: 'E5', who: 'guest', expected: 'safe', source: 'f7842747d13d', summary: 'v6.10: the brackets alone' },
   { name: 'E5/device', era: 'E5', who: 'device', expected: 'safe', source: 'f7842747d13d', summary: 'the same with a device' },
+  { name: 'E5/thread', era: 'E5', who: 'thread', expected: 'safe', source: 'mm/ksm.c, v6.18: ptep_clear_flush()', summary: 'nobody but the process: another thread writes to the page and reads it again' },
+  { name: 'E5/thread/no-ipi', era: 'E5', who: 'thread', expected: 'violation', source: NOBODY, summary: 'the same, and its CPU is not flushed', tlb: { sendsIpis: false } },
   { name: 'write-protection-in-silence', era: 'E5', who: 'guest', expected: 'violation', source: NOBODY, summary: 'nobody is told that the page is read-only now', mutant: 'write protection in silence' },
   { name: 'replacement-in-silence', era: 'E5', who: 'guest', expected: 'violation', source: NOBODY, summary: 'nobody is told that the page is replaced', mutant: 'replacement in silence' },
   { name: 'E1-change-then-set/keeps-permission', era: 'E1-change-then-set', who: 'guest', expected: 'violation', source: NOBODY, summary: 'v3.6, but change_pte() leaves a mapping as writable as it was', kvm: 'keeps permission' },
@@ -42,7 +48,9 @@ const ksmVariants: readonly KsmVariant[] = [
 function buildKsmVsSecondary({ variant, memoryModel }: BuildRequest): System {
   const found = ksmVariants.find((v) => v.name === variant);
   if (!found) throw new ModelError(`scenario: ksm-vs-secondary: no variant ${variant} (have: ${ksmVariants.map((v) => v.name).join(', ')})`);
-  const { era, who, mutant, kvm } = found;
+  const { era, who, mutant, kvm, tlb } = found;
+  const ksmd: PrimaryCpu = { accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, PAGE, kpage, mutant) };
+  const thread: PrimaryCpu = { accesses: true, run: ({ kernel, mm }, cpu) => program(secondary.user_reads_back, kernel, cpu, mm, PAGE, VERSION) };
   return buildSecondaryMachine(
     {
       memoryModel,
@@ -50,9 +58,10 @@ function buildKsmVsSecondary({ variant, memoryModel }: BuildRequest): System {
       freePages: 1,
       stablePage: true,
       design: secondary.NotifierEra[era],
-      changePteNeedsBracket: secondary.NotifierEra[era].bracket,
-      cpus: [{ accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, PAGE, kpage, mutant) }],
-      ...(who === 'guest' ? { guest: { accesses: ACCESSES, ...(era !== 'E5' && { change_pte: X86 }), ...(kvm && { mutant: kvm }) } } : { device: { accesses: ACCESSES, kind: 'table' as const } }),
+      ...(tlb && { tlb }),
+      cpus: who === 'thread' ? [ksmd, thread] : [ksmd],
+      ...(who === 'guest' && { guest: { accesses: ACCESSES, ...(era !== 'E5' && { change_pte: CHANGE_PTE_X86 }), ...(kvm && { mutant: kvm }) } }),
+      ...(who === 'device' && { device: { accesses: ACCESSES, kind: 'table' as const } }),
     },
     propertiesOf,
   );
@@ -62,11 +71,9 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
   const { kernel, contents, kpage } = machine;
   const primary = kernel.frames.entry(0, PAGE).address;
   const mmu = machine.kvm ?? machine.odp;
-  if (!mmu) return [];
-  const pair = entryPair(machine, PAGE, mmu.entryAddress(PAGE));
+  const pair = mmu && entryPair(machine, PAGE, mmu.entryAddress(PAGE));
   return [
-    secondary.secondaryAgreesAtRest(mmu.name, pair),
-    secondary.secondaryIsNoMoreWritable(mmu.name, pair),
+    ...(pair ? [secondary.secondaryAgreesAtRest(mmu.name, pair), secondary.secondaryIsNoMoreWritable(mmu.name, pair)] : []),
     {
       name: 'the page is merged',
       kind: 'sometimes',
@@ -77,7 +84,7 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
     {
       name: 'a merge is broken by a write',
       kind: 'sometimes',
-      why: 'the guest can only have written to a copy of its own',
+      why: 'whoever writes then has a copy of its own',
       reads: [primary, contents.newest.at(PAGE), contents.versions.at(kpage)],
       check: (read) => pte_present(read(primary)) && pte_write(read(primary)) && pte_pfn(read(primary)) > kpage && read(contents.newest.at(PAGE)) === VERSION,
     },

@@ -6,8 +6,9 @@
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { ModelError, program, routine, type Property, type System } from '@shootdown/machine';
 import { secondary, zap_page_range_single } from '@shootdown/mm';
+import { pte_present } from '@shootdown/mmu';
 import { FAULT_PROTOCOL, type FaultProtocol, type Kvm, type KvmMutant, type Memslots } from '@shootdown/mmu-notifier';
-import { buildSecondaryMachine, entryPair, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
+import { buildSecondaryMachine, entryPair, type InitialPage, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface FaultVariant extends Variant {
@@ -16,9 +17,14 @@ interface FaultVariant extends Variant {
   readonly mutant?: KvmMutant;
   /** User space adds the memslot meanwhile; see `GuestOptions`. */
   readonly memslots?: 'waits' | 'at once';
+  /** Another thread gives the page beside it back meanwhile. */
+  readonly twoRanges?: boolean;
+  /** See `GuestOptions`. */
+  readonly rangeGrows?: boolean;
 }
 
-const PAGE = 0;
+const [PAGE, PAGE_BESIDE] = [0, 1];
+const NOBODY = 'no outside authority';
 const PROTOCOL = 'virt/kvm/kvm_main.c, v6.18: mmu_invalidate_retry_gfn()';
 const REAL_MODE = 'arch/powerpc/kvm/book3s_hv_rm_mmu.c, v6.18: kvmppc_do_h_enter()';
 
@@ -33,13 +39,15 @@ const faultVariants: readonly FaultVariant[] = [
   { name: 'end-order-swapped', expected: 'safe', source: 'derived: both are written, and read, under mmu_lock', summary: 'invalidate_range_end() counts down before it counts the sequence', mutant: 'counts down first' },
   { name: 'rmap-lock', expected: 'safe', source: REAL_MODE, summary: 'Book3S HV in real mode: check and installation under the lock of the rmap chain, without mmu_lock', rmapLock: true },
   { name: 'rmap-lock/end-order-swapped', expected: 'violation', source: `${REAL_MODE} and the comment in mmu_invalidate_retry()`, summary: 'the same, counting down first', rmapLock: true, mutant: 'counts down first' },
+  { name: 'two-ranges', expected: 'safe', source: 'virt/kvm/kvm_main.c, v6.18: kvm_mmu_invalidate_range_add()', summary: 'another thread gives the page beside it back: the range covers both until both have ended', twoRanges: true },
+  { name: 'two-ranges/range-replaced', expected: 'violation', source: NOBODY, summary: 'the second range replaces the first', twoRanges: true, rangeGrows: false },
   { name: 'memslot-added', expected: 'safe', source: 'virt/kvm/kvm_main.c, v6.18: kvm_swap_active_memslots()', summary: 'user space adds the memslot meanwhile, which waits until no invalidation is under way', memslots: 'waits' },
   { name: 'memslot-added/no-active-count', expected: 'violation', source: '52ac8b358b0c ("KVM: Block memslot updates across range_start() and range_end()")', summary: 'it is added at once: an invalidation ends that has not begun', memslots: 'at once' },
-  { name: 'mutant-no-flush', expected: 'violation', source: 'no outside authority', summary: 'the entry is removed, and no vCPU is told', mutant: 'no flush' },
+  { name: 'mutant-no-flush', expected: 'violation', source: NOBODY, summary: 'the entry is removed, and no vCPU is told', mutant: 'no flush' },
 ];
 
 /** madvise(MADV_DONTNEED). */
-const madvises: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1) };
+const madvises = (page: number): PrimaryCpu => ({ accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, page, page + 1) });
 
 /** ioctl(KVM_SET_USER_MEMORY_REGION). */
 const addsMemslot: PrimaryCpu = { accesses: false, run: ({ kvm }) => program(kvm_set_memory_region, kvm as Kvm) };
@@ -49,14 +57,15 @@ const kvm_set_memory_region = routine('kvm_set_memory_region', (kvm: Kvm) => (kv
 function buildFaultVsInvalidate({ variant, memoryModel, parameters }: BuildRequest): System {
   const found = faultVariants.find((v) => v.name === variant);
   if (!found) throw new ModelError(`scenario: kvm-fault-vs-invalidate: no variant ${variant} (have: ${faultVariants.map((v) => v.name).join(', ')})`);
-  const { protocol, rmapLock, memslots, mutant } = found;
+  const { protocol, rmapLock, memslots, twoRanges = false, rangeGrows, mutant } = found;
+  const page: InitialPage = { writable: parameters['writable'] === 1, references: 1, established: false };
   return buildSecondaryMachine(
     {
       memoryModel,
-      pages: [{ writable: parameters['writable'] === 1, references: 1, established: false }],
+      pages: twoRanges ? [page, page] : [page],
       freePages: 1,
       design: secondary.NotifierEra.E5,
-      cpus: memslots ? [madvises, addsMemslot] : [madvises],
+      cpus: [madvises(PAGE), ...(twoRanges ? [madvises(PAGE_BESIDE)] : []), ...(memslots ? [addsMemslot] : [])],
       guest: {
         accesses: Array.from({ length: parameters['accesses'] ?? 2 }, () => ({ page: PAGE, version: 0 })),
         lookup: { faultsIn: parameters['faults'] !== 0 },
@@ -64,6 +73,7 @@ function buildFaultVsInvalidate({ variant, memoryModel, parameters }: BuildReque
         ...(rmapLock && { rmapLock }),
         ...(memslots && { memslots }),
         ...(mutant && { mutant }),
+        ...(rangeGrows !== undefined && { rangeGrows }),
       },
     },
     propertiesOf,
@@ -74,7 +84,17 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
   const { kvm } = machine;
   if (!kvm) return [];
   const pair = entryPair(machine, PAGE, kvm.entryAddress(PAGE));
-  return [secondary.secondaryAgreesAtRest('kvm', pair), secondary.secondaryIsNoMoreWritable('kvm', pair)];
+  return [
+    secondary.secondaryAgreesAtRest('kvm', pair),
+    secondary.secondaryIsNoMoreWritable('kvm', pair),
+    {
+      name: 'the guest maps the page',
+      kind: 'sometimes',
+      why: 'otherwise there is nothing to invalidate',
+      reads: [pair.secondary],
+      check: (read) => pte_present(read(pair.secondary)),
+    },
+  ];
 }
 
 export const kvmFaultVsInvalidate: Scenario = {

@@ -4,9 +4,9 @@
  */
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { Frames, program, SystemBuilder, type Address, type MemoryModel, type Program, type Property, type System } from '@shootdown/machine';
-import { CALL_FUNCTION_VECTOR, ipiTlb, Mm, secondary, Smp, type Kernel } from '@shootdown/mm';
+import { CALL_FUNCTION_VECTOR, ipiTlb, Mm, secondary, Smp, type IpiTlbOptions, type Kernel } from '@shootdown/mm';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte, pte_pfn, pte_present, pte_write, pte_young, SaturatedTlb, tinyShape, type SaturatedMmu } from '@shootdown/mmu';
-import { addDevice, InvalidationQueue, Kvm, Memslots, MmuNotifierSubscriptions, Odp, Sva, type ChangePteDesign, type Contracts, type EntryFormat, type FaultProtocol, type KvmMutant, type Lock } from '@shootdown/mmu-notifier';
+import { addDevice, InvalidationQueue, Kvm, Memslots, MmuNotifierSubscriptions, Odp, Sva, type ChangePteDesign, type EntryFormat, type FaultProtocol, type KvmMutant, type Lock } from '@shootdown/mmu-notifier';
 import { Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
 
 /** Operations in a row without a point. */
@@ -52,6 +52,8 @@ export interface GuestOptions extends secondary.SecondaryProgram {
   /** The range has no memslot to begin with; one may be added. `at once`: without waiting for invalidations (a mutant). */
   readonly memslots?: 'waits' | 'at once';
   readonly mutant?: KvmMutant;
+  /** False: a second invalidation replaces the range of the first (a mutant). */
+  readonly rangeGrows?: boolean;
   readonly lookup?: secondary.LookupOptions;
 }
 
@@ -73,8 +75,7 @@ export interface SecondaryMachineOptions {
   /** Free page frames to begin with. */
   readonly freePages: number;
   readonly design: secondary.NotifierDesign;
-  readonly contracts?: Contracts;
-  readonly changePteNeedsBracket?: boolean;
+  readonly tlb?: IpiTlbOptions;
   readonly cpus: readonly PrimaryCpu[];
   readonly guest?: GuestOptions;
   readonly device?: DeviceOptions;
@@ -118,16 +119,16 @@ export function buildSecondaryMachine(options: SecondaryMachineOptions, properti
   const ptl = builder.region('ptl', TABLES);
   const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', {
     spinlocks: Array.from({ length: levels }, (_, table) => ptl.at(table)),
-    ...(options.contracts && { contracts: options.contracts }),
-    ...(options.changePteNeedsBracket !== undefined && { changePteNeedsBracket: options.changePteNeedsBracket }),
+    ...secondary.notifierRules(options.design),
   });
   const secondaryMmus = { mm, subscriptions, design: options.design };
-  const arch = secondary.notifyingArch(ipiTlb(smp, mmus, pages.length), () => secondaryMmus);
+  const arch = secondary.notifyingArch(ipiTlb(smp, mmus, pages.length, options.tlb), () => secondaryMmus);
   const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl, secondary: secondaryMmus, contents };
   const programs: Program[] = [];
   const [first, second] = cpus.slice(options.cpus.length);
-  const kvm = guest ? addGuest(kernel, mm, subscriptions, first as Cpu, guest, contents, programs) : null;
-  const odp = device ? addDeviceTo(kernel, mm, subscriptions, (guest ? second : first) as Cpu, device, contents, programs) : null;
+  const surroundings = { kernel, mm, subscriptions, contents, programs };
+  const kvm = guest ? addGuest(surroundings, first as Cpu, guest) : null;
+  const odp = device ? addDeviceTo(surroundings, (guest ? second : first) as Cpu, device) : null;
   const machine: SecondaryMachine = { builder, kernel, mm, subscriptions, contents, kpage, kvm, odp };
   const all = [...options.cpus.map(({ run }, id) => run(machine, cpus[id] as Cpu)), ...programs];
   cpus.forEach((cpu, id) => startCpu(builder, cpu, [all[id] as Program], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }));
@@ -152,7 +153,12 @@ function framesOf(builder: SystemBuilder, { pages, levels = 1, stablePage, freeP
   });
 }
 
-function addGuest(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscriptions, cpu: Cpu, options: GuestOptions, contents: secondary.PageContents, programs: Program[]): Kvm {
+/** What a guest or device is added to, and the programs of those that are. */
+interface Surroundings extends Pick<SecondaryMachine, 'kernel' | 'mm' | 'subscriptions' | 'contents'> {
+  readonly programs: Program[];
+}
+
+function addGuest({ kernel, mm, subscriptions, contents, programs }: Surroundings, cpu: Cpu, options: GuestOptions): Kvm {
   const { builder, frames } = kernel;
   const vpns = [...Array.from({ length: ENTRIES }).keys()];
   const tlb = new SaturatedTlb(builder, ['vCPU0'], frames, tinyShape(1, ENTRIES), KVM_TABLE, vpns, { name: 'vcpu_tlb' });
@@ -167,13 +173,14 @@ function addGuest(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscription
     ...(options.rmapLock && { rmap_lock: spinlock(new Spinlock(builder, 'rmap')) }),
     ...(options.memslots && { memslots: new Memslots(builder, { waits: options.memslots === 'waits' }) }),
     ...(options.mutant && { mutant: options.mutant }),
+    ...(options.rangeGrows !== undefined && { rangeGrows: options.rangeGrows }),
   });
   subscriptions.add('kvm', kvm.ops);
   programs.push(program(secondary.vcpu_run, kvm, secondary.primaryMmu(kernel, cpu, mm, options.lookup), { tlb, index: 0, frames, contents }, options));
   return kvm;
 }
 
-function addDeviceTo(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscriptions, cpu: Cpu, options: DeviceOptions, contents: secondary.PageContents, programs: Program[]): Odp | null {
+function addDeviceTo({ kernel, mm, subscriptions, contents, programs }: Surroundings, cpu: Cpu, options: DeviceOptions): Odp | null {
   const { builder, frames } = kernel;
   const device = addDevice(builder, 'device');
   const table = options.kind === 'table' ? DEVICE_TABLE : ROOT;
@@ -197,7 +204,7 @@ function addDeviceTo(kernel: Kernel, mm: Mm, subscriptions: MmuNotifierSubscript
     tlb: caches,
   });
   subscriptions.add('odp', odp.ops);
-  programs.push(program(secondary.odp_run, odp, secondary.primaryMmu(kernel, cpu, mm, { takesReference: false, ...options.lookup }), agent, options));
+  programs.push(program(secondary.odp_run, odp, secondary.primaryMmu(kernel, cpu, mm, options.lookup), agent, options));
   return odp;
 }
 

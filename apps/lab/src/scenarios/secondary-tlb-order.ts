@@ -2,24 +2,27 @@
  * `secondary-tlb-order`: when must hardware that walks the primary page table be told of a new page? (Documentation/mm/mmu_notifier.rst)
  *
  * CPU0 and CPU1 write to pages A and B, which are shared and read-only, so each gets a copy. CPU2 runs another thread, which writes to A
- * and then to B. A device reads B and then A. See docs/mmu-notifier.md.
+ * and then to B. A device reads B and then A. And: a device writes to a page that its translation has read-only. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
 import { ModelError, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
-import { handle_mm_fault, secondary } from '@shootdown/mm';
-import { pte_pfn } from '@shootdown/mmu';
-import { buildSecondaryMachine, type InitialPage, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
+import { handle_mm_fault, secondary, type IpiTlbOptions } from '@shootdown/mm';
+import { pte_pfn, pte_write } from '@shootdown/mmu';
+import { buildSecondaryMachine, type InitialPage, type PrimaryCpu, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface OrderVariant extends Variant {
   readonly secondaryTlbs: secondary.NotifierDesign['secondaryTlbs'];
-  /** What replaces the pages: a copy that is then written to, or KSM with an equal page. */
-  readonly replaces: 'copy' | 'merge';
+  /** What happens to the pages: a copy that is then written to, KSM with an equal page, or the device may write to its own read-only page. */
+  readonly replaces: 'copy' | 'merge' | 'upgrade';
+  readonly tlb?: IpiTlbOptions;
 }
 
 const [A, B] = [0, 1];
 const VERSION = 1;
+const UPGRADE = '"Invalidate secondary IOMMU TLB on permission upgrade", Alistair Popple, July 2023';
+const ARM64: IpiTlbOptions = { flushesUpgrades: true };
 const RST = 'Documentation/mm/mmu_notifier.rst, v6.18';
 
 /** The stores are to A, then B; the loads of B, then A. */
@@ -32,6 +35,8 @@ const orderVariants: readonly OrderVariant[] = [
   { name: 'never', expected: 'violation', source: 'no outside authority', summary: 'the device is not told', secondaryTlbs: 'never', replaces: 'copy' },
   { name: 'ksm/notify-at-end-only', expected: 'safe', source: RST, summary: 'KSM replaces a read-only page by an equal one: the end is early enough', secondaryTlbs: 'at the end', replaces: 'merge' },
   { name: 'ksm/never', expected: 'violation', source: 'no outside authority', summary: 'the same, and the device is not told', secondaryTlbs: 'never', replaces: 'merge' },
+  { name: 'upgrade/notify-under-ptl', expected: 'violation', source: UPGRADE, summary: 'until v6.5: a fault of the device makes the entry writable, CPUs are flushed (arm64), and the device keeps its read-only translation', secondaryTlbs: 'under the lock', replaces: 'upgrade', tlb: ARM64 },
+  { name: 'upgrade/notify-with-flush', expected: 'safe', source: UPGRADE, summary: 'v6.6: the flush tells the device', secondaryTlbs: 'with the flush', replaces: 'upgrade', tlb: ARM64 },
 ];
 
 /** Writes to A, then to B, if it can at once: whoever has no writable entry yet gives up. */
@@ -43,23 +48,23 @@ const writes_in_order = routine('other thread', function* ({ kernel }: Secondary
 function buildTlbOrder({ variant, memoryModel }: BuildRequest): System {
   const found = orderVariants.find((v) => v.name === variant);
   if (!found) throw new ModelError(`scenario: secondary-tlb-order: no variant ${variant} (have: ${orderVariants.map((v) => v.name).join(', ')})`);
-  const { secondaryTlbs, replaces } = found;
+  const { secondaryTlbs, replaces, tlb } = found;
   return buildSecondaryMachine(
     {
       memoryModel,
-      pages: replaces === 'copy' ? [A, B].map(() => SHARED) : [OWN],
       freePages: 2,
       stablePage: replaces === 'merge',
       design: { ...secondary.NotifierEra.E3, secondaryTlbs },
-      cpus: replaces === 'copy' ? [copies(A), copies(B), { accesses: true, run: (machine, cpu) => program(writes_in_order, machine, cpu) }] : [merges],
-      device: { kind: 'tlb', ...(replaces === 'copy' ? { accesses: [B, A].map(load), mustHold: READS_IN_ORDER } : { accesses: [store(A), load(A)] }) },
+      ...(tlb && { tlb }),
+      ...PARTS[replaces],
     },
-    replaces === 'copy' ? orderWitness : mergeWitness,
+    WITNESSES[replaces],
   );
 }
 
 const SHARED: InitialPage = { writable: false, references: 2, established: true };
 const OWN: InitialPage = { writable: true, references: 1, established: true };
+const OWN_READ_ONLY: InitialPage = { ...OWN, writable: false };
 const load = (page: number): secondary.SecondaryAccess => ({ page, version: 0 });
 const store = (page: number): secondary.SecondaryAccess => ({ page, version: VERSION });
 
@@ -70,6 +75,16 @@ function copies(page: number): PrimaryCpu {
 
 /** ksmd. */
 const merges: PrimaryCpu = { accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, A, kpage) };
+
+const PARTS: Readonly<Record<OrderVariant['replaces'], Pick<SecondaryMachineOptions, 'pages' | 'cpus' | 'device'>>> = {
+  copy: {
+    pages: [SHARED, SHARED],
+    cpus: [copies(A), copies(B), { accesses: true, run: (machine, cpu) => program(writes_in_order, machine, cpu) }],
+    device: { kind: 'tlb', accesses: [load(B), load(A)], mustHold: READS_IN_ORDER },
+  },
+  merge: { pages: [OWN], cpus: [merges], device: { kind: 'tlb', accesses: [store(A), load(A)] } },
+  upgrade: { pages: [OWN_READ_ONLY], cpus: [], device: { kind: 'tlb', accesses: [load(A), store(A)], faultsOnce: true } },
+};
 
 function orderWitness({ contents }: SecondaryMachine): Property[] {
   const newest = [A, B].map((page) => contents.newest.at(page));
@@ -96,6 +111,13 @@ function mergeWitness({ kernel, kpage }: SecondaryMachine): Property[] {
     },
   ];
 }
+
+function upgradeWitness({ kernel }: SecondaryMachine): Property[] {
+  const entry = kernel.frames.entry(0, A).address;
+  return [{ name: 'the entry becomes writable', kind: 'sometimes', why: 'otherwise nothing has been upgraded', reads: [entry], check: (read) => pte_write(read(entry)) }];
+}
+
+const WITNESSES: Readonly<Record<OrderVariant['replaces'], (machine: SecondaryMachine) => readonly Property[]>> = { copy: orderWitness, merge: mergeWitness, upgrade: upgradeWitness };
 
 export const secondaryTlbOrder: Scenario = {
   name: 'secondary-tlb-order',

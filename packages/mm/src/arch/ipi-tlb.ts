@@ -8,8 +8,16 @@ import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
 
+/** Variations. */
+export interface IpiTlbOptions {
+  /** See {@link TlbArch.flushesUpgrades}. */
+  readonly flushesUpgrades?: boolean;
+  /** False: a CPU flushes itself and leaves the others alone (a mutant). Default true. */
+  readonly sendsIpis?: boolean;
+}
+
 /** Flushes of pages 0 .. `pages` - 1; a wider range invalidates all of them. */
-export function ipiTlb(smp: Smp, mmus: readonly MmuInstructions[], pages: number): TlbArch {
+export function ipiTlb(smp: Smp, mmus: readonly MmuInstructions[], pages: number, { flushesUpgrades = false, sendsIpis = true }: IpiTlbOptions = {}): TlbArch {
   const invalidates = Array.from({ length: pages }, (_, vpn) => smp.register({ name: `flush_tlb_func(page ${vpn})`, run: (cpu) => invlpg(cpu, vpn) }));
   function* invlpg(cpu: Cpu, vpn: number): Steps {
     yield* (mmus[cpu.id] as MmuInstructions).invlpg(vpn);
@@ -18,11 +26,12 @@ export function ipiTlb(smp: Smp, mmus: readonly MmuInstructions[], pages: number
     for (let vpn = start; vpn < Math.min(end, pages); vpn++) {
       const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' });
       if ((mask & (1 << cpu.id)) !== 0) yield* invlpg(cpu, vpn);
-      yield* smp.smp_call_function_many(cpu, mask, invalidates[vpn] as number);
+      if (sendsIpis) yield* smp.smp_call_function_many(cpu, mask, invalidates[vpn] as number);
     }
   });
   return {
     name: 'ipi',
+    flushesUpgrades,
     flush_tlb_mm_range: (cpu, mm, start, end) => flush(cpu, mm, start, end),
     *switch_mm(cpu, next) {
       yield* setBits(next.cpumask.at(0), 1 << cpu.id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });

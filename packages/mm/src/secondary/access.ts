@@ -2,7 +2,7 @@
  * Accesses to memory in exploration, translation and data in one step: an invalidation waits for accesses under way, so nothing of it
  * can fall between the two.
  */
-import { BLOCKED, defineOperation, FREED_FRAME, FrameKind, operation, routine, type Frames, type Operation, type OperationContext, type Steps } from '@shootdown/machine';
+import { assertThat, BLOCKED, defineOperation, FREED_FRAME, FrameKind, operation, point, routine, type Frames, type Operation, type OperationContext, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { Fault, pte_pfn, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
 import { handle_mm_fault } from '../fault.ts';
@@ -28,7 +28,38 @@ export interface Agent {
 
 /** A store of user code on a CPU: faults until it goes through. The mmap lock is left out: everybody would read it. */
 export const user_write = routine('user_write', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, version: number): Steps {
-  while ((yield* cpu_access(kernel, cpu, vpn, version)) < 0) yield* handle_mm_fault(kernel, cpu, mm, vpn, true);
+  for (;;) {
+    yield* point('user_write');
+    if ((yield* cpu_access(kernel, cpu, vpn, version)) >= 0) return;
+    yield* handle_mm_fault(kernel, cpu, mm, vpn, true);
+  }
+});
+
+/** What threads of user code find out by themselves. */
+export const READS_GO_FORWARD = 'a thread never reads an older value of a page than it has read, or written, before';
+
+/** A load of user code on a CPU: faults until it goes through; the version read. */
+const user_read = routine('user_read', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, at: number): Steps<number> {
+  for (;;) {
+    yield* point('user_read', at);
+    const version = yield* cpu_access(kernel, cpu, vpn, 0);
+    if (version >= 0) return version;
+    yield* handle_mm_fault(kernel, cpu, mm, vpn, false);
+  }
+});
+
+/** A thread that reads a page twice. */
+export const user_reads_twice = routine('user_reads_twice', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number): Steps {
+  const first = yield* user_read(kernel, cpu, mm, vpn, 0);
+  const second = yield* user_read(kernel, cpu, mm, vpn, 1 + first);
+  yield* assertThat(second >= first, READS_GO_FORWARD, `has read ${first}, then ${second}`);
+});
+
+/** A thread that writes to a page and reads it again. */
+export const user_reads_back = routine('user_reads_back', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, version: number): Steps {
+  yield* user_write(kernel, cpu, mm, vpn, version);
+  const second = yield* user_read(kernel, cpu, mm, vpn, 1 + version);
+  yield* assertThat(second >= version, READS_GO_FORWARD, `has written ${version}, then read ${second}`);
 });
 
 /** One attempt of a CPU to load (version 0) or store. Its store waits in the store buffer, its translation does not. */

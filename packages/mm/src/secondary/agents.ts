@@ -17,7 +17,12 @@ export interface SecondaryProgram {
   readonly accesses: readonly SecondaryAccess[];
   /** What must hold of the versions it has read and written, in order. */
   readonly mustHold?: { readonly property: string; readonly holds: (versions: readonly number[]) => boolean };
+  /** It must not fault again at a page for which a fault has just been handled. */
+  readonly faultsOnce?: boolean;
 }
+
+/** What a device in endless page faults violates. */
+export const FAULTS_ONCE = 'R8: an access that a fault has been handled for does not fault again';
 
 /** A guest's vCPU: enters the guest, and leaves it for every fault. It gives up where there is no page. */
 export const vcpu_run = routine('vcpu_run', (kvm: Kvm, primary: PrimaryMmu, agent: Agent, body: SecondaryProgram) =>
@@ -34,16 +39,17 @@ export const sva_run = routine('device engine', (kernel: Kernel, cpu: Cpu, mm: M
   accessAll(agent, body, (access) => iommu_sva_handle_mm(kernel, cpu, mm, sva, access)),
 );
 
-function* accessAll(agent: Agent, { accesses, mustHold }: SecondaryProgram, fault: (access: SecondaryAccess, at: number) => Steps<boolean>): Steps {
+function* accessAll(agent: Agent, { accesses, mustHold, faultsOnce = false }: SecondaryProgram, fault: (access: SecondaryAccess, at: number) => Steps<boolean>): Steps {
   const versions: number[] = [];
   for (const [at, access] of accesses.entries()) {
     // What has been read is of no more interest unless somebody asks for it in the end.
     const place = mustHold ? placeOf(at, versions) : at;
-    for (;;) {
-      yield* point('access', place);
+    for (let faults = 0; ; faults++) {
+      yield* point('access', place, ...(faultsOnce ? [faults] : []));
       const result = yield* secondary_access(agent, access.page, access.version);
       versions[at] = result;
       if (result >= 0) break;
+      if (faultsOnce) yield* assertThat(faults === 0, FAULTS_ONCE);
       if (result === AccessFault.stopped || !(yield* fault(access, place))) return;
     }
   }

@@ -55,7 +55,10 @@ export function* copy_user_highpage({ contents }: Kernel, to: number, from: numb
 
 /** memcmp_pages() == 0: whether two pages are equal. */
 export function* pages_identical({ contents }: Kernel, a: number, b: number): Steps<boolean> {
-  if (!contents) return true;
+  if (!contents) {
+    yield* work('memcmp', { label: 'pages_identical()' });
+    return true;
+  }
   const label = `pages_identical(0x${a.toString(16)}, 0x${b.toString(16)})`;
   return (yield operation(COMPARE, contents.versions.at(a), contents.versions.at(b), 0, undefined, { label, fact: (same) => (same === 1 ? 'equal' : 'different') })) === 1;
 }
@@ -63,4 +66,4 @@ export function* pages_identical({ contents }: Kernel, a: number, b: number): St
 /** One step: nobody stores to a page while it is copied or compared, since it is mapped read-only. */
 const COPY = defineOperation({ name: 'page_copy', perform: (cx, op: Operation) => ((op.data as PageContents).copy(cx, op.a, op.b) ? 0 : BLOCKED) });
 
-const COMPARE = defineOperation({ name: 'memcmp', cost: 'page_copy', perform: (cx, op) => (cx.load(op.a) === cx.load(op.b) ? 1 : 0), footprint: (op) => ({ reads: [op.a, op.b], writes: [] }) });
+const COMPARE = defineOperation({ name: 'memcmp', perform: (cx, op) => (cx.load(op.a) === cx.load(op.b) ? 1 : 0), footprint: (op) => ({ reads: [op.a, op.b], writes: [] }) });

@@ -1,8 +1,8 @@
 /**
  * How the fault handler of a secondary MMU finds a page in the primary one.
  *
- * Mirrors virt/kvm/kvm_main.c, hva_to_pfn_fast() and hva_to_pfn_slow(), and mm/gup.c, v6.18; for a device that takes no reference,
- * mm/hmm.c, hmm_vma_walk_pmd().
+ * Mirrors virt/kvm/kvm_main.c, hva_to_pfn_fast() and hva_to_pfn_slow(), and mm/gup.c, v6.18. A driver that calls get_user_pages() comes to
+ * the same.
  */
 import { point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -17,32 +17,37 @@ import { pte_offset } from '../pgtable.ts';
 export interface LookupOptions {
   /** A page that is not there is faulted in, as long as there is memory; otherwise there is none to be had. Default true. */
   readonly faultsIn?: boolean;
-  /** The page is pinned while its entry is installed (get_user_pages()); otherwise nothing but the protocol keeps it. Default true. */
-  readonly takesReference?: boolean;
+  /** mmap_lock is taken for it: that matters where somebody takes it for writing. Default false. */
+  readonly takesMmapLock?: boolean;
 }
 
-/** The primary MMU of an address space, as the thread on a CPU finds pages in it. */
-export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, { faultsIn = true, takesReference = true }: LookupOptions = {}): PrimaryMmu {
+/** The primary MMU of an address space, as the thread on a CPU finds pages in it: pinned until they are released. */
+export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, options: LookupOptions = {}): PrimaryMmu {
   return {
-    lookup: (vpn, write, at) => (takesReference ? hva_to_pfn(kernel, cpu, mm, vpn, write, faultsIn, at) : hmm_range_fault(kernel, cpu, mm, vpn, write, faultsIn, at)),
+    lookup: (vpn, write, at) => hva_to_pfn(kernel, cpu, mm, vpn, write, options, at),
     *release({ pfn }) {
-      if (takesReference) yield* kernel.frames.put(pfn, { label: `put_page(0x${pfn.toString(16)})` });
+      yield* kernel.frames.put(pfn, { label: `put_page(0x${pfn.toString(16)})` });
     },
   };
 }
 
-const hva_to_pfn = routine('hva_to_pfn', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, faultsIn: boolean, at: readonly number[]): Steps<PrimaryPage | null> {
-  const fast = yield* get_user_page_fast_only(kernel, mm, vpn, write);
-  return fast ?? (yield* hva_to_pfn_slow(kernel, cpu, mm, vpn, write, faultsIn, at));
+const hva_to_pfn = routine('hva_to_pfn', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, options: LookupOptions, at: readonly number[]): Steps<PrimaryPage | null> {
+  const fast = yield* get_user_page_fast_only(kernel, mm, vpn);
+  if (fast) return fast;
+  const { faultsIn = true, takesMmapLock = false } = options;
+  if (takesMmapLock) yield* mm.mmap_read_lock();
+  const slow = yield* hva_to_pfn_slow(kernel, cpu, mm, vpn, write, faultsIn, at);
+  if (takesMmapLock) yield* mm.mmap_read_unlock();
+  return slow;
 });
 
-/** Without a lock: pin, then look again. */
-const get_user_page_fast_only = routine('get_user_page_fast_only', function* (kernel: Kernel, mm: Mm, vpn: number, write: boolean): Steps<PrimaryPage | null> {
+/** Without a lock: pin, then look again. With FOLL_WRITE whatever the access is: what it finds is mapped writable. */
+const get_user_page_fast_only = routine('get_user_page_fast_only', function* (kernel: Kernel, mm: Mm, vpn: number): Steps<PrimaryPage | null> {
   const { frames } = kernel;
   const ptep = yield* pte_offset(kernel, mm, vpn);
   if (!ptep) return null;
   const pte = yield* lockless(kernel, ptep);
-  if (!serves(pte, write) || !(yield* folio_try_get(frames, pte_pfn(pte), false))) return null;
+  if (!serves(pte, true) || !(yield* folio_try_get(frames, pte_pfn(pte), false))) return null;
   if ((yield* lockless(kernel, ptep)) === pte) return pageOf(pte);
   yield* frames.put(pte_pfn(pte), { label: `gup_put_folio(0x${pte_pfn(pte).toString(16)})` });
   return null;
@@ -61,17 +66,6 @@ const hva_to_pfn_slow = routine('hva_to_pfn_slow', function* (kernel: Kernel, cp
       yield* pte_unlock(kernel, ptep.frame);
       if (serves(pte, write)) return pageOf(pte);
     }
-    if (!faultsIn || (yield* handle_mm_fault(kernel, cpu, mm, vpn, write)) !== 'retry') return null;
-  }
-});
-
-/** Reads the entry and takes nothing: who uses the page must hold the notifier's promise. */
-const hmm_range_fault = routine('hmm_range_fault', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, faultsIn: boolean, at: readonly number[]): Steps<PrimaryPage | null> {
-  for (;;) {
-    yield* point('hmm_range_fault', ...at);
-    const ptep = yield* pte_offset(kernel, mm, vpn);
-    const pte = ptep ? yield* lockless(kernel, ptep) : 0;
-    if (serves(pte, write)) return pageOf(pte);
     if (!faultsIn || (yield* handle_mm_fault(kernel, cpu, mm, vpn, write)) !== 'retry') return null;
   }
 });
