@@ -20,5 +20,6 @@ const conditions = ['@shootdown/source'];
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
-  test: { projects, passWithNoTests: true, testTimeout: 60_000, pool: 'threads' },
+  // By default vitest leaves a processor idle.
+  test: { projects, passWithNoTests: true, testTimeout: 60_000, pool: 'threads', maxWorkers: '100%' },
 });

@@ -354,10 +354,11 @@ describe('live, tabulated and direct execution agree on CPUs', () => {
         for (const executor of [tabulated, ...others]) executor.reset();
         for (let i = 0; i < 200; i++) {
           const entry = scheduler.next(tabulated);
-          expect(entry).toBeGreaterThanOrEqual(0);
+          if (entry < 0) throw new Error(`nothing can happen after ${i} steps`);
+          // A call of expect() takes longer than a step, so it is made only when there is something to report.
           for (const other of others) {
-            expect(other.step(entryChoice(entry), entryBranch(entry))).toBe(true);
-            expect(other.fingerprint).toBe(tabulated.fingerprint);
+            const happened = other.step(entryChoice(entry), entryBranch(entry));
+            if (!happened || other.fingerprint !== tabulated.fingerprint) expect([happened, other.fingerprint]).toEqual([true, tabulated.fingerprint]);
           }
         }
       }),

@@ -9,7 +9,7 @@ import type { ExploreOptions } from './result.ts';
 import { Shared, ShardWorker } from './shard-worker.ts';
 import { Watch } from './watch.ts';
 
-const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 1_000 : 80;
+const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 1_000 : 40;
 const STATES_MAX = 600;
 
 /** A shard in this thread that gets copies of everything, as one in another thread would. */

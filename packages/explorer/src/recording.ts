@@ -7,7 +7,7 @@
  * choice its message. What a component does in return (effects, messages, interrupts), and what a watcher does, counts as
  * done by the agent that set it off. Attempts count as well as successes: a blocked operation has read what blocks it.
  */
-import { Code, ModelError, TabulatedExecutor, type Component, type Message, type Operation, type OperationContext, type Processor, type System } from '@shootdown/machine';
+import { Code, ModelError, TabulatedExecutor, type Choice, type Component, type Message, type Operation, type OperationContext, type Processor, type System } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
 
 /** Which parts of the context touch words. A new method must be given its place here, or the build fails. */
@@ -153,10 +153,13 @@ export interface AccessArrays {
 export class RecordingExecutor extends TabulatedExecutor {
   readonly accesses: Accesses;
   #row = NOBODY;
+  /** Per choice whose doing it is; of an operation it depends on where the processor (which has the number of the choice) stands. */
+  readonly #rows: Int32Array;
 
   constructor(system: System) {
     super(system);
     this.accesses = new Accesses(system);
+    this.#rows = Int32Array.from(system.choices, (choice) => this.#rowOf(choice));
   }
 
   override reset(): void {
@@ -176,25 +179,24 @@ export class RecordingExecutor extends TabulatedExecutor {
     return super.branchesOf(choiceIndex);
   }
 
+  #rowOf(choice: Choice): number {
+    switch (choice.kind) {
+      case 'advance':
+        return NOBODY;
+      case 'deliver':
+        return this.accesses.ofChannel(choice.channel);
+      case 'drain':
+        return this.accesses.ofDrain(choice.processor);
+      case 'spontaneous':
+        return this.accesses.ofSpontaneous(choice.spontaneous);
+    }
+  }
+
   /** What follows is that agent's doing. */
   #begin(choiceIndex: number): void {
-    const choice = this.system.choices[choiceIndex];
-    switch (choice?.kind) {
-      case 'advance':
-        this.#beginAdvance(this.system.processors[choice.processor] as Processor);
-        break;
-      case 'deliver':
-        this.#row = this.accesses.ofChannel(choice.channel);
-        break;
-      case 'drain':
-        this.#row = this.accesses.ofDrain(choice.processor);
-        break;
-      case 'spontaneous':
-        this.#row = this.accesses.ofSpontaneous(choice.spontaneous);
-        break;
-      case undefined:
-        break;
-    }
+    const row = this.#rows[choiceIndex];
+    if (row === NOBODY) this.#beginAdvance(this.system.processors[choiceIndex] as Processor);
+    else if (row !== undefined) this.#row = row;
   }
 
   /** Loads and stores may be inlined, so they are recorded here and not in the context's methods. */

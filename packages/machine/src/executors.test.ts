@@ -30,12 +30,17 @@ function observed(executor: Executor): string {
   return `${fingerprint} ${branchCount} ${violation?.property ?? 'ok'} ${pending.join()}`;
 }
 
+/** Asks vitest only when there is something to report: a call of expect() takes longer than a step. */
+function expectAll(others: readonly Executor[], expected: string): void {
+  for (const other of others) if (observed(other) !== expected) expect(observed(other)).toBe(expected);
+}
+
 /** Drives one random schedule through all executors; returns the number of steps that happened. */
 function drive({ tabulated, others }: Trio, seed: number): number {
   const random = new Random(seed);
   const scheduler = new RandomScheduler(seed);
   for (const executor of [tabulated, ...others]) executor.reset();
-  for (const other of others) expect(observed(other)).toBe(observed(tabulated));
+  expectAll(others, observed(tabulated));
   let steps = 0;
   for (; steps < STEPS; steps++) {
     // A choice out of the blue first: what one executor refuses the others must refuse, and be none the worse for it.
@@ -50,9 +55,9 @@ function drive({ tabulated, others }: Trio, seed: number): number {
     }
     if (!happened) break;
     for (const other of others) {
-      expect(other.step(entryChoice(entry), entryBranch(entry))).toBe(true);
-      expect(observed(other)).toBe(observed(tabulated));
+      if (!other.step(entryChoice(entry), entryBranch(entry))) throw new Error(`${entryChoice(entry)}/${entryBranch(entry)} happens with the tabulated executor only`);
     }
+    expectAll(others, observed(tabulated));
   }
   for (const component of tabulated.system.components) {
     for (const other of others) expect(other.describeComponent(component.index)).toBe(tabulated.describeComponent(component.index));

@@ -56,6 +56,8 @@ export class TabulatedExecutor extends Executor {
   readonly #states = new ComponentStates();
   /** By object, because operations and outputs keep theirs: content is compared only the first time. */
   readonly #messageIds = new WeakMap<Message, number>();
+  /** First state of each component. */
+  readonly #initial: number[] = [];
   readonly #stepper = new PureStepper();
   readonly #processors: readonly Processor[];
 
@@ -69,11 +71,12 @@ export class TabulatedExecutor extends Executor {
   /** Back to the initial state. */
   override reset(): void {
     this.begin();
-    for (const component of this.system.components) {
-      const snapshot = this.#stepper.initial(component.machine, component.input);
-      this.store.writeInterned(component.address, this.#states.intern(component.index, snapshot), this.#states.hashes);
-    }
+    for (const component of this.system.components) this.store.writeInterned(component.address, this.#initialOf(component), this.#states.hashes);
     this.store.commit();
+  }
+
+  #initialOf({ index, machine, input }: Component): number {
+    return (this.#initial[index] ??= this.#states.intern(index, this.#stepper.initial(machine, input)));
   }
 
   override pendingOperation(processor: number): Operation | null {
@@ -211,7 +214,7 @@ export class TabulatedExecutor extends Executor {
 
   #adoptState(index: number, before: number, message: number): number {
     const component = this.system.components[index] as Component;
-    if (before === 0) return this.#states.intern(index, this.#stepper.initial(component.machine, component.input));
+    if (before === 0) return this.#initialOf(component);
     const row = this.#states.cells[before] as (Cell | undefined)[];
     return (row[message] ?? (row[message] = this.#askXState(component, before, message))).next;
   }

@@ -55,7 +55,7 @@ export function verifyPoints(programs: readonly Program[], nodes: NodeTable, opt
       const body = programs[index];
       if (!body) throw new RangeError(`verifyPoints: no program ${index} (have ${programs.length})`);
       const pair = new Pair(body, index, [nodes.historyOf(child), [...nodes.historyOf(node), result]], nodes);
-      const mismatch = pair.compare(child, [], depth) ?? pair.walk(child, reach);
+      const mismatch = pair.compare(child, depth) ?? pair.walk(child, reach);
       if (mismatch) mismatches.push(mismatch);
     }
   }
@@ -76,11 +76,16 @@ class Pair {
     this.#nodes = nodes;
   }
 
-  compare(node: number, results: readonly number[], depth: number): PointMismatch | null {
-    const mismatch = this.#mismatch(this.#after(0, results), this.#after(1, results), results);
+  /** @param cursors where the two stand after `results`; used up */
+  compare(node: number, depth: number, results: readonly number[] = [], cursors = this.#bothAfter(results)): PointMismatch | null {
+    const mismatch = this.#mismatch(...cursors, results);
     if (mismatch || depth === 0) return mismatch;
-    for (const { result, child } of this.#nodes.edgesOf(node)) {
-      const mismatch = this.compare(child, [...results, result], depth - 1);
+    const edges = this.#nodes.edgesOf(node);
+    for (const [i, { result, child }] of edges.entries()) {
+      // A routine that has gone on cannot go back, so every edge but the last needs cursors of its own.
+      const next = i === edges.length - 1 ? cursors : this.#bothAfter(results);
+      for (const cursor of next) cursor.advance(result);
+      const mismatch = this.compare(child, depth - 1, [...results, result], next);
       if (mismatch) return mismatch;
     }
     return null;
@@ -90,7 +95,7 @@ class Pair {
   walk(node: number, reach: number): PointMismatch | null {
     for (let seed = 1; seed <= WALKS; seed++) {
       const random = new Random(seed);
-      const [first, second] = [this.#after(0, []), this.#after(1, [])];
+      const [first, second] = this.#bothAfter([]);
       const results: number[] = [];
       for (let at = node; results.length < reach; ) {
         const edges = this.#nodes.edgesOf(at);
@@ -117,6 +122,10 @@ class Pair {
       results,
       next: [describe(first), describe(second)],
     };
+  }
+
+  #bothAfter(results: readonly number[]): [RoutineCursor, RoutineCursor] {
+    return [this.#after(0, results), this.#after(1, results)];
   }
 
   #after(which: 0 | 1, results: readonly number[]): RoutineCursor {

@@ -8,7 +8,7 @@ import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { PageContents } from './secondary/contents.ts';
 import type { SecondaryMmus } from './secondary/notify.ts';
-import { VmaList } from './vma.ts';
+import { VmaList, VMAS_MAX_DEFAULT } from './vma.ts';
 
 /** How an architecture switches address spaces and invalidates translations. */
 export interface TlbArch {
@@ -64,6 +64,9 @@ export interface MmInitial {
   readonly globalAsid?: number;
 }
 
+/** Areas of an mm that exists from the start: such machines are explored, and every word of a state is copied over and over. */
+const VMAS_MAX_INITIAL = 4;
+
 /** An address space: mm_struct. */
 export class Mm {
   /** 1 and up; 0 is init_mm. */
@@ -91,7 +94,7 @@ export class Mm {
   constructor(builder: SystemBuilder, id: number, initial?: MmInitial) {
     const name = `mm${id}`;
     this.id = id;
-    this.vmas = new VmaList(builder, name);
+    this.vmas = new VmaList(builder, name, initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT);
     this.pgd = builder.region(`${name}.pgd`, 1, { initial: initial ? initial.root + 1 : 0 });
     this.mmap_lock = builder.region(`${name}.mmap_lock`, 1);
     this.tlb_gen = builder.region(`${name}.tlb_gen`, 1, { initial: 1 });

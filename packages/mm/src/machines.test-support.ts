@@ -127,21 +127,6 @@ export function randomRuns(machine: Machine, seeds: readonly number[], afterRun:
   }
 }
 
-/** Violations found by many random runs. */
-export function violations(machine: Machine, seeds: number, stepsMax?: number): Set<string> {
-  const found = new Set<string>();
-  randomRuns(
-    machine,
-    Array.from({ length: seeds }, (_, seed) => seed),
-    (run) => {
-      if (run.violation) found.add(run.violation.property);
-      else if (run.end !== 'rest') found.add(run.end);
-    },
-    stepsMax,
-  );
-  return found;
-}
-
 /** Frames in use now: numbers of tables and pages. */
 export function inUse({ kernel }: Machine, executor: Executor): { readonly tables: number[]; readonly pages: number[] } {
   const { frames } = kernel;

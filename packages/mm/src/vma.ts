@@ -15,7 +15,8 @@ export const VM_SPECIAL = 1 << 2;
 export const VM_DATA_DEFAULT_FLAGS = VM_READ | VM_WRITE;
 
 const WORDS_PER_VMA = 5;
-const VMAS_MAX = 256;
+/** Areas of an mm, unless it is told otherwise. */
+export const VMAS_MAX_DEFAULT = 256;
 const LOW_WORD = 0x1_0000_0000;
 /** Gaps and offsets are reported in pages up to this many. */
 export const PAGES_MAX = 0x3fff_ffff;
@@ -29,9 +30,12 @@ interface Vma {
 /** The areas of one mm. Pages are virtual page numbers; ranges are half open. */
 export class VmaList {
   readonly #region: Region;
+  readonly #max: number;
 
-  constructor(builder: SystemBuilder, name: string) {
-    this.#region = builder.region(`${name}.vma`, VMAS_MAX * WORDS_PER_VMA);
+  /** @param max areas at most; more is an error of the model, reported as such */
+  constructor(builder: SystemBuilder, name: string, max = VMAS_MAX_DEFAULT) {
+    this.#max = max;
+    this.#region = builder.region(`${name}.vma`, max * WORDS_PER_VMA);
   }
 
   /** find_vma(): flags of the area that holds a page; 0 if none does. */
@@ -87,7 +91,7 @@ export class VmaList {
 
   read(cx: OperationContext): Vma[] {
     const list: Vma[] = [];
-    for (let i = 0; i < VMAS_MAX; i++) {
+    for (let i = 0; i < this.#max; i++) {
       const at = this.#region.base + i * WORDS_PER_VMA;
       const flags = cx.read(at + 4);
       if (flags === 0) break;
@@ -97,8 +101,8 @@ export class VmaList {
   }
 
   write(cx: OperationContext, list: readonly Vma[]): void {
-    if (list.length > VMAS_MAX) throw new ModelError(`mm: vma: more than ${VMAS_MAX} areas (vm.max_map_count)`);
-    for (let i = 0; i < VMAS_MAX; i++) {
+    if (list.length > this.#max) throw new ModelError(`mm: vma: more than ${this.#max} areas (vm.max_map_count)`);
+    for (let i = 0; i < this.#max; i++) {
       const at = this.#region.base + i * WORDS_PER_VMA;
       const vma = list[i];
       if (!vma && cx.read(at + 4) === 0) break;

@@ -7,7 +7,7 @@
  * {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
  * protocol have, and what the kernel would be with one READ_ONCE() per entry.
  */
-import { defineOperation, FrameKind, operation, point, routine, type Address, type Frames, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { defineOperation, FrameKind, operation, point, routine, type Address, type Frames, type Message, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { ptdumpMachine } from './ptdump.machine.ts';
 
 /** Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it tested it. */
@@ -220,11 +220,14 @@ const OFFSET = defineOperation({
   footprint: touched,
 });
 
+const WALK_BEGIN: Message = { type: 'walk_begin' };
+const WALK_END: Message = { type: 'walk_end' };
+
 const BEGIN = defineOperation({
   name: 'ptdump_open',
   cost: 'syscall',
   perform(cx, op) {
-    cx.tell(ptdumpOf(op).component, { type: 'walk_begin' });
+    cx.tell(ptdumpOf(op).component, WALK_BEGIN);
     return 0;
   },
 });
@@ -233,7 +236,7 @@ const END = defineOperation({
   name: 'ptdump_release',
   cost: 'syscall',
   perform(cx, op) {
-    cx.tell(ptdumpOf(op).component, { type: 'walk_end' });
+    cx.tell(ptdumpOf(op).component, WALK_END);
     return 0;
   },
 });

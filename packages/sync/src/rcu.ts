@@ -17,6 +17,7 @@ import {
   program,
   routine,
   type Footprint,
+  type Message,
   type Operation,
   type OperationContext,
   type Program,
@@ -45,6 +46,7 @@ const SECTIONS = { sc: 1, tso: 3 } as const;
 const BITS_MAX = 31;
 /** An argument and the number of its callback share one word. */
 const ARGUMENT_BITS = 16;
+const COLLECT: Message = { type: 'collect' };
 
 /** RCU of one system. */
 export class Rcu {
@@ -68,6 +70,7 @@ export class Rcu {
   readonly #functions: { readonly name: string; readonly run: RcuCallback }[] = [];
   readonly #builder: SystemBuilder;
   #words: readonly number[] | null = null;
+  readonly #messages = { start: new Map<number, Message>(), quiescent: new Map<number, Message>() };
 
   constructor(builder: SystemBuilder, options: RcuOptions) {
     const { processors, interrupts, callbacksMax = CALLBACKS_MAX_DEFAULT } = options;
@@ -177,11 +180,22 @@ export class Rcu {
   }
 
   tellGracePeriod(cx: OperationContext, slot: number, type: 'start' | 'collect', readers = 0): void {
-    cx.tell(this.#gracePeriods[slot] as number, type === 'start' ? { type, readers } : { type });
+    cx.tell(this.#gracePeriods[slot] as number, type === 'start' ? this.#message(type, readers) : COLLECT);
   }
 
   quiescent(cx: OperationContext, readers: number): void {
-    for (const gracePeriod of this.#gracePeriods) cx.tell(gracePeriod, { type: 'quiescent', readers });
+    const message = this.#message('quiescent', readers);
+    for (const gracePeriod of this.#gracePeriods) cx.tell(gracePeriod, message);
+  }
+
+  /** One object per content: executors know a message again by its object faster than by what is in it. */
+  #message(type: 'start' | 'quiescent', readers: number): Message {
+    const messages = this.#messages[type];
+    const known = messages.get(readers);
+    if (known) return known;
+    const message: Message = { type, readers };
+    messages.set(readers, message);
+    return message;
   }
 
   #sectionChanged(cx: OperationContext, address: number): void {

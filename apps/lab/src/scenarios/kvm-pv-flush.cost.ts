@@ -75,12 +75,12 @@ const HOSTS: readonly HostKind[] = [
 ];
 
 /** The comparison: one row per host, number of VMs and kind of flush. */
-export function comparePvFlush(vmsMax = 3, hosts = HOSTS): Comparison {
+export function comparePvFlush(vmsMax = 3, hosts = HOSTS, runMicroseconds = RUN_MICROSECONDS): Comparison {
   const numbers = Array.from({ length: vmsMax }, (_, i) => i + 1);
   const pairs = hosts.flatMap((host) =>
     numbers.map((vms) => {
       process.stderr.write(`pv-flush: ${host.name}, ${vms} VM${vms > 1 ? 's' : ''}\n`);
-      return { host, vms, native: runPvFlush({ ...host, vms, paravirtualFlush: false }), paravirtual: runPvFlush({ ...host, vms, paravirtualFlush: true }) };
+      return { host, vms, native: runPvFlush({ ...host, vms, paravirtualFlush: false, runMicroseconds }), paravirtual: runPvFlush({ ...host, vms, paravirtualFlush: true, runMicroseconds }) };
     }),
   );
   const { pages, computeCycles, timesliceMicroseconds, hz } = KvmHostLoad;
@@ -100,7 +100,7 @@ export function comparePvFlush(vmsMax = 3, hosts = HOSTS): Comparison {
     ],
     rows: pairs.flatMap(({ host, vms, native, paravirtual }) => [rowOf(host, vms, 'IPI', native, native), rowOf(host, vms, 'PV', paravirtual, native)]),
     notes: [
-      `A record maps, writes and unmaps ${pages} pages and computes ${Math.round(computeCycles / CYCLES_PER_MICROSECOND)} us; timeslice ${timesliceMicroseconds} us of ${(timesliceMicroseconds * hz) / 1e6} ticks; ${RUN_MICROSECONDS / 1000} ms of virtual time; the same in every row. VMs have as many vCPUs as the host has CPUs: 4, or 8 where it says so.`,
+      `A record maps, writes and unmaps ${pages} pages and computes ${Math.round(computeCycles / CYCLES_PER_MICROSECOND)} us; timeslice ${timesliceMicroseconds} us of ${(timesliceMicroseconds * hz) / 1e6} ticks; ${runMicroseconds / 1000} ms of virtual time; the same in every row. VMs have as many vCPUs as the host has CPUs: 4, or 8 where it says so.`,
       'PLE: pause-loop exits with kvm_intel\'s defaults (ple_window 4096, doubled by every exit, reset when scheduled in) and directed yield. v5.19: a vCPU that yields is not marked as preempted; in the rows above it is, as when the series was posted.',
       'Published: ebizzy -M in VMs of 64 vCPUs on 64 CPUs. Another load on another machine, so only the shape compares: next to nothing gained without overcommit, much with it. Nothing here is fitted to it.',
       'Without PLE a vCPU that waits for an IPI burns its timeslice, which makes IPIs look worse than they are. With it the spinner finds the vCPU it waits for among 3 or 7 others, and not among 63, which makes them look better.',

@@ -7,14 +7,18 @@ const VISITED_MAX = 10_000;
 export function visited(system: System, statesMax = VISITED_MAX): TabulatedExecutor {
   const executor = new TabulatedExecutor(system);
   const { store } = executor;
-  const seen = new Set<string>();
+  const seen = new Set<number>();
   const visit = (): void => {
-    if (seen.size > statesMax || seen.has(executor.fingerprint)) return;
-    seen.add(executor.fingerprint);
+    const { mark, lo, hi } = store;
+    // 53 bits of the fingerprint, which a number holds, tell so few states apart.
+    const state = (lo >>> 0) + (hi & 0x1f_ffff) * 2 ** 32;
+    if (seen.size > statesMax || seen.has(state)) return;
+    seen.add(state);
     for (let choice = 0; choice < system.choices.length; choice++) {
-      for (let branch = 0; branch < executor.branchesOf(choice); branch++) {
-        const { mark, lo, hi } = store;
-        if (!executor.step(choice, branch)) continue;
+      for (let branch = 0, branches = 1; branch < branches; branch++) {
+        const happened = executor.step(choice, branch);
+        branches = executor.branchCount;
+        if (!happened) continue;
         if (!executor.failed) visit();
         store.undo(mark, lo, hi);
       }

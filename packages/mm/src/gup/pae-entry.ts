@@ -175,8 +175,11 @@ const ALLOC = defineOperation({
   },
 });
 
-function freePages(inUse: number): number[] {
-  return Array.from({ length: PAGES }, (_, page) => page).filter((page) => (inUse & (1 << page)) === 0);
+/** By the mask of pages in use: every step of an allocation asks twice. */
+const FREE_PAGES: (readonly number[] | undefined)[] = [];
+
+function freePages(inUse: number): readonly number[] {
+  return (FREE_PAGES[inUse] ??= Array.from({ length: PAGES }, (_, page) => page).filter((page) => (inUse & (1 << page)) === 0));
 }
 
 const FREE = defineOperation({
