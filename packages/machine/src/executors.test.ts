@@ -13,7 +13,7 @@ import { deviceSystem, interruptSystem, memorySystem, oneProcessor, oneWord, sen
 import { TabulatedExecutor } from './tabulated.ts';
 import { listenerMachine, processorMachine } from './processor.test-support.machine.ts';
 
-const SCHEDULES = 1000;
+const SCHEDULES = process.env['SHOOTDOWN_DEEP'] === '1' ? 1000 : 300;
 const STEPS = 200;
 
 interface Trio {
