@@ -4,16 +4,18 @@
  * Every figure is the median of several runs in this one process, and every ratio compares two figures of the same run of
  * the benchmark, because absolute ones say as much about the computer as about the program. Runs on the built packages.
  */
+import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { DirectExecutor, LiveExecutor, RandomScheduler, replay, runScheduler, TabulatedExecutor } from '@shootdown/machine';
 import { countTlb, parseTlbGeometry, readReferenceTrace } from '@shootdown/mmu';
 import { naiveCountTlb } from '@shootdown/mmu/naive';
-import { runMachine } from '@shootdown/topology';
+import { assemble, parseTopologyText, runMachine } from '@shootdown/topology';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { flushMachine, machineRoom } from './machines.mjs';
 
 const TRACE = new URL('../../apps/lab/data/traces/sort-3m.u64.gz', import.meta.url);
+const HOST = new URL('../../apps/lab/topologies/kvm-two-vms.json', import.meta.url);
 const EXPLORER_BENCHMARK = new URL('reference.mjs', import.meta.url);
 
 const FAST_RUNS = 9;
@@ -111,10 +113,20 @@ function benchFlushCounts() {
   line('simulated time', run.nanoseconds / 1e6, 'ms', `in ${median(runs.map((r) => r.wallSeconds)).toFixed(2)} s of real time`);
 }
 
+function benchHost() {
+  heading('A run in virtual time: a host of two VMs of four vCPUs, exits, second stage and preemption');
+  const topology = parseTopologyText(readFileSync(HOST, 'utf8'), 'kvm-two-vms.json');
+  const runs = Array.from({ length: SLOW_RUNS }, () => runMachine(assemble(topology)));
+  const [run] = runs;
+  if (!run || run.violation) throw new Error(`bench: host: the run ended in ${run?.end}`);
+  line('steps', median(runs.map((r) => r.stepsPerSecond)), 'steps/s', `${run.steps} steps, median of ${SLOW_RUNS}`);
+}
+
 const [processor] = cpus();
 process.stdout.write(`node ${process.version}, ${cpus().length} x ${processor?.model.trim() ?? 'unknown processor'}\n`);
 await benchTlb();
 benchExecutors();
 benchFlushCounts();
+benchHost();
 // A process of its own: the executors above leave this one's compiled code fit for everything at once.
 execFileSync(process.execPath, [fileURLToPath(EXPLORER_BENCHMARK)], { stdio: 'inherit' });
