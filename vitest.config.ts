@@ -20,6 +20,5 @@ const conditions = ['@shootdown/source'];
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
-  // By default vitest leaves a processor idle.
-  test: { projects, passWithNoTests: true, testTimeout: 60_000, pool: 'threads', maxWorkers: '100%' },
+  test: { projects, passWithNoTests: true, testTimeout: 60_000, pool: 'threads' },
 });
