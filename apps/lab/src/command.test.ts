@@ -55,6 +55,14 @@ describe('what is wrong is said in one line, with the right exit code', () => {
   });
 });
 
+it('a reader that has seen enough ends the command in silence, as SIGPIPE does', () => {
+  const command = [process.execPath, join(lab, 'bin/shootdown.mjs'), 'explore', 'ptdump-vmalloc', '--variant', 'unlocked', '--json'];
+  // `exec <&-`: a reader that reads nothing and is gone before the command writes.
+  const { stdout, stderr } = spawnSync('bash', ['-c', '"$@" | { exec <&-; sleep 0.1; }; echo "${PIPESTATUS[0]}"', 'bash', ...command], { encoding: 'utf8' });
+  expect(stderr.split('\n').filter((line) => /EPIPE|at /.test(line))).toEqual([]);
+  expect(stdout.trim()).toBe('141');
+});
+
 describe('shootdown tlb', () => {
   const expected = { l1i: { hits: 1_212_051, misses: 732 }, l1d: { hits: 439_725, misses: 677 }, l2: { hits: 1_087, misses: 322 } };
 

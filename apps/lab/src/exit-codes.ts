@@ -11,4 +11,7 @@ export const ExitCode = {
   usage: 64,
   /** Interrupted by Ctrl-C: what was found so far has been printed. */
   interrupted: 130,
+  /** The reader of the output is gone (`| head`): as if SIGPIPE had ended the command. */
+  nobodyReads: 141,
 } as const;
+

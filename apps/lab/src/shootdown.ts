@@ -24,8 +24,19 @@ function usage(): string {
   return ['usage:', ...lines, '', 'shootdown <command> --help lists its flags.', ''].join('\n');
 }
 
+/** `shootdown ... | head`: nobody reads on, so nothing more is worth finding. Node ignores SIGPIPE; its exit code is kept. */
+function endWithTheReader(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit(ExitCode.nobodyReads);
+    });
+  }
+}
+
 /** Runs one command line; returns the exit code. Mistakes of the user are one line on stderr. */
 export async function main(argv: readonly string[]): Promise<number> {
+  endWithTheReader();
   const [name, ...rest] = argv;
   if (name === undefined || name === '--help' || name === 'help') {
     process.stdout.write(usage());

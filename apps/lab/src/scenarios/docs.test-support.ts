@@ -1,8 +1,9 @@
 /** What the tests of a page of docs/ ask: its tables of variants, its counterexamples, and whether everything it names exists. */
 import { readFileSync } from 'node:fs';
-import { expectedVerdict } from '@shootdown/explorer';
+import { expectedVerdict, explore, resolveScenario, type Variant } from '@shootdown/explorer';
 import { describe, expect, it } from 'vitest';
 import { scenarios } from './index.ts';
+import { UNCOUNTED } from './matrix.test-support.ts';
 
 /** A page and what it is about. */
 export interface DocumentedScenarios {
@@ -18,13 +19,20 @@ export interface DocumentedScenarios {
 export function describePage({ page: file, scenarios: names, counterexamples }: DocumentedScenarios): void {
   const page = readFileSync(new URL(`../../../../docs/${file}`, import.meta.url), 'utf8');
   const rows = scenarios.filter((s) => names.includes(s.name)).flatMap((s) => s.variants.map((variant) => [s.name, variant.name, variant] as const));
+  const lineOf = (scenario: string, variant: Variant): string | undefined =>
+    tableOf(scenario).find((text) => text.startsWith(`| \`${variant.name}\` | `) && text.endsWith(` | ${variant.summary} |`));
   const tableOf = (scenario: string): readonly string[] => ((page.split(`### \`${scenario}\`\n`)[1] ?? '').split('\n#')[0] ?? '').split('\n');
 
   describe(`docs/${file}`, () => {
-    it.each(rows)('gives %s %s with its verdict', (scenario, name, variant) => {
-      const line = tableOf(scenario).find((text) => text.startsWith(`| \`${name}\` | `) && text.endsWith(` | ${variant.summary} |`));
+    it.each(rows)('gives %s %s with its verdict', (scenario, _name, variant) => {
+      const line = lineOf(scenario, variant);
       const [sc, tso] = [expectedVerdict(variant, 'sc'), expectedVerdict(variant, 'tso')];
       expect(line?.split(' | ')[1]).toBe(sc === tso ? sc : `${sc} on sc, ${tso} on tso`);
+    });
+
+    it.runIf(process.env['SHOOTDOWN_DEEP'] === '1').each(rows)('gives %s %s with its states and the steps of its counterexample', async (scenario, name, variant) => {
+      const { states, schedule } = await explore(resolveScenario(scenarios, { scenario, variant: name }).build(), UNCOUNTED);
+      expect(lineOf(scenario, variant)?.split(' | ').slice(2, 4)).toEqual([states.toLocaleString('en'), schedule ? String(schedule.length) : '']);
     });
 
     it('names no variant that does not exist', () => {

@@ -31,6 +31,7 @@ describe('gup-fast-vs-collapse', () => {
     ['the look at the pmd again', 'pmd-recheck/deposit-kept', 'pte-recheck/deposit-kept', I3],
     ['the IPI', 'pmd-recheck+ipi', 'pmd-recheck', I1],
     ['the grace period', 'pmd-recheck+sync-rcu', 'pmd-recheck', I1],
+    ['the count of references', 'pmd-recheck+ipi', 'pmd-recheck+ipi/no-count', I3],
     ['interrupts off', 'pmd-recheck+ipi', 'pmd-recheck+ipi/irqs-on', I1],
   ])('without %s, %s becomes %s, which violates "%s"', async (_guard, safe, mutant, property) => {
     expect((await searched(safe)).verdict).toBe('safe');

@@ -16,11 +16,12 @@ export interface CollapseVariant extends Variant {
   readonly sync: gup.CollapseSync;
   readonly deposit: gup.Deposit;
   readonly section: gup.ReadSection;
+  readonly counts: boolean;
 }
 
-type Parts = Partial<Pick<CollapseVariant, 'flush' | 'recheck' | 'sync' | 'deposit' | 'section'>>;
+type Parts = Partial<Pick<CollapseVariant, 'flush' | 'recheck' | 'sync' | 'deposit' | 'section' | 'counts'>>;
 
-const DEFAULTS = { flush: 'tlbi', recheck: 'pte+pmd', sync: 'none', deposit: 'freed', section: 'irqs off' } as const satisfies Parts;
+const DEFAULTS = { flush: 'tlbi', recheck: 'pte+pmd', sync: 'none', deposit: 'freed', section: 'irqs off', counts: true } as const satisfies Parts;
 const RECHECK_FIX = '70cbc3cc78a9 ("mm: gup: fix the fast GUP race against THP collapse")';
 const SYNC_FIX = '2ba99c5e0881 ("mm/khugepaged: fix GUP-fast interaction by sending IPI")';
 
@@ -43,6 +44,7 @@ const collapseVariants: readonly CollapseVariant[] = [
   variant('pte-recheck/native-ipi', 'safe', 'before 2667f50e8b81: where the flush is an IPI it is the wait', 'bare metal before v6.1: the flush waits for the walk', { recheck: 'pte', flush: 'native-ipi' }),
   variant('pmd-recheck/native-ipi', 'safe', 'series of 2026 that leaves the second IPI out where the flush has sent one', 'bare metal without the second IPI', { flush: 'native-ipi' }),
   variant('pmd-recheck+ipi/irqs-on', 'violation', 'derived: the IPI waits for interrupts-off stretches only', 'the walk leaves interrupts on', { sync: 'ipi', section: 'none' }),
+  variant('pmd-recheck+ipi/no-count', 'violation', 'derived: the wait is for walks under way, not for what they have pinned', 'khugepaged does not count references', { sync: 'ipi', counts: false }),
   variant('pte-recheck/deposit-kept', 'violation', `${RECHECK_FIX}: the race needs no freed table`, 'nobody frees the table', { recheck: 'pte', deposit: 'kept' }),
   variant('pmd-recheck/deposit-kept', 'safe', 'derived: twin of the one above', 'nobody frees the table, and the pmd is looked at again', { deposit: 'kept' }),
   variant('pmd-recheck/deposit-rcu', 'safe', 'derived: what pte_free_defer() does for file mappings', 'no wait, but the deposited table is freed by call_rcu()', { deposit: 'freed-rcu' }),
@@ -57,14 +59,14 @@ export const gupFastVsCollapse: Scenario = {
   build({ variant: name, memoryModel }) {
     const design = collapseVariants.find((v) => v.name === name);
     if (!design) throw new ModelError(`scenario: gup-fast-vs-collapse: no variant ${name} (have: ${collapseVariants.map((v) => v.name).join(', ')})`);
-    const { flush, recheck, sync, deposit, section } = design;
+    const { flush, recheck, sync, deposit, section, counts } = design;
     const usesRcu = sync === 'rcu' || deposit === 'freed-rcu';
     return buildGupMachine({
       memoryModel,
       flush,
       guards: { ...gup.GUP_GUARDS, recheck, section },
       ...(usesRcu && { rcu: { kind: 'asks by interrupt', callbacks: deposit === 'freed-rcu' } }),
-      remove: (kernel, cpu) => program(gup.khugepaged, kernel, cpu, sync, deposit),
+      remove: (kernel, cpu) => program(gup.khugepaged, kernel, cpu, sync, deposit, counts),
       removed: 'pmd',
       tablesAreFreed: deposit !== 'kept',
     });

@@ -15,7 +15,7 @@ interface KsmGupVariant extends Variant {
   readonly flush: Flush;
   readonly recheck: gup.Recheck;
   readonly section?: gup.ReadSection;
-  readonly countsFirst?: boolean;
+  readonly counting?: gup.Counting;
 }
 
 const KSM = 'mm/ksm.c, v6.18: write_protect_page()';
@@ -29,18 +29,19 @@ const ksmGupVariants: readonly KsmGupVariant[] = [
   { name: 'kvm-pv/no-recheck', expected: 'violation', source: DERIVED, summary: 'the same without the second look', flush: 'kvm-pv', recheck: 'none' },
   { name: 'native-ipi/no-recheck', expected: 'safe', source: KSM, summary: 'bare metal without the second look: the flush waits for the walk, as the comment says', flush: 'native-ipi', recheck: 'none' },
   { name: 'native-ipi/no-recheck/irqs-on', expected: 'violation', source: NOBODY, summary: 'the same with interrupts on', flush: 'native-ipi', recheck: 'none', section: 'none' },
-  { name: 'count-before-clear', expected: 'violation', source: NOBODY, summary: 'ksmd counts references before it clears the entry', flush: 'native-ipi', recheck: 'pte+pmd', countsFirst: true },
+  { name: 'count-before-clear', expected: 'violation', source: NOBODY, summary: 'ksmd counts references before it clears the entry', flush: 'tlbi', recheck: 'pte+pmd', counting: 'before the clear' },
+  { name: 'no-count', expected: 'violation', source: NOBODY, summary: 'ksmd does not count references', flush: 'tlbi', recheck: 'pte+pmd', counting: 'never' },
 ];
 
 function buildKsmVsGup({ variant, memoryModel }: BuildRequest): System {
   const found = ksmGupVariants.find((v) => v.name === variant);
   if (!found) throw new ModelError(`scenario: ksm-vs-gup: no variant ${variant} (have: ${ksmGupVariants.map((v) => v.name).join(', ')})`);
-  const { flush, recheck, section = 'irqs off', countsFirst = false } = found;
+  const { flush, recheck, section = 'irqs off', counting = 'after the clear' } = found;
   return buildGupMachine({
     memoryModel,
     flush,
     guards: { ...gup.GUP_GUARDS, recheck, section },
-    remove: (kernel, cpu) => program(gup.ksmd, kernel, cpu, countsFirst),
+    remove: (kernel, cpu) => program(gup.ksmd, kernel, cpu, counting),
     removed: 'pte',
     tablesAreFreed: false,
   });

@@ -20,16 +20,16 @@ export type Deposit = 'freed' | 'freed-rcu' | 'kept';
 /** References to a page that khugepaged expects: the mapping's. */
 const EXPECTED_REFERENCES = 1;
 
-/** collapse_huge_page(), then a zap of the huge page. */
-export const khugepaged = routine('khugepaged', function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, deposit: Deposit): Steps {
-  const huge = yield* collapse_huge_page(kernel, cpu, sync);
+/** collapse_huge_page(), then a zap of the huge page. Without `counts` nobody looks whether the page is pinned (a mutant). */
+export const khugepaged = routine('khugepaged', function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, deposit: Deposit, counts: boolean): Steps {
+  const huge = yield* collapse_huge_page(kernel, cpu, sync, counts);
   yield* point('collapsed', huge);
   if (huge !== NO_FRAME && deposit !== 'kept') yield* zap_huge_pmd(kernel, cpu, deposit);
 });
 
 /** The huge page, or NO_FRAME if the table was put back because a page is pinned. */
-const collapse_huge_page = routine('collapse_huge_page', function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync): Steps<number> {
-  const { frames } = kernel;
+const collapse_huge_page = routine('collapse_huge_page', function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, counts: boolean): Steps<number> {
+  const { frames, monitor } = kernel;
   const pmd = frames.entry(PMD_TABLE, 0);
   const huge = yield* frames.alloc(FrameKind.page, { label: 'alloc_charge_folio()' });
   yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush(pmd)', fact: entryFact });
@@ -38,7 +38,8 @@ const collapse_huge_page = routine('collapse_huge_page', function* (kernel: GupK
   if (sync === 'rcu') yield* kernel.synchronize_rcu(cpu);
   yield* point('__collapse_huge_page_isolate', huge);
   const page = pte_pfn(yield* walkerLoad(frames, PTE_TABLE, 0, 'ptep_get(pte)', entryFact));
-  if (!(yield* kernel.monitor.folioExpectedRefCount(page, EXPECTED_REFERENCES))) {
+  const unpinned = counts ? yield* monitor.folioExpectedRefCount(page, EXPECTED_REFERENCES) : yield* monitor.uncounted(page);
+  if (!unpinned) {
     yield* frames.write(pmd, mk_pte(PTE_TABLE, _PAGE_TABLE), { label: 'pmd_populate(mm, pmd, old table)' });
     yield* frames.put(huge);
     return NO_FRAME;

@@ -7,11 +7,14 @@
 import { BLOCKED, defineOperation, FrameKind, operation, type Footprint, type Frames, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 
+/** When a remover counts the references to a page: once it is out of reach, before (a mutant), or never (a mutant). */
+export type Counting = 'after the clear' | 'before the clear' | 'never';
+
 /** The sentences. I4 is about translations that hardware holds: scenarios with a TLB check it. */
 export const Invariant = {
   I1: 'I1: no load from a freed or reused page-table page',
   I2: 'I2: GUP-fast returns only pages that were mapped at that address with that permission during the walk',
-  I3: 'I3: no pin is taken on a page after its remover decided that it is not pinned',
+  I3: 'I3: no page is pinned that its remover has decided is not',
   I5: 'I5: every flush and every grace period ends',
 } as const;
 
@@ -23,6 +26,8 @@ export interface Mapping {
 }
 
 const FRAMES_MAX = 30;
+/** In place of the references that a remover expects: it does not count them. */
+const UNCOUNTED = -1;
 
 /** Watches the address that is walked: the first page behind one of the pmd table's entries. */
 export class WalkMonitor {
@@ -33,7 +38,7 @@ export class WalkMonitor {
   readonly mapped: Region;
   /** A bit per frame: the remover has found no reference but those it expects. */
   readonly unpinned: Region;
-  /** 1 when a walk has handed out a page. */
+  /** The frame that a walk has handed out, plus one; 0 if none has. */
   readonly pinned: Region;
   readonly #pmdTable: number;
   readonly #write: boolean;
@@ -67,10 +72,16 @@ export class WalkMonitor {
     yield operation(RETURNED, -1, 0, 0, this, { label: 'nr_pinned = 0' });
   }
 
-  /** Reads a page's reference count; if it is the expected one, the remover goes on as if nobody had the page. */
+  /** Reads a page's reference count; if it is the expected one, the remover goes on as if nobody had the page, and I3 is judged. */
   *folioExpectedRefCount(frame: number, expected: number): Steps<boolean> {
     const label = `folio_ref_count(0x${frame.toString(16)}) == ${expected}`;
     return (yield operation(DECIDE, frame, expected, 0, this, { label, fact: (r) => (r === 1 ? 'not pinned' : 'pinned') })) === 1;
+  }
+
+  /** The remover goes on without having counted references (a mutant). */
+  *uncounted(frame: number): Steps<boolean> {
+    yield operation(DECIDE, frame, UNCOUNTED, 0, this, { label: `/* folio_ref_count(0x${frame.toString(16)}) */` });
+    return true;
   }
 
   /** The page that is mapped at an address now, or -1. */
@@ -123,7 +134,7 @@ const RETURNED = defineOperation({
     const hex = `0x${op.a.toString(16)}`;
     if (op.a >= 0 && (cx.read(mapped.base) & bit) === 0) cx.fail(Invariant.I2, () => `what is in ${hex} now was not mapped here during the walk`);
     else if (op.a >= 0 && (cx.read(unpinned.base) & bit) !== 0) cx.fail(Invariant.I3, () => `${hex} is stale: its remover went on before it was pinned`);
-    if (op.a >= 0) cx.write(pinned.base, 1);
+    if (op.a >= 0) cx.write(pinned.base, op.a + 1);
     cx.write(walking.base, 0);
     cx.write(mapped.base, 0);
     return 0;
@@ -134,8 +145,9 @@ const DECIDE = defineOperation({
   name: 'folio_ref_count',
   cost: 'load',
   perform(cx, op) {
-    const { frames, unpinned } = monitorOf(op);
-    if (cx.load(frames.refcountAddress(op.a)) !== op.b) return 0;
+    const { frames, unpinned, pinned } = monitorOf(op);
+    if (op.b !== UNCOUNTED && cx.load(frames.refcountAddress(op.a)) !== op.b) return 0;
+    if (cx.read(pinned.base) === op.a + 1) cx.fail(Invariant.I3, () => `0x${op.a.toString(16)} is pinned, and its remover goes on`);
     cx.write(unpinned.base, cx.read(unpinned.base) | (1 << op.a));
     return 1;
   },
