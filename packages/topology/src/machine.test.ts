@@ -27,6 +27,18 @@ function forkCow(options: Partial<TopologyInput> = {}): AssembledMachine {
   );
 }
 
+test('phases and counters may be called what every object has', () => {
+  const { phases, total } = runMachine(
+    machine({ name: 'm', architecture: 'x86-64-4l', cpus: 1, ...SMALL })
+      .thread('p', 0, [{ do: 'measure', phase: '__proto__' }, { do: 'count', counter: 'constructor' }, { do: 'count', counter: '__proto__' }])
+      .assemble(),
+  );
+  expect(Object.keys(phases)).toContain('__proto__');
+  expect(total['constructor']).toEqual([1]);
+  expect(JSON.stringify(phases)).toContain('"__proto__":{"constructor":[1],"__proto__":[1]}');
+  expect(Object.keys(Object.prototype)).toEqual([]);
+});
+
 describe('the builder', () => {
   test('runs a routine of one\'s own beside actions', () => {
     const values: number[] = [];

@@ -4,7 +4,7 @@
 import { DirectExecutor, VirtualTimeScheduler, type Executor, type TimedStep, type VirtualTimeRun } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
-import { PHASE_PREFIX } from './script.ts';
+import { PHASE_PREFIX } from './schema.ts';
 import { StealTimes } from './steal-times.ts';
 
 /** Counters of one phase: per counter, per processor. */
@@ -51,8 +51,9 @@ export class MachineRunner {
   readonly #executor: Executor;
   readonly #scheduler: VirtualTimeScheduler;
   readonly #options: RunOptions;
-  readonly #phases: Record<string, Record<string, number[]>> = {};
-  readonly #total: Record<string, number[]> = {};
+  /** Named by the description, which may call a phase `constructor`. */
+  readonly #phases: Record<string, Record<string, number[]>> = named();
+  readonly #total: Record<string, number[]> = named();
   readonly #schedule: number[] = [];
   readonly #times: RoutineTimes | null;
   readonly #steal: StealTimes | null;
@@ -120,11 +121,11 @@ export class MachineRunner {
   #count(processor: number, counter: string, amount: number): void {
     if (counter.startsWith(PHASE_PREFIX)) {
       this.#phase = counter.slice(PHASE_PREFIX.length);
-      this.#phases[this.#phase] ??= {};
+      this.#phases[this.#phase] ??= named();
       return;
     }
     this.#steal?.counted(processor, counter);
-    this.#book((this.#phases[this.#phase] ??= {}), counter, processor, amount);
+    this.#book((this.#phases[this.#phase] ??= named()), counter, processor, amount);
     this.#book(this.#total, counter, processor, amount);
   }
 
@@ -132,6 +133,11 @@ export class MachineRunner {
     const row = (into[counter] ??= this.#machine.system.processors.map(() => 0));
     row[processor] = (row[processor] ?? 0) + amount;
   }
+}
+
+/** An object that has no members but those put into it. */
+function named<T>(): Record<string, T> {
+  return Object.create(null) as Record<string, T>;
 }
 
 const NANOSECONDS = 1e9;

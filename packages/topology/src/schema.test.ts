@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { forkedIn, parseTopology, parseTopologyText, substitute, type TopologyInput } from './schema.ts';
+import { areaNamesIn, forkedIn, parseTopology, parseTopologyText, substitute, type Action, type TopologyInput } from './schema.ts';
 
 const minimal: TopologyInput = { name: 'm', architecture: 'x86-64-4l', cpus: 2, processes: [{ name: 'p', threads: [{ cpu: 0, run: [] }] }] };
 const with_ = (changes: object): unknown => ({ ...minimal, ...changes });
@@ -7,6 +7,9 @@ const threads = (...list: object[]): unknown => with_({ processes: [{ name: 'p',
 const vm = { name: 'vm0', vcpus: 2, processes: minimal.processes };
 const hosting = (...vms: object[]): unknown => with_({ processes: [], host: { vms } });
 const running = (...run: object[]): unknown => threads({ cpu: 0, run });
+
+/** So many loops inside one another. */
+const nested = (depth: number): object => (depth === 0 ? { do: 'mmap', area: 'a', pages: 1 } : { do: 'repeat', times: 1, body: [nested(depth - 1)] });
 
 describe('a topology', () => {
   test('needs a name, an architecture, CPUs and processes; the rest has defaults', () => {
@@ -65,6 +68,14 @@ describe('a topology', () => {
       with_({ processes: [], host: { vms: [vm], timesliceMicroseconds: 1500, hz: 1000 } }),
       'topology: file: host: a timeslice of 1500 us is no whole number of ticks at 1000 Hz',
     ],
+    ['a cost beyond all times', with_({ costs: { invlpg: 1e15 } }), 'topology: file: costs.invlpg: '],
+    ['an empty loop', running({ do: 'repeat', times: 1_000_000, body: [] }), 'topology: file: processes.0.threads.0.run.0.body: '],
+    ['loops within loops without end', running(nested(900)), 'topology: file: top level: nested more than 64 deep'],
+    ['an action after the end', running({ do: 'exit' }, { do: 'mmap', area: 'a', pages: 1 }), 'topology: file: processes.0.threads.0.run.0: nothing can come after exit, which ends the thread'],
+    ['an end that is repeated', running({ do: 'repeat', times: 2, body: [{ do: 'sleep' }] }), 'topology: file: processes.0.threads.0.run.0.body.0: nothing can come after sleep, which ends the thread'],
+    ['a name of two lines', with_({ name: 'a\nb' }), 'topology: file: name: expected a name of 1 to 100 printable characters'],
+    ['a phase that clears the terminal', running({ do: 'measure', phase: '\u001b[2J' }), 'topology: file: processes.0.threads.0.run.0.phase: expected a name'],
+    ['a counter that is a phase', running({ do: 'count', counter: 'phase:x' }), 'topology: file: processes.0.threads.0.run.0.counter: names that begin with phase: are phases: use measure'],
     ['a negative cost', with_({ costs: { invlpg: -1 } }), 'topology: file: costs.invlpg: '],
   ])('with %s is refused in one line', (_, input, message) => {
     let said = '';
@@ -94,6 +105,17 @@ describe('a topology', () => {
 describe('actions', () => {
   test('{i} stands for the loop variable', () => {
     expect(substitute('a{i}-{j}-{k}', { i: 3, j: 0 })).toBe('a3-0-{k}');
+  });
+
+  test('only a loop variable is replaced, whatever else has its name', () => {
+    expect(substitute('{constructor}{__proto__}', {})).toBe('{constructor}{__proto__}');
+  });
+
+  test('forks and areas are found in loops that nobody could unroll', () => {
+    const deep = (body: Action): Action => Array.from({ length: 25 }).reduce<Action>((inner) => ({ do: 'repeat', times: 1_000_000, as: 'i', body: [inner] }), body);
+    expect(forkedIn([deep({ do: 'fork', child: 'c' })])).toEqual(['c', 'c']);
+    expect([...areaNamesIn([deep({ do: 'mmap', area: 'a', pages: 1 })], 4)]).toEqual(['a']);
+    expect(() => areaNamesIn([deep({ do: 'mmap', area: 'a{i}', pages: 1 })], 4)).toThrow('at most 4 areas');
   });
 
   test('forks are found inside loops', () => {

@@ -11,6 +11,12 @@ const CPUS_MAX = 16;
 const VCPUS_MAX = 32;
 const MICROSECONDS = 1_000_000;
 
+/** A third of a second: nothing that one operation does takes longer, and sums of it stay exact. */
+const COST_CYCLES_MAX = 1_000_000_000;
+
+/** Lists and objects inside one another: what reads a description goes down as deep. */
+const DEPTH_MAX = 64;
+
 /** A thread that computes takes interrupts every so many cycles: the `compute` entry of the cost table. */
 export const COMPUTE_STEP_CYCLES = 1000;
 
@@ -36,7 +42,13 @@ export type Action =
   | { readonly do: 'count'; readonly counter: string }
   | { readonly do: 'repeat'; readonly times: number; readonly as?: string | undefined; readonly body: readonly Action[] };
 
-const area = z.string().min(1);
+/** Counter names that begin with this are phases: `measure` actions. */
+export const PHASE_PREFIX = 'phase:';
+
+/** What is named is printed in tables. */
+const name = z.string().regex(/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,100}$/u, 'expected a name of 1 to 100 printable characters');
+const area = name;
+const counter = name.refine((text) => !text.startsWith(PHASE_PREFIX), `names that begin with ${PHASE_PREFIX} are phases: use measure`);
 
 const action: z.ZodType<Action> = z.lazy(() =>
   z.discriminatedUnion('do', [
@@ -44,12 +56,12 @@ const action: z.ZodType<Action> = z.lazy(() =>
     z.strictObject({ do: z.literal('touch'), area, write: z.boolean().optional() }),
     z.strictObject({ do: z.literal('mprotect'), area, prot: z.enum(['r', 'rw']) }),
     z.strictObject({ do: z.enum(['madvise-dontneed', 'munmap']), area }),
-    z.strictObject({ do: z.literal('fork'), child: z.string() }),
+    z.strictObject({ do: z.literal('fork'), child: name }),
     z.strictObject({ do: z.enum(['exit', 'spin', 'sleep', 'wait-for-others']) }),
-    z.strictObject({ do: z.literal('measure'), phase: z.string() }),
+    z.strictObject({ do: z.literal('measure'), phase: name }),
     z.strictObject({ do: z.literal('compute'), cycles: z.int().min(COMPUTE_STEP_CYCLES).max(1_000_000_000).multipleOf(COMPUTE_STEP_CYCLES) }),
-    z.strictObject({ do: z.literal('count'), counter: z.string().min(1) }),
-    z.strictObject({ do: z.literal('repeat'), times: z.int().min(1).max(1_000_000), as: z.string().optional(), body: z.array(action) }),
+    z.strictObject({ do: z.literal('count'), counter }),
+    z.strictObject({ do: z.literal('repeat'), times: z.int().min(1).max(1_000_000), as: z.string().regex(/^\w+$/, 'expected letters, digits and _').optional(), body: z.array(action).min(1) }),
   ]),
 );
 
@@ -65,7 +77,7 @@ const memory = z.strictObject({ tables: z.int().min(4).max(4096).default(64), pa
 
 const processes = z.array(
   z.strictObject({
-    name: z.string().min(1),
+    name,
     threads: z.array(z.strictObject({ cpu: z.int().min(0), run: z.array(action) })).min(1),
   }),
 );
@@ -86,7 +98,7 @@ const host = z.strictObject({
   vms: z
     .array(
       z.strictObject({
-        name: z.string().min(1),
+        name,
         vcpus: z.int().min(1).max(CPUS_MAX),
         /** KVM_FEATURE_PV_TLB_FLUSH: kvm_flush_tlb_multi() instead of IPIs to preempted vCPUs. */
         paravirtualFlush: z.boolean().default(true),
@@ -98,7 +110,7 @@ const host = z.strictObject({
 });
 
 const topologySchema = z.strictObject({
-  name: z.string().min(1),
+  name,
   /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
   architecture: z.enum(['x86-64-4l', 'x86-64-5l', 'arm64-4k-48']),
   memoryModel: z.enum(['sc', 'tso']).default('sc'),
@@ -107,7 +119,7 @@ const topologySchema = z.strictObject({
   /** Of the machine; of each virtual machine that says nothing else. */
   memory: memory.prefault({}),
   /** Cycles that replace entries of the architecture's cost table. */
-  costs: z.record(z.string(), z.int().min(0)).default({}),
+  costs: z.record(z.string(), z.int().min(0).max(COST_CYCLES_MAX)).default({}),
   /** x86: pages a flush may have before it becomes a full one. */
   flushCeiling: z.int().min(0).default(33),
   /** Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never trimmed. */
@@ -131,6 +143,7 @@ export type TopologyInput = z.input<typeof topologySchema>;
 
 /** Checks a description. Throws a ModelError of one line that names the place and the mistake. */
 export function parseTopology(input: unknown, source = 'topology'): Topology {
+  if (isDeeperThan(input, DEPTH_MAX)) throw new ModelError(`topology: ${source}: top level: nested more than ${DEPTH_MAX} deep`);
   const parsed = topologySchema.safeParse(input);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -139,6 +152,11 @@ export function parseTopology(input: unknown, source = 'topology'): Topology {
   }
   checkReferences(parsed.data, source);
   return parsed.data;
+}
+
+function isDeeperThan(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => isDeeperThan(inner, depth - 1));
 }
 
 /** Checks a description given as JSON text. */
@@ -194,9 +212,19 @@ function checkKernel(kernel: KernelDescription, source: string, at = ''): void {
       const other = used.get(thread.cpu);
       if (other !== undefined) throw new ModelError(`topology: ${source}: ${place}: CPU ${thread.cpu} already runs ${other} (one thread per CPU)`);
       used.set(thread.cpu, place);
+      checkEnd(thread.run, `topology: ${source}: ${place}.run`, false);
     });
   });
   checkForks(kernel, source, names);
+}
+
+/** Nothing happens after an action that ends the thread. */
+function checkEnd(run: readonly Action[], place: string, goesOn: boolean): void {
+  run.forEach((action, i) => {
+    const more = goesOn || i < run.length - 1;
+    if (action.do === 'repeat') checkEnd(action.body, `${place}.${i}.body`, more || action.times > 1);
+    else if (more && (action.do === 'exit' || action.do === 'spin' || action.do === 'sleep')) throw new ModelError(`${place}.${i}: nothing can come after ${action.do}, which ends the thread`);
+  });
 }
 
 /** Every forked process has one parent, and the first parent of all is not forked. */
@@ -230,22 +258,28 @@ export function forkedIn(run: readonly Action[]): string[] {
 
 /** What a loop forks, twice if it goes round more than once: enough to see that it does. */
 function repeated(times: number, children: readonly string[]): readonly string[] {
-  return times > 1 ? [...children, ...children] : children;
+  const once = [...new Set(children)];
+  return times > 1 ? [...once, ...once] : children;
 }
 
 /** Names of the areas a script maps, loops unrolled; at most `limit`. */
 export function areaNamesIn(run: readonly Action[], limit: number, variables: Readonly<Record<string, number>> = {}, names = new Set<string>()): Set<string> {
   for (const action of run) {
-    if (names.size > limit) throw new ModelError(`topology: fork: a process that forks may map at most ${limit} areas`);
     if (action.do === 'mmap') names.add(substitute(action.area, variables));
+    if (names.size > limit) throw new ModelError(`topology: fork: a process that forks may map at most ${limit} areas`);
     if (action.do !== 'repeat') continue;
-    const times = action.as === undefined ? 1 : action.times;
+    // A loop whose variable names no area maps the same ones each time it goes round.
+    const times = action.as !== undefined && namesArea(action.body, action.as) ? action.times : 1;
     for (let i = 0; i < times; i++) areaNamesIn(action.body, limit, action.as === undefined ? variables : { ...variables, [action.as]: i }, names);
   }
   return names;
 }
 
+function namesArea(run: readonly Action[], variable: string): boolean {
+  return run.some((action) => (action.do === 'mmap' ? action.area.includes(`{${variable}}`) : action.do === 'repeat' && action.as !== variable && namesArea(action.body, variable)));
+}
+
 /** Replaces `{i}` by the loop variable `i`. */
 export function substitute(text: string, variables: Readonly<Record<string, number>>): string {
-  return text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => (variables[name] === undefined ? whole : String(variables[name])));
+  return text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => (Object.hasOwn(variables, name) ? String(variables[name]) : whole));
 }

@@ -4,14 +4,12 @@
 import { atomicAdd, count, defineOperation, load, ModelError, nop, operation, routine, store, waitFor, type Region, type Steps } from '@shootdown/machine';
 import { do_idle, user_mode, type Cpu } from '@shootdown/cpu';
 import { exit_mmap, fork, madvise_dontneed, mmap, mprotect, munmap, pgd_alloc, use_mm, user_access, VM_READ, VM_SPECIAL, VM_WRITE, type Kernel, type Mm } from '@shootdown/mm';
-import { COMPUTE_STEP_CYCLES, substitute, type Action } from './schema.ts';
+import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, substitute, type Action } from './schema.ts';
 
 /** Top of the mmap area without address-space randomisation (x86-64, 8 MB stack limit): page number of 0x7ffff7fff000. */
 export const MMAP_BASE_PAGE = 0x7_ffff_7fff;
 /** [vvar] and [vdso] lie just below it, so they share a page table with what is mapped first. */
 export const VDSO_PAGES = 6;
-/** Counter names that begin with this are phases: `measure` actions. */
-export const PHASE_PREFIX = 'phase:';
 
 /** A process while it runs: its address space and how many of its threads have come to rest. */
 export interface ProcessState {
