@@ -34,22 +34,27 @@ export interface Outcome {
   scheduleTo(finding: Finding): readonly number[];
 }
 
-/** States or steps between two looks at the clock. */
-const SLICE = 4096;
+/** States or steps between two looks at the clock: few, for some systems take milliseconds for one. */
+const SLICE = 64;
 /** A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it can. */
 export const BREAKS_MAX = 2;
 
 /** The executor of a plan, and its reduction if one is in force. */
-function equip(plan: Plan): { executor: TabulatedExecutor; reduction: Reduction | null } {
+async function equip(plan: Plan, watch: Watch): Promise<{ executor: TabulatedExecutor; reduction: Reduction | null }> {
   const recording = plan.reduction ? new RecordingExecutor(plan.model) : null;
   const executor = recording ?? new TabulatedExecutor(plan.model);
-  if (plan.warmUp && (plan.reduction || plan.symmetry)) warmUp(plan.model, executor);
+  if (plan.warmUp && (plan.reduction || plan.symmetry)) {
+    for (const steps of warmUp(plan.model, executor)) {
+      if (watch.due && (await watch.pause(() => ({ states: 0, transitions: steps, depth: 0, queue: 0 }))) !== null) break;
+    }
+    executor.reset();
+  }
   return { executor, reduction: recording && new Reduction(plan.model, recording) };
 }
 
 /** Searches breadth first in this thread. */
 export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
-  const { executor, reduction } = equip(plan);
+  const { executor, reduction } = await equip(plan, watch);
   for (let breaks = 0; ; breaks++) {
     reduction?.learn();
     const options: ShardOptions = { all: plan.all, exact: plan.exact, preemptions: plan.preemptions, reduction, own: 0, owners: 1 };
@@ -129,7 +134,7 @@ export function outcomeOf(model: System, executor: TabulatedExecutor, searched: 
 
 /** Searches depth first in this thread. */
 export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcome> {
-  const { executor, reduction } = equip(plan);
+  const { executor, reduction } = await equip(plan, watch);
   for (let breaks = 0; ; breaks++) {
     reduction?.learn();
     const search = new DepthFirst(plan.model, executor, { all: plan.all, reduction });

@@ -41,6 +41,17 @@ function comparable(outcome: Outcome): unknown {
   };
 }
 
+it('a shard says how far it is, however small its levels are', () => {
+  const system = build(fc.sample(recipes, { seed: 1, numRuns: 1 })[0] as Parameters<typeof build>[0]);
+  const shared = new Float64Array(Shared.first + Shared.perWorker);
+  const shard = new ShardWorker(system, planOf(system, { reduction: false }), 0, 1, shared);
+  const { discoveries } = shard.expand(null);
+  const { states, queue } = shard.accept([discoveries], [null]);
+  expect([...shared.subarray(Shared.first)]).toEqual([states, 0, queue]);
+  shard.expand([new Int32Array([0])]);
+  expect(shared[Shared.first + 1]).toBeGreaterThan(0);
+});
+
 describe('a search in several shards', () => {
   const options: fc.Arbitrary<ExploreOptions> = fc.record({
     reduction: fc.boolean(),

@@ -22,10 +22,10 @@ export async function searchInWorkers(plan: Plan, source: SystemSource, watch: W
   const shared = new Float64Array(new SharedArrayBuffer(8 * (Shared.first + workers * Shared.perWorker)));
   const threads = Array.from({ length: workers }, (_, index) => new ShardThread(index));
   try {
-    await Promise.all(threads.map((thread, i) => thread.start(source, { reduction, symmetry, all, preemptions, warmUp }, i, workers, shared)));
     const search = new ParallelSearch(plan, threads);
     const timer = setInterval(() => poll(search, shared, workers, watch), POLL_MILLISECONDS);
     try {
+      await Promise.all(threads.map((thread, i) => thread.start(source, { reduction, symmetry, all, preemptions, warmUp }, i, workers, shared)));
       return await search.run();
     } finally {
       clearInterval(timer);

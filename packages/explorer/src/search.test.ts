@@ -167,6 +167,24 @@ describe('bounds', () => {
     expect(await explore(independent(1, 4), { bounds: { preemptions: 0 } })).toMatchObject({ verdict: 'safe', complete: true });
   });
 
+  it.each(['cancelled', 'timeout'] as const)('ends between two slow steps, the random ones before the search too: %s', async (stoppedBy) => {
+    let performed = 0;
+    const slow = defineOperation({
+      name: 'slow',
+      perform: () => {
+        performed++;
+        for (const until = performance.now() + 1; performance.now() < until; );
+        return 0;
+      },
+    });
+    const system = systemOf(() => [1, 2].map(() => function* () {
+      for (let i = 0; i < 1000; i++) yield operation(slow, 0, 0, 0, undefined);
+    }));
+    const wish = stoppedBy === 'timeout' ? { bounds: { timeoutSeconds: 0.01 } } : { signal: AbortSignal.abort() };
+    expect(await explore(system, wish)).toMatchObject({ verdict: 'bounded', stoppedBy });
+    expect(performed).toBeLessThan(5_000);
+  });
+
   it('can be cancelled, and says what it knows', async () => {
     const controller = new AbortController();
     const seen: Progress[] = [];

@@ -62,8 +62,8 @@ export interface Knowledge {
   readonly accesses: AccessArrays | null;
 }
 
-/** States between two looks at the shared memory. */
-const SLICE = 4096;
+/** States between two looks at the shared memory: few, for some systems take milliseconds for one. */
+const SLICE = 64;
 
 /** The worker's side of a parallel search. */
 export class ShardWorker {
@@ -89,11 +89,27 @@ export class ShardWorker {
     this.#shared = shared;
     this.#recording = plan.reduction ? new RecordingExecutor(model) : null;
     this.#executor = this.#recording ?? new TabulatedExecutor(model);
-    if (plan.warmUp && (plan.reduction || plan.symmetry)) warmUp(model, this.#executor);
+    if (plan.warmUp && (plan.reduction || plan.symmetry)) this.#warmUp();
     this.#reduction = this.#recording && new Reduction(model, this.#recording);
     this.#numberings = Array.from({ length: owners }, () => new Numbering());
     this.#translate = translator(model);
     this.#shard = this.#newShard();
+  }
+
+  #warmUp(): void {
+    for (const steps of warmUp(this.#model, this.#executor)) {
+      this.#tell(0, steps, 0);
+      if (this.#shared[Shared.stop] !== 0) break;
+    }
+    this.#executor.reset();
+  }
+
+  /** What the pool reads when it reports progress. */
+  #tell(states: number, transitions: number, queue: number): void {
+    const at = Shared.first + this.#own * Shared.perWorker;
+    this.#shared[at] = states;
+    this.#shared[at + 1] = transitions;
+    this.#shared[at + 2] = queue;
   }
 
   #newShard(): Shard {
@@ -127,12 +143,9 @@ export class ShardWorker {
   /** Ends the level before with the owners' answers (null: there was none) and expands the next one. */
   expand(answers: readonly Int32Array[] | null): Expanded {
     if (answers !== null) this.#shard.finishLevel(answers);
-    const at = Shared.first + this.#own * Shared.perWorker;
-    while (this.#shard.expandSome(SLICE) && this.#shared[Shared.stop] === 0) {
-      this.#shared[at] = this.#shard.states + this.#shard.candidates;
-      this.#shared[at + 1] = this.#shard.transitions;
-      this.#shared[at + 2] = this.#shard.queue + this.#shard.candidates;
-    }
+    const tell = (): void => this.#tell(this.#shard.states + this.#shard.candidates, this.#shard.transitions, this.#shard.queue + this.#shard.candidates);
+    while (this.#shard.expandSome(SLICE) && this.#shared[Shared.stop] === 0) tell();
+    tell();
     const discoveries = this.#news();
     const batches = this.#shard.outgoing();
     this.#ownBatch = batches[this.#own] ?? null;
@@ -150,6 +163,7 @@ export class ShardWorker {
       return batch;
     });
     const indices = this.#shard.accept(rows);
+    this.#tell(this.#shard.states, this.#shard.transitions, this.#shard.accepted);
     return { indices, queue: this.#shard.accepted, states: this.#shard.states, stale: this.#reduction?.stale ?? false };
   }
 

@@ -79,7 +79,7 @@ describe('what sleepers may do before a step', () => {
       fc.property(fc.oneof(recipes, messageRecipes, symmetricRecipes), fc.integer(), (recipe, seed) => {
         const system = build(recipe);
         const executor = new RecordingExecutor(system);
-        warmUp(system, executor);
+        for (const _ of warmUp(system, executor));
         const known = new Known(system, executor);
         const sleepers = new Sleepers(system, executor.store.words, executor.accesses, known);
         const gathered = new Gathered(system, executor, known);

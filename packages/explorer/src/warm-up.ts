@@ -9,14 +9,17 @@ const RUNS = 200;
 const STICKINESS = 12;
 const STEPS_MAX = 10_000;
 
-/** Makes the random runs; always the same ones. Throws ModelError if a declared symmetry does not hold. */
-export function warmUp(system: System, executor: TabulatedExecutor): void {
+/**
+ * Makes the random runs; always the same ones. Yields after every step, with their number: who asks for no more has had enough, and
+ * leaves the executor wherever it is. Throws ModelError if a declared symmetry does not hold.
+ */
+export function* warmUp(system: System, executor: TabulatedExecutor): Generator<number, void> {
   let steps = 0;
   for (let run = 0; run < RUNS && steps < STEPS_MAX; run++) {
     const scheduler = run % 2 === 0 ? new RandomScheduler(run) : new StickyScheduler(run);
     executor.reset();
     do {
-      steps++;
+      yield ++steps;
       checkSymmetry(system, executor);
     } while (steps < STEPS_MAX && scheduler.next(executor) >= 0);
   }
