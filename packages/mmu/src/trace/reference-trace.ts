@@ -73,6 +73,11 @@ export class ReferenceTrace {
     return { kind, address: (BigInt(high) << wordBits) | BigInt(low), sizeBytes: sizeAndKind >>> kindBits };
   }
 
+  /** The references from `start` up to, but not including, `end`. They share memory with this trace. */
+  slice(start: number, end: number): ReferenceTrace {
+    return new ReferenceTrace(this.addressLow.subarray(start, end), this.addressHigh.subarray(start, end), this.sizeAndKind.subarray(start, end));
+  }
+
   /** Builds a trace from single references; throws a RangeError on an address or size that a trace cannot hold. */
   static from(references: Iterable<Reference>): ReferenceTrace {
     const builder = new ReferenceTraceBuilder('in memory', referencesMax);

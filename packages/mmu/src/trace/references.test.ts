@@ -57,6 +57,27 @@ function decoded(Decoder: typeof LackeyDecoder | typeof PackedDecoder, bytes: Ui
   return references(builder.finish());
 }
 
+describe('reading', () => {
+  const packed = packReferences(ReferenceTrace.from(Array.from({ length: 100_000 }, () => fourReferences[0] as Reference)));
+
+  it('can be broken off, and gives what was read', async () => {
+    const controller = new AbortController();
+    const seen: number[] = [];
+    const onProgress = (count: number): void => {
+      seen.push(count);
+      controller.abort();
+    };
+    const trace = await readReferenceTrace(file('long.u64', packed), { signal: controller.signal, onProgress });
+    expect(trace.length).toBe(seen[0]);
+    expect(trace.length).toBeLessThan(100_000);
+    expect(references(trace.slice(2, 4))).toEqual([fourReferences[0], fourReferences[0]]);
+  });
+
+  it('of a device is refused: it may have no end', async () => {
+    await expect(readReferenceTrace('/dev/zero')).rejects.toThrow('trace: read: a device, not a file or pipe (/dev/zero)');
+  });
+});
+
 describe('a reference trace', () => {
   it('gives back any reference it was made from, kernel addresses included', () => {
     const list: Reference[] = [...fourReferences, { kind: 'load', address: 0xffff_ffff_ff60_0000n, sizeBytes: 512 }];

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -6,10 +7,14 @@ import { LackeyDecoder } from './lackey.ts';
 import { PackedDecoder } from './packed.ts';
 import { type ReferenceTrace, ReferenceTraceBuilder, referencesMax, TraceError } from './reference-trace.ts';
 
-/** Bounds of `readReferenceTrace`. */
+/** Bounds of `readReferenceTrace`, and who hears of it. */
 export interface ReadReferenceTraceOptions {
   /** A longer trace is refused. Default and upper limit: the exported constant of the same name. */
   readonly referencesMax?: number;
+  /** Ends the reading; what was read until then is the trace. */
+  readonly signal?: AbortSignal;
+  /** Called between portions of the file with the number of references read so far. */
+  readonly onProgress?: (references: number) => void;
 }
 
 type Chunks = AsyncIterableIterator<Uint8Array>;
@@ -33,22 +38,34 @@ const reasonOfErrorCode: Readonly<Record<string, string>> = {
  * gzipped. Gzip is recognised by its magic bytes; where the name does not tell text from records, the first bytes do. The file is decoded as it is
  * read, so pipes work and only the references are held in memory.
  *
- * @throws {TraceError} when the file cannot be opened, is empty, is corrupt, or holds more references than the limit.
+ * @throws {TraceError} when the file cannot be opened, is a device, is empty, is corrupt, or holds more references than the limit.
  */
 export async function readReferenceTrace(path: string, options: ReadReferenceTraceOptions = {}): Promise<ReferenceTrace> {
+  const { signal, onProgress } = options;
   const builder = new ReferenceTraceBuilder(path, Math.min(options.referencesMax ?? referencesMax, referencesMax));
   try {
-    const file = await peek(createReadStream(path, { highWaterMark: readChunkBytes })[Symbol.asyncIterator]());
+    await refuseDevice(path);
+    const file = await peek(createReadStream(path, { highWaterMark: readChunkBytes, ...(signal && { signal }) })[Symbol.asyncIterator]());
     const content = isGzip(file.head) ? await peek(inflated(file.chunks)) : file;
     if (content.head.length === 0) throw new TraceError('read', 'the file is empty', path);
     const decoder = isLackeyText(path, content.head) ? new LackeyDecoder(builder) : new PackedDecoder(builder);
-    for await (const chunk of content.chunks) decoder.write(chunk);
+    for await (const chunk of content.chunks) {
+      decoder.write(chunk);
+      onProgress?.(builder.length);
+    }
     decoder.end();
   } catch (error) {
+    if (signal?.aborted === true) return builder.finish();
     throw asTraceError(error, path);
   }
   if (builder.length === 0) throw new TraceError('read', 'no references, only commentary; run lackey with --trace-mem=yes', path);
   return builder.finish();
+}
+
+/** A device may have no end (/dev/zero), or be a terminal where nobody types a trace. */
+async function refuseDevice(path: string): Promise<void> {
+  const status = await stat(path);
+  if (status.isCharacterDevice() || status.isBlockDevice()) throw new TraceError('read', 'a device, not a file or pipe', path);
 }
 
 /** Takes the first bytes off `source` to look at; the returned chunks start with them again. */
