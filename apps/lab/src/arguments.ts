@@ -22,7 +22,9 @@ export interface Arguments {
   /** All values of a flag that may be repeated. */
   texts(name: string): readonly string[];
   has(name: string): boolean;
-  /** A whole number within bounds, or undefined if the flag is absent. */
+  /** Refuses flags that mean nothing here, which is better than to ignore them. Throws UsageError. */
+  refuse(names: readonly string[], why: string): void;
+  /** A whole number within bounds, or undefined if the flag is absent. Throws UsageError if it is none, ModelError if it is out of bounds. */
   whole(name: string, min: number, max?: number): number | undefined;
   /** One of the values listed, or undefined if the flag is absent. */
   oneOf<T extends string>(name: string, values: readonly T[]): T | undefined;
@@ -35,7 +37,7 @@ export function parseArguments(command: string, argv: readonly string[], flags: 
   try {
     parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (error) {
-    const message = error instanceof Error ? (error.message.split('. ')[0] ?? '').trim() : String(error);
+    const message = error instanceof Error ? (error.message.split(/\.\s/)[0] ?? '').trim() : String(error);
     throw new UsageError(`shootdown ${command}: ${message} (flags: ${Object.keys(flags).map((f) => `--${f}`).join(' ') || 'none'})`);
   }
   const { values, positionals } = parsed;
@@ -46,11 +48,16 @@ export function parseArguments(command: string, argv: readonly string[], flags: 
     text,
     texts: (name) => (Array.isArray(values[name]) ? values[name].map(String) : []),
     has: (name) => values[name] === true,
+    refuse(names, why) {
+      const name = names.find((n) => values[n] !== undefined);
+      if (name !== undefined) throw new UsageError(`shootdown ${command}: --${name} ${why}`);
+    },
     whole(name, min, max = Number.MAX_SAFE_INTEGER) {
       const given = text(name);
       if (given === undefined) return undefined;
-      const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
-      if (!(value >= min && value <= max)) throw new UsageError(`shootdown ${command}: --${name}: expected a whole number of at least ${min}${max < Number.MAX_SAFE_INTEGER ? ` and at most ${max}` : ''} (${given})`);
+      if (!/^\d+$/.test(given)) throw new UsageError(`shootdown ${command}: --${name}: expected a whole number (${given})`);
+      const value = Number(given);
+      if (!(value >= min && value <= max)) throw new ModelError(`shootdown ${command}: --${name}: expected a whole number of at least ${min}${max < Number.MAX_SAFE_INTEGER ? ` and at most ${max}` : ''} (${given})`);
       return value;
     },
     oneOf(name, allowed) {
@@ -68,9 +75,4 @@ export function required(command: string, args: Arguments, what: string): string
   const value = args.positionals[0];
   if (value === undefined) throw new UsageError(`shootdown ${command}: ${what} is missing`);
   return value;
-}
-
-/** True for the errors whose message is one line meant for the user. */
-export function isUserError(error: unknown): error is Error {
-  return error instanceof UsageError || error instanceof ModelError || (error instanceof Error && ['TraceError', 'TlbGeometryError'].includes(error.constructor.name));
 }

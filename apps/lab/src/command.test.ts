@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -25,34 +25,159 @@ function file(name: string, content: string | Uint8Array): string {
   return path;
 }
 
+interface Said {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs many command lines in one process, for most of the time goes into starting one. */
+function shootdownEach(lines: readonly (readonly string[])[]): Said[] {
+  const driver = `
+    import { main } from ${JSON.stringify(new URL('../dist/shootdown.js', import.meta.url).href)};
+    const print = process.stdout.write.bind(process.stdout);
+    const results = [];
+    for (const line of JSON.parse(process.argv[1])) {
+      const said = { stdout: '', stderr: '' };
+      for (const name of ['stdout', 'stderr']) process[name].write = (text) => { said[name] += text; return true; };
+      results.push({ status: await main(line), ...said });
+    }
+    print(JSON.stringify(results));`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', driver, JSON.stringify(lines)], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  expect(stderr).toBe('');
+  return JSON.parse(stdout) as Said[];
+}
+
+const oneThread = (...run: object[]): object => ({ name: 't', architecture: 'x86-64-4l', cpus: 1, processes: [{ name: 'p', threads: [{ cpu: 0, run }] }] });
+const topologyFile = (name: string, topology: object): string => file(name, JSON.stringify(topology));
+const loops = (depth: number): object => (depth === 0 ? { do: 'mmap', area: 'a', pages: 1 } : { do: 'repeat', times: 1, body: [loops(depth - 1)] });
+const trace = join(data, 'gups-1m.u64.gz');
+const unlocked = ['explore', 'ptdump-vmalloc', '--variant', 'unlocked'];
+
 describe('what is wrong is said in one line, with the right exit code', () => {
-  const topology = { name: 't', architecture: 'x86-64-4l', cpus: 1, processes: [{ name: 'p', threads: [{ cpu: 0, run: [] }] }] };
-  it.each([
+  const cases: readonly (readonly [what: string, line: () => readonly string[], status: number, message: RegExp])[] = [
     ['a truncated trace', () => ['tlb', file('cut.u64', new Uint8Array(27))], 10, /truncated record at byte 24: 3 of 8 bytes/],
     ['a missing trace', () => ['tlb', '/nowhere/x.u64'], 10, /\/nowhere\/x\.u64/],
-    ['63 entries in 4 ways', () => ['tlb', join(data, 'gups-1m.u64.gz'), '--l1d', '63x4'], 10, /63x4/],
-    ['an unknown key', () => ['run', file('key.json', JSON.stringify({ ...topology, colour: 'blue' }))], 10, /top level: .*colour/],
-    ['a CPU that is not there', () => ['run', file('cpu.json', JSON.stringify({ ...topology, processes: [{ name: 'p', threads: [{ cpu: 3, run: [] }] }] }))], 10, /CPU 3 of 1/],
+    ['a trace without end', () => ['tlb', '/dev/zero'], 10, /a device, not a file or pipe \(\/dev\/zero\)/],
+    ['63 entries in 4 ways', () => ['tlb', trace, '--l1d', '63x4'], 10, /--l1d: .*63x4/],
+    ['a geometry that is none', () => ['tlb', trace, '--l2', 'big'], 64, /--l2: expected entries x ways/],
+    ['an unknown key', () => ['run', topologyFile('key.json', { ...oneThread(), colour: 'blue' })], 10, /top level: .*colour/],
+    ['a key of two lines', () => ['run', topologyFile('lines.json', { ...oneThread(), 'a\nb\u001b[2J': 1 })], 10, /a\\nb\\u001b\[2J/],
+    ['a CPU that is not there', () => ['run', topologyFile('cpu.json', { ...oneThread(), processes: [{ name: 'p', threads: [{ cpu: 3, run: [] }] }] })], 10, /CPU 3 of 1/],
     ['text that is no JSON', () => ['run', file('bad.json', '{')], 10, /not JSON/],
-    ['an area nobody mapped', () => ['run', file('area.json', JSON.stringify({ ...topology, processes: [{ name: 'p', threads: [{ cpu: 0, run: [{ do: 'touch', area: 'x' }] }] }] }))], 10, /no area x/],
+    ['a terminal escape that is no JSON', () => ['run', file('escape.json', '\n\u001b[31m')], 10, /not JSON: .*\\u001b/],
+    ['loops too deep to read', () => ['run', topologyFile('deep.json', oneThread(loops(900)))], 10, /nested more than 64 deep/],
+    ['an area nobody mapped', () => ['run', topologyFile('area.json', oneThread({ do: 'touch', area: 'x' }))], 10, /no area x/],
+    ['a topology by another name that is none', () => ['run', file('machine.txt', '{')], 10, /machine\.txt: not JSON/],
     ['an unknown demo', () => ['run', 'no-such-demo'], 10, /no demo no-such-demo \(have: flush-counts/],
+    ['a demo that is no machine', () => ['compare', 'flush-counts', 'shootdown'], 10, /flush-counts: a table of runs, not a machine/],
     ['an unknown command', () => ['fly'], 64, /no command fly/],
     ['an unknown flag', () => ['list', '--colour'], 64, /--colour/],
+    ['an unknown flag of the tour', () => ['tour', '--colour'], 64, /--colour/],
     ['a flag of another demo', () => ['run', 'shootdown', '--pages', '3'], 64, /--pages belongs to/],
+    ['a flag of a machine', () => ['run', 'flush-counts', '--max-steps', '3'], 64, /--max-steps does not go with flush-counts/],
+    ['a phase of no timeline', () => ['run', 'shootdown', '--phase', 'munmap'], 64, /--phase belongs to a timeline/],
+    ['a phase that is not there', () => ['run', 'shootdown', '--phase', 'x', '--format', 'text'], 10, /no phase x \(have: start-up, munmap\)/],
+    ['a negative number', () => [...unlocked, '--max-states', '-1'], 64, /--max-states.* is ambiguous/],
     ['a number that is none', () => ['run', 'flush-counts', '--pages', 'many'], 64, /--pages: expected a whole number/],
     ['a page count out of range', () => ['run', 'flush-counts', '--pages', '100000'], 10, /--pages: expected 1 \.\. 512/],
+    ['no pages', () => ['run', 'flush-counts', '--pages', '0'], 10, /--pages: expected a whole number of at least 1/],
     ['a schedule that is none', () => ['replay', file('s.json', '{"shootdown":1,"schedule":"a"}')], 10, /schedule|names neither/],
     ['a schedule of another machine', () => ['replay', file('s2.json', '{"shootdown":1,"machine":{"demo":"fork-cow"},"schedule":"1,1,1,77"}')], 10, /is not enabled there|no choice/],
+    ['a variant for a file', () => ['replay', file('s3.json', '{}'), '--variant', 'x'], 64, /--variant goes with a scenario/],
     ['an unknown scenario', () => ['explore', 'nothing'], 10, /no scenario nothing \(have: /],
     ['an unknown variant', () => ['explore', 'reference-ptdump', '--variant', 'x'], 10, /no variant of reference-ptdump x/],
     ['a parameter out of range', () => ['explore', 'reference-ptdump', '--set', 'n=99'], 10, /n must be/],
-  ] as const)('%s', (_what, args, status, line) => {
-    const result = shootdown(...args());
-    expect(result.stderr.trimEnd().split('\n')).toHaveLength(1);
-    expect(result.stderr).toMatch(line);
+    ['a seed without --fuzz', () => [...unlocked, '--seed', 'x'], 64, /--seed belongs to --fuzz/],
+    ['workers that fuzz', () => [...unlocked, '--fuzz', 'random', '--workers', '2'], 64, /--workers does not go with --fuzz/],
+    ['whole states in two threads', () => [...unlocked, '--exact', '--workers', '2'], 64, /--exact does not go with several workers/],
+    ['a schedule in no folder', () => [...unlocked, '--save-schedule', '/nowhere/x.json'], 10, /\/nowhere\/x\.json: cannot be written \(no such folder\)/],
+    ['a schedule that is a folder', () => ['run', 'shootdown', '--save-schedule', folder], 10, /a directory, not a file/],
+    ['a comparison and something else', () => ['compare', 'ptdump-vmalloc', 'nothing'], 64, /ptdump-vmalloc is compared alone \(nothing\)/],
+  ];
+  let said: readonly Said[] = [];
+  beforeAll(() => {
+    said = shootdownEach(cases.map(([, line]) => line()));
+  });
+
+  it.each(cases.map(([what, , status, message], i) => ({ what, status, message, i })))('$what', ({ status, message, i }) => {
+    const result = said[i] as Said;
+    expect(result.stderr).toMatch(/^[^\p{Cc}]+\n$/u);
+    expect(result.stderr).toMatch(message);
     expect(result.status).toBe(status);
     expect(result.stdout).toBe('');
   });
+});
+
+describe('what has come out is said, and all of it', () => {
+  const saved = (name: string): string => join(folder, name);
+  const starving = { ...oneThread({ do: 'mmap', area: 'a', pages: 64 }, { do: 'touch', area: 'a' }), memory: { pages: 8 } };
+  const waiting = { ...oneThread(), cpus: 2, processes: [{ name: 'p', threads: [{ cpu: 0, run: [{ do: 'wait-for-others' }] }, { cpu: 1, run: [] }] }] };
+  let said: Readonly<Record<string, Said>> = {};
+  beforeAll(() => {
+    const lines: Readonly<Record<string, readonly string[]>> = {
+      saved: [...unlocked, '--save-schedule', saved('found.json'), '--json'],
+      replayed: ['replay', saved('found.json'), '--json'],
+      nothingToSave: ['explore', 'ptdump-vmalloc', '--variant', 'v1', '--save-schedule', saved('none.json'), '--format', 'perfetto'],
+      safe: ['explore', 'ptdump-vmalloc', '--variant', 'v1', '--json'],
+      fuzzed: [...unlocked, '--fuzz', 'random', '--save-schedule', saved('fuzzed.json'), '--json'],
+      fuzzedInVain: ['explore', 'ptdump-vmalloc', '--variant', 'v1', '--fuzz', 'pct', '--runs', '3', '--seed', '7', '--json'],
+      starving: ['run', topologyFile('starving.json', starving)],
+      compared: ['compare', topologyFile('waiting.json', waiting), saved('starving.json'), 'shootdown', '--json'],
+      json: ['run', 'shootdown', '--json', '--format', 'text'],
+      timeline: ['run', 'shootdown', '--format', 'text', '--phase', 'munmap'],
+      summary: ['run', 'flush-counts', '--summary', '--pages', '1', '--state', 'none'],
+      help: ['tour', '--help'],
+    };
+    const results = shootdownEach(Object.values(lines));
+    said = Object.fromEntries(Object.keys(lines).map((name, i) => [name, results[i] as Said]));
+  });
+  const of = (name: string): Said => said[name] as Said;
+
+  it('a counterexample as a document and as a file that replays', () => {
+    expect(of('saved').status).toBe(12);
+    const { schedule } = JSON.parse(of('saved').stdout) as { schedule: string };
+    const { sometimes } = JSON.parse(of('safe').stdout) as { sometimes: { schedule: string | null }[] };
+    expect(JSON.parse(readFileSync(saved('found.json'), 'utf8'))).toMatchObject({ schedule });
+    expect(sometimes[0]?.schedule).toMatch(/^[\dx.,]+$/);
+    expect(JSON.parse(of('replayed').stdout)).toMatchObject({ format: 'shootdown-trace', end: { kind: 'violation' } });
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('that there is no counterexample to print or save', () => {
+    const { stdout, stderr } = of('nothingToSave');
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/no counterexample to print as perfetto: safe\nno counterexample to save: safe\n$/);
+  });
+
+  it('of random schedules what a search says too', () => {
+    const keys = { states: null, transitions: null, depth: null, complete: false, interleavings: null };
+    expect(JSON.parse(of('fuzzed').stdout)).toMatchObject({ ...keys, verdict: 'violation', agrees: true });
+    expect(of('fuzzed').status).toBe(12);
+    expect(readFileSync(saved('fuzzed.json'), 'utf8')).toContain('"variant":"unlocked"');
+    expect(JSON.parse(of('fuzzedInVain').stdout)).toMatchObject({ ...keys, verdict: 'bounded', seed: 7, runs: 3 });
+  });
+
+  it('that accesses failed, and that machines did not come to their end', () => {
+    expect(of('starving').stdout).toContain('*** 56 accesses failed: out of memory');
+    expect(of('compared').status).toBe(11);
+    const { rows } = JSON.parse(of('compared').stdout) as { rows: unknown[] };
+    expect(rows).toMatchObject([{ end: 'deadlock' }, { end: 'done', failedAccesses: 56 }, { end: 'done', failedAccesses: 0 }]);
+  });
+
+  it('as one document if a document is asked for, and as the tour shows it', () => {
+    expect(JSON.parse(of('json').stdout)).toMatchObject({ name: 'shootdown' });
+    expect(of('timeline').stdout).toMatch(/^ *ns .*\n/);
+    expect(of('summary').stdout).toContain('2 sleep');
+    expect(of('help').stdout).toContain('usage: shootdown tour');
+  });
+});
+
+it('a full disk ends the command in one line; progress that cannot be written ends nothing', () => {
+  const command = [process.execPath, join(lab, 'bin/shootdown.mjs')].join(' ');
+  const { stdout, stderr } = spawnSync('bash', ['-c', `${command} list >/dev/full; echo $?; ${command} ${unlocked.join(' ')} --save-schedule /dev/null --format json 2>/dev/full | tail -c 3; echo \${PIPESTATUS[0]}`], { encoding: 'utf8' });
+  expect(stderr).toBe('shootdown: the output cannot be written (ENOSPC)\n');
+  expect(stdout).toBe('74\n\n}\n12\n');
 });
 
 it('a reader that has seen enough ends the command in silence, as SIGPIPE does', () => {

@@ -27,6 +27,16 @@ export interface Comparison extends ComparisonTable {
   readonly notes: readonly string[];
 }
 
+/** Computes rows one after another; a command hears of each, and may end the table early. */
+export type EachRow = <T, R>(items: readonly T[], row: (item: T) => R | Promise<R>) => Promise<R[]>;
+
+/** Computes every row. */
+export const everyRow: EachRow = async (items, row) => {
+  const rows = [];
+  for (const item of items) rows.push(await row(item));
+  return rows;
+};
+
 /** The comparison as plain data, with the ratios of every column to the first row (null where that is 0). */
 export function comparisonDocument(comparison: Comparison): unknown {
   const { more, ...first } = comparison;

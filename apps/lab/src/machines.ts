@@ -1,5 +1,5 @@
 /** Machines by what the user typed: a demo's name or a topology file. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { ModelError } from '@shootdown/machine';
 import { assemble, parseTopology, parseTopologyText, type AssembledMachine } from '@shootdown/topology';
 import { demos } from './demos/index.ts';
@@ -9,15 +9,24 @@ export function demoNames(): string[] {
   return demos.map((d) => d.name);
 }
 
+/** The demo that is a table of runs, and not a machine. */
+export const FLUSH_COUNTS = 'flush-counts';
+
+/** True if a name is that of a file, there or not. */
+export function namesFile(name: string): boolean {
+  return name.endsWith('.json') || statSync(name, { throwIfNoEntry: false })?.isFile() === true;
+}
+
 /** Assembles a demo, or the machine a topology file describes. Throws ModelError. */
 export function machineNamed(nameOrFile: string): AssembledMachine {
   const demo = demos.find((d) => d.name === nameOrFile);
   if (demo) return assemble(parseTopology(demo.topology, demo.name));
-  if (!nameOrFile.endsWith('.json')) {
-    throw new ModelError(`run: no demo ${nameOrFile} (have: ${['flush-counts', ...demoNames()].join(', ')}; or a topology file *.json)`);
-  }
+  if (nameOrFile === FLUSH_COUNTS) throw new ModelError(`machine: ${FLUSH_COUNTS}: a table of runs, not a machine: shootdown run ${FLUSH_COUNTS}`);
+  if (!namesFile(nameOrFile)) throw new ModelError(`machine: no demo ${nameOrFile} (have: ${[FLUSH_COUNTS, ...demoNames()].join(', ')}; or a topology file)`);
   return assemble(parseTopologyText(readText(nameOrFile, 'topology'), nameOrFile));
 }
+
+const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such file', ENOTDIR: 'no such file', EISDIR: 'a directory, not a file', EACCES: 'permission denied' };
 
 /** A file as text. Throws ModelError if it cannot be read. */
 export function readText(path: string, component: string): string {
@@ -25,6 +34,6 @@ export function readText(path: string, component: string): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new ModelError(`${component}: ${path}: ${code === 'ENOENT' ? 'no such file' : code}`);
+    throw new ModelError(`${component}: ${path}: ${REASONS[code] ?? code}`);
   }
 }

@@ -4,7 +4,8 @@
  * A saved schedule names its machine (demo, topology or scenario), the choices made, and the fingerprint they lead to. On
  * the command line the choices are written `0x12,3,0.1x2`: choice, `.branch` if not 0, `xN` if repeated.
  */
-import { writeFileSync } from 'node:fs';
+import { accessSync, constants, realpathSync, renameSync, rmSync, statSync, writeFileSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
 import { entryBranch, entryChoice, ModelError, scheduleEntry } from '@shootdown/machine';
 import { z } from 'zod';
 
@@ -36,12 +37,48 @@ export function parseSavedSchedule(text: string, path: string): SavedSchedule {
   throw new ModelError(`schedule: ${path}: ${issue?.path.join('.') || 'top level'}: ${issue?.message ?? 'not a schedule'}`);
 }
 
-/** Writes a schedule file whole. */
-export function saveSchedule(path: string, saved: SavedSchedule): void {
+/** Where a schedule will be written once there is one. */
+export interface ScheduleTarget {
+  /** Writes the file whole or not at all. Throws ModelError. */
+  write(saved: SavedSchedule): void;
+}
+
+/** Looks, before the work that leads to a schedule, whether it can be written. Throws ModelError. */
+export function scheduleTarget(path: string): ScheduleTarget {
+  return attempt(path, () => {
+    const known = statSync(path, { throwIfNoEntry: false });
+    if (known?.isDirectory()) throw new ModelError(`schedule: ${path}: a directory, not a file`);
+    // A link stays one: the file that it names is replaced.
+    const real = known ? realpathSync(path) : path;
+    accessSync(known ? real : dirname(real), constants.W_OK);
+    const replaced = known === undefined || known.isFile();
+    if (replaced) accessSync(dirname(real), constants.W_OK);
+    return { write: (saved) => attempt(path, () => writeWhole(real, replaced ? known : null, `${JSON.stringify(saved)}\n`)) };
+  });
+}
+
+/** @param known the file that is replaced; null: what stands there is no file (a pipe, /dev/null), and is written to */
+function writeWhole(path: string, known: Stats | undefined | null, text: string): void {
+  if (known === null) return writeFileSync(path, text);
+  const beside = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(path, `${JSON.stringify(saved)}\n`);
+    writeFileSync(beside, text, { flag: 'wx', ...(known && { mode: known.mode }) });
+    renameSync(beside, path);
   } catch (error) {
-    throw new ModelError(`schedule: ${path}: cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+    rmSync(beside, { force: true });
+    throw error;
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such folder', ENOTDIR: 'no such folder', EACCES: 'permission denied', EROFS: 'the file system is read-only', ENOSPC: 'the disk is full' };
+
+function attempt<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof ModelError) throw error;
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new ModelError(`schedule: ${path}: cannot be written (${REASONS[code] ?? code})`);
   }
 }
 

@@ -3,7 +3,8 @@
  *
  * Commands are loaded when they are called, so that the first answer does not wait for code it does not need.
  */
-import { isUserError, UsageError } from './arguments.ts';
+import { UsageError } from './arguments.ts';
+import { isUserError, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
@@ -24,19 +25,38 @@ function usage(): string {
   return ['usage:', ...lines, '', 'shootdown <command> --help lists its flags.', ''].join('\n');
 }
 
-/** `shootdown ... | head`: nobody reads on, so nothing more is worth finding. Node ignores SIGPIPE; its exit code is kept. */
-function endWithTheReader(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit(ExitCode.nobodyReads);
-    });
+/**
+ * What no command can catch, once per process.
+ *
+ * `shootdown ... | head`: nobody reads on, so nothing more is worth finding. Node ignores SIGPIPE; its exit code is kept.
+ * Progress that nobody can read is no reason to give up the search.
+ */
+function catchTheRest(): void {
+  if (process.stderr.listenerCount('error') > 0) return;
+  process.stderr.on('error', () => undefined);
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(ExitCode.nobodyReads);
+    process.stderr.write(`shootdown: the output cannot be written (${error.code ?? oneLine(error.message)})\n`);
+    process.exit(ExitCode.outputFailed);
+  });
+  process.on('uncaughtException', (error) => process.exit(report(error)));
+}
+
+/** Prints the one line that an error is worth; returns the exit code. The stack of a bug is printed on request only. */
+function report(error: unknown): number {
+  if (isUserError(error)) {
+    process.stderr.write(`${oneLine(error.message)}\n`);
+    return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
   }
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  process.stderr.write(`shootdown: this is a bug in shootdown: please report this line and the command that led to it: ${oneLine(message)}\n`);
+  if (process.env['SHOOTDOWN_STACK'] === '1' && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+  return ExitCode.software;
 }
 
 /** Runs one command line; returns the exit code. Mistakes of the user are one line on stderr. */
 export async function main(argv: readonly string[]): Promise<number> {
-  endWithTheReader();
+  catchTheRest();
   const [name, ...rest] = argv;
   if (name === undefined || name === '--help' || name === 'help') {
     process.stdout.write(usage());
@@ -44,14 +64,11 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) {
-    process.stderr.write(`shootdown: no command ${name} (have: ${Object.keys(commands).join(', ')})\n`);
-    return ExitCode.usage;
+    return report(new UsageError(`shootdown: no command ${name} (have: ${Object.keys(commands).join(', ')})`));
   }
   try {
     return await (await command.load()).run(rest);
   } catch (error) {
-    if (!isUserError(error)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
+    return report(error);
   }
 }

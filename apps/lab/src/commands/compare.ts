@@ -1,10 +1,12 @@
 /** `shootdown compare <scenario>` or `shootdown compare <topology or demo> <topology or demo> ...`: what each design costs. */
 import { markdownTable, textTable, type Table } from '@shootdown/report';
-import { runMachine, type MachineRun } from '@shootdown/topology';
+import { MachineRunner, type MachineRun } from '@shootdown/topology';
 import { parseArguments, UsageError } from '../arguments.ts';
-import { comparisonDocument, type Comparison, type ComparisonTable } from '../comparison.ts';
-import { ExitCode } from '../exit-codes.ts';
+import { comparisonDocument, type Comparison, type ComparisonRow, type ComparisonTable, type EachRow } from '../comparison.ts';
+import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
+import { failedAccesses } from '../failures.ts';
 import { printedHelp } from '../help.ts';
+import { rowsUntilInterrupted, untilDoneOrInterrupted } from '../interrupt.ts';
 import { machineNamed } from '../machines.ts';
 import { comparisons } from '../scenarios/comparisons.ts';
 
@@ -20,16 +22,34 @@ const WIDTH = 110;
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, `compare <${Object.keys(comparisons).join(' | ')}> or two or more topologies or demos`, flags)) return ExitCode.ok;
   const args = parseArguments('compare', argv, flags, MACHINES_MAX);
+  if (args.has('json')) args.refuse(['markdown'], 'does not go with --json');
   const names = args.positionals;
   if (names.length === 0) throw new UsageError('shootdown compare: a scenario or topologies are missing');
-  const prepared = Object.hasOwn(comparisons, names[0] ?? '') ? comparisons[names[0] ?? ''] : undefined;
+  const [first = ''] = names;
+  const prepared = Object.hasOwn(comparisons, first) ? comparisons[first] : undefined;
+  if (prepared && names.length > 1) throw new UsageError(`shootdown compare: ${first} is compared alone (${names[1] ?? ''})`);
   if (!prepared && names.length < 2) {
-    throw new UsageError(`shootdown compare: expected two or more machines, or one of ${Object.keys(comparisons).join(', ')} (${names[0] ?? ''})`);
+    throw new UsageError(`shootdown compare: expected two or more machines, or one of ${Object.keys(comparisons).join(', ')} (${first})`);
   }
-  const comparison = prepared ? await prepared() : compareMachines(names);
-  if (args.has('json')) process.stdout.write(`${JSON.stringify(comparisonDocument(comparison))}\n`);
-  else process.stdout.write(args.has('markdown') ? markdownOf(comparison) : textOf(comparison));
-  return ExitCode.ok;
+  const { comparison, code } = prepared ? await comparePrepared(first, prepared) : await compareMachines(names);
+  const interrupted = code === ExitCode.interrupted;
+  const shown = interrupted ? { ...comparison, notes: ['Interrupted: rows are missing.', ...comparison.notes] } : comparison;
+  if (args.has('json')) process.stdout.write(`${JSON.stringify(comparisonDocument(shown))}\n`);
+  else process.stdout.write(args.has('markdown') ? markdownOf(shown) : textOf(shown));
+  return code;
+}
+
+/** A comparison, whole or not, and the exit code it is worth. */
+interface Compared {
+  readonly comparison: Comparison;
+  readonly code: number;
+}
+
+async function comparePrepared(name: string, compare: (each: EachRow) => Promise<Comparison>): Promise<Compared> {
+  const { each, signal, ignore } = rowsUntilInterrupted((rows) => void process.stderr.write(`${name}: ${rows} row${rows === 1 ? '' : 's'}\n`));
+  const comparison = await compare(each);
+  ignore();
+  return { comparison, code: signal.aborted ? ExitCode.interrupted : ExitCode.ok };
 }
 
 function tableOf(comparison: ComparisonTable): Table {
@@ -48,12 +68,58 @@ export function markdownOf(comparison: Comparison): string {
   return [markdownTable(tableOf(comparison)), ...(comparison.more ?? []).map((table) => `${table.title}:\n\n${markdownTable(tableOf(table))}`)].join('\n');
 }
 
-function compareMachines(names: readonly string[]): Comparison {
-  const total = (run: MachineRun, counter: string): number => (run.total[counter] ?? []).reduce((a, b) => a + b, 0);
+const PORTION_STEPS = 20_000;
+const PROGRESS_MS = 1000;
+
+async function compareMachines(names: readonly string[]): Promise<Compared> {
+  // A mistake in the last machine is said before the first one runs.
+  const machines = names.map((name) => ({ name, machine: machineNamed(name) }));
+  const rows: ComparisonRow[] = [];
+  let code: number = ExitCode.ok;
+  for (const { name, machine } of machines) {
+    const runner = new MachineRunner(machine);
+    let reported = performance.now();
+    const interrupted = await untilDoneOrInterrupted(() => {
+      const more = runner.advance(PORTION_STEPS);
+      if (performance.now() - reported > PROGRESS_MS) {
+        reported = performance.now();
+        process.stderr.write(`${name}: ${runner.result().steps} steps\n`);
+      }
+      return more;
+    });
+    if (interrupted) {
+      code = ExitCode.interrupted;
+      break;
+    }
+    const run = runner.result();
+    rows.push(rowOf(name, run));
+    code = Math.max(code, exitCodeOfRun(run));
+  }
+  return { code, comparison: comparisonOf(names, rows) };
+}
+
+function rowOf(name: string, run: MachineRun): ComparisonRow {
+  const total = (counter: string): number => (run.total[counter] ?? []).reduce((a, b) => a + b, 0);
+  return {
+    variant: name,
+    end: run.end,
+    failedAccesses: failedAccesses(run),
+    microseconds: run.nanoseconds / 1000,
+    ipis: total('irq_tlb_count'),
+    fullFlushes: total('nr_tlb_local_flush_all') + total('tlbi_aside1is'),
+    pageFlushes: total('nr_tlb_local_flush_one') + total('tlbi_va'),
+    faults: total('pgfault'),
+    walks: total('tlb_miss'),
+  };
+}
+
+function comparisonOf(names: readonly string[], rows: readonly ComparisonRow[]): Comparison {
   return {
     name: 'machines',
     title: names.join(', '),
     columns: [
+      { key: 'end', heading: 'end', unit: '' },
+      { key: 'failedAccesses', heading: 'failed', unit: 'accesses' },
       { key: 'microseconds', heading: 'time', unit: 'us', ratio: true },
       { key: 'ipis', heading: 'IPIs', unit: 'received' },
       { key: 'fullFlushes', heading: 'full flushes', unit: 'local' },
@@ -61,18 +127,7 @@ function compareMachines(names: readonly string[]): Comparison {
       { key: 'faults', heading: 'page faults', unit: 'count' },
       { key: 'walks', heading: 'TLB misses', unit: 'count' },
     ],
-    rows: names.map((name) => {
-      const run = runMachine(machineNamed(name));
-      return {
-        variant: name,
-        microseconds: run.nanoseconds / 1000,
-        ipis: total(run, 'irq_tlb_count'),
-        fullFlushes: total(run, 'nr_tlb_local_flush_all') + total(run, 'tlbi_aside1is'),
-        pageFlushes: total(run, 'nr_tlb_local_flush_one') + total(run, 'tlbi_va'),
-        faults: total(run, 'pgfault'),
-        walks: total(run, 'tlb_miss'),
-      };
-    }),
+    rows,
     notes: ['Costs are rules of thumb with their sources in packages/machine/src/cost.ts: read ratios, not times.'],
   };
 }

@@ -1,36 +1,56 @@
 /** `shootdown explore --fuzz`: random schedules of the same model, for spaces too big to search. It proves nothing. */
-import { fuzz, type ResolvedScenario } from '@shootdown/explorer';
+import { agrees, fuzz, type FuzzOptions, type ResolvedScenario } from '@shootdown/explorer';
 import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
-import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
-import { ExitCode } from '../exit-codes.ts';
+import { counterexample, replayCommand } from '../counterexample.ts';
 import { formatSchedule } from '../schedule-file.ts';
+import { coverageLines, type Found } from './explore.ts';
 
 const RUNS_DEFAULT = 10_000;
 const STEPS_MAX_DEFAULT = 10_000;
 
-/** Fuzzes, prints the result, and returns the exit code. */
-export async function runFuzz(args: Arguments, resolved: ResolvedScenario, kind: 'random' | 'pct', signal: AbortSignal): Promise<number> {
+/** The flags of a sampling. */
+export function fuzzOptions(args: Arguments): Omit<FuzzOptions, 'kind'> {
   const timeoutSeconds = args.whole('timeout', 1);
-  const result = await fuzz(resolved.build(), {
-    kind,
+  return {
     seed: args.whole('seed', 0) ?? 1,
     runs: args.whole('runs', 1) ?? RUNS_DEFAULT,
     stepsMax: args.whole('max-depth', 1) ?? STEPS_MAX_DEFAULT,
     ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+  };
+}
+
+/** Tries random schedules. */
+export async function sample(resolved: ResolvedScenario, options: FuzzOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
+  const result = await fuzz(resolved.build(), {
+    ...options,
     signal,
     onProgress: (p) => void process.stderr.write(`${p.states} steps, ${p.queue} runs to go\n`),
   });
   const trace = result.schedule === null ? null : counterexample(resolved, result);
   const { scenario, variant, memoryModel, parameters, expected } = resolved;
-  if (args.has('json')) {
-    const { schedule, ...rest } = result;
-    const document = { scenario: scenario.name, variant: variant.name, memoryModel, parameters, ...rest, expected };
-    process.stdout.write(`${JSON.stringify({ ...document, schedule: schedule && formatSchedule(schedule), trace: trace && traceDocument(trace, replayCommand(resolved, result)) })}\n`);
-  } else {
-    if (trace) process.stdout.write(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
-    const found = result.verdict === 'bounded' ? 'no violation found, which proves nothing' : `${result.verdict.toUpperCase()}: ${result.property ?? ''} (seed ${result.seed ?? 0})`;
-    process.stdout.write(`${found}\n${result.runs} runs, ${result.steps} steps, ${result.seconds.toFixed(2)} s\n`);
-  }
-  return signal.aborted && result.verdict === 'bounded' ? ExitCode.interrupted : exitCodeOf(result);
+  const { schedule, seed, ...rest } = result;
+  const document = {
+    scenario: scenario.name,
+    variant: variant.name,
+    memoryModel,
+    parameters,
+    ...rest,
+    // What only a search of all states can know.
+    states: null,
+    transitions: null,
+    depth: null,
+    complete: false,
+    interleavings: null,
+    /** The seed that finds it again; of a search in vain, the first one tried. */
+    seed: seed ?? options.seed,
+    expected,
+    agrees: agrees(expected, result.verdict),
+    schedule: schedule && formatSchedule(schedule),
+    trace: trace && traceDocument(trace, replayCommand(resolved, result)),
+  };
+  const found = result.verdict === 'bounded' ? 'no violation found, which proves nothing' : `${result.verdict.toUpperCase()}: ${result.property ?? ''} (seed ${seed ?? options.seed})`;
+  const lines = [found, `${result.runs} runs, ${result.steps} steps, ${result.seconds.toFixed(2)} s`, ...(coverage ? ['', ...coverageLines(result.coverage)] : [])];
+  const shown = trace ? renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }) : '';
+  return { result, trace, document, text: `${shown}${lines.join('\n')}\n` };
 }

@@ -1,15 +1,16 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
-import { agrees, explore, type ExploreResult, type Progress, type ResolvedScenario } from '@shootdown/explorer';
+import { agrees, explore, type ExploreOptions, type ExploreResult, type Progress, type ResolvedScenario } from '@shootdown/explorer';
 import type { Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
+import { interruption } from '../interrupt.ts';
 import { scenarioFlags, scenarioOf } from '../scenario-request.ts';
 import { scenarios } from '../scenarios/index.ts';
-import { formatSchedule, saveSchedule } from '../schedule-file.ts';
-import { runFuzz } from './explore-fuzz.ts';
+import { formatSchedule, scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
+import { fuzzOptions, sample } from './explore-fuzz.ts';
 
 const flags = {
   ...scenarioFlags,
@@ -22,7 +23,7 @@ const flags = {
   preemptions: { type: 'string', help: 'schedules of at most so many preemptions' },
   timeout: { type: 'string', help: 'stop after so many seconds' },
   workers: { type: 'string', help: 'threads (default 1)' },
-  fuzz: { type: 'string', help: 'random or pct: sample schedules instead of exploring all' },
+  fuzz: { type: 'string', help: 'random or pct: sample schedules (of at most --max-depth steps) instead of exploring all' },
   seed: { type: 'string', help: 'fuzz: seed (default 1)' },
   runs: { type: 'string', help: 'fuzz: schedules to try (default 10000)' },
   format: { type: 'string', help: `counterexample as ${traceFormats.join(', ')} (default text)` },
@@ -37,48 +38,76 @@ const WORKERS_MAX = 64;
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')}> [flags]`, flags)) return ExitCode.ok;
   const args = parseArguments('explore', argv, flags, 1);
-  const resolved = scenarioOf('explore', required('explore', args, 'a scenario'), args);
-  const format = args.oneOf('format', traceFormats);
   const fuzzKind = args.oneOf('fuzz', ['random', 'pct'] as const);
-  const interrupted = new AbortController();
-  const onSignal = (): void => interrupted.abort();
-  process.once('SIGINT', onSignal);
-  if (fuzzKind !== undefined) {
-    const code = await runFuzz(args, resolved, fuzzKind, interrupted.signal);
-    process.off('SIGINT', onSignal);
-    return code;
-  }
-  const result = await search(args, resolved, interrupted.signal);
-  process.off('SIGINT', onSignal);
-  const trace = result.schedule === null ? null : counterexample(resolved, result);
+  refuseWhatDoesNotGoTogether(args, fuzzKind !== undefined);
+  const format = args.oneOf('format', traceFormats);
+  const name = required('explore', args, 'a scenario');
+  const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
+  const resolved = scenarioOf('explore', name, args);
   const savePath = args.text('save-schedule');
-  if (savePath !== undefined && result.schedule !== null) saveCounterexample(savePath, resolved, result, trace);
-  if (args.has('json')) process.stdout.write(`${JSON.stringify(documentOf(resolved, result, trace))}\n`);
-  else if (format !== undefined && format !== 'text') process.stdout.write(trace ? renderTrace(format, trace, { replayCommand: replayCommand(resolved, result) }) : '');
-  else process.stdout.write(describe(resolved, result, trace, args.has('coverage')));
-  return interrupted.signal.aborted && result.verdict === 'bounded' ? ExitCode.interrupted : exitCodeOf(result);
+  const target = savePath === undefined ? null : scheduleTarget(savePath);
+  const { signal, ignore } = interruption();
+  const found = fuzzKind === undefined ? await searchAll(resolved, options, signal, args.has('coverage')) : await sample(resolved, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
+  ignore();
+  const { result, trace } = found;
+  if (args.has('json')) process.stdout.write(`${JSON.stringify(found.document)}\n`);
+  else if (format === undefined || format === 'text') process.stdout.write(found.text);
+  else if (trace) process.stdout.write(renderTrace(format, trace, { replayCommand: replayCommand(resolved, result) }));
+  else process.stderr.write(`no counterexample to print as ${format}: ${result.verdict}\n`);
+  if (target && result.schedule !== null) saveCounterexample(target, resolved, result.schedule, trace);
+  else if (target) process.stderr.write(`no counterexample to save: ${result.verdict}\n`);
+  return signal.aborted && result.verdict === 'bounded' ? ExitCode.interrupted : exitCodeOf(result);
 }
 
-async function search(args: Arguments, resolved: ResolvedScenario, signal: AbortSignal): Promise<ExploreResult> {
+function refuseWhatDoesNotGoTogether(args: Arguments, fuzzing: boolean): void {
+  if (fuzzing) args.refuse(['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers'], 'does not go with --fuzz, which tries one schedule after another');
+  else args.refuse(['seed', 'runs'], 'belongs to --fuzz');
+  if (args.text('search') === 'dfs') args.refuse(['exact', 'max-depth', 'preemptions', 'workers'], 'does not go with --search dfs: use bfs');
+  if (args.has('exact') && (args.whole('workers', 1) ?? 1) > 1) args.refuse(['exact'], 'does not go with several workers: use one');
+}
+
+/** What either way of searching has found. */
+export interface Found {
+  readonly result: Pick<ExploreResult, 'verdict' | 'property' | 'kind' | 'schedule'>;
+  readonly trace: Trace | null;
+  readonly text: string;
+  readonly document: unknown;
+}
+
+async function searchAll(resolved: ResolvedScenario, options: ExploreOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
+  const result = await search(resolved, options, signal);
+  const trace = result.schedule === null ? null : counterexample(resolved, result);
+  return { result, trace, text: describe(resolved, result, trace, coverage), document: documentOf(resolved, result, trace) };
+}
+
+/** The flags of a search, all checked before there is anything to search. */
+function searchOptions(args: Arguments): ExploreOptions {
   const maxStates = args.whole('max-states', 1);
   const maxDepth = args.whole('max-depth', 1);
   const preemptions = args.whole('preemptions', 0);
   const timeoutSeconds = args.whole('timeout', 1);
-  const { scenario, variant, memoryModel, parameters } = resolved;
-  return await explore(resolved.build(), {
+  return {
     search: args.oneOf('search', ['bfs', 'dfs'] as const) ?? 'bfs',
     reduction: !args.has('no-reduction'),
     exact: args.has('exact'),
-    all: args.has('all') || scenario.all === true,
+    all: args.has('all'),
     workers: args.whole('workers', 1, WORKERS_MAX) ?? 1,
-    source: { module: new URL('../scenarios/index.js', import.meta.url).href, export: exportName(scenario.name), request: { variant: variant.name, memoryModel, parameters } },
     bounds: {
-      ...scenario.bounds,
       ...(maxStates === undefined ? {} : { maxStates }),
       ...(maxDepth === undefined ? {} : { maxDepth }),
       ...(preemptions === undefined ? {} : { preemptions }),
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     },
+  };
+}
+
+async function search(resolved: ResolvedScenario, options: ExploreOptions, signal: AbortSignal): Promise<ExploreResult> {
+  const { scenario, variant, memoryModel, parameters } = resolved;
+  return await explore(resolved.build(), {
+    ...options,
+    all: options.all === true || scenario.all === true,
+    source: { module: new URL('../scenarios/index.js', import.meta.url).href, export: exportName(scenario.name), request: { variant: variant.name, memoryModel, parameters } },
+    bounds: { ...scenario.bounds, ...options.bounds },
     signal,
     onProgress: printProgress,
   });
@@ -86,7 +115,8 @@ async function search(args: Arguments, resolved: ResolvedScenario, signal: Abort
 
 /** One line on stderr. */
 function printProgress(p: Progress): void {
-  process.stderr.write(`${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}\n`);
+  const line = p.states === 0 ? `${p.transitions} random steps before the search` : `${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}`;
+  process.stderr.write(`${line}\n`);
 }
 
 /** Scenarios are exported by their name in camel case, so that a worker thread finds them. */
@@ -94,12 +124,12 @@ export function exportName(scenario: string): string {
   return scenario.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function saveCounterexample(path: string, resolved: ResolvedScenario, result: ExploreResult, trace: Trace | null): void {
+function saveCounterexample(target: ScheduleTarget, resolved: ResolvedScenario, schedule: readonly number[], trace: Trace | null): void {
   const { scenario, variant, memoryModel, parameters } = resolved;
-  saveSchedule(path, {
+  target.write({
     shootdown: 1,
     scenario: { name: scenario.name, variant: variant.name, memoryModel, parameters },
-    schedule: formatSchedule(result.schedule ?? []),
+    schedule: formatSchedule(schedule),
     ...(trace === null ? {} : { fingerprint: trace.fingerprint }),
   });
 }
@@ -115,6 +145,7 @@ function documentOf(resolved: ResolvedScenario, result: ExploreResult, trace: Tr
     expected: resolved.expected,
     agrees: agrees(resolved.expected, result.verdict),
     schedule: schedule === null ? null : formatSchedule(schedule),
+    sometimes: result.sometimes.map((witness) => ({ ...witness, schedule: witness.schedule === null ? null : formatSchedule(witness.schedule) })),
     trace: trace === null ? null : traceDocument(trace, replayCommand(resolved, result)),
     coverage,
   };
@@ -130,8 +161,13 @@ function describe(resolved: ResolvedScenario, result: ExploreResult, trace: Trac
   if (expected !== null) lines.push(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
   lines.push('', ...coveredLines(result));
   for (const { name, witnessed } of result.sometimes) lines.push(`sometimes: ${name}: ${witnessed ? 'yes' : result.complete ? 'NO' : 'not seen before the search ended'}`);
-  if (coverage) lines.push('', ...JSON.stringify(result.coverage, null, 2).split('\n'));
+  if (coverage) lines.push('', ...coverageLines(result.coverage));
   return `${lines.join('\n')}\n`;
+}
+
+/** Operations that were never performed, and the like. */
+export function coverageLines(coverage: ExploreResult['coverage']): string[] {
+  return JSON.stringify(coverage, null, 2).split('\n');
 }
 
 function verdictLine(result: ExploreResult): string {
@@ -151,7 +187,7 @@ function coveredLines(result: ExploreResult): string[] {
   const { states, transitions, depth, complete, seconds, interleavings, collisionOdds } = result;
   const lines = [`${states} states, ${transitions} transitions, depth ${depth}, ${complete ? 'complete' : 'not complete'}, ${seconds.toFixed(2)} s`];
   if (interleavings !== null) lines.push(`${interleavings} interleavings`);
-  if (result.violatingTransitions > 0) lines.push(`${result.violatingTransitions} violating transitions`);
+  if (result.violatingTransitions > 0) lines.push(`${result.violatingTransitions} violating transition${result.violatingTransitions === 1 ? '' : 's'}`);
   lines.push(result.exact ? 'whole states compared' : `two states share a fingerprint with probability ${collisionOdds.toExponential(1)}`);
   lines.push(`reduction ${result.reduction ? 'on' : 'off'}, ${result.workers} worker${result.workers === 1 ? '' : 's'}`);
   return lines;

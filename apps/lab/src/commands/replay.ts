@@ -6,7 +6,7 @@ import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { machineNamed, readText } from '../machines.ts';
+import { machineNamed, namesFile, readText } from '../machines.ts';
 import { scenarioFlags, scenarioOf } from '../scenario-request.ts';
 import { scenarios } from '../scenarios/index.ts';
 import { parseSavedSchedule, parseSchedule, type SavedSchedule } from '../schedule-file.ts';
@@ -16,6 +16,7 @@ const flags = {
   schedule: { type: 'string', help: 'the choices, as a counterexample prints them (with a scenario)' },
   format: { type: 'string', help: `how to print it: ${traceFormats.join(', ')} (default text)` },
   executor: { type: 'string', help: 'tabulated (default) or live' },
+  json: { type: 'boolean', help: 'print one JSON document, as --format json does' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
@@ -28,10 +29,12 @@ interface Request {
 export function run(argv: readonly string[]): number {
   if (printedHelp(argv, 'replay <schedule.json> | <scenario> --variant <name> --schedule <choices> [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('replay', argv, flags, 1);
-  const { system, schedule, fingerprint } = requestOf(args);
   const live = args.oneOf('executor', ['tabulated', 'live'] as const) === 'live';
+  const given = args.oneOf('format', traceFormats) ?? 'text';
+  const format = args.has('json') ? 'json' : given;
+  const { system, schedule, fingerprint } = requestOf(args);
   const trace = recordTrace(live ? new LiveExecutor(system) : new TabulatedExecutor(system), schedule);
-  process.stdout.write(renderTrace(args.oneOf('format', traceFormats) ?? 'text', trace, {}));
+  process.stdout.write(renderTrace(format, trace, {}));
   if (fingerprint !== undefined && fingerprint !== trace.fingerprint) {
     throw new ModelError(`replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`);
   }
@@ -42,11 +45,11 @@ export function run(argv: readonly string[]): number {
 function requestOf(args: Arguments): Request {
   const name = required('replay', args, 'a schedule file or scenario');
   const given = args.text('schedule');
-  if (!name.endsWith('.json')) {
+  if (scenarios.some((s) => s.name === name) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     return { system: scenarioOf('replay', name, args).build(), schedule: parseSchedule(given), fingerprint: undefined };
   }
-  if (given !== undefined) throw new UsageError('shootdown replay: --schedule goes with a scenario, not with a file');
+  args.refuse(['schedule', 'variant', 'memory-model', 'set'], 'goes with a scenario, not with a file');
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
   return { system: systemOf(saved, name), schedule: parseSchedule(saved.schedule), fingerprint: saved.fingerprint };
 }

@@ -1,9 +1,12 @@
 /** `shootdown tlb <trace>`: what a TLB hierarchy makes of a real program's memory references. */
-import { countTlb, parseTlbGeometry, readReferenceTrace, type TlbLevelCounts } from '@shootdown/mmu';
+import { ModelError } from '@shootdown/machine';
+import { parseTlbGeometry, readReferenceTrace, TlbHierarchy, type TlbGeometry, type TlbLevelCounts } from '@shootdown/mmu';
 import { textTable } from '@shootdown/report';
-import { parseArguments, required } from '../arguments.ts';
+import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
+import { isUserError, oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
+import { interruption, untilDoneOrInterrupted } from '../interrupt.ts';
 
 const flags = {
   l1i: { type: 'string', help: 'L1 instruction TLB, entries x ways (default 64x4)' },
@@ -13,26 +16,57 @@ const flags = {
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
+/** References between two looks at the clock and at Ctrl-C. */
+const PORTION = 1 << 20;
+const PROGRESS_MS = 1000;
+
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, 'tlb <trace.u64 | .u64.gz | lackey text, gzipped or not> [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('tlb', argv, flags, 1);
   const path = required('tlb', args, 'a trace file');
-  const config = {
-    l1i: parseTlbGeometry(args.text('l1i') ?? '64x4'),
-    l1d: parseTlbGeometry(args.text('l1d') ?? '64x4'),
-    l2: parseTlbGeometry(args.text('l2') ?? '1536x12'),
-  };
-  const trace = await readReferenceTrace(path);
+  const config = { l1i: geometryOf(args, 'l1i', '64x4'), l1d: geometryOf(args, 'l1d', '64x4'), l2: geometryOf(args, 'l2', '1536x12') };
+  const progress = progressPrinter();
+  const { signal, ignore } = interruption();
+  const trace = await readReferenceTrace(path, { signal, onProgress: (references) => progress(`${references} references read`) });
+  ignore();
+  const hierarchy = new TlbHierarchy(config);
   const began = performance.now();
-  const counts = countTlb(trace, config);
+  let at = 0;
+  const stopped = await untilDoneOrInterrupted(() => {
+    hierarchy.run(trace.slice(at, at + PORTION));
+    at = Math.min(at + PORTION, trace.length);
+    progress(`${at} of ${trace.length} references`);
+    return at < trace.length;
+  });
+  const { counts } = hierarchy;
   const seconds = (performance.now() - began) / 1000;
-  if (args.has('json')) {
-    process.stdout.write(`${JSON.stringify({ ...counts, seconds })}\n`);
-    return ExitCode.ok;
+  if (args.has('json')) process.stdout.write(`${JSON.stringify({ ...counts, seconds })}\n`);
+  else {
+    process.stdout.write(`${oneLine(path)}: ${at} references, ${counts.lookups} look-ups\n\n`);
+    process.stdout.write(textTable({ columns: ['TLB', 'hits', 'misses', { heading: 'miss rate', unit: '%', decimals: 3 }], rows: tlbRows(counts) }));
   }
-  process.stdout.write(`${path}: ${trace.length} references, ${counts.lookups} look-ups\n\n`);
-  process.stdout.write(textTable({ columns: ['TLB', 'hits', 'misses', { heading: 'miss rate', unit: '%', decimals: 3 }], rows: tlbRows(counts) }));
-  return ExitCode.ok;
+  return stopped || signal.aborted ? ExitCode.interrupted : ExitCode.ok;
+}
+
+function progressPrinter(): (line: string) => void {
+  let reported = performance.now();
+  return (line) => {
+    if (performance.now() - reported < PROGRESS_MS) return;
+    reported = performance.now();
+    process.stderr.write(`${line}\n`);
+  };
+}
+
+/** The geometry of a level. Throws UsageError if the flag is not of that form, ModelError if no TLB has that shape. */
+function geometryOf(args: Arguments, flag: 'l1i' | 'l1d' | 'l2', fallback: string): TlbGeometry {
+  const text = args.text(flag) ?? fallback;
+  if (!/^\d+(x\d+)?$/.test(text)) throw new UsageError(`shootdown tlb: --${flag}: expected entries x ways, such as 64x4 (${text})`);
+  try {
+    return parseTlbGeometry(text);
+  } catch (error) {
+    if (!isUserError(error)) throw error;
+    throw new ModelError(`shootdown tlb: --${flag}: ${error.message}`);
+  }
 }
 
 /** One row per level. */

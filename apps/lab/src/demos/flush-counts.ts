@@ -5,7 +5,7 @@
  * on each area in order of creation, while other threads of the process spin in user mode or sleep.
  */
 import { X86Counter } from '@shootdown/mm';
-import { machine, runMachine, type Action, type Counters } from '@shootdown/topology';
+import { machine, MachineRunner, type Action, type Counters } from '@shootdown/topology';
 import { ModelError } from '@shootdown/machine';
 
 /** Operations measured, in the order in which one run does them. */
@@ -56,7 +56,14 @@ const shippedLines: readonly { readonly pages: number; readonly remote: number; 
 
 /** Counts; without filters, the lines of the shipped table. */
 export function flushCounts(request: FlushCountRequest = {}): FlushCountRow[] {
-  return linesOf(request).flatMap(({ pages, remote, state }) => countLine(pages, remote, state).filter((row) => request.operation === undefined || row.operation === request.operation));
+  return [...flushCountsInPortions(request)].flat();
+}
+
+/** The same in portions of work, most of which end no line: for callers that have something to do in between. */
+export function* flushCountsInPortions(request: FlushCountRequest = {}): Generator<FlushCountRow[]> {
+  for (const { pages, remote, state } of linesOf(request)) {
+    for (const rows of countLine(pages, remote, state)) yield rows.filter((row) => request.operation === undefined || row.operation === request.operation);
+  }
 }
 
 function linesOf(request: FlushCountRequest): readonly { readonly pages: number; readonly remote: number; readonly state: RemoteState }[] {
@@ -117,10 +124,14 @@ function flushCountMachine(pages: number, remote: number, state: RemoteState) {
   return builder.assemble();
 }
 
-function countLine(pages: number, remote: number, state: RemoteState): FlushCountRow[] {
-  const run = runMachine(flushCountMachine(pages, remote, state));
+const PORTION_STEPS = 20_000;
+
+function* countLine(pages: number, remote: number, state: RemoteState): Generator<FlushCountRow[]> {
+  const runner = new MachineRunner(flushCountMachine(pages, remote, state));
+  while (runner.advance(PORTION_STEPS)) yield [];
+  const run = runner.result();
   if (run.end !== 'done') throw new ModelError(`flush-counts: the run ended in ${run.end} after ${run.steps} steps (${pages} pages, ${remote} ${state})`);
-  return flushOperations.map((operation) => {
+  yield flushOperations.map((operation) => {
     const counters = run.phases[operation] ?? {};
     return {
       operation,

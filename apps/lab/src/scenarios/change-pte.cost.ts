@@ -7,7 +7,7 @@
 import { cyclesOf, DirectExecutor, VirtualTimeScheduler, withCosts, x86Costs } from '@shootdown/machine';
 import { secondary, X86Counter } from '@shootdown/mm';
 import { CHANGE_PTE_X86, type ChangePteDesign } from '@shootdown/mmu-notifier';
-import type { Comparison, ComparisonColumn, ComparisonRow } from '../comparison.ts';
+import { everyRow, type Comparison, type ComparisonColumn, type ComparisonRow, type EachRow } from '../comparison.ts';
 import { buildChangePte, MERGEABLE_PAGES, GuestCounter, type ChangePteKernel, type Replacer } from './change-pte.machine.ts';
 
 const HERTZ = 3_000_000_000;
@@ -149,15 +149,15 @@ const COLUMNS: readonly ComparisonColumn[] = [
   { key: 'guestPercent', heading: `at ${RATE / 1000}k/s`, unit: '% of guest' },
 ];
 
-function rowsOf(replacer: Replacer): ComparisonRow[] {
-  return Object.entries(kernels).map(([variant, kernel]) => ({ variant, ...runChangePte(kernel, replacer, RATE) }));
+function rowsOf(replacer: Replacer, each: EachRow): Promise<ComparisonRow[]> {
+  return each(Object.entries(kernels), ([variant, kernel]) => ({ variant, ...runChangePte(kernel, replacer, RATE) }));
 }
 
 /** How much of the guest's time a working change_pte() saves (option 2 against option 1), by merge rate and by how much is read again. */
-function sweep(): ComparisonRow[] {
+function sweep(each: EachRow): Promise<ComparisonRow[]> {
   const slow = [{ rate: RATE, oneIn: 1, faultCycles: SLOW_FAULT_CYCLES }];
   const points = [...ONE_IN.flatMap((oneIn) => RATES.map((rate) => ({ rate, oneIn, faultCycles: FAULT_CYCLES }))), ...slow];
-  return points.map(({ rate, ...options }) => {
+  return each(points, ({ rate, ...options }) => {
     const [without, working] = [OPTION_1, OPTION_2].map((kernel) => runChangePte(kernel, 'merge', rate, options)) as [ChangePteRun, ChangePteRun];
     const { oneIn, faultCycles } = options;
     return {
@@ -171,8 +171,8 @@ function sweep(): ComparisonRow[] {
 }
 
 /** The tables of `shootdown compare change-pte`. */
-export function compareChangePte(): Comparison {
-  const [merge, host, guest] = [rowsOf('merge'), rowsOf('host breaks'), rowsOf('guest breaks')];
+export async function compareChangePte(each = everyRow): Promise<Comparison> {
+  const [merge, host, guest] = [await rowsOf('merge', each), await rowsOf('host breaks', each), await rowsOf('guest breaks', each)];
   return {
     name: 'change-pte',
     title: 'change_pte(): KSM merges the pages of a guest of two vCPUs that reads them',
@@ -189,7 +189,7 @@ export function compareChangePte(): Comparison {
           { key: 'saved', heading: 'guest saves', unit: '% of guest' },
           { key: 'ksmd', heading: 'ksmd pays', unit: '% of a CPU' },
         ],
-        rows: sweep(),
+        rows: await sweep(each),
       },
     ],
     notes: [

@@ -4,7 +4,7 @@
  */
 import { Histogram } from '@shootdown/report';
 import { assemble, parseTopology, runMachine } from '@shootdown/topology';
-import type { Comparison } from '../comparison.ts';
+import { everyRow, type Comparison } from '../comparison.ts';
 import { kvmHost, KvmHostLoad, RECORDS } from '../demos/kvm-host.ts';
 import { FLUSH_ROUTINE, hostReport, type HostReport } from '../host-report.ts';
 
@@ -75,14 +75,15 @@ const HOSTS: readonly HostKind[] = [
 ];
 
 /** The comparison: one row per host, number of VMs and kind of flush. */
-export function comparePvFlush(vmsMax = 3, hosts = HOSTS, runMicroseconds = RUN_MICROSECONDS): Comparison {
+export async function comparePvFlush(each = everyRow, vmsMax = 3, hosts = HOSTS, runMicroseconds = RUN_MICROSECONDS): Promise<Comparison> {
   const numbers = Array.from({ length: vmsMax }, (_, i) => i + 1);
-  const pairs = hosts.flatMap((host) =>
-    numbers.map((vms) => {
-      process.stderr.write(`pv-flush: ${host.name}, ${vms} VM${vms > 1 ? 's' : ''}\n`);
-      return { host, vms, native: runPvFlush({ ...host, vms, paravirtualFlush: false, runMicroseconds }), paravirtual: runPvFlush({ ...host, vms, paravirtualFlush: true, runMicroseconds }) };
-    }),
-  );
+  const wanted = hosts.flatMap((host) => numbers.map((vms) => ({ host, vms })));
+  const pairs = await each(wanted, ({ host, vms }) => ({
+    host,
+    vms,
+    native: runPvFlush({ ...host, vms, paravirtualFlush: false, runMicroseconds }),
+    paravirtual: runPvFlush({ ...host, vms, paravirtualFlush: true, runMicroseconds }),
+  }));
   const { pages, computeCycles, timesliceMicroseconds, hz } = KvmHostLoad;
   return {
     name: 'pv-flush',

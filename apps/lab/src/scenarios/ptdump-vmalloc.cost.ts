@@ -8,7 +8,7 @@ import { explore } from '@shootdown/explorer';
 import { arm64Costs, BLOCKED, defineOperation, DirectExecutor, operation, program, rest, routine, runVirtualTime, type CostModel, type Operation, type Program, type Steps } from '@shootdown/machine';
 import { vmalloc } from '@shootdown/mm';
 import { RWSEM_WRITER_LOCKED } from '@shootdown/sync';
-import type { Comparison } from '../comparison.ts';
+import { everyRow, type Comparison, type EachRow } from '../comparison.ts';
 import { buildPtdumpVmalloc, ptdumpVmalloc, type Machine } from './ptdump-vmalloc.ts';
 import { designs, type Design } from './ptdump-vmalloc.variants.ts';
 
@@ -166,10 +166,10 @@ function counted({ operations }: Account, names: readonly string[]): number {
  * The rows of the comparison, `unlocked` first. Takes some ten seconds with tables of real size.
  * @param ptes entries per pte table: what is below them only makes a dump take longer
  */
-export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE): Promise<PtdumpVmallocCost[]> {
+export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE, each = everyRow): Promise<PtdumpVmallocCost[]> {
   const dumpings = new Map<vmalloc.Dump, Account>();
-  const rows: PtdumpVmallocCost[] = [];
-  for (const variant of COMPARED) {
+  let first: number | undefined;
+  return await each(COMPARED, async (variant) => {
     const { dump } = designs.find((design) => design.name === variant) as Design;
     const { verdict } = await explore(ptdumpVmalloc.build({ variant, memoryModel: 'sc', parameters: {} }));
     const alone = run(variant, ptes, { dump: 'absent', map: 'first', until: MAP });
@@ -180,13 +180,14 @@ export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE): Promise<PtdumpV
     const dumping = dumpings.get(dump) ?? run(variant, ptes, { dump: 'first', map: 'absent', until: DUMP }).dump;
     dumpings.set(dump, dumping);
     const percpuReads = counted(alone.map, ['this_cpu_add']) / 2;
-    rows.push({
+    first ??= alone.map.cycles;
+    return {
       variant,
       right: yesNo(verdict === 'safe'),
       lockAcquisitionsPerPud: counted(alone.map, ['down_read', 'down_read_trylock']) + percpuReads,
       maySleepCallsPerPud: counted(alone.map, MAY_SLEEP) + percpuReads,
       mapCycles: alone.map.cycles,
-      mapAddedCycles: alone.map.cycles - (rows[0]?.mapCycles ?? alone.map.cycles),
+      mapAddedCycles: alone.map.cycles - first,
       mapDuringDumpCycles: during.map.cycles,
       mapAsleepCycles: during.map.asleepCycles,
       mapSleeps: during.map.sleeps,
@@ -194,15 +195,14 @@ export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE): Promise<PtdumpV
       ipisPerDumpAndCpu: counted(dumping, ['ipi_send']),
       dumpCycles: dumping.cycles,
       dumpWaitCycles: late.dump.asleepCycles,
-    });
-  }
-  return rows;
+    };
+  });
 }
 
 const yesNo = (value: boolean): 'yes' | 'no' => (value ? 'yes' : 'no');
 
 /** The table of `shootdown compare ptdump-vmalloc`. */
-export async function comparePtdumpVmalloc(): Promise<Comparison> {
+export async function comparePtdumpVmalloc(each: EachRow): Promise<Comparison> {
   return {
     name: 'ptdump-vmalloc',
     title: 'Replacing one pud entry with 512 pte tables below by a block, and dumping the table: what each design costs',
@@ -220,7 +220,7 @@ export async function comparePtdumpVmalloc(): Promise<Comparison> {
       { key: 'dumpCycles', heading: 'dump alone', unit: 'cycles', ratio: true },
       { key: 'dumpWaitCycles', heading: 'dump waits', unit: 'cycles' },
     ],
-    rows: (await ptdumpVmallocCosts()).map((row) => ({ ...row })),
+    rows: (await ptdumpVmallocCosts(PTRS_PER_TABLE, each)).map((row) => ({ ...row })),
     notes: [
       'Costs are rules of thumb with their sources in packages/machine/src/cost.ts: read ratios, not times.',
       'Printing is not counted, so a real dump holds its lock for much longer; nor is the time a sleeper takes to wake up.',
