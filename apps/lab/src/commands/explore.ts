@@ -115,7 +115,7 @@ async function search(resolved: ResolvedScenario, options: ExploreOptions, signa
 
 /** One line on stderr. */
 function printProgress(p: Progress): void {
-  const line = p.states === 0 ? `${p.transitions} random steps before the search` : `${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}`;
+  const line = p.states === 0 ? p.transitions === 0 ? 'getting ready' : `${p.transitions} random steps before the search` : `${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}`;
   process.stderr.write(`${line}\n`);
 }
 
