@@ -112,8 +112,7 @@ export function defineOperation(definition: OperationDefinition): OperationDefin
 
 /** Things a routine says between two operations: they take no time and are no step. */
 export type Mark =
-  | { readonly mark: 'enter'; readonly name: string }
-  | { readonly mark: 'exit' }
+  | { readonly mark: 'call'; readonly name: string; readonly steps: Steps<unknown> }
   | { readonly mark: 'point'; readonly label: string; readonly values: readonly number[] }
   | { readonly mark: 'count'; readonly counter: string; readonly amount: number }
   | { readonly mark: 'fail'; readonly property: string; readonly detail: string };
