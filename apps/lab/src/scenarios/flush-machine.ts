@@ -59,7 +59,7 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
   const global = options.x86?.invlpgb?.global ?? [];
   const asid = 1 + (global.includes(1) ? globalAsidOf(1) : 0);
   const tlb = new SaturatedTlb(builder, cpus.map((cpu) => cpu.name), frames, shape, 0, [PAGE], { asid, spaces: options.spaces ?? options.mms, suspendable: options.host !== undefined, dirtyBits: options.file ?? false });
-  if (options.connected) connectMmus(builder, tlb.mmus);
+  if (options.connected) connectMmus(builder, tlb.mmus, options.x86?.invlpgb ? 'invlpgb_remote' : 'hypercall_flush');
   const mms = Array.from({ length: options.mms }, (_, i) => {
     const id = i + 1;
     return new Mm(builder, id, { root: i, cpumask: maskOf(options.loaded, id), ...(global.includes(id) && { globalAsid: globalAsidOf(id) }) });
