@@ -14,6 +14,7 @@
  */
 import { BLOCKED, defineOperation, load, operation, smp_wmb, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
+import type { NotifierCall } from './notifier.ts';
 
 /** Built-in property: KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0). */
 export const IN_PROGRESS_NOT_NEGATIVE = 'mmu_invalidate_in_progress is never negative';
@@ -101,6 +102,13 @@ export class SecondaryMmu {
     });
   }
 
+  /** Serves the part of a call that concerns pages which this table translates; `otherwise` if there are none. */
+  protected serve<T>(call: NotifierCall, otherwise: T, body: (call: NotifierCall) => Steps<T>): Steps<T> {
+    const start = Math.max(call.start, 0);
+    const end = Math.min(call.end, this.frames.entriesPerTable);
+    return start < end ? body({ ...call, start, end }) : answer(otherwise);
+  }
+
   /** Address of an entry, for properties. */
   entryAddress(index: number): Address {
     return this.frames.entry(this.table, index).address;
@@ -144,6 +152,10 @@ export class SecondaryMmu {
   #saying(label: string): Saying {
     return { label, fact: (entry) => this.format.format(entry) };
   }
+}
+
+function* answer<T>(value: T): Steps<T> {
+  return value;
 }
 
 function underWay(found: boolean): string {
