@@ -12,7 +12,7 @@
  *
  * Mirrors virt/kvm/kvm_main.c, v6.18; drivers/infiniband/core/umem_odp.c has the same under a mutex (v3.19 to v5.4).
  */
-import { BLOCKED, defineOperation, load, operation, smp_wmb, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { BLOCKED, defineOperation, load, operation, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
 import type { NotifierCall } from './notifier.ts';
 
@@ -160,11 +160,6 @@ function* answer<T>(value: T): Steps<T> {
 
 function underWay(found: boolean): string {
   return found ? 'under way' : 'none';
-}
-
-/** The smp_rmb() between the looks at the counter and at the sequence, or after taking the snapshot. */
-export function* smp_rmb(): Steps {
-  yield* smp_wmb({ label: 'smp_rmb()' });
 }
 
 const END: Message = { type: 'end' };

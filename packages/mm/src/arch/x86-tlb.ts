@@ -14,7 +14,7 @@ import {
   routine,
   setBits,
   smp_mb,
-  smp_wmb,
+  smp_rmb,
   store,
   type Operation,
   type Steps,
@@ -112,7 +112,7 @@ export const native_flush_tlb_multi = routine(
 
 const should_flush_tlb = routine('should_flush_tlb', function* (x86: X86TlbState, target: Cpu, mm: Mm, trim_cpumask: boolean): Steps<boolean> {
   const loaded_mm = yield* load(x86.loaded_mm.at(target.id), { label: `per_cpu(loaded_mm, ${target.id})` });
-  yield* smp_wmb({ label: 'smp_rmb()' });
+  yield* smp_rmb();
   if ((yield* load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` })) !== 0) return false;
   if (loaded_mm === LOADED_MM_SWITCHING && x86.options.mutant !== 'no flush while switching') return true;
   return loaded_mm === mm.id || trim_cpumask;
