@@ -271,20 +271,6 @@ const EXIT = defineOperation({
   perform: (cx, op) => (cx.tell(op.a, EMULATE) ? 0 : -1),
 });
 
-const VMCALL = defineOperation({
-  name: 'vmcall',
-  cost: 'default',
-  perform(cx, op) {
-    vm_exit(cx, { component: op.a }, 'hypercall');
-    return 0;
-  },
-});
-
-/** The guest calls KVM: kvm_hypercall(). What the call does is up to whoever builds the machine; here it costs its exit. */
-export function* kvm_hypercall(vcpu: Vcpu, call: string): Steps {
-  yield operation(VMCALL, vcpu.component, 0, 0, undefined, { label: `vmcall(${call})` });
-}
-
 /** The guest executes an instruction that KVM emulates: the CPU goes on when KVM has performed its access. */
 export function* emulated_instruction(vcpu: Vcpu, what: string): Steps {
   yield operation(EXIT, vcpu.component, 0, 0, undefined, { label: what, fact: () => 'exit to the emulator' });
