@@ -103,10 +103,10 @@ export class SecondaryMmu {
   }
 
   /** Serves the part of a call that concerns pages which this table translates; `otherwise` if there are none. */
-  protected serve<T>(call: NotifierCall, otherwise: T, body: (call: NotifierCall) => Steps<T>): Steps<T> {
+  protected *serve<T>(call: NotifierCall, otherwise: T, body: (call: NotifierCall) => Steps<T>): Steps<T> {
     const start = Math.max(call.start, 0);
     const end = Math.min(call.end, this.frames.entriesPerTable);
-    return start < end ? body({ ...call, start, end }) : answer(otherwise);
+    return start < end ? yield* body({ ...call, start, end }) : otherwise;
   }
 
   /** Address of an entry, for properties. */
@@ -152,10 +152,6 @@ export class SecondaryMmu {
   #saying(label: string): Saying {
     return { label, fact: (entry) => this.format.format(entry) };
   }
-}
-
-function* answer<T>(value: T): Steps<T> {
-  return value;
 }
 
 function underWay(found: boolean): string {
