@@ -104,6 +104,19 @@ describe('shootdown run and replay', () => {
     }
   });
 
+  it.each([
+    ['a deadlock', 'ptdump-vmalloc', 'trylock-2026-plus-v6', [], 11, /\*\*\* deadlock\n +\*\*\* waits in/],
+    ['a broken promise at rest', 'zap-vs-writeback', 'v3.14/mapped-twice', [], 12, /\*\*\* no lost accessed\/dirty bit/],
+    ['a state that must not be', 'ksm-vs-secondary', 'write-protection-in-silence', [], 12, /\*\*\* J4/],
+    ['a step with others after it', 'ptdump-vmalloc', 'unlocked', [',0'], 12, /\*\*\* /],
+  ] as const)('replays what explore has found to the same verdict: %s', (_what, scenario, variant, [more = ''], status, line) => {
+    const found = JSON.parse(shootdown('explore', scenario, '--variant', variant, '--json').stdout) as { schedule: string };
+    const replayed = shootdown('replay', scenario, '--variant', variant, '--schedule', found.schedule + more);
+    expect(replayed.stdout).toMatch(line);
+    expect(replayed.status).toBe(status);
+    if (more !== '') expect(replayed.stderr).toMatch(/violated at step \d+ of \d+: no access to a freed/);
+  });
+
   it('runs a host of virtual machines, and prints the same as text and as a document', () => {
     const document = JSON.parse(shootdown('run', 'kvm-host', '--json').stdout) as { end: string; host: { exits: Record<string, number[]>; ipis: Record<string, number[]>; secondStage: { faults: number }; stealMicroseconds: number[]; flushLatency: { unit: string; histogram: { count: number } } } };
     const total = (row: number[] | undefined): number => (row ?? []).reduce((a, b) => a + b, 0);

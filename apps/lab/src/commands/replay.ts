@@ -1,9 +1,10 @@
 /** `shootdown replay <schedule file | scenario>`: makes a run happen again, step by step. */
-import { resolveScenario } from '@shootdown/explorer';
+import { judgeSchedule, resolveScenario } from '@shootdown/explorer';
 import { LiveExecutor, ModelError, recordTrace, TabulatedExecutor, type System } from '@shootdown/machine';
 import { renderTrace, traceFormats } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
+import { exitCodeOf, explained } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, readText } from '../machines.ts';
@@ -30,13 +31,18 @@ export function run(argv: readonly string[]): number {
   const args = parseArguments('replay', argv, flags, 1);
   const { system, schedule, fingerprint } = requestOf(args);
   const live = args.oneOf('executor', ['tabulated', 'live'] as const) === 'live';
-  const trace = recordTrace(live ? new LiveExecutor(system) : new TabulatedExecutor(system), schedule);
+  const executor = live ? new LiveExecutor(system) : new TabulatedExecutor(system);
+  const recorded = recordTrace(executor, schedule);
+  const problem = judgeSchedule(system, schedule);
+  const verdict = problem === null ? 'safe' : problem.kind === 'deadlock' ? 'deadlock' : 'violation';
+  const trace = problem?.length === schedule.length ? explained(executor, recorded, { ...problem, verdict }) : recorded;
   process.stdout.write(renderTrace(args.oneOf('format', traceFormats) ?? 'text', trace, {}));
   if (fingerprint !== undefined && fingerprint !== trace.fingerprint) {
     throw new ModelError(`replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`);
   }
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
-  return trace.end?.kind === 'violation' ? ExitCode.violation : ExitCode.ok;
+  if (problem && problem.length < schedule.length) process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
+  return exitCodeOf({ verdict });
 }
 
 function requestOf(args: Arguments): Request {
