@@ -2,7 +2,7 @@
 import type { ExploreResult, ResolvedScenario } from '@shootdown/explorer';
 import { recordTrace, TabulatedExecutor, type Executor, type Trace } from '@shootdown/machine';
 import { ExitCode } from './exit-codes.ts';
-import { scenarioWords } from './scenario-request.ts';
+import { scenarioWords, type RequestedScenario } from './scenario-request.ts';
 import { formatSchedule } from './schedule-file.ts';
 
 /** The counterexample in words, with how it ends. */
@@ -24,7 +24,7 @@ export function explained(executor: Executor, trace: Trace, problem: Pick<Explor
 }
 
 /** The command that shows the counterexample again. */
-export function replayCommand(resolved: ResolvedScenario, result: Pick<ExploreResult, 'schedule'>): string {
+export function replayCommand(resolved: RequestedScenario, result: Pick<ExploreResult, 'schedule'>): string {
   return `npx shootdown replay ${scenarioWords(resolved)} --schedule ${formatSchedule(result.schedule ?? [])}`;
 }
 

@@ -46,8 +46,8 @@ export interface Scenario<V extends Variant = Variant, P extends string = string
   /** What the command line calls it: `ptdump-vmalloc`. */
   readonly name: string;
   readonly title: string;
-  /** The question it belongs to: S0, S1, ... */
-  readonly seed: `S${number}`;
+  /** The question it belongs to, of those that ship: S0, S1, ... */
+  readonly seed?: `S${number}`;
   readonly parameters?: Readonly<Record<P, Parameter>>;
   readonly variants: readonly V[];
   /** A method, so that a list may hold scenarios of different variants: {@link resolveScenario} gives each of them its own. */
