@@ -49,6 +49,23 @@ export interface Message {
   readonly [key: string]: string | number | boolean;
 }
 
+/**
+ * Makes messages of one kind, one object per content: executors know a message again by its object faster than by what is in it.
+ *
+ * ```ts
+ * const ipiMessage = messageFor((vector: string) => ({ type: 'ipi', vector }));
+ * ```
+ */
+export function messageFor<A extends readonly (string | number)[]>(make: (...args: A) => Message): (...args: A) => Message {
+  const messages = new Map<string, Message>();
+  return (...args) => {
+    const key = args.join();
+    let message = messages.get(key);
+    if (!message) messages.set(key, (message = make(...args)));
+    return message;
+  };
+}
+
 /** The words an operation may read and write, for partial-order reduction. */
 export interface Footprint {
   readonly reads: readonly number[];
