@@ -87,6 +87,10 @@ describe('what is wrong is said in one line, with the right exit code', () => {
     ['a variant for a file', () => ['replay', file('s3.json', '{}'), '--variant', 'x'], 64, /--variant goes with a scenario/],
     ['an unknown scenario', () => ['explore', 'nothing'], 10, /no scenario nothing \(have: /],
     ['an unknown variant', () => ['explore', 'reference-ptdump', '--variant', 'x'], 10, /no variant of reference-ptdump x/],
+    ['a scenario in a module that is not there', () => ['explore', './nowhere.mjs'], 10, /nowhere\.mjs: cannot be loaded/],
+    ['a module without a scenario', () => ['explore', file('empty.mjs', 'export const x = 1;')], 10, /empty\.mjs: exports no object with name, variants and build\(\) \(has: x\)/],
+    ['a module that cannot build its scenario', () => ['explore', file('broken.mjs', "export const x = { name: 'x', variants: [{ name: 'y' }], build() { return nothing; } };")], 10, /broken\.mjs: build: ReferenceError: nothing is not defined/],
+    ['a scenario in TypeScript', () => ['explore', 'mine.ts'], 10, /mine\.ts: this Node runs JavaScript: compile it/],
     ['a parameter out of range', () => ['explore', 'reference-ptdump', '--set', 'n=99'], 10, /n must be/],
     ['a seed without --fuzz', () => [...unlocked, '--seed', 'x'], 64, /--seed belongs to --fuzz/],
     ['workers that fuzz', () => [...unlocked, '--fuzz', 'random', '--workers', '2'], 64, /--workers does not go with --fuzz/],
@@ -180,6 +184,16 @@ it('a full disk ends the command in one line; progress that cannot be written en
   expect(stdout).toBe('74\n\n}\n12\n');
 });
 
+it('workers are sent the name of a variant and its parameters, and find what one thread finds', () => {
+  const [one, two] = ['1', '2'].map((workers) => {
+    const { status, stdout } = shootdown('explore', 'kvm-pv-flush', '--variant', 'read-then-clear', '--set', 'preemptions=1', '--workers', workers, '--json');
+    const { verdict, property, states, transitions, schedule } = JSON.parse(stdout) as Record<string, unknown>;
+    return { status, verdict, property, states, transitions, schedule };
+  });
+  expect(two).toEqual(one);
+  expect(two).toMatchObject({ status: 12, verdict: 'violation' });
+});
+
 it('a reader that has seen enough ends the command in silence, as SIGPIPE does', () => {
   const command = [process.execPath, join(lab, 'bin/shootdown.mjs'), 'explore', 'ptdump-vmalloc', '--variant', 'unlocked', '--json'];
   // `exec <&-`: a reader that reads nothing and is gone before the command writes.
@@ -227,6 +241,28 @@ describe('shootdown run and replay', () => {
       expect(ends[0]).toMatchObject({ end: 'done' });
       expect(new Set(ends.map((e) => JSON.stringify(e))).size).toBe(1);
     }
+  });
+
+  it.each([
+    ['a deadlock', 'ptdump-vmalloc', 'trylock-2026-plus-v6', [], 11, /\*\*\* deadlock\n +\*\*\* waits in/],
+    ['a broken promise at rest', 'zap-vs-writeback', 'v3.14/mapped-twice', [], 12, /\*\*\* no lost accessed\/dirty bit/],
+    ['a state that must not be', 'ksm-vs-secondary', 'write-protection-in-silence', [], 12, /\*\*\* J4/],
+    ['a step with others after it', 'ptdump-vmalloc', 'unlocked', [',0'], 12, /\*\*\* /],
+  ] as const)('replays what explore has found to the same verdict: %s', (_what, scenario, variant, [more = ''], status, line) => {
+    const found = JSON.parse(shootdown('explore', scenario, '--variant', variant, '--json').stdout) as { schedule: string };
+    const replayed = shootdown('replay', scenario, '--variant', variant, '--schedule', found.schedule + more);
+    expect(replayed.stdout).toMatch(line);
+    expect(replayed.status).toBe(status);
+    if (more !== '') expect(replayed.stderr).toMatch(/violated at step \d+ of \d+: no access to a freed/);
+  });
+
+  it('explores a scenario of the user\'s own, with workers too, and replays what comes out', () => {
+    const path = join(lab, 'dist/examples/my-patch.js');
+    const saved = join(folder, 'mine.json');
+    const { stdout, status } = shootdown('explore', path, '--variant', 'check-clear-free', '--workers', '2', '--save-schedule', saved);
+    expect(status).toBe(12);
+    expect(stdout).toContain('--schedule 1x4,0x3,1x4,0');
+    for (const replayed of [['replay', saved], ['replay', path, '--variant', 'check-clear-free', '--schedule', '1x4,0x3,1x4,0']]) expect(shootdown(...replayed).status).toBe(12);
   });
 
   it('runs a host of virtual machines, and prints the same as text and as a document', () => {

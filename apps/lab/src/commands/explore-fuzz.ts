@@ -1,10 +1,11 @@
 /** `shootdown explore --fuzz`: random schedules of the same model, for spaces too big to search. It proves nothing. */
-import { agrees, fuzz, type FuzzOptions, type ResolvedScenario } from '@shootdown/explorer';
+import { agrees, fuzz, type FuzzOptions } from '@shootdown/explorer';
 import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
 import { counterexample, replayCommand } from '../counterexample.ts';
+import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '../schedule-file.ts';
-import { coverageLines, type Found } from './explore.ts';
+import { built, coverageLines, type Found } from './explore.ts';
 
 const RUNS_DEFAULT = 10_000;
 const STEPS_MAX_DEFAULT = 10_000;
@@ -21,8 +22,8 @@ export function fuzzOptions(args: Arguments): Omit<FuzzOptions, 'kind'> {
 }
 
 /** Tries random schedules. */
-export async function sample(resolved: ResolvedScenario, options: FuzzOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
-  const result = await fuzz(resolved.build(), {
+export async function sample(resolved: RequestedScenario, options: FuzzOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
+  const result = await fuzz(built(resolved), {
     ...options,
     signal,
     onProgress: (p) => void process.stderr.write(`${p.states} steps, ${p.queue} runs to go\n`),

@@ -1,13 +1,14 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
-import { agrees, explore, type ExploreOptions, type ExploreResult, type Progress, type ResolvedScenario } from '@shootdown/explorer';
-import type { Trace } from '@shootdown/machine';
+import { agrees, explore, type ExploreOptions, type ExploreResult, type Progress } from '@shootdown/explorer';
+import { ModelError, type System, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
+import { isUserError } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
-import { scenarioFlags, scenarioOf } from '../scenario-request.ts';
+import { scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '../scenarios/index.ts';
 import { formatSchedule, scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
@@ -36,14 +37,14 @@ const flags = {
 const WORKERS_MAX = 64;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')}> [flags]`, flags)) return ExitCode.ok;
+  if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')} | module.js> [flags]`, flags)) return ExitCode.ok;
   const args = parseArguments('explore', argv, flags, 1);
   const fuzzKind = args.oneOf('fuzz', ['random', 'pct'] as const);
   refuseWhatDoesNotGoTogether(args, fuzzKind !== undefined);
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
-  const resolved = scenarioOf('explore', name, args);
+  const resolved = await scenarioOf('explore', name, args);
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const { signal, ignore } = interruption();
@@ -74,7 +75,7 @@ export interface Found {
   readonly document: unknown;
 }
 
-async function searchAll(resolved: ResolvedScenario, options: ExploreOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
+async function searchAll(resolved: RequestedScenario, options: ExploreOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
   const result = await search(resolved, options, signal);
   const trace = result.schedule === null ? null : counterexample(resolved, result);
   return { result, trace, text: describe(resolved, result, trace, coverage), document: documentOf(resolved, result, trace) };
@@ -101,40 +102,49 @@ function searchOptions(args: Arguments): ExploreOptions {
   };
 }
 
-async function search(resolved: ResolvedScenario, options: ExploreOptions, signal: AbortSignal): Promise<ExploreResult> {
-  const { scenario, variant, memoryModel, parameters } = resolved;
-  return await explore(resolved.build(), {
+async function search(resolved: RequestedScenario, options: ExploreOptions, signal: AbortSignal): Promise<ExploreResult> {
+  const { scenario } = resolved;
+  return await explore(built(resolved), {
     ...options,
     all: options.all === true || scenario.all === true,
-    source: { module: new URL('../scenarios/index.js', import.meta.url).href, export: exportName(scenario.name), request: { variant: variant.name, memoryModel, parameters } },
+    source: resolved.source,
     bounds: { ...scenario.bounds, ...options.bounds },
     signal,
     onProgress: printProgress,
   });
 }
 
+/** Builds the system. Throws ModelError if a module of the user's own cannot. */
+export function built(resolved: RequestedScenario): System {
+  try {
+    return resolved.build();
+  } catch (error) {
+    if (isUserError(error) || resolved.typed === resolved.scenario.name) throw error;
+    throw new ModelError(`scenario: ${resolved.typed}: build: ${String(error)}`);
+  }
+}
+
+function progressLine(p: Progress): string {
+  if (p.states > 0) return `${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}`;
+  return p.transitions > 0 ? `${p.transitions} random steps before the search` : 'getting ready';
+}
+
 /** One line on stderr. */
 function printProgress(p: Progress): void {
-  const line = p.states === 0 ? p.transitions === 0 ? 'getting ready' : `${p.transitions} random steps before the search` : `${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}`;
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${progressLine(p)}\n`);
 }
 
-/** Scenarios are exported by their name in camel case, so that a worker thread finds them. */
-export function exportName(scenario: string): string {
-  return scenario.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-}
-
-function saveCounterexample(target: ScheduleTarget, resolved: ResolvedScenario, schedule: readonly number[], trace: Trace | null): void {
-  const { scenario, variant, memoryModel, parameters } = resolved;
+function saveCounterexample(target: ScheduleTarget, resolved: RequestedScenario, schedule: readonly number[], trace: Trace | null): void {
+  const { typed, variant, memoryModel, parameters } = resolved;
   target.write({
     shootdown: 1,
-    scenario: { name: scenario.name, variant: variant.name, memoryModel, parameters },
+    scenario: { name: typed, variant: variant.name, memoryModel, parameters },
     schedule: formatSchedule(schedule),
     ...(trace === null ? {} : { fingerprint: trace.fingerprint }),
   });
 }
 
-function documentOf(resolved: ResolvedScenario, result: ExploreResult, trace: Trace | null): unknown {
+function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null): unknown {
   const { schedule, coverage, ...rest } = result;
   return {
     scenario: resolved.scenario.name,
@@ -152,7 +162,7 @@ function documentOf(resolved: ResolvedScenario, result: ExploreResult, trace: Tr
 }
 
 /** The verdict and what it rests on, for people. */
-function describe(resolved: ResolvedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
+function describe(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`, ''];
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));

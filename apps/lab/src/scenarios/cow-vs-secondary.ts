@@ -6,12 +6,12 @@
  */
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { ModelError, point, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
-import { handle_mm_fault, secondary, zap_page_range_single } from '@shootdown/mm';
+import { point, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { handle_mm_fault, secondary } from '@shootdown/mm';
 import { pte_pfn, pte_present, type SaturatedTlb } from '@shootdown/mmu';
 import type { Kvm } from '@shootdown/mmu-notifier';
 import { cowVariants, type CowVariant } from './cow-vs-secondary.variants.ts';
-import { buildSecondaryMachine, entryPair, type DeviceOptions, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
+import { buildSecondaryMachine, entryPair, faults, zaps, type DeviceOptions, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 const VERSION = 1;
 const PAGE = 0;
@@ -29,23 +29,19 @@ const other_thread = routine('other thread', function* ({ kernel, mm }: Secondar
 });
 
 const cow: PrimaryCpu = { accesses: true, run: ({ kernel, mm }, cpu) => program(secondary.user_write, kernel, cpu, mm, PAGE, VERSION) };
-const fault: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, PAGE, true) };
-const zap: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1) };
 
 /** What runs on the CPUs of the process. */
 function programsOf({ does, other }: CowVariant): readonly PrimaryCpu[] {
   const thread: PrimaryCpu = { accesses: true, run: (machine, cpu) => program(other_thread, machine, cpu, other) };
   const collapse: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(secondary.collapse_pte_mapped_thp, kernel, cpu, mm, PAGE, does === 'collapse') };
-  if (does === 'cow') return other === 'faults' ? [fault, thread] : [cow, thread];
-  if (does === 'zap') return [zap];
-  return does === 'cow and zap' ? [zap, fault] : [collapse];
+  if (does === 'cow') return other === 'faults' ? [faults(PAGE), thread] : [cow, thread];
+  if (does === 'zap') return [zaps(PAGE)];
+  return does === 'cow and zap' ? [zaps(PAGE), faults(PAGE)] : [collapse];
 }
 
-function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest): System {
-  const found = cowVariants.find((v) => v.name === variant);
-  if (!found) throw new ModelError(`scenario: cow-vs-secondary: no variant ${variant} (have: ${cowVariants.map((v) => v.name).join(', ')})`);
-  const { era, who, does, other, change_pte, kvm, tlb } = found;
-  const design = { ...secondary.NotifierEra[era], ...found.design };
+function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest<CowVariant, 'established'>): System {
+  const { era, who, does, other, change_pte, kvm, tlb } = variant;
+  const design = { ...secondary.NotifierEra[era], ...variant.design };
   const collapses = does.startsWith('collapse');
   const accesses = Array.from({ length: who === 'guest and device' || other === 'faults' ? 1 : 2 }, () => READ);
   const device: DeviceOptions = { accesses, kind: who === 'device TLB' ? 'tlb' : 'table' };
@@ -55,15 +51,15 @@ function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest)
     {
       memoryModel,
       levels: collapses ? 2 : 1,
-      pages: [{ writable: false, references: collapses || does === 'zap' ? 1 : 2, established: parameters['established'] !== 0 }],
+      pages: [{ writable: false, references: collapses || does === 'zap' ? 1 : 2, established: parameters.established !== 0 }],
       freePages: 2,
       design,
       ...(tlb && { tlb }),
-      cpus: programsOf(found),
+      cpus: programsOf(variant),
       ...(who.startsWith('guest') && { guest: { accesses, lookup, ...(change_pte && { change_pte }), ...(kvm && { mutant: kvm }) } }),
       ...((who.startsWith('device') || who === 'guest and device') && { device }),
     },
-    (machine) => propertiesOf(machine, found),
+    (machine) => propertiesOf(machine, variant),
   );
 }
 
@@ -133,7 +129,7 @@ function isStale({ kernel: { frames } }: SecondaryMachine, tlb: SaturatedTlb, wh
   };
 }
 
-export const cowVsSecondary: Scenario = {
+export const cowVsSecondary: Scenario<CowVariant, 'established'> = {
   name: 'cow-vs-secondary',
   title: 'Copy-on-write against secondary MMUs: does a guest or a device use the old page after the process has written to the new one?',
   seed: 'S3',

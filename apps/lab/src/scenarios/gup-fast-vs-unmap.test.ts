@@ -1,21 +1,18 @@
 import { explore } from '@shootdown/explorer';
-import { FREED_FRAME, type MemoryModel } from '@shootdown/machine';
+import { FREED_FRAME } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce } from './matrix.test-support.ts';
+import { describeScenario } from './matrix.test-support.ts';
 
-const NAMES = gupFastVsUnmap.variants.map((variant) => variant.name);
 const { I1, I2 } = gup.Invariant;
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc') => gupFastVsUnmap.build({ variant, memoryModel, parameters: {} });
-const searched = searchOnce(systemOf);
+const { systemOf, searched } = describeScenario(gupFastVsUnmap, {
+  golden: ['kvm-pv/page-batch', 'kvm-pv/call-rcu/no-recheck', 'kvm-pv/allocation-may-fail/rcu-walker'],
+  live: ['kvm-pv/call-rcu', 'kvm-pv/sync-ipi', 'hypercall/call-rcu', 'kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker'],
+});
 
 describe('gup-fast-vs-unmap', () => {
-  it.each(rowsOf(gupFastVsUnmap))('%s on %s: %s, reduced or not', async (name, model, expected) => {
-    await bothWays(() => systemOf(name, model), expected, searched(name, model));
-  });
-
   it.each([
     ['kvm-pv/page-batch', [I1]],
     ['tlbi/page-batch', [I1]],
@@ -29,7 +26,7 @@ describe('gup-fast-vs-unmap', () => {
     expect((await explore(systemOf(name), { all: true })).problems.map((problem) => problem.property)).toEqual(properties);
   });
 
-  // That the twins are safe is a row of the matrix above.
+  // That the twins are safe is a row of the matrix.
   it.each([
     ['the grace period', 'kvm-pv/call-rcu', 'kvm-pv/page-batch', I1],
     ['a grace period that sees interrupts-off stretches', 'kvm-pv/call-rcu', 'kvm-pv/call-rcu/blind', I1],
@@ -43,17 +40,5 @@ describe('gup-fast-vs-unmap', () => {
     ['interrupts off, where no batch page means an IPI', 'kvm-pv/allocation-may-fail', 'kvm-pv/allocation-may-fail/rcu-walker', I1],
   ])('without %s, %s becomes %s, which violates "%s"', async (_guard, _safe, mutant, property) => {
     expect((await searched(mutant)).property).toBe(property);
-  });
-
-  it.each(['kvm-pv/page-batch', 'kvm-pv/call-rcu/no-recheck', 'kvm-pv/allocation-may-fail/rcu-walker'])('%s: the counterexample reads as it always did', async (name) => {
-    await expect(await counterexampleOf(systemOf(name), searched(name))).toMatchFileSnapshot(`golden/gup-fast-vs-unmap.${name.replaceAll('/', '-')}.txt`);
-  });
-
-  it.each(NAMES)('%s: every point of its routines says all that the future depends on', (name) => {
-    expectPoints(systemOf(name));
-  });
-
-  it.each(['kvm-pv/call-rcu', 'kvm-pv/sync-ipi', 'hypercall/call-rcu', 'kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker'])('%s runs the same with live actors', (name) => {
-    expectAgreement(systemOf(name));
   });
 });

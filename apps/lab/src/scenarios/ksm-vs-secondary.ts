@@ -5,11 +5,11 @@
  * or a device, has it mapped writable, reads it, writes to it and reads it again. A write after the merge breaks it: copy-on-write. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { ModelError, program, type Property, type System } from '@shootdown/machine';
+import { program, type Property, type System } from '@shootdown/machine';
 import { secondary, type IpiTlbOptions } from '@shootdown/mm';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { CHANGE_PTE_X86, type KvmMutant } from '@shootdown/mmu-notifier';
-import { buildSecondaryMachine, entryPair, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
+import { buildSecondaryMachine, entryPair, isMerged, merges, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface KsmVariant extends Variant {
@@ -45,11 +45,8 @@ const ksmVariants: readonly KsmVariant[] = [
   { name: 'E1-change-then-set/keeps-permission', era: 'E1-change-then-set', who: 'guest', expected: 'violation', source: NOBODY, summary: 'v3.6, but change_pte() leaves a mapping as writable as it was', kvm: 'keeps permission' },
 ];
 
-function buildKsmVsSecondary({ variant, memoryModel }: BuildRequest): System {
-  const found = ksmVariants.find((v) => v.name === variant);
-  if (!found) throw new ModelError(`scenario: ksm-vs-secondary: no variant ${variant} (have: ${ksmVariants.map((v) => v.name).join(', ')})`);
-  const { era, who, mutant, kvm, tlb } = found;
-  const ksmd: PrimaryCpu = { accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, PAGE, kpage, mutant) };
+function buildKsmVsSecondary({ variant: { era, who, mutant, kvm, tlb }, memoryModel }: BuildRequest<KsmVariant>): System {
+  const ksmd = merges(PAGE, mutant);
   const thread: PrimaryCpu = { accesses: true, run: ({ kernel, mm }, cpu) => program(secondary.user_reads_back, kernel, cpu, mm, PAGE, VERSION) };
   return buildSecondaryMachine(
     {
@@ -74,13 +71,7 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
   const pair = mmu && entryPair(machine, PAGE, mmu.entryAddress(PAGE));
   return [
     ...(pair ? [secondary.secondaryAgreesAtRest(mmu.name, pair), secondary.secondaryIsNoMoreWritable(mmu.name, pair)] : []),
-    {
-      name: 'the page is merged',
-      kind: 'sometimes',
-      why: 'a page that has been written to, or is pinned, is not',
-      reads: [primary],
-      check: (read) => pte_pfn(read(primary)) === kpage,
-    },
+    isMerged(machine, PAGE),
     {
       name: 'a merge is broken by a write',
       kind: 'sometimes',
@@ -91,7 +82,7 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
   ];
 }
 
-export const ksmVsSecondary: Scenario = {
+export const ksmVsSecondary: Scenario<KsmVariant> = {
   name: 'ksm-vs-secondary',
   title: 'KSM against secondary MMUs: does a guest or a device write to a page that has been merged, or lose what it has written?',
   seed: 'S3',

@@ -6,11 +6,10 @@
  * ASID while its CPUs run and switch.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { user_mode, type Cpu } from '@shootdown/cpu';
-import { ModelError, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { hypercallTlbFlush, use_global_asid, type HypercallTlbOptions, type InvlpgbMutant, type Mm, type X86TlbMutant } from '@shootdown/mm';
-import type { MmuInstructions } from '@shootdown/mmu';
-import { comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
+import { accesses, comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
 /** How the machine flushes. */
 interface Design extends Variant {
@@ -61,12 +60,6 @@ const designs: readonly Design[] = [
   },
 ];
 
-/** The task of CPU 1: accesses the page at any time, then computes. */
-const accesses = routine('access', function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
-  yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
-  yield* user_mode(cpu);
-});
-
 /** CPU 0 decides that the mm shall have a global ASID, goes on with another of its threads, which changes to it, and unmaps. */
 const getsGlobalAsid = routine('getsGlobalAsid', function* (machine: FlushMachine, cpu: Cpu): Steps {
   const mm = machine.mms[0] as Mm;
@@ -76,10 +69,8 @@ const getsGlobalAsid = routine('getsGlobalAsid', function* (machine: FlushMachin
 });
 
 /** Builds the machine of a variant. */
-function buildRemoteFlush({ variant, memoryModel }: BuildRequest): System {
-  const design = designs.find((d) => d.name === variant);
-  if (!design) throw new ModelError(`scenario: remote-flush: no variant ${variant} (have: ${designs.map((d) => d.name).join(', ')})`);
-  const { hypercall, invlpgb, mutant } = design;
+function buildRemoteFlush({ variant, memoryModel }: BuildRequest<Design>): System {
+  const { hypercall, invlpgb, mutant } = variant;
   const transition = invlpgb?.asid === 'transition';
   const machine = flushMachine({
     memoryModel,
@@ -87,14 +78,15 @@ function buildRemoteFlush({ variant, memoryModel }: BuildRequest): System {
     ...(transition && { spaces: SPACES }),
     loaded: [1, 1],
     connected: true,
+    ...(invlpgb?.asid === 'global' && { global: [1] }),
     x86: {
       ...(hypercall && { flush_tlb_multi: hypercallTlbFlush(hypercall) }),
-      ...(invlpgb && { invlpgb: { global: transition ? [] : [1], ...(invlpgb.mutant && { mutant: invlpgb.mutant }) } }),
+      ...(invlpgb && { invlpgb: { ...(invlpgb.mutant && { mutant: invlpgb.mutant }) } }),
       ...(mutant && { mutant }),
     },
   });
   machine.builder.property(staleMeanwhile(machine));
-  return startMachine(machine, transition ? [getsGlobalAsid, comesBack] : [unmap, accesses]);
+  return startMachine(machine, transition ? [getsGlobalAsid, comesBack] : [unmap, accesses('access')]);
 }
 
 function staleMeanwhile({ tlb, kernel: { frames } }: FlushMachine): Property {
@@ -107,7 +99,7 @@ function staleMeanwhile({ tlb, kernel: { frames } }: FlushMachine): Property {
   };
 }
 
-export const remoteFlush: Scenario = {
+export const remoteFlush: Scenario<Design> = {
   name: 'remote-flush',
   title: 'x86 flushes without IPI: does a CPU that is not interrupted use an old translation?',
   seed: 'S1',

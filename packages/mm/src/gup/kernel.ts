@@ -1,6 +1,6 @@
 /** What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address space. */
 import { Frames, routine, type Program, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte } from '@shootdown/mmu';
+import { _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, mk_pte } from '@shootdown/mmu';
 import { send_IPI, type Cpu } from '@shootdown/cpu';
 import { Rcu } from '@shootdown/sync';
 import { CALL_FUNCTION_VECTOR, type Smp } from '../smp.ts';
@@ -103,6 +103,3 @@ export class GupKernel {
 
 /** Interrupt vectors that a CPU of such a kernel needs. */
 export const GUP_VECTORS: readonly string[] = [CALL_FUNCTION_VECTOR, RCU_VECTOR];
-
-/** What a trace says of an entry that was read. */
-export const entryFact = (entry: number): string => formatEntry(entry);
