@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { resolveScenario, type ResolvedScenario, type Scenario, type ScenarioRequest, type SystemSource } from '@shootdown/explorer';
 import { ModelError } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
+import { isUserError } from './errors.ts';
 import { scenarios } from './scenarios/index.ts';
 
 /** Flags of every command that takes a scenario. */
@@ -34,9 +35,19 @@ export async function scenarioOf(command: string, typed: string, args: Arguments
 export async function requestedScenario(typed: string, request: Omit<ScenarioRequest, 'scenario'>): Promise<RequestedScenario> {
   if (/\.[cm]?tsx?$/.test(typed)) throw new ModelError(`scenario: ${typed}: this Node runs JavaScript: compile it, and name what comes out`);
   const [scenario, module, name] = /\.m?js$/.test(typed) ? await exportedBy(typed) : shipped(typed);
-  const resolved = resolveScenario(scenario ? [scenario] : scenarios, { ...request, scenario: scenario?.name ?? typed });
+  const resolved = guarded(typed, () => resolveScenario(scenario ? [scenario] : scenarios, { ...request, scenario: scenario?.name ?? typed }));
   const { variant, memoryModel, parameters } = resolved;
-  return { ...resolved, typed, source: { module, export: name, request: { variant: variant.name, memoryModel, parameters } } };
+  return { ...resolved, typed, build: () => guarded(typed, () => resolved.build()), source: { module, export: name, request: { variant: variant.name, memoryModel, parameters } } };
+}
+
+/** What a scenario throws is a mistake in it. */
+function guarded<T>(typed: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (isUserError(error)) throw error;
+    throw new ModelError(`scenario: ${typed}: cannot be built (${String(error)})`);
+  }
 }
 
 type Exported = readonly [scenario: Scenario | undefined, module: string, name: string];

@@ -5,7 +5,7 @@ import type { Arguments } from '../arguments.ts';
 import { counterexample, replayCommand } from '../counterexample.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '../schedule-file.ts';
-import { built, coverageLines, type Found } from './explore.ts';
+import { coverageLines, type Found } from './explore.ts';
 
 const RUNS_DEFAULT = 10_000;
 const STEPS_MAX_DEFAULT = 10_000;
@@ -23,7 +23,7 @@ export function fuzzOptions(args: Arguments): Omit<FuzzOptions, 'kind'> {
 
 /** Tries random schedules. */
 export async function sample(resolved: RequestedScenario, options: FuzzOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
-  const result = await fuzz(built(resolved), {
+  const result = await fuzz(resolved.build(), {
     ...options,
     signal,
     onProgress: (p) => void process.stderr.write(`${p.states} steps, ${p.queue} runs to go\n`),

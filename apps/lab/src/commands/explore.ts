@@ -1,10 +1,9 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
 import { agrees, explore, type ExploreOptions, type ExploreResult, type Progress } from '@shootdown/explorer';
-import { ModelError, type System, type Trace } from '@shootdown/machine';
+import type { Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
-import { isUserError } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
@@ -104,7 +103,7 @@ function searchOptions(args: Arguments): ExploreOptions {
 
 async function search(resolved: RequestedScenario, options: ExploreOptions, signal: AbortSignal): Promise<ExploreResult> {
   const { scenario } = resolved;
-  return await explore(built(resolved), {
+  return await explore(resolved.build(), {
     ...options,
     all: options.all === true || scenario.all === true,
     source: resolved.source,
@@ -112,16 +111,6 @@ async function search(resolved: RequestedScenario, options: ExploreOptions, sign
     signal,
     onProgress: printProgress,
   });
-}
-
-/** Builds the system. Throws ModelError if a module of the user's own cannot. */
-export function built(resolved: RequestedScenario): System {
-  try {
-    return resolved.build();
-  } catch (error) {
-    if (isUserError(error) || resolved.typed === resolved.scenario.name) throw error;
-    throw new ModelError(`scenario: ${resolved.typed}: build: ${String(error)}`);
-  }
 }
 
 function progressLine(p: Progress): string {
