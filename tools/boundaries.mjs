@@ -1,5 +1,5 @@
 /**
- * Checks who may import whom (DESIGN, "Rooms"): core <- components <- kernel <- engines <- apps.
+ * Checks who may import whom: core <- components <- kernel <- engines <- apps.
  * It reads the real import specifiers of every source file, because a package.json alone cannot tell
  * a forbidden import from a forgotten declaration. Usage: `node tools/boundaries.mjs [workspace root]`.
  */

@@ -52,6 +52,25 @@ describe('fork()', () => {
     }
   });
 
+  test.each([
+    ['x86 does not flush', 'x86', undefined],
+    ['arm64 flushes', 'arm64', [1, 1]],
+  ] as const)('a writer who is alone by then takes the page over: what is more permissive than before %s', (_, arch, flushes) => {
+    const machine = forked(
+      function* (m, cpu) {
+        yield* waitFor(m.flags.at(1), -1, 1);
+        yield* write(0, BASE - 2)(m, cpu);
+      },
+      function* (m, cpu) {
+        yield* madvise_dontneed(m.kernel, cpu, m.mms[1]!, BASE - 2, BASE - 1);
+        yield* store(m.flags.at(1), 1);
+      },
+      { arch },
+    );
+    // The other CPU's is that of madvise().
+    expect(runMachine(machine).counts['tlbi_va']).toEqual(flushes);
+  });
+
   test('flushes everything of the parent, as if tables were freed, even when nothing was protected', () => {
     const flushes: Flushed[] = [];
     runMachine(

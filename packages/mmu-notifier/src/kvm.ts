@@ -4,7 +4,7 @@
  * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu/mmu.c, v6.18: kvm_mmu_notifier_invalidate_range_start() and _end(),
  * kvm_tdp_page_fault(), is_page_fault_stale(); and as they were before, kvm_mmu_notifier_change_pte() and _invalidate_page().
  */
-import { count, load, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { count, load, ModelError, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Memslots } from './memslots.ts';
 import type { MmuNotifierOps, NotifierCall } from './notifier.ts';
 import { SecondaryMmu, smp_rmb, type Lock, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
@@ -90,6 +90,7 @@ export class Kvm extends SecondaryMmu {
 
   constructor(builder: SystemBuilder, name: string, options: KvmOptions) {
     super(builder, name, options);
+    if (options.rmap_lock && options.change_pte) throw new ModelError(`mmu-notifier: ${name}: change_pte() takes mmu_lock, and faults that check under rmap_lock do not see it`);
     this.tlb = options.tlb;
     this.protocol = options.protocol ?? FAULT_PROTOCOL;
     this.change_pte = options.change_pte;
@@ -101,13 +102,15 @@ export class Kvm extends SecondaryMmu {
   /** kvm_mmu_notifier_ops. */
   get ops(): MmuNotifierOps {
     return {
-      invalidate_range_start: (call) => invalidate_range_start(this, call),
-      invalidate_range_end: (call) => invalidate_range_end(this, call),
-      invalidate_page: (call) => invalidate_page(this, call),
-      ...(this.change_pte && { change_pte: (call: NotifierCall, pte: number) => change_pte(this, call.start, pte) }),
-      clear_flush_young: (call) => clear_young(this, call, true),
-      clear_young: (call) => clear_young(this, call, false),
-      test_young: (call) => test_young(this, call),
+      invalidate_range_start: (call) => this.serve(call, 0, (own) => invalidate_range_start(this, own)),
+      invalidate_range_end: (call) => this.serve(call, undefined, (own) => invalidate_range_end(this, own)),
+      invalidate_page: (call) => this.serve(call, undefined, (own) => invalidate_page(this, own)),
+      ...(this.change_pte && {
+        change_pte: (call: NotifierCall, pte: number) => this.serve(call, undefined, (own) => change_pte(this, own.start, pte)),
+      }),
+      clear_flush_young: (call) => this.serve(call, 0, (own) => clear_young(this, own, true)),
+      clear_young: (call) => this.serve(call, 0, (own) => clear_young(this, own, false)),
+      test_young: (call) => this.serve(call, 0, (own) => test_young(this, own)),
       release: () => kvm_flush_shadow_all(this),
     };
   }
@@ -258,9 +261,10 @@ const mmu_invalidate_retry_gfn = routine('mmu_invalidate_retry_gfn', function* (
 
 /** mmu_invalidate_retry(): the same for callers without mmu_lock, of any page. */
 const mmu_invalidate_retry = routine('mmu_invalidate_retry', function* (kvm: Kvm, mmu_seq: number): Steps<boolean> {
-  if (yield* kvm.isAnyUnderWay('mmu_invalidate_in_progress')) return true;
+  const { looksAtInProgress, looksAtSequence } = kvm.protocol;
+  if (looksAtInProgress && (yield* kvm.isAnyUnderWay('mmu_invalidate_in_progress'))) return true;
   yield* smp_rmb();
-  return yield* hasChanged(kvm, mmu_seq);
+  return looksAtSequence && (yield* hasChanged(kvm, mmu_seq));
 });
 
 function* hasChanged({ seq }: Kvm, mmu_seq: number): Steps<boolean> {

@@ -1,4 +1,4 @@
-import { acquireWord, nop, program, routine, store, SystemBuilder, type Address, type Program, type Steps } from '@shootdown/machine';
+import { acquireWord, nop, program, routine, store, SystemBuilder, waitFor, type Address, type Program, type Steps } from '@shootdown/machine';
 import { everyRun } from '@shootdown/machine/every-run';
 import { describe, expect, it } from 'vitest';
 import { CALLBACK_SLEEPS, CONTRACTS_BEFORE_3_7, EAGAIN, NOTIFIER_CONTRACT } from './contract.ts';
@@ -140,7 +140,7 @@ describe('the notifiers of an address space', () => {
     expect(new Set(blockable)).toEqual(new Set([false]));
   });
 
-  it('take nobody off the list before all have been released', () => {
+  it('tell nobody anything after release()', () => {
     const calls = run({ first: recording('first'), second: ({ calls: said }) => ({
       *release() {
         said.push('second release');
@@ -151,6 +151,22 @@ describe('the notifiers of an address space', () => {
       yield* subscriptions.mmu_notifier_invalidate_range_start(0, 1);
     }).calls;
     expect(calls).toEqual(['second release']);
+  });
+
+  it.each(['first', 'second'])('tell %s as long as a release() is under way', (name) => {
+    const { calls } = run(
+      {
+        first: recording('first'),
+        second: (machine) => ({ ...recording('second')(machine), release: () => store(machine.lock, HELD_BY_CPU0) }),
+      },
+      ({ subscriptions }) => subscriptions.mmu_notifier_release(),
+      {},
+      function* ({ subscriptions, lock }) {
+        yield* waitFor(lock, -1, HELD_BY_CPU0);
+        yield* subscriptions.mmu_notifier_invalidate_range_start(0, 1);
+      },
+    );
+    expect(calls).toContain(`${name} invalidate_range_start 0-1`);
   });
 });
 

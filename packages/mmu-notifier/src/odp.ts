@@ -30,17 +30,17 @@ export class Odp extends SecondaryMmu {
   /** ib_umem_notifiers. There has never been a change_pte(). */
   get ops(): MmuNotifierOps {
     return {
-      invalidate_range_start: (call) => invalidate_range_start(this, call),
-      invalidate_range_end: (call) => invalidate_range_end(this, call),
-      invalidate_page: (call) => invalidate_page(this, call),
-      release: (call) => release(this, call),
+      invalidate_range_start: (call) => this.serve(call, 0, (own) => invalidate_range_start(this, own)),
+      invalidate_range_end: (call) => this.serve(call, undefined, (own) => invalidate_range_end(this, own)),
+      invalidate_page: (call) => this.serve(call, undefined, (own) => invalidate_page(this, own)),
+      release: (call) => this.serve(call, undefined, (own) => release(this, own)),
     };
   }
 }
 
 const invalidate_range_start = routine('ib_umem_notifier_invalidate_range_start', function* (odp: Odp, call: NotifierCall): Steps<number> {
   yield* ib_umem_notifier_start_account(odp, call);
-  yield* mlx5_ib_invalidate_range(odp, call, call.start, call.end);
+  yield* mlx5_ib_invalidate_range(odp, call);
   return 0;
 });
 
@@ -50,7 +50,7 @@ const invalidate_range_end = routine('ib_umem_notifier_invalidate_range_end', fu
 
 const invalidate_page = routine('ib_umem_notifier_invalidate_page', function* (odp: Odp, call: NotifierCall): Steps {
   yield* ib_umem_notifier_start_account(odp, call);
-  yield* mlx5_ib_invalidate_range(odp, call, call.start, call.end);
+  yield* mlx5_ib_invalidate_range(odp, call);
   yield* ib_umem_notifier_end_account(odp, call);
 });
 
@@ -58,7 +58,7 @@ const invalidate_page = routine('ib_umem_notifier_invalidate_page', function* (o
 const release = routine('ib_umem_notifier_release', function* (odp: Odp, call: NotifierCall): Steps {
   yield* ib_umem_notifier_start_account(odp, call);
   yield* stop_device(odp.device);
-  yield* mlx5_ib_invalidate_range(odp, call, 0, odp.frames.entriesPerTable);
+  yield* mlx5_ib_invalidate_range(odp, call);
 });
 
 function* ib_umem_notifier_start_account(odp: Odp, call: NotifierCall): Steps {
@@ -80,10 +80,10 @@ function* umem_mutex_lock(odp: Odp, call: NotifierCall): Steps {
 }
 
 /** Removes the entries of a range; returns when the adapter uses none of them any more. */
-const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (odp: Odp, call: NotifierCall, start: number, end: number): Steps {
+const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (odp: Odp, call: NotifierCall): Steps {
   let flush = false;
   yield* umem_mutex_lock(odp, call);
-  for (let index = start; index < end; index++) {
+  for (let index = call.start; index < call.end; index++) {
     if (!odp.format.present(yield* odp.read(index, `mtt[${index}]`))) continue;
     yield* odp.xchg(index, 0, `mtt[${index}] = none`);
     flush = true;

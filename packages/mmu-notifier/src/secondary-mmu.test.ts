@@ -42,14 +42,18 @@ interface Bench {
   readonly pte: Address;
 }
 
+function lockOn(builder: SystemBuilder, name: string): Lock {
+  const word = builder.region(name, 1).at(0);
+  return { lock: () => acquireWord(word, -1, 1), unlock: () => store(word, 0) };
+}
+
 /** Everything a secondary MMU of one entry needs, that entry included. */
 function bench(entry: number): Bench {
   const builder = new SystemBuilder();
   const frames = new Frames(builder, { tables: 1, entriesPerTable: 1, pages: 1, initialTables: [[entry]] });
   const flushes = builder.region('flushes', 1).at(0);
   builder.component({ name: 'mmu', machine: testMmu, effects: { flushed: (cx) => cx.write(flushes, cx.read(flushes) + 1) } });
-  const word = builder.region('lock', 1).at(0);
-  const lock: Lock = { lock: () => acquireWord(word, -1, 1), unlock: () => store(word, 0) };
+  const lock = lockOn(builder, 'mmu_lock');
   const pte = builder.region('pte', 1, { initial: OLD_PAGE }).at(0);
   const primary: PrimaryMmu = {
     *lookup() {
@@ -129,10 +133,30 @@ describe('KVM', () => {
     expect(told(parts, kvm.ops, (s) => s.mmu_notifier_release(), kvm.entryAddress(0))).toEqual(['0 1']);
   });
 
+  it('is concerned with the pages that its memslots cover, and with no others', () => {
+    const inside = (s: MmuNotifierSubscriptions): Steps<number> => s.mmu_notifier_invalidate_range_start(0, Number.MAX_SAFE_INTEGER);
+    for (const [tell, expected] of [
+      [inside, '0 1'],
+      [(s: MmuNotifierSubscriptions) => s.mmu_notifier_invalidate_range_start(1, 9), `${OLD_PAGE} 0`],
+      [(s: MmuNotifierSubscriptions) => s.mmu_notifier_change_pte(7, NEW_PAGE, false), `${OLD_PAGE} 0`],
+      [(s: MmuNotifierSubscriptions) => s.mmu_notifier_clear_flush_young(1, 2), `${OLD_PAGE} 0`],
+      [(s: MmuNotifierSubscriptions) => s.mmu_notifier_test_young(1), `${OLD_PAGE} 0`],
+    ] as const) {
+      const parts = bench(OLD_PAGE);
+      const kvm = kvmOn(parts, { change_pte: X86 });
+      expect(told(parts, kvm.ops, function* (s) { yield* tell(s); yield* nop(); }, kvm.entryAddress(0))).toEqual([expected]);
+    }
+  });
+
+  it('has no change_pte() where faults are checked under the lock of the rmap chain: that takes mmu_lock alone', () => {
+    const parts = bench(OLD_PAGE);
+    expect(() => kvmOn(parts, { change_pte: X86, rmap_lock: parts.options.lock })).toThrow(/rmap_lock/);
+  });
+
   /** CPU0 clears the primary entry within a bracket, CPU1 faults; the entry at rest. */
-  const raced = (more: Partial<KvmOptions>): string[] => {
+  const raced = (more: Partial<KvmOptions>, underRmapLock = false): string[] => {
     const parts = bench(0);
-    const kvm = kvmOn(parts, more);
+    const kvm = kvmOn(parts, { ...more, ...(underRmapLock && { rmap_lock: lockOn(parts.builder, 'rmap') }) });
     parts.subscriptions.add('kvm', kvm.ops);
     const { mmu_notifier_invalidate_range_start: start, mmu_notifier_invalidate_range_end: end } = parts.subscriptions;
     const zap = function* (): Steps {
@@ -150,6 +174,11 @@ describe('KVM', () => {
 
   it.each(['looksAtSequence', 'looksAtInProgress'] as const)('does, without %s', (guard) => {
     expect(raced({ protocol: { ...FAULT_PROTOCOL, [guard]: false } })).toEqual(['0', String(OLD_PAGE)].sort());
+  });
+
+  it.each(['looksAtSequence', 'looksAtInProgress'] as const)('does, without %s, under the lock of the rmap chain as well', (guard) => {
+    expect(raced({}, true)).toEqual(['0']);
+    expect(raced({ protocol: { ...FAULT_PROTOCOL, [guard]: false } }, true)).toEqual(['0', String(OLD_PAGE)].sort());
   });
 
   it.each([[true, false], [false, true]])('finds the memslots at the end of an invalidation as they were at its start if changing them waits (%s)', (waits, goesWrong) => {
@@ -181,6 +210,15 @@ describe('devices', () => {
     const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
     expect(told(parts, odp.ops, (s) => s.mmu_notifier_invalidate_range_start(0, 1), odp.entryAddress(0))).toEqual(['0 1']);
     expect(odp.ops.change_pte).toBeUndefined();
+  });
+
+  it('with a table of their own: a region hears of its own pages alone', () => {
+    const parts = bench(OLD_PAGE);
+    const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
+    expect(told(parts, odp.ops, function* (s) { yield* s.mmu_notifier_invalidate_range_start(1, 9); yield* nop(); }, odp.entryAddress(0))).toEqual([`${OLD_PAGE} 0`]);
+    const whole = bench(OLD_PAGE);
+    const other = new Odp(whole.builder, 'odp', { ...whole.options, tlb: whole.tlb, device: device(whole) });
+    expect(told(whole, other.ops, (s) => s.mmu_notifier_release(), other.entryAddress(0))).toEqual(['0 1']);
   });
 
   it('with a TLB alone: nothing begins and nothing ends, and an invalidation is a flush', () => {

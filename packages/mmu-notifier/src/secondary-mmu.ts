@@ -14,6 +14,7 @@
  */
 import { BLOCKED, defineOperation, load, operation, smp_wmb, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
+import type { NotifierCall } from './notifier.ts';
 
 /** Built-in property: KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0). */
 export const IN_PROGRESS_NOT_NEGATIVE = 'mmu_invalidate_in_progress is never negative';
@@ -99,6 +100,13 @@ export class SecondaryMmu {
       input: { rangeGrows },
       effects: { under_way: (cx, event) => under_way(cx, event as unknown as InvalidationEmitted) },
     });
+  }
+
+  /** Serves the part of a call that concerns pages which this table translates; `otherwise` if there are none. */
+  protected *serve<T>(call: NotifierCall, otherwise: T, body: (call: NotifierCall) => Steps<T>): Steps<T> {
+    const start = Math.max(call.start, 0);
+    const end = Math.min(call.end, this.frames.entriesPerTable);
+    return start < end ? yield* body({ ...call, start, end }) : otherwise;
   }
 
   /** Address of an entry, for properties. */

@@ -107,6 +107,22 @@ describe('the MMU of a guest', () => {
     }
   });
 
+  test('so is a cached guest table that outlives its host frame, also when another guest has the frame', () => {
+    for (const reused of [false, true]) {
+      const { memory, guests, tlb } = hostWithTwoGuests();
+      const [{ stage, mmu }, other] = guests;
+      mmu.translate(memory, 0, false);
+      stage.release(memory, stage.zap(memory, 1));
+      if (reused) expect(other.stage.map(memory, 6)).toBe(true);
+      mmu.translate(memory, 1, false);
+      expect(memory.failures.map((text) => text.split(':')[0])).toContain(FREED_FRAME);
+      memory.failures.length = 0;
+      tlb.invept(memory);
+      expect(mmu.translate(memory, 1, false)).toBe(SECOND_STAGE);
+      expect(memory.failures).toEqual([]);
+    }
+  });
+
   test('with a page of the guest that was freed by the guest itself: its own mistake is reported as natively', () => {
     const { memory, guests } = hostWithTwoGuests();
     const { frames, mmu } = guests[0];

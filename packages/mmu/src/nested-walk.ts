@@ -6,7 +6,7 @@
  * another m: (n + 1)(m + 1) - 1, which is 24 for four over four levels and 35 for five over five. Bhargava et al., ASPLOS 2008;
  * Intel SDM vol. 3C, 29.3; AMD APM vol. 2, 15.25.5.
  */
-import { FrameKind, type Frames, type OperationContext, type SystemBuilder } from '@shootdown/machine';
+import { FREED_FRAME, FrameKind, type Frames, type OperationContext, type SystemBuilder } from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RW, NO_TABLE, PFN_SHIFT, pte_pfn } from './entry.ts';
 import type { SecondStage } from './second-stage.ts';
 import { dropOfPage } from './tlb-caches.ts';
@@ -131,7 +131,10 @@ export class NestedWalker {
     if (frame < 0) return null;
     this.#stage.host.check(cx, frame, FrameKind.page, 'hardware walk reads a guest table in');
     const gfn = this.#stage.guestFrameOf(cx, frame);
-    if (gfn < 0) return stopAt(result, Fault.notPresent);
+    if (gfn < 0) {
+      cx.fail(FREED_FRAME, () => `hardware walk reads a guest table in host frame 0x${frame.toString(16)}, which is not this guest's`);
+      return stopAt(result, Fault.notPresent);
+    }
     this.#guest.check(cx, gfn, FrameKind.table, 'hardware walk reads table');
     const address = this.#guest.entries.base + gfn * this.#guest.entriesPerTable + indexOf(this.shape.levels[depth] as WalkLevel, vpn);
     const entry = cx.read(address);

@@ -8,13 +8,15 @@ import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
 import { ModelError, point, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { handle_mm_fault, secondary, zap_page_range_single } from '@shootdown/mm';
-import { pte_pfn, pte_present } from '@shootdown/mmu';
+import { pte_pfn, pte_present, type SaturatedTlb } from '@shootdown/mmu';
 import type { Kvm } from '@shootdown/mmu-notifier';
 import { cowVariants, type CowVariant } from './cow-vs-secondary.variants.ts';
 import { buildSecondaryMachine, entryPair, type DeviceOptions, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 const VERSION = 1;
 const PAGE = 0;
+/** Its place among the CPUs that access the page. */
+const OTHER_THREAD = 1;
 const READ = { page: PAGE, version: 0 } as const;
 
 const other_thread = routine('other thread', function* ({ kernel, mm }: SecondaryMachine, cpu: Cpu, does: CowVariant['other']): Steps {
@@ -65,7 +67,7 @@ function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest)
   );
 }
 
-function propertiesOf(machine: SecondaryMachine, { does }: CowVariant): Property[] {
+function propertiesOf(machine: SecondaryMachine, { does, other }: CowVariant): Property[] {
   const { kernel, contents } = machine;
   const primary = kernel.frames.entry(0, PAGE).address;
   const properties: Property[] = [];
@@ -82,6 +84,20 @@ function propertiesOf(machine: SecondaryMachine, { does }: CowVariant): Property
       check: (read) => pte_present(read(pair.secondary)) && pte_pfn(read(pair.secondary)) === pte_pfn(read(primary)) && read(contents.newest.at(PAGE)) > 0,
     });
   }
+  if (does === 'collapse') {
+    const kvm = machine.kvm as Kvm;
+    const entry = kvm.entryAddress(PAGE);
+    properties.push({
+      name: 'the guest maps the page when the collapse begins',
+      kind: 'sometimes',
+      why: 'otherwise there is nothing to tell it',
+      reads: [kvm.in_progress, entry],
+      check: (read) => read(kvm.in_progress) > 0 && pte_present(read(entry)),
+    });
+  }
+  const { cpus, device } = machine.tlbs;
+  if (does === 'zap' && device) properties.push(isStale(machine, device, 'the device', 0));
+  if (other === 'reads twice' && cpus) properties.push(isStale(machine, cpus, 'the reader', OTHER_THREAD));
   if (does === 'cow and zap') {
     const { in_progress } = machine.kvm as Kvm;
     properties.push({
@@ -104,6 +120,17 @@ function propertiesOf(machine: SecondaryMachine, { does }: CowVariant): Property
     });
   }
   return properties;
+}
+
+/** Without a stale translation nobody needs to be told. */
+function isStale({ kernel: { frames } }: SecondaryMachine, tlb: SaturatedTlb, who: string, index: number): Property {
+  return {
+    name: `${who} may use a translation that is no longer in memory`,
+    kind: 'sometimes',
+    why: 'otherwise there is nothing to flush',
+    reads: [...tlb.words, ...Array.from({ length: frames.entries.cells }, (_, i) => frames.entries.base + i)],
+    check: (read) => tlb.isStale(read, index, PAGE),
+  };
 }
 
 export const cowVsSecondary: Scenario = {

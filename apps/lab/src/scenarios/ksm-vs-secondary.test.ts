@@ -50,7 +50,7 @@ describe('secondary-tlb-order', () => {
   });
 
   it('notify-at-end-only shows the device the newer store without the older one', async () => {
-    expect((await ordered('notify-at-end-only')).property).toMatch(/^R6/);
+    expect((await ordered('notify-at-end-only')).property).toMatch(/^a device that reads the newer/);
     await expect(await counterexampleOf(orderOf('notify-at-end-only'), ordered('notify-at-end-only'))).toMatchFileSnapshot('golden/secondary-tlb-order.notify-at-end-only.txt');
   });
 

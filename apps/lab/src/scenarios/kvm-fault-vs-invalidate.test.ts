@@ -26,6 +26,8 @@ describe('kvm-fault-vs-invalidate', () => {
     ['the lock during the check', 'check-outside-lock', J1],
     ['the lock from check to installation', 'lock-dropped-before-install', J1],
     ['seq++ before in_progress--, where faults do not take mmu_lock', 'rmap-lock/end-order-swapped', J1],
+    ['the look at the sequence, under the lock of the rmap chain', 'rmap-lock/no-seq-check', J1],
+    ['the look at the counter, under the lock of the rmap chain', 'rmap-lock/no-in-progress-check', J1],
     ['the flush', 'mutant-no-flush', J1],
     ['a range that covers all that are under way', 'two-ranges/range-replaced', J1],
     ['waiting for invalidations before the slots change', 'memslot-added/no-active-count', IN_PROGRESS_NOT_NEGATIVE],

@@ -39,6 +39,8 @@ const faultVariants: readonly FaultVariant[] = [
   { name: 'end-order-swapped', expected: 'safe', source: 'derived: both are written, and read, under mmu_lock', summary: 'invalidate_range_end() counts down before it counts the sequence', mutant: 'counts down first' },
   { name: 'rmap-lock', expected: 'safe', source: REAL_MODE, summary: 'Book3S HV in real mode: check and installation under the lock of the rmap chain, without mmu_lock', rmapLock: true },
   { name: 'rmap-lock/end-order-swapped', expected: 'violation', source: `${REAL_MODE} and the comment in mmu_invalidate_retry()`, summary: 'the same, counting down first', rmapLock: true, mutant: 'counts down first' },
+  { name: 'rmap-lock/no-seq-check', expected: 'violation', source: REAL_MODE, summary: 'the same, without looking at the sequence', rmapLock: true, protocol: { looksAtSequence: false } },
+  { name: 'rmap-lock/no-in-progress-check', expected: 'violation', source: REAL_MODE, summary: 'the same, without looking at the counter', rmapLock: true, protocol: { looksAtInProgress: false } },
   { name: 'two-ranges', expected: 'safe', source: 'virt/kvm/kvm_main.c, v6.18: kvm_mmu_invalidate_range_add()', summary: 'another thread gives the page beside it back: the range covers both until both have ended', twoRanges: true },
   { name: 'two-ranges/range-replaced', expected: 'violation', source: NOBODY, summary: 'the second range replaces the first', twoRanges: true, rangeGrows: false },
   { name: 'memslot-added', expected: 'safe', source: 'virt/kvm/kvm_main.c, v6.18: kvm_swap_active_memslots()', summary: 'user space adds the memslot meanwhile, which waits until no invalidation is under way', memslots: 'waits' },

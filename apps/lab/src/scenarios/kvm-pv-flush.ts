@@ -21,26 +21,26 @@ interface Design extends Variant {
   readonly emulated?: boolean;
 }
 
-const R10 = 'CVE-2019-3016, fixed in v5.6 by b043138246a4 and 8c6de56a42e0';
-const R11 = 'CVE-2022-39189, fixed in v5.19 by 6cd88243c7e0';
+const CVE_2019_3016 = 'CVE-2019-3016, fixed in v5.6 by b043138246a4 and 8c6de56a42e0';
+const CVE_2022_39189 = 'CVE-2022-39189, fixed in v5.19 by 6cd88243c7e0';
 const NOBODY = 'no outside authority';
 
 /** Of 2019: whether the vCPU stands between two instructions is not looked at. */
 const OF_2019: VcpuOptions = { entry: 'xchg', onlyAtInstructionBoundary: false };
 
 const designs: readonly Design[] = [
-  { name: 'xchg', expected: 'safe', source: R10, summary: 'record_steal_time() exchanges the record with 0', host: { entry: 'xchg' } },
-  { name: 'read-then-clear', expected: 'violation', source: R10, summary: 'record_steal_time() reads the record, then writes 0', host: { ...OF_2019, entry: 'read_then_clear' } },
-  { name: 'second-preempt-guarded', expected: 'safe', source: R10, summary: 'a vCPU preempted again before VM entry keeps its record', host: OF_2019 },
+  { name: 'xchg', expected: 'safe', source: CVE_2019_3016, summary: 'record_steal_time() exchanges the record with 0', host: { entry: 'xchg' } },
+  { name: 'read-then-clear', expected: 'violation', source: CVE_2019_3016, summary: 'record_steal_time() reads the record, then writes 0', host: { ...OF_2019, entry: 'read_then_clear' } },
+  { name: 'second-preempt-guarded', expected: 'safe', source: CVE_2019_3016, summary: 'a vCPU preempted again before VM entry keeps its record', host: OF_2019 },
   {
     name: 'second-preempt-overwrites',
     expected: 'violation',
-    source: R10,
+    source: CVE_2019_3016,
     summary: 'a vCPU preempted again before VM entry has its record written again',
     host: { ...OF_2019, keepsPendingFlush: false },
   },
-  { name: 'instruction-boundary', expected: 'safe', source: R11, summary: 'KVM_VCPU_PREEMPTED is set only between two instructions', host: { entry: 'xchg' }, emulated: true },
-  { name: 'preempted-in-emulator', expected: 'violation', source: R11, summary: 'KVM_VCPU_PREEMPTED is set in the emulator too', host: OF_2019, emulated: true },
+  { name: 'instruction-boundary', expected: 'safe', source: CVE_2022_39189, summary: 'KVM_VCPU_PREEMPTED is set only between two instructions', host: { entry: 'xchg' }, emulated: true },
+  { name: 'preempted-in-emulator', expected: 'violation', source: CVE_2022_39189, summary: 'KVM_VCPU_PREEMPTED is set in the emulator too', host: OF_2019, emulated: true },
   { name: 'mutant-flag-ignored', expected: 'violation', source: NOBODY, summary: 'the host does not look at KVM_VCPU_FLUSH_TLB', host: { entry: 'xchg', honoursFlush: false } },
   { name: 'mutant-plain-store', expected: 'violation', source: NOBODY, summary: 'the guest stores KVM_VCPU_FLUSH_TLB without comparing', host: { entry: 'xchg' }, guest: 'plain store' },
 ];

@@ -91,6 +91,8 @@ export interface SecondaryMachine {
   readonly kpage: number;
   readonly kvm: Kvm | null;
   readonly odp: Odp | null;
+  /** Translations that may be cached: by the CPUs that access the pages, in their order, and by the device. */
+  readonly tlbs: { readonly cpus: SaturatedTlb | null; readonly device: SaturatedTlb | null };
 }
 
 /** Frames of the tables: the primary ones, root first, then KVM's and the device's. */
@@ -128,8 +130,8 @@ export function buildSecondaryMachine(options: SecondaryMachineOptions, properti
   const [first, second] = cpus.slice(options.cpus.length);
   const surroundings = { kernel, mm, subscriptions, contents, programs };
   const kvm = guest ? addGuest(surroundings, first as Cpu, guest) : null;
-  const odp = device ? addDeviceTo(surroundings, (guest ? second : first) as Cpu, device) : null;
-  const machine: SecondaryMachine = { builder, kernel, mm, subscriptions, contents, kpage, kvm, odp };
+  const added = device ? addDeviceTo(surroundings, (guest ? second : first) as Cpu, device) : null;
+  const machine: SecondaryMachine = { builder, kernel, mm, subscriptions, contents, kpage, kvm, odp: added?.odp ?? null, tlbs: { cpus: tlb, device: added?.tlb ?? null } };
   const all = [...options.cpus.map(({ run }, id) => run(machine, cpus[id] as Cpu)), ...programs];
   cpus.forEach((cpu, id) => startCpu(builder, cpu, [all[id] as Program], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }));
   for (const property of properties(machine)) builder.property(property);
@@ -180,7 +182,7 @@ function addGuest({ kernel, mm, subscriptions, contents, programs }: Surrounding
   return kvm;
 }
 
-function addDeviceTo({ kernel, mm, subscriptions, contents, programs }: Surroundings, cpu: Cpu, options: DeviceOptions): Odp | null {
+function addDeviceTo({ kernel, mm, subscriptions, contents, programs }: Surroundings, cpu: Cpu, options: DeviceOptions): { readonly odp: Odp | null; readonly tlb: SaturatedTlb } {
   const { builder, frames } = kernel;
   const device = addDevice(builder, 'device');
   const table = options.kind === 'table' ? DEVICE_TABLE : ROOT;
@@ -192,7 +194,7 @@ function addDeviceTo({ kernel, mm, subscriptions, contents, programs }: Surround
     const sva = new Sva(device, caches);
     subscriptions.add('sva', sva.ops);
     programs.push(program(secondary.sva_run, kernel, cpu, mm, sva, agent, options));
-    return null;
+    return { odp: null, tlb };
   }
   const umem_mutex = new Mutex(builder, 'umem_mutex');
   const odp = new Odp(builder, 'odp', {
@@ -205,7 +207,7 @@ function addDeviceTo({ kernel, mm, subscriptions, contents, programs }: Surround
   });
   subscriptions.add('odp', odp.ops);
   programs.push(program(secondary.odp_run, odp, secondary.primaryMmu(kernel, cpu, mm, options.lookup), agent, options));
-  return odp;
+  return { odp, tlb };
 }
 
 function spinlock(lock: Spinlock): Lock {

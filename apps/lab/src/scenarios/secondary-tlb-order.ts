@@ -26,7 +26,7 @@ const ARM64: IpiTlbOptions = { flushesUpgrades: true };
 const RST = 'Documentation/mm/mmu_notifier.rst, v6.18';
 
 /** The stores are to A, then B; the loads of B, then A. */
-const READS_IN_ORDER = { property: 'R6: a device that reads the newer of two stores reads the older one too', holds: ([b = 0, a = 0]: readonly number[]): boolean => b < VERSION || a >= VERSION };
+const READS_IN_ORDER = { property: 'a device that reads the newer of two stores reads the older one too', holds: ([b = 0, a = 0]: readonly number[]): boolean => b < VERSION || a >= VERSION };
 
 const orderVariants: readonly OrderVariant[] = [
   { name: 'notify-under-ptl', expected: 'safe', source: RST, summary: 'the device is told between clearing and setting the entry', secondaryTlbs: 'under the lock', replaces: 'copy' },

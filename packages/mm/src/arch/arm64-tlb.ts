@@ -28,6 +28,8 @@ export function arm64Tlb(builder: SystemBuilder, cpus: readonly Cpu[], mmus: rea
     *init_new_context() {},
     // include/asm-generic/tlb.h: every changed entry is flushed.
     pte_needs_flush: () => true,
+    // __ptep_set_access_flags(), v6.18: flush_tlb_page() after a write fault, in the whole inner shareable domain.
+    flushesUpgrades: true,
   };
 }
 

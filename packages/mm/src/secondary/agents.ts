@@ -22,7 +22,7 @@ export interface SecondaryProgram {
 }
 
 /** What a device in endless page faults violates. */
-export const FAULTS_ONCE = 'R8: an access that a fault has been handled for does not fault again';
+export const FAULTS_ONCE = 'an access that a fault has been handled for does not fault again';
 
 /** A guest's vCPU: enters the guest, and leaves it for every fault. It gives up where there is no page. */
 export const vcpu_run = routine('vcpu_run', (kvm: Kvm, primary: PrimaryMmu, agent: Agent, body: SecondaryProgram) =>
