@@ -40,7 +40,7 @@ const TABLE_FREEING: gup.TableFreeing = { batch: NEVER_FULL, allocation: 'succee
 
 const THREAD = '"mm: Update ptep_get_lockless()s comment", 24 October 2022';
 const ZIJLSTRA = `${THREAD}: RCU_TABLE_FREE delays the freeing`;
-const HORN = `${THREAD}: tlb_remove_table() keeps tables, and only when one is removed`;
+const HORN = `${THREAD}: tables are kept, and only when one is removed; CAG48ez3fG=WnvbiE5mJaD66_gJj_hohnV8CqBG9eNdjd7pJW3A@mail.gmail.com`;
 const PIN_THEN_LOOK = 'comment above gup_fast_pte_range(), mm/gup.c: pin and look again, against clear and look at the count';
 const GATHER = 'comment above tlb_remove_table_smp_sync(), mm/mmu_gather.c';
 const SEMI_RCU = 'comment in tlb_remove_table_sync_one(): not an RCU grace period';
