@@ -3,7 +3,7 @@
  * Both search the same transition system without reduction, and must agree on its size.
  * Usage: `node tools/bench/reference.mjs [runs]`; needs a build.
  */
-import { explore } from '@shootdown/explorer';
+import { explore, resolveScenario } from '@shootdown/explorer';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ async function explorer(parameters, runs) {
   /** @type {Measured | undefined} */
   let best;
   for (let run = 0; run < runs; run++) {
-    const system = referencePtdump.build({ variant: 'merged', memoryModel: 'sc', parameters });
+    const system = resolveScenario([referencePtdump], { scenario: 'reference-ptdump', parameters }).build();
     const result = await explore(system, { reduction: false, all: true, interleavingsStatesMax: 0 });
     if (best === undefined || result.statesPerSecond > best.statesPerSecond) best = result;
   }

@@ -45,6 +45,9 @@ describe('what is wrong is said in one line, with the right exit code', () => {
     ['a schedule of another machine', () => ['replay', file('s2.json', '{"shootdown":1,"machine":{"demo":"fork-cow"},"schedule":"1,1,1,77"}')], 10, /is not enabled there|no choice/],
     ['an unknown scenario', () => ['explore', 'nothing'], 10, /no scenario nothing \(have: /],
     ['an unknown variant', () => ['explore', 'reference-ptdump', '--variant', 'x'], 10, /no variant of reference-ptdump x/],
+    ['a scenario in a module that is not there', () => ['explore', './nowhere.mjs'], 10, /nowhere\.mjs: cannot be loaded/],
+    ['a module without a scenario', () => ['explore', file('empty.mjs', 'export const x = 1;')], 10, /empty\.mjs: exports no object with name, variants and build\(\) \(has: x\)/],
+    ['a scenario in TypeScript', () => ['explore', 'mine.ts'], 10, /mine\.ts: this Node runs JavaScript: compile it/],
     ['a parameter out of range', () => ['explore', 'reference-ptdump', '--set', 'n=99'], 10, /n must be/],
   ] as const)('%s', (_what, args, status, line) => {
     const result = shootdown(...args());
@@ -102,6 +105,28 @@ describe('shootdown run and replay', () => {
       expect(ends[0]).toMatchObject({ end: 'done' });
       expect(new Set(ends.map((e) => JSON.stringify(e))).size).toBe(1);
     }
+  });
+
+  it.each([
+    ['a deadlock', 'ptdump-vmalloc', 'trylock-2026-plus-v6', [], 11, /\*\*\* deadlock\n +\*\*\* waits in/],
+    ['a broken promise at rest', 'zap-vs-writeback', 'v3.14/mapped-twice', [], 12, /\*\*\* no lost accessed\/dirty bit/],
+    ['a state that must not be', 'ksm-vs-secondary', 'write-protection-in-silence', [], 12, /\*\*\* J4/],
+    ['a step with others after it', 'ptdump-vmalloc', 'unlocked', [',0'], 12, /\*\*\* /],
+  ] as const)('replays what explore has found to the same verdict: %s', (_what, scenario, variant, [more = ''], status, line) => {
+    const found = JSON.parse(shootdown('explore', scenario, '--variant', variant, '--json').stdout) as { schedule: string };
+    const replayed = shootdown('replay', scenario, '--variant', variant, '--schedule', found.schedule + more);
+    expect(replayed.stdout).toMatch(line);
+    expect(replayed.status).toBe(status);
+    if (more !== '') expect(replayed.stderr).toMatch(/violated at step \d+ of \d+: no access to a freed/);
+  });
+
+  it('explores a scenario of the user\'s own, with workers too, and replays what comes out', () => {
+    const path = join(lab, 'dist/examples/my-patch.js');
+    const saved = join(folder, 'mine.json');
+    const { stdout, status } = shootdown('explore', path, '--variant', 'check-clear-free', '--workers', '2', '--save-schedule', saved);
+    expect(status).toBe(12);
+    expect(stdout).toContain('--schedule 1x4,0x3,1x4,0');
+    for (const replayed of [['replay', saved], ['replay', path, '--variant', 'check-clear-free', '--schedule', '1x4,0x3,1x4,0']]) expect(shootdown(...replayed).status).toBe(12);
   });
 
   it('runs a host of virtual machines, and prints the same as text and as a document', () => {

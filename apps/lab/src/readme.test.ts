@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { explore, resolveScenario } from '@shootdown/explorer';
 import { X86Counter } from '@shootdown/mm';
+import { renderTrace } from '@shootdown/report';
+import { counterexample } from './counterexample.ts';
+import { requestedScenario } from './scenario-request.ts';
 import { scenarios } from './scenarios/index.ts';
 
 const root = new URL('../../../', import.meta.url);
@@ -22,13 +25,23 @@ describe('the README', () => {
     expect(result.total[X86Counter.interrupts]).toEqual([0, 10]);
   });
 
-  it('shows the patch idea as it is in examples/, and its verdicts', async () => {
-    const [shown, real] = shownAndReal('my-patch');
+  it.each([
+    ['my-patch', 'check-clear-free', 'violation'],
+    ['my-patch', 'clear-check-free', 'safe'],
+    ['x2apic-ipi', 'no-fence', 'violation'],
+    ['x2apic-ipi', 'fence', 'safe'],
+  ] as const)('shows %s as it is in examples/, whose %s is a %s', async (name, variant, verdict) => {
+    const [shown, real] = shownAndReal(name);
     expect(shown).toBe(real);
-    const { checkThenClear, clearThenCheck } = await import('./examples/my-patch.ts');
-    expect(readme).toContain(`check, clear, free: ${checkThenClear.verdict} - ${checkThenClear.property}`);
-    expect(readme).toContain(`clear, check, free: ${clearThenCheck.verdict} - ${clearThenCheck.states} states`);
-    expect([checkThenClear.verdict, clearThenCheck.verdict]).toEqual(['violation', 'safe']);
+    const resolved = await requestedScenario(new URL(`examples/${name}.js`, import.meta.url).pathname, { variant });
+    const result = await explore(resolved.build());
+    expect(result.verdict).toBe(verdict);
+    if (name === 'my-patch' && result.schedule) expect(readme).toContain(renderTrace('text', counterexample(resolved, result), {}).trim());
+  });
+
+  it('shows the machine of the actor as it is in examples/', () => {
+    const [shown, real] = shownAndReal('x2apic.machine');
+    expect(shown).toBe(real);
   });
 
   const rows = [...readme.matchAll(/^\| `([\w-]+)` \| (sc|tso) \| (\w+) \| ([\d,]+) \| (\d*) \| [\d.]+ \|$/gm)];

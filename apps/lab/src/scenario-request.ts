@@ -1,5 +1,8 @@
-/** A scenario by what the user typed: name, --variant, --memory-model, --set. */
-import { resolveScenario, type ResolvedScenario } from '@shootdown/explorer';
+/** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { resolveScenario, type ResolvedScenario, type Scenario, type ScenarioRequest, type SystemSource } from '@shootdown/explorer';
+import { ModelError } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { scenarios } from './scenarios/index.ts';
 
@@ -10,14 +13,56 @@ export const scenarioFlags = {
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
+/** A scenario as it was asked for. */
+export interface RequestedScenario extends ResolvedScenario {
+  /** What finds it again: its name if it ships, otherwise the path of its module. */
+  readonly typed: string;
+  /** What worker threads load. */
+  readonly source: SystemSource;
+}
+
 /** Resolves the scenario. Throws ModelError or UsageError. */
-export function scenarioOf(command: string, name: string, args: Arguments): ResolvedScenario {
-  return resolveScenario(scenarios, {
-    scenario: name,
+export async function scenarioOf(command: string, typed: string, args: Arguments): Promise<RequestedScenario> {
+  return await requestedScenario(typed, {
     variant: args.text('variant'),
     memoryModel: args.oneOf('memory-model', ['sc', 'tso'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
   });
+}
+
+/** The same for a request that is complete. `typed` ends in `.js` or `.mjs`: the path of a module that exports a scenario. */
+export async function requestedScenario(typed: string, request: Omit<ScenarioRequest, 'scenario'>): Promise<RequestedScenario> {
+  if (/\.[cm]?tsx?$/.test(typed)) throw new ModelError(`scenario: ${typed}: this Node runs JavaScript: compile it, and name what comes out`);
+  const [scenario, module, name] = /\.m?js$/.test(typed) ? await exportedBy(typed) : shipped(typed);
+  const resolved = resolveScenario(scenario ? [scenario] : scenarios, { ...request, scenario: scenario?.name ?? typed });
+  const { variant, memoryModel, parameters } = resolved;
+  return { ...resolved, typed, source: { module, export: name, request: { variant: variant.name, memoryModel, parameters } } };
+}
+
+type Exported = readonly [scenario: Scenario | undefined, module: string, name: string];
+
+/** Scenarios that ship are exported by their name in camel case. */
+function shipped(name: string): Exported {
+  const camelCase = name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return [scenarios.find((s) => s.name === name), new URL('./scenarios/index.js', import.meta.url).href, camelCase];
+}
+
+async function exportedBy(path: string): Promise<Exported> {
+  const url = pathToFileURL(resolve(path)).href;
+  let exported: Record<string, unknown>;
+  try {
+    exported = (await import(url)) as Record<string, unknown>;
+  } catch (error) {
+    throw new ModelError(`scenario: ${path}: cannot be loaded (${String(error).split('\n')[0] ?? ''})`);
+  }
+  const found = Object.entries(exported).find(([, value]) => isScenario(value));
+  if (!found) throw new ModelError(`scenario: ${path}: exports no object with name, variants and build() (has: ${Object.keys(exported).join(', ') || 'nothing'})`);
+  return [found[1] as Scenario, url, found[0]];
+}
+
+function isScenario(value: unknown): value is Scenario {
+  const { name, variants, build } = (value ?? {}) as Partial<Record<keyof Scenario, unknown>>;
+  return typeof name === 'string' && typeof build === 'function' && Array.isArray(variants) && variants.every((v) => typeof (v as { name?: unknown }).name === 'string');
 }
 
 function parameter(command: string, text: string): [string, number] {
@@ -27,10 +72,10 @@ function parameter(command: string, text: string): [string, number] {
 }
 
 /** The part of a command line that names the same system again. */
-export function scenarioWords(resolved: ResolvedScenario): string {
-  const { scenario, variant, memoryModel, parameters } = resolved;
+export function scenarioWords(resolved: RequestedScenario): string {
+  const { typed, scenario, variant, memoryModel, parameters } = resolved;
   const changed = Object.entries(parameters).filter(([name, value]) => variant.parameters?.[name] !== value && scenario.parameters?.[name]?.default !== value);
-  const words = [scenario.name, `--variant ${variant.name}`];
+  const words = [typed, `--variant ${variant.name}`];
   if (memoryModel !== (variant.memoryModel ?? 'sc')) words.push(`--memory-model ${memoryModel}`);
   for (const [name, value] of changed) words.push(`--set ${name}=${value}`);
   return words.join(' ');

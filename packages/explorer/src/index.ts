@@ -4,4 +4,5 @@ export { explore } from './explore.ts';
 export type { Coverage, RoutineCoverage } from './coverage.ts';
 export { contextSwitches, tidySchedule } from './counterexample.ts';
 export { fuzz, type FuzzOptions, type FuzzResult } from './fuzz.ts';
+export { judgeSchedule } from './replay.ts';
 export { collisionOdds } from './storage.ts';

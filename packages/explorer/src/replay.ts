@@ -1,6 +1,6 @@
-/** Replaying schedules: where they end, what lies beyond, and how to follow a path through merged states. */
-import { entryBranch, entryChoice, replay, scheduleEntry, type Choice, type System, type TabulatedExecutor } from '@shootdown/machine';
-import type { Problem } from './result.ts';
+/** Replaying schedules: where they end, what is wrong there, what lies beyond, and how to follow a path through merged states. */
+import { entryBranch, entryChoice, replay, scheduleEntry, TabulatedExecutor, type Choice, type System } from '@shootdown/machine';
+import { NO_DEADLOCK, type Problem } from './result.ts';
 
 /** States {@link nearestFrom} looks at. */
 const STATES_MAX = 100_000;
@@ -73,6 +73,30 @@ export function endsIn(system: System, executor: TabulatedExecutor, { kind, prop
     case 'sometimes':
       return () => false;
   }
+}
+
+/**
+ * What is wrong along a schedule: the first step that fails or state that breaks an `always` property; if there is none, what is wrong
+ * where the schedule ends, a deadlock or a broken `finally` property. Its `length` is the number of steps up to there. A livelock and an
+ * unmet `sometimes` are not to be seen in one schedule. Throws ModelError at an entry that is not enabled.
+ */
+export function judgeSchedule(system: System, schedule: readonly number[]): Problem | null {
+  const executor = new TabulatedExecutor(system);
+  const named = (kind: 'always' | 'finally'): Problem[] => system.properties.filter((p) => p.kind === kind).map((p) => ({ kind, property: p.name, length: schedule.length }));
+  const always = named('always').map((problem) => ({ problem, broken: endsIn(system, executor, problem) }));
+  let found: Problem | null = null;
+  const look = (length: number): void => {
+    if (found !== null) return;
+    const { violation } = executor;
+    const state = violation ? null : always.find(({ broken }) => broken());
+    if (violation) found = { kind: 'step', property: violation.property, length };
+    else if (state) found = { ...state.problem, length };
+  };
+  executor.reset();
+  look(0);
+  replay(executor, schedule, (i) => look(i + 1));
+  const atEnd = (): Problem[] => [{ kind: 'deadlock', property: NO_DEADLOCK, length: schedule.length }, ...named('finally')];
+  return found ?? atEnd().find((problem) => endsIn(system, executor, problem)()) ?? null;
 }
 
 /** Whether any choice of the kinds that count can happen in the executor's state. */

@@ -36,7 +36,7 @@ export interface SystemSource {
   readonly module: string;
   /** Name of an exported {@link Scenario} or of a function from `request` to a System. */
   readonly export: string;
-  /** Handed to the function, or to the scenario's `build`; plain data. */
+  /** Handed to the function, or to {@link resolveScenario} with the scenario; plain data. */
   readonly request: { readonly variant: string; readonly memoryModel: MemoryModel; readonly parameters: Readonly<Record<string, number>> };
 }
 

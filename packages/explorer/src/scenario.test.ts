@@ -28,7 +28,7 @@ describe('resolveScenario', () => {
     const { variant, memoryModel, parameters, expected } = resolved;
     expect([variant.name, memoryModel, parameters, expected]).toEqual(['fixed', 'sc', { fix: 1, n: 3 }, 'safe']);
     resolved.build();
-    expect(asked).toEqual([{ variant: 'fixed', memoryModel: 'sc', parameters: { fix: 1, n: 3 } }]);
+    expect(asked).toEqual([{ variant, memoryModel: 'sc', parameters: { fix: 1, n: 3 } }]);
   });
 
   it('takes the first variant that agrees with the parameters', () => {

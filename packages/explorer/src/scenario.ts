@@ -34,23 +34,24 @@ export interface Variant {
   readonly parameters?: Readonly<Record<string, number>>;
 }
 
-/** What a scenario is asked to build. */
-export interface BuildRequest {
-  readonly variant: string;
+/** What a scenario is asked to build: one of its own variants `V`, with a value for each of its parameters `P`. */
+export interface BuildRequest<V extends Variant = Variant, P extends string = string> {
+  readonly variant: V;
   readonly memoryModel: MemoryModel;
-  readonly parameters: Readonly<Record<string, number>>;
+  readonly parameters: Readonly<Record<P, number>>;
 }
 
-/** A scenario. `build` must give the same system for the same request, in any process. */
-export interface Scenario {
+/** A scenario of variants `V` with parameters `P`. `build` must give the same system for the same request, in any process. */
+export interface Scenario<V extends Variant = Variant, P extends string = string> {
   /** What the command line calls it: `ptdump-vmalloc`. */
   readonly name: string;
   readonly title: string;
-  /** The question it belongs to: S0, S1, ... */
-  readonly seed: `S${number}`;
-  readonly parameters?: Readonly<Record<string, Parameter>>;
-  readonly variants: readonly Variant[];
-  build(request: BuildRequest): System;
+  /** The question it belongs to, of those that ship: S0, S1, ... */
+  readonly seed?: `S${number}`;
+  readonly parameters?: Readonly<Record<P, Parameter>>;
+  readonly variants: readonly V[];
+  /** A method, so that a list may hold scenarios of different variants: {@link resolveScenario} gives each of them its own. */
+  build(request: BuildRequest<V, P>): System;
   /** Bounds in force unless others are asked for. */
   readonly bounds?: Bounds;
   /** Go on past violations and count them, as `--all` does: for systems whose state counts are known. */
@@ -66,9 +67,9 @@ export interface ScenarioRequest {
 }
 
 /** A request with every blank filled in. */
-export interface ResolvedScenario {
-  readonly scenario: Scenario;
-  readonly variant: Variant;
+export interface ResolvedScenario<V extends Variant = Variant> {
+  readonly scenario: Scenario<V>;
+  readonly variant: V;
   readonly memoryModel: MemoryModel;
   readonly parameters: Readonly<Record<string, number>>;
   /** The expected verdict on this memory model; null if the variant names none. */
@@ -83,7 +84,7 @@ const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
  * Finds scenario and variant and fills in the parameters. Without a variant, it is the first whose parameters agree with
  * those given. Throws ModelError (one line, with what is available) on anything unknown, out of range or contradictory.
  */
-export function resolveScenario(scenarios: readonly Scenario[], request: ScenarioRequest): ResolvedScenario {
+export function resolveScenario<V extends Variant>(scenarios: readonly Scenario<V>[], request: ScenarioRequest): ResolvedScenario<V> {
   const scenario = scenarios.find((s) => s.name === request.scenario);
   if (!scenario) throw unknown('scenario', request.scenario, scenarios.map((s) => s.name));
   const given = request.parameters ?? {};
@@ -99,7 +100,7 @@ export function resolveScenario(scenarios: readonly Scenario[], request: Scenari
     memoryModel,
     parameters,
     expected: expectedVerdict(variant, memoryModel),
-    build: () => scenario.build({ variant: variant.name, memoryModel, parameters }),
+    build: () => scenario.build({ variant, memoryModel, parameters }),
   };
 }
 
@@ -113,7 +114,7 @@ export function agrees(expected: ExpectedVerdict | null, found: Verdict): boolea
   return expected === null || found === 'bounded' ? null : expected === found;
 }
 
-function findVariant(scenario: Scenario, name: string | undefined, given: Readonly<Record<string, number>>): Variant {
+function findVariant<V extends Variant>(scenario: Scenario<V>, name: string | undefined, given: Readonly<Record<string, number>>): V {
   const names = scenario.variants.map((v) => v.name);
   if (name === undefined) {
     const variant = scenario.variants.find((v) => contradiction(v, given) === undefined);

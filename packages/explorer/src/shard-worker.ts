@@ -14,6 +14,7 @@ import type { Finding } from './properties.ts';
 import { RecordingExecutor, type AccessArrays } from './recording.ts';
 import { Reduction } from './reduction.ts';
 import type { SystemSource } from './result.ts';
+import { resolveScenario, type Scenario } from './scenario.ts';
 import { Shard, type Batch, type PendingFinally } from './shard.ts';
 import { translator, type Translate } from './translation.ts';
 import { warmUp } from './warm-up.ts';
@@ -171,11 +172,14 @@ export class ShardWorker {
   }
 }
 
-/** Loads the module of a source and builds its system. Throws ModelError if there is no such export. */
+/** Loads the module of a source and builds its system. Throws ModelError if there is no such export, or no such variant. */
 export async function buildSystem(source: SystemSource): Promise<System> {
   const module = (await import(source.module)) as Record<string, unknown>;
   const found = module[source.export];
   if (typeof found === 'function') return (found as (request: SystemSource['request']) => System)(source.request);
-  if (typeof found === 'object' && found !== null && 'build' in found) return (found as { build(request: SystemSource['request']): System }).build(source.request);
+  if (typeof found === 'object' && found !== null && 'build' in found) {
+    const scenario = found as Scenario;
+    return resolveScenario([scenario], { scenario: scenario.name, ...source.request }).build();
+  }
   throw new ModelError(`explore: worker: ${source.module} exports no scenario or function ${source.export} (have: ${Object.keys(module).join(', ') || 'none'})`);
 }

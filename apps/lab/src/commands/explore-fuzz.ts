@@ -1,16 +1,17 @@
 /** `shootdown explore --fuzz`: random schedules of the same model, for spaces too big to search. It proves nothing. */
-import { fuzz, type ResolvedScenario } from '@shootdown/explorer';
+import { fuzz } from '@shootdown/explorer';
 import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
 import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
+import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '../schedule-file.ts';
 
 const RUNS_DEFAULT = 10_000;
 const STEPS_MAX_DEFAULT = 10_000;
 
 /** Fuzzes, prints the result, and returns the exit code. */
-export async function runFuzz(args: Arguments, resolved: ResolvedScenario, kind: 'random' | 'pct', signal: AbortSignal): Promise<number> {
+export async function runFuzz(args: Arguments, resolved: RequestedScenario, kind: 'random' | 'pct', signal: AbortSignal): Promise<number> {
   const timeoutSeconds = args.whole('timeout', 1);
   const result = await fuzz(resolved.build(), {
     kind,

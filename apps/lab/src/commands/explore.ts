@@ -1,12 +1,12 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
-import { agrees, explore, type ExploreResult, type Progress, type ResolvedScenario } from '@shootdown/explorer';
+import { agrees, explore, type ExploreResult, type Progress } from '@shootdown/explorer';
 import type { Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { scenarioFlags, scenarioOf } from '../scenario-request.ts';
+import { scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '../scenarios/index.ts';
 import { formatSchedule, saveSchedule } from '../schedule-file.ts';
 import { runFuzz } from './explore-fuzz.ts';
@@ -35,9 +35,9 @@ const flags = {
 const WORKERS_MAX = 64;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')}> [flags]`, flags)) return ExitCode.ok;
+  if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')} | module.js> [flags]`, flags)) return ExitCode.ok;
   const args = parseArguments('explore', argv, flags, 1);
-  const resolved = scenarioOf('explore', required('explore', args, 'a scenario'), args);
+  const resolved = await scenarioOf('explore', required('explore', args, 'a scenario'), args);
   const format = args.oneOf('format', traceFormats);
   const fuzzKind = args.oneOf('fuzz', ['random', 'pct'] as const);
   const interrupted = new AbortController();
@@ -59,19 +59,19 @@ export async function run(argv: readonly string[]): Promise<number> {
   return interrupted.signal.aborted && result.verdict === 'bounded' ? ExitCode.interrupted : exitCodeOf(result);
 }
 
-async function search(args: Arguments, resolved: ResolvedScenario, signal: AbortSignal): Promise<ExploreResult> {
+async function search(args: Arguments, resolved: RequestedScenario, signal: AbortSignal): Promise<ExploreResult> {
   const maxStates = args.whole('max-states', 1);
   const maxDepth = args.whole('max-depth', 1);
   const preemptions = args.whole('preemptions', 0);
   const timeoutSeconds = args.whole('timeout', 1);
-  const { scenario, variant, memoryModel, parameters } = resolved;
+  const { scenario } = resolved;
   return await explore(resolved.build(), {
     search: args.oneOf('search', ['bfs', 'dfs'] as const) ?? 'bfs',
     reduction: !args.has('no-reduction'),
     exact: args.has('exact'),
     all: args.has('all') || scenario.all === true,
     workers: args.whole('workers', 1, WORKERS_MAX) ?? 1,
-    source: { module: new URL('../scenarios/index.js', import.meta.url).href, export: exportName(scenario.name), request: { variant: variant.name, memoryModel, parameters } },
+    source: resolved.source,
     bounds: {
       ...scenario.bounds,
       ...(maxStates === undefined ? {} : { maxStates }),
@@ -89,22 +89,17 @@ function printProgress(p: Progress): void {
   process.stderr.write(`${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}\n`);
 }
 
-/** Scenarios are exported by their name in camel case, so that a worker thread finds them. */
-export function exportName(scenario: string): string {
-  return scenario.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-}
-
-function saveCounterexample(path: string, resolved: ResolvedScenario, result: ExploreResult, trace: Trace | null): void {
-  const { scenario, variant, memoryModel, parameters } = resolved;
+function saveCounterexample(path: string, resolved: RequestedScenario, result: ExploreResult, trace: Trace | null): void {
+  const { typed, variant, memoryModel, parameters } = resolved;
   saveSchedule(path, {
     shootdown: 1,
-    scenario: { name: scenario.name, variant: variant.name, memoryModel, parameters },
+    scenario: { name: typed, variant: variant.name, memoryModel, parameters },
     schedule: formatSchedule(result.schedule ?? []),
     ...(trace === null ? {} : { fingerprint: trace.fingerprint }),
   });
 }
 
-function documentOf(resolved: ResolvedScenario, result: ExploreResult, trace: Trace | null): unknown {
+function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null): unknown {
   const { schedule, coverage, ...rest } = result;
   return {
     scenario: resolved.scenario.name,
@@ -121,7 +116,7 @@ function documentOf(resolved: ResolvedScenario, result: ExploreResult, trace: Tr
 }
 
 /** The verdict and what it rests on, for people. */
-function describe(resolved: ResolvedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
+function describe(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`, ''];
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));

@@ -1,14 +1,14 @@
 /** `shootdown replay <schedule file | scenario>`: makes a run happen again, step by step. */
-import { resolveScenario } from '@shootdown/explorer';
+import { judgeSchedule } from '@shootdown/explorer';
 import { LiveExecutor, ModelError, recordTrace, TabulatedExecutor, type System } from '@shootdown/machine';
 import { renderTrace, traceFormats } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
+import { exitCodeOf, explained } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, readText } from '../machines.ts';
-import { scenarioFlags, scenarioOf } from '../scenario-request.ts';
-import { scenarios } from '../scenarios/index.ts';
+import { requestedScenario, scenarioFlags, scenarioOf } from '../scenario-request.ts';
 import { parseSavedSchedule, parseSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
@@ -25,37 +25,42 @@ interface Request {
   readonly fingerprint: string | undefined;
 }
 
-export function run(argv: readonly string[]): number {
-  if (printedHelp(argv, 'replay <schedule.json> | <scenario> --variant <name> --schedule <choices> [flags]', flags)) return ExitCode.ok;
+export async function run(argv: readonly string[]): Promise<number> {
+  if (printedHelp(argv, 'replay <schedule.json> | <scenario or module.js> --variant <name> --schedule <choices> [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('replay', argv, flags, 1);
-  const { system, schedule, fingerprint } = requestOf(args);
+  const { system, schedule, fingerprint } = await requestOf(args);
   const live = args.oneOf('executor', ['tabulated', 'live'] as const) === 'live';
-  const trace = recordTrace(live ? new LiveExecutor(system) : new TabulatedExecutor(system), schedule);
+  const executor = live ? new LiveExecutor(system) : new TabulatedExecutor(system);
+  const recorded = recordTrace(executor, schedule);
+  const problem = judgeSchedule(system, schedule);
+  const verdict = problem === null ? 'safe' : problem.kind === 'deadlock' ? 'deadlock' : 'violation';
+  const trace = problem?.length === schedule.length ? explained(executor, recorded, { ...problem, verdict }) : recorded;
   process.stdout.write(renderTrace(args.oneOf('format', traceFormats) ?? 'text', trace, {}));
   if (fingerprint !== undefined && fingerprint !== trace.fingerprint) {
     throw new ModelError(`replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`);
   }
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
-  return trace.end?.kind === 'violation' ? ExitCode.violation : ExitCode.ok;
+  if (problem && problem.length < schedule.length) process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
+  return exitCodeOf({ verdict });
 }
 
-function requestOf(args: Arguments): Request {
+async function requestOf(args: Arguments): Promise<Request> {
   const name = required('replay', args, 'a schedule file or scenario');
   const given = args.text('schedule');
   if (!name.endsWith('.json')) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
-    return { system: scenarioOf('replay', name, args).build(), schedule: parseSchedule(given), fingerprint: undefined };
+    return { system: (await scenarioOf('replay', name, args)).build(), schedule: parseSchedule(given), fingerprint: undefined };
   }
   if (given !== undefined) throw new UsageError('shootdown replay: --schedule goes with a scenario, not with a file');
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
-  return { system: systemOf(saved, name), schedule: parseSchedule(saved.schedule), fingerprint: saved.fingerprint };
+  return { system: await systemOf(saved, name), schedule: parseSchedule(saved.schedule), fingerprint: saved.fingerprint };
 }
 
-function systemOf(saved: SavedSchedule, path: string): System {
+async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   const { machine, scenario } = saved;
   if (scenario) {
     const { name, variant, memoryModel, parameters } = scenario;
-    return resolveScenario(scenarios, { scenario: name, variant, memoryModel, parameters }).build();
+    return (await requestedScenario(name, { variant, memoryModel, parameters })).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;

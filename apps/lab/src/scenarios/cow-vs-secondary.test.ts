@@ -1,9 +1,9 @@
-import { explore, resolveScenario } from '@shootdown/explorer';
+import { explore } from '@shootdown/explorer';
 import type { MemoryModel } from '@shootdown/machine';
 import { secondary } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { cowVsSecondary } from './cow-vs-secondary.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, UNCOUNTED } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, systemsOf, UNCOUNTED } from './matrix.test-support.ts';
 
 const { J1, J2, J6 } = secondary.SecondaryInvariant;
 const NAMES = cowVsSecondary.variants.map((variant) => variant.name);
@@ -12,8 +12,7 @@ const LARGE: ReadonlySet<string> = new Set(['E5/guest-and-device', 'E4/arm64-nes
 /** Half a million states, or a second memory model of what is large already: by `npm run test:deep`. */
 const isDeep = (name: string, model: MemoryModel): boolean => model === 'tso' && ['E2-rapoport-ro-until-notified/extra-reference', 'E5/guest-and-device'].includes(name);
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', parameters: Record<string, number> = {}) =>
-  resolveScenario([cowVsSecondary], { scenario: 'cow-vs-secondary', variant, memoryModel, parameters }).build();
+const systemOf = systemsOf(cowVsSecondary);
 const searched = searchOnce(systemOf);
 
 describe('cow-vs-secondary', () => {

@@ -6,7 +6,7 @@
  */
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { ModelError, point, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { point, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { handle_mm_fault, secondary, zap_page_range_single } from '@shootdown/mm';
 import { pte_pfn, pte_present, type SaturatedTlb } from '@shootdown/mmu';
 import type { Kvm } from '@shootdown/mmu-notifier';
@@ -41,11 +41,9 @@ function programsOf({ does, other }: CowVariant): readonly PrimaryCpu[] {
   return does === 'cow and zap' ? [zap, fault] : [collapse];
 }
 
-function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest): System {
-  const found = cowVariants.find((v) => v.name === variant);
-  if (!found) throw new ModelError(`scenario: cow-vs-secondary: no variant ${variant} (have: ${cowVariants.map((v) => v.name).join(', ')})`);
-  const { era, who, does, other, change_pte, kvm, tlb } = found;
-  const design = { ...secondary.NotifierEra[era], ...found.design };
+function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest<CowVariant, 'established'>): System {
+  const { era, who, does, other, change_pte, kvm, tlb } = variant;
+  const design = { ...secondary.NotifierEra[era], ...variant.design };
   const collapses = does.startsWith('collapse');
   const accesses = Array.from({ length: who === 'guest and device' || other === 'faults' ? 1 : 2 }, () => READ);
   const device: DeviceOptions = { accesses, kind: who === 'device TLB' ? 'tlb' : 'table' };
@@ -55,15 +53,15 @@ function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest)
     {
       memoryModel,
       levels: collapses ? 2 : 1,
-      pages: [{ writable: false, references: collapses || does === 'zap' ? 1 : 2, established: parameters['established'] !== 0 }],
+      pages: [{ writable: false, references: collapses || does === 'zap' ? 1 : 2, established: parameters.established !== 0 }],
       freePages: 2,
       design,
       ...(tlb && { tlb }),
-      cpus: programsOf(found),
+      cpus: programsOf(variant),
       ...(who.startsWith('guest') && { guest: { accesses, lookup, ...(change_pte && { change_pte }), ...(kvm && { mutant: kvm }) } }),
       ...((who.startsWith('device') || who === 'guest and device') && { device }),
     },
-    (machine) => propertiesOf(machine, found),
+    (machine) => propertiesOf(machine, variant),
   );
 }
 
@@ -133,7 +131,7 @@ function isStale({ kernel: { frames } }: SecondaryMachine, tlb: SaturatedTlb, wh
   };
 }
 
-export const cowVsSecondary: Scenario = {
+export const cowVsSecondary: Scenario<CowVariant, 'established'> = {
   name: 'cow-vs-secondary',
   title: 'Copy-on-write against secondary MMUs: does a guest or a device use the old page after the process has written to the new one?',
   seed: 'S3',

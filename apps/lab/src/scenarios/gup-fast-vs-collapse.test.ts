@@ -1,13 +1,12 @@
 import { explore } from '@shootdown/explorer';
-import type { MemoryModel } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
-import { bothWays, counterexampleOf, expectPoints, rowsOf, searchOnce } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectPoints, rowsOf, searchOnce, systemsOf } from './matrix.test-support.ts';
 
 const { I1, I3 } = gup.Invariant;
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc') => gupFastVsCollapse.build({ variant, memoryModel, parameters: {} });
+const systemOf = systemsOf(gupFastVsCollapse);
 const searched = searchOnce(systemOf);
 
 describe('gup-fast-vs-collapse', () => {

@@ -5,12 +5,12 @@
  * table is deposited, and freed without a grace period when the huge page is zapped. See docs/kvm-gup-fast.md.
  */
 import type { Scenario, Variant } from '@shootdown/explorer';
-import { ModelError, program } from '@shootdown/machine';
+import { program } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { buildGupMachine, type Flush } from './gup-machine.ts';
 
 /** A variant with the parts it is built from. */
-export interface CollapseVariant extends Variant {
+interface CollapseVariant extends Variant {
   readonly flush: Flush;
   readonly recheck: gup.Recheck;
   readonly sync: gup.CollapseSync;
@@ -50,16 +50,12 @@ const collapseVariants: readonly CollapseVariant[] = [
   variant('pmd-recheck/deposit-rcu', 'safe', 'derived: what pte_free_defer() does for file mappings', 'no wait, but the deposited table is freed by call_rcu()', { deposit: 'freed-rcu' }),
 ];
 
-/** Builds one of the variants. */
-export const gupFastVsCollapse: Scenario = {
+export const gupFastVsCollapse: Scenario<CollapseVariant> = {
   name: 'gup-fast-vs-collapse',
   title: 'GUP-fast against khugepaged: what keeps the table and the page when the flush is no IPI?',
   seed: 'S1',
   variants: collapseVariants,
-  build({ variant: name, memoryModel }) {
-    const design = collapseVariants.find((v) => v.name === name);
-    if (!design) throw new ModelError(`scenario: gup-fast-vs-collapse: no variant ${name} (have: ${collapseVariants.map((v) => v.name).join(', ')})`);
-    const { flush, recheck, sync, deposit, section, counts } = design;
+  build({ variant: { flush, recheck, sync, deposit, section, counts }, memoryModel }) {
     const usesRcu = sync === 'rcu' || deposit === 'freed-rcu';
     return buildGupMachine({
       memoryModel,

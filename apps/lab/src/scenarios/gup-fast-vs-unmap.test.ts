@@ -1,14 +1,14 @@
 import { explore } from '@shootdown/explorer';
-import { FREED_FRAME, type MemoryModel } from '@shootdown/machine';
+import { FREED_FRAME } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, systemsOf } from './matrix.test-support.ts';
 
 const NAMES = gupFastVsUnmap.variants.map((variant) => variant.name);
 const { I1, I2 } = gup.Invariant;
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc') => gupFastVsUnmap.build({ variant, memoryModel, parameters: {} });
+const systemOf = systemsOf(gupFastVsUnmap);
 const searched = searchOnce(systemOf);
 
 describe('gup-fast-vs-unmap', () => {

@@ -6,12 +6,12 @@
  * See docs/kvm-gup-fast.md.
  */
 import type { Scenario, Variant } from '@shootdown/explorer';
-import { ModelError, program } from '@shootdown/machine';
+import { program } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { buildGupMachine, type Flush } from './gup-machine.ts';
 
 /** A variant with the parts it is built from. */
-export interface UnmapVariant extends Variant {
+interface UnmapVariant extends Variant {
   readonly flush: Flush;
   readonly tables: number;
   readonly freeing: gup.TableFreeing;
@@ -107,16 +107,12 @@ const unmapVariants: readonly UnmapVariant[] = [
   variant('kvm-pv/allocation-may-fail/sync-rcu/rcu-walker', 'safe', V7_1, 'synchronize_rcu(), and a walk that is only in an RCU section', { tables: 1, freeing: { one: 'sync-rcu' }, guards: { section: 'rcu_read_lock' } }),
 ];
 
-/** Builds one of the variants. */
-export const gupFastVsUnmap: Scenario = {
+export const gupFastVsUnmap: Scenario<UnmapVariant> = {
   name: 'gup-fast-vs-unmap',
   title: 'GUP-fast against munmap: what keeps tables and pages when a flush interrupts nobody?',
   seed: 'S1',
   variants: unmapVariants,
-  build({ variant: name, memoryModel }) {
-    const design = unmapVariants.find((v) => v.name === name);
-    if (!design) throw new ModelError(`scenario: gup-fast-vs-unmap: no variant ${name} (have: ${unmapVariants.map((v) => v.name).join(', ')})`);
-    const { flush, tables, freeing, guards, rcuKind, unmap } = design;
+  build({ variant: { flush, tables, freeing, guards, rcuKind, unmap }, memoryModel }) {
     const { callbacks, used } = usesRcu(freeing);
     return buildGupMachine({
       memoryModel,

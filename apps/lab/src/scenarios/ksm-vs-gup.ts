@@ -6,7 +6,7 @@
  * promise. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { ModelError, program, type System } from '@shootdown/machine';
+import { program, type System } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { buildGupMachine, type Flush } from './gup-machine.ts';
 
@@ -33,10 +33,8 @@ const ksmGupVariants: readonly KsmGupVariant[] = [
   { name: 'no-count', expected: 'violation', source: NOBODY, summary: 'ksmd does not count references', flush: 'tlbi', recheck: 'pte+pmd', counting: 'never' },
 ];
 
-function buildKsmVsGup({ variant, memoryModel }: BuildRequest): System {
-  const found = ksmGupVariants.find((v) => v.name === variant);
-  if (!found) throw new ModelError(`scenario: ksm-vs-gup: no variant ${variant} (have: ${ksmGupVariants.map((v) => v.name).join(', ')})`);
-  const { flush, recheck, section = 'irqs off', counting = 'after the clear' } = found;
+function buildKsmVsGup({ variant, memoryModel }: BuildRequest<KsmGupVariant>): System {
+  const { flush, recheck, section = 'irqs off', counting = 'after the clear' } = variant;
   return buildGupMachine({
     memoryModel,
     flush,
@@ -47,7 +45,7 @@ function buildKsmVsGup({ variant, memoryModel }: BuildRequest): System {
   });
 }
 
-export const ksmVsGup: Scenario = {
+export const ksmVsGup: Scenario<KsmGupVariant> = {
   name: 'ksm-vs-gup',
   title: 'KSM against GUP-fast: is a page merged that somebody has pinned?',
   seed: 'S3',

@@ -1,16 +1,16 @@
 import { explore } from '@shootdown/explorer';
-import { FREED_FRAME, type MemoryModel } from '@shootdown/machine';
+import { FREED_FRAME } from '@shootdown/machine';
 import { gup, secondary } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { ksmVsGup } from './ksm-vs-gup.ts';
 import { ksmVsSecondary } from './ksm-vs-secondary.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, UNCOUNTED } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, systemsOf, UNCOUNTED } from './matrix.test-support.ts';
 import { secondaryTlbOrder } from './secondary-tlb-order.ts';
 
 const { J1, J2, J4, J5 } = secondary.SecondaryInvariant;
 
-const mergeOf = (variant: string, memoryModel: MemoryModel = 'sc') => ksmVsSecondary.build({ variant, memoryModel, parameters: {} });
-const orderOf = (variant: string, memoryModel: MemoryModel = 'sc') => secondaryTlbOrder.build({ variant, memoryModel, parameters: {} });
+const mergeOf = systemsOf(ksmVsSecondary);
+const orderOf = systemsOf(secondaryTlbOrder);
 const [merged, ordered] = [searchOnce(mergeOf), searchOnce(orderOf)];
 
 describe('ksm-vs-secondary', () => {
@@ -68,7 +68,7 @@ describe('secondary-tlb-order', () => {
 });
 
 describe('ksm-vs-gup', () => {
-  const pinOf = (variant: string, memoryModel: MemoryModel = 'sc') => ksmVsGup.build({ variant, memoryModel, parameters: {} });
+  const pinOf = systemsOf(ksmVsGup);
 
   it.each(rowsOf(ksmVsGup))('%s on %s: %s, reduced or not', async (name, model, expected) => {
     const { property } = await bothWays(() => pinOf(name, model), expected);

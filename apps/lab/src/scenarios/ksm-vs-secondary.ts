@@ -5,7 +5,7 @@
  * or a device, has it mapped writable, reads it, writes to it and reads it again. A write after the merge breaks it: copy-on-write. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { ModelError, program, type Property, type System } from '@shootdown/machine';
+import { program, type Property, type System } from '@shootdown/machine';
 import { secondary, type IpiTlbOptions } from '@shootdown/mm';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { CHANGE_PTE_X86, type KvmMutant } from '@shootdown/mmu-notifier';
@@ -45,10 +45,7 @@ const ksmVariants: readonly KsmVariant[] = [
   { name: 'E1-change-then-set/keeps-permission', era: 'E1-change-then-set', who: 'guest', expected: 'violation', source: NOBODY, summary: 'v3.6, but change_pte() leaves a mapping as writable as it was', kvm: 'keeps permission' },
 ];
 
-function buildKsmVsSecondary({ variant, memoryModel }: BuildRequest): System {
-  const found = ksmVariants.find((v) => v.name === variant);
-  if (!found) throw new ModelError(`scenario: ksm-vs-secondary: no variant ${variant} (have: ${ksmVariants.map((v) => v.name).join(', ')})`);
-  const { era, who, mutant, kvm, tlb } = found;
+function buildKsmVsSecondary({ variant: { era, who, mutant, kvm, tlb }, memoryModel }: BuildRequest<KsmVariant>): System {
   const ksmd: PrimaryCpu = { accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, PAGE, kpage, mutant) };
   const thread: PrimaryCpu = { accesses: true, run: ({ kernel, mm }, cpu) => program(secondary.user_reads_back, kernel, cpu, mm, PAGE, VERSION) };
   return buildSecondaryMachine(
@@ -91,7 +88,7 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
   ];
 }
 
-export const ksmVsSecondary: Scenario = {
+export const ksmVsSecondary: Scenario<KsmVariant> = {
   name: 'ksm-vs-secondary',
   title: 'KSM against secondary MMUs: does a guest or a device write to a page that has been merged, or lose what it has written?',
   seed: 'S3',

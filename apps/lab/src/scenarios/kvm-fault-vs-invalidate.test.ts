@@ -1,16 +1,14 @@
-import { explore, resolveScenario } from '@shootdown/explorer';
-import type { MemoryModel } from '@shootdown/machine';
+import { explore } from '@shootdown/explorer';
 import { secondary } from '@shootdown/mm';
 import { IN_PROGRESS_NOT_NEGATIVE } from '@shootdown/mmu-notifier';
 import { describe, expect, it } from 'vitest';
 import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, UNCOUNTED } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, systemsOf, UNCOUNTED } from './matrix.test-support.ts';
 
 const { J1 } = secondary.SecondaryInvariant;
 const NAMES = kvmFaultVsInvalidate.variants.map((variant) => variant.name);
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', parameters: Record<string, number> = {}) =>
-  resolveScenario([kvmFaultVsInvalidate], { scenario: 'kvm-fault-vs-invalidate', variant, memoryModel, parameters }).build();
+const systemOf = systemsOf(kvmFaultVsInvalidate);
 const searched = searchOnce(systemOf);
 
 describe('kvm-fault-vs-invalidate', () => {

@@ -4,7 +4,7 @@
  * CPU0 gives a page back with MADV_DONTNEED. A guest accesses it at any time, and faults whenever it has not mapped it. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { ModelError, program, routine, type Property, type System } from '@shootdown/machine';
+import { program, routine, type Property, type System } from '@shootdown/machine';
 import { secondary, zap_page_range_single } from '@shootdown/mm';
 import { pte_present } from '@shootdown/mmu';
 import { FAULT_PROTOCOL, type FaultProtocol, type Kvm, type KvmMutant, type Memslots } from '@shootdown/mmu-notifier';
@@ -22,6 +22,8 @@ interface FaultVariant extends Variant {
   /** See `GuestOptions`. */
   readonly rangeGrows?: boolean;
 }
+
+type FaultParameter = 'accesses' | 'writable' | 'faults';
 
 const [PAGE, PAGE_BESIDE] = [0, 1];
 const NOBODY = 'no outside authority';
@@ -56,11 +58,9 @@ const addsMemslot: PrimaryCpu = { accesses: false, run: ({ kvm }) => program(kvm
 
 const kvm_set_memory_region = routine('kvm_set_memory_region', (kvm: Kvm) => (kvm.memslots as Memslots).kvm_swap_active_memslots());
 
-function buildFaultVsInvalidate({ variant, memoryModel, parameters }: BuildRequest): System {
-  const found = faultVariants.find((v) => v.name === variant);
-  if (!found) throw new ModelError(`scenario: kvm-fault-vs-invalidate: no variant ${variant} (have: ${faultVariants.map((v) => v.name).join(', ')})`);
-  const { protocol, rmapLock, memslots, twoRanges = false, rangeGrows, mutant } = found;
-  const page: InitialPage = { writable: parameters['writable'] === 1, references: 1, established: false };
+function buildFaultVsInvalidate({ variant, memoryModel, parameters }: BuildRequest<FaultVariant, FaultParameter>): System {
+  const { protocol, rmapLock, memslots, twoRanges = false, rangeGrows, mutant } = variant;
+  const page: InitialPage = { writable: parameters.writable === 1, references: 1, established: false };
   return buildSecondaryMachine(
     {
       memoryModel,
@@ -69,8 +69,8 @@ function buildFaultVsInvalidate({ variant, memoryModel, parameters }: BuildReque
       design: secondary.NotifierEra.E5,
       cpus: [madvises(PAGE), ...(twoRanges ? [madvises(PAGE_BESIDE)] : []), ...(memslots ? [addsMemslot] : [])],
       guest: {
-        accesses: Array.from({ length: parameters['accesses'] ?? 2 }, () => ({ page: PAGE, version: 0 })),
-        lookup: { faultsIn: parameters['faults'] !== 0 },
+        accesses: Array.from({ length: parameters.accesses }, () => ({ page: PAGE, version: 0 })),
+        lookup: { faultsIn: parameters.faults !== 0 },
         protocol: { ...FAULT_PROTOCOL, ...protocol },
         ...(rmapLock && { rmapLock }),
         ...(memslots && { memslots }),
@@ -99,7 +99,7 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
   ];
 }
 
-export const kvmFaultVsInvalidate: Scenario = {
+export const kvmFaultVsInvalidate: Scenario<FaultVariant, FaultParameter> = {
   name: 'kvm-fault-vs-invalidate',
   title: 'KVM page faults against invalidations: what keeps a guest from mapping a page that is being freed?',
   seed: 'S3',

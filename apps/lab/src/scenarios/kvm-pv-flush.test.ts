@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { expectedVerdict, explore } from '@shootdown/explorer';
-import type { MemoryModel } from '@shootdown/machine';
 import { STALE_TRANSLATION } from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, MODELS, rowsOf, searchOnce } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, MODELS, rowsOf, searchOnce, systemsOf } from './matrix.test-support.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', preemptions = 2) => kvmPvFlush.build({ variant, memoryModel, parameters: { preemptions } });
+const systemOf = systemsOf(kvmPvFlush);
 const searched = searchOnce(systemOf);
 
 describe('kvm-pv-flush', () => {
@@ -17,16 +16,16 @@ describe('kvm-pv-flush', () => {
   });
 
   it.each(['xchg', 'instruction-boundary'])('%s stays safe when the host preempts more often', async (name) => {
-    expect((await explore(systemOf(name, 'sc', 4))).verdict).toBe('safe');
+    expect((await explore(systemOf(name, 'sc', { preemptions: 4 }))).verdict).toBe('safe');
   });
 
   it.each(['read-then-clear', 'preempted-in-emulator', 'mutant-plain-store'])('%s: one preemption is enough', async (name) => {
-    expect((await explore(systemOf(name, 'sc', 1))).verdict).toBe('violation');
-    expect((await explore(systemOf(name, 'sc', 0))).property).toBe('a flush is elided');
+    expect((await explore(systemOf(name, 'sc', { preemptions: 1 }))).verdict).toBe('violation');
+    expect((await explore(systemOf(name, 'sc', { preemptions: 0 }))).property).toBe('a flush is elided');
   });
 
   it('second-preempt-overwrites needs two preemptions', async () => {
-    expect((await explore(systemOf('second-preempt-overwrites', 'sc', 1))).verdict).toBe('safe');
+    expect((await explore(systemOf('second-preempt-overwrites', 'sc', { preemptions: 1 }))).verdict).toBe('safe');
   });
 
   it.each(['read-then-clear', 'second-preempt-overwrites', 'preempted-in-emulator'])('%s: the counterexample shows the host, and reads as it always did', async (name) => {

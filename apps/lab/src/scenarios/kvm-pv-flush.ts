@@ -8,7 +8,7 @@
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { user_mode, type Cpu } from '@shootdown/cpu';
 import { emulated_instruction, KVM_VCPU_FLUSH_TLB, type Emulator, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
-import { FrameKind, ModelError, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { FrameKind, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import type { KvmTlbOptions } from '@shootdown/mm';
 import { NO_TRANSLATION, offered, pte_pfn, type MmuInstructions } from '@shootdown/mmu';
 import { flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
@@ -58,9 +58,7 @@ const emulated_access = routine('emulated access', function* ({ vcpus }: FlushMa
 });
 
 /** Builds the machine of a variant. */
-function buildKvmPvFlush({ variant, memoryModel, parameters }: BuildRequest): System {
-  const design = designs.find((d) => d.name === variant);
-  if (!design) throw new ModelError(`scenario: kvm-pv-flush: no variant ${variant} (have: ${designs.map((d) => d.name).join(', ')})`);
+function buildKvmPvFlush({ variant: design, memoryModel, parameters: { preemptions } }: BuildRequest<Design, 'preemptions'>): System {
   const held = { translation: -1 };
   const machine = flushMachine({
     memoryModel,
@@ -69,9 +67,10 @@ function buildKvmPvFlush({ variant, memoryModel, parameters }: BuildRequest): Sy
     ...(design.guest !== undefined && { kvm: { mutant: design.guest } }),
     host: [
       (under) => {
-        if (!design.emulated) return { ...design.host, exploreBound: parameters['preemptions'] ?? 2 };
+        const host = { ...design.host, exploreBound: preemptions };
+        if (!design.emulated) return host;
         held.translation = under.builder.region('emulator.translation', 1).at(0);
-        return { ...design.host, exploreBound: parameters['preemptions'] ?? 2, emulator: emulatorOf(under, held.translation) };
+        return { ...host, emulator: emulatorOf(under, held.translation) };
       },
       undefined,
     ],
@@ -115,7 +114,7 @@ function propertiesOf({ kernel: { frames }, vcpus }: FlushMachine, held: number)
   return held < 0 ? [elided] : [elided, stale];
 }
 
-export const kvmPvFlush: Scenario = {
+export const kvmPvFlush: Scenario<Design, 'preemptions'> = {
   name: 'kvm-pv-flush',
   title: 'KVM paravirtual flush: does a vCPU that was preempted while others flushed use an old translation?',
   seed: 'S1',

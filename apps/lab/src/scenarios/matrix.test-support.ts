@@ -1,5 +1,5 @@
 /** What the tests of every scenario ask: its verdicts with and without reduction, its counterexamples, whether executors agree. */
-import { expectedVerdict, explore, type ExploreResult, type Scenario } from '@shootdown/explorer';
+import { expectedVerdict, explore, resolveScenario, type ExploreResult, type Scenario } from '@shootdown/explorer';
 import { LiveExecutor, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, verifyPoints, type MemoryModel, type System } from '@shootdown/machine';
 import { renderTrace } from '@shootdown/report';
 import { expect } from 'vitest';
@@ -18,11 +18,19 @@ export function rowsOf({ variants }: Scenario): [string, MemoryModel, string | n
   return variants.flatMap((variant) => MODELS.map((model): [string, MemoryModel, string | null] => [variant.name, model, expectedVerdict(variant, model)]));
 }
 
+/** Builds a variant. Parameters that are not given have their defaults. */
+export type SystemOf = (variant: string, memoryModel?: MemoryModel, parameters?: Readonly<Record<string, number>>) => System;
+
+/** The variants of a scenario, by name. */
+export function systemsOf(scenario: Scenario): SystemOf {
+  return (variant, memoryModel = 'sc', parameters = {}) => resolveScenario([scenario], { scenario: scenario.name, variant, memoryModel, parameters }).build();
+}
+
 /** Searches a variant with reduction: once, however many tests want to know what comes out of it. */
 export type Search = (variant: string, memoryModel?: MemoryModel) => Promise<ExploreResult>;
 
 /** The {@link Search} of the systems that `build` makes. */
-export function searchOnce(build: (variant: string, memoryModel: MemoryModel) => System): Search {
+export function searchOnce(build: SystemOf): Search {
   const results = new Map<string, Promise<ExploreResult>>();
   return (variant, memoryModel = 'sc') => {
     const key = `${variant} ${memoryModel}`;

@@ -1,15 +1,14 @@
-import { explore, resolveScenario } from '@shootdown/explorer';
-import { verifyPoints, type MemoryModel } from '@shootdown/machine';
+import { explore } from '@shootdown/explorer';
+import { verifyPoints } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { visited } from './local-states.test-support.ts';
-import { bothWays, counterexampleOf, rowsOf, searchOnce, UNCOUNTED } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, rowsOf, searchOnce, systemsOf, UNCOUNTED } from './matrix.test-support.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
 
 const MAIL_COLUMNS = 76;
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', parameters: Record<string, number> = {}) =>
-  resolveScenario([paeLocklessRead], { scenario: 'pae-lockless-read', variant, memoryModel, parameters }).build();
+const systemOf = systemsOf(paeLocklessRead);
 const searched = searchOnce(systemOf);
 
 describe('pae-lockless-read', () => {

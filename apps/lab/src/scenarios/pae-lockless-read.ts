@@ -5,16 +5,16 @@
  * entry does not become another present one without a flush, and that interrupts are off. See docs/kvm-gup-fast.md.
  */
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
-import type { Scenario, Variant } from '@shootdown/explorer';
+import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
-import { ModelError, program, routine, SystemBuilder, type Property, type Steps, type System } from '@shootdown/machine';
+import { program, routine, SystemBuilder, type Property, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, gup, Smp } from '@shootdown/mm';
 import { elided } from './gup-machine.ts';
 
 type Call = 'dontneed' | 'touch';
 
 /** A variant with the parts it is built from. */
-export interface PaeVariant extends Variant {
+interface PaeVariant extends Variant {
   readonly flush: 'native' | 'kvm-pv' | 'hypercall';
   readonly design: gup.PaeDesign;
   /** What the other CPUs do, one list each. */
@@ -117,14 +117,14 @@ const paeVariants: readonly PaeVariant[] = [
 ];
 
 /** Builds the machine of a variant: CPU0 reads, the others zap and fault. */
-function buildPaeLocklessRead({ flush, design, others }: Pick<PaeVariant, 'flush' | 'design' | 'others'>, memoryModel: SystemBuilder['memoryModel'], firstHigh: number): System {
+function buildPaeLocklessRead({ variant: { flush, design, others }, memoryModel, parameters: { high } }: BuildRequest<PaeVariant, 'high'>): System {
   const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
   const cpus = Array.from({ length: 1 + others.length }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
   const smp = new Smp(builder, cpus);
   const walker = cpus[WALKER] as Cpu;
   const vcpu = flush === 'kvm-pv' ? addVcpu(builder, walker, { entry: 'atomic' }) : null;
   const everybody = (1 << cpus.length) - 1;
-  const kernel = new gup.PaeKernel(builder, backEnd(flush, smp, everybody, vcpu), firstHigh);
+  const kernel = new gup.PaeKernel(builder, backEnd(flush, smp, everybody, vcpu), high);
   for (const cpu of cpus) {
     const body = cpu.id === WALKER ? program(gup.gup_fast_pte, kernel, cpu, design) : program(user, kernel, cpu, design, others[cpu.id - 1] ?? []);
     startCpu(builder, cpu, [body], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }, cpu.id === WALKER && vcpu ? { gate: vcpu.gateName } : {});
@@ -157,15 +157,11 @@ function propertiesOf({ entry }: gup.PaeKernel, vcpu: Vcpu | null): Property[] {
   return vcpu ? [cleared, elided(vcpu)] : [cleared];
 }
 
-export const paeLocklessRead: Scenario = {
+export const paeLocklessRead: Scenario<PaeVariant, 'high'> = {
   name: 'pae-lockless-read',
   title: 'ptep_get_lockless() on PAE: can it return a value that was never in the table?',
   seed: 'S1',
   parameters: { high: { default: 0, min: 0, max: 1, meaning: 'high word of the first page: 0 is a frame below 4 GiB' } },
   variants: paeVariants,
-  build({ variant: name, memoryModel, parameters }) {
-    const found = paeVariants.find((v) => v.name === name);
-    if (!found) throw new ModelError(`scenario: pae-lockless-read: no variant ${name} (have: ${paeVariants.map((v) => v.name).join(', ')})`);
-    return buildPaeLocklessRead(found, memoryModel, parameters['high'] ?? 0);
-  },
+  build: buildPaeLocklessRead,
 };

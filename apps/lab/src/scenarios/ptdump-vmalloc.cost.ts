@@ -4,13 +4,13 @@
  * Three runs per design: a mapping with nobody dumping, a mapping that comes just when a dump has taken its lock, and a dump
  * that comes just when a mapping has cleared its first entry. Every pud entry is 1 GB with a full pmd table below.
  */
-import { explore } from '@shootdown/explorer';
+import { explore, resolveScenario } from '@shootdown/explorer';
 import { arm64Costs, BLOCKED, defineOperation, DirectExecutor, operation, program, rest, routine, runVirtualTime, type CostModel, type Operation, type Program, type Steps } from '@shootdown/machine';
 import { vmalloc } from '@shootdown/mm';
 import { RWSEM_WRITER_LOCKED } from '@shootdown/sync';
 import type { Comparison } from '../comparison.ts';
 import { buildPtdumpVmalloc, ptdumpVmalloc, type Machine } from './ptdump-vmalloc.ts';
-import { designs, type Design } from './ptdump-vmalloc.variants.ts';
+import type { Design } from './ptdump-vmalloc.variants.ts';
 
 const PTRS_PER_TABLE = 512;
 
@@ -109,7 +109,7 @@ const MAP = 1;
 const RCUC = 2;
 
 /** Runs one design, with that many entries per pte table. */
-function run(variant: string, ptes: number, plan: Plan): { readonly dump: Account; readonly map: Account; readonly huge: boolean; readonly violated: boolean } {
+function run(design: Design, ptes: number, plan: Plan): { readonly dump: Account; readonly map: Account; readonly huge: boolean; readonly violated: boolean } {
   let kernel: vmalloc.VmallocKernel | undefined;
   const programs = (machine: Machine): Program[] => {
     kernel = machine.kernel;
@@ -121,7 +121,7 @@ function run(variant: string, ptes: number, plan: Plan): { readonly dump: Accoun
     return machine.design.rcu ? [...both, machine.kernel.rcu.rcuc(RCUC)] : both;
   };
   const parameters = { vmaps: 1, children: PTRS_PER_TABLE, ptes };
-  const executor = new DirectExecutor(buildPtdumpVmalloc({ variant, memoryModel: 'sc', parameters }, { programs }));
+  const executor = new DirectExecutor(buildPtdumpVmalloc({ variant: design, memoryModel: 'sc', parameters }, { programs }));
   const accounts = [newAccount(), newAccount()] as const;
   const last = [0, 0];
   const { end } = runVirtualTime(executor, {
@@ -170,15 +170,16 @@ export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE): Promise<PtdumpV
   const dumpings = new Map<vmalloc.Dump, Account>();
   const rows: PtdumpVmallocCost[] = [];
   for (const variant of COMPARED) {
-    const { dump } = designs.find((design) => design.name === variant) as Design;
-    const { verdict } = await explore(ptdumpVmalloc.build({ variant, memoryModel: 'sc', parameters: {} }));
-    const alone = run(variant, ptes, { dump: 'absent', map: 'first', until: MAP });
+    const resolved = resolveScenario([ptdumpVmalloc], { scenario: ptdumpVmalloc.name, variant, memoryModel: 'sc' });
+    const design = resolved.variant;
+    const { verdict } = await explore(resolved.build());
+    const alone = run(design, ptes, { dump: 'absent', map: 'first', until: MAP });
     // A mapping that does not look at dumps takes as long with one as without; its run would end at the first freed table read.
-    const together = run(variant, ptes, { dump: 'first', map: 'second', until: MAP });
+    const together = run(design, ptes, { dump: 'first', map: 'second', until: MAP });
     const during = together.violated ? alone : together;
-    const late = run(variant, ptes, { dump: 'second', map: 'first', until: 'walk' });
-    const dumping = dumpings.get(dump) ?? run(variant, ptes, { dump: 'first', map: 'absent', until: DUMP }).dump;
-    dumpings.set(dump, dumping);
+    const late = run(design, ptes, { dump: 'second', map: 'first', until: 'walk' });
+    const dumping = dumpings.get(design.dump) ?? run(design, ptes, { dump: 'first', map: 'absent', until: DUMP }).dump;
+    dumpings.set(design.dump, dumping);
     const percpuReads = counted(alone.map, ['this_cpu_add']) / 2;
     rows.push({
       variant,

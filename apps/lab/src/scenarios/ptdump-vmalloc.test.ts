@@ -4,14 +4,13 @@ import { FREED_FRAME, recordTrace, TabulatedExecutor, verifyPoints, type MemoryM
 import { CLEARED_ENTRY } from '@shootdown/ptdump';
 import { describe, expect, it } from 'vitest';
 import { visited } from './local-states.test-support.ts';
-import { bothWays, counterexampleOf, expectAgreement, searchOnce, UNCOUNTED } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectAgreement, searchOnce, systemsOf, UNCOUNTED } from './matrix.test-support.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
 const VISITED_MAX = 20_000;
-const PARAMETERS = { vmaps: 1, children: 2, ptes: 2 };
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc', parameters: Readonly<Record<string, number>> = PARAMETERS) => ptdumpVmalloc.build({ variant, memoryModel, parameters });
+const systemOf = systemsOf(ptdumpVmalloc);
 
 const searched = searchOnce(systemOf);
 
@@ -53,7 +52,7 @@ describe('ptdump-vmalloc', () => {
   });
 
   it.each(['v1', 'v6-one-dumper', 'trylock-2026'])('%s with two tasks that map is right as well', async (name) => {
-    expect((await explore(systemOf(name, 'sc', { ...PARAMETERS, vmaps: 2 }), UNCOUNTED)).verdict).toBe('safe');
+    expect((await explore(systemOf(name, 'sc', { vmaps: 2 }), UNCOUNTED)).verdict).toBe('safe');
   });
 
   it('docs/ptdump-vmalloc.md gives every variant with its verdict', () => {

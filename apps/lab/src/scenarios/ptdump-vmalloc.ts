@@ -6,7 +6,7 @@
  */
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
-import { FrameKind, ModelError, program, routine, SystemBuilder, type Program, type Property, type Region, type Steps, type System } from '@shootdown/machine';
+import { FrameKind, program, routine, SystemBuilder, type Program, type Property, type Region, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, Smp, vmalloc } from '@shootdown/mm';
 import { DumpState, type Ptdump } from '@shootdown/ptdump';
 import { RWSEM_FLAG_WAITERS } from '@shootdown/sync';
@@ -16,6 +16,8 @@ const { pxd_leaf, pxd_none, VmallocKernel, vmap_range } = vmalloc;
 
 /** Operations in a row without a point: more than the longest path through a lock and a patched key. */
 const HISTORY_MAX = 64;
+
+type PtdumpParameter = 'vmaps' | 'children' | 'ptes';
 
 /** A machine under construction: processors 0 .. dumpers-1 dump, the next ones map, the last one runs RCU callbacks. */
 export interface Machine {
@@ -34,10 +36,8 @@ export interface BuildOptions {
 }
 
 /** Builds the machine of a variant. */
-export function buildPtdumpVmalloc({ variant, memoryModel, parameters }: BuildRequest, { programs = programsOf, onLine }: BuildOptions = {}): System {
-  const design = designs.find((d) => d.name === variant);
-  if (!design) throw new ModelError(`scenario: ptdump-vmalloc: no variant ${variant} (have: ${designs.map((d) => d.name).join(', ')})`);
-  const { vmaps = 1, children = 2, ptes = 2 } = parameters;
+export function buildPtdumpVmalloc({ variant: design, memoryModel, parameters }: BuildRequest<Design, PtdumpParameter>, { programs = programsOf, onLine }: BuildOptions = {}): System {
+  const { vmaps, children, ptes } = parameters;
   const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
   const processors = design.dumpers + vmaps + (design.rcu ? 1 : 0);
   const cpus = design.kick ? Array.from({ length: processors }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR])) : [];
@@ -152,7 +152,7 @@ function witness(name: WitnessName, { kernel, dumpers, design }: Machine): Pick<
   }
 }
 
-export const ptdumpVmalloc: Scenario = {
+export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
   name: 'ptdump-vmalloc',
   title: 'ptdump against huge vmalloc on arm64: may a table be freed while somebody walks it?',
   seed: 'S2',

@@ -6,7 +6,7 @@
  * explorer: its counts with `--no-reduction` must be exactly those. `point` before every operation makes the local states
  * those of the Promela text in `tools/bench/reference.pml`.
  */
-import type { BuildRequest, Scenario } from '@shootdown/explorer';
+import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { acquireWord, assertThat, atomicAdd, load, nop, point, program, routine, store, SystemBuilder, type Region, type System } from '@shootdown/machine';
 
 /** The lock word: number of readers in the low half, the writer above. */
@@ -15,6 +15,8 @@ const ANYBODY = 0x1_ffff;
 
 /** Values of the parameter `fix`. */
 const FIX = { none: 0, merged: 1, keyTestedFirst: 3 } as const;
+
+type ReferenceParameter = 'n' | 'm' | 'fan' | 'fix';
 
 const NO_FREED_LEAF_READ = 'no walker reads a freed leaf table';
 
@@ -83,8 +85,7 @@ const unmapper = routine('unmapper', function* ({ pmd, freed, lock, key }: Share
   yield* store(freed.at(leaf), 1, { label: `free leaf ${leaf}` });
 });
 
-function build({ memoryModel, parameters }: BuildRequest): System {
-  const { n = 1, m = 1, fan = 2, fix = FIX.merged } = parameters;
+function build({ memoryModel, parameters: { n, m, fan, fix } }: BuildRequest<Variant, ReferenceParameter>): System {
   const builder = new SystemBuilder({ memoryModel });
   const leaves = fan * fan;
   const shared: Shared = {
@@ -107,7 +108,7 @@ function build({ memoryModel, parameters }: BuildRequest): System {
 const GOLDEN = 'SPIN -DNOREDUCE, TLA+ and hand-written searches agree';
 
 /** The yardstick of the explorer; see the head of this file. */
-export const referencePtdump: Scenario = {
+export const referencePtdump: Scenario<Variant, ReferenceParameter> = {
   name: 'reference-ptdump',
   title: 'Reference: page-table walkers against unmappers, with known numbers of states',
   seed: 'S2',

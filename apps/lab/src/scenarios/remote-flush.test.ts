@@ -1,11 +1,10 @@
-import type { MemoryModel } from '@shootdown/machine';
 import { STALE_TRANSLATION } from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, MODELS, rowsOf, searchOnce } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, MODELS, rowsOf, searchOnce, systemsOf } from './matrix.test-support.ts';
 import { remoteFlush } from './remote-flush.ts';
 
 const NAMES = remoteFlush.variants.map((variant) => variant.name);
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc') => remoteFlush.build({ variant, memoryModel, parameters: {} });
+const systemOf = systemsOf(remoteFlush);
 const searched = searchOnce(systemOf);
 
 describe('remote-flush', () => {

@@ -7,7 +7,7 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { user_mode, type Cpu } from '@shootdown/cpu';
-import { ModelError, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { hypercallTlbFlush, use_global_asid, type HypercallTlbOptions, type InvlpgbMutant, type Mm, type X86TlbMutant } from '@shootdown/mm';
 import type { MmuInstructions } from '@shootdown/mmu';
 import { comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
@@ -76,10 +76,8 @@ const getsGlobalAsid = routine('getsGlobalAsid', function* (machine: FlushMachin
 });
 
 /** Builds the machine of a variant. */
-function buildRemoteFlush({ variant, memoryModel }: BuildRequest): System {
-  const design = designs.find((d) => d.name === variant);
-  if (!design) throw new ModelError(`scenario: remote-flush: no variant ${variant} (have: ${designs.map((d) => d.name).join(', ')})`);
-  const { hypercall, invlpgb, mutant } = design;
+function buildRemoteFlush({ variant, memoryModel }: BuildRequest<Design>): System {
+  const { hypercall, invlpgb, mutant } = variant;
   const transition = invlpgb?.asid === 'transition';
   const machine = flushMachine({
     memoryModel,
@@ -107,7 +105,7 @@ function staleMeanwhile({ tlb, kernel: { frames } }: FlushMachine): Property {
   };
 }
 
-export const remoteFlush: Scenario = {
+export const remoteFlush: Scenario<Design> = {
   name: 'remote-flush',
   title: 'x86 flushes without IPI: does a CPU that is not interrupted use an old translation?',
   seed: 'S1',

@@ -6,7 +6,7 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { ModelError, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { program, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { handle_mm_fault, secondary, type IpiTlbOptions } from '@shootdown/mm';
 import { pte_pfn, pte_write } from '@shootdown/mmu';
 import { buildSecondaryMachine, type InitialPage, type PrimaryCpu, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
@@ -45,10 +45,7 @@ const writes_in_order = routine('other thread', function* ({ kernel }: Secondary
   yield* secondary.cpu_access(kernel, cpu, B, VERSION);
 });
 
-function buildTlbOrder({ variant, memoryModel }: BuildRequest): System {
-  const found = orderVariants.find((v) => v.name === variant);
-  if (!found) throw new ModelError(`scenario: secondary-tlb-order: no variant ${variant} (have: ${orderVariants.map((v) => v.name).join(', ')})`);
-  const { secondaryTlbs, replaces, tlb } = found;
+function buildTlbOrder({ variant: { secondaryTlbs, replaces, tlb }, memoryModel }: BuildRequest<OrderVariant>): System {
   return buildSecondaryMachine(
     {
       memoryModel,
@@ -119,7 +116,7 @@ function upgradeWitness({ kernel }: SecondaryMachine): Property[] {
 
 const WITNESSES: Readonly<Record<OrderVariant['replaces'], (machine: SecondaryMachine) => readonly Property[]>> = { copy: orderWitness, merge: mergeWitness, upgrade: upgradeWitness };
 
-export const secondaryTlbOrder: Scenario = {
+export const secondaryTlbOrder: Scenario<OrderVariant> = {
   name: 'secondary-tlb-order',
   title: 'Devices that walk the primary page table: when must they be told of a new page?',
   seed: 'S3',

@@ -1,10 +1,9 @@
-import type { MemoryModel } from '@shootdown/machine';
 import { STALE_TRANSLATION } from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
-import { bothWays, counterexampleOf, expectPoints, rowsOf, searchOnce } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectPoints, rowsOf, searchOnce, systemsOf } from './matrix.test-support.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc') => switchMmVsFlush.build({ variant, memoryModel, parameters: {} });
+const systemOf = systemsOf(switchMmVsFlush);
 const searched = searchOnce(systemOf);
 
 describe('switch-mm-vs-flush', () => {

@@ -5,7 +5,7 @@
  * will not flush by itself, and has not said yet that the mm is loaded. See arch/x86/mm/tlb.c, fea4e317f9e7.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { ModelError, type Property, type System } from '@shootdown/machine';
+import { type Property, type System } from '@shootdown/machine';
 import type { Mm, X86TlbMutant } from '@shootdown/mm';
 import { comesBack, flushMachine, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
@@ -37,10 +37,8 @@ const designs: readonly Design[] = [
 ];
 
 /** Builds the machine of a variant. */
-function buildSwitchMmVsFlush({ variant, memoryModel }: BuildRequest): System {
-  const design = designs.find((d) => d.name === variant);
-  if (!design) throw new ModelError(`scenario: switch-mm-vs-flush: no variant ${variant} (have: ${designs.map((d) => d.name).join(', ')})`);
-  const machine = flushMachine({ memoryModel, mms: 2, loaded: [1, 1], ...(design.mutant && { x86: { mutant: design.mutant } }) });
+function buildSwitchMmVsFlush({ variant: { mutant }, memoryModel }: BuildRequest<Design>): System {
+  const machine = flushMachine({ memoryModel, mms: 2, loaded: [1, 1], ...(mutant && { x86: { mutant } }) });
   machine.builder.property(flushedMeanwhile(machine));
   return startMachine(machine, [unmap, comesBack]);
 }
@@ -57,7 +55,7 @@ function flushedMeanwhile({ x86, mms }: FlushMachine): Property {
   };
 }
 
-export const switchMmVsFlush: Scenario = {
+export const switchMmVsFlush: Scenario<Design> = {
   name: 'switch-mm-vs-flush',
   title: 'x86 switch_mm() against a flush: is a CPU in the middle of a switch spared wrongly?',
   seed: 'S1',

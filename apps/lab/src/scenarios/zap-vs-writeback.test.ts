@@ -1,12 +1,11 @@
 import { explore } from '@shootdown/explorer';
-import type { MemoryModel } from '@shootdown/machine';
 import { filemap } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, MODELS, rowsOf, searchOnce } from './matrix.test-support.ts';
+import { bothWays, counterexampleOf, expectAgreement, expectPoints, MODELS, rowsOf, searchOnce, systemsOf } from './matrix.test-support.ts';
 import { zapVsWriteback } from './zap-vs-writeback.ts';
 
 const { LOST_DIRTY } = filemap;
-const systemOf = (variant: string, memoryModel: MemoryModel = 'sc') => zapVsWriteback.build({ variant, memoryModel, parameters: {} });
+const systemOf = systemsOf(zapVsWriteback);
 const searched = searchOnce(systemOf);
 
 describe('zap-vs-writeback', () => {

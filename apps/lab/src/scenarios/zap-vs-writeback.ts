@@ -7,7 +7,7 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { ModelError, point, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { point, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { filemap, type Mm } from '@shootdown/mm';
 import { Fault, pte_dirty, pte_write, type SaturatedMmu } from '@shootdown/mmu';
 import { flushMachine, PAGE, startMachine, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
@@ -78,9 +78,7 @@ function tasks(folio: filemap.FileFolio, { zap, writeback }: Design): readonly C
 }
 
 /** Builds the machine of a variant. */
-function buildZapVsWriteback({ variant, memoryModel }: BuildRequest): System {
-  const design = designs.find((d) => d.name === variant);
-  if (!design) throw new ModelError(`scenario: zap-vs-writeback: no variant ${variant} (have: ${designs.map((d) => d.name).join(', ')})`);
+function buildZapVsWriteback({ variant: design, memoryModel }: BuildRequest<Design>): System {
   const machine = flushMachine({ memoryModel, mms: 1, loaded: [1, 1, 0], file: true });
   const { kernel, mms } = machine;
   const folio = new filemap.FileFolio(kernel, mms[0] as Mm, kernel.frames.tables, design.mappedTwice ? 2 : 1);
@@ -108,7 +106,7 @@ function witnesses({ tlb, kernel: { frames } }: FlushMachine, { data, disk }: fi
   ];
 }
 
-export const zapVsWriteback: Scenario = {
+export const zapVsWriteback: Scenario<Design> = {
   name: 'zap-vs-writeback',
   title: 'munmap of a dirty file page against writeback: is a write through a stale TLB entry lost?',
   seed: 'S1',
