@@ -4,6 +4,7 @@
 import {
   BLOCKED,
   defineOperation,
+  messageFor,
   operation,
   rest,
   type Message,
@@ -134,16 +135,7 @@ export function* preempt_enable(cpu: Cpu): Steps {
   yield tell(cpu, PREEMPT_ENABLE, { label: 'preempt_enable()' });
 }
 
-const IPIS = new Map<string, Message>();
-
-/** One object per vector: executors recognise messages by identity before they compare content. */
-function ipiMessage(vector: string): Message {
-  const known = IPIS.get(vector);
-  if (known) return known;
-  const message: Message = { type: 'ipi', vector };
-  IPIS.set(vector, message);
-  return message;
-}
+const ipiMessage = messageFor((vector: string) => ({ type: 'ipi', vector }));
 
 /** Raises an interrupt on another CPU. The bit stays on its channel until that CPU takes interrupts. */
 export function* send_IPI(target: Cpu, vector: string): Steps {

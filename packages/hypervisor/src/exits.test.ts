@@ -2,7 +2,7 @@ import { DirectExecutor, LiveExecutor, nop, program, RandomScheduler, routine, r
 import { describe, expect, it } from 'vitest';
 import { exitCounter, HypervisorCounter } from './exits.ts';
 import { addHost } from './host.ts';
-import { addVcpu, ept_violation, kvm_hypercall, KVM_VCPU_PREEMPTED, vm_exit, type Vcpu, type VcpuOptions } from './vcpu.ts';
+import { addVcpu, ept_violation, KVM_VCPU_PREEMPTED, vm_exit, type Vcpu, type VcpuOptions } from './vcpu.ts';
 import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, KVM_VMX_DEFAULT_PLE_WINDOW, OUTSIDE_GUEST_MODE, Vm, type SecondStageTables } from './vm.ts';
 
 interface Machine {
@@ -79,17 +79,6 @@ describe('an exit that KVM handles', () => {
     vm_exit(executor, made.vcpus[0]!, 'external_interrupt');
     vm_exit(executor, made.vcpus[0]!, 'external_interrupt');
     expect([made.invepts.count, executor.read(wordsOf(made, 0).requests)]).toEqual([1, 0]);
-  });
-
-  it('of a hypercall costs what a vmcall costs', () => {
-    const builder = new SystemBuilder();
-    const vcpu = addVcpu(builder, { id: 0 }, { of: { vm: new Vm(builder), interruptPending: () => false } });
-    builder.processor({ name: 'CPU0', tasks: [program(routine('calls', () => kvm_hypercall(vcpu, 'KVM_HC_KICK_CPU')))], gate: vcpu.gateName });
-    const executor = new DirectExecutor(builder.build());
-    const spent: string[] = [];
-    executor.onSpend = (cost) => void spent.push(cost);
-    expect(executor.step(0)).toBe(true);
-    expect(spent).toEqual(['vmexit_hypercall']);
   });
 
   it('does not happen outside guest mode', () => {

@@ -14,7 +14,6 @@ const COSTS: Readonly<Record<AnyExitReason, string>> = {
   ept_violation: 'ept_violation',
   msr_write: 'vmexit',
   pause: 'vmexit',
-  hypercall: 'vmexit_hypercall',
   hlt: 'vmexit',
   emulation: 'vmexit_device',
 };

@@ -52,7 +52,7 @@ function isEligible({ runnable, runtime }: HostContext, vcpu: number): boolean {
   return (runtime[vcpu] as number) * others.length <= others.reduce((a, b) => a + b, 0);
 }
 
-/** Who has had least; among equals the next after the current one. -1 if nobody but `except` wants the CPU. */
+/** Who has had least; among equals the next after the current one, itself last of all. -1 if nobody but `except` wants the CPU. */
 function leastServed({ runnable, runtime, current }: HostContext, except: number): number {
   let best = NONE;
   for (let i = 1; i <= runnable.length; i++) {
@@ -81,8 +81,8 @@ export const hostMachine = setup({
       const { current, used, sliceTicks } = context;
       if (current === NONE) return;
       const runtime = normalized({ ...context, runtime: context.runtime.map((ticks, v) => (v === current ? ticks + 1 : ticks)) });
-      const next = used + 1 < sliceTicks ? NONE : leastServed({ ...context, runtime }, current);
-      if (next === NONE) {
+      const next = used + 1 < sliceTicks ? current : leastServed({ ...context, runtime }, NONE);
+      if (next === current) {
         enqueue.assign({ runtime, used: (used + 1) % sliceTicks });
         enqueue.emit({ type: 'sched_tick', vcpu: current });
         return;

@@ -95,6 +95,14 @@ describe('who is next', () => {
     expect(scheduled({ vcpus: 1, sliceTicks: 2, used: 0 }, { type: 'yield' }).current).toEqual([0]);
   });
 
+  it('the end of a timeslice gives the CPU to the least served, which may be the one that has it', () => {
+    const two = { vcpus: 2, sliceTicks: 1, used: 0 };
+    const { current, emitted } = scheduled(two, TICK, { type: 'yield' }, TICK, TICK, TICK);
+    // vCPU 1 gave its first timeslice to vCPU 0, which had its second then: so vCPU 1 has two in a row.
+    expect(current).toEqual([1, 0, 1, 1, 0]);
+    expect(emitted).toContainEqual({ type: 'sched_tick', vcpu: 1 });
+  });
+
   it('has few states, however long somebody sleeps', () => {
     const actor = createActor(hostMachine, { input: three });
     actor.start();

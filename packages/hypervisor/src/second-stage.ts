@@ -1,8 +1,9 @@
 /**
  * The host takes memory from a guest: an entry of the second stage goes, every vCPU flushes, the frame is free.
  *
- * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu, v6.18: kvm_unmap_gfn_range(), kvm_flush_remote_tlbs(),
- * kvm_make_all_cpus_request(). The retry protocol between this and page faults under way is no part of it: a fault is one step.
+ * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu, v6.18: kvm_handle_hva_range(), kvm_unmap_gfn_range(),
+ * kvm_flush_remote_tlbs(), kvm_make_all_cpus_request(). The retry protocol between this and page faults under way is no part of
+ * it: a fault is one step.
  */
 import { acquireWord, atomicAdd, BLOCKED, defineOperation, load, ModelError, operation, routine, setBits, smp_mb, type Message, type Operation, type Steps } from '@shootdown/machine';
 import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, type SecondStageTables, type Vm } from './vm.ts';
@@ -12,24 +13,33 @@ const KICK: Message = { type: 'kick' };
 /** Guards that can be left out one at a time, to see what each is for. */
 export type UnmapMutant = 'no flush' | 'flush before zap' | 'no kick' | 'no wait';
 
-/** Takes one guest frame away and frees the host frame behind it. Returns true if there was one. */
-export const kvm_unmap_gfn = routine('kvm_unmap_gfn_range', function* (vm: Vm, gfn: number, mutant?: UnmapMutant): Steps<boolean> {
+/** The host takes one guest frame away and frees the host frame behind it. Returns true if there was one. */
+export function* unmapGuestFrame(vm: Vm, gfn: number, mutant?: UnmapMutant): Steps<boolean> {
   const { stage, takesMemory } = vm.options;
-  if (!stage || !takesMemory) throw new ModelError('hypervisor: kvm_unmap_gfn: this virtual machine has no second stage, or was not made with takesMemory');
-  yield* acquireWord(vm.mmu_lock.at(0), -1, 1, { label: 'write_lock(mmu_lock)' });
-  if (mutant === 'flush before zap') yield* kvm_flush_remote_tlbs(vm);
-  const frame = yield operation(ZAP, gfn, 0, 0, stage, { label: `zap SPTE of gfn 0x${gfn.toString(16)}`, fact: (f) => (f < 0 ? 'none' : `host frame 0x${f.toString(16)}`) });
-  if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap') yield* kvm_flush_remote_tlbs(vm, mutant);
-  yield* atomicAdd(vm.mmu_lock.at(0), -1, { label: 'write_unlock(mmu_lock)' });
+  if (!stage || !takesMemory) throw new ModelError('hypervisor: unmapGuestFrame: this virtual machine has no second stage, or was not made with takesMemory');
+  const frame = yield* kvm_handle_hva_range(vm, stage, gfn, mutant);
   if (frame < 0) return false;
   yield operation(RELEASE, frame, 0, 0, stage, { label: `put_page(host frame 0x${frame.toString(16)})` });
   return true;
+}
+
+/** Of kvm_mmu_notifier_invalidate_range_start(): returns the host frame that stood behind the guest frame, -1 if none did. */
+const kvm_handle_hva_range = routine('kvm_handle_hva_range', function* (vm: Vm, stage: SecondStageTables, gfn: number, mutant?: UnmapMutant): Steps<number> {
+  yield* acquireWord(vm.mmu_lock.at(0), -1, 1, { label: 'write_lock(mmu_lock)' });
+  if (mutant === 'flush before zap') yield* kvm_flush_remote_tlbs(vm);
+  const frame = yield operation(ZAP, gfn, 0, 0, stage, { label: `kvm_unmap_gfn_range(0x${gfn.toString(16)})`, fact: (f) => (f < 0 ? 'none' : `host frame 0x${f.toString(16)}`) });
+  if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap') yield* kvm_flush_remote_tlbs(vm, mutant);
+  yield* atomicAdd(vm.mmu_lock.at(0), -1, { label: 'write_unlock(mmu_lock)' });
+  return frame;
 });
 
 /** When it returns, no vCPU uses a translation of the second stage that was removed before the call. */
-export const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (vm: Vm, mutant?: UnmapMutant): Steps {
+const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', (vm: Vm, mutant?: UnmapMutant) => kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH, mutant));
+
+/** Whoever is in guest mode is interrupted, and waited for; the others see the request when they enter. */
+const kvm_make_all_cpus_request = routine('kvm_make_all_cpus_request', function* (vm: Vm, req: number, mutant?: UnmapMutant): Steps {
   for (const { words, kick, name } of vm.vcpus) {
-    yield* setBits(words.requests, KVM_REQ_TLB_FLUSH, { label: `kvm_make_request(KVM_REQ_TLB_FLUSH, ${name})` });
+    yield* setBits(words.requests, req, { label: `kvm_make_request(KVM_REQ_TLB_FLUSH, ${name})` });
     yield* smp_mb();
     const mode = yield* load(words.mode, { label: `${name}->mode`, fact: (m) => (m === IN_GUEST_MODE ? 'IN_GUEST_MODE' : 'OUTSIDE_GUEST_MODE') });
     if (mode === IN_GUEST_MODE && mutant !== 'no kick') yield operation(SEND_KICK, kick, 0, 0, undefined, { label: `IPI (${name})` });

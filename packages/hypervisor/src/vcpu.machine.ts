@@ -37,7 +37,7 @@ export type VcpuEntry = 'atomic' | 'xchg' | 'read_then_clear';
  * Why a vCPU leaves guest mode to come back, by the names of KVM's tracepoint kvm_exit. `external_interrupt` is the host's
  * (its tick, an IPI that kicks the vCPU); `msr_write` is the guest's write to its x2APIC ICR.
  */
-export type ExitReason = 'external_interrupt' | 'ept_violation' | 'msr_write' | 'pause' | 'hypercall';
+export type ExitReason = 'external_interrupt' | 'ept_violation' | 'msr_write' | 'pause';
 
 /** {@link VcpuContext.preemptions} of a vCPU that is preempted any number of times. */
 export const PREEMPTIONS_UNLIMITED = -1;

@@ -4,7 +4,7 @@
  * Mirrors arch/x86/kvm/x86.c, v6.18: record_steal_time(), kvm_steal_time_set_preempted(), kvm_vcpu_flush_tlb_guest();
  * and, as options, what stood there before the fixes of CVE-2019-3016 and CVE-2022-39189.
  */
-import { defineOperation, ModelError, operation, type Address, type Effect, type Message, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { defineOperation, messageFor, ModelError, operation, type Address, type Effect, type Message, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { handle_pause, leaveSpinLoop, shrink_ple_window } from './directed-yield.ts';
 import { bookExit, HypervisorCounter } from './exits.ts';
 import { PREEMPTIONS_UNLIMITED, vcpuMachine, type ExitReason, type VcpuEntry } from './vcpu.machine.ts';
@@ -111,16 +111,7 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
   return vcpu;
 }
 
-const EXITS = new Map<ExitReason, Message>();
-
-/** One object per reason: executors recognise messages by identity before they compare content. */
-function exitMessage(reason: ExitReason): Message {
-  const known = EXITS.get(reason);
-  if (known) return known;
-  const message: Message = { type: 'exit', reason };
-  EXITS.set(reason, message);
-  return message;
-}
+const exitMessage = messageFor((reason: ExitReason) => ({ type: 'exit', reason }));
 
 const HANDLED: Message = { type: 'handled' };
 
@@ -279,20 +270,6 @@ const EXIT = defineOperation({
   name: 'vm_exit',
   perform: (cx, op) => (cx.tell(op.a, EMULATE) ? 0 : -1),
 });
-
-const VMCALL = defineOperation({
-  name: 'vmcall',
-  cost: 'default',
-  perform(cx, op) {
-    vm_exit(cx, { component: op.a }, 'hypercall');
-    return 0;
-  },
-});
-
-/** The guest calls KVM: kvm_hypercall(). What the call does is up to whoever builds the machine; here it costs its exit. */
-export function* kvm_hypercall(vcpu: Vcpu, call: string): Steps {
-  yield operation(VMCALL, vcpu.component, 0, 0, undefined, { label: `vmcall(${call})` });
-}
 
 /** The guest executes an instruction that KVM emulates: the CPU goes on when KVM has performed its access. */
 export function* emulated_instruction(vcpu: Vcpu, what: string): Steps {

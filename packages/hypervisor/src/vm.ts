@@ -35,7 +35,7 @@ export interface SecondStageTables {
 export interface VmOptions {
   /** Left out: the guest's physical memory is the host's. */
   readonly stage?: SecondStageTables;
-  /** The host takes memory from the guest, by kvm_unmap_gfn(): its vCPUs can be kicked. Default false. */
+  /** The host takes memory from the guest, by unmapGuestFrame(): its vCPUs can be kicked. Default false. */
   readonly takesMemory?: boolean;
   /** Intel's pause-loop exiting, and the directed yield that answers it. Default false. */
   readonly pauseLoopExiting?: boolean;

@@ -19,6 +19,13 @@ describe('cost tables', () => {
     expect(cyclesOf(arm64Costs, 'dvm')).toBeGreaterThan(cyclesOf(arm64Costs, 'tlbi'));
   });
 
+  it('a barrier of one kind is nothing on x86, where it stops the compiler only, and an instruction on arm64', () => {
+    for (const barrier of ['smp_rmb', 'smp_wmb']) {
+      expect(cyclesOf(x86Costs, barrier)).toBe(0);
+      expect(cyclesOf(arm64Costs, barrier)).toBe(cyclesOf(arm64Costs, 'smp_mb'));
+    }
+  });
+
   it('a user may change entries, and the copy says so', () => {
     const mine = withCosts(x86Costs, { ipi: 3000, invented: 5 });
     expect([cyclesOf(mine, 'ipi'), cyclesOf(mine, 'invented'), cyclesOf(mine, 'load')]).toEqual([3000, 5, cyclesOf(x86Costs, 'load')]);

@@ -40,6 +40,7 @@ export const x86Costs: CostModel = {
     wait: cost(4, 'one more spin'),
     smp_mb: cost(33, 'Agner Fog, instruction tables: MFENCE or LOCK ADD'),
     smp_wmb: cost(0, 'compiler barrier on x86'),
+    smp_rmb: cost(0, 'compiler barrier on x86'),
     nop: cost(4, RULE_OF_THUMB),
     choose: cost(0, 'no instruction'),
     rest: cost(0, 'no instruction'),
@@ -82,6 +83,8 @@ export const arm64Costs: CostModel = {
   costs: {
     ...x86Costs.costs,
     smp_mb: cost(20, 'DMB ISH; ' + RULE_OF_THUMB),
+    smp_wmb: cost(20, 'DMB ISHST, taken for a DMB ISH; ' + RULE_OF_THUMB),
+    smp_rmb: cost(20, 'DMB ISHLD, taken for a DMB ISH; ' + RULE_OF_THUMB),
     dsb: cost(50, 'DSB ISHST without outstanding TLBI; ' + RULE_OF_THUMB),
     isb: cost(20, 'ISB; ' + RULE_OF_THUMB),
     tlbi: cost(50, 'issue only; ' + RULE_OF_THUMB),

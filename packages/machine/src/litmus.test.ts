@@ -6,7 +6,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Steps } from './operation.ts';
-import { atomicAdd, cmpxchg, load, smp_mb, smp_wmb, store, waitFor, xchg } from './operations.ts';
+import { atomicAdd, cmpxchg, load, smp_mb, smp_rmb, smp_wmb, store, waitFor, xchg } from './operations.ts';
 import { program, routine } from './routine.ts';
 import { SystemBuilder, type MemoryModel } from './system.ts';
 import { TabulatedExecutor } from './tabulated.ts';
@@ -114,6 +114,25 @@ const tests: readonly Litmus[] = [
     outcome: '0 0; 1 1',
     sc: 'forbidden',
     tso: 'allowed',
+  },
+  {
+    name: 'MP+wmb+rmb (message passing)',
+    threads: [
+      function* ({ x, y }) {
+        yield* store(x, 1);
+        yield* smp_wmb();
+        yield* store(y, 1);
+        return [];
+      },
+      function* ({ x, y }) {
+        const flag = yield* load(y);
+        yield* smp_rmb();
+        return [flag, yield* load(x)];
+      },
+    ],
+    outcome: '1 0; 1 1',
+    sc: 'forbidden',
+    tso: 'forbidden',
   },
   {
     name: 'SB+wmbs: smp_wmb() orders no store before a load',

@@ -49,6 +49,23 @@ export interface Message {
   readonly [key: string]: string | number | boolean;
 }
 
+/**
+ * Makes messages of one kind, one object per content: executors know a message again by its object faster than by what is in it.
+ *
+ * ```ts
+ * const ipiMessage = messageFor((vector: string) => ({ type: 'ipi', vector }));
+ * ```
+ */
+export function messageFor<A extends readonly (string | number)[]>(make: (...args: A) => Message): (...args: A) => Message {
+  const messages = new Map<string, Message>();
+  return (...args) => {
+    const key = args.join();
+    let message = messages.get(key);
+    if (!message) messages.set(key, (message = make(...args)));
+    return message;
+  };
+}
+
 /** The words an operation may read and write, for partial-order reduction. */
 export interface Footprint {
   readonly reads: readonly number[];
@@ -112,8 +129,7 @@ export function defineOperation(definition: OperationDefinition): OperationDefin
 
 /** Things a routine says between two operations: they take no time and are no step. */
 export type Mark =
-  | { readonly mark: 'enter'; readonly name: string }
-  | { readonly mark: 'exit' }
+  | { readonly mark: 'call'; readonly name: string; readonly steps: Steps<unknown> }
   | { readonly mark: 'point'; readonly label: string; readonly values: readonly number[] }
   | { readonly mark: 'count'; readonly counter: string; readonly amount: number }
   | { readonly mark: 'fail'; readonly property: string; readonly detail: string };

@@ -105,7 +105,8 @@ const ACQUIRE = defineOperation({
 });
 
 const FULL_BARRIER = defineOperation({ name: 'smp_mb', perform: (cx) => (cx.drained() ? 0 : BLOCKED), footprint: nothing });
-const WEAK_BARRIER = defineOperation({ name: 'smp_wmb', perform: () => 0, footprint: nothing });
+const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', perform: () => 0, footprint: nothing });
+const READ_BARRIER = defineOperation({ name: 'smp_rmb', perform: () => 0, footprint: nothing });
 const NOP = defineOperation({ name: 'nop', perform: () => 0, footprint: nothing });
 const CHOOSE = defineOperation({ name: 'choose', perform: (_cx, _op, branch) => branch, branches: (_cx, op) => op.a, footprint: nothing });
 const REST = defineOperation({ name: 'rest', perform: () => BLOCKED, rests: true, footprint: nothing });
@@ -160,9 +161,14 @@ export function* smp_mb(saying?: Saying): Steps {
   yield operation(FULL_BARRIER, 0, 0, 0, undefined, saying);
 }
 
-/** smp_wmb() and smp_rmb(): order nothing new on `sc` and `tso` (stores drain in order, loads are not reordered). */
+/** smp_wmb(): orders nothing new on `sc` and `tso`, where stores drain in order. */
 export function* smp_wmb(saying?: Saying): Steps {
-  yield operation(WEAK_BARRIER, 0, 0, 0, undefined, saying);
+  yield operation(WRITE_BARRIER, 0, 0, 0, undefined, saying);
+}
+
+/** smp_rmb(): orders nothing new on `sc` and `tso`, where loads are not reordered. */
+export function* smp_rmb(saying?: Saying): Steps {
+  yield operation(READ_BARRIER, 0, 0, 0, undefined, saying);
 }
 
 /** One step that touches no shared state: local work worth a line in the trace. */

@@ -20,10 +20,9 @@ export interface Routine<A extends readonly unknown[] = readonly unknown[], T = 
  */
 export function routine<A extends readonly unknown[], T>(name: string, body: (...args: A) => Steps<T>): Routine<A, T> {
   const named = function* (...args: A): Steps<T> {
-    yield { mark: 'enter', name };
-    const result = yield* body(...args);
-    yield { mark: 'exit' };
-    return result;
+    // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
+    const result: unknown = yield { mark: 'call', name, steps: body(...args) };
+    return result as T;
   };
   return Object.assign(named, { routineName: name });
 }
@@ -76,14 +75,15 @@ export class RoutineCursor {
   /** Operations performed so far. */
   steps = 0;
   readonly #seed: Hash64;
-  readonly #steps: Steps<unknown>;
+  /** The routines being executed, outermost first: the last one goes on. */
+  readonly #calls: Steps<unknown>[];
 
   /** @param identity distinguishes programs of one system from one another; part of every content hash */
   constructor(body: Program, identity: number) {
     this.program = body;
     this.#seed = hashExtend(hashString(body.name), identity);
     this.hash = this.#seed;
-    this.#steps = body.start();
+    this.#calls = [body.start()];
     this.#run(undefined);
   }
 
@@ -97,15 +97,21 @@ export class RoutineCursor {
   #run(result: number | undefined): void {
     this.said = [];
     this.pointKey = null;
-    let input = result;
+    let input: unknown = result ?? 0;
     for (let marks = 0; ; marks++) {
       if (marks > MARKS_MAX) throw new ModelError(`${this.#where()}: ${MARKS_MAX} marks without an operation: an endless loop`);
       const next = this.#next(input);
       input = 0;
       if (next.done) {
-        this.pending = null;
-        this.hash = underSeed(RETURNED, this.#seed);
-        return;
+        this.#calls.pop();
+        if (this.#calls.length === 0) {
+          this.pending = null;
+          this.hash = underSeed(RETURNED, this.#seed);
+          return;
+        }
+        this.stack = this.stack.slice(0, -1);
+        input = next.value;
+        continue;
       }
       const value = next.value;
       if (isOperation(value)) {
@@ -116,9 +122,10 @@ export class RoutineCursor {
     }
   }
 
-  #next(input: number | undefined): IteratorResult<Operation | Mark> {
+  #next(input: unknown): IteratorResult<Operation | Mark> {
     try {
-      return input === undefined ? this.#steps.next(0) : this.#steps.next(input);
+      // A routine gets numbers for its operations, and for a call whatever the callee returns.
+      return (this.#calls.at(-1) as Steps<unknown>).next(input as number);
     } catch (error) {
       if (error instanceof ModelError) throw error;
       throw new ModelError(`${this.#where()}: threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`);
@@ -127,11 +134,9 @@ export class RoutineCursor {
 
   #hear(mark: Mark): void {
     switch (mark?.mark) {
-      case 'enter':
+      case 'call':
         this.stack = [...this.stack, mark.name];
-        return;
-      case 'exit':
-        this.stack = this.stack.slice(0, -1);
+        this.#calls.push(mark.steps);
         return;
       case 'point': {
         this.pointKey = `${mark.label}(${mark.values.join(',')})`;

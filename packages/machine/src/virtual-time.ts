@@ -62,11 +62,20 @@ export class VirtualTimeScheduler {
   readonly #clock: number[];
   readonly #busy: number[];
   readonly #waited: boolean[];
-  readonly #refused: boolean[];
+  /** Per choice: what it is, and the processor, channel or spontaneous step it is about: looked at before every step, for all of them. */
+  readonly #kind: readonly Choice['kind'][];
+  readonly #subject: Int32Array;
+  /** Per choice: the attempt at a step in which it was last refused. */
+  readonly #refused: Int32Array;
+  #attempt = 0;
   /** Per channel: what is on it was ready before the gate of its processor opened. */
   readonly #held: boolean[];
   /** Per channel: when each message in flight is ready, oldest first. */
   readonly #ready: number[][];
+  /** Per channel: when its oldest message is ready; Infinity if there is none. */
+  readonly #head: Float64Array;
+  /** Per channel: the processor that takes what comes on it, or -1. */
+  readonly #target: Int32Array;
   readonly #next: number[];
   /** Per processor: since when it spins on the operation it is at; Infinity if it does not, or nobody wants to know. */
   readonly #spinsSince: number[];
@@ -98,9 +107,13 @@ export class VirtualTimeScheduler {
     this.#clock = this.#system.processors.map(() => 0);
     this.#busy = this.#system.processors.map(() => 0);
     this.#waited = this.#system.processors.map(() => false);
-    this.#refused = this.#system.choices.map(() => false);
+    this.#kind = this.#system.choices.map(({ kind }) => kind);
+    this.#subject = Int32Array.from(this.#system.choices, subjectOf);
+    this.#refused = new Int32Array(this.#system.choices.length);
     this.#held = this.#system.channels.map(() => false);
     this.#ready = this.#system.channels.map(() => []);
+    this.#head = new Float64Array(this.#system.channels.length).fill(NEVER);
+    this.#target = Int32Array.from(this.#system.channels, ({ toComponent }) => (this.#system.components[toComponent] as Component).processor);
     this.#next = this.#system.spontaneous.map((s) => s.firstCycles ?? s.periodCycles ?? Number.POSITIVE_INFINITY);
     const indexes = this.#system.choices.map((_, i) => i);
     this.#deliveries = indexes.filter((i) => this.#system.choices[i]?.kind === 'deliver');
@@ -111,16 +124,26 @@ export class VirtualTimeScheduler {
     for (const channel of this.#system.channels) {
       // What was sent before the run began is ready.
       while (executor.messageOn(channel.index, (this.#ready[channel.index] as number[]).length) !== null) {
-        (this.#ready[channel.index] as number[]).push(0);
-        this.#inFlight++;
+        this.#sent(channel.index, 0);
       }
     }
     executor.onSend = (channel) => {
-      const latency = cyclesOf(this.#options.costs, channel.latency ?? 'message');
-      (this.#ready[channel.index] as number[]).push(this.#now + latency);
-      this.#inFlight++;
+      this.#sent(channel.index, this.#now + cyclesOf(this.#options.costs, channel.latency ?? 'message'));
     };
     executor.onSpend = (cost, times) => this.#spend(times * cyclesOf(this.#options.costs, cost));
+  }
+
+  #sent(channel: number, ready: number): void {
+    if ((this.#ready[channel] as number[]).push(ready) === 1) this.#head[channel] = ready;
+    this.#inFlight++;
+  }
+
+  #received(channel: number): void {
+    const queue = this.#ready[channel] as number[];
+    queue.shift();
+    this.#head[channel] = queue[0] ?? NEVER;
+    this.#held[channel] = false;
+    this.#inFlight--;
   }
 
   /** What a step costs beyond its operation is charged to the processor that performs it, or on which a component acts. */
@@ -177,18 +200,17 @@ export class VirtualTimeScheduler {
   /** Tries the choices in the order in which they are ready; returns the one that happened, or -1. */
   #stepEarliest(): number {
     const choices = this.#system.choices;
-    this.#refused.fill(false);
+    this.#attempt++;
     for (;;) {
       const best = this.#earliest();
       if (best < 0) return -1;
       const choice = choices[best] as Choice;
-      const time = this.#readyTime(choice);
-      this.#now = this.#hadToWait(choice) ? Math.max(time, this.#completed) : time;
+      this.#now = this.#hadToWait(choice) ? Math.max(this.#bestTime, this.#completed) : this.#bestTime;
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
       this.#acting = this.#actingIn(choice);
       if (this.#happens(best, choice)) return best;
-      this.#refused[best] = true;
+      this.#refused[best] = this.#attempt;
       if (choice.kind === 'advance') this.#waits(choice.processor);
       if (choice.kind === 'deliver' && this.#isGateClosed(choice.channel)) this.#held[choice.channel] = true;
       if (choice.kind === 'spontaneous' && this.#spontaneousOf(choice).spinner < 0) this.#postpone(choice.spontaneous);
@@ -198,7 +220,7 @@ export class VirtualTimeScheduler {
   /** A processor that found its gate closed is not asked again before it opens. */
   #isShutOut(index: number): boolean {
     const processor = this.#system.processors[index] as Processor;
-    if (processor.gate < 0 || !this.#waited[index] || this.#executor.gateOpen(processor)) return false;
+    if (processor.gate < 0 || this.#executor.gateOpen(processor)) return false;
     this.#spinsNoMore(index);
     return true;
   }
@@ -213,7 +235,7 @@ export class VirtualTimeScheduler {
       case 'drain':
         return choice.processor;
       case 'deliver':
-        return this.#targetOf(choice.channel)?.index ?? -1;
+        return this.#target[choice.channel] as number;
       case 'spontaneous':
         return -1;
     }
@@ -238,7 +260,7 @@ export class VirtualTimeScheduler {
   }
 
   #isGateClosed(channel: number): boolean {
-    const target = this.#targetOf(channel);
+    const target = this.#system.processors[this.#target[channel] as number];
     return target !== undefined && !this.#executor.gateOpen(target);
   }
 
@@ -268,42 +290,37 @@ export class VirtualTimeScheduler {
   }
 
   #lookAt(list: readonly number[]): void {
-    const choices = this.#system.choices;
-    for (const i of list) {
-      if (this.#refused[i]) continue;
-      const time = this.#readyTime(choices[i] as Choice);
-      if (time < this.#bestTime) {
-        this.#best = i;
+    for (const choice of list) {
+      const time = this.#readyTime(choice);
+      if (time < this.#bestTime && this.#refused[choice] !== this.#attempt) {
+        this.#best = choice;
         this.#bestTime = time;
       }
     }
   }
 
-  #readyTime(choice: Choice): number {
-    switch (choice.kind) {
+  /** When a choice can happen as far as this scheduler knows; Infinity: not before something else has. */
+  #readyTime(choice: number): number {
+    const subject = this.#subject[choice] as number;
+    switch (this.#kind[choice] as Choice['kind']) {
       case 'advance':
-        return this.#isShutOut(choice.processor) ? Number.POSITIVE_INFINITY : (this.#clock[choice.processor] as number);
+        return this.#waited[subject] === true && this.#isShutOut(subject) ? NEVER : (this.#clock[subject] as number);
       case 'drain':
-        return (this.#clock[choice.processor] as number) + cyclesOf(this.#options.costs, 'drain');
+        return (this.#clock[subject] as number) + cyclesOf(this.#options.costs, 'drain');
       case 'deliver': {
-        const ready = (this.#ready[choice.channel] as number[])[0];
-        if (ready === undefined) return Number.POSITIVE_INFINITY;
+        const ready = this.#head[subject] as number;
+        if (ready === NEVER) return NEVER;
         // What was pending when a gate opens comes before everything else.
-        if (this.#held[choice.channel] === true) return 0;
-        const target = this.#targetOf(choice.channel);
-        return target ? Math.max(ready, this.#waited[target.index] ? 0 : (this.#clock[target.index] as number)) : ready;
+        if (this.#held[subject] === true) return 0;
+        const target = this.#target[subject] as number;
+        return target < 0 || this.#waited[target] === true ? ready : Math.max(ready, this.#clock[target] as number);
       }
       case 'spontaneous': {
-        const { spinner, afterSpinning } = this.#spontaneousOf(choice);
-        if (spinner < 0 || !afterSpinning) return this.#next[choice.spontaneous] as number;
+        const { spinner, afterSpinning } = this.#system.spontaneous[subject] as Spontaneous;
+        if (spinner < 0 || !afterSpinning) return this.#next[subject] as number;
         return (this.#spinsSince[spinner] as number) + this.#executor.store.read(afterSpinning.cycles);
       }
     }
-  }
-
-  #targetOf(channel: number): Processor | undefined {
-    const component = this.#system.components[this.#system.channels[channel]?.toComponent ?? -1] as Component;
-    return this.#system.processors[component.processor];
   }
 
   #postpone(spontaneous: number): void {
@@ -322,14 +339,9 @@ export class VirtualTimeScheduler {
         duration += this.#operation ? cyclesOf(costs, this.#operation.definition.cost ?? this.#operation.definition.name) : 0;
         break;
       case 'deliver': {
-        (this.#ready[choice.channel] as number[]).shift();
-        this.#held[choice.channel] = false;
-        this.#inFlight--;
-        const target = this.#targetOf(choice.channel);
-        if (target) {
-          processor = target.index;
-          duration += cyclesOf(costs, 'interrupt_entry');
-        }
+        this.#received(choice.channel);
+        processor = this.#target[choice.channel] as number;
+        if (processor >= 0) duration += cyclesOf(costs, 'interrupt_entry');
         break;
       }
       case 'drain':
@@ -350,5 +362,17 @@ export class VirtualTimeScheduler {
     this.#completed = Math.max(this.#completed, this.#now + duration);
     const onStep = this.#options.onStep;
     return onStep?.({ entry: scheduleEntry(index, this.#branch), choice, startCycles: this.#now, durationCycles: duration, operation: this.#operation });
+  }
+}
+
+function subjectOf(choice: Choice): number {
+  switch (choice.kind) {
+    case 'advance':
+    case 'drain':
+      return choice.processor;
+    case 'deliver':
+      return choice.channel;
+    case 'spontaneous':
+      return choice.spontaneous;
   }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Message, Steps } from './operation.ts';
+import { messageFor, type Message, type Steps } from './operation.ts';
 import { rest } from './operations.ts';
 import { program, routine } from './routine.ts';
 import { SystemBuilder, type ChannelPolicy, type System } from './system.ts';
@@ -32,6 +32,15 @@ function sent(system: System, count: number): TabulatedExecutor {
   for (let i = 0; i < count; i++) expect(executor.step(SEND)).toBe(true);
   return executor;
 }
+
+describe('a message', () => {
+  it('is one object per content', () => {
+    const begin = messageFor((start: number, end: number) => ({ type: 'begin', start, end }));
+    expect(begin(1, 12)).toBe(begin(1, 12));
+    expect(begin(1, 12)).toEqual({ type: 'begin', start: 1, end: 12 });
+    expect(begin(11, 2)).not.toBe(begin(1, 12));
+  });
+});
 
 describe('a fifo channel', () => {
   it('delivers in the order of sending', () => {

@@ -60,7 +60,7 @@ export interface MmInitial {
   readonly root: number;
   /** CPUs that run it, a bit each. */
   readonly cpumask: number;
-  /** x86 with INVLPGB: the global ASID it has already. */
+  /** x86 with INVLPGB: the global ASID that it and the CPUs that run it have already. */
   readonly globalAsid?: number;
 }
 
@@ -71,6 +71,7 @@ const VMAS_MAX_INITIAL = 4;
 export class Mm {
   /** 1 and up; 0 is init_mm. */
   readonly id: number;
+  readonly initial: MmInitial | undefined;
   readonly vmas: VmaList;
   /** Frame of the root table plus one; 0 until the mm exists. */
   readonly pgd: Region;
@@ -94,6 +95,7 @@ export class Mm {
   constructor(builder: SystemBuilder, id: number, initial?: MmInitial) {
     const name = `mm${id}`;
     this.id = id;
+    this.initial = initial;
     this.vmas = new VmaList(builder, name, initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT);
     this.pgd = builder.region(`${name}.pgd`, 1, { initial: initial ? initial.root + 1 : 0 });
     this.mmap_lock = builder.region(`${name}.mmap_lock`, 1);

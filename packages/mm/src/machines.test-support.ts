@@ -69,7 +69,8 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const mms = Array.from({ length: options.mms ?? 1 }, (_, i) => new Mm(builder, i + 1));
   const flags = builder.region('flags', 8);
   const jiffies = builder.region('jiffies', 1);
-  if (options.arch === 'arm64' || options.connected) connectMmus(builder, mmus);
+  if (options.arch === 'arm64') connectMmus(builder, mmus, 'dvm');
+  else if (options.connected) connectMmus(builder, mmus, options.x86?.invlpgb ? 'invlpgb_remote' : 'hypercall_flush');
   const x86 = options.arch === 'arm64' ? null : x86Tlb(builder, smp, mmus, () => mms, options.x86);
   const native = x86 ?? arm64Tlb(builder, cpus, mmus);
   const monitors = watched.length === 0 ? [] : mms.map((mm): [Mm, FlushMonitor] => [mm, new FlushMonitor(builder, frames, shape, { name: `monitor${mm.id}`, root: mm.pgd.at(0), cpus: cpus.length, pages: watched })]);

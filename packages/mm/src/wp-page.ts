@@ -7,7 +7,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { copy_user_highpage } from './secondary/contents.ts';
-import { allowWrites, entryCleared, holdsNewPage, invalidate_page_if_missing_change_pte, set_pte_at_notify, set_pte_range_end, set_pte_range_start } from './secondary/notify.ts';
+import { allowWrites, entryCleared, holdsNewPage, invalidate_page_if_missing_change_pte, set_pte_at_notify, setPteRangeEnd, setPteRangeStart } from './secondary/notify.ts';
 
 /** What a fault came to. `retry`: the access will succeed, or fault again for another reason. */
 export type FaultResult = 'retry' | 'sigsegv' | 'oom';
@@ -56,7 +56,7 @@ const wp_page_copy = routine(
       return 'oom';
     }
     yield* copy_user_highpage(kernel, copy, old);
-    yield* set_pte_range_start(kernel, mm, vpn, 'wp_page_copy');
+    yield* setPteRangeStart(kernel, mm, vpn, 'wp_page_copy');
     yield* pte_lock(kernel, ptep.frame);
     const same = (yield* frames.read(ptep, { label: 'ptep_get()' })) === seen;
     const entry = mk_pte(copy, protection(true));
@@ -74,7 +74,7 @@ const wp_page_copy = routine(
       yield* allowWrites(kernel, cpu, mm, vpn, ptep, entry);
     }
     if (held) yield* frames.put(copy, { label: 'folio_put(new)' });
-    yield* set_pte_range_end(kernel, mm, vpn, 'wp_page_copy');
+    yield* setPteRangeEnd(kernel, mm, vpn, 'wp_page_copy');
     // The loser of the race gives its copy back; otherwise the mapping's reference to the old page goes.
     yield* frames.put(same ? old : copy);
     yield* frames.put(old);

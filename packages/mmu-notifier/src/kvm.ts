@@ -4,10 +4,10 @@
  * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu/mmu.c, v6.18: kvm_mmu_notifier_invalidate_range_start() and _end(),
  * kvm_tdp_page_fault(), is_page_fault_stale(); and as they were before, kvm_mmu_notifier_change_pte() and _invalidate_page().
  */
-import { count, load, ModelError, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { count, load, ModelError, point, routine, smp_rmb, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Memslots } from './memslots.ts';
 import type { MmuNotifierOps, NotifierCall } from './notifier.ts';
-import { SecondaryMmu, smp_rmb, type Lock, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import { SecondaryMmu, type Lock, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
 import type { SecondaryTlb } from './secondary-tlb.ts';
 
 /** What change_pte() does with an entry: {@link CHANGE_PTE_X86}, {@link CHANGE_PTE_ARM64}, or less. */

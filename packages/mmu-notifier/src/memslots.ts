@@ -13,10 +13,13 @@ export class Memslots {
   readonly mn_active_invalidate_count: Address;
   readonly #waits: boolean;
 
-  /** @param waits false: slots change without waiting for invalidations (a mutant) */
-  constructor(builder: SystemBuilder, { waits = true }: { readonly waits?: boolean } = {}) {
-    this.slot = builder.region('kvm.memslot', 1).at(0);
-    this.mn_active_invalidate_count = builder.region('kvm.mn_active_invalidate_count', 1).at(0);
+  /**
+   * @param kvm name of the VM
+   * @param waits false: slots change without waiting for invalidations (a mutant)
+   */
+  constructor(builder: SystemBuilder, kvm: string, { waits = true }: { readonly waits?: boolean } = {}) {
+    this.slot = builder.region(`${kvm}.memslot`, 1).at(0);
+    this.mn_active_invalidate_count = builder.region(`${kvm}.mn_active_invalidate_count`, 1).at(0);
     this.#waits = waits;
   }
 

@@ -4,10 +4,10 @@
  * Mirrors drivers/infiniband/core/umem_odp.c and drivers/infiniband/hw/mlx5/odp.c as they were from v3.19 to v5.4:
  * ib_umem_notifier_invalidate_range_start() and its relatives, pagefault_mr().
  */
-import { load, point, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { load, point, routine, smp_rmb, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { page_request, page_response, stop_device, type Device } from './device.ts';
 import { might_sleep, type MmuNotifierOps, type NotifierCall } from './notifier.ts';
-import { SecondaryMmu, smp_rmb, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import { SecondaryMmu, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
 import type { SecondaryTlb } from './secondary-tlb.ts';
 
 /** What a memory region is made of. Its lock is umem_mutex. */

@@ -183,7 +183,7 @@ describe('KVM', () => {
 
   it.each([[true, false], [false, true]])('finds the memslots at the end of an invalidation as they were at its start if changing them waits (%s)', (waits, goesWrong) => {
     const parts = bench(0);
-    const memslots = new Memslots(parts.builder, { waits });
+    const memslots = new Memslots(parts.builder, 'kvm', { waits });
     const kvm = kvmOn(parts, { memslots });
     parts.subscriptions.add('kvm', kvm.ops);
     const bracket = function* (): Steps {
@@ -193,6 +193,11 @@ describe('KVM', () => {
     const { run } = atRest(parts.builder, [], bracket, () => memslots.kvm_swap_active_memslots());
     expect(run.violations.has(IN_PROGRESS_NOT_NEGATIVE)).toBe(goesWrong);
     expect(run.deadlock).toBe(false);
+  });
+
+  it('has memslots of its own, whatever other VMs there are', () => {
+    const { builder } = bench(0);
+    expect(new Set(['vm0', 'vm1'].map((name) => new Memslots(builder, name).slot)).size).toBe(2);
   });
 });
 

@@ -12,7 +12,7 @@
  *
  * Mirrors virt/kvm/kvm_main.c, v6.18; drivers/infiniband/core/umem_odp.c has the same under a mutex (v3.19 to v5.4).
  */
-import { BLOCKED, defineOperation, load, operation, smp_wmb, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { BLOCKED, defineOperation, load, messageFor, operation, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
 import type { NotifierCall } from './notifier.ts';
 
@@ -116,7 +116,7 @@ export class SecondaryMmu {
 
   /** Under the lock: an invalidation of [start, end) begins. */
   *begin(start: number, end: number, label: string): Steps {
-    yield operation(TELL, this.#invalidation, 0, 0, { type: 'begin', start, end }, { label });
+    yield operation(TELL, this.#invalidation, 0, 0, beginMessage(start, end), { label });
   }
 
   /** Under the lock: in_progress--. */
@@ -158,12 +158,8 @@ function underWay(found: boolean): string {
   return found ? 'under way' : 'none';
 }
 
-/** The smp_rmb() between the looks at the counter and at the sequence, or after taking the snapshot. */
-export function* smp_rmb(): Steps {
-  yield* smp_wmb({ label: 'smp_rmb()' });
-}
-
 const END: Message = { type: 'end' };
+const beginMessage = messageFor((start: number, end: number) => ({ type: 'begin', start, end }));
 
 /** The counter and the range are the actor's output and change at once, so what this processor has stored before goes first. */
 const TELL = defineOperation({

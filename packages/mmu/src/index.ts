@@ -1,6 +1,6 @@
 export * from './entry.ts';
 export { mmuMachine, type Flush, type MmuContext, type MmuEmitted, type MmuEvent, type Root } from './mmu.machine.ts';
-export { connectMmus, MmuInstructions, type RemoteRequest, type TlbiRequest } from './instructions.ts';
+export { connectMmus, MmuInstructions, type InvalidationLatency, type RemoteRequest, type TlbiRequest } from './instructions.ts';
 export { Mmu } from './mmu.ts';
 export { NestedMmu, PhysicalTlb, VPID_MAX, type NestedMmuOptions } from './nested-mmu.ts';
 export { defaultNestedCacheSizes, NestedCaches, NestedWalker, type NestedCacheSizes, type NestedWalked, type WalkStart } from './nested-walk.ts';

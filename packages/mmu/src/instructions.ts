@@ -139,11 +139,11 @@ export abstract class MmuInstructions {
   }
 }
 
-/**
- * Connects MMUs by channels for invalidations on other CPUs: one per pair, unordered, complete for the sender when empty.
- * @param latency entry of the cost table: how long an invalidation is under way
- */
-export function connectMmus(builder: SystemBuilder, mmus: readonly MmuInstructions[], latency = 'dvm'): void {
+/** Entry of the cost table that says how long an invalidation is under way: a TLBI ..IS, an INVLPGB, or one that a hypervisor performs. */
+export type InvalidationLatency = 'dvm' | 'invlpgb_remote' | 'hypercall_flush';
+
+/** Connects MMUs by channels for invalidations on other CPUs: one per pair, unordered, complete for the sender when empty. */
+export function connectMmus(builder: SystemBuilder, mmus: readonly MmuInstructions[], latency: InvalidationLatency): void {
   for (const from of mmus) {
     from.channels = mmus.map((to) => (to === from ? -1 : builder.channel({ name: `${from.name}->${to.name}`, to: to.name, policy: 'unordered', capacity: CHANNEL_CAPACITY, latency })));
     from.broadcast = from.channels.filter((channel) => channel >= 0);
@@ -196,7 +196,7 @@ const INVLPGB = defineOperation({ name: 'invlpgb', perform: everywhere });
 /** The same for the CPUs of a mask. */
 const HYPERCALL = defineOperation({
   name: 'hypercall',
-  cost: 'vmexit',
+  cost: 'vmexit_hypercall',
   perform(cx, op) {
     const { mmu, message } = op.data as { mmu: MmuInstructions; message: Message };
     const targets = mmu.channels.filter((_, to) => (op.b & (1 << to)) !== 0);

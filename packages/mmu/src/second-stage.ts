@@ -6,7 +6,7 @@
  * own {@link Frames}: the host frame behind it says whether that memory is there at all, and whose it is.
  */
 import { FrameKind, NO_FRAME, type Frames, type OperationContext, type Region, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, formatEntry, mk_pte, pte_pfn } from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, mk_pte, pte_pfn } from './entry.ts';
 import { indexOf, rootPointer, Walker, type Walked, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** An entry of the second stage that permits everything. */
@@ -105,12 +105,6 @@ export class SecondStage {
   release(cx: OperationContext, frame: number): void {
     cx.write(this.#rmap.base + frame, 0);
     this.host.give(cx, frame);
-  }
-
-  /** The entry of a guest frame, as the host prints it. */
-  describe(cx: OperationContext, gfn: number): string {
-    const at = this.#leaf(cx, gfn, false);
-    return formatEntry(at < 0 ? 0 : cx.read(at) & ~(_PAGE_ACCESSED | _PAGE_DIRTY));
   }
 
   /** Address of the leaf entry of a guest frame; tables above it are made if asked for. -1: there is none. */

@@ -11,6 +11,7 @@
 import {
   BLOCKED,
   defineOperation,
+  messageFor,
   ModelError,
   operation,
   point,
@@ -47,6 +48,8 @@ const BITS_MAX = 31;
 /** An argument and the number of its callback share one word. */
 const ARGUMENT_BITS = 16;
 const COLLECT: Message = { type: 'collect' };
+const startMessage = messageFor((readers: number) => ({ type: 'start', readers }));
+const quiescentMessage = messageFor((readers: number) => ({ type: 'quiescent', readers }));
 
 /** RCU of one system. */
 export class Rcu {
@@ -70,7 +73,6 @@ export class Rcu {
   readonly #functions: { readonly name: string; readonly run: RcuCallback }[] = [];
   readonly #builder: SystemBuilder;
   #words: readonly number[] | null = null;
-  readonly #messages = { start: new Map<number, Message>(), quiescent: new Map<number, Message>() };
 
   constructor(builder: SystemBuilder, options: RcuOptions) {
     const { processors, interrupts, callbacksMax = CALLBACKS_MAX_DEFAULT } = options;
@@ -180,22 +182,12 @@ export class Rcu {
   }
 
   tellGracePeriod(cx: OperationContext, slot: number, type: 'start' | 'collect', readers = 0): void {
-    cx.tell(this.#gracePeriods[slot] as number, type === 'start' ? this.#message(type, readers) : COLLECT);
+    cx.tell(this.#gracePeriods[slot] as number, type === 'start' ? startMessage(readers) : COLLECT);
   }
 
   quiescent(cx: OperationContext, readers: number): void {
-    const message = this.#message('quiescent', readers);
+    const message = quiescentMessage(readers);
     for (const gracePeriod of this.#gracePeriods) cx.tell(gracePeriod, message);
-  }
-
-  /** One object per content: executors know a message again by its object faster than by what is in it. */
-  #message(type: 'start' | 'quiescent', readers: number): Message {
-    const messages = this.#messages[type];
-    const known = messages.get(readers);
-    if (known) return known;
-    const message: Message = { type, readers };
-    messages.set(readers, message);
-    return message;
   }
 
   #sectionChanged(cx: OperationContext, address: number): void {

@@ -3,10 +3,10 @@
  */
 import { arm64Costs, Frames, SystemBuilder, withCosts, x86Costs, type CostModel, type System } from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
-import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape, type MmuGeometry } from '@shootdown/mmu';
+import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape } from '@shootdown/mmu';
 import { CALL_FUNCTION_VECTOR, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
-import { assembleHost, type AssembledVm } from './host.ts';
+import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
 import { startKernel, type OwnThreads, type StartedKernel } from './kernel.ts';
 import { isArm, type Topology } from './schema.ts';
 
@@ -23,25 +23,27 @@ export interface AssembledMachine {
   readonly until: readonly number[];
 }
 
-/** Builds the actors, words and routines of a machine. */
-export function assemble(topology: Topology, own: OwnThreads = new Map()): AssembledMachine {
+/**
+ * Builds the actors, words and routines of a machine.
+ * @param base the cost model that the description's `costs` change
+ */
+export function assemble(topology: Topology, own: OwnThreads = new Map(), base: CostModel = isArm(topology) ? arm64Costs : x86Costs): AssembledMachine {
+  const costs = Object.keys(topology.costs).length > 0 ? withCosts(base, topology.costs) : base;
   const builder = new SystemBuilder({ memoryModel: topology.memoryModel });
   const { l1, l2, walkCache } = topology.tlb;
   const geometry = { l1: parseTlbGeometry(l1), l2: parseTlbGeometry(l2), walkCacheEntries: tlbGeometry(walkCache, walkCache).entries };
-  const host = topology.host ? assembleHost(builder, topology, topology.host, geometry, own) : null;
-  const { kernel, until } = host ? { kernel: (host.vms[0] as AssembledVm).kernel, until: host.until } : assembleNative(builder, topology, geometry, own);
-  const base = isArm(topology) ? arm64Costs : x86Costs;
-  const costs = Object.keys(topology.costs).length > 0 ? withCosts(base, topology.costs) : base;
+  const host = topology.host ? assembleHost(builder, topology, topology.host, { geometry, hertz: costs.hertz, own }) : null;
+  const { kernel, until } = host ? { kernel: (host.vms[0] as AssembledVm).kernel, until: host.until } : assembleNative(builder, topology, { geometry, hertz: costs.hertz, own });
   return { topology, system: builder.build(), kernel, vms: host?.vms ?? [], costs, until };
 }
 
-function assembleNative(builder: SystemBuilder, topology: Topology, geometry: MmuGeometry, own: OwnThreads): Pick<StartedKernel, 'kernel' | 'until'> {
+function assembleNative(builder: SystemBuilder, topology: Topology, { geometry, hertz, own }: MachineParts): Pick<StartedKernel, 'kernel' | 'until'> {
   const shape = walkShape(geometryNamed(topology.architecture));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const frames = new Frames(builder, { tables: topology.memory.tables, entriesPerTable, pages: topology.memory.pages });
   const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
   const mmus = cpus.map((cpu) => new Mmu(builder, cpu.name, frames, shape, geometry));
   const broadcast = isArm(topology);
-  if (broadcast) connectMmus(builder, mmus);
-  return startKernel(topology, { builder, cpus, mmus, frames, shape, broadcast, flushCeiling: topology.flushCeiling, hz: topology.hz, own });
+  if (broadcast) connectMmus(builder, mmus, 'dvm');
+  return startKernel(topology, { builder, cpus, mmus, frames, shape, broadcast, flushCeiling: topology.flushCeiling, hz: topology.hz, hertz, own });
 }

@@ -12,7 +12,7 @@ import type { Topology, VmDescription } from './schema.ts';
 
 type HostDescription = NonNullable<Topology['host']>;
 
-const CYCLES_PER_MICROSECOND = 3000;
+const MICROSECONDS = 1e6;
 const NESTED_SHAPES = { 4: 'x86-64-4l', 5: 'x86-64-5l' } as const;
 
 /** A virtual machine of an assembled host. */
@@ -33,10 +33,18 @@ export interface AssembledHost {
   readonly until: readonly number[];
 }
 
+/** What a machine is made of besides its description. */
+export interface MachineParts {
+  readonly geometry: MmuGeometry;
+  /** Cycles per second of every CPU. */
+  readonly hertz: number;
+  readonly own: OwnThreads;
+}
+
 /** Adds a host's physical CPUs, its virtual machines and what runs in them. */
-export function assembleHost(builder: SystemBuilder, topology: Topology, host: HostDescription, geometry: MmuGeometry, own: OwnThreads): AssembledHost {
+export function assembleHost(builder: SystemBuilder, topology: Topology, host: HostDescription, parts: MachineParts): AssembledHost {
   const shape = walkShape(geometryNamed(topology.architecture));
-  const second = host.secondStage === false ? null : secondStages(builder, topology, host, host.secondStage, geometry);
+  const second = host.secondStage === false ? null : secondStages(builder, topology, host, host.secondStage, parts.geometry);
   const onCpu: Vcpu[][] = Array.from({ length: topology.cpus }, () => []);
   let next = 0;
   const vms = host.vms.map((description, index) => {
@@ -44,22 +52,21 @@ export function assembleHost(builder: SystemBuilder, topology: Topology, host: H
     const guest = assembleVm(scope, topology, host, description, shape, {
       stage: second?.stages[index] ?? null,
       tlbOf: (vcpu) => second?.tlbs[(next + vcpu) % topology.cpus] ?? null,
-      geometry,
+      ...parts,
       vpidOf: (vcpu) => next + vcpu + 1,
       waits: (vcpu) => next + vcpu >= topology.cpus,
-      own,
     });
     for (const vcpu of guest.vcpus) onCpu[next++ % topology.cpus]?.push(vcpu);
     return guest;
   });
-  addPhysicalCpus(builder, topology, host, onCpu);
+  addPhysicalCpus(builder, topology, host, parts.hertz, onCpu);
   return { vms, until: vms.flatMap((vm) => vm.until) };
 }
 
 /** The physical CPUs are out of step with one another, as the schedulers of a host are. */
-function addPhysicalCpus(builder: SystemBuilder, { cpus }: Topology, { timesliceMicroseconds, hz }: HostDescription, onCpu: readonly (readonly Vcpu[])[]): void {
-  const timesliceCycles = timesliceMicroseconds * CYCLES_PER_MICROSECOND;
-  const sliceTicks = (timesliceMicroseconds * hz) / 1_000_000;
+function addPhysicalCpus(builder: SystemBuilder, { cpus }: Topology, { timesliceMicroseconds, hz }: HostDescription, hertz: number, onCpu: readonly (readonly Vcpu[])[]): void {
+  const timesliceCycles = Math.round((timesliceMicroseconds * hertz) / MICROSECONDS);
+  const sliceTicks = (timesliceMicroseconds * hz) / MICROSECONDS;
   onCpu.forEach((vcpus, id) => {
     if (vcpus.length > 0) addHost(builder, id, vcpus, { timesliceCycles, sliceTicks, firstCycles: Math.floor((timesliceCycles * (id + 1)) / cpus) });
   });
@@ -93,13 +100,11 @@ function guestFramesOf(topology: Topology, vm: VmDescription): number {
   return tables + pages;
 }
 
-interface Under {
+interface Under extends MachineParts {
   readonly stage: SecondStage | null;
   readonly tlbOf: (vcpu: number) => PhysicalTlb | null;
-  readonly geometry: MmuGeometry;
   readonly vpidOf: (vcpu: number) => number;
   readonly waits: (vcpu: number) => boolean;
-  readonly own: OwnThreads;
 }
 
 function assembleVm(builder: SystemBuilder, topology: Topology, host: HostDescription, description: VmDescription, shape: WalkShape, under: Under): AssembledVm & { readonly until: readonly number[] } {
@@ -113,7 +118,7 @@ function assembleVm(builder: SystemBuilder, topology: Topology, host: HostDescri
   const flush = description.paravirtualFlush ? { flush_tlb_multi: kvmTlbFlush({ stealTime: vcpus.map((vcpu) => vcpu.stealTime) }) } : {};
   const started = startKernel(
     { cpus: description.vcpus, processes: description.processes },
-    { builder, cpus, mmus, frames, shape, broadcast: false, flushCeiling: topology.flushCeiling, hz: topology.hz, gates: vcpus.map((vcpu) => vcpu.gateName), own: under.own, ...flush },
+    { builder, cpus, mmus, frames, shape, broadcast: false, flushCeiling: topology.flushCeiling, hz: topology.hz, hertz: under.hertz, gates: vcpus.map((vcpu) => vcpu.gateName), own: under.own, ...flush },
   );
   cpus.forEach((cpu, id) => {
     const vcpu = vcpus[id] as Vcpu;

@@ -30,6 +30,8 @@ export interface KernelParts {
   readonly broadcast: boolean;
   readonly flushCeiling: number;
   readonly hz: number;
+  /** Cycles per second of its CPUs. */
+  readonly hertz: number;
   /** x86: the back end of flush_tlb_multi(). Default: native. */
   readonly flush_tlb_multi?: FlushTlbMulti;
   /** What must let each CPU execute, by id. Default: nothing. */
@@ -51,7 +53,7 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
   const { builder, cpus, mmus, frames, shape } = parts;
   const smp = new Smp(builder, cpus);
   const mms = description.processes.map((_, i) => new Mm(builder, i + 1));
-  const jiffies = parts.hz > 0 ? addTimer(builder, parts.hz) : undefined;
+  const jiffies = parts.hz > 0 ? addTimer(builder, parts.hz, parts.hertz) : undefined;
   const arch = archOf(parts, smp, mms, jiffies);
   const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', frames.tables) };
   const processes = processStates(description, builder, mms);

@@ -1,4 +1,4 @@
-import { DirectExecutor, LiveExecutor, load, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, type Executor } from '@shootdown/machine';
+import { DirectExecutor, LiveExecutor, load, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, x86Costs, type Executor } from '@shootdown/machine';
 import { mmap, user_access, X86Counter } from '@shootdown/mm';
 import { describe, expect, test } from 'vitest';
 import { assemble, type AssembledMachine } from './assemble.ts';
@@ -125,6 +125,17 @@ describe('a run', () => {
     const tick = built.system.choices.findIndex((choice) => choice.name === 'timer tick');
     const ticks = run.schedule!.filter((entry) => entry === tick).length;
     expect(Math.abs(ticks - (run.cycles / built.costs.hertz) * 1000)).toBeLessThan(2);
+  });
+
+  test.each([1e9, 3e9])('at %i Hz a second has as many jiffies and timeslices', (hertz) => {
+    const threads = (count: number) => [{ name: 'p', threads: Array.from({ length: count }, (_, cpu) => ({ cpu, run: [{ do: 'compute', cycles: hertz / 100 }] as const })) }];
+    const native = assemble(parseTopology({ name: 'jiffies', architecture: 'x86-64-4l', cpus: 1, hz: 1000, ...SMALL, processes: threads(1) }), new Map(), { ...x86Costs, hertz });
+    const executor = new DirectExecutor(native.system);
+    runMachine(native, { executor });
+    expect(executor.store.read(native.system.layout.regions.find(({ name }) => name === 'jiffies')!.base)).toBe(10);
+    const vms = ['a', 'b'].map((name) => ({ name, vcpus: 1, processes: threads(1) }));
+    const host = assemble(parseTopology({ name: 'host', architecture: 'x86-64-4l', cpus: 1, ...SMALL, runMicroseconds: 10_500, host: { timesliceMicroseconds: 2000, vms } }), new Map(), { ...x86Costs, hertz });
+    expect(runMachine(host).total['kvm_sched_in']).toEqual([2, 3]);
   });
 
   test.each(['x86-64-4l', 'x86-64-5l', 'arm64-4k-48'] as const)('%s: fork and copy-on-write come to an end under sc and tso', (architecture) => {

@@ -2,7 +2,7 @@
 import { Frames, FREED_FRAME, LiveExecutor, program, RandomScheduler, routine, runScheduler, SystemBuilder, TabulatedExecutor, type Steps, type System } from '@shootdown/machine';
 import { everyRun } from '@shootdown/machine/every-run';
 import { addCpu, startCpu } from '@shootdown/cpu';
-import { addVcpu, ept_violation, kvm_unmap_gfn, Vm, type UnmapMutant, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
+import { addVcpu, ept_violation, unmapGuestFrame, Vm, type UnmapMutant, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, mk_pte, NestedMmu, PhysicalTlb, SecondStage, tinyShape, tlbGeometry } from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
 
@@ -36,7 +36,7 @@ function machine({ gfn = GFN, mutant, host, invept = true }: Wanted): { system: 
     for (let i = 0; i < 3; i++) yield* mmu.access(0, true);
   });
   const takes = routine('host', function* (): Steps {
-    yield* kvm_unmap_gfn(vm, gfn, mutant);
+    yield* unmapGuestFrame(vm, gfn, mutant);
   });
   startCpu(builder, cpu, [program(accesses)], {}, { gate: vcpu.gateName });
   builder.processor({ name: 'kswapd', tasks: [program(takes)] });

@@ -2,12 +2,10 @@
 import type { Address, SystemBuilder } from '@shootdown/machine';
 import { timerMachine } from './timer.machine.ts';
 
-const CPU_HERTZ = 3_000_000_000;
-
-/** Adds a timer of `hz` ticks per second of virtual time; returns the address of jiffies. */
-export function addTimer(builder: SystemBuilder, hz: number): Address {
+/** Adds a timer of `hz` ticks per second of virtual time, on a machine of so many cycles per second; returns the address of jiffies. */
+export function addTimer(builder: SystemBuilder, hz: number, hertz: number): Address {
   const jiffies = builder.region('jiffies', 1).at(0);
   builder.component({ name: 'timer', machine: timerMachine, effects: { 'timer.tick': (cx) => cx.write(jiffies, cx.read(jiffies) + 1) } });
-  builder.spontaneous({ name: 'timer tick', kind: 'hardware', component: 'timer', message: { type: 'tick' }, periodCycles: Math.round(CPU_HERTZ / hz) });
+  builder.spontaneous({ name: 'timer tick', kind: 'hardware', component: 'timer', message: { type: 'tick' }, periodCycles: Math.round(hertz / hz) });
   return jiffies;
 }

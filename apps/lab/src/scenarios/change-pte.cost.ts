@@ -10,7 +10,6 @@ import { CHANGE_PTE_X86, type ChangePteDesign } from '@shootdown/mmu-notifier';
 import type { Comparison, ComparisonColumn, ComparisonRow } from '../comparison.ts';
 import { buildChangePte, MERGEABLE_PAGES, GuestCounter, type ChangePteKernel, type Replacer } from './change-pte.machine.ts';
 
-const HERTZ = 3_000_000_000;
 /** What a vCPU computes between two reads. */
 const COMPUTE_CYCLES = 2000;
 /** What KVM does for a second-stage fault besides exit, entry and what is modelled. */
@@ -75,7 +74,7 @@ export interface ChangePteOptions {
 /** Replaces pages of a guest at a rate, once each. */
 export function runChangePte(kernel: ChangePteKernel, replacer: Replacer, pagesPerSecond: number, { oneIn = 1, faultCycles = FAULT_CYCLES }: ChangePteOptions = {}): ChangePteRun {
   const pages = pagesPerSecond <= KSM_DEFAULT_RATE ? PAGES_AT_DEFAULT_RATE : MERGEABLE_PAGES;
-  const pauseCycles = Math.round(HERTZ / pagesPerSecond);
+  const pauseCycles = Math.round(x86Costs.hertz / pagesPerSecond);
   const executor = new DirectExecutor(buildChangePte(kernel, { replacer, pause: 'pause', pages, oneIn }));
   const totals = new Map<string, number>();
   executor.observe = true;
@@ -165,7 +164,7 @@ function sweep(): ComparisonRow[] {
       without: without.guestPercent,
       with: working.guestPercent,
       saved: without.guestPercent - working.guestPercent,
-      ksmd: (100 * (working.replacerCycles - without.replacerCycles) * rate) / HERTZ,
+      ksmd: (100 * (working.replacerCycles - without.replacerCycles) * rate) / x86Costs.hertz,
     };
   });
 }

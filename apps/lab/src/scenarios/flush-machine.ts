@@ -24,6 +24,8 @@ export interface FlushMachineOptions {
   /** Address spaces that a TLB keeps apart, by PCID modulo this. Default: as many as there are mms. */
   readonly spaces?: number;
   readonly x86?: X86TlbOptions;
+  /** Ids of the mms that have a global ASID to begin with. Default none. */
+  readonly global?: readonly number[];
   /** CPUs can invalidate on others: INVLPGB, or a hypercall. Default false. */
   readonly connected?: boolean;
   /** The page belongs to a file: the page cache has a reference to it too, and TLBs and tables keep its dirty bit. Default false. */
@@ -56,10 +58,10 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
   const frames = new Frames(builder, { tables, entriesPerTable: ENTRIES, pages: 1, initialTables: roots, initialPages: 1, initialReferences: [options.file ? 2 : 1] });
   const cpus = options.loaded.map((_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
   const shape = tinyShape(1, ENTRIES);
-  const global = options.x86?.invlpgb?.global ?? [];
+  const { global = [] } = options;
   const asid = 1 + (global.includes(1) ? globalAsidOf(1) : 0);
   const tlb = new SaturatedTlb(builder, cpus.map((cpu) => cpu.name), frames, shape, 0, [PAGE], { asid, spaces: options.spaces ?? options.mms, suspendable: options.host !== undefined, dirtyBits: options.file ?? false });
-  if (options.connected) connectMmus(builder, tlb.mmus);
+  if (options.connected) connectMmus(builder, tlb.mmus, options.x86?.invlpgb ? 'invlpgb_remote' : 'hypercall_flush');
   const mms = Array.from({ length: options.mms }, (_, i) => {
     const id = i + 1;
     return new Mm(builder, id, { root: i, cpumask: maskOf(options.loaded, id), ...(global.includes(id) && { globalAsid: globalAsidOf(id) }) });

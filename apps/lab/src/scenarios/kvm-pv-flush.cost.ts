@@ -2,13 +2,14 @@
  * What paravirtual flushing buys: a load that maps, writes and unmaps, in one, two and three VMs that share the CPUs of one,
  * with IPIs and with kvm_flush_tlb_multi(). The shape of `ebizzy -M`, on which it was proposed.
  */
+import { x86Costs } from '@shootdown/machine';
 import { Histogram } from '@shootdown/report';
 import { assemble, parseTopology, runMachine } from '@shootdown/topology';
 import type { Comparison } from '../comparison.ts';
 import { kvmHost, KvmHostLoad, RECORDS } from '../demos/kvm-host.ts';
 import { FLUSH_ROUTINE, hostReport, type HostReport } from '../host-report.ts';
 
-const CYCLES_PER_MICROSECOND = 3000;
+const CYCLES_PER_MICROSECOND = x86Costs.hertz / 1e6;
 const RUN_MICROSECONDS = 30_000;
 
 /** One way of running the load. */

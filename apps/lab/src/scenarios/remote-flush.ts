@@ -85,9 +85,10 @@ function buildRemoteFlush({ variant, memoryModel }: BuildRequest<Design>): Syste
     ...(transition && { spaces: SPACES }),
     loaded: [1, 1],
     connected: true,
+    ...(invlpgb?.asid === 'global' && { global: [1] }),
     x86: {
       ...(hypercall && { flush_tlb_multi: hypercallTlbFlush(hypercall) }),
-      ...(invlpgb && { invlpgb: { global: transition ? [] : [1], ...(invlpgb.mutant && { mutant: invlpgb.mutant }) } }),
+      ...(invlpgb && { invlpgb: { ...(invlpgb.mutant && { mutant: invlpgb.mutant }) } }),
       ...(mutant && { mutant }),
     },
   });

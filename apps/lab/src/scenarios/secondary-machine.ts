@@ -173,7 +173,7 @@ function addGuest({ kernel, mm, subscriptions, contents, programs }: Surrounding
     ...(options.protocol && { protocol: options.protocol }),
     ...(options.change_pte && { change_pte: options.change_pte }),
     ...(options.rmapLock && { rmap_lock: spinlock(new Spinlock(builder, 'rmap')) }),
-    ...(options.memslots && { memslots: new Memslots(builder, { waits: options.memslots === 'waits' }) }),
+    ...(options.memslots && { memslots: new Memslots(builder, 'kvm', { waits: options.memslots === 'waits' }) }),
     ...(options.mutant && { mutant: options.mutant }),
     ...(options.rangeGrows !== undefined && { rangeGrows: options.rangeGrows }),
   });

@@ -21,8 +21,6 @@ export type InvlpgbMutant =
 
 /** Choices of a machine with INVLPGB. */
 export interface InvlpgbOptions {
-  /** Ids of the loaded mms whose {@link MmInitial.globalAsid} is set. Default none. */
-  readonly global?: readonly number[];
   /** Pages one INVLPGB covers at most (CPUID 8000_0008, EDX, plus one). Default 8. */
   readonly countMax?: number;
   readonly mutant?: InvlpgbMutant;

@@ -14,7 +14,7 @@ import {
   routine,
   setBits,
   smp_mb,
-  smp_wmb,
+  smp_rmb,
   store,
   type Operation,
   type Steps,
@@ -24,7 +24,7 @@ import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save,
 import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
-import { broadcast_tlb_flush, consider_global_asid, globalAsidOf, is_global_asid, mm_global_asid, mm_needs_global_asid } from './invlpgb.ts';
+import { broadcast_tlb_flush, consider_global_asid, is_global_asid, mm_global_asid, mm_needs_global_asid } from './invlpgb.ts';
 import { flushStart, Info, INIT_MM, infoWord, LOADED_MM_SWITCHING, LOW_WORD, mmuOf, TLB_NR_DYN_ASIDS, TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter, type X86TlbOptions, type X86TlbState } from './x86-state.ts';
 
 /** Native x86. */
@@ -32,11 +32,10 @@ export interface X86Tlb extends TlbArch {
   readonly state: X86TlbState;
 }
 
-/** Adds x86 TLB management to a machine. `mms` is asked when a routine runs, so it may grow while assembling. */
+/** Adds x86 TLB management to a machine. `mms` is asked when a routine runs, so it may grow while assembling; those that CPUs have loaded exist. */
 export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstructions[], mms: () => readonly Mm[], options: X86TlbOptions = {}): X86Tlb {
   const n = smp.cpus.length;
   const loaded = options.loaded ?? [];
-  const global = options.invlpgb?.global ?? [];
   const firstSlots = (words: readonly number[]): number[] => words.flatMap((word) => [word, ...Array.from({ length: TLB_NR_DYN_ASIDS - 1 }, () => 0)]);
   const perCpu = (field: string) => (cpu: number) => `per_cpu(${field}, ${cpu})`;
   const perSlot = (field: string) => (slot: number) => `per_cpu(ctxs[${slot % TLB_NR_DYN_ASIDS}].${field}, ${Math.floor(slot / TLB_NR_DYN_ASIDS)})`;
@@ -48,7 +47,7 @@ export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstr
     options,
     flushFunction: smp.register({ name: 'flush_tlb_func', run: (cpu, source) => flush_tlb_func(state, cpu, source, false) }),
     loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { cellName: perCpu('loaded_mm'), format, initial: loaded }),
-    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n, { cellName: perCpu('loaded_mm_asid'), initial: loaded.map((id) => (global.includes(id) ? globalAsidOf(id) : 0)) }),
+    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n, { cellName: perCpu('loaded_mm_asid'), initial: loaded.map((id) => mms()[id - 1]?.initial?.globalAsid ?? 0) }),
     is_lazy: builder.region('cpu_tlbstate.is_lazy', n, { cellName: perCpu('is_lazy') }),
     next_asid: builder.region('cpu_tlbstate.next_asid', n, { cellName: perCpu('next_asid'), initial: loaded.map((id) => (id === INIT_MM ? 0 : 1)) }),
     ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS, { cellName: perSlot('ctx_id'), initial: firstSlots(loaded) }),
@@ -117,7 +116,7 @@ const should_flush_tlb = routine('should_flush_tlb', function* (x86: X86TlbState
   const isLazy = (): Steps<number> => load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` });
   if (x86.options.mutant === 'before fea4e317f9e7') return (yield* isLazy()) === 0 && ((yield* loadedMm()) === mm.id || trim_cpumask);
   const loaded_mm = yield* loadedMm();
-  yield* smp_wmb({ label: 'smp_rmb()' });
+  yield* smp_rmb();
   if ((yield* isLazy()) !== 0) return false;
   if (loaded_mm === LOADED_MM_SWITCHING && x86.options.mutant !== 'no flush while switching') return true;
   return loaded_mm === mm.id || trim_cpumask;

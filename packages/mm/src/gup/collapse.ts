@@ -4,9 +4,9 @@
  */
 import { FrameKind, NO_FRAME, point, routine, work, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_PSE, _PAGE_TABLE, mk_pte, pte_pfn } from '@shootdown/mmu';
+import { _PAGE_PSE, _PAGE_TABLE, formatEntry, mk_pte, pte_pfn } from '@shootdown/mmu';
 import { walkerLoad } from './invariants.ts';
-import { entryFact, PAGE_SHARED, PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
+import { PAGE_SHARED, PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
 
 /** What happens between clearing the pmd and touching the table: nothing, tlb_remove_table_sync_one(), or synchronize_rcu(). */
 export type CollapseSync = 'none' | 'ipi' | 'rcu';
@@ -32,12 +32,12 @@ const collapse_huge_page = routine('collapse_huge_page', function* (kernel: GupK
   const { frames, monitor } = kernel;
   const pmd = frames.entry(PMD_TABLE, 0);
   const huge = yield* frames.alloc(FrameKind.page, { label: 'alloc_charge_folio()' });
-  yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush(pmd)', fact: entryFact });
+  yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush(pmd)', fact: formatEntry });
   yield* kernel.flush.flush_tlb_mm_range(cpu);
   if (sync === 'ipi') yield* kernel.tlb_remove_table_sync_one(cpu);
   if (sync === 'rcu') yield* kernel.synchronize_rcu(cpu);
   yield* point('__collapse_huge_page_isolate', huge);
-  const page = pte_pfn(yield* walkerLoad(frames, PTE_TABLE, 0, 'ptep_get(pte)', entryFact));
+  const page = pte_pfn(yield* walkerLoad(frames, PTE_TABLE, 0, 'ptep_get(pte)', formatEntry));
   const unpinned = counts ? yield* monitor.folioExpectedRefCount(page, EXPECTED_REFERENCES) : yield* monitor.uncounted(page);
   if (!unpinned) {
     yield* frames.write(pmd, mk_pte(PTE_TABLE, _PAGE_TABLE), { label: 'pmd_populate(mm, pmd, old table)' });
@@ -53,7 +53,7 @@ const collapse_huge_page = routine('collapse_huge_page', function* (kernel: GupK
 
 /** zap_huge_pmd(): the huge page goes, and with it a deposited table. */
 const zap_huge_pmd = routine('zap_huge_pmd', function* (kernel: GupKernel, cpu: Cpu, deposit: Deposit): Steps {
-  const huge = yield* kernel.frames.xchg(kernel.frames.entry(PMD_TABLE, 0), 0, { label: 'pmdp_huge_get_and_clear_full()', fact: entryFact });
+  const huge = yield* kernel.frames.xchg(kernel.frames.entry(PMD_TABLE, 0), 0, { label: 'pmdp_huge_get_and_clear_full()', fact: formatEntry });
   if (deposit === 'freed') yield* kernel.frames.free(PTE_TABLE, { label: `zap_deposited_table(0x${PTE_TABLE.toString(16)})` });
   else yield* kernel.call_rcu(kernel.pte_free_now, PTE_TABLE);
   yield* kernel.flush.flush_tlb_mm_range(cpu);

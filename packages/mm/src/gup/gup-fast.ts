@@ -7,9 +7,9 @@
  */
 import { choose, routine, type Steps } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
-import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import { _PAGE_PSE, formatEntry, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { folio_try_get, walkerLoad, type ReferenceGuards } from './invariants.ts';
-import { entryFact, PMD_TABLE, type GupKernel } from './kernel.ts';
+import { PMD_TABLE, type GupKernel } from './kernel.ts';
 
 /** Which entries are read again after the page was pinned. `pmd` alone was never in a kernel. */
 export type Recheck = 'none' | 'pte' | 'pmd' | 'pte+pmd';
@@ -63,13 +63,13 @@ const gup_fast_pmd_range = routine('gup_fast_pmd_range', function* (kernel: GupK
 
 const gup_fast_pte_range = routine('gup_fast_pte_range', function* (kernel: GupKernel, guards: GupGuards, address: number, pmd: number): Steps<number> {
   const { frames } = kernel;
-  const pte = yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get_lockless(ptep)', entryFact);
+  const pte = yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get_lockless(ptep)', formatEntry);
   if (!pte_present(pte) || !pte_write(pte)) return NONE;
   const page = pte_pfn(pte);
   if (!(yield* folio_try_get(frames, page, guards))) return NONE;
   let same = true;
   if (recheckOf(guards, 'pmd')) same = (yield* pmdp_get_lockless(kernel, address)) === pmd;
-  if (same && recheckOf(guards, 'pte')) same = (yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get(ptep)', entryFact)) === pte;
+  if (same && recheckOf(guards, 'pte')) same = (yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get(ptep)', formatEntry)) === pte;
   if (same) return page;
   yield* frames.put(page, { label: `gup_put_folio(0x${page.toString(16)})` });
   return NONE;
@@ -84,7 +84,7 @@ const gup_fast_pmd_leaf = routine('gup_fast_pmd_leaf', function* (kernel: GupKer
 });
 
 function* pmdp_get_lockless(kernel: GupKernel, address: number): Steps<number> {
-  return yield* walkerLoad(kernel.frames, PMD_TABLE, address, 'pmdp_get_lockless(pmdp)', entryFact);
+  return yield* walkerLoad(kernel.frames, PMD_TABLE, address, 'pmdp_get_lockless(pmdp)', formatEntry);
 }
 
 function recheckOf({ recheck }: GupGuards, level: 'pte' | 'pmd'): boolean {

@@ -108,6 +108,3 @@ function nameEntry(frame: number, index: number): string {
 
 /** Interrupt vectors that a CPU of such a kernel needs. */
 export const GUP_VECTORS: readonly string[] = [CALL_FUNCTION_VECTOR, RCU_VECTOR];
-
-/** What a trace says of an entry that was read. */
-export const entryFact = (entry: number): string => formatEntry(entry);

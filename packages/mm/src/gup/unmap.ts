@@ -6,8 +6,8 @@
  */
 import { FrameKind, point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { pte_pfn } from '@shootdown/mmu';
-import { entryFact, PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
+import { formatEntry, pte_pfn } from '@shootdown/mmu';
+import { PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
 import { Gather, tlb_flush_mmu, tlb_remove_table, type TableFreeing } from './mmu-gather.ts';
 
 /** What is unmapped. `munmap` also frees the tables; `dontneed` leaves them. */
@@ -40,7 +40,7 @@ export const unmap_region = routine('unmap_region', function* (kernel: GupKernel
 /** The entry goes; the page is only queued: the gather puts it after the flush. */
 const zap_pte_range = routine('zap_pte_range', function* (kernel: GupKernel, tlb: Gather, i: number): Steps {
   const pte = kernel.frames.entry(PTE_TABLE + i, 0);
-  tlb.pages.push(pte_pfn(yield* kernel.frames.xchg(pte, 0, { label: 'ptep_get_and_clear_full()', fact: entryFact })));
+  tlb.pages.push(pte_pfn(yield* kernel.frames.xchg(pte, 0, { label: 'ptep_get_and_clear_full()', fact: formatEntry })));
   tlb.range = true;
 });
 

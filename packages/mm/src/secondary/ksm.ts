@@ -10,7 +10,7 @@ import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
 import { protection } from '../wp-page.ts';
 import { pages_identical } from './contents.ts';
-import { invalidate_page_if_missing_change_pte, set_pte_at_notify, set_pte_range_end, set_pte_range_start } from './notify.ts';
+import { invalidate_page_if_missing_change_pte, set_pte_at_notify, setPteRangeEnd, setPteRangeStart } from './notify.ts';
 
 /** What can be left out of it (mutants). */
 export type KsmMutant =
@@ -48,7 +48,7 @@ function tellingUnless(kernel: Kernel, silent: boolean): Kernel {
 /** Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. */
 const write_protect_page = routine('write_protect_page', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, page: number): Steps<number | null> {
   const { frames } = kernel;
-  yield* set_pte_range_start(kernel, mm, vpn, 'write_protect_page');
+  yield* setPteRangeStart(kernel, mm, vpn, 'write_protect_page');
   yield* pte_lock(kernel, ptep.frame);
   const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
   let result = pte_present(entry) && pte_pfn(entry) === page ? entry : null;
@@ -60,7 +60,7 @@ const write_protect_page = routine('write_protect_page', function* (kernel: Kern
   }
   yield* pte_unlock(kernel, ptep.frame);
   if (changes && result !== null) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
-  yield* set_pte_range_end(kernel, mm, vpn, 'write_protect_page');
+  yield* setPteRangeEnd(kernel, mm, vpn, 'write_protect_page');
   return result;
 });
 
@@ -72,7 +72,7 @@ function* isUnpinned({ frames }: Kernel, page: number): Steps<boolean> {
 /** Maps `kpage` instead of the page. No secondary TLB need be told under the lock: both are read-only, and equal. */
 const replace_page = routine('replace_page', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, orig_pte: number, kpage: number): Steps<boolean> {
   const { frames } = kernel;
-  yield* set_pte_range_start(kernel, mm, vpn, 'replace_page');
+  yield* setPteRangeStart(kernel, mm, vpn, 'replace_page');
   yield* pte_lock(kernel, ptep.frame);
   const same = (yield* frames.read(ptep, { label: 'ptep_get()' })) === orig_pte;
   if (same) {
@@ -84,6 +84,6 @@ const replace_page = routine('replace_page', function* (kernel: Kernel, cpu: Cpu
   }
   yield* pte_unlock(kernel, ptep.frame);
   if (same) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
-  yield* set_pte_range_end(kernel, mm, vpn, 'replace_page');
+  yield* setPteRangeEnd(kernel, mm, vpn, 'replace_page');
   return same;
 });

@@ -100,13 +100,13 @@ export function* invalidate_range_end(kernel: Kernel, mm: Mm, start: number, end
 }
 
 /** mmu_notifier_invalidate_range_start() of a caller of set_pte_at_notify(), where the design has it. */
-export function* set_pte_range_start(kernel: Kernel, mm: Mm, vpn: number, caller: SetPteCaller): Steps {
+export function* setPteRangeStart(kernel: Kernel, mm: Mm, vpn: number, caller: SetPteCaller): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (secondary && brackets(secondary.design, caller)) yield* secondary.subscriptions.mmu_notifier_invalidate_range_start(vpn, vpn + 1);
 }
 
 /** Its end; wp_page_copy() has mmu_notifier_invalidate_range_only_end(), because it has told secondary TLBs already. */
-export function* set_pte_range_end(kernel: Kernel, mm: Mm, vpn: number, caller: SetPteCaller): Steps {
+export function* setPteRangeEnd(kernel: Kernel, mm: Mm, vpn: number, caller: SetPteCaller): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (!secondary || !brackets(secondary.design, caller)) return;
   const only_end = caller === 'wp_page_copy' && secondary.design.secondaryTlbs === 'under the lock';
@@ -125,7 +125,8 @@ function tellsByItself({ secondaryTlbs }: NotifierDesign): boolean {
 
 /** mmu_notifier_release(): the address space goes. */
 export function* release(kernel: Kernel, mm: Mm): Steps {
-  yield* notifiersOf(kernel, mm)?.subscriptions.mmu_notifier_release() ?? nothing();
+  const secondary = notifiersOf(kernel, mm);
+  if (secondary) yield* secondary.subscriptions.mmu_notifier_release();
 }
 
 /** ptep_clear_flush_notify() has cleared the entry and flushed the CPUs: what comes next, still under the lock. */
@@ -143,20 +144,22 @@ export function* gatherFlushed(kernel: Kernel, mm: Mm, start: number, end: numbe
 /** set_pte_at_notify(): sets an entry that has been cleared and flushed, under the lock. */
 export const set_pte_at_notify = routine('set_pte_at_notify', function* (kernel: Kernel, mm: Mm, vpn: number, ptep: EntryPointer, entry: number, label: string): Steps {
   const secondary = notifiersOf(kernel, mm);
-  const { subscriptions, design } = secondary ?? {};
-  const fresh = staysReadOnly(secondary) ? entry & ~_PAGE_RW : entry;
-  const change = (): Steps => subscriptions?.mmu_notifier_change_pte(vpn, entry, design?.withoutChangePte === 'invalidate_page under the lock') ?? nothing();
-  if (design?.atSet === 'invalidate_page, set') yield* subscriptions?.mmu_notifier_invalidate_page(vpn) ?? nothing();
-  if (design?.atSet === 'change_pte, set') yield* change();
-  yield* kernel.frames.write(ptep, fresh, { label });
-  if (design?.atSet === 'set, change_pte') yield* change();
+  if (!secondary) {
+    yield* kernel.frames.write(ptep, entry, { label });
+    return;
+  }
+  const { subscriptions, design } = secondary;
+  const change = (): Steps => subscriptions.mmu_notifier_change_pte(vpn, entry, design.withoutChangePte === 'invalidate_page under the lock');
+  if (design.atSet === 'invalidate_page, set') yield* subscriptions.mmu_notifier_invalidate_page(vpn);
+  if (design.atSet === 'change_pte, set') yield* change();
+  yield* kernel.frames.write(ptep, staysReadOnly(secondary) ? entry & ~_PAGE_RW : entry, { label });
+  if (design.atSet === 'set, change_pte') yield* change();
 });
 
 /** The second half of the proposal of 2014, after the lock has been dropped: those without change_pte() are told. */
 export function* invalidate_page_if_missing_change_pte(kernel: Kernel, mm: Mm, vpn: number): Steps {
   const secondary = notifiersOf(kernel, mm);
-  if (secondary?.design.withoutChangePte !== 'invalidate_page after the lock' || !secondary.subscriptions.someLackChangePte) return;
-  yield* secondary.subscriptions.mmu_notifier_invalidate_page_if_missing_change_pte(vpn);
+  if (secondary?.design.withoutChangePte === 'invalidate_page after the lock') yield* secondary.subscriptions.mmu_notifier_invalidate_page_if_missing_change_pte(vpn);
 }
 
 function staysReadOnly(secondary: SecondaryMmus | undefined): boolean {
@@ -191,5 +194,3 @@ export function notifyingArch(arch: TlbArch, secondaryOf: () => SecondaryMmus | 
     },
   };
 }
-
-function* nothing(): Steps {}
