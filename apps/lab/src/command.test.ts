@@ -58,6 +58,16 @@ describe('what is wrong is said in one line, with the right exit code', () => {
   });
 });
 
+it('workers are sent the name of a variant and its parameters, and find what one thread finds', () => {
+  const [one, two] = ['1', '2'].map((workers) => {
+    const { status, stdout } = shootdown('explore', 'kvm-pv-flush', '--variant', 'read-then-clear', '--set', 'preemptions=1', '--workers', workers, '--json');
+    const { verdict, property, states, transitions, schedule } = JSON.parse(stdout) as Record<string, unknown>;
+    return { status, verdict, property, states, transitions, schedule };
+  });
+  expect(two).toEqual(one);
+  expect(two).toMatchObject({ status: 12, verdict: 'violation' });
+});
+
 it('a reader that has seen enough ends the command in silence, as SIGPIPE does', () => {
   const command = [process.execPath, join(lab, 'bin/shootdown.mjs'), 'explore', 'ptdump-vmalloc', '--variant', 'unlocked', '--json'];
   // `exec <&-`: a reader that reads nothing and is gone before the command writes.

@@ -6,9 +6,8 @@ import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { count, defineOperation, Frames, load, operation, program, Random, rest, routine, setBits, smp_mb, store, SystemBuilder, work, xchg, type Program, type Region, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, Mm, secondary, Smp, use_mm, user_access, VM_DATA_DEFAULT_FLAGS, x86Tlb, type Kernel } from '@shootdown/mm';
 import { defaultMmuGeometry, Fault, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
-import { addDevice, InvalidationQueue, Kvm, kvm_tdp_page_fault, MmuNotifierSubscriptions, Odp, type ChangePteDesign, type PrimaryMmu, type SecondaryTlb } from '@shootdown/mmu-notifier';
-import { Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
-import { DROP_ALL, entryFormat, READ_ONLY, WRITABLE } from './secondary-machine.ts';
+import { addDevice, InvalidationQueue, Kvm, kvm_tdp_page_fault, Odp, type ChangePteDesign, type MmuNotifierSubscriptions, type PrimaryMmu, type SecondaryTlb } from '@shootdown/mmu-notifier';
+import { DROP_ALL, entryFormat, mutex, notifyingKernel, READ_ONLY, spinlock, WRITABLE } from './secondary-machine.ts';
 
 /** Pages of the guest that may be replaced, and as many that stay as they are. */
 export const MERGEABLE_PAGES = 256;
@@ -64,17 +63,10 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
   const smp = new Smp(builder, cpus);
   const mm = new Mm(builder, 1, { root: PRIMARY, cpumask: 0 });
   const ptl = builder.region('ptl', TABLES);
-  const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', {
-    spinlocks: [ptl.at(PRIMARY)],
-    ...secondary.notifierRules(design),
-  });
-  const told = { mm, subscriptions, design };
-  const arch = secondary.notifyingArch(x86Tlb(builder, smp, mmus, () => [mm]), () => told);
-  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl, secondary: told };
+  const arch = x86Tlb(builder, smp, mmus, () => [mm]);
+  const { kernel, subscriptions } = notifyingKernel({ builder, cpus, mmus, frames, shape, arch, ptl }, mm, design, PRIMARY + 1);
   const vcpus = cpus.slice(1).map((cpu, i): Vcpu => ({ cpu, mmu: mmuOf(`guest${i}`), words: builder.region(`vcpu${i}.mode`, Word.count) }));
-  const mmu_lock = new Spinlock(builder, 'mmu_lock');
-  const lock = { lock: () => spin_lock(mmu_lock), unlock: () => spin_unlock(mmu_lock) };
-  const kvm = new Kvm(builder, 'kvm', { frames, table: SECOND_STAGE, format: entryFormat, lock, tlb: requests(smp, vcpus), ...(change_pte && { change_pte }) });
+  const kvm = new Kvm(builder, 'kvm', { frames, table: SECOND_STAGE, format: entryFormat, lock: spinlock(builder, 'mmu_lock'), tlb: requests(smp, vcpus), ...(change_pte && { change_pte }) });
   subscriptions.add('kvm', kvm.ops);
   if (device) addIdleDevice(kernel, subscriptions, mmuOf('device0'));
   const guestBreaks = replacer === 'guest breaks';
@@ -212,8 +204,6 @@ const idles = routine('swapper', () => rest());
 
 function addIdleDevice(kernel: Kernel, subscriptions: MmuNotifierSubscriptions, mmu: Mmu): void {
   const { builder, frames } = kernel;
-  const mutex = new Mutex(builder, 'umem_mutex');
-  const lock = { lock: () => mutex_lock(mutex), unlock: () => mutex_unlock(mutex) };
   const tlb = new InvalidationQueue(builder, 'invalidation_queue', [mmu.name], DROP_ALL);
-  subscriptions.add('odp', new Odp(builder, 'odp', { frames, table: DEVICE_TABLE, format: entryFormat, lock, device: addDevice(builder, 'device'), tlb }).ops);
+  subscriptions.add('odp', new Odp(builder, 'odp', { frames, table: DEVICE_TABLE, format: entryFormat, lock: mutex(builder, 'umem_mutex'), device: addDevice(builder, 'device'), tlb }).ops);
 }

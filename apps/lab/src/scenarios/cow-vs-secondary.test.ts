@@ -3,25 +3,22 @@ import type { MemoryModel } from '@shootdown/machine';
 import { secondary } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { cowVsSecondary } from './cow-vs-secondary.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, systemsOf, UNCOUNTED } from './matrix.test-support.ts';
+import { counterexampleOf, DEEP, describeScenario, UNCOUNTED } from './matrix.test-support.ts';
 
 const { J1, J2, J6 } = secondary.SecondaryInvariant;
-const NAMES = cowVsSecondary.variants.map((variant) => variant.name);
 /** Spaces that are searched reduced only: their twins of one secondary MMU are searched in full. */
 const LARGE: ReadonlySet<string> = new Set(['E5/guest-and-device', 'E4/arm64-nested-bracket', 'option-3-nested-bracket', 'option-3-nested-bracket/leave', 'option-3-nested-bracket/alone', 'E2-rapoport-ro-until-notified/extra-reference', 'E2-rapoport-ro-until-notified/other-faults']);
 /** Half a million states, or a second memory model of what is large already: by `npm run test:deep`. */
 const isDeep = (name: string, model: MemoryModel): boolean => model === 'tso' && ['E2-rapoport-ro-until-notified/extra-reference', 'E5/guest-and-device'].includes(name);
 
-const systemOf = systemsOf(cowVsSecondary);
-const searched = searchOnce(systemOf);
+const { systemOf, searched } = describeScenario(cowVsSecondary, {
+  reducedOnly: (variant) => LARGE.has(variant),
+  deepOnly: isDeep,
+  golden: ['E1-set-then-change', 'E2-rapoport', 'E2-rapoport-ro-until-notified/other-faults', 'no-notifier-on-collapse', 'E1-change-then-set/sleeping-device', 'E4/arm64-nested-bracket'],
+  live: ['E1-change-then-set', 'E5/guest-and-device', 'E4/device-tlb', 'E5/reader', 'notifier-on-collapse'],
+});
 
 describe('cow-vs-secondary', () => {
-  it.each(rowsOf(cowVsSecondary).filter(([name, model]) => process.env['SHOOTDOWN_DEEP'] === '1' || !isDeep(name, model)))('%s on %s: %s', async (name, model, expected) => {
-    const { verdict, complete } = await searched(name, model);
-    expect([verdict, complete]).toEqual([expected, expected === 'safe']);
-    if (!LARGE.has(name)) await bothWays(() => systemOf(name, model), expected, searched(name, model));
-  });
-
   it.each([
     ['E0/no-notifier', J2],
     ['E0/no-sequence', J2],
@@ -45,26 +42,15 @@ describe('cow-vs-secondary', () => {
   });
 
   it('a callback that sleeps under the page-table lock is reported with the contract it broke', async () => {
-    expect(await counterexampleOf(systemOf('E1-change-then-set/sleeping-device'), searched('E1-change-then-set/sleeping-device'))).toContain('invalidate_page() is called');
+    const name = 'E1-change-then-set/sleeping-device';
+    expect(counterexampleOf(systemOf(name), await searched(name))).toContain('invalidate_page() is called');
   });
 
   it.each(['E0', 'E1-change-then-set', 'E2-rapoport-kvm-only', 'E2', 'E2/device', 'E3/device-tlb', 'E4', 'E4/arm64', 'E5', 'option-3'])('%s is right as well if a fault has to map the old page first', async (name) => {
     expect((await explore(systemOf(name, 'sc', { established: 0 }), UNCOUNTED)).verdict).toBe('safe');
   });
 
-  it.runIf(process.env['SHOOTDOWN_DEEP'] === '1')('E5/guest-and-device as well', async () => {
+  it.runIf(DEEP)('E5/guest-and-device as well', async () => {
     expect((await explore(systemOf('E5/guest-and-device', 'sc', { established: 0 }), UNCOUNTED)).verdict).toBe('safe');
-  });
-
-  it.each(['E1-set-then-change', 'E2-rapoport', 'E2-rapoport-ro-until-notified/other-faults', 'no-notifier-on-collapse', 'E1-change-then-set/sleeping-device', 'E4/arm64-nested-bracket'])('%s: the counterexample reads as it always did', async (name) => {
-    await expect(await counterexampleOf(systemOf(name), searched(name))).toMatchFileSnapshot(`golden/cow-vs-secondary.${name.replaceAll('/', '-')}.txt`);
-  });
-
-  it.each(NAMES)('%s: every point of its routines says all that the future depends on', (name) => {
-    expectPoints(systemOf(name));
-  });
-
-  it.each(['E1-change-then-set', 'E5/guest-and-device', 'E4/device-tlb', 'E5/reader', 'notifier-on-collapse'])('%s runs the same with live actors', (name) => {
-    expectAgreement(systemOf(name));
   });
 });

@@ -7,11 +7,11 @@
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
 import { point, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
-import { handle_mm_fault, secondary, zap_page_range_single } from '@shootdown/mm';
+import { handle_mm_fault, secondary } from '@shootdown/mm';
 import { pte_pfn, pte_present, type SaturatedTlb } from '@shootdown/mmu';
 import type { Kvm } from '@shootdown/mmu-notifier';
 import { cowVariants, type CowVariant } from './cow-vs-secondary.variants.ts';
-import { buildSecondaryMachine, entryPair, type DeviceOptions, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
+import { buildSecondaryMachine, entryPair, faults, zaps, type DeviceOptions, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 const VERSION = 1;
 const PAGE = 0;
@@ -29,16 +29,14 @@ const other_thread = routine('other thread', function* ({ kernel, mm }: Secondar
 });
 
 const cow: PrimaryCpu = { accesses: true, run: ({ kernel, mm }, cpu) => program(secondary.user_write, kernel, cpu, mm, PAGE, VERSION) };
-const fault: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, PAGE, true) };
-const zap: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, PAGE, PAGE + 1) };
 
 /** What runs on the CPUs of the process. */
 function programsOf({ does, other }: CowVariant): readonly PrimaryCpu[] {
   const thread: PrimaryCpu = { accesses: true, run: (machine, cpu) => program(other_thread, machine, cpu, other) };
   const collapse: PrimaryCpu = { accesses: false, run: ({ kernel, mm }, cpu) => program(secondary.collapse_pte_mapped_thp, kernel, cpu, mm, PAGE, does === 'collapse') };
-  if (does === 'cow') return other === 'faults' ? [fault, thread] : [cow, thread];
-  if (does === 'zap') return [zap];
-  return does === 'cow and zap' ? [zap, fault] : [collapse];
+  if (does === 'cow') return other === 'faults' ? [faults(PAGE), thread] : [cow, thread];
+  if (does === 'zap') return [zaps(PAGE)];
+  return does === 'cow and zap' ? [zaps(PAGE), faults(PAGE)] : [collapse];
 }
 
 function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest<CowVariant, 'established'>): System {

@@ -2,9 +2,9 @@
  * The small machine on which flushes are explored: one page that is mapped from the start, the saturated TLB, and the check
  * that nothing uses its translation after a flush of it has completed.
  */
-import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
-import { addVcpu, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
-import { Frames, program, routine, SystemBuilder, type MemoryModel, type Routine, type Steps, type System } from '@shootdown/machine';
+import { addCpu, startCpu, user_mode, type Cpu } from '@shootdown/cpu';
+import { addVcpu, KVM_VCPU_FLUSH_TLB, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
+import { Frames, program, routine, SystemBuilder, type MemoryModel, type Property, type Routine, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, globalAsidOf, kvmTlbFlush, madvise_dontneed, Mm, monitoredArch, Smp, x86Tlb, type Kernel, type KvmTlbOptions, type X86Tlb, type X86TlbOptions } from '@shootdown/mm';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, connectMmus, FlushMonitor, mk_pte, SaturatedTlb, tinyShape, type MmuInstructions } from '@shootdown/mmu';
 
@@ -86,12 +86,31 @@ export const unmap = routine('madvise', function* ({ kernel, mms }: FlushMachine
   yield* madvise_dontneed(kernel, cpu, mms[0] as Mm, PAGE, PAGE + 1);
 });
 
+/** A task accesses the page at any time, then computes. */
+export function accesses(name: string): CpuRoutine {
+  return routine(name, function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
+    yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
+    yield* user_mode(cpu);
+  });
+}
+
 /** A CPU runs the first mm, so that it may have the page in its TLB, then another, and comes back to it. */
 export const comesBack = routine('schedule', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
   yield* kernel.arch.switch_mm(cpu, mms[1] as Mm);
   yield* kernel.arch.switch_mm(cpu, mms[0] as Mm);
   yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
 });
+
+/** The witness that a paravirtual flush does what it is for. */
+export function elided({ stealTime }: Vcpu): Property {
+  return {
+    name: 'a flush is elided',
+    kind: 'sometimes',
+    why: 'without a preempted vCPU a paravirtual flush is a native one',
+    reads: [stealTime],
+    check: (read) => (read(stealTime) & KVM_VCPU_FLUSH_TLB) !== 0,
+  };
+}
 
 /** Puts a routine on each CPU and seals the machine. */
 export function startMachine(machine: FlushMachine, routines: readonly CpuRoutine[]): System {

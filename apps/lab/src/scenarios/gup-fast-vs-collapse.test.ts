@@ -2,18 +2,13 @@ import { explore } from '@shootdown/explorer';
 import { gup } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
-import { bothWays, counterexampleOf, expectPoints, rowsOf, searchOnce, systemsOf } from './matrix.test-support.ts';
+import { describeScenario } from './matrix.test-support.ts';
 
 const { I1, I3 } = gup.Invariant;
 
-const systemOf = systemsOf(gupFastVsCollapse);
-const searched = searchOnce(systemOf);
+const { systemOf, searched } = describeScenario(gupFastVsCollapse, { golden: ['pte-recheck', 'pmd-recheck'] });
 
 describe('gup-fast-vs-collapse', () => {
-  it.each(rowsOf(gupFastVsCollapse))('%s on %s: %s, reduced or not', async (name, model, expected) => {
-    await bothWays(() => systemOf(name, model), expected, searched(name, model));
-  });
-
   it.each([
     ['no-recheck', [I3, I1]],
     ['pte-recheck', [I3, I1]],
@@ -35,13 +30,5 @@ describe('gup-fast-vs-collapse', () => {
   ])('without %s, %s becomes %s, which violates "%s"', async (_guard, safe, mutant, property) => {
     expect((await searched(safe)).verdict).toBe('safe');
     expect((await searched(mutant)).property).toBe(property);
-  });
-
-  it.each(['pte-recheck', 'pmd-recheck'])('%s: the counterexample reads as it always did', async (name) => {
-    await expect(await counterexampleOf(systemOf(name), searched(name))).toMatchFileSnapshot(`golden/gup-fast-vs-collapse.${name}.txt`);
-  });
-
-  it.each(gupFastVsCollapse.variants.map((variant) => variant.name))('%s: every point of its routines says all that the future depends on', (name) => {
-    expectPoints(systemOf(name));
   });
 });

@@ -3,19 +3,16 @@ import { FREED_FRAME } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, systemsOf } from './matrix.test-support.ts';
+import { describeScenario } from './matrix.test-support.ts';
 
-const NAMES = gupFastVsUnmap.variants.map((variant) => variant.name);
 const { I1, I2 } = gup.Invariant;
 
-const systemOf = systemsOf(gupFastVsUnmap);
-const searched = searchOnce(systemOf);
+const { systemOf, searched } = describeScenario(gupFastVsUnmap, {
+  golden: ['kvm-pv/page-batch', 'kvm-pv/call-rcu/no-recheck', 'kvm-pv/allocation-may-fail/rcu-walker', 'invlpgb/call-rcu/dontneed-no-barrier'],
+  live: ['kvm-pv/call-rcu', 'kvm-pv/sync-ipi', 'hypercall/call-rcu', 'kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker'],
+});
 
 describe('gup-fast-vs-unmap', () => {
-  it.each(rowsOf(gupFastVsUnmap))('%s on %s: %s, reduced or not', async (name, model, expected) => {
-    await bothWays(() => systemOf(name, model), expected, searched(name, model));
-  });
-
   it.each([
     ['kvm-pv/page-batch', [I1]],
     ['tlbi/page-batch', [I1]],
@@ -29,7 +26,7 @@ describe('gup-fast-vs-unmap', () => {
     expect((await explore(systemOf(name), { all: true })).problems.map((problem) => problem.property)).toEqual(properties);
   });
 
-  // That the twins are safe is a row of the matrix above.
+  // That the twins are safe is a row of the matrix.
   it.each([
     ['the grace period', 'kvm-pv/call-rcu', 'kvm-pv/page-batch', I1],
     ['a grace period that sees interrupts-off stretches', 'kvm-pv/call-rcu', 'kvm-pv/call-rcu/blind', I1],
@@ -37,29 +34,12 @@ describe('gup-fast-vs-unmap', () => {
     ['interrupts off, under RCU', 'kvm-pv/call-rcu', 'kvm-pv/call-rcu/irqs-on', I1],
     ['the look at the pte again', 'kvm-pv/call-rcu/dontneed', 'kvm-pv/call-rcu/dontneed-no-pte-recheck', I2],
     ['the test for a reference count of 0', 'kvm-pv/call-rcu', 'kvm-pv/call-rcu/no-refcount-test', FREED_FRAME],
+    ['the full barrier of folio_try_get()', 'invlpgb/call-rcu/dontneed', 'invlpgb/call-rcu/dontneed-no-barrier', I2],
     ['call_rcu() of the batch', 'kvm-pv/batch', 'kvm-pv/batch/no-rcu', I1],
     ['call_rcu() of a batch that is full', 'kvm-pv/batch-full', 'kvm-pv/batch-full/no-rcu', I1],
     ['the IPI of tlb_remove_table_one()', 'kvm-pv/allocation-may-fail', 'kvm-pv/allocation-may-fail/no-ipi', I1],
     ['interrupts off, where no batch page means an IPI', 'kvm-pv/allocation-may-fail', 'kvm-pv/allocation-may-fail/rcu-walker', I1],
   ])('without %s, %s becomes %s, which violates "%s"', async (_guard, _safe, mutant, property) => {
     expect((await searched(mutant)).property).toBe(property);
-  });
-
-  it.each(['kvm-pv/page-batch', 'kvm-pv/call-rcu/no-recheck', 'kvm-pv/allocation-may-fail/rcu-walker'])('%s: the counterexample reads as it always did', async (name) => {
-    await expect(await counterexampleOf(systemOf(name), searched(name))).toMatchFileSnapshot(`golden/gup-fast-vs-unmap.${name.replaceAll('/', '-')}.txt`);
-  });
-
-  it('without the full barrier of folio_try_get(), the second look comes before the reference is there, as it always did', async () => {
-    const name = 'invlpgb/call-rcu/dontneed-no-barrier';
-    expect((await searched(name, 'tso')).property).toBe(I2);
-    await expect(await counterexampleOf(systemOf(name, 'tso'), searched(name, 'tso'))).toMatchFileSnapshot('golden/gup-fast-vs-unmap.invlpgb-call-rcu-dontneed-no-barrier.txt');
-  });
-
-  it.each(NAMES)('%s: every point of its routines says all that the future depends on', (name) => {
-    expectPoints(systemOf(name));
-  });
-
-  it.each(['kvm-pv/call-rcu', 'kvm-pv/sync-ipi', 'hypercall/call-rcu', 'kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker'])('%s runs the same with live actors', (name) => {
-    expectAgreement(systemOf(name));
   });
 });

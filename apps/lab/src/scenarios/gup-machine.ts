@@ -1,9 +1,10 @@
 /** The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any. */
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
-import { addVcpu, KVM_VCPU_FLUSH_TLB, type Vcpu } from '@shootdown/hypervisor';
+import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
 import { FrameKind, program, SystemBuilder, type MemoryModel, type Program, type Property, type System } from '@shootdown/machine';
 import { gup, Smp } from '@shootdown/mm';
 import { pte_pfn } from '@shootdown/mmu';
+import { elided } from './flush-machine.ts';
 
 /** How the machine flushes. */
 export type Flush = 'native-ipi' | 'kvm-pv' | 'hypercall' | 'invlpgb' | 'tlbi';
@@ -102,15 +103,4 @@ function propertiesOf({ frames, monitor, tables }: gup.GupKernel, { removed, tab
   }
   if (vcpu) properties.push(elided(vcpu));
   return properties;
-}
-
-/** The witness that a paravirtual flush does what it is for. */
-export function elided({ stealTime }: Vcpu): Property {
-  return {
-    name: 'a flush is elided',
-    kind: 'sometimes',
-    why: 'without a preempted vCPU a paravirtual flush is a native one',
-    reads: [stealTime],
-    check: (read) => (read(stealTime) & KVM_VCPU_FLUSH_TLB) !== 0,
-  };
 }

@@ -9,7 +9,7 @@ import { program, type Property, type System } from '@shootdown/machine';
 import { secondary, type IpiTlbOptions } from '@shootdown/mm';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { CHANGE_PTE_X86, type KvmMutant } from '@shootdown/mmu-notifier';
-import { buildSecondaryMachine, entryPair, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
+import { buildSecondaryMachine, entryPair, isMerged, merges, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface KsmVariant extends Variant {
@@ -46,7 +46,7 @@ const ksmVariants: readonly KsmVariant[] = [
 ];
 
 function buildKsmVsSecondary({ variant: { era, who, mutant, kvm, tlb }, memoryModel }: BuildRequest<KsmVariant>): System {
-  const ksmd: PrimaryCpu = { accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, PAGE, kpage, mutant) };
+  const ksmd = merges(PAGE, mutant);
   const thread: PrimaryCpu = { accesses: true, run: ({ kernel, mm }, cpu) => program(secondary.user_reads_back, kernel, cpu, mm, PAGE, VERSION) };
   return buildSecondaryMachine(
     {
@@ -71,13 +71,7 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
   const pair = mmu && entryPair(machine, PAGE, mmu.entryAddress(PAGE));
   return [
     ...(pair ? [secondary.secondaryAgreesAtRest(mmu.name, pair), secondary.secondaryIsNoMoreWritable(mmu.name, pair)] : []),
-    {
-      name: 'the page is merged',
-      kind: 'sometimes',
-      why: 'a page that has been written to, or is pinned, is not',
-      reads: [primary],
-      check: (read) => pte_pfn(read(primary)) === kpage,
-    },
+    isMerged(machine, PAGE),
     {
       name: 'a merge is broken by a write',
       kind: 'sometimes',

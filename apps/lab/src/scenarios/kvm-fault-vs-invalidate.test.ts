@@ -3,20 +3,17 @@ import { secondary } from '@shootdown/mm';
 import { IN_PROGRESS_NOT_NEGATIVE } from '@shootdown/mmu-notifier';
 import { describe, expect, it } from 'vitest';
 import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
-import { bothWays, counterexampleOf, expectAgreement, expectPoints, rowsOf, searchOnce, systemsOf, UNCOUNTED } from './matrix.test-support.ts';
+import { describeScenario, UNCOUNTED } from './matrix.test-support.ts';
 
 const { J1 } = secondary.SecondaryInvariant;
-const NAMES = kvmFaultVsInvalidate.variants.map((variant) => variant.name);
 
-const systemOf = systemsOf(kvmFaultVsInvalidate);
-const searched = searchOnce(systemOf);
+const { systemOf, searched } = describeScenario(kvmFaultVsInvalidate, {
+  reducedOnly: (variant) => variant.startsWith('two-ranges'),
+  golden: ['no-in-progress-check', 'rmap-lock/end-order-swapped'],
+  live: ['protocol', 'rmap-lock', 'memslot-added'],
+});
 
 describe('kvm-fault-vs-invalidate', () => {
-  it.each(rowsOf(kvmFaultVsInvalidate))('%s on %s: %s', async (name, model, expected) => {
-    expect((await searched(name, model)).verdict).toBe(expected);
-    if (!name.startsWith('two-ranges')) await bothWays(() => systemOf(name, model), expected, searched(name, model));
-  });
-
   it.each([
     ['the look at the sequence', 'no-seq-check', J1],
     ['the look at the counter', 'no-in-progress-check', J1],
@@ -35,17 +32,5 @@ describe('kvm-fault-vs-invalidate', () => {
 
   it.each(['protocol', 'early-check', 'end-order-swapped', 'rmap-lock'])('%s is right as well for a page that the guest may write to, and if none comes after it', async (name) => {
     for (const parameters of [{ writable: 1 }, { faults: 0 }]) expect((await explore(systemOf(name, 'sc', parameters), UNCOUNTED)).verdict).toBe('safe');
-  });
-
-  it.each(['no-in-progress-check', 'rmap-lock/end-order-swapped'])('%s: the counterexample reads as it always did', async (name) => {
-    await expect(await counterexampleOf(systemOf(name), searched(name))).toMatchFileSnapshot(`golden/kvm-fault-vs-invalidate.${name.replaceAll('/', '-')}.txt`);
-  });
-
-  it.each(NAMES)('%s: every point of its routines says all that the future depends on', (name) => {
-    expectPoints(systemOf(name));
-  });
-
-  it.each(['protocol', 'rmap-lock', 'memslot-added'])('%s runs the same with live actors', (name) => {
-    expectAgreement(systemOf(name));
   });
 });

@@ -5,10 +5,10 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { program, routine, type Property, type System } from '@shootdown/machine';
-import { secondary, zap_page_range_single } from '@shootdown/mm';
+import { secondary } from '@shootdown/mm';
 import { pte_present } from '@shootdown/mmu';
 import { FAULT_PROTOCOL, type FaultProtocol, type Kvm, type KvmMutant, type Memslots } from '@shootdown/mmu-notifier';
-import { buildSecondaryMachine, entryPair, type InitialPage, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
+import { buildSecondaryMachine, entryPair, zaps, type InitialPage, type PrimaryCpu, type SecondaryMachine } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface FaultVariant extends Variant {
@@ -50,9 +50,6 @@ const faultVariants: readonly FaultVariant[] = [
   { name: 'mutant-no-flush', expected: 'violation', source: NOBODY, summary: 'the entry is removed, and no vCPU is told', mutant: 'no flush' },
 ];
 
-/** madvise(MADV_DONTNEED). */
-const madvises = (page: number): PrimaryCpu => ({ accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, page, page + 1) });
-
 /** ioctl(KVM_SET_USER_MEMORY_REGION). */
 const addsMemslot: PrimaryCpu = { accesses: false, run: ({ kvm }) => program(kvm_set_memory_region, kvm as Kvm) };
 
@@ -67,7 +64,7 @@ function buildFaultVsInvalidate({ variant, memoryModel, parameters }: BuildReque
       pages: twoRanges ? [page, page] : [page],
       freePages: 1,
       design: secondary.NotifierEra.E5,
-      cpus: [madvises(PAGE), ...(twoRanges ? [madvises(PAGE_BESIDE)] : []), ...(memslots ? [addsMemslot] : [])],
+      cpus: [zaps(PAGE), ...(twoRanges ? [zaps(PAGE_BESIDE)] : []), ...(memslots ? [addsMemslot] : [])],
       guest: {
         accesses: Array.from({ length: parameters.accesses }, () => ({ page: PAGE, version: 0 })),
         lookup: { faultsIn: parameters.faults !== 0 },

@@ -7,11 +7,11 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { user_mode, type Cpu } from '@shootdown/cpu';
-import { emulated_instruction, KVM_VCPU_FLUSH_TLB, type Emulator, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
+import { emulated_instruction, type Emulator, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
 import { FrameKind, routine, type Property, type Steps, type System } from '@shootdown/machine';
 import type { KvmTlbOptions } from '@shootdown/mm';
-import { NO_TRANSLATION, offered, pte_pfn, type MmuInstructions } from '@shootdown/mmu';
-import { flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
+import { NO_TRANSLATION, offered, pte_pfn } from '@shootdown/mmu';
+import { accesses, elided, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
 /** How host and guest go about it. */
 interface Design extends Variant {
@@ -45,13 +45,7 @@ const designs: readonly Design[] = [
   { name: 'mutant-plain-store', expected: 'violation', source: NOBODY, summary: 'the guest stores KVM_VCPU_FLUSH_TLB without comparing', host: { entry: 'xchg' }, guest: 'plain store' },
 ];
 
-/** The task of vCPU 0: accesses the page at any time, then computes. */
-const guest_access = routine('guest access', function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
-  yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
-  yield* user_mode(cpu);
-});
-
-/** The same by an instruction that exits to KVM's emulator. */
+/** The task of vCPU 0 accesses the page by an instruction that exits to KVM's emulator, at any time, then computes. */
 const emulated_access = routine('emulated access', function* ({ vcpus }: FlushMachine, cpu: Cpu): Steps {
   yield* emulated_instruction(vcpus[cpu.id] as Vcpu, `movs (page 0x${PAGE.toString(16)})`);
   yield* user_mode(cpu);
@@ -76,7 +70,7 @@ function buildKvmPvFlush({ variant: design, memoryModel, parameters: { preemptio
     ],
   });
   for (const property of propertiesOf(machine, held.translation)) machine.builder.property(property);
-  return startMachine(machine, [design.emulated ? emulated_access : guest_access, unmap]);
+  return startMachine(machine, [design.emulated ? emulated_access : accesses('guest access'), unmap]);
 }
 
 /** KVM's emulator: walks the guest's tables in software, and accesses what it found, later. */
@@ -95,15 +89,8 @@ function emulatorOf({ kernel: { frames, shape }, monitor }: FlushMachine, held: 
 }
 
 function propertiesOf({ kernel: { frames }, vcpus }: FlushMachine, held: number): Property[] {
-  const stealTime = vcpus[0]?.stealTime ?? -1;
+  const witness = elided(vcpus[0] as Vcpu);
   const pte = frames.entry(0, PAGE).address;
-  const elided: Property = {
-    name: 'a flush is elided',
-    kind: 'sometimes',
-    why: 'otherwise every flush is an IPI, and the record is never used',
-    reads: [stealTime],
-    check: (read) => (read(stealTime) & KVM_VCPU_FLUSH_TLB) !== 0,
-  };
   const stale: Property = {
     name: 'the emulator holds a translation that memory no longer has',
     kind: 'sometimes',
@@ -111,7 +98,7 @@ function propertiesOf({ kernel: { frames }, vcpus }: FlushMachine, held: number)
     reads: [held, pte],
     check: (read) => read(held) !== NO_TRANSLATION && read(pte) === 0,
   };
-  return held < 0 ? [elided] : [elided, stale];
+  return held < 0 ? [witness] : [witness, stale];
 }
 
 export const kvmPvFlush: Scenario<Design, 'preemptions'> = {

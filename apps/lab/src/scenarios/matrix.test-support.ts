@@ -1,65 +1,114 @@
 /** What the tests of every scenario ask: its verdicts with and without reduction, its counterexamples, whether executors agree. */
-import { expectedVerdict, explore, resolveScenario, type ExploreResult, type Scenario } from '@shootdown/explorer';
+import { expectedVerdict, explore, resolveScenario, type ExpectedVerdict, type ExploreResult, type Scenario } from '@shootdown/explorer';
 import { LiveExecutor, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, verifyPoints, type MemoryModel, type System } from '@shootdown/machine';
 import { renderTrace } from '@shootdown/report';
-import { expect } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { visited } from './local-states.test-support.ts';
 
 export const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+/** `npm run test:deep`. */
+export const DEEP = process.env['SHOOTDOWN_DEEP'] === '1';
 const SEEDS = 5;
 const STEPS_MAX = 300;
 /** Counting interleavings takes a second search, which nothing here asks for. */
 export const UNCOUNTED = { interleavingsStatesMax: 0 };
 /** States of a safe system beyond which its search without reduction is made on `sc` alone, on `tso` by `npm run test:deep`. */
-const FULL_STATES_MAX = process.env['SHOOTDOWN_DEEP'] === '1' ? Number.POSITIVE_INFINITY : 10_000;
+const FULL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 10_000;
+
+/** What the tests of one scenario ask besides its verdicts and its points. */
+export interface ScenarioTests {
+  /** What every variant that is expected to violate something violates, if that is the same for all. */
+  readonly violates?: string;
+  /** Variants whose space is too large to be searched without reduction: smaller ones like them are. */
+  readonly reducedOnly?: (variant: string) => boolean;
+  /** What takes too long for `npm test` and is left to `npm run test:deep`. */
+  readonly deepOnly?: (variant: string, memoryModel: MemoryModel) => boolean;
+  /** Variants whose counterexample is kept in golden/, each on the memory model it is explored on. */
+  readonly golden?: readonly string[];
+  /** Variants that are run with live actors, too. */
+  readonly live?: readonly string[];
+  /** Memory models on which they are. Default `sc`. */
+  readonly liveModels?: readonly MemoryModel[];
+  /** States to visit of each variant whose points are checked. */
+  readonly pointStatesMax?: number;
+}
+
+/** A scenario in its tests. A memory model that is left out is that of the variant, parameters have their defaults. */
+export interface ScenarioUnderTest {
+  readonly systemOf: (variant: string, memoryModel?: MemoryModel, parameters?: Readonly<Record<string, number>>) => System;
+  /** Searches with reduction: once, however many tests want to know what comes out of it. */
+  readonly searched: (variant: string, memoryModel?: MemoryModel) => Promise<ExploreResult>;
+}
+
+/** The tests that every scenario has: its verdicts, its golden counterexamples, its points, and that live actors agree. */
+export function describeScenario(scenario: Scenario, tests: ScenarioTests = {}): ScenarioUnderTest {
+  const { violates, reducedOnly = () => false, deepOnly = () => false, golden = [], live = [], liveModels = ['sc'], pointStatesMax } = tests;
+  const { systemOf, searched } = underTest(scenario);
+  const names = scenario.variants.map((variant) => variant.name);
+  const rows = rowsOf(scenario).filter(([name, model]) => DEEP || !deepOnly(name, model));
+  const liveRows = live.flatMap((name) => liveModels.map((model) => [name, model] as const));
+
+  describe(`scenario ${scenario.name}`, () => {
+    it.each(rows)('%s on %s: %s', async (name, model, expected) => {
+      const result = await searched(name, model);
+      expect([result.verdict, result.complete]).toEqual([expected, expected === 'safe' || result.kind === 'sometimes']);
+      if (violates !== undefined) expect(result.property).toBe(expected === 'safe' ? null : violates);
+      if (!reducedOnly(name)) await expectSameInFull(result, systemOf(name, model));
+    });
+
+    it.each(golden)('%s: the counterexample reads as it always did', async (name) => {
+      await expect(counterexampleOf(systemOf(name), await searched(name))).toMatchFileSnapshot(`golden/${scenario.name}.${name.replaceAll('/', '-')}.txt`);
+    });
+
+    it.each(names)('%s: every point of its routines says all that the future depends on', (name) => {
+      expectPoints(systemOf(name), pointStatesMax);
+    });
+
+    it.each(liveRows)('%s on %s runs the same with live actors', (name, model) => {
+      expectAgreement(systemOf(name, model));
+    });
+  });
+  return { systemOf, searched };
+}
 
 /** Variant, memory model and expected verdict: a row per test. */
-export function rowsOf({ variants }: Scenario): [string, MemoryModel, string | null][] {
-  return variants.flatMap((variant) => MODELS.map((model): [string, MemoryModel, string | null] => [variant.name, model, expectedVerdict(variant, model)]));
+function rowsOf({ variants }: Scenario): [string, MemoryModel, ExpectedVerdict][] {
+  return variants.flatMap((variant) =>
+    MODELS.flatMap((model): [string, MemoryModel, ExpectedVerdict][] => {
+      const expected = expectedVerdict(variant, model);
+      return expected === null ? [] : [[variant.name, model, expected]];
+    }),
+  );
 }
 
-/** Builds a variant. Parameters that are not given have their defaults. */
-export type SystemOf = (variant: string, memoryModel?: MemoryModel, parameters?: Readonly<Record<string, number>>) => System;
-
-/** The variants of a scenario, by name. */
-export function systemsOf(scenario: Scenario): SystemOf {
-  return (variant, memoryModel = 'sc', parameters = {}) => resolveScenario([scenario], { scenario: scenario.name, variant, memoryModel, parameters }).build();
-}
-
-/** Searches a variant with reduction: once, however many tests want to know what comes out of it. */
-export type Search = (variant: string, memoryModel?: MemoryModel) => Promise<ExploreResult>;
-
-/** The {@link Search} of the systems that `build` makes. */
-export function searchOnce(build: SystemOf): Search {
+function underTest(scenario: Scenario): ScenarioUnderTest {
+  const resolved = (variant: string, memoryModel?: MemoryModel, parameters?: Readonly<Record<string, number>>) =>
+    resolveScenario([scenario], { scenario: scenario.name, variant, memoryModel, parameters });
   const results = new Map<string, Promise<ExploreResult>>();
-  return (variant, memoryModel = 'sc') => {
-    const key = `${variant} ${memoryModel}`;
-    const known = results.get(key);
-    if (known) return known;
-    const result = explore(build(variant, memoryModel), UNCOUNTED);
-    results.set(key, result);
-    return result;
+  return {
+    systemOf: (...request) => resolved(...request).build(),
+    searched(variant, memoryModel) {
+      const found = resolved(variant, memoryModel);
+      const key = `${variant} ${found.memoryModel}`;
+      const result = results.get(key) ?? explore(found.build(), UNCOUNTED);
+      results.set(key, result);
+      return result;
+    },
   };
 }
 
 /**
- * Explores with reduction, and checks that doing without changes neither verdict nor property nor the length of the shortest
- * counterexample. A counterexample that is known to be shortest was found by the search without reduction.
+ * Checks that a search without reduction changes neither verdict nor property nor the length of the shortest counterexample.
+ * A counterexample that is known to be shortest was found by just that search.
  */
-export async function bothWays(build: () => System, expected: string | null, search: Promise<ExploreResult> = explore(build(), UNCOUNTED)): Promise<ExploreResult> {
-  const reduced = await search;
-  expect(reduced.verdict).toBe(expected);
-  expect(reduced.complete).toBe(expected === 'safe' || reduced.kind === 'sometimes');
-  const system = build();
-  if (reduced.shortest || (system.memoryModel === 'tso' && reduced.states > FULL_STATES_MAX)) return reduced;
+async function expectSameInFull(reduced: ExploreResult, system: System): Promise<void> {
+  if (reduced.shortest || (system.memoryModel === 'tso' && reduced.states > FULL_STATES_MAX)) return;
   const full = await explore(system, { ...UNCOUNTED, reduction: false });
   expect([full.verdict, full.property, full.schedule?.length]).toEqual([reduced.verdict, reduced.property, reduced.schedule?.length]);
-  return reduced;
 }
 
 /** The shortest counterexample as the command prints it. */
-export async function counterexampleOf(system: System, search: Promise<ExploreResult> = explore(system, UNCOUNTED)): Promise<string> {
-  const { schedule } = await search;
+export function counterexampleOf(system: System, { schedule }: ExploreResult): string {
   return renderTrace('text', recordTrace(new TabulatedExecutor(system), schedule ?? []));
 }
 
@@ -78,7 +127,7 @@ export function expectAgreement(system: System, stepsMax = STEPS_MAX): void {
 }
 
 /** Every point of a system's routines says all that the future depends on, as far as a search has seen. */
-export function expectPoints(system: System): void {
-  const executor = visited(system);
+export function expectPoints(system: System, statesMax?: number): void {
+  const executor = visited(system, statesMax);
   expect(verifyPoints(system.programs, executor.nodes)).toEqual([]);
 }

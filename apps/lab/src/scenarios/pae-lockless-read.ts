@@ -9,7 +9,7 @@ import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
 import { program, routine, SystemBuilder, type Property, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, gup, Smp } from '@shootdown/mm';
-import { elided } from './gup-machine.ts';
+import { elided } from './flush-machine.ts';
 
 type Call = 'dontneed' | 'touch';
 

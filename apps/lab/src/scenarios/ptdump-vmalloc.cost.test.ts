@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ptdumpVmallocCosts, type PtdumpVmallocCost } from './ptdump-vmalloc.cost.ts';
 
@@ -35,5 +36,12 @@ describe('cost of ptdump-vmalloc', () => {
     const waits = [...rows.values()].filter((r) => r.dumpWaitCycles > 0).map((r) => r.variant);
     expect(waits).toEqual(['trylock-2026', 'percpu-rwsem']);
     expect(row('percpu-rwsem').dumpWaitCycles).toBeGreaterThan(10 * row('trylock-2026').dumpWaitCycles);
+  });
+
+  it.runIf(process.env['SHOOTDOWN_DEEP'] === '1')('docs/ptdump-vmalloc.md has the table that comes out', async () => {
+    const page = readFileSync(new URL('../../../../docs/ptdump-vmalloc.md', import.meta.url), 'utf8');
+    const shown = [...page.matchAll(/^\| `([\w-]+)`(?: \(wrong\))? \| ([\d]+ \|.*) \|$/gm)].map(([, variant, cells]) => [variant, ...(cells ?? '').split(' | ').map((cell) => cell.replace(/ \(.*\)/, '').replaceAll(',', ''))]);
+    const found = (await ptdumpVmallocCosts()).map((r) => [r.variant, r.lockAcquisitionsPerPud, r.maySleepCallsPerPud, r.mapCycles, r.mapDuringDumpCycles, r.mapAsleepCycles, r.hugeDuringDump, r.ipisPerDumpAndCpu, r.dumpCycles, r.dumpWaitCycles].map(String));
+    expect(shown).toEqual(found);
   });
 });

@@ -1,28 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { expectedVerdict, explore } from '@shootdown/explorer';
-import { FREED_FRAME, recordTrace, TabulatedExecutor, verifyPoints, type MemoryModel } from '@shootdown/machine';
+import { expectedVerdict, explore, type Variant } from '@shootdown/explorer';
+import { FREED_FRAME, recordTrace, TabulatedExecutor } from '@shootdown/machine';
 import { CLEARED_ENTRY } from '@shootdown/ptdump';
 import { describe, expect, it } from 'vitest';
-import { visited } from './local-states.test-support.ts';
-import { bothWays, counterexampleOf, expectAgreement, searchOnce, systemsOf, UNCOUNTED } from './matrix.test-support.ts';
+import { describeScenario, expectAgreement, MODELS, UNCOUNTED } from './matrix.test-support.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 
-const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
-const VISITED_MAX = 20_000;
-
-const systemOf = systemsOf(ptdumpVmalloc);
-
-const searched = searchOnce(systemOf);
-
-const rows = ptdumpVmalloc.variants.flatMap((variant) =>
-  MODELS.map((model) => [variant.name, model, expectedVerdict(variant, model)] as const).filter(([, , expected]) => expected !== null),
-);
+const { systemOf, searched } = describeScenario(ptdumpVmalloc, {
+  golden: ['unlocked', 'v3-two-dumpers', 'roberts-order', 'v6-multi-fetch', 'v6-no-isb-no-kick', 'trylock-2026-plus-v6', 'other-mm'],
+  pointStatesMax: 20_000,
+});
 
 describe('ptdump-vmalloc', () => {
-  it.each(rows)('%s on %s: %s, reduced or not', async (name, model, expected) => {
-    await bothWays(() => systemOf(name, model), expected, searched(name, model));
-  });
-
   it.each([
     ['unlocked', FREED_FRAME],
     ['v3-two-dumpers', FREED_FRAME],
@@ -57,27 +46,15 @@ describe('ptdump-vmalloc', () => {
 
   it('docs/ptdump-vmalloc.md gives every variant with its verdict', () => {
     const page = readFileSync(new URL('../../../../docs/ptdump-vmalloc.md', import.meta.url), 'utf8');
-    const inWords = (name: string): string => {
-      const [sc, tso] = MODELS.map((model) => rows.find((row) => row[0] === name && row[1] === model)?.[2]);
+    const inWords = (variant: Variant): string => {
+      const [sc, tso] = MODELS.map((model) => expectedVerdict(variant, model));
       return sc === tso ? `${sc}` : `${sc} on sc, ${tso} on tso`;
     };
-    for (const { name, summary } of ptdumpVmalloc.variants) {
-      const line = page.split('\n').find((text) => text.startsWith(`| \`${name}\` | `) && text.endsWith(` | ${summary} |`));
-      expect(line?.split(' | ')[1]).toBe(inWords(name));
+    for (const variant of ptdumpVmalloc.variants) {
+      const line = page.split('\n').find((text) => text.startsWith(`| \`${variant.name}\` | `) && text.endsWith(` | ${variant.summary} |`));
+      expect(line?.split(' | ')[1]).toBe(inWords(variant));
     }
     expect(page).toContain(readFileSync(new URL('golden/ptdump-vmalloc.unlocked.txt', import.meta.url), 'utf8').trim());
-  });
-
-  it.each(['unlocked', 'v3-two-dumpers', 'roberts-order', 'v6-multi-fetch', 'v6-no-isb-no-kick', 'trylock-2026-plus-v6', 'other-mm'])(
-    '%s: the counterexample reads as it always did',
-    async (name) => {
-      await expect(await counterexampleOf(systemOf(name), searched(name))).toMatchFileSnapshot(`golden/ptdump-vmalloc.${name}.txt`);
-    },
-  );
-
-  it.each(ptdumpVmalloc.variants.map((variant) => variant.name))('%s: every point of its routines says all that the future depends on', (name) => {
-    const executor = visited(systemOf(name), VISITED_MAX);
-    expect(verifyPoints(executor.system.programs, executor.nodes)).toEqual([]);
   });
 });
 

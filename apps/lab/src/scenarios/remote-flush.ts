@@ -6,11 +6,10 @@
  * ASID while its CPUs run and switch.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { user_mode, type Cpu } from '@shootdown/cpu';
+import type { Cpu } from '@shootdown/cpu';
 import { routine, type Property, type Steps, type System } from '@shootdown/machine';
 import { hypercallTlbFlush, use_global_asid, type HypercallTlbOptions, type InvlpgbMutant, type Mm, type X86TlbMutant } from '@shootdown/mm';
-import type { MmuInstructions } from '@shootdown/mmu';
-import { comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
+import { accesses, comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
 /** How the machine flushes. */
 interface Design extends Variant {
@@ -61,12 +60,6 @@ const designs: readonly Design[] = [
   },
 ];
 
-/** The task of CPU 1: accesses the page at any time, then computes. */
-const accesses = routine('access', function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
-  yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
-  yield* user_mode(cpu);
-});
-
 /** CPU 0 decides that the mm shall have a global ASID, goes on with another of its threads, which changes to it, and unmaps. */
 const getsGlobalAsid = routine('getsGlobalAsid', function* (machine: FlushMachine, cpu: Cpu): Steps {
   const mm = machine.mms[0] as Mm;
@@ -93,7 +86,7 @@ function buildRemoteFlush({ variant, memoryModel }: BuildRequest<Design>): Syste
     },
   });
   machine.builder.property(staleMeanwhile(machine));
-  return startMachine(machine, transition ? [getsGlobalAsid, comesBack] : [unmap, accesses]);
+  return startMachine(machine, transition ? [getsGlobalAsid, comesBack] : [unmap, accesses('access')]);
 }
 
 function staleMeanwhile({ tlb, kernel: { frames } }: FlushMachine): Property {

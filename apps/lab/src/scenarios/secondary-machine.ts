@@ -4,7 +4,7 @@
  */
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { Frames, program, SystemBuilder, type Address, type MemoryModel, type Program, type Property, type System } from '@shootdown/machine';
-import { CALL_FUNCTION_VECTOR, ipiTlb, Mm, secondary, Smp, type IpiTlbOptions, type Kernel } from '@shootdown/mm';
+import { CALL_FUNCTION_VECTOR, handle_mm_fault, ipiTlb, Mm, secondary, Smp, zap_page_range_single, type IpiTlbOptions, type Kernel } from '@shootdown/mm';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte, pte_pfn, pte_present, pte_write, pte_young, SaturatedTlb, tinyShape, type SaturatedMmu } from '@shootdown/mmu';
 import { addDevice, InvalidationQueue, Kvm, Memslots, MmuNotifierSubscriptions, Odp, Sva, type ChangePteDesign, type EntryFormat, type FaultProtocol, type KvmMutant, type Lock } from '@shootdown/mmu-notifier';
 import { Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
@@ -119,13 +119,8 @@ export function buildSecondaryMachine(options: SecondaryMachineOptions, properti
   const mm = new Mm(builder, 1, { root: ROOT, cpumask: users.reduce((mask, { id }) => mask | (1 << id), 0) });
   const smp = new Smp(builder, cpus);
   const ptl = builder.region('ptl', TABLES);
-  const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', {
-    spinlocks: Array.from({ length: levels }, (_, table) => ptl.at(table)),
-    ...secondary.notifierRules(options.design),
-  });
-  const secondaryMmus = { mm, subscriptions, design: options.design };
-  const arch = secondary.notifyingArch(ipiTlb(smp, mmus, pages.length, options.tlb), () => secondaryMmus);
-  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl, secondary: secondaryMmus, contents };
+  const arch = ipiTlb(smp, mmus, pages.length, options.tlb);
+  const { kernel, subscriptions } = notifyingKernel({ builder, cpus, mmus, frames, shape, arch, ptl, contents }, mm, options.design, levels);
   const programs: Program[] = [];
   const [first, second] = cpus.slice(options.cpus.length);
   const surroundings = { kernel, mm, subscriptions, contents, programs };
@@ -136,6 +131,14 @@ export function buildSecondaryMachine(options: SecondaryMachineOptions, properti
   cpus.forEach((cpu, id) => startCpu(builder, cpu, [all[id] as Program], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }));
   for (const property of properties(machine)) builder.property(property);
   return builder.build();
+}
+
+/** A kernel that tells those who have subscribed to the mm what it does to it; the first frames are the tables of the mm. */
+export function notifyingKernel(kernel: Kernel, mm: Mm, design: secondary.NotifierDesign, tables: number): { readonly kernel: Kernel; readonly subscriptions: MmuNotifierSubscriptions } {
+  const spinlocks = Array.from({ length: tables }, (_, table) => kernel.ptl.at(table));
+  const subscriptions = new MmuNotifierSubscriptions(kernel.builder, 'mm', { spinlocks, ...secondary.notifierRules(design) });
+  const told = { mm, subscriptions, design };
+  return { kernel: { ...kernel, arch: secondary.notifyingArch(kernel.arch, () => told), secondary: told }, subscriptions };
 }
 
 /** All tables exist from the start; those that nobody uses stay empty. */
@@ -168,11 +171,11 @@ function addGuest({ kernel, mm, subscriptions, contents, programs }: Surrounding
     frames,
     table: KVM_TABLE,
     format: entryFormat,
-    lock: spinlock(new Spinlock(builder, 'mmu_lock')),
+    lock: spinlock(builder, 'mmu_lock'),
     tlb: new InvalidationQueue(builder, 'kvm_requests', ['vCPU0.mmu'], DROP_ALL),
     ...(options.protocol && { protocol: options.protocol }),
     ...(options.change_pte && { change_pte: options.change_pte }),
-    ...(options.rmapLock && { rmap_lock: spinlock(new Spinlock(builder, 'rmap')) }),
+    ...(options.rmapLock && { rmap_lock: spinlock(builder, 'rmap') }),
     ...(options.memslots && { memslots: new Memslots(builder, 'kvm', { waits: options.memslots === 'waits' }) }),
     ...(options.mutant && { mutant: options.mutant }),
     ...(options.rangeGrows !== undefined && { rangeGrows: options.rangeGrows }),
@@ -196,12 +199,11 @@ function addDeviceTo({ kernel, mm, subscriptions, contents, programs }: Surround
     programs.push(program(secondary.sva_run, kernel, cpu, mm, sva, agent, options));
     return { odp: null, tlb };
   }
-  const umem_mutex = new Mutex(builder, 'umem_mutex');
   const odp = new Odp(builder, 'odp', {
     frames,
     table,
     format: entryFormat,
-    lock: { lock: () => mutex_lock(umem_mutex), unlock: () => mutex_unlock(umem_mutex) },
+    lock: mutex(builder, 'umem_mutex'),
     device,
     tlb: caches,
   });
@@ -210,8 +212,43 @@ function addDeviceTo({ kernel, mm, subscriptions, contents, programs }: Surround
   return { odp, tlb };
 }
 
-function spinlock(lock: Spinlock): Lock {
+/** A lock of a secondary MMU that spins. */
+export function spinlock(builder: SystemBuilder, name: string): Lock {
+  const lock = new Spinlock(builder, name);
   return { lock: () => spin_lock(lock), unlock: () => spin_unlock(lock) };
+}
+
+/** A lock of a secondary MMU that sleeps. */
+export function mutex(builder: SystemBuilder, name: string): Lock {
+  const lock = new Mutex(builder, name);
+  return { lock: () => mutex_lock(lock), unlock: () => mutex_unlock(lock) };
+}
+
+/** A thread that writes to a page it has no writable entry of. */
+export function faults(page: number): PrimaryCpu {
+  return { accesses: false, run: ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, page, true) };
+}
+
+/** madvise(MADV_DONTNEED): a thread gives a page back. */
+export function zaps(page: number): PrimaryCpu {
+  return { accesses: false, run: ({ kernel, mm }, cpu) => program(zap_page_range_single, kernel, cpu, mm, page, page + 1) };
+}
+
+/** ksmd, which merges a page with the stable one. */
+export function merges(page: number, mutant?: secondary.KsmMutant): PrimaryCpu {
+  return { accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, page, kpage, mutant) };
+}
+
+/** The witness that {@link merges} does. */
+export function isMerged({ kernel, kpage }: SecondaryMachine, page: number): Property {
+  const entry = kernel.frames.entry(ROOT, page).address;
+  return {
+    name: 'the page is merged',
+    kind: 'sometimes',
+    why: 'a page that has been written to, or is pinned, is not',
+    reads: [entry],
+    check: (read) => pte_pfn(read(entry)) === kpage,
+  };
 }
 
 /** The primary entry of a page and a secondary one, for J3 and J4. */

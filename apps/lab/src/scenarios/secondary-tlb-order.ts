@@ -7,9 +7,9 @@
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
 import { program, routine, type Property, type Steps, type System } from '@shootdown/machine';
-import { handle_mm_fault, secondary, type IpiTlbOptions } from '@shootdown/mm';
-import { pte_pfn, pte_write } from '@shootdown/mmu';
-import { buildSecondaryMachine, type InitialPage, type PrimaryCpu, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
+import { secondary, type IpiTlbOptions } from '@shootdown/mm';
+import { pte_write } from '@shootdown/mmu';
+import { buildSecondaryMachine, faults, isMerged, merges, type InitialPage, type SecondaryMachine, type SecondaryMachineOptions } from './secondary-machine.ts';
 
 /** A variant with the parts it is built from. */
 interface OrderVariant extends Variant {
@@ -65,21 +65,13 @@ const OWN_READ_ONLY: InitialPage = { ...OWN, writable: false };
 const load = (page: number): secondary.SecondaryAccess => ({ page, version: 0 });
 const store = (page: number): secondary.SecondaryAccess => ({ page, version: VERSION });
 
-/** A thread of the process whose write to the page faults. */
-function copies(page: number): PrimaryCpu {
-  return { accesses: false, run: ({ kernel, mm }, cpu) => program(handle_mm_fault, kernel, cpu, mm, page, true) };
-}
-
-/** ksmd. */
-const merges: PrimaryCpu = { accesses: false, run: ({ kernel, mm, kpage }, cpu) => program(secondary.try_to_merge_one_page, kernel, cpu, mm, A, kpage) };
-
 const PARTS: Readonly<Record<OrderVariant['replaces'], Pick<SecondaryMachineOptions, 'pages' | 'cpus' | 'device'>>> = {
   copy: {
     pages: [SHARED, SHARED],
-    cpus: [copies(A), copies(B), { accesses: true, run: (machine, cpu) => program(writes_in_order, machine, cpu) }],
+    cpus: [faults(A), faults(B), { accesses: true, run: (machine, cpu) => program(writes_in_order, machine, cpu) }],
     device: { kind: 'tlb', accesses: [load(B), load(A)], mustHold: READS_IN_ORDER },
   },
-  merge: { pages: [OWN], cpus: [merges], device: { kind: 'tlb', accesses: [store(A), load(A)] } },
+  merge: { pages: [OWN], cpus: [merges(A)], device: { kind: 'tlb', accesses: [store(A), load(A)] } },
   upgrade: { pages: [OWN_READ_ONLY], cpus: [], device: { kind: 'tlb', accesses: [load(A), store(A)], faultsOnce: true } },
 };
 
@@ -96,25 +88,12 @@ function orderWitness({ contents }: SecondaryMachine): Property[] {
   ];
 }
 
-function mergeWitness({ kernel, kpage }: SecondaryMachine): Property[] {
-  const entry = kernel.frames.entry(0, A).address;
-  return [
-    {
-      name: 'the page is merged',
-      kind: 'sometimes',
-      why: 'a page that has been written to, or is pinned, is not',
-      reads: [entry],
-      check: (read) => pte_pfn(read(entry)) === kpage,
-    },
-  ];
-}
-
 function upgradeWitness({ kernel }: SecondaryMachine): Property[] {
   const entry = kernel.frames.entry(0, A).address;
   return [{ name: 'the entry becomes writable', kind: 'sometimes', why: 'otherwise nothing has been upgraded', reads: [entry], check: (read) => pte_write(read(entry)) }];
 }
 
-const WITNESSES: Readonly<Record<OrderVariant['replaces'], (machine: SecondaryMachine) => readonly Property[]>> = { copy: orderWitness, merge: mergeWitness, upgrade: upgradeWitness };
+const WITNESSES: Readonly<Record<OrderVariant['replaces'], (machine: SecondaryMachine) => readonly Property[]>> = { copy: orderWitness, merge: (machine) => [isMerged(machine, A)], upgrade: upgradeWitness };
 
 export const secondaryTlbOrder: Scenario<OrderVariant> = {
   name: 'secondary-tlb-order',
