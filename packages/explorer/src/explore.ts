@@ -66,7 +66,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     schedule: example?.schedule ?? null,
     loopStart: example?.loopStart ?? null,
     shortest: example?.shortest ?? false,
-    problems: problems.map(({ kind, property, length }) => ({ kind, property, length })),
+    problems: problems.map((problem) => ({ kind: problem.kind, property: problem.property, length: lengthOf(problem, example) })),
     sometimes,
     livelockChecked: outcome.livelockChecked,
     coverage: coverageOf(plan.model, outcome.executor, outcome.taken),
@@ -87,6 +87,12 @@ function search(plan: Plan, { source }: ExploreOptions, watch: Watch): Promise<O
 function verdictOf(problem: Problem | undefined, complete: boolean): Verdict {
   if (problem === undefined) return complete ? 'safe' : 'bounded';
   return problem.kind === 'deadlock' ? 'deadlock' : 'violation';
+}
+
+/** Steps to a problem: those of its counterexample if it has one, which may be shorter than what the search met first. */
+function lengthOf(problem: Problem, example: Example | null): number {
+  if (!example?.schedule || example.problem.kind !== problem.kind || example.problem.property !== problem.property) return problem.length;
+  return example.loopStart ?? example.schedule.length;
 }
 
 /** The counterexample to report for the first problem. */

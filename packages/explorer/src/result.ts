@@ -85,7 +85,7 @@ export const MAX_STATES_DEFAULT = 20_000_000;
 export interface Problem {
   readonly kind: ProblemKind;
   readonly property: string;
-  /** Steps to the first violation; for `sometimes` 0. */
+  /** Steps to the first violation, of the counterexample if it is reported; for `sometimes` 0. */
   readonly length: number;
 }
 

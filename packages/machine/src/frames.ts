@@ -29,6 +29,10 @@ export interface FrameOptions {
   readonly initialReferences?: readonly number[];
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
+  /** What an entry is called in a trace. Default: the region's name and the number of the entry. */
+  readonly entryName?: (frame: number, index: number) => string;
+  /** How an entry reads there. Default: hexadecimal. */
+  readonly formatEntry?: (entry: number) => string;
 }
 
 /** A page-table entry in memory: which frame, which index, and the word. */
@@ -56,7 +60,8 @@ export class Frames {
   readonly #lowest: Region;
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
-    const { tables, entriesPerTable, pages, initialTables = [], initialPages = 0, initialReferences = [], name = 'frame' } = options;
+    const { tables, entriesPerTable, pages, initialTables = [], initialPages = 0, initialReferences = [], name = 'frame', entryName, formatEntry = hex } = options;
+    const cellName = entryName && ((cell: number): string => entryName(Math.floor(cell / entriesPerTable), cell % entriesPerTable));
     if (initialTables.length > tables) throw new ModelError(`frames: new: ${initialTables.length} initial tables, have ${tables}`);
     if (initialPages > pages) throw new ModelError(`frames: new: ${initialPages} initial pages, have ${pages}`);
     this.tables = tables;
@@ -66,7 +71,7 @@ export class Frames {
     const initial = Array.from({ length: this.count }, (_, frame) => initialKind(frame, initialTables.length, tables, initialPages));
     this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState });
     this.refcount = builder.region(`${name}.refcount`, this.count, { initial: initial.map((kind, frame) => (kind === FrameKind.free ? 0 : (initialReferences[frame - tables] ?? 1))) });
-    this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, { initial: entries, format: (v) => `0x${(v >>> 0).toString(16)}` });
+    this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, { initial: entries, format: formatEntry, ...(cellName && { cellName }) });
     this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables + initialPages] });
   }
 

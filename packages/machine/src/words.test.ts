@@ -160,12 +160,14 @@ describe('Layout', () => {
     const layout = new Layout();
     const key = layout.region('key', 1);
     const pmd = layout.region('pmd', 4, { initial: [1, 2], format: (v) => `0x${v.toString(16)}` });
+    const loadedMm = layout.region('loaded_mm', 2, { cellName: (cpu) => `per_cpu(loaded_mm, ${cpu})` });
     expect(layout.nameOf(key.at(0))).toBe('key');
+    expect(layout.nameOf(loadedMm.at(1))).toBe('per_cpu(loaded_mm, 1)');
     expect(layout.nameOf(pmd.at(3))).toBe('pmd[3]');
     expect(layout.nameOf(99)).toBe('word 99');
     expect(layout.formatValue(pmd.at(0), 255)).toBe('0xff');
     expect(layout.formatValue(key.at(0), 255)).toBe('255');
-    expect(Array.from(layout.initial())).toEqual([0, 1, 2, 0, 0]);
+    expect(Array.from(layout.initial())).toEqual([0, 1, 2, 0, 0, 0, 0]);
   });
 
   it.each([

@@ -21,10 +21,12 @@ export interface Region {
   at(index: number): Address;
 }
 
-/** How a region starts and how its values are printed. */
+/** How a region starts and how its cells and their values are printed. */
 export interface RegionOptions {
   /** One value for all cells, or a value per cell. Default 0. */
   readonly initial?: number | readonly number[];
+  /** What a cell is called in a trace. Default: the region's name, with the index if there are several. */
+  readonly cellName?: (index: number) => string;
   /** How a value of this region reads in a trace. Default: decimal. */
   readonly format?: (value: number) => string;
 }
@@ -65,18 +67,24 @@ export class Layout {
     return this.#regions;
   }
 
-  /** `pmd[3]`, or `key` for a region of one cell. */
+  /** `pmd[3]`, or `key` for a region of one cell, unless its region has another name for it. */
   nameOf(address: number): string {
     const region = this.#regionOf(address);
     if (!region) return `word ${address}`;
+    const { cellName } = this.#optionsOf(region);
+    if (cellName) return cellName(address - region.base);
     return region.cells === 1 ? region.name : `${region.name}[${address - region.base}]`;
   }
 
   /** A word's value as its region prints it. */
   formatValue(address: number, value: number): string {
     const region = this.#regionOf(address);
-    const format = region && this.#options[this.#regions.indexOf(region)]?.format;
+    const format = region && this.#optionsOf(region).format;
     return format ? format(value) : String(value);
+  }
+
+  #optionsOf(region: Region): RegionOptions {
+    return this.#options[this.#regions.indexOf(region)] ?? {};
   }
 
   #regionOf(address: number): Region | undefined {

@@ -1,6 +1,7 @@
 /**
- * Line wrapping for C-like labels: at a space or after a comma if that leaves a decent line, else at a parenthesis,
- * else at any edge of an identifier. An identifier is cut only when it is wider than the line by itself.
+ * Line wrapping for C-like labels: at a space or after a comma if that leaves a decent line, else after a bracket that
+ * opens, else after an operator (`->`, `=`, `|`). An identifier is cut only when it is wider than the line by itself, and then
+ * after an underscore if it has one.
  */
 
 /** Makes one printable line of any text: white space becomes single spaces, control characters question marks. */
@@ -33,22 +34,31 @@ const CLOSERS = ')]},;>';
 
 /** Where to cut: the number of characters that stay, at least 1 and at most `room`. */
 function bestCut(text: string, room: number): number {
-  let space = 0;
-  let bracket = 0;
-  let edge = 0;
+  const last = { space: 0, edge: 0, underscore: 0 };
+  // Behind brackets that the line does not close: `f(g(0)->x` goes on behind `f(`.
+  const open: number[] = [];
   for (let i = 1; i <= room; i++) {
     const before = text[i - 1] as string;
-    const after = text[i] as string;
-    if (after === ' ' || before === ' ' || before === ',') space = i;
-    else if (CLOSERS.includes(after)) continue;
-    else if ('([{)'.includes(before)) bracket = i;
-    else if (isIdentifier(before) !== isIdentifier(after)) edge = i;
+    if ('([{'.includes(before)) open.push(i);
+    if (')]}'.includes(before)) open.pop();
+    const kind = cutAt(before, text[i] as string);
+    if (kind) last[kind] = i;
   }
+  const { space, edge, underscore } = last;
+  const bracket = open.findLast((i) => !CLOSERS.includes(text[i] as string)) ?? 0;
   if (space * 2 >= room) return space;
   if (bracket * 3 >= room) return bracket;
-  const cut = space || bracket || edge || room;
+  const cut = space || bracket || edge || underscore || room;
   // A surrogate pair is one character.
   return cut > 1 && /[\uD800-\uDBFF]/.test(text[cut - 1] as string) ? cut - 1 : cut;
+}
+
+/** What a cut between two characters would be; an edge is one after an operator. Elsewhere it leaves half an identifier, or a call without its bracket. */
+function cutAt(before: string, after: string): 'space' | 'edge' | 'underscore' | null {
+  if (after === ' ' || before === ' ' || before === ',') return 'space';
+  if (!isIdentifier(after) || '([{)]}'.includes(before)) return null;
+  if (before === '_') return 'underscore';
+  return isIdentifier(before) ? null : 'edge';
 }
 
 /** The narrowest line in which {@link wrapLine} need not cut an identifier of this text. */

@@ -4,7 +4,7 @@ import { CHANGE_PTE_X86 } from '@shootdown/mmu-notifier';
 import { describe, expect, it } from 'vitest';
 import { markdownOf } from '../commands/compare.ts';
 import { compareChangePte, runChangePte, type ChangePteRun } from './change-pte.cost.ts';
-import type { ChangePteKernel } from './change-pte.machine.ts';
+import type { ChangePteKernel } from './change-pte-machine.ts';
 
 const { NotifierEra } = secondary;
 const bracket: ChangePteKernel = { design: NotifierEra.E5 };

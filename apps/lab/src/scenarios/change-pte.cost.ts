@@ -8,7 +8,7 @@ import { cyclesOf, DirectExecutor, VirtualTimeScheduler, withCosts, x86Costs } f
 import { secondary, X86Counter } from '@shootdown/mm';
 import { CHANGE_PTE_X86, type ChangePteDesign } from '@shootdown/mmu-notifier';
 import { everyRow, type Comparison, type ComparisonColumn, type ComparisonRow, type EachRow } from '../comparison.ts';
-import { buildChangePte, MERGEABLE_PAGES, GuestCounter, type ChangePteKernel, type Replacer } from './change-pte.machine.ts';
+import { buildChangePte, MERGEABLE_PAGES, GuestCounter, type ChangePteKernel, type Replacer } from './change-pte-machine.ts';
 
 /** What a vCPU computes between two reads. */
 const COMPUTE_CYCLES = 2000;

@@ -31,8 +31,8 @@ function variant(name: string, expected: Variant['expected'], source: string, su
 
 const collapseVariants: readonly CollapseVariant[] = [
   variant('no-recheck', 'violation', RECHECK_FIX, 'the walk never looks again', { recheck: 'none' }),
-  variant('pte-recheck', 'violation', RECHECK_FIX, 'v6.0 and before: the pte is looked at again, and it has not changed', { recheck: 'pte' }),
-  variant('pmd-recheck', 'violation', SYNC_FIX, 'the pmd is looked at again as well; nothing waits for walks', {}),
+  variant('pte-recheck', 'violation', RECHECK_FIX, 'before v6.0: the pte is looked at again, and it has not changed', { recheck: 'pte' }),
+  variant('pmd-recheck', 'violation', SYNC_FIX, 'v6.0: the pmd is looked at again as well; nothing waits for walks (2ba99c5e0881 is in v6.1)', {}),
   variant('pmd-recheck+ipi', 'safe', SYNC_FIX, 'tlb_remove_table_sync_one() between clearing the pmd and touching the table', { sync: 'ipi' }),
   variant('pmd-recheck+sync-rcu', 'safe', `${SYNC_FIX}, with synchronize_rcu() instead`, 'synchronize_rcu() in its place', { sync: 'rcu' }),
   variant('pmd-recheck+ipi/kvm-pv', 'safe', SYNC_FIX, 'the same in a KVM guest', { sync: 'ipi', flush: 'kvm-pv' }),
@@ -41,7 +41,7 @@ const collapseVariants: readonly CollapseVariant[] = [
   variant('pmd-recheck/hypercall', 'violation', `${SYNC_FIX}: derived for a flush by hypercall`, 'a guest of Hyper-V or Xen without the IPI', { flush: 'hypercall' }),
   variant('pmd-recheck+ipi/invlpgb', 'safe', SYNC_FIX, 'the same on AMD with INVLPGB', { sync: 'ipi', flush: 'invlpgb' }),
   variant('pmd-recheck/invlpgb', 'violation', `${SYNC_FIX}: derived for a flush by INVLPGB`, 'AMD with INVLPGB without the IPI', { flush: 'invlpgb' }),
-  variant('pte-recheck/native-ipi', 'safe', 'before 2667f50e8b81: where the flush is an IPI it is the wait', 'bare metal before v6.1: the flush waits for the walk', { recheck: 'pte', flush: 'native-ipi' }),
+  variant('pte-recheck/native-ipi', 'safe', 'before 2667f50e8b81: where the flush is an IPI it is the wait', 'bare metal before v6.0: the flush waits for the walk', { recheck: 'pte', flush: 'native-ipi' }),
   variant('pmd-recheck/native-ipi', 'safe', 'series of 2026 that leaves the second IPI out where the flush has sent one', 'bare metal without the second IPI', { flush: 'native-ipi' }),
   variant('pmd-recheck+ipi/irqs-on', 'violation', 'derived: the IPI waits for interrupts-off stretches only', 'the walk leaves interrupts on', { sync: 'ipi', section: 'none' }),
   variant('pmd-recheck+ipi/no-count', 'violation', 'derived: the wait is for walks under way, not for what they have pinned', 'khugepaged does not count references', { sync: 'ipi', counts: false }),

@@ -8,7 +8,7 @@ import { describeScenario } from './matrix.test-support.ts';
 const { I1, I2 } = gup.Invariant;
 
 const { systemOf, searched } = describeScenario(gupFastVsUnmap, {
-  golden: ['kvm-pv/page-batch', 'kvm-pv/call-rcu/no-recheck', 'kvm-pv/allocation-may-fail/rcu-walker'],
+  golden: ['kvm-pv/page-batch', 'kvm-pv/call-rcu/no-recheck', 'kvm-pv/allocation-may-fail/rcu-walker', 'invlpgb/call-rcu/dontneed-no-barrier'],
   live: ['kvm-pv/call-rcu', 'kvm-pv/sync-ipi', 'hypercall/call-rcu', 'kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker'],
 });
 
@@ -34,6 +34,7 @@ describe('gup-fast-vs-unmap', () => {
     ['interrupts off, under RCU', 'kvm-pv/call-rcu', 'kvm-pv/call-rcu/irqs-on', I1],
     ['the look at the pte again', 'kvm-pv/call-rcu/dontneed', 'kvm-pv/call-rcu/dontneed-no-pte-recheck', I2],
     ['the test for a reference count of 0', 'kvm-pv/call-rcu', 'kvm-pv/call-rcu/no-refcount-test', FREED_FRAME],
+    ['the full barrier of folio_try_get()', 'invlpgb/call-rcu/dontneed', 'invlpgb/call-rcu/dontneed-no-barrier', I2],
     ['call_rcu() of the batch', 'kvm-pv/batch', 'kvm-pv/batch/no-rcu', I1],
     ['call_rcu() of a batch that is full', 'kvm-pv/batch-full', 'kvm-pv/batch-full/no-rcu', I1],
     ['the IPI of tlb_remove_table_one()', 'kvm-pv/allocation-may-fail', 'kvm-pv/allocation-may-fail/no-ipi', I1],

@@ -21,7 +21,7 @@ interface UnmapVariant extends Variant {
   readonly rcuKind: gup.RcuKind;
 }
 
-type Parts = Partial<Pick<UnmapVariant, 'unmap' | 'rcuKind' | 'tables'>> & { readonly freeing?: Partial<gup.TableFreeing>; readonly guards?: Partial<gup.GupGuards> };
+type Parts = Partial<Pick<UnmapVariant, 'unmap' | 'rcuKind' | 'tables' | 'memoryModel'>> & { readonly freeing?: Partial<gup.TableFreeing>; readonly guards?: Partial<gup.GupGuards> };
 
 /** What the second part of a variant's name means. `batch` and what follows have two tables, so that there is a midway, unless the walk is another. */
 const FREEING: Readonly<Record<string, Parts>> = {
@@ -40,7 +40,8 @@ const TABLE_FREEING: gup.TableFreeing = { batch: NEVER_FULL, allocation: 'succee
 
 const THREAD = '"mm: Update ptep_get_lockless()s comment", 24 October 2022';
 const ZIJLSTRA = `${THREAD}: RCU_TABLE_FREE delays the freeing`;
-const HORN = `${THREAD}: tables are kept, data pages are not`;
+const HORN = `${THREAD}: tables are kept, and only when one is removed; CAG48ez3fG=WnvbiE5mJaD66_gJj_hohnV8CqBG9eNdjd7pJW3A@mail.gmail.com`;
+const PIN_THEN_LOOK = 'comment above gup_fast_pte_range(), mm/gup.c: pin and look again, against clear and look at the count';
 const GATHER = 'comment above tlb_remove_table_smp_sync(), mm/mmu_gather.c';
 const SEMI_RCU = 'comment in tlb_remove_table_sync_one(): not an RCU grace period';
 const PT_RECLAIM = 'CONFIG_PT_RECLAIM, v6.14';
@@ -55,6 +56,7 @@ function variant(name: string, expected: Variant['expected'], source: string, su
     expected,
     source,
     summary,
+    ...(parts.memoryModel && { memoryModel: parts.memoryModel }),
     flush,
     tables,
     freeing: { ...TABLE_FREEING, ...meaning.freeing, ...parts.freeing },
@@ -80,6 +82,12 @@ const unmapVariants: readonly UnmapVariant[] = [
   variant('kvm-pv/call-rcu/dontneed', 'safe', HORN, 'MADV_DONTNEED: no table is freed, so nothing waits for the walk', { unmap: 'dontneed' }),
   variant('kvm-pv/call-rcu/dontneed-no-pte-recheck', 'violation', HORN, 'the same, looking again at the pmd alone', { unmap: 'dontneed', guards: { recheck: 'pmd' } }),
   variant('kvm-pv/call-rcu/no-refcount-test', 'violation', 'derived: folio_try_get() is for this', 'a reference is taken to a page that has none left', { guards: { refcountTest: false } }),
+  variant('invlpgb/call-rcu/dontneed', 'safe', PIN_THEN_LOOK, 'AMD with INVLPGB, MADV_DONTNEED', { unmap: 'dontneed' }),
+  variant('invlpgb/call-rcu/dontneed-no-barrier', { sc: 'safe', tso: 'violation' }, PIN_THEN_LOOK, 'the same, but taking a reference is no full barrier: the second look may come first', {
+    unmap: 'dontneed',
+    guards: { refcountBarrier: false },
+    memoryModel: 'tso',
+  }),
   variant('native-ipi/page-batch/irqs-on', 'violation', 'derived: nothing holds the flush up', 'the walk leaves interrupts on', { guards: { section: 'none' } }),
   variant('kvm-pv/call-rcu/irqs-on', 'violation', 'derived: a grace period waits for interrupts-off stretches only', 'the walk leaves interrupts on', { guards: { section: 'none' } }),
   variant('kvm-pv/call-rcu/blind', 'violation', 'derived: RCU as it was before v4.20', 'a grace period that looks at rcu_read_lock() alone', { rcuKind: 'blind' }),

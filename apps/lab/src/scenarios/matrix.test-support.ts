@@ -1,5 +1,5 @@
-/** What the tests of every scenario ask: its verdicts with and without reduction, its counterexamples, whether executors agree. */
-import { expectedVerdict, explore, resolveScenario, type ExpectedVerdict, type ExploreResult, type Scenario } from '@shootdown/explorer';
+/** What the tests of every scenario ask: its verdicts with and without reduction, its counterexamples and whether they show what they are said to, whether executors agree. */
+import { expectedVerdict, explore, judgeSchedule, resolveScenario, type ExpectedVerdict, type ExploreResult, type Scenario } from '@shootdown/explorer';
 import { LiveExecutor, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, verifyPoints, type MemoryModel, type System } from '@shootdown/machine';
 import { renderTrace } from '@shootdown/report';
 import { describe, expect, it } from 'vitest';
@@ -52,6 +52,7 @@ export function describeScenario(scenario: Scenario, tests: ScenarioTests = {}):
     it.each(rows)('%s on %s: %s', async (name, model, expected) => {
       const result = await searched(name, model);
       expect([result.verdict, result.complete]).toEqual([expected, expected === 'safe' || result.kind === 'sometimes']);
+      if (result.schedule) expect(judgeSchedule(systemOf(name, model), result.schedule)).toMatchObject({ kind: result.kind, property: result.property });
       if (violates !== undefined) expect(result.property).toBe(expected === 'safe' ? null : violates);
       if (!reducedOnly(name)) await expectSameInFull(result, systemOf(name, model));
     });

@@ -5,7 +5,7 @@ import { counterexampleOf, describeScenario, UNCOUNTED } from './matrix.test-sup
 import { paeLocklessRead } from './pae-lockless-read.ts';
 
 const MAIL_COLUMNS = 76;
-const GOLDEN = ['kvm-pv', 'one-replacement/above-4g', 'native/one-zapper', 'native/refault/recheck'];
+const GOLDEN = ['kvm-pv', 'one-replacement/above-4g', 'native/one-zapper', 'native/refault/recheck', 'native/flush-under-ptl/irqs-on', 'hypercall/flush-under-ptl'];
 
 const { systemOf, searched } = describeScenario(paeLocklessRead, {
   violates: gup.VALUE_WAS_IN_TABLE,

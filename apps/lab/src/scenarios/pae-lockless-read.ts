@@ -15,7 +15,7 @@ type Call = 'dontneed' | 'touch';
 
 /** A variant with the parts it is built from. */
 interface PaeVariant extends Variant {
-  readonly flush: 'native' | 'kvm-pv';
+  readonly flush: 'native' | 'kvm-pv' | 'hypercall';
   readonly design: gup.PaeDesign;
   /** What the other CPUs do, one list each. */
   readonly others: readonly (readonly Call[])[];
@@ -24,8 +24,9 @@ interface PaeVariant extends Variant {
 type Parts = Partial<gup.PaeDesign> & Pick<PaeVariant, 'flush' | 'others' | 'parameters'>;
 
 const THREAD = '"mm: Update ptep_get_lockless()s comment", October 2022';
-const HORN = `${THREAD}: CAG48ez3fG=WnvbiE5mJaD66`;
-const DEFAULTS: gup.PaeDesign = { reader: 'low-high-low', flushPosition: 'after-ptl', clear: 'cmpxchg8b', fault: 'anonymous', recheck: 'none' };
+const HORN =
+  'Jann Horn, "ptep_get_lockless() on 32-bit x86/mips/sh looks wrong", 6 October 2022, CAG48ez1Oz4tT-N2Y=Zs6jumu=zOp7SQRZ=V2c+b5bT9P4retJA@mail.gmail.com';
+const DEFAULTS: gup.PaeDesign = { reader: 'low-high-low', flushPosition: 'after-ptl', clear: 'cmpxchg8b', fault: 'anonymous', recheck: 'none', irqs: 'off', counted: 'after the clear' };
 
 /** Operations in a row without a point: more than a flush by IPI of four CPUs. */
 const HISTORY_MAX = 64;
@@ -42,7 +43,8 @@ function replacements(count: number): PaeVariant['others'] {
 /** The first page, whichever is mapped later. Left out, it is a parameter of the scenario. */
 const BELOW = { parameters: { high: 0 } } as const;
 const ABOVE = { parameters: { high: 1 } } as const;
-const KVM_TWICE = { flush: 'kvm-pv', others: replacements(2) } as const;
+const TWICE = { others: replacements(2) } as const;
+const KVM_TWICE = { ...TWICE, flush: 'kvm-pv' } as const;
 
 function variant(name: string, expected: Variant['expected'], source: string, summary: string, { flush, others, parameters, ...parts }: Parts): PaeVariant {
   return { name, expected, source, summary, flush, others, ...(parameters && { parameters }), design: { ...DEFAULTS, ...parts } };
@@ -86,15 +88,32 @@ const paeVariants: readonly PaeVariant[] = [
     others: TWO_ZAPPERS,
     flushPosition: 'under-ptl',
   }),
+  variant('native/flush-under-ptl/irqs-on', 'violation', 'derived: the flush does not wait for the walk', 'the walk leaves interrupts on; one other CPU replaces a page above 4 GiB once', {
+    ...ABOVE,
+    flush: 'native',
+    others: replacements(1),
+    flushPosition: 'under-ptl',
+    irqs: 'on',
+  }),
   variant('kvm-pv', 'violation', 'derived: a preempted reader holds no flush up, so one other vCPU is enough', 'KVM guest, one other vCPU replaces the page twice', KVM_TWICE),
   variant('kvm-pv/flush-under-ptl', 'violation', 'derived: the flush completes without the reader', 'the same, flushing before the lock is dropped', { ...KVM_TWICE, flushPosition: 'under-ptl' }),
   variant('kvm-pv/split-clear', 'violation', 'derived: as kvm-pv', 'the same before v6.2: the words are cleared one after the other', { ...KVM_TWICE, clear: 'split' }),
+  variant('hypercall/flush-after-ptl', 'violation', `${HORN}: paravirtual flushes without IPI`, 'a guest of Hyper-V or Xen, one other vCPU replaces the page twice', { ...TWICE, flush: 'hypercall' }),
+  variant('hypercall/flush-under-ptl', 'violation', 'derived: the flush completes without the reader, preempted or not', 'the same, flushing before the lock is dropped', { ...TWICE, flush: 'hypercall', flushPosition: 'under-ptl' }),
   variant('clear-counter', 'safe', '__get_spte_lockless(), arch/x86/kvm/mmu/mmu.c', 'KVM guest, the reader also looks at a counter of clears', { ...KVM_TWICE, reader: 'clear-counter' }),
   variant('clear-counter/split-clear', 'safe', '__get_spte_lockless(), arch/x86/kvm/mmu/mmu.c', 'the same with words cleared one after the other, as KVM does', { ...KVM_TWICE, reader: 'clear-counter', clear: 'split' }),
+  variant('clear-counter/counted-first', 'violation', 'comment in count_spte_clear(), arch/x86/kvm/mmu/mmu.c: the entry is set before the counter moves', 'the same counting before the words are cleared; a page above 4 GiB is replaced once', {
+    ...ABOVE,
+    flush: 'kvm-pv',
+    others: replacements(1),
+    reader: 'clear-counter',
+    clear: 'split',
+    counted: 'before the clear',
+  }),
   variant('cmpxchg8b', 'safe', `${THREAD}: the cleanest fix, at a cost`, 'KVM guest, both words are read at once', { ...KVM_TWICE, reader: 'cmpxchg8b' }),
   variant('recheck/two-replacements', 'safe', RECHECKED, 'KVM guest, the page is only believed after a second look; a page below 4 GiB is replaced twice', { ...BELOW, ...KVM_TWICE, recheck: 'low-high' }),
-  variant('recheck/three-replacements', 'violation', RECHECKED, 'the same with one more replacement: the second look is torn too', { ...BELOW, flush: 'kvm-pv', others: replacements(3), recheck: 'low-high' }),
-  variant('recheck/two-replacements/above-4g', 'violation', `${OWN}: as one-replacement/above-4g, twice`, 'with a page above 4 GiB, two are enough', { ...ABOVE, ...KVM_TWICE, recheck: 'low-high' }),
+  variant('recheck/three-replacements', 'violation', RECHECKED, 'the first of three moves the page above 4 GiB, the others tear both looks', { ...BELOW, flush: 'kvm-pv', others: replacements(3), recheck: 'low-high' }),
+  variant('recheck/two-replacements/above-4g', 'violation', `${OWN}: as one-replacement/above-4g, twice`, 'a page above 4 GiB is replaced twice: the second look is torn too', { ...ABOVE, ...KVM_TWICE, recheck: 'low-high' }),
 ];
 
 /** Builds the machine of a variant: CPU0 reads, the others zap and fault. */
@@ -105,13 +124,18 @@ function buildPaeLocklessRead({ variant: { flush, design, others }, memoryModel,
   const walker = cpus[WALKER] as Cpu;
   const vcpu = flush === 'kvm-pv' ? addVcpu(builder, walker, { entry: 'atomic' }) : null;
   const everybody = (1 << cpus.length) - 1;
-  const kernel = new gup.PaeKernel(builder, vcpu ? gup.kvmPv(smp, everybody, { stealTime: [vcpu.stealTime] }) : gup.nativeIpi(smp, everybody), high);
+  const kernel = new gup.PaeKernel(builder, backEnd(flush, smp, everybody, vcpu), high);
   for (const cpu of cpus) {
     const body = cpu.id === WALKER ? program(gup.gup_fast_pte, kernel, cpu, design) : program(user, kernel, cpu, design, others[cpu.id - 1] ?? []);
     startCpu(builder, cpu, [body], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }, cpu.id === WALKER && vcpu ? { gate: vcpu.gateName } : {});
   }
   for (const property of propertiesOf(kernel, vcpu)) builder.property(property);
   return builder.build();
+}
+
+function backEnd(flush: PaeVariant['flush'], smp: Smp, everybody: number, vcpu: Vcpu | null): gup.FlushBackEnd {
+  if (flush === 'kvm-pv') return gup.kvmPv(smp, everybody, { stealTime: [vcpu?.stealTime] });
+  return flush === 'hypercall' ? gup.hypercall(smp, everybody) : gup.nativeIpi(smp, everybody);
 }
 
 const user = routine('user', function* (kernel: gup.PaeKernel, cpu: Cpu, design: gup.PaeDesign, calls: readonly Call[]): Steps {

@@ -18,7 +18,7 @@ const REPORT = 'reported in CAHDw0oGd0B4=uuv8NGqbUQ_ZVmSheU2bN70e4QhFXWvuAZdt2w@
 
 const designs: readonly Design[] = [
   { name: 'loaded-mm-switching', expected: 'safe', source: FIX, summary: 'LOADED_MM_SWITCHING counts as loaded: the CPU gets the IPI' },
-  { name: 'before', expected: 'violation', source: FIX, summary: 'a CPU whose loaded_mm is another one, or none yet, gets no IPI', mutant: 'no flush while switching' },
+  { name: 'before', expected: 'violation', source: FIX, summary: 'before the fix: a CPU whose loaded_mm is another one, or none yet, gets no IPI', mutant: 'before fea4e317f9e7' },
   {
     name: 'stable-backport',
     expected: 'violation',

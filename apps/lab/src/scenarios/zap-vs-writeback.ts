@@ -46,7 +46,7 @@ const designs: readonly Design[] = [
   {
     name: 'v6.2/no-pvmw-sync',
     expected: 'violation',
-    source: '479db0bf408e, v2.6.28',
+    source: '479db0bf408e, v2.6.27',
     summary: 'writeback takes an entry that looks empty for empty, without the lock',
     zap: V6_2,
     writeback: { sync: false },

@@ -31,8 +31,10 @@ export type X86TlbMutant =
   | 'lazy mode ends without flush'
   /** Nothing orders the end of lazy mode before the look at tlb_gen. */
   | 'no barrier after lazy mode'
-  /** Before the fix of 2025: a CPU in the middle of switch_mm is no target. */
+  /** A CPU in the middle of switch_mm is no target. */
   | 'no flush while switching'
+  /** All that the fix of 2025 changed: so it was, LOADED_MM_SWITCHING was stored late, and is_lazy was read first, without smp_rmb(). */
+  | 'before fea4e317f9e7'
   /** LOADED_MM_SWITCHING is stored only after tlb_gen has been read. */
   | 'switching is said late'
   /** A CPU whose bit in mm_cpumask is set already leaves it alone, and with it the full barrier that setting it was. */

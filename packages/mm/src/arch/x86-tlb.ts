@@ -37,6 +37,8 @@ export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstr
   const n = smp.cpus.length;
   const loaded = options.loaded ?? [];
   const firstSlots = (words: readonly number[]): number[] => words.flatMap((word) => [word, ...Array.from({ length: TLB_NR_DYN_ASIDS - 1 }, () => 0)]);
+  const perCpu = (field: string) => (cpu: number) => `per_cpu(${field}, ${cpu})`;
+  const perSlot = (field: string) => (slot: number) => `per_cpu(ctxs[${slot % TLB_NR_DYN_ASIDS}].${field}, ${Math.floor(slot / TLB_NR_DYN_ASIDS)})`;
   const format = (id: number): string => (id === LOADED_MM_SWITCHING ? 'LOADED_MM_SWITCHING' : id === INIT_MM ? 'init_mm' : `mm${id}`);
   const state: X86TlbState = {
     smp,
@@ -44,12 +46,12 @@ export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstr
     mms,
     options,
     flushFunction: smp.register({ name: 'flush_tlb_func', run: (cpu, source) => flush_tlb_func(state, cpu, source, false) }),
-    loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { format, initial: loaded }),
-    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n, { initial: loaded.map((id) => mms()[id - 1]?.initial?.globalAsid ?? 0) }),
-    is_lazy: builder.region('cpu_tlbstate.is_lazy', n),
-    next_asid: builder.region('cpu_tlbstate.next_asid', n, { initial: loaded.map((id) => (id === INIT_MM ? 0 : 1)) }),
-    ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS, { initial: firstSlots(loaded) }),
-    ctx_tlb_gen: builder.region('cpu_tlbstate.ctxs.tlb_gen', n * TLB_NR_DYN_ASIDS, { initial: firstSlots(loaded.map((id) => (id === INIT_MM ? 0 : 1))) }),
+    loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { cellName: perCpu('loaded_mm'), format, initial: loaded }),
+    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n, { cellName: perCpu('loaded_mm_asid'), initial: loaded.map((id) => mms()[id - 1]?.initial?.globalAsid ?? 0) }),
+    is_lazy: builder.region('cpu_tlbstate.is_lazy', n, { cellName: perCpu('is_lazy') }),
+    next_asid: builder.region('cpu_tlbstate.next_asid', n, { cellName: perCpu('next_asid'), initial: loaded.map((id) => (id === INIT_MM ? 0 : 1)) }),
+    ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS, { cellName: perSlot('ctx_id'), initial: firstSlots(loaded) }),
+    ctx_tlb_gen: builder.region('cpu_tlbstate.ctxs.tlb_gen', n * TLB_NR_DYN_ASIDS, { cellName: perSlot('tlb_gen'), initial: firstSlots(loaded.map((id) => (id === INIT_MM ? 0 : 1))) }),
     global_asid_lock: builder.region('global_asid_lock', 1),
     info: builder.region('flush_tlb_info', n * Info.words),
   };
@@ -110,9 +112,12 @@ export const native_flush_tlb_multi = routine(
 );
 
 const should_flush_tlb = routine('should_flush_tlb', function* (x86: X86TlbState, target: Cpu, mm: Mm, trim_cpumask: boolean): Steps<boolean> {
-  const loaded_mm = yield* load(x86.loaded_mm.at(target.id), { label: `per_cpu(loaded_mm, ${target.id})` });
+  const loadedMm = (): Steps<number> => load(x86.loaded_mm.at(target.id), { label: `per_cpu(loaded_mm, ${target.id})` });
+  const isLazy = (): Steps<number> => load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` });
+  if (x86.options.mutant === 'before fea4e317f9e7') return (yield* isLazy()) === 0 && ((yield* loadedMm()) === mm.id || trim_cpumask);
+  const loaded_mm = yield* loadedMm();
   yield* smp_rmb();
-  if ((yield* load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` })) !== 0) return false;
+  if ((yield* isLazy()) !== 0) return false;
   if (loaded_mm === LOADED_MM_SWITCHING && x86.options.mutant !== 'no flush while switching') return true;
   return loaded_mm === mm.id || trim_cpumask;
 });
@@ -193,7 +198,7 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
     yield* mmuOf(x86, cpu).load_root((yield* load(next.pgd.at(0))) - 1, asid + 1, false);
     return;
   }
-  const late = x86.options.mutant === 'switching is said late';
+  const late = x86.options.mutant === 'switching is said late' || x86.options.mutant === 'before fea4e317f9e7';
   if (!late) yield* say_switching(x86, cpu);
   // A full barrier: either the flusher sees LOADED_MM_SWITCHING, or this CPU sees the flusher's tlb_gen.
   const isSet = x86.options.mutant === 'no barrier while switching' && ((yield* load(next.cpumask.at(0), { label: 'cpumask_test_cpu(self, mm_cpumask(next))' })) & (1 << id)) !== 0;

@@ -11,7 +11,7 @@ import type { FileFolio } from './kernel.ts';
 
 /** Choices of {@link writeback}. */
 export interface WritebackDesign {
-  /** PVMW_SYNC: page_vma_mapped_walk() takes the page-table lock even if the entry looks empty (479db0bf408e, v2.6.28). */
+  /** PVMW_SYNC: page_vma_mapped_walk() takes the page-table lock even if the entry looks empty (479db0bf408e, v2.6.27). */
   readonly sync: boolean;
 }
 

@@ -1,6 +1,6 @@
 import { addCpu, local_irq_disable, startCpu, type Cpu } from '@shootdown/cpu';
 import { addVcpu, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
-import { program, rest, routine, SystemBuilder, TabulatedExecutor, type Steps } from '@shootdown/machine';
+import { program, rest, routine, store, SystemBuilder, TabulatedExecutor, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import type { KvmTlbOptions } from '../arch/kvm-tlb.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from '../smp.ts';
@@ -42,7 +42,10 @@ describe('a CPU with interrupts off', () => {
     expect([choose('CPU0'), flushReturns()]).toEqual([true, false]);
   });
 
-  it.each([tlbi, invlpgb])('holds no %s up', (backEnd) => {
+  it.each([
+    ['TLBI', tlbi],
+    ['INVLPGB', invlpgb],
+  ])('holds no %s up', (_name, backEnd) => {
     const { choose, flushReturns } = machine(backEnd);
     expect([choose('CPU0'), flushReturns()]).toEqual([true, true]);
   });
@@ -50,7 +53,7 @@ describe('a CPU with interrupts off', () => {
   it('holds no hypercall up, unless the hypervisor refuses it', () => {
     for (const refused of [0, 1]) {
       const { choose, flushReturns } = machine((smp) => hypercall(smp, EVERYBODY));
-      expect([choose('CPU0'), choose('CPU1', refused), flushReturns()]).toEqual([true, true, refused === 0]);
+      expect([choose('CPU0'), choose('CPU1'), choose('CPU1', refused), flushReturns()]).toEqual([true, true, true, refused === 0]);
     }
   });
 
@@ -67,10 +70,34 @@ describe('a CPU with interrupts off', () => {
   });
 });
 
+describe('an entry cleared by a plain store', () => {
+  it.each([
+    ['a flush by IPI', nativeIpi],
+    ['a paravirtual flush', kvmPv],
+    ['a hypercall', hypercall],
+    ['INVLPGB', invlpgb],
+    ['TLBI', tlbi],
+  ])('is seen to be clear before %s begins', (_name, backEnd) => {
+    const builder = new SystemBuilder({ memoryModel: 'tso' });
+    const cpu = addCpu(builder, 0, [CALL_FUNCTION_VECTOR]);
+    const flush = backEnd(new Smp(builder, [cpu]), 0, { stealTime: [] });
+    const pte = builder.region('pte', 1, { initial: 1 }).at(0);
+    const flusher = routine('flusher', function* (): Steps {
+      yield* store(pte, 0);
+      yield* flush.flush_tlb_mm_range(cpu);
+    });
+    startCpu(builder, cpu, [program(flusher)], {});
+    const system = builder.build();
+    const executor = new TabulatedExecutor(system);
+    const choose = (name: string): boolean => executor.step(system.choices.findIndex((choice) => choice.name === name), 0);
+    expect([choose('CPU0'), choose('CPU0'), choose('drain CPU0'), choose('CPU0')]).toEqual([true, false, true, true]);
+  });
+});
+
 describe('the test for KVM_VCPU_PREEMPTED', () => {
   it('and a host that resumes the vCPU before the cmpxchg: the IPI is sent', () => {
     const { choose, flushReturns, preempted } = machine((smp, kvm) => kvmPv(smp, EVERYBODY, kvm));
-    for (const step of ['CPU0', 'host preempts vCPU0', 'CPU1', 'host resumes vCPU0']) expect(choose(step)).toBe(true);
+    for (const step of ['CPU0', 'host preempts vCPU0', 'CPU1', 'CPU1', 'host resumes vCPU0']) expect(choose(step)).toBe(true);
     expect([flushReturns(), preempted()]).toEqual([false, 0]);
   });
 });

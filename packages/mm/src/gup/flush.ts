@@ -1,8 +1,11 @@
 /**
  * Ways of invalidating what other CPUs' hardware holds, as far as software walkers can tell them apart: whether a CPU with
  * interrupts off, or one that does not run, holds the flush up. What hardware holds is not modelled here.
+ *
+ * Each begins with a full barrier: an entry that was cleared by a plain store is seen to be clear before anybody is asked, or
+ * spared. On x86 it is inc_mm_tlb_gen(), of which nothing else matters here: no CPU's tlb_gen is modelled.
  */
-import { choose, routine, work, type Steps } from '@shootdown/machine';
+import { choose, routine, smp_mb, work, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { kvm_flush_tlb_multi, type KvmTlbOptions } from '../arch/kvm-tlb.ts';
 import type { Smp } from '../smp.ts';
@@ -12,6 +15,15 @@ export interface FlushBackEnd {
   readonly name: string;
   /** flush_tlb_mm_range(): on return no CPU's hardware uses what was removed before the call. */
   flush_tlb_mm_range(cpu: Cpu): Steps;
+}
+
+/** flush_tlb_mm_range() of arch/x86/mm/tlb.c, v6.18, with what it does after inc_mm_tlb_gen(). */
+function x86(name: string, flush_tlb_multi: (cpu: Cpu) => Steps): FlushBackEnd {
+  const flush_tlb_mm_range = routine('flush_tlb_mm_range', function* (cpu: Cpu): Steps {
+    yield* smp_mb({ label: 'inc_mm_tlb_gen(mm)' });
+    yield* flush_tlb_multi(cpu);
+  });
+  return { name, flush_tlb_mm_range: (cpu) => flush_tlb_mm_range(cpu) };
 }
 
 /** flush_tlb_func() on one CPU. Which pages it invalidates makes no difference to a software walker. */
@@ -25,7 +37,7 @@ function* flush_tlb_func(): Steps {
  */
 export function nativeIpi(smp: Smp, mask: number): FlushBackEnd {
   const native_flush_tlb_multi = nativeFlush(smp);
-  return { name: 'native-ipi', flush_tlb_mm_range: (cpu) => native_flush_tlb_multi(cpu, mask) };
+  return x86('native-ipi', (cpu) => native_flush_tlb_multi(cpu, mask));
 }
 
 function nativeFlush(smp: Smp) {
@@ -37,7 +49,7 @@ function nativeFlush(smp: Smp) {
 export function kvmPv(smp: Smp, mask: number, kvm: KvmTlbOptions): FlushBackEnd {
   const native_flush_tlb_multi = nativeFlush(smp);
   const others = (cpu: Cpu): number => mask & ~(1 << cpu.id);
-  return { name: 'kvm-pv', flush_tlb_mm_range: (cpu) => kvm_flush_tlb_multi(kvm, smp.cpus, others(cpu), (flushmask) => native_flush_tlb_multi(cpu, flushmask)) };
+  return x86('kvm-pv', (cpu) => kvm_flush_tlb_multi(kvm, smp.cpus, others(cpu), (flushmask) => native_flush_tlb_multi(cpu, flushmask)));
 }
 
 /**
@@ -46,25 +58,25 @@ export function kvmPv(smp: Smp, mask: number, kvm: KvmTlbOptions): FlushBackEnd 
  */
 export function hypercall(smp: Smp, mask: number): FlushBackEnd {
   const native_flush_tlb_multi = nativeFlush(smp);
-  const flush = routine('hyperv_flush_tlb_multi', function* (cpu: Cpu): Steps {
+  const hyperv_flush_tlb_multi = routine('hyperv_flush_tlb_multi', function* (cpu: Cpu): Steps {
     const status = yield* choose(2, { label: 'HvFlushVirtualAddressList()', fact: (refused) => (refused === 0 ? 'flushed' : 'refused') });
     if (status !== 0) yield* native_flush_tlb_multi(cpu, mask);
   });
-  return { name: 'hypercall', flush_tlb_mm_range: (cpu) => flush(cpu) };
+  return x86('hypercall', (cpu) => hyperv_flush_tlb_multi(cpu));
 }
 
 /** AMD with a global ASID: the instruction reaches every CPU by itself (arch/x86/mm/tlb.c, broadcast_tlb_flush(), v6.18). */
 export function invlpgb(): FlushBackEnd {
-  const flush = routine('broadcast_tlb_flush', function* (_cpu: Cpu): Steps {
+  const broadcast_tlb_flush = routine('broadcast_tlb_flush', function* (_cpu: Cpu): Steps {
     yield* work('invlpgb', { label: 'invlpgb; tlbsync' });
   });
-  return { name: 'invlpgb', flush_tlb_mm_range: (cpu) => flush(cpu) };
+  return x86('invlpgb', (cpu) => broadcast_tlb_flush(cpu));
 }
 
 /** arm64: the instruction reaches every CPU by itself, whatever it is doing (arch/arm64/include/asm/tlbflush.h). */
 export function tlbi(): FlushBackEnd {
-  const flush = routine('__flush_tlb_range', function* (_cpu: Cpu): Steps {
-    yield* work('dvm', { label: 'dsb(ishst); tlbi vae1is; dsb(ish)' });
+  const __flush_tlb_range = routine('__flush_tlb_range', function* (_cpu: Cpu): Steps {
+    yield* smp_mb({ label: 'dsb(ishst); tlbi vae1is; dsb(ish)' });
   });
-  return { name: 'tlbi', flush_tlb_mm_range: (cpu) => flush(cpu) };
+  return { name: 'tlbi', flush_tlb_mm_range: (cpu) => __flush_tlb_range(cpu) };
 }

@@ -8,7 +8,7 @@
 import { choose, routine, type Steps } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { _PAGE_PSE, formatEntry, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
-import { folio_try_get, walkerLoad } from './invariants.ts';
+import { folio_try_get, walkerLoad, type ReferenceGuards } from './invariants.ts';
 import { PMD_TABLE, type GupKernel } from './kernel.ts';
 
 /** Which entries are read again after the page was pinned. `pmd` alone was never in a kernel. */
@@ -18,15 +18,13 @@ export type Recheck = 'none' | 'pte' | 'pmd' | 'pte+pmd';
 export type ReadSection = 'irqs off' | 'rcu_read_lock' | 'none';
 
 /** The guards of the walk; each can be left out to see what it is for. */
-export interface GupGuards {
+export interface GupGuards extends ReferenceGuards {
   readonly recheck: Recheck;
-  /** A reference is only taken if there is one already (folio_try_get). */
-  readonly refcountTest: boolean;
   readonly section: ReadSection;
 }
 
-/** v6.0.1 and later (70cbc3cc78a9). */
-export const GUP_GUARDS: GupGuards = { recheck: 'pte+pmd', refcountTest: true, section: 'irqs off' };
+/** v6.0 and later (70cbc3cc78a9). */
+export const GUP_GUARDS: GupGuards = { recheck: 'pte+pmd', refcountTest: true, refcountBarrier: true, section: 'irqs off' };
 
 /** Result of a walk that pinned nothing. */
 const NONE = -1;
@@ -68,7 +66,7 @@ const gup_fast_pte_range = routine('gup_fast_pte_range', function* (kernel: GupK
   const pte = yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get_lockless(ptep)', formatEntry);
   if (!pte_present(pte) || !pte_write(pte)) return NONE;
   const page = pte_pfn(pte);
-  if (!(yield* folio_try_get(frames, page, !guards.refcountTest))) return NONE;
+  if (!(yield* folio_try_get(frames, page, guards))) return NONE;
   let same = true;
   if (recheckOf(guards, 'pmd')) same = (yield* pmdp_get_lockless(kernel, address)) === pmd;
   if (same && recheckOf(guards, 'pte')) same = (yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get(ptep)', formatEntry)) === pte;
@@ -79,7 +77,7 @@ const gup_fast_pte_range = routine('gup_fast_pte_range', function* (kernel: GupK
 
 const gup_fast_pmd_leaf = routine('gup_fast_pmd_leaf', function* (kernel: GupKernel, guards: GupGuards, address: number, pmd: number): Steps<number> {
   const page = pte_pfn(pmd);
-  if (!(yield* folio_try_get(kernel.frames, page, !guards.refcountTest))) return NONE;
+  if (!(yield* folio_try_get(kernel.frames, page, guards))) return NONE;
   if (guards.recheck === 'none' || (yield* pmdp_get_lockless(kernel, address)) === pmd) return page;
   yield* kernel.frames.put(page, { label: `gup_put_folio(0x${page.toString(16)})` });
   return NONE;

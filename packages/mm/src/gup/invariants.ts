@@ -169,11 +169,22 @@ const WALKER_LOAD = defineOperation({
   footprint: (op): Footprint => ({ reads: [op.a, (op.data as Frames).state.base + op.b], writes: [] }),
 });
 
-/** folio_try_get(): takes a reference unless there is none left; 1 if it did. With `unconditional` the test is left out (a mutant). */
-export function* folio_try_get(frames: Frames, frame: number, unconditional: boolean): Steps<boolean> {
-  const label = `${unconditional ? 'folio_get' : 'folio_try_get'}(0x${frame.toString(16)})`;
-  return (yield operation(TRY_GET, frame, unconditional ? 1 : 0, 0, frames, { label, fact: (left) => (left === 0 ? 'refcount is 0' : `refcount ${left}`) })) !== 0;
+/** What folio_try_get() is for; each can be left out to see what becomes of it. */
+export interface ReferenceGuards {
+  /** A reference is only taken if there is one already. */
+  readonly refcountTest: boolean;
+  /** It is a full barrier: the second look at the entry comes after the reference is there for all to see. */
+  readonly refcountBarrier: boolean;
 }
+
+/** folio_try_get(): takes a reference unless there is none left; true if it did. */
+export function* folio_try_get(frames: Frames, frame: number, { refcountTest = true, refcountBarrier = true }: Partial<ReferenceGuards> = {}): Steps<boolean> {
+  const label = `${refcountTest ? 'folio_try_get' : 'folio_get'}(0x${frame.toString(16)})`;
+  const definition = refcountBarrier ? TRY_GET : TRY_GET_UNORDERED;
+  return (yield operation(definition, frame, refcountTest ? 0 : 1, 0, frames, { label, fact: (left) => (left === 0 ? 'refcount is 0' : `refcount ${left}`) })) !== 0;
+}
+
+const refcountFootprint = (op: Operation): Footprint => ({ reads: [(op.data as Frames).refcount.base + op.a], writes: [(op.data as Frames).refcount.base + op.a] });
 
 const TRY_GET = defineOperation({
   name: 'folio_try_get',
@@ -186,5 +197,18 @@ const TRY_GET = defineOperation({
     cx.write(address, count + 1);
     return count + 1;
   },
-  footprint: (op): Footprint => ({ reads: [(op.data as Frames).refcount.base + op.a], writes: [(op.data as Frames).refcount.base + op.a] }),
+  footprint: refcountFootprint,
+});
+
+/** One step, but the new count waits in the store buffer. */
+const TRY_GET_UNORDERED = defineOperation({
+  name: 'folio_try_get_unordered',
+  cost: 'xchg',
+  perform(cx, op) {
+    const address = (op.data as Frames).refcountAddress(op.a);
+    const count = cx.load(address);
+    if (count === 0 && op.b === 0) return 0;
+    return cx.storeBuffered(address, count + 1) ? count + 1 : BLOCKED;
+  },
+  footprint: refcountFootprint,
 });

@@ -1,6 +1,6 @@
 /** What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address space. */
 import { Frames, routine, type Program, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, mk_pte } from '@shootdown/mmu';
+import { _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte } from '@shootdown/mmu';
 import { send_IPI, type Cpu } from '@shootdown/cpu';
 import { Rcu } from '@shootdown/sync';
 import { CALL_FUNCTION_VECTOR, type Smp } from '../smp.ts';
@@ -53,7 +53,7 @@ export class GupKernel {
     const page = PTE_TABLE + tables;
     const each = (entry: (i: number) => number): number[] => Array.from({ length: tables }, (_, i) => entry(i));
     const initialTables = [each((i) => mk_pte(PTE_TABLE + i, _PAGE_TABLE)), ...each((i) => mk_pte(page + i, PAGE_SHARED)).map((pte) => [pte])];
-    this.frames = new Frames(builder, { tables: page, entriesPerTable: tables, pages: 2 * tables, initialTables, initialPages: tables });
+    this.frames = new Frames(builder, { tables: page, entriesPerTable: tables, pages: 2 * tables, initialTables, initialPages: tables, entryName: nameEntry, formatEntry });
     this.monitor = new WalkMonitor(builder, { frames: this.frames, pmdTable: PMD_TABLE }, true);
     const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
     this.rcu = rcu ? new Rcu(builder, { processors: cpus.length, callbacksMax: tables, ...(rcu === 'asks by interrupt' && { interrupts }) }) : null;
@@ -99,6 +99,11 @@ export class GupKernel {
   handlers(cpu: Cpu): Record<string, Program> {
     return { [CALL_FUNCTION_VECTOR]: this.smp.handler(cpu), ...(this.rcu && { [RCU_VECTOR]: this.rcu.rcu_exp_handler(cpu.id) }) };
   }
+}
+
+/** What store buffers call an entry: after the level, and with the table if it is a pte. */
+function nameEntry(frame: number, index: number): string {
+  return frame === PMD_TABLE ? `pmd[${index}]` : `pte[${index}] of 0x${frame.toString(16)}`;
 }
 
 /** Interrupt vectors that a CPU of such a kernel needs. */

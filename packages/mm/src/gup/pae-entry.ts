@@ -40,6 +40,16 @@ export function pageOf({ low, high }: PaeValue): number {
   return high * LOWS + pte_pfn(low);
 }
 
+/** The low word, as traces have it. */
+export function formatLow(low: number): string {
+  return pte_present(low) ? `L${pte_pfn(low)}` : 'none';
+}
+
+/** The high word: that of a frame below 4 GiB is 0, as is that of an entry that is cleared. */
+export function formatHigh(high: number): string {
+  return high === 0 ? '0' : `H${high}`;
+}
+
 /** `high:low`, the way the thread writes entries, or `none`. */
 export function formatValue(value: PaeValue): string {
   return pte_present(value.low) ? formatPage(pageOf(value)) : 'none';
@@ -65,13 +75,14 @@ export class PaeEntry {
   /** @param firstHigh high word of the page that is mapped at first: 0 is a frame below 4 GiB */
   constructor(builder: SystemBuilder, firstHigh: number) {
     this.first = firstHigh * LOWS;
-    const words = builder.region('pte', 2, { initial: [lowOf(this.first), highOf(this.first)] });
-    this.low = words.at(0);
-    this.high = words.at(1);
+    const low = builder.region('ptep->pte_low', 1, { initial: lowOf(this.first), format: formatLow });
+    const high = builder.region('ptep->pte_high', 1, { initial: highOf(this.first), format: formatHigh });
+    this.low = low.at(0);
+    this.high = high.at(0);
     this.inUse = builder.region('pages.in_use', 1, { initial: [1 << this.first] });
     this.walking = builder.region('walk_monitor.walking', 1);
     this.seen = builder.region('walk_monitor.seen', 1);
-    builder.watch(words, (cx) => this.look(cx));
+    for (const word of [low, high]) builder.watch(word, (cx) => this.look(cx));
   }
 
   /** Remembers the present value. */

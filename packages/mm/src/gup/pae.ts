@@ -9,7 +9,7 @@ import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { pte_present } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
 import type { FlushBackEnd } from './flush.ts';
-import { formatValue, highOf, lowOf, PaeEntry, pageOf, type PaeValue } from './pae-entry.ts';
+import { formatHigh, formatLow, formatValue, highOf, lowOf, PaeEntry, pageOf, type PaeValue } from './pae-entry.ts';
 
 /**
  * How the entry is read. `low-high-low`: ptep_get_lockless(). `clear-counter`: the same, and again if a counter of clears has
@@ -30,6 +30,10 @@ export interface PaeDesign {
   readonly fault: 'anonymous' | 'page-cache';
   /** The second look, two plain loads in the order that the compiler gives them; or none, and the value is believed at once. */
   readonly recheck: 'none' | 'low-high' | 'high-low';
+  /** GUP-fast has interrupts off; `on` is a mutant. */
+  readonly irqs: 'off' | 'on';
+  /** When a clear is counted: last, or as a mutant first. */
+  readonly counted: 'after the clear' | 'before the clear';
 }
 
 /** One entry, its lock, and the way to flush. */
@@ -49,25 +53,22 @@ export class PaeKernel {
   }
 }
 
-const lowFact = (low: number): string => (pte_present(low) ? `L${low >>> 12}` : 'none');
-const highFact = (high: number): string => `H${high}`;
-
 function* readLow({ entry }: PaeKernel): Steps<number> {
-  return yield* load(entry.low, { label: 'READ_ONCE(ptep->pte_low)', fact: lowFact });
+  return yield* load(entry.low, { label: 'READ_ONCE(ptep->pte_low)', fact: formatLow });
 }
 
 function* readHigh({ entry }: PaeKernel): Steps<number> {
-  return yield* load(entry.high, { label: 'READ_ONCE(ptep->pte_high)', fact: highFact });
+  return yield* load(entry.high, { label: 'READ_ONCE(ptep->pte_high)', fact: formatHigh });
 }
 
 /** GUP-fast as far as one entry is concerned. */
-export const gup_fast_pte = routine('gup_fast_pte_range', function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck }: PaeDesign): Steps {
+export const gup_fast_pte = routine('gup_fast_pte_range', function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck, irqs }: PaeDesign): Steps {
   yield* kernel.entry.begin('gup_fast(addr)');
-  const flags = yield* local_irq_save(cpu);
+  const flags = irqs === 'off' ? yield* local_irq_save(cpu) : 0;
   const pte = yield* readers[reader](kernel, flags);
   if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* kernel.entry.believe(pte);
   yield* kernel.entry.end('gup_fast() returns');
-  yield* local_irq_restore(cpu, flags);
+  if (irqs === 'off') yield* local_irq_restore(cpu, flags);
 });
 
 /** `ptep_get(ptep) == pte` on a 32-bit build: eight bytes are two loads. */
@@ -109,12 +110,14 @@ const readers = {
 } as const;
 
 /** madvise(MADV_DONTNEED): the page goes when no translation of it is left. `at` tells calls of one task apart. */
-export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault }: PaeDesign, at: number): Steps {
+export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault, counted }: PaeDesign, at: number): Steps {
   yield* point('madvise_dontneed', at);
   yield* spin_lock(kernel.ptl);
+  const counts = reader === 'clear-counter';
+  if (counts && counted === 'before the clear') yield* count_clear(kernel);
   const old = yield* clear === 'split' ? clearSplit(kernel) : kernel.entry.xchg64();
   const page = pte_present(old.low) ? pageOf(old) : -1;
-  if (page >= 0 && reader === 'clear-counter') yield* atomicAdd(kernel.clear_count.at(0), 1, { label: 'clear_count++' });
+  if (counts && counted === 'after the clear' && page >= 0) yield* count_clear(kernel);
   if (page >= 0 && flushPosition === 'under-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
   yield* point('unlock', at, page);
   yield* spin_unlock(kernel.ptl);
@@ -125,10 +128,15 @@ export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: P
   yield* kernel.entry.free(page);
 });
 
+/** count_spte_clear(): a reader that has seen the entry change must not find the counter as it was. */
+function* count_clear({ clear_count }: PaeKernel): Steps {
+  yield* atomicAdd(clear_count.at(0), 1, { label: 'clear_count++' });
+}
+
 /** native_ptep_get_and_clear() before v6.2: the exchange of the low word is the barrier. */
 function* clearSplit({ entry }: PaeKernel): Steps<PaeValue> {
-  const low = yield* xchg(entry.low, 0, { label: 'xchg(&ptep->pte_low, 0)', fact: lowFact });
-  const high = yield* load(entry.high, { label: 'ptep->pte_high', fact: highFact });
+  const low = yield* xchg(entry.low, 0, { label: 'xchg(&ptep->pte_low, 0)', fact: formatLow });
+  const high = yield* load(entry.high, { label: 'ptep->pte_high', fact: formatHigh });
   yield* store(entry.high, 0, { label: 'ptep->pte_high = 0' });
   return { low, high };
 }
@@ -138,15 +146,15 @@ export const handle_mm_fault = routine('handle_mm_fault', function* (kernel: Pae
   const { entry } = kernel;
   yield* point('handle_mm_fault', at);
   yield* spin_lock(kernel.ptl);
-  const present = pte_present(yield* load(entry.low, { label: 'pte_none(*ptep)', fact: lowFact }));
+  const present = pte_present(yield* load(entry.low, { label: 'pte_none(*ptep)', fact: formatLow }));
   yield* point(present ? 'mapped already' : 'map', at);
   if (!present) {
     // The kernel allocates before it takes the lock; which page it gets is anybody's guess either way.
     const page = fault === 'anonymous' ? yield* entry.alloc() : entry.first;
-    const what = formatValue({ low: lowOf(page), high: highOf(page) });
-    yield* store(entry.high, highOf(page), { label: `ptep->pte_high = H${highOf(page)}` });
+    const value = { low: lowOf(page), high: highOf(page) };
+    yield* store(entry.high, value.high, { label: `ptep->pte_high = ${formatHigh(value.high)}` });
     yield* smp_wmb();
-    yield* store(entry.low, lowOf(page), { label: `ptep->pte_low: ${what}` });
+    yield* store(entry.low, value.low, { label: `ptep->pte_low = ${formatLow(value.low)}`, fact: () => formatValue(value) });
   }
   yield* point('faulted', at);
   yield* spin_unlock(kernel.ptl);

@@ -47,7 +47,7 @@ const get_user_page_fast_only = routine('get_user_page_fast_only', function* (ke
   const ptep = yield* pte_offset(kernel, mm, vpn);
   if (!ptep) return null;
   const pte = yield* lockless(kernel, ptep);
-  if (!serves(pte, true) || !(yield* folio_try_get(frames, pte_pfn(pte), false))) return null;
+  if (!serves(pte, true) || !(yield* folio_try_get(frames, pte_pfn(pte)))) return null;
   if ((yield* lockless(kernel, ptep)) === pte) return pageOf(pte);
   yield* frames.put(pte_pfn(pte), { label: `gup_put_folio(0x${pte_pfn(pte).toString(16)})` });
   return null;
