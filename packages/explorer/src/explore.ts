@@ -46,6 +46,9 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
   if (complete) for (const { name, witnessed } of sometimes) if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });
   problems.sort(compareProblems);
   const example = problems[0] ? await exampleOf(plan, outcome, problems[0], watch) : null;
+  // The plain search for a shortest counterexample may meet another problem than the search that had to stop at its first.
+  const met = example?.problem;
+  if (met && (met.kind === 'step' || met.kind === 'always') && !problems.some(({ kind, property }) => kind === met.kind && property === met.property)) problems.unshift(met);
   const interleavings = complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;
   return {
     verdict: verdictOf(example?.problem, complete),

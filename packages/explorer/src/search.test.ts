@@ -167,6 +167,21 @@ describe('bounds', () => {
     expect(await explore(independent(1, 4), { bounds: { preemptions: 0 } })).toMatchObject({ verdict: 'safe', complete: true });
   });
 
+  it('names the problem that it shows, if depth first another one was met', async () => {
+    const system = systemOf((builder) => {
+      const word = builder.region('word', 1);
+      const body = (property: string, steps: number) =>
+        function* () {
+          for (let i = 0; i < steps; i++) yield* store(word.at(0), i);
+          yield* assertThat(false, property);
+        };
+      return [body('far', 5), body('near', 1)];
+    });
+    const deep = await explore(system, { search: 'dfs' });
+    expect(deep).toMatchObject({ property: 'near', schedule: { length: 1 } });
+    expect(deep.problems.map(({ property }) => property)).toEqual(['near', 'far']);
+  });
+
   it.each(['cancelled', 'timeout'] as const)('ends between two slow steps, the random ones before the search too: %s', async (stoppedBy) => {
     let performed = 0;
     const slow = defineOperation({
