@@ -14,7 +14,7 @@ export const flushCountFlags = {
   summary: { type: 'boolean', help: 'flush-counts: one line per operation and size' },
 } as const;
 
-const PROGRESS_MS = 1000;
+const PROGRESS_MS = 3000;
 
 /** Counts and prints the table; returns the exit code. */
 export async function runFlushCounts(args: Arguments): Promise<number> {
