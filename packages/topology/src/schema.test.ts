@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { areaNamesIn, forkedIn, parseTopology, parseTopologyText, substitute, type Action, type TopologyInput } from './schema.ts';
 
@@ -120,5 +121,25 @@ describe('actions', () => {
 
   test('forks are found inside loops', () => {
     expect(forkedIn([{ do: 'repeat', times: 1, body: [{ do: 'fork', child: 'c' }] }, { do: 'fork', child: 'd' }])).toEqual(['c', 'd']);
+  });
+});
+
+describe('the README', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const actions = [...readme.matchAll(/^\| `(\{ "do": .*\})` \|/gm)].map(([, json]) => JSON.parse(json ?? '') as Action);
+  const keys = [...readme.matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)].flatMap(([, names]) => (names ?? '').replaceAll('`', '').split(', '));
+
+  test('has every action, as it may be written', () => {
+    const lasting = ['exit', 'spin', 'sleep'];
+    const others = actions.filter((a) => !lasting.includes(a.do));
+    const [first, forked] = [(run: Action[]) => ({ name: 'p', threads: [{ cpu: 0, run }] }), { name: 'q', threads: [{ cpu: 1, run: [] }] }];
+    for (const last of actions.filter((a) => lasting.includes(a.do))) expect(() => parseTopology(with_({ processes: [first([...others, last]), forked] }))).not.toThrow();
+    const known = actions.map((a) => a.do).sort();
+    expect(known).toEqual(['compute', 'count', 'exit', 'fork', 'madvise-dontneed', 'measure', 'mmap', 'mprotect', 'munmap', 'repeat', 'sleep', 'spin', 'touch', 'wait-for-others']);
+  });
+
+  test('has every key', () => {
+    const full = parseTopology(hosting(vm));
+    expect([...keys].sort()).toEqual([...new Set([...Object.keys(full), 'runMicroseconds'])].sort());
   });
 });
