@@ -82,9 +82,14 @@ const TELL_CPU = defineOperation({
   perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0),
 });
 
+/**
+ * What has been stored before goes first: x2apic_send_IPI() fences the write of the ICR (25a068b8e9a4), which the xAPIC's does by being one of
+ * uncached memory, and gic_ipi_send_mask() has a barrier.
+ */
 const SEND_IPI = defineOperation({
   name: 'ipi_send',
   perform(cx: OperationContext, op: Operation) {
+    if (!cx.drained()) return BLOCKED;
     const { target, message } = op.data as { target: Cpu; message: Message };
     cx.send(op.a, message);
     target.guest?.ipi(cx);
