@@ -46,7 +46,7 @@ export interface Scenario<V extends Variant = Variant, P extends string = string
   /** What the command line calls it: `ptdump-vmalloc`. */
   readonly name: string;
   readonly title: string;
-  /** The question it belongs to, of those that ship: S0, S1, ... */
+  /** The question it belongs to, of those that ship: S1, S2, ... */
   readonly seed?: `S${number}`;
   readonly parameters?: Readonly<Record<P, Parameter>>;
   readonly variants: readonly V[];
