@@ -74,6 +74,26 @@ describe('explore against a search that keeps whole states in a Map', () => {
       { numRuns: runs },
     ));
 
+  it.each([{ reduction: false }, {}, { search: 'dfs' }] as const)('names the problem first that it shows: %o', async (options) => {
+    const recipe: Recipe = {
+      memoryModel: 'tso',
+      routines: [
+        [{ op: 'store', word: 0, value: 0 }, { op: 'store', word: 0, value: 0 }],
+        [{ op: 'if', lines: [{ op: 'add', word: 0 }] }],
+        [{ op: 'choose' }, { op: 'if', lines: [{ op: 'load', word: 0 }, { op: 'choose' }] }, { op: 'if', lines: [{ op: 'nop' }] }, { op: 'assert', value: 1 }],
+      ],
+      handler: [{ op: 'nop' }],
+      components: 'none',
+      always: { words: [0, 0], declared: false },
+      finally: 0,
+      sometimes: 0,
+      symmetric: false,
+      watched: false,
+    };
+    const { kind, property, schedule, problems } = await explore(build(recipe), options);
+    expect(problems[0]).toEqual({ kind, property, length: schedule?.length });
+  });
+
   it('finds the same states, transitions and problems without reduction', () => check(recipes, { reduction: false }));
   it('finds the same problems with reduction', () => check(recipes, {}));
   it('finds the same problems with reduction when processors interrupt one another', () => check(messageRecipes, {}));

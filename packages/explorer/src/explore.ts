@@ -46,9 +46,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
   if (complete) for (const { name, witnessed } of sometimes) if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });
   problems.sort(compareProblems);
   const example = problems[0] ? await exampleOf(plan, outcome, problems[0], watch) : null;
-  // The plain search for a shortest counterexample may meet another problem than the search that had to stop at its first.
-  const met = example?.problem;
-  if (met && (met.kind === 'step' || met.kind === 'always') && !problems.some(({ kind, property }) => kind === met.kind && property === met.property)) problems.unshift(met);
+  const found = example ? withShownFirst(problems, example) : problems;
   const interleavings = complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;
   return {
     verdict: verdictOf(example?.problem, complete),
@@ -69,7 +67,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     schedule: example?.schedule ?? null,
     loopStart: example?.loopStart ?? null,
     shortest: example?.shortest ?? false,
-    problems: problems.map((problem) => ({ kind: problem.kind, property: problem.property, length: lengthOf(problem, example) })),
+    problems: found.map(({ kind, property, length }) => ({ kind, property, length })),
     sometimes,
     livelockChecked: outcome.livelockChecked,
     coverage: coverageOf(plan.model, outcome.executor, outcome.taken),
@@ -92,10 +90,16 @@ function verdictOf(problem: Problem | undefined, complete: boolean): Verdict {
   return problem.kind === 'deadlock' ? 'deadlock' : 'violation';
 }
 
-/** Steps to a problem: those of its counterexample if it has one, which may be shorter than what the search met first. */
-function lengthOf(problem: Problem, example: Example | null): number {
-  if (!example?.schedule || example.problem.kind !== problem.kind || example.problem.property !== problem.property) return problem.length;
-  return example.loopStart ?? example.schedule.length;
+/**
+ * All problems, the one that is shown first, with the length it is shown at. It need not be the one that the search met first: the plain search for
+ * a shortest counterexample may come upon another. A livelock stays one in the list, although it is shown as a deadlock if no task moves on it.
+ */
+function withShownFirst(problems: readonly Problem[], { problem, schedule, loopStart }: Example): Problem[] {
+  const [first, ...rest] = problems as [Problem, ...Problem[]];
+  if (schedule === null) return [...problems];
+  const length = loopStart ?? schedule.length;
+  if (first.kind === 'livelock') return [{ ...first, length }, ...rest];
+  return [{ ...problem, length }, ...problems.filter(({ kind, property }) => kind !== problem.kind || property !== problem.property)];
 }
 
 /** The counterexample to report for the first problem. */
