@@ -83,8 +83,8 @@ const TELL_CPU = defineOperation({
 });
 
 /**
- * What has been stored before goes first: x2apic_send_IPI() fences the write of the ICR (25a068b8e9a4), which the xAPIC's does by being one of
- * uncached memory, and gic_ipi_send_mask() has a barrier.
+ * What was stored before is in memory first. In x2APIC mode that takes the fence of x2apic_send_IPI() (25a068b8e9a4), in xAPIC mode the write
+ * to uncached memory does it, and gic_ipi_send_mask() has a barrier.
  */
 const SEND_IPI = defineOperation({
   name: 'ipi_send',

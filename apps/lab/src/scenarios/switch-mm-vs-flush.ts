@@ -5,7 +5,7 @@
  * will not flush by itself, and has not said yet that the mm is loaded. See arch/x86/mm/tlb.c, fea4e317f9e7.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { type Property, type System } from '@shootdown/machine';
+import type { Property, System } from '@shootdown/machine';
 import type { Mm, X86TlbMutant } from '@shootdown/mm';
 import { comesBack, flushMachine, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
