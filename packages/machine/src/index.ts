@@ -17,7 +17,7 @@ export {
   type Steps,
 } from './operation.ts';
 export * from './operations.ts';
-export { assertThat, count, point, program, routine, RoutineCursor, type Program, type Routine } from './routine.ts';
+export { assertThat, count, each, inlined, Local, local, point, program, retry, routine, RoutineCursor, type Program, type Routine } from './routine.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './from-routine.ts';
 export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './discoveries.ts';
 export { NodeTable } from './nodes.ts';

@@ -35,8 +35,7 @@ export class NodeTable {
   readonly #programOf: number[] = [-1];
   readonly #parent: number[] = [0];
   readonly #parentResult: number[] = [0];
-  readonly #depth: number[] = [0];
-  readonly #byIdentity = new Map<string, number>();
+  readonly #byContent = new Map<string, number>();
   /** Per node: its first edge. Per edge: result, child, next edge. */
   #firstEdge = new Int32Array(1024).fill(NO_EDGE);
   #edgeResult = new Int32Array(2048);
@@ -133,8 +132,7 @@ export class NodeTable {
     // Forgotten first: a routine that throws leaves a generator of no use behind.
     this.#cursors.delete(programIndex);
     cursor.advance(result);
-    const identity = this.#identityOf(programIndex, cursor);
-    let child = identity === null ? undefined : this.#byIdentity.get(identity);
+    let child = this.#byContent.get(contentKey(cursor));
     if (child === undefined) {
       child = this.#add(programIndex, cursor, node, result);
       this.#cursors.set(programIndex, { cursor, node: child });
@@ -151,14 +149,8 @@ export class NodeTable {
     return cursor;
   }
 
-  #identityOf(programIndex: number, cursor: RoutineCursor): string | null {
-    if (cursor.pending === null) return `${programIndex}:done`;
-    return cursor.pointKey === null ? null : `${programIndex}:${cursor.pointKey}`;
-  }
-
   #add(programIndex: number, cursor: RoutineCursor, parent: number, result: number): number {
-    const depth = cursor.pointKey === null ? (this.#depth[parent] as number) + 1 : 0;
-    if (depth > this.#historyMax) {
+    if (cursor.length > this.#historyMax) {
       throw new ModelError(
         `routine: ${cursor.stack.at(-1) ?? cursor.program.name}: step ${cursor.steps}: ${this.#historyMax} operations without a point(): ` +
           `a loop needs \`yield* point(label, ...values)\` at its head`,
@@ -183,9 +175,7 @@ export class NodeTable {
     this.#programOf.push(programIndex);
     this.#parent.push(parent);
     this.#parentResult.push(result);
-    this.#depth.push(depth);
-    const identity = this.#identityOf(programIndex, cursor);
-    if (identity !== null) this.#byIdentity.set(identity, node);
+    this.#byContent.set(contentKey(cursor), node);
     return node;
   }
 
@@ -204,4 +194,9 @@ export class NodeTable {
     this.#firstEdge[node] = edge;
     this.said = said;
   }
+}
+
+/** A local state is known by its content hash, which tells programs apart. */
+function contentKey({ hash }: RoutineCursor): string {
+  return `${hash.lo},${hash.hi}`;
 }

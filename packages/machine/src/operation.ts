@@ -129,7 +129,8 @@ export function defineOperation(definition: OperationDefinition): OperationDefin
 
 /** Things a routine says between two operations: they take no time and are no step. */
 export type Mark =
-  | { readonly mark: 'call'; readonly name: string; readonly steps: Steps<unknown> }
+  | { readonly mark: 'call'; readonly name: string | null; readonly steps: Steps<unknown> }
+  | { readonly mark: 'local'; readonly object: { readonly words: readonly number[] } }
   | { readonly mark: 'point'; readonly label: string; readonly values: readonly number[] }
   | { readonly mark: 'count'; readonly counter: string; readonly amount: number }
   | { readonly mark: 'fail'; readonly property: string; readonly detail: string };

@@ -1,11 +1,13 @@
 /**
  * Routines: kernel code as generators that yield one atomic operation at a time.
  *
- * A routine's local state is the list of results it has received; nodes (`nodes.ts`) and actors (`live.ts`) both walk it
- * with the {@link RoutineCursor} below, so that they agree by construction on what a local state is and hashes to.
+ * A routine's local state is one history per frame of its call stack, and the content of the objects declared {@link local}. A
+ * result extends the history of the frame on top; `point` replaces it; a call that returns leaves its name and what it returned
+ * in its caller's. Nodes (`nodes.ts`) and actors (`live.ts`) both walk it with the {@link RoutineCursor} below, so that they
+ * agree by construction on what a local state is and hashes to.
  */
 import { ModelError } from './errors.ts';
-import { hashExtend, hashString, type Hash64 } from './hash.ts';
+import { canonicalJson, hashExtend, hashString, type Hash64 } from './hash.ts';
 import type { Mark, Operation, Steps } from './operation.ts';
 
 /** A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`. */
@@ -28,9 +30,56 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
 }
 
 /**
- * Says what the routine's future depends on from here: two histories that reach the same point with the same values are
- * one local state. Put it at every loop head, directly before the operation. In a routine that others call, the values must
- * also say where the callers go on from: a point knows nothing of its callers. The claim can be checked: `verifyPoints`.
+ * A routine without a name on the stack, as a `static inline` function: what it received is forgotten when it returns, and it
+ * shows in no column.
+ */
+export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
+  return function* (...args: A): Steps<T> {
+    const result: unknown = yield { mark: 'call', name: null, steps: body(...args) };
+    return result as T;
+  };
+}
+
+/**
+ * `for (;;)` whose body is a frame of its own: nothing of an attempt is remembered but what it returns, and as long as that is
+ * undefined there is another one. The body must change nothing outside of it but a {@link Local}.
+ */
+export const retry: <T>(body: () => Steps<T | undefined>) => Steps<T> = inlined(function* (body: () => Steps<any>): Steps<any> {
+  const attempt = inlined(body);
+  for (;;) {
+    yield* point('retry');
+    const result: unknown = yield* attempt();
+    if (result !== undefined) return result;
+  }
+});
+
+/** `for (i = 0; i < count; i++)` in the same way; ends early with the first value that the body returns, undefined if it never does. */
+export const each: <T>(count: number, body: (i: number) => Steps<T | undefined>) => Steps<T | undefined> = inlined(function* (count: number, body: (i: number) => Steps<any>): Steps<any> {
+  const round = inlined(body);
+  for (let i = 0; i < count; i++) {
+    yield* point('each', i);
+    const result: unknown = yield* round(i);
+    if (result !== undefined) return result;
+  }
+  return undefined;
+});
+
+/** An object that routines change as they go and hand to one another, such as a struct on the kernel's stack. */
+export abstract class Local {
+  /** Everything that anybody's future depends on. */
+  abstract get words(): readonly number[];
+}
+
+/** Declares an object part of the local state, with its content as it is then, for as long as this routine runs. Returned, it is the caller's. */
+export function* local<T extends Local>(object: T): Steps<T> {
+  yield { mark: 'local', object };
+  return object;
+}
+
+/**
+ * Says what this routine's future depends on from here: two histories of it that reach the same point with the same values are
+ * one. Put it at every loop head, directly before the operation. Callers speak for themselves. The claim can be checked:
+ * `verifyPoints`.
  */
 export function* point(label: string, ...values: number[]): Steps {
   yield { mark: 'point', label, values };
@@ -59,6 +108,25 @@ export function program<A extends readonly unknown[]>(body: Routine<A>, ...args:
 
 const MARKS_MAX = 100_000;
 
+/** What is asked of a {@link Local}. */
+type Words = Pick<Local, 'words'>;
+
+/** One call that has not returned. */
+interface Frame {
+  readonly steps: Steps<unknown>;
+  /** Null: not on the stack that is shown. */
+  readonly name: string | null;
+  /** Combined content of the frames below. */
+  readonly below: Hash64;
+  /** Content of what it has received, or of the point it was at and what it has received since. */
+  hash: Hash64;
+  /** The point it was at last. */
+  point: string;
+  /** Results and calls since. */
+  length: number;
+  readonly locals: Words[];
+}
+
 /** Walks one execution of a program: the pending operation, the call stack, and the content hash of the local state. */
 export class RoutineCursor {
   readonly program: Program;
@@ -66,8 +134,6 @@ export class RoutineCursor {
   pending: Operation | null = null;
   /** Content hash of the local state. */
   hash: Hash64;
-  /** The point this local state stands at, `label(values)`, or null if it is known by its history only. */
-  pointKey: string | null = null;
   /** Counts and failures said since the previous operation. */
   said: Mark[] = [];
   /** Names of the routines being executed, outermost first. */
@@ -76,56 +142,102 @@ export class RoutineCursor {
   steps = 0;
   readonly #seed: Hash64;
   /** The routines being executed, outermost first: the last one goes on. */
-  readonly #calls: Steps<unknown>[];
+  readonly #frames: Frame[] = [];
 
   /** @param identity distinguishes programs of one system from one another; part of every content hash */
   constructor(body: Program, identity: number) {
     this.program = body;
     this.#seed = hashExtend(hashString(body.name), identity);
     this.hash = this.#seed;
-    this.#calls = [body.start()];
+    this.#call(null, body.start());
     this.#run(undefined);
   }
 
   /** Gives the routine the result of its pending operation and runs it to the next one. */
   advance(result: number): void {
-    this.hash = hashExtend(this.hash, result);
+    const top = this.#top;
+    top.hash = hashExtend(top.hash, result);
+    top.length++;
     this.steps++;
     this.#run(result);
   }
 
+  /** Results received and calls returned that are not yet behind a point, over all frames. */
+  get length(): number {
+    return this.#frames.reduce((sum, frame) => sum + frame.length, 0);
+  }
+
+  /** Where it stands, frame by frame, for messages. */
+  get where(): string {
+    if (this.pending === null) return '(returned)';
+    return this.#frames.slice(1).map(({ name, point: at, length }) => `${name ?? ''}${at && `@${at}`}${length === 0 ? '' : `+${length}`}`).join(' > ');
+  }
+
+  get #top(): Frame {
+    return this.#frames.at(-1) as Frame;
+  }
+
+  #call(name: string | null, steps: Steps<unknown>): void {
+    const caller = this.#frames.at(-1);
+    const below = caller ? hashWith(caller.below, caller.hash) : this.#seed;
+    this.#frames.push({ steps, name, below, hash: this.#seen(name === null ? CALLED : hashString(name)), point: '', length: 0, locals: [] });
+    if (name !== null) this.stack = [...this.stack, name];
+  }
+
+  #return(value: unknown): void {
+    const callee = this.#frames.pop() as Frame;
+    const caller = this.#frames.at(-1);
+    if (!caller) return;
+    if (callee.name !== null) this.stack = this.stack.slice(0, -1);
+    // Its content is part of the local state from now on, so that it need not be part of the history.
+    const isLocal = value instanceof Local && callee.locals.includes(value);
+    if (isLocal) caller.locals.push(value);
+    const called = callee.name === null ? CALLED : hashString(callee.name);
+    // What is no data may hide anything that the callee has received.
+    caller.hash = this.#seen(hashWith(hashWith(hashExtend(caller.hash, RETURN), called), isLocal ? VOID : (contentOf(value) ?? callee.hash)));
+    caller.length++;
+  }
+
   #run(result: number | undefined): void {
     this.said = [];
-    this.pointKey = null;
     let input: unknown = result ?? 0;
     for (let marks = 0; ; marks++) {
       if (marks > MARKS_MAX) throw new ModelError(`${this.#where()}: ${MARKS_MAX} marks without an operation: an endless loop`);
       const next = this.#next(input);
       input = 0;
       if (next.done) {
-        this.#calls.pop();
-        if (this.#calls.length === 0) {
+        this.#return(next.value);
+        if (this.#frames.length === 0) {
           this.pending = null;
           this.hash = underSeed(RETURNED, this.#seed);
           return;
         }
-        this.stack = this.stack.slice(0, -1);
         input = next.value;
         continue;
       }
       const value = next.value;
       if (isOperation(value)) {
         this.pending = value;
+        this.hash = hashWith(this.#top.below, this.#top.hash);
         return;
       }
       this.#hear(value);
     }
   }
 
+  /**
+   * What a routine may have seen of objects that others change too: when it begins, when it goes on after a call, and from a
+   * point on. What it does to them itself follows from its history.
+   */
+  #seen(hash: Hash64): Hash64 {
+    for (const { locals } of this.#frames) for (const { words } of locals) for (const word of words) hash = hashExtend(hash, word);
+    return hash;
+  }
+
   #next(input: unknown): IteratorResult<Operation | Mark> {
     try {
       // A routine gets numbers for its operations, and for a call whatever the callee returns.
-      return (this.#calls.at(-1) as Steps<unknown>).next(input as number);
+      return this.#top.steps.next(input as number);
     } catch (error) {
       if (error instanceof ModelError) throw error;
       throw new ModelError(`${this.#where()}: threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`);
@@ -135,16 +247,20 @@ export class RoutineCursor {
   #hear(mark: Mark): void {
     switch (mark?.mark) {
       case 'call':
-        this.stack = [...this.stack, mark.name];
-        this.#calls.push(mark.steps);
+        this.#call(mark.name, mark.steps);
         return;
       case 'point': {
-        this.pointKey = `${mark.label}(${mark.values.join(',')})`;
-        let hash = hashExtend(hashString(mark.label), mark.values.length);
+        const top = this.#top;
+        let hash = hashExtend(hashString(`${mark.label}()`), mark.values.length);
         for (const value of mark.values) hash = hashExtend(hash, value);
-        this.hash = underSeed(hash, this.#seed);
+        top.hash = this.#seen(hash);
+        top.point = `${mark.label}(${mark.values.join(',')})`;
+        top.length = 0;
         return;
       }
+      case 'local':
+        this.#top.locals.push(mark.object);
+        return;
       case 'count':
       case 'fail':
         this.said.push(mark);
@@ -162,10 +278,34 @@ export class RoutineCursor {
 
 /** The local state of a routine that has returned: what it received on the way no longer matters, and no result hashes to it. */
 const RETURNED = hashString('return');
+const CALLED = hashString('inlined');
+/** No result of an operation: those have 32 bits. */
+const RETURN = 2 ** 40;
+const VOID = hashString('undefined');
+const NUMBER = hashString('number');
+const JSON_DATA = 'data ';
 
 /** A content that does not depend on the history, made the program's own. */
 function underSeed(content: Hash64, seed: Hash64): Hash64 {
   return { lo: content.lo ^ seed.lo, hi: (content.hi + seed.hi) | 0 };
+}
+
+function hashWith(hash: Hash64, content: Hash64): Hash64 {
+  return hashExtend(hashExtend(hash, content.lo), content.hi);
+}
+
+/** The content of plain data; null for anything else. */
+function contentOf(value: unknown): Hash64 | null {
+  if (value === undefined) return VOID;
+  if (typeof value === 'number') return hashExtend(NUMBER, value);
+  return isData(value) ? hashString(JSON_DATA + canonicalJson(value)) : null;
+}
+
+function isData(value: unknown): boolean {
+  if (value === null || value === undefined) return true;
+  if (typeof value !== 'object') return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string';
+  if (Array.isArray(value)) return value.every(isData);
+  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isData);
 }
 
 function isOperation(value: Operation | Mark): value is Operation {

@@ -114,13 +114,14 @@ class Pair {
 
   #mismatch(first: RoutineCursor, second: RoutineCursor, results: readonly number[]): PointMismatch | null {
     const saidTheSame = results.length === 0 || canonicalJson(first.said) === canonicalJson(second.said);
-    if (saidTheSame && samePending(first.pending, second.pending)) return null;
+    const sameContent = first.hash.lo === second.hash.lo && first.hash.hi === second.hash.hi;
+    if (saidTheSame && sameContent && samePending(first.pending, second.pending)) return null;
     return {
       program: this.#body.name,
-      point: this.#after(0, []).pointKey ?? '(returned)',
+      point: this.#after(0, []).where,
       histories: this.#histories,
       results,
-      next: [describe(first), describe(second)],
+      next: sameContent ? [describe(first), describe(second)] : [`${describe(first)} at ${first.where}`, `${describe(second)} at ${second.where}`],
     };
   }
 

@@ -2,7 +2,7 @@
  * mmu_gather: collects what an unmap removed, flushes once, and only then frees.
  * Mirrors mm/mmu_gather.c and include/asm-generic/tlb.h, v6.18. Ranges are virtual page numbers.
  */
-import { atomicAdd, load, routine, type Frames, type Steps } from '@shootdown/machine';
+import { atomicAdd, load, Local, local, routine, type Frames, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
 import type { Kernel, Mm } from './kernel.ts';
@@ -11,8 +11,8 @@ import { gatherFlushed } from './secondary/notify.ts';
 /** Pages a gather holds before it must flush: the bundle on the stack and 19 batches (10000 pages, rounded down). */
 export const GATHER_PAGES_MAX = 8 + 19 * 510;
 
-/** struct mmu_gather: the caller's own, so no shared state. */
-export class MmuGather {
+/** struct mmu_gather: the caller's own, so no shared state, and a part of its local state. */
+export class MmuGather extends Local {
   readonly mm: Mm;
   /** Range that must be flushed; empty when start is beyond end. */
   start = Number.POSITIVE_INFINITY;
@@ -25,8 +25,13 @@ export class MmuGather {
   tables: number[] = [];
 
   constructor(mm: Mm, fullmm = false) {
+    super();
     this.mm = mm;
     this.fullmm = fullmm;
+  }
+
+  override get words(): readonly number[] {
+    return [this.start, this.end, Number(this.freed_tables), this.pages.length, ...this.pages, ...this.tables];
   }
 
   /** tlb_remove_tlb_entry(): a translation of this page was removed. */
@@ -59,7 +64,7 @@ export class MmuGather {
 /** tlb_gather_mmu(); with `fullmm` tlb_gather_mmu_fullmm(). */
 export const tlb_gather_mmu = routine('tlb_gather_mmu', function* (mm: Mm, fullmm?: boolean): Steps<MmuGather> {
   yield* atomicAdd(mm.tlb_flush_pending.at(0), 1, { label: 'inc_tlb_flush_pending(mm)' });
-  return new MmuGather(mm, fullmm);
+  return yield* local(new MmuGather(mm, fullmm));
 });
 
 /** tlb_flush_mmu(): flushes what was gathered, then frees the tables, or hands them to RCU, and puts the pages. */

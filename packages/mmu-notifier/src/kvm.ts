@@ -203,19 +203,18 @@ const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (kvm: K
 /**
  * kvm_tdp_page_fault(): fills in the entry of a page, or lets the guest try again because an invalidation has come between
  * (RET_PF_RETRY). False: there is no such page.
- * @param at tells the guest's accesses apart
  */
-export const kvm_tdp_page_fault = routine('kvm_tdp_page_fault', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean, at: number): Steps<boolean> {
+export const kvm_tdp_page_fault = routine('kvm_tdp_page_fault', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean): Steps<boolean> {
   const { protocol, memslots } = kvm;
   // Without a slot the access is not to memory: an exit to user space, which is somebody else's story.
   if (memslots && !(yield* memslots.covers())) return false;
   let mmu_seq = 0;
   if (protocol.snapshot === 'before the lookup') mmu_seq = yield* snapshot(kvm);
   if (protocol.checksEarly && (yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq))) return true;
-  const page = yield* primary.lookup(gfn, write, [at, mmu_seq]);
+  const page = yield* primary.lookup(gfn, write);
   if (!page) return false;
   if (protocol.snapshot === 'after the lookup') mmu_seq = yield* snapshot(kvm);
-  yield* direct_map(kvm, primary, gfn, page, mmu_seq, at);
+  yield* direct_map(kvm, primary, gfn, page, mmu_seq);
   return true;
 });
 
@@ -229,7 +228,7 @@ function* snapshot(kvm: Kvm): Steps<number> {
  * direct_page_fault(), its second half: the check and the installation belong under one hold of the lock. The page that was looked up
  * is released under it too: once it is mapped, the notifier's promise keeps it.
  */
-const direct_map = routine('direct_map', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, page: PrimaryPage, mmu_seq: number, at: number): Steps {
+const direct_map = routine('direct_map', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, page: PrimaryPage, mmu_seq: number): Steps {
   const { protocol, format } = kvm;
   const lock = kvm.rmap_lock ?? kvm.lock;
   const early = protocol.check === 'before the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq));
@@ -241,7 +240,7 @@ const direct_map = routine('direct_map', function* (kvm: Kvm, primary: PrimaryMm
   }
   const spte = format.make(page.pfn, page.writable);
   if (!stale) yield* kvm.xchg(gfn, spte, `spte[${gfn}] = ${format.format(spte)}`);
-  yield* point(stale ? 'stale' : 'mapped', at, page.pfn);
+  yield* point(stale ? 'stale' : 'mapped');
   yield* primary.release(page);
   yield* lock.unlock();
   if (stale) yield* count('kvm: stale faults');

@@ -98,16 +98,15 @@ const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (
 /**
  * pagefault_mr(), on behalf of a device that waits: fills in the entry of a page, or lets the device ask again because an invalidation has
  * come between (-EAGAIN). False: there is no such page, or the device has been stopped.
- * @param at tells the device's accesses apart
  */
-export const pagefault_mr = routine('pagefault_mr', function* (odp: Odp, primary: PrimaryMmu, index: number, write: boolean, at: number): Steps<boolean> {
+export const pagefault_mr = routine('pagefault_mr', function* (odp: Odp, primary: PrimaryMmu, index: number, write: boolean): Steps<boolean> {
   if (!(yield* page_request(odp.device))) return false;
   const current_seq = yield* load(odp.seq, { label: 'current_seq = notifiers_seq' });
   yield* smp_rmb();
-  const page = yield* primary.lookup(index, write, [at, current_seq]);
+  const page = yield* primary.lookup(index, write);
   if (!page) return false;
-  const installed = yield* map_dma_page(odp, index, page, current_seq);
-  yield* point(installed ? 'put_page' : 'stale', at, page.pfn);
+  yield* map_dma_page(odp, index, page, current_seq);
+  yield* point('put_page', page.pfn);
   yield* primary.release(page);
   return yield* page_response(odp.device);
 });

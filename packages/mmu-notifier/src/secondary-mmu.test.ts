@@ -164,7 +164,7 @@ describe('KVM', () => {
       yield* store(parts.pte, 0);
       yield* end(0, 1);
     };
-    return atRest(parts.builder, [kvm.entryAddress(0)], zap, () => kvm_tdp_page_fault(kvm, parts.primary, 0, false, 0)).ends;
+    return atRest(parts.builder, [kvm.entryAddress(0)], zap, () => kvm_tdp_page_fault(kvm, parts.primary, 0, false)).ends;
   };
 
   it('that faults while the page is taken away never maps it', () => {
@@ -207,7 +207,7 @@ describe('devices', () => {
   it('with a table of their own: the driver maps what the engine asks for', () => {
     const parts = bench(0);
     const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
-    expect(atRest(parts.builder, [odp.entryAddress(0)], () => pagefault_mr(odp, parts.primary, 0, false, 0)).ends).toEqual([String(OLD_PAGE)]);
+    expect(atRest(parts.builder, [odp.entryAddress(0)], () => pagefault_mr(odp, parts.primary, 0, false)).ends).toEqual([String(OLD_PAGE)]);
   });
 
   it('with a table of their own: an invalidation empties it and waits for the device', () => {
@@ -251,7 +251,7 @@ describe('live and tabulated execution', () => {
       yield* parts.subscriptions.mmu_notifier_invalidate_range_start(0, 1);
       yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
     };
-    const tasks = [bracket, bracket, (): Steps<unknown> => kvm_tdp_page_fault(kvm, parts.primary, 0, false, 0)];
+    const tasks = [bracket, bracket, (): Steps<unknown> => kvm_tdp_page_fault(kvm, parts.primary, 0, false)];
     tasks.forEach((body, id) => parts.builder.processor({ name: `CPU${id}`, tasks: [program(routine(`task${id}`, body))] }));
     const system: System = parts.builder.build();
     const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];

@@ -45,11 +45,8 @@ export interface PrimaryPage {
 
 /** The primary MMU as the thread sees it that handles a fault. */
 export interface PrimaryMmu {
-  /**
-   * Resolves a page, faulting it in if need be; null if there is none to be had.
-   * @param at all that the caller's future depends on: it becomes part of the points on the way
-   */
-  lookup(vpn: number, write: boolean, at: readonly number[]): Steps<PrimaryPage | null>;
+  /** Resolves a page, faulting it in if need be; null if there is none to be had. */
+  lookup(vpn: number, write: boolean): Steps<PrimaryPage | null>;
   /** What lookup() has taken is given back. */
   release(page: PrimaryPage): Steps;
 }

@@ -7,7 +7,7 @@
  * {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
  * protocol have, and what the kernel would be with one READ_ONCE() per entry.
  */
-import { defineOperation, FrameKind, operation, point, routine, type Address, type Frames, type Message, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { defineOperation, FrameKind, inlined, operation, point, routine, type Address, type Frames, type Message, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { ptdumpMachine } from './ptdump.machine.ts';
 
 /** Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it tested it. */
@@ -100,33 +100,29 @@ export class Ptdump {
     yield operation(END, 0, 0, 0, this, { label: `release(${this.name})` });
   }
 
-  /**
-   * ptdump_walk_pgd(): locks, walks the ranges, unlocks.
-   * @param caller what the caller's own future depends on, as in `point`: a caller that walks twice must say which walk it is
-   */
-  readonly ptdump_walk_pgd = routine('ptdump_walk_pgd', (mm: PtdumpMm, ...caller: number[]) => this.#walk(mm, caller));
+  /** ptdump_walk_pgd(): locks, walks the ranges, unlocks. */
+  readonly ptdump_walk_pgd = routine('ptdump_walk_pgd', (mm: PtdumpMm) => this.#walk(mm));
 
-  *#walk(mm: PtdumpMm, caller: readonly number[]): Steps {
+  *#walk(mm: PtdumpMm): Steps {
     yield* mm.mmap_write_lock();
-    yield* this.#range(0, mm.root, caller);
-    yield* point('walked', ...caller);
+    yield* this.#range(0, mm.root);
     yield* mm.mmap_write_unlock();
   }
 
-  /** walk_pud_range() and so on. `path` is what a position in the walk consists of besides this table: the tables and indices above. */
-  *#range(depth: number, table: number, path: readonly number[]): Steps {
+  /** walk_pud_range() and so on. */
+  readonly #range: (depth: number, table: number) => Steps = inlined((depth, table) => this.#entries(depth, table));
+
+  *#entries(depth: number, table: number): Steps {
     const level = this.#options.levels[depth] as WalkLevel;
     for (let i = 0; i < level.entries; i++) {
-      yield* point(`walk_${level.name}_range`, ...path, table, i);
-      const lower = yield* depth + 1 < this.#options.levels.length ? this.#lowerTable(level, table, i, path) : this.#leaf(level, table, i);
-      if (lower >= 0) yield* this.#range(depth + 1, lower, [...path, table, i]);
+      yield* point(`walk_${level.name}_range`, i);
+      const lower = yield* depth + 1 < this.#options.levels.length ? this.#lowerTable(level, table, i) : this.#leaf(level, table, i);
+      if (lower >= 0) yield* this.#range(depth + 1, lower);
     }
   }
 
   /** The frame of the table below an entry; -1 if it is a hole or a leaf. */
-  #lowerTable(level: WalkLevel, table: number, index: number, path: readonly number[]): Steps<number> {
-    return this.#options.fetch === 'single' ? this.#fetchOnce(level, table, index) : this.#fetchOften(level, table, index, path);
-  }
+  readonly #lowerTable = inlined((level: WalkLevel, table: number, index: number) => (this.#options.fetch === 'single' ? this.#fetchOnce(level, table, index) : this.#fetchOften(level, table, index)));
 
   *#fetchOnce(level: WalkLevel, table: number, index: number): Steps<number> {
     const { entries } = this.#options;
@@ -135,25 +131,20 @@ export class Ptdump {
   }
 
   /** The reads of walk_pud_range() and walk_pmd_range(), in their order; each may see another value. */
-  *#fetchOften(level: WalkLevel, table: number, index: number, path: readonly number[]): Steps<number> {
+  *#fetchOften(level: WalkLevel, table: number, index: number): Steps<number> {
     const { entries, fetch } = this.#options;
     const { name } = level;
-    const at = [...path, table, index] as const;
+    const none = (call: string) => this.#test(entries.none, level, table, index, call);
+    const leaf = (call: string) => this.#test(entries.leaf, level, table, index, call);
     for (;;) {
-      yield* point(`again ${name}_none`, ...at);
-      if (entries.none(yield* this.#get(level, table, index, `${name}_none`))) return -1;
-      yield* point(`ptdump_${name}_entry`, ...at);
-      if (entries.leaf(yield* this.#get(level, table, index, `ptdump_${name}_entry`))) return -1;
-      yield* point(`${name}_leaf`, ...at);
-      if (entries.leaf(yield* this.#get(level, table, index, `${name}_leaf`))) return -1;
-      yield* point(`${name}_present`, ...at);
-      if (entries.none(yield* this.#get(level, table, index, `${name}_present`))) return -1;
+      yield* point('again');
+      if (yield* none(`${name}_none`)) return -1;
+      if (yield* leaf(`ptdump_${name}_entry`)) return -1;
+      if (yield* leaf(`${name}_leaf`)) return -1;
+      if (yield* none(`${name}_present`)) return -1;
       if (level.looksAgain !== true) break;
-      yield* point(`${name} looks again`, ...at);
-      const lastLook = yield* this.#get(level, table, index, fetch === 'multi' ? `${name}_none` : `${name}p_get`);
-      if (!entries.none(lastLook) && (fetch === 'multi' || !entries.leaf(lastLook))) break;
+      if (!(yield* this.#test((value) => entries.none(value) || (fetch === 'multi-7.0' && entries.leaf(value)), level, table, index, fetch === 'multi' ? `${name}_none` : `${name}p_get`))) break;
     }
-    yield* point(`${name}_pgtable`, ...at);
     const value = yield operation(OFFSET, table, index, 0, this, this.#saying(table, index, `${name}_pgtable`));
     return entries.none(value) || entries.leaf(value) ? -1 : entries.table(value);
   }
@@ -161,6 +152,13 @@ export class Ptdump {
   *#leaf(level: WalkLevel, table: number, index: number): Steps<number> {
     yield* this.#get(level, table, index, `${level.name}p_get`);
     return -1;
+  }
+
+  /** pXd_none(), pXd_leaf(): a read of which only the answer is remembered. */
+  readonly #test = inlined((is: (value: number) => boolean, level: WalkLevel, table: number, index: number, call: string) => this.#ask(is, level, table, index, call));
+
+  *#ask(is: (value: number) => boolean, level: WalkLevel, table: number, index: number, call: string): Steps<boolean> {
+    return is(yield* this.#get(level, table, index, call));
   }
 
   *#get(level: WalkLevel, table: number, index: number, call: string): Steps<number> {

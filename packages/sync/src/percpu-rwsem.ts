@@ -9,6 +9,7 @@
 import {
   BLOCKED,
   defineOperation,
+  inlined,
   load,
   operation,
   smp_mb,
@@ -290,7 +291,7 @@ function* thisCpuAdd(sem: PercpuRwsem, delta: number): Steps {
 }
 
 /** percpu_down_read(): sleeps while a writer holds the semaphore or waits for its readers. */
-export function* percpu_down_read(sem: PercpuRwsem, processor: number): Steps {
+export const percpu_down_read = inlined(function* (sem: PercpuRwsem, processor: number): Steps {
   yield* sem.rcu.rcu_read_lock();
   const fast = yield* rcu_sync_is_idle(sem);
   yield* thisCpuAdd(sem, 1);
@@ -305,27 +306,27 @@ export function* percpu_down_read(sem: PercpuRwsem, processor: number): Steps {
     return;
   }
   yield* sem.rcu.rcu_read_unlock(processor);
-}
+});
 
 /** percpu_up_read(). */
-export function* percpu_up_read(sem: PercpuRwsem, processor: number): Steps {
+export const percpu_up_read = inlined(function* (sem: PercpuRwsem, processor: number): Steps {
   yield* sem.rcu.rcu_read_lock();
   const fast = yield* rcu_sync_is_idle(sem);
   if (!fast) yield* smp_mb({ label: 'smp_mb() (B matches C)' });
   yield* thisCpuAdd(sem, -1);
   yield* sem.rcu.rcu_read_unlock(processor);
-}
+});
 
 /** percpu_down_write(): sleeps for a grace period (unless another writer has just been) and until all readers have left. */
-export function* percpu_down_write(sem: PercpuRwsem, processor: number): Steps {
+export const percpu_down_write = inlined(function* (sem: PercpuRwsem, processor: number): Steps {
   yield* sem.syncEnter(processor);
   const waits = yield operation(QUEUE, Waiting.forWrite, 0, 0, sem, { label: `percpu_down_write(${sem.name})`, fact: (r) => (r ? 'queued' : undefined) });
   if (waits === 1) yield operation(WAIT, 0, 0, 0, sem, { label: `percpu_down_write(${sem.name}) woken` });
   yield operation(WAIT_READERS, 0, 0, 0, sem, { label: `readers_active_check(${sem.name})` });
-}
+});
 
 /** percpu_up_write(). */
-export function* percpu_up_write(sem: PercpuRwsem): Steps {
+export const percpu_up_write = inlined(function* (sem: PercpuRwsem): Steps {
   yield operation(UP_WRITE, 0, 0, 0, sem, { label: `percpu_up_write(${sem.name})` });
   yield* sem.syncExit();
-}
+});

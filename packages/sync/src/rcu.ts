@@ -160,13 +160,11 @@ export class Rcu {
     for (;;) {
       yield* point('rcuc');
       yield operation(TAKE_BATCH, 0, 0, 0, this, { label: 'rcu_advance_cbs()' });
-      yield* point('rcuc start');
       yield* this.#synchronize(processor, this.processors);
       for (;;) {
         yield* point('rcu_do_batch');
         const callback = yield operation(NEXT_CALLBACK, 0, 0, 0, this, { label: 'rcu_do_batch()', fact: (r) => (r === 0 ? 'done' : this.#formatCallback(r)) });
         if (callback === 0) break;
-        yield* point('callback', callback);
         const fn = this.#functions[(callback & ((1 << ARGUMENT_BITS) - 1)) - 1];
         if (fn) yield* fn.run(callback >> ARGUMENT_BITS);
       }

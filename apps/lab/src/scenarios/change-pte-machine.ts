@@ -183,7 +183,7 @@ const exits = routine('handle_ept_violation', function* (vcpu: Vcpu, kvm: Kvm, p
   yield* count(GuestCounter.faultExits);
   yield* work('vmexit', { label: '(exit and entry)' });
   yield* work('kvm_page_fault', { label: '(what a fault costs besides)' });
-  yield* kvm_tdp_page_fault(kvm, primary, gfn, write, 0);
+  yield* kvm_tdp_page_fault(kvm, primary, gfn, write);
   yield* enter(vcpu);
 });
 

@@ -139,9 +139,9 @@ function backEnd(flush: PaeVariant['flush'], smp: Smp, everybody: number, vcpu: 
 }
 
 const user = routine('user', function* (kernel: gup.PaeKernel, cpu: Cpu, design: gup.PaeDesign, calls: readonly Call[]): Steps {
-  for (const [at, call] of calls.entries()) {
-    if (call === 'touch') yield* gup.handle_mm_fault(kernel, design, at);
-    else yield* gup.madvise_dontneed(kernel, cpu, design, at);
+  for (const call of calls) {
+    if (call === 'touch') yield* gup.handle_mm_fault(kernel, design);
+    else yield* gup.madvise_dontneed(kernel, cpu, design);
   }
 });
 

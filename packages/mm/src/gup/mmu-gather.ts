@@ -2,7 +2,7 @@
  * mmu_gather for an address space that is walked without locks: what becomes of unlinked tables in every era.
  * Mirrors mm/mmu_gather.c, v5.16 to v7.1. It runs on one CPU, so its fields are no shared state.
  */
-import { choose, routine, type Steps } from '@shootdown/machine';
+import { choose, Local, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { GupKernel } from './kernel.ts';
 
@@ -32,7 +32,7 @@ export interface TableFreeing {
 }
 
 /** struct mmu_gather. */
-export class Gather {
+export class Gather extends Local {
   readonly freeing: TableFreeing;
   /** Frames of pages, and of tables without batches, in the order in which they are put. */
   pages: number[] = [];
@@ -42,11 +42,11 @@ export class Gather {
   range = false;
 
   constructor(freeing: TableFreeing) {
+    super();
     this.freeing = freeing;
   }
 
-  /** What the future depends on, for points. */
-  get words(): readonly number[] {
+  override get words(): readonly number[] {
     const bits = (frames: readonly number[]): number => frames.reduce((mask, frame) => mask | (1 << frame), 0);
     return [bits(this.pages), this.batch === null ? -1 : bits(this.batch), this.range ? 1 : 0];
   }

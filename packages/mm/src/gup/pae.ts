@@ -4,7 +4,7 @@
  * Mirrors include/linux/pgtable.h, ptep_get_lockless(); arch/x86/include/asm/pgtable-3level.h, v6.18; and, for the counter,
  * arch/x86/kvm/mmu/mmu.c, __get_spte_lockless() on 32-bit hosts.
  */
-import { atomicAdd, load, point, routine, smp_wmb, store, xchg, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { atomicAdd, load, point, retry, routine, smp_wmb, store, xchg, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { pte_present } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
@@ -65,7 +65,7 @@ function* readHigh({ entry }: PaeKernel): Steps<number> {
 export const gup_fast_pte = routine('gup_fast_pte_range', function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck, irqs }: PaeDesign): Steps {
   yield* kernel.entry.begin('gup_fast(addr)');
   const flags = irqs === 'off' ? yield* local_irq_save(cpu) : 0;
-  const pte = yield* readers[reader](kernel, flags);
+  const pte = yield* readers[reader](kernel);
   if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* kernel.entry.believe(pte);
   yield* kernel.entry.end('gup_fast() returns');
   if (irqs === 'off') yield* local_irq_restore(cpu, flags);
@@ -80,38 +80,32 @@ function* unchanged(kernel: PaeKernel, pte: PaeValue, order: 'low-high' | 'high-
   return low === pte.low && high === pte.high;
 }
 
-const ptep_get_lockless = routine('ptep_get_lockless', function* (kernel: PaeKernel, flags: number): Steps<PaeValue> {
-  for (;;) {
-    yield* point('ptep_get_lockless', flags);
+const ptep_get_lockless = routine('ptep_get_lockless', (kernel: PaeKernel): Steps<PaeValue> =>
+  retry(function* () {
     const low = yield* readLow(kernel);
     const high = yield* readHigh(kernel);
-    if ((yield* readLow(kernel)) !== low) continue;
-    yield* point('read', flags, low, high);
-    return { low, high };
-  }
-});
+    return (yield* readLow(kernel)) === low ? { low, high } : undefined;
+  }),
+);
 
-const get_spte_lockless = routine('__get_spte_lockless', function* (kernel: PaeKernel, flags: number): Steps<PaeValue> {
-  for (;;) {
-    yield* point('__get_spte_lockless', flags);
+const get_spte_lockless = routine('__get_spte_lockless', (kernel: PaeKernel): Steps<PaeValue> =>
+  retry(function* () {
     const count = yield* load(kernel.clear_count.at(0), { label: 'clear_count' });
     const low = yield* readLow(kernel);
     const high = yield* readHigh(kernel);
-    if ((yield* readLow(kernel)) !== low) continue;
-    if ((yield* load(kernel.clear_count.at(0), { label: 'clear_count' })) !== count) continue;
-    return { low, high };
-  }
-});
+    if ((yield* readLow(kernel)) !== low) return undefined;
+    return (yield* load(kernel.clear_count.at(0), { label: 'clear_count' })) === count ? { low, high } : undefined;
+  }),
+);
 
 const readers = {
   'low-high-low': ptep_get_lockless,
   'clear-counter': get_spte_lockless,
-  cmpxchg8b: (kernel: PaeKernel, _flags: number) => kernel.entry.load64(),
+  cmpxchg8b: (kernel: PaeKernel) => kernel.entry.load64(),
 } as const;
 
-/** madvise(MADV_DONTNEED): the page goes when no translation of it is left. `at` tells calls of one task apart. */
-export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault, counted }: PaeDesign, at: number): Steps {
-  yield* point('madvise_dontneed', at);
+/** madvise(MADV_DONTNEED): the page goes when no translation of it is left. */
+export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault, counted }: PaeDesign): Steps {
   yield* spin_lock(kernel.ptl);
   const counts = reader === 'clear-counter';
   if (counts && counted === 'before the clear') yield* count_clear(kernel);
@@ -119,12 +113,11 @@ export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: P
   const page = pte_present(old.low) ? pageOf(old) : -1;
   if (counts && counted === 'after the clear' && page >= 0) yield* count_clear(kernel);
   if (page >= 0 && flushPosition === 'under-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
-  yield* point('unlock', at, page);
+  yield* point('unlock', page);
   yield* spin_unlock(kernel.ptl);
   if (page < 0) return;
   if (flushPosition === 'after-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
   if (fault === 'page-cache') return;
-  yield* point('flushed', at, page);
   yield* kernel.entry.free(page);
 });
 
@@ -142,12 +135,11 @@ function* clearSplit({ entry }: PaeKernel): Steps<PaeValue> {
 }
 
 /** A page fault: maps a page if there is none. */
-export const handle_mm_fault = routine('handle_mm_fault', function* (kernel: PaeKernel, { fault }: PaeDesign, at: number): Steps {
+export const handle_mm_fault = routine('handle_mm_fault', function* (kernel: PaeKernel, { fault }: PaeDesign): Steps {
   const { entry } = kernel;
-  yield* point('handle_mm_fault', at);
   yield* spin_lock(kernel.ptl);
   const present = pte_present(yield* load(entry.low, { label: 'pte_none(*ptep)', fact: formatLow }));
-  yield* point(present ? 'mapped already' : 'map', at);
+  yield* point(present ? 'mapped already' : 'map');
   if (!present) {
     // The kernel allocates before it takes the lock; which page it gets is anybody's guess either way.
     const page = fault === 'anonymous' ? yield* entry.alloc() : entry.first;
@@ -156,6 +148,6 @@ export const handle_mm_fault = routine('handle_mm_fault', function* (kernel: Pae
     yield* smp_wmb();
     yield* store(entry.low, value.low, { label: `ptep->pte_low = ${formatLow(value.low)}`, fact: () => formatValue(value) });
   }
-  yield* point('faulted', at);
+  yield* point('faulted');
   yield* spin_unlock(kernel.ptl);
 });

@@ -4,7 +4,7 @@
  * Mirrors mm/memory.c (zap_pte_range, free_pte_range) and mm/mmu_gather.c, v5.16 to v7.1. Locks that nobody else here takes
  * (mmap_lock, the page-table lock) are left out.
  */
-import { FrameKind, point, routine, type Steps } from '@shootdown/machine';
+import { FrameKind, local, point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { formatEntry, pte_pfn } from '@shootdown/mmu';
 import { PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
@@ -21,15 +21,15 @@ export interface UnmapDesign {
 
 /** Unmaps the pages; then their frames come into other hands at once, as the allocator may do. */
 export const unmap_region = routine('unmap_region', function* (kernel: GupKernel, cpu: Cpu, { tableFreeing, unmap }: UnmapDesign): Steps {
-  const tlb = new Gather(tableFreeing);
+  const tlb = yield* local(new Gather(tableFreeing));
   for (let i = 0; i < kernel.tables; i++) yield* zap_pte_range(kernel, tlb, i);
   if (unmap === 'munmap') {
     for (let i = 0; i < kernel.tables; i++) {
-      yield* point('free_pte_range', i, ...tlb.words);
+      yield* point('free_pte_range', i);
       yield* free_pte_range(kernel, cpu, tlb, i);
     }
   }
-  yield* point('tlb_finish_mmu', ...tlb.words);
+  yield* point('tlb_finish_mmu');
   yield* tlb_flush_mmu(kernel, cpu, tlb);
   for (let i = 0; i < kernel.tables; i++) {
     yield* point('reuse', i);

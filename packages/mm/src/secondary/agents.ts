@@ -26,12 +26,12 @@ export const FAULTS_ONCE = 'an access that a fault has been handled for does not
 
 /** A guest's vCPU: enters the guest, and leaves it for every fault. It gives up where there is no page. */
 export const vcpu_run = routine('vcpu_run', (kvm: Kvm, primary: PrimaryMmu, agent: Agent, body: SecondaryProgram) =>
-  accessAll(agent, body, (access, at) => kvm_tdp_page_fault(kvm, primary, access.page, access.version > 0, at)),
+  accessAll(agent, body, (access) => kvm_tdp_page_fault(kvm, primary, access.page, access.version > 0)),
 );
 
 /** A device's engine, and its driver while it waits. */
 export const odp_run = routine('device engine', (odp: Odp, primary: PrimaryMmu, agent: Agent, body: SecondaryProgram) =>
-  accessAll(agent, body, (access, at) => pagefault_mr(odp, primary, access.page, access.version > 0, at)),
+  accessAll(agent, body, (access) => pagefault_mr(odp, primary, access.page, access.version > 0)),
 );
 
 /** A device whose faults are those of the primary address space: iommu_sva_handle_mm(). */
@@ -39,28 +39,22 @@ export const sva_run = routine('device engine', (kernel: Kernel, cpu: Cpu, mm: M
   accessAll(agent, body, (access) => iommu_sva_handle_mm(kernel, cpu, mm, sva, access)),
 );
 
-function* accessAll(agent: Agent, { accesses, mustHold, faultsOnce = false }: SecondaryProgram, fault: (access: SecondaryAccess, at: number) => Steps<boolean>): Steps {
+function* accessAll(agent: Agent, { accesses, mustHold, faultsOnce = false }: SecondaryProgram, fault: (access: SecondaryAccess) => Steps<boolean>): Steps {
   const versions: number[] = [];
   for (const [at, access] of accesses.entries()) {
-    // What has been read is of no more interest unless somebody asks for it in the end.
-    const place = mustHold ? placeOf(at, versions) : at;
     for (let faults = 0; ; faults++) {
-      yield* point('access', place, ...(faultsOnce ? [faults] : []));
+      // What has been read is of no more interest unless somebody asks for it in the end.
+      yield* point('access', at, faultsOnce ? faults : 0, ...(mustHold ? versions.slice(0, at) : []));
       const result = yield* secondary_access(agent, access.page, access.version);
       versions[at] = result;
       if (result >= 0) break;
       if (faultsOnce) yield* assertThat(faults === 0, FAULTS_ONCE);
-      if (result === AccessFault.stopped || !(yield* fault(access, place))) return;
+      if (result === AccessFault.stopped) return;
+      yield* point('fault', at, faultsOnce ? faults : 0, ...(mustHold ? versions.slice(0, at) : []));
+      if (!(yield* fault(access))) return;
     }
   }
   if (mustHold) yield* assertThat(mustHold.holds(versions), mustHold.property, `has seen ${versions.join(', ')}`);
-}
-
-/** Versions that differ are different places; there are few of them. */
-const VERSIONS_MAX = 8;
-
-function placeOf(at: number, versions: readonly number[]): number {
-  return versions.reduce((place, version) => place * VERSIONS_MAX + version, at + 1);
 }
 
 const iommu_sva_handle_mm = routine('iommu_sva_handle_mm', function* (kernel: Kernel, cpu: Cpu, mm: Mm, { device }: Sva, { page, version }: SecondaryAccess): Steps<boolean> {

@@ -24,19 +24,19 @@ export interface LookupOptions {
 /** The primary MMU of an address space, as the thread on a CPU finds pages in it: pinned until they are released. */
 export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, options: LookupOptions = {}): PrimaryMmu {
   return {
-    lookup: (vpn, write, at) => hva_to_pfn(kernel, cpu, mm, vpn, write, options, at),
+    lookup: (vpn, write) => hva_to_pfn(kernel, cpu, mm, vpn, write, options),
     *release({ pfn }) {
       yield* kernel.frames.put(pfn, { label: `put_page(0x${pfn.toString(16)})` });
     },
   };
 }
 
-const hva_to_pfn = routine('hva_to_pfn', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, options: LookupOptions, at: readonly number[]): Steps<PrimaryPage | null> {
+const hva_to_pfn = routine('hva_to_pfn', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, options: LookupOptions): Steps<PrimaryPage | null> {
   const fast = yield* get_user_page_fast_only(kernel, mm, vpn);
   if (fast) return fast;
   const { faultsIn = true, takesMmapLock = false } = options;
   if (takesMmapLock) yield* mm.mmap_read_lock();
-  const slow = yield* hva_to_pfn_slow(kernel, cpu, mm, vpn, write, faultsIn, at);
+  const slow = yield* hva_to_pfn_slow(kernel, cpu, mm, vpn, write, faultsIn);
   if (takesMmapLock) yield* mm.mmap_read_unlock();
   return slow;
 });
@@ -54,10 +54,10 @@ const get_user_page_fast_only = routine('get_user_page_fast_only', function* (ke
 });
 
 /** Under the page-table lock, faulting until the entry serves. */
-const hva_to_pfn_slow = routine('hva_to_pfn_slow', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, faultsIn: boolean, at: readonly number[]): Steps<PrimaryPage | null> {
+const hva_to_pfn_slow = routine('hva_to_pfn_slow', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, faultsIn: boolean): Steps<PrimaryPage | null> {
   const { frames } = kernel;
   for (;;) {
-    yield* point('hva_to_pfn_slow', ...at);
+    yield* point('hva_to_pfn_slow');
     const ptep = yield* pte_offset(kernel, mm, vpn);
     if (ptep) {
       yield* pte_lock(kernel, ptep.frame);

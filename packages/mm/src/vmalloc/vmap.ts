@@ -35,7 +35,6 @@ const FIRST_PFN = 0x40;
 function* tryHuge(kernel: VmallocKernel, cpu: number, design: VmapDesign, entry: EntryPointer, level: Level): Steps<number> {
   if (design.tryHuge === 'unsupported') return 0;
   const freeTable = level === 'pud' ? design.tables.pud_free_pmd_page : design.tables.pmd_free_pte_page;
-  const at = [entry.frame, entry.index];
   const inTheWay = pxd_table(yield* kernel.get(entry, `${level}_present`));
   let locked = 0;
   if (inTheWay && design.tryHuge !== 'free') locked = yield* mmap_read_trylock(kernel.init_mm);
@@ -44,8 +43,7 @@ function* tryHuge(kernel: VmallocKernel, cpu: number, design: VmapDesign, entry:
     yield* mmap_read_unlock(kernel.init_mm);
     locked = 0;
   }
-  if (inTheWay) yield* freeTable(kernel, cpu, entry, [...at, locked]);
-  yield* point(`${level}_set_huge`, ...at, locked);
+  if (inTheWay) yield* freeTable(kernel, cpu, entry);
   yield* kernel.set(entry, blockDescriptor(FIRST_PFN + entry.index), level);
   if (locked === 1) yield* mmap_read_unlock(kernel.init_mm);
   return 1;
@@ -57,9 +55,8 @@ const vmap_try_huge_pud = routine('vmap_try_huge_pud', (kernel: VmallocKernel, c
 /** vmap_try_huge_pmd(). */
 const vmap_try_huge_pmd = routine('vmap_try_huge_pmd', (kernel: VmallocKernel, cpu: number, design: VmapDesign, pmd: EntryPointer) => tryHuge(kernel, cpu, design, pmd, 'pmd'));
 
-const vmap_pte_range = routine('vmap_pte_range', function* (kernel: VmallocKernel, table: number, caller: readonly number[]): Steps {
+const vmap_pte_range = routine('vmap_pte_range', function* (kernel: VmallocKernel, table: number): Steps {
   for (let i = 0; i < kernel.tree.ptes; i++) {
-    yield* point('next_pte', ...caller, table, i);
     yield* kernel.set(kernel.frames.entry(table, i), pageDescriptor(FIRST_PFN + i), 'pte');
   }
 });
@@ -68,11 +65,10 @@ const vmap_pte_range = routine('vmap_pte_range', function* (kernel: VmallocKerne
 const vmap_pmd_range = routine('vmap_pmd_range', function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer): Steps {
   const table = pxd_pgtable(yield* kernel.get(pud, 'pudp_get'));
   for (let i = 0; i < kernel.tree.pmds; i++) {
-    yield* point('next_pmd', pud.index, table, i);
+    yield* point('next_pmd', table, i);
     const pmd = kernel.frames.entry(table, i);
     if ((yield* vmap_try_huge_pmd(kernel, cpu, design, pmd)) === 1) continue;
-    yield* point('vmap_pte_range', pud.index, table, i);
-    yield* vmap_pte_range(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')), [pud.index, table, i]);
+    yield* vmap_pte_range(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')));
   }
 });
 
@@ -81,7 +77,6 @@ export const vmap_range = routine('vmap_range', function* (kernel: VmallocKernel
   for (let i = first; i <= last; i++) {
     yield* point('next_pud', i);
     if (design.largest === 'pud' && (yield* vmap_try_huge_pud(kernel, cpu, design, kernel.pud(i))) === 1) continue;
-    yield* point('vmap_pmd_range', i);
     yield* vmap_pmd_range(kernel, cpu, design, kernel.pud(i));
   }
 });
