@@ -12,7 +12,10 @@ const projects = ['packages', 'apps', 'tools']
   .map((folder) => ({
     extends: true as const,
     root: join(here, folder),
-    test: { name: `@shootdown/${folder.split('/')[1] ?? folder}`, include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'generators/**/*.test.ts'] },
+    test: {
+      name: `@shootdown/${folder.split('/')[1] ?? folder}`,
+      include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'generators/**/*.test.ts'],
+    },
   }));
 
 const conditions = ['@shootdown/source'];

@@ -1,5 +1,5 @@
 /**
- * Checks who may import whom: core <- components <- kernel <- engines <- apps.
+ * Checks who may import whom: core <- components <- kernel <- engines <- scenarios <- apps.
  * It reads the real import specifiers of every source file, because a package.json alone cannot tell
  * a forbidden import from a forgotten declaration. Usage: `node tools/boundaries.mjs [workspace root]`.
  */
@@ -30,8 +30,9 @@ const MAY_IMPORT = {
   'type:component': ['type:core'],
   'type:kernel': ['type:core', 'type:component'],
   'type:engine': ['type:core', 'type:component', 'type:kernel'],
-  'type:app': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:app', 'type:tool'],
-  'type:tool': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:app', 'type:tool'],
+  'type:scenarios': ['type:core', 'type:component', 'type:kernel', 'type:engine'],
+  'type:app': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:scenarios', 'type:app', 'type:tool'],
+  'type:tool': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:scenarios', 'type:app', 'type:tool'],
 };
 
 /** Engines that must work for any machine, so they may know the simulator and nothing of Linux. */
@@ -64,7 +65,8 @@ export function whyForbidden(from, to) {
   if (fromType === undefined || toType === undefined) return undefined;
   const allowed = MAY_IMPORT[fromType] ?? [];
   if (allowed.includes(toType)) return undefined;
-  if (fromType === 'type:component' && toType === 'type:component') return 'components meet only through messages on the wire, never by import';
+  if (fromType === 'type:component' && toType === 'type:component')
+    return 'components meet only through messages on the wire, never by import';
   return `${fromType} may import only ${allowed.join(', ')}, and ${to.name} is ${toType}`;
 }
 
@@ -79,14 +81,23 @@ export function importsOf(path, source) {
   /** @param {any} literal */
   const add = (literal) => {
     if (literal === null || literal === undefined) return;
-    const specifier = literal.type === 'TemplateLiteral' && literal.expressions.length === 0 ? literal.quasis[0].value.cooked : literal.value;
-    if (typeof specifier === 'string') found.push({ specifier, line: source.slice(0, literal.start).split('\n').length });
+    const specifier =
+      literal.type === 'TemplateLiteral' && literal.expressions.length === 0
+        ? literal.quasis[0].value.cooked
+        : literal.value;
+    if (typeof specifier === 'string')
+      found.push({ specifier, line: source.slice(0, literal.start).split('\n').length });
   };
   /** @param {any} node */
   const visit = (node) => {
     if (node === null || typeof node !== 'object') return;
     if (Array.isArray(node)) return node.forEach(visit);
-    if (node.type === 'ImportExpression' || node.type === 'TSImportType' || /^(Import|Export\w+)Declaration$/.test(node.type)) add(node.source);
+    if (
+      node.type === 'ImportExpression' ||
+      node.type === 'TSImportType' ||
+      /^(Import|Export\w+)Declaration$/.test(node.type)
+    )
+      add(node.source);
     if (node.type === 'TSExternalModuleReference') add(node.expression);
     if (node.type === 'CallExpression' && isResolver(node)) add(node.arguments[0]);
     Object.values(node).forEach(visit);
@@ -98,7 +109,9 @@ export function importsOf(path, source) {
 /** `path.resolve` looks the same, so a `resolve` counts only for a package of ours. @param {any} call */
 function isResolver({ callee, arguments: [first] }) {
   if (callee.type === 'Identifier') return callee.name === 'require';
-  return callee.type === 'MemberExpression' && callee.property.name === 'resolve' && String(first?.value).startsWith(SCOPE);
+  return (
+    callee.type === 'MemberExpression' && callee.property.name === 'resolve' && String(first?.value).startsWith(SCOPE)
+  );
 }
 
 /**
@@ -148,7 +161,9 @@ function checkFile(packages, pkg, file) {
     else if (!pkg.dependencies.includes(to.name) && !(isTest && pkg.devDependencies.includes(to.name))) {
       forbid(`${pkg.folder}/package.json does not declare it; add "${to.name}": "*" to dependencies`);
     } else if (!isTest && /\.[cm]?tsx?$/.test(file.path) && !pkg.references.includes(to.folder)) {
-      forbid(`${pkg.folder}/tsconfig.json does not reference it; add { "path": "${posix.relative(pkg.folder, to.folder)}" }`);
+      forbid(
+        `${pkg.folder}/tsconfig.json does not reference it; add { "path": "${posix.relative(pkg.folder, to.folder)}" }`,
+      );
     }
   }
   return violations;
@@ -164,16 +179,27 @@ function checkManifest(packages, pkg) {
   /** @type {Violation[]} */
   const violations = [];
   if (typeOf(pkg) === undefined) {
-    violations.push({ file: manifest, line: 1, what: `has tags [${pkg.tags.join(', ')}]`, why: `nx.tags must hold exactly one of ${Object.keys(MAY_IMPORT).join(', ')}` });
+    violations.push({
+      file: manifest,
+      line: 1,
+      what: `has tags [${pkg.tags.join(', ')}]`,
+      why: `nx.tags must hold exactly one of ${Object.keys(MAY_IMPORT).join(', ')}`,
+    });
   }
   const declared = [...pkg.dependencies, ...pkg.devDependencies];
   for (const to of packages) {
     const why = whyForbidden(pkg, to);
-    if (declared.includes(to.name) && why !== undefined) violations.push({ file: manifest, line: 1, what: `declares '${to.name}'`, why });
+    if (declared.includes(to.name) && why !== undefined)
+      violations.push({ file: manifest, line: 1, what: `declares '${to.name}'`, why });
     if (!pkg.references.includes(to.folder)) continue;
     if (why !== undefined) violations.push({ file: tsconfig, line: 1, what: `references '${to.name}'`, why });
     else if (!declared.includes(to.name)) {
-      violations.push({ file: tsconfig, line: 1, what: `references '${to.name}'`, why: 'package.json does not declare it, so Nx may build both at once' });
+      violations.push({
+        file: tsconfig,
+        line: 1,
+        what: `references '${to.name}'`,
+        why: 'package.json does not declare it, so Nx may build both at once',
+      });
     }
   }
   return violations;
@@ -181,7 +207,10 @@ function checkManifest(packages, pkg) {
 
 /** Every violation of the rules in a workspace. @param {readonly Package[]} packages @returns {Violation[]} */
 export function check(packages) {
-  return packages.flatMap((pkg) => [...checkManifest(packages, pkg), ...pkg.files.flatMap((file) => checkFile(packages, pkg, file))]);
+  return packages.flatMap((pkg) => [
+    ...checkManifest(packages, pkg),
+    ...pkg.files.flatMap((file) => checkFile(packages, pkg, file)),
+  ]);
 }
 
 /** @param {string} root @param {string} folder @returns {SourceFile[]} */
@@ -217,14 +246,18 @@ export function readWorkspace(root) {
     .filter((folder) => existsSync(join(root, folder, 'package.json')));
   return folders.map((folder) => {
     const manifest = readJson(join(root, folder, 'package.json'));
-    const tsconfig = existsSync(join(root, folder, 'tsconfig.json')) ? readJson(join(root, folder, 'tsconfig.json')) : {};
+    const tsconfig = existsSync(join(root, folder, 'tsconfig.json'))
+      ? readJson(join(root, folder, 'tsconfig.json'))
+      : {};
     return {
       name: manifest.name,
       folder,
       tags: manifest.nx?.tags ?? [],
       dependencies: Object.keys(manifest.dependencies ?? {}),
       devDependencies: Object.keys(manifest.devDependencies ?? {}),
-      references: (tsconfig.references ?? []).map((/** @type {{ path: string }} */ reference) => posix.join(folder, reference.path).replace(/\/(tsconfig\.json)?$/, '')),
+      references: (tsconfig.references ?? []).map((/** @type {{ path: string }} */ reference) =>
+        posix.join(folder, reference.path).replace(/\/(tsconfig\.json)?$/, ''),
+      ),
       files: readSources(root, folder),
     };
   });

@@ -6,7 +6,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { DirectExecutor, LiveExecutor, RandomScheduler, replay, runScheduler, TabulatedExecutor } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  LiveExecutor,
+  RandomScheduler,
+  replay,
+  runScheduler,
+  TabulatedExecutor,
+} from '@shootdown/machine';
 import { countTlb, parseTlbGeometry, readReferenceTrace } from '@shootdown/mmu';
 import { naiveCountTlb } from '@shootdown/mmu/naive';
 import { assemble, parseTopologyText, runMachine } from '@shootdown/topology';
@@ -61,7 +68,8 @@ async function benchTlb() {
   const config = { l1i: parseTlbGeometry('64x4'), l1d: parseTlbGeometry('64x4'), l2: parseTlbGeometry('1536x12') };
   const counts = countTlb(trace, config);
   const naiveCounts = naiveCountTlb(trace, config);
-  if (JSON.stringify(counts) !== JSON.stringify(naiveCounts)) throw new Error('bench: tlb: the naive reference counts differently');
+  if (JSON.stringify(counts) !== JSON.stringify(naiveCounts))
+    throw new Error('bench: tlb: the naive reference counts differently');
   const fast = counts.lookups / medianSeconds(FAST_RUNS, () => countTlb(trace, config)) / MILLION;
   const naive = counts.lookups / medianSeconds(SLOW_RUNS, () => naiveCountTlb(trace, config)) / MILLION;
   line('shootdown tlb', fast, 'M look-ups/s', `${counts.lookups} look-ups, median of ${FAST_RUNS}`);
@@ -100,8 +108,14 @@ function benchExecutors() {
 function benchXStateCalls(system, callsToFill) {
   const executor = new TabulatedExecutor(system);
   let steps = 0;
-  for (let seed = SEED; steps < MILLION; seed++) steps += runScheduler(executor, new RandomScheduler(seed), SCHEDULE_STEPS).schedule.length;
-  line('XState calls per million steps', (executor.xstateCalls / steps) * MILLION, 'calls', `${callsToFill} of them in the first ${SCHEDULE_STEPS} steps`);
+  for (let seed = SEED; steps < MILLION; seed++)
+    steps += runScheduler(executor, new RandomScheduler(seed), SCHEDULE_STEPS).schedule.length;
+  line(
+    'XState calls per million steps',
+    (executor.xstateCalls / steps) * MILLION,
+    'calls',
+    `${callsToFill} of them in the first ${SCHEDULE_STEPS} steps`,
+  );
 }
 
 function benchFlushCounts() {
@@ -110,7 +124,12 @@ function benchFlushCounts() {
   const [run] = runs;
   if (!run || run.end !== 'done') throw new Error(`bench: flush counts: the run ended in ${run?.end}`);
   line('steps', median(runs.map((r) => r.stepsPerSecond)), 'steps/s', `${run.steps} steps, median of ${SLOW_RUNS}`);
-  line('simulated time', run.nanoseconds / 1e6, 'ms', `in ${median(runs.map((r) => r.wallSeconds)).toFixed(2)} s of real time`);
+  line(
+    'simulated time',
+    run.nanoseconds / 1e6,
+    'ms',
+    `in ${median(runs.map((r) => r.wallSeconds)).toFixed(2)} s of real time`,
+  );
 }
 
 function benchHost() {

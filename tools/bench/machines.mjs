@@ -1,5 +1,13 @@
 /** The machines that are timed. */
-import { addCpu, local_irq_restore, local_irq_save, preempt_disable, preempt_enable, send_IPI, startCpu } from '@shootdown/cpu';
+import {
+  addCpu,
+  local_irq_restore,
+  local_irq_save,
+  preempt_disable,
+  preempt_enable,
+  send_IPI,
+  startCpu,
+} from '@shootdown/cpu';
 import { atomicAdd, load, point, program, routine, smp_mb, store, SystemBuilder } from '@shootdown/machine';
 import { machine } from '@shootdown/topology';
 
@@ -29,10 +37,12 @@ export function machineRoom(cpuCount) {
       }
     }
   });
-  const call = program(routine('call', function* () {
-    const value = yield* load(data.at(0));
-    yield* atomicAdd(data.at(3), value > 3 ? -1 : 1);
-  }));
+  const call = program(
+    routine('call', function* () {
+      const value = yield* load(data.at(0));
+      yield* atomicAdd(data.at(3), value > 3 ? -1 : 1);
+    }),
+  );
   for (const cpu of cpus) startCpu(builder, cpu, [program(task, cpu, 0), program(task, cpu, 1)], { call });
   return builder.build();
 }
@@ -47,7 +57,10 @@ export function flushMachine(pages, remote) {
     name: 'bench',
     architecture: 'x86-64-4l',
     cpus: 4,
-    memory: { tables: Math.ceil((AREAS * pages) / ENTRIES_PER_TABLE) + SPARE_FRAMES, pages: AREAS * pages + SPARE_FRAMES },
+    memory: {
+      tables: Math.ceil((AREAS * pages) / ENTRIES_PER_TABLE) + SPARE_FRAMES,
+      pages: AREAS * pages + SPARE_FRAMES,
+    },
   });
   const forEachArea = (body) => ({ do: 'repeat', times: AREAS, as: 'i', body });
   const area = 'a{i}';

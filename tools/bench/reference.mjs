@@ -24,7 +24,9 @@ const TARGET_BYTES_PER_STATE = 120;
 
 /** Best of some runs: what the machine can do when nobody disturbs it. @param {Parameters} parameters @param {number} runs @returns {Promise<Measured>} */
 async function explorer(parameters, runs) {
-  const { referencePtdump } = await import(new URL('../../apps/lab/dist/scenarios/reference-ptdump.js', import.meta.url).href);
+  const { referencePtdump } = await import(
+    new URL('../../apps/lab/dist/scenarios/reference-ptdump.js', import.meta.url).href
+  );
   /** @type {Measured | undefined} */
   let best;
   for (let run = 0; run < runs; run++) {
@@ -48,7 +50,9 @@ function spin(parameters, runs) {
     /** @type {Measured | undefined} */
     let best;
     for (let run = 0; run < runs; run++) {
-      const measured = readPan(execFileSync(join(folder, 'pan'), ['-E', '-c0', '-w24', '-m100000'], { cwd: folder, encoding: 'utf8' }));
+      const measured = readPan(
+        execFileSync(join(folder, 'pan'), ['-E', '-c0', '-w24', '-m100000'], { cwd: folder, encoding: 'utf8' }),
+      );
       if (best === undefined || measured.statesPerSecond > best.statesPerSecond) best = measured;
     }
     return best;
@@ -68,7 +72,12 @@ function readPan(text) {
   const states = number(/([\d.e+]+) states, stored/);
   const memory = number(/([\d.]+)\s+total actual memory usage/) * 2 ** 20;
   // SPIN counts states stored and matched: the initial state is stored, too, and no transition leads to it.
-  return { states, transitions: number(/([\d.e+]+) transitions/) - 1, statesPerSecond: states / number(/elapsed time ([\d.]+) seconds/), bytesPerState: memory / states };
+  return {
+    states,
+    transitions: number(/([\d.e+]+) transitions/) - 1,
+    statesPerSecond: states / number(/elapsed time ([\d.]+) seconds/),
+    bytesPerState: memory / states,
+  };
 }
 
 /** Measures and prints; returns the lines of numbers, for a bigger benchmark. @param {number} [runs] */
@@ -80,12 +89,20 @@ export async function benchReference(runs = RUNS_DEFAULT) {
     const ours = await explorer(parameters, runs);
     const theirs = spin(parameters, runs);
     if (theirs && (theirs.states !== ours.states || theirs.transitions !== ours.transitions)) {
-      throw new Error(`bench: reference: ${name}: SPIN has ${theirs.states} states and ${theirs.transitions} transitions, we have ${ours.states} and ${ours.transitions}`);
+      throw new Error(
+        `bench: reference: ${name}: SPIN has ${theirs.states} states and ${theirs.transitions} transitions, we have ${ours.states} and ${ours.transitions}`,
+      );
     }
     rows.push({ name, ours, spin: theirs });
     console.log(`${name}: ${ours.states} states, ${ours.transitions} transitions`);
-    console.log(`  shootdown  ${line(ours)}  (target ${TARGET_STATES_PER_SECOND / 1e6} M/s, ${TARGET_BYTES_PER_STATE} B)`);
-    console.log(theirs ? `  spin       ${line(theirs)}  ratio ${(ours.statesPerSecond / theirs.statesPerSecond).toFixed(2)}` : '  spin       not installed');
+    console.log(
+      `  shootdown  ${line(ours)}  (target ${TARGET_STATES_PER_SECOND / 1e6} M/s, ${TARGET_BYTES_PER_STATE} B)`,
+    );
+    console.log(
+      theirs
+        ? `  spin       ${line(theirs)}  ratio ${(ours.statesPerSecond / theirs.statesPerSecond).toFixed(2)}`
+        : '  spin       not installed',
+    );
   }
   return rows;
 }
@@ -95,4 +112,5 @@ function line({ statesPerSecond, bytesPerState }) {
   return `${(statesPerSecond / 1e6).toFixed(2)} M states/s  ${bytesPerState.toFixed(0)} B/state`;
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await benchReference(Number(process.argv[2] ?? RUNS_DEFAULT));
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url))
+  await benchReference(Number(process.argv[2] ?? RUNS_DEFAULT));

@@ -31,17 +31,31 @@ export interface Arguments {
 }
 
 /** Parses the arguments of one command. Throws UsageError. */
-export function parseArguments(command: string, argv: readonly string[], flags: Readonly<Record<string, Flag>>, positionalsMax: number): Arguments {
-  const options = Object.fromEntries(Object.entries(flags).map(([name, f]) => [name, { type: f.type, multiple: f.multiple ?? false }]));
+export function parseArguments(
+  command: string,
+  argv: readonly string[],
+  flags: Readonly<Record<string, Flag>>,
+  positionalsMax: number,
+): Arguments {
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([name, f]) => [name, { type: f.type, multiple: f.multiple ?? false }]),
+  );
   let parsed;
   try {
     parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (error) {
     const message = error instanceof Error ? (error.message.split(/\.\s/)[0] ?? '').trim() : String(error);
-    throw new UsageError(`shootdown ${command}: ${message} (flags: ${Object.keys(flags).map((f) => `--${f}`).join(' ') || 'none'})`);
+    throw new UsageError(
+      `shootdown ${command}: ${message} (flags: ${
+        Object.keys(flags)
+          .map((f) => `--${f}`)
+          .join(' ') || 'none'
+      })`,
+    );
   }
   const { values, positionals } = parsed;
-  if (positionals.length > positionalsMax) throw new UsageError(`shootdown ${command}: unexpected argument ${positionals[positionalsMax] ?? ''}`);
+  if (positionals.length > positionalsMax)
+    throw new UsageError(`shootdown ${command}: unexpected argument ${positionals[positionalsMax] ?? ''}`);
   const text = (name: string): string | undefined => (typeof values[name] === 'string' ? values[name] : undefined);
   return {
     positionals,
@@ -55,16 +69,21 @@ export function parseArguments(command: string, argv: readonly string[], flags: 
     whole(name, min, max = Number.MAX_SAFE_INTEGER) {
       const given = text(name);
       if (given === undefined) return undefined;
-      if (!/^\d+$/.test(given)) throw new UsageError(`shootdown ${command}: --${name}: expected a whole number (${given})`);
+      if (!/^\d+$/.test(given))
+        throw new UsageError(`shootdown ${command}: --${name}: expected a whole number (${given})`);
       const value = Number(given);
-      if (!(value >= min && value <= max)) throw new ModelError(`shootdown ${command}: --${name}: expected a whole number of at least ${min}${max < Number.MAX_SAFE_INTEGER ? ` and at most ${max}` : ''} (${given})`);
+      if (!(value >= min && value <= max))
+        throw new ModelError(
+          `shootdown ${command}: --${name}: expected a whole number of at least ${min}${max < Number.MAX_SAFE_INTEGER ? ` and at most ${max}` : ''} (${given})`,
+        );
       return value;
     },
     oneOf(name, allowed) {
       const given = text(name);
       if (given === undefined) return undefined;
       const value = allowed.find((v) => v === given);
-      if (value === undefined) throw new UsageError(`shootdown ${command}: --${name}: expected one of ${allowed.join(', ')} (${given})`);
+      if (value === undefined)
+        throw new UsageError(`shootdown ${command}: --${name}: expected one of ${allowed.join(', ')} (${given})`);
       return value;
     },
   };

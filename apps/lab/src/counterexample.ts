@@ -6,13 +6,20 @@ import { scenarioWords, type RequestedScenario } from './scenario-request.ts';
 import { formatSchedule } from './schedule-file.ts';
 
 /** The counterexample in words, with how it ends. */
-export function counterexample(resolved: ResolvedScenario, result: Pick<ExploreResult, 'schedule' | 'verdict' | 'property' | 'kind'>): Trace {
+export function counterexample(
+  resolved: ResolvedScenario,
+  result: Pick<ExploreResult, 'schedule' | 'verdict' | 'property' | 'kind'>,
+): Trace {
   const executor = new TabulatedExecutor(resolved.build());
   return explained(executor, recordTrace(executor, result.schedule ?? []), result);
 }
 
 /** A trace with how it ends: what is wrong in the state that the executor is in. */
-export function explained(executor: Executor, trace: Trace, problem: Pick<ExploreResult, 'verdict' | 'property' | 'kind'>): Trace {
+export function explained(
+  executor: Executor,
+  trace: Trace,
+  problem: Pick<ExploreResult, 'verdict' | 'property' | 'kind'>,
+): Trace {
   if (trace.end !== null || problem.property === null) return trace;
   const waiting = executor.system.processors.flatMap((p) => {
     const op = executor.pendingOperation(p.index);
@@ -41,4 +48,3 @@ export function exitCodeOf(result: Pick<ExploreResult, 'verdict'>): number {
       return ExitCode.violation;
   }
 }
-

@@ -4,7 +4,11 @@ import { UsageError } from './arguments.ts';
 
 /** True for the errors whose message is one line meant for the user. */
 export function isUserError(error: unknown): error is Error {
-  return error instanceof UsageError || error instanceof ModelError || (error instanceof Error && ['TraceError', 'TlbGeometryError'].includes(error.constructor.name));
+  return (
+    error instanceof UsageError ||
+    error instanceof ModelError ||
+    (error instanceof Error && ['TraceError', 'TlbGeometryError'].includes(error.constructor.name))
+  );
 }
 
 /** A message that quotes a whole file says no more than its beginning does. */

@@ -8,7 +8,28 @@ const endless = assemble(
     name: 'endless',
     architecture: 'x86-64-4l',
     cpus: 1,
-    processes: [{ name: 'p', threads: [{ cpu: 0, run: [{ do: 'mmap', area: 'a', pages: 4 }, { do: 'repeat', times: 1_000_000, body: [{ do: 'measure', phase: 'on' }, { do: 'touch', area: 'a' }, { do: 'madvise-dontneed', area: 'a' }] }] }] }],
+    processes: [
+      {
+        name: 'p',
+        threads: [
+          {
+            cpu: 0,
+            run: [
+              { do: 'mmap', area: 'a', pages: 4 },
+              {
+                do: 'repeat',
+                times: 1_000_000,
+                body: [
+                  { do: 'measure', phase: 'on' },
+                  { do: 'touch', area: 'a' },
+                  { do: 'madvise-dontneed', area: 'a' },
+                ],
+              },
+            ],
+          },
+        ],
+      },
+    ],
   }),
 );
 

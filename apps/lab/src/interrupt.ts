@@ -1,5 +1,5 @@
 /** Ctrl-C: long work asks between portions whether to stop, so that what was found so far can still be printed. */
-import type { EachRow } from './comparison.ts';
+import type { EachRow } from '@shootdown/scenarios';
 
 /** Runs `work` in portions, letting signals in between; stops early on SIGINT. Returns true if it was interrupted. */
 export async function untilDoneOrInterrupted(work: () => boolean): Promise<boolean> {

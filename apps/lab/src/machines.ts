@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { ModelError } from '@shootdown/machine';
 import { assemble, parseTopology, parseTopologyText, type AssembledMachine } from '@shootdown/topology';
-import { demos } from './demos/index.ts';
+import { demos } from '@shootdown/scenarios';
 
 /** Names of the demos that are machines. */
 export function demoNames(): string[] {
@@ -21,12 +21,21 @@ export function namesFile(name: string): boolean {
 export function machineNamed(nameOrFile: string): AssembledMachine {
   const demo = demos.find((d) => d.name === nameOrFile);
   if (demo) return assemble(parseTopology(demo.topology, demo.name));
-  if (nameOrFile === FLUSH_COUNTS) throw new ModelError(`machine: ${FLUSH_COUNTS}: a table of runs, not a machine: shootdown run ${FLUSH_COUNTS}`);
-  if (!namesFile(nameOrFile)) throw new ModelError(`machine: no demo ${nameOrFile} (have: ${[FLUSH_COUNTS, ...demoNames()].join(', ')}; or a topology file)`);
+  if (nameOrFile === FLUSH_COUNTS)
+    throw new ModelError(`machine: ${FLUSH_COUNTS}: a table of runs, not a machine: shootdown run ${FLUSH_COUNTS}`);
+  if (!namesFile(nameOrFile))
+    throw new ModelError(
+      `machine: no demo ${nameOrFile} (have: ${[FLUSH_COUNTS, ...demoNames()].join(', ')}; or a topology file)`,
+    );
   return assemble(parseTopologyText(readText(nameOrFile, 'topology'), nameOrFile));
 }
 
-const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such file', ENOTDIR: 'no such file', EISDIR: 'a directory, not a file', EACCES: 'permission denied' };
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  ENOTDIR: 'no such file',
+  EISDIR: 'a directory, not a file',
+  EACCES: 'permission denied',
+};
 
 /** A file as text. Throws ModelError if it cannot be read. */
 export function readText(path: string, component: string): string {

@@ -5,7 +5,7 @@ import { X86Counter } from '@shootdown/mm';
 import { renderTrace } from '@shootdown/report';
 import { counterexample } from './counterexample.ts';
 import { requestedScenario } from './scenario-request.ts';
-import { scenarios } from './scenarios/index.ts';
+import { scenarios } from '@shootdown/scenarios';
 
 const root = new URL('../../../', import.meta.url);
 const readme = readFileSync(new URL('README.md', root), 'utf8');
@@ -36,7 +36,8 @@ describe('the README', () => {
     const resolved = await requestedScenario(new URL(`examples/${name}.js`, import.meta.url).pathname, { variant });
     const result = await explore(resolved.build());
     expect(result.verdict).toBe(verdict);
-    if (name === 'my-patch' && result.schedule) expect(readme).toContain(renderTrace('text', counterexample(resolved, result), {}).trim());
+    if (name === 'my-patch' && result.schedule)
+      expect(readme).toContain(renderTrace('text', counterexample(resolved, result), {}).trim());
   });
 
   it('shows the machine of the actor as it is in examples/', () => {
@@ -51,9 +52,17 @@ describe('the README', () => {
   it.each(rows.map(([, variant, model, verdict, states, steps]) => ({ variant, model, verdict, states, steps })))(
     'says of $variant on $model what the explorer finds',
     async ({ variant, model, verdict, states, steps }) => {
-      const resolved = resolveScenario(scenarios, { scenario: 'ptdump-vmalloc', variant, memoryModel: model as 'sc' | 'tso' });
+      const resolved = resolveScenario(scenarios, {
+        scenario: 'ptdump-vmalloc',
+        variant,
+        memoryModel: model as 'sc' | 'tso',
+      });
       const found = await explore(resolved.build(), { reduction: false });
-      expect([found.verdict, found.states.toLocaleString('en'), String(found.schedule?.length ?? '')]).toEqual([verdict, states, steps]);
+      expect([found.verdict, found.states.toLocaleString('en'), String(found.schedule?.length ?? '')]).toEqual([
+        verdict,
+        states,
+        steps,
+      ]);
     },
   );
 });

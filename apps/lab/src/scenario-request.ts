@@ -1,11 +1,17 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { resolveScenario, type ResolvedScenario, type Scenario, type ScenarioRequest, type SystemSource } from '@shootdown/explorer';
+import {
+  resolveScenario,
+  type ResolvedScenario,
+  type Scenario,
+  type ScenarioRequest,
+  type SystemSource,
+} from '@shootdown/explorer';
 import { ModelError } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { isUserError } from './errors.ts';
-import { scenarios } from './scenarios/index.ts';
+import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
 /** Flags of every command that takes a scenario. */
 export const scenarioFlags = {
@@ -32,12 +38,23 @@ export async function scenarioOf(command: string, typed: string, args: Arguments
 }
 
 /** The same for a request that is complete. `typed` ends in `.js` or `.mjs`: the path of a module that exports a scenario. */
-export async function requestedScenario(typed: string, request: Omit<ScenarioRequest, 'scenario'>): Promise<RequestedScenario> {
-  if (/\.[cm]?tsx?$/.test(typed)) throw new ModelError(`scenario: ${typed}: this Node runs JavaScript: compile it, and name what comes out`);
+export async function requestedScenario(
+  typed: string,
+  request: Omit<ScenarioRequest, 'scenario'>,
+): Promise<RequestedScenario> {
+  if (/\.[cm]?tsx?$/.test(typed))
+    throw new ModelError(`scenario: ${typed}: this Node runs JavaScript: compile it, and name what comes out`);
   const [scenario, module, name] = /\.m?js$/.test(typed) ? await exportedBy(typed) : shipped(typed);
-  const resolved = guarded(typed, () => resolveScenario(scenario ? [scenario] : scenarios, { ...request, scenario: scenario?.name ?? typed }));
+  const resolved = guarded(typed, () =>
+    resolveScenario(scenario ? [scenario] : scenarios, { ...request, scenario: scenario?.name ?? typed }),
+  );
   const { variant, memoryModel, parameters } = resolved;
-  return { ...resolved, typed, build: () => guarded(typed, () => resolved.build()), source: { module, export: name, request: { variant: variant.name, memoryModel, parameters } } };
+  return {
+    ...resolved,
+    typed,
+    build: () => guarded(typed, () => resolved.build()),
+    source: { module, export: name, request: { variant: variant.name, memoryModel, parameters } },
+  };
 }
 
 /** What a scenario throws is a mistake in it. */
@@ -55,7 +72,7 @@ type Exported = readonly [scenario: Scenario | undefined, module: string, name: 
 /** Scenarios that ship are exported by their name in camel case. */
 function shipped(name: string): Exported {
   const camelCase = name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-  return [scenarios.find((s) => s.name === name), new URL('./scenarios/index.js', import.meta.url).href, camelCase];
+  return [scenarios.find((s) => s.name === name), scenariosModule, camelCase];
 }
 
 async function exportedBy(path: string): Promise<Exported> {
@@ -67,13 +84,21 @@ async function exportedBy(path: string): Promise<Exported> {
     throw new ModelError(`scenario: ${path}: cannot be loaded (${String(error).split('\n')[0] ?? ''})`);
   }
   const found = Object.entries(exported).find(([, value]) => isScenario(value));
-  if (!found) throw new ModelError(`scenario: ${path}: exports no object with name, variants and build() (has: ${Object.keys(exported).join(', ') || 'nothing'})`);
+  if (!found)
+    throw new ModelError(
+      `scenario: ${path}: exports no object with name, variants and build() (has: ${Object.keys(exported).join(', ') || 'nothing'})`,
+    );
   return [found[1] as Scenario, url, found[0]];
 }
 
 function isScenario(value: unknown): value is Scenario {
   const { name, variants, build } = (value ?? {}) as Partial<Record<keyof Scenario, unknown>>;
-  return typeof name === 'string' && typeof build === 'function' && Array.isArray(variants) && variants.every((v) => typeof (v as { name?: unknown }).name === 'string');
+  return (
+    typeof name === 'string' &&
+    typeof build === 'function' &&
+    Array.isArray(variants) &&
+    variants.every((v) => typeof (v as { name?: unknown }).name === 'string')
+  );
 }
 
 function parameter(command: string, text: string): [string, number] {
@@ -85,7 +110,9 @@ function parameter(command: string, text: string): [string, number] {
 /** The part of a command line that names the same system again. */
 export function scenarioWords(resolved: RequestedScenario): string {
   const { typed, scenario, variant, memoryModel, parameters } = resolved;
-  const changed = Object.entries(parameters).filter(([name, value]) => variant.parameters?.[name] !== value && scenario.parameters?.[name]?.default !== value);
+  const changed = Object.entries(parameters).filter(
+    ([name, value]) => variant.parameters?.[name] !== value && scenario.parameters?.[name]?.default !== value,
+  );
   const words = [typed, `--variant ${variant.name}`];
   if (memoryModel !== (variant.memoryModel ?? 'sc')) words.push(`--memory-model ${memoryModel}`);
   for (const [name, value] of changed) words.push(`--set ${name}=${value}`);

@@ -12,12 +12,22 @@ import { z } from 'zod';
 const savedSchedule = z.strictObject({
   shootdown: z.literal(1),
   /** A demo's name, or a whole topology. */
-  machine: z.union([z.strictObject({ demo: z.string() }), z.strictObject({ topology: z.record(z.string(), z.unknown()) })]).optional(),
+  machine: z
+    .union([z.strictObject({ demo: z.string() }), z.strictObject({ topology: z.record(z.string(), z.unknown()) })])
+    .optional(),
   scenario: z
-    .strictObject({ name: z.string(), variant: z.string(), memoryModel: z.enum(['sc', 'tso']), parameters: z.record(z.string(), z.number()) })
+    .strictObject({
+      name: z.string(),
+      variant: z.string(),
+      memoryModel: z.enum(['sc', 'tso']),
+      parameters: z.record(z.string(), z.number()),
+    })
     .optional(),
   schedule: z.string(),
-  fingerprint: z.string().regex(/^[0-9a-f]{16}$/).optional(),
+  fingerprint: z
+    .string()
+    .regex(/^[0-9a-f]{16}$/)
+    .optional(),
 });
 
 /** A schedule as saved. */
@@ -34,7 +44,9 @@ export function parseSavedSchedule(text: string, path: string): SavedSchedule {
   const parsed = savedSchedule.safeParse(input);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new ModelError(`schedule: ${path}: ${issue?.path.join('.') || 'top level'}: ${issue?.message ?? 'not a schedule'}`);
+  throw new ModelError(
+    `schedule: ${path}: ${issue?.path.join('.') || 'top level'}: ${issue?.message ?? 'not a schedule'}`,
+  );
 }
 
 /** Where a schedule will be written once there is one. */
@@ -53,7 +65,9 @@ export function scheduleTarget(path: string): ScheduleTarget {
     accessSync(known ? real : dirname(real), constants.W_OK);
     const replaced = known === undefined || known.isFile();
     if (replaced) accessSync(dirname(real), constants.W_OK);
-    return { write: (saved) => attempt(path, () => writeWhole(real, replaced ? known : null, `${JSON.stringify(saved)}\n`)) };
+    return {
+      write: (saved) => attempt(path, () => writeWhole(real, replaced ? known : null, `${JSON.stringify(saved)}\n`)),
+    };
   });
 }
 
@@ -70,7 +84,13 @@ function writeWhole(path: string, known: Stats | undefined | null, text: string)
   }
 }
 
-const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such folder', ENOTDIR: 'no such folder', EACCES: 'permission denied', EROFS: 'the file system is read-only', ENOSPC: 'the disk is full' };
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such folder',
+  ENOTDIR: 'no such folder',
+  EACCES: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+};
 
 function attempt<T>(path: string, work: () => T): T {
   try {
@@ -85,7 +105,7 @@ function attempt<T>(path: string, work: () => T): T {
 /** Schedule entries in the short form. */
 export function formatSchedule(schedule: readonly number[]): string {
   const parts: string[] = [];
-  for (let i = 0; i < schedule.length; ) {
+  for (let i = 0; i < schedule.length;) {
     const entry = schedule[i] as number;
     let times = 1;
     while (schedule[i + times] === entry) times++;
@@ -104,10 +124,12 @@ export function parseSchedule(text: string): number[] {
   if (text === '') return schedule;
   text.split(',').forEach((part, i) => {
     const match = /^(\d{1,3})(?:\.(\d{1,4}))?(?:x(\d{1,8}))?$/.exec(part.trim());
-    if (!match || Number(match[1]) > 255) throw new ModelError(`schedule: part ${i}: expected choice[.branch][xN] (${part})`);
+    if (!match || Number(match[1]) > 255)
+      throw new ModelError(`schedule: part ${i}: expected choice[.branch][xN] (${part})`);
     const entry = scheduleEntry(Number(match[1]), Number(match[2] ?? 0));
     const times = Number(match[3] ?? 1);
-    if (schedule.length + times > ENTRIES_MAX) throw new ModelError(`schedule: part ${i}: more than ${ENTRIES_MAX} steps`);
+    if (schedule.length + times > ENTRIES_MAX)
+      throw new ModelError(`schedule: part ${i}: more than ${ENTRIES_MAX} steps`);
     for (let n = 0; n < times; n++) schedule.push(entry);
   });
   return schedule;

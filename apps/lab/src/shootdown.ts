@@ -10,9 +10,14 @@ import { ExitCode } from './exit-codes.ts';
 /** A command: its arguments after its name; returns the exit code. */
 export type Command = (argv: readonly string[]) => Promise<number> | number;
 
-const commands: Readonly<Record<string, { readonly help: string; readonly load: () => Promise<{ readonly run: Command }> }>> = {
+const commands: Readonly<
+  Record<string, { readonly help: string; readonly load: () => Promise<{ readonly run: Command }> }>
+> = {
   list: { help: 'scenarios, variants, demos', load: () => import('./commands/list.ts') },
-  explore: { help: 'every interleaving: a proof or the shortest counterexample', load: () => import('./commands/explore.ts') },
+  explore: {
+    help: 'every interleaving: a proof or the shortest counterexample',
+    load: () => import('./commands/explore.ts'),
+  },
   compare: { help: 'what each design costs, side by side', load: () => import('./commands/compare.ts') },
   run: { help: 'runs a topology file or demo under a cost model', load: () => import('./commands/run.ts') },
   tlb: { help: 'counts TLB hits and misses of a memory trace', load: () => import('./commands/tlb.ts') },
@@ -49,7 +54,9 @@ function report(error: unknown): number {
     return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  process.stderr.write(`shootdown: this is a bug in shootdown: please report this line and the command that led to it: ${oneLine(message)}\n`);
+  process.stderr.write(
+    `shootdown: this is a bug in shootdown: please report this line and the command that led to it: ${oneLine(message)}\n`,
+  );
   if (process.env['SHOOTDOWN_STACK'] === '1' && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   return ExitCode.software;
 }

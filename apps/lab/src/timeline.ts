@@ -1,5 +1,13 @@
 /** The timeline of a run: its steps in words and with times, from a second run of the same machine that a live executor describes. */
-import { columnsOf, describeStep, entryChoice, LiveExecutor, ModelError, type Trace, type TraceStep } from '@shootdown/machine';
+import {
+  columnsOf,
+  describeStep,
+  entryChoice,
+  LiveExecutor,
+  ModelError,
+  type Trace,
+  type TraceStep,
+} from '@shootdown/machine';
 import { MachineRunner, PHASE_PREFIX, type AssembledMachine } from '@shootdown/topology';
 import { untilDoneOrInterrupted } from './interrupt.ts';
 
@@ -11,7 +19,9 @@ const PROGRESS_MS = 1000;
 
 /** What a run that is longer than any timeline gets to hear. */
 export function tooLong(): ModelError {
-  return new ModelError(`run: a timeline has at most ${TIMELINE_STEPS_MAX} steps: bound the run with --max-steps, or show one --phase of it`);
+  return new ModelError(
+    `run: a timeline has at most ${TIMELINE_STEPS_MAX} steps: bound the run with --max-steps, or show one --phase of it`,
+  );
 }
 
 /** A timeline, or as much of it as there was time for. */
@@ -38,8 +48,12 @@ export async function timelineOf(machine: AssembledMachine, stepsMax: number, ph
       const wanted = phase === undefined || current === phase;
       const step = describeStep(described, timed.entry);
       described.onCount = before;
-      if (!step) throw new ModelError(`run: executors disagree at ${machine.system.choices[entryChoice(timed.entry)]?.name ?? '?'}`);
-      if (described.fingerprint !== executor.fingerprint) throw new ModelError('run: executors disagree on the state: this is a bug of the laboratory');
+      if (!step)
+        throw new ModelError(
+          `run: executors disagree at ${machine.system.choices[entryChoice(timed.entry)]?.name ?? '?'}`,
+        );
+      if (described.fingerprint !== executor.fingerprint)
+        throw new ModelError('run: executors disagree on the state: this is a bug of the laboratory');
       if (wanted) steps.push({ ...step, startCycles: timed.startCycles, durationCycles: timed.durationCycles });
       if (steps.length > TIMELINE_STEPS_MAX) throw tooLong();
     },
@@ -49,12 +63,15 @@ export async function timelineOf(machine: AssembledMachine, stepsMax: number, ph
     const more = runner.advance(PORTION_STEPS);
     if (performance.now() - reported > PROGRESS_MS) {
       reported = performance.now();
-      process.stderr.write(`timeline: ${runner.result().steps} steps${Number.isFinite(stepsMax) ? ` of ${stepsMax}` : ''}\n`);
+      process.stderr.write(
+        `timeline: ${runner.result().steps} steps${Number.isFinite(stepsMax) ? ` of ${stepsMax}` : ''}\n`,
+      );
     }
     return more;
   });
   const { phases, fingerprint } = runner.result();
   described.stop();
-  if (phase !== undefined && steps.length === 0 && !interrupted) throw new ModelError(`run: no phase ${phase} (have: ${Object.keys(phases).join(', ')})`);
+  if (phase !== undefined && steps.length === 0 && !interrupted)
+    throw new ModelError(`run: no phase ${phase} (have: ${Object.keys(phases).join(', ')})`);
   return { trace: { columns: columnsOf(described), steps, end: null, fingerprint }, interrupted };
 }

@@ -58,7 +58,10 @@ export const cpuMachine = setup({
     fromIdle: ({ context }) => context.interrupted === 'idle',
   },
   actions: {
-    takeInterrupt: emit(({ event }) => ({ type: 'interrupt' as const, vector: event.type === 'ipi' ? event.vector : '' })),
+    takeInterrupt: emit(({ event }) => ({
+      type: 'interrupt' as const,
+      vector: event.type === 'ipi' ? event.vector : '',
+    })),
     remember: assign({ interrupted: (_, params: { from: Interrupted }) => params.from }),
     forget: assign({ interrupted: 'irqs_on' as const }),
     halt: emit({ type: 'hlt' as const }),

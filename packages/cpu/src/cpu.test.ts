@@ -53,14 +53,26 @@ interface Lab {
 }
 
 /** A machine of two CPUs with one vector, `call`, whose handler is two operations long; a CPU without tasks stays off. */
-function lab(tasksOf: (cpus: readonly Cpu[]) => readonly (readonly (() => Steps<unknown>)[])[], memoryModel: MemoryModel = 'sc'): Lab {
+function lab(
+  tasksOf: (cpus: readonly Cpu[]) => readonly (readonly (() => Steps<unknown>)[])[],
+  memoryModel: MemoryModel = 'sc',
+): Lab {
   const builder = new SystemBuilder({ memoryModel });
   const cpus = [0, 1].map((id) => addCpu(builder, id, ['call']));
-  const handler = program(routine('handler', function* () {
-    yield* nop({ label: 'in handler' });
-    yield* nop({ label: 'leaving handler' });
-  }));
-  tasksOf(cpus).forEach((tasks, id) => startCpu(builder, cpus[id]!, tasks.map((task, i) => program(routine(`task${i}`, task))), { call: handler }));
+  const handler = program(
+    routine('handler', function* () {
+      yield* nop({ label: 'in handler' });
+      yield* nop({ label: 'leaving handler' });
+    }),
+  );
+  tasksOf(cpus).forEach((tasks, id) =>
+    startCpu(
+      builder,
+      cpus[id]!,
+      tasks.map((task, i) => program(routine(`task${i}`, task))),
+      { call: handler },
+    ),
+  );
   const system = builder.build();
   const executor = new TabulatedExecutor(system);
   return {
@@ -95,12 +107,14 @@ describe('interrupts', () => {
   it('an IPI stays pending on its channel while interrupts are off, and is taken when they are on again', () => {
     const { executor, choose, cpu } = lab((cpus) => [
       [() => send_IPI(cpus[1]!, 'call')],
-      [function* () {
-        yield* local_irq_disable(cpus[1]!);
-        yield* nop();
-        yield* local_irq_enable(cpus[1]!);
-        yield* rest();
-      }],
+      [
+        function* () {
+          yield* local_irq_disable(cpus[1]!);
+          yield* nop();
+          yield* local_irq_enable(cpus[1]!);
+          yield* rest();
+        },
+      ],
     ]);
     choose('CPU1');
     choose('CPU0');
@@ -114,47 +128,69 @@ describe('interrupts', () => {
 
   it('an IPI that is sent again while pending is absorbed: the handler runs once', () => {
     const { choose } = lab((cpus) => [
-      [function* () {
-        yield* send_IPI(cpus[1]!, 'call');
-        yield* send_IPI(cpus[1]!, 'call');
-      }],
+      [
+        function* () {
+          yield* send_IPI(cpus[1]!, 'call');
+          yield* send_IPI(cpus[1]!, 'call');
+        },
+      ],
       [() => rest()],
     ]);
     expect([choose('CPU0'), choose('CPU0')]).toEqual([true, true]);
-    expect([choose('deliver CPU1.call'), choose('CPU1'), choose('CPU1'), choose('deliver CPU1.call')]).toEqual([true, true, true, false]);
+    expect([choose('deliver CPU1.call'), choose('CPU1'), choose('CPU1'), choose('deliver CPU1.call')]).toEqual([
+      true,
+      true,
+      true,
+      false,
+    ]);
   });
 
   it('an IPI that arrives while the handler runs waits for its end: a handler runs with interrupts off', () => {
     const { choose, cpu } = lab((cpus) => [
-      [function* () {
-        yield* send_IPI(cpus[1]!, 'call');
-        yield* send_IPI(cpus[1]!, 'call');
-      }],
+      [
+        function* () {
+          yield* send_IPI(cpus[1]!, 'call');
+          yield* send_IPI(cpus[1]!, 'call');
+        },
+      ],
       [() => rest()],
     ]);
-    expect([choose('CPU0'), choose('deliver CPU1.call'), choose('CPU0'), choose('CPU1')]).toEqual([true, true, true, true]);
+    expect([choose('CPU0'), choose('deliver CPU1.call'), choose('CPU0'), choose('CPU1')]).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
     expect(choose('deliver CPU1.call')).toBe(false);
     choose('CPU1');
     expect([choose('deliver CPU1.call'), cpu(1).value]).toEqual([true, 'hardirq']);
   });
 
   it('a CPU may send an IPI to itself', () => {
-    const { choose, stack } = lab((cpus) => [[function* () {
-      yield* send_IPI(cpus[0]!, 'call');
-      yield* nop();
-    }]]);
+    const { choose, stack } = lab((cpus) => [
+      [
+        function* () {
+          yield* send_IPI(cpus[0]!, 'call');
+          yield* nop();
+        },
+      ],
+    ]);
     expect([choose('CPU0'), choose('deliver CPU0.call'), stack()]).toEqual([true, true, 'handler']);
   });
 
   it('local_irq_restore gives back what local_irq_save found: nested saves unmask only at the outermost', () => {
-    const { choose, cpu } = lab((cpus) => [[function* () {
-      const outer = yield* local_irq_save(cpus[0]!);
-      const inner = yield* local_irq_save(cpus[0]!);
-      yield* local_irq_restore(cpus[0]!, inner);
-      yield* nop();
-      yield* local_irq_restore(cpus[0]!, outer);
-      yield* nop();
-    }]]);
+    const { choose, cpu } = lab((cpus) => [
+      [
+        function* () {
+          const outer = yield* local_irq_save(cpus[0]!);
+          const inner = yield* local_irq_save(cpus[0]!);
+          yield* local_irq_restore(cpus[0]!, inner);
+          yield* nop();
+          yield* local_irq_restore(cpus[0]!, outer);
+          yield* nop();
+        },
+      ],
+    ]);
     const values = [];
     while (choose('CPU0')) values.push(cpu().value);
     expect(values).toEqual(['irqs_off', 'irqs_off', 'irqs_off', 'irqs_on', 'irqs_on']);
@@ -164,12 +200,14 @@ describe('interrupts', () => {
     const builder = new SystemBuilder();
     const cpu = addCpu(builder, 0, ['call']);
     const seen: number[] = [];
-    const handler = program(routine('handler', function* () {
-      const flags = yield* local_irq_save(cpu);
-      seen.push(flags);
-      yield* local_irq_restore(cpu, flags);
-      yield* nop();
-    }));
+    const handler = program(
+      routine('handler', function* () {
+        const flags = yield* local_irq_save(cpu);
+        seen.push(flags);
+        yield* local_irq_restore(cpu, flags);
+        yield* nop();
+      }),
+    );
     startCpu(builder, cpu, [program(routine('task', () => send_IPI(cpu, 'call')))], { call: handler });
     const executor = new TabulatedExecutor(builder.build());
     while (executor.step(0) || executor.step(1)) continue;
@@ -188,8 +226,14 @@ describe('interrupts', () => {
 });
 
 describe('user mode and idle', () => {
-  it.each([['user', user_mode], ['idle', do_idle]] as const)('in %s the CPU performs no operation, takes interrupts, and goes back there', (state, enter) => {
-    const { executor, choose, cpu, pending } = lab((cpus) => [[() => enter(cpus[0]!)], [() => send_IPI(cpus[0]!, 'call')]]);
+  it.each([
+    ['user', user_mode],
+    ['idle', do_idle],
+  ] as const)('in %s the CPU performs no operation, takes interrupts, and goes back there', (state, enter) => {
+    const { executor, choose, cpu, pending } = lab((cpus) => [
+      [() => enter(cpus[0]!)],
+      [() => send_IPI(cpus[0]!, 'call')],
+    ]);
     expect([choose('CPU0'), cpu().value, pending(), choose('CPU0')]).toEqual([true, state, undefined, false]);
     choose('CPU1');
     expect([choose('deliver CPU0.call'), cpu().value, pending()]).toEqual([true, 'hardirq', 'in handler']);
@@ -200,9 +244,11 @@ describe('user mode and idle', () => {
   it('an interrupted kernel task is not mistaken for user mode by a later interrupt', () => {
     const { choose, cpu } = lab((cpus) => [
       [() => nop(), () => user_mode(cpus[0]!)],
-      [function* () {
-        for (let i = 0; i < 2; i++) yield* send_IPI(cpus[0]!, 'call');
-      }],
+      [
+        function* () {
+          for (let i = 0; i < 2; i++) yield* send_IPI(cpus[0]!, 'call');
+        },
+      ],
     ]);
     expect([choose('CPU0 tick'), choose('CPU0'), cpu().value]).toEqual([true, true, 'user']);
     for (const step of ['CPU1', 'deliver CPU0.call', 'CPU0', 'CPU0']) expect(choose(step)).toBe(true);
@@ -213,10 +259,14 @@ describe('user mode and idle', () => {
   });
 
   it('a CPU with interrupts off cannot go idle: it would never wake', () => {
-    const { executor, choose } = lab((cpus) => [[function* () {
-      yield* local_irq_disable(cpus[0]!);
-      yield* do_idle(cpus[0]!);
-    }]]);
+    const { executor, choose } = lab((cpus) => [
+      [
+        function* () {
+          yield* local_irq_disable(cpus[0]!);
+          yield* do_idle(cpus[0]!);
+        },
+      ],
+    ]);
     expect([choose('CPU0'), choose('CPU0'), executor.atRest()]).toEqual([true, false, false]);
   });
 });
@@ -240,13 +290,18 @@ describe('preemption', () => {
   });
 
   it('preempt_count blocks the tick until the outermost preempt_enable', () => {
-    const { choose, cpu } = lab((cpus) => [[function* () {
-      yield* preempt_disable(cpus[0]!);
-      yield* preempt_disable(cpus[0]!);
-      yield* preempt_enable(cpus[0]!);
-      yield* preempt_enable(cpus[0]!);
-      yield* nop();
-    }, twoNops]]);
+    const { choose, cpu } = lab((cpus) => [
+      [
+        function* () {
+          yield* preempt_disable(cpus[0]!);
+          yield* preempt_disable(cpus[0]!);
+          yield* preempt_enable(cpus[0]!);
+          yield* preempt_enable(cpus[0]!);
+          yield* nop();
+        },
+        twoNops,
+      ],
+    ]);
     const tried = [1, 2, 1, 0].map((expected) => {
       choose('CPU0');
       expect(cpu().context.preempt_count).toBe(expected);
@@ -256,19 +311,33 @@ describe('preemption', () => {
   });
 
   it('an interrupt is taken with preemption off', () => {
-    const { choose, cpu } = lab((cpus) => [[function* () {
-      yield* preempt_disable(cpus[0]!);
-      yield* send_IPI(cpus[0]!, 'call');
-      yield* nop();
-    }]]);
-    expect([choose('CPU0'), choose('CPU0'), choose('deliver CPU0.call'), cpu().value]).toEqual([true, true, true, 'hardirq']);
+    const { choose, cpu } = lab((cpus) => [
+      [
+        function* () {
+          yield* preempt_disable(cpus[0]!);
+          yield* send_IPI(cpus[0]!, 'call');
+          yield* nop();
+        },
+      ],
+    ]);
+    expect([choose('CPU0'), choose('CPU0'), choose('deliver CPU0.call'), cpu().value]).toEqual([
+      true,
+      true,
+      true,
+      'hardirq',
+    ]);
   });
 
   it('no tick with interrupts off', () => {
-    const { choose } = lab((cpus) => [[function* () {
-      yield* local_irq_disable(cpus[0]!);
-      yield* nop();
-    }, twoNops]]);
+    const { choose } = lab((cpus) => [
+      [
+        function* () {
+          yield* local_irq_disable(cpus[0]!);
+          yield* nop();
+        },
+        twoNops,
+      ],
+    ]);
     expect([choose('CPU0'), choose('CPU0 tick')]).toEqual([true, false]);
   });
 
@@ -287,13 +356,26 @@ describe('the store buffer', () => {
     const builder = new SystemBuilder({ memoryModel: 'tso' });
     const word = builder.region('word', 1).at(0);
     const cpus = [0, 1].map((id) => addCpu(builder, id, ['call']));
-    startCpu(builder, cpus[0]!, [program(routine('task', function* () {
-      yield* store(word, 5);
-      yield* send_IPI(cpus[1]!, 'call');
-    }))], {});
-    startCpu(builder, cpus[1]!, [program(routine('idle', () => do_idle(cpus[1]!)))], { call: program(routine('handler', function* () {
-      yield* assertThat((yield* load(word)) === 5, 'the handler sees what was stored before');
-    })) });
+    startCpu(
+      builder,
+      cpus[0]!,
+      [
+        program(
+          routine('task', function* () {
+            yield* store(word, 5);
+            yield* send_IPI(cpus[1]!, 'call');
+          }),
+        ),
+      ],
+      {},
+    );
+    startCpu(builder, cpus[1]!, [program(routine('idle', () => do_idle(cpus[1]!)))], {
+      call: program(
+        routine('handler', function* () {
+          yield* assertThat((yield* load(word)) === 5, 'the handler sees what was stored before');
+        }),
+      ),
+    });
     expect([...everyRun(builder.build()).violations]).toEqual([]);
   });
 
@@ -302,13 +384,26 @@ describe('the store buffer', () => {
     const word = builder.region('word', 1).at(0);
     const cpu = addCpu(builder, 0, ['call']);
     const seen = builder.region('seen', 1).at(0);
-    startCpu(builder, cpu, [program(routine('task', function* () {
-      yield* send_IPI(cpu, 'call');
-      yield* store(word, 5);
-    }))], { call: program(routine('handler', function* () {
-      const value = yield* load(word);
-      yield* store(seen, value);
-    })) });
+    startCpu(
+      builder,
+      cpu,
+      [
+        program(
+          routine('task', function* () {
+            yield* send_IPI(cpu, 'call');
+            yield* store(word, 5);
+          }),
+        ),
+      ],
+      {
+        call: program(
+          routine('handler', function* () {
+            const value = yield* load(word);
+            yield* store(seen, value);
+          }),
+        ),
+      },
+    );
     const executor = new TabulatedExecutor(builder.build());
     for (const choice of [0, 0, 1, 0, 0]) expect(executor.step(choice)).toBe(true);
     expect(executor.read(word)).toBe(0);
@@ -344,14 +439,19 @@ function machineRoom(memoryModel: MemoryModel, cpuCount: number): System {
       } else yield* store(acknowledged.at(target.id), 0);
     }
   });
-  const call = (id: number): Program => program(routine('call', function* () {
-    yield* load(data.at(1));
-    yield* atomicAdd(acknowledged.at(id), 1);
-  }));
+  const call = (id: number): Program =>
+    program(
+      routine('call', function* () {
+        yield* load(data.at(1));
+        yield* atomicAdd(acknowledged.at(id), 1);
+      }),
+    );
   const empty = program(routine('empty', () => count('empty interrupts')));
   for (const cpu of cpus) {
     const idles = cpu.id === cpuCount - 1 && cpuCount > 2;
-    const tasks = idles ? [program(routine('idle', () => do_idle(cpu)))] : [program(task, cpu, 0), program(task, cpu, 3), program(routine('user', () => user_mode(cpu)))];
+    const tasks = idles
+      ? [program(routine('idle', () => do_idle(cpu)))]
+      : [program(task, cpu, 0), program(task, cpu, 3), program(routine('user', () => user_mode(cpu)))];
     startCpu(builder, cpu, tasks, { call: call(cpu.id), empty });
   }
   return builder.build();
@@ -374,7 +474,8 @@ describe('live, tabulated and direct execution agree on CPUs', () => {
           // A call of expect() takes longer than a step, so it is made only when there is something to report.
           for (const other of others) {
             const happened = other.step(entryChoice(entry), entryBranch(entry));
-            if (!happened || other.fingerprint !== tabulated.fingerprint) expect([happened, other.fingerprint]).toEqual([true, tabulated.fingerprint]);
+            if (!happened || other.fingerprint !== tabulated.fingerprint)
+              expect([happened, other.fingerprint]).toEqual([true, tabulated.fingerprint]);
           }
         }
       }),

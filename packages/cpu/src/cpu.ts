@@ -41,7 +41,11 @@ export interface GuestHooks {
 /** Adds a CPU's actor and one channel per interrupt vector. Name: `CPU<id>`. */
 export function addCpu(builder: SystemBuilder, id: number, vectors: readonly string[] = []): Cpu {
   const name = `CPU${id}`;
-  const component = builder.component({ name: `${name}.cpu`, machine: cpuMachine, effects: { hlt: (cx) => hlt(cx, cpu) } });
+  const component = builder.component({
+    name: `${name}.cpu`,
+    machine: cpuMachine,
+    effects: { hlt: (cx) => hlt(cx, cpu) },
+  });
   const channels = vectors.map((vector): [string, number] => [
     vector,
     builder.channel({ name: `${name}.${vector}`, to: `${name}.cpu`, policy: 'level', latency: 'ipi' }),
@@ -68,10 +72,27 @@ export interface StartOptions {
 }
 
 /** Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may switch between them (preemption). */
-export function startCpu(builder: SystemBuilder, cpu: Cpu, tasks: readonly Program[], handlers: Readonly<Record<string, Program>> = {}, { gate }: StartOptions = {}): number {
-  const processor = builder.processor({ name: cpu.name, component: `${cpu.name}.cpu`, tasks, handlers, ...(gate !== undefined && { gate }) });
+export function startCpu(
+  builder: SystemBuilder,
+  cpu: Cpu,
+  tasks: readonly Program[],
+  handlers: Readonly<Record<string, Program>> = {},
+  { gate }: StartOptions = {},
+): number {
+  const processor = builder.processor({
+    name: cpu.name,
+    component: `${cpu.name}.cpu`,
+    tasks,
+    handlers,
+    ...(gate !== undefined && { gate }),
+  });
   if (tasks.length > 1) {
-    builder.spontaneous({ name: `${cpu.name} tick`, kind: 'hardware', component: `${cpu.name}.cpu`, message: { type: 'reschedule' } });
+    builder.spontaneous({
+      name: `${cpu.name} tick`,
+      kind: 'hardware',
+      component: `${cpu.name}.cpu`,
+      message: { type: 'reschedule' },
+    });
   }
   return processor;
 }
@@ -98,7 +119,11 @@ const SEND_IPI = defineOperation({
 });
 
 /** Enters a state in which the CPU executes no more; the operation after it is where it rests. */
-const ENTER = defineOperation({ name: 'enter', cost: 'nop', perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 0 : BLOCKED) });
+const ENTER = defineOperation({
+  name: 'enter',
+  cost: 'nop',
+  perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 0 : BLOCKED),
+});
 
 /** One object per message: executors recognise messages by identity before they compare content. */
 const LOCAL_IRQ_DISABLE: Message = { type: 'local_irq_disable' };
@@ -146,7 +171,14 @@ const ipiMessage = messageFor((vector: string) => ({ type: 'ipi', vector }));
 export function* send_IPI(target: Cpu, vector: string): Steps {
   const channel = target.vectors.get(vector);
   if (channel === undefined) throw new RangeError(`cpu: send_IPI: ${target.name} has no vector ${vector}`);
-  yield operation(SEND_IPI, channel, 0, 0, { target, message: ipiMessage(vector) }, { label: `send_IPI(${target.name}, ${vector})` });
+  yield operation(
+    SEND_IPI,
+    channel,
+    0,
+    0,
+    { target, message: ipiMessage(vector) },
+    { label: `send_IPI(${target.name}, ${vector})` },
+  );
 }
 
 /** The task computes in user mode for good: it only takes interrupts from here on. */

@@ -79,7 +79,8 @@ class Tarjan {
 
   #follow(state: number, target: number): void {
     if (this.#number[target] === UNSEEN) this.#enter(target);
-    else if (this.#onStack[target] === 1) this.#low[state] = Math.min(this.#low[state] as number, this.#number[target] as number);
+    else if (this.#onStack[target] === 1)
+      this.#low[state] = Math.min(this.#low[state] as number, this.#number[target] as number);
     else this.#leaves[state] = 1;
   }
 
@@ -108,7 +109,8 @@ class Tarjan {
     if (this.#leaves[root] === 1) return;
     for (const state of members) this.terminal[state] = 1;
     const hasEdges = members.some((state) => this.#graph.endOf(state) > this.#graph.firstOf(state));
-    if (hasEdges && !members.some((state) => this.#graph.flags.get(state) & StateFlag.rest)) this.restless.push(...members);
+    if (hasEdges && !members.some((state) => this.#graph.flags.get(state) & StateFlag.rest))
+      this.restless.push(...members);
   }
 }
 
@@ -124,5 +126,6 @@ export function judgeLongRun(
   if (system.components.length === 0 && new RoutineGraph(executor.nodes).acyclic) return;
   const { restless, terminal } = terminalComponents(graph);
   for (const state of restless) findings.add('livelock', NO_LIVELOCK, graph.levelOf(state), state, -1);
-  for (const { property, length, state } of pending) if (terminal[state] === 1) findings.add('finally', property, length, state, -1);
+  for (const { property, length, state } of pending)
+    if (terminal[state] === 1) findings.add('finally', property, length, state, -1);
 }

@@ -88,7 +88,13 @@ export function shortestPath(system: System, graph: StateGraph, goals: readonly 
 }
 
 /** Walks from the initial state along the cheapest edges, first entry first. */
-function follow(graph: StateGraph, costs: Costs, columnOfChoice: Int32Array, goalLevel: number, finalEntries: ReadonlyMap<number, readonly number[]>): MergedStep[] {
+function follow(
+  graph: StateGraph,
+  costs: Costs,
+  columnOfChoice: Int32Array,
+  goalLevel: number,
+  finalEntries: ReadonlyMap<number, readonly number[]>,
+): MergedStep[] {
   const path: MergedStep[] = [];
   let state = 0;
   let last = -1;
@@ -107,7 +113,9 @@ function follow(graph: StateGraph, costs: Costs, columnOfChoice: Int32Array, goa
     if (column >= 0) last = column;
     state = graph.target.get(best);
   }
-  const finals = (finalEntries.get(state) ?? []).filter((entry) => switches(last, columnOfChoice[entryChoice(entry)] as number) === costs.get(state, last));
+  const finals = (finalEntries.get(state) ?? []).filter(
+    (entry) => switches(last, columnOfChoice[entryChoice(entry)] as number) === costs.get(state, last),
+  );
   if (finals.length > 0) path.push({ entry: Math.min(...finals), target: -1 });
   return path;
 }
@@ -129,18 +137,28 @@ export function contextSwitches(system: System, schedule: readonly number[]): nu
  * processor, as long as replaying still ends in the same violation. For spaces too big for {@link shortestPath}.
  * @param holds whether the executor, after replaying, is where the counterexample must end
  */
-export function tidySchedule(system: System, executor: TabulatedExecutor, schedule: readonly number[], holds: () => boolean): number[] {
+export function tidySchedule(
+  system: System,
+  executor: TabulatedExecutor,
+  schedule: readonly number[],
+  holds: () => boolean,
+): number[] {
   const works = (candidate: readonly number[]): boolean => replays(executor, candidate) && holds();
   let best = [...schedule];
   for (let i = best.length - 1; i >= 0; i--) {
     const candidate = best.toSpliced(i, 1);
     if (works(candidate)) best = candidate;
   }
-  for (let improved = true; improved; ) {
+  for (let improved = true; improved;) {
     improved = false;
     for (let i = 1; i < best.length; i++) {
       const candidate = joined(system, best, i);
-      if (candidate === null || contextSwitches(system, candidate) >= contextSwitches(system, best) || !works(candidate)) continue;
+      if (
+        candidate === null ||
+        contextSwitches(system, candidate) >= contextSwitches(system, best) ||
+        !works(candidate)
+      )
+        continue;
       best = candidate;
       improved = true;
     }
@@ -163,5 +181,8 @@ function joined(system: System, schedule: readonly number[], i: number): number[
 /** Replays a schedule; false if some entry is not enabled, or if a step before the last violates a property. */
 function replays(executor: TabulatedExecutor, schedule: readonly number[]): boolean {
   executor.reset();
-  return schedule.every((entry, i) => executor.step(entryChoice(entry), entryBranch(entry)) && (i === schedule.length - 1 || !executor.failed));
+  return schedule.every(
+    (entry, i) =>
+      executor.step(entryChoice(entry), entryBranch(entry)) && (i === schedule.length - 1 || !executor.failed),
+  );
 }

@@ -16,7 +16,11 @@ export interface RoutineCoverage {
 export interface Coverage {
   readonly routines: readonly RoutineCoverage[];
   /** `choose` operations with the outcomes that were never taken. */
-  readonly outcomesNeverTaken: readonly { readonly routine: string; readonly operation: string; readonly outcomes: readonly number[] }[];
+  readonly outcomesNeverTaken: readonly {
+    readonly routine: string;
+    readonly operation: string;
+    readonly outcomes: readonly number[];
+  }[];
   /** Messages, interrupts and hardware events that never happened; processors that never moved. */
   readonly choicesNeverTaken: readonly string[];
 }
@@ -37,7 +41,12 @@ export function coverageOf(system: System, executor: TabulatedExecutor, taken: F
     const op = nodes.operations[node];
     if (!op || op.definition.rests === true) continue;
     const routine = nodes.stacks[node]?.at(-1) ?? system.programs[nodes.programOf(node)]?.name ?? '?';
-    const tally = tallies.get(routine) ?? { steps: 0, performed: 0, reached: new Set<string>(), done: new Set<string>() };
+    const tally = tallies.get(routine) ?? {
+      steps: 0,
+      performed: 0,
+      reached: new Set<string>(),
+      done: new Set<string>(),
+    };
     tallies.set(routine, tally);
     const label = op.label ?? op.definition.name;
     const edges = nodes.edgesOf(node);
@@ -46,17 +55,24 @@ export function coverageOf(system: System, executor: TabulatedExecutor, taken: F
     if (edges.length === 0) continue;
     tally.performed++;
     tally.done.add(label);
-    const outcomes = missingOutcomes(op, edges.map((edge) => edge.result));
+    const outcomes = missingOutcomes(
+      op,
+      edges.map((edge) => edge.result),
+    );
     if (outcomes.length > 0) outcomesNeverTaken.push({ routine, operation: label, outcomes });
   }
   return {
-    routines: [...tallies].sort(([a], [b]) => (a < b ? -1 : 1)).map(([routine, { steps, performed, reached, done }]) => ({
-      routine,
-      steps,
-      performed,
-      neverPerformed: [...reached].filter((label) => !done.has(label)).sort(),
-    })),
-    outcomesNeverTaken: outcomesNeverTaken.sort((a, b) => (`${a.routine} ${a.operation} ${a.outcomes.join()}` < `${b.routine} ${b.operation} ${b.outcomes.join()}` ? -1 : 1)),
+    routines: [...tallies]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([routine, { steps, performed, reached, done }]) => ({
+        routine,
+        steps,
+        performed,
+        neverPerformed: [...reached].filter((label) => !done.has(label)).sort(),
+      })),
+    outcomesNeverTaken: outcomesNeverTaken.sort((a, b) =>
+      `${a.routine} ${a.operation} ${a.outcomes.join()}` < `${b.routine} ${b.operation} ${b.outcomes.join()}` ? -1 : 1,
+    ),
     choicesNeverTaken: system.choices.filter((_, i) => takenByAny(system, taken, i) === 0).map((choice) => choice.name),
   };
 }

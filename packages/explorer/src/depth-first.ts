@@ -21,7 +21,21 @@ const Bit = {
 } as const;
 
 /** Fields of a stack frame. `mark`: journal before the step that led here. `end`: first choice not to be tried. */
-const Field = { state: 0, mark: 1, lo: 2, hi: 3, choice: 4, branch: 5, branches: 6, end: 7, busy: 8, idle: 9, low: 10, leaves: 11, entry: 12 } as const;
+const Field = {
+  state: 0,
+  mark: 1,
+  lo: 2,
+  hi: 3,
+  choice: 4,
+  branch: 5,
+  branches: 6,
+  end: 7,
+  busy: 8,
+  idle: 9,
+  low: 10,
+  leaves: 11,
+  entry: 12,
+} as const;
 const FRAME = 13;
 
 /** One depth-first search; call {@link advance} until it returns false. */
@@ -50,7 +64,11 @@ export class DepthFirst {
   /** `finally` properties broken in states at rest whose component is open. */
   readonly #pending = new Map<number, string[]>();
 
-  constructor(system: System, executor: TabulatedExecutor, options: { readonly all: boolean; readonly reduction: Reduction | null }) {
+  constructor(
+    system: System,
+    executor: TabulatedExecutor,
+    options: { readonly all: boolean; readonly reduction: Reduction | null },
+  ) {
     this.#executor = executor;
     this.#all = options.all;
     this.#reduction = options.reduction;
@@ -88,7 +106,8 @@ export class DepthFirst {
       const branch = frames[f + Field.branch] as number;
       const mark = executor.store.mark;
       const happened = executor.step(choice, branch);
-      if (executor.branchCount > (frames[f + Field.branches] as number)) frames[f + Field.branches] = this.expander.checkBranches(choice, executor.branchCount);
+      if (executor.branchCount > (frames[f + Field.branches] as number))
+        frames[f + Field.branches] = this.expander.checkBranches(choice, executor.branchCount);
       if (branch + 1 < (frames[f + Field.branches] as number)) frames[f + Field.branch] = branch + 1;
       else {
         frames[f + Field.choice] = choice + 1;
@@ -223,7 +242,8 @@ export class DepthFirst {
   #checkState(): void {
     for (const property of this.checker.always) if (!this.checker.holds(property)) this.#found('always', property.name);
     for (const property of this.checker.sometimes) {
-      if (!this.witnesses.has(property.name) && this.checker.holds(property)) this.witnesses.set(property.name, this.#path());
+      if (!this.witnesses.has(property.name) && this.checker.holds(property))
+        this.witnesses.set(property.name, this.#path());
     }
   }
 }

@@ -31,7 +31,13 @@ export class Expander {
   readonly #processors: number;
   readonly #spontaneous: Uint8Array;
 
-  constructor(system: System, executor: TabulatedExecutor, checker: PropertyChecker, reduction: Reduction | null, preemptions: number) {
+  constructor(
+    system: System,
+    executor: TabulatedExecutor,
+    checker: PropertyChecker,
+    reduction: Reduction | null,
+    preemptions: number,
+  ) {
     this.#executor = executor;
     this.#checker = checker;
     this.#reduction = reduction;
@@ -97,7 +103,9 @@ export class Expander {
   /** Throws ModelError if a step has more outcomes than a schedule entry can say. */
   checkBranches(choice: number, branches: number): number {
     if (scheduleEntry(choice, branches - 1) > ENTRY_MAX) {
-      throw new ModelError(`explore: ${this.#nameOf(choice)}: ${branches} outcomes of one step, at most 128 can be explored`);
+      throw new ModelError(
+        `explore: ${this.#nameOf(choice)}: ${branches} outcomes of one step, at most 128 can be explored`,
+      );
     }
     return branches;
   }

@@ -4,7 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { explore } from './explore.ts';
 import { searchDepthFirst, searchLevels } from './outcome.ts';
 import { planOf } from './plan.ts';
-import { build, messageRecipes, naiveSearch, recipes, symmetricRecipes, type Naive, type Recipe } from './random-system.test-support.ts';
+import {
+  build,
+  messageRecipes,
+  naiveSearch,
+  recipes,
+  symmetricRecipes,
+  type Naive,
+  type Recipe,
+} from './random-system.test-support.ts';
 import { endsIn } from './replay.ts';
 import type { ExploreOptions, ExploreResult } from './result.ts';
 import { Watch } from './watch.ts';
@@ -13,7 +21,8 @@ import { Watch } from './watch.ts';
 const STATES_MAX = 600;
 const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 2_000 : 60;
 
-const kinds = (problems: ExploreResult['problems']): string[] => problems.map(({ kind, property }) => `${kind} ${property}`).sort();
+const kinds = (problems: ExploreResult['problems']): string[] =>
+  problems.map(({ kind, property }) => `${kind} ${property}`).sort();
 
 /** Replays a schedule and asserts that the problem shows at its end and nowhere before. */
 function expectShows(system: System, result: ExploreResult): void {
@@ -35,7 +44,11 @@ async function compare(recipe: Recipe, naive: Naive, options: ExploreOptions): P
   expect(kinds(result.problems)).toEqual([...naive.problems.keys()].sort());
   expect(result.sometimes.filter((s) => s.witnessed).map((s) => s.name)).toEqual([...naive.sometimes]);
   if (options.reduction === false && options.symmetry !== true) {
-    expect(result).toMatchObject({ states: naive.states, transitions: naive.transitions, violatingTransitions: naive.violatingTransitions });
+    expect(result).toMatchObject({
+      states: naive.states,
+      transitions: naive.transitions,
+      violatingTransitions: naive.violatingTransitions,
+    });
   }
 }
 
@@ -60,39 +73,64 @@ describe('explore against a search that keeps whole states in a Map', () => {
         const plain = await explore(system, { reduction: false });
         const reduced = await explore(system);
         const deep = await explore(system, { search: 'dfs' });
-        expect([reduced.verdict, reduced.property, reduced.schedule?.length, reduced.loopStart === null]).toEqual([plain.verdict, plain.property, plain.schedule?.length, plain.loopStart === null]);
-        expect([deep.verdict === 'bounded', deep.problems.length === 0]).toEqual([plain.verdict === 'bounded', plain.problems.length === 0]);
+        expect([reduced.verdict, reduced.property, reduced.schedule?.length, reduced.loopStart === null]).toEqual([
+          plain.verdict,
+          plain.property,
+          plain.schedule?.length,
+          plain.loopStart === null,
+        ]);
+        expect([deep.verdict === 'bounded', deep.problems.length === 0]).toEqual([
+          plain.verdict === 'bounded',
+          plain.problems.length === 0,
+        ]);
         // A deadlock in which messages still go to and fro is reported as one, but something is enabled there.
-        const shown = [plain, reduced, deep].filter(({ kind }) => kind !== null && [...naive.problems.keys()].some((key) => key.startsWith(kind) && !/livelock|sometimes/.test(key)));
+        const shown = [plain, reduced, deep].filter(
+          ({ kind }) =>
+            kind !== null &&
+            [...naive.problems.keys()].some((key) => key.startsWith(kind) && !/livelock|sometimes/.test(key)),
+        );
         for (const result of shown) {
           expectShows(system, result);
           if (result.loopStart === null) expect(result.problems[0]?.length).toBe(result.schedule?.length);
         }
-        const lengths = [...naive.problems].filter(([key]) => /^(step|always|deadlock)/.test(key)).map(([, length]) => length);
+        const lengths = [...naive.problems]
+          .filter(([key]) => /^(step|always|deadlock)/.test(key))
+          .map(([, length]) => length);
         if (plain.kind === 'step' || plain.kind === 'always') expect(plain.schedule?.length).toBe(Math.min(...lengths));
       }),
       { numRuns: runs },
     ));
 
-  it.each([{ reduction: false }, {}, { search: 'dfs' }] as const)('names the problem first that it shows: %o', async (options) => {
-    const recipe: Recipe = {
-      memoryModel: 'tso',
-      routines: [
-        [{ op: 'store', word: 0, value: 0 }, { op: 'store', word: 0, value: 0 }],
-        [{ op: 'if', lines: [{ op: 'add', word: 0 }] }],
-        [{ op: 'choose' }, { op: 'if', lines: [{ op: 'load', word: 0 }, { op: 'choose' }] }, { op: 'if', lines: [{ op: 'nop' }] }, { op: 'assert', value: 1 }],
-      ],
-      handler: [{ op: 'nop' }],
-      components: 'none',
-      always: { words: [0, 0], declared: false },
-      finally: 0,
-      sometimes: 0,
-      symmetric: false,
-      watched: false,
-    };
-    const { kind, property, schedule, problems } = await explore(build(recipe), options);
-    expect(problems[0]).toEqual({ kind, property, length: schedule?.length });
-  });
+  it.each([{ reduction: false }, {}, { search: 'dfs' }] as const)(
+    'names the problem first that it shows: %o',
+    async (options) => {
+      const recipe: Recipe = {
+        memoryModel: 'tso',
+        routines: [
+          [
+            { op: 'store', word: 0, value: 0 },
+            { op: 'store', word: 0, value: 0 },
+          ],
+          [{ op: 'if', lines: [{ op: 'add', word: 0 }] }],
+          [
+            { op: 'choose' },
+            { op: 'if', lines: [{ op: 'load', word: 0 }, { op: 'choose' }] },
+            { op: 'if', lines: [{ op: 'nop' }] },
+            { op: 'assert', value: 1 },
+          ],
+        ],
+        handler: [{ op: 'nop' }],
+        components: 'none',
+        always: { words: [0, 0], declared: false },
+        finally: 0,
+        sometimes: 0,
+        symmetric: false,
+        watched: false,
+      };
+      const { kind, property, schedule, problems } = await explore(build(recipe), options);
+      expect(problems[0]).toEqual({ kind, property, length: schedule?.length });
+    },
+  );
 
   it('finds the same states, transitions and problems without reduction', () => check(recipes, { reduction: false }));
   it('finds the same problems with reduction', () => check(recipes, {}));
@@ -111,10 +149,14 @@ describe('explore against a search that keeps whole states in a Map', () => {
         fc.pre(naive !== null);
         const { findings, stopped } = await search({ ...planOf(system, { all: true }), warmUp: false }, new Watch({}));
         expect(stopped).toBe(null);
-        expect(kinds(findings.all)).toEqual([...(naive?.problems.keys() ?? [])].filter((key) => !key.startsWith('sometimes')).sort());
+        expect(kinds(findings.all)).toEqual(
+          [...(naive?.problems.keys() ?? [])].filter((key) => !key.startsWith('sometimes')).sort(),
+        );
       }),
       { numRuns: runs },
-    ));
-  it('finds the same problems with interchangeable processors', () => check(symmetricRecipes, { reduction: false, symmetry: true }));
+    ),
+  );
+  it('finds the same problems with interchangeable processors', () =>
+    check(symmetricRecipes, { reduction: false, symmetry: true }));
   it('finds the same problems with interchangeable processors and reduction', () => check(symmetricRecipes, {}));
 });

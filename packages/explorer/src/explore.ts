@@ -35,19 +35,30 @@ interface Example {
  */
 export async function explore(system: System, options: ExploreOptions = {}): Promise<ExploreResult> {
   const plan = planOf(system, options);
-  const watch = new Watch({ timeoutSeconds: plan.bounds.timeoutSeconds, signal: options.signal, onProgress: options.onProgress });
+  const watch = new Watch({
+    timeoutSeconds: plan.bounds.timeoutSeconds,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  });
   const outcome = await search(plan, options, watch);
   const searchSeconds = watch.seconds;
   const problems: Problem[] = [...outcome.findings.all];
   const complete = outcome.stopped === null;
   const sometimes = system.properties
     .filter((property) => property.kind === 'sometimes')
-    .map(({ name }) => ({ name, witnessed: outcome.witnesses.has(name), schedule: outcome.witnesses.get(name) ?? null }));
-  if (complete) for (const { name, witnessed } of sometimes) if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });
+    .map(({ name }) => ({
+      name,
+      witnessed: outcome.witnesses.has(name),
+      schedule: outcome.witnesses.get(name) ?? null,
+    }));
+  if (complete)
+    for (const { name, witnessed } of sometimes)
+      if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });
   problems.sort(compareProblems);
   const example = problems[0] ? await exampleOf(plan, outcome, problems[0], watch) : null;
   const found = example ? withShownFirst(problems, example) : problems;
-  const interleavings = complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;
+  const interleavings =
+    complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;
   return {
     verdict: verdictOf(example?.problem, complete),
     property: example?.problem.property ?? null,
@@ -99,7 +110,10 @@ function withShownFirst(problems: readonly Problem[], { problem, schedule, loopS
   if (schedule === null) return [...problems];
   const length = loopStart ?? schedule.length;
   if (first.kind === 'livelock') return [{ ...first, length }, ...rest];
-  return [{ ...problem, length }, ...problems.filter(({ kind, property }) => kind !== problem.kind || property !== problem.property)];
+  return [
+    { ...problem, length },
+    ...problems.filter(({ kind, property }) => kind !== problem.kind || property !== problem.property),
+  ];
 }
 
 /** The counterexample to report for the first problem. */
@@ -107,7 +121,8 @@ async function exampleOf(plan: Plan, outcome: Outcome, problem: Problem, watch: 
   if (problem.kind === 'sometimes') return { problem, schedule: null, loopStart: null, shortest: false };
   const finding = problem as Finding;
   const executor = new TabulatedExecutor(plan.plain);
-  if (!plan.reduction && !plan.symmetry && plan.search === 'bfs') return looped(plan, executor, finding, outcome.scheduleTo(finding), plan.preemptions === Number.POSITIVE_INFINITY);
+  if (!plan.reduction && !plan.symmetry && plan.search === 'bfs')
+    return looped(plan, executor, finding, outcome.scheduleTo(finding), plan.preemptions === Number.POSITIVE_INFINITY);
   const confirmed = await confirm(plan, executor, problem, watch);
   if (confirmed !== null) return confirmed;
   const schedule = outcome.scheduleTo(finding);
@@ -116,20 +131,40 @@ async function exampleOf(plan: Plan, outcome: Outcome, problem: Problem, watch: 
   fingerprintAfter(executor, schedule);
   // Depth first, a `finally` property is judged at the root of the terminal component, not where it is broken.
   const rest = holds() ? [] : (nearestFrom(plan.plain, executor, schedule, () => holds()) ?? []);
-  return { problem, schedule: tidySchedule(plan.plain, executor, [...schedule, ...rest], holds), loopStart: null, shortest: false };
+  return {
+    problem,
+    schedule: tidySchedule(plan.plain, executor, [...schedule, ...rest], holds),
+    loopStart: null,
+    shortest: false,
+  };
 }
 
 /**
  * Searches again without reduction and symmetry, no deeper than the problem found (a livelock, or a `finally` property
  * that spontaneous steps could still mend, needs the whole space); null if that is too much.
  */
-async function confirm(plan: Plan, executor: TabulatedExecutor, problem: Problem, watch: Watch): Promise<Example | null> {
+async function confirm(
+  plan: Plan,
+  executor: TabulatedExecutor,
+  problem: Problem,
+  watch: Watch,
+): Promise<Example | null> {
   const bounds = { maxStates: Math.min(plan.bounds.maxStates, CONFIRM_STATES_MAX) };
-  const plain: Plan = { ...plan, model: plan.plain, search: 'bfs', reduction: false, symmetry: false, all: false, workers: 1, bounds };
+  const plain: Plan = {
+    ...plan,
+    model: plan.plain,
+    search: 'bfs',
+    reduction: false,
+    symmetry: false,
+    all: false,
+    workers: 1,
+    bounds,
+  };
   if (problem.kind !== 'livelock') {
     const again = await searchLevels({ ...plain, maxDepth: problem.length + 1 }, watch);
     const found = again.findings.all[0];
-    if (found !== undefined) return { problem: found, schedule: again.scheduleTo(found), loopStart: null, shortest: true };
+    if (found !== undefined)
+      return { problem: found, schedule: again.scheduleTo(found), loopStart: null, shortest: true };
   }
   if (problem.kind !== 'livelock' && problem.kind !== 'finally') return null;
   const whole = await searchLevels(plain, watch);
@@ -138,11 +173,22 @@ async function confirm(plan: Plan, executor: TabulatedExecutor, problem: Problem
 }
 
 /** A livelock gets one round of its loop; if no task moves on the loop, it is a deadlock. */
-function looped(plan: Plan, executor: TabulatedExecutor, problem: Problem, schedule: readonly number[], shortest: boolean): Example {
+function looped(
+  plan: Plan,
+  executor: TabulatedExecutor,
+  problem: Problem,
+  schedule: readonly number[],
+  shortest: boolean,
+): Example {
   const plainProblem = { kind: problem.kind, property: problem.property, length: problem.length };
   if (problem.kind !== 'livelock') return { problem: plainProblem, schedule, loopStart: null, shortest };
   if (nearestFrom(plan.plain, executor, schedule, ({ task }) => task) === null) {
-    return { problem: { ...plainProblem, kind: 'deadlock', property: NO_DEADLOCK }, schedule, loopStart: null, shortest };
+    return {
+      problem: { ...plainProblem, kind: 'deadlock', property: NO_DEADLOCK },
+      schedule,
+      loopStart: null,
+      shortest,
+    };
   }
   const start = fingerprintAfter(executor, schedule);
   const loop = nearestFrom(plan.plain, executor, schedule, () => executor.fingerprint === start) ?? [];
@@ -156,6 +202,9 @@ async function interleavingsOf(plan: Plan, outcome: Outcome, watch: Watch): Prom
     const counted = countInterleavings(outcome.graph);
     if (!plan.reduction || counted === null) return counted;
   }
-  const full = await searchLevels({ ...plan, search: 'bfs', reduction: false, workers: 1, all: true, bounds: { maxStates: limit + 1 } }, watch);
+  const full = await searchLevels(
+    { ...plan, search: 'bfs', reduction: false, workers: 1, all: true, bounds: { maxStates: limit + 1 } },
+    watch,
+  );
   return full.stopped === null && full.graph !== null && full.states <= limit ? countInterleavings(full.graph) : null;
 }

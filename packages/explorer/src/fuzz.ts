@@ -2,7 +2,14 @@
  * `fuzz`: random schedules of the same model, for spaces too big to search. It finds violations and proves nothing: the
  * best verdict it can give is `bounded`.
  */
-import { ModelError, PctScheduler, RandomScheduler, TabulatedExecutor, type Scheduler, type System } from '@shootdown/machine';
+import {
+  ModelError,
+  PctScheduler,
+  RandomScheduler,
+  TabulatedExecutor,
+  type Scheduler,
+  type System,
+} from '@shootdown/machine';
 import { coverageOf, type Coverage } from './coverage.ts';
 import { contextSwitches, tidySchedule } from './counterexample.ts';
 import { PropertyChecker } from './properties.ts';
@@ -60,7 +67,13 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   while (runs < options.runs && stoppedBy === null && fuzzer.problem === null) {
     seed = options.seed + runs++;
     fuzzer.run(schedulerOf(options, seed), options.stepsMax);
-    if (watch.due) stoppedBy = await watch.pause(() => ({ states: fuzzer.steps, transitions: fuzzer.steps, depth: options.stepsMax, queue: options.runs - runs }));
+    if (watch.due)
+      stoppedBy = await watch.pause(() => ({
+        states: fuzzer.steps,
+        transitions: fuzzer.steps,
+        depth: options.stepsMax,
+        queue: options.runs - runs,
+      }));
   }
   const { problem } = fuzzer;
   const schedule = problem === null ? null : fuzzer.tidied(problem);
@@ -152,7 +165,8 @@ function schedulerOf({ kind, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptio
 
 function checkOptions({ seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions): void {
   const check = (name: string, value: number, min: number): void => {
-    if (!Number.isInteger(value) || value < min) throw new ModelError(`fuzz: options: ${name} must be a whole number from ${min} (${value})`);
+    if (!Number.isInteger(value) || value < min)
+      throw new ModelError(`fuzz: options: ${name} must be a whole number from ${min} (${value})`);
   };
   check('seed', seed, 0);
   check('runs', runs, 1);

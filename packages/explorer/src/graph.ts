@@ -107,7 +107,14 @@ export class StateGraph {
 
   /** The whole graph as plain arrays, for another thread. */
   toArrays(): GraphArrays {
-    return { firstEdge: this.#firstEdge.toArray(), target: this.target.toArray(), entry: this.#entry.toArray(), flags: this.flags.toArray(), levelStart: this.levelStart, states: this.states };
+    return {
+      firstEdge: this.#firstEdge.toArray(),
+      target: this.target.toArray(),
+      entry: this.#entry.toArray(),
+      flags: this.flags.toArray(),
+      levelStart: this.levelStart,
+      states: this.states,
+    };
   }
 
   get bytes(): number {

@@ -1,7 +1,12 @@
 /** A processor that can be interrupted, stopped by its host, and poked to write a word: what random systems are made of. */
 import { emit, setup } from 'xstate';
 
-type Event = { readonly type: 'ipi' } | { readonly type: 'poke' } | { readonly type: 'iret' } | { readonly type: 'stop' } | { readonly type: 'resume' };
+type Event =
+  | { readonly type: 'ipi' }
+  | { readonly type: 'poke' }
+  | { readonly type: 'iret' }
+  | { readonly type: 'stop' }
+  | { readonly type: 'resume' };
 type Emitted = { readonly type: 'interrupt'; readonly vector: string } | { readonly type: 'poked' };
 
 export const interruptibleMachine = setup({

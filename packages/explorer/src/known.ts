@@ -64,7 +64,7 @@ export class Known {
 
   /** What a child may touch its parents may touch: up to the fixed point. */
   #close(): void {
-    for (let grew = true; grew; ) {
+    for (let grew = true; grew;) {
       grew = false;
       for (const node of this.graph.postorder) {
         for (const child of this.graph.children[node] ?? []) {
@@ -81,5 +81,10 @@ export class Known {
 
 function ownWords(system: System, p: Processor): number[] {
   const components = [system.components[p.component], system.components[p.gate]];
-  return [...components.map((c) => c?.address ?? -1), p.interruptAddress, p.currentAddress, ...p.tasks.map((_, slot) => p.taskBase + slot)].filter((word) => word >= 0);
+  return [
+    ...components.map((c) => c?.address ?? -1),
+    p.interruptAddress,
+    p.currentAddress,
+    ...p.tasks.map((_, slot) => p.taskBase + slot),
+  ].filter((word) => word >= 0);
 }

@@ -10,19 +10,35 @@ import type { PendingFinally } from './shard.ts';
 import { FingerprintTable } from './storage.ts';
 
 /** Makes one outcome of what the shards have found. */
-export function merged(model: System, executor: TabulatedExecutor, harvests: readonly Harvest[], stopped: StopReason | null): Outcome {
+export function merged(
+  model: System,
+  executor: TabulatedExecutor,
+  harvests: readonly Harvest[],
+  stopped: StopReason | null,
+): Outcome {
   const numbering = new Numbers(harvests);
   const pending: PendingFinally[] = [];
   const findings = new Findings();
   const witnesses = new Findings();
-  addAll(findings, harvests.flatMap((harvest) => harvest.findings), numbering);
-  addAll(witnesses, harvests.flatMap((harvest) => harvest.witnesses), numbering);
-  for (const entry of harvests.flatMap((harvest) => harvest.pending)) pending.push({ ...entry, state: numbering.of(entry.state) });
+  addAll(
+    findings,
+    harvests.flatMap((harvest) => harvest.findings),
+    numbering,
+  );
+  addAll(
+    witnesses,
+    harvests.flatMap((harvest) => harvest.witnesses),
+    numbering,
+  );
+  for (const entry of harvests.flatMap((harvest) => harvest.pending))
+    pending.push({ ...entry, state: numbering.of(entry.state) });
   const graph = mergedGraph(harvests, numbering);
   if (stopped === null) judgeLongRun(model, executor, graph, pending, findings);
   const taken = new Float64Array(model.choices.length);
-  for (const harvest of harvests) harvest.taken.forEach((count, choice) => (taken[choice] = (taken[choice] as number) + count));
-  const sum = (value: (harvest: Harvest) => number): number => harvests.reduce((total, harvest) => total + value(harvest), 0);
+  for (const harvest of harvests)
+    harvest.taken.forEach((count, choice) => (taken[choice] = (taken[choice] as number) + count));
+  const sum = (value: (harvest: Harvest) => number): number =>
+    harvests.reduce((total, harvest) => total + value(harvest), 0);
   const searched: Searched = {
     graph,
     findings,
@@ -51,7 +67,12 @@ class Numbers {
       this.levelStart.push(this.states);
       harvests.forEach(({ graph }, owner) => {
         const ids = this.#ids[owner] as Int32Array;
-        for (let index = graph.levelStart[level] ?? graph.states; index < (graph.levelStart[level + 1] ?? graph.states); index++) ids[index] = this.states++;
+        for (
+          let index = graph.levelStart[level] ?? graph.states;
+          index < (graph.levelStart[level + 1] ?? graph.states);
+          index++
+        )
+          ids[index] = this.states++;
       });
     }
   }
@@ -93,7 +114,8 @@ function finder(harvests: readonly Harvest[], numbers: Numbers): (lo: number, hi
   const ids: number[] = [];
   harvests.forEach(({ fingerprints }, owner) => {
     for (let i = 0; fingerprints && i < fingerprints.length; i += 2) {
-      if (table.add(fingerprints[i] as number, fingerprints[i + 1] as number) < 0) ids.push(numbers.of((i / 2) * harvests.length + owner));
+      if (table.add(fingerprints[i] as number, fingerprints[i + 1] as number) < 0)
+        ids.push(numbers.of((i / 2) * harvests.length + owner));
     }
   });
   return (lo, hi) => ids[table.find(lo, hi)] ?? -1;

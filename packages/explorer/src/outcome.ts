@@ -45,7 +45,8 @@ async function equip(plan: Plan, watch: Watch): Promise<{ executor: TabulatedExe
   const executor = recording ?? new TabulatedExecutor(plan.model);
   if (plan.warmUp && (plan.reduction || plan.symmetry)) {
     for (const steps of warmUp(plan.model, executor)) {
-      if (watch.due && (await watch.pause(() => ({ states: 0, transitions: steps, depth: 0, queue: 0 }))) !== null) break;
+      if (watch.due && (await watch.pause(() => ({ states: 0, transitions: steps, depth: 0, queue: 0 }))) !== null)
+        break;
     }
     executor.reset();
   }
@@ -57,7 +58,14 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
   const { executor, reduction } = await equip(plan, watch);
   for (let breaks = 0; ; breaks++) {
     reduction?.learn();
-    const options: ShardOptions = { all: plan.all, exact: plan.exact, preemptions: plan.preemptions, reduction, own: 0, owners: 1 };
+    const options: ShardOptions = {
+      all: plan.all,
+      exact: plan.exact,
+      preemptions: plan.preemptions,
+      reduction,
+      own: 0,
+      owners: 1,
+    };
     const shard = new Shard(plan.model, executor, options);
     const stopped = await runLevels(shard, plan, watch, breaks < BREAKS_MAX ? reduction : null);
     const settled = stopped === 'violation' || stopped === 'timeout' || stopped === 'cancelled';
@@ -66,8 +74,18 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
 }
 
 /** Expands level after level; null when every state has been expanded. A stale reduction breaks the search off. */
-async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Reduction | null): Promise<StopReason | null> {
-  const count = () => ({ states: shard.states + shard.candidates, transitions: shard.transitions, depth: shard.level, queue: shard.queue + shard.candidates });
+async function runLevels(
+  shard: Shard,
+  plan: Plan,
+  watch: Watch,
+  reduction: Reduction | null,
+): Promise<StopReason | null> {
+  const count = () => ({
+    states: shard.states + shard.candidates,
+    transitions: shard.transitions,
+    depth: shard.level,
+    queue: shard.queue + shard.candidates,
+  });
   shard.settle();
   for (;;) {
     if (!plan.all && shard.hasFindings) return 'violation';
@@ -91,7 +109,12 @@ function shardOutcome(model: System, executor: TabulatedExecutor, shard: Shard, 
   const { graph, findings, witnesses, transitions, violatingTransitions, bytes } = shard;
   if (stopped === null) judgeLongRun(model, executor, graph, shard.pending, findings);
   const find = (lo: number, hi: number): number => shard.find(lo, hi);
-  return outcomeOf(model, executor, { graph, findings, witnesses, transitions, violatingTransitions, bytes, taken: shard.expander.taken, find }, stopped);
+  return outcomeOf(
+    model,
+    executor,
+    { graph, findings, witnesses, transitions, violatingTransitions, bytes, taken: shard.expander.taken, find },
+    stopped,
+  );
 }
 
 /** What a breadth-first search leaves behind, in one thread or in several. */
@@ -108,12 +131,19 @@ export interface Searched {
 }
 
 /** Packs up a breadth-first search. */
-export function outcomeOf(model: System, executor: TabulatedExecutor, searched: Searched, stopped: StopReason | null): Outcome {
+export function outcomeOf(
+  model: System,
+  executor: TabulatedExecutor,
+  searched: Searched,
+  stopped: StopReason | null,
+): Outcome {
   const { graph, findings, witnesses, transitions, violatingTransitions, bytes, taken } = searched;
   const merged = model.symmetric.length > 0;
   const scheduleTo = (finding: Finding): number[] => {
     const path = shortestPath(model, graph, finding.goals);
-    return merged ? followMerged(model, executor, path, (lo, hi) => searched.find(lo, hi)) : path.map((step) => step.entry);
+    return merged
+      ? followMerged(model, executor, path, (lo, hi) => searched.find(lo, hi))
+      : path.map((step) => step.entry);
   };
   return {
     transitions,
@@ -139,12 +169,23 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
     reduction?.learn();
     const search = new DepthFirst(plan.model, executor, { all: plan.all, reduction });
     const stopped = await runDepthFirst(search, plan, watch, breaks < BREAKS_MAX ? reduction : null);
-    if ((stopped !== null && stopped !== 'max-states') || reduction === null || !reduction.stale) return depthFirstOutcome(executor, search, stopped);
+    if ((stopped !== null && stopped !== 'max-states') || reduction === null || !reduction.stale)
+      return depthFirstOutcome(executor, search, stopped);
   }
 }
 
-async function runDepthFirst(search: DepthFirst, plan: Plan, watch: Watch, reduction: Reduction | null): Promise<StopReason | null> {
-  const count = () => ({ states: search.states, transitions: search.transitions, depth: search.depth, queue: search.depth + 1 });
+async function runDepthFirst(
+  search: DepthFirst,
+  plan: Plan,
+  watch: Watch,
+  reduction: Reduction | null,
+): Promise<StopReason | null> {
+  const count = () => ({
+    states: search.states,
+    transitions: search.transitions,
+    depth: search.depth,
+    queue: search.depth + 1,
+  });
   while (search.advance(SLICE)) {
     if (reduction?.stale === true || search.states >= plan.bounds.maxStates) return 'max-states';
     const reason = watch.due ? await watch.pause(count) : null;

@@ -18,7 +18,8 @@ function localShard(system: System, plan: Plan, own: number, owners: number): Sh
   const shard = new ShardWorker(plan.symmetry ? system : { ...system, symmetric: [] }, plan, own, owners, shared);
   return {
     expand: async (answers) => structuredClone(shard.expand(structuredClone(answers))),
-    accept: async (discoveries, batches) => structuredClone(shard.accept(structuredClone(discoveries), structuredClone(batches))),
+    accept: async (discoveries, batches) =>
+      structuredClone(shard.accept(structuredClone(discoveries), structuredClone(batches))),
     knowledge: async () => structuredClone(shard.knowledge()),
     restart: async (knowledge) => shard.restart(structuredClone(knowledge)),
     finish: async (answers) => structuredClone(shard.finish(structuredClone(answers))),
@@ -29,7 +30,12 @@ function localShard(system: System, plan: Plan, own: number, owners: number): Sh
 function comparable(outcome: Outcome): unknown {
   const { findings, witnesses, stopped, states, transitions, violatingTransitions, depth, taken } = outcome;
   return {
-    findings: findings.all.map(({ kind, property, length, goals }) => ({ kind, property, length, goals: goals.length })),
+    findings: findings.all.map(({ kind, property, length, goals }) => ({
+      kind,
+      property,
+      length,
+      goals: goals.length,
+    })),
     schedules: findings.all.map((finding) => outcome.scheduleTo(finding)),
     witnesses: Object.fromEntries(witnesses),
     stopped,
@@ -61,14 +67,20 @@ describe('a search in several shards', () => {
 
   it.each([2, 3])('of %i is the same search as in one', (owners) =>
     fc.assert(
-      fc.asyncProperty(fc.oneof(recipes, messageRecipes, symmetricRecipes), options, fc.boolean(), async (recipe, chosen, warmUp) => {
-        fc.pre(naiveSearch(build(recipe), STATES_MAX) !== null);
-        const plan: Plan = { ...planOf(build(recipe), chosen), warmUp };
-        const alone = await searchLevels(plan, new Watch({}));
-        const shards = Array.from({ length: owners }, (_, own) => localShard(build(recipe), plan, own, owners));
-        const together = await new ParallelSearch(plan, shards).run();
-        expect(comparable(together)).toEqual(comparable(alone));
-      }),
+      fc.asyncProperty(
+        fc.oneof(recipes, messageRecipes, symmetricRecipes),
+        options,
+        fc.boolean(),
+        async (recipe, chosen, warmUp) => {
+          fc.pre(naiveSearch(build(recipe), STATES_MAX) !== null);
+          const plan: Plan = { ...planOf(build(recipe), chosen), warmUp };
+          const alone = await searchLevels(plan, new Watch({}));
+          const shards = Array.from({ length: owners }, (_, own) => localShard(build(recipe), plan, own, owners));
+          const together = await new ParallelSearch(plan, shards).run();
+          expect(comparable(together)).toEqual(comparable(alone));
+        },
+      ),
       { numRuns: runs },
-    ));
+    ),
+  );
 });

@@ -53,14 +53,21 @@ export class ParallelSearch {
   }
 
   /** Expands level after level. `answers`: what the owners said last, by sender. */
-  async #levels(breakWhenStale: boolean): Promise<{ stopped: StopReason | null; stale: boolean; answers: Int32Array[][] }> {
+  async #levels(
+    breakWhenStale: boolean,
+  ): Promise<{ stopped: StopReason | null; stale: boolean; answers: Int32Array[][] }> {
     let answers: Int32Array[][] = [];
     for (this.level = -1; ; this.level++) {
       const before = answers;
       const expanded = await this.#each((shard, i): Promise<Expanded> => shard.expand(before[i] ?? null));
       const discoveries = expanded.map((e) => e.discoveries);
       this.#adopt(discoveries);
-      const accepted = await this.#each((shard, owner) => shard.accept(discoveries, expanded.map(({ batches }) => batches[owner] ?? null)));
+      const accepted = await this.#each((shard, owner) =>
+        shard.accept(
+          discoveries,
+          expanded.map(({ batches }) => batches[owner] ?? null),
+        ),
+      );
       answers = this.#shards.map((_, sender) => accepted.map(({ indices }) => indices[sender] as Int32Array));
       const stale = accepted.some((a) => a.stale);
       const verdict = this.#verdict(expanded, accepted, breakWhenStale && stale);
@@ -69,7 +76,11 @@ export class ParallelSearch {
   }
 
   /** The same questions, in the same order, as a search in one thread asks between two levels. */
-  #verdict(expanded: readonly Expanded[], accepted: readonly Accepted[], breakOff: boolean): StopReason | null | 'go on' {
+  #verdict(
+    expanded: readonly Expanded[],
+    accepted: readonly Accepted[],
+    breakOff: boolean,
+  ): StopReason | null | 'go on' {
     const { all, bounds, maxDepth } = this.#plan;
     const states = accepted.reduce((sum, a) => sum + a.states, 0);
     if (!all && expanded.some((e) => e.hasFindings)) return 'violation';
@@ -80,7 +91,9 @@ export class ParallelSearch {
   }
 
   #adopt(discoveries: readonly Discoveries[]): void {
-    discoveries.forEach((discovered, sender) => this.#executor.adopt(discovered, this.#numberings[sender] as Numbering));
+    discoveries.forEach((discovered, sender) =>
+      this.#executor.adopt(discovered, this.#numberings[sender] as Numbering),
+    );
   }
 
   #each<T>(call: (shard: ShardApi, index: number) => Promise<T>): Promise<T[]> {

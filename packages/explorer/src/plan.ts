@@ -30,7 +30,8 @@ export function planOf(system: System, options: ExploreOptions): Plan {
   const { search = 'bfs', exact = false, all = false, workers = 1, bounds = {} } = options;
   checkBounds(bounds);
   const { maxDepth, preemptions } = bounds;
-  if (!Number.isInteger(workers) || workers < 1) throw new ModelError(`explore: workers: must be a whole number from 1 (${workers})`);
+  if (!Number.isInteger(workers) || workers < 1)
+    throw new ModelError(`explore: workers: must be a whole number from 1 (${workers})`);
   if (search === 'dfs') {
     refuse(exact, 'exact comparison', 'dfs: use bfs');
     refuse(workers > 1, 'several workers', 'dfs: use bfs');
@@ -38,7 +39,11 @@ export function planOf(system: System, options: ExploreOptions): Plan {
     refuse(preemptions !== undefined, 'preemptions', 'dfs: use bfs');
   }
   refuse(exact && workers > 1, 'exact comparison', 'several workers: use one');
-  refuse(workers > 1 && options.source === undefined, 'several workers', 'a system that no module can build: pass `source`');
+  refuse(
+    workers > 1 && options.source === undefined,
+    'several workers',
+    'a system that no module can build: pass `source`',
+  );
   const reduction = (options.reduction ?? true) && maxDepth === undefined && preemptions === undefined;
   const wanted = options.symmetry ?? options.reduction ?? true;
   const symmetry = wanted && !exact && preemptions === undefined && system.symmetric.some((group) => group.length > 1);
@@ -72,7 +77,8 @@ function refuse(condition: boolean, what: string, why: string): void {
 
 function checkBounds(bounds: Bounds): void {
   const check = (name: string, value: number | undefined, min: number): void => {
-    if (value !== undefined && !(value >= min)) throw new ModelError(`explore: bounds: ${name} must be at least ${min} (${value})`);
+    if (value !== undefined && !(value >= min))
+      throw new ModelError(`explore: bounds: ${name} must be at least ${min} (${value})`);
   };
   check('maxStates', bounds.maxStates, 1);
   check('maxDepth', bounds.maxDepth, 1);

@@ -4,7 +4,11 @@ import { explore } from './explore.ts';
 import type { ExploreOptions, ExploreResult, SystemSource } from './result.ts';
 
 const module = new URL('../test/systems.mjs', import.meta.url).href;
-const sourceOf = (variant: string, memoryModel: MemoryModel): SystemSource => ({ module, export: 'build', request: { variant, memoryModel, parameters: {} } });
+const sourceOf = (variant: string, memoryModel: MemoryModel): SystemSource => ({
+  module,
+  export: 'build',
+  request: { variant, memoryModel, parameters: {} },
+});
 
 async function systemOf(source: SystemSource): Promise<System> {
   const { build } = (await import(source.module)) as { build: (request: SystemSource['request']) => System };
@@ -17,7 +21,12 @@ function comparable(result: ExploreResult): unknown {
   return rest;
 }
 
-const cases: readonly (readonly [variant: string, memoryModel: MemoryModel, verdict: string, options: ExploreOptions])[] = [
+const cases: readonly (readonly [
+  variant: string,
+  memoryModel: MemoryModel,
+  verdict: string,
+  options: ExploreOptions,
+])[] = [
   ['storeBuffering', 'sc', 'safe', {}],
   ['storeBuffering', 'tso', 'violation', {}],
   ['deadlock', 'sc', 'deadlock', { reduction: false }],
@@ -37,16 +46,22 @@ describe('explore in worker threads', () => {
 
   it('says which export is missing', async () => {
     const source = { ...sourceOf('deadlock', 'sc'), export: 'biuld' };
-    await expect(explore(await systemOf(source), { workers: 2, source })).rejects.toThrow(/exports no scenario or function biuld \(have: build, crash\)/);
+    await expect(explore(await systemOf(source), { workers: 2, source })).rejects.toThrow(
+      /exports no scenario or function biuld \(have: build, crash\)/,
+    );
   });
 
   it('fails when a worker dies', async () => {
     const source = { ...sourceOf('deadlock', 'sc'), export: 'crash' };
-    await expect(explore(await systemOf(source), { workers: 2, source })).rejects.toThrow(/worker \d: ended early \(exit code 7\)/);
+    await expect(explore(await systemOf(source), { workers: 2, source })).rejects.toThrow(
+      /worker \d: ended early \(exit code 7\)/,
+    );
   });
 
   it('reports an error of the model as such', async () => {
     const source = sourceOf('nothing', 'sc');
-    await expect(explore(await systemOf(sourceOf('deadlock', 'sc')), { workers: 2, source })).rejects.toThrow(/is not a function/);
+    await expect(explore(await systemOf(sourceOf('deadlock', 'sc')), { workers: 2, source })).rejects.toThrow(
+      /is not a function/,
+    );
   });
 });

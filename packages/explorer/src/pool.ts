@@ -25,7 +25,11 @@ export async function searchInWorkers(plan: Plan, source: SystemSource, watch: W
     const search = new ParallelSearch(plan, threads);
     const timer = setInterval(() => poll(search, shared, workers, watch), POLL_MILLISECONDS);
     try {
-      await Promise.all(threads.map((thread, i) => thread.start(source, { reduction, symmetry, all, preemptions, warmUp }, i, workers, shared)));
+      await Promise.all(
+        threads.map((thread, i) =>
+          thread.start(source, { reduction, symmetry, all, preemptions, warmUp }, i, workers, shared),
+        ),
+      );
       return await search.run();
     } finally {
       clearInterval(timer);
@@ -58,8 +62,12 @@ class ShardThread implements ShardApi {
     const path = createRequire(import.meta.url).resolve('@shootdown/explorer/worker');
     this.#worker = new Worker(path, { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
     this.#gone = new Promise<never>((_resolve, reject) => {
-      this.#worker.once('error', (error: Error) => reject(new ModelError(`explore: worker ${index}: ${error.message}`)));
-      this.#worker.once('exit', (code: number) => reject(new ModelError(`explore: worker ${index}: ended early (exit code ${code})`)));
+      this.#worker.once('error', (error: Error) =>
+        reject(new ModelError(`explore: worker ${index}: ${error.message}`)),
+      );
+      this.#worker.once('exit', (code: number) =>
+        reject(new ModelError(`explore: worker ${index}: ended early (exit code ${code})`)),
+      );
     });
     this.#gone.catch(() => undefined);
     this.#api = wrap<ShardWorkerApi>(port1);
@@ -73,7 +81,10 @@ class ShardThread implements ShardApi {
     return this.#raced(this.#api.expand(answers));
   }
 
-  accept(discoveries: Parameters<ShardApi['accept']>[0], batches: Parameters<ShardApi['accept']>[1]): ReturnType<ShardApi['accept']> {
+  accept(
+    discoveries: Parameters<ShardApi['accept']>[0],
+    batches: Parameters<ShardApi['accept']>[1],
+  ): ReturnType<ShardApi['accept']> {
     const buffers = batches.flatMap((batch) => (batch ? [batch.rows.buffer, batch.pairs.buffer] : []));
     return this.#raced(this.#api.accept(discoveries, transfer([...batches], buffers)));
   }

@@ -79,7 +79,8 @@ export class Findings {
   add(kind: ProblemKind, property: string, length: number, state: number, entry: number): void {
     const key = `${kind} ${property}`;
     const known = this.#byProperty.get(key);
-    if (known === undefined || length < known.length) this.#byProperty.set(key, { kind, property, length, goals: [{ state, entry }] });
+    if (known === undefined || length < known.length)
+      this.#byProperty.set(key, { kind, property, length, goals: [{ state, entry }] });
     else if (length === known.length) known.goals.push({ state, entry });
   }
 
@@ -95,5 +96,10 @@ export class Findings {
 
 /** The order in which problems are reported; it does not depend on the order in which they were found. */
 export function compareProblems(a: Problem, b: Problem): number {
-  return Number(a.kind === 'sometimes') - Number(b.kind === 'sometimes') || a.length - b.length || KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) || (a.property < b.property ? -1 : 1);
+  return (
+    Number(a.kind === 'sometimes') - Number(b.kind === 'sometimes') ||
+    a.length - b.length ||
+    KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) ||
+    (a.property < b.property ? -1 : 1)
+  );
 }

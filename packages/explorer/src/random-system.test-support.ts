@@ -153,17 +153,28 @@ export function build(recipe: Recipe): System {
   const mirror = builder.region('mirror', 1);
   const channels: number[] = [];
   const machine: Machine = { words, mirror, locks, channels };
-  if (recipe.watched) builder.watch(words, (cx, address) => cx.write(mirror.base, (cx.read(mirror.base) + cx.read(address)) % VALUES));
+  if (recipe.watched)
+    builder.watch(words, (cx, address) => cx.write(mirror.base, (cx.read(mirror.base) + cx.read(address)) % VALUES));
   const count = recipe.routines.length;
   const handler = program(body, machine, recipe.handler);
   const shared = program(body, machine, recipe.routines[0] ?? []);
-  const names = recipe.routines.map((lines, i) => addProcessor(builder, recipe, i, recipe.symmetric ? shared : program(body, machine, lines), handler, words));
+  const names = recipe.routines.map((lines, i) =>
+    addProcessor(builder, recipe, i, recipe.symmetric ? shared : program(body, machine, lines), handler, words),
+  );
   if (recipe.components !== 'none') {
-    for (let i = 0; i < count; i++) channels.push(builder.channel({ name: `to ${i}`, to: `component ${i}`, policy: i === 0 ? 'unordered' : 'fifo', capacity: 2 }));
+    for (let i = 0; i < count; i++)
+      channels.push(
+        builder.channel({ name: `to ${i}`, to: `component ${i}`, policy: i === 0 ? 'unordered' : 'fifo', capacity: 2 }),
+      );
   }
   if (recipe.components === 'host') {
     builder.spontaneous({ name: 'stop', kind: 'host', component: 'component 0', message: { type: 'stop' } });
-    builder.spontaneous({ name: 'poke', kind: 'hardware', component: `component ${count - 1}`, message: { type: 'poke' } });
+    builder.spontaneous({
+      name: 'poke',
+      kind: 'hardware',
+      component: `component ${count - 1}`,
+      message: { type: 'poke' },
+    });
     builder.component({ name: 'gate', machine: interruptibleMachine });
     builder.spontaneous({ name: 'close', kind: 'host', component: 'gate', message: { type: 'stop' } });
     builder.spontaneous({ name: 'open', kind: 'host', component: 'gate', message: { type: 'resume' } });
@@ -177,20 +188,45 @@ export function build(recipe: Recipe): System {
     ...(recipe.always.declared ? { reads: [words.at(a), words.at(b)] } : {}),
     check: (read) => !(read(words.at(a)) === 1 && read(words.at(b)) === 2),
   });
-  builder.property({ name: 'some', kind: 'sometimes', why: 'random', reads: [words.at(0)], check: (read) => read(words.at(0)) === recipe.sometimes });
-  builder.property({ name: 'in the end', kind: 'finally', why: 'random', reads: [words.at(1)], check: (read) => read(words.at(1)) !== recipe.finally });
+  builder.property({
+    name: 'some',
+    kind: 'sometimes',
+    why: 'random',
+    reads: [words.at(0)],
+    check: (read) => read(words.at(0)) === recipe.sometimes,
+  });
+  builder.property({
+    name: 'in the end',
+    kind: 'finally',
+    why: 'random',
+    reads: [words.at(1)],
+    check: (read) => read(words.at(1)) !== recipe.finally,
+  });
   if (recipe.symmetric) builder.symmetric(...names);
   return builder.build();
 }
 
-function addProcessor(builder: SystemBuilder, recipe: Recipe, i: number, task: Program, handler: Program, words: Region): string {
+function addProcessor(
+  builder: SystemBuilder,
+  recipe: Recipe,
+  i: number,
+  task: Program,
+  handler: Program,
+  words: Region,
+): string {
   const name = `CPU${i}`;
   if (recipe.components === 'none') {
     builder.processor({ name, tasks: [task] });
     return name;
   }
   const component = `component ${i}`;
-  builder.processor({ name, tasks: [task], component, handlers: { ipi: handler }, ...(recipe.components === 'host' && i === 1 ? { gate: 'gate' } : {}) });
+  builder.processor({
+    name,
+    tasks: [task],
+    component,
+    handlers: { ipi: handler },
+    ...(recipe.components === 'host' && i === 1 ? { gate: 'gate' } : {}),
+  });
   builder.component({
     name: component,
     machine: interruptibleMachine,
@@ -208,8 +244,21 @@ function line(depth: number): fc.Arbitrary<Line> {
   const oneOf: fc.MaybeWeightedArbitrary<Line>[] = [
     { weight: 5, arbitrary: fc.record({ op: fc.constant('load' as const), word: readable }) },
     { weight: 6, arbitrary: fc.record({ op: fc.constant('store' as const), word, value }) },
-    { weight: 2, arbitrary: fc.record({ op: fc.constantFrom('add' as const, 'lock' as const, 'unlock' as const, 'ipi' as const, 'poke' as const), word }) },
-    { weight: 2, arbitrary: fc.record({ op: fc.constantFrom('xchg' as const, 'cmpxchg' as const, 'wait' as const, 'until' as const), word, value }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        op: fc.constantFrom('add' as const, 'lock' as const, 'unlock' as const, 'ipi' as const, 'poke' as const),
+        word,
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        op: fc.constantFrom('xchg' as const, 'cmpxchg' as const, 'wait' as const, 'until' as const),
+        word,
+        value,
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ op: fc.constant('assert' as const), value }) },
     { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('nop' as const, 'mb' as const, 'choose' as const) }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('rest' as const) }) },
@@ -226,7 +275,10 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
   memoryModel: fc.constantFrom('sc' as const, 'tso' as const),
   routines: fc.array(fc.array(line(1), { minLength: 1, maxLength: 5 }), { minLength: 2, maxLength: 3 }),
   handler: fc.array(line(0), { minLength: 1, maxLength: 2 }),
-  components: fc.oneof({ weight: 3, arbitrary: fc.constant('none' as const) }, { weight: 2, arbitrary: fc.constantFrom('messages' as const, 'host' as const) }),
+  components: fc.oneof(
+    { weight: 3, arbitrary: fc.constant('none' as const) },
+    { weight: 2, arbitrary: fc.constantFrom('messages' as const, 'host' as const) },
+  ),
   always: fc.record({ words: fc.tuple(word, word), declared: fc.boolean() }),
   finally: value,
   sometimes: value,
@@ -235,7 +287,12 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
 });
 
 /** Random systems of interchangeable processors. */
-export const symmetricRecipes: fc.Arbitrary<Recipe> = recipes.map((recipe) => ({ ...recipe, memoryModel: 'sc' as const, components: 'none' as const, symmetric: true }));
+export const symmetricRecipes: fc.Arbitrary<Recipe> = recipes.map((recipe) => ({
+  ...recipe,
+  memoryModel: 'sc' as const,
+  components: 'none' as const,
+  symmetric: true,
+}));
 
 const handlerLine: fc.Arbitrary<Line> = fc.oneof(
   fc.record({ op: fc.constant('store' as const), word, value }),
@@ -251,8 +308,19 @@ const messageLine: fc.Arbitrary<Line> = fc.oneof(
 
 /** Random systems in which interrupts and messages do most of the work, and properties see little. */
 export const messageRecipes: fc.Arbitrary<Recipe> = fc
-  .tuple(recipes, fc.array(fc.array(messageLine, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 2 }), fc.array(handlerLine, { minLength: 1, maxLength: 2 }), fc.constantFrom('messages' as const, 'host' as const))
-  .map(([recipe, routines, handler, components]) => ({ ...recipe, routines, handler, components, always: { words: [0, 0], declared: true } }));
+  .tuple(
+    recipes,
+    fc.array(fc.array(messageLine, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 2 }),
+    fc.array(handlerLine, { minLength: 1, maxLength: 2 }),
+    fc.constantFrom('messages' as const, 'host' as const),
+  )
+  .map(([recipe, routines, handler, components]) => ({
+    ...recipe,
+    routines,
+    handler,
+    components,
+    always: { words: [0, 0], declared: true },
+  }));
 
 /** What the simple search finds. */
 export interface Naive {
@@ -299,7 +367,10 @@ export function naiveSearch(system: System, statesMax: number): Naive | null {
       if (property.kind === 'always' && !holds(property)) report('always', property.name, depth);
       if (property.kind === 'sometimes' && holds(property)) sometimes.add(property.name);
     }
-    return nodes.push({ row: store.words.slice(), lo: store.lo, hi: store.hi, depth, next: [], rests: false, broken: [] }) - 1;
+    return (
+      nodes.push({ row: store.words.slice(), lo: store.lo, hi: store.hi, depth, next: [], rests: false, broken: [] }) -
+      1
+    );
   };
   executor.reset();
   if (executor.violation) report('step', executor.violation.property, 0);
@@ -330,7 +401,8 @@ export function naiveSearch(system: System, statesMax: number): Naive | null {
     else if (node.next.length === 0) report('deadlock', 'no deadlock', node.depth);
   }
   judge(nodes, report);
-  for (const { kind, name } of system.properties) if (kind === 'sometimes' && !sometimes.has(name)) report('sometimes', name, 0);
+  for (const { kind, name } of system.properties)
+    if (kind === 'sometimes' && !sometimes.has(name)) report('sometimes', name, 0);
   return { states: nodes.length, transitions, violatingTransitions, problems, sometimes };
 }
 

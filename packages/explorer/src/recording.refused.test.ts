@@ -7,14 +7,25 @@ const ASK = defineOperation({ name: 'ask', perform: (cx) => (cx.operationOf(1) =
 /** P0 looks at which operation P1 is at. */
 function nosy() {
   const builder = new SystemBuilder();
-  builder.processor({ name: 'P0', tasks: [program(routine('asks', function* () { yield operation(ASK); }))] });
+  builder.processor({
+    name: 'P0',
+    tasks: [
+      program(
+        routine('asks', function* () {
+          yield operation(ASK);
+        }),
+      ),
+    ],
+  });
   builder.processor({ name: 'P1', tasks: [program(routine('works', () => nop()))] });
   return builder.build();
 }
 
 describe('a step that depends on where another processor stands', () => {
   it('is refused under reduction, which cannot follow it, and explored without', async () => {
-    await expect(explore(nosy())).rejects.toThrow('explorer: reduction: P1 is asked which operation it is at, which reduction cannot follow: explore without it');
+    await expect(explore(nosy())).rejects.toThrow(
+      'explorer: reduction: P1 is asked which operation it is at, which reduction cannot follow: explore without it',
+    );
     expect((await explore(nosy(), { reduction: false })).verdict).toBe('safe');
   });
 });

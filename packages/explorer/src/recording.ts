@@ -7,11 +7,24 @@
  * choice its message. What a component does in return (effects, messages, interrupts), and what a watcher does, counts as
  * done by the agent that set it off. Attempts count as well as successes: a blocked operation has read what blocks it.
  */
-import { Code, ModelError, TabulatedExecutor, type Choice, type Component, type Message, type Operation, type OperationContext, type Processor, type System } from '@shootdown/machine';
+import {
+  Code,
+  ModelError,
+  TabulatedExecutor,
+  type Choice,
+  type Component,
+  type Message,
+  type Operation,
+  type OperationContext,
+  type Processor,
+  type System,
+} from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
 
 /** Which parts of the context touch words. A new method must be given its place here, or the build fails. */
-const CONTEXT: Readonly<Record<keyof OperationContext, 'recorded' | 'own processor' | 'outside the state' | 'refused'>> = {
+const CONTEXT: Readonly<
+  Record<keyof OperationContext, 'recorded' | 'own processor' | 'outside the state' | 'refused'>
+> = {
   processor: 'own processor',
   load: 'recorded',
   storeBuffered: 'recorded',
@@ -49,7 +62,10 @@ export class Accesses {
 
   constructor(system: System) {
     this.#system = system;
-    this.#standIn = Int32Array.from(system.processors, (p) => system.symmetric.find((group) => group.includes(p.index))?.[0] ?? p.index);
+    this.#standIn = Int32Array.from(
+      system.processors,
+      (p) => system.symmetric.find((group) => group.includes(p.index))?.[0] ?? p.index,
+    );
     this.#processors = system.processors.length;
     this.#fixed = 1 + this.#processors + system.channels.length + system.spontaneous.length;
     const words = system.layout.words;
@@ -58,7 +74,8 @@ export class Accesses {
     this.buffered = new WordSets(words);
     this.reserve(this.#fixed);
     for (const channel of system.channels) this.touchChannel(this.ofChannel(channel.index), channel.index);
-    for (const { index, toComponent } of system.spontaneous) this.touch(this.ofSpontaneous(index), (system.components[toComponent] as Component).address);
+    for (const { index, toComponent } of system.spontaneous)
+      this.touch(this.ofSpontaneous(index), (system.components[toComponent] as Component).address);
     for (const { index, toComponent } of system.channels) {
       const component = system.components[toComponent] as Component;
       const gate = system.components[system.processors[component.processor]?.gate ?? -1];
@@ -87,7 +104,8 @@ export class Accesses {
     ];
     for (let row = 0; row < rows; row++) {
       const step = row - this.#fixed;
-      const own = step < 0 ? row : this.ofNode(nodes[Math.floor(step / this.#processors)] as number, step % this.#processors);
+      const own =
+        step < 0 ? row : this.ofNode(nodes[Math.floor(step / this.#processors)] as number, step % this.#processors);
       this.reserve(own);
       for (const [sets, theirs] of pairs) if (sets.unite(own, theirs, row)) this.learnt++;
     }
@@ -248,7 +266,9 @@ export class RecordingExecutor extends TabulatedExecutor {
 
   /** Where another processor stands is in the words of its routines, whose writes are nobody's access. */
   override operationOf(index: number): Operation | null {
-    throw new ModelError(`explorer: reduction: ${this.system.processors[index]?.name ?? index} is asked which operation it is at, which reduction cannot follow: explore without it`);
+    throw new ModelError(
+      `explorer: reduction: ${this.system.processors[index]?.name ?? index} is asked which operation it is at, which reduction cannot follow: explore without it`,
+    );
   }
 
   protected override stepComponent(component: Component, message: number): boolean {

@@ -84,7 +84,8 @@ export class Reduction {
     this.#never = new Uint8Array(rows);
     for (let node = 0; node < graph.nodes; node++) {
       const stays = nodes.code[node] === Code.done || graph.forward[node] === 0;
-      for (const { index } of processors) if (stays || this.#isSeen(accesses.ofNode(node, index))) this.#never[this.#known.rowOf(node, index)] = 1;
+      for (const { index } of processors)
+        if (stays || this.#isSeen(accesses.ofNode(node, index))) this.#never[this.#known.rowOf(node, index)] = 1;
     }
     const sleepers = channels.length > 0 || spontaneous.length > 0 || (memoryModel === 'tso' && watches.length > 0);
     this.#sleepers = sleepers ? new Sleepers(this.#system, store.words, accesses, this.#known) : null;
@@ -118,7 +119,8 @@ export class Reduction {
   /** Whether the step at `node` of `p` has to do with anything that a task of `q`, or its store buffer, may still do. */
   #conflictsWith(node: number, p: Processor, q: Processor): boolean {
     const { words } = this.#executor.store;
-    for (let slot = 0; slot < q.tasks.length; slot++) if (this.#nodesConflict(node, p, words[q.taskBase + slot] as number, q)) return true;
+    for (let slot = 0; slot < q.tasks.length; slot++)
+      if (this.#nodesConflict(node, p, words[q.taskBase + slot] as number, q)) return true;
     if (q.interruptAddress >= 0 && this.#nodesConflict(node, p, words[q.interruptAddress] as number, q)) return true;
     if (q.bufferBase < 0) return false;
     const { reads, writes } = this.#known;
@@ -136,13 +138,20 @@ export class Reduction {
     const later = this.#known.rowOf(other, q.index);
     if (this.#pairs === null) return this.#pairConflicts(node, p, later, q);
     const at = this.#known.rowOf(node, p.index) * this.#known.rows + later;
-    if (this.#pairs[at] === 0) this.#pairs[at] = this.#pairConflicts(node, p, later, q) ? Pair.conflict : Pair.independent;
+    if (this.#pairs[at] === 0)
+      this.#pairs[at] = this.#pairConflicts(node, p, later, q) ? Pair.conflict : Pair.independent;
     return this.#pairs[at] === Pair.conflict;
   }
 
   #pairConflicts(node: number, p: Processor, later: number, q: Processor): boolean {
     const { reads, writes, laterReads, laterWrites, own } = this.#known;
     const row = this.#executor.accesses.ofNode(node, p.index);
-    return laterWrites.meets(later, reads, row) || laterWrites.meets(later, writes, row) || laterReads.meets(later, writes, row) || laterWrites.meets(later, own, p.index) || own.meets(q.index, writes, row);
+    return (
+      laterWrites.meets(later, reads, row) ||
+      laterWrites.meets(later, writes, row) ||
+      laterReads.meets(later, writes, row) ||
+      laterWrites.meets(later, own, p.index) ||
+      own.meets(q.index, writes, row)
+    );
   }
 }

@@ -1,5 +1,13 @@
 /** Replaying schedules: where they end, what is wrong there, what lies beyond, and how to follow a path through merged states. */
-import { entryBranch, entryChoice, replay, scheduleEntry, TabulatedExecutor, type Choice, type System } from '@shootdown/machine';
+import {
+  entryBranch,
+  entryChoice,
+  replay,
+  scheduleEntry,
+  TabulatedExecutor,
+  type Choice,
+  type System,
+} from '@shootdown/machine';
 import { NO_DEADLOCK, type Problem } from './result.ts';
 
 /** States {@link nearestFrom} looks at. */
@@ -16,7 +24,12 @@ export interface TriedStep {
  * Searches on from where a schedule leads, breadth first: the entries of a shortest way to a step that is wanted, or null
  * if there is none (or none within 100,000 states).
  */
-export function nearestFrom(system: System, executor: TabulatedExecutor, schedule: readonly number[], wanted: (step: TriedStep) => boolean): number[] | null {
+export function nearestFrom(
+  system: System,
+  executor: TabulatedExecutor,
+  schedule: readonly number[],
+  wanted: (step: TriedStep) => boolean,
+): number[] | null {
   replay(executor, schedule);
   const { store } = executor;
   const seen = new Set<string>([executor.fingerprint]);
@@ -82,7 +95,8 @@ export function endsIn(system: System, executor: TabulatedExecutor, { kind, prop
  */
 export function judgeSchedule(system: System, schedule: readonly number[]): Problem | null {
   const executor = new TabulatedExecutor(system);
-  const named = (kind: 'always' | 'finally'): Problem[] => system.properties.filter((p) => p.kind === kind).map((p) => ({ kind, property: p.name, length: schedule.length }));
+  const named = (kind: 'always' | 'finally'): Problem[] =>
+    system.properties.filter((p) => p.kind === kind).map((p) => ({ kind, property: p.name, length: schedule.length }));
   const always = named('always').map((problem) => ({ problem, broken: endsIn(system, executor, problem) }));
   let found: Problem | null = null;
   const look = (length: number): void => {
@@ -95,7 +109,10 @@ export function judgeSchedule(system: System, schedule: readonly number[]): Prob
   executor.reset();
   look(0);
   replay(executor, schedule, (i) => look(i + 1));
-  const atEnd = (): Problem[] => [{ kind: 'deadlock', property: NO_DEADLOCK, length: schedule.length }, ...named('finally')];
+  const atEnd = (): Problem[] => [
+    { kind: 'deadlock', property: NO_DEADLOCK, length: schedule.length },
+    ...named('finally'),
+  ];
   return found ?? atEnd().find((problem) => endsIn(system, executor, problem)()) ?? null;
 }
 
@@ -128,7 +145,12 @@ export interface MergedStep {
  * one recorded there, because another of the interchangeable processors may stand in that place.
  * @param find the number of the state with this fingerprint, or -1
  */
-export function followMerged(system: System, executor: TabulatedExecutor, path: readonly MergedStep[], find: (lo: number, hi: number) => number): number[] {
+export function followMerged(
+  system: System,
+  executor: TabulatedExecutor,
+  path: readonly MergedStep[],
+  find: (lo: number, hi: number) => number,
+): number[] {
   executor.reset();
   const { store } = executor;
   return path.map(({ entry, target }) => {

@@ -37,7 +37,11 @@ export interface SystemSource {
   /** Name of an exported {@link Scenario} or of a function from `request` to a System. */
   readonly export: string;
   /** Handed to the function, or to {@link resolveScenario} with the scenario; plain data. */
-  readonly request: { readonly variant: string; readonly memoryModel: MemoryModel; readonly parameters: Readonly<Record<string, number>> };
+  readonly request: {
+    readonly variant: string;
+    readonly memoryModel: MemoryModel;
+    readonly parameters: Readonly<Record<string, number>>;
+  };
 }
 
 /** How far a search is. */

@@ -36,7 +36,9 @@ export class RoutineGraph {
     this.postorder.forEach((node, i) => {
       rank[node] = i;
     });
-    this.forward = Uint8Array.from(this.children, (children, node) => (children.every((child) => (rank[child] as number) < (rank[node] as number)) ? 1 : 0));
+    this.forward = Uint8Array.from(this.children, (children, node) =>
+      children.every((child) => (rank[child] as number) < (rank[node] as number)) ? 1 : 0,
+    );
     this.acyclic = this.forward.every((forward) => forward === 1);
   }
 
@@ -45,7 +47,9 @@ export class RoutineGraph {
     const order = new Int32Array(this.nodes);
     const seen = new Uint8Array(this.nodes);
     let length = 0;
-    const roots = Array.from({ length: this.nodes }, (_, node) => node).filter((node) => node === 0 || table.originOf(node).parent === 0);
+    const roots = Array.from({ length: this.nodes }, (_, node) => node).filter(
+      (node) => node === 0 || table.originOf(node).parent === 0,
+    );
     roots.sort((a, b) => table.programOf(a) - table.programOf(b));
     for (const root of roots) {
       if (seen[root] === 1) continue;

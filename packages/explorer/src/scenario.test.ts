@@ -12,8 +12,21 @@ const scenario: Scenario = {
     n: { default: 2, min: 1, max: 4, meaning: 'lamps' },
   },
   variants: [
-    { name: 'fixed', expected: { sc: 'safe', tso: 'violation' }, source: 'commit 1', summary: 'fixed', parameters: { fix: 1 } },
-    { name: 'broken', expected: 'violation', source: 'commit 0', summary: 'broken', parameters: { fix: 0 }, memoryModel: 'tso' },
+    {
+      name: 'fixed',
+      expected: { sc: 'safe', tso: 'violation' },
+      source: 'commit 1',
+      summary: 'fixed',
+      parameters: { fix: 1 },
+    },
+    {
+      name: 'broken',
+      expected: 'violation',
+      source: 'commit 0',
+      summary: 'broken',
+      parameters: { fix: 0 },
+      memoryModel: 'tso',
+    },
   ],
   build(request) {
     asked.push(request);
@@ -55,6 +68,11 @@ describe('resolveScenario', () => {
   });
 
   it('compares a verdict with what was expected only if both are there', () => {
-    expect([agrees('safe', 'safe'), agrees('safe', 'deadlock'), agrees('safe', 'bounded'), agrees(null, 'safe')]).toEqual([true, false, null, null]);
+    expect([
+      agrees('safe', 'safe'),
+      agrees('safe', 'deadlock'),
+      agrees('safe', 'bounded'),
+      agrees(null, 'safe'),
+    ]).toEqual([true, false, null, null]);
   });
 });

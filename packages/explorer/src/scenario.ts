@@ -84,9 +84,17 @@ const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
  * Finds scenario and variant and fills in the parameters. Without a variant, it is the first whose parameters agree with
  * those given. Throws ModelError (one line, with what is available) on anything unknown, out of range or contradictory.
  */
-export function resolveScenario<V extends Variant>(scenarios: readonly Scenario<V>[], request: ScenarioRequest): ResolvedScenario<V> {
+export function resolveScenario<V extends Variant>(
+  scenarios: readonly Scenario<V>[],
+  request: ScenarioRequest,
+): ResolvedScenario<V> {
   const scenario = scenarios.find((s) => s.name === request.scenario);
-  if (!scenario) throw unknown('scenario', request.scenario, scenarios.map((s) => s.name));
+  if (!scenario)
+    throw unknown(
+      'scenario',
+      request.scenario,
+      scenarios.map((s) => s.name),
+    );
   const given = request.parameters ?? {};
   checkParameters(scenario, given);
   const variant = findVariant(scenario, request.variant, given);
@@ -114,24 +122,35 @@ export function agrees(expected: ExpectedVerdict | null, found: Verdict): boolea
   return expected === null || found === 'bounded' ? null : expected === found;
 }
 
-function findVariant<V extends Variant>(scenario: Scenario<V>, name: string | undefined, given: Readonly<Record<string, number>>): V {
+function findVariant<V extends Variant>(
+  scenario: Scenario<V>,
+  name: string | undefined,
+  given: Readonly<Record<string, number>>,
+): V {
   const names = scenario.variants.map((v) => v.name);
   if (name === undefined) {
     const variant = scenario.variants.find((v) => contradiction(v, given) === undefined);
-    if (!variant) throw new ModelError(`scenario: ${scenario.name}: no variant agrees with these parameters (have: ${names.join(', ') || 'none'})`);
+    if (!variant)
+      throw new ModelError(
+        `scenario: ${scenario.name}: no variant agrees with these parameters (have: ${names.join(', ') || 'none'})`,
+      );
     return variant;
   }
   const variant = scenario.variants.find((v) => v.name === name);
   if (!variant) throw unknown(`variant of ${scenario.name}`, name, names);
   const parameter = contradiction(variant, given);
   if (parameter !== undefined) {
-    throw new ModelError(`scenario: ${scenario.name}: variant ${name} means ${parameter}=${variant.parameters?.[parameter] ?? '?'} (given: ${given[parameter] ?? '?'})`);
+    throw new ModelError(
+      `scenario: ${scenario.name}: variant ${name} means ${parameter}=${variant.parameters?.[parameter] ?? '?'} (given: ${given[parameter] ?? '?'})`,
+    );
   }
   return variant;
 }
 
 function contradiction(variant: Variant, given: Readonly<Record<string, number>>): string | undefined {
-  return Object.entries(variant.parameters ?? {}).find(([name, value]) => given[name] !== undefined && given[name] !== value)?.[0];
+  return Object.entries(variant.parameters ?? {}).find(
+    ([name, value]) => given[name] !== undefined && given[name] !== value,
+  )?.[0];
 }
 
 function checkParameters(scenario: Scenario, given: Readonly<Record<string, number>>): void {
@@ -140,7 +159,9 @@ function checkParameters(scenario: Scenario, given: Readonly<Record<string, numb
     const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
     if (!parameter) throw unknown(`parameter of ${scenario.name}`, name, Object.keys(known));
     if (!Number.isInteger(value) || value < parameter.min || value > parameter.max) {
-      throw new ModelError(`scenario: ${scenario.name}: ${name} must be ${parameter.min} to ${parameter.max} (given: ${value}): ${parameter.meaning}`);
+      throw new ModelError(
+        `scenario: ${scenario.name}: ${name} must be ${parameter.min} to ${parameter.max} (given: ${value}): ${parameter.meaning}`,
+      );
     }
   }
 }

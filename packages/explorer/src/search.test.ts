@@ -1,4 +1,23 @@
-import { acquireWord, assertThat, atomicAdd, choose, defineOperation, load, nop, operation, perform, point, program, rest, routine, store, SystemBuilder, waitFor, type Steps, type System } from '@shootdown/machine';
+import {
+  acquireWord,
+  assertThat,
+  atomicAdd,
+  choose,
+  defineOperation,
+  load,
+  nop,
+  operation,
+  perform,
+  point,
+  program,
+  rest,
+  routine,
+  store,
+  SystemBuilder,
+  waitFor,
+  type Steps,
+  type System,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { contextSwitches } from './counterexample.ts';
 import { explore } from './explore.ts';
@@ -9,7 +28,9 @@ import { collisionOdds, FingerprintTable } from './storage.ts';
 /** A system of one routine per processor. */
 function systemOf(make: (builder: SystemBuilder) => readonly (() => Steps)[]): System {
   const builder = new SystemBuilder();
-  make(builder).forEach((body, i) => builder.processor({ name: `CPU${i}`, tasks: [program(routine(`routine${i}`, body))] }));
+  make(builder).forEach((body, i) =>
+    builder.processor({ name: `CPU${i}`, tasks: [program(routine(`routine${i}`, body))] }),
+  );
   return builder.build();
 }
 
@@ -17,10 +38,12 @@ function systemOf(make: (builder: SystemBuilder) => readonly (() => Steps)[]): S
 const independent = (count: number, steps: number): System =>
   systemOf((builder) => {
     const words = builder.region('word', count);
-    return Array.from({ length: count }, (_, me) =>
-      function* () {
-        for (let i = 0; i < steps; i++) yield* store(words.at(me), i + 1);
-      },
+    return Array.from(
+      { length: count },
+      (_, me) =>
+        function* () {
+          for (let i = 0; i < steps; i++) yield* store(words.at(me), i + 1);
+        },
     );
   });
 
@@ -49,14 +72,27 @@ describe('what a search reports', () => {
   it('counts interleavings of the whole system, reduced or not', async () => {
     const expected = '1680';
     expect(await explore(independent(3, 3))).toMatchObject({ verdict: 'safe', interleavings: expected, states: 10 });
-    expect(await explore(independent(3, 3), { reduction: false })).toMatchObject({ interleavings: expected, states: 64, transitions: 144, depth: 9 });
-    expect(await explore(independent(3, 3), { search: 'dfs', interleavingsStatesMax: 63 })).toMatchObject({ interleavings: null });
+    expect(await explore(independent(3, 3), { reduction: false })).toMatchObject({
+      interleavings: expected,
+      states: 64,
+      transitions: 144,
+      depth: 9,
+    });
+    expect(await explore(independent(3, 3), { search: 'dfs', interleavingsStatesMax: 63 })).toMatchObject({
+      interleavings: null,
+    });
   });
 
   it('gives a shortest counterexample with the fewest context switches', async () => {
     const system = needle();
     const result = await explore(system);
-    expect(result).toMatchObject({ verdict: 'violation', kind: 'step', property: 'the reader does not see both', schedule: [1, 1, 2, 2], shortest: true });
+    expect(result).toMatchObject({
+      verdict: 'violation',
+      kind: 'step',
+      property: 'the reader does not see both',
+      schedule: [1, 1, 2, 2],
+      shortest: true,
+    });
     expect(contextSwitches(system, result.schedule ?? [])).toBe(1);
     expect((await explore(system, { search: 'dfs' })).schedule).toEqual([1, 1, 2, 2]);
   });
@@ -92,7 +128,13 @@ describe('what a search reports', () => {
         ];
       });
     expect(await explore(spin(true))).toMatchObject({ verdict: 'safe', livelockChecked: true, interleavings: null });
-    expect(await explore(spin(false))).toMatchObject({ verdict: 'violation', kind: 'livelock', property: 'no livelock', schedule: [1, 0], loopStart: 1 });
+    expect(await explore(spin(false))).toMatchObject({
+      verdict: 'violation',
+      kind: 'livelock',
+      property: 'no livelock',
+      schedule: [1, 0],
+      loopStart: 1,
+    });
     expect(await explore(spin(false), { search: 'dfs' })).toMatchObject({ verdict: 'violation', kind: 'livelock' });
   });
 
@@ -105,7 +147,13 @@ describe('what a search reports', () => {
         yield* rest();
       });
       builder.processor({ name: 'CPU0', tasks: [program(body)] });
-      builder.property({ name: 'the word is 1', kind: 'finally', why: 'test', reads: [word.base], check: (read) => read(word.base) === 1 });
+      builder.property({
+        name: 'the word is 1',
+        kind: 'finally',
+        why: 'test',
+        reads: [word.base],
+        check: (read) => read(word.base) === 1,
+      });
       return builder.build();
     };
     expect(await explore(system(1))).toMatchObject({ verdict: 'safe' });
@@ -120,12 +168,29 @@ describe('what a search reports', () => {
         for (let i = 1; i < 9; i++) yield* store(word.at(0), i);
       });
       builder.processor({ name: 'CPU0', tasks: [program(body)] });
-      for (const value of [3, 9]) builder.property({ name: `it is ${value}`, kind: 'sometimes', why: 'test', reads: [word.base], check: (read) => read(word.base) === value });
+      for (const value of [3, 9])
+        builder.property({
+          name: `it is ${value}`,
+          kind: 'sometimes',
+          why: 'test',
+          reads: [word.base],
+          check: (read) => read(word.base) === value,
+        });
       return builder.build();
     };
     const witness = { name: 'it is 3', witnessed: true, schedule: [0, 0, 0] };
-    expect(await explore(system())).toMatchObject({ verdict: 'violation', kind: 'sometimes', property: 'it is 9', schedule: null, sometimes: [witness, { name: 'it is 9', witnessed: false }] });
-    expect(await explore(system(), { bounds: { maxDepth: 5 } })).toMatchObject({ verdict: 'bounded', property: null, sometimes: [witness, {}] });
+    expect(await explore(system())).toMatchObject({
+      verdict: 'violation',
+      kind: 'sometimes',
+      property: 'it is 9',
+      schedule: null,
+      sometimes: [witness, { name: 'it is 9', witnessed: false }],
+    });
+    expect(await explore(system(), { bounds: { maxDepth: 5 } })).toMatchObject({
+      verdict: 'bounded',
+      property: null,
+      sometimes: [witness, {}],
+    });
   });
 
   it('lists what was never exercised', async () => {
@@ -155,16 +220,41 @@ describe('bounds', () => {
   it('says which bound it hit', async () => {
     const system = independent(4, 5);
     const plain = { reduction: false } as const;
-    expect(await explore(system, { ...plain, bounds: { maxStates: 100 } })).toMatchObject({ verdict: 'bounded', stoppedBy: 'max-states', complete: false });
-    expect(await explore(system, { ...plain, search: 'dfs', bounds: { maxStates: 100 } })).toMatchObject({ verdict: 'bounded', stoppedBy: 'max-states' });
-    expect(await explore(system, { bounds: { maxDepth: 3 } })).toMatchObject({ verdict: 'bounded', stoppedBy: 'max-depth', states: 35, depth: 3, reduction: false });
-    expect(await explore(independent(8, 8), { ...plain, bounds: { timeoutSeconds: 0.1 } })).toMatchObject({ verdict: 'bounded', stoppedBy: 'timeout' });
+    expect(await explore(system, { ...plain, bounds: { maxStates: 100 } })).toMatchObject({
+      verdict: 'bounded',
+      stoppedBy: 'max-states',
+      complete: false,
+    });
+    expect(await explore(system, { ...plain, search: 'dfs', bounds: { maxStates: 100 } })).toMatchObject({
+      verdict: 'bounded',
+      stoppedBy: 'max-states',
+    });
+    expect(await explore(system, { bounds: { maxDepth: 3 } })).toMatchObject({
+      verdict: 'bounded',
+      stoppedBy: 'max-depth',
+      states: 35,
+      depth: 3,
+      reduction: false,
+    });
+    expect(await explore(independent(8, 8), { ...plain, bounds: { timeoutSeconds: 0.1 } })).toMatchObject({
+      verdict: 'bounded',
+      stoppedBy: 'timeout',
+    });
   });
 
   it('bounds preemptions: with none, each processor runs until it is done', async () => {
-    expect(await explore(independent(3, 4), { bounds: { preemptions: 0 } })).toMatchObject({ verdict: 'bounded', stoppedBy: 'preemptions' });
-    expect(await explore(needle(), { bounds: { preemptions: 0 } })).toMatchObject({ verdict: 'violation', shortest: false });
-    expect(await explore(independent(1, 4), { bounds: { preemptions: 0 } })).toMatchObject({ verdict: 'safe', complete: true });
+    expect(await explore(independent(3, 4), { bounds: { preemptions: 0 } })).toMatchObject({
+      verdict: 'bounded',
+      stoppedBy: 'preemptions',
+    });
+    expect(await explore(needle(), { bounds: { preemptions: 0 } })).toMatchObject({
+      verdict: 'violation',
+      shortest: false,
+    });
+    expect(await explore(independent(1, 4), { bounds: { preemptions: 0 } })).toMatchObject({
+      verdict: 'safe',
+      complete: true,
+    });
   });
 
   it('names the problem that it shows, if depth first another one was met', async () => {
@@ -182,29 +272,41 @@ describe('bounds', () => {
     expect(deep.problems.map(({ property }) => property)).toEqual(['near', 'far']);
   });
 
-  it.each(['cancelled', 'timeout'] as const)('ends between two slow steps, the random ones before the search too: %s', async (stoppedBy) => {
-    let performed = 0;
-    const slow = defineOperation({
-      name: 'slow',
-      perform: () => {
-        performed++;
-        for (const until = performance.now() + 1; performance.now() < until; );
-        return 0;
-      },
-    });
-    const system = systemOf(() => [1, 2].map(() => function* () {
-      for (let i = 0; i < 1000; i++) yield operation(slow, 0, 0, 0, undefined);
-    }));
-    const wish = stoppedBy === 'timeout' ? { bounds: { timeoutSeconds: 0.01 } } : { signal: AbortSignal.abort() };
-    expect(await explore(system, wish)).toMatchObject({ verdict: 'bounded', stoppedBy });
-    expect(performed).toBeLessThan(5_000);
-  });
+  it.each(['cancelled', 'timeout'] as const)(
+    'ends between two slow steps, the random ones before the search too: %s',
+    async (stoppedBy) => {
+      let performed = 0;
+      const slow = defineOperation({
+        name: 'slow',
+        perform: () => {
+          performed++;
+          for (const until = performance.now() + 1; performance.now() < until;);
+          return 0;
+        },
+      });
+      const system = systemOf(() =>
+        [1, 2].map(
+          () =>
+            function* () {
+              for (let i = 0; i < 1000; i++) yield operation(slow, 0, 0, 0, undefined);
+            },
+        ),
+      );
+      const wish = stoppedBy === 'timeout' ? { bounds: { timeoutSeconds: 0.01 } } : { signal: AbortSignal.abort() };
+      expect(await explore(system, wish)).toMatchObject({ verdict: 'bounded', stoppedBy });
+      expect(performed).toBeLessThan(5_000);
+    },
+  );
 
   it('can be cancelled, and says what it knows', async () => {
     const controller = new AbortController();
     const seen: Progress[] = [];
     const timer = setTimeout(() => controller.abort(), 1_200);
-    const result = await explore(independent(8, 8), { reduction: false, signal: controller.signal, onProgress: (progress) => seen.push(progress) });
+    const result = await explore(independent(8, 8), {
+      reduction: false,
+      signal: controller.signal,
+      onProgress: (progress) => seen.push(progress),
+    });
     clearTimeout(timer);
     expect(result).toMatchObject({ verdict: 'bounded', stoppedBy: 'cancelled' });
     expect(result.states).toBeGreaterThan(1_000);
@@ -261,14 +363,25 @@ describe('fuzz', () => {
     const options = { kind, seed: 1, runs: 1_000, stepsMax: 20 };
     const system = needle();
     const result = await fuzz(system, options);
-    expect(result).toMatchObject({ verdict: 'violation', property: 'the reader does not see both', contextSwitches: 1 });
+    expect(result).toMatchObject({
+      verdict: 'violation',
+      property: 'the reader does not see both',
+      contextSwitches: 1,
+    });
     expect(result.schedule?.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2]);
     expect({ ...(await fuzz(system, options)), seconds: 0 }).toEqual({ ...result, seconds: 0 });
-    expect(await fuzz(system, { ...options, seed: result.seed ?? 0, runs: 1 })).toMatchObject({ schedule: result.schedule });
+    expect(await fuzz(system, { ...options, seed: result.seed ?? 0, runs: 1 })).toMatchObject({
+      schedule: result.schedule,
+    });
   });
 
   it('proves nothing', async () => {
-    expect(await fuzz(independent(2, 2), { kind: 'random', seed: 0, runs: 5, stepsMax: 10 })).toMatchObject({ verdict: 'bounded', runs: 5, steps: 20, schedule: null });
+    expect(await fuzz(independent(2, 2), { kind: 'random', seed: 0, runs: 5, stepsMax: 10 })).toMatchObject({
+      verdict: 'bounded',
+      runs: 5,
+      steps: 20,
+      schedule: null,
+    });
   });
 });
 

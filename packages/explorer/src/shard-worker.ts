@@ -116,7 +116,14 @@ export class ShardWorker {
   #newShard(): Shard {
     const { all, preemptions } = this.#plan;
     this.#reduction?.learn();
-    return new Shard(this.#model, this.#executor, { all, exact: false, preemptions, reduction: this.#reduction, own: this.#own, owners: this.#owners });
+    return new Shard(this.#model, this.#executor, {
+      all,
+      exact: false,
+      preemptions,
+      reduction: this.#reduction,
+      own: this.#own,
+      owners: this.#owners,
+    });
   }
 
   /** Begins again with what is known now. */
@@ -132,7 +139,10 @@ export class ShardWorker {
 
   /** All that this worker has learnt. */
   knowledge(): Knowledge {
-    return { discoveries: this.#news(), accesses: this.#recording?.accesses.toArrays(this.#executor.nodes.count) ?? null };
+    return {
+      discoveries: this.#news(),
+      accesses: this.#recording?.accesses.toArrays(this.#executor.nodes.count) ?? null,
+    };
   }
 
   #news(): Discoveries {
@@ -144,13 +154,23 @@ export class ShardWorker {
   /** Ends the level before with the owners' answers (null: there was none) and expands the next one. */
   expand(answers: readonly Int32Array[] | null): Expanded {
     if (answers !== null) this.#shard.finishLevel(answers);
-    const tell = (): void => this.#tell(this.#shard.states + this.#shard.candidates, this.#shard.transitions, this.#shard.queue + this.#shard.candidates);
+    const tell = (): void =>
+      this.#tell(
+        this.#shard.states + this.#shard.candidates,
+        this.#shard.transitions,
+        this.#shard.queue + this.#shard.candidates,
+      );
     while (this.#shard.expandSome(SLICE) && this.#shared[Shared.stop] === 0) tell();
     tell();
     const discoveries = this.#news();
     const batches = this.#shard.outgoing();
     this.#ownBatch = batches[this.#own] ?? null;
-    return { discoveries, batches: batches.map((batch, owner) => (owner === this.#own ? null : batch)), hasFindings: this.#shard.hasFindings, pruned: this.#shard.expander.pruned };
+    return {
+      discoveries,
+      batches: batches.map((batch, owner) => (owner === this.#own ? null : batch)),
+      hasFindings: this.#shard.hasFindings,
+      pruned: this.#shard.expander.pruned,
+    };
   }
 
   /** Takes in what the others have discovered and settles the candidates sent here, by sender. */
@@ -195,5 +215,7 @@ export async function buildSystem(source: SystemSource): Promise<System> {
     const scenario = found as Scenario;
     return resolveScenario([scenario], { scenario: scenario.name, ...source.request }).build();
   }
-  throw new ModelError(`explore: worker: ${source.module} exports no scenario or function ${source.export} (have: ${Object.keys(module).join(', ') || 'none'})`);
+  throw new ModelError(
+    `explore: worker: ${source.module} exports no scenario or function ${source.export} (have: ${Object.keys(module).join(', ') || 'none'})`,
+  );
 }

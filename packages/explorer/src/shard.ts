@@ -111,7 +111,8 @@ export class Shard implements Successors {
     this.#archive = options.exact ? new Rows(this.width) : null;
     executor.reset();
     this.#arriveAt(0, 0);
-    if (executor.failed) this.#noted.push({ kind: 'step', property: executor.violation?.property ?? '?', candidate: 0 });
+    if (executor.failed)
+      this.#noted.push({ kind: 'step', property: executor.violation?.property ?? '?', candidate: 0 });
   }
 
   get states(): number {
@@ -144,7 +145,15 @@ export class Shard implements Successors {
   }
 
   get bytes(): number {
-    return this.#visited.bytes + this.#inLevel.bytes + this.graph.bytes + this.#frontier.bytes + this.#candidates.bytes + this.#incoming.bytes + (this.#archive?.bytes ?? 0);
+    return (
+      this.#visited.bytes +
+      this.#inLevel.bytes +
+      this.graph.bytes +
+      this.#frontier.bytes +
+      this.#candidates.bytes +
+      this.#incoming.bytes +
+      (this.#archive?.bytes ?? 0)
+    );
   }
 
   /** Expands up to `count` states of the level; false when there are no more. */
@@ -197,7 +206,10 @@ export class Shard implements Successors {
     const counts = new Int32Array(owners);
     for (let i = 0; i < rows.count; i++) counts[ownerOf(pairs[2 * i + 1] as number, owners)]!++;
     this.#sent = Array.from(counts, (count) => new Int32Array(count));
-    const batches = Array.from(counts, (count): Batch => ({ rows: new Int32Array(count * this.width), pairs: new Int32Array(count * 2) }));
+    const batches = Array.from(counts, (count): Batch => ({
+      rows: new Int32Array(count * this.width),
+      pairs: new Int32Array(count * 2),
+    }));
     counts.fill(0);
     for (let i = 0; i < rows.count; i++) {
       const owner = ownerOf(pairs[2 * i + 1] as number, owners);
@@ -232,7 +244,8 @@ export class Shard implements Successors {
     const ids = new Int32Array(this.#candidates.rows.count);
     answers.forEach((indices, owner) => {
       const sent = this.#sent[owner] as Int32Array;
-      for (let i = 0; i < sent.length; i++) ids[sent[i] as number] = (indices[i] as number) * this.#options.owners + owner;
+      for (let i = 0; i < sent.length; i++)
+        ids[sent[i] as number] = (indices[i] as number) * this.#options.owners + owner;
     });
     this.#resolve(ids);
     [this.#frontier, this.#incoming] = [this.#incoming, this.#frontier];
@@ -268,7 +281,10 @@ export class Shard implements Successors {
   #settleOne(from: Frontier, row: number): number {
     const lo = from.pairs[2 * row] as number;
     const hi = from.pairs[2 * row + 1] as number;
-    const known = this.#archive === null ? this.#visited.add(lo, hi) : this.#visited.addIf(lo, hi, (index) => this.#sameRow(from.rows, row, this.#archive as Rows, index));
+    const known =
+      this.#archive === null
+        ? this.#visited.add(lo, hi)
+        : this.#visited.addIf(lo, hi, (index) => this.#sameRow(from.rows, row, this.#archive as Rows, index));
     if (known >= 0) return known;
     from.enliven(row);
     this.graph.states++;
@@ -326,7 +342,10 @@ export class Shard implements Successors {
     const salt = this.width > this.#words ? preemptionSalt(last, used) : 0;
     const low = (lo + salt) | 0;
     const high = hi ^ salt;
-    const number = this.#archive === null ? this.#inLevel.add(low, high) : this.#inLevel.addIf(low, high, (candidate) => this.#isCandidate(candidate, last, used));
+    const number =
+      this.#archive === null
+        ? this.#inLevel.add(low, high)
+        : this.#inLevel.addIf(low, high, (candidate) => this.#isCandidate(candidate, last, used));
     return number >= 0 ? number : this.#newCandidate(~number, low, high, last, used);
   }
 

@@ -37,16 +37,26 @@ class Gathered {
     if (draining) this.#gather(accesses.ofDrain(p.index));
     while (this.#wake(p));
     const row = accesses.ofNode(node, p.index);
-    return this.#writes.meets(0, reads, row) || this.#writes.meets(0, writes, row) || this.#reads.meets(0, writes, row) || this.#writes.meets(0, own, p.index);
+    return (
+      this.#writes.meets(0, reads, row) ||
+      this.#writes.meets(0, writes, row) ||
+      this.#reads.meets(0, writes, row) ||
+      this.#writes.meets(0, own, p.index)
+    );
   }
 
   #gather(row: number): boolean {
-    return [this.#reads.unite(0, this.#known.reads, row), this.#writes.unite(0, this.#known.writes, row)].includes(true);
+    return [this.#reads.unite(0, this.#known.reads, row), this.#writes.unite(0, this.#known.writes, row)].includes(
+      true,
+    );
   }
 
   #gatherLater(node: number, q: Processor): boolean {
     const row = this.#known.rowOf(node, q.index);
-    return [this.#reads.unite(0, this.#known.laterReads, row), this.#writes.unite(0, this.#known.laterWrites, row)].includes(true);
+    return [
+      this.#reads.unite(0, this.#known.laterReads, row),
+      this.#writes.unite(0, this.#known.laterWrites, row),
+    ].includes(true);
   }
 
   #gatherProcessor(q: Processor): void {
@@ -56,13 +66,15 @@ class Gathered {
     if (q.interruptAddress >= 0) this.#gatherLater(words[q.interruptAddress] as number, q);
     if (q.bufferBase < 0) return;
     this.#gather(this.#executor.accesses.ofDrain(q.index));
-    for (let i = 0; i < (words[q.bufferBase] as number); i++) this.#writes.add(0, words[q.bufferBase + 1 + 2 * i] as number);
+    for (let i = 0; i < (words[q.bufferBase] as number); i++)
+      this.#writes.add(0, words[q.bufferBase + 1 + 2 * i] as number);
   }
 
   #wake(p: Processor): boolean {
     let grew = false;
     for (const { index, base } of this.#system.channels) {
-      if (this.#executor.store.words[base] !== 0 || this.#writes.has(0, base)) grew = this.#gather(this.#executor.accesses.ofChannel(index)) || grew;
+      if (this.#executor.store.words[base] !== 0 || this.#writes.has(0, base))
+        grew = this.#gather(this.#executor.accesses.ofChannel(index)) || grew;
     }
     for (const q of this.#system.processors) {
       if (q === p || q.interruptAddress < 0 || !this.#writes.has(0, q.interruptAddress)) continue;
@@ -103,14 +115,28 @@ describe('what sleepers may do before a step', () => {
         function processorConflicts(q: Processor, p: Processor, node: number): boolean {
           const { words } = executor.store;
           const row = executor.accesses.ofNode(node, p.index);
-          const routines = [...q.tasks.map((_, slot) => words[q.taskBase + slot] as number), ...(q.interruptAddress < 0 ? [] : [words[q.interruptAddress] as number])];
+          const routines = [
+            ...q.tasks.map((_, slot) => words[q.taskBase + slot] as number),
+            ...(q.interruptAddress < 0 ? [] : [words[q.interruptAddress] as number]),
+          ];
           const { reads, writes, laterReads, laterWrites, own } = known;
-          const buffered = q.bufferBase < 0 ? [] : Array.from({ length: words[q.bufferBase] as number }, (_, i) => words[q.bufferBase + 1 + 2 * i] as number);
+          const buffered =
+            q.bufferBase < 0
+              ? []
+              : Array.from(
+                  { length: words[q.bufferBase] as number },
+                  (_, i) => words[q.bufferBase + 1 + 2 * i] as number,
+                );
           return (
             buffered.some((word) => reads.has(row, word) || writes.has(row, word)) ||
             routines.some((other) => {
               const later = known.rowOf(other, q.index);
-              return laterWrites.meets(later, reads, row) || laterWrites.meets(later, writes, row) || laterReads.meets(later, writes, row) || laterWrites.meets(later, own, p.index);
+              return (
+                laterWrites.meets(later, reads, row) ||
+                laterWrites.meets(later, writes, row) ||
+                laterReads.meets(later, writes, row) ||
+                laterWrites.meets(later, own, p.index)
+              );
             })
           );
         }

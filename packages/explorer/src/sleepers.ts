@@ -42,7 +42,8 @@ export class Sleepers {
     this.#count = system.channels.length + system.processors.length;
     this.#wokenBy = new Int32Array(words.length).fill(NOBODY);
     for (const channel of system.channels) this.#wokenBy[channel.base] = channel.index;
-    for (const p of system.processors) if (p.interruptAddress >= 0) this.#wokenBy[p.interruptAddress] = this.#handlerOf(p);
+    for (const p of system.processors)
+      if (p.interruptAddress >= 0) this.#wokenBy[p.interruptAddress] = this.#handlerOf(p);
     this.#wakes = new WordSets(this.#count, this.#count);
     this.#othersWake = new WordSets(this.#count, system.processors.length);
     this.#drainWakes = new WordSets(this.#count, system.processors.length);
@@ -60,7 +61,8 @@ export class Sleepers {
     if ((bits & Bit.conflicts) !== 0 || (draining && (bits & Bit.conflictsWhileDraining) !== 0)) return true;
     if (this.#conflicting.isEmpty(step)) return false;
     const { channels, processors } = this.#system;
-    for (const { index, base } of channels) if (this.#words[base] !== 0 && this.#conflicting.has(step, index)) return true;
+    for (const { index, base } of channels)
+      if (this.#words[base] !== 0 && this.#conflicting.has(step, index)) return true;
     for (const q of processors) if (q !== p && this.#mayWake(q, step)) return true;
     return false;
   }
@@ -68,7 +70,8 @@ export class Sleepers {
   /** Whether a processor may still wake somebody who conflicts with a step. */
   #mayWake(q: Processor, step: number): boolean {
     const words = this.#words;
-    for (let slot = 0; slot < q.tasks.length; slot++) if (this.#routineMayWake(words[q.taskBase + slot] as number, q, step)) return true;
+    for (let slot = 0; slot < q.tasks.length; slot++)
+      if (this.#routineMayWake(words[q.taskBase + slot] as number, q, step)) return true;
     if (q.interruptAddress >= 0 && this.#routineMayWake(words[q.interruptAddress] as number, q, step)) return true;
     if (q.bufferBase < 0) return false;
     for (let i = 0; i < (words[q.bufferBase] as number); i++) {
@@ -88,12 +91,15 @@ export class Sleepers {
     this.#wokenBy.forEach((sleeper, word) => {
       if (sleeper === NOBODY) return;
       for (let row = 0; row < rows; row++) if (laterWrites.has(row, word)) this.#laterWakes.add(row, sleeper);
-      for (const { index } of this.#system.channels) if (writes.has(accesses.ofChannel(index), word)) this.#wakes.add(index, sleeper);
+      for (const { index } of this.#system.channels)
+        if (writes.has(accesses.ofChannel(index), word)) this.#wakes.add(index, sleeper);
       for (const s of this.#system.spontaneous) {
-        if (writes.has(accesses.ofSpontaneous(s.index), word)) for (const p of this.#system.processors) this.#othersWake.add(p.index, sleeper);
+        if (writes.has(accesses.ofSpontaneous(s.index), word))
+          for (const p of this.#system.processors) this.#othersWake.add(p.index, sleeper);
       }
       for (const p of this.#system.processors) {
-        for (const root of handlers[p.index] ?? []) if (laterWrites.has(this.#known.rowOf(root, p.index), word)) this.#wakes.add(this.#handlerOf(p), sleeper);
+        for (const root of handlers[p.index] ?? [])
+          if (laterWrites.has(this.#known.rowOf(root, p.index), word)) this.#wakes.add(this.#handlerOf(p), sleeper);
         if (p.bufferBase < 0 || !writes.has(accesses.ofDrain(p.index), word)) continue;
         this.#drainWakes.add(p.index, sleeper);
         for (const q of this.#system.processors) if (q !== p) this.#othersWake.add(q.index, sleeper);
@@ -110,25 +116,35 @@ export class Sleepers {
     const conflicts = (other: number): boolean => this.#conflict(reads, writes, other, row, p);
     const always =
       spontaneous.some((s) => conflicts(this.#accesses.ofSpontaneous(s.index))) ||
-      processors.some((q) => q !== p && (own.meets(q.index, writes, row) || (q.bufferBase >= 0 && conflicts(this.#accesses.ofDrain(q.index))))) ||
+      processors.some(
+        (q) =>
+          q !== p &&
+          (own.meets(q.index, writes, row) || (q.bufferBase >= 0 && conflicts(this.#accesses.ofDrain(q.index)))),
+      ) ||
       this.#othersWake.meets(p.index, this.#conflicting, step);
-    const draining = p.bufferBase >= 0 && (conflicts(this.#accesses.ofDrain(p.index)) || this.#drainWakes.meets(p.index, this.#conflicting, step));
+    const draining =
+      p.bufferBase >= 0 &&
+      (conflicts(this.#accesses.ofDrain(p.index)) || this.#drainWakes.meets(p.index, this.#conflicting, step));
     return Bit.known | (always ? Bit.conflicts : 0) | (draining ? Bit.conflictsWhileDraining : 0);
   }
 
   /** Finds the sleepers whose doings conflict with a step, and those who may wake them. Its own handlers cannot come before it. */
   #findConflicting(step: number, row: number, p: Processor): void {
     const { reads, writes, laterReads, laterWrites, handlers } = this.#known;
-    for (const { index } of this.#system.channels) if (this.#conflict(reads, writes, this.#accesses.ofChannel(index), row, p)) this.#conflicting.add(step, index);
+    for (const { index } of this.#system.channels)
+      if (this.#conflict(reads, writes, this.#accesses.ofChannel(index), row, p)) this.#conflicting.add(step, index);
     for (const q of this.#system.processors) {
       if (q === p || q.interruptAddress < 0) continue;
-      const conflicts = (handlers[q.index] ?? []).some((root) => this.#conflict(laterReads, laterWrites, this.#known.rowOf(root, q.index), row, p));
+      const conflicts = (handlers[q.index] ?? []).some((root) =>
+        this.#conflict(laterReads, laterWrites, this.#known.rowOf(root, q.index), row, p),
+      );
       if (conflicts) this.#conflicting.add(step, this.#handlerOf(q));
     }
-    for (let grew = true; grew; ) {
+    for (let grew = true; grew;) {
       grew = false;
       for (let sleeper = 0; sleeper < this.#count; sleeper++) {
-        if (sleeper !== this.#handlerOf(p) && this.#wakes.meets(sleeper, this.#conflicting, step)) grew = this.#conflicting.add(step, sleeper) || grew;
+        if (sleeper !== this.#handlerOf(p) && this.#wakes.meets(sleeper, this.#conflicting, step))
+          grew = this.#conflicting.add(step, sleeper) || grew;
       }
     }
   }
@@ -136,7 +152,12 @@ export class Sleepers {
   /** Whether what a row of two sets touches has to do with a step of `p`. */
   #conflict(reads: WordSets, writes: WordSets, other: number, row: number, p: Processor): boolean {
     const step = this.#known;
-    return writes.meets(other, step.reads, row) || writes.meets(other, step.writes, row) || reads.meets(other, step.writes, row) || writes.meets(other, step.own, p.index);
+    return (
+      writes.meets(other, step.reads, row) ||
+      writes.meets(other, step.writes, row) ||
+      reads.meets(other, step.writes, row) ||
+      writes.meets(other, step.own, p.index)
+    );
   }
 
   #handlerOf(p: Processor): number {

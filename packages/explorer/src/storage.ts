@@ -248,7 +248,8 @@ export class FingerprintTable {
       const base = slot * SLOT_WORDS;
       const serial = this.#slots[base + 2] as number;
       if (serial <= this.#floor) return this.#insert(base, lo, hi);
-      if (this.#slots[base] === lo && this.#slots[base + 1] === hi && same(serial - this.#floor - 1)) return serial - this.#floor - 1;
+      if (this.#slots[base] === lo && this.#slots[base + 1] === hi && same(serial - this.#floor - 1))
+        return serial - this.#floor - 1;
     }
   }
 

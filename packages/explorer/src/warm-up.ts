@@ -2,7 +2,18 @@
  * A few random runs before the search. Reduction begins with what they have seen, so that it seldom has to start over;
  * and they check, state by state, that processors declared interchangeable are.
  */
-import { entryChoice, ModelError, Random, RandomScheduler, scheduleEntry, type Executor, type Processor, type Scheduler, type System, type TabulatedExecutor } from '@shootdown/machine';
+import {
+  entryChoice,
+  ModelError,
+  Random,
+  RandomScheduler,
+  scheduleEntry,
+  type Executor,
+  type Processor,
+  type Scheduler,
+  type System,
+  type TabulatedExecutor,
+} from '@shootdown/machine';
 
 const RUNS = 200;
 /** One step in so many may change the choice in a sticky run. */
@@ -59,7 +70,9 @@ function checkSymmetry(system: System, executor: TabulatedExecutor): void {
       const after = successors(system, executor);
       swap(executor, a, b);
       if (before !== after) {
-        throw new ModelError(`explore: symmetry: ${a.name} and ${b.name} are declared interchangeable, but swapping them changes what can happen: do not declare them symmetric`);
+        throw new ModelError(
+          `explore: symmetry: ${a.name} and ${b.name} are declared interchangeable, but swapping them changes what can happen: do not declare them symmetric`,
+        );
       }
     }
   }

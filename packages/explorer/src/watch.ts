@@ -17,7 +17,11 @@ export class Watch {
   #lastYield = this.#start;
   #lastProgress = this.#start;
 
-  constructor(options: { readonly timeoutSeconds?: number | undefined; readonly signal?: AbortSignal | undefined; readonly onProgress?: ((progress: Progress) => void) | undefined }) {
+  constructor(options: {
+    readonly timeoutSeconds?: number | undefined;
+    readonly signal?: AbortSignal | undefined;
+    readonly onProgress?: ((progress: Progress) => void) | undefined;
+  }) {
     this.#timeoutSeconds = options.timeoutSeconds ?? Number.POSITIVE_INFINITY;
     this.#signal = options.signal;
     this.#onProgress = options.onProgress;

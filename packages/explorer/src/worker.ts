@@ -4,7 +4,15 @@ import { expose, transfer } from 'comlink';
 import { workerData, type MessagePort } from 'node:worker_threads';
 import { modelOf } from './plan.ts';
 import type { SystemSource } from './result.ts';
-import { buildSystem, ShardWorker, type Accepted, type Expanded, type Harvest, type Knowledge, type PlanData } from './shard-worker.ts';
+import {
+  buildSystem,
+  ShardWorker,
+  type Accepted,
+  type Expanded,
+  type Harvest,
+  type Knowledge,
+  type PlanData,
+} from './shard-worker.ts';
 import type { Batch } from './shard.ts';
 import type { Discoveries } from '@shootdown/machine';
 
@@ -28,7 +36,10 @@ const api = {
   },
   accept(discoveries: readonly Discoveries[], batches: readonly (Batch | null)[]): Accepted {
     const accepted = started().accept(discoveries, batches);
-    return transfer(accepted, accepted.indices.map((indices) => indices.buffer));
+    return transfer(
+      accepted,
+      accepted.indices.map((indices) => indices.buffer),
+    );
   },
   knowledge(): Knowledge {
     return started().knowledge();
@@ -39,7 +50,13 @@ const api = {
   finish(answers: readonly Int32Array[]): Harvest {
     const harvest = started().finish(answers);
     const { firstEdge, target, entry, flags } = harvest.graph;
-    return transfer(harvest, [firstEdge.buffer, target.buffer, entry.buffer, flags.buffer, ...(harvest.fingerprints ? [harvest.fingerprints.buffer] : [])]);
+    return transfer(harvest, [
+      firstEdge.buffer,
+      target.buffer,
+      entry.buffer,
+      flags.buffer,
+      ...(harvest.fingerprints ? [harvest.fingerprints.buffer] : []),
+    ]);
   },
 };
 

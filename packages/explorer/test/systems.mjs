@@ -1,5 +1,19 @@
 /** Systems that worker threads build for themselves: plain JavaScript, because a worker loads no TypeScript. */
-import { acquireWord, assertThat, atomicAdd, choose, defineOperation, load, operation, perform, point, program, routine, store, SystemBuilder } from '@shootdown/machine';
+import {
+  acquireWord,
+  assertThat,
+  atomicAdd,
+  choose,
+  defineOperation,
+  load,
+  operation,
+  perform,
+  point,
+  program,
+  routine,
+  store,
+  SystemBuilder,
+} from '@shootdown/machine';
 import { emit, setup } from 'xstate';
 
 /** Dekker's shape: both processors may read 0 under tso, and never under sc. */
@@ -15,7 +29,13 @@ function storeBuffering(memoryModel) {
   builder.processor({ name: 'CPU0', tasks: [program(body, 0)] });
   builder.processor({ name: 'CPU1', tasks: [program(body, 1)] });
   const both = [seen.at(0), seen.at(1)];
-  builder.property({ name: 'somebody sees the other', kind: 'always', why: 'mutual exclusion', reads: both, check: (read) => !both.every((word) => read(word) === 1) });
+  builder.property({
+    name: 'somebody sees the other',
+    kind: 'always',
+    why: 'mutual exclusion',
+    reads: both,
+    check: (read) => !both.every((word) => read(word) === 1),
+  });
   return builder.build();
 }
 
@@ -37,7 +57,10 @@ function deadlock(memoryModel) {
 const machine = setup({ types: { emitted: /** @type {{ type: 'interrupt', vector: string }} */ ({}) } }).createMachine({
   initial: 'running',
   states: {
-    running: { tags: ['executes'], on: { ipi: { target: 'hardirq', actions: emit({ type: 'interrupt', vector: 'ipi' }) } } },
+    running: {
+      tags: ['executes'],
+      on: { ipi: { target: 'hardirq', actions: emit({ type: 'interrupt', vector: 'ipi' }) } },
+    },
     hardirq: { tags: ['executes'], on: { iret: 'running' } },
   },
 });
@@ -54,27 +77,46 @@ const SEND = defineOperation({
 function interrupts(memoryModel, processors) {
   const builder = new SystemBuilder({ memoryModel });
   const count = builder.region('count', processors);
-  const handler = (me) => routine('ipi', function* () {
-    yield* atomicAdd(count.at(me), 1);
-  });
+  const handler = (me) =>
+    routine('ipi', function* () {
+      yield* atomicAdd(count.at(me), 1);
+    });
   const body = routine('shoot', function* (me) {
     const way = yield* choose(2);
-    for (let i = 0; i < processors; i++) if (i !== me) yield* perform(operation(SEND, way === 0 ? i : processors - 1 - i === me ? i : processors - 1 - i, me));
+    for (let i = 0; i < processors; i++)
+      if (i !== me)
+        yield* perform(operation(SEND, way === 0 ? i : processors - 1 - i === me ? i : processors - 1 - i, me));
     const early = yield* load(count.at(me));
     yield* assertThat(early < processors - 1 || way === 0, 'nobody is interrupted by all before it looks');
     yield* point('spin');
     while ((yield* load(count.at(me))) === 0) yield* point('spin');
   });
   for (let i = 0; i < processors; i++) {
-    builder.processor({ name: `CPU${i}`, tasks: [program(body, i)], component: `cpu ${i}`, handlers: { ipi: program(handler(i)) } });
+    builder.processor({
+      name: `CPU${i}`,
+      tasks: [program(body, i)],
+      component: `cpu ${i}`,
+      handlers: { ipi: program(handler(i)) },
+    });
     builder.component({ name: `cpu ${i}`, machine });
     builder.channel({ name: `to ${i}`, to: `cpu ${i}`, policy: 'unordered', capacity: 8 });
   }
-  builder.property({ name: 'all are interrupted at once', kind: 'sometimes', why: 'the counts are reached', reads: [count.base], check: (read) => read(count.base) === processors - 1 });
+  builder.property({
+    name: 'all are interrupted at once',
+    kind: 'sometimes',
+    why: 'the counts are reached',
+    reads: [count.base],
+    check: (read) => read(count.base) === processors - 1,
+  });
   return builder.build();
 }
 
-const systems = { storeBuffering, deadlock, interrupts: (memoryModel) => interrupts(memoryModel, 2), crossfire: (memoryModel) => interrupts(memoryModel, 3) };
+const systems = {
+  storeBuffering,
+  deadlock,
+  interrupts: (memoryModel) => interrupts(memoryModel, 2),
+  crossfire: (memoryModel) => interrupts(memoryModel, 3),
+};
 
 /** What a `SystemSource` names: `request.variant` is one of the systems above. */
 export function build({ variant, memoryModel }) {

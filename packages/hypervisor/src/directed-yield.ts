@@ -6,7 +6,14 @@
  */
 import type { Message, OperationContext } from '@shootdown/machine';
 import { HypervisorCounter } from './exits.ts';
-import { KVM_DEFAULT_PLE_WINDOW_GROW, KVM_VMX_DEFAULT_PLE_WINDOW, PLE_WINDOW_MAX, type Placement, type Vm, type VmVcpu } from './vm.ts';
+import {
+  KVM_DEFAULT_PLE_WINDOW_GROW,
+  KVM_VMX_DEFAULT_PLE_WINDOW,
+  PLE_WINDOW_MAX,
+  type Placement,
+  type Vm,
+  type VmVcpu,
+} from './vm.ts';
 
 const YIELD: Message = { type: 'yield' };
 
@@ -53,7 +60,9 @@ export function leaveSpinLoop(cx: OperationContext, { words }: VmVcpu): void {
 /** A vCPU that was preempted in user mode holds no kernel lock; with an interrupt pending it is as good as in the kernel. */
 function isCandidate(cx: OperationContext, vcpu: VmVcpu): boolean {
   if (cx.read(vcpu.words.ready) === 0) return false;
-  return cx.read(vcpu.words.preempted) === 0 || vcpu.interruptPending(cx) || cx.read(vcpu.words.preempted_in_kernel) === 1;
+  return (
+    cx.read(vcpu.words.preempted) === 0 || vcpu.interruptPending(cx) || cx.read(vcpu.words.preempted_in_kernel) === 1
+  );
 }
 
 /** Who spins itself is taken every second time: it may be the one that others wait for. */

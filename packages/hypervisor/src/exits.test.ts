@@ -1,9 +1,29 @@
-import { DirectExecutor, LiveExecutor, nop, program, RandomScheduler, routine, runScheduler, SystemBuilder, TabulatedExecutor, waitFor, type Executor, type System } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  LiveExecutor,
+  nop,
+  program,
+  RandomScheduler,
+  routine,
+  runScheduler,
+  SystemBuilder,
+  TabulatedExecutor,
+  waitFor,
+  type Executor,
+  type System,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { exitCounter, HypervisorCounter } from './exits.ts';
 import { addHost } from './host.ts';
 import { addVcpu, ept_violation, KVM_VCPU_PREEMPTED, vm_exit, type Vcpu, type VcpuOptions } from './vcpu.ts';
-import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, KVM_VMX_DEFAULT_PLE_WINDOW, OUTSIDE_GUEST_MODE, Vm, type SecondStageTables } from './vm.ts';
+import {
+  IN_GUEST_MODE,
+  KVM_REQ_TLB_FLUSH,
+  KVM_VMX_DEFAULT_PLE_WINDOW,
+  OUTSIDE_GUEST_MODE,
+  Vm,
+  type SecondStageTables,
+} from './vm.ts';
 
 interface Machine {
   readonly system: System;
@@ -24,15 +44,35 @@ interface Wanted {
 }
 
 /** vCPUs of one virtual machine that wait for each other for ever, pinned round robin. */
-function machine({ vcpus: count, physical = count, options, pauseLoopExiting = false, pending = [], outOfMemory = false }: Wanted): Machine {
+function machine({
+  vcpus: count,
+  physical = count,
+  options,
+  pauseLoopExiting = false,
+  pending = [],
+  outOfMemory = false,
+}: Wanted): Machine {
   const builder = new SystemBuilder();
   const mapped: number[] = [];
   const invepts = { count: 0 };
-  const stage: SecondStageTables = { guestFrames: 8, map: (_, gfn) => mapped.push(gfn) > 0 && !outOfMemory, zap: () => -1, release: () => undefined };
+  const stage: SecondStageTables = {
+    guestFrames: 8,
+    map: (_, gfn) => mapped.push(gfn) > 0 && !outOfMemory,
+    zap: () => -1,
+    release: () => undefined,
+  };
   const vm = new Vm(builder, { stage, pauseLoopExiting });
   const never = builder.region('never', 1).at(0);
   const vcpus = Array.from({ length: count }, (_, id) =>
-    addVcpu(builder, { id }, { waits: id >= physical, ...options, of: { vm, interruptPending: () => pending.includes(id), invept: () => void invepts.count++ } }),
+    addVcpu(
+      builder,
+      { id },
+      {
+        waits: id >= physical,
+        ...options,
+        of: { vm, interruptPending: () => pending.includes(id), invept: () => void invepts.count++ },
+      },
+    ),
   );
   const spins = routine('spins', function* () {
     yield* nop();
@@ -42,19 +82,27 @@ function machine({ vcpus: count, physical = count, options, pauseLoopExiting = f
     const processor = builder.processor({ name: `CPU${id}`, tasks: [program(spins)], gate: vcpu.gateName });
     if (vcpu.member) vcpu.member.processor = processor;
   });
-  for (let id = 0; id < physical; id++) addHost(builder, id, vcpus.filter((_, vcpu) => vcpu % physical === id), { timesliceCycles: 1000 });
+  for (let id = 0; id < physical; id++)
+    addHost(
+      builder,
+      id,
+      vcpus.filter((_, vcpu) => vcpu % physical === id),
+      { timesliceCycles: 1000 },
+    );
   return { system: builder.build(), vm, vcpus, mapped, invepts };
 }
 
 function counting(executor: Executor): Map<string, number> {
   const counts = new Map<string, number>();
   executor.observe = true;
-  executor.onCount = (processor, counter, amount) => void counts.set(`${counter}@${processor}`, (counts.get(`${counter}@${processor}`) ?? 0) + amount);
+  executor.onCount = (processor, counter, amount) =>
+    void counts.set(`${counter}@${processor}`, (counts.get(`${counter}@${processor}`) ?? 0) + amount);
   return counts;
 }
 
 const wordsOf = ({ vcpus }: Machine, id: number) => (vcpus[id] as Vcpu).member!.words;
-const stateOf = (executor: Executor, { vcpus }: Machine, id: number): unknown => (JSON.parse(executor.describeComponent((vcpus[id] as Vcpu).component)) as { value: unknown }).value;
+const stateOf = (executor: Executor, { vcpus }: Machine, id: number): unknown =>
+  (JSON.parse(executor.describeComponent((vcpus[id] as Vcpu).component)) as { value: unknown }).value;
 
 describe('an exit that KVM handles', () => {
   it('is counted on its vCPU, costs what its reason costs, and ends in guest mode', () => {
@@ -90,8 +138,18 @@ describe('an exit that KVM handles', () => {
   });
 
   it.each([
-    ['a guest frame without a memory slot', {}, 8, 'hypervisor: vCPU0: no memory slot for gfn 0x8 (8 frames): MMIO is not modelled'],
-    ['a host out of memory', { outOfMemory: true }, 1, 'hypervisor: vCPU0: the host has no frame left for gfn 0x1: give it more memory'],
+    [
+      'a guest frame without a memory slot',
+      {},
+      8,
+      'hypervisor: vCPU0: no memory slot for gfn 0x8 (8 frames): MMIO is not modelled',
+    ],
+    [
+      'a host out of memory',
+      { outOfMemory: true },
+      1,
+      'hypervisor: vCPU0: the host has no frame left for gfn 0x1: give it more memory',
+    ],
   ])('for %s is one line', (_, wanted, gfn, message) => {
     const made = machine({ vcpus: 1, ...wanted });
     expect(() => ept_violation(new DirectExecutor(made.system), made.vcpus[0]!, gfn)).toThrow(message);
@@ -100,9 +158,14 @@ describe('an exit that KVM handles', () => {
   it('in steps: the vCPU is outside guest mode until the exit is handled, and may be preempted meanwhile without the guest seeing it', () => {
     const made = machine({ vcpus: 1, options: { entry: 'xchg' } });
     const executor = new TabulatedExecutor(made.system);
-    const choose = (name: string): boolean => executor.step(made.system.choices.findIndex((choice) => choice.name === name));
+    const choose = (name: string): boolean =>
+      executor.step(made.system.choices.findIndex((choice) => choice.name === name));
     ept_violation(executor, made.vcpus[0]!, 3);
-    expect([stateOf(executor, made, 0), executor.read(wordsOf(made, 0).mode), made.mapped.length]).toEqual(['exiting', OUTSIDE_GUEST_MODE, 0]);
+    expect([stateOf(executor, made, 0), executor.read(wordsOf(made, 0).mode), made.mapped.length]).toEqual([
+      'exiting',
+      OUTSIDE_GUEST_MODE,
+      0,
+    ]);
     expect(choose('CPU0')).toBe(false);
     expect(choose('host preempts vCPU0')).toBe(true);
     expect(executor.read(made.vcpus[0]!.stealTime)).toBe(0);
@@ -133,8 +196,10 @@ describe('HLT', () => {
 
 /** A spinning vCPU 0 on CPU 0 with vCPUs 1 and 3 on CPU 1, 2 on CPU 0: who gets a CPU. */
 describe('a pause-loop exit', () => {
-  const pause = (executor: Executor, made: Machine, id: number): void => void executor.tell(made.vcpus[id]!.component, { type: 'exit', reason: 'pause' });
-  const running = (executor: Executor, made: Machine): number[] => [0, 1, 2, 3].filter((id) => stateOf(executor, made, id) === 'in_guest');
+  const pause = (executor: Executor, made: Machine, id: number): void =>
+    void executor.tell(made.vcpus[id]!.component, { type: 'exit', reason: 'pause' });
+  const running = (executor: Executor, made: Machine): number[] =>
+    [0, 1, 2, 3].filter((id) => stateOf(executor, made, id) === 'in_guest');
 
   it('with nobody to yield to doubles the window and goes on', () => {
     const made = machine({ vcpus: 2, pauseLoopExiting: true });
@@ -149,7 +214,9 @@ describe('a pause-loop exit', () => {
     const builder = new SystemBuilder();
     const vm = new Vm(builder, { pauseLoopExiting: true });
     const vcpus = [0, 1].map((id) => addVcpu(builder, { id }, { of: { vm, interruptPending: () => true } }));
-    vcpus.forEach(({ gateName }, id) => builder.processor({ name: `CPU${id}`, tasks: [program(routine('idle', () => nop()))], gate: gateName }));
+    vcpus.forEach(({ gateName }, id) =>
+      builder.processor({ name: `CPU${id}`, tasks: [program(routine('idle', () => nop()))], gate: gateName }),
+    );
     const executor = new DirectExecutor(builder.build());
     executor.tell(vcpus[1]!.component, { type: 'preempt' });
     expect(executor.tell(vcpus[0]!.component, { type: 'exit', reason: 'pause' })).toBe(true);
@@ -174,7 +241,11 @@ describe('a pause-loop exit', () => {
     pause(executor, made, 0);
     expect([stateOf(executor, made, 0), executor.read(wordsOf(made, 0).in_spin_loop)]).toEqual(['preempted', 1]);
     executor.tell(made.vcpus[1]!.component, { type: 'hlt' });
-    expect(['ple_window', 'in_spin_loop', 'dy_eligible'].map((word) => executor.read(wordsOf(made, 0)[word as 'ple_window']))).toEqual([KVM_VMX_DEFAULT_PLE_WINDOW, 0, 0]);
+    expect(
+      ['ple_window', 'in_spin_loop', 'dy_eligible'].map((word) =>
+        executor.read(wordsOf(made, 0)[word as 'ple_window']),
+      ),
+    ).toEqual([KVM_VMX_DEFAULT_PLE_WINDOW, 0, 0]);
   });
 
   it('passes over a vCPU that was preempted in user mode, unless an interrupt is pending for it', () => {
@@ -201,7 +272,11 @@ describe('a pause-loop exit', () => {
 describe('live, tabulated and direct execution', () => {
   it('agree on a machine with exits, a scheduler and pause-loop exits', () => {
     const { system } = machine({ vcpus: 4, physical: 2, pauseLoopExiting: true });
-    const [direct, tabulated, live] = [new DirectExecutor(system), new TabulatedExecutor(system), new LiveExecutor(system)];
+    const [direct, tabulated, live] = [
+      new DirectExecutor(system),
+      new TabulatedExecutor(system),
+      new LiveExecutor(system),
+    ];
     for (let seed = 0; seed < 10; seed++) {
       const { schedule } = runScheduler(direct, new RandomScheduler(seed), 60);
       for (const executor of [tabulated, live]) {

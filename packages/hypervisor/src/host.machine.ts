@@ -80,7 +80,10 @@ export const hostMachine = setup({
     tick: enqueueActions(({ context, enqueue }) => {
       const { current, used, sliceTicks } = context;
       if (current === NONE) return;
-      const runtime = normalized({ ...context, runtime: context.runtime.map((ticks, v) => (v === current ? ticks + 1 : ticks)) });
+      const runtime = normalized({
+        ...context,
+        runtime: context.runtime.map((ticks, v) => (v === current ? ticks + 1 : ticks)),
+      });
       const next = used + 1 < sliceTicks ? current : leastServed({ ...context, runtime }, NONE);
       if (next === current) {
         enqueue.assign({ runtime, used: (used + 1) % sliceTicks });
@@ -101,10 +104,16 @@ export const hostMachine = setup({
     wake: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== 'wake') return;
       const served = context.runtime.filter((_, v) => context.runnable[v]);
-      const runtime = context.runtime.map((ticks, v) => (v === event.vcpu && served.length > 0 ? Math.max(ticks, Math.min(...served)) : ticks));
+      const runtime = context.runtime.map((ticks, v) =>
+        v === event.vcpu && served.length > 0 ? Math.max(ticks, Math.min(...served)) : ticks,
+      );
       const runnable = context.runnable.map((is, v) => is || v === event.vcpu);
       const idle = context.current === NONE;
-      enqueue.assign({ runnable, runtime: normalized({ runnable, runtime }), ...(idle && { current: event.vcpu, used: 0 }) });
+      enqueue.assign({
+        runnable,
+        runtime: normalized({ runnable, runtime }),
+        ...(idle && { current: event.vcpu, used: 0 }),
+      });
       if (idle) enqueue.emit({ type: 'schedule', from: NONE, to: event.vcpu });
     }),
     yield: enqueueActions(({ context, enqueue }) => {
@@ -131,5 +140,15 @@ export const hostMachine = setup({
     used: input?.used ?? 0,
   }),
   initial: 'running',
-  states: { running: { on: { tick: { actions: 'tick' }, block: { actions: 'block' }, wake: { actions: 'wake' }, yield: { actions: 'yield' }, yield_to: { actions: 'yieldTo' } } } },
+  states: {
+    running: {
+      on: {
+        tick: { actions: 'tick' },
+        block: { actions: 'block' },
+        wake: { actions: 'wake' },
+        yield: { actions: 'yield' },
+        yield_to: { actions: 'yieldTo' },
+      },
+    },
+  },
 });

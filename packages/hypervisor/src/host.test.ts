@@ -1,4 +1,15 @@
-import { createActor, DirectExecutor, nop, program, routine, runVirtualTime, SystemBuilder, withCosts, x86Costs, type TimedStep } from '@shootdown/machine';
+import {
+  createActor,
+  DirectExecutor,
+  nop,
+  program,
+  routine,
+  runVirtualTime,
+  SystemBuilder,
+  withCosts,
+  x86Costs,
+  type TimedStep,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { hostMachine, type HostContext, type HostEvent, type HostInput } from './host.machine.ts';
 import { addHost } from './host.ts';
@@ -10,9 +21,11 @@ const TIMESLICE = 100;
 function timeslices(count: number, firstCycles?: number): { ran: string[]; stealTime: number[] } {
   const builder = new SystemBuilder();
   const vcpus = Array.from({ length: count }, (_, id) => addVcpu(builder, { id }, { waits: id > 0 }));
-  const works = program(routine('works', function* () {
-    for (let i = 0; i < 20; i++) yield* nop();
-  }));
+  const works = program(
+    routine('works', function* () {
+      for (let i = 0; i < 20; i++) yield* nop();
+    }),
+  );
   vcpus.forEach((vcpu, id) => builder.processor({ name: `CPU${id}`, tasks: [works], gate: vcpu.gateName }));
   addHost(builder, 0, vcpus, { timesliceCycles: TIMESLICE, ...(firstCycles !== undefined && { firstCycles }) });
   const executor = new DirectExecutor(builder.build());
@@ -75,11 +88,19 @@ describe('who is next', () => {
 
   it('a vCPU that halts leaves the CPU to the next, the last of all leaves it idle, and the first to wake has it', () => {
     const blocks = [0, 1, 2].map((vcpu): HostEvent => ({ type: 'block', vcpu }));
-    expect(scheduled(three, ...blocks, TICK, { type: 'wake', vcpu: 1 }, { type: 'wake', vcpu: 0 }).current).toEqual([1, 2, -1, -1, 1, 1]);
+    expect(scheduled(three, ...blocks, TICK, { type: 'wake', vcpu: 1 }, { type: 'wake', vcpu: 0 }).current).toEqual([
+      1, 2, -1, -1, 1, 1,
+    ]);
   });
 
   it('a halted vCPU gets no timeslice, and who has slept gets no credit for it', () => {
-    const { current } = scheduled(three, { type: 'block', vcpu: 1 }, ...Array.from({ length: 8 }, () => TICK), { type: 'wake', vcpu: 1 }, ...Array.from({ length: 6 }, () => TICK));
+    const { current } = scheduled(
+      three,
+      { type: 'block', vcpu: 1 },
+      ...Array.from({ length: 8 }, () => TICK),
+      { type: 'wake', vcpu: 1 },
+      ...Array.from({ length: 6 }, () => TICK),
+    );
     expect(current.slice(0, 9)).not.toContain(1);
     expect(current.slice(10).filter((vcpu) => vcpu === 1)).toHaveLength(2);
   });

@@ -19,7 +19,12 @@ const RESUME: Message = { type: 'resume' };
  * Adds a physical CPU whose vCPUs take turns, the first of them first: the others must be made with `waits`, and all with
  * entry `atomic`.
  */
-export function addHost(builder: SystemBuilder, id: number, vcpus: readonly Vcpu[], { timesliceCycles, sliceTicks = 1, firstCycles = timesliceCycles }: HostOptions): void {
+export function addHost(
+  builder: SystemBuilder,
+  id: number,
+  vcpus: readonly Vcpu[],
+  { timesliceCycles, sliceTicks = 1, firstCycles = timesliceCycles }: HostOptions,
+): void {
   const name = `host.CPU${id}`;
   const tickCycles = Math.round(timesliceCycles / sliceTicks);
   const ticksLeft = Math.max(1, Math.ceil(firstCycles / tickCycles));
@@ -39,5 +44,12 @@ export function addHost(builder: SystemBuilder, id: number, vcpus: readonly Vcpu
   vcpus.forEach(({ member }, index) => {
     if (member) member.placement = { host: component, index };
   });
-  builder.spontaneous({ name: `${name} tick`, kind: 'host', component: name, message: { type: 'tick' }, periodCycles: tickCycles, firstCycles: firstCycles - (ticksLeft - 1) * tickCycles });
+  builder.spontaneous({
+    name: `${name} tick`,
+    kind: 'host',
+    component: name,
+    message: { type: 'tick' },
+    periodCycles: tickCycles,
+    firstCycles: firstCycles - (ticksLeft - 1) * tickCycles,
+  });
 }

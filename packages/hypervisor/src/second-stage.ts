@@ -5,7 +5,21 @@
  * kvm_flush_remote_tlbs(), kvm_make_all_cpus_request(). The retry protocol between this and page faults under way is no part of
  * it: a fault is one step.
  */
-import { acquireWord, atomicAdd, BLOCKED, defineOperation, load, ModelError, operation, routine, setBits, smp_mb, type Message, type Operation, type Steps } from '@shootdown/machine';
+import {
+  acquireWord,
+  atomicAdd,
+  BLOCKED,
+  defineOperation,
+  load,
+  ModelError,
+  operation,
+  routine,
+  setBits,
+  smp_mb,
+  type Message,
+  type Operation,
+  type Steps,
+} from '@shootdown/machine';
 import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, type SecondStageTables, type Vm } from './vm.ts';
 
 const KICK: Message = { type: 'kick' };
@@ -16,7 +30,10 @@ export type UnmapMutant = 'no flush' | 'flush before zap' | 'no kick' | 'no wait
 /** The host takes one guest frame away and frees the host frame behind it. Returns true if there was one. */
 export function* unmapGuestFrame(vm: Vm, gfn: number, mutant?: UnmapMutant): Steps<boolean> {
   const { stage, takesMemory } = vm.options;
-  if (!stage || !takesMemory) throw new ModelError('hypervisor: unmapGuestFrame: this virtual machine has no second stage, or was not made with takesMemory');
+  if (!stage || !takesMemory)
+    throw new ModelError(
+      'hypervisor: unmapGuestFrame: this virtual machine has no second stage, or was not made with takesMemory',
+    );
   const frame = yield* kvm_handle_hva_range(vm, stage, gfn, mutant);
   if (frame < 0) return false;
   yield operation(RELEASE, frame, 0, 0, stage, { label: `put_page(host frame 0x${frame.toString(16)})` });
@@ -24,29 +41,45 @@ export function* unmapGuestFrame(vm: Vm, gfn: number, mutant?: UnmapMutant): Ste
 }
 
 /** Of kvm_mmu_notifier_invalidate_range_start(): returns the host frame that stood behind the guest frame, -1 if none did. */
-const kvm_handle_hva_range = routine('kvm_handle_hva_range', function* (vm: Vm, stage: SecondStageTables, gfn: number, mutant?: UnmapMutant): Steps<number> {
-  yield* acquireWord(vm.mmu_lock.at(0), -1, 1, { label: 'write_lock(mmu_lock)' });
-  if (mutant === 'flush before zap') yield* kvm_flush_remote_tlbs(vm);
-  const frame = yield operation(ZAP, gfn, 0, 0, stage, { label: `kvm_unmap_gfn_range(0x${gfn.toString(16)})`, fact: (f) => (f < 0 ? 'none' : `host frame 0x${f.toString(16)}`) });
-  if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap') yield* kvm_flush_remote_tlbs(vm, mutant);
-  yield* atomicAdd(vm.mmu_lock.at(0), -1, { label: 'write_unlock(mmu_lock)' });
-  return frame;
-});
+const kvm_handle_hva_range = routine(
+  'kvm_handle_hva_range',
+  function* (vm: Vm, stage: SecondStageTables, gfn: number, mutant?: UnmapMutant): Steps<number> {
+    yield* acquireWord(vm.mmu_lock.at(0), -1, 1, { label: 'write_lock(mmu_lock)' });
+    if (mutant === 'flush before zap') yield* kvm_flush_remote_tlbs(vm);
+    const frame = yield operation(ZAP, gfn, 0, 0, stage, {
+      label: `kvm_unmap_gfn_range(0x${gfn.toString(16)})`,
+      fact: (f) => (f < 0 ? 'none' : `host frame 0x${f.toString(16)}`),
+    });
+    if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap') yield* kvm_flush_remote_tlbs(vm, mutant);
+    yield* atomicAdd(vm.mmu_lock.at(0), -1, { label: 'write_unlock(mmu_lock)' });
+    return frame;
+  },
+);
 
 /** When it returns, no vCPU uses a translation of the second stage that was removed before the call. */
-const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', (vm: Vm, mutant?: UnmapMutant) => kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH, mutant));
+const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', (vm: Vm, mutant?: UnmapMutant) =>
+  kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH, mutant),
+);
 
 /** Whoever is in guest mode is interrupted, and waited for; the others see the request when they enter. */
-const kvm_make_all_cpus_request = routine('kvm_make_all_cpus_request', function* (vm: Vm, req: number, mutant?: UnmapMutant): Steps {
-  for (const { words, kick, name } of vm.vcpus) {
-    yield* setBits(words.requests, req, { label: `kvm_make_request(KVM_REQ_TLB_FLUSH, ${name})` });
-    yield* smp_mb();
-    const mode = yield* load(words.mode, { label: `${name}->mode`, fact: (m) => (m === IN_GUEST_MODE ? 'IN_GUEST_MODE' : 'OUTSIDE_GUEST_MODE') });
-    if (mode === IN_GUEST_MODE && mutant !== 'no kick') yield operation(SEND_KICK, kick, 0, 0, undefined, { label: `IPI (${name})` });
-  }
-  if (mutant === 'no wait') return;
-  for (const { kick, name } of vm.vcpus) yield operation(WAIT_KICKED, kick, 0, 0, undefined, { label: `wait for ack_kick() (${name})` });
-});
+const kvm_make_all_cpus_request = routine(
+  'kvm_make_all_cpus_request',
+  function* (vm: Vm, req: number, mutant?: UnmapMutant): Steps {
+    for (const { words, kick, name } of vm.vcpus) {
+      yield* setBits(words.requests, req, { label: `kvm_make_request(KVM_REQ_TLB_FLUSH, ${name})` });
+      yield* smp_mb();
+      const mode = yield* load(words.mode, {
+        label: `${name}->mode`,
+        fact: (m) => (m === IN_GUEST_MODE ? 'IN_GUEST_MODE' : 'OUTSIDE_GUEST_MODE'),
+      });
+      if (mode === IN_GUEST_MODE && mutant !== 'no kick')
+        yield operation(SEND_KICK, kick, 0, 0, undefined, { label: `IPI (${name})` });
+    }
+    if (mutant === 'no wait') return;
+    for (const { kick, name } of vm.vcpus)
+      yield operation(WAIT_KICKED, kick, 0, 0, undefined, { label: `wait for ack_kick() (${name})` });
+  },
+);
 
 const stageOf = (op: Operation): SecondStageTables => op.data as SecondStageTables;
 

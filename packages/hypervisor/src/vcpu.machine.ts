@@ -116,7 +116,9 @@ export const vcpuMachine = setup({
     readsFirst: ({ context }) => context.entry === 'read_then_clear',
   },
   actions: {
-    countPreemption: assign({ preemptions: ({ context }) => (context.preemptions > 0 ? context.preemptions - 1 : context.preemptions) }),
+    countPreemption: assign({
+      preemptions: ({ context }) => (context.preemptions > 0 ? context.preemptions - 1 : context.preemptions),
+    }),
     exitAtBoundary: assign({ at_instruction_boundary: true }),
     passBoundary: assign({ at_instruction_boundary: false }),
     exitFor: assign(({ event }) => {
@@ -130,10 +132,16 @@ export const vcpuMachine = setup({
     vmExit: emit(({ context }) => ({ type: 'vm_exit' as const, reason: context.reason })),
     vmExitFor: emit((_, params: { reason: string }) => ({ type: 'vm_exit' as const, reason: params.reason })),
     handleExit: emit(({ context }) => ({ type: 'handle_exit' as const, reason: context.reason })),
-    schedOut: emit((_, params: { preempted: boolean }) => ({ type: 'sched_out' as const, preempted: params.preempted })),
+    schedOut: emit((_, params: { preempted: boolean }) => ({
+      type: 'sched_out' as const,
+      preempted: params.preempted,
+    })),
     schedIn: emit({ type: 'sched_in' as const }),
     woken: emit({ type: 'woken' as const }),
-    setPreempted: emit(({ context }) => ({ type: 'kvm_steal_time_set_preempted' as const, at_instruction_boundary: context.at_instruction_boundary })),
+    setPreempted: emit(({ context }) => ({
+      type: 'kvm_steal_time_set_preempted' as const,
+      at_instruction_boundary: context.at_instruction_boundary,
+    })),
     recordStealTime: emit({ type: 'record_steal_time' as const }),
     readStealTime: emit({ type: 'record_steal_time.read' as const }),
     clearStealTime: emit({ type: 'record_steal_time.clear' as const }),
@@ -160,25 +168,58 @@ export const vcpuMachine = setup({
         preempt: {
           guard: 'mayPreempt',
           target: 'preempted',
-          actions: ['countPreemption', 'exitAtBoundary', 'leftGuest', { type: 'vmExitFor', params: { reason: 'external_interrupt' } }, { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'],
+          actions: [
+            'countPreemption',
+            'exitAtBoundary',
+            'leftGuest',
+            { type: 'vmExitFor', params: { reason: 'external_interrupt' } },
+            { type: 'schedOut', params: { preempted: true } },
+            'setPreempted',
+            'passBoundary',
+          ],
         },
         exit: { target: 'exiting', actions: ['exitFor', 'leftGuest', 'vmExit'] },
         kick: { target: 'exiting', actions: ['exitFor', 'leftGuest', 'vmExit'] },
-        hlt: { target: 'halted', actions: ['leftGuest', { type: 'vmExitFor', params: { reason: 'hlt' } }, { type: 'schedOut', params: { preempted: false } }, 'setPreempted', 'passBoundary'] },
-        emulate: { target: 'in_emulator', actions: ['leftGuest', { type: 'vmExitFor', params: { reason: 'emulation' } }, 'translate'] },
+        hlt: {
+          target: 'halted',
+          actions: [
+            'leftGuest',
+            { type: 'vmExitFor', params: { reason: 'hlt' } },
+            { type: 'schedOut', params: { preempted: false } },
+            'setPreempted',
+            'passBoundary',
+          ],
+        },
+        emulate: {
+          target: 'in_emulator',
+          actions: ['leftGuest', { type: 'vmExitFor', params: { reason: 'emulation' } }, 'translate'],
+        },
       },
     },
     preempted: {
       on: {
         resume: [
-          { guard: 'entersAtOnce', target: 'in_guest', actions: ['exitDone', 'schedIn', 'recordStealTime', 'enteredGuest'] },
+          {
+            guard: 'entersAtOnce',
+            target: 'in_guest',
+            actions: ['exitDone', 'schedIn', 'recordStealTime', 'enteredGuest'],
+          },
           { target: 'entering', actions: 'schedIn' },
         ],
       },
     },
     entering: {
       on: {
-        preempt: { guard: 'mayPreempt', target: 'preempted', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
+        preempt: {
+          guard: 'mayPreempt',
+          target: 'preempted',
+          actions: [
+            'countPreemption',
+            { type: 'schedOut', params: { preempted: true } },
+            'setPreempted',
+            'passBoundary',
+          ],
+        },
         read: { guard: 'readsFirst', target: 'clearing', actions: 'readStealTime' },
         enter: { guard: 'exchanges', target: 'in_guest', actions: ['recordStealTime', 'enteredGuest'] },
       },
@@ -191,8 +232,21 @@ export const vcpuMachine = setup({
           { target: 'entering', actions: ['handleExit', 'exitDone'] },
         ],
         preempt: [
-          { guard: 'entersAtOnce', target: 'preempted', actions: [{ type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
-          { guard: 'mayPreempt', target: 'preempted_exiting', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
+          {
+            guard: 'entersAtOnce',
+            target: 'preempted',
+            actions: [{ type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'],
+          },
+          {
+            guard: 'mayPreempt',
+            target: 'preempted_exiting',
+            actions: [
+              'countPreemption',
+              { type: 'schedOut', params: { preempted: true } },
+              'setPreempted',
+              'passBoundary',
+            ],
+          },
         ],
       },
     },
@@ -208,7 +262,16 @@ export const vcpuMachine = setup({
     },
     in_emulator: {
       on: {
-        preempt: { guard: 'mayPreempt', target: 'preempted_in_emulator', actions: ['countPreemption', { type: 'schedOut', params: { preempted: true } }, 'setPreempted', 'passBoundary'] },
+        preempt: {
+          guard: 'mayPreempt',
+          target: 'preempted_in_emulator',
+          actions: [
+            'countPreemption',
+            { type: 'schedOut', params: { preempted: true } },
+            'setPreempted',
+            'passBoundary',
+          ],
+        },
         emulated_access: { target: 'entering', actions: 'access' },
       },
     },

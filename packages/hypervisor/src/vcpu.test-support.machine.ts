@@ -8,7 +8,14 @@ export const testMachines = {
     states: { running: { tags: 'executes', on: { ipi: 'interrupted' } }, interrupted: { tags: 'executes' } },
   }),
   mmu: setup({
-    types: { events: {} as { type: 'invpcid'; kind: number; asid: number; vpn: number }, emitted: {} as { type: 'flushed' } },
+    types: {
+      events: {} as { type: 'invpcid'; kind: number; asid: number; vpn: number },
+      emitted: {} as { type: 'flushed' },
+    },
     actions: { flushed: emit({ type: 'flushed' as const }) },
-  }).createMachine({ id: 'mmu', initial: 'translating', states: { translating: { on: { invpcid: { actions: 'flushed' } } } } }),
+  }).createMachine({
+    id: 'mmu',
+    initial: 'translating',
+    states: { translating: { on: { invpcid: { actions: 'flushed' } } } },
+  }),
 };

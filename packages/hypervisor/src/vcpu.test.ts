@@ -1,6 +1,26 @@
-import { LiveExecutor, load, nop, program, RandomScheduler, routine, runScheduler, SystemBuilder, TabulatedExecutor, xchg, type Executor, type System } from '@shootdown/machine';
+import {
+  LiveExecutor,
+  load,
+  nop,
+  program,
+  RandomScheduler,
+  routine,
+  runScheduler,
+  SystemBuilder,
+  TabulatedExecutor,
+  xchg,
+  type Executor,
+  type System,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { addVcpu, emulated_instruction, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED, type Vcpu, type VcpuOptions } from './vcpu.ts';
+import {
+  addVcpu,
+  emulated_instruction,
+  KVM_VCPU_FLUSH_TLB,
+  KVM_VCPU_PREEMPTED,
+  type Vcpu,
+  type VcpuOptions,
+} from './vcpu.ts';
 import { testMachines } from './vcpu.test-support.machine.ts';
 
 const REQUESTED = KVM_VCPU_PREEMPTED | KVM_VCPU_FLUSH_TLB;
@@ -20,14 +40,21 @@ interface Guest {
 function guest(options: VcpuOptions, emulated = false): Guest {
   const builder = new SystemBuilder();
   const seen = builder.region('seen', 3);
-  const add = (address: number): ((cx: { read(a: number): number; write(a: number, v: number): void }) => void) => (cx) => cx.write(address, cx.read(address) + 1);
+  const add =
+    (address: number): ((cx: { read(a: number): number; write(a: number, v: number): void }) => void) =>
+    (cx) =>
+      cx.write(address, cx.read(address) + 1);
   builder.component({ name: 'cpu', machine: testMachines.cpu });
   const mmu = builder.component({ name: 'mmu', machine: testMachines.mmu, effects: { flushed: add(seen.at(0)) } });
-  const vcpu = addVcpu(builder, { id: 0 }, {
-    mmu: { component: mmu, suspend: (cx) => cx.write(seen.at(1), 1), resume: (cx) => cx.write(seen.at(1), 0) },
-    ...options,
-    ...(emulated && { emulator: { translate: () => undefined, access: add(seen.at(2)) } }),
-  });
+  const vcpu = addVcpu(
+    builder,
+    { id: 0 },
+    {
+      mmu: { component: mmu, suspend: (cx) => cx.write(seen.at(1), 1), resume: (cx) => cx.write(seen.at(1), 0) },
+      ...options,
+      ...(emulated && { emulator: { translate: () => undefined, access: add(seen.at(2)) } }),
+    },
+  );
   const work = routine('work', function* () {
     if (emulated) yield* emulated_instruction(vcpu, 'movs');
     else yield* nop();
@@ -46,7 +73,8 @@ function guest(options: VcpuOptions, emulated = false): Guest {
 function make(executor: Executor, ...names: readonly string[]): boolean {
   return names.every((name) => {
     const index = executor.system.choices.findIndex((choice) => choice.name === name);
-    if (index < 0) throw new Error(`no choice ${name} (have: ${executor.system.choices.map((choice) => choice.name).join(', ')})`);
+    if (index < 0)
+      throw new Error(`no choice ${name} (have: ${executor.system.choices.map((choice) => choice.name).join(', ')})`);
     return executor.step(index);
   });
 }
@@ -59,7 +87,10 @@ describe.each([
   ['tabulated', (system: System): Executor => new TabulatedExecutor(system)],
   ['live', (system: System): Executor => new LiveExecutor(system)],
 ])('a vCPU, %s', (_name, executorOf) => {
-  const start = (options: VcpuOptions = {}, emulated = false): Guest & { executor: Executor; read: (address: number) => number } => {
+  const start = (
+    options: VcpuOptions = {},
+    emulated = false,
+  ): Guest & { executor: Executor; read: (address: number) => number } => {
     const made = guest(options, emulated);
     const executor = executorOf(made.system);
     return { ...made, executor, read: (address) => executor.store.read(address) };
@@ -103,7 +134,17 @@ describe.each([
 
   it('whose record is read in one step and cleared in another loses what is asked in between', () => {
     const { executor, read, vcpu, flushes } = start({ entry: 'read_then_clear' });
-    expect(make(executor, PREEMPT, 'CPU1', RESUME, 'vCPU0: record_steal_time() reads', 'CPU1', 'vCPU0: record_steal_time() clears, VM entry')).toBe(true);
+    expect(
+      make(
+        executor,
+        PREEMPT,
+        'CPU1',
+        RESUME,
+        'vCPU0: record_steal_time() reads',
+        'CPU1',
+        'vCPU0: record_steal_time() clears, VM entry',
+      ),
+    ).toBe(true);
     expect([read(vcpu.stealTime), read(flushes)]).toEqual([0, 0]);
   });
 

@@ -4,7 +4,18 @@
  * Mirrors arch/x86/kvm/x86.c, v6.18: record_steal_time(), kvm_steal_time_set_preempted(), kvm_vcpu_flush_tlb_guest();
  * and, as options, what stood there before the fixes of CVE-2019-3016 and CVE-2022-39189.
  */
-import { defineOperation, messageFor, ModelError, operation, type Address, type Effect, type Message, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  defineOperation,
+  messageFor,
+  ModelError,
+  operation,
+  type Address,
+  type Effect,
+  type Message,
+  type OperationContext,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { handle_pause, leaveSpinLoop, shrink_ple_window } from './directed-yield.ts';
 import { bookExit, HypervisorCounter } from './exits.ts';
 import { PREEMPTIONS_UNLIMITED, vcpuMachine, type ExitReason, type VcpuEntry } from './vcpu.machine.ts';
@@ -99,11 +110,19 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
   });
   if (options.of && words) {
     const { vm, interruptPending } = options.of;
-    const kick = vm.options.takesMemory ? builder.channel({ name: `${name}.kick`, to: name, policy: 'level', latency: 'ipi' }) : -1;
+    const kick = vm.options.takesMemory
+      ? builder.channel({ name: `${name}.kick`, to: name, policy: 'level', latency: 'ipi' })
+      : -1;
     member = { name, component, words, kick, processor: -1, placement: null, interruptPending };
     vm.vcpus.push(member);
     if (vm.options.pauseLoopExiting) {
-      builder.spontaneous({ name: `${name}: PAUSE-loop exit`, kind: 'hardware', component: name, message: exitMessage('pause'), afterSpinning: { processor: `CPU${cpu.id}`, cycles: words.ple_window } });
+      builder.spontaneous({
+        name: `${name}: PAUSE-loop exit`,
+        kind: 'hardware',
+        component: name,
+        message: exitMessage('pause'),
+        afterSpinning: { processor: `CPU${cpu.id}`, cycles: words.ple_window },
+      });
     }
   }
   const vcpu: Vcpu = { name, gateName: name, component, stealTime, st_preempted, member };
@@ -170,7 +189,8 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
       if (!me) return;
       cx.write(me.words.preempted, preempted ? 1 : 0);
       cx.write(me.words.ready, preempted ? 1 : 0);
-      if (preempted && me.processor >= 0) cx.write(me.words.preempted_in_kernel, cx.operationOf(me.processor)?.definition.user === true ? 0 : 1);
+      if (preempted && me.processor >= 0)
+        cx.write(me.words.preempted_in_kernel, cx.operationOf(me.processor)?.definition.user === true ? 0 : 1);
       if (!preempted && me.placement) cx.tell(me.placement.host, { type: 'block', vcpu: me.placement.index });
     },
     sched_in(cx) {
@@ -197,8 +217,14 @@ function kvm_tdp_page_fault(cx: OperationContext, { options }: Vm, { words, name
   const gfn = cx.read(words.guest_physical_address);
   const { stage } = options;
   if (!stage) throw new ModelError(`hypervisor: ${name}: EPT violation without a second stage`);
-  if (gfn >= stage.guestFrames) throw new ModelError(`hypervisor: ${name}: no memory slot for gfn 0x${gfn.toString(16)} (${stage.guestFrames} frames): MMIO is not modelled`);
-  if (!stage.map(cx, gfn)) throw new ModelError(`hypervisor: ${name}: the host has no frame left for gfn 0x${gfn.toString(16)}: give it more memory`);
+  if (gfn >= stage.guestFrames)
+    throw new ModelError(
+      `hypervisor: ${name}: no memory slot for gfn 0x${gfn.toString(16)} (${stage.guestFrames} frames): MMIO is not modelled`,
+    );
+  if (!stage.map(cx, gfn))
+    throw new ModelError(
+      `hypervisor: ${name}: the host has no frame left for gfn 0x${gfn.toString(16)}: give it more memory`,
+    );
 }
 
 function addChoices(builder: SystemBuilder, { name, member }: Vcpu, entry: VcpuEntry, { emulator }: VcpuOptions): void {
@@ -224,7 +250,12 @@ function serviceRequests(cx: OperationContext, words: VcpuWords, invept: VcpuOfV
 }
 
 /** What the actor's steps do to memory and to the guest's TLB. */
-function effectsOf(stealTime: Address, st_preempted: Address, options: VcpuOptions, words: VcpuWords | undefined): Record<string, Effect> {
+function effectsOf(
+  stealTime: Address,
+  st_preempted: Address,
+  options: VcpuOptions,
+  words: VcpuWords | undefined,
+): Record<string, Effect> {
   const { mmu, keepsPendingFlush = true, onlyAtInstructionBoundary = true, honoursFlush = true, emulator } = options;
   const flushIfAsked = (cx: OperationContext, preempted: number): void => {
     cx.write(st_preempted, 0);
@@ -278,6 +309,9 @@ export function* emulated_instruction(vcpu: Vcpu, what: string): Steps {
 
 /** `PREEMPTED|FLUSH_TLB`, or `0`. */
 export function formatPreempted(value: number): string {
-  const names = [(value & KVM_VCPU_PREEMPTED) !== 0 ? 'PREEMPTED' : '', (value & KVM_VCPU_FLUSH_TLB) !== 0 ? 'FLUSH_TLB' : ''];
+  const names = [
+    (value & KVM_VCPU_PREEMPTED) !== 0 ? 'PREEMPTED' : '',
+    (value & KVM_VCPU_FLUSH_TLB) !== 0 ? 'FLUSH_TLB' : '',
+  ];
   return names.filter((text) => text !== '').join('|') || '0';
 }

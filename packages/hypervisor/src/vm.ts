@@ -100,9 +100,49 @@ export class Vm {
 
   /** The words of one more vCPU. */
   addWords(name: string, waits: boolean): VcpuWords {
-    const initial = [waits ? OUTSIDE_GUEST_MODE : IN_GUEST_MODE, 0, waits ? 1 : 0, waits ? 1 : 0, 1, 0, 0, KVM_VMX_DEFAULT_PLE_WINDOW, 0];
+    const initial = [
+      waits ? OUTSIDE_GUEST_MODE : IN_GUEST_MODE,
+      0,
+      waits ? 1 : 0,
+      waits ? 1 : 0,
+      1,
+      0,
+      0,
+      KVM_VMX_DEFAULT_PLE_WINDOW,
+      0,
+    ];
     const region = this.#builder.region(`${name}.kvm`, initial.length, { initial });
-    const [mode, requests, preempted, ready, preempted_in_kernel, in_spin_loop, dy_eligible, ple_window, guest_physical_address] = initial.map((_, i) => region.at(i)) as [Address, Address, Address, Address, Address, Address, Address, Address, Address];
-    return { mode, requests, preempted, ready, preempted_in_kernel, in_spin_loop, dy_eligible, ple_window, guest_physical_address };
+    const [
+      mode,
+      requests,
+      preempted,
+      ready,
+      preempted_in_kernel,
+      in_spin_loop,
+      dy_eligible,
+      ple_window,
+      guest_physical_address,
+    ] = initial.map((_, i) => region.at(i)) as [
+      Address,
+      Address,
+      Address,
+      Address,
+      Address,
+      Address,
+      Address,
+      Address,
+      Address,
+    ];
+    return {
+      mode,
+      requests,
+      preempted,
+      ready,
+      preempted_in_kernel,
+      in_spin_loop,
+      dy_eligible,
+      ple_window,
+      guest_physical_address,
+    };
   }
 }

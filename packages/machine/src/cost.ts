@@ -62,15 +62,25 @@ export const x86Costs: CostModel = {
     page_free: cost(100, RULE_OF_THUMB),
     syscall: cost(200, RULE_OF_THUMB),
     vma: cost(300, 'maple tree operation; ' + RULE_OF_THUMB),
-    vmexit: cost(1250, `exit that the kernel handles, and entry: between vmcall and cpuid (1291 to 1313), ${LUTOMIRSKI_2017}`),
+    vmexit: cost(
+      1250,
+      `exit that the kernel handles, and entry: between vmcall and cpuid (1291 to 1313), ${LUTOMIRSKI_2017}`,
+    ),
     vmexit_hypercall: cost(1190, `vmcall and entry: ${LUTOMIRSKI_2017} (1181 to 1195)`),
     vmexit_device: cost(2400, `exit to a device in the kernel, and entry: ${LUTOMIRSKI_2017} (2339 to 2435)`),
     ept_violation: cost(7500, 'exit, kvm_tdp_page_fault() and entry; ' + RULE_OF_THUMB),
     second_stage_reference: cost(11, 'a quarter of page_walk: a native walk of four references'),
     compute: cost(1000, "a thousand cycles of the program's own"),
-    hypercall_flush: cost(2750, 'from the hypercall to the flush of a vCPU that runs: an IPI between physical CPUs and its exit; ' + RULE_OF_THUMB),
+    hypercall_flush: cost(
+      2750,
+      'from the hypercall to the flush of a vCPU that runs: an IPI between physical CPUs and its exit; ' +
+        RULE_OF_THUMB,
+    ),
     invlpgb: cost(250, 'issue only, taken for an INVLPG; ' + NOT_FOUND),
-    invlpgb_remote: cost(1000, 'from INVLPGB to its effect on another CPU, taken for TLBI + DSB on arm64; ' + NOT_FOUND),
+    invlpgb_remote: cost(
+      1000,
+      'from INVLPGB to its effect on another CPU, taken for TLBI + DSB on arm64; ' + NOT_FOUND,
+    ),
     tlbsync: cost(50, 'without outstanding INVLPGB, taken for a DSB; ' + NOT_FOUND),
     message: cost(100, RULE_OF_THUMB),
   },
@@ -102,6 +112,8 @@ export function cyclesOf(model: CostModel, name: string): number {
 
 /** A copy with some entries replaced, for experiments. */
 export function withCosts(model: CostModel, cycles: Readonly<Record<string, number>>): CostModel {
-  const changed = Object.fromEntries(Object.entries(cycles).map(([name, value]) => [name, cost(value, 'set by the user')]));
+  const changed = Object.fromEntries(
+    Object.entries(cycles).map(([name, value]) => [name, cost(value, 'set by the user')]),
+  );
   return { ...model, name: `${model.name} (changed)`, costs: { ...model.costs, ...changed } };
 }

@@ -21,7 +21,12 @@ export interface EveryRun {
 export type Read = (address: number) => number;
 
 /** Explores a system; `witness` is asked in every state, `atEnd` in every state of rest. */
-export function everyRun(system: System, witness: (read: Read) => boolean = () => false, atEnd: (read: Read) => void = () => {}, statesMax = 200_000): EveryRun {
+export function everyRun(
+  system: System,
+  witness: (read: Read) => boolean = () => false,
+  atEnd: (read: Read) => void = () => {},
+  statesMax = 200_000,
+): EveryRun {
   const executor = new TabulatedExecutor(system);
   const { store } = executor;
   const seen = new Set<string>();

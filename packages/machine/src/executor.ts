@@ -104,7 +104,8 @@ export abstract class Executor implements OperationContext {
   /** Makes one choice happen. False: it is not enabled in this state (nothing changed). */
   step(choiceIndex: number, branch = 0): boolean {
     const choice = this.system.choices[choiceIndex];
-    if (!choice) throw new ModelError(`schedule: step: no choice ${choiceIndex} (this system has ${this.system.choices.length})`);
+    if (!choice)
+      throw new ModelError(`schedule: step: no choice ${choiceIndex} (this system has ${this.system.choices.length})`);
     this.failed = false;
     this.branchCount = 1;
     switch (choice.kind) {
@@ -165,8 +166,11 @@ export abstract class Executor implements OperationContext {
 
   /** The word of the routine on top of the processor's stack. */
   topAddress(processor: Processor): number {
-    if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0) return processor.interruptAddress;
-    return processor.currentAddress < 0 ? processor.taskBase : processor.taskBase + this.store.read(processor.currentAddress);
+    if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0)
+      return processor.interruptAddress;
+    return processor.currentAddress < 0
+      ? processor.taskBase
+      : processor.taskBase + this.store.read(processor.currentAddress);
   }
 
   operationOf(index: number): Operation | null {
@@ -214,7 +218,8 @@ export abstract class Executor implements OperationContext {
 
   protected finishAdvance(processor: Processor, address: number, result: number): void {
     this.lastResult = result;
-    if (this.advanceRoutine(address, result) && address === processor.interruptAddress) this.#returnFromInterrupt(processor);
+    if (this.advanceRoutine(address, result) && address === processor.interruptAddress)
+      this.#returnFromInterrupt(processor);
   }
 
   #returnFromInterrupt(processor: Processor): void {
@@ -289,7 +294,9 @@ export abstract class Executor implements OperationContext {
       }
       if (channel.policy === 'level' && word === id) return;
     }
-    throw new ModelError(`wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`);
+    throw new ModelError(
+      `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
+    );
   }
 
   tell(component: number, message: Message): boolean {
@@ -359,7 +366,9 @@ export abstract class Executor implements OperationContext {
     const effect = component.effects?.[event.type];
     if (!effect) {
       const known = ['send', 'interrupt', 'switch', ...Object.keys(component.effects ?? {})];
-      throw new ModelError(`component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`);
+      throw new ModelError(
+        `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
+      );
     }
     effect(this, event);
   }
@@ -367,8 +376,10 @@ export abstract class Executor implements OperationContext {
   #interrupt(component: Component, vector: string): void {
     const processor = this.system.processors[component.processor];
     const program = processor?.handlers[vector];
-    if (!processor || program === undefined) throw new ModelError(`component: ${component.name}: no handler for interrupt ${vector}`);
-    if (this.store.read(processor.interruptAddress) !== 0) throw new ModelError(`component: ${component.name}: interrupt ${vector} inside a handler`);
+    if (!processor || program === undefined)
+      throw new ModelError(`component: ${component.name}: no handler for interrupt ${vector}`);
+    if (this.store.read(processor.interruptAddress) !== 0)
+      throw new ModelError(`component: ${component.name}: interrupt ${vector} inside a handler`);
     this.startRoutine(processor.interruptAddress, program);
     // A handler without operations (one that only counts) has returned already.
     if (this.operationAt(processor.interruptAddress) === null) this.#returnFromInterrupt(processor);
@@ -376,7 +387,10 @@ export abstract class Executor implements OperationContext {
 
   #switch(component: Component): void {
     const processor = this.system.processors[component.processor];
-    if (!processor || processor.currentAddress < 0) throw new ModelError(`component: ${component.name}: emitted switch, but it controls no processor with several tasks`);
+    if (!processor || processor.currentAddress < 0)
+      throw new ModelError(
+        `component: ${component.name}: emitted switch, but it controls no processor with several tasks`,
+      );
     const tasks = processor.tasks.length;
     const current = this.store.read(processor.currentAddress);
     for (let i = 1; i <= tasks; i++) {
@@ -453,5 +467,7 @@ export abstract class Executor implements OperationContext {
 }
 
 function remedyForFull(channel: Channel): string {
-  return channel.policy === 'level' ? 'a level channel holds one message, so give every message its own' : 'raise its capacity';
+  return channel.policy === 'level'
+    ? 'a level channel holds one message, so give every message its own'
+    : 'raise its capacity';
 }

@@ -9,7 +9,15 @@ import { Random } from './random.ts';
 import { assertThat, count, program, routine } from './routine.ts';
 import { RandomScheduler, runScheduler } from './schedulers.ts';
 import { SystemBuilder, type System } from './system.ts';
-import { deviceSystem, interruptSystem, memorySystem, oneProcessor, oneWord, send, tell } from './systems.test-support.ts';
+import {
+  deviceSystem,
+  interruptSystem,
+  memorySystem,
+  oneProcessor,
+  oneWord,
+  send,
+  tell,
+} from './systems.test-support.ts';
 import { TabulatedExecutor } from './tabulated.ts';
 import { listenerMachine, processorMachine } from './processor.test-support.machine.ts';
 
@@ -21,7 +29,10 @@ interface Trio {
   readonly others: readonly Executor[];
 }
 
-const trioOf = (system: System): Trio => ({ tabulated: new TabulatedExecutor(system), others: [new LiveExecutor(system), new DirectExecutor(system)] });
+const trioOf = (system: System): Trio => ({
+  tabulated: new TabulatedExecutor(system),
+  others: [new LiveExecutor(system), new DirectExecutor(system)],
+});
 
 /** What a step did, as far as an observer can tell. */
 function observed(executor: Executor): string {
@@ -49,18 +60,21 @@ function drive({ tabulated, others }: Trio, seed: number): number {
     let entry = choice + 256 * branch;
     let happened = tabulated.step(choice, branch);
     if (!happened) {
-      if (others.some((other) => other.step(choice, branch))) throw new Error(`${choice}/${branch} is refused by the tabulated executor only`);
+      if (others.some((other) => other.step(choice, branch)))
+        throw new Error(`${choice}/${branch} is refused by the tabulated executor only`);
       entry = scheduler.next(tabulated);
       happened = entry >= 0;
     }
     if (!happened) break;
     for (const other of others) {
-      if (!other.step(entryChoice(entry), entryBranch(entry))) throw new Error(`${entryChoice(entry)}/${entryBranch(entry)} happens with the tabulated executor only`);
+      if (!other.step(entryChoice(entry), entryBranch(entry)))
+        throw new Error(`${entryChoice(entry)}/${entryBranch(entry)} happens with the tabulated executor only`);
     }
     expectAll(others, observed(tabulated));
   }
   for (const component of tabulated.system.components) {
-    for (const other of others) expect(other.describeComponent(component.index)).toBe(tabulated.describeComponent(component.index));
+    for (const other of others)
+      expect(other.describeComponent(component.index)).toBe(tabulated.describeComponent(component.index));
   }
   return steps;
 }
@@ -113,7 +127,13 @@ describe('a fingerprint', () => {
       const marks = [];
       for (let i = 0; i < STEPS; i++) {
         const { mark, lo, hi } = executor.store;
-        marks.push({ mark, lo, hi, words: Array.from(executor.store.words), observed: observed(executor).split(' ')[0] });
+        marks.push({
+          mark,
+          lo,
+          hi,
+          words: Array.from(executor.store.words),
+          observed: observed(executor).split(' ')[0],
+        });
         scheduler.next(executor);
       }
       for (const { mark, lo, hi, words, observed: before } of marks.reverse()) {
@@ -127,11 +147,18 @@ describe('a fingerprint', () => {
   it('an interrupt that changed nothing leaves no trace in it', () => {
     const builder = new SystemBuilder();
     builder.component({ name: 'cpu', machine: processorMachine });
-    const handler = program(routine('handler', function* () {
-      yield* nop();
-      yield* nop();
-    }));
-    builder.processor({ name: 'P0', component: 'cpu', tasks: [program(routine('task', () => rest()))], handlers: { a: handler } });
+    const handler = program(
+      routine('handler', function* () {
+        yield* nop();
+        yield* nop();
+      }),
+    );
+    builder.processor({
+      name: 'P0',
+      component: 'cpu',
+      tasks: [program(routine('task', () => rest()))],
+      handlers: { a: handler },
+    });
     builder.spontaneous({ name: 'irq', kind: 'hardware', component: 'cpu', message: { type: 'irq', vector: 'a' } });
     const system = builder.build();
     for (const executor of [new TabulatedExecutor(system), new LiveExecutor(system), new DirectExecutor(system)]) {
@@ -177,10 +204,12 @@ describe('a long run', () => {
 describe('symmetric processors', () => {
   const system = (symmetric: boolean): System => {
     const builder = new SystemBuilder();
-    const body = program(routine('body', function* () {
-      yield* nop();
-      yield* nop();
-    }));
+    const body = program(
+      routine('body', function* () {
+        yield* nop();
+        yield* nop();
+      }),
+    );
     for (const name of ['P0', 'P1', 'P2']) builder.processor({ name, tasks: [body] });
     if (symmetric) builder.symmetric('P0', 'P1', 'P2');
     return builder.build();
@@ -202,7 +231,9 @@ describe('symmetric processors', () => {
     const body = routine('body', () => nop());
     for (const name of ['P0', 'P1']) builder.processor({ name, tasks: [program(body)] });
     builder.symmetric('P0', 'P1');
-    expect(() => new TabulatedExecutor(builder.build())).toThrow('system: symmetric: P1 and P0 do not run the same programs');
+    expect(() => new TabulatedExecutor(builder.build())).toThrow(
+      'system: symmetric: P1 and P0 do not run the same programs',
+    );
   });
 });
 
@@ -211,7 +242,12 @@ describe('interrupt handlers', () => {
     const builder = new SystemBuilder();
     builder.component({ name: 'cpu', machine: processorMachine });
     const counts = program(routine('counts', () => count('interrupts')));
-    builder.processor({ name: 'P0', component: 'cpu', tasks: [program(routine('task', () => nop()))], handlers: { a: counts } });
+    builder.processor({
+      name: 'P0',
+      component: 'cpu',
+      tasks: [program(routine('task', () => nop()))],
+      handlers: { a: counts },
+    });
     builder.spontaneous({ name: 'irq', kind: 'hardware', component: 'cpu', message: { type: 'irq', vector: 'a' } });
     const system = builder.build();
     for (const executor of [new TabulatedExecutor(system), new LiveExecutor(system), new DirectExecutor(system)]) {
@@ -226,75 +262,123 @@ describe('interrupt handlers', () => {
     }
   });
 
-  it.each([
-    ['a vector without a handler', 'b', 'component: cpu: no handler for interrupt b'],
-  ])('%s is a mistake', (_, vector, message) => {
-    const builder = new SystemBuilder();
-    builder.component({ name: 'cpu', machine: processorMachine });
-    builder.processor({ name: 'P0', component: 'cpu', tasks: [program(routine('task', () => nop()))], handlers: { a: program(routine('h', () => nop())) } });
-    builder.spontaneous({ name: 'irq', kind: 'hardware', component: 'cpu', message: { type: 'irq', vector } });
-    expect(() => new TabulatedExecutor(builder.build()).step(1)).toThrow(message);
-  });
+  it.each([['a vector without a handler', 'b', 'component: cpu: no handler for interrupt b']])(
+    '%s is a mistake',
+    (_, vector, message) => {
+      const builder = new SystemBuilder();
+      builder.component({ name: 'cpu', machine: processorMachine });
+      builder.processor({
+        name: 'P0',
+        component: 'cpu',
+        tasks: [program(routine('task', () => nop()))],
+        handlers: { a: program(routine('h', () => nop())) },
+      });
+      builder.spontaneous({ name: 'irq', kind: 'hardware', component: 'cpu', message: { type: 'irq', vector } });
+      expect(() => new TabulatedExecutor(builder.build()).step(1)).toThrow(message);
+    },
+  );
 });
 
 describe('mistakes in the model', () => {
   const executors = [TabulatedExecutor, LiveExecutor, DirectExecutor];
 
   it.each(executors)('a routine that throws stops the step (%o)', (Kind) => {
-    const executor = new Kind(oneProcessor(() => function* () {
-      yield* nop();
-      throw new RangeError('no such level');
-    }));
+    const executor = new Kind(
+      oneProcessor(
+        () =>
+          function* () {
+            yield* nop();
+            throw new RangeError('no such level');
+          },
+      ),
+    );
     expect(() => executor.step(0)).toThrow('routine: body: step 1 (after nop): threw RangeError: no such level');
   });
 
   it.each(executors)('a routine that throws before its first operation (%o)', (Kind) => {
-    const system = oneProcessor(() => function* () {
-      yield* count('nothing');
-      throw new RangeError('no such level');
-    });
+    const system = oneProcessor(
+      () =>
+        function* () {
+          yield* count('nothing');
+          throw new RangeError('no such level');
+        },
+    );
     expect(() => new Kind(system)).toThrow('routine: body: step 0: threw RangeError: no such level');
   });
 
   it.each(executors)('a component that throws is named with its state (%o)', (Kind) => {
-    const executor = new Kind(oneProcessor((builder) => {
-      const listener = builder.component({ name: 'listener', machine: listenerMachine });
-      return () => tell(listener, { type: 'poison' });
-    }));
-    expect(() => executor.step(0)).toThrow('component: listener: poison in {"context":{"last":0},"value":"listening"}: Error: the listener fell over');
+    const executor = new Kind(
+      oneProcessor((builder) => {
+        const listener = builder.component({ name: 'listener', machine: listenerMachine });
+        return () => tell(listener, { type: 'poison' });
+      }),
+    );
+    expect(() => executor.step(0)).toThrow(
+      'component: listener: poison in {"context":{"last":0},"value":"listening"}: Error: the listener fell over',
+    );
   });
 
-  it.each([TabulatedExecutor, DirectExecutor])('an action that would act outside the component is refused, not forgotten (%o)', (Kind) => {
-    const executor = new Kind(oneProcessor((builder) => {
-      const listener = builder.component({ name: 'listener', machine: listenerMachine });
-      return () => tell(listener, { type: 'leak' });
-    }));
-    expect(() => executor.step(0)).toThrow('xstate: action leak: a component is closed');
-  });
+  it.each([TabulatedExecutor, DirectExecutor])(
+    'an action that would act outside the component is refused, not forgotten (%o)',
+    (Kind) => {
+      const executor = new Kind(
+        oneProcessor((builder) => {
+          const listener = builder.component({ name: 'listener', machine: listenerMachine });
+          return () => tell(listener, { type: 'leak' });
+        }),
+      );
+      expect(() => executor.step(0)).toThrow('xstate: action leak: a component is closed');
+    },
+  );
 
   it.each(executors)('an emitted event that nothing handles (%o)', (Kind) => {
-    const executor = new Kind(oneProcessor((builder) => {
-      const listener = builder.component({ name: 'listener', machine: listenerMachine, effects: { seen: () => undefined } });
-      return () => tell(listener, { type: 'note', n: 1 });
-    }));
-    expect(() => executor.step(0)).toThrow('component: listener: emitted heard, which nothing handles (have: send, interrupt, switch, seen)');
+    const executor = new Kind(
+      oneProcessor((builder) => {
+        const listener = builder.component({
+          name: 'listener',
+          machine: listenerMachine,
+          effects: { seen: () => undefined },
+        });
+        return () => tell(listener, { type: 'note', n: 1 });
+      }),
+    );
+    expect(() => executor.step(0)).toThrow(
+      'component: listener: emitted heard, which nothing handles (have: send, interrupt, switch, seen)',
+    );
   });
 
-  it.each(executors)('a property that fails before the first operation is violated in the initial state (%o)', (Kind) => {
-    const executor = new Kind(oneProcessor(() => function* () {
-      yield* assertThat(false, 'true is false');
-      yield* nop();
-    }));
-    expect(executor.failed).toBe(true);
-    expect(runScheduler(executor, new RandomScheduler(1), 10)).toMatchObject({ schedule: [], end: 'violation', violation: { property: 'true is false' } });
-  });
+  it.each(executors)(
+    'a property that fails before the first operation is violated in the initial state (%o)',
+    (Kind) => {
+      const executor = new Kind(
+        oneProcessor(
+          () =>
+            function* () {
+              yield* assertThat(false, 'true is false');
+              yield* nop();
+            },
+        ),
+      );
+      expect(executor.failed).toBe(true);
+      expect(runScheduler(executor, new RandomScheduler(1), 10)).toMatchObject({
+        schedule: [],
+        end: 'violation',
+        violation: { property: 'true is false' },
+      });
+    },
+  );
 
   it.each(executors)('a reset forgets the violation of the run before (%o)', (Kind) => {
-    const executor = new Kind(oneProcessor(() => function* () {
-      yield* nop();
-      yield* assertThat(false, 'true is false');
-      yield* nop();
-    }));
+    const executor = new Kind(
+      oneProcessor(
+        () =>
+          function* () {
+            yield* nop();
+            yield* assertThat(false, 'true is false');
+            yield* nop();
+          },
+      ),
+    );
     executor.step(0);
     expect(executor.failed).toBe(true);
     executor.reset();
@@ -308,15 +392,22 @@ describe('mistakes in the model', () => {
   });
 
   it.each(executors)('a branch that an operation does not have is refused (%o)', (Kind) => {
-    const executor = new Kind(oneProcessor((builder) => {
-      const word = oneWord(builder, 'word');
-      return function* () {
-        yield* load(word);
-        yield* nop();
-      };
-    }));
+    const executor = new Kind(
+      oneProcessor((builder) => {
+        const word = oneWord(builder, 'word');
+        return function* () {
+          yield* load(word);
+          yield* nop();
+        };
+      }),
+    );
     const before = executor.fingerprint;
-    expect([executor.step(0, 1), executor.step(0, 0), executor.step(0, 1), executor.step(0, 0)]).toEqual([false, true, false, true]);
+    expect([executor.step(0, 1), executor.step(0, 0), executor.step(0, 1), executor.step(0, 0)]).toEqual([
+      false,
+      true,
+      false,
+      true,
+    ]);
     expect(executor.fingerprint).not.toBe(before);
   });
 });
@@ -325,13 +416,40 @@ describe('SystemBuilder', () => {
   const task = program(routine('task', () => nop()));
 
   it.each<[string, (builder: SystemBuilder) => unknown, string]>([
-    ['two processors of one name', (b) => [b.processor({ name: 'P', tasks: [task] }), b.processor({ name: 'P', tasks: [task] })], 'system: processor: name taken twice (P)'],
+    [
+      'two processors of one name',
+      (b) => [b.processor({ name: 'P', tasks: [task] }), b.processor({ name: 'P', tasks: [task] })],
+      'system: processor: name taken twice (P)',
+    ],
     ['a processor without a task', (b) => b.processor({ name: 'P', tasks: [] }), 'system: processor: P has no task'],
-    ['a processor of a component that is not there', (b) => b.processor({ name: 'P', tasks: [task], component: 'cpu' }), 'system: P: no component cpu (have: none)'],
-    ['a channel to nowhere', (b) => [b.component({ name: 'c', machine: listenerMachine }), b.channel({ name: 'ch', to: 'd', policy: 'fifo' })], 'system: ch: no component d (have: c)'],
-    ['a level channel for two messages', (b) => [b.component({ name: 'c', machine: listenerMachine }), b.channel({ name: 'ch', to: 'c', policy: 'level', capacity: 2 })], 'system: channel: ch is level and wants capacity 2: it holds one message'],
-    ['a symmetry of unknown processors', (b) => [b.processor({ name: 'P', tasks: [task] }), b.symmetric('P', 'Q')], 'system: symmetric: no processor Q (have: P)'],
-    ['more choices than a schedule entry can name', (b) => Array.from({ length: 256 }, (_, i) => b.processor({ name: `P${i}`, tasks: [task] })), 'system: build: 256 choices, at most 255'],
+    [
+      'a processor of a component that is not there',
+      (b) => b.processor({ name: 'P', tasks: [task], component: 'cpu' }),
+      'system: P: no component cpu (have: none)',
+    ],
+    [
+      'a channel to nowhere',
+      (b) => [b.component({ name: 'c', machine: listenerMachine }), b.channel({ name: 'ch', to: 'd', policy: 'fifo' })],
+      'system: ch: no component d (have: c)',
+    ],
+    [
+      'a level channel for two messages',
+      (b) => [
+        b.component({ name: 'c', machine: listenerMachine }),
+        b.channel({ name: 'ch', to: 'c', policy: 'level', capacity: 2 }),
+      ],
+      'system: channel: ch is level and wants capacity 2: it holds one message',
+    ],
+    [
+      'a symmetry of unknown processors',
+      (b) => [b.processor({ name: 'P', tasks: [task] }), b.symmetric('P', 'Q')],
+      'system: symmetric: no processor Q (have: P)',
+    ],
+    [
+      'more choices than a schedule entry can name',
+      (b) => Array.from({ length: 256 }, (_, i) => b.processor({ name: `P${i}`, tasks: [task] })),
+      'system: build: 256 choices, at most 255',
+    ],
   ])('refuses %s', (_, declare, message) => {
     const build = (): System => {
       const builder = new SystemBuilder();

@@ -55,8 +55,12 @@ describe('frames', () => {
           if (!taken && used.delete(step.free)) frames.give(executor, step.free);
           expect(taken ? frames.take(executor, step.kind) : NO_FRAME).toBe(expected);
           if (expected !== NO_FRAME) used.add(expected);
-          expect([executor.read(hint!.at(0)), executor.read(hint!.at(1))]).toEqual([lowest(0, TABLES), lowest(TABLES, TABLES + PAGES)]);
-          for (let frame = 0; frame < frames.count; frame++) expect(executor.read(frames.state.at(frame)) > 0).toBe(used.has(frame));
+          expect([executor.read(hint!.at(0)), executor.read(hint!.at(1))]).toEqual([
+            lowest(0, TABLES),
+            lowest(TABLES, TABLES + PAGES),
+          ]);
+          for (let frame = 0; frame < frames.count; frame++)
+            expect(executor.read(frames.state.at(frame)) > 0).toBe(used.has(frame));
         }
       }),
     );
@@ -84,29 +88,37 @@ describe('frames', () => {
   });
 
   it('touching a table while it is one is no violation', () => {
-    expect(violations(function* (frames) {
-      const table = yield* frames.alloc(FrameKind.table);
-      const entry = frames.entry(table, 0);
-      yield* frames.write(entry, 1);
-      yield* frames.cmpxchg(entry, 1, 2);
-      yield* frames.xchg(entry, (yield* frames.read(entry)) + 1);
-      yield* frames.free(table);
-    })).toEqual([]);
+    expect(
+      violations(function* (frames) {
+        const table = yield* frames.alloc(FrameKind.table);
+        const entry = frames.entry(table, 0);
+        yield* frames.write(entry, 1);
+        yield* frames.cmpxchg(entry, 1, 2);
+        yield* frames.xchg(entry, (yield* frames.read(entry)) + 1);
+        yield* frames.free(table);
+      }),
+    ).toEqual([]);
   });
 
   it.each<[string, (frames: Frames, table: number) => Steps<unknown>, string]>([
     ['read', (f, t) => f.read(f.entry(t, 0)), 'read of table 0x0, which is freed (was a table)'],
     ['written', (f, t) => f.write(f.entry(t, 0), 1), 'write to table 0x0, which is freed (was a table)'],
     ['exchanged', (f, t) => f.xchg(f.entry(t, 0), 1), 'write to table 0x0, which is freed (was a table)'],
-    ['compared and exchanged', (f, t) => f.cmpxchg(f.entry(t, 0), 0, 1), 'write to table 0x0, which is freed (was a table)'],
+    [
+      'compared and exchanged',
+      (f, t) => f.cmpxchg(f.entry(t, 0), 0, 1),
+      'write to table 0x0, which is freed (was a table)',
+    ],
     ['freed', (f, t) => f.free(t), 'free of 0x0, which is freed (was a table)'],
     ['put', (f, t) => f.put(t), 'free of 0x0, which is freed (was a table)'],
   ])('a table that is %s after it was freed', (_, touch, detail) => {
-    expect(violations(function* (frames) {
-      const table = yield* frames.alloc(FrameKind.table);
-      yield* frames.free(table);
-      yield* touch(frames, table);
-    })).toEqual([detail]);
+    expect(
+      violations(function* (frames) {
+        const table = yield* frames.alloc(FrameKind.table);
+        yield* frames.free(table);
+        yield* touch(frames, table);
+      }),
+    ).toEqual([detail]);
   });
 
   it('a table frame that was never allocated is free, not freed', () => {
@@ -114,13 +126,15 @@ describe('frames', () => {
   });
 
   it('a reference keeps a frame; the last put frees it', () => {
-    expect(violations(function* (frames) {
-      const page = yield* frames.alloc(FrameKind.page);
-      expect(yield* frames.ref(page, 1)).toBe(2);
-      expect(yield* frames.put(page)).toBe(1);
-      expect(yield* frames.put(page)).toBe(0);
-      yield* frames.free(page);
-    })).toEqual(['free of 0x3, which is freed (was a page)']);
+    expect(
+      violations(function* (frames) {
+        const page = yield* frames.alloc(FrameKind.page);
+        expect(yield* frames.ref(page, 1)).toBe(2);
+        expect(yield* frames.put(page)).toBe(1);
+        expect(yield* frames.put(page)).toBe(0);
+        yield* frames.free(page);
+      }),
+    ).toEqual(['free of 0x3, which is freed (was a page)']);
   });
 
   it('running out of frames is a result, not an error', () => {
@@ -168,6 +182,8 @@ describe('initial pages', () => {
   });
 
   it('are no more than there are pages', () => {
-    expect(() => new Frames(new SystemBuilder(), { tables: 1, entriesPerTable: 1, pages: 1, initialPages: 2 })).toThrow('frames: new: 2 initial pages, have 1');
+    expect(() => new Frames(new SystemBuilder(), { tables: 1, entriesPerTable: 1, pages: 1, initialPages: 2 })).toThrow(
+      'frames: new: 2 initial pages, have 1',
+    );
   });
 });

@@ -4,7 +4,15 @@
  * A frame is free, or allocated as something ("page", "pte table"). Touching it as anything else than what it is now is a
  * violation of {@link FREED_FRAME}: that is what most arguments about page tables are about.
  */
-import { BLOCKED, defineOperation, operation, type Operation, type OperationContext, type Saying, type Steps } from './operation.ts';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Operation,
+  type OperationContext,
+  type Saying,
+  type Steps,
+} from './operation.ts';
 import { ModelError } from './errors.ts';
 import type { SystemBuilder } from './system.ts';
 import type { Address, Region } from './words.ts';
@@ -60,36 +68,69 @@ export class Frames {
   readonly #lowest: Region;
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
-    const { tables, entriesPerTable, pages, initialTables = [], initialPages = 0, initialReferences = [], name = 'frame', entryName, formatEntry = hex } = options;
-    const cellName = entryName && ((cell: number): string => entryName(Math.floor(cell / entriesPerTable), cell % entriesPerTable));
-    if (initialTables.length > tables) throw new ModelError(`frames: new: ${initialTables.length} initial tables, have ${tables}`);
+    const {
+      tables,
+      entriesPerTable,
+      pages,
+      initialTables = [],
+      initialPages = 0,
+      initialReferences = [],
+      name = 'frame',
+      entryName,
+      formatEntry = hex,
+    } = options;
+    const cellName =
+      entryName && ((cell: number): string => entryName(Math.floor(cell / entriesPerTable), cell % entriesPerTable));
+    if (initialTables.length > tables)
+      throw new ModelError(`frames: new: ${initialTables.length} initial tables, have ${tables}`);
     if (initialPages > pages) throw new ModelError(`frames: new: ${initialPages} initial pages, have ${pages}`);
     this.tables = tables;
     this.entriesPerTable = entriesPerTable;
     this.count = tables + pages;
-    const entries = Array.from({ length: initialTables.length * entriesPerTable }, (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0);
-    const initial = Array.from({ length: this.count }, (_, frame) => initialKind(frame, initialTables.length, tables, initialPages));
+    const entries = Array.from(
+      { length: initialTables.length * entriesPerTable },
+      (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0,
+    );
+    const initial = Array.from({ length: this.count }, (_, frame) =>
+      initialKind(frame, initialTables.length, tables, initialPages),
+    );
     this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState });
-    this.refcount = builder.region(`${name}.refcount`, this.count, { initial: initial.map((kind, frame) => (kind === FrameKind.free ? 0 : (initialReferences[frame - tables] ?? 1))) });
-    this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, { initial: entries, format: formatEntry, ...(cellName && { cellName }) });
+    this.refcount = builder.region(`${name}.refcount`, this.count, {
+      initial: initial.map((kind, frame) => (kind === FrameKind.free ? 0 : (initialReferences[frame - tables] ?? 1))),
+    });
+    this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, {
+      initial: entries,
+      format: formatEntry,
+      ...(cellName && { cellName }),
+    });
     this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables + initialPages] });
   }
 
   /** The entry `index` of table frame `frame`. */
   entry(frame: number, index: number): EntryPointer {
-    if (frame < 0 || frame >= this.tables) throw new ModelError(`frames: entry: frame ${frame} is no table frame (0 .. ${this.tables - 1})`);
-    if (!(index >= 0 && index < this.entriesPerTable)) throw new ModelError(`frames: entry: index ${index} outside a table of ${this.entriesPerTable} entries`);
+    if (frame < 0 || frame >= this.tables)
+      throw new ModelError(`frames: entry: frame ${frame} is no table frame (0 .. ${this.tables - 1})`);
+    if (!(index >= 0 && index < this.entriesPerTable))
+      throw new ModelError(`frames: entry: index ${index} outside a table of ${this.entriesPerTable} entries`);
     return { frame, index, address: this.entries.at(frame * this.entriesPerTable + index) };
   }
 
   /** Allocates the lowest free frame of a pool (so that reuse happens as early as it can): its pfn, or {@link NO_FRAME}. */
   *alloc(kind: typeof FrameKind.page | typeof FrameKind.table, saying?: Saying): Steps<number> {
-    return yield operation(ALLOC, kind, 0, 0, this, { label: kind === FrameKind.table ? 'alloc_page(GFP_PGTABLE)' : 'alloc_page()', fact: formatFrame, ...saying });
+    return yield operation(ALLOC, kind, 0, 0, this, {
+      label: kind === FrameKind.table ? 'alloc_page(GFP_PGTABLE)' : 'alloc_page()',
+      fact: formatFrame,
+      ...saying,
+    });
   }
 
   /** Frees a frame. */
   *free(frame: number, saying?: Saying): Steps {
-    yield operation(FREE, frame, 0, 0, this, { label: `free_page(${hex(frame)})`, fact: () => `${hex(frame)} freed`, ...saying });
+    yield operation(FREE, frame, 0, 0, this, {
+      label: `free_page(${hex(frame)})`,
+      fact: () => `${hex(frame)} freed`,
+      ...saying,
+    });
   }
 
   /** Reads an entry, once. */
@@ -109,7 +150,14 @@ export class Frames {
 
   /** Replaces `expected` by `value` atomically; returns the old value. */
   *cmpxchg(pointer: EntryPointer, expected: number, value: number, saying?: Saying): Steps<number> {
-    return yield operation(CMPXCHG_ENTRY, pointer.address, expected, value, { frames: this, frame: pointer.frame }, saying);
+    return yield operation(
+      CMPXCHG_ENTRY,
+      pointer.address,
+      expected,
+      value,
+      { frames: this, frame: pointer.frame },
+      saying,
+    );
   }
 
   /** The word of a frame's reference count. Throws ModelError on a frame that does not exist. */
@@ -118,7 +166,8 @@ export class Frames {
   }
 
   #valid(frame: number, what: string): number {
-    if (!(frame >= 0 && frame < this.count)) throw new ModelError(`frames: ${what} frame ${frame}: no such frame (0 .. ${this.count - 1})`);
+    if (!(frame >= 0 && frame < this.count))
+      throw new ModelError(`frames: ${what} frame ${frame}: no such frame (0 .. ${this.count - 1})`);
     return frame;
   }
 
@@ -129,7 +178,11 @@ export class Frames {
 
   /** Drops one reference and frees the frame with the last one (put_page()); returns the references left. */
   *put(frame: number, saying?: Saying): Steps<number> {
-    return yield operation(PUT, frame, 0, 0, this, { label: `put_page(${hex(frame)})`, fact: (left) => (left === 0 ? `${hex(frame)} freed` : undefined), ...saying });
+    return yield operation(PUT, frame, 0, 0, this, {
+      label: `put_page(${hex(frame)})`,
+      fact: (left) => (left === 0 ? `${hex(frame)} freed` : undefined),
+      ...saying,
+    });
   }
 
   /** Fails the property unless the frame is a `kind` now. */

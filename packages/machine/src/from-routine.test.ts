@@ -16,7 +16,8 @@ const sum = program(
 );
 const result = (value: number) => ({ type: 'result' as const, value });
 const logic = fromRoutine(sum);
-const step = (snapshot: RoutineSnapshot, value: number): RoutineSnapshot => logic.transition(snapshot, result(value), undefined as never);
+const step = (snapshot: RoutineSnapshot, value: number): RoutineSnapshot =>
+  logic.transition(snapshot, result(value), undefined as never);
 
 describe('fromRoutine', () => {
   it('is actor logic: results go in, the pending operation comes out', () => {

@@ -63,7 +63,8 @@ export function fromRoutine(body: Program, identity = 0): ActorLogic<RoutineSnap
       return snapshotOf(cursor, current.results, current.length + 1);
     },
     getInitialSnapshot: () => replay([]),
-    getPersistedSnapshot: (snapshot) => ({ results: snapshot.results.slice(0, snapshot.length) }) as unknown as RoutineSnapshot,
+    getPersistedSnapshot: (snapshot) =>
+      ({ results: snapshot.results.slice(0, snapshot.length) }) as unknown as RoutineSnapshot,
     restoreSnapshot: (persisted) => replay((persisted as unknown as PersistedRoutine).results),
   };
 }

@@ -7,7 +7,9 @@ export const setup = {
     initial: 'running',
     states: { running: { tags: 'executes', on: { ipi: 'interrupted' } }, interrupted: { tags: 'executes' } },
   }),
-  host: xstate({ types: { events: {} as { type: 'preempt' } | { type: 'resume' }, tags: {} as 'executes' } }).createMachine({
+  host: xstate({
+    types: { events: {} as { type: 'preempt' } | { type: 'resume' }, tags: {} as 'executes' },
+  }).createMachine({
     id: 'host',
     initial: 'inGuest',
     states: { inGuest: { tags: 'executes', on: { preempt: 'preempted' } }, preempted: { on: { resume: 'inGuest' } } },

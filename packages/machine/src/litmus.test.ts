@@ -30,7 +30,9 @@ const NO_REGISTER = 9;
 function outcomesOf(litmus: Litmus, memoryModel: MemoryModel): ReadonlySet<string> {
   const builder = new SystemBuilder({ memoryModel });
   const memory = builder.region('memory', 2);
-  const registers = builder.region('register', REGISTERS_PER_THREAD * litmus.threads.length, { initial: Array.from({ length: 8 }, () => NO_REGISTER) });
+  const registers = builder.region('register', REGISTERS_PER_THREAD * litmus.threads.length, {
+    initial: Array.from({ length: 8 }, () => NO_REGISTER),
+  });
   litmus.threads.forEach((thread, t) => {
     const body = routine(`P${t}`, function* () {
       const values = yield* thread({ x: memory.at(0), y: memory.at(1) });
@@ -56,7 +58,9 @@ function outcomesOf(litmus: Litmus, memoryModel: MemoryModel): ReadonlySet<strin
     }
     if (enabled) return;
     expect(executor.atRest()).toBe(true);
-    const values = Array.from({ length: registers.cells }, (_, i) => words.read(registers.at(i))).filter((v) => v !== NO_REGISTER);
+    const values = Array.from({ length: registers.cells }, (_, i) => words.read(registers.at(i))).filter(
+      (v) => v !== NO_REGISTER,
+    );
     outcomes.add(`${values.join(' ')}; ${words.read(memory.at(0))} ${words.read(memory.at(1))}`);
   };
   visit();
@@ -356,7 +360,7 @@ const tests: readonly Litmus[] = [
     tso: 'allowed',
   },
   {
-    name: 'n5 (each reads the other\'s store of one word after its own)',
+    name: "n5 (each reads the other's store of one word after its own)",
     threads: [
       function* ({ x }) {
         yield* store(x, 1);
@@ -372,7 +376,7 @@ const tests: readonly Litmus[] = [
     tso: 'forbidden',
   },
   {
-    name: 'n4b (no load sees a store that comes after its own processor\'s later one)',
+    name: "n4b (no load sees a store that comes after its own processor's later one)",
     threads: [
       function* ({ x }) {
         const r = yield* load(x);
@@ -458,9 +462,16 @@ describe.each(tests)('$name', (litmus) => {
 it('a full store buffer makes the next store wait', () => {
   const builder = new SystemBuilder({ memoryModel: 'tso', storeBufferEntries: 2 });
   const words = builder.region('word', 3);
-  builder.processor({ name: 'P0', tasks: [program(routine('P0', function* () {
-    for (let i = 0; i < 3; i++) yield* store(words.at(i), i + 1);
-  }))] });
+  builder.processor({
+    name: 'P0',
+    tasks: [
+      program(
+        routine('P0', function* () {
+          for (let i = 0; i < 3; i++) yield* store(words.at(i), i + 1);
+        }),
+      ),
+    ],
+  });
   const executor = new TabulatedExecutor(builder.build());
   const drain = executor.system.choices.findIndex((choice) => choice.kind === 'drain');
   expect([executor.step(0), executor.step(0), executor.step(0)]).toEqual([true, true, false]);

@@ -11,7 +11,14 @@ import { canonicalJson, hashString, type Hash64 } from './hash.ts';
 import type { Message, Operation } from './operation.ts';
 import type { Component, Processor, System } from './system.ts';
 import { ContentHashes } from './words.ts';
-import { accepts, contentOf, createActor, type AnyActorRef, type AnyMachineSnapshot, type EventObject } from './xstate-adapter.ts';
+import {
+  accepts,
+  contentOf,
+  createActor,
+  type AnyActorRef,
+  type AnyMachineSnapshot,
+  type EventObject,
+} from './xstate-adapter.ts';
 
 /** Called with every XState inspection event of every actor of the system. */
 export type Inspector = (event: { readonly type: string }) => void;

@@ -36,7 +36,10 @@ const remembers = program(
 );
 
 function walk(nodes: NodeTable, history: readonly number[]): number {
-  return history.reduce((node, result) => (nodes.code[node] === Code.done ? node : nodes.next(node, result)), nodes.root(0));
+  return history.reduce(
+    (node, result) => (nodes.code[node] === Code.done ? node : nodes.next(node, result)),
+    nodes.root(0),
+  );
 }
 
 function after(body: Program, history: readonly number[]): RoutineCursor {
@@ -48,7 +51,10 @@ function after(body: Program, history: readonly number[]): RoutineCursor {
 const results = fc.array(fc.nat(3), { maxLength: 12 });
 
 describe('NodeTable', () => {
-  it.each([['with points', sum], ['with histories', remembers]])('a node is what the generator does after the same results (%s)', (_, body) => {
+  it.each([
+    ['with points', sum],
+    ['with histories', remembers],
+  ])('a node is what the generator does after the same results (%s)', (_, body) => {
     fc.assert(
       fc.property(fc.array(results, { maxLength: 6 }), (histories) => {
         const nodes = new NodeTable([body]);
@@ -84,10 +90,12 @@ describe('NodeTable', () => {
   });
 
   it('no result makes a routine that goes on hash like one that has returned', () => {
-    const once = program(routine('once', function* () {
-      yield* load(X);
-      yield* nop();
-    }));
+    const once = program(
+      routine('once', function* () {
+        yield* load(X);
+        yield* nop();
+      }),
+    );
     const returned = after(once, [5, 5]).hash;
     for (const result of [-1, 0, 1, 0x7fff_ffff]) expect(after(once, [result]).hash).not.toEqual(returned);
   });
@@ -112,23 +120,30 @@ describe('NodeTable', () => {
   });
 
   it('grows past its first size', () => {
-    const endless = program(routine('endless', function* () {
-      for (;;) yield* load(X);
-    }));
+    const endless = program(
+      routine('endless', function* () {
+        for (;;) yield* load(X);
+      }),
+    );
     const nodes = new NodeTable([endless]);
-    const node = walk(nodes, Array.from({ length: 5000 }, (_, i) => i));
+    const node = walk(
+      nodes,
+      Array.from({ length: 5000 }, (_, i) => i),
+    );
     expect(nodes.historyOf(node)).toHaveLength(5000);
     expect(nodes.code[node]).toBe(Code.load);
   });
 
   it('an edge says what was counted and failed on the way, every time it is taken', () => {
-    const says = program(routine('says', function* () {
-      yield* count('at root');
-      const value = yield* load(X);
-      yield* count('loaded', value);
-      yield* assertThat(value !== 3, 'never three', `it was ${value}`);
-      yield* nop();
-    }));
+    const says = program(
+      routine('says', function* () {
+        yield* count('at root');
+        const value = yield* load(X);
+        yield* count('loaded', value);
+        yield* assertThat(value !== 3, 'never three', `it was ${value}`);
+        yield* nop();
+      }),
+    );
     const nodes = new NodeTable([says]);
     expect(nodes.saidAtRoot(0)).toEqual([{ mark: 'count', counter: 'at root', amount: 1 }]);
     for (let round = 0; round < 2; round++) {
@@ -144,10 +159,12 @@ describe('NodeTable', () => {
 
   it('knows the routines under way', () => {
     const inner = routine('inner', () => load(X));
-    const outer = program(routine('outer', function* () {
-      yield* inner();
-      yield* nop();
-    }));
+    const outer = program(
+      routine('outer', function* () {
+        yield* inner();
+        yield* nop();
+      }),
+    );
     const nodes = new NodeTable([outer]);
     expect(nodes.stacks[nodes.root(0)]).toEqual(['outer', 'inner']);
     expect(nodes.stacks[walk(nodes, [0])]).toEqual(['outer']);
@@ -186,21 +203,40 @@ describe('a routine that', () => {
       yield* load(X);
       yield load(X) as unknown as Operation;
     });
-    expect(errorOf(() => walk(notYieldStar, [0]))).toBe('routine: bad: step 1 (after load): yielded something that is no operation ({}): use yield* with the operations');
+    expect(errorOf(() => walk(notYieldStar, [0]))).toBe(
+      'routine: bad: step 1 (after load): yielded something that is no operation ({}): use yield* with the operations',
+    );
     const nothing = bad(function* () {
       yield undefined as unknown as Operation;
     });
-    expect(errorOf(() => nothing.root(0))).toBe('routine: bad: step 0: yielded something that is no operation (undefined): use yield* with the operations');
+    expect(errorOf(() => nothing.root(0))).toBe(
+      'routine: bad: step 0: yielded something that is no operation (undefined): use yield* with the operations',
+    );
   });
 
   it('loops without a point', () => {
     const nodes = bad(function* () {
       for (;;) yield* load(X);
     });
-    const message = 'routine: bad: step 11: 10 operations without a point(): a loop needs `yield* point(label, ...values)` at its head';
-    expect(errorOf(() => walk(nodes, Array.from({ length: 11 }, () => 0)))).toBe(message);
+    const message =
+      'routine: bad: step 11: 10 operations without a point(): a loop needs `yield* point(label, ...values)` at its head';
+    expect(
+      errorOf(() =>
+        walk(
+          nodes,
+          Array.from({ length: 11 }, () => 0),
+        ),
+      ),
+    ).toBe(message);
     const count_ = nodes.count;
-    expect(errorOf(() => walk(nodes, Array.from({ length: 11 }, () => 0)))).toBe(message);
+    expect(
+      errorOf(() =>
+        walk(
+          nodes,
+          Array.from({ length: 11 }, () => 0),
+        ),
+      ),
+    ).toBe(message);
     expect(nodes.count).toBe(count_);
   });
 
@@ -211,7 +247,12 @@ describe('a routine that', () => {
         yield* load(X);
       }
     });
-    expect(walk(nodes, Array.from({ length: 1000 }, () => 0))).toBe(nodes.root(0));
+    expect(
+      walk(
+        nodes,
+        Array.from({ length: 1000 }, () => 0),
+      ),
+    ).toBe(nodes.root(0));
   });
 
   it('says something for ever and does nothing', () => {
@@ -219,7 +260,9 @@ describe('a routine that', () => {
       yield* load(X);
       for (;;) yield* count('spin');
     });
-    expect(errorOf(() => walk(nodes, [0]))).toBe('routine: bad: step 1 (after load): 100000 marks without an operation: an endless loop');
+    expect(errorOf(() => walk(nodes, [0]))).toBe(
+      'routine: bad: step 1 (after load): 100000 marks without an operation: an endless loop',
+    );
   });
 });
 
@@ -239,18 +282,23 @@ describe('verifyPoints', () => {
   });
 
   it('finds a value that was left out', () => {
-    const forgetful = program(routine('forgetful', function* () {
-      const first = yield* load(X);
-      const second = yield* load(X);
-      yield* point('loaded', second);
-      yield* load(Y);
-      yield* store(Y, first);
-    }));
+    const forgetful = program(
+      routine('forgetful', function* () {
+        const first = yield* load(X);
+        const second = yield* load(X);
+        yield* point('loaded', second);
+        yield* load(Y);
+        yield* store(Y, first);
+      }),
+    );
     const [mismatch, ...others] = verifyPoints([forgetful], explored(forgetful, [0, 1], 4));
     expect(mismatch).toEqual({
       program: 'forgetful',
       point: 'forgetful@loaded(0)',
-      histories: [[0, 0], [1, 0]],
+      histories: [
+        [0, 0],
+        [1, 0],
+      ],
       results: [0],
       next: ['store(1, 0, 0)', 'store(1, 1, 0)'],
     });
@@ -258,14 +306,18 @@ describe('verifyPoints', () => {
   });
 
   it('finds two places under one label', () => {
-    const twice = program(routine('twice', function* () {
-      yield* point('spin');
-      yield* load(X);
-      yield* load(Y);
-      yield* point('spin');
-      yield* load(X);
-    }));
-    expect(verifyPoints([twice], explored(twice, [0], 6))).toMatchObject([{ point: 'twice@spin()', results: [0], next: ['load(1, 0, 0) at twice@spin()+1', 'returns at (returned)'] }]);
+    const twice = program(
+      routine('twice', function* () {
+        yield* point('spin');
+        yield* load(X);
+        yield* load(Y);
+        yield* point('spin');
+        yield* load(X);
+      }),
+    );
+    expect(verifyPoints([twice], explored(twice, [0], 6))).toMatchObject([
+      { point: 'twice@spin()', results: [0], next: ['load(1, 0, 0) at twice@spin()+1', 'returns at (returned)'] },
+    ]);
   });
 
   it('a point in a routine need not say who called it', () => {
@@ -273,26 +325,32 @@ describe('verifyPoints', () => {
       yield* point('flush');
       for (let i = 0; i < 40; i++) yield* nop();
     });
-    const caller = program(routine('caller', function* () {
-      yield* load(X);
-      yield* flush();
-      yield* load(Y);
-      yield* flush();
-      yield* store(Y, 1);
-    }));
+    const caller = program(
+      routine('caller', function* () {
+        yield* load(X);
+        yield* flush();
+        yield* load(Y);
+        yield* flush();
+        yield* store(Y, 1);
+      }),
+    );
     expect(verifyPoints([caller], explored(caller, [0], 100))).toEqual([]);
   });
 
   it('finds a difference in what is said, and looks no deeper than it is told', () => {
-    const accuses = program(routine('accuses', function* () {
-      const value = yield* load(X);
-      yield* point('checked');
-      yield* nop();
-      yield* assertThat(value === 0, 'zero');
-      yield* nop();
-    }));
+    const accuses = program(
+      routine('accuses', function* () {
+        const value = yield* load(X);
+        yield* point('checked');
+        yield* nop();
+        yield* assertThat(value === 0, 'zero');
+        yield* nop();
+      }),
+    );
     const nodes = explored(accuses, [0, 1], 3);
-    expect(verifyPoints([accuses], nodes)).toMatchObject([{ point: 'accuses@checked()', next: ['nop(0, 0, 0)', 'fail zero; nop(0, 0, 0)'] }]);
+    expect(verifyPoints([accuses], nodes)).toMatchObject([
+      { point: 'accuses@checked()', next: ['nop(0, 0, 0)', 'fail zero; nop(0, 0, 0)'] },
+    ]);
     expect(verifyPoints([accuses], nodes, { depth: 0, reach: 0 })).toEqual([]);
   });
 });

@@ -88,7 +88,8 @@ export class NodeTable {
   /** The results received since the program began, along the path on which the node was first reached. */
   historyOf(node: number): number[] {
     const history: number[] = [];
-    for (let n = node; this.#parent[n] !== 0; n = this.#parent[n] as number) history.push(this.#parentResult[n] as number);
+    for (let n = node; this.#parent[n] !== 0; n = this.#parent[n] as number)
+      history.push(this.#parentResult[n] as number);
     return history.reverse();
   }
 
@@ -98,7 +99,11 @@ export class NodeTable {
 
   /** Parent node (0 for the first node of a program), the result that led here, and the program. */
   originOf(node: number): { readonly parent: number; readonly result: number; readonly program: number } {
-    return { parent: this.#parent[node] as number, result: this.#parentResult[node] as number, program: this.#programOf[node] as number };
+    return {
+      parent: this.#parent[node] as number,
+      result: this.#parentResult[node] as number,
+      program: this.#programOf[node] as number,
+    };
   }
 
   /** Node, result and next node of every edge from the `first`-th on, in order of discovery. */

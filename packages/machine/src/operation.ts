@@ -56,7 +56,9 @@ export interface Message {
  * const ipiMessage = messageFor((vector: string) => ({ type: 'ipi', vector }));
  * ```
  */
-export function messageFor<A extends readonly (string | number)[]>(make: (...args: A) => Message): (...args: A) => Message {
+export function messageFor<A extends readonly (string | number)[]>(
+  make: (...args: A) => Message,
+): (...args: A) => Message {
   const messages = new Map<string, Message>();
   return (...args) => {
     const key = args.join();
@@ -118,7 +120,14 @@ export interface Saying {
 }
 
 /** Builds an operation. All operations are made here, so that they share one shape. */
-export function operation(definition: OperationDefinition, a = 0, b = 0, c = 0, data?: unknown, saying?: Saying): Operation {
+export function operation(
+  definition: OperationDefinition,
+  a = 0,
+  b = 0,
+  c = 0,
+  data?: unknown,
+  saying?: Saying,
+): Operation {
   return { definition, a, b, c, data, label: saying?.label, fact: saying?.fact };
 }
 

@@ -5,7 +5,15 @@
  * loads may pass earlier stores of the same processor, atomic read-modify-writes and `smp_mb` wait until its store
  * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010).
  */
-import { BLOCKED, defineOperation, operation, type Operation, type OperationDefinition, type Saying, type Steps } from './operation.ts';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Operation,
+  type OperationDefinition,
+  type Saying,
+  type Steps,
+} from './operation.ts';
 import type { Address } from './words.ts';
 
 /** Codes of the operations that executors inline. 0 is the end of a routine. */
@@ -17,7 +25,12 @@ const onlyWrites = (op: Operation) => ({ reads: none, writes: [op.a] });
 const both = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
 const nothing = () => ({ reads: none, writes: none });
 
-const LOAD = defineOperation({ name: 'load', code: Code.load, perform: (cx, op) => cx.load(op.a), footprint: onlyReads });
+const LOAD = defineOperation({
+  name: 'load',
+  code: Code.load,
+  perform: (cx, op) => cx.load(op.a),
+  footprint: onlyReads,
+});
 
 const STORE = defineOperation({
   name: 'store',
@@ -104,11 +117,20 @@ const ACQUIRE = defineOperation({
   footprint: both,
 });
 
-const FULL_BARRIER = defineOperation({ name: 'smp_mb', perform: (cx) => (cx.drained() ? 0 : BLOCKED), footprint: nothing });
+const FULL_BARRIER = defineOperation({
+  name: 'smp_mb',
+  perform: (cx) => (cx.drained() ? 0 : BLOCKED),
+  footprint: nothing,
+});
 const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', perform: () => 0, footprint: nothing });
 const READ_BARRIER = defineOperation({ name: 'smp_rmb', perform: () => 0, footprint: nothing });
 const NOP = defineOperation({ name: 'nop', perform: () => 0, footprint: nothing });
-const CHOOSE = defineOperation({ name: 'choose', perform: (_cx, _op, branch) => branch, branches: (_cx, op) => op.a, footprint: nothing });
+const CHOOSE = defineOperation({
+  name: 'choose',
+  perform: (_cx, _op, branch) => branch,
+  branches: (_cx, op) => op.a,
+  footprint: nothing,
+});
 const REST = defineOperation({ name: 'rest', perform: () => BLOCKED, rests: true, footprint: nothing });
 
 /** READ_ONCE(). */

@@ -5,11 +5,17 @@ import { assign, emit, enqueueActions, setup } from 'xstate';
 export const processorMachine = setup({
   types: {
     context: {} as { readonly depth: number },
-    events: {} as { readonly type: 'mask' | 'unmask' | 'iret' | 'tick' | 'halt' | 'nest' | 'unnest' } | { readonly type: 'irq'; readonly vector: string },
+    events: {} as
+      | { readonly type: 'mask' | 'unmask' | 'iret' | 'tick' | 'halt' | 'nest' | 'unnest' }
+      | { readonly type: 'irq'; readonly vector: string },
     emitted: {} as { readonly type: 'interrupt'; readonly vector: string } | { readonly type: 'switch' },
     tags: {} as 'executes',
   },
-  guards: { flat: ({ context }) => context.depth === 0, nested: ({ context }) => context.depth > 0, shallow: ({ context }) => context.depth < 2 },
+  guards: {
+    flat: ({ context }) => context.depth === 0,
+    nested: ({ context }) => context.depth > 0,
+    shallow: ({ context }) => context.depth < 2,
+  },
   actions: {
     take: emit(({ event }) => ({ type: 'interrupt' as const, vector: event.type === 'irq' ? event.vector : '' })),
     switchTask: emit({ type: 'switch' as const }),
@@ -42,14 +48,21 @@ export const deviceMachine = setup({
   types: {
     context: {} as { readonly answers: number; readonly channel: number },
     events: {} as { readonly type: 'ask'; readonly from: number } | { readonly type: 'ready' },
-    emitted: {} as { readonly type: 'send'; readonly channel: number; readonly message: { readonly type: string; readonly n: number } } | { readonly type: 'done'; readonly from: number },
+    emitted: {} as
+      | {
+          readonly type: 'send';
+          readonly channel: number;
+          readonly message: { readonly type: string; readonly n: number };
+        }
+      | { readonly type: 'done'; readonly from: number },
     input: {} as { readonly channel: number },
   },
   actions: {
     answer: enqueueActions(({ enqueue, context, event }) => {
       if (event.type !== 'ask') return;
       enqueue.assign({ answers: (context.answers + 1) % 3 });
-      if (context.channel >= 0) enqueue.emit({ type: 'send', channel: context.channel, message: { type: 'answer', n: context.answers } });
+      if (context.channel >= 0)
+        enqueue.emit({ type: 'send', channel: context.channel, message: { type: 'answer', n: context.answers } });
       enqueue.emit({ type: 'done', from: event.from });
     }),
   },
@@ -82,7 +95,16 @@ export const listenerMachine = setup({
   id: 'listener',
   context: { last: 0 },
   initial: 'listening',
-  states: { listening: { on: { note: { actions: ['keep', 'tell'] }, answer: { actions: ['keep', 'tell'] }, poison: { actions: 'fall' }, leak: { actions: 'leak' } } } },
+  states: {
+    listening: {
+      on: {
+        note: { actions: ['keep', 'tell'] },
+        answer: { actions: ['keep', 'tell'] },
+        poison: { actions: 'fall' },
+        leak: { actions: 'leak' },
+      },
+    },
+  },
 });
 
 /** The same value and context can stand for two states here: `back` returns to what was left. */

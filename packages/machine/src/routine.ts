@@ -44,7 +44,11 @@ export function inlined<A extends readonly unknown[], T>(body: (...args: A) => S
  * `for (;;)` whose body is a frame of its own: nothing of an attempt is remembered but what it returns, and as long as that is
  * undefined there is another one. The body must change nothing outside of it but a {@link Local}.
  */
-export const retry: <T>(body: () => Steps<T | undefined>) => Steps<T> = inlined(function* (body: () => Steps<any>): Steps<any> {
+export function* retry<T>(body: () => Steps<T | undefined>): Steps<T> {
+  return (yield* RETRY(body)) as T;
+}
+
+const RETRY = inlined(function* (body: () => Steps<unknown>): Steps<unknown> {
   const attempt = inlined(body);
   for (;;) {
     yield* point('retry');
@@ -54,7 +58,11 @@ export const retry: <T>(body: () => Steps<T | undefined>) => Steps<T> = inlined(
 });
 
 /** `for (i = 0; i < count; i++)` in the same way; ends early with the first value that the body returns, undefined if it never does. */
-export const each: <T>(count: number, body: (i: number) => Steps<T | undefined>) => Steps<T | undefined> = inlined(function* (count: number, body: (i: number) => Steps<any>): Steps<any> {
+export function* each<T>(count: number, body: (i: number) => Steps<T | undefined>): Steps<T | undefined> {
+  return (yield* EACH(count, body)) as T | undefined;
+}
+
+const EACH = inlined(function* (count: number, body: (i: number) => Steps<unknown>): Steps<unknown> {
   const round = inlined(body);
   for (let i = 0; i < count; i++) {
     yield* point('each', i);
@@ -170,7 +178,10 @@ export class RoutineCursor {
   /** Where it stands, frame by frame, for messages. */
   get where(): string {
     if (this.pending === null) return '(returned)';
-    return this.#frames.slice(1).map(({ name, point: at, length }) => `${name ?? ''}${at && `@${at}`}${length === 0 ? '' : `+${length}`}`).join(' > ');
+    return this.#frames
+      .slice(1)
+      .map(({ name, point: at, length }) => `${name ?? ''}${at && `@${at}`}${length === 0 ? '' : `+${length}`}`)
+      .join(' > ');
   }
 
   get #top(): Frame {
@@ -180,7 +191,15 @@ export class RoutineCursor {
   #call(name: string | null, steps: Steps<unknown>): void {
     const caller = this.#frames.at(-1);
     const below = caller ? hashWith(caller.below, caller.hash) : this.#seed;
-    this.#frames.push({ steps, name, below, hash: this.#seen(name === null ? CALLED : hashString(name)), point: '', length: 0, locals: [] });
+    this.#frames.push({
+      steps,
+      name,
+      below,
+      hash: this.#seen(name === null ? CALLED : hashString(name)),
+      point: '',
+      length: 0,
+      locals: [],
+    });
     if (name !== null) this.stack = [...this.stack, name];
   }
 
@@ -194,7 +213,9 @@ export class RoutineCursor {
     if (isLocal) caller.locals.push(value);
     const called = callee.name === null ? CALLED : hashString(callee.name);
     // What is no data may hide anything that the callee has received.
-    caller.hash = this.#seen(hashWith(hashWith(hashExtend(caller.hash, RETURN), called), isLocal ? VOID : (contentOf(value) ?? callee.hash)));
+    caller.hash = this.#seen(
+      hashWith(hashWith(hashExtend(caller.hash, RETURN), called), isLocal ? VOID : (contentOf(value) ?? callee.hash)),
+    );
     caller.length++;
   }
 
@@ -202,7 +223,8 @@ export class RoutineCursor {
     this.said = [];
     let input: unknown = result ?? 0;
     for (let marks = 0; ; marks++) {
-      if (marks > MARKS_MAX) throw new ModelError(`${this.#where()}: ${MARKS_MAX} marks without an operation: an endless loop`);
+      if (marks > MARKS_MAX)
+        throw new ModelError(`${this.#where()}: ${MARKS_MAX} marks without an operation: an endless loop`);
       const next = this.#next(input);
       input = 0;
       if (next.done) {
@@ -230,7 +252,8 @@ export class RoutineCursor {
    * point on. What it does to them itself follows from its history.
    */
   #seen(hash: Hash64): Hash64 {
-    for (const { locals } of this.#frames) for (const { words } of locals) for (const word of words) hash = hashExtend(hash, word);
+    for (const { locals } of this.#frames)
+      for (const { words } of locals) for (const word of words) hash = hashExtend(hash, word);
     return hash;
   }
 
@@ -240,7 +263,9 @@ export class RoutineCursor {
       return this.#top.steps.next(input as number);
     } catch (error) {
       if (error instanceof ModelError) throw error;
-      throw new ModelError(`${this.#where()}: threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`);
+      throw new ModelError(
+        `${this.#where()}: threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`,
+      );
     }
   }
 
@@ -266,7 +291,9 @@ export class RoutineCursor {
         this.said.push(mark);
         return;
       default:
-        throw new ModelError(`${this.#where()}: yielded something that is no operation (${printable(mark)}): use yield* with the operations`);
+        throw new ModelError(
+          `${this.#where()}: yielded something that is no operation (${printable(mark)}): use yield* with the operations`,
+        );
     }
   }
 
@@ -303,13 +330,19 @@ function contentOf(value: unknown): Hash64 | null {
 
 function isData(value: unknown): boolean {
   if (value === null || value === undefined) return true;
-  if (typeof value !== 'object') return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string';
+  if (typeof value !== 'object')
+    return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string';
   if (Array.isArray(value)) return value.every(isData);
   return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isData);
 }
 
 function isOperation(value: Operation | Mark): value is Operation {
-  return typeof value === 'object' && value !== null && 'definition' in value && typeof value.definition?.perform === 'function';
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'definition' in value &&
+    typeof value.definition?.perform === 'function'
+  );
 }
 
 function printable(value: unknown): string {

@@ -75,28 +75,49 @@ describe.each([
 
   it('takes every branch in some run', () => {
     const executor = new TabulatedExecutor(oneProcessor(() => () => choose(3)));
-    const seen = new Set(Array.from({ length: 60 }, (__, seed) => runScheduler(executor, make(seed), 10).schedule.map(entryBranch).join()));
+    const seen = new Set(
+      Array.from({ length: 60 }, (__, seed) => runScheduler(executor, make(seed), 10).schedule.map(entryBranch).join()),
+    );
     expect([...seen].toSorted()).toEqual(['0', '1', '2']);
   });
 
   it('says how a run ended', () => {
     const rests = new TabulatedExecutor(oneProcessor(() => () => nop()));
     expect(runScheduler(rests, make(1), 10)).toMatchObject({ end: 'rest', schedule: [0] });
-    const waits = new TabulatedExecutor(oneProcessor((builder) => {
-      const word = oneWord(builder, 'word');
-      return () => waitFor(word, 1, 1);
-    }));
+    const waits = new TabulatedExecutor(
+      oneProcessor((builder) => {
+        const word = oneWord(builder, 'word');
+        return () => waitFor(word, 1, 1);
+      }),
+    );
     expect(runScheduler(waits, make(1), 10)).toEqual({ end: 'deadlock', schedule: [], violation: null });
-    const runs = new TabulatedExecutor(oneProcessor(() => function* () {
-      for (;;) yield* nop();
-    }));
-    expect(runScheduler(runs, make(1), 10)).toMatchObject({ end: 'steps', schedule: Array.from({ length: 10 }, () => 0) });
-    const fails = new TabulatedExecutor(oneProcessor(() => function* () {
-      yield* nop();
-      yield* assertThat(false, 'no');
-      yield* nop();
-    }));
-    expect(runScheduler(fails, make(1), 10)).toMatchObject({ end: 'violation', schedule: [0], violation: { property: 'no' } });
+    const runs = new TabulatedExecutor(
+      oneProcessor(
+        () =>
+          function* () {
+            for (;;) yield* nop();
+          },
+      ),
+    );
+    expect(runScheduler(runs, make(1), 10)).toMatchObject({
+      end: 'steps',
+      schedule: Array.from({ length: 10 }, () => 0),
+    });
+    const fails = new TabulatedExecutor(
+      oneProcessor(
+        () =>
+          function* () {
+            yield* nop();
+            yield* assertThat(false, 'no');
+            yield* nop();
+          },
+      ),
+    );
+    expect(runScheduler(fails, make(1), 10)).toMatchObject({
+      end: 'violation',
+      schedule: [0],
+      violation: { property: 'no' },
+    });
   });
 });
 
@@ -105,7 +126,8 @@ describe('PCT', () => {
     const executor = new TabulatedExecutor(race());
     const runs = 2000;
     let found = 0;
-    for (let seed = 0; seed < runs; seed++) if (runScheduler(executor, new PctScheduler(seed, 2, 24), 100).end === 'violation') found++;
+    for (let seed = 0; seed < runs; seed++)
+      if (runScheduler(executor, new PctScheduler(seed, 2, 24), 100).end === 'violation') found++;
     // At least 1/(n k^(d-1)) with n = 2 processors and k = 24 steps; a third of it leaves room for chance.
     expect(found).toBeGreaterThan(runs / (2 * 24) / 3);
   });

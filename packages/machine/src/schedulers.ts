@@ -61,7 +61,9 @@ export class PctScheduler implements Scheduler {
   next(executor: Executor): number {
     const count = executor.system.choices.length;
     while (this.#priorities.length < count) this.#priorities.push(1 + this.#random.next());
-    const order = Array.from({ length: count }, (_, i) => i).sort((a, b) => (this.#priorities[b] as number) - (this.#priorities[a] as number));
+    const order = Array.from({ length: count }, (_, i) => i).sort(
+      (a, b) => (this.#priorities[b] as number) - (this.#priorities[a] as number),
+    );
     for (const choice of order) {
       const entry = stepSomeBranch(executor, choice, executor.branchesOf(choice) > 1 ? this.#random.next() : 0);
       if (entry < 0) continue;
@@ -90,9 +92,12 @@ export function runScheduler(executor: Executor, scheduler: Scheduler, stepsMax:
 export function replay(executor: Executor, schedule: readonly number[], afterStep?: (index: number) => void): void {
   executor.reset();
   schedule.forEach((entry, i) => {
-    if (!Number.isInteger(entry) || entry < 0) throw new ModelError(`schedule: step ${i}: not a schedule entry (${String(entry)})`);
+    if (!Number.isInteger(entry) || entry < 0)
+      throw new ModelError(`schedule: step ${i}: not a schedule entry (${String(entry)})`);
     if (!executor.step(entryChoice(entry), entryBranch(entry))) {
-      throw new ModelError(`schedule: step ${i}: ${executor.system.choices[entryChoice(entry)]?.name ?? '?'} is not enabled there`);
+      throw new ModelError(
+        `schedule: step ${i}: ${executor.system.choices[entryChoice(entry)]?.name ?? '?'} is not enabled there`,
+      );
     }
     afterStep?.(i);
   });

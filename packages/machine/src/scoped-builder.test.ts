@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { setup } from './gate.test-support.machine.ts';
-import { DirectExecutor, load, nop, program, routine, runVirtualTime, ScopedBuilder, store, SystemBuilder } from './index.ts';
+import {
+  DirectExecutor,
+  load,
+  nop,
+  program,
+  routine,
+  runVirtualTime,
+  ScopedBuilder,
+  store,
+  SystemBuilder,
+} from './index.ts';
 
 /** A part with a word, a gated processor that adds to it, and whoever opens and closes the gate. */
 function addPart(builder: SystemBuilder, cycles: number): number {
@@ -23,9 +33,18 @@ describe('a scoped builder', () => {
     const words = ['a', 'b'].map((name, i) => addPart(new ScopedBuilder(whole, name), i + 1));
     const system = whole.build();
     expect(system.processors.map((p) => p.name)).toEqual(['a.P', 'b.P']);
-    expect(system.choices.map((choice) => choice.name)).toEqual(['a.P', 'b.P', 'deliver a.irq', 'deliver b.irq', 'a.preempt', 'b.preempt']);
+    expect(system.choices.map((choice) => choice.name)).toEqual([
+      'a.P',
+      'b.P',
+      'deliver a.irq',
+      'deliver b.irq',
+      'a.preempt',
+      'b.preempt',
+    ]);
     expect(words.map((word) => system.layout.nameOf(word))).toEqual(['a.word', 'b.word']);
-    expect(system.processors.map(({ component, gate }) => [component, gate].map((index) => system.components[index]?.name))).toEqual([
+    expect(
+      system.processors.map(({ component, gate }) => [component, gate].map((index) => system.components[index]?.name)),
+    ).toEqual([
       ['a.cpu', 'a.host'],
       ['b.cpu', 'b.host'],
     ]);
@@ -43,6 +62,8 @@ describe('a scoped builder', () => {
   });
 
   it('builds nothing by itself', () => {
-    expect(() => new ScopedBuilder(new SystemBuilder(), 'vm0').build()).toThrow('system: build: vm0 is a part of a system: build the whole');
+    expect(() => new ScopedBuilder(new SystemBuilder(), 'vm0').build()).toThrow(
+      'system: build: vm0 is a part of a system: build the whole',
+    );
   });
 });

@@ -1,6 +1,15 @@
 /** A builder for a part of a system: every name it gives gets the part's prefix. */
 import { ModelError } from './errors.ts';
-import { SystemBuilder, type ChannelSpec, type ComponentSpec, type ProcessorSpec, type Property, type SpontaneousSpec, type System, type Watcher } from './system.ts';
+import {
+  SystemBuilder,
+  type ChannelSpec,
+  type ComponentSpec,
+  type ProcessorSpec,
+  type Property,
+  type SpontaneousSpec,
+  type System,
+  type Watcher,
+} from './system.ts';
 import type { Layout, Region, RegionOptions } from './words.ts';
 
 /**
@@ -25,7 +34,12 @@ export class ScopedBuilder extends SystemBuilder {
 
   override processor(spec: ProcessorSpec): number {
     const { component, gate } = spec;
-    return this.#whole.processor({ ...spec, name: this.#prefix + spec.name, ...(component !== undefined && { component: this.#prefix + component }), ...(gate !== undefined && { gate: this.#prefix + gate }) });
+    return this.#whole.processor({
+      ...spec,
+      name: this.#prefix + spec.name,
+      ...(component !== undefined && { component: this.#prefix + component }),
+      ...(gate !== undefined && { gate: this.#prefix + gate }),
+    });
   }
 
   override component(spec: ComponentSpec): number {

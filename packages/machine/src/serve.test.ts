@@ -9,7 +9,10 @@ describe('a served component', () => {
     expect(device.send({ type: 'ask', from: 4 })).toEqual({
       value: 'busy',
       context: { answers: 1, channel: 7 },
-      emitted: [{ type: 'send', channel: 7, message: { type: 'answer', n: 0 } }, { type: 'done', from: 4 }],
+      emitted: [
+        { type: 'send', channel: 7, message: { type: 'answer', n: 0 } },
+        { type: 'done', from: 4 },
+      ],
     });
     expect(device.state()).toMatchObject({ value: 'busy', emitted: [] });
   });

@@ -55,7 +55,9 @@ export function serveMachine(machine: AnyStateMachine): ServedComponent {
       const target = running();
       const snapshot = target.getSnapshot() as { can(event: EventObject): boolean; value: unknown };
       if (!snapshot.can(event)) {
-        throw new ModelError(`component: ${machine.id}: ${event.type} is not accepted in ${JSON.stringify(snapshot.value)}`);
+        throw new ModelError(
+          `component: ${machine.id}: ${event.type} is not accepted in ${JSON.stringify(snapshot.value)}`,
+        );
       }
       target.send(event);
       return state();

@@ -18,8 +18,15 @@ export function symmetricSeeds(system: System): ((address: number) => number) | 
     const [first, ...others] = group.map((index) => system.processors[index] as Processor);
     if (!first) continue;
     for (const other of others) {
-      if (other.tasks.join() !== first.tasks.join() || other.bufferBase >= 0 || other.component >= 0 || other.gate >= 0) {
-        throw new ModelError(`system: symmetric: ${other.name} and ${first.name} do not run the same programs, or have words of their own`);
+      if (
+        other.tasks.join() !== first.tasks.join() ||
+        other.bufferBase >= 0 ||
+        other.component >= 0 ||
+        other.gate >= 0
+      ) {
+        throw new ModelError(
+          `system: symmetric: ${other.name} and ${first.name} do not run the same programs, or have words of their own`,
+        );
       }
       other.tasks.forEach((_, slot) => seeds.set(other.taskBase + slot, first.taskBase + slot));
     }

@@ -262,7 +262,10 @@ export class SystemBuilder {
       spinner: spec.afterSpinning ? this.#processorIndex(spec.afterSpinning.processor, spec.name) : -1,
     }));
     const choices = listChoices(processors, channels, spontaneous);
-    if (choices.length > CHOICES_MAX) throw new ModelError(`system: build: ${choices.length} choices, at most ${CHOICES_MAX}: make the machine smaller`);
+    if (choices.length > CHOICES_MAX)
+      throw new ModelError(
+        `system: build: ${choices.length} choices, at most ${CHOICES_MAX}: make the machine smaller`,
+      );
     return {
       memoryModel: this.memoryModel,
       storeBufferEntries: this.#options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT,
@@ -282,7 +285,13 @@ export class SystemBuilder {
 
   #sealComponent(spec: ComponentSpec, index: number): Component {
     const region = this.layout.region(`${spec.name}.state`, 1);
-    return { ...spec, index, address: region.base, processor: this.#processors.findIndex((p) => p.component === spec.name), gates: this.#processors.findIndex((p) => p.gate === spec.name) };
+    return {
+      ...spec,
+      index,
+      address: region.base,
+      processor: this.#processors.findIndex((p) => p.component === spec.name),
+      gates: this.#processors.findIndex((p) => p.gate === spec.name),
+    };
   }
 
   #sealProcessor(spec: ProcessorSpec, index: number, programIndex: (p: Program) => number): Processor {
@@ -292,7 +301,8 @@ export class SystemBuilder {
     const interruptAddress = handlerNames.length > 0 ? this.layout.region(`${spec.name}.interrupt`, 1).base : -1;
     const currentAddress = spec.tasks.length > 1 ? this.layout.region(`${spec.name}.current`, 1).base : -1;
     const entries = this.#options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT;
-    const bufferBase = this.memoryModel === 'tso' ? this.layout.region(`${spec.name}.store_buffer`, 1 + 2 * entries).base : -1;
+    const bufferBase =
+      this.memoryModel === 'tso' ? this.layout.region(`${spec.name}.store_buffer`, 1 + 2 * entries).base : -1;
     return {
       name: spec.name,
       index,
@@ -309,7 +319,9 @@ export class SystemBuilder {
 
   #sealChannel(spec: ChannelSpec, index: number): Channel {
     if (spec.policy === 'level' && (spec.capacity ?? 1) !== 1) {
-      throw new ModelError(`system: channel: ${spec.name} is level and wants capacity ${spec.capacity}: it holds one message, so give every message its own channel`);
+      throw new ModelError(
+        `system: channel: ${spec.name} is level and wants capacity ${spec.capacity}: it holds one message, so give every message its own channel`,
+      );
     }
     const capacity = spec.policy === 'level' ? 1 : (spec.capacity ?? CHANNEL_CAPACITY_DEFAULT);
     const base = this.layout.region(`${spec.name}.messages`, capacity).base;
@@ -318,27 +330,40 @@ export class SystemBuilder {
 
   #componentIndex(name: string, user: string): number {
     const index = this.#components.findIndex((c) => c.name === name);
-    if (index < 0) throw new ModelError(`system: ${user}: no component ${name} (have: ${this.#components.map((c) => c.name).join(', ') || 'none'})`);
+    if (index < 0)
+      throw new ModelError(
+        `system: ${user}: no component ${name} (have: ${this.#components.map((c) => c.name).join(', ') || 'none'})`,
+      );
     return index;
   }
 
   #processorIndex(name: string, user = 'symmetric'): number {
     const index = this.#processors.findIndex((p) => p.name === name);
-    if (index < 0) throw new ModelError(`system: ${user}: no processor ${name} (have: ${this.#processors.map((p) => p.name).join(', ')})`);
+    if (index < 0)
+      throw new ModelError(
+        `system: ${user}: no processor ${name} (have: ${this.#processors.map((p) => p.name).join(', ')})`,
+      );
     return index;
   }
 }
 
 function addNamed<S extends { readonly name: string }>(kind: string, list: S[], spec: S): number {
-  if (list.some((other) => other.name === spec.name)) throw new ModelError(`system: ${kind}: name taken twice (${spec.name})`);
+  if (list.some((other) => other.name === spec.name))
+    throw new ModelError(`system: ${kind}: name taken twice (${spec.name})`);
   return list.push(spec) - 1;
 }
 
-function listChoices(processors: readonly Processor[], channels: readonly Channel[], spontaneous: readonly Spontaneous[]): Choice[] {
+function listChoices(
+  processors: readonly Processor[],
+  channels: readonly Channel[],
+  spontaneous: readonly Spontaneous[],
+): Choice[] {
   return [
     ...processors.map((p): Choice => ({ kind: 'advance', processor: p.index, name: p.name })),
     ...channels.map((c): Choice => ({ kind: 'deliver', channel: c.index, name: `deliver ${c.name}` })),
-    ...processors.filter((p) => p.bufferBase >= 0).map((p): Choice => ({ kind: 'drain', processor: p.index, name: `drain ${p.name}` })),
+    ...processors
+      .filter((p) => p.bufferBase >= 0)
+      .map((p): Choice => ({ kind: 'drain', processor: p.index, name: `drain ${p.name}` })),
     ...spontaneous.map((s): Choice => ({ kind: 'spontaneous', spontaneous: s.index, name: s.name })),
   ];
 }

@@ -1,7 +1,20 @@
 /** Systems for the tests of this package: between them they use everything a system may have. They run for ever. */
 import type { Steps } from './operation.ts';
 import { defineOperation, operation, type Message } from './operation.ts';
-import { acquireWord, atomicAdd, choose, clearBits, cmpxchg, load, nop, setBits, smp_mb, store, waitFor, xchg } from './operations.ts';
+import {
+  acquireWord,
+  atomicAdd,
+  choose,
+  clearBits,
+  cmpxchg,
+  load,
+  nop,
+  setBits,
+  smp_mb,
+  store,
+  waitFor,
+  xchg,
+} from './operations.ts';
 import { Frames, FrameKind, NO_FRAME } from './frames.ts';
 import { assertThat, count, point, program, routine } from './routine.ts';
 import { SystemBuilder, type MemoryModel, type System } from './system.ts';
@@ -50,13 +63,17 @@ export function interruptSystem(memoryModel: MemoryModel): System {
       if (round === 4) yield* tell(cpus[id] as number, { type: 'halt' });
     }
   });
-  const flush = program(routine('flush', function* () {
-    const seen = yield* load(shared.at(0));
-    yield* atomicAdd(shared.at(2), seen === 0 ? 1 : -1);
-  }));
-  const nothing = program(routine('nothing', function* () {
-    yield* count('nothing');
-  }));
+  const flush = program(
+    routine('flush', function* () {
+      const seen = yield* load(shared.at(0));
+      yield* atomicAdd(shared.at(2), seen === 0 ? 1 : -1);
+    }),
+  );
+  const nothing = program(
+    routine('nothing', function* () {
+      yield* count('nothing');
+    }),
+  );
   for (const id of [0, 1]) {
     builder.processor({
       name: `P${id}`,
@@ -64,7 +81,13 @@ export function interruptSystem(memoryModel: MemoryModel): System {
       tasks: [program(task, id, 0), program(task, id, 2)],
       handlers: { flush, nothing },
     });
-    builder.spontaneous({ name: `tick ${id}`, kind: 'hardware', component: `cpu${id}`, message: { type: 'tick' }, periodCycles: 1000 });
+    builder.spontaneous({
+      name: `tick ${id}`,
+      kind: 'hardware',
+      component: `cpu${id}`,
+      message: { type: 'tick' },
+      periodCycles: 1000,
+    });
   }
   builder.spontaneous({ name: 'kick', kind: 'host', component: 'cpu1', message: { type: 'irq', vector: 'nothing' } });
   return builder.build();
@@ -140,15 +163,17 @@ export function memorySystem(memoryModel: MemoryModel): System {
     }
   });
   const queued = builder.region('queued', 1).at(0);
-  const locker = program(routine('locker', function* () {
-    for (;;) {
-      yield* point('locker');
-      yield* acquireWord(queued, 1, 1);
-      const table = yield* load(published);
-      yield* frames.read(frames.entry(table, 0));
-      yield* atomicAdd(queued, -1);
-    }
-  }));
+  const locker = program(
+    routine('locker', function* () {
+      for (;;) {
+        yield* point('locker');
+        yield* acquireWord(queued, 1, 1);
+        const table = yield* load(published);
+        yield* frames.read(frames.entry(table, 0));
+        yield* atomicAdd(queued, -1);
+      }
+    }),
+  );
   for (const id of [1, 2]) builder.processor({ name: `P${id}`, tasks: [program(worker, id)] });
   for (const id of [3, 4]) builder.processor({ name: `P${id}`, tasks: [locker] });
   return builder.build();

@@ -71,7 +71,8 @@ export class TabulatedExecutor extends Executor {
   /** Back to the initial state. */
   override reset(): void {
     this.begin();
-    for (const component of this.system.components) this.store.writeInterned(component.address, this.#initialOf(component), this.#states.hashes);
+    for (const component of this.system.components)
+      this.store.writeInterned(component.address, this.#initialOf(component), this.#states.hashes);
     this.store.commit();
   }
 
@@ -93,7 +94,10 @@ export class TabulatedExecutor extends Executor {
   }
 
   override executes(processor: Processor): boolean {
-    return (processor.component < 0 || this.#isExecuting(processor.component)) && (processor.gate < 0 || this.#isExecuting(processor.gate));
+    return (
+      (processor.component < 0 || this.#isExecuting(processor.component)) &&
+      (processor.gate < 0 || this.#isExecuting(processor.gate))
+    );
   }
 
   override gateOpen(processor: Processor): boolean {
@@ -143,7 +147,8 @@ export class TabulatedExecutor extends Executor {
   /** The inner loop of every exploration: loads and stores under `sc` are performed without leaving this function. */
   protected override advance(index: number, branch: number): boolean {
     const processor = this.#processors[index] as Processor;
-    if (branch !== 0 || processor.bufferBase >= 0 || !this.executes(processor)) return this.performPending(index, branch);
+    if (branch !== 0 || processor.bufferBase >= 0 || !this.executes(processor))
+      return this.performPending(index, branch);
     const store = this.store;
     const address = this.topAddress(processor);
     const node = store.words[address] as number;
@@ -181,19 +186,31 @@ export class TabulatedExecutor extends Executor {
 
   /** How much has been discovered so far. */
   get discovered(): Discovered {
-    return { nodes: this.nodes.count, edges: this.nodes.edgeCount, states: this.#states.snapshots.length, messages: this.messages.length };
+    return {
+      nodes: this.nodes.count,
+      edges: this.nodes.edgeCount,
+      states: this.#states.snapshots.length,
+      messages: this.messages.length,
+    };
   }
 
   /** What has been discovered since a position, for executors of the same system in other threads. */
   discoveriesSince(since: Discovered): Discoveries {
     const roots: number[] = [];
-    for (let node = since.nodes; node < this.nodes.count; node++) if (this.nodes.originOf(node).parent === 0) roots.push(this.nodes.programOf(node), node);
+    for (let node = since.nodes; node < this.nodes.count; node++)
+      if (this.nodes.originOf(node).parent === 0) roots.push(this.nodes.programOf(node), node);
     const states: number[] = [];
     for (let state = since.states; state < this.#states.snapshots.length; state++) {
       const [component, before, message] = this.#states.origins[state] ?? [0, 0, 0];
       states.push(component, before, message, state);
     }
-    return { roots, edges: this.nodes.edgesSince(since.edges), states, firstMessage: since.messages, messages: this.messages.slice(since.messages) };
+    return {
+      roots,
+      edges: this.nodes.edgesSince(since.edges),
+      states,
+      firstMessage: since.messages,
+      messages: this.messages.slice(since.messages),
+    };
   }
 
   /** Makes another executor's discoveries its own; `numbering` says which number each of them has here. */
@@ -201,14 +218,24 @@ export class TabulatedExecutor extends Executor {
     discoveries.messages.forEach((message, i) => {
       numbering.messages[discoveries.firstMessage + i] = this.internMessage(message);
     });
-    for (let i = 0; i < discoveries.roots.length; i += 2) numbering.nodes[discoveries.roots[i + 1] as number] = this.nodes.root(discoveries.roots[i] as number);
+    for (let i = 0; i < discoveries.roots.length; i += 2)
+      numbering.nodes[discoveries.roots[i + 1] as number] = this.nodes.root(discoveries.roots[i] as number);
     for (let i = 0; i < discoveries.edges.length; i += 3) {
       const node = numbering.nodes[discoveries.edges[i] as number] as number;
       numbering.nodes[discoveries.edges[i + 2] as number] = this.nodes.next(node, discoveries.edges[i + 1] as number);
     }
     for (let i = 0; i < discoveries.states.length; i += 4) {
-      const [component, before, message, after] = discoveries.states.slice(i, i + 4) as [number, number, number, number];
-      numbering.states[after] = this.#adoptState(component, numbering.states[before] as number, numbering.messages[message] as number);
+      const [component, before, message, after] = discoveries.states.slice(i, i + 4) as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      numbering.states[after] = this.#adoptState(
+        component,
+        numbering.states[before] as number,
+        numbering.messages[message] as number,
+      );
     }
   }
 
@@ -236,7 +263,10 @@ export class TabulatedExecutor extends Executor {
     this.xstateCalls++;
     if (!accepts(snapshot, message)) return REFUSED;
     const { snapshot: next, emitted } = this.#step(component, snapshot, message);
-    return { next: this.#states.intern(component.index, next, state, messageId), outputs: emitted as readonly unknown[] as readonly Message[] };
+    return {
+      next: this.#states.intern(component.index, next, state, messageId),
+      outputs: emitted as readonly unknown[] as readonly Message[],
+    };
   }
 
   /** A machine that throws (in an action, for instance) is a mistake in the model like any other. */

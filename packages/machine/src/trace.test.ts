@@ -17,19 +17,33 @@ function everyKind(): { system: System; choice: (name: string) => number } {
   const pud_clear = routine('pud_clear', function* () {
     yield* store(pmd.at(1), 16);
   });
-  builder.processor({ name: 'P0', tasks: [program(routine('pud_free_pmd_page', function* () {
-    yield* pud_clear();
-    yield* load(pmd.at(1), { label: 'pmdp_get()', fact: (value) => (value === 0 ? undefined : `pmd 0x${value.toString(16)}`) });
-    yield* send(irq, { type: 'irq', vector: 'flush' });
-  }))] });
+  builder.processor({
+    name: 'P0',
+    tasks: [
+      program(
+        routine('pud_free_pmd_page', function* () {
+          yield* pud_clear();
+          yield* load(pmd.at(1), {
+            label: 'pmdp_get()',
+            fact: (value) => (value === 0 ? undefined : `pmd 0x${value.toString(16)}`),
+          });
+          yield* send(irq, { type: 'irq', vector: 'flush' });
+        }),
+      ),
+    ],
+  });
   builder.processor({
     name: 'P1',
     component: 'cpu',
     tasks: [program(routine('user', () => rest())), program(routine('other', () => nop()))],
-    handlers: { flush: program(routine('flush_tlb_func', function* () {
-      yield* nop();
-      yield* assertThat(false, 'never flushed', 'it was');
-    })) },
+    handlers: {
+      flush: program(
+        routine('flush_tlb_func', function* () {
+          yield* nop();
+          yield* assertThat(false, 'never flushed', 'it was');
+        }),
+      ),
+    },
   });
   builder.spontaneous({ name: 'P1 tick', kind: 'hardware', component: 'cpu', message: { type: 'tick' } });
   const system = builder.build();
@@ -43,8 +57,13 @@ describe('recordTrace', () => {
 
   it.each([TabulatedExecutor, LiveExecutor])('says every step in words (%o)', (Kind) => {
     const trace = recordTrace(new Kind(system), schedule);
-    expect(trace.columns).toEqual([{ name: 'P0', routine: 'pud_free_pmd_page' }, { name: 'P1', routine: 'user, other' }]);
-    expect(trace.steps.map((s) => [s.kind, s.column, s.stack.join('>'), s.text, s.facts.join(), s.inInterrupt])).toEqual([
+    expect(trace.columns).toEqual([
+      { name: 'P0', routine: 'pud_free_pmd_page' },
+      { name: 'P1', routine: 'user, other' },
+    ]);
+    expect(
+      trace.steps.map((s) => [s.kind, s.column, s.stack.join('>'), s.text, s.facts.join(), s.inInterrupt]),
+    ).toEqual([
       ['advance', 0, 'pud_free_pmd_page>pud_clear', 'WRITE_ONCE(pmd[1], 0x10)', 'in store buffer', false],
       ['advance', 0, 'pud_free_pmd_page', 'pmdp_get()', 'pmd 0x10', false],
       ['drain', 0, '', '<store buffer: pmd[1] = 0x10>', '', false],
@@ -67,8 +86,12 @@ describe('recordTrace', () => {
   });
 
   it('stops at an entry that is not enabled, with one line', () => {
-    expect(() => recordTrace(new TabulatedExecutor(system), [choice('drain P0')])).toThrow('schedule: step 0: drain P0 is not enabled there');
-    expect(() => recordTrace(new TabulatedExecutor(system), [99])).toThrow(`schedule: step: no choice 99 (this system has ${system.choices.length})`);
+    expect(() => recordTrace(new TabulatedExecutor(system), [choice('drain P0')])).toThrow(
+      'schedule: step 0: drain P0 is not enabled there',
+    );
+    expect(() => recordTrace(new TabulatedExecutor(system), [99])).toThrow(
+      `schedule: step: no choice 99 (this system has ${system.choices.length})`,
+    );
   });
 
   it('describes no step that does not happen', () => {

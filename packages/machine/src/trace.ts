@@ -49,7 +49,8 @@ export interface Trace {
 export function describeStep(executor: Executor, entry: number): TraceStep | null {
   const { system } = executor;
   const choice = system.choices[entryChoice(entry)];
-  if (!choice) throw new ModelError(`schedule: step: no choice ${entryChoice(entry)} (this system has ${system.choices.length})`);
+  if (!choice)
+    throw new ModelError(`schedule: step: no choice ${entryChoice(entry)} (this system has ${system.choices.length})`);
   const before = describeBefore(executor, choice, entryBranch(entry));
   const observe = executor.observe;
   const buffered = bufferedStores(executor, before.column);
@@ -64,7 +65,9 @@ export function describeStep(executor: Executor, entry: number): TraceStep | nul
     column: before.column,
     stack: before.stack,
     text: before.text,
-    facts: [fact, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined].filter((f) => f !== undefined),
+    facts: [fact, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined].filter(
+      (f) => f !== undefined,
+    ),
     inInterrupt: before.inInterrupt,
     violation: executor.violation,
     startCycles: null,
@@ -103,7 +106,10 @@ export function columnsOf(executor: Executor): Trace['columns'] {
 function endOf(steps: readonly TraceStep[]): TraceEnd | null {
   const violation = steps.at(-1)?.violation;
   if (!violation) return null;
-  return { kind: 'violation', text: violation.detail === '' ? violation.property : `${violation.property}: ${violation.detail}` };
+  return {
+    kind: 'violation',
+    text: violation.detail === '' ? violation.property : `${violation.property}: ${violation.detail}`,
+  };
 }
 
 interface Before {
@@ -129,7 +135,11 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
       const channel = system.channels[choice.channel];
       const component = channel && system.components[channel.toComponent];
       const message = executor.messageOn(choice.channel, branch);
-      return { ...blank, column: columnOf(system, component), text: `<${channel?.name ?? '?'}: ${message?.type ?? 'nothing'}>` };
+      return {
+        ...blank,
+        column: columnOf(system, component),
+        text: `<${channel?.name ?? '?'}: ${message?.type ?? 'nothing'}>`,
+      };
     }
     case 'drain': {
       const processor = system.processors[choice.processor] as Processor;
@@ -137,7 +147,9 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
       const pending = processor.bufferBase >= 0 && store.read(processor.bufferBase) > 0;
       const address = pending ? store.read(processor.bufferBase + 1) : 0;
       const value = pending ? store.read(processor.bufferBase + 2) : 0;
-      const text = pending ? `<store buffer: ${system.layout.nameOf(address)} = ${system.layout.formatValue(address, value)}>` : '<store buffer empty>';
+      const text = pending
+        ? `<store buffer: ${system.layout.nameOf(address)} = ${system.layout.formatValue(address, value)}>`
+        : '<store buffer empty>';
       return { ...blank, column: choice.processor, text };
     }
     case 'spontaneous': {
@@ -151,7 +163,9 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
 /** The column of a component: the processor that it controls, or whose gate it is. */
 function columnOf(system: System, component: Component | undefined): number {
   if (!component) return -1;
-  return component.processor >= 0 ? component.processor : system.processors.findIndex((p) => p.gate === component.index);
+  return component.processor >= 0
+    ? component.processor
+    : system.processors.findIndex((p) => p.gate === component.index);
 }
 
 function defaultLabel(executor: Executor, name: string, a: number, b: number): string {

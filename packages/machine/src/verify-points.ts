@@ -43,7 +43,11 @@ const WALKS = 8;
  * @returns one mismatch per pair of histories that disagree; empty when every claim held
  * @example expect(verifyPoints(system.programs, executor.nodes)).toEqual([])
  */
-export function verifyPoints(programs: readonly Program[], nodes: NodeTable, options: VerifyPointsOptions = {}): readonly PointMismatch[] {
+export function verifyPoints(
+  programs: readonly Program[],
+  nodes: NodeTable,
+  options: VerifyPointsOptions = {},
+): readonly PointMismatch[] {
   const { depth = DEPTH_DEFAULT, reach = REACH_DEFAULT } = options;
   const mismatches: PointMismatch[] = [];
   // A loop that leads back to a point adds edges to old nodes only, so the edges of a snapshot of the nodes are all there is.
@@ -69,7 +73,12 @@ class Pair {
   readonly #histories: readonly [readonly number[], readonly number[]];
   readonly #nodes: NodeTable;
 
-  constructor(body: Program, identity: number, histories: readonly [readonly number[], readonly number[]], nodes: NodeTable) {
+  constructor(
+    body: Program,
+    identity: number,
+    histories: readonly [readonly number[], readonly number[]],
+    nodes: NodeTable,
+  ) {
     this.#body = body;
     this.#identity = identity;
     this.#histories = histories;
@@ -77,7 +86,12 @@ class Pair {
   }
 
   /** @param cursors where the two stand after `results`; used up */
-  compare(node: number, depth: number, results: readonly number[] = [], cursors = this.#bothAfter(results)): PointMismatch | null {
+  compare(
+    node: number,
+    depth: number,
+    results: readonly number[] = [],
+    cursors = this.#bothAfter(results),
+  ): PointMismatch | null {
     const mismatch = this.#mismatch(...cursors, results);
     if (mismatch || depth === 0) return mismatch;
     const edges = this.#nodes.edgesOf(node);
@@ -97,7 +111,7 @@ class Pair {
       const random = new Random(seed);
       const [first, second] = this.#bothAfter([]);
       const results: number[] = [];
-      for (let at = node; results.length < reach; ) {
+      for (let at = node; results.length < reach;) {
         const edges = this.#nodes.edgesOf(at);
         const edge = edges[random.below(edges.length)];
         if (!edge) break;
@@ -121,7 +135,9 @@ class Pair {
       point: this.#after(0, []).where,
       histories: this.#histories,
       results,
-      next: sameContent ? [describe(first), describe(second)] : [`${describe(first)} at ${first.where}`, `${describe(second)} at ${second.where}`],
+      next: sameContent
+        ? [describe(first), describe(second)]
+        : [`${describe(first)} at ${first.where}`, `${describe(second)} at ${second.where}`],
     };
   }
 
@@ -157,6 +173,14 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 
 function describe(cursor: RoutineCursor): string {
   const op = cursor.pending;
-  const said = cursor.said.map((mark) => (mark.mark === 'fail' ? `fail ${mark.property}; ` : mark.mark === 'count' ? `count ${mark.counter} ${mark.amount}; ` : '')).join('');
+  const said = cursor.said
+    .map((mark) =>
+      mark.mark === 'fail'
+        ? `fail ${mark.property}; `
+        : mark.mark === 'count'
+          ? `count ${mark.counter} ${mark.amount}; `
+          : '',
+    )
+    .join('');
   return op === null ? `${said}returns` : `${said}${op.definition.name}(${[op.a, op.b, op.c].join(', ')})`;
 }

@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { withCosts, x86Costs } from './cost.ts';
 import { setup } from './gate.test-support.machine.ts';
-import { DirectExecutor, nop, program, routine, runVirtualTime, SystemBuilder, type System, type TimedStep } from './index.ts';
+import {
+  DirectExecutor,
+  nop,
+  program,
+  routine,
+  runVirtualTime,
+  SystemBuilder,
+  type System,
+  type TimedStep,
+} from './index.ts';
 import { send } from './systems.test-support.ts';
 
 const costs = withCosts(x86Costs, { nop: 10, message: 15, interrupt_entry: 50 });
@@ -21,15 +30,33 @@ function machine(preempted: boolean): System {
   builder.processor({ name: 'P0', tasks: [program(sends)] });
   builder.processor({ name: 'P1', tasks: [program(works)], component: 'cpu', gate: 'host' });
   if (preempted) {
-    builder.spontaneous({ name: 'preempt', kind: 'host', component: 'host', message: { type: 'preempt' }, firstCycles: 5, periodCycles: 1_000_000 });
-    builder.spontaneous({ name: 'resume', kind: 'host', component: 'host', message: { type: 'resume' }, firstCycles: 1000, periodCycles: 1_000_000 });
+    builder.spontaneous({
+      name: 'preempt',
+      kind: 'host',
+      component: 'host',
+      message: { type: 'preempt' },
+      firstCycles: 5,
+      periodCycles: 1_000_000,
+    });
+    builder.spontaneous({
+      name: 'resume',
+      kind: 'host',
+      component: 'host',
+      message: { type: 'resume' },
+      firstCycles: 1000,
+      periodCycles: 1_000_000,
+    });
   }
   return builder.build();
 }
 
 function timesOf(system: System, name: string): number[] {
   const times: number[] = [];
-  runVirtualTime(new DirectExecutor(system), { costs, stepsMax: 20, onStep: (step: TimedStep) => void (step.choice.name === name && times.push(step.startCycles)) });
+  runVirtualTime(new DirectExecutor(system), {
+    costs,
+    stepsMax: 20,
+    onStep: (step: TimedStep) => void (step.choice.name === name && times.push(step.startCycles)),
+  });
   return times;
 }
 

@@ -1,7 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { withCosts, x86Costs } from './cost.ts';
 import { setup } from './gate.test-support.machine.ts';
-import { DirectExecutor, nop, program, routine, runVirtualTime, store, SystemBuilder, waitFor, type System, type TimedStep } from './index.ts';
+import {
+  DirectExecutor,
+  nop,
+  program,
+  routine,
+  runVirtualTime,
+  store,
+  SystemBuilder,
+  waitFor,
+  type System,
+  type TimedStep,
+} from './index.ts';
 
 const costs = withCosts(x86Costs, { nop: 10, store: 10, wait: 1 });
 
@@ -21,14 +32,31 @@ function machine(windowCycles: number): System {
   });
   builder.processor({ name: 'P0', tasks: [program(writes)] });
   builder.processor({ name: 'P1', tasks: [program(waits)], gate: 'host' });
-  builder.spontaneous({ name: 'spun', kind: 'hardware', component: 'host', message: { type: 'preempt' }, afterSpinning: { processor: 'P1', cycles: window } });
-  builder.spontaneous({ name: 'resume', kind: 'host', component: 'host', message: { type: 'resume' }, firstCycles: 70, periodCycles: 1_000_000 });
+  builder.spontaneous({
+    name: 'spun',
+    kind: 'hardware',
+    component: 'host',
+    message: { type: 'preempt' },
+    afterSpinning: { processor: 'P1', cycles: window },
+  });
+  builder.spontaneous({
+    name: 'resume',
+    kind: 'host',
+    component: 'host',
+    message: { type: 'resume' },
+    firstCycles: 70,
+    periodCycles: 1_000_000,
+  });
   return builder.build();
 }
 
 function timesOf(system: System, name: string): number[] {
   const times: number[] = [];
-  runVirtualTime(new DirectExecutor(system), { costs, stepsMax: 60, onStep: (step: TimedStep) => void (step.choice.name === name && times.push(step.startCycles)) });
+  runVirtualTime(new DirectExecutor(system), {
+    costs,
+    stepsMax: 60,
+    onStep: (step: TimedStep) => void (step.choice.name === name && times.push(step.startCycles)),
+  });
   return times;
 }
 

@@ -113,12 +113,17 @@ export class VirtualTimeScheduler {
     this.#held = this.#system.channels.map(() => false);
     this.#ready = this.#system.channels.map(() => []);
     this.#head = new Float64Array(this.#system.channels.length).fill(NEVER);
-    this.#target = Int32Array.from(this.#system.channels, ({ toComponent }) => (this.#system.components[toComponent] as Component).processor);
+    this.#target = Int32Array.from(
+      this.#system.channels,
+      ({ toComponent }) => (this.#system.components[toComponent] as Component).processor,
+    );
     this.#next = this.#system.spontaneous.map((s) => s.firstCycles ?? s.periodCycles ?? Number.POSITIVE_INFINITY);
     const indexes = this.#system.choices.map((_, i) => i);
     this.#deliveries = indexes.filter((i) => this.#system.choices[i]?.kind === 'deliver');
     this.#afterSpinning = indexes.filter((i) => this.#spinnerOf(this.#system.choices[i] as Choice) >= 0);
-    this.#always = indexes.filter((i) => this.#system.choices[i]?.kind !== 'deliver' && this.#canHappen(this.#system.choices[i] as Choice));
+    this.#always = indexes.filter(
+      (i) => this.#system.choices[i]?.kind !== 'deliver' && this.#canHappen(this.#system.choices[i] as Choice),
+    );
     this.#spinsSince = this.#system.processors.map(() => NEVER);
     this.#isWatched = this.#system.processors.map((p) => this.#system.spontaneous.some((s) => s.spinner === p.index));
     for (const channel of this.#system.channels) {
@@ -324,7 +329,8 @@ export class VirtualTimeScheduler {
   }
 
   #postpone(spontaneous: number): void {
-    this.#next[spontaneous] = (this.#next[spontaneous] as number) + (this.#system.spontaneous[spontaneous]?.periodCycles ?? 0);
+    this.#next[spontaneous] =
+      (this.#next[spontaneous] as number) + (this.#system.spontaneous[spontaneous]?.periodCycles ?? 0);
   }
 
   /** Books the time of the step that just happened. */
@@ -336,7 +342,9 @@ export class VirtualTimeScheduler {
     switch (choice.kind) {
       case 'advance':
         processor = choice.processor;
-        duration += this.#operation ? cyclesOf(costs, this.#operation.definition.cost ?? this.#operation.definition.name) : 0;
+        duration += this.#operation
+          ? cyclesOf(costs, this.#operation.definition.cost ?? this.#operation.definition.name)
+          : 0;
         break;
       case 'deliver': {
         this.#received(choice.channel);
@@ -361,7 +369,13 @@ export class VirtualTimeScheduler {
     }
     this.#completed = Math.max(this.#completed, this.#now + duration);
     const onStep = this.#options.onStep;
-    return onStep?.({ entry: scheduleEntry(index, this.#branch), choice, startCycles: this.#now, durationCycles: duration, operation: this.#operation });
+    return onStep?.({
+      entry: scheduleEntry(index, this.#branch),
+      choice,
+      startCycles: this.#now,
+      durationCycles: duration,
+      operation: this.#operation,
+    });
   }
 }
 

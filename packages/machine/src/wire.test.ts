@@ -17,8 +17,17 @@ const note = (n: number): Message => ({ type: 'note', n });
 function wire(policy: ChannelPolicy, messages: readonly Message[], capacity?: number): System {
   const builder = new SystemBuilder();
   const heard = builder.region('heard', 1);
-  builder.component({ name: 'listener', machine: listenerMachine, effects: { heard: (cx, event) => cx.write(heard.at(0), Number(event['n'])) } });
-  const channel = builder.channel({ name: 'line', to: 'listener', policy, ...(capacity === undefined ? {} : { capacity }) });
+  builder.component({
+    name: 'listener',
+    machine: listenerMachine,
+    effects: { heard: (cx, event) => cx.write(heard.at(0), Number(event['n'])) },
+  });
+  const channel = builder.channel({
+    name: 'line',
+    to: 'listener',
+    policy,
+    ...(capacity === undefined ? {} : { capacity }),
+  });
   const body = routine('sender', function* (): Steps {
     for (const message of messages) yield* send(channel, message, true);
     yield* rest();
@@ -59,12 +68,19 @@ describe('a fifo channel', () => {
 
   it('has no second message to deliver out of order', () => {
     const executor = sent(wire('fifo', [note(1), note(2)]), 2);
-    expect([executor.step(DELIVER, 1), executor.branchesOf(DELIVER), executor.step(DELIVER, 0)]).toEqual([false, 1, true]);
+    expect([executor.step(DELIVER, 1), executor.branchesOf(DELIVER), executor.step(DELIVER, 0)]).toEqual([
+      false,
+      1,
+      true,
+    ]);
     expect(executor.read(0)).toBe(1);
   });
 
   it('another order of sending is another state', () => {
-    const [a, b] = [[note(1), note(2)], [note(2), note(1)]].map((messages) => sent(wire('fifo', messages), 2));
+    const [a, b] = [
+      [note(1), note(2)],
+      [note(2), note(1)],
+    ].map((messages) => sent(wire('fifo', messages), 2));
     expect([a?.messageOn(0), b?.messageOn(0)]).toEqual([note(1), note(2)]);
   });
 
@@ -75,7 +91,13 @@ describe('a fifo channel', () => {
   });
 
   it('holds four messages unless told otherwise', () => {
-    const executor = sent(wire('fifo', Array.from({ length: 5 }, () => note(1))), 4);
+    const executor = sent(
+      wire(
+        'fifo',
+        Array.from({ length: 5 }, () => note(1)),
+      ),
+      4,
+    );
     expect(() => executor.step(SEND)).toThrow('line is full (4 messages)');
   });
 });
@@ -98,9 +120,13 @@ describe('an unordered channel', () => {
     const builder = new SystemBuilder();
     builder.component({ name: 'listener', machine: listenerMachine });
     const channel = builder.channel({ name: 'line', to: 'listener', policy: 'unordered' });
-    for (const n of [1, 2]) builder.processor({ name: `P${n}`, tasks: [program(routine(`P${n}`, () => send(channel, note(n))))] });
+    for (const n of [1, 2])
+      builder.processor({ name: `P${n}`, tasks: [program(routine(`P${n}`, () => send(channel, note(n))))] });
     const system = builder.build();
-    const fingerprints = [[0, 1], [1, 0]].map((order) => {
+    const fingerprints = [
+      [0, 1],
+      [1, 0],
+    ].map((order) => {
       const executor = new TabulatedExecutor(system);
       for (const choice of order) executor.step(choice);
       return executor.fingerprint;
@@ -141,20 +167,34 @@ describe('a level channel', () => {
 
   it('has no room for a different message', () => {
     const executor = sent(wire('level', [note(1), note(2)]), 1);
-    expect(() => executor.step(SEND)).toThrow('line is full (1 messages): a level channel holds one message, so give every message its own');
+    expect(() => executor.step(SEND)).toThrow(
+      'line is full (1 messages): a level channel holds one message, so give every message its own',
+    );
   });
 });
 
 describe('a message that is not accepted', () => {
   it('stays where it is, and the state too', () => {
     const builder = new SystemBuilder();
-    builder.component({ name: 'device', machine: deviceMachine, input: { channel: -1 }, effects: { done: () => undefined } });
+    builder.component({
+      name: 'device',
+      machine: deviceMachine,
+      input: { channel: -1 },
+      effects: { done: () => undefined },
+    });
     const asks = builder.channel({ name: 'asks', to: 'device', policy: 'fifo' });
     builder.spontaneous({ name: 'ready', kind: 'hardware', component: 'device', message: { type: 'ready' } });
-    builder.processor({ name: 'P0', tasks: [program(routine('asker', function* () {
-      yield* send(asks, { type: 'ask', from: 1 });
-      yield* send(asks, { type: 'ask', from: 2 });
-    }))] });
+    builder.processor({
+      name: 'P0',
+      tasks: [
+        program(
+          routine('asker', function* () {
+            yield* send(asks, { type: 'ask', from: 1 });
+            yield* send(asks, { type: 'ask', from: 2 });
+          }),
+        ),
+      ],
+    });
     const executor = new TabulatedExecutor(builder.build());
     const [advance, deliver, ready] = [0, 1, 2] as const;
     executor.step(advance);

@@ -69,7 +69,10 @@ describe('WordStore', () => {
   });
 
   it('65,536 states of sixteen flags, and of eight small counters, have as many fingerprints', () => {
-    for (const [words, values] of [[16, 2], [8, 4]] as const) {
+    for (const [words, values] of [
+      [16, 2],
+      [8, 4],
+    ] as const) {
       const seen = new Set<string>();
       const store = new WordStore(new Int32Array(words));
       for (let state = 0; state < values ** words; state++) {
@@ -82,25 +85,39 @@ describe('WordStore', () => {
   });
 
   it('swapping the values of two words changes the fingerprint', () => {
-    expect(storeWith([[0, 1], [1, 2]]).fingerprint()).not.toBe(storeWith([[0, 2], [1, 1]]).fingerprint());
+    expect(
+      storeWith([
+        [0, 1],
+        [1, 2],
+      ]).fingerprint(),
+    ).not.toBe(
+      storeWith([
+        [0, 2],
+        [1, 1],
+      ]).fingerprint(),
+    );
   });
 
   it('an interned word counts with its content: the numbering of the ids does not show', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(WORDS - 1), fc.nat(5)), { maxLength: 30 }), fc.shuffledSubarray([1, 2, 3, 4, 5], { minLength: 5 }), (list, numbering) => {
-        const [plain, renamed] = [new WordStore(new Int32Array(WORDS)), new WordStore(new Int32Array(WORDS))];
-        const [plainHashes, renamedHashes] = [new ContentHashes(), new ContentHashes()];
-        const nameOf = (id: number): number => (id === 0 ? 0 : (numbering[id - 1] as number));
-        for (let id = 1; id <= 5; id++) {
-          plainHashes.set(id, hashString(`content ${id}`));
-          renamedHashes.set(nameOf(id), hashString(`content ${id}`));
-        }
-        for (const [address, id] of list) {
-          plain.writeInterned(address, id, plainHashes);
-          renamed.writeInterned(address, nameOf(id), renamedHashes);
-        }
-        expect(renamed.fingerprint()).toBe(plain.fingerprint());
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.nat(WORDS - 1), fc.nat(5)), { maxLength: 30 }),
+        fc.shuffledSubarray([1, 2, 3, 4, 5], { minLength: 5 }),
+        (list, numbering) => {
+          const [plain, renamed] = [new WordStore(new Int32Array(WORDS)), new WordStore(new Int32Array(WORDS))];
+          const [plainHashes, renamedHashes] = [new ContentHashes(), new ContentHashes()];
+          const nameOf = (id: number): number => (id === 0 ? 0 : (numbering[id - 1] as number));
+          for (let id = 1; id <= 5; id++) {
+            plainHashes.set(id, hashString(`content ${id}`));
+            renamedHashes.set(nameOf(id), hashString(`content ${id}`));
+          }
+          for (const [address, id] of list) {
+            plain.writeInterned(address, id, plainHashes);
+            renamed.writeInterned(address, nameOf(id), renamedHashes);
+          }
+          expect(renamed.fingerprint()).toBe(plain.fingerprint());
+        },
+      ),
     );
   });
 
@@ -174,7 +191,11 @@ describe('Layout', () => {
     ['a name taken twice', (l: Layout) => [l.region('a', 1), l.region('a', 1)], 'layout: region: name taken twice (a)'],
     ['no cell', (l: Layout) => l.region('a', 0), 'layout: region: a wants 0 cells'],
     ['half a cell', (l: Layout) => l.region('a', 1.5), 'layout: region: a wants 1.5 cells'],
-    ['more cells than there are', (l: Layout) => l.region('a', 1 << 25), 'layout: region: a wants 33554432 cells, have 16777216'],
+    [
+      'more cells than there are',
+      (l: Layout) => l.region('a', 1 << 25),
+      'layout: region: a wants 33554432 cells, have 16777216',
+    ],
     ['an index outside', (l: Layout) => l.region('a', 2).at(2), 'layout: at: index 2 outside a[2]'],
     ['an index that is none', (l: Layout) => l.region('a', 2).at(Number.NaN), 'layout: at: index NaN outside a[2]'],
   ])('refuses %s', (_, make, message) => {

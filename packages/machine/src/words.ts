@@ -96,7 +96,8 @@ export class Layout {
     const words = new Int32Array(Math.max(1, this.#words));
     this.#regions.forEach((region, i) => {
       const initial = this.#options[i]?.initial ?? 0;
-      for (let c = 0; c < region.cells; c++) words[region.base + c] = typeof initial === 'number' ? initial : (initial[c] ?? 0);
+      for (let c = 0; c < region.cells; c++)
+        words[region.base + c] = typeof initial === 'number' ? initial : (initial[c] ?? 0);
     });
     return words;
   }

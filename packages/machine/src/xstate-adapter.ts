@@ -47,7 +47,9 @@ export class PureStepper {
       actionExecutor: (action: { type: string; params?: unknown }) => {
         if (action.type === 'xstate.emit') this.#emitted.push((action.params as { event: EventObject }).event);
         else if (!isInert(action)) {
-          throw new ModelError(`xstate: action ${action.type}: a component is closed, so nothing would come of it: use assign, raise without a delay, and emit`);
+          throw new ModelError(
+            `xstate: action ${action.type}: a component is closed, so nothing would come of it: use assign, raise without a delay, and emit`,
+          );
         }
       },
     };

@@ -10,51 +10,64 @@ import { VM_READ, VM_WRITE } from './vma.ts';
 import { do_wp_page, protection, type FaultResult } from './wp-page.ts';
 
 /** An access by user code: faults until it goes through. `segv` is counted, and the access given up. */
-export const user_access = routine('user_access', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
-  const mmu = kernel.mmus[cpu.id] as MmuInstructions;
-  for (;;) {
-    const fault = yield* mmu.access(vpn, write);
-    if (fault === Fault.none) return 'retry';
-    const result = yield* exc_page_fault(kernel, cpu, mm, vpn, write);
-    if (result !== 'retry') {
-      yield* count(result);
-      return result;
+export const user_access = routine(
+  'user_access',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
+    const mmu = kernel.mmus[cpu.id] as MmuInstructions;
+    for (;;) {
+      const fault = yield* mmu.access(vpn, write);
+      if (fault === Fault.none) return 'retry';
+      const result = yield* exc_page_fault(kernel, cpu, mm, vpn, write);
+      if (result !== 'retry') {
+        yield* count(result);
+        return result;
+      }
     }
-  }
-});
+  },
+);
 
 /** exc_page_fault(): the exception, and the fault under the mmap read lock (per-VMA locks are not modelled). */
-export const exc_page_fault = routine('exc_page_fault', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
-  yield* count('pgfault');
-  yield* work('page_fault', { label: '(page fault)' });
-  yield* mm.mmap_read_lock();
-  const flags = yield* mm.vmas.find(vpn);
-  const permitted = (flags & (write ? VM_WRITE : VM_READ)) !== 0;
-  const result = permitted ? yield* handle_mm_fault(kernel, cpu, mm, vpn, write) : 'sigsegv';
-  yield* mm.mmap_read_unlock();
-  return result;
-});
+export const exc_page_fault = routine(
+  'exc_page_fault',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
+    yield* count('pgfault');
+    yield* work('page_fault', { label: '(page fault)' });
+    yield* mm.mmap_read_lock();
+    const flags = yield* mm.vmas.find(vpn);
+    const permitted = (flags & (write ? VM_WRITE : VM_READ)) !== 0;
+    const result = permitted ? yield* handle_mm_fault(kernel, cpu, mm, vpn, write) : 'sigsegv';
+    yield* mm.mmap_read_unlock();
+    return result;
+  },
+);
 
 /** handle_mm_fault(), under the mmap lock or what stands for it. */
-export const handle_mm_fault = routine('handle_mm_fault', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
-  const ptep = yield* pte_alloc(kernel, mm, vpn);
-  if (!ptep) return 'oom';
-  const entry = yield* kernel.frames.read(ptep, { label: 'ptep_get_lockless()' });
-  if (!pte_present(entry)) return yield* do_anonymous_page(kernel, ptep, write);
-  if (write && !pte_write(entry)) return yield* do_wp_page(kernel, cpu, mm, vpn, ptep, entry);
-  return 'retry';
-});
+export const handle_mm_fault = routine(
+  'handle_mm_fault',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
+    const ptep = yield* pte_alloc(kernel, mm, vpn);
+    if (!ptep) return 'oom';
+    const entry = yield* kernel.frames.read(ptep, { label: 'ptep_get_lockless()' });
+    if (!pte_present(entry)) return yield* do_anonymous_page(kernel, ptep, write);
+    if (write && !pte_write(entry)) return yield* do_wp_page(kernel, cpu, mm, vpn, ptep, entry);
+    return 'retry';
+  },
+);
 
 /** A page of zeroes where there was none. (A read maps a page too: the shared zero page is not modelled.) */
-const do_anonymous_page = routine('do_anonymous_page', function* (kernel: Kernel, ptep: EntryPointer, write: boolean): Steps<FaultResult> {
-  const { frames } = kernel;
-  const page = yield* frames.alloc(FrameKind.page);
-  if (page === NO_FRAME) return 'oom';
-  yield* work('page_zero', { label: 'clear_user_highpage()' });
-  yield* pte_lock(kernel, ptep.frame);
-  const raced = pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }));
-  if (!raced) yield* frames.write(ptep, mk_pte(page, protection(write)), { label: `set_pte_at(page 0x${page.toString(16)})` });
-  yield* pte_unlock(kernel, ptep.frame);
-  if (raced) yield* frames.put(page);
-  return 'retry';
-});
+const do_anonymous_page = routine(
+  'do_anonymous_page',
+  function* (kernel: Kernel, ptep: EntryPointer, write: boolean): Steps<FaultResult> {
+    const { frames } = kernel;
+    const page = yield* frames.alloc(FrameKind.page);
+    if (page === NO_FRAME) return 'oom';
+    yield* work('page_zero', { label: 'clear_user_highpage()' });
+    yield* pte_lock(kernel, ptep.frame);
+    const raced = pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }));
+    if (!raced)
+      yield* frames.write(ptep, mk_pte(page, protection(write)), { label: `set_pte_at(page 0x${page.toString(16)})` });
+    yield* pte_unlock(kernel, ptep.frame);
+    if (raced) yield* frames.put(page);
+    return 'retry';
+  },
+);

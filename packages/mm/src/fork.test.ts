@@ -5,7 +5,19 @@ import { describe, expect, test } from 'vitest';
 import { user_access } from './fault.ts';
 import { fork } from './fork.ts';
 import { use_mm, type Mm } from './kernel.ts';
-import { BASE, entryOf, inUse, mmMachine, randomRuns, recording, runMachine, type Body, type Flushed, type Machine, type MachineOptions } from './machines.test-support.ts';
+import {
+  BASE,
+  entryOf,
+  inUse,
+  mmMachine,
+  randomRuns,
+  recording,
+  runMachine,
+  type Body,
+  type Flushed,
+  type Machine,
+  type MachineOptions,
+} from './machines.test-support.ts';
 import { exit_mmap, madvise_dontneed, mmap, mmdrop, mprotect, munmap } from './mmap.ts';
 import { pgd_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';
@@ -13,7 +25,11 @@ import { VM_READ, VM_WRITE } from './vma.ts';
 type Cpu = Parameters<Body>[1];
 
 /** CPU 0 maps two pages, writes them, forks; then parent and child, on CPU 1, go on as told. */
-function forked(parent: (m: Machine, cpu: Cpu) => Steps<unknown>, child: (m: Machine, cpu: Cpu) => Steps<unknown>, options: Partial<MachineOptions> = {}): Machine {
+function forked(
+  parent: (m: Machine, cpu: Cpu) => Steps<unknown>,
+  child: (m: Machine, cpu: Cpu) => Steps<unknown>,
+  options: Partial<MachineOptions> = {},
+): Machine {
   return mmMachine({ cpus: 2, mms: 2, ...options }, [
     function* (m, cpu) {
       const [mm, childMm] = m.mms as [Mm, Mm];
@@ -34,7 +50,10 @@ function forked(parent: (m: Machine, cpu: Cpu) => Steps<unknown>, child: (m: Mac
 }
 
 const nothing = function* (): Steps {};
-const write = (process: 0 | 1, vpn: number) => ({ kernel, mms }: Machine, cpu: Cpu) => user_access(kernel, cpu, mms[process]!, vpn, true);
+const write =
+  (process: 0 | 1, vpn: number) =>
+  ({ kernel, mms }: Machine, cpu: Cpu) =>
+    user_access(kernel, cpu, mms[process]!, vpn, true);
 
 function frameOf(machine: Machine, executor: Executor, process: 0 | 1, vpn: number): number {
   return pte_pfn(entryOf(machine, executor, machine.mms[process]!, vpn));
@@ -55,21 +74,24 @@ describe('fork()', () => {
   test.each([
     ['x86 does not flush', 'x86', undefined],
     ['arm64 flushes', 'arm64', [1, 1]],
-  ] as const)('a writer who is alone by then takes the page over: what is more permissive than before %s', (_, arch, flushes) => {
-    const machine = forked(
-      function* (m, cpu) {
-        yield* waitFor(m.flags.at(1), -1, 1);
-        yield* write(0, BASE - 2)(m, cpu);
-      },
-      function* (m, cpu) {
-        yield* madvise_dontneed(m.kernel, cpu, m.mms[1]!, BASE - 2, BASE - 1);
-        yield* store(m.flags.at(1), 1);
-      },
-      { arch },
-    );
-    // The other CPU's is that of madvise().
-    expect(runMachine(machine).counts['tlbi_va']).toEqual(flushes);
-  });
+  ] as const)(
+    'a writer who is alone by then takes the page over: what is more permissive than before %s',
+    (_, arch, flushes) => {
+      const machine = forked(
+        function* (m, cpu) {
+          yield* waitFor(m.flags.at(1), -1, 1);
+          yield* write(0, BASE - 2)(m, cpu);
+        },
+        function* (m, cpu) {
+          yield* madvise_dontneed(m.kernel, cpu, m.mms[1]!, BASE - 2, BASE - 1);
+          yield* store(m.flags.at(1), 1);
+        },
+        { arch },
+      );
+      // The other CPU's is that of madvise().
+      expect(runMachine(machine).counts['tlbi_va']).toEqual(flushes);
+    },
+  );
 
   test('flushes everything of the parent, as if tables were freed, even when nothing was protected', () => {
     const flushes: Flushed[] = [];
@@ -89,25 +111,28 @@ describe('fork()', () => {
   test.each([
     ['the parent', 0],
     ['the child', 1],
-  ] as const)('%s that writes first copies the page; the other then has the old one alone and takes it over', (_, first) => {
-    const machine = forked(
-      function* (m, cpu) {
-        if (first === 1) yield* waitFor(m.flags.at(1), -1, 1);
-        yield* write(0, BASE - 1)(m, cpu);
-        yield* store(m.flags.at(1), 1);
-      },
-      function* (m, cpu) {
-        if (first === 0) yield* waitFor(m.flags.at(1), -1, 1);
-        yield* write(1, BASE - 1)(m, cpu);
-        yield* store(m.flags.at(1), 1);
-      },
-    );
-    const { executor } = runMachine(machine);
-    const frames = ([0, 1] as const).map((process) => frameOf(machine, executor, process, BASE - 1));
-    expect(new Set(frames).size).toBe(2);
-    expect(frames.map((frame) => executor.store.read(machine.kernel.frames.refcount.at(frame)))).toEqual([1, 1]);
-    expect(inUse(machine, executor).pages).toHaveLength(3);
-  });
+  ] as const)(
+    '%s that writes first copies the page; the other then has the old one alone and takes it over',
+    (_, first) => {
+      const machine = forked(
+        function* (m, cpu) {
+          if (first === 1) yield* waitFor(m.flags.at(1), -1, 1);
+          yield* write(0, BASE - 1)(m, cpu);
+          yield* store(m.flags.at(1), 1);
+        },
+        function* (m, cpu) {
+          if (first === 0) yield* waitFor(m.flags.at(1), -1, 1);
+          yield* write(1, BASE - 1)(m, cpu);
+          yield* store(m.flags.at(1), 1);
+        },
+      );
+      const { executor } = runMachine(machine);
+      const frames = ([0, 1] as const).map((process) => frameOf(machine, executor, process, BASE - 1));
+      expect(new Set(frames).size).toBe(2);
+      expect(frames.map((frame) => executor.store.read(machine.kernel.frames.refcount.at(frame)))).toEqual([1, 1]);
+      expect(inUse(machine, executor).pages).toHaveLength(3);
+    },
+  );
 
   test('both write at once: in every schedule tried each ends with a frame of its own and nothing leaks', () => {
     const machine = forked(write(0, BASE - 1), write(1, BASE - 1));
@@ -124,7 +149,9 @@ describe('fork()', () => {
 
   test('a fork that runs out of table frames says so', () => {
     const machine = forked(nothing, nothing, { tables: 5 });
-    expect(() => runMachine(machine)).toThrow('mm: fork: out of table frames (5): give the machine more (memory.tables)');
+    expect(() => runMachine(machine)).toThrow(
+      'mm: fork: out of table frames (5): give the machine more (memory.tables)',
+    );
   });
 });
 
@@ -192,7 +219,10 @@ function family(cpus: number, scripts: readonly (readonly Action[])[], options: 
     if (partner) yield* waitFor(left, -1, 1);
     yield* exit_mmap(m.kernel, cpu, mm);
   };
-  return mmMachine({ cpus, mms: 2, tables: 24, pages: 40, ...options }, Array.from({ length: cpus }, () => body));
+  return mmMachine(
+    { cpus, mms: 2, tables: 24, pages: 40, ...options },
+    Array.from({ length: cpus }, () => body),
+  );
 }
 
 function* forkChild(m: Machine, cpu: Cpu): Steps {
@@ -209,18 +239,24 @@ describe('two processes of one or two threads', () => {
     ['arm64', 'sc', 'real'],
     ['x86', 'sc', 'saturated'],
     ['arm64', 'sc', 'saturated'],
-  ] as const)('%s, %s, %s TLB: whatever they do, no rule is broken, and at the end every frame is free', (arch, memoryModel, tlb) => {
-    const watched = Array.from({ length: 24 }, (_, i) => BASE - 24 + i);
-    fc.assert(
-      fc.property(fc.integer({ min: 2, max: 4 }), scripts, fc.nat(1_000_000), (cpus, all, seed) => {
-        const machine = family(cpus, all, { arch, memoryModel, tlb, watched });
-        randomRuns(machine, [seed, seed + 1], (run, executor) => {
-          expect({ end: run.end, violation: run.violation }).toEqual({ end: 'rest', violation: null });
-          expect(inUse(machine, executor)).toEqual({ tables: [], pages: [] });
-          for (const mm of machine.mms) expect([mm.mmap_lock, mm.tlb_flush_pending, mm.pgd].map((word) => executor.store.read(word.at(0)))).toEqual([0, 0, 0]);
-        });
-      }),
-      { numRuns: 40 },
-    );
-  });
+  ] as const)(
+    '%s, %s, %s TLB: whatever they do, no rule is broken, and at the end every frame is free',
+    (arch, memoryModel, tlb) => {
+      const watched = Array.from({ length: 24 }, (_, i) => BASE - 24 + i);
+      fc.assert(
+        fc.property(fc.integer({ min: 2, max: 4 }), scripts, fc.nat(1_000_000), (cpus, all, seed) => {
+          const machine = family(cpus, all, { arch, memoryModel, tlb, watched });
+          randomRuns(machine, [seed, seed + 1], (run, executor) => {
+            expect({ end: run.end, violation: run.violation }).toEqual({ end: 'rest', violation: null });
+            expect(inUse(machine, executor)).toEqual({ tables: [], pages: [] });
+            for (const mm of machine.mms)
+              expect(
+                [mm.mmap_lock, mm.tlb_flush_pending, mm.pgd].map((word) => executor.store.read(word.at(0))),
+              ).toEqual([0, 0, 0]);
+          });
+        }),
+        { numRuns: 40 },
+      );
+    },
+  );
 });

@@ -24,7 +24,9 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
     const vma = yield* parent.vmas.at(i);
     yield* child.vmas.insert(vma.start, vma.end, vma.flags, { label: 'vma_iter_bulk_store()' });
     yield* invalidate_range_start(kernel, parent, vma.start, vma.end);
-    yield* each_table(kernel, parent, vma.start, vma.end, (first, from, to) => copy_pte_range(kernel, child, first, from, to));
+    yield* each_table(kernel, parent, vma.start, vma.end, (first, from, to) =>
+      copy_pte_range(kernel, child, first, from, to),
+    );
     yield* invalidate_range_end(kernel, parent, vma.start, vma.end);
   }
   yield* child.mmap_write_unlock();
@@ -33,27 +35,30 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
 });
 
 /** Copies the entries of one table, write-protecting the parent's where they are writable. */
-const copy_pte_range = routine('copy_pte_range', function* (kernel: Kernel, child: Mm, first: EntryPointer, from: number, to: number): Steps {
-  const { frames } = kernel;
-  for (let vpn = from; vpn < to; vpn++) {
-    const source = frames.entry(first.frame, first.index + (vpn - from));
-    if (!pte_present(yield* frames.read(source, { label: 'ptep_get(src_pte)' }))) continue;
-    const target = yield* pte_alloc(kernel, child, vpn);
-    if (!target) throw new ModelError(`mm: fork: out of table frames (${frames.tables}): give the machine more (memory.tables)`);
-    yield* pte_lock(kernel, target.frame);
-    yield* pte_lock(kernel, first.frame);
-    let entry = yield* frames.read(source, { label: 'ptep_get(src_pte)' });
-    if (pte_write(entry)) {
-      // ptep_set_wrprotect() is atomic: hardware may be setting accessed and dirty bits.
-      for (let old = entry; ; old = entry) {
-        entry = yield* frames.cmpxchg(source, old, old & ~_PAGE_RW, { label: 'ptep_set_wrprotect(src_pte)' });
-        if (entry === old) break;
+const copy_pte_range = routine(
+  'copy_pte_range',
+  function* (kernel: Kernel, child: Mm, first: EntryPointer, from: number, to: number): Steps {
+    const { frames } = kernel;
+    for (let vpn = from; vpn < to; vpn++) {
+      const source = frames.entry(first.frame, first.index + (vpn - from));
+      if (!pte_present(yield* frames.read(source, { label: 'ptep_get(src_pte)' }))) continue;
+      const target = yield* pte_alloc(kernel, child, vpn);
+      if (!target)
+        throw new ModelError(`mm: fork: out of table frames (${frames.tables}): give the machine more (memory.tables)`);
+      yield* pte_lock(kernel, target.frame);
+      yield* pte_lock(kernel, first.frame);
+      let entry = yield* frames.read(source, { label: 'ptep_get(src_pte)' });
+      if (pte_write(entry)) {
+        // ptep_set_wrprotect() is atomic: hardware may be setting accessed and dirty bits.
+        for (let old = entry; ; old = entry) {
+          entry = yield* frames.cmpxchg(source, old, old & ~_PAGE_RW, { label: 'ptep_set_wrprotect(src_pte)' });
+          if (entry === old) break;
+        }
       }
+      yield* frames.ref(pte_pfn(entry), 1, { label: 'folio_get()' });
+      yield* frames.write(target, entry & ~_PAGE_RW, { label: 'set_pte_at(dst_pte)' });
+      yield* pte_unlock(kernel, first.frame);
+      yield* pte_unlock(kernel, target.frame);
     }
-    yield* frames.ref(pte_pfn(entry), 1, { label: 'folio_get()' });
-    yield* frames.write(target, entry & ~_PAGE_RW, { label: 'set_pte_at(dst_pte)' });
-    yield* pte_unlock(kernel, first.frame);
-    yield* pte_unlock(kernel, target.frame);
-  }
-});
-
+  },
+);

@@ -1,17 +1,53 @@
 export { CALL_FUNCTION_VECTOR, Smp, type SmpFunction } from './smp.ts';
 export { arm64Tlb, Arm64Counter, MAX_DVM_OPS } from './arch/arm64-tlb.ts';
-export { HypercallCounter, hypercallTlbFlush, type HypercallMutant, type HypercallTlbOptions } from './arch/hypercall-tlb.ts';
-export { globalAsidOf, InvlpgbCounter, use_global_asid, type InvlpgbMutant, type InvlpgbOptions } from './arch/invlpgb.ts';
+export {
+  HypercallCounter,
+  hypercallTlbFlush,
+  type HypercallMutant,
+  type HypercallTlbOptions,
+} from './arch/hypercall-tlb.ts';
+export {
+  globalAsidOf,
+  InvlpgbCounter,
+  use_global_asid,
+  type InvlpgbMutant,
+  type InvlpgbOptions,
+} from './arch/invlpgb.ts';
 export { ipiTlb, type IpiTlbOptions } from './arch/ipi-tlb.ts';
 export { kvmTlbFlush, KvmCounter, type KvmTlbOptions } from './arch/kvm-tlb.ts';
-export { TLB_NR_DYN_ASIDS, TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter, type FlushTlbMulti, type X86TlbMutant, type X86TlbOptions, type X86TlbState } from './arch/x86-state.ts';
+export {
+  TLB_NR_DYN_ASIDS,
+  TLB_SINGLE_PAGE_FLUSH_CEILING,
+  X86Counter,
+  type FlushTlbMulti,
+  type X86TlbMutant,
+  type X86TlbOptions,
+  type X86TlbState,
+} from './arch/x86-state.ts';
 export { native_flush_tlb_multi, x86Tlb, type X86Tlb } from './arch/x86-tlb.ts';
 export { exc_page_fault, handle_mm_fault, user_access } from './fault.ts';
 export { fork } from './fork.ts';
 export { Mm, pte_lock, pte_unlock, use_mm, type Kernel, type MmInitial, type TlbArch } from './kernel.ts';
-export { each_table, exit_mmap, madvise_dontneed, mmap, mmdrop, mprotect, munmap, unmap_page_range, zap_page_range_single } from './mmap.ts';
+export {
+  each_table,
+  exit_mmap,
+  madvise_dontneed,
+  mmap,
+  mmdrop,
+  mprotect,
+  munmap,
+  unmap_page_range,
+  zap_page_range_single,
+} from './mmap.ts';
 export { monitoredArch } from './monitored.ts';
-export { GATHER_PAGES_MAX, MmuGather, rcuTableFree, tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu } from './mmu-gather.ts';
+export {
+  GATHER_PAGES_MAX,
+  MmuGather,
+  rcuTableFree,
+  tlb_finish_mmu,
+  tlb_flush_mmu,
+  tlb_gather_mmu,
+} from './mmu-gather.ts';
 export { alignDown, free_pgd_range, pgd_alloc, pgd_free, pte_alloc, pte_offset } from './pgtable.ts';
 export { do_wp_page, type FaultResult } from './wp-page.ts';
 export { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_READ, VM_SPECIAL, VM_WRITE, VmaList } from './vma.ts';

@@ -103,7 +103,10 @@ export class Mm {
     this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
     this.global_asid = builder.region(`${name}.global_asid`, 1, { initial: initial?.globalAsid ?? 0 });
     this.asid_transition = builder.region(`${name}.asid_transition`, 1);
-    this.cpumask = builder.region(`${name}.cpumask`, 1, { initial: initial?.cpumask ?? 0, format: (mask) => `0b${(mask >>> 0).toString(2)}` });
+    this.cpumask = builder.region(`${name}.cpumask`, 1, {
+      initial: initial?.cpumask ?? 0,
+      format: (mask) => `0b${(mask >>> 0).toString(2)}`,
+    });
     this.tlb_flush_pending = builder.region(`${name}.tlb_flush_pending`, 1);
     this.mm_count = builder.region(`${name}.mm_count`, 1, { initial: initial ? 1 + bits(initial.cpumask) : 0 });
   }

@@ -23,7 +23,10 @@ export interface WriteProtected {
 }
 
 /** Makes an entry read-only; returns it, or null if its page is pinned: then it is as before. */
-export function* write_protect_entry({ frames, ptep, flush, isUnpinned, set, countsFirst }: WriteProtected, entry: number): Steps<number | null> {
+export function* write_protect_entry(
+  { frames, ptep, flush, isUnpinned, set, countsFirst }: WriteProtected,
+  entry: number,
+): Steps<number | null> {
   const page = pte_pfn(entry);
   let unpinned = !countsFirst || (yield* isUnpinned(page));
   if (unpinned) {

@@ -1,7 +1,36 @@
 /** Machines that run mm routines, for tests: any number of CPUs and address spaces, a real or the saturated TLB. */
-import { DirectExecutor, Frames, PctScheduler, program, RandomScheduler, routine, runScheduler, runVirtualTime, SystemBuilder, x86Costs, type Executor, type MemoryModel, type Region, type ScheduledRun, type Steps, type System, type VirtualTimeRun } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  Frames,
+  PctScheduler,
+  program,
+  RandomScheduler,
+  routine,
+  runScheduler,
+  runVirtualTime,
+  SystemBuilder,
+  x86Costs,
+  type Executor,
+  type MemoryModel,
+  type Region,
+  type ScheduledRun,
+  type Steps,
+  type System,
+  type VirtualTimeRun,
+} from '@shootdown/machine';
 import { addCpu, send_IPI, startCpu, type Cpu } from '@shootdown/cpu';
-import { connectMmus, FlushMonitor, Mmu, pte_pfn, pte_present, SaturatedTlb, tinyShape, tlbGeometry, type MmuGeometry, type WalkShape } from '@shootdown/mmu';
+import {
+  connectMmus,
+  FlushMonitor,
+  Mmu,
+  pte_pfn,
+  pte_present,
+  SaturatedTlb,
+  tinyShape,
+  tlbGeometry,
+  type MmuGeometry,
+  type WalkShape,
+} from '@shootdown/mmu';
 import { Rcu } from '@shootdown/sync';
 import { arm64Tlb } from './arch/arm64-tlb.ts';
 import type { X86TlbOptions, X86TlbState } from './arch/x86-state.ts';
@@ -58,11 +87,21 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const { tlb = 'real', shape = tinyShape(3, 4), watched = [] } = options;
   const builder = new SystemBuilder({ memoryModel: options.memoryModel ?? 'sc' });
   const tables = options.tables ?? 12;
-  const frames = new Frames(builder, { tables, entriesPerTable: Math.max(...shape.levels.map((l) => l.entries)), pages: options.pages ?? 16 });
+  const frames = new Frames(builder, {
+    tables,
+    entriesPerTable: Math.max(...shape.levels.map((l) => l.entries)),
+    pages: options.pages ?? 16,
+  });
   const vectors = options.rcu ? [CALL_FUNCTION_VECTOR, RCU_VECTOR] : [CALL_FUNCTION_VECTOR];
   const cpus = Array.from({ length: options.cpus + (options.rcu ? 1 : 0) }, (_, id) => addCpu(builder, id, vectors));
   const names = cpus.map((cpu) => cpu.name);
-  const saturated = tlb === 'saturated' ? new SaturatedTlb(builder, names, frames, shape, -1, watched, { spaces: 2, faultsInvalidate: options.arch !== 'arm64' }) : null;
+  const saturated =
+    tlb === 'saturated'
+      ? new SaturatedTlb(builder, names, frames, shape, -1, watched, {
+          spaces: 2,
+          faultsInvalidate: options.arch !== 'arm64',
+        })
+      : null;
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL_TLB));
   const mmus = saturated?.mmus ?? real;
   const smp = new Smp(builder, cpus);
@@ -73,7 +112,18 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   else if (options.connected) connectMmus(builder, mmus, options.x86?.invlpgb ? 'invlpgb_remote' : 'hypercall_flush');
   const x86 = options.arch === 'arm64' ? null : x86Tlb(builder, smp, mmus, () => mms, options.x86);
   const native = x86 ?? arm64Tlb(builder, cpus, mmus);
-  const monitors = watched.length === 0 ? [] : mms.map((mm): [Mm, FlushMonitor] => [mm, new FlushMonitor(builder, frames, shape, { name: `monitor${mm.id}`, root: mm.pgd.at(0), cpus: cpus.length, pages: watched })]);
+  const monitors =
+    watched.length === 0
+      ? []
+      : mms.map((mm): [Mm, FlushMonitor] => [
+          mm,
+          new FlushMonitor(builder, frames, shape, {
+            name: `monitor${mm.id}`,
+            root: mm.pgd.at(0),
+            cpus: cpus.length,
+            pages: watched,
+          }),
+        ]);
   const list = monitors.map(([, monitor]) => monitor);
   if (saturated) saturated.monitors = list;
   for (const mmu of real) mmu.monitors = list;
@@ -82,13 +132,26 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const rcu = options.rcu ? new Rcu(builder, { processors: cpus.length, interrupts }) : null;
   const ptl = builder.region('ptl', tables);
   const secondary = options.secondary && { secondary: options.secondary(builder, mms[0] as Mm) };
-  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl, tlb_remove_table_free: rcu ? rcuTableFree(rcu, frames) : undefined, ...secondary };
+  const kernel: Kernel = {
+    builder,
+    cpus,
+    mmus,
+    frames,
+    shape,
+    arch,
+    ptl,
+    tlb_remove_table_free: rcu ? rcuTableFree(rcu, frames) : undefined,
+    ...secondary,
+  };
   const machine = { kernel, mms, smp, x86: x86?.state ?? null, flags, jiffies };
   const body = routine('test', function* (cpu: Cpu): Steps {
-    yield* (bodies[cpu.id] ?? (function* (): Steps {}))({ ...machine, system }, cpu);
+    yield* (bodies[cpu.id] ?? function* (): Steps {})({ ...machine, system }, cpu);
   });
   for (const cpu of cpus) {
-    const handlers = { [CALL_FUNCTION_VECTOR]: smp.handler(cpu), ...(rcu && { [RCU_VECTOR]: rcu.rcu_exp_handler(cpu.id) }) };
+    const handlers = {
+      [CALL_FUNCTION_VECTOR]: smp.handler(cpu),
+      ...(rcu && { [RCU_VECTOR]: rcu.rcu_exp_handler(cpu.id) }),
+    };
     startCpu(builder, cpu, [rcu && cpu.id === options.cpus ? rcu.rcuc(cpu.id) : program(body, cpu)], handlers);
   }
   const system: System = builder.build();
@@ -119,7 +182,12 @@ export function runMachine(machine: Machine, before?: (executor: Executor) => vo
 }
 
 /** Runs under seeded random schedules; half of the seeds make long runs of one CPU (PCT). */
-export function randomRuns(machine: Machine, seeds: readonly number[], afterRun: (run: ScheduledRun, executor: Executor) => void, stepsMax = 20_000): void {
+export function randomRuns(
+  machine: Machine,
+  seeds: readonly number[],
+  afterRun: (run: ScheduledRun, executor: Executor) => void,
+  stepsMax = 20_000,
+): void {
   const executor = new DirectExecutor(machine.system);
   executor.observe = true;
   for (const seed of seeds) {
@@ -129,10 +197,18 @@ export function randomRuns(machine: Machine, seeds: readonly number[], afterRun:
 }
 
 /** Frames in use now: numbers of tables and pages. */
-export function inUse({ kernel }: Machine, executor: Executor): { readonly tables: number[]; readonly pages: number[] } {
+export function inUse(
+  { kernel }: Machine,
+  executor: Executor,
+): { readonly tables: number[]; readonly pages: number[] } {
   const { frames } = kernel;
-  const used = Array.from({ length: frames.count }, (_, frame) => frame).filter((frame) => executor.store.read(frames.state.at(frame)) > 0);
-  return { tables: used.filter((frame) => frame < frames.tables), pages: used.filter((frame) => frame >= frames.tables) };
+  const used = Array.from({ length: frames.count }, (_, frame) => frame).filter(
+    (frame) => executor.store.read(frames.state.at(frame)) > 0,
+  );
+  return {
+    tables: used.filter((frame) => frame < frames.tables),
+    pages: used.filter((frame) => frame >= frames.tables),
+  };
 }
 
 /** The entry of a page as memory has it, 0 if a table is missing. */

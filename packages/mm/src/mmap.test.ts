@@ -5,13 +5,28 @@ import { everyRun } from '@shootdown/machine/every-run';
 import { user_access } from './fault.ts';
 import type { FaultResult } from './wp-page.ts';
 import { use_mm, type Mm } from './kernel.ts';
-import { BASE, entryOf, inUse, mmMachine, recording, runMachine, tablesOf, type Body, type Flushed, type Machine, type MachineOptions } from './machines.test-support.ts';
+import {
+  BASE,
+  entryOf,
+  inUse,
+  mmMachine,
+  recording,
+  runMachine,
+  tablesOf,
+  type Body,
+  type Flushed,
+  type Machine,
+  type MachineOptions,
+} from './machines.test-support.ts';
 import { exit_mmap, madvise_dontneed, mmap, mprotect, munmap } from './mmap.ts';
 import { GATHER_PAGES_MAX, MmuGather, tlb_finish_mmu, tlb_gather_mmu } from './mmu-gather.ts';
 import { pgd_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';
 
-type Process = (of: Machine & { readonly mm: Mm; readonly access: (vpn: number, write: boolean) => Steps<FaultResult> }, cpu: Parameters<Body>[1]) => Steps;
+type Process = (
+  of: Machine & { readonly mm: Mm; readonly access: (vpn: number, write: boolean) => Steps<FaultResult> },
+  cpu: Parameters<Body>[1],
+) => Steps;
 
 /** Runs one process on one CPU; flushes are recorded. */
 function alone(body: Process, options: Partial<MachineOptions> = {}) {
@@ -27,10 +42,16 @@ function alone(body: Process, options: Partial<MachineOptions> = {}) {
   const run = runMachine(machine);
   expect(run.violation).toBeNull();
   expect(run.run.end).toBe('rest');
-  return { flushes: flushes.map(({ start, end, freed_tables }) => [start, end, freed_tables]), ...run, machine, mm: machine.mms[0]! };
+  return {
+    flushes: flushes.map(({ start, end, freed_tables }) => [start, end, freed_tables]),
+    ...run,
+    machine,
+    mm: machine.mms[0]!,
+  };
 }
 
-const entry = ({ machine, executor, mm }: { machine: Machine; executor: Executor; mm: Mm }, vpn: number): number => entryOf(machine, executor, mm, vpn);
+const entry = ({ machine, executor, mm }: { machine: Machine; executor: Executor; mm: Mm }, vpn: number): number =>
+  entryOf(machine, executor, mm, vpn);
 
 describe('demand faults', () => {
   test('a write maps a fresh page, writable and dirty; a read one that is neither', () => {
@@ -82,24 +103,31 @@ describe('demand faults', () => {
   });
 
   test('two CPUs that fault on one page at once leave one page and one set of tables, in every run', () => {
-    const machine = mmMachine({ cpus: 2, shape: tinyShape(2, 2), pages: 2, tables: 3, tlb: 'saturated', watched: [0] }, [
-      function* ({ kernel, mms, flags }, cpu) {
-        yield* pgd_alloc(kernel, mms[0]!);
-        yield* mms[0]!.vmas.insert(0, 1, VM_READ | VM_WRITE);
-        yield* store(flags.at(0), 1);
-        yield* use_mm(kernel, cpu, mms[0]!);
-        yield* user_access(kernel, cpu, mms[0]!, 0, true);
-      },
-      function* ({ kernel, mms, flags }, cpu) {
-        yield* waitFor(flags.at(0), -1, 1);
-        yield* use_mm(kernel, cpu, mms[0]!);
-        yield* user_access(kernel, cpu, mms[0]!, 0, false);
-      },
-    ]);
+    const machine = mmMachine(
+      { cpus: 2, shape: tinyShape(2, 2), pages: 2, tables: 3, tlb: 'saturated', watched: [0] },
+      [
+        function* ({ kernel, mms, flags }, cpu) {
+          yield* pgd_alloc(kernel, mms[0]!);
+          yield* mms[0]!.vmas.insert(0, 1, VM_READ | VM_WRITE);
+          yield* store(flags.at(0), 1);
+          yield* use_mm(kernel, cpu, mms[0]!);
+          yield* user_access(kernel, cpu, mms[0]!, 0, true);
+        },
+        function* ({ kernel, mms, flags }, cpu) {
+          yield* waitFor(flags.at(0), -1, 1);
+          yield* use_mm(kernel, cpu, mms[0]!);
+          yield* user_access(kernel, cpu, mms[0]!, 0, false);
+        },
+      ],
+    );
     const { frames } = machine.kernel;
     const ends = new Set<string>();
     const result = everyRun(machine.system, undefined, (read) => {
-      ends.add(Array.from({ length: frames.count }, (_, f) => (read(frames.state.at(f)) > 0 ? read(frames.refcount.at(f)) : 0)).join());
+      ends.add(
+        Array.from({ length: frames.count }, (_, f) =>
+          read(frames.state.at(f)) > 0 ? read(frames.refcount.at(f)) : 0,
+        ).join(),
+      );
     });
     expect(result).toMatchObject({ violations: new Set(), deadlock: false });
     expect(ends).toEqual(new Set(['1,1,0,1,0', '1,1,0,0,1', '1,0,1,1,0', '1,0,1,0,1']));

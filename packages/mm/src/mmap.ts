@@ -12,64 +12,85 @@ import { invalidate_range_end, invalidate_range_start, release } from './seconda
 import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
 
 /** mmap(NULL, pages, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS), top down: returns the first page. */
-export const mmap = routine('mmap', function* (mm: Mm, mmap_base: number, pages: number, flags: number = VM_DATA_DEFAULT_FLAGS): Steps<number> {
-  yield* work('syscall', { label: '(system call)' });
-  yield* mm.mmap_write_lock();
-  const below = yield* mm.vmas.unmappedArea(mmap_base, pages);
-  const start = mmap_base - below;
-  yield* mm.vmas.insert(start, start + pages, flags, { label: `mmap_region(0x${start.toString(16)}, ${pages} pages)` });
-  yield* mm.mmap_write_unlock();
-  return start;
-});
+export const mmap = routine(
+  'mmap',
+  function* (mm: Mm, mmap_base: number, pages: number, flags: number = VM_DATA_DEFAULT_FLAGS): Steps<number> {
+    yield* work('syscall', { label: '(system call)' });
+    yield* mm.mmap_write_lock();
+    const below = yield* mm.vmas.unmappedArea(mmap_base, pages);
+    const start = mmap_base - below;
+    yield* mm.vmas.insert(start, start + pages, flags, {
+      label: `mmap_region(0x${start.toString(16)}, ${pages} pages)`,
+    });
+    yield* mm.mmap_write_unlock();
+    return start;
+  },
+);
 
 /** munmap(): removes the areas; then, as a reader of mmap_lock, their translations; flushes once, frees. */
-export const munmap = routine('munmap', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
-  yield* work('syscall', { label: '(system call)' });
-  yield* mm.mmap_write_lock();
-  yield* mm.vmas.remove(start, end, { label: `vms_gather_munmap_vmas(0x${start.toString(16)}, ${end - start} pages)` });
-  const floor = start - (yield* mm.vmas.gapBelow(start));
-  const above = yield* mm.vmas.gapAbove(end);
-  yield* mm.mmap_write_downgrade();
-  const tlb = yield* tlb_gather_mmu(mm);
-  yield* invalidate_range_start(kernel, mm, start, end);
-  yield* unmap_page_range(kernel, cpu, tlb, start, end);
-  yield* invalidate_range_end(kernel, mm, start, end);
-  yield* free_pgd_range(kernel, tlb, start, end, floor, above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above);
-  yield* tlb_finish_mmu(kernel, cpu, tlb);
-  yield* mm.mmap_read_unlock();
-});
-
-/** madvise(MADV_DONTNEED): the areas stay, their pages go. */
-export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
-  yield* work('syscall', { label: '(system call)' });
-  yield* mm.mmap_read_lock();
-  yield* zap_page_range_single(kernel, cpu, mm, start, end);
-  yield* mm.mmap_read_unlock();
-});
-
-/** zap_page_range_single(): secondary MMUs may look at the range again as soon as it is clear; the pages go after the flush. */
-export const zap_page_range_single = routine('zap_page_range_single', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
-  const tlb = yield* tlb_gather_mmu(mm);
-  yield* invalidate_range_start(kernel, mm, start, end);
-  yield* unmap_page_range(kernel, cpu, tlb, start, end);
-  yield* invalidate_range_end(kernel, mm, start, end);
-  yield* tlb_finish_mmu(kernel, cpu, tlb);
-});
-
-/** mprotect(): changes the areas' flags, then every entry whose write permission changes. Flags as they were: nothing to do. */
-export const mprotect = routine('mprotect', function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number, flags: number): Steps {
-  yield* work('syscall', { label: '(system call)' });
-  yield* mm.mmap_write_lock();
-  const changed = yield* mm.vmas.protect(start, end, flags, { label: `vma_modify_flags(${end - start} pages)` });
-  if (changed) {
+export const munmap = routine(
+  'munmap',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
+    yield* work('syscall', { label: '(system call)' });
+    yield* mm.mmap_write_lock();
+    yield* mm.vmas.remove(start, end, {
+      label: `vms_gather_munmap_vmas(0x${start.toString(16)}, ${end - start} pages)`,
+    });
+    const floor = start - (yield* mm.vmas.gapBelow(start));
+    const above = yield* mm.vmas.gapAbove(end);
+    yield* mm.mmap_write_downgrade();
     const tlb = yield* tlb_gather_mmu(mm);
     yield* invalidate_range_start(kernel, mm, start, end);
-    yield* each_table(kernel, mm, start, end, (first, from, to) => change_pte_range(kernel, tlb, first, from, to, flags));
+    yield* unmap_page_range(kernel, cpu, tlb, start, end);
+    yield* invalidate_range_end(kernel, mm, start, end);
+    yield* free_pgd_range(kernel, tlb, start, end, floor, above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above);
+    yield* tlb_finish_mmu(kernel, cpu, tlb);
+    yield* mm.mmap_read_unlock();
+  },
+);
+
+/** madvise(MADV_DONTNEED): the areas stay, their pages go. */
+export const madvise_dontneed = routine(
+  'madvise_dontneed',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
+    yield* work('syscall', { label: '(system call)' });
+    yield* mm.mmap_read_lock();
+    yield* zap_page_range_single(kernel, cpu, mm, start, end);
+    yield* mm.mmap_read_unlock();
+  },
+);
+
+/** zap_page_range_single(): secondary MMUs may look at the range again as soon as it is clear; the pages go after the flush. */
+export const zap_page_range_single = routine(
+  'zap_page_range_single',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
+    const tlb = yield* tlb_gather_mmu(mm);
+    yield* invalidate_range_start(kernel, mm, start, end);
+    yield* unmap_page_range(kernel, cpu, tlb, start, end);
     yield* invalidate_range_end(kernel, mm, start, end);
     yield* tlb_finish_mmu(kernel, cpu, tlb);
-  }
-  yield* mm.mmap_write_unlock();
-});
+  },
+);
+
+/** mprotect(): changes the areas' flags, then every entry whose write permission changes. Flags as they were: nothing to do. */
+export const mprotect = routine(
+  'mprotect',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number, flags: number): Steps {
+    yield* work('syscall', { label: '(system call)' });
+    yield* mm.mmap_write_lock();
+    const changed = yield* mm.vmas.protect(start, end, flags, { label: `vma_modify_flags(${end - start} pages)` });
+    if (changed) {
+      const tlb = yield* tlb_gather_mmu(mm);
+      yield* invalidate_range_start(kernel, mm, start, end);
+      yield* each_table(kernel, mm, start, end, (first, from, to) =>
+        change_pte_range(kernel, tlb, first, from, to, flags),
+      );
+      yield* invalidate_range_end(kernel, mm, start, end);
+      yield* tlb_finish_mmu(kernel, cpu, tlb);
+    }
+    yield* mm.mmap_write_unlock();
+  },
+);
 
 /**
  * exit_mm() and exit_mmap(): the last user of the address space is gone, and everything goes. The CPU runs on lazily until
@@ -90,7 +111,14 @@ export const exit_mmap = routine('exit_mmap', function* (kernel: Kernel, cpu: Cp
   for (let i = 0; i < areas; i++) {
     const vma = yield* mm.vmas.at(i);
     const above = yield* mm.vmas.gapAbove(vma.end);
-    yield* free_pgd_range(kernel, tlb, vma.start, vma.end, 0, above === PAGES_MAX ? Number.POSITIVE_INFINITY : vma.end + above);
+    yield* free_pgd_range(
+      kernel,
+      tlb,
+      vma.start,
+      vma.end,
+      0,
+      above === PAGES_MAX ? Number.POSITIVE_INFINITY : vma.end + above,
+    );
   }
   yield* tlb_finish_mmu(kernel, cpu, tlb);
   yield* mm.vmas.remove(0, Number.MAX_SAFE_INTEGER, { label: 'remove_vma()' });
@@ -110,46 +138,57 @@ function* put_mm(kernel: Kernel, mm: Mm): Steps {
 }
 
 /** unmap_page_range(): zaps every table's part of the range. */
-export const unmap_page_range = routine('unmap_page_range', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, start: number, end: number): Steps {
-  yield* each_table(kernel, tlb.mm, start, end, (first, from, to) => zap_pte_range(kernel, cpu, tlb, first, from, to));
-});
+export const unmap_page_range = routine(
+  'unmap_page_range',
+  function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, start: number, end: number): Steps {
+    yield* each_table(kernel, tlb.mm, start, end, (first, from, to) =>
+      zap_pte_range(kernel, cpu, tlb, first, from, to),
+    );
+  },
+);
 
 /** Clears entries and gathers their pages; flushes in between, without the lock, only when the gather is full. */
-const zap_pte_range = routine('zap_pte_range', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, first: EntryPointer, from: number, to: number): Steps {
-  const { frames } = kernel;
-  for (let vpn = from; vpn < to; ) {
-    let force_flush = false;
-    yield* pte_lock(kernel, first.frame);
-    for (; vpn < to && !force_flush; vpn++) {
-      const ptep = frames.entry(first.frame, first.index + (vpn - from));
-      if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
-      const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
-      tlb.removeEntry(vpn);
-      force_flush = tlb.removePage(pte_pfn(entry));
+const zap_pte_range = routine(
+  'zap_pte_range',
+  function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, first: EntryPointer, from: number, to: number): Steps {
+    const { frames } = kernel;
+    for (let vpn = from; vpn < to;) {
+      let force_flush = false;
+      yield* pte_lock(kernel, first.frame);
+      for (; vpn < to && !force_flush; vpn++) {
+        const ptep = frames.entry(first.frame, first.index + (vpn - from));
+        if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
+        const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
+        tlb.removeEntry(vpn);
+        force_flush = tlb.removePage(pte_pfn(entry));
+      }
+      yield* pte_unlock(kernel, first.frame);
+      if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
     }
-    yield* pte_unlock(kernel, first.frame);
-    if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
-  }
-});
+  },
+);
 
 /**
  * Makes entries read-only, or writable where the page is this mm's own (can_change_pte_writable()). A clean page stands for
  * the zero page, which a read fault maps and nobody owns: it stays read-only.
  */
-const change_pte_range = routine('change_pte_range', function* (kernel: Kernel, tlb: MmuGather, first: EntryPointer, from: number, to: number, flags: number): Steps {
-  const { frames } = kernel;
-  yield* pte_lock(kernel, first.frame);
-  for (let vpn = from; vpn < to; vpn++) {
-    const ptep = frames.entry(first.frame, first.index + (vpn - from));
-    if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
-    const old = yield* frames.xchg(ptep, 0, { label: 'ptep_modify_prot_start()' });
-    const exclusive = (flags & VM_WRITE) !== 0 && pte_dirty(old) && (yield* page_is_exclusive(kernel, pte_pfn(old)));
-    const entry = exclusive ? old | _PAGE_RW : old & ~_PAGE_RW;
-    yield* frames.write(ptep, entry, { label: 'ptep_modify_prot_commit()' });
-    if (kernel.arch.pte_needs_flush(old, entry)) tlb.removeEntry(vpn);
-  }
-  yield* pte_unlock(kernel, first.frame);
-});
+const change_pte_range = routine(
+  'change_pte_range',
+  function* (kernel: Kernel, tlb: MmuGather, first: EntryPointer, from: number, to: number, flags: number): Steps {
+    const { frames } = kernel;
+    yield* pte_lock(kernel, first.frame);
+    for (let vpn = from; vpn < to; vpn++) {
+      const ptep = frames.entry(first.frame, first.index + (vpn - from));
+      if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
+      const old = yield* frames.xchg(ptep, 0, { label: 'ptep_modify_prot_start()' });
+      const exclusive = (flags & VM_WRITE) !== 0 && pte_dirty(old) && (yield* page_is_exclusive(kernel, pte_pfn(old)));
+      const entry = exclusive ? old | _PAGE_RW : old & ~_PAGE_RW;
+      yield* frames.write(ptep, entry, { label: 'ptep_modify_prot_commit()' });
+      if (kernel.arch.pte_needs_flush(old, entry)) tlb.removeEntry(vpn);
+    }
+    yield* pte_unlock(kernel, first.frame);
+  },
+);
 
 /** PageAnonExclusive(): nobody else maps or pins the page. */
 function* page_is_exclusive(kernel: Kernel, frame: number): Steps<boolean> {

@@ -99,7 +99,9 @@ export const tlb_finish_mmu = routine('tlb_finish_mmu', function* (kernel: Kerne
 
 /** MMU_GATHER_RCU_TABLE_FREE, for {@link Kernel.tlb_remove_table_free}: a callback per table, as if every batch held one. */
 export function rcuTableFree(rcu: Rcu, frames: Frames): (tables: readonly number[]) => Steps {
-  const tlb_remove_table_rcu = rcu.register('tlb_remove_table_rcu', (table) => frames.free(table, { label: `__tlb_remove_table(0x${table.toString(16)})` }));
+  const tlb_remove_table_rcu = rcu.register('tlb_remove_table_rcu', (table) =>
+    frames.free(table, { label: `__tlb_remove_table(0x${table.toString(16)})` }),
+  );
   return function* (tables) {
     for (const table of tables) yield* rcu.call_rcu(tlb_remove_table_rcu, table);
   };

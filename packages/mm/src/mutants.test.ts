@@ -24,19 +24,22 @@ const TINY = tinyShape(2, 2);
 
 /** CPU 0 has touched both pages and lets CPU 1 come; then it removes PAGE while CPU 1 does what it is told. */
 function machine(remove: Remover, other: Body, options: Partial<MachineOptions> = {}): Machine {
-  return mmMachine({ cpus: 2, mms: 2, shape: TINY, tables: 6, pages: 3, tlb: 'saturated', watched: [PAGE, NEIGHBOUR], ...options }, [
-    function* (m, cpu) {
-      const mm = m.mms[0]!;
-      yield* pgd_alloc(m.kernel, mm);
-      yield* mm.vmas.insert(PAGE, NEIGHBOUR + 1, VM_DATA_DEFAULT_FLAGS);
-      yield* use_mm(m.kernel, cpu, mm);
-      for (const vpn of [PAGE, NEIGHBOUR]) yield* user_access(m.kernel, cpu, mm, vpn, true);
-      yield* store(m.flags.at(0), 1);
-      yield* waitFor(m.flags.at(1), -1, 1);
-      yield* remove(m, cpu);
-    },
-    other,
-  ]);
+  return mmMachine(
+    { cpus: 2, mms: 2, shape: TINY, tables: 6, pages: 3, tlb: 'saturated', watched: [PAGE, NEIGHBOUR], ...options },
+    [
+      function* (m, cpu) {
+        const mm = m.mms[0]!;
+        yield* pgd_alloc(m.kernel, mm);
+        yield* mm.vmas.insert(PAGE, NEIGHBOUR + 1, VM_DATA_DEFAULT_FLAGS);
+        yield* use_mm(m.kernel, cpu, mm);
+        for (const vpn of [PAGE, NEIGHBOUR]) yield* user_access(m.kernel, cpu, mm, vpn, true);
+        yield* store(m.flags.at(0), 1);
+        yield* waitFor(m.flags.at(1), -1, 1);
+        yield* remove(m, cpu);
+      },
+      other,
+    ],
+  );
 }
 
 /** Runs in the mm, and touches the page once at any time. */
@@ -52,7 +55,7 @@ const SAFE: Partial<EveryRun> = { violations: new Set(), deadlock: false };
 describe('removing a page', () => {
   const removers: Record<string, Remover> = {
     'munmap()': ({ kernel, mms }, cpu) => munmap(kernel, cpu, mms[0]!, PAGE, PAGE + 1),
-    'MADV_DONTNEED': ({ kernel, mms }, cpu) => madvise_dontneed(kernel, cpu, mms[0]!, PAGE, PAGE + 1),
+    MADV_DONTNEED: ({ kernel, mms }, cpu) => madvise_dontneed(kernel, cpu, mms[0]!, PAGE, PAGE + 1),
   };
 
   const mutants: Record<string, Remover> = {
@@ -100,12 +103,17 @@ describe('removing the page tables', () => {
     yield* store(flags.at(1), 1);
   };
 
-  test.each(['x86', 'arm64'] as const)('%s: munmap() is safe while another CPU is lazy: it may walk, although it never asks to', (arch) => {
-    expect(everyRun(machine(everything, lazy, { arch }).system)).toMatchObject(SAFE);
-  });
+  test.each(['x86', 'arm64'] as const)(
+    '%s: munmap() is safe while another CPU is lazy: it may walk, although it never asks to',
+    (arch) => {
+      expect(everyRun(machine(everything, lazy, { arch }).system)).toMatchObject(SAFE);
+    },
+  );
 
   test('x86: a lazy CPU that gets no IPI for freed tables walks a freed table', () => {
-    expect(everyRun(machine(everything, lazy, { x86: { mutant: 'lazy CPUs keep freed tables' } }).system).violations).toEqual(new Set([FREED_FRAME]));
+    expect(
+      everyRun(machine(everything, lazy, { x86: { mutant: 'lazy CPUs keep freed tables' } }).system).violations,
+    ).toEqual(new Set([FREED_FRAME]));
   });
 
   const withoutFreedTables: Remover = function* ({ kernel, mms }, cpu) {
@@ -144,7 +152,9 @@ describe('removing the page tables under a walk that takes no lock', () => {
     ['arm64', 'by TLBI, which does not', false, [FREED_FRAME]],
     ['arm64', 'by TLBI, and RCU does', true, []],
   ] as const)('%s flushes %s', (arch, _, rcu, found) => {
-    expect(everyRun(machine(everything, walks, { arch, rcu, tables: 4 }).system, undefined, undefined, 400_000)).toMatchObject({ violations: new Set(found), deadlock: false });
+    expect(
+      everyRun(machine(everything, walks, { arch, rcu, tables: 4 }).system, undefined, undefined, 400_000),
+    ).toMatchObject({ violations: new Set(found), deadlock: false });
   });
 
   test('arm64: RCU helps nobody if the tables are handed to it before the flush: hardware walks them still', () => {
@@ -155,7 +165,10 @@ describe('removing the page tables under a walk that takes no lock', () => {
       yield* kernel.tlb_remove_table_free!(tlb.tables.splice(0));
       yield* tlb_finish_mmu(kernel, cpu, tlb);
     };
-    expect(everyRun(machine(early, walks, { arch: 'arm64', rcu: true, tables: 4 }).system, undefined, undefined, 400_000).violations).toEqual(new Set([FREED_FRAME]));
+    expect(
+      everyRun(machine(early, walks, { arch: 'arm64', rcu: true, tables: 4 }).system, undefined, undefined, 400_000)
+        .violations,
+    ).toEqual(new Set([FREED_FRAME]));
   });
 });
 
@@ -182,7 +195,12 @@ describe('x86: a CPU that comes back to the mm while a page is removed', () => {
   };
 
   const runsOf = (other: Body, mutant?: X86TlbMutant, memoryModel: 'sc' | 'tso' = 'sc'): EveryRun =>
-    everyRun(machine(remove, other, { memoryModel, tables: 4, ...(mutant ? { x86: { mutant } } : {}) }).system, undefined, undefined, 400_000);
+    everyRun(
+      machine(remove, other, { memoryModel, tables: 4, ...(mutant ? { x86: { mutant } } : {}) }).system,
+      undefined,
+      undefined,
+      400_000,
+    );
 
   test('from lazy mode: the look at tlb_gen makes it safe in every run', () => {
     expect(runsOf(leavesLazyMode)).toMatchObject(SAFE);
@@ -197,13 +215,14 @@ describe('x86: a CPU that comes back to the mm while a page is removed', () => {
   test('under tso the end of lazy mode needs a barrier before the look at tlb_gen; under sc it does not', () => {
     expect(runsOf(leavesLazyMode, 'no barrier after lazy mode')).toMatchObject(SAFE);
     expect(runsOf(leavesLazyMode, undefined, 'tso')).toMatchObject(SAFE);
-    expect(runsOf(leavesLazyMode, 'no barrier after lazy mode', 'tso').violations).toEqual(new Set([STALE_TRANSLATION]));
+    expect(runsOf(leavesLazyMode, 'no barrier after lazy mode', 'tso').violations).toEqual(
+      new Set([STALE_TRANSLATION]),
+    );
   });
 });
 
 describe('x86: two CPUs that flush at once', () => {
-  const flushes =
-    (vpn: number): Body =>
+  const flushes = (vpn: number): Body =>
     function* ({ kernel, mms, flags }, cpu) {
       const mm = mms[0]!;
       if (cpu.id === 0) {
@@ -225,7 +244,20 @@ describe('x86: two CPUs that flush at once', () => {
     };
 
   const runsOf = (mutant?: X86TlbMutant): EveryRun =>
-    everyRun(mmMachine({ cpus: 2, shape: TINY, tables: 4, pages: 3, tlb: 'saturated', watched: [PAGE, NEIGHBOUR], ...(mutant ? { x86: { mutant } } : {}) }, [flushes(PAGE), flushes(NEIGHBOUR)]).system);
+    everyRun(
+      mmMachine(
+        {
+          cpus: 2,
+          shape: TINY,
+          tables: 4,
+          pages: 3,
+          tlb: 'saturated',
+          watched: [PAGE, NEIGHBOUR],
+          ...(mutant ? { x86: { mutant } } : {}),
+        },
+        [flushes(PAGE), flushes(NEIGHBOUR)],
+      ).system,
+    );
 
   test('a CPU that finds a generation missing flushes everything, so that the other page is gone too', () => {
     expect(runsOf()).toMatchObject(SAFE);

@@ -31,14 +31,27 @@ function unmapped(areas: readonly Range[], touched: readonly number[], [start, e
   ]);
   const run = runMachine(machine, (executor) => executors.push(executor));
   expect(run.violation).toBeNull();
-  return { before, after: tablesOf(machine, run.executor, machine.mms[0]!), flush: flushes.at(-1), used: inUse(machine, run.executor), run };
+  return {
+    before,
+    after: tablesOf(machine, run.executor, machine.mms[0]!),
+    flush: flushes.at(-1),
+    used: inUse(machine, run.executor),
+    run,
+  };
 }
 
 const MB2 = 512;
 const GB1 = 512 * 512;
 
 describe('free_pgd_range() around 2 MB boundaries', () => {
-  test.each<{ what: string; areas: Range[]; touched: number[]; unmap: Range; freed: string[]; flush: Omit<Flushed, 'cpu'> }>([
+  test.each<{
+    what: string;
+    areas: Range[];
+    touched: number[];
+    unmap: Range;
+    freed: string[];
+    flush: Omit<Flushed, 'cpu'>;
+  }>([
     {
       what: 'the only area: its table goes, and the tables above it; the flush grows down to their start',
       areas: [[GB1 + 100, GB1 + 104]],
@@ -49,7 +62,10 @@ describe('free_pgd_range() around 2 MB boundaries', () => {
     },
     {
       what: 'an area below in the same 2 MB keeps the table',
-      areas: [[GB1 + 10, GB1 + 11], [GB1 + 100, GB1 + 104]],
+      areas: [
+        [GB1 + 10, GB1 + 11],
+        [GB1 + 100, GB1 + 104],
+      ],
       touched: [GB1 + 100],
       unmap: [GB1 + 100, GB1 + 104],
       freed: [],
@@ -57,7 +73,10 @@ describe('free_pgd_range() around 2 MB boundaries', () => {
     },
     {
       what: 'an area above in the same 2 MB keeps the table',
-      areas: [[GB1 + 100, GB1 + 104], [GB1 + 511, GB1 + 512]],
+      areas: [
+        [GB1 + 100, GB1 + 104],
+        [GB1 + 511, GB1 + 512],
+      ],
       touched: [GB1 + 100],
       unmap: [GB1 + 100, GB1 + 104],
       freed: [],
@@ -65,7 +84,11 @@ describe('free_pgd_range() around 2 MB boundaries', () => {
     },
     {
       what: 'areas that end exactly at both boundaries let it go, but keep the tables above',
-      areas: [[GB1 + MB2 - 1, GB1 + MB2], [GB1 + MB2 + 100, GB1 + MB2 + 104], [GB1 + 2 * MB2, GB1 + 2 * MB2 + 1]],
+      areas: [
+        [GB1 + MB2 - 1, GB1 + MB2],
+        [GB1 + MB2 + 100, GB1 + MB2 + 104],
+        [GB1 + 2 * MB2, GB1 + 2 * MB2 + 1],
+      ],
       touched: [GB1 + MB2 + 100],
       unmap: [GB1 + MB2 + 100, GB1 + MB2 + 104],
       freed: ['pte'],
@@ -73,7 +96,10 @@ describe('free_pgd_range() around 2 MB boundaries', () => {
     },
     {
       what: 'a range over a boundary frees the table that nobody else needs, and keeps the other',
-      areas: [[GB1 + MB2 - 4, GB1 + MB2 + 4], [GB1 + MB2 + 9, GB1 + MB2 + 10]],
+      areas: [
+        [GB1 + MB2 - 4, GB1 + MB2 + 4],
+        [GB1 + MB2 + 9, GB1 + MB2 + 10],
+      ],
       touched: [GB1 + MB2 - 4, GB1 + MB2 + 3],
       unmap: [GB1 + MB2 - 4, GB1 + MB2 + 4],
       freed: ['pte'],
@@ -89,7 +115,10 @@ describe('free_pgd_range() around 2 MB boundaries', () => {
     },
     {
       what: 'an untouched area has nothing to free and flushes nothing',
-      areas: [[GB1, GB1 + 4], [GB1 + 8, GB1 + 9]],
+      areas: [
+        [GB1, GB1 + 4],
+        [GB1 + 8, GB1 + 9],
+      ],
       touched: [GB1 + 8],
       unmap: [GB1, GB1 + 4],
       freed: [],
@@ -97,20 +126,29 @@ describe('free_pgd_range() around 2 MB boundaries', () => {
     },
   ])('$what', ({ areas, touched, unmap, freed, flush }) => {
     const { before, after, flush: last } = unmapped(areas, touched, unmap);
-    const gone = before.filter(([level, vpn]) => !after.some(([l, v]) => l === level && v === vpn)).map(([level]) => level);
+    const gone = before
+      .filter(([level, vpn]) => !after.some(([l, v]) => l === level && v === vpn))
+      .map(([level]) => level);
     expect(gone.toSorted()).toEqual(freed.toSorted());
     expect(last ?? null).toEqual(flush === null ? null : { cpu: 0, ...flush });
   });
 
   test('whatever is mapped and unmapped, a table goes if its whole span lies between the neighbours and part of it was unmapped', () => {
-    const area = fc.tuple(fc.nat(60), fc.integer({ min: 1, max: 12 })).map(([start, pages]): Range => [start, Math.min(64, start + pages)]);
+    const area = fc
+      .tuple(fc.nat(60), fc.integer({ min: 1, max: 12 }))
+      .map(([start, pages]): Range => [start, Math.min(64, start + pages)]);
     fc.assert(
       fc.property(fc.array(area, { minLength: 1, maxLength: 5 }), area, (areas, unmap) => {
         const apart = areas.filter(([start, end], i) => areas.slice(0, i).every(([s, e]) => end <= s || start >= e));
         const touched = apart.flatMap(([start, end]) => [start, end - 1]);
         const { before, after, used } = unmapped(apart, touched, unmap, false);
         const [start, end] = unmap;
-        const left = apart.flatMap(([s, e]): Range[] => [[s, Math.min(e, start)], [Math.max(s, end), e]]).filter(([s, e]) => s < e);
+        const left = apart
+          .flatMap(([s, e]): Range[] => [
+            [s, Math.min(e, start)],
+            [Math.max(s, end), e],
+          ])
+          .filter(([s, e]) => s < e);
         const floor = Math.max(0, ...left.filter(([, e]) => e <= start).map(([, e]) => e));
         const ceiling = Math.min(Number.POSITIVE_INFINITY, ...left.filter(([s]) => s >= end).map(([s]) => s));
         const kept = before.filter(([level, vpn]) => {

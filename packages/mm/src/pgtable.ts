@@ -2,7 +2,16 @@
  * Software walks of a simulated tree, and freeing of its tables.
  * Mirrors mm/memory.c: pte_alloc_map(), free_pgd_range(), v6.18. Addresses are virtual page numbers.
  */
-import { FrameKind, load, ModelError, NO_FRAME, routine, store, type EntryPointer, type Steps } from '@shootdown/machine';
+import {
+  FrameKind,
+  load,
+  ModelError,
+  NO_FRAME,
+  routine,
+  store,
+  type EntryPointer,
+  type Steps,
+} from '@shootdown/machine';
 import { _PAGE_TABLE, indexOf, mk_pte, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import type { MmuGather } from './mmu-gather.ts';
@@ -10,7 +19,10 @@ import type { MmuGather } from './mmu-gather.ts';
 /** mm_init(): gives an mm its root table and what the architecture keeps for it. */
 export const pgd_alloc = routine('pgd_alloc', function* (kernel: Kernel, mm: Mm): Steps<number> {
   const root = yield* kernel.frames.alloc(FrameKind.table);
-  if (root === NO_FRAME) throw new ModelError(`mm: pgd_alloc: out of table frames (${kernel.frames.tables}): give the machine more (memory.tables)`);
+  if (root === NO_FRAME)
+    throw new ModelError(
+      `mm: pgd_alloc: out of table frames (${kernel.frames.tables}): give the machine more (memory.tables)`,
+    );
   yield* store(mm.mm_count.at(0), 1, { label: 'mm->mm_count = 1' });
   yield* kernel.arch.init_new_context(mm);
   yield* store(mm.pgd.at(0), root + 1, { label: 'mm->pgd = pgd' });
@@ -32,7 +44,9 @@ export function* pte_offset(kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPoi
   const { levels } = kernel.shape;
   let table = (yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
   for (const level of levels.slice(0, -1)) {
-    const entry = yield* kernel.frames.read(kernel.frames.entry(table, indexOf(level, vpn)), { label: `${level.name}p_get()` });
+    const entry = yield* kernel.frames.read(kernel.frames.entry(table, indexOf(level, vpn)), {
+      label: `${level.name}p_get()`,
+    });
     if (!pte_present(entry)) return null;
     table = pte_pfn(entry);
   }
@@ -40,42 +54,57 @@ export function* pte_offset(kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPoi
 }
 
 /** Like {@link pte_offset}, allocating the tables that are missing (__pte_alloc() and relatives); null when out of memory. */
-export const pte_alloc = routine('pte_alloc', function* (kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {
-  const { frames, shape } = kernel;
-  let table = (yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
-  for (const level of shape.levels.slice(0, -1)) {
-    const pointer = frames.entry(table, indexOf(level, vpn));
-    let entry = yield* frames.read(pointer, { label: `${level.name}p_get()` });
-    if (!pte_present(entry)) {
-      const fresh = yield* frames.alloc(FrameKind.table);
-      if (fresh === NO_FRAME) return null;
-      // Another fault may have been faster: whoever populates first wins, under the table's lock.
-      yield* pte_lock(kernel, table);
-      entry = yield* frames.read(pointer, { label: `${level.name}p_get()` });
-      if (pte_present(entry)) yield* frames.free(fresh);
-      else {
-        entry = mk_pte(fresh, _PAGE_TABLE);
-        yield* frames.write(pointer, entry, { label: `${level.name}_populate()` });
+export const pte_alloc = routine(
+  'pte_alloc',
+  function* (kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {
+    const { frames, shape } = kernel;
+    let table = (yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
+    for (const level of shape.levels.slice(0, -1)) {
+      const pointer = frames.entry(table, indexOf(level, vpn));
+      let entry = yield* frames.read(pointer, { label: `${level.name}p_get()` });
+      if (!pte_present(entry)) {
+        const fresh = yield* frames.alloc(FrameKind.table);
+        if (fresh === NO_FRAME) return null;
+        // Another fault may have been faster: whoever populates first wins, under the table's lock.
+        yield* pte_lock(kernel, table);
+        entry = yield* frames.read(pointer, { label: `${level.name}p_get()` });
+        if (pte_present(entry)) yield* frames.free(fresh);
+        else {
+          entry = mk_pte(fresh, _PAGE_TABLE);
+          yield* frames.write(pointer, entry, { label: `${level.name}_populate()` });
+        }
+        yield* pte_unlock(kernel, table);
       }
-      yield* pte_unlock(kernel, table);
+      table = pte_pfn(entry);
     }
-    table = pte_pfn(entry);
-  }
-  return frames.entry(table, indexOf(shape.levels.at(-1) as WalkLevel, vpn));
-});
+    return frames.entry(table, indexOf(shape.levels.at(-1) as WalkLevel, vpn));
+  },
+);
 
 /**
  * free_pgd_range(): unlinks the tables of [start, end) that nothing else in [floor, ceiling) needs and queues them.
  * @param floor end of the area below; no table that reaches below it is freed
  * @param ceiling start of the area above, Infinity if there is none
  */
-export const free_pgd_range = routine('free_pgd_range', function* (kernel: Kernel, tlb: MmuGather, start: number, end: number, floor: number, ceiling: number): Steps {
-  const root = (yield* load(tlb.mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
-  yield* free_range(kernel, tlb, root, 0, start, end, floor, ceiling);
-});
+export const free_pgd_range = routine(
+  'free_pgd_range',
+  function* (kernel: Kernel, tlb: MmuGather, start: number, end: number, floor: number, ceiling: number): Steps {
+    const root = (yield* load(tlb.mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
+    yield* free_range(kernel, tlb, root, 0, start, end, floor, ceiling);
+  },
+);
 
 /** Frees below one table at depth `depth`: the shape of free_p4d_range(), free_pud_range() and free_pmd_range(). */
-function* free_range(kernel: Kernel, tlb: MmuGather, table: number, depth: number, start: number, end: number, floor: number, ceiling: number): Steps {
+function* free_range(
+  kernel: Kernel,
+  tlb: MmuGather,
+  table: number,
+  depth: number,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): Steps {
   const level = kernel.shape.levels[depth] as WalkLevel;
   if (depth === kernel.shape.levels.length - 1) return;
   for (let addr = alignDown(start, level.spanPages); addr < end; addr += level.spanPages) {

@@ -1,5 +1,17 @@
 import { addCpu, local_irq_restore, local_irq_save, send_IPI, startCpu, type Cpu } from '@shootdown/cpu';
-import { assertThat, load, program, RandomScheduler, routine, runScheduler, store, SystemBuilder, TabulatedExecutor, type MemoryModel, type Steps } from '@shootdown/machine';
+import {
+  assertThat,
+  load,
+  program,
+  RandomScheduler,
+  routine,
+  runScheduler,
+  store,
+  SystemBuilder,
+  TabulatedExecutor,
+  type MemoryModel,
+  type Steps,
+} from '@shootdown/machine';
 import { Rcu } from '@shootdown/sync';
 import { describe, expect, it } from 'vitest';
 
@@ -13,7 +25,10 @@ function irqsOffReader(memoryModel: MemoryModel, asked: boolean, nested = false)
   const cpus = [0, 1].map((id) => addCpu(builder, id, [RCU_VECTOR])) as [Cpu, Cpu];
   const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
   const rcu = new Rcu(builder, { processors: 2, ...(asked && { interrupts }) });
-  const [pointer, data] = ['pointer', 'data'].map((name) => builder.region(name, 1, { initial: 1 }).at(0)) as [never, never];
+  const [pointer, data] = ['pointer', 'data'].map((name) => builder.region(name, 1, { initial: 1 }).at(0)) as [
+    never,
+    never,
+  ];
   const reader = routine('gup_fast', function* (): Steps {
     const flags = yield* local_irq_save(cpus[0]);
     if (nested) yield* rcu.rcu_read_lock();

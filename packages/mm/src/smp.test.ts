@@ -51,18 +51,31 @@ describe('smp_call_function_many()', () => {
     };
 
   test('two CPUs that call each other with interrupts on both get their answer', () => {
-    const made = counting(2, [0, 1].map(() => call(() => made.counted, false)));
-    expect(everyRun(made.machine.system, undefined, (read) => expect([0, 1].map((i) => read(made.machine.flags.at(i)))).toEqual([1, 1]))).toMatchObject({ deadlock: false });
+    const made = counting(
+      2,
+      [0, 1].map(() => call(() => made.counted, false)),
+    );
+    expect(
+      everyRun(made.machine.system, undefined, (read) =>
+        expect([0, 1].map((i) => read(made.machine.flags.at(i)))).toEqual([1, 1]),
+      ),
+    ).toMatchObject({ deadlock: false });
   });
 
   test('with interrupts off they may wait for each other for ever', () => {
-    const made = counting(2, [0, 1].map(() => call(() => made.counted, true)));
+    const made = counting(
+      2,
+      [0, 1].map(() => call(() => made.counted, true)),
+    );
     expect(everyRun(made.machine.system).deadlock).toBe(true);
   });
 
   test('two callers of one CPU may share an interrupt, and both functions run', () => {
     const interrupts = new Set<number>();
-    const made = counting(3, [0, 1].map(() => call(() => made.counted, false)));
+    const made = counting(
+      3,
+      [0, 1].map(() => call(() => made.counted, false)),
+    );
     let delivered = 0;
     randomRuns(
       made.machine,
@@ -70,7 +83,9 @@ describe('smp_call_function_many()', () => {
       (run, executor) => {
         expect(run.end).toBe('rest');
         expect(executor.store.read(made.machine.flags.at(2))).toBe(2);
-        delivered = run.schedule.filter((entry) => made.machine.system.choices[entry % 256]?.name === 'deliver CPU2.CALL_FUNCTION_VECTOR').length;
+        delivered = run.schedule.filter(
+          (entry) => made.machine.system.choices[entry % 256]?.name === 'deliver CPU2.CALL_FUNCTION_VECTOR',
+        ).length;
         interrupts.add(delivered);
       },
     );

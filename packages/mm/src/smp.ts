@@ -4,7 +4,20 @@
  * A call is a csd word per (source, destination): locked by the caller, unlocked by the handler when the function has
  * returned. A destination's queue is the set of sources whose csd waits there; adding to an empty queue sends the IPI.
  */
-import { load, point, program, routine, setBits, store, waitFor, xchg, type Program, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  load,
+  point,
+  program,
+  routine,
+  setBits,
+  store,
+  waitFor,
+  xchg,
+  type Program,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, send_IPI, type Cpu } from '@shootdown/cpu';
 
 /** The interrupt vector of cross-CPU calls. */

@@ -65,42 +65,67 @@ class PageMap {
   }
 }
 
-const range = fc.tuple(fc.nat(SPAN - 1), fc.integer({ min: 1, max: 12 })).map(([start, pages]) => ({ start, end: start + pages }));
-const step = fc.record({ kind: fc.constantFrom('insert' as const, 'remove' as const, 'protect' as const), range, flags: fc.constantFrom(VM_READ, RW) });
+const range = fc
+  .tuple(fc.nat(SPAN - 1), fc.integer({ min: 1, max: 12 }))
+  .map(([start, pages]) => ({ start, end: start + pages }));
+const step = fc.record({
+  kind: fc.constantFrom('insert' as const, 'remove' as const, 'protect' as const),
+  range,
+  flags: fc.constantFrom(VM_READ, RW),
+});
 
 describe('the areas of an mm', () => {
   test('mean the same as flags by page, whatever is inserted, removed and protected', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 20 }), fc.nat(SPAN), fc.integer({ min: 1, max: 10 }), (script, vpn, pages) => {
-        const naive = new PageMap();
-        const expected: unknown[] = [];
-        for (const { kind, range: { start, end }, flags } of script) {
-          if (kind === 'protect') expected.push(naive.protect(start, end, flags));
-          else if (kind === 'remove') naive.set(start, end, 0);
-          else if (!naive.has(start, end)) naive.set(start, end, flags);
-        }
-        const found = Array.from({ length: 2 * SPAN }, (_, p) => naive.flags.get(p) ?? 0);
-        // Gaps are asked for where an area has just been removed.
-        naive.set(vpn, vpn + 1, 0);
-        expected.push(found, naive.gapBelow(vpn), naive.gapAbove(vpn), naive.unmappedArea(SPAN + 20, pages));
-        const known = new PageMap();
-        const actual = onList(function* (list) {
-          const said: unknown[] = [];
-          for (const { kind, range: { start, end }, flags } of script) {
-            if (kind === 'protect') said.push(yield* list.protect(start, end, flags));
-            else if (kind === 'remove') yield* list.remove(start, end);
-            else if (!known.has(start, end)) yield* list.insert(start, end, flags);
-            if (kind === 'protect') known.protect(start, end, flags);
-            else if (kind === 'remove' || !known.has(start, end)) known.set(start, end, kind === 'remove' ? 0 : flags);
+      fc.property(
+        fc.array(step, { maxLength: 20 }),
+        fc.nat(SPAN),
+        fc.integer({ min: 1, max: 10 }),
+        (script, vpn, pages) => {
+          const naive = new PageMap();
+          const expected: unknown[] = [];
+          for (const {
+            kind,
+            range: { start, end },
+            flags,
+          } of script) {
+            if (kind === 'protect') expected.push(naive.protect(start, end, flags));
+            else if (kind === 'remove') naive.set(start, end, 0);
+            else if (!naive.has(start, end)) naive.set(start, end, flags);
           }
-          const flagsNow: number[] = [];
-          for (let p = 0; p < 2 * SPAN; p++) flagsNow.push(yield* list.find(p));
-          yield* list.remove(vpn, vpn + 1);
-          said.push(flagsNow, yield* list.gapBelow(vpn), yield* list.gapAbove(vpn), yield* list.unmappedArea(SPAN + 20, pages));
-          return said;
-        });
-        expect(actual).toEqual(expected);
-      }),
+          const found = Array.from({ length: 2 * SPAN }, (_, p) => naive.flags.get(p) ?? 0);
+          // Gaps are asked for where an area has just been removed.
+          naive.set(vpn, vpn + 1, 0);
+          expected.push(found, naive.gapBelow(vpn), naive.gapAbove(vpn), naive.unmappedArea(SPAN + 20, pages));
+          const known = new PageMap();
+          const actual = onList(function* (list) {
+            const said: unknown[] = [];
+            for (const {
+              kind,
+              range: { start, end },
+              flags,
+            } of script) {
+              if (kind === 'protect') said.push(yield* list.protect(start, end, flags));
+              else if (kind === 'remove') yield* list.remove(start, end);
+              else if (!known.has(start, end)) yield* list.insert(start, end, flags);
+              if (kind === 'protect') known.protect(start, end, flags);
+              else if (kind === 'remove' || !known.has(start, end))
+                known.set(start, end, kind === 'remove' ? 0 : flags);
+            }
+            const flagsNow: number[] = [];
+            for (let p = 0; p < 2 * SPAN; p++) flagsNow.push(yield* list.find(p));
+            yield* list.remove(vpn, vpn + 1);
+            said.push(
+              flagsNow,
+              yield* list.gapBelow(vpn),
+              yield* list.gapAbove(vpn),
+              yield* list.unmappedArea(SPAN + 20, pages),
+            );
+            return said;
+          });
+          expect(actual).toEqual(expected);
+        },
+      ),
       { numRuns: 150 },
     );
   });
@@ -120,7 +145,14 @@ describe('the areas of an mm', () => {
       yield* list.insert(0, 4, RW);
       yield* list.insert(8, 12, RW);
       const changed = yield* list.protect(2, 10, VM_READ);
-      return [changed, yield* list.find(1), yield* list.find(2), yield* list.find(5), yield* list.find(9), yield* list.find(11)];
+      return [
+        changed,
+        yield* list.find(1),
+        yield* list.find(2),
+        yield* list.find(5),
+        yield* list.find(9),
+        yield* list.find(11),
+      ];
     });
     expect(areas).toEqual([true, RW, VM_READ, 0, VM_READ, RW]);
   });

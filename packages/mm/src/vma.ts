@@ -4,7 +4,17 @@
  * The kernel keeps them in a maple tree under mmap_lock. Here each look-up or change is one operation on a sorted list:
  * what is under the lock is not what this laboratory is about.
  */
-import { defineOperation, ModelError, operation, type Operation, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  defineOperation,
+  ModelError,
+  operation,
+  type Operation,
+  type OperationContext,
+  type Region,
+  type Saying,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 
 export const VM_READ = 1 << 0;
 export const VM_WRITE = 1 << 1;
@@ -80,7 +90,8 @@ export class VmaList {
 
   /** Start, end and flags of area `index`, as two words each (low, high) and one. */
   *at(index: number): Steps<Vma> {
-    const word = (field: number): Operation => operation(FIELD, index, field, 0, { list: this }, { label: 'vma_next()' });
+    const word = (field: number): Operation =>
+      operation(FIELD, index, field, 0, { list: this }, { label: 'vma_next()' });
     const startLow = yield word(0);
     const startHigh = yield word(1);
     const endLow = yield word(2);
@@ -190,8 +201,15 @@ const PROTECT = defineOperation({
     const areas = list.read(cx);
     const inside = areas.filter((vma) => vma.end > start && vma.start < end && (vma.flags & ~VM_SPECIAL) !== op.a);
     if (inside.length === 0) return 0;
-    const clipped = inside.map((vma) => ({ start: Math.max(start, vma.start), end: Math.min(end, vma.end), flags: op.a | (vma.flags & VM_SPECIAL) }));
-    list.write(cx, clipped.reduce<readonly Vma[]>((rest, vma) => withArea(without(rest, vma.start, vma.end), vma), areas));
+    const clipped = inside.map((vma) => ({
+      start: Math.max(start, vma.start),
+      end: Math.min(end, vma.end),
+      flags: op.a | (vma.flags & VM_SPECIAL),
+    }));
+    list.write(
+      cx,
+      clipped.reduce<readonly Vma[]>((rest, vma) => withArea(without(rest, vma.start, vma.end), vma), areas),
+    );
     return 1;
   },
 });
@@ -222,5 +240,13 @@ const UNMAPPED = defineOperation({
   },
 });
 
-const COUNT = defineOperation({ name: 'map_count', cost: 'load', perform: (cx, op) => (op.data as { list: VmaList }).list.read(cx).length });
-const FIELD = defineOperation({ name: 'vma_field', cost: 'load', perform: (cx, op) => (op.data as { list: VmaList }).list.field(cx, op.a, op.b) });
+const COUNT = defineOperation({
+  name: 'map_count',
+  cost: 'load',
+  perform: (cx, op) => (op.data as { list: VmaList }).list.read(cx).length,
+});
+const FIELD = defineOperation({
+  name: 'vma_field',
+  cost: 'load',
+  perform: (cx, op) => (op.data as { list: VmaList }).list.field(cx, op.a, op.b),
+});

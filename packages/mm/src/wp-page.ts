@@ -7,7 +7,15 @@ import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { copy_user_highpage } from './secondary/contents.ts';
-import { allowWrites, entryCleared, holdsNewPage, invalidate_page_if_missing_change_pte, set_pte_at_notify, setPteRangeEnd, setPteRangeStart } from './secondary/notify.ts';
+import {
+  allowWrites,
+  entryCleared,
+  holdsNewPage,
+  invalidate_page_if_missing_change_pte,
+  set_pte_at_notify,
+  setPteRangeEnd,
+  setPteRangeStart,
+} from './secondary/notify.ts';
 
 /** What a fault came to. `retry`: the access will succeed, or fault again for another reason. */
 export type FaultResult = 'retry' | 'sigsegv' | 'oom';
@@ -33,7 +41,9 @@ export const do_wp_page = routine(
     }
     if ((yield* load(frames.refcount.at(old), { label: `folio_ref_count(0x${old.toString(16)})` })) === 1) {
       // wp_page_reuse(): more permissive than before, so stale translations of CPUs only cost a spurious fault.
-      yield* frames.xchg(ptep, entry | _PAGE_RW | _PAGE_DIRTY | _PAGE_ACCESSED, { label: 'ptep_set_access_flags(): writable' });
+      yield* frames.xchg(ptep, entry | _PAGE_RW | _PAGE_DIRTY | _PAGE_ACCESSED, {
+        label: 'ptep_set_access_flags(): writable',
+      });
       if (kernel.arch.flushesUpgrades) yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
       yield* pte_unlock(kernel, ptep.frame);
       return 'retry';

@@ -26,8 +26,14 @@ export interface CallbackContract {
 /** The rules of one kernel version. */
 export type Contracts = Readonly<Record<CallbackName, CallbackContract>>;
 
-const underLock = (callback: string): CallbackContract => ({ maySleep: false, rule: `${callback}() is called under the page-table lock and must not sleep` });
-const sleepable = (callback: string): CallbackContract => ({ maySleep: true, rule: `${callback}() may sleep and must not be called under a spinlock` });
+const underLock = (callback: string): CallbackContract => ({
+  maySleep: false,
+  rule: `${callback}() is called under the page-table lock and must not sleep`,
+});
+const sleepable = (callback: string): CallbackContract => ({
+  maySleep: true,
+  rule: `${callback}() may sleep and must not be called under a spinlock`,
+});
 
 /** v3.7 to v4.13, and since then without what has been removed. */
 export const CONTRACTS: Contracts = {

@@ -28,7 +28,12 @@ export const deviceMachine = setup({
   id: 'device',
   initial: 'running',
   states: {
-    running: { on: { page_request: { target: 'faulted', actions: 'request' }, stop: { target: 'stopped', actions: 'sayStopped' } } },
+    running: {
+      on: {
+        page_request: { target: 'faulted', actions: 'request' },
+        stop: { target: 'stopped', actions: 'sayStopped' },
+      },
+    },
     faulted: { on: { page_response: 'running', stop: { target: 'stopped', actions: 'sayStopped' } } },
     stopped: {},
   },

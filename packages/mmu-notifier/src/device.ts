@@ -1,5 +1,12 @@
 /** Devices in a system: the actor, and what its engine and its driver say to it. */
-import { defineOperation, operation, type Address, type Message, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  defineOperation,
+  operation,
+  type Address,
+  type Message,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { deviceMachine } from './device.machine.ts';
 
 /** A device that accesses an address space. */
@@ -26,7 +33,11 @@ const PAGE_REQUEST: Message = { type: 'page_request' };
 const PAGE_RESPONSE: Message = { type: 'page_response' };
 const STOP: Message = { type: 'stop' };
 
-const TELL = defineOperation({ name: 'device', cost: 'message', perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0) });
+const TELL = defineOperation({
+  name: 'device',
+  cost: 'message',
+  perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0),
+});
 
 /** The engine has found no translation and waits; false if it has been stopped. What follows is its driver's work. */
 export function* page_request(device: Device): Steps<boolean> {

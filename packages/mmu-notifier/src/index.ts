@@ -1,12 +1,57 @@
-export { CALLBACK_SLEEPS, CONTRACTS, CONTRACTS_BEFORE_3_7, EAGAIN, NOTIFIER_CONTRACT, type CallbackContract, type CallbackName, type Contracts } from './contract.ts';
+export {
+  CALLBACK_SLEEPS,
+  CONTRACTS,
+  CONTRACTS_BEFORE_3_7,
+  EAGAIN,
+  NOTIFIER_CONTRACT,
+  type CallbackContract,
+  type CallbackName,
+  type Contracts,
+} from './contract.ts';
 export { addDevice, page_request, page_response, stop_device, type Device } from './device.ts';
 export { deviceMachine, type DeviceEmitted, type DeviceEvent } from './device.machine.ts';
-export { invalidationMachine, type InvalidationContext, type InvalidationEmitted, type InvalidationEvent } from './invalidation.machine.ts';
-export { CHANGE_PTE_ARM64, CHANGE_PTE_X86, FAULT_PROTOCOL, Kvm, kvm_tdp_page_fault, type ChangePteDesign, type FaultProtocol, type KvmMutant, type KvmOptions } from './kvm.ts';
+export {
+  invalidationMachine,
+  type InvalidationContext,
+  type InvalidationEmitted,
+  type InvalidationEvent,
+} from './invalidation.machine.ts';
+export {
+  CHANGE_PTE_ARM64,
+  CHANGE_PTE_X86,
+  FAULT_PROTOCOL,
+  Kvm,
+  kvm_tdp_page_fault,
+  type ChangePteDesign,
+  type FaultProtocol,
+  type KvmMutant,
+  type KvmOptions,
+} from './kvm.ts';
 export { Memslots } from './memslots.ts';
-export { might_sleep, MmuNotifierSubscriptions, type MmuNotifier, type MmuNotifierOps, type MmuNotifierOptions, type NotifierCall, type RegisterOptions } from './notifier.ts';
+export {
+  might_sleep,
+  MmuNotifierSubscriptions,
+  type MmuNotifier,
+  type MmuNotifierOps,
+  type MmuNotifierOptions,
+  type NotifierCall,
+  type RegisterOptions,
+} from './notifier.ts';
 export { Odp, pagefault_mr, type OdpOptions } from './odp.ts';
-export { IN_PROGRESS_NOT_NEGATIVE, SecondaryMmu, type EntryFormat, type Lock, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
+export {
+  IN_PROGRESS_NOT_NEGATIVE,
+  SecondaryMmu,
+  type EntryFormat,
+  type Lock,
+  type PrimaryMmu,
+  type PrimaryPage,
+  type SecondaryMmuOptions,
+} from './secondary-mmu.ts';
 export { InvalidationQueue, type SecondaryTlb } from './secondary-tlb.ts';
-export { subscriptionMachine, type SubscriptionContext, type SubscriptionEmitted, type SubscriptionEvent } from './subscription.machine.ts';
+export {
+  subscriptionMachine,
+  type SubscriptionContext,
+  type SubscriptionEmitted,
+  type SubscriptionEvent,
+} from './subscription.machine.ts';
 export { Sva } from './sva.ts';

@@ -22,7 +22,9 @@ export interface InvalidationContext {
   readonly rangeGrows: boolean;
 }
 
-export type InvalidationEvent = { readonly type: 'begin'; readonly start: number; readonly end: number } | { readonly type: 'end' };
+export type InvalidationEvent =
+  | { readonly type: 'begin'; readonly start: number; readonly end: number }
+  | { readonly type: 'end' };
 
 /** What page faults look at: the counter, and the range. */
 export interface InvalidationEmitted extends Omit<InvalidationContext, 'rangeGrows'> {
@@ -32,7 +34,12 @@ export interface InvalidationEmitted extends Omit<InvalidationContext, 'rangeGro
 const QUIET = { in_progress: 0, start: 0, end: 0 } as const;
 
 export const invalidationMachine = setup({
-  types: { context: {} as InvalidationContext, events: {} as InvalidationEvent, emitted: {} as InvalidationEmitted, input: {} as Pick<InvalidationContext, 'rangeGrows'> | undefined },
+  types: {
+    context: {} as InvalidationContext,
+    events: {} as InvalidationEvent,
+    emitted: {} as InvalidationEmitted,
+    input: {} as Pick<InvalidationContext, 'rangeGrows'> | undefined,
+  },
   guards: { isLast: ({ context }) => context.in_progress === 1 },
   actions: {
     add: enqueueActions(({ context, event, enqueue }) => {
@@ -63,6 +70,11 @@ export const invalidationMachine = setup({
   initial: 'quiet',
   states: {
     quiet: { on: { begin: { target: 'invalidating', actions: 'add' } } },
-    invalidating: { on: { begin: { actions: 'add' }, end: [{ guard: 'isLast', target: 'quiet', actions: 'clear' }, { actions: 'remove' }] } },
+    invalidating: {
+      on: {
+        begin: { actions: 'add' },
+        end: [{ guard: 'isLast', target: 'quiet', actions: 'clear' }, { actions: 'remove' }],
+      },
+    },
   },
 });

@@ -7,7 +7,13 @@
 import { count, load, ModelError, point, routine, smp_rmb, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Memslots } from './memslots.ts';
 import type { MmuNotifierOps, NotifierCall } from './notifier.ts';
-import { SecondaryMmu, type Lock, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import {
+  SecondaryMmu,
+  type Lock,
+  type PrimaryMmu,
+  type PrimaryPage,
+  type SecondaryMmuOptions,
+} from './secondary-mmu.ts';
 import type { SecondaryTlb } from './secondary-tlb.ts';
 
 /** What change_pte() does with an entry: {@link CHANGE_PTE_X86}, {@link CHANGE_PTE_ARM64}, or less. */
@@ -90,7 +96,10 @@ export class Kvm extends SecondaryMmu {
 
   constructor(builder: SystemBuilder, name: string, options: KvmOptions) {
     super(builder, name, options);
-    if (options.rmap_lock && options.change_pte) throw new ModelError(`mmu-notifier: ${name}: change_pte() takes mmu_lock, and faults that check under rmap_lock do not see it`);
+    if (options.rmap_lock && options.change_pte)
+      throw new ModelError(
+        `mmu-notifier: ${name}: change_pte() takes mmu_lock, and faults that check under rmap_lock do not see it`,
+      );
     this.tlb = options.tlb;
     this.protocol = options.protocol ?? FAULT_PROTOCOL;
     this.change_pte = options.change_pte;
@@ -106,7 +115,8 @@ export class Kvm extends SecondaryMmu {
       invalidate_range_end: (call) => this.serve(call, undefined, (own) => invalidate_range_end(this, own)),
       invalidate_page: (call) => this.serve(call, undefined, (own) => invalidate_page(this, own)),
       ...(this.change_pte && {
-        change_pte: (call: NotifierCall, pte: number) => this.serve(call, undefined, (own) => change_pte(this, own.start, pte)),
+        change_pte: (call: NotifierCall, pte: number) =>
+          this.serve(call, undefined, (own) => change_pte(this, own.start, pte)),
       }),
       clear_flush_young: (call) => this.serve(call, 0, (own) => clear_young(this, own, true)),
       clear_young: (call) => this.serve(call, 0, (own) => clear_young(this, own, false)),
@@ -117,34 +127,43 @@ export class Kvm extends SecondaryMmu {
 }
 
 /** Counts the invalidation, removes the entries, and flushes before the lock is dropped. Does not sleep. */
-const invalidate_range_start = routine('kvm_mmu_notifier_invalidate_range_start', function* (kvm: Kvm, { start, end }: NotifierCall): Steps<number> {
-  if (kvm.memslots && !(yield* kvm.memslots.begin())) return 0;
-  yield* kvm.lock.lock();
-  yield* kvm.begin(start, end, 'mmu_invalidate_in_progress++');
-  yield* kvm_unmap_gfn_range(kvm, start, end);
-  yield* kvm.lock.unlock();
-  return 0;
-});
+const invalidate_range_start = routine(
+  'kvm_mmu_notifier_invalidate_range_start',
+  function* (kvm: Kvm, { start, end }: NotifierCall): Steps<number> {
+    if (kvm.memslots && !(yield* kvm.memslots.begin())) return 0;
+    yield* kvm.lock.lock();
+    yield* kvm.begin(start, end, 'mmu_invalidate_in_progress++');
+    yield* kvm_unmap_gfn_range(kvm, start, end);
+    yield* kvm.lock.unlock();
+    return 0;
+  },
+);
 
 /** The sequence goes first: who looks at the counter first sees one of the two, whatever happens in between. */
-const invalidate_range_end = routine('kvm_mmu_notifier_invalidate_range_end', function* (kvm: Kvm, _call: NotifierCall): Steps {
-  if (!kvm.memslots || (yield* kvm.memslots.covers())) {
-    yield* kvm.lock.lock();
-    if (kvm.mutant === 'counts down first') yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
-    yield* kvm.inc_seq('mmu_invalidate_seq++');
-    if (kvm.mutant !== 'counts down first') yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
-    yield* kvm.lock.unlock();
-  }
-  if (kvm.memslots) yield* kvm.memslots.end();
-});
+const invalidate_range_end = routine(
+  'kvm_mmu_notifier_invalidate_range_end',
+  function* (kvm: Kvm, _call: NotifierCall): Steps {
+    if (!kvm.memslots || (yield* kvm.memslots.covers())) {
+      yield* kvm.lock.lock();
+      if (kvm.mutant === 'counts down first') yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
+      yield* kvm.inc_seq('mmu_invalidate_seq++');
+      if (kvm.mutant !== 'counts down first') yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
+      yield* kvm.lock.unlock();
+    }
+    if (kvm.memslots) yield* kvm.memslots.end();
+  },
+);
 
 /** No bracket, so it is begun and over at once: faults that have looked before are told by the sequence. */
-const invalidate_page = routine('kvm_mmu_notifier_invalidate_page', function* (kvm: Kvm, { start, end }: NotifierCall): Steps {
-  yield* kvm.lock.lock();
-  if (kvm.mutant !== 'invalidate_page does not count') yield* kvm.inc_seq('mmu_notifier_seq++');
-  yield* kvm_unmap_gfn_range(kvm, start, end);
-  yield* kvm.lock.unlock();
-});
+const invalidate_page = routine(
+  'kvm_mmu_notifier_invalidate_page',
+  function* (kvm: Kvm, { start, end }: NotifierCall): Steps {
+    yield* kvm.lock.lock();
+    if (kvm.mutant !== 'invalidate_page does not count') yield* kvm.inc_seq('mmu_notifier_seq++');
+    yield* kvm_unmap_gfn_range(kvm, start, end);
+    yield* kvm.lock.unlock();
+  },
+);
 
 /** The address space goes, and with it every entry. */
 const kvm_flush_shadow_all = routine('kvm_flush_shadow_all', function* (kvm: Kvm): Steps {
@@ -204,19 +223,22 @@ const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (kvm: K
  * kvm_tdp_page_fault(): fills in the entry of a page, or lets the guest try again because an invalidation has come between
  * (RET_PF_RETRY). False: there is no such page.
  */
-export const kvm_tdp_page_fault = routine('kvm_tdp_page_fault', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean): Steps<boolean> {
-  const { protocol, memslots } = kvm;
-  // Without a slot the access is not to memory: an exit to user space, which is somebody else's story.
-  if (memslots && !(yield* memslots.covers())) return false;
-  let mmu_seq = 0;
-  if (protocol.snapshot === 'before the lookup') mmu_seq = yield* snapshot(kvm);
-  if (protocol.checksEarly && (yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq))) return true;
-  const page = yield* primary.lookup(gfn, write);
-  if (!page) return false;
-  if (protocol.snapshot === 'after the lookup') mmu_seq = yield* snapshot(kvm);
-  yield* direct_map(kvm, primary, gfn, page, mmu_seq);
-  return true;
-});
+export const kvm_tdp_page_fault = routine(
+  'kvm_tdp_page_fault',
+  function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean): Steps<boolean> {
+    const { protocol, memslots } = kvm;
+    // Without a slot the access is not to memory: an exit to user space, which is somebody else's story.
+    if (memslots && !(yield* memslots.covers())) return false;
+    let mmu_seq = 0;
+    if (protocol.snapshot === 'before the lookup') mmu_seq = yield* snapshot(kvm);
+    if (protocol.checksEarly && (yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq))) return true;
+    const page = yield* primary.lookup(gfn, write);
+    if (!page) return false;
+    if (protocol.snapshot === 'after the lookup') mmu_seq = yield* snapshot(kvm);
+    yield* direct_map(kvm, primary, gfn, page, mmu_seq);
+    return true;
+  },
+);
 
 function* snapshot(kvm: Kvm): Steps<number> {
   const mmu_seq = yield* load(kvm.seq, { label: 'mmu_seq = mmu_invalidate_seq' });
@@ -228,23 +250,26 @@ function* snapshot(kvm: Kvm): Steps<number> {
  * direct_page_fault(), its second half: the check and the installation belong under one hold of the lock. The page that was looked up
  * is released under it too: once it is mapped, the notifier's promise keeps it.
  */
-const direct_map = routine('direct_map', function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, page: PrimaryPage, mmu_seq: number): Steps {
-  const { protocol, format } = kvm;
-  const lock = kvm.rmap_lock ?? kvm.lock;
-  const early = protocol.check === 'before the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq));
-  yield* lock.lock();
-  const stale = early || (protocol.check === 'under the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq)));
-  if (!stale && protocol.dropsLock) {
-    yield* lock.unlock();
+const direct_map = routine(
+  'direct_map',
+  function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, page: PrimaryPage, mmu_seq: number): Steps {
+    const { protocol, format } = kvm;
+    const lock = kvm.rmap_lock ?? kvm.lock;
+    const early = protocol.check === 'before the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq));
     yield* lock.lock();
-  }
-  const spte = format.make(page.pfn, page.writable);
-  if (!stale) yield* kvm.xchg(gfn, spte, `spte[${gfn}] = ${format.format(spte)}`);
-  yield* point(stale ? 'stale' : 'mapped');
-  yield* primary.release(page);
-  yield* lock.unlock();
-  if (stale) yield* count('kvm: stale faults');
-});
+    const stale = early || (protocol.check === 'under the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq)));
+    if (!stale && protocol.dropsLock) {
+      yield* lock.unlock();
+      yield* lock.lock();
+    }
+    const spte = format.make(page.pfn, page.writable);
+    if (!stale) yield* kvm.xchg(gfn, spte, `spte[${gfn}] = ${format.format(spte)}`);
+    yield* point(stale ? 'stale' : 'mapped');
+    yield* primary.release(page);
+    yield* lock.unlock();
+    if (stale) yield* count('kvm: stale faults');
+  },
+);
 
 /** Who holds mmu_lock looks at the range too; who holds another lock needs the barrier between the two looks. */
 function is_page_fault_stale(kvm: Kvm, gfn: number, mmu_seq: number): Steps<boolean> {
@@ -252,11 +277,14 @@ function is_page_fault_stale(kvm: Kvm, gfn: number, mmu_seq: number): Steps<bool
 }
 
 /** mmu_invalidate_retry_gfn(), and mmu_invalidate_retry_gfn_unsafe(): whether the page that was looked up may have been invalidated since. */
-const mmu_invalidate_retry_gfn = routine('mmu_invalidate_retry_gfn', function* (kvm: Kvm, gfn: number, mmu_seq: number): Steps<boolean> {
-  const { looksAtInProgress, looksAtSequence } = kvm.protocol;
-  if (looksAtInProgress && (yield* kvm.isUnderWay(gfn, 'mmu_invalidate_in_progress'))) return true;
-  return looksAtSequence && (yield* hasChanged(kvm, mmu_seq));
-});
+const mmu_invalidate_retry_gfn = routine(
+  'mmu_invalidate_retry_gfn',
+  function* (kvm: Kvm, gfn: number, mmu_seq: number): Steps<boolean> {
+    const { looksAtInProgress, looksAtSequence } = kvm.protocol;
+    if (looksAtInProgress && (yield* kvm.isUnderWay(gfn, 'mmu_invalidate_in_progress'))) return true;
+    return looksAtSequence && (yield* hasChanged(kvm, mmu_seq));
+  },
+);
 
 /** mmu_invalidate_retry(): the same for callers without mmu_lock, of any page. */
 const mmu_invalidate_retry = routine('mmu_invalidate_retry', function* (kvm: Kvm, mmu_seq: number): Steps<boolean> {
@@ -267,23 +295,31 @@ const mmu_invalidate_retry = routine('mmu_invalidate_retry', function* (kvm: Kvm
 });
 
 function* hasChanged({ seq }: Kvm, mmu_seq: number): Steps<boolean> {
-  return (yield* load(seq, { label: 'mmu_invalidate_seq', fact: (now) => (now === mmu_seq ? 'as before' : 'has changed') })) !== mmu_seq;
+  return (
+    (yield* load(seq, {
+      label: 'mmu_invalidate_seq',
+      fact: (now) => (now === mmu_seq ? 'as before' : 'has changed'),
+    })) !== mmu_seq
+  );
 }
 
-const clear_young = routine('kvm_mmu_notifier_clear_young', function* (kvm: Kvm, { start, end }: NotifierCall, flush: boolean): Steps<number> {
-  let young = 0;
-  yield* kvm.lock.lock();
-  for (let gfn = start; gfn < end; gfn++) {
-    const spte = yield* kvm.read(gfn, `spte[${gfn}]`);
-    if (!kvm.format.present(spte) || !kvm.format.young(spte)) continue;
-    young = 1;
-    yield* kvm.xchg(gfn, kvm.format.old(spte), `spte[${gfn}] = old`);
-  }
-  // A vCPU that has the translation cached marks the entry no more: clear_young() accepts that, clear_flush_young() does not.
-  if (flush && young !== 0) yield* kvm_flush_remote_tlbs(kvm);
-  yield* kvm.lock.unlock();
-  return young;
-});
+const clear_young = routine(
+  'kvm_mmu_notifier_clear_young',
+  function* (kvm: Kvm, { start, end }: NotifierCall, flush: boolean): Steps<number> {
+    let young = 0;
+    yield* kvm.lock.lock();
+    for (let gfn = start; gfn < end; gfn++) {
+      const spte = yield* kvm.read(gfn, `spte[${gfn}]`);
+      if (!kvm.format.present(spte) || !kvm.format.young(spte)) continue;
+      young = 1;
+      yield* kvm.xchg(gfn, kvm.format.old(spte), `spte[${gfn}] = old`);
+    }
+    // A vCPU that has the translation cached marks the entry no more: clear_young() accepts that, clear_flush_young() does not.
+    if (flush && young !== 0) yield* kvm_flush_remote_tlbs(kvm);
+    yield* kvm.lock.unlock();
+    return young;
+  },
+);
 
 const test_young = routine('kvm_mmu_notifier_test_young', function* (kvm: Kvm, { start }: NotifierCall): Steps<number> {
   yield* kvm.lock.lock();

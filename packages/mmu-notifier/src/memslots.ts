@@ -3,7 +3,17 @@
  *
  * Mirrors virt/kvm/kvm_main.c, v6.18: mn_active_invalidate_count, kvm_swap_active_memslots().
  */
-import { atomicAdd, BLOCKED, defineOperation, load, operation, store, type Address, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  atomicAdd,
+  BLOCKED,
+  defineOperation,
+  load,
+  operation,
+  store,
+  type Address,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 
 /** The memslots of a VM, as far as one range is concerned. */
 export class Memslots {
@@ -31,7 +41,9 @@ export class Memslots {
 
   /** Whether the range has a slot. */
   *covers(): Steps<boolean> {
-    return (yield* load(this.slot, { label: 'kvm_memslots(kvm)', fact: (slot) => (slot === 0 ? 'no slot' : 'slot') })) !== 0;
+    return (
+      (yield* load(this.slot, { label: 'kvm_memslots(kvm)', fact: (slot) => (slot === 0 ? 'no slot' : 'slot') })) !== 0
+    );
   }
 
   /** The invalidation has ended. */

@@ -4,4 +4,8 @@ import { emit, setup } from 'xstate';
 export const testMmu = setup({
   types: { events: {} as { type: 'flush' }, emitted: {} as { type: 'flushed' } },
   actions: { flushed: emit({ type: 'flushed' as const }) },
-}).createMachine({ id: 'mmu', initial: 'translating', states: { translating: { on: { flush: { actions: 'flushed' } } } } });
+}).createMachine({
+  id: 'mmu',
+  initial: 'translating',
+  states: { translating: { on: { flush: { actions: 'flushed' } } } },
+});

@@ -1,8 +1,25 @@
-import { acquireWord, nop, program, routine, store, SystemBuilder, waitFor, type Address, type Program, type Steps } from '@shootdown/machine';
+import {
+  acquireWord,
+  nop,
+  program,
+  routine,
+  store,
+  SystemBuilder,
+  waitFor,
+  type Address,
+  type Program,
+  type Steps,
+} from '@shootdown/machine';
 import { everyRun } from '@shootdown/machine/every-run';
 import { describe, expect, it } from 'vitest';
 import { CALLBACK_SLEEPS, CONTRACTS_BEFORE_3_7, EAGAIN, NOTIFIER_CONTRACT } from './contract.ts';
-import { might_sleep, MmuNotifierSubscriptions, type MmuNotifierOps, type MmuNotifierOptions, type NotifierCall } from './notifier.ts';
+import {
+  might_sleep,
+  MmuNotifierSubscriptions,
+  type MmuNotifierOps,
+  type MmuNotifierOptions,
+  type NotifierCall,
+} from './notifier.ts';
 
 interface Machine {
   readonly subscriptions: MmuNotifierSubscriptions;
@@ -16,10 +33,19 @@ interface Machine {
 const HELD_BY_CPU0 = 1;
 
 /** A machine of one CPU, or two, and its subscribers; what its callbacks do is written down. */
-function run(subscribers: Readonly<Record<string, (machine: Machine) => MmuNotifierOps>>, body: (machine: Machine) => Steps, options: Partial<MmuNotifierOptions> = {}, other?: (machine: Machine) => Steps) {
+function run(
+  subscribers: Readonly<Record<string, (machine: Machine) => MmuNotifierOps>>,
+  body: (machine: Machine) => Steps,
+  options: Partial<MmuNotifierOptions> = {},
+  other?: (machine: Machine) => Steps,
+) {
   const builder = new SystemBuilder();
   const lock = builder.region('ptl', 1).at(0);
-  const machine: Machine = { lock, calls: [], subscriptions: new MmuNotifierSubscriptions(builder, 'mm', { spinlocks: [lock], ...options }) };
+  const machine: Machine = {
+    lock,
+    calls: [],
+    subscriptions: new MmuNotifierSubscriptions(builder, 'mm', { spinlocks: [lock], ...options }),
+  };
   for (const [name, ops] of Object.entries(subscribers)) machine.subscriptions.add(name, ops(machine));
   const programs: Program[] = [program(routine('caller', () => body(machine)))];
   if (other) programs.push(program(routine('other', () => other(machine))));
@@ -29,22 +55,24 @@ function run(subscribers: Readonly<Record<string, (machine: Machine) => MmuNotif
 }
 
 /** A subscriber whose callbacks take one step. */
-const recording = (name: string) => ({ calls }: Machine): MmuNotifierOps => {
-  const note = function* ({ callback, start, end }: NotifierCall): Steps {
-    calls.push(`${name} ${callback} ${start}-${end}`);
-    yield* nop();
+const recording =
+  (name: string) =>
+  ({ calls }: Machine): MmuNotifierOps => {
+    const note = function* ({ callback, start, end }: NotifierCall): Steps {
+      calls.push(`${name} ${callback} ${start}-${end}`);
+      yield* nop();
+    };
+    return {
+      *invalidate_range_start(call) {
+        yield* note(call);
+        return 0;
+      },
+      invalidate_range_end: note,
+      invalidate_page: note,
+      change_pte: note,
+      arch_invalidate_secondary_tlbs: note,
+    };
   };
-  return {
-    *invalidate_range_start(call) {
-      yield* note(call);
-      return 0;
-    },
-    invalidate_range_end: note,
-    invalidate_page: note,
-    change_pte: note,
-    arch_invalidate_secondary_tlbs: note,
-  };
-};
 
 /** One whose callbacks take a lock that sleeps. */
 const sleeping = (): MmuNotifierOps => {
@@ -70,7 +98,12 @@ describe('the notifiers of an address space', () => {
       yield* subscriptions.mmu_notifier_invalidate_range_start(3, 5);
       yield* subscriptions.mmu_notifier_invalidate_range_end(3, 5);
     });
-    expect(calls).toEqual(['second invalidate_range_start 3-5', 'first invalidate_range_start 3-5', 'second invalidate_range_end 3-5', 'first invalidate_range_end 3-5']);
+    expect(calls).toEqual([
+      'second invalidate_range_start 3-5',
+      'first invalidate_range_start 3-5',
+      'second invalidate_range_end 3-5',
+      'first invalidate_range_end 3-5',
+    ]);
   });
 
   it('call invalidate_page() for those without change_pte(), where that is the rule', () => {
@@ -79,7 +112,11 @@ describe('the notifiers of an address space', () => {
       return ops;
     };
     const called = (fallback: boolean): string[] =>
-      run({ with: recording('with'), without }, ({ subscriptions }) => subscriptions.mmu_notifier_change_pte(7, 0, fallback), { changePteNeedsBracket: false }).calls;
+      run(
+        { with: recording('with'), without },
+        ({ subscriptions }) => subscriptions.mmu_notifier_change_pte(7, 0, fallback),
+        { changePteNeedsBracket: false },
+      ).calls;
     expect(called(true)).toEqual(['without invalidate_page 7-8', 'with change_pte 7-8']);
     expect(called(false)).toEqual(['with change_pte 7-8']);
   });
@@ -109,7 +146,11 @@ describe('the notifiers of an address space', () => {
         return EAGAIN;
       },
     });
-    expect(run({ refuses }, function* ({ subscriptions }) { yield* subscriptions.mmu_notifier_invalidate_range_start_nonblock(0, 1); }).violations).toContain(NOTIFIER_CONTRACT);
+    expect(
+      run({ refuses }, function* ({ subscriptions }) {
+        yield* subscriptions.mmu_notifier_invalidate_range_start_nonblock(0, 1);
+      }).violations,
+    ).toContain(NOTIFIER_CONTRACT);
   });
 
   it('report a subscriber that refuses although it may block', () => {
@@ -119,7 +160,11 @@ describe('the notifiers of an address space', () => {
         return EAGAIN;
       },
     });
-    expect(run({ refuses }, function* ({ subscriptions }) { yield* subscriptions.mmu_notifier_invalidate_range_start(0, 1); }).violations).toContain(NOTIFIER_CONTRACT);
+    expect(
+      run({ refuses }, function* ({ subscriptions }) {
+        yield* subscriptions.mmu_notifier_invalidate_range_start(0, 1);
+      }).violations,
+    ).toContain(NOTIFIER_CONTRACT);
   });
 
   it('tell who must not block so at the end, too', () => {
@@ -136,20 +181,28 @@ describe('the notifiers of an address space', () => {
         yield* nop();
       },
     });
-    run({ refuses, hears }, function* ({ subscriptions }) { yield* subscriptions.mmu_notifier_invalidate_range_start_nonblock(0, 1); });
+    run({ refuses, hears }, function* ({ subscriptions }) {
+      yield* subscriptions.mmu_notifier_invalidate_range_start_nonblock(0, 1);
+    });
     expect(new Set(blockable)).toEqual(new Set([false]));
   });
 
   it('tell nobody anything after release()', () => {
-    const calls = run({ first: recording('first'), second: ({ calls: said }) => ({
-      *release() {
-        said.push('second release');
-        yield* nop();
+    const calls = run(
+      {
+        first: recording('first'),
+        second: ({ calls: said }) => ({
+          *release() {
+            said.push('second release');
+            yield* nop();
+          },
+        }),
       },
-    }) }, function* ({ subscriptions }) {
-      yield* subscriptions.mmu_notifier_release();
-      yield* subscriptions.mmu_notifier_invalidate_range_start(0, 1);
-    }).calls;
+      function* ({ subscriptions }) {
+        yield* subscriptions.mmu_notifier_release();
+        yield* subscriptions.mmu_notifier_invalidate_range_start(0, 1);
+      },
+    ).calls;
     expect(calls).toEqual(['second release']);
   });
 
@@ -172,43 +225,69 @@ describe('the notifiers of an address space', () => {
 
 describe('the contract', () => {
   it('forbids to sleep in a callback that is called under a spinlock, and says which', () => {
-    const { violations, details } = run({ rdma: sleeping }, ({ subscriptions, lock }) => under(lock, subscriptions.mmu_notifier_invalidate_page(0)), { contracts: CONTRACTS_BEFORE_3_7 });
+    const { violations, details } = run(
+      { rdma: sleeping },
+      ({ subscriptions, lock }) => under(lock, subscriptions.mmu_notifier_invalidate_page(0)),
+      { contracts: CONTRACTS_BEFORE_3_7 },
+    );
     expect(violations).toEqual([CALLBACK_SLEEPS]);
-    expect(details).toEqual(['invalidate_page() is called under the page-table lock and must not sleep, and mutex_lock(m) does']);
+    expect(details).toEqual([
+      'invalidate_page() is called under the page-table lock and must not sleep, and mutex_lock(m) does',
+    ]);
   });
 
   it('lets the same callback sleep where no lock is held', () => {
-    expect(run({ rdma: sleeping }, ({ subscriptions }) => subscriptions.mmu_notifier_invalidate_page(0)).violations).toEqual([]);
+    expect(
+      run({ rdma: sleeping }, ({ subscriptions }) => subscriptions.mmu_notifier_invalidate_page(0)).violations,
+    ).toEqual([]);
   });
 
   it('forbids to call what may sleep under a spinlock, whether or not it does', () => {
-    const { violations, details } = run({ kvm: recording('kvm') }, ({ subscriptions, lock }) => under(lock, subscriptions.mmu_notifier_invalidate_range_start(0, 1)));
+    const { violations, details } = run({ kvm: recording('kvm') }, ({ subscriptions, lock }) =>
+      under(lock, subscriptions.mmu_notifier_invalidate_range_start(0, 1)),
+    );
     expect(violations).toEqual([CALLBACK_SLEEPS]);
     expect(details).toEqual(['invalidate_range_start() may sleep and must not be called under a spinlock (kvm)']);
   });
 
   it('allows change_pte() and the invalidation of secondary TLBs under a spinlock', () => {
-    const { violations } = run({ kvm: recording('kvm') }, ({ subscriptions, lock }) => under(lock, (function* () {
-      yield* subscriptions.mmu_notifier_change_pte(0, 0, false);
-      yield* subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(0, 1);
-    })()), { changePteNeedsBracket: false });
+    const { violations } = run(
+      { kvm: recording('kvm') },
+      ({ subscriptions, lock }) =>
+        under(
+          lock,
+          (function* () {
+            yield* subscriptions.mmu_notifier_change_pte(0, 0, false);
+            yield* subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(0, 1);
+          })(),
+        ),
+      { changePteNeedsBracket: false },
+    );
     expect(violations).toEqual([]);
   });
 
   it('forbids to sleep where the caller has said that nobody may block', () => {
-    const { details } = run({ rdma: sleeping }, function* ({ subscriptions }) { yield* subscriptions.mmu_notifier_invalidate_range_start_nonblock(0, 1); });
+    const { details } = run({ rdma: sleeping }, function* ({ subscriptions }) {
+      yield* subscriptions.mmu_notifier_invalidate_range_start_nonblock(0, 1);
+    });
     expect(details).toEqual(['invalidate_range_start() was told not to block, and mutex_lock(m) sleeps']);
   });
 
   it.each([
-    ['without the locks of the address space, a subscriber comes between start and end of another task', false, [NOTIFIER_CONTRACT]],
+    [
+      'without the locks of the address space, a subscriber comes between start and end of another task',
+      false,
+      [NOTIFIER_CONTRACT],
+    ],
     ['under mm_take_all_locks() it does not', true, []],
   ])('%s', (_, locked, expected) => {
     const builder = new SystemBuilder();
     const mmap_lock = builder.region('mmap_lock', 1).at(0);
     const subscriptions = new MmuNotifierSubscriptions(builder, 'mm');
     const calls: string[] = [];
-    const kvm = subscriptions.add('kvm', recording('kvm')({ subscriptions, calls, lock: mmap_lock }), { registered: false });
+    const kvm = subscriptions.add('kvm', recording('kvm')({ subscriptions, calls, lock: mmap_lock }), {
+      registered: false,
+    });
     const guarded = function* (body: () => Steps): Steps {
       if (locked) yield* acquireWord(mmap_lock, -1, 1);
       yield* body();
@@ -220,7 +299,10 @@ describe('the contract', () => {
       yield* subscriptions.mmu_notifier_invalidate_range_end(0, 1);
     };
     builder.processor({ name: 'CPU0', tasks: [program(routine('zap', () => guarded(bracket)))] });
-    builder.processor({ name: 'CPU1', tasks: [program(routine('register', () => guarded(() => subscriptions.mmu_notifier_register(kvm))))] });
+    builder.processor({
+      name: 'CPU1',
+      tasks: [program(routine('register', () => guarded(() => subscriptions.mmu_notifier_register(kvm))))],
+    });
     expect([...everyRun(builder.build()).violations]).toEqual(expected);
   });
 });

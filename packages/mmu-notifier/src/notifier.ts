@@ -4,8 +4,25 @@
  * Mirrors mm/mmu_notifier.c, v6.18: mmu_notifier_register(), __mmu_notifier_invalidate_range_start() and its relatives. What has
  * been removed since (invalidate_page() in v4.14, change_pte() in v6.10) is here as it was.
  */
-import { defineOperation, operation, routine, type Address, type Message, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { CALLBACK_SLEEPS, CONTRACTS, EAGAIN, NOTIFIER_CONTRACT, type CallbackName, type Contracts } from './contract.ts';
+import {
+  defineOperation,
+  operation,
+  routine,
+  type Address,
+  type Message,
+  type Operation,
+  type OperationContext,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
+import {
+  CALLBACK_SLEEPS,
+  CONTRACTS,
+  EAGAIN,
+  NOTIFIER_CONTRACT,
+  type CallbackName,
+  type Contracts,
+} from './contract.ts';
 import { subscriptionMachine } from './subscription.machine.ts';
 
 /** A call of a callback: struct mmu_notifier_range, and what the callee must know of its caller. Ranges are page numbers, half open. */
@@ -115,17 +132,24 @@ export class MmuNotifierSubscriptions {
   }
 
   /** mmu_notifier_invalidate_range_start(): from its return to the end, no subscriber establishes a mapping of the range. */
-  readonly mmu_notifier_invalidate_range_start = routine('mmu_notifier_invalidate_range_start', (start: number, end: number) => this.#start(start, end, true));
+  readonly mmu_notifier_invalidate_range_start = routine(
+    'mmu_notifier_invalidate_range_start',
+    (start: number, end: number) => this.#start(start, end, true),
+  );
 
   /**
    * mmu_notifier_invalidate_range_start_nonblock(): 0, or {@link EAGAIN} if somebody would have to sleep; then all are told that it
    * is over, so who may refuse must have no invalidate_range_end().
    */
-  readonly mmu_notifier_invalidate_range_start_nonblock = routine('mmu_notifier_invalidate_range_start_nonblock', (start: number, end: number) => this.#start(start, end, false));
+  readonly mmu_notifier_invalidate_range_start_nonblock = routine(
+    'mmu_notifier_invalidate_range_start_nonblock',
+    (start: number, end: number) => this.#start(start, end, false),
+  );
 
   /** mmu_notifier_invalidate_range_end(). */
-  readonly mmu_notifier_invalidate_range_end = routine('mmu_notifier_invalidate_range_end', (start: number, end: number) =>
-    this.#end(start, end, true),
+  readonly mmu_notifier_invalidate_range_end = routine(
+    'mmu_notifier_invalidate_range_end',
+    (start: number, end: number) => this.#end(start, end, true),
   );
 
   /** mmu_notifier_invalidate_page(), until v4.13. */
@@ -134,8 +158,12 @@ export class MmuNotifierSubscriptions {
   );
 
   /** invalidate_page() for those who have no change_pte(): the fallback before v3.7, and the second half of the proposal of 2014. */
-  readonly mmu_notifier_invalidate_page_if_missing_change_pte = routine('mmu_notifier_invalidate_page_if_missing_change_pte', (vpn: number) =>
-    this.#each('invalidate_page', vpn, vpn + 1, (ops, call) => (ops.change_pte ? undefined : ops.invalidate_page?.(call))),
+  readonly mmu_notifier_invalidate_page_if_missing_change_pte = routine(
+    'mmu_notifier_invalidate_page_if_missing_change_pte',
+    (vpn: number) =>
+      this.#each('invalidate_page', vpn, vpn + 1, (ops, call) =>
+        ops.change_pte ? undefined : ops.invalidate_page?.(call),
+      ),
   );
 
   /** mmu_notifier_change_pte(), until v6.9. `fallback`: who has no change_pte() gets invalidate_page() instead (before v3.7). */
@@ -144,8 +172,12 @@ export class MmuNotifierSubscriptions {
   );
 
   /** mmu_notifier_arch_invalidate_secondary_tlbs(), until v6.5 mmu_notifier_invalidate_range(): for hardware that walks the primary table. */
-  readonly mmu_notifier_arch_invalidate_secondary_tlbs = routine('mmu_notifier_arch_invalidate_secondary_tlbs', (start: number, end: number) =>
-    this.#each('arch_invalidate_secondary_tlbs', start, end, (ops, call) => ops.arch_invalidate_secondary_tlbs?.(call)),
+  readonly mmu_notifier_arch_invalidate_secondary_tlbs = routine(
+    'mmu_notifier_arch_invalidate_secondary_tlbs',
+    (start: number, end: number) =>
+      this.#each('arch_invalidate_secondary_tlbs', start, end, (ops, call) =>
+        ops.arch_invalidate_secondary_tlbs?.(call),
+      ),
   );
 
   /** mmu_notifier_clear_flush_young(): whether any secondary MMU has used the range; what it remembers of that is gone, everywhere. */
@@ -154,10 +186,14 @@ export class MmuNotifierSubscriptions {
   );
 
   /** mmu_notifier_clear_young(): the same without flushing, so a translation that is cached may hide a later use. */
-  readonly mmu_notifier_clear_young = routine('mmu_notifier_clear_young', (start: number, end: number) => this.#anyYoung('clear_young', start, end));
+  readonly mmu_notifier_clear_young = routine('mmu_notifier_clear_young', (start: number, end: number) =>
+    this.#anyYoung('clear_young', start, end),
+  );
 
   /** mmu_notifier_test_young(): only looks; ends with the first that says yes. */
-  readonly mmu_notifier_test_young = routine('mmu_notifier_test_young', (vpn: number) => this.#anyYoung('test_young', vpn, vpn + 1));
+  readonly mmu_notifier_test_young = routine('mmu_notifier_test_young', (vpn: number) =>
+    this.#anyYoung('test_young', vpn, vpn + 1),
+  );
 
   /** __mmu_notifier_release(): the address space goes; nobody is told anything afterwards. */
   readonly mmu_notifier_release = routine('mmu_notifier_release', () => this.#release());
@@ -169,9 +205,23 @@ export class MmuNotifierSubscriptions {
       const call = this.#call('invalidate_range_start', start, end, blockable);
       if (!begin || !(yield* this.#tell(notifier, call)) || (yield* begin(call)) === 0) continue;
       failed = true;
-      if (blockable) yield operation(REFUSED, 0, 0, 0, `invalidate_range_start() that may block must not be refused (${notifier.name})`);
+      if (blockable)
+        yield operation(
+          REFUSED,
+          0,
+          0,
+          0,
+          `invalidate_range_start() that may block must not be refused (${notifier.name})`,
+        );
       // Nobody can tell it apart from the others when they are told that it is over.
-      if (notifier.ops.invalidate_range_end) yield operation(REFUSED, 0, 0, 0, `who has invalidate_range_end() must not refuse invalidate_range_start() (${notifier.name})`);
+      if (notifier.ops.invalidate_range_end)
+        yield operation(
+          REFUSED,
+          0,
+          0,
+          0,
+          `who has invalidate_range_end() must not refuse invalidate_range_start() (${notifier.name})`,
+        );
     }
     if (failed) yield* this.#end(start, end, blockable);
     return failed ? EAGAIN : 0;
@@ -184,7 +234,8 @@ export class MmuNotifierSubscriptions {
   /** All are told before the first is taken off the list: a callback may come as long as release() has not returned. */
   *#release(): Steps {
     yield* this.#each('release', 0, Number.MAX_SAFE_INTEGER, (ops, call) => ops.release?.(call));
-    for (const { component, name } of this.#list) yield operation(TELL, component, 0, 0, UNHASH, { label: `hlist_del_init_rcu(${name})` });
+    for (const { component, name } of this.#list)
+      yield operation(TELL, component, 0, 0, UNHASH, { label: `hlist_del_init_rcu(${name})` });
   }
 
   *#changePte(vpn: number, pte: number, fallback: boolean): Steps {
@@ -196,7 +247,13 @@ export class MmuNotifierSubscriptions {
     }
   }
 
-  *#each(callback: CallbackName, start: number, end: number, body: (ops: MmuNotifierOps, call: NotifierCall) => Steps | undefined, blockable = true): Steps {
+  *#each(
+    callback: CallbackName,
+    start: number,
+    end: number,
+    body: (ops: MmuNotifierOps, call: NotifierCall) => Steps | undefined,
+    blockable = true,
+  ): Steps {
     const call = this.#call(callback, start, end, blockable);
     for (const notifier of this.#list) {
       const steps = body(notifier.ops, call);
@@ -222,8 +279,18 @@ export class MmuNotifierSubscriptions {
   /** One element of the list is visited: false if it has not subscribed. Calling what may sleep under a spinlock is a breach. */
   *#tell(notifier: MmuNotifier, call: NotifierCall): Steps<boolean> {
     const { maySleep, rule } = this.contracts[call.callback];
-    const data: Visit = { message: MESSAGES[call.callback], notifier, call, ...(maySleep && call.blockable && { rule }) };
-    return (yield operation(VISIT, notifier.component, 0, 0, data, { label: `${notifier.name}->${call.callback}()`, fact: onList })) === 1;
+    const data: Visit = {
+      message: MESSAGES[call.callback],
+      notifier,
+      call,
+      ...(maySleep && call.blockable && { rule }),
+    };
+    return (
+      (yield operation(VISIT, notifier.component, 0, 0, data, {
+        label: `${notifier.name}->${call.callback}()`,
+        fact: onList,
+      })) === 1
+    );
   }
 
   /** The spinlock that a processor holds: its index, or -1. */
@@ -261,9 +328,15 @@ const UNHASH: Message = { type: 'hlist_del_init_rcu' };
 const onList = (result: number): string | undefined => (result === 1 ? undefined : 'not on the list');
 
 /** One object per message: executors recognise messages by identity before they compare content. */
-const MESSAGES = Object.fromEntries(Object.keys(CONTRACTS).map((callback) => [callback, { type: callback }])) as Readonly<Record<CallbackName, Message>>;
+const MESSAGES = Object.fromEntries(
+  Object.keys(CONTRACTS).map((callback) => [callback, { type: callback }]),
+) as Readonly<Record<CallbackName, Message>>;
 
-const TELL = defineOperation({ name: 'subscription', cost: 'xchg', perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0) });
+const TELL = defineOperation({
+  name: 'subscription',
+  cost: 'xchg',
+  perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0),
+});
 
 const REFUSED = defineOperation({
   name: 'mmu_notifier_refused',
@@ -280,7 +353,8 @@ const VISIT = defineOperation({
   perform(cx, op: Operation) {
     const { message, notifier, call, rule } = op.data as Visit;
     if (!cx.tell(op.a, message)) return 0;
-    if (rule !== undefined && call.subscriptions.heldBy(cx) >= 0) cx.fail(CALLBACK_SLEEPS, () => `${rule} (${notifier.name})`);
+    if (rule !== undefined && call.subscriptions.heldBy(cx) >= 0)
+      cx.fail(CALLBACK_SLEEPS, () => `${rule} (${notifier.name})`);
     return 1;
   },
 });
@@ -290,8 +364,10 @@ const MIGHT_SLEEP = defineOperation({
   cost: 'choose',
   perform(cx, op: Operation) {
     const { call, what } = op.data as Sleep;
-    if (call.subscriptions.heldBy(cx) >= 0) cx.fail(CALLBACK_SLEEPS, () => `${call.subscriptions.contracts[call.callback].rule}, and ${what} does`);
-    else if (!call.blockable) cx.fail(CALLBACK_SLEEPS, () => `${call.callback}() was told not to block, and ${what} sleeps`);
+    if (call.subscriptions.heldBy(cx) >= 0)
+      cx.fail(CALLBACK_SLEEPS, () => `${call.subscriptions.contracts[call.callback].rule}, and ${what} does`);
+    else if (!call.blockable)
+      cx.fail(CALLBACK_SLEEPS, () => `${call.callback}() was told not to block, and ${what} sleeps`);
     return 0;
   },
 });

@@ -38,15 +38,21 @@ export class Odp extends SecondaryMmu {
   }
 }
 
-const invalidate_range_start = routine('ib_umem_notifier_invalidate_range_start', function* (odp: Odp, call: NotifierCall): Steps<number> {
-  yield* ib_umem_notifier_start_account(odp, call);
-  yield* mlx5_ib_invalidate_range(odp, call);
-  return 0;
-});
+const invalidate_range_start = routine(
+  'ib_umem_notifier_invalidate_range_start',
+  function* (odp: Odp, call: NotifierCall): Steps<number> {
+    yield* ib_umem_notifier_start_account(odp, call);
+    yield* mlx5_ib_invalidate_range(odp, call);
+    return 0;
+  },
+);
 
-const invalidate_range_end = routine('ib_umem_notifier_invalidate_range_end', function* (odp: Odp, call: NotifierCall): Steps {
-  yield* ib_umem_notifier_end_account(odp, call);
-});
+const invalidate_range_end = routine(
+  'ib_umem_notifier_invalidate_range_end',
+  function* (odp: Odp, call: NotifierCall): Steps {
+    yield* ib_umem_notifier_end_account(odp, call);
+  },
+);
 
 const invalidate_page = routine('ib_umem_notifier_invalidate_page', function* (odp: Odp, call: NotifierCall): Steps {
   yield* ib_umem_notifier_start_account(odp, call);
@@ -99,30 +105,41 @@ const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (
  * pagefault_mr(), on behalf of a device that waits: fills in the entry of a page, or lets the device ask again because an invalidation has
  * come between (-EAGAIN). False: there is no such page, or the device has been stopped.
  */
-export const pagefault_mr = routine('pagefault_mr', function* (odp: Odp, primary: PrimaryMmu, index: number, write: boolean): Steps<boolean> {
-  if (!(yield* page_request(odp.device))) return false;
-  const current_seq = yield* load(odp.seq, { label: 'current_seq = notifiers_seq' });
-  yield* smp_rmb();
-  const page = yield* primary.lookup(index, write);
-  if (!page) return false;
-  yield* map_dma_page(odp, index, page, current_seq);
-  yield* point('put_page', page.pfn);
-  yield* primary.release(page);
-  return yield* page_response(odp.device);
-});
+export const pagefault_mr = routine(
+  'pagefault_mr',
+  function* (odp: Odp, primary: PrimaryMmu, index: number, write: boolean): Steps<boolean> {
+    if (!(yield* page_request(odp.device))) return false;
+    const current_seq = yield* load(odp.seq, { label: 'current_seq = notifiers_seq' });
+    yield* smp_rmb();
+    const page = yield* primary.lookup(index, write);
+    if (!page) return false;
+    yield* map_dma_page(odp, index, page, current_seq);
+    yield* point('put_page', page.pfn);
+    yield* primary.release(page);
+    return yield* page_response(odp.device);
+  },
+);
 
-const map_dma_page = routine('ib_umem_odp_map_dma_single_page', function* (odp: Odp, index: number, { pfn, writable }: PrimaryPage, current_seq: number): Steps<boolean> {
-  const { format } = odp;
-  yield* odp.lock.lock();
-  const stale = yield* ib_umem_mmu_notifier_retry(odp, current_seq);
-  const entry = format.make(pfn, writable);
-  if (!stale) yield* odp.xchg(index, entry, `mtt[${index}] = ${format.format(entry)}`);
-  yield* odp.lock.unlock();
-  return !stale;
-});
+const map_dma_page = routine(
+  'ib_umem_odp_map_dma_single_page',
+  function* (odp: Odp, index: number, { pfn, writable }: PrimaryPage, current_seq: number): Steps<boolean> {
+    const { format } = odp;
+    yield* odp.lock.lock();
+    const stale = yield* ib_umem_mmu_notifier_retry(odp, current_seq);
+    const entry = format.make(pfn, writable);
+    if (!stale) yield* odp.xchg(index, entry, `mtt[${index}] = ${format.format(entry)}`);
+    yield* odp.lock.unlock();
+    return !stale;
+  },
+);
 
 /** The range does not matter: any invalidation of the region turns all of its faults away. */
 function* ib_umem_mmu_notifier_retry(odp: Odp, current_seq: number): Steps<boolean> {
   if (yield* odp.isAnyUnderWay('notifiers_count')) return true;
-  return (yield* load(odp.seq, { label: 'notifiers_seq', fact: (seq) => (seq === current_seq ? 'as before' : 'has changed') })) !== current_seq;
+  return (
+    (yield* load(odp.seq, {
+      label: 'notifiers_seq',
+      fact: (seq) => (seq === current_seq ? 'as before' : 'has changed'),
+    })) !== current_seq
+  );
 }

@@ -1,13 +1,43 @@
-import { acquireWord, Frames, LiveExecutor, load, nop, program, RandomScheduler, routine, runScheduler, store, SystemBuilder, TabulatedExecutor, type Address, type Steps, type System } from '@shootdown/machine';
+import {
+  acquireWord,
+  Frames,
+  LiveExecutor,
+  load,
+  nop,
+  program,
+  RandomScheduler,
+  routine,
+  runScheduler,
+  store,
+  SystemBuilder,
+  TabulatedExecutor,
+  type Address,
+  type Steps,
+  type System,
+} from '@shootdown/machine';
 import { everyRun, type EveryRun } from '@shootdown/machine/every-run';
 import { describe, expect, it } from 'vitest';
 import { addDevice, type Device } from './device.ts';
-import { CHANGE_PTE_ARM64, CHANGE_PTE_X86, FAULT_PROTOCOL, Kvm, kvm_tdp_page_fault, type ChangePteDesign, type KvmOptions } from './kvm.ts';
+import {
+  CHANGE_PTE_ARM64,
+  CHANGE_PTE_X86,
+  FAULT_PROTOCOL,
+  Kvm,
+  kvm_tdp_page_fault,
+  type ChangePteDesign,
+  type KvmOptions,
+} from './kvm.ts';
 import { Memslots } from './memslots.ts';
 import { testMmu } from './mmu.test-support.machine.ts';
 import { MmuNotifierSubscriptions, type MmuNotifierOps } from './notifier.ts';
 import { Odp, pagefault_mr } from './odp.ts';
-import { IN_PROGRESS_NOT_NEGATIVE, type EntryFormat, type Lock, type PrimaryMmu, type SecondaryMmuOptions } from './secondary-mmu.ts';
+import {
+  IN_PROGRESS_NOT_NEGATIVE,
+  type EntryFormat,
+  type Lock,
+  type PrimaryMmu,
+  type SecondaryMmuOptions,
+} from './secondary-mmu.ts';
 import { InvalidationQueue, type SecondaryTlb } from './secondary-tlb.ts';
 import { Sva } from './sva.ts';
 
@@ -52,7 +82,11 @@ function bench(entry: number): Bench {
   const builder = new SystemBuilder();
   const frames = new Frames(builder, { tables: 1, entriesPerTable: 1, pages: 1, initialTables: [[entry]] });
   const flushes = builder.region('flushes', 1).at(0);
-  builder.component({ name: 'mmu', machine: testMmu, effects: { flushed: (cx) => cx.write(flushes, cx.read(flushes) + 1) } });
+  builder.component({
+    name: 'mmu',
+    machine: testMmu,
+    effects: { flushed: (cx) => cx.write(flushes, cx.read(flushes) + 1) },
+  });
   const lock = lockOn(builder, 'mmu_lock');
   const pte = builder.region('pte', 1, { initial: OLD_PAGE }).at(0);
   const primary: PrimaryMmu = {
@@ -63,11 +97,24 @@ function bench(entry: number): Bench {
     *release() {},
   };
   const subscriptions = new MmuNotifierSubscriptions(builder, 'mm', { changePteNeedsBracket: false });
-  return { builder, frames, subscriptions, tlb: new InvalidationQueue(builder, 'tlb', ['mmu'], { type: 'flush' }), flushes, pte, primary, options: { frames, table: 0, format, lock } };
+  return {
+    builder,
+    frames,
+    subscriptions,
+    tlb: new InvalidationQueue(builder, 'tlb', ['mmu'], { type: 'flush' }),
+    flushes,
+    pte,
+    primary,
+    options: { frames, table: 0, format, lock },
+  };
 }
 
 /** Runs one task (or several) in all interleavings, and reads words where everything has come to rest. */
-function atRest(builder: SystemBuilder, words: readonly number[], ...tasks: readonly (() => Steps<unknown>)[]): { ends: string[]; run: EveryRun } {
+function atRest(
+  builder: SystemBuilder,
+  words: readonly number[],
+  ...tasks: readonly (() => Steps<unknown>)[]
+): { ends: string[]; run: EveryRun } {
   tasks.forEach((body, id) => builder.processor({ name: `CPU${id}`, tasks: [program(routine(`task${id}`, body))] }));
   const ends = new Set<string>();
   const run = everyRun(builder.build(), undefined, (read) => ends.add(words.map(read).join(' ')));
@@ -78,7 +125,12 @@ function kvmOn({ builder, options, tlb }: Bench, more: Partial<KvmOptions> = {})
   return new Kvm(builder, 'kvm', { ...options, tlb, ...more });
 }
 
-const told = (parts: Bench, ops: MmuNotifierOps, tell: (subscriptions: MmuNotifierSubscriptions) => Steps<unknown>, entry: Address): string[] => {
+const told = (
+  parts: Bench,
+  ops: MmuNotifierOps,
+  tell: (subscriptions: MmuNotifierSubscriptions) => Steps<unknown>,
+  entry: Address,
+): string[] => {
   parts.subscriptions.add('it', ops);
   return atRest(parts.builder, [entry, parts.flushes], () => tell(parts.subscriptions)).ends;
 };
@@ -90,7 +142,9 @@ describe('KVM', () => {
   ])('told of an invalidation, %s', (_, entry, expected) => {
     const parts = bench(entry);
     const kvm = kvmOn(parts);
-    expect(told(parts, kvm.ops, (s) => s.mmu_notifier_invalidate_range_start(0, 1), kvm.entryAddress(0))).toEqual([expected]);
+    expect(told(parts, kvm.ops, (s) => s.mmu_notifier_invalidate_range_start(0, 1), kvm.entryAddress(0))).toEqual([
+      expected,
+    ]);
   });
 
   const X86: ChangePteDesign = { ...CHANGE_PTE_X86, countsSequence: false };
@@ -105,25 +159,48 @@ describe('KVM', () => {
   ])('told of a new entry, %s', (_, entry, pte, change_pte, expected) => {
     const parts = bench(entry);
     const kvm = kvmOn(parts, { change_pte });
-    expect(told(parts, kvm.ops, (s) => s.mmu_notifier_change_pte(0, pte, false), kvm.entryAddress(0))).toEqual([expected]);
+    expect(told(parts, kvm.ops, (s) => s.mmu_notifier_change_pte(0, pte, false), kvm.entryAddress(0))).toEqual([
+      expected,
+    ]);
   });
 
   it.each<[string, (s: MmuNotifierSubscriptions) => Steps<number>, number, string]>([
-    ['clear_flush_young() says so, makes it old, and flushes', (s) => s.mmu_notifier_clear_flush_young(0, 1), 1, `${format.old(OLD_PAGE)} 1`],
+    [
+      'clear_flush_young() says so, makes it old, and flushes',
+      (s) => s.mmu_notifier_clear_flush_young(0, 1),
+      1,
+      `${format.old(OLD_PAGE)} 1`,
+    ],
     ['clear_young() does not flush', (s) => s.mmu_notifier_clear_young(0, 1), 1, `${format.old(OLD_PAGE)} 0`],
     ['test_young() only looks', (s) => s.mmu_notifier_test_young(0), 1, `${OLD_PAGE} 0`],
   ])('asked about a page that the guest has used: %s', (_, ask, young, expected) => {
     const parts = bench(OLD_PAGE);
     const kvm = kvmOn(parts);
     const answers = new Set<number>();
-    const ends = told(parts, kvm.ops, function* (s) { answers.add(yield* ask(s)); yield* nop(); }, kvm.entryAddress(0));
+    const ends = told(
+      parts,
+      kvm.ops,
+      function* (s) {
+        answers.add(yield* ask(s));
+        yield* nop();
+      },
+      kvm.entryAddress(0),
+    );
     expect([ends, [...answers]]).toEqual([[expected], [young]]);
   });
 
   it('asked about a page that the guest has not used says so', () => {
     const parts = bench(format.old(OLD_PAGE));
     const answers = new Set<number>();
-    told(parts, kvmOn(parts).ops, function* (s) { answers.add(yield* s.mmu_notifier_clear_flush_young(0, 1)); yield* nop(); }, parts.flushes);
+    told(
+      parts,
+      kvmOn(parts).ops,
+      function* (s) {
+        answers.add(yield* s.mmu_notifier_clear_flush_young(0, 1));
+        yield* nop();
+      },
+      parts.flushes,
+    );
     expect([...answers]).toEqual([0]);
   });
 
@@ -134,7 +211,8 @@ describe('KVM', () => {
   });
 
   it('is concerned with the pages that its memslots cover, and with no others', () => {
-    const inside = (s: MmuNotifierSubscriptions): Steps<number> => s.mmu_notifier_invalidate_range_start(0, Number.MAX_SAFE_INTEGER);
+    const inside = (s: MmuNotifierSubscriptions): Steps<number> =>
+      s.mmu_notifier_invalidate_range_start(0, Number.MAX_SAFE_INTEGER);
     for (const [tell, expected] of [
       [inside, '0 1'],
       [(s: MmuNotifierSubscriptions) => s.mmu_notifier_invalidate_range_start(1, 9), `${OLD_PAGE} 0`],
@@ -144,7 +222,17 @@ describe('KVM', () => {
     ] as const) {
       const parts = bench(OLD_PAGE);
       const kvm = kvmOn(parts, { change_pte: X86 });
-      expect(told(parts, kvm.ops, function* (s) { yield* tell(s); yield* nop(); }, kvm.entryAddress(0))).toEqual([expected]);
+      expect(
+        told(
+          parts,
+          kvm.ops,
+          function* (s) {
+            yield* tell(s);
+            yield* nop();
+          },
+          kvm.entryAddress(0),
+        ),
+      ).toEqual([expected]);
     }
   });
 
@@ -164,7 +252,8 @@ describe('KVM', () => {
       yield* store(parts.pte, 0);
       yield* end(0, 1);
     };
-    return atRest(parts.builder, [kvm.entryAddress(0)], zap, () => kvm_tdp_page_fault(kvm, parts.primary, 0, false)).ends;
+    return atRest(parts.builder, [kvm.entryAddress(0)], zap, () => kvm_tdp_page_fault(kvm, parts.primary, 0, false))
+      .ends;
   };
 
   it('that faults while the page is taken away never maps it', () => {
@@ -176,24 +265,33 @@ describe('KVM', () => {
     expect(raced({ protocol: { ...FAULT_PROTOCOL, [guard]: false } })).toEqual(['0', String(OLD_PAGE)].sort());
   });
 
-  it.each(['looksAtSequence', 'looksAtInProgress'] as const)('does, without %s, under the lock of the rmap chain as well', (guard) => {
-    expect(raced({}, true)).toEqual(['0']);
-    expect(raced({ protocol: { ...FAULT_PROTOCOL, [guard]: false } }, true)).toEqual(['0', String(OLD_PAGE)].sort());
-  });
+  it.each(['looksAtSequence', 'looksAtInProgress'] as const)(
+    'does, without %s, under the lock of the rmap chain as well',
+    (guard) => {
+      expect(raced({}, true)).toEqual(['0']);
+      expect(raced({ protocol: { ...FAULT_PROTOCOL, [guard]: false } }, true)).toEqual(['0', String(OLD_PAGE)].sort());
+    },
+  );
 
-  it.each([[true, false], [false, true]])('finds the memslots at the end of an invalidation as they were at its start if changing them waits (%s)', (waits, goesWrong) => {
-    const parts = bench(0);
-    const memslots = new Memslots(parts.builder, 'kvm', { waits });
-    const kvm = kvmOn(parts, { memslots });
-    parts.subscriptions.add('kvm', kvm.ops);
-    const bracket = function* (): Steps {
-      yield* parts.subscriptions.mmu_notifier_invalidate_range_start(0, 1);
-      yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
-    };
-    const { run } = atRest(parts.builder, [], bracket, () => memslots.kvm_swap_active_memslots());
-    expect(run.violations.has(IN_PROGRESS_NOT_NEGATIVE)).toBe(goesWrong);
-    expect(run.deadlock).toBe(false);
-  });
+  it.each([
+    [true, false],
+    [false, true],
+  ])(
+    'finds the memslots at the end of an invalidation as they were at its start if changing them waits (%s)',
+    (waits, goesWrong) => {
+      const parts = bench(0);
+      const memslots = new Memslots(parts.builder, 'kvm', { waits });
+      const kvm = kvmOn(parts, { memslots });
+      parts.subscriptions.add('kvm', kvm.ops);
+      const bracket = function* (): Steps {
+        yield* parts.subscriptions.mmu_notifier_invalidate_range_start(0, 1);
+        yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
+      };
+      const { run } = atRest(parts.builder, [], bracket, () => memslots.kvm_swap_active_memslots());
+      expect(run.violations.has(IN_PROGRESS_NOT_NEGATIVE)).toBe(goesWrong);
+      expect(run.deadlock).toBe(false);
+    },
+  );
 
   it('has memslots of its own, whatever other VMs there are', () => {
     const { builder } = bench(0);
@@ -207,20 +305,34 @@ describe('devices', () => {
   it('with a table of their own: the driver maps what the engine asks for', () => {
     const parts = bench(0);
     const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
-    expect(atRest(parts.builder, [odp.entryAddress(0)], () => pagefault_mr(odp, parts.primary, 0, false)).ends).toEqual([String(OLD_PAGE)]);
+    expect(atRest(parts.builder, [odp.entryAddress(0)], () => pagefault_mr(odp, parts.primary, 0, false)).ends).toEqual(
+      [String(OLD_PAGE)],
+    );
   });
 
   it('with a table of their own: an invalidation empties it and waits for the device', () => {
     const parts = bench(OLD_PAGE);
     const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
-    expect(told(parts, odp.ops, (s) => s.mmu_notifier_invalidate_range_start(0, 1), odp.entryAddress(0))).toEqual(['0 1']);
+    expect(told(parts, odp.ops, (s) => s.mmu_notifier_invalidate_range_start(0, 1), odp.entryAddress(0))).toEqual([
+      '0 1',
+    ]);
     expect(odp.ops.change_pte).toBeUndefined();
   });
 
   it('with a table of their own: a region hears of its own pages alone', () => {
     const parts = bench(OLD_PAGE);
     const odp = new Odp(parts.builder, 'odp', { ...parts.options, tlb: parts.tlb, device: device(parts) });
-    expect(told(parts, odp.ops, function* (s) { yield* s.mmu_notifier_invalidate_range_start(1, 9); yield* nop(); }, odp.entryAddress(0))).toEqual([`${OLD_PAGE} 0`]);
+    expect(
+      told(
+        parts,
+        odp.ops,
+        function* (s) {
+          yield* s.mmu_notifier_invalidate_range_start(1, 9);
+          yield* nop();
+        },
+        odp.entryAddress(0),
+      ),
+    ).toEqual([`${OLD_PAGE} 0`]);
     const whole = bench(OLD_PAGE);
     const other = new Odp(whole.builder, 'odp', { ...whole.options, tlb: whole.tlb, device: device(whole) });
     expect(told(whole, other.ops, (s) => s.mmu_notifier_release(), other.entryAddress(0))).toEqual(['0 1']);
@@ -230,7 +342,9 @@ describe('devices', () => {
     const parts = bench(0);
     const sva = new Sva(device(parts), parts.tlb);
     expect(sva.ops.invalidate_range_start).toBeUndefined();
-    expect(told(parts, sva.ops, (s) => s.mmu_notifier_arch_invalidate_secondary_tlbs(0, 1), parts.flushes)).toEqual(['1 1']);
+    expect(told(parts, sva.ops, (s) => s.mmu_notifier_arch_invalidate_secondary_tlbs(0, 1), parts.flushes)).toEqual([
+      '1 1',
+    ]);
   });
 
   it('are stopped when the address space goes', () => {
@@ -252,7 +366,9 @@ describe('live and tabulated execution', () => {
       yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
     };
     const tasks = [bracket, bracket, (): Steps<unknown> => kvm_tdp_page_fault(kvm, parts.primary, 0, false)];
-    tasks.forEach((body, id) => parts.builder.processor({ name: `CPU${id}`, tasks: [program(routine(`task${id}`, body))] }));
+    tasks.forEach((body, id) =>
+      parts.builder.processor({ name: `CPU${id}`, tasks: [program(routine(`task${id}`, body))] }),
+    );
     const system: System = parts.builder.build();
     const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];
     for (let seed = 0; seed < 20; seed++) {

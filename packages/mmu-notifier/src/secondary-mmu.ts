@@ -12,7 +12,20 @@
  *
  * Mirrors virt/kvm/kvm_main.c, v6.18; drivers/infiniband/core/umem_odp.c has the same under a mutex (v3.19 to v5.4).
  */
-import { BLOCKED, defineOperation, load, messageFor, operation, type Address, type Frames, type Message, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  load,
+  messageFor,
+  operation,
+  type Address,
+  type Frames,
+  type Message,
+  type OperationContext,
+  type Saying,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
 import type { NotifierCall } from './notifier.ts';
 
@@ -76,7 +89,11 @@ export class SecondaryMmu {
   readonly #range: readonly [Address, Address];
   readonly #invalidation: number;
 
-  constructor(builder: SystemBuilder, name: string, { frames, table, format, lock, rangeGrows = true }: SecondaryMmuOptions) {
+  constructor(
+    builder: SystemBuilder,
+    name: string,
+    { frames, table, format, lock, rangeGrows = true }: SecondaryMmuOptions,
+  ) {
     this.name = name;
     this.frames = frames;
     this.table = table;
@@ -143,7 +160,12 @@ export class SecondaryMmu {
 
   /** Whether an invalidation of the page is under way, by one look at counter and range, which change together under the lock. */
   *isUnderWay(index: number, label: string): Steps<boolean> {
-    return (yield operation(UNDER_WAY, index, 0, 0, [this.in_progress, ...this.#range], { label, fact: (found) => underWay(found === 1) })) === 1;
+    return (
+      (yield operation(UNDER_WAY, index, 0, 0, [this.in_progress, ...this.#range], {
+        label,
+        fact: (found) => underWay(found === 1),
+      })) === 1
+    );
   }
 
   #saying(label: string): Saying {
@@ -164,7 +186,8 @@ const TELL = defineOperation({
   cost: 'store',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
-    if (!cx.tell(op.a, op.data as Message)) cx.fail(IN_PROGRESS_NOT_NEGATIVE, () => 'an invalidation ends that has not begun');
+    if (!cx.tell(op.a, op.data as Message))
+      cx.fail(IN_PROGRESS_NOT_NEGATIVE, () => 'an invalidation ends that has not begun');
     return 0;
   },
 });

@@ -4,7 +4,15 @@
  * An IOMMU takes commands from a queue and answers a sync; KVM asks every vCPU (KVM_REQ_TLB_FLUSH) and waits for those in guest mode to
  * leave it. Both come to the same: the invalidation takes effect on each agent at some time between the request and the end of the wait.
  */
-import { BLOCKED, defineOperation, operation, type Message, type Operation, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Message,
+  type Operation,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 
 /** Requests in flight to one agent at most. */
 const QUEUE_ENTRIES = 4;
@@ -29,12 +37,16 @@ export class InvalidationQueue implements SecondaryTlb {
    */
   constructor(builder: SystemBuilder, name: string, agents: readonly string[], invalidate: Message) {
     this.#invalidate = invalidate;
-    this.#queues = agents.map((to) => builder.channel({ name: `${name}->${to}`, to, policy: 'fifo', capacity: QUEUE_ENTRIES, latency: 'ipi' }));
+    this.#queues = agents.map((to) =>
+      builder.channel({ name: `${name}->${to}`, to, policy: 'fifo', capacity: QUEUE_ENTRIES, latency: 'ipi' }),
+    );
   }
 
   /** Asks every agent; returns at once. What the caller has stored before is in memory by then (an uncached write, or an IPI). */
   *invalidate(label: string): Steps {
-    yield operation(INVALIDATE, 0, 0, 0, { queues: this.#queues, message: this.#invalidate } satisfies Request, { label });
+    yield operation(INVALIDATE, 0, 0, 0, { queues: this.#queues, message: this.#invalidate } satisfies Request, {
+      label,
+    });
   }
 
   /** Waits until every agent has done what it was asked. */

@@ -25,7 +25,9 @@ export interface SubscriptionContext {
 export type SubscriptionEvent =
   | { readonly type: 'mmu_notifier_register' | 'mmu_notifier_unregister' | 'hlist_del_init_rcu' }
   | { readonly type: 'invalidate_range_start' | 'invalidate_range_end' | 'invalidate_page' | 'change_pte' }
-  | { readonly type: 'arch_invalidate_secondary_tlbs' | 'clear_flush_young' | 'clear_young' | 'test_young' | 'release' };
+  | {
+      readonly type: 'arch_invalidate_secondary_tlbs' | 'clear_flush_young' | 'clear_young' | 'test_young' | 'release';
+    };
 
 export type SubscriptionEmitted =
   /** The callback is made. */
@@ -50,12 +52,22 @@ export const subscriptionMachine = setup({
     close: assign({ open: ({ context }) => context.open - 1 }),
     forget: assign({ open: 0 }),
     call: emit(({ event }) => ({ type: 'called' as const, callback: event.type })),
-    unmatchedEnd: emit({ type: 'breach' as const, rule: 'invalidate_range_end() comes once for every invalidate_range_start()' }),
-    changePteOutside: emit({ type: 'breach' as const, rule: 'change_pte() comes between invalidate_range_start() and invalidate_range_end()' }),
+    unmatchedEnd: emit({
+      type: 'breach' as const,
+      rule: 'invalidate_range_end() comes once for every invalidate_range_start()',
+    }),
+    changePteOutside: emit({
+      type: 'breach' as const,
+      rule: 'change_pte() comes between invalidate_range_start() and invalidate_range_end()',
+    }),
   },
 }).createMachine({
   id: 'subscription',
-  context: ({ input }) => ({ registered: input?.registered ?? false, changePteNeedsBracket: input?.changePteNeedsBracket ?? true, open: 0 }),
+  context: ({ input }) => ({
+    registered: input?.registered ?? false,
+    changePteNeedsBracket: input?.changePteNeedsBracket ?? true,
+    open: 0,
+  }),
   initial: 'created',
   states: {
     created: { always: [{ guard: 'isRegistered', target: 'registered' }, { target: 'unregistered' }] },

@@ -19,11 +19,16 @@ function after(...calls: readonly Name[]) {
 
 describe('a subscription', () => {
   it('counts brackets, which may overlap', () => {
-    expect(after('invalidate_range_start', 'invalidate_range_start', 'invalidate_range_end')).toMatchObject({ open: 1, rules: [] });
+    expect(after('invalidate_range_start', 'invalidate_range_start', 'invalidate_range_end')).toMatchObject({
+      open: 1,
+      rules: [],
+    });
   });
 
   it('reports an end without a start', () => {
-    expect(after('invalidate_range_end').rules).toEqual(['invalidate_range_end() comes once for every invalidate_range_start()']);
+    expect(after('invalidate_range_end').rules).toEqual([
+      'invalidate_range_end() comes once for every invalidate_range_start()',
+    ]);
   });
 
   it('reports change_pte() outside of a bracket, and not inside', () => {
@@ -60,11 +65,19 @@ describe('the invalidations of a table', () => {
   it('cover a range that only grows until the last one has ended', () => {
     expect(under_way(begin(4, 6)).context).toMatchObject({ in_progress: 1, start: 4, end: 6 });
     expect(under_way(begin(4, 6), begin(1, 2)).context).toMatchObject({ in_progress: 2, start: 1, end: 6 });
-    expect(under_way(begin(4, 6), begin(1, 2), { type: 'end' }).context).toMatchObject({ in_progress: 1, start: 1, end: 6 });
+    expect(under_way(begin(4, 6), begin(1, 2), { type: 'end' }).context).toMatchObject({
+      in_progress: 1,
+      start: 1,
+      end: 6,
+    });
   });
 
   it('begin anew when none is under way', () => {
-    expect(under_way(begin(4, 6), { type: 'end' }, begin(8, 9)).context).toMatchObject({ in_progress: 1, start: 8, end: 9 });
+    expect(under_way(begin(4, 6), { type: 'end' }, begin(8, 9)).context).toMatchObject({
+      in_progress: 1,
+      start: 8,
+      end: 9,
+    });
   });
 
   it('cannot end more often than they have begun', () => {

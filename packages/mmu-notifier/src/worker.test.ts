@@ -11,7 +11,11 @@ let exited: Promise<never>;
 
 beforeEach(() => {
   const { port1, port2 } = new MessageChannel();
-  worker = new Worker(createRequire(import.meta.url).resolve('@shootdown/mmu-notifier/worker'), { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
+  worker = new Worker(createRequire(import.meta.url).resolve('@shootdown/mmu-notifier/worker'), {
+    workerData: { port: port2 },
+    transferList: [port2],
+    execArgv: [],
+  });
   exited = new Promise((_, reject) => {
     worker.once('error', reject);
     worker.once('exit', (code) => reject(new Error(`worker exited with ${code}`)));
@@ -29,10 +33,18 @@ describe('the subscription worker', () => {
   it('serves the actor: callbacks are made once it is registered, and breaches are emitted', async () => {
     const call = <T>(answer: Promise<T>): Promise<T> => Promise.race([answer, exited]);
     expect(await call(subscription.start())).toMatchObject({ value: 'unregistered', emitted: [] });
-    await expect(call(subscription.send({ type: 'invalidate_range_start' }))).rejects.toThrow('component: subscription: invalidate_range_start is not accepted in "unregistered"');
+    await expect(call(subscription.send({ type: 'invalidate_range_start' }))).rejects.toThrow(
+      'component: subscription: invalidate_range_start is not accepted in "unregistered"',
+    );
     expect(await call(subscription.send({ type: 'mmu_notifier_register' }))).toMatchObject({ value: 'registered' });
-    expect(await call(subscription.send({ type: 'invalidate_range_start' }))).toMatchObject({ emitted: [{ type: 'called' }] });
-    expect(await call(subscription.send({ type: 'invalidate_range_end' }))).toMatchObject({ emitted: [{ type: 'called' }] });
-    expect(await call(subscription.send({ type: 'invalidate_range_end' }))).toMatchObject({ emitted: [{ type: 'breach' }, { type: 'called' }] });
+    expect(await call(subscription.send({ type: 'invalidate_range_start' }))).toMatchObject({
+      emitted: [{ type: 'called' }],
+    });
+    expect(await call(subscription.send({ type: 'invalidate_range_end' }))).toMatchObject({
+      emitted: [{ type: 'called' }],
+    });
+    expect(await call(subscription.send({ type: 'invalidate_range_end' }))).toMatchObject({
+      emitted: [{ type: 'breach' }, { type: 'called' }],
+    });
   });
 });

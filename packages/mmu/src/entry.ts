@@ -37,7 +37,8 @@ export const NO_TABLE = 0;
 
 /** An entry for a frame. */
 export function mk_pte(frame: number, flags: number): number {
-  if (frame < 0 || frame >= PFN_LIMIT) throw new RangeError(`mmu: mk_pte: frame ${frame} outside 0 .. ${PFN_LIMIT - 1}`);
+  if (frame < 0 || frame >= PFN_LIMIT)
+    throw new RangeError(`mmu: mk_pte: frame ${frame} outside 0 .. ${PFN_LIMIT - 1}`);
   return (frame << PFN_SHIFT) | flags;
 }
 

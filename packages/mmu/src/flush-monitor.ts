@@ -4,7 +4,17 @@
  * Per page the monitor keeps the translations that memory has offered since the last completed flush *began*: those, and no
  * others, may still be used. It looks at memory and at who begins and completes a flush; what any TLB holds is no concern of it.
  */
-import { defineOperation, operation, type Address, type Frames, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  defineOperation,
+  operation,
+  type Address,
+  type Frames,
+  type Operation,
+  type OperationContext,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { formatEntry } from './entry.ts';
 import { cacheable, NO_TRANSLATION, offered } from './offered.ts';
 import type { WalkShape } from './walk.ts';
@@ -49,7 +59,10 @@ export class FlushMonitor {
     const cells = options.pages.length * OFFERED_MAX;
     const words = builder.layout.initial();
     const root = (words[options.root] as number) - 1;
-    const initial = options.pages.flatMap((vpn) => [offered((address) => words[address] as number, frames, shape, root, vpn), ...Array.from({ length: OFFERED_MAX - 1 }, () => NO_TRANSLATION)]);
+    const initial = options.pages.flatMap((vpn) => [
+      offered((address) => words[address] as number, frames, shape, root, vpn),
+      ...Array.from({ length: OFFERED_MAX - 1 }, () => NO_TRANSLATION),
+    ]);
     this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry, initial });
     this.#begun = builder.region(`${name}.begun`, options.cpus * cells, { format: formatEntry });
     this.#flushing = builder.region(`${name}.flushing`, options.cpus * options.pages.length);
@@ -131,7 +144,8 @@ function members(cx: OperationContext, base: number): number[] {
 function add(cx: OperationContext, base: number, entry: number): void {
   const list = members(cx, base);
   if (list.includes(entry)) return;
-  if (list.length === OFFERED_MAX) throw new RangeError(`mmu: flush monitor: more than ${OFFERED_MAX} translations of one page without a flush`);
+  if (list.length === OFFERED_MAX)
+    throw new RangeError(`mmu: flush monitor: more than ${OFFERED_MAX} translations of one page without a flush`);
   [...list, entry].sort((a, b) => a - b).forEach((value, i) => cx.write(base + i, value));
 }
 

@@ -5,7 +5,17 @@
  * What they do to cached translations is up to the MMU behind them: a real TLB in a run (`mmu.ts`), the saturated TLB in
  * exploration (`saturated.ts`). Routines see no difference.
  */
-import { BLOCKED, defineOperation, operation, type Message, type Operation, type OperationContext, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Message,
+  type Operation,
+  type OperationContext,
+  type Saying,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { mmuMachine, type Flush, type Root } from './mmu.machine.ts';
 
 /** Invalidations under way from one CPU to another. */
@@ -68,7 +78,11 @@ export abstract class MmuInstructions {
   /** MOV to CR3 (or TTBR0): from now on this tree and address space. `noflush`: keep what is cached of it. A root of -1 is no tree. */
   *load_root(root: number, asid: number, noflush: boolean): Steps {
     const tree = root < 0 ? 'init_mm' : `root 0x${root.toString(16)}`;
-    yield this.#tell(CR3_WRITE, { type: 'load_root', root, asid, noflush }, `write_cr3(${tree}, pcid ${asid}${noflush ? ', noflush' : ''})`);
+    yield this.#tell(
+      CR3_WRITE,
+      { type: 'load_root', root, asid, noflush },
+      `write_cr3(${tree}, pcid ${asid}${noflush ? ', noflush' : ''})`,
+    );
   }
 
   /** Writes CR3 with the value it has (native_flush_tlb_local): invalidates what INVPCID type 1 does. */
@@ -98,7 +112,14 @@ export abstract class MmuInstructions {
 
   /** A TLBI ..IS: takes effect here at once and on each other CPU when it arrives there. Waits while the interconnect is full. */
   *tlbi_is(message: Omit<TlbiRequest, 'type'>): Steps {
-    yield operation(TLBI_IS, this.component, 0, 0, { mmu: this, message: { type: 'tlbi', ...message } }, { label: `tlbi ${tlbiName(message, 'is')}` });
+    yield operation(
+      TLBI_IS,
+      this.component,
+      0,
+      0,
+      { mmu: this, message: { type: 'tlbi', ...message } },
+      { label: `tlbi ${tlbiName(message, 'is')}` },
+    );
   }
 
   /** DSB: waits until own stores are visible to walkers and own broadcast TLBIs are complete everywhere. */
@@ -111,7 +132,14 @@ export abstract class MmuInstructions {
    * vol. 3: weakly ordered).
    */
   *invlpgb(request: RemoteRequest): Steps {
-    yield operation(INVLPGB, this.component, 0, 0, { mmu: this, message: remoteMessage(request) }, { label: `invlpgb(${remoteName(request)})` });
+    yield operation(
+      INVLPGB,
+      this.component,
+      0,
+      0,
+      { mmu: this, message: remoteMessage(request) },
+      { label: `invlpgb(${remoteName(request)})` },
+    );
   }
 
   /** TLBSYNC: waits until the INVLPGBs of this CPU are complete everywhere. */
@@ -143,9 +171,23 @@ export abstract class MmuInstructions {
 export type InvalidationLatency = 'dvm' | 'invlpgb_remote' | 'hypercall_flush';
 
 /** Connects MMUs by channels for invalidations on other CPUs: one per pair, unordered, complete for the sender when empty. */
-export function connectMmus(builder: SystemBuilder, mmus: readonly MmuInstructions[], latency: InvalidationLatency): void {
+export function connectMmus(
+  builder: SystemBuilder,
+  mmus: readonly MmuInstructions[],
+  latency: InvalidationLatency,
+): void {
   for (const from of mmus) {
-    from.channels = mmus.map((to) => (to === from ? -1 : builder.channel({ name: `${from.name}->${to.name}`, to: to.name, policy: 'unordered', capacity: CHANNEL_CAPACITY, latency })));
+    from.channels = mmus.map((to) =>
+      to === from
+        ? -1
+        : builder.channel({
+            name: `${from.name}->${to.name}`,
+            to: to.name,
+            policy: 'unordered',
+            capacity: CHANNEL_CAPACITY,
+            latency,
+          }),
+    );
     from.broadcast = from.channels.filter((channel) => channel >= 0);
   }
 }
@@ -157,7 +199,11 @@ function remoteMessage({ asid, pages }: RemoteRequest): Message {
 }
 
 function remoteName({ asid, pages }: RemoteRequest): string {
-  const what = !pages ? 'all' : pages.count === 1 ? `0x${pages.vpn.toString(16)}` : `0x${pages.vpn.toString(16)}, ${pages.count} pages`;
+  const what = !pages
+    ? 'all'
+    : pages.count === 1
+      ? `0x${pages.vpn.toString(16)}`
+      : `0x${pages.vpn.toString(16)}, ${pages.count} pages`;
   return asid < 0 ? what : `${what}, pcid ${asid}`;
 }
 
@@ -210,7 +256,8 @@ const HYPERCALL = defineOperation({
 });
 
 /** True when nothing that this MMU has sent is under way any more. */
-const complete = (cx: OperationContext, mmu: MmuInstructions): boolean => mmu.broadcast.every((channel) => cx.channelEmpty(channel));
+const complete = (cx: OperationContext, mmu: MmuInstructions): boolean =>
+  mmu.broadcast.every((channel) => cx.channelEmpty(channel));
 
 const DSB = defineOperation({
   name: 'dsb',
@@ -218,7 +265,14 @@ const DSB = defineOperation({
 });
 
 /** TLBSYNC is serializing. */
-const TLBSYNC = defineOperation({ name: 'tlbsync', perform: (cx, op) => (cx.drained() && complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED) });
-const HYPERCALL_RETURNS = defineOperation({ name: 'hypercall_returns', cost: 'wait', perform: (cx, op) => (complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED) });
+const TLBSYNC = defineOperation({
+  name: 'tlbsync',
+  perform: (cx, op) => (cx.drained() && complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED),
+});
+const HYPERCALL_RETURNS = defineOperation({
+  name: 'hypercall_returns',
+  cost: 'wait',
+  perform: (cx, op) => (complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED),
+});
 
 const ISB = defineOperation({ name: 'isb', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });

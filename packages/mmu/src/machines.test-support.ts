@@ -1,5 +1,22 @@
 /** Small machines with one tree, for tests of MMUs: CPUs without interrupts, frames, and routines by CPU. */
-import { DirectExecutor, FrameKind, Frames, program, routine, RandomScheduler, runScheduler, store, SystemBuilder, waitFor, type EntryPointer, type MemoryModel, type Region, type ScheduledRun, type Steps, type System } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  FrameKind,
+  Frames,
+  program,
+  routine,
+  RandomScheduler,
+  runScheduler,
+  store,
+  SystemBuilder,
+  waitFor,
+  type EntryPointer,
+  type MemoryModel,
+  type Region,
+  type ScheduledRun,
+  type Steps,
+  type System,
+} from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, mk_pte } from './entry.ts';
 import { FlushMonitor } from './flush-monitor.ts';
 import { connectMmus, type InvalidationLatency, type MmuInstructions } from './instructions.ts';
@@ -39,13 +56,19 @@ export interface SmallOptions {
 }
 
 /** Two levels of four entries: pages 0 to 15. Tables stand at frames 1 (pages 0-3) and 2 (4-7); each page of `pages` is mapped. */
-export function smallMachine(options: SmallOptions, routines: readonly ((small: Small, cpu: number) => Steps)[]): { system: System; small: Small; saturated: SaturatedTlb | null } {
+export function smallMachine(
+  options: SmallOptions,
+  routines: readonly ((small: Small, cpu: number) => Steps)[],
+): { system: System; small: Small; saturated: SaturatedTlb | null } {
   const { cpus, pages = [0, 1, 4], pageFrames = 6, latency = 'dvm' } = options;
   const builder = new SystemBuilder({ memoryModel: options.memoryModel ?? 'sc' });
   const shape = tinyShape(2, 4);
   const frames = new Frames(builder, { tables: 4, entriesPerTable: 4, pages: pageFrames });
   const names = Array.from({ length: cpus }, (_, cpu) => `CPU${cpu}`);
-  const saturated = options.tlb === 'saturated' ? new SaturatedTlb(builder, names, frames, shape, -1, pages, { dirtyBits: options.dirtyBits ?? false }) : null;
+  const saturated =
+    options.tlb === 'saturated'
+      ? new SaturatedTlb(builder, names, frames, shape, -1, pages, { dirtyBits: options.dirtyBits ?? false })
+      : null;
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL));
   const mmus = saturated?.mmus ?? real;
   connectMmus(builder, mmus, latency);

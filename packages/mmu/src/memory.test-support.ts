@@ -1,5 +1,12 @@
 /** Words, frames and a context to try hardware on without a machine around it. */
-import { FrameKind, Frames, SystemBuilder, type FrameOptions, type Message, type OperationContext } from '@shootdown/machine';
+import {
+  FrameKind,
+  Frames,
+  SystemBuilder,
+  type FrameOptions,
+  type Message,
+  type OperationContext,
+} from '@shootdown/machine';
 import { mk_pte, _PAGE_TABLE } from './entry.ts';
 import { indexOf, type WalkLevel, type WalkShape } from './walk.ts';
 

@@ -16,11 +16,15 @@ const flush = { type: 'tlb.flush', vpn: 0, pages: 1, asid: -1, global: false, le
 
 describe('Intel SDM vol. 3A, 4.10.4.1', () => {
   test('INVLPG drops the page of the current PCID, global or not, and all paging-structure caches of that PCID', () => {
-    expect(emitted({ type: 'invlpg', vpn: 0x7f })).toEqual([{ ...flush, scope: 'page', vpn: 0x7f, asid: 3, global: true, everyTable: true }]);
+    expect(emitted({ type: 'invlpg', vpn: 0x7f })).toEqual([
+      { ...flush, scope: 'page', vpn: 0x7f, asid: 3, global: true, everyTable: true },
+    ]);
   });
 
   test('INVPCID type 0 drops one page of the PCID named, but no global entry', () => {
-    expect(emitted({ type: 'invpcid', kind: 0, asid: 5, vpn: 0x7f })).toEqual([{ ...flush, scope: 'page', vpn: 0x7f, asid: 5 }]);
+    expect(emitted({ type: 'invpcid', kind: 0, asid: 5, vpn: 0x7f })).toEqual([
+      { ...flush, scope: 'page', vpn: 0x7f, asid: 5 },
+    ]);
   });
 
   test('INVPCID type 1 drops everything of the PCID named, but no global entry', () => {
@@ -43,7 +47,9 @@ describe('Intel SDM vol. 3A, 4.10.4.1', () => {
   });
 
   test('MOV to CR3 with bit 63 set drops nothing', () => {
-    expect(emitted({ type: 'load_root', root: 0x20, asid: 4, noflush: true })).toEqual([{ type: 'mmu.root', root: 0x20, asid: 4 }]);
+    expect(emitted({ type: 'load_root', root: 0x20, asid: 4, noflush: true })).toEqual([
+      { type: 'mmu.root', root: 0x20, asid: 4 },
+    ]);
   });
 
   test('INVLPG after a MOV to CR3 concerns the new PCID', () => {
@@ -60,7 +66,11 @@ describe('Intel SDM vol. 3A, 4.10.4.1', () => {
 describe('Arm ARM D8.14', () => {
   test.each([
     ['VAE1', { scope: 'page', vpn: 9, asid: 3, leafOnly: false }, { scope: 'page', vpn: 9, asid: 3, global: true }],
-    ['VALE1', { scope: 'page', vpn: 9, asid: 3, leafOnly: true }, { scope: 'page', vpn: 9, asid: 3, global: true, leafOnly: true }],
+    [
+      'VALE1',
+      { scope: 'page', vpn: 9, asid: 3, leafOnly: true },
+      { scope: 'page', vpn: 9, asid: 3, global: true, leafOnly: true },
+    ],
     ['VAAE1', { scope: 'page', vpn: 9, asid: -1, leafOnly: false }, { scope: 'page', vpn: 9, asid: -1, global: true }],
     ['ASIDE1', { scope: 'asid', vpn: 0, asid: 3, leafOnly: false }, { scope: 'asid', asid: 3 }],
     ['VMALLE1', { scope: 'all', vpn: 0, asid: -1, leafOnly: false }, { scope: 'all', global: true }],
@@ -74,6 +84,8 @@ describe('an invalidation from outside', () => {
     ['of INVLPGB leaves global entries, and other PCIDs', 3, false],
     ['of a hypervisor goes through all address spaces', -1, true],
   ])('%s', (_, asid, global) => {
-    expect(emitted({ type: 'range', vpn: 9, pages: 4, asid })).toEqual([{ ...flush, scope: 'page', vpn: 9, pages: 4, asid, global }]);
+    expect(emitted({ type: 'range', vpn: 9, pages: 4, asid })).toEqual([
+      { ...flush, scope: 'page', vpn: 9, pages: 4, asid, global },
+    ]);
   });
 });

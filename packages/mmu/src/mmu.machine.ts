@@ -47,7 +47,13 @@ export type MmuEvent =
   /** INVPCID types 0 to 3. */
   | { readonly type: 'invpcid'; readonly kind: 0 | 1 | 2 | 3; readonly asid: number; readonly vpn: number }
   /** TLBI VAE1, VALE1, VAAE1, ASIDE1, VMALLE1 and their broadcast forms. */
-  | { readonly type: 'tlbi'; readonly scope: 'page' | 'asid' | 'all'; readonly vpn: number; readonly asid: number; readonly leafOnly: boolean }
+  | {
+      readonly type: 'tlbi';
+      readonly scope: 'page' | 'asid' | 'all';
+      readonly vpn: number;
+      readonly asid: number;
+      readonly leafOnly: boolean;
+    }
   /** Consecutive pages of one address space, without global entries (INVLPGB), or of all of them (asid -1: a hypervisor's list of addresses). */
   | { readonly type: 'range'; readonly vpn: number; readonly pages: number; readonly asid: number };
 
@@ -67,7 +73,8 @@ export const mmuMachine = setup({
       if (event.type !== 'load_root') return;
       enqueue.assign({ root: event.root, asid: event.asid });
       // One instruction: what the address space had cached is gone before anything walks the new tree.
-      if (!event.noflush) enqueue.emit({ type: 'tlb.flush', ...NOTHING, scope: 'asid', asid: event.asid, global: false });
+      if (!event.noflush)
+        enqueue.emit({ type: 'tlb.flush', ...NOTHING, scope: 'asid', asid: event.asid, global: false });
       enqueue.emit({ type: 'mmu.root', root: event.root, asid: event.asid });
     }),
     // INVLPG drops global entries too, and all paging-structure caches of the current PCID whatever their address.
@@ -82,7 +89,8 @@ export const mmuMachine = setup({
       everyTable: true,
     })),
     invpcid: emit(({ event }) => {
-      if (event.type !== 'invpcid') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+      if (event.type !== 'invpcid')
+        return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
       const { kind, asid, vpn } = event;
       switch (kind) {
         case 0:
@@ -96,7 +104,8 @@ export const mmuMachine = setup({
       }
     }),
     range: emit(({ event }) => {
-      if (event.type !== 'range') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+      if (event.type !== 'range')
+        return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
       const { vpn, pages, asid } = event;
       return { type: 'tlb.flush' as const, ...NOTHING, scope: 'page' as const, vpn, pages, asid, global: asid < 0 };
     }),

@@ -34,7 +34,12 @@ describe('an access', () => {
       for (const vpn of [0, 0, 1, 4, 0]) yield* expectAccess(small, vpn, false, Fault.none);
     });
     expect(surprises).toEqual([]);
-    expect(Object.fromEntries(counts)).toEqual({ tlb_miss: 3, tlb_l1_hit: 1, tlb_l2_hit: 1, walk_references: 2 + 1 + 2 });
+    expect(Object.fromEntries(counts)).toEqual({
+      tlb_miss: 3,
+      tlb_l1_hit: 1,
+      tlb_l2_hit: 1,
+      walk_references: 2 + 1 + 2,
+    });
   });
 
   test('the first write through a clean entry walks again and sets dirty in memory; the second hits', () => {
@@ -102,7 +107,12 @@ describe('invalidation', () => {
     alone(function* (small) {
       yield* cached(small);
       yield* small.mmus[0]!.invlpg(1);
-      for (const [vpn, fault] of [[0, Fault.none], [1, Fault.notPresent], [4, Fault.none]] as const) yield* expectAccess(small, vpn, false, fault);
+      for (const [vpn, fault] of [
+        [0, Fault.none],
+        [1, Fault.notPresent],
+        [4, Fault.none],
+      ] as const)
+        yield* expectAccess(small, vpn, false, fault);
     });
     expect(surprises).toEqual([]);
   });
@@ -125,7 +135,10 @@ describe('invalidation', () => {
   test.each([
     ['a CR3 write with bit 63', (small: Small) => small.mmus[0]!.load_root(0, 1, true)],
     ['INVPCID type 1 for another PCID', (small: Small) => small.mmus[0]!.invpcid_single_context(2)],
-    ['TLBI VAE1 for another ASID', (small: Small) => small.mmus[0]!.tlbi_local({ scope: 'page', vpn: 0, asid: 2, leafOnly: false })],
+    [
+      'TLBI VAE1 for another ASID',
+      (small: Small) => small.mmus[0]!.tlbi_local({ scope: 'page', vpn: 0, asid: 2, leafOnly: false }),
+    ],
   ])('%s drops nothing', (_, flush) => {
     alone(function* (small) {
       yield* cached(small);
@@ -147,8 +160,12 @@ describe('invalidation', () => {
 
   test('INVLPG drops every paging-structure cache of the PCID, TLBI VAE1 those of its page, TLBI VALE1 none', () => {
     expect(walks((small) => small.mmus[0]!.invlpg(0))).toBe(4 + 2 + 2);
-    expect(walks((small) => small.mmus[0]!.tlbi_local({ scope: 'page', vpn: 0, asid: 1, leafOnly: false }))).toBe(4 + 2 + 1);
-    expect(walks((small) => small.mmus[0]!.tlbi_local({ scope: 'page', vpn: 0, asid: 1, leafOnly: true }))).toBe(4 + 1 + 1);
+    expect(walks((small) => small.mmus[0]!.tlbi_local({ scope: 'page', vpn: 0, asid: 1, leafOnly: false }))).toBe(
+      4 + 2 + 1,
+    );
+    expect(walks((small) => small.mmus[0]!.tlbi_local({ scope: 'page', vpn: 0, asid: 1, leafOnly: true }))).toBe(
+      4 + 1 + 1,
+    );
   });
 });
 
@@ -186,17 +203,33 @@ describe('broadcast TLBI', () => {
   });
 
   test.each(['real', 'saturated'] as const)('%s TLB: flushed before it is cleared, the page comes back', (tlb) => {
-    const { system } = smallMachine({ cpus: 2, tlb, pages: [0] }, [unmapper([0], { dsb: true, flushFirst: true }), reader([0, 0, 0])]);
+    const { system } = smallMachine({ cpus: 2, tlb, pages: [0] }, [
+      unmapper([0], { dsb: true, flushFirst: true }),
+      reader([0, 0, 0]),
+    ]);
     expect(everyRun(system).violations).toEqual(new Set([FREED_FRAME]));
   });
 
   test('three CPUs, random schedules: after a completed flush nobody uses a translation that memory no longer offers', () => {
     const change = fc.constantFrom(0, 1, 4).map((vpn) => ({ vpn }));
     fc.assert(
-      fc.property(fc.array(change, { minLength: 1, maxLength: 5 }), fc.array(fc.constantFrom(0, 1, 4), { maxLength: 12 }), fc.nat(1000), (changes, accesses, seed) => {
-        const { system } = smallMachine({ cpus: 3, tlb: 'real' }, [unmapper(changes.map((c) => c.vpn), { dsb: true }), reader(accesses), reader(accesses.toReversed())]);
-        for (const run of randomRuns(system, 1 + (seed % 3))) expect(run).toMatchObject({ end: 'rest', violation: null });
-      }),
+      fc.property(
+        fc.array(change, { minLength: 1, maxLength: 5 }),
+        fc.array(fc.constantFrom(0, 1, 4), { maxLength: 12 }),
+        fc.nat(1000),
+        (changes, accesses, seed) => {
+          const { system } = smallMachine({ cpus: 3, tlb: 'real' }, [
+            unmapper(
+              changes.map((c) => c.vpn),
+              { dsb: true },
+            ),
+            reader(accesses),
+            reader(accesses.toReversed()),
+          ]);
+          for (const run of randomRuns(system, 1 + (seed % 3)))
+            expect(run).toMatchObject({ end: 'rest', violation: null });
+        },
+      ),
       { numRuns: 150 },
     );
   });
@@ -215,7 +248,11 @@ describe('broadcast TLBI', () => {
 
 describe('under tso', () => {
   test('INVLPG and CR3 writes wait until the own stores are in memory', () => {
-    for (const flush of [(small: Small) => small.mmus[0]!.invlpg(0), (small: Small) => small.mmus[0]!.reload_cr3(1), (small: Small) => small.mmus[0]!.invpcid_all()]) {
+    for (const flush of [
+      (small: Small) => small.mmus[0]!.invlpg(0),
+      (small: Small) => small.mmus[0]!.reload_cr3(1),
+      (small: Small) => small.mmus[0]!.invpcid_all(),
+    ]) {
       const { system } = smallMachine({ cpus: 1, tlb: 'saturated', memoryModel: 'tso', pages: [0] }, [
         function* (small) {
           yield* small.frames.write(small.pte(0), 0);

@@ -1,7 +1,17 @@
 /**
  * The MMU of a CPU in a *run*: a real TLB hierarchy over simulated tables.
  */
-import { defineOperation, FrameKind, operation, type Frames, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  defineOperation,
+  FrameKind,
+  operation,
+  type Frames,
+  type OperationContext,
+  type Region,
+  type Saying,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { pte_pfn } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { MmuInstructions } from './instructions.ts';
@@ -19,7 +29,13 @@ export class Mmu extends MmuInstructions {
   readonly #walker: Walker;
   readonly #frames: Frames;
 
-  constructor(builder: SystemBuilder, cpuName: string, frames: Frames, shape: WalkShape, geometry: MmuGeometry = defaultMmuGeometry) {
+  constructor(
+    builder: SystemBuilder,
+    cpuName: string,
+    frames: Frames,
+    shape: WalkShape,
+    geometry: MmuGeometry = defaultMmuGeometry,
+  ) {
     super(builder, cpuName);
     this.#root = builder.region(`${this.name}.root`, 2);
     this.#caches = new TlbCaches(builder, this.name, geometry, shape.bitsPerLevel);
@@ -93,7 +109,14 @@ interface Translates {
 
 /** One access by user code, as an operation. */
 export function accessOperation(mmu: Translates, vpn: number, write: boolean, saying?: Saying) {
-  return operation(ACCESS, write ? 1 : 0, 0, 0, { mmu, vpn }, { label: `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`, ...saying });
+  return operation(
+    ACCESS,
+    write ? 1 : 0,
+    0,
+    0,
+    { mmu, vpn },
+    { label: `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`, ...saying },
+  );
 }
 
 const ACCESS = defineOperation({

@@ -1,6 +1,15 @@
 import { FrameKind, Frames, FREED_FRAME, SystemBuilder } from '@shootdown/machine';
 import { describe, expect, test } from 'vitest';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, mk_pte } from './entry.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_GLOBAL,
+  _PAGE_PRESENT,
+  _PAGE_RW,
+  _PAGE_TABLE,
+  _PAGE_USER,
+  mk_pte,
+} from './entry.ts';
 import { PlainMemory } from './memory.test-support.ts';
 import type { Flush, MmuEvent } from './mmu.machine.ts';
 import { NestedMmu, PhysicalTlb, VPID_MAX } from './nested-mmu.ts';
@@ -11,7 +20,16 @@ import { Fault, SECOND_STAGE, tinyShape } from './walk.ts';
 
 const RW = _PAGE_PRESENT | _PAGE_USER | _PAGE_RW | _PAGE_ACCESSED | _PAGE_DIRTY;
 const SMALL: MmuGeometry = { l1: tlbGeometry(4, 4), l2: tlbGeometry(8, 4), walkCacheEntries: 2 };
-const ALL = { type: 'tlb.flush', scope: 'all', vpn: 0, pages: 1, asid: -1, global: true, leafOnly: false, everyTable: false } as const;
+const ALL = {
+  type: 'tlb.flush',
+  scope: 'all',
+  vpn: 0,
+  pages: 1,
+  asid: -1,
+  global: true,
+  leafOnly: false,
+  everyTable: false,
+} as const;
 
 /** Two vCPUs of two machines on one physical CPU. Each guest: root table gfn 0, table 1, page 0 mapped to gfn 4, global page 1 to 5. */
 function hostWithTwoGuests() {
@@ -20,10 +38,22 @@ function hostWithTwoGuests() {
   const host = new Frames(builder, { name: 'host', tables: 8, entriesPerTable: 4, pages: 16, initialTables: [[], []] });
   const tlb = new PhysicalTlb(builder, 'pcpu', shape.bitsPerLevel, SMALL, { nestedTlb: 8, nestedTables: 2 });
   const guests = [0, 1].map((vm) => {
-    const frames = new Frames(builder, { name: `vm${vm}.frame`, tables: 4, entriesPerTable: 4, pages: 4, initialTables: [[mk_pte(1, _PAGE_TABLE)], [mk_pte(4, RW), mk_pte(5, RW | _PAGE_GLOBAL)]], initialPages: 2 });
+    const frames = new Frames(builder, {
+      name: `vm${vm}.frame`,
+      tables: 4,
+      entriesPerTable: 4,
+      pages: 4,
+      initialTables: [[mk_pte(1, _PAGE_TABLE)], [mk_pte(4, RW), mk_pte(5, RW | _PAGE_GLOBAL)]],
+      initialPages: 2,
+    });
     const stage = new SecondStage(builder, { name: `vm${vm}.ept`, host, shape, root: vm, guestFrames: 8 });
     const violations: number[] = [];
-    const mmu = new Opened(builder, `vm${vm}.CPU0`, frames, shape, { stage, tlb, vpid: vm + 1, violation: (_, gfn) => void violations.push(gfn) });
+    const mmu = new Opened(builder, `vm${vm}.CPU0`, frames, shape, {
+      stage,
+      tlb,
+      vpid: vm + 1,
+      violation: (_, gfn) => void violations.push(gfn),
+    });
     return { frames, stage, mmu, violations };
   });
   const memory = new PlainMemory(builder);
@@ -37,7 +67,10 @@ function hostWithTwoGuests() {
 /** What the actor around it would make it do. */
 class Opened extends NestedMmu {
   load(memory: PlainMemory, root: number, asid: number): void {
-    this.setRoot(memory, { type: 'mmu.root', root, asid } satisfies { type: 'mmu.root' } & Pick<Extract<MmuEvent, { type: 'load_root' }>, 'root' | 'asid'>);
+    this.setRoot(memory, { type: 'mmu.root', root, asid } satisfies { type: 'mmu.root' } & Pick<
+      Extract<MmuEvent, { type: 'load_root' }>,
+      'root' | 'asid'
+    >);
   }
 
   perform(memory: PlainMemory, flush: Flush): void {
@@ -62,7 +95,7 @@ describe('the MMU of a guest', () => {
     expect(memory.failures).toEqual([]);
   });
 
-  test('the guest\'s own flush of everything reaches its VPID and leaves guest-physical mappings alone', () => {
+  test("the guest's own flush of everything reaches its VPID and leaves guest-physical mappings alone", () => {
     const { memory, guests } = hostWithTwoGuests();
     for (const { mmu } of guests) mmu.translate(memory, 0, false);
     guests[0].mmu.perform(memory, ALL);
@@ -129,7 +162,9 @@ describe('the MMU of a guest', () => {
     mmu.translate(memory, 0, false);
     frames.give(memory, 4);
     mmu.translate(memory, 0, false);
-    expect(memory.failures.join()).toContain(`${FREED_FRAME}: access through a translation to 0x4, which is freed (was a page)`);
+    expect(memory.failures.join()).toContain(
+      `${FREED_FRAME}: access through a translation to 0x4, which is freed (was a page)`,
+    );
     expect(memory.read(frames.state.at(4))).toBe(-FrameKind.page);
   });
 
@@ -140,6 +175,8 @@ describe('the MMU of a guest', () => {
     const stage = new SecondStage(builder, { host, shape, root: 0, guestFrames: 1 });
     const tlb = new PhysicalTlb(builder, 'pcpu', shape.bitsPerLevel, SMALL);
     const frames = new Frames(builder, { tables: 1, entriesPerTable: 4, pages: 1 });
-    expect(() => new NestedMmu(builder, 'CPU0', frames, shape, { stage, tlb, vpid, violation: () => undefined })).toThrow(`mmu: CPU0.mmu: VPID ${vpid} outside 1 .. ${VPID_MAX}`);
+    expect(
+      () => new NestedMmu(builder, 'CPU0', frames, shape, { stage, tlb, vpid, violation: () => undefined }),
+    ).toThrow(`mmu: CPU0.mmu: VPID ${vpid} outside 1 .. ${VPID_MAX}`);
   });
 });

@@ -2,13 +2,29 @@
  * The MMU of a guest's CPU in a *run*, under a second stage: it translates with what its physical CPU has cached, tagged by VPID
  * and PCID, and walks in two dimensions.
  */
-import { FREED_FRAME, ModelError, type Frames, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  FREED_FRAME,
+  ModelError,
+  type Frames,
+  type OperationContext,
+  type Region,
+  type Saying,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { PFN_SHIFT, pte_pfn } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { MmuInstructions } from './instructions.ts';
 import { accessOperation, checkPage } from './mmu.ts';
 import type { Flush, Root } from './mmu.machine.ts';
-import { defaultNestedCacheSizes, EVERYTHING, NestedCaches, NestedWalker, type NestedCacheSizes, type NestedWalked } from './nested-walk.ts';
+import {
+  defaultNestedCacheSizes,
+  EVERYTHING,
+  NestedCaches,
+  NestedWalker,
+  type NestedCacheSizes,
+  type NestedWalked,
+} from './nested-walk.ts';
 import type { SecondStage } from './second-stage.ts';
 import { defaultMmuGeometry, dropOfPage, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
 import { ASID_LIMIT } from './tlb-words.ts';
@@ -26,7 +42,13 @@ export class PhysicalTlb {
   /** Guest-physical mappings. */
   readonly nested: NestedCaches;
 
-  constructor(builder: SystemBuilder, name: string, bitsPerLevel: number, geometry: MmuGeometry = defaultMmuGeometry, sizes: NestedCacheSizes = defaultNestedCacheSizes) {
+  constructor(
+    builder: SystemBuilder,
+    name: string,
+    bitsPerLevel: number,
+    geometry: MmuGeometry = defaultMmuGeometry,
+    sizes: NestedCacheSizes = defaultNestedCacheSizes,
+  ) {
     this.combined = new TlbCaches(builder, name, geometry, bitsPerLevel, PCID_BITS);
     this.nested = new NestedCaches(builder, name, sizes, bitsPerLevel);
   }
@@ -61,7 +83,8 @@ export class NestedMmu extends MmuInstructions {
   constructor(builder: SystemBuilder, cpuName: string, frames: Frames, shape: WalkShape, options: NestedMmuOptions) {
     super(builder, cpuName);
     const { vpid, stage, tlb } = options;
-    if (!(vpid >= 1 && vpid <= VPID_MAX)) throw new ModelError(`mmu: ${this.name}: VPID ${vpid} outside 1 .. ${VPID_MAX}`);
+    if (!(vpid >= 1 && vpid <= VPID_MAX))
+      throw new ModelError(`mmu: ${this.name}: VPID ${vpid} outside 1 .. ${VPID_MAX}`);
     this.#root = builder.region(`${this.name}.root`, 2);
     this.#walker = new NestedWalker(shape, frames, stage, tlb.nested);
     this.#frames = frames;
@@ -92,7 +115,14 @@ export class NestedMmu extends MmuInstructions {
     combined.dropPage(cx, drop, vpid);
     const depth = this.#walker.shape.levels.length - 1;
     const table = depth > 0 ? combined.lookupTable(cx, vpn, tag) : 0;
-    const walked = this.#walker.walk(cx, table === 0 ? { from: 'root', pointer: rootPointer(cx.read(this.#root.base)) } : { from: 'table', pointer: table }, vpn, write);
+    const walked = this.#walker.walk(
+      cx,
+      table === 0
+        ? { from: 'root', pointer: rootPointer(cx.read(this.#root.base)) }
+        : { from: 'table', pointer: table },
+      vpn,
+      write,
+    );
     this.#account(cx, walked);
     if (walked.fault !== Fault.none) {
       combined.dropTable(cx, drop, vpid);
@@ -117,7 +147,10 @@ export class NestedMmu extends MmuInstructions {
     checkPage(cx, stage.host, pte_pfn(entry));
     const gfn = stage.guestFrameOf(cx, pte_pfn(entry));
     if (gfn < 0) {
-      cx.fail(FREED_FRAME, () => `access through a translation to host frame 0x${pte_pfn(entry).toString(16)}, which is not this guest's`);
+      cx.fail(
+        FREED_FRAME,
+        () => `access through a translation to host frame 0x${pte_pfn(entry).toString(16)}, which is not this guest's`,
+      );
       return Fault.none;
     }
     checkPage(cx, this.#frames, gfn);

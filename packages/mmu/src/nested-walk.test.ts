@@ -2,11 +2,36 @@ import { FrameKind, Frames, FREED_FRAME, SystemBuilder } from '@shootdown/machin
 import { geometryNamed } from '@shootdown/page-table';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, mk_pte, pte_pfn } from './entry.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_PRESENT,
+  _PAGE_PSE,
+  _PAGE_RW,
+  _PAGE_TABLE,
+  _PAGE_USER,
+  mk_pte,
+  pte_pfn,
+} from './entry.ts';
 import { PlainMemory } from './memory.test-support.ts';
-import { defaultNestedCacheSizes, NestedCaches, NestedWalker, type NestedCacheSizes, type NestedWalked } from './nested-walk.ts';
+import {
+  defaultNestedCacheSizes,
+  NestedCaches,
+  NestedWalker,
+  type NestedCacheSizes,
+  type NestedWalked,
+} from './nested-walk.ts';
 import { SecondStage } from './second-stage.ts';
-import { Fault, indexOf, rootPointer, SECOND_STAGE, tinyShape, walkShape, type WalkLevel, type WalkShape } from './walk.ts';
+import {
+  Fault,
+  indexOf,
+  rootPointer,
+  SECOND_STAGE,
+  tinyShape,
+  walkShape,
+  type WalkLevel,
+  type WalkShape,
+} from './walk.ts';
 
 const RW = _PAGE_PRESENT | _PAGE_USER | _PAGE_RW;
 const NO_CACHES: NestedCacheSizes = { nestedTlb: 0, nestedTables: 0 };
@@ -29,7 +54,13 @@ class Guest {
     const widest = (s: WalkShape): number => Math.max(...s.levels.map((level) => level.entries));
     this.shape = shape;
     this.frames = new Frames(builder, { tables: 12, pages, entriesPerTable: widest(shape) });
-    this.host = new Frames(builder, { name: 'host', tables: 24, pages: 12 + pages, entriesPerTable: widest(second), initialTables: [[]] });
+    this.host = new Frames(builder, {
+      name: 'host',
+      tables: 24,
+      pages: 12 + pages,
+      entriesPerTable: widest(second),
+      initialTables: [[]],
+    });
     this.stage = new SecondStage(builder, { host: this.host, shape: second, root: 0, guestFrames: 12 + pages });
     this.caches = new NestedCaches(builder, 'cpu', sizes, second.bitsPerLevel);
     this.walker = new NestedWalker(shape, this.frames, this.stage, this.caches);
@@ -43,7 +74,8 @@ class Guest {
     for (let d = 0; ; d++) {
       const { address } = this.frames.entry(table, indexOf(this.shape.levels[d] as WalkLevel, vpn));
       if (d === depth) return address;
-      if (this.memory.read(address) === 0) this.memory.write(address, mk_pte(this.frames.take(this.memory, FrameKind.table), _PAGE_TABLE));
+      if (this.memory.read(address) === 0)
+        this.memory.write(address, mk_pte(this.frames.take(this.memory, FrameKind.table), _PAGE_TABLE));
       table = pte_pfn(this.memory.read(address));
     }
   }
@@ -90,26 +122,37 @@ describe('the two-dimensional walk', () => {
   test('from the guest table that a cache knows by its host frame it reads one guest entry, and translates the page', () => {
     const guest = guestOf(4, 4);
     const { lastTable, entry } = guest.walk(VPN);
-    expect(pte_pfn(lastTable)).toBe(guest.stage.hostFrameOf(guest.memory, pte_pfn(guest.memory.read(guest.entryAddress(VPN, 2)))));
-    expect(guest.walker.walk(guest.memory, { from: 'table', pointer: lastTable }, VPN, false)).toMatchObject({ entry, references: 1 + 4 });
+    expect(pte_pfn(lastTable)).toBe(
+      guest.stage.hostFrameOf(guest.memory, pte_pfn(guest.memory.read(guest.entryAddress(VPN, 2)))),
+    );
+    expect(guest.walker.walk(guest.memory, { from: 'table', pointer: lastTable }, VPN, false)).toMatchObject({
+      entry,
+      references: 1 + 4,
+    });
   });
 
   test('sets accessed and dirty bits in both stages; the guest tables count as written in the second', () => {
     const guest = guestOf(4, 4);
     guest.walk(VPN, true);
-    const flagsOf = (gfn: number): number => guest.stage.walk(guest.memory, gfn, false).entry & (_PAGE_ACCESSED | _PAGE_DIRTY);
-    expect(guest.memory.read(guest.entryAddress(VPN)) & (_PAGE_ACCESSED | _PAGE_DIRTY)).toBe(_PAGE_ACCESSED | _PAGE_DIRTY);
+    const flagsOf = (gfn: number): number =>
+      guest.stage.walk(guest.memory, gfn, false).entry & (_PAGE_ACCESSED | _PAGE_DIRTY);
+    expect(guest.memory.read(guest.entryAddress(VPN)) & (_PAGE_ACCESSED | _PAGE_DIRTY)).toBe(
+      _PAGE_ACCESSED | _PAGE_DIRTY,
+    );
     expect([guest.root, PAGE].map(flagsOf)).toEqual([_PAGE_ACCESSED | _PAGE_DIRTY, _PAGE_ACCESSED | _PAGE_DIRTY]);
   });
 
-  test.each([0, 1, 2, 3])('a guest table at depth %i that the second stage does not map is an EPT violation for writing, not a fault', (depth) => {
-    const guest = guestOf(4, 4);
-    const table = depth === 0 ? guest.root : pte_pfn(guest.memory.read(guest.entryAddress(VPN, depth - 1)));
-    guest.stage.release(guest.memory, guest.stage.zap(guest.memory, table));
-    expect(guest.walk(VPN)).toMatchObject({ fault: SECOND_STAGE, gfn: table, gfnWrite: true });
-    guest.stage.map(guest.memory, table);
-    expect(guest.walk(VPN).fault).toBe(Fault.none);
-  });
+  test.each([0, 1, 2, 3])(
+    'a guest table at depth %i that the second stage does not map is an EPT violation for writing, not a fault',
+    (depth) => {
+      const guest = guestOf(4, 4);
+      const table = depth === 0 ? guest.root : pte_pfn(guest.memory.read(guest.entryAddress(VPN, depth - 1)));
+      guest.stage.release(guest.memory, guest.stage.zap(guest.memory, table));
+      expect(guest.walk(VPN)).toMatchObject({ fault: SECOND_STAGE, gfn: table, gfnWrite: true });
+      guest.stage.map(guest.memory, table);
+      expect(guest.walk(VPN).fault).toBe(Fault.none);
+    },
+  );
 
   test('a guest that does not map the page faults itself, whatever the second stage has', () => {
     const guest = guestOf(4, 4);
@@ -149,7 +192,11 @@ describe('the two-dimensional walk', () => {
 });
 
 /** The same translation as one reads it in a book: two functions, no caches, no bits set. */
-function naive(guest: Guest, vpn: number, write: boolean): { fault: number; frame: number; writable: boolean; references: number } {
+function naive(
+  guest: Guest,
+  vpn: number,
+  write: boolean,
+): { fault: number; frame: number; writable: boolean; references: number } {
   let references = 0;
   const second = (gfn: number, forWrite: boolean): { frame: number; writable: boolean } | null => {
     let table = guest.stage.root;
@@ -175,14 +222,25 @@ function naive(guest: Guest, vpn: number, write: boolean): { fault: number; fram
     gfn = pte_pfn(entry);
   }
   const page = second(gfn, write);
-  return page ? { fault: Fault.none, frame: page.frame, writable: writable && page.writable, references } : { fault: SECOND_STAGE, frame: -1, writable: false, references };
+  return page
+    ? { fault: Fault.none, frame: page.frame, writable: writable && page.writable, references }
+    : { fault: SECOND_STAGE, frame: -1, writable: false, references };
 }
 
 describe('any tables', () => {
-  const change = fc.record({ vpn: fc.nat(15), gfn: fc.nat(23), page: fc.nat(7), flags: fc.constantFrom(0, RW, RW & ~_PAGE_RW, RW | _PAGE_DIRTY), do: fc.constantFrom('set', 'zap', 'map', 'protect') });
+  const change = fc.record({
+    vpn: fc.nat(15),
+    gfn: fc.nat(23),
+    page: fc.nat(7),
+    flags: fc.constantFrom(0, RW, RW & ~_PAGE_RW, RW | _PAGE_DIRTY),
+    do: fc.constantFrom('set', 'zap', 'map', 'protect'),
+  });
   const access = fc.record({ vpn: fc.nat(15), write: fc.boolean() });
 
-  const apply = (guest: Guest, { vpn, gfn, page, flags, do: what }: { vpn: number; gfn: number; page: number; flags: number; do: string }): void => {
+  const apply = (
+    guest: Guest,
+    { vpn, gfn, page, flags, do: what }: { vpn: number; gfn: number; page: number; flags: number; do: string },
+  ): void => {
     const { stage, memory } = guest;
     if (what === 'set') memory.write(guest.entryAddress(vpn), flags === 0 ? 0 : mk_pte(12 + page, flags));
     else if (what === 'map') stage.map(memory, gfn % stage.guestFrames);
@@ -198,21 +256,28 @@ describe('any tables', () => {
     ['with caches that are flushed after every change', { nestedTlb: 2, nestedTables: 1 }],
   ])('%s: walks end as the naive walk says, with as many references or fewer', (_, sizes) => {
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 12 }), fc.array(access, { minLength: 1, maxLength: 6 }), (changes, accesses) => {
-        const guest = new Guest(tinyShape(2, 4), tinyShape(3, 4), sizes).mapAll();
-        for (const one of changes) apply(guest, one);
-        guest.caches.flush(guest.memory);
-        for (const { vpn, write } of accesses) {
-          const expected = naive(guest, vpn, write);
-          const walked = guest.walk(vpn, write);
-          expect(walked.fault).toBe(expected.fault);
-          if (sizes === NO_CACHES) expect(walked.references).toBe(expected.references);
-          else expect(walked.references).toBeLessThanOrEqual(expected.references);
-          if (expected.fault !== Fault.none) continue;
-          expect([pte_pfn(walked.entry), (walked.entry & _PAGE_RW) !== 0]).toEqual([expected.frame, expected.writable]);
-        }
-        expect(guest.memory.failures).toEqual([]);
-      }),
+      fc.property(
+        fc.array(change, { maxLength: 12 }),
+        fc.array(access, { minLength: 1, maxLength: 6 }),
+        (changes, accesses) => {
+          const guest = new Guest(tinyShape(2, 4), tinyShape(3, 4), sizes).mapAll();
+          for (const one of changes) apply(guest, one);
+          guest.caches.flush(guest.memory);
+          for (const { vpn, write } of accesses) {
+            const expected = naive(guest, vpn, write);
+            const walked = guest.walk(vpn, write);
+            expect(walked.fault).toBe(expected.fault);
+            if (sizes === NO_CACHES) expect(walked.references).toBe(expected.references);
+            else expect(walked.references).toBeLessThanOrEqual(expected.references);
+            if (expected.fault !== Fault.none) continue;
+            expect([pte_pfn(walked.entry), (walked.entry & _PAGE_RW) !== 0]).toEqual([
+              expected.frame,
+              expected.writable,
+            ]);
+          }
+          expect(guest.memory.failures).toEqual([]);
+        },
+      ),
       { numRuns: 300 },
     );
   });

@@ -7,7 +7,16 @@
  * Intel SDM vol. 3C, 29.3; AMD APM vol. 2, 15.25.5.
  */
 import { FREED_FRAME, FrameKind, type Frames, type OperationContext, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RW, NO_TABLE, PFN_SHIFT, pte_pfn } from './entry.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_PRESENT,
+  _PAGE_PSE,
+  _PAGE_RW,
+  NO_TABLE,
+  PFN_SHIFT,
+  pte_pfn,
+} from './entry.ts';
 import type { SecondStage } from './second-stage.ts';
 import { dropOfPage } from './tlb-caches.ts';
 import { TlbWords } from './tlb-words.ts';
@@ -33,8 +42,14 @@ export class NestedCaches {
   readonly #pages: TlbWords | null;
   readonly #tables: TlbWords | null;
 
-  constructor(builder: SystemBuilder, name: string, { nestedTlb, nestedTables }: NestedCacheSizes, bitsPerLevel: number) {
-    const cache = (what: string, entries: number): TlbWords | null => (entries === 0 ? null : new TlbWords(builder, `${name}.${what}`, tlbGeometry(entries, entries), bitsPerLevel));
+  constructor(
+    builder: SystemBuilder,
+    name: string,
+    { nestedTlb, nestedTables }: NestedCacheSizes,
+    bitsPerLevel: number,
+  ) {
+    const cache = (what: string, entries: number): TlbWords | null =>
+      entries === 0 ? null : new TlbWords(builder, `${name}.${what}`, tlbGeometry(entries, entries), bitsPerLevel);
     this.#pages = cache('ntlb', nestedTlb);
     this.#tables = cache('epde', nestedTables);
   }
@@ -70,7 +85,16 @@ export class NestedCaches {
 }
 
 /** INVEPT type 2 and INVVPID type 2. */
-export const EVERYTHING = { type: 'tlb.flush', scope: 'all', vpn: 0, pages: 1, asid: -1, global: true, leafOnly: false, everyTable: false } as const;
+export const EVERYTHING = {
+  type: 'tlb.flush',
+  scope: 'all',
+  vpn: 0,
+  pages: 1,
+  asid: -1,
+  global: true,
+  leafOnly: false,
+  everyTable: false,
+} as const;
 
 /** Outcome of a two-dimensional walk. */
 export interface NestedWalked {
@@ -89,7 +113,9 @@ export interface NestedWalked {
 }
 
 /** Where a walk begins: the root, by its guest frame, or a table that a cache knows by its host frame. */
-export type WalkStart = { readonly from: 'root'; readonly pointer: number } | { readonly from: 'table'; readonly pointer: number };
+export type WalkStart =
+  | { readonly from: 'root'; readonly pointer: number }
+  | { readonly from: 'table'; readonly pointer: number };
 
 /** Walks in two dimensions; one walker per MMU, reused between walks. */
 export class NestedWalker {
@@ -97,7 +123,15 @@ export class NestedWalker {
   readonly #guest: Frames;
   readonly #stage: SecondStage;
   readonly #caches: NestedCaches;
-  readonly #result: NestedWalked = { fault: 0, gfn: 0, gfnWrite: false, entry: 0, references: 0, secondStageReferences: 0, lastTable: 0 };
+  readonly #result: NestedWalked = {
+    fault: 0,
+    gfn: 0,
+    gfnWrite: false,
+    entry: 0,
+    references: 0,
+    secondStageReferences: 0,
+    lastTable: 0,
+  };
 
   constructor(shape: WalkShape, guest: Frames, stage: SecondStage, caches: NestedCaches) {
     this.shape = shape;
@@ -109,7 +143,15 @@ export class NestedWalker {
   /** @returns an object that the next walk overwrites */
   walk(cx: OperationContext, start: WalkStart, vpn: number, write: boolean): NestedWalked {
     const result = this.#result;
-    Object.assign(result, { fault: Fault.none, gfn: 0, gfnWrite: false, entry: 0, references: 0, secondStageReferences: 0, lastTable: 0 });
+    Object.assign(result, {
+      fault: Fault.none,
+      gfn: 0,
+      gfnWrite: false,
+      entry: 0,
+      references: 0,
+      secondStageReferences: 0,
+      lastTable: 0,
+    });
     const last = this.shape.levels.length - 1;
     let pointer = start.pointer;
     for (let depth = start.from === 'root' ? 0 : last; ; depth++) {
@@ -123,7 +165,14 @@ export class NestedWalker {
   }
 
   /** Reads a guest entry and sets its accessed and dirty bits: null if the walk ends here. */
-  #readEntry(cx: OperationContext, pointer: number, isHostFrame: boolean, depth: number, vpn: number, write: boolean): number | null {
+  #readEntry(
+    cx: OperationContext,
+    pointer: number,
+    isHostFrame: boolean,
+    depth: number,
+    vpn: number,
+    write: boolean,
+  ): number | null {
     const result = this.#result;
     const last = this.shape.levels.length - 1;
     // With accessed and dirty bits in the second stage the processor counts its reads of guest tables as writes.
@@ -132,11 +181,17 @@ export class NestedWalker {
     this.#stage.host.check(cx, frame, FrameKind.page, 'hardware walk reads a guest table in');
     const gfn = this.#stage.guestFrameOf(cx, frame);
     if (gfn < 0) {
-      cx.fail(FREED_FRAME, () => `hardware walk reads a guest table in host frame 0x${frame.toString(16)}, which is not this guest's`);
+      cx.fail(
+        FREED_FRAME,
+        () => `hardware walk reads a guest table in host frame 0x${frame.toString(16)}, which is not this guest's`,
+      );
       return stopAt(result, Fault.notPresent);
     }
     this.#guest.check(cx, gfn, FrameKind.table, 'hardware walk reads table');
-    const address = this.#guest.entries.base + gfn * this.#guest.entriesPerTable + indexOf(this.shape.levels[depth] as WalkLevel, vpn);
+    const address =
+      this.#guest.entries.base +
+      gfn * this.#guest.entriesPerTable +
+      indexOf(this.shape.levels[depth] as WalkLevel, vpn);
     const entry = cx.read(address);
     result.references++;
     if ((entry & _PAGE_PRESENT) === 0) return stopAt(result, Fault.notPresent);
@@ -165,7 +220,8 @@ export class NestedWalker {
     const result = this.#result;
     const ep4ta = this.#stage.root;
     const cached = this.#caches.lookup(cx, gfn, ep4ta);
-    if (cached !== 0 && (!write || (cached & (_PAGE_RW | _PAGE_DIRTY)) === (_PAGE_RW | _PAGE_DIRTY))) return this.#hostFrame(cached);
+    if (cached !== 0 && (!write || (cached & (_PAGE_RW | _PAGE_DIRTY)) === (_PAGE_RW | _PAGE_DIRTY)))
+      return this.#hostFrame(cached);
     const depth = this.#stage.shape.levels.length - 1;
     const table = depth > 0 ? this.#caches.lookupTable(cx, gfn, ep4ta) : 0;
     const walked = table === 0 ? this.#stage.walk(cx, gfn, write) : this.#stage.walk(cx, gfn, write, table, depth);

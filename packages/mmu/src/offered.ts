@@ -17,11 +17,19 @@ export function isLeaf(shape: WalkShape, depth: number, entry: number): boolean 
 }
 
 /** The leaf that a walk from `root` (a frame; negative: no tree) finds for a page, or {@link NO_TRANSLATION}. */
-export function offered(read: (address: number) => number, frames: Frames, shape: WalkShape, root: number, vpn: number): number {
+export function offered(
+  read: (address: number) => number,
+  frames: Frames,
+  shape: WalkShape,
+  root: number,
+  vpn: number,
+): number {
   let table = root;
   let pointer = _PAGE_TABLE;
   for (let depth = 0; table >= 0 && depth < shape.levels.length; depth++) {
-    const entry = read(frames.entries.base + table * frames.entriesPerTable + indexOf(shape.levels[depth] as WalkLevel, vpn));
+    const entry = read(
+      frames.entries.base + table * frames.entriesPerTable + indexOf(shape.levels[depth] as WalkLevel, vpn),
+    );
     if ((entry & _PAGE_PRESENT) === 0) return NO_TRANSLATION;
     pointer = restrict(entry, pointer);
     if (isLeaf(shape, depth, entry)) return cacheable(pointer);
@@ -31,10 +39,17 @@ export function offered(read: (address: number) => number, frames: Frames, shape
 }
 
 /** Address of the leaf that a walk from `root` finds for a page, or -1. */
-export function leafAddress(read: (address: number) => number, frames: Frames, shape: WalkShape, root: number, vpn: number): number {
+export function leafAddress(
+  read: (address: number) => number,
+  frames: Frames,
+  shape: WalkShape,
+  root: number,
+  vpn: number,
+): number {
   let table = root;
   for (let depth = 0; table >= 0 && depth < shape.levels.length; depth++) {
-    const address = frames.entries.base + table * frames.entriesPerTable + indexOf(shape.levels[depth] as WalkLevel, vpn);
+    const address =
+      frames.entries.base + table * frames.entriesPerTable + indexOf(shape.levels[depth] as WalkLevel, vpn);
     const entry = read(address);
     if ((entry & _PAGE_PRESENT) === 0) return -1;
     if (isLeaf(shape, depth, entry)) return address;

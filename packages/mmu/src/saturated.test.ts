@@ -19,9 +19,30 @@ type Step =
   | { readonly kind: 'access'; readonly vpn: number };
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('map' as const), table: fc.constantFrom(1 as const, 2 as const), index: fc.nat(1), frame: fc.constantFrom(0, 100, 101) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('table' as const), index: fc.constantFrom(0 as const, 1 as const), table: fc.constantFrom(0 as const, 1 as const, 2 as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('invlpg' as const, 'vae1' as const, 'vale1' as const), vpn: fc.constantFrom(...PAGES) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('map' as const),
+      table: fc.constantFrom(1 as const, 2 as const),
+      index: fc.nat(1),
+      frame: fc.constantFrom(0, 100, 101),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('table' as const),
+      index: fc.constantFrom(0 as const, 1 as const),
+      table: fc.constantFrom(0 as const, 1 as const, 2 as const),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('invlpg' as const, 'vae1' as const, 'vale1' as const),
+      vpn: fc.constantFrom(...PAGES),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ kind: 'reload' as const }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('access' as const), vpn: fc.constantFrom(...PAGES) }) },
 );
@@ -65,7 +86,10 @@ function saturatedValues(script: readonly Step[]): number[][] {
   for (;;) {
     const operation = executor.pendingOperation(0);
     if (!operation) return values;
-    if (operation.definition.name === 'access') values.push(saturated!.leaves((address) => executor.store.read(address), 0, operation.b).toSorted((a, b) => a - b));
+    if (operation.definition.name === 'access')
+      values.push(
+        saturated!.leaves((address) => executor.store.read(address), 0, operation.b).toSorted((a, b) => a - b),
+      );
     expect(executor.step(0, 0)).toBe(true);
   }
 }
@@ -90,12 +114,15 @@ class FillAndEvict {
   step(step: Step): number[] | null {
     if (step.kind === 'access') {
       const values = this.#values(step.vpn);
-      if (values.length === 0) this.#forget((vpn) => [Math.floor(vpn / 4) === Math.floor(step.vpn / 4) ? `table ${vpn}` : '']);
+      if (values.length === 0)
+        this.#forget((vpn) => [Math.floor(vpn / 4) === Math.floor(step.vpn / 4) ? `table ${vpn}` : '']);
       return values;
     }
     if (step.kind === 'map') this.entries.set(key(step.table, step.index), leafOf(step.frame));
     if (step.kind === 'table') this.tables.set(step.index, step.table);
-    this.states = new Set([...this.states].map((text) => JSON.stringify(this.#invalidated(JSON.parse(text) as TlbState, step))));
+    this.states = new Set(
+      [...this.states].map((text) => JSON.stringify(this.#invalidated(JSON.parse(text) as TlbState, step))),
+    );
     this.#close();
     return null;
   }
@@ -118,7 +145,13 @@ class FillAndEvict {
   /** What a fault drops. */
   #forget(keysOf: (vpn: number) => readonly string[]): void {
     const gone = new Set(PAGES.flatMap(keysOf));
-    this.states = new Set([...this.states].map((text) => JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(text) as TlbState).filter(([name]) => !gone.has(name))))));
+    this.states = new Set(
+      [...this.states].map((text) =>
+        JSON.stringify(
+          Object.fromEntries(Object.entries(JSON.parse(text) as TlbState).filter(([name]) => !gone.has(name))),
+        ),
+      ),
+    );
     this.#close();
   }
 
@@ -128,7 +161,9 @@ class FillAndEvict {
     for (let text = queue.pop(); text !== undefined; text = queue.pop()) {
       const state = JSON.parse(text) as TlbState;
       for (const next of PAGES.flatMap((vpn) => this.#fills(state, vpn))) {
-        const nextText = JSON.stringify(Object.fromEntries(Object.entries(next).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+        const nextText = JSON.stringify(
+          Object.fromEntries(Object.entries(next).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+        );
         if (this.states.has(nextText)) continue;
         this.states.add(nextText);
         queue.push(nextText);
@@ -278,7 +313,10 @@ describe('the saturated TLB', () => {
     const clean = mk_pte(100, RW);
 
     test('through an entry that is clean sets the bit in memory, or faults when the entry is gone', () => {
-      expect(writes(clean)).toEqual({ faults: new Set([Fault.none, Fault.notPresent]), cleared: new Set([clean, clean | _PAGE_ACCESSED | _PAGE_DIRTY]) });
+      expect(writes(clean)).toEqual({
+        faults: new Set([Fault.none, Fault.notPresent]),
+        cleared: new Set([clean, clean | _PAGE_ACCESSED | _PAGE_DIRTY]),
+      });
     });
 
     test('through an entry that is dirty goes on when memory has it no more', () => {

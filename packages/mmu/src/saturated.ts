@@ -7,8 +7,30 @@
  * "a member that memory no longer offers". Tables are followed the same way: hardware may walk through any table entry
  * it may have cached, at any time, asked to or not. So a table that is freed while a CPU may still walk it is a violation at once.
  */
-import { BLOCKED, defineOperation, FREED_FRAME, FrameKind, operation, type Frames, type Operation, type OperationContext, type Region, type Saying, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_PRESENT, formatEntry, pte_dirty, pte_pfn, pte_write } from './entry.ts';
+import {
+  BLOCKED,
+  defineOperation,
+  FREED_FRAME,
+  FrameKind,
+  operation,
+  type Frames,
+  type Operation,
+  type OperationContext,
+  type Region,
+  type Saying,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_GLOBAL,
+  _PAGE_PRESENT,
+  formatEntry,
+  pte_dirty,
+  pte_pfn,
+  pte_write,
+} from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { MmuInstructions } from './instructions.ts';
 import type { Flush, Root } from './mmu.machine.ts';
@@ -71,19 +93,42 @@ export class SaturatedTlb {
    * @param root frame of the root table all CPUs begin with; -1: none, until `load_root`
    * @param pages virtual page numbers followed; accesses to others are an error
    */
-  constructor(builder: SystemBuilder, cpuNames: readonly string[], frames: Frames, shape: WalkShape, root: number, pages: readonly number[], options: SaturatedTlbOptions = {}) {
-    const { asid = 0, spaces = 1, faultsInvalidate = true, suspendable = false, dirtyBits = false, name = 'tlb' } = options;
+  constructor(
+    builder: SystemBuilder,
+    cpuNames: readonly string[],
+    frames: Frames,
+    shape: WalkShape,
+    root: number,
+    pages: readonly number[],
+    options: SaturatedTlbOptions = {},
+  ) {
+    const {
+      asid = 0,
+      spaces = 1,
+      faultsInvalidate = true,
+      suspendable = false,
+      dirtyBits = false,
+      name = 'tlb',
+    } = options;
     this.#dirtyBits = dirtyBits;
     this.#faultsInvalidate = faultsInvalidate;
     this.#pages = pages;
     this.#spaces = spaces;
     this.#frames = frames;
     this.#shape = shape;
-    const initial = cpuNames.flatMap(() => Array.from({ length: spaces }, (_, space) => (space === asid % spaces ? this.#initialMembers(builder, root) : this.#initialMembers(builder, -1))).flat());
+    const initial = cpuNames.flatMap(() =>
+      Array.from({ length: spaces }, (_, space) =>
+        space === asid % spaces ? this.#initialMembers(builder, root) : this.#initialMembers(builder, -1),
+      ).flat(),
+    );
     this.#members = builder.region(`${name}.members`, initial.length, { format: formatEntry, initial });
-    this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, { initial: cpuNames.flatMap(() => [root + 1, asid]) });
+    this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, {
+      initial: cpuNames.flatMap(() => [root + 1, asid]),
+    });
     this.#tags = builder.region(`${name}.tags`, cpuNames.length * spaces, {
-      initial: cpuNames.flatMap(() => Array.from({ length: spaces }, (_, space) => (root >= 0 && space === asid % spaces ? asid + 1 : 0))),
+      initial: cpuNames.flatMap(() =>
+        Array.from({ length: spaces }, (_, space) => (root >= 0 && space === asid % spaces ? asid + 1 : 0)),
+      ),
     });
     this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length) : null;
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
@@ -101,7 +146,10 @@ export class SaturatedTlb {
         const entry = table < 0 ? 0 : (words[this.#frames.entry(table, indexOf(level, vpn)).address] as number);
         const present = (entry & _PAGE_PRESENT) !== 0;
         table = present && !isLeaf(this.#shape, depth, entry) ? pte_pfn(entry) : -1;
-        return [present ? this.#cached(entry) : NO_TRANSLATION, ...Array.from({ length: MEMBERS_MAX - 1 }, () => NO_TRANSLATION)];
+        return [
+          present ? this.#cached(entry) : NO_TRANSLATION,
+          ...Array.from({ length: MEMBERS_MAX - 1 }, () => NO_TRANSLATION),
+        ];
       });
     });
   }
@@ -114,19 +162,28 @@ export class SaturatedTlb {
   /** Translates a page with any translation the CPU may hold: the entry used, or {@link NO_TRANSLATION}. */
   *translate(cpu: number, vpn: number, saying?: Saying): Steps<number> {
     const fact = (entry: number): string => (entry === NO_TRANSLATION ? 'fault' : formatEntry(entry));
-    return yield operation(TRANSLATE, cpu, this.pageNumber(vpn), 0, this, { label: `access page 0x${vpn.toString(16)}`, fact, ...saying });
+    return yield operation(TRANSLATE, cpu, this.pageNumber(vpn), 0, this, {
+      label: `access page 0x${vpn.toString(16)}`,
+      fact,
+      ...saying,
+    });
   }
 
   /** Index of a followed page. Throws RangeError for others. */
   pageNumber(vpn: number): number {
     const page = this.#pages.indexOf(vpn);
-    if (page < 0) throw new RangeError(`mmu: translate: page 0x${vpn.toString(16)} is not followed (have: ${this.#pages.map((p) => p.toString(16)).join(', ')})`);
+    if (page < 0)
+      throw new RangeError(
+        `mmu: translate: page 0x${vpn.toString(16)} is not followed (have: ${this.#pages.map((p) => p.toString(16)).join(', ')})`,
+      );
     return page;
   }
 
   /** The words that {@link isStale} may read, besides the frames'. */
   get words(): readonly number[] {
-    return [this.#members, this.#loaded].flatMap(({ base, cells }) => Array.from({ length: cells }, (_, i) => base + i));
+    return [this.#members, this.#loaded].flatMap(({ base, cells }) =>
+      Array.from({ length: cells }, (_, i) => base + i),
+    );
   }
 
   /** True if the CPU may hold a translation of the page that memory no longer offers. */
@@ -163,8 +220,15 @@ export class SaturatedTlb {
   resolve(cx: OperationContext, cpu: number, page: number, write: boolean, branch: number): Resolved {
     const entry = this.leaves((address) => cx.read(address), cpu, page)[branch] ?? NO_TRANSLATION;
     const fault = faultOf(entry, write);
-    if (fault !== Fault.none || !write || !this.#dirtyBits || pte_dirty(entry)) return { fault, entry, setsDirtyAt: -1 };
-    const address = leafAddress((word) => cx.read(word), this.#frames, this.#shape, cx.read(this.#rootAddress(cpu)) - 1, this.#pages[page] as number);
+    if (fault !== Fault.none || !write || !this.#dirtyBits || pte_dirty(entry))
+      return { fault, entry, setsDirtyAt: -1 };
+    const address = leafAddress(
+      (word) => cx.read(word),
+      this.#frames,
+      this.#shape,
+      cx.read(this.#rootAddress(cpu)) - 1,
+      this.#pages[page] as number,
+    );
     const now = address < 0 ? NO_TRANSLATION : cx.read(address);
     return { fault: faultOf(now, write), entry: now, setsDirtyAt: address };
   }
@@ -189,7 +253,9 @@ export class SaturatedTlb {
     const tag = this.#tags.at(cpu * this.#spaces + space);
     if (cx.read(tag) !== event.asid + 1) {
       cx.write(tag, event.asid + 1);
-      this.#pages.forEach((_, page) => this.#shape.levels.forEach((__, depth) => this.#keep(cx, this.#base(cpu, space, page, depth), () => false)));
+      this.#pages.forEach((_, page) =>
+        this.#shape.levels.forEach((__, depth) => this.#keep(cx, this.#base(cpu, space, page, depth), () => false)),
+      );
     }
     this.#saturate(cx, cpu);
   }
@@ -197,20 +263,34 @@ export class SaturatedTlb {
   /** A page that faulted loses what is cached for it, where faults do that. */
   #faulted(cx: OperationContext, cpu: number, vpn: number): void {
     if (!this.#faultsInvalidate) return;
-    this.invalidate(cx, cpu, { type: 'tlb.flush', scope: 'page', vpn, pages: 1, asid: cx.read(this.#rootAddress(cpu) + 1), global: true, leafOnly: false, everyTable: false });
+    this.invalidate(cx, cpu, {
+      type: 'tlb.flush',
+      scope: 'page',
+      vpn,
+      pages: 1,
+      asid: cx.read(this.#rootAddress(cpu) + 1),
+      global: true,
+      leafOnly: false,
+      everyTable: false,
+    });
   }
 
   /** An invalidation takes effect on a CPU; what memory offers comes back at once. */
   invalidate(cx: OperationContext, cpu: number, flush: Flush): void {
     for (let space = 0; space < this.#spaces; space++) {
       const tag = cx.read(this.#tags.at(cpu * this.#spaces + space));
-      const concerned = flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
+      const concerned =
+        flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
       this.#pages.forEach((vpn, page) =>
         this.#shape.levels.forEach((level, depth) => {
           const unit = Math.floor(vpn / level.spanPages);
-          const covered = flush.scope !== 'page' || (Math.floor(flush.vpn / level.spanPages) <= unit && unit <= Math.floor((flush.vpn + flush.pages - 1) / level.spanPages));
+          const covered =
+            flush.scope !== 'page' ||
+            (Math.floor(flush.vpn / level.spanPages) <= unit &&
+              unit <= Math.floor((flush.vpn + flush.pages - 1) / level.spanPages));
           this.#keep(cx, this.#base(cpu, space, page, depth), (entry) => {
-            if (!isLeaf(this.#shape, depth, entry)) return !concerned || flush.leafOnly || !(covered || flush.everyTable);
+            if (!isLeaf(this.#shape, depth, entry))
+              return !concerned || flush.leafOnly || !(covered || flush.everyTable);
             const global = (entry & _PAGE_GLOBAL) !== 0;
             return !covered || (global ? !flush.global : !concerned);
           });
@@ -222,7 +302,10 @@ export class SaturatedTlb {
 
   /** A CPU's hardware stops translating and keeps what it has, or goes on. Throws RangeError on a machine without virtual CPUs. */
   suspend(cx: OperationContext, cpu: number, suspended: boolean): void {
-    if (!this.#suspended) throw new RangeError(`mmu: suspend: the saturated TLB was not made for virtual CPUs (CPU ${cpu}): give it the option suspendable`);
+    if (!this.#suspended)
+      throw new RangeError(
+        `mmu: suspend: the saturated TLB was not made for virtual CPUs (CPU ${cpu}): give it the option suspendable`,
+      );
     cx.write(this.#suspended.at(cpu), suspended ? 1 : 0);
     this.#saturate(cx, cpu);
   }
@@ -254,7 +337,10 @@ export class SaturatedTlb {
     const state = cx.read(this.#frames.state.base + table);
     if (state === FrameKind.free) return;
     if (state !== FrameKind.table) {
-      cx.fail(FREED_FRAME, () => `${this.mmus[cpu]?.name ?? '?'} may walk 0x${table.toString(16)}, a ${level.name} table no more`);
+      cx.fail(
+        FREED_FRAME,
+        () => `${this.mmus[cpu]?.name ?? '?'} may walk 0x${table.toString(16)}, a ${level.name} table no more`,
+      );
       return;
     }
     const entry = cx.read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
@@ -271,7 +357,10 @@ export class SaturatedTlb {
       if (member === NO_TRANSLATION) break;
       if (member > value && at < 0) at = count;
     }
-    if (count === MEMBERS_MAX) throw new RangeError(`mmu: saturated TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`);
+    if (count === MEMBERS_MAX)
+      throw new RangeError(
+        `mmu: saturated TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`,
+      );
     if (at < 0) at = count;
     for (let i = count; i > at; i--) cx.write(base + i, cx.read(base + i - 1));
     cx.write(base + at, value);
@@ -326,7 +415,14 @@ export class SaturatedMmu extends MmuInstructions {
    */
   *store(vpn: number, data: (frame: number) => number, value: number, saying?: Saying): Steps<number> {
     const label = `store ${value} to page 0x${vpn.toString(16)}`;
-    return yield operation(STORE, this.cpu, this.tlb.pageNumber(vpn), value, { tlb: this.tlb, data }, { label, ...saying });
+    return yield operation(
+      STORE,
+      this.cpu,
+      this.tlb.pageNumber(vpn),
+      value,
+      { tlb: this.tlb, data },
+      { label, ...saying },
+    );
   }
 
   override suspend(cx: OperationContext): void {
@@ -346,7 +442,8 @@ export class SaturatedMmu extends MmuInstructions {
   }
 }
 
-const outcomes = (cx: OperationContext, tlb: SaturatedTlb, cpu: number, page: number): number => Math.max(1, tlb.leaves((address) => cx.read(address), cpu, page).length);
+const outcomes = (cx: OperationContext, tlb: SaturatedTlb, cpu: number, page: number): number =>
+  Math.max(1, tlb.leaves((address) => cx.read(address), cpu, page).length);
 
 const TRANSLATE = defineOperation({
   name: 'translate',

@@ -5,7 +5,14 @@
  * AMD APM vol. 2, 15.25 (nested paging). What the guest's memory holds is kept under the guest's frame numbers, in the guest's
  * own {@link Frames}: the host frame behind it says whether that memory is there at all, and whose it is.
  */
-import { FrameKind, NO_FRAME, type Frames, type OperationContext, type Region, type SystemBuilder } from '@shootdown/machine';
+import {
+  FrameKind,
+  NO_FRAME,
+  type Frames,
+  type OperationContext,
+  type Region,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, mk_pte, pte_pfn } from './entry.ts';
 import { indexOf, rootPointer, Walker, type Walked, type WalkLevel, type WalkShape } from './walk.ts';
 
@@ -41,7 +48,9 @@ export class SecondStage {
     this.root = root;
     this.guestFrames = guestFrames;
     this.#walker = new Walker(shape, host);
-    this.#rmap = builder.region(`${name}.rmap`, host.count, { format: (word) => (word === 0 ? 'none' : `gfn 0x${(word - 1).toString(16)}`) });
+    this.#rmap = builder.region(`${name}.rmap`, host.count, {
+      format: (word) => (word === 0 ? 'none' : `gfn 0x${(word - 1).toString(16)}`),
+    });
   }
 
   /**
@@ -112,7 +121,10 @@ export class SecondStage {
     let table = this.root;
     const last = this.shape.levels.length - 1;
     for (let depth = 0; ; depth++) {
-      const at = this.host.entries.base + table * this.host.entriesPerTable + indexOf(this.shape.levels[depth] as WalkLevel, gfn);
+      const at =
+        this.host.entries.base +
+        table * this.host.entriesPerTable +
+        indexOf(this.shape.levels[depth] as WalkLevel, gfn);
       if (depth === last) return at;
       let entry = cx.read(at);
       if ((entry & _PAGE_PRESENT) === 0) {

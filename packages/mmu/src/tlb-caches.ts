@@ -19,7 +19,11 @@ export interface MmuGeometry {
 }
 
 /** Skylake-like sizes: L1D 64x4, L2 1536x12, 32 page-directory entries. */
-export const defaultMmuGeometry: MmuGeometry = { l1: tlbGeometry(64, 4), l2: tlbGeometry(1536, 12), walkCacheEntries: 32 };
+export const defaultMmuGeometry: MmuGeometry = {
+  l1: tlbGeometry(64, 4),
+  l2: tlbGeometry(1536, 12),
+  walkCacheEntries: 32,
+};
 
 const PAGE_SIZES: readonly PageSize[] = [0, 1, 2];
 
@@ -35,7 +39,13 @@ export class TlbCaches {
   constructor(builder: SystemBuilder, name: string, geometry: MmuGeometry, bitsPerLevel: number, pcidBits?: number) {
     this.#l1 = new TlbWords(builder, `${name}.l1`, geometry.l1, bitsPerLevel, pcidBits);
     this.#l2 = new TlbWords(builder, `${name}.l2`, geometry.l2, bitsPerLevel, pcidBits);
-    this.#tables = new TlbWords(builder, `${name}.pde`, tlbGeometry(geometry.walkCacheEntries, geometry.walkCacheEntries), bitsPerLevel, pcidBits);
+    this.#tables = new TlbWords(
+      builder,
+      `${name}.pde`,
+      tlbGeometry(geometry.walkCacheEntries, geometry.walkCacheEntries),
+      bitsPerLevel,
+      pcidBits,
+    );
   }
 
   /** The cached translation that serves an access, or 0; counts hits, and spends what the second level costs. */
@@ -92,7 +102,8 @@ export class TlbCaches {
       this.#tables.flush(cx, flush, vpid);
       return;
     }
-    for (let vpn = flush.vpn; vpn < flush.vpn + flush.pages; vpn++) this.#flushPage(cx, vpn === flush.vpn ? flush : { ...flush, vpn }, vpid);
+    for (let vpn = flush.vpn; vpn < flush.vpn + flush.pages; vpn++)
+      this.#flushPage(cx, vpn === flush.vpn ? flush : { ...flush, vpn }, vpid);
     if (flush.everyTable) this.#tables.flush(cx, { ...flush, scope: 'asid' }, vpid);
   }
 

@@ -75,10 +75,21 @@ function tlb(entries: number, ways: number): { words: TlbWords; cx: PlainMemory 
   return { words, cx: new PlainMemory(builder) };
 }
 
-const vpns = fc.oneof(fc.nat(40), fc.nat(5).map((n) => n * 512 + 3), fc.nat(3).map((n) => n * 2 ** 18), fc.constantFrom(0x7_ffff_7fff, 0x8_0000_0000, 2 ** 44 - 1));
+const vpns = fc.oneof(
+  fc.nat(40),
+  fc.nat(5).map((n) => n * 512 + 3),
+  fc.nat(3).map((n) => n * 2 ** 18),
+  fc.constantFrom(0x7_ffff_7fff, 0x8_0000_0000, 2 ** 44 - 1),
+);
 const asids = fc.constantFrom(0, 1, 2, ASID_LIMIT - 1);
 const sizes = fc.constantFrom<PageSize>(0, 1, 2);
-const access = fc.record({ kind: fc.constant('access' as const), vpn: vpns, asid: asids, size: sizes, global: fc.boolean() });
+const access = fc.record({
+  kind: fc.constant('access' as const),
+  vpn: vpns,
+  asid: asids,
+  size: sizes,
+  global: fc.boolean(),
+});
 const flushes = fc.record({
   kind: fc.constant('flush' as const),
   scope: fc.constantFrom<Flush['scope']>('page', 'asid', 'non-global', 'all'),
@@ -89,7 +100,7 @@ const flushes = fc.record({
 });
 
 type Cache = Pick<NaiveTlb, 'lookup' | 'insert' | 'flush'>;
-type Step = (typeof access | typeof flushes) extends fc.Arbitrary<infer T> ? T : never;
+type Step = typeof access | typeof flushes extends fc.Arbitrary<infer T> ? T : never;
 
 /** Looks up, and caches on a miss; or flushes. Returns what was found or how many entries went. */
 function perform(cache: Cache, step: Step, entry: number): number {
@@ -107,17 +118,20 @@ describe('TlbWords is a set-associative cache with true LRU', () => {
     [4, 1],
   ])('%i entries in %i ways agree with lists, whatever is looked up, cached and flushed', (entries, ways) => {
     fc.assert(
-      fc.property(fc.array(fc.oneof({ weight: 5, arbitrary: access }, { weight: 1, arbitrary: flushes }), { maxLength: 80 }), (script) => {
-        const { words, cx } = tlb(entries, ways);
-        const naive = new NaiveTlb(entries / ways, ways);
-        const results = (cache: Cache): number[] => script.map((step, i) => perform(cache, step, i + 1));
-        const cache: Cache = {
-          lookup: (...of) => words.lookup(cx, ...of),
-          insert: (...of) => words.insert(cx, ...of),
-          flush: (flush) => words.flush(cx, flush),
-        };
-        expect(results(cache)).toEqual(results(naive));
-      }),
+      fc.property(
+        fc.array(fc.oneof({ weight: 5, arbitrary: access }, { weight: 1, arbitrary: flushes }), { maxLength: 80 }),
+        (script) => {
+          const { words, cx } = tlb(entries, ways);
+          const naive = new NaiveTlb(entries / ways, ways);
+          const results = (cache: Cache): number[] => script.map((step, i) => perform(cache, step, i + 1));
+          const cache: Cache = {
+            lookup: (...of) => words.lookup(cx, ...of),
+            insert: (...of) => words.insert(cx, ...of),
+            flush: (flush) => words.flush(cx, flush),
+          };
+          expect(results(cache)).toEqual(results(naive));
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -127,7 +141,8 @@ describe('TlbWords is a set-associative cache with true LRU', () => {
       fc.property(fc.array(access, { maxLength: 40 }), flushes, (script, step) => {
         const one = tlb(16, 2);
         const all = tlb(16, 2);
-        for (const { cx, words } of [one, all]) script.forEach((s, i) => words.insert(cx, s.vpn, s.asid, s.size, i + 1, s.global));
+        for (const { cx, words } of [one, all])
+          script.forEach((s, i) => words.insert(cx, s.vpn, s.asid, s.size, i + 1, s.global));
         const flush: Flush = { ...step, type: 'tlb.flush', scope: 'page', leafOnly: false, everyTable: false };
         expect(one.words.flushPage(one.cx, flush)).toBe(all.words.flush(all.cx, flush));
         expect(one.cx.words).toEqual(all.cx.words);
@@ -159,7 +174,9 @@ describe('TlbWords in sentences', () => {
     words.insert(cx, 512, 1, 1, 11, false);
     words.insert(cx, 2 ** 18, 1, 2, 22, false);
     expect([511, 512, 1023, 1024].map((vpn) => words.lookup(cx, vpn, 1, 1))).toEqual([0, 11, 11, 0]);
-    expect([2 ** 18 - 1, 2 ** 18, 2 ** 19 - 1, 2 ** 19].map((vpn) => words.lookup(cx, vpn, 1, 2))).toEqual([0, 22, 22, 0]);
+    expect([2 ** 18 - 1, 2 ** 18, 2 ** 19 - 1, 2 ** 19].map((vpn) => words.lookup(cx, vpn, 1, 2))).toEqual([
+      0, 22, 22, 0,
+    ]);
   });
 
   test('pages whose numbers agree in the low 32 bits are told apart', () => {

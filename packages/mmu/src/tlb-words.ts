@@ -48,7 +48,13 @@ export class TlbWords {
    * @param bitsPerLevel index bits of one table level: a page of size s covers 2^(s * bitsPerLevel) pages
    * @param pcidBits lower bits of the tag that are the address space; the others are the VPID. Default: all of them
    */
-  constructor(builder: SystemBuilder, name: string, geometry: TlbGeometry, bitsPerLevel: number, pcidBits: number = TAG_BITS) {
+  constructor(
+    builder: SystemBuilder,
+    name: string,
+    geometry: TlbGeometry,
+    bitsPerLevel: number,
+    pcidBits: number = TAG_BITS,
+  ) {
     this.#pcidMask = ((1 << pcidBits) - 1) << ASID_SHIFT;
     this.#vpidShift = ASID_SHIFT + pcidBits;
     this.#sets = geometry.sets;
@@ -77,20 +83,29 @@ export class TlbWords {
   insert(cx: OperationContext, vpn: number, asid: number, size: PageSize, entry: number, global: boolean): void {
     const page = this.#pageOf(vpn, size);
     const set = this.#baseOf(page);
-    this.#moveToFront(cx, set, this.#ways - 1, page | 0, tagHigh(page, asid, size) | VALID | (global ? GLOBAL : 0), entry);
+    this.#moveToFront(
+      cx,
+      set,
+      this.#ways - 1,
+      page | 0,
+      tagHigh(page, asid, size) | VALID | (global ? GLOBAL : 0),
+      entry,
+    );
   }
 
   /** Drops what a flush asks for. Returns the number of entries dropped. */
   flush(cx: OperationContext, flush: Flush, vpid: number = ANY_VPID): number {
     let dropped = 0;
-    for (let set = 0; set < this.#sets; set++) dropped += this.#flushSet(cx, this.#region.base + set * this.#ways * WORDS_PER_ENTRY, flush, vpid);
+    for (let set = 0; set < this.#sets; set++)
+      dropped += this.#flushSet(cx, this.#region.base + set * this.#ways * WORDS_PER_ENTRY, flush, vpid);
     return dropped;
   }
 
   /** Drops all entries for one page, of any size (cheaper than {@link flush}: only the sets it can be in). */
   flushPage(cx: OperationContext, flush: Flush, vpid: number = ANY_VPID): number {
     let dropped = 0;
-    for (const size of [0, 1, 2] as const) dropped += this.#flushSet(cx, this.#baseOf(this.#pageOf(flush.vpn, size)), flush, vpid);
+    for (const size of [0, 1, 2] as const)
+      dropped += this.#flushSet(cx, this.#baseOf(this.#pageOf(flush.vpn, size)), flush, vpid);
     return dropped;
   }
 
@@ -114,10 +129,13 @@ export class TlbWords {
   }
 
   #covered(low: number, high: number, flush: Flush, vpid: number): boolean {
-    if (vpid !== ANY_VPID && ((high & ~(VALID | GLOBAL | (3 << SIZE_SHIFT))) >>> this.#vpidShift) !== vpid) return false;
+    if (vpid !== ANY_VPID && (high & ~(VALID | GLOBAL | (3 << SIZE_SHIFT))) >>> this.#vpidShift !== vpid) return false;
     if ((high & GLOBAL) !== 0 && !flush.global) return false;
     if (flush.scope === 'all' || flush.scope === 'non-global') return true;
-    const sameSpace = flush.asid < 0 || (high & this.#pcidMask) >>> ASID_SHIFT === flush.asid || ((high & GLOBAL) !== 0 && flush.global);
+    const sameSpace =
+      flush.asid < 0 ||
+      (high & this.#pcidMask) >>> ASID_SHIFT === flush.asid ||
+      ((high & GLOBAL) !== 0 && flush.global);
     if (!sameSpace || flush.scope === 'asid') return sameSpace;
     const page = this.#pageOf(flush.vpn, ((high >>> SIZE_SHIFT) & 3) as PageSize);
     return (page | 0) === low && ((page / LOW_WORD) & VPN_HIGH_MASK) === (high & VPN_HIGH_MASK);

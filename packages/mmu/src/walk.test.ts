@@ -2,7 +2,20 @@ import { FREED_FRAME } from '@shootdown/machine';
 import { geometryNamed, indexAt } from '@shootdown/page-table';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte, PFN_LIMIT, pte_pfn } from './entry.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_GLOBAL,
+  _PAGE_PRESENT,
+  _PAGE_PSE,
+  _PAGE_RW,
+  _PAGE_TABLE,
+  _PAGE_USER,
+  formatEntry,
+  mk_pte,
+  PFN_LIMIT,
+  pte_pfn,
+} from './entry.ts';
 import { Tree } from './memory.test-support.ts';
 import { Fault, indexOf, rootPointer, tinyShape, Walker, walkShape, type WalkLevel } from './walk.ts';
 
@@ -23,8 +36,17 @@ describe('the hardware walk', () => {
     const leaf = tree.entryAddress(VPN, 3, _PAGE_PRESENT | _PAGE_RW | _PAGE_USER);
     const tables = [0, 1, 2].map((depth) => tree.entryAddress(VPN, depth));
     tree.memory.write(leaf, mk_pte(page, RW));
-    expect(walk(tree, VPN, false)).toMatchObject({ fault: Fault.none, size: 0, references: 4, entry: mk_pte(page, RW | _PAGE_ACCESSED) });
-    expect(tables.map((address) => tree.memory.read(address) & (_PAGE_ACCESSED | _PAGE_DIRTY))).toEqual([_PAGE_ACCESSED, _PAGE_ACCESSED, _PAGE_ACCESSED]);
+    expect(walk(tree, VPN, false)).toMatchObject({
+      fault: Fault.none,
+      size: 0,
+      references: 4,
+      entry: mk_pte(page, RW | _PAGE_ACCESSED),
+    });
+    expect(tables.map((address) => tree.memory.read(address) & (_PAGE_ACCESSED | _PAGE_DIRTY))).toEqual([
+      _PAGE_ACCESSED,
+      _PAGE_ACCESSED,
+      _PAGE_ACCESSED,
+    ]);
     expect(tree.memory.read(leaf)).toBe(mk_pte(page, RW | _PAGE_ACCESSED));
     expect(walk(tree, VPN, true).entry).toBe(mk_pte(page, RW | _PAGE_ACCESSED | _PAGE_DIRTY));
     expect(tree.memory.read(leaf)).toBe(mk_pte(page, RW | _PAGE_ACCESSED | _PAGE_DIRTY));
@@ -46,13 +68,16 @@ describe('the hardware walk', () => {
     expect(walk(tree, VPN, false)).toMatchObject({ fault: Fault.none, size, references, lastTable: 0 });
   });
 
-  test.each([0, 1, 2, 3])('an entry that is not present at depth %i is a fault after %i + 1 references, and nothing is marked there', (depth) => {
-    const tree = new Tree(x86);
-    const address = tree.entryAddress(VPN, depth);
-    tree.memory.write(address, mk_pte(5, _PAGE_RW | _PAGE_ACCESSED));
-    expect(walk(tree, VPN, false)).toMatchObject({ fault: Fault.notPresent, references: depth + 1 });
-    expect(tree.memory.read(address)).toBe(mk_pte(5, _PAGE_RW | _PAGE_ACCESSED));
-  });
+  test.each([0, 1, 2, 3])(
+    'an entry that is not present at depth %i is a fault after %i + 1 references, and nothing is marked there',
+    (depth) => {
+      const tree = new Tree(x86);
+      const address = tree.entryAddress(VPN, depth);
+      tree.memory.write(address, mk_pte(5, _PAGE_RW | _PAGE_ACCESSED));
+      expect(walk(tree, VPN, false)).toMatchObject({ fault: Fault.notPresent, references: depth + 1 });
+      expect(tree.memory.read(address)).toBe(mk_pte(5, _PAGE_RW | _PAGE_ACCESSED));
+    },
+  );
 
   test('a write through a read-only leaf is a protection fault and sets no dirty bit', () => {
     const tree = new Tree(x86);
@@ -62,17 +87,20 @@ describe('the hardware walk', () => {
     expect(walk(tree, VPN, false).fault).toBe(Fault.none);
   });
 
-  test.each([0, 1, 2])('a read-only table entry at depth %i makes the whole range read-only, in what is cached too', (depth) => {
-    const tree = new Tree(x86);
-    tree.set(VPN, mk_pte(tree.page(), RW | _PAGE_DIRTY));
-    const address = tree.entryAddress(VPN, depth);
-    tree.memory.write(address, tree.memory.read(address) & ~_PAGE_RW);
-    expect(walk(tree, VPN, true).fault).toBe(Fault.protection);
-    const read = walk(tree, VPN, false);
-    expect(read.fault).toBe(Fault.none);
-    expect(read.entry & _PAGE_RW).toBe(0);
-    expect(read.lastTable & _PAGE_RW).toBe(0);
-  });
+  test.each([0, 1, 2])(
+    'a read-only table entry at depth %i makes the whole range read-only, in what is cached too',
+    (depth) => {
+      const tree = new Tree(x86);
+      tree.set(VPN, mk_pte(tree.page(), RW | _PAGE_DIRTY));
+      const address = tree.entryAddress(VPN, depth);
+      tree.memory.write(address, tree.memory.read(address) & ~_PAGE_RW);
+      expect(walk(tree, VPN, true).fault).toBe(Fault.protection);
+      const read = walk(tree, VPN, false);
+      expect(read.fault).toBe(Fault.none);
+      expect(read.entry & _PAGE_RW).toBe(0);
+      expect(read.lastTable & _PAGE_RW).toBe(0);
+    },
+  );
 
   test('from a cached table pointer it reads the leaf only, with the permissions the pointer has', () => {
     const tree = new Tree(x86);
@@ -90,12 +118,17 @@ describe('the hardware walk', () => {
     const table = pte_pfn(tree.memory.read(tree.entryAddress(VPN, 2)));
     tree.frames.give(tree.memory, table);
     walk(tree, VPN, false);
-    expect(tree.memory.failures).toEqual([`${FREED_FRAME}: hardware walk reads table 0x${table.toString(16)}, which is freed (was a table)`]);
+    expect(tree.memory.failures).toEqual([
+      `${FREED_FRAME}: hardware walk reads table 0x${table.toString(16)}, which is freed (was a table)`,
+    ]);
   });
 
   test('without a tree every access faults', () => {
     const tree = new Tree(x86);
-    expect(new Walker(x86, tree.frames).walk(tree.memory, rootPointer(-1), 0, VPN, false)).toMatchObject({ fault: Fault.notPresent, references: 0 });
+    expect(new Walker(x86, tree.frames).walk(tree.memory, rootPointer(-1), 0, VPN, false)).toMatchObject({
+      fault: Fault.notPresent,
+      references: 0,
+    });
   });
 });
 
@@ -117,7 +150,11 @@ describe('the shape of a tree', () => {
 
   test('a tiny tree has the named levels and powers of its width', () => {
     expect(tinyShape(1, 4).levels).toEqual([{ name: 'pte', entries: 4, spanPages: 1 }]);
-    expect(tinyShape(3, 2).levels.map((l: WalkLevel) => [l.name, l.spanPages])).toEqual([['pgd', 4], ['pmd', 2], ['pte', 1]]);
+    expect(tinyShape(3, 2).levels.map((l: WalkLevel) => [l.name, l.spanPages])).toEqual([
+      ['pgd', 4],
+      ['pmd', 2],
+      ['pte', 1],
+    ]);
   });
 });
 

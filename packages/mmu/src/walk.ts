@@ -6,7 +6,18 @@
  */
 import { FrameKind, type Frames, type OperationContext } from '@shootdown/machine';
 import type { Geometry } from '@shootdown/page-table';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RW, _PAGE_TABLE, mk_pte, NO_TABLE, pte_pfn } from './entry.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_GLOBAL,
+  _PAGE_PRESENT,
+  _PAGE_PSE,
+  _PAGE_RW,
+  _PAGE_TABLE,
+  mk_pte,
+  NO_TABLE,
+  pte_pfn,
+} from './entry.ts';
 import type { PageSize } from './tlb-words.ts';
 
 /** One level of a simulated tree. */
@@ -28,7 +39,11 @@ export interface WalkShape {
 
 /** The tree of an architecture. */
 export function walkShape(geometry: Geometry): WalkShape {
-  const levels = geometry.levels.map((l) => ({ name: l.name, entries: l.entries, spanPages: 2 ** (l.shiftBits - geometry.pageShiftBits) }));
+  const levels = geometry.levels.map((l) => ({
+    name: l.name,
+    entries: l.entries,
+    spanPages: 2 ** (l.shiftBits - geometry.pageShiftBits),
+  }));
   return { name: geometry.name, levels, bitsPerLevel: geometry.levels.at(-1)?.indexBits ?? 0 };
 }
 
@@ -91,7 +106,8 @@ export class Walker {
     for (let d = depth; pointer !== NO_TABLE; d++) {
       const frame = pte_pfn(pointer);
       this.#frames.check(cx, frame, FrameKind.table, 'hardware walk reads table');
-      const address = this.#frames.entries.base + frame * this.#frames.entriesPerTable + indexOf(levels[d] as WalkLevel, vpn);
+      const address =
+        this.#frames.entries.base + frame * this.#frames.entriesPerTable + indexOf(levels[d] as WalkLevel, vpn);
       const entry = cx.read(address);
       result.references++;
       if ((entry & _PAGE_PRESENT) === 0) return stop(result, Fault.notPresent, entry);

@@ -11,7 +11,11 @@ let exited: Promise<never>;
 
 beforeEach(() => {
   const { port1, port2 } = new MessageChannel();
-  worker = new Worker(createRequire(import.meta.url).resolve('@shootdown/mmu/worker'), { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
+  worker = new Worker(createRequire(import.meta.url).resolve('@shootdown/mmu/worker'), {
+    workerData: { port: port2 },
+    transferList: [port2],
+    execArgv: [],
+  });
   exited = new Promise((_, reject) => {
     worker.once('error', reject);
     worker.once('exit', (code) => reject(new Error(`worker exited with ${code}`)));
@@ -28,11 +32,19 @@ afterEach(async () => {
 describe('the MMU worker', () => {
   it('serves the actor: INVLPG flushes the page in the address space that CR3 names', async () => {
     const call = <T>(answer: Promise<T>): Promise<T> => Promise.race([answer, exited]);
-    expect(await call(mmu.start({ root: 1, asid: 2 }))).toEqual({ value: 'translating', context: { root: 1, asid: 2 }, emitted: [] });
-    expect(await call(mmu.send({ type: 'load_root', root: 5, asid: 6, noflush: true }))).toMatchObject({ emitted: [{ type: 'mmu.root', root: 5, asid: 6 }] });
+    expect(await call(mmu.start({ root: 1, asid: 2 }))).toEqual({
+      value: 'translating',
+      context: { root: 1, asid: 2 },
+      emitted: [],
+    });
+    expect(await call(mmu.send({ type: 'load_root', root: 5, asid: 6, noflush: true }))).toMatchObject({
+      emitted: [{ type: 'mmu.root', root: 5, asid: 6 }],
+    });
     expect(await call(mmu.send({ type: 'invlpg', vpn: 9 }))).toMatchObject({
       emitted: [{ type: 'tlb.flush', scope: 'page', vpn: 9, asid: 6, global: true, leafOnly: false }],
     });
-    await expect(call(mmu.send({ type: 'wbinvd' }))).rejects.toThrow('component: mmu: wbinvd is not accepted in "translating"');
+    await expect(call(mmu.send({ type: 'wbinvd' }))).rejects.toThrow(
+      'component: mmu: wbinvd is not accepted in "translating"',
+    );
   });
 });

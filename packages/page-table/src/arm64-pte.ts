@@ -43,7 +43,8 @@ export const PAGE_READONLY_EXEC = _PAGE_DEFAULT | PTE_USER | PTE_RDONLY | PTE_NG
 export const pte_valid = (pte: bigint): boolean => has(pte, PTE_VALID);
 
 /** Present to Linux although not valid: PROT_NONE, or made invalid for a moment by pte_mkinvalid(). */
-export const pte_present_invalid = (pte: bigint): boolean => (pte & (PTE_VALID | PTE_PRESENT_INVALID)) === PTE_PRESENT_INVALID;
+export const pte_present_invalid = (pte: bigint): boolean =>
+  (pte & (PTE_VALID | PTE_PRESENT_INVALID)) === PTE_PRESENT_INVALID;
 
 /** Mapped as far as Linux is concerned. */
 export const pte_present = (pte: bigint): boolean => pte_valid(pte) || pte_present_invalid(pte);
@@ -85,7 +86,8 @@ export const pte_sw_dirty = (pte: bigint): boolean => has(pte, PTE_DIRTY);
 export const pte_dirty = (pte: bigint): boolean => pte_sw_dirty(pte) || pte_hw_dirty(pte);
 
 /** Valid kernel mapping: what makes __set_pte() issue barriers. User execute-only mappings have neither USER nor UXN. */
-export const pte_valid_not_user = (pte: bigint): boolean => (pte & (PTE_VALID | PTE_USER | PTE_UXN)) === (PTE_VALID | PTE_UXN);
+export const pte_valid_not_user = (pte: bigint): boolean =>
+  (pte & (PTE_VALID | PTE_USER | PTE_UXN)) === (PTE_VALID | PTE_UXN);
 
 /** Clears the access flag. */
 export const pte_mkold = (pte: bigint): bigint => assign(pte, PTE_AF, false);
@@ -106,17 +108,29 @@ export const pte_mkinvalid = (pte: bigint): bigint => (pte | PTE_PRESENT_INVALID
 export const pte_mkclean = (pte: bigint): bigint => (pte & ~PTE_DIRTY) | PTE_RDONLY;
 
 /** Makes the entry dirty, and lets stores through without notice if it is writable. */
-export const pte_mkdirty = (pte: bigint): bigint => assign(pte | PTE_DIRTY, PTE_RDONLY, has(pte, PTE_RDONLY) && !pte_write(pte));
+export const pte_mkdirty = (pte: bigint): bigint =>
+  assign(pte | PTE_DIRTY, PTE_RDONLY, has(pte, PTE_RDONLY) && !pte_write(pte));
 
 /** Takes write permission away; a hardware-dirty entry becomes software-dirty, so that the dirt is not lost. */
-export const pte_wrprotect = (pte: bigint): bigint => ((pte_hw_dirty(pte) ? pte | PTE_DIRTY : pte) & ~PTE_WRITE) | PTE_RDONLY;
+export const pte_wrprotect = (pte: bigint): bigint =>
+  ((pte_hw_dirty(pte) ? pte | PTE_DIRTY : pte) & ~PTE_WRITE) | PTE_RDONLY;
 
 /** Grants write permission. Only a software-dirty entry becomes writable at once (143937ca51cc, v6.18); before, every entry did. */
-export const pte_mkwrite_novma = (pte: bigint): bigint => assign(pte | PTE_WRITE, PTE_RDONLY, has(pte, PTE_RDONLY) && !pte_sw_dirty(pte));
+export const pte_mkwrite_novma = (pte: bigint): bigint =>
+  assign(pte | PTE_WRITE, PTE_RDONLY, has(pte, PTE_RDONLY) && !pte_sw_dirty(pte));
 
 /** Bits that pte_modify() takes from the new protection. */
 const PTE_MODIFY_MASK =
-  PTE_USER | PTE_PXN | PTE_UXN | PTE_RDONLY | PTE_PRESENT_INVALID | PTE_VALID | PTE_WRITE | PTE_GP | PTE_ATTRINDX_MASK | PTE_PO_IDX_MASK;
+  PTE_USER |
+  PTE_PXN |
+  PTE_UXN |
+  PTE_RDONLY |
+  PTE_PRESENT_INVALID |
+  PTE_VALID |
+  PTE_WRITE |
+  PTE_GP |
+  PTE_ATTRINDX_MASK |
+  PTE_PO_IDX_MASK;
 
 /**
  * The entry with the protection `newprot` (PAGE_NONE, PAGE_READONLY, ...), as mprotect() and NUMA balancing make it. The address,

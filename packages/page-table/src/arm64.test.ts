@@ -1,6 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { arm64, decode, encode, geometryNamed, hardwareSetDirty, isDirty, linuxLeaf, linuxTable, linuxView, reservedBits, type LeafEntry } from './index.ts';
+import {
+  arm64,
+  decode,
+  encode,
+  geometryNamed,
+  hardwareSetDirty,
+  isDirty,
+  linuxLeaf,
+  linuxTable,
+  linuxView,
+  reservedBits,
+  type LeafEntry,
+} from './index.ts';
 
 const { PTE_AF, PTE_CONT, PTE_DIRTY, PTE_NG, PTE_RDONLY, PTE_TYPE_PAGE, PTE_USER, PTE_VALID, PTE_WRITE } = arm64;
 const fourK = geometryNamed('arm64-4k-48');
@@ -11,7 +23,12 @@ const sixtyFourKLpa = geometryNamed('arm64-64k-52');
 const stage2 = geometryNamed('arm64-4k-stage2-40');
 
 const userPage = 0x20_0000_0000_1000n | PTE_TYPE_PAGE | PTE_USER | PTE_NG | PTE_AF;
-const dirtyStates = fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()).map(([rdonly, write, dirty]) => userPage | (rdonly ? PTE_RDONLY : 0n) | (write ? PTE_WRITE : 0n) | (dirty ? PTE_DIRTY : 0n));
+const dirtyStates = fc
+  .tuple(fc.boolean(), fc.boolean(), fc.boolean())
+  .map(
+    ([rdonly, write, dirty]) =>
+      userPage | (rdonly ? PTE_RDONLY : 0n) | (write ? PTE_WRITE : 0n) | (dirty ? PTE_DIRTY : 0n),
+  );
 /** Writable and dirty as the table in arm64-pte.ts encodes them; RDONLY clear without WRITE is not in it. */
 const linuxStates = dirtyStates.filter((pte) => arm64.pte_write(pte) || arm64.pte_rdonly(pte));
 
@@ -62,7 +79,10 @@ describe('52-bit output addresses', () => {
   });
 
   test('the same bits are an SH field in the 48-bit layout', () => {
-    expect(decode(fourK, 'pte', 0x4000_0703n)).toMatchObject({ outputAddress: 0x4000_0000n, memory: { shareability: 'inner' } });
+    expect(decode(fourK, 'pte', 0x4000_0703n)).toMatchObject({
+      outputAddress: 0x4000_0000n,
+      memory: { shareability: 'inner' },
+    });
     expect(decode(fourKLpa2, 'pte', 0x4000_0703n)).toMatchObject({ outputAddress: 0xc_0000_4000_0000n });
   });
 
@@ -78,17 +98,35 @@ describe('permissions', () => {
   const permissionsOf = (raw: bigint): unknown => (decode(fourK, 'pte', raw) as LeafEntry).permissions;
 
   test('AP[1] is user access, AP[2] takes writes away, UXN and PXN are separate', () => {
-    expect(permissionsOf(PTE_TYPE_PAGE | arm64.PTE_UXN)).toEqual({ read: true, write: true, user: false, executeUser: false, executeKernel: true });
-    expect(permissionsOf(PTE_TYPE_PAGE | PTE_USER | PTE_RDONLY | arm64.PTE_PXN)).toEqual({ read: true, write: false, user: true, executeUser: true, executeKernel: false });
+    expect(permissionsOf(PTE_TYPE_PAGE | arm64.PTE_UXN)).toEqual({
+      read: true,
+      write: true,
+      user: false,
+      executeUser: false,
+      executeKernel: true,
+    });
+    expect(permissionsOf(PTE_TYPE_PAGE | PTE_USER | PTE_RDONLY | arm64.PTE_PXN)).toEqual({
+      read: true,
+      write: false,
+      user: true,
+      executeUser: true,
+      executeKernel: false,
+    });
   });
 
   test('an execute-only user page has neither USER nor UXN', () => {
-    expect(permissionsOf(PTE_TYPE_PAGE | PTE_NG | PTE_RDONLY | arm64.PTE_PXN)).toMatchObject({ user: false, executeUser: true });
+    expect(permissionsOf(PTE_TYPE_PAGE | PTE_NG | PTE_RDONLY | arm64.PTE_PXN)).toMatchObject({
+      user: false,
+      executeUser: true,
+    });
   });
 
   test('a table takes away by APTable, UXNTable and PXNTable', () => {
     const limits = arm64.TABLE_AP_RDONLY | arm64.TABLE_AP_NO_EL0 | arm64.PMD_TABLE_UXN;
-    expect(decode(fourK, 'pmd', 0x1003n | limits)).toMatchObject({ kind: 'table', permissions: { read: true, write: false, user: false, executeUser: false, executeKernel: true } });
+    expect(decode(fourK, 'pmd', 0x1003n | limits)).toMatchObject({
+      kind: 'table',
+      permissions: { read: true, write: false, user: false, executeUser: false, executeKernel: true },
+    });
   });
 
   test.each([
@@ -101,7 +139,9 @@ describe('permissions', () => {
   });
 
   test('stage 2 can forbid reads, and permit writes alone', () => {
-    expect(decode(stage2, 'pte', PTE_TYPE_PAGE | arm64.KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W)).toMatchObject({ permissions: { read: false, write: true } });
+    expect(decode(stage2, 'pte', PTE_TYPE_PAGE | arm64.KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W)).toMatchObject({
+      permissions: { read: false, write: true },
+    });
   });
 });
 
@@ -122,36 +162,48 @@ describe('dirty and writable', () => {
   });
 
   test('linuxLeaf makes exactly these states', () => {
-    fc.assert(fc.property(fc.boolean(), fc.boolean(), (write, dirty) => {
-      const pte = encode(fourK, linuxLeaf(fourK, { outputAddress: 0x1000n, user: true, write, dirty }));
-      expect([arm64.pte_write(pte), arm64.pte_dirty(pte), arm64.pte_rdonly(pte)]).toEqual([write, dirty, !(write && dirty)]);
-    }));
+    fc.assert(
+      fc.property(fc.boolean(), fc.boolean(), (write, dirty) => {
+        const pte = encode(fourK, linuxLeaf(fourK, { outputAddress: 0x1000n, user: true, write, dirty }));
+        expect([arm64.pte_write(pte), arm64.pte_dirty(pte), arm64.pte_rdonly(pte)]).toEqual([
+          write,
+          dirty,
+          !(write && dirty),
+        ]);
+      }),
+    );
   });
 
   test('mkclean makes clean, mkdirty makes dirty, and neither changes whether it is writable', () => {
-    fc.assert(fc.property(dirtyStates, (pte) => {
-      expect(arm64.pte_dirty(arm64.pte_mkclean(pte))).toBe(false);
-      expect(arm64.pte_dirty(arm64.pte_mkdirty(pte))).toBe(true);
-      expect(arm64.pte_write(arm64.pte_mkclean(pte))).toBe(arm64.pte_write(pte));
-      expect(arm64.pte_write(arm64.pte_mkdirty(pte))).toBe(arm64.pte_write(pte));
-    }));
+    fc.assert(
+      fc.property(dirtyStates, (pte) => {
+        expect(arm64.pte_dirty(arm64.pte_mkclean(pte))).toBe(false);
+        expect(arm64.pte_dirty(arm64.pte_mkdirty(pte))).toBe(true);
+        expect(arm64.pte_write(arm64.pte_mkclean(pte))).toBe(arm64.pte_write(pte));
+        expect(arm64.pte_write(arm64.pte_mkdirty(pte))).toBe(arm64.pte_write(pte));
+      }),
+    );
   });
 
   test('wrprotect loses no dirt, and leaves the hardware nothing to do', () => {
-    fc.assert(fc.property(dirtyStates, (pte) => {
-      const after = arm64.pte_wrprotect(pte);
-      expect(arm64.pte_dirty(after)).toBe(arm64.pte_dirty(pte));
-      expect(arm64.pte_write(after)).toBe(false);
-      expect(hardwareSetDirty(fourK, 'pte', after)).toBe(after);
-    }));
+    fc.assert(
+      fc.property(dirtyStates, (pte) => {
+        const after = arm64.pte_wrprotect(pte);
+        expect(arm64.pte_dirty(after)).toBe(arm64.pte_dirty(pte));
+        expect(arm64.pte_write(after)).toBe(false);
+        expect(hardwareSetDirty(fourK, 'pte', after)).toBe(after);
+      }),
+    );
   });
 
   test('mkwrite does not make a clean page dirty (since v6.18)', () => {
-    fc.assert(fc.property(linuxStates, (pte) => {
-      const after = arm64.pte_mkwrite_novma(pte);
-      expect(arm64.pte_write(after)).toBe(true);
-      expect(arm64.pte_dirty(after)).toBe(arm64.pte_dirty(pte));
-    }));
+    fc.assert(
+      fc.property(linuxStates, (pte) => {
+        const after = arm64.pte_mkwrite_novma(pte);
+        expect(arm64.pte_write(after)).toBe(true);
+        expect(arm64.pte_dirty(after)).toBe(arm64.pte_dirty(pte));
+      }),
+    );
   });
 
   test('a store through a clean writable entry makes it dirty by clearing RDONLY alone', () => {
@@ -176,8 +228,16 @@ describe('present and invalid', () => {
 
   test('the hardware sees nothing in it, Linux the same page', () => {
     expect(decode(fourK, 'pte', protNone).kind).toBe('invalid');
-    expect([arm64.pte_valid(protNone), arm64.pte_present(protNone), arm64.pte_protnone(protNone)]).toEqual([false, true, true]);
-    expect(linuxView(fourK, 'pte', protNone)).toMatchObject({ kind: 'leaf', outputAddress: 0x4079_6000n, softwareDirty: true });
+    expect([arm64.pte_valid(protNone), arm64.pte_present(protNone), arm64.pte_protnone(protNone)]).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    expect(linuxView(fourK, 'pte', protNone)).toMatchObject({
+      kind: 'leaf',
+      outputAddress: 0x4079_6000n,
+      softwareDirty: true,
+    });
   });
 
   test('a pmd made invalid for a moment is present but not PROT_NONE', () => {
@@ -192,10 +252,18 @@ describe('present and invalid', () => {
   });
 
   test('changing protections to and fro keeps the dirt', () => {
-    const protections = fc.constantFrom(arm64.PAGE_NONE, arm64.PAGE_READONLY, arm64.PAGE_READONLY_EXEC, arm64.PAGE_SHARED, arm64.PAGE_SHARED_EXEC);
-    fc.assert(fc.property(linuxStates, fc.array(protections), (pte, steps) => {
-      expect(arm64.pte_dirty(steps.reduce(arm64.pte_modify, pte))).toBe(arm64.pte_dirty(pte));
-    }));
+    const protections = fc.constantFrom(
+      arm64.PAGE_NONE,
+      arm64.PAGE_READONLY,
+      arm64.PAGE_READONLY_EXEC,
+      arm64.PAGE_SHARED,
+      arm64.PAGE_SHARED_EXEC,
+    );
+    fc.assert(
+      fc.property(linuxStates, fc.array(protections), (pte, steps) => {
+        expect(arm64.pte_dirty(steps.reduce(arm64.pte_modify, pte))).toBe(arm64.pte_dirty(pte));
+      }),
+    );
   });
 
   test('only valid kernel entries call for barriers when set', () => {
@@ -224,7 +292,11 @@ describe('the entries Linux installs', () => {
     ['user page, written', { user: true, write: true, dirty: true }, 0xe8_0000_0000_1f43n],
     ['user text', { user: true, execute: true }, 0x20_0000_0000_1fc3n],
     ['kernel page, written', { write: true, dirty: true }, 0xe8_0000_0000_1703n],
-    ['user page of a contiguous group', { user: true, write: true, dirty: true, contiguous: true }, 0xf8_0000_0000_1f43n],
+    [
+      'user page of a contiguous group',
+      { user: true, write: true, dirty: true, contiguous: true },
+      0xf8_0000_0000_1f43n,
+    ],
   ])('%s', (_name, request, raw) => {
     expect(encode(fourK, linuxLeaf(fourK, { outputAddress: 0x1000n, ...request }))).toBe(raw);
   });

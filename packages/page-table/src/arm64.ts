@@ -6,7 +6,14 @@
 //                 | 11 nG | 10 AF | 9..8 SH | 7..6 AP | 5 NS | 4..2 AttrIndx | 1 table or page, not block | 0 valid
 
 import { bit, fail, field, genmask, has, place } from './bits.ts';
-import { ALL_PERMITTED, type Entry, type LeafEntry, type Permissions, type Shareability, type TableEntry } from './entry.ts';
+import {
+  ALL_PERMITTED,
+  type Entry,
+  type LeafEntry,
+  type Permissions,
+  type Shareability,
+  type TableEntry,
+} from './entry.ts';
 import type { Geometry, Level } from './geometry.ts';
 
 /** The hardware uses the descriptor. */
@@ -133,9 +140,17 @@ const hasShareability = (geometry: Geometry): boolean => geometry.addressLayout 
 const hasContiguous = (level: Level): boolean => level.contiguousEntries > 1;
 
 function leafFieldMask(geometry: Geometry, level: Level): bigint {
-  const common = PTE_TYPE_MASK | PTE_AF | PTE_DBM | (hasContiguous(level) ? PTE_CONT : 0n) | (hasShareability(geometry) ? PTE_SHARED : 0n);
+  const common =
+    PTE_TYPE_MASK |
+    PTE_AF |
+    PTE_DBM |
+    (hasContiguous(level) ? PTE_CONT : 0n) |
+    (hasShareability(geometry) ? PTE_SHARED : 0n);
   const stage = isStage2(geometry)
-    ? KVM_PTE_LEAF_ATTR_LO_S2_MEMATTR | KVM_PTE_LEAF_ATTR_LO_S2_S2AP_R | KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W | KVM_PTE_LEAF_ATTR_HI_S2_XN
+    ? KVM_PTE_LEAF_ATTR_LO_S2_MEMATTR |
+      KVM_PTE_LEAF_ATTR_LO_S2_S2AP_R |
+      KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W |
+      KVM_PTE_LEAF_ATTR_HI_S2_XN
     : PTE_ATTRINDX_MASK | PTE_USER | PTE_RDONLY | PTE_NG | PTE_PXN | PTE_UXN | PTE_DIRTY;
   return common | stage | addressMask(geometry, level.shiftBits);
 }
@@ -147,7 +162,13 @@ function tableFieldMask(geometry: Geometry): bigint {
 
 function leafPermissions(geometry: Geometry, raw: bigint): Permissions {
   if (!isStage2(geometry)) {
-    return { read: true, write: !has(raw, PTE_RDONLY), user: has(raw, PTE_USER), executeUser: !has(raw, PTE_UXN), executeKernel: !has(raw, PTE_PXN) };
+    return {
+      read: true,
+      write: !has(raw, PTE_RDONLY),
+      user: has(raw, PTE_USER),
+      executeUser: !has(raw, PTE_UXN),
+      executeKernel: !has(raw, PTE_PXN),
+    };
   }
   const xn = field(raw, 54, 53);
   return {
@@ -159,10 +180,15 @@ function leafPermissions(geometry: Geometry, raw: bigint): Permissions {
   };
 }
 
-function encodeLeafPermissions(geometry: Geometry, { read, write, user, executeUser, executeKernel }: Permissions): bigint {
+function encodeLeafPermissions(
+  geometry: Geometry,
+  { read, write, user, executeUser, executeKernel }: Permissions,
+): bigint {
   if (!isStage2(geometry)) {
     if (!read) fail('encode', 'an arm64 stage-1 leaf cannot forbid reads', geometry.name);
-    return (write ? 0n : PTE_RDONLY) | (user ? PTE_USER : 0n) | (executeUser ? 0n : PTE_UXN) | (executeKernel ? 0n : PTE_PXN);
+    return (
+      (write ? 0n : PTE_RDONLY) | (user ? PTE_USER : 0n) | (executeUser ? 0n : PTE_UXN) | (executeKernel ? 0n : PTE_PXN)
+    );
   }
   if (!user) fail('encode', 'a stage-2 leaf cannot tell EL0 from EL1', geometry.name, 'set permissions.user');
   const xn = executeUser ? (executeKernel ? 0b00 : 0b01) : executeKernel ? 0b11 : 0b10;
@@ -174,7 +200,8 @@ export function decodeArm64(geometry: Geometry, level: Level, raw: bigint): Entr
   const isLast = level.name === 'pte';
   const upper = has(raw, PTE_TABLE_BIT);
   // 0b01 is reserved, and so invalid, at the last level and where the granule has no blocks.
-  if (!has(raw, PTE_VALID) || (!upper && (isLast || !level.canBeLeaf))) return { kind: 'invalid', level: level.name, raw };
+  if (!has(raw, PTE_VALID) || (!upper && (isLast || !level.canBeLeaf)))
+    return { kind: 'invalid', level: level.name, raw };
   const stage2 = isStage2(geometry);
   if (upper && !isLast) {
     const limits: Permissions = {
@@ -195,7 +222,9 @@ export function decodeArm64(geometry: Geometry, level: Level, raw: bigint): Entr
   }
   const permissions = leafPermissions(geometry, raw);
   const dirtyBitManagement = has(raw, PTE_DBM);
-  const shareability: Shareability = hasShareability(geometry) ? (SHAREABILITIES[field(raw, 9, 8)] ?? 'reserved') : 'tcr';
+  const shareability: Shareability = hasShareability(geometry)
+    ? (SHAREABILITIES[field(raw, 9, 8)] ?? 'reserved')
+    : 'tcr';
   return {
     kind: 'leaf',
     level: level.name,
@@ -207,27 +236,39 @@ export function decodeArm64(geometry: Geometry, level: Level, raw: bigint): Entr
     dirtyBitManagement,
     global: !stage2 && !has(raw, PTE_NG),
     contiguous: hasContiguous(level) && has(raw, PTE_CONT),
-    memory: stage2 ? { source: 'stage2', index: field(raw, 5, 2), shareability } : { source: 'mair', index: field(raw, 4, 2), shareability },
+    memory: stage2
+      ? { source: 'stage2', index: field(raw, 5, 2), shareability }
+      : { source: 'mair', index: field(raw, 4, 2), shareability },
     otherBits: raw & ~leafFieldMask(geometry, level),
   };
 }
 
 function encodeTable(geometry: Geometry, entry: TableEntry): bigint {
   const { read, write, user, executeUser, executeKernel } = entry.permissions;
-  const limits = (write ? 0n : TABLE_AP_RDONLY) | (user ? 0n : TABLE_AP_NO_EL0) | (executeUser ? 0n : PMD_TABLE_UXN) | (executeKernel ? 0n : PMD_TABLE_PXN);
-  if (!read || (isStage2(geometry) && limits !== 0n)) fail('encode', 'this table descriptor cannot carry such a restriction', geometry.name);
+  const limits =
+    (write ? 0n : TABLE_AP_RDONLY) |
+    (user ? 0n : TABLE_AP_NO_EL0) |
+    (executeUser ? 0n : PMD_TABLE_UXN) |
+    (executeKernel ? 0n : PMD_TABLE_PXN);
+  if (!read || (isStage2(geometry) && limits !== 0n))
+    fail('encode', 'this table descriptor cannot carry such a restriction', geometry.name);
   return PTE_TYPE_MASK | limits | (entry.accessed ? PMD_TABLE_AF : 0n) | placeAddress(geometry, entry.tableAddress);
 }
 
 function encodeMemory(geometry: Geometry, { memory }: LeafEntry): bigint {
   const source = isStage2(geometry) ? 'stage2' : 'mair';
-  if (memory.source !== source) return fail('encode', `a leaf of ${geometry.name} takes its memory type from ${source}`, memory.source);
+  if (memory.source !== source)
+    return fail('encode', `a leaf of ${geometry.name} takes its memory type from ${source}`, memory.source);
   if (!Number.isInteger(memory.index) || memory.index < 0 || memory.index > ATTRIBUTE_MAX[source]) {
     fail('encode', `a ${source} attribute is 0 to ${ATTRIBUTE_MAX[source]}`, memory.index);
   }
   const expectsTcr = !hasShareability(geometry);
   if ((memory.shareability === 'tcr') !== expectsTcr) {
-    fail('encode', `shareability of ${geometry.name} ${expectsTcr ? "comes from the control register: 'tcr'" : 'is a field of the leaf'}`, memory.shareability);
+    fail(
+      'encode',
+      `shareability of ${geometry.name} ${expectsTcr ? "comes from the control register: 'tcr'" : 'is a field of the leaf'}`,
+      memory.shareability,
+    );
   }
   const shareability = memory.shareability === 'tcr' ? 0 : SHAREABILITIES.indexOf(memory.shareability);
   return place(memory.index, 2) | place(shareability, 8);
@@ -241,9 +282,13 @@ function encodeLeaf(geometry: Geometry, level: Level, entry: LeafEntry): bigint 
   }
   if (stage2 && entry.softwareDirty) fail('encode', 'a stage-2 leaf has no software dirty bit', geometry.name);
   if (stage2 && entry.global) fail('encode', 'a stage-2 leaf has no nG bit', geometry.name, 'set global to false');
-  if (entry.contiguous && !hasContiguous(level)) fail('encode', `there are no contiguous groups at level ${level.name}`, geometry.name);
+  if (entry.contiguous && !hasContiguous(level))
+    fail('encode', `there are no contiguous groups at level ${level.name}`, geometry.name);
   let raw = level.name === 'pte' ? PTE_TYPE_PAGE : PTE_VALID;
-  raw |= encodeLeafPermissions(geometry, entry.permissions) | encodeMemory(geometry, entry) | placeAddress(geometry, entry.outputAddress);
+  raw |=
+    encodeLeafPermissions(geometry, entry.permissions) |
+    encodeMemory(geometry, entry) |
+    placeAddress(geometry, entry.outputAddress);
   if (entry.accessed) raw |= PTE_AF;
   if (entry.dirtyBitManagement) raw |= PTE_DBM;
   if (entry.softwareDirty) raw |= PTE_DIRTY;
@@ -253,7 +298,11 @@ function encodeLeaf(geometry: Geometry, level: Level, entry: LeafEntry): bigint 
 }
 
 /** Encodes a valid arm64 descriptor without its otherBits; addresses are checked by {@link encode}. */
-export function encodeArm64(geometry: Geometry, level: Level, entry: LeafEntry | TableEntry): { readonly raw: bigint; readonly fieldMask: bigint } {
+export function encodeArm64(
+  geometry: Geometry,
+  level: Level,
+  entry: LeafEntry | TableEntry,
+): { readonly raw: bigint; readonly fieldMask: bigint } {
   return entry.kind === 'table'
     ? { raw: encodeTable(geometry, entry), fieldMask: tableFieldMask(geometry) }
     : { raw: encodeLeaf(geometry, level, entry), fieldMask: leafFieldMask(geometry, level) };

@@ -17,7 +17,8 @@ export const has = (word: bigint, mask: bigint): boolean => (word & mask) === ma
 export const assign = (word: bigint, mask: bigint, set: boolean): bigint => (set ? word | mask : word & ~mask);
 
 /** The value of the field of `word` that spans bits `high` down to `low`, shifted to the right. */
-export const field = (word: bigint, high: number, low: number): number => Number((word & genmask(high, low)) >> BigInt(low));
+export const field = (word: bigint, high: number, low: number): number =>
+  Number((word & genmask(high, low)) >> BigInt(low));
 
 /** `value` shifted into a field whose lowest bit is `low`. */
 export const place = (value: number, low: number): bigint => BigInt(value) << BigInt(low);

@@ -1,7 +1,15 @@
 // Decoding and encoding of an entry of any geometry, and the changes that hardware makes to one.
 
 import { WORD_MASK, fail, has } from './bits.ts';
-import { KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W, PTE_AF, PTE_DBM, PTE_RDONLY, decodeArm64, encodeArm64, reservedArm64 } from './arm64.ts';
+import {
+  KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W,
+  PTE_AF,
+  PTE_DBM,
+  PTE_RDONLY,
+  decodeArm64,
+  encodeArm64,
+  reservedArm64,
+} from './arm64.ts';
 import type { Entry } from './entry.ts';
 import { levelNamed, type Geometry, type Level, type LevelName } from './geometry.ts';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, decodeX86, encodeX86, reservedX86 } from './x86.ts';
@@ -29,8 +37,10 @@ export function decode(geometry: Geometry, level: LevelName, raw: bigint): Entry
 }
 
 function checkAddress(geometry: Geometry, what: string, address: bigint, alignmentBytes: bigint): void {
-  if (address < 0n || address >> BigInt(geometry.paBits) !== 0n) fail('encode', `${what} has at most ${geometry.paBits} bits (${geometry.name})`, address);
-  if (address % alignmentBytes !== 0n) fail('encode', `${what} must be a multiple of ${alignmentBytes} bytes here (${geometry.name})`, address);
+  if (address < 0n || address >> BigInt(geometry.paBits) !== 0n)
+    fail('encode', `${what} has at most ${geometry.paBits} bits (${geometry.name})`, address);
+  if (address % alignmentBytes !== 0n)
+    fail('encode', `${what} must be a multiple of ${alignmentBytes} bytes here (${geometry.name})`, address);
 }
 
 /**
@@ -46,23 +56,38 @@ export function encode(geometry: Geometry, entry: Entry): bigint {
     return entry.raw;
   }
   if (entry.kind === 'leaf') {
-    if (!level.canBeLeaf) fail('encode', `a leaf is not allowed at level ${level.name}`, geometry.name, `allowed: ${leafLevelNames(geometry)}`);
+    if (!level.canBeLeaf)
+      fail(
+        'encode',
+        `a leaf is not allowed at level ${level.name}`,
+        geometry.name,
+        `allowed: ${leafLevelNames(geometry)}`,
+      );
     checkAddress(geometry, 'the address of a leaf', entry.outputAddress, level.spanBytes);
   } else {
-    if (level.name === 'pte') fail('encode', 'a table is not allowed at level pte', geometry.name, 'the last level has leaves only');
+    if (level.name === 'pte')
+      fail('encode', 'a table is not allowed at level pte', geometry.name, 'the last level has leaves only');
     checkAddress(geometry, 'the address of a table', entry.tableAddress, BigInt(geometry.pageBytes));
   }
   checkRaw('encode', entry.otherBits);
   const { raw, fieldMask } = isX86(geometry) ? encodeX86(geometry, level, entry) : encodeArm64(geometry, level, entry);
   const clash = entry.otherBits & fieldMask;
   if (clash !== 0n) {
-    fail('encode', `otherBits holds bits that belong to a field of a ${level.name} ${entry.kind} (${geometry.name})`, clash, 'set the field instead');
+    fail(
+      'encode',
+      `otherBits holds bits that belong to a field of a ${level.name} ${entry.kind} (${geometry.name})`,
+      clash,
+      'set the field instead',
+    );
   }
   return raw | entry.otherBits;
 }
 
 const leafLevelNames = (geometry: Geometry): string =>
-  geometry.levels.filter((level) => level.canBeLeaf).map((level) => level.name).join(' ');
+  geometry.levels
+    .filter((level) => level.canBeLeaf)
+    .map((level) => level.name)
+    .join(' ');
 
 /**
  * The bits of an entry that are set though the manual reserves them: 0n for a well-formed entry. x86 raises a page fault with
@@ -80,8 +105,12 @@ export function reservedBits(geometry: Geometry, levelName: LevelName, raw: bigi
  */
 export function pte_advance_pfn(geometry: Geometry, level: LevelName, raw: bigint, pages: number): bigint {
   const entry = decode(geometry, level, raw);
-  if (entry.kind !== 'leaf') return fail('pte_advance_pfn', `this ${level} is ${entry.kind}, not a leaf (${geometry.name})`, raw);
-  return encode(geometry, { ...entry, outputAddress: entry.outputAddress + BigInt(pages) * BigInt(geometry.pageBytes) });
+  if (entry.kind !== 'leaf')
+    return fail('pte_advance_pfn', `this ${level} is ${entry.kind}, not a leaf (${geometry.name})`, raw);
+  return encode(geometry, {
+    ...entry,
+    outputAddress: entry.outputAddress + BigInt(pages) * BigInt(geometry.pageBytes),
+  });
 }
 
 /**
@@ -105,5 +134,7 @@ export function hardwareSetDirty(geometry: Geometry, level: LevelName, raw: bigi
   if (decode(geometry, level, raw).kind !== 'leaf') return raw;
   if (isX86(geometry)) return raw | _PAGE_ACCESSED | _PAGE_DIRTY;
   if (!has(raw, PTE_DBM)) return raw | PTE_AF;
-  return geometry.format === 'arm64-stage2' ? raw | PTE_AF | KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W : (raw | PTE_AF) & ~PTE_RDONLY;
+  return geometry.format === 'arm64-stage2'
+    ? raw | PTE_AF | KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W
+    : (raw | PTE_AF) & ~PTE_RDONLY;
 }

@@ -100,4 +100,10 @@ export function intersectPermissions(upper: Permissions, lower: Permissions): Pe
 }
 
 /** Takes nothing away: the start of a fold with {@link intersectPermissions}, and what an entry without such bits permits. */
-export const ALL_PERMITTED: Permissions = { read: true, write: true, user: true, executeUser: true, executeKernel: true };
+export const ALL_PERMITTED: Permissions = {
+  read: true,
+  write: true,
+  user: true,
+  executeUser: true,
+  executeKernel: true,
+};

@@ -1,7 +1,15 @@
 // The geometries themselves: builders, and a registry of the usual ones by name.
 
 import { bit, fail } from './bits.ts';
-import { ENTRY_BYTES, type AddressLayout, type AddressRule, type EntryFormat, type Geometry, type Level, type LevelName } from './geometry.ts';
+import {
+  ENTRY_BYTES,
+  type AddressLayout,
+  type AddressRule,
+  type EntryFormat,
+  type Geometry,
+  type Level,
+  type LevelName,
+} from './geometry.ts';
 
 interface LevelPlan {
   readonly name: LevelName;
@@ -31,14 +39,31 @@ function build(plan: Plan): Geometry {
     return { ...level, shiftBits, indexBits, entries: 2 ** indexBits, spanBytes: bit(shiftBits) };
   });
   const { name, format, addressLayout, addressRule, pageShiftBits, vaBits, paBits } = plan;
-  return { name, format, addressLayout, addressRule, levels, pageShiftBits, pageBytes: 2 ** pageShiftBits, vaBits, paBits, entryBytes: ENTRY_BYTES };
+  return {
+    name,
+    format,
+    addressLayout,
+    addressRule,
+    levels,
+    pageShiftBits,
+    pageBytes: 2 ** pageShiftBits,
+    vaBits,
+    paBits,
+    entryBytes: ENTRY_BYTES,
+  };
 }
 
 const X86_PAGE_SHIFT_BITS = 12;
 /** MAXPHYADDR at its architectural limit (Intel SDM vol. 3, 5.1.4). */
 const X86_PA_BITS = 52;
 
-function x86(name: string, format: EntryFormat, vaBits: number, names: readonly LevelName[], leafNames: readonly LevelName[]): Geometry {
+function x86(
+  name: string,
+  format: EntryFormat,
+  vaBits: number,
+  names: readonly LevelName[],
+  leafNames: readonly LevelName[],
+): Geometry {
   return build({
     name,
     format,
@@ -102,7 +127,8 @@ const CONTIGUOUS_ENTRIES: Readonly<Record<number, Readonly<Record<number, number
 };
 
 /** Levels as ARM64_HW_PGTABLE_LEVELS() counts them (arch/arm64/include/asm/pgtable-hwdef.h): the top one may be partial. */
-const levelsFor = (bits: number, pageShiftBits: number): number => Math.ceil((bits - pageShiftBits) / (pageShiftBits - Math.log2(ENTRY_BYTES)));
+const levelsFor = (bits: number, pageShiftBits: number): number =>
+  Math.ceil((bits - pageShiftBits) / (pageShiftBits - Math.log2(ENTRY_BYTES)));
 
 /**
  * An arm64 geometry of any shape the manual defines, for instance one read from TCR_EL1 or VTCR_EL2 of a memory image.
@@ -112,17 +138,30 @@ const levelsFor = (bits: number, pageShiftBits: number): number => Math.ceil((bi
 export function arm64Geometry(shape: Arm64Shape): Geometry {
   const { granuleBytes, vaBits, paBits, stage } = shape;
   const blockLevel = FIRST_BLOCK_LEVEL[granuleBytes]?.[paBits];
-  if (blockLevel === undefined) return fail('geometry', 'arm64 has granules of 4096, 16384 and 65536 bytes and 48 or 52 PA bits', `${granuleBytes}, ${paBits}`);
+  if (blockLevel === undefined)
+    return fail(
+      'geometry',
+      'arm64 has granules of 4096, 16384 and 65536 bytes and 48 or 52 PA bits',
+      `${granuleBytes}, ${paBits}`,
+    );
   const vaBitsMax = granuleBytes === 65536 && stage === 1 ? 52 : paBits;
   if (!Number.isInteger(vaBits) || vaBits > vaBitsMax) {
-    return fail('geometry', `input addresses have at most ${vaBitsMax} bits with this granule and ${paBits} PA bits`, vaBits);
+    return fail(
+      'geometry',
+      `input addresses have at most ${vaBitsMax} bits with this granule and ${paBits} PA bits`,
+      vaBits,
+    );
   }
 
   const pageShiftBits = Math.log2(granuleBytes);
   const depth = levelsFor(stage === 2 ? vaBits - STAGE2_CONCATENATION_BITS : vaBits, pageShiftBits);
   const names = (stage === 2 ? STAGE2_NAMES.slice(STAGE2_NAMES.length - depth) : FOLDED_NAMES[depth]) ?? [];
   if (depth < ARM64_LEVELS_MIN || depth > ARM64_LEVELS_MAX || names.length !== depth) {
-    return fail('geometry', `a tree has ${ARM64_LEVELS_MIN} to ${ARM64_LEVELS_MAX} levels, this one would have ${depth}`, `${granuleBytes} bytes, ${vaBits} bits`);
+    return fail(
+      'geometry',
+      `a tree has ${ARM64_LEVELS_MIN} to ${ARM64_LEVELS_MAX} levels, this one would have ${depth}`,
+      `${granuleBytes} bytes, ${vaBits} bits`,
+    );
   }
   const granule = `${granuleBytes / 1024}k`;
   return build({
@@ -175,5 +214,10 @@ export const geometries: readonly Geometry[] = [
  */
 export function geometryNamed(name: string): Geometry {
   for (const geometry of geometries) if (geometry.name === name) return geometry;
-  return fail('geometry', 'no geometry has this name', name, `available: ${geometries.map((geometry) => geometry.name).join(', ')}`);
+  return fail(
+    'geometry',
+    'no geometry has this name',
+    name,
+    `available: ${geometries.map((geometry) => geometry.name).join(', ')}`,
+  );
 }

@@ -35,11 +35,16 @@ const address = (geometry: Geometry): fc.Arbitrary<bigint> =>
     const low = BigInt.asUintN(bitsOfHalf, bits);
     return high && geometry.addressRule !== 'low-only' ? BigInt.asUintN(64, low - (1n << BigInt(bitsOfHalf))) : low;
   });
-const geometryAndAddress = anyGeometry.chain((geometry) => fc.record({ geometry: fc.constant(geometry), va: address(geometry) }));
+const geometryAndAddress = anyGeometry.chain((geometry) =>
+  fc.record({ geometry: fc.constant(geometry), va: address(geometry) }),
+);
 
 const shapes = (name: string): string =>
   geometryNamed(name)
-    .levels.map((level) => `${level.name}:${level.hardwareLevel}:${level.shiftBits}:${level.entries}${level.canBeLeaf ? ':leaf' : ''}`)
+    .levels.map(
+      (level) =>
+        `${level.name}:${level.hardwareLevel}:${level.shiftBits}:${level.entries}${level.canBeLeaf ? ':leaf' : ''}`,
+    )
     .join(' ');
 
 describe('shape of the trees', () => {
@@ -74,7 +79,9 @@ describe('shape of the trees', () => {
     for (const geometry of geometries) {
       for (const level of geometry.levels) {
         const below = levelBelow(geometry, level.name);
-        expect(level.spanBytes).toBe(below === undefined ? BigInt(geometry.pageBytes) : below.spanBytes * BigInt(below.entries));
+        expect(level.spanBytes).toBe(
+          below === undefined ? BigInt(geometry.pageBytes) : below.spanBytes * BigInt(below.entries),
+        );
       }
       const [top] = geometry.levels;
       expect((top?.spanBytes ?? 0n) * BigInt(top?.entries ?? 0)).toBe(1n << BigInt(geometry.vaBits));
@@ -105,9 +112,11 @@ describe('shape of the trees', () => {
 
 describe('taking an address apart', () => {
   test('join is the inverse of split, for every geometry', () => {
-    fc.assert(fc.property(geometryAndAddress, ({ geometry, va }) => {
-      expect(join(geometry, split(geometry, va))).toBe(va);
-    }));
+    fc.assert(
+      fc.property(geometryAndAddress, ({ geometry, va }) => {
+        expect(join(geometry, split(geometry, va))).toBe(va);
+      }),
+    );
   });
 
   test('split is the inverse of join, for every geometry', () => {
@@ -117,43 +126,59 @@ describe('taking an address apart', () => {
         indices: fc.tuple(...geometry.levels.map((level) => fc.nat(level.entries - 1))),
         offsetBytes: fc.nat(geometry.pageBytes - 1),
         high: fc.boolean(),
-      }));
-    fc.assert(fc.property(parts, ({ geometry, indices, offsetBytes, high }) => {
-      const [top = 0] = indices;
-      const signed = top >= (geometry.levels[0]?.entries ?? 0) / 2;
-      const inHighHalf = geometry.addressRule === 'sign-extended' ? signed : geometry.addressRule === 'two-roots' && high;
-      const taken = { half: inHighHalf ? 'high' : 'low', indices, offsetBytes } as const;
-      expect(split(geometry, join(geometry, taken))).toEqual(taken);
-    }));
+      }),
+    );
+    fc.assert(
+      fc.property(parts, ({ geometry, indices, offsetBytes, high }) => {
+        const [top = 0] = indices;
+        const signed = top >= (geometry.levels[0]?.entries ?? 0) / 2;
+        const inHighHalf =
+          geometry.addressRule === 'sign-extended' ? signed : geometry.addressRule === 'two-roots' && high;
+        const taken = { half: inHighHalf ? 'high' : 'low', indices, offsetBytes } as const;
+        expect(split(geometry, join(geometry, taken))).toEqual(taken);
+      }),
+    );
   });
 
   test('indices are found the same way from a page number, without bigints', () => {
-    fc.assert(fc.property(geometryAndAddress, ({ geometry, va }) => {
-      for (const level of geometry.levels) {
-        expect(indexAtPageNumber(geometry, level, pageNumber(geometry, va))).toBe(indexAt(geometry, level.name, va));
-      }
-    }));
+    fc.assert(
+      fc.property(geometryAndAddress, ({ geometry, va }) => {
+        for (const level of geometry.levels) {
+          expect(indexAtPageNumber(geometry, level, pageNumber(geometry, va))).toBe(indexAt(geometry, level.name, va));
+        }
+      }),
+    );
   });
 
   test('aligning down keeps the index of the level and clears those below', () => {
-    fc.assert(fc.property(geometryAndAddress, ({ geometry, va }) => {
-      for (const level of geometry.levels) {
-        const start = alignDown(geometry, level.name, va);
-        expect(va - start).toBeLessThan(level.spanBytes);
-        expect(start % level.spanBytes).toBe(0n);
-        expect(indexAt(geometry, level.name, start)).toBe(indexAt(geometry, level.name, va));
-      }
-    }));
+    fc.assert(
+      fc.property(geometryAndAddress, ({ geometry, va }) => {
+        for (const level of geometry.levels) {
+          const start = alignDown(geometry, level.name, va);
+          expect(va - start).toBeLessThan(level.spanBytes);
+          expect(start % level.spanBytes).toBe(0n);
+          expect(indexAt(geometry, level.name, start)).toBe(indexAt(geometry, level.name, va));
+        }
+      }),
+    );
   });
 
   test('the x86-64 direct map starts at pgd 273, the kernel image at pgd 511, pud 510', () => {
     const geometry = geometryNamed('x86-64-4l');
     expect(split(geometry, 0xffff_8880_0000_0000n)).toEqual({ half: 'high', indices: [273, 0, 0, 0], offsetBytes: 0 });
-    expect(split(geometry, 0xffff_ffff_8100_0fffn)).toEqual({ half: 'high', indices: [511, 510, 8, 0], offsetBytes: 0xfff });
+    expect(split(geometry, 0xffff_ffff_8100_0fffn)).toEqual({
+      half: 'high',
+      indices: [511, 510, 8, 0],
+      offsetBytes: 0xfff,
+    });
   });
 
   test('the last byte of a PAE address space is in the last entry of each of its levels', () => {
-    expect(split(geometryNamed('x86-32-pae'), 0xffff_ffffn)).toEqual({ half: 'low', indices: [3, 511, 511], offsetBytes: 0xfff });
+    expect(split(geometryNamed('x86-32-pae'), 0xffff_ffffn)).toEqual({
+      half: 'low',
+      indices: [3, 511, 511],
+      offsetBytes: 0xfff,
+    });
   });
 });
 
@@ -183,16 +208,43 @@ describe('which addresses a tree translates', () => {
 describe('bad input is refused by name', () => {
   const x86 = geometryNamed('x86-64-4l');
   test.each<[string, () => unknown]>([
-    ['page-table: geometry: no geometry has this name (arm32); available: x86-64-4l, x86-64-5l, x86-32-pae, arm64-4k-39,', () => geometryNamed('arm32')],
-    ['page-table: level: x86-64-4l has no level of this name (p4d); it has pgd pud pmd pte', () => levelNamed(x86, 'p4d')],
-    ['page-table: split: x86-64-4l does not translate this address (0x800000000000)', () => split(x86, 0x8000_0000_0000n)],
+    [
+      'page-table: geometry: no geometry has this name (arm32); available: x86-64-4l, x86-64-5l, x86-32-pae, arm64-4k-39,',
+      () => geometryNamed('arm32'),
+    ],
+    [
+      'page-table: level: x86-64-4l has no level of this name (p4d); it has pgd pud pmd pte',
+      () => levelNamed(x86, 'p4d'),
+    ],
+    [
+      'page-table: split: x86-64-4l does not translate this address (0x800000000000)',
+      () => split(x86, 0x8000_0000_0000n),
+    ],
     ['page-table: address: an address has 64 bits (-0x1)', () => halfOf(x86, -1n)],
-    ['page-table: join: an index at level pmd is below 512 (512)', () => join(x86, { half: 'low', indices: [0, 0, 512, 0], offsetBytes: 0 })],
-    ['page-table: join: an offset is below 4096 (4096)', () => join(x86, { half: 'low', indices: [0, 0, 0, 0], offsetBytes: 4096 })],
-    ['page-table: join: x86-64-4l has 4 levels (1 indices)', () => join(x86, { half: 'low', indices: [0], offsetBytes: 0 })],
-    ['page-table: join: these indices are not in the low half of x86-64-4l (256 0 0 0)', () => join(x86, { half: 'low', indices: [256, 0, 0, 0], offsetBytes: 0 })],
-    ['page-table: geometry: input addresses have at most 48 bits with this granule and 48 PA bits (52)', () => arm64Geometry({ granuleBytes: 4096, vaBits: 52, paBits: 48, stage: 1 })],
-    ['page-table: geometry: a tree has 2 to 5 levels, this one would have 1 (65536 bytes, 29 bits)', () => arm64Geometry({ granuleBytes: 65536, vaBits: 29, paBits: 48, stage: 1 })],
+    [
+      'page-table: join: an index at level pmd is below 512 (512)',
+      () => join(x86, { half: 'low', indices: [0, 0, 512, 0], offsetBytes: 0 }),
+    ],
+    [
+      'page-table: join: an offset is below 4096 (4096)',
+      () => join(x86, { half: 'low', indices: [0, 0, 0, 0], offsetBytes: 4096 }),
+    ],
+    [
+      'page-table: join: x86-64-4l has 4 levels (1 indices)',
+      () => join(x86, { half: 'low', indices: [0], offsetBytes: 0 }),
+    ],
+    [
+      'page-table: join: these indices are not in the low half of x86-64-4l (256 0 0 0)',
+      () => join(x86, { half: 'low', indices: [256, 0, 0, 0], offsetBytes: 0 }),
+    ],
+    [
+      'page-table: geometry: input addresses have at most 48 bits with this granule and 48 PA bits (52)',
+      () => arm64Geometry({ granuleBytes: 4096, vaBits: 52, paBits: 48, stage: 1 }),
+    ],
+    [
+      'page-table: geometry: a tree has 2 to 5 levels, this one would have 1 (65536 bytes, 29 bits)',
+      () => arm64Geometry({ granuleBytes: 65536, vaBits: 29, paBits: 48, stage: 1 }),
+    ],
   ])('%s', (message, call) => {
     expect(call).toThrow(message);
   });

@@ -73,7 +73,12 @@ export const ENTRY_BYTES = 8;
  */
 export function levelNamed(geometry: Geometry, name: LevelName): Level {
   for (const level of geometry.levels) if (level.name === name) return level;
-  return fail('level', `${geometry.name} has no level of this name`, name, `it has ${geometry.levels.map((level) => level.name).join(' ')}`);
+  return fail(
+    'level',
+    `${geometry.name} has no level of this name`,
+    name,
+    `it has ${geometry.levels.map((level) => level.name).join(' ')}`,
+  );
 }
 
 /** The level below, or undefined below the last one. */
@@ -85,7 +90,8 @@ export function levelBelow(geometry: Geometry, name: LevelName): Level | undefin
 export const levelSpanBytes = (geometry: Geometry, name: LevelName): bigint => levelNamed(geometry, name).spanBytes;
 
 /** Adjacent leaves in one arm64 Contiguous-bit group of that level (CONT_PTES, CONT_PMDS); 1 where there is no such bit. */
-export const contiguousEntries = (geometry: Geometry, name: LevelName): number => levelNamed(geometry, name).contiguousEntries;
+export const contiguousEntries = (geometry: Geometry, name: LevelName): number =>
+  levelNamed(geometry, name).contiguousEntries;
 
 /** Bytes of address space one Contiguous-bit group spans (CONT_PTE_SIZE, CONT_PMD_SIZE); one entry's span without that bit. */
 export function contiguousSpanBytes(geometry: Geometry, name: LevelName): bigint {
@@ -133,7 +139,13 @@ export interface SplitAddress {
  */
 export function split(geometry: Geometry, va: bigint): SplitAddress {
   const half = halfOf(geometry, va);
-  if (half === 'hole') return fail('split', `${geometry.name} does not translate this address`, va, 'it is neither in the low nor in the high half');
+  if (half === 'hole')
+    return fail(
+      'split',
+      `${geometry.name} does not translate this address`,
+      va,
+      'it is neither in the low nor in the high half',
+    );
   const indices = geometry.levels.map((level) => indexAt(geometry, level.name, va));
   return { half, indices, offsetBytes: Number(va & BigInt(geometry.pageBytes - 1)) };
 }
@@ -143,7 +155,8 @@ export function split(geometry: Geometry, va: bigint): SplitAddress {
  * @throws RangeError when an index or the offset is out of range, or the half contradicts the indices (x86-64 derives it from them).
  */
 export function join(geometry: Geometry, { half, indices, offsetBytes }: SplitAddress): bigint {
-  if (indices.length !== geometry.levels.length) return fail('join', `${geometry.name} has ${geometry.levels.length} levels`, `${indices.length} indices`);
+  if (indices.length !== geometry.levels.length)
+    return fail('join', `${geometry.name} has ${geometry.levels.length} levels`, `${indices.length} indices`);
   if (!Number.isInteger(offsetBytes) || offsetBytes < 0 || offsetBytes >= geometry.pageBytes) {
     return fail('join', `an offset is below ${geometry.pageBytes}`, offsetBytes);
   }
@@ -156,7 +169,8 @@ export function join(geometry: Geometry, { half, indices, offsetBytes }: SplitAd
     low |= BigInt(index) << BigInt(level.shiftBits);
   });
   const va = half === 'high' ? low | genmask(63, geometry.vaBits) : low;
-  if (halfOf(geometry, va) !== half) return fail('join', `these indices are not in the ${half} half of ${geometry.name}`, indices.join(' '));
+  if (halfOf(geometry, va) !== half)
+    return fail('join', `these indices are not in the ${half} half of ${geometry.name}`, indices.join(' '));
   return va;
 }
 

@@ -6,7 +6,15 @@
 export { joinWords, splitWords } from './bits.ts';
 export { decode, encode, hardwareSetAccessed, hardwareSetDirty, pte_advance_pfn, reservedBits } from './codec.ts';
 export { ALL_PERMITTED, intersectPermissions, isDirty } from './entry.ts';
-export type { Entry, InvalidEntry, LeafEntry, MemoryAttribute, Permissions, Shareability, TableEntry } from './entry.ts';
+export type {
+  Entry,
+  InvalidEntry,
+  LeafEntry,
+  MemoryAttribute,
+  Permissions,
+  Shareability,
+  TableEntry,
+} from './entry.ts';
 export { arm64Geometry, geometries, geometryNamed } from './geometries.ts';
 export type { Arm64Shape } from './geometries.ts';
 export {
@@ -24,7 +32,16 @@ export {
   pageNumber,
   split,
 } from './geometry.ts';
-export type { AddressLayout, AddressRule, EntryFormat, Geometry, Half, Level, LevelName, SplitAddress } from './geometry.ts';
+export type {
+  AddressLayout,
+  AddressRule,
+  EntryFormat,
+  Geometry,
+  Half,
+  Level,
+  LevelName,
+  SplitAddress,
+} from './geometry.ts';
 export { linuxLeaf, linuxTable, linuxView } from './linux.ts';
 export type { LeafRequest } from './linux.ts';
 export { LINUX_PAT, mairMemoryType, patMemoryType, stage2MemoryType } from './memory-types.ts';

@@ -33,7 +33,9 @@ export interface LeafRequest {
 function defaultMemory(geometry: Geometry): MemoryAttribute {
   if (isX86(geometry)) return { source: 'pat', index: 0 };
   const shareability = geometry.addressLayout === 'lpa2' ? 'tcr' : 'inner';
-  return geometry.format === 'arm64-stage2' ? { source: 'stage2', index: MT_S2_NORMAL, shareability } : { source: 'mair', index: MT_NORMAL, shareability };
+  return geometry.format === 'arm64-stage2'
+    ? { source: 'stage2', index: MT_S2_NORMAL, shareability }
+    : { source: 'mair', index: MT_NORMAL, shareability };
 }
 
 /**
@@ -41,26 +43,68 @@ function defaultMemory(geometry: Geometry): MemoryAttribute {
  * architecture's rules prescribe: on arm64 a clean writable leaf is RDONLY with WRITE; on x86 a dirty read-only one has SAVED_DIRTY.
  */
 export function linuxLeaf(geometry: Geometry, request: LeafRequest): LeafEntry {
-  const { level = 'pte', outputAddress, user = false, write = false, execute = false, accessed = true, dirty = false, contiguous = false } = request;
-  const base = { kind: 'leaf', level, outputAddress, accessed, contiguous, memory: defaultMemory(geometry), otherBits: 0n } as const;
+  const {
+    level = 'pte',
+    outputAddress,
+    user = false,
+    write = false,
+    execute = false,
+    accessed = true,
+    dirty = false,
+    contiguous = false,
+  } = request;
+  const base = {
+    kind: 'leaf',
+    level,
+    outputAddress,
+    accessed,
+    contiguous,
+    memory: defaultMemory(geometry),
+    otherBits: 0n,
+  } as const;
   if (isX86(geometry)) {
     const permissions = { read: true, write, user, executeUser: user && execute, executeKernel: execute };
-    return { ...base, permissions, dirty: dirty && write, softwareDirty: dirty && !write, dirtyBitManagement: false, global: !user };
+    return {
+      ...base,
+      permissions,
+      dirty: dirty && write,
+      softwareDirty: dirty && !write,
+      dirtyBitManagement: false,
+      global: !user,
+    };
   }
   if (geometry.format === 'arm64-stage2') {
     if (dirty) return fail('linuxLeaf', 'a stage-2 leaf of KVM has no dirty state', geometry.name, 'leave dirty out');
     const permissions = { read: true, write, user: true, executeUser: execute, executeKernel: execute };
     return { ...base, permissions, dirty: false, softwareDirty: false, dirtyBitManagement: false, global: false };
   }
-  const permissions = { read: true, write: write && dirty, user, executeUser: user && execute, executeKernel: !user && execute };
-  return { ...base, permissions, dirty: write && dirty, softwareDirty: dirty, dirtyBitManagement: write, global: !user };
+  const permissions = {
+    read: true,
+    write: write && dirty,
+    user,
+    executeUser: user && execute,
+    executeKernel: !user && execute,
+  };
+  return {
+    ...base,
+    permissions,
+    dirty: write && dirty,
+    softwareDirty: dirty,
+    dirtyBitManagement: write,
+    global: !user,
+  };
 }
 
 /**
  * The table entry Linux would install to point at a lower table: _PAGE_TABLE or _KERNPG_TABLE on x86, and on arm64 a descriptor
  * with the access flag set that keeps the kernel from executing user memory or user mode from executing the kernel's.
  */
-export function linuxTable(geometry: Geometry, level: LevelName, tableAddress: bigint, { user = false }: { readonly user?: boolean } = {}): TableEntry {
+export function linuxTable(
+  geometry: Geometry,
+  level: LevelName,
+  tableAddress: bigint,
+  { user = false }: { readonly user?: boolean } = {},
+): TableEntry {
   const base = { kind: 'table', level, tableAddress } as const;
   const unrestricted = { ...base, permissions: ALL_PERMITTED, accessed: false, otherBits: 0n };
   if (geometry.format === 'arm64-stage2' || (geometry.format === 'x86-32-pae' && level === 'pgd')) return unrestricted;
@@ -68,7 +112,12 @@ export function linuxTable(geometry: Geometry, level: LevelName, tableAddress: b
     const permissions: Permissions = { ...ALL_PERMITTED, user, executeUser: user };
     return { ...base, permissions, accessed: true, otherBits: _PAGE_DIRTY };
   }
-  return { ...base, permissions: { ...ALL_PERMITTED, executeUser: user, executeKernel: !user }, accessed: true, otherBits: 0n };
+  return {
+    ...base,
+    permissions: { ...ALL_PERMITTED, executeUser: user, executeKernel: !user },
+    accessed: true,
+    otherBits: 0n,
+  };
 }
 
 function linuxViewX86(geometry: Geometry, level: Level, raw: bigint): bigint | undefined {

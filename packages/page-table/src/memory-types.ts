@@ -40,7 +40,8 @@ function byteOf(operation: string, register: bigint, index: number): number {
 }
 
 /** The x86 memory type of a PAT index, by the value of IA32_PAT. MTRRs are not applied. */
-export const patMemoryType = (pat: bigint, index: number): MemoryType => PAT_TYPES[byteOf('pat', pat, index)] ?? RESERVED;
+export const patMemoryType = (pat: bigint, index: number): MemoryType =>
+  PAT_TYPES[byteOf('pat', pat, index)] ?? RESERVED;
 
 /** Cacheability of one nibble of a MAIR byte: 00RW and 01RW are transient, and R and W are allocation hints. */
 function cacheability(nibble: number): string {
@@ -72,7 +73,9 @@ export function stage2MemoryType(memAttr: number, forceWriteBack: boolean): Memo
   if (forceWriteBack) {
     // MemAttr[3] is RES0, or NoTagAccess with FEAT_MTE_PERM.
     if ((high & 1) === 0) return device(low);
-    return [RESERVED, normal('NC', 'NC'), normal('WB', 'WB'), { kind: 'cached' as const, name: 'stage 1' }][low] ?? RESERVED;
+    return (
+      [RESERVED, normal('NC', 'NC'), normal('WB', 'WB'), { kind: 'cached' as const, name: 'stage 1' }][low] ?? RESERVED
+    );
   }
   if (high === 0) return device(low);
   return low === 0 ? RESERVED : normal(STAGE2_CACHEABILITY[high] ?? '', STAGE2_CACHEABILITY[low] ?? '');

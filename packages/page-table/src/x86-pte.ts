@@ -83,7 +83,16 @@ export const pte_mkwrite = (pte: bigint): bigint => clear_saveddirty(pte | _PAGE
 
 /** Bits that pte_modify() keeps from the old entry. */
 const _PAGE_CHG_MASK =
-  PTE_PFN_MASK | _PAGE_PCD | _PAGE_PWT | _PAGE_PAT | _PAGE_SPECIAL | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_SAVED_DIRTY | _PAGE_SOFT_DIRTY | _PAGE_UFFD_WP;
+  PTE_PFN_MASK |
+  _PAGE_PCD |
+  _PAGE_PWT |
+  _PAGE_PAT |
+  _PAGE_SPECIAL |
+  _PAGE_ACCESSED |
+  _PAGE_DIRTY |
+  _PAGE_SAVED_DIRTY |
+  _PAGE_SOFT_DIRTY |
+  _PAGE_UFFD_WP;
 
 /**
  * The entry with the protection `newprot` (PAGE_NONE, PAGE_READONLY, ...), as mprotect() and NUMA balancing make it:

@@ -1,12 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decode, encode, geometryNamed, hardwareSetDirty, linuxLeaf, linuxTable, linuxView, reservedBits, x86 } from './index.ts';
+import {
+  decode,
+  encode,
+  geometryNamed,
+  hardwareSetDirty,
+  linuxLeaf,
+  linuxTable,
+  linuxView,
+  reservedBits,
+  x86,
+} from './index.ts';
 
 const fourLevels = geometryNamed('x86-64-4l');
 const fiveLevels = geometryNamed('x86-64-5l');
 const pae = geometryNamed('x86-32-pae');
 
-const protections = fc.constantFrom(x86.PAGE_NONE, x86.PAGE_READONLY, x86.PAGE_READONLY_EXEC, x86.PAGE_SHARED, x86.PAGE_SHARED_EXEC);
+const protections = fc.constantFrom(
+  x86.PAGE_NONE,
+  x86.PAGE_READONLY,
+  x86.PAGE_READONLY_EXEC,
+  x86.PAGE_SHARED,
+  x86.PAGE_SHARED_EXEC,
+);
 const frame = fc.bigInt({ min: 0n, max: (1n << 40n) - 1n });
 /** A user pte as Linux makes one: any protection, any frame, any dirty state. */
 const userPte = fc.tuple(frame, protections, fc.boolean(), fc.boolean()).map(([pfn, protection, dirty, young]) => {
@@ -19,17 +35,27 @@ describe('what the bits mean', () => {
   test('bit 7 of a pmd is PSE: a 2 MB leaf', () => {
     const entry = decode(fourLevels, 'pmd', 0x8000_0000_0020_01e3n);
     expect(entry).toMatchObject({ kind: 'leaf', outputAddress: 0x20_0000n, global: true, dirty: true, accessed: true });
-    expect(entry).toMatchObject({ permissions: { read: true, write: true, user: false, executeUser: false, executeKernel: false } });
+    expect(entry).toMatchObject({
+      permissions: { read: true, write: true, user: false, executeUser: false, executeKernel: false },
+    });
   });
 
   test('the same pmd without PSE is a table', () => {
-    expect(decode(fourLevels, 'pmd', 0x78d067n)).toMatchObject({ kind: 'table', tableAddress: 0x78d000n, otherBits: x86._PAGE_DIRTY });
+    expect(decode(fourLevels, 'pmd', 0x78d067n)).toMatchObject({
+      kind: 'table',
+      tableAddress: 0x78d000n,
+      otherBits: x86._PAGE_DIRTY,
+    });
   });
 
   test('bit 7 of a pte is PAT, bit 12 of a 2 MB leaf is PAT, and neither is address', () => {
     const small = decode(fourLevels, 'pte', 0x1000n | x86._PAGE_PRESENT | x86._PAGE_PAT | x86._PAGE_PWT);
     expect(small).toMatchObject({ outputAddress: 0x1000n, memory: { source: 'pat', index: 5 } });
-    const large = decode(fourLevels, 'pmd', 0x20_0000n | x86._PAGE_PRESENT | x86._PAGE_PSE | x86._PAGE_PAT_LARGE | x86._PAGE_PCD);
+    const large = decode(
+      fourLevels,
+      'pmd',
+      0x20_0000n | x86._PAGE_PRESENT | x86._PAGE_PSE | x86._PAGE_PAT_LARGE | x86._PAGE_PCD,
+    );
     expect(large).toMatchObject({ outputAddress: 0x20_0000n, memory: { source: 'pat', index: 6 } });
   });
 
@@ -52,20 +78,31 @@ describe('what the bits mean', () => {
   });
 
   test('US clear in the leaf takes execution from user mode only', () => {
-    expect(decode(fourLevels, 'pte', 0x9a121n)).toMatchObject({ permissions: { user: false, executeUser: false, executeKernel: true } });
+    expect(decode(fourLevels, 'pte', 0x9a121n)).toMatchObject({
+      permissions: { user: false, executeUser: false, executeKernel: true },
+    });
   });
 
   test('an entry without P is invalid, whatever else it holds', () => {
-    fc.assert(fc.property(fc.bigInt({ min: 0n, max: (1n << 63n) - 1n }), (half) => {
-      expect(decode(fourLevels, 'pmd', half << 1n).kind).toBe('invalid');
-    }));
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: (1n << 63n) - 1n }), (half) => {
+        expect(decode(fourLevels, 'pmd', half << 1n).kind).toBe('invalid');
+      }),
+    );
   });
 });
 
 describe('PAE', () => {
   test('a pgd entry has only P and an address: RW, US, A and NX are not there', () => {
     const entry = decode(pae, 'pgd', 0x3_5000_1001n);
-    expect(entry).toEqual({ kind: 'table', level: 'pgd', tableAddress: 0x3_5000_1000n, permissions: { read: true, write: true, user: true, executeUser: true, executeKernel: true }, accessed: false, otherBits: 0n });
+    expect(entry).toEqual({
+      kind: 'table',
+      level: 'pgd',
+      tableAddress: 0x3_5000_1000n,
+      permissions: { read: true, write: true, user: true, executeUser: true, executeKernel: true },
+      accessed: false,
+      otherBits: 0n,
+    });
     expect(encode(pae, linuxTable(pae, 'pgd', 0x3_5000_1000n))).toBe(0x3_5000_1001n);
   });
 
@@ -97,28 +134,41 @@ describe('PROT_NONE', () => {
     expect(x86.pte_present(protNone)).toBe(true);
     expect(x86.pte_protnone(protNone)).toBe(true);
     expect(x86.pte_pfn(protNone)).toBe(0x1b72n);
-    expect(linuxView(fourLevels, 'pte', protNone)).toMatchObject({ kind: 'leaf', outputAddress: 0x1b7_2000n, global: false, softwareDirty: true });
+    expect(linuxView(fourLevels, 'pte', protNone)).toMatchObject({
+      kind: 'leaf',
+      outputAddress: 0x1b7_2000n,
+      global: false,
+      softwareDirty: true,
+    });
   });
 
   test('its address bits point above any memory of less than half the physical address space', () => {
-    fc.assert(fc.property(fc.bigInt({ min: 0n, max: (1n << 39n) - 1n }), (pfn) => {
-      const pte = x86.pte_modify((pfn << 12n) | x86.PAGE_SHARED, x86.PAGE_NONE);
-      expect((pte & x86.PTE_PFN_MASK) >> 12n).toBeGreaterThanOrEqual(1n << 39n);
-    }));
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: (1n << 39n) - 1n }), (pfn) => {
+        const pte = x86.pte_modify((pfn << 12n) | x86.PAGE_SHARED, x86.PAGE_NONE);
+        expect((pte & x86.PTE_PFN_MASK) >> 12n).toBeGreaterThanOrEqual(1n << 39n);
+      }),
+    );
   });
 
   test('changing protections to and fro keeps the frame, the dirt and the accessed bit', () => {
-    fc.assert(fc.property(userPte, fc.array(protections), (pte, steps) => {
-      const after = steps.reduce(x86.pte_modify, pte);
-      expect(x86.pte_pfn(after)).toBe(x86.pte_pfn(pte));
-      expect(x86.pte_dirty(after)).toBe(x86.pte_dirty(pte));
-      expect(x86.pte_young(after)).toBe(x86.pte_young(pte));
-    }));
+    fc.assert(
+      fc.property(userPte, fc.array(protections), (pte, steps) => {
+        const after = steps.reduce(x86.pte_modify, pte);
+        expect(x86.pte_pfn(after)).toBe(x86.pte_pfn(pte));
+        expect(x86.pte_dirty(after)).toBe(x86.pte_dirty(pte));
+        expect(x86.pte_young(after)).toBe(x86.pte_young(pte));
+      }),
+    );
   });
 
   test('a huge pmd keeps bits 20:12 as they are: only its own address bits are inverted', () => {
     const inverted = (~0x4020_0000n & 0x000f_ffff_ffe0_0000n) | x86._PAGE_PSE | x86._PAGE_PROTNONE;
-    expect(linuxView(fourLevels, 'pmd', inverted)).toMatchObject({ kind: 'leaf', outputAddress: 0x4020_0000n, memory: { index: 0 } });
+    expect(linuxView(fourLevels, 'pmd', inverted)).toMatchObject({
+      kind: 'leaf',
+      outputAddress: 0x4020_0000n,
+      memory: { index: 0 },
+    });
   });
 
   test('a swap entry or an empty one is nothing to Linux', () => {
@@ -130,11 +180,20 @@ describe('PROT_NONE', () => {
 
 describe('dirty and writable', () => {
   test('no sequence of changes makes RW=0 with D=1, which would be a shadow stack', () => {
-    const change = fc.constantFrom(x86.pte_wrprotect, x86.pte_mkwrite, x86.pte_mkdirty, x86.pte_mkclean, x86.pte_mkold, x86.pte_mkyoung);
-    fc.assert(fc.property(userPte, fc.array(change), (pte, changes) => {
-      const after = changes.reduce((value, next) => next(value), pte);
-      expect(!x86.pte_write(after) && (after & x86._PAGE_DIRTY) !== 0n).toBe(false);
-    }));
+    const change = fc.constantFrom(
+      x86.pte_wrprotect,
+      x86.pte_mkwrite,
+      x86.pte_mkdirty,
+      x86.pte_mkclean,
+      x86.pte_mkold,
+      x86.pte_mkyoung,
+    );
+    fc.assert(
+      fc.property(userPte, fc.array(change), (pte, changes) => {
+        const after = changes.reduce((value, next) => next(value), pte);
+        expect(!x86.pte_write(after) && (after & x86._PAGE_DIRTY) !== 0n).toBe(false);
+      }),
+    );
   });
 
   test('write-protecting a dirty page keeps it dirty, and making it writable again restores D', () => {
@@ -146,10 +205,12 @@ describe('dirty and writable', () => {
   });
 
   test('mkclean clears both dirty bits', () => {
-    fc.assert(fc.property(userPte, (pte) => {
-      expect(x86.pte_dirty(x86.pte_mkclean(pte))).toBe(false);
-      expect(x86.pte_dirty(x86.pte_mkdirty(pte))).toBe(true);
-    }));
+    fc.assert(
+      fc.property(userPte, (pte) => {
+        expect(x86.pte_dirty(x86.pte_mkclean(pte))).toBe(false);
+        expect(x86.pte_dirty(x86.pte_mkdirty(pte))).toBe(true);
+      }),
+    );
   });
 
   test('the hardware sets A and D', () => {

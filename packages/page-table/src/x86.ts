@@ -73,13 +73,15 @@ const PAE_PDPTE_RESERVED = genmask(8, 5) | genmask(2, 1) | genmask(63, 52);
 const PAE_RESERVED = genmask(62, 52);
 
 const isPdpte = (geometry: Geometry, level: Level): boolean => geometry.format === 'x86-32-pae' && level.name === 'pgd';
-const savedDirty = (geometry: Geometry): bigint => (geometry.format === 'x86-32-pae' ? _PAGE_SAVED_DIRTY_PAE : _PAGE_SAVED_DIRTY);
+const savedDirty = (geometry: Geometry): bigint =>
+  geometry.format === 'x86-32-pae' ? _PAGE_SAVED_DIRTY_PAE : _PAGE_SAVED_DIRTY;
 const patBit = (level: Level): bigint => (level.name === 'pte' ? _PAGE_PAT : _PAGE_PAT_LARGE);
 const leafAddressMask = (geometry: Geometry, level: Level): bigint => genmask(geometry.paBits - 1, level.shiftBits);
 const tableAddressMask = (geometry: Geometry): bigint => genmask(geometry.paBits - 1, geometry.pageShiftBits);
 
 function leafFieldMask(geometry: Geometry, level: Level): bigint {
-  const access = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_GLOBAL | _PAGE_NX | PAT_INDEX_MASK;
+  const access =
+    _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_GLOBAL | _PAGE_NX | PAT_INDEX_MASK;
   return access | _PAGE_PSE | patBit(level) | savedDirty(geometry) | leafAddressMask(geometry, level);
 }
 
@@ -99,7 +101,12 @@ function decodePermissions(raw: bigint): Permissions {
 function encodePermissions(geometry: Geometry, { read, write, user, executeUser, executeKernel }: Permissions): bigint {
   if (!read) fail('encode', 'an x86 entry cannot forbid reads', geometry.name);
   if (executeUser !== (user && executeKernel)) {
-    fail('encode', 'an x86 entry has one execute-disable bit', geometry.name, 'executeUser must be user && executeKernel');
+    fail(
+      'encode',
+      'an x86 entry has one execute-disable bit',
+      geometry.name,
+      'executeUser must be user && executeKernel',
+    );
   }
   return (write ? _PAGE_RW : 0n) | (user ? _PAGE_USER : 0n) | (executeKernel ? 0n : _PAGE_NX);
 }
@@ -137,20 +144,28 @@ export function decodeX86(geometry: Geometry, level: Level, raw: bigint): Entry 
 
 function encodeTable(geometry: Geometry, level: Level, entry: TableEntry): bigint {
   if (isPdpte(geometry, level)) {
-    if (Object.values(entry.permissions).includes(false)) fail('encode', 'a PAE pgd entry cannot restrict permissions', geometry.name);
+    if (Object.values(entry.permissions).includes(false))
+      fail('encode', 'a PAE pgd entry cannot restrict permissions', geometry.name);
     if (entry.accessed) fail('encode', 'a PAE pgd entry has no accessed bit', geometry.name);
     return _PAGE_PRESENT | entry.tableAddress;
   }
-  return _PAGE_PRESENT | encodePermissions(geometry, entry.permissions) | (entry.accessed ? _PAGE_ACCESSED : 0n) | entry.tableAddress;
+  return (
+    _PAGE_PRESENT |
+    encodePermissions(geometry, entry.permissions) |
+    (entry.accessed ? _PAGE_ACCESSED : 0n) |
+    entry.tableAddress
+  );
 }
 
 function encodeLeaf(geometry: Geometry, level: Level, entry: LeafEntry): bigint {
   const { memory } = entry;
   if (memory.source !== 'pat') return fail('encode', 'an x86 leaf takes its memory type from the PAT', memory.source);
-  if (!Number.isInteger(memory.index) || memory.index < 0 || memory.index > 7) fail('encode', 'a PAT index is 0 to 7', memory.index);
+  if (!Number.isInteger(memory.index) || memory.index < 0 || memory.index > 7)
+    fail('encode', 'a PAT index is 0 to 7', memory.index);
   if (entry.contiguous) fail('encode', 'x86 has no contiguous bit', geometry.name);
   if (entry.dirtyBitManagement) fail('encode', 'x86 has no dirty-bit-management bit', geometry.name);
-  let raw = _PAGE_PRESENT | encodePermissions(geometry, entry.permissions) | entry.outputAddress | place(memory.index & 3, 3);
+  let raw =
+    _PAGE_PRESENT | encodePermissions(geometry, entry.permissions) | entry.outputAddress | place(memory.index & 3, 3);
   raw = assign(raw, _PAGE_PSE, level.name !== 'pte');
   if (memory.index >= 4) raw |= patBit(level);
   if (entry.accessed) raw |= _PAGE_ACCESSED;
@@ -161,7 +176,11 @@ function encodeLeaf(geometry: Geometry, level: Level, entry: LeafEntry): bigint 
 }
 
 /** Encodes a valid x86 entry without its otherBits; addresses are checked by {@link encode}. */
-export function encodeX86(geometry: Geometry, level: Level, entry: LeafEntry | TableEntry): { readonly raw: bigint; readonly fieldMask: bigint } {
+export function encodeX86(
+  geometry: Geometry,
+  level: Level,
+  entry: LeafEntry | TableEntry,
+): { readonly raw: bigint; readonly fieldMask: bigint } {
   return entry.kind === 'table'
     ? { raw: encodeTable(geometry, level, entry), fieldMask: tableFieldMask(geometry, level) }
     : { raw: encodeLeaf(geometry, level, entry), fieldMask: leafFieldMask(geometry, level) };

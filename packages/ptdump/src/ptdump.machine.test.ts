@@ -63,9 +63,18 @@ describe('ptdump actor', () => {
     const remote = wrap<ServedComponent>(port1);
     const session = async (): Promise<void> => {
       expect(await remote.start()).toMatchObject({ value: 'idle' });
-      expect(await remote.send(begin)).toMatchObject({ value: 'walking', emitted: [{ type: 'ptdump', walking: true }] });
+      expect(await remote.send(begin)).toMatchObject({
+        value: 'walking',
+        emitted: [{ type: 'ptdump', walking: true }],
+      });
       await remote.send(note('pte'));
-      expect(await remote.send(end)).toMatchObject({ value: 'done', emitted: [{ type: 'line', level: 'pte' }, { type: 'ptdump', walking: false }] });
+      expect(await remote.send(end)).toMatchObject({
+        value: 'done',
+        emitted: [
+          { type: 'line', level: 'pte' },
+          { type: 'ptdump', walking: false },
+        ],
+      });
     };
     try {
       await Promise.race([session(), died]);

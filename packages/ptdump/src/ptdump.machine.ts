@@ -48,11 +48,7 @@ export const ptdumpMachine = setup({
     idle: { on: { walk_begin: { target: 'walking', actions: 'begin' } } },
     walking: {
       on: {
-        note_page: [
-          { guard: 'sameLine' },
-          { guard: 'firstLine', actions: 'start' },
-          { actions: ['print', 'start'] },
-        ],
+        note_page: [{ guard: 'sameLine' }, { guard: 'firstLine', actions: 'start' }, { actions: ['print', 'start'] }],
         walk_end: [
           { guard: 'firstLine', target: 'done', actions: 'end' },
           { target: 'done', actions: ['print', 'start', 'end'] },

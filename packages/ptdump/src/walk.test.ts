@@ -1,4 +1,15 @@
-import { FREED_FRAME, Frames, program, routine, runVirtualTime, SystemBuilder, TabulatedExecutor, verifyPoints, x86Costs, type Steps } from '@shootdown/machine';
+import {
+  FREED_FRAME,
+  Frames,
+  program,
+  routine,
+  runVirtualTime,
+  SystemBuilder,
+  TabulatedExecutor,
+  verifyPoints,
+  x86Costs,
+  type Steps,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { everyRun } from '@shootdown/machine/every-run';
 import { CLEARED_ENTRY, DumpState, Ptdump, type EntryReader, type Fetch, type PtdumpMm } from './index.ts';
@@ -13,9 +24,29 @@ const unlocked = (root: number): PtdumpMm => ({ root, *mmap_write_lock() {}, *mm
 /** pud[2] -> one pmd table -> one pte table; CPU1 changes something meanwhile. */
 function walked(fetch: Fetch, change?: (frames: Frames) => Steps, lines?: string[]) {
   const builder = new SystemBuilder();
-  const frames = new Frames(builder, { tables: 3, entriesPerTable: 2, pages: 0, initialTables: [[table(1), LEAF], [table(2), 0], [LEAF, LEAF]] });
-  const levels = [{ name: 'pud', entries: 2, looksAgain: true }, { name: 'pmd', entries: 2 }, { name: 'pte', entries: 2 }];
-  const ptdump = new Ptdump(builder, { name: 'ptdump', frames, levels, entries, fetch, ...(lines && { onLine: (level: string) => lines.push(level) }) });
+  const frames = new Frames(builder, {
+    tables: 3,
+    entriesPerTable: 2,
+    pages: 0,
+    initialTables: [
+      [table(1), LEAF],
+      [table(2), 0],
+      [LEAF, LEAF],
+    ],
+  });
+  const levels = [
+    { name: 'pud', entries: 2, looksAgain: true },
+    { name: 'pmd', entries: 2 },
+    { name: 'pte', entries: 2 },
+  ];
+  const ptdump = new Ptdump(builder, {
+    name: 'ptdump',
+    frames,
+    levels,
+    entries,
+    fetch,
+    ...(lines && { onLine: (level: string) => lines.push(level) }),
+  });
   const walk = routine('walk', function* (): Steps {
     yield* ptdump.open();
     yield* ptdump.ptdump_walk_pgd(unlocked(0));

@@ -7,7 +7,21 @@
  * {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
  * protocol have, and what the kernel would be with one READ_ONCE() per entry.
  */
-import { defineOperation, FrameKind, inlined, operation, point, routine, type Address, type Frames, type Message, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  defineOperation,
+  FrameKind,
+  inlined,
+  operation,
+  point,
+  routine,
+  type Address,
+  type Frames,
+  type Message,
+  type Operation,
+  type OperationContext,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { ptdumpMachine } from './ptdump.machine.ts';
 
 /** Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it tested it. */
@@ -76,7 +90,9 @@ export class Ptdump {
   constructor(builder: SystemBuilder, options: PtdumpOptions) {
     this.name = options.name;
     this.#options = options;
-    this.state = builder.region(`${options.name}.dump`, 1, { format: (v) => Object.keys(DumpState)[v] ?? String(v) }).at(0);
+    this.state = builder
+      .region(`${options.name}.dump`, 1, { format: (v) => Object.keys(DumpState)[v] ?? String(v) })
+      .at(0);
     this.component = builder.component({
       name: options.name,
       machine: ptdumpMachine,
@@ -116,13 +132,17 @@ export class Ptdump {
     const level = this.#options.levels[depth] as WalkLevel;
     for (let i = 0; i < level.entries; i++) {
       yield* point(`walk_${level.name}_range`, i);
-      const lower = yield* depth + 1 < this.#options.levels.length ? this.#lowerTable(level, table, i) : this.#leaf(level, table, i);
+      const lower = yield* depth + 1 < this.#options.levels.length
+        ? this.#lowerTable(level, table, i)
+        : this.#leaf(level, table, i);
       if (lower >= 0) yield* this.#range(depth + 1, lower);
     }
   }
 
   /** The frame of the table below an entry; -1 if it is a hole or a leaf. */
-  readonly #lowerTable = inlined((level: WalkLevel, table: number, index: number) => (this.#options.fetch === 'single' ? this.#fetchOnce(level, table, index) : this.#fetchOften(level, table, index)));
+  readonly #lowerTable = inlined((level: WalkLevel, table: number, index: number) =>
+    this.#options.fetch === 'single' ? this.#fetchOnce(level, table, index) : this.#fetchOften(level, table, index),
+  );
 
   *#fetchOnce(level: WalkLevel, table: number, index: number): Steps<number> {
     const { entries } = this.#options;
@@ -134,8 +154,8 @@ export class Ptdump {
   *#fetchOften(level: WalkLevel, table: number, index: number): Steps<number> {
     const { entries, fetch } = this.#options;
     const { name } = level;
-    const none = (call: string) => this.#test(entries.none, level, table, index, call);
-    const leaf = (call: string) => this.#test(entries.leaf, level, table, index, call);
+    const none = (call: string) => this.#test((value) => entries.none(value), level, table, index, call);
+    const leaf = (call: string) => this.#test((value) => entries.leaf(value), level, table, index, call);
     for (;;) {
       yield* point('again');
       if (yield* none(`${name}_none`)) return -1;
@@ -143,7 +163,16 @@ export class Ptdump {
       if (yield* leaf(`${name}_leaf`)) return -1;
       if (yield* none(`${name}_present`)) return -1;
       if (level.looksAgain !== true) break;
-      if (!(yield* this.#test((value) => entries.none(value) || (fetch === 'multi-7.0' && entries.leaf(value)), level, table, index, fetch === 'multi' ? `${name}_none` : `${name}p_get`))) break;
+      if (
+        !(yield* this.#test(
+          (value) => entries.none(value) || (fetch === 'multi-7.0' && entries.leaf(value)),
+          level,
+          table,
+          index,
+          fetch === 'multi' ? `${name}_none` : `${name}p_get`,
+        ))
+      )
+        break;
     }
     const value = yield operation(OFFSET, table, index, 0, this, this.#saying(table, index, `${name}_pgtable`));
     return entries.none(value) || entries.leaf(value) ? -1 : entries.table(value);
@@ -155,18 +184,31 @@ export class Ptdump {
   }
 
   /** pXd_none(), pXd_leaf(): a read of which only the answer is remembered. */
-  readonly #test = inlined((is: (value: number) => boolean, level: WalkLevel, table: number, index: number, call: string) => this.#ask(is, level, table, index, call));
+  readonly #test = inlined(
+    (is: (value: number) => boolean, level: WalkLevel, table: number, index: number, call: string) =>
+      this.#ask(is, level, table, index, call),
+  );
 
   *#ask(is: (value: number) => boolean, level: WalkLevel, table: number, index: number, call: string): Steps<boolean> {
     return is(yield* this.#get(level, table, index, call));
   }
 
   *#get(level: WalkLevel, table: number, index: number, call: string): Steps<number> {
-    return yield operation(GET, table, index, this.#options.levels.indexOf(level), this, this.#saying(table, index, call));
+    return yield operation(
+      GET,
+      table,
+      index,
+      this.#options.levels.indexOf(level),
+      this,
+      this.#saying(table, index, call),
+    );
   }
 
   #saying(table: number, index: number, call: string) {
-    return { label: `${call}(0x${table.toString(16)}[${index}])`, fact: (value: number) => this.#options.entries.format(value) };
+    return {
+      label: `${call}(0x${table.toString(16)}[${index}])`,
+      fact: (value: number) => this.#options.entries.format(value),
+    };
   }
 
   get frames(): Frames {
@@ -212,7 +254,11 @@ const OFFSET = defineOperation({
     const { frames, entries } = ptdumpOf(op);
     frames.check(cx, op.a, FrameKind.table, 'ptdump reads table');
     const value = cx.load(frames.entry(op.a, op.b).address);
-    if (entries.none(value) || entries.leaf(value)) cx.fail(CLEARED_ENTRY, () => `entry ${op.b} of table 0x${op.a.toString(16)}, tested as a table, is ${entries.format(value)} now`);
+    if (entries.none(value) || entries.leaf(value))
+      cx.fail(
+        CLEARED_ENTRY,
+        () => `entry ${op.b} of table 0x${op.a.toString(16)}, tested as a table, is ${entries.format(value)} now`,
+      );
     return value;
   },
   footprint: touched,

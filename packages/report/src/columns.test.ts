@@ -1,14 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Trace, TraceStep } from '@shootdown/machine';
-import { deadlock, fact, fourProcessors, ipiShootdown, longLabels, message, ptdumpUseAfterFree, step, trace, uncountedKey } from '../test-data/traces.ts';
+import {
+  deadlock,
+  fact,
+  fourProcessors,
+  ipiShootdown,
+  longLabels,
+  message,
+  ptdumpUseAfterFree,
+  step,
+  trace,
+  uncountedKey,
+} from '../test-data/traces.ts';
 import { columnsText, WIDTH_MIN, type ColumnsOptions } from './index.ts';
 
 const golden = (name: string): string => `../test-data/${name}.txt`;
 
 describe('two columns', () => {
   test('look as in a kernel changelog', () => {
-    const text = columnsText(ptdumpUseAfterFree, { fold: { stepsMin: 2 }, replayCommand: 'shootdown replay ptdump-vmalloc --variant unlocked' });
+    const text = columnsText(ptdumpUseAfterFree, {
+      fold: { stepsMin: 2 },
+      replayCommand: 'shootdown replay ptdump-vmalloc --variant unlocked',
+    });
     expect(text).toBe(
       [
         'CPU0 ptdump_walk_pgd()                 CPU1 pud_free_pmd_page()',
@@ -39,7 +53,9 @@ describe('two columns', () => {
   });
 
   test('show virtual time in cycles and in nanoseconds', async () => {
-    await expect(columnsText(ipiShootdown, { time: { unit: 'cycles' } })).toMatchFileSnapshot(golden('ipi-shootdown-cycles'));
+    await expect(columnsText(ipiShootdown, { time: { unit: 'cycles' } })).toMatchFileSnapshot(
+      golden('ipi-shootdown-cycles'),
+    );
     const nanoseconds = columnsText(ipiShootdown, { time: { unit: 'ns', hertz: 3e9 } });
     expect(nanoseconds.split('\n')[2]).toMatch(/^402 {2} +access/);
   });
@@ -76,7 +92,11 @@ describe('more columns', () => {
 });
 
 describe('functions', () => {
-  const body = (...steps: readonly TraceStep[]): string => columnsText(trace(['CPU0 munmap'], steps)).split('\n').slice(2).join('\n');
+  const body = (...steps: readonly TraceStep[]): string =>
+    columnsText(trace(['CPU0 munmap'], steps))
+      .split('\n')
+      .slice(2)
+      .join('\n');
 
   test('a label that names its function needs no heading', () => {
     expect(body(step(0, 'munmap pud_clear', 'pud_clear(pudp)'))).toBe('pud_clear(pudp)\n');
@@ -94,17 +114,32 @@ describe('functions', () => {
 
   test('a second call gets a second heading', () => {
     const zap = step(0, 'munmap zap', 'clear(pte)');
-    expect(body(zap, zap, step(0, 'munmap', 'cond_resched()'), zap)).toBe('zap()\n  clear(pte)\n  clear(pte)\ncond_resched()\nzap()\n  clear(pte)\n');
+    expect(body(zap, zap, step(0, 'munmap', 'cond_resched()'), zap)).toBe(
+      'zap()\n  clear(pte)\n  clear(pte)\ncond_resched()\nzap()\n  clear(pte)\n',
+    );
   });
 
   test('too deep for indentation: a return says so', () => {
-    const deep = ['a', 'b', 'c'].map((_, i, names) => step(0, `munmap ${names.slice(0, i + 1).join(' ')}`, `step_${i}()`));
+    const deep = ['a', 'b', 'c'].map((_, i, names) =>
+      step(0, `munmap ${names.slice(0, i + 1).join(' ')}`, `step_${i}()`),
+    );
     const text = columnsText(trace(['CPU0 munmap'], [...deep, deep[1] as TraceStep]), { width: WIDTH_MIN });
-    expect(text.split('\n').slice(2, -1)).toEqual(['a()', '  step_0()', '  b()', '    step_1()', '  c()', '    step_2()', '  b() (cont.)', '    step_1()']);
+    expect(text.split('\n').slice(2, -1)).toEqual([
+      'a()',
+      '  step_0()',
+      '  b()',
+      '    step_1()',
+      '  c()',
+      '    step_2()',
+      '  b() (cont.)',
+      '    step_1()',
+    ]);
   });
 
   test('two tasks on one processor: each says its name', () => {
-    const text = columnsText(trace(['CPU0 reader, writer'], [step(0, 'reader', 'load(x)'), step(0, 'writer', 'store(x)')]));
+    const text = columnsText(
+      trace(['CPU0 reader, writer'], [step(0, 'reader', 'load(x)'), step(0, 'writer', 'store(x)')]),
+    );
     expect(text).toBe('CPU0 reader(), writer()\n-----------------------\nreader()\n  load(x)\nwriter()\n  store(x)\n');
   });
 });
@@ -112,12 +147,31 @@ describe('functions', () => {
 describe('folding', () => {
   test('keeps where the interleaving turns, and steps that say something', () => {
     const quiet = (column: number, n: number): TraceStep => step(column, '', `quiet_${n}()`);
-    const steps = [quiet(0, 1), quiet(0, 2), quiet(0, 3), quiet(0, 4), quiet(1, 5), quiet(1, 6), fact(1, '', 'loud()', 'x'), quiet(1, 7), quiet(0, 8)];
+    const steps = [
+      quiet(0, 1),
+      quiet(0, 2),
+      quiet(0, 3),
+      quiet(0, 4),
+      quiet(1, 5),
+      quiet(1, 6),
+      fact(1, '', 'loud()', 'x'),
+      quiet(1, 7),
+      quiet(0, 8),
+    ];
     const text = columnsText(trace(['CPU0', 'CPU1'], steps), { fold: { stepsMin: 2 } });
-    expect(text.match(/quiet_\d|loud|\.\.\./g)).toEqual(['quiet_1', '...', 'quiet_4', 'quiet_5', 'quiet_6', 'loud', 'quiet_7', 'quiet_8']);
+    expect(text.match(/quiet_\d|loud|\.\.\./g)).toEqual([
+      'quiet_1',
+      '...',
+      'quiet_4',
+      'quiet_5',
+      'quiet_6',
+      'loud',
+      'quiet_7',
+      'quiet_8',
+    ]);
   });
 
-  test('takes the caller\'s idea of what is silent', () => {
+  test("takes the caller's idea of what is silent", () => {
     const text = columnsText(ptdumpUseAfterFree, { fold: { stepsMin: 1, silent: (s) => s.text.startsWith('mmap_') } });
     expect(text).not.toContain('mmap_write_lock');
     expect(text).toContain('flush_tlb_kernel_pgtable');
@@ -127,11 +181,15 @@ describe('folding', () => {
 describe('ends', () => {
   test('a trace without steps', () => {
     expect(columnsText(trace(['CPU0 main'], []))).toBe('(no step)\n');
-    expect(columnsText(trace(['CPU0 main'], [], { kind: 'finally', text: 'every page was freed' }))).toBe('(no step)\n*** every page was freed\n');
+    expect(columnsText(trace(['CPU0 main'], [], { kind: 'finally', text: 'every page was freed' }))).toBe(
+      '(no step)\n*** every page was freed\n',
+    );
   });
 
   test('a property that fails at rest is said once, below', () => {
-    const text = columnsText(trace(['CPU0 main'], [step(0, 'main', 'exit()')], { kind: 'finally', text: 'every page was freed' }));
+    const text = columnsText(
+      trace(['CPU0 main'], [step(0, 'main', 'exit()')], { kind: 'finally', text: 'every page was freed' }),
+    );
     expect(text.trimEnd().split('\n').at(-1)).toBe('*** every page was freed');
     expect(columnsText(uncountedKey).match(/\*\*\*/g)).toHaveLength(1);
   });
@@ -145,7 +203,9 @@ describe('ends', () => {
   });
 
   test('a width that nothing fits into is refused', () => {
-    expect(() => columnsText(uncountedKey, { width: 12 })).toThrow('report: columns: too narrow (width 12); use 32 or more');
+    expect(() => columnsText(uncountedKey, { width: 12 })).toThrow(
+      'report: columns: too narrow (width 12); use 32 or more',
+    );
   });
 });
 
@@ -167,13 +227,28 @@ const anyStep: fc.Arbitrary<TraceStep> = fc.record({
   durationCycles: fc.option(fc.nat(1e6)),
 });
 const anyTrace: fc.Arbitrary<Trace> = fc.record({
-  columns: fc.array(fc.record({ name: fc.stringMatching(/^[A-Z0-9]{1,40}$/), routine: fc.oneof(fc.constantFrom('', 'munmap', 'munmap, f'), identifier) }), { minLength: 5, maxLength: 5 }),
+  columns: fc.array(
+    fc.record({
+      name: fc.stringMatching(/^[A-Z0-9]{1,40}$/),
+      routine: fc.oneof(fc.constantFrom('', 'munmap', 'munmap, f'), identifier),
+    }),
+    { minLength: 5, maxLength: 5 },
+  ),
   steps: fc.array(anyStep, { maxLength: 12 }),
-  end: fc.option(fc.record({ kind: fc.constantFrom('violation' as const, 'deadlock' as const, 'finally' as const, 'end' as const), text: label })),
+  end: fc.option(
+    fc.record({
+      kind: fc.constantFrom('violation' as const, 'deadlock' as const, 'finally' as const, 'end' as const),
+      text: label,
+    }),
+  ),
   fingerprint: fc.constant('0'),
 });
 const anyOptions: fc.Arbitrary<ColumnsOptions> = fc.record(
-  { width: fc.integer({ min: WIDTH_MIN, max: 160 }), time: fc.constantFrom({ unit: 'cycles' as const }, { unit: 'ns' as const, hertz: 3e9 }), replayCommand: fc.constant('shootdown replay x --seed 1') },
+  {
+    width: fc.integer({ min: WIDTH_MIN, max: 160 }),
+    time: fc.constantFrom({ unit: 'cycles' as const }, { unit: 'ns' as const, hertz: 3e9 }),
+    replayCommand: fc.constant('shootdown replay x --seed 1'),
+  },
   { requiredKeys: ['width'] },
 );
 

@@ -52,7 +52,8 @@ export function isSilent(step: TraceStep): boolean {
  */
 export function columnsText(trace: Trace, options: ColumnsOptions = {}): string {
   const width = options.width ?? WIDTH_DEFAULT;
-  if (!(width >= WIDTH_MIN)) throw new RangeError(`report: columns: too narrow (width ${width}); use ${WIDTH_MIN} or more`);
+  if (!(width >= WIDTH_MIN))
+    throw new RangeError(`report: columns: too narrow (width ${width}); use ${WIDTH_MIN} or more`);
   const lines = new ColumnsText(trace, Math.floor(width), options).lines();
   return lines.map((line) => `${line}\n`).join('');
 }
@@ -97,7 +98,9 @@ class ColumnsText {
   #header(): void {
     const columns = actingColumns(this.#trace);
     if (columns.length === 0) return;
-    const headings = columns.map((column) => wrapLine(columnHeading(this.#trace, column), this.#layout.headingWidth(column), HEADING_HANG));
+    const headings = columns.map((column) =>
+      wrapLine(columnHeading(this.#trace, column), this.#layout.headingWidth(column), HEADING_HANG),
+    );
     const rule = (lines: readonly string[]): string => '-'.repeat(Math.max(...lines.map((line) => line.length)));
     if (!this.#layout.inColumns) {
       const lines = headings.flat();
@@ -143,7 +146,8 @@ class ColumnsText {
       else this.#alarm(line.column, line.column < 0 ? 0 : 1, line.text);
     }
     const command = this.#options.replayCommand;
-    if (command !== undefined) this.#lines.push('', ...wrapCommand(plainLine(command), this.#gutter.width + this.#width));
+    if (command !== undefined)
+      this.#lines.push('', ...wrapCommand(plainLine(command), this.#gutter.width + this.#width));
   }
 
   #room(column: number): number {
@@ -204,7 +208,11 @@ function foldsOf(steps: readonly TraceStep[], fold: FoldOptions): Map<number, nu
   let length = 0;
   for (let i = 0; i <= steps.length; i++) {
     const step = steps[i];
-    const inside = step !== undefined && step.column >= 0 && steps[i - 1]?.column === step.column && steps[i + 1]?.column === step.column;
+    const inside =
+      step !== undefined &&
+      step.column >= 0 &&
+      steps[i - 1]?.column === step.column &&
+      steps[i + 1]?.column === step.column;
     if (inside && silent(step)) {
       length++;
     } else {

@@ -1,7 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { deadlock, fourProcessors, ipiShootdown, ptdumpUseAfterFree, trace, uncountedKey } from '../test-data/traces.ts';
-import { ftraceText, isTraceFormat, mermaidText, perfettoJson, renderTrace, traceDocument, traceFormats, traceJson } from './index.ts';
+import {
+  deadlock,
+  fourProcessors,
+  ipiShootdown,
+  ptdumpUseAfterFree,
+  trace,
+  uncountedKey,
+} from '../test-data/traces.ts';
+import {
+  ftraceText,
+  isTraceFormat,
+  mermaidText,
+  perfettoJson,
+  renderTrace,
+  traceDocument,
+  traceFormats,
+  traceJson,
+} from './index.ts';
 
 const golden = (name: string): string => `../test-data/${name}`;
 
@@ -29,7 +45,7 @@ describe('mermaid', () => {
 });
 
 describe('perfetto', () => {
-  test('steps lie on their processor\'s track, in microseconds of the clock', () => {
+  test("steps lie on their processor's track, in microseconds of the clock", () => {
     const events = eventsOf(perfettoJson(ipiShootdown, { hertz: 3e9 }));
     const send = events.find((event) => event.name === 'arch_send_call_function_ipi_mask()');
     expect(send).toMatchObject({ ph: 'X', tid: 1, dur: 0.2, ts: 0.435 });
@@ -39,7 +55,8 @@ describe('perfetto', () => {
   test('routines enclose their steps, and handlers lie inside what they interrupt', () => {
     const slices = eventsOf(perfettoJson(ipiShootdown, { hertz: 3e9 })).filter((event) => event.ph === 'X');
     const named = (name: string): Event => slices.find((event) => event.name === name) as Event;
-    const inside = (inner: Event, outer: Event): boolean => inner.tid === outer.tid && inner.ts >= outer.ts && inner.ts + inner.dur <= outer.ts + outer.dur + 1e-9;
+    const inside = (inner: Event, outer: Event): boolean =>
+      inner.tid === outer.tid && inner.ts >= outer.ts && inner.ts + inner.dur <= outer.ts + outer.dur + 1e-9;
     expect(inside(named('invlpg(0x7f0000)'), named('flush_tlb_func()'))).toBe(true);
     expect(inside(named('flush_tlb_func()'), named('sysvec_call_function()'))).toBe(true);
     expect(inside(named('sysvec_call_function()'), named('reader()'))).toBe(true);
@@ -48,22 +65,35 @@ describe('perfetto', () => {
 
   test('slices of a track nest: none begins in one and ends outside it', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.array(fc.constantFrom('a', 'b'), { maxLength: 3 }), fc.boolean()), { maxLength: 30 }), (list) => {
-        const steps = list.map(([stack, inInterrupt], i) => ({ ...uncountedKey.steps[0]!, column: 0, stack, inInterrupt, entry: i }));
-        const ends: number[] = [];
-        for (const { ts, dur } of eventsOf(perfettoJson(trace(['CPU0'], steps))).filter((event) => event.ph === 'X')) {
-          while (ends.length > 0 && (ends.at(-1) as number) <= ts) ends.pop();
-          expect(ts + dur).toBeLessThanOrEqual(ends.at(-1) ?? Number.POSITIVE_INFINITY);
-          ends.push(ts + dur);
-        }
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.array(fc.constantFrom('a', 'b'), { maxLength: 3 }), fc.boolean()), { maxLength: 30 }),
+        (list) => {
+          const steps = list.map(([stack, inInterrupt], i) => ({
+            ...uncountedKey.steps[0]!,
+            column: 0,
+            stack,
+            inInterrupt,
+            entry: i,
+          }));
+          const ends: number[] = [];
+          for (const { ts, dur } of eventsOf(perfettoJson(trace(['CPU0'], steps))).filter(
+            (event) => event.ph === 'X',
+          )) {
+            while (ends.length > 0 && (ends.at(-1) as number) <= ts) ends.pop();
+            expect(ts + dur).toBeLessThanOrEqual(ends.at(-1) ?? Number.POSITIVE_INFINITY);
+            ends.push(ts + dur);
+          }
+        },
+      ),
     );
   });
 
   test('without virtual time a step takes a microsecond; a violation is an instant', () => {
     const events = eventsOf(perfettoJson(uncountedKey));
     expect(events.find((event) => event.args?.step === 3)).toMatchObject({ ts: 3, dur: 1, tid: 3 });
-    expect(events.filter((event) => event.cat === 'violation')).toMatchObject([{ ph: 'i', tid: 3, ts: 12, name: 'walker reads a freed page-table page' }]);
+    expect(events.filter((event) => event.cat === 'violation')).toMatchObject([
+      { ph: 'i', tid: 3, ts: 12, name: 'walker reads a freed page-table page' },
+    ]);
   });
 
   test('steps of no processor have a track of their own', () => {
@@ -81,15 +111,27 @@ describe('ftrace', () => {
     expect(ftraceText(ipiShootdown)).toContain('# clock: cycles\n');
     expect(ftraceText(ipiShootdown)).toContain(' .....         1205: reader: access(0x7f0000)');
     expect(ftraceText(uncountedKey)).toContain('# clock: counter\n');
-    expect(ftraceText(uncountedKey)).toContain('           12: tracing_mark_write: *** walker reads a freed page-table page');
+    expect(ftraceText(uncountedKey)).toContain(
+      '           12: tracing_mark_write: *** walker reads a freed page-table page',
+    );
   });
 });
 
 describe('json', () => {
   test('gives back the trace, with its keys in one order whatever the order they came in', () => {
-    const shuffled = { fingerprint: deadlock.fingerprint, end: deadlock.end, steps: deadlock.steps.map((s) => Object.fromEntries(Object.entries(s).reverse()) as never), columns: deadlock.columns };
+    const shuffled = {
+      fingerprint: deadlock.fingerprint,
+      end: deadlock.end,
+      steps: deadlock.steps.map((s) => Object.fromEntries(Object.entries(s).reverse()) as never),
+      columns: deadlock.columns,
+    };
     expect(traceJson(shuffled)).toBe(traceJson(deadlock));
-    expect(JSON.parse(traceJson(deadlock, 'shootdown replay x'))).toEqual({ ...deadlock, format: 'shootdown-trace', version: 1, replayCommand: 'shootdown replay x' });
+    expect(JSON.parse(traceJson(deadlock, 'shootdown replay x'))).toEqual({
+      ...deadlock,
+      format: 'shootdown-trace',
+      version: 1,
+      replayCommand: 'shootdown replay x',
+    });
     expect(traceDocument(deadlock)).toMatchObject(deadlock);
   });
 

@@ -62,7 +62,11 @@ export class FrameTracker {
     const level = Math.min(frames.length, this.#levelsMax);
     // Beyond the last level a return does not show by indentation.
     const ambiguous = returned && shown.length > frames.length && level === Math.min(shown.length, this.#levelsMax);
-    const heading = returned ? (ambiguous ? { text: `${name}() (cont.)`, level: level - 1 } : null) : { text: `${name}()`, level: level - 1 };
+    const heading = returned
+      ? ambiguous
+        ? { text: `${name}() (cont.)`, level: level - 1 }
+        : null
+      : { text: `${name}()`, level: level - 1 };
     return { frames, level, heading };
   }
 }

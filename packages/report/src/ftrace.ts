@@ -54,9 +54,13 @@ export function ftraceText(trace: Trace, options: FtraceOptions = {}): string {
     const routine = step.stack.at(-1);
     const named = routine === undefined || step.text.startsWith(`${routine}(`) ? '' : `${plainLine(routine)}: `;
     lines.push((head(step.column, step.inInterrupt, time) + `${named}${stepText(step)} ${factsText(step)}`).trimEnd());
-    if (step.violation) lines.push(`${head(step.column, step.inInterrupt, time)}tracing_mark_write: *** ${violationText(step.violation)}`);
+    if (step.violation)
+      lines.push(
+        `${head(step.column, step.inInterrupt, time)}tracing_mark_write: *** ${violationText(step.violation)}`,
+      );
   });
-  for (const line of endLines(trace)) lines.push(`${head(line.column, false, time || '0'.padStart(12))}tracing_mark_write: *** ${line.text}`);
+  for (const line of endLines(trace))
+    lines.push(`${head(line.column, false, time || '0'.padStart(12))}tracing_mark_write: *** ${line.text}`);
   return lines.map((line) => `${line}\n`).join('');
 }
 

@@ -26,7 +26,8 @@ export class Histogram {
    * @throws RangeError if it is negative, a fraction, or beyond 2^53
    */
   add(value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`report: histogram: value out of range (${value}); count whole numbers from 0 to 2^53 - 1`);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`report: histogram: value out of range (${value}); count whole numbers from 0 to 2^53 - 1`);
     const bucket = bucketOf(value);
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
     this.#count++;

@@ -1,4 +1,11 @@
-export { columnsText, isSilent, WIDTH_MIN, type ColumnsOptions, type FoldOptions, type TimeOptions } from './columns.ts';
+export {
+  columnsText,
+  isSilent,
+  WIDTH_MIN,
+  type ColumnsOptions,
+  type FoldOptions,
+  type TimeOptions,
+} from './columns.ts';
 export { ftraceText, type FtraceOptions } from './ftrace.ts';
 export { Histogram, histogramText, type HistogramOptions } from './histogram.ts';
 export { TRACE_VERSION, traceDocument, traceJson, type TraceDocument } from './json.ts';
@@ -6,5 +13,14 @@ export { mermaidText } from './mermaid.ts';
 export { formatNumber, formatRatio, nanosecondsOf, type NumberFormat } from './numbers.ts';
 export { perfettoJson, type PerfettoOptions } from './perfetto.ts';
 export { isTraceFormat, renderTrace, traceFormats, type RenderOptions, type TraceFormat } from './render.ts';
-export { counterTable, markdownTable, textTable, type Cell, type Table, type TableColumn, type TableOptions, type TableRow } from './table.ts';
+export {
+  counterTable,
+  markdownTable,
+  textTable,
+  type Cell,
+  type Table,
+  type TableColumn,
+  type TableOptions,
+  type TableRow,
+} from './table.ts';
 export { WIDTH_DEFAULT } from './width.ts';

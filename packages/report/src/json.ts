@@ -40,7 +40,10 @@ export function traceDocument(trace: Trace, replayCommand: string | null = null)
 export function traceJson(trace: Trace, replayCommand: string | null = null): string {
   const { steps, ...rest } = traceDocument(trace, replayCommand);
   const members = Object.entries({ ...rest, steps: null }).map(([key, value]) => {
-    const text = key === 'steps' ? `[${steps.map((step) => `\n    ${JSON.stringify(step)}`).join(',')}${steps.length > 0 ? '\n  ' : ''}]` : JSON.stringify(value);
+    const text =
+      key === 'steps'
+        ? `[${steps.map((step) => `\n    ${JSON.stringify(step)}`).join(',')}${steps.length > 0 ? '\n  ' : ''}]`
+        : JSON.stringify(value);
     return `  ${JSON.stringify(key)}: ${text}`;
   });
   return `{\n${members.join(',\n')}\n}\n`;

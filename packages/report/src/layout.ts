@@ -42,7 +42,9 @@ export function layoutOf(trace: Trace, width: number): Layout {
   const columns = actingColumns(trace);
   const gap = columns.length <= 2 ? GAP_OF_TWO : GAP_OF_MANY;
   const room = width - gap * (columns.length - 1);
-  return room >= COLUMN_WIDTH_MIN * columns.length ? columnLayout(trace, columns, width, gap) : nameLayout(trace, columns, width);
+  return room >= COLUMN_WIDTH_MIN * columns.length
+    ? columnLayout(trace, columns, width, gap)
+    : nameLayout(trace, columns, width);
 }
 
 /** The lines of a cell: a wrapped label, with the facts at the right edge of its last line or below it. */
@@ -51,7 +53,8 @@ export function blockOf(text: string, facts: string, level: number, width: numbe
   const lines = wrapLine(text, width - indent.length, HANG).map((line) => indent + line);
   if (facts === '') return lines;
   const last = lines.at(-1) as string;
-  if (last.length + FACTS_GAP + facts.length <= width) return [...lines.slice(0, -1), last + facts.padStart(width - last.length)];
+  if (last.length + FACTS_GAP + facts.length <= width)
+    return [...lines.slice(0, -1), last + facts.padStart(width - last.length)];
   if (facts.length <= width) return [...lines, facts.padStart(width)];
   const margin = indent + ' '.repeat(HANG);
   return [...lines, ...wrapLine(facts, width - margin.length, BRACKET.length).map((line) => margin + line)];
@@ -61,7 +64,10 @@ function columnLayout(trace: Trace, columns: readonly number[], width: number, g
   const total = width - gap * (columns.length - 1);
   const even = Math.floor(total / Math.max(1, columns.length));
   const levelsMax = Math.max(1, Math.floor(even / WIDTH_PER_LEVEL));
-  const widths = shareWidths(columns.map((column) => needsOf(trace, column, levelsMax)), total);
+  const widths = shareWidths(
+    columns.map((column) => needsOf(trace, column, levelsMax)),
+    total,
+  );
   const offsets = widths.map((_, i) => widths.slice(0, i).reduce((sum, w) => sum + w + gap, 0));
   const at = (column: number): number => Math.max(0, columns.indexOf(column));
   const room = (column: number): number => widths[at(column)] ?? width;
@@ -72,7 +78,8 @@ function columnLayout(trace: Trace, columns: readonly number[], width: number, g
     headingWidth: room,
     room,
     roomToTheRight: (column) => width - offset(column),
-    across: (list, texts) => list.reduce((line, column, i) => line.padEnd(offset(column)) + (texts[i] ?? ''), '').trimEnd(),
+    across: (list, texts) =>
+      list.reduce((line, column, i) => line.padEnd(offset(column)) + (texts[i] ?? ''), '').trimEnd(),
     place: (column, block) => block.map((line) => ' '.repeat(offset(column)) + line),
     spanning: (step) => centred([stepText(step), factsText(step)].join(' ').trim(), width),
   };
@@ -83,7 +90,8 @@ function nameLayout(trace: Trace, columns: readonly number[], width: number): La
   const longest = Math.max(0, ...columns.map((column) => columnName(trace, column).length));
   // A name that would take half the line is cut: the heading has it in full.
   const prefixWidth = Math.min(longest, Math.floor(width / 2) - 2) + 2;
-  const prefix = (column: number): string => `${columnName(trace, column).slice(0, prefixWidth - 2)}:`.padEnd(prefixWidth);
+  const prefix = (column: number): string =>
+    `${columnName(trace, column).slice(0, prefixWidth - 2)}:`.padEnd(prefixWidth);
   const room = width - prefixWidth;
   return {
     inColumns: false,
@@ -136,7 +144,11 @@ function shareWidths(needs: readonly Needs[], total: number): number[] {
   let left = total - COLUMN_WIDTH_MIN * needs.length;
   // An identifier that would be cut anyway gets no column at the cost of the others.
   const widest = total - COLUMN_WIDTH_MIN * (needs.length - 1);
-  const wants: readonly ((need: Needs) => number)[] = [(need) => (need.uncut <= widest ? need.uncut : 0), (need) => need.unwrapped, () => total];
+  const wants: readonly ((need: Needs) => number)[] = [
+    (need) => (need.uncut <= widest ? need.uncut : 0),
+    (need) => need.unwrapped,
+    () => total,
+  ];
   for (const want of wants) {
     for (; left > 0; left--) {
       let narrowest = -1;

@@ -11,13 +11,27 @@ const ALARM_COLOUR = 'rgb(255, 214, 214)';
  */
 export function mermaidText(trace: Trace): string {
   const columns = actingColumns(trace);
-  const lines = ['sequenceDiagram', ...columns.map((column) => `  participant ${idOf(column)} as ${escapeText(columnHeading(trace, column))}`)];
+  const lines = [
+    'sequenceDiagram',
+    ...columns.map((column) => `  participant ${idOf(column)} as ${escapeText(columnHeading(trace, column))}`),
+  ];
   if (columns.length === 0) lines.push('  participant P0 as (no processor)');
-  const everybody = columns.length < 2 ? idOf(columns[0] ?? 0) : `${idOf(columns[0] as number)},${idOf(columns.at(-1) as number)}`;
-  const note = (column: number, text: string): string => `  Note over ${column < 0 ? everybody : idOf(column)}: ${escapeText(text)}`;
-  const alarm = (column: number, text: string): string[] => [`  rect ${ALARM_COLOUR}`, `  ${note(column, `*** ${text}`)}`, '  end'];
+  const everybody =
+    columns.length < 2 ? idOf(columns[0] ?? 0) : `${idOf(columns[0] as number)},${idOf(columns.at(-1) as number)}`;
+  const note = (column: number, text: string): string =>
+    `  Note over ${column < 0 ? everybody : idOf(column)}: ${escapeText(text)}`;
+  const alarm = (column: number, text: string): string[] => [
+    `  rect ${ALARM_COLOUR}`,
+    `  ${note(column, `*** ${text}`)}`,
+    '  end',
+  ];
   for (const step of trace.steps) {
-    lines.push(note(step.column, [step.inInterrupt ? 'irq:' : '', stepText(step), factsText(step)].filter((part) => part !== '').join(' ')));
+    lines.push(
+      note(
+        step.column,
+        [step.inInterrupt ? 'irq:' : '', stepText(step), factsText(step)].filter((part) => part !== '').join(' '),
+      ),
+    );
     if (step.violation) lines.push(...alarm(step.column, violationText(step.violation)));
   }
   for (const line of endLines(trace)) {

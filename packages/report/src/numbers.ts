@@ -19,7 +19,12 @@ export function formatNumber(value: number | bigint, format: NumberFormat = {}):
   const whole = typeof value === 'bigint' || Number.isInteger(value);
   const decimals = format.decimals ?? (whole ? 0 : DECIMALS_DEFAULT);
   // toFixed() turns to exponents at 1e21; a counter that large is exact only as a bigint anyway.
-  const digits = typeof value === 'bigint' ? value.toString() : Math.abs(value) < 1e21 ? value.toFixed(decimals) : BigInt(value).toString();
+  const digits =
+    typeof value === 'bigint'
+      ? value.toString()
+      : Math.abs(value) < 1e21
+        ? value.toFixed(decimals)
+        : BigInt(value).toString();
   if (format.thousands === false) return digits;
   const point = digits.indexOf('.');
   const integer = point < 0 ? digits : digits.slice(0, point);

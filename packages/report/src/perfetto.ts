@@ -49,16 +49,41 @@ export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): strin
   for (const { column } of tracks) {
     for (const slice of slicesOf(trace, column, clock)) {
       const ts = round(slice.start);
-      events.push({ ph: 'X', pid: PROCESS, tid: threadOf(column), name: slice.name, cat: slice.category, ts, dur: round(round(slice.end) - ts), args: slice.args });
+      events.push({
+        ph: 'X',
+        pid: PROCESS,
+        tid: threadOf(column),
+        name: slice.name,
+        cat: slice.category,
+        ts,
+        dur: round(round(slice.end) - ts),
+        args: slice.args,
+      });
     }
   }
   trace.steps.forEach((step, i) => {
     if (!step.violation) return;
-    events.push({ ph: 'i', s: 't', pid: PROCESS, tid: threadOf(step.column), name: violationText(step.violation), cat: 'violation', ts: round(clock(i).start) });
+    events.push({
+      ph: 'i',
+      s: 't',
+      pid: PROCESS,
+      tid: threadOf(step.column),
+      name: violationText(step.violation),
+      cat: 'violation',
+      ts: round(clock(i).start),
+    });
   });
   const last = trace.steps.reduce((end, _, i) => Math.max(end, clock(i).end), 0);
   for (const line of endLines(trace)) {
-    events.push({ ph: 'i', s: line.column < 0 ? 'g' : 't', pid: PROCESS, tid: threadOf(line.column), name: line.text, cat: trace.end?.kind ?? 'end', ts: round(last) });
+    events.push({
+      ph: 'i',
+      s: line.column < 0 ? 'g' : 't',
+      pid: PROCESS,
+      tid: threadOf(line.column),
+      name: line.text,
+      cat: trace.end?.kind ?? 'end',
+      ts: round(last),
+    });
   }
   const list = events.map((event) => JSON.stringify(event)).join(',\n');
   return `{"displayTimeUnit":"ns","otherData":{"fingerprint":${JSON.stringify(trace.fingerprint)}},"traceEvents":[\n${list}\n]}\n`;
@@ -95,7 +120,14 @@ function slicesOf(trace: Trace, column: number, clock: Clock): readonly Slice[] 
       const stay = mismatch < 0 ? [...open] : open.slice(0, mismatch);
       for (let d = stay.length; d < step.stack.length; d++) {
         const name = step.stack[d] as string;
-        const slice: Slice = { name: `${name}()`, category: step.inInterrupt ? 'interrupt' : 'routine', start, end, depth: depth + d, args: {} };
+        const slice: Slice = {
+          name: `${name}()`,
+          category: step.inInterrupt ? 'interrupt' : 'routine',
+          start,
+          end,
+          depth: depth + d,
+          args: {},
+        };
         slices.push(slice);
         stay.push({ name, slice });
       }

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { counterTable, formatNumber, formatRatio, Histogram, histogramText, markdownTable, textTable, type Table } from './index.ts';
+import {
+  counterTable,
+  formatNumber,
+  formatRatio,
+  Histogram,
+  histogramText,
+  markdownTable,
+  textTable,
+  type Table,
+} from './index.ts';
 
 /** The figures are made up. */
 const variants: Table = {
@@ -57,7 +66,13 @@ describe('text table', () => {
   test('text cells wrap, numbers never do', () => {
     const table: Table = {
       columns: ['system', { heading: 'states' }, 'what it shows'],
-      rows: [['ptdump-vmalloc', 123_456_789_012n, 'a walker that holds no lock reads a page-table page which vmalloc has freed']],
+      rows: [
+        [
+          'ptdump-vmalloc',
+          123_456_789_012n,
+          'a walker that holds no lock reads a page-table page which vmalloc has freed',
+        ],
+      ],
     };
     expect(lines(textTable(table, { width: 60 }))).toEqual([
       'system                   states  what it shows',
@@ -69,7 +84,10 @@ describe('text table', () => {
   });
 
   test('counters per processor, with a total', () => {
-    const table = counterTable(['CPU0', 'CPU1'], { nr_tlb_remote_flush: [1, 0], nr_tlb_remote_flush_received: [0, 12_345] });
+    const table = counterTable(['CPU0', 'CPU1'], {
+      nr_tlb_remote_flush: [1, 0],
+      nr_tlb_remote_flush_received: [0, 12_345],
+    });
     expect(lines(textTable(table))).toEqual([
       'counter                       CPU0    CPU1   total',
       '----------------------------  ----  ------  ------',
@@ -83,7 +101,9 @@ describe('text table', () => {
     const words = fc.array(word, { minLength: 1, maxLength: 6 }).map((list) => list.join(' '));
     const column = fc.record({ heading: words, unit: fc.oneof(fc.constant(''), word), ratio: fc.boolean() });
     const table = fc.record({
-      columns: fc.array(column, { minLength: 1, maxLength: 6 }).map((list) => list.map((c, i) => ({ ...c, ratio: c.ratio && i > 0 }))),
+      columns: fc
+        .array(column, { minLength: 1, maxLength: 6 })
+        .map((list) => list.map((c, i) => ({ ...c, ratio: c.ratio && i > 0 }))),
       rows: fc.array(fc.array(fc.oneof(words, fc.integer(), fc.constant(null)), { maxLength: 6 }), { maxLength: 5 }),
     });
     fc.assert(
@@ -120,7 +140,13 @@ describe('numbers', () => {
   });
 
   test('ratios have three significant digits', () => {
-    expect([formatRatio(1, 3), formatRatio(2, 1), formatRatio(172, 10), formatRatio(5130, 10), formatRatio(1, 0)]).toEqual(['0.33x', '2.00x', '17.2x', '513x', '-']);
+    expect([
+      formatRatio(1, 3),
+      formatRatio(2, 1),
+      formatRatio(172, 10),
+      formatRatio(5130, 10),
+      formatRatio(1, 0),
+    ]).toEqual(['0.33x', '2.00x', '17.2x', '513x', '-']);
   });
 });
 
@@ -141,13 +167,18 @@ describe('histogram', () => {
 
   test('every value lies in its bucket, and quantiles bound it from above by less than twice', () => {
     fc.assert(
-      fc.property(fc.array(fc.maxSafeNat(), { minLength: 1 }), fc.double({ min: 0, max: 1, noNaN: true }), (values, share) => {
-        const histogram = Histogram.of(values);
-        for (const { low, high, count } of histogram.buckets) expect(values.filter((value) => value >= low && value < high)).toHaveLength(count);
-        const exact = values.toSorted((a, b) => a - b)[Math.max(1, Math.ceil(share * values.length)) - 1] as number;
-        expect(histogram.quantile(share)).toBeGreaterThanOrEqual(exact);
-        expect(histogram.quantile(share)).toBeLessThanOrEqual(Math.max(exact, 2 * exact));
-      }),
+      fc.property(
+        fc.array(fc.maxSafeNat(), { minLength: 1 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (values, share) => {
+          const histogram = Histogram.of(values);
+          for (const { low, high, count } of histogram.buckets)
+            expect(values.filter((value) => value >= low && value < high)).toHaveLength(count);
+          const exact = values.toSorted((a, b) => a - b)[Math.max(1, Math.ceil(share * values.length)) - 1] as number;
+          expect(histogram.quantile(share)).toBeGreaterThanOrEqual(exact);
+          expect(histogram.quantile(share)).toBeLessThanOrEqual(Math.max(exact, 2 * exact));
+        },
+      ),
     );
   });
 
@@ -160,7 +191,13 @@ describe('histogram', () => {
 
   test('of nothing', () => {
     expect(histogramText(new Histogram())).toBe('nothing was counted\n');
-    expect(JSON.parse(JSON.stringify(new Histogram()))).toEqual({ count: 0, min: null, mean: null, max: null, buckets: [] });
+    expect(JSON.parse(JSON.stringify(new Histogram()))).toEqual({
+      count: 0,
+      min: null,
+      mean: null,
+      max: null,
+      buckets: [],
+    });
   });
 
   test('refuses what it cannot count', () => {

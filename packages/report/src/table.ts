@@ -70,7 +70,8 @@ export function markdownTable(table: Table, options: TableOptions = {}): string 
   const columns = writtenColumns(table, options);
   const escape = (text: string): string => text.replaceAll('|', '\\|');
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`;
-  const heading = (column: WrittenColumn): string => escape(column.unit === '' ? column.heading : `${column.heading} (${column.unit})`);
+  const heading = (column: WrittenColumn): string =>
+    escape(column.unit === '' ? column.heading : `${column.heading} (${column.unit})`);
   const rows = table.rows.map((_, row) => line(columns.map((column) => escape(column.cells[row] ?? ''))));
   return line(columns.map(heading)) + line(columns.map((column) => (column.right ? '---:' : '---'))) + rows.join('');
 }
@@ -79,8 +80,16 @@ export function markdownTable(table: Table, options: TableOptions = {}): string 
  * A table of counters per processor: a row per counter, a column per processor, and a total.
  * @param counters per counter, its value on each processor
  */
-export function counterTable(processors: readonly string[], counters: Readonly<Record<string, readonly number[]>>, unit = ''): Table {
-  const columns: TableColumn[] = [{ heading: 'counter' }, ...processors.map((heading) => ({ heading, unit })), { heading: 'total', unit }];
+export function counterTable(
+  processors: readonly string[],
+  counters: Readonly<Record<string, readonly number[]>>,
+  unit = '',
+): Table {
+  const columns: TableColumn[] = [
+    { heading: 'counter' },
+    ...processors.map((heading) => ({ heading, unit })),
+    { heading: 'total', unit },
+  ];
   const rows = Object.entries(counters).map(([counter, values]): TableRow => {
     const cells = processors.map((_, i) => values[i] ?? 0);
     return [counter, ...cells, cells.reduce((sum, value) => sum + value, 0)];
@@ -92,7 +101,9 @@ function writtenColumns(table: Table, options: TableOptions): readonly WrittenCo
   return table.columns.flatMap((spec, index): WrittenColumn[] => {
     const column: TableColumn = typeof spec === 'string' ? { heading: spec } : spec;
     const values = table.rows.map((row) => (isCells(row) ? row[index] : row[column.key ?? column.heading]));
-    const numeric = values.every((value) => value === null || value === undefined || typeof value === 'number' || typeof value === 'bigint');
+    const numeric = values.every(
+      (value) => value === null || value === undefined || typeof value === 'number' || typeof value === 'bigint',
+    );
     const decimals = column.decimals ?? (values.every(isWhole) ? 0 : DECIMALS_DEFAULT);
     const format = { decimals, thousands: options.thousands ?? true };
     const written: WrittenColumn = {
@@ -138,7 +149,8 @@ function blocksOf(columns: readonly WrittenColumn[], width: number): readonly (r
     if (column.glued) units.at(-1)?.push(column);
     else units.push([column]);
   }
-  const room = (list: readonly WrittenColumn[]): number => list.reduce((sum, column) => sum + GAP + narrowest(column), -GAP);
+  const room = (list: readonly WrittenColumn[]): number =>
+    list.reduce((sum, column) => sum + GAP + narrowest(column), -GAP);
   const blocks: WrittenColumn[][] = [[first]];
   for (const unit of units) {
     const block = blocks.at(-1) as WrittenColumn[];
@@ -182,7 +194,10 @@ function widthsOf(block: readonly WrittenColumn[], width: number): readonly numb
 function textBlock(block: readonly WrittenColumn[], width: number): string {
   const widths = widthsOf(block, width);
   const line = (cells: readonly string[]): string =>
-    `${cells.map((cell, i) => (block[i]?.right ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number))).join(' '.repeat(GAP)).trimEnd()}\n`;
+    `${cells
+      .map((cell, i) => (block[i]?.right ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number)))
+      .join(' '.repeat(GAP))
+      .trimEnd()}\n`;
   const headings = block.map((column, i) => {
     const lines = wrapLine(column.heading, widths[i] as number, 0);
     return column.unit === '' ? lines : [...lines, ...wrapLine(column.unit, widths[i] as number, 0)];
@@ -193,7 +208,9 @@ function textBlock(block: readonly WrittenColumn[], width: number): string {
   text += line(widths.map((w) => '-'.repeat(w)));
   const rows = block[0]?.cells.length ?? 0;
   for (let row = 0; row < rows; row++) {
-    const cells = block.map((column, i) => (column.wraps ? wrapLine(column.cells[row] ?? '', widths[i] as number, HANG) : [column.cells[row] ?? '']));
+    const cells = block.map((column, i) =>
+      column.wraps ? wrapLine(column.cells[row] ?? '', widths[i] as number, HANG) : [column.cells[row] ?? ''],
+    );
     for (let i = 0; i < longestList(cells); i++) text += line(cells.map((lines) => lines[i] ?? ''));
   }
   return text;

@@ -48,10 +48,12 @@ export function endLines(trace: Trace): readonly EndLine[] {
   const whole = plainLine(end.text);
   if (violation && violationText(violation) === whole) return [];
   const parts = end.text.split(end.kind === 'deadlock' ? /[\n;]/ : '\n').map(plainLine);
-  const lines = parts.filter((part) => part !== '').map((part) => {
-    const column = trace.columns.findIndex((_, c) => part.startsWith(`${columnName(trace, c)}:`));
-    return { column, text: column < 0 ? part : part.slice(part.indexOf(':') + 1).trim() };
-  });
+  const lines = parts
+    .filter((part) => part !== '')
+    .map((part) => {
+      const column = trace.columns.findIndex((_, c) => part.startsWith(`${columnName(trace, c)}:`));
+      return { column, text: column < 0 ? part : part.slice(part.indexOf(':') + 1).trim() };
+    });
   return end.kind === 'deadlock' && !/deadlock/i.test(whole) ? [{ column: -1, text: 'deadlock' }, ...lines] : lines;
 }
 

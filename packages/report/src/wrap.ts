@@ -6,7 +6,10 @@
 
 /** Makes one printable line of any text: white space becomes single spaces, control characters question marks. */
 export function plainLine(text: string): string {
-  return text.replace(/\s+/g, ' ').trim().replace(/\p{Cc}/gu, '?');
+  return text
+    .replace(/\s+/g, ' ')
+    .trim()
+    .replace(/\p{Cc}/gu, '?');
 }
 
 /**

@@ -19,7 +19,8 @@ export function step(column: number, stack: string, text: string, rest: Partial<
 }
 
 /** A step with facts. */
-export const fact = (column: number, stack: string, text: string, ...facts: string[]): TraceStep => step(column, stack, text, { facts });
+export const fact = (column: number, stack: string, text: string, ...facts: string[]): TraceStep =>
+  step(column, stack, text, { facts });
 
 /** A message that reaches a component; column -1: one that belongs to no processor. */
 export const message = (column: number, text: string): TraceStep => step(column, '', text, { kind: 'deliver' });
@@ -27,7 +28,10 @@ export const message = (column: number, text: string): TraceStep => step(column,
 /** A trace; columns as `CPU0 munmap`. */
 export function trace(columns: readonly string[], steps: readonly TraceStep[], end: Trace['end'] = null): Trace {
   return {
-    columns: columns.map((heading) => ({ name: heading.split(' ')[0] ?? '', routine: heading.split(' ').slice(1).join(' ') })),
+    columns: columns.map((heading) => ({
+      name: heading.split(' ')[0] ?? '',
+      routine: heading.split(' ').slice(1).join(' '),
+    })),
     steps: steps.map((s, entry) => ({ ...s, entry })),
     end,
     fingerprint: '00000000deadbeef',
@@ -136,13 +140,35 @@ export const fourProcessors = trace(
 export const longLabels = trace(
   ['CPU0 contpte_ptep_set_access_flags', 'CPU1 a_routine_whose_name_alone_is_wider_than_its_column'],
   [
-    step(0, 'contpte_ptep_set_access_flags', '__ptep_set_access_flags(vma, addr, ptep, pte_mkyoung(pte_mkdirty(entry)), dirty)'),
+    step(
+      0,
+      'contpte_ptep_set_access_flags',
+      '__ptep_set_access_flags(vma, addr, ptep, pte_mkyoung(pte_mkdirty(entry)), dirty)',
+    ),
     fact(0, 'contpte_ptep_set_access_flags', 'atomic_long_cmpxchg_acquire(&rwsem->count)', '0 -> RWSEM_WRITER_LOCKED'),
-    fact(1, 'a_routine_whose_name_alone_is_wider_than_its_column', 'load(p)', 'a fact that says so much that it needs two lines', 'another'),
-    step(1, 'a_routine_whose_name_alone_is_wider_than_its_column', 'an_identifier_of_more_than_thirty_six_characters_is_cut(x)'),
-    step(0, 'contpte_ptep_set_access_flags', '<store buffer: kernel_page_table.pud[511].pmd[3] = PMD_TYPE_TABLE|0x42000>', { kind: 'drain' }),
+    fact(
+      1,
+      'a_routine_whose_name_alone_is_wider_than_its_column',
+      'load(p)',
+      'a fact that says so much that it needs two lines',
+      'another',
+    ),
+    step(
+      1,
+      'a_routine_whose_name_alone_is_wider_than_its_column',
+      'an_identifier_of_more_than_thirty_six_characters_is_cut(x)',
+    ),
+    step(
+      0,
+      'contpte_ptep_set_access_flags',
+      '<store buffer: kernel_page_table.pud[511].pmd[3] = PMD_TYPE_TABLE|0x42000>',
+      { kind: 'drain' },
+    ),
     step(1, 'a_routine_whose_name_alone_is_wider_than_its_column', 'pte_val()', {
-      violation: { property: 'no contiguous block is ever seen with members of different permissions', detail: 'ptep[5] is read-only, ptep[4] is not' },
+      violation: {
+        property: 'no contiguous block is ever seen with members of different permissions',
+        detail: 'ptep[5] is read-only, ptep[4] is not',
+      },
     }),
   ],
 );

@@ -5,8 +5,20 @@ import { LOCK_MISUSE } from './misuse.ts';
 import { Mutex, mutex_lock, mutex_trylock, mutex_unlock } from './mutex.ts';
 import { percpu_down_read, percpu_down_write, percpu_up_read, percpu_up_write, PercpuRwsem } from './percpu-rwsem.ts';
 import { Rcu } from './rcu.ts';
-import { Refcount, refcount_dec_and_test, refcount_inc, refcount_inc_not_zero, REFCOUNT_SATURATED } from './refcount.ts';
-import { read_seqcount_begin, read_seqcount_retry, Seqcount, write_seqcount_begin, write_seqcount_end } from './seqcount.ts';
+import {
+  Refcount,
+  refcount_dec_and_test,
+  refcount_inc,
+  refcount_inc_not_zero,
+  REFCOUNT_SATURATED,
+} from './refcount.ts';
+import {
+  read_seqcount_begin,
+  read_seqcount_retry,
+  Seqcount,
+  write_seqcount_begin,
+  write_seqcount_end,
+} from './seqcount.ts';
 import { spin_lock, spin_trylock, spin_unlock, Spinlock } from './spinlock.ts';
 
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
@@ -39,7 +51,12 @@ describe.each(MODELS)('spinlock and mutex on %s', (model) => {
       const ends = new Set<string>();
       let words: number[] = [];
       const system = systemOf(model, (builder) => {
-        const [x, y, r0, r1] = ['x', 'y', 'r0', 'r1'].map((name) => builder.region(name, 1).at(0)) as [never, never, never, never];
+        const [x, y, r0, r1] = ['x', 'y', 'r0', 'r1'].map((name) => builder.region(name, 1).at(0)) as [
+          never,
+          never,
+          never,
+          never,
+        ];
         words = [r0, r1];
         const side = (mine: never, other: never, result: never, lock: Spinlock | Mutex) =>
           function* (): Steps {
@@ -62,18 +79,24 @@ describe.each(MODELS)('spinlock and mutex on %s', (model) => {
 describe('spinlock and mutex', () => {
   it('report recursion and foreign unlocks by name', () => {
     const run = (body: (spin: Spinlock, mutex: Mutex) => Steps) =>
-      everyRun(systemOf('tso', (builder) => {
-        const [spin, mutex] = [new Spinlock(builder, 'ptl'), new Mutex(builder, 'm')];
-        return [steps('misuse', () => body(spin, mutex))];
-      }));
+      everyRun(
+        systemOf('tso', (builder) => {
+          const [spin, mutex] = [new Spinlock(builder, 'ptl'), new Mutex(builder, 'm')];
+          return [steps('misuse', () => body(spin, mutex))];
+        }),
+      );
     const recursive = run(function* (spin) {
       yield* spin_lock(spin);
       yield* spin_lock(spin);
     });
     expect(recursive.violations).toEqual(new Set([LOCK_MISUSE]));
     expect(recursive.details).toEqual(new Set(['spin_lock(ptl) on processor 0, which holds it already']));
-    expect(run((spin) => spin_unlock(spin)).details).toEqual(new Set(['spin_unlock(ptl) on processor 0, which does not hold it']));
-    expect(run((_, mutex) => mutex_unlock(mutex)).details).toEqual(new Set(['mutex_unlock(m) on processor 0, which does not hold it']));
+    expect(run((spin) => spin_unlock(spin)).details).toEqual(
+      new Set(['spin_unlock(ptl) on processor 0, which does not hold it']),
+    );
+    expect(run((_, mutex) => mutex_unlock(mutex)).details).toEqual(
+      new Set(['mutex_unlock(m) on processor 0, which does not hold it']),
+    );
     const again = run(function* (_, mutex) {
       yield* mutex_lock(mutex);
       yield* mutex_lock(mutex);
@@ -82,17 +105,19 @@ describe('spinlock and mutex', () => {
   });
 
   it('fail a trylock on a held lock and take a free one', () => {
-    const run = everyRun(systemOf('sc', (builder) => {
-      const [spin, mutex] = [new Spinlock(builder, 'ptl'), new Mutex(builder, 'm')];
-      return [
-        steps('try', function* () {
-          yield* assertThat((yield* spin_trylock(spin)) === 1, 'first');
-          yield* assertThat((yield* spin_trylock(spin)) === 0, 'second');
-          yield* assertThat((yield* mutex_trylock(mutex)) === 1, 'first');
-          yield* assertThat((yield* mutex_trylock(mutex)) === 0, 'second');
-        }),
-      ];
-    }));
+    const run = everyRun(
+      systemOf('sc', (builder) => {
+        const [spin, mutex] = [new Spinlock(builder, 'ptl'), new Mutex(builder, 'm')];
+        return [
+          steps('try', function* () {
+            yield* assertThat((yield* spin_trylock(spin)) === 1, 'first');
+            yield* assertThat((yield* spin_trylock(spin)) === 0, 'second');
+            yield* assertThat((yield* mutex_trylock(mutex)) === 1, 'first');
+            yield* assertThat((yield* mutex_trylock(mutex)) === 0, 'second');
+          }),
+        ];
+      }),
+    );
     expect(run.violations.size).toBe(0);
   });
 });
@@ -148,37 +173,41 @@ function* downWriteWithoutGracePeriod(sem: PercpuRwsem): Steps {
 
 describe.each(MODELS)('seqcount on %s', (model) => {
   it('makes a reader retry rather than see half an update', () => {
-    const run = everyRun(systemOf(model, (builder) => {
-      const seqcount = new Seqcount(builder, 'seq');
-      const [low, high] = [builder.region('low', 1).at(0), builder.region('high', 1).at(0)];
-      return [
-        steps('writer', function* () {
-          yield* write_seqcount_begin(seqcount);
-          yield* store(low, 1);
-          yield* store(high, 1);
-          yield* write_seqcount_end(seqcount);
-        }),
-        steps('reader', function* () {
-          const start = yield* read_seqcount_begin(seqcount);
-          const l = yield* load(low);
-          const h = yield* load(high);
-          if (!(yield* read_seqcount_retry(seqcount, start))) yield* assertThat(l === h, 'no torn read');
-        }),
-      ];
-    }));
+    const run = everyRun(
+      systemOf(model, (builder) => {
+        const seqcount = new Seqcount(builder, 'seq');
+        const [low, high] = [builder.region('low', 1).at(0), builder.region('high', 1).at(0)];
+        return [
+          steps('writer', function* () {
+            yield* write_seqcount_begin(seqcount);
+            yield* store(low, 1);
+            yield* store(high, 1);
+            yield* write_seqcount_end(seqcount);
+          }),
+          steps('reader', function* () {
+            const start = yield* read_seqcount_begin(seqcount);
+            const l = yield* load(low);
+            const h = yield* load(high);
+            if (!(yield* read_seqcount_retry(seqcount, start))) yield* assertThat(l === h, 'no torn read');
+          }),
+        ];
+      }),
+    );
     expect(run.violations).toEqual(new Set());
     expect(run.deadlock).toBe(false);
   });
 
   it('reports two writers at once', () => {
-    const run = everyRun(systemOf(model, (builder) => {
-      const seqcount = new Seqcount(builder, 'seq');
-      const writer = function* (): Steps {
-        yield* write_seqcount_begin(seqcount);
-        yield* write_seqcount_end(seqcount);
-      };
-      return [steps('a', writer), steps('b', writer)];
-    }));
+    const run = everyRun(
+      systemOf(model, (builder) => {
+        const seqcount = new Seqcount(builder, 'seq');
+        const writer = function* (): Steps {
+          yield* write_seqcount_begin(seqcount);
+          yield* write_seqcount_end(seqcount);
+        };
+        return [steps('a', writer), steps('b', writer)];
+      }),
+    );
     expect(run.violations).toEqual(new Set([LOCK_MISUSE]));
   });
 });
@@ -203,16 +232,22 @@ describe('refcount', () => {
 
   it('saturates on use after free and on underflow, not on a careful try', () => {
     const run = (body: (refs: Refcount) => Steps) =>
-      everyRun(systemOf('sc', (builder) => {
-        const refs = new Refcount(builder, 'refs', 0);
-        return [steps('misuse', () => body(refs))];
-      }));
+      everyRun(
+        systemOf('sc', (builder) => {
+          const refs = new Refcount(builder, 'refs', 0);
+          return [steps('misuse', () => body(refs))];
+        }),
+      );
     expect(run((refs) => refcount_inc(refs)).violations).toEqual(new Set([REFCOUNT_SATURATED]));
-    expect(run(function* (refs) {
-      yield* refcount_dec_and_test(refs);
-    }).violations).toEqual(new Set([REFCOUNT_SATURATED]));
-    expect(run(function* (refs) {
-      yield* refcount_inc_not_zero(refs);
-    }).violations).toEqual(new Set());
+    expect(
+      run(function* (refs) {
+        yield* refcount_dec_and_test(refs);
+      }).violations,
+    ).toEqual(new Set([REFCOUNT_SATURATED]));
+    expect(
+      run(function* (refs) {
+        yield* refcount_inc_not_zero(refs);
+      }).violations,
+    ).toEqual(new Set());
   });
 });

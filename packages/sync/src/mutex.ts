@@ -2,7 +2,15 @@
  * Mutexes. Mirrors kernel/locking/mutex.c, v6.18: both ends are a cmpxchg on `owner`, hence full barriers on x86.
  * The wait list is not modelled, for the reason given in `spinlock.ts`.
  */
-import { BLOCKED, defineOperation, operation, type Address, type Operation, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Address,
+  type Operation,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { misuse, SELF, taskOf, type Task } from './misuse.ts';
 import { formatHolder } from './spinlock.ts';
 
@@ -67,7 +75,10 @@ export function* mutex_lock(mutex: Mutex, task: Task = SELF): Steps {
 
 /** mutex_trylock(): 1 if the mutex was free and is now held. */
 export function* mutex_trylock(mutex: Mutex, task: Task = SELF): Steps<number> {
-  return yield operation(TRYLOCK, mutex.owner, task, 0, mutex, { label: `mutex_trylock(${mutex.name})`, fact: (r) => (r ? 'locked' : 'taken') });
+  return yield operation(TRYLOCK, mutex.owner, task, 0, mutex, {
+    label: `mutex_trylock(${mutex.name})`,
+    fact: (r) => (r ? 'locked' : 'taken'),
+  });
 }
 
 /** mutex_unlock(). */

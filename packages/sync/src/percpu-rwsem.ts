@@ -155,8 +155,10 @@ const QUEUE = defineOperation({
     if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
     const free = cx.read(sem.block) === 0;
-    if (op.a === Waiting.forWrite && cx.read(sem.owner) === 1 + cx.processor) misuse(cx, 'percpu_down_write', sem.name, 'which holds it for writing already');
-    if (op.a === Waiting.forWrite && cx.read(sem.held.base + cx.processor) > 0) misuse(cx, 'percpu_down_write', sem.name, 'which holds it for reading');
+    if (op.a === Waiting.forWrite && cx.read(sem.owner) === 1 + cx.processor)
+      misuse(cx, 'percpu_down_write', sem.name, 'which holds it for writing already');
+    if (op.a === Waiting.forWrite && cx.read(sem.held.base + cx.processor) > 0)
+      misuse(cx, 'percpu_down_write', sem.name, 'which holds it for reading');
     if (!free) {
       sem.enqueue(cx, cx.processor, op.a);
       return 1;
@@ -281,7 +283,10 @@ const SYNC_FUNC = defineOperation({
 
 /** rcu_sync_is_idle(), inside the preempt-disabled section that makes the answer stay true. */
 function* rcu_sync_is_idle(sem: PercpuRwsem): Steps<boolean> {
-  const state = yield* load(sem.syncState, { label: `rcu_sync_is_idle(${sem.name})`, fact: (s) => (s === Sync.GP_IDLE ? 'fast path' : 'slow path') });
+  const state = yield* load(sem.syncState, {
+    label: `rcu_sync_is_idle(${sem.name})`,
+    fact: (s) => (s === Sync.GP_IDLE ? 'fast path' : 'slow path'),
+  });
   return state === Sync.GP_IDLE;
 }
 
@@ -301,7 +306,10 @@ export const percpu_down_read = inlined(function* (sem: PercpuRwsem, processor: 
     if (blocked !== 0) yield* thisCpuAdd(sem, -1);
     yield* sem.rcu.rcu_read_unlock(processor);
     if (blocked === 0) return;
-    const waits = yield operation(QUEUE, Waiting.forRead, 0, 0, sem, { label: `percpu_rwsem_wait(${sem.name})`, fact: (r) => (r ? 'queued' : undefined) });
+    const waits = yield operation(QUEUE, Waiting.forRead, 0, 0, sem, {
+      label: `percpu_rwsem_wait(${sem.name})`,
+      fact: (r) => (r ? 'queued' : undefined),
+    });
     if (waits === 1) yield operation(WAIT, 0, 0, 0, sem, { label: `percpu_down_read(${sem.name}) returns` });
     return;
   }
@@ -320,7 +328,10 @@ export const percpu_up_read = inlined(function* (sem: PercpuRwsem, processor: nu
 /** percpu_down_write(): sleeps for a grace period (unless another writer has just been) and until all readers have left. */
 export const percpu_down_write = inlined(function* (sem: PercpuRwsem, processor: number): Steps {
   yield* sem.syncEnter(processor);
-  const waits = yield operation(QUEUE, Waiting.forWrite, 0, 0, sem, { label: `percpu_down_write(${sem.name})`, fact: (r) => (r ? 'queued' : undefined) });
+  const waits = yield operation(QUEUE, Waiting.forWrite, 0, 0, sem, {
+    label: `percpu_down_write(${sem.name})`,
+    fact: (r) => (r ? 'queued' : undefined),
+  });
   if (waits === 1) yield operation(WAIT, 0, 0, 0, sem, { label: `percpu_down_write(${sem.name}) woken` });
   yield operation(WAIT_READERS, 0, 0, 0, sem, { label: `readers_active_check(${sem.name})` });
 });

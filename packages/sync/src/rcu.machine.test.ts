@@ -26,7 +26,9 @@ describe('grace period', () => {
 
   it('is over when the last of the readers it found has left', () => {
     expect(run(start(0b101), quiescent(0b001)).emitted).toEqual([]);
-    expect(run(start(0b101), quiescent(0b001), quiescent(0b100)).emitted).toEqual([{ type: 'grace_period', over: true }]);
+    expect(run(start(0b101), quiescent(0b001), quiescent(0b100)).emitted).toEqual([
+      { type: 'grace_period', over: true },
+    ]);
   });
 
   it('does not listen to readers that came later', () => {
@@ -55,7 +57,10 @@ describe('grace period', () => {
     const session = async (): Promise<void> => {
       expect(await remote.start()).toMatchObject({ value: 'idle' });
       expect(await remote.send(start(1))).toMatchObject({ value: 'waiting', context: { readers: 1 } });
-      expect(await remote.send(quiescent(1))).toMatchObject({ value: 'over', emitted: [{ type: 'grace_period', over: true }] });
+      expect(await remote.send(quiescent(1))).toMatchObject({
+        value: 'over',
+        emitted: [{ type: 'grace_period', over: true }],
+      });
     };
     try {
       await Promise.race([session(), died]);

@@ -40,7 +40,10 @@ export const gracePeriodMachine = setup({
   },
   actions: {
     snapshot: assign({ readers: ({ event }) => (event.type === 'start' ? event.readers : 0) }),
-    strike: assign({ readers: ({ context, event }) => (event.type === 'quiescent' ? context.readers & ~event.readers : context.readers) }),
+    strike: assign({
+      readers: ({ context, event }) =>
+        event.type === 'quiescent' ? context.readers & ~event.readers : context.readers,
+    }),
     announceOver: emit({ type: 'grace_period' as const, over: true }),
     announceIdle: emit({ type: 'grace_period' as const, over: false }),
   },

@@ -31,7 +31,9 @@ function publication(model: MemoryModel, wait: Wait, sections = 1) {
       if (wait === 'synchronize_rcu') yield* rcu.synchronize_rcu(1);
       yield* store(data, 0);
     };
-    return wait === 'call_rcu' ? [steps('reader', reader), steps('updater', updater), rcu.rcuc(2)] : [steps('reader', reader), steps('updater', updater)];
+    return wait === 'call_rcu'
+      ? [steps('reader', reader), steps('updater', updater), rcu.rcuc(2)]
+      : [steps('reader', reader), steps('updater', updater)];
   });
 }
 
@@ -58,7 +60,10 @@ describe.each(MODELS)('rcu on %s', (model) => {
       };
       return [steps('reader', reader), steps('updater', () => (rcu as Rcu).synchronize_rcu(1))];
     });
-    const run = everyRun(system, (read) => read((rcu as Rcu).over.at(1)) === 1 && read((rcu as Rcu).nesting.at(0)) === 1);
+    const run = everyRun(
+      system,
+      (read) => read((rcu as Rcu).over.at(1)) === 1 && read((rcu as Rcu).nesting.at(0)) === 1,
+    );
     expect(run.witnessed).toBeGreaterThan(0);
   });
 
@@ -110,20 +115,24 @@ describe.each(MODELS)('rcu on %s', (model) => {
 
 describe('rcu', () => {
   it('reports an unlock without a lock, and waiting inside a section', () => {
-    const unlock = everyRun(systemOf('sc', (builder) => {
-      const rcu = new Rcu(builder, { processors: 1 });
-      return [steps('unlock', () => rcu.rcu_read_unlock(0))];
-    }));
+    const unlock = everyRun(
+      systemOf('sc', (builder) => {
+        const rcu = new Rcu(builder, { processors: 1 });
+        return [steps('unlock', () => rcu.rcu_read_unlock(0))];
+      }),
+    );
     expect(unlock.details).toEqual(new Set(['rcu_read_unlock(rcu) on processor 0, which is in no read-side section']));
-    const wait = everyRun(systemOf('sc', (builder) => {
-      const rcu = new Rcu(builder, { processors: 1 });
-      return [
-        steps('wait', function* () {
-          yield* rcu.rcu_read_lock();
-          yield* rcu.synchronize_rcu(0);
-        }),
-      ];
-    }));
+    const wait = everyRun(
+      systemOf('sc', (builder) => {
+        const rcu = new Rcu(builder, { processors: 1 });
+        return [
+          steps('wait', function* () {
+            yield* rcu.rcu_read_lock();
+            yield* rcu.synchronize_rcu(0);
+          }),
+        ];
+      }),
+    );
     expect(wait.violations).toEqual(new Set([LOCK_MISUSE]));
   });
 

@@ -81,7 +81,10 @@ export class Rcu {
     this.#builder = builder;
     this.listsAreDense = builder.memoryModel === 'sc';
     this.sectionsPerProcessor = interrupts ? 1 : SECTIONS[builder.memoryModel];
-    if (processors * this.sectionsPerProcessor > BITS_MAX) throw new ModelError(`rcu: new: at most ${BITS_MAX} sections, ${processors} processors need ${processors * this.sectionsPerProcessor}`);
+    if (processors * this.sectionsPerProcessor > BITS_MAX)
+      throw new ModelError(
+        `rcu: new: at most ${BITS_MAX} sections, ${processors} processors need ${processors * this.sectionsPerProcessor}`,
+      );
     const format = (value: number): string => this.#formatCallback(value);
     this.nesting = builder.region('rcu.nesting', processors);
     this.sections = builder.region('rcu.section', processors * this.sectionsPerProcessor);
@@ -90,7 +93,8 @@ export class Rcu {
     this.cblist = builder.region('rcu.cblist', processors * callbacksMax, { format });
     this.batch = builder.region('rcu.batch', processors * callbacksMax, { format });
     this.#gracePeriods = Array.from({ length: processors + 1 }, (_, i) => {
-      const effect = (cx: OperationContext, event: { readonly [key: string]: unknown }): void => cx.write(this.over.base + i, event['over'] === true ? 1 : 0);
+      const effect = (cx: OperationContext, event: { readonly [key: string]: unknown }): void =>
+        cx.write(this.over.base + i, event['over'] === true ? 1 : 0);
       return builder.component({ name: `rcu.gp${i}`, machine: gracePeriodMachine, effects: { grace_period: effect } });
     });
     if (!interrupts) builder.watch(this.sections, (cx, address) => this.#sectionChanged(cx, address));
@@ -103,7 +107,9 @@ export class Rcu {
 
   /** Every word an RCU operation may touch, the grace-period actors included. */
   get words(): readonly number[] {
-    return (this.#words ??= this.#builder.layout.regions.filter((r) => r.name.startsWith('rcu.')).flatMap((r) => Array.from({ length: r.cells }, (_, i) => r.base + i)));
+    return (this.#words ??= this.#builder.layout.regions
+      .filter((r) => r.name.startsWith('rcu.'))
+      .flatMap((r) => Array.from({ length: r.cells }, (_, i) => r.base + i)));
   }
 
   /** rcu_read_lock(): nests, never waits, orders nothing. */
@@ -123,7 +129,9 @@ export class Rcu {
   /** call_rcu(): `callback` (from {@link register}) is called with `argument` after a grace period, by {@link rcuc}. */
   *call_rcu(callback: number, argument: number): Steps {
     const name = this.#functions[callback - 1]?.name ?? String(callback);
-    yield operation(CALL_RCU, callback + (argument << ARGUMENT_BITS), 0, 0, this, { label: `call_rcu(${name}, 0x${argument.toString(16)})` });
+    yield operation(CALL_RCU, callback + (argument << ARGUMENT_BITS), 0, 0, this, {
+      label: `call_rcu(${name}, 0x${argument.toString(16)})`,
+    });
   }
 
   /**
@@ -143,7 +151,10 @@ export class Rcu {
   readonly #rcuc = routine('rcuc', (processor: number) => this.#serveCallbacks(processor));
 
   *#answer(): Steps {
-    yield operation(EXP_HANDLER, 0, 0, 0, this, { label: 'rcu_exp_handler()', fact: (r) => (r ? 'in a reader' : 'quiescent') });
+    yield operation(EXP_HANDLER, 0, 0, 0, this, {
+      label: 'rcu_exp_handler()',
+      fact: (r) => (r ? 'in a reader' : 'quiescent'),
+    });
   }
 
   *#synchronize(processor: number, slot: number): Steps {
@@ -163,7 +174,10 @@ export class Rcu {
       yield* this.#synchronize(processor, this.processors);
       for (;;) {
         yield* point('rcu_do_batch');
-        const callback = yield operation(NEXT_CALLBACK, 0, 0, 0, this, { label: 'rcu_do_batch()', fact: (r) => (r === 0 ? 'done' : this.#formatCallback(r)) });
+        const callback = yield operation(NEXT_CALLBACK, 0, 0, 0, this, {
+          label: 'rcu_do_batch()',
+          fact: (r) => (r === 0 ? 'done' : this.#formatCallback(r)),
+        });
         if (callback === 0) break;
         const fn = this.#functions[(callback & ((1 << ARGUMENT_BITS) - 1)) - 1];
         if (fn) yield* fn.run(callback >> ARGUMENT_BITS);
@@ -228,7 +242,8 @@ const READ_LOCK = defineOperation({
 /** A section word that is closed both in memory and in the own store buffer, or -1. */
 function freeSection(cx: OperationContext, rcu: Rcu): number {
   const first = rcu.sections.base + cx.processor * rcu.sectionsPerProcessor;
-  for (let address = first; address < first + rcu.sectionsPerProcessor; address++) if (cx.read(address) === 0) return address;
+  for (let address = first; address < first + rcu.sectionsPerProcessor; address++)
+    if (cx.read(address) === 0) return address;
   return -1;
 }
 
@@ -283,7 +298,8 @@ const START = defineOperation({
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const rcu = rcuOf(op);
-    if (cx.read(rcu.nesting.base + cx.processor) !== 0) misuse(cx, 'synchronize_rcu', 'rcu', 'which is in a read-side section');
+    if (cx.read(rcu.nesting.base + cx.processor) !== 0)
+      misuse(cx, 'synchronize_rcu', 'rcu', 'which is in a read-side section');
     rcu.tellGracePeriod(cx, op.a, 'start', rcu.openSections(cx, op.b));
     return 0;
   },
@@ -313,7 +329,9 @@ const CALL_RCU = defineOperation({
     for (let address = first; address < first + perProcessor; address++) {
       if (cx.load(address) === 0 && cx.read(address) === 0) return cx.storeBuffered(address, op.a) ? 0 : BLOCKED;
     }
-    throw new ModelError(`rcu: call_rcu: processor ${cx.processor} has ${perProcessor} callbacks pending: raise callbacksMax`);
+    throw new ModelError(
+      `rcu: call_rcu: processor ${cx.processor} has ${perProcessor} callbacks pending: raise callbacksMax`,
+    );
   },
   footprint,
 });

@@ -1,5 +1,14 @@
 /** Reference counts. Mirrors include/linux/refcount.h, v6.18: the operations, and the misuse that refcount_warn_saturate() reports. */
-import { BLOCKED, defineOperation, operation, type Address, type Operation, type OperationContext, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Address,
+  type Operation,
+  type OperationContext,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 
 /** Built-in property: violated by raising a count that is 0 (the object is gone) and by lowering it below 0. */
 export const REFCOUNT_SATURATED = 'no reference count saturates';
@@ -68,10 +77,16 @@ export function* refcount_inc(refcount: Refcount): Steps {
 
 /** refcount_inc_not_zero(): 1 if a reference was taken, 0 if the object is going away. */
 export function* refcount_inc_not_zero(refcount: Refcount): Steps<number> {
-  return yield operation(INC_NOT_ZERO, refcount.refs, 0, 0, refcount, { label: `refcount_inc_not_zero(${refcount.name})`, fact: (r) => (r ? 'taken' : 'zero') });
+  return yield operation(INC_NOT_ZERO, refcount.refs, 0, 0, refcount, {
+    label: `refcount_inc_not_zero(${refcount.name})`,
+    fact: (r) => (r ? 'taken' : 'zero'),
+  });
 }
 
 /** refcount_dec_and_test(): 1 if that was the last reference. */
 export function* refcount_dec_and_test(refcount: Refcount): Steps<number> {
-  return yield operation(DEC_AND_TEST, refcount.refs, 0, 0, refcount, { label: `refcount_dec_and_test(${refcount.name})`, fact: (r) => (r ? 'last' : undefined) });
+  return yield operation(DEC_AND_TEST, refcount.refs, 0, 0, refcount, {
+    label: `refcount_dec_and_test(${refcount.name})`,
+    fact: (r) => (r ? 'last' : undefined),
+  });
 }

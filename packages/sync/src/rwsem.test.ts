@@ -2,7 +2,17 @@ import { assertThat, load, program, routine, store, type MemoryModel, type Steps
 import { describe, expect, it } from 'vitest';
 import { everyRun, systemOf } from '@shootdown/machine/every-run';
 import { LOCK_MISUSE } from './misuse.ts';
-import { down_read, down_read_trylock, down_write, down_write_trylock, downgrade_write, Rwsem, RWSEM_FLAG_WAITERS, up_read, up_write } from './rwsem.ts';
+import {
+  down_read,
+  down_read_trylock,
+  down_write,
+  down_write_trylock,
+  downgrade_write,
+  Rwsem,
+  RWSEM_FLAG_WAITERS,
+  up_read,
+  up_write,
+} from './rwsem.ts';
 
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
 const steps = (name: string, body: () => Steps) => program(routine(name, body));
@@ -38,7 +48,10 @@ describe.each(MODELS)('rwsem on %s', (model) => {
       };
       return [steps('a', reader), steps('b', reader)];
     });
-    const run = everyRun(system, (read) => read((sem as Rwsem).held.at(0)) === 1 && read((sem as Rwsem).held.at(1)) === 1);
+    const run = everyRun(
+      system,
+      (read) => read((sem as Rwsem).held.at(0)) === 1 && read((sem as Rwsem).held.at(1)) === 1,
+    );
     expect(run.witnessed).toBeGreaterThan(0);
   });
 
@@ -118,7 +131,10 @@ describe('rwsem', () => {
     });
     const run = everyRun(
       system,
-      (read) => (read((sem as Rwsem).count) & RWSEM_FLAG_WAITERS) !== 0 && read((sem as Rwsem).waitList.at(0)) === 2 && read((sem as Rwsem).waitList.at(1)) === 3,
+      (read) =>
+        (read((sem as Rwsem).count) & RWSEM_FLAG_WAITERS) !== 0 &&
+        read((sem as Rwsem).waitList.at(0)) === 2 &&
+        read((sem as Rwsem).waitList.at(1)) === 3,
       (read) => order.push(read(system.layout.regions.find((r) => r.name === 'order')?.base ?? 0)),
     );
     return run;
@@ -179,8 +195,15 @@ describe('rwsem', () => {
       };
       return [steps('holder', hold), steps('waiter', hold), steps('thief', hold)];
     });
-    const stolen = everyRun(system, (read) => read((sem as Rwsem).owner) === 3 && read((sem as Rwsem).waitList.at(0)) === 2, () => order.push(1));
-    const queued = everyRun(system, (read) => read((sem as Rwsem).owner) === 0 && read((sem as Rwsem).waitList.at(1)) === 3);
+    const stolen = everyRun(
+      system,
+      (read) => read((sem as Rwsem).owner) === 3 && read((sem as Rwsem).waitList.at(0)) === 2,
+      () => order.push(1),
+    );
+    const queued = everyRun(
+      system,
+      (read) => read((sem as Rwsem).owner) === 0 && read((sem as Rwsem).waitList.at(1)) === 3,
+    );
     expect(stolen.witnessed).toBeGreaterThan(0);
     expect(queued.witnessed).toBeGreaterThan(0);
   });
@@ -201,7 +224,10 @@ describe('rwsem', () => {
         }),
       ];
     });
-    const run = everyRun(system, (read) => read((sem as Rwsem).held.at(0)) === 1 && read((sem as Rwsem).held.at(1)) === 1);
+    const run = everyRun(
+      system,
+      (read) => read((sem as Rwsem).held.at(0)) === 1 && read((sem as Rwsem).held.at(1)) === 1,
+    );
     expect(run.violations.size).toBe(0);
     expect(run.witnessed).toBeGreaterThan(0);
   });

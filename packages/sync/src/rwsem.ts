@@ -11,7 +11,19 @@
  * full barriers (LOCK CMPXCHG, LOCK XADD), up_read() and up_write() included. On arm64 they are an acquire and a release.
  * A writer that spins on the owner before it queues is a writer that comes later.
  */
-import { BLOCKED, defineOperation, inlined, operation, type Address, type Footprint, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  inlined,
+  operation,
+  type Address,
+  type Footprint,
+  type Operation,
+  type OperationContext,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { misuse, SELF, taskOf, type Task } from './misuse.ts';
 
 /** Bits of `count`. RWSEM_FLAG_HANDOFF is not among them: it is what the explored choice "may steal" stands for. */
@@ -93,7 +105,9 @@ export class Rwsem {
 
   /** rwsem_del_waiter() for the first one. */
   dequeue(cx: OperationContext): void {
-    const tasks = Array.from({ length: this.tasks }, (_, i) => cx.read(this.waitList.base + i) - 1).filter((task) => task >= 0);
+    const tasks = Array.from({ length: this.tasks }, (_, i) => cx.read(this.waitList.base + i) - 1).filter(
+      (task) => task >= 0,
+    );
     const first = tasks.shift();
     if (first !== undefined) cx.write(this.waiting.base + first, Waiting.no);
     this.#setList(cx, tasks);
@@ -263,13 +277,21 @@ const TAKEN = (result: number): string => (result === 0 ? 'taken' : 'locked');
 const WAITS = (result: number): string | undefined => (result === QUEUED ? 'queued' : undefined);
 
 /** down_read(): sleeps while a writer holds the semaphore or waits for it. */
-export const down_read = inlined(function* (sem: Rwsem, task: Task = SELF, label: string = `down_read(${sem.name})`): Steps {
+export const down_read = inlined(function* (
+  sem: Rwsem,
+  task: Task = SELF,
+  label: string = `down_read(${sem.name})`,
+): Steps {
   const queued = yield operation(DOWN_READ, task, 0, 0, sem, { label, fact: WAITS });
   if (queued === QUEUED) yield operation(WAIT_READ, task, 0, 0, sem, { label: `${label} returns` });
 });
 
 /** down_read_trylock(): 1 if no writer holds the semaphore or waits for it. Never sleeps. */
-export function* down_read_trylock(sem: Rwsem, task: Task = SELF, label = `down_read_trylock(${sem.name})`): Steps<number> {
+export function* down_read_trylock(
+  sem: Rwsem,
+  task: Task = SELF,
+  label = `down_read_trylock(${sem.name})`,
+): Steps<number> {
   return yield operation(TRY_READ, task, 0, 0, sem, { label, fact: TAKEN });
 }
 
@@ -279,13 +301,21 @@ export function* up_read(sem: Rwsem, task: Task = SELF, label = `up_read(${sem.n
 }
 
 /** down_write(): sleeps in FIFO order until nobody holds the semaphore. */
-export const down_write = inlined(function* (sem: Rwsem, task: Task = SELF, label: string = `down_write(${sem.name})`): Steps {
+export const down_write = inlined(function* (
+  sem: Rwsem,
+  task: Task = SELF,
+  label: string = `down_write(${sem.name})`,
+): Steps {
   const queued = yield operation(DOWN_WRITE, task, 0, 0, sem, { label, fact: WAITS });
   if (queued === QUEUED) yield operation(WAIT_WRITE, task, 0, 0, sem, { label: `${label} returns` });
 });
 
 /** down_write_trylock(): 1 if nobody held the semaphore or waited for it. */
-export function* down_write_trylock(sem: Rwsem, task: Task = SELF, label = `down_write_trylock(${sem.name})`): Steps<number> {
+export function* down_write_trylock(
+  sem: Rwsem,
+  task: Task = SELF,
+  label = `down_write_trylock(${sem.name})`,
+): Steps<number> {
   return yield operation(TRY_WRITE, task, 0, 0, sem, { label, fact: TAKEN });
 }
 

@@ -2,7 +2,18 @@
  * Sequence counters. Mirrors include/linux/seqlock.h, v6.18: plain loads and stores with smp_wmb() and smp_rmb(), which order
  * nothing that `sc` and `tso` do not order by themselves.
  */
-import { BLOCKED, defineOperation, load, operation, smp_wmb, waitFor, type Address, type Operation, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  load,
+  operation,
+  smp_wmb,
+  waitFor,
+  type Address,
+  type Operation,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { misuse } from './misuse.ts';
 
 /** A sequence counter: odd while a write is under way. */
@@ -25,7 +36,13 @@ const INCREMENT = defineOperation({
   perform(cx, op) {
     const sequence = cx.load(op.a);
     if (!cx.storeBuffered(op.a, sequence + 1)) return BLOCKED;
-    if ((sequence & 1) !== op.b) misuse(cx, op.b === 0 ? 'write_seqcount_begin' : 'write_seqcount_end', seqcountOf(op).name, `with sequence ${sequence}: two writers at once, or none`);
+    if ((sequence & 1) !== op.b)
+      misuse(
+        cx,
+        op.b === 0 ? 'write_seqcount_begin' : 'write_seqcount_end',
+        seqcountOf(op).name,
+        `with sequence ${sequence}: two writers at once, or none`,
+      );
     return 0;
   },
   footprint: (op) => ({ reads: [op.a], writes: [op.a] }),
@@ -55,6 +72,9 @@ export function* raw_read_seqcount(seqcount: Seqcount): Steps<number> {
 
 /** read_seqcount_retry(): true if what was read since `start` may be torn. */
 export function* read_seqcount_retry(seqcount: Seqcount, start: number): Steps<boolean> {
-  const now = yield* load(seqcount.sequence, { label: `read_seqcount_retry(${seqcount.name}, ${start})`, fact: (s) => (s === start ? undefined : 'retry') });
+  const now = yield* load(seqcount.sequence, {
+    label: `read_seqcount_retry(${seqcount.name}, ${start})`,
+    fact: (s) => (s === start ? undefined : 'retry'),
+  });
   return now !== start;
 }

@@ -5,7 +5,15 @@
  * waits in the store buffer under `tso`. The queue of waiters is not modelled: nobody can tell a processor that spins in the
  * queue from one that has not come yet, and the order of arrival is explored anyway.
  */
-import { BLOCKED, defineOperation, operation, type Address, type Operation, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Address,
+  type Operation,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { misuse, SELF, taskOf, type Task } from './misuse.ts';
 
 /** A spinlock: one word, 0 or 1 + the task that holds it. */
@@ -73,7 +81,10 @@ export function* spin_lock(lock: Spinlock, task: Task = SELF): Steps {
 
 /** spin_trylock(): 1 if the lock was free and is now held. */
 export function* spin_trylock(lock: Spinlock, task: Task = SELF): Steps<number> {
-  return yield operation(TRYLOCK, lock.word, task, 0, lock, { label: `spin_trylock(${lock.name})`, fact: (r) => (r ? 'locked' : 'taken') });
+  return yield operation(TRYLOCK, lock.word, task, 0, lock, {
+    label: `spin_trylock(${lock.name})`,
+    fact: (r) => (r ? 'locked' : 'taken'),
+  });
 }
 
 /** spin_unlock(): a store-release. */

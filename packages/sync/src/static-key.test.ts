@@ -2,7 +2,15 @@ import { assertThat, load, program, routine, store, type MemoryModel, type Steps
 import { describe, expect, it } from 'vitest';
 import { everyRun, systemOf } from '@shootdown/machine/every-run';
 import { LOCK_MISUSE } from './misuse.ts';
-import { JumpLabels, static_branch_dec, static_branch_disable, static_branch_enable, static_branch_inc, static_branch_unlikely, type StaticKey } from './static-key.ts';
+import {
+  JumpLabels,
+  static_branch_dec,
+  static_branch_disable,
+  static_branch_enable,
+  static_branch_inc,
+  static_branch_unlikely,
+  type StaticKey,
+} from './static-key.ts';
 
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
 const steps = (name: string, body: () => Steps) => program(routine(name, body));
@@ -50,26 +58,30 @@ describe.each(MODELS)('static key on %s', (model) => {
 type Change = (key: StaticKey, processor: number) => Steps;
 
 function twoUsers(model: MemoryModel, on: Change, off: Change) {
-  return everyRun(systemOf(model, (builder) => {
-    const labels = new JumpLabels(builder, { processors: 2 });
-    const key = labels.key('key');
-    const user = (processor: number) =>
-      steps(`user${processor}`, function* () {
-        yield* on(key, processor);
-        yield* labels.contextSynchronization();
-        yield* assertThat((yield* static_branch_unlikely(key)) === 1, SEEN);
-        yield* off(key, processor);
-      });
-    return [user(0), user(1)];
-  }));
+  return everyRun(
+    systemOf(model, (builder) => {
+      const labels = new JumpLabels(builder, { processors: 2 });
+      const key = labels.key('key');
+      const user = (processor: number) =>
+        steps(`user${processor}`, function* () {
+          yield* on(key, processor);
+          yield* labels.contextSynchronization();
+          yield* assertThat((yield* static_branch_unlikely(key)) === 1, SEEN);
+          yield* off(key, processor);
+        });
+      return [user(0), user(1)];
+    }),
+  );
 }
 
 describe('static key', () => {
   it('reports a static_branch_dec() too many', () => {
-    const run = everyRun(systemOf('sc', (builder) => {
-      const key = new JumpLabels(builder, { processors: 1 }).key('key');
-      return [steps('dec', () => static_branch_dec(key, 0))];
-    }));
+    const run = everyRun(
+      systemOf('sc', (builder) => {
+        const key = new JumpLabels(builder, { processors: 1 }).key('key');
+        return [steps('dec', () => static_branch_dec(key, 0))];
+      }),
+    );
     expect(run.violations).toEqual(new Set([LOCK_MISUSE]));
     expect(run.details).toEqual(new Set(['static_branch_dec(key) on processor 0, whose count is 0']));
   });

@@ -60,7 +60,9 @@ export class JumpLabels {
 
   /** jump_label_update(): what the branch does from here on, on all processors when it returns. */
   *update(key: StaticKey, processor: number, on: boolean): Steps {
-    yield operation(PATCH, key.instruction, on ? 1 : 0, 0, key, { label: `${on ? 'NOP -> B' : 'B -> NOP'} (${key.name})` });
+    yield operation(PATCH, key.instruction, on ? 1 : 0, 0, key, {
+      label: `${on ? 'NOP -> B' : 'B -> NOP'} (${key.name})`,
+    });
     yield operation(MAINTENANCE, key.instruction, 0, 0, key, { label: 'caches_clean_inval_pou()' });
     if (this.#kick) yield* this.#kick(processor);
   }
@@ -192,17 +194,26 @@ const SET_ENABLED = defineOperation({
 
 /** Changes `enabled` from one value to another if it has the first one; returns what it was. */
 function* changeEnabled(key: StaticKey, from: number, to: number): Steps<number> {
-  return yield operation(SET_ENABLED, key.enabled, from, to, key, { label: `${key.name}.enabled: ${from} -> ${to}`, fact: (was) => `was ${was}` });
+  return yield operation(SET_ENABLED, key.enabled, from, to, key, {
+    label: `${key.name}.enabled: ${from} -> ${to}`,
+    fact: (was) => `was ${was}`,
+  });
 }
 
 /** static_branch_unlikely(): fetches the instruction; 1 if the branch is taken. No load, no barrier. */
 export function* static_branch_unlikely(key: StaticKey): Steps<number> {
-  return yield operation(FETCH, key.instruction, 0, 0, key, { label: `static_branch_unlikely(${key.name})`, fact: (r) => (r ? 'on' : 'off') });
+  return yield operation(FETCH, key.instruction, 0, 0, key, {
+    label: `static_branch_unlikely(${key.name})`,
+    fact: (r) => (r ? 'on' : 'off'),
+  });
 }
 
 /** static_branch_inc(): counts; the first one patches the code and returns when every processor sees it. */
 export const static_branch_inc = routine('static_branch_inc', function* (key: StaticKey, processor: number): Steps {
-  const counted = yield operation(FAST_INC, key.enabled, 0, 0, key, { label: `static_key_fast_inc(${key.name})`, fact: (r) => (r ? 'was on' : 'was off') });
+  const counted = yield operation(FAST_INC, key.enabled, 0, 0, key, {
+    label: `static_key_fast_inc(${key.name})`,
+    fact: (r) => (r ? 'was on' : 'was off'),
+  });
   if (counted === 1) return;
   yield* mutex_lock(key.labels.mutex);
   const was = yield* changeEnabled(key, 0, -1);
@@ -217,33 +228,45 @@ export const static_branch_inc = routine('static_branch_inc', function* (key: St
 
 /** static_branch_dec(): the last one patches the code back. */
 export const static_branch_dec = routine('static_branch_dec', function* (key: StaticKey, processor: number): Steps {
-  const done = yield operation(DEC, key.enabled, NOT_ONE, 0, key, { label: `static_key_dec_not_one(${key.name})`, fact: (r) => (r ? undefined : 'is one') });
+  const done = yield operation(DEC, key.enabled, NOT_ONE, 0, key, {
+    label: `static_key_dec_not_one(${key.name})`,
+    fact: (r) => (r ? undefined : 'is one'),
+  });
   if (done !== 0) return;
   yield* mutex_lock(key.labels.mutex);
-  const last = yield operation(DEC, key.enabled, 0, 0, key, { label: `static_key_dec(${key.name})`, fact: (r) => (r === 1 ? 'off' : 'on') });
+  const last = yield operation(DEC, key.enabled, 0, 0, key, {
+    label: `static_key_dec(${key.name})`,
+    fact: (r) => (r === 1 ? 'off' : 'on'),
+  });
   if (last === 1) yield* key.labels.update(key, processor, false);
   yield* mutex_unlock(key.labels.mutex);
 });
 
 /** static_branch_enable(): not counted. Enabling an enabled key does nothing, which is the trap. */
-export const static_branch_enable = routine('static_branch_enable', function* (key: StaticKey, processor: number): Steps {
-  const seen = yield* load(key.enabled, { label: `static_key_enabled(${key.name})` });
-  if (seen > 0) return;
-  yield* mutex_lock(key.labels.mutex);
-  const was = yield* changeEnabled(key, 0, -1);
-  if (was === 0) {
-    yield* key.labels.update(key, processor, true);
-    yield* changeEnabled(key, -1, 1);
-  }
-  yield* mutex_unlock(key.labels.mutex);
-});
+export const static_branch_enable = routine(
+  'static_branch_enable',
+  function* (key: StaticKey, processor: number): Steps {
+    const seen = yield* load(key.enabled, { label: `static_key_enabled(${key.name})` });
+    if (seen > 0) return;
+    yield* mutex_lock(key.labels.mutex);
+    const was = yield* changeEnabled(key, 0, -1);
+    if (was === 0) {
+      yield* key.labels.update(key, processor, true);
+      yield* changeEnabled(key, -1, 1);
+    }
+    yield* mutex_unlock(key.labels.mutex);
+  },
+);
 
 /** static_branch_disable(): off, whoever enabled it. */
-export const static_branch_disable = routine('static_branch_disable', function* (key: StaticKey, processor: number): Steps {
-  const seen = yield* load(key.enabled, { label: `static_key_enabled(${key.name})` });
-  if (seen !== 1) return;
-  yield* mutex_lock(key.labels.mutex);
-  const was = yield* changeEnabled(key, 1, 0);
-  if (was === 1) yield* key.labels.update(key, processor, false);
-  yield* mutex_unlock(key.labels.mutex);
-});
+export const static_branch_disable = routine(
+  'static_branch_disable',
+  function* (key: StaticKey, processor: number): Steps {
+    const seen = yield* load(key.enabled, { label: `static_key_enabled(${key.name})` });
+    if (seen !== 1) return;
+    yield* mutex_lock(key.labels.mutex);
+    const was = yield* changeEnabled(key, 1, 0);
+    if (was === 1) yield* key.labels.update(key, processor, false);
+    yield* mutex_unlock(key.labels.mutex);
+  },
+);

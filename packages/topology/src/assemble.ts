@@ -1,7 +1,15 @@
 /**
  * Assembly: from a description to a system of actors.
  */
-import { arm64Costs, Frames, SystemBuilder, withCosts, x86Costs, type CostModel, type System } from '@shootdown/machine';
+import {
+  arm64Costs,
+  Frames,
+  SystemBuilder,
+  withCosts,
+  x86Costs,
+  type CostModel,
+  type System,
+} from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
 import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape } from '@shootdown/mmu';
 import { CALL_FUNCTION_VECTOR, type Kernel } from '@shootdown/mm';
@@ -27,17 +35,33 @@ export interface AssembledMachine {
  * Builds the actors, words and routines of a machine.
  * @param base the cost model that the description's `costs` change
  */
-export function assemble(topology: Topology, own: OwnThreads = new Map(), base: CostModel = isArm(topology) ? arm64Costs : x86Costs): AssembledMachine {
+export function assemble(
+  topology: Topology,
+  own: OwnThreads = new Map(),
+  base: CostModel = isArm(topology) ? arm64Costs : x86Costs,
+): AssembledMachine {
   const costs = Object.keys(topology.costs).length > 0 ? withCosts(base, topology.costs) : base;
   const builder = new SystemBuilder({ memoryModel: topology.memoryModel });
   const { l1, l2, walkCache } = topology.tlb;
-  const geometry = { l1: parseTlbGeometry(l1), l2: parseTlbGeometry(l2), walkCacheEntries: tlbGeometry(walkCache, walkCache).entries };
-  const host = topology.host ? assembleHost(builder, topology, topology.host, { geometry, hertz: costs.hertz, own }) : null;
-  const { kernel, until } = host ? { kernel: (host.vms[0] as AssembledVm).kernel, until: host.until } : assembleNative(builder, topology, { geometry, hertz: costs.hertz, own });
+  const geometry = {
+    l1: parseTlbGeometry(l1),
+    l2: parseTlbGeometry(l2),
+    walkCacheEntries: tlbGeometry(walkCache, walkCache).entries,
+  };
+  const host = topology.host
+    ? assembleHost(builder, topology, topology.host, { geometry, hertz: costs.hertz, own })
+    : null;
+  const { kernel, until } = host
+    ? { kernel: (host.vms[0] as AssembledVm).kernel, until: host.until }
+    : assembleNative(builder, topology, { geometry, hertz: costs.hertz, own });
   return { topology, system: builder.build(), kernel, vms: host?.vms ?? [], costs, until };
 }
 
-function assembleNative(builder: SystemBuilder, topology: Topology, { geometry, hertz, own }: MachineParts): Pick<StartedKernel, 'kernel' | 'until'> {
+function assembleNative(
+  builder: SystemBuilder,
+  topology: Topology,
+  { geometry, hertz, own }: MachineParts,
+): Pick<StartedKernel, 'kernel' | 'until'> {
   const shape = walkShape(geometryNamed(topology.architecture));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const frames = new Frames(builder, { tables: topology.memory.tables, entriesPerTable, pages: topology.memory.pages });
@@ -45,5 +69,16 @@ function assembleNative(builder: SystemBuilder, topology: Topology, { geometry, 
   const mmus = cpus.map((cpu) => new Mmu(builder, cpu.name, frames, shape, geometry));
   const broadcast = isArm(topology);
   if (broadcast) connectMmus(builder, mmus, 'dvm');
-  return startKernel(topology, { builder, cpus, mmus, frames, shape, broadcast, flushCeiling: topology.flushCeiling, hz: topology.hz, hertz, own });
+  return startKernel(topology, {
+    builder,
+    cpus,
+    mmus,
+    frames,
+    shape,
+    broadcast,
+    flushCeiling: topology.flushCeiling,
+    hz: topology.hz,
+    hertz,
+    own,
+  });
 }

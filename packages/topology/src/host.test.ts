@@ -1,4 +1,12 @@
-import { DirectExecutor, LiveExecutor, RandomScheduler, replay, runScheduler, TabulatedExecutor, type Executor } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  LiveExecutor,
+  RandomScheduler,
+  replay,
+  runScheduler,
+  TabulatedExecutor,
+  type Executor,
+} from '@shootdown/machine';
 import { exitCounter, HypervisorCounter } from '@shootdown/hypervisor';
 import { KvmCounter, X86Counter } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +17,17 @@ import { parseTopology, type Action, type TopologyInput } from './schema.ts';
 type Host = NonNullable<TopologyInput['host']>;
 
 const MAPS: readonly Action[] = [
-  { do: 'repeat', times: 12, body: [{ do: 'mmap', area: 'a', pages: 2 }, { do: 'touch', area: 'a' }, { do: 'compute', cycles: 100_000 }, { do: 'munmap', area: 'a' }, { do: 'count', counter: 'rounds' }] },
+  {
+    do: 'repeat',
+    times: 12,
+    body: [
+      { do: 'mmap', area: 'a', pages: 2 },
+      { do: 'touch', area: 'a' },
+      { do: 'compute', cycles: 100_000 },
+      { do: 'munmap', area: 'a' },
+      { do: 'count', counter: 'rounds' },
+    ],
+  },
 ];
 const SLEEPS: readonly Action[] = [{ do: 'sleep' }];
 
@@ -24,8 +42,24 @@ interface Wanted {
 }
 
 /** VMs of two vCPUs: the first maps and unmaps, the second too if it is told nothing else. */
-function hostOf({ vms = 2, cpus = 2, host = {}, paravirtualFlush = true, first = MAPS, second = MAPS, runMicroseconds }: Wanted = {}): AssembledMachine {
-  const processes = [{ name: 'p', threads: [{ cpu: 0, run: first }, { cpu: 1, run: second }] }];
+function hostOf({
+  vms = 2,
+  cpus = 2,
+  host = {},
+  paravirtualFlush = true,
+  first = MAPS,
+  second = MAPS,
+  runMicroseconds,
+}: Wanted = {}): AssembledMachine {
+  const processes = [
+    {
+      name: 'p',
+      threads: [
+        { cpu: 0, run: first },
+        { cpu: 1, run: second },
+      ],
+    },
+  ];
   return assemble(
     parseTopology({
       name: 'host',
@@ -34,7 +68,12 @@ function hostOf({ vms = 2, cpus = 2, host = {}, paravirtualFlush = true, first =
       tlb: { l1: '4x2', l2: '8x2', walkCache: 2 },
       memory: { tables: 16, pages: 16 },
       ...(runMicroseconds !== undefined && { runMicroseconds }),
-      host: { timesliceMicroseconds: 100, hz: 10_000, vms: Array.from({ length: vms }, (_, vm) => ({ name: `vm${vm}`, vcpus: 2, paravirtualFlush, processes })), ...host },
+      host: {
+        timesliceMicroseconds: 100,
+        hz: 10_000,
+        vms: Array.from({ length: vms }, (_, vm) => ({ name: `vm${vm}`, vcpus: 2, paravirtualFlush, processes })),
+        ...host,
+      },
     }),
   );
 }
@@ -47,7 +86,10 @@ describe('a host of virtual machines', () => {
   it('is a kernel of its own per guest, on CPUs named after it', () => {
     const built = hostOf();
     expect(built.system.processors.map((p) => p.name)).toEqual(['vm0.CPU0', 'vm0.CPU1', 'vm1.CPU0', 'vm1.CPU1']);
-    expect(built.vms.map((vm) => vm.processors)).toEqual([[0, 1], [2, 3]]);
+    expect(built.vms.map((vm) => vm.processors)).toEqual([
+      [0, 1],
+      [2, 3],
+    ]);
     expect(built.vms[0]?.kernel.frames).not.toBe(built.vms[1]?.kernel.frames);
   });
 
@@ -60,7 +102,9 @@ describe('a host of virtual machines', () => {
   });
 
   it('elides flushes of preempted vCPUs, and natively flushing guests elide none', () => {
-    const [pv, native] = [true, false].map((paravirtualFlush) => runMachine(hostOf({ paravirtualFlush, host: { pauseLoopExiting: false } }))) as [MachineRun, MachineRun];
+    const [pv, native] = [true, false].map((paravirtualFlush) =>
+      runMachine(hostOf({ paravirtualFlush, host: { pauseLoopExiting: false } })),
+    ) as [MachineRun, MachineRun];
     expect(total(pv, KvmCounter.elided)).toBeGreaterThan(0);
     expect(total(pv, HypervisorCounter.flushOnEntry)).toBeGreaterThan(0);
     expect(total(pv, HypervisorCounter.flushOnEntry)).toBeLessThanOrEqual(total(pv, KvmCounter.elided));
@@ -73,7 +117,9 @@ describe('a host of virtual machines', () => {
     const executor = new DirectExecutor(built.system);
     const run = runMachine(built, { executor });
     const { stage } = built.vms[0]!;
-    const mapped = Array.from({ length: 32 }, (_, gfn) => stage!.hostFrameOf(executor, gfn)).filter((frame) => frame >= 0);
+    const mapped = Array.from({ length: 32 }, (_, gfn) => stage!.hostFrameOf(executor, gfn)).filter(
+      (frame) => frame >= 0,
+    );
     expect(total(run, exitCounter('ept_violation'))).toBe(mapped.length);
     expect(new Set(mapped).size).toBe(mapped.length);
     expect(total(run, 'walk_references')).toBeGreaterThan(total(run, 'second_stage_references'));
@@ -99,7 +145,8 @@ describe('a host of virtual machines', () => {
     expect(runMachine(hostOf({ vms: 1 })).stealCycles).toEqual([0, 0, 0, 0].slice(0, 2));
     const run = runMachine(hostOf({ runMicroseconds: 1000, host: { pauseLoopExiting: false } }));
     expect(run.end).toBe('time');
-    for (const cpu of [0, 1]) expect(((run.stealCycles?.[cpu] ?? 0) + (run.stealCycles?.[cpu + 2] ?? 0)) / run.cycles).toBeCloseTo(1, 1);
+    for (const cpu of [0, 1])
+      expect(((run.stealCycles?.[cpu] ?? 0) + (run.stealCycles?.[cpu + 2] ?? 0)) / run.cycles).toBeCloseTo(1, 1);
   });
 
   it('gives a vCPU that sleeps no timeslice: it halts, and steals from nobody', () => {
@@ -118,14 +165,18 @@ describe('a host of virtual machines', () => {
   });
 
   it('lets a vCPU that spins give its CPU away, which shortens flushes by IPI', () => {
-    const [with_, without] = [true, false].map((pauseLoopExiting) => runMachine(hostOf({ paravirtualFlush: false, host: { pauseLoopExiting } }))) as [MachineRun, MachineRun];
+    const [with_, without] = [true, false].map((pauseLoopExiting) =>
+      runMachine(hostOf({ paravirtualFlush: false, host: { pauseLoopExiting } })),
+    ) as [MachineRun, MachineRun];
     expect(total(with_, HypervisorCounter.directedYieldSuccessful)).toBeGreaterThan(0);
     expect(total(without, exitCounter('pause'))).toBe(0);
     expect(with_.cycles).toBeLessThan(without.cycles);
   });
 
   it('does not tell the guest of a vCPU that has yielded, as since v5.19; a host of before does', () => {
-    const [now, before] = [true, false].map((preemptedAtBoundaryOnly) => runMachine(hostOf({ paravirtualFlush: false, host: { pauseLoopExiting: true, preemptedAtBoundaryOnly } }))) as [MachineRun, MachineRun];
+    const [now, before] = [true, false].map((preemptedAtBoundaryOnly) =>
+      runMachine(hostOf({ paravirtualFlush: false, host: { pauseLoopExiting: true, preemptedAtBoundaryOnly } })),
+    ) as [MachineRun, MachineRun];
     expect(total(now, HypervisorCounter.preemptionOther)).toBeGreaterThan(0);
     expect(total(before, HypervisorCounter.preemptionOther)).toBe(0);
   });
@@ -145,7 +196,11 @@ describe('executors agree on a host', () => {
 
   it('live, tabulated and direct have the same fingerprint after every step of random schedules', () => {
     const { system } = hostOf();
-    const [direct, tabulated, live] = [new DirectExecutor(system), new TabulatedExecutor(system), new LiveExecutor(system)];
+    const [direct, tabulated, live] = [
+      new DirectExecutor(system),
+      new TabulatedExecutor(system),
+      new LiveExecutor(system),
+    ];
     for (let seed = 0; seed < 3; seed++) {
       const { schedule } = runScheduler(direct, new RandomScheduler(seed), 1500);
       const expected = fingerprints(direct, schedule);

@@ -4,7 +4,16 @@
 import { Frames, ModelError, ScopedBuilder, type SystemBuilder } from '@shootdown/machine';
 import { addCpu, interruptPending, type Cpu } from '@shootdown/cpu';
 import { addHost, addVcpu, ept_violation, guestHooks, Vm, type Vcpu } from '@shootdown/hypervisor';
-import { Mmu, NestedMmu, PhysicalTlb, SecondStage, walkShape, type MmuGeometry, type MmuInstructions, type WalkShape } from '@shootdown/mmu';
+import {
+  Mmu,
+  NestedMmu,
+  PhysicalTlb,
+  SecondStage,
+  walkShape,
+  type MmuGeometry,
+  type MmuInstructions,
+  type WalkShape,
+} from '@shootdown/mmu';
 import { CALL_FUNCTION_VECTOR, kvmTlbFlush, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { startKernel, type OwnThreads } from './kernel.ts';
@@ -42,9 +51,15 @@ export interface MachineParts {
 }
 
 /** Adds a host's physical CPUs, its virtual machines and what runs in them. */
-export function assembleHost(builder: SystemBuilder, topology: Topology, host: HostDescription, parts: MachineParts): AssembledHost {
+export function assembleHost(
+  builder: SystemBuilder,
+  topology: Topology,
+  host: HostDescription,
+  parts: MachineParts,
+): AssembledHost {
   const shape = walkShape(geometryNamed(topology.architecture));
-  const second = host.secondStage === false ? null : secondStages(builder, topology, host, host.secondStage, parts.geometry);
+  const second =
+    host.secondStage === false ? null : secondStages(builder, topology, host, host.secondStage, parts.geometry);
   const onCpu: Vcpu[][] = Array.from({ length: topology.cpus }, () => []);
   let next = 0;
   const vms = host.vms.map((description, index) => {
@@ -64,11 +79,22 @@ export function assembleHost(builder: SystemBuilder, topology: Topology, host: H
 }
 
 /** The physical CPUs are out of step with one another, as the schedulers of a host are. */
-function addPhysicalCpus(builder: SystemBuilder, { cpus }: Topology, { timesliceMicroseconds, hz }: HostDescription, hertz: number, onCpu: readonly (readonly Vcpu[])[]): void {
+function addPhysicalCpus(
+  builder: SystemBuilder,
+  { cpus }: Topology,
+  { timesliceMicroseconds, hz }: HostDescription,
+  hertz: number,
+  onCpu: readonly (readonly Vcpu[])[],
+): void {
   const timesliceCycles = Math.round((timesliceMicroseconds * hertz) / MICROSECONDS);
   const sliceTicks = (timesliceMicroseconds * hz) / MICROSECONDS;
   onCpu.forEach((vcpus, id) => {
-    if (vcpus.length > 0) addHost(builder, id, vcpus, { timesliceCycles, sliceTicks, firstCycles: Math.floor((timesliceCycles * (id + 1)) / cpus) });
+    if (vcpus.length > 0)
+      addHost(builder, id, vcpus, {
+        timesliceCycles,
+        sliceTicks,
+        firstCycles: Math.floor((timesliceCycles * (id + 1)) / cpus),
+      });
   });
 }
 
@@ -79,15 +105,39 @@ interface SecondStages {
 }
 
 /** The host's memory is as large as all of its guests': nothing is overcommitted but the CPUs. */
-function secondStages(builder: SystemBuilder, topology: Topology, host: HostDescription, options: Exclude<HostDescription['secondStage'], false>, geometry: MmuGeometry): SecondStages {
+function secondStages(
+  builder: SystemBuilder,
+  topology: Topology,
+  host: HostDescription,
+  options: Exclude<HostDescription['secondStage'], false>,
+  geometry: MmuGeometry,
+): SecondStages {
   const shape = walkShape(geometryNamed(NESTED_SHAPES[options.levels]));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const guestFrames = host.vms.map((vm) => guestFramesOf(topology, vm));
   const tables = guestFrames.reduce((sum, frames) => sum + options.levels - 1 + Math.ceil(frames / entriesPerTable), 0);
   const pages = guestFrames.reduce((a, b) => a + b, 0);
-  const frames = new Frames(builder, { name: 'host.frame', tables, entriesPerTable, pages, initialTables: host.vms.map(() => []) });
-  const stages = host.vms.map((vm, root) => new SecondStage(builder, { name: `${vm.name}.ept`, host: frames, shape, root, guestFrames: guestFrames[root] ?? 0 }));
-  const tlbs = Array.from({ length: topology.cpus }, (_, id) => new PhysicalTlb(builder, `host.CPU${id}.tlb`, shape.bitsPerLevel, geometry, options));
+  const frames = new Frames(builder, {
+    name: 'host.frame',
+    tables,
+    entriesPerTable,
+    pages,
+    initialTables: host.vms.map(() => []),
+  });
+  const stages = host.vms.map(
+    (vm, root) =>
+      new SecondStage(builder, {
+        name: `${vm.name}.ept`,
+        host: frames,
+        shape,
+        root,
+        guestFrames: guestFrames[root] ?? 0,
+      }),
+  );
+  const tlbs = Array.from(
+    { length: topology.cpus },
+    (_, id) => new PhysicalTlb(builder, `host.CPU${id}.tlb`, shape.bitsPerLevel, geometry, options),
+  );
   return { stages, tlbs };
 }
 
@@ -107,18 +157,44 @@ interface Under extends MachineParts {
   readonly waits: (vcpu: number) => boolean;
 }
 
-function assembleVm(builder: SystemBuilder, topology: Topology, host: HostDescription, description: VmDescription, shape: WalkShape, under: Under): AssembledVm & { readonly until: readonly number[] } {
+function assembleVm(
+  builder: SystemBuilder,
+  topology: Topology,
+  host: HostDescription,
+  description: VmDescription,
+  shape: WalkShape,
+  under: Under,
+): AssembledVm & { readonly until: readonly number[] } {
   const { tables, pages } = memoryOf(topology, description);
-  const frames = new Frames(builder, { tables, entriesPerTable: Math.max(...shape.levels.map((level) => level.entries)), pages });
+  const frames = new Frames(builder, {
+    tables,
+    entriesPerTable: Math.max(...shape.levels.map((level) => level.entries)),
+    pages,
+  });
   const vm = new Vm(builder, { pauseLoopExiting: host.pauseLoopExiting, ...(under.stage && { stage: under.stage }) });
   const cpus = Array.from({ length: description.vcpus }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
   const vcpus: Vcpu[] = [];
   const mmus = cpus.map((cpu) => guestMmu(builder, cpu, frames, shape, under, () => vcpus[cpu.id]));
   for (const cpu of cpus) vcpus.push(guestVcpu(builder, cpu, mmus[cpu.id] as MmuInstructions, vm, host, under));
-  const flush = description.paravirtualFlush ? { flush_tlb_multi: kvmTlbFlush({ stealTime: vcpus.map((vcpu) => vcpu.stealTime) }) } : {};
+  const flush = description.paravirtualFlush
+    ? { flush_tlb_multi: kvmTlbFlush({ stealTime: vcpus.map((vcpu) => vcpu.stealTime) }) }
+    : {};
   const started = startKernel(
     { cpus: description.vcpus, processes: description.processes },
-    { builder, cpus, mmus, frames, shape, broadcast: false, flushCeiling: topology.flushCeiling, hz: topology.hz, hertz: under.hertz, gates: vcpus.map((vcpu) => vcpu.gateName), own: under.own, ...flush },
+    {
+      builder,
+      cpus,
+      mmus,
+      frames,
+      shape,
+      broadcast: false,
+      flushCeiling: topology.flushCeiling,
+      hz: topology.hz,
+      hertz: under.hertz,
+      gates: vcpus.map((vcpu) => vcpu.gateName),
+      own: under.own,
+      ...flush,
+    },
   );
   cpus.forEach((cpu, id) => {
     const vcpu = vcpus[id] as Vcpu;
@@ -128,7 +204,14 @@ function assembleVm(builder: SystemBuilder, topology: Topology, host: HostDescri
   return { name: description.name, vm, vcpus, stage: under.stage, ...started };
 }
 
-function guestMmu(builder: SystemBuilder, cpu: Cpu, frames: Frames, shape: WalkShape, under: Under, vcpu: () => Vcpu | undefined): MmuInstructions {
+function guestMmu(
+  builder: SystemBuilder,
+  cpu: Cpu,
+  frames: Frames,
+  shape: WalkShape,
+  under: Under,
+  vcpu: () => Vcpu | undefined,
+): MmuInstructions {
   const tlb = under.tlbOf(cpu.id);
   if (!under.stage || !tlb) return new Mmu(builder, cpu.name, frames, shape, under.geometry);
   return new NestedMmu(builder, cpu.name, frames, shape, {
@@ -143,12 +226,23 @@ function guestMmu(builder: SystemBuilder, cpu: Cpu, frames: Frames, shape: WalkS
   });
 }
 
-function guestVcpu(builder: SystemBuilder, cpu: Cpu, mmu: MmuInstructions, vm: Vm, host: HostDescription, under: Under): Vcpu {
+function guestVcpu(
+  builder: SystemBuilder,
+  cpu: Cpu,
+  mmu: MmuInstructions,
+  vm: Vm,
+  host: HostDescription,
+  under: Under,
+): Vcpu {
   const tlb = under.tlbOf(cpu.id);
   return addVcpu(builder, cpu, {
     mmu,
     waits: under.waits(cpu.id),
     onlyAtInstructionBoundary: host.preemptedAtBoundaryOnly,
-    of: { vm, interruptPending: (cx) => interruptPending(cx, cpu), ...(under.stage && tlb && { invept: (cx) => tlb.invept(cx) }) },
+    of: {
+      vm,
+      interruptPending: (cx) => interruptPending(cx, cpu),
+      ...(under.stage && tlb && { invept: (cx) => tlb.invept(cx) }),
+    },
   });
 }

@@ -3,6 +3,14 @@ export type { AssembledVm } from './host.ts';
 export { ownThreadKey, type OwnThreads } from './kernel.ts';
 export { machine, MachineBuilder, type MachineOptions } from './builder.ts';
 export { MachineRunner, runMachine, type Counters, type MachineRun, type RunOptions } from './run.ts';
-export { forkedIn, parseTopology, parseTopologyText, PHASE_PREFIX, type Action, type Topology, type TopologyInput } from './schema.ts';
+export {
+  forkedIn,
+  parseTopology,
+  parseTopologyText,
+  PHASE_PREFIX,
+  type Action,
+  type Topology,
+  type TopologyInput,
+} from './schema.ts';
 export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';
 export type { OnRoutine } from './routine-times.ts';

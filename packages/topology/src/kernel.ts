@@ -1,10 +1,27 @@
 /**
  * One kernel and what runs on it: the whole of a native machine, or a guest of a host.
  */
-import { ModelError, program, routine, type Address, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  ModelError,
+  program,
+  routine,
+  type Address,
+  type Frames,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { do_idle, startCpu, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
-import { arm64Tlb, CALL_FUNCTION_VECTOR, Mm, Smp, x86Tlb, type FlushTlbMulti, type Kernel, type TlbArch } from '@shootdown/mm';
+import {
+  arm64Tlb,
+  CALL_FUNCTION_VECTOR,
+  Mm,
+  Smp,
+  x86Tlb,
+  type FlushTlbMulti,
+  type Kernel,
+  type TlbArch,
+} from '@shootdown/mm';
 import { addTimer } from './timer.ts';
 import { areaNamesIn, forkedIn, type KernelDescription } from './schema.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
@@ -60,7 +77,12 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
   return { kernel, ...startThreads(description, parts, kernel, smp, processes) };
 }
 
-function archOf({ builder, cpus, mmus, broadcast, flushCeiling, flush_tlb_multi, hz }: KernelParts, smp: Smp, mms: readonly Mm[], jiffies: Address | undefined): TlbArch {
+function archOf(
+  { builder, cpus, mmus, broadcast, flushCeiling, flush_tlb_multi, hz }: KernelParts,
+  smp: Smp,
+  mms: readonly Mm[],
+  jiffies: Address | undefined,
+): TlbArch {
   if (broadcast) return arm64Tlb(builder, cpus, mmus);
   return x86Tlb(builder, smp, mmus, () => mms, {
     ceiling: flushCeiling,
@@ -71,17 +93,37 @@ function archOf({ builder, cpus, mmus, broadcast, flushCeiling, flush_tlb_multi,
 
 const idle = routine('swapper', (cpu: Cpu) => do_idle(cpu));
 
-function startThreads(description: KernelDescription, { builder, gates, own }: KernelParts, kernel: Kernel, smp: Smp, processes: readonly ProcessState[]): Pick<StartedKernel, 'processors' | 'until'> {
-  const bodies = new Map<number, { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; ends: boolean }>();
+function startThreads(
+  description: KernelDescription,
+  { builder, gates, own }: KernelParts,
+  kernel: Kernel,
+  smp: Smp,
+  processes: readonly ProcessState[],
+): Pick<StartedKernel, 'processors' | 'until'> {
+  const bodies = new Map<
+    number,
+    { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; ends: boolean }
+  >();
   description.processes.forEach(({ name, threads }, p) => {
     const process = processes[p] as ProcessState;
     threads.forEach((t, index) => {
       const cpu = kernel.cpus[t.cpu] as Cpu;
-      const context = { kernel, cpu, process, mm: process.mm, processNamed: (wanted: string) => named(processes, wanted) };
+      const context = {
+        kernel,
+        cpu,
+        process,
+        mm: process.mm,
+        processNamed: (wanted: string) => named(processes, wanted),
+      };
       const mine = own?.get(ownThreadKey(name, t.cpu));
       const last = t.run.at(-1)?.do;
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
-      bodies.set(t.cpu, { context, first: index === 0, body, ends: mine !== undefined || (last !== 'spin' && last !== 'sleep') });
+      bodies.set(t.cpu, {
+        context,
+        first: index === 0,
+        body,
+        ends: mine !== undefined || (last !== 'spin' && last !== 'sleep'),
+      });
     });
   });
   const processors: number[] = [];
@@ -90,7 +132,13 @@ function startThreads(description: KernelDescription, { builder, gates, own }: K
     const work = bodies.get(cpu.id);
     const task = work ? program(thread, work.context, work.first, work.body) : program(idle, cpu);
     const gate = gates?.[cpu.id];
-    const processor = startCpu(builder, cpu, [task], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }, gate === undefined ? {} : { gate });
+    const processor = startCpu(
+      builder,
+      cpu,
+      [task],
+      { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) },
+      gate === undefined ? {} : { gate },
+    );
     processors.push(processor);
     if (work?.ends) until.push(processor);
   }

@@ -1,4 +1,15 @@
-import { DirectExecutor, LiveExecutor, load, RandomScheduler, recordTrace, replay, runScheduler, TabulatedExecutor, x86Costs, type Executor } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  LiveExecutor,
+  load,
+  RandomScheduler,
+  recordTrace,
+  replay,
+  runScheduler,
+  TabulatedExecutor,
+  x86Costs,
+  type Executor,
+} from '@shootdown/machine';
 import { mmap, user_access, X86Counter } from '@shootdown/mm';
 import { describe, expect, test } from 'vitest';
 import { assemble, type AssembledMachine } from './assemble.ts';
@@ -20,7 +31,21 @@ function forkCow(options: Partial<TopologyInput> = {}): AssembledMachine {
       ...SMALL,
       ...options,
       processes: [
-        { name: 'parent', threads: [{ cpu: 0, run: [{ do: 'mmap', area: 'a', pages: 2 }, { do: 'touch', area: 'a' }, { do: 'measure', phase: 'fork' }, { do: 'fork', child: 'child' }, ...run] }] },
+        {
+          name: 'parent',
+          threads: [
+            {
+              cpu: 0,
+              run: [
+                { do: 'mmap', area: 'a', pages: 2 },
+                { do: 'touch', area: 'a' },
+                { do: 'measure', phase: 'fork' },
+                { do: 'fork', child: 'child' },
+                ...run,
+              ],
+            },
+          ],
+        },
         { name: 'child', threads: [{ cpu: 1, run }] },
       ],
     }),
@@ -30,7 +55,11 @@ function forkCow(options: Partial<TopologyInput> = {}): AssembledMachine {
 test('phases and counters may be called what every object has', () => {
   const { phases, total } = runMachine(
     machine({ name: 'm', architecture: 'x86-64-4l', cpus: 1, ...SMALL })
-      .thread('p', 0, [{ do: 'measure', phase: '__proto__' }, { do: 'count', counter: 'constructor' }, { do: 'count', counter: '__proto__' }])
+      .thread('p', 0, [
+        { do: 'measure', phase: '__proto__' },
+        { do: 'count', counter: 'constructor' },
+        { do: 'count', counter: '__proto__' },
+      ])
       .assemble(),
   );
   expect(Object.keys(phases)).toContain('__proto__');
@@ -40,7 +69,7 @@ test('phases and counters may be called what every object has', () => {
 });
 
 describe('the builder', () => {
-  test('runs a routine of one\'s own beside actions', () => {
+  test("runs a routine of one's own beside actions", () => {
     const values: number[] = [];
     const built = machine({ name: 'own', architecture: 'x86-64-4l', cpus: 2, ...SMALL })
       .thread('program', 0, function* ({ kernel, cpu, mm, process }) {
@@ -57,12 +86,19 @@ describe('the builder', () => {
 
   test('refuses what a file may not say either', () => {
     const built = machine({ name: 'two', architecture: 'x86-64-4l', cpus: 1 }).thread('a', 0, []).thread('b', 0, []);
-    expect(() => built.assemble()).toThrow('topology: two: processes.1.threads.0: CPU 0 already runs processes.0.threads.0 (one thread per CPU)');
+    expect(() => built.assemble()).toThrow(
+      'topology: two: processes.1.threads.0: CPU 0 already runs processes.0.threads.0 (one thread per CPU)',
+    );
   });
 
   test('an area that nobody mapped is one line', () => {
-    const built = machine({ name: 'm', architecture: 'x86-64-4l', cpus: 1, ...SMALL }).thread('p', 0, [{ do: 'mmap', area: 'a', pages: 1 }, { do: 'touch', area: 'b' }]);
-    expect(() => runMachine(built.assemble())).toThrow('topology: p on CPU0: no area b is mapped by this thread (have: a)');
+    const built = machine({ name: 'm', architecture: 'x86-64-4l', cpus: 1, ...SMALL }).thread('p', 0, [
+      { do: 'mmap', area: 'a', pages: 1 },
+      { do: 'touch', area: 'b' },
+    ]);
+    expect(() => runMachine(built.assemble())).toThrow(
+      'topology: p on CPU0: no area b is mapped by this thread (have: a)',
+    );
   });
 });
 
@@ -78,14 +114,31 @@ describe('a run', () => {
           { do: 'madvise-dontneed', area: 'a' },
           { do: 'measure', phase: 'nothing' },
           { do: 'measure', phase: 'second {i}' },
-          { do: 'repeat', times: 2, as: 'i', body: [{ do: 'measure', phase: 'second {i}' }, { do: 'touch', area: 'a' }, { do: 'madvise-dontneed', area: 'a' }] },
+          {
+            do: 'repeat',
+            times: 2,
+            as: 'i',
+            body: [
+              { do: 'measure', phase: 'second {i}' },
+              { do: 'touch', area: 'a' },
+              { do: 'madvise-dontneed', area: 'a' },
+            ],
+          },
         ])
         .thread('p', 1, [{ do: 'spin' }])
         .assemble(),
     );
     expect(Object.keys(run.phases)).toEqual(['start-up', 'first', 'nothing', 'second {i}', 'second 0', 'second 1']);
-    const ipis = ['start-up', 'first', 'nothing', 'second 0', 'second 1'].map((phase) => run.phases[phase]?.[X86Counter.interrupts] ?? [0, 0]);
-    expect(ipis).toEqual([[0, 0], [0, 1], [0, 0], [0, 1], [0, 1]]);
+    const ipis = ['start-up', 'first', 'nothing', 'second 0', 'second 1'].map(
+      (phase) => run.phases[phase]?.[X86Counter.interrupts] ?? [0, 0],
+    );
+    expect(ipis).toEqual([
+      [0, 0],
+      [0, 1],
+      [0, 0],
+      [0, 1],
+      [0, 1],
+    ]);
     expect(run.total[X86Counter.interrupts]).toEqual([0, 3]);
   });
 
@@ -97,7 +150,8 @@ describe('a run', () => {
     const parts = runner.result();
     expect(whole.end).toBe('done');
     expect(portions).toBe(Math.ceil(whole.steps / 100));
-    for (const key of ['end', 'steps', 'cycles', 'fingerprint', 'phases', 'total', 'schedule'] as const) expect(parts[key]).toEqual(whole[key]);
+    for (const key of ['end', 'steps', 'cycles', 'fingerprint', 'phases', 'total', 'schedule'] as const)
+      expect(parts[key]).toEqual(whole[key]);
   });
 
   test('says stopped before its end, and steps when the limit is reached', () => {
@@ -120,7 +174,11 @@ describe('a run', () => {
     const executor = new DirectExecutor(built.system);
     runMachine(built, { executor });
     const { frames } = built.kernel;
-    expect(Array.from({ length: frames.count }, (_, f) => executor.store.read(frames.state.at(f))).filter((state) => state > 0)).toEqual([]);
+    expect(
+      Array.from({ length: frames.count }, (_, f) => executor.store.read(frames.state.at(f))).filter(
+        (state) => state > 0,
+      ),
+    ).toEqual([]);
   });
 
   test('a cost that is changed changes the time and nothing else', () => {
@@ -131,7 +189,17 @@ describe('a run', () => {
 
   test('with a timer the trimming of mm_cpumask has a clock', () => {
     const built = machine({ name: 'timer', architecture: 'x86-64-4l', cpus: 1, hz: 1000, ...SMALL })
-      .thread('p', 0, [{ do: 'repeat', times: 200, body: [{ do: 'mmap', area: 'a', pages: 1 }, { do: 'touch', area: 'a' }, { do: 'munmap', area: 'a' }] }])
+      .thread('p', 0, [
+        {
+          do: 'repeat',
+          times: 200,
+          body: [
+            { do: 'mmap', area: 'a', pages: 1 },
+            { do: 'touch', area: 'a' },
+            { do: 'munmap', area: 'a' },
+          ],
+        },
+      ])
       .assemble();
     const run = runMachine(built, { keepSchedule: true });
     const tick = built.system.choices.findIndex((choice) => choice.name === 'timer tick');
@@ -140,19 +208,46 @@ describe('a run', () => {
   });
 
   test.each([1e9, 3e9])('at %i Hz a second has as many jiffies and timeslices', (hertz) => {
-    const threads = (count: number) => [{ name: 'p', threads: Array.from({ length: count }, (_, cpu) => ({ cpu, run: [{ do: 'compute', cycles: hertz / 100 }] as const })) }];
-    const native = assemble(parseTopology({ name: 'jiffies', architecture: 'x86-64-4l', cpus: 1, hz: 1000, ...SMALL, processes: threads(1) }), new Map(), { ...x86Costs, hertz });
+    const threads = (count: number) => [
+      {
+        name: 'p',
+        threads: Array.from({ length: count }, (_, cpu) => ({
+          cpu,
+          run: [{ do: 'compute', cycles: hertz / 100 }] as const,
+        })),
+      },
+    ];
+    const native = assemble(
+      parseTopology({ name: 'jiffies', architecture: 'x86-64-4l', cpus: 1, hz: 1000, ...SMALL, processes: threads(1) }),
+      new Map(),
+      { ...x86Costs, hertz },
+    );
     const executor = new DirectExecutor(native.system);
     runMachine(native, { executor });
     expect(executor.store.read(native.system.layout.regions.find(({ name }) => name === 'jiffies')!.base)).toBe(10);
     const vms = ['a', 'b'].map((name) => ({ name, vcpus: 1, processes: threads(1) }));
-    const host = assemble(parseTopology({ name: 'host', architecture: 'x86-64-4l', cpus: 1, ...SMALL, runMicroseconds: 10_500, host: { timesliceMicroseconds: 2000, vms } }), new Map(), { ...x86Costs, hertz });
+    const host = assemble(
+      parseTopology({
+        name: 'host',
+        architecture: 'x86-64-4l',
+        cpus: 1,
+        ...SMALL,
+        runMicroseconds: 10_500,
+        host: { timesliceMicroseconds: 2000, vms },
+      }),
+      new Map(),
+      { ...x86Costs, hertz },
+    );
     expect(runMachine(host).total['kvm_sched_in']).toEqual([2, 3]);
   });
 
-  test.each(['x86-64-4l', 'x86-64-5l', 'arm64-4k-48'] as const)('%s: fork and copy-on-write come to an end under sc and tso', (architecture) => {
-    for (const memoryModel of ['sc', 'tso'] as const) expect(runMachine(forkCow({ architecture, memoryModel }))).toMatchObject({ end: 'done', violation: null });
-  });
+  test.each(['x86-64-4l', 'x86-64-5l', 'arm64-4k-48'] as const)(
+    '%s: fork and copy-on-write come to an end under sc and tso',
+    (architecture) => {
+      for (const memoryModel of ['sc', 'tso'] as const)
+        expect(runMachine(forkCow({ architecture, memoryModel }))).toMatchObject({ end: 'done', violation: null });
+    },
+  );
 });
 
 describe('executors agree on a topology', () => {
@@ -166,23 +261,28 @@ describe('executors agree on a topology', () => {
     ['x86-64-4l', 'sc'],
     ['x86-64-4l', 'tso'],
     ['arm64-4k-48', 'sc'],
-  ] as const)('%s, %s: live, tabulated and direct have the same fingerprint after every step of random schedules', (architecture, memoryModel) => {
-    const { system } = forkCow({ architecture, memoryModel });
-    const direct = new DirectExecutor(system);
-    const tabulated = new TabulatedExecutor(system);
-    const live = new LiveExecutor(system);
-    for (let seed = 0; seed < 4; seed++) {
-      const { schedule, end } = runScheduler(direct, new RandomScheduler(seed), 5000);
-      expect(end).toBe('rest');
-      const expected = fingerprints(direct, schedule);
-      expect(fingerprints(tabulated, schedule)).toEqual(expected);
-      expect(fingerprints(live, schedule)).toEqual(expected);
-    }
-    live.stop();
-  });
+  ] as const)(
+    '%s, %s: live, tabulated and direct have the same fingerprint after every step of random schedules',
+    (architecture, memoryModel) => {
+      const { system } = forkCow({ architecture, memoryModel });
+      const direct = new DirectExecutor(system);
+      const tabulated = new TabulatedExecutor(system);
+      const live = new LiveExecutor(system);
+      for (let seed = 0; seed < 4; seed++) {
+        const { schedule, end } = runScheduler(direct, new RandomScheduler(seed), 5000);
+        expect(end).toBe('rest');
+        const expected = fingerprints(direct, schedule);
+        expect(fingerprints(tabulated, schedule)).toEqual(expected);
+        expect(fingerprints(live, schedule)).toEqual(expected);
+      }
+      live.stop();
+    },
+  );
 
   test('two machines of one description are one machine: the same schedule gives the same fingerprints', () => {
     const { schedule } = runScheduler(new DirectExecutor(forkCow().system), new RandomScheduler(7), 5000);
-    expect(fingerprints(new DirectExecutor(forkCow().system), schedule)).toEqual(fingerprints(new TabulatedExecutor(forkCow().system), schedule));
+    expect(fingerprints(new DirectExecutor(forkCow().system), schedule)).toEqual(
+      fingerprints(new TabulatedExecutor(forkCow().system), schedule),
+    );
   });
 });

@@ -15,7 +15,10 @@ describe('routine times', () => {
 
   it('time every call of every routine once, callers no shorter than what they call', () => {
     const times = new Map<string, number[]>();
-    const run = runMachine(builder(), { onRoutine: (name, processor, cycles) => times.set(`${name} CPU${processor}`, [...(times.get(`${name} CPU${processor}`) ?? []), cycles]) });
+    const run = runMachine(builder(), {
+      onRoutine: (name, processor, cycles) =>
+        times.set(`${name} CPU${processor}`, [...(times.get(`${name} CPU${processor}`) ?? []), cycles]),
+    });
     expect(run.end).toBe('done');
     expect(times.get('exc_page_fault CPU0')).toHaveLength(3);
     const [munmap] = times.get('munmap CPU0') ?? [];

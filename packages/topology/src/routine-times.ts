@@ -31,7 +31,8 @@ export class RoutineTimes {
     const end = startCycles + durationCycles;
     const top = this.#executor.topAddress(processor);
     // A handler that has returned is off its word: what it had entered ends with it.
-    if (processor.interruptAddress >= 0 && top !== processor.interruptAddress) this.#update(processor.interruptAddress, [], end, choice.processor);
+    if (processor.interruptAddress >= 0 && top !== processor.interruptAddress)
+      this.#update(processor.interruptAddress, [], end, choice.processor);
     this.#update(top, this.#executor.stackOf(choice.processor), end, choice.processor);
   }
 
@@ -44,7 +45,8 @@ export class RoutineTimes {
     if (seen.stack === stack) return;
     let common = 0;
     while (common < stack.length && seen.stack[common] === stack[common]) common++;
-    for (const { name, cycles } of seen.entered.splice(common).reverse()) this.#onRoutine(name, processor, now - cycles);
+    for (const { name, cycles } of seen.entered.splice(common).reverse())
+      this.#onRoutine(name, processor, now - cycles);
     for (const name of stack.slice(common)) seen.entered.push({ name, cycles: now });
     seen.stack = stack;
   }

@@ -1,7 +1,13 @@
 /**
  * Running an assembled machine in virtual time, and what one reads off it.
  */
-import { DirectExecutor, VirtualTimeScheduler, type Executor, type TimedStep, type VirtualTimeRun } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  VirtualTimeScheduler,
+  type Executor,
+  type TimedStep,
+  type VirtualTimeRun,
+} from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX } from './schema.ts';
@@ -66,7 +72,8 @@ export class MachineRunner {
     this.#machine = machine;
     this.#options = options;
     const { runMicroseconds } = machine.topology;
-    this.#cyclesMax = runMicroseconds === undefined ? Number.POSITIVE_INFINITY : (runMicroseconds * machine.costs.hertz) / MICROSECONDS;
+    this.#cyclesMax =
+      runMicroseconds === undefined ? Number.POSITIVE_INFINITY : (runMicroseconds * machine.costs.hertz) / MICROSECONDS;
     this.#executor = options.executor ?? new DirectExecutor(machine.system);
     this.#times = options.onRoutine ? new RoutineTimes(this.#executor, options.onRoutine) : null;
     this.#steal = machine.vms.length > 0 ? new StealTimes(machine, this.#executor) : null;

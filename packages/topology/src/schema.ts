@@ -40,28 +40,53 @@ export type Action =
   | { readonly do: 'compute'; readonly cycles: number }
   /** Counts one event of the program's own. */
   | { readonly do: 'count'; readonly counter: string }
-  | { readonly do: 'repeat'; readonly times: number; readonly as?: string | undefined; readonly body: readonly Action[] };
+  | {
+      readonly do: 'repeat';
+      readonly times: number;
+      readonly as?: string | undefined;
+      readonly body: readonly Action[];
+    };
 
 /** Counter names that begin with this are phases: `measure` actions. */
 export const PHASE_PREFIX = 'phase:';
 
 /** What is named is printed in tables. */
-const name = z.string().regex(/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,100}$/u, 'expected a name of 1 to 100 printable characters');
+const name = z
+  .string()
+  .regex(/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,100}$/u, 'expected a name of 1 to 100 printable characters');
 const area = name;
-const counter = name.refine((text) => !text.startsWith(PHASE_PREFIX), `names that begin with ${PHASE_PREFIX} are phases: use measure`);
+const counter = name.refine(
+  (text) => !text.startsWith(PHASE_PREFIX),
+  `names that begin with ${PHASE_PREFIX} are phases: use measure`,
+);
 
 const action: z.ZodType<Action> = z.lazy(() =>
   z.discriminatedUnion('do', [
-    z.strictObject({ do: z.literal('mmap'), area, pages: z.int().min(1).max(1 << 20) }),
+    z.strictObject({
+      do: z.literal('mmap'),
+      area,
+      pages: z
+        .int()
+        .min(1)
+        .max(1 << 20),
+    }),
     z.strictObject({ do: z.literal('touch'), area, write: z.boolean().optional() }),
     z.strictObject({ do: z.literal('mprotect'), area, prot: z.enum(['r', 'rw']) }),
     z.strictObject({ do: z.enum(['madvise-dontneed', 'munmap']), area }),
     z.strictObject({ do: z.literal('fork'), child: name }),
     z.strictObject({ do: z.enum(['exit', 'spin', 'sleep', 'wait-for-others']) }),
     z.strictObject({ do: z.literal('measure'), phase: name }),
-    z.strictObject({ do: z.literal('compute'), cycles: z.int().min(COMPUTE_STEP_CYCLES).max(1_000_000_000).multipleOf(COMPUTE_STEP_CYCLES) }),
+    z.strictObject({
+      do: z.literal('compute'),
+      cycles: z.int().min(COMPUTE_STEP_CYCLES).max(1_000_000_000).multipleOf(COMPUTE_STEP_CYCLES),
+    }),
     z.strictObject({ do: z.literal('count'), counter }),
-    z.strictObject({ do: z.literal('repeat'), times: z.int().min(1).max(1_000_000), as: z.string().regex(/^\w+$/, 'expected letters, digits and _').optional(), body: z.array(action).min(1) }),
+    z.strictObject({
+      do: z.literal('repeat'),
+      times: z.int().min(1).max(1_000_000),
+      as: z.string().regex(/^\w+$/, 'expected letters, digits and _').optional(),
+      body: z.array(action).min(1),
+    }),
   ]),
 );
 
@@ -73,7 +98,14 @@ const geometry = z.string().superRefine((text, context) => {
   }
 });
 
-const memory = z.strictObject({ tables: z.int().min(4).max(4096).default(64), pages: z.int().min(1).max(1 << 18).default(8192) });
+const memory = z.strictObject({
+  tables: z.int().min(4).max(4096).default(64),
+  pages: z
+    .int()
+    .min(1)
+    .max(1 << 18)
+    .default(8192),
+});
 
 const processes = z.array(
   z.strictObject({
@@ -89,7 +121,14 @@ const host = z.strictObject({
   hz: z.int().min(1).max(10_000).default(1000),
   /** False: guest-physical memory is the host's, and a TLB miss walks as natively. */
   secondStage: z
-    .union([z.literal(false), z.strictObject({ levels: z.union([z.literal(4), z.literal(5)]).default(4), nestedTlb: z.int().min(0).max(1024).default(32), nestedTables: z.int().min(0).max(1024).default(16) })])
+    .union([
+      z.literal(false),
+      z.strictObject({
+        levels: z.union([z.literal(4), z.literal(5)]).default(4),
+        nestedTlb: z.int().min(0).max(1024).default(32),
+        nestedTables: z.int().min(0).max(1024).default(16),
+      }),
+    ])
     .prefault({}),
   /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
   pauseLoopExiting: z.boolean().default(true),
@@ -115,7 +154,13 @@ const topologySchema = z.strictObject({
   architecture: z.enum(['x86-64-4l', 'x86-64-5l', 'arm64-4k-48']),
   memoryModel: z.enum(['sc', 'tso']).default('sc'),
   cpus: z.int().min(1).max(CPUS_MAX),
-  tlb: z.strictObject({ l1: geometry.default('64x4'), l2: geometry.default('1536x12'), walkCache: z.int().min(1).max(1024).default(32) }).prefault({}),
+  tlb: z
+    .strictObject({
+      l1: geometry.default('64x4'),
+      l2: geometry.default('1536x12'),
+      walkCache: z.int().min(1).max(1024).default(32),
+    })
+    .prefault({}),
   /** Of the machine; of each virtual machine that says nothing else. */
   memory: memory.prefault({}),
   /** Cycles that replace entries of the architecture's cost table. */
@@ -143,7 +188,8 @@ export type TopologyInput = z.input<typeof topologySchema>;
 
 /** Checks a description. Throws a ModelError of one line that names the place and the mistake. */
 export function parseTopology(input: unknown, source = 'topology'): Topology {
-  if (isDeeperThan(input, DEPTH_MAX)) throw new ModelError(`topology: ${source}: top level: nested more than ${DEPTH_MAX} deep`);
+  if (isDeeperThan(input, DEPTH_MAX))
+    throw new ModelError(`topology: ${source}: top level: nested more than ${DEPTH_MAX} deep`);
   const parsed = topologySchema.safeParse(input);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -174,21 +220,33 @@ function checkReferences(topology: Topology, source: string): void {
   const { host, processes } = topology;
   if (host) checkHost(topology, host, source);
   else {
-    if (processes.length === 0) throw new ModelError(`topology: ${source}: processes: at least one process, or a host with virtual machines`);
+    if (processes.length === 0)
+      throw new ModelError(`topology: ${source}: processes: at least one process, or a host with virtual machines`);
     checkKernel(topology, source);
   }
   const known = isArm(topology) ? arm64Costs.costs : x86Costs.costs;
   for (const name of Object.keys(topology.costs)) {
-    if (!Object.hasOwn(known, name)) throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);
+    if (!Object.hasOwn(known, name))
+      throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);
   }
 }
 
 function checkHost(topology: Topology, host: NonNullable<Topology['host']>, source: string): void {
-  if (isArm(topology)) throw new ModelError(`topology: ${source}: host: virtual machines are x86 only (${topology.architecture})`);
-  if (topology.memoryModel !== 'sc') throw new ModelError(`topology: ${source}: host: virtual machines run on memory model sc only (${topology.memoryModel})`);
-  if (topology.processes.length > 0) throw new ModelError(`topology: ${source}: host: the host runs virtual machines only: put the processes into host.vms`);
+  if (isArm(topology))
+    throw new ModelError(`topology: ${source}: host: virtual machines are x86 only (${topology.architecture})`);
+  if (topology.memoryModel !== 'sc')
+    throw new ModelError(
+      `topology: ${source}: host: virtual machines run on memory model sc only (${topology.memoryModel})`,
+    );
+  if (topology.processes.length > 0)
+    throw new ModelError(
+      `topology: ${source}: host: the host runs virtual machines only: put the processes into host.vms`,
+    );
   const ticks = (host.timesliceMicroseconds * host.hz) / MICROSECONDS;
-  if (!Number.isInteger(ticks)) throw new ModelError(`topology: ${source}: host: a timeslice of ${host.timesliceMicroseconds} us is no whole number of ticks at ${host.hz} Hz`);
+  if (!Number.isInteger(ticks))
+    throw new ModelError(
+      `topology: ${source}: host: a timeslice of ${host.timesliceMicroseconds} us is no whole number of ticks at ${host.hz} Hz`,
+    );
   const total = host.vms.reduce((sum, vm) => sum + vm.vcpus, 0);
   if (total > VCPUS_MAX) throw new ModelError(`topology: ${source}: host: ${total} vCPUs, at most ${VCPUS_MAX} in all`);
   const names = new Set<string>();
@@ -204,13 +262,20 @@ function checkKernel(kernel: KernelDescription, source: string, at = ''): void {
   const used = new Map<number, string>();
   const names = new Set<string>();
   kernel.processes.forEach((process, p) => {
-    if (names.has(process.name)) throw new ModelError(`topology: ${source}: ${at}processes.${p}: name taken twice (${process.name})`);
+    if (names.has(process.name))
+      throw new ModelError(`topology: ${source}: ${at}processes.${p}: name taken twice (${process.name})`);
     names.add(process.name);
     process.threads.forEach((thread, t) => {
       const place = `${at}processes.${p}.threads.${t}`;
-      if (thread.cpu >= kernel.cpus) throw new ModelError(`topology: ${source}: ${place}: CPU ${thread.cpu} of ${kernel.cpus} (0 .. ${kernel.cpus - 1})`);
+      if (thread.cpu >= kernel.cpus)
+        throw new ModelError(
+          `topology: ${source}: ${place}: CPU ${thread.cpu} of ${kernel.cpus} (0 .. ${kernel.cpus - 1})`,
+        );
       const other = used.get(thread.cpu);
-      if (other !== undefined) throw new ModelError(`topology: ${source}: ${place}: CPU ${thread.cpu} already runs ${other} (one thread per CPU)`);
+      if (other !== undefined)
+        throw new ModelError(
+          `topology: ${source}: ${place}: CPU ${thread.cpu} already runs ${other} (one thread per CPU)`,
+        );
       used.set(thread.cpu, place);
       checkEnd(thread.run, `topology: ${source}: ${place}.run`, false);
     });
@@ -223,7 +288,8 @@ function checkEnd(run: readonly Action[], place: string, goesOn: boolean): void 
   run.forEach((action, i) => {
     const more = goesOn || i < run.length - 1;
     if (action.do === 'repeat') checkEnd(action.body, `${place}.${i}.body`, more || action.times > 1);
-    else if (more && (action.do === 'exit' || action.do === 'spin' || action.do === 'sleep')) throw new ModelError(`${place}.${i}: nothing can come after ${action.do}, which ends the thread`);
+    else if (more && (action.do === 'exit' || action.do === 'spin' || action.do === 'sleep'))
+      throw new ModelError(`${place}.${i}: nothing can come after ${action.do}, which ends the thread`);
   });
 }
 
@@ -232,8 +298,12 @@ function checkForks(kernel: KernelDescription, source: string, names: ReadonlySe
   const parents = new Map<string, string>();
   for (const process of kernel.processes) {
     for (const child of process.threads.flatMap((t) => forkedIn(t.run))) {
-      if (!names.has(child)) throw new ModelError(`topology: ${source}: fork: no process ${child} (have: ${[...names].join(', ')})`);
-      if (parents.has(child)) throw new ModelError(`topology: ${source}: fork: process ${child} is forked twice: give every fork a process of its own`);
+      if (!names.has(child))
+        throw new ModelError(`topology: ${source}: fork: no process ${child} (have: ${[...names].join(', ')})`);
+      if (parents.has(child))
+        throw new ModelError(
+          `topology: ${source}: fork: process ${child} is forked twice: give every fork a process of its own`,
+        );
       parents.set(child, process.name);
     }
   }
@@ -253,7 +323,9 @@ export function isArm(topology: Pick<Topology, 'architecture'>): boolean {
 
 /** Names of the processes forked by a script. */
 export function forkedIn(run: readonly Action[]): string[] {
-  return run.flatMap((a) => (a.do === 'fork' ? [a.child] : a.do === 'repeat' ? repeated(a.times, forkedIn(a.body)) : []));
+  return run.flatMap((a) =>
+    a.do === 'fork' ? [a.child] : a.do === 'repeat' ? repeated(a.times, forkedIn(a.body)) : [],
+  );
 }
 
 /** What a loop forks, twice if it goes round more than once: enough to see that it does. */
@@ -263,23 +335,35 @@ function repeated(times: number, children: readonly string[]): readonly string[]
 }
 
 /** Names of the areas a script maps, loops unrolled; at most `limit`. */
-export function areaNamesIn(run: readonly Action[], limit: number, variables: Readonly<Record<string, number>> = {}, names = new Set<string>()): Set<string> {
+export function areaNamesIn(
+  run: readonly Action[],
+  limit: number,
+  variables: Readonly<Record<string, number>> = {},
+  names = new Set<string>(),
+): Set<string> {
   for (const action of run) {
     if (action.do === 'mmap') names.add(substitute(action.area, variables));
     if (names.size > limit) throw new ModelError(`topology: fork: a process that forks may map at most ${limit} areas`);
     if (action.do !== 'repeat') continue;
     // A loop whose variable names no area maps the same ones each time it goes round.
     const times = action.as !== undefined && namesArea(action.body, action.as) ? action.times : 1;
-    for (let i = 0; i < times; i++) areaNamesIn(action.body, limit, action.as === undefined ? variables : { ...variables, [action.as]: i }, names);
+    for (let i = 0; i < times; i++)
+      areaNamesIn(action.body, limit, action.as === undefined ? variables : { ...variables, [action.as]: i }, names);
   }
   return names;
 }
 
 function namesArea(run: readonly Action[], variable: string): boolean {
-  return run.some((action) => (action.do === 'mmap' ? action.area.includes(`{${variable}}`) : action.do === 'repeat' && action.as !== variable && namesArea(action.body, variable)));
+  return run.some((action) =>
+    action.do === 'mmap'
+      ? action.area.includes(`{${variable}}`)
+      : action.do === 'repeat' && action.as !== variable && namesArea(action.body, variable),
+  );
 }
 
 /** Replaces `{i}` by the loop variable `i`. */
 export function substitute(text: string, variables: Readonly<Record<string, number>>): string {
-  return text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => (Object.hasOwn(variables, name) ? String(variables[name]) : whole));
+  return text.replaceAll(/\{(\w+)\}/g, (whole, name: string) =>
+    Object.hasOwn(variables, name) ? String(variables[name]) : whole,
+  );
 }

@@ -1,9 +1,37 @@
 /**
  * Threads: the actions of a topology as routines.
  */
-import { atomicAdd, count, defineOperation, load, ModelError, nop, operation, routine, store, waitFor, type Region, type Steps } from '@shootdown/machine';
+import {
+  atomicAdd,
+  count,
+  defineOperation,
+  load,
+  ModelError,
+  nop,
+  operation,
+  routine,
+  store,
+  waitFor,
+  type Region,
+  type Steps,
+} from '@shootdown/machine';
 import { do_idle, user_mode, type Cpu } from '@shootdown/cpu';
-import { exit_mmap, fork, madvise_dontneed, mmap, mprotect, munmap, pgd_alloc, use_mm, user_access, VM_READ, VM_SPECIAL, VM_WRITE, type Kernel, type Mm } from '@shootdown/mm';
+import {
+  exit_mmap,
+  fork,
+  madvise_dontneed,
+  mmap,
+  mprotect,
+  munmap,
+  pgd_alloc,
+  use_mm,
+  user_access,
+  VM_READ,
+  VM_SPECIAL,
+  VM_WRITE,
+  type Kernel,
+  type Mm,
+} from '@shootdown/mm';
 import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, substitute, type Action } from './schema.ts';
 
 /** Top of the mmap area without address-space randomisation (x86-64, 8 MB stack limit): page number of 0x7ffff7fff000. */
@@ -38,16 +66,19 @@ export interface ThreadContext {
 }
 
 /** A thread's life: comes up on its CPU, does what it is told. */
-export const thread = routine('thread', function* (machine: Omit<ThreadContext, 'areas'>, first: boolean, body: (context: ThreadContext) => Steps): Steps {
-  const { process, kernel, cpu, mm } = machine;
-  // Executors run a routine many times over, some at once: what is local to the thread is made here.
-  const context: ThreadContext = { ...machine, areas: new Map() };
-  if (first && !process.forked) yield* start_process(context);
-  else yield* waitFor(process.started.at(0), -1, 1, { label: '(not started yet)' });
-  if (process.forked) yield* inheritAreas(context);
-  yield* use_mm(kernel, cpu, mm);
-  yield* body(context);
-});
+export const thread = routine(
+  'thread',
+  function* (machine: Omit<ThreadContext, 'areas'>, first: boolean, body: (context: ThreadContext) => Steps): Steps {
+    const { process, kernel, cpu, mm } = machine;
+    // Executors run a routine many times over, some at once: what is local to the thread is made here.
+    const context: ThreadContext = { ...machine, areas: new Map() };
+    if (first && !process.forked) yield* start_process(context);
+    else yield* waitFor(process.started.at(0), -1, 1, { label: '(not started yet)' });
+    if (process.forked) yield* inheritAreas(context);
+    yield* use_mm(kernel, cpu, mm);
+    yield* body(context);
+  },
+);
 
 const start_process = routine('execve', function* (context: ThreadContext): Steps {
   const { kernel, mm, process } = context;
@@ -77,7 +108,11 @@ function* bequeathAreas(context: ThreadContext, child: ProcessState): Steps {
 }
 
 /** Performs a list of actions. */
-export function* runActions(context: ThreadContext, actions: readonly Action[], variables: Readonly<Record<string, number>> = {}): Steps {
+export function* runActions(
+  context: ThreadContext,
+  actions: readonly Action[],
+  variables: Readonly<Record<string, number>> = {},
+): Steps {
   for (const action of actions) yield* runAction(context, action, variables);
 }
 
@@ -150,18 +185,29 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
   }
 }
 
-const COMPUTE = defineOperation({ name: 'compute', user: true, perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });
+const COMPUTE = defineOperation({
+  name: 'compute',
+  user: true,
+  perform: () => 0,
+  footprint: () => ({ reads: [], writes: [] }),
+});
 
 function* computes(): Steps {
   yield operation(COMPUTE, 0, 0, 0, undefined, { label: '(computes)' });
 }
 
-function areaOf(context: ThreadContext, name: string, variables: Readonly<Record<string, number>>): { readonly start: number; readonly pages: number } {
+function areaOf(
+  context: ThreadContext,
+  name: string,
+  variables: Readonly<Record<string, number>>,
+): { readonly start: number; readonly pages: number } {
   const resolved = substitute(name, variables);
   const area = context.areas.get(resolved);
   if (!area) {
     const have = [...context.areas.keys()].slice(0, 8).join(', ') || 'none';
-    throw new ModelError(`topology: ${context.process.name} on ${context.cpu.name}: no area ${resolved} is mapped by this thread (have: ${have})`);
+    throw new ModelError(
+      `topology: ${context.process.name} on ${context.cpu.name}: no area ${resolved} is mapped by this thread (have: ${have})`,
+    );
   }
   return area;
 }

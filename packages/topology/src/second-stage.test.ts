@@ -1,9 +1,41 @@
 /** The host takes a frame from a guest that uses it: every interleaving on a machine with one vCPU. */
-import { Frames, FREED_FRAME, LiveExecutor, program, RandomScheduler, routine, runScheduler, SystemBuilder, TabulatedExecutor, type Steps, type System } from '@shootdown/machine';
+import {
+  Frames,
+  FREED_FRAME,
+  LiveExecutor,
+  program,
+  RandomScheduler,
+  routine,
+  runScheduler,
+  SystemBuilder,
+  TabulatedExecutor,
+  type Steps,
+  type System,
+} from '@shootdown/machine';
 import { everyRun } from '@shootdown/machine/every-run';
 import { addCpu, startCpu } from '@shootdown/cpu';
-import { addVcpu, ept_violation, unmapGuestFrame, Vm, type UnmapMutant, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, mk_pte, NestedMmu, PhysicalTlb, SecondStage, tinyShape, tlbGeometry } from '@shootdown/mmu';
+import {
+  addVcpu,
+  ept_violation,
+  unmapGuestFrame,
+  Vm,
+  type UnmapMutant,
+  type Vcpu,
+  type VcpuOptions,
+} from '@shootdown/hypervisor';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_PRESENT,
+  _PAGE_RW,
+  _PAGE_TABLE,
+  mk_pte,
+  NestedMmu,
+  PhysicalTlb,
+  SecondStage,
+  tinyShape,
+  tlbGeometry,
+} from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
 
 const RW = _PAGE_PRESENT | _PAGE_RW | _PAGE_ACCESSED | _PAGE_DIRTY;
@@ -22,15 +54,43 @@ interface Wanted {
 function machine({ gfn = GFN, mutant, host, invept = true }: Wanted): { system: System; vcpu: Vcpu } {
   const builder = new SystemBuilder();
   const shape = tinyShape(2, 2);
-  const hostFrames = new Frames(builder, { name: 'host.frame', tables: 3, entriesPerTable: 2, pages: 4, initialTables: [[]] });
-  const frames = new Frames(builder, { tables: 2, entriesPerTable: 2, pages: 1, initialTables: [[mk_pte(TABLE_GFN, _PAGE_TABLE)], [mk_pte(GFN, RW)]], initialPages: 1 });
+  const hostFrames = new Frames(builder, {
+    name: 'host.frame',
+    tables: 3,
+    entriesPerTable: 2,
+    pages: 4,
+    initialTables: [[]],
+  });
+  const frames = new Frames(builder, {
+    tables: 2,
+    entriesPerTable: 2,
+    pages: 1,
+    initialTables: [[mk_pte(TABLE_GFN, _PAGE_TABLE)], [mk_pte(GFN, RW)]],
+    initialPages: 1,
+  });
   const stage = new SecondStage(builder, { host: hostFrames, shape, root: 0, guestFrames: 4 });
   const one = tlbGeometry(1, 1);
-  const tlb = new PhysicalTlb(builder, 'tlb', shape.bitsPerLevel, { l1: one, l2: one, walkCacheEntries: 1 }, { nestedTlb: 1, nestedTables: 1 });
+  const tlb = new PhysicalTlb(
+    builder,
+    'tlb',
+    shape.bitsPerLevel,
+    { l1: one, l2: one, walkCacheEntries: 1 },
+    { nestedTlb: 1, nestedTables: 1 },
+  );
   const vm = new Vm(builder, { stage, takesMemory: true });
   const cpu = addCpu(builder, 0, []);
-  const mmu: NestedMmu = new NestedMmu(builder, cpu.name, frames, shape, { stage, tlb, vpid: 1, violation: (cx, missing) => ept_violation(cx, vcpu, missing) });
-  const vcpu: Vcpu = addVcpu(builder, cpu, { mmu, exploreBound: 1, ...host, of: { vm, interruptPending: () => false, ...(invept && { invept: (cx) => tlb.invept(cx) }) } });
+  const mmu: NestedMmu = new NestedMmu(builder, cpu.name, frames, shape, {
+    stage,
+    tlb,
+    vpid: 1,
+    violation: (cx, missing) => ept_violation(cx, vcpu, missing),
+  });
+  const vcpu: Vcpu = addVcpu(builder, cpu, {
+    mmu,
+    exploreBound: 1,
+    ...host,
+    of: { vm, interruptPending: () => false, ...(invept && { invept: (cx) => tlb.invept(cx) }) },
+  });
   const accesses = routine('guest', function* (): Steps {
     yield* mmu.load_root(0, 1, true);
     for (let i = 0; i < 3; i++) yield* mmu.access(0, true);
@@ -52,12 +112,18 @@ describe('a guest frame that the host takes away', () => {
   });
 
   it('nor if the vCPU may be preempted anywhere, on its way in too', () => {
-    expect(everyRun(machine({ host: { entry: 'xchg', exploreBound: 2 } }).system)).toMatchObject({ violations: new Set(), deadlock: false });
+    expect(everyRun(machine({ host: { entry: 'xchg', exploreBound: 2 } }).system)).toMatchObject({
+      violations: new Set(),
+      deadlock: false,
+    });
   });
 
-  it.each(['no flush', 'flush before zap', 'no kick', 'no wait'] as const)('%s: a stale combined translation is used, and reported', (mutant) => {
-    expect(everyRun(machine({ mutant }).system).violations).toEqual(new Set([FREED_FRAME]));
-  });
+  it.each(['no flush', 'flush before zap', 'no kick', 'no wait'] as const)(
+    '%s: a stale combined translation is used, and reported',
+    (mutant) => {
+      expect(everyRun(machine({ mutant }).system).violations).toEqual(new Set([FREED_FRAME]));
+    },
+  );
 
   it('a vCPU that does not look at its requests on the way in uses it too', () => {
     expect(everyRun(machine({ invept: false }).system).violations).toEqual(new Set([FREED_FRAME]));

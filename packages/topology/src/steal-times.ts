@@ -26,7 +26,8 @@ export class StealTimes {
 
   /** Takes note of an event that was counted. */
   counted(processor: number, counter: string): void {
-    if (counter === HypervisorCounter.schedOut || counter === HypervisorCounter.woken) this.#heard.push({ processor, waits: true });
+    if (counter === HypervisorCounter.schedOut || counter === HypervisorCounter.woken)
+      this.#heard.push({ processor, waits: true });
     else if (counter === HypervisorCounter.schedIn) this.#heard.push({ processor, waits: false });
   }
 
@@ -36,7 +37,8 @@ export class StealTimes {
     const now = startCycles + durationCycles;
     for (const { processor, waits } of this.#heard) {
       const since = this.#since[processor] as number;
-      if (!waits && since !== RUNNING) this.#cycles[processor] = (this.#cycles[processor] as number) + Math.max(0, now - since);
+      if (!waits && since !== RUNNING)
+        this.#cycles[processor] = (this.#cycles[processor] as number) + Math.max(0, now - since);
       this.#since[processor] = waits ? now : RUNNING;
     }
     this.#heard.length = 0;
@@ -44,6 +46,8 @@ export class StealTimes {
 
   /** Cycles by processor; who still waits has waited until `now`. */
   upTo(now: number): readonly number[] {
-    return this.#cycles.map((cycles, p) => cycles + (this.#since[p] === RUNNING ? 0 : Math.max(0, now - (this.#since[p] as number))));
+    return this.#cycles.map(
+      (cycles, p) => cycles + (this.#since[p] === RUNNING ? 0 : Math.max(0, now - (this.#since[p] as number))),
+    );
   }
 }

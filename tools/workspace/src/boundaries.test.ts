@@ -30,7 +30,9 @@ const violations = (added: Package) =>
 
 describe('import directions', () => {
   it('lets every layer import the layers below it', () => {
-    expect(check([...workspace, pkg('apps/lab', 'app', `import '@shootdown/topology'; import '@shootdown/mmu';`)])).toEqual([]);
+    expect(
+      check([...workspace, pkg('apps/lab', 'app', `import '@shootdown/topology'; import '@shootdown/mmu';`)]),
+    ).toEqual([]);
   });
 
   it.each([
@@ -52,7 +54,11 @@ describe('import directions', () => {
 
   it('holds for tests and for what a manifest declares, too', () => {
     const cpu = pkg('packages/cpu', 'component', `import '@shootdown/mmu';`, 'src/cpu.test.ts');
-    expect(check([...workspace, cpu]).map(({ file }) => file)).toEqual(['packages/cpu/package.json', 'packages/cpu/tsconfig.json', 'packages/cpu/src/cpu.test.ts']);
+    expect(check([...workspace, cpu]).map(({ file }) => file)).toEqual([
+      'packages/cpu/package.json',
+      'packages/cpu/tsconfig.json',
+      'packages/cpu/src/cpu.test.ts',
+    ]);
   });
 
   it('wants exactly one type tag', () => {
@@ -63,14 +69,22 @@ describe('import directions', () => {
 describe('declarations', () => {
   it('wants every imported package in package.json, and in tsconfig.json unless only tests import it', () => {
     const source = `import '@shootdown/machine';`;
-    expect(violations({ ...pkg('packages/cpu', 'component', source), dependencies: [] })[0]).toContain('package.json does not declare it');
-    expect(violations({ ...pkg('packages/cpu', 'component', source), references: [] })[0]).toContain('add { "path": "../machine" }');
+    expect(violations({ ...pkg('packages/cpu', 'component', source), dependencies: [] })[0]).toContain(
+      'package.json does not declare it',
+    );
+    expect(violations({ ...pkg('packages/cpu', 'component', source), references: [] })[0]).toContain(
+      'add { "path": "../machine" }',
+    );
     expect(violations({ ...pkg('packages/cpu', 'component', source, 'src/cpu.test.ts'), references: [] })).toEqual([]);
   });
 
   it('sees a package that is reached by a relative path, and one that does not exist', () => {
-    expect(violations(pkg('packages/cpu', 'component', `import '../../machine/src/words.ts';`))[0]).toContain(`import '@shootdown/machine'`);
-    expect(violations(pkg('packages/cpu', 'component', `\nimport '@shootdown/machien';`))).toEqual([`2 imports '@shootdown/machien': there is no such package in this workspace`]);
+    expect(violations(pkg('packages/cpu', 'component', `import '../../machine/src/words.ts';`))[0]).toContain(
+      `import '@shootdown/machine'`,
+    );
+    expect(violations(pkg('packages/cpu', 'component', `\nimport '@shootdown/machien';`))).toEqual([
+      `2 imports '@shootdown/machien': there is no such package in this workspace`,
+    ]);
   });
 });
 
@@ -80,7 +94,8 @@ describe('xstate', () => {
   });
 
   it('may stand in the one adapter and nowhere else', () => {
-    const from = (path: string) => check([pkg('packages/machine', 'core', `import type { Snapshot } from 'xstate';`, path)]);
+    const from = (path: string) =>
+      check([pkg('packages/machine', 'core', `import type { Snapshot } from 'xstate';`, path)]);
     expect(from('src/xstate-adapter.ts')).toEqual([]);
     expect(from('src/live/executor.ts')[0]?.why).toContain('XState belongs in');
   });
@@ -95,5 +110,13 @@ it('finds every way to name a module, with its line, and none in comments or str
     `// import 'x'`,
     `const text = "import 'y'"; path.resolve('z');`,
   ].join('\n');
-  expect(importsOf('some.ts', source).map(({ specifier, line }) => `${line} ${specifier}`)).toEqual(['1 a', '1 b', '2 c', '2 d', '3 e', '3 f', '4 @shootdown/g/worker']);
+  expect(importsOf('some.ts', source).map(({ specifier, line }) => `${line} ${specifier}`)).toEqual([
+    '1 a',
+    '1 b',
+    '2 c',
+    '2 d',
+    '3 e',
+    '3 f',
+    '4 @shootdown/g/worker',
+  ]);
 });

@@ -1,14 +1,21 @@
 /** `shootdown compare <scenario>` or `shootdown compare <topology or demo> <topology or demo> ...`: what each design costs. */
-import { markdownTable, textTable, type Table } from '@shootdown/report';
+import { textTable } from '@shootdown/report';
+import {
+  comparisonDocument,
+  comparisons,
+  markdownOf,
+  tableOf,
+  type Comparison,
+  type ComparisonRow,
+  type EachRow,
+} from '@shootdown/scenarios';
 import { MachineRunner, type MachineRun } from '@shootdown/topology';
 import { parseArguments, UsageError } from '../arguments.ts';
-import { comparisonDocument, type Comparison, type ComparisonRow, type ComparisonTable, type EachRow } from '../comparison.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failedAccesses } from '../failures.ts';
 import { printedHelp } from '../help.ts';
 import { rowsUntilInterrupted, untilDoneOrInterrupted } from '../interrupt.ts';
 import { machineNamed } from '../machines.ts';
-import { comparisons } from '../scenarios/comparisons.ts';
 
 const flags = {
   json: { type: 'boolean', help: 'print one JSON document' },
@@ -20,20 +27,26 @@ const MACHINES_MAX = 16;
 const WIDTH = 110;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `compare <${Object.keys(comparisons).join(' | ')}> or two or more topologies or demos`, flags)) return ExitCode.ok;
+  if (printedHelp(argv, `compare <${Object.keys(comparisons).join(' | ')}> or two or more topologies or demos`, flags))
+    return ExitCode.ok;
   const args = parseArguments('compare', argv, flags, MACHINES_MAX);
   if (args.has('json')) args.refuse(['markdown'], 'does not go with --json');
   const names = args.positionals;
   if (names.length === 0) throw new UsageError('shootdown compare: a scenario or topologies are missing');
   const [first = ''] = names;
   const prepared = Object.hasOwn(comparisons, first) ? comparisons[first] : undefined;
-  if (prepared && names.length > 1) throw new UsageError(`shootdown compare: ${first} is compared alone (${names[1] ?? ''})`);
+  if (prepared && names.length > 1)
+    throw new UsageError(`shootdown compare: ${first} is compared alone (${names[1] ?? ''})`);
   if (!prepared && names.length < 2) {
-    throw new UsageError(`shootdown compare: expected two or more machines, or one of ${Object.keys(comparisons).join(', ')} (${first})`);
+    throw new UsageError(
+      `shootdown compare: expected two or more machines, or one of ${Object.keys(comparisons).join(', ')} (${first})`,
+    );
   }
   const { comparison, code } = prepared ? await comparePrepared(first, prepared) : await compareMachines(names);
   const interrupted = code === ExitCode.interrupted;
-  const shown = interrupted ? { ...comparison, notes: ['Interrupted: rows are missing.', ...comparison.notes] } : comparison;
+  const shown = interrupted
+    ? { ...comparison, notes: ['Interrupted: rows are missing.', ...comparison.notes] }
+    : comparison;
   if (args.has('json')) process.stdout.write(`${JSON.stringify(comparisonDocument(shown))}\n`);
   else process.stdout.write(args.has('markdown') ? markdownOf(shown) : textOf(shown));
   return code;
@@ -46,26 +59,20 @@ interface Compared {
 }
 
 async function comparePrepared(name: string, compare: (each: EachRow) => Promise<Comparison>): Promise<Compared> {
-  const { each, signal, ignore } = rowsUntilInterrupted((rows) => void process.stderr.write(`${name}: ${rows} row${rows === 1 ? '' : 's'}\n`));
+  const { each, signal, ignore } = rowsUntilInterrupted(
+    (rows) => void process.stderr.write(`${name}: ${rows} row${rows === 1 ? '' : 's'}\n`),
+  );
   const comparison = await compare(each);
   ignore();
   return { comparison, code: signal.aborted ? ExitCode.interrupted : ExitCode.ok };
 }
 
-function tableOf(comparison: ComparisonTable): Table {
-  const columns = comparison.columns.map(({ key, heading, unit, ratio }) => ({ key, heading, unit, ratio: ratio ?? false }));
-  return { columns: [{ heading: 'variant', key: 'variant' }, ...columns], rows: comparison.rows.map((row) => ({ ...row })) };
-}
-
 function textOf(comparison: Comparison): string {
   const notes = comparison.notes.map((note) => `- ${note}\n`).join('');
-  const tables = [comparison, ...(comparison.more ?? [])].map((table) => `${table.title}\n\n${textTable(tableOf(table), { width: WIDTH })}\n`);
+  const tables = [comparison, ...(comparison.more ?? [])].map(
+    (table) => `${table.title}\n\n${textTable(tableOf(table), { width: WIDTH })}\n`,
+  );
   return `${tables.join('')}${notes}`;
-}
-
-/** The tables in Markdown, as the documentation has them. */
-export function markdownOf(comparison: Comparison): string {
-  return [markdownTable(tableOf(comparison)), ...(comparison.more ?? []).map((table) => `${table.title}:\n\n${markdownTable(tableOf(table))}`)].join('\n');
 }
 
 const PORTION_STEPS = 20_000;

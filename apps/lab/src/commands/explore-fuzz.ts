@@ -22,7 +22,12 @@ export function fuzzOptions(args: Arguments): Omit<FuzzOptions, 'kind'> {
 }
 
 /** Tries random schedules. */
-export async function sample(resolved: RequestedScenario, options: FuzzOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
+export async function sample(
+  resolved: RequestedScenario,
+  options: FuzzOptions,
+  signal: AbortSignal,
+  coverage: boolean,
+): Promise<Found> {
   const result = await fuzz(resolved.build(), {
     ...options,
     signal,
@@ -50,8 +55,15 @@ export async function sample(resolved: RequestedScenario, options: FuzzOptions, 
     schedule: schedule && formatSchedule(schedule),
     trace: trace && traceDocument(trace, replayCommand(resolved, result)),
   };
-  const found = result.verdict === 'bounded' ? 'no violation found, which proves nothing' : `${result.verdict.toUpperCase()}: ${result.property ?? ''} (seed ${seed ?? options.seed})`;
-  const lines = [found, `${result.runs} runs, ${result.steps} steps, ${result.seconds.toFixed(2)} s`, ...(coverage ? ['', ...coverageLines(result.coverage)] : [])];
+  const found =
+    result.verdict === 'bounded'
+      ? 'no violation found, which proves nothing'
+      : `${result.verdict.toUpperCase()}: ${result.property ?? ''} (seed ${seed ?? options.seed})`;
+  const lines = [
+    found,
+    `${result.runs} runs, ${result.steps} steps, ${result.seconds.toFixed(2)} s`,
+    ...(coverage ? ['', ...coverageLines(result.coverage)] : []),
+  ];
   const shown = trace ? renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }) : '';
   return { result, trace, document, text: `${shown}${lines.join('\n')}\n` };
 }

@@ -8,7 +8,7 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
 import { scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
-import { scenarios } from '../scenarios/index.ts';
+import { scenarios } from '@shootdown/scenarios';
 import { formatSchedule, scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
 
@@ -23,7 +23,10 @@ const flags = {
   preemptions: { type: 'string', help: 'schedules of at most so many preemptions' },
   timeout: { type: 'string', help: 'stop after so many seconds' },
   workers: { type: 'string', help: 'threads (default 1)' },
-  fuzz: { type: 'string', help: 'random or pct: sample schedules (of at most --max-depth steps) instead of exploring all' },
+  fuzz: {
+    type: 'string',
+    help: 'random or pct: sample schedules (of at most --max-depth steps) instead of exploring all',
+  },
   seed: { type: 'string', help: 'fuzz: seed (default 1)' },
   runs: { type: 'string', help: 'fuzz: schedules to try (default 10000)' },
   format: { type: 'string', help: `counterexample as ${traceFormats.join(', ')} (default text)` },
@@ -36,7 +39,8 @@ const flags = {
 const WORKERS_MAX = 64;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')} | module.js> [flags]`, flags)) return ExitCode.ok;
+  if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')} | module.js> [flags]`, flags))
+    return ExitCode.ok;
   const args = parseArguments('explore', argv, flags, 1);
   const fuzzKind = args.oneOf('fuzz', ['random', 'pct'] as const);
   refuseWhatDoesNotGoTogether(args, fuzzKind !== undefined);
@@ -47,7 +51,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const { signal, ignore } = interruption();
-  const found = fuzzKind === undefined ? await searchAll(resolved, options, signal, args.has('coverage')) : await sample(resolved, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
+  const found =
+    fuzzKind === undefined
+      ? await searchAll(resolved, options, signal, args.has('coverage'))
+      : await sample(resolved, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
   ignore();
   const { result, trace } = found;
   if (args.has('json')) process.stdout.write(`${JSON.stringify(found.document)}\n`);
@@ -60,10 +67,16 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 function refuseWhatDoesNotGoTogether(args: Arguments, fuzzing: boolean): void {
-  if (fuzzing) args.refuse(['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers'], 'does not go with --fuzz, which tries one schedule after another');
+  if (fuzzing)
+    args.refuse(
+      ['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers'],
+      'does not go with --fuzz, which tries one schedule after another',
+    );
   else args.refuse(['seed', 'runs'], 'belongs to --fuzz');
-  if (args.text('search') === 'dfs') args.refuse(['exact', 'max-depth', 'preemptions', 'workers'], 'does not go with --search dfs: use bfs');
-  if (args.has('exact') && (args.whole('workers', 1) ?? 1) > 1) args.refuse(['exact'], 'does not go with several workers: use one');
+  if (args.text('search') === 'dfs')
+    args.refuse(['exact', 'max-depth', 'preemptions', 'workers'], 'does not go with --search dfs: use bfs');
+  if (args.has('exact') && (args.whole('workers', 1) ?? 1) > 1)
+    args.refuse(['exact'], 'does not go with several workers: use one');
 }
 
 /** What either way of searching has found. */
@@ -74,10 +87,20 @@ export interface Found {
   readonly document: unknown;
 }
 
-async function searchAll(resolved: RequestedScenario, options: ExploreOptions, signal: AbortSignal, coverage: boolean): Promise<Found> {
+async function searchAll(
+  resolved: RequestedScenario,
+  options: ExploreOptions,
+  signal: AbortSignal,
+  coverage: boolean,
+): Promise<Found> {
   const result = await search(resolved, options, signal);
   const trace = result.schedule === null ? null : counterexample(resolved, result);
-  return { result, trace, text: describe(resolved, result, trace, coverage), document: documentOf(resolved, result, trace) };
+  return {
+    result,
+    trace,
+    text: describe(resolved, result, trace, coverage),
+    document: documentOf(resolved, result, trace),
+  };
 }
 
 /** The flags of a search, all checked before there is anything to search. */
@@ -101,7 +124,11 @@ function searchOptions(args: Arguments): ExploreOptions {
   };
 }
 
-async function search(resolved: RequestedScenario, options: ExploreOptions, signal: AbortSignal): Promise<ExploreResult> {
+async function search(
+  resolved: RequestedScenario,
+  options: ExploreOptions,
+  signal: AbortSignal,
+): Promise<ExploreResult> {
   const { scenario } = resolved;
   return await explore(resolved.build(), {
     ...options,
@@ -114,7 +141,8 @@ async function search(resolved: RequestedScenario, options: ExploreOptions, sign
 }
 
 function progressLine(p: Progress): string {
-  if (p.states > 0) return `${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}`;
+  if (p.states > 0)
+    return `${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}`;
   return p.transitions > 0 ? `${p.transitions} random steps before the search` : 'getting ready';
 }
 
@@ -123,7 +151,12 @@ function printProgress(p: Progress): void {
   process.stderr.write(`${progressLine(p)}\n`);
 }
 
-function saveCounterexample(target: ScheduleTarget, resolved: RequestedScenario, schedule: readonly number[], trace: Trace | null): void {
+function saveCounterexample(
+  target: ScheduleTarget,
+  resolved: RequestedScenario,
+  schedule: readonly number[],
+  trace: Trace | null,
+): void {
   const { typed, variant, memoryModel, parameters } = resolved;
   target.write({
     shootdown: 1,
@@ -144,7 +177,10 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
     expected: resolved.expected,
     agrees: agrees(resolved.expected, result.verdict),
     schedule: schedule === null ? null : formatSchedule(schedule),
-    sometimes: result.sometimes.map((witness) => ({ ...witness, schedule: witness.schedule === null ? null : formatSchedule(witness.schedule) })),
+    sometimes: result.sometimes.map((witness) => ({
+      ...witness,
+      schedule: witness.schedule === null ? null : formatSchedule(witness.schedule),
+    })),
     trace: trace === null ? null : traceDocument(trace, replayCommand(resolved, result)),
     coverage,
   };
@@ -157,9 +193,13 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
   lines.push(verdictLine(result));
   const expected = agrees(resolved.expected, result.verdict);
-  if (expected !== null) lines.push(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
+  if (expected !== null)
+    lines.push(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
   lines.push('', ...coveredLines(result));
-  for (const { name, witnessed } of result.sometimes) lines.push(`sometimes: ${name}: ${witnessed ? 'yes' : result.complete ? 'NO' : 'not seen before the search ended'}`);
+  for (const { name, witnessed } of result.sometimes)
+    lines.push(
+      `sometimes: ${name}: ${witnessed ? 'yes' : result.complete ? 'NO' : 'not seen before the search ended'}`,
+    );
   if (coverage) lines.push('', ...coverageLines(result.coverage));
   return `${lines.join('\n')}\n`;
 }
@@ -184,10 +224,19 @@ function verdictLine(result: ExploreResult): string {
 
 function coveredLines(result: ExploreResult): string[] {
   const { states, transitions, depth, complete, seconds, interleavings, collisionOdds } = result;
-  const lines = [`${states} states, ${transitions} transitions, depth ${depth}, ${complete ? 'complete' : 'not complete'}, ${seconds.toFixed(2)} s`];
+  const lines = [
+    `${states} states, ${transitions} transitions, depth ${depth}, ${complete ? 'complete' : 'not complete'}, ${seconds.toFixed(2)} s`,
+  ];
   if (interleavings !== null) lines.push(`${interleavings} interleavings`);
-  if (result.violatingTransitions > 0) lines.push(`${result.violatingTransitions} violating transition${result.violatingTransitions === 1 ? '' : 's'}`);
-  lines.push(result.exact ? 'whole states compared' : `two states share a fingerprint with probability ${collisionOdds.toExponential(1)}`);
-  lines.push(`reduction ${result.reduction ? 'on' : 'off'}, ${result.workers} worker${result.workers === 1 ? '' : 's'}`);
+  if (result.violatingTransitions > 0)
+    lines.push(`${result.violatingTransitions} violating transition${result.violatingTransitions === 1 ? '' : 's'}`);
+  lines.push(
+    result.exact
+      ? 'whole states compared'
+      : `two states share a fingerprint with probability ${collisionOdds.toExponential(1)}`,
+  );
+  lines.push(
+    `reduction ${result.reduction ? 'on' : 'off'}, ${result.workers} worker${result.workers === 1 ? '' : 's'}`,
+  );
   return lines;
 }

@@ -9,7 +9,7 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
 import { requestedScenario, scenarioFlags, scenarioOf } from '../scenario-request.ts';
-import { scenarios } from '../scenarios/index.ts';
+import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, parseSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
@@ -28,7 +28,14 @@ interface Request {
 }
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, 'replay <schedule.json> | <scenario or module.js> --variant <name> --schedule <choices> [flags]', flags)) return ExitCode.ok;
+  if (
+    printedHelp(
+      argv,
+      'replay <schedule.json> | <scenario or module.js> --variant <name> --schedule <choices> [flags]',
+      flags,
+    )
+  )
+    return ExitCode.ok;
   const args = parseArguments('replay', argv, flags, 1);
   const live = args.oneOf('executor', ['tabulated', 'live'] as const) === 'live';
   const given = args.oneOf('format', traceFormats) ?? 'text';
@@ -41,10 +48,13 @@ export async function run(argv: readonly string[]): Promise<number> {
   const trace = problem?.length === schedule.length ? explained(executor, recorded, { ...problem, verdict }) : recorded;
   process.stdout.write(renderTrace(format, trace, {}));
   if (fingerprint !== undefined && fingerprint !== trace.fingerprint) {
-    throw new ModelError(`replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`);
+    throw new ModelError(
+      `replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`,
+    );
   }
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
-  if (problem && problem.length < schedule.length) process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
+  if (problem && problem.length < schedule.length)
+    process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
   return exitCodeOf({ verdict });
 }
 
@@ -53,11 +63,19 @@ async function requestOf(args: Arguments): Promise<Request> {
   const given = args.text('schedule');
   if (scenarios.some((s) => s.name === name) || /\.m?js$/.test(name) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
-    return { system: (await scenarioOf('replay', name, args)).build(), schedule: parseSchedule(given), fingerprint: undefined };
+    return {
+      system: (await scenarioOf('replay', name, args)).build(),
+      schedule: parseSchedule(given),
+      fingerprint: undefined,
+    };
   }
   args.refuse(['schedule', 'variant', 'memory-model', 'set'], 'goes with a scenario, not with a file');
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
-  return { system: await systemOf(saved, name), schedule: parseSchedule(saved.schedule), fingerprint: saved.fingerprint };
+  return {
+    system: await systemOf(saved, name),
+    schedule: parseSchedule(saved.schedule),
+    fingerprint: saved.fingerprint,
+  };
 }
 
 async function systemOf(saved: SavedSchedule, path: string): Promise<System> {

@@ -1,7 +1,7 @@
 /** `shootdown run flush-counts`: the demo that is a table of runs. */
 import { textTable } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
-import { flushCountsInPortions, flushOperations, remoteStates, type FlushCountRow } from '../demos/flush-counts.ts';
+import { flushCountsInPortions, flushOperations, remoteStates, type FlushCountRow } from '@shootdown/scenarios';
 import { ExitCode } from '../exit-codes.ts';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
 
@@ -18,7 +18,10 @@ const PROGRESS_MS = 3000;
 
 /** Counts and prints the table; returns the exit code. */
 export async function runFlushCounts(args: Arguments): Promise<number> {
-  args.refuse(['format', 'phase', 'executor', 'max-steps', 'save-schedule'], 'does not go with flush-counts, which is a table of runs');
+  args.refuse(
+    ['format', 'phase', 'executor', 'max-steps', 'save-schedule'],
+    'does not go with flush-counts, which is a table of runs',
+  );
   if (args.has('json')) args.refuse(['summary'], 'does not go with --json');
   const pages = args.whole('pages', 1);
   const remote = args.whole('remote', 0);
@@ -49,13 +52,32 @@ export async function runFlushCounts(args: Arguments): Promise<number> {
 
 function flushCountTable(rows: readonly FlushCountRow[]): string {
   const columns = ['operation', 'pages', 'remote', 'state', 'IPIs per CPU', 'received', 'local all', 'local one'];
-  return textTable({ columns, rows: rows.map((r) => [r.operation, r.pages, r.remote, r.state, r.ipis.join(' '), r.received, r.localAll, r.localOne]) }, { width: 100 });
+  return textTable(
+    {
+      columns,
+      rows: rows.map((r) => [
+        r.operation,
+        r.pages,
+        r.remote,
+        r.state,
+        r.ipis.join(' '),
+        r.received,
+        r.localAll,
+        r.localOne,
+      ]),
+    },
+    { width: 100 },
+  );
 }
 
 /** The table in a third of the lines: one per operation and size, with the IPIs in every state of the other threads. */
 function summaryTable(rows: readonly FlushCountRow[]): string {
   const sizes = [...new Set(rows.map((r) => r.pages))];
-  const groups = sizes.flatMap((pages) => flushOperations.map((operation) => rows.filter((r) => r.pages === pages && r.operation === operation))).filter((group) => group.length > 0);
+  const groups = sizes
+    .flatMap((pages) =>
+      flushOperations.map((operation) => rows.filter((r) => r.pages === pages && r.operation === operation)),
+    )
+    .filter((group) => group.length > 0);
   const ipis = (group: readonly FlushCountRow[], state: string, remote: number): number | string =>
     group.find((r) => r.state === state && r.remote === remote)?.ipis.reduce((a, b) => a + b, 0) ?? '-';
   const columns = [

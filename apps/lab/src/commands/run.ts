@@ -1,12 +1,20 @@
 /** `shootdown run <topology file or demo>`: counters, times and, on request, the timeline of one run. */
 import { LiveExecutor, TabulatedExecutor, type Executor } from '@shootdown/machine';
-import { counterTable, Histogram, histogramText, renderTrace, textTable, traceFormats, type TraceFormat } from '@shootdown/report';
+import {
+  counterTable,
+  Histogram,
+  histogramText,
+  renderTrace,
+  textTable,
+  traceFormats,
+  type TraceFormat,
+} from '@shootdown/report';
 import { MachineRunner, type AssembledMachine, type Counters, type MachineRun } from '@shootdown/topology';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failureLines } from '../failures.ts';
 import { printedHelp } from '../help.ts';
-import { hostReport, hostText } from '../host-report.ts';
+import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
 import { demoNames, FLUSH_COUNTS, machineNamed } from '../machines.ts';
 import { formatSchedule, scheduleTarget } from '../schedule-file.ts';
@@ -25,13 +33,22 @@ const flags = {
 } as const;
 
 /** Routines whose latency is worth a histogram. */
-const TIMED_ROUTINES = new Set(['flush_tlb_mm_range', '__flush_tlb_range', 'exc_page_fault', 'munmap', 'mprotect', 'madvise_dontneed', 'fork']);
+const TIMED_ROUTINES = new Set([
+  'flush_tlb_mm_range',
+  '__flush_tlb_range',
+  'exc_page_fault',
+  'munmap',
+  'mprotect',
+  'madvise_dontneed',
+  'fork',
+]);
 
 const PORTION_STEPS = 20_000;
 const PROGRESS_MS = 1000;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `run <topology.json | ${FLUSH_COUNTS} | ${demoNames().join(' | ')}> [flags]`, flags)) return ExitCode.ok;
+  if (printedHelp(argv, `run <topology.json | ${FLUSH_COUNTS} | ${demoNames().join(' | ')}> [flags]`, flags))
+    return ExitCode.ok;
   const args = parseArguments('run', argv, flags, 1);
   const name = required('run', args, 'a topology file or demo');
   return name === FLUSH_COUNTS ? await runFlushCounts(args) : await runOne(args, name);
@@ -70,7 +87,12 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   let interrupted = await advanceToTheEnd(runner, timeline !== null && phase === undefined);
   const result = runner.result();
   if (timeline !== null) interrupted = (await printTimeline(machine, timeline, result.steps, phase)) || interrupted;
-  else process.stdout.write(args.has('json') ? `${JSON.stringify(runDocument(machine, result, latencies))}\n` : describeRun(machine, result, latencies));
+  else
+    process.stdout.write(
+      args.has('json')
+        ? `${JSON.stringify(runDocument(machine, result, latencies))}\n`
+        : describeRun(machine, result, latencies),
+    );
   target?.write({
     shootdown: 1,
     machine: demoNames().includes(name) ? { demo: name } : { topology: { ...machine.topology } },
@@ -97,14 +119,23 @@ async function advanceToTheEnd(runner: MachineRunner, shown: boolean): Promise<b
 
 const TIMELINE_WIDTH = 96;
 
-async function printTimeline(machine: AssembledMachine, format: TraceFormat, steps: number, phase: string | undefined): Promise<boolean> {
+async function printTimeline(
+  machine: AssembledMachine,
+  format: TraceFormat,
+  steps: number,
+  phase: string | undefined,
+): Promise<boolean> {
   const { hertz } = machine.costs;
   const { trace, interrupted } = await timelineOf(machine, steps, phase);
   process.stdout.write(renderTrace(format, trace, { hertz, width: TIMELINE_WIDTH, time: { unit: 'ns', hertz } }));
   return interrupted;
 }
 
-function runDocument(machine: AssembledMachine, { schedule: _, ...result }: MachineRun, latencies: ReadonlyMap<string, Histogram>): unknown {
+function runDocument(
+  machine: AssembledMachine,
+  { schedule: _, ...result }: MachineRun,
+  latencies: ReadonlyMap<string, Histogram>,
+): unknown {
   const host = hostReport(machine, { ...result, schedule: null }, latencies);
   return { name: machine.topology.name, ...result, histograms: Object.fromEntries(latencies), ...(host && { host }) };
 }
@@ -112,7 +143,9 @@ function runDocument(machine: AssembledMachine, { schedule: _, ...result }: Mach
 /** Counters, busy times and the end of a run, for people. */
 function describeRun(machine: AssembledMachine, result: MachineRun, latencies: ReadonlyMap<string, Histogram>): string {
   const names = machine.system.processors.map((p) => p.name);
-  const text = [`${machine.topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`];
+  const text = [
+    `${machine.topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`,
+  ];
   if (result.violation !== null) text.push(`  *** ${result.violation}\n`);
   text.push(...failureLines(result));
   const host = hostReport(machine, result, latencies);
@@ -122,7 +155,8 @@ function describeRun(machine: AssembledMachine, result: MachineRun, latencies: R
     text.push(`\n${phase}\n`, textTable(counterTable(names, nonZero(counters))));
   }
   text.push('\n', textTable(counterTable(names, { 'busy cycles': [...result.busyCycles] })));
-  for (const [routine, histogram] of latencies) text.push('\n', histogramText(histogram, { title: `${routine}()`, unit: 'cycles' }));
+  for (const [routine, histogram] of latencies)
+    text.push('\n', histogramText(histogram, { title: `${routine}()`, unit: 'cycles' }));
   return text.join('');
 }
 

@@ -1,6 +1,12 @@
 /** `shootdown tlb <trace>`: what a TLB hierarchy makes of a real program's memory references. */
 import { ModelError } from '@shootdown/machine';
-import { parseTlbGeometry, readReferenceTrace, TlbHierarchy, type TlbGeometry, type TlbLevelCounts } from '@shootdown/mmu';
+import {
+  parseTlbGeometry,
+  readReferenceTrace,
+  TlbHierarchy,
+  type TlbGeometry,
+  type TlbLevelCounts,
+} from '@shootdown/mmu';
 import { textTable } from '@shootdown/report';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { isUserError, oneLine } from '../errors.ts';
@@ -24,10 +30,17 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, 'tlb <trace.u64 | .u64.gz | lackey text, gzipped or not> [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('tlb', argv, flags, 1);
   const path = required('tlb', args, 'a trace file');
-  const config = { l1i: geometryOf(args, 'l1i', '64x4'), l1d: geometryOf(args, 'l1d', '64x4'), l2: geometryOf(args, 'l2', '1536x12') };
+  const config = {
+    l1i: geometryOf(args, 'l1i', '64x4'),
+    l1d: geometryOf(args, 'l1d', '64x4'),
+    l2: geometryOf(args, 'l2', '1536x12'),
+  };
   const progress = progressPrinter();
   const { signal, ignore } = interruption();
-  const trace = await readReferenceTrace(path, { signal, onProgress: (references) => progress(`${references} references read`) });
+  const trace = await readReferenceTrace(path, {
+    signal,
+    onProgress: (references) => progress(`${references} references read`),
+  });
   ignore();
   const hierarchy = new TlbHierarchy(config);
   const began = performance.now();
@@ -43,7 +56,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (args.has('json')) process.stdout.write(`${JSON.stringify({ ...counts, seconds })}\n`);
   else {
     process.stdout.write(`${oneLine(path)}: ${at} references, ${counts.lookups} look-ups\n\n`);
-    process.stdout.write(textTable({ columns: ['TLB', 'hits', 'misses', { heading: 'miss rate', unit: '%', decimals: 3 }], rows: tlbRows(counts) }));
+    process.stdout.write(
+      textTable({
+        columns: ['TLB', 'hits', 'misses', { heading: 'miss rate', unit: '%', decimals: 3 }],
+        rows: tlbRows(counts),
+      }),
+    );
   }
   return stopped || signal.aborted ? ExitCode.interrupted : ExitCode.ok;
 }
@@ -60,7 +78,8 @@ function progressPrinter(): (line: string) => void {
 /** The geometry of a level. Throws UsageError if the flag is not of that form, ModelError if no TLB has that shape. */
 function geometryOf(args: Arguments, flag: 'l1i' | 'l1d' | 'l2', fallback: string): TlbGeometry {
   const text = args.text(flag) ?? fallback;
-  if (!/^\d+(x\d+)?$/.test(text)) throw new UsageError(`shootdown tlb: --${flag}: expected entries x ways, such as 64x4 (${text})`);
+  if (!/^\d+(x\d+)?$/.test(text))
+    throw new UsageError(`shootdown tlb: --${flag}: expected entries x ways, such as 64x4 (${text})`);
   try {
     return parseTlbGeometry(text);
   } catch (error) {
@@ -70,7 +89,11 @@ function geometryOf(args: Arguments, flag: 'l1i' | 'l1d' | 'l2', fallback: strin
 }
 
 /** One row per level. */
-export function tlbRows(counts: { readonly l1i: TlbLevelCounts; readonly l1d: TlbLevelCounts; readonly l2: TlbLevelCounts }): (string | number)[][] {
+export function tlbRows(counts: {
+  readonly l1i: TlbLevelCounts;
+  readonly l1d: TlbLevelCounts;
+  readonly l2: TlbLevelCounts;
+}): (string | number)[][] {
   const row = (name: string, level: TlbLevelCounts): (string | number)[] => {
     const all = level.hits + level.misses;
     return [name, level.hits, level.misses, all === 0 ? 0 : (100 * level.misses) / all];

@@ -22,15 +22,32 @@ export const myPatch: Scenario = {
   name: 'my-patch',
   title: 'May tables be freed if the lock is free at some moment?',
   variants: [
-    { name: 'check-clear-free', expected: 'safe', source: 'wishful thinking', summary: 'the lock is tried before the entry is cleared' },
-    { name: 'clear-check-free', expected: 'safe', source: 'a walk that comes later finds nothing', summary: 'and after it' },
+    {
+      name: 'check-clear-free',
+      expected: 'safe',
+      source: 'wishful thinking',
+      summary: 'the lock is tried before the entry is cleared',
+    },
+    {
+      name: 'clear-check-free',
+      expected: 'safe',
+      source: 'a walk that comes later finds nothing',
+      summary: 'and after it',
+    },
   ],
   build({ variant, memoryModel }) {
     const builder = new SystemBuilder({ memoryModel, maxHistory: 64 });
     const kernel = new VmallocKernel(builder, { tree: { puds: 1, pmds: 2, ptes: 2 }, processors: 2 });
     const pud_free_pmd_page = freeing(variant.name === 'check-clear-free');
-    const design = { tables: { pud_free_pmd_page, pmd_free_pte_page: pud_free_pmd_page }, tryHuge: 'free', largest: 'pud' } as const;
-    builder.processor({ name: 'CPU0', tasks: [program(dumps.plainDump, kernel, addPtdump(builder, kernel, 'ptdump', 'single'), 0)] });
+    const design = {
+      tables: { pud_free_pmd_page, pmd_free_pte_page: pud_free_pmd_page },
+      tryHuge: 'free',
+      largest: 'pud',
+    } as const;
+    builder.processor({
+      name: 'CPU0',
+      tasks: [program(dumps.plainDump, kernel, addPtdump(builder, kernel, 'ptdump', 'single'), 0)],
+    });
     builder.processor({ name: 'CPU1', tasks: [program(vmap_range, kernel, 1, design, 0, 0)] });
     return builder.build();
   },

@@ -16,8 +16,20 @@ export const x2apicIpi: Scenario = {
   name: 'x2apic-ipi',
   title: 'Does the handler of an IPI see what was stored before the IPI was sent?',
   variants: [
-    { name: 'no-fence', memoryModel: 'tso', expected: 'violation', source: '25a068b8e9a4 ("x86/apic: Add extra serialization for non-serializing MSRs")', summary: 'store, write the ICR' },
-    { name: 'fence', memoryModel: 'tso', expected: 'safe', source: '25a068b8e9a4', summary: 'store, weak_wrmsr_fence(), write the ICR' },
+    {
+      name: 'no-fence',
+      memoryModel: 'tso',
+      expected: 'violation',
+      source: '25a068b8e9a4 ("x86/apic: Add extra serialization for non-serializing MSRs")',
+      summary: 'store, write the ICR',
+    },
+    {
+      name: 'fence',
+      memoryModel: 'tso',
+      expected: 'safe',
+      source: '25a068b8e9a4',
+      summary: 'store, weak_wrmsr_fence(), write the ICR',
+    },
   ],
   build({ variant, memoryModel }) {
     const builder = new SystemBuilder({ memoryModel });

@@ -10,10 +10,16 @@ import { VM_DATA_DEFAULT_FLAGS } from '../vma.ts';
 import { Arm64Counter, MAX_DVM_OPS } from './arm64-tlb.ts';
 import { X86Counter } from './x86-state.ts';
 
-const WIDE = { name: 'wide', bitsPerLevel: 10, levels: [{ name: 'pgd', entries: 4, spanPages: 1024 }, { name: 'pte', entries: 1024, spanPages: 1 }] };
+const WIDE = {
+  name: 'wide',
+  bitsPerLevel: 10,
+  levels: [
+    { name: 'pgd', entries: 4, spanPages: 1024 },
+    { name: 'pte', entries: 1024, spanPages: 1 },
+  ],
+};
 
-const remote =
-  (sleeps: boolean): Body =>
+const remote = (sleeps: boolean): Body =>
   function* ({ kernel, mms, flags }, cpu) {
     yield* waitFor(flags.at(0), -1, 1);
     yield* use_mm(kernel, cpu, mms[0]!);

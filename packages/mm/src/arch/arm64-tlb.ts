@@ -20,7 +20,8 @@ export function arm64Tlb(builder: SystemBuilder, cpus: readonly Cpu[], mmus: rea
   const current: Region = builder.region('cpu.active_mm', cpus.length);
   return {
     name: 'arm64',
-    flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) => __flush_tlb_range(mmus[cpu.id] as MmuInstructions, mm, start, end, !freed_tables),
+    flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) =>
+      __flush_tlb_range(mmus[cpu.id] as MmuInstructions, mm, start, end, !freed_tables),
     switch_mm: (cpu, next) => cpu_switch_mm(mmus[cpu.id] as MmuInstructions, current, cpu, next),
     // check_and_switch_context() of a kernel thread leaves TTBR0 alone: broadcast TLBIs reach the CPU all the same.
     *enter_lazy_tlb() {},
@@ -33,29 +34,38 @@ export function arm64Tlb(builder: SystemBuilder, cpus: readonly Cpu[], mmus: rea
   };
 }
 
-const __flush_tlb_range = routine('__flush_tlb_range', function* (mmu: MmuInstructions, mm: Mm, start: number, end: number, leafOnly: boolean): Steps {
-  yield* mmu.dsb('ishst');
-  if (end - start >= MAX_DVM_OPS) {
-    yield* mmu.tlbi_is({ scope: 'asid', vpn: 0, asid: mm.id, leafOnly: false });
-    yield* count(Arm64Counter.tlbiAsid);
-  } else {
-    for (let vpn = start; vpn < end; vpn++) yield* mmu.tlbi_is({ scope: 'page', vpn, asid: mm.id, leafOnly });
-    yield* count(Arm64Counter.tlbiPage, end - start);
-  }
-  yield* mmu.dsb('ish');
-  yield* count(Arm64Counter.dsb);
-});
+const __flush_tlb_range = routine(
+  '__flush_tlb_range',
+  function* (mmu: MmuInstructions, mm: Mm, start: number, end: number, leafOnly: boolean): Steps {
+    yield* mmu.dsb('ishst');
+    if (end - start >= MAX_DVM_OPS) {
+      yield* mmu.tlbi_is({ scope: 'asid', vpn: 0, asid: mm.id, leafOnly: false });
+      yield* count(Arm64Counter.tlbiAsid);
+    } else {
+      for (let vpn = start; vpn < end; vpn++) yield* mmu.tlbi_is({ scope: 'page', vpn, asid: mm.id, leafOnly });
+      yield* count(Arm64Counter.tlbiPage, end - start);
+    }
+    yield* mmu.dsb('ish');
+    yield* count(Arm64Counter.dsb);
+  },
+);
 
-const cpu_switch_mm = routine('cpu_switch_mm', function* (mmu: MmuInstructions, current: Region, cpu: Cpu, next: Mm): Steps {
-  if ((yield* load(current.at(cpu.id), { label: 'this_cpu(active_mm)' })) === next.id) return;
-  yield* store(current.at(cpu.id), next.id);
-  yield* mmu.load_root((yield* load(next.pgd.at(0))) - 1, next.id, true);
-  yield* mmu.isb();
-});
+const cpu_switch_mm = routine(
+  'cpu_switch_mm',
+  function* (mmu: MmuInstructions, current: Region, cpu: Cpu, next: Mm): Steps {
+    if ((yield* load(current.at(cpu.id), { label: 'this_cpu(active_mm)' })) === next.id) return;
+    yield* store(current.at(cpu.id), next.id);
+    yield* mmu.load_root((yield* load(next.pgd.at(0))) - 1, next.id, true);
+    yield* mmu.isb();
+  },
+);
 
 /** TTBR0 points at the reserved, empty table: no user tree is walked. */
-const cpu_set_reserved_ttbr0 = routine('cpu_set_reserved_ttbr0', function* (mmu: MmuInstructions, current: Region, cpu: Cpu): Steps {
-  yield* store(current.at(cpu.id), 0, { label: 'this_cpu(active_mm) = &init_mm' });
-  yield* mmu.load_root(-1, 0, true);
-  yield* mmu.isb();
-});
+const cpu_set_reserved_ttbr0 = routine(
+  'cpu_set_reserved_ttbr0',
+  function* (mmu: MmuInstructions, current: Region, cpu: Cpu): Steps {
+    yield* store(current.at(cpu.id), 0, { label: 'this_cpu(active_mm) = &init_mm' });
+    yield* mmu.load_root(-1, 0, true);
+    yield* mmu.isb();
+  },
+);

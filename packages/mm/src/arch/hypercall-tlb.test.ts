@@ -9,13 +9,21 @@ import { BASE, mmMachine, runMachine, type Body, type CountedRun } from '../mach
 import { madvise_dontneed, mmap, munmap } from '../mmap.ts';
 import { pgd_alloc } from '../pgtable.ts';
 import { VM_DATA_DEFAULT_FLAGS } from '../vma.ts';
-import { HypercallCounter, hypercallTlbFlush, type HypercallMutant, type HypercallTlbOptions } from './hypercall-tlb.ts';
+import {
+  HypercallCounter,
+  hypercallTlbFlush,
+  type HypercallMutant,
+  type HypercallTlbOptions,
+} from './hypercall-tlb.ts';
 import { TLB_NR_DYN_ASIDS, X86Counter } from './x86-state.ts';
 
 const NEIGHBOUR = BASE - 8;
 
 /** CPU 1 runs the mm and has the neighbour in its TLB; it touches it again after CPU 0 has unmapped `pages` pages. */
-function flushes(hypervisor: HypercallTlbOptions['hypervisor'], pages: number): { readonly counts: CountedRun['counts']; readonly generations: readonly number[] } {
+function flushes(
+  hypervisor: HypercallTlbOptions['hypervisor'],
+  pages: number,
+): { readonly counts: CountedRun['counts']; readonly generations: readonly number[] } {
   const generations: number[] = [];
   const machine = mmMachine({ cpus: 2, connected: true, x86: { flush_tlb_multi: hypercallTlbFlush({ hypervisor }) } }, [
     function* (m, cpu) {
@@ -56,7 +64,8 @@ describe('a flush by hypercall', () => {
   });
 
   test('Hyper-V takes a list of pages; Xen knows one page or everything, so that a neighbour goes too', () => {
-    const misses = (hypervisor: HypercallTlbOptions['hypervisor'], pages: number): number => flushes(hypervisor, pages).counts['tlb_miss']?.[1] ?? 0;
+    const misses = (hypervisor: HypercallTlbOptions['hypervisor'], pages: number): number =>
+      flushes(hypervisor, pages).counts['tlb_miss']?.[1] ?? 0;
     const kept = misses('hyper-v', 1);
     expect([misses('xen-pv', 1), misses('hyper-v', 2), misses('xen-pv', 2)]).toEqual([kept, kept, kept + 1]);
   });
@@ -84,7 +93,16 @@ describe('page tables are freed while CPU 1 is lazy', () => {
   const runs = (mutant?: HypercallMutant): EveryRun =>
     everyRun(
       mmMachine(
-        { cpus: 3, shape: tinyShape(2, 2), tables: 4, pages: 3, tlb: 'saturated', watched: [PAGE], connected: true, x86: { flush_tlb_multi: hypercallTlbFlush({ hypervisor: 'hyper-v', ...(mutant && { mutant }) }) } },
+        {
+          cpus: 3,
+          shape: tinyShape(2, 2),
+          tables: 4,
+          pages: 3,
+          tlb: 'saturated',
+          watched: [PAGE],
+          connected: true,
+          x86: { flush_tlb_multi: hypercallTlbFlush({ hypervisor: 'hyper-v', ...(mutant && { mutant }) }) },
+        },
         [unmaps, lazy],
       ).system,
     );

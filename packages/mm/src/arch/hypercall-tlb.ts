@@ -33,12 +33,22 @@ export interface HypercallTlbOptions {
 /** The back end of flush_tlb_multi() that a guest of Hyper-V or of Xen installs. The MMUs must be connected (connectMmus()). */
 export function hypercallTlbFlush(options: HypercallTlbOptions): FlushTlbMulti {
   return (x86, cpu, mm, mask, freed_tables, trim_cpumask) =>
-    options.hypervisor === 'xen-pv' ? xen_flush_tlb_multi(x86, cpu, mask) : hyperv_flush_tlb_multi(x86, options, cpu, mm, mask, freed_tables, trim_cpumask);
+    options.hypervisor === 'xen-pv'
+      ? xen_flush_tlb_multi(x86, cpu, mask)
+      : hyperv_flush_tlb_multi(x86, options, cpu, mm, mask, freed_tables, trim_cpumask);
 }
 
 const hyperv_flush_tlb_multi = routine(
   'hyperv_flush_tlb_multi',
-  function* (x86: X86TlbState, options: HypercallTlbOptions, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean): Steps {
+  function* (
+    x86: X86TlbState,
+    options: HypercallTlbOptions,
+    cpu: Cpu,
+    mm: Mm,
+    mask: number,
+    freed_tables: boolean,
+    trim_cpumask: boolean,
+  ): Steps {
     const flags = yield* local_irq_save(cpu);
     const processor_mask = yield* targets(x86, mask, !freed_tables || options.mutant === 'lazy CPUs keep freed tables');
     if (processor_mask === 0) {
@@ -46,11 +56,20 @@ const hyperv_flush_tlb_multi = routine(
       return;
     }
     const range = yield* flushRange(x86, cpu.id);
-    const failed = options.mayFail === true && (yield* choose(2, { label: 'hv_do_hypercall()', fact: (status) => (status === 0 ? 'accepted' : 'refused') })) !== 0;
-    if (!failed) yield* mmuOf(x86, cpu).hypercall_flush(processor_mask, requestOf(range), range.pages === 0 ? 'HvFlushVirtualAddressSpace' : 'HvFlushVirtualAddressList');
+    const failed =
+      options.mayFail === true &&
+      (yield* choose(2, { label: 'hv_do_hypercall()', fact: (status) => (status === 0 ? 'accepted' : 'refused') })) !==
+        0;
+    if (!failed)
+      yield* mmuOf(x86, cpu).hypercall_flush(
+        processor_mask,
+        requestOf(range),
+        range.pages === 0 ? 'HvFlushVirtualAddressSpace' : 'HvFlushVirtualAddressList',
+      );
     yield* count(failed ? HypercallCounter.failed : HypercallCounter.hypercalls);
     yield* local_irq_restore(cpu, flags);
-    if (failed && options.mutant !== 'failure is ignored') yield* native_flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
+    if (failed && options.mutant !== 'failure is ignored')
+      yield* native_flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
   },
 );
 
@@ -71,7 +90,11 @@ const xen_flush_tlb_multi = routine('xen_flush_tlb_multi', function* (x86: X86Tl
   if (mask === 0) return;
   const range = yield* flushRange(x86, cpu.id);
   const one = range.pages === 1;
-  yield* mmuOf(x86, cpu).hypercall_flush(mask, one ? requestOf(range) : { asid: -1 }, one ? 'MMUEXT_INVLPG_MULTI' : 'MMUEXT_TLB_FLUSH_MULTI');
+  yield* mmuOf(x86, cpu).hypercall_flush(
+    mask,
+    one ? requestOf(range) : { asid: -1 },
+    one ? 'MMUEXT_INVLPG_MULTI' : 'MMUEXT_TLB_FLUSH_MULTI',
+  );
   yield* count(HypercallCounter.hypercalls);
 });
 

@@ -5,7 +5,14 @@ import { tinyShape } from '@shootdown/mmu';
 import { describe, expect, test } from 'vitest';
 import { user_access } from '../fault.ts';
 import { use_mm } from '../kernel.ts';
-import { BASE, mmMachine, runMachine, type Body, type CountedRun, type MachineOptions } from '../machines.test-support.ts';
+import {
+  BASE,
+  mmMachine,
+  runMachine,
+  type Body,
+  type CountedRun,
+  type MachineOptions,
+} from '../machines.test-support.ts';
 import { madvise_dontneed, mmap, munmap } from '../mmap.ts';
 import { pgd_alloc } from '../pgtable.ts';
 import { VM_DATA_DEFAULT_FLAGS } from '../vma.ts';
@@ -24,7 +31,11 @@ const computes: Body = function* ({ kernel, mms, flags }, cpu) {
 };
 
 /** CPU 0 maps and unmaps as many pages as each number says, when all CPUs run the mm. */
-function flushes(cpus: number, lengths: readonly number[], options: Partial<MachineOptions> & { readonly global?: boolean; readonly now?: number } = {}): CountedRun & { readonly globalAsid: number } {
+function flushes(
+  cpus: number,
+  lengths: readonly number[],
+  options: Partial<MachineOptions> & { readonly global?: boolean; readonly now?: number } = {},
+): CountedRun & { readonly globalAsid: number } {
   let globalAsid = -1;
   const first: Body = function* (m, cpu) {
     const mm = m.mms[0]!;
@@ -41,7 +52,12 @@ function flushes(cpus: number, lengths: readonly number[], options: Partial<Mach
     }
     globalAsid = yield* load(mm.global_asid.at(0));
   };
-  const counted = runMachine(mmMachine({ ...SIZE, cpus, ...options, x86: { invlpgb: {}, ...options.x86 } }, [first, ...Array.from({ length: cpus - 1 }, () => computes)]));
+  const counted = runMachine(
+    mmMachine({ ...SIZE, cpus, ...options, x86: { invlpgb: {}, ...options.x86 } }, [
+      first,
+      ...Array.from({ length: cpus - 1 }, () => computes),
+    ]),
+  );
   expect([counted.violation, counted.run.end]).toEqual([null, 'rest']);
   return { ...counted, globalAsid };
 }
@@ -66,7 +82,9 @@ describe('broadcast_tlb_flush()', () => {
   });
 
   test('more pages than the ceiling take one, for the whole PCID', () => {
-    expect(flushes(2, [5], { global: true, x86: { invlpgb: { countMax: 1 }, ceiling: 4 } }).counts[InvlpgbCounter.invlpgb]).toEqual([1, 0]);
+    expect(
+      flushes(2, [5], { global: true, x86: { invlpgb: { countMax: 1 }, ceiling: 4 } }).counts[InvlpgbCounter.invlpgb],
+    ).toEqual([1, 0]);
   });
 });
 
@@ -85,25 +103,37 @@ describe('consider_global_asid()', () => {
 describe('page tables are freed while another CPU is lazy', () => {
   const PAGE = 0;
   test('INVLPGB reaches it too', () => {
-    const { system } = mmMachine({ cpus: 2, shape: tinyShape(2, 2), tables: 4, pages: 3, tlb: 'saturated', watched: [PAGE], connected: true, x86: { invlpgb: {} } }, [
-      function* (m, cpu) {
-        const mm = m.mms[0]!;
-        yield* pgd_alloc(m.kernel, mm);
-        yield* mm.vmas.insert(PAGE, PAGE + 1, VM_DATA_DEFAULT_FLAGS);
-        yield* use_global_asid(m.x86!, mm);
-        yield* use_mm(m.kernel, cpu, mm);
-        yield* user_access(m.kernel, cpu, mm, PAGE, true);
-        yield* store(m.flags.at(0), 1);
-        yield* waitFor(m.flags.at(1), -1, 1);
-        yield* munmap(m.kernel, cpu, mm, PAGE, PAGE + 1);
+    const { system } = mmMachine(
+      {
+        cpus: 2,
+        shape: tinyShape(2, 2),
+        tables: 4,
+        pages: 3,
+        tlb: 'saturated',
+        watched: [PAGE],
+        connected: true,
+        x86: { invlpgb: {} },
       },
-      function* ({ kernel, mms, flags }, cpu) {
-        yield* waitFor(flags.at(0), -1, 1);
-        yield* use_mm(kernel, cpu, mms[0]!);
-        yield* kernel.arch.enter_lazy_tlb(cpu);
-        yield* store(flags.at(1), 1);
-      },
-    ]);
+      [
+        function* (m, cpu) {
+          const mm = m.mms[0]!;
+          yield* pgd_alloc(m.kernel, mm);
+          yield* mm.vmas.insert(PAGE, PAGE + 1, VM_DATA_DEFAULT_FLAGS);
+          yield* use_global_asid(m.x86!, mm);
+          yield* use_mm(m.kernel, cpu, mm);
+          yield* user_access(m.kernel, cpu, mm, PAGE, true);
+          yield* store(m.flags.at(0), 1);
+          yield* waitFor(m.flags.at(1), -1, 1);
+          yield* munmap(m.kernel, cpu, mm, PAGE, PAGE + 1);
+        },
+        function* ({ kernel, mms, flags }, cpu) {
+          yield* waitFor(flags.at(0), -1, 1);
+          yield* use_mm(kernel, cpu, mms[0]!);
+          yield* kernel.arch.enter_lazy_tlb(cpu);
+          yield* store(flags.at(1), 1);
+        },
+      ],
+    );
     expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
   });
 });

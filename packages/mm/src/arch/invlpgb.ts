@@ -90,34 +90,41 @@ function* mm_active_cpus_exceeds(x86: X86TlbState, mm: Mm, threshold: number): S
 }
 
 /** The flush of an mm with a global ASID. inc_mm_tlb_gen() has been the barrier: INVLPGB itself waits for no store. */
-export const broadcast_tlb_flush = routine('broadcast_tlb_flush', function* (x86: X86TlbState, cpu: Cpu, mm: Mm, asid: number, flush_tlb_multi: (mask: number) => Steps): Steps {
-  const { countMax = INVLPGB_COUNT_MAX, mutant } = x86.options.invlpgb ?? {};
-  const mmu = mmuOf(x86, cpu);
-  const { start, pages } = yield* flushRange(x86, cpu.id);
-  const pcid = asid + 1;
-  if (pages === 0) yield* mmu.invlpgb({ asid: pcid });
-  for (let done = 0; done < pages; done += countMax) yield* mmu.invlpgb({ asid: pcid, pages: { vpn: start + done, count: Math.min(countMax, pages - done) } });
-  yield* count(InvlpgbCounter.invlpgb, Math.max(1, Math.ceil(pages / countMax)));
-  if (mutant !== 'no IPI in a transition') yield* finish_asid_transition(x86, mm, asid, flush_tlb_multi);
-  if (mutant === 'no TLBSYNC') return;
-  yield* mmu.tlbsync();
-  yield* count(InvlpgbCounter.tlbsync);
-});
+export const broadcast_tlb_flush = routine(
+  'broadcast_tlb_flush',
+  function* (x86: X86TlbState, cpu: Cpu, mm: Mm, asid: number, flush_tlb_multi: (mask: number) => Steps): Steps {
+    const { countMax = INVLPGB_COUNT_MAX, mutant } = x86.options.invlpgb ?? {};
+    const mmu = mmuOf(x86, cpu);
+    const { start, pages } = yield* flushRange(x86, cpu.id);
+    const pcid = asid + 1;
+    if (pages === 0) yield* mmu.invlpgb({ asid: pcid });
+    for (let done = 0; done < pages; done += countMax)
+      yield* mmu.invlpgb({ asid: pcid, pages: { vpn: start + done, count: Math.min(countMax, pages - done) } });
+    yield* count(InvlpgbCounter.invlpgb, Math.max(1, Math.ceil(pages / countMax)));
+    if (mutant !== 'no IPI in a transition') yield* finish_asid_transition(x86, mm, asid, flush_tlb_multi);
+    if (mutant === 'no TLBSYNC') return;
+    yield* mmu.tlbsync();
+    yield* count(InvlpgbCounter.tlbsync);
+  },
+);
 
 /** The IPI makes whoever gets it change to the global ASID; when all CPUs have, the transition is over. */
-const finish_asid_transition = routine('finish_asid_transition', function* (x86: X86TlbState, mm: Mm, asid: number, flush_tlb_multi: (mask: number) => Steps): Steps {
-  if ((yield* load(mm.asid_transition.at(0), { label: 'mm_in_asid_transition(mm)' })) === 0) return;
-  const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' });
-  for (const { id } of x86.smp.cpus) {
-    if ((mask & (1 << id)) === 0) continue;
-    const loaded_mm = x86.loaded_mm.at(id);
-    if (x86.options.invlpgb?.mutant !== 'switching CPUs are not waited for') {
-      yield* waitFor(loaded_mm, SWITCHING_BIT, 0, { label: `per_cpu(loaded_mm, ${id}) != LOADED_MM_SWITCHING` });
+const finish_asid_transition = routine(
+  'finish_asid_transition',
+  function* (x86: X86TlbState, mm: Mm, asid: number, flush_tlb_multi: (mask: number) => Steps): Steps {
+    if ((yield* load(mm.asid_transition.at(0), { label: 'mm_in_asid_transition(mm)' })) === 0) return;
+    const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' });
+    for (const { id } of x86.smp.cpus) {
+      if ((mask & (1 << id)) === 0) continue;
+      const loaded_mm = x86.loaded_mm.at(id);
+      if (x86.options.invlpgb?.mutant !== 'switching CPUs are not waited for') {
+        yield* waitFor(loaded_mm, SWITCHING_BIT, 0, { label: `per_cpu(loaded_mm, ${id}) != LOADED_MM_SWITCHING` });
+      }
+      if ((yield* load(loaded_mm, { label: `per_cpu(loaded_mm, ${id})` })) !== mm.id) continue;
+      if ((yield* load(x86.loaded_mm_asid.at(id), { label: `per_cpu(loaded_mm_asid, ${id})` })) === asid) continue;
+      yield* flush_tlb_multi(yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' }));
+      return;
     }
-    if ((yield* load(loaded_mm, { label: `per_cpu(loaded_mm, ${id})` })) !== mm.id) continue;
-    if ((yield* load(x86.loaded_mm_asid.at(id), { label: `per_cpu(loaded_mm_asid, ${id})` })) === asid) continue;
-    yield* flush_tlb_multi(yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' }));
-    return;
-  }
-  yield* store(mm.asid_transition.at(0), 0, { label: 'asid_transition = false' });
-});
+    yield* store(mm.asid_transition.at(0), 0, { label: 'asid_transition = false' });
+  },
+);

@@ -17,8 +17,15 @@ export interface IpiTlbOptions {
 }
 
 /** Flushes of pages 0 .. `pages` - 1; a wider range invalidates all of them. */
-export function ipiTlb(smp: Smp, mmus: readonly MmuInstructions[], pages: number, { flushesUpgrades = false, sendsIpis = true }: IpiTlbOptions = {}): TlbArch {
-  const invalidates = Array.from({ length: pages }, (_, vpn) => smp.register({ name: `flush_tlb_func(page ${vpn})`, run: (cpu) => invlpg(cpu, vpn) }));
+export function ipiTlb(
+  smp: Smp,
+  mmus: readonly MmuInstructions[],
+  pages: number,
+  { flushesUpgrades = false, sendsIpis = true }: IpiTlbOptions = {},
+): TlbArch {
+  const invalidates = Array.from({ length: pages }, (_, vpn) =>
+    smp.register({ name: `flush_tlb_func(page ${vpn})`, run: (cpu) => invlpg(cpu, vpn) }),
+  );
   function* invlpg(cpu: Cpu, vpn: number): Steps {
     yield* (mmus[cpu.id] as MmuInstructions).invlpg(vpn);
   }

@@ -4,7 +4,14 @@ import { KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
 import { describe, expect, test } from 'vitest';
 import { user_access } from '../fault.ts';
 import { use_mm } from '../kernel.ts';
-import { BASE, mmMachine, runMachine, type Body, type CountedRun, type MachineOptions } from '../machines.test-support.ts';
+import {
+  BASE,
+  mmMachine,
+  runMachine,
+  type Body,
+  type CountedRun,
+  type MachineOptions,
+} from '../machines.test-support.ts';
 import { mmap, munmap } from '../mmap.ts';
 import { pgd_alloc } from '../pgtable.ts';
 import { KvmCounter, kvmTlbFlush } from './kvm-tlb.ts';
@@ -24,23 +31,26 @@ const computes: Body = function* ({ kernel, mms, flags }, cpu) {
 function flushes(records: readonly number[], after: (record: number, gen: number) => void = () => {}): CountedRun {
   const options: MachineOptions = { cpus: 2 };
   const { flags } = mmMachine(options, []);
-  const machine = mmMachine({ ...options, x86: { flush_tlb_multi: kvmTlbFlush({ stealTime: [undefined, flags.at(RECORD)] }) } }, [
-    function* (m, cpu) {
-      const mm = m.mms[0]!;
-      yield* pgd_alloc(m.kernel, mm);
-      yield* use_mm(m.kernel, cpu, mm);
-      yield* store(m.flags.at(0), 1);
-      yield* waitFor(m.flags.at(1), -1, 1);
-      for (const record of records) {
-        yield* store(m.flags.at(RECORD), record);
-        const start = yield* mmap(mm, BASE, 1);
-        yield* user_access(m.kernel, cpu, mm, start, true);
-        yield* munmap(m.kernel, cpu, mm, start, start + 1);
-        after(yield* load(m.flags.at(RECORD)), yield* load(m.x86!.ctx_tlb_gen.at(TLB_NR_DYN_ASIDS)));
-      }
-    },
-    computes,
-  ]);
+  const machine = mmMachine(
+    { ...options, x86: { flush_tlb_multi: kvmTlbFlush({ stealTime: [undefined, flags.at(RECORD)] }) } },
+    [
+      function* (m, cpu) {
+        const mm = m.mms[0]!;
+        yield* pgd_alloc(m.kernel, mm);
+        yield* use_mm(m.kernel, cpu, mm);
+        yield* store(m.flags.at(0), 1);
+        yield* waitFor(m.flags.at(1), -1, 1);
+        for (const record of records) {
+          yield* store(m.flags.at(RECORD), record);
+          const start = yield* mmap(mm, BASE, 1);
+          yield* user_access(m.kernel, cpu, mm, start, true);
+          yield* munmap(m.kernel, cpu, mm, start, start + 1);
+          after(yield* load(m.flags.at(RECORD)), yield* load(m.x86!.ctx_tlb_gen.at(TLB_NR_DYN_ASIDS)));
+        }
+      },
+      computes,
+    ],
+  );
   expect(machine.flags.base).toBe(flags.base);
   const run = runMachine(machine);
   expect([run.violation, run.run.end]).toEqual([null, 'rest']);

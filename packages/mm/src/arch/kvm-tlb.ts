@@ -22,28 +22,36 @@ export interface KvmTlbOptions {
 /** The back end of flush_tlb_multi() that kvm_guest_init() installs under KVM_FEATURE_PV_TLB_FLUSH. */
 export function kvmTlbFlush(kvm: KvmTlbOptions): FlushTlbMulti {
   return (x86, cpu, mm, mask, freed_tables, trim_cpumask) =>
-    kvm_flush_tlb_multi(kvm, x86.smp.cpus, mask, (flushmask) => native_flush_tlb_multi(x86, cpu, mm, flushmask, freed_tables, trim_cpumask));
+    kvm_flush_tlb_multi(kvm, x86.smp.cpus, mask, (flushmask) =>
+      native_flush_tlb_multi(x86, cpu, mm, flushmask, freed_tables, trim_cpumask),
+    );
 }
 
 /**
  * Whether page tables are about to be freed is looked at nowhere here: a preempted vCPU gets no IPI even then.
  * @param native native_flush_tlb_multi() for those of the mask that need an IPI
  */
-export const kvm_flush_tlb_multi = routine('kvm_flush_tlb_multi', function* (kvm: KvmTlbOptions, cpus: readonly Cpu[], mask: number, native: (flushmask: number) => Steps): Steps {
-  let flushmask = mask;
-  for (const other of cpus) {
-    const preempted = kvm.stealTime[other.id];
-    if ((mask & (1 << other.id)) === 0 || preempted === undefined) continue;
-    // The own vCPU is not preempted: it is not skipped, but it never leaves the mask either.
-    const state = yield* load(preempted, { label: `READ_ONCE(steal_time(${other.id})->preempted)`, fact: formatPreempted });
-    if ((state & KVM_VCPU_PREEMPTED) === 0) continue;
-    if (yield* requestFlush(kvm, other, preempted, state)) {
-      flushmask &= ~(1 << other.id);
-      yield* count(KvmCounter.elided);
+export const kvm_flush_tlb_multi = routine(
+  'kvm_flush_tlb_multi',
+  function* (kvm: KvmTlbOptions, cpus: readonly Cpu[], mask: number, native: (flushmask: number) => Steps): Steps {
+    let flushmask = mask;
+    for (const other of cpus) {
+      const preempted = kvm.stealTime[other.id];
+      if ((mask & (1 << other.id)) === 0 || preempted === undefined) continue;
+      // The own vCPU is not preempted: it is not skipped, but it never leaves the mask either.
+      const state = yield* load(preempted, {
+        label: `READ_ONCE(steal_time(${other.id})->preempted)`,
+        fact: formatPreempted,
+      });
+      if ((state & KVM_VCPU_PREEMPTED) === 0) continue;
+      if (yield* requestFlush(kvm, other, preempted, state)) {
+        flushmask &= ~(1 << other.id);
+        yield* count(KvmCounter.elided);
+      }
     }
-  }
-  yield* native(flushmask);
-});
+    yield* native(flushmask);
+  },
+);
 
 /** Flush on enter: true if the request is there before the host looks. */
 function* requestFlush(kvm: KvmTlbOptions, other: Cpu, preempted: Address, state: number): Steps<boolean> {
@@ -53,6 +61,9 @@ function* requestFlush(kvm: KvmTlbOptions, other: Cpu, preempted: Address, state
     return true;
   }
   const fact = (old: number): string => (old === state ? 'no IPI' : `failed: ${formatPreempted(old)}`);
-  const old = yield* cmpxchg(preempted, state, wanted, { label: `try_cmpxchg(preempted, ${formatPreempted(state)}, ${formatPreempted(wanted)})`, fact });
+  const old = yield* cmpxchg(preempted, state, wanted, {
+    label: `try_cmpxchg(preempted, ${formatPreempted(state)}, ${formatPreempted(wanted)})`,
+    fact,
+  });
   return old === state;
 }

@@ -41,7 +41,14 @@ export type X86TlbMutant =
   | 'no barrier while switching';
 
 /** pv_ops.mmu.flush_tlb_multi(): has the CPUs of a mask flush what this CPU's flush_tlb_info says, and waits for it. */
-export type FlushTlbMulti = (x86: X86TlbState, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean) => Steps;
+export type FlushTlbMulti = (
+  x86: X86TlbState,
+  cpu: Cpu,
+  mm: Mm,
+  mask: number,
+  freed_tables: boolean,
+  trim_cpumask: boolean,
+) => Steps;
 
 /** Choices the kernel has, and mutants of it for tests. */
 export interface X86TlbOptions {
@@ -89,7 +96,8 @@ export interface X86TlbState {
 }
 
 /** A word of the flush_tlb_info of a CPU. */
-export const infoWord = (x86: X86TlbState, source: number, word: number): Address => x86.info.at(source * Info.words + word);
+export const infoWord = (x86: X86TlbState, source: number, word: number): Address =>
+  x86.info.at(source * Info.words + word);
 
 /** info->start of the flush that a CPU has asked for: a page number. */
 export function* flushStart(x86: X86TlbState, source: number): Steps<number> {
@@ -99,7 +107,10 @@ export function* flushStart(x86: X86TlbState, source: number): Steps<number> {
 }
 
 /** The pages that a CPU wants flushed; 0 pages: the whole address space. */
-export function* flushRange(x86: X86TlbState, source: number): Steps<{ readonly start: number; readonly pages: number }> {
+export function* flushRange(
+  x86: X86TlbState,
+  source: number,
+): Steps<{ readonly start: number; readonly pages: number }> {
   const pages = yield* load(infoWord(x86, source, Info.pages), { label: 'info->end - info->start' });
   return { start: pages === 0 ? 0 : yield* flushStart(x86, source), pages };
 }

@@ -4,15 +4,22 @@ import { Fault } from '@shootdown/mmu';
 import { describe, expect, test } from 'vitest';
 import { user_access } from '../fault.ts';
 import { use_mm } from '../kernel.ts';
-import { BASE, mmMachine, runMachine, type Body, type CountedRun, type Machine, type MachineOptions } from '../machines.test-support.ts';
+import {
+  BASE,
+  mmMachine,
+  runMachine,
+  type Body,
+  type CountedRun,
+  type Machine,
+  type MachineOptions,
+} from '../machines.test-support.ts';
 import { mmap, mprotect, munmap } from '../mmap.ts';
 import { pgd_alloc } from '../pgtable.ts';
 import { VM_READ } from '../vma.ts';
 import { TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter } from './x86-state.ts';
 
 /** What another CPU of the process does: it computes, or it sleeps with its CPU idle and the mm lazily loaded. */
-const remote =
-  (state: 'spin' | 'sleep'): Body =>
+const remote = (state: 'spin' | 'sleep'): Body =>
   function* ({ kernel, mms, flags }, cpu) {
     yield* waitFor(flags.at(0), -1, 1);
     yield* use_mm(kernel, cpu, mms[0]!);
@@ -22,7 +29,11 @@ const remote =
   };
 
 /** CPU 0 runs `body` when all others are where they shall be. */
-function process(remotes: readonly Body[], body: Body, options: Partial<MachineOptions> = {}): { machine: Machine } & CountedRun {
+function process(
+  remotes: readonly Body[],
+  body: Body,
+  options: Partial<MachineOptions> = {},
+): { machine: Machine } & CountedRun {
   const machine = mmMachine({ cpus: 1 + remotes.length, ...options }, [
     function* (m, cpu) {
       yield* pgd_alloc(m.kernel, m.mms[0]!);
@@ -62,13 +73,17 @@ describe('who gets the IPI', () => {
   test('alone in its mm a CPU flushes itself, and no remote flush is counted', () => {
     const run = process([], makeReadOnly);
     expect(ipis(run)).toBeUndefined();
-    expect([of(run, X86Counter.remoteFlush), of(run, X86Counter.localOne), of(run, X86Counter.localAll)]).toEqual([0, 2, 0]);
+    expect([of(run, X86Counter.remoteFlush), of(run, X86Counter.localOne), of(run, X86Counter.localAll)]).toEqual([
+      0, 2, 0,
+    ]);
   });
 
   test('a CPU that runs the mm gets one per flush; a CPU that never ran it gets none', () => {
     const run = process([remote('spin')], makeReadOnly, { cpus: 3 });
     expect(ipis(run)).toEqual([0, 1, 0]);
-    expect([of(run, X86Counter.remoteFlush), of(run, X86Counter.received), of(run, X86Counter.localOne)]).toEqual([1, 1, 2]);
+    expect([of(run, X86Counter.remoteFlush), of(run, X86Counter.received), of(run, X86Counter.localOne)]).toEqual([
+      1, 1, 2,
+    ]);
   });
 
   test('a lazy CPU gets none, although the flush counts as a remote one', () => {
@@ -104,7 +119,18 @@ describe('ranges', () => {
         const start = yield* touched(m, cpu, pages, 2 * BASE);
         yield* mprotect(m.kernel, cpu, m.mms[0]!, start, start + pages, VM_READ);
       },
-      { shape: { name: 'wide', bitsPerLevel: 6, levels: [{ name: 'pgd', entries: 4, spanPages: 64 }, { name: 'pte', entries: 64, spanPages: 1 }] }, pages: 40, ...(ceiling === undefined ? {} : { x86: { ceiling } }) },
+      {
+        shape: {
+          name: 'wide',
+          bitsPerLevel: 6,
+          levels: [
+            { name: 'pgd', entries: 4, spanPages: 64 },
+            { name: 'pte', entries: 64, spanPages: 1 },
+          ],
+        },
+        pages: 40,
+        ...(ceiling === undefined ? {} : { x86: { ceiling } }),
+      },
     );
     return [of(run, X86Counter.localOne), of(run, X86Counter.localAll)];
   };
@@ -173,7 +199,10 @@ describe('generations', () => {
           yield* atomicAdd(flags.at(1), 1);
           yield* waitFor(flags.at(2), -1, 1);
           yield* kernel.arch.switch_mm(cpu, mm);
-          faults.push(yield* kernel.mmus[cpu.id]!.access(BASE - 1, true), yield* kernel.mmus[cpu.id]!.access(BASE - 1, false));
+          faults.push(
+            yield* kernel.mmus[cpu.id]!.access(BASE - 1, true),
+            yield* kernel.mmus[cpu.id]!.access(BASE - 1, false),
+          );
         },
       ],
       function* ({ kernel, mms, flags }, cpu) {

@@ -24,8 +24,27 @@ import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save,
 import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
-import { broadcast_tlb_flush, consider_global_asid, is_global_asid, mm_global_asid, mm_needs_global_asid } from './invlpgb.ts';
-import { flushStart, Info, INIT_MM, infoWord, LOADED_MM_SWITCHING, LOW_WORD, mmuOf, TLB_NR_DYN_ASIDS, TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter, type X86TlbOptions, type X86TlbState } from './x86-state.ts';
+import {
+  broadcast_tlb_flush,
+  consider_global_asid,
+  is_global_asid,
+  mm_global_asid,
+  mm_needs_global_asid,
+} from './invlpgb.ts';
+import {
+  flushStart,
+  Info,
+  INIT_MM,
+  infoWord,
+  LOADED_MM_SWITCHING,
+  LOW_WORD,
+  mmuOf,
+  TLB_NR_DYN_ASIDS,
+  TLB_SINGLE_PAGE_FLUSH_CEILING,
+  X86Counter,
+  type X86TlbOptions,
+  type X86TlbState,
+} from './x86-state.ts';
 
 /** Native x86. */
 export interface X86Tlb extends TlbArch {
@@ -33,32 +52,57 @@ export interface X86Tlb extends TlbArch {
 }
 
 /** Adds x86 TLB management to a machine. `mms` is asked when a routine runs, so it may grow while assembling; those that CPUs have loaded exist. */
-export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstructions[], mms: () => readonly Mm[], options: X86TlbOptions = {}): X86Tlb {
+export function x86Tlb(
+  builder: SystemBuilder,
+  smp: Smp,
+  mmus: readonly MmuInstructions[],
+  mms: () => readonly Mm[],
+  options: X86TlbOptions = {},
+): X86Tlb {
   const n = smp.cpus.length;
   const loaded = options.loaded ?? [];
-  const firstSlots = (words: readonly number[]): number[] => words.flatMap((word) => [word, ...Array.from({ length: TLB_NR_DYN_ASIDS - 1 }, () => 0)]);
+  const firstSlots = (words: readonly number[]): number[] =>
+    words.flatMap((word) => [word, ...Array.from({ length: TLB_NR_DYN_ASIDS - 1 }, () => 0)]);
   const perCpu = (field: string) => (cpu: number) => `per_cpu(${field}, ${cpu})`;
-  const perSlot = (field: string) => (slot: number) => `per_cpu(ctxs[${slot % TLB_NR_DYN_ASIDS}].${field}, ${Math.floor(slot / TLB_NR_DYN_ASIDS)})`;
-  const format = (id: number): string => (id === LOADED_MM_SWITCHING ? 'LOADED_MM_SWITCHING' : id === INIT_MM ? 'init_mm' : `mm${id}`);
+  const perSlot = (field: string) => (slot: number) =>
+    `per_cpu(ctxs[${slot % TLB_NR_DYN_ASIDS}].${field}, ${Math.floor(slot / TLB_NR_DYN_ASIDS)})`;
+  const format = (id: number): string =>
+    id === LOADED_MM_SWITCHING ? 'LOADED_MM_SWITCHING' : id === INIT_MM ? 'init_mm' : `mm${id}`;
   const state: X86TlbState = {
     smp,
     mmus,
     mms,
     options,
-    flushFunction: smp.register({ name: 'flush_tlb_func', run: (cpu, source) => flush_tlb_func(state, cpu, source, false) }),
+    flushFunction: smp.register({
+      name: 'flush_tlb_func',
+      run: (cpu, source) => flush_tlb_func(state, cpu, source, false),
+    }),
     loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { cellName: perCpu('loaded_mm'), format, initial: loaded }),
-    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n, { cellName: perCpu('loaded_mm_asid'), initial: loaded.map((id) => mms()[id - 1]?.initial?.globalAsid ?? 0) }),
+    loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n, {
+      cellName: perCpu('loaded_mm_asid'),
+      initial: loaded.map((id) => mms()[id - 1]?.initial?.globalAsid ?? 0),
+    }),
     is_lazy: builder.region('cpu_tlbstate.is_lazy', n, { cellName: perCpu('is_lazy') }),
-    next_asid: builder.region('cpu_tlbstate.next_asid', n, { cellName: perCpu('next_asid'), initial: loaded.map((id) => (id === INIT_MM ? 0 : 1)) }),
-    ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS, { cellName: perSlot('ctx_id'), initial: firstSlots(loaded) }),
-    ctx_tlb_gen: builder.region('cpu_tlbstate.ctxs.tlb_gen', n * TLB_NR_DYN_ASIDS, { cellName: perSlot('tlb_gen'), initial: firstSlots(loaded.map((id) => (id === INIT_MM ? 0 : 1))) }),
+    next_asid: builder.region('cpu_tlbstate.next_asid', n, {
+      cellName: perCpu('next_asid'),
+      initial: loaded.map((id) => (id === INIT_MM ? 0 : 1)),
+    }),
+    ctx_id: builder.region('cpu_tlbstate.ctxs.ctx_id', n * TLB_NR_DYN_ASIDS, {
+      cellName: perSlot('ctx_id'),
+      initial: firstSlots(loaded),
+    }),
+    ctx_tlb_gen: builder.region('cpu_tlbstate.ctxs.tlb_gen', n * TLB_NR_DYN_ASIDS, {
+      cellName: perSlot('tlb_gen'),
+      initial: firstSlots(loaded.map((id) => (id === INIT_MM ? 0 : 1))),
+    }),
     global_asid_lock: builder.region('global_asid_lock', 1),
     info: builder.region('flush_tlb_info', n * Info.words),
   };
   return {
     name: 'x86-native',
     state,
-    flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) => flush_tlb_mm_range(state, cpu, mm, start, end, freed_tables),
+    flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) =>
+      flush_tlb_mm_range(state, cpu, mm, start, end, freed_tables),
     switch_mm: (cpu, next) => switch_mm(state, cpu, next),
     enter_lazy_tlb: (cpu) => enter_lazy_tlb(state, cpu),
     leave_mm: (cpu) => leave_mm(state, cpu),
@@ -71,16 +115,24 @@ export function x86Tlb(builder: SystemBuilder, smp: Smp, mmus: readonly MmuInstr
 const flush_tlb_mm_range = routine(
   'flush_tlb_mm_range',
   function* (x86: X86TlbState, cpu: Cpu, mm: Mm, start: number, end: number, freed_tables: boolean): Steps {
-    const new_tlb_gen = yield* atomicAdd(mm.tlb_gen.at(0), 1, { label: 'inc_mm_tlb_gen(mm)', fact: (gen) => `tlb_gen ${gen}` });
+    const new_tlb_gen = yield* atomicAdd(mm.tlb_gen.at(0), 1, {
+      label: 'inc_mm_tlb_gen(mm)',
+      fact: (gen) => `tlb_gen ${gen}`,
+    });
     const all = end - start > (x86.options.ceiling ?? TLB_SINGLE_PAGE_FLUSH_CEILING);
     yield* get_flush_tlb_info(x86, cpu, mm, start, all ? 0 : end - start, new_tlb_gen);
     const flush_tlb_multi = x86.options.flush_tlb_multi ?? native_flush_tlb_multi;
     const global_asid = yield* mm_global_asid(x86, mm);
     if (global_asid !== 0) {
-      yield* broadcast_tlb_flush(x86, cpu, mm, global_asid, (mask) => flush_tlb_multi(x86, cpu, mm, mask, freed_tables, false));
+      yield* broadcast_tlb_flush(x86, cpu, mm, global_asid, (mask) =>
+        flush_tlb_multi(x86, cpu, mm, mask, freed_tables, false),
+      );
       return;
     }
-    const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)', fact: (m) => `CPUs 0b${(m >>> 0).toString(2)}` });
+    const mask = yield* load(mm.cpumask.at(0), {
+      label: 'mm_cpumask(mm)',
+      fact: (m) => `CPUs 0b${(m >>> 0).toString(2)}`,
+    });
     if ((mask & ~(1 << cpu.id)) !== 0) {
       const trim_cpumask = yield* should_trim_cpumask(x86, mm);
       yield* flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
@@ -111,57 +163,67 @@ export const native_flush_tlb_multi = routine(
   },
 );
 
-const should_flush_tlb = routine('should_flush_tlb', function* (x86: X86TlbState, target: Cpu, mm: Mm, trim_cpumask: boolean): Steps<boolean> {
-  const loadedMm = (): Steps<number> => load(x86.loaded_mm.at(target.id), { label: `per_cpu(loaded_mm, ${target.id})` });
-  const isLazy = (): Steps<number> => load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` });
-  if (x86.options.mutant === 'before fea4e317f9e7') return (yield* isLazy()) === 0 && ((yield* loadedMm()) === mm.id || trim_cpumask);
-  const loaded_mm = yield* loadedMm();
-  yield* smp_rmb();
-  if ((yield* isLazy()) !== 0) return false;
-  if (loaded_mm === LOADED_MM_SWITCHING && x86.options.mutant !== 'no flush while switching') return true;
-  return loaded_mm === mm.id || trim_cpumask;
-});
+const should_flush_tlb = routine(
+  'should_flush_tlb',
+  function* (x86: X86TlbState, target: Cpu, mm: Mm, trim_cpumask: boolean): Steps<boolean> {
+    const loadedMm = (): Steps<number> =>
+      load(x86.loaded_mm.at(target.id), { label: `per_cpu(loaded_mm, ${target.id})` });
+    const isLazy = (): Steps<number> => load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` });
+    if (x86.options.mutant === 'before fea4e317f9e7')
+      return (yield* isLazy()) === 0 && ((yield* loadedMm()) === mm.id || trim_cpumask);
+    const loaded_mm = yield* loadedMm();
+    yield* smp_rmb();
+    if ((yield* isLazy()) !== 0) return false;
+    if (loaded_mm === LOADED_MM_SWITCHING && x86.options.mutant !== 'no flush while switching') return true;
+    return loaded_mm === mm.id || trim_cpumask;
+  },
+);
 
 /** The flush itself, on the CPU that performs it, with interrupts off. `source` is the CPU whose flush_tlb_info it is. */
-const flush_tlb_func = routine('flush_tlb_func', function* (x86: X86TlbState, cpu: Cpu, source: number, local: boolean): Steps {
-  const mmId = yield* load(infoWord(x86, source, Info.mm), { label: 'info->mm' });
-  const mm = x86.mms()[mmId - 1] as Mm;
-  const loaded_mm = yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' });
-  if (!local) {
-    yield* count(X86Counter.interrupts);
-    yield* count(X86Counter.received);
-  }
-  if (loaded_mm !== mmId) {
-    yield* clearBits(mm.cpumask.at(0), 1 << cpu.id, { label: 'cpumask_clear_cpu(self, mm_cpumask(mm))' });
-    return;
-  }
-  if (loaded_mm === INIT_MM) return;
-  if (x86.options.invlpgb && (yield* uses_global_asid(x86, cpu, mm))) return;
-  if ((yield* load(x86.is_lazy.at(cpu.id), { label: 'cpu_tlbstate.is_lazy' })) !== 0) {
-    yield* switch_to_init_mm(x86, cpu);
-    return;
-  }
-  const asid = yield* load(x86.loaded_mm_asid.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm_asid' });
-  const slot = x86.ctx_tlb_gen.at(cpu.id * TLB_NR_DYN_ASIDS + asid);
-  const local_tlb_gen = yield* load(slot, { label: 'ctxs[asid].tlb_gen' });
-  const new_tlb_gen = yield* load(infoWord(x86, source, Info.newTlbGen), { label: 'info->new_tlb_gen' });
-  // Another flush has been faster and covered this one.
-  if (new_tlb_gen <= local_tlb_gen) return;
-  const mm_tlb_gen = yield* load(mm.tlb_gen.at(0), { label: 'mm->context.tlb_gen' });
-  const pages = yield* load(infoWord(x86, source, Info.pages), { label: 'info->end - info->start' });
-  // Two flushes, and this CPU has caught up with both at the first.
-  if (local_tlb_gen === mm_tlb_gen) return;
-  const nothingMissed = (new_tlb_gen === local_tlb_gen + 1 && new_tlb_gen === mm_tlb_gen) || x86.options.mutant === 'partial flush skips generations';
-  if (pages !== 0 && nothingMissed) {
-    const start = yield* flushStart(x86, source);
-    for (let i = 0; i < pages; i++) yield* mmuOf(x86, cpu).invlpg(start + i);
-    if (local) yield* count(X86Counter.localOne, pages);
-  } else {
-    yield* mmuOf(x86, cpu).reload_cr3(asid + 1);
-    if (local) yield* count(X86Counter.localAll);
-  }
-  yield* store(slot, mm_tlb_gen, { label: 'ctxs[asid].tlb_gen = mm_tlb_gen' });
-});
+const flush_tlb_func = routine(
+  'flush_tlb_func',
+  function* (x86: X86TlbState, cpu: Cpu, source: number, local: boolean): Steps {
+    const mmId = yield* load(infoWord(x86, source, Info.mm), { label: 'info->mm' });
+    const mm = x86.mms()[mmId - 1] as Mm;
+    const loaded_mm = yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' });
+    if (!local) {
+      yield* count(X86Counter.interrupts);
+      yield* count(X86Counter.received);
+    }
+    if (loaded_mm !== mmId) {
+      yield* clearBits(mm.cpumask.at(0), 1 << cpu.id, { label: 'cpumask_clear_cpu(self, mm_cpumask(mm))' });
+      return;
+    }
+    if (loaded_mm === INIT_MM) return;
+    if (x86.options.invlpgb && (yield* uses_global_asid(x86, cpu, mm))) return;
+    if ((yield* load(x86.is_lazy.at(cpu.id), { label: 'cpu_tlbstate.is_lazy' })) !== 0) {
+      yield* switch_to_init_mm(x86, cpu);
+      return;
+    }
+    const asid = yield* load(x86.loaded_mm_asid.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm_asid' });
+    const slot = x86.ctx_tlb_gen.at(cpu.id * TLB_NR_DYN_ASIDS + asid);
+    const local_tlb_gen = yield* load(slot, { label: 'ctxs[asid].tlb_gen' });
+    const new_tlb_gen = yield* load(infoWord(x86, source, Info.newTlbGen), { label: 'info->new_tlb_gen' });
+    // Another flush has been faster and covered this one.
+    if (new_tlb_gen <= local_tlb_gen) return;
+    const mm_tlb_gen = yield* load(mm.tlb_gen.at(0), { label: 'mm->context.tlb_gen' });
+    const pages = yield* load(infoWord(x86, source, Info.pages), { label: 'info->end - info->start' });
+    // Two flushes, and this CPU has caught up with both at the first.
+    if (local_tlb_gen === mm_tlb_gen) return;
+    const nothingMissed =
+      (new_tlb_gen === local_tlb_gen + 1 && new_tlb_gen === mm_tlb_gen) ||
+      x86.options.mutant === 'partial flush skips generations';
+    if (pages !== 0 && nothingMissed) {
+      const start = yield* flushStart(x86, source);
+      for (let i = 0; i < pages; i++) yield* mmuOf(x86, cpu).invlpg(start + i);
+      if (local) yield* count(X86Counter.localOne, pages);
+    } else {
+      yield* mmuOf(x86, cpu).reload_cr3(asid + 1);
+      if (local) yield* count(X86Counter.localAll);
+    }
+    yield* store(slot, mm_tlb_gen, { label: 'ctxs[asid].tlb_gen = mm_tlb_gen' });
+  },
+);
 
 /** A CPU that uses a global ASID, after it has changed to it if it must, is kept up to date by INVLPGB. */
 function* uses_global_asid(x86: X86TlbState, cpu: Cpu, mm: Mm): Steps<boolean> {
@@ -201,7 +263,9 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
   const late = x86.options.mutant === 'switching is said late' || x86.options.mutant === 'before fea4e317f9e7';
   if (!late) yield* say_switching(x86, cpu);
   // A full barrier: either the flusher sees LOADED_MM_SWITCHING, or this CPU sees the flusher's tlb_gen.
-  const isSet = x86.options.mutant === 'no barrier while switching' && ((yield* load(next.cpumask.at(0), { label: 'cpumask_test_cpu(self, mm_cpumask(next))' })) & (1 << id)) !== 0;
+  const isSet =
+    x86.options.mutant === 'no barrier while switching' &&
+    ((yield* load(next.cpumask.at(0), { label: 'cpumask_test_cpu(self, mm_cpumask(next))' })) & (1 << id)) !== 0;
   if (!isSet) yield* setBits(next.cpumask.at(0), 1 << id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
   const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
   yield* reload_tlb(x86, cpu, next, next_tlb_gen, late);
@@ -232,19 +296,22 @@ const switch_mm = routine('switch_mm', function* (x86: X86TlbState, cpu: Cpu, ne
 });
 
 /** The mm's global ASID; a slot of the six that holds the mm already; otherwise the next in turn. */
-const choose_new_asid = routine('choose_new_asid', function* (x86: X86TlbState, cpu: Cpu, next: Mm, next_tlb_gen: number): Steps<{ asid: number; need_flush: boolean }> {
-  const global = yield* mm_global_asid(x86, next);
-  if (global !== 0) return { asid: global, need_flush: false };
-  const base = cpu.id * TLB_NR_DYN_ASIDS;
-  for (let asid = 0; asid < TLB_NR_DYN_ASIDS; asid++) {
-    if ((yield* load(x86.ctx_id.at(base + asid), { label: `ctxs[${asid}].ctx_id` })) !== next.id) continue;
-    const gen = yield* load(x86.ctx_tlb_gen.at(base + asid), { label: `ctxs[${asid}].tlb_gen` });
-    return { asid, need_flush: gen < next_tlb_gen };
-  }
-  const asid = yield* load(x86.next_asid.at(cpu.id), { label: 'cpu_tlbstate.next_asid' });
-  yield* store(x86.next_asid.at(cpu.id), (asid + 1) % TLB_NR_DYN_ASIDS);
-  return { asid, need_flush: true };
-});
+const choose_new_asid = routine(
+  'choose_new_asid',
+  function* (x86: X86TlbState, cpu: Cpu, next: Mm, next_tlb_gen: number): Steps<{ asid: number; need_flush: boolean }> {
+    const global = yield* mm_global_asid(x86, next);
+    if (global !== 0) return { asid: global, need_flush: false };
+    const base = cpu.id * TLB_NR_DYN_ASIDS;
+    for (let asid = 0; asid < TLB_NR_DYN_ASIDS; asid++) {
+      if ((yield* load(x86.ctx_id.at(base + asid), { label: `ctxs[${asid}].ctx_id` })) !== next.id) continue;
+      const gen = yield* load(x86.ctx_tlb_gen.at(base + asid), { label: `ctxs[${asid}].tlb_gen` });
+      return { asid, need_flush: gen < next_tlb_gen };
+    }
+    const asid = yield* load(x86.next_asid.at(cpu.id), { label: 'cpu_tlbstate.next_asid' });
+    yield* store(x86.next_asid.at(cpu.id), (asid + 1) % TLB_NR_DYN_ASIDS);
+    return { asid, need_flush: true };
+  },
+);
 
 /** switch_mm_irqs_off(NULL, &init_mm, NULL): the lazy mm is dropped, but its cpumask bit stays until a flush notices. */
 const switch_to_init_mm = routine('switch_mm_irqs_off', function* (x86: X86TlbState, cpu: Cpu): Steps {
@@ -256,7 +323,8 @@ const switch_to_init_mm = routine('switch_mm_irqs_off', function* (x86: X86TlbSt
 
 const leave_mm = routine('leave_mm', function* (x86: X86TlbState, cpu: Cpu): Steps {
   const flags = yield* local_irq_save(cpu);
-  if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) !== INIT_MM) yield* switch_to_init_mm(x86, cpu);
+  if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) !== INIT_MM)
+    yield* switch_to_init_mm(x86, cpu);
   yield* local_irq_restore(cpu, flags);
 });
 
@@ -287,7 +355,14 @@ function* should_trim_cpumask(x86: X86TlbState, mm: Mm): Steps<boolean> {
 }
 
 /** Fills this CPU's flush_tlb_info. It is private until it is handed over under a csd, so filling it is one step. */
-function* get_flush_tlb_info(x86: X86TlbState, cpu: Cpu, mm: Mm, start: number, pages: number, new_tlb_gen: number): Steps {
+function* get_flush_tlb_info(
+  x86: X86TlbState,
+  cpu: Cpu,
+  mm: Mm,
+  start: number,
+  pages: number,
+  new_tlb_gen: number,
+): Steps {
   const words = [mm.id, start | 0, Math.floor(start / LOW_WORD), pages, new_tlb_gen];
   const label = pages === 0 ? 'get_flush_tlb_info(mm, TLB_FLUSH_ALL)' : `get_flush_tlb_info(mm, ${pages} pages)`;
   yield operation(FILL_INFO, x86.info.base + cpu.id * Info.words, 0, 0, words, { label });

@@ -1,5 +1,17 @@
 /** What the routines of one folio of a file share: the folio's own words, and what its page and the disk hold. */
-import { atomicAdd, BLOCKED, clearBits, defineOperation, load, operation, setBits, type Operation, type Property, type Region, type Steps } from '@shootdown/machine';
+import {
+  atomicAdd,
+  BLOCKED,
+  clearBits,
+  defineOperation,
+  load,
+  operation,
+  setBits,
+  type Operation,
+  type Property,
+  type Region,
+  type Steps,
+} from '@shootdown/machine';
 import { pte_dirty, pte_pfn } from '@shootdown/mmu';
 import type { Kernel, Mm } from '../kernel.ts';
 
@@ -32,7 +44,9 @@ export class FileFolio {
     this.mm = mm;
     this.frame = frame;
     this.mapcount = builder.region('folio.mapcount', 1, { initial: mapcount });
-    this.flags = builder.region('folio.flags', 1, { format: (flags) => ((flags & PG_dirty) !== 0 ? 'dirty' : 'clean') });
+    this.flags = builder.region('folio.flags', 1, {
+      format: (flags) => ((flags & PG_dirty) !== 0 ? 'dirty' : 'clean'),
+    });
     this.data = builder.region('page.data', 1);
     this.disk = builder.region('disk.data', 1);
     this.dropped = builder.region('folio.dropped', 1);
@@ -45,12 +59,24 @@ export class FileFolio {
 
   /** folio_test_clear_dirty(). */
   *folio_test_clear_dirty(): Steps<boolean> {
-    return ((yield* clearBits(this.flags.at(0), PG_dirty, { label: 'folio_test_clear_dirty(folio)', fact: (flags) => ((flags & PG_dirty) !== 0 ? 'was dirty' : 'was clean') })) & PG_dirty) !== 0;
+    return (
+      ((yield* clearBits(this.flags.at(0), PG_dirty, {
+        label: 'folio_test_clear_dirty(folio)',
+        fact: (flags) => ((flags & PG_dirty) !== 0 ? 'was dirty' : 'was clean'),
+      })) &
+        PG_dirty) !==
+      0
+    );
   }
 
   /** folio_mapped(). */
   *folio_mapped(): Steps<boolean> {
-    return (yield* load(this.mapcount.at(0), { label: 'folio_mapped(folio)', fact: (n) => (n === 0 ? 'not mapped' : `mapcount ${n}`) })) !== 0;
+    return (
+      (yield* load(this.mapcount.at(0), {
+        label: 'folio_mapped(folio)',
+        fact: (n) => (n === 0 ? 'not mapped' : `mapcount ${n}`),
+      })) !== 0
+    );
   }
 
   /** folio_remove_rmap_pte(). */
@@ -60,7 +86,10 @@ export class FileFolio {
 
   /** __remove_mapping(): if the page cache has the only reference and the folio is clean, it leaves the page cache; 1 if it did. */
   *remove_mapping(): Steps<number> {
-    return yield operation(REMOVE_MAPPING, this.frame, 0, 0, this, { label: '__remove_mapping(folio)', fact: (done) => (done === 1 ? 'dropped' : 'in use or dirty') });
+    return yield operation(REMOVE_MAPPING, this.frame, 0, 0, this, {
+      label: '__remove_mapping(folio)',
+      fact: (done) => (done === 1 ? 'dropped' : 'in use or dirty'),
+    });
   }
 
   /** The property, of every state of rest. Dropping newer data than the disk has is reported at once. */
@@ -73,7 +102,10 @@ export class FileFolio {
       kind: 'finally',
       why: 'what a program has stored must be on disk, or somebody must know that it is not',
       reads: [flags.base, data.base, disk.base, dropped.base, pte],
-      check: (read) => read(data.base) === read(disk.base) || (read(dropped.base) === 0 && ((read(flags.base) & PG_dirty) !== 0 || (pte_pfn(read(pte)) === this.frame && pte_dirty(read(pte))))),
+      check: (read) =>
+        read(data.base) === read(disk.base) ||
+        (read(dropped.base) === 0 &&
+          ((read(flags.base) & PG_dirty) !== 0 || (pte_pfn(read(pte)) === this.frame && pte_dirty(read(pte))))),
     };
   }
 }
@@ -85,8 +117,13 @@ const REMOVE_MAPPING = defineOperation({
   perform(cx, op: Operation) {
     if (!cx.drained()) return BLOCKED;
     const { kernel, flags, data, disk, dropped } = op.data as FileFolio;
-    if (cx.read(kernel.frames.refcountAddress(op.a)) !== PAGE_CACHE_REFERENCES || (cx.read(flags.base) & PG_dirty) !== 0) return 0;
-    if (cx.read(data.base) !== cx.read(disk.base)) cx.fail(LOST_DIRTY, () => `the page holds ${cx.read(data.base)}, the disk has ${cx.read(disk.base)}`);
+    if (
+      cx.read(kernel.frames.refcountAddress(op.a)) !== PAGE_CACHE_REFERENCES ||
+      (cx.read(flags.base) & PG_dirty) !== 0
+    )
+      return 0;
+    if (cx.read(data.base) !== cx.read(disk.base))
+      cx.fail(LOST_DIRTY, () => `the page holds ${cx.read(data.base)}, the disk has ${cx.read(disk.base)}`);
     cx.write(dropped.base, 1);
     kernel.frames.give(cx, op.a);
     return 1;

@@ -21,40 +21,52 @@ export type Deposit = 'freed' | 'freed-rcu' | 'kept';
 const EXPECTED_REFERENCES = 1;
 
 /** collapse_huge_page(), then a zap of the huge page. Without `counts` nobody looks whether the page is pinned (a mutant). */
-export const khugepaged = routine('khugepaged', function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, deposit: Deposit, counts: boolean): Steps {
-  const huge = yield* collapse_huge_page(kernel, cpu, sync, counts);
-  yield* point('collapsed', huge);
-  if (huge !== NO_FRAME && deposit !== 'kept') yield* zap_huge_pmd(kernel, cpu, deposit);
-});
+export const khugepaged = routine(
+  'khugepaged',
+  function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, deposit: Deposit, counts: boolean): Steps {
+    const huge = yield* collapse_huge_page(kernel, cpu, sync, counts);
+    yield* point('collapsed', huge);
+    if (huge !== NO_FRAME && deposit !== 'kept') yield* zap_huge_pmd(kernel, cpu, deposit);
+  },
+);
 
 /** The huge page, or NO_FRAME if the table was put back because a page is pinned. */
-const collapse_huge_page = routine('collapse_huge_page', function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, counts: boolean): Steps<number> {
-  const { frames, monitor } = kernel;
-  const pmd = frames.entry(PMD_TABLE, 0);
-  const huge = yield* frames.alloc(FrameKind.page, { label: 'alloc_charge_folio()' });
-  yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush(pmd)', fact: formatEntry });
-  yield* kernel.flush.flush_tlb_mm_range(cpu);
-  if (sync === 'ipi') yield* kernel.tlb_remove_table_sync_one(cpu);
-  if (sync === 'rcu') yield* kernel.synchronize_rcu(cpu);
-  yield* point('__collapse_huge_page_isolate', huge);
-  const page = pte_pfn(yield* walkerLoad(frames, PTE_TABLE, 0, 'ptep_get(pte)', formatEntry));
-  const unpinned = counts ? yield* monitor.folioExpectedRefCount(page, EXPECTED_REFERENCES) : yield* monitor.uncounted(page);
-  if (!unpinned) {
-    yield* frames.write(pmd, mk_pte(PTE_TABLE, _PAGE_TABLE), { label: 'pmd_populate(mm, pmd, old table)' });
-    yield* frames.put(huge);
-    return NO_FRAME;
-  }
-  yield* work('page_copy', { label: `copy_user_highpage(0x${huge.toString(16)}, 0x${page.toString(16)})` });
-  yield* frames.write(frames.entry(PTE_TABLE, 0), 0, { label: 'ptep_clear(pte)' });
-  yield* frames.put(page, { label: `free_page_and_swap_cache(0x${page.toString(16)})` });
-  yield* frames.write(pmd, mk_pte(huge, PAGE_SHARED | _PAGE_PSE), { label: 'set_pmd_at(pmd, huge)' });
-  return huge;
-});
+const collapse_huge_page = routine(
+  'collapse_huge_page',
+  function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, counts: boolean): Steps<number> {
+    const { frames, monitor } = kernel;
+    const pmd = frames.entry(PMD_TABLE, 0);
+    const huge = yield* frames.alloc(FrameKind.page, { label: 'alloc_charge_folio()' });
+    yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush(pmd)', fact: formatEntry });
+    yield* kernel.flush.flush_tlb_mm_range(cpu);
+    if (sync === 'ipi') yield* kernel.tlb_remove_table_sync_one(cpu);
+    if (sync === 'rcu') yield* kernel.synchronize_rcu(cpu);
+    yield* point('__collapse_huge_page_isolate', huge);
+    const page = pte_pfn(yield* walkerLoad(frames, PTE_TABLE, 0, 'ptep_get(pte)', formatEntry));
+    const unpinned = counts
+      ? yield* monitor.folioExpectedRefCount(page, EXPECTED_REFERENCES)
+      : yield* monitor.uncounted(page);
+    if (!unpinned) {
+      yield* frames.write(pmd, mk_pte(PTE_TABLE, _PAGE_TABLE), { label: 'pmd_populate(mm, pmd, old table)' });
+      yield* frames.put(huge);
+      return NO_FRAME;
+    }
+    yield* work('page_copy', { label: `copy_user_highpage(0x${huge.toString(16)}, 0x${page.toString(16)})` });
+    yield* frames.write(frames.entry(PTE_TABLE, 0), 0, { label: 'ptep_clear(pte)' });
+    yield* frames.put(page, { label: `free_page_and_swap_cache(0x${page.toString(16)})` });
+    yield* frames.write(pmd, mk_pte(huge, PAGE_SHARED | _PAGE_PSE), { label: 'set_pmd_at(pmd, huge)' });
+    return huge;
+  },
+);
 
 /** zap_huge_pmd(): the huge page goes, and with it a deposited table. */
 const zap_huge_pmd = routine('zap_huge_pmd', function* (kernel: GupKernel, cpu: Cpu, deposit: Deposit): Steps {
-  const huge = yield* kernel.frames.xchg(kernel.frames.entry(PMD_TABLE, 0), 0, { label: 'pmdp_huge_get_and_clear_full()', fact: formatEntry });
-  if (deposit === 'freed') yield* kernel.frames.free(PTE_TABLE, { label: `zap_deposited_table(0x${PTE_TABLE.toString(16)})` });
+  const huge = yield* kernel.frames.xchg(kernel.frames.entry(PMD_TABLE, 0), 0, {
+    label: 'pmdp_huge_get_and_clear_full()',
+    fact: formatEntry,
+  });
+  if (deposit === 'freed')
+    yield* kernel.frames.free(PTE_TABLE, { label: `zap_deposited_table(0x${PTE_TABLE.toString(16)})` });
   else yield* kernel.call_rcu(kernel.pte_free_now, PTE_TABLE);
   yield* kernel.flush.flush_tlb_mm_range(cpu);
   yield* kernel.frames.put(pte_pfn(huge));

@@ -19,11 +19,23 @@ function machine(backEnd: (smp: Smp, kvm: KvmTlbOptions) => FlushBackEnd) {
     yield* local_irq_disable(cpus[0]);
     yield* rest();
   });
-  startCpu(builder, cpus[0], [program(walker)], { [CALL_FUNCTION_VECTOR]: smp.handler(cpus[0]) }, { gate: vcpu.gateName });
-  startCpu(builder, cpus[1], [program(routine('flusher', () => flush.flush_tlb_mm_range(cpus[1])))], { [CALL_FUNCTION_VECTOR]: smp.handler(cpus[1]) });
+  startCpu(
+    builder,
+    cpus[0],
+    [program(walker)],
+    { [CALL_FUNCTION_VECTOR]: smp.handler(cpus[0]) },
+    { gate: vcpu.gateName },
+  );
+  startCpu(builder, cpus[1], [program(routine('flusher', () => flush.flush_tlb_mm_range(cpus[1])))], {
+    [CALL_FUNCTION_VECTOR]: smp.handler(cpus[1]),
+  });
   const system = builder.build();
   const executor = new TabulatedExecutor(system);
-  const choose = (name: string, branch = 0): boolean => executor.step(system.choices.findIndex((choice) => choice.name === name), branch);
+  const choose = (name: string, branch = 0): boolean =>
+    executor.step(
+      system.choices.findIndex((choice) => choice.name === name),
+      branch,
+    );
   const preempted = (): number => executor.store.read(vcpu.stealTime);
   return {
     choose,
@@ -53,7 +65,12 @@ describe('a CPU with interrupts off', () => {
   it('holds no hypercall up, unless the hypervisor refuses it', () => {
     for (const refused of [0, 1]) {
       const { choose, flushReturns } = machine((smp) => hypercall(smp, EVERYBODY));
-      expect([choose('CPU0'), choose('CPU1'), choose('CPU1', refused), flushReturns()]).toEqual([true, true, true, refused === 0]);
+      expect([choose('CPU0'), choose('CPU1'), choose('CPU1', refused), flushReturns()]).toEqual([
+        true,
+        true,
+        true,
+        refused === 0,
+      ]);
     }
   });
 
@@ -89,7 +106,11 @@ describe('an entry cleared by a plain store', () => {
     startCpu(builder, cpu, [program(flusher)], {});
     const system = builder.build();
     const executor = new TabulatedExecutor(system);
-    const choose = (name: string): boolean => executor.step(system.choices.findIndex((choice) => choice.name === name), 0);
+    const choose = (name: string): boolean =>
+      executor.step(
+        system.choices.findIndex((choice) => choice.name === name),
+        0,
+      );
     expect([choose('CPU0'), choose('CPU0'), choose('drain CPU0'), choose('CPU0')]).toEqual([true, false, true, true]);
   });
 });
@@ -97,7 +118,8 @@ describe('an entry cleared by a plain store', () => {
 describe('the test for KVM_VCPU_PREEMPTED', () => {
   it('and a host that resumes the vCPU before the cmpxchg: the IPI is sent', () => {
     const { choose, flushReturns, preempted } = machine((smp, kvm) => kvmPv(smp, EVERYBODY, kvm));
-    for (const step of ['CPU0', 'host preempts vCPU0', 'CPU1', 'CPU1', 'host resumes vCPU0']) expect(choose(step)).toBe(true);
+    for (const step of ['CPU0', 'host preempts vCPU0', 'CPU1', 'CPU1', 'host resumes vCPU0'])
+      expect(choose(step)).toBe(true);
     expect([flushReturns(), preempted()]).toEqual([false, 0]);
   });
 });

@@ -49,7 +49,9 @@ function nativeFlush(smp: Smp) {
 export function kvmPv(smp: Smp, mask: number, kvm: KvmTlbOptions): FlushBackEnd {
   const native_flush_tlb_multi = nativeFlush(smp);
   const others = (cpu: Cpu): number => mask & ~(1 << cpu.id);
-  return x86('kvm-pv', (cpu) => kvm_flush_tlb_multi(kvm, smp.cpus, others(cpu), (flushmask) => native_flush_tlb_multi(cpu, flushmask)));
+  return x86('kvm-pv', (cpu) =>
+    kvm_flush_tlb_multi(kvm, smp.cpus, others(cpu), (flushmask) => native_flush_tlb_multi(cpu, flushmask)),
+  );
 }
 
 /**
@@ -59,7 +61,10 @@ export function kvmPv(smp: Smp, mask: number, kvm: KvmTlbOptions): FlushBackEnd 
 export function hypercall(smp: Smp, mask: number): FlushBackEnd {
   const native_flush_tlb_multi = nativeFlush(smp);
   const hyperv_flush_tlb_multi = routine('hyperv_flush_tlb_multi', function* (cpu: Cpu): Steps {
-    const status = yield* choose(2, { label: 'HvFlushVirtualAddressList()', fact: (refused) => (refused === 0 ? 'flushed' : 'refused') });
+    const status = yield* choose(2, {
+      label: 'HvFlushVirtualAddressList()',
+      fact: (refused) => (refused === 0 ? 'flushed' : 'refused'),
+    });
     if (status !== 0) yield* native_flush_tlb_multi(cpu, mask);
   });
   return x86('hypercall', (cpu) => hyperv_flush_tlb_multi(cpu));

@@ -24,7 +24,12 @@ export interface GupGuards extends ReferenceGuards {
 }
 
 /** v6.0 and later (70cbc3cc78a9). */
-export const GUP_GUARDS: GupGuards = { recheck: 'pte+pmd', refcountTest: true, refcountBarrier: true, section: 'irqs off' };
+export const GUP_GUARDS: GupGuards = {
+  recheck: 'pte+pmd',
+  refcountTest: true,
+  refcountBarrier: true,
+  section: 'irqs off',
+};
 
 /** Result of a walk that pinned nothing. */
 const NONE = -1;
@@ -33,15 +38,18 @@ const NONE = -1;
  * gup_fast_fallback() with FOLL_FAST_ONLY: whoever gets nothing goes on under mmap_lock, which is not this routine's subject.
  * The address lies in the span of any of the tables.
  */
-export const gup_fast_fallback = routine('gup_fast_fallback', function* (kernel: GupKernel, cpu: Cpu, guards: GupGuards): Steps {
-  const address = kernel.tables === 1 ? 0 : yield* choose(kernel.tables, { label: 'addr', fact: (i) => `pmd[${i}]` });
-  yield* kernel.monitor.begin('gup_fast_fallback(addr, 1, FOLL_WRITE)', address);
-  const flags = yield* enter(kernel, cpu, guards.section);
-  const page = yield* gup_fast_pmd_range(kernel, guards, address);
-  if (page === NONE) yield* kernel.monitor.nothing();
-  else yield* kernel.monitor.returned(page);
-  yield* leave(kernel, cpu, guards.section, flags);
-});
+export const gup_fast_fallback = routine(
+  'gup_fast_fallback',
+  function* (kernel: GupKernel, cpu: Cpu, guards: GupGuards): Steps {
+    const address = kernel.tables === 1 ? 0 : yield* choose(kernel.tables, { label: 'addr', fact: (i) => `pmd[${i}]` });
+    yield* kernel.monitor.begin('gup_fast_fallback(addr, 1, FOLL_WRITE)', address);
+    const flags = yield* enter(kernel, cpu, guards.section);
+    const page = yield* gup_fast_pmd_range(kernel, guards, address);
+    if (page === NONE) yield* kernel.monitor.nothing();
+    else yield* kernel.monitor.returned(page);
+    yield* leave(kernel, cpu, guards.section, flags);
+  },
+);
 
 function* enter({ rcu }: GupKernel, cpu: Cpu, section: ReadSection): Steps<number> {
   if (section === 'irqs off') return yield* local_irq_save(cpu);
@@ -54,34 +62,44 @@ function* leave({ rcu }: GupKernel, cpu: Cpu, section: ReadSection, flags: numbe
   if (section === 'rcu_read_lock' && rcu) yield* rcu.rcu_read_unlock(cpu.id);
 }
 
-const gup_fast_pmd_range = routine('gup_fast_pmd_range', function* (kernel: GupKernel, guards: GupGuards, address: number): Steps<number> {
-  const pmd = yield* pmdp_get_lockless(kernel, address);
-  if (!pte_present(pmd)) return NONE;
-  if ((pmd & _PAGE_PSE) !== 0) return yield* gup_fast_pmd_leaf(kernel, guards, address, pmd);
-  return yield* gup_fast_pte_range(kernel, guards, address, pmd);
-});
+const gup_fast_pmd_range = routine(
+  'gup_fast_pmd_range',
+  function* (kernel: GupKernel, guards: GupGuards, address: number): Steps<number> {
+    const pmd = yield* pmdp_get_lockless(kernel, address);
+    if (!pte_present(pmd)) return NONE;
+    if ((pmd & _PAGE_PSE) !== 0) return yield* gup_fast_pmd_leaf(kernel, guards, address, pmd);
+    return yield* gup_fast_pte_range(kernel, guards, address, pmd);
+  },
+);
 
-const gup_fast_pte_range = routine('gup_fast_pte_range', function* (kernel: GupKernel, guards: GupGuards, address: number, pmd: number): Steps<number> {
-  const { frames } = kernel;
-  const pte = yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get_lockless(ptep)', formatEntry);
-  if (!pte_present(pte) || !pte_write(pte)) return NONE;
-  const page = pte_pfn(pte);
-  if (!(yield* folio_try_get(frames, page, guards))) return NONE;
-  let same = true;
-  if (recheckOf(guards, 'pmd')) same = (yield* pmdp_get_lockless(kernel, address)) === pmd;
-  if (same && recheckOf(guards, 'pte')) same = (yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get(ptep)', formatEntry)) === pte;
-  if (same) return page;
-  yield* frames.put(page, { label: `gup_put_folio(0x${page.toString(16)})` });
-  return NONE;
-});
+const gup_fast_pte_range = routine(
+  'gup_fast_pte_range',
+  function* (kernel: GupKernel, guards: GupGuards, address: number, pmd: number): Steps<number> {
+    const { frames } = kernel;
+    const pte = yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get_lockless(ptep)', formatEntry);
+    if (!pte_present(pte) || !pte_write(pte)) return NONE;
+    const page = pte_pfn(pte);
+    if (!(yield* folio_try_get(frames, page, guards))) return NONE;
+    let same = true;
+    if (recheckOf(guards, 'pmd')) same = (yield* pmdp_get_lockless(kernel, address)) === pmd;
+    if (same && recheckOf(guards, 'pte'))
+      same = (yield* walkerLoad(frames, pte_pfn(pmd), 0, 'ptep_get(ptep)', formatEntry)) === pte;
+    if (same) return page;
+    yield* frames.put(page, { label: `gup_put_folio(0x${page.toString(16)})` });
+    return NONE;
+  },
+);
 
-const gup_fast_pmd_leaf = routine('gup_fast_pmd_leaf', function* (kernel: GupKernel, guards: GupGuards, address: number, pmd: number): Steps<number> {
-  const page = pte_pfn(pmd);
-  if (!(yield* folio_try_get(kernel.frames, page, guards))) return NONE;
-  if (guards.recheck === 'none' || (yield* pmdp_get_lockless(kernel, address)) === pmd) return page;
-  yield* kernel.frames.put(page, { label: `gup_put_folio(0x${page.toString(16)})` });
-  return NONE;
-});
+const gup_fast_pmd_leaf = routine(
+  'gup_fast_pmd_leaf',
+  function* (kernel: GupKernel, guards: GupGuards, address: number, pmd: number): Steps<number> {
+    const page = pte_pfn(pmd);
+    if (!(yield* folio_try_get(kernel.frames, page, guards))) return NONE;
+    if (guards.recheck === 'none' || (yield* pmdp_get_lockless(kernel, address)) === pmd) return page;
+    yield* kernel.frames.put(page, { label: `gup_put_folio(0x${page.toString(16)})` });
+    return NONE;
+  },
+);
 
 function* pmdp_get_lockless(kernel: GupKernel, address: number): Steps<number> {
   return yield* walkerLoad(kernel.frames, PMD_TABLE, address, 'pmdp_get_lockless(pmdp)', formatEntry);

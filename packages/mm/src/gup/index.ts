@@ -5,6 +5,14 @@ export { Invariant, WalkMonitor, type Counting, type Mapping } from './invariant
 export { GUP_VECTORS, GupKernel, PMD_TABLE, PTE_TABLE, type RcuKind } from './kernel.ts';
 export { type RemoveOne, type TableFreeing } from './mmu-gather.ts';
 export { unmap_region, type Unmap, type UnmapDesign } from './unmap.ts';
-export { gup_fast_pte, handle_mm_fault, madvise_dontneed, PaeKernel, type FlushPosition, type PaeDesign, type PaeReader } from './pae.ts';
+export {
+  gup_fast_pte,
+  handle_mm_fault,
+  madvise_dontneed,
+  PaeKernel,
+  type FlushPosition,
+  type PaeDesign,
+  type PaeReader,
+} from './pae.ts';
 export { VALUE_WAS_IN_TABLE } from './pae-entry.ts';
 export { ksmd } from './ksm.ts';

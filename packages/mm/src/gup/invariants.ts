@@ -4,7 +4,19 @@
  * The monitor watches memory like hardware would: it knows which pages were mapped at the address while a walk was under way, and
  * which pages their remover has taken for unpinned. Its words are no part of the kernel.
  */
-import { BLOCKED, defineOperation, FrameKind, operation, type Footprint, type Frames, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  FrameKind,
+  operation,
+  type Footprint,
+  type Frames,
+  type Operation,
+  type OperationContext,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 
 /** When a remover counts the references to a page: once it is out of reach, before (a mutant), or never (a mutant). */
@@ -45,7 +57,8 @@ export class WalkMonitor {
 
   /** @param write whether the walk wants to write (FOLL_WRITE) */
   constructor(builder: SystemBuilder, { frames, pmdTable }: Mapping, write: boolean) {
-    if (frames.count > FRAMES_MAX) throw new RangeError(`gup: WalkMonitor: ${frames.count} frames, at most ${FRAMES_MAX}`);
+    if (frames.count > FRAMES_MAX)
+      throw new RangeError(`gup: WalkMonitor: ${frames.count} frames, at most ${FRAMES_MAX}`);
     this.frames = frames;
     this.#pmdTable = pmdTable;
     this.#write = write;
@@ -75,7 +88,12 @@ export class WalkMonitor {
   /** Reads a page's reference count; if it is the expected one, the remover goes on as if nobody had the page, and I3 is judged. */
   *folioExpectedRefCount(frame: number, expected: number): Steps<boolean> {
     const label = `folio_ref_count(0x${frame.toString(16)}) == ${expected}`;
-    return (yield operation(DECIDE, frame, expected, 0, this, { label, fact: (r) => (r === 1 ? 'not pinned' : 'pinned') })) === 1;
+    return (
+      (yield operation(DECIDE, frame, expected, 0, this, {
+        label,
+        fact: (r) => (r === 1 ? 'not pinned' : 'pinned'),
+      })) === 1
+    );
   }
 
   /** The remover goes on without having counted references (a mutant). */
@@ -132,8 +150,10 @@ const RETURNED = defineOperation({
     const { walking, mapped, unpinned, pinned } = monitorOf(op);
     const bit = 1 << op.a;
     const hex = `0x${op.a.toString(16)}`;
-    if (op.a >= 0 && (cx.read(mapped.base) & bit) === 0) cx.fail(Invariant.I2, () => `what is in ${hex} now was not mapped here during the walk`);
-    else if (op.a >= 0 && (cx.read(unpinned.base) & bit) !== 0) cx.fail(Invariant.I3, () => `${hex} is stale: its remover went on before it was pinned`);
+    if (op.a >= 0 && (cx.read(mapped.base) & bit) === 0)
+      cx.fail(Invariant.I2, () => `what is in ${hex} now was not mapped here during the walk`);
+    else if (op.a >= 0 && (cx.read(unpinned.base) & bit) !== 0)
+      cx.fail(Invariant.I3, () => `${hex} is stale: its remover went on before it was pinned`);
     if (op.a >= 0) cx.write(pinned.base, op.a + 1);
     cx.write(walking.base, 0);
     cx.write(mapped.base, 0);
@@ -147,14 +167,21 @@ const DECIDE = defineOperation({
   perform(cx, op) {
     const { frames, unpinned, pinned } = monitorOf(op);
     if (op.b !== UNCOUNTED && cx.load(frames.refcountAddress(op.a)) !== op.b) return 0;
-    if (cx.read(pinned.base) === op.a + 1) cx.fail(Invariant.I3, () => `0x${op.a.toString(16)} is pinned, and its remover goes on`);
+    if (cx.read(pinned.base) === op.a + 1)
+      cx.fail(Invariant.I3, () => `0x${op.a.toString(16)} is pinned, and its remover goes on`);
     cx.write(unpinned.base, cx.read(unpinned.base) | (1 << op.a));
     return 1;
   },
 });
 
 /** A software walker's load of an entry; the table may have been taken away meanwhile, and that is I1. */
-export function* walkerLoad(frames: Frames, table: number, index: number, label: string, fact: (entry: number) => string): Steps<number> {
+export function* walkerLoad(
+  frames: Frames,
+  table: number,
+  index: number,
+  label: string,
+  fact: (entry: number) => string,
+): Steps<number> {
   return yield operation(WALKER_LOAD, frames.entry(table, index).address, table, 0, frames, { label, fact });
 }
 
@@ -163,7 +190,8 @@ const WALKER_LOAD = defineOperation({
   cost: 'load',
   perform(cx, op) {
     const frames = op.data as Frames;
-    if (cx.read(frames.state.base + op.b) !== FrameKind.table) cx.fail(Invariant.I1, () => `walker reads 0x${op.b.toString(16)}, which is no page table any more`);
+    if (cx.read(frames.state.base + op.b) !== FrameKind.table)
+      cx.fail(Invariant.I1, () => `walker reads 0x${op.b.toString(16)}, which is no page table any more`);
     return cx.load(op.a);
   },
   footprint: (op): Footprint => ({ reads: [op.a, (op.data as Frames).state.base + op.b], writes: [] }),
@@ -178,13 +206,25 @@ export interface ReferenceGuards {
 }
 
 /** folio_try_get(): takes a reference unless there is none left; true if it did. */
-export function* folio_try_get(frames: Frames, frame: number, { refcountTest = true, refcountBarrier = true }: Partial<ReferenceGuards> = {}): Steps<boolean> {
+export function* folio_try_get(
+  frames: Frames,
+  frame: number,
+  { refcountTest = true, refcountBarrier = true }: Partial<ReferenceGuards> = {},
+): Steps<boolean> {
   const label = `${refcountTest ? 'folio_try_get' : 'folio_get'}(0x${frame.toString(16)})`;
   const definition = refcountBarrier ? TRY_GET : TRY_GET_UNORDERED;
-  return (yield operation(definition, frame, refcountTest ? 0 : 1, 0, frames, { label, fact: (left) => (left === 0 ? 'refcount is 0' : `refcount ${left}`) })) !== 0;
+  return (
+    (yield operation(definition, frame, refcountTest ? 0 : 1, 0, frames, {
+      label,
+      fact: (left) => (left === 0 ? 'refcount is 0' : `refcount ${left}`),
+    })) !== 0
+  );
 }
 
-const refcountFootprint = (op: Operation): Footprint => ({ reads: [(op.data as Frames).refcount.base + op.a], writes: [(op.data as Frames).refcount.base + op.a] });
+const refcountFootprint = (op: Operation): Footprint => ({
+  reads: [(op.data as Frames).refcount.base + op.a],
+  writes: [(op.data as Frames).refcount.base + op.a],
+});
 
 const TRY_GET = defineOperation({
   name: 'folio_try_get',

@@ -45,20 +45,44 @@ export class GupKernel {
   readonly pte_free_now: number;
   readonly #nothing: number;
 
-  constructor(builder: SystemBuilder, cpus: readonly Cpu[], smp: Smp, flush: FlushBackEnd, { rcu, tables = 1 }: GupKernelOptions = {}) {
+  constructor(
+    builder: SystemBuilder,
+    cpus: readonly Cpu[],
+    smp: Smp,
+    flush: FlushBackEnd,
+    { rcu, tables = 1 }: GupKernelOptions = {},
+  ) {
     this.cpus = cpus;
     this.smp = smp;
     this.flush = flush;
     this.tables = tables;
     const page = PTE_TABLE + tables;
     const each = (entry: (i: number) => number): number[] => Array.from({ length: tables }, (_, i) => entry(i));
-    const initialTables = [each((i) => mk_pte(PTE_TABLE + i, _PAGE_TABLE)), ...each((i) => mk_pte(page + i, PAGE_SHARED)).map((pte) => [pte])];
-    this.frames = new Frames(builder, { tables: page, entriesPerTable: tables, pages: 2 * tables, initialTables, initialPages: tables, entryName: nameEntry, formatEntry });
+    const initialTables = [
+      each((i) => mk_pte(PTE_TABLE + i, _PAGE_TABLE)),
+      ...each((i) => mk_pte(page + i, PAGE_SHARED)).map((pte) => [pte]),
+    ];
+    this.frames = new Frames(builder, {
+      tables: page,
+      entriesPerTable: tables,
+      pages: 2 * tables,
+      initialTables,
+      initialPages: tables,
+      entryName: nameEntry,
+      formatEntry,
+    });
     this.monitor = new WalkMonitor(builder, { frames: this.frames, pmdTable: PMD_TABLE }, true);
     const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
-    this.rcu = rcu ? new Rcu(builder, { processors: cpus.length, callbacksMax: tables, ...(rcu === 'asks by interrupt' && { interrupts }) }) : null;
+    this.rcu = rcu
+      ? new Rcu(builder, {
+          processors: cpus.length,
+          callbacksMax: tables,
+          ...(rcu === 'asks by interrupt' && { interrupts }),
+        })
+      : null;
     this.tlb_remove_table_rcu = this.rcu?.register('tlb_remove_table_rcu', (batch) => this.#freeBatch(batch)) ?? 0;
-    this.tlb_remove_table_one_rcu = this.rcu?.register('__tlb_remove_table_one_rcu', (table) => this.freeTable(table)) ?? 0;
+    this.tlb_remove_table_one_rcu =
+      this.rcu?.register('__tlb_remove_table_one_rcu', (table) => this.freeTable(table)) ?? 0;
     this.pte_free_now = this.rcu?.register('pte_free_now', (table) => this.freeTable(table)) ?? 0;
     this.#nothing = smp.register({ name: 'tlb_remove_table_smp_sync', *run() {} });
   }
@@ -83,7 +107,9 @@ export class GupKernel {
   }
 
   /** tlb_remove_table_sync_one(): an IPI to every other CPU whose handler does nothing. */
-  readonly tlb_remove_table_sync_one = routine('tlb_remove_table_sync_one', (cpu: Cpu) => this.smp.smp_call_function_many(cpu, -1, this.#nothing));
+  readonly tlb_remove_table_sync_one = routine('tlb_remove_table_sync_one', (cpu: Cpu) =>
+    this.smp.smp_call_function_many(cpu, -1, this.#nothing),
+  );
 
   /** synchronize_rcu(), as tlb_remove_table_sync_rcu() calls it. */
   *synchronize_rcu(cpu: Cpu): Steps {
@@ -97,7 +123,10 @@ export class GupKernel {
 
   /** Interrupt handlers of a CPU. */
   handlers(cpu: Cpu): Record<string, Program> {
-    return { [CALL_FUNCTION_VECTOR]: this.smp.handler(cpu), ...(this.rcu && { [RCU_VECTOR]: this.rcu.rcu_exp_handler(cpu.id) }) };
+    return {
+      [CALL_FUNCTION_VECTOR]: this.smp.handler(cpu),
+      ...(this.rcu && { [RCU_VECTOR]: this.rcu.rcu_exp_handler(cpu.id) }),
+    };
   }
 }
 

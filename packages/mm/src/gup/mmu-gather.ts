@@ -53,39 +53,50 @@ export class Gather extends Local {
 }
 
 /** tlb_remove_table(): a table that has just been unlinked. */
-export const tlb_remove_table = routine('tlb_remove_table', function* (kernel: GupKernel, cpu: Cpu, tlb: Gather, table: number): Steps {
-  const { batch, one } = tlb.freeing;
-  if (batch === 'with pages') {
-    tlb.pages.push(table);
-    return;
-  }
-  if (tlb.batch === null) {
-    if (!(yield* batchPage(tlb))) {
-      yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
-      yield* tlb_remove_table_one(kernel, cpu, one, table);
+export const tlb_remove_table = routine(
+  'tlb_remove_table',
+  function* (kernel: GupKernel, cpu: Cpu, tlb: Gather, table: number): Steps {
+    const { batch, one } = tlb.freeing;
+    if (batch === 'with pages') {
+      tlb.pages.push(table);
       return;
     }
-    tlb.batch = [];
-  }
-  tlb.batch.push(table);
-  if (tlb.batch.length === batch) yield* tlb_table_flush(kernel, cpu, tlb);
-});
+    if (tlb.batch === null) {
+      if (!(yield* batchPage(tlb))) {
+        yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
+        yield* tlb_remove_table_one(kernel, cpu, one, table);
+        return;
+      }
+      tlb.batch = [];
+    }
+    tlb.batch.push(table);
+    if (tlb.batch.length === batch) yield* tlb_table_flush(kernel, cpu, tlb);
+  },
+);
 
 /** __get_free_page(GFP_NOWAIT): true if there was one. */
 function* batchPage({ freeing: { allocation } }: Gather): Steps<boolean> {
   if (allocation !== 'may fail') return allocation === 'succeeds';
-  return (yield* choose(2, { label: '__get_free_page(GFP_NOWAIT)', fact: (failed) => (failed === 0 ? 'a batch page' : 'no memory') })) === 0;
+  return (
+    (yield* choose(2, {
+      label: '__get_free_page(GFP_NOWAIT)',
+      fact: (failed) => (failed === 0 ? 'a batch page' : 'no memory'),
+    })) === 0
+  );
 }
 
-const tlb_remove_table_one = routine('tlb_remove_table_one', function* (kernel: GupKernel, cpu: Cpu, one: RemoveOne, table: number): Steps {
-  if (one === 'call-rcu') {
-    yield* kernel.call_rcu(kernel.tlb_remove_table_one_rcu, table);
-    return;
-  }
-  if (one === 'sync-ipi') yield* kernel.tlb_remove_table_sync_one(cpu);
-  if (one === 'sync-rcu') yield* kernel.synchronize_rcu(cpu);
-  yield* kernel.freeTable(table);
-});
+const tlb_remove_table_one = routine(
+  'tlb_remove_table_one',
+  function* (kernel: GupKernel, cpu: Cpu, one: RemoveOne, table: number): Steps {
+    if (one === 'call-rcu') {
+      yield* kernel.call_rcu(kernel.tlb_remove_table_one_rcu, table);
+      return;
+    }
+    if (one === 'sync-ipi') yield* kernel.tlb_remove_table_sync_one(cpu);
+    if (one === 'sync-rcu') yield* kernel.synchronize_rcu(cpu);
+    yield* kernel.freeTable(table);
+  },
+);
 
 /** tlb_table_flush(): tlb_table_invalidate(), then the batch goes to RCU. */
 function* tlb_table_flush(kernel: GupKernel, cpu: Cpu, tlb: Gather): Steps {

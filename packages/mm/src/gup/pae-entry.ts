@@ -8,7 +8,17 @@
  *  +-----------------+ +-----------------+---+
  * ```
  */
-import { BLOCKED, defineOperation, operation, type Address, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Address,
+  type Operation,
+  type OperationContext,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';
 
 /** The sentence that a torn read violates. */
@@ -100,7 +110,9 @@ export class PaeEntry {
   /** The walk believes a value: pfn_to_page() and a reference to whatever that is. */
   *believe(value: PaeValue): Steps {
     const page = pte_present(value.low) ? pageOf(value) : -1;
-    yield operation(BELIEVE, page, 0, 0, this, { label: page < 0 ? 'not present' : `pfn_to_page(${formatPage(page)})` });
+    yield operation(BELIEVE, page, 0, 0, this, {
+      label: page < 0 ? 'not present' : `pfn_to_page(${formatPage(page)})`,
+    });
   }
 
   /** The walk ends, and what the entry held no longer matters. */
@@ -158,7 +170,8 @@ const BELIEVE = defineOperation({
   cost: 'nop',
   perform(cx, op) {
     const seen = cx.read(entryOf(op).seen.base);
-    if (op.a >= 0 && (seen & (1 << op.a)) === 0) cx.fail(VALUE_WAS_IN_TABLE, () => `${formatPage(op.a)} was never in the table during the walk`);
+    if (op.a >= 0 && (seen & (1 << op.a)) === 0)
+      cx.fail(VALUE_WAS_IN_TABLE, () => `${formatPage(op.a)} was never in the table during the walk`);
     return 0;
   },
 });
@@ -190,7 +203,9 @@ const ALLOC = defineOperation({
 const FREE_PAGES: (readonly number[] | undefined)[] = [];
 
 function freePages(inUse: number): readonly number[] {
-  return (FREE_PAGES[inUse] ??= Array.from({ length: PAGES }, (_, page) => page).filter((page) => (inUse & (1 << page)) === 0));
+  return (FREE_PAGES[inUse] ??= Array.from({ length: PAGES }, (_, page) => page).filter(
+    (page) => (inUse & (1 << page)) === 0,
+  ));
 }
 
 const FREE = defineOperation({

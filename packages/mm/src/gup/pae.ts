@@ -4,7 +4,19 @@
  * Mirrors include/linux/pgtable.h, ptep_get_lockless(); arch/x86/include/asm/pgtable-3level.h, v6.18; and, for the counter,
  * arch/x86/kvm/mmu/mmu.c, __get_spte_lockless() on 32-bit hosts.
  */
-import { atomicAdd, load, point, retry, routine, smp_wmb, store, xchg, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  atomicAdd,
+  load,
+  point,
+  retry,
+  routine,
+  smp_wmb,
+  store,
+  xchg,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { pte_present } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
@@ -62,14 +74,17 @@ function* readHigh({ entry }: PaeKernel): Steps<number> {
 }
 
 /** GUP-fast as far as one entry is concerned. */
-export const gup_fast_pte = routine('gup_fast_pte_range', function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck, irqs }: PaeDesign): Steps {
-  yield* kernel.entry.begin('gup_fast(addr)');
-  const flags = irqs === 'off' ? yield* local_irq_save(cpu) : 0;
-  const pte = yield* readers[reader](kernel);
-  if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* kernel.entry.believe(pte);
-  yield* kernel.entry.end('gup_fast() returns');
-  if (irqs === 'off') yield* local_irq_restore(cpu, flags);
-});
+export const gup_fast_pte = routine(
+  'gup_fast_pte_range',
+  function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck, irqs }: PaeDesign): Steps {
+    yield* kernel.entry.begin('gup_fast(addr)');
+    const flags = irqs === 'off' ? yield* local_irq_save(cpu) : 0;
+    const pte = yield* readers[reader](kernel);
+    if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* kernel.entry.believe(pte);
+    yield* kernel.entry.end('gup_fast() returns');
+    if (irqs === 'off') yield* local_irq_restore(cpu, flags);
+  },
+);
 
 /** `ptep_get(ptep) == pte` on a 32-bit build: eight bytes are two loads. */
 function* unchanged(kernel: PaeKernel, pte: PaeValue, order: 'low-high' | 'high-low'): Steps<boolean> {
@@ -105,21 +120,24 @@ const readers = {
 } as const;
 
 /** madvise(MADV_DONTNEED): the page goes when no translation of it is left. */
-export const madvise_dontneed = routine('madvise_dontneed', function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault, counted }: PaeDesign): Steps {
-  yield* spin_lock(kernel.ptl);
-  const counts = reader === 'clear-counter';
-  if (counts && counted === 'before the clear') yield* count_clear(kernel);
-  const old = yield* clear === 'split' ? clearSplit(kernel) : kernel.entry.xchg64();
-  const page = pte_present(old.low) ? pageOf(old) : -1;
-  if (counts && counted === 'after the clear' && page >= 0) yield* count_clear(kernel);
-  if (page >= 0 && flushPosition === 'under-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
-  yield* point('unlock', page);
-  yield* spin_unlock(kernel.ptl);
-  if (page < 0) return;
-  if (flushPosition === 'after-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
-  if (fault === 'page-cache') return;
-  yield* kernel.entry.free(page);
-});
+export const madvise_dontneed = routine(
+  'madvise_dontneed',
+  function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault, counted }: PaeDesign): Steps {
+    yield* spin_lock(kernel.ptl);
+    const counts = reader === 'clear-counter';
+    if (counts && counted === 'before the clear') yield* count_clear(kernel);
+    const old = yield* clear === 'split' ? clearSplit(kernel) : kernel.entry.xchg64();
+    const page = pte_present(old.low) ? pageOf(old) : -1;
+    if (counts && counted === 'after the clear' && page >= 0) yield* count_clear(kernel);
+    if (page >= 0 && flushPosition === 'under-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
+    yield* point('unlock', page);
+    yield* spin_unlock(kernel.ptl);
+    if (page < 0) return;
+    if (flushPosition === 'after-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
+    if (fault === 'page-cache') return;
+    yield* kernel.entry.free(page);
+  },
+);
 
 /** count_spte_clear(): a reader that has seen the entry change must not find the counter as it was. */
 function* count_clear({ clear_count }: PaeKernel): Steps {
@@ -146,7 +164,10 @@ export const handle_mm_fault = routine('handle_mm_fault', function* (kernel: Pae
     const value = { low: lowOf(page), high: highOf(page) };
     yield* store(entry.high, value.high, { label: `ptep->pte_high = ${formatHigh(value.high)}` });
     yield* smp_wmb();
-    yield* store(entry.low, value.low, { label: `ptep->pte_low = ${formatLow(value.low)}`, fact: () => formatValue(value) });
+    yield* store(entry.low, value.low, {
+      label: `ptep->pte_low = ${formatLow(value.low)}`,
+      fact: () => formatValue(value),
+    });
   }
   yield* point('faulted');
   yield* spin_unlock(kernel.ptl);

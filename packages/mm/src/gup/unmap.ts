@@ -20,22 +20,25 @@ export interface UnmapDesign {
 }
 
 /** Unmaps the pages; then their frames come into other hands at once, as the allocator may do. */
-export const unmap_region = routine('unmap_region', function* (kernel: GupKernel, cpu: Cpu, { tableFreeing, unmap }: UnmapDesign): Steps {
-  const tlb = yield* local(new Gather(tableFreeing));
-  for (let i = 0; i < kernel.tables; i++) yield* zap_pte_range(kernel, tlb, i);
-  if (unmap === 'munmap') {
-    for (let i = 0; i < kernel.tables; i++) {
-      yield* point('free_pte_range', i);
-      yield* free_pte_range(kernel, cpu, tlb, i);
+export const unmap_region = routine(
+  'unmap_region',
+  function* (kernel: GupKernel, cpu: Cpu, { tableFreeing, unmap }: UnmapDesign): Steps {
+    const tlb = yield* local(new Gather(tableFreeing));
+    for (let i = 0; i < kernel.tables; i++) yield* zap_pte_range(kernel, tlb, i);
+    if (unmap === 'munmap') {
+      for (let i = 0; i < kernel.tables; i++) {
+        yield* point('free_pte_range', i);
+        yield* free_pte_range(kernel, cpu, tlb, i);
+      }
     }
-  }
-  yield* point('tlb_finish_mmu');
-  yield* tlb_flush_mmu(kernel, cpu, tlb);
-  for (let i = 0; i < kernel.tables; i++) {
-    yield* point('reuse', i);
-    yield* kernel.frames.alloc(FrameKind.page, { label: 'alloc_page()' });
-  }
-});
+    yield* point('tlb_finish_mmu');
+    yield* tlb_flush_mmu(kernel, cpu, tlb);
+    for (let i = 0; i < kernel.tables; i++) {
+      yield* point('reuse', i);
+      yield* kernel.frames.alloc(FrameKind.page, { label: 'alloc_page()' });
+    }
+  },
+);
 
 /** The entry goes; the page is only queued: the gather puts it after the flush. */
 const zap_pte_range = routine('zap_pte_range', function* (kernel: GupKernel, tlb: Gather, i: number): Steps {
@@ -44,8 +47,11 @@ const zap_pte_range = routine('zap_pte_range', function* (kernel: GupKernel, tlb
   tlb.range = true;
 });
 
-const free_pte_range = routine('free_pte_range', function* (kernel: GupKernel, cpu: Cpu, tlb: Gather, i: number): Steps {
-  yield* kernel.frames.write(kernel.frames.entry(PMD_TABLE, i), 0, { label: 'pmd_clear(pmd)' });
-  tlb.range = true;
-  yield* tlb_remove_table(kernel, cpu, tlb, PTE_TABLE + i);
-});
+const free_pte_range = routine(
+  'free_pte_range',
+  function* (kernel: GupKernel, cpu: Cpu, tlb: Gather, i: number): Steps {
+    yield* kernel.frames.write(kernel.frames.entry(PMD_TABLE, i), 0, { label: 'pmd_clear(pmd)' });
+    tlb.range = true;
+    yield* tlb_remove_table(kernel, cpu, tlb, PTE_TABLE + i);
+  },
+);

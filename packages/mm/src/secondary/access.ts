@@ -2,7 +2,21 @@
  * Accesses to memory in exploration, translation and data in one step: an invalidation waits for accesses under way, so nothing of it
  * can fall between the two.
  */
-import { assertThat, BLOCKED, defineOperation, FREED_FRAME, FrameKind, operation, point, retry, routine, type Frames, type Operation, type OperationContext, type Steps } from '@shootdown/machine';
+import {
+  assertThat,
+  BLOCKED,
+  defineOperation,
+  FREED_FRAME,
+  FrameKind,
+  operation,
+  point,
+  retry,
+  routine,
+  type Frames,
+  type Operation,
+  type OperationContext,
+  type Steps,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { Fault, pte_pfn, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
 import { handle_mm_fault } from '../fault.ts';
@@ -27,13 +41,16 @@ export interface Agent {
 }
 
 /** A store of user code on a CPU: faults until it goes through. The mmap lock is left out: everybody would read it. */
-export const user_write = routine('user_write', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, version: number): Steps {
-  for (;;) {
-    yield* point('user_write');
-    if ((yield* cpu_access(kernel, cpu, vpn, version)) >= 0) return;
-    yield* handle_mm_fault(kernel, cpu, mm, vpn, true);
-  }
-});
+export const user_write = routine(
+  'user_write',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, version: number): Steps {
+    for (;;) {
+      yield* point('user_write');
+      if ((yield* cpu_access(kernel, cpu, vpn, version)) >= 0) return;
+      yield* handle_mm_fault(kernel, cpu, mm, vpn, true);
+    }
+  },
+);
 
 /** What threads of user code find out by themselves. */
 export const READS_GO_FORWARD = 'a thread never reads an older value of a page than it has read, or written, before';
@@ -49,18 +66,24 @@ const user_read = routine('user_read', (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: n
 );
 
 /** A thread that reads a page twice. */
-export const user_reads_twice = routine('user_reads_twice', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number): Steps {
-  const first = yield* user_read(kernel, cpu, mm, vpn);
-  const second = yield* user_read(kernel, cpu, mm, vpn);
-  yield* assertThat(second >= first, READS_GO_FORWARD, `has read ${first}, then ${second}`);
-});
+export const user_reads_twice = routine(
+  'user_reads_twice',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number): Steps {
+    const first = yield* user_read(kernel, cpu, mm, vpn);
+    const second = yield* user_read(kernel, cpu, mm, vpn);
+    yield* assertThat(second >= first, READS_GO_FORWARD, `has read ${first}, then ${second}`);
+  },
+);
 
 /** A thread that writes to a page and reads it again. */
-export const user_reads_back = routine('user_reads_back', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, version: number): Steps {
-  yield* user_write(kernel, cpu, mm, vpn, version);
-  const second = yield* user_read(kernel, cpu, mm, vpn);
-  yield* assertThat(second >= version, READS_GO_FORWARD, `has written ${version}, then read ${second}`);
-});
+export const user_reads_back = routine(
+  'user_reads_back',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, version: number): Steps {
+    yield* user_write(kernel, cpu, mm, vpn, version);
+    const second = yield* user_read(kernel, cpu, mm, vpn);
+    yield* assertThat(second >= version, READS_GO_FORWARD, `has written ${version}, then read ${second}`);
+  },
+);
 
 /** One attempt of a CPU to load (version 0) or store. Its store waits in the store buffer, its translation does not. */
 export function* cpu_access(kernel: Kernel, cpu: Cpu, vpn: number, version: number): Steps<number> {
@@ -76,7 +99,10 @@ export function* secondary_access(agent: Agent, vpn: number, version: number): S
 
 function access(definition: typeof CPU_ACCESS, agent: Agent, vpn: number, version: number): Operation {
   const label = version > 0 ? `store to page ${vpn}` : `load from page ${vpn}`;
-  return operation(definition, agent.tlb.pageNumber(vpn), version, vpn, agent, { label, fact: (result) => factOf(result, version) });
+  return operation(definition, agent.tlb.pageNumber(vpn), version, vpn, agent, {
+    label,
+    fact: (result) => factOf(result, version),
+  });
 }
 
 function factOf(result: number, version: number): string {
@@ -108,7 +134,8 @@ const CPU_ACCESS = defineOperation({
     const { frames, contents } = op.data as Agent;
     const frame = translate(cx, op, branch);
     if (frame < 0) return frame;
-    if (cx.read(frames.state.at(frame)) !== FrameKind.page) cx.fail(FREED_FRAME, () => `access through a translation to 0x${frame.toString(16)}`);
+    if (cx.read(frames.state.at(frame)) !== FrameKind.page)
+      cx.fail(FREED_FRAME, () => `access through a translation to 0x${frame.toString(16)}`);
     if (op.b === 0) return cx.load(contents.versions.at(frame));
     return cx.storeBuffered(contents.versions.at(frame), op.b) ? op.b : BLOCKED;
   },
@@ -125,7 +152,8 @@ const SECONDARY_ACCESS = defineOperation({
     const frame = translate(cx, op, branch);
     if (frame < 0) return frame;
     const hex = `0x${frame.toString(16)}`;
-    if (cx.read(frames.state.at(frame)) !== FrameKind.page) cx.fail(SecondaryInvariant.J1, () => `page ${op.c} is still ${hex} there`);
+    if (cx.read(frames.state.at(frame)) !== FrameKind.page)
+      cx.fail(SecondaryInvariant.J1, () => `page ${op.c} is still ${hex} there`);
     if (op.b > 0) {
       if (contents.isKsm(cx, frame)) cx.fail(SecondaryInvariant.J5, () => `page ${op.c} is ${hex}`);
       cx.write(contents.versions.at(frame), op.b);
@@ -133,7 +161,11 @@ const SECONDARY_ACCESS = defineOperation({
     }
     const version = cx.read(contents.versions.at(frame));
     const newest = cx.read(contents.newest.at(op.c));
-    if (version < newest && !(op.data as Agent).mayReadOld) cx.fail(SecondaryInvariant.J2, () => `page ${op.c} is still ${hex} there and holds ${version}, memory has ${newest}`);
+    if (version < newest && !(op.data as Agent).mayReadOld)
+      cx.fail(
+        SecondaryInvariant.J2,
+        () => `page ${op.c} is still ${hex} there and holds ${version}, memory has ${newest}`,
+      );
     return version;
   },
 });

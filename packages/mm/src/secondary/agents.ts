@@ -1,7 +1,16 @@
 /** Who accesses memory through secondary MMUs: a guest, a device with a table of its own, a device that walks the primary one. */
 import { assertThat, point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { kvm_tdp_page_fault, page_request, page_response, pagefault_mr, type Kvm, type Odp, type PrimaryMmu, type Sva } from '@shootdown/mmu-notifier';
+import {
+  kvm_tdp_page_fault,
+  page_request,
+  page_response,
+  pagefault_mr,
+  type Kvm,
+  type Odp,
+  type PrimaryMmu,
+  type Sva,
+} from '@shootdown/mmu-notifier';
 import { handle_mm_fault } from '../fault.ts';
 import type { Kernel, Mm } from '../kernel.ts';
 import { AccessFault, secondary_access, type Agent } from './access.ts';
@@ -35,11 +44,17 @@ export const odp_run = routine('device engine', (odp: Odp, primary: PrimaryMmu, 
 );
 
 /** A device whose faults are those of the primary address space: iommu_sva_handle_mm(). */
-export const sva_run = routine('device engine', (kernel: Kernel, cpu: Cpu, mm: Mm, sva: Sva, agent: Agent, body: SecondaryProgram) =>
-  accessAll(agent, body, (access) => iommu_sva_handle_mm(kernel, cpu, mm, sva, access)),
+export const sva_run = routine(
+  'device engine',
+  (kernel: Kernel, cpu: Cpu, mm: Mm, sva: Sva, agent: Agent, body: SecondaryProgram) =>
+    accessAll(agent, body, (access) => iommu_sva_handle_mm(kernel, cpu, mm, sva, access)),
 );
 
-function* accessAll(agent: Agent, { accesses, mustHold, faultsOnce = false }: SecondaryProgram, fault: (access: SecondaryAccess) => Steps<boolean>): Steps {
+function* accessAll(
+  agent: Agent,
+  { accesses, mustHold, faultsOnce = false }: SecondaryProgram,
+  fault: (access: SecondaryAccess) => Steps<boolean>,
+): Steps {
   const versions: number[] = [];
   for (const [at, access] of accesses.entries()) {
     for (let faults = 0; ; faults++) {
@@ -57,8 +72,11 @@ function* accessAll(agent: Agent, { accesses, mustHold, faultsOnce = false }: Se
   if (mustHold) yield* assertThat(mustHold.holds(versions), mustHold.property, `has seen ${versions.join(', ')}`);
 }
 
-const iommu_sva_handle_mm = routine('iommu_sva_handle_mm', function* (kernel: Kernel, cpu: Cpu, mm: Mm, { device }: Sva, { page, version }: SecondaryAccess): Steps<boolean> {
-  if (!(yield* page_request(device))) return false;
-  const result = yield* handle_mm_fault(kernel, cpu, mm, page, version > 0);
-  return result === 'retry' && (yield* page_response(device));
-});
+const iommu_sva_handle_mm = routine(
+  'iommu_sva_handle_mm',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, { device }: Sva, { page, version }: SecondaryAccess): Steps<boolean> {
+    if (!(yield* page_request(device))) return false;
+    const result = yield* handle_mm_fault(kernel, cpu, mm, page, version > 0);
+    return result === 'retry' && (yield* page_response(device));
+  },
+);

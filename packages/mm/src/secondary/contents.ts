@@ -1,7 +1,18 @@
 /**
  * What is in the pages, as far as it can be told apart: a version per page, which a store raises and a copy carries over.
  */
-import { BLOCKED, defineOperation, operation, work, type Frames, type Operation, type OperationContext, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  work,
+  type Frames,
+  type Operation,
+  type OperationContext,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import type { Kernel } from '../kernel.ts';
 
 /** Words per frame, and per virtual page whose contents matter. */
@@ -50,7 +61,10 @@ export class PageContents {
 /** copy_user_highpage(). Where contents do not matter it only takes its time. */
 export function* copy_user_highpage({ contents }: Kernel, to: number, from: number): Steps {
   if (!contents) yield* work('page_copy', { label: 'copy_user_highpage()' });
-  else yield operation(COPY, to, from, 0, contents, { label: `copy_user_highpage(0x${to.toString(16)}, 0x${from.toString(16)})` });
+  else
+    yield operation(COPY, to, from, 0, contents, {
+      label: `copy_user_highpage(0x${to.toString(16)}, 0x${from.toString(16)})`,
+    });
 }
 
 /** memcmp_pages() == 0: whether two pages are equal. */
@@ -60,10 +74,22 @@ export function* pages_identical({ contents }: Kernel, a: number, b: number): St
     return true;
   }
   const label = `pages_identical(0x${a.toString(16)}, 0x${b.toString(16)})`;
-  return (yield operation(COMPARE, contents.versions.at(a), contents.versions.at(b), 0, undefined, { label, fact: (same) => (same === 1 ? 'equal' : 'different') })) === 1;
+  return (
+    (yield operation(COMPARE, contents.versions.at(a), contents.versions.at(b), 0, undefined, {
+      label,
+      fact: (same) => (same === 1 ? 'equal' : 'different'),
+    })) === 1
+  );
 }
 
 /** One step: nobody stores to a page while it is copied or compared, since it is mapped read-only. */
-const COPY = defineOperation({ name: 'page_copy', perform: (cx, op: Operation) => ((op.data as PageContents).copy(cx, op.a, op.b) ? 0 : BLOCKED) });
+const COPY = defineOperation({
+  name: 'page_copy',
+  perform: (cx, op: Operation) => ((op.data as PageContents).copy(cx, op.a, op.b) ? 0 : BLOCKED),
+});
 
-const COMPARE = defineOperation({ name: 'memcmp', perform: (cx, op) => (cx.load(op.a) === cx.load(op.b) ? 1 : 0), footprint: (op) => ({ reads: [op.a, op.b], writes: [] }) });
+const COMPARE = defineOperation({
+  name: 'memcmp',
+  perform: (cx, op) => (cx.load(op.a) === cx.load(op.b) ? 1 : 0),
+  footprint: (op) => ({ reads: [op.a, op.b], writes: [] }),
+});

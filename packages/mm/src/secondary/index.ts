@@ -1,5 +1,14 @@
 export { FAULTS_ONCE, odp_run, sva_run, vcpu_run, type SecondaryAccess, type SecondaryProgram } from './agents.ts';
-export { AccessFault, cpu_access, READS_GO_FORWARD, secondary_access, user_reads_back, user_reads_twice, user_write, type Agent } from './access.ts';
+export {
+  AccessFault,
+  cpu_access,
+  READS_GO_FORWARD,
+  secondary_access,
+  user_reads_back,
+  user_reads_twice,
+  user_write,
+  type Agent,
+} from './access.ts';
 export { collapse_pte_mapped_thp } from './collapse-file.ts';
 export { PageContents } from './contents.ts';
 export { secondaryAgreesAtRest, SecondaryInvariant, secondaryIsNoMoreWritable, type EntryPair } from './invariants.ts';

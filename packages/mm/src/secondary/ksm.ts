@@ -10,7 +10,12 @@ import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
 import { protection } from '../wp-page.ts';
 import { pages_identical } from './contents.ts';
-import { invalidate_page_if_missing_change_pte, set_pte_at_notify, setPteRangeEnd, setPteRangeStart } from './notify.ts';
+import {
+  invalidate_page_if_missing_change_pte,
+  set_pte_at_notify,
+  setPteRangeEnd,
+  setPteRangeStart,
+} from './notify.ts';
 
 /** What can be left out of it (mutants). */
 export type KsmMutant =
@@ -23,21 +28,42 @@ export type KsmMutant =
 const EXPECTED_REFERENCES = 2;
 
 /** ksmd merges the page at `vpn` with `kpage`, a page of its stable tree; true if it did. */
-export const try_to_merge_one_page = routine('try_to_merge_one_page', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, kpage: number, mutant?: KsmMutant): Steps<boolean> {
-  const { frames } = kernel;
-  const ptep = yield* pte_offset(kernel, mm, vpn);
-  if (!ptep) return false;
-  yield* pte_lock(kernel, ptep.frame);
-  const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
-  if (pte_present(entry)) yield* frames.ref(pte_pfn(entry), 1, { label: `follow_page(0x${pte_pfn(entry).toString(16)})` });
-  yield* pte_unlock(kernel, ptep.frame);
-  if (!pte_present(entry)) return false;
-  const orig_pte = yield* write_protect_page(tellingUnless(kernel, mutant === 'write protection in silence'), cpu, mm, vpn, ptep, pte_pfn(entry));
-  const equal = orig_pte !== null && (yield* pages_identical(kernel, pte_pfn(entry), kpage));
-  const merged = equal && (yield* replace_page(tellingUnless(kernel, mutant === 'replacement in silence'), cpu, mm, vpn, ptep, orig_pte, kpage));
-  yield* frames.put(pte_pfn(entry));
-  return merged;
-});
+export const try_to_merge_one_page = routine(
+  'try_to_merge_one_page',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, kpage: number, mutant?: KsmMutant): Steps<boolean> {
+    const { frames } = kernel;
+    const ptep = yield* pte_offset(kernel, mm, vpn);
+    if (!ptep) return false;
+    yield* pte_lock(kernel, ptep.frame);
+    const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
+    if (pte_present(entry))
+      yield* frames.ref(pte_pfn(entry), 1, { label: `follow_page(0x${pte_pfn(entry).toString(16)})` });
+    yield* pte_unlock(kernel, ptep.frame);
+    if (!pte_present(entry)) return false;
+    const orig_pte = yield* write_protect_page(
+      tellingUnless(kernel, mutant === 'write protection in silence'),
+      cpu,
+      mm,
+      vpn,
+      ptep,
+      pte_pfn(entry),
+    );
+    const equal = orig_pte !== null && (yield* pages_identical(kernel, pte_pfn(entry), kpage));
+    const merged =
+      equal &&
+      (yield* replace_page(
+        tellingUnless(kernel, mutant === 'replacement in silence'),
+        cpu,
+        mm,
+        vpn,
+        ptep,
+        orig_pte,
+        kpage,
+      ));
+    yield* frames.put(pte_pfn(entry));
+    return merged;
+  },
+);
 
 /** The kernel without anybody to tell. */
 function tellingUnless(kernel: Kernel, silent: boolean): Kernel {
@@ -46,44 +72,73 @@ function tellingUnless(kernel: Kernel, silent: boolean): Kernel {
 }
 
 /** Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. */
-const write_protect_page = routine('write_protect_page', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, page: number): Steps<number | null> {
-  const { frames } = kernel;
-  yield* setPteRangeStart(kernel, mm, vpn, 'write_protect_page');
-  yield* pte_lock(kernel, ptep.frame);
-  const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
-  let result = pte_present(entry) && pte_pfn(entry) === page ? entry : null;
-  const changes = result !== null && (pte_write(entry) || pte_dirty(entry));
-  if (changes) {
-    const flush = (): Steps => kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
-    const set = (fresh: number): Steps => set_pte_at_notify(kernel, mm, vpn, ptep, fresh, 'set_pte_at(read-only)');
-    result = yield* write_protect_entry({ frames, ptep, flush, set, isUnpinned: (frame) => isUnpinned(kernel, frame) }, entry);
-  }
-  yield* pte_unlock(kernel, ptep.frame);
-  if (changes && result !== null) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
-  yield* setPteRangeEnd(kernel, mm, vpn, 'write_protect_page');
-  return result;
-});
+const write_protect_page = routine(
+  'write_protect_page',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, page: number): Steps<number | null> {
+    const { frames } = kernel;
+    yield* setPteRangeStart(kernel, mm, vpn, 'write_protect_page');
+    yield* pte_lock(kernel, ptep.frame);
+    const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
+    let result = pte_present(entry) && pte_pfn(entry) === page ? entry : null;
+    const changes = result !== null && (pte_write(entry) || pte_dirty(entry));
+    if (changes) {
+      const flush = (): Steps => kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
+      const set = (fresh: number): Steps => set_pte_at_notify(kernel, mm, vpn, ptep, fresh, 'set_pte_at(read-only)');
+      result = yield* write_protect_entry(
+        { frames, ptep, flush, set, isUnpinned: (frame) => isUnpinned(kernel, frame) },
+        entry,
+      );
+    }
+    yield* pte_unlock(kernel, ptep.frame);
+    if (changes && result !== null) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
+    yield* setPteRangeEnd(kernel, mm, vpn, 'write_protect_page');
+    return result;
+  },
+);
 
 function* isUnpinned({ frames }: Kernel, page: number): Steps<boolean> {
   const label = `page_count(0x${page.toString(16)})`;
-  return (yield* load(frames.refcount.at(page), { label, fact: (count) => (count === EXPECTED_REFERENCES ? 'not pinned' : 'pinned') })) === EXPECTED_REFERENCES;
+  return (
+    (yield* load(frames.refcount.at(page), {
+      label,
+      fact: (count) => (count === EXPECTED_REFERENCES ? 'not pinned' : 'pinned'),
+    })) === EXPECTED_REFERENCES
+  );
 }
 
 /** Maps `kpage` instead of the page. No secondary TLB need be told under the lock: both are read-only, and equal. */
-const replace_page = routine('replace_page', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, orig_pte: number, kpage: number): Steps<boolean> {
-  const { frames } = kernel;
-  yield* setPteRangeStart(kernel, mm, vpn, 'replace_page');
-  yield* pte_lock(kernel, ptep.frame);
-  const same = (yield* frames.read(ptep, { label: 'ptep_get()' })) === orig_pte;
-  if (same) {
-    yield* frames.ref(kpage, 1, { label: `get_page(0x${kpage.toString(16)})` });
-    yield* frames.xchg(ptep, 0, { label: 'ptep_clear_flush()' });
-    yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
-    yield* set_pte_at_notify(kernel, mm, vpn, ptep, mk_pte(kpage, protection(false)), `set_pte_at(page 0x${kpage.toString(16)}, read-only)`);
-    yield* frames.put(pte_pfn(orig_pte), { label: 'folio_remove_rmap_pte(page)' });
-  }
-  yield* pte_unlock(kernel, ptep.frame);
-  if (same) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
-  yield* setPteRangeEnd(kernel, mm, vpn, 'replace_page');
-  return same;
-});
+const replace_page = routine(
+  'replace_page',
+  function* (
+    kernel: Kernel,
+    cpu: Cpu,
+    mm: Mm,
+    vpn: number,
+    ptep: EntryPointer,
+    orig_pte: number,
+    kpage: number,
+  ): Steps<boolean> {
+    const { frames } = kernel;
+    yield* setPteRangeStart(kernel, mm, vpn, 'replace_page');
+    yield* pte_lock(kernel, ptep.frame);
+    const same = (yield* frames.read(ptep, { label: 'ptep_get()' })) === orig_pte;
+    if (same) {
+      yield* frames.ref(kpage, 1, { label: `get_page(0x${kpage.toString(16)})` });
+      yield* frames.xchg(ptep, 0, { label: 'ptep_clear_flush()' });
+      yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
+      yield* set_pte_at_notify(
+        kernel,
+        mm,
+        vpn,
+        ptep,
+        mk_pte(kpage, protection(false)),
+        `set_pte_at(page 0x${kpage.toString(16)}, read-only)`,
+      );
+      yield* frames.put(pte_pfn(orig_pte), { label: 'folio_remove_rmap_pte(page)' });
+    }
+    yield* pte_unlock(kernel, ptep.frame);
+    if (same) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
+    yield* setPteRangeEnd(kernel, mm, vpn, 'replace_page');
+    return same;
+  },
+);

@@ -85,7 +85,11 @@ describe('secondary MMUs', () => {
 
   it('with TLBs of their own are told of a zap at the end of the bracket and with the flush, until v6.5', () => {
     expect(told(NotifierEra.E3, (kernel, cpu, mm) => madvise_dontneed(kernel, cpu, mm, START, BASE))).toEqual([
-      'invalidate_range_start 0-2', 'arch_invalidate_secondary_tlbs 0-2', 'invalidate_range_end 0-2', 'flush', 'arch_invalidate_secondary_tlbs 0-2',
+      'invalidate_range_start 0-2',
+      'arch_invalidate_secondary_tlbs 0-2',
+      'invalidate_range_end 0-2',
+      'flush',
+      'arch_invalidate_secondary_tlbs 0-2',
     ]);
   });
 
@@ -97,7 +101,16 @@ describe('secondary MMUs', () => {
   it.each<[keyof typeof NotifierEra, readonly string[]]>([
     ['E2', ['invalidate_range_start 0-1', 'flush', 'change_pte 0-1', 'invalidate_range_end 0-1']],
     ['E2-rapoport', ['flush', 'change_pte 0-1']],
-    ['E3', ['invalidate_range_start 0-1', 'flush', 'arch_invalidate_secondary_tlbs 0-1', 'change_pte 0-1', 'invalidate_range_end 0-1']],
+    [
+      'E3',
+      [
+        'invalidate_range_start 0-1',
+        'flush',
+        'arch_invalidate_secondary_tlbs 0-1',
+        'change_pte 0-1',
+        'invalidate_range_end 0-1',
+      ],
+    ],
     ['E5', ['invalidate_range_start 0-1', 'flush', 'invalidate_range_end 0-1']],
   ])('of %s are told of copy-on-write in their order', (era, expected) => {
     expect(told(NotifierEra[era], breaksCow).slice(-expected.length)).toEqual(expected);

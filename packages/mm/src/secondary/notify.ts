@@ -16,7 +16,13 @@
 import { routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_write } from '@shootdown/mmu';
-import { CONTRACTS, CONTRACTS_BEFORE_3_7, type Contracts, type MmuNotifierOptions, type MmuNotifierSubscriptions } from '@shootdown/mmu-notifier';
+import {
+  CONTRACTS,
+  CONTRACTS_BEFORE_3_7,
+  type Contracts,
+  type MmuNotifierOptions,
+  type MmuNotifierSubscriptions,
+} from '@shootdown/mmu-notifier';
 import { pte_lock, pte_unlock, type Kernel, type Mm, type TlbArch } from '../kernel.ts';
 
 /** Who replaces the page of an entry, or makes the entry read-only, by set_pte_at_notify(). */
@@ -44,9 +50,24 @@ export interface NotifierDesign {
   readonly contracts: Contracts;
 }
 
-const BRACKETS = { bracketsSetPte: 'everywhere', withoutChangePte: 'nothing', readOnlyUntilNotified: 'no', contracts: CONTRACTS } as const;
-const NO_BRACKETS = { bracketsSetPte: 'nowhere', secondaryTlbs: 'never', readOnlyUntilNotified: 'no', contracts: CONTRACTS_BEFORE_3_7 } as const;
-const PROPOSAL = { ...NO_BRACKETS, contracts: CONTRACTS, atSet: 'change_pte, set', withoutChangePte: 'invalidate_page after the lock' } as const;
+const BRACKETS = {
+  bracketsSetPte: 'everywhere',
+  withoutChangePte: 'nothing',
+  readOnlyUntilNotified: 'no',
+  contracts: CONTRACTS,
+} as const;
+const NO_BRACKETS = {
+  bracketsSetPte: 'nowhere',
+  secondaryTlbs: 'never',
+  readOnlyUntilNotified: 'no',
+  contracts: CONTRACTS_BEFORE_3_7,
+} as const;
+const PROPOSAL = {
+  ...NO_BRACKETS,
+  contracts: CONTRACTS,
+  atSet: 'change_pte, set',
+  withoutChangePte: 'invalidate_page after the lock',
+} as const;
 
 /**
  * The designs by name. E1 in both orders: the second is Xiao Guangrong's fix of August 2012, which was in no release by itself. The
@@ -54,8 +75,16 @@ const PROPOSAL = { ...NO_BRACKETS, contracts: CONTRACTS, atSet: 'change_pte, set
  */
 export const NotifierEra = {
   E0: { ...NO_BRACKETS, atSet: 'invalidate_page, set', withoutChangePte: 'nothing' },
-  'E1-set-then-change': { ...NO_BRACKETS, atSet: 'set, change_pte', withoutChangePte: 'invalidate_page under the lock' },
-  'E1-change-then-set': { ...NO_BRACKETS, atSet: 'change_pte, set', withoutChangePte: 'invalidate_page under the lock' },
+  'E1-set-then-change': {
+    ...NO_BRACKETS,
+    atSet: 'set, change_pte',
+    withoutChangePte: 'invalidate_page under the lock',
+  },
+  'E1-change-then-set': {
+    ...NO_BRACKETS,
+    atSet: 'change_pte, set',
+    withoutChangePte: 'invalidate_page under the lock',
+  },
   E2: { ...BRACKETS, atSet: 'change_pte, set', secondaryTlbs: 'never' },
   'E2-rapoport': { ...PROPOSAL, bracketsSetPte: 'in replace_page()' },
   'E2-rapoport-no-brackets': PROPOSAL,
@@ -102,7 +131,8 @@ export function* invalidate_range_end(kernel: Kernel, mm: Mm, start: number, end
 /** mmu_notifier_invalidate_range_start() of a caller of set_pte_at_notify(), where the design has it. */
 export function* setPteRangeStart(kernel: Kernel, mm: Mm, vpn: number, caller: SetPteCaller): Steps {
   const secondary = notifiersOf(kernel, mm);
-  if (secondary && brackets(secondary.design, caller)) yield* secondary.subscriptions.mmu_notifier_invalidate_range_start(vpn, vpn + 1);
+  if (secondary && brackets(secondary.design, caller))
+    yield* secondary.subscriptions.mmu_notifier_invalidate_range_start(vpn, vpn + 1);
 }
 
 /** Its end; wp_page_copy() has mmu_notifier_invalidate_range_only_end(), because it has told secondary TLBs already. */
@@ -132,38 +162,49 @@ export function* release(kernel: Kernel, mm: Mm): Steps {
 /** ptep_clear_flush_notify() has cleared the entry and flushed the CPUs: what comes next, still under the lock. */
 export function* entryCleared(kernel: Kernel, mm: Mm, vpn: number): Steps {
   const secondary = notifiersOf(kernel, mm);
-  if (secondary?.design.secondaryTlbs === 'under the lock') yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(vpn, vpn + 1);
+  if (secondary?.design.secondaryTlbs === 'under the lock')
+    yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(vpn, vpn + 1);
 }
 
 /** tlb_flush_mmu_tlbonly() has flushed the CPUs: mmu_notifier_invalidate_range() of v3.19 to v6.5, before the pages go. */
 export function* gatherFlushed(kernel: Kernel, mm: Mm, start: number, end: number): Steps {
   const secondary = notifiersOf(kernel, mm);
-  if (secondary && tellsByItself(secondary.design)) yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
+  if (secondary && tellsByItself(secondary.design))
+    yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
 }
 
 /** set_pte_at_notify(): sets an entry that has been cleared and flushed, under the lock. */
-export const set_pte_at_notify = routine('set_pte_at_notify', function* (kernel: Kernel, mm: Mm, vpn: number, ptep: EntryPointer, entry: number, label: string): Steps {
-  const secondary = notifiersOf(kernel, mm);
-  if (!secondary) {
-    yield* kernel.frames.write(ptep, entry, { label });
-    return;
-  }
-  const { subscriptions, design } = secondary;
-  const change = (): Steps => subscriptions.mmu_notifier_change_pte(vpn, entry, design.withoutChangePte === 'invalidate_page under the lock');
-  if (design.atSet === 'invalidate_page, set') yield* subscriptions.mmu_notifier_invalidate_page(vpn);
-  if (design.atSet === 'change_pte, set') yield* change();
-  yield* kernel.frames.write(ptep, staysReadOnly(secondary) ? entry & ~_PAGE_RW : entry, { label });
-  if (design.atSet === 'set, change_pte') yield* change();
-});
+export const set_pte_at_notify = routine(
+  'set_pte_at_notify',
+  function* (kernel: Kernel, mm: Mm, vpn: number, ptep: EntryPointer, entry: number, label: string): Steps {
+    const secondary = notifiersOf(kernel, mm);
+    if (!secondary) {
+      yield* kernel.frames.write(ptep, entry, { label });
+      return;
+    }
+    const { subscriptions, design } = secondary;
+    const change = (): Steps =>
+      subscriptions.mmu_notifier_change_pte(vpn, entry, design.withoutChangePte === 'invalidate_page under the lock');
+    if (design.atSet === 'invalidate_page, set') yield* subscriptions.mmu_notifier_invalidate_page(vpn);
+    if (design.atSet === 'change_pte, set') yield* change();
+    yield* kernel.frames.write(ptep, staysReadOnly(secondary) ? entry & ~_PAGE_RW : entry, { label });
+    if (design.atSet === 'set, change_pte') yield* change();
+  },
+);
 
 /** The second half of the proposal of 2014, after the lock has been dropped: those without change_pte() are told. */
 export function* invalidate_page_if_missing_change_pte(kernel: Kernel, mm: Mm, vpn: number): Steps {
   const secondary = notifiersOf(kernel, mm);
-  if (secondary?.design.withoutChangePte === 'invalidate_page after the lock') yield* secondary.subscriptions.mmu_notifier_invalidate_page_if_missing_change_pte(vpn);
+  if (secondary?.design.withoutChangePte === 'invalidate_page after the lock')
+    yield* secondary.subscriptions.mmu_notifier_invalidate_page_if_missing_change_pte(vpn);
 }
 
 function staysReadOnly(secondary: SecondaryMmus | undefined): boolean {
-  return secondary !== undefined && secondary.design.readOnlyUntilNotified !== 'no' && secondary.subscriptions.someLackChangePte;
+  return (
+    secondary !== undefined &&
+    secondary.design.readOnlyUntilNotified !== 'no' &&
+    secondary.subscriptions.someLackChangePte
+  );
 }
 
 /** Whether the new page must have a reference until everybody has been told. */
@@ -190,7 +231,8 @@ export function notifyingArch(arch: TlbArch, secondaryOf: () => SecondaryMmus | 
     *flush_tlb_mm_range(cpu, mm, start, end, freed_tables) {
       yield* arch.flush_tlb_mm_range(cpu, mm, start, end, freed_tables);
       const secondary = secondaryOf();
-      if (secondary?.mm === mm && secondary.design.secondaryTlbs === 'with the flush') yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
+      if (secondary?.mm === mm && secondary.design.secondaryTlbs === 'with the flush')
+        yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
     },
   };
 }

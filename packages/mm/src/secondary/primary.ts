@@ -31,44 +31,68 @@ export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, options: LookupOpti
   };
 }
 
-const hva_to_pfn = routine('hva_to_pfn', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, options: LookupOptions): Steps<PrimaryPage | null> {
-  const fast = yield* get_user_page_fast_only(kernel, mm, vpn);
-  if (fast) return fast;
-  const { faultsIn = true, takesMmapLock = false } = options;
-  if (takesMmapLock) yield* mm.mmap_read_lock();
-  const slow = yield* hva_to_pfn_slow(kernel, cpu, mm, vpn, write, faultsIn);
-  if (takesMmapLock) yield* mm.mmap_read_unlock();
-  return slow;
-});
+const hva_to_pfn = routine(
+  'hva_to_pfn',
+  function* (
+    kernel: Kernel,
+    cpu: Cpu,
+    mm: Mm,
+    vpn: number,
+    write: boolean,
+    options: LookupOptions,
+  ): Steps<PrimaryPage | null> {
+    const fast = yield* get_user_page_fast_only(kernel, mm, vpn);
+    if (fast) return fast;
+    const { faultsIn = true, takesMmapLock = false } = options;
+    if (takesMmapLock) yield* mm.mmap_read_lock();
+    const slow = yield* hva_to_pfn_slow(kernel, cpu, mm, vpn, write, faultsIn);
+    if (takesMmapLock) yield* mm.mmap_read_unlock();
+    return slow;
+  },
+);
 
 /** Without a lock: pin, then look again. With FOLL_WRITE whatever the access is: what it finds is mapped writable. */
-const get_user_page_fast_only = routine('get_user_page_fast_only', function* (kernel: Kernel, mm: Mm, vpn: number): Steps<PrimaryPage | null> {
-  const { frames } = kernel;
-  const ptep = yield* pte_offset(kernel, mm, vpn);
-  if (!ptep) return null;
-  const pte = yield* lockless(kernel, ptep);
-  if (!serves(pte, true) || !(yield* folio_try_get(frames, pte_pfn(pte)))) return null;
-  if ((yield* lockless(kernel, ptep)) === pte) return pageOf(pte);
-  yield* frames.put(pte_pfn(pte), { label: `gup_put_folio(0x${pte_pfn(pte).toString(16)})` });
-  return null;
-});
+const get_user_page_fast_only = routine(
+  'get_user_page_fast_only',
+  function* (kernel: Kernel, mm: Mm, vpn: number): Steps<PrimaryPage | null> {
+    const { frames } = kernel;
+    const ptep = yield* pte_offset(kernel, mm, vpn);
+    if (!ptep) return null;
+    const pte = yield* lockless(kernel, ptep);
+    if (!serves(pte, true) || !(yield* folio_try_get(frames, pte_pfn(pte)))) return null;
+    if ((yield* lockless(kernel, ptep)) === pte) return pageOf(pte);
+    yield* frames.put(pte_pfn(pte), { label: `gup_put_folio(0x${pte_pfn(pte).toString(16)})` });
+    return null;
+  },
+);
 
 /** Under the page-table lock, faulting until the entry serves. */
-const hva_to_pfn_slow = routine('hva_to_pfn_slow', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean, faultsIn: boolean): Steps<PrimaryPage | null> {
-  const { frames } = kernel;
-  for (;;) {
-    yield* point('hva_to_pfn_slow');
-    const ptep = yield* pte_offset(kernel, mm, vpn);
-    if (ptep) {
-      yield* pte_lock(kernel, ptep.frame);
-      const pte = yield* frames.read(ptep, { label: 'ptep_get(ptep)', fact: formatEntry });
-      if (serves(pte, write)) yield* frames.ref(pte_pfn(pte), 1, { label: `try_grab_folio(0x${pte_pfn(pte).toString(16)})` });
-      yield* pte_unlock(kernel, ptep.frame);
-      if (serves(pte, write)) return pageOf(pte);
+const hva_to_pfn_slow = routine(
+  'hva_to_pfn_slow',
+  function* (
+    kernel: Kernel,
+    cpu: Cpu,
+    mm: Mm,
+    vpn: number,
+    write: boolean,
+    faultsIn: boolean,
+  ): Steps<PrimaryPage | null> {
+    const { frames } = kernel;
+    for (;;) {
+      yield* point('hva_to_pfn_slow');
+      const ptep = yield* pte_offset(kernel, mm, vpn);
+      if (ptep) {
+        yield* pte_lock(kernel, ptep.frame);
+        const pte = yield* frames.read(ptep, { label: 'ptep_get(ptep)', fact: formatEntry });
+        if (serves(pte, write))
+          yield* frames.ref(pte_pfn(pte), 1, { label: `try_grab_folio(0x${pte_pfn(pte).toString(16)})` });
+        yield* pte_unlock(kernel, ptep.frame);
+        if (serves(pte, write)) return pageOf(pte);
+      }
+      if (!faultsIn || (yield* handle_mm_fault(kernel, cpu, mm, vpn, write)) !== 'retry') return null;
     }
-    if (!faultsIn || (yield* handle_mm_fault(kernel, cpu, mm, vpn, write)) !== 'retry') return null;
-  }
-});
+  },
+);
 
 function* lockless({ frames }: Kernel, ptep: EntryPointer): Steps<number> {
   return yield* frames.read(ptep, { label: 'ptep_get_lockless(ptep)', fact: formatEntry });

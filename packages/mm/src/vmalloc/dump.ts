@@ -4,14 +4,27 @@
  */
 import { routine, type Routine, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { Ptdump, type EntryReader, type Fetch, type PtdumpMm, type WalkLevel } from '@shootdown/ptdump';
-import { percpu_down_write, percpu_up_write, static_branch_dec, static_branch_disable, static_branch_enable, static_branch_inc } from '@shootdown/sync';
+import {
+  percpu_down_write,
+  percpu_up_write,
+  static_branch_dec,
+  static_branch_disable,
+  static_branch_enable,
+  static_branch_inc,
+} from '@shootdown/sync';
 import { formatDescriptor, pxd_leaf, pxd_none, pxd_pgtable } from './descriptor.ts';
 import { mmap_write_lock, mmap_write_unlock, type MmStruct, type VmallocKernel } from './kernel.ts';
 
 const entries: EntryReader = { none: pxd_none, leaf: pxd_leaf, table: pxd_pgtable, format: formatDescriptor };
 
 /** A reader of the kernel's page table, with the levels of this kernel. */
-export function addPtdump(builder: SystemBuilder, kernel: VmallocKernel, name: string, fetch: Fetch, onLine?: (level: string) => void): Ptdump {
+export function addPtdump(
+  builder: SystemBuilder,
+  kernel: VmallocKernel,
+  name: string,
+  fetch: Fetch,
+  onLine?: (level: string) => void,
+): Ptdump {
   const levels: WalkLevel[] = [
     { name: 'pud', entries: kernel.tree.puds, looksAgain: true },
     { name: 'pmd', entries: kernel.tree.pmds },
@@ -47,7 +60,9 @@ function dump(name: string, body: (kernel: VmallocKernel, ptdump: Ptdump, cpu: n
 }
 
 /** ptdump_walk_pgd(init_mm): the write lock and nothing else. */
-export const plainDump = dump('ptdump_show', (kernel, ptdump) => ptdump.ptdump_walk_pgd(walked(kernel, kernel.init_mm)));
+export const plainDump = dump('ptdump_show', (kernel, ptdump) =>
+  ptdump.ptdump_walk_pgd(walked(kernel, kernel.init_mm)),
+);
 
 /** v3 to v5: static_branch_enable() and static_branch_disable() around it, not counted. */
 export const enablingDump = dump('ptdump_show', function* (kernel, ptdump, cpu) {
@@ -133,7 +148,11 @@ export const rcuDump = dump('ptdump_show', function* (kernel, ptdump, cpu) {
 });
 
 /** Dump of efi_mm, whose lock is not the one that vmalloc looks at. */
-export const efiDump = dump('efi_ptdump_show', (kernel, ptdump) => ptdump.ptdump_walk_pgd(walked(kernel, kernel.efi_mm)));
+export const efiDump = dump('efi_ptdump_show', (kernel, ptdump) =>
+  ptdump.ptdump_walk_pgd(walked(kernel, kernel.efi_mm)),
+);
 
 /** The same with init_mm's lock nested inside, as the series of July 2026 has it. */
-export const efiDumpNested = dump('efi_ptdump_show', (kernel, ptdump) => ptdump.ptdump_walk_pgd(walked(kernel, kernel.efi_mm, kernel.init_mm)));
+export const efiDumpNested = dump('efi_ptdump_show', (kernel, ptdump) =>
+  ptdump.ptdump_walk_pgd(walked(kernel, kernel.efi_mm, kernel.init_mm)),
+);

@@ -115,19 +115,22 @@ export const v2 = isolateFirst(function* (kernel, _cpu, entry, level) {
 });
 
 /** v3 to v6, merged as fa93b45fd397: isolate, flush, and wait on the lock if the key is on. */
-const __pmd_free_pte_page = routine('__pmd_free_pte_page', function* (kernel: VmallocKernel, pmdp: EntryPointer, acquire_mmap_lock: boolean): Steps<number> {
-  const pmd = yield* kernel.get(pmdp, 'pmdp_get');
-  if (!pxd_table(pmd)) return 1;
-  const table = pxd_pgtable(pmd);
-  yield* kernel.clear(pmdp, 'pmd');
-  yield* kernel.__flush_tlb_kernel_pgtable();
-  if ((yield* static_branch_unlikely(kernel.arm64_ptdump_lock_key)) === 1 && acquire_mmap_lock) {
-    yield* mmap_read_lock(kernel.init_mm);
-    yield* mmap_read_unlock(kernel.init_mm);
-  }
-  yield* kernel.free(table, 'pte_free_kernel');
-  return 1;
-});
+const __pmd_free_pte_page = routine(
+  '__pmd_free_pte_page',
+  function* (kernel: VmallocKernel, pmdp: EntryPointer, acquire_mmap_lock: boolean): Steps<number> {
+    const pmd = yield* kernel.get(pmdp, 'pmdp_get');
+    if (!pxd_table(pmd)) return 1;
+    const table = pxd_pgtable(pmd);
+    yield* kernel.clear(pmdp, 'pmd');
+    yield* kernel.__flush_tlb_kernel_pgtable();
+    if ((yield* static_branch_unlikely(kernel.arm64_ptdump_lock_key)) === 1 && acquire_mmap_lock) {
+      yield* mmap_read_lock(kernel.init_mm);
+      yield* mmap_read_unlock(kernel.init_mm);
+    }
+    yield* kernel.free(table, 'pte_free_kernel');
+    return 1;
+  },
+);
 
 export const keyed: FreeTables = {
   pmd_free_pte_page: routine('pmd_free_pte_page', (kernel, _cpu, pmdp) => __pmd_free_pte_page(kernel, pmdp, true)),

@@ -1,5 +1,14 @@
 export * as dumps from './dump.ts';
-export { blockDescriptor, formatDescriptor, pageDescriptor, pxd_leaf, pxd_none, pxd_pgtable, pxd_table, tableDescriptor } from './descriptor.ts';
+export {
+  blockDescriptor,
+  formatDescriptor,
+  pageDescriptor,
+  pxd_leaf,
+  pxd_none,
+  pxd_pgtable,
+  pxd_table,
+  tableDescriptor,
+} from './descriptor.ts';
 export { addPtdump, type Dump } from './dump.ts';
 export * as freeTables from './free-tables.ts';
 export type { FreeTable, FreeTables } from './free-tables.ts';

@@ -97,7 +97,12 @@ const FLUSH_KERNEL_PGTABLE = flush('__flush_tlb_kernel_pgtable', 'dvm', true);
 const FLUSH_WITHOUT_BARRIER = flush('__flush_tlb_kernel_pgtable', 'tlbi', false);
 
 function flush(name: string, cost: string, barrier: boolean): OperationDefinition {
-  return defineOperation({ name, cost, perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0), footprint: () => ({ reads: [], writes: [] }) });
+  return defineOperation({
+    name,
+    cost,
+    perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0),
+    footprint: () => ({ reads: [], writes: [] }),
+  });
 }
 
 /** One arm64 kernel. */
@@ -121,7 +126,12 @@ export class VmallocKernel {
     this.#options = options;
     this.tree = tree;
     const initialTables = emptiedTree(tree);
-    this.frames = new Frames(builder, { tables: initialTables.length, entriesPerTable: Math.max(tree.puds, tree.pmds, tree.ptes), pages: 0, initialTables });
+    this.frames = new Frames(builder, {
+      tables: initialTables.length,
+      entriesPerTable: Math.max(tree.puds, tree.pmds, tree.ptes),
+      pages: 0,
+      initialTables,
+    });
     this.init_mm = new MmStruct(builder, 'init_mm', processors);
     this.labels = new JumpLabels(builder, { processors, ...(kick_all_cpus_sync && { kick_all_cpus_sync }) });
     this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
@@ -162,7 +172,9 @@ export class VmallocKernel {
 
   /** set_pud(), set_pmd(), set_pte(): one plain store. */
   *set(pointer: EntryPointer, value: number, level: string): Steps {
-    yield* this.frames.write(pointer, value, { label: saying(`set_${level}`, pointer, `, ${formatDescriptor(value)}`).label });
+    yield* this.frames.write(pointer, value, {
+      label: saying(`set_${level}`, pointer, `, ${formatDescriptor(value)}`).label,
+    });
   }
 
   /**
@@ -176,7 +188,9 @@ export class VmallocKernel {
   /** __flush_tlb_kernel_pgtable(): what the walk caches hold of a removed kernel table is gone when it returns. */
   *__flush_tlb_kernel_pgtable(): Steps {
     const { withoutDsb, withoutIsb } = this.#options;
-    yield operation(withoutDsb ? FLUSH_WITHOUT_BARRIER : FLUSH_KERNEL_PGTABLE, 0, 0, 0, undefined, { label: '__flush_tlb_kernel_pgtable()' });
+    yield operation(withoutDsb ? FLUSH_WITHOUT_BARRIER : FLUSH_KERNEL_PGTABLE, 0, 0, 0, undefined, {
+      label: '__flush_tlb_kernel_pgtable()',
+    });
     if (!withoutIsb) yield* this.labels.contextSynchronization();
   }
 }

@@ -32,7 +32,13 @@ export interface VmapDesign {
 const FIRST_PFN = 0x40;
 
 /** vmap_try_huge_pud(), vmap_try_huge_pmd(): 1 if the entry is a block now. */
-function* tryHuge(kernel: VmallocKernel, cpu: number, design: VmapDesign, entry: EntryPointer, level: Level): Steps<number> {
+function* tryHuge(
+  kernel: VmallocKernel,
+  cpu: number,
+  design: VmapDesign,
+  entry: EntryPointer,
+  level: Level,
+): Steps<number> {
   if (design.tryHuge === 'unsupported') return 0;
   const freeTable = level === 'pud' ? design.tables.pud_free_pmd_page : design.tables.pmd_free_pte_page;
   const inTheWay = pxd_table(yield* kernel.get(entry, `${level}_present`));
@@ -50,10 +56,18 @@ function* tryHuge(kernel: VmallocKernel, cpu: number, design: VmapDesign, entry:
 }
 
 /** vmap_try_huge_pud(). */
-const vmap_try_huge_pud = routine('vmap_try_huge_pud', (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer) => tryHuge(kernel, cpu, design, pud, 'pud'));
+const vmap_try_huge_pud = routine(
+  'vmap_try_huge_pud',
+  (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer) =>
+    tryHuge(kernel, cpu, design, pud, 'pud'),
+);
 
 /** vmap_try_huge_pmd(). */
-const vmap_try_huge_pmd = routine('vmap_try_huge_pmd', (kernel: VmallocKernel, cpu: number, design: VmapDesign, pmd: EntryPointer) => tryHuge(kernel, cpu, design, pmd, 'pmd'));
+const vmap_try_huge_pmd = routine(
+  'vmap_try_huge_pmd',
+  (kernel: VmallocKernel, cpu: number, design: VmapDesign, pmd: EntryPointer) =>
+    tryHuge(kernel, cpu, design, pmd, 'pmd'),
+);
 
 const vmap_pte_range = routine('vmap_pte_range', function* (kernel: VmallocKernel, table: number): Steps {
   for (let i = 0; i < kernel.tree.ptes; i++) {
@@ -62,21 +76,27 @@ const vmap_pte_range = routine('vmap_pte_range', function* (kernel: VmallocKerne
 });
 
 /** The tables below are the ones that were there: this is only reached when they have not been freed. */
-const vmap_pmd_range = routine('vmap_pmd_range', function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer): Steps {
-  const table = pxd_pgtable(yield* kernel.get(pud, 'pudp_get'));
-  for (let i = 0; i < kernel.tree.pmds; i++) {
-    yield* point('next_pmd', table, i);
-    const pmd = kernel.frames.entry(table, i);
-    if ((yield* vmap_try_huge_pmd(kernel, cpu, design, pmd)) === 1) continue;
-    yield* vmap_pte_range(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')));
-  }
-});
+const vmap_pmd_range = routine(
+  'vmap_pmd_range',
+  function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer): Steps {
+    const table = pxd_pgtable(yield* kernel.get(pud, 'pudp_get'));
+    for (let i = 0; i < kernel.tree.pmds; i++) {
+      yield* point('next_pmd', table, i);
+      const pmd = kernel.frames.entry(table, i);
+      if ((yield* vmap_try_huge_pmd(kernel, cpu, design, pmd)) === 1) continue;
+      yield* vmap_pte_range(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')));
+    }
+  },
+);
 
 /** vmap_range(): maps the pud entries first .. last, each with one block if it can be had. */
-export const vmap_range = routine('vmap_range', function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, first: number, last: number): Steps {
-  for (let i = first; i <= last; i++) {
-    yield* point('next_pud', i);
-    if (design.largest === 'pud' && (yield* vmap_try_huge_pud(kernel, cpu, design, kernel.pud(i))) === 1) continue;
-    yield* vmap_pmd_range(kernel, cpu, design, kernel.pud(i));
-  }
-});
+export const vmap_range = routine(
+  'vmap_range',
+  function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, first: number, last: number): Steps {
+    for (let i = first; i <= last; i++) {
+      yield* point('next_pud', i);
+      if (design.largest === 'pud' && (yield* vmap_try_huge_pud(kernel, cpu, design, kernel.pud(i))) === 1) continue;
+      yield* vmap_pmd_range(kernel, cpu, design, kernel.pud(i));
+    }
+  },
+);

@@ -20,7 +20,10 @@ describe('a TLB geometry', () => {
 
   it.each([
     ['63x4', 'mmu: tlb geometry: 63 entries do not divide into 4 ways (63x4)'],
-    ['96x4', 'mmu: tlb geometry: 96 entries in 4 ways make 24 sets, not a power of two; the nearest below is 64x4 (96x4)'],
+    [
+      '96x4',
+      'mmu: tlb geometry: 96 entries in 4 ways make 24 sets, not a power of two; the nearest below is 64x4 (96x4)',
+    ],
     ['4x8', 'mmu: tlb geometry: 8 ways need at least 8 entries (4x8)'],
     ['0x4', 'mmu: tlb geometry: entries and ways must be whole numbers of at least 1 (0x4)'],
     ['4x0', 'mmu: tlb geometry: entries and ways must be whole numbers of at least 1 (4x0)'],
@@ -29,9 +32,12 @@ describe('a TLB geometry', () => {
     expect(() => parseTlbGeometry(text)).toThrow(expect.objectContaining({ name: 'TlbGeometryError', message }));
   });
 
-  it.each(['', 'x4', '64x', '64x4x2', '-64x4', '6.4x2', '64 x 4', '0x', 'big\nx4', '9'.repeat(400)])('rejects %j in one line', (text) => {
-    expect(() => parseTlbGeometry(text)).toThrow(/^mmu: tlb geometry: .+ \(.*\)$/);
-  });
+  it.each(['', 'x4', '64x', '64x4x2', '-64x4', '6.4x2', '64 x 4', '0x', 'big\nx4', '9'.repeat(400)])(
+    'rejects %j in one line',
+    (text) => {
+      expect(() => parseTlbGeometry(text)).toThrow(/^mmu: tlb geometry: .+ \(.*\)$/);
+    },
+  );
 
   it('can be made from numbers, under the same rules', () => {
     expect(tlbGeometry(512, 4)).toEqual({ entries: 512, ways: 4, sets: 128 });

@@ -31,7 +31,8 @@ export function tlbGeometry(entries: number, ways: number): TlbGeometry {
   if (!Number.isInteger(entries) || !Number.isInteger(ways) || entries < 1 || ways < 1) {
     throw new TlbGeometryError('entries and ways must be whole numbers of at least 1', value);
   }
-  if (entries > tlbEntriesMax) throw new TlbGeometryError(`${entries} entries exceed the limit of ${tlbEntriesMax}`, value);
+  if (entries > tlbEntriesMax)
+    throw new TlbGeometryError(`${entries} entries exceed the limit of ${tlbEntriesMax}`, value);
   if (ways > entries) throw new TlbGeometryError(`${ways} ways need at least ${ways} entries`, value);
   if (entries % ways !== 0) throw new TlbGeometryError(`${entries} entries do not divide into ${ways} ways`, value);
   const sets = entries / ways;
@@ -55,7 +56,10 @@ export function parseTlbGeometry(text: string): TlbGeometry {
   const entries = match?.[1];
   if (entries === undefined) {
     const shown = JSON.stringify(text.slice(0, shownLengthMax)).slice(1, -1);
-    throw new TlbGeometryError('expected entries x ways, such as 64x4, or entries alone for a fully associative level', shown);
+    throw new TlbGeometryError(
+      'expected entries x ways, such as 64x4, or entries alone for a fully associative level',
+      shown,
+    );
   }
   return tlbGeometry(Number(entries), Number(match?.[2] ?? entries));
 }

@@ -1,4 +1,10 @@
-import { kindBits, referenceBytesMax, type ReferenceTraceBuilder, referenceKinds, TraceError } from './reference-trace.ts';
+import {
+  kindBits,
+  referenceBytesMax,
+  type ReferenceTraceBuilder,
+  referenceKinds,
+  TraceError,
+} from './reference-trace.ts';
 
 // The text that `valgrind --tool=lackey --trace-mem=yes` prints (lackey/lk_main.c, trace_instr() to trace_modify()):
 //
@@ -29,7 +35,10 @@ const commentary = /^(==|--|\*\*)\d+\1/;
 
 const hexDigitOf = valueTable(Object.fromEntries(Array.from('0123456789abcdef', (digit, value) => [digit, value])));
 const kindOf = valueTable({
-  I: referenceKinds.fetch, L: referenceKinds.load, S: referenceKinds.store, M: referenceKinds.modify,
+  I: referenceKinds.fetch,
+  L: referenceKinds.load,
+  S: referenceKinds.store,
+  M: referenceKinds.modify,
 });
 
 /** Decodes lackey text from chunks that may be cut anywhere; it never holds more than one chunk and one line. */

@@ -75,8 +75,10 @@ export function packReferences(trace: ReferenceTrace): Uint8Array {
     const { address, sizeBytes } = trace.at(index);
     const high = trace.addressHigh[index] ?? 0;
     const kind = (trace.sizeAndKind[index] ?? 0) & kindMask;
-    if (high > packedAddressHighMask) throw new TraceError('write', 'address exceeds 56 bits', `0x${address.toString(16)}`);
-    if (sizeBytes > packedSizeBytesMax) throw new TraceError('write', `size exceeds ${packedSizeBytesMax} bytes`, `${sizeBytes}`);
+    if (high > packedAddressHighMask)
+      throw new TraceError('write', 'address exceeds 56 bits', `0x${address.toString(16)}`);
+    if (sizeBytes > packedSizeBytesMax)
+      throw new TraceError('write', `size exceeds ${packedSizeBytesMax} bytes`, `${sizeBytes}`);
     const offset = index * recordBytes;
     view.setUint32(offset, trace.addressLow[index] ?? 0, littleEndian);
     view.setUint32(offset + highWordOffset, (kind << packedKindShift) | (sizeBytes << sizeShift) | high, littleEndian);

@@ -75,18 +75,27 @@ export class ReferenceTrace {
 
   /** The references from `start` up to, but not including, `end`. They share memory with this trace. */
   slice(start: number, end: number): ReferenceTrace {
-    return new ReferenceTrace(this.addressLow.subarray(start, end), this.addressHigh.subarray(start, end), this.sizeAndKind.subarray(start, end));
+    return new ReferenceTrace(
+      this.addressLow.subarray(start, end),
+      this.addressHigh.subarray(start, end),
+      this.sizeAndKind.subarray(start, end),
+    );
   }
 
   /** Builds a trace from single references; throws a RangeError on an address or size that a trace cannot hold. */
   static from(references: Iterable<Reference>): ReferenceTrace {
     const builder = new ReferenceTraceBuilder('in memory', referencesMax);
     for (const { kind, address, sizeBytes } of references) {
-      if (address < 0n || address >= addressLimit) throw new RangeError(`trace: from: address exceeds 64 bits (${address})`);
+      if (address < 0n || address >= addressLimit)
+        throw new RangeError(`trace: from: address exceeds 64 bits (${address})`);
       if (!Number.isInteger(sizeBytes) || sizeBytes < 0 || sizeBytes > referenceBytesMax) {
         throw new RangeError(`trace: from: size must be 0 to ${referenceBytesMax} bytes (${sizeBytes})`);
       }
-      builder.append(Number(address & wordMask), Number(address >> wordBits), (sizeBytes << kindBits) | referenceKinds[kind]);
+      builder.append(
+        Number(address & wordMask),
+        Number(address >> wordBits),
+        (sizeBytes << kindBits) | referenceKinds[kind],
+      );
     }
     return builder.finish();
   }

@@ -35,7 +35,9 @@ function references(trace: ReferenceTrace): Reference[] {
 
 function lackeyText(list: readonly Reference[]): string {
   const start = { fetch: 'I  ', load: ' L ', store: ' S ', modify: ' M ' };
-  return list.map(({ kind, address, sizeBytes }) => `${start[kind]}${address.toString(16).padStart(8, '0')},${sizeBytes}\n`).join('');
+  return list
+    .map(({ kind, address, sizeBytes }) => `${start[kind]}${address.toString(16).padStart(8, '0')},${sizeBytes}\n`)
+    .join('');
 }
 
 const packable = fc.record({
@@ -45,7 +47,11 @@ const packable = fc.record({
 });
 
 /** Feeds `bytes` to a decoder in chunks of the given sizes, over and over. */
-function decoded(Decoder: typeof LackeyDecoder | typeof PackedDecoder, bytes: Uint8Array, chunkSizes: readonly number[]): Reference[] {
+function decoded(
+  Decoder: typeof LackeyDecoder | typeof PackedDecoder,
+  bytes: Uint8Array,
+  chunkSizes: readonly number[],
+): Reference[] {
   const builder = new ReferenceTraceBuilder('test', referencesMax);
   const decoder = new Decoder(builder);
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
@@ -58,7 +64,9 @@ function decoded(Decoder: typeof LackeyDecoder | typeof PackedDecoder, bytes: Ui
 }
 
 describe('reading', () => {
-  const packed = packReferences(ReferenceTrace.from(Array.from({ length: 100_000 }, () => fourReferences[0] as Reference)));
+  const packed = packReferences(
+    ReferenceTrace.from(Array.from({ length: 100_000 }, () => fourReferences[0] as Reference)),
+  );
 
   it('can be broken off, and gives what was read', async () => {
     const controller = new AbortController();
@@ -74,7 +82,9 @@ describe('reading', () => {
   });
 
   it('of a device is refused: it may have no end', async () => {
-    await expect(readReferenceTrace('/dev/zero')).rejects.toThrow('trace: read: a device, not a file or pipe (/dev/zero)');
+    await expect(readReferenceTrace('/dev/zero')).rejects.toThrow(
+      'trace: read: a device, not a file or pipe (/dev/zero)',
+    );
   });
 });
 
@@ -86,17 +96,25 @@ describe('a reference trace', () => {
 
   it('decodes packed records the same wherever the chunks are cut', () => {
     fc.assert(
-      fc.property(fc.array(packable, { maxLength: 40 }), fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1 }), (list, chunkSizes) => {
-        expect(decoded(PackedDecoder, packReferences(ReferenceTrace.from(list)), chunkSizes)).toEqual(list);
-      }),
+      fc.property(
+        fc.array(packable, { maxLength: 40 }),
+        fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1 }),
+        (list, chunkSizes) => {
+          expect(decoded(PackedDecoder, packReferences(ReferenceTrace.from(list)), chunkSizes)).toEqual(list);
+        },
+      ),
     );
   });
 
   it('decodes lackey text the same wherever the chunks are cut', () => {
     fc.assert(
-      fc.property(fc.array(packable, { maxLength: 40 }), fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }), (list, chunkSizes) => {
-        expect(decoded(LackeyDecoder, Buffer.from(lackeyText(list)), chunkSizes)).toEqual(list);
-      }),
+      fc.property(
+        fc.array(packable, { maxLength: 40 }),
+        fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }),
+        (list, chunkSizes) => {
+          expect(decoded(LackeyDecoder, Buffer.from(lackeyText(list)), chunkSizes)).toEqual(list);
+        },
+      ),
     );
   });
 
@@ -108,8 +126,12 @@ describe('a reference trace', () => {
   });
 
   it('refuses an address, a size or an index out of range', () => {
-    expect(() => ReferenceTrace.from([{ kind: 'load', address: 1n << 64n, sizeBytes: 1 }])).toThrow('trace: from: address exceeds 64 bits');
-    expect(() => ReferenceTrace.from([{ kind: 'load', address: 0n, sizeBytes: 4097 }])).toThrow('trace: from: size must be 0 to 4096 bytes');
+    expect(() => ReferenceTrace.from([{ kind: 'load', address: 1n << 64n, sizeBytes: 1 }])).toThrow(
+      'trace: from: address exceeds 64 bits',
+    );
+    expect(() => ReferenceTrace.from([{ kind: 'load', address: 0n, sizeBytes: 4097 }])).toThrow(
+      'trace: from: size must be 0 to 4096 bytes',
+    );
     expect(() => ReferenceTrace.from([]).at(0)).toThrow('trace: at: no reference with this index; the trace has 0 (0)');
   });
 });
@@ -123,7 +145,8 @@ describe('reading a trace file', () => {
       file('four.lackey.txt', fourLines),
       file('four.lackey.txt.gz', gzipSync(fourLines)),
     ];
-    for (const path of paths) expect([path, ...references(await readReferenceTrace(path))]).toEqual([path, ...fourReferences]);
+    for (const path of paths)
+      expect([path, ...references(await readReferenceTrace(path))]).toEqual([path, ...fourReferences]);
   });
 
   it('goes by the content where the name does not tell, and by the magic bytes for gzip', async () => {
@@ -136,7 +159,8 @@ describe('reading a trace file', () => {
       file('not-really.u64.gz', packed),
       file('zipped-without-saying.txt', gzipSync(fourLines)),
     ];
-    for (const path of paths) expect([path, ...references(await readReferenceTrace(path))]).toEqual([path, ...fourReferences]);
+    for (const path of paths)
+      expect([path, ...references(await readReferenceTrace(path))]).toEqual([path, ...fourReferences]);
   });
 
   it("skips valgrind's commentary and blank lines, takes CRLF, and does not need a final newline", async () => {
@@ -158,7 +182,9 @@ describe('reading a trace file', () => {
     const ls = await readReferenceTrace(join(fixtures, 'ls-300.lackey.txt'));
     expect([ls.length, ls.at(0)]).toEqual([295, { kind: 'fetch', address: 0x0401ab70n, sizeBytes: 3 }]);
     const packed = readFileSync(join(fixtures, 'sort-1k.u64'));
-    expect(Buffer.from(packReferences(await readReferenceTrace(join(fixtures, 'sort-1k.u64')))).equals(packed)).toBe(true);
+    expect(Buffer.from(packReferences(await readReferenceTrace(join(fixtures, 'sort-1k.u64')))).equals(packed)).toBe(
+      true,
+    );
     const longer = gunzipSync(readFileSync(join(fixtures, 'sort-50k.u64.gz')));
     expect(longer.subarray(0, packed.length).equals(packed)).toBe(true);
   });
@@ -179,14 +205,23 @@ describe('a bad trace file is refused in one line', () => {
     ['banner.txt', '==1== Lackey\n==1== \n', 'no references, only commentary; run lackey with --trace-mem=yes'],
     ['unended.txt.gz', zipped.subarray(0, zipped.length - 12), 'corrupt gzip data: unexpected end of file'],
     ['magic-only.gz', zipped.subarray(0, 2), 'corrupt gzip data: unexpected end of file'],
-    ['crc.txt.gz', Uint8Array.from(zipped, (byte, index) => (index === zipped.length - 8 ? byte ^ 1 : byte)), 'corrupt gzip data: incorrect data check'],
+    [
+      'crc.txt.gz',
+      Uint8Array.from(zipped, (byte, index) => (index === zipped.length - 8 ? byte ^ 1 : byte)),
+      'corrupt gzip data: incorrect data check',
+    ],
   ])('%s', async (name, content, reason) => {
     const path = file(name, content);
-    await expect(readReferenceTrace(path)).rejects.toMatchObject({ name: 'TraceError', message: `trace: read: ${reason} (${path})` });
+    await expect(readReferenceTrace(path)).rejects.toMatchObject({
+      name: 'TraceError',
+      message: `trace: read: ${reason} (${path})`,
+    });
   });
 
   it('damaged compressed data', async () => {
-    await expect(readReferenceTrace(file('damaged.txt.gz', damaged))).rejects.toThrow(/^trace: read: corrupt gzip data: [^\n]+ \([^\n]+\)$/);
+    await expect(readReferenceTrace(file('damaged.txt.gz', damaged))).rejects.toThrow(
+      /^trace: read: corrupt gzip data: [^\n]+ \([^\n]+\)$/,
+    );
   });
 
   it('a missing file and a directory', async () => {
@@ -196,8 +231,22 @@ describe('a bad trace file is refused in one line', () => {
   });
 
   it.each([
-    ' Q 1fff000758,8', ' L1fff000758,8', ' L 1fff000758', ' L 1fff000758,', ' L ,8', ' L 1fff000758,0', ' L 1fff000758,4097', ' L 1FFF,8',
-    ' L 0x1fff,8', ' L 1fff,a', ' L 1fff,8 8', ' L 1fff,-8', ' L 01234567890abcdef,8', ' L ffffffffffffffff,2', 'hello', '== not a banner',
+    ' Q 1fff000758,8',
+    ' L1fff000758,8',
+    ' L 1fff000758',
+    ' L 1fff000758,',
+    ' L ,8',
+    ' L 1fff000758,0',
+    ' L 1fff000758,4097',
+    ' L 1FFF,8',
+    ' L 0x1fff,8',
+    ' L 1fff,a',
+    ' L 1fff,8 8',
+    ' L 1fff,-8',
+    ' L 01234567890abcdef,8',
+    ' L ffffffffffffffff,2',
+    'hello',
+    '== not a banner',
     ' L 1fff,99999999999999999999999999',
   ])('a line %j, with its number', async (line) => {
     const path = file('bad-line.txt', `${fourLines}==1== banner\n${line}\n${fourLines}`);
@@ -216,7 +265,9 @@ describe('a bad trace file is refused in one line', () => {
 
   it('text without any newline, before it fills the memory', async () => {
     const path = file('one-line.txt', 'x'.repeat(3 * 2 ** 20));
-    await expect(readReferenceTrace(path)).rejects.toThrow('trace: read: line 1 is longer than 1048576 bytes; this is not lackey text');
+    await expect(readReferenceTrace(path)).rejects.toThrow(
+      'trace: read: line 1 is longer than 1048576 bytes; this is not lackey text',
+    );
   });
 
   it('a bad line early in a large gzipped file', async () => {
@@ -227,6 +278,8 @@ describe('a bad trace file is refused in one line', () => {
   it('more references than the limit', async () => {
     const path = file('limit.txt', fourLines);
     expect((await readReferenceTrace(path, { referencesMax: 4 })).length).toBe(4);
-    await expect(readReferenceTrace(path, { referencesMax: 3 })).rejects.toThrow(`trace: read: more than 3 references; split the trace (${path})`);
+    await expect(readReferenceTrace(path, { referencesMax: 3 })).rejects.toThrow(
+      `trace: read: more than 3 references; split the trace (${path})`,
+    );
   });
 });

@@ -40,12 +40,17 @@ const reasonOfErrorCode: Readonly<Record<string, string>> = {
  *
  * @throws {TraceError} when the file cannot be opened, is a device, is empty, is corrupt, or holds more references than the limit.
  */
-export async function readReferenceTrace(path: string, options: ReadReferenceTraceOptions = {}): Promise<ReferenceTrace> {
+export async function readReferenceTrace(
+  path: string,
+  options: ReadReferenceTraceOptions = {},
+): Promise<ReferenceTrace> {
   const { signal, onProgress } = options;
   const builder = new ReferenceTraceBuilder(path, Math.min(options.referencesMax ?? referencesMax, referencesMax));
   try {
     await refuseDevice(path);
-    const file = await peek(createReadStream(path, { highWaterMark: readChunkBytes, ...(signal && { signal }) })[Symbol.asyncIterator]());
+    const file = await peek(
+      createReadStream(path, { highWaterMark: readChunkBytes, ...(signal && { signal }) })[Symbol.asyncIterator](),
+    );
     const content = isGzip(file.head) ? await peek(inflated(file.chunks)) : file;
     if (content.head.length === 0) throw new TraceError('read', 'the file is empty', path);
     const decoder = isLackeyText(path, content.head) ? new LackeyDecoder(builder) : new PackedDecoder(builder);
@@ -58,14 +63,16 @@ export async function readReferenceTrace(path: string, options: ReadReferenceTra
     if (signal?.aborted === true) return builder.finish();
     throw asTraceError(error, path);
   }
-  if (builder.length === 0) throw new TraceError('read', 'no references, only commentary; run lackey with --trace-mem=yes', path);
+  if (builder.length === 0)
+    throw new TraceError('read', 'no references, only commentary; run lackey with --trace-mem=yes', path);
   return builder.finish();
 }
 
 /** A device may have no end (/dev/zero), or be a terminal where nobody types a trace. */
 async function refuseDevice(path: string): Promise<void> {
   const status = await stat(path);
-  if (status.isCharacterDevice() || status.isBlockDevice()) throw new TraceError('read', 'a device, not a file or pipe', path);
+  if (status.isCharacterDevice() || status.isBlockDevice())
+    throw new TraceError('read', 'a device, not a file or pipe', path);
 }
 
 /** Takes the first bytes off `source` to look at; the returned chunks start with them again. */

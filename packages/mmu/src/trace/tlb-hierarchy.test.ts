@@ -34,7 +34,12 @@ describe('the TLB hierarchy', () => {
       ]),
       small,
     );
-    expect(counts).toEqual({ lookups: 3, l1i: { hits: 0, misses: 1 }, l1d: { hits: 1, misses: 1 }, l2: { hits: 1, misses: 1 } });
+    expect(counts).toEqual({
+      lookups: 3,
+      l1i: { hits: 0, misses: 1 },
+      l1d: { hits: 1, misses: 1 },
+      l2: { hits: 1, misses: 1 },
+    });
   });
 
   it('evicts the least recently used page of the set, not the oldest', () => {
@@ -44,8 +49,20 @@ describe('the TLB hierarchy', () => {
   });
 
   it('keeps a page most recently used while other references go to the other first level', () => {
-    const page = (kind: ReferenceKind, number: number): Reference => ({ kind, address: BigInt(number * pageBytes), sizeBytes: 1 });
-    const trace = ReferenceTrace.from([page('load', 0), page('fetch', 2), page('load', 2), page('fetch', 4), page('load', 0), page('load', 4), page('load', 0)]);
+    const page = (kind: ReferenceKind, number: number): Reference => ({
+      kind,
+      address: BigInt(number * pageBytes),
+      sizeBytes: 1,
+    });
+    const trace = ReferenceTrace.from([
+      page('load', 0),
+      page('fetch', 2),
+      page('load', 2),
+      page('fetch', 4),
+      page('load', 0),
+      page('load', 4),
+      page('load', 0),
+    ]);
     expect(countTlb(trace, small).l1d).toEqual({ hits: 2, misses: 3 });
   });
 
@@ -77,7 +94,9 @@ describe('the TLB hierarchy', () => {
 
   it('tells pages apart by every bit of a 64-bit address', () => {
     const addresses = [0n, 1n << 32n, 1n << 44n, 1n << 55n, 1n << 63n, 0xffff_ffff_ffff_f000n];
-    const trace = ReferenceTrace.from([...addresses, ...addresses].map((address) => ({ kind: 'load' as const, address, sizeBytes: 1 })));
+    const trace = ReferenceTrace.from(
+      [...addresses, ...addresses].map((address) => ({ kind: 'load' as const, address, sizeBytes: 1 })),
+    );
     expect(countTlb(trace, config('8', '8', '8')).l1d).toEqual({ hits: addresses.length, misses: addresses.length });
   });
 
@@ -94,9 +113,13 @@ describe('the TLB hierarchy', () => {
   });
 
   it('refuses a page shift out of range and an impossible geometry', () => {
-    expect(() => new TlbHierarchy({ ...small, pageShift: 11 })).toThrow('mmu: tlb hierarchy: page shift must be 12 to 30 (11)');
+    expect(() => new TlbHierarchy({ ...small, pageShift: 11 })).toThrow(
+      'mmu: tlb hierarchy: page shift must be 12 to 30 (11)',
+    );
     expect(() => new TlbHierarchy({ ...small, pageShift: 31 })).toThrow(RangeError);
-    expect(() => new TlbHierarchy({ ...small, l2: { entries: 63, ways: 4, sets: 16 } })).toThrow('63 entries do not divide into 4 ways');
+    expect(() => new TlbHierarchy({ ...small, l2: { entries: 63, ways: 4, sets: 16 } })).toThrow(
+      '63 entries do not divide into 4 ways',
+    );
   });
 });
 
@@ -109,23 +132,33 @@ describe('the TLB hierarchy and the naive reference agree', () => {
   const reference = fc.record({
     kind: fc.constantFrom('fetch', 'load', 'store', 'modify'),
     page: fc.oneof(fc.constantFrom(1, 2), fc.integer({ min: 0, max: 12 })),
-    region: fc.oneof({ weight: 12, arbitrary: fc.constant(0n) }, fc.constantFrom(0xffff_f000n, 1n << 47n, 0xfff_ffff_ffffn)),
+    region: fc.oneof(
+      { weight: 12, arbitrary: fc.constant(0n) },
+      fc.constantFrom(0xffff_f000n, 1n << 47n, 0xfff_ffff_ffffn),
+    ),
     offset: fc.oneof(fc.integer({ min: 0, max: 63 }), fc.integer({ min: -16, max: -1 })),
     sizeBytes: fc.integer({ min: 0, max: 63 }),
   });
 
   it('on random traces, geometries and page sizes', () => {
     fc.assert(
-      fc.property(fc.array(reference, { maxLength: 300 }), geometry, geometry, geometry, pageShift, (list, l1i, l1d, l2, shift) => {
-        const trace = ReferenceTrace.from(
-          list.map(({ kind, page, region, offset, sizeBytes }) => {
-            const address = ((region + BigInt(page)) << BigInt(shift)) + BigInt(offset);
-            return { kind, address: BigInt.asUintN(63, address), sizeBytes };
-          }),
-        );
-        const shapes = { l1i, l1d, l2, pageShift: shift };
-        expect(countTlb(trace, shapes)).toEqual(naiveCountTlb(trace, shapes));
-      }),
+      fc.property(
+        fc.array(reference, { maxLength: 300 }),
+        geometry,
+        geometry,
+        geometry,
+        pageShift,
+        (list, l1i, l1d, l2, shift) => {
+          const trace = ReferenceTrace.from(
+            list.map(({ kind, page, region, offset, sizeBytes }) => {
+              const address = ((region + BigInt(page)) << BigInt(shift)) + BigInt(offset);
+              return { kind, address: BigInt.asUintN(63, address), sizeBytes };
+            }),
+          );
+          const shapes = { l1i, l1d, l2, pageShift: shift };
+          expect(countTlb(trace, shapes)).toEqual(naiveCountTlb(trace, shapes));
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -149,6 +182,11 @@ describe('counts of the fixture traces, frozen from the naive reference', () => 
     const [iHits, iMisses] = l1iCounts;
     const [dHits, dMisses] = l1dCounts;
     const [hits, misses] = l2Counts;
-    expect(counts).toEqual({ lookups, l1i: { hits: iHits, misses: iMisses }, l1d: { hits: dHits, misses: dMisses }, l2: { hits, misses } });
+    expect(counts).toEqual({
+      lookups,
+      l1i: { hits: iHits, misses: iMisses },
+      l1d: { hits: dHits, misses: dMisses },
+      l2: { hits, misses },
+    });
   });
 });

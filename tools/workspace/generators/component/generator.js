@@ -13,9 +13,11 @@ const KEBAB_CASE = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
  * @throws when the name is not kebab-case or already taken
  */
 export default function component(tree, { name }) {
-  if (!KEBAB_CASE.test(name)) throw new Error(`workspace: component: name must be kebab-case (${name}); try ${names(name).fileName}`);
+  if (!KEBAB_CASE.test(name))
+    throw new Error(`workspace: component: name must be kebab-case (${name}); try ${names(name).fileName}`);
   const folder = `packages/${name}`;
-  if (tree.exists(folder)) throw new Error(`workspace: component: folder exists (${folder}); choose another name or delete it first`);
+  if (tree.exists(folder))
+    throw new Error(`workspace: component: folder exists (${folder}); choose another name or delete it first`);
   const { className, propertyName } = names(name);
   generateFiles(tree, fileURLToPath(new URL('files', import.meta.url)), folder, { name, className, propertyName });
   return () => installPackagesTask(tree, true);

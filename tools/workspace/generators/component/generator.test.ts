@@ -6,7 +6,15 @@ import { check, type Package } from '../../../boundaries.mjs';
 import component from './generator.js';
 
 const FOLDER = 'packages/nested-tlb';
-const FILES = ['README.md', 'package.json', 'src/index.ts', 'src/nested-tlb.machine.ts', 'src/nested-tlb.test.ts', 'src/worker.ts', 'tsconfig.json'];
+const FILES = [
+  'README.md',
+  'package.json',
+  'src/index.ts',
+  'src/nested-tlb.machine.ts',
+  'src/nested-tlb.test.ts',
+  'src/worker.ts',
+  'tsconfig.json',
+];
 
 let tree: Tree;
 const text = (path: string) => tree.read(`${FOLDER}/${path}`, 'utf8') ?? '';
@@ -22,7 +30,9 @@ describe('the component generator', () => {
 
   it('writes one package and nothing beside it', () => {
     const written = tree.listChanges().map(({ path }) => path);
-    expect(written.filter((path) => path.startsWith('packages/')).sort()).toEqual(FILES.map((path) => `${FOLDER}/${path}`).sort());
+    expect(written.filter((path) => path.startsWith('packages/')).sort()).toEqual(
+      FILES.map((path) => `${FOLDER}/${path}`).sort(),
+    );
     for (const path of FILES) expect(text(path)).not.toContain('<%');
   });
 
@@ -45,7 +55,15 @@ describe('the component generator', () => {
 
   it('keeps to the import directions', () => {
     const manifest = JSON.parse(text('package.json'));
-    const machine: Package = { name: '@shootdown/machine', folder: 'packages/machine', tags: ['type:core'], dependencies: [], devDependencies: [], references: [], files: [] };
+    const machine: Package = {
+      name: '@shootdown/machine',
+      folder: 'packages/machine',
+      tags: ['type:core'],
+      dependencies: [],
+      devDependencies: [],
+      references: [],
+      files: [],
+    };
     const made: Package = {
       name: manifest.name,
       folder: FOLDER,

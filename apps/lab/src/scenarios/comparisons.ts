@@ -1,8 +1,0 @@
-/** The comparisons that ship, by scenario name. Loaded when asked for: some need machines of full size. */
-import type { Comparison, EachRow } from '../comparison.ts';
-
-export const comparisons: Readonly<Record<string, (each: EachRow) => Promise<Comparison>>> = {
-  'change-pte': async (each) => (await import('./change-pte.cost.ts')).compareChangePte(each),
-  'pv-flush': async (each) => (await import('./kvm-pv-flush.cost.ts')).comparePvFlush(each),
-  'ptdump-vmalloc': async (each) => (await import('./ptdump-vmalloc.cost.ts')).comparePtdumpVmalloc(each),
-};

@@ -1,0 +1,308 @@
+/**
+ * The machine on which change_pte() is measured: a guest of two vCPUs on two CPUs of a host, and on a third CPU somebody who replaces its
+ * pages: ksmd, which merges them, or a thread of the virtual machine monitor, which writes to merged ones and so breaks the merge.
+ */
+import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import {
+  count,
+  defineOperation,
+  Frames,
+  load,
+  operation,
+  program,
+  Random,
+  rest,
+  routine,
+  setBits,
+  smp_mb,
+  store,
+  SystemBuilder,
+  work,
+  xchg,
+  type Program,
+  type Region,
+  type Steps,
+  type System,
+} from '@shootdown/machine';
+import {
+  CALL_FUNCTION_VECTOR,
+  Mm,
+  secondary,
+  Smp,
+  use_mm,
+  user_access,
+  VM_DATA_DEFAULT_FLAGS,
+  x86Tlb,
+  type Kernel,
+} from '@shootdown/mm';
+import { defaultMmuGeometry, Fault, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
+import {
+  addDevice,
+  InvalidationQueue,
+  Kvm,
+  kvm_tdp_page_fault,
+  Odp,
+  type ChangePteDesign,
+  type MmuNotifierSubscriptions,
+  type PrimaryMmu,
+  type SecondaryTlb,
+} from '@shootdown/mmu-notifier';
+import { DROP_ALL, entryFormat, mutex, notifyingKernel, READ_ONLY, spinlock, WRITABLE } from './secondary-machine.ts';
+
+/** Pages of the guest that may be replaced, and as many that stay as they are. */
+export const MERGEABLE_PAGES = 256;
+const GUEST_PAGES = 2 * MERGEABLE_PAGES;
+const VCPUS = 2;
+const PRIMARY = 0;
+const SECOND_STAGE = 1;
+const DEVICE_TABLE = 2;
+const TABLES = 3;
+/** The page of KSM's stable tree: all of the guest's pages are equal to it. */
+const KPAGE = TABLES + GUEST_PAGES;
+
+/** Who replaces pages of the guest. */
+export type Replacer =
+  /** ksmd merges one page after the other. The guest only reads. */
+  | 'merge'
+  /** All pages are merged; the monitor writes to one after the other (emulated DMA, say), and the guest reads. */
+  | 'host breaks'
+  /** All pages are merged; a vCPU writes to one after the other, and the other vCPU reads. */
+  | 'guest breaks';
+
+/** What is run. */
+export interface ChangePteLoad {
+  readonly replacer: Replacer;
+  /** Cost of what the replacer does between two pages: that sets its rate. Entry of the cost table. */
+  readonly pause: string;
+  /** So many of the mergeable pages are replaced, the first ones. */
+  readonly pages: number;
+  /** Of every so many mergeable pages the guest reads one, at random, and otherwise pages that stay as they are. */
+  readonly oneIn: number;
+}
+
+/** How the kernel tells KVM. */
+export interface ChangePteKernel {
+  readonly design: secondary.NotifierDesign;
+  readonly change_pte?: ChangePteDesign;
+  /** A device with a table of its own has subscribed, too. It accesses nothing. */
+  readonly device?: boolean;
+}
+
+/** Counters of a run. */
+export const GuestCounter = {
+  accesses: 'guest accesses',
+  faultExits: 'exits: second-stage fault',
+  interruptExits: 'exits: interrupt',
+  replaced: 'pages replaced',
+  flushes: 'second-stage flushes',
+} as const;
+
+/** Builds the machine. */
+export function buildChangePte({ design, change_pte, device }: ChangePteKernel, load: ChangePteLoad): System {
+  const { replacer } = load;
+  const builder = new SystemBuilder();
+  const frames = framesOf(builder, replacer !== 'merge');
+  const cpus = Array.from({ length: 1 + VCPUS }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
+  const shape = tinyShape(1, GUEST_PAGES);
+  const mmuOf = (name: string): Mmu => new Mmu(builder, name, frames, shape, defaultMmuGeometry);
+  const mmus = cpus.map((cpu) => mmuOf(cpu.name));
+  const smp = new Smp(builder, cpus);
+  const mm = new Mm(builder, 1, { root: PRIMARY, cpumask: 0 });
+  const ptl = builder.region('ptl', TABLES);
+  const arch = x86Tlb(builder, smp, mmus, () => [mm]);
+  const { kernel, subscriptions } = notifyingKernel(
+    { builder, cpus, mmus, frames, shape, arch, ptl },
+    mm,
+    design,
+    PRIMARY + 1,
+  );
+  const vcpus = cpus
+    .slice(1)
+    .map((cpu, i): Vcpu => ({ cpu, mmu: mmuOf(`guest${i}`), words: builder.region(`vcpu${i}.mode`, Word.count) }));
+  const kvm = new Kvm(builder, 'kvm', {
+    frames,
+    table: SECOND_STAGE,
+    format: entryFormat,
+    lock: spinlock(builder, 'mmu_lock'),
+    tlb: requests(smp, vcpus),
+    ...(change_pte && { change_pte }),
+  });
+  subscriptions.add('kvm', kvm.ops);
+  if (device) addIdleDevice(kernel, subscriptions, mmuOf('device0'));
+  const guestBreaks = replacer === 'guest breaks';
+  const bodies: Program[] = [
+    guestBreaks ? program(idles) : program(replaces, kernel, cpus[0] as Cpu, mm, load),
+    ...vcpus.map((vcpu, i) => program(runs, kernel, kvm, mm, vcpu, i, load, guestBreaks && i === 0)),
+  ];
+  cpus.forEach((cpu, id) => {
+    const vcpu = vcpus.find((v) => v.cpu === cpu);
+    const handler = smp.handler(cpu);
+    startCpu(builder, cpu, [bodies[id] as Program], {
+      [CALL_FUNCTION_VECTOR]: vcpu ? program(leavesGuest, vcpu, handler) : handler,
+    });
+  });
+  return builder.build();
+}
+
+/** A vCPU: its CPU, the second-stage translation of its guest, and what KVM keeps of it. */
+interface Vcpu {
+  readonly cpu: Cpu;
+  readonly mmu: Mmu;
+  readonly words: Region;
+}
+
+/** vcpu->mode (1: IN_GUEST_MODE) and vcpu->requests (1: KVM_REQ_TLB_FLUSH). */
+const Word = { mode: 0, requests: 1, count: 2 } as const;
+
+/** All pages are the guest's own and writable, or the mergeable ones are merged already. */
+function framesOf(builder: SystemBuilder, merged: boolean): Frames {
+  const pages = [...Array.from({ length: GUEST_PAGES }).keys()];
+  const primary = pages.map((i) =>
+    merged && i < MERGEABLE_PAGES ? mk_pte(KPAGE, READ_ONLY) : mk_pte(TABLES + i, WRITABLE),
+  );
+  return new Frames(builder, {
+    tables: TABLES,
+    entriesPerTable: GUEST_PAGES,
+    pages: 2 * GUEST_PAGES + 1,
+    initialTables: [primary, primary, []],
+    initialPages: GUEST_PAGES + 1,
+    initialReferences: merged ? [...pages.map(() => 1), 1 + MERGEABLE_PAGES] : [],
+  });
+}
+
+/** kvm_make_all_cpus_request(KVM_REQ_TLB_FLUSH): vCPUs in guest mode are interrupted and waited for, the others flush before they enter. */
+function requests(smp: Smp, vcpus: readonly Vcpu[]): SecondaryTlb {
+  const ack_flush = smp.register({
+    name: 'ack_flush',
+    *run(cpu) {
+      const vcpu = vcpus.find((v) => v.cpu === cpu);
+      if (vcpu) yield* serve_requests(vcpu);
+    },
+  });
+  return {
+    *invalidate() {
+      let mask = 0;
+      for (const { cpu, words } of vcpus) {
+        yield* setBits(words.at(Word.requests), 1, { label: `kvm_make_request(KVM_REQ_TLB_FLUSH, ${cpu.name})` });
+        if ((yield* load(words.at(Word.mode), { label: `vcpu->mode (${cpu.name})` })) !== 0) mask |= 1 << cpu.id;
+      }
+      const self = yield* smp_processor_id();
+      yield* smp.smp_call_function_many(smp.cpus[self] as Cpu, mask, ack_flush);
+    },
+    *sync() {},
+  };
+}
+
+const SMP_PROCESSOR_ID = defineOperation({
+  name: 'smp_processor_id',
+  cost: 'load',
+  perform: (cx) => cx.processor,
+  footprint: () => ({ reads: [], writes: [] }),
+});
+
+function* smp_processor_id(): Steps<number> {
+  return yield operation(SMP_PROCESSOR_ID, 0, 0, 0, undefined, { label: 'smp_processor_id()' });
+}
+
+function* serve_requests({ mmu, words }: Vcpu): Steps {
+  if ((yield* xchg(words.at(Word.requests), 0, { label: 'kvm_check_request(KVM_REQ_TLB_FLUSH)' })) === 0) return;
+  yield* count(GuestCounter.flushes);
+  yield* mmu.invpcid_all();
+}
+
+/** An interrupt finds a vCPU's CPU in the guest: that is an exit, and an entry afterwards. */
+const leavesGuest = routine('vmx_handle_exit_irqoff', function* ({ words }: Vcpu, handler: Program): Steps {
+  if ((yield* load(words.at(Word.mode), { label: 'vcpu->mode' })) !== 0) {
+    yield* count(GuestCounter.interruptExits);
+    yield* work('vmexit', { label: '(exit and entry)' });
+  }
+  yield* handler.start() as Steps;
+});
+
+/** A vCPU: computes and reads, for ever; or writes to one page after the other. */
+const runs = routine(
+  'vcpu_run',
+  function* (
+    kernel: Kernel,
+    kvm: Kvm,
+    mm: Mm,
+    vcpu: Vcpu,
+    seed: number,
+    { pause, pages, oneIn }: ChangePteLoad,
+    writes: boolean,
+  ): Steps {
+    const random = new Random(seed);
+    const primary = secondary.primaryMmu(kernel, vcpu.cpu, mm);
+    yield* use_mm(kernel, vcpu.cpu, mm);
+    yield* vcpu.mmu.load_root(SECOND_STAGE, 0, false);
+    yield* enter(vcpu);
+    for (let i = 0; !writes || i < pages; i++) {
+      yield* work(writes ? pause : 'guest_compute');
+      const gfn = writes ? i : readPage(random.below(MERGEABLE_PAGES), oneIn);
+      while ((yield* vcpu.mmu.access(gfn, writes)) !== Fault.none) yield* exits(vcpu, kvm, primary, gfn, writes);
+      yield* count(writes ? GuestCounter.replaced : GuestCounter.accesses);
+    }
+    yield* rest();
+  },
+);
+
+/** Whatever share of the mergeable pages is read, each of those is read equally often. */
+function readPage(page: number, oneIn: number): number {
+  return page % oneIn === 0 ? page : MERGEABLE_PAGES + page;
+}
+
+function* enter(vcpu: Vcpu): Steps {
+  yield* store(vcpu.words.at(Word.mode), 1, { label: 'vcpu->mode = IN_GUEST_MODE' });
+  yield* smp_mb();
+  yield* serve_requests(vcpu);
+}
+
+/** EPT violation. */
+const exits = routine(
+  'handle_ept_violation',
+  function* (vcpu: Vcpu, kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean): Steps {
+    yield* store(vcpu.words.at(Word.mode), 0, { label: 'vcpu->mode = OUTSIDE_GUEST_MODE' });
+    yield* count(GuestCounter.faultExits);
+    yield* work('vmexit', { label: '(exit and entry)' });
+    yield* work('kvm_page_fault', { label: '(what a fault costs besides)' });
+    yield* kvm_tdp_page_fault(kvm, primary, gfn, write);
+    yield* enter(vcpu);
+  },
+);
+
+/** ksmd, or the thread of the monitor. */
+const replaces = routine(
+  'replacer',
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, { replacer, pause, pages }: ChangePteLoad): Steps {
+    yield* mm.vmas.insert(0, GUEST_PAGES, VM_DATA_DEFAULT_FLAGS, { label: '(guest memory)' });
+    yield* use_mm(kernel, cpu, mm);
+    for (let vpn = 0; vpn < pages; vpn++) {
+      yield* work(pause);
+      // A page that a fault has just pinned is not merged: ksmd goes on to the next.
+      const replaced =
+        replacer === 'merge'
+          ? yield* secondary.try_to_merge_one_page(kernel, cpu, mm, vpn, KPAGE)
+          : (yield* user_access(kernel, cpu, mm, vpn, true)) === 'retry';
+      if (replaced) yield* count(GuestCounter.replaced);
+    }
+  },
+);
+
+/** Nobody on the third CPU. */
+const idles = routine('swapper', () => rest());
+
+function addIdleDevice(kernel: Kernel, subscriptions: MmuNotifierSubscriptions, mmu: Mmu): void {
+  const { builder, frames } = kernel;
+  const tlb = new InvalidationQueue(builder, 'invalidation_queue', [mmu.name], DROP_ALL);
+  subscriptions.add(
+    'odp',
+    new Odp(builder, 'odp', {
+      frames,
+      table: DEVICE_TABLE,
+      format: entryFormat,
+      lock: mutex(builder, 'umem_mutex'),
+      device: addDevice(builder, 'device'),
+      tlb,
+    }).ops,
+  );
+}

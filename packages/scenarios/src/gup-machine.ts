@@ -1,0 +1,128 @@
+/** The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any. */
+import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
+import {
+  FrameKind,
+  program,
+  SystemBuilder,
+  type MemoryModel,
+  type Program,
+  type Property,
+  type System,
+} from '@shootdown/machine';
+import { gup, Smp } from '@shootdown/mm';
+import { pte_pfn } from '@shootdown/mmu';
+import { elided } from './flush-machine.ts';
+
+/** How the machine flushes. */
+export type Flush = 'native-ipi' | 'kvm-pv' | 'hypercall' | 'invlpgb' | 'tlbi';
+
+/** What the machine is made of. */
+export interface GupMachineOptions {
+  readonly memoryModel: MemoryModel;
+  readonly flush: Flush;
+  readonly guards: gup.GupGuards;
+  /** pte tables, of one page each; CPU0 walks to any of the pages. Default 1. */
+  readonly tables?: number;
+  /** Left out: no RCU. With callbacks a third CPU runs them. */
+  readonly rcu?: { readonly kind: gup.RcuKind; readonly callbacks: boolean };
+  /** What CPU1 does. */
+  readonly remove: (kernel: gup.GupKernel, cpu: Cpu) => Program;
+  /** The entry whose removal during a walk must have a witness. */
+  readonly removed: 'pmd' | 'pte';
+  /** The tables are freed in the end, unless they have been put back. */
+  readonly tablesAreFreed: boolean;
+  /** With several tables: the first may be freed before the last is unlinked, which must have a witness. */
+  readonly midway?: boolean;
+}
+
+/** Operations in a row without a point: more than the longest path through a flush, a sync and a free. */
+const HISTORY_MAX = 80;
+const WALKER = 0;
+const REMOVER = 1;
+const MM_CPUMASK = (1 << WALKER) | (1 << REMOVER);
+
+/** Builds the machine. */
+export function buildGupMachine(options: GupMachineOptions): System {
+  const { memoryModel, flush, guards, rcu, remove, tables } = options;
+  const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
+  const cpus = Array.from({ length: rcu?.callbacks ? 3 : 2 }, (_, id) =>
+    addCpu(builder, id, rcu ? gup.GUP_VECTORS : gup.GUP_VECTORS.slice(0, 1)),
+  );
+  const smp = new Smp(builder, cpus);
+  const vcpu = flush === 'kvm-pv' ? addVcpu(builder, cpus[WALKER] as Cpu, { entry: 'atomic' }) : null;
+  const kernel = new gup.GupKernel(builder, cpus, smp, backEnd(flush, smp, vcpu), { rcu: rcu?.kind, tables });
+  const programs = [
+    program(gup.gup_fast_fallback, kernel, cpus[WALKER] as Cpu, guards),
+    remove(kernel, cpus[REMOVER] as Cpu),
+  ];
+  for (const cpu of cpus) {
+    const body = programs[cpu.id] ?? kernel.rcu?.rcuc(cpu.id);
+    if (body)
+      startCpu(builder, cpu, [body], kernel.handlers(cpu), cpu.id === WALKER && vcpu ? { gate: vcpu.gateName } : {});
+  }
+  for (const property of propertiesOf(kernel, options, vcpu)) builder.property(property);
+  return builder.build();
+}
+
+function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): gup.FlushBackEnd {
+  if (flush === 'kvm-pv') return gup.kvmPv(smp, MM_CPUMASK, { stealTime: [vcpu?.stealTime] });
+  if (flush === 'hypercall') return gup.hypercall(smp, MM_CPUMASK);
+  if (flush === 'invlpgb') return gup.invlpgb();
+  return flush === 'tlbi' ? gup.tlbi() : gup.nativeIpi(smp, MM_CPUMASK);
+}
+
+function propertiesOf(
+  { frames, monitor, tables }: gup.GupKernel,
+  { removed, tablesAreFreed, midway }: GupMachineOptions,
+  vcpu: Vcpu | null,
+): Property[] {
+  const each = Array.from({ length: tables }, (_, i) => i);
+  const states = each.map((i) => frames.state.at(gup.PTE_TABLE + i));
+  const pmds = each.map((i) => frames.entry(gup.PMD_TABLE, i).address);
+  const entries = removed === 'pmd' ? pmds : each.map((i) => frames.entry(gup.PTE_TABLE + i, 0).address);
+  const walking = monitor.walking.at(0);
+  const pinned = monitor.pinned.at(0);
+  const properties: Property[] = [
+    {
+      name: 'the walk pins a page',
+      kind: 'sometimes',
+      why: 'a walk that always gives up is right about nothing',
+      reads: [pinned],
+      check: (read) => read(pinned) !== 0,
+    },
+    {
+      name: `the ${removed} is cleared during a walk`,
+      kind: 'sometimes',
+      why: 'otherwise the two never meet',
+      reads: [walking, ...entries],
+      check: (read) => read(walking) !== 0 && read(entries[read(walking) - 1] as number) === 0,
+    },
+  ];
+  if (tablesAreFreed) {
+    properties.push({
+      name: gup.Invariant.I5,
+      kind: 'finally',
+      why: 'what waits for walkers must not wait for ever: every table is freed in the end, or linked again',
+      reads: [...states, ...pmds],
+      check: (read) =>
+        each.every(
+          (i) =>
+            read(states[i] as number) === -FrameKind.table || pte_pfn(read(pmds[i] as number)) === gup.PTE_TABLE + i,
+        ),
+    });
+  }
+  const [first] = states;
+  const last = pmds.at(-1);
+  if (midway && first !== undefined && last !== undefined) {
+    properties.push({
+      name: 'the first table is freed while the last is linked',
+      kind: 'sometimes',
+      why: 'otherwise nothing is freed before the gather is finished',
+      reads: [first, last],
+      check: (read) => read(first) === -FrameKind.table && read(last) !== 0,
+    });
+  }
+  if (vcpu) properties.push(elided(vcpu));
+  return properties;
+}

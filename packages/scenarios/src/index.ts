@@ -1,0 +1,69 @@
+/** The scenarios that ship, the machines they run on, the demos and the comparisons. */
+import type { Scenario } from '@shootdown/explorer';
+import { cowVsSecondary } from './cow-vs-secondary.ts';
+import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
+import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
+import { ksmVsGup } from './ksm-vs-gup.ts';
+import { ksmVsSecondary } from './ksm-vs-secondary.ts';
+import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
+import { kvmPvFlush } from './kvm-pv-flush.ts';
+import { paeLocklessRead } from './pae-lockless-read.ts';
+import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
+import { referencePtdump } from './reference-ptdump.ts';
+import { remoteFlush } from './remote-flush.ts';
+import { secondaryTlbOrder } from './secondary-tlb-order.ts';
+import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
+import { zapVsWriteback } from './zap-vs-writeback.ts';
+
+export const scenarios: readonly Scenario[] = [
+  ptdumpVmalloc,
+  gupFastVsUnmap,
+  gupFastVsCollapse,
+  paeLocklessRead,
+  kvmPvFlush,
+  switchMmVsFlush,
+  remoteFlush,
+  zapVsWriteback,
+  cowVsSecondary,
+  kvmFaultVsInvalidate,
+  ksmVsSecondary,
+  ksmVsGup,
+  secondaryTlbOrder,
+  referencePtdump,
+];
+
+// Worker threads find a scenario by its name in camel case.
+export {
+  cowVsSecondary,
+  gupFastVsUnmap,
+  gupFastVsCollapse,
+  ksmVsGup,
+  ksmVsSecondary,
+  kvmFaultVsInvalidate,
+  paeLocklessRead,
+  kvmPvFlush,
+  ptdumpVmalloc,
+  referencePtdump,
+  remoteFlush,
+  secondaryTlbOrder,
+  switchMmVsFlush,
+  zapVsWriteback,
+};
+
+/** The URL of this module, which worker threads load. */
+export const scenariosModule = new URL('./index.js', import.meta.url).href;
+
+export { comparisons } from './comparisons.ts';
+export {
+  comparisonDocument,
+  everyRow,
+  type Comparison,
+  type ComparisonColumn,
+  type ComparisonRow,
+  type ComparisonTable,
+  type EachRow,
+} from './comparison.ts';
+export { markdownOf, tableOf } from './comparison-tables.ts';
+export { demos, type Demo } from './demos/index.ts';
+export { flushCountsInPortions, flushOperations, remoteStates, type FlushCountRow } from './demos/flush-counts.ts';
+export { hostReport, hostText } from './host-report.ts';

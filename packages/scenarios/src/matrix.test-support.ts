@@ -1,0 +1,174 @@
+/** What the tests of every scenario ask: its verdicts with and without reduction, its counterexamples and whether they show what they are said to, whether executors agree. */
+import {
+  expectedVerdict,
+  explore,
+  judgeSchedule,
+  resolveScenario,
+  type ExpectedVerdict,
+  type ExploreResult,
+  type Scenario,
+} from '@shootdown/explorer';
+import {
+  LiveExecutor,
+  RandomScheduler,
+  recordTrace,
+  replay,
+  runScheduler,
+  TabulatedExecutor,
+  verifyPoints,
+  type MemoryModel,
+  type System,
+} from '@shootdown/machine';
+import { renderTrace } from '@shootdown/report';
+import { describe, expect, it } from 'vitest';
+import { visited } from './local-states.test-support.ts';
+
+export const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+/** `npm run test:deep`. */
+export const DEEP = process.env['SHOOTDOWN_DEEP'] === '1';
+const SEEDS = 5;
+const STEPS_MAX = 300;
+/** Counting interleavings takes a second search, which nothing here asks for. */
+export const UNCOUNTED = { interleavingsStatesMax: 0 };
+/** States of a safe system beyond which its search without reduction is made on `sc` alone, on `tso` by `npm run test:deep`. */
+const FULL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 10_000;
+
+/** What the tests of one scenario ask besides its verdicts and its points. */
+export interface ScenarioTests {
+  /** What every variant that is expected to violate something violates, if that is the same for all. */
+  readonly violates?: string;
+  /** Variants whose space is too large to be searched without reduction: smaller ones like them are. */
+  readonly reducedOnly?: (variant: string) => boolean;
+  /** What takes too long for `npm test` and is left to `npm run test:deep`. */
+  readonly deepOnly?: (variant: string, memoryModel: MemoryModel) => boolean;
+  /** Variants whose counterexample is kept in golden/, each on the memory model it is explored on. */
+  readonly golden?: readonly string[];
+  /** Variants that are run with live actors, too. */
+  readonly live?: readonly string[];
+  /** Memory models on which they are. Default `sc`. */
+  readonly liveModels?: readonly MemoryModel[];
+  /** States to visit of each variant whose points are checked. */
+  readonly pointStatesMax?: number;
+}
+
+/** A scenario in its tests. A memory model that is left out is that of the variant, parameters have their defaults. */
+export interface ScenarioUnderTest {
+  readonly systemOf: (
+    variant: string,
+    memoryModel?: MemoryModel,
+    parameters?: Readonly<Record<string, number>>,
+  ) => System;
+  /** Searches with reduction: once, however many tests want to know what comes out of it. */
+  readonly searched: (variant: string, memoryModel?: MemoryModel) => Promise<ExploreResult>;
+}
+
+/** The tests that every scenario has: its verdicts, its golden counterexamples, its points, and that live actors agree. */
+export function describeScenario(scenario: Scenario, tests: ScenarioTests = {}): ScenarioUnderTest {
+  const {
+    violates,
+    reducedOnly = () => false,
+    deepOnly = () => false,
+    golden = [],
+    live = [],
+    liveModels = ['sc'],
+    pointStatesMax,
+  } = tests;
+  const { systemOf, searched } = underTest(scenario);
+  const names = scenario.variants.map((variant) => variant.name);
+  const rows = rowsOf(scenario).filter(([name, model]) => DEEP || !deepOnly(name, model));
+  const liveRows = live.flatMap((name) => liveModels.map((model) => [name, model] as const));
+
+  describe(`scenario ${scenario.name}`, () => {
+    it.each(rows)('%s on %s: %s', async (name, model, expected) => {
+      const result = await searched(name, model);
+      expect([result.verdict, result.complete]).toEqual([expected, expected === 'safe' || result.kind === 'sometimes']);
+      if (result.schedule)
+        expect(judgeSchedule(systemOf(name, model), result.schedule)).toMatchObject({
+          kind: result.kind,
+          property: result.property,
+        });
+      if (violates !== undefined) expect(result.property).toBe(expected === 'safe' ? null : violates);
+      if (!reducedOnly(name)) await expectSameInFull(result, systemOf(name, model));
+    });
+
+    it.each(golden)('%s: the counterexample reads as it always did', async (name) => {
+      await expect(counterexampleOf(systemOf(name), await searched(name))).toMatchFileSnapshot(
+        `golden/${scenario.name}.${name.replaceAll('/', '-')}.txt`,
+      );
+    });
+
+    it.each(names)('%s: every point of its routines says all that the future depends on', (name) => {
+      expectPoints(systemOf(name), pointStatesMax);
+    });
+
+    it.each(liveRows)('%s on %s runs the same with live actors', (name, model) => {
+      expectAgreement(systemOf(name, model));
+    });
+  });
+  return { systemOf, searched };
+}
+
+/** Variant, memory model and expected verdict: a row per test. */
+function rowsOf({ variants }: Scenario): [string, MemoryModel, ExpectedVerdict][] {
+  return variants.flatMap((variant) =>
+    MODELS.flatMap((model): [string, MemoryModel, ExpectedVerdict][] => {
+      const expected = expectedVerdict(variant, model);
+      return expected === null ? [] : [[variant.name, model, expected]];
+    }),
+  );
+}
+
+function underTest(scenario: Scenario): ScenarioUnderTest {
+  const resolved = (variant: string, memoryModel?: MemoryModel, parameters?: Readonly<Record<string, number>>) =>
+    resolveScenario([scenario], { scenario: scenario.name, variant, memoryModel, parameters });
+  const results = new Map<string, Promise<ExploreResult>>();
+  return {
+    systemOf: (...request) => resolved(...request).build(),
+    searched(variant, memoryModel) {
+      const found = resolved(variant, memoryModel);
+      const key = `${variant} ${found.memoryModel}`;
+      const result = results.get(key) ?? explore(found.build(), UNCOUNTED);
+      results.set(key, result);
+      return result;
+    },
+  };
+}
+
+/**
+ * Checks that a search without reduction changes neither verdict nor property nor the length of the shortest counterexample.
+ * A counterexample that is known to be shortest was found by just that search.
+ */
+async function expectSameInFull(reduced: ExploreResult, system: System): Promise<void> {
+  if (reduced.shortest || (system.memoryModel === 'tso' && reduced.states > FULL_STATES_MAX)) return;
+  const full = await explore(system, { ...UNCOUNTED, reduction: false });
+  expect([full.verdict, full.property, full.schedule?.length]).toEqual([
+    reduced.verdict,
+    reduced.property,
+    reduced.schedule?.length,
+  ]);
+}
+
+/** The shortest counterexample as the command prints it. */
+export function counterexampleOf(system: System, { schedule }: ExploreResult): string {
+  return renderTrace('text', recordTrace(new TabulatedExecutor(system), schedule ?? []));
+}
+
+/** Random schedules lead real actors and tables through the same states. */
+export function expectAgreement(system: System, stepsMax = STEPS_MAX): void {
+  const [tabulated, live] = [new TabulatedExecutor(system), new LiveExecutor(system)];
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const { schedule } = runScheduler(tabulated, new RandomScheduler(seed), stepsMax);
+    const fingerprints: string[] = [];
+    replay(tabulated, schedule, () => fingerprints.push(tabulated.fingerprint));
+    const liveFingerprints: string[] = [];
+    replay(live, schedule, () => liveFingerprints.push(live.fingerprint));
+    expect(liveFingerprints).toEqual(fingerprints);
+  }
+  live.stop();
+}
+
+/** Every point of a system's routines says all that the future depends on, as far as a search has seen. */
+export function expectPoints(system: System, statesMax?: number): void {
+  const executor = visited(system, statesMax);
+  expect(verifyPoints(system.programs, executor.nodes)).toEqual([]);
+}

@@ -1,0 +1,75 @@
+/**
+ * `switch-mm-vs-flush`: does a CPU that is in the middle of switch_mm() miss a flush of the mm it switches to? (x86, 2025)
+ *
+ * should_flush_tlb() spares a CPU that has another mm loaded. A CPU on its way has read the mm's tlb_gen already, so that it
+ * will not flush by itself, and has not said yet that the mm is loaded. See arch/x86/mm/tlb.c, fea4e317f9e7.
+ */
+import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
+import type { Property, System } from '@shootdown/machine';
+import type { Mm, X86TlbMutant } from '@shootdown/mm';
+import { comesBack, flushMachine, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
+
+interface Design extends Variant {
+  readonly mutant?: X86TlbMutant;
+}
+
+const FIX = 'fea4e317f9e7, CVE-2025-37964; Fixes 6db2526c1d69';
+const REPORT = 'reported in CAHDw0oGd0B4=uuv8NGqbUQ_ZVmSheU2bN70e4QhFXWvuAZdt2w@mail.gmail.com';
+
+const designs: readonly Design[] = [
+  {
+    name: 'loaded-mm-switching',
+    expected: 'safe',
+    source: FIX,
+    summary: 'LOADED_MM_SWITCHING counts as loaded: the CPU gets the IPI',
+  },
+  {
+    name: 'before',
+    expected: 'violation',
+    source: FIX,
+    summary: 'before the fix: a CPU whose loaded_mm is another one, or none yet, gets no IPI',
+    mutant: 'before fea4e317f9e7',
+  },
+  {
+    name: 'stable-backport',
+    expected: 'violation',
+    source: `6.1.y, 6.6.y, 6.12.y of 2025; ${REPORT}`,
+    summary: 'the fix, but LOADED_MM_SWITCHING is stored after tlb_gen has been read',
+    mutant: 'switching is said late',
+  },
+  {
+    name: 'bit-already-set',
+    expected: { sc: 'safe', tso: 'violation' },
+    source: `83b0177a6c48, Fixes 209954cbc7d0; ${REPORT}`,
+    summary: 'the fix, but no full barrier before tlb_gen is read if the bit in mm_cpumask is set already',
+    mutant: 'no barrier while switching',
+    memoryModel: 'tso',
+  },
+];
+
+/** Builds the machine of a variant. */
+function buildSwitchMmVsFlush({ variant: { mutant }, memoryModel }: BuildRequest<Design>): System {
+  const machine = flushMachine({ memoryModel, mms: 2, loaded: [1, 1], ...(mutant && { x86: { mutant } }) });
+  machine.builder.property(flushedMeanwhile(machine));
+  return startMachine(machine, [unmap, comesBack]);
+}
+
+function flushedMeanwhile({ x86, mms }: FlushMachine): Property {
+  const loaded = x86.state.loaded_mm.at(1);
+  const gen = (mms[0] as Mm).tlb_gen.at(0);
+  return {
+    name: 'the mm is flushed while the other CPU is switching',
+    kind: 'sometimes',
+    why: 'otherwise the window is never open',
+    reads: [loaded, gen],
+    check: (read) => read(loaded) < 0 && read(gen) > 1,
+  };
+}
+
+export const switchMmVsFlush: Scenario<Design> = {
+  name: 'switch-mm-vs-flush',
+  title: 'x86 switch_mm() against a flush: is a CPU in the middle of a switch spared wrongly?',
+  seed: 'S1',
+  variants: designs,
+  build: buildSwitchMmVsFlush,
+};
