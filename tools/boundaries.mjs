@@ -40,7 +40,7 @@ const KNOWS_NOTHING_OF_LINUX = [`${SCOPE}explorer`, `${SCOPE}report`];
 const SIMULATOR = `${SCOPE}machine`;
 
 /** XState v6 changes the action creators; outside machines and tests there is one file to port. */
-const XSTATE_ADAPTER = 'packages/machine/src/xstate-adapter.ts';
+const XSTATE_ADAPTER = 'packages/machine/src/execute/xstate-adapter.ts';
 
 const SOURCE_FILE = /\.[cm]?[jt]sx?$/;
 const TEST_FILE = /\.test\.[cm]?[jt]sx?$|^test\//;

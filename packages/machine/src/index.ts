@@ -1,6 +1,6 @@
-export { ModelError } from './errors.ts';
-export { canonicalJson, hashString, mix32, type Hash64 } from './hash.ts';
-export { ContentHashes, Layout, WordStore, type Address, type Region, type RegionOptions } from './words.ts';
+export { ModelError } from './state/errors.ts';
+export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
+export { ContentHashes, Layout, WordStore, type Address, type Region, type RegionOptions } from './state/words.ts';
 export {
   BLOCKED,
   defineOperation,
@@ -15,8 +15,8 @@ export {
   type OperationDefinition,
   type Saying,
   type Steps,
-} from './operation.ts';
-export * from './operations.ts';
+} from './routine/operation.ts';
+export * from './routine/operations.ts';
 export {
   assertThat,
   count,
@@ -31,21 +31,21 @@ export {
   RoutineCursor,
   type Program,
   type Routine,
-} from './routine.ts';
-export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './from-routine.ts';
-export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './discoveries.ts';
-export { NodeTable } from './nodes.ts';
-export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './verify-points.ts';
-export * from './system.ts';
-export { ScopedBuilder } from './scoped-builder.ts';
-export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './executor.ts';
-export { entryBranch, entryChoice, scheduleEntry } from './schedule.ts';
-export { DirectExecutor } from './direct.ts';
-export { TabulatedExecutor } from './tabulated.ts';
-export { LiveExecutor, type Inspector } from './live.ts';
-export { Random } from './random.ts';
-export { arm64Costs, costModels, cyclesOf, withCosts, x86Costs, type Cost, type CostModel } from './cost.ts';
-export { columnsOf, describeStep, recordTrace, type Trace, type TraceEnd, type TraceStep } from './trace.ts';
+} from './routine/routine.ts';
+export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './routine/from-routine.ts';
+export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './routine/discoveries.ts';
+export { NodeTable } from './routine/nodes.ts';
+export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './routine/verify-points.ts';
+export * from './system/system.ts';
+export { ScopedBuilder } from './system/scoped-builder.ts';
+export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
+export { entryBranch, entryChoice, scheduleEntry } from './schedule/schedule.ts';
+export { DirectExecutor } from './execute/direct.ts';
+export { TabulatedExecutor } from './execute/tabulated.ts';
+export { LiveExecutor, type Inspector } from './execute/live.ts';
+export { Random } from './state/random.ts';
+export { arm64Costs, costModels, cyclesOf, withCosts, x86Costs, type Cost, type CostModel } from './schedule/cost.ts';
+export { columnsOf, describeStep, recordTrace, type Trace, type TraceEnd, type TraceStep } from './trace/trace.ts';
 export {
   PctScheduler,
   RandomScheduler,
@@ -53,14 +53,14 @@ export {
   runScheduler,
   type ScheduledRun,
   type Scheduler,
-} from './schedulers.ts';
+} from './schedule/schedulers.ts';
 export {
   runVirtualTime,
   VirtualTimeScheduler,
   type TimedStep,
   type VirtualTimeOptions,
   type VirtualTimeRun,
-} from './virtual-time.ts';
-export { serveMachine, type ServedComponent, type ServedStep } from './serve.ts';
-export { createActor, type AnyActorRef, type AnyStateMachine } from './xstate-adapter.ts';
-export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './frames.ts';
+} from './schedule/virtual-time.ts';
+export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
+export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
+export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './state/frames.ts';

@@ -239,7 +239,7 @@ export async function compareChangePte(each = everyRow): Promise<Comparison> {
       },
     ],
     notes: [
-      `The guest computes ${COMPUTE_CYCLES.toLocaleString('en')} cycles between two reads; its time is that of the vCPUs that read. Costs: packages/machine/src/cost.ts; a fault that is not modelled in full costs what ept_violation says.`,
+      `The guest computes ${COMPUTE_CYCLES.toLocaleString('en')} cycles between two reads; its time is that of the vCPUs that read. Costs: packages/machine/src/schedule/cost.ts; a fault that is not modelled in full costs what ept_violation says.`,
       `KSM with its defaults (100 pages every 20 ms) merges at most ${KSM_DEFAULT_RATE.toLocaleString('en')} pages per second.`,
       'A vCPU that is interrupted leaves the guest: every flush of the primary page table costs an exit per running vCPU, whatever KVM is told.',
       "The guest's TLB is flushed whole. No EPT pages above the last level, one merged page, no scan of the stable tree.",

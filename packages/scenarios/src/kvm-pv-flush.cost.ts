@@ -114,7 +114,7 @@ export async function comparePvFlush(
       "PLE: pause-loop exits with kvm_intel's defaults (ple_window 4096, doubled by every exit, reset when scheduled in) and directed yield. v5.19: a vCPU that yields is not marked as preempted; in the rows above it is, as when the series was posted.",
       'Published: ebizzy -M in VMs of 64 vCPUs on 64 CPUs. Another load on another machine, so only the shape compares: next to nothing gained without overcommit, much with it. Nothing here is fitted to it.',
       'Without PLE a vCPU that waits for an IPI burns its timeslice, which makes IPIs look worse than they are. With it the spinner finds the vCPU it waits for among 3 or 7 others, and not among 63, which makes them look better.',
-      'Sending an IPI costs the exit of the ICR write; taking one is posted; mmap_lock is spun on. Costs are rules of thumb with their sources in packages/machine/src/cost.ts.',
+      'Sending an IPI costs the exit of the ICR write; taking one is posted; mmap_lock is spun on. Costs are rules of thumb with their sources in packages/machine/src/schedule/cost.ts.',
       ...pairs.map(
         ({ host, vms, native, paravirtual }) =>
           `Flush latency, ${host.name}, ${vms} VM${vms > 1 ? 's' : ''}, us: IPI ${bucketsOf(native.flushMicroseconds)}; paravirtual ${bucketsOf(paravirtual.flushMicroseconds)}.`,

@@ -269,7 +269,7 @@ export async function comparePtdumpVmalloc(each: EachRow): Promise<Comparison> {
     ],
     rows: (await ptdumpVmallocCosts(PTRS_PER_TABLE, each)).map((row) => ({ ...row })),
     notes: [
-      'Costs are rules of thumb with their sources in packages/machine/src/cost.ts: read ratios, not times.',
+      'Costs are rules of thumb with their sources in packages/machine/src/schedule/cost.ts: read ratios, not times.',
       'Printing is not counted, so a real dump holds its lock for much longer; nor is the time a sleeper takes to wake up.',
       'A grace period is taken to last 10 ms.',
     ],

@@ -96,7 +96,7 @@ describe('xstate', () => {
   it('may stand in the one adapter and nowhere else', () => {
     const from = (path: string) =>
       check([pkg('packages/machine', 'core', `import type { Snapshot } from 'xstate';`, path)]);
-    expect(from('src/xstate-adapter.ts')).toEqual([]);
+    expect(from('src/execute/xstate-adapter.ts')).toEqual([]);
     expect(from('src/live/executor.ts')[0]?.why).toContain('XState belongs in');
   });
 });

@@ -135,6 +135,8 @@ function comparisonOf(names: readonly string[], rows: readonly ComparisonRow[]):
       { key: 'walks', heading: 'TLB misses', unit: 'count' },
     ],
     rows,
-    notes: ['Costs are rules of thumb with their sources in packages/machine/src/cost.ts: read ratios, not times.'],
+    notes: [
+      'Costs are rules of thumb with their sources in packages/machine/src/schedule/cost.ts: read ratios, not times.',
+    ],
   };
 }

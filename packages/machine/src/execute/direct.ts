@@ -1,0 +1,67 @@
+/**
+ * The executor for long runs: components are tabulated, routines run directly.
+ *
+ * A run that does not come back to old states gains nothing from remembering them: here every routine keeps its generator
+ * and nothing else, so memory does not grow with the length of the run. It cannot undo.
+ */
+import type { Operation } from '../routine/operation.ts';
+import { RoutineCursor, type Program } from '../routine/routine.ts';
+import type { Processor } from '../system/system.ts';
+import { TabulatedExecutor } from './tabulated.ts';
+import { ContentHashes } from '../state/words.ts';
+
+/** Two ids per word, used in turn: a fingerprint update needs the old content and the new one. */
+const IDS_PER_WORD = 2;
+
+/** Runs a system without remembering routine states. */
+export class DirectExecutor extends TabulatedExecutor {
+  /** By address of the routine's word. Set up on first use: the base constructor starts routines before fields exist. */
+  declare private cursors: Map<number, RoutineCursor>;
+  declare private contents: ContentHashes;
+
+  /** What was written before this step can no longer be undone, so the journal does not grow either. */
+  override step(choiceIndex: number, branch = 0): boolean {
+    this.store.commit();
+    return super.step(choiceIndex, branch);
+  }
+
+  protected override advance(index: number, branch: number): boolean {
+    return this.performPending(index, branch);
+  }
+
+  override stackOf(processor: number): readonly string[] {
+    return this.cursors.get(this.topAddress(this.system.processors[processor] as Processor))?.stack ?? [];
+  }
+
+  protected override operationAt(address: number): Operation | null {
+    return this.cursors.get(address)?.pending ?? null;
+  }
+
+  protected override startRoutine(address: number, program: number): void {
+    this.cursors ??= new Map();
+    this.contents ??= new ContentHashes();
+    const cursor = new RoutineCursor(this.system.programs[program] as Program, program);
+    this.cursors.set(address, cursor);
+    this.remember(address, cursor);
+  }
+
+  protected override clearRoutine(address: number): void {
+    this.store.writeInterned(address, 0, this.contents);
+    this.cursors.delete(address);
+  }
+
+  protected override advanceRoutine(address: number, result: number): boolean {
+    const cursor = this.cursors.get(address) as RoutineCursor;
+    cursor.advance(result);
+    this.remember(address, cursor);
+    return cursor.pending === null;
+  }
+
+  private remember(address: number, cursor: RoutineCursor): void {
+    const first = 1 + address * IDS_PER_WORD;
+    const id = this.store.read(address) === first ? first + 1 : first;
+    this.contents.set(id, cursor.hash);
+    this.store.writeInterned(address, id, this.contents);
+    if (cursor.said.length > 0) this.hear(cursor.said);
+  }
+}

@@ -1,0 +1,473 @@
+/**
+ * What live and tabulated execution have in common: the meaning of a step.
+ *
+ * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not enabled.
+ * How routines and components keep their local state is up to the subclass.
+ */
+import { ModelError } from '../state/errors.ts';
+import { BLOCKED, type Mark, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
+import type { Channel, Component, Processor, System } from '../system/system.ts';
+import { symmetricSeeds, watchedWords } from '../system/system-words.ts';
+import { ContentHashes, WordStore } from '../state/words.ts';
+
+/** The tag of component states in which the processor executes instructions. */
+export const EXECUTES_TAG = 'executes';
+
+/** A violation of a property by a step. */
+export interface Violation {
+  readonly property: string;
+  readonly detail: string;
+}
+
+/** An emitted event that the executor itself understands; any other type must be one of the component's effects. */
+export type Emitted =
+  | { readonly type: 'send'; readonly channel: number; readonly message: Message }
+  | { readonly type: 'interrupt'; readonly vector: string }
+  | { readonly type: 'switch' };
+
+/** The message a CPU component gets when its interrupt handler has returned. */
+export const IRET: Message = { type: 'iret' };
+
+const NO_MESSAGE = 0;
+
+/** One running system. */
+export abstract class Executor implements OperationContext {
+  readonly system: System;
+  readonly store: WordStore;
+  /** Processor of the step under way. */
+  processor = 0;
+  /** Result of the operation performed last. */
+  lastResult = 0;
+  /** Outcomes the choice tried last can have (1 unless an operation or channel offers more). */
+  branchCount = 1;
+  /** Set when the step under way violated a property. */
+  failed = false;
+  /** Set to observe counters and details: exploration leaves it off. */
+  observe = false;
+  /** Called with every violation (when it happens), if set. */
+  onViolation: ((violation: Violation) => void) | null = null;
+  /** Called with every counted event, if {@link observe} is set. */
+  onCount: ((processor: number, counter: string, amount: number) => void) | null = null;
+  /** Called when a component has taken a message, if {@link observe} is set. */
+  onDelivery: ((component: Component, message: Message) => void) | null = null;
+  /** Called when a step costs more than its operation, if set. */
+  onSpend: ((cost: string, times: number) => void) | null = null;
+  /** Called when a message enters a channel, if set. */
+  onSend: ((channel: Channel) => void) | null = null;
+  protected readonly messages: Message[] = [{ type: 'none' }];
+  protected readonly messageHashes = new ContentHashes();
+  /** 1 + index of the watch of each word, or null when nothing is watched. */
+  protected readonly watched: Uint8Array | null;
+  #messageIds = new Map<string, number>();
+  #violation: Violation | null = null;
+
+  constructor(system: System) {
+    this.system = system;
+    this.store = new WordStore(system.layout.initial(), symmetricSeeds(system));
+    this.watched = watchedWords(system);
+  }
+
+  /** The violation of the last step, if it failed. */
+  get violation(): Violation | null {
+    return this.failed ? this.#violation : null;
+  }
+
+  /** 64 bits of the whole state, as 16 hex digits: equal for equal states, in any process, with either executor. */
+  get fingerprint(): string {
+    return this.store.fingerprint();
+  }
+
+  /** The operation a processor would perform next, or null (done, or not executing). */
+  abstract pendingOperation(processor: number): Operation | null;
+  /** Names of the routines on the processor's stack, outermost first. */
+  abstract stackOf(processor: number): readonly string[];
+  /** The tag test on a component's present state. */
+  abstract hasTag(component: number, tag: string): boolean;
+  /** A component's present state, as `{value, context}` JSON. */
+  abstract describeComponent(component: number): string;
+
+  /** Starts a program: the id of its first local state, for the word at `address`. */
+  protected abstract startRoutine(address: number, program: number): void;
+  /** Takes the routine that has returned off its word. */
+  protected abstract clearRoutine(address: number): void;
+  /** Advances the routine at `address` by a result; returns true when it has returned. */
+  protected abstract advanceRoutine(address: number, result: number): boolean;
+  /** Steps a component; false if it does not accept the message. Applies the outputs. */
+  protected abstract stepComponent(component: Component, message: number): boolean;
+  /** The operation pending at a routine word, or null when it has returned. */
+  protected abstract operationAt(address: number): Operation | null;
+  /** The id of a message, equal for equal content. */
+  protected abstract internMessage(message: Message): number;
+  /** Back to the initial state. */
+  abstract reset(): void;
+
+  /** Makes one choice happen. False: it is not enabled in this state (nothing changed). */
+  step(choiceIndex: number, branch = 0): boolean {
+    const choice = this.system.choices[choiceIndex];
+    if (!choice)
+      throw new ModelError(`schedule: step: no choice ${choiceIndex} (this system has ${this.system.choices.length})`);
+    this.failed = false;
+    this.branchCount = 1;
+    switch (choice.kind) {
+      case 'advance':
+        return this.advance(choice.processor, branch);
+      case 'deliver':
+        return this.#deliver(this.system.channels[choice.channel] as Channel, branch);
+      case 'drain':
+        return this.#drain(this.system.processors[choice.processor] as Processor);
+      case 'spontaneous': {
+        const spontaneous = this.system.spontaneous[choice.spontaneous];
+        if (!spontaneous) return false;
+        const component = this.system.components[spontaneous.toComponent] as Component;
+        this.processor = Math.max(component.processor, 0);
+        return this.#stepAndReport(component, this.internMessage(spontaneous.message));
+      }
+    }
+  }
+
+  /** Outcomes a choice has in this state (1 for a deterministic one): some of them may be refused. Changes nothing. */
+  branchesOf(choiceIndex: number): number {
+    const choice = this.system.choices[choiceIndex];
+    if (choice?.kind === 'deliver') {
+      const channel = this.system.channels[choice.channel] as Channel;
+      return channel.policy === 'unordered' ? Math.max(1, this.#messagesOn(channel)) : 1;
+    }
+    if (choice?.kind !== 'advance') return 1;
+    const op = this.pendingOperation(choice.processor);
+    if (!op?.definition.branches) return 1;
+    this.processor = choice.processor;
+    return op.definition.branches(this, op);
+  }
+
+  /** Restores the initial state (words only; subclasses reset what else they keep). */
+  protected begin(): void {
+    const { store, system } = this;
+    this.failed = false;
+    store.words.set(system.layout.initial());
+    store.rehash();
+    for (const p of system.processors) {
+      p.tasks.forEach((program, slot) => {
+        this.processor = p.index;
+        this.startRoutine(p.taskBase + slot, program);
+      });
+    }
+    store.commit();
+  }
+
+  /** True when the processor may execute now. */
+  executes(processor: Processor): boolean {
+    return this.gateOpen(processor) && (processor.component < 0 || this.hasTag(processor.component, EXECUTES_TAG));
+  }
+
+  /** True unless the processor has a gate and that is closed: then nothing happens to it at all. */
+  gateOpen(processor: Processor): boolean {
+    return processor.gate < 0 || this.hasTag(processor.gate, EXECUTES_TAG);
+  }
+
+  /** The word of the routine on top of the processor's stack. */
+  topAddress(processor: Processor): number {
+    if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0)
+      return processor.interruptAddress;
+    return processor.currentAddress < 0
+      ? processor.taskBase
+      : processor.taskBase + this.store.read(processor.currentAddress);
+  }
+
+  operationOf(index: number): Operation | null {
+    return this.operationAt(this.topAddress(this.system.processors[index] as Processor));
+  }
+
+  /** True when every task of the processor has returned. */
+  isDone(index: number): boolean {
+    const processor = this.system.processors[index] as Processor;
+    return processor.tasks.every((_, slot) => this.operationAt(processor.taskBase + slot) === null);
+  }
+
+  /** True when every task of every processor has returned or rests where resting is meant. */
+  atRest(): boolean {
+    for (const processor of this.system.processors) {
+      if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0) return false;
+      for (let slot = 0; slot < processor.tasks.length; slot++) {
+        const op = this.operationAt(processor.taskBase + slot);
+        if (op !== null && op.definition.rests !== true) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Performs the pending operation of a processor. */
+  protected advance(index: number, branch: number): boolean {
+    return this.performPending(index, branch);
+  }
+
+  /** {@link advance} in full: nothing is inlined or assumed. */
+  protected performPending(index: number, branch: number): boolean {
+    const processor = this.system.processors[index] as Processor;
+    if (!this.executes(processor)) return false;
+    const address = this.topAddress(processor);
+    const op = this.operationAt(address);
+    if (op === null) return false;
+    this.processor = index;
+    if (op.definition.branches) this.branchCount = op.definition.branches(this, op);
+    if (branch >= this.branchCount) return false;
+    const result = op.definition.perform(this, op, branch);
+    if (result === BLOCKED) return false;
+    this.finishAdvance(processor, address, result);
+    return true;
+  }
+
+  protected finishAdvance(processor: Processor, address: number, result: number): void {
+    this.lastResult = result;
+    if (this.advanceRoutine(address, result) && address === processor.interruptAddress)
+      this.#returnFromInterrupt(processor);
+  }
+
+  #returnFromInterrupt(processor: Processor): void {
+    this.clearRoutine(processor.interruptAddress);
+    if (processor.component >= 0) this.tell(processor.component, IRET);
+  }
+
+  load(address: number): number {
+    const processor = this.system.processors[this.processor] as Processor;
+    const base = processor.bufferBase;
+    if (base >= 0) {
+      const words = this.store.words;
+      for (let i = (words[base] as number) - 1; i >= 0; i--) {
+        if (words[base + 1 + 2 * i] === address) return words[base + 2 + 2 * i] as number;
+      }
+    }
+    return this.store.read(address);
+  }
+
+  storeBuffered(address: number, value: number): boolean {
+    const processor = this.system.processors[this.processor] as Processor;
+    const base = processor.bufferBase;
+    if (base < 0) {
+      this.write(address, value);
+      return true;
+    }
+    const count = this.store.read(base);
+    if (count === this.system.storeBufferEntries) return false;
+    this.store.write(base + 1 + 2 * count, address);
+    this.store.write(base + 2 + 2 * count, value);
+    this.store.write(base, count + 1);
+    return true;
+  }
+
+  read(address: number): number {
+    return this.store.read(address);
+  }
+
+  write(address: number, value: number): void {
+    this.store.write(address, value);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
+  }
+
+  /** Tells the watcher of a word that memory has changed. */
+  protected reportWrite(address: number): void {
+    const index = (this.watched as Uint8Array)[address] as number;
+    this.system.watches[index - 1]?.watcher(this, address);
+  }
+
+  drained(): boolean {
+    const base = (this.system.processors[this.processor] as Processor).bufferBase;
+    return base < 0 || this.store.read(base) === 0;
+  }
+
+  fail(property: string, detail: () => string): void {
+    this.failed = true;
+    this.#violation = { property, detail: this.observe ? detail() : '' };
+    this.onViolation?.(this.#violation);
+  }
+
+  send(channelIndex: number, message: Message): void {
+    const channel = this.system.channels[channelIndex];
+    if (!channel) throw new ModelError(`wire: send: no channel ${channelIndex} (message ${message.type})`);
+    const id = this.internMessage(message);
+    for (let i = 0; i < channel.capacity; i++) {
+      const word = this.store.read(channel.base + i);
+      if (word === NO_MESSAGE) {
+        this.store.writeInterned(channel.base + i, id, this.messageHashes);
+        if (channel.policy === 'unordered') this.#sortMessages(channel);
+        this.onSend?.(channel);
+        return;
+      }
+      if (channel.policy === 'level' && word === id) return;
+    }
+    throw new ModelError(
+      `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
+    );
+  }
+
+  tell(component: number, message: Message): boolean {
+    return this.#stepAndReport(this.system.components[component] as Component, this.internMessage(message));
+  }
+
+  spend(cost: string, times = 1): void {
+    this.onSpend?.(cost, times);
+  }
+
+  count(counter: string, amount = 1): void {
+    if (this.observe) this.onCount?.(this.processor, counter, amount);
+  }
+
+  channelEmpty(channelIndex: number): boolean {
+    return this.store.read((this.system.channels[channelIndex] as Channel).base) === NO_MESSAGE;
+  }
+
+  channelFull(channelIndex: number): boolean {
+    const channel = this.system.channels[channelIndex] as Channel;
+    return this.store.read(channel.base + channel.capacity - 1) !== NO_MESSAGE;
+  }
+
+  /** The message a channel would deliver on this branch, or null. */
+  messageOn(channelIndex: number, branch = 0): Message | null {
+    const channel = this.system.channels[channelIndex] as Channel;
+    const id = branch < channel.capacity ? this.store.read(channel.base + branch) : NO_MESSAGE;
+    return id === NO_MESSAGE ? null : (this.messages[id] as Message);
+  }
+
+  protected internById(key: string, message: Message, hash: { lo: number; hi: number }): number {
+    const known = this.#messageIds.get(key);
+    if (known !== undefined) return known;
+    const id = this.messages.push(message) - 1;
+    this.messageHashes.set(id, hash);
+    this.#messageIds.set(key, id);
+    return id;
+  }
+
+  /** Applies what routines said between two operations. */
+  protected hear(said: readonly Mark[]): void {
+    for (const mark of said) {
+      if (mark.mark === 'fail') this.fail(mark.property, () => mark.detail);
+      else if (mark.mark === 'count') this.count(mark.counter, mark.amount);
+    }
+  }
+
+  /** Applies one emitted event of a component. */
+  protected applyOutput(component: Component, event: Message): void {
+    const emitted = event as unknown as Emitted;
+    switch (emitted.type) {
+      case 'send':
+        this.send(emitted.channel, emitted.message);
+        return;
+      case 'interrupt':
+        this.#interrupt(component, emitted.vector);
+        return;
+      case 'switch':
+        this.#switch(component);
+        return;
+      default:
+        this.#applyEffect(component, event);
+    }
+  }
+
+  #applyEffect(component: Component, event: Message): void {
+    const effect = component.effects?.[event.type];
+    if (!effect) {
+      const known = ['send', 'interrupt', 'switch', ...Object.keys(component.effects ?? {})];
+      throw new ModelError(
+        `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
+      );
+    }
+    effect(this, event);
+  }
+
+  #interrupt(component: Component, vector: string): void {
+    const processor = this.system.processors[component.processor];
+    const program = processor?.handlers[vector];
+    if (!processor || program === undefined)
+      throw new ModelError(`component: ${component.name}: no handler for interrupt ${vector}`);
+    if (this.store.read(processor.interruptAddress) !== 0)
+      throw new ModelError(`component: ${component.name}: interrupt ${vector} inside a handler`);
+    this.startRoutine(processor.interruptAddress, program);
+    // A handler without operations (one that only counts) has returned already.
+    if (this.operationAt(processor.interruptAddress) === null) this.#returnFromInterrupt(processor);
+  }
+
+  #switch(component: Component): void {
+    const processor = this.system.processors[component.processor];
+    if (!processor || processor.currentAddress < 0)
+      throw new ModelError(
+        `component: ${component.name}: emitted switch, but it controls no processor with several tasks`,
+      );
+    const tasks = processor.tasks.length;
+    const current = this.store.read(processor.currentAddress);
+    for (let i = 1; i <= tasks; i++) {
+      const next = (current + i) % tasks;
+      if (this.operationAt(processor.taskBase + next) !== null) {
+        this.store.write(processor.currentAddress, next);
+        return;
+      }
+    }
+  }
+
+  #deliver(channel: Channel, branch: number): boolean {
+    if (branch >= (channel.policy === 'unordered' ? channel.capacity : 1)) return false;
+    const id = this.store.read(channel.base + branch);
+    if (id === NO_MESSAGE) return false;
+    if (channel.policy === 'unordered') this.branchCount = this.#messagesOn(channel);
+    const component = this.system.components[channel.toComponent] as Component;
+    this.processor = Math.max(component.processor, 0);
+    const processor = this.system.processors[component.processor];
+    if ((processor && !this.gateOpen(processor)) || !this.canAccept(component, id)) return false;
+    for (let i = branch; i < channel.capacity; i++) {
+      const next = i + 1 < channel.capacity ? this.store.read(channel.base + i + 1) : NO_MESSAGE;
+      this.store.writeInterned(channel.base + i, next, this.messageHashes);
+    }
+    return this.#stepAndReport(component, id);
+  }
+
+  /** Whether a component would accept a message now. */
+  protected abstract canAccept(component: Component, message: number): boolean;
+
+  #stepAndReport(component: Component, message: number): boolean {
+    const saved = this.processor;
+    if (component.processor >= 0) this.processor = component.processor;
+    else if (component.gates >= 0) this.processor = component.gates;
+    const accepted = this.stepComponent(component, message);
+    if (accepted && this.observe) this.onDelivery?.(component, this.messages[message] as Message);
+    this.processor = saved;
+    return accepted;
+  }
+
+  #messagesOn(channel: Channel): number {
+    let count = 0;
+    while (count < channel.capacity && this.store.read(channel.base + count) !== NO_MESSAGE) count++;
+    return count;
+  }
+
+  /** An unordered channel is a bag: kept in one order (of content, not of discovery), so that equal bags are equal states. */
+  #sortMessages(channel: Channel): void {
+    const count = this.#messagesOn(channel);
+    const ids = Array.from({ length: count }, (_, i) => this.store.read(channel.base + i));
+    const { lo, hi } = this.messageHashes;
+    ids.sort((x, y) => (lo[x] as number) - (lo[y] as number) || (hi[x] as number) - (hi[y] as number));
+    ids.forEach((id, i) => this.store.writeInterned(channel.base + i, id, this.messageHashes));
+  }
+
+  #drain(processor: Processor): boolean {
+    const { store } = this;
+    const base = processor.bufferBase;
+    const count = base < 0 ? 0 : store.read(base);
+    if (count === 0) return false;
+    this.processor = processor.index;
+    const address = store.read(base + 1);
+    store.write(address, store.read(base + 2));
+    for (let i = 1; i < count; i++) {
+      store.write(base + 2 * i - 1, store.read(base + 2 * i + 1));
+      store.write(base + 2 * i, store.read(base + 2 * i + 2));
+    }
+    store.write(base + 2 * count - 1, 0);
+    store.write(base + 2 * count, 0);
+    store.write(base, count - 1);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
+    return true;
+  }
+}
+
+function remedyForFull(channel: Channel): string {
+  return channel.policy === 'level'
+    ? 'a level channel holds one message, so give every message its own'
+    : 'raise its capacity';
+}

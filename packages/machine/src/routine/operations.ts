@@ -1,0 +1,227 @@
+/**
+ * The operations every machine has: loads, stores, atomic read-modify-writes, barriers and waiting.
+ *
+ * Orderings are those of the machine's memory model: on `sc` a barrier costs cycles and orders nothing new; on `tso`
+ * loads may pass earlier stores of the same processor, atomic read-modify-writes and `smp_mb` wait until its store
+ * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010).
+ */
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Operation,
+  type OperationDefinition,
+  type Saying,
+  type Steps,
+} from './operation.ts';
+import type { Address } from '../state/words.ts';
+
+/** Codes of the operations that executors inline. 0 is the end of a routine. */
+export const Code = { done: 0, load: 1, store: 2, custom: 3 } as const;
+
+const none: readonly number[] = [];
+const onlyReads = (op: Operation) => ({ reads: [op.a], writes: none });
+const onlyWrites = (op: Operation) => ({ reads: none, writes: [op.a] });
+const both = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
+const nothing = () => ({ reads: none, writes: none });
+
+const LOAD = defineOperation({
+  name: 'load',
+  code: Code.load,
+  perform: (cx, op) => cx.load(op.a),
+  footprint: onlyReads,
+});
+
+const STORE = defineOperation({
+  name: 'store',
+  code: Code.store,
+  perform: (cx, op) => (cx.storeBuffered(op.a, op.b) ? 0 : BLOCKED),
+  footprint: onlyWrites,
+});
+
+const XCHG = defineOperation({
+  name: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const old = cx.read(op.a);
+    cx.write(op.a, op.b);
+    return old;
+  },
+  footprint: both,
+});
+
+const CMPXCHG = defineOperation({
+  name: 'cmpxchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const old = cx.read(op.a);
+    if (old === op.b) cx.write(op.a, op.c);
+    return old;
+  },
+  footprint: both,
+});
+
+const ADD = defineOperation({
+  name: 'atomic_add_return',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const value = (cx.read(op.a) + op.b) | 0;
+    cx.write(op.a, value);
+    return value;
+  },
+  footprint: both,
+});
+
+const SET_BITS = defineOperation({
+  name: 'atomic_fetch_or',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const old = cx.read(op.a);
+    cx.write(op.a, old | op.b);
+    return old;
+  },
+  footprint: both,
+});
+
+const CLEAR_BITS = defineOperation({
+  name: 'atomic_fetch_andnot',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const old = cx.read(op.a);
+    cx.write(op.a, old & ~op.b);
+    return old;
+  },
+  footprint: both,
+});
+
+/** Reads memory, not the own store buffer: the condition waited for is another processor's doing. */
+const WAIT = defineOperation({
+  name: 'wait',
+  spins: true,
+  perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
+  footprint: onlyReads,
+});
+
+const ACQUIRE = defineOperation({
+  name: 'acquire',
+  spins: true,
+  perform(cx, op) {
+    const word = cx.read(op.a);
+    if (!cx.drained() || (word & op.b) !== 0) return BLOCKED;
+    cx.write(op.a, (word + op.c) | 0);
+    return 0;
+  },
+  footprint: both,
+});
+
+const FULL_BARRIER = defineOperation({
+  name: 'smp_mb',
+  perform: (cx) => (cx.drained() ? 0 : BLOCKED),
+  footprint: nothing,
+});
+const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', perform: () => 0, footprint: nothing });
+const READ_BARRIER = defineOperation({ name: 'smp_rmb', perform: () => 0, footprint: nothing });
+const NOP = defineOperation({ name: 'nop', perform: () => 0, footprint: nothing });
+const CHOOSE = defineOperation({
+  name: 'choose',
+  perform: (_cx, _op, branch) => branch,
+  branches: (_cx, op) => op.a,
+  footprint: nothing,
+});
+const REST = defineOperation({ name: 'rest', perform: () => BLOCKED, rests: true, footprint: nothing });
+
+/** READ_ONCE(). */
+export function* load(address: Address, saying?: Saying): Steps<number> {
+  return yield operation(LOAD, address, 0, 0, undefined, saying);
+}
+
+/** WRITE_ONCE(): enters the store buffer under `tso`. */
+export function* store(address: Address, value: number, saying?: Saying): Steps {
+  yield operation(STORE, address, value, 0, undefined, saying);
+}
+
+/** xchg(): a full barrier; returns the old value. */
+export function* xchg(address: Address, value: number, saying?: Saying): Steps<number> {
+  return yield operation(XCHG, address, value, 0, undefined, saying);
+}
+
+/** cmpxchg(): a full barrier whether or not it succeeds; returns the old value (success: equal to `expected`). */
+export function* cmpxchg(address: Address, expected: number, value: number, saying?: Saying): Steps<number> {
+  return yield operation(CMPXCHG, address, expected, value, undefined, saying);
+}
+
+/** atomic_add_return(): a full barrier; returns the new value. */
+export function* atomicAdd(address: Address, delta: number, saying?: Saying): Steps<number> {
+  return yield operation(ADD, address, delta, 0, undefined, saying);
+}
+
+/** Sets bits atomically (cpumask_set_cpu and the like); returns the old value. */
+export function* setBits(address: Address, bits: number, saying?: Saying): Steps<number> {
+  return yield operation(SET_BITS, address, bits, 0, undefined, saying);
+}
+
+/** Clears bits atomically; returns the old value. */
+export function* clearBits(address: Address, bits: number, saying?: Saying): Steps<number> {
+  return yield operation(CLEAR_BITS, address, bits, 0, undefined, saying);
+}
+
+/** Spins until `(word & mask) === value`, reading memory (not the own store buffer); returns the word. */
+export function* waitFor(address: Address, mask: number, value: number, saying?: Saying): Steps<number> {
+  return yield operation(WAIT, address, mask, value, undefined, saying);
+}
+
+/** Atomically: waits until `(word & busyMask) === 0`, then adds `delta`. The building block of lock words; a full barrier. */
+export function* acquireWord(address: Address, busyMask: number, delta: number, saying?: Saying): Steps {
+  yield operation(ACQUIRE, address, busyMask, delta, undefined, saying);
+}
+
+/** smp_mb(): waits until the own store buffer has drained. */
+export function* smp_mb(saying?: Saying): Steps {
+  yield operation(FULL_BARRIER, 0, 0, 0, undefined, saying);
+}
+
+/** smp_wmb(): orders nothing new on `sc` and `tso`, where stores drain in order. */
+export function* smp_wmb(saying?: Saying): Steps {
+  yield operation(WRITE_BARRIER, 0, 0, 0, undefined, saying);
+}
+
+/** smp_rmb(): orders nothing new on `sc` and `tso`, where loads are not reordered. */
+export function* smp_rmb(saying?: Saying): Steps {
+  yield operation(READ_BARRIER, 0, 0, 0, undefined, saying);
+}
+
+/** One step that touches no shared state: local work worth a line in the trace. */
+export function* nop(saying?: Saying): Steps {
+  yield operation(NOP, 0, 0, 0, undefined, saying);
+}
+
+/**
+ * Local work that costs time but touches no shared state: entering the kernel, clearing a page.
+ * @param cost entry of the cost table
+ */
+export function* work(cost: string, saying?: Saying): Steps {
+  yield operation(workCosting(cost), 0, 0, 0, undefined, saying);
+}
+
+const works = new Map<string, OperationDefinition>();
+
+function workCosting(cost: string): OperationDefinition {
+  const known = works.get(cost);
+  if (known) return known;
+  const definition = defineOperation({ name: cost, perform: () => 0, footprint: nothing });
+  works.set(cost, definition);
+  return definition;
+}
+
+/** A nondeterministic choice among `count` outcomes: returns 0 .. count-1. All of them are explored. */
+export function* choose(count: number, saying?: Saying): Steps<number> {
+  return yield operation(CHOOSE, count, 0, 0, undefined, saying);
+}
+
+/** The processor has nothing more to do here but stays interruptible (user mode, idle): never a deadlock. */
+export function* rest(saying?: Saying): Steps {
+  yield operation(REST, 0, 0, 0, undefined, saying);
+}

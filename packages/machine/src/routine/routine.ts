@@ -1,0 +1,354 @@
+/**
+ * Routines: kernel code as generators that yield one atomic operation at a time.
+ *
+ * A routine's local state is one history per frame of its call stack, and the content of the objects declared {@link local}. A
+ * result extends the history of the frame on top; `point` replaces it; a call that returns leaves its name and what it returned
+ * in its caller's. Nodes (`nodes.ts`) and actors (`live.ts`) both walk it with the {@link RoutineCursor} below, so that they
+ * agree by construction on what a local state is and hashes to.
+ */
+import { ModelError } from '../state/errors.ts';
+import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
+import type { Mark, Operation, Steps } from './operation.ts';
+
+/** A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`. */
+export interface Routine<A extends readonly unknown[] = readonly unknown[], T = unknown> {
+  (...args: A): Steps<T>;
+  readonly routineName: string;
+}
+
+/**
+ * Names a generator function.
+ * @param name the kernel's own name: it heads columns and names the routine in errors
+ */
+export function routine<A extends readonly unknown[], T>(name: string, body: (...args: A) => Steps<T>): Routine<A, T> {
+  const named = function* (...args: A): Steps<T> {
+    // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
+    const result: unknown = yield { mark: 'call', name, steps: body(...args) };
+    return result as T;
+  };
+  return Object.assign(named, { routineName: name });
+}
+
+/**
+ * A routine without a name on the stack, as a `static inline` function: what it received is forgotten when it returns, and it
+ * shows in no column.
+ */
+export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
+  return function* (...args: A): Steps<T> {
+    const result: unknown = yield { mark: 'call', name: null, steps: body(...args) };
+    return result as T;
+  };
+}
+
+/**
+ * `for (;;)` whose body is a frame of its own: nothing of an attempt is remembered but what it returns, and as long as that is
+ * undefined there is another one. The body must change nothing outside of it but a {@link Local}.
+ */
+export function* retry<T>(body: () => Steps<T | undefined>): Steps<T> {
+  return (yield* RETRY(body)) as T;
+}
+
+const RETRY = inlined(function* (body: () => Steps<unknown>): Steps<unknown> {
+  const attempt = inlined(body);
+  for (;;) {
+    yield* point('retry');
+    const result: unknown = yield* attempt();
+    if (result !== undefined) return result;
+  }
+});
+
+/** `for (i = 0; i < count; i++)` in the same way; ends early with the first value that the body returns, undefined if it never does. */
+export function* each<T>(count: number, body: (i: number) => Steps<T | undefined>): Steps<T | undefined> {
+  return (yield* EACH(count, body)) as T | undefined;
+}
+
+const EACH = inlined(function* (count: number, body: (i: number) => Steps<unknown>): Steps<unknown> {
+  const round = inlined(body);
+  for (let i = 0; i < count; i++) {
+    yield* point('each', i);
+    const result: unknown = yield* round(i);
+    if (result !== undefined) return result;
+  }
+  return undefined;
+});
+
+/** An object that routines change as they go and hand to one another, such as a struct on the kernel's stack. */
+export abstract class Local {
+  /** Everything that anybody's future depends on. */
+  abstract get words(): readonly number[];
+}
+
+/** Declares an object part of the local state, with its content as it is then, for as long as this routine runs. Returned, it is the caller's. */
+export function* local<T extends Local>(object: T): Steps<T> {
+  yield { mark: 'local', object };
+  return object;
+}
+
+/**
+ * Says what this routine's future depends on from here: two histories of it that reach the same point with the same values are
+ * one. Put it at every loop head, directly before the operation. Callers speak for themselves. The claim can be checked:
+ * `verifyPoints`.
+ */
+export function* point(label: string, ...values: number[]): Steps {
+  yield { mark: 'point', label, values };
+}
+
+/** Counts an event (nr_tlb_remote_flush and the like) under the processor's name. No step, no state. */
+export function* count(counter: string, amount = 1): Steps {
+  yield { mark: 'count', counter, amount };
+}
+
+/** Fails the property when `condition` does not hold. The check itself is no step. */
+export function* assertThat(condition: boolean, property: string, detail = ''): Steps {
+  if (!condition) yield { mark: 'fail', property, detail };
+}
+
+/** A routine with its arguments, ready to run on a processor. */
+export interface Program {
+  readonly name: string;
+  readonly start: () => Steps<unknown>;
+}
+
+/** Binds a routine to its arguments. Processors that share one Program object run the same code: symmetry needs that. */
+export function program<A extends readonly unknown[]>(body: Routine<A>, ...args: A): Program {
+  return { name: body.routineName, start: () => body(...args) };
+}
+
+const MARKS_MAX = 100_000;
+
+/** What is asked of a {@link Local}. */
+type Words = Pick<Local, 'words'>;
+
+/** One call that has not returned. */
+interface Frame {
+  readonly steps: Steps<unknown>;
+  /** Null: not on the stack that is shown. */
+  readonly name: string | null;
+  /** Combined content of the frames below. */
+  readonly below: Hash64;
+  /** Content of what it has received, or of the point it was at and what it has received since. */
+  hash: Hash64;
+  /** The point it was at last. */
+  point: string;
+  /** Results and calls since. */
+  length: number;
+  readonly locals: Words[];
+}
+
+/** Walks one execution of a program: the pending operation, the call stack, and the content hash of the local state. */
+export class RoutineCursor {
+  readonly program: Program;
+  /** The operation waiting to be performed; null when the routine has returned. */
+  pending: Operation | null = null;
+  /** Content hash of the local state. */
+  hash: Hash64;
+  /** Counts and failures said since the previous operation. */
+  said: Mark[] = [];
+  /** Names of the routines being executed, outermost first. */
+  stack: readonly string[] = [];
+  /** Operations performed so far. */
+  steps = 0;
+  readonly #seed: Hash64;
+  /** The routines being executed, outermost first: the last one goes on. */
+  readonly #frames: Frame[] = [];
+
+  /** @param identity distinguishes programs of one system from one another; part of every content hash */
+  constructor(body: Program, identity: number) {
+    this.program = body;
+    this.#seed = hashExtend(hashString(body.name), identity);
+    this.hash = this.#seed;
+    this.#call(null, body.start());
+    this.#run(undefined);
+  }
+
+  /** Gives the routine the result of its pending operation and runs it to the next one. */
+  advance(result: number): void {
+    const top = this.#top;
+    top.hash = hashExtend(top.hash, result);
+    top.length++;
+    this.steps++;
+    this.#run(result);
+  }
+
+  /** Results received and calls returned that are not yet behind a point, over all frames. */
+  get length(): number {
+    return this.#frames.reduce((sum, frame) => sum + frame.length, 0);
+  }
+
+  /** Where it stands, frame by frame, for messages. */
+  get where(): string {
+    if (this.pending === null) return '(returned)';
+    return this.#frames
+      .slice(1)
+      .map(({ name, point: at, length }) => `${name ?? ''}${at && `@${at}`}${length === 0 ? '' : `+${length}`}`)
+      .join(' > ');
+  }
+
+  get #top(): Frame {
+    return this.#frames.at(-1) as Frame;
+  }
+
+  #call(name: string | null, steps: Steps<unknown>): void {
+    const caller = this.#frames.at(-1);
+    const below = caller ? hashWith(caller.below, caller.hash) : this.#seed;
+    this.#frames.push({
+      steps,
+      name,
+      below,
+      hash: this.#seen(name === null ? CALLED : hashString(name)),
+      point: '',
+      length: 0,
+      locals: [],
+    });
+    if (name !== null) this.stack = [...this.stack, name];
+  }
+
+  #return(value: unknown): void {
+    const callee = this.#frames.pop() as Frame;
+    const caller = this.#frames.at(-1);
+    if (!caller) return;
+    if (callee.name !== null) this.stack = this.stack.slice(0, -1);
+    // Its content is part of the local state from now on, so that it need not be part of the history.
+    const isLocal = value instanceof Local && callee.locals.includes(value);
+    if (isLocal) caller.locals.push(value);
+    const called = callee.name === null ? CALLED : hashString(callee.name);
+    // What is no data may hide anything that the callee has received.
+    caller.hash = this.#seen(
+      hashWith(hashWith(hashExtend(caller.hash, RETURN), called), isLocal ? VOID : (contentOf(value) ?? callee.hash)),
+    );
+    caller.length++;
+  }
+
+  #run(result: number | undefined): void {
+    this.said = [];
+    let input: unknown = result ?? 0;
+    for (let marks = 0; ; marks++) {
+      if (marks > MARKS_MAX)
+        throw new ModelError(`${this.#where()}: ${MARKS_MAX} marks without an operation: an endless loop`);
+      const next = this.#next(input);
+      input = 0;
+      if (next.done) {
+        this.#return(next.value);
+        if (this.#frames.length === 0) {
+          this.pending = null;
+          this.hash = underSeed(RETURNED, this.#seed);
+          return;
+        }
+        input = next.value;
+        continue;
+      }
+      const value = next.value;
+      if (isOperation(value)) {
+        this.pending = value;
+        this.hash = hashWith(this.#top.below, this.#top.hash);
+        return;
+      }
+      this.#hear(value);
+    }
+  }
+
+  /**
+   * What a routine may have seen of objects that others change too: when it begins, when it goes on after a call, and from a
+   * point on. What it does to them itself follows from its history.
+   */
+  #seen(hash: Hash64): Hash64 {
+    for (const { locals } of this.#frames)
+      for (const { words } of locals) for (const word of words) hash = hashExtend(hash, word);
+    return hash;
+  }
+
+  #next(input: unknown): IteratorResult<Operation | Mark> {
+    try {
+      // A routine gets numbers for its operations, and for a call whatever the callee returns.
+      return this.#top.steps.next(input as number);
+    } catch (error) {
+      if (error instanceof ModelError) throw error;
+      throw new ModelError(
+        `${this.#where()}: threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`,
+      );
+    }
+  }
+
+  #hear(mark: Mark): void {
+    switch (mark?.mark) {
+      case 'call':
+        this.#call(mark.name, mark.steps);
+        return;
+      case 'point': {
+        const top = this.#top;
+        let hash = hashExtend(hashString(`${mark.label}()`), mark.values.length);
+        for (const value of mark.values) hash = hashExtend(hash, value);
+        top.hash = this.#seen(hash);
+        top.point = `${mark.label}(${mark.values.join(',')})`;
+        top.length = 0;
+        return;
+      }
+      case 'local':
+        this.#top.locals.push(mark.object);
+        return;
+      case 'count':
+      case 'fail':
+        this.said.push(mark);
+        return;
+      default:
+        throw new ModelError(
+          `${this.#where()}: yielded something that is no operation (${printable(mark)}): use yield* with the operations`,
+        );
+    }
+  }
+
+  #where(): string {
+    const after = this.pending ? ` (after ${this.pending.label ?? this.pending.definition.name})` : '';
+    return `routine: ${this.stack.at(-1) ?? this.program.name}: step ${this.steps}${after}`;
+  }
+}
+
+/** The local state of a routine that has returned: what it received on the way no longer matters, and no result hashes to it. */
+const RETURNED = hashString('return');
+const CALLED = hashString('inlined');
+/** No result of an operation: those have 32 bits. */
+const RETURN = 2 ** 40;
+const VOID = hashString('undefined');
+const NUMBER = hashString('number');
+const JSON_DATA = 'data ';
+
+/** A content that does not depend on the history, made the program's own. */
+function underSeed(content: Hash64, seed: Hash64): Hash64 {
+  return { lo: content.lo ^ seed.lo, hi: (content.hi + seed.hi) | 0 };
+}
+
+function hashWith(hash: Hash64, content: Hash64): Hash64 {
+  return hashExtend(hashExtend(hash, content.lo), content.hi);
+}
+
+/** The content of plain data; null for anything else. */
+function contentOf(value: unknown): Hash64 | null {
+  if (value === undefined) return VOID;
+  if (typeof value === 'number') return hashExtend(NUMBER, value);
+  return isData(value) ? hashString(JSON_DATA + canonicalJson(value)) : null;
+}
+
+function isData(value: unknown): boolean {
+  if (value === null || value === undefined) return true;
+  if (typeof value !== 'object')
+    return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string';
+  if (Array.isArray(value)) return value.every(isData);
+  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isData);
+}
+
+function isOperation(value: Operation | Mark): value is Operation {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'definition' in value &&
+    typeof value.definition?.perform === 'function'
+  );
+}
+
+function printable(value: unknown): string {
+  try {
+    return (JSON.stringify(value) ?? String(value)).slice(0, 60);
+  } catch {
+    return typeof value;
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * Physical frames with a lifetime, and the page-table entries that live in some of them.
+ *
+ * A frame is free, or allocated as something ("page", "pte table"). Touching it as anything else than what it is now is a
+ * violation of {@link FREED_FRAME}: that is what most arguments about page tables are about.
+ */
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Operation,
+  type OperationContext,
+  type Saying,
+  type Steps,
+} from '../routine/operation.ts';
+import { ModelError } from './errors.ts';
+import type { SystemBuilder } from '../system/system.ts';
+import type { Address, Region } from './words.ts';
+
+/** Built-in property: violated by a load, store or free of a frame that is not (or no longer) what the toucher takes it for. */
+export const FREED_FRAME = 'no access to a freed frame or table';
+
+/** What frames can be allocated as; the numbers are what the state words hold. */
+export const FrameKind = { free: 0, page: 1, table: 2 } as const;
+export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
+
+/** How many frames there are. Table frames come first: pfn 0 .. tables-1 hold entries, the others hold data. */
+export interface FrameOptions {
+  readonly tables: number;
+  readonly entriesPerTable: number;
+  readonly pages: number;
+  /** Tables that exist from the start: the entries of frame 0, 1, and so on. Default none. */
+  readonly initialTables?: readonly (readonly number[])[];
+  /** Pages in use from the start: pfn tables, tables+1, and so on. Default 0. */
+  readonly initialPages?: number;
+  /** References to each of them. Default one. */
+  readonly initialReferences?: readonly number[];
+  /** Prefix of the region names. Default `frame`. */
+  readonly name?: string;
+  /** What an entry is called in a trace. Default: the region's name and the number of the entry. */
+  readonly entryName?: (frame: number, index: number) => string;
+  /** How an entry reads there. Default: hexadecimal. */
+  readonly formatEntry?: (entry: number) => string;
+}
+
+/** A page-table entry in memory: which frame, which index, and the word. */
+export interface EntryPointer {
+  readonly frame: number;
+  readonly index: number;
+  readonly address: Address;
+}
+
+/** Returned by an allocation that found no free frame. */
+export const NO_FRAME = -1;
+
+/** The frames of a machine. */
+export class Frames {
+  readonly tables: number;
+  readonly entriesPerTable: number;
+  readonly count: number;
+  /** State word per frame: a FrameKind, negative for "freed, was that". */
+  readonly state: Region;
+  /** Reference count per frame. */
+  readonly refcount: Region;
+  /** The entries of all table frames. */
+  readonly entries: Region;
+  /** Lowest free frame of each pool, its end if there is none: a function of the states, so that it tells no equal states apart. */
+  readonly #lowest: Region;
+
+  constructor(builder: SystemBuilder, options: FrameOptions) {
+    const {
+      tables,
+      entriesPerTable,
+      pages,
+      initialTables = [],
+      initialPages = 0,
+      initialReferences = [],
+      name = 'frame',
+      entryName,
+      formatEntry = hex,
+    } = options;
+    const cellName =
+      entryName && ((cell: number): string => entryName(Math.floor(cell / entriesPerTable), cell % entriesPerTable));
+    if (initialTables.length > tables)
+      throw new ModelError(`frames: new: ${initialTables.length} initial tables, have ${tables}`);
+    if (initialPages > pages) throw new ModelError(`frames: new: ${initialPages} initial pages, have ${pages}`);
+    this.tables = tables;
+    this.entriesPerTable = entriesPerTable;
+    this.count = tables + pages;
+    const entries = Array.from(
+      { length: initialTables.length * entriesPerTable },
+      (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0,
+    );
+    const initial = Array.from({ length: this.count }, (_, frame) =>
+      initialKind(frame, initialTables.length, tables, initialPages),
+    );
+    this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState });
+    this.refcount = builder.region(`${name}.refcount`, this.count, {
+      initial: initial.map((kind, frame) => (kind === FrameKind.free ? 0 : (initialReferences[frame - tables] ?? 1))),
+    });
+    this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, {
+      initial: entries,
+      format: formatEntry,
+      ...(cellName && { cellName }),
+    });
+    this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables + initialPages] });
+  }
+
+  /** The entry `index` of table frame `frame`. */
+  entry(frame: number, index: number): EntryPointer {
+    if (frame < 0 || frame >= this.tables)
+      throw new ModelError(`frames: entry: frame ${frame} is no table frame (0 .. ${this.tables - 1})`);
+    if (!(index >= 0 && index < this.entriesPerTable))
+      throw new ModelError(`frames: entry: index ${index} outside a table of ${this.entriesPerTable} entries`);
+    return { frame, index, address: this.entries.at(frame * this.entriesPerTable + index) };
+  }
+
+  /** Allocates the lowest free frame of a pool (so that reuse happens as early as it can): its pfn, or {@link NO_FRAME}. */
+  *alloc(kind: typeof FrameKind.page | typeof FrameKind.table, saying?: Saying): Steps<number> {
+    return yield operation(ALLOC, kind, 0, 0, this, {
+      label: kind === FrameKind.table ? 'alloc_page(GFP_PGTABLE)' : 'alloc_page()',
+      fact: formatFrame,
+      ...saying,
+    });
+  }
+
+  /** Frees a frame. */
+  *free(frame: number, saying?: Saying): Steps {
+    yield operation(FREE, frame, 0, 0, this, {
+      label: `free_page(${hex(frame)})`,
+      fact: () => `${hex(frame)} freed`,
+      ...saying,
+    });
+  }
+
+  /** Reads an entry, once. */
+  *read(pointer: EntryPointer, saying?: Saying): Steps<number> {
+    return yield operation(READ_ENTRY, pointer.address, pointer.frame, 0, this, saying);
+  }
+
+  /** Writes an entry with a plain store. */
+  *write(pointer: EntryPointer, value: number, saying?: Saying): Steps {
+    yield operation(WRITE_ENTRY, pointer.address, value, pointer.frame, this, saying);
+  }
+
+  /** Exchanges an entry atomically; returns the old value. */
+  *xchg(pointer: EntryPointer, value: number, saying?: Saying): Steps<number> {
+    return yield operation(XCHG_ENTRY, pointer.address, value, pointer.frame, this, saying);
+  }
+
+  /** Replaces `expected` by `value` atomically; returns the old value. */
+  *cmpxchg(pointer: EntryPointer, expected: number, value: number, saying?: Saying): Steps<number> {
+    return yield operation(
+      CMPXCHG_ENTRY,
+      pointer.address,
+      expected,
+      value,
+      { frames: this, frame: pointer.frame },
+      saying,
+    );
+  }
+
+  /** The word of a frame's reference count. Throws ModelError on a frame that does not exist. */
+  refcountAddress(frame: number): number {
+    return this.refcount.base + this.#valid(frame, 'reference to');
+  }
+
+  #valid(frame: number, what: string): number {
+    if (!(frame >= 0 && frame < this.count))
+      throw new ModelError(`frames: ${what} frame ${frame}: no such frame (0 .. ${this.count - 1})`);
+    return frame;
+  }
+
+  /** Adds to a frame's reference count; returns the new value. */
+  *ref(frame: number, delta: number, saying?: Saying): Steps<number> {
+    return yield operation(REF, frame, delta, 0, this, saying);
+  }
+
+  /** Drops one reference and frees the frame with the last one (put_page()); returns the references left. */
+  *put(frame: number, saying?: Saying): Steps<number> {
+    return yield operation(PUT, frame, 0, 0, this, {
+      label: `put_page(${hex(frame)})`,
+      fact: (left) => (left === 0 ? `${hex(frame)} freed` : undefined),
+      ...saying,
+    });
+  }
+
+  /** Fails the property unless the frame is a `kind` now. */
+  check(cx: OperationContext, frame: number, kind: FrameKind, what: string): void {
+    const state = cx.read(this.state.base + this.#valid(frame, what));
+    if (state !== kind) cx.fail(FREED_FRAME, () => `${what} ${hex(frame)}, which is ${formatState(state)}`);
+  }
+
+  /** Allocation without a step of its own, for system setup and composite operations. */
+  take(cx: OperationContext, kind: typeof FrameKind.page | typeof FrameKind.table): number {
+    const pool = kind === FrameKind.table ? 0 : 1;
+    const end = kind === FrameKind.table ? this.tables : this.count;
+    const lowest = this.#lowest.base + pool;
+    const frame = cx.read(lowest);
+    if (frame === end) return NO_FRAME;
+    cx.write(this.state.base + frame, kind);
+    cx.write(this.refcount.base + frame, 1);
+    let next = frame + 1;
+    while (next < end && cx.read(this.state.base + next) > 0) next++;
+    cx.write(lowest, next);
+    if (kind === FrameKind.table) {
+      const first = this.entries.base + frame * this.entriesPerTable;
+      for (let i = 0; i < this.entriesPerTable; i++) cx.write(first + i, 0);
+    }
+    return frame;
+  }
+
+  /** The opposite of {@link take}. */
+  give(cx: OperationContext, frame: number): void {
+    const state = cx.read(this.state.base + this.#valid(frame, 'free of'));
+    if (state <= 0) {
+      cx.fail(FREED_FRAME, () => `free of ${hex(frame)}, which is ${formatState(state)}`);
+      return;
+    }
+    cx.write(this.state.base + frame, -state);
+    cx.write(this.refcount.base + frame, 0);
+    const lowest = this.#lowest.base + (frame < this.tables ? 0 : 1);
+    if (cx.read(lowest) > frame) cx.write(lowest, frame);
+  }
+}
+
+function initialKind(frame: number, initialTables: number, tables: number, initialPages: number): FrameKind {
+  if (frame < initialTables) return FrameKind.table;
+  return frame >= tables && frame < tables + initialPages ? FrameKind.page : FrameKind.free;
+}
+
+const framesOf = (op: Operation): Frames => op.data as Frames;
+
+const ALLOC = defineOperation({ name: 'page_alloc', perform: (cx, op) => framesOf(op).take(cx, op.a as 1 | 2) });
+
+const FREE = defineOperation({
+  name: 'page_free',
+  perform(cx, op) {
+    framesOf(op).give(cx, op.a);
+    return 0;
+  },
+});
+
+const READ_ENTRY = defineOperation({
+  name: 'read_entry',
+  cost: 'load',
+  perform(cx, op) {
+    framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
+    return cx.load(op.a);
+  },
+  footprint: (op) => ({ reads: [op.a, framesOf(op).state.base + op.b], writes: [] }),
+});
+
+const WRITE_ENTRY = defineOperation({
+  name: 'write_entry',
+  cost: 'store',
+  perform(cx, op) {
+    if (!cx.storeBuffered(op.a, op.b)) return BLOCKED;
+    framesOf(op).check(cx, op.c, FrameKind.table, 'write to table');
+    return 0;
+  },
+});
+
+const XCHG_ENTRY = defineOperation({
+  name: 'xchg_entry',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    framesOf(op).check(cx, op.c, FrameKind.table, 'write to table');
+    const old = cx.read(op.a);
+    cx.write(op.a, op.b);
+    return old;
+  },
+});
+
+const CMPXCHG_ENTRY = defineOperation({
+  name: 'cmpxchg_entry',
+  cost: 'cmpxchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const { frames, frame } = op.data as { frames: Frames; frame: number };
+    frames.check(cx, frame, FrameKind.table, 'write to table');
+    const old = cx.read(op.a);
+    if (old === op.b) cx.write(op.a, op.c);
+    return old;
+  },
+});
+
+const REF = defineOperation({
+  name: 'folio_ref_add',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const address = framesOf(op).refcountAddress(op.a);
+    const value = (cx.read(address) + op.b) | 0;
+    cx.write(address, value);
+    return value;
+  },
+  footprint: (op) => ({ reads: [framesOf(op).refcount.base + op.a], writes: [framesOf(op).refcount.base + op.a] }),
+});
+
+const PUT = defineOperation({
+  name: 'page_free',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const frames = framesOf(op);
+    const address = frames.refcountAddress(op.a);
+    const left = cx.read(address) - 1;
+    if (left > 0) cx.write(address, left);
+    else frames.give(cx, op.a);
+    return left;
+  },
+});
+
+function hex(frame: number): string {
+  return `0x${frame.toString(16)}`;
+}
+
+function formatFrame(frame: number): string {
+  return frame === NO_FRAME ? 'out of memory' : `frame ${hex(frame)}`;
+}
+
+function formatState(state: number): string {
+  const kind = Object.entries(FrameKind).find(([, value]) => value === Math.abs(state))?.[0] ?? String(state);
+  return state < 0 ? `freed (was a ${kind})` : kind === 'free' ? 'free' : `a ${kind}`;
+}

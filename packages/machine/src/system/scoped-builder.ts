@@ -1,0 +1,78 @@
+/** A builder for a part of a system: every name it gives gets the part's prefix. */
+import { ModelError } from '../state/errors.ts';
+import {
+  SystemBuilder,
+  type ChannelSpec,
+  type ComponentSpec,
+  type ProcessorSpec,
+  type Property,
+  type SpontaneousSpec,
+  type System,
+  type Watcher,
+} from './system.ts';
+import type { Layout, Region, RegionOptions } from '../state/words.ts';
+
+/**
+ * Adds parts to another builder under names of its own, so that one machine can hold the same part twice: `vm0.CPU1` and
+ * `vm1.CPU1`. Whatever a spec refers to by name is looked for inside the part.
+ */
+export class ScopedBuilder extends SystemBuilder {
+  override readonly layout: Layout;
+  readonly #whole: SystemBuilder;
+  readonly #prefix: string;
+
+  constructor(whole: SystemBuilder, name: string) {
+    super({ memoryModel: whole.memoryModel });
+    this.layout = whole.layout;
+    this.#whole = whole;
+    this.#prefix = `${name}.`;
+  }
+
+  override region(name: string, cells: number, options?: RegionOptions): Region {
+    return this.#whole.region(this.#prefix + name, cells, options);
+  }
+
+  override processor(spec: ProcessorSpec): number {
+    const { component, gate } = spec;
+    return this.#whole.processor({
+      ...spec,
+      name: this.#prefix + spec.name,
+      ...(component !== undefined && { component: this.#prefix + component }),
+      ...(gate !== undefined && { gate: this.#prefix + gate }),
+    });
+  }
+
+  override component(spec: ComponentSpec): number {
+    return this.#whole.component({ ...spec, name: this.#prefix + spec.name });
+  }
+
+  override channel(spec: ChannelSpec): number {
+    return this.#whole.channel({ ...spec, name: this.#prefix + spec.name, to: this.#prefix + spec.to });
+  }
+
+  override spontaneous(spec: SpontaneousSpec): number {
+    const { afterSpinning } = spec;
+    return this.#whole.spontaneous({
+      ...spec,
+      name: this.#prefix + spec.name,
+      component: this.#prefix + spec.component,
+      ...(afterSpinning && { afterSpinning: { ...afterSpinning, processor: this.#prefix + afterSpinning.processor } }),
+    });
+  }
+
+  override property(property: Property): void {
+    this.#whole.property({ ...property, name: `${this.#prefix}${property.name}` });
+  }
+
+  override watch(region: Region, watcher: Watcher): void {
+    this.#whole.watch(region, watcher);
+  }
+
+  override symmetric(...processors: string[]): void {
+    this.#whole.symmetric(...processors.map((name) => this.#prefix + name));
+  }
+
+  override build(): System {
+    throw new ModelError(`system: build: ${this.#prefix.slice(0, -1)} is a part of a system: build the whole`);
+  }
+}

@@ -1,0 +1,369 @@
+/**
+ * A system: processors that run routines, components that are XState machines, channels between them, one shared state.
+ *
+ * {@link SystemBuilder} collects the parts; {@link SystemBuilder.build} seals them into an immutable {@link System}, which
+ * every executor (live or tabulated) can run.
+ */
+import { ModelError } from '../state/errors.ts';
+import type { Message, OperationContext } from '../routine/operation.ts';
+import type { Program } from '../routine/routine.ts';
+import { Layout, type Address, type Region, type RegionOptions } from '../state/words.ts';
+import type { AnyStateMachine } from '../execute/xstate-adapter.ts';
+
+/** `sc`: every store is visible at once. `tso`: one FIFO store buffer per processor (x86). */
+export type MemoryModel = 'sc' | 'tso';
+
+/** A component's output that changes shared state: performed at once, as part of the component's step. */
+export type Effect = (cx: OperationContext, event: Message) => void;
+
+/** A component to assemble. */
+export interface ComponentSpec {
+  readonly name: string;
+  /** A closed machine: no children, no delays, every output through `emit`. */
+  readonly machine: AnyStateMachine;
+  readonly input?: unknown;
+  /** What the machine's emitted events do to the shared state, by event type. */
+  readonly effects?: Readonly<Record<string, Effect>>;
+}
+
+/** How a channel orders its messages. `level`: at most one of each, like an IRR bit; sending it again is absorbed. */
+export type ChannelPolicy = 'fifo' | 'unordered' | 'level';
+
+/** A channel to assemble: messages in flight to one component. */
+export interface ChannelSpec {
+  readonly name: string;
+  readonly to: string;
+  readonly policy: ChannelPolicy;
+  /** Messages in flight at most; more is an error of the model, reported as such. Default 4; a level channel holds one. */
+  readonly capacity?: number;
+  /** Cost-table entry for the time a message is under way. Default `message`. */
+  readonly latency?: string;
+}
+
+/** A processor to assemble. */
+export interface ProcessorSpec {
+  readonly name: string;
+  /** Routines it runs as tasks; more than one needs a component that emits `switch`. */
+  readonly tasks: readonly Program[];
+  /** Interrupt handlers by vector: what an emitted `{type: 'interrupt', vector}` of its component starts. */
+  readonly handlers?: Readonly<Record<string, Program>>;
+  /** The component that decides whether the processor executes (tag `executes`) and takes interrupts. */
+  readonly component?: string;
+  /**
+   * A second component whose state must have the tag `executes` too, for the processor to execute and for anything to be
+   * delivered to its component: the host's view of a virtual CPU.
+   */
+  readonly gate?: string;
+}
+
+/** Something that may happen by itself: a tick, a speculative walk, a vCPU being preempted. */
+export interface SpontaneousSpec {
+  readonly name: string;
+  readonly kind: 'hardware' | 'host';
+  /** The component that is told; the choice is enabled when it accepts the message. */
+  readonly component: string;
+  readonly message: Message;
+  /** Virtual time between two occurrences in a run; left out: it does not happen by itself in a run. */
+  readonly periodCycles?: number;
+  /** Virtual time of the first occurrence in a run. Default: after one period. */
+  readonly firstCycles?: number;
+  /** In a run it happens whenever this processor has spun (see `OperationDefinition.spins`) for as many cycles as the word says. */
+  readonly afterSpinning?: { readonly processor: string; readonly cycles: Address };
+}
+
+/** Called after a write to a watched word has reached memory: what hardware derives from memory by itself. */
+export type Watcher = (cx: OperationContext, address: number) => void;
+
+/** A named sentence about the system. */
+export interface Property {
+  /** The sentence: `no walker reads a freed table`. */
+  readonly name: string;
+  /** `always`: holds in every state. `sometimes`: some state satisfies it. `finally`: holds when everything has come to rest. */
+  readonly kind: 'always' | 'sometimes' | 'finally';
+  /** Why it must hold, or what a witness guards against. */
+  readonly why: string;
+  /** Words the check reads, for partial-order reduction; left out: it may read any word. */
+  readonly reads?: readonly number[];
+  check(read: (address: number) => number): boolean;
+}
+
+/** One thing a scheduler can choose. */
+export type Choice =
+  | { readonly kind: 'advance'; readonly processor: number; readonly name: string }
+  | { readonly kind: 'deliver'; readonly channel: number; readonly name: string }
+  | { readonly kind: 'drain'; readonly processor: number; readonly name: string }
+  | { readonly kind: 'spontaneous'; readonly spontaneous: number; readonly name: string };
+
+/** An assembled processor. */
+export interface Processor {
+  readonly name: string;
+  readonly index: number;
+  readonly tasks: readonly number[];
+  readonly handlers: Readonly<Record<string, number>>;
+  /** Index of its component, or -1. */
+  readonly component: number;
+  /** Index of its gate, or -1. */
+  readonly gate: number;
+  /** Words: node of each task, node of the running interrupt handler, which task is current (-1: only one task). */
+  readonly taskBase: number;
+  readonly interruptAddress: number;
+  readonly currentAddress: number;
+  /** Store buffer: a count, then address and value per entry; -1 under `sc`. */
+  readonly bufferBase: number;
+}
+
+/** An assembled component. */
+export interface Component extends ComponentSpec {
+  readonly index: number;
+  /** The word that holds its interned local state. */
+  readonly address: number;
+  /** The processor it controls, or -1. */
+  readonly processor: number;
+  /** The processor it is the gate of, or -1: what it does counts as done on that processor. */
+  readonly gates: number;
+}
+
+/** An assembled channel. Words: the messages in flight, oldest first, 0 for none. */
+export interface Channel extends ChannelSpec {
+  readonly index: number;
+  readonly base: number;
+  readonly capacity: number;
+  readonly toComponent: number;
+}
+
+/** An assembled spontaneous choice. */
+export interface Spontaneous extends SpontaneousSpec {
+  readonly index: number;
+  readonly toComponent: number;
+  /** Index of the processor of `afterSpinning`, or -1. */
+  readonly spinner: number;
+}
+
+/** A range of words and who is told of writes to it. */
+export interface Watch {
+  readonly base: number;
+  readonly cells: number;
+  readonly watcher: Watcher;
+}
+
+/** Everything an executor needs; immutable. */
+export interface System {
+  readonly memoryModel: MemoryModel;
+  readonly storeBufferEntries: number;
+  readonly layout: Layout;
+  readonly programs: readonly Program[];
+  readonly processors: readonly Processor[];
+  readonly components: readonly Component[];
+  readonly channels: readonly Channel[];
+  readonly spontaneous: readonly Spontaneous[];
+  readonly properties: readonly Property[];
+  readonly choices: readonly Choice[];
+  /** Watched ranges of words. */
+  readonly watches: readonly Watch[];
+  /** Groups of processors that are interchangeable; explorers may treat states as equal up to such a permutation. */
+  readonly symmetric: readonly (readonly number[])[];
+  /** What the built-in properties and the labels of facts may need to print. */
+  readonly maxHistory: number;
+}
+
+/** Options of a system as a whole. */
+export interface SystemOptions {
+  readonly memoryModel?: MemoryModel;
+  /** Stores a processor may have in its buffer under `tso`. Default 4. */
+  readonly storeBufferEntries?: number;
+  /** Operations a routine may perform without a `point`. Default: no limit; explorers should set one. */
+  readonly maxHistory?: number;
+}
+
+const CHANNEL_CAPACITY_DEFAULT = 4;
+const STORE_BUFFER_ENTRIES_DEFAULT = 4;
+const CHOICES_MAX = 255;
+
+/** Collects the parts of a system. Names are unique per kind; mistakes are ModelErrors of one line. */
+export class SystemBuilder {
+  readonly layout = new Layout();
+  readonly memoryModel: MemoryModel;
+  readonly #options: SystemOptions;
+  readonly #processors: ProcessorSpec[] = [];
+  readonly #components: ComponentSpec[] = [];
+  readonly #channels: ChannelSpec[] = [];
+  readonly #spontaneous: SpontaneousSpec[] = [];
+  readonly #properties: Property[] = [];
+  readonly #symmetric: string[][] = [];
+  readonly #watches: Watch[] = [];
+
+  constructor(options: SystemOptions = {}) {
+    this.#options = options;
+    this.memoryModel = options.memoryModel ?? 'sc';
+  }
+
+  /** Reserves words; see {@link Layout.region}. */
+  region(name: string, cells: number, options?: RegionOptions): Region {
+    return this.layout.region(name, cells, options);
+  }
+
+  /** Adds a processor; returns its index. */
+  processor(spec: ProcessorSpec): number {
+    return addNamed('processor', this.#processors, spec);
+  }
+
+  /** Adds a component; returns its index. */
+  component(spec: ComponentSpec): number {
+    return addNamed('component', this.#components, spec);
+  }
+
+  /** Adds a channel; returns its index, which is what `send` operations name. */
+  channel(spec: ChannelSpec): number {
+    return addNamed('channel', this.#channels, spec);
+  }
+
+  /** Adds something that may happen by itself. */
+  spontaneous(spec: SpontaneousSpec): number {
+    return addNamed('spontaneous choice', this.#spontaneous, spec);
+  }
+
+  /** Adds a property. */
+  property(property: Property): void {
+    addNamed('property', this.#properties, property);
+  }
+
+  /** Has every write that reaches a region's memory reported to `watcher` (a hardware walker, for instance), in order of declaration. */
+  watch(region: Region, watcher: Watcher): void {
+    const index = this.#watches.findIndex((watch) => watch.base === region.base);
+    const others = this.#watches[index]?.watcher;
+    const both: Watcher = (cx, address) => {
+      others?.(cx, address);
+      watcher(cx, address);
+    };
+    const watch: Watch = { base: region.base, cells: region.cells, watcher: others ? both : watcher };
+    if (others) this.#watches[index] = watch;
+    else this.#watches.push(watch);
+  }
+
+  /** Declares processors interchangeable: they must share their Program objects and have no words of their own. */
+  symmetric(...processors: string[]): void {
+    this.#symmetric.push(processors);
+  }
+
+  /** Seals the system. */
+  build(): System {
+    const programs: Program[] = [];
+    const programIndex = (p: Program): number => {
+      const known = programs.indexOf(p);
+      return known >= 0 ? known : programs.push(p) - 1;
+    };
+    const components = this.#components.map((spec, index) => this.#sealComponent(spec, index));
+    const processors = this.#processors.map((spec, index) => this.#sealProcessor(spec, index, programIndex));
+    const channels = this.#channels.map((spec, index) => this.#sealChannel(spec, index));
+    const spontaneous = this.#spontaneous.map((spec, index) => ({
+      ...spec,
+      index,
+      toComponent: this.#componentIndex(spec.component, spec.name),
+      spinner: spec.afterSpinning ? this.#processorIndex(spec.afterSpinning.processor, spec.name) : -1,
+    }));
+    const choices = listChoices(processors, channels, spontaneous);
+    if (choices.length > CHOICES_MAX)
+      throw new ModelError(
+        `system: build: ${choices.length} choices, at most ${CHOICES_MAX}: make the machine smaller`,
+      );
+    return {
+      memoryModel: this.memoryModel,
+      storeBufferEntries: this.#options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT,
+      layout: this.layout,
+      programs,
+      processors,
+      components,
+      channels,
+      spontaneous,
+      properties: this.#properties,
+      choices,
+      watches: this.#watches,
+      symmetric: this.#symmetric.map((group) => group.map((name) => this.#processorIndex(name))),
+      maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
+    };
+  }
+
+  #sealComponent(spec: ComponentSpec, index: number): Component {
+    const region = this.layout.region(`${spec.name}.state`, 1);
+    return {
+      ...spec,
+      index,
+      address: region.base,
+      processor: this.#processors.findIndex((p) => p.component === spec.name),
+      gates: this.#processors.findIndex((p) => p.gate === spec.name),
+    };
+  }
+
+  #sealProcessor(spec: ProcessorSpec, index: number, programIndex: (p: Program) => number): Processor {
+    if (spec.tasks.length === 0) throw new ModelError(`system: processor: ${spec.name} has no task`);
+    const taskBase = this.layout.region(`${spec.name}.task`, spec.tasks.length).base;
+    const handlerNames = Object.entries(spec.handlers ?? {});
+    const interruptAddress = handlerNames.length > 0 ? this.layout.region(`${spec.name}.interrupt`, 1).base : -1;
+    const currentAddress = spec.tasks.length > 1 ? this.layout.region(`${spec.name}.current`, 1).base : -1;
+    const entries = this.#options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT;
+    const bufferBase =
+      this.memoryModel === 'tso' ? this.layout.region(`${spec.name}.store_buffer`, 1 + 2 * entries).base : -1;
+    return {
+      name: spec.name,
+      index,
+      tasks: spec.tasks.map(programIndex),
+      handlers: Object.fromEntries(handlerNames.map(([vector, p]) => [vector, programIndex(p)])),
+      component: spec.component === undefined ? -1 : this.#componentIndex(spec.component, spec.name),
+      gate: spec.gate === undefined ? -1 : this.#componentIndex(spec.gate, spec.name),
+      taskBase,
+      interruptAddress,
+      currentAddress,
+      bufferBase,
+    };
+  }
+
+  #sealChannel(spec: ChannelSpec, index: number): Channel {
+    if (spec.policy === 'level' && (spec.capacity ?? 1) !== 1) {
+      throw new ModelError(
+        `system: channel: ${spec.name} is level and wants capacity ${spec.capacity}: it holds one message, so give every message its own channel`,
+      );
+    }
+    const capacity = spec.policy === 'level' ? 1 : (spec.capacity ?? CHANNEL_CAPACITY_DEFAULT);
+    const base = this.layout.region(`${spec.name}.messages`, capacity).base;
+    return { ...spec, index, base, capacity, toComponent: this.#componentIndex(spec.to, spec.name) };
+  }
+
+  #componentIndex(name: string, user: string): number {
+    const index = this.#components.findIndex((c) => c.name === name);
+    if (index < 0)
+      throw new ModelError(
+        `system: ${user}: no component ${name} (have: ${this.#components.map((c) => c.name).join(', ') || 'none'})`,
+      );
+    return index;
+  }
+
+  #processorIndex(name: string, user = 'symmetric'): number {
+    const index = this.#processors.findIndex((p) => p.name === name);
+    if (index < 0)
+      throw new ModelError(
+        `system: ${user}: no processor ${name} (have: ${this.#processors.map((p) => p.name).join(', ')})`,
+      );
+    return index;
+  }
+}
+
+function addNamed<S extends { readonly name: string }>(kind: string, list: S[], spec: S): number {
+  if (list.some((other) => other.name === spec.name))
+    throw new ModelError(`system: ${kind}: name taken twice (${spec.name})`);
+  return list.push(spec) - 1;
+}
+
+function listChoices(
+  processors: readonly Processor[],
+  channels: readonly Channel[],
+  spontaneous: readonly Spontaneous[],
+): Choice[] {
+  return [
+    ...processors.map((p): Choice => ({ kind: 'advance', processor: p.index, name: p.name })),
+    ...channels.map((c): Choice => ({ kind: 'deliver', channel: c.index, name: `deliver ${c.name}` })),
+    ...processors
+      .filter((p) => p.bufferBase >= 0)
+      .map((p): Choice => ({ kind: 'drain', processor: p.index, name: `drain ${p.name}` })),
+    ...spontaneous.map((s): Choice => ({ kind: 'spontaneous', spontaneous: s.index, name: s.name })),
+  ];
+}

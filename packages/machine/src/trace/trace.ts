@@ -1,0 +1,189 @@
+/**
+ * A Trace: what happened, step by step, in words. Every renderer (two columns, Mermaid, Perfetto, JSON) reads this one form.
+ */
+import type { Executor, Violation } from '../execute/executor.ts';
+import { entryBranch, entryChoice } from '../schedule/schedule.ts';
+import { ModelError } from '../state/errors.ts';
+import type { Choice, Component, Processor, System } from '../system/system.ts';
+
+/** One step of a run. */
+export interface TraceStep {
+  /** The schedule entry that makes it happen again. */
+  readonly entry: number;
+  readonly kind: Choice['kind'];
+  /** Column (processor) it belongs to; -1 for steps of no processor. */
+  readonly column: number;
+  /** Routines on the processor's stack before the step, outermost first. */
+  readonly stack: readonly string[];
+  /** What happened: `pud_clear(pudp)`. */
+  readonly text: string;
+  /** Bracketed state facts: `table 0x42`. */
+  readonly facts: readonly string[];
+  /** True while an interrupt handler is on top of the stack. */
+  readonly inInterrupt: boolean;
+  /** The property the step violated, in words. */
+  readonly violation: Violation | null;
+  /** Virtual time at the start and duration, if the run had a cost model. */
+  readonly startCycles: number | null;
+  readonly durationCycles: number | null;
+}
+
+/** How a trace ended. */
+export interface TraceEnd {
+  readonly kind: 'violation' | 'deadlock' | 'finally' | 'end';
+  /** The property or situation in words. */
+  readonly text: string;
+}
+
+/** A run in words. */
+export interface Trace {
+  /** Column headings: processors with the routine each began with. */
+  readonly columns: readonly { readonly name: string; readonly routine: string }[];
+  readonly steps: readonly TraceStep[];
+  readonly end: TraceEnd | null;
+  /** Fingerprint of the last state. */
+  readonly fingerprint: string;
+}
+
+/** Executes one schedule entry and describes it; null if the choice is not enabled. */
+export function describeStep(executor: Executor, entry: number): TraceStep | null {
+  const { system } = executor;
+  const choice = system.choices[entryChoice(entry)];
+  if (!choice)
+    throw new ModelError(`schedule: step: no choice ${entryChoice(entry)} (this system has ${system.choices.length})`);
+  const before = describeBefore(executor, choice, entryBranch(entry));
+  const observe = executor.observe;
+  const buffered = bufferedStores(executor, before.column);
+  executor.observe = true;
+  const happened = executor.step(entryChoice(entry), entryBranch(entry));
+  executor.observe = observe;
+  if (!happened) return null;
+  const fact = before.fact?.(executor.lastResult);
+  return {
+    entry,
+    kind: choice.kind,
+    column: before.column,
+    stack: before.stack,
+    text: before.text,
+    facts: [fact, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined].filter(
+      (f) => f !== undefined,
+    ),
+    inInterrupt: before.inInterrupt,
+    violation: executor.violation,
+    startCycles: null,
+    durationCycles: null,
+  };
+}
+
+/** Stores of a processor that memory has not seen yet. */
+function bufferedStores(executor: Executor, column: number): number {
+  const base = executor.system.processors[column]?.bufferBase ?? -1;
+  return base < 0 ? 0 : executor.store.read(base);
+}
+
+/** Runs a schedule from the initial state and describes every step. Throws ModelError at an entry that is not enabled. */
+export function recordTrace(executor: Executor, schedule: readonly number[]): Trace {
+  executor.reset();
+  const steps = schedule.map((entry, i) => {
+    const step = describeStep(executor, entry);
+    if (!step) {
+      const name = executor.system.choices[entryChoice(entry)]?.name ?? `choice ${entryChoice(entry)}`;
+      throw new ModelError(`schedule: step ${i}: ${name} is not enabled there`);
+    }
+    return step;
+  });
+  return { columns: columnsOf(executor), steps, end: endOf(steps), fingerprint: executor.fingerprint };
+}
+
+/** Column headings of a system: each processor with the routine it runs. */
+export function columnsOf(executor: Executor): Trace['columns'] {
+  return executor.system.processors.map((p) => ({
+    name: p.name,
+    routine: p.tasks.map((program) => executor.system.programs[program]?.name ?? '?').join(', '),
+  }));
+}
+
+function endOf(steps: readonly TraceStep[]): TraceEnd | null {
+  const violation = steps.at(-1)?.violation;
+  if (!violation) return null;
+  return {
+    kind: 'violation',
+    text: violation.detail === '' ? violation.property : `${violation.property}: ${violation.detail}`,
+  };
+}
+
+interface Before {
+  readonly column: number;
+  readonly stack: readonly string[];
+  readonly text: string;
+  readonly inInterrupt: boolean;
+  readonly fact: ((result: number) => string | undefined) | undefined;
+}
+
+function describeBefore(executor: Executor, choice: Choice, branch: number): Before {
+  const { system } = executor;
+  const blank = { stack: [], inInterrupt: false, fact: undefined };
+  switch (choice.kind) {
+    case 'advance': {
+      const processor = system.processors[choice.processor] as Processor;
+      const op = executor.pendingOperation(choice.processor);
+      const text = op ? (op.label ?? defaultLabel(executor, op.definition.name, op.a, op.b)) : '(nothing to do)';
+      const inInterrupt = executor.topAddress(processor) === processor.interruptAddress;
+      return { column: choice.processor, stack: executor.stackOf(choice.processor), text, inInterrupt, fact: op?.fact };
+    }
+    case 'deliver': {
+      const channel = system.channels[choice.channel];
+      const component = channel && system.components[channel.toComponent];
+      const message = executor.messageOn(choice.channel, branch);
+      return {
+        ...blank,
+        column: columnOf(system, component),
+        text: `<${channel?.name ?? '?'}: ${message?.type ?? 'nothing'}>`,
+      };
+    }
+    case 'drain': {
+      const processor = system.processors[choice.processor] as Processor;
+      const { store } = executor;
+      const pending = processor.bufferBase >= 0 && store.read(processor.bufferBase) > 0;
+      const address = pending ? store.read(processor.bufferBase + 1) : 0;
+      const value = pending ? store.read(processor.bufferBase + 2) : 0;
+      const text = pending
+        ? `<store buffer: ${system.layout.nameOf(address)} = ${system.layout.formatValue(address, value)}>`
+        : '<store buffer empty>';
+      return { ...blank, column: choice.processor, text };
+    }
+    case 'spontaneous': {
+      const spontaneous = system.spontaneous[choice.spontaneous];
+      const column = columnOf(system, spontaneous && system.components[spontaneous.toComponent]);
+      return { ...blank, column, text: `<${spontaneous?.name ?? '?'}>` };
+    }
+  }
+}
+
+/** The column of a component: the processor that it controls, or whose gate it is. */
+function columnOf(system: System, component: Component | undefined): number {
+  if (!component) return -1;
+  return component.processor >= 0
+    ? component.processor
+    : system.processors.findIndex((p) => p.gate === component.index);
+}
+
+function defaultLabel(executor: Executor, name: string, a: number, b: number): string {
+  const { layout } = executor.system;
+  switch (name) {
+    case 'load':
+      return `READ_ONCE(${layout.nameOf(a)})`;
+    case 'store':
+      return `WRITE_ONCE(${layout.nameOf(a)}, ${layout.formatValue(a, b)})`;
+    case 'xchg':
+    case 'cmpxchg':
+    case 'atomic_add_return':
+    case 'atomic_fetch_or':
+    case 'atomic_fetch_andnot':
+    case 'wait':
+    case 'acquire':
+      return `${name}(${layout.nameOf(a)})`;
+    default:
+      return `${name}()`;
+  }
+}
