@@ -6,7 +6,7 @@
  */
 import { accessSync, constants, realpathSync, renameSync, rmSync, statSync, writeFileSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { entryBranch, entryChoice, ModelError, scheduleEntry } from '@shootdown/machine';
+import { CHOICES_MAX, entryBranch, entryChoice, ModelError, scheduleEntry } from '@shootdown/machine';
 import { z } from 'zod';
 
 const savedSchedule = z.strictObject({
@@ -123,8 +123,8 @@ export function parseSchedule(text: string): number[] {
   const schedule: number[] = [];
   if (text === '') return schedule;
   text.split(',').forEach((part, i) => {
-    const match = /^(\d{1,3})(?:\.(\d{1,4}))?(?:x(\d{1,8}))?$/.exec(part.trim());
-    if (!match || Number(match[1]) > 255)
+    const match = /^(\d{1,5})(?:\.(\d{1,5}))?(?:x(\d{1,8}))?$/.exec(part.trim());
+    if (!match || Number(match[1]) >= CHOICES_MAX)
       throw new ModelError(`schedule: part ${i}: expected choice[.branch][xN] (${part})`);
     const entry = scheduleEntry(Number(match[1]), Number(match[2] ?? 0));
     const times = Number(match[3] ?? 1);

@@ -1,4 +1,4 @@
-export { ModelError } from './state/errors.ts';
+export { checkNearMisses, checkOptions, keysOf, ModelError, nearest, printable, thrown } from './state/errors.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
 export { ContentHashes, Layout, WordStore, type Address, type Region, type RegionOptions } from './state/words.ts';
 export {
@@ -13,10 +13,12 @@ export {
   type Operation,
   type OperationContext,
   type OperationDefinition,
+  type Ordering,
   type Saying,
   type Steps,
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
+export { isSteps, noted, noteMethods, stepOf, voidStepOf } from './routine/unbegun.ts';
 export {
   assertThat,
   count,
@@ -39,7 +41,7 @@ export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './ro
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
 export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
-export { entryBranch, entryChoice, scheduleEntry } from './schedule/schedule.ts';
+export { CHOICES_MAX, entryBranch, entryChoice, scheduleEntry } from './schedule/schedule.ts';
 export { DirectExecutor } from './execute/direct.ts';
 export { TabulatedExecutor } from './execute/tabulated.ts';
 export { LiveExecutor, type Inspector } from './execute/live.ts';
