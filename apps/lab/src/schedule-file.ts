@@ -8,6 +8,7 @@ import { accessSync, constants, realpathSync, renameSync, rmSync, statSync, writ
 import { dirname } from 'node:path';
 import { entryBranch, entryChoice, ModelError, scheduleEntry } from '@shootdown/machine';
 import { z } from 'zod';
+import { asOutputError } from './output.ts';
 
 const savedSchedule = z.strictObject({
   shootdown: z.literal(1),
@@ -76,7 +77,8 @@ function writeWhole(path: string, known: Stats | undefined | null, text: string)
   if (known === null) return writeFileSync(path, text);
   const beside = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(beside, text, { flag: 'wx', ...(known && { mode: known.mode }) });
+    // A disk may say only when the file is synchronised that it has no room for it.
+    writeFileSync(beside, text, { flag: 'wx', flush: true, ...(known && { mode: known.mode }) });
     renameSync(beside, path);
   } catch (error) {
     rmSync(beside, { force: true });
@@ -89,7 +91,6 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'no such folder',
   EACCES: 'permission denied',
   EROFS: 'the file system is read-only',
-  ENOSPC: 'the disk is full',
 };
 
 function attempt<T>(path: string, work: () => T): T {
@@ -97,6 +98,8 @@ function attempt<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     if (error instanceof ModelError) throw error;
+    const lost = asOutputError(error, `schedule: ${path}`);
+    if (lost !== error) throw lost;
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new ModelError(`schedule: ${path}: cannot be written (${REASONS[code] ?? code})`);
   }
@@ -116,21 +119,30 @@ export function formatSchedule(schedule: readonly number[]): string {
   return parts.join(',');
 }
 
-const ENTRIES_MAX = 50_000_000;
+/** Steps of a schedule that is replayed at most: each is described, in some hundred bytes, and a document is one string. */
+export const REPLAY_STEPS_MAX = 1_000_000;
 
-/** The short form as schedule entries. Throws ModelError at the first part that is none. */
-export function parseSchedule(text: string): number[] {
-  const schedule: number[] = [];
-  if (text === '') return schedule;
+/** A schedule, or as much of it as is replayed. */
+export interface ParsedSchedule {
+  readonly entries: readonly number[];
+  /** It goes on for so many steps more. */
+  readonly left: number;
+}
+
+/** The first steps of the short form as schedule entries; no more are held. Throws ModelError at the first part that is none. */
+export function parseSchedule(text: string, stepsMax = REPLAY_STEPS_MAX): ParsedSchedule {
+  const entries: number[] = [];
+  let left = 0;
+  if (text === '') return { entries, left };
   text.split(',').forEach((part, i) => {
     const match = /^(\d{1,3})(?:\.(\d{1,4}))?(?:x(\d{1,8}))?$/.exec(part.trim());
     if (!match || Number(match[1]) > 255)
       throw new ModelError(`schedule: part ${i}: expected choice[.branch][xN] (${part})`);
     const entry = scheduleEntry(Number(match[1]), Number(match[2] ?? 0));
     const times = Number(match[3] ?? 1);
-    if (schedule.length + times > ENTRIES_MAX)
-      throw new ModelError(`schedule: part ${i}: more than ${ENTRIES_MAX} steps`);
-    for (let n = 0; n < times; n++) schedule.push(entry);
+    const taken = Math.min(times, stepsMax - entries.length);
+    for (let n = 0; n < taken; n++) entries.push(entry);
+    left += times - taken;
   });
-  return schedule;
+  return { entries, left };
 }

@@ -10,7 +10,7 @@ import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
 import { requestedScenario, scenarioFlags, scenarioOf } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
-import { parseSavedSchedule, parseSchedule, type SavedSchedule } from '../schedule-file.ts';
+import { parseSavedSchedule, parseSchedule, type ParsedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
   ...scenarioFlags,
@@ -23,7 +23,7 @@ const flags = {
 
 interface Request {
   readonly system: System;
-  readonly schedule: readonly number[];
+  readonly schedule: ParsedSchedule;
   readonly fingerprint: string | undefined;
 }
 
@@ -40,9 +40,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   const live = args.oneOf('executor', ['tabulated', 'live'] as const) === 'live';
   const given = args.oneOf('format', traceFormats) ?? 'text';
   const format = args.has('json') ? 'json' : given;
-  const { system, schedule, fingerprint } = await requestOf(args);
+  const { system, schedule: asked, fingerprint } = await requestOf(args);
+  const schedule = asked.entries;
   const executor = live ? new LiveExecutor(system) : new TabulatedExecutor(system);
   const recorded = recordTrace(executor, schedule);
+  if (asked.left > 0)
+    throw new ModelError(
+      `schedule: ${schedule.length + asked.left} steps: a replay shows at most ${schedule.length}, and all of those can happen`,
+    );
   const problem = judgeSchedule(system, schedule);
   const verdict = problem === null ? 'safe' : problem.kind === 'deadlock' ? 'deadlock' : 'violation';
   const trace = problem?.length === schedule.length ? explained(executor, recorded, { ...problem, verdict }) : recorded;
