@@ -21,6 +21,8 @@ const savedSchedule = z.strictObject({
       variant: z.string(),
       memoryModel: z.enum(['sc', 'tso']),
       parameters: z.record(z.string(), z.number()),
+      /** File with the routines that were replaced. */
+      replace: z.string().optional(),
     })
     .optional(),
   schedule: z.string(),

@@ -6,3 +6,4 @@ export { contextSwitches, tidySchedule } from './counterexample.ts';
 export { fuzz, type FuzzOptions, type FuzzResult } from './fuzz.ts';
 export { judgeSchedule } from './replay.ts';
 export { collisionOdds } from './storage.ts';
+export { nearestName, unknownName } from './unknown-name.ts';
