@@ -1,6 +1,6 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
 import { agrees, explore, type ExploreOptions, type ExploreResult, type Progress } from '@shootdown/explorer';
-import type { Trace } from '@shootdown/machine';
+import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
@@ -9,7 +9,7 @@ import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
 import { scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
-import { formatSchedule, scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
+import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
 
 const flags = {

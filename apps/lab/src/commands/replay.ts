@@ -1,6 +1,13 @@
 /** `shootdown replay <schedule file | scenario>`: makes a run happen again, step by step. */
 import { judgeSchedule } from '@shootdown/explorer';
-import { LiveExecutor, ModelError, recordTrace, TabulatedExecutor, type System } from '@shootdown/machine';
+import {
+  LiveExecutor,
+  ModelError,
+  parseSchedule,
+  recordTrace,
+  TabulatedExecutor,
+  type System,
+} from '@shootdown/machine';
 import { renderTrace, traceFormats } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
@@ -10,7 +17,7 @@ import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
 import { requestedScenario, scenarioFlags, scenarioOf } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
-import { parseSavedSchedule, parseSchedule, type SavedSchedule } from '../schedule-file.ts';
+import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
   ...scenarioFlags,
