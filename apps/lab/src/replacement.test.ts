@@ -38,7 +38,7 @@ describe('--replace with a module', () => {
     const { status, stdout } = explore(path);
     expect(status).toBe(12);
     expect(stdout).toContain(`replaced: pud_free_pmd_page() (${path})`);
-    expect(stdout.replaceAll(/ *\\\n */g, " ")).toContain(`--replace ${path}`);
+    expect(stdout.replaceAll(/ *\\\n */g, ' ')).toContain(`--replace ${path}`);
     expect(stdout).not.toContain('as expected');
   });
 

@@ -23,6 +23,6 @@ function asRoutine(name: string, value: unknown): Routine<never[]> | undefined {
   if (typeof value !== 'function') return undefined;
   if ('routineName' in value) return value as Routine<never[]>;
   return Object.getPrototypeOf(value) === GeneratorFunction
-    ? (routine(name, value as Routine<never[]>) as Routine<never[]>)
+    ? routine<never[], unknown>(name, value as Routine<never[]>)
     : undefined;
 }

@@ -141,14 +141,12 @@ export function agrees(expected: ExpectedVerdict | null, found: Verdict): boolea
 }
 
 /** Throws ModelError on a routine that this variant has not, with what it has. */
-export function checkReplaceable<V extends Variant>(
-  scenario: Scenario<V>,
-  variant: V,
-  names: readonly string[],
-): void {
+export function checkReplaceable<V extends Variant>(scenario: Scenario<V>, variant: V, names: readonly string[]): void {
   const known = Object.keys(scenario.routines?.(variant) ?? {});
   if (known.length === 0)
-    throw new ModelError(`scenario: ${scenario.name}: has no routine that can be replaced (given: ${names.join(', ')})`);
+    throw new ModelError(
+      `scenario: ${scenario.name}: has no routine that can be replaced (given: ${names.join(', ')})`,
+    );
   for (const name of names) {
     if (!known.includes(name)) throw unknown(`routine of ${scenario.name} / ${variant.name}`, name, known);
   }
