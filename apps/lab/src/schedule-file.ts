@@ -1,12 +1,11 @@
 /**
  * Schedules: what makes a run happen again.
  *
- * A saved schedule names its machine (demo, topology or scenario), the choices made, and the fingerprint they lead to. On
- * the command line the choices are written `0x12,3,0.1x2`: choice, `.branch` if not 0, `xN` if repeated.
+ * A saved schedule names its machine (demo, topology or scenario), the choices made, and the fingerprint they lead to.
  */
 import { accessSync, constants, realpathSync, renameSync, rmSync, statSync, writeFileSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { entryBranch, entryChoice, ModelError, scheduleEntry } from '@shootdown/machine';
+import { ModelError } from '@shootdown/machine';
 import { z } from 'zod';
 import { asOutputError } from './output.ts';
 
@@ -22,6 +21,8 @@ const savedSchedule = z.strictObject({
       variant: z.string(),
       memoryModel: z.enum(['sc', 'tso']),
       parameters: z.record(z.string(), z.number()),
+      /** File with the routines that were replaced. */
+      replace: z.string().optional(),
     })
     .optional(),
   schedule: z.string(),
@@ -103,46 +104,4 @@ function attempt<T>(path: string, work: () => T): T {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new ModelError(`schedule: ${path}: cannot be written (${REASONS[code] ?? code})`);
   }
-}
-
-/** Schedule entries in the short form. */
-export function formatSchedule(schedule: readonly number[]): string {
-  const parts: string[] = [];
-  for (let i = 0; i < schedule.length;) {
-    const entry = schedule[i] as number;
-    let times = 1;
-    while (schedule[i + times] === entry) times++;
-    const branch = entryBranch(entry);
-    parts.push(`${entryChoice(entry)}${branch > 0 ? `.${branch}` : ''}${times > 1 ? `x${times}` : ''}`);
-    i += times;
-  }
-  return parts.join(',');
-}
-
-/** Steps of a schedule that is replayed at most: each is described, in some hundred bytes, and a document is one string. */
-export const REPLAY_STEPS_MAX = 1_000_000;
-
-/** A schedule, or as much of it as is replayed. */
-export interface ParsedSchedule {
-  readonly entries: readonly number[];
-  /** It goes on for so many steps more. */
-  readonly left: number;
-}
-
-/** The first steps of the short form as schedule entries; no more are held. Throws ModelError at the first part that is none. */
-export function parseSchedule(text: string, stepsMax = REPLAY_STEPS_MAX): ParsedSchedule {
-  const entries: number[] = [];
-  let left = 0;
-  if (text === '') return { entries, left };
-  text.split(',').forEach((part, i) => {
-    const match = /^(\d{1,3})(?:\.(\d{1,4}))?(?:x(\d{1,8}))?$/.exec(part.trim());
-    if (!match || Number(match[1]) > 255)
-      throw new ModelError(`schedule: part ${i}: expected choice[.branch][xN] (${part})`);
-    const entry = scheduleEntry(Number(match[1]), Number(match[2] ?? 0));
-    const times = Number(match[3] ?? 1);
-    const taken = Math.min(times, stepsMax - entries.length);
-    for (let n = 0; n < taken; n++) entries.push(entry);
-    left += times - taken;
-  });
-  return { entries, left };
 }

@@ -1,6 +1,14 @@
 /** `shootdown replay <schedule file | scenario>`: makes a run happen again, step by step. */
 import { judgeSchedule } from '@shootdown/explorer';
-import { LiveExecutor, ModelError, recordTrace, TabulatedExecutor, type System } from '@shootdown/machine';
+import {
+  LiveExecutor,
+  ModelError,
+  parseScheduleUpTo,
+  type ParsedSchedule,
+  recordTrace,
+  TabulatedExecutor,
+  type System,
+} from '@shootdown/machine';
 import { renderTrace, traceFormats } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
@@ -10,7 +18,7 @@ import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
 import { requestedScenario, scenarioFlags, scenarioOf } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
-import { parseSavedSchedule, parseSchedule, type ParsedSchedule, type SavedSchedule } from '../schedule-file.ts';
+import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
   ...scenarioFlags,
@@ -20,6 +28,9 @@ const flags = {
   json: { type: 'boolean', help: 'print one JSON document, as --format json does' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
+
+/** Steps that are replayed at most: each is described, in some hundred bytes, and a document is one string. */
+const STEPS_MAX = 1_000_000;
 
 interface Request {
   readonly system: System;
@@ -70,15 +81,15 @@ async function requestOf(args: Arguments): Promise<Request> {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     return {
       system: (await scenarioOf('replay', name, args)).build(),
-      schedule: parseSchedule(given),
+      schedule: parseScheduleUpTo(given, STEPS_MAX),
       fingerprint: undefined,
     };
   }
-  args.refuse(['schedule', 'variant', 'memory-model', 'set'], 'goes with a scenario, not with a file');
+  args.refuse(['schedule', 'variant', 'memory-model', 'set', 'replace'], 'goes with a scenario, not with a file');
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
   return {
     system: await systemOf(saved, name),
-    schedule: parseSchedule(saved.schedule),
+    schedule: parseScheduleUpTo(saved.schedule, STEPS_MAX),
     fingerprint: saved.fingerprint,
   };
 }
@@ -86,8 +97,8 @@ async function requestOf(args: Arguments): Promise<Request> {
 async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   const { machine, scenario } = saved;
   if (scenario) {
-    const { name, variant, memoryModel, parameters } = scenario;
-    return (await requestedScenario(name, { variant, memoryModel, parameters })).build();
+    const { name, variant, memoryModel, parameters, replace } = scenario;
+    return (await requestedScenario(name, { variant, memoryModel, parameters, replacePath: replace })).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;
