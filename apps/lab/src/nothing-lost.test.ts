@@ -87,7 +87,7 @@ describe('Ctrl-C, and what else asks the command to end', () => {
   it('says of a TLB count that it is partial', async () => {
     // A trace that is still being recorded, and that would never end.
     const pipe = join(folder, 'recording.txt');
-    spawnSync('mkfifo', [pipe]);
+    spawnSync('bash', ['-c', 'mkfifo "$0"', pipe]);
     const recorder = createWriteStream(pipe).on('error', () => undefined);
     const recording = setInterval(() => recorder.write(' L 7ffd2000,8\n'.repeat(20_000)), 100);
     const { code, stdout } = await signalled('SIGINT', ['tlb', pipe]);
