@@ -193,12 +193,16 @@ export abstract class Executor implements OperationContext {
 
   /** True when every task of every processor has returned or rests where resting is meant. */
   atRest(): boolean {
-    for (const processor of this.system.processors) {
-      if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0) return false;
-      for (let slot = 0; slot < processor.tasks.length; slot++) {
-        const op = this.operationAt(processor.taskBase + slot);
-        if (op !== null && op.definition.rests !== true) return false;
-      }
+    return this.system.processors.every((processor) => this.rests(processor.index));
+  }
+
+  /** The same of one processor: its tasks have returned or reached `rest`, and it is in no interrupt handler. */
+  rests(index: number): boolean {
+    const processor = this.system.processors[index] as Processor;
+    if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0) return false;
+    for (let slot = 0; slot < processor.tasks.length; slot++) {
+      const op = this.operationAt(processor.taskBase + slot);
+      if (op !== null && op.definition.rests !== true) return false;
     }
     return true;
   }

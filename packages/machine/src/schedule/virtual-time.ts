@@ -26,6 +26,8 @@ export interface VirtualTimeOptions {
   readonly costs: CostModel;
   /** The run ends when these processors' tasks have returned. Default: when everything is at rest. */
   readonly until?: readonly number[];
+  /** Processors that count as done when they rest, besides those. */
+  readonly untilAtRest?: readonly number[];
   /** Steps at most. Default 100 million. */
   readonly stepsMax?: number;
   /** Called after every step; return false to stop the run. */
@@ -198,8 +200,11 @@ export class VirtualTimeScheduler {
   }
 
   #reached(): boolean {
-    const { until } = this.#options;
-    return until !== undefined && until.every((p) => this.#executor.isDone(p));
+    const { until, untilAtRest } = this.#options;
+    if (until === undefined && untilAtRest === undefined) return false;
+    for (const processor of until ?? []) if (!this.#executor.isDone(processor)) return false;
+    for (const processor of untilAtRest ?? []) if (!this.#executor.rests(processor)) return false;
+    return true;
   }
 
   /** Tries the choices in the order in which they are ready; returns the one that happened, or -1. */
