@@ -53,7 +53,7 @@ export interface Recipe {
   /** Writes to the words are noticed: a mirror word, which routines can load, follows them. */
   readonly watched: boolean;
   /** Messages and the host wait until store buffers are empty; stores that leave one are noticed by the mirror word. */
-  readonly drained: boolean;
+  readonly drained?: boolean;
 }
 
 const WORDS = 3;
@@ -158,7 +158,7 @@ export function build(recipe: Recipe): System {
   if (recipe.watched)
     builder.watch(words, (cx, address) => cx.write(mirror.base, (cx.read(mirror.base) + cx.read(address)) % VALUES));
   if (recipe.drained) builder.watchDrains((cx) => cx.write(mirror.base, (cx.read(mirror.base) + 1) % VALUES));
-  const { drained } = recipe;
+  const { drained = false } = recipe;
   const count = recipe.routines.length;
   const handler = program(body, machine, recipe.handler);
   const shared = program(body, machine, recipe.routines[0] ?? []);

@@ -49,9 +49,12 @@ const machine = (flush: Flush, { waits = true, page = 0 } = {}) =>
   );
 
 describe('a flush of other CPUs, with store buffers,', () => {
-  test.each(Object.entries(flushes))('%s: is complete when no store through the old translation is to come', (_, flush) => {
-    expect(everyRun(machine(flush).system)).toMatchObject({ violations: new Set(), deadlock: false });
-  });
+  test.each(Object.entries(flushes))(
+    '%s: is complete when no store through the old translation is to come',
+    (_, flush) => {
+      expect(everyRun(machine(flush).system)).toMatchObject({ violations: new Set(), deadlock: false });
+    },
+  );
 
   test.each(Object.entries(flushes))('%s: a store reaches a page that was freed without waiting', (_, flush) => {
     expect(everyRun(machine(flush, { waits: false }).system).violations).toEqual(new Set([FREED_FRAME]));
@@ -67,7 +70,8 @@ describe('a flush of other CPUs, with store buffers,', () => {
     const [cpu0, cpu1] = [named('CPU0'), named('CPU1')];
     const pending = (cpu: number): string | undefined => executor.pendingOperation(cpu)?.definition.name;
     while (pending(0) !== 'xchg_entry' || pending(1) !== 'user_store')
-      if (!(pending(1) !== 'user_store' && executor.step(cpu1))) expect(executor.step(cpu0) || executor.step(named('drain CPU0'))).toBe(true);
+      if (!(pending(1) !== 'user_store' && executor.step(cpu1)))
+        expect(executor.step(cpu0) || executor.step(named('drain CPU0'))).toBe(true);
     for (const choice of [cpu1, cpu0, cpu0, named('deliver CPU0.mmu->CPU1.mmu')])
       expect(executor.step(choice)).toBe(true);
     expect(pending(0)).toBe('dsb');
