@@ -72,15 +72,12 @@ export function checkNearMisses(where: string, options: object, known: readonly 
   }
 }
 
-/** Changes of one letter up to which a name is taken for another one. */
-const DISTANCE_MAX = 2;
-
-/** The known name that a misspelt one is nearest to, or null if none is near. */
+/** The known name that differs by the fewest letters, if it differs by few; otherwise null. */
 export function nearest(name: string, known: readonly string[]): string | null {
   const near = known
-    .map((candidate) => ({ candidate, changes: distance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .filter(({ candidate, changes }) => changes <= Math.min(DISTANCE_MAX, candidate.length - 2))
-    .sort((a, b) => a.changes - b.changes);
+    .map((candidate) => ({ candidate, letters: distance(name, candidate) }))
+    .filter(({ letters }) => letters <= Math.max(1, Math.floor(name.length / 3)))
+    .sort((a, b) => a.letters - b.letters);
   return near[0]?.candidate ?? null;
 }
 
