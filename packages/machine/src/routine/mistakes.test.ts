@@ -229,9 +229,17 @@ describe('values and addresses', () => {
   });
 
   it.each<[string, Body, string]>([
-    ['an address beyond the machine', () => load(100_000 as Address), 'load: 100000 is the address of no word (there are 19)'],
+    [
+      'an address beyond the machine',
+      () => load(100_000 as Address),
+      'load: 100000 is the address of no word (there are 19)',
+    ],
     ['a negative one', () => store(-1 as Address, 0), 'store: -1 is the address of no word (there are 19)'],
-    ['a region', (shared) => xchg(shared as unknown as Address, 0), 'xchg: {"name":"shared","base":0,"cells":4} is no address'],
+    [
+      'a region',
+      (shared) => xchg(shared as unknown as Address, 0),
+      'xchg: {"name":"shared","base":0,"cells":4} is no address',
+    ],
     ['nothing', () => load(undefined as unknown as Address), 'load: undefined is no address'],
     [
       'an entry pointer',
@@ -249,8 +257,16 @@ describe('values and addresses', () => {
       'frames: write: expected an entry pointer, as entry(frame, index) makes it (3)',
     ],
     ['no frame', (_, frames) => frames.free(undefined as unknown as number), 'frames: undefined is no frame'],
-    ['a frame that does not exist', (_, frames) => frames.free(9), 'free_page(0x9): frames: free of frame 9: no such frame (0 .. 3)'],
-    ['a cell that does not exist', (shared) => load(shared.at(4)), 'threw RangeError: layout: at: index 4 outside shared[4]'],
+    [
+      'a frame that does not exist',
+      (_, frames) => frames.free(9),
+      'free_page(0x9): frames: free of frame 9: no such frame (0 .. 3)',
+    ],
+    [
+      'a cell that does not exist',
+      (shared) => load(shared.at(4)),
+      'threw RangeError: layout: at: index 4 outside shared[4]',
+    ],
     ['half a cell', (shared) => load(shared.at(0.5)), 'threw RangeError: layout: at: index 0.5 outside shared[4]'],
     [
       'an address in an operation of one’s own',
@@ -258,19 +274,10 @@ describe('values and addresses', () => {
       'peek: words: read: 99 is the address of no word (there are 19)',
     ],
     [
-      'an operation that throws null',
+      'a promise for a result',
       () =>
-        perform(
-          operation(
-            defineOperation({
-              name: 'angry',
-              perform: () => {
-                throw null;
-              },
-            }),
-          ),
-        ),
-      'angry: threw null',
+        perform(operation(defineOperation({ name: 'angry', perform: () => new Promise(() => 0) as unknown as number }))),
+      'angry: result: a Promise is no 32-bit integer',
     ],
   ])('%s', (_, body, message) => {
     for (const Executor of executors) {
@@ -336,7 +343,11 @@ describe('the builder', () => {
       () => new SystemBuilder({ memoryModl: 'tso' } as object),
       'system: new: unknown option memoryModl: did you mean memoryModel? (have: memoryModel, storeBufferEntries, maxHistory)',
     ],
-    ['a model that is none', () => new SystemBuilder({ memoryModel: 'TSO' as 'tso' }), 'system: new: memoryModel: "TSO" is none of'],
+    [
+      'a model that is none',
+      () => new SystemBuilder({ memoryModel: 'TSO' as 'tso' }),
+      'system: new: memoryModel: "TSO" is none of',
+    ],
     [
       'a kind that is none',
       () => builder().property({ name: 'p', kind: 'allways' as 'always', why: '', check: () => true }),
@@ -368,7 +379,7 @@ describe('the builder', () => {
     ],
     [
       'a program without a name',
-      () => program((function* () {}) as never),
+      () => program(function* () {} as never),
       "program: expected a routine, which has a name: program(routine('name', function* () { ... }), ...) (the function (without a name))",
     ],
     [

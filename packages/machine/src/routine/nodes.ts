@@ -54,11 +54,7 @@ export class NodeTable {
   readonly #words: number;
 
   /** @param historyMax operations a program may perform without a `point` before it counts as an endless loop */
-  constructor(
-    programs: readonly Program[],
-    historyMax = Number.POSITIVE_INFINITY,
-    words = Number.POSITIVE_INFINITY,
-  ) {
+  constructor(programs: readonly Program[], historyMax = Number.POSITIVE_INFINITY, words = Number.POSITIVE_INFINITY) {
     this.#programs = programs;
     this.#historyMax = historyMax;
     this.#words = words;
@@ -236,7 +232,9 @@ function sameOperation(a: Operation | null, b: Operation | null): boolean {
   if (a === null || b === null) return a === b;
   if (a === b) return true;
   const same = a.definition.name === b.definition.name && a.a === b.a && a.b === b.b && a.c === b.c;
-  return same && (a.data === b.data || !isData(a.data) || !isData(b.data) || canonicalJson(a.data) === canonicalJson(b.data));
+  return (
+    same && (a.data === b.data || !isData(a.data) || !isData(b.data) || canonicalJson(a.data) === canonicalJson(b.data))
+  );
 }
 
 function nameOf(op: Operation | null): string {

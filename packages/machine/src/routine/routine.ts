@@ -9,7 +9,17 @@
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
 import { faultOf, type Mark, type Operation, type Steps } from './operation.ts';
-import { beginNoting, calling, endNoting, isSteps, nameOfSteps, NOTHING, saying, unbegun, type Noted } from './unbegun.ts';
+import {
+  beginNoting,
+  calling,
+  endNoting,
+  isSteps,
+  nameOfSteps,
+  NOTHING,
+  saying,
+  unbegun,
+  type Noted,
+} from './unbegun.ts';
 
 /** A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`. */
 export interface Routine<A extends readonly unknown[] = readonly unknown[], T = unknown> {
@@ -23,12 +33,13 @@ export interface Routine<A extends readonly unknown[] = readonly unknown[], T = 
  */
 export function routine<A extends readonly unknown[], T>(name: string, body: (...args: A) => Steps<T>): Routine<A, T> {
   if (typeof name !== 'string' || name === '')
-    throw new ModelError(`routine: a routine needs a name: routine('pud_clear', function* () { ... }) (${printable(name)})`);
+    throw new ModelError(
+      `routine: a routine needs a name: routine('pud_clear', function* () { ... }) (${printable(name)})`,
+    );
   if (typeof body !== 'function')
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
-  const named = (...args: A): Steps<T> =>
-    calling<T>(() => ({ mark: 'call', name, steps: body(...args) }), `${name}()`);
+  const named = (...args: A): Steps<T> => calling<T>(() => ({ mark: 'call', name, steps: body(...args) }), `${name}()`);
   return Object.assign(named, { routineName: name });
 }
 
@@ -253,7 +264,9 @@ export class RoutineCursor {
       if (next.done) {
         this.#refuseIdle();
         if (isSteps(next.value))
-          throw new ModelError(`${this.at}: returns ${nameOfSteps(next.value)}, which was never begun: write yield* before it`);
+          throw new ModelError(
+            `${this.at}: returns ${nameOfSteps(next.value)}, which was never begun: write yield* before it`,
+          );
         this.#return(next.value);
         if (this.#frames.length === 0) {
           this.pending = null;

@@ -151,7 +151,10 @@ export function noteMethods({ prototype }: { readonly prototype: object }): void
   for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
     const method: unknown = property.value;
     if (typeof method === 'function' && isGeneratorFunction(method))
-      Object.defineProperty(prototype, name, { ...property, value: noted(method as (...args: never[]) => Steps<unknown>) });
+      Object.defineProperty(prototype, name, {
+        ...property,
+        value: noted(method as (...args: never[]) => Steps<unknown>),
+      });
   }
 }
 

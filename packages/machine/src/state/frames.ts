@@ -125,26 +125,32 @@ export class Frames {
     if (!(frame >= 0 && frame < this.tables && Number.isInteger(frame)))
       throw new ModelError(`frames: entry: frame ${printable(frame)} is no table frame (0 .. ${this.tables - 1})`);
     if (!(index >= 0 && index < this.entriesPerTable && Number.isInteger(index)))
-      throw new ModelError(`frames: entry: index ${printable(index)} outside a table of ${this.entriesPerTable} entries`);
+      throw new ModelError(
+        `frames: entry: index ${printable(index)} outside a table of ${this.entriesPerTable} entries`,
+      );
     return { frame, index, address: this.entries.at(frame * this.entriesPerTable + index) };
   }
 
   /** Allocates the lowest free frame of a pool (so that reuse happens as early as it can): its pfn, or {@link NO_FRAME}. */
   alloc(kind: typeof FrameKind.page | typeof FrameKind.table, saying?: Saying): Steps<number> {
-    return stepOf(operation(ALLOC, kind, 0, 0, this, {
-      label: kind === FrameKind.table ? 'alloc_page(GFP_PGTABLE)' : 'alloc_page()',
-      fact: formatFrame,
-      ...saying,
-    }));
+    return stepOf(
+      operation(ALLOC, kind, 0, 0, this, {
+        label: kind === FrameKind.table ? 'alloc_page(GFP_PGTABLE)' : 'alloc_page()',
+        fact: formatFrame,
+        ...saying,
+      }),
+    );
   }
 
   /** Frees a frame. */
   free(frame: number, saying?: Saying): Steps {
-    return voidStepOf(operation(FREE, frame, 0, 0, this, {
-      label: `free_page(${hex(frame)})`,
-      fact: () => `${hex(frame)} freed`,
-      ...saying,
-    }));
+    return voidStepOf(
+      operation(FREE, frame, 0, 0, this, {
+        label: `free_page(${hex(frame)})`,
+        fact: () => `${hex(frame)} freed`,
+        ...saying,
+      }),
+    );
   }
 
   /** Reads an entry, once. */
@@ -168,14 +174,9 @@ export class Frames {
   /** Replaces `expected` by `value` atomically; returns the old value. */
   cmpxchg(pointer: EntryPointer, expected: number, value: number, saying?: Saying): Steps<number> {
     checkPointer('cmpxchg', pointer);
-    return stepOf(operation(
-      CMPXCHG_ENTRY,
-      pointer.address,
-      expected,
-      value,
-      { frames: this, frame: pointer.frame },
-      saying,
-    ));
+    return stepOf(
+      operation(CMPXCHG_ENTRY, pointer.address, expected, value, { frames: this, frame: pointer.frame }, saying),
+    );
   }
 
   /** The word of a frame's reference count. Throws ModelError on a frame that does not exist. */
@@ -198,11 +199,13 @@ export class Frames {
 
   /** Drops one reference and frees the frame with the last one (put_page()); returns the references left. */
   put(frame: number, saying?: Saying): Steps<number> {
-    return stepOf(operation(PUT, frame, 0, 0, this, {
-      label: `put_page(${hex(frame)})`,
-      fact: (left) => (left === 0 ? `${hex(frame)} freed` : undefined),
-      ...saying,
-    }));
+    return stepOf(
+      operation(PUT, frame, 0, 0, this, {
+        label: `put_page(${hex(frame)})`,
+        fact: (left) => (left === 0 ? `${hex(frame)} freed` : undefined),
+        ...saying,
+      }),
+    );
   }
 
   /** Fails the property unless the frame is a `kind` now. */

@@ -42,7 +42,7 @@ export function isWord(value: unknown): value is number {
 
 /** What a word says that is given such a value: unsigned numbers and truth values are fine. Anything else is left as it is. */
 export function wordOf(value: number): number {
-  return isWord(value) || typeof value === 'boolean' ? (value as number) | 0 : value;
+  return isWord(value) || typeof value === 'boolean' ? Number(value) | 0 : value;
 }
 
 /** Collects regions; {@link Layout.seal} makes the store. Names are unique. */
@@ -54,7 +54,8 @@ export class Layout {
 
   /** Reserves `cells` consecutive words. Throws ModelError on a name taken twice or a size out of range. */
   region(name: string, cells: number, options: RegionOptions = {}): Region {
-    if (typeof name !== 'string' || name === '') throw new ModelError(`layout: region: a region needs a name (${printable(name)})`);
+    if (typeof name !== 'string' || name === '')
+      throw new ModelError(`layout: region: a region needs a name (${printable(name)})`);
     checkOptions(`layout: region: ${name}`, options, REGION_KEYS);
     if (this.#names.has(name)) throw new ModelError(`layout: region: name taken twice (${name})`);
     if (!Number.isInteger(cells) || cells < 1 || this.#words + cells > WORDS_MAX) {
@@ -200,7 +201,9 @@ export class WordStore {
   }
 
   #noWord(what: string, address: unknown): ModelError {
-    return new ModelError(`words: ${what}: ${printable(address)} is the address of no word (there are ${this.words.length})`);
+    return new ModelError(
+      `words: ${what}: ${printable(address)} is the address of no word (there are ${this.words.length})`,
+    );
   }
 
   /** Writes a plain word: journalled and folded into the fingerprint. Throws ModelError on an address or value that is none. */
