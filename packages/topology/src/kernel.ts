@@ -4,13 +4,12 @@
 import {
   ModelError,
   program,
-  routine,
   type Address,
   type Frames,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import { do_idle, startCpu, type Cpu } from '@shootdown/cpu';
+import { startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {
   arm64Tlb,
@@ -43,6 +42,8 @@ export interface KernelParts {
   readonly mmus: readonly MmuInstructions[];
   readonly frames: Frames;
   readonly shape: WalkShape;
+  /** Processors of the whole machine, its other guests' too. */
+  readonly tasks: number;
   /** Broadcast TLBIs instead of IPIs. */
   readonly broadcast: boolean;
   readonly flushCeiling: number;
@@ -69,7 +70,7 @@ export interface StartedKernel {
 export function startKernel(description: KernelDescription, parts: KernelParts): StartedKernel {
   const { builder, cpus, mmus, frames, shape } = parts;
   const smp = new Smp(builder, cpus);
-  const mms = description.processes.map((_, i) => new Mm(builder, i + 1));
+  const mms = description.processes.map((_, i) => new Mm(builder, i + 1, undefined, { tasks: parts.tasks }));
   const jiffies = parts.hz > 0 ? addTimer(builder, parts.hz, parts.hertz) : undefined;
   const arch = archOf(parts, smp, mms, jiffies);
   const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', frames.tables) };
@@ -90,8 +91,6 @@ function archOf(
     ...(flush_tlb_multi && { flush_tlb_multi }),
   });
 }
-
-const idle = routine('swapper', (cpu: Cpu) => do_idle(cpu));
 
 function startThreads(
   description: KernelDescription,
@@ -130,7 +129,7 @@ function startThreads(
   const until: number[] = [];
   for (const cpu of kernel.cpus) {
     const work = bodies.get(cpu.id);
-    const task = work ? program(thread, work.context, work.first, work.body) : program(idle, cpu);
+    const task = work ? program(thread, work.context, work.first, work.body) : program(swapper, cpu);
     const gate = gates?.[cpu.id];
     const processor = startCpu(
       builder,
