@@ -50,7 +50,8 @@ const kvm_handle_hva_range = routine(
       label: `kvm_unmap_gfn_range(0x${gfn.toString(16)})`,
       fact: (f) => (f < 0 ? 'none' : `host frame 0x${f.toString(16)}`),
     });
-    if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap') yield* kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH, mutant);
+    if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap')
+      yield* kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH, mutant);
     yield* atomicAdd(vm.mmu_lock.at(0), -1, { label: 'write_unlock(mmu_lock)' });
     return frame;
   },

@@ -9,7 +9,14 @@ import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { PageContents } from './secondary/contents.ts';
 import type { FileFolio } from './filemap/kernel.ts';
-import { MmStruct, mmap_read_lock, mmap_read_unlock, mmap_write_downgrade, mmap_write_lock, mmap_write_unlock } from './mmap-lock.ts';
+import {
+  MmStruct,
+  mmap_read_lock,
+  mmap_read_unlock,
+  mmap_write_downgrade,
+  mmap_write_lock,
+  mmap_write_unlock,
+} from './mmap-lock.ts';
 import type { LocklessWalkers } from './lockless-walkers.ts';
 import type { TableFreeing } from './mmu-gather.ts';
 import type { SecondaryMmus } from './secondary/notify.ts';
@@ -116,10 +123,7 @@ export class Mm extends MmStruct {
     builder: SystemBuilder,
     id: number,
     initial?: MmInitial,
-    {
-      tasks = LOCK_TASKS_DEFAULT,
-      vmasMax = initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT,
-    }: MmOptions = {},
+    { tasks = LOCK_TASKS_DEFAULT, vmasMax = initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT }: MmOptions = {},
   ) {
     const name = `mm${id}`;
     super(builder, name, tasks, 'mm');

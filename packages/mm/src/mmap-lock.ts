@@ -1,14 +1,6 @@
 /** mmap_lock: a read-write semaphore per address space. Mirrors include/linux/mmap_lock.h, v6.18. */
 import type { Steps, SystemBuilder } from '@shootdown/machine';
-import {
-  down_read,
-  down_read_trylock,
-  down_write,
-  downgrade_write,
-  Rwsem,
-  up_read,
-  up_write,
-} from '@shootdown/sync';
+import { down_read, down_read_trylock, down_write, downgrade_write, Rwsem, up_read, up_write } from '@shootdown/sync';
 
 /** An address space, as far as its lock goes. */
 export class MmStruct {

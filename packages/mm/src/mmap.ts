@@ -44,7 +44,15 @@ export const munmap = routine(
     yield* invalidate_range_start(kernel, mm, start, end);
     yield* unmap_page_range(kernel, cpu, tlb, start, end);
     yield* invalidate_range_end(kernel, mm, start, end);
-    yield* free_pgd_range(kernel, tlb, start, end, floor, above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above, cpu);
+    yield* free_pgd_range(
+      kernel,
+      tlb,
+      start,
+      end,
+      floor,
+      above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above,
+      cpu,
+    );
     yield* tlb_finish_mmu(kernel, cpu, tlb);
     yield* mm.mmap_read_unlock();
   },

@@ -2,7 +2,17 @@
  * mmu_gather: collects what an unmap removed, flushes once, and only then frees; and what becomes of unlinked tables, in every era.
  * Mirrors mm/mmu_gather.c and include/asm-generic/tlb.h, v5.16 to v7.1. Ranges are virtual page numbers.
  */
-import { atomicAdd, choose, load, Local, local, ModelError, routine, type Frames, type Steps } from '@shootdown/machine';
+import {
+  atomicAdd,
+  choose,
+  load,
+  Local,
+  local,
+  ModelError,
+  routine,
+  type Frames,
+  type Steps,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
 import type { Kernel, Mm } from './kernel.ts';
@@ -167,7 +177,8 @@ const tlb_remove_table_one = routine(
 );
 
 function walkersOf({ walkers }: Kernel): LocklessWalkers {
-  if (!walkers) throw new ModelError('mm: tlb_remove_table_one: this kernel knows no lockless walkers: give it walkers');
+  if (!walkers)
+    throw new ModelError('mm: tlb_remove_table_one: this kernel knows no lockless walkers: give it walkers');
   return walkers;
 }
 

@@ -90,7 +90,15 @@ export const pte_alloc = routine(
  */
 export const free_pgd_range = routine(
   'free_pgd_range',
-  function* (kernel: Kernel, tlb: MmuGather, start: number, end: number, floor: number, ceiling: number, cpu?: Cpu): Steps {
+  function* (
+    kernel: Kernel,
+    tlb: MmuGather,
+    start: number,
+    end: number,
+    floor: number,
+    ceiling: number,
+    cpu?: Cpu,
+  ): Steps {
     const root = (yield* load(tlb.mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
     yield* free_range(kernel, cpu, tlb, root, 0, start, end, floor, ceiling);
   },

@@ -18,34 +18,37 @@ export type ZapPteRange = Routine<
 >;
 
 /** v6.2 and later (5df397dec7c4): the folio counts as mapped until the flush. */
-export const zap_pte_range: ZapPteRange = routine('zap_pte_range', function* (kernel, cpu, tlb, first, from, to): Steps {
-  const { frames } = kernel;
-  for (let vpn = from; vpn < to;) {
-    let force_flush = false;
-    let delay_rmap: FileFolio | undefined;
-    yield* pte_lock(kernel, first.frame);
-    for (; vpn < to && !force_flush; vpn++) {
-      const ptep = frames.entry(first.frame, first.index + (vpn - from));
-      if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
-      const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
-      const folio = vm_normal_folio(kernel, entry);
-      if (folio && pte_dirty(entry)) {
-        yield* folio.folio_mark_dirty();
-        delay_rmap = folio;
-        force_flush = true;
+export const zap_pte_range: ZapPteRange = routine(
+  'zap_pte_range',
+  function* (kernel, cpu, tlb, first, from, to): Steps {
+    const { frames } = kernel;
+    for (let vpn = from; vpn < to;) {
+      let force_flush = false;
+      let delay_rmap: FileFolio | undefined;
+      yield* pte_lock(kernel, first.frame);
+      for (; vpn < to && !force_flush; vpn++) {
+        const ptep = frames.entry(first.frame, first.index + (vpn - from));
+        if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
+        const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
+        const folio = vm_normal_folio(kernel, entry);
+        if (folio && pte_dirty(entry)) {
+          yield* folio.folio_mark_dirty();
+          delay_rmap = folio;
+          force_flush = true;
+        }
+        tlb.removeEntry(vpn);
+        if (folio && !delay_rmap) yield* folio.folio_remove_rmap_pte();
+        if (tlb.removePage(pte_pfn(entry))) force_flush = true;
       }
-      tlb.removeEntry(vpn);
-      if (folio && !delay_rmap) yield* folio.folio_remove_rmap_pte();
-      if (tlb.removePage(pte_pfn(entry))) force_flush = true;
+      if (force_flush) {
+        yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
+        if (delay_rmap) yield* delay_rmap.folio_remove_rmap_pte();
+      }
+      yield* pte_unlock(kernel, first.frame);
+      if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
     }
-    if (force_flush) {
-      yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
-      if (delay_rmap) yield* delay_rmap.folio_remove_rmap_pte();
-    }
-    yield* pte_unlock(kernel, first.frame);
-    if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
-  }
-});
+  },
+);
 
 /** v3.15 (1cf35d47712d): flushed under the page-table lock, but the folio no longer counts as mapped by then. */
 export const zap_pte_range_v3_15: ZapPteRange = routine(

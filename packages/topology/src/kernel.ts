@@ -1,14 +1,7 @@
 /**
  * One kernel and what runs on it: the whole of a native machine, or a guest of a host.
  */
-import {
-  ModelError,
-  program,
-  type Address,
-  type Frames,
-  type Steps,
-  type SystemBuilder,
-} from '@shootdown/machine';
+import { ModelError, program, type Address, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {

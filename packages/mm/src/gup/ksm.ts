@@ -15,10 +15,7 @@ const MUTANTS: Readonly<Record<Counting, KsmMutant | undefined>> = {
 const VPN = 0;
 
 /** Merges the page with a stable one, unless it is pinned. */
-export const ksmd = routine(
-  'ksm_scan_thread',
-  function* (kernel: GupKernel, cpu: Cpu, counting: Counting): Steps {
-    const kpage = yield* kernel.frames.alloc(FrameKind.page, { label: 'get_ksm_page()' });
-    yield* try_to_merge_one_page(kernel, cpu, kernel.mm, VPN, kpage, MUTANTS[counting]);
-  },
-);
+export const ksmd = routine('ksm_scan_thread', function* (kernel: GupKernel, cpu: Cpu, counting: Counting): Steps {
+  const kpage = yield* kernel.frames.alloc(FrameKind.page, { label: 'get_ksm_page()' });
+  yield* try_to_merge_one_page(kernel, cpu, kernel.mm, VPN, kpage, MUTANTS[counting]);
+});
