@@ -276,7 +276,9 @@ describe('values and addresses', () => {
     [
       'a promise for a result',
       () =>
-        perform(operation(defineOperation({ name: 'angry', perform: () => new Promise(() => 0) as unknown as number }))),
+        perform(
+          operation(defineOperation({ name: 'angry', perform: () => new Promise(() => 0) as unknown as number })),
+        ),
       'angry: result: a Promise is no 32-bit integer',
     ],
   ])('%s', (_, body, message) => {

@@ -278,9 +278,9 @@ export class SystemBuilder {
   property(property: Property): void {
     const where = checkSpec('property', property, PROPERTY_KEYS, ['name', 'kind', 'check']);
     checkWord(`${where}: kind`, property.kind, PROPERTY_KINDS);
-    const { check }: { readonly check: unknown } = property;
-    if (typeof check !== 'function')
-      throw new ModelError(`${where}: check: expected a function (${printable(check)})`);
+    const given: { readonly check: unknown } = property;
+    const check = given.check;
+    if (typeof check !== 'function') throw new ModelError(`${where}: check: expected a function (${printable(check)})`);
     if (/^(Async|Generator)/.test(check.constructor.name))
       throw new ModelError(`${where}: check: it must return true or false, so it cannot be async or a generator`);
     this.#addNamed('property', this.#properties, property);
