@@ -16,6 +16,7 @@ import { compareProblems, type Finding } from './properties.ts';
 import { NO_DEADLOCK, type ExploreOptions, type ExploreResult, type Problem, type Verdict } from './result.ts';
 import { endsIn, fingerprintAfter, nearestFrom } from './replay.ts';
 import { collisionOdds } from './storage.ts';
+import { verifyExample, verifyNodes } from './verify.ts';
 import { Watch } from './watch.ts';
 
 /** States after which the plain search for a shortest counterexample gives up. */
@@ -56,6 +57,8 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
       if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });
   problems.sort(compareProblems);
   const example = problems[0] ? await exampleOf(plan, outcome, problems[0], watch) : null;
+  if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
+  verifyNodes(plan.plain, outcome.executor.nodes, options.verifyPoints === true);
   const found = example ? withShownFirst(problems, example) : problems;
   const interleavings =
     complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;

@@ -1,5 +1,6 @@
 /** What a search does, with all defaults filled in and all contradictions refused. */
-import { ModelError, type System } from '@shootdown/machine';
+import { checkOptions, checkWord, keysOf, ModelError, type System } from '@shootdown/machine';
+import { checkSystem } from './checked-system.ts';
 import { INTERLEAVINGS_STATES_MAX, MAX_STATES_DEFAULT, type Bounds, type ExploreOptions } from './result.ts';
 
 /** Operations of a routine without a `point` after which it counts as an endless loop. */
@@ -25,9 +26,29 @@ export interface Plan {
   readonly warmUp: boolean;
 }
 
+const EXPLORE_KEYS = keysOf<ExploreOptions>()(
+  'search',
+  'reduction',
+  'symmetry',
+  'exact',
+  'all',
+  'bounds',
+  'verifyPoints',
+  'workers',
+  'source',
+  'interleavingsStatesMax',
+  'signal',
+  'onProgress',
+);
+const BOUNDS_KEYS = keysOf<Bounds>()('maxStates', 'maxDepth', 'preemptions', 'timeoutSeconds');
+
 /** Fills in defaults. Throws ModelError on bounds out of range and on options that do not go together. */
 export function planOf(system: System, options: ExploreOptions): Plan {
+  checkSystem('explore', system);
+  checkOptions('explore: options', options, EXPLORE_KEYS);
+  checkWord('explore: options: search', options.search ?? 'bfs', ['bfs', 'dfs']);
   const { search = 'bfs', exact = false, all = false, workers = 1, bounds = {} } = options;
+  checkOptions('explore: bounds', bounds, BOUNDS_KEYS);
   checkBounds(bounds);
   const { maxDepth, preemptions } = bounds;
   if (!Number.isInteger(workers) || workers < 1)

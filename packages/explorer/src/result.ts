@@ -68,6 +68,8 @@ export interface ExploreOptions {
   /** Go on past violations, count them, and name every property that is violated. */
   readonly all?: boolean;
   readonly bounds?: Bounds;
+  /** Run all routines again and compare, not a share of them: see `verifyPoints` of the machine. */
+  readonly verifyPoints?: boolean;
   /** Worker threads; more than 1 needs `source`. Default 1: search in this thread. */
   readonly workers?: number;
   readonly source?: SystemSource;

@@ -4,7 +4,20 @@
  * A variant is one design out of the space that is compared: a kernel version, a proposed patch, a mutant. It says what
  * verdict is expected and where that expectation comes from; nothing but {@link agrees} ever looks at the expectation.
  */
-import { ModelError, type MemoryModel, type Routine, type System } from '@shootdown/machine';
+import {
+  checkNearMisses,
+  checkOptions,
+  checkWord,
+  keysOf,
+  MEMORY_MODELS,
+  ModelError,
+  thrown,
+  type MemoryModel,
+  type Routine,
+  type System,
+} from '@shootdown/machine';
+import { checkSystem } from './checked-system.ts';
+import { differenceBetween } from './verify.ts';
 import { unknownName } from './unknown-name.ts';
 import type { Bounds, Verdict } from './result.ts';
 
@@ -92,7 +105,20 @@ export interface ResolvedScenario<V extends Variant = Variant> {
   build(): System;
 }
 
-const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+const EXPECTED: readonly ExpectedVerdict[] = ['safe', 'violation', 'deadlock'];
+const SCENARIO_KEYS = keysOf<Scenario>()(
+  'name',
+  'title',
+  'seed',
+  'parameters',
+  'variants',
+  'build',
+  'routines',
+  'bounds',
+  'all',
+);
+const VARIANT_KEYS = keysOf<Variant>()('name', 'expected', 'source', 'summary', 'memoryModel', 'parameters');
+const PARAMETER_KEYS = keysOf<Parameter>()('default', 'min', 'max', 'meaning');
 
 /**
  * Finds scenario and variant and fills in the parameters. Without a variant, it is the first whose parameters agree with
@@ -109,6 +135,7 @@ export function resolveScenario<V extends Variant>(
       request.scenario,
       scenarios.map((s) => s.name),
     );
+  checkScenario(scenario);
   const given = request.parameters ?? {};
   checkParameters(scenario, given);
   const variant = findVariant(scenario, request.variant, given);
@@ -126,8 +153,57 @@ export function resolveScenario<V extends Variant>(
     // What is expected of a variant says nothing about a patch of it.
     expected: replace ? null : expectedVerdict(variant, memoryModel),
     replaced: Object.keys(replace ?? {}),
-    build: () => scenario.build({ variant, memoryModel, parameters, replace }),
+    build: builder(`scenario: ${scenario.name}: build`, () =>
+      scenario.build({ variant, memoryModel, parameters, replace }),
+    ),
   };
+}
+
+/** Builds a system, the first time twice: a search replays, and workers build their own. Throws ModelError if the two differ. */
+function builder(where: string, build: () => System): () => System {
+  const checked = (): System => {
+    let system: System;
+    try {
+      system = build();
+    } catch (error) {
+      throw error instanceof ModelError ? error : new ModelError(`${where}: threw ${thrown(error)}`);
+    }
+    checkSystem(where, system);
+    return system;
+  };
+  let compared = false;
+  return () => {
+    const system = checked();
+    if (compared) return system;
+    compared = true;
+    const difference = differenceBetween(system, checked());
+    if (difference !== null)
+      throw new ModelError(`${where}: not deterministic: ${difference} (Math.random, Date, a variable of the module?)`);
+    return system;
+  };
+}
+
+/** Throws ModelError on names of options that mean nothing, and on words that are none. */
+function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
+  const where = `scenario: ${scenario.name}`;
+  checkOptions(where, scenario, SCENARIO_KEYS);
+  for (const [name, parameter] of Object.entries(scenario.parameters ?? {}))
+    checkOptions(`${where}: parameter ${name}`, parameter, PARAMETER_KEYS, ['default', 'min', 'max']);
+  const names = new Set<string>();
+  for (const variant of scenario.variants) {
+    if (names.has(variant.name)) throw new ModelError(`${where}: two variants are called ${variant.name}`);
+    names.add(variant.name);
+    const at = `${where}: variant ${variant.name}`;
+    checkNearMisses(at, variant, VARIANT_KEYS);
+    if (variant.memoryModel !== undefined) checkWord(`${at}: memoryModel`, variant.memoryModel, MEMORY_MODELS);
+    const { expected }: { readonly expected: unknown } = variant;
+    if (typeof expected !== 'object' || expected === null) checkWord(`${at}: expected`, expected, EXPECTED);
+    else {
+      checkOptions(`${at}: expected`, expected, MEMORY_MODELS);
+      for (const [model, verdict] of Object.entries(expected))
+        if (verdict !== undefined) checkWord(`${at}: expected: ${model}`, verdict, EXPECTED);
+    }
+  }
 }
 
 /** What a variant is expected to give on a memory model; null if it says nothing about that one. */

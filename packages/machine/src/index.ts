@@ -36,8 +36,13 @@ export {
 } from './routine/routine.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './routine/from-routine.ts';
 export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './routine/discoveries.ts';
-export { NodeTable } from './routine/nodes.ts';
-export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './routine/verify-points.ts';
+export { NodeTable, sameOperation } from './routine/nodes.ts';
+export {
+  describeMismatch,
+  verifyPoints,
+  type PointMismatch,
+  type VerifyPointsOptions,
+} from './routine/verify-points.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
 export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';

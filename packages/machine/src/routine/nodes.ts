@@ -162,6 +162,16 @@ export class NodeTable {
     return cursor;
   }
 
+  /**
+   * Runs the routine again up to a node, and compares every place on the way with what was found there the first time. Throws
+   * ModelError if it is not deterministic. Returns the operations performed.
+   */
+  runAgain(node: number): number {
+    const programIndex = this.#programOf[node] as number;
+    this.#cursors.delete(programIndex);
+    return this.#cursorAt(node, programIndex).steps;
+  }
+
   /** The nodes from the first one of its program to `node`, along the path on which it was first reached. */
   #pathTo(node: number): number[] {
     const path: number[] = [];
@@ -228,7 +238,7 @@ export class NodeTable {
 }
 
 /** Operands that are no plain data (frames, a function) are made anew by some routines, and prove nothing. */
-function sameOperation(a: Operation | null, b: Operation | null): boolean {
+export function sameOperation(a: Operation | null, b: Operation | null): boolean {
   if (a === null || b === null) return a === b;
   if (a === b) return true;
   const same = a.definition.name === b.definition.name && a.a === b.a && a.b === b.b && a.c === b.c;

@@ -7,6 +7,7 @@
 import { checkOptions, keysOf, ModelError, nearest, printable } from '../state/errors.ts';
 import type { Message, OperationContext } from '../routine/operation.ts';
 import type { Program } from '../routine/routine.ts';
+import { guardedProperty } from './guarded-property.ts';
 import { CHOICES_MAX } from '../schedule/schedule.ts';
 import { isSteps, nameOfSteps } from '../routine/unbegun.ts';
 import { Layout, type Address, type Region, type RegionOptions } from '../state/words.ts';
@@ -311,10 +312,6 @@ export class SystemBuilder {
 
   /** Seals the system. */
   build(): System {
-    for (const { name, reads } of this.#properties)
-      for (const address of reads ?? [])
-        if (!Number.isInteger(address) || address < 0 || address >= this.layout.words)
-          throw new ModelError(`system: property: ${name}: reads: ${printable(address)} is the address of no word`);
     const programs: Program[] = [];
     const programIndex = (p: Program): number => {
       const known = programs.indexOf(p);
@@ -343,7 +340,7 @@ export class SystemBuilder {
       components,
       channels,
       spontaneous,
-      properties: this.#properties,
+      properties: this.#properties.map((property) => guardedProperty(property, this.layout.words)),
       choices,
       watches: this.#watches,
       drainWatchers: this.#drainWatchers,

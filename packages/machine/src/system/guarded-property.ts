@@ -1,0 +1,47 @@
+/** Properties that are looked after: what a check may read, and what it may answer. */
+import { ModelError, printable, thrown } from '../state/errors.ts';
+import type { Property } from './system.ts';
+
+type Read = (address: number) => number;
+
+/** A check that is forgotten to answer would hold, or fail, for ever. */
+function answer(name: string, given: unknown): boolean {
+  if (given === undefined || typeof given === 'object' || typeof given === 'function')
+    throw new ModelError(`property: ${name}: check returned ${printable(given)}, which is neither true nor false`);
+  return Boolean(given);
+}
+
+/**
+ * A property whose check may read no other words than `reads` lists, for reduction believes that list, and none that the
+ * machine has not. Throws ModelError on a list with words that are none; its check throws it on anything else.
+ * @param words how many the machine has
+ */
+export function guardedProperty(property: Property, words: number): Property {
+  const { name, reads } = property;
+  const listed = new Uint8Array(words).fill(reads === undefined ? 1 : 0);
+  for (const address of reads ?? []) {
+    if (listed[address] === undefined)
+      throw new ModelError(`system: property: ${name}: reads: ${printable(address)} is the address of no word`);
+    listed[address] = 1;
+  }
+  let read: Read = () => 0;
+  const guardedRead: Read = (address) => {
+    if (listed[address] === 1) return read(address);
+    throw new ModelError(
+      listed[address] === undefined
+        ? `property: ${name}: check reads ${printable(address)}, which is the address of no word`
+        : `property: ${name}: check reads word ${address}, which is not in its reads`,
+    );
+  };
+  const check = (given: Read): boolean => {
+    read = given;
+    let result: unknown;
+    try {
+      result = property.check(guardedRead);
+    } catch (error) {
+      throw error instanceof ModelError ? error : new ModelError(`property: ${name}: check threw ${thrown(error)}`);
+    }
+    return typeof result === 'boolean' ? result : answer(name, result);
+  };
+  return { ...property, check };
+}
