@@ -53,6 +53,8 @@ export type MmuEvent =
       readonly vpn: number;
       readonly asid: number;
       readonly leafOnly: boolean;
+      /** TLBI RVAE1 and its forms: as many pages from `vpn` on. Left out: one. */
+      readonly pages?: number;
     }
   /** Consecutive pages of one address space, without global entries (INVLPGB), or of all of them (asid -1: a hypervisor's list of addresses). */
   | { readonly type: 'range'; readonly vpn: number; readonly pages: number; readonly asid: number };
@@ -111,8 +113,8 @@ export const mmuMachine = setup({
     }),
     tlbi: emit(({ event }) => {
       if (event.type !== 'tlbi') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
-      const { scope, vpn, asid, leafOnly } = event;
-      return { type: 'tlb.flush' as const, ...NOTHING, scope, vpn, asid, global: scope !== 'asid', leafOnly };
+      const { scope, vpn, asid, leafOnly, pages = 1 } = event;
+      return { type: 'tlb.flush' as const, ...NOTHING, scope, vpn, pages, asid, global: scope !== 'asid', leafOnly };
     }),
   },
 }).createMachine({
