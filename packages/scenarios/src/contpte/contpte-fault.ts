@@ -9,6 +9,7 @@ import type { ContiguousMmu } from '@shootdown/mmu';
 import {
   contpteMachine,
   contpteParameters,
+  routinesOf,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -124,6 +125,7 @@ export const contpteFault: Scenario<Design, ContpteParameter> = {
   seed: 'S4',
   parameters: contpteParameters,
   variants,
+  routines: routinesOf,
   build(request) {
     const { block } = request.parameters;
     const { allDbm: hardwareDirty = false } = request.variant;

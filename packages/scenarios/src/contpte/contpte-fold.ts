@@ -12,6 +12,7 @@ import {
   deviceAccesses,
   ofEntries,
   readsLockless,
+  routinesOf,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -94,6 +95,7 @@ export const contpteFold: Scenario<Design, ContpteParameter> = {
   seed: 'S4',
   parameters: contpteParameters,
   variants,
+  routines: routinesOf,
   build(request) {
     const { block } = request.parameters;
     const { folios, folds } = request.variant;

@@ -12,6 +12,7 @@ import {
   contpteParameters,
   deviceAccesses,
   readsLockless,
+  routinesOf,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -94,6 +95,7 @@ export const contpteUnfold: Scenario<Design, ContpteParameter> = {
   seed: 'S4',
   parameters: contpteParameters,
   variants,
+  routines: routinesOf,
   build(request) {
     const { block } = request.parameters;
     const machine = contpteMachine({

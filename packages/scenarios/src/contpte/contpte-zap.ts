@@ -11,6 +11,7 @@ import {
   contpteParameters,
   deviceAccesses,
   readsLockless,
+  routinesOf,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -91,6 +92,7 @@ export const contpteZap: Scenario<Design, ContpteParameter> = {
   seed: 'S4',
   parameters: contpteParameters,
   variants,
+  routines: routinesOf,
   build(request) {
     const { block } = request.parameters;
     const machine = contpteMachine({

@@ -50,6 +50,11 @@ export interface ContpteVariant extends Variant {
   readonly replace?: Partial<contpte.ContpteRoutines>;
 }
 
+/** The kernel of a variant, by kernel identifier: what `--replace` may name. */
+export function routinesOf({ replace }: ContpteVariant): contpte.ContpteRoutines {
+  return { ...routines, ...replace };
+}
+
 /** `--set block=16`. */
 export type ContpteParameter = 'block';
 
@@ -152,7 +157,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     tlb,
     mms,
     folios,
-    routines: { ...routines, ...request.variant.replace },
+    routines: { ...routinesOf(request.variant), ...(request.replace as Partial<contpte.ContpteRoutines> | undefined) },
     ...(device && { smmu: new Smmu(builder, tlb.mmus.slice(0, 2), device) }),
   });
   const pgd = builder.region('mm.pgd', 1, { initial: 1 });
