@@ -4,6 +4,7 @@ export { explore } from './explore.ts';
 export type { Coverage, RoutineCoverage } from './coverage.ts';
 export { contextSwitches, tidySchedule } from './counterexample.ts';
 export { fuzz, type FuzzOptions, type FuzzResult } from './fuzz.ts';
+export { counterexample, explained } from './explained.ts';
 export { judgeSchedule } from './replay.ts';
-export { waysOut, type WayOut, type WaysOut, type WaysOutOptions } from './ways-out.ts';
+export { survey, waysOut, type Survey, type WayOut, type WaysOut, type WaysOutOptions } from './ways-out.ts';
 export { collisionOdds } from './storage.ts';
