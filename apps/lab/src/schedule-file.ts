@@ -7,6 +7,7 @@ import { accessSync, constants, realpathSync, renameSync, rmSync, statSync, writ
 import { dirname } from 'node:path';
 import { ModelError } from '@shootdown/machine';
 import { z } from 'zod';
+import { asOutputError } from './output.ts';
 
 const savedSchedule = z.strictObject({
   shootdown: z.literal(1),
@@ -20,6 +21,8 @@ const savedSchedule = z.strictObject({
       variant: z.string(),
       memoryModel: z.enum(['sc', 'tso']),
       parameters: z.record(z.string(), z.number()),
+      /** File with the routines that were replaced. */
+      replace: z.string().optional(),
     })
     .optional(),
   schedule: z.string(),
@@ -75,7 +78,8 @@ function writeWhole(path: string, known: Stats | undefined | null, text: string)
   if (known === null) return writeFileSync(path, text);
   const beside = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(beside, text, { flag: 'wx', ...(known && { mode: known.mode }) });
+    // A disk may say only when the file is synchronised that it has no room for it.
+    writeFileSync(beside, text, { flag: 'wx', flush: true, ...(known && { mode: known.mode }) });
     renameSync(beside, path);
   } catch (error) {
     rmSync(beside, { force: true });
@@ -88,7 +92,6 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'no such folder',
   EACCES: 'permission denied',
   EROFS: 'the file system is read-only',
-  ENOSPC: 'the disk is full',
 };
 
 function attempt<T>(path: string, work: () => T): T {
@@ -96,6 +99,8 @@ function attempt<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     if (error instanceof ModelError) throw error;
+    const lost = asOutputError(error, `schedule: ${path}`);
+    if (lost !== error) throw lost;
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new ModelError(`schedule: ${path}: cannot be written (${REASONS[code] ?? code})`);
   }

@@ -8,3 +8,4 @@ export { counterexample, explained } from './explained.ts';
 export { judgeSchedule } from './replay.ts';
 export { survey, waysOut, type Survey, type WayOut, type WaysOut, type WaysOutOptions } from './ways-out.ts';
 export { collisionOdds } from './storage.ts';
+export { nearestName, unknownName } from './unknown-name.ts';

@@ -37,21 +37,36 @@ export function formatSchedule(schedule: readonly number[]): string {
   return parts.join(',');
 }
 
-const ENTRIES_MAX = 50_000_000;
+/** The beginning of a schedule. */
+export interface ParsedSchedule {
+  readonly entries: readonly number[];
+  /** Steps that come after these. */
+  readonly left: number;
+}
 
-/** The short form as schedule entries. Throws ModelError at the first part that is none. */
-export function parseSchedule(text: string): number[] {
-  const schedule: number[] = [];
-  if (text === '') return schedule;
+/** At most so many entries of the short form; the others are counted, not held. Throws ModelError at the first part that is none. */
+export function parseScheduleUpTo(text: string, stepsMax: number): ParsedSchedule {
+  const entries: number[] = [];
+  let left = 0;
+  if (text === '') return { entries, left };
   text.split(',').forEach((part, i) => {
     const match = /^(\d{1,3})(?:\.(\d{1,4}))?(?:x(\d{1,8}))?$/.exec(part.trim());
     if (!match || Number(match[1]) > 255)
       throw new ModelError(`schedule: part ${i}: expected choice[.branch][xN] (${part})`);
     const entry = scheduleEntry(Number(match[1]), Number(match[2] ?? 0));
     const times = Number(match[3] ?? 1);
-    if (schedule.length + times > ENTRIES_MAX)
-      throw new ModelError(`schedule: part ${i}: more than ${ENTRIES_MAX} steps`);
-    for (let n = 0; n < times; n++) schedule.push(entry);
+    const taken = Math.min(times, stepsMax - entries.length);
+    for (let n = 0; n < taken; n++) entries.push(entry);
+    left += times - taken;
   });
-  return schedule;
+  return { entries, left };
+}
+
+const ENTRIES_MAX = 5_000_000;
+
+/** The short form as schedule entries. Throws ModelError at the first part that is none, and if they are more than five million. */
+export function parseSchedule(text: string): readonly number[] {
+  const { entries, left } = parseScheduleUpTo(text, ENTRIES_MAX);
+  if (left > 0) throw new ModelError(`schedule: ${entries.length + left} steps: at most ${ENTRIES_MAX}`);
+  return entries;
 }
