@@ -1,5 +1,5 @@
 /** What a search has not exercised: steps that never happened, outcomes never taken, choices never enabled. */
-import type { Operation, System, TabulatedExecutor } from '@shootdown/machine';
+import type { MemoryModel, NodeTable, Operation, Ordering, System, TabulatedExecutor } from '@shootdown/machine';
 
 /** The steps of one routine. A step is a local state: the same operation after another history is another step. */
 export interface RoutineCoverage {
@@ -23,6 +23,65 @@ export interface Coverage {
   }[];
   /** Messages, interrupts and hardware events that never happened; processors that never moved. */
   readonly choicesNeverTaken: readonly string[];
+}
+
+/** Operations that stand for an order of which the memory model in force makes nothing. */
+export interface Untested {
+  readonly operation: string;
+  readonly ordering: Ordering;
+  /** Places in the source that some run reaches. */
+  readonly sites: number;
+  readonly routines: readonly string[];
+}
+
+/** What a verdict says nothing about, and what it rests on. */
+export interface Scope {
+  readonly notTested: readonly Untested[];
+  /** Architectures weaker than the memory model whose instructions some run reaches: the order of their plain accesses was not tested. */
+  readonly weakerArchitectures: readonly string[];
+  /** Sentences that `assertThat` was asked about in some run. */
+  readonly assertionsReached: readonly string[];
+  /** Tasks and interrupt handlers that no run begins. */
+  readonly routinesNeverBegun: readonly string[];
+  /** Properties that were never looked at: `finally`, when nothing comes to rest. */
+  readonly propertiesNeverEvaluated: readonly string[];
+}
+
+/** What each memory model makes nothing of; one that is not listed here takes everything at its word. */
+const NO_OPS: Readonly<Partial<Record<MemoryModel, readonly Ordering[]>>> = {
+  sc: ['full', 'read', 'write', 'acquire', 'release', 'dependency', 'context'],
+  tso: ['read', 'write', 'acquire', 'release', 'dependency', 'context'],
+};
+
+/** Reads off the nodes what was not tested. @param rested some state was at rest */
+export function scopeOf(system: System, nodes: NodeTable, rested: boolean): Scope {
+  const noOps = NO_OPS[system.memoryModel] ?? [];
+  const untested = new Map<string, { ordering: Ordering; places: Set<string>; routines: Set<string> }>();
+  const assertions = new Set<string>();
+  for (const { kind, name, ordering, place, routine } of nodes.sites.values()) {
+    if (kind === 'assertion') assertions.add(name);
+    if (ordering === null || !noOps.includes(ordering)) continue;
+    const known = untested.get(name) ?? { ordering, places: new Set<string>(), routines: new Set<string>() };
+    known.places.add(`${routine} ${place}`);
+    known.routines.add(routine);
+    untested.set(name, known);
+  }
+  const architectures = new Set(nodes.operations.map((op) => op?.definition.architecture));
+  const begun = new Set(Array.from({ length: nodes.count - 1 }, (_, i) => nodes.programOf(i + 1)));
+  return {
+    notTested: [...untested]
+      .map(([operation, { ordering, places, routines }]) => ({
+        operation,
+        ordering,
+        sites: places.size,
+        routines: [...routines].sort(),
+      }))
+      .sort((a, b) => b.sites - a.sites || (a.operation < b.operation ? -1 : 1)),
+    weakerArchitectures: noOps.length > 0 && architectures.has('arm64') ? ['arm64'] : [],
+    assertionsReached: [...assertions].sort(),
+    routinesNeverBegun: system.programs.filter((_, index) => !begun.has(index)).map(({ name }) => name),
+    propertiesNeverEvaluated: rested ? [] : system.properties.filter((p) => p.kind === 'finally').map((p) => p.name),
+  };
 }
 
 interface Tally {

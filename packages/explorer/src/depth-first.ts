@@ -52,6 +52,8 @@ export class DepthFirst {
   transitions = 0;
   violatingTransitions = 0;
   depthMax = 0;
+  /** Some state was at rest. */
+  rested = false;
   depth = -1;
   readonly #executor: TabulatedExecutor;
   readonly #all: boolean;
@@ -201,7 +203,10 @@ export class DepthFirst {
     const idle = this.#frames[f + Field.idle] as number;
     const flags = this.expander.quiet(idle);
     if (flags & StateFlag.deadlock) this.#found('deadlock', NO_DEADLOCK);
-    if (flags & StateFlag.rest) this.#bits.set(state, this.#bits.get(state) | Bit.rest);
+    if (flags & StateFlag.rest) {
+      this.rested = true;
+      this.#bits.set(state, this.#bits.get(state) | Bit.rest);
+    }
     if (flags & StateFlag.finallyBroken) {
       this.checker.finallyBroken(({ name }) => {
         if (idle === 0) this.#found('finally', name);

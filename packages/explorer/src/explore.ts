@@ -6,7 +6,7 @@
  * and does not depend on how it was found.
  */
 import { TabulatedExecutor, type System } from '@shootdown/machine';
-import { coverageOf } from './coverage.ts';
+import { coverageOf, scopeOf } from './coverage.ts';
 import { tidySchedule } from './counterexample.ts';
 import { countInterleavings, type Interleavings } from './interleavings.ts';
 import { searchDepthFirst, searchLevels, type Outcome } from './outcome.ts';
@@ -85,6 +85,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     sometimes,
     livelockChecked: outcome.livelockChecked,
     coverage: coverageOf(plan.model, outcome.executor, outcome.taken),
+    scope: scopeOf(plan.model, outcome.executor.nodes, outcome.rested),
     bounds: plan.bounds,
     search: plan.search,
     reduction: plan.reduction,

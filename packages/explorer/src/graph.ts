@@ -141,6 +141,12 @@ export class StateGraph {
     return this.#entry.get(edge) >>> 0 >= this.#packing.violates;
   }
 
+  /** Whether some state expanded has one of {@link StateFlag}. */
+  hasFlag(flag: number): boolean {
+    for (let state = 0; state < this.flags.length; state++) if ((this.flags.get(state) & flag) !== 0) return true;
+    return false;
+  }
+
   /** The whole graph as plain arrays, for another thread. */
   toArrays(): GraphArrays {
     return {

@@ -1,7 +1,7 @@
 export * from './scenario.ts';
 export * from './result.ts';
 export { explore } from './explore.ts';
-export type { Coverage, RoutineCoverage } from './coverage.ts';
+export type { Coverage, RoutineCoverage, Scope, Untested } from './coverage.ts';
 export { contextSwitches, tidySchedule } from './counterexample.ts';
 export { fuzz, type FuzzOptions, type FuzzResult } from './fuzz.ts';
 export { counterexample, explained } from './explained.ts';

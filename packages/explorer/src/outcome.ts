@@ -3,7 +3,7 @@ import { TabulatedExecutor, type System } from '@shootdown/machine';
 import { judgeLongRun } from './components.ts';
 import { shortestPath } from './counterexample.ts';
 import { DepthFirst } from './depth-first.ts';
-import type { StateGraph } from './graph.ts';
+import { StateFlag, type StateGraph } from './graph.ts';
 import type { Plan } from './plan.ts';
 import type { Finding, Findings } from './properties.ts';
 import { RecordingExecutor } from './recording.ts';
@@ -28,6 +28,8 @@ export interface Outcome {
   readonly bytes: number;
   readonly taken: Float64Array;
   readonly livelockChecked: boolean;
+  /** Some state was at rest. */
+  readonly rested: boolean;
   /** Breadth-first only. */
   readonly graph: StateGraph | null;
   /** The schedule to a finding, in the system as it was searched. */
@@ -157,6 +159,7 @@ export function outcomeOf(
     states: graph.states,
     depth: graph.levelOf(graph.states - 1),
     livelockChecked: stopped === null,
+    rested: graph.hasFlag(StateFlag.rest),
     graph,
     scheduleTo,
   };
@@ -207,6 +210,7 @@ function depthFirstOutcome(executor: TabulatedExecutor, search: DepthFirst, stop
     bytes: search.bytes,
     taken: search.expander.taken,
     livelockChecked: stopped === null,
+    rested: search.rested,
     graph: null,
     scheduleTo: () => search.schedule ?? [],
   };

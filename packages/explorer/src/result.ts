@@ -1,6 +1,6 @@
 /** What a search is asked and what it answers: the vocabulary of every engine in this package. */
 import type { MemoryModel } from '@shootdown/machine';
-import type { Coverage } from './coverage.ts';
+import type { Coverage, Scope } from './coverage.ts';
 
 /**
  * The answer. `safe`: every reachable state was seen and nothing is wrong. `violation`: a property is violated (a livelock
@@ -139,6 +139,8 @@ export interface ExploreResult {
   /** False if the search ended before livelocks could be looked for. */
   readonly livelockChecked: boolean;
   readonly coverage: Coverage;
+  /** What the verdict says nothing about. */
+  readonly scope: Scope;
   readonly bounds: Bounds;
   readonly search: 'bfs' | 'dfs';
   readonly reduction: boolean;

@@ -36,6 +36,7 @@ export {
 } from './routine/routine.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './routine/from-routine.ts';
 export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './routine/discoveries.ts';
+export type { Site } from './routine/sites.ts';
 export { NodeTable, sameOperation } from './routine/nodes.ts';
 export {
   describeMismatch,

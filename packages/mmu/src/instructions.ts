@@ -279,6 +279,8 @@ const HYPERCALL = defineOperation({
 
 const DSB = defineOperation({
   name: 'dsb',
+  ordering: 'full',
+  architecture: 'arm64',
   perform: (cx, op) => (cx.drained() && (op.a === 0 || (op.data as MmuInstructions).complete(cx)) ? 0 : BLOCKED),
 });
 
@@ -293,4 +295,10 @@ const HYPERCALL_RETURNS = defineOperation({
   perform: (cx, op) => ((op.data as MmuInstructions).complete(cx) ? 0 : BLOCKED),
 });
 
-const ISB = defineOperation({ name: 'isb', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });
+const ISB = defineOperation({
+  name: 'isb',
+  ordering: 'context',
+  architecture: 'arm64',
+  perform: () => 0,
+  footprint: () => ({ reads: [], writes: [] }),
+});

@@ -7,6 +7,7 @@
 import { ModelError } from '../state/errors.ts';
 import type { Mark, Operation } from './operation.ts';
 import { Code } from './operations.ts';
+import { sitesOf, type Site } from './sites.ts';
 import { isData, RoutineCursor, type Program } from './routine.ts';
 import { canonicalJson } from '../state/hash.ts';
 import { ContentHashes, grown } from '../state/words.ts';
@@ -44,6 +45,9 @@ export class NodeTable {
   #edgeNext = new Int32Array(2048);
   #edgeFrom = new Int32Array(2048);
   readonly #edgeSaid: Said[] = [];
+  /** The places that routines have reached, one of each. */
+  readonly sites = new Map<string, Site & { readonly routine: string }>();
+  readonly #passed: Site[] = [];
   /** What the edge taken last says. */
   said: Said = SILENT;
   /** Per program: the generator discovered last, and the node where it waits. Consecutive discoveries need no replay. */
@@ -66,7 +70,8 @@ export class NodeTable {
     if (known !== undefined) return known;
     const body = this.#programs[programIndex];
     if (!body) throw new RangeError(`nodes: root: no program ${programIndex}`);
-    const cursor = new RoutineCursor(body, programIndex, this.#words);
+    const cursor = sitesOf(this.#passed, () => new RoutineCursor(body, programIndex, this.#words));
+    this.#noteSites(cursor);
     const node = this.#add(programIndex, cursor, 0, 0);
     this.#roots[programIndex] = node;
     this.#rootSaid[programIndex] = cursor.said;
@@ -141,7 +146,8 @@ export class NodeTable {
     const cursor = this.#cursorAt(node, programIndex);
     // Forgotten first: a routine that throws leaves a generator of no use behind.
     this.#cursors.delete(programIndex);
-    cursor.advance(result);
+    sitesOf(this.#passed, () => cursor.advance(result));
+    this.#noteSites(cursor);
     let child = this.#byContent.get(contentKey(cursor));
     if (child === undefined) {
       child = this.#add(programIndex, cursor, node, result);
@@ -149,6 +155,13 @@ export class NodeTable {
     }
     this.#addEdge(node, result, child, cursor.said.length === 0 ? SILENT : cursor.said);
     return child;
+  }
+
+  #noteSites(cursor: RoutineCursor): void {
+    if (this.#passed.length === 0) return;
+    const routine = cursor.stack.at(-1) ?? cursor.program.name;
+    for (const site of this.#passed) this.sites.set(`${routine} ${site.kind} ${site.name} ${site.place}`, { routine, ...site });
+    this.#passed.length = 0;
   }
 
   #cursorAt(node: number, programIndex: number): RoutineCursor {

@@ -106,6 +106,8 @@ export interface OperationDefinition {
   readonly user?: boolean;
   /** The first operand is the address of a word: an executor checks that there is one. No operand may be left out. */
   readonly addressed?: boolean;
+  /** The architecture whose instruction it is; left out: of any. */
+  readonly architecture?: 'x86' | 'arm64';
   /** The order it stands for, so that a verdict can say where the memory model makes nothing of it. */
   readonly ordering?: Ordering;
   /** Built-in code, so that executors can inline the commonest operations. */
@@ -179,6 +181,7 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'user',
   'addressed',
   'ordering',
+  'architecture',
   'code',
 );
 

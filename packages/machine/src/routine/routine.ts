@@ -7,6 +7,7 @@
  * agree by construction on what a local state is and hashes to.
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
+import { noteSite } from './sites.ts';
 import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
 import { faultOf, type Mark, type Operation, type Steps } from './operation.ts';
 import {
@@ -111,6 +112,7 @@ export function count(counter: string, amount = 1): Steps {
 
 /** Fails the property when `condition` does not hold. The check itself is no step. */
 export function assertThat(condition: boolean, property: string, detail = ''): Steps {
+  noteSite('assertion', property, null);
   return saying(condition ? null : { mark: 'fail', property, detail }, undefined, `assertThat(${property})`);
 }
 
@@ -151,8 +153,6 @@ interface Frame {
   readonly locals: Words[];
   /** What it has made and not begun, and where. */
   idle: Idle[] | null;
-  /** Operations of each kind that stand for an order, since the point. */
-  orderings: number;
 }
 
 /** Steps that were made and not begun so far. */
@@ -232,7 +232,6 @@ export class RoutineCursor {
       length: 0,
       locals: [],
       idle: null,
-      orderings: 0,
     });
     if (name !== null) this.stack = [...this.stack, name];
   }
@@ -369,7 +368,6 @@ export class RoutineCursor {
         top.hash = this.#seen(hash);
         top.point = `${mark.label}(${mark.values.join(',')})`;
         top.length = 0;
-        top.orderings = 0;
         return;
       }
       case 'local':

@@ -5,6 +5,7 @@
  * whatever it makes is noted here, and {@link RoutineCursor} asks later whether it was begun.
  */
 import type { Mark, Operation, Steps } from './operation.ts';
+import { noteSite } from './sites.ts';
 
 /** Steps that know whether they were begun. */
 export interface Noted {
@@ -89,11 +90,15 @@ class OneStep implements Noted {
 
 /** The steps that perform one operation and return its result. */
 export function stepOf<T = number>(operation: Operation): Steps<T> {
+  const { ordering, name } = operation.definition;
+  if (ordering !== undefined) noteSite('ordering', name, ordering);
   return new OneStep(operation, RECEIVED, undefined) as unknown as Steps<T>;
 }
 
 /** The same for an operation whose result says nothing. */
 export function voidStepOf(operation: Operation): Steps {
+  const { ordering, name } = operation.definition;
+  if (ordering !== undefined) noteSite('ordering', name, ordering);
   return new OneStep(operation, undefined, undefined) as unknown as Steps;
 }
 

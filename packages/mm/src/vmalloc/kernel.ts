@@ -56,6 +56,8 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
   return defineOperation({
     name,
     cost,
+    architecture: 'arm64',
+    ...(barrier && { ordering: 'full' as const }),
     perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0),
     footprint: () => ({ reads: [], writes: [] }),
   });

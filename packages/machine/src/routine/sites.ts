@@ -1,0 +1,53 @@
+/**
+ * Where in the source operations and assertions stand, so that a verdict can say which of them it did not test.
+ *
+ * Looking costs a stack trace, so it is done only while a new local state is discovered, and only of what stands for an order
+ * or asserts something.
+ */
+import type { Ordering } from './operation.ts';
+
+/** A place in a routine that an execution has reached. */
+export interface Site {
+  readonly kind: 'ordering' | 'assertion';
+  /** Of the operation, or of the property asserted. */
+  readonly name: string;
+  /** What the operation stands for; null for an assertion. */
+  readonly ordering: Ordering | null;
+  /** File, line and column of everything between the routine and the operation. */
+  readonly place: string;
+}
+
+let looking: Site[] | null = null;
+
+/** Notes the sites that are passed while `work` runs. */
+export function sitesOf<T>(found: Site[], work: () => T): T {
+  looking = found;
+  try {
+    return work();
+  } finally {
+    looking = null;
+  }
+}
+
+/** An operation that stands for an order is made here, or something is asserted. */
+export function noteSite(kind: Site['kind'], name: string, ordering: Ordering | null): void {
+  looking?.push({ kind, name, ordering, place: placeOf(new Error().stack ?? '') });
+}
+
+const FRAMES_MAX = 6;
+
+/** The frames of the routine: those above the machine's own that make an operation, and below the ones that run it. */
+function placeOf(stack: string): string {
+  const places: string[] = [];
+  for (const line of stack.split('\n').slice(1)) {
+    if (MAKING.test(line)) continue;
+    if (RUNNING.test(line) || places.length === FRAMES_MAX) break;
+    const place = /([^/\\(]+:\d+:\d+)\)?$/.exec(line)?.[1];
+    if (place !== undefined && !line.includes('<anonymous>')) places.push(place);
+  }
+  return places.join(' < ');
+}
+
+/** Functions of this package that make steps. */
+const MAKING = /\/routine\/(sites|unbegun|operations?|routine)\.[jt]s/;
+const RUNNING = /RoutineCursor|\/routine\/nodes\.[jt]s/;
