@@ -5,6 +5,7 @@
  * and sets a block. Reading /sys/kernel/debug/kernel_page_tables walks the same tables. See docs/ptdump-vmalloc.md.
  */
 import type { BuildRequest, KernelRoutines, Scenario } from '@shootdown/explorer';
+import type { OffersC } from '@shootdown/c';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import {
   FrameKind,
@@ -206,7 +207,7 @@ function witness(
   }
 }
 
-export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
+export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> & OffersC = {
   name: 'ptdump-vmalloc',
   title: 'ptdump against huge vmalloc on arm64: may a table be freed while somebody walks it?',
   seed: 'S2',
@@ -217,5 +218,6 @@ export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
   },
   variants: designs,
   routines: routinesOf,
+  c: async () => (await import('./ptdump-vmalloc.c.ts')).vmallocOffer,
   build: (request) => buildPtdumpVmalloc(request),
 };
