@@ -1,5 +1,5 @@
 /** `shootdown replay <schedule file | scenario>`: makes a run happen again, step by step. */
-import { judgeSchedule } from '@shootdown/explorer';
+import { explained, judgeSchedule } from '@shootdown/explorer';
 import {
   LiveExecutor,
   ModelError,
@@ -12,7 +12,7 @@ import {
 import { renderTrace, traceFormats } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
-import { exitCodeOf, explained } from '../counterexample.ts';
+import { exitCodeOf } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
