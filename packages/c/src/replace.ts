@@ -91,7 +91,7 @@ function asRoutine<K extends object>(
       const result = yield* new Thread(loaded, cpu).run(name, values);
       return result === undefined ? undefined : fromValue(result, type.returns, loaded);
     };
-    return yield* place.around ? place.around(body(), ...given) : body();
+    return yield* place.around ? place.around(body, ...given) : body();
   });
 }
 

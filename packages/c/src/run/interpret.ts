@@ -310,9 +310,9 @@ class Activation<K extends object> {
       },
     };
     const run = binding.run as (call: Call<K>, ...args: readonly CArgument[]) => ReturnType<typeof binding.run>;
+    yield this.#pointHere();
     const result = run(call, ...args);
     if (!isSteps(result)) return this.#result(result, type.returns);
-    yield this.#pointHere();
     return this.#result(yield* this.#said(result), type.returns);
   }
 

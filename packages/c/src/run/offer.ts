@@ -38,7 +38,7 @@ export interface ReplaceableRoutine<K> {
   /** From the routine's own arguments to kernel, processor and the arguments of the prototype. */
   readonly enter: (...args: never[]) => Entered;
   /** What happens around the function, in the scenario's own routine: opening a file, say. */
-  readonly around?: (body: Steps<CArgument | void>, ...args: never[]) => Steps<CArgument | void>;
+  readonly around?: (body: () => Steps<CArgument | void>, ...args: never[]) => Steps<CArgument | void>;
   /** Calls what the kernel has by this name. */
   readonly call: CFunction<K>;
 }
