@@ -62,12 +62,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   const problem = judgeSchedule(system, schedule);
   const verdict = problem === null ? 'safe' : problem.kind === 'deadlock' ? 'deadlock' : 'violation';
   const trace = problem?.length === schedule.length ? explained(executor, recorded, { ...problem, verdict }) : recorded;
-  process.stdout.write(renderTrace(format, trace, {}));
   if (fingerprint !== undefined && fingerprint !== trace.fingerprint) {
     throw new ModelError(
       `replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`,
     );
   }
+  process.stdout.write(renderTrace(format, trace, {}));
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
   if (problem && problem.length < schedule.length)
     process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
