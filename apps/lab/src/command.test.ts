@@ -214,7 +214,7 @@ describe('what is wrong is said in one line, with the right exit code', () => {
         file('unexpecting.mjs', "export const x = { name: 'x', variants: [{ name: 'y' }], build() {} };"),
       ],
       10,
-      /unexpecting\.mjs: cannot be built/,
+      /variant y: expected: undefined is none of safe/,
     ],
     ['a scenario in TypeScript', () => ['explore', 'mine.ts'], 10, /mine\.ts: this Node runs JavaScript: compile it/],
     ['a parameter out of range', () => ['explore', 'reference-ptdump', '--set', 'n=99'], 10, /n must be/],

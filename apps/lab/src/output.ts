@@ -1,6 +1,7 @@
 /** Output that is whole or an error: Node takes part of a chunk for all of it when a file has no room for the rest. */
 import { fstatSync, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { withoutControls } from '@shootdown/machine';
 
 /** What a write ends with when there is no room, or something is wrong with the medium: the output is lost, the input was right. */
 const LOST: Readonly<Record<string, string>> = {
@@ -39,4 +40,11 @@ export function writeWholeChunks(stream: Writable & { readonly fd?: number }): v
     }
     done();
   };
+}
+
+/** Names and labels come from modules of others: what a terminal would obey is written as an escape, as JSON has them. */
+export function writeNoControls(stream: Writable): void {
+  const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
+  stream.write = (chunk: unknown, ...rest: unknown[]) =>
+    write(typeof chunk === 'string' ? withoutControls(chunk, '\n\t') : chunk, ...rest);
 }

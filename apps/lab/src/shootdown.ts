@@ -7,7 +7,7 @@ import { UsageError } from './arguments.ts';
 import { isUserError, linesOf, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { listenForSignals } from './interrupt.ts';
-import { OutputError, writeWholeChunks } from './output.ts';
+import { OutputError, writeNoControls, writeWholeChunks } from './output.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
 export type Command = (argv: readonly string[]) => Promise<number> | number;
@@ -41,6 +41,7 @@ function usage(): string {
 function catchTheRest(): void {
   if (process.stderr.listenerCount('error') > 0) return;
   listenForSignals();
+  for (const stream of [process.stdout, process.stderr]) writeNoControls(stream);
   writeWholeChunks(process.stdout);
   process.stderr.on('error', () => undefined);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -41,7 +41,7 @@ export interface Scope {
   readonly weakerArchitectures: readonly string[];
   /** Sentences that `assertThat` was asked about in some run. */
   readonly assertionsReached: readonly string[];
-  /** Tasks and interrupt handlers that no run begins. */
+  /** Tasks and interrupt handlers of which no run performs a step. */
   readonly routinesNeverBegun: readonly string[];
   /** Properties that were never looked at: `finally`, when nothing comes to rest. */
   readonly propertiesNeverEvaluated: readonly string[];
@@ -67,7 +67,12 @@ export function scopeOf(system: System, nodes: NodeTable, rested: boolean): Scop
     untested.set(name, known);
   }
   const architectures = new Set(nodes.operations.map((op) => op?.definition.architecture));
-  const begun = new Set(Array.from({ length: nodes.count - 1 }, (_, i) => nodes.programOf(i + 1)));
+  // Reduction looks at the first operation of every handler, whether or not anything starts it.
+  const begun = new Set<number>();
+  for (let node = 1; node < nodes.count; node++) {
+    const op = nodes.operations[node];
+    if (!op || op.definition.rests === true || nodes.edgesOf(node).length > 0) begun.add(nodes.programOf(node));
+  }
   return {
     notTested: [...untested]
       .map(([operation, { ordering, places, routines }]) => ({

@@ -87,6 +87,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     coverage: coverageOf(plan.model, outcome.executor, outcome.taken),
     scope: scopeOf(plan.model, outcome.executor.nodes, outcome.rested),
     bounds: plan.bounds,
+    boundsGiven: plan.boundsGiven,
     search: plan.search,
     reduction: plan.reduction,
     symmetry: plan.symmetry,

@@ -19,6 +19,7 @@ export interface Plan {
   readonly all: boolean;
   readonly workers: number;
   readonly bounds: Bounds & { readonly maxStates: number };
+  readonly boundsGiven: readonly (keyof Bounds)[];
   readonly maxDepth: number;
   readonly preemptions: number;
   readonly interleavingsStatesMax: number;
@@ -40,7 +41,12 @@ const EXPLORE_KEYS = keysOf<ExploreOptions>()(
   'signal',
   'onProgress',
 );
-const BOUNDS_KEYS = keysOf<Bounds>()('maxStates', 'maxDepth', 'preemptions', 'timeoutSeconds');
+const BOUNDS_KEYS = keysOf<Bounds>()(
+  'maxStates',
+  'maxDepth',
+  'preemptions',
+  'timeoutSeconds',
+) as readonly (keyof Bounds)[];
 
 /** Fills in defaults. Throws ModelError on bounds out of range and on options that do not go together. */
 export function planOf(system: System, options: ExploreOptions): Plan {
@@ -79,6 +85,7 @@ export function planOf(system: System, options: ExploreOptions): Plan {
     all,
     workers,
     bounds: { ...bounds, maxStates: bounds.maxStates ?? MAX_STATES_DEFAULT },
+    boundsGiven: BOUNDS_KEYS.filter((name) => bounds[name] !== undefined),
     maxDepth: maxDepth ?? Number.POSITIVE_INFINITY,
     preemptions: preemptions ?? Number.POSITIVE_INFINITY,
     interleavingsStatesMax: options.interleavingsStatesMax ?? INTERLEAVINGS_STATES_MAX,

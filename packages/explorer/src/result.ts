@@ -142,6 +142,8 @@ export interface ExploreResult {
   /** What the verdict says nothing about. */
   readonly scope: Scope;
   readonly bounds: Bounds;
+  /** Those of them that were asked for. */
+  readonly boundsGiven: readonly (keyof Bounds)[];
   readonly search: 'bfs' | 'dfs';
   readonly reduction: boolean;
   readonly symmetry: boolean;

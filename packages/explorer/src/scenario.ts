@@ -11,7 +11,6 @@ import {
   keysOf,
   MEMORY_MODELS,
   ModelError,
-  thrown,
   type MemoryModel,
   type Routine,
   type System,
@@ -106,7 +105,8 @@ export interface ResolvedScenario<V extends Variant = Variant> {
 }
 
 const EXPECTED: readonly ExpectedVerdict[] = ['safe', 'violation', 'deadlock'];
-const SCENARIO_KEYS = keysOf<Scenario>()(
+/** What a scenario has by itself; who makes one may add to it. */
+export const SCENARIO_KEYS = keysOf<Scenario>()(
   'name',
   'title',
   'seed',
@@ -162,12 +162,7 @@ export function resolveScenario<V extends Variant>(
 /** Builds a system, the first time twice: a search replays, and workers build their own. Throws ModelError if the two differ. */
 function builder(where: string, build: () => System): () => System {
   const checked = (): System => {
-    let system: System;
-    try {
-      system = build();
-    } catch (error) {
-      throw error instanceof ModelError ? error : new ModelError(`${where}: threw ${thrown(error)}`);
-    }
+    const system = build();
     checkSystem(where, system);
     return system;
   };
@@ -186,7 +181,7 @@ function builder(where: string, build: () => System): () => System {
 /** Throws ModelError on names of options that mean nothing, and on words that are none. */
 function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
   const where = `scenario: ${scenario.name}`;
-  checkOptions(where, scenario, SCENARIO_KEYS);
+  checkNearMisses(where, scenario, SCENARIO_KEYS);
   for (const [name, parameter] of Object.entries(scenario.parameters ?? {}))
     checkOptions(`${where}: parameter ${name}`, parameter, PARAMETER_KEYS, ['default', 'min', 'max']);
   const names = new Set<string>();

@@ -14,6 +14,7 @@ import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
+import { coveredLines, verdictLine } from '../verdict.ts';
 import { scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
@@ -29,6 +30,7 @@ const flags = {
   'max-depth': { type: 'string', help: 'schedules of at most so many steps' },
   preemptions: { type: 'string', help: 'schedules of at most so many preemptions' },
   timeout: { type: 'string', help: 'stop after so many seconds' },
+  'verify-points': { type: 'boolean', help: 'run all routines again and compare, not a share of them' },
   workers: { type: 'string', help: 'threads (default 1)' },
   fuzz: {
     type: 'string',
@@ -76,7 +78,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 function refuseWhatDoesNotGoTogether(args: Arguments, fuzzing: boolean): void {
   if (fuzzing)
     args.refuse(
-      ['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers'],
+      ['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers', 'verify-points'],
       'does not go with --fuzz, which tries one schedule after another',
     );
   else args.refuse(['seed', 'runs'], 'belongs to --fuzz');
@@ -121,6 +123,7 @@ function searchOptions(args: Arguments): ExploreOptions {
     reduction: !args.has('no-reduction'),
     exact: args.has('exact'),
     all: args.has('all'),
+    verifyPoints: args.has('verify-points'),
     workers: args.whole('workers', 1, WORKERS_MAX) ?? 1,
     bounds: {
       ...(maxStates === undefined ? {} : { maxStates }),
@@ -175,7 +178,7 @@ function saveCounterexample(
 }
 
 function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null): unknown {
-  const { schedule, coverage, ...rest } = result;
+  const { schedule, coverage, scope, ...rest } = result;
   return {
     scenario: resolved.scenario.name,
     variant: resolved.variant.name,
@@ -192,6 +195,7 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
     })),
     trace: trace === null ? null : traceDocument(trace, replayCommand(resolved, result)),
     coverage,
+    ...scope,
   };
 }
 
@@ -203,7 +207,7 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
     lines.push(`replaced: ${resolved.replaced.map((name) => `${name}()`).join(', ')} (${resolved.replacePath})`);
   lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
-  lines.push(verdictLine(result));
+  lines.push(verdictLine(result, memoryModel));
   const expected = agrees(resolved.expected, result.verdict);
   if (expected !== null)
     lines.push(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
@@ -219,36 +223,4 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
 /** Operations that were never performed, and the like. */
 export function coverageLines(coverage: ExploreResult['coverage']): string[] {
   return JSON.stringify(coverage, null, 2).split('\n');
-}
-
-function verdictLine(result: ExploreResult): string {
-  switch (result.verdict) {
-    case 'safe':
-      return 'SAFE: no interleaving violates a property';
-    case 'deadlock':
-      return 'DEADLOCK';
-    case 'violation':
-      return `VIOLATION: ${result.property ?? ''}`;
-    case 'bounded':
-      return `BOUNDED: no violation within bounds (stopped by ${result.stoppedBy ?? 'its bounds'})`;
-  }
-}
-
-function coveredLines(result: ExploreResult): string[] {
-  const { states, transitions, depth, complete, seconds, interleavings, collisionOdds } = result;
-  const lines = [
-    `${states} states, ${transitions} transitions, depth ${depth}, ${complete ? 'complete' : 'not complete'}, ${seconds.toFixed(2)} s`,
-  ];
-  if (interleavings !== null) lines.push(`${interleavings} interleavings`);
-  if (result.violatingTransitions > 0)
-    lines.push(`${result.violatingTransitions} violating transition${result.violatingTransitions === 1 ? '' : 's'}`);
-  lines.push(
-    result.exact
-      ? 'whole states compared'
-      : `two states share a fingerprint with probability ${collisionOdds.toExponential(1)}`,
-  );
-  lines.push(
-    `reduction ${result.reduction ? 'on' : 'off'}, ${result.workers} worker${result.workers === 1 ? '' : 's'}`,
-  );
-  return lines;
 }

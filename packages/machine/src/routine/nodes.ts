@@ -160,7 +160,8 @@ export class NodeTable {
   #noteSites(cursor: RoutineCursor): void {
     if (this.#passed.length === 0) return;
     const routine = cursor.stack.at(-1) ?? cursor.program.name;
-    for (const site of this.#passed) this.sites.set(`${routine} ${site.kind} ${site.name} ${site.place}`, { routine, ...site });
+    for (const site of this.#passed)
+      this.sites.set(`${routine} ${site.kind} ${site.name} ${site.place}`, { routine, ...site });
     this.#passed.length = 0;
   }
 

@@ -12,6 +12,21 @@ export function thrown(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : printable(error);
 }
 
+/** What a terminal would obey: controls, changes of direction, line ends of other alphabets. */
+const CONTROLS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** Text with controls written as escapes, which mean the same in JSON. @param kept controls that stay */
+export function withoutControls(text: string, kept = ''): string {
+  return text.replaceAll(CONTROLS, (character) => (kept.includes(character) ? character : escaped(character)));
+}
+
+function escaped(character: string): string {
+  return Array.from({ length: character.length }, (_, i) => {
+    const unit = character.charCodeAt(i).toString(16).padStart(4, '0');
+    return `\\u${unit}`;
+  }).join('');
+}
+
 const PRINTABLE_MAX = 60;
 
 /** A value for a message, in few characters: text in quotes, the name of a class instead of its content. */

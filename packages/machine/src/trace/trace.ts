@@ -3,7 +3,7 @@
  */
 import type { Executor, Violation } from '../execute/executor.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
-import { ModelError } from '../state/errors.ts';
+import { ModelError, withoutControls } from '../state/errors.ts';
 import type { Choice, Component, Processor, System } from '../system/system.ts';
 
 /** One step of a run. */
@@ -63,11 +63,11 @@ export function describeStep(executor: Executor, entry: number): TraceStep | nul
     entry,
     kind: choice.kind,
     column: before.column,
-    stack: before.stack,
-    text: before.text,
-    facts: [fact, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined].filter(
-      (f) => f !== undefined,
-    ),
+    stack: before.stack.map((name) => withoutControls(name)),
+    text: withoutControls(before.text),
+    facts: [fact, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined]
+      .filter((f) => f !== undefined)
+      .map((f) => withoutControls(String(f))),
     inInterrupt: before.inInterrupt,
     violation: executor.violation,
     startCycles: null,
@@ -98,8 +98,8 @@ export function recordTrace(executor: Executor, schedule: readonly number[]): Tr
 /** Column headings of a system: each processor with the routine it runs. */
 export function columnsOf(executor: Executor): Trace['columns'] {
   return executor.system.processors.map((p) => ({
-    name: p.name,
-    routine: p.tasks.map((program) => executor.system.programs[program]?.name ?? '?').join(', '),
+    name: withoutControls(p.name),
+    routine: withoutControls(p.tasks.map((program) => executor.system.programs[program]?.name ?? '?').join(', ')),
   }));
 }
 
