@@ -14,7 +14,7 @@ import {
   type Steps,
 } from '../routine/operation.ts';
 import { checkOptions, keysOf, ModelError, printable } from './errors.ts';
-import type { SystemBuilder } from '../system/system.ts';
+import { checkWord, type SystemBuilder } from '../system/system.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { isWord, type Address, type Region } from './words.ts';
 
@@ -36,6 +36,16 @@ export interface FrameOptions {
   readonly initialPages?: number;
   /** References to each of them. Default one. */
   readonly initialReferences?: readonly number[];
+  /**
+   * `separate`: a frame is a table or a page for ever. `shared`: whatever is free may come back as the other; every frame has
+   * entries. Default `separate`.
+   */
+  readonly pool?: 'separate' | 'shared';
+  /**
+   * Which free frame an allocation returns: the `lowest` (so that reuse happens as early as it can), or `any`, which are as
+   * many outcomes. Default `lowest`.
+   */
+  readonly allocation?: 'lowest' | 'any';
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
   /** What an entry is called in a trace. Default: the region's name and the number of the entry. */
@@ -58,6 +68,8 @@ const FRAME_KEYS = keysOf<FrameOptions>()(
   'initialTables',
   'initialPages',
   'initialReferences',
+  'pool',
+  'allocation',
   'name',
   'entryName',
   'formatEntry',
@@ -68,6 +80,7 @@ export const NO_FRAME = -1;
 
 /** The frames of a machine. */
 export class Frames {
+  /** Frames that may be tables: 0 .. tables-1. */
   readonly tables: number;
   readonly entriesPerTable: number;
   readonly count: number;
@@ -79,6 +92,8 @@ export class Frames {
   readonly entries: Region;
   /** Lowest free frame of each pool, its end if there is none: a function of the states, so that it tells no equal states apart. */
   readonly #lowest: Region;
+  readonly #shared: boolean;
+  readonly #any: boolean;
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
     checkOptions('frames: new', options, FRAME_KEYS, ['tables', 'entriesPerTable', 'pages']);
@@ -89,6 +104,8 @@ export class Frames {
       initialTables = [],
       initialPages = 0,
       initialReferences = [],
+      pool = 'separate',
+      allocation = 'lowest',
       name = 'frame',
       entryName,
       formatEntry = hex,
@@ -98,9 +115,13 @@ export class Frames {
     if (initialTables.length > tables)
       throw new ModelError(`frames: new: ${initialTables.length} initial tables, have ${tables}`);
     if (initialPages > pages) throw new ModelError(`frames: new: ${initialPages} initial pages, have ${pages}`);
-    this.tables = tables;
-    this.entriesPerTable = entriesPerTable;
+    checkWord('frames: new: pool', pool, ['separate', 'shared']);
+    checkWord('frames: new: allocation', allocation, ['lowest', 'any']);
     this.count = tables + pages;
+    this.tables = pool === 'shared' ? this.count : tables;
+    this.entriesPerTable = entriesPerTable;
+    this.#shared = pool === 'shared';
+    this.#any = allocation === 'any';
     const entries = Array.from(
       { length: initialTables.length * entriesPerTable },
       (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0,
@@ -112,12 +133,36 @@ export class Frames {
     this.refcount = builder.region(`${name}.refcount`, this.count, {
       initial: initial.map((kind, frame) => (kind === FrameKind.free ? 0 : (initialReferences[frame - tables] ?? 1))),
     });
-    this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, {
+    this.entries = builder.region(`${name}.entry`, this.tables * entriesPerTable, {
       initial: entries,
       format: formatEntry,
       ...(cellName && { cellName }),
     });
-    this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables + initialPages] });
+    this.#lowest = builder.region(`${name}.lowest`, 2, { initial: this.#lowestAtFirst(initial) });
+    builder.watchDrains((cx, address) => this.#drained(cx, address));
+  }
+
+  #lowestAtFirst(initial: readonly FrameKind[]): number[] {
+    return [0, 1].map((pool) => {
+      const { first, end } = this.#pool(pool === 0 ? FrameKind.table : FrameKind.page);
+      const free = initial.findIndex((kind, frame) => frame >= first && frame < end && kind === FrameKind.free);
+      return free < 0 ? end : free;
+    });
+  }
+
+  /** Where frames of a kind are allocated from. */
+  #pool(kind: FrameKind): { readonly first: number; readonly end: number; readonly lowest: number } {
+    const pages = kind === FrameKind.page && !this.#shared;
+    const first = pages ? this.tables : 0;
+    const end = pages || this.#shared ? this.count : this.tables;
+    return { first, end, lowest: pages ? 1 : 0 };
+  }
+
+  /** A store that waited in a store buffer while its table was freed is an access to what is there now. */
+  #drained(cx: OperationContext, address: number): void {
+    const cell = address - this.entries.base;
+    if (cell < 0 || cell >= this.entries.cells) return;
+    this.check(cx, Math.floor(cell / this.entriesPerTable), FrameKind.table, 'store buffer drains into table');
   }
 
   /** The entry `index` of table frame `frame`. */
@@ -131,7 +176,7 @@ export class Frames {
     return { frame, index, address: this.entries.at(frame * this.entriesPerTable + index) };
   }
 
-  /** Allocates the lowest free frame of a pool (so that reuse happens as early as it can): its pfn, or {@link NO_FRAME}. */
+  /** Allocates a free frame (see {@link FrameOptions.allocation}): its pfn, or {@link NO_FRAME}. */
   alloc(kind: typeof FrameKind.page | typeof FrameKind.table, saying?: Saying): Steps<number> {
     return stepOf(
       operation(ALLOC, kind, 0, 0, this, {
@@ -214,18 +259,34 @@ export class Frames {
     if (state !== kind) cx.fail(FREED_FRAME, () => `${what} ${hex(frame)}, which is ${formatState(state)}`);
   }
 
-  /** Allocation without a step of its own, for system setup and composite operations. */
-  take(cx: OperationContext, kind: typeof FrameKind.page | typeof FrameKind.table): number {
-    const pool = kind === FrameKind.table ? 0 : 1;
-    const end = kind === FrameKind.table ? this.tables : this.count;
-    const lowest = this.#lowest.base + pool;
-    const frame = cx.read(lowest);
+  /** How many frames an allocation of a kind may return: at least 1, for the answer that there is none. */
+  choices(cx: OperationContext, kind: FrameKind): number {
+    if (!this.#any) return 1;
+    const { end, lowest } = this.#pool(kind);
+    let free = 0;
+    for (let frame = cx.read(this.#lowest.base + lowest); frame < end; frame = this.#nextFree(cx, frame + 1, end)) free++;
+    return Math.max(1, free);
+  }
+
+  #nextFree(cx: OperationContext, from: number, end: number): number {
+    let frame = from;
+    while (frame < end && cx.read(this.state.base + frame) > 0) frame++;
+    return frame;
+  }
+
+  /**
+   * Allocation without a step of its own, for system setup and composite operations.
+   * @param nth which of the free frames, see {@link choices}
+   */
+  take(cx: OperationContext, kind: typeof FrameKind.page | typeof FrameKind.table, nth = 0): number {
+    const { end, lowest } = this.#pool(kind);
+    const word = this.#lowest.base + lowest;
+    let frame = cx.read(word);
+    for (let left = nth; left > 0 && frame < end; left--) frame = this.#nextFree(cx, frame + 1, end);
     if (frame === end) return NO_FRAME;
     cx.write(this.state.base + frame, kind);
     cx.write(this.refcount.base + frame, 1);
-    let next = frame + 1;
-    while (next < end && cx.read(this.state.base + next) > 0) next++;
-    cx.write(lowest, next);
+    if (frame === cx.read(word)) cx.write(word, this.#nextFree(cx, frame + 1, end));
     if (kind === FrameKind.table) {
       const first = this.entries.base + frame * this.entriesPerTable;
       for (let i = 0; i < this.entriesPerTable; i++) cx.write(first + i, 0);
@@ -242,7 +303,7 @@ export class Frames {
     }
     cx.write(this.state.base + frame, -state);
     cx.write(this.refcount.base + frame, 0);
-    const lowest = this.#lowest.base + (frame < this.tables ? 0 : 1);
+    const lowest = this.#lowest.base + this.#pool(frame < this.tables ? FrameKind.table : FrameKind.page).lowest;
     if (cx.read(lowest) > frame) cx.write(lowest, frame);
   }
 }
@@ -263,7 +324,11 @@ function initialKind(frame: number, initialTables: number, tables: number, initi
 
 const framesOf = (op: Operation): Frames => op.data as Frames;
 
-const ALLOC = defineOperation({ name: 'page_alloc', perform: (cx, op) => framesOf(op).take(cx, op.a as 1 | 2) });
+const ALLOC = defineOperation({
+  name: 'page_alloc',
+  perform: (cx, op, branch) => framesOf(op).take(cx, op.a as 1 | 2, branch),
+  branches: (cx, op) => framesOf(op).choices(cx, op.a as 1 | 2),
+});
 
 const FREE = defineOperation({
   name: 'page_free',
