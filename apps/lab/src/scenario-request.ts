@@ -2,13 +2,14 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
+  mutationNamed,
   resolveScenario,
   type ResolvedScenario,
   type Scenario,
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError } from '@shootdown/machine';
+import { ModelError, mutated } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { isUserError } from './errors.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
@@ -20,12 +21,34 @@ export const scenarioFlags = {
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
+/** Flag of the commands that take one change of the code. */
+export const mutateFlag = {
+  mutate: { type: 'string', help: 'routine/step:change: one line changed, as shootdown mutate names it' },
+} as const satisfies Readonly<Record<string, Flag>>;
+
 /** A scenario as it was asked for. */
 export interface RequestedScenario extends ResolvedScenario {
   /** What finds it again: its name if it ships, otherwise the path of its module. */
   readonly typed: string;
   /** What worker threads load. */
   readonly source: SystemSource;
+  /** The change of its code that was asked for, as it was typed. */
+  readonly mutation?: string;
+}
+
+/** The same with one line of its code changed, if that is asked for. Throws ModelError. */
+export async function withMutation(resolved: RequestedScenario, args: Arguments): Promise<RequestedScenario> {
+  const text = args.text('mutate');
+  if (text === undefined) return resolved;
+  const mutation = await mutationNamed(resolved.build(), text, { bounds: { ...resolved.scenario.bounds } });
+  return {
+    ...resolved,
+    // Nobody has said what is to be expected of it.
+    expected: null,
+    mutation: text,
+    build: () => mutated(resolved.build(), mutation).system,
+    source: { ...resolved.source, mutation },
+  };
 }
 
 /** Resolves the scenario. Throws ModelError or UsageError. */
@@ -116,5 +139,6 @@ export function scenarioWords(resolved: RequestedScenario): string {
   const words = [typed, `--variant ${variant.name}`];
   if (memoryModel !== (variant.memoryModel ?? 'sc')) words.push(`--memory-model ${memoryModel}`);
   for (const [name, value] of changed) words.push(`--set ${name}=${value}`);
+  if (resolved.mutation !== undefined) words.push(`--mutate '${resolved.mutation}'`);
   return words.join(' ');
 }

@@ -6,3 +6,13 @@ export { contextSwitches, tidySchedule } from './counterexample.ts';
 export { fuzz, type FuzzOptions, type FuzzResult } from './fuzz.ts';
 export { judgeSchedule } from './replay.ts';
 export { collisionOdds } from './storage.ts';
+export { mutate } from './mutants/mutate.ts';
+export { linesOf, mutationNamed } from './mutants/lines.ts';
+export type {
+  JudgedMutant,
+  Judgement,
+  Mutant,
+  MutantResult,
+  MutateOptions,
+  MutateResult,
+} from './mutants/mutant.ts';

@@ -261,18 +261,22 @@ const complete = (cx: OperationContext, mmu: MmuInstructions): boolean =>
 
 const DSB = defineOperation({
   name: 'dsb',
+  role: 'barrier',
+  leftOut: () => 0,
   perform: (cx, op) => (cx.drained() && (op.a === 0 || complete(cx, op.data as MmuInstructions)) ? 0 : BLOCKED),
 });
 
 /** TLBSYNC is serializing. */
 const TLBSYNC = defineOperation({
   name: 'tlbsync',
+  leftOut: () => 0,
   perform: (cx, op) => (cx.drained() && complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED),
 });
 const HYPERCALL_RETURNS = defineOperation({
   name: 'hypercall_returns',
+  role: 'part',
   cost: 'wait',
   perform: (cx, op) => (complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED),
 });
 
-const ISB = defineOperation({ name: 'isb', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });
+const ISB = defineOperation({ name: 'isb', role: 'barrier', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });

@@ -447,6 +447,7 @@ const outcomes = (cx: OperationContext, tlb: SaturatedTlb, cpu: number, page: nu
 
 const TRANSLATE = defineOperation({
   name: 'translate',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => outcomes(cx, op.data as SaturatedTlb, op.a, op.b),
   perform(cx, op, branch) {
@@ -459,6 +460,7 @@ const TRANSLATE = defineOperation({
 
 const ACCESS = defineOperation({
   name: 'access',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => outcomes(cx, op.data as SaturatedTlb, op.a, op.b),
   perform(cx, op, branch) {
@@ -474,6 +476,7 @@ interface UserStore {
 
 const STORE = defineOperation({
   name: 'user_store',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => outcomes(cx, (op.data as UserStore).tlb, op.a, op.b),
   perform(cx, op, branch) {

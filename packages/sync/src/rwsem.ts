@@ -24,7 +24,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import { misuse, SELF, taskOf, type Task } from './misuse.ts';
+import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 
 /** Bits of `count`. RWSEM_FLAG_HANDOFF is not among them: it is what the explored choice "may steal" stands for. */
 export const RWSEM_WRITER_LOCKED = 1 << 0;
@@ -136,6 +136,8 @@ function formatCount(count: number): string {
 }
 
 const semOf = (op: Operation): Rwsem => op.data as Rwsem;
+const forReading = (op: Operation): string => `${semOf(op).name} for reading`;
+const forWriting = (op: Operation): string => `${semOf(op).name} for writing`;
 const allWords = (op: Operation): Footprint => ({ reads: semOf(op).words, writes: semOf(op).words });
 
 /** A lock that is free although somebody waits for it: rwsem_down_*_slowpath() may take it out of turn. */
@@ -145,6 +147,7 @@ function canSteal(cx: OperationContext, op: Operation): boolean {
 
 const DOWN_READ = defineOperation({
   name: 'down_read',
+  ...opens(forReading),
   cost: 'cmpxchg',
   branches: (cx, op) => (canSteal(cx, op) ? 2 : 1),
   perform(cx, op, branch) {
@@ -167,6 +170,7 @@ const DOWN_READ = defineOperation({
 
 const WAIT_READ = defineOperation({
   name: 'down_read_wait',
+  role: 'part',
   cost: 'wait',
   perform: (cx, op) => (cx.read(semOf(op).waiting.base + taskOf(cx, op.a)) === Waiting.no ? 0 : BLOCKED),
   footprint: (op, processor) => ({ reads: [semOf(op).waiting.base + (op.a === SELF ? processor : op.a)], writes: [] }),
@@ -174,6 +178,7 @@ const WAIT_READ = defineOperation({
 
 const DOWN_WRITE = defineOperation({
   name: 'down_write',
+  ...opens(forWriting),
   cost: 'cmpxchg',
   branches: (cx, op) => (canSteal(cx, op) ? 2 : 1),
   perform(cx, op, branch) {
@@ -195,6 +200,7 @@ const DOWN_WRITE = defineOperation({
 /** rwsem_try_write_lock() by the first waiter. */
 const WAIT_WRITE = defineOperation({
   name: 'down_write_wait',
+  role: 'part',
   cost: 'cmpxchg',
   perform(cx, op) {
     const sem = semOf(op);
@@ -209,6 +215,7 @@ const WAIT_WRITE = defineOperation({
 
 const TRY_READ = defineOperation({
   name: 'down_read_trylock',
+  ...opens(forReading, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -222,6 +229,7 @@ const TRY_READ = defineOperation({
 
 const TRY_WRITE = defineOperation({
   name: 'down_write_trylock',
+  ...opens(forWriting, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -235,6 +243,7 @@ const TRY_WRITE = defineOperation({
 
 const UP_READ = defineOperation({
   name: 'up_read',
+  ...closes(forReading),
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -254,6 +263,7 @@ const UP_READ = defineOperation({
 
 const UP_WRITE = defineOperation({
   name: 'up_write',
+  ...closes(forWriting),
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

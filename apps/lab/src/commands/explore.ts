@@ -7,13 +7,14 @@ import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts'
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
-import { scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
+import { mutateFlag, scenarioFlags, scenarioOf, withMutation, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { formatSchedule, scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
 
 const flags = {
   ...scenarioFlags,
+  ...mutateFlag,
   'no-reduction': { type: 'boolean', help: 'explore every interleaving separately' },
   all: { type: 'boolean', help: 'go on past violations and count them' },
   search: { type: 'string', help: 'bfs (default, shortest counterexample) or dfs' },
@@ -47,7 +48,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
-  const resolved = await scenarioOf('explore', name, args);
+  const resolved = await withMutation(await scenarioOf('explore', name, args), args);
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const { signal, ignore } = interruption();
@@ -189,7 +190,9 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
 /** The verdict and what it rests on, for people. */
 function describe(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
   const { scenario, variant, memoryModel } = resolved;
-  const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`, ''];
+  const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
+  if (resolved.mutation !== undefined) lines.push(`with one line changed, ${resolved.mutation}`);
+  lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
   lines.push(verdictLine(result));
   const expected = agrees(resolved.expected, result.verdict);

@@ -8,12 +8,13 @@ import { exitCodeOf, explained } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
-import { requestedScenario, scenarioFlags, scenarioOf } from '../scenario-request.ts';
+import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutation } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, parseSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
   ...scenarioFlags,
+  ...mutateFlag,
   schedule: { type: 'string', help: 'the choices, as a counterexample prints them (with a scenario)' },
   format: { type: 'string', help: `how to print it: ${traceFormats.join(', ')} (default text)` },
   executor: { type: 'string', help: 'tabulated (default) or live' },
@@ -64,12 +65,12 @@ async function requestOf(args: Arguments): Promise<Request> {
   if (scenarios.some((s) => s.name === name) || /\.m?js$/.test(name) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     return {
-      system: (await scenarioOf('replay', name, args)).build(),
+      system: (await withMutation(await scenarioOf('replay', name, args), args)).build(),
       schedule: parseSchedule(given),
       fingerprint: undefined,
     };
   }
-  args.refuse(['schedule', 'variant', 'memory-model', 'set'], 'goes with a scenario, not with a file');
+  args.refuse(['schedule', 'variant', 'memory-model', 'set', 'mutate'], 'goes with a scenario, not with a file');
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
   return {
     system: await systemOf(saved, name),

@@ -28,6 +28,7 @@ const nothing = () => ({ reads: none, writes: none });
 const LOAD = defineOperation({
   name: 'load',
   code: Code.load,
+  role: 'read',
   perform: (cx, op) => cx.load(op.a),
   footprint: onlyReads,
 });
@@ -35,6 +36,7 @@ const LOAD = defineOperation({
 const STORE = defineOperation({
   name: 'store',
   code: Code.store,
+  role: 'store',
   perform: (cx, op) => (cx.storeBuffered(op.a, op.b) ? 0 : BLOCKED),
   footprint: onlyWrites,
 });
@@ -47,6 +49,7 @@ const XCHG = defineOperation({
     cx.write(op.a, op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op) => op.b },
   footprint: both,
 });
 
@@ -58,6 +61,7 @@ const CMPXCHG = defineOperation({
     if (old === op.b) cx.write(op.a, op.c);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
   footprint: both,
 });
 
@@ -70,6 +74,8 @@ const ADD = defineOperation({
     cx.write(op.a, value);
     return value;
   },
+  halves: { address: (op) => op.a, stored: (_op, sum) => sum },
+  pair: (op) => ({ end: 'close', of: `word ${op.a} by ${-op.b}` }),
   footprint: both,
 });
 
@@ -82,6 +88,7 @@ const SET_BITS = defineOperation({
     cx.write(op.a, old | op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => old | op.b },
   footprint: both,
 });
 
@@ -94,6 +101,7 @@ const CLEAR_BITS = defineOperation({
     cx.write(op.a, old & ~op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => old & ~op.b },
   footprint: both,
 });
 
@@ -102,6 +110,7 @@ const WAIT = defineOperation({
   name: 'wait',
   spins: true,
   perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
+  leftOut: (cx, op) => cx.load(op.a),
   footprint: onlyReads,
 });
 
@@ -114,19 +123,23 @@ const ACQUIRE = defineOperation({
     cx.write(op.a, (word + op.c) | 0);
     return 0;
   },
+  leftOut: () => 0,
+  pair: (op) => ({ end: 'open', of: `word ${op.a} by ${op.c}` }),
   footprint: both,
 });
 
 const FULL_BARRIER = defineOperation({
   name: 'smp_mb',
+  role: 'barrier',
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   footprint: nothing,
 });
-const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', perform: () => 0, footprint: nothing });
-const READ_BARRIER = defineOperation({ name: 'smp_rmb', perform: () => 0, footprint: nothing });
-const NOP = defineOperation({ name: 'nop', perform: () => 0, footprint: nothing });
+const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', role: 'barrier', perform: () => 0, footprint: nothing });
+const READ_BARRIER = defineOperation({ name: 'smp_rmb', role: 'barrier', perform: () => 0, footprint: nothing });
+const NOP = defineOperation({ name: 'nop', role: 'cost', perform: () => 0, footprint: nothing });
 const CHOOSE = defineOperation({
   name: 'choose',
+  role: 'environment',
   perform: (_cx, _op, branch) => branch,
   branches: (_cx, op) => op.a,
   footprint: nothing,
@@ -211,7 +224,7 @@ const works = new Map<string, OperationDefinition>();
 function workCosting(cost: string): OperationDefinition {
   const known = works.get(cost);
   if (known) return known;
-  const definition = defineOperation({ name: cost, perform: () => 0, footprint: nothing });
+  const definition = defineOperation({ name: cost, role: 'cost', perform: () => 0, footprint: nothing });
   works.set(cost, definition);
   return definition;
 }

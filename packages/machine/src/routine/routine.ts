@@ -8,7 +8,7 @@
  */
 import { ModelError } from '../state/errors.ts';
 import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
-import type { Mark, Operation, Steps } from './operation.ts';
+import { made, type Mark, type Operation, type Steps } from './operation.ts';
 
 /** A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`. */
 export interface Routine<A extends readonly unknown[] = readonly unknown[], T = unknown> {
@@ -23,7 +23,7 @@ export interface Routine<A extends readonly unknown[] = readonly unknown[], T = 
 export function routine<A extends readonly unknown[], T>(name: string, body: (...args: A) => Steps<T>): Routine<A, T> {
   const named = function* (...args: A): Steps<T> {
     // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
-    const result: unknown = yield { mark: 'call', name, steps: body(...args) };
+    const result: unknown = yield made({ mark: 'call', name, steps: body(...args) });
     return result as T;
   };
   return Object.assign(named, { routineName: name });
@@ -35,7 +35,7 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
  */
 export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
   return function* (...args: A): Steps<T> {
-    const result: unknown = yield { mark: 'call', name: null, steps: body(...args) };
+    const result: unknown = yield made({ mark: 'call', name: null, steps: body(...args) });
     return result as T;
   };
 }

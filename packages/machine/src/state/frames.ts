@@ -231,7 +231,11 @@ function initialKind(frame: number, initialTables: number, tables: number, initi
 
 const framesOf = (op: Operation): Frames => op.data as Frames;
 
-const ALLOC = defineOperation({ name: 'page_alloc', perform: (cx, op) => framesOf(op).take(cx, op.a as 1 | 2) });
+const ALLOC = defineOperation({
+  name: 'page_alloc',
+  role: 'environment',
+  perform: (cx, op) => framesOf(op).take(cx, op.a as 1 | 2),
+});
 
 const FREE = defineOperation({
   name: 'page_free',
@@ -243,6 +247,7 @@ const FREE = defineOperation({
 
 const READ_ENTRY = defineOperation({
   name: 'read_entry',
+  role: 'read',
   cost: 'load',
   perform(cx, op) {
     framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
@@ -253,6 +258,7 @@ const READ_ENTRY = defineOperation({
 
 const WRITE_ENTRY = defineOperation({
   name: 'write_entry',
+  role: 'store',
   cost: 'store',
   perform(cx, op) {
     if (!cx.storeBuffered(op.a, op.b)) return BLOCKED;
@@ -263,6 +269,7 @@ const WRITE_ENTRY = defineOperation({
 
 const XCHG_ENTRY = defineOperation({
   name: 'xchg_entry',
+  halves: { address: (op) => op.a, stored: (op) => op.b },
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -275,6 +282,7 @@ const XCHG_ENTRY = defineOperation({
 
 const CMPXCHG_ENTRY = defineOperation({
   name: 'cmpxchg_entry',
+  halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -288,6 +296,7 @@ const CMPXCHG_ENTRY = defineOperation({
 
 const REF = defineOperation({
   name: 'folio_ref_add',
+  halves: { address: (op) => framesOf(op).refcountAddress(op.a), stored: (_op, sum) => sum },
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

@@ -134,6 +134,7 @@ const monitorOf = (op: Operation): WalkMonitor => op.data as WalkMonitor;
 
 const BEGIN = defineOperation({
   name: 'gup_fast_begin',
+  role: 'environment',
   cost: 'nop',
   perform(cx, op) {
     const monitor = monitorOf(op);
@@ -145,6 +146,7 @@ const BEGIN = defineOperation({
 
 const RETURNED = defineOperation({
   name: 'gup_fast_end',
+  role: 'environment',
   cost: 'store',
   perform(cx, op) {
     const { walking, mapped, unpinned, pinned } = monitorOf(op);
@@ -187,6 +189,7 @@ export function* walkerLoad(
 
 const WALKER_LOAD = defineOperation({
   name: 'read_entry',
+  role: 'read',
   cost: 'load',
   perform(cx, op) {
     const frames = op.data as Frames;
@@ -221,6 +224,7 @@ export function* folio_try_get(
   );
 }
 
+const refcountOf = (op: Operation): number => (op.data as Frames).refcountAddress(op.a);
 const refcountFootprint = (op: Operation): Footprint => ({
   reads: [(op.data as Frames).refcount.base + op.a],
   writes: [(op.data as Frames).refcount.base + op.a],
@@ -228,6 +232,7 @@ const refcountFootprint = (op: Operation): Footprint => ({
 
 const TRY_GET = defineOperation({
   name: 'folio_try_get',
+  halves: { address: refcountOf, stored: (_op, count) => (count === 0 ? null : count) },
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

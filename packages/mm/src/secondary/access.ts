@@ -128,6 +128,7 @@ function translate(cx: OperationContext, op: Operation, branch: number): number 
 
 const CPU_ACCESS = defineOperation({
   name: 'user_access',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: outcomes,
   perform(cx, op, branch) {
@@ -144,6 +145,7 @@ const CPU_ACCESS = defineOperation({
 /** A secondary agent is coherent and has no store buffer: leaving guest mode and a device's answer to an invalidation drain it. */
 const SECONDARY_ACCESS = defineOperation({
   name: 'secondary_access',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: outcomes,
   perform(cx, op, branch) {
