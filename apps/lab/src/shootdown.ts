@@ -6,6 +6,8 @@
 import { UsageError } from './arguments.ts';
 import { isUserError, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { listenForSignals } from './interrupt.ts';
+import { OutputError, writeWholeChunks } from './output.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
 export type Command = (argv: readonly string[]) => Promise<number> | number;
@@ -39,6 +41,8 @@ function usage(): string {
  */
 function catchTheRest(): void {
   if (process.stderr.listenerCount('error') > 0) return;
+  listenForSignals();
+  writeWholeChunks(process.stdout);
   process.stderr.on('error', () => undefined);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(ExitCode.nobodyReads);
@@ -52,6 +56,7 @@ function catchTheRest(): void {
 function report(error: unknown): number {
   if (isUserError(error)) {
     process.stderr.write(`${oneLine(error.message)}\n`);
+    if (error instanceof OutputError) return ExitCode.outputFailed;
     return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);

@@ -31,6 +31,7 @@ const CONTEXT: Readonly<
   read: 'recorded',
   write: 'recorded',
   drained: 'own processor',
+  buffered: 'own processor',
   fail: 'outside the state',
   send: 'recorded',
   tell: 'recorded',

@@ -34,9 +34,9 @@ export type StopReason = 'violation' | 'max-states' | 'max-depth' | 'preemptions
 export interface SystemSource {
   /** URL or specifier of the module. */
   readonly module: string;
-  /** Name of an exported {@link Scenario} or of a function from `request` to a System. */
+  /** Name of an exported {@link Scenario} or of a function from `request` to a System, or to a promise of one. */
   readonly export: string;
-  /** Handed to the function, or to {@link resolveScenario} with the scenario; plain data. */
+  /** Handed to the function, which may take more, or to {@link resolveScenario} with the scenario; plain data. */
   readonly request: {
     readonly variant: string;
     readonly memoryModel: MemoryModel;

@@ -44,7 +44,15 @@ export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './ro
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
 export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
-export { entryBranch, entryChoice, scheduleEntry } from './schedule/schedule.ts';
+export {
+  entryBranch,
+  entryChoice,
+  formatSchedule,
+  parseSchedule,
+  parseScheduleUpTo,
+  scheduleEntry,
+  type ParsedSchedule,
+} from './schedule/schedule.ts';
 export { DirectExecutor } from './execute/direct.ts';
 export { TabulatedExecutor } from './execute/tabulated.ts';
 export { LiveExecutor, type Inspector } from './execute/live.ts';
@@ -72,3 +80,12 @@ export { LineWatcher, type CodeLine } from './mutate/code-lines.ts';
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
 export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './state/frames.ts';
+export {
+  enabledChoices,
+  recordStates,
+  type EnabledChoice,
+  type StateStep,
+  type StateTrace,
+  type StateWord,
+  type WordChange,
+} from './trace/states.ts';

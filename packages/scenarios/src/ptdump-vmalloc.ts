@@ -4,12 +4,11 @@
  * vmalloc maps a range that was mapped with small pages before: it clears an entry of an upper level, frees the tables below,
  * and sets a block. Reading /sys/kernel/debug/kernel_page_tables walks the same tables. See docs/ptdump-vmalloc.md.
  */
-import type { BuildRequest, Scenario } from '@shootdown/explorer';
+import type { BuildRequest, KernelRoutines, Scenario } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import {
   FrameKind,
   program,
-  routine,
   SystemBuilder,
   type Program,
   type Property,
@@ -22,7 +21,7 @@ import { DumpState, type Ptdump } from '@shootdown/ptdump';
 import { RWSEM_FLAG_WAITERS } from '@shootdown/sync';
 import { designs, type Design, type WitnessName } from './ptdump-vmalloc.variants.ts';
 
-const { pxd_leaf, pxd_none, VmallocKernel, vmap_range } = vmalloc;
+const { freeTables, pxd_leaf, pxd_none, VmallocKernel, vmap_range, vmapRoutines } = vmalloc;
 
 /** Operations in a row without a point: more than the longest path through a lock and a patched key. */
 const HISTORY_MAX = 64;
@@ -47,7 +46,7 @@ export interface BuildOptions {
 
 /** Builds the machine of a variant. */
 export function buildPtdumpVmalloc(
-  { variant: design, memoryModel, parameters }: BuildRequest<Design, PtdumpParameter>,
+  { variant: design, memoryModel, parameters, replace }: BuildRequest<Design, PtdumpParameter>,
   { programs = programsOf, onLine }: BuildOptions = {},
 ): System {
   const { vmaps, children, ptes } = parameters;
@@ -56,15 +55,18 @@ export function buildPtdumpVmalloc(
   const cpus = design.kick
     ? Array.from({ length: processors }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]))
     : [];
-  const kick = design.kick ? addKick(builder, cpus, () => kernel) : undefined;
+  // Taking the IPI synchronizes the context: exception entry does.
+  const exceptionEntry = (): Steps => kernel.labels.contextSynchronization('exception entry: context synchronized');
+  const smp = design.kick ? new Smp(builder, cpus, exceptionEntry) : undefined;
   const { withoutDsb, withoutIsb, rcu } = design;
   const kernel = new VmallocKernel(builder, {
     tree: { puds: vmaps, pmds: children, ptes },
     processors,
     withoutDsb,
     withoutIsb,
+    replace,
     efi: design.name.startsWith('other-mm'),
-    ...(kick && { kick_all_cpus_sync: kick.run }),
+    ...(smp && { kick_all_cpus_sync: (id: number) => smp.kick_all_cpus_sync(cpus[id] as Cpu) }),
     ...(rcu && { rcu: { callbacksMax: 1 + children } }),
   });
   const dumpers = Array.from({ length: design.dumpers }, (_, i) =>
@@ -73,30 +75,31 @@ export function buildPtdumpVmalloc(
   const machine = { design, vmaps, kernel, dumpers };
   programs(machine).forEach((body, id) => {
     const cpu = cpus[id];
-    if (cpu && kick) startCpu(builder, cpu, [body], { [CALL_FUNCTION_VECTOR]: kick.handler(cpu) });
+    if (cpu && smp) startCpu(builder, cpu, [body], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) });
     else builder.processor({ name: `CPU${id}`, tasks: [body] });
   });
   for (const property of propertiesOf(machine)) builder.property(property);
   return builder.build();
 }
 
-/** kick_all_cpus_sync(): an IPI to everybody else whose handler does nothing, but taking it synchronizes the context. */
-function addKick(builder: SystemBuilder, cpus: readonly Cpu[], kernel: () => vmalloc.VmallocKernel) {
-  const smp = new Smp(builder, cpus);
-  const doNothing = smp.register({
-    name: 'do_nothing',
-    run: () => kernel().labels.contextSynchronization('exception entry: context synchronized'),
-  });
-  const kick = routine('kick_all_cpus_sync', (cpu: Cpu) => smp.smp_call_function_many(cpu, -1, doNothing));
+/** The kernel routines of a design, by their names. */
+function routinesOf({ tables, dump }: Design): KernelRoutines {
+  const { pud_free_pmd_page, pmd_free_pte_page } = tables;
   return {
-    run: (processor: number): Steps => kick(cpus[processor] as Cpu),
-    handler: (cpu: Cpu): Program => smp.handler(cpu),
+    pud_free_pmd_page,
+    pmd_free_pte_page,
+    ...(tables === freeTables.keyed && { __pmd_free_pte_page: freeTables.__pmd_free_pte_page }),
+    ...vmapRoutines,
+    vmap_range,
+    [dump.routineName]: dump,
   };
 }
 
 function programsOf({ design, vmaps, kernel, dumpers }: Machine): Program[] {
-  const dumps = dumpers.map((dumper, cpu) => program(design.dump, kernel, dumper, cpu));
-  const maps = Array.from({ length: vmaps }, (_, i) => program(vmap_range, kernel, design.dumpers + i, design, i, i));
+  const dumps = dumpers.map((dumper, cpu) => program(kernel.routine(design.dump), kernel, dumper, cpu));
+  const maps = Array.from({ length: vmaps }, (_, i) =>
+    program(kernel.routine(vmap_range), kernel, design.dumpers + i, design, i, i),
+  );
   return design.rcu ? [...dumps, ...maps, kernel.rcu.rcuc(design.dumpers + vmaps)] : [...dumps, ...maps];
 }
 
@@ -200,5 +203,6 @@ export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
     ptes: { default: 2, min: 1, max: 512, meaning: 'entries of a pte table' },
   },
   variants: designs,
+  routines: routinesOf,
   build: (request) => buildPtdumpVmalloc(request),
 };

@@ -1,16 +1,8 @@
 /**
  * One kernel and what runs on it: the whole of a native machine, or a guest of a host.
  */
-import {
-  ModelError,
-  program,
-  routine,
-  type Address,
-  type Frames,
-  type Steps,
-  type SystemBuilder,
-} from '@shootdown/machine';
-import { do_idle, startCpu, type Cpu } from '@shootdown/cpu';
+import { ModelError, program, type Address, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {
   arm64Tlb,
@@ -23,7 +15,7 @@ import {
   type TlbArch,
 } from '@shootdown/mm';
 import { addTimer } from './timer.ts';
-import { areaNamesIn, forkedIn, type KernelDescription } from './schema.ts';
+import { areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
 
 /** Routines of one's own, by process name and CPU: they run instead of that thread's actions. */
@@ -43,6 +35,8 @@ export interface KernelParts {
   readonly mmus: readonly MmuInstructions[];
   readonly frames: Frames;
   readonly shape: WalkShape;
+  /** Processors of the whole machine, its other guests' too. */
+  readonly tasks: number;
   /** Broadcast TLBIs instead of IPIs. */
   readonly broadcast: boolean;
   readonly flushCeiling: number;
@@ -61,15 +55,22 @@ export interface StartedKernel {
   readonly kernel: Kernel;
   /** Processor of each CPU. */
   readonly processors: readonly number[];
-  /** Processors whose work ends. */
+  readonly end: MachineEnd;
+}
+
+/** When the work of a machine is over. */
+export interface MachineEnd {
+  /** Processors whose thread returns. */
   readonly until: readonly number[];
+  /** Processors whose thread ends in `spin` or `sleep`: what it does before that is work as well. */
+  readonly untilAtRest: readonly number[];
 }
 
 /** Puts a kernel and its processes on CPUs. */
 export function startKernel(description: KernelDescription, parts: KernelParts): StartedKernel {
   const { builder, cpus, mmus, frames, shape } = parts;
   const smp = new Smp(builder, cpus);
-  const mms = description.processes.map((_, i) => new Mm(builder, i + 1));
+  const mms = description.processes.map((_, i) => new Mm(builder, i + 1, undefined, { tasks: parts.tasks }));
   const jiffies = parts.hz > 0 ? addTimer(builder, parts.hz, parts.hertz) : undefined;
   const arch = archOf(parts, smp, mms, jiffies);
   const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', frames.tables) };
@@ -91,18 +92,16 @@ function archOf(
   });
 }
 
-const idle = routine('swapper', (cpu: Cpu) => do_idle(cpu));
-
 function startThreads(
   description: KernelDescription,
   { builder, gates, own }: KernelParts,
   kernel: Kernel,
   smp: Smp,
   processes: readonly ProcessState[],
-): Pick<StartedKernel, 'processors' | 'until'> {
+): Pick<StartedKernel, 'processors' | 'end'> {
   const bodies = new Map<
     number,
-    { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; ends: boolean }
+    { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; returns: boolean }
   >();
   description.processes.forEach(({ name, threads }, p) => {
     const process = processes[p] as ProcessState;
@@ -116,21 +115,20 @@ function startThreads(
         processNamed: (wanted: string) => named(processes, wanted),
       };
       const mine = own?.get(ownThreadKey(name, t.cpu));
-      const last = t.run.at(-1)?.do;
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
       bodies.set(t.cpu, {
         context,
         first: index === 0,
         body,
-        ends: mine !== undefined || (last !== 'spin' && last !== 'sleep'),
+        returns: mine !== undefined || !endsAtRest(t.run),
       });
     });
   });
   const processors: number[] = [];
-  const until: number[] = [];
+  const end = { until: [] as number[], untilAtRest: [] as number[] };
   for (const cpu of kernel.cpus) {
     const work = bodies.get(cpu.id);
-    const task = work ? program(thread, work.context, work.first, work.body) : program(idle, cpu);
+    const task = work ? program(thread, work.context, work.first, work.body) : program(swapper, cpu);
     const gate = gates?.[cpu.id];
     const processor = startCpu(
       builder,
@@ -140,9 +138,9 @@ function startThreads(
       gate === undefined ? {} : { gate },
     );
     processors.push(processor);
-    if (work?.ends) until.push(processor);
+    if (work) (work.returns ? end.until : end.untilAtRest).push(processor);
   }
-  return { processors, until };
+  return { processors, end };
 }
 
 function processStates(description: KernelDescription, builder: SystemBuilder, mms: readonly Mm[]): ProcessState[] {

@@ -1,6 +1,6 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
 import { agrees, explore, type ExploreOptions, type ExploreResult, type Progress } from '@shootdown/explorer';
-import type { Trace } from '@shootdown/machine';
+import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
@@ -9,7 +9,7 @@ import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
 import { mutateFlag, scenarioFlags, scenarioOf, withMutation, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
-import { formatSchedule, scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
+import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
 
 const flags = {
@@ -48,7 +48,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
-  const resolved = await withMutation(await scenarioOf('explore', name, args), args);
+  const resolved = await withMutation(await scenarioOf('explore', name, args), args.text('mutate'));
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const { signal, ignore } = interruption();
@@ -158,10 +158,14 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters } = resolved;
+  const { typed, variant, memoryModel, parameters, replacePath, mutation } = resolved;
+  const changes = {
+    ...(replacePath === null ? {} : { replace: replacePath }),
+    ...(mutation === undefined ? {} : { mutate: mutation }),
+  };
   target.write({
     shootdown: 1,
-    scenario: { name: typed, variant: variant.name, memoryModel, parameters },
+    scenario: { name: typed, variant: variant.name, memoryModel, parameters, ...changes },
     schedule: formatSchedule(schedule),
     ...(trace === null ? {} : { fingerprint: trace.fingerprint }),
   });
@@ -174,6 +178,7 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
     variant: resolved.variant.name,
     memoryModel: resolved.memoryModel,
     parameters: resolved.parameters,
+    ...(resolved.replacePath === null ? {} : { replaced: resolved.replaced }),
     ...rest,
     expected: resolved.expected,
     agrees: agrees(resolved.expected, result.verdict),
@@ -191,6 +196,8 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
 function describe(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
+  if (resolved.replacePath !== null)
+    lines.push(`replaced: ${resolved.replaced.map((name) => `${name}()`).join(', ')} (${resolved.replacePath})`);
   if (resolved.mutation !== undefined) lines.push(`with one line changed, ${resolved.mutation}`);
   lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));

@@ -1,7 +1,7 @@
 /** `shootdown mutate <scenario>`: which line is needed for what? */
 import { availableParallelism } from 'node:os';
 import { mutate, type Bounds, type JudgedMutant, type MutateResult } from '@shootdown/explorer';
-import { formatMutation } from '@shootdown/machine';
+import { formatMutation, formatSchedule } from '@shootdown/machine';
 import { scenarios } from '@shootdown/scenarios';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { exitCodeOf } from '../counterexample.ts';
@@ -10,7 +10,7 @@ import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
 import { mutationTable } from '../mutation-table.ts';
 import { scenarioFlags, scenarioOf, scenarioWords, type RequestedScenario } from '../scenario-request.ts';
-import { formatSchedule } from '../schedule-file.ts';
+
 
 const flags = {
   ...scenarioFlags,

@@ -12,6 +12,7 @@ import {
   SystemBuilder,
   waitFor,
   xchg,
+  type Address,
   type MemoryModel,
   type Operation,
   type Steps,
@@ -126,11 +127,8 @@ function counter(): System {
     },
   });
   const builder = new SystemBuilder();
-  const [lock, count, total] = ['lock', 'count', 'total'].map((name) => builder.region(name, 1).at(0)) as [
-    number,
-    number,
-    number,
-  ];
+  const word = (name: string): Address => builder.region(name, 1).at(0);
+  const [lock, count, total] = [word('lock'), word('count'), word('total')];
   const body = routine('counter', function* (): Steps {
     yield operation(LOCK, lock);
     const seen = yield* load(count, { label: 'count' });
@@ -163,11 +161,8 @@ it('a lock is left out with its unlock, so that what breaks is what it protects'
 /** A flag is published, and somebody waits for it; nobody looks at `idle`. */
 function publication(): System {
   const builder = new SystemBuilder();
-  const [data, flag, idle] = ['data', 'flag', 'idle'].map((name) => builder.region(name, 1).at(0)) as [
-    number,
-    number,
-    number,
-  ];
+  const word = (name: string): Address => builder.region(name, 1).at(0);
+  const [data, flag, idle] = [word('data'), word('flag'), word('idle')];
   const writer = routine('writer', function* (): Steps {
     yield* store(data, 1, { label: 'data = 1' });
     yield* xchg(flag, 1, { label: 'flag = 1' });

@@ -50,6 +50,10 @@ class Powerless implements OperationContext {
     return true;
   }
 
+  buffered(): number {
+    return 0;
+  }
+
   fail(property: string, detail: () => string): void {
     if (this.#fails) this.#cx.fail(property, detail);
   }

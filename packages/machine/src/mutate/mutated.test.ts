@@ -23,6 +23,7 @@ import {
   TabulatedExecutor,
   waitFor,
   xchg,
+  type Address,
   type CodeLine,
   type MemoryModel,
   type Mutation,
@@ -32,9 +33,9 @@ import {
 } from '../index.ts';
 
 interface Words {
-  readonly x: number;
-  readonly y: number;
-  readonly seen: number;
+  readonly x: Address;
+  readonly y: Address;
+  readonly seen: Address;
 }
 
 /** A machine of one processor that runs `body`. */
@@ -106,7 +107,7 @@ describe('the lines of a system', () => {
   });
 
   it('have their place among those of the routine when a function without a name makes them', () => {
-    const helper = inlined(function* (x: number): Steps {
+    const helper = inlined(function* (x: Address): Steps {
       yield* store(x, 1, { label: 'helper x = 1' });
     });
     const { system } = machine(function* ({ x, y }) {
@@ -228,7 +229,7 @@ describe('a pair that is left out', () => {
   const [OPEN, CLOSE] = [ends('open', 1), ends('close', -1)];
 
   it('is left out at both ends, across calls, and no other lock is', () => {
-    const unlock = routine('unlock', function* (word: number): Steps {
+    const unlock = routine('unlock', function* (word: Address): Steps {
       yield operation(CLOSE, word);
     });
     const { system, words } = machine(function* ({ x, y, seen }) {
@@ -266,7 +267,11 @@ describe('a read that is not made again', () => {
 
   it('believes what was read before, by the routine or by its callers', () => {
     const builder = new SystemBuilder();
-    const words = { x: builder.region('x', 1).at(0), y: 0, seen: builder.region('seen', 1).at(0) };
+    const words = {
+      x: builder.region('x', 1).at(0),
+      y: builder.region('y', 1).at(0),
+      seen: builder.region('seen', 1).at(0),
+    };
     builder.processor({ name: 'CPU0', tasks: [program(routine('body', () => reader(words)))] });
     builder.processor({
       name: 'CPU1',

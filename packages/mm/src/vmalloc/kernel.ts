@@ -11,60 +11,14 @@ import {
   operation,
   type EntryPointer,
   type OperationDefinition,
+  type Routine,
   type Saying,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import {
-  down_read,
-  down_read_trylock,
-  down_write,
-  JumpLabels,
-  PercpuRwsem,
-  Rcu,
-  Rwsem,
-  up_read,
-  up_write,
-  type RcuOptions,
-  type StaticKey,
-} from '@shootdown/sync';
+import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
+import { MmStruct } from '../mmap-lock.ts';
 import { formatDescriptor, tableDescriptor } from './descriptor.ts';
-
-/** An address space: its name and its mmap_lock. */
-export class MmStruct {
-  readonly name: string;
-  readonly mmap_lock: Rwsem;
-
-  constructor(builder: SystemBuilder, name: string, tasks: number) {
-    this.name = name;
-    this.mmap_lock = new Rwsem(builder, `${name}.mmap_lock`, tasks);
-  }
-}
-
-/** mmap_read_lock(). */
-export function mmap_read_lock(mm: MmStruct): Steps {
-  return down_read(mm.mmap_lock, undefined, `mmap_read_lock(${mm.name})`);
-}
-
-/** mmap_read_trylock(): 1 if the lock is held now. */
-export function mmap_read_trylock(mm: MmStruct): Steps<number> {
-  return down_read_trylock(mm.mmap_lock, undefined, `mmap_read_trylock(${mm.name})`);
-}
-
-/** mmap_read_unlock(). */
-export function mmap_read_unlock(mm: MmStruct): Steps {
-  return up_read(mm.mmap_lock, undefined, `mmap_read_unlock(${mm.name})`);
-}
-
-/** mmap_write_lock(). */
-export function mmap_write_lock(mm: MmStruct): Steps {
-  return down_write(mm.mmap_lock, undefined, `mmap_write_lock(${mm.name})`);
-}
-
-/** mmap_write_unlock(). */
-export function mmap_write_unlock(mm: MmStruct): Steps {
-  return up_write(mm.mmap_lock, undefined, `mmap_write_unlock(${mm.name})`);
-}
 
 /** How big the tree is. Powers of two as in the kernel are not needed. */
 export interface TreeShape {
@@ -90,6 +44,8 @@ export interface VmallocKernelOptions {
   readonly withoutDsb?: boolean;
   /** Leaves out its ISB. */
   readonly withoutIsb?: boolean;
+  /** Routines that stand in for those of the same name: see {@link VmallocKernel.routine}. */
+  readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
 
 /** `dsb(ishst); tlbi vaae1is; dsb(ish)`: a full barrier for loads and stores. */
@@ -141,6 +97,12 @@ export class VmallocKernel {
     this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
     this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu);
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
+  }
+
+  /** What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this returns. */
+  routine<R extends Routine<never[]>>(own: R): R {
+    const { replace = {} } = this.#options;
+    return Object.hasOwn(replace, own.routineName) ? (replace[own.routineName] as R) : own;
   }
 
   /** efi_mm: has the kernel's part of the tree, and a lock of its own. */
