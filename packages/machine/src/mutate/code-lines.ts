@@ -7,7 +7,7 @@ import type { System } from '../system/system.ts';
 import { labelOf } from '../trace/trace.ts';
 import { alwaysReads, Change } from './mutation.ts';
 import { isLine, isOperation, knownTo, maySwap, nameOf, remember, Rewriting, SWAPPABLE_RESULT, type Frame } from './mutated.ts';
-import { comparePositions, NOWHERE, positionOf, wordOf, type Position } from './source-order.ts';
+import { comparePositions, NOWHERE, positionOf, firstWordOf, type Position } from './source-order.ts';
 
 /** A line of a routine: an operation or a call. */
 export interface CodeLine {
@@ -196,7 +196,7 @@ class Watching extends Rewriting {
     frame: Frame,
     steps: Steps<unknown>,
   ): Generator<Operation | Mark, IteratorResult<unknown, unknown>, number> {
-    const sighting = this.#sight(frame, wordOf(op), op, false, labelOf(this.#system, op));
+    const sighting = this.#sight(frame, firstWordOf(op), op, false, labelOf(this.#system, op));
     const pair = op.definition.pair?.(op);
     sighting.op ??= op;
     if (pair) (pair.end === 'open' ? sighting.opens : sighting.closes).add(pair.of);
@@ -250,7 +250,7 @@ function note({ values }: Sighting, op: Operation, value: number, next: Iterator
   seen.addresses.add(op.definition.reads?.(op) ?? op.a);
   const { done, value: following } = next;
   if (done === true) seen.nexts.add('(returns)');
-  else seen.nexts.add(`${isOperation(following) ? wordOf(following) : nameOf(following as object)} ${positionOf(following as object, NOWHERE).join()}`);
+  else seen.nexts.add(`${isOperation(following) ? firstWordOf(following) : nameOf(following as object)} ${positionOf(following as object, NOWHERE).join()}`);
 }
 
 function unmodelledIn({ unmodelled, definition }: Operation): string[] {

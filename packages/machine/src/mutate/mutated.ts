@@ -9,7 +9,7 @@ import type { Program } from '../routine/routine.ts';
 import type { System } from '../system/system.ts';
 import { leftOut, loaded, noCall, remembered, storedLater } from './left-out.ts';
 import { Change, valueAlwaysRead, type Mutation } from './mutation.ts';
-import { NOWHERE, positionOf, resumeLocating, wordOf, type Position } from './source-order.ts';
+import { NOWHERE, positionOf, resumeLocating, firstWordOf, type Position } from './source-order.ts';
 
 /** A call that has not returned. */
 export interface Frame {
@@ -170,7 +170,7 @@ class Mutating extends Rewriting {
     const { position, routine, word } = this.#options.mutation;
     if (position === null || frame.routine !== routine) return null;
     return (made) => {
-      const name = isOperation(made) ? wordOf(made) : nameOf(made);
+      const name = isOperation(made) ? firstWordOf(made) : nameOf(made);
       return name === word || name === null;
     };
   }
@@ -181,7 +181,7 @@ class Mutating extends Rewriting {
     steps: Steps<unknown>,
   ): Generator<Operation | Mark, Next, number> {
     if (this.#closesWhatWasNotOpened(op)) return this.resume(steps, yield leftOut(op), frame);
-    if (!this.#isMeant(wordOf(op), op, frame)) return this.resume(steps, yield* performed(op, frame), frame);
+    if (!this.#isMeant(firstWordOf(op), op, frame)) return this.resume(steps, yield* performed(op, frame), frame);
     if (this.#options.mutation.change === Change.swap) return yield* this.#swap(op, frame, steps);
     return this.resume(steps, yield* this.#changed(op, frame), frame);
   }
@@ -191,6 +191,9 @@ class Mutating extends Rewriting {
     const isMeant = call.name !== null && change === Change.leaveOut && this.#isMeant(call.name, call, caller);
     if (!isMeant) return yield* super.call(call, caller);
     this.#options.onReached();
+    // Its steps have been made, and are ended rather than forgotten.
+    call.steps[Symbol.iterator]();
+    call.steps.return(undefined);
     yield noCall(call.name ?? '');
     return undefined;
   }

@@ -66,7 +66,7 @@ const NAME = /^[A-Za-z_$][\w$]*(?:(?:->|\.)[A-Za-z_]\w*)*/;
 const WRAPPED = /^(?:READ|WRITE)_ONCE\(/;
 
 /** What a line is called in a word: the function or the word it begins with. */
-export function wordOf({ label, definition }: Operation): string {
+export function firstWordOf({ label, definition }: Operation): string {
   const word = NAME.exec((label ?? '').replace(WRAPPED, ''))?.[0];
   return (word ?? definition.name).replaceAll('->', '.');
 }

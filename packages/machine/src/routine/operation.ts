@@ -5,8 +5,12 @@
  * {@link defineOperation}; the ones every machine has are in `operations.ts`.
  */
 
-/** Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. */
-export const BLOCKED = -0x8000_0000;
+import { checkOptions, keysOf, printable } from '../state/errors.ts';
+import { isWord, wordOf } from '../state/words.ts';
+import { stepOf } from './unbegun.ts';
+
+/** Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. No word has this value. */
+export const BLOCKED = 2 ** 40;
 
 /**
  * What an operation may do. One object per executor; an operation must not keep it.
@@ -99,9 +103,13 @@ export interface Weaker {
 
 /**
  * What an operation is to whoever changes the code (see `mutated.ts`). `read`: its result is the word at an address. `part`: a
- * further step of the line before it. `cost`: it stands for a line whose effect is not modelled. `environment`: no line of the code that is put to the test, but what watches it or happens to it.
+ * further step of the line before it. `cost`: it stands for a line whose effect is not modelled. `environment`: no line of the
+ * code that is put to the test, but what watches it or happens to it.
  */
 export type Role = 'read' | 'store' | 'barrier' | 'part' | 'cost' | 'environment';
+
+/** The words of {@link OperationDefinition.ordering}: what is kept in order. `context`: instruction fetch and system registers (ISB). */
+export type Ordering = 'full' | 'read' | 'write' | 'acquire' | 'release' | 'dependency' | 'context';
 
 /** What an operation is. Define it once, at module level. */
 export interface OperationDefinition {
@@ -141,6 +149,10 @@ export interface OperationDefinition {
   readonly unmodelled?: string;
   /** What a careless author might write instead, on the given memory model. */
   readonly weaker?: (op: Operation, memoryModel: string) => readonly Weaker[];
+  /** The first operand is the address of a word: an executor checks that there is one. No operand may be left out. */
+  readonly addressed?: boolean;
+  /** The order it stands for, so that a verdict can say where the memory model makes nothing of it. */
+  readonly ordering?: Ordering;
   /** Built-in code, so that executors can inline the commonest operations. */
   readonly code?: number;
 }
@@ -203,18 +215,66 @@ const NOTHING_SAID: Saying = {};
 /** Builds an operation. All operations are made here, so that they share one shape. */
 export function operation(
   definition: OperationDefinition,
-  a = 0,
-  b = 0,
-  c = 0,
+  a?: number,
+  b?: number,
+  c?: number,
   data?: unknown,
   saying?: Saying,
 ): Operation {
   const { label, fact, source, unmodelled } = saying ?? NOTHING_SAID;
-  return made({ definition, a, b, c, data, label, fact, source, unmodelled });
+  return made({
+    definition,
+    a: ((a as number) | 0) === a ? a : operandOf(definition, a),
+    b: ((b as number) | 0) === b ? b : operandOf(definition, b),
+    c: ((c as number) | 0) === c ? c : operandOf(definition, c),
+    data,
+    label,
+    fact,
+    source,
+    unmodelled,
+  });
 }
 
-/** Declares an operation; checks what can be checked. */
+/** Operands left out are 0, except in an operation on a word: whoever passes `undefined` for an address or value meant another one. */
+function operandOf(definition: OperationDefinition, operand: number | undefined): number {
+  return operand === undefined && definition.addressed !== true ? 0 : wordOf(operand as number);
+}
+
+/** What is wrong with an operation, in words; null if nothing is. @param words how many the machine has */
+export function faultOf({ definition, a, b, c }: Operation, words: number): string | null {
+  if ((a | 0) === a && (b | 0) === b && (c | 0) === c) {
+    if (definition.addressed !== true || (a >= 0 && a < words)) return null;
+    return `${definition.name}: ${a} is the address of no word (there are ${words})`;
+  }
+  const operand: unknown = [a, b, c].find((value) => !isWord(value));
+  if (definition.addressed === true && operand === a) return `${definition.name}: ${printable(a)} is no address`;
+  return `${definition.name}: ${printable(operand)} is no 32-bit integer`;
+}
+
+const OPERATION_KEYS = keysOf<OperationDefinition>()(
+  'name',
+  'cost',
+  'perform',
+  'branches',
+  'footprint',
+  'rests',
+  'spins',
+  'user',
+  'addressed',
+  'ordering',
+  'role',
+  'reads',
+  'leftOut',
+  'pair',
+  'halves',
+  'unmodelled',
+  'weaker',
+  'code',
+);
+
+/** Declares an operation. Throws ModelError on one without a name or `perform`, and on names of options that are none. */
 export function defineOperation(definition: OperationDefinition): OperationDefinition {
+  checkOptions('operation: define', definition, OPERATION_KEYS, ['name', 'perform']);
   return definition;
 }
 
@@ -230,6 +290,6 @@ export type Mark =
 export type Steps<T = void> = Generator<Operation | Mark, T, number>;
 
 /** Performs one operation: the usual way to write a new primitive. */
-export function* perform(op: Operation): Steps<number> {
-  return yield op;
+export function perform(op: Operation): Steps<number> {
+  return stepOf(op);
 }
