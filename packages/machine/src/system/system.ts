@@ -197,7 +197,7 @@ const STORE_BUFFER_ENTRIES_DEFAULT = 4;
 
 const SYSTEM_KEYS = keysOf<SystemOptions>()('memoryModel', 'storeBufferEntries', 'maxHistory');
 const COMPONENT_KEYS = keysOf<ComponentSpec>()('name', 'machine', 'input', 'effects');
-const CHANNEL_KEYS = keysOf<ChannelSpec>()('name', 'to', 'policy', 'capacity', 'latency', 'drained');
+const CHANNEL_KEYS = keysOf<ChannelSpec>()('name', 'to', 'from', 'answer', 'policy', 'capacity', 'latency', 'drained');
 const PROCESSOR_KEYS = keysOf<ProcessorSpec>()('name', 'tasks', 'handlers', 'component', 'gate');
 const SPONTANEOUS_KEYS = keysOf<SpontaneousSpec>()(
   'name',
