@@ -30,6 +30,19 @@ export const IRET: Message = { type: 'iret' };
 
 const NO_MESSAGE = 0;
 
+/** A message as watchers see it. */
+export interface SentMessage {
+  /** Names of components; `hardware` or `host` for what happens by itself. */
+  readonly from: string;
+  readonly to: string;
+  readonly type: string;
+  /** The channel that carries it; null: it is synchronous, delivered within the step. */
+  readonly channel: string | null;
+}
+
+/** {@link Executor} sender: the processor whose operation is performed. */
+const PROCESSOR = -1;
+
 /** One running system. */
 export abstract class Executor implements OperationContext {
   readonly system: System;
@@ -54,6 +67,10 @@ export abstract class Executor implements OperationContext {
   onSpend: ((cost: string, times: number) => void) | null = null;
   /** Called when a message enters a channel, if set. */
   onSend: ((channel: Channel) => void) | null = null;
+  /** Every message: when it is sent, on a channel or within the step. */
+  onMessage: ((message: SentMessage) => void) | null = null;
+  /** The component whose output is being applied; -1: a processor's operation. */
+  #sender = PROCESSOR;
   protected readonly messages: Message[] = [{ type: 'none' }];
   protected readonly messageHashes = new ContentHashes();
   /** 1 + index of the watch of each word, or null when nothing is watched. */
@@ -120,7 +137,8 @@ export abstract class Executor implements OperationContext {
         if (!spontaneous) return false;
         const component = this.system.components[spontaneous.toComponent] as Component;
         this.processor = Math.max(component.processor, 0);
-        return !this.mustDrain(spontaneous) && this.#stepAndReport(component, this.internMessage(spontaneous.message));
+        if (this.mustDrain(spontaneous)) return false;
+        return this.#stepAndReport(component, this.internMessage(spontaneous.message), spontaneous.kind);
       }
     }
   }
@@ -318,7 +336,7 @@ export abstract class Executor implements OperationContext {
     this.onViolation?.(this.#violation);
   }
 
-  send(channelIndex: number, message: Message): void {
+  send(channelIndex: number, message: Message, from = this.#sender): void {
     const channel = this.system.channels[channelIndex];
     if (!channel) throw new ModelError(`wire: send: no channel ${channelIndex} (message ${message.type})`);
     const id = this.internMessage(message);
@@ -328,17 +346,45 @@ export abstract class Executor implements OperationContext {
         this.store.writeInterned(channel.base + i, id, this.messageHashes);
         if (channel.policy === 'unordered') this.#sortMessages(channel);
         this.onSend?.(channel);
+        this.#sent(channel, message, from);
         return;
       }
-      if (channel.policy === 'level' && word === id) return;
+      if (channel.policy === 'level' && word === id) {
+        this.#sent(channel, message, from);
+        return;
+      }
     }
     throw new ModelError(
       `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
     );
   }
 
-  tell(component: number, message: Message): boolean {
-    return this.#stepAndReport(this.system.components[component] as Component, this.internMessage(message));
+  tell(component: number, message: Message, from = this.#sender): boolean {
+    const target = this.system.components[component] as Component;
+    const sender = this.onMessage === null ? null : this.#nameOf(from);
+    return this.#stepAndReport(target, this.internMessage(message), sender);
+  }
+
+  note(from: number, to: number, type: string): void {
+    if (this.onMessage === null) return;
+    this.#report(this.#nameOf(from < 0 ? this.#sender : from), this.#nameOf(to), type, null);
+  }
+
+  #sent(channel: Channel, message: Message, from: number): void {
+    if (this.onMessage === null) return;
+    const sender = this.#nameOf(channel.fromComponent < 0 ? from : channel.fromComponent);
+    this.#report(sender, channel.to, message.type, channel.name);
+  }
+
+  #report(from: string, to: string, type: string, channel: string | null): void {
+    this.onMessage?.({ from, to, type, channel });
+  }
+
+  /** A component's name; -1 is the one that controls the processor, or the processor if none does. */
+  #nameOf(component: number): string {
+    const processor = this.system.processors[this.processor];
+    const index = component < 0 ? (processor?.component ?? -1) : component;
+    return this.system.components[index]?.name ?? processor?.name ?? 'nobody';
   }
 
   spend(cost: string, times = 1): void {
@@ -387,7 +433,7 @@ export abstract class Executor implements OperationContext {
     const emitted = event as unknown as Emitted;
     switch (emitted.type) {
       case 'send':
-        this.send(emitted.channel, emitted.message);
+        this.send(emitted.channel, emitted.message, component.index);
         return;
       case 'interrupt':
         this.#interrupt(component, emitted.vector);
@@ -408,7 +454,10 @@ export abstract class Executor implements OperationContext {
         `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
       );
     }
+    const outer = this.#sender;
+    this.#sender = component.index;
     effect(this, event);
+    this.#sender = outer;
   }
 
   #interrupt(component: Component, vector: string): void {
@@ -454,13 +503,20 @@ export abstract class Executor implements OperationContext {
       const next = i + 1 < channel.capacity ? this.store.read(channel.base + i + 1) : NO_MESSAGE;
       this.store.writeInterned(channel.base + i, next, this.messageHashes);
     }
-    return this.#stepAndReport(component, id);
+    const accepted = this.#stepAndReport(component, id, null);
+    if (accepted && channel.answer !== undefined && channel.from !== undefined)
+      this.#report(component.name, channel.from, channel.answer, channel.name);
+    return accepted;
   }
 
   /** Whether a component would accept a message now. */
   protected abstract canAccept(component: Component, message: number): boolean;
 
-  #stepAndReport(component: Component, message: number): boolean {
+  /** @param from who sends it within this step; null if it was sent before, or nobody wants to know */
+  #stepAndReport(component: Component, message: number, from: string | null): boolean {
+    // Reported before what it leads to.
+    if (from !== null && this.onMessage !== null && this.canAccept(component, message))
+      this.#report(from, component.name, (this.messages[message] as Message).type, null);
     const saved = this.processor;
     if (component.processor >= 0) this.processor = component.processor;
     else if (component.gates >= 0) this.processor = component.gates;

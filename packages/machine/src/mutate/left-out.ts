@@ -60,6 +60,8 @@ class Powerless implements OperationContext {
 
   send(_channel: number, _message: Message): void {}
 
+  note(): void {}
+
   tell(_component: number, _message: Message): boolean {
     return true;
   }
