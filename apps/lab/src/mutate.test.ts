@@ -6,7 +6,11 @@ const bin = join(new URL('../', import.meta.url).pathname, 'bin/shootdown.mjs');
 const v1 = ['ptdump-vmalloc', '--variant', 'v1'];
 const clear = 'pud_free_pmd_page/pud_clear:leave-out';
 
-function shootdown(...args: string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
+function shootdown(...args: string[]): {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+} {
   const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8' });
   return { status, stdout, stderr };
 }
@@ -91,7 +95,16 @@ describe('shootdown mutate', () => {
   });
 
   it('prints what it knows when it is interrupted', async () => {
-    const child = spawn(process.execPath, [bin, 'mutate', 'ptdump-vmalloc', '--variant', 'v6', '--json', '--workers', '1']);
+    const child = spawn(process.execPath, [
+      bin,
+      'mutate',
+      'ptdump-vmalloc',
+      '--variant',
+      'v6',
+      '--json',
+      '--workers',
+      '1',
+    ]);
     let stdout = '';
     child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
     child.stderr.once('data', () => child.kill('SIGINT'));

@@ -121,5 +121,9 @@ function howToRead(resolved: RequestedScenario, { mutants }: MutateResult): stri
   if (!needed) return lines;
   const { line, mutation } = needed;
   const name = formatMutation({ routine: line.routine, step: line.step, change: mutation.change });
-  return [...lines, 'To see what breaks (--json has the command of every row):', `  npx shootdown explore ${scenarioWords(resolved)} --mutate '${name}'`];
+  return [
+    ...lines,
+    'To see what breaks (--json has the command of every row):',
+    `  npx shootdown explore ${scenarioWords(resolved)} --mutate '${name}'`,
+  ];
 }

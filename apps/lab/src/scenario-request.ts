@@ -142,10 +142,7 @@ function parameter(command: string, text: string): [string, number] {
 }
 
 /** The same with one line of its code changed, if that is asked for. Throws ModelError. */
-export async function withMutation(
-  resolved: RequestedScenario,
-  text: string | undefined,
-): Promise<RequestedScenario> {
+export async function withMutation(resolved: RequestedScenario, text: string | undefined): Promise<RequestedScenario> {
   if (text === undefined) return resolved;
   const mutation = await mutationNamed(resolved.build(), text, { bounds: { ...resolved.scenario.bounds } });
   return {

@@ -11,11 +11,4 @@ export { collisionOdds } from './storage.ts';
 export { nearestName, unknownName } from './unknown-name.ts';
 export { mutate } from './mutants/mutate.ts';
 export { linesOf, mutationNamed } from './mutants/lines.ts';
-export type {
-  JudgedMutant,
-  Judgement,
-  Mutant,
-  MutantResult,
-  MutateOptions,
-  MutateResult,
-} from './mutants/mutant.ts';
+export type { JudgedMutant, Judgement, Mutant, MutantResult, MutateOptions, MutateResult } from './mutants/mutant.ts';

@@ -85,7 +85,14 @@ export {
   type VirtualTimeOptions,
   type VirtualTimeRun,
 } from './schedule/virtual-time.ts';
-export { Change, formatMutation, parseMutation, valueAlwaysRead, type Mutation, type MutationName } from './mutate/mutation.ts';
+export {
+  Change,
+  formatMutation,
+  parseMutation,
+  valueAlwaysRead,
+  type Mutation,
+  type MutationName,
+} from './mutate/mutation.ts';
 export { mutated, type Mutated } from './mutate/mutated.ts';
 export { LineWatcher, type CodeLine } from './mutate/code-lines.ts';
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';

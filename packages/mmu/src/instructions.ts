@@ -308,4 +308,9 @@ const HYPERCALL_RETURNS = defineOperation({
   perform: (cx, op) => ((op.data as MmuInstructions).complete(cx) ? 0 : BLOCKED),
 });
 
-const ISB = defineOperation({ name: 'isb', role: 'barrier', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });
+const ISB = defineOperation({
+  name: 'isb',
+  role: 'barrier',
+  perform: () => 0,
+  footprint: () => ({ reads: [], writes: [] }),
+});

@@ -11,7 +11,6 @@ import { interruption } from '../interrupt.ts';
 import { mutationTable } from '../mutation-table.ts';
 import { scenarioFlags, scenarioOf, scenarioWords, type RequestedScenario } from '../scenario-request.ts';
 
-
 const flags = {
   ...scenarioFlags,
   'max-states': { type: 'string', help: 'stop each search after so many states (default 5000000)' },

@@ -86,7 +86,10 @@ async function requestOf(args: Arguments): Promise<Request> {
       fingerprint: undefined,
     };
   }
-  args.refuse(['schedule', 'variant', 'memory-model', 'set', 'replace', 'mutate'], 'goes with a scenario, not with a file');
+  args.refuse(
+    ['schedule', 'variant', 'memory-model', 'set', 'replace', 'mutate'],
+    'goes with a scenario, not with a file',
+  );
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
   return {
     system: await systemOf(saved, name),

@@ -46,7 +46,12 @@ export function mutationAmong(lines: readonly CodeLine[], { routine, step, chang
   if (!routines.includes(routine)) throw unknown('routine', routine, routines);
   const here = lines.filter((line) => line.routine === routine);
   const line = here.find((candidate) => candidate.step === step);
-  if (!line) throw unknown(`step of ${routine}`, step, here.map((candidate) => candidate.step));
+  if (!line)
+    throw unknown(
+      `step of ${routine}`,
+      step,
+      here.map((candidate) => candidate.step),
+    );
   if (!line.changes.includes(change)) throw unknown(`change of ${routine}/${step}`, change, line.changes);
   return mutationOf(line, change);
 }

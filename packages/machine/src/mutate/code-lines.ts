@@ -6,7 +6,17 @@ import type { Operation, SourceLine, Steps, Mark } from '../routine/operation.ts
 import type { System } from '../system/system.ts';
 import { labelOf } from '../trace/trace.ts';
 import { alwaysReads, Change } from './mutation.ts';
-import { isLine, isOperation, knownTo, maySwap, nameOf, remember, Rewriting, SWAPPABLE_RESULT, type Frame } from './mutated.ts';
+import {
+  isLine,
+  isOperation,
+  knownTo,
+  maySwap,
+  nameOf,
+  remember,
+  Rewriting,
+  SWAPPABLE_RESULT,
+  type Frame,
+} from './mutated.ts';
 import { comparePositions, NOWHERE, positionOf, firstWordOf, type Position } from './source-order.ts';
 
 /** A line of a routine: an operation or a call. */
@@ -88,7 +98,8 @@ class Sighting {
   /** The values of a read that decides where the code goes on, if each of them was seen at every address. */
   get #branches(): number[] {
     const seen = [...this.values.values()];
-    const same = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean => a.size === b.size && [...a].every((x) => b.has(x));
+    const same = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean =>
+      a.size === b.size && [...a].every((x) => b.has(x));
     const [first] = seen;
     if (!first || seen.length < 2 || seen.length > BRANCHES_MAX) return [];
     if (!seen.every(({ addresses }) => same(addresses, first.addresses))) return [];
@@ -250,7 +261,10 @@ function note({ values }: Sighting, op: Operation, value: number, next: Iterator
   seen.addresses.add(op.definition.reads?.(op) ?? op.a);
   const { done, value: following } = next;
   if (done === true) seen.nexts.add('(returns)');
-  else seen.nexts.add(`${isOperation(following) ? firstWordOf(following) : nameOf(following as object)} ${positionOf(following as object, NOWHERE).join()}`);
+  else
+    seen.nexts.add(
+      `${isOperation(following) ? firstWordOf(following) : nameOf(following as object)} ${positionOf(following as object, NOWHERE).join()}`,
+    );
 }
 
 function unmodelledIn({ unmodelled, definition }: Operation): string[] {

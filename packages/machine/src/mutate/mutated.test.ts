@@ -143,7 +143,11 @@ describe('the lines of a system', () => {
       ['load.2', 'leave-out-recheck'],
       ['compute'],
     ]);
-    expect(linesOf(system).filter(({ onlyCost }) => onlyCost).map(({ text }) => text)).toEqual(['compute']);
+    expect(
+      linesOf(system)
+        .filter(({ onlyCost }) => onlyCost)
+        .map(({ text }) => text),
+    ).toEqual(['compute']);
   });
 });
 
@@ -369,7 +373,8 @@ it('a weaker form is what the definition offers on the memory model in force', (
   const STRONG = defineOperation({
     name: 'strong',
     perform: () => 1,
-    weaker: (op, memoryModel) => (memoryModel === 'sc' ? [{ change: 'weak-instead', operation: { ...op, definition: WEAK } }] : []),
+    weaker: (op, memoryModel) =>
+      memoryModel === 'sc' ? [{ change: 'weak-instead', operation: { ...op, definition: WEAK } }] : [],
   });
   const body = function* ({ seen }: Words): Steps {
     yield* store(seen, yield operation(STRONG));

@@ -175,11 +175,7 @@ class Mutating extends Rewriting {
     };
   }
 
-  override *operation(
-    op: Operation,
-    frame: Frame,
-    steps: Steps<unknown>,
-  ): Generator<Operation | Mark, Next, number> {
+  override *operation(op: Operation, frame: Frame, steps: Steps<unknown>): Generator<Operation | Mark, Next, number> {
     if (this.#closesWhatWasNotOpened(op)) return this.resume(steps, yield leftOut(op), frame);
     if (!this.#isMeant(firstWordOf(op), op, frame)) return this.resume(steps, yield* performed(op, frame), frame);
     if (this.#options.mutation.change === Change.swap) return yield* this.#swap(op, frame, steps);

@@ -50,8 +50,7 @@ export interface MutationName {
 /** Reads a mutation. Throws ModelError. */
 export function parseMutation(text: string): MutationName {
   const match = /^(.+)\/([^/:]+):([a-z][\w()-]*)$/.exec(text);
-  if (!match)
-    throw new ModelError(`mutation: expected routine/step:change, as shootdown mutate prints it (${text})`);
+  if (!match) throw new ModelError(`mutation: expected routine/step:change, as shootdown mutate prints it (${text})`);
   return { routine: match[1] ?? '', step: match[2] ?? '', change: match[3] ?? '' };
 }
 

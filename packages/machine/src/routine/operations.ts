@@ -146,8 +146,20 @@ const FULL_BARRIER = defineOperation({
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   footprint: nothing,
 });
-const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', role: 'barrier', ordering: 'write', perform: () => 0, footprint: nothing });
-const READ_BARRIER = defineOperation({ name: 'smp_rmb', role: 'barrier', ordering: 'read', perform: () => 0, footprint: nothing });
+const WRITE_BARRIER = defineOperation({
+  name: 'smp_wmb',
+  role: 'barrier',
+  ordering: 'write',
+  perform: () => 0,
+  footprint: nothing,
+});
+const READ_BARRIER = defineOperation({
+  name: 'smp_rmb',
+  role: 'barrier',
+  ordering: 'read',
+  perform: () => 0,
+  footprint: nothing,
+});
 const NOP = defineOperation({ name: 'nop', role: 'cost', perform: () => 0, footprint: nothing });
 const CHOOSE = defineOperation({
   name: 'choose',

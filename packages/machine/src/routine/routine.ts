@@ -39,7 +39,8 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
   if (typeof body !== 'function')
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
-  const named = (...args: A): Steps<T> => calling<T>(() => made({ mark: 'call', name, steps: body(...args) }), `${name}()`);
+  const named = (...args: A): Steps<T> =>
+    calling<T>(() => made({ mark: 'call', name, steps: body(...args) }), `${name}()`);
   return Object.assign(named, { routineName: name });
 }
 
