@@ -3,7 +3,8 @@
  *
  * Orderings are those of the machine's memory model: on `sc` a barrier costs cycles and orders nothing new; on `tso`
  * loads may pass earlier stores of the same processor, atomic read-modify-writes and `smp_mb` wait until its store
- * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010).
+ * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010); on `arm` they are what arm64 makes
+ * of these names (arch/arm64/include/asm/barrier.h, atomic_lse.h, v6.18). The weaker forms are in `ordered.ts`.
  */
 import {
   BLOCKED,
@@ -14,6 +15,9 @@ import {
   type Saying,
   type Steps,
 } from './operation.ts';
+import { addTo, addUnless, clearIn, setIn, swapIf, swapTo } from '../memory/modify.ts';
+import type { BarrierKind, Modify } from '../memory/requests.ts';
+import type { WeakContext } from './operation.ts';
 import type { Address } from '../state/words.ts';
 
 /** Codes of the operations that executors inline. 0 is the end of a routine. */
@@ -24,6 +28,14 @@ const onlyReads = (op: Operation) => ({ reads: [op.a], writes: none });
 const onlyWrites = (op: Operation) => ({ reads: none, writes: [op.a] });
 const both = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
 const nothing = () => ({ reads: none, writes: none });
+
+/** An atomic that returns a value: a full barrier in the kernel, acquire and release (SWPAL) on Arm. */
+const fully = (memory: WeakContext, address: number, modify: Modify): number =>
+  memory.access({ kind: 'update', address, modify, acquire: 'full', release: true });
+
+/** An atomic that returns nothing, as set_bit(): it orders nothing. */
+const relaxed = (memory: WeakContext, address: number, modify: Modify): number =>
+  memory.access({ kind: 'update', address, modify, discards: true });
 
 const LOAD = defineOperation({
   name: 'load',
@@ -47,6 +59,7 @@ const XCHG = defineOperation({
     cx.write(op.a, op.b);
     return old;
   },
+  weak: (_cx, memory, op) => fully(memory, op.a, swapTo(op.b)),
   footprint: both,
 });
 
@@ -58,6 +71,7 @@ const CMPXCHG = defineOperation({
     if (old === op.b) cx.write(op.a, op.c);
     return old;
   },
+  weak: (_cx, memory, op) => fully(memory, op.a, swapIf(op.b, op.c)),
   footprint: both,
 });
 
@@ -70,6 +84,7 @@ const ADD = defineOperation({
     cx.write(op.a, value);
     return value;
   },
+  weak: (_cx, memory, op) => (fully(memory, op.a, addTo(op.b)) + op.b) | 0,
   footprint: both,
 });
 
@@ -82,6 +97,7 @@ const SET_BITS = defineOperation({
     cx.write(op.a, old | op.b);
     return old;
   },
+  weak: (_cx, memory, op) => relaxed(memory, op.a, setIn(op.b)),
   footprint: both,
 });
 
@@ -94,6 +110,7 @@ const CLEAR_BITS = defineOperation({
     cx.write(op.a, old & ~op.b);
     return old;
   },
+  weak: (_cx, memory, op) => relaxed(memory, op.a, clearIn(op.b)),
   footprint: both,
 });
 
@@ -102,6 +119,10 @@ const WAIT = defineOperation({
   name: 'wait',
   spins: true,
   perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
+  weak(_cx, memory, op) {
+    const word = memory.load(op.a);
+    return (word & op.b) === op.c ? word : BLOCKED;
+  },
   footprint: onlyReads,
 });
 
@@ -114,16 +135,32 @@ const ACQUIRE = defineOperation({
     cx.write(op.a, (word + op.c) | 0);
     return 0;
   },
+  weak(_cx, memory, op) {
+    const modify = addUnless(op.b, op.c);
+    const word = memory.access({ kind: 'update', address: op.a, modify, acquire: 'full' });
+    return (word & op.b) === 0 ? 0 : BLOCKED;
+  },
   footprint: both,
 });
 
 const FULL_BARRIER = defineOperation({
   name: 'smp_mb',
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
+  weak: ordering('full'),
   footprint: nothing,
 });
-const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', perform: () => 0, footprint: nothing });
-const READ_BARRIER = defineOperation({ name: 'smp_rmb', perform: () => 0, footprint: nothing });
+const WRITE_BARRIER = defineOperation({
+  name: 'smp_wmb',
+  perform: () => 0,
+  weak: ordering('store'),
+  footprint: nothing,
+});
+const READ_BARRIER = defineOperation({
+  name: 'smp_rmb',
+  perform: () => 0,
+  weak: ordering('load'),
+  footprint: nothing,
+});
 const NOP = defineOperation({ name: 'nop', perform: () => 0, footprint: nothing });
 const CHOOSE = defineOperation({
   name: 'choose',
@@ -132,6 +169,13 @@ const CHOOSE = defineOperation({
   footprint: nothing,
 });
 const REST = defineOperation({ name: 'rest', perform: () => BLOCKED, rests: true, footprint: nothing });
+
+function ordering(type: BarrierKind): NonNullable<OperationDefinition['weak']> {
+  return (_cx, memory) => {
+    memory.dmb(type);
+    return 0;
+  };
+}
 
 /** READ_ONCE(). */
 export function* load(address: Address, saying?: Saying): Steps<number> {
@@ -158,12 +202,12 @@ export function* atomicAdd(address: Address, delta: number, saying?: Saying): St
   return yield operation(ADD, address, delta, 0, undefined, saying);
 }
 
-/** Sets bits atomically (cpumask_set_cpu and the like); returns the old value. */
+/** Sets bits atomically (cpumask_set_cpu and the like: relaxed on arm64); returns the old value. */
 export function* setBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return yield operation(SET_BITS, address, bits, 0, undefined, saying);
 }
 
-/** Clears bits atomically; returns the old value. */
+/** Clears bits atomically (relaxed on arm64); returns the old value. */
 export function* clearBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return yield operation(CLEAR_BITS, address, bits, 0, undefined, saying);
 }

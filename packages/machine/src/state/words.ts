@@ -29,6 +29,11 @@ export interface RegionOptions {
   readonly cellName?: (index: number) => string;
   /** How a value of this region reads in a trace. Default: decimal. */
   readonly format?: (value: number) => string;
+  /**
+   * Whether its words are ordinary memory, which a weakly ordered machine (`arm`) may show to one processor later than to
+   * another, or words that everybody sees alike: locks, hardware, what only the simulation keeps. Default `weak`.
+   */
+  readonly memory?: 'weak' | 'strong';
 }
 
 const WORDS_MAX = 1 << 24;
@@ -89,6 +94,15 @@ export class Layout {
 
   #regionOf(address: number): Region | undefined {
     return this.#regions.find((r) => address >= r.base && address < r.base + r.cells);
+  }
+
+  /** 1 for each word of ordinary memory. */
+  weakWords(): Uint8Array {
+    const weak = new Uint8Array(this.#words);
+    this.#regions.forEach(({ base, cells }, i) => {
+      if (this.#options[i]?.memory !== 'strong') weak.fill(1, base, base + cells);
+    });
+    return weak;
   }
 
   /** The initial words. */

@@ -5,13 +5,17 @@
  * every executor (live or tabulated) can run.
  */
 import { ModelError } from '../state/errors.ts';
+import type { WeakMemoryOptions } from '../memory/weak-memory.ts';
 import type { Message, OperationContext } from '../routine/operation.ts';
 import type { Program } from '../routine/routine.ts';
 import { Layout, type Address, type Region, type RegionOptions } from '../state/words.ts';
 import type { AnyStateMachine } from '../execute/xstate-adapter.ts';
 
-/** `sc`: every store is visible at once. `tso`: one FIFO store buffer per processor (x86). */
-export type MemoryModel = 'sc' | 'tso';
+/**
+ * `sc`: every store is visible at once. `tso`: one FIFO store buffer per processor (x86). `arm`: messages and views (see
+ * `memory/`).
+ */
+export type MemoryModel = 'sc' | 'tso' | 'arm';
 
 /** A component's output that changes shared state: performed at once, as part of the component's step. */
 export type Effect = (cx: OperationContext, event: Message) => void;
@@ -164,6 +168,12 @@ export interface System {
   readonly symmetric: readonly (readonly number[])[];
   /** What the built-in properties and the labels of facts may need to print. */
   readonly maxHistory: number;
+  /** How the weak memory is set up; null but for `arm`. */
+  readonly weak: WeakMemoryOptions | null;
+  /** The word that holds the number of its state, or -1. */
+  readonly weakAddress: number;
+  /** 1 for each word that has a history there. */
+  readonly weakWords: Uint8Array;
 }
 
 /** Options of a system as a whole. */
@@ -173,6 +183,8 @@ export interface SystemOptions {
   readonly storeBufferEntries?: number;
   /** Operations a routine may perform without a `point`. Default: no limit; explorers should set one. */
   readonly maxHistory?: number;
+  /** How the weak memory of `arm` is set up. A function is asked when the layout is complete. */
+  readonly weak?: WeakMemoryOptions | (() => WeakMemoryOptions);
 }
 
 const CHANNEL_CAPACITY_DEFAULT = 4;
@@ -247,6 +259,7 @@ export class SystemBuilder {
 
   /** Seals the system. */
   build(): System {
+    const weakWords = this.memoryModel === 'arm' ? this.layout.weakWords() : new Uint8Array(0);
     const programs: Program[] = [];
     const programIndex = (p: Program): number => {
       const known = programs.indexOf(p);
@@ -261,6 +274,8 @@ export class SystemBuilder {
       toComponent: this.#componentIndex(spec.component, spec.name),
       spinner: spec.afterSpinning ? this.#processorIndex(spec.afterSpinning.processor, spec.name) : -1,
     }));
+    const weakAddress = this.memoryModel === 'arm' ? this.layout.region('weak_memory', 1).base : -1;
+    const { weak = {} } = this.#options;
     const choices = listChoices(processors, channels, spontaneous);
     if (choices.length > CHOICES_MAX)
       throw new ModelError(
@@ -280,6 +295,9 @@ export class SystemBuilder {
       watches: this.#watches,
       symmetric: this.#symmetric.map((group) => group.map((name) => this.#processorIndex(name))),
       maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
+      weak: this.memoryModel === 'arm' ? (typeof weak === 'function' ? weak() : weak) : null,
+      weakAddress,
+      weakWords,
     };
   }
 
