@@ -1,9 +1,8 @@
 /** What a search that found something has to say: the counterexample in words, the command that replays it, the exit code. */
 import type { ExploreResult, ResolvedScenario } from '@shootdown/explorer';
-import { recordTrace, TabulatedExecutor, type Executor, type Trace } from '@shootdown/machine';
+import { formatSchedule, recordTrace, TabulatedExecutor, type Executor, type Trace } from '@shootdown/machine';
 import { ExitCode } from './exit-codes.ts';
 import { scenarioWords, type RequestedScenario } from './scenario-request.ts';
-import { formatSchedule } from './schedule-file.ts';
 
 /** The counterexample in words, with how it ends. */
 export function counterexample(

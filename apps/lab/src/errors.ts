@@ -1,11 +1,13 @@
 /** What the command says of an error: one line, whatever the input was. */
 import { ModelError } from '@shootdown/machine';
 import { UsageError } from './arguments.ts';
+import { OutputError } from './output.ts';
 
 /** True for the errors whose message is one line meant for the user. */
 export function isUserError(error: unknown): error is Error {
   return (
     error instanceof UsageError ||
+    error instanceof OutputError ||
     error instanceof ModelError ||
     (error instanceof Error && ['TraceError', 'TlbGeometryError'].includes(error.constructor.name))
   );

@@ -14,9 +14,9 @@ export const ExitCode = {
   usage: 64,
   /** A bug of this program (EX_SOFTWARE). */
   software: 70,
-  /** The output cannot be written: a full disk (EX_IOERR). */
+  /** The output cannot be written, or not whole: a full disk (EX_IOERR). */
   outputFailed: 74,
-  /** Interrupted by Ctrl-C: what was found so far has been printed. */
+  /** Interrupted by Ctrl-C, SIGTERM or SIGHUP: what was found so far has been printed. */
   interrupted: 130,
   /** The reader of the output is gone (`| head`): as if SIGPIPE had ended the command. */
   nobodyReads: 141,

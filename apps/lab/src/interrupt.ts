@@ -1,19 +1,29 @@
-/** Ctrl-C: long work asks between portions whether to stop, so that what was found so far can still be printed. */
+/**
+ * Ctrl-C, and what else asks the command to end: long work asks between portions whether to stop, so that what was found so far can
+ * still be printed. While nothing is under way there is nothing to print, and the command ends at once.
+ */
 import type { EachRow } from '@shootdown/scenarios';
 
-/** Runs `work` in portions, letting signals in between; stops early on SIGINT. Returns true if it was interrupted. */
-export async function untilDoneOrInterrupted(work: () => boolean): Promise<boolean> {
-  let interrupted = false;
-  const onSignal = (): void => {
-    interrupted = true;
-  };
-  process.once('SIGINT', onSignal);
-  try {
-    while (!interrupted && work()) await new Promise((resolve) => setImmediate(resolve));
-  } finally {
-    process.off('SIGINT', onSignal);
-  }
-  return interrupted;
+/** Ctrl-C; `kill`, a batch system whose time is up; a terminal that is closed. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const INTERRUPTED = 130;
+
+/** What is under way and wants to hear of it, once. */
+const underWay = new Set<() => void>();
+let listening = false;
+
+/** Listens from the start of the process on: a signal that comes before, or the second one, ends it. */
+export function listenForSignals(): void {
+  if (listening) return;
+  listening = true;
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+}
+
+function onSignal(): void {
+  if (underWay.size === 0) process.exit(INTERRUPTED);
+  const heard = [...underWay];
+  underWay.clear();
+  for (const stop of heard) stop();
 }
 
 /** A wish to stop, until `ignore` is called. */
@@ -24,10 +34,22 @@ export interface Interruption {
 
 /** Turns Ctrl-C into a signal for work that takes one. A second Ctrl-C ends the process. */
 export function interruption(): Interruption {
+  listenForSignals();
   const controller = new AbortController();
-  const onSignal = (): void => controller.abort();
-  process.once('SIGINT', onSignal);
-  return { signal: controller.signal, ignore: () => process.off('SIGINT', onSignal) };
+  const stop = (): void => controller.abort();
+  underWay.add(stop);
+  return { signal: controller.signal, ignore: () => void underWay.delete(stop) };
+}
+
+/** Runs `work` in portions, letting signals in between; stops early on Ctrl-C. Returns true if it was interrupted. */
+export async function untilDoneOrInterrupted(work: () => boolean): Promise<boolean> {
+  const { signal, ignore } = interruption();
+  try {
+    while (!signal.aborted && work()) await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    ignore();
+  }
+  return signal.aborted;
 }
 
 /** Computes rows one after another until Ctrl-C; `onRow` hears how many there are. */

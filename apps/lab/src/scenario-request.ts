@@ -1,6 +1,4 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import {
   resolveScenario,
   type ResolvedScenario,
@@ -11,12 +9,17 @@ import {
 import { ModelError } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { isUserError } from './errors.ts';
+import { importedModule, moduleUrl } from './modules.ts';
+import type { ReplacedSource } from './replaced-source.ts';
+import { routinesOfModule } from './replacement.ts';
+import { litmusScenario } from './litmus-scenario.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
 /** Flags of every command that takes a scenario. */
 export const scenarioFlags = {
   variant: { type: 'string', help: 'which design (see shootdown list)' },
-  'memory-model': { type: 'string', help: 'sc or tso' },
+  'memory-model': { type: 'string', help: 'sc, tso or arm' },
+  replace: { type: 'string', help: 'file with routines to take in place of those of the same name' },
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
@@ -26,35 +29,61 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly typed: string;
   /** What worker threads load. */
   readonly source: SystemSource;
+  /** The file given with `--replace`. */
+  readonly replacePath: string | null;
+}
+
+/** A request that is complete but for the scenario. */
+export interface NamedRequest extends Omit<ScenarioRequest, 'scenario' | 'replace'> {
+  readonly replacePath?: string | undefined;
 }
 
 /** Resolves the scenario. Throws ModelError or UsageError. */
 export async function scenarioOf(command: string, typed: string, args: Arguments): Promise<RequestedScenario> {
   return await requestedScenario(typed, {
     variant: args.text('variant'),
-    memoryModel: args.oneOf('memory-model', ['sc', 'tso'] as const),
+    memoryModel: args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
+    replacePath: args.text('replace'),
   });
 }
 
 /** The same for a request that is complete. `typed` ends in `.js` or `.mjs`: the path of a module that exports a scenario. */
 export async function requestedScenario(
   typed: string,
-  request: Omit<ScenarioRequest, 'scenario'>,
+  { replacePath, ...request }: NamedRequest,
 ): Promise<RequestedScenario> {
-  if (/\.[cm]?tsx?$/.test(typed))
-    throw new ModelError(`scenario: ${typed}: this Node runs JavaScript: compile it, and name what comes out`);
-  const [scenario, module, name] = /\.m?js$/.test(typed) ? await exportedBy(typed) : shipped(typed);
+  const [scenario, module, name] = await found(typed);
+  const replace = replacePath === undefined ? undefined : await routinesOfModule(replacePath);
   const resolved = guarded(typed, () =>
-    resolveScenario(scenario ? [scenario] : scenarios, { ...request, scenario: scenario?.name ?? typed }),
+    resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
   );
   const { variant, memoryModel, parameters } = resolved;
   return {
     ...resolved,
     typed,
+    replacePath: replacePath ?? null,
     build: () => guarded(typed, () => resolved.build()),
-    source: { module, export: name, request: { variant: variant.name, memoryModel, parameters } },
+    source: sourceOf(module, name, { variant: variant.name, memoryModel, parameters }, typed, replacePath),
   };
+}
+
+function sourceOf(
+  module: string,
+  name: string,
+  request: SystemSource['request'],
+  typed: string,
+  replacePath: string | undefined,
+): SystemSource {
+  if (replacePath === undefined) return { module, export: name, request };
+  const replaced: ReplacedSource['request'] = { ...request, typed, replacePath };
+  return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
+}
+
+async function found(typed: string): Promise<Exported> {
+  // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
+  if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
+  return /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
 }
 
 /** What a scenario throws is a mistake in it. */
@@ -76,19 +105,13 @@ function shipped(name: string): Exported {
 }
 
 async function exportedBy(path: string): Promise<Exported> {
-  const url = pathToFileURL(resolve(path)).href;
-  let exported: Record<string, unknown>;
-  try {
-    exported = (await import(url)) as Record<string, unknown>;
-  } catch (error) {
-    throw new ModelError(`scenario: ${path}: cannot be loaded (${String(error).split('\n')[0] ?? ''})`);
-  }
+  const exported = await importedModule('scenario', path);
   const found = Object.entries(exported).find(([, value]) => isScenario(value));
   if (!found)
     throw new ModelError(
       `scenario: ${path}: exports no object with name, variants and build() (has: ${Object.keys(exported).join(', ') || 'nothing'})`,
     );
-  return [found[1] as Scenario, url, found[0]];
+  return [found[1] as Scenario, moduleUrl(path), found[0]];
 }
 
 function isScenario(value: unknown): value is Scenario {
@@ -109,12 +132,13 @@ function parameter(command: string, text: string): [string, number] {
 
 /** The part of a command line that names the same system again. */
 export function scenarioWords(resolved: RequestedScenario): string {
-  const { typed, scenario, variant, memoryModel, parameters } = resolved;
+  const { typed, scenario, variant, memoryModel, parameters, replacePath } = resolved;
   const changed = Object.entries(parameters).filter(
     ([name, value]) => variant.parameters?.[name] !== value && scenario.parameters?.[name]?.default !== value,
   );
   const words = [typed, `--variant ${variant.name}`];
   if (memoryModel !== (variant.memoryModel ?? 'sc')) words.push(`--memory-model ${memoryModel}`);
   for (const [name, value] of changed) words.push(`--set ${name}=${value}`);
+  if (replacePath !== null) words.push(`--replace ${replacePath}`);
   return words.join(' ');
 }

@@ -1,13 +1,13 @@
 /**
  * Schedules: what makes a run happen again.
  *
- * A saved schedule names its machine (demo, topology or scenario), the choices made, and the fingerprint they lead to. On
- * the command line the choices are written `0x12,3,0.1x2`: choice, `.branch` if not 0, `xN` if repeated.
+ * A saved schedule names its machine (demo, topology or scenario), the choices made, and the fingerprint they lead to.
  */
 import { accessSync, constants, realpathSync, renameSync, rmSync, statSync, writeFileSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { entryBranch, entryChoice, ModelError, scheduleEntry } from '@shootdown/machine';
+import { ModelError } from '@shootdown/machine';
 import { z } from 'zod';
+import { asOutputError } from './output.ts';
 
 const savedSchedule = z.strictObject({
   shootdown: z.literal(1),
@@ -19,8 +19,10 @@ const savedSchedule = z.strictObject({
     .strictObject({
       name: z.string(),
       variant: z.string(),
-      memoryModel: z.enum(['sc', 'tso']),
+      memoryModel: z.enum(['sc', 'tso', 'arm']),
       parameters: z.record(z.string(), z.number()),
+      /** File with the routines that were replaced. */
+      replace: z.string().optional(),
     })
     .optional(),
   schedule: z.string(),
@@ -76,7 +78,8 @@ function writeWhole(path: string, known: Stats | undefined | null, text: string)
   if (known === null) return writeFileSync(path, text);
   const beside = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(beside, text, { flag: 'wx', ...(known && { mode: known.mode }) });
+    // A disk may say only when the file is synchronised that it has no room for it.
+    writeFileSync(beside, text, { flag: 'wx', flush: true, ...(known && { mode: known.mode }) });
     renameSync(beside, path);
   } catch (error) {
     rmSync(beside, { force: true });
@@ -89,7 +92,6 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'no such folder',
   EACCES: 'permission denied',
   EROFS: 'the file system is read-only',
-  ENOSPC: 'the disk is full',
 };
 
 function attempt<T>(path: string, work: () => T): T {
@@ -97,40 +99,9 @@ function attempt<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     if (error instanceof ModelError) throw error;
+    const lost = asOutputError(error, `schedule: ${path}`);
+    if (lost !== error) throw lost;
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new ModelError(`schedule: ${path}: cannot be written (${REASONS[code] ?? code})`);
   }
-}
-
-/** Schedule entries in the short form. */
-export function formatSchedule(schedule: readonly number[]): string {
-  const parts: string[] = [];
-  for (let i = 0; i < schedule.length;) {
-    const entry = schedule[i] as number;
-    let times = 1;
-    while (schedule[i + times] === entry) times++;
-    const branch = entryBranch(entry);
-    parts.push(`${entryChoice(entry)}${branch > 0 ? `.${branch}` : ''}${times > 1 ? `x${times}` : ''}`);
-    i += times;
-  }
-  return parts.join(',');
-}
-
-const ENTRIES_MAX = 50_000_000;
-
-/** The short form as schedule entries. Throws ModelError at the first part that is none. */
-export function parseSchedule(text: string): number[] {
-  const schedule: number[] = [];
-  if (text === '') return schedule;
-  text.split(',').forEach((part, i) => {
-    const match = /^(\d{1,3})(?:\.(\d{1,4}))?(?:x(\d{1,8}))?$/.exec(part.trim());
-    if (!match || Number(match[1]) > 255)
-      throw new ModelError(`schedule: part ${i}: expected choice[.branch][xN] (${part})`);
-    const entry = scheduleEntry(Number(match[1]), Number(match[2] ?? 0));
-    const times = Number(match[3] ?? 1);
-    if (schedule.length + times > ENTRIES_MAX)
-      throw new ModelError(`schedule: part ${i}: more than ${ENTRIES_MAX} steps`);
-    for (let n = 0; n < times; n++) schedule.push(entry);
-  });
-  return schedule;
 }

@@ -6,6 +6,8 @@
 import { UsageError } from './arguments.ts';
 import { isUserError, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { listenForSignals } from './interrupt.ts';
+import { OutputError, writeWholeChunks } from './output.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
 export type Command = (argv: readonly string[]) => Promise<number> | number;
@@ -20,6 +22,10 @@ const commands: Readonly<
   },
   compare: { help: 'what each design costs, side by side', load: () => import('./commands/compare.ts') },
   run: { help: 'runs a topology file or demo under a cost model', load: () => import('./commands/run.ts') },
+  litmus: {
+    help: 'litmus tests of the memory model, on the machine that runs the kernel routines',
+    load: () => import('./commands/litmus.ts'),
+  },
   tlb: { help: 'counts TLB hits and misses of a memory trace', load: () => import('./commands/tlb.ts') },
   replay: { help: 'steps through a saved schedule', load: () => import('./commands/replay.ts') },
   tour: { help: 'what a newcomer wants to see', load: () => import('./commands/tour.ts') },
@@ -38,6 +44,8 @@ function usage(): string {
  */
 function catchTheRest(): void {
   if (process.stderr.listenerCount('error') > 0) return;
+  listenForSignals();
+  writeWholeChunks(process.stdout);
   process.stderr.on('error', () => undefined);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(ExitCode.nobodyReads);
@@ -51,6 +59,7 @@ function catchTheRest(): void {
 function report(error: unknown): number {
   if (isUserError(error)) {
     process.stderr.write(`${oneLine(error.message)}\n`);
+    if (error instanceof OutputError) return ExitCode.outputFailed;
     return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);

@@ -48,7 +48,7 @@ export function addCpu(builder: SystemBuilder, id: number, vectors: readonly str
   });
   const channels = vectors.map((vector): [string, number] => [
     vector,
-    builder.channel({ name: `${name}.${vector}`, to: `${name}.cpu`, policy: 'level', latency: 'ipi' }),
+    builder.channel({ name: `${name}.${vector}`, to: `${name}.cpu`, policy: 'level', latency: 'ipi', drained: true }),
   ]);
   const cpu: Cpu = { name, id, component, vectors: new Map(channels) };
   return cpu;
@@ -92,6 +92,7 @@ export function startCpu(
       kind: 'hardware',
       component: `${cpu.name}.cpu`,
       message: { type: 'reschedule' },
+      drained: true,
     });
   }
   return processor;
@@ -118,11 +119,20 @@ const SEND_IPI = defineOperation({
   },
 });
 
-/** Enters a state in which the CPU executes no more; the operation after it is where it rests. */
+interface Entering {
+  readonly cpu: Cpu;
+  readonly message: Message;
+}
+
+/** Enters a state in which the CPU executes no more; the operation after it is where it rests. A guest's HLT is an exit. */
 const ENTER = defineOperation({
   name: 'enter',
   cost: 'nop',
-  perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 0 : BLOCKED),
+  perform(cx, op) {
+    const { cpu, message } = op.data as Entering;
+    if (cpu.guest && !cx.drained()) return BLOCKED;
+    return cx.tell(op.a, message) ? 0 : BLOCKED;
+  },
 });
 
 /** One object per message: executors recognise messages by identity before they compare content. */
@@ -130,6 +140,8 @@ const LOCAL_IRQ_DISABLE: Message = { type: 'local_irq_disable' };
 const LOCAL_IRQ_ENABLE: Message = { type: 'local_irq_enable' };
 const PREEMPT_DISABLE: Message = { type: 'preempt_disable' };
 const PREEMPT_ENABLE: Message = { type: 'preempt_enable' };
+const ENTER_USER: Message = { type: 'enter_user' };
+const ENTER_IDLE: Message = { type: 'enter_idle' };
 
 function tell(cpu: Cpu, message: Message, saying: Saying): Operation {
   return operation(TELL_CPU, cpu.component, 0, 0, message, saying);
@@ -183,12 +195,12 @@ export function* send_IPI(target: Cpu, vector: string): Steps {
 
 /** The task computes in user mode for good: it only takes interrupts from here on. */
 export function* user_mode(cpu: Cpu): Steps {
-  yield operation(ENTER, cpu.component, 0, 0, { type: 'enter_user' }, { label: '(user mode)' });
+  yield operation(ENTER, cpu.component, 0, 0, { cpu, message: ENTER_USER }, { label: '(user mode)' });
   yield* rest({ label: '(user mode)' });
 }
 
 /** The idle loop, entered for good: the CPU only takes interrupts from here on. */
 export function* do_idle(cpu: Cpu): Steps {
-  yield operation(ENTER, cpu.component, 0, 0, { type: 'enter_idle' }, { label: 'do_idle()' });
+  yield operation(ENTER, cpu.component, 0, 0, { cpu, message: ENTER_IDLE }, { label: 'do_idle()' });
   yield* rest({ label: '(idle)' });
 }

@@ -5,4 +5,6 @@ export type { Coverage, RoutineCoverage } from './coverage.ts';
 export { contextSwitches, tidySchedule } from './counterexample.ts';
 export { fuzz, type FuzzOptions, type FuzzResult } from './fuzz.ts';
 export { judgeSchedule } from './replay.ts';
+export { waysOut, type WayOut, type WaysOut, type WaysOutOptions } from './ways-out.ts';
 export { collisionOdds } from './storage.ts';
+export { nearestName, unknownName } from './unknown-name.ts';

@@ -52,6 +52,8 @@ export interface Recipe {
   readonly symmetric: boolean;
   /** Writes to the words are noticed: a mirror word, which routines can load, follows them. */
   readonly watched: boolean;
+  /** Messages and the host wait until store buffers are empty; stores that leave one are noticed by the mirror word. */
+  readonly drained?: boolean;
 }
 
 const WORDS = 3;
@@ -155,6 +157,8 @@ export function build(recipe: Recipe): System {
   const machine: Machine = { words, mirror, locks, channels };
   if (recipe.watched)
     builder.watch(words, (cx, address) => cx.write(mirror.base, (cx.read(mirror.base) + cx.read(address)) % VALUES));
+  if (recipe.drained) builder.watchDrains((cx) => cx.write(mirror.base, (cx.read(mirror.base) + 1) % VALUES));
+  const { drained = false } = recipe;
   const count = recipe.routines.length;
   const handler = program(body, machine, recipe.handler);
   const shared = program(body, machine, recipe.routines[0] ?? []);
@@ -164,11 +168,17 @@ export function build(recipe: Recipe): System {
   if (recipe.components !== 'none') {
     for (let i = 0; i < count; i++)
       channels.push(
-        builder.channel({ name: `to ${i}`, to: `component ${i}`, policy: i === 0 ? 'unordered' : 'fifo', capacity: 2 }),
+        builder.channel({
+          name: `to ${i}`,
+          to: `component ${i}`,
+          policy: i === 0 ? 'unordered' : 'fifo',
+          capacity: 2,
+          drained,
+        }),
       );
   }
   if (recipe.components === 'host') {
-    builder.spontaneous({ name: 'stop', kind: 'host', component: 'component 0', message: { type: 'stop' } });
+    builder.spontaneous({ name: 'stop', kind: 'host', component: 'component 0', message: { type: 'stop' }, drained });
     builder.spontaneous({
       name: 'poke',
       kind: 'hardware',
@@ -176,7 +186,7 @@ export function build(recipe: Recipe): System {
       message: { type: 'poke' },
     });
     builder.component({ name: 'gate', machine: interruptibleMachine });
-    builder.spontaneous({ name: 'close', kind: 'host', component: 'gate', message: { type: 'stop' } });
+    builder.spontaneous({ name: 'close', kind: 'host', component: 'gate', message: { type: 'stop' }, drained });
     builder.spontaneous({ name: 'open', kind: 'host', component: 'gate', message: { type: 'resume' } });
     builder.spontaneous({ name: 'resume', kind: 'host', component: 'component 0', message: { type: 'resume' } });
   }
@@ -284,6 +294,7 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
   sometimes: value,
   symmetric: fc.constant(false),
   watched: fc.boolean(),
+  drained: fc.boolean(),
 });
 
 /** Random systems of interchangeable processors. */

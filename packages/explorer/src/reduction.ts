@@ -79,7 +79,8 @@ export class Reduction {
   #prepare(): void {
     const { nodes, accesses, store } = this.#executor;
     const { graph, rows } = this.#known;
-    const { channels, spontaneous, memoryModel, watches, processors } = this.#system;
+    const { channels, spontaneous, memoryModel, watches, drainWatchers, processors } = this.#system;
+    const watched = watches.length > 0 || drainWatchers.length > 0;
     this.#pairs = rows * rows <= PAIRS_MAX ? new Uint8Array(rows * rows) : null;
     this.#never = new Uint8Array(rows);
     for (let node = 0; node < graph.nodes; node++) {
@@ -87,7 +88,7 @@ export class Reduction {
       for (const { index } of processors)
         if (stays || this.#isSeen(accesses.ofNode(node, index))) this.#never[this.#known.rowOf(node, index)] = 1;
     }
-    const sleepers = channels.length > 0 || spontaneous.length > 0 || (memoryModel === 'tso' && watches.length > 0);
+    const sleepers = channels.length > 0 || spontaneous.length > 0 || (memoryModel === 'tso' && watched);
     this.#sleepers = sleepers ? new Sleepers(this.#system, store.words, accesses, this.#known) : null;
   }
 

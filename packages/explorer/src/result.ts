@@ -27,16 +27,25 @@ export interface Bounds {
   readonly timeoutSeconds?: number;
 }
 
-/** Why a search ended before it was complete. */
-export type StopReason = 'violation' | 'max-states' | 'max-depth' | 'preemptions' | 'timeout' | 'cancelled';
+/**
+ * Why a search ended before it was complete. `messages`: a location of a weak memory had as many messages as it may have.
+ */
+export type StopReason =
+  | 'violation'
+  | 'max-states'
+  | 'max-depth'
+  | 'preemptions'
+  | 'timeout'
+  | 'cancelled'
+  | 'messages';
 
 /** How a worker thread builds the system, which itself cannot be sent: by loading a module of JavaScript. */
 export interface SystemSource {
   /** URL or specifier of the module. */
   readonly module: string;
-  /** Name of an exported {@link Scenario} or of a function from `request` to a System. */
+  /** Name of an exported {@link Scenario} or of a function from `request` to a System, or to a promise of one. */
   readonly export: string;
-  /** Handed to the function, or to {@link resolveScenario} with the scenario; plain data. */
+  /** Handed to the function, which may take more, or to {@link resolveScenario} with the scenario; plain data. */
   readonly request: {
     readonly variant: string;
     readonly memoryModel: MemoryModel;

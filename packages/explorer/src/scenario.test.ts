@@ -1,4 +1,4 @@
-import { SystemBuilder } from '@shootdown/machine';
+import { routine, SystemBuilder } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { agrees, resolveScenario, type BuildRequest, type Scenario } from './scenario.ts';
 
@@ -32,6 +32,7 @@ const scenario: Scenario = {
     asked.push(request);
     return new SystemBuilder().build();
   },
+  routines: (variant) => (variant.name === 'fixed' ? { turn_on: routine('turn_on', function* () {}) } : {}),
 };
 const resolve = (request: object) => resolveScenario([scenario], { scenario: 'lamp', ...request });
 
@@ -74,5 +75,25 @@ describe('resolveScenario', () => {
       agrees('safe', 'bounded'),
       agrees(null, 'safe'),
     ]).toEqual([true, false, null, null]);
+  });
+});
+
+describe('a replaced routine', () => {
+  const turn_on = routine('turn_on', function* () {});
+
+  it('is handed to build, and nothing is expected of what it makes', () => {
+    const resolved = resolve({ replace: { turn_on } });
+    expect([resolved.expected, resolved.replaced]).toEqual([null, ['turn_on']]);
+    resolved.build();
+    expect(asked.at(-1)?.replace?.['turn_on']).toBe(turn_on);
+  });
+
+  it('must be one that the variant has', () => {
+    expect(() => resolve({ replace: { turn_no: turn_on } })).toThrow(
+      'scenario: resolve: no routine of lamp / fixed turn_no (have: turn_on): is turn_on meant?',
+    );
+    expect(() => resolve({ variant: 'broken', replace: { turn_on } })).toThrow(
+      'scenario: lamp: has no routine that can be replaced (given: turn_on)',
+    );
   });
 });

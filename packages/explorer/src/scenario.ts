@@ -4,7 +4,8 @@
  * A variant is one design out of the space that is compared: a kernel version, a proposed patch, a mutant. It says what
  * verdict is expected and where that expectation comes from; nothing but {@link agrees} ever looks at the expectation.
  */
-import { ModelError, type MemoryModel, type System } from '@shootdown/machine';
+import { ModelError, type MemoryModel, type Routine, type System } from '@shootdown/machine';
+import { unknownName } from './unknown-name.ts';
 import type { Bounds, Verdict } from './result.ts';
 
 /** A verdict that somebody expects, before the search is run. */
@@ -34,11 +35,16 @@ export interface Variant {
   readonly parameters?: Readonly<Record<string, number>>;
 }
 
+/** Routines by their kernel identifier, whatever their arguments. */
+export type KernelRoutines = Readonly<Record<string, Routine<never[]>>>;
+
 /** What a scenario is asked to build: one of its own variants `V`, with a value for each of its parameters `P`. */
 export interface BuildRequest<V extends Variant = Variant, P extends string = string> {
   readonly variant: V;
   readonly memoryModel: MemoryModel;
   readonly parameters: Readonly<Record<P, number>>;
+  /** Routines that stand in for those of the same name in {@link Scenario.routines}: a patch. Same arguments, same result. */
+  readonly replace?: KernelRoutines | undefined;
 }
 
 /** A scenario of variants `V` with parameters `P`. `build` must give the same system for the same request, in any process. */
@@ -52,6 +58,11 @@ export interface Scenario<V extends Variant = Variant, P extends string = string
   readonly variants: readonly V[];
   /** A method, so that a list may hold scenarios of different variants: {@link resolveScenario} gives each of them its own. */
   build(request: BuildRequest<V, P>): System;
+  /**
+   * The kernel routines of a variant, by kernel identifier: `build` takes those of `request.replace` in their place. Left out,
+   * nothing can be replaced.
+   */
+  routines?(variant: V): KernelRoutines;
   /** Bounds in force unless others are asked for. */
   readonly bounds?: Bounds;
   /** Go on past violations and count them, as `--all` does: for systems whose state counts are known. */
@@ -64,6 +75,7 @@ export interface ScenarioRequest {
   readonly variant?: string | undefined;
   readonly memoryModel?: MemoryModel | undefined;
   readonly parameters?: Readonly<Record<string, number>> | undefined;
+  readonly replace?: KernelRoutines | undefined;
 }
 
 /** A request with every blank filled in. */
@@ -74,11 +86,13 @@ export interface ResolvedScenario<V extends Variant = Variant> {
   readonly parameters: Readonly<Record<string, number>>;
   /** The expected verdict on this memory model; null if the variant names none. */
   readonly expected: ExpectedVerdict | null;
+  /** Kernel identifiers of the routines that were replaced. */
+  readonly replaced: readonly string[];
   /** Builds the system. */
   build(): System;
 }
 
-const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso', 'arm'];
 
 /**
  * Finds scenario and variant and fills in the parameters. Without a variant, it is the first whose parameters agree with
@@ -102,13 +116,17 @@ export function resolveScenario<V extends Variant>(
   if (!MEMORY_MODELS.includes(memoryModel)) throw unknown('memory model', memoryModel, MEMORY_MODELS);
   const defaults = Object.entries(scenario.parameters ?? {}).map(([name, parameter]) => [name, parameter.default]);
   const parameters = { ...Object.fromEntries(defaults), ...variant.parameters, ...given } as Record<string, number>;
+  const { replace } = request;
+  if (replace) checkReplaceable(scenario, variant, Object.keys(replace));
   return {
     scenario,
     variant,
     memoryModel,
     parameters,
-    expected: expectedVerdict(variant, memoryModel),
-    build: () => scenario.build({ variant, memoryModel, parameters }),
+    // What is expected of a variant says nothing about a patch of it.
+    expected: replace ? null : expectedVerdict(variant, memoryModel),
+    replaced: Object.keys(replace ?? {}),
+    build: () => scenario.build({ variant, memoryModel, parameters, replace }),
   };
 }
 
@@ -120,6 +138,18 @@ export function expectedVerdict(variant: Variant, memoryModel: MemoryModel): Exp
 /** Whether the verdict found is the one expected; null if nothing was expected or the search was cut short. */
 export function agrees(expected: ExpectedVerdict | null, found: Verdict): boolean | null {
   return expected === null || found === 'bounded' ? null : expected === found;
+}
+
+/** Throws ModelError on a routine that this variant has not, with what it has. */
+export function checkReplaceable<V extends Variant>(scenario: Scenario<V>, variant: V, names: readonly string[]): void {
+  const known = Object.keys(scenario.routines?.(variant) ?? {});
+  if (known.length === 0)
+    throw new ModelError(
+      `scenario: ${scenario.name}: has no routine that can be replaced (given: ${names.join(', ')})`,
+    );
+  for (const name of names) {
+    if (!known.includes(name)) throw unknown(`routine of ${scenario.name} / ${variant.name}`, name, known);
+  }
 }
 
 function findVariant<V extends Variant>(
@@ -167,5 +197,5 @@ function checkParameters(scenario: Scenario, given: Readonly<Record<string, numb
 }
 
 function unknown(kind: string, name: string, available: readonly string[]): ModelError {
-  return new ModelError(`scenario: resolve: no ${kind} ${name} (have: ${available.join(', ') || 'none'})`);
+  return new ModelError(`scenario: resolve: no ${kind} ${unknownName(name, available)}`);
 }

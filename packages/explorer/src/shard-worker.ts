@@ -210,7 +210,8 @@ export class ShardWorker {
 export async function buildSystem(source: SystemSource): Promise<System> {
   const module = (await import(source.module)) as Record<string, unknown>;
   const found = module[source.export];
-  if (typeof found === 'function') return (found as (request: SystemSource['request']) => System)(source.request);
+  if (typeof found === 'function')
+    return await (found as (request: SystemSource['request']) => System | Promise<System>)(source.request);
   if (typeof found === 'object' && found !== null && 'build' in found) {
     const scenario = found as Scenario;
     return resolveScenario([scenario], { scenario: scenario.name, ...source.request }).build();

@@ -1,4 +1,5 @@
 import {
+  assertThat,
   LiveExecutor,
   load,
   nop,
@@ -7,6 +8,7 @@ import {
   routine,
   runScheduler,
   SystemBuilder,
+  store,
   TabulatedExecutor,
   xchg,
   type Executor,
@@ -18,9 +20,11 @@ import {
   emulated_instruction,
   KVM_VCPU_FLUSH_TLB,
   KVM_VCPU_PREEMPTED,
+  type Emulator,
   type Vcpu,
   type VcpuOptions,
 } from './vcpu.ts';
+import { everyRun } from '@shootdown/machine/every-run';
 import { testMachines } from './vcpu.test-support.machine.ts';
 
 const REQUESTED = KVM_VCPU_PREEMPTED | KVM_VCPU_FLUSH_TLB;
@@ -180,5 +184,40 @@ describe('live and tabulated execution', () => {
       expect(live.fingerprint).toBe(tabulated.fingerprint);
     }
     live.stop();
+  });
+});
+
+describe('leaving the guest, with a store buffer,', () => {
+  /** The guest stores, and leaves for the emulator, which says so in a word. */
+  const system = (): System => {
+    const builder = new SystemBuilder({ memoryModel: 'tso' });
+    const [word, emulating] = [builder.region('word', 1).at(0), builder.region('emulating', 1).at(0)];
+    builder.component({ name: 'cpu', machine: testMachines.cpu });
+    const emulator: Emulator = { translate: (cx) => cx.write(emulating, 1), access: () => undefined };
+    const vcpu = addVcpu(builder, { id: 0 }, { exploreBound: 1, emulator });
+    const guest = routine('guest', function* () {
+      yield* store(word, 1);
+      yield* emulated_instruction(vcpu, 'movs');
+    });
+    const reader = routine('reader', function* () {
+      if ((yield* load(emulating)) === 1)
+        yield* assertThat((yield* load(word)) === 1, 'what the guest stored is in memory');
+    });
+    builder.processor({ name: 'CPU0', tasks: [program(guest)], component: 'cpu', gate: vcpu.gateName });
+    builder.processor({ name: 'CPU1', tasks: [program(reader)] });
+    return builder.build();
+  };
+
+  it('comes after the stores that the guest has made, if the host preempts it', () => {
+    const executor = new TabulatedExecutor(system());
+    const named = (name: string): number => executor.system.choices.findIndex((choice) => choice.name === name);
+    expect(executor.step(named('CPU0'))).toBe(true);
+    expect(executor.step(named('host preempts vCPU0'))).toBe(false);
+    expect(executor.step(named('drain CPU0'))).toBe(true);
+    expect(executor.step(named('host preempts vCPU0'))).toBe(true);
+  });
+
+  it('comes after them if an instruction is emulated', () => {
+    expect(everyRun(system())).toMatchObject({ violations: new Set(), deadlock: false });
   });
 });

@@ -5,6 +5,7 @@
  * and, as options, what stood there before the fixes of CVE-2019-3016 and CVE-2022-39189.
  */
 import {
+  BLOCKED,
   defineOperation,
   messageFor,
   ModelError,
@@ -111,7 +112,7 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
   if (options.of && words) {
     const { vm, interruptPending } = options.of;
     const kick = vm.options.takesMemory
-      ? builder.channel({ name: `${name}.kick`, to: name, policy: 'level', latency: 'ipi' })
+      ? builder.channel({ name: `${name}.kick`, to: name, policy: 'level', latency: 'ipi', drained: true })
       : -1;
     member = { name, component, words, kick, processor: -1, placement: null, interruptPending };
     vm.vcpus.push(member);
@@ -121,6 +122,7 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
         kind: 'hardware',
         component: name,
         message: exitMessage('pause'),
+        drained: true,
         afterSpinning: { processor: `CPU${cpu.id}`, cycles: words.ple_window },
       });
     }
@@ -228,8 +230,9 @@ function kvm_tdp_page_fault(cx: OperationContext, { options }: Vm, { words, name
 }
 
 function addChoices(builder: SystemBuilder, { name, member }: Vcpu, entry: VcpuEntry, { emulator }: VcpuOptions): void {
+  // In guest mode whatever comes is an exit, which older stores of the guest do not outlive; elsewhere none are left.
   const host = (text: string, type: string): void => {
-    builder.spontaneous({ name: text, kind: 'host', component: name, message: { type } });
+    builder.spontaneous({ name: text, kind: 'host', component: name, message: { type }, drained: true });
   };
   host(`host preempts ${name}`, 'preempt');
   host(`host resumes ${name}`, 'resume');
@@ -299,7 +302,7 @@ const EMULATE: Message = { type: 'emulate' };
 
 const EXIT = defineOperation({
   name: 'vm_exit',
-  perform: (cx, op) => (cx.tell(op.a, EMULATE) ? 0 : -1),
+  perform: (cx, op) => (!cx.drained() ? BLOCKED : cx.tell(op.a, EMULATE) ? 0 : -1),
 });
 
 /** The guest executes an instruction that KVM emulates: the CPU goes on when KVM has performed its access. */

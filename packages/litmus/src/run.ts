@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly statesMax?: number;
   /** Ordering rules of the machine to leave out. */
   readonly leftOut?: ReadonlySet<OrderingRule>;
+  /** Whether stores may overtake earlier loads of their own processor (`arm`). Default `never`. */
+  readonly promises?: 'auto' | 'never';
   /** False: the machine's weak memory is not brought into canonical form. */
   readonly canonical?: boolean;
 }
@@ -50,6 +52,8 @@ export interface LitmusResult {
   readonly states: number;
   /** What bound was hit, if any. */
   readonly bound: string | null;
+  /** Things to be said that are no part of the answer. */
+  readonly warnings: readonly string[];
 }
 
 /** States of a test at most. */
@@ -204,7 +208,13 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
       ? 'messages of a location'
       : null;
   const sorted = [...outcomes.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
-  return { observation: bound === null ? observationOf(sorted) : null, outcomes: sorted, states: seen.size, bound };
+  return {
+    observation: bound === null ? observationOf(sorted) : null,
+    outcomes: sorted,
+    states: seen.size,
+    bound,
+    warnings: test.warnings,
+  };
 }
 
 function observationOf(outcomes: readonly Outcome[]): Observation {
@@ -226,4 +236,10 @@ function shown(test: LitmusTest, observable: Observable, state: FinalState): str
   const value = state.valueOf(observable);
   if (observable.kind !== 'fault') return `=${test.show(value)}`;
   return test.showFault(observable.thread, value);
+}
+
+/** Whether a test's sentence is true: `exists` of some final state, `~exists` of none, `forall` of all. */
+export function agreesWith(quantifier: LitmusTest['condition']['quantifier'], { outcomes }: LitmusResult): boolean {
+  if (quantifier === 'forall') return outcomes.every(({ holds }) => holds);
+  return outcomes.some(({ holds }) => holds) === (quantifier === 'exists');
 }

@@ -41,7 +41,15 @@ export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './ro
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
 export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
-export { entryBranch, entryChoice, scheduleEntry } from './schedule/schedule.ts';
+export {
+  entryBranch,
+  entryChoice,
+  formatSchedule,
+  parseSchedule,
+  parseScheduleUpTo,
+  scheduleEntry,
+  type ParsedSchedule,
+} from './schedule/schedule.ts';
 export { DirectExecutor } from './execute/direct.ts';
 export { TabulatedExecutor } from './execute/tabulated.ts';
 export { LiveExecutor, type Inspector } from './execute/live.ts';
@@ -91,3 +99,12 @@ export {
   setSomeAccessFlag,
 } from './memory/instructions.ts';
 export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
+export {
+  enabledChoices,
+  recordStates,
+  type EnabledChoice,
+  type StateStep,
+  type StateTrace,
+  type StateWord,
+  type WordChange,
+} from './trace/states.ts';

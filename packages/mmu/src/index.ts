@@ -53,6 +53,7 @@ export {
   type ReferenceKind,
 } from './trace/reference-trace.ts';
 export { packReferences } from './trace/packed.ts';
+export type { SkippedLines } from './trace/lines.ts';
 export { readReferenceTrace, type ReadReferenceTraceOptions } from './trace/references.ts';
 export {
   countTlb,

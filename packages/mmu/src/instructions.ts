@@ -63,6 +63,21 @@ export abstract class MmuInstructions {
   /** A user access to a page: a `Fault` code, 0 if it went through. */
   abstract access(vpn: number, write: boolean, saying?: Saying): Steps<number>;
 
+  /** What its invalidations say of their sender; nothing where accesses never outlive a step. */
+  protected get sender(): { readonly from?: number } {
+    return {};
+  }
+
+  /** True when the accesses of other CPUs that used what this one has invalidated are done. */
+  protected accessesDone(_cx: OperationContext): boolean {
+    return true;
+  }
+
+  /** True when nothing that this MMU has sent is under way any more, and no access that used what it invalidated. */
+  complete(cx: OperationContext): boolean {
+    return this.broadcast.every((channel) => cx.channelEmpty(channel)) && this.accessesDone(cx);
+  }
+
   /** The hardware stops translating for this CPU and keeps what it has: a virtual CPU leaves guest mode. */
   suspend(_cx: OperationContext): void {}
 
@@ -117,7 +132,7 @@ export abstract class MmuInstructions {
       this.component,
       0,
       0,
-      { mmu: this, message: { type: 'tlbi', ...message } },
+      { mmu: this, message: { type: 'tlbi', ...message, ...this.sender } },
       { label: `tlbi ${tlbiName(message, 'is')}` },
     );
   }
@@ -137,7 +152,7 @@ export abstract class MmuInstructions {
       this.component,
       0,
       0,
-      { mmu: this, message: remoteMessage(request) },
+      { mmu: this, message: { ...remoteMessage(request), ...this.sender } },
       { label: `invlpgb(${remoteName(request)})` },
     );
   }
@@ -149,11 +164,13 @@ export abstract class MmuInstructions {
 
   /**
    * A hypercall by which the hypervisor invalidates on the CPUs of a mask (by MMU number; this one too if its bit is set): one that
-   * runs is made to exit, one that does not is flushed before it runs again. Returns when none of them has old entries.
+   * runs is made to exit, one that does not is flushed before it runs again. Returns when none of them has old entries. The exit of the
+   * caller waits for its own stores.
    */
   *hypercall_flush(mask: number, request: RemoteRequest, name: string): Steps {
     const label = `${name}(${remoteName(request)}, CPUs 0b${(mask >>> 0).toString(2)})`;
-    yield operation(HYPERCALL, this.component, mask, 0, { mmu: this, message: remoteMessage(request) }, { label });
+    const message = { ...remoteMessage(request), ...this.sender };
+    yield operation(HYPERCALL, this.component, mask, 0, { mmu: this, message }, { label });
     yield operation(HYPERCALL_RETURNS, 0, 0, 0, this, { label: `${name}() returns` });
   }
 
@@ -239,14 +256,14 @@ function everywhere(cx: OperationContext, op: Operation): number {
 const TLBI_IS = defineOperation({ name: 'tlbi_is', cost: 'tlbi', perform: everywhere });
 const INVLPGB = defineOperation({ name: 'invlpgb', perform: everywhere });
 
-/** The same for the CPUs of a mask. */
+/** The same for the CPUs of a mask, when what was stored before the exit is in memory. */
 const HYPERCALL = defineOperation({
   name: 'hypercall',
   cost: 'vmexit_hypercall',
   perform(cx, op) {
     const { mmu, message } = op.data as { mmu: MmuInstructions; message: Message };
     const targets = mmu.channels.filter((_, to) => (op.b & (1 << to)) !== 0);
-    if (targets.some((channel) => channel >= 0 && cx.channelFull(channel))) return BLOCKED;
+    if (!cx.drained() || targets.some((channel) => channel >= 0 && cx.channelFull(channel))) return BLOCKED;
     for (const channel of targets) {
       if (channel < 0) cx.tell(op.a, message);
       else cx.send(channel, message);
@@ -255,24 +272,20 @@ const HYPERCALL = defineOperation({
   },
 });
 
-/** True when nothing that this MMU has sent is under way any more. */
-const complete = (cx: OperationContext, mmu: MmuInstructions): boolean =>
-  mmu.broadcast.every((channel) => cx.channelEmpty(channel));
-
 const DSB = defineOperation({
   name: 'dsb',
-  perform: (cx, op) => (cx.drained() && (op.a === 0 || complete(cx, op.data as MmuInstructions)) ? 0 : BLOCKED),
+  perform: (cx, op) => (cx.drained() && (op.a === 0 || (op.data as MmuInstructions).complete(cx)) ? 0 : BLOCKED),
 });
 
 /** TLBSYNC is serializing. */
 const TLBSYNC = defineOperation({
   name: 'tlbsync',
-  perform: (cx, op) => (cx.drained() && complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED),
+  perform: (cx, op) => (cx.drained() && (op.data as MmuInstructions).complete(cx) ? 0 : BLOCKED),
 });
 const HYPERCALL_RETURNS = defineOperation({
   name: 'hypercall_returns',
   cost: 'wait',
-  perform: (cx, op) => (complete(cx, op.data as MmuInstructions) ? 0 : BLOCKED),
+  perform: (cx, op) => ((op.data as MmuInstructions).complete(cx) ? 0 : BLOCKED),
 });
 
 const ISB = defineOperation({ name: 'isb', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });

@@ -51,6 +51,8 @@ export interface SmallOptions {
   readonly pageFrames?: number;
   /** The saturated TLB keeps dirty bits. */
   readonly dirtyBits?: boolean;
+  /** Takes a region with a word per frame, for what is in the pages. */
+  readonly words?: (region: Region) => void;
   /** How an invalidation reaches the other CPUs. Default: as on arm64. */
   readonly latency?: InvalidationLatency;
 }
@@ -72,6 +74,7 @@ export function smallMachine(
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL));
   const mmus = saturated?.mmus ?? real;
   connectMmus(builder, mmus, latency);
+  options.words?.(builder.region('data', frames.count));
   const ready = builder.region('ready', 1);
   const root = builder.region('mm.pgd', 1);
   const monitor = new FlushMonitor(builder, frames, shape, { root: root.at(0), cpus, pages });

@@ -42,6 +42,10 @@ export class PlainMemory implements OperationContext {
     return true;
   }
 
+  buffered(): number {
+    return 0;
+  }
+
   fail(property: string, detail: () => string): void {
     this.failures.push(`${property}: ${detail()}`);
   }

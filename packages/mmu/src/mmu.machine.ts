@@ -24,6 +24,8 @@ export interface Flush {
   readonly global: boolean;
   /** Paging-structure caches stay (TLBI ..L, last level only). */
   readonly leafOnly: boolean;
+  /** Number of the MMU that sent it, if somebody waits for its completion and accesses take longer than a step. */
+  readonly from?: number;
   /** With scope `page`: the paging-structure caches of all other pages of the address space go too (INVLPG). */
   readonly everyTable: boolean;
 }
@@ -40,26 +42,34 @@ export interface MmuContext {
   readonly asid: number;
 }
 
+/** See {@link Flush.from}. */
+interface Sender {
+  readonly from?: number;
+}
+
 export type MmuEvent =
   /** MOV to CR3, or TTBR0_EL1: `noflush` is CR3 bit 63 (always so on arm64). */
   | { readonly type: 'load_root'; readonly root: number; readonly asid: number; readonly noflush: boolean }
   | { readonly type: 'invlpg'; readonly vpn: number }
   /** INVPCID types 0 to 3. */
-  | { readonly type: 'invpcid'; readonly kind: 0 | 1 | 2 | 3; readonly asid: number; readonly vpn: number }
+  | ({ readonly type: 'invpcid'; readonly kind: 0 | 1 | 2 | 3; readonly asid: number; readonly vpn: number } & Sender)
   /** TLBI VAE1, VALE1, VAAE1, ASIDE1, VMALLE1 and their broadcast forms. */
-  | {
+  | ({
       readonly type: 'tlbi';
       readonly scope: 'page' | 'asid' | 'all';
       readonly vpn: number;
       readonly asid: number;
       readonly leafOnly: boolean;
-    }
+    } & Sender)
   /** Consecutive pages of one address space, without global entries (INVLPGB), or of all of them (asid -1: a hypervisor's list of addresses). */
-  | { readonly type: 'range'; readonly vpn: number; readonly pages: number; readonly asid: number };
+  | ({ readonly type: 'range'; readonly vpn: number; readonly pages: number; readonly asid: number } & Sender);
 
 export type MmuEmitted = Flush | Root;
 
+const sender = ({ from }: Sender): Sender => (from === undefined ? {} : { from });
+
 const NOTHING = { vpn: 0, pages: 1, asid: -1, leafOnly: false, everyTable: false } as const;
+const EVERYTHING = { type: 'tlb.flush', ...NOTHING, scope: 'all', global: true } as const;
 
 export const mmuMachine = setup({
   types: {
@@ -89,30 +99,31 @@ export const mmuMachine = setup({
       everyTable: true,
     })),
     invpcid: emit(({ event }) => {
-      if (event.type !== 'invpcid')
-        return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+      if (event.type !== 'invpcid') return { ...EVERYTHING };
       const { kind, asid, vpn } = event;
+      const flush = { type: 'tlb.flush' as const, ...NOTHING, ...sender(event) };
       switch (kind) {
         case 0:
-          return { type: 'tlb.flush' as const, ...NOTHING, scope: 'page' as const, vpn, asid, global: false };
+          return { ...flush, scope: 'page' as const, vpn, asid, global: false };
         case 1:
-          return { type: 'tlb.flush' as const, ...NOTHING, scope: 'asid' as const, asid, global: false };
+          return { ...flush, scope: 'asid' as const, asid, global: false };
         case 2:
-          return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+          return { ...flush, scope: 'all' as const, global: true };
         case 3:
-          return { type: 'tlb.flush' as const, ...NOTHING, scope: 'non-global' as const, global: false };
+          return { ...flush, scope: 'non-global' as const, global: false };
       }
     }),
     range: emit(({ event }) => {
-      if (event.type !== 'range')
-        return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+      if (event.type !== 'range') return { ...EVERYTHING };
       const { vpn, pages, asid } = event;
-      return { type: 'tlb.flush' as const, ...NOTHING, scope: 'page' as const, vpn, pages, asid, global: asid < 0 };
+      const what = { scope: 'page' as const, vpn, pages, asid, global: asid < 0 };
+      return { type: 'tlb.flush' as const, ...NOTHING, ...what, ...sender(event) };
     }),
     tlbi: emit(({ event }) => {
-      if (event.type !== 'tlbi') return { type: 'tlb.flush' as const, ...NOTHING, scope: 'all' as const, global: true };
+      if (event.type !== 'tlbi') return { ...EVERYTHING };
       const { scope, vpn, asid, leafOnly } = event;
-      return { type: 'tlb.flush' as const, ...NOTHING, scope, vpn, asid, global: scope !== 'asid', leafOnly };
+      const what = { scope, vpn, asid, global: scope !== 'asid', leafOnly };
+      return { type: 'tlb.flush' as const, ...NOTHING, ...what, ...sender(event) };
     }),
   },
 }).createMachine({

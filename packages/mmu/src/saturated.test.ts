@@ -74,22 +74,29 @@ function* perform({ frames, mmus, pgd }: Small, step: Step): Steps {
   }
 }
 
-/** What each access of the program may use according to the saturated TLB: sorted entries. */
-function saturatedValues(script: readonly Step[]): number[][] {
+/** What an access may come to: the entries it may use, sorted, and whether it may fault. */
+interface Values {
+  readonly entries: readonly number[];
+  readonly mayFault: boolean;
+}
+
+/** What each access of the program may come to according to the saturated TLB. */
+function saturatedValues(script: readonly Step[]): Values[] {
   const { system, saturated } = smallMachine({ cpus: 1, tlb: 'saturated', pages: PAGES, pageFrames: 6 }, [
     function* (small) {
       for (const step of script) yield* perform(small, step);
     },
   ]);
   const executor = new TabulatedExecutor(system);
-  const values: number[][] = [];
+  const values: Values[] = [];
   for (;;) {
     const operation = executor.pendingOperation(0);
     if (!operation) return values;
-    if (operation.definition.name === 'access')
-      values.push(
-        saturated!.leaves((address) => executor.store.read(address), 0, operation.b).toSorted((a, b) => a - b),
-      );
+    if (operation.definition.name === 'access') {
+      const entries = saturated!.leaves((address) => executor.store.read(address), 0, operation.b);
+      const mayFault = entries.length === 0 || executor.branchesOf(0) > entries.length;
+      values.push({ entries: entries.toSorted((a, b) => a - b), mayFault });
+    }
     expect(executor.step(0, 0)).toBe(true);
   }
 }
@@ -111,10 +118,10 @@ class FillAndEvict {
     this.#close();
   }
 
-  step(step: Step): number[] | null {
+  step(step: Step): Values | null {
     if (step.kind === 'access') {
       const values = this.#values(step.vpn);
-      if (values.length === 0)
+      if (values.entries.length === 0)
         this.#forget((vpn) => [Math.floor(vpn / 4) === Math.floor(step.vpn / 4) ? `table ${vpn}` : '']);
       return values;
     }
@@ -183,9 +190,18 @@ class FillAndEvict {
     return next;
   }
 
-  #values(vpn: number): number[] {
-    const held = [...this.states].map((text) => (JSON.parse(text) as TlbState)[`leaf ${vpn}`] ?? 0);
-    return [...new Set(held)].filter((entry) => entry !== 0).toSorted((a, b) => a - b);
+  #values(vpn: number): Values {
+    const states = [...this.states].map((text) => JSON.parse(text) as TlbState);
+    const held = states.map((state) => state[`leaf ${vpn}`] ?? 0);
+    // Without a leaf of its own the access walks, through the table pointer that is cached or through memory's.
+    const walked = states
+      .filter((state) => (state[`leaf ${vpn}`] ?? 0) === 0)
+      .map((state) => state[`table ${vpn}`] ?? this.tables.get(Math.floor(vpn / 4))!)
+      .map((table) => (table === 0 ? 0 : (this.entries.get(key(table, vpn % 4)) ?? 0)));
+    return {
+      entries: [...new Set(held)].filter((entry) => entry !== 0).toSorted((a, b) => a - b),
+      mayFault: walked.includes(0),
+    };
   }
 }
 
@@ -229,6 +245,57 @@ describe('the saturated TLB', () => {
     ]);
     expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
     expect(used).toEqual(new Set([1]));
+  });
+
+  describe('an access whose translation the CPU may hold, but memory has no more,', () => {
+    /** CPU 0 removes the entry, or its table, and does nothing else; CPU 1 accesses the page. */
+    const faultsOf = (clear: 'pte' | 'pgd', write: boolean, dirtyBits = false): Set<number> => {
+      const faults = new Set<number>();
+      const { system } = smallMachine({ cpus: 2, tlb: 'saturated', pages: [0], dirtyBits }, [
+        function* ({ frames, pte, pgd }) {
+          yield* frames.xchg(clear === 'pte' ? pte(0) : pgd(0), 0);
+        },
+        function* ({ mmus }) {
+          faults.add(yield* mmus[1]!.access(0, write));
+        },
+      ]);
+      expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
+      return faults;
+    };
+
+    test.each(['pte', 'pgd'] as const)('uses it or misses, and a walk finds nothing: %s', (clear) => {
+      for (const write of [false, true])
+        expect(faultsOf(clear, write)).toEqual(new Set([Fault.none, Fault.notPresent]));
+      expect(faultsOf(clear, true, true)).toEqual(new Set([Fault.none, Fault.notPresent]));
+    });
+
+    test('is one step more where it decides something, and none where it does not', () => {
+      const outcomes = (entry: number): number[] => {
+        const { system, saturated } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0] }, [
+          function* ({ frames, pte, mmus }) {
+            yield* frames.xchg(pte(0), entry);
+            yield* mmus[0]!.access(0, false);
+          },
+        ]);
+        const executor = new TabulatedExecutor(system);
+        while (executor.pendingOperation(0)!.definition.name !== 'access') executor.step(0);
+        return [executor.branchesOf(0), saturated!.leaves((address) => executor.store.read(address), 0, 0).length];
+      };
+      expect(outcomes(mk_pte(100, RW))).toEqual([2, 2]);
+      expect(outcomes(0)).toEqual([2, 1]);
+    });
+
+    test('leaves nothing cached when it faults (x86): the next access faults too', () => {
+      const later = new Set<number>();
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0] }, [
+        function* ({ frames, pte, mmus }) {
+          yield* frames.xchg(pte(0), 0);
+          if ((yield* mmus[0]!.access(0, false)) !== Fault.none) later.add(yield* mmus[0]!.access(0, false));
+        },
+      ]);
+      everyRun(system);
+      expect(later).toEqual(new Set([Fault.notPresent]));
+    });
   });
 
   test('a global entry stays when its address space is dropped, and goes with its page', () => {
@@ -319,7 +386,7 @@ describe('the saturated TLB', () => {
       });
     });
 
-    test('through an entry that is dirty goes on when memory has it no more', () => {
+    test('through an entry that is dirty goes on when memory has it no more, or misses', () => {
       const late: number[] = [];
       const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], pageFrames: 6, dirtyBits: true }, [
         function* ({ frames, pte, mmus }) {
@@ -330,7 +397,7 @@ describe('the saturated TLB', () => {
         },
       ]);
       expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
-      expect(new Set(late)).toEqual(new Set([Fault.none]));
+      expect(new Set(late)).toEqual(new Set([Fault.none, Fault.notPresent]));
     });
 
     test('through an entry that writeback has made read-only in memory faults', () => {

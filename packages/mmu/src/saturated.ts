@@ -1,6 +1,6 @@
 /**
  * The TLB of *exploration*: per CPU, page and level, the set of entries that memory has offered since the last invalidation
- * took effect there. An access may use any leaf among them.
+ * took effect there. An access may use any leaf among them, or miss: then it walks memory, and faults if that offers nothing.
  *
  * A TLB with fill and evict choices would multiply the states for nothing: whatever such a TLB (or a paging-structure
  * cache) can hold is a member of these sets, and every member can be held. The sets are deterministic, and "stale" is simply
@@ -26,12 +26,14 @@ import {
   _PAGE_DIRTY,
   _PAGE_GLOBAL,
   _PAGE_PRESENT,
+  _PAGE_PSE,
   formatEntry,
   pte_dirty,
   pte_pfn,
   pte_write,
 } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
+import { InFlight } from './in-flight.ts';
 import { MmuInstructions } from './instructions.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { checkPage } from './mmu.ts';
@@ -83,6 +85,8 @@ export class SaturatedTlb {
   readonly #suspended: Region | null;
   readonly #pages: readonly number[];
   readonly #spaces: number;
+  /** Null where stores are in memory at once. */
+  readonly #inFlight: InFlight | null;
   readonly #faultsInvalidate: boolean;
   readonly #dirtyBits: boolean;
   readonly #frames: Frames;
@@ -131,6 +135,7 @@ export class SaturatedTlb {
       ),
     });
     this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length) : null;
+    this.#inFlight = builder.memoryModel === 'tso' ? new InFlight(builder, name, frames, cpuNames.length) : null;
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
@@ -209,6 +214,48 @@ export class SaturatedTlb {
     return leaves;
   }
 
+  /**
+   * How many things an access may come to: a translation that the CPU may hold each, and a fault if a walk may find none. A walk that
+   * finds one comes to what a member does already.
+   */
+  outcomes(cx: OperationContext, cpu: number, page: number, write: boolean): number {
+    const read = (address: number): number => cx.read(address);
+    const held = this.leaves(read, cpu, page).length;
+    if (held === 0 || !this.#walkMayFail(read, cpu, page)) return Math.max(1, held);
+    for (let branch = 0; branch < held; branch++)
+      if (this.resolve(cx, cpu, page, write, branch).fault === Fault.notPresent) return held;
+    return held + 1;
+  }
+
+  /** Whether a walk may find an entry that is not present: from the root, or from a table that the CPU may have a pointer to. */
+  #walkMayFail(read: (address: number) => number, cpu: number, page: number): boolean {
+    const root = read(this.#rootAddress(cpu)) - 1;
+    if (root < 0) return true;
+    const space = read(this.#rootAddress(cpu) + 1) % this.#spaces;
+    const vpn = this.#pages[page] as number;
+    let tables = [root];
+    for (let depth = 0; tables.length > 0; depth++) {
+      const index = indexOf(this.#shape.levels[depth] as WalkLevel, vpn);
+      for (const table of tables) {
+        const entry = read(this.#frames.entries.base + table * this.#frames.entriesPerTable + index);
+        if ((entry & _PAGE_PRESENT) === 0) return true;
+      }
+      tables = this.#tablesBehind(read, this.#base(cpu, space, page, depth), depth);
+    }
+    return false;
+  }
+
+  /** Frames of the tables to which members of a set point. */
+  #tablesBehind(read: (address: number) => number, base: number, depth: number): number[] {
+    const tables: number[] = [];
+    for (let i = 0; i < MEMBERS_MAX; i++) {
+      const entry = read(base + i);
+      if (entry === NO_TRANSLATION) break;
+      if (!isLeaf(this.#shape, depth, entry)) tables.push(pte_pfn(entry));
+    }
+    return tables;
+  }
+
   /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
   use(cx: OperationContext, cpu: number, page: number, entry: number): void {
     checkPage(cx, this.#frames, pte_pfn(entry));
@@ -216,7 +263,7 @@ export class SaturatedTlb {
     for (const monitor of this.monitors) monitor.used(cx, root, this.#pages[page] as number, entry);
   }
 
-  /** What an access through one of the translations the CPU may hold comes to. Changes nothing. */
+  /** What an access comes to, by one of its {@link outcomes}. Changes nothing. */
   resolve(cx: OperationContext, cpu: number, page: number, write: boolean, branch: number): Resolved {
     const entry = this.leaves((address) => cx.read(address), cpu, page)[branch] ?? NO_TRANSLATION;
     const fault = faultOf(entry, write);
@@ -242,6 +289,39 @@ export class SaturatedTlb {
     if (setsDirtyAt >= 0) cx.write(setsDirtyAt, entry | _PAGE_ACCESSED | _PAGE_DIRTY);
     this.use(cx, cpu, page, entry);
     return fault;
+  }
+
+  /**
+   * A store that {@link resolve} has looked at, with its data: into the store buffer, if there is one. Returns its fault, or BLOCKED while
+   * the buffer is full; the data of a store that faults goes nowhere.
+   * @param data address of the word behind a page frame
+   */
+  store(
+    cx: OperationContext,
+    cpu: number,
+    page: number,
+    resolved: Resolved,
+    data: (frame: number) => number,
+    value: number,
+  ): number {
+    if (resolved.fault === Fault.none) {
+      const { entry } = resolved;
+      if (!cx.storeBuffered(data(pte_pfn(entry)), value)) return BLOCKED;
+      const space = cx.read(this.#rootAddress(cpu) + 1) % this.#spaces;
+      const [global, large] = [(entry & _PAGE_GLOBAL) !== 0, (entry & _PAGE_PSE) !== 0];
+      this.#inFlight?.entered(cx, cpu, pte_pfn(entry), { page, space, global, large });
+    }
+    return this.access(cx, cpu, page, resolved);
+  }
+
+  /** See {@link MmuInstructions.complete}. */
+  accessesDone(cx: OperationContext, cpu: number): boolean {
+    return this.#inFlight === null || this.#inFlight.none(cx, cpu);
+  }
+
+  /** True if stores may outlive the step that translates them. */
+  get storesWait(): boolean {
+    return this.#inFlight !== null;
   }
 
   /** CR3 or TTBR0 of a CPU changes. What another address space had in the same place is forgotten. */
@@ -277,17 +357,12 @@ export class SaturatedTlb {
 
   /** An invalidation takes effect on a CPU; what memory offers comes back at once. */
   invalidate(cx: OperationContext, cpu: number, flush: Flush): void {
+    this.#awaitStores(cx, cpu, flush);
     for (let space = 0; space < this.#spaces; space++) {
-      const tag = cx.read(this.#tags.at(cpu * this.#spaces + space));
-      const concerned =
-        flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
+      const concerned = this.#concernsSpace(cx, cpu, space, flush);
       this.#pages.forEach((vpn, page) =>
         this.#shape.levels.forEach((level, depth) => {
-          const unit = Math.floor(vpn / level.spanPages);
-          const covered =
-            flush.scope !== 'page' ||
-            (Math.floor(flush.vpn / level.spanPages) <= unit &&
-              unit <= Math.floor((flush.vpn + flush.pages - 1) / level.spanPages));
+          const covered = covers(flush, level, vpn);
           this.#keep(cx, this.#base(cpu, space, page, depth), (entry) => {
             if (!isLeaf(this.#shape, depth, entry))
               return !concerned || flush.leafOnly || !(covered || flush.everyTable);
@@ -298,6 +373,23 @@ export class SaturatedTlb {
       );
     }
     this.#saturate(cx, cpu);
+  }
+
+  #concernsSpace(cx: OperationContext, cpu: number, space: number, flush: Flush): boolean {
+    const tag = cx.read(this.#tags.at(cpu * this.#spaces + space));
+    return flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
+  }
+
+  /** Whoever has sent an invalidation waits for stores that used what it invalidates. */
+  #awaitStores(cx: OperationContext, cpu: number, flush: Flush): void {
+    const { from = cpu } = flush;
+    if (from === cpu) return;
+    const last = this.#shape.levels.length - 1;
+    this.#inFlight?.arrived(cx, cpu, from, ({ page, space, global, large }) => {
+      const level = this.#shape.levels[large ? Math.max(0, last - 1) : last] as WalkLevel;
+      const concerned = global ? flush.global : this.#concernsSpace(cx, cpu, space, flush);
+      return concerned && covers(flush, level, this.#pages[page] as number);
+    });
   }
 
   /** A CPU's hardware stops translating and keeps what it has, or goes on. Throws RangeError on a machine without virtual CPUs. */
@@ -321,12 +413,7 @@ export class SaturatedTlb {
       for (let depth = 0; depth < this.#shape.levels.length; depth++) {
         const base = this.#base(cpu, space, page, depth);
         for (const table of tables) this.#offer(cx, base, cpu, table, this.#shape.levels[depth] as WalkLevel, vpn);
-        tables = [];
-        for (let i = 0; i < MEMBERS_MAX; i++) {
-          const entry = cx.read(base + i);
-          if (entry === NO_TRANSLATION) break;
-          if (!isLeaf(this.#shape, depth, entry)) tables.push(pte_pfn(entry));
-        }
+        tables = this.#tablesBehind((address) => cx.read(address), base, depth);
         if (tables.length === 0) return;
       }
     });
@@ -402,7 +489,7 @@ export class SaturatedMmu extends MmuInstructions {
     this.tlb = tlb;
   }
 
-  /** Every translation the CPU may hold is an outcome. */
+  /** Every translation the CPU may hold is an outcome, and a fault if it may hold none and memory has none. */
   override *access(vpn: number, write: boolean, saying?: Saying): Steps<number> {
     const label = `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`;
     return yield operation(ACCESS, this.cpu, this.tlb.pageNumber(vpn), write ? 1 : 0, this.tlb, { label, ...saying });
@@ -425,6 +512,14 @@ export class SaturatedMmu extends MmuInstructions {
     );
   }
 
+  protected override get sender(): { readonly from?: number } {
+    return this.tlb.storesWait ? { from: this.cpu } : {};
+  }
+
+  protected override accessesDone(cx: OperationContext): boolean {
+    return this.tlb.accessesDone(cx, this.cpu);
+  }
+
   override suspend(cx: OperationContext): void {
     this.tlb.suspend(cx, this.cpu, true);
   }
@@ -442,13 +537,10 @@ export class SaturatedMmu extends MmuInstructions {
   }
 }
 
-const outcomes = (cx: OperationContext, tlb: SaturatedTlb, cpu: number, page: number): number =>
-  Math.max(1, tlb.leaves((address) => cx.read(address), cpu, page).length);
-
 const TRANSLATE = defineOperation({
   name: 'translate',
   cost: 'tlb_hit',
-  branches: (cx, op: Operation) => outcomes(cx, op.data as SaturatedTlb, op.a, op.b),
+  branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, false),
   perform(cx, op, branch) {
     const tlb = op.data as SaturatedTlb;
     const entry = tlb.leaves((address) => cx.read(address), op.a, op.b)[branch] ?? NO_TRANSLATION;
@@ -460,7 +552,7 @@ const TRANSLATE = defineOperation({
 const ACCESS = defineOperation({
   name: 'access',
   cost: 'tlb_hit',
-  branches: (cx, op: Operation) => outcomes(cx, op.data as SaturatedTlb, op.a, op.b),
+  branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, op.c === 1),
   perform(cx, op, branch) {
     const tlb = op.data as SaturatedTlb;
     return tlb.access(cx, op.a, op.b, tlb.resolve(cx, op.a, op.b, op.c === 1, branch));
@@ -475,14 +567,19 @@ interface UserStore {
 const STORE = defineOperation({
   name: 'user_store',
   cost: 'tlb_hit',
-  branches: (cx, op: Operation) => outcomes(cx, (op.data as UserStore).tlb, op.a, op.b),
+  branches: (cx, op: Operation) => (op.data as UserStore).tlb.outcomes(cx, op.a, op.b, true),
   perform(cx, op, branch) {
     const { tlb, data } = op.data as UserStore;
-    const resolved = tlb.resolve(cx, op.a, op.b, true, branch);
-    if (resolved.fault === Fault.none && !cx.storeBuffered(data(pte_pfn(resolved.entry)), op.c)) return BLOCKED;
-    return tlb.access(cx, op.a, op.b, resolved);
+    return tlb.store(cx, op.a, op.b, tlb.resolve(cx, op.a, op.b, true, branch), data, op.c);
   },
 });
+
+/** True if an invalidation covers what an entry of a level caches for a page. */
+function covers({ scope, vpn, pages }: Flush, { spanPages }: WalkLevel, cached: number): boolean {
+  if (scope !== 'page') return true;
+  const unit = Math.floor(cached / spanPages);
+  return Math.floor(vpn / spanPages) <= unit && unit <= Math.floor((vpn + pages - 1) / spanPages);
+}
 
 function faultOf(entry: number, write: boolean): number {
   if (entry === NO_TRANSLATION) return Fault.notPresent;

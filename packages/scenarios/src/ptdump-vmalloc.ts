@@ -4,7 +4,7 @@
  * vmalloc maps a range that was mapped with small pages before: it clears an entry of an upper level, frees the tables below,
  * and sets a block. Reading /sys/kernel/debug/kernel_page_tables walks the same tables. See docs/ptdump-vmalloc.md.
  */
-import type { BuildRequest, Scenario } from '@shootdown/explorer';
+import type { BuildRequest, KernelRoutines, Scenario } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import {
   FrameKind,
@@ -22,7 +22,7 @@ import { DumpState, type Ptdump } from '@shootdown/ptdump';
 import { RWSEM_FLAG_WAITERS } from '@shootdown/sync';
 import { designs, type Design, type WitnessName } from './ptdump-vmalloc.variants.ts';
 
-const { pxd_leaf, pxd_none, VmallocKernel, vmap_range } = vmalloc;
+const { freeTables, pxd_leaf, pxd_none, VmallocKernel, vmap_range, vmapRoutines } = vmalloc;
 
 /** Operations in a row without a point: more than the longest path through a lock and a patched key. */
 const HISTORY_MAX = 64;
@@ -47,7 +47,7 @@ export interface BuildOptions {
 
 /** Builds the machine of a variant. */
 export function buildPtdumpVmalloc(
-  { variant: design, memoryModel, parameters }: BuildRequest<Design, PtdumpParameter>,
+  { variant: design, memoryModel, parameters, replace }: BuildRequest<Design, PtdumpParameter>,
   { programs = programsOf, onLine }: BuildOptions = {},
 ): System {
   const { vmaps, children, ptes } = parameters;
@@ -63,6 +63,7 @@ export function buildPtdumpVmalloc(
     processors,
     withoutDsb,
     withoutIsb,
+    replace,
     efi: design.name.startsWith('other-mm'),
     ...(kick && { kick_all_cpus_sync: kick.run }),
     ...(rcu && { rcu: { callbacksMax: 1 + children } }),
@@ -80,6 +81,19 @@ export function buildPtdumpVmalloc(
   return builder.build();
 }
 
+/** The kernel routines of a design, by their names. */
+function routinesOf({ tables, dump }: Design): KernelRoutines {
+  const { pud_free_pmd_page, pmd_free_pte_page } = tables;
+  return {
+    pud_free_pmd_page,
+    pmd_free_pte_page,
+    ...(tables === freeTables.keyed && { __pmd_free_pte_page: freeTables.__pmd_free_pte_page }),
+    ...vmapRoutines,
+    vmap_range,
+    [dump.routineName]: dump,
+  };
+}
+
 /** kick_all_cpus_sync(): an IPI to everybody else whose handler does nothing, but taking it synchronizes the context. */
 function addKick(builder: SystemBuilder, cpus: readonly Cpu[], kernel: () => vmalloc.VmallocKernel) {
   const smp = new Smp(builder, cpus);
@@ -95,8 +109,10 @@ function addKick(builder: SystemBuilder, cpus: readonly Cpu[], kernel: () => vma
 }
 
 function programsOf({ design, vmaps, kernel, dumpers }: Machine): Program[] {
-  const dumps = dumpers.map((dumper, cpu) => program(design.dump, kernel, dumper, cpu));
-  const maps = Array.from({ length: vmaps }, (_, i) => program(vmap_range, kernel, design.dumpers + i, design, i, i));
+  const dumps = dumpers.map((dumper, cpu) => program(kernel.routine(design.dump), kernel, dumper, cpu));
+  const maps = Array.from({ length: vmaps }, (_, i) =>
+    program(kernel.routine(vmap_range), kernel, design.dumpers + i, design, i, i),
+  );
   return design.rcu ? [...dumps, ...maps, kernel.rcu.rcuc(design.dumpers + vmaps)] : [...dumps, ...maps];
 }
 
@@ -200,5 +216,6 @@ export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
     ptes: { default: 2, min: 1, max: 512, meaning: 'entries of a pte table' },
   },
   variants: designs,
+  routines: routinesOf,
   build: (request) => buildPtdumpVmalloc(request),
 };

@@ -27,8 +27,10 @@ export interface AssembledMachine {
   /** The virtual machines of a host; none if the machine is native. */
   readonly vms: readonly AssembledVm[];
   readonly costs: CostModel;
-  /** Processors whose work ends: the run is over when they are done. */
+  /** Processors whose thread returns: the run is over when they are done, */
   readonly until: readonly number[];
+  /** and these, whose thread ends in `spin` or `sleep`, have come to that. */
+  readonly untilAtRest: readonly number[];
 }
 
 /**
@@ -51,17 +53,17 @@ export function assemble(
   const host = topology.host
     ? assembleHost(builder, topology, topology.host, { geometry, hertz: costs.hertz, own })
     : null;
-  const { kernel, until } = host
-    ? { kernel: (host.vms[0] as AssembledVm).kernel, until: host.until }
+  const { kernel, end } = host
+    ? { kernel: (host.vms[0] as AssembledVm).kernel, end: host.end }
     : assembleNative(builder, topology, { geometry, hertz: costs.hertz, own });
-  return { topology, system: builder.build(), kernel, vms: host?.vms ?? [], costs, until };
+  return { topology, system: builder.build(), kernel, vms: host?.vms ?? [], costs, ...end };
 }
 
 function assembleNative(
   builder: SystemBuilder,
   topology: Topology,
   { geometry, hertz, own }: MachineParts,
-): Pick<StartedKernel, 'kernel' | 'until'> {
+): Pick<StartedKernel, 'kernel' | 'end'> {
   const shape = walkShape(geometryNamed(topology.architecture));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const frames = new Frames(builder, { tables: topology.memory.tables, entriesPerTable, pages: topology.memory.pages });

@@ -16,7 +16,7 @@ import {
 } from '@shootdown/mmu';
 import { CALL_FUNCTION_VECTOR, kvmTlbFlush, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
-import { startKernel, type OwnThreads } from './kernel.ts';
+import { startKernel, type MachineEnd, type OwnThreads } from './kernel.ts';
 import type { Topology, VmDescription } from './schema.ts';
 
 type HostDescription = NonNullable<Topology['host']>;
@@ -38,8 +38,7 @@ export interface AssembledVm {
 /** The virtual machines of a host. */
 export interface AssembledHost {
   readonly vms: readonly AssembledVm[];
-  /** Processors whose work ends. */
-  readonly until: readonly number[];
+  readonly end: MachineEnd;
 }
 
 /** What a machine is made of besides its description. */
@@ -75,7 +74,11 @@ export function assembleHost(
     return guest;
   });
   addPhysicalCpus(builder, topology, host, parts.hertz, onCpu);
-  return { vms, until: vms.flatMap((vm) => vm.until) };
+  const end = {
+    until: vms.flatMap((vm) => vm.end.until),
+    untilAtRest: vms.flatMap((vm) => vm.end.untilAtRest),
+  };
+  return { vms, end };
 }
 
 /** The physical CPUs are out of step with one another, as the schedulers of a host are. */
@@ -164,7 +167,7 @@ function assembleVm(
   description: VmDescription,
   shape: WalkShape,
   under: Under,
-): AssembledVm & { readonly until: readonly number[] } {
+): AssembledVm & { readonly end: MachineEnd } {
   const { tables, pages } = memoryOf(topology, description);
   const frames = new Frames(builder, {
     tables,

@@ -23,7 +23,7 @@ import {
   type TlbArch,
 } from '@shootdown/mm';
 import { addTimer } from './timer.ts';
-import { areaNamesIn, forkedIn, type KernelDescription } from './schema.ts';
+import { areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
 
 /** Routines of one's own, by process name and CPU: they run instead of that thread's actions. */
@@ -61,8 +61,15 @@ export interface StartedKernel {
   readonly kernel: Kernel;
   /** Processor of each CPU. */
   readonly processors: readonly number[];
-  /** Processors whose work ends. */
+  readonly end: MachineEnd;
+}
+
+/** When the work of a machine is over. */
+export interface MachineEnd {
+  /** Processors whose thread returns. */
   readonly until: readonly number[];
+  /** Processors whose thread ends in `spin` or `sleep`: what it does before that is work as well. */
+  readonly untilAtRest: readonly number[];
 }
 
 /** Puts a kernel and its processes on CPUs. */
@@ -99,10 +106,10 @@ function startThreads(
   kernel: Kernel,
   smp: Smp,
   processes: readonly ProcessState[],
-): Pick<StartedKernel, 'processors' | 'until'> {
+): Pick<StartedKernel, 'processors' | 'end'> {
   const bodies = new Map<
     number,
-    { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; ends: boolean }
+    { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; returns: boolean }
   >();
   description.processes.forEach(({ name, threads }, p) => {
     const process = processes[p] as ProcessState;
@@ -116,18 +123,17 @@ function startThreads(
         processNamed: (wanted: string) => named(processes, wanted),
       };
       const mine = own?.get(ownThreadKey(name, t.cpu));
-      const last = t.run.at(-1)?.do;
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
       bodies.set(t.cpu, {
         context,
         first: index === 0,
         body,
-        ends: mine !== undefined || (last !== 'spin' && last !== 'sleep'),
+        returns: mine !== undefined || !endsAtRest(t.run),
       });
     });
   });
   const processors: number[] = [];
-  const until: number[] = [];
+  const end = { until: [] as number[], untilAtRest: [] as number[] };
   for (const cpu of kernel.cpus) {
     const work = bodies.get(cpu.id);
     const task = work ? program(thread, work.context, work.first, work.body) : program(idle, cpu);
@@ -140,9 +146,9 @@ function startThreads(
       gate === undefined ? {} : { gate },
     );
     processors.push(processor);
-    if (work?.ends) until.push(processor);
+    if (work) (work.returns ? end.until : end.untilAtRest).push(processor);
   }
-  return { processors, until };
+  return { processors, end };
 }
 
 function processStates(description: KernelDescription, builder: SystemBuilder, mms: readonly Mm[]): ProcessState[] {

@@ -13,9 +13,9 @@ import {
 import { mmap, user_access, X86Counter } from '@shootdown/mm';
 import { describe, expect, test } from 'vitest';
 import { assemble, type AssembledMachine } from './assemble.ts';
-import { machine } from './builder.ts';
+import { machine, type MachineOptions } from './builder.ts';
 import { MachineRunner, runMachine } from './run.ts';
-import { parseTopology, type TopologyInput } from './schema.ts';
+import { parseTopology, type Action, type TopologyInput } from './schema.ts';
 import { MMAP_BASE_PAGE, VDSO_PAGES } from './script.ts';
 
 const SMALL = { tlb: { l1: '4x2', l2: '8x2', walkCache: 2 }, memory: { tables: 16, pages: 16 } } as const;
@@ -66,6 +66,48 @@ test('phases and counters may be called what every object has', () => {
   expect(total['constructor']).toEqual([1]);
   expect(JSON.stringify(phases)).toContain('"__proto__":{"constructor":[1],"__proto__":[1]}');
   expect(Object.keys(Object.prototype)).toEqual([]);
+});
+
+describe('a machine whose threads end in spin or sleep', () => {
+  const work = (last: 'spin' | 'sleep'): Action[] => [
+    {
+      do: 'repeat',
+      times: 3,
+      body: [
+        { do: 'mmap', area: 'a', pages: 4 },
+        { do: 'touch', area: 'a' },
+        { do: 'munmap', area: 'a' },
+      ],
+    },
+    { do: last },
+  ];
+  const run = (first: readonly Action[], second: readonly Action[], options: Partial<MachineOptions> = {}) =>
+    runMachine(
+      machine({ name: 'm', architecture: 'x86-64-4l', cpus: 2, ...SMALL, ...options })
+        .thread('p', 0, first)
+        .thread('p', 1, second)
+        .assemble(),
+    );
+
+  test.each([
+    ['all spin', work('spin'), [{ do: 'spin' }]],
+    ['all sleep', work('sleep'), [{ do: 'sleep' }]],
+    ['the last action is in a loop', [{ do: 'repeat', times: 1, body: work('sleep') }], [{ do: 'spin' }]],
+    ['another thread ends before', work('spin'), []],
+  ] as const)('does what comes before that: %s', (_, first, second) => {
+    for (const options of [{}, { memoryModel: 'tso' }, { architecture: 'arm64-4k-48' }, { hz: 1000 }] as const) {
+      const { end, total } = run(first, second, options);
+      expect(end).toBe('done');
+      expect(total['pgfault']?.[0]).toBe(12);
+    }
+  });
+
+  test('is over when the last of them has come to rest', () => {
+    expect(run([{ do: 'spin' }], [{ do: 'spin' }]).steps).toBeGreaterThan(0);
+    expect(run([{ do: 'wait-for-others' }, { do: 'spin' }], [{ do: 'wait-for-others' }, { do: 'spin' }]).end).toBe(
+      'deadlock',
+    );
+  });
 });
 
 describe('the builder', () => {

@@ -82,6 +82,7 @@ export class MachineRunner {
     this.#scheduler = new VirtualTimeScheduler(this.#executor, {
       costs: machine.costs,
       until: machine.until,
+      untilAtRest: machine.untilAtRest,
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
       onStep: (step) => this.#observe(step),
     });

@@ -293,6 +293,12 @@ function checkEnd(run: readonly Action[], place: string, goesOn: boolean): void 
   });
 }
 
+/** True if the last thing that a thread does is to spin or to sleep. */
+export function endsAtRest(run: readonly Action[]): boolean {
+  const last = run.at(-1);
+  return last?.do === 'repeat' ? endsAtRest(last.body) : last?.do === 'spin' || last?.do === 'sleep';
+}
+
 /** Every forked process has one parent, and the first parent of all is not forked. */
 function checkForks(kernel: KernelDescription, source: string, names: ReadonlySet<string>): void {
   const parents = new Map<string, string>();

@@ -4,7 +4,7 @@ import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
 import { counterexample, replayCommand } from '../counterexample.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
-import { formatSchedule } from '../schedule-file.ts';
+import { formatSchedule } from '@shootdown/machine';
 import { coverageLines, type Found } from './explore.ts';
 
 const RUNS_DEFAULT = 10_000;

@@ -1,6 +1,6 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
 import { agrees, explore, type ExploreOptions, type ExploreResult, type Progress } from '@shootdown/explorer';
-import type { Trace } from '@shootdown/machine';
+import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
@@ -9,7 +9,7 @@ import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
 import { scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
-import { formatSchedule, scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
+import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
 
 const flags = {
@@ -157,10 +157,11 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters } = resolved;
+  const { typed, variant, memoryModel, parameters, replacePath } = resolved;
+  const replace = replacePath === null ? {} : { replace: replacePath };
   target.write({
     shootdown: 1,
-    scenario: { name: typed, variant: variant.name, memoryModel, parameters },
+    scenario: { name: typed, variant: variant.name, memoryModel, parameters, ...replace },
     schedule: formatSchedule(schedule),
     ...(trace === null ? {} : { fingerprint: trace.fingerprint }),
   });
@@ -173,6 +174,7 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
     variant: resolved.variant.name,
     memoryModel: resolved.memoryModel,
     parameters: resolved.parameters,
+    ...(resolved.replacePath === null ? {} : { replaced: resolved.replaced }),
     ...rest,
     expected: resolved.expected,
     agrees: agrees(resolved.expected, result.verdict),
@@ -189,7 +191,10 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
 /** The verdict and what it rests on, for people. */
 function describe(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
   const { scenario, variant, memoryModel } = resolved;
-  const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`, ''];
+  const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
+  if (resolved.replacePath !== null)
+    lines.push(`replaced: ${resolved.replaced.map((name) => `${name}()`).join(', ')} (${resolved.replacePath})`);
+  lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
   lines.push(verdictLine(result));
   const expected = agrees(resolved.expected, result.verdict);

@@ -1,6 +1,14 @@
 /** `shootdown replay <schedule file | scenario>`: makes a run happen again, step by step. */
 import { judgeSchedule } from '@shootdown/explorer';
-import { LiveExecutor, ModelError, recordTrace, TabulatedExecutor, type System } from '@shootdown/machine';
+import {
+  LiveExecutor,
+  ModelError,
+  parseScheduleUpTo,
+  type ParsedSchedule,
+  recordTrace,
+  TabulatedExecutor,
+  type System,
+} from '@shootdown/machine';
 import { renderTrace, traceFormats } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
@@ -10,7 +18,7 @@ import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
 import { requestedScenario, scenarioFlags, scenarioOf } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
-import { parseSavedSchedule, parseSchedule, type SavedSchedule } from '../schedule-file.ts';
+import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
   ...scenarioFlags,
@@ -21,9 +29,12 @@ const flags = {
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
+/** Steps that are replayed at most: each is described, in some hundred bytes, and a document is one string. */
+const STEPS_MAX = 1_000_000;
+
 interface Request {
   readonly system: System;
-  readonly schedule: readonly number[];
+  readonly schedule: ParsedSchedule;
   readonly fingerprint: string | undefined;
 }
 
@@ -40,9 +51,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   const live = args.oneOf('executor', ['tabulated', 'live'] as const) === 'live';
   const given = args.oneOf('format', traceFormats) ?? 'text';
   const format = args.has('json') ? 'json' : given;
-  const { system, schedule, fingerprint } = await requestOf(args);
+  const { system, schedule: asked, fingerprint } = await requestOf(args);
+  const schedule = asked.entries;
   const executor = live ? new LiveExecutor(system) : new TabulatedExecutor(system);
   const recorded = recordTrace(executor, schedule);
+  if (asked.left > 0)
+    throw new ModelError(
+      `schedule: ${schedule.length + asked.left} steps: a replay shows at most ${schedule.length}, and all of those can happen`,
+    );
   const problem = judgeSchedule(system, schedule);
   const verdict = problem === null ? 'safe' : problem.kind === 'deadlock' ? 'deadlock' : 'violation';
   const trace = problem?.length === schedule.length ? explained(executor, recorded, { ...problem, verdict }) : recorded;
@@ -65,15 +81,15 @@ async function requestOf(args: Arguments): Promise<Request> {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     return {
       system: (await scenarioOf('replay', name, args)).build(),
-      schedule: parseSchedule(given),
+      schedule: parseScheduleUpTo(given, STEPS_MAX),
       fingerprint: undefined,
     };
   }
-  args.refuse(['schedule', 'variant', 'memory-model', 'set'], 'goes with a scenario, not with a file');
+  args.refuse(['schedule', 'variant', 'memory-model', 'set', 'replace'], 'goes with a scenario, not with a file');
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
   return {
     system: await systemOf(saved, name),
-    schedule: parseSchedule(saved.schedule),
+    schedule: parseScheduleUpTo(saved.schedule, STEPS_MAX),
     fingerprint: saved.fingerprint,
   };
 }
@@ -81,8 +97,8 @@ async function requestOf(args: Arguments): Promise<Request> {
 async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   const { machine, scenario } = saved;
   if (scenario) {
-    const { name, variant, memoryModel, parameters } = scenario;
-    return (await requestedScenario(name, { variant, memoryModel, parameters })).build();
+    const { name, variant, memoryModel, parameters, replace } = scenario;
+    return (await requestedScenario(name, { variant, memoryModel, parameters, replacePath: replace })).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;

@@ -1,5 +1,5 @@
 /** `shootdown run <topology file or demo>`: counters, times and, on request, the timeline of one run. */
-import { LiveExecutor, TabulatedExecutor, type Executor } from '@shootdown/machine';
+import { formatSchedule, LiveExecutor, TabulatedExecutor, type Executor } from '@shootdown/machine';
 import {
   counterTable,
   Histogram,
@@ -17,7 +17,7 @@ import { printedHelp } from '../help.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
 import { demoNames, FLUSH_COUNTS, machineNamed } from '../machines.ts';
-import { formatSchedule, scheduleTarget } from '../schedule-file.ts';
+import { scheduleTarget } from '../schedule-file.ts';
 import { TIMELINE_STEPS_MAX, timelineOf, tooLong } from '../timeline.ts';
 import { flushCountFlags, runFlushCounts } from './run-flush-counts.ts';
 

@@ -4,6 +4,7 @@ import {
   parseTlbGeometry,
   readReferenceTrace,
   TlbHierarchy,
+  type SkippedLines,
   type TlbGeometry,
   type TlbLevelCounts,
 } from '@shootdown/mmu';
@@ -12,7 +13,7 @@ import { parseArguments, required, UsageError, type Arguments } from '../argumen
 import { isUserError, oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { interruption, untilDoneOrInterrupted } from '../interrupt.ts';
+import { interruption } from '../interrupt.ts';
 
 const flags = {
   l1i: { type: 'string', help: 'L1 instruction TLB, entries x ways (default 64x4)' },
@@ -27,7 +28,14 @@ const PORTION = 1 << 13;
 const PROGRESS_MS = 1000;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, 'tlb <trace.u64 | .u64.gz | lackey text, gzipped or not> [flags]', flags)) return ExitCode.ok;
+  if (
+    printedHelp(
+      argv,
+      'tlb <trace> [flags]: packed .u64, ChampSim, or text of lackey, pinatrace, memtrace, drmemtrace view; gzipped or not',
+      flags,
+    )
+  )
+    return ExitCode.ok;
   const args = parseArguments('tlb', argv, flags, 1);
   const path = required('tlb', args, 'a trace file');
   const config = {
@@ -37,23 +45,33 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   const progress = progressPrinter();
   const { signal, ignore } = interruption();
+  let skipped: SkippedLines = { lines: 0, first: null };
   const trace = await readReferenceTrace(path, {
     signal,
     onProgress: (references) => progress(`${references} references read`),
+    onSkipped: (found) => (skipped = found),
   });
-  ignore();
   const hierarchy = new TlbHierarchy(config);
   const began = performance.now();
   let at = 0;
-  const stopped = await untilDoneOrInterrupted(() => {
+  while (at < trace.length && !signal.aborted) {
     hierarchy.run(trace.slice(at, at + PORTION));
     at = Math.min(at + PORTION, trace.length);
     progress(`${at} of ${trace.length} references`);
-    return at < trace.length;
-  });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  ignore();
   const { counts } = hierarchy;
+  const complete = !signal.aborted;
   const seconds = (performance.now() - began) / 1000;
-  if (args.has('json')) process.stdout.write(`${JSON.stringify({ ...counts, seconds })}\n`);
+  if (skipped.first !== null)
+    process.stderr.write(
+      `trace: ${skipped.lines} line${skipped.lines === 1 ? ' is no reference and was' : 's are no references and were'} skipped (line ${skipped.first.line}: ${oneLine(JSON.stringify(skipped.first.text))})\n`,
+    );
+  if (args.has('json'))
+    process.stdout.write(
+      `${JSON.stringify({ ...counts, seconds, references: at, skippedLines: skipped.lines, complete })}\n`,
+    );
   else {
     process.stdout.write(`${oneLine(path)}: ${at} references, ${counts.lookups} look-ups\n\n`);
     process.stdout.write(
@@ -62,8 +80,9 @@ export async function run(argv: readonly string[]): Promise<number> {
         rows: tlbRows(counts),
       }),
     );
+    if (!complete) process.stdout.write(`\npartial: interrupted after ${at} references, and the trace has more\n`);
   }
-  return stopped || signal.aborted ? ExitCode.interrupted : ExitCode.ok;
+  return complete ? ExitCode.ok : ExitCode.interrupted;
 }
 
 function progressPrinter(): (line: string) => void {

@@ -128,7 +128,7 @@ export abstract class Executor implements OperationContext {
         if (!spontaneous) return false;
         const component = this.system.components[spontaneous.toComponent] as Component;
         this.processor = Math.max(component.processor, 0);
-        return this.#stepAndReport(component, this.internMessage(spontaneous.message));
+        return !this.mustDrain(spontaneous) && this.#stepAndReport(component, this.internMessage(spontaneous.message));
       }
     }
   }
@@ -174,6 +174,14 @@ export abstract class Executor implements OperationContext {
     return processor.gate < 0 || this.hasTag(processor.gate, EXECUTES_TAG);
   }
 
+  /** True if something has to wait for older stores of the processor that it stops or interrupts. */
+  mustDrain({ drained, toComponent }: { readonly drained?: boolean; readonly toComponent: number }): boolean {
+    if (drained !== true) return false;
+    const component = this.system.components[toComponent] as Component;
+    const processor = this.system.processors[component.processor >= 0 ? component.processor : component.gates];
+    return processor !== undefined && processor.bufferBase >= 0 && this.store.read(processor.bufferBase) > 0;
+  }
+
   /** The word of the routine on top of the processor's stack. */
   topAddress(processor: Processor): number {
     if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0)
@@ -195,12 +203,16 @@ export abstract class Executor implements OperationContext {
 
   /** True when every task of every processor has returned or rests where resting is meant. */
   atRest(): boolean {
-    for (const processor of this.system.processors) {
-      if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0) return false;
-      for (let slot = 0; slot < processor.tasks.length; slot++) {
-        const op = this.operationAt(processor.taskBase + slot);
-        if (op !== null && op.definition.rests !== true) return false;
-      }
+    return this.system.processors.every((processor) => this.rests(processor.index));
+  }
+
+  /** The same of one processor: its tasks have returned or reached `rest`, and it is in no interrupt handler. */
+  rests(index: number): boolean {
+    const processor = this.system.processors[index] as Processor;
+    if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0) return false;
+    for (let slot = 0; slot < processor.tasks.length; slot++) {
+      const op = this.operationAt(processor.taskBase + slot);
+      if (op !== null && op.definition.rests !== true) return false;
     }
     return true;
   }
@@ -219,7 +231,7 @@ export abstract class Executor implements OperationContext {
     if (op === null) return false;
     this.processor = index;
     if (op.definition.branches) this.branchCount = op.definition.branches(this, op);
-    if (this.weak !== null) return this.#advanceWeakly(processor, this.weak, op, branch);
+    if (this.weak !== null) return this.#advanceWeakly(processor, address, this.weak, op, branch);
     if (branch >= this.branchCount) return false;
     const result = op.definition.perform(this, op, branch);
     if (result === BLOCKED) return false;
@@ -227,11 +239,11 @@ export abstract class Executor implements OperationContext {
     return true;
   }
 
-  #advanceWeakly(processor: Processor, weak: WeakPort, op: Operation, branch: number): boolean {
+  #advanceWeakly(processor: Processor, address: number, weak: WeakPort, op: Operation, branch: number): boolean {
     const { result, outcomes } = weak.perform(op, this.branchCount, branch);
     this.branchCount = outcomes;
     if (result === BLOCKED) return false;
-    this.finishAdvance(processor, this.topAddress(processor), result);
+    this.finishAdvance(processor, address, result);
     if (processor.component < 0 && this.isDone(processor.index)) {
       this.processor = processor.index;
       weak.retire();
@@ -310,8 +322,12 @@ export abstract class Executor implements OperationContext {
 
   drained(): boolean {
     this.weak?.drained();
+    return this.buffered() === 0;
+  }
+
+  buffered(): number {
     const base = (this.system.processors[this.processor] as Processor).bufferBase;
-    return base < 0 || this.store.read(base) === 0;
+    return base < 0 ? 0 : this.store.read(base);
   }
 
   fail(property: string, detail: () => string): void {
@@ -466,7 +482,8 @@ export abstract class Executor implements OperationContext {
     const component = this.system.components[channel.toComponent] as Component;
     this.processor = Math.max(component.processor, 0);
     const processor = this.system.processors[component.processor];
-    if ((processor && !this.gateOpen(processor)) || !this.canAccept(component, id)) return false;
+    if (this.mustDrain(channel) || (processor && !this.gateOpen(processor)) || !this.canAccept(component, id))
+      return false;
     for (let i = branch; i < channel.capacity; i++) {
       const next = i + 1 < channel.capacity ? this.store.read(channel.base + i + 1) : NO_MESSAGE;
       this.store.writeInterned(channel.base + i, next, this.messageHashes);
@@ -522,6 +539,7 @@ export abstract class Executor implements OperationContext {
     store.write(base + 2 * count, 0);
     store.write(base, count - 1);
     if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
+    for (const watcher of this.system.drainWatchers) watcher(this, address);
     return true;
   }
 }

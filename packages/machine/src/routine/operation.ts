@@ -27,6 +27,8 @@ export interface OperationContext {
   write(address: number, value: number): void;
   /** True when this processor has no store in its buffer (always, under `sc`). */
   drained(): boolean;
+  /** Stores this processor has in its buffer (always 0 under `sc`). */
+  buffered(): number;
   /** Reports that a property is violated by this step. `detail` is only evaluated when a trace is written. */
   fail(property: string, detail: () => string): void;
   /** Puts a message on a channel (index from the assembled system). */

@@ -9,7 +9,7 @@ import { cyclesOf, type CostModel } from './cost.ts';
 import type { Executor } from '../execute/executor.ts';
 import { scheduleEntry } from './schedule.ts';
 import type { Operation } from '../routine/operation.ts';
-import type { Choice, Component, Processor, Spontaneous, System } from '../system/system.ts';
+import type { Channel, Choice, Component, Processor, Spontaneous, System } from '../system/system.ts';
 
 /** One step as the scheduler saw it, for observers. */
 export interface TimedStep {
@@ -26,6 +26,8 @@ export interface VirtualTimeOptions {
   readonly costs: CostModel;
   /** The run ends when these processors' tasks have returned. Default: when everything is at rest. */
   readonly until?: readonly number[];
+  /** Processors that count as done when they rest, besides those. */
+  readonly untilAtRest?: readonly number[];
   /** Steps at most. Default 100 million. */
   readonly stepsMax?: number;
   /** Called after every step; return false to stop the run. */
@@ -198,8 +200,11 @@ export class VirtualTimeScheduler {
   }
 
   #reached(): boolean {
-    const { until } = this.#options;
-    return until !== undefined && until.every((p) => this.#executor.isDone(p));
+    const { until, untilAtRest } = this.#options;
+    if (until === undefined && untilAtRest === undefined) return false;
+    for (const processor of until ?? []) if (!this.#executor.isDone(processor)) return false;
+    for (const processor of untilAtRest ?? []) if (!this.#executor.rests(processor)) return false;
+    return true;
   }
 
   /** Tries the choices in the order in which they are ready; returns the one that happened, or -1. */
@@ -217,7 +222,7 @@ export class VirtualTimeScheduler {
       if (this.#happens(best, choice)) return best;
       this.#refused[best] = this.#attempt;
       if (choice.kind === 'advance') this.#waits(choice.processor);
-      if (choice.kind === 'deliver' && this.#isGateClosed(choice.channel)) this.#held[choice.channel] = true;
+      if (choice.kind === 'deliver' && this.#mustWait(choice.channel)) this.#held[choice.channel] = true;
       if (choice.kind === 'spontaneous' && this.#spontaneousOf(choice).spinner < 0) this.#postpone(choice.spontaneous);
     }
   }
@@ -264,9 +269,11 @@ export class VirtualTimeScheduler {
     this.#spinning--;
   }
 
-  #isGateClosed(channel: number): boolean {
-    const target = this.#system.processors[this.#target[channel] as number];
-    return target !== undefined && !this.#executor.gateOpen(target);
+  /** Its processor has its gate closed, or older stores in its buffer. */
+  #mustWait(index: number): boolean {
+    const target = this.#system.processors[this.#target[index] as number];
+    const channel = this.#system.channels[index] as Channel;
+    return (target !== undefined && !this.#executor.gateOpen(target)) || this.#executor.mustDrain(channel);
   }
 
   /** Waiting ends with the step that ended it, not when the wait began. */

@@ -244,6 +244,11 @@ export class WordStore {
     return this.#journalAddress[position] as number;
   }
 
+  /** The value that journal entry replaced. */
+  journalOld(position: number): number {
+    return this.#journalOld[position] as number;
+  }
+
   /** The addresses written since `mark`, in order of writing. */
   writtenSince(mark: number): readonly number[] {
     return Array.from(this.#journalAddress.subarray(mark, this.mark));

@@ -22,7 +22,7 @@ export class ScopedBuilder extends SystemBuilder {
   readonly #prefix: string;
 
   constructor(whole: SystemBuilder, name: string) {
-    super({ memoryModel: whole.memoryModel });
+    super({ memoryModel: whole.memoryModel, storeBufferEntries: whole.storeBufferEntries });
     this.layout = whole.layout;
     this.#whole = whole;
     this.#prefix = `${name}.`;
@@ -66,6 +66,10 @@ export class ScopedBuilder extends SystemBuilder {
 
   override watch(region: Region, watcher: Watcher): void {
     this.#whole.watch(region, watcher);
+  }
+
+  override watchDrains(watcher: Watcher): void {
+    this.#whole.watchDrains(watcher);
   }
 
   override symmetric(...processors: string[]): void {

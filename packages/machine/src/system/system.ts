@@ -42,6 +42,8 @@ export interface ChannelSpec {
   readonly capacity?: number;
   /** Cost-table entry for the time a message is under way. Default `message`. */
   readonly latency?: string;
+  /** See {@link SpontaneousSpec.drained}. */
+  readonly drained?: boolean;
 }
 
 /** A processor to assemble. */
@@ -71,6 +73,11 @@ export interface SpontaneousSpec {
   readonly periodCycles?: number;
   /** Virtual time of the first occurrence in a run. Default: after one period. */
   readonly firstCycles?: number;
+  /**
+   * True: it waits until the store buffer of the processor that its component controls, or is the gate of, is empty. Taking an interrupt
+   * and leaving the guest do (Intel SDM vol. 3A, 12.10 "Store Buffer"; AMD APM vol. 2, 7.5). Default false.
+   */
+  readonly drained?: boolean;
   /** In a run it happens whenever this processor has spun (see `OperationDefinition.spins`) for as many cycles as the word says. */
   readonly afterSpinning?: { readonly processor: string; readonly cycles: Address };
 }
@@ -164,6 +171,8 @@ export interface System {
   readonly choices: readonly Choice[];
   /** Watched ranges of words. */
   readonly watches: readonly Watch[];
+  /** Who is told of every store that leaves a store buffer. */
+  readonly drainWatchers: readonly Watcher[];
   /** Groups of processors that are interchangeable; explorers may treat states as equal up to such a permutation. */
   readonly symmetric: readonly (readonly number[])[];
   /** What the built-in properties and the labels of facts may need to print. */
@@ -195,6 +204,8 @@ const CHOICES_MAX = 255;
 export class SystemBuilder {
   readonly layout = new Layout();
   readonly memoryModel: MemoryModel;
+  /** Stores a processor may have in its buffer under `tso`. */
+  readonly storeBufferEntries: number;
   readonly #options: SystemOptions;
   readonly #processors: ProcessorSpec[] = [];
   readonly #components: ComponentSpec[] = [];
@@ -203,10 +214,12 @@ export class SystemBuilder {
   readonly #properties: Property[] = [];
   readonly #symmetric: string[][] = [];
   readonly #watches: Watch[] = [];
+  readonly #drainWatchers: Watcher[] = [];
 
   constructor(options: SystemOptions = {}) {
     this.#options = options;
     this.memoryModel = options.memoryModel ?? 'sc';
+    this.storeBufferEntries = options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT;
   }
 
   /** Reserves words; see {@link Layout.region}. */
@@ -252,6 +265,11 @@ export class SystemBuilder {
     else this.#watches.push(watch);
   }
 
+  /** Has every store reported that leaves a store buffer, when it is in memory: the oldest of the context's processor. */
+  watchDrains(watcher: Watcher): void {
+    this.#drainWatchers.push(watcher);
+  }
+
   /** Declares processors interchangeable: they must share their Program objects and have no words of their own. */
   symmetric(...processors: string[]): void {
     this.#symmetric.push(processors);
@@ -283,7 +301,7 @@ export class SystemBuilder {
       );
     return {
       memoryModel: this.memoryModel,
-      storeBufferEntries: this.#options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT,
+      storeBufferEntries: this.storeBufferEntries,
       layout: this.layout,
       programs,
       processors,
@@ -293,7 +311,9 @@ export class SystemBuilder {
       properties: this.#properties,
       choices,
       watches: this.#watches,
-      symmetric: this.#symmetric.map((group) => group.map((name) => this.#processorIndex(name))),
+      drainWatchers: this.#drainWatchers,
+      // The views of a weak memory are each processor's own: none stands for another.
+      symmetric: (this.memoryModel === 'arm' ? [] : this.#symmetric).map((group) => group.map((name) => this.#processorIndex(name))),
       maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
       weak: this.memoryModel === 'arm' ? (typeof weak === 'function' ? weak() : weak) : null,
       weakAddress,
@@ -318,9 +338,9 @@ export class SystemBuilder {
     const handlerNames = Object.entries(spec.handlers ?? {});
     const interruptAddress = handlerNames.length > 0 ? this.layout.region(`${spec.name}.interrupt`, 1).base : -1;
     const currentAddress = spec.tasks.length > 1 ? this.layout.region(`${spec.name}.current`, 1).base : -1;
-    const entries = this.#options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT;
+    const bufferWords = 1 + 2 * this.storeBufferEntries;
     const bufferBase =
-      this.memoryModel === 'tso' ? this.layout.region(`${spec.name}.store_buffer`, 1 + 2 * entries).base : -1;
+      this.memoryModel === 'tso' ? this.layout.region(`${spec.name}.store_buffer`, bufferWords).base : -1;
     return {
       name: spec.name,
       index,

@@ -6,7 +6,6 @@ import {
   assertThat,
   BLOCKED,
   defineOperation,
-  FREED_FRAME,
   FrameKind,
   operation,
   point,
@@ -114,7 +113,7 @@ function factOf(result: number, version: number): string {
 
 const outcomes = (cx: OperationContext, op: Operation): number => {
   const { tlb, index } = op.data as Agent;
-  return Math.max(1, tlb.leaves((address) => cx.read(address), index, op.a).length);
+  return tlb.outcomes(cx, index, op.a, op.b > 0);
 };
 
 /** The frame of the translation taken, or the fault. */
@@ -123,7 +122,11 @@ function translate(cx: OperationContext, op: Operation, branch: number): number 
   const resolved = tlb.resolve(cx, index, op.a, op.b > 0, branch);
   if (resolved.fault === Fault.none) return pte_pfn(resolved.entry);
   tlb.access(cx, index, op.a, resolved);
-  return resolved.fault === Fault.notPresent ? AccessFault.notPresent : AccessFault.protection;
+  return faultCode(resolved.fault);
+}
+
+function faultCode(fault: number): number {
+  return fault === Fault.notPresent ? AccessFault.notPresent : AccessFault.protection;
 }
 
 const CPU_ACCESS = defineOperation({
@@ -131,13 +134,14 @@ const CPU_ACCESS = defineOperation({
   cost: 'tlb_hit',
   branches: outcomes,
   perform(cx, op, branch) {
-    const { frames, contents } = op.data as Agent;
-    const frame = translate(cx, op, branch);
-    if (frame < 0) return frame;
-    if (cx.read(frames.state.at(frame)) !== FrameKind.page)
-      cx.fail(FREED_FRAME, () => `access through a translation to 0x${frame.toString(16)}`);
-    if (op.b === 0) return cx.load(contents.versions.at(frame));
-    return cx.storeBuffered(contents.versions.at(frame), op.b) ? op.b : BLOCKED;
+    const { tlb, index, contents } = op.data as Agent;
+    const resolved = tlb.resolve(cx, index, op.a, op.b > 0, branch);
+    if (op.b === 0) {
+      const fault = tlb.access(cx, index, op.a, resolved);
+      return fault === Fault.none ? cx.load(contents.versions.at(pte_pfn(resolved.entry))) : faultCode(fault);
+    }
+    const fault = tlb.store(cx, index, op.a, resolved, (frame) => contents.versions.at(frame), op.b);
+    return fault === Fault.none ? op.b : fault === BLOCKED ? BLOCKED : faultCode(fault);
   },
 });
 

@@ -36,7 +36,7 @@ function childrenFirst(remove: Step): FreeTables {
     if (!pxd_table(pud)) return 1;
     const table = pxd_pgtable(pud);
     for (let i = 0; i < kernel.tree.pmds; i++) {
-      yield* pmd_free_pte_page(kernel, cpu, kernel.frames.entry(table, i));
+      yield* kernel.routine(pmd_free_pte_page)(kernel, cpu, kernel.frames.entry(table, i));
     }
     yield* remove(kernel, cpu, pudp, 'pud', table);
     return 1;
@@ -115,7 +115,7 @@ export const v2 = isolateFirst(function* (kernel, _cpu, entry, level) {
 });
 
 /** v3 to v6, merged as fa93b45fd397: isolate, flush, and wait on the lock if the key is on. */
-const __pmd_free_pte_page = routine(
+export const __pmd_free_pte_page = routine(
   '__pmd_free_pte_page',
   function* (kernel: VmallocKernel, pmdp: EntryPointer, acquire_mmap_lock: boolean): Steps<number> {
     const pmd = yield* kernel.get(pmdp, 'pmdp_get');
@@ -133,7 +133,9 @@ const __pmd_free_pte_page = routine(
 );
 
 export const keyed: FreeTables = {
-  pmd_free_pte_page: routine('pmd_free_pte_page', (kernel, _cpu, pmdp) => __pmd_free_pte_page(kernel, pmdp, true)),
+  pmd_free_pte_page: routine('pmd_free_pte_page', (kernel, _cpu, pmdp) =>
+    kernel.routine(__pmd_free_pte_page)(kernel, pmdp, true),
+  ),
   pud_free_pmd_page: routine('pud_free_pmd_page', function* (kernel, _cpu, pudp) {
     const pud = yield* kernel.get(pudp, 'pudp_get');
     if (!pxd_table(pud)) return 1;
@@ -147,7 +149,8 @@ export const keyed: FreeTables = {
     for (let i = 0; i < kernel.tree.pmds; i++) {
       yield* point('next_pmd', table, i);
       const pmdp = kernel.frames.entry(table, i);
-      if (!pxd_none(yield* kernel.get(pmdp, 'pmdp_get'))) yield* __pmd_free_pte_page(kernel, pmdp, false);
+      if (pxd_none(yield* kernel.get(pmdp, 'pmdp_get'))) continue;
+      yield* kernel.routine(__pmd_free_pte_page)(kernel, pmdp, false);
     }
     yield* kernel.free(table, 'pmd_free');
     return 1;

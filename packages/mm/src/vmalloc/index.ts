@@ -23,4 +23,4 @@ export {
   type TreeShape,
   type VmallocKernelOptions,
 } from './kernel.ts';
-export { vmap_range, type TryHuge, type VmapDesign } from './vmap.ts';
+export { vmap_range, vmapRoutines, type TryHuge, type VmapDesign } from './vmap.ts';

@@ -11,6 +11,7 @@ import {
   operation,
   type EntryPointer,
   type OperationDefinition,
+  type Routine,
   type Saying,
   type Steps,
   type SystemBuilder,
@@ -90,6 +91,8 @@ export interface VmallocKernelOptions {
   readonly withoutDsb?: boolean;
   /** Leaves out its ISB. */
   readonly withoutIsb?: boolean;
+  /** Routines that stand in for those of the same name: see {@link VmallocKernel.routine}. */
+  readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
 
 /** `dsb(ishst); tlbi vaae1is; dsb(ish)`: a full barrier for loads and stores. */
@@ -139,6 +142,12 @@ export class VmallocKernel {
     this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
     this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu);
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
+  }
+
+  /** What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this returns. */
+  routine<R extends Routine<never[]>>(own: R): R {
+    const { replace = {} } = this.#options;
+    return Object.hasOwn(replace, own.routineName) ? (replace[own.routineName] as R) : own;
   }
 
   /** efi_mm: has the kernel's part of the tree, and a lock of its own. */

@@ -49,7 +49,7 @@ function* tryHuge(
     yield* mmap_read_unlock(kernel.init_mm);
     locked = 0;
   }
-  if (inTheWay) yield* freeTable(kernel, cpu, entry);
+  if (inTheWay) yield* kernel.routine(freeTable)(kernel, cpu, entry);
   yield* kernel.set(entry, blockDescriptor(FIRST_PFN + entry.index), level);
   if (locked === 1) yield* mmap_read_unlock(kernel.init_mm);
   return 1;
@@ -83,11 +83,14 @@ const vmap_pmd_range = routine(
     for (let i = 0; i < kernel.tree.pmds; i++) {
       yield* point('next_pmd', table, i);
       const pmd = kernel.frames.entry(table, i);
-      if ((yield* vmap_try_huge_pmd(kernel, cpu, design, pmd)) === 1) continue;
-      yield* vmap_pte_range(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')));
+      if ((yield* kernel.routine(vmap_try_huge_pmd)(kernel, cpu, design, pmd)) === 1) continue;
+      yield* kernel.routine(vmap_pte_range)(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')));
     }
   },
 );
+
+/** The routines below vmap_range(), by their names. */
+export const vmapRoutines = { vmap_try_huge_pud, vmap_try_huge_pmd, vmap_pmd_range, vmap_pte_range };
 
 /** vmap_range(): maps the pud entries first .. last, each with one block if it can be had. */
 export const vmap_range = routine(
@@ -95,8 +98,10 @@ export const vmap_range = routine(
   function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, first: number, last: number): Steps {
     for (let i = first; i <= last; i++) {
       yield* point('next_pud', i);
-      if (design.largest === 'pud' && (yield* vmap_try_huge_pud(kernel, cpu, design, kernel.pud(i))) === 1) continue;
-      yield* vmap_pmd_range(kernel, cpu, design, kernel.pud(i));
+      const pud = kernel.pud(i);
+      const huge = design.largest === 'pud';
+      if (huge && (yield* kernel.routine(vmap_try_huge_pud)(kernel, cpu, design, pud)) === 1) continue;
+      yield* kernel.routine(vmap_pmd_range)(kernel, cpu, design, pud);
     }
   },
 );

@@ -63,6 +63,33 @@ export class PackedDecoder {
   }
 }
 
+const recordsForLocality = 64;
+const localityShift = 8;
+const canonicalShift = 15;
+const canonicalMask = (1 << (sizeShift - canonicalShift)) - 1;
+
+/**
+ * True if the beginning of a file can be packed records. Programs use addresses whose upper bits are all equal, or at least few different
+ * regions of the address space; other data has neither, or leaves the sizes empty.
+ * @param named the name of the file says so, and records may have no size
+ */
+export function looksPacked(head: Uint8Array, named: boolean): boolean {
+  const records = Math.floor(head.length / recordBytes);
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  const regions = new Set<number>();
+  let canonical = 0;
+  let sized = 0;
+  for (let offset = 0; offset < records * recordBytes; offset += recordBytes) {
+    const high = view.getUint32(offset + highWordOffset, littleEndian);
+    const top = (high & packedAddressHighMask) >>> canonicalShift;
+    if (top === 0 || top === canonicalMask) canonical++;
+    if (((high >>> sizeShift) & packedSizeBytesMax) > 0) sized++;
+    regions.add((high & packedAddressHighMask) >>> localityShift);
+  }
+  if (!named && (records === 0 || 2 * sized < records)) return false;
+  return 4 * canonical >= 3 * records || (records >= recordsForLocality && 4 * regions.size <= records);
+}
+
 /**
  * Encodes a trace as packed records: the contents of a `.u64` file.
  *

@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ChampSimDecoder } from './champsim.ts';
 import { LackeyDecoder } from './lackey.ts';
+import type { SkippedLines } from './lines.ts';
 import { PackedDecoder, packReferences } from './packed.ts';
 import { type Reference, ReferenceTrace, ReferenceTraceBuilder, referencesMax } from './reference-trace.ts';
 import { readReferenceTrace } from './references.ts';
@@ -190,6 +193,107 @@ describe('reading a trace file', () => {
   });
 });
 
+describe('a line that is no reference', () => {
+  it.each([
+    ' Q 1fff000758,8',
+    ' L1fff000758,8',
+    ' L 1fff000758',
+    ' L 1fff000758,',
+    ' L ,8',
+    ' L 1fff000758,0',
+    ' L 1fff000758,4097',
+    ' L 1FFF,8',
+    ' L 0x1fff,8',
+    ' L 1fff,a',
+    ' L 1fff,8 8',
+    ' L 1fff,-8',
+    ' L 01234567890abcdef,8',
+    ' L ffffffffffffffff,2',
+    'hello',
+    '== not a banner',
+    ' L 1fff,99999999999999999999999999',
+  ])('%j is skipped and counted', async (line) => {
+    const skipped: SkippedLines[] = [];
+    const path = file('bad-line.txt', `${fourLines}==1== banner\n${line}\n${fourLines}`);
+    const trace = await readReferenceTrace(path, { onSkipped: (found) => skipped.push(found) });
+    expect(references(trace)).toEqual([...fourReferences, ...fourReferences]);
+    expect(skipped).toEqual([{ lines: 1, first: { line: 6, text: line } }]);
+  });
+
+  it('is only counted if there is one', async () => {
+    const onSkipped = (): never => expect.unreachable();
+    expect((await readReferenceTrace(file('good.txt', fourLines), { onSkipped })).length).toBe(4);
+  });
+
+  it('may stand at the beginning of a large gzipped file', async () => {
+    const path = file('early.txt.gz', gzipSync(`oops\n${fourLines.repeat(100_000)}`));
+    expect((await readReferenceTrace(path)).length).toBe(400_000);
+  });
+});
+
+describe('traces of other tools', () => {
+  const data: readonly Reference[] = [
+    { kind: 'load', address: 0x7ffd2000n, sizeBytes: 8 },
+    { kind: 'store', address: 0xffff_8000_0000_2008n, sizeBytes: 4 },
+  ];
+  const code: Reference = { kind: 'fetch', address: 0x401000n, sizeBytes: 4 };
+  const withoutSize = (list: readonly Reference[]) => list.map((reference) => ({ ...reference, sizeBytes: 1 }));
+
+  it.each([
+    ['pinatrace', '0x401000: R 0x7ffd2000\n0x401004: W 0xffff800000002008\n#eof\n', withoutSize(data)],
+    ['pinatrace with values', '0x401000: R 0x7ffd2000  8 0x2a\n0x401004: W 0xffff800000002008  4 0x1\n#eof\n', data],
+    ['memtrace', 'readi 0x00401000 4\nreadd 0x7FFD2000 8\nwrite 0xFFFF800000002008 4\n', [code, ...data]],
+    [
+      "DynamoRIO's view tool",
+      [
+        'Output format:',
+        '<--record#-> <--instr#->: <---tid---> <record details>',
+        '------------------------------------------------------------',
+        '           1           0:        3001 <marker: version 7>',
+        '           2           1:        3001 ifetch       4 byte(s) @ 0x0000000000401000 non-branch',
+        '           3           1:        3001 read         8 byte(s) @ 0x000000007ffd2000 by PC 0x0000000000401000',
+        '           4           1:        3001 write        4 byte(s) @ 0xffff800000002008 by PC 0x0000000000401000',
+        'View tool results:',
+        '              1 : total instructions',
+        '',
+      ].join('\n'),
+      [code, ...data],
+    ],
+  ])('%s, whatever the file is called', async (what, text, expected) => {
+    const onSkipped = (): never => expect.unreachable();
+    for (const path of [file(what, text), file(`${what}.txt`, text), file(`${what}.out.gz`, gzipSync(text))])
+      expect(references(await readReferenceTrace(path, { onSkipped }))).toEqual(expected);
+  });
+
+  it('ChampSim: fetch, reads, writes of each instruction; not cut short', async () => {
+    const record = new DataView(new ArrayBuffer(128));
+    const fields = { 0: 0x401000n, 16: 0xffff_8000_0000_2008n, 40: 0x7ffd2000n, 64: 0x401004n };
+    for (const [at, address] of Object.entries(fields)) record.setBigUint64(Number(at), address, true);
+    const bytes = new Uint8Array(record.buffer);
+    const expected = withoutSize([code, ...data, { ...code, address: 0x401004n }]);
+    expect(references(await readReferenceTrace(file('champsim', bytes)))).toEqual(expected);
+    expect(references(await readReferenceTrace(file('champsim.gz', gzipSync(bytes))))).toEqual(expected);
+    await expect(readReferenceTrace(file('cut', bytes.subarray(0, 100)))).rejects.toThrow(
+      'truncated record of instruction 1: 36 of 64 bytes',
+    );
+    const builder = new ReferenceTraceBuilder('pieces', referencesMax);
+    const decoder = new ChampSimDecoder(builder);
+    for (let at = 0; at < 128; at += 7) decoder.write(bytes.subarray(at, at + 7));
+    decoder.end();
+    expect(references(builder.finish())).toEqual(expected);
+  });
+
+  it('packed records of 57-bit addresses, which are not canonical for 48 bits', async () => {
+    const list = Array.from({ length: 100 }, (_, i): Reference => ({
+      kind: 'load',
+      address: 0xaa_0000_0000_1000n + BigInt(i),
+      sizeBytes: 8,
+    }));
+    const path = file('la57.u64', packReferences(ReferenceTrace.from(list)));
+    expect((await readReferenceTrace(path)).length).toBe(100);
+  });
+});
+
 describe('a bad trace file is refused in one line', () => {
   const zipped = gzipSync(fourLines.repeat(100));
   const damaged = Uint8Array.from(zipped);
@@ -230,49 +334,53 @@ describe('a bad trace file is refused in one line', () => {
     await expect(readReferenceTrace(scratch)).rejects.toThrow(`trace: read: a directory, not a file (${scratch})`);
   });
 
-  it.each([
-    ' Q 1fff000758,8',
-    ' L1fff000758,8',
-    ' L 1fff000758',
-    ' L 1fff000758,',
-    ' L ,8',
-    ' L 1fff000758,0',
-    ' L 1fff000758,4097',
-    ' L 1FFF,8',
-    ' L 0x1fff,8',
-    ' L 1fff,a',
-    ' L 1fff,8 8',
-    ' L 1fff,-8',
-    ' L 01234567890abcdef,8',
-    ' L ffffffffffffffff,2',
-    'hello',
-    '== not a banner',
-    ' L 1fff,99999999999999999999999999',
-  ])('a line %j, with its number', async (line) => {
-    const path = file('bad-line.txt', `${fourLines}==1== banner\n${line}\n${fourLines}`);
-    await expect(readReferenceTrace(path)).rejects.toThrow(
-      `trace: read: line 6 is not a lackey reference: ${JSON.stringify(line)}; expected ' L 1fff000758,8' or I, S, M alike (${path})`,
-    );
-  });
-
-  it('shows only the start of a long bad line, with control characters escaped', async () => {
+  it('text that is no trace, with the start of its first line and control characters escaped', async () => {
     const path = file('binary.txt', `\u0001\u001b[31m${'x'.repeat(5000)}\n`);
     const error: unknown = await readReferenceTrace(path).catch((reason: unknown) => reason);
-    expect(String(error)).toMatch(/line 1 is not a lackey reference: "\\u0001\\u001b\[31mx+"; expected/);
-    expect(String(error).length).toBeLessThan(300);
+    expect(String(error)).toMatch(/no line is a memory reference \(line 1: "\\u0001\\u001b\[31mx+"\); understood are /);
+    expect(String(error).length).toBeLessThan(400);
     expect(String(error)).not.toContain('\n');
+  });
+
+  it('text of which most lines are something else, before the end of a long one', async () => {
+    const mostly = file('mostly.txt', `${fourLines}${'noise\n'.repeat(5)}`);
+    await expect(readReferenceTrace(mostly)).rejects.toThrow('most lines are no memory references (line 5: "noise")');
+    const half = file('half.txt', `${fourLines}${'noise\n'.repeat(4)}`);
+    expect((await readReferenceTrace(half)).length).toBe(4);
+    const decoder = new LackeyDecoder(new ReferenceTraceBuilder('endless', referencesMax));
+    const noise = Buffer.from('noise\n'.repeat(60_000));
+    decoder.write(noise);
+    expect(() => decoder.write(noise)).toThrow('no line is a memory reference');
   });
 
   it('text without any newline, before it fills the memory', async () => {
     const path = file('one-line.txt', 'x'.repeat(3 * 2 ** 20));
     await expect(readReferenceTrace(path)).rejects.toThrow(
-      'trace: read: line 1 is longer than 1048576 bytes; this is not lackey text',
+      'trace: read: line 1 is longer than 1048576 bytes; this is no trace in text',
     );
   });
 
-  it('a bad line early in a large gzipped file', async () => {
-    const path = file('early.txt.gz', gzipSync(`oops\n${fourLines.repeat(100_000)}`));
-    await expect(readReferenceTrace(path)).rejects.toThrow('trace: read: line 1 is not a lackey reference: "oops"');
+  it.each([
+    ['an executable', readFileSync(process.execPath).subarray(0, 100_000), 'an ELF file'],
+    ['a zip archive', 'PK\u0003\u0004\u0014\0\0\0', 'a zip archive'],
+    ['xz', Buffer.from('fd377a585a000004', 'hex'), 'compressed with xz: xz -dc <file> | shootdown tlb /dev/stdin'],
+    ['random bytes', randomBytes(65_536), 'no trace of memory references'],
+    ['a few random bytes', randomBytes(64), 'no trace of memory references'],
+    ['zeros', new Uint8Array(4096), 'no trace of memory references'],
+    ['perf script', 'prog 1 [2] 1.5:  1 cpu/mem-loads/P:  7ffd2000 401000 main\n', 'perf script prints samples'],
+    ['prose', '# Shootdown\n\nWhich races?\n', 'no line is a memory reference (line 1: "# Shootdown")'],
+  ])('a file that is no trace, whatever it is called: %s', async (what, content, reason) => {
+    for (const path of [file(`${what} `, content), file(`${what}.gz`, gzipSync(content))])
+      await expect(readReferenceTrace(path)).rejects.toThrow(
+        new RegExp(
+          `^trace: read: ${reason.replaceAll(/[()|#?<>]/g, String.raw`\$&`)}[^\n]*; understood are packed records[^\n]+$`,
+        ),
+      );
+  });
+
+  it('random bytes and executables that are called packed records', async () => {
+    for (const content of [randomBytes(65_536), randomBytes(1024), readFileSync(process.execPath).subarray(0, 100_000)])
+      await expect(readReferenceTrace(file('lie.u64', content))).rejects.toThrow(/ELF|all over the address space/);
   });
 
   it('more references than the limit', async () => {

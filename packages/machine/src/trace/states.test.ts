@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { TabulatedExecutor } from '../execute/tabulated.ts';
+import { load, store } from '../routine/operations.ts';
+import { program, routine } from '../routine/routine.ts';
+import { SystemBuilder } from '../system/system.ts';
+import { recordStates } from './states.ts';
+
+function twoWriters() {
+  const builder = new SystemBuilder();
+  const pte = builder.region('pte', 2, { initial: [7, 0], format: (value) => `0x${value.toString(16)}` });
+  const writer = routine('writer', function* () {
+    const seen = yield* load(pte.at(0));
+    yield* store(pte.at(1), seen + 1);
+  });
+  builder.processor({ name: 'CPU0', tasks: [program(writer)] });
+  builder.processor({ name: 'CPU1', tasks: [program(writer)] });
+  return new TabulatedExecutor(builder.build());
+}
+
+describe('the states along a schedule', () => {
+  it('say what each step changed, what it received, and what else could have happened', () => {
+    const { words, initial, steps, enabledAtEnd } = recordStates(twoWriters(), [0, 0, 1]);
+    expect(words.map(({ name }) => name)).toEqual(['pte[0]', 'pte[1]']);
+    expect(initial).toEqual([
+      { value: 7, text: '0x7' },
+      { value: 0, text: '0x0' },
+    ]);
+    expect(steps.map(({ result, changes }) => [result, changes.map(({ address, text }) => [address, text])])).toEqual([
+      [7, []],
+      [0, [[1, '0x8']]],
+      [7, []],
+    ]);
+    expect(steps[1]?.enabled.map(({ entry, column, text }) => [entry, column, text])).toEqual([
+      [0, 0, 'WRITE_ONCE(pte[1], 0x8)'],
+      [1, 1, 'READ_ONCE(pte[0])'],
+    ]);
+    expect(steps[1]?.stacks).toEqual([['writer'], ['writer']]);
+    expect(enabledAtEnd.map(({ text }) => text)).toEqual(['WRITE_ONCE(pte[1], 0x8)']);
+  });
+
+  it('are refused where a step cannot be made', () => {
+    expect(() => recordStates(twoWriters(), [0, 0, 0])).toThrow('schedule: step 2: choice 0 is not enabled there');
+  });
+});
