@@ -1,4 +1,4 @@
-export { ModelError } from './state/errors.ts';
+export { checkNearMisses, checkOptions, keysOf, ModelError, nearest, printable, thrown } from './state/errors.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
 export { ContentHashes, Layout, WordStore, type Address, type Region, type RegionOptions } from './state/words.ts';
 export {
@@ -15,10 +15,12 @@ export {
   type OperationOrder,
   type WeakContext,
   type OperationDefinition,
+  type Ordering,
   type Saying,
   type Steps,
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
+export { isSteps, noted, noteMethods, stepOf, voidStepOf } from './routine/unbegun.ts';
 export {
   assertThat,
   count,
@@ -42,6 +44,7 @@ export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
 export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
 export {
+  CHOICES_MAX,
   entryBranch,
   entryChoice,
   formatSchedule,

@@ -190,6 +190,7 @@ function assembleVm(
       mmus,
       frames,
       shape,
+      tasks: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
       broadcast: false,
       flushCeiling: topology.flushCeiling,
       hz: topology.hz,

@@ -4,11 +4,11 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not enabled.
  * How routines and components keep their local state is up to the subclass.
  */
-import { ModelError } from '../state/errors.ts';
+import { ModelError, printable, thrown } from '../state/errors.ts';
 import { BLOCKED, type Mark, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
 import type { Channel, Component, Processor, System } from '../system/system.ts';
 import { symmetricSeeds, watchedWords } from '../system/system-words.ts';
-import { ContentHashes, WordStore } from '../state/words.ts';
+import { ContentHashes, isWord, WordStore } from '../state/words.ts';
 import type { Request } from '../memory/requests.ts';
 import { WeakMemory } from '../memory/weak-memory.ts';
 import { WeakPort } from './weak-port.ts';
@@ -60,7 +60,7 @@ export abstract class Executor implements OperationContext {
   protected readonly messages: Message[] = [{ type: 'none' }];
   protected readonly messageHashes = new ContentHashes();
   /** 1 + index of the watch of each word, or null when nothing is watched. */
-  protected readonly watched: Uint8Array | null;
+  protected readonly watched: Int32Array | null;
   /** The way to the weak memory (`arm`), or null. */
   readonly weak: WeakPort | null;
   /** While it is true nothing is reported: the outcomes of an operation are only counted. */
@@ -230,25 +230,44 @@ export abstract class Executor implements OperationContext {
     const op = this.operationAt(address);
     if (op === null) return false;
     this.processor = index;
-    if (op.definition.branches) this.branchCount = op.definition.branches(this, op);
-    if (this.weak !== null) return this.#advanceWeakly(processor, address, this.weak, op, branch);
-    if (branch >= this.branchCount) return false;
-    const result = op.definition.perform(this, op, branch);
-    if (result === BLOCKED) return false;
+    let result: number;
+    try {
+      if (op.definition.branches) this.branchCount = wholeNumber(op.definition.branches(this, op), 'outcomes');
+      if (this.weak !== null) {
+        const way = this.weak.perform(op, this.branchCount, branch);
+        this.branchCount = way.outcomes;
+        result = way.result;
+      } else {
+        if (branch >= this.branchCount) return false;
+        result = op.definition.perform(this, op, branch);
+      }
+      if (result === BLOCKED) return false;
+      if ((result | 0) !== result) result = wholeNumber(result, 'result');
+    } catch (error) {
+      throw this.#blamed(error, address, op);
+    }
     this.finishAdvance(processor, address, result);
+    if (this.weak !== null && processor.component < 0 && this.isDone(index)) {
+      this.processor = index;
+      this.weak.retire();
+    }
     return true;
   }
 
-  #advanceWeakly(processor: Processor, address: number, weak: WeakPort, op: Operation, branch: number): boolean {
-    const { result, outcomes } = weak.perform(op, this.branchCount, branch);
-    this.branchCount = outcomes;
-    if (result === BLOCKED) return false;
-    this.finishAdvance(processor, address, result);
-    if (processor.component < 0 && this.isDone(processor.index)) {
-      this.processor = processor.index;
-      weak.retire();
-    }
-    return true;
+  /** What went wrong in an operation, with the routine and step that performed it. */
+  #blamed(error: unknown, address: number, op: Operation): ModelError {
+    const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
+    if (said.startsWith('routine: ')) return new ModelError(said);
+    const routine = this.stackOf(this.processor).at(-1) ?? '?';
+    const step = this.stepsAt(address);
+    return new ModelError(
+      `routine: ${routine}: ${step === null ? '' : `step ${step}: `}${op.label ?? op.definition.name}: ${said}`,
+    );
+  }
+
+  /** Operations that the routine at `address` has performed since it began; null if that is not kept. */
+  protected stepsAt(_address: number): number | null {
+    return null;
   }
 
   protected finishAdvance(processor: Processor, address: number, result: number): void {
@@ -316,7 +335,7 @@ export abstract class Executor implements OperationContext {
 
   /** Tells the watcher of a word that memory has changed. */
   protected reportWrite(address: number): void {
-    const index = (this.watched as Uint8Array)[address] as number;
+    const index = (this.watched as Int32Array)[address] as number;
     this.system.watches[index - 1]?.watcher(this, address);
   }
 
@@ -542,6 +561,12 @@ export abstract class Executor implements OperationContext {
     for (const watcher of this.system.drainWatchers) watcher(this, address);
     return true;
   }
+}
+
+/** A result as a 32-bit integer. Throws ModelError on what is none. */
+function wholeNumber(value: unknown, what: string): number {
+  if (!isWord(value)) throw new ModelError(`${what}: ${printable(value)} is no 32-bit integer`);
+  return value | 0;
 }
 
 function remedyForFull(channel: Channel): string {

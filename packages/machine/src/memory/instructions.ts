@@ -4,6 +4,7 @@
  * stores are plain, atomics and full barriers wait for the store buffer, all other barriers order nothing new.
  */
 import { BLOCKED, defineOperation, operation, type Operation, type Saying, type Steps } from '../routine/operation.ts';
+import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { ModelError } from '../state/errors.ts';
 import type { Access, BarrierKind, Dependencies, Request, Tlbi } from './requests.ts';
 
@@ -77,12 +78,12 @@ export function accessOf(access: Partial<Access> & Pick<Access, 'kind' | 'addres
 }
 
 /** A load, store or atomic; returns the value loaded, or a `MemoryFault`. */
-export function* performAccess(access: Access, saying?: Saying): Steps<number> {
-  return yield operation(ACCESS, access.address, access.value, 0, access, saying);
+export function performAccess(access: Access, saying?: Saying): Steps<number> {
+  return stepOf(operation(ACCESS, access.address, access.value, 0, access, saying));
 }
 
 /** DMB or DSB. A full DSB also waits for the TLBIs of its processor. */
-export function* barrier(
+export function barrier(
   kind: 'dmb' | 'dsb',
   type: BarrierKind,
   saying?: Saying,
@@ -90,23 +91,25 @@ export function* barrier(
 ): Steps {
   const request: Request = { kind, type, dependencies };
   const label = `${kind}(${{ full: 'ish', load: 'ishld', store: 'ishst' }[type]})`;
-  yield operation(type === 'full' ? FULL : PARTIAL, 0, 0, 0, request, { label, ...saying });
+  return voidStepOf(operation(type === 'full' ? FULL : PARTIAL, 0, 0, 0, request, { label, ...saying }));
 }
 
 /** ISB: context synchronisation. */
-export function* contextSynchronisation(saying?: Saying, dependencies: Dependencies | null = null): Steps {
-  yield operation(PARTIAL, 0, 0, 0, { kind: 'isb', dependencies } satisfies Request, { label: 'isb()', ...saying });
+export function contextSynchronisation(saying?: Saying, dependencies: Dependencies | null = null): Steps {
+  const request: Request = { kind: 'isb', dependencies };
+  return voidStepOf(operation(PARTIAL, 0, 0, 0, request, { label: 'isb()', ...saying }));
 }
 
 /** TLBI of the pages whose descriptors are at these addresses. */
-export function* invalidate(request: Omit<Tlbi, 'kind'>, saying?: Saying): Steps {
-  yield operation(ARM_ONLY, 0, 0, 0, { ...request, kind: 'tlbi' } satisfies Request, { label: 'tlbi', ...saying });
+export function invalidate(request: Omit<Tlbi, 'kind'>, saying?: Saying): Steps {
+  const tlbi: Request = { ...request, kind: 'tlbi' };
+  return voidStepOf(operation(ARM_ONLY, 0, 0, 0, tlbi, { label: 'tlbi', ...saying }));
 }
 
 /** Hardware sets the access flag of a descriptor, which it may do at any time (TCR_EL1.HA). */
-export function* setSomeAccessFlag(saying?: Saying): Steps {
-  yield operation(ACCESS_FLAG, 0, 0, 0, { kind: 'access-flag' } satisfies Request, {
-    label: '<hardware sets an access flag>',
-    ...saying,
-  });
+export function setSomeAccessFlag(saying?: Saying): Steps {
+  const request: Request = { kind: 'access-flag' };
+  return voidStepOf(
+    operation(ACCESS_FLAG, 0, 0, 0, request, { label: '<hardware sets an access flag>', ...saying }),
+  );
 }
