@@ -123,6 +123,8 @@ describe('what is wrong is said in one line, with the right exit code', () => {
       /no area x/,
     ],
     ['a topology by another name that is none', () => ['run', file('machine.txt', '{')], 10, /machine\.txt: not JSON/],
+    ['a demo of a long name', () => ['run', 'x'.repeat(5000)], 10, /no demo x+/],
+    ['a demo whose name no file can have', () => ['run', 'a\0.json'], 10, /no name that a file can have/],
     ['an unknown demo', () => ['run', 'no-such-demo'], 10, /no demo no-such-demo \(have: flush-counts/],
     [
       'a demo that is no machine',

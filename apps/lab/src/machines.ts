@@ -14,7 +14,13 @@ export const FLUSH_COUNTS = 'flush-counts';
 
 /** True if a name is that of a file, there or not. */
 export function namesFile(name: string): boolean {
-  return name.endsWith('.json') || statSync(name, { throwIfNoEntry: false })?.isFile() === true;
+  if (name.endsWith('.json')) return true;
+  try {
+    return statSync(name).isFile();
+  } catch {
+    // Not there, or no name that a file can have.
+    return false;
+  }
 }
 
 /** Assembles a demo, or the machine a topology file describes. Throws ModelError. */
@@ -35,6 +41,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'no such file',
   EISDIR: 'a directory, not a file',
   EACCES: 'permission denied',
+  ENAMETOOLONG: 'no such file: the name is too long',
+  ERR_INVALID_ARG_VALUE: 'no name that a file can have',
 };
 
 /** A file as text. Throws ModelError if it cannot be read. */

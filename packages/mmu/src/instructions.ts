@@ -28,6 +28,8 @@ export interface TlbiRequest {
   readonly vpn: number;
   readonly asid: number;
   readonly leafOnly: boolean;
+  /** With scope `page`: as many pages from `vpn` on, in one instruction (FEAT_TLBIRANGE: RVAE1 and its forms). Default one. */
+  readonly pages?: number;
 }
 
 /** What INVLPGB or a hypercall invalidates: pages from `vpn` on, or without `pages` everything but global entries; `asid` -1 means in all address spaces. */
@@ -228,7 +230,10 @@ function tlbiName(request: Omit<TlbiRequest, 'type'>, domain = ''): string {
   if (request.scope === 'all') return `vmalle1${domain}`;
   if (request.scope === 'asid') return `aside1${domain}(asid ${request.asid})`;
   const form = request.asid < 0 ? (request.leafOnly ? 'vaale1' : 'vaae1') : request.leafOnly ? 'vale1' : 'vae1';
-  return `${form}${domain}(0x${request.vpn.toString(16)})`;
+  const first = `0x${request.vpn.toString(16)}`;
+  return request.pages === undefined
+    ? `${form}${domain}(${first})`
+    : `r${form}${domain}(${first}, ${request.pages} pages)`;
 }
 
 const tellOwnMmu = (cx: OperationContext, op: Operation): number => {
