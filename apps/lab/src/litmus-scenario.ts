@@ -1,7 +1,16 @@
 /** A litmus test as a scenario: `shootdown explore FILE.litmus`, and the counterexample of a reached `exists`. */
 import { readFileSync } from 'node:fs';
 import { explore, type Scenario, type Variant } from '@shootdown/explorer';
-import { CONDITION, frontEnds as ownFrontEnds, frontEndOf, machineOf, readLitmus, type FrontEnd, type LitmusResult, type LitmusTest } from '@shootdown/litmus';
+import {
+  CONDITION,
+  frontEnds as ownFrontEnds,
+  frontEndOf,
+  machineOf,
+  readLitmus,
+  type FrontEnd,
+  type LitmusResult,
+  type LitmusTest,
+} from '@shootdown/litmus';
 import { ModelError, recordTrace, TabulatedExecutor, type MemoryModel } from '@shootdown/machine';
 import { renderTrace } from '@shootdown/report';
 

@@ -29,11 +29,11 @@ export interface Thread {
    * The program as a routine of the machine: it yields the machine's operations and returns its registers. It must be
    * deterministic in the results it receives, and have a `point` at every loop head.
    */
-  start(memory: Memory): Steps<Registers>;
+  readonly start: (memory: Memory) => Steps<Registers>;
 }
 
 /** What hardware may do by itself in a test: a program without end that is not waited for. */
-export type Hardware = Omit<Thread, 'start'> & { start(memory: Memory): Steps };
+export type Hardware = Omit<Thread, 'start'> & { readonly start: (memory: Memory) => Steps };
 
 /** A litmus test, read and checked. */
 export interface LitmusTest {

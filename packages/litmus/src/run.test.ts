@@ -28,7 +28,10 @@ describe('a litmus test', () => {
 
   it('has no answer when a bound was hit', async () => {
     const test = await readLitmus(MP);
-    expect(runLitmus(test, { memoryModel: 'arm', statesMax: 5 })).toMatchObject({ observation: null, bound: '5 states' });
+    expect(runLitmus(test, { memoryModel: 'arm', statesMax: 5 })).toMatchObject({
+      observation: null,
+      bound: '5 states',
+    });
   });
 
   it('is refused with what it was that cannot be read', async () => {

@@ -65,9 +65,9 @@ export interface LitmusMachine {
   /** Processors whose programs end. */
   readonly threads: number;
   /** What a state shows when all threads have ended. */
-  observe(read: (address: number) => number): FinalState;
+  readonly observe: (read: (address: number) => number) => FinalState;
   /** True when all threads have ended. */
-  ended(read: (address: number) => number): boolean;
+  readonly ended: (read: (address: number) => number) => boolean;
 }
 
 /** Property of a system made from a test: violated where the condition of an `exists` holds. */

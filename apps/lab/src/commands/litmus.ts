@@ -1,7 +1,15 @@
 /** `shootdown litmus <files or folders>`: litmus tests, run on the machine that runs the kernel routines. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { agreesWith, frontEndOf, readLitmus, runLitmus, Unsupported, type LitmusResult, type LitmusTest } from '@shootdown/litmus';
+import {
+  agreesWith,
+  frontEndOf,
+  readLitmus,
+  runLitmus,
+  Unsupported,
+  type LitmusResult,
+  type LitmusTest,
+} from '@shootdown/litmus';
 import { ModelError, type MemoryModel } from '@shootdown/machine';
 import { parseArguments, UsageError } from '../arguments.ts';
 import { ExitCode } from '../exit-codes.ts';
@@ -44,7 +52,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     for (const file of litmusFiles(argument)) {
       const answer = await answerOf(file, options);
       if (json) documents.push(documentOf(answer));
-      else process.stdout.write(`${textOf(answer, alone ? await litmusCounterexample(file, answer, options) : null)}\n`);
+      else
+        process.stdout.write(`${textOf(answer, alone ? await litmusCounterexample(file, answer, options) : null)}\n`);
     }
   }
   if (json) process.stdout.write(`${JSON.stringify(documents)}\n`);
@@ -72,7 +81,11 @@ function litmusFiles(path: string): string[] {
 
 async function answerOf(
   file: string,
-  options: { readonly memoryModel: MemoryModel | undefined; readonly ets2: boolean; readonly promises: 'auto' | 'never' },
+  options: {
+    readonly memoryModel: MemoryModel | undefined;
+    readonly ets2: boolean;
+    readonly promises: 'auto' | 'never';
+  },
 ): Promise<Answer> {
   const text = readText(file);
   const start = performance.now();

@@ -50,7 +50,7 @@ export type Instruction =
       readonly kind: 'select';
       readonly to: Register;
       readonly equal: boolean;
-      readonly then: Operand;
+      readonly whenTrue: Operand;
       readonly otherwise: Operand;
       /** CSET: the flags are data, not a choice. */
       readonly fromFlags: boolean;
@@ -145,7 +145,7 @@ const ARITHMETIC = ['EOR', 'AND', 'ADD', 'SUB', 'ORR', 'LSR', 'LSL', 'BIC', 'MUL
 const ATOMIC_OPERATIONS: Readonly<Record<string, string>> = { ADD: 'add', SET: 'orr', CLR: 'bic', EOR: 'eor' };
 
 /** Decodes one instruction. */
-export function decode(text: string): Instruction {
+function decode(text: string): Instruction {
   const plain = text.trim();
   const name = (plain.split(/\s/)[0] as string).toUpperCase();
   const rest = plain.slice(name.length).trim();
@@ -218,7 +218,7 @@ function decodeArithmetic(name: string, rest: string): Instruction | null {
       kind: 'select',
       to: registerOf(to),
       equal: isEqual(condition),
-      then: operandOf(left),
+      whenTrue: operandOf(left),
       otherwise: operandOf(right),
       fromFlags: false,
     };
@@ -227,7 +227,7 @@ function decodeArithmetic(name: string, rest: string): Instruction | null {
       kind: 'select',
       to: registerOf(to),
       equal: isEqual(left),
-      then: { immediate: 1n },
+      whenTrue: { immediate: 1n },
       otherwise: { immediate: 0n },
       fromFlags: true,
     };

@@ -2,7 +2,7 @@
 import { ELR, FLAGS, ZERO, type Instruction, type Operand, type Program, type Register } from './instructions.ts';
 
 /** Registers an instruction reads. */
-export function readsOf(instruction: Instruction): Register[] {
+function readsOf(instruction: Instruction): Register[] {
   const used: (Register | null)[] = [];
   const operand = (o: Operand): void => {
     if ('register' in o) used.push(o.register);
@@ -25,7 +25,7 @@ export function readsOf(instruction: Instruction): Register[] {
       break;
     case 'select':
       used.push(FLAGS);
-      operand(instruction.then);
+      operand(instruction.whenTrue);
       operand(instruction.otherwise);
       break;
     case 'branch':
@@ -44,7 +44,7 @@ export function readsOf(instruction: Instruction): Register[] {
 }
 
 /** The register an instruction writes, or null. An access may fault and write nothing, so its own does not die there. */
-export function writesOf(instruction: Instruction): Register | null {
+function writesOf(instruction: Instruction): Register | null {
   switch (instruction.kind) {
     case 'load':
     case 'atomic':

@@ -68,8 +68,8 @@ function keyOf(value: Value): string {
 }
 
 export const numberWord = (number: bigint | number): number => wordOf({ kind: 'number', number: BigInt(number) });
-export const addressWord = (of: string): number => wordOf({ kind: 'address', of });
-export const descriptorWord = (of: string): number => wordOf({ kind: 'descriptor', of });
+const addressWord = (of: string): number => wordOf({ kind: 'address', of });
+const descriptorWord = (of: string): number => wordOf({ kind: 'descriptor', of });
 export const pteWord = (pte: Pte): number => wordOf({ kind: 'pte', pte });
 
 /** The descriptor that maps a variable when the test says nothing else. */
@@ -149,7 +149,7 @@ export function readValue(text: string, oa: string | null): number {
   const label = /^label:"(?:P(\d+):)?(\w+)"$/.exec(plain);
   if (label) return wordOf({ kind: 'label', name: `P${label[1] ?? '0'}:${label[2] ?? ''}` });
   const variable = /^&?([A-Za-z_]\w*)$/.exec(plain);
-  if (variable && !/^phy_/.test(plain)) return addressWord(variable[1] as string);
+  if (variable && !plain.startsWith('phy_')) return addressWord(variable[1] as string);
   return unsupported(`value ${plain}`);
 }
 

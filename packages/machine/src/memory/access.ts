@@ -276,7 +276,7 @@ function messageOf(model: Model, state: MemoryState, address: number, at: Positi
 }
 
 /** Forgets the slots that are of no use any more. */
-export function keepOnly(_state: MemoryState, values: Map<number, unknown>, { keep }: Dependencies): void {
+function keepOnly(_state: MemoryState, values: Map<number, unknown>, { keep }: Dependencies): void {
   for (const slot of values.keys()) if ((keep & (1 << slot)) === 0) values.delete(slot);
 }
 

@@ -109,7 +109,5 @@ export function invalidate(request: Omit<Tlbi, 'kind'>, saying?: Saying): Steps 
 /** Hardware sets the access flag of a descriptor, which it may do at any time (TCR_EL1.HA). */
 export function setSomeAccessFlag(saying?: Saying): Steps {
   const request: Request = { kind: 'access-flag' };
-  return voidStepOf(
-    operation(ACCESS_FLAG, 0, 0, 0, request, { label: '<hardware sets an access flag>', ...saying }),
-  );
+  return voidStepOf(operation(ACCESS_FLAG, 0, 0, 0, request, { label: '<hardware sets an access flag>', ...saying }));
 }

@@ -138,7 +138,7 @@ function isCacheable(descriptor: Descriptor): boolean {
 }
 
 /** Whether no completed TLBI keeps a processor from using a descriptor that was overwritten at `next`. */
-export function mayUse(
+function mayUse(
   model: Model,
   state: MemoryState,
   processor: number,

@@ -29,7 +29,7 @@ export interface WeakMemoryOptions {
 }
 
 /** Enough for every litmus test that we know. */
-export const MESSAGES_MAX_DEFAULT = 8;
+const MESSAGES_MAX_DEFAULT = 8;
 
 /** One way a request may go. */
 export interface WeakStep {

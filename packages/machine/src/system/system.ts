@@ -363,7 +363,9 @@ export class SystemBuilder {
       watches: this.#watches,
       drainWatchers: this.#drainWatchers,
       // The views of a weak memory are each processor's own: none stands for another.
-      symmetric: (this.memoryModel === 'arm' ? [] : this.#symmetric).map((group) => group.map((name) => this.#processorIndex(name))),
+      symmetric: (this.memoryModel === 'arm' ? [] : this.#symmetric).map((group) =>
+        group.map((name) => this.#processorIndex(name)),
+      ),
       maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
       weak: this.memoryModel === 'arm' ? (typeof weak === 'function' ? weak() : weak) : null,
       weakAddress,
