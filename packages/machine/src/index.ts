@@ -42,7 +42,7 @@ export { NodeTable } from './routine/nodes.ts';
 export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './routine/verify-points.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
-export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
+export { Executor, EXECUTES_TAG, IRET, type Emitted, type SentMessage, type Violation } from './execute/executor.ts';
 export {
   CHOICES_MAX,
   entryBranch,
@@ -58,7 +58,15 @@ export { TabulatedExecutor } from './execute/tabulated.ts';
 export { LiveExecutor, type Inspector } from './execute/live.ts';
 export { Random } from './state/random.ts';
 export { arm64Costs, costModels, cyclesOf, withCosts, x86Costs, type Cost, type CostModel } from './schedule/cost.ts';
-export { columnsOf, describeStep, recordTrace, type Trace, type TraceEnd, type TraceStep } from './trace/trace.ts';
+export {
+  columnsOf,
+  describeStep,
+  recordTrace,
+  type Trace,
+  type TraceEnd,
+  type TraceMessage,
+  type TraceStep,
+} from './trace/trace.ts';
 export {
   PctScheduler,
   RandomScheduler,

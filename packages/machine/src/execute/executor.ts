@@ -33,6 +33,19 @@ export const IRET: Message = { type: 'iret' };
 
 const NO_MESSAGE = 0;
 
+/** A message as watchers see it. */
+export interface SentMessage {
+  /** Names of components; `hardware` or `host` for what happens by itself. */
+  readonly from: string;
+  readonly to: string;
+  readonly type: string;
+  /** The channel that carries it; null: it is synchronous, delivered within the step. */
+  readonly channel: string | null;
+}
+
+/** {@link Executor} sender: the processor whose operation is performed. */
+const PROCESSOR = -1;
+
 /** One running system. */
 export abstract class Executor implements OperationContext {
   readonly system: System;
@@ -57,6 +70,10 @@ export abstract class Executor implements OperationContext {
   onSpend: ((cost: string, times: number) => void) | null = null;
   /** Called when a message enters a channel, if set. */
   onSend: ((channel: Channel) => void) | null = null;
+  /** Every message: when it is sent, on a channel or within the step. */
+  onMessage: ((message: SentMessage) => void) | null = null;
+  /** The component whose output is being applied; -1: a processor's operation. */
+  #sender = PROCESSOR;
   protected readonly messages: Message[] = [{ type: 'none' }];
   protected readonly messageHashes = new ContentHashes();
   /** 1 + index of the watch of each word, or null when nothing is watched. */
@@ -128,7 +145,8 @@ export abstract class Executor implements OperationContext {
         if (!spontaneous) return false;
         const component = this.system.components[spontaneous.toComponent] as Component;
         this.processor = Math.max(component.processor, 0);
-        return !this.mustDrain(spontaneous) && this.#stepAndReport(component, this.internMessage(spontaneous.message));
+        if (this.mustDrain(spontaneous)) return false;
+        return this.#stepAndReport(component, this.internMessage(spontaneous.message), spontaneous.kind);
       }
     }
   }
@@ -356,7 +374,7 @@ export abstract class Executor implements OperationContext {
     this.onViolation?.(this.#violation);
   }
 
-  send(channelIndex: number, message: Message): void {
+  send(channelIndex: number, message: Message, from = this.#sender): void {
     const channel = this.system.channels[channelIndex];
     if (!channel) throw new ModelError(`wire: send: no channel ${channelIndex} (message ${message.type})`);
     const id = this.internMessage(message);
@@ -367,22 +385,49 @@ export abstract class Executor implements OperationContext {
         this.store.writeInterned(channel.base + i, id, this.messageHashes);
         if (channel.policy === 'unordered') this.#sortMessages(channel);
         if (!this.silent) this.onSend?.(channel);
+        this.#sent(channel, message, from);
         return;
       }
-      if (channel.policy === 'level' && word === id) return;
+      if (channel.policy === 'level' && word === id) {
+        this.#sent(channel, message, from);
+        return;
+      }
     }
     throw new ModelError(
       `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
     );
   }
 
-  tell(component: number, message: Message): boolean {
-    const told = this.system.components[component] as Component;
-    if (this.weak === null) return this.#stepAndReport(told, this.internMessage(message));
-    this.weak.publishMessage(told.address);
-    const accepted = this.#stepAndReport(told, this.internMessage(message));
-    if (accepted) this.weak.receive(told.address, 'acquire');
+  tell(component: number, message: Message, from = this.#sender): boolean {
+    const target = this.system.components[component] as Component;
+    const sender = this.onMessage === null ? null : this.#nameOf(from);
+    if (this.weak === null) return this.#stepAndReport(target, this.internMessage(message), sender);
+    this.weak.publishMessage(target.address);
+    const accepted = this.#stepAndReport(target, this.internMessage(message), sender);
+    if (accepted) this.weak.receive(target.address, 'acquire');
     return accepted;
+  }
+
+  note(from: number, to: number, type: string): void {
+    if (this.onMessage === null) return;
+    this.#report(this.#nameOf(from < 0 ? this.#sender : from), this.#nameOf(to), type, null);
+  }
+
+  #sent(channel: Channel, message: Message, from: number): void {
+    if (this.onMessage === null || this.silent) return;
+    const sender = this.#nameOf(channel.fromComponent < 0 ? from : channel.fromComponent);
+    this.#report(sender, channel.to, message.type, channel.name);
+  }
+
+  #report(from: string, to: string, type: string, channel: string | null): void {
+    if (!this.silent) this.onMessage?.({ from, to, type, channel });
+  }
+
+  /** A component's name; -1 is the one that controls the processor, or the processor if none does. */
+  #nameOf(component: number): string {
+    const processor = this.system.processors[this.processor];
+    const index = component < 0 ? (processor?.component ?? -1) : component;
+    return this.system.components[index]?.name ?? processor?.name ?? 'nobody';
   }
 
   spend(cost: string, times = 1): void {
@@ -431,7 +476,7 @@ export abstract class Executor implements OperationContext {
     const emitted = event as unknown as Emitted;
     switch (emitted.type) {
       case 'send':
-        this.send(emitted.channel, emitted.message);
+        this.send(emitted.channel, emitted.message, component.index);
         this.weak?.forward(component.address, (this.system.channels[emitted.channel] as Channel).base);
         return;
       case 'interrupt':
@@ -453,7 +498,10 @@ export abstract class Executor implements OperationContext {
         `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
       );
     }
+    const outer = this.#sender;
+    this.#sender = component.index;
     effect(this, event);
+    this.#sender = outer;
   }
 
   #interrupt(component: Component, vector: string): void {
@@ -511,13 +559,20 @@ export abstract class Executor implements OperationContext {
       this.weak.forward(channel.base, component.address);
       if (this.store.read(channel.base) === NO_MESSAGE) this.weak.forget(channel.base);
     }
-    return this.#stepAndReport(component, id);
+    const accepted = this.#stepAndReport(component, id, null);
+    if (accepted && channel.answer !== undefined && channel.from !== undefined)
+      this.#report(component.name, channel.from, channel.answer, channel.name);
+    return accepted;
   }
 
   /** Whether a component would accept a message now. */
   protected abstract canAccept(component: Component, message: number): boolean;
 
-  #stepAndReport(component: Component, message: number): boolean {
+  /** @param from who sends it within this step; null if it was sent before, or nobody wants to know */
+  #stepAndReport(component: Component, message: number, from: string | null): boolean {
+    // Reported before what it leads to.
+    if (from !== null && this.onMessage !== null && this.canAccept(component, message))
+      this.#report(from, component.name, (this.messages[message] as Message).type, null);
     const saved = this.processor;
     if (component.processor >= 0) this.processor = component.processor;
     else if (component.gates >= 0) this.processor = component.gates;

@@ -34,10 +34,21 @@ export interface OperationContext {
   buffered(): number;
   /** Reports that a property is violated by this step. `detail` is only evaluated when a trace is written. */
   fail(property: string, detail: () => string): void;
-  /** Puts a message on a channel (index from the assembled system). */
-  send(channel: number, message: Message): void;
-  /** Hands a message to a component at once (an instruction that talks to its own hardware). False: not accepted now. */
-  tell(component: number, message: Message): boolean;
+  /**
+   * Puts a message on a channel (index from the assembled system).
+   * @param from the component that sends it. Default: the one whose step this is, otherwise the processor's
+   */
+  send(channel: number, message: Message, from?: number): void;
+  /**
+   * A synchronous message: the component takes it within this step. False: it does not accept it now.
+   * @param from as for {@link send}
+   */
+  tell(component: number, message: Message, from?: number): boolean;
+  /**
+   * A synchronous message that its receiver answers from words alone, so that no machine has to step: a translation, a line of a bus. It
+   * changes nothing; who watches messages sees it. Components by index. As `from`, -1 is the one whose step this is; as `to`, the processor's.
+   */
+  note(from: number, to: number, type: string): void;
   /** True while no message is in flight on the channel. */
   channelEmpty(channel: number): boolean;
   /** True while the channel has no room for another message. */

@@ -40,6 +40,10 @@ export interface ChannelSpec {
   readonly name: string;
   readonly to: string;
   readonly policy: ChannelPolicy;
+  /** The component that alone sends on it. Left out: anybody does. */
+  readonly from?: string;
+  /** Type of the message that tells the sender of a delivery: the sender waits until the channel is empty. Needs `from`. */
+  readonly answer?: string;
   /** Messages in flight at most; more is an error of the model, reported as such. Default 4; a level channel holds one. */
   readonly capacity?: number;
   /** Cost-table entry for the time a message is under way. Default `message`. */
@@ -142,6 +146,8 @@ export interface Channel extends ChannelSpec {
   readonly base: number;
   readonly capacity: number;
   readonly toComponent: number;
+  /** Index of `from`, or -1. */
+  readonly fromComponent: number;
 }
 
 /** An assembled spontaneous choice. */
@@ -203,7 +209,7 @@ const STORE_BUFFER_ENTRIES_DEFAULT = 4;
 
 const SYSTEM_KEYS = keysOf<SystemOptions>()('memoryModel', 'storeBufferEntries', 'maxHistory', 'weak');
 const COMPONENT_KEYS = keysOf<ComponentSpec>()('name', 'machine', 'input', 'effects');
-const CHANNEL_KEYS = keysOf<ChannelSpec>()('name', 'to', 'policy', 'capacity', 'latency', 'drained');
+const CHANNEL_KEYS = keysOf<ChannelSpec>()('name', 'to', 'from', 'answer', 'policy', 'capacity', 'latency', 'drained');
 const PROCESSOR_KEYS = keysOf<ProcessorSpec>()('name', 'tasks', 'handlers', 'component', 'gate');
 const SPONTANEOUS_KEYS = keysOf<SpontaneousSpec>()(
   'name',
@@ -422,7 +428,14 @@ export class SystemBuilder {
     }
     const capacity = spec.policy === 'level' ? 1 : (spec.capacity ?? CHANNEL_CAPACITY_DEFAULT);
     const base = this.layout.region(`${spec.name}.messages`, capacity).base;
-    return { ...spec, index, base, capacity, toComponent: this.#componentIndex(spec.to, spec.name) };
+    return {
+      ...spec,
+      index,
+      base,
+      capacity,
+      toComponent: this.#componentIndex(spec.to, spec.name),
+      fromComponent: spec.from === undefined ? -1 : this.#componentIndex(spec.from, spec.name),
+    };
   }
 
   #componentIndex(name: string, user: string): number {

@@ -103,6 +103,11 @@ export class VmallocKernel {
     return Object.hasOwn(replace, own.routineName) ? (replace[own.routineName] as R) : own;
   }
 
+  /** What only some machines have, by name. */
+  get parts(): { readonly efi_mm?: MmStruct; readonly ptdump_sem?: PercpuRwsem } {
+    return { ...(this.#efi && { efi_mm: this.#efi }), ...(this.#ptdumpSem && { ptdump_sem: this.#ptdumpSem }) };
+  }
+
   /** efi_mm: has the kernel's part of the tree, and a lock of its own. */
   get efi_mm(): MmStruct {
     return present(this.#efi, 'efi');
