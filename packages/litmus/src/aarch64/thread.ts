@@ -168,7 +168,9 @@ class Thread {
       }
       case 'select': {
         const flags = this.#get(FLAGS);
-        const chosen = this.#get((flags.word === 0) === instruction.equal ? instruction.whenTrue : instruction.otherwise);
+        const chosen = this.#get(
+          (flags.word === 0) === instruction.equal ? instruction.whenTrue : instruction.otherwise,
+        );
         this.#set(instruction.to, {
           word: chosen.word,
           data: instruction.fromFlags ? flags.data : chosen.data,
