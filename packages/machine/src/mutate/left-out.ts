@@ -16,12 +16,16 @@ import {
 class Powerless implements OperationContext {
   readonly #cx: OperationContext;
   readonly #fails: boolean;
-  readonly #written = new Map<number, number>();
+  readonly #written: Map<number, number>;
 
-  /** @param fails whether what is wrong with the access is still reported */
-  constructor(cx: OperationContext, fails: boolean) {
+  /**
+   * @param fails whether what is wrong with the access is still reported
+   * @param written what it has written before
+   */
+  constructor(cx: OperationContext, fails: boolean, written = new Map<number, number>()) {
     this.#cx = cx;
     this.#fails = fails;
+    this.#written = written;
   }
 
   get processor(): number {
@@ -125,7 +129,7 @@ const STORE_HALF = defineOperation({
   perform(cx, { data }) {
     const { op, address, value } = data as Late;
     if (!cx.storeBuffered(address, value)) return BLOCKED;
-    op.definition.perform(new Powerless(cx, true), op, 0);
+    op.definition.perform(new Powerless(cx, true, new Map([[address, value]])), op, 0);
     return 0;
   },
 });
