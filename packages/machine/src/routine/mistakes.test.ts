@@ -343,7 +343,7 @@ describe('the builder', () => {
     [
       'an option misspelt',
       () => new SystemBuilder({ memoryModl: 'tso' } as object),
-      'system: new: unknown option memoryModl: did you mean memoryModel? (have: memoryModel, storeBufferEntries, maxHistory)',
+      'system: new: unknown option memoryModl: did you mean memoryModel? (have: memoryModel, storeBufferEntries, maxHistory, weak)',
     ],
     [
       'a model that is none',

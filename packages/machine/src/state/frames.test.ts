@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameKind, Frames, FREED_FRAME, NO_FRAME } from './frames.ts';
+import { FrameKind, Frames, FREED_FRAME, NO_FRAME, type FrameOptions } from './frames.ts';
+import { everyRun } from '../schedule/every-run.ts';
 import type { Steps } from '../routine/operation.ts';
-import { nop } from '../routine/operations.ts';
-import { program, routine } from '../routine/routine.ts';
+import { nop, smp_mb } from '../routine/operations.ts';
+import { assertThat, program, routine } from '../routine/routine.ts';
 import { SystemBuilder } from '../system/system.ts';
 import { TabulatedExecutor } from '../execute/tabulated.ts';
 
@@ -185,5 +186,64 @@ describe('initial pages', () => {
     expect(() => new Frames(new SystemBuilder(), { tables: 1, entriesPerTable: 1, pages: 1, initialPages: 2 })).toThrow(
       'frames: new: 2 initial pages, have 1',
     );
+  });
+});
+
+describe('one pool', () => {
+  const machine = (options: Partial<FrameOptions>, body: (frames: Frames) => Steps<unknown>, memoryModel: 'sc' | 'tso' = 'sc') => {
+    const builder = new SystemBuilder({ memoryModel });
+    const frames = new Frames(builder, { tables: 1, entriesPerTable: 2, pages: 2, initialTables: [[1, 2]], ...options });
+    builder.processor({ name: 'P0', tasks: [program(routine('body', () => body(frames)))] });
+    return builder.build();
+  };
+  const reuse = function* (frames: Frames): Steps {
+    yield* frames.free(0);
+    const page = yield* frames.alloc(FrameKind.page);
+    yield* assertThat(page !== 0, 'a table does not come back as a page');
+    const table = yield* frames.alloc(FrameKind.table);
+    if (table !== NO_FRAME) yield* assertThat(table === 0, 'a page does not come back as a table');
+    if (table !== NO_FRAME) yield* frames.write(frames.entry(table, 1), 7);
+  };
+
+  it('a table may come back as a page, and a page as a table', () => {
+    const shared = everyRun(machine({ pool: 'shared' }, reuse));
+    expect([...shared.violations]).toEqual(['a table does not come back as a page']);
+    expect([...everyRun(machine({}, reuse)).violations]).toEqual([]);
+    const any = everyRun(machine({ pool: 'shared', allocation: 'any' }, reuse));
+    expect(any.violations).toEqual(
+      new Set(['a table does not come back as a page', 'a page does not come back as a table']),
+    );
+  });
+
+  it('an allocation that may return any free frame has that many outcomes, and one if there is none', () => {
+    const seen = new Set<number>();
+    const taking = function* (frames: Frames): Steps {
+      const first = yield* frames.alloc(FrameKind.page);
+      const second = yield* frames.alloc(FrameKind.page);
+      seen.add(first * 10 + second);
+      yield* assertThat((yield* frames.alloc(FrameKind.page)) === NO_FRAME, 'no third page');
+    };
+    const run = everyRun(machine({ allocation: 'any' }, taking));
+    expect([...seen].sort()).toEqual([12, 21]);
+    expect([...run.violations]).toEqual([]);
+  });
+
+  it('words that are none are refused', () => {
+    expect(() => machine({ pool: 'common' as 'shared' }, reuse)).toThrow('frames: new: pool: "common" is none of separate, shared');
+  });
+
+  it('a store that drains into a freed table is an access to it', () => {
+    const late = function* (frames: Frames): Steps {
+      yield* frames.write(frames.entry(0, 0), 5);
+      yield* frames.free(0);
+    };
+    const drained = function* (frames: Frames): Steps {
+      yield* frames.write(frames.entry(0, 0), 5);
+      yield* smp_mb();
+      yield* frames.free(0);
+    };
+    expect([...everyRun(machine({}, late, 'tso')).violations]).toEqual([FREED_FRAME]);
+    expect([...everyRun(machine({}, drained, 'tso')).violations]).toEqual([]);
+    expect([...everyRun(machine({}, late)).violations]).toEqual([]);
   });
 });

@@ -326,6 +326,7 @@ const framesOf = (op: Operation): Frames => op.data as Frames;
 
 const ALLOC = defineOperation({
   name: 'page_alloc',
+  role: 'environment',
   perform: (cx, op, branch) => framesOf(op).take(cx, op.a as 1 | 2, branch),
   branches: (cx, op) => framesOf(op).choices(cx, op.a as 1 | 2),
 });
@@ -340,6 +341,7 @@ const FREE = defineOperation({
 
 const READ_ENTRY = defineOperation({
   name: 'read_entry',
+  role: 'read',
   addressed: true,
   cost: 'load',
   perform(cx, op) {
@@ -351,6 +353,7 @@ const READ_ENTRY = defineOperation({
 
 const WRITE_ENTRY = defineOperation({
   name: 'write_entry',
+  role: 'store',
   addressed: true,
   cost: 'store',
   perform(cx, op) {
@@ -362,6 +365,7 @@ const WRITE_ENTRY = defineOperation({
 
 const XCHG_ENTRY = defineOperation({
   name: 'xchg_entry',
+  halves: { address: (op) => op.a, stored: (op) => op.b },
   addressed: true,
   cost: 'xchg',
   perform(cx, op) {
@@ -375,6 +379,7 @@ const XCHG_ENTRY = defineOperation({
 
 const CMPXCHG_ENTRY = defineOperation({
   name: 'cmpxchg_entry',
+  halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
   addressed: true,
   cost: 'cmpxchg',
   perform(cx, op) {
@@ -389,6 +394,7 @@ const CMPXCHG_ENTRY = defineOperation({
 
 const REF = defineOperation({
   name: 'folio_ref_add',
+  halves: { address: (op) => framesOf(op).refcountAddress(op.a), stored: (_op, sum) => sum },
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

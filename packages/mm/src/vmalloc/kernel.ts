@@ -58,6 +58,8 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
     cost,
     architecture: 'arm64',
     ...(barrier && { ordering: 'full' as const }),
+    role: 'barrier',
+    unmodelled: 'the invalidation of the walk caches',
     perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0),
     footprint: () => ({ reads: [], writes: [] }),
   });
