@@ -3,9 +3,12 @@
  *
  * Commands are loaded when they are called, so that the first answer does not wait for code it does not need.
  */
+import { thrown } from '@shootdown/machine';
 import { UsageError } from './arguments.ts';
 import { isUserError, linesOf, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { hosted, needsHost } from './host.ts';
+import { hasHost, tellHost } from './host-link.ts';
 import { listenForSignals } from './interrupt.ts';
 import { OutputError, writeNoControls, writeWholeChunks } from './output.ts';
 
@@ -54,7 +57,11 @@ function catchTheRest(): void {
     process.stderr.write(`shootdown: the output cannot be written (${error.code ?? oneLine(error.message)})\n`);
     process.exit(ExitCode.outputFailed);
   });
-  process.on('uncaughtException', (error) => process.exit(report(error)));
+  process.on('uncaughtException', (error) => {
+    const code = report(error);
+    tellHost({ type: 'code', code });
+    process.exit(code);
+  });
 }
 
 /** Prints the one line that an error is worth; returns the exit code. The stack of a bug is printed on request only. */
@@ -64,7 +71,11 @@ function report(error: unknown): number {
     if (error instanceof OutputError) return ExitCode.outputFailed;
     return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
   }
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const message = thrown(error);
+  if (hasHost()) {
+    process.stderr.write(`scenario: a module threw ${oneLine(message)}\n`);
+    return ExitCode.invalidInput;
+  }
   process.stderr.write(
     `shootdown: this is a bug in shootdown: please report this line and the command that led to it: ${oneLine(message)}\n`,
   );
@@ -85,6 +96,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return report(new UsageError(`shootdown: no command ${name} (have: ${Object.keys(commands).join(', ')})`));
   }
   try {
+    if (needsHost(argv)) return await hosted(argv);
     return await (await command.load()).run(rest);
   } catch (error) {
     return report(error);

@@ -52,11 +52,14 @@ export class DepthFirst {
   transitions = 0;
   violatingTransitions = 0;
   depthMax = 0;
+  /** A state was met that there was no room for. */
+  full = false;
   /** Some state was at rest. */
   rested = false;
   depth = -1;
   readonly #executor: TabulatedExecutor;
   readonly #all: boolean;
+  readonly #statesMax: number;
   readonly #reduction: Reduction | null;
   readonly #spontaneous: Uint8Array;
   readonly #visited = new FingerprintTable();
@@ -71,10 +74,11 @@ export class DepthFirst {
   constructor(
     system: System,
     executor: TabulatedExecutor,
-    options: { readonly all: boolean; readonly reduction: Reduction | null },
+    options: { readonly all: boolean; readonly statesMax?: number; readonly reduction: Reduction | null },
   ) {
     this.#executor = executor;
     this.#all = options.all;
+    this.#statesMax = options.statesMax ?? Number.POSITIVE_INFINITY;
     this.#reduction = options.reduction;
     this.#spontaneous = Uint8Array.from(system.choices, (choice) => (choice.kind === 'spontaneous' ? 1 : 0));
     this.checker = new PropertyChecker(system, executor);
@@ -139,6 +143,11 @@ export class DepthFirst {
       this.violatingTransitions++;
       this.#found('step', this.#executor.violation?.property ?? '?', entry);
       if (!this.#all) return;
+    }
+    if (this.states >= this.#statesMax && this.#visited.find(store.lo, store.hi) < 0) {
+      this.full = true;
+      store.undo(mark, frames[f + Field.lo] as number, frames[f + Field.hi] as number);
+      return;
     }
     const known = this.#visited.add(store.lo, store.hi);
     if (known < 0) {

@@ -6,17 +6,18 @@ import { outcomeOf, type Outcome, type Searched } from './outcome.ts';
 import { Findings, type Finding } from './properties.ts';
 import type { StopReason } from './result.ts';
 import type { Harvest } from './shard-worker.ts';
-import type { PendingFinally } from './shard.ts';
+import { NO_ROOM, type PendingFinally } from './shard.ts';
 import { FingerprintTable } from './storage.ts';
 
-/** Makes one outcome of what the shards have found. */
+/** Makes one outcome of what the shards have found. @param statesMax states beyond that are left out, the last ones first */
 export function merged(
   model: System,
   executor: TabulatedExecutor,
   harvests: readonly Harvest[],
   stopped: StopReason | null,
+  statesMax: number,
 ): Outcome {
-  const numbering = new Numbers(harvests);
+  const numbering = new Numbers(harvests, statesMax);
   const pending: PendingFinally[] = [];
   const findings = new Findings();
   const witnesses = new Findings();
@@ -59,7 +60,7 @@ class Numbers {
   readonly #ids: Int32Array[];
   states = 0;
 
-  constructor(harvests: readonly Harvest[]) {
+  constructor(harvests: readonly Harvest[], statesMax: number) {
     this.#owners = harvests.length;
     this.#ids = harvests.map(({ graph }) => new Int32Array(graph.states));
     const levels = Math.max(...harvests.map(({ graph }) => graph.levelStart.length));
@@ -72,12 +73,13 @@ class Numbers {
           index < (graph.levelStart[level + 1] ?? graph.states);
           index++
         )
-          ids[index] = this.states++;
+          ids[index] = this.states < statesMax ? this.states++ : NO_ROOM;
       });
     }
   }
 
   of(known: number): number {
+    if (known === NO_ROOM) return NO_ROOM;
     return (this.#ids[known % this.#owners] as Int32Array)[Math.floor(known / this.#owners)] as number;
   }
 }
@@ -102,6 +104,7 @@ function addAll(to: Findings, from: readonly Finding[], numbers: Numbers): void 
   for (const { kind, property, length, goals } of from) {
     for (const goal of goals) {
       const state = numbers.of(goal.state);
+      if (state === NO_ROOM) continue;
       const key = `${kind} ${property} ${length} ${state} ${goal.entry}`;
       if (!seen.has(key)) to.add(kind, property, length, state, goal.entry);
       seen.add(key);

@@ -8,6 +8,7 @@ import type { Plan } from './plan.ts';
 import type { Finding, Findings } from './properties.ts';
 import { RecordingExecutor } from './recording.ts';
 import { Reduction } from './reduction.ts';
+import { isOutOfMemory } from './memory.ts';
 import { followMerged } from './replay.ts';
 import type { StopReason } from './result.ts';
 import { Shard, type ShardOptions } from './shard.ts';
@@ -63,15 +64,29 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
     const options: ShardOptions = {
       all: plan.all,
       exact: plan.exact,
+      statesMax: plan.bounds.maxStates,
       preemptions: plan.preemptions,
       reduction,
       own: 0,
       owners: 1,
     };
     const shard = new Shard(plan.model, executor, options);
-    const stopped = await runLevels(shard, plan, watch, breaks < BREAKS_MAX ? reduction : null);
-    const settled = stopped === 'violation' || stopped === 'timeout' || stopped === 'cancelled';
+    const stopped = await unlessOutOfMemory(() =>
+      runLevels(shard, plan, watch, breaks < BREAKS_MAX ? reduction : null),
+    );
+    const settled =
+      stopped !== null && stopped !== 'max-states' && stopped !== 'max-depth' && stopped !== 'preemptions';
     if (settled || reduction === null || !reduction.stale) return shardOutcome(plan.model, executor, shard, stopped);
+  }
+}
+
+/** A search that cannot have more memory ends there: what it has found so far stands. */
+async function unlessOutOfMemory(run: () => Promise<StopReason | null>): Promise<StopReason | null> {
+  try {
+    return await run();
+  } catch (error) {
+    if (isOutOfMemory(error)) return 'memory';
+    throw error;
   }
 }
 
@@ -91,9 +106,8 @@ async function runLevels(
   shard.settle();
   for (;;) {
     if (!plan.all && shard.hasFindings) return 'violation';
-    if (shard.queue === 0) return shard.expander.pruned ? 'preemptions' : null;
-    if (reduction?.stale === true) return 'max-states';
-    if (shard.states >= plan.bounds.maxStates) return 'max-states';
+    if (shard.queue === 0 && !shard.full) return shard.expander.pruned ? 'preemptions' : null;
+    if (reduction?.stale === true || shard.full) return 'max-states';
     if (shard.level >= plan.maxDepth) return 'max-depth';
     while (shard.expandSome(SLICE)) {
       const reason = watch.due ? await watch.pause(count) : null;
@@ -170,8 +184,14 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
   const { executor, reduction } = await equip(plan, watch);
   for (let breaks = 0; ; breaks++) {
     reduction?.learn();
-    const search = new DepthFirst(plan.model, executor, { all: plan.all, reduction });
-    const stopped = await runDepthFirst(search, plan, watch, breaks < BREAKS_MAX ? reduction : null);
+    const search = new DepthFirst(plan.model, executor, {
+      all: plan.all,
+      statesMax: plan.bounds.maxStates,
+      reduction,
+    });
+    const stopped = await unlessOutOfMemory(() =>
+      runDepthFirst(search, plan, watch, breaks < BREAKS_MAX ? reduction : null),
+    );
     if ((stopped !== null && stopped !== 'max-states') || reduction === null || !reduction.stale)
       return depthFirstOutcome(executor, search, stopped);
   }
@@ -190,11 +210,12 @@ async function runDepthFirst(
     queue: search.depth + 1,
   });
   while (search.advance(SLICE)) {
-    if (reduction?.stale === true || search.states >= plan.bounds.maxStates) return 'max-states';
+    if (reduction?.stale === true || search.full) return 'max-states';
     const reason = watch.due ? await watch.pause(count) : null;
     if (reason !== null) return reason;
   }
-  return !plan.all && !search.findings.empty ? 'violation' : null;
+  if (!plan.all && !search.findings.empty) return 'violation';
+  return search.full ? 'max-states' : null;
 }
 
 function depthFirstOutcome(executor: TabulatedExecutor, search: DepthFirst, stopped: StopReason | null): Outcome {

@@ -41,10 +41,11 @@ export class ParallelSearch {
   async run(): Promise<Outcome> {
     for (let breaks = 0; ; breaks++) {
       const { stopped, stale, answers } = await this.#levels(breaks < BREAKS_MAX);
-      const settled = stopped === 'violation' || stopped === 'timeout' || stopped === 'cancelled';
+      const settled =
+        stopped !== null && stopped !== 'max-states' && stopped !== 'max-depth' && stopped !== 'preemptions';
       if (settled || !stale) {
         const harvests = await this.#each((shard, i) => shard.finish(answers[i] as Int32Array[]));
-        return merged(this.#plan.model, this.#executor, harvests, stopped);
+        return merged(this.#plan.model, this.#executor, harvests, stopped, this.#plan.bounds.maxStates);
       }
       const knowledge = await this.#each((shard) => shard.knowledge());
       this.#adopt(knowledge.map((k) => k.discoveries));
@@ -85,8 +86,9 @@ export class ParallelSearch {
     const states = accepted.reduce((sum, a) => sum + a.states, 0);
     if (!all && expanded.some((e) => e.hasFindings)) return 'violation';
     if (this.stopWish !== null) return this.stopWish;
-    if (accepted.every((a) => a.queue === 0)) return expanded.some((e) => e.pruned) ? 'preemptions' : null;
-    if (breakOff || states >= bounds.maxStates) return 'max-states';
+    if (states <= bounds.maxStates && accepted.every((a) => a.queue === 0))
+      return expanded.some((e) => e.pruned) ? 'preemptions' : null;
+    if (breakOff || states > bounds.maxStates) return 'max-states';
     return this.level + 1 >= maxDepth ? 'max-depth' : 'go on';
   }
 

@@ -36,6 +36,7 @@ export type StopReason =
   | 'max-depth'
   | 'preemptions'
   | 'timeout'
+  | 'memory'
   | 'cancelled'
   | 'messages';
 

@@ -120,6 +120,8 @@ export class ShardWorker {
     return new Shard(this.#model, this.#executor, {
       all,
       exact: false,
+      // The pool counts the states of all shards; what is too much is left out when they are put together.
+      statesMax: Number.POSITIVE_INFINITY,
       preemptions,
       reduction: this.#reduction,
       own: this.#own,

@@ -20,6 +20,8 @@ export interface ShardOptions {
   readonly all: boolean;
   /** Compare whole states. */
   readonly exact: boolean;
+  /** States to store at most; infinite: as many as there are. */
+  readonly statesMax: number;
   readonly reduction: Reduction | null;
   /** Preemptions at most; infinite: not counted. */
   readonly preemptions: number;
@@ -49,6 +51,8 @@ function ownerOf(hi: number, owners: number): number {
   return (hi >>> 0) % owners;
 }
 
+/** In place of the number of a state that was not stored. */
+export const NO_ROOM = -1;
 const TOUCH_BATCH = 64;
 /** 6 MB. */
 const VISITED_QUADRUPLED_BELOW = 1 << 19;
@@ -69,6 +73,8 @@ export class Shard implements Successors {
   violatingTransitions = 0;
   /** Level being expanded; -1 until the initial state is settled. */
   level = -1;
+  /** A state was met that there was no room for. */
+  full = false;
   /** Equal fingerprints of different states seen (exact mode). */
   collisions = 0;
   readonly #executor: TabulatedExecutor;
@@ -246,7 +252,8 @@ export class Shard implements Successors {
     answers.forEach((indices, owner) => {
       const sent = this.#sent[owner] as Int32Array;
       for (let i = 0; i < sent.length; i++)
-        ids[sent[i] as number] = (indices[i] as number) * this.#options.owners + owner;
+        ids[sent[i] as number] =
+          indices[i] === NO_ROOM ? NO_ROOM : (indices[i] as number) * this.#options.owners + owner;
     });
     this.#resolve(ids);
     [this.#frontier, this.#incoming] = [this.#incoming, this.#frontier];
@@ -264,6 +271,7 @@ export class Shard implements Successors {
     for (let edge = this.#settledEdges; edge < target.length; edge++) target.set(edge, ids[target.get(edge)] as number);
     this.#settledEdges = target.length;
     for (const { kind, property, candidate } of this.#noted) {
+      if (ids[candidate] === NO_ROOM) continue;
       const found = kind === 'sometimes' ? this.witnesses : this.findings;
       found.add(kind, property, this.level + 1, ids[candidate] as number, -1);
     }
@@ -282,6 +290,7 @@ export class Shard implements Successors {
   #settleOne(from: Frontier, row: number): number {
     const lo = from.pairs[2 * row] as number;
     const hi = from.pairs[2 * row + 1] as number;
+    if (this.graph.states >= this.#options.statesMax) return this.#settleKnown(from, row, lo, hi);
     const known =
       this.#archive === null
         ? this.#visited.add(lo, hi)
@@ -291,6 +300,17 @@ export class Shard implements Successors {
     this.graph.states++;
     if (this.#archive !== null) this.#copyRow(from.rows, row, this.#archive);
     return ~known;
+  }
+
+  /** There is no room for new states: the index of a known one, or {@link NO_ROOM}. */
+  #settleKnown(from: Frontier, row: number, lo: number, hi: number): number {
+    const archive = this.#archive;
+    const known =
+      archive === null
+        ? this.#visited.find(lo, hi)
+        : this.#visited.findIf(lo, hi, (index) => this.#sameRow(from.rows, row, archive, index));
+    if (known < 0) this.full = true;
+    return known < 0 ? NO_ROOM : known;
   }
 
   #expand(row: number): void {

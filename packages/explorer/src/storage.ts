@@ -263,6 +263,17 @@ export class FingerprintTable {
     }
   }
 
+  /** As {@link find}, where equal fingerprints are the same state only if `same(number)` says so. */
+  findIf(lo: number, hi: number, same: (number: number) => boolean): number {
+    for (let slot = lo & this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const base = slot * SLOT_WORDS;
+      const serial = this.#slots[base + 2] as number;
+      if (serial <= this.#floor) return -1;
+      if (this.#slots[base] === lo && this.#slots[base + 1] === hi && same(serial - this.#floor - 1))
+        return serial - this.#floor - 1;
+    }
+  }
+
   /** The fingerprints of all entries, by number: two halves each. */
   fingerprints(): Int32Array<ArrayBuffer> {
     const all = new Int32Array(this.count * 2);

@@ -1,4 +1,5 @@
 /** The clock of a search: yields to the event loop, reports progress, notices timeouts and cancellation. */
+import { MemoryLimit } from './memory.ts';
 import type { Progress, StopReason } from './result.ts';
 
 /** Time between two looks at the event loop: signals, timers, messages of workers. */
@@ -18,6 +19,7 @@ export class Watch {
   readonly #timeoutSeconds: number;
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: ((progress: Progress) => void) | undefined;
+  readonly #memory = new MemoryLimit();
   #lastYield = this.#start;
   #lastProgress = this.#start;
 
@@ -62,6 +64,7 @@ export class Watch {
   /** Why the search must end now, or null. */
   get stopReason(): StopReason | null {
     if (this.#signal?.aborted === true) return 'cancelled';
-    return this.seconds > this.#timeoutSeconds ? 'timeout' : null;
+    if (this.seconds > this.#timeoutSeconds) return 'timeout';
+    return this.#memory.exceeded ? 'memory' : null;
   }
 }

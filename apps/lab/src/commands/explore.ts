@@ -13,6 +13,7 @@ import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
+import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
 import { coveredLines, verdictLine } from '../verdict.ts';
 import { mutateFlag, scenarioFlags, scenarioOf, withMutation, type RequestedScenario } from '../scenario-request.ts';
@@ -61,6 +62,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const { signal, ignore } = interruption();
+  tellHost({ type: 'searching', searching: { ...questionOf(resolved), json: args.has('json') } });
   const found =
     fuzzKind === undefined
       ? await searchAll(resolved, options, signal, args.has('coverage'))
@@ -87,6 +89,10 @@ function refuseWhatDoesNotGoTogether(args: Arguments, fuzzing: boolean): void {
     args.refuse(['exact', 'max-depth', 'preemptions', 'workers'], 'does not go with --search dfs: use bfs');
   if (args.has('exact') && (args.whole('workers', 1) ?? 1) > 1)
     args.refuse(['exact'], 'does not go with several workers: use one');
+}
+
+function questionOf({ scenario, variant, memoryModel, parameters, expected }: RequestedScenario) {
+  return { scenario: scenario.name, variant: variant.name, memoryModel, parameters, expected };
 }
 
 /** What either way of searching has found. */
@@ -159,6 +165,7 @@ function progressLine(p: Progress): string {
 
 /** One line on stderr. */
 function printProgress(p: Progress): void {
+  tellHost({ type: 'progress', progress: p });
   process.stderr.write(`${progressLine(p)}\n`);
 }
 

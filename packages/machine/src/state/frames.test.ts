@@ -190,9 +190,19 @@ describe('initial pages', () => {
 });
 
 describe('one pool', () => {
-  const machine = (options: Partial<FrameOptions>, body: (frames: Frames) => Steps<unknown>, memoryModel: 'sc' | 'tso' = 'sc') => {
+  const machine = (
+    options: Partial<FrameOptions>,
+    body: (frames: Frames) => Steps<unknown>,
+    memoryModel: 'sc' | 'tso' = 'sc',
+  ) => {
     const builder = new SystemBuilder({ memoryModel });
-    const frames = new Frames(builder, { tables: 1, entriesPerTable: 2, pages: 2, initialTables: [[1, 2]], ...options });
+    const frames = new Frames(builder, {
+      tables: 1,
+      entriesPerTable: 2,
+      pages: 2,
+      initialTables: [[1, 2]],
+      ...options,
+    });
     builder.processor({ name: 'P0', tasks: [program(routine('body', () => body(frames)))] });
     return builder.build();
   };
@@ -229,7 +239,9 @@ describe('one pool', () => {
   });
 
   it('words that are none are refused', () => {
-    expect(() => machine({ pool: 'common' as 'shared' }, reuse)).toThrow('frames: new: pool: "common" is none of separate, shared');
+    expect(() => machine({ pool: 'common' as 'shared' }, reuse)).toThrow(
+      'frames: new: pool: "common" is none of separate, shared',
+    );
   });
 
   it('a store that drains into a freed table is an access to it', () => {

@@ -264,7 +264,8 @@ export class Frames {
     if (!this.#any) return 1;
     const { end, lowest } = this.#pool(kind);
     let free = 0;
-    for (let frame = cx.read(this.#lowest.base + lowest); frame < end; frame = this.#nextFree(cx, frame + 1, end)) free++;
+    for (let frame = cx.read(this.#lowest.base + lowest); frame < end; frame = this.#nextFree(cx, frame + 1, end))
+      free++;
     return Math.max(1, free);
   }
 

@@ -1,0 +1,165 @@
+/**
+ * Watches over a command that runs code of the user's, from another thread: a routine that loops for ever, a module that never
+ * settles or ends the process, and memory that runs out are noticed from outside only.
+ */
+import { readFileSync } from 'node:fs';
+import { getHeapStatistics } from 'node:v8';
+import { isMainThread, Worker } from 'node:worker_threads';
+import type { Progress } from '@shootdown/explorer';
+import { oneLine } from './errors.ts';
+import { ExitCode } from './exit-codes.ts';
+import type { Searching, Told } from './host-link.ts';
+import { interruption } from './interrupt.ts';
+import { namesModule } from './modules.ts';
+
+/** A heap of less than that is soon full. */
+const HEAP_SMALL_BYTES = 512 * 2 ** 20;
+const MILLISECONDS = 1000;
+/** A search looks at the clock itself: what has not ended so much later does not come back. */
+const GRACE_SECONDS = 2;
+/** Time to load a module and build a system, if no --timeout says otherwise. */
+const LOAD_SECONDS = 60;
+
+/** True if a command is better run in a thread of its own. */
+export function needsHost([command, ...rest]: readonly string[]): boolean {
+  if (!isMainThread || command === undefined || rest.includes('--help') || littleAddressSpace()) return false;
+  if (rest.some((word) => !word.startsWith('-') && namesModule(word))) return true;
+  return command === 'explore' && getHeapStatistics().heap_size_limit < HEAP_SMALL_BYTES;
+}
+
+/** A second thread reserves a gigabyte or two for code and heap, and ends the process if it cannot have them. */
+const ADDRESS_SPACE_BYTES = 6 * 2 ** 30;
+
+function littleAddressSpace(): boolean {
+  try {
+    const limit = /^Max address space +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+    return limit !== undefined && Number(limit) < ADDRESS_SPACE_BYTES;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a command in a thread of its own; returns the exit code. */
+export async function hosted(argv: readonly string[]): Promise<number> {
+  return await new Host(argv).run();
+}
+
+class Host {
+  readonly #argv: readonly string[];
+  readonly #worker: Worker;
+  readonly #started = performance.now();
+  readonly #timeoutSeconds: number | null;
+  #searching: Searching | null = null;
+  #progress: Progress | null = null;
+  #code: number | null = null;
+  #ended = false;
+
+  constructor(argv: readonly string[]) {
+    this.#argv = argv;
+    const timeout = Number(argv[argv.indexOf('--timeout') + 1]);
+    const joined = Number(argv.find((word) => word.startsWith('--timeout='))?.slice('--timeout='.length));
+    this.#timeoutSeconds = [argv.includes('--timeout') ? timeout : Number.NaN, joined].find((n) => n > 0) ?? null;
+    this.#worker = new Worker(new URL('./guest-worker.js', import.meta.url), { workerData: { argv }, execArgv: [] });
+  }
+
+  async run(): Promise<number> {
+    const { signal, ignore } = interruption();
+    const ended = new Promise<number>((resolve) => {
+      this.#worker.on('message', (told: Told) => this.#hear(told));
+      this.#worker.once('error', (error: NodeJS.ErrnoException) => resolve(this.#failed(error)));
+      this.#worker.once('exit', () => {
+        if (!this.#ended) resolve(this.#code ?? this.#leftEarly());
+      });
+      signal.addEventListener('abort', () => {
+        this.#worker.postMessage('stop');
+        this.#after(GRACE_SECONDS, () => resolve(this.#code ?? ExitCode.interrupted));
+      });
+      this.#after(this.#deadlineSeconds(), () => this.#late(resolve));
+    });
+    const code = await ended;
+    this.#ended = true;
+    ignore();
+    await this.#worker.terminate();
+    return signal.aborted && code === ExitCode.invalidInput && this.#code === null ? ExitCode.interrupted : code;
+  }
+
+  #deadlineSeconds(): number {
+    return this.#timeoutSeconds === null ? LOAD_SECONDS : this.#timeoutSeconds + GRACE_SECONDS;
+  }
+
+  #after(seconds: number, work: () => void): void {
+    setTimeout(work, seconds * MILLISECONDS).unref();
+  }
+
+  #late(resolve: (code: number) => void): void {
+    if (this.#searching !== null && this.#timeoutSeconds !== null) resolve(this.#bounded('timeout'));
+    else if (this.#searching === null && this.#argv[0] === 'explore')
+      resolve(
+        this.#mistake(
+          `did not finish loading and building in ${this.#deadlineSeconds()} seconds: it loops or waits for ever`,
+        ),
+      );
+  }
+
+  #hear(told: Told): void {
+    switch (told.type) {
+      case 'write':
+        process[told.to].write(told.text);
+        return;
+      case 'searching':
+        this.#searching = told.searching;
+        return;
+      case 'progress':
+        this.#progress = told.progress;
+        return;
+      case 'code':
+        this.#code = told.code;
+    }
+  }
+
+  #failed(error: NodeJS.ErrnoException): number {
+    if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') return this.#bounded('memory');
+    return this.#mistake(`ended with an error: ${oneLine(String(error.message ?? error))}`);
+  }
+
+  #leftEarly(): number {
+    return this.#mistake('ended the command before it had an answer: process.exit, or a promise that is never settled');
+  }
+
+  #mistake(what: string): number {
+    const module = this.#argv.find((word) => namesModule(word)) ?? this.#argv.join(' ');
+    process.stderr.write(`scenario: ${oneLine(module)}: ${what}\n`);
+    return ExitCode.invalidInput;
+  }
+
+  /** What is known so far. */
+  #bounded(stoppedBy: 'timeout' | 'memory'): number {
+    const seconds = (performance.now() - this.#started) / MILLISECONDS;
+    const { states = 0, transitions = 0, depth = 0 } = this.#progress ?? {};
+    const why =
+      stoppedBy === 'memory'
+        ? 'out of memory'
+        : 'a routine, a check or an operation does not come back: it loops for ever';
+    if (this.#searching?.json === true) {
+      const { json: _, ...asked } = this.#searching;
+      const document = { ...asked, verdict: 'bounded', property: null, kind: null, states, transitions, depth };
+      const rest = {
+        complete: false,
+        stoppedBy,
+        seconds,
+        interleavings: null,
+        schedule: null,
+        trace: null,
+        agrees: null,
+      };
+      process.stdout.write(`${JSON.stringify({ ...document, ...rest })}\n`);
+    } else {
+      process.stdout.write(`BOUNDED: no violation within bounds (stopped by ${stoppedBy})\n`);
+      process.stdout.write(
+        `\n${states} states, ${transitions} transitions, depth ${depth}, not complete, ${seconds.toFixed(2)} s\n`,
+      );
+    }
+    process.stderr.write(`stopped: ${why}\n`);
+    return ExitCode.bounded;
+  }
+}

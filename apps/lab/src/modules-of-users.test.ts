@@ -1,0 +1,135 @@
+/** Modules of users that do what a module must not: the command outlives them, and says in one line what it was. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const command = new URL('../bin/shootdown.mjs', import.meta.url).pathname;
+const machine = new URL('../../../packages/machine/dist/index.js', import.meta.url).href;
+let folder = '';
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function scenario(build: string, before = ''): string {
+  return `
+    import { SystemBuilder, assertThat, load, point, program, routine, store } from ${JSON.stringify(machine)};
+    ${before}
+    export const mine = {
+      name: 'mine', title: 't', variants: [{ name: 'v', expected: 'safe', source: 's', summary: 's' }],
+      build() {
+        const builder = new SystemBuilder();
+        const shared = builder.region('shared', 4);
+        const run = (body) => builder.processor({ name: 'CPU0', tasks: [program(routine('victim', body))] });
+        ${build}
+        return builder.build();
+      },
+    };`;
+}
+
+function explored(text: string, ...flags: string[]) {
+  const path = join(folder, 'mine.mjs');
+  writeFileSync(path, text);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [command, 'explore', path, ...flags], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  return { status, stdout, stderr };
+}
+
+describe('the mistake of the user, in one line', () => {
+  it.each<[string, string, RegExp]>([
+    [
+      'a forgotten yield*',
+      scenario('run(function* () { yield* load(shared.at(0)); store(shared.at(0), 1); });'),
+      /^routine: victim: step 1 \(after load\): store was made and never begun/,
+    ],
+    [
+      'process.exit in a routine',
+      scenario('run(function* () { process.exit(0); });'),
+      /ended the command before it had an answer/,
+    ],
+    ['a module that never settles', 'await new Promise(() => {});', /ended the command before it had an answer/],
+    ['a module that throws null', 'throw null;', /cannot be loaded \(null\)/],
+    ['a build that throws null', scenario('throw null;'), /cannot be built \(null\)/],
+    [
+      'a promise rejected later',
+      scenario('run(function* () { yield* load(shared.at(0)); });', "Promise.reject(new Error('later'));"),
+      /a module threw Error: later/,
+    ],
+    [
+      'an option misspelt',
+      scenario('run(function* () { yield* load(shared.at(0)); });').replace('title:', 'bound: {}, title:'),
+      /unknown option bound: did you mean bounds\?/,
+    ],
+  ])('%s', (_, text, message) => {
+    const { status, stderr } = explored(text);
+    expect(stderr).toMatch(message);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(status).toBe(10);
+  });
+});
+
+describe('a routine that loops for ever', () => {
+  const loops = scenario('run(function* () { yield* store(shared.at(0), 1); for (;;); });');
+  it('obeys --timeout', () => {
+    const { status, stdout, stderr } = explored(loops, '--timeout', '1');
+    expect([status, stdout.split('\n')[0]]).toEqual([2, 'BOUNDED: no violation within bounds (stopped by timeout)']);
+    expect(stderr).toContain('it loops for ever');
+  });
+
+  it('as a document', () => {
+    const { status, stdout } = explored(loops, '--timeout', '1', '--json');
+    expect(status).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({
+      scenario: 'mine',
+      variant: 'v',
+      memoryModel: 'sc',
+      verdict: 'bounded',
+      expected: 'safe',
+      complete: false,
+      stoppedBy: 'timeout',
+    });
+  });
+});
+
+describe('text of a module', () => {
+  it('reaches the terminal without controls, and a document unchanged', () => {
+    const evil = scenario(
+      "run(function* () { yield* store(shared.at(0), 1, { label: 'red\\u001b[31m\\u009b\\u202e' }); yield* assertThat(false, 'clear\\u001b[2J'); });",
+    );
+    const text = explored(evil);
+    expect(text.status).toBe(12);
+    expect(text.stdout).toContain('red\\u001b[31m\\u009b\\u202e');
+    expect(text.stdout).toContain('VIOLATION: clear\\u001b[2J');
+    expect(text.stdout + text.stderr).not.toMatch(/[\p{Cf}\u0000-\u0008\u000b-\u001f\u007f-\u009f]/u);
+    expect((JSON.parse(explored(evil, '--json').stdout) as { property: string }).property).toBe('clear\u001b[2J');
+  });
+});
+
+describe('memory', () => {
+  const big = scenario(`
+    for (let i = 0; i < 8; i++) builder.processor({ name: 'C' + i, tasks: [program(routine('t' + i, function* () {
+      for (let k = 0; k < 60; k++) {
+        yield* point('k', k);
+        const seen = yield* load(shared.at((i + 1) & 3));
+        yield* store(shared.at(i & 3), (seen + k) & 7);
+      }
+    }))] });`);
+  it.runIf(process.platform === 'linux')(
+    'that runs out leaves what is known so far',
+    () => {
+      const path = join(folder, 'big.mjs');
+      writeFileSync(path, big);
+      const limited = `ulimit -v 1200000; exec ${process.execPath} ${command} explore ${path} --timeout 50`;
+      const { status, stdout, stderr } = spawnSync('bash', ['-c', limited], { encoding: 'utf8', timeout: 120_000 });
+      expect(stdout).toContain('BOUNDED: no violation within bounds (stopped by memory)');
+      expect(stderr).not.toContain('    at ');
+      expect(status).toBe(2);
+    },
+    130_000,
+  );
+});

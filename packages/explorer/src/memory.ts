@@ -1,0 +1,73 @@
+/**
+ * How much memory a search may still take. It looks at what the process has been given: the heap of V8, the address space
+ * (`ulimit -v`), the memory of the computer or of the container. Where none of that can be asked, as in a browser, there is no limit.
+ */
+
+/** Of what was there when the search began, so much may be used: the rest is for telling what was found. */
+const SHARE = 0.75;
+
+/** One kind of memory: how much is in use, and how much there is. */
+interface Kind {
+  readonly used: () => number;
+  readonly limit: number;
+}
+
+/** Tells when a search must stop. */
+export class MemoryLimit {
+  readonly #kinds: readonly Kind[];
+
+  constructor(kinds: readonly Kind[] = kindsOfProcess()) {
+    this.#kinds = kinds.map(({ used, limit }) => {
+      const before = used();
+      return { used, limit: before + SHARE * (limit - before) };
+    });
+  }
+
+  /** True if three quarters of what there was are used. A few microseconds. */
+  get exceeded(): boolean {
+    return this.#kinds.some(({ used, limit }) => used() > limit);
+  }
+}
+
+/** Whether an error says that memory could not be had. */
+export function isOutOfMemory(error: unknown): boolean {
+  return (
+    error instanceof RangeError && /allocation failed|Invalid typed array length|Array buffer/i.test(error.message)
+  );
+}
+
+const PAGE_BYTES = 4096;
+
+/** What Node can be asked for, if this is Node. */
+interface Node {
+  readonly memoryUsage?: { rss(): number };
+  availableMemory?(): number;
+  getBuiltinModule?(id: string): unknown;
+}
+
+function kindsOfProcess(): Kind[] {
+  const node = (globalThis as { readonly process?: Node }).process;
+  const builtin = <T>(id: string): T | undefined => node?.getBuiltinModule?.(id) as T | undefined;
+  const v8 = builtin<{ getHeapStatistics(): { used_heap_size: number; heap_size_limit: number } }>('node:v8');
+  const fs = builtin<{ readFileSync(path: string, encoding: 'utf8'): string }>('node:fs');
+  const kinds: Kind[] = [];
+  if (v8) {
+    const limit = v8.getHeapStatistics().heap_size_limit;
+    kinds.push({ used: () => v8.getHeapStatistics().used_heap_size, limit });
+  }
+  const rss = node?.memoryUsage?.rss;
+  if (rss && node?.availableMemory) kinds.push({ used: () => rss(), limit: rss() + node.availableMemory() });
+  const addressSpace = fs && addressSpaceOf((path) => fs.readFileSync(path, 'utf8'));
+  return addressSpace ? [...kinds, addressSpace] : kinds;
+}
+
+/** The address space of a Linux process that has a limit on it. */
+function addressSpaceOf(read: (path: string) => string): Kind | null {
+  try {
+    const limit = Number(/^Max address space +(\d+)/m.exec(read('/proc/self/limits'))?.[1]);
+    const used = (): number => Number(read('/proc/self/statm').split(' ')[0]) * PAGE_BYTES;
+    return Number.isFinite(limit) && Number.isFinite(used()) ? { used, limit } : null;
+  } catch {
+    return null;
+  }
+}
