@@ -85,7 +85,10 @@ async function requestOf(args: Arguments): Promise<Request> {
       fingerprint: undefined,
     };
   }
-  args.refuse(['schedule', 'variant', 'memory-model', 'set', 'replace'], 'goes with a scenario, not with a file');
+  args.refuse(
+    ['schedule', 'variant', 'memory-model', 'set', 'replace', 'side', 'tree'],
+    'goes with a scenario, not with a file',
+  );
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
   return {
     system: await systemOf(saved, name),
@@ -98,7 +101,7 @@ async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   const { machine, scenario } = saved;
   if (scenario) {
     const { name, variant, memoryModel, parameters, replace } = scenario;
-    return (await requestedScenario(name, { variant, memoryModel, parameters, replacePath: replace })).build();
+    return (await requestedScenario(name, { variant, memoryModel, parameters, replacement: replace })).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;
