@@ -55,8 +55,9 @@ function kindsOfProcess(): Kind[] {
     const limit = v8.getHeapStatistics().heap_size_limit;
     kinds.push({ used: () => v8.getHeapStatistics().used_heap_size, limit });
   }
-  const rss = node?.memoryUsage?.rss;
-  if (rss && node?.availableMemory) kinds.push({ used: () => rss(), limit: rss() + node.availableMemory() });
+  const usage = node?.memoryUsage;
+  const available = node?.availableMemory?.();
+  if (usage && available !== undefined) kinds.push({ used: () => usage.rss(), limit: usage.rss() + available });
   const addressSpace = fs && addressSpaceOf((path) => fs.readFileSync(path, 'utf8'));
   return addressSpace ? [...kinds, addressSpace] : kinds;
 }
