@@ -16,6 +16,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 import { cpuMachine } from './cpu.machine.ts';
 
@@ -159,39 +160,39 @@ function tell(cpu: Cpu, message: Message, saying: Saying): Operation {
 }
 
 /** local_irq_save(): masks interrupts; returns flags for {@link local_irq_restore}. */
-export function* local_irq_save(cpu: Cpu): Steps<number> {
+export const local_irq_save = noted(function* local_irq_save(cpu: Cpu): Steps<number> {
   return yield tell(cpu, LOCAL_IRQ_DISABLE, { label: 'local_irq_save(flags)' });
-}
+});
 
 /** local_irq_restore(): unmasks interrupts if they were unmasked at the matching local_irq_save(). */
-export function* local_irq_restore(cpu: Cpu, flags: number): Steps {
+export const local_irq_restore = noted(function* local_irq_restore(cpu: Cpu, flags: number): Steps {
   if (flags !== 0) yield tell(cpu, LOCAL_IRQ_ENABLE, { label: 'local_irq_restore(flags)' });
-}
+});
 
 /** local_irq_disable(). */
-export function* local_irq_disable(cpu: Cpu): Steps {
+export const local_irq_disable = noted(function* local_irq_disable(cpu: Cpu): Steps {
   yield tell(cpu, LOCAL_IRQ_DISABLE, { label: 'local_irq_disable()' });
-}
+});
 
 /** local_irq_enable(). */
-export function* local_irq_enable(cpu: Cpu): Steps {
+export const local_irq_enable = noted(function* local_irq_enable(cpu: Cpu): Steps {
   yield tell(cpu, LOCAL_IRQ_ENABLE, { label: 'local_irq_enable()' });
-}
+});
 
 /** preempt_disable(): a tick no longer switches tasks. */
-export function* preempt_disable(cpu: Cpu): Steps {
+export const preempt_disable = noted(function* preempt_disable(cpu: Cpu): Steps {
   yield tell(cpu, PREEMPT_DISABLE, { label: 'preempt_disable()' });
-}
+});
 
 /** preempt_enable(). */
-export function* preempt_enable(cpu: Cpu): Steps {
+export const preempt_enable = noted(function* preempt_enable(cpu: Cpu): Steps {
   yield tell(cpu, PREEMPT_ENABLE, { label: 'preempt_enable()' });
-}
+});
 
 const ipiMessage = messageFor((vector: string) => ({ type: 'ipi', vector }));
 
 /** Raises an interrupt on another CPU. The bit stays on its channel until that CPU takes interrupts. */
-export function* send_IPI(target: Cpu, vector: string): Steps {
+export const send_IPI = noted(function* send_IPI(target: Cpu, vector: string): Steps {
   const channel = target.vectors.get(vector);
   if (channel === undefined) throw new RangeError(`cpu: send_IPI: ${target.name} has no vector ${vector}`);
   yield operation(
@@ -202,19 +203,19 @@ export function* send_IPI(target: Cpu, vector: string): Steps {
     { target, message: ipiMessage(vector) },
     { label: `send_IPI(${target.name}, ${vector})` },
   );
-}
+});
 
 /** The task computes in user mode for good: it only takes interrupts from here on. */
-export function* user_mode(cpu: Cpu): Steps {
+export const user_mode = noted(function* user_mode(cpu: Cpu): Steps {
   yield operation(ENTER, cpu.component, 0, 0, { cpu, message: ENTER_USER }, { label: '(user mode)' });
   yield* rest({ label: '(user mode)' });
-}
+});
 
 /** The idle loop, entered for good: the CPU only takes interrupts from here on. */
-export function* do_idle(cpu: Cpu): Steps {
+export const do_idle = noted(function* do_idle(cpu: Cpu): Steps {
   yield operation(ENTER, cpu.component, 0, 0, { cpu, message: ENTER_IDLE }, { label: 'do_idle()' });
   yield* rest({ label: '(idle)' });
-}
+});
 
 /** The idle task of a CPU on which nothing else runs. */
 export const swapper = routine('swapper', (cpu: Cpu) => do_idle(cpu));

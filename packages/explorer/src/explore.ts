@@ -59,7 +59,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
   problems.sort(compareProblems);
   const example = problems[0] ? await exampleOf(plan, outcome, problems[0], watch) : null;
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
-  verifyNodes(plan.plain, outcome.executor.nodes, options.verifyPoints === true);
+  verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
   const found = example ? withShownFirst(problems, example) : problems;
   const interleavings =
     complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;

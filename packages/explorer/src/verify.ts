@@ -17,20 +17,24 @@ import {
 } from '@shootdown/machine';
 import type { Problem } from './result.ts';
 
-/** Operations that every search runs again: a few milliseconds. */
-const SHARE = { again: 2_000, points: 8_000, depth: 3, reach: 60 } as const;
+/** Operations that every search runs again: a few milliseconds, and more the more states it has seen. */
+const SHARE = { again: 500, points: 1_500, depth: 2, reach: 40, statesPerOperation: 50 } as const;
 /** Nodes that are run again in every search. */
-const AGAIN_NODES = 24;
+const AGAIN_NODES = 12;
 
 /**
  * Runs routines again, along some of the histories that the search met, or all of them. Throws ModelError on a routine that does
  * something else, and on a point that two histories leave differently.
+ * @param states of the search: how much is looked at depends on them, so that it depends on nothing else
  */
-export function verifyNodes(system: System, nodes: NodeTable, all: boolean): void {
+export function verifyNodes(system: System, nodes: NodeTable, states: number, all: boolean): void {
+  const more = Math.floor(states / SHARE.statesPerOperation);
   const stride = all ? 1 : Math.max(1, Math.floor(nodes.count / AGAIN_NODES));
-  let left: number = all ? Number.POSITIVE_INFINITY : SHARE.again;
+  let left: number = all ? Number.POSITIVE_INFINITY : SHARE.again + more;
   for (let node = nodes.count - 1; node > 0 && left > 0; node -= stride) left -= 1 + nodes.runAgain(node);
-  const options = all ? { identity: false } : { ...SHARE, operationsMax: SHARE.points, identity: false };
+  const options = all
+    ? { identity: false }
+    : { depth: SHARE.depth, reach: SHARE.reach, operationsMax: SHARE.points + more, identity: false };
   refuseMismatch(system, nodes, options, '');
 }
 
@@ -116,8 +120,8 @@ function samePending(a: TabulatedExecutor, b: DirectExecutor): boolean {
   return pendingOf(a).every((op, i) => sameOperation(op, others[i] ?? null));
 }
 
-const TWIN_RUNS = 4;
-const TWIN_STEPS = 60;
+const TWIN_RUNS = 2;
+const TWIN_STEPS = 40;
 
 /**
  * What is different between two systems that should be the same one, in words; null if nothing was noticed. They are compared

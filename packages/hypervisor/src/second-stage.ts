@@ -19,6 +19,7 @@ import {
   type Message,
   type Operation,
   type Steps,
+  noted,
 } from '@shootdown/machine';
 import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, type SecondStageTables, type Vm } from './vm.ts';
 
@@ -28,7 +29,11 @@ const KICK: Message = { type: 'kick' };
 export type UnmapMutant = 'no flush' | 'flush before zap' | 'no kick' | 'no wait';
 
 /** The host takes one guest frame away and frees the host frame behind it. Returns true if there was one. */
-export function* unmapGuestFrame(vm: Vm, gfn: number, mutant?: UnmapMutant): Steps<boolean> {
+export const unmapGuestFrame = noted(function* unmapGuestFrame(
+  vm: Vm,
+  gfn: number,
+  mutant?: UnmapMutant,
+): Steps<boolean> {
   const { stage, takesMemory } = vm.options;
   if (!stage || !takesMemory)
     throw new ModelError(
@@ -38,7 +43,7 @@ export function* unmapGuestFrame(vm: Vm, gfn: number, mutant?: UnmapMutant): Ste
   if (frame < 0) return false;
   yield operation(RELEASE, frame, 0, 0, stage, { label: `put_page(host frame 0x${frame.toString(16)})` });
   return true;
-}
+});
 
 /** Of kvm_mmu_notifier_invalidate_range_start(): returns the host frame that stood behind the guest frame, -1 if none did. */
 const kvm_handle_hva_range = routine(

@@ -16,6 +16,7 @@ import {
   type OperationContext,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 import { handle_pause, leaveSpinLoop, shrink_ple_window } from './directed-yield.ts';
 import { bookExit, HypervisorCounter } from './exits.ts';
@@ -314,9 +315,9 @@ const EXIT = defineOperation({
 });
 
 /** The guest executes an instruction that KVM emulates: the CPU goes on when KVM has performed its access. */
-export function* emulated_instruction(vcpu: Vcpu, what: string): Steps {
+export const emulated_instruction = noted(function* emulated_instruction(vcpu: Vcpu, what: string): Steps {
   yield operation(EXIT, vcpu.component, 0, 0, undefined, { label: what, fact: () => 'exit to the emulator' });
-}
+});
 
 /** `PREEMPTED|FLUSH_TLB`, or `0`. */
 export function formatPreempted(value: number): string {

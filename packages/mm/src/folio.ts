@@ -7,12 +7,13 @@ import {
   type Frames,
   type Operation,
   type Steps,
+  noted,
 } from '@shootdown/machine';
 import type { Kernel } from './kernel.ts';
 import type { Tracepoint } from './tracepoint.ts';
 
 /** Reads a page's reference count: true if it is the expected one, so that nobody else has pinned the page. */
-export function* folio_expected_ref_count(
+export const folio_expected_ref_count = noted(function* folio_expected_ref_count(
   { frames, tracepoints }: Pick<Kernel, 'frames' | 'tracepoints'>,
   frame: number,
   expected: number,
@@ -25,13 +26,13 @@ export function* folio_expected_ref_count(
       fact: (equal) => (equal === 1 ? 'not pinned' : 'pinned'),
     })) === 1
   );
-}
+});
 
 /**
  * Whether a remover may go on as if nobody else had the page.
  * @param counts false: it does not look (a mutant)
  */
-export function* folio_is_unpinned(
+export const folio_is_unpinned = noted(function* folio_is_unpinned(
   kernel: Pick<Kernel, 'frames' | 'tracepoints'>,
   frame: number,
   expected: number,
@@ -40,7 +41,7 @@ export function* folio_is_unpinned(
   if (counts) return yield* folio_expected_ref_count(kernel, frame, expected);
   yield* trace_folio_unpinned(kernel, frame);
   return true;
-}
+});
 
 /** A remover goes on without having counted. */
 function* trace_folio_unpinned({ tracepoints }: Pick<Kernel, 'tracepoints'>, frame: number): Steps {
@@ -80,7 +81,7 @@ export interface ReferenceGuards {
 }
 
 /** folio_try_get(): takes a reference unless there is none left; true if it did. */
-export function* folio_try_get(
+export const folio_try_get = noted(function* folio_try_get(
   frames: Frames,
   frame: number,
   { refcountTest = true, refcountBarrier = true }: Partial<ReferenceGuards> = {},
@@ -93,7 +94,7 @@ export function* folio_try_get(
       fact: (left) => (left === 0 ? 'refcount is 0' : `refcount ${left}`),
     })) !== 0
   );
-}
+});
 
 const refcountFootprint = (op: Operation): Footprint => ({
   reads: [(op.data as Frames).refcount.base + op.a],

@@ -3,7 +3,7 @@
  * there, and costs neither words nor steps.
  */
 import type { Frames, Region, Steps, SystemBuilder } from '@shootdown/machine';
-import { atomicAdd } from '@shootdown/machine';
+import { atomicAdd, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
@@ -176,20 +176,20 @@ function bits(mask: number): number {
 }
 
 /** A task of the mm comes to run on a CPU: takes the reference that mmdrop() gives back. */
-export function* use_mm(kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
+export const use_mm = noted(function* use_mm(kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
   yield* atomicAdd(mm.mm_count.at(0), 1, { label: 'mmgrab(mm)' });
   yield* kernel.arch.switch_mm(cpu, mm);
-}
+});
 
 /** spin_lock() of the page-table lock of a table. */
-export function* pte_lock({ ptl }: Kernel, table: number): Steps {
+export const pte_lock = noted(function* pte_lock({ ptl }: Kernel, table: number): Steps {
   if (ptl) yield* spin_lock(lockOf(ptl, table));
-}
+});
 
 /** spin_unlock() of the page-table lock of a table. */
-export function* pte_unlock({ ptl }: Kernel, table: number): Steps {
+export const pte_unlock = noted(function* pte_unlock({ ptl }: Kernel, table: number): Steps {
   if (ptl) yield* spin_unlock(lockOf(ptl, table));
-}
+});
 
 function lockOf(ptl: Region, table: number): Spinlock {
   return { name: 'ptl', word: ptl.at(table) };

@@ -2,7 +2,7 @@
  * Walkers without locks, and how those who free page tables wait for them. Mirrors mm/mmu_gather.c, v6.18: tlb_remove_table_free(),
  * tlb_remove_table_sync_one(), __tlb_remove_table_one(); and mm/pgtable-generic.c, pte_free_defer().
  */
-import { routine, type Frames, type Routine, type Steps } from '@shootdown/machine';
+import { routine, type Frames, type Routine, type Steps, noted, noteMethods } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
 import type { Smp } from './smp.ts';
@@ -19,6 +19,10 @@ export interface LocklessWalkersOptions {
 
 /** tlb_remove_table_smp_sync() and the RCU callbacks of one machine. */
 export class LocklessWalkers {
+  static {
+    noteMethods(this);
+  }
+
   /** Callbacks that free a batch of tables ({@link batchOf}), a table without a batch, and a table that no gather removes. */
   readonly tlb_remove_table_rcu: number;
   readonly tlb_remove_table_one_rcu: number;
@@ -75,6 +79,6 @@ export class LocklessWalkers {
 }
 
 /** __tlb_remove_table(): the frame is free. */
-export function* __tlb_remove_table(frames: Frames, table: number): Steps {
+export const __tlb_remove_table = noted(function* __tlb_remove_table(frames: Frames, table: number): Steps {
   yield* frames.free(table, { label: `__tlb_remove_table(0x${table.toString(16)})` });
-}
+});

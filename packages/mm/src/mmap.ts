@@ -2,7 +2,7 @@
  * The system calls on address ranges. Mirrors mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/memory.c, v6.18.
  * Ranges are virtual page numbers, half open.
  */
-import { atomicAdd, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
+import { atomicAdd, routine, work, type EntryPointer, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
@@ -186,7 +186,7 @@ function* page_is_exclusive(kernel: Kernel, frame: number): Steps<boolean> {
 }
 
 /** Calls `body` for the part of [start, end) in each last-level table that exists. */
-export function* each_table(
+export const each_table = noted(function* each_table(
   kernel: Kernel,
   mm: Mm,
   start: number,
@@ -198,4 +198,4 @@ export function* each_table(
     const first = yield* pte_offset(kernel, mm, from);
     if (first) yield* body(first, from, Math.min(end, alignDown(from, span) + span));
   }
-}
+});

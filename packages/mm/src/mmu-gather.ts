@@ -12,6 +12,7 @@ import {
   routine,
   type Frames,
   type Steps,
+  noted,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
@@ -205,14 +206,18 @@ export const tlb_flush_mmu = routine('tlb_flush_mmu', function* (kernel: Kernel,
 });
 
 /** tlb_flush_mmu_tlbonly(): nothing removed since the last flush: nothing flushed. */
-export function* tlb_flush_mmu_tlbonly(kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
+export const tlb_flush_mmu_tlbonly = noted(function* tlb_flush_mmu_tlbonly(
+  kernel: Kernel,
+  cpu: Cpu,
+  tlb: MmuGather,
+): Steps {
   const [start, end] = tlb.fullmm ? [0, Number.MAX_SAFE_INTEGER] : [tlb.start, tlb.end];
   const { freed_tables } = tlb;
   if (tlb.end === 0) return;
   tlb.resetRange();
   yield* kernel.arch.flush_tlb_mm_range(cpu, tlb.mm, start, end, freed_tables);
   yield* gatherFlushed(kernel, tlb.mm, start, end);
-}
+});
 
 /** tlb_finish_mmu(): with other gathers open on the mm, what they removed must be flushed too, so everything is. */
 export const tlb_finish_mmu = routine('tlb_finish_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {

@@ -11,6 +11,7 @@ import {
   store,
   type EntryPointer,
   type Steps,
+  noted,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_TABLE, indexOf, mk_pte, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
@@ -41,7 +42,7 @@ export const pgd_free = routine('pgd_free', function* (kernel: Kernel, mm: Mm): 
  * Walks to the last-level entry of a page, without allocating: null where a table is missing.
  * Reads every level, as pgd_offset() .. pte_offset_map() do.
  */
-export function* pte_offset(kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {
+export const pte_offset = noted(function* pte_offset(kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {
   const { levels } = kernel.shape;
   let table = (yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
   for (const level of levels.slice(0, -1)) {
@@ -52,7 +53,7 @@ export function* pte_offset(kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPoi
     table = pte_pfn(entry);
   }
   return kernel.frames.entry(table, indexOf(levels.at(-1) as WalkLevel, vpn));
-}
+});
 
 /** Like {@link pte_offset}, allocating the tables that are missing (__pte_alloc() and relatives); null when out of memory. */
 export const pte_alloc = routine(

@@ -1,11 +1,22 @@
 /** Places in kernel code that checkers can watch. Like a tracepoint of the kernel: nothing happens there unless somebody has attached a probe. */
-import { defineOperation, operation, type Operation, type OperationContext, type Steps } from '@shootdown/machine';
+import {
+  defineOperation,
+  operation,
+  type Operation,
+  type OperationContext,
+  type Steps,
+  noteMethods,
+} from '@shootdown/machine';
 
 /** What a checker does when the place is reached: `value` is what the place has to say. */
 export type Probe = (cx: OperationContext, value: number) => void;
 
 /** One place. */
 export class Tracepoint {
+  static {
+    noteMethods(this);
+  }
+
   readonly #probes: Probe[] = [];
 
   /** From now on the place is a step of its own, in which the probe is called. */

@@ -14,6 +14,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 
 export const VM_READ = 1 << 0;
@@ -39,6 +40,10 @@ interface Vma {
 
 /** The areas of one mm. Pages are virtual page numbers; ranges are half open. */
 export class VmaList {
+  static {
+    noteMethods(this);
+  }
+
   readonly #region: Region;
   readonly #max: number;
 

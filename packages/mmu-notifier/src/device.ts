@@ -6,6 +6,7 @@ import {
   type Message,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 import { deviceMachine } from './device.machine.ts';
 
@@ -40,16 +41,16 @@ const TELL = defineOperation({
 });
 
 /** The engine has found no translation and waits; false if it has been stopped. What follows is its driver's work. */
-export function* page_request(device: Device): Steps<boolean> {
+export const page_request = noted(function* page_request(device: Device): Steps<boolean> {
   return (yield operation(TELL, device.component, 0, 0, PAGE_REQUEST, { label: 'page request' })) === 1;
-}
+});
 
 /** The engine goes on; false if it has been stopped meanwhile. */
-export function* page_response(device: Device): Steps<boolean> {
+export const page_response = noted(function* page_response(device: Device): Steps<boolean> {
   return (yield operation(TELL, device.component, 0, 0, PAGE_RESPONSE, { label: 'page response' })) === 1;
-}
+});
 
 /** The driver stops the engine for good: its accesses under way are over. */
-export function* stop_device(device: Device): Steps {
+export const stop_device = noted(function* stop_device(device: Device): Steps {
   yield operation(TELL, device.component, 0, 0, STOP, { label: `stop ${device.name}` });
-}
+});

@@ -13,10 +13,15 @@ import {
   type Address,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 
 /** The memslots of a VM, as far as one range is concerned. */
 export class Memslots {
+  static {
+    noteMethods(this);
+  }
+
   /** 1 if a slot covers the range. */
   readonly slot: Address;
   /** Invalidations between start and end, counted under mn_invalidate_lock. */

@@ -14,6 +14,8 @@ import {
   type OperationContext,
   type Steps,
   type SystemBuilder,
+  noted,
+  noteMethods,
 } from '@shootdown/machine';
 import {
   CALLBACK_SLEEPS,
@@ -77,6 +79,10 @@ export interface RegisterOptions {
 
 /** struct mmu_notifier_subscriptions. */
 export class MmuNotifierSubscriptions {
+  static {
+    noteMethods(this);
+  }
+
   readonly contracts: Contracts;
   readonly #builder: SystemBuilder;
   readonly #name: string;
@@ -303,9 +309,9 @@ export class MmuNotifierSubscriptions {
  * might_sleep() in a callback, before it takes a lock that sleeps: violates {@link CALLBACK_SLEEPS} under a spinlock, and where the
  * caller has said that nobody may block.
  */
-export function* might_sleep(call: NotifierCall, what: string): Steps {
+export const might_sleep = noted(function* might_sleep(call: NotifierCall, what: string): Steps {
   yield operation(MIGHT_SLEEP, 0, 0, 0, { call, what } satisfies Sleep, { label: `might_sleep() in ${what}` });
-}
+});
 
 interface Visit {
   readonly message: Message;

@@ -25,6 +25,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
 import type { NotifierCall } from './notifier.ts';
@@ -77,6 +78,10 @@ export interface SecondaryMmuOptions {
 
 /** Words of the protocol. */
 export class SecondaryMmu {
+  static {
+    noteMethods(this);
+  }
+
   readonly name: string;
   readonly frames: Frames;
   readonly table: number;

@@ -12,6 +12,7 @@ import {
   type Operation,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 
 /** Requests in flight to one agent at most. */
@@ -27,6 +28,10 @@ export interface SecondaryTlb {
 
 /** Caches that are reached by messages. */
 export class InvalidationQueue implements SecondaryTlb {
+  static {
+    noteMethods(this);
+  }
+
   /** A channel per agent. */
   readonly #queues: readonly number[];
   readonly #invalidate: Message;

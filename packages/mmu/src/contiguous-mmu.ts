@@ -12,6 +12,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { changeThatNeedsBreak, TLB_CONFLICT } from './break-before-make.ts';
 import { cachedForm, type ContiguousTlb } from './contiguous-tlb.ts';
@@ -33,6 +34,10 @@ type Read = (address: number) => number;
 
 /** The MMU of one translator over the saturated TLB with contiguous entries. */
 export class ContiguousMmu extends MmuInstructions {
+  static {
+    noteMethods(this);
+  }
+
   /** Its number among the translators of its TLB. */
   readonly who: number;
   readonly tlb: ContiguousTlb;

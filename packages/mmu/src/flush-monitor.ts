@@ -14,6 +14,7 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { formatEntry } from './entry.ts';
 import { cacheable, NO_TRANSLATION, offered } from './offered.ts';
@@ -38,6 +39,10 @@ export interface FlushMonitorOptions {
 
 /** Watches one address space. */
 export class FlushMonitor {
+  static {
+    noteMethods(this);
+  }
+
   readonly #frames: Frames;
   readonly #shape: WalkShape;
   readonly #root: Address;

@@ -15,6 +15,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { mmuMachine, type Flush, type Root } from './mmu.machine.ts';
 
@@ -40,6 +41,10 @@ export interface RemoteRequest {
 
 /** The MMU of one CPU as its routines see it. Make all of a machine's MMUs, then {@link connectMmus} if one CPU can invalidate on another. */
 export abstract class MmuInstructions {
+  static {
+    noteMethods(this);
+  }
+
   readonly name: string;
   /** Index of the actor. */
   readonly component: number;

@@ -11,6 +11,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { pte_pfn } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
@@ -22,6 +23,10 @@ import { Fault, rootPointer, SECOND_STAGE, Walker, type WalkShape } from './walk
 
 /** The MMU of one CPU. */
 export class Mmu extends MmuInstructions {
+  static {
+    noteMethods(this);
+  }
+
   /** Check that no translation is used after its flush completed, if the machine wants it. */
   monitors: readonly FlushMonitor[] = [];
   readonly #root: Region;

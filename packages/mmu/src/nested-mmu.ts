@@ -11,6 +11,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { PFN_SHIFT, pte_pfn } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
@@ -72,6 +73,10 @@ export interface NestedMmuOptions {
 
 /** The MMU of one vCPU. */
 export class NestedMmu extends MmuInstructions {
+  static {
+    noteMethods(this);
+  }
+
   /** Check that no translation is used after the guest's flush completed, if the machine wants it. */
   monitors: readonly FlushMonitor[] = [];
   readonly #root: Region;

@@ -20,6 +20,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import {
   _PAGE_ACCESSED,
@@ -73,6 +74,10 @@ interface Resolved {
 
 /** The saturated TLBs of all CPUs of a machine, for the pages that matter. */
 export class SaturatedTlb {
+  static {
+    noteMethods(this);
+  }
+
   /** The MMU of each CPU, as routines use it. */
   readonly mmus: readonly SaturatedMmu[];
   /** Check that no translation is used after its flush completed, if the machine wants it. */
@@ -480,6 +485,10 @@ export class SaturatedTlb {
 
 /** The MMU of one CPU over the saturated TLB. */
 export class SaturatedMmu extends MmuInstructions {
+  static {
+    noteMethods(this);
+  }
+
   readonly cpu: number;
   readonly tlb: SaturatedTlb;
 

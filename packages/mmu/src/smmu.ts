@@ -11,6 +11,7 @@ import {
   type OperationContext,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import type { MmuInstructions, TlbiRequest } from './instructions.ts';
 
@@ -19,6 +20,10 @@ const QUEUE_ENTRIES = 4;
 
 /** The command queue between CPUs and one SMMU. */
 export class Smmu {
+  static {
+    noteMethods(this);
+  }
+
   readonly name: string;
   /** By CPU. */
   readonly #channels: readonly number[];

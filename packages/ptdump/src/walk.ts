@@ -21,6 +21,7 @@ import {
   type OperationContext,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { ptdumpMachine } from './ptdump.machine.ts';
 
@@ -81,6 +82,10 @@ export interface PtdumpOptions {
 
 /** A reader of kernel_page_tables: the actor, and the routine that walks on its behalf. */
 export class Ptdump {
+  static {
+    noteMethods(this);
+  }
+
   readonly name: string;
   /** A {@link DumpState}. */
   readonly state: Address;

@@ -10,6 +10,7 @@ import {
   type Operation,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 import { formatHolder } from './spinlock.ts';
@@ -73,19 +74,19 @@ const UNLOCK = defineOperation({
 });
 
 /** mutex_lock(): sleeps until the mutex is free. */
-export function* mutex_lock(mutex: Mutex, task: Task = SELF): Steps {
+export const mutex_lock = noted(function* mutex_lock(mutex: Mutex, task: Task = SELF): Steps {
   yield operation(LOCK, mutex.owner, task, 0, mutex, { label: `mutex_lock(${mutex.name})` });
-}
+});
 
 /** mutex_trylock(): 1 if the mutex was free and is now held. */
-export function* mutex_trylock(mutex: Mutex, task: Task = SELF): Steps<number> {
+export const mutex_trylock = noted(function* mutex_trylock(mutex: Mutex, task: Task = SELF): Steps<number> {
   return yield operation(TRYLOCK, mutex.owner, task, 0, mutex, {
     label: `mutex_trylock(${mutex.name})`,
     fact: (r) => (r ? 'locked' : 'taken'),
   });
-}
+});
 
 /** mutex_unlock(). */
-export function* mutex_unlock(mutex: Mutex, task: Task = SELF): Steps {
+export const mutex_unlock = noted(function* mutex_unlock(mutex: Mutex, task: Task = SELF): Steps {
   yield operation(UNLOCK, mutex.owner, task, 0, mutex, { label: `mutex_unlock(${mutex.name})` });
-}
+});

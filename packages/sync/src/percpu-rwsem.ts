@@ -20,6 +20,7 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { misuse } from './misuse.ts';
 import type { Rcu } from './rcu.ts';
@@ -31,6 +32,10 @@ const Waiting = { no: 0, forRead: 1, forWrite: 2 } as const;
 
 /** A per-CPU read-write semaphore; tasks are named by their processor. */
 export class PercpuRwsem {
+  static {
+    noteMethods(this);
+  }
+
   readonly name: string;
   readonly rcu: Rcu;
   /** Readers counted on each processor; one may have been counted on one and discounted on another, so only the sum means something. */

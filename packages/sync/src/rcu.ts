@@ -25,6 +25,7 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { closes, misuse, opens } from './misuse.ts';
 import { gracePeriodMachine } from './rcu.machine.ts';
@@ -53,6 +54,10 @@ const quiescentMessage = messageFor((readers: number) => ({ type: 'quiescent', r
 
 /** RCU of one system. */
 export class Rcu {
+  static {
+    noteMethods(this);
+  }
+
   readonly processors: number;
   readonly sectionsPerProcessor: number;
   /** Without store buffers a processor's list has no gaps. */

@@ -8,6 +8,7 @@ import {
   type OperationContext,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 
 /** Built-in property: violated by raising a count that is 0 (the object is gone) and by lowering it below 0. */
@@ -71,22 +72,22 @@ const DEC_AND_TEST = defineOperation({
 });
 
 /** refcount_inc(): the caller holds a reference already. */
-export function* refcount_inc(refcount: Refcount): Steps {
+export const refcount_inc = noted(function* refcount_inc(refcount: Refcount): Steps {
   yield operation(INC, refcount.refs, 0, 0, refcount, { label: `refcount_inc(${refcount.name})` });
-}
+});
 
 /** refcount_inc_not_zero(): 1 if a reference was taken, 0 if the object is going away. */
-export function* refcount_inc_not_zero(refcount: Refcount): Steps<number> {
+export const refcount_inc_not_zero = noted(function* refcount_inc_not_zero(refcount: Refcount): Steps<number> {
   return yield operation(INC_NOT_ZERO, refcount.refs, 0, 0, refcount, {
     label: `refcount_inc_not_zero(${refcount.name})`,
     fact: (r) => (r ? 'taken' : 'zero'),
   });
-}
+});
 
 /** refcount_dec_and_test(): 1 if that was the last reference. */
-export function* refcount_dec_and_test(refcount: Refcount): Steps<number> {
+export const refcount_dec_and_test = noted(function* refcount_dec_and_test(refcount: Refcount): Steps<number> {
   return yield operation(DEC_AND_TEST, refcount.refs, 0, 0, refcount, {
     label: `refcount_dec_and_test(${refcount.name})`,
     fact: (r) => (r ? 'last' : undefined),
   });
-}
+});

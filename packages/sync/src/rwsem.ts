@@ -25,6 +25,7 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 
@@ -309,18 +310,18 @@ export const down_read = inlined(function* (
 });
 
 /** down_read_trylock(): 1 if no writer holds the semaphore or waits for it. Never sleeps. */
-export function* down_read_trylock(
+export const down_read_trylock = noted(function* down_read_trylock(
   sem: Rwsem,
   task: Task = SELF,
   label = `down_read_trylock(${sem.name})`,
 ): Steps<number> {
   return yield operation(TRY_READ, task, 0, 0, sem, { label, fact: TAKEN });
-}
+});
 
 /** up_read(). */
-export function* up_read(sem: Rwsem, task: Task = SELF, label = `up_read(${sem.name})`): Steps {
+export const up_read = noted(function* up_read(sem: Rwsem, task: Task = SELF, label = `up_read(${sem.name})`): Steps {
   yield operation(UP_READ, task, 0, 0, sem, { label });
-}
+});
 
 /** down_write(): sleeps in FIFO order until nobody holds the semaphore. */
 export const down_write = inlined(function* (
@@ -333,20 +334,28 @@ export const down_write = inlined(function* (
 });
 
 /** down_write_trylock(): 1 if nobody held the semaphore or waited for it. */
-export function* down_write_trylock(
+export const down_write_trylock = noted(function* down_write_trylock(
   sem: Rwsem,
   task: Task = SELF,
   label = `down_write_trylock(${sem.name})`,
 ): Steps<number> {
   return yield operation(TRY_WRITE, task, 0, 0, sem, { label, fact: TAKEN });
-}
+});
 
 /** up_write(). */
-export function* up_write(sem: Rwsem, task: Task = SELF, label = `up_write(${sem.name})`): Steps {
+export const up_write = noted(function* up_write(
+  sem: Rwsem,
+  task: Task = SELF,
+  label = `up_write(${sem.name})`,
+): Steps {
   yield operation(UP_WRITE, task, 0, 0, sem, { label });
-}
+});
 
 /** downgrade_write(): goes on as a reader; readers that waited first are let in with it. */
-export function* downgrade_write(sem: Rwsem, task: Task = SELF, label = `downgrade_write(${sem.name})`): Steps {
+export const downgrade_write = noted(function* downgrade_write(
+  sem: Rwsem,
+  task: Task = SELF,
+  label = `downgrade_write(${sem.name})`,
+): Steps {
   yield operation(UP_WRITE, task, DOWNGRADE, 0, sem, { label });
-}
+});

@@ -13,6 +13,7 @@ import {
   type Operation,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 import { misuse } from './misuse.ts';
 
@@ -49,32 +50,35 @@ const INCREMENT = defineOperation({
 });
 
 /** write_seqcount_begin(): the caller excludes other writers. */
-export function* write_seqcount_begin(seqcount: Seqcount): Steps {
+export const write_seqcount_begin = noted(function* write_seqcount_begin(seqcount: Seqcount): Steps {
   yield operation(INCREMENT, seqcount.sequence, 0, 0, seqcount, { label: `write_seqcount_begin(${seqcount.name})` });
   yield* smp_wmb();
-}
+});
 
 /** write_seqcount_end(). */
-export function* write_seqcount_end(seqcount: Seqcount): Steps {
+export const write_seqcount_end = noted(function* write_seqcount_end(seqcount: Seqcount): Steps {
   yield* smp_wmb();
   yield operation(INCREMENT, seqcount.sequence, 1, 0, seqcount, { label: `write_seqcount_end(${seqcount.name})` });
-}
+});
 
 /** read_seqcount_begin(): waits for an even sequence and returns it. */
-export function* read_seqcount_begin(seqcount: Seqcount): Steps<number> {
+export const read_seqcount_begin = noted(function* read_seqcount_begin(seqcount: Seqcount): Steps<number> {
   return yield* waitFor(seqcount.sequence, 1, 0, { label: `read_seqcount_begin(${seqcount.name})` });
-}
+});
 
 /** raw_read_seqcount(): returns the sequence, odd or even; a lockless reader that does not want to wait gives up on an odd one. */
-export function* raw_read_seqcount(seqcount: Seqcount): Steps<number> {
+export const raw_read_seqcount = noted(function* raw_read_seqcount(seqcount: Seqcount): Steps<number> {
   return yield* load(seqcount.sequence, { label: `raw_read_seqcount(${seqcount.name})` });
-}
+});
 
 /** read_seqcount_retry(): true if what was read since `start` may be torn. */
-export function* read_seqcount_retry(seqcount: Seqcount, start: number): Steps<boolean> {
+export const read_seqcount_retry = noted(function* read_seqcount_retry(
+  seqcount: Seqcount,
+  start: number,
+): Steps<boolean> {
   const now = yield* load(seqcount.sequence, {
     label: `read_seqcount_retry(${seqcount.name}, ${start})`,
     fact: (s) => (s === start ? undefined : 'retry'),
   });
   return now !== start;
-}
+});

@@ -13,6 +13,7 @@ import {
   type Operation,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 
@@ -79,19 +80,19 @@ const UNLOCK = defineOperation({
 });
 
 /** spin_lock(): spins until the lock is free. Taking a lock that the task holds is a {@link LOCK_MISUSE}. */
-export function* spin_lock(lock: Spinlock, task: Task = SELF): Steps {
+export const spin_lock = noted(function* spin_lock(lock: Spinlock, task: Task = SELF): Steps {
   yield operation(LOCK, lock.word, task, 0, lock, { label: `spin_lock(${lock.name})` });
-}
+});
 
 /** spin_trylock(): 1 if the lock was free and is now held. */
-export function* spin_trylock(lock: Spinlock, task: Task = SELF): Steps<number> {
+export const spin_trylock = noted(function* spin_trylock(lock: Spinlock, task: Task = SELF): Steps<number> {
   return yield operation(TRYLOCK, lock.word, task, 0, lock, {
     label: `spin_trylock(${lock.name})`,
     fact: (r) => (r ? 'locked' : 'taken'),
   });
-}
+});
 
 /** spin_unlock(): a store-release. */
-export function* spin_unlock(lock: Spinlock, task: Task = SELF): Steps {
+export const spin_unlock = noted(function* spin_unlock(lock: Spinlock, task: Task = SELF): Steps {
   yield operation(UNLOCK, lock.word, task, 0, lock, { label: `spin_unlock(${lock.name})` });
-}
+});

@@ -19,6 +19,8 @@ import {
   type Operation,
   type Steps,
   type SystemBuilder,
+  noted,
+  noteMethods,
 } from '@shootdown/machine';
 import { misuse } from './misuse.ts';
 import { Mutex, mutex_lock, mutex_unlock } from './mutex.ts';
@@ -33,6 +35,10 @@ export interface JumpLabelOptions {
 
 /** Code patching of one system: all static keys share jump_label_mutex. */
 export class JumpLabels {
+  static {
+    noteMethods(this);
+  }
+
   readonly processors: number;
   readonly mutex: Mutex;
   readonly keys: StaticKey[] = [];
@@ -202,12 +208,12 @@ function* changeEnabled(key: StaticKey, from: number, to: number): Steps<number>
 }
 
 /** static_branch_unlikely(): fetches the instruction; 1 if the branch is taken. No load, no barrier. */
-export function* static_branch_unlikely(key: StaticKey): Steps<number> {
+export const static_branch_unlikely = noted(function* static_branch_unlikely(key: StaticKey): Steps<number> {
   return yield operation(FETCH, key.instruction, 0, 0, key, {
     label: `static_branch_unlikely(${key.name})`,
     fact: (r) => (r ? 'on' : 'off'),
   });
-}
+});
 
 /** static_branch_inc(): counts; the first one patches the code and returns when every processor sees it. */
 export const static_branch_inc = routine('static_branch_inc', function* (key: StaticKey, processor: number): Steps {

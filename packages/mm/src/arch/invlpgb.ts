@@ -5,7 +5,7 @@
  * consider_global_asid(), use_global_asid(). It needs the same PCID for an mm on every CPU, a global ASID. An mm gets one while
  * it runs; until all its CPUs have changed to it, they are sent IPIs as well.
  */
-import { acquireWord, count, load, routine, store, waitFor, type Steps } from '@shootdown/machine';
+import { acquireWord, count, load, routine, store, waitFor, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Mm } from '../kernel.ts';
 import { flushRange, LOADED_MM_SWITCHING, mmuOf, TLB_NR_DYN_ASIDS, type X86TlbState } from './x86-state.ts';
@@ -48,16 +48,20 @@ export function is_global_asid(asid: number): boolean {
 }
 
 /** mm_global_asid(): 0 if the mm has none, or the machine no INVLPGB. */
-export function* mm_global_asid(x86: X86TlbState, mm: Mm): Steps<number> {
+export const mm_global_asid = noted(function* mm_global_asid(x86: X86TlbState, mm: Mm): Steps<number> {
   if (!x86.options.invlpgb) return 0;
   return yield* load(mm.global_asid.at(0), { label: 'mm_global_asid(mm)' });
-}
+});
 
 /** mm_needs_global_asid(): the mm has a global ASID, and this CPU uses another. */
-export function* mm_needs_global_asid(x86: X86TlbState, mm: Mm, asid: number): Steps<boolean> {
+export const mm_needs_global_asid = noted(function* mm_needs_global_asid(
+  x86: X86TlbState,
+  mm: Mm,
+  asid: number,
+): Steps<boolean> {
   const global = yield* mm_global_asid(x86, mm);
   return global !== 0 && asid !== global;
-}
+});
 
 /** Gives a running mm a global ASID. Whoever sees it also sees that the transition is under way. */
 export const use_global_asid = routine('use_global_asid', function* (x86: X86TlbState, mm: Mm): Steps {
@@ -70,13 +74,13 @@ export const use_global_asid = routine('use_global_asid', function* (x86: X86Tlb
 });
 
 /** After a flush by IPI: is the mm busy on enough CPUs for a global ASID? Needs a timer; without one, nobody ever looks. */
-export function* consider_global_asid(x86: X86TlbState, mm: Mm): Steps {
+export const consider_global_asid = noted(function* consider_global_asid(x86: X86TlbState, mm: Mm): Steps {
   const { invlpgb, jiffies } = x86.options;
   if (!invlpgb || !jiffies) return;
   const now = yield* load(jiffies.address, { label: 'jiffies' });
   if ((now - mm.id) % CONSIDER_JIFFIES !== 0) return;
   if (yield* mm_active_cpus_exceeds(x86, mm, GLOBAL_ASID_CPUS)) yield* use_global_asid(x86, mm);
-}
+});
 
 function* mm_active_cpus_exceeds(x86: X86TlbState, mm: Mm, threshold: number): Steps<boolean> {
   const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' });

@@ -1,5 +1,5 @@
 /** What the parts of x86 TLB management share: cpu_tlbstate, flush_tlb_info, and the choices of a machine. Mirrors arch/x86/mm/tlb.c, v6.18. */
-import { load, type Address, type Region, type Steps } from '@shootdown/machine';
+import { load, type Address, type Region, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
 import type { Mm } from '../kernel.ts';
@@ -100,20 +100,20 @@ export const infoWord = (x86: X86TlbState, source: number, word: number): Addres
   x86.info.at(source * Info.words + word);
 
 /** info->start of the flush that a CPU has asked for: a page number. */
-export function* flushStart(x86: X86TlbState, source: number): Steps<number> {
+export const flushStart = noted(function* flushStart(x86: X86TlbState, source: number): Steps<number> {
   const low = yield* load(infoWord(x86, source, Info.startLow), { label: 'info->start' });
   const high = yield* load(infoWord(x86, source, Info.startHigh), { label: 'info->start >> 32' });
   return (low >>> 0) + high * LOW_WORD;
-}
+});
 
 /** The pages that a CPU wants flushed; 0 pages: the whole address space. */
-export function* flushRange(
+export const flushRange = noted(function* flushRange(
   x86: X86TlbState,
   source: number,
 ): Steps<{ readonly start: number; readonly pages: number }> {
   const pages = yield* load(infoWord(x86, source, Info.pages), { label: 'info->end - info->start' });
   return { start: pages === 0 ? 0 : yield* flushStart(x86, source), pages };
-}
+});
 
 /** A CPU's MMU. */
 export function mmuOf(x86: X86TlbState, cpu: Cpu): MmuInstructions {

@@ -3,7 +3,7 @@
  *
  * Everything but contpte_ptep_get_lockless() runs under the page-table lock.
  */
-import { inlined, point, routine, type Steps } from '@shootdown/machine';
+import { inlined, point, routine, type Steps, noted } from '@shootdown/machine';
 import {
   PAGE_SHIFT,
   PAGE_SIZE,
@@ -97,13 +97,19 @@ export const __contpte_try_fold = routine(
 );
 
 /** A block is worth a look when its last entry has been set: most are filled in order. */
-export function* contpte_try_fold(cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
+export const contpte_try_fold = noted(function* contpte_try_fold(
+  cpu: ContpteCpu,
+  mm: ContpteMm,
+  addr: number,
+  ptep: Ptep,
+  pte: number,
+): Steps {
   const contmask = cpu.kernel.CONT_PTES - 1;
   const valign = ((addr >>> PAGE_SHIFT) & contmask) === contmask;
   const palign = (pte_pfn(pte) & contmask) === contmask;
   if (valign && palign && pte_valid(pte) && !pte_cont(pte) && !pte_special(pte))
     yield* cpu.k.__contpte_try_fold(cpu, mm, addr, ptep, pte);
-}
+});
 
 export const __contpte_try_unfold = routine(
   '__contpte_try_unfold',
@@ -113,9 +119,15 @@ export const __contpte_try_unfold = routine(
   },
 );
 
-export function* contpte_try_unfold(cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
+export const contpte_try_unfold = noted(function* contpte_try_unfold(
+  cpu: ContpteCpu,
+  mm: ContpteMm,
+  addr: number,
+  ptep: Ptep,
+  pte: number,
+): Steps {
   if (pte_valid_cont(pte)) yield* cpu.k.__contpte_try_unfold(cpu, mm, addr, ptep, pte);
-}
+});
 
 /** Unfolds the blocks that [ptep, ptep + nr) begins or ends in the middle of. Those it covers stay as they are. */
 export const contpte_try_unfold_partial = routine(

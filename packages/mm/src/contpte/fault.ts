@@ -1,5 +1,5 @@
 /** A fault on an entry that is there. Mirrors mm/memory.c, handle_pte_fault(), v7.0. */
-import { retry, routine, type Steps } from '@shootdown/machine';
+import { retry, routine, type Steps, noted } from '@shootdown/machine';
 import { Fault, type ContiguousMmu } from '@shootdown/mmu';
 import { spin_lock, spin_unlock } from '@shootdown/sync';
 import { PAGE_SIZE, type ContpteCpu, type ContpteVma } from './kernel.ts';
@@ -42,7 +42,7 @@ export const do_present_fault = routine(
 );
 
 /** A load or store that is tried again after each fault until it goes through. Returns the fault that nothing could be done about. */
-export function* access_until_done(
+export const access_until_done = noted(function* access_until_done(
   cpu: ContpteCpu,
   mmu: ContiguousMmu,
   vma: ContpteVma,
@@ -55,4 +55,4 @@ export function* access_until_done(
     const result = yield* cpu.k.handle_pte_fault(cpu, vma, page * PAGE_SIZE, write ? 1 : 0);
     return result === VM_FAULT.sigsegv ? fault : undefined;
   });
-}
+});

@@ -13,6 +13,8 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noted,
+  noteMethods,
 } from '@shootdown/machine';
 import type { ContiguousMmu, ContiguousTlb, FlushMonitor, Smmu } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
@@ -76,6 +78,10 @@ export interface ContpteKernelOptions {
 
 /** One kernel. */
 export class ContpteKernel {
+  static {
+    noteMethods(this);
+  }
+
   readonly frames: Frames;
   readonly tlb: ContiguousTlb;
   readonly mms: readonly ContpteMm[];
@@ -160,15 +166,19 @@ export function contpteCpu(kernel: ContpteKernel, id: number): ContpteCpu {
 }
 
 /** pte_offset_map_lock(). */
-export function* pte_offset_map_lock(cpu: ContpteCpu, mm: ContpteMm, addr: number): Steps<Ptep> {
+export const pte_offset_map_lock = noted(function* pte_offset_map_lock(
+  cpu: ContpteCpu,
+  mm: ContpteMm,
+  addr: number,
+): Steps<Ptep> {
   yield* spin_lock(cpu.kernel.lockOf(mm));
   return cpu.kernel.pte_offset(mm, addr);
-}
+});
 
 /** pte_unmap_unlock(). */
-export function* pte_unmap_unlock(cpu: ContpteCpu, mm: ContpteMm): Steps {
+export const pte_unmap_unlock = noted(function* pte_unmap_unlock(cpu: ContpteCpu, mm: ContpteMm): Steps {
   yield* spin_unlock(cpu.kernel.lockOf(mm));
-}
+});
 
 /** struct mmu_gather: the range to be flushed, and the frames to be freed after it. */
 export class ContpteGather extends Local {

@@ -10,6 +10,7 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { PFN_SHIFT, pte_pfn } from '@shootdown/mmu';
 import type { ContpteKernel, Ptep } from './kernel.ts';
@@ -35,6 +36,10 @@ const NO_VIEW = -1;
 
 /** Watches one entry while it is read. */
 export class LocklessMonitor {
+  static {
+    noteMethods(this);
+  }
+
   readonly #kernel: ContpteKernel;
   readonly #ptep: Ptep;
   readonly #active: Region;

@@ -2,7 +2,7 @@
  * The raw operations on entries: they know nothing of contiguous blocks.
  * Mirrors arch/arm64/include/asm/pgtable.h and arch/arm64/mm/fault.c, v6.18; each line that says `yield` is one atomic step.
  */
-import { point, routine, type Steps } from '@shootdown/machine';
+import { point, routine, type Steps, noted } from '@shootdown/machine';
 import { ptep_plus, type ContpteCpu, type ContpteVma, type Ptep } from './kernel.ts';
 import {
   formatPte,
@@ -31,22 +31,22 @@ const at = (call: string, { index }: Ptep, rest = ''): { label: string; fact: ty
 });
 
 /** READ_ONCE() of one entry. */
-export function* __ptep_get(cpu: ContpteCpu, ptep: Ptep): Steps<number> {
+export const __ptep_get = noted(function* __ptep_get(cpu: ContpteCpu, ptep: Ptep): Steps<number> {
   const entry = yield* cpu.kernel.entryOf(ptep, '__ptep_get');
   return entry ? yield* cpu.kernel.frames.read(entry, at('__ptep_get', ptep)) : 0;
-}
+});
 
 /** WRITE_ONCE() of one entry. User entries need no barrier: a walk that comes too early faults, and comes again. */
-export function* __set_pte(cpu: ContpteCpu, ptep: Ptep, pte: number): Steps {
+export const __set_pte = noted(function* __set_pte(cpu: ContpteCpu, ptep: Ptep, pte: number): Steps {
   const entry = yield* cpu.kernel.entryOf(ptep, '__set_pte');
   if (entry) yield* cpu.kernel.frames.write(entry, pte, { label: at('__set_pte', ptep, `, ${formatPte(pte)}`).label });
-}
+});
 
 /** xchg() with 0: what hardware has set until then is in the result. */
-export function* __ptep_get_and_clear(cpu: ContpteCpu, ptep: Ptep): Steps<number> {
+export const __ptep_get_and_clear = noted(function* __ptep_get_and_clear(cpu: ContpteCpu, ptep: Ptep): Steps<number> {
   const entry = yield* cpu.kernel.entryOf(ptep, '__ptep_get_and_clear');
   return entry ? yield* cpu.kernel.frames.xchg(entry, 0, at('__ptep_get_and_clear', ptep)) : 0;
-}
+});
 
 /** The loop around cmpxchg_relaxed(): reads, and changes the entry if it is still what was read. Returns the value that was replaced. */
 function* cmpxchg_loop(cpu: ContpteCpu, ptep: Ptep, call: string, change: (pte: number) => number): Steps<number> {

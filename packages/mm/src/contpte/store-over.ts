@@ -6,6 +6,7 @@ import {
   type Operation,
   type OperationContext,
   type Steps,
+  noted,
 } from '@shootdown/machine';
 import type { ContpteCpu, Ptep } from './kernel.ts';
 import { formatPte, pte_dirty, pte_young } from './pte.ts';
@@ -29,10 +30,10 @@ const STORE_OVER = defineOperation({
 });
 
 /** WRITE_ONCE() of an entry, of which the caller knows `seen`. */
-export function* storeOver(cpu: ContpteCpu, ptep: Ptep, seen: number, pte: number): Steps {
+export const storeOver = noted(function* storeOver(cpu: ContpteCpu, ptep: Ptep, seen: number, pte: number): Steps {
   const entry = yield* cpu.kernel.entryOf(ptep, '__set_pte');
   if (entry)
     yield operation(STORE_OVER, entry.address, pte, seen, undefined, {
       label: `__set_pte(pte[${ptep.index}], ${formatPte(pte)})`,
     });
-}
+});

@@ -1,7 +1,7 @@
 /**
  * MADV_DONTNEED, munmap and exit. Mirrors mm/memory.c, zap_pte_range() and zap_present_ptes(), and mm/mmu_gather.c, v6.18.
  */
-import { local, point, routine, setBits, type Steps } from '@shootdown/machine';
+import { local, point, routine, setBits, type Steps, noted } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';
 import {
   ContpteGather,
@@ -16,14 +16,14 @@ import {
 import { pte_dirty, pte_none, pte_young } from './pte.ts';
 
 /** folio_mark_dirty(). */
-export function* folio_mark_dirty({ kernel }: ContpteCpu, folio: number): Steps {
+export const folio_mark_dirty = noted(function* folio_mark_dirty({ kernel }: ContpteCpu, folio: number): Steps {
   yield* setBits(kernel.dirty.at(folio), 1, { label: 'folio_mark_dirty(folio)' });
-}
+});
 
 /** folio_mark_accessed(). */
-export function* folio_mark_accessed({ kernel }: ContpteCpu, folio: number): Steps {
+export const folio_mark_accessed = noted(function* folio_mark_accessed({ kernel }: ContpteCpu, folio: number): Steps {
   yield* setBits(kernel.referenced.at(folio), 1, { label: 'folio_mark_accessed(folio)' });
-}
+});
 
 /** zap_present_ptes(): as many entries as map the same folio in the same way. Returns their number. */
 export const zap_present_ptes = routine(

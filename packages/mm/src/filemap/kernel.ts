@@ -11,6 +11,7 @@ import {
   type Property,
   type Region,
   type Steps,
+  noteMethods,
 } from '@shootdown/machine';
 import { pte_dirty, pte_pfn } from '@shootdown/mmu';
 import type { Kernel, Mm } from '../kernel.ts';
@@ -25,6 +26,10 @@ const PAGE_CACHE_REFERENCES = 1;
 
 /** A folio of a file in the page cache, mapped shared and writable into one mm that matters. Its data is one word: the last value stored. */
 export class FileFolio {
+  static {
+    noteMethods(this);
+  }
+
   readonly kernel: Kernel;
   readonly mm: Mm;
   readonly frame: number;

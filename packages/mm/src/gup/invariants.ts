@@ -15,6 +15,8 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noted,
+  noteMethods,
 } from '@shootdown/machine';
 import type { Tracepoints } from '../tracepoint.ts';
 import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
@@ -43,6 +45,10 @@ const UNCOUNTED = -1;
 
 /** Watches the address that is walked: the first page behind one of the pmd table's entries. */
 export class WalkMonitor {
+  static {
+    noteMethods(this);
+  }
+
   readonly frames: Frames;
   /** The entry of the pmd table that a walk under way goes through, plus one; 0 without a walk. */
   readonly walking: Region;
@@ -196,7 +202,7 @@ const DECIDE = defineOperation({
 });
 
 /** A software walker's load of an entry; the table may have been taken away meanwhile, and that is I1. */
-export function* walkerLoad(
+export const walkerLoad = noted(function* walkerLoad(
   frames: Frames,
   table: number,
   index: number,
@@ -204,7 +210,7 @@ export function* walkerLoad(
   fact: (entry: number) => string,
 ): Steps<number> {
   return yield operation(WALKER_LOAD, frames.entry(table, index).address, table, 0, frames, { label, fact });
-}
+});
 
 const WALKER_LOAD = defineOperation({
   name: 'read_entry',

@@ -18,6 +18,7 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';
 
@@ -71,6 +72,10 @@ function formatPage(page: number): string {
 
 /** The entry, and what the monitor remembers of it. */
 export class PaeEntry {
+  static {
+    noteMethods(this);
+  }
+
   readonly low: Address;
   readonly high: Address;
   /** The page that is mapped at first. */

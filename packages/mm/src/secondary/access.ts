@@ -15,6 +15,7 @@ import {
   type Operation,
   type OperationContext,
   type Steps,
+  noted,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { Fault, pte_pfn, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
@@ -85,16 +86,25 @@ export const user_reads_back = routine(
 );
 
 /** One attempt of a CPU to load (version 0) or store. Its store waits in the store buffer, its translation does not. */
-export function* cpu_access(kernel: Kernel, cpu: Cpu, vpn: number, version: number): Steps<number> {
+export const cpu_access = noted(function* cpu_access(
+  kernel: Kernel,
+  cpu: Cpu,
+  vpn: number,
+  version: number,
+): Steps<number> {
   const { tlb, cpu: index } = kernel.mmus[cpu.id] as SaturatedMmu;
   const agent: Agent = { tlb, index, frames: kernel.frames, contents: kernel.contents as PageContents };
   return yield access(CPU_ACCESS, agent, vpn, version);
-}
+});
 
 /** One attempt of a guest or device to load (version 0) or store through its secondary MMU. */
-export function* secondary_access(agent: Agent, vpn: number, version: number): Steps<number> {
+export const secondary_access = noted(function* secondary_access(
+  agent: Agent,
+  vpn: number,
+  version: number,
+): Steps<number> {
   return yield access(SECONDARY_ACCESS, agent, vpn, version);
-}
+});
 
 function access(definition: typeof CPU_ACCESS, agent: Agent, vpn: number, version: number): Operation {
   const label = version > 0 ? `store to page ${vpn}` : `load from page ${vpn}`;

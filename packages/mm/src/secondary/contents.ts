@@ -12,6 +12,7 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  noted,
 } from '@shootdown/machine';
 import type { Kernel } from '../kernel.ts';
 
@@ -59,16 +60,24 @@ export class PageContents {
 }
 
 /** copy_user_highpage(). Where contents do not matter it only takes its time. */
-export function* copy_user_highpage({ contents }: Kernel, to: number, from: number): Steps {
+export const copy_user_highpage = noted(function* copy_user_highpage(
+  { contents }: Kernel,
+  to: number,
+  from: number,
+): Steps {
   if (!contents) yield* work('page_copy', { label: 'copy_user_highpage()' });
   else
     yield operation(COPY, to, from, 0, contents, {
       label: `copy_user_highpage(0x${to.toString(16)}, 0x${from.toString(16)})`,
     });
-}
+});
 
 /** memcmp_pages() == 0: whether two pages are equal. */
-export function* pages_identical({ contents }: Kernel, a: number, b: number): Steps<boolean> {
+export const pages_identical = noted(function* pages_identical(
+  { contents }: Kernel,
+  a: number,
+  b: number,
+): Steps<boolean> {
   if (!contents) {
     yield* work('memcmp', { label: 'pages_identical()' });
     return true;
@@ -80,7 +89,7 @@ export function* pages_identical({ contents }: Kernel, a: number, b: number): St
       fact: (same) => (same === 1 ? 'equal' : 'different'),
     })) === 1
   );
-}
+});
 
 /** One step: nobody stores to a page while it is copied or compared, since it is mapped read-only. */
 const COPY = defineOperation({

@@ -13,7 +13,7 @@
  * Mirrors mm/memory.c, mm/ksm.c and include/linux/mmu_notifier.h of those versions; the proposal is "[PATCH] mm/mmu_notifier: restore
  * set_pte_at_notify semantics", Mike Rapoport, January 2014.
  */
-import { routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { routine, type EntryPointer, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_write } from '@shootdown/mmu';
 import {
@@ -114,35 +114,55 @@ function notifiersOf(kernel: Kernel, mm: Mm): SecondaryMmus | undefined {
 }
 
 /** mmu_notifier_invalidate_range_start(). Page numbers, half open. */
-export function* invalidate_range_start(kernel: Kernel, mm: Mm, start: number, end: number): Steps {
+export const invalidate_range_start = noted(function* invalidate_range_start(
+  kernel: Kernel,
+  mm: Mm,
+  start: number,
+  end: number,
+): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (secondary) yield* secondary.subscriptions.mmu_notifier_invalidate_range_start(start, end);
-}
+});
 
 /** mmu_notifier_invalidate_range_end(); from v3.19 to v6.5 it told secondary TLBs, too. */
-export function* invalidate_range_end(kernel: Kernel, mm: Mm, start: number, end: number): Steps {
+export const invalidate_range_end = noted(function* invalidate_range_end(
+  kernel: Kernel,
+  mm: Mm,
+  start: number,
+  end: number,
+): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (!secondary) return;
   const { subscriptions, design } = secondary;
   if (tellsByItself(design)) yield* subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
   yield* subscriptions.mmu_notifier_invalidate_range_end(start, end);
-}
+});
 
 /** mmu_notifier_invalidate_range_start() of a caller of set_pte_at_notify(), where the design has it. */
-export function* setPteRangeStart(kernel: Kernel, mm: Mm, vpn: number, caller: SetPteCaller): Steps {
+export const setPteRangeStart = noted(function* setPteRangeStart(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  caller: SetPteCaller,
+): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (secondary && brackets(secondary.design, caller))
     yield* secondary.subscriptions.mmu_notifier_invalidate_range_start(vpn, vpn + 1);
-}
+});
 
 /** Its end; wp_page_copy() has mmu_notifier_invalidate_range_only_end(), because it has told secondary TLBs already. */
-export function* setPteRangeEnd(kernel: Kernel, mm: Mm, vpn: number, caller: SetPteCaller): Steps {
+export const setPteRangeEnd = noted(function* setPteRangeEnd(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  caller: SetPteCaller,
+): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (!secondary || !brackets(secondary.design, caller)) return;
   const only_end = caller === 'wp_page_copy' && secondary.design.secondaryTlbs === 'under the lock';
   if (only_end) yield* secondary.subscriptions.mmu_notifier_invalidate_range_end(vpn, vpn + 1);
   else yield* invalidate_range_end(kernel, mm, vpn, vpn + 1);
-}
+});
 
 function brackets({ bracketsSetPte }: NotifierDesign, caller: SetPteCaller): boolean {
   return bracketsSetPte === 'everywhere' || (bracketsSetPte === 'in replace_page()' && caller === 'replace_page');
@@ -154,24 +174,24 @@ function tellsByItself({ secondaryTlbs }: NotifierDesign): boolean {
 }
 
 /** mmu_notifier_release(): the address space goes. */
-export function* release(kernel: Kernel, mm: Mm): Steps {
+export const release = noted(function* release(kernel: Kernel, mm: Mm): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (secondary) yield* secondary.subscriptions.mmu_notifier_release();
-}
+});
 
 /** ptep_clear_flush_notify() has cleared the entry and flushed the CPUs: what comes next, still under the lock. */
-export function* entryCleared(kernel: Kernel, mm: Mm, vpn: number): Steps {
+export const entryCleared = noted(function* entryCleared(kernel: Kernel, mm: Mm, vpn: number): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (secondary?.design.secondaryTlbs === 'under the lock')
     yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(vpn, vpn + 1);
-}
+});
 
 /** tlb_flush_mmu_tlbonly() has flushed the CPUs: mmu_notifier_invalidate_range() of v3.19 to v6.5, before the pages go. */
-export function* gatherFlushed(kernel: Kernel, mm: Mm, start: number, end: number): Steps {
+export const gatherFlushed = noted(function* gatherFlushed(kernel: Kernel, mm: Mm, start: number, end: number): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (secondary && tellsByItself(secondary.design))
     yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
-}
+});
 
 /** set_pte_at_notify(): sets an entry that has been cleared and flushed, under the lock. */
 export const set_pte_at_notify = routine(
@@ -193,11 +213,15 @@ export const set_pte_at_notify = routine(
 );
 
 /** The second half of the proposal of 2014, after the lock has been dropped: those without change_pte() are told. */
-export function* invalidate_page_if_missing_change_pte(kernel: Kernel, mm: Mm, vpn: number): Steps {
+export const invalidate_page_if_missing_change_pte = noted(function* invalidate_page_if_missing_change_pte(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (secondary?.design.withoutChangePte === 'invalidate_page after the lock')
     yield* secondary.subscriptions.mmu_notifier_invalidate_page_if_missing_change_pte(vpn);
-}
+});
 
 function staysReadOnly(secondary: SecondaryMmus | undefined): boolean {
   return (
@@ -214,7 +238,14 @@ export function holdsNewPage(kernel: Kernel, mm: Mm): boolean {
 }
 
 /** Everybody has been told: an entry that was kept read-only so long becomes writable, at the price of one more flush. */
-export function* allowWrites(kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, entry: number): Steps {
+export const allowWrites = noted(function* allowWrites(
+  kernel: Kernel,
+  cpu: Cpu,
+  mm: Mm,
+  vpn: number,
+  ptep: EntryPointer,
+  entry: number,
+): Steps {
   if (!staysReadOnly(notifiersOf(kernel, mm)) || !pte_write(entry)) return;
   yield* pte_lock(kernel, ptep.frame);
   if ((yield* kernel.frames.read(ptep, { label: 'ptep_get()' })) === (entry & ~_PAGE_RW)) {
@@ -222,7 +253,7 @@ export function* allowWrites(kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep
     yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
   }
   yield* pte_unlock(kernel, ptep.frame);
-}
+});
 
 /** An architecture whose flushes reach the secondary TLBs too, where the design has it so (since v6.6). */
 export function notifyingArch(arch: TlbArch, secondaryOf: () => SecondaryMmus | undefined): TlbArch {

@@ -15,6 +15,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
 import { MmStruct } from '../mmap-lock.ts';
@@ -67,6 +68,10 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
 
 /** One arm64 kernel. */
 export class VmallocKernel {
+  static {
+    noteMethods(this);
+  }
+
   readonly frames: Frames;
   readonly tree: TreeShape;
   readonly init_mm: MmStruct;
