@@ -21,7 +21,8 @@ export { SecondStage, type SecondStageOptions } from './second-stage.ts';
 export { defaultMmuGeometry, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
 export { NO_TRANSLATION, offered } from './offered.ts';
 export { FlushMonitor, STALE_TRANSLATION, type FlushMonitorOptions } from './flush-monitor.ts';
-export { SaturatedMmu, SaturatedTlb, type SaturatedTlbOptions } from './saturated.ts';
+export { SaturatedMmu } from './saturated-mmu.ts';
+export { SaturatedTlb, type SaturatedTlbOptions } from './saturated.ts';
 export { ASID_LIMIT, TlbWords, type PageSize } from './tlb-words.ts';
 export {
   Fault,
