@@ -43,6 +43,8 @@ export interface Kernel {
   readonly arch: TlbArch;
   /** What becomes of unlinked tables after their flush (see rcuTableFree()). Left out: they are freed at once, without MMU_GATHER_RCU_TABLE_FREE. */
   readonly tlb_remove_table_free?: ((tables: readonly number[]) => Steps) | undefined;
+  /** tlb_finish_mmu() does not look whether other gathers are open (a mutant). Default false. */
+  readonly ignoresNestedGathers?: boolean;
   /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. */
   readonly ptl: Region;
   /** Whom changes of an address space must be told. Left out: mm_has_notifiers() is false. */

@@ -43,6 +43,8 @@ const WORDS_PER_CPU = 2;
 export interface SaturatedTlbOptions {
   /** The address space that is loaded to begin with. Default 0. */
   readonly asid?: number;
+  /** Frames of the root tables that the CPUs begin with, where they differ; -1: none. Default: all begin with the same. */
+  readonly roots?: readonly number[];
   /**
    * Address spaces whose translations are kept while another is loaded, by number modulo this. Default 1: a switch forgets. Global
    * translations outlive every switch, and are used in every address space.
@@ -112,6 +114,7 @@ export class SaturatedTlb {
   ) {
     const {
       asid = 0,
+      roots = cpuNames.map(() => root),
       spaces = 1,
       cachesInvalid = false,
       faultsInvalidate = !cachesInvalid,
@@ -127,8 +130,8 @@ export class SaturatedTlb {
     this.#shape = shape;
     const words = builder.layout.initial();
     const perSpace = <T>(values: (root: number) => readonly T[]): T[] =>
-      cpuNames.flatMap(() =>
-        Array.from({ length: spaces }, (_, space) => values(space === asid % spaces ? root : -1)).flat(),
+      roots.flatMap((from) =>
+        Array.from({ length: spaces }, (_, space) => values(space === asid % spaces ? from : -1)).flat(),
       );
     const sizes = { spaces, pages: pages.length, levels: shape.levels.length };
     const first = perSpace((from) => pages.flatMap((vpn) => this.#initialMembers(words, from, vpn)));
@@ -139,19 +142,17 @@ export class SaturatedTlb {
         })
       : null;
     this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, {
-      initial: cpuNames.flatMap(() => [root + 1, asid]),
+      initial: roots.flatMap((from) => [from + 1, asid]),
     });
     this.#tags = builder.region(`${name}.tags`, cpuNames.length * spaces, {
-      initial: cpuNames.flatMap(() =>
-        Array.from({ length: spaces }, (_, space) => (root >= 0 && space === asid % spaces ? asid + 1 : 0)),
-      ),
+      initial: perSpace((from) => [from >= 0 ? asid + 1 : 0]),
     });
     this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length) : null;
     this.#inFlight = builder.memoryModel === 'tso' ? new InFlight(builder, name, frames, cpuNames.length) : null;
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
-    this.mmus = cpuNames.map((cpuName, cpu) => new SaturatedMmu(builder, cpuName, cpu, this, { root, asid }));
+    this.mmus = cpuNames.map((cpuName, cpu) => new SaturatedMmu(builder, cpuName, cpu, this, { root: roots[cpu] ?? root, asid }));
   }
 
   /** What a tree that exists from the start offers for a page: one member per level, as far down as there are tables. */
@@ -199,6 +200,11 @@ export class SaturatedTlb {
     return [this.#members.region, this.#loaded].flatMap(({ base, cells }) =>
       Array.from({ length: cells }, (_, i) => base + i),
     );
+  }
+
+  /** The address space that a CPU has loaded. */
+  addressSpace(read: (address: number) => number, cpu: number): number {
+    return read(this.#rootAddress(cpu) + 1);
   }
 
   /** True if the CPU may hold a translation of the page that memory no longer offers. */
