@@ -123,6 +123,8 @@ describe('what is wrong is said in one line, with the right exit code', () => {
       /no area x/,
     ],
     ['a topology by another name that is none', () => ['run', file('machine.txt', '{')], 10, /machine\.txt: not JSON/],
+    ['a demo of a long name', () => ['run', 'x'.repeat(5000)], 10, /no demo x+/],
+    ['a demo whose name no file can have', () => ['run', 'a\0.json'], 10, /no name that a file can have/],
     ['an unknown demo', () => ['run', 'no-such-demo'], 10, /no demo no-such-demo \(have: flush-counts/],
     [
       'a demo that is no machine',
@@ -566,5 +568,17 @@ describe('shootdown run and replay', () => {
     const run = JSON.parse(shootdown('run', 'shootdown-arm64', '--json').stdout) as { total: Record<string, number[]> };
     expect(run.total['irq_tlb_count']).toBeUndefined();
     expect(run.total['tlbi_va']?.[0]).toBe(4);
+  });
+});
+
+describe('run --messages', () => {
+  it('says who sent what to whom, of a machine that comes with the command', () => {
+    const { messages } = JSON.parse(shootdown('run', 'arm64-munmap', '--messages', '--json').stdout) as {
+      messages: { from: string; to: string; type: string; count: number }[];
+    };
+    expect(messages).toContainEqual({ from: 'CPU0.mmu', to: 'CPU1.mmu', type: 'tlbi', count: 320 });
+    expect(messages).toContainEqual({ from: 'CPU1.mmu', to: 'CPU0.mmu', type: 'complete', count: 320 });
+    const { status, stdout } = shootdown('run', 'arm64-munmap', '--messages');
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^CPU0\.mmu +CPU1\.mmu +tlbi +320$/m)]);
   });
 });

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { explore, resolveScenario } from '@shootdown/explorer';
+import { counterexample, explore, resolveScenario } from '@shootdown/explorer';
 import { X86Counter } from '@shootdown/mm';
 import { renderTrace } from '@shootdown/report';
-import { counterexample } from './counterexample.ts';
 import { requestedScenario } from './scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 

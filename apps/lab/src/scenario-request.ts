@@ -1,6 +1,7 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import {
   resolveScenario,
+  type KernelRoutines,
   type ResolvedScenario,
   type Scenario,
   type ScenarioRequest,
@@ -8,6 +9,7 @@ import {
 } from '@shootdown/explorer';
 import { ModelError } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
+import { namesC, routinesOfC } from './c-files.ts';
 import { isUserError } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
@@ -53,10 +55,12 @@ export async function requestedScenario(
   { replacePath, ...request }: NamedRequest,
 ): Promise<RequestedScenario> {
   const [scenario, module, name] = /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
-  const replace = replacePath === undefined ? undefined : await routinesOfModule(replacePath);
-  const resolved = guarded(typed, () =>
-    resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
-  );
+  const resolve = (replace?: KernelRoutines): ResolvedScenario =>
+    guarded(typed, () =>
+      resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
+    );
+  const shippedVariant = resolve();
+  const resolved = replacePath === undefined ? shippedVariant : resolve(await routinesOf(replacePath, shippedVariant));
   const { variant, memoryModel, parameters } = resolved;
   return {
     ...resolved,
@@ -65,6 +69,12 @@ export async function requestedScenario(
     build: () => guarded(typed, () => resolved.build()),
     source: sourceOf(module, name, { variant: variant.name, memoryModel, parameters }, typed, replacePath),
   };
+}
+
+/** The routines of a file, for a variant of a scenario. */
+async function routinesOf(path: string, { scenario, variant, parameters }: ResolvedScenario): Promise<KernelRoutines> {
+  if (!namesC(path)) return await routinesOfModule(path);
+  return await routinesOfC(path, { scenario, own: scenario.routines?.(variant) ?? {}, parameters });
 }
 
 function sourceOf(

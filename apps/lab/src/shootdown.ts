@@ -4,7 +4,7 @@
  * Commands are loaded when they are called, so that the first answer does not wait for code it does not need.
  */
 import { UsageError } from './arguments.ts';
-import { isUserError, oneLine } from './errors.ts';
+import { isUserError, linesOf, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { listenForSignals } from './interrupt.ts';
 import { OutputError, writeWholeChunks } from './output.ts';
@@ -54,7 +54,7 @@ function catchTheRest(): void {
 /** Prints the one line that an error is worth; returns the exit code. The stack of a bug is printed on request only. */
 function report(error: unknown): number {
   if (isUserError(error)) {
-    process.stderr.write(`${oneLine(error.message)}\n`);
+    process.stderr.write(`${linesOf(error).join('\n')}\n`);
     if (error instanceof OutputError) return ExitCode.outputFailed;
     return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
   }

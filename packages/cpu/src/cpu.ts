@@ -7,6 +7,7 @@ import {
   messageFor,
   operation,
   rest,
+  routine,
   type Message,
   type Operation,
   type OperationContext,
@@ -204,3 +205,6 @@ export function* do_idle(cpu: Cpu): Steps {
   yield operation(ENTER, cpu.component, 0, 0, { cpu, message: ENTER_IDLE }, { label: 'do_idle()' });
   yield* rest({ label: '(idle)' });
 }
+
+/** The idle task of a CPU on which nothing else runs. */
+export const swapper = routine('swapper', (cpu: Cpu) => do_idle(cpu));

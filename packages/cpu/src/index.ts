@@ -11,6 +11,7 @@ export {
   preempt_enable,
   send_IPI,
   startCpu,
+  swapper,
   user_mode,
   type Cpu,
   type GuestHooks,

@@ -5,7 +5,7 @@
  * Terminal components (see `components.ts`) are found on the way, by Tarjan's algorithm: states are numbered in order of
  * arrival, which is the order Tarjan needs.
  */
-import { scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
+import { entryBranch, entryChoice, scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
 import { Expander } from './expander.ts';
 import { StateFlag } from './graph.ts';
 import { Findings, PropertyChecker } from './properties.ts';
@@ -34,9 +34,11 @@ const Field = {
   idle: 9,
   low: 10,
   leaves: 11,
-  entry: 12,
+  /** The choice and branch that led here. */
+  byChoice: 12,
+  byBranch: 13,
 } as const;
-const FRAME = 13;
+const FRAME = 14;
 
 /** One depth-first search; call {@link advance} until it returns false. */
 export class DepthFirst {
@@ -156,7 +158,8 @@ export class DepthFirst {
     frames[f + Field.hi] = store.hi;
     frames[f + Field.branches] = 1;
     frames[f + Field.low] = state;
-    frames[f + Field.entry] = entry;
+    frames[f + Field.byChoice] = entryChoice(entry);
+    frames[f + Field.byBranch] = entryBranch(entry);
     const ample = this.#ample();
     frames[f + Field.choice] = Math.max(ample, 0);
     frames[f + Field.end] = ample < 0 ? this.#spontaneous.length : ample + 1;
@@ -236,7 +239,10 @@ export class DepthFirst {
 
   /** The schedule that leads to the top of the stack. */
   #path(): number[] {
-    return Array.from({ length: this.depth }, (_, i) => this.#frames[(i + 1) * FRAME + Field.entry] as number);
+    return Array.from({ length: this.depth }, (_, i) => {
+      const f = (i + 1) * FRAME;
+      return scheduleEntry(this.#frames[f + Field.byChoice] as number, this.#frames[f + Field.byBranch] as number);
+    });
   }
 
   #checkState(): void {

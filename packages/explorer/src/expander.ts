@@ -3,7 +3,7 @@
  * what the successors of a state are.
  */
 import { ModelError, scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
-import { ENTRY_MAX, StateFlag } from './graph.ts';
+import { Packing, StateFlag } from './graph.ts';
 import type { PropertyChecker } from './properties.ts';
 import type { Reduction } from './reduction.ts';
 
@@ -30,6 +30,7 @@ export class Expander {
   readonly #choices: number;
   readonly #processors: number;
   readonly #spontaneous: Uint8Array;
+  readonly #branchesMax: number;
 
   constructor(
     system: System,
@@ -44,6 +45,7 @@ export class Expander {
     this.#preemptions = preemptions;
     this.#choices = system.choices.length;
     this.#processors = system.processors.length;
+    this.#branchesMax = new Packing(this.#choices).branchesMax;
     this.taken = new Float64Array(this.#choices);
     this.#spontaneous = Uint8Array.from(system.choices, (choice) => (choice.kind === 'spontaneous' ? 1 : 0));
   }
@@ -102,9 +104,9 @@ export class Expander {
 
   /** Throws ModelError if a step has more outcomes than a schedule entry can say. */
   checkBranches(choice: number, branches: number): number {
-    if (scheduleEntry(choice, branches - 1) > ENTRY_MAX) {
+    if (branches > this.#branchesMax) {
       throw new ModelError(
-        `explore: ${this.#nameOf(choice)}: ${branches} outcomes of one step, at most 128 can be explored`,
+        `explore: ${this.#nameOf(choice)}: ${branches} outcomes of one step, at most ${this.#branchesMax} can be explored`,
       );
     }
     return branches;

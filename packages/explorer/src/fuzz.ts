@@ -3,6 +3,7 @@
  * best verdict it can give is `bounded`.
  */
 import {
+  entryChoice,
   ModelError,
   PctScheduler,
   RandomScheduler,
@@ -124,7 +125,8 @@ class Fuzzer {
         return;
       }
       this.#schedule.push(entry);
-      this.taken[entry % 256] = (this.taken[entry % 256] as number) + 1;
+      const choice = entryChoice(entry);
+      this.taken[choice] = (this.taken[choice] as number) + 1;
       this.steps++;
       if (executor.violation) this.#found('step', executor.violation.property);
       else if (this.checker.mayHaveChanged(0)) this.#checkState();

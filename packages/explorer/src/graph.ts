@@ -2,6 +2,7 @@
  * The state graph a breadth-first search leaves behind: who leads where, by which choice. Counterexamples, livelocks and
  * interleavings are all computed from it, so none of them depends on the order in which states were found.
  */
+import { CHOICES_MAX, entryBranch, entryChoice, scheduleEntry } from '@shootdown/machine';
 import { Column16, Column32, Column8 } from './storage.ts';
 
 /** What is known of a state, as bits of {@link StateGraph.flags}. */
@@ -14,16 +15,42 @@ export const StateFlag = {
   deadlock: 4,
 } as const;
 
-/** Bit of an edge's entry that says that the transition violated a property. */
-const VIOLATES = 0x8000;
-/** Schedule entries that fit an edge: 256 choices, 128 branches. */
-export const ENTRY_MAX = VIOLATES - 1;
+/**
+ * How an edge keeps its schedule entry: branch and choice side by side below the bit that says that the transition violated
+ * a property. Narrow for systems of up to 256 choices, wide for others.
+ */
+export class Packing {
+  /** Bytes per entry. */
+  readonly bytes: 2 | 4;
+  readonly branchesMax: number;
+  readonly violates: number;
+  readonly #choices: number;
+
+  constructor(choices: number) {
+    this.bytes = choices <= NARROW_CHOICES ? 2 : 4;
+    this.#choices = choices <= NARROW_CHOICES ? NARROW_CHOICES : CHOICES_MAX + 1;
+    this.violates = choices <= NARROW_CHOICES ? 0x8000 : 2 ** 31;
+    this.branchesMax = this.violates / this.#choices;
+  }
+
+  pack(entry: number): number {
+    // A narrow edge keeps the entry of a small system as it is.
+    return this.bytes === 2 ? entry : entryChoice(entry) + entryBranch(entry) * this.#choices;
+  }
+
+  /** @param packed without {@link violates} */
+  unpack(packed: number): number {
+    return scheduleEntry(packed % this.#choices, Math.floor(packed / this.#choices));
+  }
+}
+
+const NARROW_CHOICES = 256;
 
 /** A {@link StateGraph} in transit. `entry` has the bit that says that a transition violated a property. */
 export interface GraphArrays {
   readonly firstEdge: Int32Array<ArrayBuffer>;
   readonly target: Int32Array<ArrayBuffer>;
-  readonly entry: Uint16Array<ArrayBuffer>;
+  readonly entry: Uint16Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
   readonly flags: Uint8Array<ArrayBuffer>;
   readonly levelStart: readonly number[];
   readonly states: number;
@@ -36,17 +63,25 @@ export interface GraphArrays {
 export class StateGraph {
   readonly #firstEdge = new Column32();
   readonly target = new Column32();
-  readonly #entry = new Column16();
+  readonly #packing: Packing;
+  readonly #entry: Column16 | Column32;
   readonly flags = new Column8();
   /** First state of each level. */
   readonly levelStart: number[] = [];
   /** Number of states. */
   states = 0;
 
+  /** @param choices how many the system has */
+  constructor(choices: number) {
+    this.#packing = new Packing(choices);
+    this.#entry = this.#packing.bytes === 2 ? new Column16() : new Column32();
+  }
+
   /** Adds an edge of the state expanded last (see {@link beginState}). */
   addEdge(target: number, entry: number, violates: boolean): void {
     this.target.push(target);
-    this.#entry.push(violates ? entry | VIOLATES : entry);
+    const packed = this.#packing.pack(entry);
+    this.#entry.push(violates ? packed + this.#packing.violates : packed);
   }
 
   /** The next state's edges follow; states are begun in order of their numbers. */
@@ -98,11 +133,12 @@ export class StateGraph {
   }
 
   entry(edge: number): number {
-    return this.#entry.get(edge) & ENTRY_MAX;
+    const { violates } = this.#packing;
+    return this.#packing.unpack((this.#entry.get(edge) >>> 0) % violates);
   }
 
   violates(edge: number): boolean {
-    return this.#entry.get(edge) >= VIOLATES;
+    return this.#entry.get(edge) >>> 0 >= this.#packing.violates;
   }
 
   /** The whole graph as plain arrays, for another thread. */

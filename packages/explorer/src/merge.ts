@@ -32,7 +32,7 @@ export function merged(
   );
   for (const entry of harvests.flatMap((harvest) => harvest.pending))
     pending.push({ ...entry, state: numbering.of(entry.state) });
-  const graph = mergedGraph(harvests, numbering);
+  const graph = mergedGraph(model.choices.length, harvests, numbering);
   if (stopped === null) judgeLongRun(model, executor, graph, pending, findings);
   const taken = new Float64Array(model.choices.length);
   for (const harvest of harvests)
@@ -82,8 +82,8 @@ class Numbers {
   }
 }
 
-function mergedGraph(harvests: readonly Harvest[], numbers: Numbers): StateGraph {
-  const graph = new StateGraph();
+function mergedGraph(choices: number, harvests: readonly Harvest[], numbers: Numbers): StateGraph {
+  const graph = new StateGraph(choices);
   graph.states = numbers.states;
   graph.levelStart.push(...numbers.levelStart);
   const idOf = (target: number): number => numbers.of(target);

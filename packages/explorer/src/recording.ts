@@ -40,6 +40,7 @@ const CONTEXT: Readonly<
   operationOf: 'refused',
   spend: 'outside the state',
   count: 'outside the state',
+  note: 'outside the state',
 };
 void CONTEXT;
 
@@ -250,9 +251,9 @@ export class RecordingExecutor extends TabulatedExecutor {
     super.write(address, value);
   }
 
-  override send(channel: number, message: Message): void {
+  override send(channel: number, message: Message, from?: number): void {
     this.accesses.touchChannel(this.#row, channel);
-    super.send(channel, message);
+    super.send(channel, message, from);
   }
 
   override channelEmpty(channel: number): boolean {

@@ -5,7 +5,7 @@
  * small table, close to the processor). Settling then asks the table of all visited states, in one tight loop, which
  * candidates are new. The same two halves make the search parallel: candidates are settled by the shard that owns them.
  */
-import { mix32, type System, type TabulatedExecutor } from '@shootdown/machine';
+import { CHOICES_MAX, mix32, type System, type TabulatedExecutor } from '@shootdown/machine';
 import { Expander, type Successors } from './expander.ts';
 import { StateFlag, StateGraph } from './graph.ts';
 import { Findings, PropertyChecker } from './properties.ts';
@@ -57,7 +57,7 @@ const PREEMPTION_WORDS = 2;
 
 /** States and level of one owner. States are known to other shards as `index * owners + owner`. */
 export class Shard implements Successors {
-  readonly graph = new StateGraph();
+  readonly graph: StateGraph;
   readonly findings = new Findings();
   /** `sometimes` properties that hold somewhere, with the nearest states where they do. */
   readonly witnesses = new Findings();
@@ -99,6 +99,7 @@ export class Shard implements Successors {
   constructor(system: System, executor: TabulatedExecutor, options: ShardOptions) {
     this.#executor = executor;
     this.#options = options;
+    this.graph = new StateGraph(system.choices.length);
     this.checker = new PropertyChecker(system, executor);
     this.expander = new Expander(system, executor, this.checker, options.reduction, options.preemptions);
     this.#words = executor.store.words.length;
@@ -408,5 +409,5 @@ export class Shard implements Successors {
 
 /** Tells states apart that differ in who moved last or in the number of preemptions. */
 function preemptionSalt(last: number, used: number): number {
-  return mix32(last + used * 256 + 1);
+  return mix32(last + used * (CHOICES_MAX + 1) + 1);
 }

@@ -5,6 +5,10 @@ import type { Progress, StopReason } from './result.ts';
 const YIELD_MILLISECONDS = 50;
 const PROGRESS_MILLISECONDS = 500;
 
+/** Calls back when everything that is due now has run. A browser has no setImmediate. */
+const letOthersRun: (then: (value?: unknown) => void) => void =
+  typeof setImmediate === 'function' ? setImmediate : (then) => void setTimeout(then, 0);
+
 /** What a search says about itself. */
 export type Count = Pick<Progress, 'states' | 'transitions' | 'depth' | 'queue'>;
 
@@ -38,7 +42,7 @@ export class Watch {
 
   /** Lets the event loop run and reports progress; returns why the search must end now, or null. */
   async pause(count: () => Count): Promise<StopReason | null> {
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => letOthersRun(resolve));
     return this.tick(count);
   }
 

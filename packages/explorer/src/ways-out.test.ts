@@ -1,7 +1,7 @@
 import { assertThat, load, program, routine, store, SystemBuilder } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { explore } from './explore.ts';
-import { waysOut } from './ways-out.ts';
+import { survey, waysOut } from './ways-out.ts';
 
 /** CPU1 must not look between the two stores of CPU0. */
 function tornStore() {
@@ -31,6 +31,14 @@ describe('ways out', () => {
       expect(steps[i]?.find((way) => way.entry === entry)?.distance).toBe((schedule?.length ?? 0) - i);
     expect(steps.flat().some(({ distance }) => distance === null)).toBe(true);
     expect(byDepth.reduce((sum, level) => sum + level.states, 0)).toBe(states);
+  });
+
+  it('lead on from any step to the problem by a shortest way', async () => {
+    const { schedule } = await explore(tornStore());
+    const space = await survey(tornStore());
+    for (let kept = 0; kept <= (schedule?.length ?? 0) - 1; kept++)
+      expect(space.onwards(schedule?.slice(0, kept) ?? [])).toHaveLength((schedule?.length ?? 0) - kept);
+    expect(space.onwards([0, 0])).toBeNull();
   });
 
   it('are unknown beyond the bounds', async () => {

@@ -188,12 +188,16 @@ class Space {
   }
 }
 
-/** Searches the whole space and says, for every choice along a schedule, how far the nearest problem is. */
-export async function waysOut(
-  system: System,
-  schedule: readonly number[],
-  options: WaysOutOptions = {},
-): Promise<WaysOut> {
+/** The space of a system, searched once and asked as often as one likes. */
+export interface Survey extends Omit<WaysOut, 'steps'> {
+  /** Per step of a schedule, and after its last, every choice with the distance of the nearest problem. */
+  along(schedule: readonly number[]): readonly (readonly WayOut[])[];
+  /** A shortest way from the end of a schedule to a problem; null if none is known. */
+  onwards(schedule: readonly number[]): readonly number[] | null;
+}
+
+/** Searches the whole space, within bounds. Throws ModelError on bounds out of range. */
+export async function survey(system: System, options: WaysOutOptions = {}): Promise<Survey> {
   const { maxStates = STATES_MAX_DEFAULT, timeoutSeconds = TIMEOUT_SECONDS_DEFAULT, signal, onProgress } = options;
   if (!(maxStates >= 1)) throw new ModelError(`explore: ways out: maxStates must be at least 1 (${maxStates})`);
   const space = new Space(modelOf(system).plain);
@@ -217,38 +221,70 @@ export async function waysOut(
         return { states: members.length, failing: members.filter((distance) => distance >= 0).length };
       })
       .filter(({ states }) => states > 0),
-    steps: along(space, distances, schedule),
+    along: (schedule) => along(space, distances, schedule),
+    onwards: (schedule) => onwards(space, distances, schedule),
   };
 }
 
-function along(space: Space, distances: Int32Array, schedule: readonly number[]): WayOut[][] {
+/** Searches the whole space and says, for every choice along a schedule, how far the nearest problem is. */
+export async function waysOut(
+  system: System,
+  schedule: readonly number[],
+  options: WaysOutOptions = {},
+): Promise<WaysOut> {
+  const { complete, states, byDepth, ...space } = await survey(system, options);
+  return { complete, states, byDepth, steps: space.along(schedule) };
+}
+
+/** Makes a step of a schedule. Throws ModelError where it is not enabled. */
+function stepAlong({ executor }: Space, entry: number, position: number): void {
+  executor.store.commit();
+  if (!executor.step(entryChoice(entry), entryBranch(entry)))
+    throw new ModelError(`schedule: step ${position}: choice ${entryChoice(entry)} is not enabled there`);
+}
+
+/** Every choice in the state the executor is in. */
+function waysFrom(space: Space, distances: Int32Array): WayOut[] {
   const { executor, complete } = space;
   const { store, system } = executor;
-  executor.reset();
-  const choicesHere = (): WayOut[] => {
-    const { mark, lo, hi } = store;
-    return system.choices.flatMap((_, choice) => {
-      const ways: WayOut[] = [];
-      for (let branch = 0, branches = 1; branch < branches; branch++) {
-        const happened = executor.step(choice, branch);
-        branches = Math.max(branches, executor.branchCount);
-        const state = space.current;
-        const distance = executor.failed ? 0 : (distances[state] ?? UNREACHED);
-        store.undo(mark, lo, hi);
-        if (!happened) continue;
-        const none = complete ? null : undefined;
-        ways.push({ entry: scheduleEntry(choice, branch), distance: distance < 0 ? none : distance + 1 });
-      }
-      return ways;
-    });
-  };
-  const steps = schedule.map((entry, position) => {
-    store.commit();
-    const ways = choicesHere();
-    if (!executor.step(entryChoice(entry), entryBranch(entry)))
-      throw new ModelError(`schedule: step ${position}: choice ${entryChoice(entry)} is not enabled there`);
+  const { mark, lo, hi } = store;
+  return system.choices.flatMap((_, choice) => {
+    const ways: WayOut[] = [];
+    for (let branch = 0, branches = 1; branch < branches; branch++) {
+      const happened = executor.step(choice, branch);
+      branches = Math.max(branches, executor.branchCount);
+      const distance = executor.failed ? 0 : (distances[space.current] ?? UNREACHED);
+      store.undo(mark, lo, hi);
+      if (!happened) continue;
+      const none = complete ? null : undefined;
+      ways.push({ entry: scheduleEntry(choice, branch), distance: distance < 0 ? none : distance + 1 });
+    }
     return ways;
   });
-  store.commit();
-  return [...steps, choicesHere()];
+}
+
+function along(space: Space, distances: Int32Array, schedule: readonly number[]): WayOut[][] {
+  space.executor.reset();
+  const here = (): WayOut[] => waysFrom(space, distances);
+  const steps = schedule.map((entry, position) => {
+    const ways = here();
+    stepAlong(space, entry, position);
+    return ways;
+  });
+  return [...steps, here()];
+}
+
+function onwards(space: Space, distances: Int32Array, schedule: readonly number[]): number[] | null {
+  space.executor.reset();
+  schedule.forEach((entry, position) => stepAlong(space, entry, position));
+  const way: number[] = [];
+  for (;;) {
+    if (distances[space.current] === 0) return way;
+    const ways = waysFrom(space, distances).filter(({ distance }) => typeof distance === 'number');
+    const [best] = ways.sort((a, b) => (a.distance ?? 0) - (b.distance ?? 0));
+    if (!best) return null;
+    way.push(best.entry);
+    stepAlong(space, best.entry, schedule.length + way.length);
+    if (space.executor.failed) return way;
+  }
 }

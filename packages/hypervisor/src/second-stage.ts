@@ -45,23 +45,22 @@ const kvm_handle_hva_range = routine(
   'kvm_handle_hva_range',
   function* (vm: Vm, stage: SecondStageTables, gfn: number, mutant?: UnmapMutant): Steps<number> {
     yield* acquireWord(vm.mmu_lock.at(0), -1, 1, { label: 'write_lock(mmu_lock)' });
-    if (mutant === 'flush before zap') yield* kvm_flush_remote_tlbs(vm);
+    if (mutant === 'flush before zap') yield* kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH);
     const frame = yield operation(ZAP, gfn, 0, 0, stage, {
       label: `kvm_unmap_gfn_range(0x${gfn.toString(16)})`,
       fact: (f) => (f < 0 ? 'none' : `host frame 0x${f.toString(16)}`),
     });
-    if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap') yield* kvm_flush_remote_tlbs(vm, mutant);
+    if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap')
+      yield* kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH, mutant);
     yield* atomicAdd(vm.mmu_lock.at(0), -1, { label: 'write_unlock(mmu_lock)' });
     return frame;
   },
 );
 
-/** When it returns, no vCPU uses a translation of the second stage that was removed before the call. */
-const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', (vm: Vm, mutant?: UnmapMutant) =>
-  kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH, mutant),
-);
-
-/** Whoever is in guest mode is interrupted, and waited for; the others see the request when they enter. */
+/**
+ * Whoever is in guest mode is interrupted, and waited for; the others see the request when they enter. With KVM_REQ_TLB_FLUSH this is
+ * kvm_flush_remote_tlbs(): when it returns, no vCPU uses a translation of the second stage that was removed before the call.
+ */
 const kvm_make_all_cpus_request = routine(
   'kvm_make_all_cpus_request',
   function* (vm: Vm, req: number, mutant?: UnmapMutant): Steps {

@@ -1,4 +1,4 @@
-export { ModelError } from './state/errors.ts';
+export { checkNearMisses, checkOptions, keysOf, ModelError, nearest, printable, thrown } from './state/errors.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
 export { ContentHashes, Layout, WordStore, type Address, type Region, type RegionOptions } from './state/words.ts';
 export {
@@ -13,10 +13,12 @@ export {
   type Operation,
   type OperationContext,
   type OperationDefinition,
+  type Ordering,
   type Saying,
   type Steps,
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
+export { isSteps, noted, noteMethods, stepOf, voidStepOf } from './routine/unbegun.ts';
 export {
   assertThat,
   count,
@@ -38,8 +40,9 @@ export { NodeTable } from './routine/nodes.ts';
 export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './routine/verify-points.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
-export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
+export { Executor, EXECUTES_TAG, IRET, type Emitted, type SentMessage, type Violation } from './execute/executor.ts';
 export {
+  CHOICES_MAX,
   entryBranch,
   entryChoice,
   formatSchedule,
@@ -53,7 +56,15 @@ export { TabulatedExecutor } from './execute/tabulated.ts';
 export { LiveExecutor, type Inspector } from './execute/live.ts';
 export { Random } from './state/random.ts';
 export { arm64Costs, costModels, cyclesOf, withCosts, x86Costs, type Cost, type CostModel } from './schedule/cost.ts';
-export { columnsOf, describeStep, recordTrace, type Trace, type TraceEnd, type TraceStep } from './trace/trace.ts';
+export {
+  columnsOf,
+  describeStep,
+  recordTrace,
+  type Trace,
+  type TraceEnd,
+  type TraceMessage,
+  type TraceStep,
+} from './trace/trace.ts';
 export {
   PctScheduler,
   RandomScheduler,

@@ -251,7 +251,7 @@ describe('two processes of one or two threads', () => {
             expect(inUse(machine, executor)).toEqual({ tables: [], pages: [] });
             for (const mm of machine.mms)
               expect(
-                [mm.mmap_lock, mm.tlb_flush_pending, mm.pgd].map((word) => executor.store.read(word.at(0))),
+                [mm.mmap_lock.count, mm.tlb_flush_pending.at(0), mm.pgd.at(0)].map((word) => executor.store.read(word)),
               ).toEqual([0, 0, 0]);
           });
         }),

@@ -1,13 +1,26 @@
 /**
- * What the mm routines of one machine share: its CPUs, MMUs, frames, and the architecture's way of flushing.
+ * The kernel of one machine: what mm routines share. A scenario assembles it from the parts that it needs; what is left out is not
+ * there, and costs neither words nor steps.
  */
 import type { Frames, Region, Steps, SystemBuilder } from '@shootdown/machine';
-import { acquireWord, atomicAdd } from '@shootdown/machine';
+import { atomicAdd } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { PageContents } from './secondary/contents.ts';
+import type { FileFolio } from './filemap/kernel.ts';
+import {
+  MmStruct,
+  mmap_read_lock,
+  mmap_read_unlock,
+  mmap_write_downgrade,
+  mmap_write_lock,
+  mmap_write_unlock,
+} from './mmap-lock.ts';
+import type { LocklessWalkers } from './lockless-walkers.ts';
+import type { TableFreeing } from './mmu-gather.ts';
 import type { SecondaryMmus } from './secondary/notify.ts';
+import type { Tracepoints } from './tracepoint.ts';
 import { VmaList, VMAS_MAX_DEFAULT } from './vma.ts';
 
 /** How an architecture switches address spaces and invalidates translations. */
@@ -45,16 +58,21 @@ export interface Kernel {
   readonly tlb_remove_table_free?: ((tables: readonly number[]) => Steps) | undefined;
   /** tlb_finish_mmu() does not look whether other gathers are open (a mutant). Default false. */
   readonly ignoresNestedGathers?: boolean;
-  /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. */
-  readonly ptl: Region;
+  /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. Left out: nobody else takes them. */
+  readonly ptl?: Region;
+  /** How unlinked tables are freed ({@link TableFreeing}). Left out: with the next flush, in batches that never fill up. */
+  readonly tableFreeing?: TableFreeing;
+  /** Who walks tables without locks, and how those who free tables wait for them. Left out: nobody walks. */
+  readonly walkers?: LocklessWalkers;
+  /** Where checkers watch. */
+  readonly tracepoints?: Tracepoints;
+  /** vm_normal_folio() of a page of a file, where its dirty bit and mapcount matter. */
+  readonly folio?: FileFolio;
   /** Whom changes of an address space must be told. Left out: mm_has_notifiers() is false. */
   readonly secondary?: SecondaryMmus;
   /** What is in the pages, where that matters. */
   readonly contents?: PageContents;
 }
-
-/** The writer's share of an mmap_lock word. */
-const WRITER = 1 << 16;
 
 /** An mm that exists from the start. */
 export interface MmInitial {
@@ -66,18 +84,27 @@ export interface MmInitial {
   readonly globalAsid?: number;
 }
 
+/** Choices of an mm. */
+export interface MmOptions {
+  /** Processors that may take mmap_lock: 0 .. `tasks` - 1. Default 16. */
+  readonly tasks?: number;
+  /** Areas at most. Default 4 for an mm that exists from the start, otherwise 256. */
+  readonly vmasMax?: number;
+}
+
+const LOCK_TASKS_DEFAULT = 16;
+
 /** Areas of an mm that exists from the start: such machines are explored, and every word of a state is copied over and over. */
 const VMAS_MAX_INITIAL = 4;
 
 /** An address space: mm_struct. */
-export class Mm {
+export class Mm extends MmStruct {
   /** 1 and up; 0 is init_mm. */
   readonly id: number;
   readonly initial: MmInitial | undefined;
   readonly vmas: VmaList;
   /** Frame of the root table plus one; 0 until the mm exists. */
   readonly pgd: Region;
-  readonly mmap_lock: Region;
   /** mm->context.tlb_gen. */
   readonly tlb_gen: Region;
   /** mm->context.next_trim_cpumask, in jiffies. */
@@ -94,13 +121,18 @@ export class Mm {
   readonly mm_count: Region;
 
   /** @param initial left out: the mm comes into being by pgd_alloc() */
-  constructor(builder: SystemBuilder, id: number, initial?: MmInitial) {
+  constructor(
+    builder: SystemBuilder,
+    id: number,
+    initial?: MmInitial,
+    { tasks = LOCK_TASKS_DEFAULT, vmasMax = initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT }: MmOptions = {},
+  ) {
     const name = `mm${id}`;
+    super(builder, name, tasks, 'mm');
     this.id = id;
     this.initial = initial;
-    this.vmas = new VmaList(builder, name, initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT);
+    this.vmas = new VmaList(builder, name, vmasMax);
     this.pgd = builder.region(`${name}.pgd`, 1, { initial: initial ? initial.root + 1 : 0 });
-    this.mmap_lock = builder.region(`${name}.mmap_lock`, 1);
     this.tlb_gen = builder.region(`${name}.tlb_gen`, 1, { initial: 1 });
     this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
     this.global_asid = builder.region(`${name}.global_asid`, 1, { initial: initial?.globalAsid ?? 0 });
@@ -114,28 +146,28 @@ export class Mm {
   }
 
   /** mmap_write_lock(). */
-  *mmap_write_lock(): Steps {
-    yield* acquireWord(this.mmap_lock.at(0), -1, WRITER, { label: 'mmap_write_lock(mm)' });
+  mmap_write_lock(): Steps {
+    return mmap_write_lock(this);
   }
 
   /** mmap_write_unlock(). */
-  *mmap_write_unlock(): Steps {
-    yield* atomicAdd(this.mmap_lock.at(0), -WRITER, { label: 'mmap_write_unlock(mm)' });
+  mmap_write_unlock(): Steps {
+    return mmap_write_unlock(this);
   }
 
   /** mmap_write_downgrade(): from here on other readers may come in. */
-  *mmap_write_downgrade(): Steps {
-    yield* atomicAdd(this.mmap_lock.at(0), 1 - WRITER, { label: 'mmap_write_downgrade(mm)' });
+  mmap_write_downgrade(): Steps {
+    return mmap_write_downgrade(this);
   }
 
   /** mmap_read_lock(). */
-  *mmap_read_lock(): Steps {
-    yield* acquireWord(this.mmap_lock.at(0), WRITER, 1, { label: 'mmap_read_lock(mm)' });
+  mmap_read_lock(): Steps {
+    return mmap_read_lock(this);
   }
 
   /** mmap_read_unlock(). */
-  *mmap_read_unlock(): Steps {
-    yield* atomicAdd(this.mmap_lock.at(0), -1, { label: 'mmap_read_unlock(mm)' });
+  mmap_read_unlock(): Steps {
+    return mmap_read_unlock(this);
   }
 }
 
@@ -152,15 +184,15 @@ export function* use_mm(kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
 }
 
 /** spin_lock() of the page-table lock of a table. */
-export function pte_lock(kernel: Kernel, table: number): Steps {
-  return spin_lock(ptlOf(kernel, table));
+export function* pte_lock({ ptl }: Kernel, table: number): Steps {
+  if (ptl) yield* spin_lock(lockOf(ptl, table));
 }
 
 /** spin_unlock() of the page-table lock of a table. */
-export function pte_unlock(kernel: Kernel, table: number): Steps {
-  return spin_unlock(ptlOf(kernel, table));
+export function* pte_unlock({ ptl }: Kernel, table: number): Steps {
+  if (ptl) yield* spin_unlock(lockOf(ptl, table));
 }
 
-function ptlOf(kernel: Kernel, table: number): Spinlock {
-  return { name: 'ptl', word: kernel.ptl.at(table) };
+function lockOf(ptl: Region, table: number): Spinlock {
+  return { name: 'ptl', word: ptl.at(table) };
 }

@@ -105,7 +105,10 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL_TLB));
   const mmus = saturated?.mmus ?? real;
   const smp = new Smp(builder, cpus);
-  const mms = Array.from({ length: options.mms ?? 1 }, (_, i) => new Mm(builder, i + 1));
+  const mms = Array.from(
+    { length: options.mms ?? 1 },
+    (_, i) => new Mm(builder, i + 1, undefined, { tasks: cpus.length }),
+  );
   const flags = builder.region('flags', 8);
   const jiffies = builder.region('jiffies', 1);
   if (options.arch === 'arm64') connectMmus(builder, mmus, 'dvm');

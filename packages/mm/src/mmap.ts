@@ -6,10 +6,11 @@ import { atomicAdd, routine, work, type EntryPointer, type Steps } from '@shootd
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
-import { tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
+import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
 import { invalidate_range_end, invalidate_range_start, release } from './secondary/notify.ts';
 import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
+import { zap_pte_range } from './zap.ts';
 
 /** mmap(NULL, pages, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS), top down: returns the first page. */
 export const mmap = routine(
@@ -43,7 +44,15 @@ export const munmap = routine(
     yield* invalidate_range_start(kernel, mm, start, end);
     yield* unmap_page_range(kernel, cpu, tlb, start, end);
     yield* invalidate_range_end(kernel, mm, start, end);
-    yield* free_pgd_range(kernel, tlb, start, end, floor, above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above);
+    yield* free_pgd_range(
+      kernel,
+      tlb,
+      start,
+      end,
+      floor,
+      above === PAGES_MAX ? Number.POSITIVE_INFINITY : end + above,
+      cpu,
+    );
     yield* tlb_finish_mmu(kernel, cpu, tlb);
     yield* mm.mmap_read_unlock();
   },
@@ -118,6 +127,7 @@ export const exit_mmap = routine('exit_mmap', function* (kernel: Kernel, cpu: Cp
       vma.end,
       0,
       above === PAGES_MAX ? Number.POSITIVE_INFINITY : vma.end + above,
+      cpu,
     );
   }
   yield* tlb_finish_mmu(kernel, cpu, tlb);
@@ -144,27 +154,6 @@ export const unmap_page_range = routine(
     yield* each_table(kernel, tlb.mm, start, end, (first, from, to) =>
       zap_pte_range(kernel, cpu, tlb, first, from, to),
     );
-  },
-);
-
-/** Clears entries and gathers their pages; flushes in between, without the lock, only when the gather is full. */
-const zap_pte_range = routine(
-  'zap_pte_range',
-  function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, first: EntryPointer, from: number, to: number): Steps {
-    const { frames } = kernel;
-    for (let vpn = from; vpn < to;) {
-      let force_flush = false;
-      yield* pte_lock(kernel, first.frame);
-      for (; vpn < to && !force_flush; vpn++) {
-        const ptep = frames.entry(first.frame, first.index + (vpn - from));
-        if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
-        const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
-        tlb.removeEntry(vpn);
-        force_flush = tlb.removePage(pte_pfn(entry));
-      }
-      yield* pte_unlock(kernel, first.frame);
-      if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
-    }
   },
 );
 

@@ -12,9 +12,10 @@ import {
   type EntryPointer,
   type Steps,
 } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_TABLE, indexOf, mk_pte, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
-import type { MmuGather } from './mmu-gather.ts';
+import { tlb_remove_table, type MmuGather } from './mmu-gather.ts';
 
 /** mm_init(): gives an mm its root table and what the architecture keeps for it. */
 export const pgd_alloc = routine('pgd_alloc', function* (kernel: Kernel, mm: Mm): Steps<number> {
@@ -85,18 +86,28 @@ export const pte_alloc = routine(
  * free_pgd_range(): unlinks the tables of [start, end) that nothing else in [floor, ceiling) needs and queues them.
  * @param floor end of the area below; no table that reaches below it is freed
  * @param ceiling start of the area above, Infinity if there is none
+ * @param cpu who runs this: needed where batches of tables are bounded ({@link Kernel.tableFreeing})
  */
 export const free_pgd_range = routine(
   'free_pgd_range',
-  function* (kernel: Kernel, tlb: MmuGather, start: number, end: number, floor: number, ceiling: number): Steps {
+  function* (
+    kernel: Kernel,
+    tlb: MmuGather,
+    start: number,
+    end: number,
+    floor: number,
+    ceiling: number,
+    cpu?: Cpu,
+  ): Steps {
     const root = (yield* load(tlb.mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
-    yield* free_range(kernel, tlb, root, 0, start, end, floor, ceiling);
+    yield* free_range(kernel, cpu, tlb, root, 0, start, end, floor, ceiling);
   },
 );
 
 /** Frees below one table at depth `depth`: the shape of free_p4d_range(), free_pud_range() and free_pmd_range(). */
 function* free_range(
   kernel: Kernel,
+  cpu: Cpu | undefined,
   tlb: MmuGather,
   table: number,
   depth: number,
@@ -113,11 +124,11 @@ function* free_range(
     if (!pte_present(entry)) continue;
     const from = Math.max(start, addr);
     const to = Math.min(end, addr + level.spanPages);
-    yield* free_range(kernel, tlb, pte_pfn(entry), depth + 1, from, to, floor, ceiling);
+    yield* free_range(kernel, cpu, tlb, pte_pfn(entry), depth + 1, from, to, floor, ceiling);
     // Somebody else's area begins or ends in this table's span: it stays.
     if (addr < floor || addr + level.spanPages > ceiling) continue;
     yield* kernel.frames.write(pointer, 0, { label: `${level.name}_clear()` });
-    tlb.freeTable(addr, pte_pfn(entry));
+    yield* tlb_remove_table(kernel, cpu, tlb, addr, pte_pfn(entry));
   }
 }
 

@@ -40,8 +40,12 @@ export class Smp {
   /** call_single_queue per destination: the set of sources. */
   readonly #queue: Region;
 
-  constructor(builder: SystemBuilder, cpus: readonly Cpu[]) {
+  readonly #doNothing: number;
+
+  /** @param do_nothing what do_nothing() does besides: taking the interrupt may synchronize a context. Default: nothing */
+  constructor(builder: SystemBuilder, cpus: readonly Cpu[], do_nothing: (cpu: Cpu) => Steps = function* () {}) {
     this.cpus = cpus;
+    this.#doNothing = this.register({ name: 'do_nothing', run: do_nothing });
     const names = ['unlocked'];
     const format = (value: number): string => names[value] ?? this.#functions[value - 1]?.name ?? String(value);
     this.#csd = builder.region('csd', cpus.length * cpus.length, { format });
@@ -62,8 +66,6 @@ export class Smp {
 
   /** kick_all_cpus_sync(): returns when every other CPU has taken an interrupt since the call. */
   readonly kick_all_cpus_sync = routine('kick_all_cpus_sync', this.#kick.bind(this));
-
-  readonly #doNothing = this.register({ name: 'do_nothing', *run() {} });
 
   *#many(cpu: Cpu, mask: number, fn: number, local?: () => Steps): Steps {
     const targets = this.cpus.filter((other) => other.id !== cpu.id && (mask & (1 << other.id)) !== 0);

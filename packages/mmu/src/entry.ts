@@ -4,17 +4,22 @@
  * ```
  *  31                  12 11  10   9   8   7   6   5   4   3   2   1   0
  * +----------------------+---+---+---+---+---+---+---+---+---+---+---+---+
- * |   frame number       |NX |   |SW | G |PS | D | A |   |   |US |RW | P |
+ * |   frame number       |NX |NC |SW | G |PS | D | A |CON|RDO|US |RW | P |
  * +----------------------+---+---+---+---+---+---+---+---+---+---+---+---+
  * ```
  *
- * The positions are those of the 32-bit x86 entry (Intel SDM vol. 3A, 4.3) with NX in a software bit. It carries what
- * the concurrency of page tables depends on, on any architecture; the formats of real entries are in @shootdown/page-table.
+ * The positions are those of the 32-bit x86 entry (Intel SDM vol. 3A, 4.3) with NX in a software bit, and with three bits of arm64
+ * in places that x86 has for caching. It carries what the concurrency of page tables depends on, on any architecture; the
+ * formats of real entries are in @shootdown/page-table.
  */
 
 export const _PAGE_PRESENT = 1 << 0;
 export const _PAGE_RW = 1 << 1;
 export const _PAGE_USER = 1 << 2;
+/** arm64: stores fault, or make hardware that manages dirty state (DBM, which is RW here) clear this bit. */
+export const _PAGE_RDONLY = 1 << 3;
+/** arm64: a TLB may hold one translation for the naturally aligned block that this entry is part of. */
+export const _PAGE_CONT = 1 << 4;
 export const _PAGE_ACCESSED = 1 << 5;
 export const _PAGE_DIRTY = 1 << 6;
 /** A leaf above the lowest level: 2 MB or 1 GB. */
@@ -22,6 +27,8 @@ export const _PAGE_PSE = 1 << 7;
 export const _PAGE_GLOBAL = 1 << 8;
 /** For the kernel's own use (special mappings, soft-dirty). */
 export const _PAGE_SOFTW = 1 << 9;
+/** Normal memory that is not cached (MT_NORMAL_NC): another memory type than all others have. */
+export const _PAGE_NC = 1 << 10;
 export const _PAGE_NX = 1 << 11;
 
 /** Bits of a frame number. */
@@ -67,11 +74,14 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
   [_PAGE_PRESENT, 'P'],
   [_PAGE_RW, 'RW'],
   [_PAGE_USER, 'US'],
+  [_PAGE_RDONLY, 'RDO'],
+  [_PAGE_CONT, 'CON'],
   [_PAGE_ACCESSED, 'A'],
   [_PAGE_DIRTY, 'D'],
   [_PAGE_PSE, 'PS'],
   [_PAGE_GLOBAL, 'G'],
   [_PAGE_SOFTW, 'SW'],
+  [_PAGE_NC, 'NC'],
   [_PAGE_NX, 'NX'],
 ];
 

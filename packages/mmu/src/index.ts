@@ -21,6 +21,17 @@ export { SecondStage, type SecondStageOptions } from './second-stage.ts';
 export { defaultMmuGeometry, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
 export { NO_TRANSLATION, offered } from './offered.ts';
 export { FlushMonitor, STALE_TRANSLATION, type FlushMonitorOptions } from './flush-monitor.ts';
+export {
+  BBML0,
+  BBML2_NOABORT,
+  BREAK_BEFORE_MAKE,
+  changeThatNeedsBreak,
+  TLB_CONFLICT,
+  type BreakBeforeMakeRule,
+} from './break-before-make.ts';
+export { ContiguousMmu } from './contiguous-mmu.ts';
+export { ContiguousTlb, type ContiguousTlbOptions, type Translator } from './contiguous-tlb.ts';
+export { Smmu } from './smmu.ts';
 export { SaturatedMmu } from './saturated-mmu.ts';
 export { SaturatedTlb, type SaturatedTlbOptions } from './saturated.ts';
 export { ASID_LIMIT, TlbWords, type PageSize } from './tlb-words.ts';

@@ -28,6 +28,8 @@ export interface TlbiRequest {
   readonly vpn: number;
   readonly asid: number;
   readonly leafOnly: boolean;
+  /** With scope `page`: as many pages from `vpn` on, in one instruction (FEAT_TLBIRANGE: RVAE1 and its forms). Default one. */
+  readonly pages?: number;
 }
 
 /** What INVLPGB or a hypercall invalidates: pages from `vpn` on, or without `pages` everything but global entries; `asid` -1 means in all address spaces. */
@@ -212,7 +214,9 @@ export function connectMmus(
         ? -1
         : builder.channel({
             name: `${from.name}->${to.name}`,
+            from: from.name,
             to: to.name,
+            answer: 'complete',
             policy: 'unordered',
             capacity: CHANNEL_CAPACITY,
             latency,
@@ -241,7 +245,10 @@ function tlbiName(request: Omit<TlbiRequest, 'type'>, domain = ''): string {
   if (request.scope === 'all') return `vmalle1${domain}`;
   if (request.scope === 'asid') return `aside1${domain}(asid ${request.asid})`;
   const form = request.asid < 0 ? (request.leafOnly ? 'vaale1' : 'vaae1') : request.leafOnly ? 'vale1' : 'vae1';
-  return `${form}${domain}(0x${request.vpn.toString(16)})`;
+  const first = `0x${request.vpn.toString(16)}`;
+  return request.pages === undefined
+    ? `${form}${domain}(${first})`
+    : `r${form}${domain}(${first}, ${request.pages} pages)`;
 }
 
 const tellOwnMmu = (cx: OperationContext, op: Operation): number => {
@@ -288,14 +295,23 @@ const HYPERCALL = defineOperation({
 
 const DSB = defineOperation({
   name: 'dsb',
-  perform: (cx, op) => (cx.drained() && (op.a === 0 || (op.data as MmuInstructions).complete(cx)) ? 0 : BLOCKED),
+  perform: (cx, op) =>
+    cx.drained() && (op.a === 0 || (op.data as MmuInstructions).complete(cx)) ? completed(cx, op, 'dsb') : BLOCKED,
 });
+
+/** The MMU answers that everything that it has sent is complete. */
+function completed(cx: OperationContext, op: Operation, type: string): number {
+  cx.note(-1, (op.data as MmuInstructions).component, type);
+  return 0;
+}
 
 /** TLBSYNC is serializing. */
 const TLBSYNC = defineOperation({
   name: 'tlbsync',
-  perform: (cx, op) => (cx.drained() && (op.data as MmuInstructions).complete(cx) ? 0 : BLOCKED),
+  perform: (cx, op) =>
+    cx.drained() && (op.data as MmuInstructions).complete(cx) ? completed(cx, op, 'tlbsync') : BLOCKED,
 });
+
 const HYPERCALL_RETURNS = defineOperation({
   name: 'hypercall_returns',
   cost: 'wait',

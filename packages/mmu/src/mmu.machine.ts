@@ -60,6 +60,8 @@ export type MmuEvent =
       readonly vpn: number;
       readonly asid: number;
       readonly leafOnly: boolean;
+      /** TLBI RVAE1 and its forms: as many pages from `vpn` on. Left out: one. */
+      readonly pages?: number;
     } & Sender)
   /** Consecutive pages of one address space, without global entries (INVLPGB), or of all of them (asid -1: a hypervisor's list of addresses). */
   | ({ readonly type: 'range'; readonly vpn: number; readonly pages: number; readonly asid: number } & Sender);
@@ -121,8 +123,8 @@ export const mmuMachine = setup({
     }),
     tlbi: emit(({ event }) => {
       if (event.type !== 'tlbi') return { ...EVERYTHING };
-      const { scope, vpn, asid, leafOnly } = event;
-      const what = { scope, vpn, asid, global: scope !== 'asid', leafOnly };
+      const { scope, vpn, asid, leafOnly, pages = 1 } = event;
+      const what = { scope, vpn, pages, asid, global: scope !== 'asid', leafOnly };
       return { type: 'tlb.flush' as const, ...NOTHING, ...what, ...sender(event) };
     }),
   },

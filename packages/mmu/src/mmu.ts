@@ -18,7 +18,7 @@ import { MmuInstructions } from './instructions.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { defaultMmuGeometry, dropOfPage, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
 import type { PageSize } from './tlb-words.ts';
-import { Fault, rootPointer, Walker, type WalkShape } from './walk.ts';
+import { Fault, rootPointer, SECOND_STAGE, Walker, type WalkShape } from './walk.ts';
 
 /** The MMU of one CPU. */
 export class Mmu extends MmuInstructions {
@@ -115,6 +115,8 @@ export function evict(cx: OperationContext, caches: TlbCaches, drop: Flush, evic
 
 /** What performs an access. */
 interface Translates {
+  /** Index of its actor. */
+  readonly component: number;
   translate(cx: OperationContext, vpn: number, write: boolean, evicted: number): number;
 }
 
@@ -137,6 +139,9 @@ const ACCESS = defineOperation({
   branches: () => EVICTIONS,
   perform(cx, op, branch) {
     const { mmu, vpn } = op.data as { mmu: Translates; vpn: number };
-    return mmu.translate(cx, vpn, op.a === 1, branch);
+    cx.note(-1, mmu.component, 'access');
+    const fault = mmu.translate(cx, vpn, op.a === 1, branch);
+    if (fault !== Fault.none && fault !== SECOND_STAGE) cx.note(mmu.component, -1, 'page_fault');
+    return fault;
   },
 });

@@ -1,14 +1,14 @@
 /** What memory offers: the translation a full walk of a tree would cache now. */
 import type { Frames } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, _PAGE_TABLE, pte_pfn } from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RDONLY, _PAGE_TABLE, pte_pfn } from './entry.ts';
 import { indexOf, restrict, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** No translation. */
 export const NO_TRANSLATION = 0;
 
-/** An entry as a cache tells it from others: accessed and dirty bits do not make a translation a different one. */
+/** An entry as a cache tells it from others: accessed and dirty bits (arm64: RDONLY of a writable page) do not make it a different one. */
 export function cacheable(entry: number): number {
-  return entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY);
+  return entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_RDONLY);
 }
 
 /** True if an entry of level `depth` is a leaf. */

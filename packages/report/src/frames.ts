@@ -6,7 +6,7 @@
  * themselves are passed over, a step whose label is its own function (`pud_clear(pudp)`) stands with its caller, and the
  * routine in the column's heading is not repeated.
  */
-import type { TraceStep } from '@shootdown/machine';
+import type { Trace, TraceStep } from '@shootdown/machine';
 
 /** Where a step stands in its column. Levels are steps of indentation. */
 export interface Placement {
@@ -76,4 +76,15 @@ function ownerDepth(step: TraceStep): number {
   const innermost = step.stack.length - 1;
   const name = step.stack[innermost];
   return name !== undefined && (step.text === name || step.text.startsWith(`${name}(`)) ? innermost - 1 : innermost;
+}
+
+/** Where every step of a trace stands in its column, as {@link FrameTracker} places them one after another. */
+export function placementsOf(trace: Trace, levelsMax: number): Placement[] {
+  const trackers = new Map<number, FrameTracker>();
+  return trace.steps.map((step) => {
+    let tracker = trackers.get(step.column);
+    if (!tracker)
+      trackers.set(step.column, (tracker = new FrameTracker(trace.columns[step.column]?.routine ?? '', levelsMax)));
+    return tracker.place(step);
+  });
 }

@@ -2,7 +2,7 @@
  * The machine on which change_pte() is measured: a guest of two vCPUs on two CPUs of a host, and on a third CPU somebody who replaces its
  * pages: ksmd, which merges them, or a thread of the virtual machine monitor, which writes to merged ones and so breaks the merge.
  */
-import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import { addCpu, startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import {
   count,
   defineOperation,
@@ -107,7 +107,7 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
   const mmuOf = (name: string): Mmu => new Mmu(builder, name, frames, shape, defaultMmuGeometry);
   const mmus = cpus.map((cpu) => mmuOf(cpu.name));
   const smp = new Smp(builder, cpus);
-  const mm = new Mm(builder, 1, { root: PRIMARY, cpumask: 0 });
+  const mm = new Mm(builder, 1, { root: PRIMARY, cpumask: 0 }, { tasks: cpus.length });
   const ptl = builder.region('ptl', TABLES);
   const arch = x86Tlb(builder, smp, mmus, () => [mm]);
   const { kernel, subscriptions } = notifyingKernel(
@@ -131,7 +131,7 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
   if (device) addIdleDevice(kernel, subscriptions, mmuOf('device0'));
   const guestBreaks = replacer === 'guest breaks';
   const bodies: Program[] = [
-    guestBreaks ? program(idles) : program(replaces, kernel, cpus[0] as Cpu, mm, load),
+    guestBreaks ? program(swapper, cpus[0] as Cpu) : program(replaces, kernel, cpus[0] as Cpu, mm, load),
     ...vcpus.map((vcpu, i) => program(runs, kernel, kvm, mm, vcpu, i, load, guestBreaks && i === 0)),
   ];
   cpus.forEach((cpu, id) => {
@@ -221,7 +221,7 @@ const leavesGuest = routine('vmx_handle_exit_irqoff', function* ({ words }: Vcpu
 
 /** A vCPU: computes and reads, for ever; or writes to one page after the other. */
 const runs = routine(
-  'vcpu_run',
+  'kvm_arch_vcpu_ioctl_run',
   function* (
     kernel: Kernel,
     kvm: Kvm,
@@ -287,9 +287,6 @@ const replaces = routine(
     }
   },
 );
-
-/** Nobody on the third CPU. */
-const idles = routine('swapper', () => rest());
 
 function addIdleDevice(kernel: Kernel, subscriptions: MmuNotifierSubscriptions, mmu: Mmu): void {
   const { builder, frames } = kernel;

@@ -6,7 +6,7 @@
  */
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { point, program, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { point, program, routine, type Property, type Region, type Steps, type System } from '@shootdown/machine';
 import { handle_mm_fault, secondary } from '@shootdown/mm';
 import { pte_pfn, pte_present, type SaturatedTlb } from '@shootdown/mmu';
 import type { Kvm } from '@shootdown/mmu-notifier';
@@ -133,7 +133,7 @@ function propertiesOf(machine: SecondaryMachine, { does, other }: CowVariant): P
     });
   }
   if (does === 'cow' && machine.subscriptions.any) {
-    const lock = kernel.ptl.at(0);
+    const lock = (kernel.ptl as Region).at(0);
     const counters = [machine.kvm, machine.odp].flatMap((mmu) => (mmu ? [mmu.in_progress] : []));
     properties.push({
       name: 'the other thread writes to the new page while its replacement is under way',

@@ -130,11 +130,9 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
   if (options.connected) connectMmus(builder, tlb.mmus, options.x86?.invlpgb ? 'invlpgb_remote' : 'hypercall_flush');
   const mms = Array.from({ length: options.mms }, (_, i) => {
     const id = i + 1;
-    return new Mm(builder, id, {
-      root: i,
-      cpumask: maskOf(options.loaded, id),
-      ...(global.includes(id) && { globalAsid: globalAsidOf(id) }),
-    });
+    const globalAsid = global.includes(id) && { globalAsid: globalAsidOf(id) };
+    const initial = { root: i, cpumask: maskOf(options.loaded, id), ...globalAsid };
+    return new Mm(builder, id, initial, { tasks: cpus.length });
   });
   const monitor = new FlushMonitor(builder, frames, shape, {
     root: (mms[0] as Mm).pgd.at(0),

@@ -1,5 +1,6 @@
 /** The scenarios that ship, the machines they run on, the demos and the comparisons. */
 import type { Scenario } from '@shootdown/explorer';
+import { contpteFault, contpteFold, contpteUnfold, contpteZap } from './contpte/index.ts';
 import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
@@ -37,11 +38,19 @@ export const scenarios: readonly Scenario[] = [
   ksmVsSecondary,
   ksmVsGup,
   secondaryTlbOrder,
+  contpteZap,
+  contpteUnfold,
+  contpteFold,
+  contpteFault,
   referencePtdump,
 ];
 
 // Worker threads find a scenario by its name in camel case.
 export {
+  contpteFault,
+  contpteFold,
+  contpteUnfold,
+  contpteZap,
   cowVsSecondary,
   gupFastVsUnmap,
   gupFastVsCollapse,

@@ -5,11 +5,11 @@
  * and sets a block. Reading /sys/kernel/debug/kernel_page_tables walks the same tables. See docs/ptdump-vmalloc.md.
  */
 import type { BuildRequest, KernelRoutines, Scenario } from '@shootdown/explorer';
+import type { OffersC } from '@shootdown/c';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import {
   FrameKind,
   program,
-  routine,
   SystemBuilder,
   type Program,
   type Property,
@@ -56,7 +56,9 @@ export function buildPtdumpVmalloc(
   const cpus = design.kick
     ? Array.from({ length: processors }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]))
     : [];
-  const kick = design.kick ? addKick(builder, cpus, () => kernel) : undefined;
+  // Taking the IPI synchronizes the context: exception entry does.
+  const exceptionEntry = (): Steps => kernel.labels.contextSynchronization('exception entry: context synchronized');
+  const smp = design.kick ? new Smp(builder, cpus, exceptionEntry) : undefined;
   const { withoutDsb, withoutIsb, rcu } = design;
   const kernel = new VmallocKernel(builder, {
     tree: { puds: vmaps, pmds: children, ptes },
@@ -65,7 +67,7 @@ export function buildPtdumpVmalloc(
     withoutIsb,
     replace,
     efi: design.name.startsWith('other-mm'),
-    ...(kick && { kick_all_cpus_sync: kick.run }),
+    ...(smp && { kick_all_cpus_sync: (id: number) => smp.kick_all_cpus_sync(cpus[id] as Cpu) }),
     ...(rcu && { rcu: { callbacksMax: 1 + children } }),
   });
   const dumpers = Array.from({ length: design.dumpers }, (_, i) =>
@@ -74,7 +76,7 @@ export function buildPtdumpVmalloc(
   const machine = { design, vmaps, kernel, dumpers };
   programs(machine).forEach((body, id) => {
     const cpu = cpus[id];
-    if (cpu && kick) startCpu(builder, cpu, [body], { [CALL_FUNCTION_VECTOR]: kick.handler(cpu) });
+    if (cpu && smp) startCpu(builder, cpu, [body], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) });
     else builder.processor({ name: `CPU${id}`, tasks: [body] });
   });
   for (const property of propertiesOf(machine)) builder.property(property);
@@ -91,20 +93,6 @@ function routinesOf({ tables, dump }: Design): KernelRoutines {
     ...vmapRoutines,
     vmap_range,
     [dump.routineName]: dump,
-  };
-}
-
-/** kick_all_cpus_sync(): an IPI to everybody else whose handler does nothing, but taking it synchronizes the context. */
-function addKick(builder: SystemBuilder, cpus: readonly Cpu[], kernel: () => vmalloc.VmallocKernel) {
-  const smp = new Smp(builder, cpus);
-  const doNothing = smp.register({
-    name: 'do_nothing',
-    run: () => kernel().labels.contextSynchronization('exception entry: context synchronized'),
-  });
-  const kick = routine('kick_all_cpus_sync', (cpu: Cpu) => smp.smp_call_function_many(cpu, -1, doNothing));
-  return {
-    run: (processor: number): Steps => kick(cpus[processor] as Cpu),
-    handler: (cpu: Cpu): Program => smp.handler(cpu),
   };
 }
 
@@ -206,7 +194,7 @@ function witness(
   }
 }
 
-export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
+export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> & OffersC = {
   name: 'ptdump-vmalloc',
   title: 'ptdump against huge vmalloc on arm64: may a table be freed while somebody walks it?',
   seed: 'S2',
@@ -217,5 +205,6 @@ export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
   },
   variants: designs,
   routines: routinesOf,
+  c: async () => (await import('./ptdump-vmalloc.c.ts')).vmallocOffer,
   build: (request) => buildPtdumpVmalloc(request),
 };

@@ -11,6 +11,7 @@ import {
   type MemoryModel,
   type Program,
   type Property,
+  type Region,
   type System,
 } from '@shootdown/machine';
 import {
@@ -180,7 +181,8 @@ export function buildSecondaryMachine(
           { asid: 1 },
         );
   const mmus = cpus.map((cpu) => tlb?.mmus[users.indexOf(cpu)] as SaturatedMmu);
-  const mm = new Mm(builder, 1, { root: ROOT, cpumask: users.reduce((mask, { id }) => mask | (1 << id), 0) });
+  const cpumask = users.reduce((mask, { id }) => mask | (1 << id), 0);
+  const mm = new Mm(builder, 1, { root: ROOT, cpumask }, { tasks: cpus.length });
   const smp = new Smp(builder, cpus);
   const ptl = builder.region('ptl', TABLES);
   const arch = ipiTlb(smp, mmus, pages.length, options.tlb);
@@ -219,7 +221,7 @@ export function notifyingKernel(
   design: secondary.NotifierDesign,
   tables: number,
 ): { readonly kernel: Kernel; readonly subscriptions: MmuNotifierSubscriptions } {
-  const spinlocks = Array.from({ length: tables }, (_, table) => kernel.ptl.at(table));
+  const spinlocks = Array.from({ length: tables }, (_, table) => (kernel.ptl as Region).at(table));
   const subscriptions = new MmuNotifierSubscriptions(kernel.builder, 'mm', {
     spinlocks,
     ...secondary.notifierRules(design),

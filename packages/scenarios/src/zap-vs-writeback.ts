@@ -120,7 +120,7 @@ const STORES = 2;
 /** What the CPUs do. CPU 0 unmaps; CPU 1 stores at any time and gives up when it faults; CPU 2 writes back what is dirty, then tries to reclaim. */
 function tasks(folio: filemap.FileFolio, { zap, writeback }: Design): readonly CpuRoutine[] {
   return [
-    routine('munmap', (_: FlushMachine, cpu: Cpu) => filemap.zap_page_range(folio, cpu, PAGE, zap)),
+    routine('unmap_vmas', (_: FlushMachine, cpu: Cpu) => filemap.zap_page_range(folio, cpu, PAGE, zap)),
     routine('user code', function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
       const mmu = kernel.mmus[cpu.id] as SaturatedMmu;
       for (let value = 1; value <= STORES; value++) {

@@ -9,12 +9,14 @@
  *
  * Every operation is one atomic read-modify-write on `count`, with what happens under `wait_lock` folded in; on x86 these are
  * full barriers (LOCK CMPXCHG, LOCK XADD), up_read() and up_write() included. On arm64 they are an acquire and a release.
- * A writer that spins on the owner before it queues is a writer that comes later.
+ * A writer that spins on the owner before it queues is a writer that comes later. In a run, a waiter counts as spinning for as long as it
+ * waits (rwsem_optimistic_spin()): that the kernel stops when the owner sleeps, and that readers do not spin since v5.11, is left out.
  */
 import {
   BLOCKED,
   defineOperation,
   inlined,
+  ModelError,
   operation,
   type Address,
   type Footprint,
@@ -90,6 +92,14 @@ export class Rwsem {
     this.#setList(cx, writers);
   }
 
+  /** The task that performs an operation. Throws ModelError if the lock was not made for so many. */
+  taskOf(cx: OperationContext, operand: number): number {
+    const task = taskOf(cx, operand);
+    if (task >= this.tasks)
+      throw new ModelError(`sync: ${this.name}: task ${task}, made for ${this.tasks}: give it more (tasks)`);
+    return task;
+  }
+
   firstWaiter(cx: OperationContext): number {
     return cx.read(this.waitList.base) - 1;
   }
@@ -150,7 +160,7 @@ const DOWN_READ = defineOperation({
   perform(cx, op, branch) {
     if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
-    const task = taskOf(cx, op.a);
+    const task = sem.taskOf(cx, op.a);
     if (cx.read(sem.owner) === 1 + task) misuse(cx, 'down_read', sem.name, 'which holds it for writing');
     const count = cx.read(sem.count);
     const steals = canSteal(cx, op) && branch === 0;
@@ -168,7 +178,8 @@ const DOWN_READ = defineOperation({
 const WAIT_READ = defineOperation({
   name: 'down_read_wait',
   cost: 'wait',
-  perform: (cx, op) => (cx.read(semOf(op).waiting.base + taskOf(cx, op.a)) === Waiting.no ? 0 : BLOCKED),
+  spins: true,
+  perform: (cx, op) => (cx.read(semOf(op).waiting.base + semOf(op).taskOf(cx, op.a)) === Waiting.no ? 0 : BLOCKED),
   footprint: (op, processor) => ({ reads: [semOf(op).waiting.base + (op.a === SELF ? processor : op.a)], writes: [] }),
 });
 
@@ -179,7 +190,7 @@ const DOWN_WRITE = defineOperation({
   perform(cx, op, branch) {
     if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
-    const task = taskOf(cx, op.a);
+    const task = sem.taskOf(cx, op.a);
     if (cx.read(sem.owner) === 1 + task) misuse(cx, 'down_write', sem.name, 'which holds it for writing already');
     else if (cx.read(sem.held.base + task) > 0) misuse(cx, 'down_write', sem.name, 'which holds it for reading');
     if (cx.read(sem.count) === 0 || (canSteal(cx, op) && branch === 0)) {
@@ -196,9 +207,10 @@ const DOWN_WRITE = defineOperation({
 const WAIT_WRITE = defineOperation({
   name: 'down_write_wait',
   cost: 'cmpxchg',
+  spins: true,
   perform(cx, op) {
     const sem = semOf(op);
-    const task = taskOf(cx, op.a);
+    const task = sem.taskOf(cx, op.a);
     if (!cx.drained() || sem.firstWaiter(cx) !== task || (cx.read(sem.count) & RWSEM_LOCK_MASK) !== 0) return BLOCKED;
     sem.dequeue(cx);
     sem.takeWrite(cx, task);
@@ -214,7 +226,7 @@ const TRY_READ = defineOperation({
     if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
     if ((cx.read(sem.count) & (RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS)) !== 0) return 0;
-    sem.takeRead(cx, taskOf(cx, op.a));
+    sem.takeRead(cx, sem.taskOf(cx, op.a));
     return 1;
   },
   footprint: allWords,
@@ -239,7 +251,7 @@ const UP_READ = defineOperation({
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
-    const held = sem.held.base + taskOf(cx, op.a);
+    const held = sem.held.base + sem.taskOf(cx, op.a);
     if (cx.read(held) === 0) {
       misuse(cx, 'up_read', sem.name, 'which does not hold it for reading');
       return 0;
@@ -258,7 +270,7 @@ const UP_WRITE = defineOperation({
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
-    const task = taskOf(cx, op.a);
+    const task = sem.taskOf(cx, op.a);
     if (cx.read(sem.owner) !== 1 + task) {
       misuse(cx, op.b === DOWNGRADE ? 'downgrade_write' : 'up_write', sem.name, 'which does not hold it for writing');
       return 0;

@@ -77,6 +77,7 @@ function assembleNative(
     mmus,
     frames,
     shape,
+    tasks: cpus.length,
     broadcast,
     flushCeiling: topology.flushCeiling,
     hz: topology.hz,

@@ -1,16 +1,8 @@
 /**
  * One kernel and what runs on it: the whole of a native machine, or a guest of a host.
  */
-import {
-  ModelError,
-  program,
-  routine,
-  type Address,
-  type Frames,
-  type Steps,
-  type SystemBuilder,
-} from '@shootdown/machine';
-import { do_idle, startCpu, type Cpu } from '@shootdown/cpu';
+import { ModelError, program, type Address, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {
   arm64Tlb,
@@ -43,6 +35,8 @@ export interface KernelParts {
   readonly mmus: readonly MmuInstructions[];
   readonly frames: Frames;
   readonly shape: WalkShape;
+  /** Processors of the whole machine, its other guests' too. */
+  readonly tasks: number;
   /** Broadcast TLBIs instead of IPIs. */
   readonly broadcast: boolean;
   readonly flushCeiling: number;
@@ -76,7 +70,7 @@ export interface MachineEnd {
 export function startKernel(description: KernelDescription, parts: KernelParts): StartedKernel {
   const { builder, cpus, mmus, frames, shape } = parts;
   const smp = new Smp(builder, cpus);
-  const mms = description.processes.map((_, i) => new Mm(builder, i + 1));
+  const mms = description.processes.map((_, i) => new Mm(builder, i + 1, undefined, { tasks: parts.tasks }));
   const jiffies = parts.hz > 0 ? addTimer(builder, parts.hz, parts.hertz) : undefined;
   const arch = archOf(parts, smp, mms, jiffies);
   const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', frames.tables) };
@@ -97,8 +91,6 @@ function archOf(
     ...(flush_tlb_multi && { flush_tlb_multi }),
   });
 }
-
-const idle = routine('swapper', (cpu: Cpu) => do_idle(cpu));
 
 function startThreads(
   description: KernelDescription,
@@ -136,7 +128,7 @@ function startThreads(
   const end = { until: [] as number[], untilAtRest: [] as number[] };
   for (const cpu of kernel.cpus) {
     const work = bodies.get(cpu.id);
-    const task = work ? program(thread, work.context, work.first, work.body) : program(idle, cpu);
+    const task = work ? program(thread, work.context, work.first, work.body) : program(swapper, cpu);
     const gate = gates?.[cpu.id];
     const processor = startCpu(
       builder,

@@ -1,8 +1,8 @@
 /** `shootdown explore --fuzz`: random schedules of the same model, for spaces too big to search. It proves nothing. */
-import { agrees, fuzz, type FuzzOptions } from '@shootdown/explorer';
+import { counterexample, agrees, fuzz, type FuzzOptions } from '@shootdown/explorer';
 import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
-import { counterexample, replayCommand } from '../counterexample.ts';
+import { replayCommand } from '../counterexample.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '@shootdown/machine';
 import { coverageLines, type Found } from './explore.ts';

@@ -1,9 +1,16 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
-import { agrees, explore, type ExploreOptions, type ExploreResult, type Progress } from '@shootdown/explorer';
+import {
+  agrees,
+  counterexample,
+  explore,
+  type ExploreOptions,
+  type ExploreResult,
+  type Progress,
+} from '@shootdown/explorer';
 import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
-import { counterexample, exitCodeOf, replayCommand } from '../counterexample.ts';
+import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';

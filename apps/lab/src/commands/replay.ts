@@ -1,5 +1,5 @@
 /** `shootdown replay <schedule file | scenario>`: makes a run happen again, step by step. */
-import { judgeSchedule } from '@shootdown/explorer';
+import { explained, judgeSchedule } from '@shootdown/explorer';
 import {
   LiveExecutor,
   ModelError,
@@ -12,7 +12,7 @@ import {
 import { renderTrace, traceFormats } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
-import { exitCodeOf, explained } from '../counterexample.ts';
+import { exitCodeOf } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
@@ -62,12 +62,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   const problem = judgeSchedule(system, schedule);
   const verdict = problem === null ? 'safe' : problem.kind === 'deadlock' ? 'deadlock' : 'violation';
   const trace = problem?.length === schedule.length ? explained(executor, recorded, { ...problem, verdict }) : recorded;
-  process.stdout.write(renderTrace(format, trace, {}));
   if (fingerprint !== undefined && fingerprint !== trace.fingerprint) {
     throw new ModelError(
       `replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`,
     );
   }
+  process.stdout.write(renderTrace(format, trace, {}));
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
   if (problem && problem.length < schedule.length)
     process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);

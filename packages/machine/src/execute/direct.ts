@@ -37,10 +37,14 @@ export class DirectExecutor extends TabulatedExecutor {
     return this.cursors.get(address)?.pending ?? null;
   }
 
+  protected override stepsAt(address: number): number | null {
+    return this.cursors.get(address)?.steps ?? null;
+  }
+
   protected override startRoutine(address: number, program: number): void {
     this.cursors ??= new Map();
     this.contents ??= new ContentHashes();
-    const cursor = new RoutineCursor(this.system.programs[program] as Program, program);
+    const cursor = new RoutineCursor(this.system.programs[program] as Program, program, this.store.words.length);
     this.cursors.set(address, cursor);
     this.remember(address, cursor);
   }

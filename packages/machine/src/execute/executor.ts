@@ -4,11 +4,11 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not enabled.
  * How routines and components keep their local state is up to the subclass.
  */
-import { ModelError } from '../state/errors.ts';
+import { ModelError, printable, thrown } from '../state/errors.ts';
 import { BLOCKED, type Mark, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
 import type { Channel, Component, Processor, System } from '../system/system.ts';
 import { symmetricSeeds, watchedWords } from '../system/system-words.ts';
-import { ContentHashes, WordStore } from '../state/words.ts';
+import { ContentHashes, isWord, WordStore } from '../state/words.ts';
 
 /** The tag of component states in which the processor executes instructions. */
 export const EXECUTES_TAG = 'executes';
@@ -29,6 +29,19 @@ export type Emitted =
 export const IRET: Message = { type: 'iret' };
 
 const NO_MESSAGE = 0;
+
+/** A message as watchers see it. */
+export interface SentMessage {
+  /** Names of components; `hardware` or `host` for what happens by itself. */
+  readonly from: string;
+  readonly to: string;
+  readonly type: string;
+  /** The channel that carries it; null: it is synchronous, delivered within the step. */
+  readonly channel: string | null;
+}
+
+/** {@link Executor} sender: the processor whose operation is performed. */
+const PROCESSOR = -1;
 
 /** One running system. */
 export abstract class Executor implements OperationContext {
@@ -54,10 +67,14 @@ export abstract class Executor implements OperationContext {
   onSpend: ((cost: string, times: number) => void) | null = null;
   /** Called when a message enters a channel, if set. */
   onSend: ((channel: Channel) => void) | null = null;
+  /** Every message: when it is sent, on a channel or within the step. */
+  onMessage: ((message: SentMessage) => void) | null = null;
+  /** The component whose output is being applied; -1: a processor's operation. */
+  #sender = PROCESSOR;
   protected readonly messages: Message[] = [{ type: 'none' }];
   protected readonly messageHashes = new ContentHashes();
   /** 1 + index of the watch of each word, or null when nothing is watched. */
-  protected readonly watched: Uint8Array | null;
+  protected readonly watched: Int32Array | null;
   #messageIds = new Map<string, number>();
   #violation: Violation | null = null;
 
@@ -120,7 +137,8 @@ export abstract class Executor implements OperationContext {
         if (!spontaneous) return false;
         const component = this.system.components[spontaneous.toComponent] as Component;
         this.processor = Math.max(component.processor, 0);
-        return !this.mustDrain(spontaneous) && this.#stepAndReport(component, this.internMessage(spontaneous.message));
+        if (this.mustDrain(spontaneous)) return false;
+        return this.#stepAndReport(component, this.internMessage(spontaneous.message), spontaneous.kind);
       }
     }
   }
@@ -220,12 +238,34 @@ export abstract class Executor implements OperationContext {
     const op = this.operationAt(address);
     if (op === null) return false;
     this.processor = index;
-    if (op.definition.branches) this.branchCount = op.definition.branches(this, op);
-    if (branch >= this.branchCount) return false;
-    const result = op.definition.perform(this, op, branch);
-    if (result === BLOCKED) return false;
+    let result: number;
+    try {
+      if (op.definition.branches) this.branchCount = wholeNumber(op.definition.branches(this, op), 'outcomes');
+      if (branch >= this.branchCount) return false;
+      result = op.definition.perform(this, op, branch);
+      if (result === BLOCKED) return false;
+      if ((result | 0) !== result) result = wholeNumber(result, 'result');
+    } catch (error) {
+      throw this.#blamed(error, address, op);
+    }
     this.finishAdvance(processor, address, result);
     return true;
+  }
+
+  /** What went wrong in an operation, with the routine and step that performed it. */
+  #blamed(error: unknown, address: number, op: Operation): ModelError {
+    const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
+    if (said.startsWith('routine: ')) return new ModelError(said);
+    const routine = this.stackOf(this.processor).at(-1) ?? '?';
+    const step = this.stepsAt(address);
+    return new ModelError(
+      `routine: ${routine}: ${step === null ? '' : `step ${step}: `}${op.label ?? op.definition.name}: ${said}`,
+    );
+  }
+
+  /** Operations that the routine at `address` has performed since it began; null if that is not kept. */
+  protected stepsAt(_address: number): number | null {
+    return null;
   }
 
   protected finishAdvance(processor: Processor, address: number, result: number): void {
@@ -277,7 +317,7 @@ export abstract class Executor implements OperationContext {
 
   /** Tells the watcher of a word that memory has changed. */
   protected reportWrite(address: number): void {
-    const index = (this.watched as Uint8Array)[address] as number;
+    const index = (this.watched as Int32Array)[address] as number;
     this.system.watches[index - 1]?.watcher(this, address);
   }
 
@@ -296,7 +336,7 @@ export abstract class Executor implements OperationContext {
     this.onViolation?.(this.#violation);
   }
 
-  send(channelIndex: number, message: Message): void {
+  send(channelIndex: number, message: Message, from = this.#sender): void {
     const channel = this.system.channels[channelIndex];
     if (!channel) throw new ModelError(`wire: send: no channel ${channelIndex} (message ${message.type})`);
     const id = this.internMessage(message);
@@ -306,17 +346,45 @@ export abstract class Executor implements OperationContext {
         this.store.writeInterned(channel.base + i, id, this.messageHashes);
         if (channel.policy === 'unordered') this.#sortMessages(channel);
         this.onSend?.(channel);
+        this.#sent(channel, message, from);
         return;
       }
-      if (channel.policy === 'level' && word === id) return;
+      if (channel.policy === 'level' && word === id) {
+        this.#sent(channel, message, from);
+        return;
+      }
     }
     throw new ModelError(
       `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
     );
   }
 
-  tell(component: number, message: Message): boolean {
-    return this.#stepAndReport(this.system.components[component] as Component, this.internMessage(message));
+  tell(component: number, message: Message, from = this.#sender): boolean {
+    const target = this.system.components[component] as Component;
+    const sender = this.onMessage === null ? null : this.#nameOf(from);
+    return this.#stepAndReport(target, this.internMessage(message), sender);
+  }
+
+  note(from: number, to: number, type: string): void {
+    if (this.onMessage === null) return;
+    this.#report(this.#nameOf(from < 0 ? this.#sender : from), this.#nameOf(to), type, null);
+  }
+
+  #sent(channel: Channel, message: Message, from: number): void {
+    if (this.onMessage === null) return;
+    const sender = this.#nameOf(channel.fromComponent < 0 ? from : channel.fromComponent);
+    this.#report(sender, channel.to, message.type, channel.name);
+  }
+
+  #report(from: string, to: string, type: string, channel: string | null): void {
+    this.onMessage?.({ from, to, type, channel });
+  }
+
+  /** A component's name; -1 is the one that controls the processor, or the processor if none does. */
+  #nameOf(component: number): string {
+    const processor = this.system.processors[this.processor];
+    const index = component < 0 ? (processor?.component ?? -1) : component;
+    return this.system.components[index]?.name ?? processor?.name ?? 'nobody';
   }
 
   spend(cost: string, times = 1): void {
@@ -365,7 +433,7 @@ export abstract class Executor implements OperationContext {
     const emitted = event as unknown as Emitted;
     switch (emitted.type) {
       case 'send':
-        this.send(emitted.channel, emitted.message);
+        this.send(emitted.channel, emitted.message, component.index);
         return;
       case 'interrupt':
         this.#interrupt(component, emitted.vector);
@@ -386,7 +454,10 @@ export abstract class Executor implements OperationContext {
         `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
       );
     }
+    const outer = this.#sender;
+    this.#sender = component.index;
     effect(this, event);
+    this.#sender = outer;
   }
 
   #interrupt(component: Component, vector: string): void {
@@ -432,13 +503,20 @@ export abstract class Executor implements OperationContext {
       const next = i + 1 < channel.capacity ? this.store.read(channel.base + i + 1) : NO_MESSAGE;
       this.store.writeInterned(channel.base + i, next, this.messageHashes);
     }
-    return this.#stepAndReport(component, id);
+    const accepted = this.#stepAndReport(component, id, null);
+    if (accepted && channel.answer !== undefined && channel.from !== undefined)
+      this.#report(component.name, channel.from, channel.answer, channel.name);
+    return accepted;
   }
 
   /** Whether a component would accept a message now. */
   protected abstract canAccept(component: Component, message: number): boolean;
 
-  #stepAndReport(component: Component, message: number): boolean {
+  /** @param from who sends it within this step; null if it was sent before, or nobody wants to know */
+  #stepAndReport(component: Component, message: number, from: string | null): boolean {
+    // Reported before what it leads to.
+    if (from !== null && this.onMessage !== null && this.canAccept(component, message))
+      this.#report(from, component.name, (this.messages[message] as Message).type, null);
     const saved = this.processor;
     if (component.processor >= 0) this.processor = component.processor;
     else if (component.gates >= 0) this.processor = component.gates;
@@ -482,6 +560,12 @@ export abstract class Executor implements OperationContext {
     for (const watcher of this.system.drainWatchers) watcher(this, address);
     return true;
   }
+}
+
+/** A result as a 32-bit integer. Throws ModelError on what is none. */
+function wholeNumber(value: unknown, what: string): number {
+  if (!isWord(value)) throw new ModelError(`${what}: ${printable(value)} is no 32-bit integer`);
+  return value | 0;
 }
 
 function remedyForFull(channel: Channel): string {

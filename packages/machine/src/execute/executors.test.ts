@@ -447,8 +447,11 @@ describe('SystemBuilder', () => {
     ],
     [
       'more choices than a schedule entry can name',
-      (b) => Array.from({ length: 256 }, (_, i) => b.processor({ name: `P${i}`, tasks: [task] })),
-      'system: build: 256 choices, at most 255',
+      (b) => [
+        b.component({ name: 'c', machine: listenerMachine }),
+        Array.from({ length: 32_768 }, (_, i) => b.channel({ name: `ch${i}`, to: 'c', policy: 'level' })),
+      ],
+      'system: build: 32768 choices, at most 32767',
     ],
   ])('refuses %s', (_, declare, message) => {
     const build = (): System => {

@@ -100,7 +100,10 @@ export class LiveExecutor extends Executor {
     this.#routines.get(address)?.stop();
     const body = this.system.programs[programIndex];
     if (!body) throw new RangeError(`live: startRoutine: no program ${programIndex}`);
-    const actor = createActor(fromRoutine(body, programIndex), { input: undefined, ...this.#inspection() });
+    const actor = createActor(fromRoutine(body, programIndex, this.store.words.length), {
+      input: undefined,
+      ...this.#inspection(),
+    });
     start(actor, 'routine');
     this.#routines.set(address, actor);
     this.#rememberRoutine(address);

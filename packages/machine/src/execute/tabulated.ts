@@ -63,7 +63,7 @@ export class TabulatedExecutor extends Executor {
 
   constructor(system: System) {
     super(system);
-    this.nodes = new NodeTable(system.programs, system.maxHistory);
+    this.nodes = new NodeTable(system.programs, system.maxHistory, system.layout.words);
     this.#processors = system.processors;
     this.reset();
   }
@@ -124,6 +124,10 @@ export class TabulatedExecutor extends Executor {
 
   protected override operationAt(address: number): Operation | null {
     return this.nodes.operations[this.store.words[address] as number] ?? null;
+  }
+
+  protected override stepsAt(address: number): number | null {
+    return this.nodes.historyOf(this.store.words[address] as number).length;
   }
 
   protected override startRoutine(address: number, program: number): void {

@@ -38,8 +38,12 @@ export interface PersistedRoutine {
 /** The generator behind each snapshot; a snapshot that was advanced has handed it to its successor. */
 const cursors = new WeakMap<RoutineSnapshot, RoutineCursor>();
 
-/** Makes actor logic of a program. `identity` is the program's index in its system (part of the content hash). */
-export function fromRoutine(body: Program, identity = 0): ActorLogic<RoutineSnapshot, ResultEvent, unknown> {
+/** Makes actor logic of a program. `identity` is the program's index in its system (part of the content hash), `words` how many that has. */
+export function fromRoutine(
+  body: Program,
+  identity = 0,
+  words?: number,
+): ActorLogic<RoutineSnapshot, ResultEvent, unknown> {
   const snapshotOf = (cursor: RoutineCursor, results: number[], length: number): RoutineSnapshot => {
     const { pending, hash, stack, said } = cursor;
     const rest = { error: undefined, output: undefined, results, length, pending, hash, stack, said };
@@ -48,7 +52,7 @@ export function fromRoutine(body: Program, identity = 0): ActorLogic<RoutineSnap
     return snapshot;
   };
   const replay = (results: readonly number[]): RoutineSnapshot => {
-    const cursor = new RoutineCursor(body, identity);
+    const cursor = new RoutineCursor(body, identity, words);
     for (const result of results) cursor.advance(result);
     return snapshotOf(cursor, [...results], results.length);
   };

@@ -204,7 +204,7 @@ describe('a routine that', () => {
       yield load(X) as unknown as Operation;
     });
     expect(errorOf(() => walk(notYieldStar, [0]))).toBe(
-      'routine: bad: step 1 (after load): yielded something that is no operation ({}): use yield* with the operations',
+      'routine: bad: step 1 (after load): yielded something that is no operation (load): use yield* with the operations',
     );
     const nothing = bad(function* () {
       yield undefined as unknown as Operation;

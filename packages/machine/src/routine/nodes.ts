@@ -7,7 +7,8 @@
 import { ModelError } from '../state/errors.ts';
 import type { Mark, Operation } from './operation.ts';
 import { Code } from './operations.ts';
-import { RoutineCursor, type Program } from './routine.ts';
+import { isData, RoutineCursor, type Program } from './routine.ts';
+import { canonicalJson } from '../state/hash.ts';
 import { ContentHashes, grown } from '../state/words.ts';
 
 /** What an edge says on the way: property failures and counts, or nothing. */
@@ -49,10 +50,14 @@ export class NodeTable {
   readonly #cursors = new Map<number, { readonly cursor: RoutineCursor; readonly node: number }>();
   readonly #historyMax: number;
 
+  /** How many words the machine has. */
+  readonly #words: number;
+
   /** @param historyMax operations a program may perform without a `point` before it counts as an endless loop */
-  constructor(programs: readonly Program[], historyMax = Number.POSITIVE_INFINITY) {
+  constructor(programs: readonly Program[], historyMax = Number.POSITIVE_INFINITY, words = Number.POSITIVE_INFINITY) {
     this.#programs = programs;
     this.#historyMax = historyMax;
+    this.#words = words;
   }
 
   /** The first node of a program. */
@@ -61,7 +66,7 @@ export class NodeTable {
     if (known !== undefined) return known;
     const body = this.#programs[programIndex];
     if (!body) throw new RangeError(`nodes: root: no program ${programIndex}`);
-    const cursor = new RoutineCursor(body, programIndex);
+    const cursor = new RoutineCursor(body, programIndex, this.#words);
     const node = this.#add(programIndex, cursor, 0, 0);
     this.#roots[programIndex] = node;
     this.#rootSaid[programIndex] = cursor.said;
@@ -149,9 +154,30 @@ export class NodeTable {
   #cursorAt(node: number, programIndex: number): RoutineCursor {
     const last = this.#cursors.get(programIndex);
     if (last?.node === node) return last.cursor;
-    const cursor = new RoutineCursor(this.#programs[programIndex] as Program, programIndex);
-    for (const result of this.historyOf(node)) cursor.advance(result);
+    const cursor = new RoutineCursor(this.#programs[programIndex] as Program, programIndex, this.#words);
+    for (const place of this.#pathTo(node)) {
+      if (this.#parent[place] !== 0) cursor.advance(this.#parentResult[place] as number);
+      this.#compare(place, cursor);
+    }
     return cursor;
+  }
+
+  /** The nodes from the first one of its program to `node`, along the path on which it was first reached. */
+  #pathTo(node: number): number[] {
+    const path: number[] = [];
+    for (let n = node; n !== 0; n = this.#parent[n] as number) path.push(n);
+    return path.reverse();
+  }
+
+  /** The same results must lead to the same place: everything rests on that. Throws ModelError if they did not. */
+  #compare(node: number, cursor: RoutineCursor): void {
+    const before = this.operations[node] ?? null;
+    const { lo, hi } = cursor.hash;
+    if (this.hashes.lo[node] === lo && this.hashes.hi[node] === hi && sameOperation(before, cursor.pending)) return;
+    const name = this.stacks[node]?.at(-1) ?? cursor.program.name;
+    throw new ModelError(
+      `routine: ${name}: step ${cursor.steps}: not deterministic: ${nameOf(before)} became ${nameOf(cursor.pending)} when run again with the same results (Math.random, Date, a closure that counts?)`,
+    );
   }
 
   #add(programIndex: number, cursor: RoutineCursor, parent: number, result: number): number {
@@ -199,6 +225,20 @@ export class NodeTable {
     this.#firstEdge[node] = edge;
     this.said = said;
   }
+}
+
+/** Operands that are no plain data (frames, a function) are made anew by some routines, and prove nothing. */
+function sameOperation(a: Operation | null, b: Operation | null): boolean {
+  if (a === null || b === null) return a === b;
+  if (a === b) return true;
+  const same = a.definition.name === b.definition.name && a.a === b.a && a.b === b.b && a.c === b.c;
+  return (
+    same && (a.data === b.data || !isData(a.data) || !isData(b.data) || canonicalJson(a.data) === canonicalJson(b.data))
+  );
+}
+
+function nameOf(op: Operation | null): string {
+  return op === null ? 'the end' : `${op.label ?? op.definition.name} (${op.a}, ${op.b}, ${op.c})`;
 }
 
 /** A local state is known by its content hash, which tells programs apart. */

@@ -5,8 +5,12 @@
  * {@link defineOperation}; the ones every machine has are in `operations.ts`.
  */
 
-/** Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. */
-export const BLOCKED = -0x8000_0000;
+import { checkOptions, keysOf, printable } from '../state/errors.ts';
+import { isWord, wordOf } from '../state/words.ts';
+import { stepOf } from './unbegun.ts';
+
+/** Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. No word has this value. */
+export const BLOCKED = 2 ** 40;
 
 /**
  * What an operation may do. One object per executor; an operation must not keep it.
@@ -29,10 +33,21 @@ export interface OperationContext {
   buffered(): number;
   /** Reports that a property is violated by this step. `detail` is only evaluated when a trace is written. */
   fail(property: string, detail: () => string): void;
-  /** Puts a message on a channel (index from the assembled system). */
-  send(channel: number, message: Message): void;
-  /** Hands a message to a component at once (an instruction that talks to its own hardware). False: not accepted now. */
-  tell(component: number, message: Message): boolean;
+  /**
+   * Puts a message on a channel (index from the assembled system).
+   * @param from the component that sends it. Default: the one whose step this is, otherwise the processor's
+   */
+  send(channel: number, message: Message, from?: number): void;
+  /**
+   * A synchronous message: the component takes it within this step. False: it does not accept it now.
+   * @param from as for {@link send}
+   */
+  tell(component: number, message: Message, from?: number): boolean;
+  /**
+   * A synchronous message that its receiver answers from words alone, so that no machine has to step: a translation, a line of a bus. It
+   * changes nothing; who watches messages sees it. Components by index. As `from`, -1 is the one whose step this is; as `to`, the processor's.
+   */
+  note(from: number, to: number, type: string): void;
   /** True while no message is in flight on the channel. */
   channelEmpty(channel: number): boolean;
   /** True while the channel has no room for another message. */
@@ -76,6 +91,9 @@ export interface Footprint {
   readonly writes: readonly number[];
 }
 
+/** The words of {@link OperationDefinition.ordering}: what is kept in order. `context`: instruction fetch and system registers (ISB). */
+export type Ordering = 'full' | 'read' | 'write' | 'acquire' | 'release' | 'dependency' | 'context';
+
 /** What an operation is. Define it once, at module level. */
 export interface OperationDefinition {
   /** Name in traces, errors and cost tables. */
@@ -97,6 +115,10 @@ export interface OperationDefinition {
   readonly spins?: boolean;
   /** It is performed in user mode (CPL 3); everything else is kernel code. */
   readonly user?: boolean;
+  /** The first operand is the address of a word: an executor checks that there is one. No operand may be left out. */
+  readonly addressed?: boolean;
+  /** The order it stands for, so that a verdict can say where the memory model makes nothing of it. */
+  readonly ordering?: Ordering;
   /** Built-in code, so that executors can inline the commonest operations. */
   readonly code?: number;
 }
@@ -124,17 +146,56 @@ export interface Saying {
 /** Builds an operation. All operations are made here, so that they share one shape. */
 export function operation(
   definition: OperationDefinition,
-  a = 0,
-  b = 0,
-  c = 0,
+  a?: number,
+  b?: number,
+  c?: number,
   data?: unknown,
   saying?: Saying,
 ): Operation {
-  return { definition, a, b, c, data, label: saying?.label, fact: saying?.fact };
+  return {
+    definition,
+    a: ((a as number) | 0) === a ? a : operandOf(definition, a),
+    b: ((b as number) | 0) === b ? b : operandOf(definition, b),
+    c: ((c as number) | 0) === c ? c : operandOf(definition, c),
+    data,
+    label: saying?.label,
+    fact: saying?.fact,
+  };
 }
 
-/** Declares an operation; checks what can be checked. */
+/** Operands left out are 0, except in an operation on a word: whoever passes `undefined` for an address or value meant another one. */
+function operandOf(definition: OperationDefinition, operand: number | undefined): number {
+  return operand === undefined && definition.addressed !== true ? 0 : wordOf(operand as number);
+}
+
+/** What is wrong with an operation, in words; null if nothing is. @param words how many the machine has */
+export function faultOf({ definition, a, b, c }: Operation, words: number): string | null {
+  if ((a | 0) === a && (b | 0) === b && (c | 0) === c) {
+    if (definition.addressed !== true || (a >= 0 && a < words)) return null;
+    return `${definition.name}: ${a} is the address of no word (there are ${words})`;
+  }
+  const operand: unknown = [a, b, c].find((value) => !isWord(value));
+  if (definition.addressed === true && operand === a) return `${definition.name}: ${printable(a)} is no address`;
+  return `${definition.name}: ${printable(operand)} is no 32-bit integer`;
+}
+
+const OPERATION_KEYS = keysOf<OperationDefinition>()(
+  'name',
+  'cost',
+  'perform',
+  'branches',
+  'footprint',
+  'rests',
+  'spins',
+  'user',
+  'addressed',
+  'ordering',
+  'code',
+);
+
+/** Declares an operation. Throws ModelError on one without a name or `perform`, and on names of options that are none. */
 export function defineOperation(definition: OperationDefinition): OperationDefinition {
+  checkOptions('operation: define', definition, OPERATION_KEYS, ['name', 'perform']);
   return definition;
 }
 
@@ -150,6 +211,6 @@ export type Mark =
 export type Steps<T = void> = Generator<Operation | Mark, T, number>;
 
 /** Performs one operation: the usual way to write a new primitive. */
-export function* perform(op: Operation): Steps<number> {
-  return yield op;
+export function perform(op: Operation): Steps<number> {
+  return stepOf(op);
 }

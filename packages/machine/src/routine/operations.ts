@@ -14,6 +14,8 @@ import {
   type Saying,
   type Steps,
 } from './operation.ts';
+import { stepOf, voidStepOf } from './unbegun.ts';
+import { ModelError, printable } from '../state/errors.ts';
 import type { Address } from '../state/words.ts';
 
 /** Codes of the operations that executors inline. 0 is the end of a routine. */
@@ -27,6 +29,7 @@ const nothing = () => ({ reads: none, writes: none });
 
 const LOAD = defineOperation({
   name: 'load',
+  addressed: true,
   code: Code.load,
   perform: (cx, op) => cx.load(op.a),
   footprint: onlyReads,
@@ -34,6 +37,7 @@ const LOAD = defineOperation({
 
 const STORE = defineOperation({
   name: 'store',
+  addressed: true,
   code: Code.store,
   perform: (cx, op) => (cx.storeBuffered(op.a, op.b) ? 0 : BLOCKED),
   footprint: onlyWrites,
@@ -41,6 +45,7 @@ const STORE = defineOperation({
 
 const XCHG = defineOperation({
   name: 'xchg',
+  addressed: true,
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const old = cx.read(op.a);
@@ -52,6 +57,7 @@ const XCHG = defineOperation({
 
 const CMPXCHG = defineOperation({
   name: 'cmpxchg',
+  addressed: true,
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const old = cx.read(op.a);
@@ -63,6 +69,7 @@ const CMPXCHG = defineOperation({
 
 const ADD = defineOperation({
   name: 'atomic_add_return',
+  addressed: true,
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -75,6 +82,7 @@ const ADD = defineOperation({
 
 const SET_BITS = defineOperation({
   name: 'atomic_fetch_or',
+  addressed: true,
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -87,6 +95,7 @@ const SET_BITS = defineOperation({
 
 const CLEAR_BITS = defineOperation({
   name: 'atomic_fetch_andnot',
+  addressed: true,
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -100,6 +109,7 @@ const CLEAR_BITS = defineOperation({
 /** Reads memory, not the own store buffer: the condition waited for is another processor's doing. */
 const WAIT = defineOperation({
   name: 'wait',
+  addressed: true,
   spins: true,
   perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
   footprint: onlyReads,
@@ -107,6 +117,7 @@ const WAIT = defineOperation({
 
 const ACQUIRE = defineOperation({
   name: 'acquire',
+  addressed: true,
   spins: true,
   perform(cx, op) {
     const word = cx.read(op.a);
@@ -119,11 +130,12 @@ const ACQUIRE = defineOperation({
 
 const FULL_BARRIER = defineOperation({
   name: 'smp_mb',
+  ordering: 'full',
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   footprint: nothing,
 });
-const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', perform: () => 0, footprint: nothing });
-const READ_BARRIER = defineOperation({ name: 'smp_rmb', perform: () => 0, footprint: nothing });
+const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', ordering: 'write', perform: () => 0, footprint: nothing });
+const READ_BARRIER = defineOperation({ name: 'smp_rmb', ordering: 'read', perform: () => 0, footprint: nothing });
 const NOP = defineOperation({ name: 'nop', perform: () => 0, footprint: nothing });
 const CHOOSE = defineOperation({
   name: 'choose',
@@ -134,76 +146,76 @@ const CHOOSE = defineOperation({
 const REST = defineOperation({ name: 'rest', perform: () => BLOCKED, rests: true, footprint: nothing });
 
 /** READ_ONCE(). */
-export function* load(address: Address, saying?: Saying): Steps<number> {
-  return yield operation(LOAD, address, 0, 0, undefined, saying);
+export function load(address: Address, saying?: Saying): Steps<number> {
+  return stepOf(operation(LOAD, address, 0, 0, undefined, saying));
 }
 
 /** WRITE_ONCE(): enters the store buffer under `tso`. */
-export function* store(address: Address, value: number, saying?: Saying): Steps {
-  yield operation(STORE, address, value, 0, undefined, saying);
+export function store(address: Address, value: number, saying?: Saying): Steps {
+  return voidStepOf(operation(STORE, address, value, 0, undefined, saying));
 }
 
 /** xchg(): a full barrier; returns the old value. */
-export function* xchg(address: Address, value: number, saying?: Saying): Steps<number> {
-  return yield operation(XCHG, address, value, 0, undefined, saying);
+export function xchg(address: Address, value: number, saying?: Saying): Steps<number> {
+  return stepOf(operation(XCHG, address, value, 0, undefined, saying));
 }
 
 /** cmpxchg(): a full barrier whether or not it succeeds; returns the old value (success: equal to `expected`). */
-export function* cmpxchg(address: Address, expected: number, value: number, saying?: Saying): Steps<number> {
-  return yield operation(CMPXCHG, address, expected, value, undefined, saying);
+export function cmpxchg(address: Address, expected: number, value: number, saying?: Saying): Steps<number> {
+  return stepOf(operation(CMPXCHG, address, expected, value, undefined, saying));
 }
 
 /** atomic_add_return(): a full barrier; returns the new value. */
-export function* atomicAdd(address: Address, delta: number, saying?: Saying): Steps<number> {
-  return yield operation(ADD, address, delta, 0, undefined, saying);
+export function atomicAdd(address: Address, delta: number, saying?: Saying): Steps<number> {
+  return stepOf(operation(ADD, address, delta, 0, undefined, saying));
 }
 
 /** Sets bits atomically (cpumask_set_cpu and the like); returns the old value. */
-export function* setBits(address: Address, bits: number, saying?: Saying): Steps<number> {
-  return yield operation(SET_BITS, address, bits, 0, undefined, saying);
+export function setBits(address: Address, bits: number, saying?: Saying): Steps<number> {
+  return stepOf(operation(SET_BITS, address, bits, 0, undefined, saying));
 }
 
 /** Clears bits atomically; returns the old value. */
-export function* clearBits(address: Address, bits: number, saying?: Saying): Steps<number> {
-  return yield operation(CLEAR_BITS, address, bits, 0, undefined, saying);
+export function clearBits(address: Address, bits: number, saying?: Saying): Steps<number> {
+  return stepOf(operation(CLEAR_BITS, address, bits, 0, undefined, saying));
 }
 
 /** Spins until `(word & mask) === value`, reading memory (not the own store buffer); returns the word. */
-export function* waitFor(address: Address, mask: number, value: number, saying?: Saying): Steps<number> {
-  return yield operation(WAIT, address, mask, value, undefined, saying);
+export function waitFor(address: Address, mask: number, value: number, saying?: Saying): Steps<number> {
+  return stepOf(operation(WAIT, address, mask, value, undefined, saying));
 }
 
 /** Atomically: waits until `(word & busyMask) === 0`, then adds `delta`. The building block of lock words; a full barrier. */
-export function* acquireWord(address: Address, busyMask: number, delta: number, saying?: Saying): Steps {
-  yield operation(ACQUIRE, address, busyMask, delta, undefined, saying);
+export function acquireWord(address: Address, busyMask: number, delta: number, saying?: Saying): Steps {
+  return voidStepOf(operation(ACQUIRE, address, busyMask, delta, undefined, saying));
 }
 
 /** smp_mb(): waits until the own store buffer has drained. */
-export function* smp_mb(saying?: Saying): Steps {
-  yield operation(FULL_BARRIER, 0, 0, 0, undefined, saying);
+export function smp_mb(saying?: Saying): Steps {
+  return voidStepOf(operation(FULL_BARRIER, 0, 0, 0, undefined, saying));
 }
 
 /** smp_wmb(): orders nothing new on `sc` and `tso`, where stores drain in order. */
-export function* smp_wmb(saying?: Saying): Steps {
-  yield operation(WRITE_BARRIER, 0, 0, 0, undefined, saying);
+export function smp_wmb(saying?: Saying): Steps {
+  return voidStepOf(operation(WRITE_BARRIER, 0, 0, 0, undefined, saying));
 }
 
 /** smp_rmb(): orders nothing new on `sc` and `tso`, where loads are not reordered. */
-export function* smp_rmb(saying?: Saying): Steps {
-  yield operation(READ_BARRIER, 0, 0, 0, undefined, saying);
+export function smp_rmb(saying?: Saying): Steps {
+  return voidStepOf(operation(READ_BARRIER, 0, 0, 0, undefined, saying));
 }
 
 /** One step that touches no shared state: local work worth a line in the trace. */
-export function* nop(saying?: Saying): Steps {
-  yield operation(NOP, 0, 0, 0, undefined, saying);
+export function nop(saying?: Saying): Steps {
+  return voidStepOf(operation(NOP, 0, 0, 0, undefined, saying));
 }
 
 /**
  * Local work that costs time but touches no shared state: entering the kernel, clearing a page.
  * @param cost entry of the cost table
  */
-export function* work(cost: string, saying?: Saying): Steps {
-  yield operation(workCosting(cost), 0, 0, 0, undefined, saying);
+export function work(cost: string, saying?: Saying): Steps {
+  return voidStepOf(operation(workCosting(cost), 0, 0, 0, undefined, saying));
 }
 
 const works = new Map<string, OperationDefinition>();
@@ -217,11 +229,13 @@ function workCosting(cost: string): OperationDefinition {
 }
 
 /** A nondeterministic choice among `count` outcomes: returns 0 .. count-1. All of them are explored. */
-export function* choose(count: number, saying?: Saying): Steps<number> {
-  return yield operation(CHOOSE, count, 0, 0, undefined, saying);
+export function choose(count: number, saying?: Saying): Steps<number> {
+  if (!(Number.isInteger(count) && count >= 1))
+    throw new ModelError(`choose: expected a whole number of outcomes, at least 1 (${printable(count)})`);
+  return stepOf(operation(CHOOSE, count, 0, 0, undefined, saying));
 }
 
 /** The processor has nothing more to do here but stays interruptible (user mode, idle): never a deadlock. */
-export function* rest(saying?: Saying): Steps {
-  yield operation(REST, 0, 0, 0, undefined, saying);
+export function rest(saying?: Saying): Steps {
+  return voidStepOf(operation(REST, 0, 0, 0, undefined, saying));
 }

@@ -6,9 +6,20 @@
  * in its caller's. Nodes (`nodes.ts`) and actors (`live.ts`) both walk it with the {@link RoutineCursor} below, so that they
  * agree by construction on what a local state is and hashes to.
  */
-import { ModelError } from '../state/errors.ts';
+import { ModelError, printable, thrown } from '../state/errors.ts';
 import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
-import type { Mark, Operation, Steps } from './operation.ts';
+import { faultOf, type Mark, type Operation, type Steps } from './operation.ts';
+import {
+  beginNoting,
+  calling,
+  endNoting,
+  isSteps,
+  nameOfSteps,
+  NOTHING,
+  saying,
+  unbegun,
+  type Noted,
+} from './unbegun.ts';
 
 /** A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`. */
 export interface Routine<A extends readonly unknown[] = readonly unknown[], T = unknown> {
@@ -17,15 +28,18 @@ export interface Routine<A extends readonly unknown[] = readonly unknown[], T = 
 }
 
 /**
- * Names a generator function.
+ * Names a generator function. Throws ModelError on what is no function, or a name that is none.
  * @param name the kernel's own name: it heads columns and names the routine in errors
  */
 export function routine<A extends readonly unknown[], T>(name: string, body: (...args: A) => Steps<T>): Routine<A, T> {
-  const named = function* (...args: A): Steps<T> {
-    // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
-    const result: unknown = yield { mark: 'call', name, steps: body(...args) };
-    return result as T;
-  };
+  if (typeof name !== 'string' || name === '')
+    throw new ModelError(
+      `routine: a routine needs a name: routine('pud_clear', function* () { ... }) (${printable(name)})`,
+    );
+  if (typeof body !== 'function')
+    throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
+  // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
+  const named = (...args: A): Steps<T> => calling<T>(() => ({ mark: 'call', name, steps: body(...args) }), `${name}()`);
   return Object.assign(named, { routineName: name });
 }
 
@@ -34,21 +48,19 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
  * shows in no column.
  */
 export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
-  return function* (...args: A): Steps<T> {
-    const result: unknown = yield { mark: 'call', name: null, steps: body(...args) };
-    return result as T;
-  };
+  const what = `${body.name || 'an inlined routine'}()`;
+  return (...args: A): Steps<T> => calling<T>(() => ({ mark: 'call', name: null, steps: body(...args) }), what);
 }
 
 /**
  * `for (;;)` whose body is a frame of its own: nothing of an attempt is remembered but what it returns, and as long as that is
  * undefined there is another one. The body must change nothing outside of it but a {@link Local}.
  */
-export function* retry<T>(body: () => Steps<T | undefined>): Steps<T> {
-  return (yield* RETRY(body)) as T;
+export function retry<T>(body: () => Steps<T | undefined>): Steps<T> {
+  return RETRY(body) as Steps<T>;
 }
 
-const RETRY = inlined(function* (body: () => Steps<unknown>): Steps<unknown> {
+const RETRY = inlined(function* retry(body: () => Steps<unknown>): Steps<unknown> {
   const attempt = inlined(body);
   for (;;) {
     yield* point('retry');
@@ -58,11 +70,11 @@ const RETRY = inlined(function* (body: () => Steps<unknown>): Steps<unknown> {
 });
 
 /** `for (i = 0; i < count; i++)` in the same way; ends early with the first value that the body returns, undefined if it never does. */
-export function* each<T>(count: number, body: (i: number) => Steps<T | undefined>): Steps<T | undefined> {
-  return (yield* EACH(count, body)) as T | undefined;
+export function each<T>(count: number, body: (i: number) => Steps<T | undefined>): Steps<T | undefined> {
+  return EACH(count, body) as Steps<T | undefined>;
 }
 
-const EACH = inlined(function* (count: number, body: (i: number) => Steps<unknown>): Steps<unknown> {
+const EACH = inlined(function* each(count: number, body: (i: number) => Steps<unknown>): Steps<unknown> {
   const round = inlined(body);
   for (let i = 0; i < count; i++) {
     yield* point('each', i);
@@ -79,9 +91,8 @@ export abstract class Local {
 }
 
 /** Declares an object part of the local state, with its content as it is then, for as long as this routine runs. Returned, it is the caller's. */
-export function* local<T extends Local>(object: T): Steps<T> {
-  yield { mark: 'local', object };
-  return object;
+export function local<T extends Local>(object: T): Steps<T> {
+  return saying({ mark: 'local', object }, object, 'local()');
 }
 
 /**
@@ -89,18 +100,18 @@ export function* local<T extends Local>(object: T): Steps<T> {
  * one. Put it at every loop head, directly before the operation. Callers speak for themselves. The claim can be checked:
  * `verifyPoints`.
  */
-export function* point(label: string, ...values: number[]): Steps {
-  yield { mark: 'point', label, values };
+export function point(label: string, ...values: number[]): Steps {
+  return saying({ mark: 'point', label, values }, undefined, `point(${label})`);
 }
 
 /** Counts an event (nr_tlb_remote_flush and the like) under the processor's name. No step, no state. */
-export function* count(counter: string, amount = 1): Steps {
-  yield { mark: 'count', counter, amount };
+export function count(counter: string, amount = 1): Steps {
+  return saying({ mark: 'count', counter, amount }, undefined, `count(${counter})`);
 }
 
 /** Fails the property when `condition` does not hold. The check itself is no step. */
-export function* assertThat(condition: boolean, property: string, detail = ''): Steps {
-  if (!condition) yield { mark: 'fail', property, detail };
+export function assertThat(condition: boolean, property: string, detail = ''): Steps {
+  return saying(condition ? null : { mark: 'fail', property, detail }, undefined, `assertThat(${property})`);
 }
 
 /** A routine with its arguments, ready to run on a processor. */
@@ -111,6 +122,11 @@ export interface Program {
 
 /** Binds a routine to its arguments. Processors that share one Program object run the same code: symmetry needs that. */
 export function program<A extends readonly unknown[]>(body: Routine<A>, ...args: A): Program {
+  const name: unknown = (body as Partial<Routine<A>> | undefined)?.routineName;
+  if (typeof body !== 'function' || typeof name !== 'string')
+    throw new ModelError(
+      `program: expected a routine, which has a name: program(routine('name', function* () { ... }), ...) (${isSteps(body) ? `steps of ${nameOfSteps(body)}: hand over the routine, do not call it` : printable(body)})`,
+    );
   return { name: body.routineName, start: () => body(...args) };
 }
 
@@ -133,6 +149,16 @@ interface Frame {
   /** Results and calls since. */
   length: number;
   readonly locals: Words[];
+  /** What it has made and not begun, and where. */
+  idle: Idle[] | null;
+  /** Operations of each kind that stand for an order, since the point. */
+  orderings: number;
+}
+
+/** Steps that were made and not begun so far. */
+interface Idle {
+  readonly steps: Noted;
+  readonly where: string;
 }
 
 /** Walks one execution of a program: the pending operation, the call stack, and the content hash of the local state. */
@@ -152,12 +178,18 @@ export class RoutineCursor {
   /** The routines being executed, outermost first: the last one goes on. */
   readonly #frames: Frame[] = [];
 
-  /** @param identity distinguishes programs of one system from one another; part of every content hash */
-  constructor(body: Program, identity: number) {
+  readonly #words: number;
+
+  /**
+   * @param identity distinguishes programs of one system from one another; part of every content hash
+   * @param words how many the machine has; left out: addresses are not checked
+   */
+  constructor(body: Program, identity: number, words = Number.POSITIVE_INFINITY) {
     this.program = body;
+    this.#words = words;
     this.#seed = hashExtend(hashString(body.name), identity);
     this.hash = this.#seed;
-    this.#call(null, body.start());
+    this.#call(null, this.#start());
     this.#run(undefined);
   }
 
@@ -199,6 +231,8 @@ export class RoutineCursor {
       point: '',
       length: 0,
       locals: [],
+      idle: null,
+      orderings: 0,
     });
     if (name !== null) this.stack = [...this.stack, name];
   }
@@ -224,10 +258,15 @@ export class RoutineCursor {
     let input: unknown = result ?? 0;
     for (let marks = 0; ; marks++) {
       if (marks > MARKS_MAX)
-        throw new ModelError(`${this.#where()}: ${MARKS_MAX} marks without an operation: an endless loop`);
+        throw new ModelError(`${this.at}: ${MARKS_MAX} marks without an operation: an endless loop`);
       const next = this.#next(input);
       input = 0;
       if (next.done) {
+        this.#refuseIdle();
+        if (isSteps(next.value))
+          throw new ModelError(
+            `${this.at}: returns ${nameOfSteps(next.value)}, which was never begun: write yield* before it`,
+          );
         this.#return(next.value);
         if (this.#frames.length === 0) {
           this.pending = null;
@@ -239,6 +278,9 @@ export class RoutineCursor {
       }
       const value = next.value;
       if (isOperation(value)) {
+        const fault = faultOf(value, this.#words);
+        if (fault !== null) throw new ModelError(`${this.at}: ${fault}`);
+        if (value.definition.rests === true) this.#refuseIdle();
         this.pending = value;
         this.hash = hashWith(this.#top.below, this.#top.hash);
         return;
@@ -258,29 +300,76 @@ export class RoutineCursor {
   }
 
   #next(input: unknown): IteratorResult<Operation | Mark> {
+    beginNoting();
     try {
       // A routine gets numbers for its operations, and for a call whatever the callee returns.
       return this.#top.steps.next(input as number);
     } catch (error) {
-      if (error instanceof ModelError) throw error;
-      throw new ModelError(
-        `${this.#where()}: threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`,
-      );
+      throw this.#blamed(error);
+    } finally {
+      this.#endNoting();
     }
+  }
+
+  #start(): Steps<unknown> {
+    beginNoting();
+    try {
+      return this.program.start();
+    } catch (error) {
+      throw this.#blamed(error);
+    } finally {
+      // The steps of the program itself are begun by the cursor.
+      endNoting();
+      unbegun();
+    }
+  }
+
+  #blamed(error: unknown): ModelError {
+    const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
+    return new ModelError(said.startsWith('routine: ') ? said : `${this.at}: ${said}`);
+  }
+
+  #endNoting(): void {
+    endNoting();
+    const left = unbegun();
+    if (left !== NOTHING) this.#noteIdle(left);
+  }
+
+  #noteIdle(left: readonly Noted[]): void {
+    const top = this.#frames.at(-1);
+    if (top) (top.idle ??= []).push(...left.map((steps) => ({ steps, where: this.at })));
+  }
+
+  /** What the routine on top has made must have been begun by now: here it forgets. */
+  #refuseIdle(): void {
+    const top = this.#top;
+    if (top.idle === null) return;
+    const forgotten = top.idle.find(({ steps }) => !steps.begun);
+    top.idle = null;
+    if (forgotten)
+      throw new ModelError(
+        `${forgotten.where}: ${forgotten.steps.what} was made and never begun: write yield* before it`,
+      );
   }
 
   #hear(mark: Mark): void {
     switch (mark?.mark) {
       case 'call':
+        if (!isIterator(mark.steps))
+          throw new ModelError(
+            `${this.at}: ${mark.name ?? 'inlined'}: expected a generator function (it returned ${printable(mark.steps)})`,
+          );
         this.#call(mark.name, mark.steps);
         return;
       case 'point': {
+        this.#refuseIdle();
         const top = this.#top;
         let hash = hashExtend(hashString(`${mark.label}()`), mark.values.length);
         for (const value of mark.values) hash = hashExtend(hash, value);
         top.hash = this.#seen(hash);
         top.point = `${mark.label}(${mark.values.join(',')})`;
         top.length = 0;
+        top.orderings = 0;
         return;
       }
       case 'local':
@@ -292,12 +381,13 @@ export class RoutineCursor {
         return;
       default:
         throw new ModelError(
-          `${this.#where()}: yielded something that is no operation (${printable(mark)}): use yield* with the operations`,
+          `${this.at}: yielded something that is no operation (${isSteps(mark) ? nameOfSteps(mark) : printable(mark)}): use yield* with the operations`,
         );
     }
   }
 
-  #where(): string {
+  /** Routine and step, as messages begin. */
+  get at(): string {
     const after = this.pending ? ` (after ${this.pending.label ?? this.pending.definition.name})` : '';
     return `routine: ${this.stack.at(-1) ?? this.program.name}: step ${this.steps}${after}`;
   }
@@ -328,7 +418,8 @@ function contentOf(value: unknown): Hash64 | null {
   return isData(value) ? hashString(JSON_DATA + canonicalJson(value)) : null;
 }
 
-function isData(value: unknown): boolean {
+/** Whether a value is plain data: it has a content that can be compared. */
+export function isData(value: unknown): boolean {
   if (value === null || value === undefined) return true;
   if (typeof value !== 'object')
     return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string';
@@ -345,10 +436,6 @@ function isOperation(value: Operation | Mark): value is Operation {
   );
 }
 
-function printable(value: unknown): string {
-  try {
-    return (JSON.stringify(value) ?? String(value)).slice(0, 60);
-  } catch {
-    return typeof value;
-  }
+function isIterator(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'next' in value && typeof value.next === 'function';
 }

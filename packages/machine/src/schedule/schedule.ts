@@ -5,22 +5,30 @@
  */
 import { ModelError } from '../state/errors.ts';
 
-/** Choices of a system at most, plus one. */
+/** The low byte of the choice, then the branch, then the rest of the choice: entries of small systems are small numbers. */
 const BRANCH_STRIDE = 256;
+const BRANCHES_MAX = 1 << 21;
+const HIGH_STRIDE = BRANCH_STRIDE * BRANCHES_MAX;
+
+/** Choices of a system at most: whoever keeps many entries packs a choice into 15 bits. */
+export const CHOICES_MAX = 0x7fff;
 
 /** Packs a choice and a branch into the number that stands in a schedule. */
 export function scheduleEntry(choice: number, branch: number): number {
-  return choice + branch * BRANCH_STRIDE;
+  return choice < BRANCH_STRIDE
+    ? choice + branch * BRANCH_STRIDE
+    : (choice % BRANCH_STRIDE) + branch * BRANCH_STRIDE + Math.floor(choice / BRANCH_STRIDE) * HIGH_STRIDE;
 }
 
 /** The choice in a schedule entry. */
 export function entryChoice(entry: number): number {
-  return entry % BRANCH_STRIDE;
+  const low = entry % BRANCH_STRIDE;
+  return entry < HIGH_STRIDE ? low : low + Math.floor(entry / HIGH_STRIDE) * BRANCH_STRIDE;
 }
 
 /** The branch in a schedule entry. */
 export function entryBranch(entry: number): number {
-  return Math.floor(entry / BRANCH_STRIDE);
+  return Math.floor(entry / BRANCH_STRIDE) % BRANCHES_MAX;
 }
 
 /** Schedule entries in the short form. */
@@ -50,8 +58,8 @@ export function parseScheduleUpTo(text: string, stepsMax: number): ParsedSchedul
   let left = 0;
   if (text === '') return { entries, left };
   text.split(',').forEach((part, i) => {
-    const match = /^(\d{1,3})(?:\.(\d{1,4}))?(?:x(\d{1,8}))?$/.exec(part.trim());
-    if (!match || Number(match[1]) > 255)
+    const match = /^(\d{1,5})(?:\.(\d{1,5}))?(?:x(\d{1,8}))?$/.exec(part.trim());
+    if (!match || Number(match[1]) >= CHOICES_MAX)
       throw new ModelError(`schedule: part ${i}: expected choice[.branch][xN] (${part})`);
     const entry = scheduleEntry(Number(match[1]), Number(match[2] ?? 0));
     const times = Number(match[3] ?? 1);

@@ -5,3 +5,92 @@
 export class ModelError extends Error {
   override readonly name = 'ModelError';
 }
+
+/** The message of whatever was thrown: anything can be. */
+export function thrown(error: unknown): string {
+  if (error instanceof ModelError) return error.message;
+  return error instanceof Error ? `${error.name}: ${error.message}` : printable(error);
+}
+
+const PRINTABLE_MAX = 60;
+
+/** A value for a message, in few characters: text in quotes, the name of a class instead of its content. */
+export function printable(value: unknown): string {
+  try {
+    if (typeof value === 'string') return JSON.stringify(value).slice(0, PRINTABLE_MAX);
+    if (typeof value === 'function') return `the function ${value.name || '(without a name)'}`;
+    if (typeof value !== 'object' || value === null) return String(value);
+    const made: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+    const named = 'name' in value && typeof value.name === 'string' ? ` ${value.name}` : '';
+    if (typeof made === 'string' && made !== '' && made !== 'Object' && made !== 'Array') return `a ${made}${named}`;
+    if (Object.prototype.toString.call(value) === '[object Generator]') return 'a generator';
+    return (JSON.stringify(value) ?? 'an object').slice(0, PRINTABLE_MAX);
+  } catch {
+    return typeof value;
+  }
+}
+
+/** The names of all options of `T`: the build fails when one is missing, or is none. */
+export function keysOf<T>() {
+  return <const K extends readonly (keyof T & string)[]>(
+    ...keys: K & ([keyof T & string] extends [K[number]] ? unknown : readonly ['missing', Exclude<keyof T, K[number]>])
+  ): readonly string[] => keys;
+}
+
+/**
+ * Refuses what is no object of options, has a name that means nothing, or lacks one that it must have: a misspelt option
+ * would be ignored in silence.
+ * @param where `component: operation`, which begins the message
+ */
+export function checkOptions(
+  where: string,
+  options: object,
+  known: readonly string[],
+  required: readonly string[] = [],
+): void {
+  const given: unknown = options;
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new ModelError(`${where}: expected an object of ${known.join(', ')} (${printable(given)})`);
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    throw new ModelError(
+      `${where}: unknown option ${name}${near === null ? '' : `: did you mean ${near}?`} (have: ${known.join(', ')})`,
+    );
+  }
+  for (const name of required)
+    if ((given as Record<string, unknown>)[name] === undefined) throw new ModelError(`${where}: ${name} is missing`);
+}
+
+/** As {@link checkOptions} where others may add names of their own: only what is nearly a name that is not given is refused. */
+export function checkNearMisses(where: string, options: object, known: readonly string[]): void {
+  const given = Object.keys(options);
+  const absent = known.filter((name) => !given.includes(name));
+  for (const name of given) {
+    const near = known.includes(name) ? null : nearest(name, absent);
+    if (near !== null) throw new ModelError(`${where}: unknown option ${name}: did you mean ${near}?`);
+  }
+}
+
+/** The known name that differs by the fewest letters, if it differs by few; otherwise null. */
+export function nearest(name: string, known: readonly string[]): string | null {
+  const near = known
+    .map((candidate) => ({ candidate, letters: distance(name, candidate) }))
+    .filter(({ letters }) => letters <= Math.max(1, Math.floor(name.length / 3)))
+    .sort((a, b) => a.letters - b.letters);
+  return near[0]?.candidate ?? null;
+}
+
+/** Letters to be changed, added or left out to make one name of another (Levenshtein). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

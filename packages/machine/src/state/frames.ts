@@ -13,9 +13,10 @@ import {
   type Saying,
   type Steps,
 } from '../routine/operation.ts';
-import { ModelError } from './errors.ts';
+import { checkOptions, keysOf, ModelError, printable } from './errors.ts';
 import type { SystemBuilder } from '../system/system.ts';
-import type { Address, Region } from './words.ts';
+import { stepOf, voidStepOf } from '../routine/unbegun.ts';
+import { isWord, type Address, type Region } from './words.ts';
 
 /** Built-in property: violated by a load, store or free of a frame that is not (or no longer) what the toucher takes it for. */
 export const FREED_FRAME = 'no access to a freed frame or table';
@@ -50,6 +51,18 @@ export interface EntryPointer {
   readonly address: Address;
 }
 
+const FRAME_KEYS = keysOf<FrameOptions>()(
+  'tables',
+  'entriesPerTable',
+  'pages',
+  'initialTables',
+  'initialPages',
+  'initialReferences',
+  'name',
+  'entryName',
+  'formatEntry',
+);
+
 /** Returned by an allocation that found no free frame. */
 export const NO_FRAME = -1;
 
@@ -68,6 +81,7 @@ export class Frames {
   readonly #lowest: Region;
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
+    checkOptions('frames: new', options, FRAME_KEYS, ['tables', 'entriesPerTable', 'pages']);
     const {
       tables,
       entriesPerTable,
@@ -108,55 +122,60 @@ export class Frames {
 
   /** The entry `index` of table frame `frame`. */
   entry(frame: number, index: number): EntryPointer {
-    if (frame < 0 || frame >= this.tables)
-      throw new ModelError(`frames: entry: frame ${frame} is no table frame (0 .. ${this.tables - 1})`);
-    if (!(index >= 0 && index < this.entriesPerTable))
-      throw new ModelError(`frames: entry: index ${index} outside a table of ${this.entriesPerTable} entries`);
+    if (!(frame >= 0 && frame < this.tables && Number.isInteger(frame)))
+      throw new ModelError(`frames: entry: frame ${printable(frame)} is no table frame (0 .. ${this.tables - 1})`);
+    if (!(index >= 0 && index < this.entriesPerTable && Number.isInteger(index)))
+      throw new ModelError(
+        `frames: entry: index ${printable(index)} outside a table of ${this.entriesPerTable} entries`,
+      );
     return { frame, index, address: this.entries.at(frame * this.entriesPerTable + index) };
   }
 
   /** Allocates the lowest free frame of a pool (so that reuse happens as early as it can): its pfn, or {@link NO_FRAME}. */
-  *alloc(kind: typeof FrameKind.page | typeof FrameKind.table, saying?: Saying): Steps<number> {
-    return yield operation(ALLOC, kind, 0, 0, this, {
-      label: kind === FrameKind.table ? 'alloc_page(GFP_PGTABLE)' : 'alloc_page()',
-      fact: formatFrame,
-      ...saying,
-    });
+  alloc(kind: typeof FrameKind.page | typeof FrameKind.table, saying?: Saying): Steps<number> {
+    return stepOf(
+      operation(ALLOC, kind, 0, 0, this, {
+        label: kind === FrameKind.table ? 'alloc_page(GFP_PGTABLE)' : 'alloc_page()',
+        fact: formatFrame,
+        ...saying,
+      }),
+    );
   }
 
   /** Frees a frame. */
-  *free(frame: number, saying?: Saying): Steps {
-    yield operation(FREE, frame, 0, 0, this, {
-      label: `free_page(${hex(frame)})`,
-      fact: () => `${hex(frame)} freed`,
-      ...saying,
-    });
+  free(frame: number, saying?: Saying): Steps {
+    return voidStepOf(
+      operation(FREE, frame, 0, 0, this, {
+        label: `free_page(${hex(frame)})`,
+        fact: () => `${hex(frame)} freed`,
+        ...saying,
+      }),
+    );
   }
 
   /** Reads an entry, once. */
-  *read(pointer: EntryPointer, saying?: Saying): Steps<number> {
-    return yield operation(READ_ENTRY, pointer.address, pointer.frame, 0, this, saying);
+  read(pointer: EntryPointer, saying?: Saying): Steps<number> {
+    checkPointer('read', pointer);
+    return stepOf(operation(READ_ENTRY, pointer.address, pointer.frame, 0, this, saying));
   }
 
   /** Writes an entry with a plain store. */
-  *write(pointer: EntryPointer, value: number, saying?: Saying): Steps {
-    yield operation(WRITE_ENTRY, pointer.address, value, pointer.frame, this, saying);
+  write(pointer: EntryPointer, value: number, saying?: Saying): Steps {
+    checkPointer('write', pointer);
+    return voidStepOf(operation(WRITE_ENTRY, pointer.address, value, pointer.frame, this, saying));
   }
 
   /** Exchanges an entry atomically; returns the old value. */
-  *xchg(pointer: EntryPointer, value: number, saying?: Saying): Steps<number> {
-    return yield operation(XCHG_ENTRY, pointer.address, value, pointer.frame, this, saying);
+  xchg(pointer: EntryPointer, value: number, saying?: Saying): Steps<number> {
+    checkPointer('xchg', pointer);
+    return stepOf(operation(XCHG_ENTRY, pointer.address, value, pointer.frame, this, saying));
   }
 
   /** Replaces `expected` by `value` atomically; returns the old value. */
-  *cmpxchg(pointer: EntryPointer, expected: number, value: number, saying?: Saying): Steps<number> {
-    return yield operation(
-      CMPXCHG_ENTRY,
-      pointer.address,
-      expected,
-      value,
-      { frames: this, frame: pointer.frame },
-      saying,
+  cmpxchg(pointer: EntryPointer, expected: number, value: number, saying?: Saying): Steps<number> {
+    checkPointer('cmpxchg', pointer);
+    return stepOf(
+      operation(CMPXCHG_ENTRY, pointer.address, expected, value, { frames: this, frame: pointer.frame }, saying),
     );
   }
 
@@ -167,22 +186,26 @@ export class Frames {
 
   #valid(frame: number, what: string): number {
     if (!(frame >= 0 && frame < this.count))
-      throw new ModelError(`frames: ${what} frame ${frame}: no such frame (0 .. ${this.count - 1})`);
+      throw new ModelError(`frames: ${what} frame ${printable(frame)}: no such frame (0 .. ${this.count - 1})`);
     return frame;
   }
 
   /** Adds to a frame's reference count; returns the new value. */
-  *ref(frame: number, delta: number, saying?: Saying): Steps<number> {
-    return yield operation(REF, frame, delta, 0, this, saying);
+  ref(frame: number, delta: number, saying?: Saying): Steps<number> {
+    if (!isWord(frame) || !isWord(delta))
+      throw new ModelError(`frames: ref: expected a frame and a number (${printable(frame)}, ${printable(delta)})`);
+    return stepOf(operation(REF, frame, delta, 0, this, saying));
   }
 
   /** Drops one reference and frees the frame with the last one (put_page()); returns the references left. */
-  *put(frame: number, saying?: Saying): Steps<number> {
-    return yield operation(PUT, frame, 0, 0, this, {
-      label: `put_page(${hex(frame)})`,
-      fact: (left) => (left === 0 ? `${hex(frame)} freed` : undefined),
-      ...saying,
-    });
+  put(frame: number, saying?: Saying): Steps<number> {
+    return stepOf(
+      operation(PUT, frame, 0, 0, this, {
+        label: `put_page(${hex(frame)})`,
+        fact: (left) => (left === 0 ? `${hex(frame)} freed` : undefined),
+        ...saying,
+      }),
+    );
   }
 
   /** Fails the property unless the frame is a `kind` now. */
@@ -224,6 +247,15 @@ export class Frames {
   }
 }
 
+/** A number or a region says nothing of the table that the entry is in. */
+function checkPointer(what: string, pointer: EntryPointer): void {
+  const { frame, address } = (pointer ?? {}) as Partial<EntryPointer>;
+  if (typeof frame !== 'number' || typeof address !== 'number')
+    throw new ModelError(
+      `frames: ${what}: expected an entry pointer, as entry(frame, index) makes it (${printable(pointer)})`,
+    );
+}
+
 function initialKind(frame: number, initialTables: number, tables: number, initialPages: number): FrameKind {
   if (frame < initialTables) return FrameKind.table;
   return frame >= tables && frame < tables + initialPages ? FrameKind.page : FrameKind.free;
@@ -243,6 +275,7 @@ const FREE = defineOperation({
 
 const READ_ENTRY = defineOperation({
   name: 'read_entry',
+  addressed: true,
   cost: 'load',
   perform(cx, op) {
     framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
@@ -253,6 +286,7 @@ const READ_ENTRY = defineOperation({
 
 const WRITE_ENTRY = defineOperation({
   name: 'write_entry',
+  addressed: true,
   cost: 'store',
   perform(cx, op) {
     if (!cx.storeBuffered(op.a, op.b)) return BLOCKED;
@@ -263,6 +297,7 @@ const WRITE_ENTRY = defineOperation({
 
 const XCHG_ENTRY = defineOperation({
   name: 'xchg_entry',
+  addressed: true,
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -275,6 +310,7 @@ const XCHG_ENTRY = defineOperation({
 
 const CMPXCHG_ENTRY = defineOperation({
   name: 'cmpxchg_entry',
+  addressed: true,
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -313,6 +349,8 @@ const PUT = defineOperation({
 });
 
 function hex(frame: number): string {
+  if (typeof frame !== 'number' || !Number.isInteger(frame))
+    throw new ModelError(`frames: ${printable(frame)} is no frame`);
   return `0x${frame.toString(16)}`;
 }
 

@@ -39,14 +39,23 @@ describe('WordStore', () => {
     );
   });
 
-  it('a value that is no 32-bit integer is stored and fingerprinted as its low 32 bits', () => {
+  it('a value that is no 32-bit integer is refused, an unsigned one is stored as its low 32 bits', () => {
     fc.assert(
       fc.property(fc.nat(WORDS - 1), fc.oneof(fc.double(), fc.maxSafeInteger()), (address, value) => {
-        const store = storeWith([[address, value]]);
-        expect(store.read(address)).toBe(value | 0);
-        expect(new WordStore(Int32Array.from(store.words)).fingerprint()).toBe(store.fingerprint());
+        const fits = Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 32;
+        if (!fits) expect(() => storeWith([[address, value]])).toThrow(/^words: write: .* is no 32-bit integer/);
+        else expect(storeWith([[address, value]]).read(address)).toBe(value | 0);
       }),
     );
+    expect(storeWith([[0, 0xffff_ffff]]).read(0)).toBe(-1);
+  });
+
+  it('an address that is no word is refused', () => {
+    const store = storeWith([]);
+    for (const address of [-1, WORDS, 0.5, Number.NaN]) {
+      expect(() => store.read(address)).toThrow(/is the address of no word/);
+      expect(() => store.write(address, 1)).toThrow(/is the address of no word/);
+    }
   });
 
   it('equal words have one fingerprint whatever the order of writing', () => {

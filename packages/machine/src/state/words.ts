@@ -4,7 +4,7 @@
  * Every write goes through {@link WordStore.write}: it is journalled, so that it can be undone in O(writes), and folded
  * into a 64-bit fingerprint, so that the hash of a state costs O(changed words).
  */
-import { ModelError } from './errors.ts';
+import { checkOptions, keysOf, ModelError, printable } from './errors.ts';
 import { seed32, type Hash64 } from './hash.ts';
 
 declare const addressBrand: unique symbol;
@@ -31,7 +31,19 @@ export interface RegionOptions {
   readonly format?: (value: number) => string;
 }
 
+const REGION_KEYS = keysOf<RegionOptions>()('initial', 'cellName', 'format');
 const WORDS_MAX = 1 << 24;
+const WORD_END = 2 ** 32;
+
+/** Whether a value fits a word, read as a signed or as an unsigned number. */
+export function isWord(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= -WORD_END / 2 && value < WORD_END;
+}
+
+/** What a word says that is given such a value: unsigned numbers and truth values are fine. Anything else is left as it is. */
+export function wordOf(value: number): number {
+  return isWord(value) || typeof value === 'boolean' ? Number(value) | 0 : value;
+}
 
 /** Collects regions; {@link Layout.seal} makes the store. Names are unique. */
 export class Layout {
@@ -42,13 +54,18 @@ export class Layout {
 
   /** Reserves `cells` consecutive words. Throws ModelError on a name taken twice or a size out of range. */
   region(name: string, cells: number, options: RegionOptions = {}): Region {
+    if (typeof name !== 'string' || name === '')
+      throw new ModelError(`layout: region: a region needs a name (${printable(name)})`);
+    checkOptions(`layout: region: ${name}`, options, REGION_KEYS);
     if (this.#names.has(name)) throw new ModelError(`layout: region: name taken twice (${name})`);
     if (!Number.isInteger(cells) || cells < 1 || this.#words + cells > WORDS_MAX) {
       throw new ModelError(`layout: region: ${name} wants ${cells} cells, have ${WORDS_MAX - this.#words}`);
     }
+    checkInitial(name, options.initial);
     const base = this.#words;
     const at = (index: number): Address => {
-      if (!(index >= 0 && index < cells)) throw new RangeError(`layout: at: index ${index} outside ${name}[${cells}]`);
+      if (!(index >= 0 && index < cells && Number.isInteger(index)))
+        throw new RangeError(`layout: at: index ${printable(index)} outside ${name}[${cells}]`);
       return (base + index) as Address;
     };
     const region: Region = { name, base, cells, at };
@@ -101,6 +118,13 @@ export class Layout {
     });
     return words;
   }
+}
+
+function checkInitial(name: string, initial: RegionOptions['initial'] = 0): void {
+  const values: readonly unknown[] = typeof initial === 'object' ? initial : [initial];
+  const wrong = values.find((value) => typeof value !== 'boolean' && !isWord(value));
+  if (wrong !== undefined || values.includes(undefined))
+    throw new ModelError(`layout: region: ${name}: initial: ${printable(wrong)} is no 32-bit integer`);
 }
 
 const SEED_LO = 1;
@@ -169,15 +193,27 @@ export class WordStore {
     for (let a = 0; a < this.words.length; a++) this.#fold(a, 0, this.words[a] as number);
   }
 
+  /** Throws ModelError on an address that is none. */
   read(address: number): number {
-    return this.words[address] as number;
+    const word = this.words[address];
+    if (word === undefined) throw this.#noWord('read', address);
+    return word;
   }
 
-  /** Writes a plain word (the low 32 bits of `value`): journalled and folded into the fingerprint. */
+  #noWord(what: string, address: unknown): ModelError {
+    return new ModelError(
+      `words: ${what}: ${printable(address)} is the address of no word (there are ${this.words.length})`,
+    );
+  }
+
+  /** Writes a plain word: journalled and folded into the fingerprint. Throws ModelError on an address or value that is none. */
   write(address: number, value: number): void {
-    const old = this.words[address] as number;
     const word = value | 0;
+    if (word !== value && wordOf(value) !== word)
+      throw new ModelError(`words: write: ${printable(value)} is no 32-bit integer (address ${printable(address)})`);
+    const old = this.words[address];
     if (old === word) return;
+    if (old === undefined) throw this.#noWord('write', address);
     this.#journal(address, old);
     this.#fold(address, old, word);
     this.words[address] = word;

@@ -3,9 +3,9 @@ import { ModelError } from '../state/errors.ts';
 import type { Processor, System } from './system.ts';
 
 /** 1 + index of the watch of each word, 0 for none; null if nothing is watched. */
-export function watchedWords(system: System): Uint8Array | null {
+export function watchedWords(system: System): Int32Array | null {
   if (system.watches.length === 0) return null;
-  const watched = new Uint8Array(system.layout.words);
+  const watched = new Int32Array(system.layout.words);
   system.watches.forEach((watch, i) => watched.fill(i + 1, watch.base, watch.base + watch.cells));
   return watched;
 }

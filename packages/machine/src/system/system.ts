@@ -4,9 +4,11 @@
  * {@link SystemBuilder} collects the parts; {@link SystemBuilder.build} seals them into an immutable {@link System}, which
  * every executor (live or tabulated) can run.
  */
-import { ModelError } from '../state/errors.ts';
+import { checkOptions, keysOf, ModelError, nearest, printable } from '../state/errors.ts';
 import type { Message, OperationContext } from '../routine/operation.ts';
 import type { Program } from '../routine/routine.ts';
+import { CHOICES_MAX } from '../schedule/schedule.ts';
+import { isSteps, nameOfSteps } from '../routine/unbegun.ts';
 import { Layout, type Address, type Region, type RegionOptions } from '../state/words.ts';
 import type { AnyStateMachine } from '../execute/xstate-adapter.ts';
 
@@ -34,6 +36,10 @@ export interface ChannelSpec {
   readonly name: string;
   readonly to: string;
   readonly policy: ChannelPolicy;
+  /** The component that alone sends on it. Left out: anybody does. */
+  readonly from?: string;
+  /** Type of the message that tells the sender of a delivery: the sender waits until the channel is empty. Needs `from`. */
+  readonly answer?: string;
   /** Messages in flight at most; more is an error of the model, reported as such. Default 4; a level channel holds one. */
   readonly capacity?: number;
   /** Cost-table entry for the time a message is under way. Default `message`. */
@@ -136,6 +142,8 @@ export interface Channel extends ChannelSpec {
   readonly base: number;
   readonly capacity: number;
   readonly toComponent: number;
+  /** Index of `from`, or -1. */
+  readonly fromComponent: number;
 }
 
 /** An assembled spontaneous choice. */
@@ -186,7 +194,28 @@ export interface SystemOptions {
 
 const CHANNEL_CAPACITY_DEFAULT = 4;
 const STORE_BUFFER_ENTRIES_DEFAULT = 4;
-const CHOICES_MAX = 255;
+
+const SYSTEM_KEYS = keysOf<SystemOptions>()('memoryModel', 'storeBufferEntries', 'maxHistory');
+const COMPONENT_KEYS = keysOf<ComponentSpec>()('name', 'machine', 'input', 'effects');
+const CHANNEL_KEYS = keysOf<ChannelSpec>()('name', 'to', 'from', 'answer', 'policy', 'capacity', 'latency', 'drained');
+const PROCESSOR_KEYS = keysOf<ProcessorSpec>()('name', 'tasks', 'handlers', 'component', 'gate');
+const SPONTANEOUS_KEYS = keysOf<SpontaneousSpec>()(
+  'name',
+  'kind',
+  'component',
+  'message',
+  'periodCycles',
+  'firstCycles',
+  'drained',
+  'afterSpinning',
+);
+const PROPERTY_KEYS = keysOf<Property>()('name', 'kind', 'why', 'reads', 'check');
+
+/** The memory models there are. */
+export const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+const CHANNEL_POLICIES: readonly ChannelPolicy[] = ['fifo', 'unordered', 'level'];
+const SPONTANEOUS_KINDS: readonly SpontaneousSpec['kind'][] = ['hardware', 'host'];
+const PROPERTY_KINDS: readonly Property['kind'][] = ['always', 'sometimes', 'finally'];
 
 /** Collects the parts of a system. Names are unique per kind; mistakes are ModelErrors of one line. */
 export class SystemBuilder {
@@ -202,9 +231,14 @@ export class SystemBuilder {
   readonly #properties: Property[] = [];
   readonly #symmetric: string[][] = [];
   readonly #watches: Watch[] = [];
+  readonly #names = new Set<string>();
   readonly #drainWatchers: Watcher[] = [];
 
   constructor(options: SystemOptions = {}) {
+    checkOptions('system: new', options, SYSTEM_KEYS);
+    if (options.memoryModel !== undefined) checkWord('system: new: memoryModel', options.memoryModel, MEMORY_MODELS);
+    checkAtLeast('system: new: storeBufferEntries', options.storeBufferEntries, 1);
+    checkAtLeast('system: new: maxHistory', options.maxHistory, 1);
     this.#options = options;
     this.memoryModel = options.memoryModel ?? 'sc';
     this.storeBufferEntries = options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT;
@@ -217,27 +251,45 @@ export class SystemBuilder {
 
   /** Adds a processor; returns its index. */
   processor(spec: ProcessorSpec): number {
-    return addNamed('processor', this.#processors, spec);
+    const where = checkSpec('processor', spec, PROCESSOR_KEYS, ['name', 'tasks']);
+    if (!Array.isArray(spec.tasks)) throw new ModelError(`${where}: tasks: expected a list of programs`);
+    spec.tasks.forEach((task, i) => checkProgram(`${where}: task ${i}`, task));
+    for (const [vector, handler] of Object.entries(spec.handlers ?? {}))
+      checkProgram(`${where}: handler ${vector}`, handler);
+    return this.#addNamed('processor', this.#processors, spec);
   }
 
   /** Adds a component; returns its index. */
   component(spec: ComponentSpec): number {
-    return addNamed('component', this.#components, spec);
+    checkSpec('component', spec, COMPONENT_KEYS, ['name', 'machine']);
+    return this.#addNamed('component', this.#components, spec);
   }
 
   /** Adds a channel; returns its index, which is what `send` operations name. */
   channel(spec: ChannelSpec): number {
-    return addNamed('channel', this.#channels, spec);
+    const where = checkSpec('channel', spec, CHANNEL_KEYS, ['name', 'to', 'policy']);
+    checkWord(`${where}: policy`, spec.policy, CHANNEL_POLICIES);
+    checkAtLeast(`${where}: capacity`, spec.capacity, 1);
+    return this.#addNamed('channel', this.#channels, spec);
   }
 
   /** Adds something that may happen by itself. */
   spontaneous(spec: SpontaneousSpec): number {
-    return addNamed('spontaneous choice', this.#spontaneous, spec);
+    const where = checkSpec('spontaneous choice', spec, SPONTANEOUS_KEYS, ['name', 'kind', 'component', 'message']);
+    checkWord(`${where}: kind`, spec.kind, SPONTANEOUS_KINDS);
+    return this.#addNamed('spontaneous choice', this.#spontaneous, spec);
   }
 
-  /** Adds a property. */
+  /** Adds a property. Throws ModelError on a kind that is none and on a name taken twice. */
   property(property: Property): void {
-    addNamed('property', this.#properties, property);
+    const where = checkSpec('property', property, PROPERTY_KEYS, ['name', 'kind', 'check']);
+    checkWord(`${where}: kind`, property.kind, PROPERTY_KINDS);
+    const given: { readonly check: unknown } = property;
+    const check = given.check;
+    if (typeof check !== 'function') throw new ModelError(`${where}: check: expected a function (${printable(check)})`);
+    if (/^(Async|Generator)/.test(check.constructor.name))
+      throw new ModelError(`${where}: check: it must return true or false, so it cannot be async or a generator`);
+    this.#addNamed('property', this.#properties, property);
   }
 
   /** Has every write that reaches a region's memory reported to `watcher` (a hardware walker, for instance), in order of declaration. */
@@ -265,6 +317,10 @@ export class SystemBuilder {
 
   /** Seals the system. */
   build(): System {
+    for (const { name, reads } of this.#properties)
+      for (const address of reads ?? [])
+        if (!Number.isInteger(address) || address < 0 || address >= this.layout.words)
+          throw new ModelError(`system: property: ${name}: reads: ${printable(address)} is the address of no word`);
     const programs: Program[] = [];
     const programIndex = (p: Program): number => {
       const known = programs.indexOf(p);
@@ -300,6 +356,13 @@ export class SystemBuilder {
       symmetric: this.#symmetric.map((group) => group.map((name) => this.#processorIndex(name))),
       maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
     };
+  }
+
+  #addNamed<S extends { readonly name: string }>(kind: string, list: S[], spec: S): number {
+    const name = `${kind} ${spec.name}`;
+    if (this.#names.has(name)) throw new ModelError(`system: ${kind}: name taken twice (${spec.name})`);
+    this.#names.add(name);
+    return list.push(spec) - 1;
   }
 
   #sealComponent(spec: ComponentSpec, index: number): Component {
@@ -344,7 +407,14 @@ export class SystemBuilder {
     }
     const capacity = spec.policy === 'level' ? 1 : (spec.capacity ?? CHANNEL_CAPACITY_DEFAULT);
     const base = this.layout.region(`${spec.name}.messages`, capacity).base;
-    return { ...spec, index, base, capacity, toComponent: this.#componentIndex(spec.to, spec.name) };
+    return {
+      ...spec,
+      index,
+      base,
+      capacity,
+      toComponent: this.#componentIndex(spec.to, spec.name),
+      fromComponent: spec.from === undefined ? -1 : this.#componentIndex(spec.from, spec.name),
+    };
   }
 
   #componentIndex(name: string, user: string): number {
@@ -366,10 +436,42 @@ export class SystemBuilder {
   }
 }
 
-function addNamed<S extends { readonly name: string }>(kind: string, list: S[], spec: S): number {
-  if (list.some((other) => other.name === spec.name))
-    throw new ModelError(`system: ${kind}: name taken twice (${spec.name})`);
-  return list.push(spec) - 1;
+/** Checks the names of a specification; returns what messages about it begin with. */
+function checkSpec(
+  kind: string,
+  spec: { readonly name: string },
+  known: readonly string[],
+  required: readonly string[],
+): string {
+  checkOptions(`system: ${kind}`, spec, known, required);
+  if (typeof spec.name !== 'string' || spec.name === '')
+    throw new ModelError(`system: ${kind}: name: expected some text (${printable(spec.name)})`);
+  return `system: ${kind}: ${spec.name}`;
+}
+
+function checkProgram(where: string, given: Program): void {
+  const value: unknown = given;
+  if (typeof value === 'object' && value !== null && !isSteps(value)) {
+    const { name, start } = value as Partial<Record<keyof Program, unknown>>;
+    if (typeof start === 'function' && typeof name === 'string' && name !== '') return;
+    if (typeof start === 'function') throw new ModelError(`${where}: a program without a name`);
+  }
+  const what = isSteps(value) ? `the steps of ${nameOfSteps(value)}` : printable(value);
+  throw new ModelError(`${where}: expected a program, as program(routine, ...arguments) makes it (${what})`);
+}
+
+/** Refuses what is none of the words that mean something. */
+export function checkWord(where: string, given: unknown, known: readonly string[]): void {
+  if (known.includes(given as string)) return;
+  const near = typeof given === 'string' ? nearest(given, known) : null;
+  throw new ModelError(
+    `${where}: ${printable(given)} is none of ${known.join(', ')}${near === null ? '' : `: did you mean ${near}?`}`,
+  );
+}
+
+function checkAtLeast(where: string, given: number | undefined, min: number): void {
+  if (given !== undefined && !(given >= min && (Number.isInteger(given) || given === Number.POSITIVE_INFINITY)))
+    throw new ModelError(`${where}: expected a whole number from ${min} (${printable(given)})`);
 }
 
 function listChoices(

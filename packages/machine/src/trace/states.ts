@@ -42,6 +42,10 @@ export interface StateStep {
   readonly result: number | null;
   /** Actors whose state the step has changed: the new one, as `{value, context}`. */
   readonly actors: Readonly<Record<string, string>>;
+  /** Channels on which the step has put a message. */
+  readonly sent: readonly string[];
+  /** The channel whose message the step has delivered; null if it is no delivery. */
+  readonly delivered: string | null;
   /** Routines on the stack of every processor before the step, outermost first. */
   readonly stacks: readonly (readonly string[])[];
 }
@@ -110,12 +114,16 @@ export function recordStates(executor: TabulatedExecutor, schedule: readonly num
     text: textOf(address, store.read(address)),
   }));
   const actorStates = (): string[] => system.components.map(({ index }) => executor.describeComponent(index));
+  let sent: string[] = [];
+  const onSend = executor.onSend;
+  executor.onSend = (channel) => void sent.push(channel.name);
   let before = actorStates();
   const actors = Object.fromEntries(system.components.map(({ name }, i) => [name, before[i] ?? '']));
   const steps = schedule.map((entry, position): StateStep => {
     store.commit();
     const enabled = enabledChoices(executor);
     const stacks = system.processors.map(({ index }) => executor.stackOf(index));
+    sent = [];
     if (!executor.step(entryChoice(entry), entryBranch(entry)))
       throw new ModelError(`schedule: step ${position}: choice ${entryChoice(entry)} is not enabled there`);
     const olds = new Map<number, number>();
@@ -132,9 +140,12 @@ export function recordStates(executor: TabulatedExecutor, schedule: readonly num
       after[i] === before[i] ? [] : [[name, after[i] ?? '']],
     );
     before = after;
-    const result = system.choices[entryChoice(entry)]?.kind === 'advance' ? executor.lastResult : null;
-    return { enabled, changes, result, actors: Object.fromEntries(changed), stacks };
+    const choice = system.choices[entryChoice(entry)];
+    const result = choice?.kind === 'advance' ? executor.lastResult : null;
+    const delivered = choice?.kind === 'deliver' ? (system.channels[choice.channel]?.name ?? null) : null;
+    return { enabled, changes, result, actors: Object.fromEntries(changed), sent, delivered, stacks };
   });
   store.commit();
+  executor.onSend = onSend;
   return { words, initial, actors, steps, enabledAtEnd: enabledChoices(executor) };
 }

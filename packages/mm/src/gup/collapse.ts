@@ -5,6 +5,7 @@
 import { FrameKind, NO_FRAME, point, routine, work, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PSE, _PAGE_TABLE, formatEntry, mk_pte, pte_pfn } from '@shootdown/mmu';
+import { folio_is_unpinned } from '../folio.ts';
 import { walkerLoad } from './invariants.ts';
 import { PAGE_SHARED, PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
 
@@ -34,19 +35,16 @@ export const khugepaged = routine(
 const collapse_huge_page = routine(
   'collapse_huge_page',
   function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, counts: boolean): Steps<number> {
-    const { frames, monitor } = kernel;
+    const { frames } = kernel;
     const pmd = frames.entry(PMD_TABLE, 0);
     const huge = yield* frames.alloc(FrameKind.page, { label: 'alloc_charge_folio()' });
     yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush(pmd)', fact: formatEntry });
-    yield* kernel.flush.flush_tlb_mm_range(cpu);
+    yield* kernel.arch.flush_tlb_mm_range(cpu, kernel.mm, 0, 1, false);
     if (sync === 'ipi') yield* kernel.tlb_remove_table_sync_one(cpu);
     if (sync === 'rcu') yield* kernel.synchronize_rcu(cpu);
     yield* point('__collapse_huge_page_isolate', huge);
     const page = pte_pfn(yield* walkerLoad(frames, PTE_TABLE, 0, 'ptep_get(pte)', formatEntry));
-    const unpinned = counts
-      ? yield* monitor.folioExpectedRefCount(page, EXPECTED_REFERENCES)
-      : yield* monitor.uncounted(page);
-    if (!unpinned) {
+    if (!(yield* folio_is_unpinned(kernel, page, EXPECTED_REFERENCES, counts))) {
       yield* frames.write(pmd, mk_pte(PTE_TABLE, _PAGE_TABLE), { label: 'pmd_populate(mm, pmd, old table)' });
       yield* frames.put(huge);
       return NO_FRAME;
@@ -68,6 +66,6 @@ const zap_huge_pmd = routine('zap_huge_pmd', function* (kernel: GupKernel, cpu: 
   if (deposit === 'freed')
     yield* kernel.frames.free(PTE_TABLE, { label: `zap_deposited_table(0x${PTE_TABLE.toString(16)})` });
   else yield* kernel.call_rcu(kernel.pte_free_now, PTE_TABLE);
-  yield* kernel.flush.flush_tlb_mm_range(cpu);
+  yield* kernel.arch.flush_tlb_mm_range(cpu, kernel.mm, 0, 1, false);
   yield* kernel.frames.put(pte_pfn(huge));
 });

@@ -8,7 +8,8 @@
 import { choose, routine, type Steps } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { _PAGE_PSE, formatEntry, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
-import { folio_try_get, walkerLoad, type ReferenceGuards } from './invariants.ts';
+import { folio_try_get, type ReferenceGuards } from '../folio.ts';
+import { walkerLoad } from './invariants.ts';
 import { PMD_TABLE, type GupKernel } from './kernel.ts';
 
 /** Which entries are read again after the page was pinned. `pmd` alone was never in a kernel. */
@@ -42,11 +43,11 @@ export const gup_fast_fallback = routine(
   'gup_fast_fallback',
   function* (kernel: GupKernel, cpu: Cpu, guards: GupGuards): Steps {
     const address = kernel.tables === 1 ? 0 : yield* choose(kernel.tables, { label: 'addr', fact: (i) => `pmd[${i}]` });
-    yield* kernel.monitor.begin('gup_fast_fallback(addr, 1, FOLL_WRITE)', address);
+    yield* kernel.tracepoints.gup_fast_begin.trace(address, 'gup_fast_fallback(addr, 1, FOLL_WRITE)');
     const flags = yield* enter(kernel, cpu, guards.section);
     const page = yield* gup_fast_pmd_range(kernel, guards, address);
-    if (page === NONE) yield* kernel.monitor.nothing();
-    else yield* kernel.monitor.returned(page);
+    const result = page === NONE ? 'nr_pinned = 0' : `pages[nr] = 0x${page.toString(16)}`;
+    yield* kernel.tracepoints.gup_fast_end.trace(page, result);
     yield* leave(kernel, cpu, guards.section, flags);
   },
 );

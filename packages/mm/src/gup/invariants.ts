@@ -5,7 +5,6 @@
  * which pages their remover has taken for unpinned. Its words are no part of the kernel.
  */
 import {
-  BLOCKED,
   defineOperation,
   FrameKind,
   operation,
@@ -17,6 +16,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
+import type { Tracepoints } from '../tracepoint.ts';
 import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 
 /** When a remover counts the references to a page: once it is out of reach, before (a mutant), or never (a mutant). */
@@ -70,6 +70,13 @@ export class WalkMonitor {
     builder.watch(frames.state, (cx, address) => this.#forget(cx, address - frames.state.base));
   }
 
+  /** Watches a kernel. */
+  attach(tracepoints: Tracepoints): void {
+    tracepoints.gup_fast_begin.attach((cx, address) => this.begun(cx, address));
+    tracepoints.gup_fast_end.attach((cx, frame) => this.ended(cx, frame));
+    tracepoints.folio_unpinned.attach((cx, frame) => this.decided(cx, frame));
+  }
+
   /** A walk begins: from here on, what is mapped counts. */
   *begin(label: string, address: number): Steps {
     yield operation(BEGIN, address, 0, 0, this, { label });
@@ -111,6 +118,31 @@ export class WalkMonitor {
     return pte_present(pte) && (!this.#write || pte_write(pte)) ? pte_pfn(pte) : -1;
   }
 
+  begun(cx: OperationContext, address: number): void {
+    cx.write(this.walking.base, 1 + address);
+    this.add(cx, this.page(cx, address));
+  }
+
+  ended(cx: OperationContext, frame: number): void {
+    const { walking, mapped, unpinned, pinned } = this;
+    const bit = 1 << frame;
+    const hex = `0x${frame.toString(16)}`;
+    if (frame >= 0 && (cx.read(mapped.base) & bit) === 0)
+      cx.fail(Invariant.I2, () => `what is in ${hex} now was not mapped here during the walk`);
+    else if (frame >= 0 && (cx.read(unpinned.base) & bit) !== 0)
+      cx.fail(Invariant.I3, () => `${hex} is stale: its remover went on before it was pinned`);
+    if (frame >= 0) cx.write(pinned.base, frame + 1);
+    cx.write(walking.base, 0);
+    cx.write(mapped.base, 0);
+  }
+
+  decided(cx: OperationContext, frame: number): void {
+    const { unpinned, pinned } = this;
+    if (cx.read(pinned.base) === frame + 1)
+      cx.fail(Invariant.I3, () => `0x${frame.toString(16)} is pinned, and its remover goes on`);
+    cx.write(unpinned.base, cx.read(unpinned.base) | (1 << frame));
+  }
+
   #look(cx: OperationContext): void {
     const walking = cx.read(this.walking.base);
     if (walking !== 0) this.add(cx, this.page(cx, walking - 1));
@@ -136,9 +168,7 @@ const BEGIN = defineOperation({
   name: 'gup_fast_begin',
   cost: 'nop',
   perform(cx, op) {
-    const monitor = monitorOf(op);
-    cx.write(monitor.walking.base, 1 + op.a);
-    monitor.add(cx, monitor.page(cx, op.a));
+    monitorOf(op).begun(cx, op.a);
     return 0;
   },
 });
@@ -147,16 +177,7 @@ const RETURNED = defineOperation({
   name: 'gup_fast_end',
   cost: 'store',
   perform(cx, op) {
-    const { walking, mapped, unpinned, pinned } = monitorOf(op);
-    const bit = 1 << op.a;
-    const hex = `0x${op.a.toString(16)}`;
-    if (op.a >= 0 && (cx.read(mapped.base) & bit) === 0)
-      cx.fail(Invariant.I2, () => `what is in ${hex} now was not mapped here during the walk`);
-    else if (op.a >= 0 && (cx.read(unpinned.base) & bit) !== 0)
-      cx.fail(Invariant.I3, () => `${hex} is stale: its remover went on before it was pinned`);
-    if (op.a >= 0) cx.write(pinned.base, op.a + 1);
-    cx.write(walking.base, 0);
-    cx.write(mapped.base, 0);
+    monitorOf(op).ended(cx, op.a);
     return 0;
   },
 });
@@ -165,11 +186,9 @@ const DECIDE = defineOperation({
   name: 'folio_ref_count',
   cost: 'load',
   perform(cx, op) {
-    const { frames, unpinned, pinned } = monitorOf(op);
-    if (op.b !== UNCOUNTED && cx.load(frames.refcountAddress(op.a)) !== op.b) return 0;
-    if (cx.read(pinned.base) === op.a + 1)
-      cx.fail(Invariant.I3, () => `0x${op.a.toString(16)} is pinned, and its remover goes on`);
-    cx.write(unpinned.base, cx.read(unpinned.base) | (1 << op.a));
+    const monitor = monitorOf(op);
+    if (op.b !== UNCOUNTED && cx.load(monitor.frames.refcountAddress(op.a)) !== op.b) return 0;
+    monitor.decided(cx, op.a);
     return 1;
   },
 });
@@ -195,60 +214,4 @@ const WALKER_LOAD = defineOperation({
     return cx.load(op.a);
   },
   footprint: (op): Footprint => ({ reads: [op.a, (op.data as Frames).state.base + op.b], writes: [] }),
-});
-
-/** What folio_try_get() is for; each can be left out to see what becomes of it. */
-export interface ReferenceGuards {
-  /** A reference is only taken if there is one already. */
-  readonly refcountTest: boolean;
-  /** It is a full barrier: the second look at the entry comes after the reference is there for all to see. */
-  readonly refcountBarrier: boolean;
-}
-
-/** folio_try_get(): takes a reference unless there is none left; true if it did. */
-export function* folio_try_get(
-  frames: Frames,
-  frame: number,
-  { refcountTest = true, refcountBarrier = true }: Partial<ReferenceGuards> = {},
-): Steps<boolean> {
-  const label = `${refcountTest ? 'folio_try_get' : 'folio_get'}(0x${frame.toString(16)})`;
-  const definition = refcountBarrier ? TRY_GET : TRY_GET_UNORDERED;
-  return (
-    (yield operation(definition, frame, refcountTest ? 0 : 1, 0, frames, {
-      label,
-      fact: (left) => (left === 0 ? 'refcount is 0' : `refcount ${left}`),
-    })) !== 0
-  );
-}
-
-const refcountFootprint = (op: Operation): Footprint => ({
-  reads: [(op.data as Frames).refcount.base + op.a],
-  writes: [(op.data as Frames).refcount.base + op.a],
-});
-
-const TRY_GET = defineOperation({
-  name: 'folio_try_get',
-  cost: 'xchg',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const address = (op.data as Frames).refcountAddress(op.a);
-    const count = cx.read(address);
-    if (count === 0 && op.b === 0) return 0;
-    cx.write(address, count + 1);
-    return count + 1;
-  },
-  footprint: refcountFootprint,
-});
-
-/** One step, but the new count waits in the store buffer. */
-const TRY_GET_UNORDERED = defineOperation({
-  name: 'folio_try_get_unordered',
-  cost: 'xchg',
-  perform(cx, op) {
-    const address = (op.data as Frames).refcountAddress(op.a);
-    const count = cx.load(address);
-    if (count === 0 && op.b === 0) return 0;
-    return cx.storeBuffered(address, count + 1) ? count + 1 : BLOCKED;
-  },
-  footprint: refcountFootprint,
 });

@@ -1,10 +1,23 @@
 /** What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address space. */
-import { Frames, routine, type Program, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, formatEntry, mk_pte } from '@shootdown/mmu';
+import { Frames, type Program, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  _PAGE_PRESENT,
+  _PAGE_RW,
+  _PAGE_TABLE,
+  _PAGE_USER,
+  formatEntry,
+  mk_pte,
+  tinyShape,
+  type MmuInstructions,
+  type WalkShape,
+} from '@shootdown/mmu';
 import { send_IPI, type Cpu } from '@shootdown/cpu';
 import { Rcu } from '@shootdown/sync';
 import { CALL_FUNCTION_VECTOR, type Smp } from '../smp.ts';
-import type { FlushBackEnd } from './flush.ts';
+import { interruptsOnly, type FlushBackEnd } from '../arch/interrupts-only.ts';
+import { Mm, type Kernel, type TlbArch } from '../kernel.ts';
+import { LocklessWalkers } from '../lockless-walkers.ts';
+import { Tracepoints } from '../tracepoint.ts';
 import { WalkMonitor } from './invariants.ts';
 
 /** The vector by which a CPU is asked for a quiescent state. */
@@ -29,21 +42,28 @@ export interface GupKernelOptions {
 }
 
 /** One kernel with one mapping. */
-export class GupKernel {
+export class GupKernel implements Kernel {
+  readonly builder: SystemBuilder;
   readonly cpus: readonly Cpu[];
+  readonly mmus: readonly MmuInstructions[] = [];
   readonly smp: Smp;
   readonly flush: FlushBackEnd;
+  readonly arch: TlbArch;
+  readonly shape: WalkShape;
+  /** The address space. */
+  readonly mm: Mm;
   /** pte tables that are mapped, one per entry of the pmd table. */
   readonly tables: number;
   readonly frames: Frames;
   readonly monitor: WalkMonitor;
+  readonly tracepoints = new Tracepoints();
+  readonly walkers: LocklessWalkers;
   /** Null if the machine has no RCU. */
   readonly rcu: Rcu | null;
-  /** Callbacks that free a batch of tables ({@link batchOf}), a table without a batch, and a table that is not removed by a gather. */
   readonly tlb_remove_table_rcu: number;
   readonly tlb_remove_table_one_rcu: number;
   readonly pte_free_now: number;
-  readonly #nothing: number;
+  readonly tlb_remove_table_sync_one: LocklessWalkers['tlb_remove_table_sync_one'];
 
   constructor(
     builder: SystemBuilder,
@@ -52,10 +72,19 @@ export class GupKernel {
     flush: FlushBackEnd,
     { rcu, tables = 1 }: GupKernelOptions = {},
   ) {
+    this.builder = builder;
     this.cpus = cpus;
     this.smp = smp;
     this.flush = flush;
+    this.arch = interruptsOnly(flush);
     this.tables = tables;
+    this.shape = {
+      ...tinyShape(2, tables),
+      levels: [
+        { name: 'pmd', entries: tables, spanPages: 1 },
+        { name: 'pte', entries: 1, spanPages: 1 },
+      ],
+    };
     const page = PTE_TABLE + tables;
     const each = (entry: (i: number) => number): number[] => Array.from({ length: tables }, (_, i) => entry(i));
     const initialTables = [
@@ -71,7 +100,9 @@ export class GupKernel {
       entryName: nameEntry,
       formatEntry,
     });
+    this.mm = new Mm(builder, 1, { root: PMD_TABLE, cpumask: 0 }, { tasks: 1, vmasMax: 1 });
     this.monitor = new WalkMonitor(builder, { frames: this.frames, pmdTable: PMD_TABLE }, true);
+    this.monitor.attach(this.tracepoints);
     const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
     this.rcu = rcu
       ? new Rcu(builder, {
@@ -80,11 +111,11 @@ export class GupKernel {
           ...(rcu === 'asks by interrupt' && { interrupts }),
         })
       : null;
-    this.tlb_remove_table_rcu = this.rcu?.register('tlb_remove_table_rcu', (batch) => this.#freeBatch(batch)) ?? 0;
-    this.tlb_remove_table_one_rcu =
-      this.rcu?.register('__tlb_remove_table_one_rcu', (table) => this.freeTable(table)) ?? 0;
-    this.pte_free_now = this.rcu?.register('pte_free_now', (table) => this.freeTable(table)) ?? 0;
-    this.#nothing = smp.register({ name: 'tlb_remove_table_smp_sync', *run() {} });
+    this.walkers = new LocklessWalkers({ frames: this.frames, smp, rcu: this.rcu ?? undefined, firstTable: PTE_TABLE });
+    this.tlb_remove_table_rcu = this.walkers.tlb_remove_table_rcu;
+    this.tlb_remove_table_one_rcu = this.walkers.tlb_remove_table_one_rcu;
+    this.pte_free_now = this.walkers.pte_free_now;
+    this.tlb_remove_table_sync_one = this.walkers.tlb_remove_table_sync_one;
   }
 
   /** True for the frames of pte tables. */
@@ -92,33 +123,24 @@ export class GupKernel {
     return frame < PTE_TABLE + this.tables;
   }
 
-  /** A batch of tables as an argument of {@link tlb_remove_table_rcu}: a bit each. */
+  /** See {@link LocklessWalkers.batchOf}. */
   batchOf(tables: readonly number[]): number {
-    return tables.reduce((batch, table) => batch | (1 << (table - PTE_TABLE)), 0);
-  }
-
-  *#freeBatch(batch: number): Steps {
-    for (let i = 0; i < this.tables; i++) if ((batch & (1 << i)) !== 0) yield* this.freeTable(PTE_TABLE + i);
+    return this.walkers.batchOf(tables);
   }
 
   /** __tlb_remove_table(). */
-  *freeTable(table: number): Steps {
-    yield* this.frames.free(table, { label: `__tlb_remove_table(0x${table.toString(16)})` });
+  freeTable(table: number): Steps {
+    return this.walkers.__tlb_remove_table(table);
   }
 
-  /** tlb_remove_table_sync_one(): an IPI to every other CPU whose handler does nothing. */
-  readonly tlb_remove_table_sync_one = routine('tlb_remove_table_sync_one', (cpu: Cpu) =>
-    this.smp.smp_call_function_many(cpu, -1, this.#nothing),
-  );
-
-  /** synchronize_rcu(), as tlb_remove_table_sync_rcu() calls it. */
-  *synchronize_rcu(cpu: Cpu): Steps {
-    if (this.rcu) yield* this.rcu.synchronize_rcu(cpu.id);
+  /** See {@link LocklessWalkers.synchronize_rcu}. */
+  synchronize_rcu(cpu: Cpu): Steps {
+    return this.walkers.synchronize_rcu(cpu);
   }
 
-  /** call_rcu(). */
-  *call_rcu(callback: number, argument: number): Steps {
-    if (this.rcu) yield* this.rcu.call_rcu(callback, argument);
+  /** See {@link LocklessWalkers.call_rcu}. */
+  call_rcu(callback: number, argument: number): Steps {
+    return this.walkers.call_rcu(callback, argument);
   }
 
   /** Interrupt handlers of a CPU. */

@@ -20,7 +20,7 @@ import {
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { pte_present } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
-import type { FlushBackEnd } from './flush.ts';
+import type { FlushBackEnd } from '../arch/interrupts-only.ts';
 import { formatHigh, formatLow, formatValue, highOf, lowOf, PaeEntry, pageOf, type PaeValue } from './pae-entry.ts';
 
 /**
@@ -75,7 +75,7 @@ function* readHigh({ entry }: PaeKernel): Steps<number> {
 
 /** GUP-fast as far as one entry is concerned. */
 export const gup_fast_pte = routine(
-  'gup_fast_pte_range',
+  'gup_fast',
   function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck, irqs }: PaeDesign): Steps {
     yield* kernel.entry.begin('gup_fast(addr)');
     const flags = irqs === 'off' ? yield* local_irq_save(cpu) : 0;
@@ -119,9 +119,9 @@ const readers = {
   cmpxchg8b: (kernel: PaeKernel) => kernel.entry.load64(),
 } as const;
 
-/** madvise(MADV_DONTNEED): the page goes when no translation of it is left. */
+/** madvise_dontneed_single_vma(), of one page: it goes when no translation of it is left. */
 export const madvise_dontneed = routine(
-  'madvise_dontneed',
+  'madvise_dontneed_single_vma',
   function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault, counted }: PaeDesign): Steps {
     yield* spin_lock(kernel.ptl);
     const counts = reader === 'clear-counter';
@@ -152,8 +152,8 @@ function* clearSplit({ entry }: PaeKernel): Steps<PaeValue> {
   return { low, high };
 }
 
-/** A page fault: maps a page if there is none. */
-export const handle_mm_fault = routine('handle_mm_fault', function* (kernel: PaeKernel, { fault }: PaeDesign): Steps {
+/** handle_pte_fault(): maps a page if there is none. */
+export const handle_mm_fault = routine('handle_pte_fault', function* (kernel: PaeKernel, { fault }: PaeDesign): Steps {
   const { entry } = kernel;
   yield* spin_lock(kernel.ptl);
   const present = pte_present(yield* load(entry.low, { label: 'pte_none(*ptep)', fact: formatLow }));

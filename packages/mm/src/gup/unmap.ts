@@ -6,9 +6,9 @@
  */
 import { FrameKind, local, point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { formatEntry, pte_pfn } from '@shootdown/mmu';
 import { PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
-import { Gather, tlb_flush_mmu, tlb_remove_table, type TableFreeing } from './mmu-gather.ts';
+import { MmuGather, tlb_flush_mmu, tlb_remove_table, type TableFreeing } from '../mmu-gather.ts';
+import { zap_pte_range } from '../zap.ts';
 
 /** What is unmapped. `munmap` also frees the tables; `dontneed` leaves them. */
 export type Unmap = 'munmap' | 'dontneed';
@@ -23,8 +23,10 @@ export interface UnmapDesign {
 export const unmap_region = routine(
   'unmap_region',
   function* (kernel: GupKernel, cpu: Cpu, { tableFreeing, unmap }: UnmapDesign): Steps {
-    const tlb = yield* local(new Gather(tableFreeing));
-    for (let i = 0; i < kernel.tables; i++) yield* zap_pte_range(kernel, tlb, i);
+    const { frames, mm } = kernel;
+    const tlb = yield* local(new MmuGather(mm, false, tableFreeing));
+    for (let i = 0; i < kernel.tables; i++)
+      yield* zap_pte_range(kernel, cpu, tlb, frames.entry(PTE_TABLE + i, 0), i, i + 1);
     if (unmap === 'munmap') {
       for (let i = 0; i < kernel.tables; i++) {
         yield* point('free_pte_range', i);
@@ -35,23 +37,15 @@ export const unmap_region = routine(
     yield* tlb_flush_mmu(kernel, cpu, tlb);
     for (let i = 0; i < kernel.tables; i++) {
       yield* point('reuse', i);
-      yield* kernel.frames.alloc(FrameKind.page, { label: 'alloc_page()' });
+      yield* frames.alloc(FrameKind.page, { label: 'alloc_page()' });
     }
   },
 );
 
-/** The entry goes; the page is only queued: the gather puts it after the flush. */
-const zap_pte_range = routine('zap_pte_range', function* (kernel: GupKernel, tlb: Gather, i: number): Steps {
-  const pte = kernel.frames.entry(PTE_TABLE + i, 0);
-  tlb.pages.push(pte_pfn(yield* kernel.frames.xchg(pte, 0, { label: 'ptep_get_and_clear_full()', fact: formatEntry })));
-  tlb.range = true;
-});
-
 const free_pte_range = routine(
   'free_pte_range',
-  function* (kernel: GupKernel, cpu: Cpu, tlb: Gather, i: number): Steps {
+  function* (kernel: GupKernel, cpu: Cpu, tlb: MmuGather, i: number): Steps {
     yield* kernel.frames.write(kernel.frames.entry(PMD_TABLE, i), 0, { label: 'pmd_clear(pmd)' });
-    tlb.range = true;
-    yield* tlb_remove_table(kernel, cpu, tlb, PTE_TABLE + i);
+    yield* tlb_remove_table(kernel, cpu, tlb, i, PTE_TABLE + i);
   },
 );

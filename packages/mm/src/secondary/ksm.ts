@@ -2,10 +2,10 @@
  * KSM: replaces a page by an equal one that is shared read-only. Mirrors mm/ksm.c, v6.18: write_protect_page(), replace_page(),
  * try_to_merge_one_page(); with set_pte_at_notify() as it was until v6.9.
  */
-import { load, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { mk_pte, pte_dirty, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
-import { write_protect_entry } from '../ksm-entry.ts';
+import { _PAGE_DIRTY, _PAGE_RW, mk_pte, pte_dirty, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import { folio_expected_ref_count, folio_is_unpinned } from '../folio.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
 import { protection } from '../wp-page.ts';
@@ -22,7 +22,11 @@ export type KsmMutant =
   /** write_protect_page() tells nobody. */
   | 'write protection in silence'
   /** replace_page() tells nobody. */
-  | 'replacement in silence';
+  | 'replacement in silence'
+  /** References are counted while the entry is still there. */
+  | 'counts before the clear'
+  /** References are not counted. */
+  | 'does not count';
 
 /** References of a page that nobody has pinned: page_mapcount() + 1 for ksmd's own. */
 const EXPECTED_REFERENCES = 2;
@@ -47,6 +51,7 @@ export const try_to_merge_one_page = routine(
       vpn,
       ptep,
       pte_pfn(entry),
+      mutant,
     );
     const equal = orig_pte !== null && (yield* pages_identical(kernel, pte_pfn(entry), kpage));
     const merged =
@@ -71,40 +76,46 @@ function tellingUnless(kernel: Kernel, silent: boolean): Kernel {
   return silent ? rest : kernel;
 }
 
-/** Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. */
+/**
+ * Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. GUP-fast takes no lock, so
+ * each of the two looks at what the other has done: this clears the entry, then counts references; GUP-fast takes its reference, then
+ * looks at the entry again.
+ */
 const write_protect_page = routine(
   'write_protect_page',
-  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, page: number): Steps<number | null> {
+  function* (
+    kernel: Kernel,
+    cpu: Cpu,
+    mm: Mm,
+    vpn: number,
+    ptep: EntryPointer,
+    page: number,
+    mutant?: KsmMutant,
+  ): Steps<number | null> {
     const { frames } = kernel;
+    let orig_pte: number | null = null;
     yield* setPteRangeStart(kernel, mm, vpn, 'write_protect_page');
     yield* pte_lock(kernel, ptep.frame);
     const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
-    let result = pte_present(entry) && pte_pfn(entry) === page ? entry : null;
-    const changes = result !== null && (pte_write(entry) || pte_dirty(entry));
-    if (changes) {
-      const flush = (): Steps => kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
-      const set = (fresh: number): Steps => set_pte_at_notify(kernel, mm, vpn, ptep, fresh, 'set_pte_at(read-only)');
-      result = yield* write_protect_entry(
-        { frames, ptep, flush, set, isUnpinned: (frame) => isUnpinned(kernel, frame) },
-        entry,
-      );
+    const mapped = pte_present(entry) && pte_pfn(entry) === page;
+    const changes = mapped && (pte_write(entry) || pte_dirty(entry));
+    if (mapped && !changes) orig_pte = entry;
+    const early = changes && mutant === 'counts before the clear';
+    const goesOn = changes && (!early || (yield* folio_expected_ref_count(kernel, page, EXPECTED_REFERENCES)));
+    if (goesOn) {
+      yield* frames.xchg(ptep, 0, { label: 'ptep_clear_flush()' });
+      yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
+      if (early || (yield* folio_is_unpinned(kernel, page, EXPECTED_REFERENCES, mutant !== 'does not count'))) {
+        orig_pte = entry & ~(_PAGE_RW | _PAGE_DIRTY);
+        yield* set_pte_at_notify(kernel, mm, vpn, ptep, orig_pte, 'set_pte_at(read-only)');
+      } else yield* frames.write(ptep, entry, { label: 'set_pte_at(as it was)' });
     }
     yield* pte_unlock(kernel, ptep.frame);
-    if (changes && result !== null) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
+    if (goesOn && orig_pte !== null) yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);
     yield* setPteRangeEnd(kernel, mm, vpn, 'write_protect_page');
-    return result;
+    return orig_pte;
   },
 );
-
-function* isUnpinned({ frames }: Kernel, page: number): Steps<boolean> {
-  const label = `page_count(0x${page.toString(16)})`;
-  return (
-    (yield* load(frames.refcount.at(page), {
-      label,
-      fact: (count) => (count === EXPECTED_REFERENCES ? 'not pinned' : 'pinned'),
-    })) === EXPECTED_REFERENCES
-  );
-}
 
 /** Maps `kpage` instead of the page. No secondary TLB need be told under the lock: both are read-only, and equal. */
 const replace_page = routine(

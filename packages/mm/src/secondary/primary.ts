@@ -9,7 +9,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { pte_pfn, pte_present, pte_write, formatEntry } from '@shootdown/mmu';
 import type { PrimaryMmu, PrimaryPage } from '@shootdown/mmu-notifier';
 import { handle_mm_fault } from '../fault.ts';
-import { folio_try_get } from '../gup/invariants.ts';
+import { folio_try_get } from '../folio.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
 

@@ -13,7 +13,8 @@ import {
   static_branch_inc,
 } from '@shootdown/sync';
 import { formatDescriptor, pxd_leaf, pxd_none, pxd_pgtable } from './descriptor.ts';
-import { mmap_write_lock, mmap_write_unlock, type MmStruct, type VmallocKernel } from './kernel.ts';
+import { mmap_write_lock, mmap_write_unlock, type MmStruct } from '../mmap-lock.ts';
+import type { VmallocKernel } from './kernel.ts';
 
 const entries: EntryReader = { none: pxd_none, leaf: pxd_leaf, table: pxd_pgtable, format: formatDescriptor };
 

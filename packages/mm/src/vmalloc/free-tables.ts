@@ -8,7 +8,8 @@
 import { inlined, point, routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import { percpu_down_read, percpu_up_read, static_branch_unlikely } from '@shootdown/sync';
 import { pxd_none, pxd_pgtable, pxd_table } from './descriptor.ts';
-import { mmap_read_lock, mmap_read_unlock, type VmallocKernel } from './kernel.ts';
+import { mmap_read_lock, mmap_read_unlock } from '../mmap-lock.ts';
+import type { VmallocKernel } from './kernel.ts';
 
 /** Frees the table below an entry; returns 1, as the kernel's functions do. */
 export type FreeTable = Routine<[kernel: VmallocKernel, cpu: number, entry: EntryPointer], number>;

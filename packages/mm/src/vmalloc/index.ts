@@ -19,8 +19,6 @@ export {
   mmap_write_lock,
   mmap_write_unlock,
   MmStruct,
-  VmallocKernel,
-  type TreeShape,
-  type VmallocKernelOptions,
-} from './kernel.ts';
+} from '../mmap-lock.ts';
+export { VmallocKernel, type TreeShape, type VmallocKernelOptions } from './kernel.ts';
 export { vmap_range, vmapRoutines, type TryHuge, type VmapDesign } from './vmap.ts';

@@ -16,56 +16,9 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import {
-  down_read,
-  down_read_trylock,
-  down_write,
-  JumpLabels,
-  PercpuRwsem,
-  Rcu,
-  Rwsem,
-  up_read,
-  up_write,
-  type RcuOptions,
-  type StaticKey,
-} from '@shootdown/sync';
+import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
+import { MmStruct } from '../mmap-lock.ts';
 import { formatDescriptor, tableDescriptor } from './descriptor.ts';
-
-/** An address space: its name and its mmap_lock. */
-export class MmStruct {
-  readonly name: string;
-  readonly mmap_lock: Rwsem;
-
-  constructor(builder: SystemBuilder, name: string, tasks: number) {
-    this.name = name;
-    this.mmap_lock = new Rwsem(builder, `${name}.mmap_lock`, tasks);
-  }
-}
-
-/** mmap_read_lock(). */
-export function mmap_read_lock(mm: MmStruct): Steps {
-  return down_read(mm.mmap_lock, undefined, `mmap_read_lock(${mm.name})`);
-}
-
-/** mmap_read_trylock(): 1 if the lock is held now. */
-export function mmap_read_trylock(mm: MmStruct): Steps<number> {
-  return down_read_trylock(mm.mmap_lock, undefined, `mmap_read_trylock(${mm.name})`);
-}
-
-/** mmap_read_unlock(). */
-export function mmap_read_unlock(mm: MmStruct): Steps {
-  return up_read(mm.mmap_lock, undefined, `mmap_read_unlock(${mm.name})`);
-}
-
-/** mmap_write_lock(). */
-export function mmap_write_lock(mm: MmStruct): Steps {
-  return down_write(mm.mmap_lock, undefined, `mmap_write_lock(${mm.name})`);
-}
-
-/** mmap_write_unlock(). */
-export function mmap_write_unlock(mm: MmStruct): Steps {
-  return up_write(mm.mmap_lock, undefined, `mmap_write_unlock(${mm.name})`);
-}
 
 /** How big the tree is. Powers of two as in the kernel are not needed. */
 export interface TreeShape {
@@ -148,6 +101,11 @@ export class VmallocKernel {
   routine<R extends Routine<never[]>>(own: R): R {
     const { replace = {} } = this.#options;
     return Object.hasOwn(replace, own.routineName) ? (replace[own.routineName] as R) : own;
+  }
+
+  /** What only some machines have, by name. */
+  get parts(): { readonly efi_mm?: MmStruct; readonly ptdump_sem?: PercpuRwsem } {
+    return { ...(this.#efi && { efi_mm: this.#efi }), ...(this.#ptdumpSem && { ptdump_sem: this.#ptdumpSem }) };
   }
 
   /** efi_mm: has the kernel's part of the tree, and a lock of its own. */

@@ -7,7 +7,8 @@
 import { point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import { blockDescriptor, pageDescriptor, pxd_pgtable, pxd_table } from './descriptor.ts';
 import type { FreeTables } from './free-tables.ts';
-import { mmap_read_trylock, mmap_read_unlock, type VmallocKernel } from './kernel.ts';
+import { mmap_read_trylock, mmap_read_unlock } from '../mmap-lock.ts';
+import type { VmallocKernel } from './kernel.ts';
 
 /**
  * What vmap_try_huge_pud() and vmap_try_huge_pmd() do about a table in their way.

@@ -2,9 +2,9 @@ import { addCpu, local_irq_disable, startCpu, type Cpu } from '@shootdown/cpu';
 import { addVcpu, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
 import { program, rest, routine, store, SystemBuilder, TabulatedExecutor, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import type { KvmTlbOptions } from '../arch/kvm-tlb.ts';
+import type { KvmTlbOptions } from './kvm-tlb.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from '../smp.ts';
-import { hypercall, invlpgb, kvmPv, nativeIpi, tlbi, type FlushBackEnd } from './flush.ts';
+import { hypercall, invlpgb, kvmPv, nativeIpi, tlbi, type FlushBackEnd } from './interrupts-only.ts';
 
 const EVERYBODY = 0b11;
 

@@ -5,9 +5,10 @@
  * Each begins with a full barrier: an entry that was cleared by a plain store is seen to be clear before anybody is asked, or
  * spared. On x86 it is inc_mm_tlb_gen(), of which nothing else matters here: no CPU's tlb_gen is modelled.
  */
-import { choose, routine, smp_mb, work, type Steps } from '@shootdown/machine';
+import { choose, ModelError, routine, smp_mb, work, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { kvm_flush_tlb_multi, type KvmTlbOptions } from '../arch/kvm-tlb.ts';
+import { kvm_flush_tlb_multi, type KvmTlbOptions } from './kvm-tlb.ts';
+import type { TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
 
 /** How a machine flushes. */
@@ -15,6 +16,23 @@ export interface FlushBackEnd {
   readonly name: string;
   /** flush_tlb_mm_range(): on return no CPU's hardware uses what was removed before the call. */
   flush_tlb_mm_range(cpu: Cpu): Steps;
+}
+
+/** The architecture of a machine without translation hardware, whose CPUs all run one mm for ever. */
+export function interruptsOnly(flush: FlushBackEnd): TlbArch {
+  return {
+    name: flush.name,
+    flush_tlb_mm_range: (cpu) => flush.flush_tlb_mm_range(cpu),
+    switch_mm: () => unsupported(flush.name, 'switch_mm'),
+    enter_lazy_tlb: () => unsupported(flush.name, 'enter_lazy_tlb'),
+    leave_mm: () => unsupported(flush.name, 'leave_mm'),
+    *init_new_context() {},
+    pte_needs_flush: () => true,
+  };
+}
+
+function unsupported(name: string, what: string): never {
+  throw new ModelError(`mm: ${name}: ${what}: no CPU of this machine has translation hardware: use x86Tlb or arm64Tlb`);
 }
 
 /** flush_tlb_mm_range() of arch/x86/mm/tlb.c, v6.18, with what it does after inc_mm_tlb_gen(). */

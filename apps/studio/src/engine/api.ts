@@ -1,0 +1,77 @@
+/** What the page asks of its worker: plain data both ways. */
+import type { ExploreResult, ExpectedVerdict, Parameter, WayOut, WaysOut } from '@shootdown/explorer';
+import type { MemoryModel, StateTrace, Trace } from '@shootdown/machine';
+
+/** A variant as the pickers show it. */
+export interface VariantEntry {
+  readonly name: string;
+  readonly expected: ExpectedVerdict | Readonly<Partial<Record<MemoryModel, ExpectedVerdict>>>;
+  readonly source: string;
+  readonly summary: string;
+  readonly memoryModel: MemoryModel;
+}
+
+/** A scenario as the pickers show it. */
+export interface ScenarioEntry {
+  readonly name: string;
+  readonly title: string;
+  readonly seed: string | null;
+  readonly parameters: Readonly<Record<string, Parameter>>;
+  readonly variants: readonly VariantEntry[];
+}
+
+/** Which system: names only, so that it fits into a link. */
+export interface SystemRequest {
+  readonly scenario: string;
+  readonly variant: string;
+  readonly memoryModel: MemoryModel;
+  readonly parameters: Readonly<Record<string, number>>;
+}
+
+/** A schedule with everything that the panes show of it. */
+export interface Walk {
+  readonly schedule: readonly number[];
+  readonly trace: Trace;
+  readonly states: StateTrace;
+  /** Heading and indentation of every step in its column. */
+  readonly placements: readonly { readonly level: number; readonly heading: string | null }[];
+  readonly contextSwitches: number;
+}
+
+/** A verdict with its counterexample. */
+export interface Verdict {
+  readonly result: Omit<ExploreResult, 'coverage' | 'schedule'>;
+  readonly expected: ExpectedVerdict | null;
+  readonly agrees: boolean | null;
+  readonly source: string;
+  readonly summary: string;
+  /** The counterexample; of a safe system one run to its end, so that there is something to step through. */
+  readonly walk: Walk;
+  readonly isCounterexample: boolean;
+  /** What the command prints to replay it. */
+  readonly replay: string;
+}
+
+/** How far a search is. */
+export interface SearchProgress {
+  readonly states: number;
+  readonly statesPerSecond: number;
+  readonly depth: number;
+}
+
+/** What lies beyond every step of a walk. */
+export interface Beyond extends Omit<WaysOut, 'steps'> {
+  readonly steps: readonly (readonly WayOut[])[];
+}
+
+/** The worker. Every call may throw an Error whose message is one line for the reader. */
+export interface Engine {
+  scenarios(): ScenarioEntry[];
+  explore(request: SystemRequest, onProgress: (progress: SearchProgress) => void): Promise<Verdict>;
+  /** Walks a schedule; says what is wrong where it ends. */
+  walk(request: SystemRequest, schedule: readonly number[]): Walk;
+  /** Searches the space around a walk, in the background; asked again for another walk it searches no more. */
+  beyond(request: SystemRequest, schedule: readonly number[]): Promise<Beyond>;
+  /** From the end of a walk on to the nearest problem; null if none is known. */
+  onwards(request: SystemRequest, schedule: readonly number[]): Promise<Walk | null>;
+}

@@ -1,0 +1,62 @@
+/** The page's side of the worker: started when first asked, thrown away when it is stuck or dead. */
+import { proxy, wrap, type Remote } from 'comlink';
+import type { Beyond, Engine, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './api.ts';
+
+/** Two workers: the panes answer while the background search is under way. */
+class EngineClient {
+  #worker: Worker | null = null;
+  #remote: Remote<Engine> | null = null;
+  #died: Promise<never> | null = null;
+
+  #start(): Remote<Engine> {
+    if (this.#remote) return this.#remote;
+    const worker = new Worker(new URL('./engine.worker.ts', import.meta.url), { type: 'module' });
+    this.#worker = worker;
+    this.#died = new Promise((_, reject) => {
+      worker.addEventListener('error', (event) => {
+        this.stop();
+        reject(new Error(`the search has ended: ${event.message || 'its worker is out of memory or could not start'}`));
+      });
+    });
+    this.#died.catch(() => undefined);
+    this.#remote = wrap<Engine>(worker);
+    return this.#remote;
+  }
+
+  /** Ends whatever is under way. */
+  stop(): void {
+    this.#worker?.terminate();
+    this.#worker = null;
+    this.#remote = null;
+  }
+
+  async #ask<T>(question: (remote: Remote<Engine>) => Promise<T>): Promise<T> {
+    const remote = this.#start();
+    return await Promise.race([question(remote), this.#died as Promise<never>]);
+  }
+
+  scenarios(): Promise<ScenarioEntry[]> {
+    return this.#ask((remote) => remote.scenarios());
+  }
+
+  explore(request: SystemRequest, onProgress: (progress: SearchProgress) => void): Promise<Verdict> {
+    return this.#ask((remote) => remote.explore(request, proxy(onProgress)));
+  }
+
+  walk(request: SystemRequest, schedule: readonly number[]): Promise<Walk> {
+    return this.#ask((remote) => remote.walk(request, schedule));
+  }
+
+  beyond(request: SystemRequest, schedule: readonly number[]): Promise<Beyond> {
+    return this.#ask((remote) => remote.beyond(request, schedule));
+  }
+
+  onwards(request: SystemRequest, schedule: readonly number[]): Promise<Walk | null> {
+    return this.#ask((remote) => remote.onwards(request, schedule));
+  }
+}
+
+/** Answers at once: verdicts and walks. */
+export const foreground = new EngineClient();
+/** Searches the whole space around a walk. */
+export const background = new EngineClient();

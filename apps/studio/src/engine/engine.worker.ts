@@ -1,0 +1,133 @@
+/** The checker in the page: the same packages as the command's, served over comlink. */
+import {
+  agrees,
+  contextSwitches,
+  counterexample,
+  explained,
+  explore,
+  judgeSchedule,
+  resolveScenario,
+  survey,
+  type ResolvedScenario,
+  type Survey,
+} from '@shootdown/explorer';
+import {
+  formatSchedule,
+  RandomScheduler,
+  recordStates,
+  recordTrace,
+  runScheduler,
+  TabulatedExecutor,
+  type Trace,
+} from '@shootdown/machine';
+import { placementsOf } from '@shootdown/report';
+import { scenarios } from '@shootdown/scenarios';
+import { expose } from 'comlink';
+import type { Beyond, Engine, ScenarioEntry, SystemRequest, Verdict, Walk } from './api.ts';
+
+/** Functions nested deeper than this share the last level of indentation. */
+const LEVELS_MAX = 5;
+/** Steps of the run that is shown of a system without a counterexample. */
+const SAMPLE_STEPS_MAX = 400;
+const SAMPLE_SEED = 1;
+
+function resolved({ scenario, variant, memoryModel, parameters }: SystemRequest): ResolvedScenario {
+  return resolveScenario(scenarios, { scenario, variant, memoryModel, parameters });
+}
+
+function walkOf(request: ResolvedScenario, schedule: readonly number[], trace: Trace): Walk {
+  const system = request.build();
+  return {
+    schedule,
+    trace,
+    states: recordStates(new TabulatedExecutor(system), schedule),
+    placements: placementsOf(trace, LEVELS_MAX).map(({ level, heading }) => ({
+      level,
+      heading: heading?.text ?? null,
+    })),
+    contextSwitches: contextSwitches(system, schedule),
+  };
+}
+
+/** Of a system that has no counterexample: one run, so that there is something to look at. */
+function sampleOf(request: ResolvedScenario): Walk {
+  const executor = new TabulatedExecutor(request.build());
+  const { schedule } = runScheduler(executor, new RandomScheduler(SAMPLE_SEED), SAMPLE_STEPS_MAX);
+  return walkOf(request, schedule, recordTrace(executor, schedule));
+}
+
+/** One survey at a time: it is big, and the panes are about one system. */
+let surveyed: { readonly key: string; readonly space: Promise<Survey> } | null = null;
+
+function spaceOf(request: SystemRequest): Promise<Survey> {
+  const key = JSON.stringify(request);
+  if (surveyed?.key !== key) surveyed = { key, space: survey(resolved(request).build()) };
+  return surveyed.space;
+}
+
+const engine: Engine = {
+  scenarios: () =>
+    scenarios.map(({ name, title, seed, parameters, variants }): ScenarioEntry => ({
+      name,
+      title,
+      seed: seed ?? null,
+      parameters: parameters ?? {},
+      variants: variants.map((v) => ({
+        name: v.name,
+        expected: v.expected,
+        source: v.source,
+        summary: v.summary,
+        memoryModel: v.memoryModel ?? 'sc',
+      })),
+    })),
+
+  async explore(request, onProgress): Promise<Verdict> {
+    const scenario = resolved(request);
+    const found = await explore(scenario.build(), {
+      all: scenario.scenario.all === true,
+      bounds: { ...scenario.scenario.bounds },
+      onProgress,
+    });
+    const { schedule, coverage: _, ...result } = found;
+    const words = [request.scenario, `--variant ${request.variant}`];
+    if (request.memoryModel !== (scenario.variant.memoryModel ?? 'sc'))
+      words.push(`--memory-model ${request.memoryModel}`);
+    for (const [name, value] of Object.entries(request.parameters)) words.push(`--set ${name}=${value}`);
+    return {
+      result,
+      expected: scenario.expected,
+      agrees: agrees(scenario.expected, found.verdict),
+      source: scenario.variant.source,
+      summary: scenario.variant.summary,
+      walk: schedule === null ? sampleOf(scenario) : walkOf(scenario, schedule, counterexample(scenario, found)),
+      isCounterexample: schedule !== null,
+      replay: `npx shootdown replay ${words.join(' ')} --schedule ${formatSchedule(schedule ?? [])}`,
+    };
+  },
+
+  walk(request, schedule): Walk {
+    const scenario = resolved(request);
+    const executor = new TabulatedExecutor(scenario.build());
+    const trace = recordTrace(executor, schedule);
+    const problem = judgeSchedule(scenario.build(), schedule);
+    const verdict = problem?.kind === 'deadlock' ? 'deadlock' : 'violation';
+    return walkOf(scenario, schedule, problem ? explained(executor, trace, { ...problem, verdict }) : trace);
+  },
+
+  async beyond(request, schedule): Promise<Beyond> {
+    const space = await spaceOf(request);
+    return {
+      complete: space.complete,
+      states: space.states,
+      byDepth: space.byDepth,
+      steps: space.along(schedule),
+    };
+  },
+
+  async onwards(request, schedule): Promise<Walk | null> {
+    const way = (await spaceOf(request)).onwards(schedule);
+    return way && engine.walk(request, [...schedule, ...way]);
+  },
+};
+
+expose(engine);

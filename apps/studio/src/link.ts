@@ -1,0 +1,96 @@
+/**
+ * The address of a view: `#/explore/<scenario>/<variant>?mm=sc&set=cpus:3&s=<schedule>&at=45`. A link says everything that is
+ * needed to see the same step again; whatever in it cannot be understood is left out, and said.
+ */
+import { formatSchedule, parseSchedule, type MemoryModel } from '@shootdown/machine';
+import type { SystemRequest } from './engine/api.ts';
+
+export const tabs = ['explore', 'mutate', 'run', 'write'] as const;
+export type Tab = (typeof tabs)[number];
+
+/** What a link says. */
+export interface Link {
+  readonly tab: Tab;
+  /** Null: the page chooses. */
+  readonly request: SystemRequest | null;
+  /** A walk of the sender's; null: the counterexample. */
+  readonly schedule: readonly number[] | null;
+  /** Steps done; null: as many as there are. */
+  readonly at: number | null;
+  /** A module of the sender's own. It is shown, and runs only when asked for. */
+  readonly module: string | null;
+  /** What the reader is told about a part that was not understood. */
+  readonly complaint: string | null;
+}
+
+const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+
+/** Reads the fragment of an address. */
+export function parseLink(fragment: string): Link {
+  const [path = '', query = ''] = fragment.replace(/^#\/?/, '').split('?', 2);
+  const parts = path.split('/').filter((part) => part !== '');
+  const tab = tabs.find((name) => name === parts[0]) ?? 'explore';
+  if (parts[0] === tab) parts.shift();
+  const words = new URLSearchParams(query);
+  const complaints: string[] = [];
+  const [scenario, ...variant] = parts.map(decoded);
+  const memoryModel = MEMORY_MODELS.find((model) => model === (words.get('mm') ?? 'sc'));
+  if (memoryModel === undefined) complaints.push(`no memory model ${words.get('mm') ?? ''}`);
+  const request =
+    scenario === undefined || variant.length === 0
+      ? null
+      : {
+          scenario,
+          variant: variant.join('/'),
+          memoryModel: memoryModel ?? 'sc',
+          parameters: parametersOf(words.get('set') ?? '', complaints),
+        };
+  const at = words.get('at');
+  return {
+    tab,
+    request,
+    schedule: scheduleOf(words.get('s'), complaints),
+    at: at !== null && /^\d{1,8}$/.test(at) ? Number(at) : null,
+    module: words.get('module'),
+    complaint: complaints.length > 0 ? `The link was not understood in full: ${complaints.join('; ')}.` : null,
+  };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function parametersOf(text: string, complaints: string[]): Record<string, number> {
+  const parameters: Record<string, number> = {};
+  for (const part of text.split(',').filter((p) => p !== '')) {
+    const match = /^([A-Za-z][\w-]*):(\d{1,9})$/.exec(part);
+    if (match) parameters[match[1] ?? ''] = Number(match[2]);
+    else complaints.push(`set=${part}`);
+  }
+  return parameters;
+}
+
+function scheduleOf(text: string | null, complaints: string[]): readonly number[] | null {
+  if (text === null) return null;
+  try {
+    return parseSchedule(text);
+  } catch (error) {
+    complaints.push(error instanceof Error ? error.message : String(error));
+    return null;
+  }
+}
+
+/** The fragment that says it. */
+export function formatLink({ tab, request, schedule, at, module }: Omit<Link, 'complaint'>): string {
+  if (!request) return `#/${tab}${module === null ? '' : `?${new URLSearchParams({ module }).toString()}`}`;
+  const words: string[] = [`mm=${request.memoryModel}`];
+  const set = Object.entries(request.parameters).map(([name, value]) => `${name}:${value}`);
+  if (set.length > 0) words.push(`set=${set.join(',')}`);
+  if (schedule !== null) words.push(`s=${formatSchedule(schedule)}`);
+  if (at !== null) words.push(`at=${at}`);
+  return `#/${tab}/${request.scenario}/${request.variant}?${words.join('&')}`;
+}

@@ -1,0 +1,173 @@
+/** Pickers, the verdict and what it rests on: always at the same place. */
+import { at, choose, progress, request, scenario, scenarios, stopSearch, verdict, walk } from '../store.ts';
+import type { MemoryModel } from '@shootdown/machine';
+import type { Verdict } from '../engine/api.ts';
+
+const whole = (n: number): string => n.toLocaleString('en');
+
+const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+
+const STAMPS = { safe: '✓ Safe', violation: '× Violation', deadlock: '× Deadlock', bounded: '? Bounded' } as const;
+
+function Pickers() {
+  const now = request.value;
+  if (!now) return null;
+  const groups = [...new Set(scenarios.value.map(({ seed }) => seed ?? 'reference'))];
+  return (
+    <div class="picks">
+      <label class="pick">
+        <span>scenario</span>
+        <select
+          value={now.scenario}
+          onChange={(event) => choose({ scenario: event.currentTarget.value })}
+          data-testid="scenario"
+        >
+          {groups.map((group) => (
+            <optgroup key={group} label={group}>
+              {scenarios.value
+                .filter(({ seed }) => (seed ?? 'reference') === group)
+                .map(({ name }) => (
+                  <option key={name} value={name}>
+                    {name}
+                  </option>
+                ))}
+            </optgroup>
+          ))}
+        </select>
+      </label>
+      <label class="pick">
+        <span>variant</span>
+        <select
+          value={now.variant}
+          onChange={(event) => choose({ variant: event.currentTarget.value })}
+          data-testid="variant"
+        >
+          {scenario.value?.variants.map(({ name }) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      {Object.entries(scenario.value?.parameters ?? {}).map(([name, parameter]) => (
+        <label class="pick" key={name} title={parameter.meaning}>
+          <span>{name}</span>
+          <input
+            type="number"
+            min={parameter.min}
+            max={parameter.max}
+            value={now.parameters[name] ?? parameter.default}
+            onChange={(event) =>
+              choose({ parameters: { ...now.parameters, [name]: Number(event.currentTarget.value) } })
+            }
+          />
+        </label>
+      ))}
+      <div class="seg" role="group" aria-label="memory model">
+        {MODELS.map((model) => (
+          <button key={model} aria-pressed={now.memoryModel === model} onClick={() => choose({ memoryModel: model })}>
+            {model}
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+function Facts({ found }: { readonly found: Verdict }) {
+  const { result } = found;
+  const facts: [string, string][] = [
+    [
+      whole(walk.value?.trace.steps.length ?? 0),
+      found.isCounterexample ? (result.shortest ? 'steps, shortest' : 'steps') : 'steps of one run',
+    ],
+    [whole(walk.value?.contextSwitches ?? 0), 'context switches'],
+    [whole(result.states), result.reduction ? 'states (reduced)' : 'states'],
+    [whole(result.transitions), 'transitions'],
+    [`${result.seconds.toFixed(1)} s`, 'to the verdict'],
+  ];
+  return (
+    <div class="facts">
+      {facts.map(([value, what]) => (
+        <div class="fact" key={what}>
+          <b>{value}</b>
+          <span>{what}</span>
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function VerdictLine({ found }: { readonly found: Verdict }) {
+  const { result, agrees, expected, source, summary } = found;
+  const detail = walk.value?.trace.steps.at(-1)?.violation?.detail ?? '';
+  return (
+    <>
+      <div class="verd">
+        <span class={`stamp ${result.verdict}`} data-testid="verdict">
+          {STAMPS[result.verdict]}
+        </span>
+        <b class="prop" data-testid="property" title={result.property ?? summary}>
+          {result.property ?? summary}
+        </b>
+        {found.isCounterexample && <span class="ink2 detail">{detail}</span>}
+      </div>
+      <p class="expect ink2">
+        {agrees === null ? 'nothing expected on this model' : agrees ? '✓ as expected' : `× expected ${expected ?? ''}`}
+        <span class="dim"> · {source}</span>
+      </p>
+    </>
+  );
+}
+
+/** What the search has seen, in words of the same size as what it has not. */
+function coveredIn({ result }: Verdict): string {
+  const limits = Object.entries(result.bounds).filter(([name, value]) => value !== undefined && name !== 'maxStates');
+  const bounds =
+    limits.length > 0 ? `, within ${limits.map(([name, value]) => `${name} ${String(value)}`).join(', ')}` : '';
+  if (result.verdict === 'safe') {
+    const many = result.interleavings === null ? '' : ` (${result.interleavings} of them)`;
+    return `every interleaving${many} to depth ${result.depth}${bounds}`;
+  }
+  if (result.verdict === 'bounded') return `part of the interleavings: stopped by ${result.stoppedBy ?? 'its bounds'}`;
+  return `every interleaving to depth ${result.depth}${result.shortest ? '; no shorter counterexample' : ''}${bounds}`;
+}
+
+function notTested({ result }: Verdict): string {
+  const now = request.value;
+  const models = MODELS.filter((model) => model !== now?.memoryModel).join(', ');
+  const unseen = result.sometimes.filter(({ witnessed }) => !witnessed).map(({ name }) => `no witness: ${name}`);
+  const parameters = Object.keys(scenario.value?.parameters ?? {}).map((name) => `other values of ${name}`);
+  return [`memory models ${models}`, ...parameters, ...unseen].join(' · ');
+}
+
+export function Head() {
+  const found = verdict.value;
+  return (
+    <section class="head" aria-label="verdict">
+      <Pickers />
+      {found && <Facts found={found} />}
+      {found && <VerdictLine found={found} />}
+      {!found && progress.value && (
+        <div class="verd" role="status">
+          <span class="stamp working">Searching</span>
+          <b class="prop" data-testid="progress">
+            {whole(progress.value.states)} states, {whole(Math.round(progress.value.statesPerSecond))} a second, depth{' '}
+            {progress.value.depth}
+          </b>
+          <button class="btn" onClick={stopSearch}>
+            Stop
+          </button>
+        </div>
+      )}
+      {found && (
+        <div class="cov" aria-live="off" data-step={at.value}>
+          <b>Covers</b>
+          <span title={coveredIn(found)}>{coveredIn(found)}</span>
+          <b>Did not test</b>
+          <span title={notTested(found)}>{notTested(found)}</span>
+        </div>
+      )}
+    </section>
+  );
+}

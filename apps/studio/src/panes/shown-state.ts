@@ -1,0 +1,128 @@
+/** The state after so many steps of a walk: values, texts, and what the last step changed. */
+import type { Walk } from '../engine/api.ts';
+
+export interface ShownWord {
+  readonly address: number;
+  readonly name: string;
+  readonly region: string;
+  readonly value: number;
+  readonly text: string;
+  /** The text before the last step, if that changed it. */
+  readonly before: string | null;
+  /** It changes somewhere on the walk. */
+  readonly moves: boolean;
+}
+
+/** Every so many steps the whole state is kept; between, it is put together from changes. */
+const KEEP_EVERY = 256;
+
+interface Values {
+  readonly value: Int32Array;
+  readonly text: string[];
+}
+
+interface Kept {
+  readonly indexOf: ReadonlyMap<number, number>;
+  readonly moves: ReadonlySet<number>;
+  readonly states: Map<number, Values>;
+}
+
+const keptByWalk = new WeakMap<Walk, Kept>();
+
+function keptOf(walk: Walk): Kept {
+  const known = keptByWalk.get(walk);
+  if (known) return known;
+  const { words, initial, steps } = walk.states;
+  const kept: Kept = {
+    indexOf: new Map(words.map(({ address }, i) => [address, i])),
+    moves: new Set(steps.flatMap(({ changes }) => changes.map(({ address }) => address))),
+    states: new Map([
+      [0, { value: Int32Array.from(initial, ({ value }) => value), text: initial.map(({ text }) => text) }],
+    ]),
+  };
+  keptByWalk.set(walk, kept);
+  return kept;
+}
+
+function valuesAfter(walk: Walk, step: number): Values {
+  const kept = keptOf(walk);
+  const from = Math.floor(step / KEEP_EVERY) * KEEP_EVERY;
+  if (from > 0 && !kept.states.has(from))
+    kept.states.set(from, advanced(walk, valuesAfter(walk, from - 1), from - 1, from));
+  return advanced(walk, kept.states.get(from) as Values, from, step);
+}
+
+function advanced(walk: Walk, { value, text }: Values, from: number, to: number): Values {
+  const { indexOf } = keptOf(walk);
+  const next = { value: value.slice(), text: [...text] };
+  for (let i = from; i < to; i++) {
+    for (const change of walk.states.steps[i]?.changes ?? []) {
+      const index = indexOf.get(change.address) ?? 0;
+      next.value[index] = change.after;
+      next.text[index] = change.text;
+    }
+  }
+  return next;
+}
+
+/** All words after a number of steps. */
+export function stateAfter(walk: Walk, step: number): ShownWord[] {
+  const { moves } = keptOf(walk);
+  const { value, text } = valuesAfter(walk, step);
+  const before = step > 0 ? valuesAfter(walk, step - 1) : null;
+  const changed = new Set((walk.states.steps[step - 1]?.changes ?? []).map(({ address }) => address));
+  return walk.states.words.map(({ address, name, region }, i) => ({
+    address,
+    name,
+    region,
+    value: value[i] ?? 0,
+    text: text[i] ?? '',
+    before: changed.has(address) ? (before?.text[i] ?? '') : null,
+    moves: moves.has(address),
+  }));
+}
+
+/** The actors' states after a number of steps. */
+export function actorsAfter(walk: Walk, step: number): Record<string, string> {
+  const actors = { ...walk.states.actors };
+  for (let i = 0; i < step; i++) Object.assign(actors, walk.states.steps[i]?.actors ?? {});
+  return actors;
+}
+
+/** A word over the whole walk: from which step on it has which text. */
+export interface Track {
+  readonly name: string;
+  readonly spans: readonly {
+    readonly from: number;
+    readonly to: number;
+    readonly text: string;
+    readonly zero: boolean;
+  }[];
+}
+
+/** The words worth a track: those that change, page-table entries and TLBs first. */
+export function tracksOf(walk: Walk, count: number): Track[] {
+  const { moves } = keptOf(walk);
+  const { words, initial, steps } = walk.states;
+  const rank = (region: string): number => {
+    const order = [/entry|pte|pmd|pud/, /tlb/, /flush|pending/, /loaded|lock|key|seq/];
+    const found = order.findIndex((pattern) => pattern.test(region));
+    return found < 0 ? order.length : found;
+  };
+  return words
+    .map((word, i) => ({ ...word, initial: initial[i] }))
+    .filter(({ address }) => moves.has(address))
+    .sort((a, b) => rank(a.region) - rank(b.region) || a.address - b.address)
+    .slice(0, count)
+    .map(({ address, name, initial: first }) => {
+      const spans = [{ from: 0, to: steps.length, text: first?.text ?? '', zero: first?.value === 0 }];
+      steps.forEach(({ changes }, i) => {
+        const change = changes.find((c) => c.address === address);
+        const last = spans.at(-1);
+        if (!change || !last) return;
+        last.to = i;
+        spans.push({ from: i, to: steps.length, text: change.text, zero: change.after === 0 });
+      });
+      return { name, spans };
+    });
+}

@@ -1,0 +1,209 @@
+/** What the page knows: signals that the panes read, and the few things that change them. */
+import { batch, computed, signal } from '@preact/signals';
+import type { Beyond, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './engine/api.ts';
+import { background, foreground } from './engine/client.ts';
+import { formatLink, parseLink, type Tab } from './link.ts';
+
+export const tab = signal<Tab>('explore');
+export const scenarios = signal<readonly ScenarioEntry[]>([]);
+export const request = signal<SystemRequest | null>(null);
+export const verdict = signal<Verdict | null>(null);
+/** The walk on the screen: the counterexample, or one taken by hand. */
+export const walk = signal<Walk | null>(null);
+export const at = signal(0);
+export const beyond = signal<Beyond | null>(null);
+export const progress = signal<SearchProgress | null>(null);
+/** One line for the reader when something could not be done. */
+export const trouble = signal<string | null>(null);
+const module = signal<string | null>(null);
+
+export const steps = computed(() => walk.value?.trace.steps.length ?? 0);
+export const isOwnWalk = computed(() => walk.value !== null && walk.value !== verdict.value?.walk);
+export const scenario = computed(() => scenarios.value.find(({ name }) => name === request.value?.scenario) ?? null);
+/** Which question the answers on the screen belong to: later answers to older ones are dropped. */
+let question = 0;
+
+function said(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Reads the address and shows what it says. */
+export async function openLink(): Promise<void> {
+  const link = parseLink(location.hash);
+  batch(() => {
+    tab.value = link.tab;
+    module.value = link.module;
+    trouble.value = link.complaint;
+  });
+  try {
+    if (scenarios.value.length === 0) scenarios.value = await foreground.scenarios();
+  } catch (error) {
+    trouble.value = said(error);
+    return;
+  }
+  const first = scenarios.value[0];
+  const variantOfFirst = first?.variants[0];
+  if (!first || !variantOfFirst) return;
+  const wanted = link.request ?? {
+    scenario: first.name,
+    variant: variantOfFirst.name,
+    memoryModel: variantOfFirst.memoryModel,
+    parameters: {},
+  };
+  if (JSON.stringify(wanted) === JSON.stringify(request.value) && verdict.value) {
+    await showWalk(link.schedule, link.at);
+    return;
+  }
+  await exploreAgain(wanted, link.schedule, link.at);
+}
+
+/** Searches a system and shows what comes out. */
+async function exploreAgain(
+  wanted: SystemRequest,
+  schedule: readonly number[] | null = null,
+  step: number | null = null,
+): Promise<void> {
+  const mine = ++question;
+  foreground.stop();
+  background.stop();
+  batch(() => {
+    request.value = wanted;
+    verdict.value = null;
+    walk.value = null;
+    beyond.value = null;
+    progress.value = { states: 0, statesPerSecond: 0, depth: 0 };
+  });
+  try {
+    const found = await foreground.explore(wanted, (now) => {
+      if (mine === question) progress.value = now;
+    });
+    if (mine !== question) return;
+    batch(() => {
+      verdict.value = found;
+      walk.value = found.walk;
+      at.value = found.walk.trace.steps.length;
+      progress.value = null;
+    });
+    await showWalk(schedule, step);
+  } catch (error) {
+    if (mine !== question) return;
+    batch(() => {
+      progress.value = null;
+      trouble.value = said(error);
+    });
+  }
+}
+
+/** Ends the search under way; what was shown before is gone, and the page says so. */
+export function stopSearch(): void {
+  question++;
+  foreground.stop();
+  background.stop();
+  batch(() => {
+    progress.value = null;
+    trouble.value = 'The search was stopped.';
+  });
+}
+
+/** Shows a walk of one's own, or the counterexample again. */
+export async function showWalk(schedule: readonly number[] | null, step: number | null = null): Promise<void> {
+  const wanted = request.value;
+  const found = verdict.value;
+  if (!wanted || !found) return;
+  const mine = question;
+  try {
+    const shown = schedule === null ? found.walk : await foreground.walk(wanted, schedule);
+    if (mine !== question) return;
+    batch(() => {
+      walk.value = shown;
+      at.value = Math.min(step ?? shown.trace.steps.length, shown.trace.steps.length);
+      beyond.value = null;
+    });
+    const around = await background.beyond(wanted, shown.schedule);
+    if (mine === question && walk.value === shown) beyond.value = around;
+  } catch (error) {
+    if (mine === question) trouble.value = said(error);
+  }
+}
+
+/** Goes to a step. The address follows, without a new entry in the history. */
+export function goTo(step: number): void {
+  at.value = Math.max(0, Math.min(steps.value, step));
+  replaceAddress();
+}
+
+/** The next step (or the one before) at which another processor runs. */
+export function nextSwitch(direction: 1 | -1): void {
+  const columns = walk.value?.trace.steps.map(({ column }) => column) ?? [];
+  for (let i = at.value + direction; i >= 1 && i <= columns.length; i += direction) {
+    if (columns[i - 1] !== columns[i - 1 - direction] && columns[i - 1] !== columns[at.value - 1]) return goTo(i);
+  }
+  goTo(direction > 0 ? steps.value : 0);
+}
+
+/** Makes another choice in place of the present step, and shows the walk that ends there. */
+export function take(entry: number): void {
+  const prefix = walk.value?.schedule.slice(0, Math.max(0, at.value - 1)) ?? [];
+  pushAddress([...prefix, entry], prefix.length + 1);
+  void showWalk([...prefix, entry], prefix.length + 1);
+}
+
+/** From the present step on to the nearest problem. */
+export async function exploreFromHere(): Promise<void> {
+  const wanted = request.value;
+  const prefix = walk.value?.schedule.slice(0, at.value) ?? [];
+  if (!wanted) return;
+  try {
+    const further = await background.onwards(wanted, prefix);
+    if (further === null) trouble.value = `From step ${prefix.length} no problem can be reached any more.`;
+    else {
+      pushAddress(further.schedule, prefix.length);
+      await showWalk(further.schedule, prefix.length);
+    }
+  } catch (error) {
+    trouble.value = said(error);
+  }
+}
+
+function addressOf(schedule: readonly number[] | null, step: number | null): string {
+  return formatLink({ tab: tab.value, request: request.value, schedule, at: step, module: module.value });
+}
+
+/** The address of what is on the screen. */
+export function currentAddress(): string {
+  return addressOf(isOwnWalk.value ? (walk.value?.schedule ?? null) : null, at.value);
+}
+
+function replaceAddress(): void {
+  history.replaceState(null, '', currentAddress());
+}
+
+function pushAddress(schedule: readonly number[] | null, step: number | null): void {
+  history.pushState(null, '', addressOf(schedule, step));
+}
+
+/** Another system: a new entry in the history. */
+export function choose(changes: Partial<SystemRequest>): void {
+  const old = request.value;
+  if (!old) return;
+  const entry = scenarios.value.find(({ name }) => name === (changes.scenario ?? old.scenario));
+  const variantName = changes.variant ?? (changes.scenario === undefined ? old.variant : entry?.variants[0]?.name);
+  const picked = entry?.variants.find(({ name }) => name === variantName);
+  const next: SystemRequest = {
+    scenario: changes.scenario ?? old.scenario,
+    variant: variantName ?? '',
+    memoryModel: changes.memoryModel ?? picked?.memoryModel ?? 'sc',
+    parameters:
+      changes.parameters ?? (changes.scenario === undefined && changes.variant === undefined ? old.parameters : {}),
+  };
+  request.value = next;
+  trouble.value = null;
+  history.pushState(null, '', formatLink({ tab: tab.value, request: next, schedule: null, at: null, module: null }));
+  void exploreAgain(next);
+}
+
+/** Another screen of the studio. */
+export function openTab(name: Tab): void {
+  tab.value = name;
+  history.pushState(null, '', currentAddress());
+}

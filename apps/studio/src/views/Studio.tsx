@@ -1,0 +1,131 @@
+/** The frame of all screens: tabs, theme, keyboard. */
+import { signal } from '@preact/signals';
+import { tabs } from '../link.ts';
+import {
+  at,
+  currentAddress,
+  exploreFromHere,
+  goTo,
+  nextSwitch,
+  openTab,
+  showWalk,
+  steps,
+  tab,
+  take,
+  trouble,
+  walk,
+} from '../store.ts';
+import { Explore } from './Explore.tsx';
+
+const copied = signal(false);
+const playing = signal<ReturnType<typeof setInterval> | null>(null);
+const PLAY_MS = 180;
+
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const theme = signal<'light' | 'dark'>(dark.matches ? 'dark' : 'light');
+document.documentElement.dataset['theme'] = theme.value;
+
+function otherTheme(): void {
+  theme.value = theme.value === 'dark' ? 'light' : 'dark';
+  document.documentElement.dataset['theme'] = theme.value;
+  dispatchEvent(new Event('studio:theme'));
+}
+
+async function copyLink(): Promise<void> {
+  history.replaceState(null, '', currentAddress());
+  try {
+    await navigator.clipboard.writeText(location.href);
+    copied.value = true;
+    setTimeout(() => (copied.value = false), 1500);
+  } catch {
+    trouble.value = 'This browser does not let the page write to the clipboard: the address bar has the link.';
+  }
+}
+
+/** Plays the walk from the present step, or stops it. */
+export function play(): void {
+  if (playing.value !== null) {
+    clearInterval(playing.value);
+    playing.value = null;
+    return;
+  }
+  if (at.value >= steps.value) goTo(0);
+  playing.value = setInterval(() => {
+    goTo(at.value + 1);
+    if (at.value >= steps.value) play();
+  }, PLAY_MS);
+}
+
+function onKey(event: KeyboardEvent): void {
+  const target = event.target as HTMLElement;
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
+  if (target.isContentEditable) return;
+  const digit = /^[1-9]$/.test(event.key) ? Number(event.key) : 0;
+  if (digit > 0) {
+    const choice = walk.value?.states.steps[at.value - 1]?.enabled[digit - 1];
+    if (choice) take(choice.entry);
+    return;
+  }
+  const actions: Record<string, () => void> = {
+    ArrowLeft: () => goTo(at.value - 1),
+    ArrowRight: () => goTo(at.value + 1),
+    Home: () => goTo(0),
+    End: () => goTo(steps.value),
+    n: () => nextSwitch(1),
+    N: () => nextSwitch(-1),
+    e: () => void exploreFromHere(),
+    t: otherTheme,
+    Escape: () => void showWalk(null),
+    ' ': play,
+  };
+  const action = actions[event.key];
+  if (!action || (event.key === ' ' && target.tagName === 'BUTTON')) return;
+  event.preventDefault();
+  action();
+}
+addEventListener('keydown', onKey);
+
+export function Studio() {
+  return (
+    <>
+      <header class="top">
+        <div class="brand">
+          <svg width="18" height="16" viewBox="0 0 16 16" aria-hidden="true">
+            <rect width="10" height="4" fill="var(--c0)" />
+            <rect x="6" y="6" width="10" height="4" fill="var(--c1)" />
+            <rect x="3" y="12" width="6" height="4" fill="var(--bad)" />
+          </svg>
+          <span>Shootdown studio</span>
+        </div>
+        <nav aria-label="screens">
+          {tabs.map((name) => (
+            <button
+              key={name}
+              class="tab"
+              aria-current={tab.value === name ? 'page' : undefined}
+              onClick={() => openTab(name)}
+            >
+              {name[0]?.toUpperCase() + name.slice(1)}
+            </button>
+          ))}
+        </nav>
+        <span class="sp" />
+        <button class="btn pri share" onClick={() => void copyLink()}>
+          {copied.value ? 'Copied' : 'Copy link to this step'}
+        </button>
+        <button class="btn" onClick={otherTheme} aria-label="Light or dark">
+          {theme.value === 'dark' ? 'light' : 'dark'}
+        </button>
+      </header>
+      {trouble.value !== null && (
+        <p class="trouble" role="alert">
+          <b>×</b> {trouble.value}
+          <button class="btn" onClick={() => (trouble.value = null)}>
+            Dismiss
+          </button>
+        </p>
+      )}
+      {tab.value === 'explore' && <Explore />}
+    </>
+  );
+}

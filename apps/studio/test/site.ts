@@ -1,0 +1,44 @@
+/** Serves the built page from memory of the file system, as any static host does, and starts a browser for one page. */
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, normalize } from 'node:path';
+import chromium from '@sparticuz/chromium';
+import { chromium as playwright, type Browser } from 'playwright-core';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.wasm': 'application/wasm',
+};
+
+/** A static site on this machine. */
+export interface Site {
+  readonly url: string;
+  close(): void;
+}
+
+/** Serves `dist`, without special headers. */
+export async function serveStudio(): Promise<Site> {
+  const folder = join(import.meta.dirname, '../dist');
+  const server = createServer((request, response) => {
+    const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname));
+    const file = join(folder, path.endsWith('/') ? `${path}index.html` : path);
+    if (!file.startsWith(folder) || !existsSync(file) || !statSync(file).isFile()) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
+    createReadStream(file).pipe(response);
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}/`, close: () => void server.close() };
+}
+
+/** A browser for one page: it runs in a single process, so closing a page closes it. */
+export async function startBrowser(): Promise<Browser> {
+  const executablePath = await chromium.executablePath();
+  return await playwright.launch({ executablePath, args: chromium.args, headless: true });
+}

@@ -1,0 +1,99 @@
+/** The built page in a real browser: the same verdicts as the command's, and every control does what it says. */
+import { AxeBuilder } from '@axe-core/playwright';
+import { explore, resolveScenario } from '@shootdown/explorer';
+import { formatSchedule } from '@shootdown/machine';
+import { scenarios } from '@shootdown/scenarios';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { serveStudio, startBrowser, type Site } from './site.ts';
+
+let site: Site;
+let browser: Browser | null = null;
+const errors: string[] = [];
+
+beforeAll(async () => {
+  site = await serveStudio();
+});
+afterAll(() => site.close());
+afterEach(async () => {
+  await browser?.close();
+  browser = null;
+  const seen = errors.splice(0);
+  if (seen.length > 0) throw new Error(`the page threw: ${seen.join('; ')}`);
+});
+
+async function open(fragment: string, width = 1440): Promise<Page> {
+  browser = await startBrowser();
+  const context = await browser.newContext({ viewport: { width, height: 900 } });
+  const page = await context.newPage();
+  page.on('pageerror', (error) => errors.push(String(error)));
+  await page.goto(`${site.url}${fragment}`);
+  await page.waitForSelector('[data-settled=true]', { timeout: 40_000 });
+  return page;
+}
+
+const COMPARED: readonly (readonly [scenario: string, variant: string])[] = [
+  ['ptdump-vmalloc', 'unlocked'],
+  ['ptdump-vmalloc', 'trylock-2026-plus-v6'],
+  ['gup-fast-vs-unmap', 'kvm-pv/page-batch'],
+  ['switch-mm-vs-flush', 'before'],
+  ['ksm-vs-gup', 'no-recheck'],
+];
+
+describe('the studio', () => {
+  it.each(COMPARED)('finds of %s %s what the command finds', async (scenario, variant) => {
+    const page = await open(`#/explore/${scenario}/${variant}`);
+    const resolved = resolveScenario(scenarios, { scenario, variant, memoryModel: 'sc' });
+    const found = await explore(resolved.build(), { bounds: { ...resolved.scenario.bounds } });
+    expect((await page.textContent('[data-testid=verdict]'))?.toLowerCase()).toContain(found.verdict);
+    expect(await page.textContent('[data-testid=property]')).toBe(found.property);
+    expect(await page.textContent('.facts')).toContain(found.states.toLocaleString('en'));
+    expect(await page.getAttribute('main', 'data-schedule')).toBe(formatSchedule(found.schedule ?? []));
+  });
+
+  it('steps by key and by click, says the step in the address, and comes back to it from the link', async () => {
+    const page = await open('#/explore/ptdump-vmalloc/unlocked?mm=sc&at=3');
+    const step = () => page.textContent('[data-testid=step]');
+    expect(await step()).toBe('3 / 12');
+    await page.keyboard.press('ArrowRight');
+    expect(await step()).toBe('4 / 12');
+    await page.keyboard.press('Home');
+    expect(await step()).toBe('0 / 12');
+    await page.click('[role=option]:nth-of-type(2)');
+    expect(await step()).not.toBe('0 / 12');
+    await page.keyboard.press('End');
+    expect(page.url()).toContain('at=12');
+    expect(await page.textContent('[data-testid=ways-out]')).toMatch(
+      /^(No way out at any of the|A way out at \d+ of) 12 steps$/,
+    );
+  });
+
+  it('takes another choice, explores on from there, and goes back', async () => {
+    const page = await open('#/explore/ptdump-vmalloc/unlocked?mm=sc&at=2');
+    await page.click('.wi .btn:has-text("take")');
+    await page.waitForFunction(`document.querySelector('[data-testid=step]')?.textContent === '2 / 2'`);
+    expect(page.url()).toContain('s=');
+    await page.waitForSelector('[data-settled=true]');
+    await page.keyboard.press('e');
+    await page.waitForFunction(`Number(document.querySelector('[data-testid=step]')?.textContent?.split('/')[1]) > 2`);
+    await page.keyboard.press('Escape');
+    await page.waitForFunction(`document.querySelector('[data-testid=step]')?.textContent === '12 / 12'`);
+    await page.goBack();
+    await page.waitForFunction(`document.querySelector('[data-testid=step]')?.textContent !== '12 / 12'`);
+  });
+
+  it('picks another variant, and says what a link means that it does not understand', async () => {
+    const page = await open('#/explore/ptdump-vmalloc/unlocked?mm=vax&s=nonsense');
+    expect(await page.textContent('[role=alert]')).toContain('no memory model vax');
+    await page.selectOption('[data-testid=variant]', 'v1');
+    await page.waitForFunction(`document.querySelector('[data-testid=verdict]')?.textContent?.includes('Safe')`);
+    expect(page.url()).toContain('/ptdump-vmalloc/v1');
+  });
+
+  it.each([1440, 390])('has no serious fault for assistive technology at %i pixels', async (width) => {
+    const page = await open('#/explore/ptdump-vmalloc/unlocked', width);
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    expect(serious.map(({ id, nodes }) => [id, nodes[0]?.html])).toEqual([]);
+  });
+});

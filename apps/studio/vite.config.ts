@@ -1,0 +1,26 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig, type Plugin } from 'vite';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** What needs Node: the explorer's pool of worker threads, and reading traces from files. A page has neither. */
+const nodeOnly: readonly (readonly [importer: string, source: string, instead: string])[] = [
+  ['/packages/explorer/', './pool.ts', here('src/engine/no-pool.ts')],
+  ['/packages/mmu/', './trace/references.ts', here('src/engine/no-files.ts')],
+];
+const withoutNode: Plugin = {
+  name: 'shootdown:without-node',
+  enforce: 'pre',
+  resolveId: (source, importer) =>
+    nodeOnly.find(([folder, module]) => source === module && importer?.includes(folder) === true)?.[2] ?? null,
+};
+
+export default defineConfig({
+  // Works from any folder of any static host.
+  base: './',
+  resolve: { conditions: ['@shootdown/source', 'module', 'browser', 'development|production'] },
+  plugins: [withoutNode],
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  worker: { format: 'es', plugins: () => [withoutNode] },
+  build: { target: 'es2022', outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 1200 },
+});

@@ -1,0 +1,174 @@
+/**
+ * Steps that were made and never begun: what a forgotten `yield*` leaves behind.
+ *
+ * Calling an operation or a routine makes its steps and performs none of them; `yield*` does that. So while a routine runs,
+ * whatever it makes is noted here, and {@link RoutineCursor} asks later whether it was begun.
+ */
+import type { Mark, Operation, Steps } from './operation.ts';
+
+/** Steps that know whether they were begun. */
+export interface Noted {
+  readonly begun: boolean;
+  /** What they are steps of, for messages. */
+  readonly what: string;
+}
+
+const made: Noted[] = [];
+let running = 0;
+
+/** A routine runs from here on. */
+export function beginNoting(): void {
+  running++;
+}
+
+/** It waits again. */
+export function endNoting(): void {
+  running--;
+}
+
+/** What was made since the last call and not begun; almost always nothing. */
+export function unbegun(): readonly Noted[] {
+  if (made.length === 0) return NOTHING;
+  const left = made.length === 1 && made[0]?.begun === true ? NOTHING : made.filter((steps) => !steps.begun);
+  made.length = 0;
+  return left;
+}
+
+export const NOTHING: readonly Noted[] = [];
+
+/** Returned by {@link OneStep}: what it is resumed with. */
+const RECEIVED = Symbol('received');
+
+/** What a step yields: an operation, a mark, a call that is made when it begins, or nothing at all. */
+type Yielded = Operation | Mark | (() => Mark) | null;
+
+/** Steps that yield at most once. As plain as can be: most of what routines do goes through here. */
+class OneStep implements Noted {
+  begun = false;
+  private readonly yielded: Yielded;
+  private readonly returned: unknown;
+  private readonly name: string | undefined;
+
+  constructor(yielded: Yielded, returned: unknown, name: string | undefined) {
+    this.yielded = yielded;
+    this.returned = returned;
+    this.name = name;
+    if (running > 0) made.push(this);
+  }
+
+  get what(): string {
+    const yielded = this.yielded;
+    if (this.name !== undefined) return this.name;
+    return yielded !== null && 'definition' in yielded ? (yielded.label ?? yielded.definition.name) : 'steps';
+  }
+
+  next(received: unknown): IteratorResult<unknown> {
+    if (!this.begun) {
+      this.begun = true;
+      const yielded = this.yielded;
+      if (yielded !== null) return { value: typeof yielded === 'function' ? yielded() : yielded, done: false };
+    }
+    return { value: this.returned === RECEIVED ? received : this.returned, done: true };
+  }
+
+  /** `yield*` passes on that its own routine is being ended. */
+  return(value: unknown): IteratorResult<unknown> {
+    this.begun = true;
+    return { value, done: true };
+  }
+
+  throw(error: unknown): never {
+    this.begun = true;
+    throw error;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+}
+
+/** The steps that perform one operation and return its result. */
+export function stepOf<T = number>(operation: Operation): Steps<T> {
+  return new OneStep(operation, RECEIVED, undefined) as unknown as Steps<T>;
+}
+
+/** The same for an operation whose result says nothing. */
+export function voidStepOf(operation: Operation): Steps {
+  return new OneStep(operation, undefined, undefined) as unknown as Steps;
+}
+
+/** The steps that say something (null: nothing) and return a value. */
+export function saying<T>(mark: Mark | null, returned: T, what: string): Steps<T> {
+  return new OneStep(mark, returned, what) as unknown as Steps<T>;
+}
+
+/** The steps that call a routine and return what it returns. */
+export function calling<T>(call: () => Mark, what: string): Steps<T> {
+  return new OneStep(call, RECEIVED, what) as unknown as Steps<T>;
+}
+
+/** A generator that is asked for its iterator: `yield*` does that once, before it begins. */
+interface NotedGenerator {
+  begun: boolean;
+  what: string;
+  [Symbol.iterator]: () => unknown;
+}
+
+function beginGenerator(this: NotedGenerator): NotedGenerator {
+  this.begun = true;
+  return this;
+}
+
+/**
+ * Has forgotten `yield*` noticed before the steps of a generator function. Routines, and whatever is written with
+ * {@link stepOf}, are noted anyway.
+ *
+ * ```ts
+ * export const pte_clear = noted(function* pte_clear(ptep: EntryPointer): Steps { ... });
+ * ```
+ */
+export function noted<F extends (...args: never[]) => Steps<unknown>>(make: F): F {
+  const what = `${make.name}()`;
+  const named = function (this: unknown, ...args: never[]): Steps<unknown> {
+    const steps = make.apply(this, args);
+    return running > 0 ? note(steps, what) : steps;
+  };
+  Object.defineProperty(named, 'name', { value: make.name });
+  return named as F;
+}
+
+function note(steps: Steps<unknown>, what: string): Steps<unknown> {
+  const generator = steps as unknown as NotedGenerator;
+  generator.begun = false;
+  generator.what = what;
+  generator[Symbol.iterator] = beginGenerator;
+  made.push(generator);
+  return steps;
+}
+
+/** As {@link noted}, for all generator methods of a class. Call it in a `static` block. */
+export function noteMethods({ prototype }: { readonly prototype: object }): void {
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    const method: unknown = property.value;
+    if (typeof method === 'function' && isGeneratorFunction(method))
+      Object.defineProperty(prototype, name, {
+        ...property,
+        value: noted(method as (...args: never[]) => Steps<unknown>),
+      });
+  }
+}
+
+function isGeneratorFunction(method: object): boolean {
+  return Object.getPrototypeOf(method) === Object.getPrototypeOf(function* () {});
+}
+
+/** Whether a value is steps: something that belongs behind `yield*`. */
+export function isSteps(value: unknown): value is Steps<unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  return value instanceof OneStep || Object.prototype.toString.call(value) === '[object Generator]';
+}
+
+/** What steps are steps of, for messages. */
+export function nameOfSteps(steps: object): string {
+  return 'what' in steps && typeof steps.what === 'string' ? steps.what : 'a generator';
+}

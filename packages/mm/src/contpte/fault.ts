@@ -1,0 +1,58 @@
+/** A fault on an entry that is there. Mirrors mm/memory.c, handle_pte_fault(), v7.0. */
+import { retry, routine, type Steps } from '@shootdown/machine';
+import { Fault, type ContiguousMmu } from '@shootdown/mmu';
+import { spin_lock, spin_unlock } from '@shootdown/sync';
+import { PAGE_SIZE, type ContpteCpu, type ContpteVma } from './kernel.ts';
+import { pte_mkdirty, pte_mkyoung, pte_none, pte_write } from './pte.ts';
+
+/** What a fault comes to. */
+export const VM_FAULT = { retry: 0, sigsegv: 1 } as const;
+
+/** Returns VM_FAULT.retry if the access may be tried again. Copy-on-write is not modelled: a store to a read-only entry is refused. */
+export const handle_pte_fault = routine(
+  'handle_pte_fault',
+  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, write: number): Steps<number> {
+    const { kernel, k } = cpu;
+    const ptep = kernel.pte_offset(vma.vm_mm, addr);
+    const orig_pte = yield* k.ptep_get_lockless(cpu, ptep);
+    if (pte_none(orig_pte)) return VM_FAULT.sigsegv;
+    yield* spin_lock(kernel.lockOf(vma.vm_mm));
+    const result = yield* k.do_present_fault(cpu, vma, addr, orig_pte, write);
+    yield* spin_unlock(kernel.lockOf(vma.vm_mm));
+    return result;
+  },
+);
+
+/** The part under the lock. */
+export const do_present_fault = routine(
+  'do_present_fault',
+  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, orig_pte: number, write: number): Steps<number> {
+    const { kernel, k } = cpu;
+    const ptep = kernel.pte_offset(vma.vm_mm, addr);
+    let entry = yield* k.ptep_get(cpu, ptep);
+    // Somebody has changed it since: look again.
+    if (entry !== orig_pte) return VM_FAULT.retry;
+    if (write !== 0 && !pte_write(entry)) return VM_FAULT.sigsegv;
+    if (write !== 0) entry = pte_mkdirty(entry);
+    entry = pte_mkyoung(entry);
+    if ((yield* k.ptep_set_access_flags(cpu, vma, addr, ptep, entry, write)) === 0 && write !== 0)
+      yield* k.flush_tlb_fix_spurious_fault(cpu, vma, addr);
+    return VM_FAULT.retry;
+  },
+);
+
+/** A load or store that is tried again after each fault until it goes through. Returns the fault that nothing could be done about. */
+export function* access_until_done(
+  cpu: ContpteCpu,
+  mmu: ContiguousMmu,
+  vma: ContpteVma,
+  page: number,
+  write: boolean,
+): Steps<number> {
+  return yield* retry(function* (): Steps<number | undefined> {
+    const fault = yield* mmu.access(page, write);
+    if (fault === Fault.none) return fault;
+    const result = yield* cpu.k.handle_pte_fault(cpu, vma, page * PAGE_SIZE, write ? 1 : 0);
+    return result === VM_FAULT.sigsegv ? fault : undefined;
+  });
+}

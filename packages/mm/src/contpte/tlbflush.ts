@@ -1,0 +1,80 @@
+/**
+ * Invalidation of user translations on arm64. Mirrors arch/arm64/include/asm/tlbflush.h, v6.19: __flush_tlb_range() with its flags.
+ */
+import { routine, type Steps } from '@shootdown/machine';
+import { PAGE_SIZE, type ContpteCpu, type ContpteMm, type ContpteVma } from './kernel.ts';
+
+/** tlbf_t. */
+export const TLBF_NONE = 0;
+/** Caches of table walks stay: only last-level entries have changed. */
+export const TLBF_NOWALKCACHE = 1;
+/** The caller waits later, or not at all. */
+export const TLBF_NOSYNC = 2;
+/** Secondary TLBs are not told. */
+export const TLBF_NONOTIFY = 4;
+/** This CPU only. */
+export const TLBF_NOBROADCAST = 8;
+
+/** MAX_DVM_OPS: without FEAT_TLBIRANGE more pages than this become one invalidation of the address space. */
+const MAX_DVM_OPS = 512;
+
+/** Invalidates [start, end) of an address space. */
+export const __flush_tlb_range = routine(
+  '__flush_tlb_range',
+  function* (cpu: ContpteCpu, mm: ContpteMm, start: number, end: number, flags: number): Steps {
+    const { mmu, kernel } = cpu;
+    const [vpn, pages] = [start / PAGE_SIZE, (end - start) / PAGE_SIZE];
+    const local = (flags & TLBF_NOBROADCAST) !== 0;
+    const leafOnly = (flags & TLBF_NOWALKCACHE) !== 0;
+    const complete = (flags & (TLBF_NOSYNC | TLBF_NOBROADCAST | TLBF_NONOTIFY)) === 0;
+    const monitor = complete ? kernel.monitors[kernel.mms.indexOf(mm)] : undefined;
+    if (monitor) yield* monitor.begin(cpu.id, vpn, vpn + pages);
+    yield* mmu.dsb(local ? 'nshst' : 'ishst');
+    const tlbi = (request: { scope: 'page' | 'asid'; vpn: number; pages?: number }): Steps =>
+      local
+        ? mmu.tlbi_local({ ...request, asid: mm.asid, leafOnly })
+        : mmu.tlbi_is({ ...request, asid: mm.asid, leafOnly });
+    if (!kernel.tlbiRange && pages >= MAX_DVM_OPS) yield* tlbi({ scope: 'asid', vpn: 0 });
+    else if (kernel.tlbiRange && pages > 1) yield* tlbi({ scope: 'page', vpn, pages });
+    else for (let page = vpn; page < vpn + pages; page++) yield* tlbi({ scope: 'page', vpn: page });
+    if ((flags & TLBF_NONOTIFY) === 0 && kernel.smmu)
+      yield* kernel.smmu.arm_smmu_tlb_inv_range_asid(cpu.id, { vpn, pages, asid: mm.asid, leafOnly: true });
+    if ((flags & TLBF_NOSYNC) === 0) yield* mmu.dsb(local ? 'nsh' : 'ish');
+    if (monitor) yield* monitor.end(cpu.id, vpn, vpn + pages);
+  },
+);
+
+/** flush_tlb_range(). */
+export const flush_tlb_range = routine(
+  'flush_tlb_range',
+  function* (cpu: ContpteCpu, vma: ContpteVma, start: number, end: number): Steps {
+    yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, start, end, TLBF_NONE);
+  },
+);
+
+/** local_flush_tlb_page(): stale entries may remain on other CPUs, which fault and come here too. */
+export const local_flush_tlb_page = routine(
+  'local_flush_tlb_page',
+  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number): Steps {
+    yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, addr + PAGE_SIZE, TLBF_NOBROADCAST | TLBF_NOWALKCACHE);
+  },
+);
+
+/** local_flush_tlb_contpte(): the whole block. */
+export const local_flush_tlb_contpte = routine(
+  'local_flush_tlb_contpte',
+  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number): Steps {
+    const start = addr - (addr % cpu.kernel.CONT_PTE_SIZE);
+    const end = start + cpu.kernel.CONT_PTE_SIZE;
+    yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, start, end, TLBF_NOBROADCAST | TLBF_NOWALKCACHE);
+  },
+);
+
+/** flush_tlb_fix_spurious_fault(): this CPU may have an old entry of what another has repaired already. */
+export const flush_tlb_fix_spurious_fault = routine(
+  'flush_tlb_fix_spurious_fault',
+  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number): Steps {
+    const flags = TLBF_NOBROADCAST | TLBF_NONOTIFY | TLBF_NOWALKCACHE;
+    yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, addr + PAGE_SIZE, flags);
+  },
+);

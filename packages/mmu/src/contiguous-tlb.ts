@@ -1,0 +1,350 @@
+/**
+ * The TLB of exploration for arm64 tables with contiguous entries: per agent and page the set of entries that memory has offered
+ * since the last invalidation took effect there (see `saturated.ts`), one level, hardware management of accessed and dirty state.
+ *
+ * An entry with the contiguous bit may be held as one translation for its whole block: it then serves every page of the block, and an
+ * invalidation of any of them removes it. It may as well be held for its own page alone (*fractured*), and survives those. Of
+ * members that differ an access uses any one, never a mixture.
+ *
+ * Sources: Arm ARM (DDI 0487) D8.7.1 (the contiguous bit), D8.5 (FEAT_HAFDBS), D8.16 (break-before-make, TLB conflicts).
+ */
+import {
+  FREED_FRAME,
+  FrameKind,
+  type Frames,
+  type OperationContext,
+  type Region,
+  type SystemBuilder,
+} from '@shootdown/machine';
+import {
+  BBML0,
+  BREAK_BEFORE_MAKE,
+  brokenRule,
+  changeThatNeedsBreak,
+  type BreakBeforeMakeRule,
+} from './break-before-make.ts';
+import { ContiguousMmu } from './contiguous-mmu.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_CONT,
+  _PAGE_DIRTY,
+  _PAGE_PRESENT,
+  _PAGE_PSE,
+  formatEntry,
+  PFN_SHIFT,
+  pte_pfn,
+} from './entry.ts';
+import type { FlushMonitor } from './flush-monitor.ts';
+import type { Flush, Root } from './mmu.machine.ts';
+
+/** Different entries of one page that can be held at once; more is an error of the model, reported as such. */
+const MEMBERS_MAX = 6;
+/** Words per agent that say what is loaded: root frame plus one (0: no tree), address space. */
+const WORDS_PER_AGENT = 2;
+/** In a member: held for its own page only, although the entry has the contiguous bit. No last-level entry uses the bit. */
+const FRACTURED = _PAGE_PSE;
+/** No member. */
+const NOBODY = 0;
+
+/** Somebody who translates: a CPU, or a device behind an SMMU. */
+export interface Translator {
+  readonly name: string;
+  /** Its hardware sets the access flag (FEAT_HAFDBS, SMMU HTTU). Without, an entry that is not accessed faults. Default true. */
+  readonly hardwareAccess?: boolean;
+  /** Its hardware manages dirty state (DBM). Without, a store to a clean entry faults. Default true. */
+  readonly hardwareDirty?: boolean;
+  /**
+   * A translation that has been used stays until it is invalidated, and nothing else is used for the page: the worst TLB there is
+   * for whoever retries. Default false.
+   */
+  readonly keeps?: boolean;
+  /** The table it walks to begin with; default that of the TLB. */
+  readonly root?: number;
+  readonly asid?: number;
+}
+
+/** Options of a {@link ContiguousTlb}. */
+export interface ContiguousTlbOptions {
+  /** Entries of a block (CONT_PTES), a power of two. */
+  readonly blockEntries: number;
+  /** Table walked by who names no other, and its address space. */
+  readonly root: number;
+  readonly asid?: number;
+  /** Default {@link BBML0}. */
+  readonly rule?: BreakBeforeMakeRule;
+  /** False: what the rule forbids is not reported where it is done, but by the access that meets it. Default true. */
+  readonly breakBeforeMake?: boolean;
+  /** Prefix of the region names. Default `tlb`. */
+  readonly name?: string;
+}
+
+/** The saturated TLBs of everybody who translates through tables of one level. */
+export class ContiguousTlb {
+  /** The MMU of each translator, as routines use it. */
+  readonly mmus: readonly ContiguousMmu[];
+  readonly translators: readonly Translator[];
+  readonly frames: Frames;
+  readonly blockEntries: number;
+  readonly rule: BreakBeforeMakeRule;
+  /** Check that no translation is used after its flush completed, if the machine wants it. */
+  monitors: readonly FlushMonitor[] = [];
+  /** Told of every store that went through a translation. */
+  onStore: (cx: OperationContext, frame: number) => void = () => {};
+  /** True while the write that memory sees is the hardware's own. */
+  hardwareUpdates = false;
+  readonly #members: Region;
+  readonly #loaded: Region;
+  /** Per translator and page: the translation it sticks to. */
+  readonly #kept: Region | null;
+  readonly #reportsChanges: boolean;
+
+  constructor(
+    builder: SystemBuilder,
+    translators: readonly Translator[],
+    frames: Frames,
+    options: ContiguousTlbOptions,
+  ) {
+    const { blockEntries, root, asid = 1, rule = BBML0, breakBeforeMake = true, name = 'tlb' } = options;
+    if (blockEntries < 2 || (blockEntries & (blockEntries - 1)) !== 0 || frames.entriesPerTable % blockEntries !== 0)
+      throw new RangeError(
+        `mmu: contiguous TLB: a table of ${frames.entriesPerTable} entries has no blocks of ${blockEntries} (a power of two)`,
+      );
+    this.frames = frames;
+    this.translators = translators;
+    this.blockEntries = blockEntries;
+    this.rule = rule;
+    this.#reportsChanges = breakBeforeMake;
+    const words = builder.layout.initial();
+    const initial = translators.flatMap((translator) =>
+      Array.from({ length: frames.entriesPerTable }, (_, page) => [
+        this.#held(words[frames.entry(translator.root ?? root, page).address] as number, translator),
+        ...Array.from({ length: MEMBERS_MAX - 1 }, () => NOBODY),
+      ]).flat(),
+    );
+    this.#members = builder.region(`${name}.members`, initial.length, { format: formatEntry, initial });
+    this.#loaded = builder.region(`${name}.loaded`, translators.length * WORDS_PER_AGENT, {
+      initial: translators.flatMap((t) => [(t.root ?? root) + 1, t.asid ?? asid]),
+    });
+    this.#kept = translators.some((t) => t.keeps)
+      ? builder.region(`${name}.kept`, translators.length * frames.entriesPerTable, { format: formatEntry })
+      : null;
+    builder.watch(frames.entries, (cx, address) => this.#changed(cx, address - frames.entries.base));
+    builder.watch(frames.state, (cx) => translators.forEach((_, who) => this.#saturate(cx, who)));
+    this.mmus = translators.map(
+      (t, who) => new ContiguousMmu(builder, t.name, who, this, { root: t.root ?? root, asid: t.asid ?? asid }),
+    );
+  }
+
+  /** Words that hold what is cached, for properties. */
+  get words(): readonly number[] {
+    return [this.#members, this.#loaded].flatMap(({ base, cells }) =>
+      Array.from({ length: cells }, (_, i) => base + i),
+    );
+  }
+
+  /** Frame of the table a translator walks; -1: none. */
+  rootOf(read: (address: number) => number, who: number): number {
+    return read(this.#rootAddress(who)) - 1;
+  }
+
+  /** First page of a page's block. */
+  blockOf(page: number): number {
+    return page - (page % this.blockEntries);
+  }
+
+  /** Address of a page's entry in the table that a translator walks. */
+  entryAddress(read: (address: number) => number, who: number, page: number): number {
+    return this.frames.entries.base + this.rootOf(read, who) * this.frames.entriesPerTable + page;
+  }
+
+  /** Every translation of a page that a translator may hold, as an entry for that page. */
+  translations(read: (address: number) => number, who: number, page: number): number[] {
+    const found: number[] = [];
+    const first = this.blockOf(page);
+    for (let from = first; from < first + this.blockEntries; from++) {
+      for (const member of this.#membersOf(read, who, from)) {
+        if (from === page && isFractured(member)) add(found, member & ~FRACTURED);
+        else if (isFractured(member) || (member & _PAGE_CONT) === 0) {
+          if (from === page) add(found, member);
+        } else add(found, this.appliedTo(member, page));
+      }
+    }
+    return found;
+  }
+
+  /** True if the translator may hold a translation of the page that memory no longer offers. */
+  isStale(read: (address: number) => number, who: number, page: number): boolean {
+    const now = read(this.entryAddress(read, who, page));
+    const offered = (now & _PAGE_PRESENT) === 0 ? NOBODY : cachedForm(now);
+    return this.translations(read, who, page).some((held) => held !== offered);
+  }
+
+  /** The translation that a translator sticks to for a page; 0 if it does not. */
+  keptBy(read: (address: number) => number, who: number, page: number): number {
+    return this.#kept ? read(this.#kept.at(who * this.frames.entriesPerTable + page)) : NOBODY;
+  }
+
+  /** A translator that sticks to what it uses sticks to this from now on. */
+  keep(cx: OperationContext, who: number, page: number, entry: number): void {
+    if (this.#kept && this.translators[who]?.keeps)
+      cx.write(this.#kept.at(who * this.frames.entriesPerTable + page), entry);
+  }
+
+  /** TTBR0 of a translator changes. Nothing of another address space is kept. */
+  load(cx: OperationContext, who: number, event: Root): void {
+    cx.write(this.#rootAddress(who), event.root + 1);
+    cx.write(this.#rootAddress(who) + 1, event.asid);
+    for (let page = 0; page < this.frames.entriesPerTable; page++) this.#replace(cx, who, page, []);
+    this.#saturate(cx, who);
+  }
+
+  /** An invalidation takes effect on a translator; what memory offers comes back at once. */
+  invalidate(cx: OperationContext, who: number, flush: Flush): void {
+    if (flush.scope !== 'all' && flush.asid >= 0 && flush.asid !== cx.read(this.#rootAddress(who) + 1)) return;
+    const covers = (page: number): boolean =>
+      flush.scope !== 'page' || (flush.vpn <= page && page < flush.vpn + flush.pages);
+    const read = (address: number): number => cx.read(address);
+    for (let page = 0; page < this.frames.entriesPerTable; page++) {
+      const first = this.blockOf(page);
+      let touched = false;
+      for (let other = first; other < first + this.blockEntries; other++) touched ||= covers(other);
+      if (!touched) continue;
+      const left: number[] = [];
+      if (!covers(page))
+        for (const member of this.#membersOf(read, who, page))
+          add(left, (member & _PAGE_CONT) === 0 ? member : member | FRACTURED);
+      this.#replace(cx, who, page, left.sort(ascending));
+      if (covers(page)) this.keep(cx, who, page, NOBODY);
+    }
+    this.#saturate(cx, who);
+  }
+
+  /** An entry has changed: whoever walks its table may cache it. */
+  #changed(cx: OperationContext, cell: number): void {
+    const entry = cx.read(this.frames.entries.base + cell);
+    if ((entry & _PAGE_PRESENT) === 0) return;
+    const table = Math.floor(cell / this.frames.entriesPerTable);
+    const page = cell % this.frames.entriesPerTable;
+    for (const [who, translator] of this.translators.entries()) {
+      if (cx.read(this.#rootAddress(who)) !== table + 1) continue;
+      const held = this.#held(entry, translator);
+      if (held !== NOBODY) this.#offer(cx, who, page, held);
+    }
+  }
+
+  /** Adds everything that memory offers a translator now. */
+  #saturate(cx: OperationContext, who: number): void {
+    const table = cx.read(this.#rootAddress(who)) - 1;
+    if (table < 0) return;
+    const state = cx.read(this.frames.state.base + table);
+    if (state !== FrameKind.table) {
+      if (state !== FrameKind.free)
+        cx.fail(FREED_FRAME, () => `${this.#name(who)} may walk 0x${table.toString(16)}, a pte table no more`);
+      return;
+    }
+    const base = this.frames.entries.base + table * this.frames.entriesPerTable;
+    for (let page = 0; page < this.frames.entriesPerTable; page++) {
+      const held = this.#held(cx.read(base + page), this.translators[who] as Translator);
+      if (held !== NOBODY) this.#offer(cx, who, page, held);
+    }
+  }
+
+  #offer(cx: OperationContext, who: number, page: number, entry: number): void {
+    const base = this.#base(who, page);
+    for (let i = 0; i < MEMBERS_MAX; i++) {
+      const member = cx.read(base + i);
+      if (member === entry) return;
+      if (member === NOBODY) break;
+    }
+    const members = this.#membersOf((address) => cx.read(address), who, page);
+    if (this.#reportsChanges) this.#checkChange(cx, who, page, entry);
+    // Held for the whole block it is held for the page, too.
+    const rest = members.filter((member) => member !== (entry | FRACTURED));
+    this.#replace(cx, who, page, [...rest, entry].sort(ascending));
+  }
+
+  /** A new entry must agree with everything that may be held for a page that it translates. */
+  #checkChange(cx: OperationContext, who: number, page: number, entry: number): void {
+    const read = (address: number): number => cx.read(address);
+    const block = (entry & _PAGE_CONT) !== 0;
+    const first = block ? this.blockOf(page) : page;
+    for (let at = first; at < (block ? first + this.blockEntries : first + 1); at++) {
+      const now = block ? this.appliedTo(entry, at) : entry;
+      for (const old of this.translations(read, who, at)) {
+        const what = changeThatNeedsBreak({ entry: old, leaf: true }, { entry: now, leaf: true }, this.rule);
+        if (what !== null) {
+          cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.#name(who), at, what, old, now));
+          return;
+        }
+      }
+    }
+  }
+
+  /** A contiguous entry as it translates one page of its block: the low bits of the output address come from the page. */
+  appliedTo(entry: number, page: number): number {
+    if ((entry & _PAGE_CONT) === 0) return entry;
+    const frame = pte_pfn(entry);
+    const own = frame - (frame % this.blockEntries) + (page % this.blockEntries);
+    return (own << PFN_SHIFT) | (entry & ((1 << PFN_SHIFT) - 1));
+  }
+
+  /** What a translator may hold of an entry in memory; 0 if nothing. */
+  #held(entry: number, { hardwareAccess = true }: Translator): number {
+    if ((entry & _PAGE_PRESENT) === 0) return NOBODY;
+    // An entry whose access flag is clear is cached by nobody who cannot set it.
+    return hardwareAccess || (entry & _PAGE_ACCESSED) !== 0 ? cachedForm(entry) : NOBODY;
+  }
+
+  #membersOf(read: (address: number) => number, who: number, page: number): number[] {
+    const base = this.#base(who, page);
+    const members: number[] = [];
+    for (let i = 0; i < MEMBERS_MAX; i++) {
+      const member = read(base + i);
+      if (member === NOBODY) break;
+      members.push(member);
+    }
+    return members;
+  }
+
+  /** Sets are kept sorted, so that equal sets are equal states. */
+  #replace(cx: OperationContext, who: number, page: number, members: readonly number[]): void {
+    if (members.length > MEMBERS_MAX)
+      throw new RangeError(
+        `mmu: contiguous TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`,
+      );
+    const base = this.#base(who, page);
+    for (let i = 0; i < MEMBERS_MAX; i++) {
+      const member = members[i] ?? NOBODY;
+      if (cx.read(base + i) !== member) cx.write(base + i, member);
+    }
+  }
+
+  #name(who: number): string {
+    return this.translators[who]?.name ?? '?';
+  }
+
+  #rootAddress(who: number): number {
+    return this.#loaded.base + who * WORDS_PER_AGENT;
+  }
+
+  #base(who: number, page: number): number {
+    return this.#members.base + (who * this.frames.entriesPerTable + page) * MEMBERS_MAX;
+  }
+}
+
+/** An entry as it is cached: accessed, or it would not be; Linux's own dirty bit means nothing to hardware. */
+export function cachedForm(entry: number): number {
+  return entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY);
+}
+
+function isFractured(member: number): boolean {
+  return (member & FRACTURED) !== 0;
+}
+
+function add(list: number[], value: number): void {
+  if (!list.includes(value)) list.push(value);
+}
+
+function ascending(a: number, b: number): number {
+  return a - b;
+}

@@ -1,0 +1,129 @@
+/**
+ * `contpte-fold`: the last entry of a block is set while the others are in use. May all of them become one contiguous block?
+ */
+import type { Scenario } from '@shootdown/explorer';
+import { point, routine, type Steps } from '@shootdown/machine';
+import { contpte } from '@shootdown/mm';
+import { pte_pfn } from '@shootdown/mmu';
+import {
+  accesses,
+  contpteMachine,
+  contpteParameters,
+  deviceAccesses,
+  ofEntries,
+  readsLockless,
+  routinesOf,
+  startContpte,
+  type ContpteMachine,
+  type ContpteParameter,
+  type ContpteTask,
+  type ContpteVariant,
+} from './machine.ts';
+
+const { PAGE_SHARED, PAGE_SIZE, PTE_AF, pte_valid_cont } = contpte;
+
+interface Design extends ContpteVariant {
+  /** The block consists of this many folios. */
+  readonly folios: 1 | 2;
+  /** Whether the block is folded in the end. */
+  readonly folds: boolean;
+}
+
+/** __contpte_try_fold() that does not ask which folio a page belongs to. */
+const __contpte_try_fold = routine(
+  '__contpte_try_fold',
+  function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, pte: number): Steps {
+    const { CONT_PTES } = cpu.kernel;
+    const plain = contpte.pte_mkold(contpte.pte_mkclean(pte));
+    let expected_pte = contpte.pte_advance_pfn(plain, -(pte_pfn(pte) % CONT_PTES));
+    const first = contpte.contpte_align_down(cpu, ptep);
+    for (let i = 0; i < CONT_PTES; i++) {
+      yield* point('compare', i);
+      const subpte = yield* contpte.__ptep_get(cpu, contpte.ptep_plus(first, i));
+      if (contpte.pte_mkold(contpte.pte_mkclean(subpte)) !== expected_pte) return;
+      expected_pte = contpte.pte_advance_pfn(expected_pte, 1);
+    }
+    yield* cpu.k.contpte_convert(cpu, mm, addr, ptep, contpte.pte_mkcont(pte));
+  },
+);
+
+const variants: readonly Design[] = [
+  {
+    name: 'one-folio',
+    expected: 'safe',
+    source: '__contpte_try_fold(), f0c2264958e1, v6.9',
+    summary: 'one folio covers the block: it is folded, and what hardware has set is kept',
+    folios: 1,
+    folds: true,
+  },
+  {
+    name: 'two-folios',
+    expected: 'safe',
+    source: '__contpte_try_fold(), f0c2264958e1, v6.9',
+    summary: 'two folios that lie one after the other: the block stays as it is',
+    folios: 2,
+    folds: false,
+  },
+  {
+    name: 'across-folios',
+    expected: 'violation',
+    source: 'the folio test of __contpte_try_fold(), f0c2264958e1, v6.9',
+    summary: 'nobody asks which folio the pages belong to',
+    folios: 2,
+    folds: true,
+    replace: { __contpte_try_fold },
+  },
+];
+
+/** The fault that maps the last page of the block. */
+const maps: ContpteTask = routine(
+  'set_pte_range',
+  function* ({ vma, block, kernel }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    const addr = (block - 1) * PAGE_SIZE;
+    const pfn = (kernel.folios[0]?.pfn ?? 0) + block - 1;
+    const ptep = yield* contpte.pte_offset_map_lock(cpu, vma.vm_mm, addr);
+    yield* cpu.k.set_ptes(cpu, vma.vm_mm, addr, ptep, contpte.pfn_pte(pfn, PAGE_SHARED | PTE_AF), 1);
+    yield* contpte.pte_unmap_unlock(cpu, vma.vm_mm);
+  },
+);
+
+const first = (): number[] => [0];
+
+export const contpteFold: Scenario<Design, ContpteParameter> = {
+  name: 'contpte-fold',
+  title: 'The last entry of a block is set: when may the block be folded?',
+  seed: 'S4',
+  parameters: contpteParameters,
+  variants,
+  routines: routinesOf,
+  build(request) {
+    const { block } = request.parameters;
+    const { folios, folds } = request.variant;
+    const machine = contpteMachine({
+      request,
+      folios: Array.from({ length: folios }, () => ({ nr_pages: block / folios })),
+      mapped: Array.from({ length: folios }, (_, folio) => ({
+        page: (folio * block) / folios,
+        folio,
+        nr: block / folios - (folio === folios - 1 ? 1 : 0),
+        prot: PAGE_SHARED,
+      })),
+      device: {},
+      readerPage: 0,
+    });
+    return startContpte(
+      machine,
+      [maps, accesses(first), readsLockless, deviceAccesses(first)],
+      [
+        ...machine.invariants.properties,
+        ofEntries(
+          machine,
+          'finally',
+          folds ? 'the block is folded in the end' : 'the block is not folded',
+          'that is what the variant is about',
+          (entries) => entries.slice(0, block).every(pte_valid_cont) === folds,
+        ),
+      ],
+    );
+  },
+};

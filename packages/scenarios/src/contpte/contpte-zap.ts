@@ -1,0 +1,107 @@
+/**
+ * `contpte-zap`: MADV_DONTNEED on a part of a contiguous block, and on all of it, while user code writes through the block. Are the
+ * pages that stay still mapped, dirty if they were, and by themselves?
+ */
+import type { Scenario } from '@shootdown/explorer';
+import { routine, type Steps } from '@shootdown/machine';
+import { contpte } from '@shootdown/mm';
+import {
+  accesses,
+  contpteMachine,
+  contpteParameters,
+  deviceAccesses,
+  readsLockless,
+  routinesOf,
+  startContpte,
+  type ContpteMachine,
+  type ContpteParameter,
+  type ContpteTask,
+  type ContpteVariant,
+} from './machine.ts';
+
+const { PAGE_SIZE, PAGE_SHARED } = contpte;
+
+interface Design extends ContpteVariant {
+  readonly whole?: boolean;
+}
+
+/** One entry is cleared, and the others keep the contiguous bit. */
+const clear_full_ptes = routine(
+  'clear_full_ptes',
+  function* (cpu: contpte.ContpteCpu, _mm: contpte.ContpteMm, _addr: number, ptep: contpte.Ptep, nr: number): Steps {
+    yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
+  },
+);
+
+/** What is cleared is cleared as it is; what is left of the block is unfolded then, and gathers from what is left only. */
+const clear_then_unfold = routine(
+  'clear_full_ptes',
+  function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
+    yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
+    const next = contpte.ptep_plus(ptep, nr);
+    const pte = yield* cpu.k.ptep_get(cpu, next);
+    for (let i = 0; next.index + i < cpu.kernel.CONT_PTES; i++)
+      yield* contpte.__set_pte(cpu, contpte.ptep_plus(next, i), 0);
+    yield* cpu.k.__flush_tlb_range(cpu, mm, addr, addr + cpu.kernel.CONT_PTE_SIZE, contpte.TLBF_NOWALKCACHE);
+    yield* cpu.k.__set_ptes(cpu, next, contpte.pte_mknoncont(pte), cpu.kernel.CONT_PTES - next.index);
+  },
+);
+
+const variants: readonly Design[] = [
+  {
+    name: 'part',
+    expected: 'safe',
+    source: 'contpte_try_unfold_partial(), 6b1e4efb6f54, v6.9',
+    summary: 'half of a block is given back: it is unfolded first',
+  },
+  {
+    name: 'whole',
+    expected: 'safe',
+    source: 'contpte_clear_full_ptes(), 6b1e4efb6f54, v6.9',
+    summary: 'all of a block is given back: cleared as it is, no TLBI but the one at the end',
+    whole: true,
+  },
+  {
+    name: 'clear-one-without-unfold',
+    expected: 'violation',
+    source: 'Barry Song, review of the first versions, 2023',
+    summary: 'the entries are cleared, the rest of the block keeps the contiguous bit',
+    replace: { clear_full_ptes },
+  },
+  {
+    name: 'ad-not-gathered',
+    expected: 'violation',
+    source: 'Alistair Popple, review of ptep_get_and_clear_full() in v2, November 2023',
+    summary: 'the dirty bit of the block may be in an entry that is cleared before anybody gathers',
+    replace: { clear_full_ptes: clear_then_unfold },
+  },
+];
+
+/** MADV_DONTNEED. */
+function zaps({ whole = false }: Design): ContpteTask {
+  return routine('madvise', function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    yield* cpu.k.zap_page_range_single(cpu, vma, 0, (whole ? block : block / 2) * PAGE_SIZE);
+  });
+}
+
+const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
+
+export const contpteZap: Scenario<Design, ContpteParameter> = {
+  name: 'contpte-zap',
+  title: 'MADV_DONTNEED on part of a contiguous block: is what stays still mapped, and dirty if it was?',
+  seed: 'S4',
+  parameters: contpteParameters,
+  variants,
+  routines: routinesOf,
+  build(request) {
+    const { block } = request.parameters;
+    const machine = contpteMachine({
+      request,
+      folios: [{ nr_pages: block }],
+      mapped: [{ page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true }],
+      device: {},
+      readerPage: block - 1,
+    });
+    return startContpte(machine, [zaps(request.variant), accesses(ends), readsLockless, deviceAccesses(ends)]);
+  },
+};
