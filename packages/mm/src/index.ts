@@ -13,6 +13,7 @@ export {
   type InvlpgbMutant,
   type InvlpgbOptions,
 } from './arch/invlpgb.ts';
+export { AnonRmap, type ReuseEra } from './anon-rmap.ts';
 export { ipiTlb, type IpiTlbOptions } from './arch/ipi-tlb.ts';
 export {
   arm64FlushKernelRange,

@@ -204,22 +204,21 @@ function* mayEstablish(kvm: Kvm, { absent }: ChangePteDesign): Steps<boolean> {
 }
 
 /** Removes the entries of a range; true if there were any, so that the vCPUs must forget what they have cached of them. */
-const kvm_unmap_gfn_range = routine('kvm_unmap_gfn_range', function* (
-  kvm: Kvm,
-  start: number,
-  end: number,
-): Steps<boolean> {
-  let flush = false;
-  for (let gfn = start; gfn < end; gfn++) {
-    if (kvm.rmap_lock) yield* kvm.rmap_lock.lock();
-    if (kvm.format.present(yield* kvm.read(gfn, `spte[${gfn}]`))) {
-      yield* kvm.xchg(gfn, 0, `spte[${gfn}] = none`);
-      flush = true;
+const kvm_unmap_gfn_range = routine(
+  'kvm_unmap_gfn_range',
+  function* (kvm: Kvm, start: number, end: number): Steps<boolean> {
+    let flush = false;
+    for (let gfn = start; gfn < end; gfn++) {
+      if (kvm.rmap_lock) yield* kvm.rmap_lock.lock();
+      if (kvm.format.present(yield* kvm.read(gfn, `spte[${gfn}]`))) {
+        yield* kvm.xchg(gfn, 0, `spte[${gfn}] = none`);
+        flush = true;
+      }
+      if (kvm.rmap_lock) yield* kvm.rmap_lock.unlock();
     }
-    if (kvm.rmap_lock) yield* kvm.rmap_lock.unlock();
-  }
-  return flush;
-});
+    return flush;
+  },
+);
 
 /** Every vCPU in guest mode leaves it; the others flush before they enter. */
 const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (kvm: Kvm): Steps {

@@ -18,15 +18,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import {
-  _PAGE_ACCESSED,
-  _PAGE_DIRTY,
-  _PAGE_PRESENT,
-  _PAGE_PSE,
-  pte_dirty,
-  pte_pfn,
-  pte_write,
-} from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
 import { MemberSets } from './member-sets.ts';
@@ -152,7 +144,9 @@ export class SaturatedTlb {
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
-    this.mmus = cpuNames.map((cpuName, cpu) => new SaturatedMmu(builder, cpuName, cpu, this, { root: roots[cpu] ?? root, asid }));
+    this.mmus = cpuNames.map(
+      (cpuName, cpu) => new SaturatedMmu(builder, cpuName, cpu, this, { root: roots[cpu] ?? root, asid }),
+    );
   }
 
   /** What a tree that exists from the start offers for a page: one member per level, as far down as there are tables. */
@@ -252,13 +246,7 @@ export class SaturatedTlb {
   }
 
   /** Levels, a bit each, at which a walk may find an entry that is not present: from the root, or from a table it may have a pointer to. */
-  #failingLevels(
-    read: (address: number) => number,
-    cpu: number,
-    space: number,
-    page: number,
-    root: number,
-  ): number {
+  #failingLevels(read: (address: number) => number, cpu: number, space: number, page: number, root: number): number {
     const vpn = this.#pages[page] as number;
     let levels = 0;
     let tables = [root];

@@ -21,20 +21,29 @@ import {
   type X86TlbMutant,
 } from '@shootdown/mm';
 import type { MmuInstructions } from '@shootdown/mmu';
-import { flushMachine, NEIGHBOUR, PAGE, startMachine, unmap, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
+import {
+  flushMachine,
+  NEIGHBOUR,
+  PAGE,
+  startMachine,
+  unmap,
+  type CpuRoutine,
+  type FlushMachine,
+} from './flush-machine.ts';
 
 interface Design extends Variant {
   /** What CPU 0 takes away: a page, its tables too, or a page while it changes the mm to a global ASID. */
   readonly removes?: 'page' | 'tables' | 'page, with a new ASID';
   /** What becomes of the lazy CPU: it goes on with the mm, idles, or idles so deeply that it leaves the mm. */
-  readonly then?: 'comes back' | 'idles' | 'leaves';
+  readonly lazyCpu?: 'comes back' | 'idles' | 'leaves';
   readonly mutant?: X86TlbMutant;
   readonly hypercall?: HypercallTlbOptions;
   readonly invlpgb?: InvlpgbOptions;
 }
 
 const COMES_BACK = 'switch_mm_irqs_off(), v6.18: 145f573b89a6 (v4.20)';
-const FREED_TABLES = 'comment in native_flush_tlb_multi(): lazy CPUs may load speculatively what used to be page tables';
+const FREED_TABLES =
+  'comment in native_flush_tlb_multi(): lazy CPUs may load speculatively what used to be page tables';
 const BARRIER = 'comment in switch_mm_irqs_off(): smp_mb() after lazy mode';
 const FANGORN = '20250520102036.5d61f565@fangorn; Fixes 4afeb0ed1753';
 const INVLPGB = 'broadcast_tlb_flush(), v6.18';
@@ -78,7 +87,7 @@ const designs: readonly Design[] = [
     source: FREED_TABLES,
     summary: 'page tables are freed: a lazy CPU is told, and leaves the mm',
     removes: 'tables',
-    then: 'idles',
+    lazyCpu: 'idles',
   },
   {
     name: 'freed-tables/lazy-skipped',
@@ -86,7 +95,7 @@ const designs: readonly Design[] = [
     source: FREED_TABLES,
     summary: 'it is not told',
     removes: 'tables',
-    then: 'idles',
+    lazyCpu: 'idles',
     mutant: 'lazy CPUs keep freed tables',
   },
   {
@@ -95,7 +104,7 @@ const designs: readonly Design[] = [
     source: 'hyperv_flush_tlb_multi(), v6.18',
     summary: 'the hypervisor flushes a lazy CPU, too, when page tables are freed',
     removes: 'tables',
-    then: 'idles',
+    lazyCpu: 'idles',
     hypercall: { hypervisor: 'hyper-v' },
   },
   {
@@ -104,7 +113,7 @@ const designs: readonly Design[] = [
     source: 'hyperv_flush_tlb_multi(), v6.18: do_lazy',
     summary: 'it leaves lazy CPUs out then as well',
     removes: 'tables',
-    then: 'idles',
+    lazyCpu: 'idles',
     hypercall: { hypervisor: 'hyper-v', mutant: 'lazy CPUs keep freed tables' },
   },
   {
@@ -127,7 +136,7 @@ const designs: readonly Design[] = [
     source: INVLPGB,
     summary: 'INVLPGB takes the pointers to page tables from a lazy CPU, too',
     removes: 'tables',
-    then: 'idles',
+    lazyCpu: 'idles',
     invlpgb: {},
   },
   {
@@ -136,7 +145,7 @@ const designs: readonly Design[] = [
     source: FANGORN,
     summary: 'the mm gets its global ASID while the CPU goes idle: the IPI ends lazy mode, and leave_mm() warns',
     removes: 'page, with a new ASID',
-    then: 'leaves',
+    lazyCpu: 'leaves',
     invlpgb: {},
   },
   {
@@ -145,7 +154,7 @@ const designs: readonly Design[] = [
     source: FANGORN,
     summary: 'proposed: flush_tlb_func() looks at is_lazy first',
     removes: 'page, with a new ASID',
-    then: 'leaves',
+    lazyCpu: 'leaves',
     invlpgb: { lazyFirst: true },
   },
 ];
@@ -191,7 +200,7 @@ const leaves = routine('schedule', function* ({ kernel, x86: { state } }: FlushM
 
 /** Builds the machine of a variant. */
 function buildLazyTlbVsFlush({ variant, memoryModel }: BuildRequest<Design>): System {
-  const { removes = 'page', then = 'comes back', mutant, hypercall, invlpgb } = variant;
+  const { removes = 'page', lazyCpu = 'comes back', mutant, hypercall, invlpgb } = variant;
   const transition = removes === 'page, with a new ASID';
   const machine = flushMachine({
     memoryModel,
@@ -210,11 +219,11 @@ function buildLazyTlbVsFlush({ variant, memoryModel }: BuildRequest<Design>): Sy
   });
   machine.builder.property(flushedWhileLazy(machine));
   const remover = transition ? getsGlobalAsid : removes === 'tables' ? removesTables : unmap;
-  return startMachine(machine, [remover, routineOf(then), idles]);
+  return startMachine(machine, [remover, routineOf(lazyCpu), idles]);
 }
 
-function routineOf(then: 'comes back' | 'idles' | 'leaves'): CpuRoutine {
-  return then === 'comes back' ? comesBack : then === 'idles' ? idles : leaves;
+function routineOf(lazyCpu: 'comes back' | 'idles' | 'leaves'): CpuRoutine {
+  return lazyCpu === 'comes back' ? comesBack : lazyCpu === 'idles' ? idles : leaves;
 }
 
 function flushedWhileLazy({ x86: { state }, mms }: FlushMachine): Property {

@@ -23,14 +23,7 @@ import {
   type Steps,
   type System,
 } from '@shootdown/machine';
-import {
-  CALL_FUNCTION_VECTOR,
-  riscvVmap,
-  Smp,
-  type RiscvVmap,
-  type VmapFence,
-  type VmapMutant,
-} from '@shootdown/mm';
+import { CALL_FUNCTION_VECTOR, riscvVmap, Smp, type RiscvVmap, type VmapFence, type VmapMutant } from '@shootdown/mm';
 import {
   _PAGE_GLOBAL,
   _PAGE_PRESENT,

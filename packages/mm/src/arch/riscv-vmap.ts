@@ -62,8 +62,7 @@ export function riscvVmap(
     const seen = yield* load(word, { label: 'new_vmalloc' });
     if ((seen & bit) === 0) return false;
     if (mutant === 'fence before the bit is cleared') yield* mmuOf(cpu).sfence_vma();
-    if (mutant === 'bit cleared by load and store')
-      yield* store(word, seen & ~bit, { label: 'new_vmalloc &= ~self' });
+    if (mutant === 'bit cleared by load and store') yield* store(word, seen & ~bit, { label: 'new_vmalloc &= ~self' });
     else yield* clearBits(word, bit, { label: 'amoxor: new_vmalloc ^= self' });
     if (mutant !== 'fence before the bit is cleared') yield* mmuOf(cpu).sfence_vma();
     return true;
