@@ -134,6 +134,7 @@ export function accessOperation(mmu: Translates, vpn: number, write: boolean, sa
 
 const ACCESS = defineOperation({
   name: 'access',
+  role: 'environment',
   cost: 'tlb_hit',
   user: true,
   branches: () => EVICTIONS,

@@ -93,6 +93,7 @@ const fact = (fault: number): string | undefined =>
 
 const TRANSLATE = defineOperation({
   name: 'translate',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, false),
   perform(cx, op, branch) {
@@ -105,6 +106,7 @@ const TRANSLATE = defineOperation({
 
 const ACCESS = defineOperation({
   name: 'access',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, op.c === 1),
   perform(cx, op, branch) {
@@ -120,6 +122,7 @@ interface UserStore {
 
 const STORE = defineOperation({
   name: 'user_store',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => (op.data as UserStore).tlb.outcomes(cx, op.a, op.b, true),
   perform(cx, op, branch) {
