@@ -7,7 +7,7 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError } from '@shootdown/machine';
+import { ModelError, unknownName } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, routinesOfC } from './c-files.ts';
 import { isUserError } from './errors.ts';
@@ -19,7 +19,7 @@ import { scenarios, scenariosModule } from '@shootdown/scenarios';
 /** Flags of every command that takes a scenario. */
 export const scenarioFlags = {
   variant: { type: 'string', help: 'which design (see shootdown list)' },
-  'memory-model': { type: 'string', help: 'sc or tso' },
+  'memory-model': { type: 'string', values: ['sc', 'tso'], help: 'sc or tso' },
   replace: { type: 'string', help: 'file with routines to take in place of those of the same name' },
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
@@ -54,7 +54,7 @@ export async function requestedScenario(
   typed: string,
   { replacePath, ...request }: NamedRequest,
 ): Promise<RequestedScenario> {
-  const [scenario, module, name] = /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
+  const [scenario, module, name] = MODULE.test(typed) ? await exportedBy(typed) : shipped(typed);
   const resolve = (replace?: KernelRoutines): ResolvedScenario =>
     guarded(typed, () =>
       resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
@@ -107,14 +107,51 @@ function shipped(name: string): Exported {
   return [scenarios.find((s) => s.name === name), scenariosModule, camelCase];
 }
 
-async function exportedBy(path: string): Promise<Exported> {
+/** A module may hold several scenarios: `mine.ts#name` is one of them. */
+const MODULE = /^(.*\.[cm]?[jt]sx?)(?:#(.*))?$/s;
+
+/** The scenarios of a module, by the name under which it exports them, or the one that is asked for. */
+async function exportedScenarios(typed: string): Promise<{ path: string; found: (readonly [string, Scenario])[] }> {
+  const [, path = typed, wanted] = MODULE.exec(typed) ?? [];
   const exported = await importedModule('scenario', path);
-  const found = Object.entries(exported).find(([, value]) => isScenario(value));
-  if (!found)
+  const all = Object.entries(exported).filter((entry): entry is [string, Scenario] => isScenario(entry[1]));
+  if (all.length === 0)
     throw new ModelError(
       `scenario: ${path}: exports no object with name, variants and build() (has: ${Object.keys(exported).join(', ') || 'nothing'})`,
     );
-  return [found[1] as Scenario, moduleUrl(path), found[0]];
+  const found = wanted === undefined ? all : all.filter(([, scenario]) => scenario.name === wanted);
+  if (found.length === 0)
+    throw new ModelError(
+      `scenario: ${path}: no scenario ${unknownName(
+        wanted ?? '',
+        all.map(([, scenario]) => scenario.name),
+      )}`,
+    );
+  return { path, found };
+}
+
+async function exportedBy(typed: string): Promise<Exported> {
+  const { path, found } = await exportedScenarios(typed);
+  const [[name, scenario] = ['', undefined], ...others] = found;
+  if (others.length > 0)
+    throw new ModelError(
+      `scenario: ${path}: has several scenarios, name one of them (${found.map(([, one]) => `${path}#${one.name}`).join(', ')})`,
+    );
+  return [scenario, moduleUrl(path), name];
+}
+
+/** The scenario of a name, or all that a module has. Throws ModelError. */
+export async function scenariosNamed(typed: string): Promise<readonly Scenario[]> {
+  if (MODULE.test(typed)) return (await exportedScenarios(typed)).found.map(([, scenario]) => scenario);
+  const [scenario] = shipped(typed);
+  if (!scenario)
+    throw new ModelError(
+      `scenario: no scenario ${unknownName(
+        typed,
+        scenarios.map((s) => s.name),
+      )}`,
+    );
+  return [scenario];
 }
 
 function isScenario(value: unknown): value is Scenario {

@@ -90,7 +90,7 @@ describe('a replaced routine', () => {
 
   it('must be one that the variant has', () => {
     expect(() => resolve({ replace: { turn_no: turn_on } })).toThrow(
-      'scenario: resolve: no routine of lamp / fixed turn_no (have: turn_on): is turn_on meant?',
+      'scenario: resolve: no routine of lamp / fixed turn_no (have: turn_on): did you mean turn_on?',
     );
     expect(() => resolve({ variant: 'broken', replace: { turn_on } })).toThrow(
       'scenario: lamp: has no routine that can be replaced (given: turn_on)',
