@@ -46,6 +46,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     completes: 'machine',
     load: () => import('./commands/run.ts'),
   },
+  litmus: {
+    help: 'litmus tests of the memory model, on the machine that runs the kernel routines',
+    completes: 'file',
+    load: () => import('./commands/litmus.ts'),
+  },
   tlb: {
     help: 'counts TLB hits and misses of a memory trace',
     completes: 'file',

@@ -12,6 +12,8 @@ export {
   type Message,
   type Operation,
   type OperationContext,
+  type OperationOrder,
+  type WeakContext,
   type OperationDefinition,
   type Ordering,
   type Saying,
@@ -40,7 +42,7 @@ export { NodeTable } from './routine/nodes.ts';
 export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './routine/verify-points.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
-export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
+export { Executor, EXECUTES_TAG, IRET, type Emitted, type SentMessage, type Violation } from './execute/executor.ts';
 export {
   CHOICES_MAX,
   entryBranch,
@@ -56,7 +58,15 @@ export { TabulatedExecutor } from './execute/tabulated.ts';
 export { LiveExecutor, type Inspector } from './execute/live.ts';
 export { Random } from './state/random.ts';
 export { arm64Costs, costModels, cyclesOf, withCosts, x86Costs, type Cost, type CostModel } from './schedule/cost.ts';
-export { columnsOf, describeStep, recordTrace, type Trace, type TraceEnd, type TraceStep } from './trace/trace.ts';
+export {
+  columnsOf,
+  describeStep,
+  recordTrace,
+  type Trace,
+  type TraceEnd,
+  type TraceMessage,
+  type TraceStep,
+} from './trace/trace.ts';
 export {
   PctScheduler,
   RandomScheduler,
@@ -75,6 +85,31 @@ export {
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
 export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './state/frames.ts';
+export {
+  isMemoryFault,
+  MemoryFault,
+  NO_SLOT,
+  type Access,
+  type Acquire,
+  type BarrierKind,
+  type Dependencies,
+  type Descriptor,
+  type Modify,
+  type Request,
+  type Tlbi,
+  type Translation,
+} from './memory/requests.ts';
+export { ORDERING_RULES, type OrderingRule } from './memory/rules.ts';
+export { addTo, addUnless, clearIn, setIn, swapIf, swapTo, toggleIn } from './memory/modify.ts';
+export {
+  accessOf,
+  barrier,
+  contextSynchronisation,
+  invalidate,
+  performAccess,
+  setSomeAccessFlag,
+} from './memory/instructions.ts';
+export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
 export {
   enabledChoices,
   recordStates,
