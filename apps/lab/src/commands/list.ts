@@ -1,5 +1,6 @@
 /** `shootdown list`: scenarios and demos, a line each; `shootdown list <scenario or module>`: all that is to be known of one. */
 import { expectedVerdict, type Scenario, type Variant } from '@shootdown/explorer';
+import { printable } from '@shootdown/machine';
 import { demos, scenarios } from '@shootdown/scenarios';
 import { parseArguments } from '../arguments.ts';
 import { oneLine } from '../errors.ts';
@@ -53,14 +54,14 @@ function listLines(columns: number): string[] {
   const wide = Math.max(...names.map((name) => name.length)) + 2;
   const line = (name: string, text: string): string[] =>
     wrapped(`  ${paint.bold(name)}${' '.repeat(wide - name.length)}`, wide + 2, text, columns);
-  const seeds = [...new Set(scenarios.map((scenario) => scenario.seed))].sort();
+  const seeds = [...new Set(scenarios.map(({ seed }) => seed ?? 'others'))].sort((a, b) => a.localeCompare(b));
   return [
     ...wrapped('', 0, SCENARIOS, columns),
     ...seeds.flatMap((seed) => [
       '',
-      paint.underline(seed ?? 'others'),
+      paint.underline(seed),
       ...scenarios
-        .filter((scenario) => scenario.seed === seed)
+        .filter((scenario) => (scenario.seed ?? 'others') === seed)
         .flatMap(({ name, title, variants }) =>
           line(name, `${title} (${variants.length} variant${variants.length === 1 ? '' : 's'})`),
         ),
@@ -75,7 +76,7 @@ function listLines(columns: number): string[] {
 
 /** A scenario in full. Its texts may be a user's own. */
 function scenarioLines(scenario: Scenario, columns: number): string[] {
-  const said = (text: unknown): string => oneLine(String(text ?? ''));
+  const said = (text: unknown): string => oneLine(typeof text === 'string' ? text : printable(text));
   const paragraph = (indent: number, text: string): string[] => wrapped(' '.repeat(indent), indent, text, columns);
   const { name, title, seed, parameters, variants } = scenario;
   return [
