@@ -1,5 +1,6 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import {
+  mutationNamed,
   resolveScenario,
   type KernelRoutines,
   type ResolvedScenario,
@@ -7,7 +8,7 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError, unknownName } from '@shootdown/machine';
+import { ModelError, mutated, unknownName } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, routinesOfC } from './c-files.ts';
 import { isUserError } from './errors.ts';
@@ -25,12 +26,19 @@ export const scenarioFlags = {
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
+/** Flag of the commands that take one change of the code. */
+export const mutateFlag = {
+  mutate: { type: 'string', help: 'routine/step:change: one line changed, as shootdown mutate names it' },
+} as const satisfies Readonly<Record<string, Flag>>;
+
 /** A scenario as it was asked for. */
 export interface RequestedScenario extends ResolvedScenario {
   /** What finds it again: its name if it ships, otherwise the path of its module. */
   readonly typed: string;
   /** What worker threads load. */
   readonly source: SystemSource;
+  /** The change of its code that was asked for, as it was typed. */
+  readonly mutation?: string;
   /** The file given with `--replace`. */
   readonly replacePath: string | null;
 }
@@ -178,6 +186,20 @@ function parameter(command: string, text: string): [string, number] {
   return [match[1] ?? '', Number(match[2])];
 }
 
+/** The same with one line of its code changed, if that is asked for. Throws ModelError. */
+export async function withMutation(resolved: RequestedScenario, text: string | undefined): Promise<RequestedScenario> {
+  if (text === undefined) return resolved;
+  const mutation = await mutationNamed(resolved.build(), text, { bounds: { ...resolved.scenario.bounds } });
+  return {
+    ...resolved,
+    // Nobody has said what is to be expected of it.
+    expected: null,
+    mutation: text,
+    build: () => mutated(resolved.build(), mutation).system,
+    source: { ...resolved.source, mutation },
+  };
+}
+
 /** The part of a command line that names the same system again. */
 export function scenarioWords(resolved: RequestedScenario): string {
   const { typed, scenario, variant, memoryModel, parameters, replacePath } = resolved;
@@ -188,5 +210,6 @@ export function scenarioWords(resolved: RequestedScenario): string {
   if (memoryModel !== (variant.memoryModel ?? 'sc')) words.push(`--memory-model ${memoryModel}`);
   for (const [name, value] of changed) words.push(`--set ${name}=${value}`);
   if (replacePath !== null) words.push(`--replace ${replacePath}`);
+  if (resolved.mutation !== undefined) words.push(`--mutate '${resolved.mutation}'`);
   return words.join(' ');
 }

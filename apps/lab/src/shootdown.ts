@@ -36,6 +36,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     completes: 'scenario',
     load: () => import('./commands/explore.ts'),
   },
+  mutate: {
+    help: 'which line is needed for what',
+    completes: 'scenario',
+    load: () => import('./commands/mutate.ts'),
+  },
   compare: {
     help: 'what each design costs, side by side',
     completes: 'machine',
