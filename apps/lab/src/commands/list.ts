@@ -1,8 +1,9 @@
 /** `shootdown list`: scenarios and demos, a line each; `shootdown list <scenario or module>`: all that is to be known of one. */
-import { expectedVerdict, type Scenario, type Variant } from '@shootdown/explorer';
-import { printable } from '@shootdown/machine';
+import { expectedVerdict, resolveScenario, type Scenario, type Variant } from '@shootdown/explorer';
+import { ModelError, printable } from '@shootdown/machine';
 import { demos, scenarios } from '@shootdown/scenarios';
 import { parseArguments } from '../arguments.ts';
+import { offersC } from '../c-files.ts';
 import { oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
@@ -11,6 +12,7 @@ import { scenariosNamed } from '../scenario-request.ts';
 import { paint, width, widthFlag, wrapped } from '../terminal.ts';
 
 export const flags = {
+  c: { type: 'string', help: 'what a scenario offers to C, as a header that a C compiler takes' },
   json: { type: 'boolean', help: 'print the scenarios as one JSON array' },
   ...widthFlag,
   help: { type: 'boolean', help: 'this text' },
@@ -22,6 +24,12 @@ const SCENARIOS = 'scenarios: shootdown explore <name> --variant <variant>; shoo
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, 'list [<scenario or module>] [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('list', argv, flags, 1);
+  const forC = args.text('c');
+  if (forC !== undefined) {
+    args.refuse(['json', 'width'], 'does not go with --c');
+    process.stdout.write(await headerOf(forC));
+    return ExitCode.ok;
+  }
   const columns = width(args, WIDTH);
   const [name] = args.positionals;
   const shown = name === undefined ? scenarios : await scenariosNamed(name);
@@ -33,6 +41,17 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 function lines(all: readonly string[]): string {
   return `${all.join('\n').trimEnd()}\n`;
+}
+
+/** The header of a scenario, with its default parameters. Throws ModelError. */
+async function headerOf(name: string): Promise<string> {
+  const { scenario, parameters } = resolveScenario(scenarios, { scenario: name });
+  if (!offersC(scenario)) {
+    const have = scenarios.filter(offersC).map((s) => s.name);
+    throw new ModelError(`list: ${name} offers nothing to C (have: ${have.join(', ')})`);
+  }
+  const [{ printedHeader }, offer] = await Promise.all([import('@shootdown/c'), scenario.c()]);
+  return printedHeader(offer, parameters);
 }
 
 function entryOf(scenario: Scenario): unknown {
