@@ -9,6 +9,7 @@ import {
   TabulatedExecutor,
   type Address,
   type MemoryModel,
+  type Operation,
   type OrderingRule,
   type Region,
   type System,
@@ -89,6 +90,8 @@ const RESULT = defineOperation({
     addresses.forEach((address, i) => cx.write(address, values[i] as number));
     return 0;
   },
+  // Nobody looks at the result before all have ended.
+  footprint: () => ({ reads: [], writes: [] }),
 });
 
 /** Builds the machine that runs a test. */
@@ -188,18 +191,26 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
       const text = textOf(test, final);
       if (!outcomes.has(text)) outcomes.set(text, { text, holds: test.condition.formula.holds(final) });
     }
-    for (let choice = 0; choice < system.choices.length; choice++) {
-      let branches = 1;
-      for (let branch = 0; branch < branches && !full; branch++) {
-        const { mark, lo, hi } = store;
-        const happened = executor.step(choice, branch);
-        // Before the visit, which takes other steps.
-        branches = Math.max(branches, executor.branchCount);
-        if (!happened) continue;
-        visit();
-        store.undo(mark, lo, hi);
-      }
+    // A step that has to do with no other can be taken at once, and alone.
+    for (let processor = 0; processor < system.processors.length; processor++)
+      if (standsAlone(executor.operationOf(processor)) && take(processor)) return;
+    for (let choice = 0; choice < system.choices.length; choice++) take(choice);
+  };
+  /** Takes a choice in all its ways; false if it was not enabled. */
+  const take = (choice: number): boolean => {
+    let branches = 1;
+    let enabled = false;
+    for (let branch = 0; branch < branches && !full; branch++) {
+      const { mark, lo, hi } = store;
+      const happened = executor.step(choice, branch);
+      // Before the visit, which takes other steps.
+      branches = Math.max(branches, executor.branchCount);
+      if (!happened) continue;
+      enabled = true;
+      visit();
+      store.undo(mark, lo, hi);
     }
+    return enabled;
   };
   visit();
   const bound = full
@@ -215,6 +226,12 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
     bound,
     warnings: test.warnings,
   };
+}
+
+/** An operation that touches no word that anybody else does. */
+function standsAlone(op: Operation | null): boolean {
+  const footprint = op?.definition.footprint?.(op, 0);
+  return footprint !== undefined && footprint.reads.length === 0 && footprint.writes.length === 0;
 }
 
 function observationOf(outcomes: readonly Outcome[]): Observation {

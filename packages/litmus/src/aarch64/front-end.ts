@@ -34,6 +34,7 @@ function readAArch64(text: string): LitmusTest {
   const names = new Set([...initial.values.keys(), ...initial.ptes.keys()]);
   for (const registers of initial.registers)
     for (const word of registers.values()) for (const name of variablesIn(word)) names.add(name);
+  for (const word of initial.values.values()) for (const name of variablesIn(word)) names.add(name);
   for (const { oa } of initial.ptes.values()) names.add(oa);
   const mentioned = new Set<string>();
   let pages: readonly string[] = [];
@@ -118,7 +119,7 @@ function readStatement(statement: string, { registers, values, ptes }: Initial):
     ptes.set(name, readPte((pte[3] as string).trim(), name));
     return;
   }
-  const variable = /^\[?\s*([A-Za-z_]\w*)\s*\]?\s*(?:=\s*([\s\S]+))?$/.exec(statement);
+  const variable = /^\*?\[?\s*([A-Za-z_]\w*)\s*\]?\s*(?:=\s*([\s\S]+))?$/.exec(statement);
   if (!variable) unsupported(`initial state: ${statement}`);
   const [, name = '', value] = variable;
   values.set(name, value === undefined ? 0 : readValue(value, null));
