@@ -177,7 +177,9 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
   const seen = new Set<string>();
   const outcomes = new Map<string, Outcome>();
   const read = (address: number): number => store.words[address] as number;
+  const addresses = test.needsBreak === null ? [] : descriptorsOf(system);
   let full = false;
+  let broken = false;
   const visit = (): void => {
     const state = `${store.lo},${store.hi}`;
     if (seen.has(state)) return;
@@ -186,6 +188,7 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
       return;
     }
     seen.add(state);
+    if (!broken && test.needsBreak !== null) broken = breaksRule(test, executor, addresses);
     if (ended(read)) {
       const final = observe(read);
       const text = textOf(test, final);
@@ -224,8 +227,20 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
     outcomes: sorted,
     states: seen.size,
     bound,
-    warnings: test.warnings,
+    warnings: broken ? [...test.warnings, 'break-before-make expected'] : test.warnings,
   };
+}
+
+function descriptorsOf({ weak }: System): readonly number[] {
+  return weak?.translation?.pages ?? [];
+}
+
+/** Whether a descriptor has just been changed while it was in use. */
+function breaksRule(test: LitmusTest, executor: TabulatedExecutor, descriptors: readonly number[]): boolean {
+  return descriptors.some((address) => {
+    const values = executor.weak?.memory.valuesOf(executor.weak.state, address) ?? [];
+    return values.some((value, i) => i > 0 && test.needsBreak?.(values[i - 1] as number, value) === true);
+  });
 }
 
 /** An operation that touches no word that anybody else does. */
