@@ -40,8 +40,12 @@ if (folder === undefined || !existsSync(folder)) fail(`no such folder (${folder 
 
 /** Answers by file and by name. @param {string} path @returns {Map<string, string>} */
 function readTable(path) {
-  const lines = readFileSync(path, 'utf8').split('\n').filter((line) => line.trim() !== '');
-  const names = lines[0]?.startsWith('#') ? (lines[0].split(':').at(-1) ?? '').split(',').map((name) => name.trim()) : [];
+  const lines = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  const names = lines[0]?.startsWith('#')
+    ? (lines[0].split(':').at(-1) ?? '').split(',').map((name) => name.trim())
+    : [];
   const wanted = values.column ?? (values.ets2 ? 'observed with ETS2' : 'observed');
   const column = names.indexOf(wanted);
   const table = new Map();

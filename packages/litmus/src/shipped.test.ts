@@ -92,6 +92,7 @@ describe('the canonical form', () => {
     const test = await read(file);
     const texts = (canonical: boolean, ets2: boolean) =>
       runLitmus(test, { memoryModel: 'arm', canonical, ets2 }).outcomes.map(({ text }) => text);
-    for (const ets2 of test.translation ? [false, true] : [false]) expect(texts(true, ets2)).toEqual(texts(false, ets2));
+    for (const ets2 of test.translation ? [false, true] : [false])
+      expect(texts(true, ets2)).toEqual(texts(false, ets2));
   });
 });

@@ -280,8 +280,7 @@ class Thread {
       const into = request.dependencies?.into ?? NO_SLOT;
       const slots = into === NO_SLOT ? 0 : 1 << into;
       this.#set(instruction.to, { word: result, data: slots, pick: slots });
-    }
-    else if (instruction.status !== null) this.#set(instruction.status, { ...nothing, word: result });
+    } else if (instruction.status !== null) this.#set(instruction.status, { ...nothing, word: result });
     if (instruction.after !== 0n) this.#moveBase(instruction, base);
     this.#next();
   }
