@@ -6,6 +6,7 @@ export {
   nearest,
   printable,
   thrown,
+  unknownName,
   withoutControls,
 } from './state/errors.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
