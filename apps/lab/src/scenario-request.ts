@@ -14,12 +14,13 @@ import { isUserError } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
+import { litmusScenario } from './litmus-scenario.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
 /** Flags of every command that takes a scenario. */
 export const scenarioFlags = {
   variant: { type: 'string', help: 'which design (see shootdown list)' },
-  'memory-model': { type: 'string', help: 'sc or tso' },
+  'memory-model': { type: 'string', help: 'sc, tso or arm' },
   replace: { type: 'string', help: 'file with routines to take in place of those of the same name' },
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
@@ -43,7 +44,7 @@ export interface NamedRequest extends Omit<ScenarioRequest, 'scenario' | 'replac
 export async function scenarioOf(command: string, typed: string, args: Arguments): Promise<RequestedScenario> {
   return await requestedScenario(typed, {
     variant: args.text('variant'),
-    memoryModel: args.oneOf('memory-model', ['sc', 'tso'] as const),
+    memoryModel: args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
     replacePath: args.text('replace'),
   });
@@ -54,7 +55,7 @@ export async function requestedScenario(
   typed: string,
   { replacePath, ...request }: NamedRequest,
 ): Promise<RequestedScenario> {
-  const [scenario, module, name] = /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
+  const [scenario, module, name] = await found(typed);
   const resolve = (replace?: KernelRoutines): ResolvedScenario =>
     guarded(typed, () =>
       resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
@@ -87,6 +88,12 @@ function sourceOf(
   if (replacePath === undefined) return { module, export: name, request };
   const replaced: ReplacedSource['request'] = { ...request, typed, replacePath };
   return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
+}
+
+async function found(typed: string): Promise<Exported> {
+  // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
+  if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
+  return /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
 }
 
 /** What a scenario throws is a mistake in it. */

@@ -7,6 +7,18 @@ import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
 import { ksmVsGup } from './ksm-vs-gup.ts';
 import { ksmVsSecondary } from './ksm-vs-secondary.ts';
 import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
+import {
+  lazyErrorPath,
+  lazyFork,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazyOrder,
+  lazyPagemapScan,
+  lazySleep,
+  lazySoftirq,
+  lazyUnlock,
+} from './lazy-mmu/index.ts';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
@@ -34,6 +46,16 @@ export const scenarios: readonly Scenario[] = [
   contpteUnfold,
   contpteFold,
   contpteFault,
+  lazyFork,
+  lazyPagemapScan,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazySoftirq,
+  lazyOrder,
+  lazyUnlock,
+  lazyErrorPath,
+  lazySleep,
   referencePtdump,
 ];
 
@@ -52,6 +74,16 @@ export {
   paeLocklessRead,
   kvmPvFlush,
   ptdumpVmalloc,
+  lazyErrorPath,
+  lazyFork,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazyOrder,
+  lazyPagemapScan,
+  lazySleep,
+  lazySoftirq,
+  lazyUnlock,
   referencePtdump,
   remoteFlush,
   secondaryTlbOrder,
@@ -76,3 +108,12 @@ export { markdownOf, tableOf } from './comparison-tables.ts';
 export { demos, type Demo } from './demos/index.ts';
 export { flushCountsInPortions, flushOperations, remoteStates, type FlushCountRow } from './demos/flush-counts.ts';
 export { hostReport, hostText } from './host-report.ts';
+export {
+  findHazards,
+  hazardSubjects,
+  hazardSystem,
+  hazardTrace,
+  type HazardFinding,
+  type HazardSubject,
+  type SectionGeneration,
+} from './lazy-mmu/hazards.ts';

@@ -32,13 +32,16 @@ const DISABLE = define('lazy_mmu_mode_disable', (cx, { lazy, current }) => {
   return current.interrupt === true && !lazy.arch.defersInInterrupts ? 0 : 1;
 });
 
+/** Before v7.0 what pauses leaves, and what resumes enters. */
 const PAUSE = define('lazy_mmu_mode_pause', (cx, { lazy, current }) => {
   if (current.interrupt === true) return 0;
+  if (lazy.arch.nesting !== 'counts') return 1;
   return lazy.count(cx, 'pause', current, 1) === 1 && lazy.counted(cx, 'enable', current) > 0 ? 1 : 0;
 });
 
 const RESUME = define('lazy_mmu_mode_resume', (cx, { lazy, current }) => {
   if (current.interrupt === true) return 0;
+  if (lazy.arch.nesting !== 'counts') return 1;
   return lazy.count(cx, 'pause', current, -1) === 0 && lazy.counted(cx, 'enable', current) > 0 ? 1 : 0;
 });
 

@@ -35,6 +35,8 @@ export interface Section {
   readonly ptes: readonly EntryPointer[];
   readonly start: number;
   readonly ptl: Spinlock;
+  /** The lock of a second table, where a section needs one. */
+  readonly otherPtl?: Spinlock;
 }
 
 /** One version of a section. */
