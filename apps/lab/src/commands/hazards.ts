@@ -111,7 +111,9 @@ function archsOf(text: string | undefined, generation: (typeof GENERATIONS)[numb
 
 async function subjectsOf(names: readonly string[]): Promise<readonly HazardSubject[]> {
   if (names.length === 0) return hazardSubjects;
-  const lists = await Promise.all(names.map((name) => (namesModule(name) ? subjectsIn(name) : shipped(name))));
+  const lists = await Promise.all(
+    names.map(async (name) => (namesModule(name) ? await subjectsIn(name) : shipped(name))),
+  );
   return lists.flat();
 }
 

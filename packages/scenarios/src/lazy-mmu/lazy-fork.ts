@@ -71,7 +71,7 @@ const EXCLUSIVE_PAGE = 2;
 const PLAIN_PAGE = 3;
 
 /** The child of a fork maps what its parent maps. */
-export const SAME_PAGE = 'the child maps the page that the parent maps';
+const SAME_PAGE = 'the child maps the page that the parent maps';
 
 export const lazyFork: Scenario<Design> = {
   name: 'lazy-fork',

@@ -5,7 +5,6 @@ import {
   Frames,
   operation,
   SystemBuilder,
-  type Address,
   type EntryPointer,
   type MemoryModel,
   type Region,
@@ -18,12 +17,12 @@ import type { Spinlock } from '@shootdown/sync';
 const ENTRIES = 2;
 const HISTORY_MAX = 96;
 /** Tables: the process's own, a child's or the kernel's. */
-export const TABLE = { own: 0, other: 1 } as const;
+const TABLE = { own: 0, other: 1 } as const;
 export const RW = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
 const PAGES = 8;
 
 /** Violated by an access through a translation that a system call which has returned has revoked. */
-export const REVOKED = 'no access through a translation that a finished system call has revoked';
+const REVOKED = 'no access through a translation that a finished system call has revoked';
 
 /** What a machine consists of. */
 export interface LazyMachineOptions {
@@ -113,7 +112,7 @@ export function lazyMachine(options: LazyMachineOptions): LazyMachine {
     lazy: mode,
     own: pointers(TABLE.own),
     other: pointers(TABLE.other),
-    ptl: [0, 1].map((i) => ({ name: i === 0 ? 'ptl' : 'dst_ptl', word: locks.at(i) as Address })),
+    ptl: [0, 1].map((i) => ({ name: i === 0 ? 'ptl' : 'dst_ptl', word: locks.at(i) })),
     revoked: builder.region('revoked', ENTRIES),
   };
 }

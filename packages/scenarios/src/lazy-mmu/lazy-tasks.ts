@@ -195,7 +195,7 @@ const storeThenExchange = routine('set_pte, ptep_get_and_clear', function* (mach
 });
 
 /** Judged by lazy-order. */
-export const STAYS_CLEAR = 'an entry that was cleared last is clear';
+const STAYS_CLEAR = 'an entry that was cleared last is clear';
 
 export const lazyOrder: Scenario<Design> = {
   name: 'lazy-order',
