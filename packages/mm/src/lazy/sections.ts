@@ -266,18 +266,6 @@ export const kfence_unprotect: SectionRoutine = routine('kfence_unprotect', func
   yield* kernel_access(lazy, current, ptep, '*(char *)object');
 });
 
-/** vmap_pte_range(): one section for the range, its barriers batched; the caller uses the mapping when it has returned. */
-export const vmap_pte_range: SectionRoutine = routine('vmap_pte_range', function* ({ lazy, current, ptes }): Steps {
-  yield* lazy_mmu_mode_enable(lazy, current);
-  yield* each(ptes.length, function* (i) {
-    yield* set_pte(lazy, current, ptes[i] as EntryPointer, mk_pte(1 + i, KERNEL_PAGE), { label: 'set_pte_at(page)' });
-    return undefined;
-  });
-  yield* lazy_mmu_mode_disable(lazy, current);
-  for (const ptep of ptes) yield* kernel_access(lazy, current, ptep, '*(char *)area->addr');
-  yield* returns(lazy, current);
-});
-
 /** vunmap_pte_range(): entries are cleared; the flush comes later (purge_vmap_area_lazy()). */
 export const vunmap_pte_range: SectionRoutine = routine('vunmap_pte_range', function* ({ lazy, current, ptes }): Steps {
   yield* lazy_mmu_mode_enable(lazy, current);

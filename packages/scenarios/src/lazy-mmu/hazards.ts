@@ -2,7 +2,7 @@
  * The detector: runs sections on every architecture and generation with every rule of lazy MMU mode judged, and says who breaks which.
  * This is the debug feature that the thread of 2025 asked for, for any routine that one puts on the machine.
  */
-import { send_IPI, startCpu, type Cpu } from '@shootdown/cpu';
+import { startCpu, type Cpu } from '@shootdown/cpu';
 import { explore, type ExploreResult } from '@shootdown/explorer';
 import {
   ModelError,
@@ -15,9 +15,9 @@ import {
   type System,
   type Trace,
 } from '@shootdown/machine';
-import { copy_pte_range_lazy, lazy } from '@shootdown/mm';
+import { copy_pte_range_lazy, lazy, vmalloc } from '@shootdown/mm';
 import { mk_pte } from '@shootdown/mmu';
-import { lazyMachine, RW } from './lazy-machine.ts';
+import { lazyMachine, mapInSection, raiseSoftirq, RW, SOFTIRQ } from './lazy-machine.ts';
 
 /** Which order of a section: as it was when it was wrong, or as it is. */
 export type SectionGeneration = 'old' | 'current';
@@ -120,7 +120,7 @@ export const hazardSubjects: readonly HazardSubject[] = [
     name: 'vmap_pte_range',
     generation: 'current',
     version: 'uses the mapping',
-    section: lazy.vmap_pte_range,
+    section: vmalloc.vmap_pte_range_lazy,
     kernel: true,
   },
   {
@@ -185,10 +185,6 @@ export interface HazardFinding {
   readonly complete: boolean;
 }
 
-const VECTOR = 'softirq';
-/** The page that the interrupted section maps. */
-const OTHER_PAGE = 5;
-
 /** The machine on which a section is looked at. */
 export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memoryModel: MemoryModel = 'sc'): System {
   const kernelTable = subject.kernel === true;
@@ -200,7 +196,7 @@ export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memory
     tasks: 1,
     kernelTable,
     ...(entries && (kernelTable ? { other: entries } : { own: entries })),
-    vectors: [VECTOR],
+    vectors: [SOFTIRQ],
   });
   const [first, second] = machine.cpus as [Cpu, Cpu | undefined];
   const [ptl, otherPtl] = machine.ptl;
@@ -210,21 +206,11 @@ export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memory
   if (!second) startCpu(machine.builder, first, [program(subject.section, section)]);
   else {
     const handler = program(subject.section, { ...section, current: { task: 0, interrupt: true } });
-    startCpu(machine.builder, first, [program(interrupted, section)], { [VECTOR]: handler });
-    startCpu(machine.builder, second, [program(raise, first)]);
+    startCpu(machine.builder, first, [program(mapInSection, machine)], { [SOFTIRQ]: handler });
+    startCpu(machine.builder, second, [program(raiseSoftirq, first)]);
   }
   return machine.builder.build();
 }
-
-const interrupted = routine('vmap_pte_range', function* ({ lazy: mode, current, ptes }: lazy.Section) {
-  yield* lazy.lazy_mmu_mode_enable(mode, current);
-  yield* lazy.set_pte(mode, current, ptes.at(-1) as EntryPointer, mk_pte(OTHER_PAGE, RW));
-  yield* lazy.lazy_mmu_mode_disable(mode, current);
-});
-
-const raise = routine('timer', function* (target: Cpu) {
-  yield* send_IPI(target, VECTOR);
-});
 
 /** Looks at one section on one architecture: every rule that it breaks, and where it first does. */
 export async function findHazards(subject: HazardSubject, arch: lazy.LazyArch): Promise<HazardFinding> {

@@ -1,9 +1,10 @@
 /** The machine of the lazy-MMU scenarios: tables of a few entries, CPUs with saturated TLBs, the mode, and a flush that is one step. */
-import { addCpu, type Cpu } from '@shootdown/cpu';
+import { addCpu, send_IPI, type Cpu } from '@shootdown/cpu';
 import {
   defineOperation,
   Frames,
   operation,
+  routine,
   SystemBuilder,
   type EntryPointer,
   type MemoryModel,
@@ -157,3 +158,21 @@ export function* access(machine: LazyMachine, cpu: number, page: number, write: 
   const fact = (done: number): string | undefined => (done === 0 ? 'faults' : undefined);
   return yield operation(ACCESS, cpu, page, write ? 1 : 0, machine, { label, fact });
 }
+
+/** The vector of {@link raiseSoftirq}. */
+export const SOFTIRQ = 'softirq';
+
+/** A kernel section that a softirq may interrupt: it maps the last page of the kernel's table. */
+export const mapInSection = routine('vmap_range (interrupted)', function* (machine: LazyMachine): Steps {
+  const current = { task: 0 };
+  yield* lazy.lazy_mmu_mode_enable(machine.lazy, current);
+  yield* lazy.set_pte(machine.lazy, current, machine.other.at(-1) as EntryPointer, mk_pte(4, RW), {
+    label: 'set_pte_at(page)',
+  });
+  yield* lazy.lazy_mmu_mode_disable(machine.lazy, current);
+});
+
+/** Something that raises a softirq on a CPU, at any time. */
+export const raiseSoftirq = routine('timer_interrupt', function* (target: Cpu): Steps {
+  yield* send_IPI(target, SOFTIRQ);
+});

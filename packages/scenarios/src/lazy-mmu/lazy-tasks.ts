@@ -3,11 +3,21 @@
  * makes of it.
  */
 import type { Scenario, Variant } from '@shootdown/explorer';
-import { send_IPI, startCpu, user_mode, type Cpu } from '@shootdown/cpu';
+import { startCpu, user_mode, type Cpu } from '@shootdown/cpu';
 import { program, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import { lazy } from '@shootdown/mm';
 import { mk_pte } from '@shootdown/mmu';
-import { access, lazyMachine, revoke, Revoked, RW, type LazyMachine } from './lazy-machine.ts';
+import {
+  access,
+  lazyMachine,
+  mapInSection,
+  raiseSoftirq,
+  revoke,
+  Revoked,
+  RW,
+  SOFTIRQ,
+  type LazyMachine,
+} from './lazy-machine.ts';
 
 interface Design extends Variant {
   readonly arch: lazy.LazyArch;
@@ -85,20 +95,6 @@ export const lazyMigration: Scenario<Design> = {
   },
 };
 
-const VECTOR = 'softirq';
-
-/** A kernel section that a softirq interrupts. */
-const mapInSection = routine('vmap_pte_range', function* (machine: LazyMachine): Steps {
-  const [, ptep] = machine.other as [EntryPointer, EntryPointer];
-  yield* lazy.lazy_mmu_mode_enable(machine.lazy, current);
-  yield* lazy.set_pte(machine.lazy, current, ptep, mk_pte(4, RW), { label: 'set_pte_at(page)' });
-  yield* lazy.lazy_mmu_mode_disable(machine.lazy, current);
-});
-
-const raise = routine('timer', function* (target: Cpu): Steps {
-  yield* send_IPI(target, VECTOR);
-});
-
 export const lazySoftirq: Scenario<Design> = {
   name: 'lazy-softirq',
   title: 'Lazy MMU mode: does a softirq that maps a page have its barriers before it touches it?',
@@ -120,7 +116,7 @@ export const lazySoftirq: Scenario<Design> = {
     },
   ],
   build({ variant, memoryModel }) {
-    const options = { memoryModel, arch: variant.arch, cpus: 2, tasks: 1, kernelTable: true, vectors: [VECTOR] };
+    const options = { memoryModel, arch: variant.arch, cpus: 2, tasks: 1, kernelTable: true, vectors: [SOFTIRQ] };
     const machine = lazyMachine(options);
     const [first, second] = machine.cpus as [Cpu, Cpu];
     const [ptl] = machine.ptl;
@@ -133,9 +129,9 @@ export const lazySoftirq: Scenario<Design> = {
       ptl,
     };
     startCpu(machine.builder, first, [program(mapInSection, machine)], {
-      [VECTOR]: program(lazy.kfence_unprotect, section),
+      [SOFTIRQ]: program(lazy.kfence_unprotect, section),
     });
-    startCpu(machine.builder, second, [program(raise, first)]);
+    startCpu(machine.builder, second, [program(raiseSoftirq, first)]);
     return machine.builder.build();
   },
 };
