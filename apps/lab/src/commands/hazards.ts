@@ -19,7 +19,7 @@ import { importedModule, namesModule } from '../modules.ts';
 
 const GENERATIONS = ['old', 'current'] as const;
 
-const flags = {
+export const flags = {
   arch: { type: 'string', help: `architectures, separated by commas (default: all of ${archNames().join(', ')})` },
   generation: { type: 'string', help: 'old or current: of the sections and of the architectures (default: both)' },
   json: { type: 'boolean', help: 'print one JSON document' },
