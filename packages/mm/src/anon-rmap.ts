@@ -9,7 +9,7 @@
  *
  * Mirrors mm/memory.c and include/linux/rmap.h. No swap: the swap count is 0.
  */
-import { load, store, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { load, store, type Region, type Steps, type SystemBuilder, noted } from '@shootdown/machine';
 import type { Kernel } from './kernel.ts';
 
 /** What decides. */
@@ -34,20 +34,29 @@ export class AnonRmap {
 }
 
 /** folio_add_new_anon_rmap(): the page is mapped for the first time, and nobody else can have it. */
-export function* folio_add_new_anon_rmap({ anon }: Pick<Kernel, 'anon'>, frame: number): Steps {
+export const folio_add_new_anon_rmap = noted(function* folio_add_new_anon_rmap(
+  { anon }: Pick<Kernel, 'anon'>,
+  frame: number,
+): Steps {
   if (anon?.era === 'map count') yield* store(anon.mapcount.at(frame), 1);
   if (anon?.era === 'PageAnonExclusive') yield* store(anon.exclusive.at(frame), 1);
-}
+});
 
 /** folio_remove_rmap_pte(): one mapping less. */
-export function* folio_remove_rmap_pte({ anon }: Pick<Kernel, 'anon'>, frame: number): Steps {
+export const folio_remove_rmap_pte = noted(function* folio_remove_rmap_pte(
+  { anon }: Pick<Kernel, 'anon'>,
+  frame: number,
+): Steps {
   if (anon?.era !== 'map count') return;
   const count = yield* load(anon.mapcount.at(frame));
   yield* store(anon.mapcount.at(frame), count - 1);
-}
+});
 
 /** Whether do_wp_page() may go on to wp_page_reuse(). Without an {@link AnonRmap} the reference count decides. */
-export function* mayReuse({ frames, anon }: Pick<Kernel, 'frames' | 'anon'>, frame: number): Steps<boolean> {
+export const mayReuse = noted(function* mayReuse(
+  { frames, anon }: Pick<Kernel, 'frames' | 'anon'>,
+  frame: number,
+): Steps<boolean> {
   const hex = `0x${frame.toString(16)}`;
   if (anon?.era === 'map count')
     return (yield* load(anon.mapcount.at(frame), { label: `reuse_swap_page(${hex}): page_mapcount()` })) === 1;
@@ -58,4 +67,4 @@ export function* mayReuse({ frames, anon }: Pick<Kernel, 'frames' | 'anon'>, fra
     return true;
   }
   return (yield* load(frames.refcount.at(frame), { label: `folio_ref_count(${hex})` })) === 1;
-}
+});

@@ -7,6 +7,7 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  noteMethods,
 } from '@shootdown/machine';
 import { formatEntry } from './entry.ts';
 import { MmuInstructions } from './instructions.ts';
@@ -17,6 +18,10 @@ import { Fault } from './walk.ts';
 
 /** The MMU of one CPU over the saturated TLB. */
 export class SaturatedMmu extends MmuInstructions {
+  static {
+    noteMethods(this);
+  }
+
   readonly cpu: number;
   readonly tlb: SaturatedTlb;
 

@@ -1,5 +1,13 @@
 /** lazy_mmu_mode_enable(), _disable(), _pause(), _resume(): include/linux/pgtable.h, v7.0; arch_enter/leave/flush of each architecture. */
-import { defineOperation, inlined, operation, retry, type OperationContext, type Steps } from '@shootdown/machine';
+import {
+  defineOperation,
+  inlined,
+  operation,
+  retry,
+  type OperationContext,
+  type Steps,
+  noted,
+} from '@shootdown/machine';
 import type { Current, LazyMmu } from './lazy-mmu.ts';
 
 interface Subject {
@@ -154,11 +162,11 @@ export const lazy_mmu_mode_resume = inlined(function* (lazy: LazyMmu, current: C
 });
 
 /** The end of a system call: from here on the task is in user mode. Rule H7. */
-export function* returns(lazy: LazyMmu, current: Current): Steps {
+export const returns = noted(function* returns(lazy: LazyMmu, current: Current): Steps {
   yield operation(RETURNS, 0, 0, 0, { lazy, current }, { label: '(returns to user mode)' });
-}
+});
 
 /** might_sleep(). Rule H8. */
-export function* might_sleep(lazy: LazyMmu, current: Current, what: string): Steps {
+export const might_sleep = noted(function* might_sleep(lazy: LazyMmu, current: Current, what: string): Steps {
   yield operation(MIGHT_SLEEP, 0, 0, 0, { lazy, current }, { label: what });
-}
+});

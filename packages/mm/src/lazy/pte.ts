@@ -9,6 +9,7 @@ import {
   type OperationContext,
   type Saying,
   type Steps,
+  noted,
 } from '@shootdown/machine';
 import { _PAGE_RW, formatEntry, pte_present } from '@shootdown/mmu';
 import { spin_unlock, type Spinlock } from '@shootdown/sync';
@@ -173,24 +174,40 @@ const KERNEL_ACCESS = defineOperation({
 });
 
 /** set_pte(). */
-export function* set_pte(lazy: LazyMmu, current: Current, ptep: EntryPointer, value: number, saying?: Saying): Steps {
+export const set_pte = noted(function* set_pte(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+  value: number,
+  saying?: Saying,
+): Steps {
   yield operation(SET, ptep.address, value, 0, { lazy, current, ptep }, { label: 'set_pte()', ...saying });
-}
+});
 
 /** ptep_get(). */
-export function* ptep_get(lazy: LazyMmu, current: Current, ptep: EntryPointer, saying?: Saying): Steps<number> {
+export const ptep_get = noted(function* ptep_get(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+  saying?: Saying,
+): Steps<number> {
   const says = { label: 'ptep_get()', fact: formatEntry, ...saying };
   return yield operation(GET, ptep.address, 0, 0, { lazy, current, ptep }, says);
-}
+});
 
 /** `*ptep`, without ptep_get(). */
-export function* dereference(lazy: LazyMmu, current: Current, ptep: EntryPointer, saying?: Saying): Steps<number> {
+export const dereference = noted(function* dereference(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+  saying?: Saying,
+): Steps<number> {
   const says = { label: '*ptep', fact: formatEntry, ...saying };
   return yield operation(DEREFERENCE, ptep.address, 0, 0, { lazy, current, ptep }, says);
-}
+});
 
 /** ptep_get_and_clear(); ptep_modify_prot_start() is the same. */
-export function* ptep_get_and_clear(
+export const ptep_get_and_clear = noted(function* ptep_get_and_clear(
   lazy: LazyMmu,
   current: Current,
   ptep: EntryPointer,
@@ -198,21 +215,25 @@ export function* ptep_get_and_clear(
 ): Steps<number> {
   const says = { label: 'ptep_get_and_clear()', fact: formatEntry, ...saying };
   return yield operation(XCHG, ptep.address, 0, 0, { lazy, current, ptep }, says);
-}
+});
 
 /**
  * ptep_modify_prot_start(). Xen PV returns the entry as it is, and preserves the bits that hardware sets when it commits
  * (xen_ptep_modify_prot_start()): until then memory offers the old entry. Elsewhere the entry is cleared.
  */
-export function* ptep_modify_prot_start(lazy: LazyMmu, current: Current, ptep: EntryPointer): Steps<number> {
+export const ptep_modify_prot_start = noted(function* ptep_modify_prot_start(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+): Steps<number> {
   const says = { label: 'ptep_modify_prot_start()' };
   return lazy.arch.defers === 'store'
     ? yield* ptep_get(lazy, current, ptep, says)
     : yield* ptep_get_and_clear(lazy, current, ptep, says);
-}
+});
 
 /** ptep_set_wrprotect(): atomic, for hardware may be setting bits; returns the old entry. */
-export function* ptep_set_wrprotect(
+export const ptep_set_wrprotect = noted(function* ptep_set_wrprotect(
   lazy: LazyMmu,
   current: Current,
   ptep: EntryPointer,
@@ -220,26 +241,45 @@ export function* ptep_set_wrprotect(
 ): Steps<number> {
   const says = { label: 'ptep_set_wrprotect()', ...saying };
   return yield operation(WRPROTECT, ptep.address, 0, 0, { lazy, current, ptep }, says);
-}
+});
 
 /** flush_tlb_range(): on every CPU, in one step: what happens inside a flush is for other scenarios. */
-export function* flush_tlb_range(lazy: LazyMmu, current: Current, vpn: number, pages: number): Steps {
+export const flush_tlb_range = noted(function* flush_tlb_range(
+  lazy: LazyMmu,
+  current: Current,
+  vpn: number,
+  pages: number,
+): Steps {
   yield operation(FLUSH, vpn, pages, 0, { lazy, current }, { label: 'flush_tlb_range()' });
-}
+});
 
 /** spin_unlock() of a page-table lock. Rule H3. */
-export function* pte_unmap_unlock(lazy: LazyMmu, current: Current, lock: Spinlock): Steps {
+export const pte_unmap_unlock = noted(function* pte_unmap_unlock(
+  lazy: LazyMmu,
+  current: Current,
+  lock: Spinlock,
+): Steps {
   yield operation(UNLOCKS, 0, 0, 0, { lazy, current }, { label: '(unlocks)' });
   yield* spin_unlock(lock);
-}
+});
 
 /** Code that needs the entry in force now, such as __kernel_map_pages(). Rules H5 and H6. */
-export function* needs_immediate_effect(lazy: LazyMmu, current: Current, ptep: EntryPointer, label: string): Steps {
+export const needs_immediate_effect = noted(function* needs_immediate_effect(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+  label: string,
+): Steps {
   yield operation(EXPECTS, ptep.address, 0, 0, { lazy, current, ptep }, { label });
-}
+});
 
 /** An access to a kernel address: the entry it goes through. Rule H9. */
-export function* kernel_access(lazy: LazyMmu, current: Current, ptep: EntryPointer, label: string): Steps<number> {
+export const kernel_access = noted(function* kernel_access(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+  label: string,
+): Steps<number> {
   const says = { label, fact: formatEntry };
   return yield operation(KERNEL_ACCESS, ptep.address, 0, 0, { lazy, current, ptep }, says);
-}
+});
