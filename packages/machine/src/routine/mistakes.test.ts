@@ -193,6 +193,8 @@ describe('a forgotten yield*', () => {
       yield* either;
       yield* later(load(shared.at(2)));
       yield* plain(shared);
+      // A routine whose body is a function that hands over the steps of another.
+      yield* routine('wrapper', () => plain(shared))();
       yield* kernel.free(shared);
     });
     expect(ended).toBe('rest');

@@ -11,6 +11,7 @@ import { noteSite } from './sites.ts';
 import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
 import { faultOf, made, type Mark, type Operation, type Steps } from './operation.ts';
 import {
+  begin,
   beginNoting,
   calling,
   endNoting,
@@ -222,6 +223,7 @@ export class RoutineCursor {
   }
 
   #call(name: string | null, steps: Steps<unknown>): void {
+    begin(steps);
     const caller = this.#frames.at(-1);
     const below = caller ? hashWith(caller.below, caller.hash) : this.#seed;
     this.#frames.push({

@@ -151,6 +151,12 @@ function note(steps: Steps<unknown>, what: string): Steps<unknown> {
   return steps;
 }
 
+/** Steps that are begun by hand, without `yield*`: the body of a routine may be a function that returns them. */
+export function begin(steps: Steps<unknown>): void {
+  if (typeof steps === 'object' && 'begun' in steps && !(steps instanceof OneStep))
+    (steps as unknown as NotedGenerator).begun = true;
+}
+
 /** As {@link noted}, for all generator methods of a class. Call it in a `static` block. */
 export function noteMethods({ prototype }: { readonly prototype: object }): void {
   for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
