@@ -14,12 +14,13 @@ import { isUserError } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
+import { litmusScenario } from './litmus-scenario.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
 /** Flags of every command that takes a scenario. */
 export const scenarioFlags = {
   variant: { type: 'string', help: 'which design (see shootdown list)' },
-  'memory-model': { type: 'string', help: 'sc or tso' },
+  'memory-model': { type: 'string', help: 'sc, tso or arm' },
   replace: { type: 'string', help: 'a .c, .patch or .mjs file: routines to take in place of those of the same name' },
   side: { type: 'string', help: 'before or after: which side of a --replace x.patch (explore: default both)' },
   tree: { type: 'string', help: 'kernel source, for a --replace x.patch that holds parts of functions' },
@@ -50,7 +51,7 @@ export async function scenarioOf(
 ): Promise<RequestedScenario> {
   return await requestedScenario(typed, {
     variant: args.text('variant'),
-    memoryModel: args.oneOf('memory-model', ['sc', 'tso'] as const),
+    memoryModel: args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
     replacement: replacementOf(args, side),
   });
@@ -77,7 +78,7 @@ export async function requestedScenario(
   typed: string,
   { replacement, ...request }: NamedRequest,
 ): Promise<RequestedScenario> {
-  const [scenario, module, name] = /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
+  const [scenario, module, name] = await found(typed);
   const resolve = (replace?: KernelRoutines): ResolvedScenario =>
     guarded(typed, () =>
       resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
@@ -113,6 +114,12 @@ function sourceOf(
   if (replacement === undefined) return { module, export: name, request };
   const replaced: ReplacedSource['request'] = { ...request, typed, replacement };
   return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
+}
+
+async function found(typed: string): Promise<Exported> {
+  // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
+  if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
+  return /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
 }
 
 /** What a scenario throws is a mistake in it. */

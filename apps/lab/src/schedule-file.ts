@@ -19,7 +19,7 @@ const savedSchedule = z.strictObject({
     .strictObject({
       name: z.string(),
       variant: z.string(),
-      memoryModel: z.enum(['sc', 'tso']),
+      memoryModel: z.enum(['sc', 'tso', 'arm']),
       parameters: z.record(z.string(), z.number()),
       /** What `--replace` and its flags said. */
       replace: z

@@ -27,8 +27,17 @@ export interface Bounds {
   readonly timeoutSeconds?: number;
 }
 
-/** Why a search ended before it was complete. */
-export type StopReason = 'violation' | 'max-states' | 'max-depth' | 'preemptions' | 'timeout' | 'cancelled';
+/**
+ * Why a search ended before it was complete. `messages`: a location of a weak memory had as many messages as it may have.
+ */
+export type StopReason =
+  | 'violation'
+  | 'max-states'
+  | 'max-depth'
+  | 'preemptions'
+  | 'timeout'
+  | 'cancelled'
+  | 'messages';
 
 /** How a worker thread builds the system, which itself cannot be sent: by loading a module of JavaScript. */
 export interface SystemSource {

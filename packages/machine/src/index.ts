@@ -12,6 +12,8 @@ export {
   type Message,
   type Operation,
   type OperationContext,
+  type OperationOrder,
+  type WeakContext,
   type OperationDefinition,
   type Ordering,
   type Saying,
@@ -83,6 +85,31 @@ export {
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
 export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './state/frames.ts';
+export {
+  isMemoryFault,
+  MemoryFault,
+  NO_SLOT,
+  type Access,
+  type Acquire,
+  type BarrierKind,
+  type Dependencies,
+  type Descriptor,
+  type Modify,
+  type Request,
+  type Tlbi,
+  type Translation,
+} from './memory/requests.ts';
+export { ORDERING_RULES, type OrderingRule } from './memory/rules.ts';
+export { addTo, addUnless, clearIn, setIn, swapIf, swapTo, toggleIn } from './memory/modify.ts';
+export {
+  accessOf,
+  barrier,
+  contextSynchronisation,
+  invalidate,
+  performAccess,
+  setSomeAccessFlag,
+} from './memory/instructions.ts';
+export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
 export {
   enabledChoices,
   recordStates,

@@ -43,7 +43,7 @@ export interface RcuOptions {
 
 const CALLBACKS_MAX_DEFAULT = 4;
 /** Sections of one processor that memory may see open: the current one, and under `tso` earlier ones whose end is still buffered. */
-const SECTIONS = { sc: 1, tso: 3 } as const;
+const SECTIONS = { sc: 1, tso: 3, arm: 1 } as const;
 const BITS_MAX = 31;
 /** An argument and the number of its callback share one word. */
 const ARGUMENT_BITS = 16;
@@ -79,7 +79,7 @@ export class Rcu {
     this.processors = processors;
     this.#interrupts = interrupts;
     this.#builder = builder;
-    this.listsAreDense = builder.memoryModel === 'sc';
+    this.listsAreDense = builder.memoryModel !== 'tso';
     this.sectionsPerProcessor = interrupts ? 1 : SECTIONS[builder.memoryModel];
     if (processors * this.sectionsPerProcessor > BITS_MAX)
       throw new ModelError(

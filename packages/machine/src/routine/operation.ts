@@ -5,6 +5,7 @@
  * {@link defineOperation}; the ones every machine has are in `operations.ts`.
  */
 
+import type { Access, BarrierKind, Request } from '../memory/requests.ts';
 import { checkOptions, keysOf, printable } from '../state/errors.ts';
 import { isWord, wordOf } from '../state/words.ts';
 import { stepOf } from './unbegun.ts';
@@ -60,6 +61,26 @@ export interface OperationContext {
   count(counter: string, amount?: number): void;
 }
 
+/**
+ * What an operation orders on a weakly ordered machine (`arm`). `full`: a full barrier before and after, as of an atomic
+ * that returns a value and says nothing else.
+ */
+export type OperationOrder = 'relaxed' | 'acquire' | 'release' | 'acquire-release' | 'full';
+
+/** The weak memory as operations see it. */
+export interface WeakContext {
+  /** Has it do something for the processor of the step, in one of the ways it may go; returns the result. */
+  request(request: Request): number;
+  /** A load, store or atomic, plain where nothing else is said. */
+  access(access: Partial<Access> & Pick<Access, 'kind' | 'address'>): number;
+  load(address: number, acquire?: Access['acquire']): number;
+  store(address: number, value: number, release?: boolean): void;
+  dmb(type: BarrierKind): void;
+  /** Hands on, by a key of its own, what the processor has seen. */
+  publish(key: number, what: 'release' | 'completed'): void;
+  receive(key: number, as: 'acquire' | 'context'): void;
+}
+
 /** A message to a component. Plain data: it is interned by content. */
 export interface Message {
   readonly type: string;
@@ -105,6 +126,13 @@ export interface OperationDefinition {
    * @param branch which of `branches` outcomes to take, 0 for a deterministic operation.
    */
   perform(cx: OperationContext, op: Operation, branch: number): number;
+  /**
+   * What it does instead of `perform` on a weakly ordered machine. Left out: `perform`, whose loads and stores are plain,
+   * and whose reads and writes are those of {@link order}.
+   */
+  readonly weak?: (cx: OperationContext, memory: WeakContext, op: Operation, branch: number) => number;
+  /** What it orders there. Default: `full` if it asks whether the store buffer has drained, otherwise `relaxed`. */
+  readonly order?: OperationOrder;
   /** Number of outcomes hardware or the allocator may choose between. Default 1. */
   readonly branches?: (cx: OperationContext, op: Operation) => number;
   /** Words touched; left out: everything, which is always sound. Blocking depends on `reads` only. */
@@ -190,6 +218,8 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'user',
   'addressed',
   'ordering',
+  'weak',
+  'order',
   'code',
 );
 
