@@ -40,8 +40,10 @@ export abstract class Conversions extends Emitter {
   /** Any word as any other. */
   #asWord(node: Node, value: Operand, type: CType): Operand {
     const [from, to] = [scalarOf(value.type), scalarOf(type)];
-    if (from?.kind === 'int' && to?.kind === 'int') return { ...this.convert(node, { ...value, type: from }, to), type };
-    if (from?.kind === 'int' && from.bits === 64) return { ...this.convert(node, { ...value, type: from }, UNSIGNED), type };
+    if (from?.kind === 'int' && to?.kind === 'int')
+      return { ...this.convert(node, { ...value, type: from }, to), type };
+    if (from?.kind === 'int' && from.bits === 64)
+      return { ...this.convert(node, { ...value, type: from }, UNSIGNED), type };
     if (to?.kind === 'int' && to.bits === 64) return { ...this.convert(node, { ...value, type: UNSIGNED }, to), type };
     return { ...value, type };
   }

@@ -87,12 +87,23 @@ export abstract class Expressions extends Calls {
   }
 
   #number(node: Node): Operand {
-    const value = integerOf(node.text);
+    // The parser takes a sign before a literal for a part of it, which C does not.
+    const sign = /^[-+]/.exec(node.text)?.[0];
+    const literal = this.#literalOf(node, sign === undefined ? node.text : node.text.slice(1).trim());
+    if (sign !== '-') return literal;
+    const type = this.integer(node, literal, quoted(node));
+    const d = this.register();
+    this.emit(node, { op: 'unary', d, a: literal.r, operator: '-', type });
+    return { r: d, type };
+  }
+
+  #literalOf(node: Node, text: string): Operand {
+    const value = integerOf(text);
     if (value === undefined)
       return this.wrong(node, `${node.text} is no integer (floating point is not for the kernel)`);
-    const decimal = !/^0[xXbB0-7]/.test(node.text);
-    const long = /l/i.test(node.text);
-    const unsigned = /u/i.test(node.text);
+    const decimal = !/^0[xXbB0-7]/.test(text);
+    const long = /l/i.test(text);
+    const unsigned = /u/i.test(text);
     const fits = (type: IntType): boolean => BigInt(wrapped(value, type)) === value;
     const candidates = [INT, UNSIGNED, LONG, UNSIGNED_LONG].filter(
       (type) => (!long || type.bits === 64) && (!unsigned || !type.signed) && (!decimal || unsigned || type.signed),

@@ -2,11 +2,22 @@
  * Runs compiled C as steps of a routine. Before each operation on shared memory it says where it stands: function, pc and live
  * registers of the call on top; callers have said theirs when they called. So nobody who writes C writes a `point`.
  */
-import { inlined, local, ModelError, routine, type Mark, type Operation, type Steps } from '@shootdown/machine';
-import type { FunctionCode, Instruction, Scalar, Value } from '../compile/code.ts';
+import {
+  inlined,
+  local,
+  ModelError,
+  NO_SLOT,
+  routine,
+  type Dependencies,
+  type Mark,
+  type Operation,
+  type Steps,
+} from '@shootdown/machine';
+import { NONE, type FunctionCode, type Instruction, type Scalar, type Value } from '../compile/code.ts';
 import { wrapped } from '../compile/conversions.ts';
 import { isInt, scalarOf, typeName, type CType, type FunctionType } from '../types/types.ts';
 import { binary, compared, unary } from './arithmetic.ts';
+import { dependenciesOf, Origins } from './dependencies.ts';
 import type { Call, CArgument } from './offer.ts';
 import type { Binding, Loaded } from './program.ts';
 import { Stack } from './thread.ts';
@@ -20,16 +31,35 @@ const QUIET_MAX = 100_000;
 
 type Registers = (Value | undefined)[];
 
+/** What a call returns, and the loads that it came from. */
+interface Returned {
+  readonly value: Value | undefined;
+  readonly slots: number;
+}
+
+/** What touches shared memory, or may. */
+type Access = Instruction & { op: 'load' | 'store' | 'atomic' | 'call' | 'indirect' };
+
+function isAccess(i: Instruction): boolean {
+  return i.op === 'load' || i.op === 'store' || i.op === 'atomic' || i.op === 'call' || i.op === 'indirect';
+}
+
 /** One processor's run of a program: what all of its calls share. */
 export class Thread<K extends object> {
   readonly loaded: Loaded<K>;
   readonly cpu: number;
   readonly stack = new Stack();
   quiet = 0;
+  /** Loads that branches depended on since the last access; null: nobody asks which loads a value came from. */
+  control: number | null;
+  /** Slots that the callers still need. */
+  readonly below: number[] = [];
 
-  constructor(loaded: Loaded<K>, cpu: number) {
+  /** @param dependencies the machine asks which loads a value came from */
+  constructor(loaded: Loaded<K>, cpu: number, dependencies = false) {
     this.loaded = loaded;
     this.cpu = cpu;
+    this.control = dependencies ? 0 : null;
   }
 
   /** Runs a function from outside. `finished` sees its registers when it returns. */
@@ -37,12 +67,12 @@ export class Thread<K extends object> {
     const code = this.loaded.program.functions.get(name);
     if (!code) throw new ModelError(`c: no function ${name}`);
     if (this.loaded.program.usesStack) yield* local(this.stack);
-    return yield* new Activation(this, code, args, finished).run();
+    return (yield* new Activation(this, code, args, [], finished).run()).value;
   }
 }
 
 /** Gets the registers of a call that returns. */
-export type Finished = (code: FunctionCode, registers: readonly (Value | undefined)[]) => Steps;
+export type Finished = (code: FunctionCode, registers: readonly (Value | undefined)[]) => void;
 
 /** One call. */
 class Activation<K extends object> {
@@ -51,14 +81,26 @@ class Activation<K extends object> {
   readonly #registers: Registers;
   readonly #finished: Finished | undefined;
   readonly #base: number;
+  /** Null: nobody asks. */
+  readonly #origins: Origins | null;
   #pc = 0;
 
-  constructor(thread: Thread<K>, code: FunctionCode, args: readonly Value[], finished?: Finished) {
+  constructor(
+    thread: Thread<K>,
+    code: FunctionCode,
+    args: readonly Value[],
+    slots: readonly number[] = [],
+    finished?: Finished,
+  ) {
     this.#thread = thread;
     this.#code = code;
     this.#finished = finished;
     this.#registers = Array.from({ length: code.registers });
-    code.parameters.forEach((r, i) => (this.#registers[r] = args[i]));
+    this.#origins = thread.control === null ? null : new Origins(code);
+    code.parameters.forEach((r, i) => {
+      this.#registers[r] = args[i];
+      this.#origins?.set(r, slots[i] ?? 0);
+    });
     this.#base = thread.stack.push(code.cells, this.#where);
   }
 
@@ -66,7 +108,7 @@ class Activation<K extends object> {
     return `${this.#code.file}:${this.#code.code[this.#pc]?.line ?? '?'}`;
   }
 
-  *run(): Steps<Value | undefined> {
+  *run(): Steps<Returned> {
     // The caller has said nothing of the arguments.
     yield this.#point(0, this.#code.live[0] ?? []);
     for (;;) {
@@ -74,12 +116,17 @@ class Activation<K extends object> {
       if (++this.#thread.quiet > QUIET_MAX)
         throw new ModelError(`${this.#where}: a loop that touches no shared memory and does not end`);
       if (instruction.op === 'return') {
-        if (this.#finished) yield* this.#finished(this.#code, this.#registers);
+        this.#finished?.(this.#code, this.#registers);
         this.#thread.stack.pop(this.#base);
-        return instruction.a === null ? undefined : this.#registers[instruction.a];
+        const { a } = instruction;
+        return a === null
+          ? { value: undefined, slots: 0 }
+          : { value: this.#registers[a], slots: this.#origins?.of(a) ?? 0 };
       }
-      const next = yield* this.#step(instruction);
-      this.#pc = next;
+      if (!isAccess(instruction)) this.#origins?.pass(instruction);
+      if (instruction.op === 'branch' && this.#thread.control !== null)
+        this.#thread.control |= this.#origins?.of(instruction.a) ?? 0;
+      this.#pc = yield* this.#step(instruction);
     }
   }
 
@@ -185,7 +232,10 @@ class Activation<K extends object> {
     return {
       mark: 'point',
       label: `${this.#code.name}:${pc}`,
-      values: live.flatMap((r) => distinct(this.#registers[r])),
+      values: [
+        ...live.flatMap((r) => distinct(this.#registers[r])),
+        ...(this.#origins ? [this.#thread.control ?? 0, ...this.#origins.words(live)] : []),
+      ],
     };
   }
 
@@ -210,20 +260,28 @@ class Activation<K extends object> {
 
   *#load(i: Instruction & { op: 'load' }): Steps<Value> {
     const pointer = Number(yield* this.#value(i.p));
-    if (kindOf(pointer) === 'stack') return yield* this.#stackValue(pointer);
+    if (kindOf(pointer) === 'stack') {
+      this.#origins?.set(i.d, this.#origins.of(i.p) | (this.#thread.stack.slots[stackCell(pointer)] ?? 0));
+      return yield* this.#stackValue(pointer);
+    }
     const memory = this.#memoryAt(pointer);
     if (!memory) {
       yield this.#undefined(`a load through a ${kindOf(pointer)} pointer`);
       return fromWord(0, i.type);
     }
     yield this.#pointHere();
-    return fromWord(yield* this.#said(memory.load(pointer - PointerBase.shared, i.access)), i.type);
+    return fromWord(
+      yield* this.#said(memory.load(pointer - PointerBase.shared, i.access, this.#asked(i, i.p, []))),
+      i.type,
+    );
   }
 
   *#store(i: Instruction & { op: 'store' }): Steps {
     const pointer = Number(yield* this.#value(i.p));
     if (kindOf(pointer) === 'stack') {
-      this.#thread.stack.cells[this.#ownCell(pointer)] = this.#registers[i.a];
+      const cell = this.#ownCell(pointer);
+      this.#thread.stack.cells[cell] = this.#registers[i.a];
+      if (this.#origins) this.#thread.stack.note(cell, this.#origins.of(i.a) | this.#origins.of(i.p));
       return;
     }
     const memory = this.#memoryAt(pointer);
@@ -233,7 +291,7 @@ class Activation<K extends object> {
     }
     const word = this.#word(yield* this.#value(i.a));
     yield this.#pointHere();
-    yield* this.#said(memory.store(pointer - PointerBase.shared, word, i.access));
+    yield* this.#said(memory.store(pointer - PointerBase.shared, word, i.access, this.#asked(i, i.p, [i.a])));
   }
 
   *#atomic(i: Instruction & { op: 'atomic' }): Steps<Value> {
@@ -246,7 +304,10 @@ class Activation<K extends object> {
       return fromWord(0, i.type);
     }
     yield this.#pointHere();
-    return fromWord(yield* this.#said(memory.atomic(pointer - PointerBase.shared, i.atomic, words)), i.type);
+    return fromWord(
+      yield* this.#said(memory.atomic(pointer - PointerBase.shared, i.atomic, words, this.#asked(i, i.p, i.args))),
+      i.type,
+    );
   }
 
   #memoryAt(pointer: number) {
@@ -288,18 +349,62 @@ class Activation<K extends object> {
     if (code) {
       const after = (this.#code.live[this.#pc + 1] ?? []).filter((r) => r !== i.d);
       yield this.#point(this.#pc, after);
-      const body = () => new Activation(this.#thread, code, args).run();
-      return yield* code.inline ? inlined(body)() : routine(name, body)();
+      return yield* this.#enter(code, args, i);
     }
     const binding = program.bindings.get(name);
     if (!binding) throw new ModelError(`${this.#where}: ${name}() is not in this scenario's kernel`);
-    return yield* this.#bound(binding, args, type);
+    return yield* this.#bound(binding, i, args, type);
   }
 
-  *#bound(binding: Binding<K>, values: readonly Value[], type: FunctionType): Steps<Value | undefined> {
+  /** Calls compiled C. The caller has said where it stands. */
+  *#enter(
+    code: FunctionCode,
+    args: readonly Value[],
+    i: Instruction & { op: 'call' | 'indirect' },
+  ): Steps<Value | undefined> {
+    const slots = i.args.map((r) => this.#origins?.of(r) ?? 0);
+    const { below } = this.#thread;
+    below.push((below.at(-1) ?? 0) | (this.#origins?.live(this.#pc + 1, i.d) ?? 0));
+    const body = () => new Activation(this.#thread, code, args, slots).run();
+    const returned = yield* code.inline ? inlined(body)() : routine(code.name, body)();
+    below.pop();
+    this.#origins?.set(i.d, returned.slots);
+    return returned.value;
+  }
+
+  /**
+   * What an access depends on, and what becomes of its result; undefined if nobody asks. Called once per access, after the point.
+   * @param data registers whose values are stored
+   */
+  #asked(i: Access, address: number | null, data: readonly number[]): Dependencies | undefined {
+    const origins = this.#origins;
+    if (!origins) return undefined;
+    const of = (registers: readonly number[]): number => registers.reduce((slots, r) => slots | origins.of(r), 0);
+    const d = 'd' in i ? i.d : NONE;
+    const live = this.#code.live[this.#pc + 1] ?? [];
+    const compares = i.op === 'atomic' && i.atomic.operation === 'cmpxchg';
+    const dependencies = dependenciesOf({
+      address: address === null ? 0 : origins.of(address),
+      data: of(compares ? data.slice(1) : data),
+      expected: compares ? of(data.slice(0, 1)) : 0,
+      control: this.#thread.control ?? 0,
+      later: origins.live(this.#pc + 1, d) | (this.#thread.below.at(-1) ?? 0) | this.#thread.stack.needed,
+      used: live.includes(d),
+    });
+    this.#thread.control = 0;
+    origins.set(d, dependencies.into === NO_SLOT ? 0 : 1 << dependencies.into);
+    return dependencies;
+  }
+
+  *#bound(
+    binding: Binding<K>,
+    i: Instruction & { op: 'call' | 'indirect' },
+    values: readonly Value[],
+    type: FunctionType,
+  ): Steps<Value | undefined> {
     const { loaded, cpu } = this.#thread;
     const args = values.map((value, n) => this.#argument(value, type.parameters[n]?.type, binding.name));
-    const call: Call<K> = {
+    const call: Omit<Call<K>, 'dependencies'> = {
       kernel: loaded.kernel,
       cpu,
       where: this.#where,
@@ -309,9 +414,16 @@ class Activation<K extends object> {
         return own;
       },
     };
-    const run = binding.run as (call: Call<K>, ...args: readonly CArgument[]) => ReturnType<typeof binding.run>;
+    const pointers = i.args.filter((_, n) => type.parameters[n]?.type.kind === 'pointer');
+    const [address = null] = pointers;
     yield this.#pointHere();
-    const result = run(call, ...args);
+    const dependencies = this.#asked(
+      i,
+      address,
+      i.args.filter((r) => r !== address),
+    );
+    const run = binding.run as (call: Call<K>, ...args: readonly CArgument[]) => ReturnType<typeof binding.run>;
+    const result = run({ ...call, dependencies: dependencies ?? null }, ...args);
     if (!isSteps(result)) return this.#result(result, type.returns);
     return this.#result(yield* this.#said(result), type.returns);
   }

@@ -6,7 +6,6 @@ import {
   BLOCKED,
   defineOperation,
   operation,
-  type Footprint,
   type Operation,
   type OperationContext,
   type OperationDefinition,
@@ -20,41 +19,37 @@ export const DATA_RACE = 'no data race with a plain access';
 
 const Under = { nothing: 0, read: 1, write: 2 } as const;
 
+/** An access of a word. */
 interface Watched {
   readonly races: Races;
-  readonly inner: unknown;
+  readonly word: number;
   readonly write: boolean;
+  readonly inner: unknown;
 }
 
 /** Plain accesses that have begun, by word and processor. */
 export class Races {
-  readonly #words: Region;
-  readonly #base: number;
+  readonly #marks: Region;
   readonly #processors: number;
 
-  /** @param region the words that are watched */
-  constructor(builder: SystemBuilder, region: Region, processors: number) {
-    this.#base = region.base;
+  /** @param words how many are watched */
+  constructor(builder: SystemBuilder, words: number, processors: number) {
     this.#processors = processors;
-    this.#words = builder.region(`${region.name}.plain`, region.cells * processors);
+    this.#marks = builder.region('plain accesses', Math.max(1, words * processors), { memory: 'strong' });
   }
 
   /** An access as steps of a watched one. */
-  *access(op: Operation, address: number, write: boolean, plain: boolean): Steps<number> {
-    if (plain) yield operation(BEGIN, address, write ? Under.write : Under.read, 0, this, { label: undefined });
-    return yield watched(op, { races: this, inner: op.data, write });
-  }
-
-  /** Word that says how far processor `processor` is with the word at `address`. */
-  word(address: number, processor: number): number {
-    return this.#words.base + (address - this.#base) * this.#processors + processor;
+  *access(op: Operation, word: number, write: boolean, plain: boolean): Steps<number> {
+    const watched: Watched = { races: this, word, write, inner: op.data };
+    if (plain) yield operation(BEGIN, 0, 0, 0, watched, { label: `${op.label ?? ''} begins` });
+    return yield operation(watching(op.definition), op.a, op.b, op.c, watched, op);
   }
 
   /** Fails the property if somebody else is within a plain access that this one conflicts with. */
-  look(cx: OperationContext, address: number, write: boolean): void {
+  look(cx: OperationContext, word: number, write: boolean): void {
     for (let p = 0; p < this.#processors; p++) {
       if (p === cx.processor) continue;
-      const under = cx.read(this.word(address, p));
+      const under = cx.read(this.#mark(word, p));
       if (under === Under.write || (under === Under.read && write))
         cx.fail(
           DATA_RACE,
@@ -63,54 +58,53 @@ export class Races {
     }
   }
 
-  footprint(address: number, processor: number): Footprint {
-    const words = Array.from({ length: this.#processors }, (_, p) => this.word(address, p));
-    return { reads: words, writes: [this.word(address, processor)] };
+  begin(cx: OperationContext, word: number, write: boolean): void {
+    cx.write(this.#mark(word, cx.processor), write ? Under.write : Under.read);
+  }
+
+  end(cx: OperationContext, word: number): void {
+    const mark = this.#mark(word, cx.processor);
+    if (cx.read(mark) !== Under.nothing) cx.write(mark, Under.nothing);
+  }
+
+  #mark(word: number, processor: number): number {
+    return this.#marks.base + word * this.#processors + processor;
   }
 }
 
 const BEGIN = defineOperation({
-  name: 'plain access',
+  name: 'plain access begins',
   cost: 'nop',
+  order: 'relaxed',
   perform(cx, op) {
-    const races = op.data as Races;
-    races.look(cx, op.a, op.b === Under.write);
-    cx.write(races.word(op.a, cx.processor), op.b);
+    const { races, word, write } = op.data as Watched;
+    races.look(cx, word, write);
+    races.begin(cx, word, write);
     return 0;
   },
-  footprint: (op, processor) => (op.data as Races).footprint(op.a, processor),
 });
 
 const known = new WeakMap<OperationDefinition, OperationDefinition>();
 
 /** The same operation, which looks for plain accesses of others; it ends that of its own processor. */
-function watched(op: Operation, data: Watched): Operation {
-  let definition = known.get(op.definition);
-  if (!definition) {
-    const { code: _, ...own } = op.definition;
-    definition = defineOperation({
-      ...own,
-      cost: own.cost ?? own.name,
-      perform(cx, outer, branch) {
-        const { races, inner, write } = outer.data as Watched;
-        const result = own.perform(cx, { ...outer, data: inner }, branch);
-        if (result === BLOCKED) return result;
-        races.look(cx, outer.a, write);
-        const mine = races.word(outer.a, cx.processor);
-        if (cx.read(mine) !== Under.nothing) cx.write(mine, Under.nothing);
-        return result;
-      },
-      footprint(outer, processor) {
-        const { races, inner } = outer.data as Watched;
-        const marks = races.footprint(outer.a, processor);
-        const accessed = own.footprint?.({ ...outer, data: inner }, processor) ?? {
-          reads: [outer.a],
-          writes: [outer.a],
-        };
-        return { reads: [...accessed.reads, ...marks.reads], writes: [...accessed.writes, ...marks.writes] };
-      },
-    });
-    known.set(op.definition, definition);
-  }
-  return operation(definition, op.a, op.b, op.c, data, op);
+function watching(own: OperationDefinition): OperationDefinition {
+  const made = known.get(own);
+  if (made) return made;
+  const { code: _, footprint: __, weak, ...rest } = own;
+  const unwrapped = (op: Operation): Operation => ({ ...op, data: (op.data as Watched).inner });
+  const looked = (cx: OperationContext, op: Operation, result: number): number => {
+    if (result === BLOCKED) return result;
+    const { races, word, write } = op.data as Watched;
+    races.look(cx, word, write);
+    races.end(cx, word);
+    return result;
+  };
+  const definition = defineOperation({
+    ...rest,
+    cost: own.cost ?? own.name,
+    perform: (cx, op, branch) => looked(cx, op, own.perform(cx, unwrapped(op), branch)),
+    ...(weak && { weak: (cx, memory, op, branch) => looked(cx, op, weak(cx, memory, unwrapped(op), branch)) }),
+  });
+  known.set(own, definition);
+  return definition;
 }

@@ -8,10 +8,17 @@ const CALLS_MAX = 200;
 /** Memory of the calls under way: variables whose address is taken, arrays, structs. Callees change it, so it is a Local. */
 export class Stack extends Local {
   readonly cells: (Value | undefined)[] = [];
+  /** Loads that the cells came from, where somebody asks. */
+  readonly slots: number[] = [];
   depth = 0;
 
   override get words(): readonly number[] {
-    return this.cells.flatMap((cell) => distinct(cell));
+    return [...this.cells.flatMap((cell) => distinct(cell)), ...this.slots];
+  }
+
+  /** Slots of loads that some cell still holds the value of. */
+  get needed(): number {
+    return this.slots.reduce((all, slots) => all | slots, 0);
   }
 
   /** Makes room for a call; returns where it begins. */
@@ -23,8 +30,15 @@ export class Stack extends Local {
     return base;
   }
 
+  /** Says which loads a cell came from. */
+  note(cell: number, slots: number): void {
+    while (this.slots.length <= cell) this.slots.push(0);
+    this.slots[cell] = slots;
+  }
+
   pop(base: number): void {
     this.depth--;
     this.cells.length = base;
+    if (this.slots.length > base) this.slots.length = base;
   }
 }

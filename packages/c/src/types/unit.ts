@@ -50,12 +50,7 @@ const NOTHING: Before = { scope: new Scope(null), macros: new Map() };
  * Reads a file. What is wrong is in `unit.problems`: functions are compiled later, and all mistakes are said together.
  * @param before the scenario's header
  */
-export async function readUnit(
-  file: string,
-  text: string,
-  before: Before = NOTHING,
-  lenient = false,
-): Promise<Unit> {
+export async function readUnit(file: string, text: string, before: Before = NOTHING, lenient = false): Promise<Unit> {
   const parser = await loadParser();
   const problems = new Problems(file);
   const { text: expanded, macros } = preprocess(text, before.macros, problems);
