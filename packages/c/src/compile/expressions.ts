@@ -20,12 +20,23 @@ import { Calls } from './calls.ts';
 import { commonType, promoted, wrapped } from './conversions.ts';
 import type { Operand } from './emitter.ts';
 
+/** Operators that come before assignment. */
+const BINDS_TIGHTER = new Set([
+  'cast_expression',
+  'unary_expression',
+  'binary_expression',
+  'conditional_expression',
+  'pointer_expression',
+  'sizeof_expression',
+]);
+
 const COMPARISONS = new Set(['==', '!=', '<', '>', '<=', '>=']);
 
 export abstract class Expressions extends Calls {
   protected abstract block(node: Node): Operand | undefined;
 
   protected expression(node: Node): Operand {
+    if (BINDS_TIGHTER.has(node.type)) this.#refuseAssignment(node);
     switch (node.type) {
       case 'number_literal':
         return this.#number(node);
@@ -84,6 +95,13 @@ export abstract class Expressions extends Calls {
       default:
         return this.wrong(node, `${node.type.replaceAll('_', ' ')} is not supported: ${quoted(node)}`);
     }
+  }
+
+  /** `(int)a = b` assigns to no place, though the parser takes it for `(int)(a = b)`. */
+  #refuseAssignment(node: Node): void {
+    const inner = node.namedChildren.find((child) => child?.type === 'assignment_expression');
+    if (inner && inner.id !== node.childForFieldName('consequence')?.id)
+      this.miss(node, `${quoted(node)}: its left side cannot be assigned to`);
   }
 
   #number(node: Node): Operand {

@@ -40,7 +40,18 @@ async function readLinuxC(text: string): Promise<LitmusTest> {
 
 /** A C file with globals and P0() ... Pn() as a test; without `exists`, its assertions are the question. */
 export async function readProgram(file: string, text: string): Promise<LitmusTest> {
-  const test = testOf(await wholeProgram(file, text, observedIn));
+  const program = await wholeProgram(file, text, observedIn);
+  let test: LitmusTest;
+  try {
+    test = testOf(program);
+  } catch (error) {
+    if (!(error instanceof Unsupported)) throw error;
+    const line =
+      text.slice(0, text.length - program.tail.length).split('\n').length +
+      (/^\s*/.exec(program.tail)?.[0].split('\n').length ?? 1) -
+      1;
+    throw new CError([`${file}:${line}: ${error.message.replaceAll(/\s+/g, ' ')}`]);
+  }
   if (test.condition.quantifier === 'forall') throw new CError([`${file}: forall: say what must not be, with exists`]);
   return test;
 }

@@ -16,7 +16,6 @@ import {
   toggleIn,
   waitFor,
   type Access,
-  type Address,
   type Modify,
   type Steps,
 } from '@shootdown/machine';
@@ -89,9 +88,10 @@ const valued = (
   };
 
 /** The same for functions that take only the atomic: `atomic_inc_return(v)`. */
-const unary = (primitive: Primitive, value: number): Primitive =>
-  ((call: ProgramCall, word: number) =>
-    (primitive as (c: ProgramCall, v: number, w: number) => Steps<number>)(call, value, word)) as Primitive;
+const unary =
+  (primitive: Primitive, value: number): Primitive =>
+  (call: ProgramCall, word: number) =>
+    (primitive as (c: ProgramCall, v: number, w: number) => Steps<number>)(call, value, word);
 
 const subTo = (value: number): Modify => addTo(-value | 0);
 const clearTo = (value: number): Modify => clearIn(~value);
@@ -119,8 +119,8 @@ function atomics(): Record<string, Primitive> {
       (old, unless) => old !== unless,
     ),
     'int atomic_fetch_add_unless(atomic_t *v, int a, int u)': addUnlessEqual('atomic_fetch_add_unless', (old) => old),
-    'bool atomic_inc_not_zero(atomic_t *v)': ((call: ProgramCall, word: number) =>
-      addUnless(call, 'atomic_inc_not_zero', word, 1, 0, (old) => old !== 0)) as Primitive,
+    'bool atomic_inc_not_zero(atomic_t *v)': (call: ProgramCall, word: number) =>
+      addUnless(call, 'atomic_inc_not_zero', word, 1, 0, (old) => old !== 0),
   };
   for (const [name, modify] of [
     ['add', addTo],
@@ -161,9 +161,9 @@ function atomics(): Record<string, Primitive> {
         1,
       );
     }
-    made[`int atomic_xchg${order}(atomic_t *v, int i)`] = ((call: ProgramCall, word: number, value: number) =>
-      update({ call, name: `atomic_xchg${order}`, word, args: [value], modify: swapTo(value), order })) as Primitive;
-    made[`int atomic_cmpxchg${order}(atomic_t *v, int o, int n)`] = ((
+    made[`int atomic_xchg${order}(atomic_t *v, int i)`] = (call: ProgramCall, word: number, value: number) =>
+      update({ call, name: `atomic_xchg${order}`, word, args: [value], modify: swapTo(value), order });
+    made[`int atomic_cmpxchg${order}(atomic_t *v, int o, int n)`] = (
       call: ProgramCall,
       word: number,
       old: number,
@@ -176,7 +176,7 @@ function atomics(): Record<string, Primitive> {
         args: [old, now],
         modify: swapIf(old, now),
         order,
-      })) as Primitive;
+      });
   }
   return made;
 }
@@ -200,9 +200,10 @@ function addUnless(
   })();
 }
 
-const addUnlessEqual = (name: string, result: (old: number, unless: number) => number | boolean): Primitive =>
-  ((call: ProgramCall, word: number, value: number, unless: number) =>
-    addUnless(call, name, word, value, unless, (old) => result(old, unless))) as Primitive;
+const addUnlessEqual =
+  (name: string, result: (old: number, unless: number) => number | boolean): Primitive =>
+  (call: ProgramCall, word: number, value: number, unless: number) =>
+    addUnless(call, name, word, value, unless, (old) => result(old, unless));
 
 function access(kind: 'load', name: string, acquire: Access['acquire']): Primitive {
   return ({ kernel, dependencies }: ProgramCall, word: number) =>
@@ -272,7 +273,7 @@ const rcu: Record<string, Primitive> = {
 function* gracePeriod({ kernel, cpu }: ProgramCall): Steps {
   yield* smp_mb({ label: 'synchronize_rcu()' });
   for (const other of kernel.sections.filter((_, i) => i !== cpu))
-    yield* waitFor(other as Address, -1, 0, { label: 'synchronize_rcu(): waits for readers' });
+    yield* waitFor(other, -1, 0, { label: 'synchronize_rcu(): waits for readers' });
   yield* smp_mb({ label: 'synchronize_rcu(): done' });
 }
 

@@ -3,9 +3,10 @@ import { ModelError, type Address, type Steps } from '@shootdown/machine';
 import type { FunctionCode } from '../compile/code.ts';
 import { CError } from '../diagnostics.ts';
 import { link, readHeader, type Header } from '../link.ts';
-import { Thread } from '../run/interpret.ts';
+import { runFunction } from '../run/interpret.ts';
 import type { KernelOffer } from '../run/offer.ts';
 import { Loaded, type LinkedProgram } from '../run/program.ts';
+import { Thread } from '../run/thread.ts';
 import type { Races } from '../run/races.ts';
 import { PointerBase, toWord } from '../run/words.ts';
 import { readUnit, type FunctionSource, type Unit } from '../types/unit.ts';
@@ -98,6 +99,8 @@ async function compiled(
   observed: Observed,
 ): Promise<CProgram> {
   const before = await programHeader();
+  // What is no C has no functions either.
+  if (unit.syntaxError) unit.problems.check();
   const threads = [...unit.functions.values()]
     .filter((f) => THREAD.test(f.name))
     .sort((a, b) => Number(a.name.slice(1)) - Number(b.name.slice(1)));
@@ -165,7 +168,7 @@ function* running(
   const kernel = new ProgramKernel(layout, { ...places, threads });
   const thread = new Thread(new Loaded(linked, kernel), cpu, places.dependencies);
   const variables: Record<string, number> = {};
-  yield* thread.run(name, args, (code, registers) => {
+  yield* runFunction(thread, name, args, (code, registers) => {
     for (const variable of looked[name] ?? []) {
       const value = registers[code.names.lastIndexOf(variable)];
       if (value === undefined) continue;

@@ -10,17 +10,18 @@ import {
   routine,
   type Dependencies,
   type Mark,
-  type Operation,
   type Steps,
 } from '@shootdown/machine';
-import { NONE, type FunctionCode, type Instruction, type Scalar, type Value } from '../compile/code.ts';
+import { NONE, type FunctionCode, type Instruction, type Value } from '../compile/code.ts';
 import { wrapped } from '../compile/conversions.ts';
-import { isInt, scalarOf, typeName, type CType, type FunctionType } from '../types/types.ts';
+import type { FunctionType } from '../types/types.ts';
 import { binary, compared, unary } from './arithmetic.ts';
 import { dependenciesOf, Origins } from './dependencies.ts';
+import { fromResult, isSteps, toArgument } from './boundary.ts';
+import { withLine } from './lines.ts';
 import type { Call, CArgument } from './offer.ts';
-import type { Binding, Loaded } from './program.ts';
-import { Stack } from './thread.ts';
+import type { Binding } from './program.ts';
+import type { Thread } from './thread.ts';
 import { distinct, fromWord, kindOf, PointerBase, stackCell, stackOwner, stackPointer, toWord } from './words.ts';
 
 /** Violated by what C leaves undefined. */
@@ -44,31 +45,18 @@ function isAccess(i: Instruction): boolean {
   return i.op === 'load' || i.op === 'store' || i.op === 'atomic' || i.op === 'call' || i.op === 'indirect';
 }
 
-/** One processor's run of a program: what all of its calls share. */
-export class Thread<K extends object> {
-  readonly loaded: Loaded<K>;
-  readonly cpu: number;
-  readonly stack = new Stack();
-  quiet = 0;
-  /** Loads that branches depended on since the last access; null: nobody asks which loads a value came from. */
-  control: number | null;
-  /** Slots that the callers still need. */
-  readonly below: number[] = [];
-
-  /** @param dependencies the machine asks which loads a value came from */
-  constructor(loaded: Loaded<K>, cpu: number, dependencies = false) {
-    this.loaded = loaded;
-    this.cpu = cpu;
-    this.control = dependencies ? 0 : null;
-  }
-
-  /** Runs a function from outside. `finished` sees its registers when it returns. */
-  *run(name: string, args: readonly Value[], finished?: Finished): Steps<Value | undefined> {
-    const code = this.loaded.program.functions.get(name);
-    if (!code) throw new ModelError(`c: no function ${name}`);
-    if (this.loaded.program.usesStack) yield* local(this.stack);
-    return (yield* new Activation(this, code, args, [], finished).run()).value;
-  }
+/** Runs a function from outside. `finished` sees its registers when it returns. */
+export function* runFunction<K extends object>(
+  thread: Thread<K>,
+  name: string,
+  args: readonly Value[],
+  finished?: Finished,
+): Steps<Value | undefined> {
+  const { program } = thread.loaded;
+  const code = program.functions.get(name);
+  if (!code) throw new ModelError(`c: no function ${name}`);
+  if (program.usesStack) yield* local(thread.stack);
+  return (yield* new Activation(thread, code, args, [], finished).run()).value;
 }
 
 /** Gets the registers of a call that returns. */
@@ -270,10 +258,9 @@ class Activation<K extends object> {
       return fromWord(0, i.type);
     }
     yield this.#pointHere();
-    return fromWord(
-      yield* this.#said(memory.load(pointer - PointerBase.shared, i.access, this.#asked(i, i.p, []))),
-      i.type,
-    );
+    const asked = this.#asked(i, i.p, []);
+    const address = pointer - PointerBase.shared;
+    return fromWord(yield* this.#said(() => memory.load(address, i.access, asked)), i.type);
   }
 
   *#store(i: Instruction & { op: 'store' }): Steps {
@@ -291,7 +278,9 @@ class Activation<K extends object> {
     }
     const word = this.#word(yield* this.#value(i.a));
     yield this.#pointHere();
-    yield* this.#said(memory.store(pointer - PointerBase.shared, word, i.access, this.#asked(i, i.p, [i.a])));
+    const asked = this.#asked(i, i.p, [i.a]);
+    const address = pointer - PointerBase.shared;
+    yield* this.#said(() => memory.store(address, word, i.access, asked));
   }
 
   *#atomic(i: Instruction & { op: 'atomic' }): Steps<Value> {
@@ -304,10 +293,9 @@ class Activation<K extends object> {
       return fromWord(0, i.type);
     }
     yield this.#pointHere();
-    return fromWord(
-      yield* this.#said(memory.atomic(pointer - PointerBase.shared, i.atomic, words, this.#asked(i, i.p, i.args))),
-      i.type,
-    );
+    const asked = this.#asked(i, i.p, i.args);
+    const address = pointer - PointerBase.shared;
+    return fromWord(yield* this.#said(() => memory.atomic(address, i.atomic, words, asked)), i.type);
   }
 
   #memoryAt(pointer: number) {
@@ -402,18 +390,12 @@ class Activation<K extends object> {
     values: readonly Value[],
     type: FunctionType,
   ): Steps<Value | undefined> {
-    const { loaded, cpu } = this.#thread;
-    const args = values.map((value, n) => this.#argument(value, type.parameters[n]?.type, binding.name));
-    const call: Omit<Call<K>, 'dependencies'> = {
-      kernel: loaded.kernel,
-      cpu,
-      where: this.#where,
-      own: (name) => {
-        const own = loaded.program.own[name];
-        if (!own) throw new ModelError(`${this.#where}: this variant has no ${name}()`);
-        return own;
-      },
-    };
+    const args = values.map((value, n) => toArgument(value, type.parameters[n]?.type, this.#thread.loaded));
+    const wrong = args.find((arg) => typeof arg === 'string');
+    if (wrong !== undefined) {
+      yield this.#undefined(`${binding.name}(): ${wrong}`);
+      return undefined;
+    }
     const pointers = i.args.filter((_, n) => type.parameters[n]?.type.kind === 'pointer');
     const [address = null] = pointers;
     yield this.#pointHere();
@@ -422,66 +404,44 @@ class Activation<K extends object> {
       address,
       i.args.filter((r) => r !== address),
     );
+    return yield* this.#run(binding, args as readonly CArgument[], dependencies ?? null, type);
+  }
+
+  *#run(
+    binding: Binding<K>,
+    args: readonly CArgument[],
+    dependencies: Dependencies | null,
+    type: FunctionType,
+  ): Steps<Value | undefined> {
+    const { loaded, cpu } = this.#thread;
+    const call: Call<K> = {
+      kernel: loaded.kernel,
+      cpu,
+      where: this.#where,
+      dependencies,
+      own: (name) => {
+        const own = loaded.program.own[name];
+        if (!own) throw new ModelError(`${this.#where}: this variant has no ${name}()`);
+        return own;
+      },
+    };
     const run = binding.run as (call: Call<K>, ...args: readonly CArgument[]) => ReturnType<typeof binding.run>;
-    const result = run({ ...call, dependencies: dependencies ?? null }, ...args);
-    if (!isSteps(result)) return this.#result(result, type.returns);
-    return this.#result(yield* this.#said(result), type.returns);
+    const body = function* (): Steps<CArgument | boolean | void> {
+      const result = run(call, ...args);
+      return isSteps(result) ? yield* result : result;
+    };
+    return fromResult(yield* this.#said(body), type.returns, loaded);
   }
 
-  #argument(value: Value, type: CType | undefined, name: string): CArgument {
-    if (type?.kind === 'pointer') return this.#pointed(Number(value), type.to, name);
-    const held = type && scalarOf(type);
-    // Words of page tables are signed, as the machine's are.
-    if (type?.kind === 'struct' && held) return this.#word(value);
-    const number = Number(value);
-    if (!Number.isSafeInteger(number))
-      throw new ModelError(`${this.#where}: 0x${value.toString(16)} is too big for ${name}()`);
-    return number;
-  }
-
-  #pointed(pointer: number, to: CType, name: string): CArgument {
-    const kind = kindOf(pointer);
-    const object = this.#thread.loaded.heap.object(pointer);
-    if (object) return object;
-    if (kind === 'null') return 0;
-    if (kind === 'shared') return pointer - PointerBase.shared;
-    throw new ModelError(
-      `${this.#where}: ${name}(): a ${kind} pointer where ${typeName(to)} of the kernel is expected`,
-    );
-  }
-
-  #result(result: CArgument | boolean | void, type: CType): Value | undefined {
-    if (result === undefined || type.kind === 'void') return undefined;
-    if (typeof result === 'boolean') return this.#result(result ? 1 : 0, type);
-    if (type.kind === 'pointer') return result === 0 ? 0 : this.#thread.loaded.heap.pointer(result);
-    const held: Scalar | null = scalarOf(type);
-    if (!held || typeof result !== 'number') return undefined;
-    return isInt(type) ? wrapped(BigInt(Math.trunc(result)), type) : fromWord(result, held);
-  }
-
-  /** Puts the line behind what each operation says. */
-  *#said<T>(steps: Steps<T>): Steps<T> {
+  /** Puts the line behind what each operation says; what the scenario's code takes for a mistake is one of this line. */
+  *#said<T>(body: () => Steps<T>): Steps<T> {
     const { line } = this.#code.code[this.#pc] as Instruction;
     const text = this.#thread.loaded.program.files > 1 ? `${this.#code.file}:${line}` : `:${line}`;
-    return yield* withLine(steps, text);
+    try {
+      return yield* withLine(body(), text);
+    } catch (error) {
+      if (!(error instanceof ModelError) || error.message.includes(this.#code.file)) throw error;
+      throw new ModelError(`${this.#where}: ${error.message}`);
+    }
   }
-}
-
-function* withLine<T>(steps: Steps<T>, text: string): Steps<T> {
-  let result: unknown = 0;
-  for (;;) {
-    const next = steps.next(result as number);
-    if (next.done) return next.value;
-    result = yield marked(next.value, text);
-  }
-}
-
-function marked(value: Operation | Mark, text: string): Operation | Mark {
-  if ('definition' in value) return { ...value, label: `${value.label ?? value.definition.name} ${text}` };
-  // What a helper without a name does is done in this line.
-  return value.mark === 'call' && value.name === null ? { ...value, steps: withLine(value.steps, text) } : value;
-}
-
-function isSteps(value: unknown): value is Steps<CArgument | boolean | void> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value && 'next' in value;
 }

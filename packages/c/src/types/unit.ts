@@ -36,6 +36,8 @@ export interface Unit {
   readonly globals: readonly GlobalSource[];
   /** As litmus tests have it: numbers and pointers are one, and a variable need not be declared. */
   readonly lenient: boolean;
+  /** It is no C, and nothing of it was read. */
+  readonly syntaxError: boolean;
 }
 
 /** What a file sees of those that come before it. */
@@ -54,13 +56,13 @@ export async function readUnit(file: string, text: string, before: Before = NOTH
   const parser = await loadParser();
   const problems = new Problems(file);
   const { text: expanded, macros } = preprocess(text, before.macros, problems);
-  const root = parser.parse(expanded, problems);
+  const root = problems.any ? null : parser.parse(expanded, problems);
   const scope = new Scope(before.scope);
   const declarations = new Declarations(scope, problems);
   const functions = new Map<string, FunctionSource>();
   const globals: GlobalSource[] = [];
   for (const node of root ? partsOf(root) : []) topLevel(node, declarations, functions, globals);
-  return { file, problems, scope, macros, declarations, functions, globals, lenient };
+  return { file, problems, scope, macros, declarations, functions, globals, lenient, syntaxError: root === null };
 }
 
 function topLevel(
