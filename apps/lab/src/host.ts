@@ -17,7 +17,7 @@ const HEAP_SMALL_BYTES = 512 * 2 ** 20;
 const MILLISECONDS = 1000;
 /** A search looks at the clock itself: what has not ended so much later does not come back. */
 const GRACE_SECONDS = 2;
-/** Time to load a module and build a system, if no --timeout says otherwise. */
+/** Time to load a module, on top of what --timeout allows for the search. */
 const LOAD_SECONDS = 60;
 
 /** True if a command is better run in a thread of its own. */
@@ -53,6 +53,7 @@ class Host {
   #progress: Progress | null = null;
   #code: number | null = null;
   #ended = false;
+  #onSearch: () => void = () => undefined;
 
   constructor(argv: readonly string[]) {
     this.#argv = argv;
@@ -74,7 +75,11 @@ class Host {
         this.#worker.postMessage('stop');
         this.#after(GRACE_SECONDS, () => resolve(this.#code ?? ExitCode.interrupted));
       });
-      this.#after(this.#deadlineSeconds(), () => this.#late(resolve));
+      this.#after(LOAD_SECONDS, () => this.#lateToLoad(resolve));
+      this.#onSearch = () => {
+        const seconds = this.#timeoutSeconds;
+        if (seconds !== null) this.#after(seconds + GRACE_SECONDS, () => resolve(this.#bounded('timeout')));
+      };
     });
     const code = await ended;
     this.#ended = true;
@@ -83,22 +88,13 @@ class Host {
     return signal.aborted && code === ExitCode.invalidInput && this.#code === null ? ExitCode.interrupted : code;
   }
 
-  #deadlineSeconds(): number {
-    return this.#timeoutSeconds === null ? LOAD_SECONDS : this.#timeoutSeconds + GRACE_SECONDS;
-  }
-
   #after(seconds: number, work: () => void): void {
     setTimeout(work, seconds * MILLISECONDS).unref();
   }
 
-  #late(resolve: (code: number) => void): void {
-    if (this.#searching !== null && this.#timeoutSeconds !== null) resolve(this.#bounded('timeout'));
-    else if (this.#searching === null && this.#argv[0] === 'explore')
-      resolve(
-        this.#mistake(
-          `did not finish loading and building in ${this.#deadlineSeconds()} seconds: it loops or waits for ever`,
-        ),
-      );
+  #lateToLoad(resolve: (code: number) => void): void {
+    if (this.#searching !== null || this.#argv[0] !== 'explore') return;
+    resolve(this.#mistake(`has not been loaded after ${LOAD_SECONDS} seconds: it loops or waits for ever`));
   }
 
   #hear(told: Told): void {
@@ -108,6 +104,7 @@ class Host {
         return;
       case 'searching':
         this.#searching = told.searching;
+        this.#onSearch();
         return;
       case 'progress':
         this.#progress = told.progress;
