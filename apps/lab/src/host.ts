@@ -89,7 +89,10 @@ class Host {
   }
 
   #after(seconds: number, work: () => void): void {
-    setTimeout(work, seconds * MILLISECONDS).unref();
+    const unlessEnded = (): void => {
+      if (!this.#ended && this.#code === null) work();
+    };
+    setTimeout(unlessEnded, seconds * MILLISECONDS).unref();
   }
 
   #lateToLoad(resolve: (code: number) => void): void {
