@@ -31,11 +31,10 @@ import {
   _PAGE_PRESENT,
   _PAGE_PSE,
   formatEntry,
-  PFN_SHIFT,
-  pte_pfn,
 } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import type { Flush, Root } from './mmu.machine.ts';
+import { appliedTo } from './offered.ts';
 
 /** Different entries of one page that can be held at once; more is an error of the model, reported as such. */
 const MEMBERS_MAX = 6;
@@ -280,12 +279,9 @@ export class ContiguousTlb {
     }
   }
 
-  /** A contiguous entry as it translates one page of its block: the low bits of the output address come from the page. */
+  /** An entry of a block as it translates one page of it. */
   appliedTo(entry: number, page: number): number {
-    if ((entry & _PAGE_CONT) === 0) return entry;
-    const frame = pte_pfn(entry);
-    const own = frame - (frame % this.blockEntries) + (page % this.blockEntries);
-    return (own << PFN_SHIFT) | (entry & ((1 << PFN_SHIFT) - 1));
+    return appliedTo(entry, page, this.blockEntries);
   }
 
   /** What a translator may hold of an entry in memory; 0 if nothing. */

@@ -1,6 +1,17 @@
 /** The scenarios that ship, the machines they run on, the demos and the comparisons. */
 import type { Scenario } from '@shootdown/explorer';
-import { contpteFault, contpteFold, contpteUnfold, contpteZap } from './contpte/index.ts';
+import {
+  contpteFault,
+  contpteFold,
+  contpteFork,
+  contpteLockless,
+  contpteMprotect,
+  contpteMremap,
+  contpteReclaim,
+  contpteUnfold,
+  contpteYoung,
+  contpteZap,
+} from './contpte/index.ts';
 import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
@@ -34,6 +45,12 @@ export const scenarios: readonly Scenario[] = [
   contpteUnfold,
   contpteFold,
   contpteFault,
+  contpteMprotect,
+  contpteMremap,
+  contpteFork,
+  contpteYoung,
+  contpteReclaim,
+  contpteLockless,
   referencePtdump,
 ];
 
@@ -41,7 +58,13 @@ export const scenarios: readonly Scenario[] = [
 export {
   contpteFault,
   contpteFold,
+  contpteFork,
+  contpteLockless,
+  contpteMprotect,
+  contpteMremap,
+  contpteReclaim,
   contpteUnfold,
+  contpteYoung,
   contpteZap,
   cowVsSecondary,
   gupFastVsUnmap,

@@ -164,6 +164,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
   const monitor = new FlushMonitor(builder, frames, tinyShape(1, entries), {
     root: pgd.at(0),
     cpus: 2,
+    blockEntries: block,
     pages: Array.from({ length: entries }, (_, page) => page),
   });
   tlb.monitors = [monitor];
