@@ -5,7 +5,7 @@ describeScenario(contpteFork, {
   violates: 'once fork() has returned nobody writes to what parent and child share',
   golden: ['whole/no-flush'],
   live: ['edges'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   reducedOnly: () => !DEEP,
   deepOnly: (_, model) => model === 'tso',
 });

@@ -6,7 +6,7 @@ describeScenario(contpteLockless, {
   violates: contpte.INCONSISTENT,
   golden: ['no-restart'],
   live: ['early-exit-2025'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   reducedOnly: () => !DEEP,
   deepOnly: (_, model) => model === 'tso',
 });

@@ -5,7 +5,7 @@ describeScenario(contpteMprotect, {
   violates: 'no page that another process has too becomes writable',
   golden: ['batch-anon-exclusive'],
   live: ['half'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   reducedOnly: () => !DEEP,
   deepOnly: (name, model) => model === 'tso' && !name.startsWith('half-'),
 });

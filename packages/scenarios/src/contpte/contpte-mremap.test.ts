@@ -5,7 +5,7 @@ describeScenario(contpteMremap, {
   violates: 'mremap() makes no page writable',
   golden: ['batch-ignores-write'],
   live: ['batched'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   reducedOnly: () => !DEEP,
   deepOnly: (name, model) => model === 'tso' && !name.startsWith('batch-'),
 });

@@ -6,7 +6,7 @@ describeScenario(contpteReclaim, {
   violates: contpte.PAST_TABLE,
   golden: ['batch-past-table'],
   live: ['batched'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   reducedOnly: () => !DEEP,
   deepOnly: (_, model) => model === 'tso',
 });

@@ -4,7 +4,7 @@ import { contpteYoung } from './contpte-young.ts';
 describeScenario(contpteYoung, {
   golden: ['clean-old-nonatomic', 'byte-length'],
   live: ['current'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   reducedOnly: () => !DEEP,
   deepOnly: (_, model) => model === 'tso',
 });
