@@ -30,9 +30,28 @@ const MAY_IMPORT = {
   'type:component': ['type:core'],
   'type:kernel': ['type:core', 'type:component'],
   'type:engine': ['type:core', 'type:component', 'type:kernel'],
-  'type:scenarios': ['type:core', 'type:component', 'type:kernel', 'type:engine'],
-  'type:app': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:scenarios', 'type:app', 'type:tool'],
-  'type:tool': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:scenarios', 'type:app', 'type:tool'],
+  'type:language': ['type:core', 'type:component', 'type:kernel', 'type:engine'],
+  'type:scenarios': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:language'],
+  'type:app': [
+    'type:core',
+    'type:component',
+    'type:kernel',
+    'type:engine',
+    'type:language',
+    'type:scenarios',
+    'type:app',
+    'type:tool',
+  ],
+  'type:tool': [
+    'type:core',
+    'type:component',
+    'type:kernel',
+    'type:engine',
+    'type:language',
+    'type:scenarios',
+    'type:app',
+    'type:tool',
+  ],
 };
 
 /** Engines that must work for any machine, so they may know the simulator and nothing of Linux. */

@@ -570,3 +570,15 @@ describe('shootdown run and replay', () => {
     expect(run.total['tlbi_va']?.[0]).toBe(4);
   });
 });
+
+describe('run --messages', () => {
+  it('says who sent what to whom, of a machine that comes with the command', () => {
+    const { messages } = JSON.parse(shootdown('run', 'arm64-munmap', '--messages', '--json').stdout) as {
+      messages: { from: string; to: string; type: string; count: number }[];
+    };
+    expect(messages).toContainEqual({ from: 'CPU0.mmu', to: 'CPU1.mmu', type: 'tlbi', count: 320 });
+    expect(messages).toContainEqual({ from: 'CPU1.mmu', to: 'CPU0.mmu', type: 'complete', count: 320 });
+    const { status, stdout } = shootdown('run', 'arm64-munmap', '--messages');
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^CPU0\.mmu +CPU1\.mmu +tlbi +320$/m)]);
+  });
+});

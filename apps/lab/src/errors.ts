@@ -24,3 +24,10 @@ export function oneLine(message: string): string {
     return short === character ? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}` : short;
   });
 }
+
+/** What an error says: one line, or one per mistake in a file. */
+export function linesOf(error: Error): readonly string[] {
+  const several = error instanceof ModelError && 'lines' in error ? error.lines : undefined;
+  const lines = Array.isArray(several) ? several.map(String) : [error.message];
+  return lines.map(oneLine);
+}

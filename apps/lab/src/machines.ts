@@ -1,5 +1,7 @@
 /** Machines by what the user typed: a demo's name or a topology file. */
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { unknownName } from '@shootdown/explorer';
 import { ModelError } from '@shootdown/machine';
 import { assemble, parseTopology, parseTopologyText, type AssembledMachine } from '@shootdown/topology';
 import { demos } from '@shootdown/scenarios';
@@ -7,6 +9,17 @@ import { demos } from '@shootdown/scenarios';
 /** Names of the demos that are machines. */
 export function demoNames(): string[] {
   return demos.map((d) => d.name);
+}
+
+const SHIPPED = new URL('../topologies/', import.meta.url);
+const JSON_SUFFIX = /\.json$/;
+
+/** Names of the machines that come with the command, each a file of its own. */
+export function topologyNames(): string[] {
+  return readdirSync(SHIPPED)
+    .filter((file) => JSON_SUFFIX.test(file))
+    .map((file) => file.replace(JSON_SUFFIX, ''))
+    .sort();
 }
 
 /** The demo that is a table of runs, and not a machine. */
@@ -23,15 +36,19 @@ export function namesFile(name: string): boolean {
   }
 }
 
-/** Assembles a demo, or the machine a topology file describes. Throws ModelError. */
+/** Assembles a demo, a machine that comes with the command, or the one that a topology file describes. Throws ModelError. */
 export function machineNamed(nameOrFile: string): AssembledMachine {
   const demo = demos.find((d) => d.name === nameOrFile);
   if (demo) return assemble(parseTopology(demo.topology, demo.name));
   if (nameOrFile === FLUSH_COUNTS)
     throw new ModelError(`machine: ${FLUSH_COUNTS}: a table of runs, not a machine: shootdown run ${FLUSH_COUNTS}`);
+  if (topologyNames().includes(nameOrFile)) {
+    const path = fileURLToPath(new URL(`${nameOrFile}.json`, SHIPPED));
+    return assemble(parseTopologyText(readText(path, 'topology'), nameOrFile));
+  }
   if (!namesFile(nameOrFile))
     throw new ModelError(
-      `machine: no demo ${nameOrFile} (have: ${[FLUSH_COUNTS, ...demoNames()].join(', ')}; or a topology file)`,
+      `machine: no demo ${unknownName(nameOrFile, [FLUSH_COUNTS, ...demoNames(), ...topologyNames()])}; or a topology file`,
     );
   return assemble(parseTopologyText(readText(nameOrFile, 'topology'), nameOrFile));
 }

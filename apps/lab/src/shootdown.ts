@@ -4,7 +4,7 @@
  * Commands are loaded when they are called, so that the first answer does not wait for code it does not need.
  */
 import { UsageError } from './arguments.ts';
-import { isUserError, oneLine } from './errors.ts';
+import { isUserError, linesOf, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { listenForSignals } from './interrupt.ts';
 import { OutputError, writeWholeChunks } from './output.ts';
@@ -20,8 +20,13 @@ const commands: Readonly<
     help: 'every interleaving: a proof or the shortest counterexample',
     load: () => import('./commands/explore.ts'),
   },
+  mutate: { help: 'which line is needed for what', load: () => import('./commands/mutate.ts') },
   compare: { help: 'what each design costs, side by side', load: () => import('./commands/compare.ts') },
   run: { help: 'runs a topology file or demo under a cost model', load: () => import('./commands/run.ts') },
+  litmus: {
+    help: 'litmus tests of the memory model, on the machine that runs the kernel routines',
+    load: () => import('./commands/litmus.ts'),
+  },
   tlb: { help: 'counts TLB hits and misses of a memory trace', load: () => import('./commands/tlb.ts') },
   replay: { help: 'steps through a saved schedule', load: () => import('./commands/replay.ts') },
   tour: { help: 'what a newcomer wants to see', load: () => import('./commands/tour.ts') },
@@ -54,7 +59,7 @@ function catchTheRest(): void {
 /** Prints the one line that an error is worth; returns the exit code. The stack of a bug is printed on request only. */
 function report(error: unknown): number {
   if (isUserError(error)) {
-    process.stderr.write(`${oneLine(error.message)}\n`);
+    process.stderr.write(`${linesOf(error).join('\n')}\n`);
     if (error instanceof OutputError) return ExitCode.outputFailed;
     return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
   }

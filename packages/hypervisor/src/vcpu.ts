@@ -140,14 +140,17 @@ const HANDLED: Message = { type: 'handled' };
  * A guest's CPU leaves guest mode for something that KVM handles: counted, paid for, handled, and unless the vCPU is scheduled
  * out meanwhile it is back in guest mode when this returns. Nothing happens outside guest mode.
  */
-export function vm_exit(cx: OperationContext, vcpu: Pick<Vcpu, 'component'>, reason: ExitReason): void {
-  cx.tell(vcpu.component, exitMessage(reason));
+export function vm_exit(cx: OperationContext, vcpu: Pick<Vcpu, 'component'>, reason: ExitReason, from?: number): void {
+  cx.tell(vcpu.component, exitMessage(reason), from);
 }
 
-/** An EPT violation: the exit, and kvm_tdp_page_fault(). */
-export function ept_violation(cx: OperationContext, vcpu: Vcpu, gfn: number): void {
+/**
+ * An EPT violation: the exit, and kvm_tdp_page_fault().
+ * @param mmu the MMU whose walk it is
+ */
+export function ept_violation(cx: OperationContext, vcpu: Vcpu, gfn: number, mmu?: number): void {
   if (vcpu.member) cx.write(vcpu.member.words.guest_physical_address, gfn);
-  vm_exit(cx, vcpu, 'ept_violation');
+  vm_exit(cx, vcpu, 'ept_violation', mmu);
 }
 
 const HLT: Message = { type: 'hlt' };
@@ -268,11 +271,15 @@ function effectsOf(
   };
   return {
     left_guest(cx) {
+      cx.note(-1, -1, 'left_guest');
       if (words) cx.write(words.mode, OUTSIDE_GUEST_MODE);
+      if (mmu) cx.note(-1, mmu.component, 'suspend');
       mmu?.suspend(cx);
     },
     entered_guest(cx) {
+      cx.note(-1, -1, 'entered_guest');
       if (words) serviceRequests(cx, words, options.of?.invept);
+      if (mmu) cx.note(-1, mmu.component, 'resume');
       mmu?.resume(cx);
     },
     kvm_steal_time_set_preempted: (cx, event) => {
@@ -302,6 +309,7 @@ const EMULATE: Message = { type: 'emulate' };
 
 const EXIT = defineOperation({
   name: 'vm_exit',
+  role: 'environment',
   perform: (cx, op) => (!cx.drained() ? BLOCKED : cx.tell(op.a, EMULATE) ? 0 : -1),
 });
 

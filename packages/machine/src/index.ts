@@ -12,9 +12,16 @@ export {
   type Message,
   type Operation,
   type OperationContext,
+  type OperationOrder,
+  type WeakContext,
   type OperationDefinition,
+  type Halves,
+  type PairEnd,
+  type Role,
   type Ordering,
   type Saying,
+  type SourceLine,
+  type Weaker,
   type Steps,
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
@@ -40,7 +47,7 @@ export { NodeTable } from './routine/nodes.ts';
 export { verifyPoints, type PointMismatch, type VerifyPointsOptions } from './routine/verify-points.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
-export { Executor, EXECUTES_TAG, IRET, type Emitted, type Violation } from './execute/executor.ts';
+export { Executor, EXECUTES_TAG, IRET, type Emitted, type SentMessage, type Violation } from './execute/executor.ts';
 export {
   CHOICES_MAX,
   entryBranch,
@@ -56,7 +63,15 @@ export { TabulatedExecutor } from './execute/tabulated.ts';
 export { LiveExecutor, type Inspector } from './execute/live.ts';
 export { Random } from './state/random.ts';
 export { arm64Costs, costModels, cyclesOf, withCosts, x86Costs, type Cost, type CostModel } from './schedule/cost.ts';
-export { columnsOf, describeStep, recordTrace, type Trace, type TraceEnd, type TraceStep } from './trace/trace.ts';
+export {
+  columnsOf,
+  describeStep,
+  recordTrace,
+  type Trace,
+  type TraceEnd,
+  type TraceMessage,
+  type TraceStep,
+} from './trace/trace.ts';
 export {
   PctScheduler,
   RandomScheduler,
@@ -72,9 +87,44 @@ export {
   type VirtualTimeOptions,
   type VirtualTimeRun,
 } from './schedule/virtual-time.ts';
+export {
+  Change,
+  formatMutation,
+  parseMutation,
+  valueAlwaysRead,
+  type Mutation,
+  type MutationName,
+} from './mutate/mutation.ts';
+export { mutated, type Mutated } from './mutate/mutated.ts';
+export { LineWatcher, type CodeLine } from './mutate/code-lines.ts';
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
 export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './state/frames.ts';
+export {
+  isMemoryFault,
+  MemoryFault,
+  NO_SLOT,
+  type Access,
+  type Acquire,
+  type BarrierKind,
+  type Dependencies,
+  type Descriptor,
+  type Modify,
+  type Request,
+  type Tlbi,
+  type Translation,
+} from './memory/requests.ts';
+export { ORDERING_RULES, type OrderingRule } from './memory/rules.ts';
+export { addTo, addUnless, clearIn, setIn, swapIf, swapTo, toggleIn } from './memory/modify.ts';
+export {
+  accessOf,
+  barrier,
+  contextSynchronisation,
+  invalidate,
+  performAccess,
+  setSomeAccessFlag,
+} from './memory/instructions.ts';
+export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
 export {
   enabledChoices,
   recordStates,

@@ -173,6 +173,7 @@ interface Range {
 
 const BEGIN = defineOperation({
   name: 'flush_begin',
+  role: 'environment',
   cost: 'choose',
   perform(cx, op: Operation) {
     const { monitor, start, end } = op.data as Range;
@@ -183,6 +184,7 @@ const BEGIN = defineOperation({
 
 const END = defineOperation({
   name: 'flush_end',
+  role: 'environment',
   cost: 'choose',
   perform(cx, op: Operation) {
     const { monitor, start, end } = op.data as Range;

@@ -201,7 +201,9 @@ export function connectMmus(
         ? -1
         : builder.channel({
             name: `${from.name}->${to.name}`,
+            from: from.name,
             to: to.name,
+            answer: 'complete',
             policy: 'unordered',
             capacity: CHANNEL_CAPACITY,
             latency,
@@ -279,18 +281,36 @@ const HYPERCALL = defineOperation({
 
 const DSB = defineOperation({
   name: 'dsb',
-  perform: (cx, op) => (cx.drained() && (op.a === 0 || (op.data as MmuInstructions).complete(cx)) ? 0 : BLOCKED),
+  role: 'barrier',
+  leftOut: () => 0,
+  perform: (cx, op) =>
+    cx.drained() && (op.a === 0 || (op.data as MmuInstructions).complete(cx)) ? completed(cx, op, 'dsb') : BLOCKED,
 });
+
+/** The MMU answers that everything that it has sent is complete. */
+function completed(cx: OperationContext, op: Operation, type: string): number {
+  cx.note(-1, (op.data as MmuInstructions).component, type);
+  return 0;
+}
 
 /** TLBSYNC is serializing. */
 const TLBSYNC = defineOperation({
   name: 'tlbsync',
-  perform: (cx, op) => (cx.drained() && (op.data as MmuInstructions).complete(cx) ? 0 : BLOCKED),
+  leftOut: () => 0,
+  perform: (cx, op) =>
+    cx.drained() && (op.data as MmuInstructions).complete(cx) ? completed(cx, op, 'tlbsync') : BLOCKED,
 });
+
 const HYPERCALL_RETURNS = defineOperation({
   name: 'hypercall_returns',
+  role: 'part',
   cost: 'wait',
   perform: (cx, op) => ((op.data as MmuInstructions).complete(cx) ? 0 : BLOCKED),
 });
 
-const ISB = defineOperation({ name: 'isb', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });
+const ISB = defineOperation({
+  name: 'isb',
+  role: 'barrier',
+  perform: () => 0,
+  footprint: () => ({ reads: [], writes: [] }),
+});

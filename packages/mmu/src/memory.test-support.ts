@@ -54,6 +54,8 @@ export class PlainMemory implements OperationContext {
     throw new Error(`no channels here: ${message.type}`);
   }
 
+  note(): void {}
+
   tell(_component: number, message: Message): boolean {
     throw new Error(`no components here: ${message.type}`);
   }

@@ -18,7 +18,7 @@ import { MmuInstructions } from './instructions.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { defaultMmuGeometry, dropOfPage, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
 import type { PageSize } from './tlb-words.ts';
-import { Fault, rootPointer, Walker, type WalkShape } from './walk.ts';
+import { Fault, rootPointer, SECOND_STAGE, Walker, type WalkShape } from './walk.ts';
 
 /** The MMU of one CPU. */
 export class Mmu extends MmuInstructions {
@@ -104,6 +104,8 @@ export function checkPage(cx: OperationContext, frames: Frames, frame: number): 
 
 /** What performs an access. */
 interface Translates {
+  /** Index of its actor. */
+  readonly component: number;
   translate(cx: OperationContext, vpn: number, write: boolean): number;
 }
 
@@ -121,10 +123,14 @@ export function accessOperation(mmu: Translates, vpn: number, write: boolean, sa
 
 const ACCESS = defineOperation({
   name: 'access',
+  role: 'environment',
   cost: 'tlb_hit',
   user: true,
   perform(cx, op) {
     const { mmu, vpn } = op.data as { mmu: Translates; vpn: number };
-    return mmu.translate(cx, vpn, op.a === 1);
+    cx.note(-1, mmu.component, 'access');
+    const fault = mmu.translate(cx, vpn, op.a === 1);
+    if (fault !== Fault.none && fault !== SECOND_STAGE) cx.note(mmu.component, -1, 'page_fault');
+    return fault;
   },
 });

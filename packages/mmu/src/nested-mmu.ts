@@ -67,7 +67,7 @@ export interface NestedMmuOptions {
   /** Virtual processor identifier, 1 to {@link VPID_MAX}; one per vCPU. */
   readonly vpid: number;
   /** The walk found no translation in the second stage: the exit, and whatever the host does about it. */
-  readonly violation: (cx: OperationContext, gfn: number, write: boolean) => void;
+  readonly violation: (cx: OperationContext, gfn: number, write: boolean, mmu: number) => void;
 }
 
 /** The MMU of one vCPU. */
@@ -126,7 +126,7 @@ export class NestedMmu extends MmuInstructions {
     this.#account(cx, walked);
     if (walked.fault !== Fault.none) {
       combined.dropTable(cx, drop, vpid);
-      if (walked.fault === SECOND_STAGE) this.#options.violation(cx, walked.gfn, walked.gfnWrite);
+      if (walked.fault === SECOND_STAGE) this.#options.violation(cx, walked.gfn, walked.gfnWrite, this.component);
       return walked.fault;
     }
     if (table === 0 && depth > 0 && walked.lastTable !== 0) combined.insertTable(cx, vpn, tag, walked.lastTable);

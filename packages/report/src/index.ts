@@ -10,6 +10,7 @@ export { placementsOf, type Placement } from './frames.ts';
 export { ftraceText, type FtraceOptions } from './ftrace.ts';
 export { Histogram, histogramText, type HistogramOptions } from './histogram.ts';
 export { TRACE_VERSION, traceDocument, traceJson, type TraceDocument } from './json.ts';
+export { MessageCounts, messagesText, type MessageCount } from './messages.ts';
 export { mermaidText } from './mermaid.ts';
 export { formatNumber, formatRatio, nanosecondsOf, type NumberFormat } from './numbers.ts';
 export { perfettoJson, type PerfettoOptions } from './perfetto.ts';

@@ -26,6 +26,7 @@ export function traceDocument(trace: Trace, replayCommand: string | null = null)
       text: step.text,
       facts: [...step.facts],
       inInterrupt: step.inInterrupt,
+      ...(step.messages && { messages: step.messages.map((message) => ({ ...message })) }),
       violation: step.violation && { property: step.violation.property, detail: step.violation.detail },
       startCycles: step.startCycles,
       durationCycles: step.durationCycles,

@@ -7,7 +7,7 @@ const ALARM_COLOUR = 'rgb(255, 214, 214)';
 
 /**
  * Draws a trace as a `sequenceDiagram`: a participant per processor that does anything, a note per step. Steps of no
- * processor lie across all participants. (A trace does not say who sent a message, so there are no arrows.)
+ * processor lie across all participants. A message from one processor to another is an arrow.
  */
 export function mermaidText(trace: Trace): string {
   const columns = actingColumns(trace);
@@ -32,6 +32,10 @@ export function mermaidText(trace: Trace): string {
         [step.inInterrupt ? 'irq:' : '', stepText(step), factsText(step)].filter((part) => part !== '').join(' '),
       ),
     );
+    for (const { type, fromColumn, toColumn } of step.messages ?? []) {
+      const drawn = columns.includes(fromColumn) && columns.includes(toColumn) && fromColumn !== toColumn;
+      if (drawn) lines.push(`  ${idOf(fromColumn)}-)${idOf(toColumn)}: ${escapeText(type)}`);
+    }
     if (step.violation) lines.push(...alarm(step.column, violationText(step.violation)));
   }
   for (const line of endLines(trace)) {

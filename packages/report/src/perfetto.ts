@@ -32,7 +32,7 @@ interface OpenRoutine {
 
 /**
  * Writes a trace as trace events: a track per processor (and one for steps of no processor), on it the routines with
- * their steps inside, and an instant event for every violation. A trace without virtual time is drawn with one
+ * their steps inside, an instant event for every violation, and a flow from track to track for every message between two processors. A trace without virtual time is drawn with one
  * microsecond per step. Zero-length steps stay zero-length.
  */
 export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): string {
@@ -72,6 +72,16 @@ export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): strin
       cat: 'violation',
       ts: round(clock(i).start),
     });
+  });
+  let flow = 0;
+  trace.steps.forEach((step, i) => {
+    for (const { from, to, type, fromColumn, toColumn } of step.messages ?? []) {
+      if (fromColumn === toColumn) continue;
+      const { start, end } = clock(i);
+      const common = { pid: PROCESS, id: ++flow, name: type, cat: 'message', args: { from, to } };
+      events.push({ ph: 's', ...common, tid: threadOf(fromColumn), ts: round(start) });
+      events.push({ ph: 'f', bp: 'e', ...common, tid: threadOf(toColumn), ts: round(end) });
+    }
   });
   const last = trace.steps.reduce((end, _, i) => Math.max(end, clock(i).end), 0);
   for (const line of endLines(trace)) {
@@ -141,7 +151,9 @@ function slicesOf(trace: Trace, column: number, clock: Clock): readonly Slice[] 
       interrupt = [];
       task = enter(task, 0);
     }
-    const args = { step: i, entry: step.entry, ...(step.facts.length > 0 && { facts: step.facts }) };
+    const messages = step.messages?.map(({ from, to, type }) => `${from} -> ${to}: ${type}`);
+    const facts = step.facts.length > 0 && { facts: step.facts };
+    const args = { step: i, entry: step.entry, ...facts, ...(messages && { messages }) };
     slices.push({ name: stepText(step), category: step.kind, start, end, depth: task.length + interrupt.length, args });
   });
   return slices.sort((a, b) => a.start - b.start || a.depth - b.depth);

@@ -5,6 +5,7 @@
  * and sets a block. Reading /sys/kernel/debug/kernel_page_tables walks the same tables. See docs/ptdump-vmalloc.md.
  */
 import type { BuildRequest, KernelRoutines, Scenario } from '@shootdown/explorer';
+import type { OffersC } from '@shootdown/c';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import {
   FrameKind,
@@ -193,7 +194,7 @@ function witness(
   }
 }
 
-export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
+export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> & OffersC = {
   name: 'ptdump-vmalloc',
   title: 'ptdump against huge vmalloc on arm64: may a table be freed while somebody walks it?',
   seed: 'S2',
@@ -204,5 +205,6 @@ export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> = {
   },
   variants: designs,
   routines: routinesOf,
+  c: async () => (await import('./ptdump-vmalloc.c.ts')).vmallocOffer,
   build: (request) => buildPtdumpVmalloc(request),
 };

@@ -222,10 +222,10 @@ function guestMmu(
     stage: under.stage,
     tlb,
     vpid: under.vpidOf(cpu.id),
-    violation(cx, gfn) {
+    violation(cx, gfn, _write, from) {
       const mine = vcpu();
       if (!mine) throw new ModelError(`topology: ${cpu.name}: EPT violation before there is a vCPU`);
-      ept_violation(cx, mine, gfn);
+      ept_violation(cx, mine, gfn, from);
     },
   });
 }

@@ -5,6 +5,7 @@ import {
   DirectExecutor,
   VirtualTimeScheduler,
   type Executor,
+  type SentMessage,
   type TimedStep,
   type VirtualTimeRun,
 } from '@shootdown/machine';
@@ -47,6 +48,8 @@ export interface RunOptions {
   readonly onStep?: (step: TimedStep, executor: Executor) => boolean | void;
   /** Called when a routine has returned, with the virtual time it took. */
   readonly onRoutine?: OnRoutine;
+  /** Called with every message between components. */
+  readonly onMessage?: (message: SentMessage) => void;
 }
 
 const START_UP = 'start-up';
@@ -78,6 +81,7 @@ export class MachineRunner {
     this.#times = options.onRoutine ? new RoutineTimes(this.#executor, options.onRoutine) : null;
     this.#steal = machine.vms.length > 0 ? new StealTimes(machine, this.#executor) : null;
     this.#executor.observe = true;
+    if (options.onMessage) this.#executor.onMessage = options.onMessage;
     this.#executor.onCount = (processor, counter, amount) => this.#count(processor, counter, amount);
     this.#scheduler = new VirtualTimeScheduler(this.#executor, {
       costs: machine.costs,

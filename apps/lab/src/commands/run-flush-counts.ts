@@ -19,7 +19,7 @@ const PROGRESS_MS = 3000;
 /** Counts and prints the table; returns the exit code. */
 export async function runFlushCounts(args: Arguments): Promise<number> {
   args.refuse(
-    ['format', 'phase', 'executor', 'max-steps', 'save-schedule'],
+    ['format', 'phase', 'executor', 'messages', 'max-steps', 'save-schedule'],
     'does not go with flush-counts, which is a table of runs',
   );
   if (args.has('json')) args.refuse(['summary'], 'does not go with --json');

@@ -4,6 +4,8 @@ import {
   counterTable,
   Histogram,
   histogramText,
+  MessageCounts,
+  messagesText,
   renderTrace,
   textTable,
   traceFormats,
@@ -16,7 +18,7 @@ import { failureLines } from '../failures.ts';
 import { printedHelp } from '../help.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
-import { demoNames, FLUSH_COUNTS, machineNamed } from '../machines.ts';
+import { demoNames, FLUSH_COUNTS, machineNamed, topologyNames } from '../machines.ts';
 import { scheduleTarget } from '../schedule-file.ts';
 import { TIMELINE_STEPS_MAX, timelineOf, tooLong } from '../timeline.ts';
 import { flushCountFlags, runFlushCounts } from './run-flush-counts.ts';
@@ -26,6 +28,7 @@ const flags = {
   format: { type: 'string', help: `print the timeline instead: ${traceFormats.join(', ')}` },
   phase: { type: 'string', help: 'timeline of this phase only' },
   executor: { type: 'string', help: 'direct (default), tabulated or live' },
+  messages: { type: 'boolean', help: 'print who sent what to whom instead' },
   'max-steps': { type: 'string', help: 'stop after so many steps' },
   'save-schedule': { type: 'string', help: 'write the schedule to a file, for replay' },
   ...flushCountFlags,
@@ -47,7 +50,13 @@ const PORTION_STEPS = 20_000;
 const PROGRESS_MS = 1000;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `run <topology.json | ${FLUSH_COUNTS} | ${demoNames().join(' | ')}> [flags]`, flags))
+  if (
+    printedHelp(
+      argv,
+      `run <topology.json | ${[FLUSH_COUNTS, ...demoNames(), ...topologyNames()].join(' | ')}> [flags]`,
+      flags,
+    )
+  )
     return ExitCode.ok;
   const args = parseArguments('run', argv, flags, 1);
   const name = required('run', args, 'a topology file or demo');
@@ -70,6 +79,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const executor = executorFor(kind, machine);
+  const messages = args.has('messages') ? new MessageCounts() : null;
   const latencies = new Map<string, Histogram>();
   const runner = new MachineRunner(machine, {
     onRoutine: (routine, _processor, cycles) => {
@@ -79,6 +89,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
       histogram.add(cycles);
     },
     keepSchedule: target !== null,
+    ...(messages && { onMessage: (message) => messages.add(message) }),
     ...(stepsMax === undefined ? {} : { stepsMax }),
     ...(executor === undefined ? {} : { executor }),
   });
@@ -90,8 +101,10 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   else
     process.stdout.write(
       args.has('json')
-        ? `${JSON.stringify(runDocument(machine, result, latencies))}\n`
-        : describeRun(machine, result, latencies),
+        ? `${JSON.stringify({ ...runDocument(machine, result, latencies), ...(messages && { messages: messages.list }) })}\n`
+        : messages
+          ? messagesText(messages.list)
+          : describeRun(machine, result, latencies),
     );
   target?.write({
     shootdown: 1,
@@ -135,7 +148,7 @@ function runDocument(
   machine: AssembledMachine,
   { schedule: _, ...result }: MachineRun,
   latencies: ReadonlyMap<string, Histogram>,
-): unknown {
+): object {
   const host = hostReport(machine, { ...result, schedule: null }, latencies);
   return { name: machine.topology.name, ...result, histograms: Object.fromEntries(latencies), ...(host && { host }) };
 }

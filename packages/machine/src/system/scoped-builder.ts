@@ -47,7 +47,13 @@ export class ScopedBuilder extends SystemBuilder {
   }
 
   override channel(spec: ChannelSpec): number {
-    return this.#whole.channel({ ...spec, name: this.#prefix + spec.name, to: this.#prefix + spec.to });
+    const { from } = spec;
+    return this.#whole.channel({
+      ...spec,
+      name: this.#prefix + spec.name,
+      to: this.#prefix + spec.to,
+      ...(from !== undefined && { from: this.#prefix + from }),
+    });
   }
 
   override spontaneous(spec: SpontaneousSpec): number {

@@ -1,7 +1,8 @@
 /**
  * A Trace: what happened, step by step, in words. Every renderer (two columns, Mermaid, Perfetto, JSON) reads this one form.
  */
-import type { Executor, Violation } from '../execute/executor.ts';
+import type { Executor, SentMessage, Violation } from '../execute/executor.ts';
+import type { Operation } from '../routine/operation.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
 import { ModelError } from '../state/errors.ts';
 import type { Choice, Component, Processor, System } from '../system/system.ts';
@@ -21,11 +22,19 @@ export interface TraceStep {
   readonly facts: readonly string[];
   /** True while an interrupt handler is on top of the stack. */
   readonly inInterrupt: boolean;
+  /** Messages that were sent in this step, in order. Left out: none. */
+  readonly messages?: readonly TraceMessage[];
   /** The property the step violated, in words. */
   readonly violation: Violation | null;
   /** Virtual time at the start and duration, if the run had a cost model. */
   readonly startCycles: number | null;
   readonly durationCycles: number | null;
+}
+
+/** A message of a step, with the columns of its ends; -1 for those of no processor. */
+export interface TraceMessage extends SentMessage {
+  readonly fromColumn: number;
+  readonly toColumn: number;
 }
 
 /** How a trace ended. */
@@ -54,9 +63,23 @@ export function describeStep(executor: Executor, entry: number): TraceStep | nul
   const before = describeBefore(executor, choice, entryBranch(entry));
   const observe = executor.observe;
   const buffered = bufferedStores(executor, before.column);
+  const { onMessage } = executor;
+  const messages: TraceMessage[] = [];
+  const columnNamed = (name: string): number => {
+    const component = system.components.find((one) => one.name === name);
+    const column = columnOf(system, component);
+    // What belongs to a processor is named after it: `CPU1.mmu`.
+    return column >= 0 ? column : system.processors.findIndex((processor) => name.startsWith(`${processor.name}.`));
+  };
   executor.observe = true;
+  executor.onMessage = (message) => {
+    const { from, to } = message;
+    messages.push({ ...message, fromColumn: columnNamed(from), toColumn: columnNamed(to) });
+    onMessage?.(message);
+  };
   const happened = executor.step(entryChoice(entry), entryBranch(entry));
   executor.observe = observe;
+  executor.onMessage = onMessage;
   if (!happened) return null;
   const fact = before.fact?.(executor.lastResult);
   return {
@@ -69,6 +92,7 @@ export function describeStep(executor: Executor, entry: number): TraceStep | nul
       (f) => f !== undefined,
     ),
     inInterrupt: before.inInterrupt,
+    ...(messages.length > 0 && { messages }),
     violation: executor.violation,
     startCycles: null,
     durationCycles: null,
@@ -127,7 +151,7 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
     case 'advance': {
       const processor = system.processors[choice.processor] as Processor;
       const op = executor.pendingOperation(choice.processor);
-      const text = op ? (op.label ?? defaultLabel(executor, op.definition.name, op.a, op.b)) : '(nothing to do)';
+      const text = op ? labelOf(system, op) : '(nothing to do)';
       const inInterrupt = executor.topAddress(processor) === processor.interruptAddress;
       return { column: choice.processor, stack: executor.stackOf(choice.processor), text, inInterrupt, fact: op?.fact };
     }
@@ -168,8 +192,9 @@ function columnOf(system: System, component: Component | undefined): number {
     : system.processors.findIndex((p) => p.gate === component.index);
 }
 
-function defaultLabel(executor: Executor, name: string, a: number, b: number): string {
-  const { layout } = executor.system;
+/** An operation in words: its label, or one made from what it is. */
+export function labelOf({ layout }: System, { label, definition: { name }, a, b }: Operation): string {
+  if (label !== undefined) return label;
   switch (name) {
     case 'load':
       return `READ_ONCE(${layout.nameOf(a)})`;

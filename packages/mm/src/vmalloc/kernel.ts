@@ -56,6 +56,8 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
   return defineOperation({
     name,
     cost,
+    role: 'barrier',
+    unmodelled: 'the invalidation of the walk caches',
     perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0),
     footprint: () => ({ reads: [], writes: [] }),
   });
@@ -101,6 +103,11 @@ export class VmallocKernel {
   routine<R extends Routine<never[]>>(own: R): R {
     const { replace = {} } = this.#options;
     return Object.hasOwn(replace, own.routineName) ? (replace[own.routineName] as R) : own;
+  }
+
+  /** What only some machines have, by name. */
+  get parts(): { readonly efi_mm?: MmStruct; readonly ptdump_sem?: PercpuRwsem } {
+    return { ...(this.#efi && { efi_mm: this.#efi }), ...(this.#ptdumpSem && { ptdump_sem: this.#ptdumpSem }) };
   }
 
   /** efi_mm: has the kernel's part of the tree, and a lock of its own. */

@@ -1,0 +1,94 @@
+import { DirectExecutor, runVirtualTime, type Component, type SentMessage } from '@shootdown/machine';
+import { describe, expect, test } from 'vitest';
+import { machineNamed, topologyNames } from './machines.ts';
+
+/** Counts how often each component takes a message, whoever reports it. */
+class Counting extends DirectExecutor {
+  declare taken: Map<string, number> | undefined;
+
+  protected override stepComponent(component: Component, message: number): boolean {
+    const accepted = super.stepComponent(component, message);
+    this.taken ??= new Map();
+    if (accepted) this.taken.set(component.name, 1 + (this.taken.get(component.name) ?? 0));
+    return accepted;
+  }
+}
+
+describe.each(topologyNames())('%s', (name) => {
+  const machine = machineNamed(name);
+  const executor = new Counting(machine.system);
+  const sent: SentMessage[] = [];
+  executor.onMessage = (message) => sent.push(message);
+  runVirtualTime(executor, { costs: machine.costs, until: machine.until, stepsMax: 20_000 });
+  const names = new Set([...machine.system.components.map((component) => component.name), 'hardware', 'host']);
+  /** Answered from words, or telling of a delivery: no machine steps. */
+  const NOTES = new Set([
+    'access',
+    'page_fault',
+    'dsb',
+    'tlbsync',
+    'complete',
+    'left_guest',
+    'entered_guest',
+    'suspend',
+    'resume',
+  ]);
+
+  test('every message names its two ends', () => {
+    expect(sent.length).toBeGreaterThan(100);
+    expect(sent.filter(({ from, to }) => !names.has(from) || !names.has(to))).toEqual([]);
+  });
+
+  test('nothing steps a machine but a message, and no message is forgotten', () => {
+    const told = new Map<string, number>();
+    for (const { to, type, channel } of sent) {
+      const toMmuOrCpu = /\.(mmu|cpu)$/.test(to);
+      if (toMmuOrCpu && channel === null && NOTES.has(type)) continue;
+      if (type === 'complete') continue;
+      told.set(to, 1 + (told.get(to) ?? 0));
+    }
+    for (const [component, taken] of executor.taken ?? []) {
+      // A message on a channel may still be under way when the run ends, and a level channel absorbs what it holds already.
+      expect.soft(told.get(component), component).toBeGreaterThanOrEqual(taken);
+      const queued = sent.filter(({ to, channel }) => to === component && channel !== null).length;
+      expect.soft((told.get(component) ?? 0) - taken, component).toBeLessThanOrEqual(queued);
+    }
+  });
+});
+
+test('CPUs, MMUs, vCPUs and physical CPUs talk to one another', () => {
+  const kinds = (name: string): Set<string> => {
+    const machine = machineNamed(name);
+    const executor = new DirectExecutor(machine.system);
+    const kind = (component: string): string => component.replace(/^(?:busy|mixed)\./, '').replace(/\d+/, 'N');
+    const found = new Set<string>();
+    executor.onMessage = ({ from, to, type }) => found.add(`${kind(from)} ${type} ${kind(to)}`);
+    runVirtualTime(executor, { costs: machine.costs, until: machine.until, stepsMax: 20_000 });
+    return found;
+  };
+  expect([...kinds('kvm-two-vms')]).toEqual(
+    expect.arrayContaining([
+      'CPUN.cpu ipi CPUN.cpu',
+      'CPUN.cpu exit vCPUN',
+      'CPUN.mmu exit vCPUN',
+      'CPUN.cpu hlt vCPUN',
+      'vCPUN left_guest CPUN.cpu',
+      'vCPUN entered_guest CPUN.cpu',
+      'vCPUN block host.CPUN',
+      'vCPUN yield_to host.CPUN',
+      'host.CPUN preempt vCPUN',
+      'host.CPUN resume vCPUN',
+    ]),
+  );
+  expect([...kinds('arm64-munmap')]).toEqual(
+    expect.arrayContaining(['CPUN.mmu tlbi CPUN.mmu', 'CPUN.mmu complete CPUN.mmu', 'CPUN.cpu dsb CPUN.mmu']),
+  );
+  expect([...kinds('two-processes-tso')]).toEqual(
+    expect.arrayContaining([
+      'CPUN.cpu ipi CPUN.cpu',
+      'CPUN.cpu access CPUN.mmu',
+      'CPUN.mmu page_fault CPUN.cpu',
+      'CPUN.cpu iret CPUN.cpu',
+    ]),
+  );
+});

@@ -1,0 +1,43 @@
+/** What is wrong with a C file: one line per mistake, each with file and line. */
+import { ModelError } from '@shootdown/machine';
+
+/** Mistakes that are listed; more of them help nobody. */
+const PROBLEMS_MAX = 20;
+
+/** C that cannot be run as it stands. `lines` holds one mistake each; the message is the first. */
+export class CError extends ModelError {
+  readonly lines: readonly string[];
+
+  constructor(lines: readonly string[]) {
+    super(lines[0] ?? 'c: something is wrong');
+    this.lines = lines;
+  }
+}
+
+/** Collects mistakes, so that one run names all of them. */
+export class Problems {
+  readonly file: string;
+  readonly #found = new Map<string, number>();
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  /** @param line counted from 1 */
+  add(line: number, what: string): void {
+    const text = `${this.file}:${line}: ${what}`;
+    if (!this.#found.has(text)) this.#found.set(text, line);
+  }
+
+  get any(): boolean {
+    return this.#found.size > 0;
+  }
+
+  /** Throws CError if anything was added. */
+  check(): void {
+    if (!this.any) return;
+    const lines = [...this.#found].sort(([, a], [, b]) => a - b).map(([text]) => text);
+    const rest = lines.length - PROBLEMS_MAX;
+    throw new CError(rest > 0 ? [...lines.slice(0, PROBLEMS_MAX), `${this.file}: and ${rest} more`] : lines);
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * Kernel C as routines of the machine: a function in place of a scenario's own, a patch, a whole program.
+ * @packageDocumentation
+ */
+export { CError } from './diagnostics.ts';
+export { printedHeader } from './link.ts';
+export { replacements, type CFile, type ReplaceRequest } from './replace.ts';
+export { type Memory } from './run/memory.ts';
+export {
+  type AnyOffer,
+  type Call,
+  type OffersC,
+  type CArgument,
+  type CFunction,
+  type KernelOffer,
+  type ReplaceableRoutine,
+} from './run/offer.ts';

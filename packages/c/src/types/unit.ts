@@ -1,0 +1,133 @@
+/** One file: its functions, globals, types and macros. */
+import { Problems } from '../diagnostics.ts';
+import type { Macro } from '../source/macros.ts';
+import { field, fields, lineOf, loadParser, partsOf, quoted, type Node } from '../source/parser.ts';
+import { preprocess } from '../source/preprocess.ts';
+import { Declarations } from './declarations.ts';
+import { Scope } from './scope.ts';
+import type { CType, FunctionType } from './types.ts';
+
+/** A function with a body. */
+export interface FunctionSource {
+  readonly name: string;
+  readonly type: FunctionType;
+  /** `static inline`, `inline`: shows in no column. */
+  readonly inline: boolean;
+  readonly body: Node;
+  readonly line: number;
+}
+
+/** A variable of a file. */
+export interface GlobalSource {
+  readonly name: string;
+  readonly type: CType;
+  readonly initializer: Node | null;
+  readonly line: number;
+}
+
+/** A file that was read. */
+export interface Unit {
+  readonly file: string;
+  readonly problems: Problems;
+  readonly scope: Scope;
+  readonly macros: ReadonlyMap<string, Macro>;
+  readonly declarations: Declarations;
+  readonly functions: ReadonlyMap<string, FunctionSource>;
+  readonly globals: readonly GlobalSource[];
+}
+
+/** What a file sees of those that come before it. */
+export interface Before {
+  readonly scope: Scope;
+  readonly macros: ReadonlyMap<string, Macro>;
+}
+
+const NOTHING: Before = { scope: new Scope(null), macros: new Map() };
+
+/**
+ * Reads a file. What is wrong is in `unit.problems`: functions are compiled later, and all mistakes are said together.
+ * @param before the scenario's header
+ */
+export async function readUnit(file: string, text: string, before: Before = NOTHING): Promise<Unit> {
+  const parser = await loadParser();
+  const problems = new Problems(file);
+  const { text: expanded, macros } = preprocess(text, before.macros, problems);
+  const root = parser.parse(expanded, problems);
+  const scope = new Scope(before.scope);
+  const declarations = new Declarations(scope, problems);
+  const functions = new Map<string, FunctionSource>();
+  const globals: GlobalSource[] = [];
+  for (const node of root ? partsOf(root) : []) topLevel(node, declarations, functions, globals);
+  return { file, problems, scope, macros, declarations, functions, globals };
+}
+
+function topLevel(
+  node: Node,
+  declarations: Declarations,
+  functions: Map<string, FunctionSource>,
+  globals: GlobalSource[],
+): void {
+  const { problems, scope } = declarations;
+  switch (node.type) {
+    case 'function_definition': {
+      const { name, type, line } = declarations.declare(field(node, 'declarator'), declarations.specified(node));
+      if (type.kind !== 'function') {
+        problems.add(line, `not understood: ${quoted(node)}`);
+        return;
+      }
+      if (functions.has(name)) problems.add(line, `${name}() is defined twice`);
+      scope.functions.set(name, type);
+      functions.set(name, { name, type, inline: hasWord(node, 'inline'), body: field(node, 'body'), line });
+      return;
+    }
+    case 'declaration':
+      globalsOf(node, declarations, globals);
+      return;
+    case 'type_definition':
+      declarations.typedef(node);
+      return;
+    case 'struct_specifier':
+    case 'union_specifier':
+    case 'enum_specifier':
+      declarations.type(node);
+      return;
+    case 'expression_statement':
+      if (partsOf(node).length > 0) problems.add(lineOf(node), `stands outside of every function: ${quoted(node)}`);
+      return;
+    default:
+      problems.add(lineOf(node), `stands outside of every function: ${quoted(node)}`);
+  }
+}
+
+function globalsOf(node: Node, declarations: Declarations, globals: GlobalSource[]): void {
+  const { problems, scope } = declarations;
+  const base = declarations.specified(node);
+  for (const declarator of fields(node, 'declarator')) {
+    const { name, type, line } = declarations.declare(declarator, base);
+    if (type.kind === 'function') {
+      scope.functions.set(name, type);
+      continue;
+    }
+    const initializer = declarator.type === 'init_declarator' ? field(declarator, 'value') : null;
+    if (!hasWord(node, 'extern') || initializer) {
+      if (type.kind === 'void' || (type.kind === 'struct' && type.fields === null))
+        problems.add(line, `${name} has no size`);
+      if (scope.variables.has(name) && globals.some((g) => g.name === name))
+        problems.add(line, `${name} is defined twice`);
+      globals.push({ name, type: withLength(type, initializer), initializer, line });
+    }
+    scope.variables.set(name, withLength(type, initializer));
+  }
+}
+
+/** `int a[] = { 1, 2 }`: as long as what it begins with. */
+export function withLength(type: CType, initializer: Node | null): CType {
+  if (type.kind !== 'array' || type.length > 0) return type;
+  const length = initializer?.type === 'initializer_list' ? partsOf(initializer).length : 0;
+  return { ...type, length: Math.max(1, length) };
+}
+
+/** True if a declaration has a storage class or specifier: `static`, `extern`, `inline`. */
+export function hasWord(node: Node, word: string): boolean {
+  return node.children.some((child) => child?.type === 'storage_class_specifier' && child.text === word);
+}
