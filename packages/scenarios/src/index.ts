@@ -1,6 +1,7 @@
 /** The scenarios that ship, the machines they run on, the demos and the comparisons. */
 import type { Scenario } from '@shootdown/explorer';
 import {
+  breakBeforeMake,
   contpteFault,
   contpteFold,
   contpteFork,
@@ -51,11 +52,13 @@ export const scenarios: readonly Scenario[] = [
   contpteYoung,
   contpteReclaim,
   contpteLockless,
+  breakBeforeMake,
   referencePtdump,
 ];
 
 // Worker threads find a scenario by its name in camel case.
 export {
+  breakBeforeMake,
   contpteFault,
   contpteFold,
   contpteFork,
