@@ -18,6 +18,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, mk_pte } from './entry.ts';
+import type { BreakBeforeMakeRule } from './break-before-make.ts';
 import { FlushMonitor } from './flush-monitor.ts';
 import { connectMmus, type InvalidationLatency, type MmuInstructions } from './instructions.ts';
 import { Mmu } from './mmu.ts';
@@ -51,6 +52,8 @@ export interface SmallOptions {
   readonly pageFrames?: number;
   /** The saturated TLB keeps dirty bits. */
   readonly dirtyBits?: boolean;
+  /** The saturated TLB checks it. */
+  readonly breakBeforeMake?: BreakBeforeMakeRule;
   /** Takes a region with a word per frame, for what is in the pages. */
   readonly words?: (region: Region) => void;
   /** How an invalidation reaches the other CPUs. Default: as on arm64. */
@@ -69,7 +72,10 @@ export function smallMachine(
   const names = Array.from({ length: cpus }, (_, cpu) => `CPU${cpu}`);
   const saturated =
     options.tlb === 'saturated'
-      ? new SaturatedTlb(builder, names, frames, shape, -1, pages, { dirtyBits: options.dirtyBits ?? false })
+      ? new SaturatedTlb(builder, names, frames, shape, -1, pages, {
+          dirtyBits: options.dirtyBits ?? false,
+          ...(options.breakBeforeMake && { breakBeforeMake: options.breakBeforeMake }),
+        })
       : null;
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL));
   const mmus = saturated?.mmus ?? real;
