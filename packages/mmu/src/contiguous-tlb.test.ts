@@ -42,8 +42,7 @@ function machine(
 /** Runs CPU0 alone to its end. */
 function run(executor: DirectExecutor): string | null {
   const { choices } = executor.system;
-  for (let moved = true; moved && !executor.violation; )
-    moved = choices.some((_, choice) => executor.step(choice, 0));
+  for (let moved = true; moved && !executor.violation;) moved = choices.some((_, choice) => executor.step(choice, 0));
   return executor.violation?.property ?? null;
 }
 

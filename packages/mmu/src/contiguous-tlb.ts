@@ -24,14 +24,7 @@ import {
   type BreakBeforeMakeRule,
 } from './break-before-make.ts';
 import { ContiguousMmu } from './contiguous-mmu.ts';
-import {
-  _PAGE_ACCESSED,
-  _PAGE_CONT,
-  _PAGE_DIRTY,
-  _PAGE_PRESENT,
-  _PAGE_PSE,
-  formatEntry,
-} from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, formatEntry } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { appliedTo } from './offered.ts';

@@ -54,6 +54,8 @@ export interface SmallOptions {
   readonly dirtyBits?: boolean;
   /** The saturated TLB checks it. */
   readonly breakBeforeMake?: BreakBeforeMakeRule;
+  /** It keeps entries that are not present. */
+  readonly cachesInvalid?: boolean;
   /** Takes a region with a word per frame, for what is in the pages. */
   readonly words?: (region: Region) => void;
   /** How an invalidation reaches the other CPUs. Default: as on arm64. */
@@ -75,6 +77,7 @@ export function smallMachine(
       ? new SaturatedTlb(builder, names, frames, shape, -1, pages, {
           dirtyBits: options.dirtyBits ?? false,
           ...(options.breakBeforeMake && { breakBeforeMake: options.breakBeforeMake }),
+          cachesInvalid: options.cachesInvalid ?? false,
         })
       : null;
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL));

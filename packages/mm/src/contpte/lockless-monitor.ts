@@ -140,8 +140,7 @@ export class LocklessMonitor {
     const own = this.#ptep.index % this.#kernel.CONT_PTES;
     const block = this.#block(cx);
     const views = pte_valid_cont(block[own] as number) ? [] : [viewOf(block[own] as number)];
-    for (const [i, pte] of block.entries())
-      if (pte_valid_cont(pte)) views.push(viewOf(pte_advance_pfn(pte, own - i)));
+    for (const [i, pte] of block.entries()) if (pte_valid_cont(pte)) views.push(viewOf(pte_advance_pfn(pte, own - i)));
     return views;
   }
 }

@@ -37,7 +37,8 @@ const variants: readonly Design[] = [
     name: 'edges',
     expected: 'safe',
     source: 'contpte_try_unfold_partial(), 6b1e4efb6f54, v6.9',
-    summary: 'an area that begins and ends in the middle of blocks: both are unfolded, and the child gets plain entries',
+    summary:
+      'an area that begins and ends in the middle of blocks: both are unfolded, and the child gets plain entries',
     edges: true,
   },
   {
@@ -114,15 +115,20 @@ export const contpteFork: Scenario<Design, ContpteParameter> = {
       [forks(first, block, returned), accesses(written), null, edges ? null : deviceAccesses(() => [block - 1], true)],
       [
         ...machine.invariants.properties,
-        ofEntries(machine, 'finally', 'what parent and child share is read-only', 'or each would see the stores of the other', (entries) =>
-          entries.slice(first, first + block).every((pte) => !pte_write(pte)),
+        ofEntries(
+          machine,
+          'finally',
+          'what parent and child share is read-only',
+          'or each would see the stores of the other',
+          (entries) => entries.slice(first, first + block).every((pte) => !pte_write(pte)),
         ),
         {
           name: edges ? 'the child has plain entries' : 'the child has the block with the contiguous bit',
           kind: 'finally',
           why: 'that is what the variant is about',
           reads: child,
-          check: (read) => child.every((address) => pte_valid_cont(read(address)) === !edges && !pte_write(read(address))),
+          check: (read) =>
+            child.every((address) => pte_valid_cont(read(address)) === !edges && !pte_write(read(address))),
         },
       ],
     );

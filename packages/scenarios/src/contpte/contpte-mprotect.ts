@@ -59,7 +59,7 @@ const commit_anon_folio_batch = routine(
     ptent: number,
     nr: number,
   ): Steps {
-    for (let done = 0; done < nr; ) {
+    for (let done = 0; done < nr;) {
       yield* point('sub batch', done);
       const len = contpte.page_anon_exclusive_sub_batch(folio, done, nr - done);
       const pte = contpte.pte_advance_pfn(ptent, done);

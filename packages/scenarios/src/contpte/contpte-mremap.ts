@@ -93,7 +93,12 @@ const variants: readonly Design[] = [
 function moveOf({ moves }: Design, block: number): { from: number; nr: number; to: number; mapped: InitialMapping[] } {
   switch (moves) {
     case 'a block':
-      return { from: 0, nr: block, to: block, mapped: [{ page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true }] };
+      return {
+        from: 0,
+        nr: block,
+        to: block,
+        mapped: [{ page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true }],
+      };
     case 'a block from one page beside':
       return { from: 1, nr: block, to: 2 * block, mapped: [{ page: 1, folio: 0, nr: block, prot: PAGE_SHARED }] };
     case 'pages of which one is writable':
@@ -135,15 +140,16 @@ export const contpteMremap: Scenario<Design, ContpteParameter> = {
     const { pfn } = machine.kernel.folio(0);
     return startContpte(
       machine,
-      [moving, accesses(both), machine.reader ? readsLockless : null, machine.deviceNumber < 0 ? null : deviceAccesses(() => [from])],
+      [
+        moving,
+        accesses(both),
+        machine.reader ? readsLockless : null,
+        machine.deviceNumber < 0 ? null : deviceAccesses(() => [from]),
+      ],
       [
         ...machine.invariants.properties,
-        ofEntries(
-          machine,
-          'finally',
-          'the block is folded in the end',
-          'where it is aligned it may be',
-          (entries) => entries.slice(to, to + nr).every(pte_valid_cont),
+        ofEntries(machine, 'finally', 'the block is folded in the end', 'where it is aligned it may be', (entries) =>
+          entries.slice(to, to + nr).every(pte_valid_cont),
         ),
         ofEntries(
           machine,

@@ -96,7 +96,8 @@ function unmaps(first: number): ContpteTask {
 
 export const contpteReclaim: Scenario<Design, ContpteParameter> = {
   name: 'contpte-reclaim',
-  title: 'A folio is unmapped for reclaim while it is written to: does its dirt arrive, and does the batch end in time?',
+  title:
+    'A folio is unmapped for reclaim while it is written to: does its dirt arrive, and does the batch end in time?',
   seed: 'S4',
   parameters: contpteParameters,
   variants,

@@ -32,13 +32,7 @@ interface Design extends ContpteVariant {
 /** The fix that was asked for in review: a cmpxchg for both bits. */
 const atomically = routine(
   '__clear_young_dirty_ptes',
-  function* (
-    cpu: contpte.ContpteCpu,
-    _vma: contpte.ContpteVma,
-    ptep: contpte.Ptep,
-    nr: number,
-    _flags: number,
-  ): Steps {
+  function* (cpu: contpte.ContpteCpu, _vma: contpte.ContpteVma, ptep: contpte.Ptep, nr: number, _flags: number): Steps {
     for (let i = 0; i < nr; i++)
       yield* contpte.cmpxchg_loop(cpu, contpte.ptep_plus(ptep, i), '__clear_young_dirty_pte', (pte) =>
         contpte.pte_mkclean(contpte.pte_mkold(pte)),
@@ -119,7 +113,8 @@ const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
 export const contpteYoung: Scenario<Design, ContpteParameter> = {
   name: 'contpte-young',
-  title: 'Accessed and dirty bits of a block are cleared while hardware sets them: is anything lost, or touched beside it?',
+  title:
+    'Accessed and dirty bits of a block are cleared while hardware sets them: is anything lost, or touched beside it?',
   seed: 'S4',
   parameters: contpteParameters,
   variants,
@@ -139,11 +134,15 @@ export const contpteYoung: Scenario<Design, ContpteParameter> = {
     );
     const reads = machine.reader ? readsLockless : null;
     const device = machine.deviceNumber < 0 ? null : deviceAccesses(() => [block - 1], true);
-    return startContpte(machine, [ages(request.variant), accesses(ends), reads, device], [
-      ...kept,
-      ofEntries(machine, 'always', OUTSIDE, 'it belongs to another folio', (entries) =>
-        entries.slice(block).every(pte_young),
-      ),
-    ]);
+    return startContpte(
+      machine,
+      [ages(request.variant), accesses(ends), reads, device],
+      [
+        ...kept,
+        ofEntries(machine, 'always', OUTSIDE, 'it belongs to another folio', (entries) =>
+          entries.slice(block).every(pte_young),
+        ),
+      ],
+    );
   },
 };

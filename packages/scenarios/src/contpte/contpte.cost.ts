@@ -4,14 +4,7 @@
  *
  * One CPU runs the routines of the scenarios in virtual time; every row has the same cost table.
  */
-import {
-  arm64Costs,
-  DirectExecutor,
-  point,
-  routine,
-  runVirtualTime,
-  type Steps,
-} from '@shootdown/machine';
+import { arm64Costs, DirectExecutor, point, routine, runVirtualTime, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import { everyRow, type Comparison, type ComparisonTable, type EachRow } from '../comparison.ts';
 import { contpteMachine, startContpte, type ContpteMachine, type ContpteTask, type InitialMapping } from './machine.ts';
@@ -77,9 +70,7 @@ const basic: Routines = {
   wrprotect_ptes: routine(
     'wrprotect_ptes',
     function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
-      yield* eachPage(nr, (i) =>
-        routines.wrprotect_ptes(cpu, mm, addr + i * PAGE_SIZE, contpte.ptep_plus(ptep, i), 1),
-      );
+      yield* eachPage(nr, (i) => routines.wrprotect_ptes(cpu, mm, addr + i * PAGE_SIZE, contpte.ptep_plus(ptep, i), 1));
     },
   ),
   clear_full_ptes: routine(
@@ -117,7 +108,13 @@ const oneByOne: Routines = {
 /** Cycles of one case. */
 function cycles({ replace, folded, bbml2 = false, mms = 1, blocks = PAGES / CONT_PTES, body }: Case): number {
   const mapped: InitialMapping = { page: 0, folio: 0, nr: PAGES, prot: PAGE_SHARED, cont: folded };
-  const variant = { name: 'cost', expected: 'safe', source: '', summary: '', replace: { ...freedOnce, ...replace } } as const;
+  const variant = {
+    name: 'cost',
+    expected: 'safe',
+    source: '',
+    summary: '',
+    replace: { ...freedOnce, ...replace },
+  } as const;
   const machine = contpteMachine({
     request: { variant, memoryModel: 'sc', parameters: { block: CONT_PTES } },
     blocks,
