@@ -20,6 +20,7 @@ import {
   type ContpteTask,
   type ContpteVariant,
 } from './machine.ts';
+import { mprotect_folio_pte_batch } from './one-by-one.ts';
 
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, pte_valid_cont, pte_write } = contpte;
 
@@ -32,20 +33,6 @@ interface Design extends ContpteVariant {
   /** Whether the block is contiguous in the end; left out: not asked. */
   readonly folded?: boolean;
 }
-
-/** One entry at a time: v6.16. */
-const mprotect_folio_pte_batch = routine(
-  'mprotect_folio_pte_batch',
-  function* (
-    _cpu: contpte.ContpteCpu,
-    _folio: contpte.Folio,
-    _ptep: contpte.Ptep,
-    _pte: number,
-    _max_nr: number,
-  ): Steps<number> {
-    return 1;
-  },
-);
 
 /** commit_anon_folio_batch() as it was first: it counts from the first page of the folio, wherever the batch begins. */
 const commit_anon_folio_batch = routine(

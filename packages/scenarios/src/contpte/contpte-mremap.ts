@@ -21,6 +21,7 @@ import {
   type ContpteVariant,
   type InitialMapping,
 } from './machine.ts';
+import { mremap_folio_pte_batch } from './one-by-one.ts';
 
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, pte_batch_hint, pte_valid_cont, pte_write } = contpte;
 
@@ -30,14 +31,6 @@ const GAINED_WRITE = 'mremap() makes no page writable';
 interface Design extends ContpteVariant {
   readonly moves: 'a block' | 'a block from one page beside' | 'pages of which one is writable';
 }
-
-/** One entry at a time: v6.8 to v6.16. */
-const oneByOne = routine(
-  'mremap_folio_pte_batch',
-  function* (_cpu: contpte.ContpteCpu, _ptep: contpte.Ptep, _pte: number, _max_nr: number): Steps<number> {
-    return 1;
-  },
-);
 
 /** As in v6.17-rc: entries count as alike whether or not they are writable. */
 const ignoringWrite = routine(
@@ -56,7 +49,7 @@ const variants: readonly Design[] = [
     source: 'v6.8 to v6.16',
     summary: 'one entry at a time: the first unfolds the old block, the last one folds the new one',
     moves: 'a block',
-    replace: { mremap_folio_pte_batch: oneByOne },
+    replace: { mremap_folio_pte_batch },
   },
   {
     name: 'unaligned',

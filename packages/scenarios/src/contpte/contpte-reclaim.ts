@@ -18,6 +18,7 @@ import {
   type ContpteTask,
   type ContpteVariant,
 } from './machine.ts';
+import { folio_unmap_pte_batch } from './one-by-one.ts';
 
 const { PAGE_SHARED, PAGE_SIZE } = contpte;
 
@@ -25,21 +26,6 @@ interface Design extends ContpteVariant {
   /** The folio begins in the last half block of the table, and goes on in the next table. */
   readonly atTheEnd?: boolean;
 }
-
-/** folio_unmap_pte_batch(): one entry at a time. */
-const oneByOne = routine(
-  'folio_unmap_pte_batch',
-  function* (
-    _cpu: contpte.ContpteCpu,
-    _folio: contpte.Folio,
-    _vma: contpte.ContpteVma,
-    _addr: number,
-    _ptep: contpte.Ptep,
-    _pte: number,
-  ): Steps<number> {
-    return 1;
-  },
-);
 
 /** folio_unmap_pte_batch() of v6.15: as long as the folio, wherever the table ends. */
 const asLongAsTheFolio = routine(
@@ -62,7 +48,7 @@ const variants: readonly Design[] = [
     expected: 'safe',
     source: 'try_to_unmap_one(), v6.9',
     summary: 'one entry at a time: the first one unfolds the block',
-    replace: { folio_unmap_pte_batch: oneByOne },
+    replace: { folio_unmap_pte_batch },
   },
   {
     name: 'batched',

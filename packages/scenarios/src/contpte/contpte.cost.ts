@@ -8,6 +8,7 @@ import { arm64Costs, DirectExecutor, point, routine, runVirtualTime, type Steps 
 import { contpte } from '@shootdown/mm';
 import { everyRow, type Comparison, type ComparisonTable, type EachRow } from '../comparison.ts';
 import { contpteMachine, startContpte, type ContpteMachine, type ContpteTask, type InitialMapping } from './machine.ts';
+import { mprotect_folio_pte_batch, mremap_folio_pte_batch } from './one-by-one.ts';
 
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, routines } = contpte;
 
@@ -83,27 +84,8 @@ const basic: Routines = {
   ),
 };
 
-/** mprotect() and mremap() of one entry at a time, as they were up to v6.16. */
-const oneByOne: Routines = {
-  mprotect_folio_pte_batch: routine(
-    'mprotect_folio_pte_batch',
-    function* (
-      _cpu: contpte.ContpteCpu,
-      _folio: contpte.Folio,
-      _ptep: contpte.Ptep,
-      _pte: number,
-      _max_nr: number,
-    ): Steps<number> {
-      return 1;
-    },
-  ),
-  mremap_folio_pte_batch: routine(
-    'mremap_folio_pte_batch',
-    function* (_cpu: contpte.ContpteCpu, _ptep: contpte.Ptep, _pte: number, _max_nr: number): Steps<number> {
-      return 1;
-    },
-  ),
-};
+/** mprotect() and mremap() as they were up to v6.16. */
+const oneByOne: Routines = { mprotect_folio_pte_batch, mremap_folio_pte_batch };
 
 /** Cycles of one case. */
 function cycles({ replace, folded, bbml2 = false, mms = 1, blocks = PAGES / CONT_PTES, body }: Case): number {
