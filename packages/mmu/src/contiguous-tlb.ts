@@ -113,12 +113,16 @@ export class ContiguousTlb {
         ...Array.from({ length: MEMBERS_MAX - 1 }, () => NOBODY),
       ]).flat(),
     );
-    this.#members = builder.region(`${name}.members`, initial.length, { format: formatEntry, initial });
+    this.#members = builder.region(`${name}.members`, initial.length, { format: formatEntry, initial, memory: 'strong' });
     this.#loaded = builder.region(`${name}.loaded`, translators.length * WORDS_PER_AGENT, {
       initial: translators.flatMap((t) => [(t.root ?? root) + 1, t.asid ?? asid]),
+      memory: 'strong',
     });
     this.#kept = translators.some((t) => t.keeps)
-      ? builder.region(`${name}.kept`, translators.length * frames.entriesPerTable, { format: formatEntry })
+      ? builder.region(`${name}.kept`, translators.length * frames.entriesPerTable, {
+          format: formatEntry,
+          memory: 'strong',
+        })
       : null;
     builder.watch(frames.entries, (cx, address) => this.#changed(cx, address - frames.entries.base));
     builder.watch(frames.state, (cx) => translators.forEach((_, who) => this.#saturate(cx, who)));

@@ -71,9 +71,9 @@ export class FlushMonitor {
       const now = this.#offered((address) => words[address] as number, root, vpn);
       return Array.from({ length: OFFERED_MAX }, (_, i) => now[i] ?? NO_TRANSLATION);
     });
-    this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry, initial });
-    this.#begun = builder.region(`${name}.begun`, options.cpus * cells, { format: formatEntry });
-    this.#flushing = builder.region(`${name}.flushing`, options.cpus * options.pages.length);
+    this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry, initial, memory: 'strong' });
+    this.#begun = builder.region(`${name}.begun`, options.cpus * cells, { format: formatEntry, memory: 'strong' });
+    this.#flushing = builder.region(`${name}.flushing`, options.cpus * options.pages.length, { memory: 'strong' });
     builder.watch(frames.entries, (cx, address) => this.#memoryChanged(cx, address));
   }
 

@@ -46,11 +46,12 @@ export class LocklessMonitor {
   constructor(builder: SystemBuilder, kernel: ContpteKernel, ptep: Ptep) {
     this.#kernel = kernel;
     this.#ptep = ptep;
-    this.#active = builder.region('reader.active', 1);
+    this.#active = builder.region('reader.active', 1, { memory: 'strong' });
     this.#views = builder.region('reader.views', VIEWS_MAX, {
       initial: Array.from({ length: VIEWS_MAX }, () => NO_VIEW),
+      memory: 'strong',
     });
-    this.#throughout = builder.region('reader.throughout', kernel.CONT_PTES);
+    this.#throughout = builder.region('reader.throughout', kernel.CONT_PTES, { memory: 'strong' });
     builder.watch(kernel.frames.entries, (cx) => {
       if (cx.read(this.#active.base) === 0) return;
       this.#record(cx);
