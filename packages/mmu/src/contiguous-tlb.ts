@@ -113,7 +113,11 @@ export class ContiguousTlb {
         ...Array.from({ length: MEMBERS_MAX - 1 }, () => NOBODY),
       ]).flat(),
     );
-    this.#members = builder.region(`${name}.members`, initial.length, { format: formatEntry, initial, memory: 'strong' });
+    this.#members = builder.region(`${name}.members`, initial.length, {
+      format: formatEntry,
+      initial,
+      memory: 'strong',
+    });
     this.#loaded = builder.region(`${name}.loaded`, translators.length * WORDS_PER_AGENT, {
       initial: translators.flatMap((t) => [(t.root ?? root) + 1, t.asid ?? asid]),
       memory: 'strong',
