@@ -1,5 +1,6 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import {
+  mutationNamed,
   resolveScenario,
   type KernelRoutines,
   type ResolvedScenario,
@@ -7,7 +8,7 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError } from '@shootdown/machine';
+import { ModelError, mutated } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
 import { isUserError } from './errors.ts';
@@ -27,6 +28,11 @@ export const scenarioFlags = {
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
+/** Flag of the commands that take one change of the code. */
+export const mutateFlag = {
+  mutate: { type: 'string', help: 'routine/step:change: one line changed, as shootdown mutate names it' },
+} as const satisfies Readonly<Record<string, Flag>>;
+
 /** A scenario as it was asked for. */
 export interface RequestedScenario extends ResolvedScenario {
   /** What finds it again: its name if it ships, otherwise the path of its module. */
@@ -35,6 +41,8 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly source: SystemSource;
   /** What was given with `--replace`. */
   readonly replacement: Replacement | null;
+  /** The change of its code that was asked for, as it was typed. */
+  readonly mutation?: string;
 }
 
 /** A request that is complete but for the scenario. */
@@ -167,6 +175,20 @@ function parameter(command: string, text: string): [string, number] {
   return [match[1] ?? '', Number(match[2])];
 }
 
+/** The same with one line of its code changed, if that is asked for. Throws ModelError. */
+export async function withMutation(resolved: RequestedScenario, text: string | undefined): Promise<RequestedScenario> {
+  if (text === undefined) return resolved;
+  const mutation = await mutationNamed(resolved.build(), text, { bounds: { ...resolved.scenario.bounds } });
+  return {
+    ...resolved,
+    // Nobody has said what is to be expected of it.
+    expected: null,
+    mutation: text,
+    build: () => mutated(resolved.build(), mutation).system,
+    source: { ...resolved.source, mutation },
+  };
+}
+
 /** The part of a command line that names the same system again. */
 export function scenarioWords(resolved: RequestedScenario): string {
   const { typed, scenario, variant, memoryModel, parameters, replacement } = resolved;
@@ -181,5 +203,6 @@ export function scenarioWords(resolved: RequestedScenario): string {
     if (replacement.tree !== undefined) words.push(`--tree ${replacement.tree}`);
     if (replacement.side === 'before') words.push('--side before');
   }
+  if (resolved.mutation !== undefined) words.push(`--mutate '${resolved.mutation}'`);
   return words.join(' ');
 }

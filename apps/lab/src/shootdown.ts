@@ -20,6 +20,7 @@ const commands: Readonly<
     help: 'every interleaving: a proof or the shortest counterexample',
     load: () => import('./commands/explore.ts'),
   },
+  mutate: { help: 'which line is needed for what', load: () => import('./commands/mutate.ts') },
   compare: { help: 'what each design costs, side by side', load: () => import('./commands/compare.ts') },
   run: { help: 'runs a topology file or demo under a cost model', load: () => import('./commands/run.ts') },
   litmus: {

@@ -1,5 +1,5 @@
 /** What a search is asked and what it answers: the vocabulary of every engine in this package. */
-import type { MemoryModel } from '@shootdown/machine';
+import type { MemoryModel, Mutation } from '@shootdown/machine';
 import type { Coverage } from './coverage.ts';
 
 /**
@@ -51,6 +51,8 @@ export interface SystemSource {
     readonly memoryModel: MemoryModel;
     readonly parameters: Readonly<Record<string, number>>;
   };
+  /** A change of the code, to be made after building it. */
+  readonly mutation?: Mutation;
 }
 
 /** How far a search is. */

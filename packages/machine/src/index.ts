@@ -15,8 +15,13 @@ export {
   type OperationOrder,
   type WeakContext,
   type OperationDefinition,
+  type Halves,
+  type PairEnd,
+  type Role,
   type Ordering,
   type Saying,
+  type SourceLine,
+  type Weaker,
   type Steps,
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
@@ -82,6 +87,16 @@ export {
   type VirtualTimeOptions,
   type VirtualTimeRun,
 } from './schedule/virtual-time.ts';
+export {
+  Change,
+  formatMutation,
+  parseMutation,
+  valueAlwaysRead,
+  type Mutation,
+  type MutationName,
+} from './mutate/mutation.ts';
+export { mutated, type Mutated } from './mutate/mutated.ts';
+export { LineWatcher, type CodeLine } from './mutate/code-lines.ts';
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
 export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './state/frames.ts';

@@ -20,7 +20,10 @@ export async function exploreBothSides(
   args: Arguments,
   search: (resolved: RequestedScenario) => Promise<Found>,
 ): Promise<number> {
-  args.refuse(['save-schedule', 'format'], 'goes with one side of a patch: give --side before or --side after');
+  args.refuse(
+    ['save-schedule', 'format', 'mutate'],
+    'goes with one side of a patch: give --side before or --side after',
+  );
   // A mistake in one side is said before the other is searched.
   const resolved: RequestedScenario[] = [];
   for (const side of SIDES) resolved.push(await scenarioOf('explore', name, args, side));

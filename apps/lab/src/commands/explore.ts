@@ -15,7 +15,14 @@ import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
-import { asksForBothSides, scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
+import {
+  asksForBothSides,
+  mutateFlag,
+  scenarioFlags,
+  scenarioOf,
+  withMutation,
+  type RequestedScenario,
+} from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
@@ -23,6 +30,7 @@ import { exploreBothSides } from './explore-sides.ts';
 
 const flags = {
   ...scenarioFlags,
+  ...mutateFlag,
   'no-reduction': { type: 'boolean', help: 'explore every interleaving separately' },
   all: { type: 'boolean', help: 'go on past violations and count them' },
   search: { type: 'string', help: 'bfs (default, shortest counterexample) or dfs' },
@@ -62,7 +70,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       ? searchAll(of, options, signal, args.has('coverage'))
       : sample(of, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
   if (asksForBothSides(args)) return await exploreBothSides(name, args, find);
-  const resolved = await scenarioOf('explore', name, args);
+  const resolved = await withMutation(await scenarioOf('explore', name, args), args.text('mutate'));
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const found = await find(resolved);
@@ -168,11 +176,14 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters, replacement } = resolved;
-  const replace = replacement === null ? {} : { replace: replacement };
+  const { typed, variant, memoryModel, parameters, replacement, mutation } = resolved;
+  const changes = {
+    ...(replacement === null ? {} : { replace: replacement }),
+    ...(mutation === undefined ? {} : { mutate: mutation }),
+  };
   target.write({
     shootdown: 1,
-    scenario: { name: typed, variant: variant.name, memoryModel, parameters, ...replace },
+    scenario: { name: typed, variant: variant.name, memoryModel, parameters, ...changes },
     schedule: formatSchedule(schedule),
     ...(trace === null ? {} : { fingerprint: trace.fingerprint }),
   });
@@ -204,6 +215,7 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
   if (resolved.replacement !== null) lines.push(replacedLine(resolved.replaced, resolved.replacement));
+  if (resolved.mutation !== undefined) lines.push(`with one line changed, ${resolved.mutation}`);
   lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
   lines.push(verdictLine(result));

@@ -97,6 +97,7 @@ function testOf(program: CProgram): LitmusTest {
     show: (value) => program.show(value),
     showFault: (thread) => `~Fault(P${thread})`,
     translation: null,
+    needsBreak: null,
     ...(program.hasPlainAccesses && {
       prepare: (builder: SystemBuilder, memory: Memory) =>
         void races.set(memory, new Races(builder, program.words.length, program.threads.length)),

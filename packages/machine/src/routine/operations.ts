@@ -43,6 +43,7 @@ const LOAD = defineOperation({
   name: 'load',
   addressed: true,
   code: Code.load,
+  role: 'read',
   perform: (cx, op) => cx.load(op.a),
   footprint: onlyReads,
 });
@@ -51,6 +52,7 @@ const STORE = defineOperation({
   name: 'store',
   addressed: true,
   code: Code.store,
+  role: 'store',
   perform: (cx, op) => (cx.storeBuffered(op.a, op.b) ? 0 : BLOCKED),
   footprint: onlyWrites,
 });
@@ -64,6 +66,7 @@ const XCHG = defineOperation({
     cx.write(op.a, op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op) => op.b },
   weak: (_cx, memory, op) => fully(memory, op.a, swapTo(op.b)),
   footprint: both,
 });
@@ -77,6 +80,7 @@ const CMPXCHG = defineOperation({
     if (old === op.b) cx.write(op.a, op.c);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
   weak: (_cx, memory, op) => fully(memory, op.a, swapIf(op.b, op.c)),
   footprint: both,
 });
@@ -91,6 +95,8 @@ const ADD = defineOperation({
     cx.write(op.a, value);
     return value;
   },
+  halves: { address: (op) => op.a, stored: (_op, sum) => sum },
+  pair: (op) => ({ end: 'close', of: `word ${op.a} by ${-op.b}` }),
   weak: (_cx, memory, op) => (fully(memory, op.a, addTo(op.b)) + op.b) | 0,
   footprint: both,
 });
@@ -105,6 +111,7 @@ const SET_BITS = defineOperation({
     cx.write(op.a, old | op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => old | op.b },
   weak: (_cx, memory, op) => relaxed(memory, op.a, setIn(op.b)),
   footprint: both,
 });
@@ -119,6 +126,7 @@ const CLEAR_BITS = defineOperation({
     cx.write(op.a, old & ~op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => old & ~op.b },
   weak: (_cx, memory, op) => relaxed(memory, op.a, clearIn(op.b)),
   footprint: both,
 });
@@ -129,6 +137,7 @@ const WAIT = defineOperation({
   addressed: true,
   spins: true,
   perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
+  leftOut: (cx, op) => cx.load(op.a),
   weak(_cx, memory, op) {
     const word = memory.load(op.a);
     return (word & op.b) === op.c ? word : BLOCKED;
@@ -146,6 +155,8 @@ const ACQUIRE = defineOperation({
     cx.write(op.a, (word + op.c) | 0);
     return 0;
   },
+  leftOut: () => 0,
+  pair: (op) => ({ end: 'open', of: `word ${op.a} by ${op.c}` }),
   weak(_cx, memory, op) {
     const modify = addUnless(op.b, op.c);
     const word = memory.access({ kind: 'update', address: op.a, modify, acquire: 'full' });
@@ -156,6 +167,7 @@ const ACQUIRE = defineOperation({
 
 const FULL_BARRIER = defineOperation({
   name: 'smp_mb',
+  role: 'barrier',
   ordering: 'full',
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   weak: barrierOf('full'),
@@ -163,6 +175,7 @@ const FULL_BARRIER = defineOperation({
 });
 const WRITE_BARRIER = defineOperation({
   name: 'smp_wmb',
+  role: 'barrier',
   ordering: 'write',
   perform: () => 0,
   weak: barrierOf('store'),
@@ -170,14 +183,16 @@ const WRITE_BARRIER = defineOperation({
 });
 const READ_BARRIER = defineOperation({
   name: 'smp_rmb',
+  role: 'barrier',
   ordering: 'read',
   perform: () => 0,
   weak: barrierOf('load'),
   footprint: nothing,
 });
-const NOP = defineOperation({ name: 'nop', perform: () => 0, footprint: nothing });
+const NOP = defineOperation({ name: 'nop', role: 'cost', perform: () => 0, footprint: nothing });
 const CHOOSE = defineOperation({
   name: 'choose',
+  role: 'environment',
   perform: (_cx, _op, branch) => branch,
   branches: (_cx, op) => op.a,
   footprint: nothing,
@@ -269,7 +284,7 @@ const works = new Map<string, OperationDefinition>();
 function workCosting(cost: string): OperationDefinition {
   const known = works.get(cost);
   if (known) return known;
-  const definition = defineOperation({ name: cost, perform: () => 0, footprint: nothing });
+  const definition = defineOperation({ name: cost, role: 'cost', perform: () => 0, footprint: nothing });
   works.set(cost, definition);
   return definition;
 }

@@ -8,7 +8,7 @@
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
-import { faultOf, type Mark, type Operation, type Steps } from './operation.ts';
+import { faultOf, made, type Mark, type Operation, type Steps } from './operation.ts';
 import {
   beginNoting,
   calling,
@@ -39,7 +39,8 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
   if (typeof body !== 'function')
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
-  const named = (...args: A): Steps<T> => calling<T>(() => ({ mark: 'call', name, steps: body(...args) }), `${name}()`);
+  const named = (...args: A): Steps<T> =>
+    calling<T>(() => made({ mark: 'call', name, steps: body(...args) }), `${name}()`);
   return Object.assign(named, { routineName: name });
 }
 
@@ -49,7 +50,7 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
  */
 export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
   const what = `${body.name || 'an inlined routine'}()`;
-  return (...args: A): Steps<T> => calling<T>(() => ({ mark: 'call', name: null, steps: body(...args) }), what);
+  return (...args: A): Steps<T> => calling<T>(() => made({ mark: 'call', name: null, steps: body(...args) }), what);
 }
 
 /**
