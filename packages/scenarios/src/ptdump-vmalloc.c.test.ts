@@ -77,10 +77,13 @@ const SLOW = 'v3-two-dumpers';
 const deep = process.env['SHOOTDOWN_DEEP'] === '1';
 
 describe('C twins of shipped variants', () => {
-  it.each(twins.filter(([variant]) => deep || variant !== SLOW))('%s, %s: the verdict and the properties of the shipped one', async (variant, _, text) => {
-    const { shipped, patched: twin } = await patched(variant, text);
-    expect(twin.replaced.length).toBeGreaterThan(0);
-    const options = { all: true, interleavingsStatesMax: 0 };
-    expect(found(await explore(twin.build(), options))).toEqual(found(await explore(shipped.build(), options)));
-  });
+  it.each(twins.filter(([variant]) => deep || variant !== SLOW))(
+    '%s, %s: the verdict and the properties of the shipped one',
+    async (variant, _, text) => {
+      const { shipped, patched: twin } = await patched(variant, text);
+      expect(twin.replaced.length).toBeGreaterThan(0);
+      const options = { all: true, interleavingsStatesMax: 0 };
+      expect(found(await explore(twin.build(), options))).toEqual(found(await explore(shipped.build(), options)));
+    },
+  );
 });

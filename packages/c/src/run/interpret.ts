@@ -55,7 +55,7 @@ export function* runFunction<K extends object>(
   const { program } = thread.loaded;
   const code = program.functions.get(name);
   if (!code) throw new ModelError(`c: no function ${name}`);
-  if (program.usesStack) yield* local(thread.stack);
+  if (program.usesStack || thread.stack.cells.length > 0) yield* local(thread.stack);
   return (yield* new Activation(thread, code, args, [], finished).run()).value;
 }
 
