@@ -90,8 +90,8 @@ async function verdicts<V extends Variant>(scenario: Scenario<V> & OffersC, vari
   expect(Object.keys(replace).sort()).toEqual(['gup_fast_pmd_leaf', 'gup_fast_pte_range']);
   const twin = resolveScenario([scenario], { ...request, replace });
   const found = [];
-  for (const { build } of [twin, shipped]) {
-    const { verdict, problems } = await explore(build(), { all: true, interleavingsStatesMax: 0 });
+  for (const resolved of [twin, shipped]) {
+    const { verdict, problems } = await explore(resolved.build(), { all: true, interleavingsStatesMax: 0 });
     found.push({ verdict, properties: problems.map(({ property }) => property).sort() });
   }
   return found;
