@@ -157,12 +157,10 @@ const { expression } = fc.letrec<{ expression: Expression }>((tie) => {
           return cut({ value: name === '-' ? -x.value : name === '~' ? ~x.value : x.value, type: x.type }, x.type);
         },
       })),
-      fc
-        .tuple(fc.constantFrom(...TYPES), inner)
-        .map(([type, a]): Expression => ({
-          text: `((${type.name})${a.text})`,
-          value: (variables) => cut(a.value(variables), type),
-        })),
+      fc.tuple(fc.constantFrom(...TYPES), inner).map(([type, a]): Expression => ({
+        text: `((${type.name})${a.text})`,
+        value: (variables) => cut(a.value(variables), type),
+      })),
       fc.tuple(inner, inner, inner).map(([a, b, c]): Expression => ({
         text: `(${a.text} ? ${b.text} : ${c.text})`,
         value(variables) {
