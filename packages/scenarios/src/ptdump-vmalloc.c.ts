@@ -279,6 +279,7 @@ export const vmallocOffer: KernelOffer<Kernel> = {
     'void rcu_read_unlock(void)': ({ kernel, cpu }) => kernel.rcu.rcu_read_unlock(cpu),
     'void synchronize_rcu(void)': ({ kernel, cpu }) => kernel.rcu.synchronize_rcu(cpu),
   },
+  nullable: ['pmd_free', 'pte_free_kernel'],
   routines: {
     'int pud_free_pmd_page(pud_t *pudp, unsigned long addr)': entryRoutine('pud_free_pmd_page'),
     'int pmd_free_pte_page(pmd_t *pmdp, unsigned long addr)': entryRoutine('pmd_free_pte_page'),

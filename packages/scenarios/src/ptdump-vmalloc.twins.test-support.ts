@@ -129,7 +129,7 @@ static int __pmd_free_pte_page(pmd_t *pmdp, unsigned long addr, bool acquire_mma
 		mmap_read_lock(&init_mm);
 		mmap_read_unlock(&init_mm);
 	}
-	pte_free_kernel(NULL_MM, table);
+	pte_free_kernel(NULL, table);
 	return 1;
 }
 
@@ -168,10 +168,10 @@ int pud_free_pmd_page(pud_t *pudp, unsigned long addr)
 			__pmd_free_pte_page(pmdp, next, false);
 	} while (pmdp++, next += PMD_SIZE, next != end);
 
-	pmd_free(NULL_MM, table);
+	pmd_free(NULL, table);
 	return 1;
 }
-`.replaceAll('NULL_MM', '&init_mm');
+`;
 
 /** vmap_try_huge_pud() and vmap_try_huge_pmd(): `free` stands where a table is in the way. */
 const tryHuge = (body: (upper: string, upperName: string) => string, supported = true): string =>

@@ -390,7 +390,9 @@ class Activation<K extends object> {
     values: readonly Value[],
     type: FunctionType,
   ): Steps<Value | undefined> {
-    const args = values.map((value, n) => toArgument(value, type.parameters[n]?.type, this.#thread.loaded));
+    const { loaded } = this.#thread;
+    const nullable = loaded.program.offer.nullable?.includes(binding.name);
+    const args = values.map((value, n) => toArgument(value, type.parameters[n]?.type, loaded, nullable));
     const wrong = args.find((arg) => typeof arg === 'string');
     if (wrong !== undefined) {
       yield this.#undefined(`${binding.name}(): ${wrong}`);

@@ -62,6 +62,8 @@ export interface KernelOffer<K extends object = object> {
   objects(kernel: K): Readonly<Record<string, CArgument>>;
   /** Functions by their C prototypes. */
   readonly functions: Readonly<Record<string, CFunction<K>>>;
+  /** Names of the functions that take NULL, as pmd_free() does for its mm. For any other NULL is a violation. */
+  readonly nullable?: readonly string[];
   /** Routines that C may replace, by their C prototypes. */
   readonly routines: Readonly<Record<string, ReplaceableRoutine<K>>>;
   /** Memory that C may access through pointers. */
