@@ -25,11 +25,21 @@ export interface ZapDesign {
   readonly mutant?: 'not marked' | 'read, then clear';
 }
 
+/** Every version of zap_pte_range(), to stand in for the kernel's own. */
+export const zapVersions = {
+  v3_14: zap_pte_range_v3_14,
+  v3_15: zap_pte_range_v3_15,
+  v6_2: zap_pte_range,
+  flushAfterPtl: zap_pte_range_flush_after_ptl,
+  notMarked: zap_pte_range_not_marked,
+  readThenClear: zap_pte_range_read_then_clear,
+} as const;
+
 /** The version that a design is. Mutants are mutants of v6.2. */
 function versionOf({ flushUnderPtl, delayedRmap, mutant }: ZapDesign): ZapPteRange {
-  if (mutant) return mutant === 'not marked' ? zap_pte_range_not_marked : zap_pte_range_read_then_clear;
-  if (!delayedRmap) return flushUnderPtl ? zap_pte_range_v3_15 : zap_pte_range_v3_14;
-  return flushUnderPtl ? zap_pte_range : zap_pte_range_flush_after_ptl;
+  if (mutant) return mutant === 'not marked' ? zapVersions.notMarked : zapVersions.readThenClear;
+  if (!delayedRmap) return flushUnderPtl ? zapVersions.v3_15 : zapVersions.v3_14;
+  return flushUnderPtl ? zapVersions.v6_2 : zapVersions.flushAfterPtl;
 }
 
 /** Unmaps one page of a file. */
