@@ -1,5 +1,6 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import {
+  mutationNamed,
   resolveScenario,
   type KernelRoutines,
   type ResolvedScenario,
@@ -7,21 +8,27 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError } from '@shootdown/machine';
+import { ModelError, mutated } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, routinesOfC } from './c-files.ts';
 import { isUserError } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
+import { litmusScenario } from './litmus-scenario.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
 /** Flags of every command that takes a scenario. */
 export const scenarioFlags = {
   variant: { type: 'string', help: 'which design (see shootdown list)' },
-  'memory-model': { type: 'string', help: 'sc or tso' },
+  'memory-model': { type: 'string', help: 'sc, tso or arm' },
   replace: { type: 'string', help: 'file with routines to take in place of those of the same name' },
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
+} as const satisfies Readonly<Record<string, Flag>>;
+
+/** Flag of the commands that take one change of the code. */
+export const mutateFlag = {
+  mutate: { type: 'string', help: 'routine/step:change: one line changed, as shootdown mutate names it' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 /** A scenario as it was asked for. */
@@ -30,6 +37,8 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly typed: string;
   /** What worker threads load. */
   readonly source: SystemSource;
+  /** The change of its code that was asked for, as it was typed. */
+  readonly mutation?: string;
   /** The file given with `--replace`. */
   readonly replacePath: string | null;
 }
@@ -43,7 +52,7 @@ export interface NamedRequest extends Omit<ScenarioRequest, 'scenario' | 'replac
 export async function scenarioOf(command: string, typed: string, args: Arguments): Promise<RequestedScenario> {
   return await requestedScenario(typed, {
     variant: args.text('variant'),
-    memoryModel: args.oneOf('memory-model', ['sc', 'tso'] as const),
+    memoryModel: args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
     replacePath: args.text('replace'),
   });
@@ -54,7 +63,7 @@ export async function requestedScenario(
   typed: string,
   { replacePath, ...request }: NamedRequest,
 ): Promise<RequestedScenario> {
-  const [scenario, module, name] = /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
+  const [scenario, module, name] = await found(typed);
   const resolve = (replace?: KernelRoutines): ResolvedScenario =>
     guarded(typed, () =>
       resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
@@ -87,6 +96,12 @@ function sourceOf(
   if (replacePath === undefined) return { module, export: name, request };
   const replaced: ReplacedSource['request'] = { ...request, typed, replacePath };
   return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
+}
+
+async function found(typed: string): Promise<Exported> {
+  // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
+  if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
+  return /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
 }
 
 /** What a scenario throws is a mistake in it. */
@@ -133,6 +148,20 @@ function parameter(command: string, text: string): [string, number] {
   return [match[1] ?? '', Number(match[2])];
 }
 
+/** The same with one line of its code changed, if that is asked for. Throws ModelError. */
+export async function withMutation(resolved: RequestedScenario, text: string | undefined): Promise<RequestedScenario> {
+  if (text === undefined) return resolved;
+  const mutation = await mutationNamed(resolved.build(), text, { bounds: { ...resolved.scenario.bounds } });
+  return {
+    ...resolved,
+    // Nobody has said what is to be expected of it.
+    expected: null,
+    mutation: text,
+    build: () => mutated(resolved.build(), mutation).system,
+    source: { ...resolved.source, mutation },
+  };
+}
+
 /** The part of a command line that names the same system again. */
 export function scenarioWords(resolved: RequestedScenario): string {
   const { typed, scenario, variant, memoryModel, parameters, replacePath } = resolved;
@@ -143,5 +172,6 @@ export function scenarioWords(resolved: RequestedScenario): string {
   if (memoryModel !== (variant.memoryModel ?? 'sc')) words.push(`--memory-model ${memoryModel}`);
   for (const [name, value] of changed) words.push(`--set ${name}=${value}`);
   if (replacePath !== null) words.push(`--replace ${replacePath}`);
+  if (resolved.mutation !== undefined) words.push(`--mutate '${resolved.mutation}'`);
   return words.join(' ');
 }

@@ -19,10 +19,12 @@ const savedSchedule = z.strictObject({
     .strictObject({
       name: z.string(),
       variant: z.string(),
-      memoryModel: z.enum(['sc', 'tso']),
+      memoryModel: z.enum(['sc', 'tso', 'arm']),
       parameters: z.record(z.string(), z.number()),
       /** File with the routines that were replaced. */
       replace: z.string().optional(),
+      /** One line changed. */
+      mutate: z.string().optional(),
     })
     .optional(),
   schedule: z.string(),

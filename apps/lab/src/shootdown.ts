@@ -20,8 +20,13 @@ const commands: Readonly<
     help: 'every interleaving: a proof or the shortest counterexample',
     load: () => import('./commands/explore.ts'),
   },
+  mutate: { help: 'which line is needed for what', load: () => import('./commands/mutate.ts') },
   compare: { help: 'what each design costs, side by side', load: () => import('./commands/compare.ts') },
   run: { help: 'runs a topology file or demo under a cost model', load: () => import('./commands/run.ts') },
+  litmus: {
+    help: 'litmus tests of the memory model, on the machine that runs the kernel routines',
+    load: () => import('./commands/litmus.ts'),
+  },
   tlb: { help: 'counts TLB hits and misses of a memory trace', load: () => import('./commands/tlb.ts') },
   replay: { help: 'steps through a saved schedule', load: () => import('./commands/replay.ts') },
   tour: { help: 'what a newcomer wants to see', load: () => import('./commands/tour.ts') },

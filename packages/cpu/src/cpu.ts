@@ -11,6 +11,7 @@ import {
   type Message,
   type Operation,
   type OperationContext,
+  type PairEnd,
   type Program,
   type Saying,
   type Steps,
@@ -102,6 +103,8 @@ export function startCpu(
 /** Result 1 if the CPU accepted the message, 0 if it was in that state already. */
 const TELL_CPU = defineOperation({
   name: 'local_irq',
+  leftOut: () => 1,
+  pair: (op) => pairOf(op),
   perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0),
 });
 
@@ -128,6 +131,7 @@ interface Entering {
 /** Enters a state in which the CPU executes no more; the operation after it is where it rests. A guest's HLT is an exit. */
 const ENTER = defineOperation({
   name: 'enter',
+  role: 'environment',
   cost: 'nop',
   perform(cx, op) {
     const { cpu, message } = op.data as Entering;
@@ -143,6 +147,12 @@ const PREEMPT_DISABLE: Message = { type: 'preempt_disable' };
 const PREEMPT_ENABLE: Message = { type: 'preempt_enable' };
 const ENTER_USER: Message = { type: 'enter_user' };
 const ENTER_IDLE: Message = { type: 'enter_idle' };
+
+/** Interrupts and preemption are turned off and on again. */
+function pairOf(op: Operation): PairEnd {
+  const of = op.data === LOCAL_IRQ_DISABLE || op.data === LOCAL_IRQ_ENABLE ? 'interrupts off' : 'preemption off';
+  return { end: op.data === LOCAL_IRQ_DISABLE || op.data === PREEMPT_DISABLE ? 'open' : 'close', of };
+}
 
 function tell(cpu: Cpu, message: Message, saying: Saying): Operation {
   return operation(TELL_CPU, cpu.component, 0, 0, message, saying);

@@ -89,6 +89,11 @@ export class DepthFirst {
     return this.#visited.count;
   }
 
+  /** Of all states found: two halves each, in order of arrival. */
+  get fingerprints(): Int32Array {
+    return this.#visited.fingerprints();
+  }
+
   get bytes(): number {
     return this.#visited.bytes + this.#bits.bytes + this.#open.byteLength + this.#frames.byteLength;
   }

@@ -43,7 +43,8 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
   const outcome = await search(plan, options, watch);
   const searchSeconds = watch.seconds;
   const problems: Problem[] = [...outcome.findings.all];
-  const complete = outcome.stopped === null;
+  const stopped = outcome.stopped ?? (outcome.executor.weak?.memory.boundHit === true ? 'messages' : null);
+  const complete = stopped === null;
   const sometimes = system.properties
     .filter((property) => property.kind === 'sometimes')
     .map(({ name }) => ({
@@ -68,7 +69,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     violatingTransitions: outcome.violatingTransitions,
     depth: outcome.depth,
     complete,
-    stoppedBy: outcome.stopped,
+    stoppedBy: stopped,
     seconds: watch.seconds,
     statesPerSecond: outcome.states / searchSeconds,
     bytesPerState: outcome.bytes / outcome.states,

@@ -9,3 +9,6 @@ export { judgeSchedule } from './replay.ts';
 export { survey, waysOut, type Survey, type WayOut, type WaysOut, type WaysOutOptions } from './ways-out.ts';
 export { collisionOdds } from './storage.ts';
 export { nearestName, unknownName } from './unknown-name.ts';
+export { mutate } from './mutants/mutate.ts';
+export { linesOf, mutationNamed } from './mutants/lines.ts';
+export type { JudgedMutant, Judgement, Mutant, MutantResult, MutateOptions, MutateResult } from './mutants/mutant.ts';

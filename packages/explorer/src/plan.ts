@@ -47,6 +47,7 @@ export function planOf(system: System, options: ExploreOptions): Plan {
   const reduction = (options.reduction ?? true) && maxDepth === undefined && preemptions === undefined;
   const wanted = options.symmetry ?? options.reduction ?? true;
   const symmetry = wanted && !exact && preemptions === undefined && system.symmetric.some((group) => group.length > 1);
+  refuse(workers > 1 && system.weak !== null, 'several workers', 'the memory model arm: use one');
   const { plain, symmetric } = modelOf(system);
   return {
     model: symmetry ? symmetric : plain,

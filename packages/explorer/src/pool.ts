@@ -2,17 +2,15 @@
  * Shards in worker threads. comlink carries the calls, two per level and worker; rows of states travel as transferred
  * arrays; wishes and counts go through shared memory.
  */
-import { ModelError } from '@shootdown/machine';
-import { releaseProxy, transfer, wrap, type Remote } from 'comlink';
-import { createRequire } from 'node:module';
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { transfer } from 'comlink';
 import type { Outcome } from './outcome.ts';
 import { ParallelSearch, type ShardApi } from './parallel.ts';
 import type { Plan } from './plan.ts';
 import type { SystemSource } from './result.ts';
 import { Shared } from './shard-worker.ts';
 import type { Watch } from './watch.ts';
-import type { ShardWorkerApi } from './worker.ts';
+import { WorkerThread } from './worker-thread.ts';
+import type { WorkerApi } from './worker.ts';
 
 const POLL_MILLISECONDS = 100;
 
@@ -49,36 +47,18 @@ function poll(search: ParallelSearch, shared: Float64Array, workers: number, wat
   if (search.stopWish !== null) shared[Shared.stop] = 1;
 }
 
-/** One worker thread. */
-class ShardThread implements ShardApi {
-  readonly #api: Remote<ShardWorkerApi>;
-  readonly #worker: Worker;
-  /** Rejects when the thread ends before it should. */
-  readonly #gone: Promise<never>;
-
-  /** Loads the built worker through the package's own exports, so that sources and builds start the same one. */
+/** A worker thread with one shard. */
+class ShardThread extends WorkerThread implements ShardApi {
   constructor(index: number) {
-    const { port1, port2 } = new MessageChannel();
-    const path = createRequire(import.meta.url).resolve('@shootdown/explorer/worker');
-    this.#worker = new Worker(path, { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
-    this.#gone = new Promise<never>((_resolve, reject) => {
-      this.#worker.once('error', (error: Error) =>
-        reject(new ModelError(`explore: worker ${index}: ${error.message}`)),
-      );
-      this.#worker.once('exit', (code: number) =>
-        reject(new ModelError(`explore: worker ${index}: ended early (exit code ${code})`)),
-      );
-    });
-    this.#gone.catch(() => undefined);
-    this.#api = wrap<ShardWorkerApi>(port1);
+    super('explore', index);
   }
 
-  start(...request: Parameters<ShardWorkerApi['start']>): Promise<void> {
-    return this.#raced(this.#api.start(...request));
+  start(...request: Parameters<WorkerApi['start']>): Promise<void> {
+    return this.raced(this.api.start(...request));
   }
 
   expand(answers: Parameters<ShardApi['expand']>[0]): ReturnType<ShardApi['expand']> {
-    return this.#raced(this.#api.expand(answers));
+    return this.raced(this.api.expand(answers));
   }
 
   accept(
@@ -86,32 +66,18 @@ class ShardThread implements ShardApi {
     batches: Parameters<ShardApi['accept']>[1],
   ): ReturnType<ShardApi['accept']> {
     const buffers = batches.flatMap((batch) => (batch ? [batch.rows.buffer, batch.pairs.buffer] : []));
-    return this.#raced(this.#api.accept(discoveries, transfer([...batches], buffers)));
+    return this.raced(this.api.accept(discoveries, transfer([...batches], buffers)));
   }
 
   knowledge(): ReturnType<ShardApi['knowledge']> {
-    return this.#raced(this.#api.knowledge());
+    return this.raced(this.api.knowledge());
   }
 
   restart(knowledge: Parameters<ShardApi['restart']>[0]): Promise<void> {
-    return this.#raced(this.#api.restart(knowledge));
+    return this.raced(this.api.restart(knowledge));
   }
 
   finish(answers: Parameters<ShardApi['finish']>[0]): ReturnType<ShardApi['finish']> {
-    return this.#raced(this.#api.finish(answers));
-  }
-
-  async stop(): Promise<void> {
-    this.#api[releaseProxy]();
-    await this.#worker.terminate();
-  }
-
-  /** A call that fails when the thread dies; errors cross threads as plain Errors that only keep their names. */
-  async #raced<T>(call: Promise<T>): Promise<T> {
-    try {
-      return await Promise.race([call, this.#gone]);
-    } catch (error) {
-      throw error instanceof Error && error.name === 'ModelError' ? new ModelError(error.message) : error;
-    }
+    return this.raced(this.api.finish(answers));
   }
 }

@@ -17,6 +17,7 @@ import {
   type Operation,
   type OperationContext,
   type Processor,
+  type Request,
   type System,
 } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
@@ -172,6 +173,8 @@ export interface AccessArrays {
 /** Runs a system by table look-up and records what every step touches. */
 export class RecordingExecutor extends TabulatedExecutor {
   readonly accesses: Accesses;
+  /** Words that translations go through and lead to: which of them one uses is not known beforehand. */
+  readonly #translated: readonly number[];
   #row = NOBODY;
   /** Per choice whose doing it is; of an operation it depends on where the processor (which has the number of the choice) stands. */
   readonly #rows: Int32Array;
@@ -179,6 +182,7 @@ export class RecordingExecutor extends TabulatedExecutor {
   constructor(system: System) {
     super(system);
     this.accesses = new Accesses(system);
+    this.#translated = (system.weak?.translated ?? []).map(({ address }) => address);
     this.#rows = Int32Array.from(system.choices, (choice) => this.#rowOf(choice));
   }
 
@@ -249,6 +253,33 @@ export class RecordingExecutor extends TabulatedExecutor {
   override write(address: number, value: number): void {
     this.accesses.write(this.#row, address);
     super.write(address, value);
+  }
+
+  /**
+   * What the weak memory does at one location has to do with what it does there for others, and barriers with nobody but
+   * their own processor: with its interrupt handler, too, which its component starts.
+   */
+  override noteRequest(request: Request): void {
+    // The constructor of the base class sets up the tasks, when there are no fields here yet.
+    if (!(this.accesses as Accesses | undefined)) return;
+    const { component } = this.system.processors[this.processor] as Processor;
+    if (component >= 0) this.accesses.touch(this.#row, (this.system.components[component] as Component).address);
+    switch (request.kind) {
+      case 'load':
+      case 'store':
+      case 'update':
+        this.accesses.read(this.#row, request.address);
+        if (request.kind !== 'load') this.accesses.write(this.#row, request.address);
+        if (!request.translated) return;
+        break;
+      case 'dsb':
+      case 'tlbi':
+      case 'access-flag':
+        break;
+      default:
+        return;
+    }
+    for (const address of this.#translated) this.accesses.touch(this.#row, address);
   }
 
   override send(channel: number, message: Message, from?: number): void {

@@ -1,5 +1,5 @@
 /** What a search is asked and what it answers: the vocabulary of every engine in this package. */
-import type { MemoryModel } from '@shootdown/machine';
+import type { MemoryModel, Mutation } from '@shootdown/machine';
 import type { Coverage } from './coverage.ts';
 
 /**
@@ -27,8 +27,17 @@ export interface Bounds {
   readonly timeoutSeconds?: number;
 }
 
-/** Why a search ended before it was complete. */
-export type StopReason = 'violation' | 'max-states' | 'max-depth' | 'preemptions' | 'timeout' | 'cancelled';
+/**
+ * Why a search ended before it was complete. `messages`: a location of a weak memory had as many messages as it may have.
+ */
+export type StopReason =
+  | 'violation'
+  | 'max-states'
+  | 'max-depth'
+  | 'preemptions'
+  | 'timeout'
+  | 'cancelled'
+  | 'messages';
 
 /** How a worker thread builds the system, which itself cannot be sent: by loading a module of JavaScript. */
 export interface SystemSource {
@@ -42,6 +51,8 @@ export interface SystemSource {
     readonly memoryModel: MemoryModel;
     readonly parameters: Readonly<Record<string, number>>;
   };
+  /** A change of the code, to be made after building it. */
+  readonly mutation?: Mutation;
 }
 
 /** How far a search is. */

@@ -96,7 +96,7 @@ export interface ResolvedScenario<V extends Variant = Variant> {
   build(): System;
 }
 
-const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso', 'arm'];
 
 /**
  * Finds scenario and variant and fills in the parameters. Without a variant, it is the first whose parameters agree with

@@ -1,6 +1,7 @@
 /** One shard in a worker thread: what the pool may ask of it. Every call but `start` is made once per level. */
 import {
   ModelError,
+  mutated,
   Numbering,
   NOTHING_DISCOVERED,
   TabulatedExecutor,
@@ -208,6 +209,11 @@ export class ShardWorker {
 
 /** Loads the module of a source and builds its system. Throws ModelError if there is no such export, or no such variant. */
 export async function buildSystem(source: SystemSource): Promise<System> {
+  const system = await builtFrom(source);
+  return source.mutation ? mutated(system, source.mutation).system : system;
+}
+
+async function builtFrom(source: SystemSource): Promise<System> {
   const module = (await import(source.module)) as Record<string, unknown>;
   const found = module[source.export];
   if (typeof found === 'function')

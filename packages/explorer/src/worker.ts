@@ -1,9 +1,13 @@
-/** Serves one shard of a parallel search to the pool: comlink over the `port` in `workerData`. */
+/** Serves a shard of a parallel search, or judges mutants: comlink over the `port` in `workerData`. */
 import { ModelError } from '@shootdown/machine';
 import { expose, transfer } from 'comlink';
 import { workerData, type MessagePort } from 'node:worker_threads';
 import { modelOf } from './plan.ts';
-import type { SystemSource } from './result.ts';
+import { judge } from './mutants/judge.ts';
+import { linesOf, mutationAmong } from './mutants/lines.ts';
+import type { Judgement } from './mutants/mutant.ts';
+import type { StateSet } from './mutants/same-states.ts';
+import type { Bounds, SystemSource } from './result.ts';
 import {
   buildSystem,
   ShardWorker,
@@ -14,9 +18,10 @@ import {
   type PlanData,
 } from './shard-worker.ts';
 import type { Batch } from './shard.ts';
-import type { Discoveries } from '@shootdown/machine';
+import type { CodeLine, Discoveries, MutationName } from '@shootdown/machine';
 
 let shard: ShardWorker | undefined;
+let lines: readonly CodeLine[] | undefined;
 
 function started(): ShardWorker {
   if (shard === undefined) throw new ModelError('explore: worker: no search yet; call start() first');
@@ -58,10 +63,20 @@ const api = {
       ...(harvest.fingerprints ? [harvest.fingerprints.buffer] : []),
     ]);
   },
+  /**
+   * Judges one mutant of the system, the same system in every call. Throws ModelError if the source cannot be built. Where lines are in
+   * the code is found out here: the caller may have loaded other files of the same code.
+   */
+  async judge(source: SystemSource, name: MutationName, original: StateSet | null, bounds: Bounds): Promise<Judgement> {
+    const system = await buildSystem(source);
+    const { timeoutSeconds: _, ...unhurried } = bounds;
+    lines ??= (await linesOf(system, { bounds: unhurried })).lines;
+    return await judge(system, mutationAmong(lines, name), original, bounds);
+  },
 };
 
 /** What `wrap` of comlink sees on the other side. */
-export type ShardWorkerApi = typeof api;
+export type WorkerApi = typeof api;
 
 const { port } = workerData as { port: MessagePort };
 expose(api, port);

@@ -11,18 +11,20 @@ import {
   point,
   program,
   routine,
+  smp_mb,
   store,
   SystemBuilder,
 } from '@shootdown/machine';
 import { emit, setup } from 'xstate';
 
 /** Dekker's shape: both processors may read 0 under tso, and never under sc. */
-function storeBuffering(memoryModel) {
+function storeBuffering(memoryModel, barrier = false) {
   const builder = new SystemBuilder({ memoryModel });
   const flag = builder.region('flag', 2);
   const seen = builder.region('seen', 2);
   const body = routine('dekker', function* (me) {
     yield* store(flag.at(me), 1);
+    if (barrier) yield* smp_mb();
     const other = yield* load(flag.at(1 - me));
     yield* store(seen.at(me), 1 + other);
   });
@@ -113,6 +115,7 @@ function interrupts(memoryModel, processors) {
 
 const systems = {
   storeBuffering,
+  barrier: (memoryModel) => storeBuffering(memoryModel, true),
   deadlock,
   interrupts: (memoryModel) => interrupts(memoryModel, 2),
   crossfire: (memoryModel) => interrupts(memoryModel, 3),

@@ -309,6 +309,7 @@ const EMULATE: Message = { type: 'emulate' };
 
 const EXIT = defineOperation({
   name: 'vm_exit',
+  role: 'environment',
   perform: (cx, op) => (!cx.drained() ? BLOCKED : cx.tell(op.a, EMULATE) ? 0 : -1),
 });
 

@@ -12,9 +12,16 @@ export {
   type Message,
   type Operation,
   type OperationContext,
+  type OperationOrder,
+  type WeakContext,
   type OperationDefinition,
+  type Halves,
+  type PairEnd,
+  type Role,
   type Ordering,
   type Saying,
+  type SourceLine,
+  type Weaker,
   type Steps,
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
@@ -81,9 +88,44 @@ export {
   type VirtualTimeOptions,
   type VirtualTimeRun,
 } from './schedule/virtual-time.ts';
+export {
+  Change,
+  formatMutation,
+  parseMutation,
+  valueAlwaysRead,
+  type Mutation,
+  type MutationName,
+} from './mutate/mutation.ts';
+export { mutated, type Mutated } from './mutate/mutated.ts';
+export { LineWatcher, type CodeLine } from './mutate/code-lines.ts';
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
 export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './state/frames.ts';
+export {
+  isMemoryFault,
+  MemoryFault,
+  NO_SLOT,
+  type Access,
+  type Acquire,
+  type BarrierKind,
+  type Dependencies,
+  type Descriptor,
+  type Modify,
+  type Request,
+  type Tlbi,
+  type Translation,
+} from './memory/requests.ts';
+export { ORDERING_RULES, type OrderingRule } from './memory/rules.ts';
+export { addTo, addUnless, clearIn, setIn, swapIf, swapTo, toggleIn } from './memory/modify.ts';
+export {
+  accessOf,
+  barrier,
+  contextSynchronisation,
+  invalidate,
+  performAccess,
+  setSomeAccessFlag,
+} from './memory/instructions.ts';
+export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
 export {
   enabledChoices,
   recordStates,

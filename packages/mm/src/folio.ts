@@ -102,6 +102,10 @@ const refcountFootprint = (op: Operation): Footprint => ({
 
 const TRY_GET = defineOperation({
   name: 'folio_try_get',
+  halves: {
+    address: (op) => (op.data as Frames).refcountAddress(op.a),
+    stored: (_op, count) => (count === 0 ? null : count),
+  },
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

@@ -157,6 +157,7 @@ interface Range {
 
 const BEGIN = defineOperation({
   name: 'flush_begin',
+  role: 'environment',
   cost: 'choose',
   perform(cx, op: Operation) {
     const { monitor, start, end } = op.data as Range;
@@ -167,6 +168,7 @@ const BEGIN = defineOperation({
 
 const END = defineOperation({
   name: 'flush_end',
+  role: 'environment',
   cost: 'choose',
   perform(cx, op: Operation) {
     const { monitor, start, end } = op.data as Range;

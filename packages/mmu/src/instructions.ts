@@ -281,6 +281,8 @@ const HYPERCALL = defineOperation({
 
 const DSB = defineOperation({
   name: 'dsb',
+  role: 'barrier',
+  leftOut: () => 0,
   perform: (cx, op) =>
     cx.drained() && (op.a === 0 || (op.data as MmuInstructions).complete(cx)) ? completed(cx, op, 'dsb') : BLOCKED,
 });
@@ -294,14 +296,21 @@ function completed(cx: OperationContext, op: Operation, type: string): number {
 /** TLBSYNC is serializing. */
 const TLBSYNC = defineOperation({
   name: 'tlbsync',
+  leftOut: () => 0,
   perform: (cx, op) =>
     cx.drained() && (op.data as MmuInstructions).complete(cx) ? completed(cx, op, 'tlbsync') : BLOCKED,
 });
 
 const HYPERCALL_RETURNS = defineOperation({
   name: 'hypercall_returns',
+  role: 'part',
   cost: 'wait',
   perform: (cx, op) => ((op.data as MmuInstructions).complete(cx) ? 0 : BLOCKED),
 });
 
-const ISB = defineOperation({ name: 'isb', perform: () => 0, footprint: () => ({ reads: [], writes: [] }) });
+const ISB = defineOperation({
+  name: 'isb',
+  role: 'barrier',
+  perform: () => 0,
+  footprint: () => ({ reads: [], writes: [] }),
+});

@@ -123,6 +123,7 @@ export function accessOperation(mmu: Translates, vpn: number, write: boolean, sa
 
 const ACCESS = defineOperation({
   name: 'access',
+  role: 'environment',
   cost: 'tlb_hit',
   user: true,
   perform(cx, op) {

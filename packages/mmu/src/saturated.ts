@@ -539,6 +539,7 @@ export class SaturatedMmu extends MmuInstructions {
 
 const TRANSLATE = defineOperation({
   name: 'translate',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, false),
   perform(cx, op, branch) {
@@ -551,6 +552,7 @@ const TRANSLATE = defineOperation({
 
 const ACCESS = defineOperation({
   name: 'access',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, op.c === 1),
   perform(cx, op, branch) {
@@ -566,6 +568,7 @@ interface UserStore {
 
 const STORE = defineOperation({
   name: 'user_store',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: (cx, op: Operation) => (op.data as UserStore).tlb.outcomes(cx, op.a, op.b, true),
   perform(cx, op, branch) {

@@ -228,6 +228,7 @@ export class Ptdump {
 }
 
 const ptdumpOf = (op: Operation): Ptdump => op.data as Ptdump;
+const entryAddress = (op: Operation): number => ptdumpOf(op).frames.entry(op.a, op.b).address;
 const touched = (op: Operation) => {
   const { frames } = ptdumpOf(op);
   return { reads: [frames.entry(op.a, op.b).address, frames.state.base + op.a], writes: [] };
@@ -235,6 +236,8 @@ const touched = (op: Operation) => {
 
 const GET = defineOperation({
   name: 'ptdump_get',
+  role: 'read',
+  reads: entryAddress,
   cost: 'load',
   perform(cx, op) {
     const { frames } = ptdumpOf(op);
@@ -249,6 +252,8 @@ const GET = defineOperation({
 /** The read whose result becomes the address of a table, whatever it is. */
 const OFFSET = defineOperation({
   name: 'ptdump_offset',
+  role: 'read',
+  reads: entryAddress,
   cost: 'load',
   perform(cx, op) {
     const { frames, entries } = ptdumpOf(op);
@@ -269,6 +274,7 @@ const WALK_END: Message = { type: 'walk_end' };
 
 const BEGIN = defineOperation({
   name: 'ptdump_open',
+  role: 'environment',
   cost: 'syscall',
   perform(cx, op) {
     cx.tell(ptdumpOf(op).component, WALK_BEGIN);
@@ -278,6 +284,7 @@ const BEGIN = defineOperation({
 
 const END = defineOperation({
   name: 'ptdump_release',
+  role: 'environment',
   cost: 'syscall',
   perform(cx, op) {
     cx.tell(ptdumpOf(op).component, WALK_END);

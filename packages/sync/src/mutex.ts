@@ -11,7 +11,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import { misuse, SELF, taskOf, type Task } from './misuse.ts';
+import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 import { formatHolder } from './spinlock.ts';
 
 /** A mutex: `owner` is 0 or 1 + the task that holds it. */
@@ -26,10 +26,12 @@ export class Mutex {
 }
 
 const mutexOf = (op: Operation): Mutex => op.data as Mutex;
+const nameOf = (op: Operation): string => mutexOf(op).name;
 const footprint = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
 
 const LOCK = defineOperation({
   name: 'mutex_lock',
+  ...opens(nameOf),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -46,6 +48,7 @@ const LOCK = defineOperation({
 /** A trylock that sees the mutex taken is a plain load and orders nothing. */
 const TRYLOCK = defineOperation({
   name: 'mutex_trylock',
+  ...opens(nameOf, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (cx.load(op.a) !== 0) return 0;
@@ -58,6 +61,7 @@ const TRYLOCK = defineOperation({
 
 const UNLOCK = defineOperation({
   name: 'mutex_unlock',
+  ...closes(nameOf),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

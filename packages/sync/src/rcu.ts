@@ -26,7 +26,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import { misuse } from './misuse.ts';
+import { closes, misuse, opens } from './misuse.ts';
 import { gracePeriodMachine } from './rcu.machine.ts';
 
 /** What an RCU callback does; `argument` is what call_rcu() was given. */
@@ -43,7 +43,7 @@ export interface RcuOptions {
 
 const CALLBACKS_MAX_DEFAULT = 4;
 /** Sections of one processor that memory may see open: the current one, and under `tso` earlier ones whose end is still buffered. */
-const SECTIONS = { sc: 1, tso: 3 } as const;
+const SECTIONS = { sc: 1, tso: 3, arm: 1 } as const;
 const BITS_MAX = 31;
 /** An argument and the number of its callback share one word. */
 const ARGUMENT_BITS = 16;
@@ -79,7 +79,7 @@ export class Rcu {
     this.processors = processors;
     this.#interrupts = interrupts;
     this.#builder = builder;
-    this.listsAreDense = builder.memoryModel === 'sc';
+    this.listsAreDense = builder.memoryModel !== 'tso';
     this.sectionsPerProcessor = interrupts ? 1 : SECTIONS[builder.memoryModel];
     if (processors * this.sectionsPerProcessor > BITS_MAX)
       throw new ModelError(
@@ -219,10 +219,13 @@ export class Rcu {
 }
 
 const rcuOf = (op: Operation): Rcu => op.data as Rcu;
+/** To start one and to wait for it is one thing to do. */
+const gracePeriod = ({ a: slot }: Operation): string => `grace period ${slot}`;
 const footprint = (op: Operation): Footprint => ({ reads: rcuOf(op).words, writes: rcuOf(op).words });
 
 const READ_LOCK = defineOperation({
   name: 'rcu_read_lock',
+  ...opens(() => 'rcu'),
   cost: 'store',
   perform(cx, op) {
     const rcu = rcuOf(op);
@@ -250,6 +253,7 @@ function freeSection(cx: OperationContext, rcu: Rcu): number {
 /** Result 1: the processor was asked for a quiescent state meanwhile, and has to be asked again. */
 const READ_UNLOCK = defineOperation({
   name: 'rcu_read_unlock',
+  ...closes(() => 'rcu'),
   cost: 'store',
   perform(cx, op) {
     const rcu = rcuOf(op);
@@ -294,6 +298,7 @@ const EXP_HANDLER = defineOperation({
 
 const START = defineOperation({
   name: 'rcu_start_grace_period',
+  ...opens(gracePeriod),
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -308,6 +313,7 @@ const START = defineOperation({
 
 const WAIT = defineOperation({
   name: 'rcu_wait_grace_period',
+  ...closes(gracePeriod),
   cost: 'rcu_grace_period',
   perform(cx, op) {
     const rcu = rcuOf(op);
@@ -339,6 +345,7 @@ const CALL_RCU = defineOperation({
 /** The thread rests when there is nothing to do. */
 const TAKE_BATCH = defineOperation({
   name: 'rcu_advance_cbs',
+  role: 'environment',
   cost: 'xchg',
   rests: true,
   perform(cx, op) {
@@ -362,6 +369,7 @@ const TAKE_BATCH = defineOperation({
 
 const NEXT_CALLBACK = defineOperation({
   name: 'rcu_do_batch',
+  role: 'environment',
   cost: 'load',
   perform(cx, op) {
     const { batch } = rcuOf(op);

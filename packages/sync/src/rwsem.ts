@@ -26,7 +26,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import { misuse, SELF, taskOf, type Task } from './misuse.ts';
+import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 
 /** Bits of `count`. RWSEM_FLAG_HANDOFF is not among them: it is what the explored choice "may steal" stands for. */
 export const RWSEM_WRITER_LOCKED = 1 << 0;
@@ -146,6 +146,8 @@ function formatCount(count: number): string {
 }
 
 const semOf = (op: Operation): Rwsem => op.data as Rwsem;
+const forReading = (op: Operation): string => `${semOf(op).name} for reading`;
+const forWriting = (op: Operation): string => `${semOf(op).name} for writing`;
 const allWords = (op: Operation): Footprint => ({ reads: semOf(op).words, writes: semOf(op).words });
 
 /** A lock that is free although somebody waits for it: rwsem_down_*_slowpath() may take it out of turn. */
@@ -155,6 +157,7 @@ function canSteal(cx: OperationContext, op: Operation): boolean {
 
 const DOWN_READ = defineOperation({
   name: 'down_read',
+  ...opens(forReading),
   cost: 'cmpxchg',
   branches: (cx, op) => (canSteal(cx, op) ? 2 : 1),
   perform(cx, op, branch) {
@@ -177,6 +180,7 @@ const DOWN_READ = defineOperation({
 
 const WAIT_READ = defineOperation({
   name: 'down_read_wait',
+  role: 'part',
   cost: 'wait',
   spins: true,
   perform: (cx, op) => (cx.read(semOf(op).waiting.base + semOf(op).taskOf(cx, op.a)) === Waiting.no ? 0 : BLOCKED),
@@ -185,6 +189,7 @@ const WAIT_READ = defineOperation({
 
 const DOWN_WRITE = defineOperation({
   name: 'down_write',
+  ...opens(forWriting),
   cost: 'cmpxchg',
   branches: (cx, op) => (canSteal(cx, op) ? 2 : 1),
   perform(cx, op, branch) {
@@ -206,6 +211,7 @@ const DOWN_WRITE = defineOperation({
 /** rwsem_try_write_lock() by the first waiter. */
 const WAIT_WRITE = defineOperation({
   name: 'down_write_wait',
+  role: 'part',
   cost: 'cmpxchg',
   spins: true,
   perform(cx, op) {
@@ -221,6 +227,7 @@ const WAIT_WRITE = defineOperation({
 
 const TRY_READ = defineOperation({
   name: 'down_read_trylock',
+  ...opens(forReading, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -234,6 +241,7 @@ const TRY_READ = defineOperation({
 
 const TRY_WRITE = defineOperation({
   name: 'down_write_trylock',
+  ...opens(forWriting, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -247,6 +255,7 @@ const TRY_WRITE = defineOperation({
 
 const UP_READ = defineOperation({
   name: 'up_read',
+  ...closes(forReading),
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -266,6 +275,7 @@ const UP_READ = defineOperation({
 
 const UP_WRITE = defineOperation({
   name: 'up_write',
+  ...closes(forWriting),
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

@@ -14,7 +14,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import { misuse, SELF, taskOf, type Task } from './misuse.ts';
+import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 
 /** A spinlock: one word, 0 or 1 + the task that holds it. */
 export class Spinlock {
@@ -32,10 +32,12 @@ export function formatHolder(value: number): string {
 }
 
 const lockOf = (op: Operation): Spinlock => op.data as Spinlock;
+const nameOf = (op: Operation): string => lockOf(op).name;
 const footprint = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
 
 const LOCK = defineOperation({
   name: 'spin_lock',
+  ...opens(nameOf),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -52,6 +54,7 @@ const LOCK = defineOperation({
 /** A trylock that sees the lock taken is a plain load and orders nothing; only the cmpxchg is a barrier. */
 const TRYLOCK = defineOperation({
   name: 'spin_trylock',
+  ...opens(nameOf, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
     if (cx.load(op.a) !== 0) return 0;
@@ -64,6 +67,7 @@ const TRYLOCK = defineOperation({
 
 const UNLOCK = defineOperation({
   name: 'spin_unlock',
+  ...closes(nameOf),
   cost: 'store',
   perform(cx, op) {
     const held = cx.load(op.a) === 1 + taskOf(cx, op.b);

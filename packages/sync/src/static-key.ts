@@ -143,6 +143,7 @@ const SYNCHRONIZE = defineOperation({
 /** Branch 0 is the instruction in memory, so that a run that does not explore sees what was written last. */
 const FETCH = defineOperation({
   name: 'static_branch',
+  leftOut: () => 0,
   cost: 'choose',
   branches: (cx, op) => ((cx.read(keyOf(op).stale) & (1 << cx.processor)) !== 0 ? 2 : 1),
   perform: (cx, op, branch) => cx.read(op.a) ^ branch,

@@ -14,13 +14,14 @@ import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
-import { scenarioFlags, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
+import { mutateFlag, scenarioFlags, scenarioOf, withMutation, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
 
 const flags = {
   ...scenarioFlags,
+  ...mutateFlag,
   'no-reduction': { type: 'boolean', help: 'explore every interleaving separately' },
   all: { type: 'boolean', help: 'go on past violations and count them' },
   search: { type: 'string', help: 'bfs (default, shortest counterexample) or dfs' },
@@ -54,7 +55,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
-  const resolved = await scenarioOf('explore', name, args);
+  const resolved = await withMutation(await scenarioOf('explore', name, args), args.text('mutate'));
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const { signal, ignore } = interruption();
@@ -164,11 +165,14 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters, replacePath } = resolved;
-  const replace = replacePath === null ? {} : { replace: replacePath };
+  const { typed, variant, memoryModel, parameters, replacePath, mutation } = resolved;
+  const changes = {
+    ...(replacePath === null ? {} : { replace: replacePath }),
+    ...(mutation === undefined ? {} : { mutate: mutation }),
+  };
   target.write({
     shootdown: 1,
-    scenario: { name: typed, variant: variant.name, memoryModel, parameters, ...replace },
+    scenario: { name: typed, variant: variant.name, memoryModel, parameters, ...changes },
     schedule: formatSchedule(schedule),
     ...(trace === null ? {} : { fingerprint: trace.fingerprint }),
   });
@@ -201,6 +205,7 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
   if (resolved.replacePath !== null)
     lines.push(`replaced: ${resolved.replaced.map((name) => `${name}()`).join(', ')} (${resolved.replacePath})`);
+  if (resolved.mutation !== undefined) lines.push(`with one line changed, ${resolved.mutation}`);
   lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
   lines.push(verdictLine(result));

@@ -16,12 +16,13 @@ import { exitCodeOf } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
-import { requestedScenario, scenarioFlags, scenarioOf } from '../scenario-request.ts';
+import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutation } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
 const flags = {
   ...scenarioFlags,
+  ...mutateFlag,
   schedule: { type: 'string', help: 'the choices, as a counterexample prints them (with a scenario)' },
   format: { type: 'string', help: `how to print it: ${traceFormats.join(', ')} (default text)` },
   executor: { type: 'string', help: 'tabulated (default) or live' },
@@ -80,12 +81,15 @@ async function requestOf(args: Arguments): Promise<Request> {
   if (scenarios.some((s) => s.name === name) || /\.m?js$/.test(name) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     return {
-      system: (await scenarioOf('replay', name, args)).build(),
+      system: (await withMutation(await scenarioOf('replay', name, args), args.text('mutate'))).build(),
       schedule: parseScheduleUpTo(given, STEPS_MAX),
       fingerprint: undefined,
     };
   }
-  args.refuse(['schedule', 'variant', 'memory-model', 'set', 'replace'], 'goes with a scenario, not with a file');
+  args.refuse(
+    ['schedule', 'variant', 'memory-model', 'set', 'replace', 'mutate'],
+    'goes with a scenario, not with a file',
+  );
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
   return {
     system: await systemOf(saved, name),
@@ -97,8 +101,9 @@ async function requestOf(args: Arguments): Promise<Request> {
 async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   const { machine, scenario } = saved;
   if (scenario) {
-    const { name, variant, memoryModel, parameters, replace } = scenario;
-    return (await requestedScenario(name, { variant, memoryModel, parameters, replacePath: replace })).build();
+    const { name, variant, memoryModel, parameters, replace, mutate } = scenario;
+    const request = { variant, memoryModel, parameters, replacePath: replace };
+    return (await withMutation(await requestedScenario(name, request), mutate)).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;

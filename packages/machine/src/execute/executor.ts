@@ -9,6 +9,9 @@ import { BLOCKED, type Mark, type Message, type Operation, type OperationContext
 import type { Channel, Component, Processor, System } from '../system/system.ts';
 import { symmetricSeeds, watchedWords } from '../system/system-words.ts';
 import { ContentHashes, isWord, WordStore } from '../state/words.ts';
+import type { Request } from '../memory/requests.ts';
+import { WeakMemory } from '../memory/weak-memory.ts';
+import { WeakPort } from './weak-port.ts';
 
 /** The tag of component states in which the processor executes instructions. */
 export const EXECUTES_TAG = 'executes';
@@ -75,6 +78,10 @@ export abstract class Executor implements OperationContext {
   protected readonly messageHashes = new ContentHashes();
   /** 1 + index of the watch of each word, or null when nothing is watched. */
   protected readonly watched: Int32Array | null;
+  /** The way to the weak memory (`arm`), or null. */
+  readonly weak: WeakPort | null;
+  /** While it is true nothing is reported: the outcomes of an operation are only counted. */
+  silent = false;
   #messageIds = new Map<string, number>();
   #violation: Violation | null = null;
 
@@ -82,6 +89,7 @@ export abstract class Executor implements OperationContext {
     this.system = system;
     this.store = new WordStore(system.layout.initial(), symmetricSeeds(system));
     this.watched = watchedWords(system);
+    this.weak = system.weak && new WeakPort(this, new WeakMemory(system.processors.length, system.weak));
   }
 
   /** The violation of the last step, if it failed. */
@@ -152,9 +160,10 @@ export abstract class Executor implements OperationContext {
     }
     if (choice?.kind !== 'advance') return 1;
     const op = this.pendingOperation(choice.processor);
-    if (!op?.definition.branches) return 1;
+    if (!op) return 1;
     this.processor = choice.processor;
-    return op.definition.branches(this, op);
+    const own = op.definition.branches?.(this, op) ?? 1;
+    return this.weak ? this.weak.outcomesOf(op, own) : own;
   }
 
   /** Restores the initial state (words only; subclasses reset what else they keep). */
@@ -163,6 +172,7 @@ export abstract class Executor implements OperationContext {
     this.failed = false;
     store.words.set(system.layout.initial());
     store.rehash();
+    this.weak?.begin();
     for (const p of system.processors) {
       p.tasks.forEach((program, slot) => {
         this.processor = p.index;
@@ -241,14 +251,24 @@ export abstract class Executor implements OperationContext {
     let result: number;
     try {
       if (op.definition.branches) this.branchCount = wholeNumber(op.definition.branches(this, op), 'outcomes');
-      if (branch >= this.branchCount) return false;
-      result = op.definition.perform(this, op, branch);
+      if (this.weak !== null) {
+        const way = this.weak.perform(op, this.branchCount, branch);
+        this.branchCount = way.outcomes;
+        result = way.result;
+      } else {
+        if (branch >= this.branchCount) return false;
+        result = op.definition.perform(this, op, branch);
+      }
       if (result === BLOCKED) return false;
       if ((result | 0) !== result) result = wholeNumber(result, 'result');
     } catch (error) {
       throw this.#blamed(error, address, op);
     }
     this.finishAdvance(processor, address, result);
+    if (this.weak !== null && processor.component < 0 && this.isDone(index)) {
+      this.processor = index;
+      this.weak.retire();
+    }
     return true;
   }
 
@@ -275,11 +295,13 @@ export abstract class Executor implements OperationContext {
   }
 
   #returnFromInterrupt(processor: Processor): void {
+    this.weak?.exception();
     this.clearRoutine(processor.interruptAddress);
     if (processor.component >= 0) this.tell(processor.component, IRET);
   }
 
   load(address: number): number {
+    if (this.weak !== null) return this.weak.isWeak(address) ? this.weak.load(address) : this.weak.read(address);
     const processor = this.system.processors[this.processor] as Processor;
     const base = processor.bufferBase;
     if (base >= 0) {
@@ -292,6 +314,11 @@ export abstract class Executor implements OperationContext {
   }
 
   storeBuffered(address: number, value: number): boolean {
+    if (this.weak !== null) {
+      if (this.weak.isWeak(address)) this.weak.store(address, value);
+      else this.weak.write(address, value);
+      return true;
+    }
     const processor = this.system.processors[this.processor] as Processor;
     const base = processor.bufferBase;
     if (base < 0) {
@@ -307,10 +334,19 @@ export abstract class Executor implements OperationContext {
   }
 
   read(address: number): number {
-    return this.store.read(address);
+    return this.weak === null ? this.store.read(address) : this.weak.read(address);
   }
 
   write(address: number, value: number): void {
+    if (this.weak === null) this.writeWord(address, value);
+    else this.weak.write(address, value);
+  }
+
+  /** Is told of every request to the weak memory. */
+  noteRequest(_request: Request): void {}
+
+  /** Writes a word of memory and tells its watcher. */
+  writeWord(address: number, value: number): void {
     this.store.write(address, value);
     if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
   }
@@ -322,6 +358,7 @@ export abstract class Executor implements OperationContext {
   }
 
   drained(): boolean {
+    this.weak?.drained();
     return this.buffered() === 0;
   }
 
@@ -331,6 +368,7 @@ export abstract class Executor implements OperationContext {
   }
 
   fail(property: string, detail: () => string): void {
+    if (this.silent) return;
     this.failed = true;
     this.#violation = { property, detail: this.observe ? detail() : '' };
     this.onViolation?.(this.#violation);
@@ -340,12 +378,13 @@ export abstract class Executor implements OperationContext {
     const channel = this.system.channels[channelIndex];
     if (!channel) throw new ModelError(`wire: send: no channel ${channelIndex} (message ${message.type})`);
     const id = this.internMessage(message);
+    this.weak?.publishMessage(channel.base);
     for (let i = 0; i < channel.capacity; i++) {
       const word = this.store.read(channel.base + i);
       if (word === NO_MESSAGE) {
         this.store.writeInterned(channel.base + i, id, this.messageHashes);
         if (channel.policy === 'unordered') this.#sortMessages(channel);
-        this.onSend?.(channel);
+        if (!this.silent) this.onSend?.(channel);
         this.#sent(channel, message, from);
         return;
       }
@@ -362,7 +401,11 @@ export abstract class Executor implements OperationContext {
   tell(component: number, message: Message, from = this.#sender): boolean {
     const target = this.system.components[component] as Component;
     const sender = this.onMessage === null ? null : this.#nameOf(from);
-    return this.#stepAndReport(target, this.internMessage(message), sender);
+    if (this.weak === null) return this.#stepAndReport(target, this.internMessage(message), sender);
+    this.weak.publishMessage(target.address);
+    const accepted = this.#stepAndReport(target, this.internMessage(message), sender);
+    if (accepted) this.weak.receive(target.address, 'acquire');
+    return accepted;
   }
 
   note(from: number, to: number, type: string): void {
@@ -371,13 +414,13 @@ export abstract class Executor implements OperationContext {
   }
 
   #sent(channel: Channel, message: Message, from: number): void {
-    if (this.onMessage === null) return;
+    if (this.onMessage === null || this.silent) return;
     const sender = this.#nameOf(channel.fromComponent < 0 ? from : channel.fromComponent);
     this.#report(sender, channel.to, message.type, channel.name);
   }
 
   #report(from: string, to: string, type: string, channel: string | null): void {
-    this.onMessage?.({ from, to, type, channel });
+    if (!this.silent) this.onMessage?.({ from, to, type, channel });
   }
 
   /** A component's name; -1 is the one that controls the processor, or the processor if none does. */
@@ -388,11 +431,11 @@ export abstract class Executor implements OperationContext {
   }
 
   spend(cost: string, times = 1): void {
-    this.onSpend?.(cost, times);
+    if (!this.silent) this.onSpend?.(cost, times);
   }
 
   count(counter: string, amount = 1): void {
-    if (this.observe) this.onCount?.(this.processor, counter, amount);
+    if (this.observe && !this.silent) this.onCount?.(this.processor, counter, amount);
   }
 
   channelEmpty(channelIndex: number): boolean {
@@ -434,6 +477,7 @@ export abstract class Executor implements OperationContext {
     switch (emitted.type) {
       case 'send':
         this.send(emitted.channel, emitted.message, component.index);
+        this.weak?.forward(component.address, (this.system.channels[emitted.channel] as Channel).base);
         return;
       case 'interrupt':
         this.#interrupt(component, emitted.vector);
@@ -467,9 +511,17 @@ export abstract class Executor implements OperationContext {
       throw new ModelError(`component: ${component.name}: no handler for interrupt ${vector}`);
     if (this.store.read(processor.interruptAddress) !== 0)
       throw new ModelError(`component: ${component.name}: interrupt ${vector} inside a handler`);
+    this.#takeInterrupt(component);
     this.startRoutine(processor.interruptAddress, program);
     // A handler without operations (one that only counts) has returned already.
     if (this.operationAt(processor.interruptAddress) === null) this.#returnFromInterrupt(processor);
+  }
+
+  /** Taking an interrupt synchronises the context, and what the message says has been completed is so for what follows. */
+  #takeInterrupt(component: Component): void {
+    if (this.weak === null) return;
+    this.weak.receive(component.address, 'context');
+    this.weak.exception();
   }
 
   #switch(component: Component): void {
@@ -503,6 +555,10 @@ export abstract class Executor implements OperationContext {
       const next = i + 1 < channel.capacity ? this.store.read(channel.base + i + 1) : NO_MESSAGE;
       this.store.writeInterned(channel.base + i, next, this.messageHashes);
     }
+    if (this.weak !== null) {
+      this.weak.forward(channel.base, component.address);
+      if (this.store.read(channel.base) === NO_MESSAGE) this.weak.forget(channel.base);
+    }
     const accepted = this.#stepAndReport(component, id, null);
     if (accepted && channel.answer !== undefined && channel.from !== undefined)
       this.#report(component.name, channel.from, channel.answer, channel.name);
@@ -521,7 +577,7 @@ export abstract class Executor implements OperationContext {
     if (component.processor >= 0) this.processor = component.processor;
     else if (component.gates >= 0) this.processor = component.gates;
     const accepted = this.stepComponent(component, message);
-    if (accepted && this.observe) this.onDelivery?.(component, this.messages[message] as Message);
+    if (accepted && this.observe && !this.silent) this.onDelivery?.(component, this.messages[message] as Message);
     this.processor = saved;
     return accepted;
   }

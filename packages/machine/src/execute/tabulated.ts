@@ -60,11 +60,14 @@ export class TabulatedExecutor extends Executor {
   readonly #initial: number[] = [];
   readonly #stepper = new PureStepper();
   readonly #processors: readonly Processor[];
+  /** Loads and stores are those of words, and need nothing else. */
+  readonly #inlines: boolean;
 
   constructor(system: System) {
     super(system);
     this.nodes = new NodeTable(system.programs, system.maxHistory, system.layout.words);
     this.#processors = system.processors;
+    this.#inlines = system.memoryModel === 'sc';
     this.reset();
   }
 
@@ -151,8 +154,7 @@ export class TabulatedExecutor extends Executor {
   /** The inner loop of every exploration: loads and stores under `sc` are performed without leaving this function. */
   protected override advance(index: number, branch: number): boolean {
     const processor = this.#processors[index] as Processor;
-    if (branch !== 0 || processor.bufferBase >= 0 || !this.executes(processor))
-      return this.performPending(index, branch);
+    if (branch !== 0 || !this.#inlines || !this.executes(processor)) return this.performPending(index, branch);
     const store = this.store;
     const address = this.topAddress(processor);
     const node = store.words[address] as number;

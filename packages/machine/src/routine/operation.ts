@@ -5,6 +5,7 @@
  * {@link defineOperation}; the ones every machine has are in `operations.ts`.
  */
 
+import type { Access, BarrierKind, Request } from '../memory/requests.ts';
 import { checkOptions, keysOf, printable } from '../state/errors.ts';
 import { isWord, wordOf } from '../state/words.ts';
 import { stepOf } from './unbegun.ts';
@@ -60,6 +61,26 @@ export interface OperationContext {
   count(counter: string, amount?: number): void;
 }
 
+/**
+ * What an operation orders on a weakly ordered machine (`arm`). `full`: a full barrier before and after, as of an atomic
+ * that returns a value and says nothing else.
+ */
+export type OperationOrder = 'relaxed' | 'acquire' | 'release' | 'acquire-release' | 'full';
+
+/** The weak memory as operations see it. */
+export interface WeakContext {
+  /** Has it do something for the processor of the step, in one of the ways it may go; returns the result. */
+  request(request: Request): number;
+  /** A load, store or atomic, plain where nothing else is said. */
+  access(access: Partial<Access> & Pick<Access, 'kind' | 'address'>): number;
+  load(address: number, acquire?: Access['acquire']): number;
+  store(address: number, value: number, release?: boolean): void;
+  dmb(type: BarrierKind): void;
+  /** Hands on, by a key of its own, what the processor has seen. */
+  publish(key: number, what: 'release' | 'completed'): void;
+  receive(key: number, as: 'acquire' | 'context'): void;
+}
+
 /** A message to a component. Plain data: it is interned by content. */
 export interface Message {
   readonly type: string;
@@ -91,6 +112,34 @@ export interface Footprint {
   readonly writes: readonly number[];
 }
 
+/** One of two operations that belong together, as lock and unlock do: leaving out half of them would only show misuse. */
+export interface PairEnd {
+  readonly end: 'open' | 'close';
+  /** What is opened and closed: the same text at both ends. */
+  readonly of: string;
+}
+
+/** The two halves of an atomic read-modify-write: code that is not atomic reads, and stores later. */
+export interface Halves {
+  readonly address: (op: Operation) => number;
+  /** What is stored, by what the operation returned; null: nothing, as by a cmpxchg that failed. */
+  readonly stored: (op: Operation, result: number) => number | null;
+}
+
+/** An operation one step weaker than another. */
+export interface Weaker {
+  /** The change in a word or two, with hyphens: `smp_wmb-instead`. */
+  readonly change: string;
+  readonly operation: Operation;
+}
+
+/**
+ * What an operation is to whoever changes the code (see `mutated.ts`). `read`: its result is the word at an address. `part`: a
+ * further step of the line before it. `cost`: it stands for a line whose effect is not modelled. `environment`: no line of the
+ * code that is put to the test, but what watches it or happens to it.
+ */
+export type Role = 'read' | 'store' | 'barrier' | 'part' | 'cost' | 'environment';
+
 /** The words of {@link OperationDefinition.ordering}: what is kept in order. `context`: instruction fetch and system registers (ISB). */
 export type Ordering = 'full' | 'read' | 'write' | 'acquire' | 'release' | 'dependency' | 'context';
 
@@ -105,6 +154,13 @@ export interface OperationDefinition {
    * @param branch which of `branches` outcomes to take, 0 for a deterministic operation.
    */
   perform(cx: OperationContext, op: Operation, branch: number): number;
+  /**
+   * What it does instead of `perform` on a weakly ordered machine. Left out: `perform`, whose loads and stores are plain,
+   * and whose reads and writes are those of {@link order}.
+   */
+  readonly weak?: (cx: OperationContext, memory: WeakContext, op: Operation, branch: number) => number;
+  /** What it orders there. Default: `full` if it asks whether the store buffer has drained, otherwise `relaxed`. */
+  readonly order?: OperationOrder;
   /** Number of outcomes hardware or the allocator may choose between. Default 1. */
   readonly branches?: (cx: OperationContext, op: Operation) => number;
   /** Words touched; left out: everything, which is always sound. Blocking depends on `reads` only. */
@@ -115,6 +171,23 @@ export interface OperationDefinition {
   readonly spins?: boolean;
   /** It is performed in user mode (CPL 3); everything else is kernel code. */
   readonly user?: boolean;
+  /** What it is to whoever changes the code. Left out: a line that does something and may return something. */
+  readonly role?: Role;
+  /** The word that a `read` reads. Default: operand `a`. */
+  readonly reads?: (op: Operation) => number;
+  /**
+   * What the code receives when the operation is left out. Default: what the operation would have returned if it could change
+   * nothing and waited for no store of its own; one that waits for others still waits.
+   */
+  readonly leftOut?: (cx: OperationContext, op: Operation) => number;
+  /** What it opens or closes; null: nothing, with these operands. What closes something that nobody opens is a line like any other. */
+  readonly pair?: (op: Operation) => PairEnd | null;
+  /** It is an atomic read-modify-write of one word. */
+  readonly halves?: Halves;
+  /** What of the line it stands for is not modelled: `the TLB invalidation`. */
+  readonly unmodelled?: string;
+  /** What a careless author might write instead, on the given memory model. */
+  readonly weaker?: (op: Operation, memoryModel: string) => readonly Weaker[];
   /** The first operand is the address of a word: an executor checks that there is one. No operand may be left out. */
   readonly addressed?: boolean;
   /** The order it stands for, so that a verdict can say where the memory model makes nothing of it. */
@@ -135,13 +208,48 @@ export interface Operation {
   readonly label: string | undefined;
   /** Bracketed state fact for the trace, from the result. */
   readonly fact: ((result: number) => string | undefined) | undefined;
+  /** Where its line stands, if that is not the line of TypeScript that made it. */
+  readonly source: SourceLine | undefined;
+  /** What of the line is not modelled, if the definition does not say so. */
+  readonly unmodelled: string | undefined;
+}
+
+/** A line of a source file. */
+export interface SourceLine {
+  readonly file: string;
+  readonly line: number;
 }
 
 /** What the trace shall say of an operation. */
 export interface Saying {
   readonly label?: string | undefined;
   readonly fact?: ((result: number) => string | undefined) | undefined;
+  readonly source?: SourceLine | undefined;
+  /** What of the line it stands for is not modelled. */
+  readonly unmodelled?: string | undefined;
 }
+
+/** Told of every operation and call that is made while a routine runs, so that it can look where: see `source-order.ts`. */
+let listener: ((made: object) => void) | null = null;
+
+/** Runs `work` with a listener to what it makes. */
+export function listening<T>(heard: ((made: object) => void) | null, work: () => T): T {
+  const before = listener;
+  listener = heard;
+  try {
+    return work();
+  } finally {
+    listener = before;
+  }
+}
+
+/** Tells the listener; returns what was made. */
+export function made<T extends object>(thing: T): T {
+  if (listener !== null) listener(thing);
+  return thing;
+}
+
+const NOTHING_SAID: Saying = {};
 
 /** Builds an operation. All operations are made here, so that they share one shape. */
 export function operation(
@@ -152,15 +260,18 @@ export function operation(
   data?: unknown,
   saying?: Saying,
 ): Operation {
-  return {
+  const { label, fact, source, unmodelled } = saying ?? NOTHING_SAID;
+  return made({
     definition,
     a: ((a as number) | 0) === a ? a : operandOf(definition, a),
     b: ((b as number) | 0) === b ? b : operandOf(definition, b),
     c: ((c as number) | 0) === c ? c : operandOf(definition, c),
     data,
-    label: saying?.label,
-    fact: saying?.fact,
-  };
+    label,
+    fact,
+    source,
+    unmodelled,
+  });
 }
 
 /** Operands left out are 0, except in an operation on a word: whoever passes `undefined` for an address or value meant another one. */
@@ -190,6 +301,15 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'user',
   'addressed',
   'ordering',
+  'role',
+  'reads',
+  'leftOut',
+  'pair',
+  'halves',
+  'unmodelled',
+  'weaker',
+  'weak',
+  'order',
   'code',
 );
 

@@ -3,7 +3,8 @@
  *
  * Orderings are those of the machine's memory model: on `sc` a barrier costs cycles and orders nothing new; on `tso`
  * loads may pass earlier stores of the same processor, atomic read-modify-writes and `smp_mb` wait until its store
- * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010).
+ * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010); on `arm` they are what arm64 makes
+ * of these names (arch/arm64/include/asm/barrier.h, atomic_lse.h, v6.18). The weaker forms are in `ordered.ts`.
  */
 import {
   BLOCKED,
@@ -14,6 +15,9 @@ import {
   type Saying,
   type Steps,
 } from './operation.ts';
+import { addTo, addUnless, clearIn, setIn, swapIf, swapTo } from '../memory/modify.ts';
+import type { BarrierKind, Modify } from '../memory/requests.ts';
+import type { WeakContext } from './operation.ts';
 import { stepOf, voidStepOf } from './unbegun.ts';
 import { ModelError, printable } from '../state/errors.ts';
 import type { Address } from '../state/words.ts';
@@ -27,10 +31,19 @@ const onlyWrites = (op: Operation) => ({ reads: none, writes: [op.a] });
 const both = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
 const nothing = () => ({ reads: none, writes: none });
 
+/** An atomic that returns a value: a full barrier in the kernel, acquire and release (SWPAL) on Arm. */
+const fully = (memory: WeakContext, address: number, modify: Modify): number =>
+  memory.access({ kind: 'update', address, modify, acquire: 'full', release: true });
+
+/** An atomic that returns nothing, as set_bit(): it orders nothing. */
+const relaxed = (memory: WeakContext, address: number, modify: Modify): number =>
+  memory.access({ kind: 'update', address, modify, discards: true });
+
 const LOAD = defineOperation({
   name: 'load',
   addressed: true,
   code: Code.load,
+  role: 'read',
   perform: (cx, op) => cx.load(op.a),
   footprint: onlyReads,
 });
@@ -39,6 +52,7 @@ const STORE = defineOperation({
   name: 'store',
   addressed: true,
   code: Code.store,
+  role: 'store',
   perform: (cx, op) => (cx.storeBuffered(op.a, op.b) ? 0 : BLOCKED),
   footprint: onlyWrites,
 });
@@ -52,6 +66,8 @@ const XCHG = defineOperation({
     cx.write(op.a, op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op) => op.b },
+  weak: (_cx, memory, op) => fully(memory, op.a, swapTo(op.b)),
   footprint: both,
 });
 
@@ -64,6 +80,8 @@ const CMPXCHG = defineOperation({
     if (old === op.b) cx.write(op.a, op.c);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
+  weak: (_cx, memory, op) => fully(memory, op.a, swapIf(op.b, op.c)),
   footprint: both,
 });
 
@@ -77,6 +95,9 @@ const ADD = defineOperation({
     cx.write(op.a, value);
     return value;
   },
+  halves: { address: (op) => op.a, stored: (_op, sum) => sum },
+  pair: (op) => ({ end: 'close', of: `word ${op.a} by ${-op.b}` }),
+  weak: (_cx, memory, op) => (fully(memory, op.a, addTo(op.b)) + op.b) | 0,
   footprint: both,
 });
 
@@ -90,6 +111,8 @@ const SET_BITS = defineOperation({
     cx.write(op.a, old | op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => old | op.b },
+  weak: (_cx, memory, op) => relaxed(memory, op.a, setIn(op.b)),
   footprint: both,
 });
 
@@ -103,6 +126,8 @@ const CLEAR_BITS = defineOperation({
     cx.write(op.a, old & ~op.b);
     return old;
   },
+  halves: { address: (op) => op.a, stored: (op, old) => old & ~op.b },
+  weak: (_cx, memory, op) => relaxed(memory, op.a, clearIn(op.b)),
   footprint: both,
 });
 
@@ -112,6 +137,11 @@ const WAIT = defineOperation({
   addressed: true,
   spins: true,
   perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
+  leftOut: (cx, op) => cx.load(op.a),
+  weak(_cx, memory, op) {
+    const word = memory.load(op.a);
+    return (word & op.b) === op.c ? word : BLOCKED;
+  },
   footprint: onlyReads,
 });
 
@@ -125,25 +155,56 @@ const ACQUIRE = defineOperation({
     cx.write(op.a, (word + op.c) | 0);
     return 0;
   },
+  leftOut: () => 0,
+  pair: (op) => ({ end: 'open', of: `word ${op.a} by ${op.c}` }),
+  weak(_cx, memory, op) {
+    const modify = addUnless(op.b, op.c);
+    const word = memory.access({ kind: 'update', address: op.a, modify, acquire: 'full' });
+    return (word & op.b) === 0 ? 0 : BLOCKED;
+  },
   footprint: both,
 });
 
 const FULL_BARRIER = defineOperation({
   name: 'smp_mb',
+  role: 'barrier',
   ordering: 'full',
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
+  weak: barrierOf('full'),
   footprint: nothing,
 });
-const WRITE_BARRIER = defineOperation({ name: 'smp_wmb', ordering: 'write', perform: () => 0, footprint: nothing });
-const READ_BARRIER = defineOperation({ name: 'smp_rmb', ordering: 'read', perform: () => 0, footprint: nothing });
-const NOP = defineOperation({ name: 'nop', perform: () => 0, footprint: nothing });
+const WRITE_BARRIER = defineOperation({
+  name: 'smp_wmb',
+  role: 'barrier',
+  ordering: 'write',
+  perform: () => 0,
+  weak: barrierOf('store'),
+  footprint: nothing,
+});
+const READ_BARRIER = defineOperation({
+  name: 'smp_rmb',
+  role: 'barrier',
+  ordering: 'read',
+  perform: () => 0,
+  weak: barrierOf('load'),
+  footprint: nothing,
+});
+const NOP = defineOperation({ name: 'nop', role: 'cost', perform: () => 0, footprint: nothing });
 const CHOOSE = defineOperation({
   name: 'choose',
+  role: 'environment',
   perform: (_cx, _op, branch) => branch,
   branches: (_cx, op) => op.a,
   footprint: nothing,
 });
 const REST = defineOperation({ name: 'rest', perform: () => BLOCKED, rests: true, footprint: nothing });
+
+function barrierOf(type: BarrierKind): NonNullable<OperationDefinition['weak']> {
+  return (_cx, memory) => {
+    memory.dmb(type);
+    return 0;
+  };
+}
 
 /** READ_ONCE(). */
 export function load(address: Address, saying?: Saying): Steps<number> {
@@ -170,12 +231,12 @@ export function atomicAdd(address: Address, delta: number, saying?: Saying): Ste
   return stepOf(operation(ADD, address, delta, 0, undefined, saying));
 }
 
-/** Sets bits atomically (cpumask_set_cpu and the like); returns the old value. */
+/** Sets bits atomically (cpumask_set_cpu and the like: relaxed on arm64); returns the old value. */
 export function setBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return stepOf(operation(SET_BITS, address, bits, 0, undefined, saying));
 }
 
-/** Clears bits atomically; returns the old value. */
+/** Clears bits atomically (relaxed on arm64); returns the old value. */
 export function clearBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return stepOf(operation(CLEAR_BITS, address, bits, 0, undefined, saying));
 }
@@ -223,7 +284,7 @@ const works = new Map<string, OperationDefinition>();
 function workCosting(cost: string): OperationDefinition {
   const known = works.get(cost);
   if (known) return known;
-  const definition = defineOperation({ name: cost, perform: () => 0, footprint: nothing });
+  const definition = defineOperation({ name: cost, role: 'cost', perform: () => 0, footprint: nothing });
   works.set(cost, definition);
   return definition;
 }

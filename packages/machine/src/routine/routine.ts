@@ -9,7 +9,7 @@
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
 import { beginCalls, bodyFor, type Replacements } from './replacing.ts';
-import { faultOf, type Mark, type Operation, type Steps } from './operation.ts';
+import { faultOf, made, type Mark, type Operation, type Steps } from './operation.ts';
 import {
   beginNoting,
   calling,
@@ -43,7 +43,7 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
   const named = (...args: A): Steps<T> =>
-    calling<T>(() => ({ mark: 'call', name, steps: bodyFor(name, body)(...args) }), `${name}()`);
+    calling<T>(() => made({ mark: 'call', name, steps: bodyFor(name, body)(...args) }), `${name}()`);
   return Object.assign(named, { routineName: name, body });
 }
 
@@ -53,7 +53,7 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
  */
 export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
   const what = `${body.name || 'an inlined routine'}()`;
-  return (...args: A): Steps<T> => calling<T>(() => ({ mark: 'call', name: null, steps: body(...args) }), what);
+  return (...args: A): Steps<T> => calling<T>(() => made({ mark: 'call', name: null, steps: body(...args) }), what);
 }
 
 /**

@@ -263,7 +263,11 @@ function initialKind(frame: number, initialTables: number, tables: number, initi
 
 const framesOf = (op: Operation): Frames => op.data as Frames;
 
-const ALLOC = defineOperation({ name: 'page_alloc', perform: (cx, op) => framesOf(op).take(cx, op.a as 1 | 2) });
+const ALLOC = defineOperation({
+  name: 'page_alloc',
+  role: 'environment',
+  perform: (cx, op) => framesOf(op).take(cx, op.a as 1 | 2),
+});
 
 const FREE = defineOperation({
   name: 'page_free',
@@ -275,6 +279,7 @@ const FREE = defineOperation({
 
 const READ_ENTRY = defineOperation({
   name: 'read_entry',
+  role: 'read',
   addressed: true,
   cost: 'load',
   perform(cx, op) {
@@ -286,6 +291,7 @@ const READ_ENTRY = defineOperation({
 
 const WRITE_ENTRY = defineOperation({
   name: 'write_entry',
+  role: 'store',
   addressed: true,
   cost: 'store',
   perform(cx, op) {
@@ -297,6 +303,7 @@ const WRITE_ENTRY = defineOperation({
 
 const XCHG_ENTRY = defineOperation({
   name: 'xchg_entry',
+  halves: { address: (op) => op.a, stored: (op) => op.b },
   addressed: true,
   cost: 'xchg',
   perform(cx, op) {
@@ -310,6 +317,7 @@ const XCHG_ENTRY = defineOperation({
 
 const CMPXCHG_ENTRY = defineOperation({
   name: 'cmpxchg_entry',
+  halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
   addressed: true,
   cost: 'cmpxchg',
   perform(cx, op) {
@@ -324,6 +332,7 @@ const CMPXCHG_ENTRY = defineOperation({
 
 const REF = defineOperation({
   name: 'folio_ref_add',
+  halves: { address: (op) => framesOf(op).refcountAddress(op.a), stored: (_op, sum) => sum },
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

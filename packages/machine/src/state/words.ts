@@ -29,9 +29,14 @@ export interface RegionOptions {
   readonly cellName?: (index: number) => string;
   /** How a value of this region reads in a trace. Default: decimal. */
   readonly format?: (value: number) => string;
+  /**
+   * Whether its words are ordinary memory, which a weakly ordered machine (`arm`) may show to one processor later than to
+   * another, or words that everybody sees alike: locks, hardware, what only the simulation keeps. Default `weak`.
+   */
+  readonly memory?: 'weak' | 'strong';
 }
 
-const REGION_KEYS = keysOf<RegionOptions>()('initial', 'cellName', 'format');
+const REGION_KEYS = keysOf<RegionOptions>()('initial', 'cellName', 'format', 'memory');
 const WORDS_MAX = 1 << 24;
 const WORD_END = 2 ** 32;
 
@@ -106,6 +111,15 @@ export class Layout {
 
   #regionOf(address: number): Region | undefined {
     return this.#regions.find((r) => address >= r.base && address < r.base + r.cells);
+  }
+
+  /** 1 for each word of ordinary memory. */
+  weakWords(): Uint8Array {
+    const weak = new Uint8Array(this.#words);
+    this.#regions.forEach(({ base, cells }, i) => {
+      if (this.#options[i]?.memory !== 'strong') weak.fill(1, base, base + cells);
+    });
+    return weak;
   }
 
   /** The initial words. */

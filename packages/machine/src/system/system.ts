@@ -4,6 +4,7 @@
  * {@link SystemBuilder} collects the parts; {@link SystemBuilder.build} seals them into an immutable {@link System}, which
  * every executor (live or tabulated) can run.
  */
+import type { WeakMemoryOptions } from '../memory/weak-memory.ts';
 import { checkOptions, keysOf, ModelError, nearest, printable } from '../state/errors.ts';
 import type { Message, OperationContext } from '../routine/operation.ts';
 import type { Program } from '../routine/routine.ts';
@@ -12,8 +13,11 @@ import { isSteps, nameOfSteps } from '../routine/unbegun.ts';
 import { Layout, type Address, type Region, type RegionOptions } from '../state/words.ts';
 import type { AnyStateMachine } from '../execute/xstate-adapter.ts';
 
-/** `sc`: every store is visible at once. `tso`: one FIFO store buffer per processor (x86). */
-export type MemoryModel = 'sc' | 'tso';
+/**
+ * `sc`: every store is visible at once. `tso`: one FIFO store buffer per processor (x86). `arm`: messages and views (see
+ * `memory/`).
+ */
+export type MemoryModel = 'sc' | 'tso' | 'arm';
 
 /** A component's output that changes shared state: performed at once, as part of the component's step. */
 export type Effect = (cx: OperationContext, event: Message) => void;
@@ -181,6 +185,12 @@ export interface System {
   readonly symmetric: readonly (readonly number[])[];
   /** What the built-in properties and the labels of facts may need to print. */
   readonly maxHistory: number;
+  /** How the weak memory is set up; null but for `arm`. */
+  readonly weak: WeakMemoryOptions | null;
+  /** The word that holds the number of its state, or -1. */
+  readonly weakAddress: number;
+  /** 1 for each word that has a history there. */
+  readonly weakWords: Uint8Array;
 }
 
 /** Options of a system as a whole. */
@@ -190,12 +200,14 @@ export interface SystemOptions {
   readonly storeBufferEntries?: number;
   /** Operations a routine may perform without a `point`. Default: no limit; explorers should set one. */
   readonly maxHistory?: number;
+  /** How the weak memory of `arm` is set up. A function is asked when the layout is complete. */
+  readonly weak?: WeakMemoryOptions | (() => WeakMemoryOptions);
 }
 
 const CHANNEL_CAPACITY_DEFAULT = 4;
 const STORE_BUFFER_ENTRIES_DEFAULT = 4;
 
-const SYSTEM_KEYS = keysOf<SystemOptions>()('memoryModel', 'storeBufferEntries', 'maxHistory');
+const SYSTEM_KEYS = keysOf<SystemOptions>()('memoryModel', 'storeBufferEntries', 'maxHistory', 'weak');
 const COMPONENT_KEYS = keysOf<ComponentSpec>()('name', 'machine', 'input', 'effects');
 const CHANNEL_KEYS = keysOf<ChannelSpec>()('name', 'to', 'from', 'answer', 'policy', 'capacity', 'latency', 'drained');
 const PROCESSOR_KEYS = keysOf<ProcessorSpec>()('name', 'tasks', 'handlers', 'component', 'gate');
@@ -212,7 +224,7 @@ const SPONTANEOUS_KEYS = keysOf<SpontaneousSpec>()(
 const PROPERTY_KEYS = keysOf<Property>()('name', 'kind', 'why', 'reads', 'check');
 
 /** The memory models there are. */
-export const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
+export const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso', 'arm'];
 const CHANNEL_POLICIES: readonly ChannelPolicy[] = ['fifo', 'unordered', 'level'];
 const SPONTANEOUS_KINDS: readonly SpontaneousSpec['kind'][] = ['hardware', 'host'];
 const PROPERTY_KINDS: readonly Property['kind'][] = ['always', 'sometimes', 'finally'];
@@ -321,6 +333,7 @@ export class SystemBuilder {
       for (const address of reads ?? [])
         if (!Number.isInteger(address) || address < 0 || address >= this.layout.words)
           throw new ModelError(`system: property: ${name}: reads: ${printable(address)} is the address of no word`);
+    const weakWords = this.memoryModel === 'arm' ? this.layout.weakWords() : new Uint8Array(0);
     const programs: Program[] = [];
     const programIndex = (p: Program): number => {
       const known = programs.indexOf(p);
@@ -335,6 +348,8 @@ export class SystemBuilder {
       toComponent: this.#componentIndex(spec.component, spec.name),
       spinner: spec.afterSpinning ? this.#processorIndex(spec.afterSpinning.processor, spec.name) : -1,
     }));
+    const weakAddress = this.memoryModel === 'arm' ? this.layout.region('weak_memory', 1).base : -1;
+    const { weak = {} } = this.#options;
     const choices = listChoices(processors, channels, spontaneous);
     if (choices.length > CHOICES_MAX)
       throw new ModelError(
@@ -353,8 +368,14 @@ export class SystemBuilder {
       choices,
       watches: this.#watches,
       drainWatchers: this.#drainWatchers,
-      symmetric: this.#symmetric.map((group) => group.map((name) => this.#processorIndex(name))),
+      // The views of a weak memory are each processor's own: none stands for another.
+      symmetric: (this.memoryModel === 'arm' ? [] : this.#symmetric).map((group) =>
+        group.map((name) => this.#processorIndex(name)),
+      ),
       maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
+      weak: this.memoryModel === 'arm' ? (typeof weak === 'function' ? weak() : weak) : null,
+      weakAddress,
+      weakWords,
     };
   }
 

@@ -75,6 +75,7 @@ function internalWords(system: System): Set<number> {
     add(p.bufferBase, 1 + 2 * system.storeBufferEntries);
   }
   for (const { address } of system.components) add(address, 1);
+  add(system.weakAddress, 1);
   for (const { base, capacity } of system.channels) add(base, capacity);
   return internal;
 }

@@ -2,6 +2,7 @@
  * A Trace: what happened, step by step, in words. Every renderer (two columns, Mermaid, Perfetto, JSON) reads this one form.
  */
 import type { Executor, SentMessage, Violation } from '../execute/executor.ts';
+import type { Operation } from '../routine/operation.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
 import { ModelError } from '../state/errors.ts';
 import type { Choice, Component, Processor, System } from '../system/system.ts';
@@ -150,7 +151,7 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
     case 'advance': {
       const processor = system.processors[choice.processor] as Processor;
       const op = executor.pendingOperation(choice.processor);
-      const text = op ? (op.label ?? defaultLabel(executor, op.definition.name, op.a, op.b)) : '(nothing to do)';
+      const text = op ? labelOf(system, op) : '(nothing to do)';
       const inInterrupt = executor.topAddress(processor) === processor.interruptAddress;
       return { column: choice.processor, stack: executor.stackOf(choice.processor), text, inInterrupt, fact: op?.fact };
     }
@@ -191,8 +192,9 @@ function columnOf(system: System, component: Component | undefined): number {
     : system.processors.findIndex((p) => p.gate === component.index);
 }
 
-function defaultLabel(executor: Executor, name: string, a: number, b: number): string {
-  const { layout } = executor.system;
+/** An operation in words: its label, or one made from what it is. */
+export function labelOf({ layout }: System, { label, definition: { name }, a, b }: Operation): string {
+  if (label !== undefined) return label;
   switch (name) {
     case 'load':
       return `READ_ONCE(${layout.nameOf(a)})`;

@@ -38,7 +38,7 @@ function unsupported(name: string, what: string): never {
 /** flush_tlb_mm_range() of arch/x86/mm/tlb.c, v6.18, with what it does after inc_mm_tlb_gen(). */
 function x86(name: string, flush_tlb_multi: (cpu: Cpu) => Steps): FlushBackEnd {
   const flush_tlb_mm_range = routine('flush_tlb_mm_range', function* (cpu: Cpu): Steps {
-    yield* smp_mb({ label: 'inc_mm_tlb_gen(mm)' });
+    yield* smp_mb({ label: 'inc_mm_tlb_gen(mm)', unmodelled: 'tlb_gen' });
     yield* flush_tlb_multi(cpu);
   });
   return { name, flush_tlb_mm_range: (cpu) => flush_tlb_mm_range(cpu) };
@@ -99,7 +99,7 @@ export function invlpgb(): FlushBackEnd {
 /** arm64: the instruction reaches every CPU by itself, whatever it is doing (arch/arm64/include/asm/tlbflush.h). */
 export function tlbi(): FlushBackEnd {
   const __flush_tlb_range = routine('__flush_tlb_range', function* (_cpu: Cpu): Steps {
-    yield* smp_mb({ label: 'dsb(ishst); tlbi vae1is; dsb(ish)' });
+    yield* smp_mb({ label: 'dsb(ishst); tlbi vae1is; dsb(ish)', unmodelled: 'what the TLBs hold' });
   });
   return { name: 'tlbi', flush_tlb_mm_range: (cpu) => __flush_tlb_range(cpu) };
 }

@@ -166,6 +166,7 @@ const monitorOf = (op: Operation): WalkMonitor => op.data as WalkMonitor;
 
 const BEGIN = defineOperation({
   name: 'gup_fast_begin',
+  role: 'environment',
   cost: 'nop',
   perform(cx, op) {
     monitorOf(op).begun(cx, op.a);
@@ -175,6 +176,7 @@ const BEGIN = defineOperation({
 
 const RETURNED = defineOperation({
   name: 'gup_fast_end',
+  role: 'environment',
   cost: 'store',
   perform(cx, op) {
     monitorOf(op).ended(cx, op.a);
@@ -206,6 +208,7 @@ export function* walkerLoad(
 
 const WALKER_LOAD = defineOperation({
   name: 'read_entry',
+  role: 'read',
   cost: 'load',
   perform(cx, op) {
     const frames = op.data as Frames;

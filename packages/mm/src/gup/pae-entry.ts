@@ -157,6 +157,7 @@ const entryOf = (op: Operation): PaeEntry => op.data as PaeEntry;
 
 const BEGIN = defineOperation({
   name: 'gup_fast_begin',
+  role: 'environment',
   cost: 'nop',
   perform(cx, op) {
     cx.write(entryOf(op).walking.base, 1);
@@ -178,6 +179,7 @@ const BELIEVE = defineOperation({
 
 const END = defineOperation({
   name: 'gup_fast_end',
+  role: 'environment',
   cost: 'nop',
   perform(cx, op) {
     cx.write(entryOf(op).walking.base, 0);
@@ -188,6 +190,7 @@ const END = defineOperation({
 
 const ALLOC = defineOperation({
   name: 'page_alloc',
+  role: 'environment',
   branches: (cx, op) => freePages(cx.read(entryOf(op).inUse.base)).length,
   perform(cx, op, branch) {
     const { inUse } = entryOf(op);

@@ -131,6 +131,7 @@ function faultCode(fault: number): number {
 
 const CPU_ACCESS = defineOperation({
   name: 'user_access',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: outcomes,
   perform(cx, op, branch) {
@@ -148,6 +149,7 @@ const CPU_ACCESS = defineOperation({
 /** A secondary agent is coherent and has no store buffer: leaving guest mode and a device's answer to an invalidation drain it. */
 const SECONDARY_ACCESS = defineOperation({
   name: 'secondary_access',
+  role: 'environment',
   cost: 'tlb_hit',
   branches: outcomes,
   perform(cx, op, branch) {

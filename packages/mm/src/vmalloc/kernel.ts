@@ -56,6 +56,8 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
   return defineOperation({
     name,
     cost,
+    role: 'barrier',
+    unmodelled: 'the invalidation of the walk caches',
     perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0),
     footprint: () => ({ reads: [], writes: [] }),
   });

@@ -1,0 +1,152 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const bin = join(new URL('../', import.meta.url).pathname, 'bin/shootdown.mjs');
+const v1 = ['ptdump-vmalloc', '--variant', 'v1'];
+const clear = 'pud_free_pmd_page/pud_clear:leave-out';
+
+function shootdown(...args: string[]): {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+} {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+interface Mutant {
+  readonly routine: string;
+  readonly step: string;
+  readonly change: string;
+  readonly result: string;
+  readonly property: string | null;
+  readonly schedule: string | null;
+  readonly witnessGone: boolean;
+  readonly command: string;
+}
+
+describe('shootdown mutate', () => {
+  it('prints one JSON document with what each line is needed for, and exits with 0', () => {
+    const { status, stdout } = shootdown('mutate', ...v1, '--json', '--workers', '2');
+    const { mutants, ...head } = JSON.parse(stdout) as { mutants: readonly Mutant[] };
+    expect(status).toBe(0);
+    expect(head).toMatchObject({ scenario: 'ptdump-vmalloc', variant: 'v1', memoryModel: 'sc', complete: true });
+    const find = (name: string): Mutant | undefined =>
+      mutants.find(({ routine, step, change }) => `${routine}/${step}:${change}` === name);
+    expect(find(clear)).toMatchObject({
+      result: 'needed',
+      property: 'no access to a freed frame or table',
+      witnessGone: false,
+      command: `npx shootdown explore ptdump-vmalloc --variant v1 --mutate '${clear}'`,
+    });
+    expect(find(clear)?.schedule).toMatch(/^[\d,.x]+$/);
+    expect(find('pud_free_pmd_page/isb:leave-out')).toMatchObject({ result: 'no difference', property: null });
+    expect(find('pud_free_pmd_page/pmd_free:leave-out')).toMatchObject({
+      result: 'needed',
+      property: 'a table is freed while a dump is under way',
+      schedule: null,
+      witnessGone: true,
+    });
+    expect(new Set(mutants.map((m) => m.result))).toEqual(new Set(['needed', 'not needed', 'no difference']));
+    expect(new Set(mutants.map((m) => `${m.routine}/${m.step}:${m.change}`)).size).toBe(mutants.length);
+    const lines = mutants.filter((m) => m.routine === 'pud_free_pmd_page').map((m) => m.step);
+    expect([...new Set(lines)]).toEqual([
+      'pudp_get',
+      'mmap_read_lock',
+      'pud_clear',
+      'mmap_read_unlock',
+      '__flush_tlb_kernel_pgtable',
+      'isb',
+      'pmd_free',
+    ]);
+  });
+
+  it('prints a table by routine and line otherwise, with what is not modelled, and progress on stderr', () => {
+    const { status, stdout, stderr } = shootdown('mutate', ...v1, '--workers', '1');
+    expect(status).toBe(0);
+    expect(stdout).toContain(`pmd_free_pte_page()
+  mmap_read_lock(init_mm)                       pair left out     NEEDED: no access to a freed frame or table`);
+    expect(stdout).toMatch(/__flush_tlb_kernel_pgtable\(\) .* no difference.*not modelled: the invalidation/);
+    expect(stdout).toMatch(/a witness is gone: a table is freed while a dump is under way/);
+    expect(stderr).toMatch(/^1 of \d+: /);
+  });
+
+  it('stops each search at a bound, and says so', () => {
+    const { status, stdout } = shootdown('mutate', ...v1, '--max-states', '165', '--json', '--workers', '1');
+    const { mutants } = JSON.parse(stdout) as { mutants: readonly Mutant[] };
+    expect(status).toBe(2);
+    expect(mutants.some((m) => m.result === 'bounded')).toBe(true);
+  });
+
+  it('changes nothing of what is not safe as it is', () => {
+    const { status, stdout } = shootdown('mutate', 'ptdump-vmalloc', '--variant', 'unlocked');
+    expect(status).toBe(12);
+    expect(stdout).toMatch(/VIOLATION as it is \(no access to a freed frame or table\)/);
+  });
+
+  it('takes the path of a module', () => {
+    const module = join(new URL('../dist/examples/my-patch.js', import.meta.url).pathname);
+    const { status, stdout } = shootdown('mutate', module, '--variant', 'clear-check-free', '--json', '--workers', '1');
+    expect(status).toBe(0);
+    const { mutants } = JSON.parse(stdout) as { mutants: readonly Mutant[] };
+    const trylock = mutants.find(({ step }) => step === 'mmap_read_trylock');
+    expect(trylock).toMatchObject({ routine: 'pud_free_pmd_page', change: 'leave-out-pair', result: 'needed' });
+  });
+
+  it('prints what it knows when it is interrupted', async () => {
+    const child = spawn(process.execPath, [
+      bin,
+      'mutate',
+      'ptdump-vmalloc',
+      '--variant',
+      'v6',
+      '--json',
+      '--workers',
+      '1',
+    ]);
+    let stdout = '';
+    child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
+    child.stderr.once('data', () => child.kill('SIGINT'));
+    const status = await new Promise((resolve) => child.once('close', resolve));
+    expect(status).toBe(130);
+    const results = (JSON.parse(stdout) as { mutants: readonly Mutant[] }).mutants.map(({ result }) => result);
+    expect(results).toContain('not judged');
+  });
+});
+
+describe('one line changed', () => {
+  it('is searched by explore, and what it finds is replayed', () => {
+    const explored = shootdown('explore', ...v1, '--mutate', clear, '--json');
+    expect(explored.status).toBe(12);
+    const { schedule, expected } = JSON.parse(explored.stdout) as { schedule: string; expected: unknown };
+    expect(expected).toBeNull();
+    const replayed = shootdown('replay', ...v1, '--mutate', clear, '--schedule', schedule);
+    expect(replayed.status).toBe(12);
+    expect(replayed.stdout).toContain('(no pud_clear(0x0[0]))');
+    const text = shootdown('explore', ...v1, '--mutate', clear).stdout;
+    expect(text).toContain(`with one line changed, ${clear}`);
+    expect(text.replaceAll(/[\\\s]+/g, ' ')).toContain(`--mutate '${clear}' --schedule ${schedule}`);
+  });
+
+  it('is the same for several workers', () => {
+    const found = [1, 2].map((workers) => {
+      const { stdout } = shootdown('explore', ...v1, '--mutate', clear, '--workers', String(workers), '--json');
+      const { states, schedule } = JSON.parse(stdout) as { states: number; schedule: string };
+      return [states, schedule];
+    });
+    expect(found[1]).toEqual(found[0]);
+  });
+
+  it.each([
+    ['pud_free_pmd_page/pud_cleer:leave-out', 10, /no step of pud_free_pmd_page pud_cleer \(have: pudp_get, /],
+    ['pud_free/pud_clear:leave-out', 10, /no routine pud_free \(have: /],
+    ['pud_free_pmd_page/pud_clear:weaken', 10, /no change of pud_free_pmd_page\/pud_clear weaken \(have: leave-out/],
+    ['pud_clear', 10, /expected routine\/step:change/],
+  ])('%s names none: %i', (name, expected, message) => {
+    const { status, stderr } = shootdown('explore', ...v1, '--mutate', name);
+    expect(status).toBe(expected);
+    expect(stderr).toMatch(message);
+    expect(stderr.trim()).not.toContain('\n');
+  });
+});

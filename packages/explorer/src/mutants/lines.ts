@@ -1,0 +1,61 @@
+/** The lines of a system, and the mutants that they make. */
+import {
+  LineWatcher,
+  ModelError,
+  parseMutation,
+  type CodeLine,
+  type Mutation,
+  type MutationName,
+  type System,
+} from '@shootdown/machine';
+import { explore } from '../explore.ts';
+import type { ExploreOptions, ExploreResult } from '../result.ts';
+import type { Mutant } from './mutant.ts';
+
+/** Searches a system and notes every line that is reached. */
+export async function linesOf(
+  system: System,
+  options: ExploreOptions = {},
+): Promise<{ readonly unchanged: ExploreResult; readonly lines: readonly CodeLine[] }> {
+  const watcher = new LineWatcher(system);
+  const unchanged = await explore(watcher.system, { ...options, workers: 1, interleavingsStatesMax: 0 });
+  return { unchanged, lines: watcher.lines() };
+}
+
+/** Every change of every line. */
+export function mutantsOf(lines: readonly CodeLine[]): Mutant[] {
+  return lines.flatMap((line) => line.changes.map((change) => ({ line, mutation: mutationOf(line, change) })));
+}
+
+function mutationOf({ routine, word, position }: CodeLine, change: string): Mutation {
+  return { routine, word, position, change };
+}
+
+/**
+ * The mutation that a text names, `pud_free_pmd_page/pud_clear:leave-out`. The system is searched, for only then are its lines known.
+ * Throws ModelError (one line, with what there is) if it names none.
+ */
+export async function mutationNamed(system: System, text: string, options: ExploreOptions = {}): Promise<Mutation> {
+  const name = parseMutation(text);
+  return mutationAmong((await linesOf(system, options)).lines, name);
+}
+
+/** The mutation of a name, if the lines are known. Throws ModelError. */
+export function mutationAmong(lines: readonly CodeLine[], { routine, step, change }: MutationName): Mutation {
+  const routines = [...new Set(lines.map((line) => line.routine))];
+  if (!routines.includes(routine)) throw unknown('routine', routine, routines);
+  const here = lines.filter((line) => line.routine === routine);
+  const line = here.find((candidate) => candidate.step === step);
+  if (!line)
+    throw unknown(
+      `step of ${routine}`,
+      step,
+      here.map((candidate) => candidate.step),
+    );
+  if (!line.changes.includes(change)) throw unknown(`change of ${routine}/${step}`, change, line.changes);
+  return mutationOf(line, change);
+}
+
+function unknown(kind: string, name: string, available: readonly string[]): ModelError {
+  return new ModelError(`mutation: no ${kind} ${name} (have: ${available.join(', ') || 'none'})`);
+}

@@ -1,0 +1,58 @@
+/** The vocabulary of mutating: which lines are changed how, and what each change comes to. */
+import type { CodeLine, Mutation } from '@shootdown/machine';
+import type { Bounds, ExploreResult, ProblemKind, StopReason, SystemSource } from '../result.ts';
+
+/** A line of the code and one thing that can become of it. */
+export interface Mutant {
+  readonly line: CodeLine;
+  readonly mutation: Mutation;
+}
+
+/**
+ * `needed`: without the line something goes wrong, or a witness is gone. `not needed`: nothing goes wrong in this system on this memory
+ * model. `no difference`: the very same states are reached. `bounded`: the search was cut short before anything went wrong.
+ */
+export type MutantResult = 'needed' | 'not needed' | 'no difference' | 'bounded';
+
+/** What a change comes to. */
+export interface Judgement {
+  readonly result: MutantResult;
+  /** What breaks; null unless the line is needed. */
+  readonly property: string | null;
+  readonly kind: ProblemKind | 'crash' | null;
+  /** Nothing goes wrong, but something that must be possible is possible no more: that is no safety. */
+  readonly witnessGone: boolean;
+  /** The schedule to it, of the changed system. */
+  readonly schedule: readonly number[] | null;
+  readonly stoppedBy: StopReason | null;
+  readonly states: number;
+  readonly seconds: number;
+}
+
+/** A mutant with what it comes to; null: not judged, because the work was interrupted. */
+export interface JudgedMutant extends Mutant {
+  readonly judgement: Judgement | null;
+}
+
+/** How to mutate. */
+export interface MutateOptions {
+  /** Of each search. */
+  readonly bounds?: Bounds;
+  /** Threads, each of which judges one mutant at a time; more than 1 needs `source`. Default 1: in this thread. */
+  readonly workers?: number;
+  readonly source?: SystemSource;
+  /** Cancels the work; the result says what is known so far. */
+  readonly signal?: AbortSignal;
+  /** Called after every mutant. */
+  readonly onJudged?: (judged: number, mutants: number, mutant: JudgedMutant) => void;
+}
+
+/** What mutating a system has come to. */
+export interface MutateResult {
+  /** The search of the system as it is. Unless it is safe, nothing is mutated. */
+  readonly unchanged: ExploreResult;
+  readonly lines: readonly CodeLine[];
+  /** By routine, in the order of the code. */
+  readonly mutants: readonly JudgedMutant[];
+  readonly seconds: number;
+}

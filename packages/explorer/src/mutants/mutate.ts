@@ -1,0 +1,93 @@
+/** `mutate`: changes every line of a system's code in turn, and says which of them are needed for what. */
+import type { System } from '@shootdown/machine';
+import type { Bounds } from '../result.ts';
+import { Watch } from '../watch.ts';
+import { judge } from './judge.ts';
+import { linesOf, mutantsOf } from './lines.ts';
+import type { JudgedMutant, Judgement, Mutant, MutateOptions, MutateResult } from './mutant.ts';
+import { MutantThread } from './mutant-thread.ts';
+import { stateSetOf, type StateSet } from './same-states.ts';
+
+/** States of one mutant at most, unless the caller says otherwise: a change may make a space endless. */
+const MUTANT_STATES_MAX = 5_000_000;
+
+/** Judges a mutant; null: cancelled. */
+type Judge = (mutant: Mutant) => Promise<Judgement | null>;
+
+/**
+ * Searches a system, then every mutant of it. Throws ModelError on mistakes of the model, and on options out of range.
+ * The result does not depend on the number of workers.
+ */
+export async function mutate(system: System, options: MutateOptions = {}): Promise<MutateResult> {
+  const { signal, workers = 1, source } = options;
+  const watch = new Watch({ signal });
+  const bounds: Bounds = { maxStates: MUTANT_STATES_MAX, ...options.bounds };
+  const cancels = signal && { signal };
+  const { unchanged, lines } = await linesOf(system, { bounds, ...cancels });
+  const mutants = unchanged.verdict === 'safe' ? mutantsOf(lines) : [];
+  const original = mutants.length === 0 ? null : await stateSetOf(system, new Watch({ signal, ...bounds }));
+  const judged =
+    workers > 1 && source
+      ? await judgedInThreads(mutants, Math.min(workers, mutants.length), { source, original, bounds }, options)
+      : await judgedBy([inThisThread(system, original, bounds, signal)], mutants, options);
+  return { unchanged, lines, mutants: judged, seconds: watch.seconds };
+}
+
+function inThisThread(
+  system: System,
+  original: StateSet | null,
+  bounds: Bounds,
+  signal: AbortSignal | undefined,
+): Judge {
+  return async ({ mutation }) => {
+    const judgement = await judge(system, mutation, original, bounds, signal);
+    return signal?.aborted === true && judgement.result !== 'needed' ? null : judgement;
+  };
+}
+
+async function judgedInThreads(
+  mutants: readonly Mutant[],
+  workers: number,
+  work: Parameters<MutantThread['judge']>[1],
+  options: MutateOptions,
+): Promise<JudgedMutant[]> {
+  const { signal } = options;
+  const threads = Array.from({ length: workers }, (_, index) => new MutantThread(index));
+  const cancelled = new Promise<null>((resolve) => {
+    if (signal?.aborted === true) resolve(null);
+    signal?.addEventListener('abort', () => resolve(null), { once: true });
+  });
+  try {
+    const judges = threads.map(
+      (thread): Judge =>
+        (mutant) =>
+          Promise.race([thread.judge(mutant, work), cancelled]),
+    );
+    return await judgedBy(judges, mutants, options);
+  } finally {
+    await Promise.all(threads.map((thread) => thread.stop()));
+  }
+}
+
+/** Hands out the mutants, one at a time to each judge. */
+async function judgedBy(
+  judges: readonly Judge[],
+  mutants: readonly Mutant[],
+  { signal, onJudged }: MutateOptions,
+): Promise<JudgedMutant[]> {
+  const judged: JudgedMutant[] = mutants.map((mutant) => ({ ...mutant, judgement: null }));
+  let [next, done] = [0, 0];
+  const work = async (judgeOne: Judge): Promise<void> => {
+    while (next < mutants.length && signal?.aborted !== true) {
+      const index = next++;
+      const mutant = mutants[index] as Mutant;
+      const judgement = await judgeOne(mutant);
+      if (judgement === null) return;
+      const result = { ...mutant, judgement };
+      judged[index] = result;
+      onJudged?.(++done, mutants.length, result);
+    }
+  };
+  await Promise.all(judges.map(work));
+  return judged;
+}

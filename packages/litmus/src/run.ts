@@ -1,0 +1,245 @@
+/** Runs a litmus test on the machine: every interleaving, and every way in which its memory may answer. */
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  program,
+  routine,
+  SystemBuilder,
+  TabulatedExecutor,
+  type Address,
+  type MemoryModel,
+  type OrderingRule,
+  type Region,
+  type System,
+} from '@shootdown/machine';
+import { sameObservable, type FinalState, type Observable } from './condition.ts';
+import { unsupported } from './errors.ts';
+import type { LitmusTest, Memory } from './litmus-test.ts';
+
+/** How a test is run. */
+export interface RunOptions {
+  readonly memoryModel: MemoryModel;
+  /** FEAT_ETS2 is implemented. */
+  readonly ets2?: boolean;
+  /** States after which a run ends without an answer. Default {@link STATES_MAX_DEFAULT}. */
+  readonly statesMax?: number;
+  /** Ordering rules of the machine to leave out. */
+  readonly leftOut?: ReadonlySet<OrderingRule>;
+  /** Whether stores may overtake earlier loads of their own processor (`arm`). Default `never`. */
+  readonly promises?: 'auto' | 'never';
+  /** False: the machine's weak memory is not brought into canonical form. */
+  readonly canonical?: boolean;
+}
+
+/** What is observed of a condition: in no final state, in some, in all of them. */
+export type Observation = 'Never' | 'Sometimes' | 'Always';
+
+/** One final state. */
+export interface Outcome {
+  /** As herd prints it: `0:X1=1; [x]=2;`. */
+  readonly text: string;
+  /** Whether the condition's formula holds there. */
+  readonly holds: boolean;
+}
+
+/** The answer to a test. */
+export interface LitmusResult {
+  /** Null if a bound was hit. */
+  readonly observation: Observation | null;
+  readonly outcomes: readonly Outcome[];
+  /** States of the machine. */
+  readonly states: number;
+  /** What bound was hit, if any. */
+  readonly bound: string | null;
+  /** Things to be said that are no part of the answer. */
+  readonly warnings: readonly string[];
+}
+
+/** States of a test at most. */
+export const STATES_MAX_DEFAULT = 2_000_000;
+
+/** A test as a system of the machine. */
+export interface LitmusMachine {
+  readonly system: System;
+  /** Processors whose programs end. */
+  readonly threads: number;
+  /** What a state shows when all threads have ended. */
+  readonly observe: (read: (address: number) => number) => FinalState;
+  /** True when all threads have ended. */
+  readonly ended: (read: (address: number) => number) => boolean;
+}
+
+/** Property of a system made from a test: violated where the condition of an `exists` holds. */
+export const CONDITION = 'the condition of the test is not reached';
+
+/** Where a thread leaves what it has to show: one cell per observable, then whether it has ended. */
+interface Results {
+  readonly region: Region;
+  readonly shown: readonly Observable[];
+}
+
+const RESULT = defineOperation({
+  name: 'result',
+  order: 'relaxed',
+  perform(cx, op) {
+    // What a thread has stored is to be in memory when it has ended.
+    if (!cx.drained()) return BLOCKED;
+    const { addresses, values } = op.data as { addresses: readonly Address[]; values: readonly number[] };
+    addresses.forEach((address, i) => cx.write(address, values[i] as number));
+    return 0;
+  },
+});
+
+/** Builds the machine that runs a test. */
+export function machineOf(test: LitmusTest, options: RunOptions): LitmusMachine {
+  const { memoryModel } = options;
+  if (test.translation && memoryModel !== 'arm') unsupported(`page tables on ${memoryModel}: they are modelled on arm`);
+  const names = test.variables.map(({ name }) => name);
+  let memory: Memory | null = null;
+  const builder = new SystemBuilder({
+    memoryModel,
+    storeBufferEntries: 8,
+    weak: () => ({
+      ...(test.translation &&
+        memory && {
+          translation: test.translation(memory, { ets2: options.ets2 ?? false }),
+          translated: test.variables.map(({ name, initial }) => ({
+            address: (memory as Memory).at(name),
+            value: initial,
+          })),
+        }),
+      ...(options.leftOut && { leftOut: options.leftOut }),
+      canonical: options.canonical ?? true,
+    }),
+  });
+  const words = builder.region('memory', Math.max(1, names.length), {
+    initial: test.variables.map(({ initial }) => initial),
+    cellName: (index) => names[index] ?? 'memory',
+    format: (value) => test.show(value),
+  });
+  const at = (name: string): Address => words.at(names.indexOf(name));
+  memory = { model: memoryModel, at };
+  const results = test.threads.map((thread, index): Results => {
+    const shown = test.observables.filter((observable) => observable.thread === index);
+    return { shown, region: builder.region(`${thread.name}.result`, shown.length + 1, { memory: 'strong' }) };
+  });
+  const machine = { at, memory };
+  test.threads.forEach((thread, index) => {
+    const { region, shown } = results[index] as Results;
+    const body = routine(thread.name, function* () {
+      const registers = yield* thread.start(machine.memory);
+      const values = [...shown.map(({ name }) => registers[name] ?? 0), 1];
+      const addresses = values.map((_, i) => region.at(i));
+      const label = shown.map(({ name }, i) => `${name}=${test.show(values[i] as number)}`).join(' ');
+      yield operation(RESULT, 0, 0, 0, { addresses, values }, { label: label === '' ? 'end' : `end: ${label}` });
+    });
+    builder.processor({ name: thread.name, tasks: [program(body)] });
+  });
+  for (const { name, start } of test.hardware) {
+    const body = routine(name, () => start(machine.memory));
+    builder.processor({ name, tasks: [program(body)] });
+  }
+  const ended = (read: (address: number) => number): boolean =>
+    results.every(({ region, shown }) => read(region.at(shown.length)) === 1);
+  const observe = (read: (address: number) => number): FinalState => ({
+    valueOf(observable) {
+      if (observable.kind === 'variable') return read(at(observable.name));
+      const { region, shown } = results[observable.thread] as Results;
+      return read(region.at(shown.findIndex((other) => sameObservable(other, observable))));
+    },
+  });
+  const { quantifier, formula, text } = test.condition;
+  if (quantifier !== 'forall')
+    builder.property({
+      name: CONDITION,
+      kind: 'always',
+      why: text,
+      reads: [...test.variables.map(({ name }) => at(name)), ...results.flatMap(({ region }) => cellsOf(region))],
+      check: (read) => !ended(read) || !formula.holds(observe(read)),
+    });
+  return { system: builder.build(), threads: test.threads.length, observe, ended };
+}
+
+function cellsOf(region: Region): number[] {
+  return Array.from({ length: region.cells }, (_, i) => region.at(i));
+}
+
+/** Runs a test. */
+export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
+  const { system, observe, ended } = machineOf(test, options);
+  const executor = new TabulatedExecutor(system);
+  const { store } = executor;
+  const statesMax = options.statesMax ?? STATES_MAX_DEFAULT;
+  const seen = new Set<string>();
+  const outcomes = new Map<string, Outcome>();
+  const read = (address: number): number => store.words[address] as number;
+  let full = false;
+  const visit = (): void => {
+    const state = `${store.lo},${store.hi}`;
+    if (seen.has(state)) return;
+    if (seen.size === statesMax) {
+      full = true;
+      return;
+    }
+    seen.add(state);
+    if (ended(read)) {
+      const final = observe(read);
+      const text = textOf(test, final);
+      if (!outcomes.has(text)) outcomes.set(text, { text, holds: test.condition.formula.holds(final) });
+    }
+    for (let choice = 0; choice < system.choices.length; choice++) {
+      let branches = 1;
+      for (let branch = 0; branch < branches && !full; branch++) {
+        const { mark, lo, hi } = store;
+        const happened = executor.step(choice, branch);
+        // Before the visit, which takes other steps.
+        branches = Math.max(branches, executor.branchCount);
+        if (!happened) continue;
+        visit();
+        store.undo(mark, lo, hi);
+      }
+    }
+  };
+  visit();
+  const bound = full
+    ? `${statesMax} states`
+    : executor.weak?.memory.boundHit === true
+      ? 'messages of a location'
+      : null;
+  const sorted = [...outcomes.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
+  return {
+    observation: bound === null ? observationOf(sorted) : null,
+    outcomes: sorted,
+    states: seen.size,
+    bound,
+    warnings: test.warnings,
+  };
+}
+
+function observationOf(outcomes: readonly Outcome[]): Observation {
+  const positive = outcomes.filter(({ holds }) => holds).length;
+  if (positive === 0) return 'Never';
+  return positive === outcomes.length ? 'Always' : 'Sometimes';
+}
+
+function textOf(test: LitmusTest, state: FinalState): string {
+  return test.observables.map((observable) => `${nameOf(observable)}${shown(test, observable, state)};`).join(' ');
+}
+
+function nameOf({ kind, thread, name }: Observable): string {
+  if (kind === 'variable') return `[${name}]`;
+  return kind === 'register' ? `${thread}:${name}` : '';
+}
+
+function shown(test: LitmusTest, observable: Observable, state: FinalState): string {
+  const value = state.valueOf(observable);
+  if (observable.kind !== 'fault') return `=${test.show(value)}`;
+  return test.showFault(observable.thread, value);
+}
+
+/** Whether a test's sentence is true: `exists` of some final state, `~exists` of none, `forall` of all. */
+export function agreesWith(quantifier: LitmusTest['condition']['quantifier'], { outcomes }: LitmusResult): boolean {
+  if (quantifier === 'forall') return outcomes.every(({ holds }) => holds);
+  return outcomes.some(({ holds }) => holds) === (quantifier === 'exists');
+}

@@ -1,0 +1,303 @@
+/**
+ * How operations reach the weak memory (`arm`): which messages they read and where their stores stand is the branch of the
+ * choice.
+ *
+ * Words are weak or strong. A weak word has a history of messages. A strong word (a lock, what hardware or the simulation
+ * keeps) has one value that everybody sees at once; what it orders is said by the operation that uses it: an acquire joins
+ * the view that the word hands on, a release leaves its own there.
+ */
+import type { WeakMemory, WeakStep } from '../memory/weak-memory.ts';
+import type { Access, BarrierKind, Request } from '../memory/requests.ts';
+import { ModelError } from '../state/errors.ts';
+import {
+  BLOCKED,
+  type Operation,
+  type OperationContext,
+  type OperationOrder,
+  type WeakContext,
+} from '../routine/operation.ts';
+import type { WordStore } from '../state/words.ts';
+import type { System } from '../system/system.ts';
+
+/** What the port asks of its executor. */
+export interface PortHost extends OperationContext {
+  readonly system: System;
+  readonly store: WordStore;
+  /** Writes a word of memory and tells its watcher. */
+  writeWord(address: number, value: number): void;
+  /** While it is true nothing is reported: outcomes are only counted. */
+  silent: boolean;
+  /** Is told of every request. */
+  noteRequest(request: Request): void;
+}
+
+/** More outcomes of one operation cannot be told apart in a schedule. */
+const OUTCOMES_MAX = 4096;
+
+const plain: Omit<Access, 'kind' | 'address'> = {
+  translated: false,
+  value: 0,
+  modify: null,
+  acquire: 'none',
+  release: false,
+  discards: false,
+  newest: false,
+  dependencies: null,
+};
+
+const dmbs: Readonly<Record<BarrierKind, Request>> = {
+  full: { kind: 'dmb', type: 'full', dependencies: null },
+  load: { kind: 'dmb', type: 'load', dependencies: null },
+  store: { kind: 'dmb', type: 'store', dependencies: null },
+};
+
+const EXCEPTION: Request = { kind: 'exception' };
+const RETIRE: Request = { kind: 'retire' };
+
+/** Performs operations on a weak memory. */
+export class WeakPort implements WeakContext {
+  readonly memory: WeakMemory;
+  readonly #host: PortHost;
+  readonly #address: number;
+  readonly #weak: Uint8Array;
+  /** Requests by what they are, so that each is one object: the memory knows it by that. */
+  readonly #requests = new Map<string, Request>();
+  /** Which way to take at each choice of the operation under way; beyond its end, the first. */
+  #script: readonly number[] = [];
+  /** How many ways there were. */
+  #ways: number[] = [];
+  #refused = false;
+  #order: OperationOrder = 'relaxed';
+  #byDefault = false;
+
+  constructor(host: PortHost, memory: WeakMemory) {
+    this.memory = memory;
+    this.#host = host;
+    this.#address = host.system.weakAddress;
+    this.#weak = host.system.weakWords;
+  }
+
+  /** The number of the state. */
+  get state(): number {
+    return this.#host.store.words[this.#address] as number;
+  }
+
+  /** Back to the first state. */
+  begin(): void {
+    this.#host.store.writeInterned(this.#address, this.memory.first, this.memory.hashes);
+  }
+
+  /**
+   * Performs an operation the way `branch` says. `outcomes` of the answer is how many ways there are, as far as they are
+   * known to be enabled; nothing has changed when `result` is BLOCKED.
+   */
+  perform(op: Operation, own: number, branch: number): { readonly result: number; readonly outcomes: number } {
+    if (own === 1) {
+      const result = this.#attempt(op, 0, [branch]);
+      if (this.#ways.length <= 1) {
+        const outcomes = this.#ways[0] ?? 1;
+        if (branch < outcomes) return { result, outcomes };
+        this.#takeBack();
+        return { result: BLOCKED, outcomes };
+      }
+      this.#takeBack();
+    }
+    const leaves = this.#leavesOf(op, own);
+    const leaf = leaves[branch];
+    if (!leaf) return { result: BLOCKED, outcomes: leaves.length };
+    return { result: this.#attempt(op, leaf.own, leaf.script), outcomes: leaves.length };
+  }
+
+  /** How many ways an operation may go. */
+  outcomesOf(op: Operation, own: number): number {
+    return this.#leavesOf(op, own).length;
+  }
+
+  /** Every way to choose, found by trying. Changes nothing. */
+  #leavesOf(op: Operation, own: number): { readonly own: number; readonly script: readonly number[] }[] {
+    const host = this.#host;
+    const leaves: { own: number; script: readonly number[] }[] = [];
+    host.silent = true;
+    for (let first = 0; first < own; first++) {
+      const open: number[][] = [[]];
+      for (let script = open.pop(); script; script = open.pop()) {
+        this.#attempt(op, first, script);
+        this.#takeBack();
+        const ways = this.#ways;
+        leaves.push({ own: first, script: ways.map((_, depth) => script[depth] ?? 0) });
+        if (leaves.length > OUTCOMES_MAX)
+          throw new ModelError(
+            `weak memory: ${op.definition.name}: more than ${OUTCOMES_MAX} outcomes of one operation`,
+          );
+        for (let depth = ways.length - 1; depth >= script.length; depth--)
+          for (let way = (ways[depth] as number) - 1; way > 0; way--)
+            open.push([...Array.from({ length: depth }, (_, i) => script[i] ?? 0), way]);
+      }
+    }
+    host.silent = false;
+    return leaves;
+  }
+
+  #mark = 0;
+  #lo = 0;
+  #hi = 0;
+
+  #attempt(op: Operation, own: number, script: readonly number[]): number {
+    const { store } = this.#host;
+    this.#mark = store.mark;
+    this.#lo = store.lo;
+    this.#hi = store.hi;
+    this.#script = script;
+    this.#ways = [];
+    this.#refused = false;
+    const { definition } = op;
+    this.#byDefault = definition.order === undefined;
+    this.#order = definition.order ?? 'relaxed';
+    let result = definition.weak ? definition.weak(this.#host, this, op, own) : definition.perform(this.#host, op, own);
+    if (this.#byDefault && this.#order === 'full' && result !== BLOCKED) this.dmb('full');
+    if (this.#refused) result = BLOCKED;
+    // What components do between operations is hardware's doing, which says nothing of order.
+    this.#order = 'relaxed';
+    this.#byDefault = false;
+    if (result === BLOCKED) this.#takeBack();
+    return result;
+  }
+
+  #takeBack(): void {
+    this.#host.store.undo(this.#mark, this.#lo, this.#hi);
+  }
+
+  /** Has the weak memory do something for the processor of the step, in one of the ways it may go; returns the result. */
+  request(request: Request): number {
+    const { store } = this.#host;
+    this.#host.noteRequest(request);
+    const word = 'address' in request ? (store.words[request.address] as number) : 0;
+    const steps = this.memory.steps(this.state, this.#host.processor, request, word);
+    const way = this.#choose(steps.length);
+    const step = steps[way];
+    if (!step) {
+      this.#refused = true;
+      return 0;
+    }
+    this.#apply(step);
+    return step.result;
+  }
+
+  #choose(ways: number): number {
+    if (ways === 1) return 0;
+    const way = this.#script[this.#ways.length] ?? 0;
+    this.#ways.push(ways);
+    return way;
+  }
+
+  #apply({ next, changed }: WeakStep): void {
+    this.#host.store.writeInterned(this.#address, next, this.memory.hashes);
+    for (let i = 0; i < changed.length; i += 2) this.#host.writeWord(changed[i] as number, changed[i + 1] as number);
+  }
+
+  isWeak(address: number): boolean {
+    return this.#weak[address] === 1;
+  }
+
+  /** A load, store or atomic, plain where nothing else is said. */
+  access(access: Partial<Access> & Pick<Access, 'kind' | 'address'>): number {
+    const whole: Access = { ...plain, ...access };
+    return whole.translated || this.isWeak(whole.address) ? this.request(whole) : this.#strong(whole);
+  }
+
+  /** Of a word that everybody sees alike: only what it hands on is a matter of order. */
+  #strong({ kind, address, value, modify, acquire, release }: Access): number {
+    const old = this.#host.store.words[address] as number;
+    if (kind !== 'store' && acquire !== 'none') this.receive(address, 'acquire');
+    if (kind === 'load') return old;
+    const after = kind === 'store' ? value : (modify?.apply(old) ?? null);
+    if (after === null) return old;
+    if (release) this.publish(address, 'release');
+    this.#host.writeWord(address, after);
+    return kind === 'store' ? 0 : old;
+  }
+
+  /** A plain load. */
+  load(address: number, acquire: Access['acquire'] = 'none'): number {
+    if (!this.isWeak(address)) return this.#strong({ ...plain, kind: 'load', address, acquire });
+    return this.request(this.#remembered(`l${acquire}${address}`, { ...plain, kind: 'load', address, acquire }));
+  }
+
+  /** A plain store. */
+  store(address: number, value: number, release = false): void {
+    if (!this.isWeak(address)) {
+      this.#strong({ ...plain, kind: 'store', address, value, release });
+      return;
+    }
+    const key = `s${release ? 'r' : ''}${address},${value}`;
+    this.request(this.#remembered(key, { ...plain, kind: 'store', address, value, release }));
+  }
+
+  dmb(type: BarrierKind): void {
+    this.request(dmbs[type]);
+  }
+
+  /** What hardware or the simulation reads: of a weak word, its newest message. */
+  read(address: number): number {
+    const { store } = this.#host;
+    if (this.isWeak(address))
+      return this.request(this.#remembered(`n${address}`, { ...plain, kind: 'load', address, newest: true }));
+    if (this.#order !== 'relaxed' && this.#order !== 'release') this.receive(address, 'acquire');
+    return store.words[address] as number;
+  }
+
+  /** What hardware or the simulation writes: to a weak word, a message newer than all. */
+  write(address: number, value: number): void {
+    if (this.isWeak(address)) {
+      const key = `w${address},${value}`;
+      this.request(this.#remembered(key, { ...plain, kind: 'store', address, value, newest: true }));
+      return;
+    }
+    if (this.#order !== 'relaxed' && this.#order !== 'acquire') this.publish(address, 'release');
+    this.#host.writeWord(address, value);
+  }
+
+  /** An operation that says nothing of its order and waits for the store buffer (on x86) is fully ordered. */
+  drained(): void {
+    if (!this.#byDefault || this.#order === 'full') return;
+    this.#order = 'full';
+    this.dmb('full');
+  }
+
+  /** A message: hands on what the sender has completed or, from an operation with release semantics, all it has done. */
+  publishMessage(key: number): void {
+    this.publish(key, this.#order === 'relaxed' || this.#order === 'acquire' ? 'completed' : 'release');
+  }
+
+  publish(key: number, what: 'release' | 'completed'): void {
+    this.request(this.#remembered(`p${what}${key}`, { kind: 'publish', key, what }));
+  }
+
+  receive(key: number, as: 'acquire' | 'context'): void {
+    this.request(this.#remembered(`r${as}${key}`, { kind: 'receive', key, as }));
+  }
+
+  forward(key: number, to: number): void {
+    this.request(this.#remembered(`f${key},${to}`, { kind: 'forward', key, to }));
+  }
+
+  forget(key: number): void {
+    this.request(this.#remembered(`x${key}`, { kind: 'forget', key }));
+  }
+
+  /** The processor takes an exception, or returns from one. */
+  exception(): void {
+    this.request(EXCEPTION);
+  }
+
+  /** The processor will never access memory again. */
+  retire(): void {
+    this.request(RETIRE);
+  }
+
+  #remembered(key: string, request: Request): Request {
+    let known = this.#requests.get(key);
+    if (!known) this.#requests.set(key, (known = request));
+    return known;
+  }
+}

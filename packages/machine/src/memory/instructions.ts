@@ -1,0 +1,113 @@
+/**
+ * Operations that say all they order: the instructions of the Arm architecture, for routines made from litmus tests and for
+ * the kernel's `_relaxed`, `_acquire` and `_release` forms. On `sc` and `tso` they are what x86 makes of them: loads and
+ * stores are plain, atomics and full barriers wait for the store buffer, all other barriers order nothing new.
+ */
+import { BLOCKED, defineOperation, operation, type Operation, type Saying, type Steps } from '../routine/operation.ts';
+import { stepOf, voidStepOf } from '../routine/unbegun.ts';
+import { ModelError } from '../state/errors.ts';
+import type { Access, BarrierKind, Dependencies, Request, Tlbi } from './requests.ts';
+
+const requestOf = (op: Operation): Request => op.data as Request;
+
+const ACCESS = defineOperation({
+  name: 'access',
+  cost: 'load',
+  perform(cx, op) {
+    const access = op.data as Access;
+    if (access.translated) throw new ModelError('arm: access: translations are modelled on arm only');
+    switch (access.kind) {
+      case 'load':
+        return cx.load(access.address);
+      case 'store':
+        return cx.storeBuffered(access.address, access.value) ? 0 : BLOCKED;
+      case 'update': {
+        if (!cx.drained()) return BLOCKED;
+        const old = cx.read(access.address);
+        const value = access.modify?.apply(old) ?? null;
+        if (value !== null) cx.write(access.address, value);
+        return old;
+      }
+    }
+  },
+  weak: (_cx, memory, op) => memory.access(op.data as Access),
+});
+
+const FULL = defineOperation({
+  name: 'smp_mb',
+  perform: (cx) => (cx.drained() ? 0 : BLOCKED),
+  weak: (_cx, memory, op) => memory.request(requestOf(op)),
+});
+
+const PARTIAL = defineOperation({
+  name: 'smp_wmb',
+  perform: () => 0,
+  weak: (_cx, memory, op) => memory.request(requestOf(op)),
+});
+
+const ARM_ONLY = defineOperation({
+  name: 'tlbi',
+  perform: () => {
+    throw new ModelError('arm: tlbi: translations are modelled on arm only');
+  },
+  weak: (_cx, memory, op) => memory.request(requestOf(op)),
+});
+
+/** Whenever it likes: that it does not happen is no deadlock. */
+const ACCESS_FLAG = defineOperation({
+  name: 'set_access_flag',
+  rests: true,
+  perform: () => BLOCKED,
+  weak: (_cx, memory, op) => memory.request(requestOf(op)),
+});
+
+const plain: Omit<Access, 'kind' | 'address'> = {
+  translated: false,
+  value: 0,
+  modify: null,
+  acquire: 'none',
+  release: false,
+  discards: false,
+  newest: false,
+  dependencies: null,
+};
+
+/** Completes an access: what is not said is plain. */
+export function accessOf(access: Partial<Access> & Pick<Access, 'kind' | 'address'>): Access {
+  return { ...plain, ...access };
+}
+
+/** A load, store or atomic; returns the value loaded, or a `MemoryFault`. */
+export function performAccess(access: Access, saying?: Saying): Steps<number> {
+  return stepOf(operation(ACCESS, access.address, access.value, 0, access, saying));
+}
+
+/** DMB or DSB. A full DSB also waits for the TLBIs of its processor. */
+export function barrier(
+  kind: 'dmb' | 'dsb',
+  type: BarrierKind,
+  saying?: Saying,
+  dependencies: Dependencies | null = null,
+): Steps {
+  const request: Request = { kind, type, dependencies };
+  const label = `${kind}(${{ full: 'ish', load: 'ishld', store: 'ishst' }[type]})`;
+  return voidStepOf(operation(type === 'full' ? FULL : PARTIAL, 0, 0, 0, request, { label, ...saying }));
+}
+
+/** ISB: context synchronisation. */
+export function contextSynchronisation(saying?: Saying, dependencies: Dependencies | null = null): Steps {
+  const request: Request = { kind: 'isb', dependencies };
+  return voidStepOf(operation(PARTIAL, 0, 0, 0, request, { label: 'isb()', ...saying }));
+}
+
+/** TLBI of the pages whose descriptors are at these addresses. */
+export function invalidate(request: Omit<Tlbi, 'kind'>, saying?: Saying): Steps {
+  const tlbi: Request = { ...request, kind: 'tlbi' };
+  return voidStepOf(operation(ARM_ONLY, 0, 0, 0, tlbi, { label: 'tlbi', ...saying }));
+}
+
+/** Hardware sets the access flag of a descriptor, which it may do at any time (TCR_EL1.HA). */
+export function setSomeAccessFlag(saying?: Saying): Steps {
+  const request: Request = { kind: 'access-flag' };
+  return voidStepOf(operation(ACCESS_FLAG, 0, 0, 0, request, { label: '<hardware sets an access flag>', ...saying }));
+}

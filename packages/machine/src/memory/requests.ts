@@ -1,0 +1,129 @@
+/** What a processor may ask of the weak memory. */
+
+/** No slot: the value is of no use to later accesses. */
+export const NO_SLOT = -1;
+
+/**
+ * Where the operands of an access came from: loads, by the slots their values were given. Sets of slots are bit masks.
+ * An access without dependencies is one of a kernel routine: see the rule `load-to-store`.
+ */
+export interface Dependencies {
+  /** Loads that the address was computed from, and loads that it was chosen by (CSEL). */
+  readonly address: number;
+  readonly addressPick: number;
+  /** The same of the data of a store. */
+  readonly data: number;
+  readonly dataPick: number;
+  /** The same of the value that a compare-and-swap expects. */
+  readonly expected: number;
+  readonly expectedPick: number;
+  /** Loads that branches since the last access depended on. */
+  readonly control: number;
+  /** Slot for the value that is loaded, or {@link NO_SLOT}. */
+  readonly into: number;
+  /** Slots that are still of use after this access. */
+  readonly keep: number;
+}
+
+/** What an atomic makes of a value; null: it leaves it alone (a compare that failed). */
+export interface Modify {
+  /** Equal for equal functions. */
+  readonly key: string;
+  /** A compare-and-swap: if it succeeds, the value loaded is also known by what it was compared with. */
+  readonly compares: boolean;
+  /** The new value is computed from the old one. */
+  readonly computes: boolean;
+  apply(old: number): number | null;
+}
+
+/** Semantics of the load of an access: none, LDAPR (acquire-PC) or LDAR. */
+export type Acquire = 'none' | 'pc' | 'full';
+
+/** A load, store or atomic read-modify-write. */
+export interface Access {
+  readonly kind: 'load' | 'store' | 'update';
+  /** The word; or, if it is translated, the word of its descriptor. */
+  readonly address: number;
+  readonly translated: boolean;
+  /** Of a store. */
+  readonly value: number;
+  /** Of an update. */
+  readonly modify: Modify | null;
+  readonly acquire: Acquire;
+  readonly release: boolean;
+  /** Nobody keeps the value that is loaded (a store-only atomic, LDR to XZR): DMB LD does not order it. */
+  readonly discards: boolean;
+  /** Only the newest message is read, and a store becomes the newest: hardware, or the simulation itself. */
+  readonly newest: boolean;
+  readonly dependencies: Dependencies | null;
+}
+
+/** Which accesses a barrier looks at. */
+export type BarrierKind = 'full' | 'load' | 'store';
+
+/** A TLBI: of some descriptors, by the issuing processor or by all. */
+export interface Tlbi {
+  readonly kind: 'tlbi';
+  readonly pages: readonly number[];
+  readonly broadcast: boolean;
+  /** Loads that its operand came from; null in a kernel routine. */
+  readonly dependencies: Dependencies | null;
+}
+
+/** Something a processor does with the weak memory. */
+export type Request =
+  | Access
+  | Tlbi
+  | { readonly kind: 'dmb' | 'dsb'; readonly type: BarrierKind; readonly dependencies: Dependencies | null }
+  | { readonly kind: 'isb'; readonly dependencies: Dependencies | null }
+  /** An exception is taken, or returned from. */
+  | { readonly kind: 'exception' }
+  /** Hardware sets the access flag of some descriptor that has it clear. */
+  | { readonly kind: 'access-flag' }
+  /** The processor will never access memory again. */
+  | { readonly kind: 'retire' }
+  /** The key (a lock word, a channel) hands on what the processor has seen: `release` everything, `completed` what a DSB has completed. */
+  | { readonly kind: 'publish'; readonly key: number; readonly what: 'release' | 'completed' }
+  /** The processor has seen what the key hands on: before everything later, or before what follows a context synchronisation. */
+  | { readonly kind: 'receive'; readonly key: number; readonly as: 'acquire' | 'context' }
+  /** What one key hands on, another does too. */
+  | { readonly kind: 'forward'; readonly key: number; readonly to: number }
+  | { readonly kind: 'forget'; readonly key: number };
+
+/** Results of an access that faults, instead of a value. */
+export const MemoryFault = {
+  translation: -0x7fff_ffff,
+  accessFlag: -0x7fff_fffe,
+  permission: -0x7fff_fffd,
+} as const;
+
+/** True for a result that is a fault and no value. */
+export function isMemoryFault(result: number): boolean {
+  return result >= MemoryFault.translation && result <= MemoryFault.permission;
+}
+
+/** What hardware takes a descriptor for. */
+export interface Descriptor {
+  readonly valid: boolean;
+  readonly accessed: boolean;
+  readonly writable: boolean;
+  /** Dirty bit management: hardware may make it writable. */
+  readonly dirtyManaged: boolean;
+  /** Address of the word it maps. */
+  readonly output: number;
+}
+
+/** The translation regime of a machine: one descriptor per page, each a word. */
+export interface Translation {
+  /** Addresses of the descriptors that may change. */
+  readonly pages: readonly number[];
+  decode(value: number): Descriptor;
+  /** The descriptor with its access flag set. */
+  accessed(value: number): number;
+  /** The descriptor made writable. */
+  dirtied(value: number): number;
+  /** FEAT_ETS2: walks are ordered more. */
+  readonly ets2: boolean;
+  /** Per processor: hardware updates of the access flag (TCR_EL1.HA) and of the dirty state (TCR_EL1.HD). */
+  readonly hardware: readonly { readonly accessFlag: boolean; readonly dirty: boolean }[];
+}
