@@ -10,14 +10,23 @@ import {
 import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
+import type { Replacement } from '../c-files.ts';
 import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
-import { mutateFlag, scenarioFlags, scenarioOf, withMutation, type RequestedScenario } from '../scenario-request.ts';
+import {
+  asksForBothSides,
+  mutateFlag,
+  scenarioFlags,
+  scenarioOf,
+  withMutation,
+  type RequestedScenario,
+} from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
+import { exploreBothSides } from './explore-sides.ts';
 
 const flags = {
   ...scenarioFlags,
@@ -55,14 +64,16 @@ export async function run(argv: readonly string[]): Promise<number> {
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
+  const { signal, ignore } = interruption();
+  const find = (of: RequestedScenario): Promise<Found> =>
+    fuzzKind === undefined
+      ? searchAll(of, options, signal, args.has('coverage'))
+      : sample(of, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
+  if (asksForBothSides(args)) return await exploreBothSides(name, args, find);
   const resolved = await withMutation(await scenarioOf('explore', name, args), args.text('mutate'));
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
-  const { signal, ignore } = interruption();
-  const found =
-    fuzzKind === undefined
-      ? await searchAll(resolved, options, signal, args.has('coverage'))
-      : await sample(resolved, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
+  const found = await find(resolved);
   ignore();
   const { result, trace } = found;
   if (args.has('json')) process.stdout.write(`${JSON.stringify(found.document)}\n`);
@@ -165,9 +176,9 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters, replacePath, mutation } = resolved;
+  const { typed, variant, memoryModel, parameters, replacement, mutation } = resolved;
   const changes = {
-    ...(replacePath === null ? {} : { replace: replacePath }),
+    ...(replacement === null ? {} : { replace: replacement }),
     ...(mutation === undefined ? {} : { mutate: mutation }),
   };
   target.write({
@@ -185,7 +196,7 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
     variant: resolved.variant.name,
     memoryModel: resolved.memoryModel,
     parameters: resolved.parameters,
-    ...(resolved.replacePath === null ? {} : { replaced: resolved.replaced }),
+    ...(resolved.replacement === null ? {} : { replaced: resolved.replaced }),
     ...rest,
     expected: resolved.expected,
     agrees: agrees(resolved.expected, result.verdict),
@@ -203,8 +214,7 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
 function describe(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
-  if (resolved.replacePath !== null)
-    lines.push(`replaced: ${resolved.replaced.map((name) => `${name}()`).join(', ')} (${resolved.replacePath})`);
+  if (resolved.replacement !== null) lines.push(replacedLine(resolved.replaced, resolved.replacement));
   if (resolved.mutation !== undefined) lines.push(`with one line changed, ${resolved.mutation}`);
   lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
@@ -224,6 +234,11 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
 /** Operations that were never performed, and the like. */
 export function coverageLines(coverage: ExploreResult['coverage']): string[] {
   return JSON.stringify(coverage, null, 2).split('\n');
+}
+
+function replacedLine(replaced: readonly string[], { path, side }: Replacement): string {
+  const names = replaced.map((name) => `${name}()`).join(', ') || 'nothing';
+  return `replaced: ${names} (${path}${side === undefined ? '' : `, ${side}`})`;
 }
 
 function verdictLine(result: ExploreResult): string {

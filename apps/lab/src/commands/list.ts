@@ -1,20 +1,40 @@
 /** `shootdown list`: scenarios with their variants, and the demos. */
-import { expectedVerdict, type Scenario, type Variant } from '@shootdown/explorer';
+import { expectedVerdict, resolveScenario, type Scenario, type Variant } from '@shootdown/explorer';
+import { ModelError } from '@shootdown/machine';
 import { parseArguments } from '../arguments.ts';
+import { offersC } from '../c-files.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { demos, scenarios } from '@shootdown/scenarios';
 
 const flags = {
+  c: { type: 'string', help: 'what a scenario offers to C, as a header that a C compiler takes' },
   json: { type: 'boolean', help: 'print the scenarios as one JSON array' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
-export function run(argv: readonly string[]): number {
+export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, 'list [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('list', argv, flags, 0);
+  const forC = args.text('c');
+  if (forC !== undefined) {
+    args.refuse(['json'], 'does not go with --c');
+    process.stdout.write(await headerOf(forC));
+    return ExitCode.ok;
+  }
   process.stdout.write(args.has('json') ? `${JSON.stringify(scenarios.map(entryOf))}\n` : listText());
   return ExitCode.ok;
+}
+
+/** The header of a scenario, with its default parameters. Throws ModelError. */
+async function headerOf(name: string): Promise<string> {
+  const { scenario, parameters } = resolveScenario(scenarios, { scenario: name });
+  if (!offersC(scenario)) {
+    const have = scenarios.filter(offersC).map((s) => s.name);
+    throw new ModelError(`list: ${name} offers nothing to C (have: ${have.join(', ')})`);
+  }
+  const [{ printedHeader }, offer] = await Promise.all([import('@shootdown/c'), scenario.c()]);
+  return printedHeader(offer, parameters);
 }
 
 function entryOf(scenario: Scenario): unknown {

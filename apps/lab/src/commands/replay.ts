@@ -87,7 +87,7 @@ async function requestOf(args: Arguments): Promise<Request> {
     };
   }
   args.refuse(
-    ['schedule', 'variant', 'memory-model', 'set', 'replace', 'mutate'],
+    ['schedule', 'variant', 'memory-model', 'set', 'replace', 'side', 'tree', 'mutate'],
     'goes with a scenario, not with a file',
   );
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
@@ -102,7 +102,7 @@ async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   const { machine, scenario } = saved;
   if (scenario) {
     const { name, variant, memoryModel, parameters, replace, mutate } = scenario;
-    const request = { variant, memoryModel, parameters, replacePath: replace };
+    const request = { variant, memoryModel, parameters, replacement: replace };
     return (await withMutation(await requestedScenario(name, request), mutate)).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
