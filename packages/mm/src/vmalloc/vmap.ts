@@ -83,13 +83,20 @@ const trylock: VmapTryHuge = {
   }),
 };
 
-/** arch_vmap_pud_supported() says no. */
+/** arch_vmap_pud_supported() and arch_vmap_pmd_supported() of a kernel that has ptdump. */
+const arch_vmap_supported = (): boolean => false;
+
+/** v6.17 and before, with CONFIG_PTDUMP_DEBUGFS: the architecture says no. */
 const unsupported: VmapTryHuge = {
-  vmap_try_huge_pud: routine('vmap_try_huge_pud', function* () {
-    return 0;
+  vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, _cpu, _design, pud) {
+    if (!arch_vmap_supported()) return 0;
+    yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
+    return 1;
   }),
-  vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* () {
-    return 0;
+  vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, _cpu, _design, pmd) {
+    if (!arch_vmap_supported()) return 0;
+    yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
+    return 1;
   }),
 };
 
