@@ -7,7 +7,7 @@ import { _PAGE_RW, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { each_table } from './mmap.ts';
 import { pgd_alloc, pte_alloc } from './pgtable.ts';
-import { invalidate_range_end, invalidate_range_start } from './secondary/notify.ts';
+import { invalidate_range_end, invalidate_range_start } from './notify.ts';
 
 /**
  * fork(): the child gets the parent's areas and pages; writable pages become read-only in both, and the parent's stale

@@ -6,7 +6,7 @@ import { FrameKind, load, NO_FRAME, routine, type EntryPointer, type Steps } fro
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
-import { copy_user_highpage } from './secondary/contents.ts';
+import { copy_user_highpage } from './contents.ts';
 import {
   allowWrites,
   entryCleared,
@@ -15,7 +15,7 @@ import {
   set_pte_at_notify,
   setPteRangeEnd,
   setPteRangeStart,
-} from './secondary/notify.ts';
+} from './notify.ts';
 
 /** What a fault came to. `retry`: the access will succeed, or fault again for another reason. */
 export type FaultResult = 'retry' | 'sigsegv' | 'oom';

@@ -7,7 +7,7 @@
 import { routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_dirty, pte_pfn, pte_present } from '@shootdown/mmu';
-import type { FileFolio } from './filemap/kernel.ts';
+import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
 import { tlb_flush_mmu, tlb_flush_mmu_tlbonly, type MmuGather } from './mmu-gather.ts';
 

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
 import { at, beyond, goTo, nextSwitch, steps, walk } from '../store.ts';
-import { play } from '../views/Studio.tsx';
+import { play } from '../play.ts';
 import { draw, layoutOf, stepAt } from './timeline-draw.ts';
 
 export function Timeline() {

@@ -7,7 +7,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_DIRTY, _PAGE_RW, pte_dirty, pte_present, pte_write } from '@shootdown/mmu';
 import { pte_lock, pte_unlock } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
-import type { FileFolio } from './kernel.ts';
+import type { FileFolio } from '../file-folio.ts';
 
 /** Choices of {@link writeback}. */
 export interface WritebackDesign {

@@ -13,7 +13,7 @@ import {
   zap_pte_range_v3_15,
   type ZapPteRange,
 } from '../zap.ts';
-import type { FileFolio } from './kernel.ts';
+import type { FileFolio } from '../file-folio.ts';
 
 /** How zap_pte_range() treats a dirty page of a file. */
 export interface ZapDesign {

@@ -6,7 +6,7 @@ import { load, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { indexOf, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
-import { invalidate_range_end, invalidate_range_start } from './notify.ts';
+import { invalidate_range_end, invalidate_range_start } from '../notify.ts';
 
 /**
  * Takes away the table that maps the page, on a tree of two levels. Some time later the page is reclaimed: its rmap says that nobody maps it.

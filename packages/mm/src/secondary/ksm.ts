@@ -9,13 +9,13 @@ import { folio_expected_ref_count, folio_is_unpinned } from '../folio.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
 import { protection } from '../wp-page.ts';
-import { pages_identical } from './contents.ts';
+import { pages_identical } from '../contents.ts';
 import {
   invalidate_page_if_missing_change_pte,
   set_pte_at_notify,
   setPteRangeEnd,
   setPteRangeStart,
-} from './notify.ts';
+} from '../notify.ts';
 
 /** What can be left out of it (mutants). */
 export type KsmMutant =

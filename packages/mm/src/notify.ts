@@ -23,7 +23,7 @@ import {
   type MmuNotifierOptions,
   type MmuNotifierSubscriptions,
 } from '@shootdown/mmu-notifier';
-import { pte_lock, pte_unlock, type Kernel, type Mm, type TlbArch } from '../kernel.ts';
+import { pte_lock, pte_unlock, type Kernel, type Mm, type TlbArch } from './kernel.ts';
 
 /** Who replaces the page of an entry, or makes the entry read-only, by set_pte_at_notify(). */
 export type SetPteCaller = 'wp_page_copy' | 'write_protect_page' | 'replace_page';

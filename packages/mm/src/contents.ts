@@ -13,7 +13,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import type { Kernel } from '../kernel.ts';
+import type { Kernel } from './kernel.ts';
 
 /** Words per frame, and per virtual page whose contents matter. */
 export class PageContents {

@@ -13,7 +13,7 @@ import {
   type Steps,
 } from '@shootdown/machine';
 import { pte_dirty, pte_pfn } from '@shootdown/mmu';
-import type { Kernel, Mm } from '../kernel.ts';
+import type { Kernel, Mm } from './kernel.ts';
 
 /** Built-in property: violated when data that was written through a mapping is neither on disk nor known to be dirty. */
 export const LOST_DIRTY = 'no lost accessed/dirty bit';
