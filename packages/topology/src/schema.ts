@@ -1,7 +1,8 @@
 /**
  * The description of a machine: what a topology file may say. Unknown keys are errors.
  */
-import { arm64Costs, ModelError, x86Costs } from '@shootdown/machine';
+import { ModelError } from '@shootdown/machine';
+import { architectures, type ArchitectureName } from '@shootdown/mm';
 import { parseTlbGeometry } from '@shootdown/mmu';
 import { z } from 'zod';
 
@@ -151,7 +152,7 @@ const host = z.strictObject({
 const topologySchema = z.strictObject({
   name,
   /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
-  architecture: z.enum(['x86-64-4l', 'x86-64-5l', 'arm64-4k-48']),
+  architecture: z.enum(Object.keys(architectures) as [ArchitectureName, ...ArchitectureName[]]),
   memoryModel: z.enum(['sc', 'tso']).default('sc'),
   cpus: z.int().min(1).max(CPUS_MAX),
   tlb: z
@@ -224,7 +225,7 @@ function checkReferences(topology: Topology, source: string): void {
       throw new ModelError(`topology: ${source}: processes: at least one process, or a host with virtual machines`);
     checkKernel(topology, source);
   }
-  const known = isArm(topology) ? arm64Costs.costs : x86Costs.costs;
+  const known = architectures[topology.architecture].costs.costs;
   for (const name of Object.keys(topology.costs)) {
     if (!Object.hasOwn(known, name))
       throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);
@@ -232,7 +233,7 @@ function checkReferences(topology: Topology, source: string): void {
 }
 
 function checkHost(topology: Topology, host: NonNullable<Topology['host']>, source: string): void {
-  if (isArm(topology))
+  if (!architectures[topology.architecture].hasVirtualMachines)
     throw new ModelError(`topology: ${source}: host: virtual machines are x86 only (${topology.architecture})`);
   if (topology.memoryModel !== 'sc')
     throw new ModelError(
@@ -320,11 +321,6 @@ function checkForks(kernel: KernelDescription, source: string, names: ReadonlySe
       seen.add(name);
     }
   }
-}
-
-/** True for the architectures that flush by broadcast TLBI. */
-export function isArm(topology: Pick<Topology, 'architecture'>): boolean {
-  return topology.architecture.startsWith('arm64');
 }
 
 /** Names of the processes forked by a script. */
