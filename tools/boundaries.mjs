@@ -60,10 +60,14 @@ const KNOWS_NOTHING_OF_LINUX = [`${SCOPE}explorer`, `${SCOPE}report`];
 const SIMULATOR = `${SCOPE}machine`;
 
 /**
- * The floors of packages/mm/src, lowest first: the kernel's own files, architectures, what secondary MMUs add, and the rooms that stand
+ * The floors of packages/mm/src, lowest first: the kernel's own files with lazy MMU mode, architectures, what secondary MMUs add, and the rooms that stand
  * on these. A file may import from its own folder and from lower floors. `index.ts` is the door of the house.
  */
-const FLOORS = { folder: 'packages/mm', door: 'src/index.ts', floors: ['src', 'src/arch', 'src/secondary'] };
+const FLOORS = {
+  folder: 'packages/mm',
+  door: 'src/index.ts',
+  floors: [['src', 'src/lazy'], ['src/arch'], ['src/secondary']],
+};
 
 /** XState v6 changes the action creators; outside machines and tests there is one file to port. */
 const XSTATE_ADAPTER = 'packages/machine/src/execute/xstate-adapter.ts';
@@ -99,7 +103,7 @@ export function whyForbidden(from, to) {
 /**
  * Every module specifier of a source file with its line: static and dynamic imports, `export from`, `import('x').T`
  * types, `require('x')`, and `*.resolve('@shootdown/x')`, which is how workers are located.
- * `types`: nothing of it is there when the program runs.
+ * `types`: nothing of it is there when the file is loaded.
  * @param {string} path @param {string} source @returns {{ specifier: string, line: number, types: boolean }[]}
  */
 export function importsOf(path, source) {
@@ -133,9 +137,10 @@ export function importsOf(path, source) {
   return found;
 }
 
-/** `import type`, `import('x').T`, or nothing but types in its braces. @param {any} node */
+/** `import type`, `import('x').T`, nothing but types in its braces; or `import()`, which is done when it is asked for. @param {any} node */
 function isOfTypes({ type, importKind, exportKind, specifiers = [] }) {
-  if (type === 'TSImportType' || importKind === 'type' || exportKind === 'type') return true;
+  if (type === 'ImportExpression' || type === 'TSImportType' || importKind === 'type' || exportKind === 'type')
+    return true;
   /** @param {any} specifier */
   const isType = ({ importKind: one, exportKind: other }) => one === 'type' || other === 'type';
   return specifiers.length > 0 && specifiers.every(isType);
@@ -242,7 +247,7 @@ function checkManifest(packages, pkg) {
 
 /** The floor of a file of {@link FLOORS}. @param {string} path */
 function floorOf(path) {
-  const floor = FLOORS.floors.indexOf(posix.dirname(path));
+  const floor = FLOORS.floors.findIndex((folders) => folders.includes(posix.dirname(path)));
   return floor < 0 ? FLOORS.floors.length : floor;
 }
 
