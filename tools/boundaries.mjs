@@ -1,6 +1,6 @@
 /**
- * Checks who may import whom: core <- components <- kernel <- engines <- scenarios <- apps; that no files of a package import one another
- * in a circle; and, inside of packages/mm/src, that no folder imports from a higher one.
+ * Checks who may import whom: core <- components <- kernel <- engines <- scenarios <- apps; that no files of a package
+ * import one another in a circle; and, inside of packages/mm/src, that no folder imports from a higher one.
  * It reads the real import specifiers of every source file, because a package.json alone cannot tell
  * a forbidden import from a forgotten declaration. Usage: `node tools/boundaries.mjs [workspace root]`.
  */
@@ -60,8 +60,9 @@ const KNOWS_NOTHING_OF_LINUX = [`${SCOPE}explorer`, `${SCOPE}report`];
 const SIMULATOR = `${SCOPE}machine`;
 
 /**
- * The floors of packages/mm/src, lowest first: the kernel's own files with lazy MMU mode, architectures, what secondary MMUs add, and the rooms that stand
- * on these. A file may import from its own folder and from lower floors. `index.ts` is the door of the house.
+ * The floors of packages/mm/src, lowest first: the kernel's own files with lazy MMU mode, architectures, what secondary
+ * MMUs add, and the rooms that stand on these. A file may import from its own folder and from lower floors. `index.ts`
+ * is the door of the house.
  */
 const FLOORS = {
   folder: 'packages/mm',
@@ -137,7 +138,10 @@ export function importsOf(path, source) {
   return found;
 }
 
-/** `import type`, `import('x').T`, nothing but types in its braces; or `import()`, which is done when it is asked for. @param {any} node */
+/**
+ * `import type`, `import('x').T`, nothing but types in its braces; or `import()`, which is done when it is asked
+ * for. @param {any} node
+ */
 function isOfTypes({ type, importKind, exportKind, specifiers = [] }) {
   if (type === 'ImportExpression' || type === 'TSImportType' || importKind === 'type' || exportKind === 'type')
     return true;
@@ -268,7 +272,9 @@ function checkFloors(pkg) {
     );
 }
 
-/** Files of a package that import one another in a circle, types left out. @param {Package} pkg @returns {Violation[]} */
+/**
+ * Files of a package that import one another in a circle, types left out. @param {Package} pkg @returns {Violation[]}
+ */
 function checkCycles(pkg) {
   const files = pkg.files.filter(({ path }) => !TEST_FILE.test(path));
   const known = new Map(files.map(({ path, source }) => [path, importsOf(path, source)]));

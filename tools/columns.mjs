@@ -1,6 +1,6 @@
 /**
- * No line above 120 columns: the formatter breaks code, this looks after comments and prose. A line of code may be longer by a string, a
- * table row of Markdown by what stands in it, and nothing is broken where it has no space.
+ * No line above 120 columns: the formatter breaks code, this looks after comments and prose. A line of code may be
+ * longer by a string, a table row of Markdown by what stands in it, and nothing is broken where it has no space.
  * Usage: `node tools/columns.mjs [--fix] [files]`; without files, all that Git knows.
  */
 import { execFileSync } from 'node:child_process';
@@ -14,7 +14,8 @@ const FENCE = /^\s*(?:\*\s?)?```/;
 const BEGINS = /^(?:[-*+] |\d+\. |@|#|\||>|```|$|\s{2,})/;
 
 /**
- * Where to break a text so that `width` columns are enough: the last space outside of `code`, links and the like; -1 if there is none.
+ * Where to break a text so that `width` columns are enough: the last space outside of `code`, links and the like; -1 if
+ * there is none.
  * @param {string} text @param {number} width
  */
 function breakAt(text, width) {
@@ -98,11 +99,15 @@ export function wideLines(path, source) {
   if (!markdown && !SOURCE.test(path)) return [];
   const better = narrowed(path, source);
   const lines = source.split('\n');
-  if (better !== source) return lines.flatMap((line, i) => (line.length > COLUMNS && !better.includes(line) ? [i + 1] : []));
+  if (better !== source)
+    return lines.flatMap((line, i) => (line.length > COLUMNS && !better.includes(line) ? [i + 1] : []));
   if (markdown) return [];
   return lines.flatMap((line, i) => {
     const comment = /^\s*(?:\/?\*|\/\/)/.test(line);
-    const bare = line.replaceAll(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|\/(?:[^/\\]|\\.)+\/[a-z]*/g, "''");
+    const bare = line.replaceAll(
+      /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|\/(?:[^/\\]|\\.)+\/[a-z]*/g,
+      "''",
+    );
     return !comment && line.length > COLUMNS && bare.length > COLUMNS && !/[`'"]/.test(line) ? [i + 1] : [];
   });
 }

@@ -1,5 +1,6 @@
 /**
- * What is in the pages, as far as it can be told apart: a version per page, which a store raises and a copy carries over.
+ * What is in the pages, as far as it can be told apart: a version per page, which a store raises and a copy carries
+ * over.
  */
 import {
   BLOCKED,

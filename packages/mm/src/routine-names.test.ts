@@ -5,8 +5,8 @@ import { expect, test } from 'vitest';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 /**
- * What still stands twice: `contpte` and `lazy-mmu` have versions of the kernel's functions for their own entries, and tasks of several scenarios
- * have the same name. The list may only become shorter.
+ * What still stands twice: `contpte` and `lazy-mmu` have versions of the kernel's functions for their own entries, and
+ * tasks of several scenarios have the same name. The list may only become shorter.
  */
 const KNOWN = [
   'DMA',

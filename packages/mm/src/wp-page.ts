@@ -1,6 +1,6 @@
 /**
- * Copy-on-write, and whom it tells. Mirrors mm/memory.c: do_wp_page(), wp_page_reuse(), wp_page_copy(), v6.18; what it told secondary
- * MMUs before, era by era, is in `secondary/notify.ts`.
+ * Copy-on-write, and whom it tells. Mirrors mm/memory.c: do_wp_page(), wp_page_reuse(), wp_page_copy(), v6.18; what it
+ * told secondary MMUs before, era by era, is in `secondary/notify.ts`.
  */
 import { FrameKind, NO_FRAME, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';

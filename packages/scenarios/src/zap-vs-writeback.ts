@@ -1,9 +1,11 @@
 /**
- * `zap-vs-writeback`: is a write lost that goes through a stale TLB entry while its page of a file is unmapped? (2014 and 2022)
+ * `zap-vs-writeback`: is a write lost that goes through a stale TLB entry while its page of a file is unmapped? (2014
+ * and 2022)
  *
- * munmap() moves the dirty bit from the entry to the folio and flushes the TLB later. Until then a CPU whose TLB has the entry with
- * the dirty bit set writes on, and tells nobody. Writeback that comes in between cleans the folio: what is written after
- * that reaches the disk only if writeback had to wait for the flush. See docs/kvm-gup-fast.md, claim 10.
+ * munmap() moves the dirty bit from the entry to the folio and flushes the TLB later. Until then a CPU whose TLB has
+ * the entry with the dirty bit set writes on, and tells nobody. Writeback that comes in between cleans the folio: what
+ * is written after that reaches the disk only if writeback had to wait for the flush. See docs/kvm-gup-fast.md, claim
+ * 10.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
@@ -113,7 +115,10 @@ const designs: readonly Design[] = [
 /** Stores of the writer: the first may find the entry clean, the second dirty. */
 const STORES = 2;
 
-/** What the CPUs do. CPU 0 unmaps; CPU 1 stores at any time and gives up when it faults; CPU 2 writes back what is dirty, then tries to reclaim. */
+/**
+ * What the CPUs do. CPU 0 unmaps; CPU 1 stores at any time and gives up when it faults; CPU 2 writes back what is
+ * dirty, then tries to reclaim.
+ */
 function tasks(folio: filemap.FileFolio, { writeback }: Design): readonly CpuRoutine[] {
   return [
     routine('unmap_vmas', (_: FlushMachine, cpu: Cpu) => filemap.zap_page_range(folio, cpu, PAGE, V6_2)),

@@ -133,7 +133,10 @@ const host = z.strictObject({
     .prefault({}),
   /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
   pauseLoopExiting: z.boolean().default(true),
-  /** KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted too. */
+  /**
+   * KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted
+   * too.
+   */
   preemptedAtBoundaryOnly: z.boolean().default(true),
   vms: z
     .array(
@@ -168,7 +171,10 @@ const topologySchema = z.strictObject({
   costs: z.record(z.string(), z.int().min(0).max(COST_CYCLES_MAX)).default({}),
   /** x86: pages a flush may have before it becomes a full one. */
   flushCeiling: z.int().min(0).default(33),
-  /** Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never trimmed. */
+  /**
+   * Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never
+   * trimmed.
+   */
   hz: z.int().min(0).max(10_000).default(0),
   /** The run ends after so much virtual time, done or not. Default: when the threads are done. */
   runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { COLUMNS, narrowed, wideLines } from '../../columns.mjs';
 
-const WORDS = 'what is too much for a line goes to the front of the next one of the same paragraph, and so on to its end ';
+const WORDS =
+  'what is too much for a line goes to the front of the next one of the same paragraph, and so on to its end ';
 const widest = (text: string): number => Math.max(...text.split('\n').map((line) => line.length));
 
 describe('comments', () => {

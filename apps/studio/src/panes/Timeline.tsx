@@ -1,4 +1,6 @@
-/** One axis, the steps: who runs, in which routine, which messages travel, what a few words hold, how big the space is. */
+/**
+ * One axis, the steps: who runs, in which routine, which messages travel, what a few words hold, how big the space is.
+ */
 import { useEffect, useRef } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
 import { at, beyond, goTo, nextSwitch, steps, walk } from '../store.ts';

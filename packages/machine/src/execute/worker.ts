@@ -1,4 +1,7 @@
-/** What a component's worker entry runs: serves its machine to another thread, over comlink on the MessagePort in `workerData.port`. */
+/**
+ * What a component's worker entry runs: serves its machine to another thread, over comlink on the MessagePort in
+ * `workerData.port`.
+ */
 import { workerData, type MessagePort } from 'node:worker_threads';
 import { expose } from 'comlink';
 import { serveMachine } from './serve.ts';

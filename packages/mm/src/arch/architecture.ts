@@ -1,6 +1,6 @@
 /**
- * The architectures that a machine of topology can have, each one value: what its tables look like, what its operations cost, how it keeps TLBs
- * coherent, and what its barriers are.
+ * The architectures that a machine of topology can have, each one value: what its tables look like, what its operations
+ * cost, how it keeps TLBs coherent, and what its barriers are.
  */
 import { arm64Costs, x86Costs, type Address, type CostModel, type SystemBuilder } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -37,7 +37,9 @@ export interface Architecture {
   readonly interconnect: InvalidationLatency | null;
   /** How it switches address spaces and flushes. */
   readonly tlb: (parts: TlbParts) => TlbArch;
-  /** What makes a store to a table visible to walkers before an invalidation, and what the invalidation is complete by. */
+  /**
+   * What makes a store to a table visible to walkers before an invalidation, and what the invalidation is complete by.
+   */
   readonly barriers: { readonly before: string; readonly complete: string };
   /** KVM is modelled on it. */
   readonly hasVirtualMachines: boolean;

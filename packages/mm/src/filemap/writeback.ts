@@ -1,6 +1,7 @@
 /**
  * Writing a folio back, and reclaiming it.
- * Mirrors mm/page-writeback.c, folio_clear_dirty_for_io(); mm/rmap.c, folio_mkclean(); mm/vmscan.c, shrink_folio_list(), v6.18.
+ * Mirrors mm/page-writeback.c, folio_clear_dirty_for_io(); mm/rmap.c, folio_mkclean(); mm/vmscan.c,
+ * shrink_folio_list(), v6.18.
  */
 import { load, routine, store, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -11,7 +12,9 @@ import type { FileFolio } from '../file-folio.ts';
 
 /** Choices of {@link writeback}. */
 export interface WritebackDesign {
-  /** PVMW_SYNC: page_vma_mapped_walk() takes the page-table lock even if the entry looks empty (479db0bf408e, v2.6.27). */
+  /**
+   * PVMW_SYNC: page_vma_mapped_walk() takes the page-table lock even if the entry looks empty (479db0bf408e, v2.6.27).
+   */
   readonly sync: boolean;
 }
 

@@ -1,4 +1,7 @@
-/** munmap() of a shared file page, as far as the dirty bit goes: who learns of it, and when the folio ceases to count as mapped. */
+/**
+ * munmap() of a shared file page, as far as the dirty bit goes: who learns of it, and when the folio ceases to count as
+ * mapped.
+ */
 import { point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Kernel } from '../kernel.ts';

@@ -1,6 +1,6 @@
 /**
- * KSM: replaces a page by an equal one that is shared read-only. Mirrors mm/ksm.c, v6.18: write_protect_page(), replace_page(),
- * try_to_merge_one_page(); with set_pte_at_notify() as it was until v6.9.
+ * KSM: replaces a page by an equal one that is shared read-only. Mirrors mm/ksm.c, v6.18: write_protect_page(),
+ * replace_page(), try_to_merge_one_page(); with set_pte_at_notify() as it was until v6.9.
  */
 import { routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -77,9 +77,9 @@ function tellingUnless(kernel: Kernel, silent: boolean): Kernel {
 }
 
 /**
- * Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. GUP-fast takes no lock, so
- * each of the two looks at what the other has done: this clears the entry, then counts references; GUP-fast takes its reference, then
- * looks at the entry again.
+ * Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. GUP-fast
+ * takes no lock, so each of the two looks at what the other has done: this clears the entry, then counts references;
+ * GUP-fast takes its reference, then looks at the entry again.
  */
 const write_protect_page = routine(
   'write_protect_page',

@@ -1,10 +1,10 @@
 /**
  * pud_free_pmd_page() and pmd_free_pte_page(), in every version that was merged or posted. Mirrors arch/arm64/mm/mmu.c.
  *
- * Each takes the entry that still points to a table below which nothing is mapped any more, clears it, and frees that table
- * and what is below. The versions differ in what they do between the clear and the free, because ptdump may be in there.
- * The caller owns the virtual range: nobody else changes these entries. Versions are written out, so that each can be laid
- * beside the C.
+ * Each takes the entry that still points to a table below which nothing is mapped any more, clears it, and frees that
+ * table and what is below. The versions differ in what they do between the clear and the free, because ptdump may be in
+ * there. The caller owns the virtual range: nobody else changes these entries. Versions are written out, so that each
+ * can be laid beside the C.
  */
 import { point, routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import { percpu_down_read, percpu_up_read, static_branch_unlikely } from '@shootdown/sync';
@@ -21,7 +21,10 @@ export interface FreeTables {
   readonly pud_free_pmd_page: FreeTable;
 }
 
-/** v6.17 and before: nothing between the clear and the free. Huge vmalloc was off with CONFIG_PTDUMP_DEBUGFS for that reason. */
+/**
+ * v6.17 and before: nothing between the clear and the free. Huge vmalloc was off with CONFIG_PTDUMP_DEBUGFS for that
+ * reason.
+ */
 export const beforeFix: FreeTables = {
   pmd_free_pte_page: routine('pmd_free_pte_page', function* (kernel, _cpu, pmdp) {
     const pmd = yield* kernel.get(pmdp, 'pmdp_get');
@@ -75,7 +78,10 @@ export const v1: FreeTables = {
   }),
 };
 
-/** A child of a table that no walker can find any more is freed without asking anybody: the tail of pud_free_pmd_page() since v2. */
+/**
+ * A child of a table that no walker can find any more is freed without asking anybody: the tail of pud_free_pmd_page()
+ * since v2.
+ */
 function* free_isolated(kernel: VmallocKernel, pmdp: EntryPointer): Steps {
   const pmd = yield* kernel.get(pmdp, 'pmdp_get');
   if (pxd_none(pmd)) return;

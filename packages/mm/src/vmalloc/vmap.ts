@@ -1,8 +1,8 @@
 /**
  * vmap_range() with huge mappings. Mirrors vmap_pud_range() and below of mm/vmalloc.c, v6.18.
  *
- * A huge mapping replaces a table that an earlier, smaller mapping left behind; that is the only moment at which the kernel's
- * own tables are freed. The address and size checks before it are taken as passed.
+ * A huge mapping replaces a table that an earlier, smaller mapping left behind; that is the only moment at which the
+ * kernel's own tables are freed. The address and size checks before it are taken as passed.
  */
 import { each, point, routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import { _PAGE_PRESENT, _PAGE_RW, mk_pte } from '@shootdown/mmu';
@@ -17,9 +17,9 @@ import type { VmallocKernel } from './kernel.ts';
 /**
  * What vmap_try_huge_pud() and vmap_try_huge_pmd() do about a table in their way.
  *
- * `free`: free it, then set the entry. `trylock`: both under mmap_read_trylock(init_mm), and no huge mapping if that fails (series
- * of July 2026). `unsupported`: arch_vmap_pud_supported() says no. Mutants: `trylock-unchecked` goes on when the trylock has
- * failed, `trylock-dropped` releases the lock before the free.
+ * `free`: free it, then set the entry. `trylock`: both under mmap_read_trylock(init_mm), and no huge mapping if that
+ * fails (series of July 2026). `unsupported`: arch_vmap_pud_supported() says no. Mutants: `trylock-unchecked` goes on
+ * when the trylock has failed, `trylock-dropped` releases the lock before the free.
  */
 export type TryHuge = 'free' | 'trylock' | 'unsupported' | 'trylock-unchecked' | 'trylock-dropped';
 
@@ -200,7 +200,9 @@ export const vmap_range = routine(
 
 const MAPPED = _PAGE_PRESENT | _PAGE_RW;
 
-/** vmap_pte_range(): one section for the range, its barriers batched; the caller uses the mapping when it has returned. */
+/**
+ * vmap_pte_range(): one section for the range, its barriers batched; the caller uses the mapping when it has returned.
+ */
 export const vmap_pte_range_lazy: SectionRoutine = routine(
   'vmap_pte_range',
   function* ({ lazy, current, ptes }): Steps {
