@@ -40,7 +40,7 @@ function wrapped(lines, parse) {
   const out = [...lines];
   let fenced = false;
   for (let i = 0; i < out.length; i++) {
-    const line = /** @type {string} */ (out[i]);
+    const line = out[i] ?? '';
     if (FENCE.test(line)) fenced = !fenced;
     if (line.length <= COLUMNS || fenced) continue;
     const parsed = parse(line);
