@@ -17,7 +17,7 @@ import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
 import type { Kernel, Mm } from './kernel.ts';
 import { __tlb_remove_table, type LocklessWalkers } from './lockless-walkers.ts';
-import { gatherFlushed } from './secondary/notify.ts';
+import { gatherFlushed } from './notify.ts';
 
 /** Pages a gather holds before it must flush: the bundle on the stack and 19 batches (10000 pages, rounded down). */
 export const GATHER_PAGES_MAX = 8 + 19 * 510;
