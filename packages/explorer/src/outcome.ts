@@ -39,6 +39,9 @@ export interface Outcome {
 
 /** States or steps between two looks at the clock: few, for some systems take milliseconds for one. */
 const SLICE = 64;
+/** Why a search stops: `stale` means that its reduction has learnt better, and it begins again. */
+type Broken = StopReason | 'stale';
+
 /** A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it can. */
 export const BREAKS_MAX = 2;
 
@@ -76,12 +79,13 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
     );
     const settled =
       stopped !== null && stopped !== 'max-states' && stopped !== 'max-depth' && stopped !== 'preemptions';
-    if (settled || reduction === null || !reduction.stale) return shardOutcome(plan.model, executor, shard, stopped);
+    if (stopped === 'stale' || (!settled && reduction?.stale === true)) continue;
+    return shardOutcome(plan.model, executor, shard, stopped);
   }
 }
 
 /** A search that cannot have more memory ends there: what it has found so far stands. */
-async function unlessOutOfMemory(run: () => Promise<StopReason | null>): Promise<StopReason | null> {
+async function unlessOutOfMemory<T>(run: () => Promise<T>): Promise<T | 'memory'> {
   try {
     return await run();
   } catch (error) {
@@ -91,12 +95,7 @@ async function unlessOutOfMemory(run: () => Promise<StopReason | null>): Promise
 }
 
 /** Expands level after level; null when every state has been expanded. A stale reduction breaks the search off. */
-async function runLevels(
-  shard: Shard,
-  plan: Plan,
-  watch: Watch,
-  reduction: Reduction | null,
-): Promise<StopReason | null> {
+async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Reduction | null): Promise<Broken | null> {
   const count = () => ({
     states: shard.states + shard.candidates,
     transitions: shard.transitions,
@@ -107,7 +106,8 @@ async function runLevels(
   for (;;) {
     if (!plan.all && shard.hasFindings) return 'violation';
     if (shard.queue === 0 && !shard.full) return shard.expander.pruned ? 'preemptions' : null;
-    if (reduction?.stale === true || shard.full) return 'max-states';
+    if (reduction?.stale === true) return 'stale';
+    if (shard.full) return 'max-states';
     if (shard.level >= plan.maxDepth) return 'max-depth';
     while (shard.expandSome(SLICE)) {
       const reason = watch.due ? await watch.pause(count) : null;
@@ -192,8 +192,9 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
     const stopped = await unlessOutOfMemory(() =>
       runDepthFirst(search, plan, watch, breaks < BREAKS_MAX ? reduction : null),
     );
-    if ((stopped !== null && stopped !== 'max-states') || reduction === null || !reduction.stale)
-      return depthFirstOutcome(executor, search, stopped);
+    const settled = stopped !== null && stopped !== 'max-states';
+    if (stopped === 'stale' || (!settled && reduction?.stale === true)) continue;
+    return depthFirstOutcome(executor, search, stopped);
   }
 }
 
@@ -202,7 +203,7 @@ async function runDepthFirst(
   plan: Plan,
   watch: Watch,
   reduction: Reduction | null,
-): Promise<StopReason | null> {
+): Promise<Broken | null> {
   const count = () => ({
     states: search.states,
     transitions: search.transitions,
@@ -210,7 +211,8 @@ async function runDepthFirst(
     queue: search.depth + 1,
   });
   while (search.advance(SLICE)) {
-    if (reduction?.stale === true || search.full) return 'max-states';
+    if (reduction?.stale === true) return 'stale';
+    if (search.full) return 'max-states';
     const reason = watch.due ? await watch.pause(count) : null;
     if (reason !== null) return reason;
   }
