@@ -11,7 +11,7 @@ import {
 import { ModelError, mutated, unknownName } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
-import { isUserError } from './errors.ts';
+import { isUserError, oneLine } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
@@ -61,12 +61,16 @@ export async function scenarioOf(
   args: Arguments,
   side?: Side,
 ): Promise<RequestedScenario> {
-  return await requestedScenario(typed, {
+  const resolved = await requestedScenario(typed, {
     variant: args.text('variant'),
     memoryModel: args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
     replacement: replacementOf(args, side),
   });
+  const { length } = resolved.scenario.variants;
+  if (args.text('variant') === undefined && length > 1)
+    process.stderr.write(`variant ${oneLine(resolved.variant.name)}, one of ${length} (--variant takes another)\n`);
+  return resolved;
 }
 
 /** What `--replace` and its flags say. Throws UsageError if they do not go together. */
@@ -183,6 +187,11 @@ async function exportedBy(typed: string): Promise<Exported> {
       `scenario: ${path}: has several scenarios, name one of them (${found.map(([, one]) => `${path}#${one.name}`).join(', ')})`,
     );
   return [scenario, moduleUrl(path), name];
+}
+
+/** What names one of the scenarios that {@link scenariosNamed} has found. */
+export function scenarioTyped(typed: string, scenario: Scenario): string {
+  return MODULE.test(typed) && !typed.includes('#') ? `${typed}#${scenario.name}` : typed;
 }
 
 /** The scenario of a name, or all that a module has. Throws ModelError. */

@@ -36,6 +36,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     completes: 'scenario',
     load: () => import('./commands/explore.ts'),
   },
+  check: {
+    help: 'every variant on every memory model: is each verdict the one expected?',
+    completes: 'scenario',
+    load: () => import('./commands/check.ts'),
+  },
   mutate: {
     help: 'which line is needed for what',
     completes: 'scenario',
@@ -67,6 +72,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/replay.ts'),
   },
   tour: { help: 'what a newcomer wants to see', load: () => import('./commands/tour.ts') },
+  init: { help: 'a folder with a scenario of your own to begin with', load: () => import('./commands/init.ts') },
   completion: {
     help: 'prints what lets bash complete commands, flags and names',
     completes: 'shell',

@@ -5,7 +5,7 @@ import type { Arguments } from '../arguments.ts';
 import { replayCommand } from '../counterexample.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '@shootdown/machine';
-import { coverageLines, type Found } from './explore.ts';
+import { coverageLines, type Found, type Shown } from './explore.ts';
 
 const RUNS_DEFAULT = 10_000;
 const STEPS_MAX_DEFAULT = 10_000;
@@ -26,7 +26,7 @@ export async function sample(
   resolved: RequestedScenario,
   options: FuzzOptions,
   signal: AbortSignal,
-  coverage: boolean,
+  { coverage, columns }: Shown,
 ): Promise<Found> {
   const result = await fuzz(resolved.build(), {
     ...options,
@@ -64,6 +64,8 @@ export async function sample(
     `${result.runs} runs, ${result.steps} steps, ${result.seconds.toFixed(2)} s`,
     ...(coverage ? ['', ...coverageLines(result.coverage)] : []),
   ];
-  const shown = trace ? renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }) : '';
+  const shown = trace
+    ? renderTrace('text', trace, { width: columns, replayCommand: replayCommand(resolved, result) })
+    : '';
   return { result, trace, document, text: `${shown}${lines.join('\n')}\n` };
 }
