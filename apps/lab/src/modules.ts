@@ -12,9 +12,9 @@ import { pathToFileURL } from 'node:url';
 import { ModelError, thrown } from '@shootdown/machine';
 import type { BuildFailure, Plugin } from 'esbuild';
 
-/** True for what {@link importedModule} takes for a module. */
+/** True for the name of a module, or of a scenario in it: `mine.ts#name`. */
 export function namesModule(path: string): boolean {
-  return /\.[cm]?[jt]sx?$/.test(path);
+  return /\.[cm]?[jt]sx?(?:#.*)?$/.test(path);
 }
 
 /** Where the modules that were bundled are now, by where they come from. */

@@ -9,6 +9,7 @@ import { UsageError } from './arguments.ts';
 import { isUserError, linesOf, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { listenForSignals } from './interrupt.ts';
+import { writeColours } from './terminal.ts';
 import { OutputError, writeWholeChunks } from './output.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
@@ -106,6 +107,7 @@ function usage(): string {
 function catchTheRest(): void {
   if (process.stderr.listenerCount('error') > 0) return;
   listenForSignals();
+  writeColours(process.stdout);
   writeWholeChunks(process.stdout);
   process.stderr.on('error', () => undefined);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
