@@ -1,6 +1,6 @@
 /**
- * `contpte-unfold`: one page of a contiguous block is made read-only, so that the block is unfolded. When is a TLBI
- * needed between the old entries and the new ones?
+ * `contpte-unfold`: one page of a contiguous block is made read-only, so that the block is unfolded. When is a TLBI needed between the
+ * old entries and the new ones?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
@@ -13,6 +13,7 @@ import {
   deviceAccesses,
   readsLockless,
   routinesOf,
+  returns,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -82,9 +83,13 @@ const variants: readonly Design[] = [
 ];
 
 /** mprotect(PROT_READ) of the first page. */
-const protects: ContpteTask = routine('mprotect', function* ({ vma }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-  yield* cpu.k.change_protection(cpu, vma, 0, PAGE_SIZE, PAGE_READONLY);
-});
+const protects: ContpteTask = routine(
+  'mprotect',
+  function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
+    yield* returns(machine, 0, PAGE_SIZE);
+  },
+);
 
 const written = ({ block }: ContpteMachine): number[] => [0, block - 1];
 const first = (): number[] => [0];
