@@ -130,7 +130,9 @@ export const contpteFork: Scenario<Design, ContpteParameter> = {
           why: 'that is what the variant is about',
           reads: child,
           check: (read) =>
-            child.every((address) => pte_valid(read(address)) && pte_cont(read(address)) === !edges && !pte_write(read(address))),
+            child.every(
+              (address) => pte_valid(read(address)) && pte_cont(read(address)) === !edges && !pte_write(read(address)),
+            ),
         },
       ],
     );

@@ -196,8 +196,13 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> = {
               (entries) => entries.slice(0, block).every(pte_valid_cont) === folded,
             ),
           ]),
-      ofEntries(machine, 'finally', 'every page has the protection that was asked for', 'or mprotect() is for nothing', (entries) =>
-        entries.slice(0, block).every((pte, page) => pte_write(pte) === isWritable(request.variant, page, block)),
+      ofEntries(
+        machine,
+        'finally',
+        'every page has the protection that was asked for',
+        'or mprotect() is for nothing',
+        (entries) =>
+          entries.slice(0, block).every((pte, page) => pte_write(pte) === isWritable(request.variant, page, block)),
       ),
     ]);
   },

@@ -83,13 +83,10 @@ const variants: readonly Design[] = [
 ];
 
 /** mprotect(PROT_READ) of the first page. */
-const protects: ContpteTask = routine(
-  'mprotect',
-  function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
-    yield* returns(machine, 0, PAGE_SIZE);
-  },
-);
+const protects: ContpteTask = routine('mprotect', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
+  yield* returns(machine, 0, PAGE_SIZE);
+});
 
 const written = ({ block }: ContpteMachine): number[] => [0, block - 1];
 const first = (): number[] => [0];
