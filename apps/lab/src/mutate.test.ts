@@ -125,7 +125,7 @@ describe('one line changed', () => {
     expect(replayed.status).toBe(12);
     expect(replayed.stdout).toContain('(no pud_clear(0x0[0]))');
     const text = shootdown('explore', ...v1, '--mutate', clear).stdout;
-    expect(text).toContain(`with one line changed, ${clear}`);
+    expect(text).toContain(`with one line changed: ${clear}`);
     expect(text.replaceAll(/[\\\s]+/g, ' ')).toContain(`--mutate '${clear}' --schedule ${schedule}`);
   });
 

@@ -1,6 +1,6 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import {
-  mutationNamed,
+  mutationsNamed,
   resolveScenario,
   type KernelRoutines,
   type ResolvedScenario,
@@ -28,7 +28,11 @@ export const scenarioFlags = {
 
 /** Flag of the commands that take one change of the code. */
 export const mutateFlag = {
-  mutate: { type: 'string', help: 'routine/step:change: one line changed, as shootdown mutate names it' },
+  mutate: {
+    type: 'string',
+    multiple: true,
+    help: 'routine/step:change: a line changed, as shootdown mutate names it; may be repeated',
+  },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 /** A scenario as it was asked for. */
@@ -37,8 +41,8 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly typed: string;
   /** What worker threads load. */
   readonly source: SystemSource;
-  /** The change of its code that was asked for, as it was typed. */
-  readonly mutation?: string;
+  /** The changes of its code that were asked for, as they were typed. */
+  readonly mutations?: readonly string[];
   /** The file given with `--replace`. */
   readonly replacePath: string | null;
 }
@@ -148,17 +152,17 @@ function parameter(command: string, text: string): [string, number] {
   return [match[1] ?? '', Number(match[2])];
 }
 
-/** The same with one line of its code changed, if that is asked for. Throws ModelError. */
-export async function withMutation(resolved: RequestedScenario, text: string | undefined): Promise<RequestedScenario> {
-  if (text === undefined) return resolved;
-  const mutation = await mutationNamed(resolved.build(), text, { bounds: { ...resolved.scenario.bounds } });
+/** The same with lines of its code changed, if that is asked for. Throws ModelError. */
+export async function withMutations(resolved: RequestedScenario, texts: readonly string[]): Promise<RequestedScenario> {
+  if (texts.length === 0) return resolved;
+  const mutations = await mutationsNamed(resolved.build(), texts, { bounds: { ...resolved.scenario.bounds } });
   return {
     ...resolved,
     // Nobody has said what is to be expected of it.
     expected: null,
-    mutation: text,
-    build: () => mutated(resolved.build(), mutation).system,
-    source: { ...resolved.source, mutation },
+    mutations: texts,
+    build: () => mutations.reduce((system, mutation) => mutated(system, mutation).system, resolved.build()),
+    source: { ...resolved.source, mutations },
   };
 }
 
@@ -172,6 +176,6 @@ export function scenarioWords(resolved: RequestedScenario): string {
   if (memoryModel !== (variant.memoryModel ?? 'sc')) words.push(`--memory-model ${memoryModel}`);
   for (const [name, value] of changed) words.push(`--set ${name}=${value}`);
   if (replacePath !== null) words.push(`--replace ${replacePath}`);
-  if (resolved.mutation !== undefined) words.push(`--mutate '${resolved.mutation}'`);
+  for (const text of resolved.mutations ?? []) words.push(`--mutate '${text}'`);
   return words.join(' ');
 }

@@ -23,8 +23,8 @@ const savedSchedule = z.strictObject({
       parameters: z.record(z.string(), z.number()),
       /** File with the routines that were replaced. */
       replace: z.string().optional(),
-      /** One line changed. */
-      mutate: z.string().optional(),
+      /** Lines changed. */
+      mutate: z.array(z.string()).optional(),
     })
     .optional(),
   schedule: z.string(),

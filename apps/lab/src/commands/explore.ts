@@ -14,7 +14,7 @@ import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
-import { mutateFlag, scenarioFlags, scenarioOf, withMutation, type RequestedScenario } from '../scenario-request.ts';
+import { mutateFlag, scenarioFlags, scenarioOf, withMutations, type RequestedScenario } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
@@ -55,7 +55,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
-  const resolved = await withMutation(await scenarioOf('explore', name, args), args.text('mutate'));
+  const resolved = await withMutations(await scenarioOf('explore', name, args), args.texts('mutate'));
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const { signal, ignore } = interruption();
@@ -165,10 +165,10 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters, replacePath, mutation } = resolved;
+  const { typed, variant, memoryModel, parameters, replacePath, mutations } = resolved;
   const changes = {
     ...(replacePath === null ? {} : { replace: replacePath }),
-    ...(mutation === undefined ? {} : { mutate: mutation }),
+    ...(mutations === undefined ? {} : { mutate: [...mutations] }),
   };
   target.write({
     shootdown: 1,
@@ -205,7 +205,7 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
   if (resolved.replacePath !== null)
     lines.push(`replaced: ${resolved.replaced.map((name) => `${name}()`).join(', ')} (${resolved.replacePath})`);
-  if (resolved.mutation !== undefined) lines.push(`with one line changed, ${resolved.mutation}`);
+  for (const mutation of resolved.mutations ?? []) lines.push(`with one line changed: ${mutation}`);
   lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
   lines.push(verdictLine(result));

@@ -16,7 +16,7 @@ import { exitCodeOf } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
-import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutation } from '../scenario-request.ts';
+import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutations } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
@@ -81,7 +81,7 @@ async function requestOf(args: Arguments): Promise<Request> {
   if (scenarios.some((s) => s.name === name) || /\.m?js$/.test(name) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     return {
-      system: (await withMutation(await scenarioOf('replay', name, args), args.text('mutate'))).build(),
+      system: (await withMutations(await scenarioOf('replay', name, args), args.texts('mutate'))).build(),
       schedule: parseScheduleUpTo(given, STEPS_MAX),
       fingerprint: undefined,
     };
@@ -103,7 +103,7 @@ async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   if (scenario) {
     const { name, variant, memoryModel, parameters, replace, mutate } = scenario;
     const request = { variant, memoryModel, parameters, replacePath: replace };
-    return (await withMutation(await requestedScenario(name, request), mutate)).build();
+    return (await withMutations(await requestedScenario(name, request), mutate ?? [])).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;

@@ -14,13 +14,14 @@ import {
   xchg,
   type Address,
   type MemoryModel,
+  type Mutation,
   type Operation,
   type Steps,
   type System,
 } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { explore } from '../explore.ts';
-import { mutationNamed } from './lines.ts';
+import { mutationsNamed } from './lines.ts';
 import { mutate } from './mutate.ts';
 import type { MutateResult } from './mutant.ts';
 
@@ -92,8 +93,8 @@ describe('store buffering', () => {
     const system = dekker('tso');
     const { mutants } = await mutate(system);
     const barrier = mutants.find(({ line, mutation }) => line.step === 'smp_mb' && mutation.change === 'leave-out');
-    const mutation = await mutationNamed(system, 'dekker/smp_mb:leave-out');
-    const found = await explore(mutated(system, mutation).system);
+    const [mutation] = await mutationsNamed(system, ['dekker/smp_mb:leave-out']);
+    const found = await explore(mutated(system, mutation as Mutation).system);
     expect(found.schedule).toEqual(barrier?.judgement?.schedule);
     expect(found.property).toBe('somebody sees the other');
   });
@@ -101,7 +102,7 @@ describe('store buffering', () => {
   it('knows no mutation of lines that are not there', async () => {
     const names = ['decker/smp_mb:leave-out', 'dekker/smp_rmb:leave-out', 'dekker/smp_mb:recheck', 'dekker'];
     for (const name of names)
-      await expect(mutationNamed(dekker('tso'), name)).rejects.toThrow(/^mutation: (no|expected)/);
+      await expect(mutationsNamed(dekker('tso'), [name])).rejects.toThrow(/^mutation: (no|expected)/);
   });
 });
 
@@ -211,7 +212,8 @@ it('a change that lets a routine throw is one that breaks the code', async () =>
 it('what is cut short is bounded, and what is not safe as it is is not changed', async () => {
   const cut = await mutate(counter(), { bounds: { maxStates: 30 } });
   expect(Object.values(judged(cut))).toContain('bounded');
-  const unsafe = mutated(counter(), await mutationNamed(counter(), 'counter/lock:leave-out-pair')).system;
+  const [noLock] = await mutationsNamed(counter(), ['counter/lock:leave-out-pair']);
+  const unsafe = mutated(counter(), noLock as Mutation).system;
   const result = await mutate(unsafe);
   expect([result.unchanged.verdict, result.mutants]).toEqual(['violation', []]);
 });
