@@ -10,7 +10,13 @@ export function mutationTable(resolved: RequestedScenario, result: MutateResult)
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`, ''];
   if (result.unchanged.verdict !== 'safe') return `${[...lines, ...notSafe(resolved, result)].join('\n')}\n`;
-  lines.push(...rowsOf(result, memoryModel), '', ...summary(result), ...notModelled(result), ...howToRead(resolved, result));
+  lines.push(
+    ...rowsOf(result, memoryModel),
+    '',
+    ...summary(result),
+    ...notModelled(result),
+    ...howToRead(resolved, result),
+  );
   return `${lines.join('\n')}\n`;
 }
 
@@ -30,10 +36,13 @@ function rowsOf({ lines, mutants }: MutateResult, memoryModel: string): string[]
   for (const line of lines) {
     const changes = mutants.filter((mutant) => mutant.line === line);
     if (changes.length === 0) continue;
-    if (line.routine !== routine) rows.push(...(routine === '' ? [] : ['']), `${line.routine}()  [${line.processors.join(', ')}]`);
+    if (line.routine !== routine)
+      rows.push(...(routine === '' ? [] : ['']), `${line.routine}()  [${line.processors.join(', ')}]`);
     ({ routine } = line);
     const text = cut(line.text);
-    changes.forEach((mutant, i) => rows.push(row(i === 0 ? text : '', changeWords(mutant), outcome(mutant, memoryModel))));
+    changes.forEach((mutant, i) =>
+      rows.push(row(i === 0 ? text : '', changeWords(mutant), outcome(mutant, memoryModel))),
+    );
   }
   return rows;
 }

@@ -89,6 +89,12 @@ describe('store buffering', () => {
     expect(results['dekker/flag:leave-out']).toBe('needed: somebody sees the other');
   });
 
+  it('needs a full barrier on arm: one for stores or for loads is not enough', async () => {
+    const results = judged(await mutate(dekker('arm')));
+    expect(results['dekker/smp_mb:smp_wmb-instead']).toBe('needed: somebody sees the other');
+    expect(results['dekker/smp_mb:smp_rmb-instead']).toBe('needed: somebody sees the other');
+  });
+
   it('shows what breaks in the system that the mutation names', async () => {
     const system = dekker('tso');
     const { mutants } = await mutate(system);

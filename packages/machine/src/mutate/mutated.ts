@@ -108,8 +108,7 @@ class Mutating extends Rewriting {
     const { change } = this.#options.mutation;
     const isMeant = call.name !== null && this.#isMeant(call.name, call, caller);
     if (isMeant && change === Change.swap) return yield* this.#swap(call, caller, steps);
-    if (!isMeant || change !== Change.leaveOut)
-      return this.resume(steps, yield* this.called(call, caller), caller);
+    if (!isMeant || change !== Change.leaveOut) return this.resume(steps, yield* this.called(call, caller), caller);
     this.#options.onReached();
     // Its steps have been made, and are ended rather than forgotten.
     call.steps[Symbol.iterator]();

@@ -47,7 +47,11 @@ const insteadOnArm =
     memoryModel === 'arm' ? [{ change, operation: withDefinition(op, weaker()) }] : [];
 
 /** The same atomic with `_relaxed` behind its name. */
-function relaxedForm(of: OperationDefinition, modify: (op: Operation) => Modify, result = (old: number, _op: Operation) => old) {
+function relaxedForm(
+  of: OperationDefinition,
+  modify: (op: Operation) => Modify,
+  result = (old: number, _op: Operation) => old,
+) {
   return defineOperation({
     ...of,
     name: `${of.name}_relaxed`,
