@@ -1,11 +1,12 @@
 /** Builds a scenario with replaced routines where it is searched: worker threads load this module. */
 import type { SystemSource } from '@shootdown/explorer';
 import type { System } from '@shootdown/machine';
+import type { Replacement } from './c-files.ts';
 import { requestedScenario } from './scenario-request.ts';
 
 /** What a worker thread is handed. */
 export interface ReplacedSource extends Omit<SystemSource, 'request'> {
-  readonly request: SystemSource['request'] & { readonly typed: string; readonly replacePath: string };
+  readonly request: SystemSource['request'] & { readonly typed: string; readonly replacement: Replacement };
 }
 
 /** Builds the system of such a source. Throws ModelError. */

@@ -54,7 +54,7 @@ describe('--replace with a module', () => {
   });
 
   it.each([
-    ['a name that the kernel has not', 'export function* pud_free_pmd_pgae() {}', 'is pud_free_pmd_page meant?'],
+    ['a name that the kernel has not', 'export function* pud_free_pmd_pgae() {}', 'did you mean pud_free_pmd_page?'],
     ['no routine', 'export const x = 1;', 'exports no routine (has: x)'],
     ['no JavaScript', 'export function* (', 'cannot be loaded (SyntaxError'],
   ])('refuses %s', (_, text, said) => {
@@ -62,5 +62,82 @@ describe('--replace with a module', () => {
     expect([status, stdout]).toEqual([10, '']);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(stderr).toContain(said);
+  });
+});
+
+const C_FUNCTION = `int pud_free_pmd_page(pud_t *pudp, unsigned long addr)
+{
+	pmd_t *table = pmd_offset(pudp, addr);
+
+	pud_clear(pudp);
+	__flush_tlb_kernel_pgtable(addr);
+	pmd_free(&init_mm, table);
+	return 1;
+}
+`;
+const WAIT = [
+  'static_branch_unlikely(&arm64_ptdump_lock_key)',
+  'mmap_read_lock(&init_mm)',
+  'mmap_read_unlock(&init_mm)',
+];
+const PATCH = `--- a/arch/arm64/mm/mmu.c
++++ b/arch/arm64/mm/mmu.c
+@@ -1500,9 +1500,13 @@ int before_it(void)
+${C_FUNCTION.replaceAll(/^/gm, ' ')
+  .trimEnd()
+  .replace(' \tpmd_free', `+	if (${WAIT[0]}) {\n+		${WAIT[1]};\n+		${WAIT[2]};\n+	}\n \tpmd_free`)}
+`;
+
+describe('--replace with C', () => {
+  it('says which line of the file does what', () => {
+    const { status, stdout } = explore(file('my.c', C_FUNCTION));
+    expect(status).toBe(12);
+    expect(stdout).toContain('pmd_free(0x1) :7');
+  });
+
+  it('shows both sides of a patch, with the lines of the kernel file', () => {
+    const path = file('my.patch', PATCH);
+    const { status, stdout } = explore(path);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^before: VIOLATION, after: SAFE\n/);
+    expect(stdout).toContain('pmd_free(0x1) :1506');
+    const { before, after } = JSON.parse(explore(path, '--json').stdout) as Record<string, Record<string, unknown>>;
+    expect([before?.['verdict'], after?.['verdict']]).toEqual(['violation', 'safe']);
+  });
+
+  it('replays the side that was wrong', () => {
+    const path = file('my.patch', PATCH);
+    const { stdout } = explore(path, '--side', 'before', '--json');
+    const { schedule } = JSON.parse(stdout) as { schedule: string };
+    const words = ['replay', 'ptdump-vmalloc', '--variant', 'v6-one-dumper', '--replace', path, '--side', 'before'];
+    const replayed = spawnSync(process.execPath, [command, ...words, '--schedule', schedule], { encoding: 'utf8' });
+    expect(replayed.status).toBe(12);
+    expect(replayed.stdout).toContain('pmd_free(0x1) :1506');
+  });
+
+  it.each([
+    ['', 'empty.c:1: no function here (can be replaced: '],
+    ['int f(void) { return 1; }', 'f.c:1: nothing here has the name of a routine: f (have: '],
+    [
+      '\nint pud_free_pmd_page(pud_t *p) { return 1; }',
+      'expected int pud_free_pmd_page(pud_t *pudp, unsigned long addr)',
+    ],
+    [
+      'int pud_free_pmd_page(pud_t *p, unsigned long a)\n{\n\tpud_claer(p);\n\treturn 1;\n}',
+      ':3: pud_claer() is not known here: is pud_clear meant?',
+    ],
+  ])('refuses %j', (text, said) => {
+    const name = /^\w+\.c/.exec(said)?.[0] ?? 'bad.c';
+    const { status, stderr } = explore(file(name, text));
+    expect([status, stderr.trim().split('\n').length]).toEqual([10, 1]);
+    expect(stderr).toContain(said);
+  });
+
+  it('prints what a scenario offers', () => {
+    const list = (...args: string[]) => spawnSync(process.execPath, [command, 'list', ...args], { encoding: 'utf8' });
+    const { status, stdout } = list('--c', 'ptdump-vmalloc');
+    expect(status).toBe(0);
+    expect(stdout).toContain('void pud_clear(pud_t *pudp);');
+    expect(list('--c', 'kvm-pv-flush').stderr).toContain('offers nothing to C (have: ptdump-vmalloc');
   });
 });

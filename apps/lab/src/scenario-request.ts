@@ -8,9 +8,9 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError, mutated } from '@shootdown/machine';
+import { ModelError, mutated, unknownName } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
-import { namesC, routinesOfC } from './c-files.ts';
+import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
 import { isUserError } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
@@ -21,8 +21,14 @@ import { scenarios, scenariosModule } from '@shootdown/scenarios';
 /** Flags of every command that takes a scenario. */
 export const scenarioFlags = {
   variant: { type: 'string', help: 'which design (see shootdown list)' },
-  'memory-model': { type: 'string', help: 'sc, tso or arm' },
-  replace: { type: 'string', help: 'file with routines to take in place of those of the same name' },
+  'memory-model': { type: 'string', values: ['sc', 'tso', 'arm'], help: 'sc, tso or arm' },
+  replace: { type: 'string', help: 'a .c, .patch or .mjs file: routines to take in place of those of the same name' },
+  side: {
+    type: 'string',
+    values: ['before', 'after'],
+    help: 'before or after: which side of a --replace x.patch (explore: default both)',
+  },
+  tree: { type: 'string', help: 'kernel source, for a --replace x.patch that holds parts of functions' },
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
@@ -41,31 +47,52 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly typed: string;
   /** What worker threads load. */
   readonly source: SystemSource;
+  /** What was given with `--replace`. */
+  readonly replacement: Replacement | null;
   /** The changes of its code that were asked for, as they were typed. */
   readonly mutations?: readonly string[];
-  /** The file given with `--replace`. */
-  readonly replacePath: string | null;
 }
 
 /** A request that is complete but for the scenario. */
 export interface NamedRequest extends Omit<ScenarioRequest, 'scenario' | 'replace'> {
-  readonly replacePath?: string | undefined;
+  readonly replacement?: Replacement | undefined;
 }
 
 /** Resolves the scenario. Throws ModelError or UsageError. */
-export async function scenarioOf(command: string, typed: string, args: Arguments): Promise<RequestedScenario> {
+export async function scenarioOf(
+  command: string,
+  typed: string,
+  args: Arguments,
+  side?: Side,
+): Promise<RequestedScenario> {
   return await requestedScenario(typed, {
     variant: args.text('variant'),
     memoryModel: args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
-    replacePath: args.text('replace'),
+    replacement: replacementOf(args, side),
   });
+}
+
+/** What `--replace` and its flags say. Throws UsageError if they do not go together. */
+function replacementOf(
+  args: Arguments,
+  side = args.oneOf('side', ['before', 'after'] as const),
+): Replacement | undefined {
+  const path = args.text('replace');
+  if (path === undefined || !namesPatch(path)) args.refuse(['side', 'tree'], 'goes with --replace x.patch');
+  return path === undefined ? undefined : { path, side, tree: args.text('tree') };
+}
+
+/** True if both sides of a patch are asked for. */
+export function asksForBothSides(args: Arguments): boolean {
+  const path = args.text('replace');
+  return path !== undefined && namesPatch(path) && args.text('side') === undefined;
 }
 
 /** The same for a request that is complete. `typed` ends in `.js` or `.mjs`: the path of a module that exports a scenario. */
 export async function requestedScenario(
   typed: string,
-  { replacePath, ...request }: NamedRequest,
+  { replacement, ...request }: NamedRequest,
 ): Promise<RequestedScenario> {
   const [scenario, module, name] = await found(typed);
   const resolve = (replace?: KernelRoutines): ResolvedScenario =>
@@ -73,21 +100,24 @@ export async function requestedScenario(
       resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
     );
   const shippedVariant = resolve();
-  const resolved = replacePath === undefined ? shippedVariant : resolve(await routinesOf(replacePath, shippedVariant));
+  const resolved = replacement === undefined ? shippedVariant : resolve(await routinesOf(replacement, shippedVariant));
   const { variant, memoryModel, parameters } = resolved;
   return {
     ...resolved,
     typed,
-    replacePath: replacePath ?? null,
+    replacement: replacement ?? null,
     build: () => guarded(typed, () => resolved.build()),
-    source: sourceOf(module, name, { variant: variant.name, memoryModel, parameters }, typed, replacePath),
+    source: sourceOf(module, name, { variant: variant.name, memoryModel, parameters }, typed, replacement),
   };
 }
 
 /** The routines of a file, for a variant of a scenario. */
-async function routinesOf(path: string, { scenario, variant, parameters }: ResolvedScenario): Promise<KernelRoutines> {
-  if (!namesC(path)) return await routinesOfModule(path);
-  return await routinesOfC(path, { scenario, own: scenario.routines?.(variant) ?? {}, parameters });
+async function routinesOf(
+  replacement: Replacement,
+  { scenario, variant, parameters }: ResolvedScenario,
+): Promise<KernelRoutines> {
+  if (!namesC(replacement.path)) return await routinesOfModule(replacement.path);
+  return await routinesOfC(replacement, { scenario, own: scenario.routines?.(variant) ?? {}, parameters });
 }
 
 function sourceOf(
@@ -95,17 +125,17 @@ function sourceOf(
   name: string,
   request: SystemSource['request'],
   typed: string,
-  replacePath: string | undefined,
+  replacement: Replacement | undefined,
 ): SystemSource {
-  if (replacePath === undefined) return { module, export: name, request };
-  const replaced: ReplacedSource['request'] = { ...request, typed, replacePath };
+  if (replacement === undefined) return { module, export: name, request };
+  const replaced: ReplacedSource['request'] = { ...request, typed, replacement };
   return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
 }
 
 async function found(typed: string): Promise<Exported> {
   // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
   if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
-  return /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
+  return MODULE.test(typed) ? await exportedBy(typed) : shipped(typed);
 }
 
 /** What a scenario throws is a mistake in it. */
@@ -126,14 +156,52 @@ function shipped(name: string): Exported {
   return [scenarios.find((s) => s.name === name), scenariosModule, camelCase];
 }
 
-async function exportedBy(path: string): Promise<Exported> {
+/** A module may hold several scenarios: `mine.ts#name` is one of them. */
+const MODULE = /^(.*\.[cm]?[jt]sx?)(?:#(.*))?$/s;
+
+/** The scenarios of a module, by the name under which it exports them, or the one that is asked for. */
+async function exportedScenarios(typed: string): Promise<{ path: string; found: (readonly [string, Scenario])[] }> {
+  const [, path = typed, wanted] = MODULE.exec(typed) ?? [];
   const exported = await importedModule('scenario', path);
-  const found = Object.entries(exported).find(([, value]) => isScenario(value));
-  if (!found)
+  const all = Object.entries(exported).filter((entry): entry is [string, Scenario] => isScenario(entry[1]));
+  if (all.length === 0)
     throw new ModelError(
       `scenario: ${path}: exports no object with name, variants and build() (has: ${Object.keys(exported).join(', ') || 'nothing'})`,
     );
-  return [found[1] as Scenario, moduleUrl(path), found[0]];
+  const found = wanted === undefined ? all : all.filter(([, scenario]) => scenario.name === wanted);
+  if (found.length === 0)
+    throw new ModelError(
+      `scenario: ${path}: no scenario ${unknownName(
+        wanted ?? '',
+        all.map(([, scenario]) => scenario.name),
+      )}`,
+    );
+  return { path, found };
+}
+
+async function exportedBy(typed: string): Promise<Exported> {
+  const { path, found } = await exportedScenarios(typed);
+  const [[name, scenario] = ['', undefined], ...others] = found;
+  if (others.length > 0)
+    throw new ModelError(
+      `scenario: ${path}: has several scenarios, name one of them (${found.map(([, one]) => `${path}#${one.name}`).join(', ')})`,
+    );
+  return [scenario, moduleUrl(path), name];
+}
+
+/** The scenario of a name, or all that a module has. Throws ModelError. */
+export async function scenariosNamed(typed: string): Promise<readonly Scenario[]> {
+  if (typed.endsWith('.litmus')) return [await litmusScenario(typed)];
+  if (MODULE.test(typed)) return (await exportedScenarios(typed)).found.map(([, scenario]) => scenario);
+  const [scenario] = shipped(typed);
+  if (!scenario)
+    throw new ModelError(
+      `scenario: no scenario ${unknownName(
+        typed,
+        scenarios.map((s) => s.name),
+      )}`,
+    );
+  return [scenario];
 }
 
 function isScenario(value: unknown): value is Scenario {
@@ -168,14 +236,18 @@ export async function withMutations(resolved: RequestedScenario, texts: readonly
 
 /** The part of a command line that names the same system again. */
 export function scenarioWords(resolved: RequestedScenario): string {
-  const { typed, scenario, variant, memoryModel, parameters, replacePath } = resolved;
+  const { typed, scenario, variant, memoryModel, parameters, replacement } = resolved;
   const changed = Object.entries(parameters).filter(
     ([name, value]) => variant.parameters?.[name] !== value && scenario.parameters?.[name]?.default !== value,
   );
   const words = [typed, `--variant ${variant.name}`];
   if (memoryModel !== (variant.memoryModel ?? 'sc')) words.push(`--memory-model ${memoryModel}`);
   for (const [name, value] of changed) words.push(`--set ${name}=${value}`);
-  if (replacePath !== null) words.push(`--replace ${replacePath}`);
+  if (replacement !== null) {
+    words.push(`--replace ${replacement.path}`);
+    if (replacement.tree !== undefined) words.push(`--tree ${replacement.tree}`);
+    if (replacement.side === 'before') words.push('--side before');
+  }
   for (const text of resolved.mutations ?? []) words.push(`--mutate '${text}'`);
   return words.join(' ');
 }

@@ -21,8 +21,14 @@ const savedSchedule = z.strictObject({
       variant: z.string(),
       memoryModel: z.enum(['sc', 'tso', 'arm']),
       parameters: z.record(z.string(), z.number()),
-      /** File with the routines that were replaced. */
-      replace: z.string().optional(),
+      /** What `--replace` and its flags said. */
+      replace: z
+        .strictObject({
+          path: z.string(),
+          side: z.enum(['before', 'after']).optional(),
+          tree: z.string().optional(),
+        })
+        .optional(),
       /** Lines changed. */
       mutate: z.array(z.string()).optional(),
     })

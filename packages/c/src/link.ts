@@ -5,7 +5,7 @@ import type { FunctionCode } from './compile/code.ts';
 import { FunctionCompiler } from './compile/statements.ts';
 import { CError } from './diagnostics.ts';
 import { BARRIERS, FOR_GCC, PRELUDE } from './prelude.ts';
-import type { CFunction, KernelOffer } from './run/offer.ts';
+import type { AnyOffer, CFunction, KernelOffer } from './run/offer.ts';
 import type { Binding, LinkedProgram } from './run/program.ts';
 import { prototypeText } from './types/declarations.ts';
 import { sameType } from './types/types.ts';
@@ -30,16 +30,16 @@ export interface Header<K extends object> {
 }
 
 /** The C text of an offer, as our parser reads it. */
-function headerText<K extends object>(offer: KernelOffer<K>, parameters: Readonly<Record<string, number>>): string {
+function headerText(
+  offer: Pick<AnyOffer, 'header'> & { readonly functions: object; readonly routines: object },
+  parameters: Readonly<Record<string, number>>,
+): string {
   const prototypes = [...Object.keys(offer.functions), ...Object.keys(offer.routines)].map((text) => `${text};`);
   return [PRELUDE, BARRIERS, offer.header(parameters), prototypes.join('\n'), ''].join('\n');
 }
 
 /** The same for a C compiler: `list --c` prints it. */
-export function printedHeader<K extends object>(
-  offer: KernelOffer<K>,
-  parameters: Readonly<Record<string, number>>,
-): string {
+export function printedHeader(offer: AnyOffer, parameters: Readonly<Record<string, number>>): string {
   return `${FOR_GCC}${headerText(offer, parameters)}`.trimStart();
 }
 

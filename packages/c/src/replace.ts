@@ -25,6 +25,8 @@ export interface ReplaceRequest {
   readonly parameters: Readonly<Record<string, number>>;
   /** What the variant has by kernel identifier. */
   readonly own: KernelRoutines;
+  /** That nothing is replaced is no mistake. */
+  readonly optional?: boolean;
 }
 
 /**
@@ -39,12 +41,8 @@ interface TypedRequest<K extends object> extends Omit<ReplaceRequest, 'offer'> {
   readonly offer: KernelOffer<K>;
 }
 
-async function replacementsOf<K extends object>({
-  offer,
-  files,
-  parameters,
-  own,
-}: TypedRequest<K>): Promise<KernelRoutines> {
+async function replacementsOf<K extends object>(request: TypedRequest<K>): Promise<KernelRoutines> {
+  const { offer, files, parameters, own } = request;
   const header = await readHeader(offer, parameters);
   const units = await Promise.all(files.map(({ name, text }) => readUnit(name, text, header.unit)));
   const known = header.replaceable.filter((name) => Object.hasOwn(own, name));
@@ -52,7 +50,7 @@ async function replacementsOf<K extends object>({
     known.includes(name),
   );
   const program = link({ units, header, own, roots: roots.length > 0 ? roots : allOf(units) });
-  if (roots.length === 0) throw nothingToReplace(units, known);
+  if (roots.length === 0 && request.optional !== true) throw nothingToReplace(units, known);
   const loaded = new WeakMap<K, Loaded<K>>();
   const load = (kernel: K): Loaded<K> => {
     let found = loaded.get(kernel);

@@ -51,6 +51,8 @@ export interface LitmusTest {
   showFault(thread: number, value: number): string;
   /** Page tables, if the test has any. Such a test runs on `arm` only. */
   readonly translation: ((memory: Memory, options: { readonly ets2: boolean }) => Translation) | null;
+  /** Whether replacing one value of a descriptor by another while it is in use breaks a rule of the architecture. */
+  readonly needsBreak: ((before: number, after: number) => boolean) | null;
   /** Things to be said about the test that are no part of its answer. */
   readonly warnings: readonly string[];
 }

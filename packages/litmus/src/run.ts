@@ -9,6 +9,7 @@ import {
   TabulatedExecutor,
   type Address,
   type MemoryModel,
+  type Operation,
   type OrderingRule,
   type Region,
   type System,
@@ -89,6 +90,8 @@ const RESULT = defineOperation({
     addresses.forEach((address, i) => cx.write(address, values[i] as number));
     return 0;
   },
+  // Nobody looks at the result before all have ended.
+  footprint: () => ({ reads: [], writes: [] }),
 });
 
 /** Builds the machine that runs a test. */
@@ -174,7 +177,9 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
   const seen = new Set<string>();
   const outcomes = new Map<string, Outcome>();
   const read = (address: number): number => store.words[address] as number;
+  const addresses = test.needsBreak === null ? [] : descriptorsOf(system);
   let full = false;
+  let broken = false;
   const visit = (): void => {
     const state = `${store.lo},${store.hi}`;
     if (seen.has(state)) return;
@@ -183,23 +188,32 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
       return;
     }
     seen.add(state);
+    if (!broken && test.needsBreak !== null) broken = breaksRule(test, executor, addresses);
     if (ended(read)) {
       const final = observe(read);
       const text = textOf(test, final);
       if (!outcomes.has(text)) outcomes.set(text, { text, holds: test.condition.formula.holds(final) });
     }
-    for (let choice = 0; choice < system.choices.length; choice++) {
-      let branches = 1;
-      for (let branch = 0; branch < branches && !full; branch++) {
-        const { mark, lo, hi } = store;
-        const happened = executor.step(choice, branch);
-        // Before the visit, which takes other steps.
-        branches = Math.max(branches, executor.branchCount);
-        if (!happened) continue;
-        visit();
-        store.undo(mark, lo, hi);
-      }
+    // A step that has to do with no other can be taken at once, and alone.
+    for (let processor = 0; processor < system.processors.length; processor++)
+      if (standsAlone(executor.operationOf(processor)) && take(processor)) return;
+    for (let choice = 0; choice < system.choices.length; choice++) take(choice);
+  };
+  /** Takes a choice in all its ways; false if it was not enabled. */
+  const take = (choice: number): boolean => {
+    let branches = 1;
+    let enabled = false;
+    for (let branch = 0; branch < branches && !full; branch++) {
+      const { mark, lo, hi } = store;
+      const happened = executor.step(choice, branch);
+      // Before the visit, which takes other steps.
+      branches = Math.max(branches, executor.branchCount);
+      if (!happened) continue;
+      enabled = true;
+      visit();
+      store.undo(mark, lo, hi);
     }
+    return enabled;
   };
   visit();
   const bound = full
@@ -213,8 +227,26 @@ export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
     outcomes: sorted,
     states: seen.size,
     bound,
-    warnings: test.warnings,
+    warnings: broken ? [...test.warnings, 'break-before-make expected'] : test.warnings,
   };
+}
+
+function descriptorsOf({ weak }: System): readonly number[] {
+  return weak?.translation?.pages ?? [];
+}
+
+/** Whether a descriptor has just been changed while it was in use. */
+function breaksRule(test: LitmusTest, executor: TabulatedExecutor, descriptors: readonly number[]): boolean {
+  return descriptors.some((address) => {
+    const values = executor.weak?.memory.valuesOf(executor.weak.state, address) ?? [];
+    return values.some((value, i) => i > 0 && test.needsBreak?.(values[i - 1] as number, value) === true);
+  });
+}
+
+/** An operation that touches no word that anybody else does. */
+function standsAlone(op: Operation | null): boolean {
+  const footprint = op?.definition.footprint?.(op, 0);
+  return footprint !== undefined && footprint.reads.length === 0 && footprint.writes.length === 0;
 }
 
 function observationOf(outcomes: readonly Outcome[]): Observation {

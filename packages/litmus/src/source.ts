@@ -38,8 +38,10 @@ export function cutLitmus(text: string): LitmusSource {
   const tail = rest.slice(tailAt).trim();
   if (/\bfilter\b/.test(tail)) unsupported('filter');
   const [, locations = '', condition = tail] =
-    /^locations\s*(\[[\s\S]*?\])\s*((?:~\s*)?(?:exists|forall)[\s\S]*)$/.exec(tail) ?? [];
-  if (!/^(?:~\s*exists|exists|forall)\b/.test(condition)) unsupported('no condition');
+    /^locations\s*(\[[\s\S]*?\])\s*((?:(?:~\s*)?(?:exists|forall)[\s\S]*)?)$/.exec(tail) ?? [];
+  // A test that only shows something.
+  const asked = condition === '' && locations !== '' ? 'forall (true)' : condition;
+  if (!/^(?:~\s*exists|exists|forall)\b/.test(asked)) unsupported('no condition');
   return {
     dialect,
     name,
@@ -47,7 +49,7 @@ export function cutLitmus(text: string): LitmusSource {
     init: plain.slice(start + 1, end),
     body: rest.slice(0, tailAt),
     locations,
-    condition,
+    condition: asked,
   };
 }
 

@@ -13,7 +13,15 @@ export {
   type InvlpgbMutant,
   type InvlpgbOptions,
 } from './arch/invlpgb.ts';
+export { AnonRmap, type ReuseEra } from './anon-rmap.ts';
 export { ipiTlb, type IpiTlbOptions } from './arch/ipi-tlb.ts';
+export {
+  arm64FlushKernelRange,
+  invlpgbFlushKernelRange,
+  x86FlushKernelRange,
+  type FlushTlbKernelRange,
+  type KernelRangeMutant,
+} from './arch/kernel-range.ts';
 export { kvmTlbFlush, KvmCounter, type KvmTlbOptions } from './arch/kvm-tlb.ts';
 export {
   TLB_NR_DYN_ASIDS,
@@ -24,6 +32,7 @@ export {
   type X86TlbOptions,
   type X86TlbState,
 } from './arch/x86-state.ts';
+export { riscvVmap, type RiscvVmap, type VmapFence, type VmapMutant } from './arch/riscv-vmap.ts';
 export { native_flush_tlb_multi, x86Tlb, type X86Tlb } from './arch/x86-tlb.ts';
 export { exc_page_fault, handle_mm_fault, user_access } from './fault.ts';
 export { fork } from './fork.ts';

@@ -4,16 +4,20 @@ import { contpteFault, contpteFold, contpteUnfold, contpteZap } from './contpte/
 import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
+import { kernelRangeFlush } from './kernel-range-flush.ts';
 import { ksmVsGup } from './ksm-vs-gup.ts';
 import { ksmVsSecondary } from './ksm-vs-secondary.ts';
 import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
+import { lazyTlbVsFlush } from './lazy-tlb-vs-flush.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 import { referencePtdump } from './reference-ptdump.ts';
 import { remoteFlush } from './remote-flush.ts';
+import { riscvNewMapping } from './riscv-new-mapping.ts';
 import { secondaryTlbOrder } from './secondary-tlb-order.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
+import { twoFlushes } from './two-flushes.ts';
 import { zapVsWriteback } from './zap-vs-writeback.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -23,7 +27,11 @@ export const scenarios: readonly Scenario[] = [
   paeLocklessRead,
   kvmPvFlush,
   switchMmVsFlush,
+  lazyTlbVsFlush,
+  twoFlushes,
   remoteFlush,
+  kernelRangeFlush,
+  riscvNewMapping,
   zapVsWriteback,
   cowVsSecondary,
   kvmFaultVsInvalidate,
@@ -46,16 +54,20 @@ export {
   cowVsSecondary,
   gupFastVsUnmap,
   gupFastVsCollapse,
+  kernelRangeFlush,
   ksmVsGup,
   ksmVsSecondary,
   kvmFaultVsInvalidate,
+  lazyTlbVsFlush,
   paeLocklessRead,
   kvmPvFlush,
   ptdumpVmalloc,
   referencePtdump,
   remoteFlush,
+  riscvNewMapping,
   secondaryTlbOrder,
   switchMmVsFlush,
+  twoFlushes,
   zapVsWriteback,
 };
 

@@ -10,21 +10,29 @@ import {
 import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
+import type { Replacement } from '../c-files.ts';
 import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
-import { mutateFlag, scenarioFlags, scenarioOf, withMutations, type RequestedScenario } from '../scenario-request.ts';
-import { scenarios } from '@shootdown/scenarios';
+import {
+  asksForBothSides,
+  mutateFlag,
+  scenarioFlags,
+  scenarioOf,
+  withMutations,
+  type RequestedScenario,
+} from '../scenario-request.ts';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
+import { exploreBothSides } from './explore-sides.ts';
 
-const flags = {
+export const flags = {
   ...scenarioFlags,
   ...mutateFlag,
   'no-reduction': { type: 'boolean', help: 'explore every interleaving separately' },
   all: { type: 'boolean', help: 'go on past violations and count them' },
-  search: { type: 'string', help: 'bfs (default, shortest counterexample) or dfs' },
+  search: { type: 'string', values: ['bfs', 'dfs'], help: 'bfs (default, shortest counterexample) or dfs' },
   exact: { type: 'boolean', help: 'compare whole states instead of fingerprints' },
   'max-states': { type: 'string', help: 'stop after so many states' },
   'max-depth': { type: 'string', help: 'schedules of at most so many steps' },
@@ -33,11 +41,12 @@ const flags = {
   workers: { type: 'string', help: 'threads (default 1)' },
   fuzz: {
     type: 'string',
+    values: ['random', 'pct'],
     help: 'random or pct: sample schedules (of at most --max-depth steps) instead of exploring all',
   },
   seed: { type: 'string', help: 'fuzz: seed (default 1)' },
   runs: { type: 'string', help: 'fuzz: schedules to try (default 10000)' },
-  format: { type: 'string', help: `counterexample as ${traceFormats.join(', ')} (default text)` },
+  format: { type: 'string', values: traceFormats, help: `counterexample as ${traceFormats.join(', ')} (default text)` },
   coverage: { type: 'boolean', help: 'list operations that were never performed' },
   'save-schedule': { type: 'string', help: 'write the counterexample to a file, for replay' },
   json: { type: 'boolean', help: 'print one JSON document' },
@@ -47,22 +56,23 @@ const flags = {
 const WORKERS_MAX = 64;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')} | module.js> [flags]`, flags))
-    return ExitCode.ok;
+  if (printedHelp(argv, 'explore <scenario, module or module#scenario> [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('explore', argv, flags, 1);
   const fuzzKind = args.oneOf('fuzz', ['random', 'pct'] as const);
   refuseWhatDoesNotGoTogether(args, fuzzKind !== undefined);
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
+  const { signal, ignore } = interruption();
+  const find = (of: RequestedScenario): Promise<Found> =>
+    fuzzKind === undefined
+      ? searchAll(of, options, signal, args.has('coverage'))
+      : sample(of, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
+  if (asksForBothSides(args)) return await exploreBothSides(name, args, find);
   const resolved = await withMutations(await scenarioOf('explore', name, args), args.texts('mutate'));
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
-  const { signal, ignore } = interruption();
-  const found =
-    fuzzKind === undefined
-      ? await searchAll(resolved, options, signal, args.has('coverage'))
-      : await sample(resolved, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
+  const found = await find(resolved);
   ignore();
   const { result, trace } = found;
   if (args.has('json')) process.stdout.write(`${JSON.stringify(found.document)}\n`);
@@ -165,9 +175,9 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters, replacePath, mutations } = resolved;
+  const { typed, variant, memoryModel, parameters, replacement, mutations } = resolved;
   const changes = {
-    ...(replacePath === null ? {} : { replace: replacePath }),
+    ...(replacement === null ? {} : { replace: replacement }),
     ...(mutations === undefined ? {} : { mutate: [...mutations] }),
   };
   target.write({
@@ -185,7 +195,7 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
     variant: resolved.variant.name,
     memoryModel: resolved.memoryModel,
     parameters: resolved.parameters,
-    ...(resolved.replacePath === null ? {} : { replaced: resolved.replaced }),
+    ...(resolved.replacement === null ? {} : { replaced: resolved.replaced }),
     ...rest,
     expected: resolved.expected,
     agrees: agrees(resolved.expected, result.verdict),
@@ -203,8 +213,7 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
 function describe(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
-  if (resolved.replacePath !== null)
-    lines.push(`replaced: ${resolved.replaced.map((name) => `${name}()`).join(', ')} (${resolved.replacePath})`);
+  if (resolved.replacement !== null) lines.push(replacedLine(resolved.replaced, resolved.replacement));
   for (const mutation of resolved.mutations ?? []) lines.push(`with one line changed: ${mutation}`);
   lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
@@ -224,6 +233,11 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
 /** Operations that were never performed, and the like. */
 export function coverageLines(coverage: ExploreResult['coverage']): string[] {
   return JSON.stringify(coverage, null, 2).split('\n');
+}
+
+function replacedLine(replaced: readonly string[], { path, side }: Replacement): string {
+  const names = replaced.map((name) => `${name}()`).join(', ') || 'nothing';
+  return `replaced: ${names} (${path}${side === undefined ? '' : `, ${side}`})`;
 }
 
 function verdictLine(result: ExploreResult): string {

@@ -20,12 +20,12 @@ import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutations
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
-const flags = {
+export const flags = {
   ...scenarioFlags,
   ...mutateFlag,
   schedule: { type: 'string', help: 'the choices, as a counterexample prints them (with a scenario)' },
-  format: { type: 'string', help: `how to print it: ${traceFormats.join(', ')} (default text)` },
-  executor: { type: 'string', help: 'tabulated (default) or live' },
+  format: { type: 'string', values: traceFormats, help: `how to print it: ${traceFormats.join(', ')} (default text)` },
+  executor: { type: 'string', values: ['tabulated', 'live'], help: 'tabulated (default) or live' },
   json: { type: 'boolean', help: 'print one JSON document, as --format json does' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
@@ -87,7 +87,7 @@ async function requestOf(args: Arguments): Promise<Request> {
     };
   }
   args.refuse(
-    ['schedule', 'variant', 'memory-model', 'set', 'replace', 'mutate'],
+    ['schedule', 'variant', 'memory-model', 'set', 'replace', 'side', 'tree', 'mutate'],
     'goes with a scenario, not with a file',
   );
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
@@ -102,7 +102,7 @@ async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   const { machine, scenario } = saved;
   if (scenario) {
     const { name, variant, memoryModel, parameters, replace, mutate } = scenario;
-    const request = { variant, memoryModel, parameters, replacePath: replace };
+    const request = { variant, memoryModel, parameters, replacement: replace };
     return (await withMutations(await requestedScenario(name, request), mutate ?? [])).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);

@@ -48,6 +48,16 @@ export class CParser {
     if (tree.rootNode.hasError) reportErrors(tree.rootNode, problems);
     return problems.any ? null : tree.rootNode;
   }
+
+  /** What stands outside of functions in a file that need not be understood: functions, and what is within conditionals. */
+  topLevel(text: string): Node[] {
+    const within = (node: Node): Node[] =>
+      partsOf(node).flatMap((part) => (/^preproc_(if|ifdef|else|elif)$/.test(part.type) ? within(part) : [part]));
+    const root = this.#parser.parse(text)?.rootNode;
+    return root
+      ? within(root).filter((node) => node.type === 'function_definition' || node.type === 'preproc_function_def')
+      : [];
+  }
 }
 
 /** Line of the first node that is nested too deep. */

@@ -34,6 +34,7 @@ function readAArch64(text: string): LitmusTest {
   const names = new Set([...initial.values.keys(), ...initial.ptes.keys()]);
   for (const registers of initial.registers)
     for (const word of registers.values()) for (const name of variablesIn(word)) names.add(name);
+  for (const word of initial.values.values()) for (const name of variablesIn(word)) names.add(name);
   for (const { oa } of initial.ptes.values()) names.add(oa);
   const mentioned = new Set<string>();
   let pages: readonly string[] = [];
@@ -69,6 +70,7 @@ function readAArch64(text: string): LitmusTest {
     show,
     showFault: (thread, word) => showFault(thread, word, programs, pages),
     translation: pages.length === 0 ? null : (memory, { ets2 }) => translationOf(memory, pages, hardware, ets2),
+    needsBreak: pages.length === 0 ? null : (before, after) => needsBreak(before, after, initial),
     warnings: warningsOf(initial),
   };
 }
@@ -118,7 +120,7 @@ function readStatement(statement: string, { registers, values, ptes }: Initial):
     ptes.set(name, readPte((pte[3] as string).trim(), name));
     return;
   }
-  const variable = /^\[?\s*([A-Za-z_]\w*)\s*\]?\s*(?:=\s*([\s\S]+))?$/.exec(statement);
+  const variable = /^\*?\[?\s*([A-Za-z_]\w*)\s*\]?\s*(?:=\s*([\s\S]+))?$/.exec(statement);
   if (!variable) unsupported(`initial state: ${statement}`);
   const [, name = '', value] = variable;
   values.set(name, value === undefined ? 0 : readValue(value, null));
@@ -250,6 +252,19 @@ function showFault(thread: number, word: number, programs: readonly Program[], p
   if (!fault) return `~Fault(P${thread})`;
   const label = [...(programs[thread]?.labels ?? [])].find(([, at]) => at === fault.instruction)?.[0];
   return `Fault(P${thread}${label === undefined ? '' : `:${label}`},${pages[fault.page] ?? '?'},MMU:${fault.type})`;
+}
+
+/**
+ * Break before make (Arm ARM D8.16.1): a valid descriptor is not replaced by a valid one with other memory attributes, or
+ * with another output address if either is writable or the frames differ in what they hold.
+ */
+function needsBreak(before: number, after: number, { values }: Initial): boolean {
+  const [old, now] = [pteOf(before), pteOf(after)];
+  // No TLB holds the others.
+  if (old.valid === 0 || now.valid === 0 || old.af === 0 || now.af === 0) return false;
+  if (old.attrs !== now.attrs) return true;
+  if (old.oa === now.oa) return false;
+  return old.db === 1 || now.db === 1 || (values.get(old.oa) ?? 0) !== (values.get(now.oa) ?? 0);
 }
 
 function warningsOf({ ptes }: Initial): string[] {

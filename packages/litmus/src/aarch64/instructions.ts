@@ -25,8 +25,19 @@ interface MemoryOperand {
 /** A decoded instruction. */
 export type Instruction =
   | { readonly kind: 'nop' }
-  | ({ readonly kind: 'load'; readonly to: Register; readonly acquire: Acquire } & MemoryOperand)
-  | ({ readonly kind: 'store'; readonly from: Operand; readonly release: boolean } & MemoryOperand)
+  | ({
+      readonly kind: 'load';
+      readonly to: Register;
+      readonly acquire: Acquire;
+      readonly exclusive: boolean;
+    } & MemoryOperand)
+  | ({
+      readonly kind: 'store';
+      readonly from: Operand;
+      readonly release: boolean;
+      /** Register that says whether a store-exclusive has stored; null: it is none. */
+      readonly status: Register | null;
+    } & MemoryOperand)
   | ({
       readonly kind: 'atomic';
       /** `swp`, `cas`, or an operation on the old value and `from`. */
@@ -163,15 +174,24 @@ function decodeAccess(name: string, rest: string): Instruction | null {
   switch (name) {
     case 'LDR':
     case 'LDAR':
-    case 'LDAPR': {
+    case 'LDAPR':
+    case 'LDXR':
+    case 'LDAXR': {
       const { registers, memory } = accessOf(rest);
-      const acquire = name === 'LDAR' ? 'full' : name === 'LDAPR' ? 'pc' : 'none';
-      return { kind: 'load', to: registerOf(registers[0] ?? ''), acquire, ...memory };
+      const acquire = ['LDAR', 'LDAXR'].includes(name) ? 'full' : name === 'LDAPR' ? 'pc' : 'none';
+      return { kind: 'load', to: registerOf(registers[0] ?? ''), acquire, exclusive: name.includes('X'), ...memory };
     }
     case 'STR':
     case 'STLR': {
       const { registers, memory } = accessOf(rest);
-      return { kind: 'store', from: operandOf(registers[0] ?? ''), release: name === 'STLR', ...memory };
+      const from = operandOf(registers[0] ?? '');
+      return { kind: 'store', from, release: name === 'STLR', status: null, ...memory };
+    }
+    case 'STXR':
+    case 'STLXR': {
+      const { registers, memory } = accessOf(rest);
+      const [status = '', from = ''] = registers;
+      return { kind: 'store', from: operandOf(from), release: name === 'STLXR', status: registerOf(status), ...memory };
     }
     default:
       return null;
@@ -201,10 +221,12 @@ function decodeAtomic(name: string, rest: string): Instruction | null {
 function decodeArithmetic(name: string, rest: string): Instruction | null {
   const parts = rest.split(',').map((part) => part.trim());
   const [to = '', left = '', right = '', condition = ''] = parts;
+  // Values are never so large that extending one would change it.
+  const extended = /^[SU]XTW(\s+#0)?$/i.test(condition);
   if (name === 'NOP') return { kind: 'nop' };
   if (name === 'MOV')
     return { kind: 'compute', operation: 'mov', to: registerOf(to), left: operandOf(left), right: { immediate: 0n } };
-  if (ARITHMETIC.includes(name) && parts.length === 3)
+  if (ARITHMETIC.includes(name) && (parts.length === 3 || extended))
     return {
       kind: 'compute',
       operation: name.toLowerCase(),

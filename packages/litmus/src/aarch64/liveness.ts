@@ -54,6 +54,8 @@ function writesOf(instruction: Instruction): Register | null {
       return instruction.to === ZERO ? null : instruction.to;
     case 'compare':
       return FLAGS;
+    case 'store':
+      return instruction.status === ZERO ? null : instruction.status;
     default:
       return null;
   }

@@ -280,9 +280,15 @@ class Thread {
       const into = request.dependencies?.into ?? NO_SLOT;
       const slots = into === NO_SLOT ? 0 : 1 << into;
       this.#set(instruction.to, { word: result, data: slots, pick: slots });
-    }
-    if (instruction.after !== 0n) unsupported('an address that moves');
+    } else if (instruction.status !== null) this.#set(instruction.status, { ...nothing, word: result });
+    if (instruction.after !== 0n) this.#moveBase(instruction, base);
     this.#next();
+  }
+
+  /** Post-indexing. Where the address is not used again, it need not be one that tests can have. */
+  #moveBase({ base, after }: Instruction & { kind: 'load' | 'store' | 'atomic' }, held: Held): void {
+    const used = this.#isLive(this.#at + 1, base) || this.#spec.shown.has(base);
+    if (used) this.#set(base, { ...held, word: compute('add', held.word, numberWord(after)) });
   }
 
   /** An exception: to the handler, or the end. The first one is shown. */
@@ -315,6 +321,7 @@ class Thread {
           ...where,
           kind: 'load',
           acquire: instruction.acquire,
+          exclusive: instruction.exclusive,
           discards: instruction.to === ZERO,
           dependencies: this.#depend({ address, to: instruction.to }),
         });
@@ -325,6 +332,7 @@ class Thread {
           kind: 'store',
           value: data.word,
           release: instruction.release,
+          exclusive: instruction.status !== null,
           dependencies: this.#depend({ address, data }),
         });
       }

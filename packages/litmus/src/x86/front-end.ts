@@ -69,6 +69,7 @@ function readX86(text: string): LitmusTest {
     show: String,
     showFault: (thread) => `~Fault(P${thread})`,
     translation: null,
+    needsBreak: null,
     warnings: [],
   };
 }

@@ -41,6 +41,7 @@ const plain: Omit<Access, 'kind' | 'address'> = {
   acquire: 'none',
   release: false,
   discards: false,
+  exclusive: false,
   newest: false,
   dependencies: null,
 };
@@ -53,6 +54,10 @@ const dmbs: Readonly<Record<BarrierKind, Request>> = {
 
 const EXCEPTION: Request = { kind: 'exception' };
 const RETIRE: Request = { kind: 'retire' };
+
+function isWhole(access: Partial<Access>): access is Access {
+  return access.dependencies !== undefined;
+}
 
 /** Performs operations on a weak memory. */
 export class WeakPort implements WeakContext {
@@ -201,8 +206,14 @@ export class WeakPort implements WeakContext {
 
   /** A load, store or atomic, plain where nothing else is said. */
   access(access: Partial<Access> & Pick<Access, 'kind' | 'address'>): number {
-    const whole: Access = { ...plain, ...access };
+    const whole = isWhole(access) ? access : this.#completed(access);
     return whole.translated || this.isWeak(whole.address) ? this.request(whole) : this.#strong(whole);
+  }
+
+  #completed(access: Partial<Access> & Pick<Access, 'kind' | 'address'>): Access {
+    const { kind, address, value = 0, modify = null, acquire = 'none', release = false, discards = false } = access;
+    const key = `${kind}${address},${value},${acquire},${release},${discards},${modify?.key ?? ''}`;
+    return this.#remembered(key, { ...plain, ...access }) as Access;
   }
 
   /** Of a word that everybody sees alike: only what it hands on is a matter of order. */

@@ -66,6 +66,7 @@ class AccessStep {
     const { state, fault } = this.#walked;
     if (fault !== null) this.#fault(state, fault);
     else if (this.#request.kind === 'load') this.#load(state);
+    else if (this.#request.kind === 'store' && this.#request.exclusive) this.#storeExclusive(state);
     else if (this.#request.kind === 'store')
       this.#store(state, this.#request.value, this.#leastOfStore(state), NOT_YET, 0, 0, (after, moved, position) =>
         this.#finish(after, moved(this.#walked.at), moved(this.#walked.view), position, 0),
@@ -169,8 +170,25 @@ class AccessStep {
       const after = copyState(state);
       this.#noteReading(after, reading);
       this.#keep(after, reading.seen, reading.seen);
+      const address = this.#walked.output;
+      if (this.#request.exclusive) this.#me(after).monitor = { address, at: reading.at, seen: reading.seen };
       this.#finish(after, this.#walked.at, this.#walked.view, reading.seen, reading.value);
     }
+  }
+
+  /** It fails, which it may always do, or stores directly behind what the load-exclusive has read. */
+  #storeExclusive(state: MemoryState): void {
+    const failed = copyState(state);
+    const { monitor } = this.#me(state);
+    this.#me(failed).monitor = null;
+    this.#finish(failed, this.#walked.at, this.#walked.view, 0, 1);
+    if (!monitor || monitor.address !== this.#walked.output) return;
+    const before = copyState(state);
+    this.#me(before).monitor = null;
+    const least = Math.max(this.#leastOfStore(before), monitor.seen);
+    this.#store(before, this.#request.value, least, monitor.at, 0, monitor.seen, (after, moved, position) =>
+      this.#finish(after, moved(this.#walked.at), moved(this.#walked.view), position, 0),
+    );
   }
 
   /** The loaded value's slot. */

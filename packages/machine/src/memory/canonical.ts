@@ -27,7 +27,10 @@ export function canonicalise(model: Model, state: MemoryState): void {
   dropMessages(model, state, live);
   dropInvalidations(model, state, live);
   for (const p of state.processors) if (p.retired) forget(p);
-  for (const p of live) dropForwarded(state, p);
+  for (const p of live) {
+    dropForwarded(state, p);
+    dropMonitor(state, p);
+  }
   for (const p of live) shrinkViews(model, state, p);
   shrinkReads(model, state, live);
   const floor = Math.min(...live.map(floorOf));
@@ -109,6 +112,14 @@ function forget(p: ProcessorState): void {
   p.coherence.clear();
   p.forwarded.clear();
   p.values.clear();
+  p.monitor = null;
+}
+
+/** What was read is no longer the newest for anybody: a store-exclusive can only fail. */
+function dropMonitor(state: MemoryState, p: ProcessorState): void {
+  const { monitor } = p;
+  const messages = monitor && state.histories.get(monitor.address);
+  if (messages && !messages.some(({ at }) => at === monitor.at)) p.monitor = null;
 }
 
 /** A store whose message has been dropped is in memory for everybody. */
@@ -144,6 +155,7 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
   for (const [address, { at }] of p.forwarded) if (at <= floor) p.forwarded.delete(address);
   // Translations look at the context alone, everything else at the floor.
   const seen = model.translation ? views[View.context] : floor;
+  if (p.monitor && p.monitor.seen <= floor) p.monitor.seen = 0;
   for (const [slot, value] of p.values) {
     if (value.pick <= seen) p.values.delete(slot);
     else if (value.view <= seen) value.view = 0;

@@ -15,6 +15,7 @@ const ACCESS = defineOperation({
   cost: 'load',
   perform(cx, op) {
     const access = op.data as Access;
+    if (access.exclusive) throw new ModelError('arm: access: exclusives are modelled on arm only');
     if (access.translated) throw new ModelError('arm: access: translations are modelled on arm only');
     switch (access.kind) {
       case 'load':
@@ -35,13 +36,16 @@ const ACCESS = defineOperation({
 
 const FULL = defineOperation({
   name: 'smp_mb',
+  ordering: 'full',
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   weak: (_cx, memory, op) => memory.request(requestOf(op)),
+  footprint: () => ({ reads: [], writes: [] }),
 });
 
-const PARTIAL = defineOperation({
-  name: 'smp_wmb',
-  perform: () => 0,
+const COMPLETE = defineOperation({
+  name: 'dsb',
+  cost: 'smp_mb',
+  perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   weak: (_cx, memory, op) => memory.request(requestOf(op)),
 });
 
@@ -51,6 +55,14 @@ const ARM_ONLY = defineOperation({
     throw new ModelError('arm: tlbi: translations are modelled on arm only');
   },
   weak: (_cx, memory, op) => memory.request(requestOf(op)),
+});
+
+const FENCE = defineOperation({
+  name: 'smp_rmb',
+  perform: () => 0,
+  weak: (_cx, memory, op) => memory.request(requestOf(op)),
+  // A barrier that waits for nothing changes what its own processor may do, and nothing else.
+  footprint: () => ({ reads: [], writes: [] }),
 });
 
 /** Whenever it likes: that it does not happen is no deadlock. */
@@ -68,6 +80,7 @@ const plain: Omit<Access, 'kind' | 'address'> = {
   acquire: 'none',
   release: false,
   discards: false,
+  exclusive: false,
   newest: false,
   dependencies: null,
 };
@@ -90,14 +103,15 @@ export function barrier(
   dependencies: Dependencies | null = null,
 ): Steps {
   const request: Request = { kind, type, dependencies };
+  const definition = type === 'full' ? (kind === 'dmb' ? FULL : COMPLETE) : FENCE;
   const label = `${kind}(${{ full: 'ish', load: 'ishld', store: 'ishst' }[type]})`;
-  return voidStepOf(operation(type === 'full' ? FULL : PARTIAL, 0, 0, 0, request, { label, ...saying }));
+  return voidStepOf(operation(definition, 0, 0, 0, request, { label, ...saying }));
 }
 
 /** ISB: context synchronisation. */
 export function contextSynchronisation(saying?: Saying, dependencies: Dependencies | null = null): Steps {
   const request: Request = { kind: 'isb', dependencies };
-  return voidStepOf(operation(PARTIAL, 0, 0, 0, request, { label: 'isb()', ...saying }));
+  return voidStepOf(operation(FENCE, 0, 0, 0, request, { label: 'isb()', ...saying }));
 }
 
 /** TLBI of the pages whose descriptors are at these addresses. */

@@ -53,6 +53,8 @@ export interface Access {
   readonly release: boolean;
   /** Nobody keeps the value that is loaded (a store-only atomic, LDR to XZR): DMB LD does not order it. */
   readonly discards: boolean;
+  /** LDXR or STXR. A store-exclusive returns 0 if it has stored, 1 if not, which it may always do. */
+  readonly exclusive: boolean;
   /** Only the newest message is read, and a store becomes the newest: hardware, or the simulation itself. */
   readonly newest: boolean;
   readonly dependencies: Dependencies | null;

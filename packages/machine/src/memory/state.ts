@@ -62,6 +62,15 @@ export interface Dependency {
   pick: Position;
 }
 
+/** The exclusive monitor. */
+export interface Monitor {
+  readonly address: number;
+  /** The message that was read. */
+  at: Position;
+  /** What the load has seen. */
+  seen: Position;
+}
+
 /** Which view is which. All of them only ever grow. */
 export const View = {
   /** Loads. */
@@ -104,6 +113,8 @@ export interface ProcessorState {
   readonly forwarded: Map<number, Forwarded>;
   /** Values that are still of use, by slot. */
   readonly values: Map<number, Dependency>;
+  /** What a load-exclusive has read, for the store-exclusive that follows. */
+  monitor: Monitor | null;
 }
 
 /** The whole weak memory. */
@@ -130,6 +141,7 @@ export function initialState(processors: number): MemoryState {
       coherence: new Map(),
       forwarded: new Map(),
       values: new Map(),
+      monitor: null,
     })),
     carried: new Map(),
   };
@@ -163,6 +175,7 @@ export function copyState(state: MemoryState): MemoryState {
       coherence: new Map(p.coherence),
       forwarded: copied(p.forwarded),
       values: copied(p.values),
+      monitor: p.monitor && { ...p.monitor },
     })),
     carried: new Map(state.carried),
   };
@@ -196,6 +209,10 @@ export function movePositions(state: MemoryState, move: (position: Position) => 
       forwarded.at = move(forwarded.at);
       forwarded.view = move(forwarded.view);
       forwarded.atomic = move(forwarded.atomic);
+    }
+    if (p.monitor) {
+      p.monitor.at = move(p.monitor.at);
+      p.monitor.seen = move(p.monitor.seen);
     }
     for (const value of p.values.values()) {
       value.view = move(value.view);
@@ -241,6 +258,7 @@ export function keyOf(state: MemoryState): string {
       const { at, view, atomic } = p.forwarded.get(address) as Forwarded;
       parts.push('f', address, at, view, atomic);
     }
+    if (p.monitor) parts.push('x', p.monitor.address, p.monitor.at, p.monitor.seen);
     for (const slot of [...p.values.keys()].sort(ascending)) {
       const { view, pick } = p.values.get(slot) as Dependency;
       parts.push('v', slot, view, pick);

@@ -11,7 +11,7 @@ import { copyState, nextOf, NOT_YET, View, type MemoryState, type Message, type 
 
 /** One way an access may be translated. */
 export interface Walked {
-  /** The state after the walk (a copy). */
+  /** The state after the walk: a copy if anything was translated. */
   readonly state: MemoryState;
   /** Address of the word, or a fault. */
   readonly output: number;
@@ -40,7 +40,7 @@ export function walksOf(model: Model, state: MemoryState, processor: number, acc
   const address = model.seenThrough(me, access.dependencies?.address ?? 0, 'address-dependency');
   if (!access.translated || !model.translation) {
     const plain = { output: access.address, fault: null, page: -1, at: 0, fresh: false };
-    return [{ ...plain, state: copyState(state), view: address }];
+    return [{ ...plain, state, view: address }];
   }
   const { translation } = model;
   const page = access.address;

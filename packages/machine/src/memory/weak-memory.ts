@@ -88,6 +88,11 @@ export class WeakMemory {
     return this.#state(id).histories.has(address);
   }
 
+  /** The values that a location has held and that somebody may still read, oldest first; empty if that is its word alone. */
+  valuesOf(id: number, address: number): readonly number[] {
+    return (this.#state(id).histories.get(address) ?? []).map(({ value }) => value);
+  }
+
   /** True while no processor misses anything and none has views: the memory is as one of words. */
   isPlain(id: number): boolean {
     const { newest, histories } = this.#state(id);

@@ -1,0 +1,139 @@
+/** Both sides of a patch: the functions that it touches, before and after, in the lines that they have in their files. */
+import { CError } from '../diagnostics.ts';
+import type { CFile } from '../replace.ts';
+import { tokensOf } from '../source/tokens.ts';
+import { readDiff, type DiffFile, type Hunk } from './diff.ts';
+import { functionsOf } from './functions.ts';
+
+export interface Sides {
+  readonly before: readonly CFile[];
+  readonly after: readonly CFile[];
+}
+
+type Side = 'before' | 'after';
+
+/** Reads a file of a kernel tree by its path; null if there is none. */
+export type ReadTree = (path: string) => string | null;
+
+/**
+ * Both sides of a patch. Without a tree the patch must hold whole functions, as `git diff -W` prints them.
+ * @throws CError on what is no patch, on fragments, and on a tree that the patch does not apply to
+ */
+export async function sidesOf(name: string, text: string, tree?: ReadTree): Promise<Sides> {
+  const files = readDiff(name, text).filter(({ path }) => /\.[ch]$/.test(path));
+  if (files.length === 0) throw new CError([`${name}:1: touches no C file`]);
+  if (tree) {
+    const both = await Promise.all(files.map((file) => withTree(name, file, tree)));
+    return { before: both.map(({ before }) => before), after: both.map(({ after }) => after) };
+  }
+  const fragments = files.flatMap((file) => file.hunks.flatMap((hunk) => fragmentOf(name, file, hunk)));
+  if (fragments.length > 0) throw new CError(fragments);
+  const side = (of: Side) => files.map((file) => ({ name: baseName(file.path), text: placed(file.hunks, of) }));
+  return { before: side('before'), after: side('after') };
+}
+
+function baseName(path: string): string {
+  return path.split('/').at(-1) ?? path;
+}
+
+/** The lines of a side. */
+function linesOf(hunk: Hunk, side: Side): string[] {
+  const other = side === 'before' ? '+' : '-';
+  return hunk.lines.filter(({ kind }) => kind !== other).map(({ text }) => text);
+}
+
+/** Hunks in their lines, nothing in between. */
+function placed(hunks: readonly Hunk[], side: Side): string {
+  const lines: string[] = [];
+  for (const hunk of hunks) {
+    const first = Math.max(1, hunk[side]);
+    while (lines.length < first - 1) lines.push('');
+    lines.push(...withoutOpenComment(linesOf(hunk, side)));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** A hunk may begin in the middle of the comment above a function. */
+function withoutOpenComment(lines: readonly string[]): string[] {
+  const end = lines.findIndex((line) => line.includes('*/'));
+  const start = lines.findIndex((line) => line.includes('/*'));
+  if (end < 0 || (start >= 0 && start <= end)) return [...lines];
+  return lines.map((line, i) => (i < end ? '' : i === end ? line.slice(line.indexOf('*/') + 2) : line));
+}
+
+/** What to say of a hunk that holds a part of a function; nothing if it holds whole ones. */
+function fragmentOf(name: string, { path }: DiffFile, hunk: Hunk): string[] {
+  const isPart = (['before', 'after'] as const).some((side) => isFragment(withoutOpenComment(linesOf(hunk, side))));
+  if (!isPart) return [];
+  const called = /(\w+)\s*\(/.exec(hunk.heading)?.[1];
+  const what = called === undefined ? `a part of ${path}` : `a part of ${called}()`;
+  return [
+    `${name}:${hunk.at}: only ${what} is here: make the patch with git diff -W, or give --tree DIR with the kernel's source`,
+  ];
+}
+
+/** True if some lines begin or end within braces, or within a function whose braces are not there. */
+function isFragment(lines: readonly string[]): boolean {
+  const first = lines.find((line) => line.trim() !== '');
+  if (first === undefined) return false;
+  if (/^\s/.test(first)) return true;
+  let depth = 0;
+  for (const { text } of tokensOf(lines.join('\n')).tokens) {
+    if (text === '{') depth++;
+    if (text === '}' && --depth < 0) return true;
+  }
+  return depth !== 0;
+}
+
+/** The functions of a kernel tree that a patch touches. The tree may have been patched already. */
+async function withTree(
+  name: string,
+  file: DiffFile,
+  tree: ReadTree,
+): Promise<{ readonly before: CFile; readonly after: CFile }> {
+  const text = tree(file.path);
+  if (text === null) throw new CError([`${name}: ${file.path} is not in the tree`]);
+  const isBefore = applies(text, file.hunks, 'before');
+  if (!isBefore && !applies(text, file.hunks, 'after'))
+    throw new CError([`${name}: does not apply to ${file.path} of the tree, neither forwards nor backwards`]);
+  const other = applied(text, file.hunks, isBefore ? 'before' : 'after');
+  const [before, after] = isBefore ? [text, other] : [other, text];
+  return {
+    before: { name: baseName(file.path), text: await functionsOf(before, rangesOf(file.hunks, 'before')) },
+    after: { name: baseName(file.path), text: await functionsOf(after, rangesOf(file.hunks, 'after')) },
+  };
+}
+
+function applies(text: string, hunks: readonly Hunk[], side: Side): boolean {
+  const lines = text.split('\n');
+  return hunks.every((hunk) => {
+    const wanted = linesOf(hunk, side);
+    const first = Math.max(1, hunk[side]) - 1;
+    return wanted.every((line, i) => lines[first + i]?.trimEnd() === line.trimEnd());
+  });
+}
+
+/** The text with one side's lines replaced by the other's. */
+function applied(text: string, hunks: readonly Hunk[], side: Side): string {
+  const lines = text.split('\n');
+  const other = side === 'before' ? 'after' : 'before';
+  for (const hunk of [...hunks].reverse()) {
+    const old = linesOf(hunk, side);
+    lines.splice(Math.max(1, hunk[side]) - 1, old.length, ...linesOf(hunk, other));
+  }
+  return lines.join('\n');
+}
+
+/** Lines that a side changes, from 1. */
+function rangesOf(hunks: readonly Hunk[], side: Side): number[] {
+  const changed: number[] = [];
+  const other = side === 'before' ? '+' : '-';
+  for (const hunk of hunks) {
+    let line = Math.max(1, hunk[side]);
+    for (const { kind } of hunk.lines) {
+      if (kind !== ' ') changed.push(line);
+      if (kind !== other) line++;
+    }
+  }
+  return changed;
+}

@@ -1,0 +1,98 @@
+/** The tests that ship, with their observations by name of shape; and that each ordering rule of the machine is needed by one. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ORDERING_RULES, type OrderingRule } from '@shootdown/machine';
+import type { LitmusTest } from './litmus-test.ts';
+import { frontEndOf, readLitmus } from './registry.ts';
+import { runLitmus } from './run.ts';
+
+const folder = join(import.meta.dirname, '../tests');
+const deep = process.env['SHOOTDOWN_DEEP'] === '1';
+
+const table = readFileSync(join(folder, 'expected.tsv'), 'utf8')
+  .split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#'))
+  .map((line) => line.split('\t') as [file: string, observed: string, withEts2: string]);
+
+const read = async (file: string): Promise<LitmusTest> => await readLitmus(readFileSync(join(folder, file), 'utf8'));
+
+describe.each(['aarch64', 'vmsa', 'x86'])('tests/%s', (below) => {
+  const rows = table.filter(([file]) => file.startsWith(`${below}/`));
+
+  it.each(rows)('%s: %s, with ETS2 %s', async (file, observed, withEts2) => {
+    const test = await read(file);
+    const { memoryModel } = frontEndOf(readFileSync(join(folder, file), 'utf8'));
+    expect(runLitmus(test, { memoryModel }).observation).toBe(observed);
+    if (test.translation) expect(runLitmus(test, { memoryModel, ets2: true }).observation).toBe(withEts2);
+  });
+});
+
+/** For each rule a test that it decides. `load-to-store` is about kernel routines, which say no dependencies. */
+const decides: Readonly<Record<Exclude<OrderingRule, 'load-to-store'>, string>> = {
+  coherence: 'aarch64/CoRR',
+  atomicity: 'aarch64/Atomic-add-twice',
+  forwarding: 'aarch64/PPOAA',
+  'address-dependency': 'aarch64/MP+dmb.st+addr',
+  'data-dependency': 'aarch64/S+dmb.st+data',
+  'control-to-store': 'aarch64/S+dmb.st+ctrl',
+  'address-to-store': 'aarch64/S+dmb.st+addr-po',
+  'dmb-full': 'aarch64/SB+dmb.sys',
+  'dmb-load': 'aarch64/MP+dmb.st+dmb.ld',
+  'dmb-store': 'aarch64/MP+dmb.st+dmb.ld',
+  acquire: 'aarch64/MP+rel+acq',
+  release: 'aarch64/MP+rel+acq',
+  'release-to-acquire': 'aarch64/SB+rel-acqs',
+  'atomic-acquire-release': 'aarch64/SB+swpals',
+  dsb: 'aarch64/SB+dsbs',
+  'isb-control': 'aarch64/MP+dmb.st+ctrlisb',
+  'isb-address': 'aarch64/MP+dmb.st+addr-po-isb',
+  'isb-walk': 'vmsa/valid+isb',
+  'isb-completion': 'vmsa/own-unmap',
+  'exception-entry': 'vmsa/handler+order',
+  'walk-coherence': 'vmsa/valid+same',
+  'walk-to-store': 'vmsa/valid+store',
+  'context-to-walk': 'vmsa/map-own',
+  'invalid-not-cached': 'vmsa/map-own',
+  'fault-order': 'vmsa/permission-granted',
+  'tlbi-issue': 'vmsa/unmap',
+  'tlbi-walk': 'vmsa/own-unmap',
+  'tlbi-access': 'vmsa/unmap-then-reuse',
+  'dsb-tlbi': 'vmsa/unmap',
+  'ets2-completion': 'vmsa/own-unmap+no-isb',
+  'ets2-fault': 'vmsa/map-own+no-dsb',
+  'update-order': 'vmsa/dirty+control',
+  'update-completion': 'vmsa/dirty+dsb',
+};
+
+describe('an ordering rule that is left out changes what a test shows', () => {
+  it.each(Object.entries(decides))('%s: %s', async (rule, name) => {
+    const test = await read(`${name}.litmus`);
+    const ets2 = rule.startsWith('ets2');
+    // The canonical form drops what the rules make unreachable, so it goes with all of them only.
+    const leftOut = new Set([rule as OrderingRule]);
+    const whole = runLitmus(test, { memoryModel: 'arm', ets2, canonical: false });
+    const without = runLitmus(test, { memoryModel: 'arm', ets2, canonical: false, leftOut });
+    expect(whole.observation).toBe('Never');
+    expect(without.observation).not.toBe('Never');
+  });
+
+  it('is asked of every rule', () => {
+    expect([...Object.keys(decides), 'load-to-store'].sort()).toEqual(Object.keys(ORDERING_RULES).sort());
+  });
+});
+
+describe('the canonical form', () => {
+  /** Loops whose states are endlessly many without it. */
+  const endless = ['Spinlock'];
+  const rows = table.filter(([file]) => !file.startsWith('x86/') && !endless.some((name) => file.includes(name)));
+  const some = deep ? rows : rows.filter((_, i) => i % 6 === 0);
+
+  it.each(some)('leaves the final states of %s alone', async (file) => {
+    const test = await read(file);
+    const texts = (canonical: boolean, ets2: boolean) =>
+      runLitmus(test, { memoryModel: 'arm', canonical, ets2 }).outcomes.map(({ text }) => text);
+    for (const ets2 of test.translation ? [false, true] : [false])
+      expect(texts(true, ets2)).toEqual(texts(false, ets2));
+  });
+});
