@@ -15,7 +15,7 @@ import { isUserError } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
-import { litmusScenario } from './litmus-scenario.ts';
+import { litmusScenario, programScenario } from './litmus-scenario.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
 /** Flags of every command that takes a scenario. */
@@ -135,6 +135,7 @@ function sourceOf(
 async function found(typed: string): Promise<Exported> {
   // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
   if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
+  if (typed.endsWith('.c')) return [await programScenario(typed), typed, 'program'];
   return MODULE.test(typed) ? await exportedBy(typed) : shipped(typed);
 }
 

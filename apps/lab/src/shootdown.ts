@@ -56,6 +56,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     completes: 'file',
     load: () => import('./commands/litmus.ts'),
   },
+  hazards: {
+    help: 'which sections break which rule of lazy MMU mode, on which architecture',
+    completes: 'file',
+    load: () => import('./commands/hazards.ts'),
+  },
   tlb: {
     help: 'counts TLB hits and misses of a memory trace',
     completes: 'file',

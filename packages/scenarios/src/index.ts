@@ -8,6 +8,18 @@ import { kernelRangeFlush } from './kernel-range-flush.ts';
 import { ksmVsGup } from './ksm-vs-gup.ts';
 import { ksmVsSecondary } from './ksm-vs-secondary.ts';
 import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
+import {
+  lazyErrorPath,
+  lazyFork,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazyOrder,
+  lazyPagemapScan,
+  lazySleep,
+  lazySoftirq,
+  lazyUnlock,
+} from './lazy-mmu/index.ts';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
 import { lazyTlbVsFlush } from './lazy-tlb-vs-flush.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
@@ -42,6 +54,16 @@ export const scenarios: readonly Scenario[] = [
   contpteUnfold,
   contpteFold,
   contpteFault,
+  lazyFork,
+  lazyPagemapScan,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazySoftirq,
+  lazyOrder,
+  lazyUnlock,
+  lazyErrorPath,
+  lazySleep,
   referencePtdump,
 ];
 
@@ -62,6 +84,16 @@ export {
   paeLocklessRead,
   kvmPvFlush,
   ptdumpVmalloc,
+  lazyErrorPath,
+  lazyFork,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazyOrder,
+  lazyPagemapScan,
+  lazySleep,
+  lazySoftirq,
+  lazyUnlock,
   referencePtdump,
   remoteFlush,
   riscvNewMapping,
@@ -88,3 +120,12 @@ export { markdownOf, tableOf } from './comparison-tables.ts';
 export { demos, type Demo } from './demos/index.ts';
 export { flushCountsInPortions, flushOperations, remoteStates, type FlushCountRow } from './demos/flush-counts.ts';
 export { hostReport, hostText } from './host-report.ts';
+export {
+  findHazards,
+  hazardSubjects,
+  hazardSystem,
+  hazardTrace,
+  type HazardFinding,
+  type HazardSubject,
+  type SectionGeneration,
+} from './lazy-mmu/hazards.ts';
