@@ -112,7 +112,7 @@ export function isOperation(value: unknown): value is Operation {
   return typeof value === 'object' && value !== null && 'definition' in value;
 }
 
-export function isCall(value: Mark): value is Call {
+function isCall(value: Mark): value is Call {
   return typeof value === 'object' && value !== null && value.mark === 'call';
 }
 
