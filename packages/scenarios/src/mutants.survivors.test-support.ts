@@ -23,6 +23,24 @@ const calls: readonly Survivor[] = [
 ];
 
 export const ofPtdumpVmalloc: readonly Survivor[] = [
+  { change: 'ptdump_show/ptdump_walk_pgd:leave-out', variants: 'rcu-walk*', because: 'who does not walk harms nobody' },
+  {
+    change: 'ptdump_walk_pgd/mmap_write_lock:leave-out-pair',
+    variants: 'rcu-walk*',
+    because: 'vmalloc takes no lock: tables are freed after a grace period, and the walk is an RCU section',
+  },
+  { change: 'ptdump_walk_pgd/rcu_read_unlock:swap-with-next', because: 'the section is longer' },
+  {
+    change: 'ptdump_walk_pgd/mmap_write_lock:leave-out-pair',
+    variants: 'other-mm-fixed',
+    because: "it is efi_mm's: vmalloc asks for init_mm's alone, and that is held too",
+  },
+  { change: 'ptdump_walk_pgd/mmap_write_unlock:swap-with-next', because: 'both are released, in either order' },
+  {
+    change: '*_free_p*_page/p*d_clear:leave-out',
+    variants: 'other-mm-fixed',
+    because: 'as in trylock-2026: the lock is held until the block is set over the entry',
+  },
   { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v6*', because: UNORDERED },
   { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v3', because: UNORDERED },
   { change: '*/__flush_tlb_kernel_pgtable*', because: PUT_PAGE },
@@ -70,7 +88,7 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
   { change: 'static_branch_disable/caches_clean_inval_pou:*', because: TURNED_OFF_LATE },
   { change: 'static_branch_disable/kick_all_cpus_sync:*', because: TURNED_OFF_LATE },
   { change: 'static_branch_*', variants: 'v3', because: ONE_DUMP },
-  { change: 'static_branch_inc/*', variants: 'v6-one-dumper', because: ONE_DUMP },
+  { change: 'static_branch_inc/*', variants: 'v6-*', because: ONE_DUMP },
   {
     change: '*_free_p*_page/p*d_clear:leave-out',
     variants: '*trylock-2026*',
@@ -90,7 +108,14 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
 const ONE_TASK = 'one task of the mm takes it';
 const OWN_SLOT = 'only this CPU looks at its ctxs[asid].tlb_gen, with interrupts off';
 
+const EMULATED =
+  'vCPU 0 accesses the page through the emulator, which walks the tables itself: nothing uses what the TLB holds. xchg needs it';
+
 export const ofKvmPvFlush: readonly Survivor[] = [
+  { change: 'sysvec_call_function/flush_tlb_func:leave-out', variants: 'instruction-boundary', because: EMULATED },
+  { change: 'flush_tlb_func/invlpg:leave-out', variants: 'instruction-boundary', because: EMULATED },
+  { change: 'flush_tlb_mm_range/inc_mm_tlb_gen:leave-out', variants: 'instruction-boundary', because: EMULATED },
+  { change: 'kvm_flush_tlb_multi/try_cmpxchg:load-then-store', variants: 'instruction-boundary', because: EMULATED },
   { change: 'madvise_dontneed/mmap_read_lock:*', because: ONE_TASK },
   { change: 'madvise_dontneed/zap_page_range_single:swap-with-next', because: ONE_TASK },
   { change: 'zap_pte_range/spin_lock:*', because: ONE_TASK },
@@ -129,6 +154,7 @@ const RECHECKS = [
   'gup_fast_pte_range/ptep_get:leave-out-recheck',
 ];
 const WAITS = 'the flush waits for the walk, and pages are put after it: native-ipi/page-batch/no-recheck is safe';
+const SYNC = 'the table is freed before the page is put, and that waits for every walk that has seen the pmd';
 const NO_TLB =
   'what the TLBs hold is not modelled, and a software walk is held by the grace period or by its reference: see kvm-pv-flush';
 const ORDERED = 'sc reorders nothing, and tlb_gen is not modelled';
@@ -146,6 +172,7 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
   },
   { change: 'gup_fast_pte_range/ptep_get_lockless:always-*', coveredBy: RECHECKS },
   { change: 'gup_fast_pte_range/*:leave-out-recheck', variants: 'native-ipi*', because: WAITS },
+  { change: 'gup_fast_pte_range/*:leave-out-recheck', variants: 'kvm-pv/sync-*', because: SYNC },
   { change: 'gup_fast_pte_range/folio_try_get:load-then-store', variants: 'native-ipi*', because: WAITS },
   {
     change: 'gup_fast_pte_range/pmdp_get_lockless:leave-out-recheck',
@@ -165,6 +192,7 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
     variants: 'native-ipi*',
     because: 'the pmd is cleared before the flush, which waits for every walk that has seen it',
   },
+  { change: 'zap_pte_range/ptep_get_and_clear_full:leave-out', variants: 'kvm-pv/sync-*', because: SYNC },
   {
     change: 'zap_pte_range/ptep_get_and_clear_full:leave-out',
     coveredBy: ['gup_fast_pte_range/pmdp_get_lockless:leave-out-recheck'],
@@ -187,6 +215,7 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
     change: 'tlb_flush_mmu/call_rcu:swap-with-next',
     because: 'the table waits for a grace period, the page for nothing: neither waits for the other',
   },
+  { change: 'gup_fast_pte_range/folio_try_get:load-then-store', variants: 'kvm-pv/sync-*', because: SYNC },
   { change: '*/inc_mm_tlb_gen:*', because: ORDERED },
   { change: '__flush_tlb_range/dsb:*', because: 'sc reorders nothing, and what the TLBs hold is not modelled' },
   { change: 'rcuc/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
@@ -195,6 +224,14 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
     because: 'one call: a second one would find the queue not empty and send no IPI',
   },
   { change: 'kvm_flush_tlb_multi/*', because: NO_TLB },
+  { change: 'flush_tlb_mm_range/hyperv_flush_tlb_multi:*', because: NO_TLB },
+  { change: 'hyperv_flush_tlb_multi/*', because: NO_TLB },
+  { change: 'flush_tlb_mm_range/broadcast_tlb_flush:*', because: NO_TLB },
+  { change: 'tlb_remove_table/flush_tlb_mm_range:*', because: NO_TLB },
+  { change: 'sysvec_call_function/csd:always-*', because: NO_TLB },
+  { change: 'unmap_region/zap_pte_range:swap-with-next', because: 'two tables, in either order' },
+  { change: 'rcuc/__tlb_remove_table:swap-with-next', because: 'two tables, in either order' },
+  { change: 'synchronize_rcu/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
   { change: 'native_flush_tlb_multi/smp_call_function_many:*', because: NO_TLB },
   { change: 'tlb_flush_mmu/flush_tlb_mm_range:*', because: NO_TLB },
   { change: 'tlb_flush_mmu/__flush_tlb_range:*', because: NO_TLB },
