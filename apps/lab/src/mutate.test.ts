@@ -65,7 +65,7 @@ describe('shootdown mutate', () => {
   it('prints a table by routine and line otherwise, with what is not modelled, and progress on stderr', () => {
     const { status, stdout, stderr } = shootdown('mutate', ...v1, '--workers', '1');
     expect(status).toBe(0);
-    expect(stdout).toContain(`pmd_free_pte_page()
+    expect(stdout).toContain(`pmd_free_pte_page()  [CPU1]
   mmap_read_lock(init_mm)                       pair left out     NEEDED: no access to a freed frame or table`);
     expect(stdout).toMatch(/__flush_tlb_kernel_pgtable\(\) .* no difference.*not modelled: the invalidation/);
     expect(stdout).toMatch(/a witness is gone: the lock is contended/);
