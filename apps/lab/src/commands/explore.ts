@@ -21,7 +21,7 @@ import {
   mutateFlag,
   scenarioFlags,
   scenarioOf,
-  withMutation,
+  withMutations,
   type RequestedScenario,
 } from '../scenario-request.ts';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
@@ -75,7 +75,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       ? searchAll(of, options, signal, shown)
       : sample(of, { ...sampling, kind: fuzzKind }, signal, shown);
   if (asksForBothSides(args)) return await exploreBothSides(name, args, find);
-  const resolved = await withMutation(await scenarioOf('explore', name, args), args.text('mutate'));
+  const resolved = await withMutations(await scenarioOf('explore', name, args), args.texts('mutate'));
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const found = await find(resolved);
@@ -187,10 +187,10 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters, replacement, mutation } = resolved;
+  const { typed, variant, memoryModel, parameters, replacement, mutations } = resolved;
   const changes = {
     ...(replacement === null ? {} : { replace: replacement }),
-    ...(mutation === undefined ? {} : { mutate: mutation }),
+    ...(mutations === undefined ? {} : { mutate: [...mutations] }),
   };
   target.write({
     shootdown: 1,
@@ -231,7 +231,7 @@ function describe(
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
   if (resolved.replacement !== null) lines.push(replacedLine(resolved.replaced, resolved.replacement));
-  if (resolved.mutation !== undefined) lines.push(`with one line changed, ${resolved.mutation}`);
+  for (const mutation of resolved.mutations ?? []) lines.push(`with one line changed: ${mutation}`);
   lines.push('');
   if (trace) lines.push(renderTrace('text', trace, { width: columns, replayCommand: replayCommand(resolved, result) }));
   lines.push(painted(result.verdict, verdictLine(result)));

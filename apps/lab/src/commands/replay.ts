@@ -17,7 +17,7 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
-import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutation } from '../scenario-request.ts';
+import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutations } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
@@ -86,7 +86,7 @@ async function requestOf(args: Arguments): Promise<Request> {
   if (scenarios.some((s) => s.name === name) || /\.m?js$/.test(name) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     return {
-      system: (await withMutation(await scenarioOf('replay', name, args), args.text('mutate'))).build(),
+      system: (await withMutations(await scenarioOf('replay', name, args), args.texts('mutate'))).build(),
       schedule: parseScheduleUpTo(given, STEPS_MAX),
       fingerprint: undefined,
     };
@@ -108,7 +108,7 @@ async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   if (scenario) {
     const { name, variant, memoryModel, parameters, replace, mutate } = scenario;
     const request = { variant, memoryModel, parameters, replacement: replace };
-    return (await withMutation(await requestedScenario(name, request), mutate)).build();
+    return (await withMutations(await requestedScenario(name, request), mutate ?? [])).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;
