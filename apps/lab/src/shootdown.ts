@@ -11,6 +11,7 @@ import { ExitCode } from './exit-codes.ts';
 import { hosted, needsHost } from './host.ts';
 import { hasHost, tellHost } from './host-link.ts';
 import { listenForSignals } from './interrupt.ts';
+import { writeColours } from './terminal.ts';
 import { OutputError, writeNoControls, writeWholeChunks } from './output.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
@@ -37,6 +38,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     help: 'every interleaving: a proof or the shortest counterexample',
     completes: 'scenario',
     load: () => import('./commands/explore.ts'),
+  },
+  check: {
+    help: 'every variant on every memory model: is each verdict the one expected?',
+    completes: 'scenario',
+    load: () => import('./commands/check.ts'),
   },
   mutate: {
     help: 'which line is needed for what',
@@ -74,6 +80,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/replay.ts'),
   },
   tour: { help: 'what a newcomer wants to see', load: () => import('./commands/tour.ts') },
+  init: { help: 'a folder with a scenario of your own to begin with', load: () => import('./commands/init.ts') },
   completion: {
     help: 'prints what lets bash complete commands, flags and names',
     completes: 'shell',
@@ -102,6 +109,8 @@ function usage(): string {
 function catchTheRest(): void {
   if (process.stderr.listenerCount('error') > 0) return;
   listenForSignals();
+  // Marks of colours become escapes after everything else that a terminal would obey has been written out.
+  writeColours(process.stdout);
   for (const stream of [process.stdout, process.stderr]) writeNoControls(stream);
   writeWholeChunks(process.stdout);
   process.stderr.on('error', () => undefined);

@@ -14,6 +14,7 @@ export { ContentHashes, Layout, WordStore, type Address, type Region, type Regio
 export {
   BLOCKED,
   defineOperation,
+  withDefinition,
   messageFor,
   operation,
   perform,

@@ -302,6 +302,10 @@ const DSB = defineOperation({
   name: 'dsb',
   ordering: 'full',
   architecture: 'arm64',
+  weaker: ({ definition, a, b, c, data }, memoryModel) =>
+    memoryModel === 'arm' && a === 1
+      ? [{ change: 'dsb-ishst-instead', operation: operation(definition, 0, b, c, data, { label: 'dsb(ishst)' }) }]
+      : [],
   role: 'barrier',
   leftOut: () => 0,
   perform: (cx, op) =>
