@@ -125,7 +125,7 @@ export function machineOf(test: LitmusTest, options: RunOptions): LitmusMachine 
   memory = { model: memoryModel, at };
   const results = test.threads.map((thread, index): Results => {
     const shown = test.observables.filter((observable) => observable.thread === index);
-    return { shown, region: builder.region(`${thread.name}.result`, shown.length + 1, { memory: 'strong' }) };
+    return { shown, region: builder.region(`${thread.name}.result`, shown.length + 1, { memory: 'ghost' }) };
   });
   const machine = { at, memory };
   test.threads.forEach((thread, index) => {

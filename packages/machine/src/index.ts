@@ -1,6 +1,6 @@
 export { checkNearMisses, checkOptions, keysOf, ModelError, nearest, printable, thrown } from './state/errors.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
-export { ContentHashes, Layout, WordStore, type Address, type Region, type RegionOptions } from './state/words.ts';
+export { ContentHashes, Layout, WordClass, WordStore, type Address, type Region, type RegionOptions } from './state/words.ts';
 export {
   BLOCKED,
   defineOperation,
@@ -25,6 +25,7 @@ export {
   type Steps,
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
+export * from './routine/ordered.ts';
 export { isSteps, noted, noteMethods, stepOf, voidStepOf } from './routine/unbegun.ts';
 export {
   assertThat,

@@ -43,12 +43,23 @@ function entryOf(scenario: Scenario): unknown {
     scenario: name,
     title,
     seed,
-    variants: scenario.variants.map((v) => ({ name: v.name, expected: expectedOf(v), source: v.source })),
+    variants: scenario.variants.map((v) => ({
+      name: v.name,
+      expected: expectedOf(v),
+      source: v.source,
+      ...(v.expectedOn && { expectedOn: v.expectedOn }),
+    })),
   };
 }
 
 function expectedOf(variant: Variant): string | null {
   return expectedVerdict(variant, variant.memoryModel ?? 'sc');
+}
+
+/** Memory models on which it is explored when asked: ` (also --memory-model arm: safe)`. */
+function furtherModels({ expectedOn }: Variant): string {
+  const models = Object.entries(expectedOn ?? {}).map(([model, verdict]) => `${model}: ${verdict}`);
+  return models.length === 0 ? '' : ` (also --memory-model ${models.join(', ')})`;
 }
 
 function listText(): string {
@@ -59,7 +70,7 @@ function listText(): string {
     ...Object.entries(scenario.parameters ?? {}).map(
       ([name, p]) => `  --set ${name}=${p.default}`.padEnd(width + 2) + `${p.meaning} (${p.min} to ${p.max})`,
     ),
-    ...scenario.variants.map((v) => `  ${v.name.padEnd(width)}${v.summary}`),
+    ...scenario.variants.map((v) => `  ${v.name.padEnd(width)}${v.summary}${furtherModels(v)}`),
     '',
   ]);
   lines.push('demos (shootdown run <name>)');

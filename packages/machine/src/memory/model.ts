@@ -31,22 +31,31 @@ export class Model {
   boundHit = false;
   /** Value of a location that has no history yet. */
   wordOf: (address: number) => number = () => 0;
+  /** Some location is looked at by hardware, to translate or to fetch: then the context is a view of its own. */
+  readonly hasWalks: boolean;
   readonly #pages: ReadonlySet<number>;
+  readonly #code: ReadonlySet<number>;
   readonly #kept: ReadonlySet<number>;
 
-  /** @param kept locations whose histories are part of every state */
+  /**
+   * @param kept locations whose histories are part of every state
+   * @param code locations of instructions
+   */
   constructor(
     processors: number,
     translation: Translation | null,
     under: Under,
     messagesMax: number,
     kept: readonly { readonly address: number }[] = [],
+    code: readonly number[] = [],
   ) {
     this.processors = processors;
     this.translation = translation;
     this.under = under;
     this.messagesMax = messagesMax;
     this.#pages = new Set(translation?.pages);
+    this.#code = new Set(code);
+    this.hasWalks = this.#pages.size > 0 || code.length > 0;
     this.#kept = new Set(kept.map(({ address }) => address));
   }
 
@@ -60,9 +69,21 @@ export class Model {
     (state.processors[index] as ProcessorState).retired = true;
   }
 
-  /** True for the location of a descriptor that may change. */
+  /** True for a location that hardware looks at by itself: a descriptor that may change, or an instruction. */
   isDescriptor(address: number): boolean {
-    return this.#pages.has(address);
+    return this.#pages.has(address) || this.#code.has(address);
+  }
+
+  /** Whether a TLB (or an instruction cache) may hold a value of such a location. */
+  isCacheable(address: number, value: number): boolean {
+    if (!this.translation || !this.#pages.has(address)) return true;
+    const { valid, accessed } = this.translation.decode(value);
+    return valid && accessed;
+  }
+
+  /** The messages of a location that has a history; none otherwise. */
+  messagesOf(state: MemoryState, address: number): readonly Message[] {
+    return state.histories.get(address) ?? [];
   }
 
   processor(state: MemoryState, index: number): ProcessorState {

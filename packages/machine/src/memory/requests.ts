@@ -63,7 +63,7 @@ export interface Access {
 /** Which accesses a barrier looks at. */
 export type BarrierKind = 'full' | 'load' | 'store';
 
-/** A TLBI: of some descriptors, by the issuing processor or by all. */
+/** A TLBI of some descriptors, or an IC IVAU of some instructions, by the issuing processor or by all. */
 export interface Tlbi {
   readonly kind: 'tlbi';
   readonly pages: readonly number[];
@@ -78,6 +78,8 @@ export type Request =
   | Tlbi
   | { readonly kind: 'dmb' | 'dsb'; readonly type: BarrierKind; readonly dependencies: Dependencies | null }
   | { readonly kind: 'isb'; readonly dependencies: Dependencies | null }
+  /** The instruction in a word is fetched. */
+  | { readonly kind: 'fetch'; readonly address: number }
   /** An exception is taken, or returned from. */
   | { readonly kind: 'exception' }
   /** Hardware sets the access flag of some descriptor that has it clear. */
@@ -88,6 +90,9 @@ export type Request =
   | { readonly kind: 'publish'; readonly key: number; readonly what: 'release' | 'completed' }
   /** The processor has seen what the key hands on: before everything later, or before what follows a context synchronisation. */
   | { readonly kind: 'receive'; readonly key: number; readonly as: 'acquire' | 'context' }
+  /** A word with one value that everybody sees is read or written. */
+  | { readonly kind: 'strong-read'; readonly key: number; readonly acquire: boolean }
+  | { readonly kind: 'strong-write'; readonly key: number; readonly release: boolean }
   /** What one key hands on, another does too. */
   | { readonly kind: 'forward'; readonly key: number; readonly to: number }
   | { readonly kind: 'forget'; readonly key: number };

@@ -6,7 +6,7 @@
  * have seen its successor, and no completed TLBI has taken it away.
  */
 import type { Model } from './model.ts';
-import { MemoryFault, type Access, type Descriptor, type Translation } from './requests.ts';
+import { MemoryFault, type Access, type Translation } from './requests.ts';
 import { copyState, nextOf, NOT_YET, View, type MemoryState, type Message, type Position } from './state.ts';
 
 /** One way an access may be translated. */
@@ -61,7 +61,7 @@ export function walksOf(model: Model, state: MemoryState, processor: number, acc
         view,
         under('ets2-fault', Math.max(me.views[View.reads], me.views[View.writes], me.views[View.barrier])),
       );
-    const fresh = !isCacheable(translation.decode(message.value)) || resolved.updated !== null;
+    const fresh = !model.isCacheable(page, message.value) || resolved.updated !== null;
     if (fresh && !(view < next) && under('invalid-not-cached', 1) === 1) return;
     if (next !== NOT_YET && !mayUse(model, state, processor, page, next, view, view)) return;
     const after = copyState(state);
@@ -133,10 +133,6 @@ function resolve(translation: Translation, processor: number, value: number, wri
   return { output, fault: null, updated };
 }
 
-function isCacheable(descriptor: Descriptor): boolean {
-  return descriptor.valid && descriptor.accessed;
-}
-
 /** Whether no completed TLBI keeps a processor from using a descriptor that was overwritten at `next`. */
 function mayUse(
   model: Model,
@@ -194,6 +190,27 @@ export function usesAgree(model: Model, state: MemoryState, page: number): boole
         (walk === 0 && access === 0) || mayUse(model, state, processor, page, next, walk, access),
     );
   });
+}
+
+/** All ways to fetch an instruction: what is in memory, or what was fetched or cached before it was changed. */
+export function fetchesOf(model: Model, state: MemoryState, processor: number, address: number): Fetched[] {
+  const view = model.under('context-to-walk', model.processor(state, processor).views[View.context]);
+  const messages = model.history(state, address);
+  return messages.flatMap(({ at, value }, index) => {
+    const next = nextOf(messages, index);
+    const seen = Math.max(view, at);
+    if (next !== NOT_YET && !mayUse(model, state, processor, address, next, seen, 0)) return [];
+    const after = copyState(state);
+    const use = (model.history(after, address)[index] as Message).uses?.[processor];
+    if (use) use.walk = Math.max(use.walk, seen);
+    return [{ state: after, result: value }];
+  });
+}
+
+/** A fetched instruction, and the state afterwards. */
+interface Fetched {
+  readonly state: MemoryState;
+  readonly result: number;
 }
 
 /** Hardware sets the access flag of a descriptor that has it clear, whether or not anybody has asked for it. */
