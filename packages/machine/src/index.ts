@@ -1,6 +1,14 @@
 export { checkNearMisses, checkOptions, keysOf, ModelError, nearest, printable, thrown } from './state/errors.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
-export { ContentHashes, Layout, WordClass, WordStore, type Address, type Region, type RegionOptions } from './state/words.ts';
+export {
+  ContentHashes,
+  Layout,
+  WordClass,
+  WordStore,
+  type Address,
+  type Region,
+  type RegionOptions,
+} from './state/words.ts';
 export {
   BLOCKED,
   defineOperation,
@@ -112,6 +120,7 @@ export {
   type Descriptor,
   type Modify,
   type Request,
+  type StoreToCome,
   type Tlbi,
   type Translation,
 } from './memory/requests.ts';

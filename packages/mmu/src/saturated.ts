@@ -125,16 +125,22 @@ export class SaturatedTlb {
         space === asid % spaces ? this.#initialMembers(builder, root) : this.#initialMembers(builder, -1),
       ).flat(),
     );
-    this.#members = builder.region(`${name}.members`, initial.length, { format: formatEntry, initial });
+    this.#members = builder.region(`${name}.members`, initial.length, {
+      format: formatEntry,
+      initial,
+      memory: 'ghost',
+    });
     this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, {
       initial: cpuNames.flatMap(() => [root + 1, asid]),
+      memory: 'ghost',
     });
     this.#tags = builder.region(`${name}.tags`, cpuNames.length * spaces, {
       initial: cpuNames.flatMap(() =>
         Array.from({ length: spaces }, (_, space) => (root >= 0 && space === asid % spaces ? asid + 1 : 0)),
       ),
+      memory: 'ghost',
     });
-    this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length) : null;
+    this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length, { memory: 'ghost' }) : null;
     this.#inFlight = builder.memoryModel === 'tso' ? new InFlight(builder, name, frames, cpuNames.length) : null;
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);

@@ -19,6 +19,8 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'v6-no-kick',
     'v6-no-isb-no-kick',
   ],
+  'gup-fast-vs-unmap': ['tlbi/page-batch', 'tlbi/call-rcu'],
+  'ksm-vs-gup': ['pin-recheck', 'no-recheck', 'count-before-clear', 'no-count'],
 };
 
 const rows = scenarios.flatMap((scenario: Scenario) =>

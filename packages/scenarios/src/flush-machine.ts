@@ -142,7 +142,15 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
     ...options.x86,
   });
   const arch = monitoredArch(x86, new Map([[mms[0] as Mm, monitor]]));
-  const kernel: Kernel = { builder, cpus, mmus: tlb.mmus, frames, shape, arch, ptl: builder.region('ptl', tables) };
+  const kernel: Kernel = {
+    builder,
+    cpus,
+    mmus: tlb.mmus,
+    frames,
+    shape,
+    arch,
+    ptl: builder.region('ptl', tables, { memory: 'strong' }),
+  };
   const machine: FlushMachine = { builder, kernel, x86, mms, tlb, monitor, vcpus };
   options.host?.forEach((host, id) => {
     const mmu = tlb.mmus[id];

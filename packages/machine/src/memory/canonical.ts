@@ -45,7 +45,7 @@ export function canonicalise(model: Model, state: MemoryState): void {
 /** A single message that everybody has seen: as good as a word. */
 function isPlain(messages: readonly Message[]): boolean {
   const [only] = messages;
-  if (messages.length !== 1 || only === undefined || only.at !== 0 || only.readUpTo !== 0) return false;
+  if (messages.length !== 1 || only === undefined || only.at !== 0 || only.readUpTo !== 0 || only.promise) return false;
   return only.uses === null || only.uses.every(({ walk, access }) => walk === 0 && access === 0);
 }
 
@@ -60,6 +60,7 @@ function dropMessages(model: Model, state: MemoryState, live: readonly Processor
     if (!state.invalidations.some(({ pages }) => pages.includes(address))) shrinkUses(messages, used);
     while (messages.length > 1) {
       const [oldest, second] = messages as [Message, Message];
+      if (oldest.promise || second.promise) break;
       const next = second.at;
       const dead =
         state.processors.every((p, index) => p.retired || isBehind(model, state, p, index, address, oldest, next)) &&

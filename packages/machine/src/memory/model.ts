@@ -1,5 +1,5 @@
 /** What the rules of the weak memory share: its configuration, and how messages are found and put. */
-import type { Translation } from './requests.ts';
+import type { StoreToCome, Translation } from './requests.ts';
 import type { OrderingRule, Under } from './rules.ts';
 import {
   insertPosition,
@@ -29,6 +29,8 @@ export class Model {
   readonly messagesMax: number;
   /** Set when a store found no place because its location has as many messages as it may have. */
   boundHit = false;
+  /** Stores seen so far that might overtake an earlier load, by their content. */
+  readonly stores = new Map<string, StoreToCome & { readonly processor: number }>();
   /** Value of a location that has no history yet. */
   wordOf: (address: number) => number = () => 0;
   /** Some location is looked at by hardware, to translate or to fetch: then the context is a view of its own. */
@@ -133,6 +135,28 @@ export class Model {
       for (let position = first; position <= last; position++) places.push(position);
     });
     return places;
+  }
+
+  /** Remembers a store that might have overtaken an earlier load. */
+  noteStore(processor: number, store: StoreToCome): void {
+    const { site, address, value, hardware } = store;
+    if (site >= 0) this.stores.set(`${processor},${site},${address},${value},${hardware}`, { ...store, processor });
+  }
+
+  /** The message that promises a store; undefined if none does. */
+  promiseOf(
+    state: MemoryState,
+    address: number,
+    processor: number,
+    site: number,
+    hardware: boolean,
+  ): { readonly message: Message; readonly before: Message | undefined } | undefined {
+    const messages = this.history(state, address);
+    const index = messages.findIndex(
+      ({ promise }) => promise?.processor === processor && promise.site === site && promise.hardware === hardware,
+    );
+    const message = messages[index];
+    return message && { message, before: messages[index - 1] };
   }
 
   /** Puts a message there; false if that contradicts how descriptors have been used. */

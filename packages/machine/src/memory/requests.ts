@@ -23,6 +23,8 @@ export interface Dependencies {
   readonly into: number;
   /** Slots that are still of use after this access. */
   readonly keep: number;
+  /** Which access of its processor it is, if its store may overtake an earlier load (see `promise`); -1: it may not. */
+  readonly site: number;
 }
 
 /** What an atomic makes of a value; null: it leaves it alone (a compare that failed). */
@@ -72,6 +74,15 @@ export interface Tlbi {
   readonly dependencies: Dependencies | null;
 }
 
+/** A store that a processor may perform, as one run has seen it. */
+export interface StoreToCome {
+  readonly site: number;
+  readonly address: number;
+  readonly value: number;
+  /** The update of a descriptor by hardware. */
+  readonly hardware: boolean;
+}
+
 /** Something a processor does with the weak memory. */
 export type Request =
   | Access
@@ -82,6 +93,8 @@ export type Request =
   | { readonly kind: 'fetch'; readonly address: number }
   /** An exception is taken, or returned from. */
   | { readonly kind: 'exception' }
+  /** A store that the processor will perform later is in memory already: it overtakes the loads before it. */
+  | ({ readonly kind: 'promise' } & StoreToCome)
   /** Hardware sets the access flag of some descriptor that has it clear. */
   | { readonly kind: 'access-flag' }
   /** The processor will never access memory again. */

@@ -104,7 +104,21 @@ function updatesOf(
       ),
     ),
   );
-  return model.placesFor(state, way.page, least, way.at).flatMap((position): Walked[] => {
+  const site = access.dependencies?.site ?? -1;
+  model.noteStore(processor, { site, address: way.page, value: updated, hardware: true });
+  const promised = site < 0 ? undefined : model.promiseOf(state, way.page, processor, site, true);
+  const kept: Walked[] = [];
+  if (promised && promised.before?.at === way.at && promised.message.value === updated && promised.message.at > least) {
+    const after = copyState(state);
+    for (const m of model.history(after, way.page)) {
+      if (m.at === way.at) m.taken = true;
+      if (m.at === promised.message.at) m.promise = null;
+    }
+    const mine = model.processor(after, processor);
+    mine.views[View.updates] = Math.max(mine.views[View.updates], promised.message.at);
+    kept.push({ ...way, state: after });
+  }
+  const placed = model.placesFor(state, way.page, least, way.at).flatMap((position): Walked[] => {
     const after = copyState(state);
     const taken = model.history(after, way.page).find(({ at }) => at === way.at) as Message;
     taken.taken = under('atomicity', 1) === 1;
@@ -114,6 +128,7 @@ function updatesOf(
     const moved = (p: Position): Position => (p >= position ? p + 1 : p);
     return [{ ...way, state: after, at: moved(way.at), view: moved(way.view) }];
   });
+  return [...kept, ...placed];
 }
 
 function resolve(translation: Translation, processor: number, value: number, writes: boolean): Resolved {

@@ -4,10 +4,11 @@
  * A request is asked of the model once per state, processor and request, and remembered.
  */
 import { access, synchroniseContext } from './access.ts';
+import { promise } from './promises.ts';
 import { dmb, dsb, isb, publish, receive, strongRead, strongWrite, tlbi } from './barriers.ts';
 import { canonicalise } from './canonical.ts';
 import { Model } from './model.ts';
-import type { Access, Request, Translation } from './requests.ts';
+import type { Access, Request, StoreToCome, Translation } from './requests.ts';
 import { under, type OrderingRule } from './rules.ts';
 import { copyState, initialState, keyOf, messageAt, View, type MemoryState } from './state.ts';
 import { accessFlagsSet, fetchesOf } from './walk.ts';
@@ -63,7 +64,14 @@ export class WeakMemory {
     const { translation = null, translated = [], messagesMax = MESSAGES_MAX_DEFAULT } = options;
     this.#processors = processors;
     this.#canonical = options.canonical ?? true;
-    this.#model = new Model(processors, translation, under(options.leftOut ?? new Set()), messagesMax, translated, options.code);
+    this.#model = new Model(
+      processors,
+      translation,
+      under(options.leftOut ?? new Set()),
+      messagesMax,
+      translated,
+      options.code,
+    );
     const state = initialState(processors);
     for (const { address, value } of translated)
       state.histories.set(address, [messageAt(0, value, this.#model.isDescriptor(address) ? processors : 0)]);
@@ -78,6 +86,16 @@ export class WeakMemory {
   /** True if some location had as many messages as it may have, so that something may have been missed. */
   get boundHit(): boolean {
     return this.#model.boundHit;
+  }
+
+  /** Stores seen so far that might have overtaken an earlier load of their processor. */
+  get storesToCome(): readonly (StoreToCome & { readonly processor: number })[] {
+    return [...this.#model.stores.values()];
+  }
+
+  /** True if a store that is in memory has not been performed yet. */
+  hasPromises(id: number): boolean {
+    return [...this.#state(id).histories.values()].some((messages) => messages.some(({ promise: to }) => to !== null));
   }
 
   /** Number of states seen. */
@@ -195,6 +213,8 @@ export class WeakMemory {
       case 'receive':
         receive(model, state, processor, request.key, request.as);
         break;
+      case 'promise':
+        return promise(model, state, processor, request);
       case 'strong-read':
         strongRead(model, state, processor, request.key, request.acquire);
         break;
