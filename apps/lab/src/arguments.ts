@@ -1,6 +1,22 @@
-/** Command-line arguments: strict, and every mistake is one line. */
-import { parseArgs } from 'node:util';
-import { ModelError } from '@shootdown/machine';
+/**
+ * Command-line arguments: strict, and every mistake is one line. The parser is commander's.
+ *
+ * How a command is made: a module in `commands/` with
+ *
+ *     export const flags = { json: { type: 'boolean', help: '...' }, ..., help: { type: 'boolean', help: 'this text' } } as const;
+ *     export async function run(argv: readonly string[]): Promise<number> {
+ *       if (printedHelp(argv, '<name> <what it takes> [flags]', flags)) return ExitCode.ok;
+ *       const args = parseArguments('<name>', argv, flags, positionalsMax);
+ *       ...
+ *       return ExitCode.ok;
+ *     }
+ *
+ * and a line in the table of `shootdown.ts`, with what the shell may complete for its first argument. Short flags are the same for every
+ * command, by the flag's name: {@link SHORT}. A flag given twice is refused unless it is `multiple`. `width(args)` and `paint` in `terminal.ts` say how
+ * wide and in which colours to print.
+ */
+import { ModelError, unknownName } from '@shootdown/machine';
+import { Command, CommanderError, Option } from 'commander';
 
 /** A mistake in how the command was called. */
 export class UsageError extends Error {
@@ -11,9 +27,27 @@ export class UsageError extends Error {
 export interface Flag {
   readonly type: 'string' | 'boolean';
   readonly multiple?: boolean;
+  /** The words that it takes, if they are few: for the shell to complete. */
+  readonly values?: readonly string[];
   /** What it means, for --help. */
   readonly help: string;
 }
+
+/** The flags of a command by name. */
+export type Flags = Readonly<Record<string, Flag>>;
+
+/** Short flags, by the name of the long one. */
+const SHORT: Readonly<Record<string, string>> = {
+  format: 'f',
+  help: 'h',
+  json: 'j',
+  'memory-model': 'm',
+  'save-schedule': 'o',
+  set: 's',
+  timeout: 't',
+  variant: 'v',
+  workers: 'w',
+};
 
 /** Flags and positionals of a call. */
 export interface Arguments {
@@ -30,63 +64,124 @@ export interface Arguments {
   oneOf<T extends string>(name: string, values: readonly T[]): T | undefined;
 }
 
+/** The words of a flag in help and on the command line: `-v, --variant <value>`. */
+function flagWords(name: string, { type }: Flag): string {
+  const short = SHORT[name];
+  return `${short === undefined ? '' : `-${short}, `}--${name}${type === 'string' ? ' <value>' : ''}`;
+}
+
+/** A commander command with these flags and nothing of its own. */
+export function commandOf(words: string, flags: Flags): Command {
+  const command = new Command(words)
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined, writeOut: (text) => process.stdout.write(text) })
+    .helpOption(false)
+    .argument('[words...]');
+  for (const [name, flag] of Object.entries(flags)) {
+    const option = new Option(flagWords(name, flag), flag.help);
+    command.addOption(flag.multiple === true ? option.argParser(collected) : option);
+  }
+  return command;
+}
+
+function collected(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** A flag's value. What commander takes for the opposite of another flag (`--no-reduction`) is a flag like others here. */
+function valueOf(parser: Command, option: Option): unknown {
+  const value: unknown = parser.getOptionValue(option.attributeName());
+  if (!option.negate) return value;
+  return value === false ? true : undefined;
+}
+
 /** Parses the arguments of one command. Throws UsageError. */
 export function parseArguments(
   command: string,
   argv: readonly string[],
-  flags: Readonly<Record<string, Flag>>,
+  flags: Flags,
   positionalsMax: number,
 ): Arguments {
-  const options = Object.fromEntries(
-    Object.entries(flags).map(([name, f]) => [name, { type: f.type, multiple: f.multiple ?? false }]),
-  );
-  let parsed;
-  try {
-    parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-  } catch (error) {
-    const message = error instanceof Error ? (error.message.split(/\.\s/)[0] ?? '').trim() : String(error);
-    throw new UsageError(
-      `shootdown ${command}: ${message} (flags: ${
-        Object.keys(flags)
-          .map((f) => `--${f}`)
-          .join(' ') || 'none'
-      })`,
-    );
+  const parser = commandOf(command, flags);
+  const usage = (what: string): UsageError => new UsageError(`shootdown ${command}: ${what}`);
+  for (const [name, flag] of Object.entries(flags)) {
+    let given = 0;
+    parser.on(`option:${name}`, () => {
+      if (++given > 1 && flag.multiple !== true) throw usage(`--${name} is given twice`);
+    });
   }
-  const { values, positionals } = parsed;
-  if (positionals.length > positionalsMax)
-    throw new UsageError(`shootdown ${command}: unexpected argument ${positionals[positionalsMax] ?? ''}`);
-  const text = (name: string): string | undefined => (typeof values[name] === 'string' ? values[name] : undefined);
+  refuseMissingValues(argv, flags, usage);
+  try {
+    parser.parse([...argv], { from: 'user' });
+  } catch (error) {
+    throw error instanceof CommanderError ? usage(mistake(error, argv, flags)) : error;
+  }
+  const values = new Map(parser.options.map((option) => [option.name(), valueOf(parser, option)]));
+  const positionals = parser.args;
+  if (positionals.length > positionalsMax) throw usage(`unexpected argument ${positionals[positionalsMax] ?? ''}`);
+  const text = (name: string): string | undefined => {
+    const value = values.get(name);
+    return typeof value === 'string' ? value : undefined;
+  };
   return {
     positionals,
     text,
-    texts: (name) => (Array.isArray(values[name]) ? values[name].map(String) : []),
-    has: (name) => values[name] === true,
+    texts(name) {
+      const value = values.get(name);
+      return Array.isArray(value) ? value.map(String) : [];
+    },
+    has: (name) => values.get(name) === true,
     refuse(names, why) {
-      const name = names.find((n) => values[n] !== undefined);
-      if (name !== undefined) throw new UsageError(`shootdown ${command}: --${name} ${why}`);
+      const name = names.find((n) => values.get(n) !== undefined);
+      if (name !== undefined) throw usage(`--${name} ${why}`);
     },
     whole(name, min, max = Number.MAX_SAFE_INTEGER) {
       const given = text(name);
       if (given === undefined) return undefined;
+      const bounds = `a whole number of at least ${min}${max < Number.MAX_SAFE_INTEGER ? ` and at most ${max}` : ''}`;
       if (!/^\d+$/.test(given))
-        throw new UsageError(`shootdown ${command}: --${name}: expected a whole number (${given})`);
+        throw usage(`--${name}: expected ${/^-\d/.test(given) ? bounds : 'a whole number'} (${given})`);
       const value = Number(given);
       if (!(value >= min && value <= max))
-        throw new ModelError(
-          `shootdown ${command}: --${name}: expected a whole number of at least ${min}${max < Number.MAX_SAFE_INTEGER ? ` and at most ${max}` : ''} (${given})`,
-        );
+        throw new ModelError(`shootdown ${command}: --${name}: expected ${bounds} (${given})`);
       return value;
     },
     oneOf(name, allowed) {
       const given = text(name);
       if (given === undefined) return undefined;
       const value = allowed.find((v) => v === given);
-      if (value === undefined)
-        throw new UsageError(`shootdown ${command}: --${name}: expected one of ${allowed.join(', ')} (${given})`);
+      if (value === undefined) throw usage(`--${name}: expected one of ${unknownName(given, allowed)}`);
       return value;
     },
   };
+}
+
+/** commander takes whatever comes next for the value of a flag, another flag too. */
+function refuseMissingValues(argv: readonly string[], flags: Flags, usage: (what: string) => UsageError): void {
+  const words = new Map<string, Flag>();
+  for (const [name, flag] of Object.entries(flags)) {
+    words.set(`--${name}`, flag);
+    if (SHORT[name] !== undefined) words.set(`-${SHORT[name]}`, flag);
+  }
+  for (let i = 0; i < argv.length && argv[i] !== '--'; i++) {
+    if (words.get(argv[i] as string)?.type !== 'string') continue;
+    const value = argv[i + 1];
+    if (value === undefined) throw usage(`${argv[i]}: a value is missing`);
+    if (value.startsWith('--') || words.has(value)) throw usage(`${argv[i]}: a value is missing (${value} is a flag)`);
+    i++;
+  }
+}
+
+/** What commander has found wrong, in our words. */
+function mistake({ code, message }: CommanderError, argv: readonly string[], flags: Flags): string {
+  if (code !== 'commander.unknownOption') return message.replace(/^error: /, '').split('\n')[0] ?? '';
+  const given = /'(-[^']*)'/.exec(message)?.[1] ?? argv.find((word) => word.startsWith('-')) ?? '';
+  const name = given.split('=')[0]?.replace(/^--/, '') ?? '';
+  if (given.includes('=') && flags[name]?.type === 'boolean') return `--${name} takes no value (${given})`;
+  return `no flag ${unknownName(
+    given,
+    Object.keys(flags).map((known) => `--${known}`),
+  )}`;
 }
 
 /** The first positional, or a UsageError that says what is missing. */

@@ -67,6 +67,17 @@ const oneThread = (...run: object[]): object => ({
 const topologyFile = (name: string, topology: object): string => file(name, JSON.stringify(topology));
 const loops = (depth: number): object =>
   depth === 0 ? { do: 'mmap', area: 'a', pages: 1 } : { do: 'repeat', times: 1, body: [loops(depth - 1)] };
+/** Two scenarios in one module: nothing happens in either. */
+const twoScenarios = `
+  import { nop, program, routine, SystemBuilder } from ${JSON.stringify(new URL('../../../packages/machine/dist/index.js', import.meta.url).href)};
+  const scenario = (name, expected) => ({ name, title: 'nothing happens', seed: 'S1',
+    variants: ['v', 'w'].map((variant) => ({ name: variant, expected, source: 'derived', summary: 'rests' })),
+    build() {
+      const builder = new SystemBuilder({ memoryModel: 'sc' });
+      builder.processor({ name: 'CPU0', tasks: [program(routine('r', () => nop()))] });
+      return builder.build();
+    } });
+  export const a = scenario('first', 'safe'), b = scenario('second', 'violation');`;
 const trace = join(data, 'gups-1m.u64.gz');
 const unlocked = ['explore', 'ptdump-vmalloc', '--variant', 'unlocked'];
 
@@ -133,6 +144,37 @@ describe('what is wrong is said in one line, with the right exit code', () => {
       /flush-counts: a table of runs, not a machine/,
     ],
     ['an unknown command', () => ['fly'], 64, /no command fly/],
+    ['a command with a letter too few', () => ['explor'], 64, /no command explor .*: did you mean explore\?/],
+    ['help on no command', () => ['help', 'fly'], 64, /no command fly/],
+    ['a flag with a letter wrong', () => [...unlocked, '--max-state', '3'], 64, /did you mean --max-states\?/],
+    ['a scenario with a letter too few', () => ['explore', 'ptdump-vmaloc'], 10, /did you mean ptdump-vmalloc\?/],
+    [
+      'a variant with a letter wrong',
+      () => ['explore', 'ptdump-vmalloc', '--variant', 'unlokced'],
+      10,
+      /did you mean unlocked\?/,
+    ],
+    ['a value with a letter wrong', () => [...unlocked, '--format', 'mermiad'], 64, /did you mean mermaid\?/],
+    ['a flag given twice', () => [...unlocked, '-v', 'v1'], 64, /--variant is given twice/],
+    ['a switch given twice', () => ['list', '--json', '-j'], 64, /--json is given twice/],
+    ['a flag for a value', () => ['tlb', '--l1d', '--json', 'x'], 64, /--l1d: a value is missing \(--json is a flag\)/],
+    ['a flag without a value', () => [...unlocked, '--format'], 64, /--format: a value is missing/],
+    ['a value for a switch', () => ['list', '--json=3'], 64, /--json takes no value/],
+    ['a width that nothing fits into', () => ['list', '--width', '3'], 10, /--width: .* at least 32/],
+    ['a shell without a script', () => ['completion', 'fish'], 64, /no script for fish \(have: bash\)/],
+    ['a list of no scenario', () => ['list', 'ptdump-vmaloc'], 10, /did you mean ptdump-vmalloc\?/],
+    [
+      'two scenarios in a module and none named',
+      () => ['explore', file('two.mjs', twoScenarios)],
+      10,
+      /has several scenarios, name one of them \(.*two\.mjs#first, .*two\.mjs#second\)/,
+    ],
+    [
+      'a scenario that a module has not',
+      () => ['explore', `${file('two.mjs', twoScenarios)}#fist`],
+      10,
+      /no scenario fist \(have: first, second\): did you mean first\?/,
+    ],
     ['an unknown flag', () => ['list', '--colour'], 64, /--colour/],
     ['an unknown flag of the tour', () => ['tour', '--colour'], 64, /--colour/],
     ['a flag of another demo', () => ['run', 'shootdown', '--pages', '3'], 64, /--pages belongs to/],
@@ -149,7 +191,12 @@ describe('what is wrong is said in one line, with the right exit code', () => {
       10,
       /no phase x \(have: start-up, munmap\)/,
     ],
-    ['a negative number', () => [...unlocked, '--max-states', '-1'], 64, /--max-states.* is ambiguous/],
+    [
+      'a negative number',
+      () => [...unlocked, '--max-states', '-1'],
+      64,
+      /--max-states: expected a whole number of at least 1 \(-1\)/,
+    ],
     ['a number that is none', () => ['run', 'flush-counts', '--pages', 'many'], 64, /--pages: expected a whole number/],
     [
       'a page count out of range',

@@ -1,12 +1,21 @@
 /** `--help` of a command, from its flags. */
-import type { Flag } from './arguments.ts';
+import { commandOf, type Flags } from './arguments.ts';
+import { terminalWidth } from './terminal.ts';
+
+const WIDTH = 100;
 
 /** Prints the flags and returns true if help was asked for. */
-export function printedHelp(argv: readonly string[], usage: string, flags: Readonly<Record<string, Flag>>): boolean {
-  if (!argv.includes('--help')) return false;
-  const lines = Object.entries(flags).map(
-    ([name, f]) => `  --${(f.type === 'string' ? `${name} <value>` : name).padEnd(24)} ${f.help}`,
-  );
-  process.stdout.write([`usage: shootdown ${usage}`, ...lines, ''].join('\n'));
+export function printedHelp(argv: readonly string[], usage: string, flags: Flags): boolean {
+  const words = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+  if (!words.includes('--help') && !words.includes('-h')) return false;
+  const [name = '', ...rest] = usage.split(' ');
+  const command = commandOf(`shootdown ${name}`, flags)
+    .usage(rest.join(' '))
+    .configureHelp({
+      helpWidth: terminalWidth(WIDTH),
+      styleTitle: (title) => (title === 'Usage:' ? 'usage:' : title === 'Options:' ? 'flags:' : title),
+      visibleArguments: () => [],
+    });
+  process.stdout.write(command.helpInformation());
   return true;
 }

@@ -1,5 +1,6 @@
 /** A litmus test as a scenario: `shootdown explore FILE.litmus`, and the counterexample of a reached `exists`. */
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { explore, type Scenario, type Variant } from '@shootdown/explorer';
 import {
   CONDITION,
@@ -14,17 +15,45 @@ import {
 import { ModelError, recordTrace, TabulatedExecutor, type MemoryModel } from '@shootdown/machine';
 import { renderTrace } from '@shootdown/report';
 
-/** Every dialect there is. */
-export const frontEnds: readonly FrontEnd[] = ownFrontEnds;
+/** The kernel's C: its front end is loaded when there is C to read. */
+const linuxC: FrontEnd = {
+  dialect: 'C',
+  memoryModel: 'arm',
+  read: async (text) => await (await import('@shootdown/c')).linuxC.read(text),
+};
 
-/** Reads a file as a scenario of one variant, whose property is that the condition is not reached. */
-export async function litmusScenario(path: string): Promise<Scenario> {
-  let text: string;
+/** Every dialect there is. */
+export const frontEnds: readonly FrontEnd[] = [...ownFrontEnds, linuxC];
+
+/** Reads a C file with P0() ... Pn() as a scenario of one variant: its assertions hold, and its condition is not reached. */
+export async function programScenario(path: string): Promise<Scenario> {
+  const { readProgram } = await import('@shootdown/c');
+  const test = await readProgram(basename(path), textOf(path));
+  const variant: Variant = {
+    name: 'program',
+    expected: {},
+    source: path,
+    summary: test.condition.observes.length === 0 ? 'its assertions hold' : `${test.condition.text} is not reached`,
+  };
+  return {
+    name: basename(path),
+    title: `the program ${basename(path)}`,
+    variants: [variant],
+    build: ({ memoryModel }) => machineOf(test, { memoryModel }).system,
+  };
+}
+
+function textOf(path: string): string {
   try {
-    text = readFileSync(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     throw new ModelError(`litmus: cannot be read (${path}: ${String((error as NodeJS.ErrnoException).code)})`);
   }
+}
+
+/** Reads a file as a scenario of one variant, whose property is that the condition is not reached. */
+export async function litmusScenario(path: string): Promise<Scenario> {
+  const text = textOf(path);
   const test = await readLitmus(text, frontEnds);
   const variant: Variant = {
     name: 'test',

@@ -54,7 +54,7 @@ describe('--replace with a module', () => {
   });
 
   it.each([
-    ['a name that the kernel has not', 'export function* pud_free_pmd_pgae() {}', 'is pud_free_pmd_page meant?'],
+    ['a name that the kernel has not', 'export function* pud_free_pmd_pgae() {}', 'did you mean pud_free_pmd_page?'],
     ['no routine', 'export const x = 1;', 'exports no routine (has: x)'],
     ['no JavaScript', 'export function* (', 'cannot be loaded (SyntaxError'],
   ])('refuses %s', (_, text, said) => {

@@ -8,22 +8,26 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError, mutated } from '@shootdown/machine';
+import { ModelError, mutated, unknownName } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
 import { isUserError } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
-import { litmusScenario } from './litmus-scenario.ts';
+import { litmusScenario, programScenario } from './litmus-scenario.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
 /** Flags of every command that takes a scenario. */
 export const scenarioFlags = {
   variant: { type: 'string', help: 'which design (see shootdown list)' },
-  'memory-model': { type: 'string', help: 'sc, tso or arm' },
+  'memory-model': { type: 'string', values: ['sc', 'tso', 'arm'], help: 'sc, tso or arm' },
   replace: { type: 'string', help: 'a .c, .patch or .mjs file: routines to take in place of those of the same name' },
-  side: { type: 'string', help: 'before or after: which side of a --replace x.patch (explore: default both)' },
+  side: {
+    type: 'string',
+    values: ['before', 'after'],
+    help: 'before or after: which side of a --replace x.patch (explore: default both)',
+  },
   tree: { type: 'string', help: 'kernel source, for a --replace x.patch that holds parts of functions' },
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
@@ -127,7 +131,8 @@ function sourceOf(
 async function found(typed: string): Promise<Exported> {
   // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
   if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
-  return /\.[cm]?[jt]sx?$/.test(typed) ? await exportedBy(typed) : shipped(typed);
+  if (typed.endsWith('.c')) return [await programScenario(typed), typed, 'program'];
+  return MODULE.test(typed) ? await exportedBy(typed) : shipped(typed);
 }
 
 /** What a scenario throws is a mistake in it. */
@@ -148,14 +153,52 @@ function shipped(name: string): Exported {
   return [scenarios.find((s) => s.name === name), scenariosModule, camelCase];
 }
 
-async function exportedBy(path: string): Promise<Exported> {
+/** A module may hold several scenarios: `mine.ts#name` is one of them. */
+const MODULE = /^(.*\.[cm]?[jt]sx?)(?:#(.*))?$/s;
+
+/** The scenarios of a module, by the name under which it exports them, or the one that is asked for. */
+async function exportedScenarios(typed: string): Promise<{ path: string; found: (readonly [string, Scenario])[] }> {
+  const [, path = typed, wanted] = MODULE.exec(typed) ?? [];
   const exported = await importedModule('scenario', path);
-  const found = Object.entries(exported).find(([, value]) => isScenario(value));
-  if (!found)
+  const all = Object.entries(exported).filter((entry): entry is [string, Scenario] => isScenario(entry[1]));
+  if (all.length === 0)
     throw new ModelError(
       `scenario: ${path}: exports no object with name, variants and build() (has: ${Object.keys(exported).join(', ') || 'nothing'})`,
     );
-  return [found[1] as Scenario, moduleUrl(path), found[0]];
+  const found = wanted === undefined ? all : all.filter(([, scenario]) => scenario.name === wanted);
+  if (found.length === 0)
+    throw new ModelError(
+      `scenario: ${path}: no scenario ${unknownName(
+        wanted ?? '',
+        all.map(([, scenario]) => scenario.name),
+      )}`,
+    );
+  return { path, found };
+}
+
+async function exportedBy(typed: string): Promise<Exported> {
+  const { path, found } = await exportedScenarios(typed);
+  const [[name, scenario] = ['', undefined], ...others] = found;
+  if (others.length > 0)
+    throw new ModelError(
+      `scenario: ${path}: has several scenarios, name one of them (${found.map(([, one]) => `${path}#${one.name}`).join(', ')})`,
+    );
+  return [scenario, moduleUrl(path), name];
+}
+
+/** The scenario of a name, or all that a module has. Throws ModelError. */
+export async function scenariosNamed(typed: string): Promise<readonly Scenario[]> {
+  if (typed.endsWith('.litmus')) return [await litmusScenario(typed)];
+  if (MODULE.test(typed)) return (await exportedScenarios(typed)).found.map(([, scenario]) => scenario);
+  const [scenario] = shipped(typed);
+  if (!scenario)
+    throw new ModelError(
+      `scenario: no scenario ${unknownName(
+        typed,
+        scenarios.map((s) => s.name),
+      )}`,
+    );
+  return [scenario];
 }
 
 function isScenario(value: unknown): value is Scenario {

@@ -1,8 +1,10 @@
 /**
- * The `shootdown` command. Results on stdout, progress on stderr; exit codes in `exit-codes.ts`.
+ * The `shootdown` command. Results on stdout, progress on stderr; exit codes in `exit-codes.ts`; how a command is made in `arguments.ts`.
  *
  * Commands are loaded when they are called, so that the first answer does not wait for code it does not need.
  */
+import { readFileSync } from 'node:fs';
+import { unknownName } from '@shootdown/machine';
 import { UsageError } from './arguments.ts';
 import { isUserError, linesOf, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -12,29 +14,81 @@ import { OutputError, writeWholeChunks } from './output.ts';
 /** A command: its arguments after its name; returns the exit code. */
 export type Command = (argv: readonly string[]) => Promise<number> | number;
 
-const commands: Readonly<
-  Record<string, { readonly help: string; readonly load: () => Promise<{ readonly run: Command }> }>
-> = {
-  list: { help: 'scenarios, variants, demos', load: () => import('./commands/list.ts') },
+/** What the shell completes a command's first argument with, besides files. */
+export type Completes = 'scenario' | 'machine' | 'command' | 'shell' | 'file';
+
+/** A command as the table below has it. */
+export interface CommandEntry {
+  readonly help: string;
+  readonly completes?: Completes;
+  readonly load: () => Promise<{ readonly run: Command; readonly flags?: Readonly<Record<string, unknown>> }>;
+}
+
+/** All commands, by name. */
+export const commands: Readonly<Record<string, CommandEntry>> = {
+  list: {
+    help: 'scenarios and demos; of one scenario or module: its variants',
+    completes: 'scenario',
+    load: () => import('./commands/list.ts'),
+  },
   explore: {
     help: 'every interleaving: a proof or the shortest counterexample',
+    completes: 'scenario',
     load: () => import('./commands/explore.ts'),
   },
-  mutate: { help: 'which line is needed for what', load: () => import('./commands/mutate.ts') },
-  compare: { help: 'what each design costs, side by side', load: () => import('./commands/compare.ts') },
-  run: { help: 'runs a topology file or demo under a cost model', load: () => import('./commands/run.ts') },
+  mutate: {
+    help: 'which line is needed for what',
+    completes: 'scenario',
+    load: () => import('./commands/mutate.ts'),
+  },
+  compare: {
+    help: 'what each design costs, side by side',
+    completes: 'machine',
+    load: () => import('./commands/compare.ts'),
+  },
+  run: {
+    help: 'runs a topology file or demo under a cost model',
+    completes: 'machine',
+    load: () => import('./commands/run.ts'),
+  },
   litmus: {
     help: 'litmus tests of the memory model, on the machine that runs the kernel routines',
+    completes: 'file',
     load: () => import('./commands/litmus.ts'),
   },
-  tlb: { help: 'counts TLB hits and misses of a memory trace', load: () => import('./commands/tlb.ts') },
-  replay: { help: 'steps through a saved schedule', load: () => import('./commands/replay.ts') },
+  hazards: {
+    help: 'which sections break which rule of lazy MMU mode, on which architecture',
+    completes: 'file',
+    load: () => import('./commands/hazards.ts'),
+  },
+  tlb: {
+    help: 'counts TLB hits and misses of a memory trace',
+    completes: 'file',
+    load: () => import('./commands/tlb.ts'),
+  },
+  replay: {
+    help: 'steps through a saved schedule',
+    completes: 'scenario',
+    load: () => import('./commands/replay.ts'),
+  },
   tour: { help: 'what a newcomer wants to see', load: () => import('./commands/tour.ts') },
+  completion: {
+    help: 'prints what lets bash complete commands, flags and names',
+    completes: 'shell',
+    load: () => import('./commands/completion.ts'),
+  },
 };
 
 function usage(): string {
-  const lines = Object.entries(commands).map(([name, c]) => `  shootdown ${name.padEnd(8)} ${c.help}`);
-  return ['usage:', ...lines, '', 'shootdown <command> --help lists its flags.', ''].join('\n');
+  const wide = Math.max(...Object.keys(commands).map((name) => name.length));
+  const lines = Object.entries(commands).map(([name, c]) => `  shootdown ${name.padEnd(wide)}  ${c.help}`);
+  return [
+    'usage:',
+    ...lines,
+    '',
+    '`shootdown help <command>` lists its flags, `shootdown --version` says which one this is.',
+    '',
+  ].join('\n');
 }
 
 /**
@@ -71,20 +125,48 @@ function report(error: unknown): number {
   return ExitCode.software;
 }
 
+/** The version in this package's package.json. */
+function version(): string {
+  const { version: number } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return number;
+}
+
+function commandNamed(name: string): CommandEntry {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command) return command;
+  throw new UsageError(
+    `shootdown: no ${name.startsWith('-') ? 'flag' : 'command'} ${unknownName(name, Object.keys(commands))}`,
+  );
+}
+
+async function dispatch(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  switch (name) {
+    case undefined:
+      process.stdout.write(usage());
+      return ExitCode.usage;
+    case '-h':
+    case '--help':
+    case 'help':
+      if (name !== 'help' || rest[0] === undefined || rest[0].startsWith('-')) process.stdout.write(usage());
+      else return await (await commandNamed(rest[0]).load()).run(['--help']);
+      return ExitCode.ok;
+    case '-V':
+    case '--version':
+      process.stdout.write(`${version()}\n`);
+      return ExitCode.ok;
+    default:
+      return await (await commandNamed(name).load()).run(rest);
+  }
+}
+
 /** Runs one command line; returns the exit code. Mistakes of the user are one line on stderr. */
 export async function main(argv: readonly string[]): Promise<number> {
   catchTheRest();
-  const [name, ...rest] = argv;
-  if (name === undefined || name === '--help' || name === 'help') {
-    process.stdout.write(usage());
-    return name === undefined ? ExitCode.usage : ExitCode.ok;
-  }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (!command) {
-    return report(new UsageError(`shootdown: no command ${name} (have: ${Object.keys(commands).join(', ')})`));
-  }
   try {
-    return await (await command.load()).run(rest);
+    return await dispatch(argv);
   } catch (error) {
     return report(error);
   }

@@ -17,16 +17,18 @@ export class CError extends ModelError {
 /** Collects mistakes, so that one run names all of them. */
 export class Problems {
   readonly file: string;
-  readonly #found = new Map<string, number>();
+  readonly #found = new Map<number, string>();
 
   constructor(file: string) {
     this.file = file;
   }
 
-  /** @param line counted from 1 */
+  /**
+   * One mistake per line is said, the first: others in it mostly follow from that.
+   * @param line counted from 1
+   */
   add(line: number, what: string): void {
-    const text = `${this.file}:${line}: ${what}`;
-    if (!this.#found.has(text)) this.#found.set(text, line);
+    if (!this.#found.has(line)) this.#found.set(line, `${this.file}:${line}: ${what}`);
   }
 
   get any(): boolean {
@@ -36,7 +38,7 @@ export class Problems {
   /** Throws CError if anything was added. */
   check(): void {
     if (!this.any) return;
-    const lines = [...this.#found].sort(([, a], [, b]) => a - b).map(([text]) => text);
+    const lines = [...this.#found].sort(([a], [b]) => a - b).map(([, text]) => text);
     const rest = lines.length - PROBLEMS_MAX;
     throw new CError(rest > 0 ? [...lines.slice(0, PROBLEMS_MAX), `${this.file}: and ${rest} more`] : lines);
   }

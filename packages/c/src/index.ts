@@ -4,6 +4,7 @@
  */
 export { CError } from './diagnostics.ts';
 export { printedHeader } from './link.ts';
+export { linuxC, readProgram } from './program/litmus.ts';
 export { sidesOf, type ReadTree, type Sides } from './patch/sides.ts';
 export { replacements, type CFile, type ReplaceRequest } from './replace.ts';
 export { type Memory } from './run/memory.ts';

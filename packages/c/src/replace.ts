@@ -5,9 +5,10 @@ import type { Value } from './compile/code.ts';
 import { wrapped } from './compile/conversions.ts';
 import { CError } from './diagnostics.ts';
 import { link, readHeader, type Header } from './link.ts';
-import { Thread } from './run/interpret.ts';
+import { runFunction } from './run/interpret.ts';
 import type { CArgument, KernelOffer, ReplaceableRoutine } from './run/offer.ts';
 import { Loaded } from './run/program.ts';
+import { Thread } from './run/thread.ts';
 import { fromWord } from './run/words.ts';
 import { isInt, scalarOf, type CType, type FunctionType } from './types/types.ts';
 import { readUnit, type Unit } from './types/unit.ts';
@@ -45,6 +46,7 @@ async function replacementsOf<K extends object>(request: TypedRequest<K>): Promi
   const { offer, files, parameters, own } = request;
   const header = await readHeader(offer, parameters);
   const units = await Promise.all(files.map(({ name, text }) => readUnit(name, text, header.unit)));
+  for (const unit of units) if (unit.syntaxError) unit.problems.check();
   const known = header.replaceable.filter((name) => Object.hasOwn(own, name));
   const roots = [...new Set(units.flatMap((unit) => [...unit.functions.keys()]))].filter((name) =>
     known.includes(name),
@@ -86,7 +88,7 @@ function asRoutine<K extends object>(
     const loaded = load(kernel as K);
     const values = type.parameters.map((parameter, i) => toValue(args[i] ?? 0, parameter.type, loaded));
     const body = function* (): Steps<CArgument | void> {
-      const result = yield* new Thread(loaded, cpu).run(name, values);
+      const result = yield* runFunction(new Thread(loaded, cpu), name, values);
       return result === undefined ? undefined : fromValue(result, type.returns, loaded);
     };
     return yield* place.around ? place.around(body, ...given) : body();

@@ -33,12 +33,15 @@ export type CpuEvent =
   | { readonly type: 'enter_kernel' }
   /** The scheduler's tick: accepted where the kernel would preempt. */
   | { readonly type: 'reschedule' }
+  /** The load balancer pulls the task to another CPU, by name: accepted where it may be preempted. */
+  | { readonly type: 'migrate'; readonly to: string }
   | { readonly type: 'ipi'; readonly vector: string }
   | { readonly type: 'iret' };
 
 export type CpuEmitted =
   | { readonly type: 'interrupt'; readonly vector: string }
   | { readonly type: 'switch' }
+  | { readonly type: 'migrate'; readonly to: string }
   /** The idle loop halts the CPU until an interrupt comes. */
   | { readonly type: 'hlt' };
 
@@ -66,6 +69,7 @@ export const cpuMachine = setup({
     forget: assign({ interrupted: 'irqs_on' as const }),
     halt: emit({ type: 'hlt' as const }),
     switchTask: emit({ type: 'switch' as const }),
+    migrateTask: emit(({ event }) => ({ type: 'migrate' as const, to: event.type === 'migrate' ? event.to : '' })),
     raise: assign({ preempt_count: ({ context }) => context.preempt_count + 1 }),
     lower: assign({ preempt_count: ({ context }) => context.preempt_count - 1 }),
   },
@@ -86,6 +90,7 @@ export const cpuMachine = setup({
         enter_user: 'user',
         enter_idle: { target: 'idle', actions: 'halt' },
         reschedule: { guard: 'preemptible', actions: 'switchTask' },
+        migrate: { guard: 'preemptible', actions: 'migrateTask' },
       },
     },
     irqs_off: {

@@ -71,6 +71,8 @@ export function interruptPending(cx: OperationContext, cpu: Cpu): boolean {
 export interface StartOptions {
   /** The component that must let the CPU execute: the host's view of a virtual CPU. */
   readonly gate?: string;
+  /** CPUs to which a task that may be preempted can be moved. Default: none. */
+  readonly migratesTo?: readonly Cpu[];
 }
 
 /** Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may switch between them (preemption). */
@@ -79,7 +81,7 @@ export function startCpu(
   cpu: Cpu,
   tasks: readonly Program[],
   handlers: Readonly<Record<string, Program>> = {},
-  { gate }: StartOptions = {},
+  { gate, migratesTo = [] }: StartOptions = {},
 ): number {
   const processor = builder.processor({
     name: cpu.name,
@@ -87,7 +89,17 @@ export function startCpu(
     tasks,
     handlers,
     ...(gate !== undefined && { gate }),
+    ...(migratesTo.length > 0 && { migratesTo: migratesTo.map(({ name }) => name) }),
   });
+  for (const to of migratesTo) {
+    builder.spontaneous({
+      name: `${cpu.name}: task migrates to ${to.name}`,
+      kind: 'hardware',
+      component: `${cpu.name}.cpu`,
+      message: { type: 'migrate', to: to.name },
+      drained: true,
+    });
+  }
   if (tasks.length > 1) {
     builder.spontaneous({
       name: `${cpu.name} tick`,

@@ -44,9 +44,12 @@ export function planOf(system: System, options: ExploreOptions): Plan {
     'several workers',
     'a system that no module can build: pass `source`',
   );
-  const reduction = (options.reduction ?? true) && maxDepth === undefined && preemptions === undefined;
+  // What a processor may do next is more than what its own tasks may do, where tasks migrate.
+  const migrates = system.processors.some((p) => p.migratesTo.length > 0);
+  const reduction = (options.reduction ?? true) && !migrates && maxDepth === undefined && preemptions === undefined;
   const wanted = options.symmetry ?? options.reduction ?? true;
-  const symmetry = wanted && !exact && preemptions === undefined && system.symmetric.some((group) => group.length > 1);
+  const symmetry =
+    wanted && !exact && !migrates && preemptions === undefined && system.symmetric.some((group) => group.length > 1);
   refuse(workers > 1 && system.weak !== null, 'several workers', 'the memory model arm: use one');
   const { plain, symmetric } = modelOf(system);
   return {

@@ -57,7 +57,7 @@ describe('resolveScenario', () => {
   it.each([
     [{ scenario: 'lump' }, 'scenario: resolve: no scenario lump (have: lamp)'],
     [{ variant: 'fixd' }, 'scenario: resolve: no variant of lamp fixd (have: fixed, broken)'],
-    [{ memoryModel: 'arm' }, 'scenario: resolve: no memory model arm (have: sc, tso)'],
+    [{ memoryModel: 'pso' as 'sc' }, 'scenario: resolve: no memory model pso (have: sc, tso, arm)'],
     [{ parameters: { m: 1 } }, 'scenario: resolve: no parameter of lamp m (have: fix, n)'],
     [{ parameters: { toString: 1 } }, 'scenario: resolve: no parameter of lamp toString (have: fix, n)'],
     [{ parameters: { n: 5 } }, 'scenario: lamp: n must be 1 to 4 (given: 5): lamps'],
@@ -90,7 +90,7 @@ describe('a replaced routine', () => {
 
   it('must be one that the variant has', () => {
     expect(() => resolve({ replace: { turn_no: turn_on } })).toThrow(
-      'scenario: resolve: no routine of lamp / fixed turn_no (have: turn_on): is turn_on meant?',
+      'scenario: resolve: no routine of lamp / fixed turn_no (have: turn_on): did you mean turn_on?',
     );
     expect(() => resolve({ variant: 'broken', replace: { turn_on } })).toThrow(
       'scenario: lamp: has no routine that can be replaced (given: turn_on)',

@@ -1,11 +1,7 @@
-/** What to say of a name that nobody knows: the nearest one that is known, and all of them. */
+/** The nearest name that is known. */
 import { nearest } from '@shootdown/machine';
 
-/** `pud_free_pmd_pgae (have: pmd_free_pte_page, pud_free_pmd_page): is pud_free_pmd_page meant?` */
-export function unknownName(name: string, known: readonly string[]): string {
-  const near = nearestName(name, known);
-  return `${name} (have: ${known.join(', ') || 'none'})${near === undefined ? '' : `: is ${near} meant?`}`;
-}
+export { unknownName } from '@shootdown/machine';
 
 /** The known name that differs by the fewest letters, if it differs by few. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {

@@ -1,5 +1,5 @@
 /** A litmus test as all dialects deliver it: shared variables, programs that become routines, and a condition. */
-import type { MemoryModel, Address, Steps, Translation } from '@shootdown/machine';
+import type { MemoryModel, Address, Steps, SystemBuilder, Translation } from '@shootdown/machine';
 import type { Condition, Observable } from './condition.ts';
 
 /** The dialects that are read. */
@@ -53,6 +53,8 @@ export interface LitmusTest {
   readonly translation: ((memory: Memory, options: { readonly ets2: boolean }) => Translation) | null;
   /** Whether replacing one value of a descriptor by another while it is in use breaks a rule of the architecture. */
   readonly needsBreak: ((before: number, after: number) => boolean) | null;
+  /** Adds to the machine what a test has besides its variables; called once per machine, before its programs start. */
+  readonly prepare?: (builder: SystemBuilder, memory: Memory) => void;
   /** Things to be said about the test that are no part of its answer. */
   readonly warnings: readonly string[];
 }

@@ -129,6 +129,7 @@ export function machineOf(test: LitmusTest, options: RunOptions): LitmusMachine 
     return { shown, region: builder.region(`${thread.name}.result`, shown.length + 1, { memory: 'ghost' }) };
   });
   const machine = { at, memory };
+  test.prepare?.(builder, memory);
   test.threads.forEach((thread, index) => {
     const { region, shown } = results[index] as Results;
     const body = routine(thread.name, function* () {

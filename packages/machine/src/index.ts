@@ -1,4 +1,13 @@
-export { checkNearMisses, checkOptions, keysOf, ModelError, nearest, printable, thrown } from './state/errors.ts';
+export {
+  checkNearMisses,
+  checkOptions,
+  keysOf,
+  ModelError,
+  nearest,
+  printable,
+  thrown,
+  unknownName,
+} from './state/errors.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
 export {
   ContentHashes,

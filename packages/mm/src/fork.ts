@@ -3,10 +3,22 @@
  */
 import { ModelError, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_RW, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import { spin_lock, type Spinlock } from '@shootdown/sync';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { each_table } from './mmap.ts';
 import { pgd_alloc, pte_alloc } from './pgtable.ts';
+import type { Current, LazyMmu } from './lazy/lazy-mmu.ts';
+import {
+  arch_flush_lazy_mmu_mode,
+  lazy_mmu_mode_disable,
+  lazy_mmu_mode_enable,
+  lazy_mmu_mode_pause,
+  lazy_mmu_mode_resume,
+  returns,
+} from './lazy/mode.ts';
+import { dereference, ptep_get, ptep_set_wrprotect, pte_unmap_unlock, set_pte } from './lazy/pte.ts';
+import { device_exclusive_pfn, is_device_exclusive_entry } from './lazy/sections.ts';
 import { invalidate_range_end, invalidate_range_start } from './secondary/notify.ts';
 
 /**
@@ -60,5 +72,73 @@ const copy_pte_range = routine(
       yield* pte_unlock(kernel, first.frame);
       yield* pte_unlock(kernel, target.frame);
     }
+  },
+);
+
+/** How copy_pte_range() reads an entry again that copy_nonpresent_pte() has restored. */
+export type ReadsAgain =
+  /** ptep_get(src_pte), as it is. */
+  | 'ptep_get'
+  /** arch_flush_lazy_mmu_mode() first: proposed in the thread. */
+  | 'flush first'
+  /** The restore is made between lazy_mmu_mode_pause() and lazy_mmu_mode_resume(). */
+  | 'pause'
+  /** `*src_pte`: what s390 would not see. */
+  | 'dereference';
+
+/** One table of the parent and one of the child, on a machine with lazy MMU mode. */
+export interface LazyCopy {
+  readonly lazy: LazyMmu;
+  readonly current: Current;
+  readonly source: readonly EntryPointer[];
+  readonly target: readonly EntryPointer[];
+  readonly dst_ptl: Spinlock;
+  readonly src_ptl: Spinlock;
+  readonly readsAgain: ReadsAgain;
+}
+
+/**
+ * copy_pte_range() with the mode: both locks, one section, and entries that a device has to itself. The second read of such an entry
+ * came with the fix for the hmm selftest `exclusive_cow` (2025); before it the swap-style value was copied on every architecture.
+ */
+export const copy_pte_range_lazy = routine(
+  'copy_pte_range',
+  function* ({ lazy, current, source, target, dst_ptl, src_ptl, readsAgain }: LazyCopy): Steps {
+    yield* spin_lock(dst_ptl);
+    yield* spin_lock(src_ptl);
+    yield* lazy_mmu_mode_enable(lazy, current);
+    for (const [i, src_pte] of source.entries()) {
+      let ptent = yield* ptep_get(lazy, current, src_pte, { label: 'ptep_get(src_pte)' });
+      if (ptent === 0) continue;
+      if (!pte_present(ptent)) {
+        if (readsAgain === 'pause') yield* lazy_mmu_mode_pause(lazy, current);
+        yield* copy_nonpresent_pte(lazy, current, src_pte, ptent);
+        if (readsAgain === 'pause') yield* lazy_mmu_mode_resume(lazy, current);
+        if (readsAgain === 'flush first') yield* arch_flush_lazy_mmu_mode(lazy, current);
+        const again = { label: readsAgain === 'dereference' ? '*src_pte' : 'ptep_get(src_pte)' };
+        ptent =
+          readsAgain === 'dereference'
+            ? yield* dereference(lazy, current, src_pte, again)
+            : yield* ptep_get(lazy, current, src_pte, again);
+      }
+      if (pte_write(ptent)) yield* ptep_set_wrprotect(lazy, current, src_pte, { label: 'wrprotect_ptes(src_pte)' });
+      yield* lazy.frames.ref(pte_pfn(ptent), 1, { label: `folio_get(0x${pte_pfn(ptent).toString(16)})` });
+      yield* set_pte(lazy, current, target[i] as EntryPointer, ptent & ~_PAGE_RW, { label: 'set_ptes(dst_pte)' });
+    }
+    yield* lazy_mmu_mode_disable(lazy, current);
+    yield* pte_unmap_unlock(lazy, current, src_ptl);
+    yield* pte_unmap_unlock(lazy, current, dst_ptl);
+    yield* returns(lazy, current);
+  },
+);
+
+/** The case of a device-exclusive entry: restore_exclusive_pte() makes it present again, and -ENOENT asks the caller to go on with it. */
+const copy_nonpresent_pte = routine(
+  'copy_nonpresent_pte',
+  function* (lazy: LazyMmu, current: Current, src_pte: EntryPointer, entry: number): Steps {
+    if (!is_device_exclusive_entry(entry)) return;
+    yield* set_pte(lazy, current, src_pte, mk_pte(device_exclusive_pfn(entry), _PAGE_PRESENT | _PAGE_USER), {
+      label: 'set_pte_at(src_pte, restored)',
+    });
   },
 );

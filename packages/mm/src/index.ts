@@ -13,7 +13,15 @@ export {
   type InvlpgbMutant,
   type InvlpgbOptions,
 } from './arch/invlpgb.ts';
+export { AnonRmap, type ReuseEra } from './anon-rmap.ts';
 export { ipiTlb, type IpiTlbOptions } from './arch/ipi-tlb.ts';
+export {
+  arm64FlushKernelRange,
+  invlpgbFlushKernelRange,
+  x86FlushKernelRange,
+  type FlushTlbKernelRange,
+  type KernelRangeMutant,
+} from './arch/kernel-range.ts';
 export { kvmTlbFlush, KvmCounter, type KvmTlbOptions } from './arch/kvm-tlb.ts';
 export {
   TLB_NR_DYN_ASIDS,
@@ -24,9 +32,10 @@ export {
   type X86TlbOptions,
   type X86TlbState,
 } from './arch/x86-state.ts';
+export { riscvVmap, type RiscvVmap, type VmapFence, type VmapMutant } from './arch/riscv-vmap.ts';
 export { native_flush_tlb_multi, x86Tlb, type X86Tlb } from './arch/x86-tlb.ts';
 export { exc_page_fault, handle_mm_fault, user_access } from './fault.ts';
-export { fork } from './fork.ts';
+export { copy_pte_range_lazy, fork, type LazyCopy, type ReadsAgain } from './fork.ts';
 export { Mm, pte_lock, pte_unlock, use_mm, type Kernel, type MmInitial, type TlbArch } from './kernel.ts';
 export {
   each_table,
@@ -54,5 +63,6 @@ export { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_READ, VM_SPECIAL, VM_WRITE, VmaLis
 export * as contpte from './contpte/index.ts';
 export * as filemap from './filemap/index.ts';
 export * as gup from './gup/index.ts';
+export * as lazy from './lazy/index.ts';
 export * as secondary from './secondary/index.ts';
 export * as vmalloc from './vmalloc/index.ts';

@@ -7,6 +7,7 @@ import { atomicAdd } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
+import type { AnonRmap } from './anon-rmap.ts';
 import type { PageContents } from './secondary/contents.ts';
 import type { FileFolio } from './filemap/kernel.ts';
 import {
@@ -56,6 +57,8 @@ export interface Kernel {
   readonly arch: TlbArch;
   /** What becomes of unlinked tables after their flush (see rcuTableFree()). Left out: they are freed at once, without MMU_GATHER_RCU_TABLE_FREE. */
   readonly tlb_remove_table_free?: ((tables: readonly number[]) => Steps) | undefined;
+  /** tlb_finish_mmu() does not look whether other gathers are open (a mutant). Default false. */
+  readonly ignoresNestedGathers?: boolean;
   /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. Left out: nobody else takes them. */
   readonly ptl?: Region;
   /** How unlinked tables are freed ({@link TableFreeing}). Left out: with the next flush, in batches that never fill up. */
@@ -66,6 +69,8 @@ export interface Kernel {
   readonly tracepoints?: Tracepoints;
   /** vm_normal_folio() of a page of a file, where its dirty bit and mapcount matter. */
   readonly folio?: FileFolio;
+  /** What decides whether a write fault copies. Left out: the reference count, v5.9 to v5.18, and nothing else is kept. */
+  readonly anon?: AnonRmap;
   /** Whom changes of an address space must be told. Left out: mm_has_notifiers() is false. */
   readonly secondary?: SecondaryMmus;
   /** What is in the pages, where that matters. */

@@ -216,7 +216,8 @@ export function* tlb_flush_mmu_tlbonly(kernel: Kernel, cpu: Cpu, tlb: MmuGather)
 
 /** tlb_finish_mmu(): with other gathers open on the mm, what they removed must be flushed too, so everything is. */
 export const tlb_finish_mmu = routine('tlb_finish_mmu', function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather): Steps {
-  if ((yield* load(tlb.mm.tlb_flush_pending.at(0), { label: 'mm_tlb_flush_nested(mm)' })) > 1) {
+  const nested = (yield* load(tlb.mm.tlb_flush_pending.at(0), { label: 'mm_tlb_flush_nested(mm)' })) > 1;
+  if (nested && kernel.ignoresNestedGathers !== true) {
     tlb.start = 0;
     tlb.end = Number.MAX_SAFE_INTEGER;
     tlb.freed_tables = true;

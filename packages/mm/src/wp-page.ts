@@ -2,9 +2,10 @@
  * Copy-on-write, and whom it tells. Mirrors mm/memory.c: do_wp_page(), wp_page_reuse(), wp_page_copy(), v6.18; what it told secondary
  * MMUs before, era by era, is in `secondary/notify.ts`.
  */
-import { FrameKind, load, NO_FRAME, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { FrameKind, NO_FRAME, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn } from '@shootdown/mmu';
+import { folio_add_new_anon_rmap, folio_remove_rmap_pte, mayReuse } from './anon-rmap.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { copy_user_highpage } from './secondary/contents.ts';
 import {
@@ -39,7 +40,7 @@ export const do_wp_page = routine(
       yield* pte_unlock(kernel, ptep.frame);
       return 'retry';
     }
-    if ((yield* load(frames.refcount.at(old), { label: `folio_ref_count(0x${old.toString(16)})` })) === 1) {
+    if (yield* mayReuse(kernel, old)) {
       // wp_page_reuse(): more permissive than before, so stale translations of CPUs only cost a spurious fault.
       yield* frames.xchg(ptep, entry | _PAGE_RW | _PAGE_DIRTY | _PAGE_ACCESSED, {
         label: 'ptep_set_access_flags(): writable',
@@ -76,8 +77,10 @@ const wp_page_copy = routine(
       yield* frames.xchg(ptep, 0, { label: 'ptep_clear()' });
       yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
       yield* entryCleared(kernel, mm, vpn);
+      yield* folio_add_new_anon_rmap(kernel, copy);
       yield* set_pte_at_notify(kernel, mm, vpn, ptep, entry, `set_pte_at(page 0x${copy.toString(16)})`);
     }
+    if (same) yield* folio_remove_rmap_pte(kernel, old);
     yield* pte_unlock(kernel, ptep.frame);
     if (same) {
       yield* invalidate_page_if_missing_change_pte(kernel, mm, vpn);

@@ -80,6 +80,8 @@ export type KvmMutant =
   | 'counts down first'
   /** Entries are removed, and what vCPUs have cached of them stays. */
   | 'no flush'
+  /** invalidate_range_start() has the vCPUs flush when mmu_lock has been dropped. */
+  | 'flush after unlock'
   /** change_pte() leaves an entry as writable as it was. */
   | 'keeps permission'
   /** invalidate_page() does not count the sequence. */
@@ -133,8 +135,11 @@ const invalidate_range_start = routine(
     if (kvm.memslots && !(yield* kvm.memslots.begin())) return 0;
     yield* kvm.lock.lock();
     yield* kvm.begin(start, end, 'mmu_invalidate_in_progress++');
-    yield* kvm_unmap_gfn_range(kvm, start, end);
+    const flush = yield* kvm_unmap_gfn_range(kvm, start, end);
+    const late = kvm.mutant === 'flush after unlock';
+    if (flush && !late) yield* kvm_flush_remote_tlbs(kvm);
     yield* kvm.lock.unlock();
+    if (flush && late) yield* kvm_flush_remote_tlbs(kvm);
     return 0;
   },
 );
@@ -160,7 +165,7 @@ const invalidate_page = routine(
   function* (kvm: Kvm, { start, end }: NotifierCall): Steps {
     yield* kvm.lock.lock();
     if (kvm.mutant !== 'invalidate_page does not count') yield* kvm.inc_seq('mmu_notifier_seq++');
-    yield* kvm_unmap_gfn_range(kvm, start, end);
+    if (yield* kvm_unmap_gfn_range(kvm, start, end)) yield* kvm_flush_remote_tlbs(kvm);
     yield* kvm.lock.unlock();
   },
 );
@@ -168,7 +173,7 @@ const invalidate_page = routine(
 /** The address space goes, and with it every entry. */
 const kvm_flush_shadow_all = routine('kvm_flush_shadow_all', function* (kvm: Kvm): Steps {
   yield* kvm.lock.lock();
-  yield* kvm_unmap_gfn_range(kvm, 0, kvm.frames.entriesPerTable);
+  if (yield* kvm_unmap_gfn_range(kvm, 0, kvm.frames.entriesPerTable)) yield* kvm_flush_remote_tlbs(kvm);
   yield* kvm.lock.unlock();
 });
 
@@ -198,19 +203,22 @@ function* mayEstablish(kvm: Kvm, { absent }: ChangePteDesign): Steps<boolean> {
   return absent === 'establish' || (yield* load(kvm.in_progress, { label: 'mmu_invalidate_in_progress' })) === 1;
 }
 
-/** Removes the entries of a range, and has the vCPUs forget what they have cached of them. */
-const kvm_unmap_gfn_range = routine('kvm_unmap_gfn_range', function* (kvm: Kvm, start: number, end: number): Steps {
-  let flush = false;
-  for (let gfn = start; gfn < end; gfn++) {
-    if (kvm.rmap_lock) yield* kvm.rmap_lock.lock();
-    if (kvm.format.present(yield* kvm.read(gfn, `spte[${gfn}]`))) {
-      yield* kvm.xchg(gfn, 0, `spte[${gfn}] = none`);
-      flush = true;
+/** Removes the entries of a range; true if there were any, so that the vCPUs must forget what they have cached of them. */
+const kvm_unmap_gfn_range = routine(
+  'kvm_unmap_gfn_range',
+  function* (kvm: Kvm, start: number, end: number): Steps<boolean> {
+    let flush = false;
+    for (let gfn = start; gfn < end; gfn++) {
+      if (kvm.rmap_lock) yield* kvm.rmap_lock.lock();
+      if (kvm.format.present(yield* kvm.read(gfn, `spte[${gfn}]`))) {
+        yield* kvm.xchg(gfn, 0, `spte[${gfn}] = none`);
+        flush = true;
+      }
+      if (kvm.rmap_lock) yield* kvm.rmap_lock.unlock();
     }
-    if (kvm.rmap_lock) yield* kvm.rmap_lock.unlock();
-  }
-  if (flush) yield* kvm_flush_remote_tlbs(kvm);
-});
+    return flush;
+  },
+);
 
 /** Every vCPU in guest mode leaves it; the others flush before they enter. */
 const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (kvm: Kvm): Steps {

@@ -32,6 +32,8 @@ export interface FlushMonitorOptions {
   readonly cpus: number;
   /** Virtual page numbers watched. */
   readonly pages: readonly number[];
+  /** The pages are the kernel's: every address space maps them alike, so it does not matter who uses them. Default false. */
+  readonly kernel?: boolean;
   /** Prefix of the region names. Default `monitor`. */
   readonly name?: string;
 }
@@ -43,6 +45,7 @@ export class FlushMonitor {
   readonly #root: Address;
   readonly #pages: readonly number[];
   readonly #cpus: number;
+  readonly #kernel: boolean;
   /** Per page: what an access may use. */
   readonly #allowed: Region;
   /** Per CPU and page: what memory has offered since that CPU's flush began; and whether one is under way. */
@@ -56,6 +59,7 @@ export class FlushMonitor {
     this.#root = options.root;
     this.#pages = options.pages;
     this.#cpus = options.cpus;
+    this.#kernel = options.kernel ?? false;
     const cells = options.pages.length * OFFERED_MAX;
     const words = builder.layout.initial();
     const root = (words[options.root] as number) - 1;
@@ -79,10 +83,10 @@ export class FlushMonitor {
     yield operation(END, cpu, 0, 0, { monitor: this, start, end }, { label: '(flush complete)' });
   }
 
-  /** A CPU whose tree is `root` uses a translation. Pages and trees not watched are ignored. */
+  /** A CPU whose tree is `root` uses a translation. Pages not watched, and trees of other address spaces, are ignored. */
   used(cx: OperationContext, root: number, vpn: number, entry: number): void {
     const page = this.#pages.indexOf(vpn);
-    if (page < 0 || cx.read(this.#root) !== root + 1) return;
+    if (page < 0 || (!this.#kernel && cx.read(this.#root) !== root + 1)) return;
     const base = this.#allowed.base + page * OFFERED_MAX;
     for (let i = 0; i < OFFERED_MAX; i++) {
       const allowed = cx.read(base + i);

@@ -3,7 +3,7 @@ import { everyRun } from '@shootdown/machine/every-run';
 import { describe, expect, test } from 'vitest';
 import type { MmuInstructions } from './instructions.ts';
 import { smallMachine, type Small } from './machines.test-support.ts';
-import type { SaturatedMmu } from './saturated.ts';
+import type { SaturatedMmu } from './saturated-mmu.ts';
 
 const BOTH = 0b11;
 

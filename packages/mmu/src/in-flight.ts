@@ -1,8 +1,8 @@
 /**
  * Stores of user code that have their translation and still wait in a store buffer, and the invalidations that wait for them.
  *
- * An invalidation on another CPU is complete when the accesses that used what it invalidated are (Arm ARM, DDI 0487, D8.16 "Completion of
- * TLB maintenance instructions"; AMD APM vol. 3, TLBSYNC). A load is one step with its translation. A store may be in
+ * An invalidation on another CPU is complete when the accesses that used what it invalidated are (Arm ARM, DDI 0487, completion of TLB
+ * maintenance instructions; AMD APM vol. 3, TLBSYNC). A load is one step with its translation. A store may be in
  * its CPU's store buffer still when the invalidation arrives there: then whoever sent it waits until the store is in memory.
  */
 import { FrameKind, type Frames, type OperationContext, type Region, type SystemBuilder } from '@shootdown/machine';

@@ -32,7 +32,8 @@ export {
 export { ContiguousMmu } from './contiguous-mmu.ts';
 export { ContiguousTlb, type ContiguousTlbOptions, type Translator } from './contiguous-tlb.ts';
 export { Smmu } from './smmu.ts';
-export { SaturatedMmu, SaturatedTlb, type SaturatedTlbOptions } from './saturated.ts';
+export { SaturatedMmu } from './saturated-mmu.ts';
+export { SaturatedTlb, type SaturatedTlbOptions } from './saturated.ts';
 export { ASID_LIMIT, TlbWords, type PageSize } from './tlb-words.ts';
 export {
   Fault,

@@ -176,6 +176,19 @@ export abstract class MmuInstructions {
     yield operation(HYPERCALL_RETURNS, 0, 0, 0, this, { label: `${name}() returns` });
   }
 
+  /**
+   * SFENCE.VMA: what this hart has stored to page tables is seen by its later walks, and what it has cached of the entries is gone: of a
+   * page's leaf in all address spaces, or of everything (RISC-V Privileged Architecture, "Supervisor Memory-Management Fence
+   * Instruction").
+   */
+  *sfence_vma(vpn?: number): Steps {
+    const message: TlbiRequest =
+      vpn === undefined
+        ? { type: 'tlbi', scope: 'all', vpn: 0, asid: -1, leafOnly: false }
+        : { type: 'tlbi', scope: 'page', vpn, asid: -1, leafOnly: true };
+    yield this.#tell(SFENCE_VMA, { ...message }, `sfence.vma${vpn === undefined ? '' : ` 0x${vpn.toString(16)}`}`);
+  }
+
   /** ISB. */
   *isb(): Steps {
     yield operation(ISB, 0, 0, 0, undefined, { label: 'isb()' });
@@ -249,6 +262,7 @@ const tellWhenDrained = (cx: OperationContext, op: Operation): number => (cx.dra
 const INVLPG = defineOperation({ name: 'invlpg', perform: tellWhenDrained });
 const INVPCID = defineOperation({ name: 'invpcid', cost: 'cr3_write', perform: tellWhenDrained });
 const CR3_WRITE = defineOperation({ name: 'cr3_write', perform: tellWhenDrained });
+const SFENCE_VMA = defineOperation({ name: 'sfence_vma', cost: 'invlpg', perform: tellWhenDrained });
 const TLBI = defineOperation({ name: 'tlbi', perform: tellOwnMmu });
 
 /** Here at once, and on its way to all others; waits while a channel is full. */

@@ -51,6 +51,8 @@ export interface SmallOptions {
   readonly pageFrames?: number;
   /** The saturated TLB keeps dirty bits. */
   readonly dirtyBits?: boolean;
+  /** It keeps entries that are not present. */
+  readonly cachesInvalid?: boolean;
   /** Takes a region with a word per frame, for what is in the pages. */
   readonly words?: (region: Region) => void;
   /** How an invalidation reaches the other CPUs. Default: as on arm64. */
@@ -69,7 +71,10 @@ export function smallMachine(
   const names = Array.from({ length: cpus }, (_, cpu) => `CPU${cpu}`);
   const saturated =
     options.tlb === 'saturated'
-      ? new SaturatedTlb(builder, names, frames, shape, -1, pages, { dirtyBits: options.dirtyBits ?? false })
+      ? new SaturatedTlb(builder, names, frames, shape, -1, pages, {
+          dirtyBits: options.dirtyBits ?? false,
+          cachesInvalid: options.cachesInvalid ?? false,
+        })
       : null;
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL));
   const mmus = saturated?.mmus ?? real;

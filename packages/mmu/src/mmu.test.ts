@@ -53,6 +53,23 @@ describe('an access', () => {
     expect(counts.get('tlb_miss')).toBe(2);
   });
 
+  test('may find in exploration that its translation has been evicted, or the pointer to its table, too', () => {
+    const faultsOf = (clear: 'pte' | 'pgd'): Set<number> => {
+      const faults = new Set<number>();
+      const { system } = smallMachine({ cpus: 1, tlb: 'real', pages: [0] }, [
+        function* ({ frames, pte, pgd, mmus }) {
+          yield* mmus[0]!.access(0, false);
+          yield* frames.xchg(clear === 'pte' ? pte(0) : pgd(0), 0);
+          faults.add(yield* mmus[0]!.access(0, false));
+        },
+      ]);
+      expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
+      return faults;
+    };
+    for (const clear of ['pte', 'pgd'] as const)
+      expect(faultsOf(clear)).toEqual(new Set([Fault.none, Fault.notPresent]));
+  });
+
   test('a stale entry is used until it is flushed', () => {
     alone(function* (small) {
       yield* expectAccess(small, 0, true, Fault.none);

@@ -49,8 +49,9 @@ export class Mmu extends MmuInstructions {
   }
 
   /** The access itself; used by the operation. */
-  translate(cx: OperationContext, vpn: number, write: boolean): number {
+  translate(cx: OperationContext, vpn: number, write: boolean, evicted: number = Evicted.nothing): number {
     const asid = cx.read(this.#root.base + 1);
+    evict(cx, this.#caches, dropOfPage(vpn, asid), evicted);
     const hit = this.#caches.lookup(cx, vpn, asid, write);
     return hit === 0 ? this.#walk(cx, vpn, asid, write) : this.#use(cx, vpn, hit, this.#caches.size);
   }
@@ -102,11 +103,21 @@ export function checkPage(cx: OperationContext, frames: Frames, frame: number): 
   if (frame < frames.count) frames.check(cx, frame, FrameKind.page, 'access through a translation to');
 }
 
+/** What the hardware may have evicted of a page before an access. A run takes the first. */
+export const Evicted = { nothing: 0, translation: 1, tableToo: 2 } as const;
+const EVICTIONS = Object.keys(Evicted).length;
+
+/** Evicts what is cached for a page. */
+export function evict(cx: OperationContext, caches: TlbCaches, drop: Flush, evicted: number, vpid?: number): void {
+  if (evicted !== Evicted.nothing) caches.dropPage(cx, drop, vpid);
+  if (evicted === Evicted.tableToo) caches.dropTable(cx, drop, vpid);
+}
+
 /** What performs an access. */
 interface Translates {
   /** Index of its actor. */
   readonly component: number;
-  translate(cx: OperationContext, vpn: number, write: boolean): number;
+  translate(cx: OperationContext, vpn: number, write: boolean, evicted: number): number;
 }
 
 /** One access by user code, as an operation. */
@@ -126,10 +137,11 @@ const ACCESS = defineOperation({
   role: 'environment',
   cost: 'tlb_hit',
   user: true,
-  perform(cx, op) {
+  branches: () => EVICTIONS,
+  perform(cx, op, branch) {
     const { mmu, vpn } = op.data as { mmu: Translates; vpn: number };
     cx.note(-1, mmu.component, 'access');
-    const fault = mmu.translate(cx, vpn, op.a === 1);
+    const fault = mmu.translate(cx, vpn, op.a === 1, branch);
     if (fault !== Fault.none && fault !== SECOND_STAGE) cx.note(mmu.component, -1, 'page_fault');
     return fault;
   },

@@ -15,7 +15,7 @@ import {
 import { PFN_SHIFT, pte_pfn } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { MmuInstructions } from './instructions.ts';
-import { accessOperation, checkPage } from './mmu.ts';
+import { accessOperation, checkPage, evict, Evicted } from './mmu.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import {
   defaultNestedCacheSizes,
@@ -100,9 +100,11 @@ export class NestedMmu extends MmuInstructions {
   }
 
   /** The access itself; used by the operation. A `Fault` code, or {@link SECOND_STAGE}. */
-  translate(cx: OperationContext, vpn: number, write: boolean): number {
-    const { combined } = this.#options.tlb;
+  translate(cx: OperationContext, vpn: number, write: boolean, evicted: number = Evicted.nothing): number {
+    const { combined, nested } = this.#options.tlb;
     const tag = (this.#options.vpid << PCID_BITS) | cx.read(this.#root.base + 1);
+    evict(cx, combined, dropOfPage(vpn, cx.read(this.#root.base + 1)), evicted, this.#options.vpid);
+    if (evicted === Evicted.tableToo) nested.flush(cx);
     const hit = combined.lookup(cx, vpn, tag, write);
     return hit === 0 ? this.#walk(cx, vpn, tag, write) : this.#use(cx, vpn, hit);
   }

@@ -313,6 +313,99 @@ describe('the saturated TLB', () => {
     expect(leaves.slice(-2)).toEqual([[mk_pte(100, RW | _PAGE_GLOBAL)], []]);
   });
 
+  describe('a global entry', () => {
+    const GLOBAL = RW | _PAGE_GLOBAL;
+
+    /** The page is global; the CPU goes to another address space, whose tree does not have it any more, and back if told. */
+    const switching = (leaves: { after: (mmu: Small['mmus'][number]) => Steps; back?: boolean }): Set<number> => {
+      const faults = new Set<number>();
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0] }, [
+        function* ({ frames, pte, mmus }) {
+          const mmu = mmus[0]!;
+          yield* frames.xchg(pte(0), mk_pte(100, GLOBAL));
+          yield* frames.xchg(pte(0), 0);
+          yield* mmu.load_root(0, 2, false);
+          yield* leaves.after(mmu);
+          if (leaves.back) yield* mmu.load_root(0, 1, false);
+          faults.add(yield* mmu.access(0, false));
+        },
+      ]);
+      everyRun(system);
+      return faults;
+    };
+
+    test.each([false, true])('outlives a switch of address spaces, and is used in the other: back %s', (back) => {
+      expect(switching({ after: function* () {}, back })).toEqual(new Set([Fault.none, Fault.notPresent]));
+    });
+
+    test('outlives a flush of either address space, and goes with INVLPG or everything', () => {
+      expect(switching({ after: (mmu) => mmu.reload_cr3(1) })).toEqual(new Set([Fault.none, Fault.notPresent]));
+      expect(switching({ after: (mmu) => mmu.invlpg(0) })).toEqual(new Set([Fault.notPresent]));
+      expect(switching({ after: (mmu) => mmu.invpcid_all(), back: true })).toEqual(new Set([Fault.notPresent]));
+    });
+
+    test('is used by a CPU that runs on no tree of its own', () => {
+      expect(switching({ after: (mmu) => mmu.load_root(-1, 0, true) })).toEqual(
+        new Set([Fault.none, Fault.notPresent]),
+      );
+    });
+  });
+
+  describe('where entries that are not present may be cached', () => {
+    /** CPU 0 maps a page that was not mapped, CPU 1 fences and accesses it. */
+    const faultsOf = (fence: 'page' | 'everything' | null, cachesInvalid: boolean): Set<number> => {
+      const faults = new Set<number>();
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], cachesInvalid }, [
+        function* ({ frames, pte, mmus }) {
+          yield* frames.xchg(pte(0), 0);
+          yield* mmus[0]!.sfence_vma();
+          yield* frames.xchg(pte(0), mk_pte(100, RW));
+          if (fence !== null) yield* mmus[0]!.sfence_vma(fence === 'page' ? 0 : undefined);
+          faults.add(yield* mmus[0]!.access(0, false));
+        },
+      ]);
+      everyRun(system);
+      return faults;
+    };
+
+    test('a page that has been mapped may fault until the fence', () => {
+      expect(faultsOf(null, true)).toEqual(new Set([Fault.none, Fault.notPresent]));
+      expect(faultsOf('page', true)).toEqual(new Set([Fault.none]));
+      expect(faultsOf('everything', true)).toEqual(new Set([Fault.none]));
+      expect(faultsOf(null, false)).toEqual(new Set([Fault.none]));
+    });
+
+    test('a fault does not help: the access may fault again', () => {
+      const faults = new Set<number>();
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], cachesInvalid: true }, [
+        function* ({ frames, pte, mmus }) {
+          yield* frames.xchg(pte(0), 0);
+          yield* frames.xchg(pte(0), mk_pte(100, RW));
+          if ((yield* mmus[0]!.access(0, false)) !== Fault.none) faults.add(yield* mmus[0]!.access(0, false));
+        },
+      ]);
+      everyRun(system);
+      expect(faults).toEqual(new Set([Fault.none, Fault.notPresent]));
+    });
+
+    test('a fence of the page leaves what is cached of the tables above', () => {
+      const faults: Set<number>[] = [new Set(), new Set()];
+      for (const [i, everything] of [false, true].entries()) {
+        const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], cachesInvalid: true }, [
+          function* ({ frames, pgd, mmus }) {
+            const table = yield* frames.xchg(pgd(0), 0);
+            yield* mmus[0]!.sfence_vma();
+            yield* frames.xchg(pgd(0), table);
+            yield* mmus[0]!.sfence_vma(everything ? undefined : 0);
+            faults[i]!.add(yield* mmus[0]!.access(0, false));
+          },
+        ]);
+        everyRun(system);
+      }
+      expect(faults).toEqual([new Set([Fault.none, Fault.notPresent]), new Set([Fault.none])]);
+    });
+  });
+
   describe('a table that is freed', () => {
     const freeing = (flush: boolean) =>
       function* ({ frames, pgd, mmus }: Small): Steps {

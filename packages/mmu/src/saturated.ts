@@ -9,39 +9,25 @@
  */
 import {
   BLOCKED,
-  defineOperation,
   FREED_FRAME,
   FrameKind,
-  operation,
   type Frames,
-  type Operation,
   type OperationContext,
   type Region,
   type Saying,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import {
-  _PAGE_ACCESSED,
-  _PAGE_DIRTY,
-  _PAGE_GLOBAL,
-  _PAGE_PRESENT,
-  _PAGE_PSE,
-  formatEntry,
-  pte_dirty,
-  pte_pfn,
-  pte_write,
-} from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
-import { MmuInstructions } from './instructions.ts';
+import { MemberSets } from './member-sets.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { checkPage } from './mmu.ts';
 import { cacheable, isLeaf, leafAddress, NO_TRANSLATION, offered } from './offered.ts';
-import { Fault, indexOf, type WalkLevel, type WalkShape } from './walk.ts';
+import { SaturatedMmu, translateOperation } from './saturated-mmu.ts';
+import { Fault, indexOf, isGlobal, type WalkLevel, type WalkShape } from './walk.ts';
 
-/** Different entries of one page and level that can be cached at once; more is an error of the model, reported as such. */
-const MEMBERS_MAX = 4;
 /** Words per CPU that say what is loaded: root frame plus one (0: no tree), address space. */
 const WORDS_PER_CPU = 2;
 
@@ -49,10 +35,20 @@ const WORDS_PER_CPU = 2;
 export interface SaturatedTlbOptions {
   /** The address space that is loaded to begin with. Default 0. */
   readonly asid?: number;
-  /** Address spaces whose translations are kept while another is loaded, by number modulo this. Default 1: a switch forgets. */
+  /** Frames of the root tables that the CPUs begin with, where they differ; -1: none. Default: all begin with the same. */
+  readonly roots?: readonly number[];
+  /**
+   * Address spaces whose translations are kept while another is loaded, by number modulo this. Default 1: a switch forgets. Global
+   * translations outlive every switch, and are used in every address space.
+   */
   readonly spaces?: number;
-  /** A fault drops what is cached for its page: x86 does (SDM 4.10.4.1), arm64 does not. Default true. */
+  /** A fault drops what is cached for its page: x86 does (SDM 4.10.4.1), arm64 and RISC-V do not. Default: as `cachesInvalid` is not. */
   readonly faultsInvalidate?: boolean;
+  /**
+   * Entries that are not present may be cached: RISC-V without Svvptc does it, x86 and arm64 do not. What was not mapped may fault until
+   * an invalidation ({@link MmuInstructions.sfence_vma}). Default false.
+   */
+  readonly cachesInvalid?: boolean;
   /** CPUs may be suspended: they are virtual. Default false. */
   readonly suspendable?: boolean;
   /** Prefix of the region names. Default `tlb`. */
@@ -77,7 +73,9 @@ export class SaturatedTlb {
   readonly mmus: readonly SaturatedMmu[];
   /** Check that no translation is used after its flush completed, if the machine wants it. */
   monitors: readonly FlushMonitor[] = [];
-  readonly #members: Region;
+  readonly #members: MemberSets;
+  /** Per CPU, space and page: levels, a bit each, whose entry may be cached as not present. Null: such entries are not cached. */
+  readonly #invalid: Region | null;
   readonly #loaded: Region;
   /** Per CPU and space: the address space plus one whose entries are kept there. */
   readonly #tags: Region;
@@ -108,8 +106,10 @@ export class SaturatedTlb {
   ) {
     const {
       asid = 0,
+      roots = cpuNames.map(() => root),
       spaces = 1,
-      faultsInvalidate = true,
+      cachesInvalid = false,
+      faultsInvalidate = !cachesInvalid,
       suspendable = false,
       dirtyBits = false,
       name = 'tlb',
@@ -120,24 +120,26 @@ export class SaturatedTlb {
     this.#spaces = spaces;
     this.#frames = frames;
     this.#shape = shape;
-    const initial = cpuNames.flatMap(() =>
-      Array.from({ length: spaces }, (_, space) =>
-        space === asid % spaces ? this.#initialMembers(builder, root) : this.#initialMembers(builder, -1),
-      ).flat(),
-    );
-    this.#members = builder.region(`${name}.members`, initial.length, {
-      format: formatEntry,
-      initial,
-      memory: 'ghost',
-    });
+    const words = builder.layout.initial();
+    const perSpace = <T>(values: (root: number) => readonly T[]): T[] =>
+      roots.flatMap((from) =>
+        Array.from({ length: spaces }, (_, space) => values(space === asid % spaces ? from : -1)).flat(),
+      );
+    const sizes = { spaces, pages: pages.length, levels: shape.levels.length };
+    const first = perSpace((from) => pages.flatMap((vpn) => this.#initialMembers(words, from, vpn)));
+    this.#members = new MemberSets(builder, `${name}.members`, sizes, first);
+    this.#invalid = cachesInvalid
+      ? builder.region(`${name}.invalid`, cpuNames.length * spaces * pages.length, {
+          initial: perSpace((from) => pages.map((vpn) => this.#initialInvalid(words, from, vpn))),
+          memory: 'ghost',
+        })
+      : null;
     this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, {
-      initial: cpuNames.flatMap(() => [root + 1, asid]),
+      initial: roots.flatMap((from) => [from + 1, asid]),
       memory: 'ghost',
     });
     this.#tags = builder.region(`${name}.tags`, cpuNames.length * spaces, {
-      initial: cpuNames.flatMap(() =>
-        Array.from({ length: spaces }, (_, space) => (root >= 0 && space === asid % spaces ? asid + 1 : 0)),
-      ),
+      initial: perSpace((from) => [from >= 0 ? asid + 1 : 0]),
       memory: 'ghost',
     });
     this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length, { memory: 'ghost' }) : null;
@@ -145,24 +147,29 @@ export class SaturatedTlb {
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
-    this.mmus = cpuNames.map((cpuName, cpu) => new SaturatedMmu(builder, cpuName, cpu, this, { root, asid }));
+    this.mmus = cpuNames.map(
+      (cpuName, cpu) => new SaturatedMmu(builder, cpuName, cpu, this, { root: roots[cpu] ?? root, asid }),
+    );
   }
 
-  /** What a tree that exists from the start offers: one member per page and level, as far down as there are tables. */
-  #initialMembers(builder: SystemBuilder, root: number): number[] {
-    const words = builder.layout.initial();
-    return this.#pages.flatMap((vpn) => {
-      let table = root;
-      return this.#shape.levels.flatMap((level, depth) => {
-        const entry = table < 0 ? 0 : (words[this.#frames.entry(table, indexOf(level, vpn)).address] as number);
-        const present = (entry & _PAGE_PRESENT) !== 0;
-        table = present && !isLeaf(this.#shape, depth, entry) ? pte_pfn(entry) : -1;
-        return [
-          present ? this.#cached(entry) : NO_TRANSLATION,
-          ...Array.from({ length: MEMBERS_MAX - 1 }, () => NO_TRANSLATION),
-        ];
-      });
+  /** What a tree that exists from the start offers for a page: one member per level, as far down as there are tables. */
+  #initialMembers(words: Int32Array, root: number, vpn: number): number[] {
+    let table = root;
+    return this.#shape.levels.map((level, depth) => {
+      const entry = table < 0 ? 0 : (words[this.#frames.entry(table, indexOf(level, vpn)).address] as number);
+      const present = (entry & _PAGE_PRESENT) !== 0;
+      table = present && !isLeaf(this.#shape, depth, entry) ? pte_pfn(entry) : -1;
+      return present ? this.#cached(entry) : NO_TRANSLATION;
     });
+  }
+
+  /** The level at which a walk of such a tree ends without a translation, as a bit. */
+  #initialInvalid(words: Int32Array, root: number, vpn: number): number {
+    const members = this.#initialMembers(words, root, vpn);
+    const end = members.indexOf(NO_TRANSLATION);
+    const last = members[end - 1] ?? NO_TRANSLATION;
+    if (root < 0 || end < 0 || (end > 0 && isLeaf(this.#shape, end - 1, last))) return 0;
+    return 1 << end;
   }
 
   /** Index of the MMU actor of each CPU. */
@@ -170,14 +177,9 @@ export class SaturatedTlb {
     return this.mmus.map((mmu) => mmu.component);
   }
 
-  /** Translates a page with any translation the CPU may hold: the entry used, or {@link NO_TRANSLATION}. */
+  /** Translates a page with any translation the CPU may hold, or misses: the entry used, or {@link NO_TRANSLATION}. */
   *translate(cpu: number, vpn: number, saying?: Saying): Steps<number> {
-    const fact = (entry: number): string => (entry === NO_TRANSLATION ? 'fault' : formatEntry(entry));
-    return yield operation(TRANSLATE, cpu, this.pageNumber(vpn), 0, this, {
-      label: `access page 0x${vpn.toString(16)}`,
-      fact,
-      ...saying,
-    });
+    return yield translateOperation(this, cpu, vpn, saying);
   }
 
   /** Index of a followed page. Throws RangeError for others. */
@@ -192,9 +194,14 @@ export class SaturatedTlb {
 
   /** The words that {@link isStale} may read, besides the frames'. */
   get words(): readonly number[] {
-    return [this.#members, this.#loaded].flatMap(({ base, cells }) =>
+    return [this.#members.region, this.#loaded].flatMap(({ base, cells }) =>
       Array.from({ length: cells }, (_, i) => base + i),
     );
+  }
+
+  /** The address space that a CPU has loaded. */
+  addressSpace(read: (address: number) => number, cpu: number): number {
+    return read(this.#rootAddress(cpu) + 1);
   }
 
   /** True if the CPU may hold a translation of the page that memory no longer offers. */
@@ -204,18 +211,17 @@ export class SaturatedTlb {
     return this.leaves(read, cpu, this.pageNumber(vpn)).some((member) => cacheable(member) !== now);
   }
 
-  /** The translations of a page that an access may use. */
+  /** The translations of a page that an access may use: those of the address space that is loaded, and global ones. */
   leaves(read: (address: number) => number, cpu: number, page: number): number[] {
     const leaves: number[] = [];
-    if (read(this.#rootAddress(cpu)) === 0) return leaves;
-    const space = read(this.#rootAddress(cpu) + 1) % this.#spaces;
-    for (let depth = 0; depth < this.#shape.levels.length; depth++) {
-      const base = this.#base(cpu, space, page, depth);
-      for (let i = 0; i < MEMBERS_MAX; i++) {
-        const entry = read(base + i);
-        if (entry === NO_TRANSLATION) break;
-        if (isLeaf(this.#shape, depth, entry) && !leaves.includes(entry)) leaves.push(entry);
-      }
+    const loaded = read(this.#rootAddress(cpu)) === 0 ? -1 : read(this.#rootAddress(cpu) + 1) % this.#spaces;
+    for (let i = 0; i < this.#spaces; i++) {
+      // The loaded one first.
+      const space = loaded < 0 ? i : (loaded + i) % this.#spaces;
+      for (let depth = 0; depth < this.#shape.levels.length; depth++)
+        for (const entry of this.#members.list(read, this.#members.at(cpu, space, page, depth)))
+          if (isLeaf(this.#shape, depth, entry) && (space === loaded || isGlobal(entry)) && !leaves.includes(entry))
+            leaves.push(entry);
     }
     return leaves;
   }
@@ -227,39 +233,41 @@ export class SaturatedTlb {
   outcomes(cx: OperationContext, cpu: number, page: number, write: boolean): number {
     const read = (address: number): number => cx.read(address);
     const held = this.leaves(read, cpu, page).length;
-    if (held === 0 || !this.#walkMayFail(read, cpu, page)) return Math.max(1, held);
+    if (held === 0 || !this.#mayFail(read, cpu, page)) return Math.max(1, held);
     for (let branch = 0; branch < held; branch++)
       if (this.resolve(cx, cpu, page, write, branch).fault === Fault.notPresent) return held;
     return held + 1;
   }
 
-  /** Whether a walk may find an entry that is not present: from the root, or from a table that the CPU may have a pointer to. */
-  #walkMayFail(read: (address: number) => number, cpu: number, page: number): boolean {
+  /** Whether a miss may end in a fault: memory, or what is cached of it, has an entry that is not present. */
+  #mayFail(read: (address: number) => number, cpu: number, page: number): boolean {
     const root = read(this.#rootAddress(cpu)) - 1;
     if (root < 0) return true;
     const space = read(this.#rootAddress(cpu) + 1) % this.#spaces;
+    if (this.#invalid && read(this.#invalidAddress(this.#invalid, cpu, space, page)) !== 0) return true;
+    return this.#failingLevels(read, cpu, space, page, root) !== 0;
+  }
+
+  /** Levels, a bit each, at which a walk may find an entry that is not present: from the root, or from a table it may have a pointer to. */
+  #failingLevels(read: (address: number) => number, cpu: number, space: number, page: number, root: number): number {
     const vpn = this.#pages[page] as number;
+    let levels = 0;
     let tables = [root];
     for (let depth = 0; tables.length > 0; depth++) {
       const index = indexOf(this.#shape.levels[depth] as WalkLevel, vpn);
       for (const table of tables) {
         const entry = read(this.#frames.entries.base + table * this.#frames.entriesPerTable + index);
-        if ((entry & _PAGE_PRESENT) === 0) return true;
+        if ((entry & _PAGE_PRESENT) === 0) levels |= 1 << depth;
       }
-      tables = this.#tablesBehind(read, this.#base(cpu, space, page, depth), depth);
+      tables = this.#tablesBehind(read, this.#members.at(cpu, space, page, depth), depth);
     }
-    return false;
+    return levels;
   }
 
   /** Frames of the tables to which members of a set point. */
-  #tablesBehind(read: (address: number) => number, base: number, depth: number): number[] {
-    const tables: number[] = [];
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const entry = read(base + i);
-      if (entry === NO_TRANSLATION) break;
-      if (!isLeaf(this.#shape, depth, entry)) tables.push(pte_pfn(entry));
-    }
-    return tables;
+  #tablesBehind(read: (address: number) => number, set: number, depth: number): number[] {
+    const members = this.#members.list(read, set);
+    return members.filter((entry) => !isLeaf(this.#shape, depth, entry)).map(pte_pfn);
   }
 
   /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
@@ -314,8 +322,8 @@ export class SaturatedTlb {
       const { entry } = resolved;
       if (!cx.storeBuffered(data(pte_pfn(entry)), value)) return BLOCKED;
       const space = cx.read(this.#rootAddress(cpu) + 1) % this.#spaces;
-      const [global, large] = [(entry & _PAGE_GLOBAL) !== 0, (entry & _PAGE_PSE) !== 0];
-      this.#inFlight?.entered(cx, cpu, pte_pfn(entry), { page, space, global, large });
+      const translation = { page, space, global: isGlobal(entry), large: (entry & _PAGE_PSE) !== 0 };
+      this.#inFlight?.entered(cx, cpu, pte_pfn(entry), translation);
     }
     return this.access(cx, cpu, page, resolved);
   }
@@ -330,7 +338,7 @@ export class SaturatedTlb {
     return this.#inFlight !== null;
   }
 
-  /** CR3 or TTBR0 of a CPU changes. What another address space had in the same place is forgotten. */
+  /** CR3 or TTBR0 of a CPU changes. What another address space had in the same place is forgotten, unless it is global. */
   load(cx: OperationContext, cpu: number, event: Root): void {
     cx.write(this.#rootAddress(cpu), event.root + 1);
     cx.write(this.#rootAddress(cpu) + 1, event.asid);
@@ -339,9 +347,16 @@ export class SaturatedTlb {
     const tag = this.#tags.at(cpu * this.#spaces + space);
     if (cx.read(tag) !== event.asid + 1) {
       cx.write(tag, event.asid + 1);
-      this.#pages.forEach((_, page) =>
-        this.#shape.levels.forEach((__, depth) => this.#keep(cx, this.#base(cpu, space, page, depth), () => false)),
-      );
+      this.#pages.forEach((_, page) => {
+        this.#shape.levels.forEach((__, depth) =>
+          this.#members.keep(
+            cx,
+            this.#members.at(cpu, space, page, depth),
+            (entry) => isLeaf(this.#shape, depth, entry) && isGlobal(entry),
+          ),
+        );
+        if (this.#invalid) cx.write(this.#invalidAddress(this.#invalid, cpu, space, page), 0);
+      });
     }
     this.#saturate(cx, cpu);
   }
@@ -369,16 +384,30 @@ export class SaturatedTlb {
       this.#pages.forEach((vpn, page) =>
         this.#shape.levels.forEach((level, depth) => {
           const covered = covers(flush, level, vpn);
-          this.#keep(cx, this.#base(cpu, space, page, depth), (entry) => {
+          this.#members.keep(cx, this.#members.at(cpu, space, page, depth), (entry) => {
             if (!isLeaf(this.#shape, depth, entry))
               return !concerned || flush.leafOnly || !(covered || flush.everyTable);
-            const global = (entry & _PAGE_GLOBAL) !== 0;
-            return !covered || (global ? !flush.global : !concerned);
+            return !covered || (isGlobal(entry) ? !flush.global : !concerned);
           });
+          if (covered && (concerned || flush.global)) this.#forgetInvalid(cx, cpu, space, page, depth, flush.leafOnly);
         }),
       );
     }
     this.#saturate(cx, cpu);
+  }
+
+  /** An invalidation of the last level only leaves what is cached of the levels above. */
+  #forgetInvalid(
+    cx: OperationContext,
+    cpu: number,
+    space: number,
+    page: number,
+    depth: number,
+    leafOnly: boolean,
+  ): void {
+    if (!this.#invalid || (leafOnly && depth < this.#shape.levels.length - 1)) return;
+    const address = this.#invalidAddress(this.#invalid, cpu, space, page);
+    cx.write(address, cx.read(address) & ~(1 << depth));
   }
 
   #concernsSpace(cx: OperationContext, cpu: number, space: number, flush: Flush): boolean {
@@ -414,19 +443,24 @@ export class SaturatedTlb {
     const root = cx.read(this.#rootAddress(cpu)) - 1;
     if (root < 0) return;
     const space = cx.read(this.#rootAddress(cpu) + 1) % this.#spaces;
+    const read = (address: number): number => cx.read(address);
     this.#pages.forEach((vpn, page) => {
       let tables = [root];
-      for (let depth = 0; depth < this.#shape.levels.length; depth++) {
-        const base = this.#base(cpu, space, page, depth);
-        for (const table of tables) this.#offer(cx, base, cpu, table, this.#shape.levels[depth] as WalkLevel, vpn);
-        tables = this.#tablesBehind((address) => cx.read(address), base, depth);
-        if (tables.length === 0) return;
+      for (let depth = 0; tables.length > 0; depth++) {
+        const set = this.#members.at(cpu, space, page, depth);
+        for (const table of tables) this.#offer(cx, set, cpu, table, this.#shape.levels[depth] as WalkLevel, vpn);
+        tables = this.#tablesBehind(read, set, depth);
       }
+      if (!this.#invalid) return;
+      const address = this.#invalidAddress(this.#invalid, cpu, space, page);
+      const before = read(address);
+      const after = before | this.#failingLevels(read, cpu, space, page, root);
+      if (after !== before) cx.write(address, after);
     });
   }
 
   /** A frame that has never been allocated holds no table yet: the tree is still being set up. */
-  #offer(cx: OperationContext, base: number, cpu: number, table: number, level: WalkLevel, vpn: number): void {
+  #offer(cx: OperationContext, set: number, cpu: number, table: number, level: WalkLevel, vpn: number): void {
     const state = cx.read(this.#frames.state.base + table);
     if (state === FrameKind.free) return;
     if (state !== FrameKind.table) {
@@ -437,36 +471,7 @@ export class SaturatedTlb {
       return;
     }
     const entry = cx.read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
-    if ((entry & _PAGE_PRESENT) !== 0) this.#add(cx, base, this.#cached(entry));
-  }
-
-  /** Sets are kept sorted, so that equal sets are equal states. */
-  #add(cx: OperationContext, base: number, value: number): void {
-    let count = 0;
-    let at = -1;
-    for (; count < MEMBERS_MAX; count++) {
-      const member = cx.read(base + count);
-      if (member === value) return;
-      if (member === NO_TRANSLATION) break;
-      if (member > value && at < 0) at = count;
-    }
-    if (count === MEMBERS_MAX)
-      throw new RangeError(
-        `mmu: saturated TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`,
-      );
-    if (at < 0) at = count;
-    for (let i = count; i > at; i--) cx.write(base + i, cx.read(base + i - 1));
-    cx.write(base + at, value);
-  }
-
-  #keep(cx: OperationContext, base: number, keeps: (entry: number) => boolean): void {
-    let kept = 0;
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const entry = cx.read(base + i);
-      if (entry === NO_TRANSLATION) break;
-      if (keeps(entry)) cx.write(base + kept++, entry);
-    }
-    for (let i = kept; i < MEMBERS_MAX; i++) cx.write(base + i, NO_TRANSLATION);
+    if ((entry & _PAGE_PRESENT) !== 0) this.#members.add(cx, set, this.#cached(entry));
   }
 
   /** What is cached of an entry. */
@@ -478,110 +483,10 @@ export class SaturatedTlb {
     return this.#loaded.base + cpu * WORDS_PER_CPU;
   }
 
-  #base(cpu: number, space: number, page: number, depth: number): number {
-    const set = ((cpu * this.#spaces + space) * this.#pages.length + page) * this.#shape.levels.length + depth;
-    return this.#members.base + set * MEMBERS_MAX;
+  #invalidAddress(invalid: Region, cpu: number, space: number, page: number): number {
+    return invalid.at((cpu * this.#spaces + space) * this.#pages.length + page);
   }
 }
-
-/** The MMU of one CPU over the saturated TLB. */
-export class SaturatedMmu extends MmuInstructions {
-  readonly cpu: number;
-  readonly tlb: SaturatedTlb;
-
-  constructor(builder: SystemBuilder, cpuName: string, cpu: number, tlb: SaturatedTlb, initial: Omit<Root, 'type'>) {
-    super(builder, cpuName, initial);
-    this.cpu = cpu;
-    this.tlb = tlb;
-  }
-
-  /** Every translation the CPU may hold is an outcome, and a fault if it may hold none and memory has none. */
-  override *access(vpn: number, write: boolean, saying?: Saying): Steps<number> {
-    const label = `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`;
-    return yield operation(ACCESS, this.cpu, this.tlb.pageNumber(vpn), write ? 1 : 0, this.tlb, { label, ...saying });
-  }
-
-  /**
-   * A store instruction of user code: its translation and the entry of its data into the store buffer are one step, as no interrupt
-   * comes between them. Returns its fault; the data of a store that faults goes nowhere.
-   * @param data address of the word behind a page frame
-   */
-  *store(vpn: number, data: (frame: number) => number, value: number, saying?: Saying): Steps<number> {
-    const label = `store ${value} to page 0x${vpn.toString(16)}`;
-    return yield operation(
-      STORE,
-      this.cpu,
-      this.tlb.pageNumber(vpn),
-      value,
-      { tlb: this.tlb, data },
-      { label, ...saying },
-    );
-  }
-
-  protected override get sender(): { readonly from?: number } {
-    return this.tlb.storesWait ? { from: this.cpu } : {};
-  }
-
-  protected override accessesDone(cx: OperationContext): boolean {
-    return this.tlb.accessesDone(cx, this.cpu);
-  }
-
-  override suspend(cx: OperationContext): void {
-    this.tlb.suspend(cx, this.cpu, true);
-  }
-
-  override resume(cx: OperationContext): void {
-    this.tlb.suspend(cx, this.cpu, false);
-  }
-
-  protected override setRoot(cx: OperationContext, event: Root): void {
-    this.tlb.load(cx, this.cpu, event);
-  }
-
-  protected override flush(cx: OperationContext, flush: Flush): void {
-    this.tlb.invalidate(cx, this.cpu, flush);
-  }
-}
-
-const TRANSLATE = defineOperation({
-  name: 'translate',
-  role: 'environment',
-  cost: 'tlb_hit',
-  branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, false),
-  perform(cx, op, branch) {
-    const tlb = op.data as SaturatedTlb;
-    const entry = tlb.leaves((address) => cx.read(address), op.a, op.b)[branch] ?? NO_TRANSLATION;
-    if (entry !== NO_TRANSLATION) tlb.use(cx, op.a, op.b, entry);
-    return entry;
-  },
-});
-
-const ACCESS = defineOperation({
-  name: 'access',
-  role: 'environment',
-  cost: 'tlb_hit',
-  branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, op.c === 1),
-  perform(cx, op, branch) {
-    const tlb = op.data as SaturatedTlb;
-    return tlb.access(cx, op.a, op.b, tlb.resolve(cx, op.a, op.b, op.c === 1, branch));
-  },
-});
-
-interface UserStore {
-  readonly tlb: SaturatedTlb;
-  readonly data: (frame: number) => number;
-}
-
-const STORE = defineOperation({
-  name: 'user_store',
-  role: 'environment',
-  cost: 'tlb_hit',
-  branches: (cx, op: Operation) => (op.data as UserStore).tlb.outcomes(cx, op.a, op.b, true),
-  perform(cx, op, branch) {
-    const { tlb, data } = op.data as UserStore;
-    return tlb.store(cx, op.a, op.b, tlb.resolve(cx, op.a, op.b, true, branch), data, op.c);
-  },
-});
 
 /** True if an invalidation covers what an entry of a level caches for a page. */
 function covers({ scope, vpn, pages }: Flush, { spanPages }: WalkLevel, cached: number): boolean {

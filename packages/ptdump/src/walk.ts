@@ -32,7 +32,7 @@ export const DumpState = { idle: 0, walking: 1, done: 2 } as const;
 
 /**
  * How often the walker reads an entry. `multi` is the kernel up to v6.19; `multi-7.0` has "mm/pagewalk: fix race between
- * concurrent split and refault" (9b25a6e3d243), which tests a snapshot of the pud entry just before pmd_offset() reads it again.
+ * concurrent split and refault" (3b89863c3fa4, v7.0-rc6), which tests a snapshot of the pud entry just before pmd_offset() reads it again.
  */
 export type Fetch = 'single' | 'multi' | 'multi-7.0';
 

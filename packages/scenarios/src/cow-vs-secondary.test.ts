@@ -14,11 +14,13 @@ const LARGE: ReadonlySet<string> = new Set([
   'option-3-nested-bracket/leave',
   'option-3-nested-bracket/alone',
   'E2-rapoport-ro-until-notified/extra-reference',
+  'E2-rapoport-ro-until-notified/extra-reference-v5.9',
+  'E2-rapoport-ro-until-notified/extra-reference-v5.19',
   'E2-rapoport-ro-until-notified/other-faults',
 ]);
 /** Half a million states, or a second memory model of what is large already: by `npm run test:deep`. */
 const isDeep = (name: string, model: MemoryModel): boolean =>
-  model === 'tso' && ['E2-rapoport-ro-until-notified/extra-reference', 'E5/guest-and-device'].includes(name);
+  model === 'tso' && ['E2-rapoport-ro-until-notified/extra-reference-v5.9', 'E5/guest-and-device'].includes(name);
 
 const { systemOf, searched } = describeScenario(cowVsSecondary, {
   reducedOnly: (variant) => LARGE.has(variant),
@@ -48,6 +50,8 @@ describe('cow-vs-secondary', () => {
     ['E2/device-tlb-zap', J1],
     ['E2-rapoport', J2],
     ['E2-rapoport-ro-until-notified/other-faults', J2],
+    ['E2-rapoport-ro-until-notified/extra-reference', J2],
+    ['E2-rapoport-ro-until-notified/extra-reference-v5.19', J2],
     ['E4/arm64-nested-bracket', J1],
     ['E5/no-bracket', J2],
     ['E5/reader/no-ipi', secondary.READS_GO_FORWARD],

@@ -58,7 +58,7 @@ function programsOf({ does, other }: CowVariant): readonly PrimaryCpu[] {
 }
 
 function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest<CowVariant, 'established'>): System {
-  const { era, who, does, other, change_pte, kvm, tlb } = variant;
+  const { era, who, does, other, change_pte, kvm, tlb, reuse } = variant;
   const design = { ...secondary.NotifierEra[era], ...variant.design };
   const collapses = does.startsWith('collapse');
   const accesses = Array.from({ length: who === 'guest and device' || other === 'faults' ? 1 : 2 }, () => READ);
@@ -75,6 +75,7 @@ function buildCowVsSecondary({ variant, memoryModel, parameters }: BuildRequest<
       freePages: 2,
       design,
       ...(tlb && { tlb }),
+      ...(reuse && { reuse }),
       cpus: programsOf(variant),
       ...(who.startsWith('guest') && {
         guest: { accesses, lookup, ...(change_pte && { change_pte }), ...(kvm && { mutant: kvm }) },

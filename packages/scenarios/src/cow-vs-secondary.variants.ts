@@ -1,6 +1,6 @@
 /** The designs that `cow-vs-secondary` compares: what kernels did from 2009 to 2024, what was proposed, and each without one of its parts. */
 import type { Variant } from '@shootdown/explorer';
-import { secondary, type IpiTlbOptions } from '@shootdown/mm';
+import { secondary, type IpiTlbOptions, type ReuseEra } from '@shootdown/mm';
 import { CHANGE_PTE_ARM64, CHANGE_PTE_X86, type ChangePteDesign, type KvmMutant } from '@shootdown/mmu-notifier';
 
 const { NotifierEra } = secondary;
@@ -17,6 +17,8 @@ export interface CowVariant extends Variant {
   readonly change_pte?: ChangePteDesign;
   readonly kvm?: KvmMutant;
   readonly tlb?: IpiTlbOptions;
+  /** What decides whether a write fault copies. Default: the reference count. */
+  readonly reuse?: ReuseEra;
   /** What the process does. `zap`: it gives the page back. `collapse`: khugepaged takes the table away. */
   readonly does: 'cow' | 'cow and zap' | 'zap' | 'collapse' | 'collapse in silence';
   /** What the other thread does: it writes if it can at once, or once a fault has been handled, or reads twice. Default `writes`. */
@@ -163,13 +165,37 @@ export const cowVariants: readonly CowVariant[] = [
   ),
   variant(
     'E2-rapoport-ro-until-notified/extra-reference',
-    'safe',
-    `${NOBODY}: wp_page_reuse() finds that somebody else has the page`,
-    'and a reference to the new page is held until everybody has been told',
+    'violation',
+    'do_wp_page(), v3.13: reuse_swap_page() looks at the map count and swap count, not at references',
+    'and a reference to the new page is held until everybody has been told: nobody else maps it, so it is taken over',
     {
       era: 'E2-rapoport-ro-until-notified/extra-reference',
       who: 'device',
       other: 'faults',
+      reuse: 'map count',
+    },
+  ),
+  variant(
+    'E2-rapoport-ro-until-notified/extra-reference-v5.9',
+    'safe',
+    '09854ba94c6a ("mm: do_wp_page() simplification"), v5.9: page_count() decides',
+    'the same with the fault of v5.9 to v5.18, which finds that somebody else has the page',
+    {
+      era: 'E2-rapoport-ro-until-notified/extra-reference',
+      who: 'device',
+      other: 'faults',
+    },
+  ),
+  variant(
+    'E2-rapoport-ro-until-notified/extra-reference-v5.19',
+    'violation',
+    '6c287605fd56 ("mm: remember exclusively mapped anonymous pages with PG_anon_exclusive"), v5.19',
+    'the same with the fault since v5.19, which takes over an exclusive page whoever has references to it',
+    {
+      era: 'E2-rapoport-ro-until-notified/extra-reference',
+      who: 'device',
+      other: 'faults',
+      reuse: 'PageAnonExclusive',
     },
   ),
   variant('E3', 'safe', 'mm/memory.c, v4.14', 'v3.19: secondary TLBs are told under the page-table lock as well', {

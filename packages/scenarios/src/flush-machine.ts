@@ -32,6 +32,7 @@ import {
 import {
   _PAGE_PRESENT,
   _PAGE_RW,
+  _PAGE_TABLE,
   _PAGE_USER,
   connectMmus,
   FlushMonitor,
@@ -41,8 +42,9 @@ import {
   type MmuInstructions,
 } from '@shootdown/mmu';
 
-/** The page that is unmapped, and the frame it is mapped to: the first after the tables. */
+/** The page that is unmapped, whose frame is the first after the tables; and the page beside it, where there is one. */
 export const PAGE = 0;
+export const NEIGHBOUR = 1;
 const ENTRIES = 2;
 /** Operations in a row without a point. */
 const HISTORY_MAX = 96;
@@ -54,6 +56,10 @@ export interface FlushMachineOptions {
   /** Which of {@link FlushMachine.mms} each CPU has loaded to begin with, by id. */
   readonly loaded: readonly number[];
   readonly mms: number;
+  /** Pages that the first mm maps. Default 1. */
+  readonly pages?: 1 | 2;
+  /** Levels of the tables. Default 1. */
+  readonly levels?: 1 | 2;
   /** Address spaces that a TLB keeps apart, by PCID modulo this. Default: as many as there are mms. */
   readonly spaces?: number;
   readonly x86?: X86TlbOptions;
@@ -61,6 +67,8 @@ export interface FlushMachineOptions {
   readonly global?: readonly number[];
   /** CPUs can invalidate on others: INVLPGB, or a hypercall. Default false. */
   readonly connected?: boolean;
+  /** See {@link Kernel.ignoresNestedGathers}. */
+  readonly ignoresNestedGathers?: boolean;
   /** The page belongs to a file: the page cache has a reference to it too, and TLBs and tables keep its dirty bit. Default false. */
   readonly file?: boolean;
   /** How the host treats each CPU, if the machine is a guest: undefined for a vCPU that is never preempted. */
@@ -86,18 +94,22 @@ export type CpuRoutine = Routine<readonly [FlushMachine, Cpu], void>;
 /** Builds everything but what the CPUs run: that, and the properties, come with {@link startMachine}. */
 export function flushMachine(options: FlushMachineOptions): FlushMachine {
   const builder = new SystemBuilder({ memoryModel: options.memoryModel, maxHistory: HISTORY_MAX });
-  const tables = options.mms;
-  const roots = Array.from({ length: tables }, (_, table) => (table === 0 ? [mk_pte(tables, LEAF)] : []));
+  const { pages: mapped = 1, levels = 1 } = options;
+  const tables = options.mms + levels - 1;
+  const leaves = Array.from({ length: mapped }, (_, page) => mk_pte(tables + page, LEAF));
+  const first = levels === 1 ? leaves : [mk_pte(options.mms, _PAGE_TABLE)];
+  const roots = Array.from({ length: options.mms }, (_, table) => (table === 0 ? first : []));
   const frames = new Frames(builder, {
     tables,
     entriesPerTable: ENTRIES,
-    pages: 1,
-    initialTables: roots,
-    initialPages: 1,
-    initialReferences: [options.file ? 2 : 1],
+    pages: mapped,
+    initialTables: levels === 1 ? roots : [...roots, leaves],
+    initialPages: mapped,
+    initialReferences: leaves.map(() => (options.file ? 2 : 1)),
   });
+  const pages = leaves.map((_, page) => page);
   const cpus = options.loaded.map((_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
-  const shape = tinyShape(1, ENTRIES);
+  const shape = tinyShape(levels, ENTRIES);
   const { global = [] } = options;
   const asid = 1 + (global.includes(1) ? globalAsidOf(1) : 0);
   const tlb = new SaturatedTlb(
@@ -106,9 +118,10 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
     frames,
     shape,
     0,
-    [PAGE],
+    pages,
     {
       asid,
+      roots: options.loaded.map((id) => id - 1),
       spaces: options.spaces ?? options.mms,
       suspendable: options.host !== undefined,
       dirtyBits: options.file ?? false,
@@ -124,7 +137,7 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
   const monitor = new FlushMonitor(builder, frames, shape, {
     root: (mms[0] as Mm).pgd.at(0),
     cpus: cpus.length,
-    pages: [PAGE],
+    pages,
   });
   tlb.monitors = [monitor];
   const vcpus: (Vcpu | undefined)[] = [];
@@ -142,15 +155,9 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
     ...options.x86,
   });
   const arch = monitoredArch(x86, new Map([[mms[0] as Mm, monitor]]));
-  const kernel: Kernel = {
-    builder,
-    cpus,
-    mmus: tlb.mmus,
-    frames,
-    shape,
-    arch,
-    ptl: builder.region('ptl', tables, { memory: 'strong' }),
-  };
+  const ptl = builder.region('ptl', tables, { memory: 'strong' });
+  const ignoresNestedGathers = options.ignoresNestedGathers ?? false;
+  const kernel: Kernel = { builder, cpus, mmus: tlb.mmus, frames, shape, arch, ptl, ignoresNestedGathers };
   const machine: FlushMachine = { builder, kernel, x86, mms, tlb, monitor, vcpus };
   options.host?.forEach((host, id) => {
     const mmu = tlb.mmus[id];
@@ -175,6 +182,12 @@ export function accesses(name: string): CpuRoutine {
 /** A CPU runs the first mm, so that it may have the page in its TLB, then another, and comes back to it. */
 export const comesBack = routine('schedule', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
   yield* kernel.arch.switch_mm(cpu, mms[1] as Mm);
+  yield* kernel.arch.switch_mm(cpu, mms[0] as Mm);
+  yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
+});
+
+/** A CPU comes to run the first mm. */
+export const comes = routine('schedule', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
   yield* kernel.arch.switch_mm(cpu, mms[0] as Mm);
   yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
 });

@@ -4,16 +4,32 @@ import { contpteFault, contpteFold, contpteUnfold, contpteZap } from './contpte/
 import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
+import { kernelRangeFlush } from './kernel-range-flush.ts';
 import { ksmVsGup } from './ksm-vs-gup.ts';
 import { ksmVsSecondary } from './ksm-vs-secondary.ts';
 import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
+import {
+  lazyErrorPath,
+  lazyFork,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazyOrder,
+  lazyPagemapScan,
+  lazySleep,
+  lazySoftirq,
+  lazyUnlock,
+} from './lazy-mmu/index.ts';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
+import { lazyTlbVsFlush } from './lazy-tlb-vs-flush.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 import { referencePtdump } from './reference-ptdump.ts';
 import { remoteFlush } from './remote-flush.ts';
+import { riscvNewMapping } from './riscv-new-mapping.ts';
 import { secondaryTlbOrder } from './secondary-tlb-order.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
+import { twoFlushes } from './two-flushes.ts';
 import { zapVsWriteback } from './zap-vs-writeback.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -23,7 +39,11 @@ export const scenarios: readonly Scenario[] = [
   paeLocklessRead,
   kvmPvFlush,
   switchMmVsFlush,
+  lazyTlbVsFlush,
+  twoFlushes,
   remoteFlush,
+  kernelRangeFlush,
+  riscvNewMapping,
   zapVsWriteback,
   cowVsSecondary,
   kvmFaultVsInvalidate,
@@ -34,6 +54,16 @@ export const scenarios: readonly Scenario[] = [
   contpteUnfold,
   contpteFold,
   contpteFault,
+  lazyFork,
+  lazyPagemapScan,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazySoftirq,
+  lazyOrder,
+  lazyUnlock,
+  lazyErrorPath,
+  lazySleep,
   referencePtdump,
 ];
 
@@ -46,16 +76,30 @@ export {
   cowVsSecondary,
   gupFastVsUnmap,
   gupFastVsCollapse,
+  kernelRangeFlush,
   ksmVsGup,
   ksmVsSecondary,
   kvmFaultVsInvalidate,
+  lazyTlbVsFlush,
   paeLocklessRead,
   kvmPvFlush,
   ptdumpVmalloc,
+  lazyErrorPath,
+  lazyFork,
+  lazyMigrateVma,
+  lazyMigration,
+  lazyNesting,
+  lazyOrder,
+  lazyPagemapScan,
+  lazySleep,
+  lazySoftirq,
+  lazyUnlock,
   referencePtdump,
   remoteFlush,
+  riscvNewMapping,
   secondaryTlbOrder,
   switchMmVsFlush,
+  twoFlushes,
   zapVsWriteback,
 };
 
@@ -76,3 +120,12 @@ export { markdownOf, tableOf } from './comparison-tables.ts';
 export { demos, type Demo } from './demos/index.ts';
 export { flushCountsInPortions, flushOperations, remoteStates, type FlushCountRow } from './demos/flush-counts.ts';
 export { hostReport, hostText } from './host-report.ts';
+export {
+  findHazards,
+  hazardSubjects,
+  hazardSystem,
+  hazardTrace,
+  type HazardFinding,
+  type HazardSubject,
+  type SectionGeneration,
+} from './lazy-mmu/hazards.ts';

@@ -8,7 +8,7 @@ import { describeScenario, UNCOUNTED } from './matrix.test-support.ts';
 const { J1 } = secondary.SecondaryInvariant;
 
 const { systemOf, searched } = describeScenario(kvmFaultVsInvalidate, {
-  reducedOnly: (variant) => variant.startsWith('two-ranges'),
+  reducedOnly: (variant) => variant.startsWith('two-'),
   golden: ['no-in-progress-check', 'rmap-lock/end-order-swapped'],
   live: ['protocol', 'rmap-lock', 'memslot-added'],
 });
@@ -25,6 +25,7 @@ describe('kvm-fault-vs-invalidate', () => {
     ['the look at the counter, under the lock of the rmap chain', 'rmap-lock/no-in-progress-check', J1],
     ['the flush', 'mutant-no-flush', J1],
     ['a range that covers all that are under way', 'two-ranges/range-replaced', J1],
+    ['the flush under mmu_lock, with a second invalidation of the page', 'two-invalidators/flush-after-unlock', J1],
     ['waiting for invalidations before the slots change', 'memslot-added/no-active-count', IN_PROGRESS_NOT_NEGATIVE],
   ])('without %s, %s violates "%s"', async (_guard, name, property) => {
     expect((await searched(name)).property).toBe(property);

@@ -28,6 +28,8 @@ interface FaultVariant extends Variant {
   readonly twoRanges?: boolean;
   /** See `GuestOptions`. */
   readonly rangeGrows?: boolean;
+  /** Another thread gives the same page back meanwhile. */
+  readonly twoInvalidators?: boolean;
 }
 
 type FaultParameter = 'accesses' | 'writable' | 'faults';
@@ -135,6 +137,21 @@ const faultVariants: readonly FaultVariant[] = [
     rangeGrows: false,
   },
   {
+    name: 'two-invalidators',
+    expected: 'safe',
+    source: 'virt/kvm/kvm_main.c, v6.18: kvm_handle_hva_range() flushes under mmu_lock',
+    summary: 'another thread gives the same page back: who finds no entry may rely on it that nobody has cached one',
+    twoInvalidators: true,
+  },
+  {
+    name: 'two-invalidators/flush-after-unlock',
+    expected: 'violation',
+    source: 'derived: the second invalidation ends, and the page is freed, before the flush of the first',
+    summary: 'the vCPUs flush when mmu_lock has been dropped',
+    twoInvalidators: true,
+    mutant: 'flush after unlock',
+  },
+  {
     name: 'memslot-added',
     expected: 'safe',
     source: 'virt/kvm/kvm_main.c, v6.18: kvm_swap_active_memslots()',
@@ -169,15 +186,16 @@ function buildFaultVsInvalidate({
   memoryModel,
   parameters,
 }: BuildRequest<FaultVariant, FaultParameter>): System {
-  const { protocol, rmapLock, memslots, twoRanges = false, rangeGrows, mutant } = variant;
-  const page: InitialPage = { writable: parameters.writable === 1, references: 1, established: false };
+  const { protocol, rmapLock, memslots, twoRanges = false, twoInvalidators = false, rangeGrows, mutant } = variant;
+  const page: InitialPage = { writable: parameters.writable === 1, references: 1, established: twoInvalidators };
+  const second = twoRanges ? [zaps(PAGE_BESIDE)] : twoInvalidators ? [zaps(PAGE)] : [];
   return buildSecondaryMachine(
     {
       memoryModel,
       pages: twoRanges ? [page, page] : [page],
       freePages: 1,
       design: secondary.NotifierEra.E5,
-      cpus: [zaps(PAGE), ...(twoRanges ? [zaps(PAGE_BESIDE)] : []), ...(memslots ? [addsMemslot] : [])],
+      cpus: [zaps(PAGE), ...second, ...(memslots ? [addsMemslot] : [])],
       guest: {
         accesses: Array.from({ length: parameters.accesses }, () => ({ page: PAGE, version: 0 })),
         lookup: { faultsIn: parameters.faults !== 0 },

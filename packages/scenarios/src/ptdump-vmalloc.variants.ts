@@ -62,7 +62,7 @@ const V3_MAIL = 'v3, 20250616103310.17625-1-dev.jain@arm.com';
 const V6_MAIL = 'v6, 20250922064126.63016-1-dev.jain@arm.com, merged as fa93b45fd397';
 const SERIES_2026 = '20260714-series-vmap-race-fix-v3-0-b812eccfa0f9@kernel.org';
 const RETRACTED = 'objection to v3 retracted in 351c113c-d658-4cf6-9e5c-441b1c96bf17@arm.com';
-const LITMUS_MAIL = 'store buffering; LKMM litmus test in aGsYZ7W0yunbeqQV@arm.com';
+const LITMUS_MAIL = 'store buffering; aGsYZ7W0yunbeqQV@arm.com, reply to v4, and an LKMM litmus test under v5';
 const DERIVED = 'derived from the reads of walk_pud_range(), mm/pagewalk.c';
 const NOBODY = 'no outside authority';
 
@@ -230,7 +230,7 @@ const fetches: readonly Design[] = [
   design(
     'v6-multi-fetch-7.0',
     'violation',
-    'derived from the reads of walk_pmd_range() since 9b25a6e3d243',
+    'derived from the reads of walk_pmd_range() since 3b89863c3fa4 (v7.0-rc6), 9b25a6e3d243 (v7.1-rc1)',
     'v6, with the walker of v7.0: pmd_offset() still reads again after the last test',
     {
       ...V6,

@@ -15,6 +15,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import {
+  AnonRmap,
   CALL_FUNCTION_VECTOR,
   handle_mm_fault,
   ipiTlb,
@@ -24,6 +25,7 @@ import {
   zap_page_range_single,
   type IpiTlbOptions,
   type Kernel,
+  type ReuseEra,
 } from '@shootdown/mm';
 import {
   _PAGE_ACCESSED,
@@ -125,6 +127,8 @@ export interface SecondaryMachineOptions {
   readonly freePages: number;
   readonly design: secondary.NotifierDesign;
   readonly tlb?: IpiTlbOptions;
+  /** What decides whether a write fault copies. Left out: the reference count. */
+  readonly reuse?: ReuseEra;
   readonly cpus: readonly PrimaryCpu[];
   readonly guest?: GuestOptions;
   readonly device?: DeviceOptions;
@@ -187,7 +191,7 @@ export function buildSecondaryMachine(
   const ptl = builder.region('ptl', TABLES, { memory: 'strong' });
   const arch = ipiTlb(smp, mmus, pages.length, options.tlb);
   const { kernel, subscriptions } = notifyingKernel(
-    { builder, cpus, mmus, frames, shape, arch, ptl, contents },
+    { builder, cpus, mmus, frames, shape, arch, ptl, contents, ...anonRmap(builder, frames, options) },
     mm,
     options.design,
     levels,
@@ -231,6 +235,17 @@ export function notifyingKernel(
     kernel: { ...kernel, arch: secondary.notifyingArch(kernel.arch, () => told), secondary: told },
     subscriptions,
   };
+}
+
+/** A page with more than one reference is mapped by others as well. */
+function anonRmap(
+  builder: SystemBuilder,
+  { count }: Frames,
+  { reuse, pages }: SecondaryMachineOptions,
+): Pick<Kernel, 'anon'> {
+  if (reuse === undefined) return {};
+  const mapped = Array.from({ length: count }, (_, frame) => pages[frame - TABLES]?.references ?? 0);
+  return { anon: new AnonRmap(builder, reuse, mapped) };
 }
 
 /** All tables exist from the start; those that nobody uses stay empty. */

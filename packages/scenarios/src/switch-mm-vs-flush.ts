@@ -7,10 +7,12 @@
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Property, System } from '@shootdown/machine';
 import type { Mm, X86TlbMutant } from '@shootdown/mm';
-import { comesBack, flushMachine, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
+import { comes, comesBack, flushMachine, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
 interface Design extends Variant {
   readonly mutant?: X86TlbMutant;
+  /** CPU 1 has never run the mm, and has nothing of it in its TLB. */
+  readonly firstRun?: boolean;
 }
 
 const FIX = 'fea4e317f9e7, CVE-2025-37964; Fixes 6db2526c1d69';
@@ -45,13 +47,37 @@ const designs: readonly Design[] = [
     mutant: 'no barrier while switching',
     memoryModel: 'tso',
   },
+  {
+    name: 'first-run',
+    expected: 'safe',
+    source: 'switch_mm_irqs_off(), v6.18',
+    summary: 'the CPU runs the mm for the first time: tlb_gen is read before CR3 is written',
+    firstRun: true,
+  },
+  {
+    name: 'first-run/tlb-gen-after-cr3',
+    expected: 'violation',
+    source: 'comment in switch_mm_irqs_off(): start receiving IPIs, then read tlb_gen, then load CR3',
+    summary: 'tlb_gen is read after CR3 is written: the flush that came between is taken for done',
+    firstRun: true,
+    mutant: 'tlb_gen is read after CR3',
+  },
+  {
+    name: 'first-run/before',
+    expected: 'violation',
+    source: FIX,
+    summary: 'the CPU runs the mm for the first time, before the fix',
+    firstRun: true,
+    mutant: 'before fea4e317f9e7',
+  },
 ];
 
 /** Builds the machine of a variant. */
-function buildSwitchMmVsFlush({ variant: { mutant }, memoryModel }: BuildRequest<Design>): System {
-  const machine = flushMachine({ memoryModel, mms: 2, loaded: [1, 1], ...(mutant && { x86: { mutant } }) });
+function buildSwitchMmVsFlush({ variant: { mutant, firstRun }, memoryModel }: BuildRequest<Design>): System {
+  const loaded = firstRun ? [1, 2] : [1, 1];
+  const machine = flushMachine({ memoryModel, mms: 2, loaded, ...(mutant && { x86: { mutant } }) });
   machine.builder.property(flushedMeanwhile(machine));
-  return startMachine(machine, [unmap, comesBack]);
+  return startMachine(machine, [unmap, firstRun ? comes : comesBack]);
 }
 
 function flushedMeanwhile({ x86, mms }: FlushMachine): Property {

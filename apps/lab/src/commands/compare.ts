@@ -17,7 +17,7 @@ import { printedHelp } from '../help.ts';
 import { rowsUntilInterrupted, untilDoneOrInterrupted } from '../interrupt.ts';
 import { machineNamed } from '../machines.ts';
 
-const flags = {
+export const flags = {
   json: { type: 'boolean', help: 'print one JSON document' },
   markdown: { type: 'boolean', help: 'print a Markdown table' },
   help: { type: 'boolean', help: 'this text' },

@@ -23,17 +23,16 @@ import {
   withMutation,
   type RequestedScenario,
 } from '../scenario-request.ts';
-import { scenarios } from '@shootdown/scenarios';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
 import { exploreBothSides } from './explore-sides.ts';
 
-const flags = {
+export const flags = {
   ...scenarioFlags,
   ...mutateFlag,
   'no-reduction': { type: 'boolean', help: 'explore every interleaving separately' },
   all: { type: 'boolean', help: 'go on past violations and count them' },
-  search: { type: 'string', help: 'bfs (default, shortest counterexample) or dfs' },
+  search: { type: 'string', values: ['bfs', 'dfs'], help: 'bfs (default, shortest counterexample) or dfs' },
   exact: { type: 'boolean', help: 'compare whole states instead of fingerprints' },
   'max-states': { type: 'string', help: 'stop after so many states' },
   'max-depth': { type: 'string', help: 'schedules of at most so many steps' },
@@ -42,11 +41,12 @@ const flags = {
   workers: { type: 'string', help: 'threads (default 1)' },
   fuzz: {
     type: 'string',
+    values: ['random', 'pct'],
     help: 'random or pct: sample schedules (of at most --max-depth steps) instead of exploring all',
   },
   seed: { type: 'string', help: 'fuzz: seed (default 1)' },
   runs: { type: 'string', help: 'fuzz: schedules to try (default 10000)' },
-  format: { type: 'string', help: `counterexample as ${traceFormats.join(', ')} (default text)` },
+  format: { type: 'string', values: traceFormats, help: `counterexample as ${traceFormats.join(', ')} (default text)` },
   coverage: { type: 'boolean', help: 'list operations that were never performed' },
   'save-schedule': { type: 'string', help: 'write the counterexample to a file, for replay' },
   json: { type: 'boolean', help: 'print one JSON document' },
@@ -56,8 +56,7 @@ const flags = {
 const WORKERS_MAX = 64;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `explore <${scenarios.map((s) => s.name).join(' | ')} | module.js> [flags]`, flags))
-    return ExitCode.ok;
+  if (printedHelp(argv, 'explore <scenario, module or module#scenario> [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('explore', argv, flags, 1);
   const fuzzKind = args.oneOf('fuzz', ['random', 'pct'] as const);
   refuseWhatDoesNotGoTogether(args, fuzzKind !== undefined);

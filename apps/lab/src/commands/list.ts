@@ -1,29 +1,46 @@
-/** `shootdown list`: scenarios with their variants, and the demos. */
+/** `shootdown list`: scenarios and demos, a line each; `shootdown list <scenario or module>`: all that is to be known of one. */
 import { expectedVerdict, resolveScenario, type Scenario, type Variant } from '@shootdown/explorer';
-import { ModelError } from '@shootdown/machine';
+import { ModelError, printable } from '@shootdown/machine';
+import { demos, scenarios } from '@shootdown/scenarios';
 import { parseArguments } from '../arguments.ts';
 import { offersC } from '../c-files.ts';
+import { oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { demos, scenarios } from '@shootdown/scenarios';
+import { FLUSH_COUNTS } from '../machines.ts';
+import { scenariosNamed } from '../scenario-request.ts';
+import { paint, width, widthFlag, wrapped } from '../terminal.ts';
 
-const flags = {
+export const flags = {
   c: { type: 'string', help: 'what a scenario offers to C, as a header that a C compiler takes' },
   json: { type: 'boolean', help: 'print the scenarios as one JSON array' },
+  ...widthFlag,
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
+const WIDTH = 100;
+const SCENARIOS = 'scenarios: shootdown explore <name> --variant <variant>; shootdown list <name> shows its variants';
+
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, 'list [flags]', flags)) return ExitCode.ok;
-  const args = parseArguments('list', argv, flags, 0);
+  if (printedHelp(argv, 'list [<scenario or module>] [flags]', flags)) return ExitCode.ok;
+  const args = parseArguments('list', argv, flags, 1);
   const forC = args.text('c');
   if (forC !== undefined) {
-    args.refuse(['json'], 'does not go with --c');
+    args.refuse(['json', 'width'], 'does not go with --c');
     process.stdout.write(await headerOf(forC));
     return ExitCode.ok;
   }
-  process.stdout.write(args.has('json') ? `${JSON.stringify(scenarios.map(entryOf))}\n` : listText());
+  const columns = width(args, WIDTH);
+  const [name] = args.positionals;
+  const shown = name === undefined ? scenarios : await scenariosNamed(name);
+  if (args.has('json')) process.stdout.write(`${JSON.stringify(shown.map(entryOf))}\n`);
+  else if (name === undefined) process.stdout.write(lines(listLines(columns)));
+  else process.stdout.write(lines(shown.flatMap((scenario) => [...scenarioLines(scenario, columns), ''])));
   return ExitCode.ok;
+}
+
+function lines(all: readonly string[]): string {
+  return `${all.join('\n').trimEnd()}\n`;
 }
 
 /** The header of a scenario, with its default parameters. Throws ModelError. */
@@ -56,27 +73,60 @@ function expectedOf(variant: Variant): string | null {
   return expectedVerdict(variant, variant.memoryModel ?? 'sc');
 }
 
-/** Memory models on which it is explored when asked: ` (also --memory-model arm: safe)`. */
-function furtherModels({ expectedOn }: Variant): string {
-  const models = Object.entries(expectedOn ?? {}).map(([model, verdict]) => `${model}: ${verdict}`);
-  return models.length === 0 ? '' : ` (also --memory-model ${models.join(', ')})`;
+function listLines(columns: number): string[] {
+  const names = [...scenarios.map((s) => s.name), ...demos.map((d) => d.name), FLUSH_COUNTS];
+  const wide = Math.max(...names.map((name) => name.length)) + 2;
+  const line = (name: string, text: string): string[] =>
+    wrapped(`  ${paint.bold(name)}${' '.repeat(wide - name.length)}`, wide + 2, text, columns);
+  const seeds = [...new Set(scenarios.map(({ seed }) => seed ?? 'others'))].sort((a, b) => a.localeCompare(b));
+  return [
+    ...wrapped('', 0, SCENARIOS, columns),
+    ...seeds.flatMap((seed) => [
+      '',
+      paint.underline(seed),
+      ...scenarios
+        .filter((scenario) => (scenario.seed ?? 'others') === seed)
+        .flatMap(({ name, title, variants }) =>
+          line(name, `${title} (${variants.length} variant${variants.length === 1 ? '' : 's'})`),
+        ),
+    ]),
+    '',
+    'demos: shootdown run <name>',
+    '',
+    ...line(FLUSH_COUNTS, 'IPIs and flushes of mprotect, madvise and munmap, as a real kernel counts them'),
+    ...demos.flatMap((demo) => line(demo.name, demo.title)),
+  ];
 }
 
-function listText(): string {
-  const names = [...scenarios.flatMap((s) => s.variants.map((v) => v.name)), ...demos.map((d) => d.name)];
-  const width = 2 + Math.max(...names.map((name) => name.length));
-  const lines = scenarios.flatMap((scenario) => [
-    `${scenario.name} (${scenario.seed}): ${scenario.title}`,
-    ...Object.entries(scenario.parameters ?? {}).map(
-      ([name, p]) => `  --set ${name}=${p.default}`.padEnd(width + 2) + `${p.meaning} (${p.min} to ${p.max})`,
+/** A scenario in full. Its texts may be a user's own. */
+function scenarioLines(scenario: Scenario, columns: number): string[] {
+  const said = (text: unknown): string => oneLine(typeof text === 'string' ? text : printable(text));
+  const paragraph = (indent: number, text: string): string[] => wrapped(' '.repeat(indent), indent, text, columns);
+  const { name, title, seed, parameters, variants } = scenario;
+  return [
+    ...wrapped(
+      '',
+      2,
+      `${paint.bold(said(name))}${seed === undefined ? '' : ` (${said(seed)})`}: ${said(title)}`,
+      columns,
     ),
-    ...scenario.variants.map((v) => `  ${v.name.padEnd(width)}${v.summary}${furtherModels(v)}`),
-    '',
-  ]);
-  lines.push('demos (shootdown run <name>)');
-  lines.push(
-    `  ${'flush-counts'.padEnd(width)}IPIs and flushes of mprotect, madvise and munmap, as a real kernel counts them`,
-  );
-  for (const demo of demos) lines.push(`  ${demo.name.padEnd(width)}${demo.title}`);
-  return `${lines.join('\n')}\n`;
+    ...Object.entries(parameters ?? {}).flatMap(([parameter, p]) =>
+      wrapped('', 4, `  --set ${said(parameter)}=${p.default}: ${said(p.meaning)} (${p.min} to ${p.max})`, columns),
+    ),
+    ...variants.flatMap((variant) => [
+      '',
+      ...wrapped('', 4, `  ${paint.bold(said(variant.name))}: ${expectations(variant)}`, columns),
+      ...paragraph(4, said(variant.summary)),
+      ...paragraph(4, `source: ${said(variant.source)}`),
+    ]),
+  ];
+}
+
+function expectations({ expected, expectedOn, memoryModel = 'sc' }: Variant): string {
+  const further = Object.entries(expectedOn ?? {}).map(([model, verdict]) => `, ${verdict} on ${model}`);
+  if (typeof expected === 'string')
+    return `${oneLine(expected)}${memoryModel === 'sc' ? '' : ` (explored on ${memoryModel})`}${further.join('')}`;
+  return Object.entries({ ...expected, ...expectedOn })
+    .map(([model, verdict]) => `${verdict} on ${model}`)
+    .join(', ');
 }

@@ -17,7 +17,7 @@ import { printedHelp } from '../help.ts';
 import { litmusCounterexample } from '../litmus-scenario.ts';
 import { frontEnds } from '../litmus-scenario.ts';
 
-const flags = {
+export const flags = {
   'memory-model': { type: 'string', help: 'sc, tso or arm (default: arm for AArch64 and C, tso for X86_64)' },
   ets2: { type: 'boolean', help: 'the architecture has FEAT_ETS2: translations are ordered more' },
   promises: {

@@ -11,7 +11,7 @@ import { interruption } from '../interrupt.ts';
 import { mutationTable } from '../mutation-table.ts';
 import { scenarioFlags, scenarioOf, scenarioWords, type RequestedScenario } from '../scenario-request.ts';
 
-const flags = {
+export const flags = {
   ...scenarioFlags,
   'max-states': { type: 'string', help: 'stop each search after so many states (default 5000000)' },
   timeout: { type: 'string', help: 'stop each search after so many seconds' },

@@ -20,12 +20,12 @@ import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutation 
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
-const flags = {
+export const flags = {
   ...scenarioFlags,
   ...mutateFlag,
   schedule: { type: 'string', help: 'the choices, as a counterexample prints them (with a scenario)' },
-  format: { type: 'string', help: `how to print it: ${traceFormats.join(', ')} (default text)` },
-  executor: { type: 'string', help: 'tabulated (default) or live' },
+  format: { type: 'string', values: traceFormats, help: `how to print it: ${traceFormats.join(', ')} (default text)` },
+  executor: { type: 'string', values: ['tabulated', 'live'], help: 'tabulated (default) or live' },
   json: { type: 'boolean', help: 'print one JSON document, as --format json does' },
   help: { type: 'boolean', help: 'this text' },
 } as const;

@@ -7,10 +7,10 @@ import { untilDoneOrInterrupted } from '../interrupt.ts';
 
 /** Flags that only this demo has. */
 export const flushCountFlags = {
-  operation: { type: 'string', help: 'flush-counts: one operation' },
+  operation: { type: 'string', values: flushOperations, help: 'flush-counts: one operation' },
   pages: { type: 'string', help: 'flush-counts: pages per area' },
   remote: { type: 'string', help: 'flush-counts: other threads' },
-  state: { type: 'string', help: 'flush-counts: none, spin or sleep' },
+  state: { type: 'string', values: remoteStates, help: 'flush-counts: none, spin or sleep' },
   summary: { type: 'boolean', help: 'flush-counts: one line per operation and size' },
 } as const;
 

@@ -23,11 +23,11 @@ import { scheduleTarget } from '../schedule-file.ts';
 import { TIMELINE_STEPS_MAX, timelineOf, tooLong } from '../timeline.ts';
 import { flushCountFlags, runFlushCounts } from './run-flush-counts.ts';
 
-const flags = {
+export const flags = {
   json: { type: 'boolean', help: 'print one JSON document' },
-  format: { type: 'string', help: `print the timeline instead: ${traceFormats.join(', ')}` },
+  format: { type: 'string', values: traceFormats, help: `print the timeline instead: ${traceFormats.join(', ')}` },
   phase: { type: 'string', help: 'timeline of this phase only' },
-  executor: { type: 'string', help: 'direct (default), tabulated or live' },
+  executor: { type: 'string', values: ['direct', 'tabulated', 'live'], help: 'direct (default), tabulated or live' },
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
   'max-steps': { type: 'string', help: 'stop after so many steps' },
   'save-schedule': { type: 'string', help: 'write the schedule to a file, for replay' },

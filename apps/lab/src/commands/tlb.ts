@@ -15,7 +15,7 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
 
-const flags = {
+export const flags = {
   l1i: { type: 'string', help: 'L1 instruction TLB, entries x ways (default 64x4)' },
   l1d: { type: 'string', help: 'L1 data TLB (default 64x4)' },
   l2: { type: 'string', help: 'unified L2 TLB (default 1536x12)' },

@@ -15,7 +15,7 @@ function heading(number: number, title: string, command: string): void {
   process.stdout.write(`\n${number}. ${title}\n${'='.repeat(title.length + 3)}\n$ npx shootdown ${command}\n\n`);
 }
 
-const flags = { help: { type: 'boolean', help: 'this text' } } as const;
+export const flags = { help: { type: 'boolean', help: 'this text' } } as const;
 
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, 'tour', flags)) return ExitCode.ok;

@@ -147,6 +147,7 @@ export abstract class Calls extends Places {
     const pointer = this.expression(arg);
     if (pointer.type.kind === 'pointer' && pointer.type.to.kind !== 'void')
       return { kind: 'memory', r: pointer.r, type: pointer.type.to };
+    if (this.lenient) return { kind: 'memory', r: pointer.r, type: INT };
     this.miss(arg, `argument 1 of ${name}(): expected a pointer, have ${typeName(pointer.type)}`);
     return { kind: 'memory', r: pointer.r, type: INT };
   }

@@ -22,6 +22,7 @@ export abstract class Conversions extends Emitter {
    */
   protected coerce(node: Node, value: Operand, type: CType, what: string): Operand {
     const { type: from } = value;
+    if (this.lenient && scalarOf(type) && scalarOf(from)) return this.#asWord(node, value, type);
     if (isInt(type) && isInt(from)) return this.convert(node, value, type);
     if (isInt(type) && type.bool && from.kind === 'pointer') return this.truth(node, value, false, type);
     if (type.kind === 'pointer') {
@@ -34,6 +35,17 @@ export abstract class Conversions extends Emitter {
     }
     if (!sameType(type, from)) return this.mismatch(node, type, from, what);
     return value;
+  }
+
+  /** Any word as any other. */
+  #asWord(node: Node, value: Operand, type: CType): Operand {
+    const [from, to] = [scalarOf(value.type), scalarOf(type)];
+    if (from?.kind === 'int' && to?.kind === 'int')
+      return { ...this.convert(node, { ...value, type: from }, to), type };
+    if (from?.kind === 'int' && from.bits === 64)
+      return { ...this.convert(node, { ...value, type: from }, UNSIGNED), type };
+    if (to?.kind === 'int' && to.bits === 64) return { ...this.convert(node, { ...value, type: UNSIGNED }, to), type };
+    return { ...value, type };
   }
 
   protected mismatch(node: Node, type: CType, from: CType, what: string): Operand {

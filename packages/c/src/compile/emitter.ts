@@ -37,6 +37,7 @@ export abstract class Emitter {
   protected readonly problems: Problems;
   protected readonly scope: Scope;
   protected readonly declarations: Declarations;
+  protected readonly lenient: boolean;
   protected readonly code: Instruction[] = [];
   protected readonly names: string[] = [];
   protected readonly types: (CType | undefined)[] = [];
@@ -48,6 +49,7 @@ export abstract class Emitter {
     this.problems = unit.problems;
     this.scope = unit.scope;
     this.declarations = unit.declarations;
+    this.lenient = unit.lenient;
     this.#addressed = addressedIn(source.body);
   }
 
@@ -131,6 +133,13 @@ export abstract class Emitter {
         : this.#inFrame(node, variable.cell, type);
     }
     return undefined;
+  }
+
+  /** A variable that was never declared, for the whole function. */
+  protected undeclared(name: string): Place {
+    const r = this.register(name, INT);
+    this.#blocks[0]?.set(name, { kind: 'register', r, type: INT });
+    return { kind: 'register', r, type: INT };
   }
 
   protected get localNames(): string[] {

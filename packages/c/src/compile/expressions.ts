@@ -20,12 +20,23 @@ import { Calls } from './calls.ts';
 import { commonType, promoted, wrapped } from './conversions.ts';
 import type { Operand } from './emitter.ts';
 
+/** Operators that come before assignment. */
+const BINDS_TIGHTER = new Set([
+  'cast_expression',
+  'unary_expression',
+  'binary_expression',
+  'conditional_expression',
+  'pointer_expression',
+  'sizeof_expression',
+]);
+
 const COMPARISONS = new Set(['==', '!=', '<', '>', '<=', '>=']);
 
 export abstract class Expressions extends Calls {
   protected abstract block(node: Node): Operand | undefined;
 
   protected expression(node: Node): Operand {
+    if (BINDS_TIGHTER.has(node.type)) this.#refuseAssignment(node);
     switch (node.type) {
       case 'number_literal':
         return this.#number(node);
@@ -86,13 +97,31 @@ export abstract class Expressions extends Calls {
     }
   }
 
+  /** `(int)a = b` assigns to no place, though the parser takes it for `(int)(a = b)`. */
+  #refuseAssignment(node: Node): void {
+    const inner = node.namedChildren.find((child) => child?.type === 'assignment_expression');
+    if (inner && inner.id !== node.childForFieldName('consequence')?.id)
+      this.miss(node, `${quoted(node)}: its left side cannot be assigned to`);
+  }
+
   #number(node: Node): Operand {
-    const value = integerOf(node.text);
+    // The parser takes a sign before a literal for a part of it, which C does not.
+    const sign = /^[-+]/.exec(node.text)?.[0];
+    const literal = this.#literalOf(node, sign === undefined ? node.text : node.text.slice(1).trim());
+    if (sign !== '-') return literal;
+    const type = this.integer(node, literal, quoted(node));
+    const d = this.register();
+    this.emit(node, { op: 'unary', d, a: literal.r, operator: '-', type });
+    return { r: d, type };
+  }
+
+  #literalOf(node: Node, text: string): Operand {
+    const value = integerOf(text);
     if (value === undefined)
       return this.wrong(node, `${node.text} is no integer (floating point is not for the kernel)`);
-    const decimal = !/^0[xXbB0-7]/.test(node.text);
-    const long = /l/i.test(node.text);
-    const unsigned = /u/i.test(node.text);
+    const decimal = !/^0[xXbB0-7]/.test(text);
+    const long = /l/i.test(text);
+    const unsigned = /u/i.test(text);
     const fits = (type: IntType): boolean => BigInt(wrapped(value, type)) === value;
     const candidates = [INT, UNSIGNED, LONG, UNSIGNED_LONG].filter(
       (type) => (!long || type.bits === 64) && (!unsigned || !type.signed) && (!decimal || unsigned || type.signed),

@@ -74,7 +74,7 @@ export abstract class Places extends Conversions {
   #pointee(node: Node, pointer: Operand): Place {
     const { type } = pointer;
     if (type.kind !== 'pointer') {
-      this.miss(node, `${quoted(node)}: expected a pointer, have ${typeName(type)}`);
+      if (!this.lenient || !isInt(type)) this.miss(node, `${quoted(node)}: expected a pointer, have ${typeName(type)}`);
       return { kind: 'memory', r: pointer.r, type: INT };
     }
     if (type.to.kind === 'void')
@@ -100,7 +100,7 @@ export abstract class Places extends Conversions {
       this.emit(node, { op: 'function', d, name });
       return { kind: 'value', r: d, type: called };
     }
-    return { kind: 'value', ...this.unknown(node, name) };
+    return this.lenient ? this.undeclared(name) : { kind: 'value', ...this.unknown(node, name) };
   }
 
   protected unknown(node: Node, name: string, what = name): Operand {

@@ -2,14 +2,26 @@
  * Runs compiled C as steps of a routine. Before each operation on shared memory it says where it stands: function, pc and live
  * registers of the call on top; callers have said theirs when they called. So nobody who writes C writes a `point`.
  */
-import { inlined, local, ModelError, routine, type Mark, type Operation, type Steps } from '@shootdown/machine';
-import type { FunctionCode, Instruction, Scalar, Value } from '../compile/code.ts';
+import {
+  inlined,
+  local,
+  ModelError,
+  NO_SLOT,
+  routine,
+  type Dependencies,
+  type Mark,
+  type Steps,
+} from '@shootdown/machine';
+import { NONE, type FunctionCode, type Instruction, type Value } from '../compile/code.ts';
 import { wrapped } from '../compile/conversions.ts';
-import { isInt, scalarOf, typeName, type CType, type FunctionType } from '../types/types.ts';
+import type { FunctionType } from '../types/types.ts';
 import { binary, compared, unary } from './arithmetic.ts';
+import { dependenciesOf, Origins } from './dependencies.ts';
+import { fromResult, isSteps, toArgument } from './boundary.ts';
+import { withLine } from './lines.ts';
 import type { Call, CArgument } from './offer.ts';
-import type { Binding, Loaded } from './program.ts';
-import { Stack } from './thread.ts';
+import type { Binding } from './program.ts';
+import type { Thread } from './thread.ts';
 import { distinct, fromWord, kindOf, PointerBase, stackCell, stackOwner, stackPointer, toWord } from './words.ts';
 
 /** Violated by what C leaves undefined. */
@@ -20,29 +32,35 @@ const QUIET_MAX = 100_000;
 
 type Registers = (Value | undefined)[];
 
-/** One processor's run of a program: what all of its calls share. */
-export class Thread<K extends object> {
-  readonly loaded: Loaded<K>;
-  readonly cpu: number;
-  readonly stack = new Stack();
-  quiet = 0;
+/** What a call returns, and the loads that it came from. */
+interface Returned {
+  readonly value: Value | undefined;
+  readonly slots: number;
+}
 
-  constructor(loaded: Loaded<K>, cpu: number) {
-    this.loaded = loaded;
-    this.cpu = cpu;
-  }
+/** What touches shared memory, or may. */
+type Access = Instruction & { op: 'load' | 'store' | 'atomic' | 'call' | 'indirect' };
 
-  /** Runs a function from outside. `finished` sees its registers when it returns. */
-  *run(name: string, args: readonly Value[], finished?: Finished): Steps<Value | undefined> {
-    const code = this.loaded.program.functions.get(name);
-    if (!code) throw new ModelError(`c: no function ${name}`);
-    if (this.loaded.program.usesStack) yield* local(this.stack);
-    return yield* new Activation(this, code, args, finished).run();
-  }
+function isAccess(i: Instruction): boolean {
+  return i.op === 'load' || i.op === 'store' || i.op === 'atomic' || i.op === 'call' || i.op === 'indirect';
+}
+
+/** Runs a function from outside. `finished` sees its registers when it returns. */
+export function* runFunction<K extends object>(
+  thread: Thread<K>,
+  name: string,
+  args: readonly Value[],
+  finished?: Finished,
+): Steps<Value | undefined> {
+  const { program } = thread.loaded;
+  const code = program.functions.get(name);
+  if (!code) throw new ModelError(`c: no function ${name}`);
+  if (program.usesStack) yield* local(thread.stack);
+  return (yield* new Activation(thread, code, args, [], finished).run()).value;
 }
 
 /** Gets the registers of a call that returns. */
-export type Finished = (code: FunctionCode, registers: readonly (Value | undefined)[]) => Steps;
+export type Finished = (code: FunctionCode, registers: readonly (Value | undefined)[]) => void;
 
 /** One call. */
 class Activation<K extends object> {
@@ -51,14 +69,26 @@ class Activation<K extends object> {
   readonly #registers: Registers;
   readonly #finished: Finished | undefined;
   readonly #base: number;
+  /** Null: nobody asks. */
+  readonly #origins: Origins | null;
   #pc = 0;
 
-  constructor(thread: Thread<K>, code: FunctionCode, args: readonly Value[], finished?: Finished) {
+  constructor(
+    thread: Thread<K>,
+    code: FunctionCode,
+    args: readonly Value[],
+    slots: readonly number[] = [],
+    finished?: Finished,
+  ) {
     this.#thread = thread;
     this.#code = code;
     this.#finished = finished;
     this.#registers = Array.from({ length: code.registers });
-    code.parameters.forEach((r, i) => (this.#registers[r] = args[i]));
+    this.#origins = thread.control === null ? null : new Origins(code);
+    code.parameters.forEach((r, i) => {
+      this.#registers[r] = args[i];
+      this.#origins?.set(r, slots[i] ?? 0);
+    });
     this.#base = thread.stack.push(code.cells, this.#where);
   }
 
@@ -66,7 +96,7 @@ class Activation<K extends object> {
     return `${this.#code.file}:${this.#code.code[this.#pc]?.line ?? '?'}`;
   }
 
-  *run(): Steps<Value | undefined> {
+  *run(): Steps<Returned> {
     // The caller has said nothing of the arguments.
     yield this.#point(0, this.#code.live[0] ?? []);
     for (;;) {
@@ -74,12 +104,17 @@ class Activation<K extends object> {
       if (++this.#thread.quiet > QUIET_MAX)
         throw new ModelError(`${this.#where}: a loop that touches no shared memory and does not end`);
       if (instruction.op === 'return') {
-        if (this.#finished) yield* this.#finished(this.#code, this.#registers);
+        this.#finished?.(this.#code, this.#registers);
         this.#thread.stack.pop(this.#base);
-        return instruction.a === null ? undefined : this.#registers[instruction.a];
+        const { a } = instruction;
+        return a === null
+          ? { value: undefined, slots: 0 }
+          : { value: this.#registers[a], slots: this.#origins?.of(a) ?? 0 };
       }
-      const next = yield* this.#step(instruction);
-      this.#pc = next;
+      if (!isAccess(instruction)) this.#origins?.pass(instruction);
+      if (instruction.op === 'branch' && this.#thread.control !== null)
+        this.#thread.control |= this.#origins?.of(instruction.a) ?? 0;
+      this.#pc = yield* this.#step(instruction);
     }
   }
 
@@ -185,7 +220,10 @@ class Activation<K extends object> {
     return {
       mark: 'point',
       label: `${this.#code.name}:${pc}`,
-      values: live.flatMap((r) => distinct(this.#registers[r])),
+      values: [
+        ...live.flatMap((r) => distinct(this.#registers[r])),
+        ...(this.#origins ? [this.#thread.control ?? 0, ...this.#origins.words(live)] : []),
+      ],
     };
   }
 
@@ -210,20 +248,27 @@ class Activation<K extends object> {
 
   *#load(i: Instruction & { op: 'load' }): Steps<Value> {
     const pointer = Number(yield* this.#value(i.p));
-    if (kindOf(pointer) === 'stack') return yield* this.#stackValue(pointer);
+    if (kindOf(pointer) === 'stack') {
+      this.#origins?.set(i.d, this.#origins.of(i.p) | (this.#thread.stack.slots[stackCell(pointer)] ?? 0));
+      return yield* this.#stackValue(pointer);
+    }
     const memory = this.#memoryAt(pointer);
     if (!memory) {
       yield this.#undefined(`a load through a ${kindOf(pointer)} pointer`);
       return fromWord(0, i.type);
     }
     yield this.#pointHere();
-    return fromWord(yield* this.#said(memory.load(pointer - PointerBase.shared, i.access)), i.type);
+    const asked = this.#asked(i, i.p, []);
+    const address = pointer - PointerBase.shared;
+    return fromWord(yield* this.#said(() => memory.load(address, i.access, asked)), i.type);
   }
 
   *#store(i: Instruction & { op: 'store' }): Steps {
     const pointer = Number(yield* this.#value(i.p));
     if (kindOf(pointer) === 'stack') {
-      this.#thread.stack.cells[this.#ownCell(pointer)] = this.#registers[i.a];
+      const cell = this.#ownCell(pointer);
+      this.#thread.stack.cells[cell] = this.#registers[i.a];
+      if (this.#origins) this.#thread.stack.note(cell, this.#origins.of(i.a) | this.#origins.of(i.p));
       return;
     }
     const memory = this.#memoryAt(pointer);
@@ -233,7 +278,9 @@ class Activation<K extends object> {
     }
     const word = this.#word(yield* this.#value(i.a));
     yield this.#pointHere();
-    yield* this.#said(memory.store(pointer - PointerBase.shared, word, i.access));
+    const asked = this.#asked(i, i.p, [i.a]);
+    const address = pointer - PointerBase.shared;
+    yield* this.#said(() => memory.store(address, word, i.access, asked));
   }
 
   *#atomic(i: Instruction & { op: 'atomic' }): Steps<Value> {
@@ -246,7 +293,9 @@ class Activation<K extends object> {
       return fromWord(0, i.type);
     }
     yield this.#pointHere();
-    return fromWord(yield* this.#said(memory.atomic(pointer - PointerBase.shared, i.atomic, words)), i.type);
+    const asked = this.#asked(i, i.p, i.args);
+    const address = pointer - PointerBase.shared;
+    return fromWord(yield* this.#said(() => memory.atomic(address, i.atomic, words, asked)), i.type);
   }
 
   #memoryAt(pointer: number) {
@@ -288,21 +337,88 @@ class Activation<K extends object> {
     if (code) {
       const after = (this.#code.live[this.#pc + 1] ?? []).filter((r) => r !== i.d);
       yield this.#point(this.#pc, after);
-      const body = () => new Activation(this.#thread, code, args).run();
-      return yield* code.inline ? inlined(body)() : routine(name, body)();
+      return yield* this.#enter(code, args, i);
     }
     const binding = program.bindings.get(name);
     if (!binding) throw new ModelError(`${this.#where}: ${name}() is not in this scenario's kernel`);
-    return yield* this.#bound(binding, args, type);
+    return yield* this.#bound(binding, i, args, type);
   }
 
-  *#bound(binding: Binding<K>, values: readonly Value[], type: FunctionType): Steps<Value | undefined> {
+  /** Calls compiled C. The caller has said where it stands. */
+  *#enter(
+    code: FunctionCode,
+    args: readonly Value[],
+    i: Instruction & { op: 'call' | 'indirect' },
+  ): Steps<Value | undefined> {
+    const slots = i.args.map((r) => this.#origins?.of(r) ?? 0);
+    const { below } = this.#thread;
+    below.push((below.at(-1) ?? 0) | (this.#origins?.live(this.#pc + 1, i.d) ?? 0));
+    const body = () => new Activation(this.#thread, code, args, slots).run();
+    const returned = yield* code.inline ? inlined(body)() : routine(code.name, body)();
+    below.pop();
+    this.#origins?.set(i.d, returned.slots);
+    return returned.value;
+  }
+
+  /**
+   * What an access depends on, and what becomes of its result; undefined if nobody asks. Called once per access, after the point.
+   * @param data registers whose values are stored
+   */
+  #asked(i: Access, address: number | null, data: readonly number[]): Dependencies | undefined {
+    const origins = this.#origins;
+    if (!origins) return undefined;
+    const of = (registers: readonly number[]): number => registers.reduce((slots, r) => slots | origins.of(r), 0);
+    const d = 'd' in i ? i.d : NONE;
+    const live = this.#code.live[this.#pc + 1] ?? [];
+    const compares = i.op === 'atomic' && i.atomic.operation === 'cmpxchg';
+    const dependencies = dependenciesOf({
+      address: address === null ? 0 : origins.of(address),
+      data: of(compares ? data.slice(1) : data),
+      expected: compares ? of(data.slice(0, 1)) : 0,
+      control: this.#thread.control ?? 0,
+      later: origins.live(this.#pc + 1, d) | (this.#thread.below.at(-1) ?? 0) | this.#thread.stack.needed,
+      used: live.includes(d),
+    });
+    this.#thread.control = 0;
+    origins.set(d, dependencies.into === NO_SLOT ? 0 : 1 << dependencies.into);
+    return dependencies;
+  }
+
+  *#bound(
+    binding: Binding<K>,
+    i: Instruction & { op: 'call' | 'indirect' },
+    values: readonly Value[],
+    type: FunctionType,
+  ): Steps<Value | undefined> {
+    const args = values.map((value, n) => toArgument(value, type.parameters[n]?.type, this.#thread.loaded));
+    const wrong = args.find((arg) => typeof arg === 'string');
+    if (wrong !== undefined) {
+      yield this.#undefined(`${binding.name}(): ${wrong}`);
+      return undefined;
+    }
+    const pointers = i.args.filter((_, n) => type.parameters[n]?.type.kind === 'pointer');
+    const [address = null] = pointers;
+    yield this.#pointHere();
+    const dependencies = this.#asked(
+      i,
+      address,
+      i.args.filter((r) => r !== address),
+    );
+    return yield* this.#run(binding, args as readonly CArgument[], dependencies ?? null, type);
+  }
+
+  *#run(
+    binding: Binding<K>,
+    args: readonly CArgument[],
+    dependencies: Dependencies | null,
+    type: FunctionType,
+  ): Steps<Value | undefined> {
     const { loaded, cpu } = this.#thread;
-    const args = values.map((value, n) => this.#argument(value, type.parameters[n]?.type, binding.name));
     const call: Call<K> = {
       kernel: loaded.kernel,
       cpu,
       where: this.#where,
+      dependencies,
       own: (name) => {
         const own = loaded.program.own[name];
         if (!own) throw new ModelError(`${this.#where}: this variant has no ${name}()`);
@@ -310,66 +426,22 @@ class Activation<K extends object> {
       },
     };
     const run = binding.run as (call: Call<K>, ...args: readonly CArgument[]) => ReturnType<typeof binding.run>;
-    yield this.#pointHere();
-    const result = run(call, ...args);
-    if (!isSteps(result)) return this.#result(result, type.returns);
-    return this.#result(yield* this.#said(result), type.returns);
+    const body = function* (): Steps<CArgument | boolean | void> {
+      const result = run(call, ...args);
+      return isSteps(result) ? yield* result : result;
+    };
+    return fromResult(yield* this.#said(body), type.returns, loaded);
   }
 
-  #argument(value: Value, type: CType | undefined, name: string): CArgument {
-    if (type?.kind === 'pointer') return this.#pointed(Number(value), type.to, name);
-    const held = type && scalarOf(type);
-    // Words of page tables are signed, as the machine's are.
-    if (type?.kind === 'struct' && held) return this.#word(value);
-    const number = Number(value);
-    if (!Number.isSafeInteger(number))
-      throw new ModelError(`${this.#where}: 0x${value.toString(16)} is too big for ${name}()`);
-    return number;
-  }
-
-  #pointed(pointer: number, to: CType, name: string): CArgument {
-    const kind = kindOf(pointer);
-    const object = this.#thread.loaded.heap.object(pointer);
-    if (object) return object;
-    if (kind === 'null') return 0;
-    if (kind === 'shared') return pointer - PointerBase.shared;
-    throw new ModelError(
-      `${this.#where}: ${name}(): a ${kind} pointer where ${typeName(to)} of the kernel is expected`,
-    );
-  }
-
-  #result(result: CArgument | boolean | void, type: CType): Value | undefined {
-    if (result === undefined || type.kind === 'void') return undefined;
-    if (typeof result === 'boolean') return this.#result(result ? 1 : 0, type);
-    if (type.kind === 'pointer') return result === 0 ? 0 : this.#thread.loaded.heap.pointer(result);
-    const held: Scalar | null = scalarOf(type);
-    if (!held || typeof result !== 'number') return undefined;
-    return isInt(type) ? wrapped(BigInt(Math.trunc(result)), type) : fromWord(result, held);
-  }
-
-  /** Puts the line behind what each operation says. */
-  *#said<T>(steps: Steps<T>): Steps<T> {
+  /** Puts the line behind what each operation says; what the scenario's code takes for a mistake is one of this line. */
+  *#said<T>(body: () => Steps<T>): Steps<T> {
     const { line } = this.#code.code[this.#pc] as Instruction;
     const text = this.#thread.loaded.program.files > 1 ? `${this.#code.file}:${line}` : `:${line}`;
-    return yield* withLine(steps, text);
+    try {
+      return yield* withLine(body(), text);
+    } catch (error) {
+      if (!(error instanceof ModelError) || error.message.includes(this.#code.file)) throw error;
+      throw new ModelError(`${this.#where}: ${error.message}`);
+    }
   }
-}
-
-function* withLine<T>(steps: Steps<T>, text: string): Steps<T> {
-  let result: unknown = 0;
-  for (;;) {
-    const next = steps.next(result as number);
-    if (next.done) return next.value;
-    result = yield marked(next.value, text);
-  }
-}
-
-function marked(value: Operation | Mark, text: string): Operation | Mark {
-  if ('definition' in value) return { ...value, label: `${value.label ?? value.definition.name} ${text}` };
-  // What a helper without a name does is done in this line.
-  return value.mark === 'call' && value.name === null ? { ...value, steps: withLine(value.steps, text) } : value;
-}
-
-function isSteps(value: unknown): value is Steps<CArgument | boolean | void> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value && 'next' in value;
 }

@@ -1,5 +1,5 @@
 /** What a scenario offers to C: its kernel, by kernel identifier. */
-import type { Routine, Steps } from '@shootdown/machine';
+import type { Dependencies, Routine, Steps } from '@shootdown/machine';
 import type { Memory } from './memory.ts';
 
 /** What C has for an argument or result: a number, an address of the machine, an object of the scenario. */
@@ -12,6 +12,8 @@ export interface Call<K> {
   readonly cpu: number;
   /** File and line of the call. */
   readonly where: string;
+  /** What the arguments came from, where the machine asks for it. */
+  readonly dependencies: Dependencies | null;
   /** What the variant has by a kernel identifier, before anything is replaced. */
   readonly own: (name: string) => Routine<never[]>;
 }

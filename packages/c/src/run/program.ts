@@ -45,7 +45,6 @@ export class Loaded<K extends object> {
   }
 
   /** The memory that holds an address of the machine. */
-  memoryAt(address: number): Memory | undefined {
-    return this.#memories.find(({ base, cells }) => address >= base && address < base + cells);
-  }
+  readonly memoryAt = (address: number): Memory | undefined =>
+    this.#memories.find(({ base, cells }) => address >= base && address < base + cells);
 }

@@ -85,11 +85,21 @@ function reportErrors(node: Node, problems: Problems): void {
   if (node.type === 'ERROR') {
     const inner = node.children.find((child) => child?.isMissing || child?.type === 'ERROR');
     if (inner) reportErrors(inner, problems);
-    else problems.add(lineOf(node), `syntax: not understood: ${quoted(node)}`);
+    else
+      problems.add(
+        lineOf(node),
+        `syntax: not understood: ${quoted(node)}${endsItsLine(node) ? ': is a ; missing?' : ''}`,
+      );
     return;
   }
   if (!node.hasError) return;
   for (const child of node.children) if (child) reportErrors(child, problems);
+}
+
+/** True if what follows a node is in another line: what was not understood then is often the end of a statement. */
+function endsItsLine(node: Node): boolean {
+  const next = node.nextSibling;
+  return next !== null && next.startPosition.row > node.endPosition.row;
 }
 
 /** What is missing is missing behind what stands before it, which may be some lines up. */

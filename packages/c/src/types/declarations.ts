@@ -126,9 +126,11 @@ export class Declarations {
     switch (node.type) {
       case 'number_literal':
       case 'char_literal': {
-        const value = node.type === 'char_literal' ? characterOf(node.text) : integerOf(node.text);
+        const sign = /^[-+]/.exec(node.text)?.[0];
+        const text = sign === undefined ? node.text : node.text.slice(1).trim();
+        const value = node.type === 'char_literal' ? characterOf(text) : integerOf(text);
         if (value === undefined) throw new NotConstant(`${node.text} is no integer`);
-        return value;
+        return sign === '-' ? -value : value;
       }
       case 'true':
       case 'false':

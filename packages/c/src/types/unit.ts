@@ -34,6 +34,10 @@ export interface Unit {
   readonly declarations: Declarations;
   readonly functions: ReadonlyMap<string, FunctionSource>;
   readonly globals: readonly GlobalSource[];
+  /** As litmus tests have it: numbers and pointers are one, and a variable need not be declared. */
+  readonly lenient: boolean;
+  /** It is no C, and nothing of it was read. */
+  readonly syntaxError: boolean;
 }
 
 /** What a file sees of those that come before it. */
@@ -48,17 +52,17 @@ const NOTHING: Before = { scope: new Scope(null), macros: new Map() };
  * Reads a file. What is wrong is in `unit.problems`: functions are compiled later, and all mistakes are said together.
  * @param before the scenario's header
  */
-export async function readUnit(file: string, text: string, before: Before = NOTHING): Promise<Unit> {
+export async function readUnit(file: string, text: string, before: Before = NOTHING, lenient = false): Promise<Unit> {
   const parser = await loadParser();
   const problems = new Problems(file);
   const { text: expanded, macros } = preprocess(text, before.macros, problems);
-  const root = parser.parse(expanded, problems);
+  const root = problems.any ? null : parser.parse(expanded, problems);
   const scope = new Scope(before.scope);
   const declarations = new Declarations(scope, problems);
   const functions = new Map<string, FunctionSource>();
   const globals: GlobalSource[] = [];
   for (const node of root ? partsOf(root) : []) topLevel(node, declarations, functions, globals);
-  return { file, problems, scope, macros, declarations, functions, globals };
+  return { file, problems, scope, macros, declarations, functions, globals, lenient, syntaxError: root === null };
 }
 
 function topLevel(

@@ -54,6 +54,18 @@ export class DirectExecutor extends TabulatedExecutor {
     this.cursors.delete(address);
   }
 
+  protected override swapRoutines(a: number, b: number): void {
+    const [first, second] = [this.cursors.get(a), this.cursors.get(b)] as [RoutineCursor, RoutineCursor];
+    this.put(a, second);
+    this.put(b, first);
+  }
+
+  /** A routine comes to a word. What it has said was heard where it was. */
+  private put(address: number, cursor: RoutineCursor): void {
+    this.cursors.set(address, cursor);
+    this.writeCursor(address, cursor);
+  }
+
   protected override advanceRoutine(address: number, result: number): boolean {
     const cursor = this.cursors.get(address) as RoutineCursor;
     cursor.advance(result);
@@ -62,10 +74,14 @@ export class DirectExecutor extends TabulatedExecutor {
   }
 
   private remember(address: number, cursor: RoutineCursor): void {
+    this.writeCursor(address, cursor);
+    if (cursor.said.length > 0) this.hear(cursor.said);
+  }
+
+  private writeCursor(address: number, cursor: RoutineCursor): void {
     const first = 1 + address * IDS_PER_WORD;
     const id = this.store.read(address) === first ? first + 1 : first;
     this.contents.set(id, cursor.hash);
     this.store.writeInterned(address, id, this.contents);
-    if (cursor.said.length > 0) this.hear(cursor.said);
   }
 }

@@ -26,7 +26,9 @@ export interface Violation {
 export type Emitted =
   | { readonly type: 'send'; readonly channel: number; readonly message: Message }
   | { readonly type: 'interrupt'; readonly vector: string }
-  | { readonly type: 'switch' };
+  | { readonly type: 'switch' }
+  /** The task of the processor goes on on another one, by name, where a task has returned. */
+  | { readonly type: 'migrate'; readonly to: string };
 
 /** The message a CPU component gets when its interrupt handler has returned. */
 export const IRET: Message = { type: 'iret' };
@@ -115,6 +117,8 @@ export abstract class Executor implements OperationContext {
   protected abstract startRoutine(address: number, program: number): void;
   /** Takes the routine that has returned off its word. */
   protected abstract clearRoutine(address: number): void;
+  /** Exchanges the routines of two words. */
+  protected abstract swapRoutines(a: number, b: number): void;
   /** Advances the routine at `address` by a result; returns true when it has returned. */
   protected abstract advanceRoutine(address: number, result: number): boolean;
   /** Steps a component; false if it does not accept the message. Applies the outputs. */
@@ -490,6 +494,9 @@ export abstract class Executor implements OperationContext {
       case 'switch':
         this.#switch(component);
         return;
+      case 'migrate':
+        this.#migrate(component, emitted.to);
+        return;
       default:
         this.#applyEffect(component, event);
     }
@@ -498,7 +505,7 @@ export abstract class Executor implements OperationContext {
   #applyEffect(component: Component, event: Message): void {
     const effect = component.effects?.[event.type];
     if (!effect) {
-      const known = ['send', 'interrupt', 'switch', ...Object.keys(component.effects ?? {})];
+      const known = ['send', 'interrupt', 'switch', 'migrate', ...Object.keys(component.effects ?? {})];
       throw new ModelError(
         `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
       );
@@ -545,6 +552,22 @@ export abstract class Executor implements OperationContext {
         return;
       }
     }
+  }
+
+  /** Nothing happens where no task of the target has returned. Either processor goes on with a task that has not. */
+  #migrate(component: Component, to: string): void {
+    const from = this.system.processors[component.processor];
+    const target = this.system.processors.find(({ name }) => name === to);
+    if (!from || !target || !from.migratesTo.includes(target.index))
+      throw new ModelError(`component: ${component.name}: emitted migrate to ${to}, where its tasks may not migrate`);
+    const slotOf = (p: Processor): number => (p.currentAddress < 0 ? 0 : this.store.read(p.currentAddress));
+    const leaving = from.taskBase + slotOf(from);
+    const free = target.tasks.findIndex((_, slot) => this.operationAt(target.taskBase + slot) === null);
+    if (free < 0 || this.operationAt(leaving) === null) return;
+    const targetIsIdle = this.operationAt(target.taskBase + slotOf(target)) === null;
+    this.swapRoutines(leaving, target.taskBase + free);
+    if (targetIsIdle && target.currentAddress >= 0) this.store.write(target.currentAddress, free);
+    if (from.currentAddress >= 0) this.#switch(component);
   }
 
   #deliver(channel: Channel, branch: number): boolean {

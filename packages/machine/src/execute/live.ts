@@ -115,6 +115,17 @@ export class LiveExecutor extends Executor {
     this.#routines.delete(address);
   }
 
+  protected override swapRoutines(a: number, b: number): void {
+    const [first, second] = [this.#routines.get(a), this.#routines.get(b)];
+    if (!first || !second) throw new RangeError(`live: swapRoutines: no routine at ${a} or ${b}`);
+    this.#routines.set(a, second);
+    this.#routines.set(b, first);
+    for (const address of [a, b]) {
+      const snapshot = this.#routineAt(address);
+      if (snapshot) this.store.writeInterned(address, this.#contentId(snapshot.hash), this.#contents);
+    }
+  }
+
   protected override advanceRoutine(address: number, result: number): boolean {
     const actor = this.#routines.get(address);
     if (!actor) throw new RangeError(`live: advanceRoutine: no routine at ${this.system.layout.nameOf(address)}`);

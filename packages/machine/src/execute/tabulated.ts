@@ -143,6 +143,12 @@ export class TabulatedExecutor extends Executor {
     this.store.writeInterned(address, 0, this.nodes.hashes);
   }
 
+  protected override swapRoutines(a: number, b: number): void {
+    const node = this.store.read(a);
+    this.store.writeInterned(a, this.store.read(b), this.nodes.hashes);
+    this.store.writeInterned(b, node, this.nodes.hashes);
+  }
+
   protected override advanceRoutine(address: number, result: number): boolean {
     const nodes = this.nodes;
     const next = nodes.next(this.store.words[address] as number, result);

@@ -266,7 +266,7 @@ class AccessStep {
       computed,
     );
     const pick = this.#addressPick(state);
-    const { site } = this.#operands;
+    const { site = -1 } = this.#operands;
     this.#model.noteStore(this.#processor, { site, address, value, hardware: false });
     const promised = site < 0 ? undefined : this.#model.promiseOf(state, address, this.#processor, site, false);
     if (promised) {

@@ -23,8 +23,8 @@ export interface Dependencies {
   readonly into: number;
   /** Slots that are still of use after this access. */
   readonly keep: number;
-  /** Which access of its processor it is, if its store may overtake an earlier load (see `promise`); -1: it may not. */
-  readonly site: number;
+  /** Which access of its processor it is, if its store may overtake an earlier load (see `promise`). Default -1: it may not. */
+  readonly site?: number;
 }
 
 /** What an atomic makes of a value; null: it leaves it alone (a compare that failed). */

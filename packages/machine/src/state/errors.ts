@@ -72,6 +72,12 @@ export function checkNearMisses(where: string, options: object, known: readonly 
   }
 }
 
+/** What to say of a name that nobody knows: `ptdump-vmaloc (have: ptdump-vmalloc, kvm-pv-flush): did you mean ptdump-vmalloc?` */
+export function unknownName(name: string, known: readonly string[]): string {
+  const near = nearest(name, known);
+  return `${name} (have: ${known.join(', ') || 'none'})${near === null ? '' : `: did you mean ${near}?`}`;
+}
+
 /** The known name that differs by the fewest letters, if it differs by few; otherwise null. */
 export function nearest(name: string, known: readonly string[]): string | null {
   const near = known

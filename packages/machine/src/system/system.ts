@@ -57,6 +57,8 @@ export interface ProcessorSpec {
   readonly name: string;
   /** Routines it runs as tasks; more than one needs a component that emits `switch`. */
   readonly tasks: readonly Program[];
+  /** Processors to which its component may have a task migrate. Default: none. Such a system is explored without reduction. */
+  readonly migratesTo?: readonly string[];
   /** Interrupt handlers by vector: what an emitted `{type: 'interrupt', vector}` of its component starts. */
   readonly handlers?: Readonly<Record<string, Program>>;
   /** The component that decides whether the processor executes (tag `executes`) and takes interrupts. */
@@ -116,6 +118,8 @@ export interface Processor {
   readonly name: string;
   readonly index: number;
   readonly tasks: readonly number[];
+  /** Processors to which a task may migrate. */
+  readonly migratesTo: readonly number[];
   readonly handlers: Readonly<Record<string, number>>;
   /** Index of its component, or -1. */
   readonly component: number;
@@ -210,7 +214,7 @@ const STORE_BUFFER_ENTRIES_DEFAULT = 4;
 const SYSTEM_KEYS = keysOf<SystemOptions>()('memoryModel', 'storeBufferEntries', 'maxHistory', 'weak');
 const COMPONENT_KEYS = keysOf<ComponentSpec>()('name', 'machine', 'input', 'effects');
 const CHANNEL_KEYS = keysOf<ChannelSpec>()('name', 'to', 'from', 'answer', 'policy', 'capacity', 'latency', 'drained');
-const PROCESSOR_KEYS = keysOf<ProcessorSpec>()('name', 'tasks', 'handlers', 'component', 'gate');
+const PROCESSOR_KEYS = keysOf<ProcessorSpec>()('name', 'tasks', 'migratesTo', 'handlers', 'component', 'gate');
 const SPONTANEOUS_KEYS = keysOf<SpontaneousSpec>()(
   'name',
   'kind',
@@ -410,6 +414,7 @@ export class SystemBuilder {
       name: spec.name,
       index,
       tasks: spec.tasks.map(programIndex),
+      migratesTo: (spec.migratesTo ?? []).map((name) => this.#processorIndex(name, spec.name)),
       handlers: Object.fromEntries(handlerNames.map(([vector, p]) => [vector, programIndex(p)])),
       component: spec.component === undefined ? -1 : this.#componentIndex(spec.component, spec.name),
       gate: spec.gate === undefined ? -1 : this.#componentIndex(spec.gate, spec.name),

@@ -23,6 +23,8 @@ export type InvlpgbMutant =
 export interface InvlpgbOptions {
   /** Pages one INVLPGB covers at most (CPUID 8000_0008, EDX, plus one). Default 8. */
   readonly countMax?: number;
+  /** flush_tlb_func() looks at is_lazy before it changes to a global ASID (proposed in 20250520102036.5d61f565@fangorn). Default false. */
+  readonly lazyFirst?: boolean;
   readonly mutant?: InvlpgbMutant;
 }
 

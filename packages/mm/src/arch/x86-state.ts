@@ -38,7 +38,15 @@ export type X86TlbMutant =
   /** LOADED_MM_SWITCHING is stored only after tlb_gen has been read. */
   | 'switching is said late'
   /** A CPU whose bit in mm_cpumask is set already leaves it alone, and with it the full barrier that setting it was. */
-  | 'no barrier while switching';
+  | 'no barrier while switching'
+  /** switch_mm_irqs_off() leaves is_lazy set. */
+  | 'lazy mode is never left'
+  /** A CPU that runs an mm for the first time reads tlb_gen when CR3 has been written already. */
+  | 'tlb_gen is read after CR3'
+  /** flush_tlb_func() notes the tlb_gen of after the flush, not the one it has read before. */
+  | 'tlb_gen is read again after the flush'
+  /** The CPU that asks for a flush does not flush itself. */
+  | 'no local flush';
 
 /** pv_ops.mmu.flush_tlb_multi(): has the CPUs of a mask flush what this CPU's flush_tlb_info says, and waits for it. */
 export type FlushTlbMulti = (

@@ -138,6 +138,7 @@ const flush_tlb_mm_range = routine(
       yield* flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
       yield* consider_global_asid(x86, mm);
     } else if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) === mm.id) {
+      if (x86.options.mutant === 'no local flush') return;
       yield* local_irq_disable(cpu);
       yield* flush_tlb_func(x86, cpu, cpu.id, true);
       yield* local_irq_enable(cpu);
@@ -158,7 +159,8 @@ export const native_flush_tlb_multi = routine(
       const everybody = freed_tables && x86.options.mutant !== 'lazy CPUs keep freed tables';
       if (everybody || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) targets |= bit;
     }
-    const local = (targets & (1 << cpu.id)) !== 0 ? () => flush_tlb_func(x86, cpu, cpu.id, true) : undefined;
+    const flushesSelf = (targets & (1 << cpu.id)) !== 0 && x86.options.mutant !== 'no local flush';
+    const local = flushesSelf ? () => flush_tlb_func(x86, cpu, cpu.id, true) : undefined;
     yield* x86.smp.smp_call_function_many(cpu, targets, x86.flushFunction, local);
   },
 );
@@ -195,11 +197,9 @@ const flush_tlb_func = routine(
       return;
     }
     if (loaded_mm === INIT_MM) return;
+    if (x86.options.invlpgb?.lazyFirst && (yield* leaves_lazy_mm(x86, cpu))) return;
     if (x86.options.invlpgb && (yield* uses_global_asid(x86, cpu, mm))) return;
-    if ((yield* load(x86.is_lazy.at(cpu.id), { label: 'cpu_tlbstate.is_lazy' })) !== 0) {
-      yield* switch_to_init_mm(x86, cpu);
-      return;
-    }
+    if (!x86.options.invlpgb?.lazyFirst && (yield* leaves_lazy_mm(x86, cpu))) return;
     const asid = yield* load(x86.loaded_mm_asid.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm_asid' });
     const slot = x86.ctx_tlb_gen.at(cpu.id * TLB_NR_DYN_ASIDS + asid);
     const local_tlb_gen = yield* load(slot, { label: 'ctxs[asid].tlb_gen' });
@@ -221,9 +221,20 @@ const flush_tlb_func = routine(
       yield* mmuOf(x86, cpu).reload_cr3(asid + 1);
       if (local) yield* count(X86Counter.localAll);
     }
-    yield* store(slot, mm_tlb_gen, { label: 'ctxs[asid].tlb_gen = mm_tlb_gen' });
+    const caughtUp =
+      x86.options.mutant === 'tlb_gen is read again after the flush'
+        ? yield* load(mm.tlb_gen.at(0), { label: 'mm->context.tlb_gen' })
+        : mm_tlb_gen;
+    yield* store(slot, caughtUp, { label: 'ctxs[asid].tlb_gen = mm_tlb_gen' });
   },
 );
+
+/** A lazy CPU that is told of a flush gives the mm up: true. */
+function* leaves_lazy_mm(x86: X86TlbState, cpu: Cpu): Steps<boolean> {
+  if ((yield* load(x86.is_lazy.at(cpu.id), { label: 'cpu_tlbstate.is_lazy' })) === 0) return false;
+  yield* switch_to_init_mm(x86, cpu);
+  return true;
+}
 
 /** A CPU that uses a global ASID, after it has changed to it if it must, is kept up to date by INVLPGB. */
 function* uses_global_asid(x86: X86TlbState, cpu: Cpu, mm: Mm): Steps<boolean> {
@@ -239,7 +250,8 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
   const id = cpu.id;
   const prev = yield* load(x86.loaded_mm.at(id), { label: 'cpu_tlbstate.loaded_mm' });
   const was_lazy = yield* load(x86.is_lazy.at(id), { label: 'cpu_tlbstate.is_lazy' });
-  if (was_lazy !== 0) yield* store(x86.is_lazy.at(id), 0, { label: 'is_lazy = false' });
+  if (was_lazy !== 0 && x86.options.mutant !== 'lazy mode is never left')
+    yield* store(x86.is_lazy.at(id), 0, { label: 'is_lazy = false' });
   if (prev === next.id) {
     if (x86.options.invlpgb) {
       const prev_asid = yield* load(x86.loaded_mm_asid.at(id), { label: 'cpu_tlbstate.loaded_mm_asid' });
@@ -276,11 +288,15 @@ function* reload_tlb(x86: X86TlbState, cpu: Cpu, next: Mm, next_tlb_gen: number,
   const { id } = cpu;
   const { asid, need_flush } = yield* choose_new_asid(x86, cpu, next, next_tlb_gen);
   if (late) yield* say_switching(x86, cpu);
-  if (need_flush) {
-    yield* store(x86.ctx_id.at(id * TLB_NR_DYN_ASIDS + asid), next.id);
-    yield* store(x86.ctx_tlb_gen.at(id * TLB_NR_DYN_ASIDS + asid), next_tlb_gen);
-  }
+  const slot = id * TLB_NR_DYN_ASIDS + asid;
+  const readsLate = need_flush && x86.options.mutant === 'tlb_gen is read after CR3';
+  if (need_flush) yield* store(x86.ctx_id.at(slot), next.id);
+  if (need_flush && !readsLate) yield* store(x86.ctx_tlb_gen.at(slot), next_tlb_gen);
   yield* mmuOf(x86, cpu).load_root((yield* load(next.pgd.at(0))) - 1, asid + 1, !need_flush);
+  if (readsLate) {
+    const late_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
+    yield* store(x86.ctx_tlb_gen.at(slot), late_tlb_gen);
+  }
   yield* store(x86.loaded_mm.at(id), next.id, { label: 'loaded_mm = next' });
   yield* store(x86.loaded_mm_asid.at(id), asid, { label: `loaded_mm_asid = ${asid}` });
 }

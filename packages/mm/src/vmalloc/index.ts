@@ -21,4 +21,4 @@ export {
   MmStruct,
 } from '../mmap-lock.ts';
 export { VmallocKernel, type TreeShape, type VmallocKernelOptions } from './kernel.ts';
-export { vmap_range, vmapRoutines, type TryHuge, type VmapDesign } from './vmap.ts';
+export { vmap_pte_range_lazy, vmap_range, vmapRoutines, type TryHuge, type VmapDesign } from './vmap.ts';

@@ -4,9 +4,13 @@
  * A huge mapping replaces a table that an earlier, smaller mapping left behind; that is the only moment at which the kernel's
  * own tables are freed. The address and size checks before it are taken as passed.
  */
-import { point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { each, point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { _PAGE_PRESENT, _PAGE_RW, mk_pte } from '@shootdown/mmu';
 import { blockDescriptor, pageDescriptor, pxd_pgtable, pxd_table } from './descriptor.ts';
 import type { FreeTables } from './free-tables.ts';
+import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, returns } from '../lazy/mode.ts';
+import { kernel_access, set_pte } from '../lazy/pte.ts';
+import type { SectionRoutine } from '../lazy/sections.ts';
 import { mmap_read_trylock, mmap_read_unlock } from '../mmap-lock.ts';
 import type { VmallocKernel } from './kernel.ts';
 
@@ -104,5 +108,22 @@ export const vmap_range = routine(
       if (huge && (yield* kernel.routine(vmap_try_huge_pud)(kernel, cpu, design, pud)) === 1) continue;
       yield* kernel.routine(vmap_pmd_range)(kernel, cpu, design, pud);
     }
+  },
+);
+
+const MAPPED = _PAGE_PRESENT | _PAGE_RW;
+
+/** vmap_pte_range(): one section for the range, its barriers batched; the caller uses the mapping when it has returned. */
+export const vmap_pte_range_lazy: SectionRoutine = routine(
+  'vmap_pte_range',
+  function* ({ lazy, current, ptes }): Steps {
+    yield* lazy_mmu_mode_enable(lazy, current);
+    yield* each(ptes.length, function* (i) {
+      yield* set_pte(lazy, current, ptes[i] as EntryPointer, mk_pte(1 + i, MAPPED), { label: 'set_pte_at(page)' });
+      return undefined;
+    });
+    yield* lazy_mmu_mode_disable(lazy, current);
+    for (const ptep of ptes) yield* kernel_access(lazy, current, ptep, '*(char *)area->addr');
+    yield* returns(lazy, current);
   },
 );

@@ -1,0 +1,211 @@
+import { explore } from '@shootdown/explorer';
+import { CONDITION, machineOf, runLitmus } from '@shootdown/litmus';
+import type { MemoryModel } from '@shootdown/machine';
+import { describe, expect, it } from 'vitest';
+import { DATA_RACE } from '../run/races.ts';
+import { linuxC, readProgram } from './litmus.ts';
+
+const models: readonly MemoryModel[] = ['sc', 'tso', 'arm'];
+
+/** What is observed on sc, tso and arm. */
+async function observed(text: string): Promise<string> {
+  const test = await linuxC.read(text);
+  return models.map((memoryModel) => runLitmus(test, { memoryModel }).observation ?? 'bounded').join(' ');
+}
+
+const messagePassing = (write: string, read: string, between = '') => `C MP
+
+(* Two words, one of which says that the other is there. *)
+{}
+
+P0(int *data, int *flag)
+{
+	WRITE_ONCE(*data, 1);
+	${write};
+}
+
+P1(int *data, int *flag)
+{
+	int seen = ${read};
+	int value;
+	${between}
+	value = READ_ONCE(*data);
+}
+
+exists (1:seen=1 /\\ 1:value=0)
+`;
+
+describe("litmus tests of the kernel's memory model", () => {
+  it.each([
+    ['nothing', messagePassing('WRITE_ONCE(*flag, 1)', 'READ_ONCE(*flag)'), 'Never Never Sometimes'],
+    ['a release alone', messagePassing('smp_store_release(flag, 1)', 'READ_ONCE(*flag)'), 'Never Never Sometimes'],
+    [
+      'release and acquire',
+      messagePassing('smp_store_release(flag, 1)', 'smp_load_acquire(flag)'),
+      'Never Never Never',
+    ],
+    [
+      'release and a barrier',
+      messagePassing('smp_store_release(flag, 1)', 'READ_ONCE(*flag)', 'smp_rmb();'),
+      'Never Never Never',
+    ],
+    ['a relaxed exchange', messagePassing('xchg_relaxed(flag, 1)', 'smp_load_acquire(flag)'), 'Never Never Sometimes'],
+    ['a releasing exchange', messagePassing('xchg_release(flag, 1)', 'smp_load_acquire(flag)'), 'Never Never Never'],
+  ])('message passing with %s', async (_, text, expected) => {
+    expect(await observed(text)).toBe(expected);
+  });
+
+  const storeBuffering = (between: string) => `C SB
+{ int x = 0; int y = 0; }
+P0(int *x, int *y) { int r; WRITE_ONCE(*x, 1); ${between} r = READ_ONCE(*y); }
+P1(int *x, int *y) { int r; WRITE_ONCE(*y, 1); ${between} r = READ_ONCE(*x); }
+exists (0:r=0 /\\ 1:r=0)`;
+
+  it.each([
+    ['nothing', '', 'Never Sometimes Sometimes'],
+    ['a write barrier', 'smp_wmb();', 'Never Sometimes Sometimes'],
+    ['a full barrier', 'smp_mb();', 'Never Never Never'],
+  ])('store buffering with %s', async (_, between, expected) => {
+    expect(await observed(storeBuffering(between))).toBe(expected);
+  });
+
+  it('an address dependency orders loads', async () => {
+    const text = `C MP-addr
+{ int x = 0; int z = 7; int *p = &z; }
+P0(int *x, int **p) { WRITE_ONCE(*x, 1); smp_store_release(p, x); }
+P1(int **p) { int *r1; int r2; r1 = rcu_dereference(*p); r2 = READ_ONCE(*r1); }
+exists (1:r1=x /\\ 1:r2=0)`;
+    expect(await observed(text)).toBe('Never Never Never');
+    expect(
+      await observed(text.replace('READ_ONCE(*r1)', 'READ_ONCE(*x)').replace('P1(int **p)', 'P1(int **p, int *x)')),
+    ).toBe('Never Never Sometimes');
+  });
+
+  it('a grace period waits for readers', async () => {
+    const text = `C RCU
+{}
+P0(int *x, int *y) { int r1; int r2; rcu_read_lock(); r1 = READ_ONCE(*x); r2 = READ_ONCE(*y); rcu_read_unlock(); }
+P1(int *x, int *y) { WRITE_ONCE(*x, 1); synchronize_rcu(); WRITE_ONCE(*y, 1); }
+exists (0:r1=0 /\\ 0:r2=1)`;
+    expect(await observed(text)).toBe('Never Never Never');
+    expect(await observed(text.replace('synchronize_rcu();', ''))).toBe('Sometimes Sometimes Sometimes');
+  });
+
+  it.each([
+    ['atomic_inc(v)', '2'],
+    ['atomic_add_unless(v, 1, 1)', '1'],
+    ['atomic_cmpxchg(v, 0, 5)', '5'],
+    ['atomic_fetch_add(1, v)', '2'],
+    ['atomic_set(v, 3)', '3'],
+  ])('%s is atomic', async (call, value) => {
+    const thread = (i: number) => `P${i}(atomic_t *v) { int r; r = 0; ${call}; }\n`;
+    expect(
+      await observed(`C atomic\n{ atomic_t v = ATOMIC_INIT(0); }\n${thread(0)}${thread(1)}exists (~v=${value})`),
+    ).toBe('Never Never Never');
+  });
+
+  it('prints pointers by name, and what else locations ask for', async () => {
+    const test = await linuxC.read(
+      'C names\n{ int *p = &x; }\nP0(int **p) { int *r = READ_ONCE(*p); }\nlocations [p]\nexists (0:r=x)',
+    );
+    expect(runLitmus(test, { memoryModel: 'sc' }).outcomes.map(({ text }) => text)).toEqual(['0:r=x; [p]=x;']);
+  });
+
+  it.each([
+    ['C x\n{}\nP0(int *x) { srcu_read_lock(x); }\nexists (x=1)', 'test:3: srcu_read_lock() is not known here'],
+    ['C x\n{}\nP0(int *x) { }\n', 'no condition'],
+    ['C x\n{ 0:r=1; }\nP0(int *x) { }\nexists (x=1)', 'initial state: not supported: 0:r=1'],
+  ])('what cannot be read is said: %j', async (text, said) => {
+    await expect(linuxC.read(text)).rejects.toThrow(said);
+  });
+});
+
+async function verdict(text: string, memoryModel: MemoryModel = 'sc') {
+  const { verdict: found, property } = await explore(machineOf(await readProgram('f.c', text), { memoryModel }).system);
+  return `${found}${property === null ? '' : `: ${property}`}`;
+}
+
+const counting = (lock: string, unlock: string) => `
+static int counter;
+static DEFINE_SPINLOCK(lock);
+
+static inline void count(void)
+{
+	${lock}
+	counter++;
+	${unlock}
+}
+
+void P0(void) { count(); }
+void P1(void) { count(); }
+exists (~counter=2)
+`;
+
+describe('a program', () => {
+  it('is searched for what exists', async () => {
+    expect(await verdict(counting('spin_lock(&lock);', 'spin_unlock(&lock);'))).toBe('safe');
+  });
+
+  it('has a data race where a plain access meets another one', async () => {
+    expect(await verdict(counting('', ''))).toBe(`violation: ${DATA_RACE}`);
+    const marked = counting('', '').replace('counter++', 'WRITE_ONCE(counter, READ_ONCE(counter) + 1)');
+    expect(await verdict(marked)).toBe(`violation: ${CONDITION}`);
+  });
+
+  it('has none where only reads meet', async () => {
+    expect(await verdict('int x;\nvoid P0(void) { int a = x; }\nvoid P1(void) { int b = x; }\n')).toBe('safe');
+  });
+
+  const publishing = (store: string) => `
+struct item { int value; struct item *next; };
+static struct item items[2] = { { .value = 1 }, { .value = 2, .next = &items0 } };
+static struct item items0;
+static struct item *head;
+
+void P0(void)
+{
+	struct item *new = &items[1];
+
+	WRITE_ONCE(new->value, 42);
+	${store};
+}
+
+void P1(void)
+{
+	struct item *it = smp_load_acquire(&head);
+
+	if (it)
+		assert(READ_ONCE(it->value) == 42);
+}
+`;
+
+  it('has structs, arrays, pointers and assertions', async () => {
+    const right = publishing('smp_store_release(&head, new)');
+    const wrong = publishing('WRITE_ONCE(head, new)');
+    for (const model of models) expect(await verdict(right, model)).toBe('safe');
+    expect(await verdict(wrong, 'tso')).toBe('safe');
+    expect(await verdict(wrong, 'arm')).toMatch(/^violation: assert\(READ_ONCE\(it->value\) == 42\) at line 20/);
+  });
+
+  it.each([
+    ['int *p;\nvoid P0(void) { int v = *p; }', 'a load through a null pointer'],
+    ['int n;\nvoid P0(void) { int v; if (n) v = 1; n = v; }', 'v is used before it is set'],
+    ['int n;\nvoid P0(void) { n = 1 / n; }', '1 / 0 has no value'],
+    ['int n;\nvoid P0(void) { n = 1 << 32; }', '1 << 32 has no value'],
+    ['spinlock_t *l;\nvoid P0(void) { spin_lock(l); }', 'NULL where spinlock_t is expected'],
+    [
+      'int *p;\nstatic int *f(void) { int a = 1; return &a; }\nint n;\nvoid P0(void) { int *q = f(); n = *q; }',
+      'a call that has returned',
+    ],
+  ])('that C gives no meaning is a violation: %j', async (text) => {
+    expect(await verdict(text)).toBe('violation: no undefined behaviour in C');
+  });
+
+  it.each([
+    ['int n;\nvoid P0(void) { for (;;) ; }', 'f.c:2: a loop that touches no shared memory and does not end'],
+    ['int n;\nstatic void f(void) { f(); }\nvoid P0(void) { f(); }', 'f.c:2: more than 200 calls within one another'],
+    ['long n;\nvoid P0(void) { n = 1L << 40; }', 'f.c:2: 0x10000000000 has more than 32 bits'],
+  ])('that never ends, or does not fit, is refused with its line: %j', async (text, said) => {
+    await expect(verdict(text)).rejects.toThrow(said);
+  });
+});

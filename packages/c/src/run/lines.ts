@@ -1,0 +1,18 @@
+/** The line of the file behind what each operation says. */
+import type { Mark, Operation, Steps } from '@shootdown/machine';
+
+/** The same steps, each of which says its line. */
+export function* withLine<T>(steps: Steps<T>, text: string): Steps<T> {
+  let result: unknown = 0;
+  for (;;) {
+    const next = steps.next(result as number);
+    if (next.done) return next.value;
+    result = yield marked(next.value, text);
+  }
+}
+
+function marked(value: Operation | Mark, text: string): Operation | Mark {
+  if ('definition' in value) return { ...value, label: `${value.label ?? value.definition.name} ${text}` };
+  // What a helper without a name does is done in this line.
+  return value.mark === 'call' && value.name === null ? { ...value, steps: withLine(value.steps, text) } : value;
+}

@@ -1,0 +1,164 @@
+/** lazy_mmu_mode_enable(), _disable(), _pause(), _resume(): include/linux/pgtable.h, v7.0; arch_enter/leave/flush of each architecture. */
+import { defineOperation, inlined, operation, retry, type OperationContext, type Steps } from '@shootdown/machine';
+import type { Current, LazyMmu } from './lazy-mmu.ts';
+
+interface Subject {
+  readonly lazy: LazyMmu;
+  readonly current: Current;
+}
+
+function define(name: string, perform: (cx: OperationContext, subject: Subject) => number) {
+  return defineOperation({ name, cost: 'nop', perform: (cx, op) => perform(cx, op.data as Subject) });
+}
+
+const PREEMPT_DISABLE = { type: 'preempt_disable' } as const;
+const PREEMPT_ENABLE = { type: 'preempt_enable' } as const;
+
+/** Result 1: this is the outermost section, and the architecture enters. */
+const ENABLE = define('lazy_mmu_mode_enable', (cx, { lazy, current }) => {
+  if (lazy.arch.nesting === 'counts') {
+    if (current.interrupt === true || lazy.counted(cx, 'pause', current) > 0) return 0;
+    return lazy.count(cx, 'enable', current, 1) === 1 ? 1 : 0;
+  }
+  return current.interrupt === true && !lazy.arch.defersInInterrupts ? 0 : 1;
+});
+
+/** Result 0: nothing to do; 1: the architecture leaves; 2: it flushes. */
+const DISABLE = define('lazy_mmu_mode_disable', (cx, { lazy, current }) => {
+  if (lazy.arch.nesting === 'counts') {
+    if (current.interrupt === true || lazy.counted(cx, 'pause', current) > 0) return 0;
+    return lazy.count(cx, 'enable', current, -1) === 0 ? 1 : 2;
+  }
+  return current.interrupt === true && !lazy.arch.defersInInterrupts ? 0 : 1;
+});
+
+/** Before v7.0 what pauses leaves, and what resumes enters. */
+const PAUSE = define('lazy_mmu_mode_pause', (cx, { lazy, current }) => {
+  if (current.interrupt === true) return 0;
+  if (lazy.arch.nesting !== 'counts') return 1;
+  return lazy.count(cx, 'pause', current, 1) === 1 && lazy.counted(cx, 'enable', current) > 0 ? 1 : 0;
+});
+
+const RESUME = define('lazy_mmu_mode_resume', (cx, { lazy, current }) => {
+  if (current.interrupt === true) return 0;
+  if (lazy.arch.nesting !== 'counts') return 1;
+  return lazy.count(cx, 'pause', current, -1) === 0 && lazy.counted(cx, 'enable', current) > 0 ? 1 : 0;
+});
+
+const ENTER = define('arch_enter_lazy_mmu_mode', (cx, { lazy, current }) => {
+  lazy.enter(cx, current);
+  return 0;
+});
+
+const LEAVE = define('arch_leave_lazy_mmu_mode', (cx, { lazy, current }) => {
+  lazy.leave(cx, current);
+  return 0;
+});
+
+const PREEMPT = defineOperation({
+  name: 'preempt_count',
+  cost: 'nop',
+  perform(cx, op) {
+    const { lazy } = op.data as Subject;
+    const cpu = lazy.cpus[cx.processor];
+    if (cpu) cx.tell(cpu.component, op.a === 1 ? PREEMPT_DISABLE : PREEMPT_ENABLE);
+    return 0;
+  },
+});
+
+const DRAIN = define('mmu_update', (cx, { lazy }) => lazy.drainOne(cx));
+
+const BARRIERS = defineOperation({
+  name: 'emit_pte_barriers',
+  cost: 'dsb',
+  perform: (cx, op) => {
+    const { lazy, current } = op.data as Subject;
+    return lazy.emitBarriers(cx, current);
+  },
+});
+
+const RETURNS = define('(returns)', (cx, { lazy, current }) => {
+  if (lazy.counted(cx, 'enable', current) > 0 || (lazy.arch.nesting !== 'counts' && lazy.isActive(cx, current)))
+    lazy.hazard(cx, 'H7', () => `task ${current.task} returns to user mode in lazy MMU mode`);
+  return 0;
+});
+
+const MIGHT_SLEEP = define('might_sleep', (cx, { lazy, current }) => {
+  if (lazy.isActive(cx, current)) {
+    const how = lazy.arch.disablesPreemption ? ', with preemption disabled' : '';
+    lazy.hazard(cx, 'H8', () => `task ${current.task} may sleep in lazy MMU mode${how}`);
+  }
+  return 0;
+});
+
+/** Everything deferred takes effect: xen_mc_flush(), __flush_tlb_pending(), the batch of s390, the barriers of arm64. */
+export const arch_flush_lazy_mmu_mode = inlined(function* (lazy: LazyMmu, current: Current): Steps {
+  const subject: Subject = { lazy, current };
+  switch (lazy.arch.defers) {
+    case 'nothing':
+      return;
+    case 'barrier':
+      yield operation(BARRIERS, 0, 0, 0, subject, {
+        label: 'emit_pte_barriers()',
+        fact: (was) => (was === 0 ? 'none pending' : undefined),
+      });
+      return;
+    case 'store':
+    case 'cache':
+    case 'flush': {
+      const label = lazy.arch.defers === 'flush' ? '__flush_tlb_pending()' : 'mmu_update()';
+      yield* retry(function* () {
+        const more = yield operation(DRAIN, 0, 0, 0, subject, { label });
+        return more === 0 ? true : undefined;
+      });
+    }
+  }
+});
+
+const arch_enter_lazy_mmu_mode = inlined(function* (lazy: LazyMmu, current: Current): Steps {
+  const subject: Subject = { lazy, current };
+  if (lazy.arch.disablesPreemption) yield operation(PREEMPT, 1, 0, 0, subject, { label: 'preempt_disable()' });
+  if (lazy.arch.defers !== 'nothing') yield operation(ENTER, 0, 0, 0, subject, { label: 'arch_enter_lazy_mmu_mode()' });
+});
+
+const arch_leave_lazy_mmu_mode = inlined(function* (lazy: LazyMmu, current: Current): Steps {
+  const subject: Subject = { lazy, current };
+  yield* arch_flush_lazy_mmu_mode(lazy, current);
+  if (lazy.arch.defers !== 'nothing') yield operation(LEAVE, 0, 0, 0, subject, { label: 'arch_leave_lazy_mmu_mode()' });
+  if (lazy.arch.disablesPreemption) yield operation(PREEMPT, 0, 0, 0, subject, { label: 'preempt_enable()' });
+});
+
+/** lazy_mmu_mode_enable(). */
+export const lazy_mmu_mode_enable = inlined(function* (lazy: LazyMmu, current: Current): Steps {
+  const enters = yield operation(ENABLE, 0, 0, 0, { lazy, current }, { label: 'lazy_mmu_mode_enable()' });
+  if (enters === 1) yield* arch_enter_lazy_mmu_mode(lazy, current);
+});
+
+/** lazy_mmu_mode_disable(): nested or not, everything before it is effective when it returns. */
+export const lazy_mmu_mode_disable = inlined(function* (lazy: LazyMmu, current: Current): Steps {
+  const what = yield operation(DISABLE, 0, 0, 0, { lazy, current }, { label: 'lazy_mmu_mode_disable()' });
+  if (what === 1) yield* arch_leave_lazy_mmu_mode(lazy, current);
+  if (what === 2) yield* arch_flush_lazy_mmu_mode(lazy, current);
+});
+
+/** lazy_mmu_mode_pause(): everything is immediate until lazy_mmu_mode_resume(). */
+export const lazy_mmu_mode_pause = inlined(function* (lazy: LazyMmu, current: Current): Steps {
+  const leaves = yield operation(PAUSE, 0, 0, 0, { lazy, current }, { label: 'lazy_mmu_mode_pause()' });
+  if (leaves === 1) yield* arch_leave_lazy_mmu_mode(lazy, current);
+});
+
+/** lazy_mmu_mode_resume(). */
+export const lazy_mmu_mode_resume = inlined(function* (lazy: LazyMmu, current: Current): Steps {
+  const enters = yield operation(RESUME, 0, 0, 0, { lazy, current }, { label: 'lazy_mmu_mode_resume()' });
+  if (enters === 1) yield* arch_enter_lazy_mmu_mode(lazy, current);
+});
+
+/** The end of a system call: from here on the task is in user mode. Rule H7. */
+export function* returns(lazy: LazyMmu, current: Current): Steps {
+  yield operation(RETURNS, 0, 0, 0, { lazy, current }, { label: '(returns to user mode)' });
+}
+
+/** might_sleep(). Rule H8. */
+export function* might_sleep(lazy: LazyMmu, current: Current, what: string): Steps {
+  yield operation(MIGHT_SLEEP, 0, 0, 0, { lazy, current }, { label: what });
+}

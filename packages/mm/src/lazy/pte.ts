@@ -1,0 +1,245 @@
+/**
+ * Changing entries on a machine that has lazy MMU mode: set_pte(), ptep_get() and their relatives, each one access, which the
+ * architecture may put off. The names are the kernel's; what differs per architecture is in {@link LazyArch.defers}.
+ */
+import {
+  defineOperation,
+  operation,
+  type EntryPointer,
+  type OperationContext,
+  type Saying,
+  type Steps,
+} from '@shootdown/machine';
+import { _PAGE_RW, formatEntry, pte_present } from '@shootdown/mmu';
+import { spin_unlock, type Spinlock } from '@shootdown/sync';
+import type { Current, LazyMmu } from './lazy-mmu.ts';
+
+interface Subject {
+  readonly lazy: LazyMmu;
+  readonly current: Current;
+  readonly ptep: EntryPointer;
+}
+
+const KERNEL = -1;
+
+/** What becomes of a new value. `old`: what the entry was in memory. */
+function update(cx: OperationContext, { lazy, current, ptep }: Subject, old: number, value: number): void {
+  const { defers } = lazy.arch;
+  const active = lazy.isActive(cx, current);
+  if (active && (defers === 'store' || defers === 'cache')) {
+    lazy.checkOwner(cx, current, 'queues an update');
+    lazy.enqueue(cx, ptep.address, value);
+    return;
+  }
+  if (defers === 'flush' && pte_present(old) && active) {
+    lazy.checkOwner(cx, current, 'batches a flush');
+    lazy.enqueue(cx, lazy.pageAt(ptep.address), 0);
+  }
+  cx.write(ptep.address, value);
+  if (defers === 'flush' && pte_present(old) && !active) lazy.invalidate(cx, lazy.pageAt(ptep.address), 1);
+  if (defers === 'barrier' && pte_present(value) && lazy.pageAt(ptep.address) === KERNEL) {
+    if (active) lazy.deferBarrier(cx, current, ptep.address);
+    else cx.count('emit_pte_barriers');
+  }
+}
+
+const SET = defineOperation({
+  name: 'set_pte',
+  cost: 'store',
+  perform(cx, op) {
+    const subject = op.data as Subject;
+    update(cx, subject, cx.read(subject.ptep.address), op.b);
+    return 0;
+  },
+});
+
+const GET = defineOperation({
+  name: 'ptep_get',
+  cost: 'load',
+  perform(cx, op) {
+    const { lazy, ptep } = op.data as Subject;
+    const queued = lazy.arch.defers === 'flush' ? undefined : lazy.queuedValue(cx, ptep.address);
+    if (queued === undefined) return cx.read(ptep.address);
+    if (lazy.arch.defers === 'cache') return queued;
+    const now = cx.read(ptep.address);
+    lazy.hazard(cx, 'H1', () => `${formatEntry(now)} is read while ${formatEntry(queued)} is queued`);
+    return now;
+  },
+});
+
+/** `*ptep`: memory, whatever is cached. */
+const DEREFERENCE = defineOperation({
+  name: '*ptep',
+  cost: 'load',
+  perform(cx, op) {
+    const { lazy, ptep } = op.data as Subject;
+    const queued = lazy.arch.defers === 'cache' ? lazy.queuedValue(cx, ptep.address) : undefined;
+    const now = cx.read(ptep.address);
+    if (queued !== undefined)
+      lazy.hazard(cx, 'H11', () => `${formatEntry(now)} is dereferenced while ${formatEntry(queued)} is cached`);
+    return now;
+  },
+});
+
+const XCHG = defineOperation({
+  name: 'ptep_get_and_clear',
+  cost: 'xchg',
+  perform(cx, op) {
+    const subject = op.data as Subject;
+    const { lazy, ptep } = subject;
+    if (lazy.arch.defers === 'cache' && lazy.isActive(cx, subject.current)) {
+      const value = lazy.queuedValue(cx, ptep.address) ?? cx.read(ptep.address);
+      update(cx, subject, value, op.b);
+      return value;
+    }
+    const queued = lazy.arch.defers === 'store' ? lazy.queuedValue(cx, ptep.address) : undefined;
+    if (queued !== undefined)
+      lazy.hazard(cx, 'H10', () => `an exchange passes ${formatEntry(queued)}, which is queued before it`);
+    const old = cx.read(ptep.address);
+    // Xen PV traps the exchange and performs it at once: it is never queued.
+    if (lazy.arch.defers === 'store') cx.write(ptep.address, op.b);
+    else update(cx, subject, old, op.b);
+    return old;
+  },
+});
+
+const WRPROTECT = defineOperation({
+  name: 'ptep_set_wrprotect',
+  cost: 'cmpxchg',
+  perform(cx, op) {
+    const subject = op.data as Subject;
+    const { lazy, ptep } = subject;
+    const queued = lazy.arch.defers === 'store' ? lazy.queuedValue(cx, ptep.address) : undefined;
+    if (queued !== undefined)
+      lazy.hazard(cx, 'H10', () => `ptep_set_wrprotect() passes ${formatEntry(queued)}, which is queued before it`);
+    const cached = lazy.arch.defers === 'cache' ? lazy.queuedValue(cx, ptep.address) : undefined;
+    const old = cached ?? cx.read(ptep.address);
+    if (lazy.arch.defers === 'store') cx.write(ptep.address, old & ~_PAGE_RW);
+    else update(cx, subject, old, old & ~_PAGE_RW);
+    return old;
+  },
+});
+
+const FLUSH = defineOperation({
+  name: 'flush_tlb_range',
+  cost: 'invlpg',
+  perform(cx, op) {
+    const { lazy } = op.data as Subject;
+    const covers = (page: number): boolean => page >= op.a && page < op.a + op.b;
+    const stores = lazy.arch.defers === 'store' || lazy.arch.defers === 'cache';
+    const late = stores ? lazy.queued(cx).find(({ address }) => covers(lazy.pageAt(address))) : undefined;
+    if (late)
+      lazy.hazard(cx, 'H2', () => `page 0x${op.a.toString(16)} is flushed while ${formatEntry(late.value)} is queued`);
+    lazy.invalidate(cx, op.a, op.b);
+    return 0;
+  },
+});
+
+const UNLOCKS = defineOperation({
+  name: '(unlocks)',
+  cost: 'nop',
+  perform(cx, op) {
+    const { lazy, current } = op.data as Subject;
+    const waiting = lazy.queued(cx).length;
+    if (waiting > 0 && lazy.isActive(cx, current))
+      lazy.hazard(cx, 'H3', () => `${waiting} update${waiting === 1 ? '' : 's'} of task ${current.task} still queued`);
+    return 0;
+  },
+});
+
+const EXPECTS = defineOperation({
+  name: '(expects an immediate effect)',
+  cost: 'nop',
+  perform(cx, op) {
+    const { lazy, current, ptep } = op.data as Subject;
+    const queued = lazy.arch.defers === 'flush' ? undefined : lazy.queuedValue(cx, ptep.address);
+    const pending = lazy.barrierPending(cx, ptep.address);
+    if (queued === undefined && !pending) return 0;
+    const what = (): string => (pending ? 'its barriers are pending' : `${formatEntry(queued ?? 0)} is queued`);
+    lazy.hazard(cx, current.interrupt === true ? 'H6' : 'H5', what);
+    return 0;
+  },
+});
+
+const KERNEL_ACCESS = defineOperation({
+  name: 'kernel_access',
+  cost: 'load',
+  perform(cx, op) {
+    const { lazy, ptep } = op.data as Subject;
+    if (lazy.barrierPending(cx, ptep.address))
+      lazy.hazard(cx, 'H9', () => `${formatEntry(cx.read(ptep.address))} is used before dsb(ishst); isb`);
+    return cx.read(ptep.address);
+  },
+});
+
+/** set_pte(). */
+export function* set_pte(lazy: LazyMmu, current: Current, ptep: EntryPointer, value: number, saying?: Saying): Steps {
+  yield operation(SET, ptep.address, value, 0, { lazy, current, ptep }, { label: 'set_pte()', ...saying });
+}
+
+/** ptep_get(). */
+export function* ptep_get(lazy: LazyMmu, current: Current, ptep: EntryPointer, saying?: Saying): Steps<number> {
+  const says = { label: 'ptep_get()', fact: formatEntry, ...saying };
+  return yield operation(GET, ptep.address, 0, 0, { lazy, current, ptep }, says);
+}
+
+/** `*ptep`, without ptep_get(). */
+export function* dereference(lazy: LazyMmu, current: Current, ptep: EntryPointer, saying?: Saying): Steps<number> {
+  const says = { label: '*ptep', fact: formatEntry, ...saying };
+  return yield operation(DEREFERENCE, ptep.address, 0, 0, { lazy, current, ptep }, says);
+}
+
+/** ptep_get_and_clear(); ptep_modify_prot_start() is the same. */
+export function* ptep_get_and_clear(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+  saying?: Saying,
+): Steps<number> {
+  const says = { label: 'ptep_get_and_clear()', fact: formatEntry, ...saying };
+  return yield operation(XCHG, ptep.address, 0, 0, { lazy, current, ptep }, says);
+}
+
+/**
+ * ptep_modify_prot_start(). Xen PV returns the entry as it is, and preserves the bits that hardware sets when it commits
+ * (xen_ptep_modify_prot_start()): until then memory offers the old entry. Elsewhere the entry is cleared.
+ */
+export function* ptep_modify_prot_start(lazy: LazyMmu, current: Current, ptep: EntryPointer): Steps<number> {
+  const says = { label: 'ptep_modify_prot_start()' };
+  return lazy.arch.defers === 'store'
+    ? yield* ptep_get(lazy, current, ptep, says)
+    : yield* ptep_get_and_clear(lazy, current, ptep, says);
+}
+
+/** ptep_set_wrprotect(): atomic, for hardware may be setting bits; returns the old entry. */
+export function* ptep_set_wrprotect(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+  saying?: Saying,
+): Steps<number> {
+  const says = { label: 'ptep_set_wrprotect()', ...saying };
+  return yield operation(WRPROTECT, ptep.address, 0, 0, { lazy, current, ptep }, says);
+}
+
+/** flush_tlb_range(): on every CPU, in one step: what happens inside a flush is for other scenarios. */
+export function* flush_tlb_range(lazy: LazyMmu, current: Current, vpn: number, pages: number): Steps {
+  yield operation(FLUSH, vpn, pages, 0, { lazy, current }, { label: 'flush_tlb_range()' });
+}
+
+/** spin_unlock() of a page-table lock. Rule H3. */
+export function* pte_unmap_unlock(lazy: LazyMmu, current: Current, lock: Spinlock): Steps {
+  yield operation(UNLOCKS, 0, 0, 0, { lazy, current }, { label: '(unlocks)' });
+  yield* spin_unlock(lock);
+}
+
+/** Code that needs the entry in force now, such as __kernel_map_pages(). Rules H5 and H6. */
+export function* needs_immediate_effect(lazy: LazyMmu, current: Current, ptep: EntryPointer, label: string): Steps {
+  yield operation(EXPECTS, ptep.address, 0, 0, { lazy, current, ptep }, { label });
+}
+
+/** An access to a kernel address: the entry it goes through. Rule H9. */
+export function* kernel_access(lazy: LazyMmu, current: Current, ptep: EntryPointer, label: string): Steps<number> {
+  const says = { label, fact: formatEntry };
+  return yield operation(KERNEL_ACCESS, ptep.address, 0, 0, { lazy, current, ptep }, says);
+}

@@ -1,0 +1,242 @@
+/**
+ * The detector: runs sections on every architecture and generation with every rule of lazy MMU mode judged, and says who breaks which.
+ * This is the debug feature that the thread of 2025 asked for, for any routine that one puts on the machine.
+ */
+import { startCpu, type Cpu } from '@shootdown/cpu';
+import { explore, type ExploreResult } from '@shootdown/explorer';
+import {
+  ModelError,
+  program,
+  recordTrace,
+  routine,
+  TabulatedExecutor,
+  type EntryPointer,
+  type MemoryModel,
+  type System,
+  type Trace,
+} from '@shootdown/machine';
+import { copy_pte_range_lazy, lazy, vmalloc } from '@shootdown/mm';
+import { mk_pte } from '@shootdown/mmu';
+import { lazyMachine, mapInSection, raiseSoftirq, RW, SOFTIRQ } from './lazy-machine.ts';
+
+/** Which order of a section: as it was when it was wrong, or as it is. */
+export type SectionGeneration = 'old' | 'current';
+
+/** A section to look at. */
+export interface HazardSubject {
+  /** The kernel identifier of its routine. */
+  readonly name: string;
+  readonly generation: SectionGeneration;
+  /** What is different in this version, in a few words. */
+  readonly version: string;
+  readonly section: lazy.SectionRoutine;
+  /** It works on the kernel's table. Default: on that of a process. */
+  readonly kernel?: boolean;
+  /** Entries of its table to begin with. Default: two pages mapped in a process's, none in the kernel's. */
+  readonly entries?: readonly number[];
+  /** It runs in an interrupt, at any time of a section that maps another page. */
+  readonly interrupt?: boolean;
+}
+
+const DEVICE_PAGE = 2;
+
+/** copy_pte_range() as a section: the second table is the child's. */
+const fork: lazy.SectionRoutine = routine('fork', function* ({ lazy: mode, current, ptes, ptl, otherPtl = ptl }) {
+  const [first] = ptes as [EntryPointer];
+  const target = ptes.map((_, i) => mode.frames.entry(1 - first.frame, i));
+  yield* copy_pte_range_lazy({
+    lazy: mode,
+    current,
+    source: ptes,
+    target,
+    src_ptl: ptl,
+    dst_ptl: otherPtl,
+    readsAgain: 'ptep_get',
+  });
+});
+
+/** What ships: every section of generic mm that uses the mode, and the versions that were wrong. */
+export const hazardSubjects: readonly HazardSubject[] = [
+  {
+    name: 'copy_pte_range',
+    generation: 'current',
+    version: 'device-exclusive entry',
+    section: fork,
+    entries: [lazy.make_device_exclusive_entry(DEVICE_PAGE), mk_pte(DEVICE_PAGE + 1, RW)],
+  },
+  {
+    name: 'pagemap_scan_pmd_entry',
+    generation: 'old',
+    version: 'flush, then leave',
+    section: lazy.pagemap_scan_pmd_entry_flush_before_leave,
+  },
+  {
+    name: 'pagemap_scan_pmd_entry',
+    generation: 'old',
+    version: 'unlock, then leave',
+    section: lazy.pagemap_scan_pmd_entry_unlock_before_leave,
+  },
+  {
+    name: 'pagemap_scan_pmd_entry',
+    generation: 'current',
+    version: 'leave, flush, unlock',
+    section: lazy.pagemap_scan_pmd_entry,
+  },
+  {
+    name: 'migrate_vma_collect_pmd',
+    generation: 'old',
+    version: 'flush, then leave',
+    section: lazy.migrate_vma_collect_pmd_flush_before_leave,
+  },
+  {
+    name: 'migrate_vma_collect_pmd',
+    generation: 'current',
+    version: 'leave, flush, unlock',
+    section: lazy.migrate_vma_collect_pmd,
+  },
+  {
+    name: 'madvise_cold_or_pageout_pte_range',
+    generation: 'current',
+    version: 'leaves around split_folio()',
+    section: lazy.madvise_cold_or_pageout_pte_range,
+  },
+  {
+    name: 'vmap_pages_pte_range',
+    generation: 'old',
+    version: 'returns -EBUSY in the mode',
+    section: lazy.vmap_pages_pte_range_buggy,
+    kernel: true,
+    entries: [0, mk_pte(4, RW)],
+  },
+  {
+    name: 'vmap_pages_pte_range',
+    generation: 'current',
+    version: 'leaves on an error, too',
+    section: lazy.vmap_pages_pte_range,
+    kernel: true,
+    entries: [0, mk_pte(4, RW)],
+  },
+  {
+    name: 'vmap_pte_range',
+    generation: 'current',
+    version: 'uses the mapping',
+    section: vmalloc.vmap_pte_range_lazy,
+    kernel: true,
+  },
+  {
+    name: 'vunmap_pte_range',
+    generation: 'current',
+    version: '',
+    section: lazy.vunmap_pte_range,
+    kernel: true,
+    entries: [mk_pte(2, RW), mk_pte(3, RW)],
+  },
+  {
+    name: 'kasan_populate_vmalloc_pte',
+    generation: 'old',
+    version: 'allocates in the mode',
+    section: lazy.kasan_populate_vmalloc_pte_sleeps,
+    kernel: true,
+  },
+  {
+    name: 'kasan_populate_vmalloc_pte',
+    generation: 'current',
+    version: 'pauses the mode',
+    section: lazy.kasan_populate_vmalloc_pte,
+    kernel: true,
+  },
+  {
+    name: '__kernel_map_pages',
+    generation: 'old',
+    version: 'in an outer section',
+    section: lazy.kernel_map_pages_deferred,
+    kernel: true,
+  },
+  {
+    name: '__kernel_map_pages',
+    generation: 'current',
+    version: 'in a section of its own',
+    section: lazy.kernel_map_pages_nested,
+    kernel: true,
+  },
+  {
+    name: 'kfence_unprotect',
+    generation: 'current',
+    version: 'in a softirq',
+    section: lazy.kfence_unprotect,
+    kernel: true,
+    interrupt: true,
+  },
+];
+
+/** One cell of the matrix. */
+export interface HazardFinding {
+  readonly section: string;
+  readonly generation: SectionGeneration;
+  readonly version: string;
+  readonly arch: string;
+  /** Empty: clean. */
+  readonly hazards: readonly lazy.HazardClass[];
+  /** The step at which the first is seen: the routine it is in, and what it says. */
+  readonly routine: string | null;
+  readonly step: string | null;
+  readonly detail: string | null;
+  readonly states: number;
+  readonly complete: boolean;
+}
+
+/** The machine on which a section is looked at. */
+export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memoryModel: MemoryModel = 'sc'): System {
+  const kernelTable = subject.kernel === true;
+  const { entries } = subject;
+  const machine = lazyMachine({
+    memoryModel,
+    arch,
+    cpus: subject.interrupt ? 2 : 1,
+    tasks: 1,
+    kernelTable,
+    ...(entries && (kernelTable ? { other: entries } : { own: entries })),
+    vectors: [SOFTIRQ],
+  });
+  const [first, second] = machine.cpus as [Cpu, Cpu | undefined];
+  const [ptl, otherPtl] = machine.ptl;
+  if (!ptl || !otherPtl) throw new ModelError('hazards: build: no lock');
+  const ptes = kernelTable ? machine.other : machine.own;
+  const section: lazy.Section = { lazy: machine.lazy, current: { task: 0 }, ptes, start: 0, ptl, otherPtl };
+  if (!second) startCpu(machine.builder, first, [program(subject.section, section)]);
+  else {
+    const handler = program(subject.section, { ...section, current: { task: 0, interrupt: true } });
+    startCpu(machine.builder, first, [program(mapInSection, machine)], { [SOFTIRQ]: handler });
+    startCpu(machine.builder, second, [program(raiseSoftirq, first)]);
+  }
+  return machine.builder.build();
+}
+
+/** Looks at one section on one architecture: every rule that it breaks, and where it first does. */
+export async function findHazards(subject: HazardSubject, arch: lazy.LazyArch): Promise<HazardFinding> {
+  const found = await explore(hazardSystem(subject, arch), { all: true, interleavingsStatesMax: 0 });
+  const hazards = found.problems.flatMap(({ property }) => lazy.hazardOf(property) ?? []);
+  const trace = hazardTrace(subject, arch, found);
+  const step = trace?.steps.at(-1);
+  return {
+    section: subject.name,
+    generation: subject.generation,
+    version: subject.version,
+    arch: arch.name,
+    hazards: [...new Set(hazards)].sort((a, b) => lazy.hazardClasses.indexOf(a) - lazy.hazardClasses.indexOf(b)),
+    routine: step?.stack.at(-1) ?? null,
+    step: step?.text ?? null,
+    detail: step?.violation?.detail ?? found.property,
+    states: found.states,
+    complete: found.complete,
+  };
+}
+
+/** The counterexample of the first rule broken; null if none is. */
+export function hazardTrace(
+  subject: HazardSubject,
+  arch: lazy.LazyArch,
+  { schedule }: Pick<ExploreResult, 'schedule'>,
+): Trace | null {
+  return schedule === null ? null : recordTrace(new TabulatedExecutor(hazardSystem(subject, arch)), schedule);
+}
