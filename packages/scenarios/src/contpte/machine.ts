@@ -90,6 +90,8 @@ export interface ContpteMachineOptions {
   /** Address spaces, each with a table. Default one. */
   readonly mms?: number;
   readonly bbml2?: boolean;
+  /** Which frames hold the same. Default: none do. */
+  readonly sameContents?: (frame: number, other: number) => boolean;
   /** The hardware of CPU0, if it runs user code too. */
   readonly kernelHardware?: Omit<Translator, 'name'>;
   /** The SMMU, if there is one. */
@@ -147,7 +149,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     blockEntries: block,
     root: 0,
     asid: 1,
-    rule: bbml2 ? BBML2_NOABORT : BBML0,
+    rule: { ...(bbml2 ? BBML2_NOABORT : BBML0), ...(options.sameContents && { sameContents: options.sameContents }) },
   });
   connectMmus(builder, tlb.mmus.slice(0, 2), 'dvm');
   const device = tlb.mmus[2];
@@ -164,6 +166,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
   const monitor = new FlushMonitor(builder, frames, tinyShape(1, entries), {
     root: pgd.at(0),
     cpus: 2,
+    blockEntries: block,
     pages: Array.from({ length: entries }, (_, page) => page),
   });
   tlb.monitors = [monitor];
