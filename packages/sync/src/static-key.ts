@@ -96,7 +96,9 @@ export class StaticKey {
     this.name = name;
     this.labels = labels;
     this.enabled = builder.region(`${name}.enabled`, 1, STRONG).at(0);
-    this.instruction = builder.region(`${name}.instruction`, 1, { memory: 'code', format: (v) => (v === 0 ? 'NOP' : 'B') }).at(0);
+    this.instruction = builder
+      .region(`${name}.instruction`, 1, { memory: 'code', format: (v) => (v === 0 ? 'NOP' : 'B') })
+      .at(0);
     this.stale = builder.region(`${name}.stale`, 1, GHOST).at(0);
     this.dirty = builder.region(`${name}.dirty`, 1, GHOST).at(0);
     this.words = [this.enabled, this.instruction, this.stale, this.dirty];
