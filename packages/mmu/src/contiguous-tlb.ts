@@ -23,6 +23,7 @@ import {
   changeThatNeedsBreak,
   type BreakBeforeMakeRule,
 } from './break-before-make.ts';
+import { cachedForm } from './cached-form.ts';
 import { ContiguousMmu } from './contiguous-mmu.ts';
 import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, formatEntry } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
@@ -327,11 +328,6 @@ export class ContiguousTlb {
   #base(who: number, page: number): number {
     return this.#members.base + (who * this.frames.entriesPerTable + page) * MEMBERS_MAX;
   }
-}
-
-/** An entry as it is cached: accessed, or it would not be; Linux's own dirty bit means nothing to hardware. */
-export function cachedForm(entry: number): number {
-  return entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY);
 }
 
 function isFractured(member: number): boolean {

@@ -19,7 +19,7 @@ import {
   type ContpteVariant,
 } from './machine.ts';
 
-const { PAGE_SHARED, PAGE_SIZE, pte_valid_cont, pte_write } = contpte;
+const { PAGE_SHARED, PAGE_SIZE, pte_cont, pte_valid, pte_write, PTE_RDONLY } = contpte;
 
 interface Design extends ContpteVariant {
   /** From the middle of one block to the middle of the next; otherwise one block. */
@@ -68,7 +68,8 @@ const WRITES_ON = 'once fork() has returned nobody writes to what parent and chi
 
 /** The parent forks; what it has shared must be read-only for everybody from then on. */
 function forks(first: number, pages: number, returned: Region): ContpteTask {
-  return routine('fork', function* ({ vma, mms }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  return routine('fork', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    const { vma, mms } = machine;
     const child = { ...vma, vm_mm: mms[1] as contpte.ContpteMm };
     yield* cpu.k.dup_mmap(cpu, child, vma, first * PAGE_SIZE, (first + pages) * PAGE_SIZE);
     yield* store(returned.at(0), 1, { label: 'return pid' });
@@ -94,7 +95,8 @@ export const contpteFork: Scenario<Design, ContpteParameter> = {
         page: i * block,
         folio: i,
         nr: block,
-        prot: PAGE_SHARED,
+        // Dirty already: a store through what a TLB has of it tells nobody.
+        prot: edges ? PAGE_SHARED & ~PTE_RDONLY : PAGE_SHARED,
         cont: true,
       })),
       ...(!edges && { device: {} }),
@@ -128,7 +130,9 @@ export const contpteFork: Scenario<Design, ContpteParameter> = {
           why: 'that is what the variant is about',
           reads: child,
           check: (read) =>
-            child.every((address) => pte_valid_cont(read(address)) === !edges && !pte_write(read(address))),
+            child.every(
+              (address) => pte_valid(read(address)) && pte_cont(read(address)) === !edges && !pte_write(read(address)),
+            ),
         },
       ],
     );

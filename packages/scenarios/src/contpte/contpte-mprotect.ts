@@ -14,6 +14,7 @@ import {
   ofEntries,
   readsLockless,
   routinesOf,
+  returns,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -113,22 +114,41 @@ const variants: readonly Design[] = [
 
 /** The second half of the block: its last entry is the one that folds it. */
 function protects({ calls }: Design): ContpteTask {
-  return routine('mprotect', function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    const half = (block / 2) * PAGE_SIZE;
-    const end = block * PAGE_SIZE;
+  return routine('mprotect', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    const half = (machine.block / 2) * PAGE_SIZE;
+    const end = machine.block * PAGE_SIZE;
+    const mprotect = function* (start: number, newprot: number): Steps {
+      yield* cpu.k.change_protection(cpu, machine.vma, start, end, newprot);
+      yield* returns(machine, start, end);
+    };
     switch (calls) {
       case 'whole read-only':
-        return yield* cpu.k.change_protection(cpu, vma, 0, end, PAGE_READONLY);
+        return yield* mprotect(0, PAGE_READONLY);
       case 'half read-only':
-        return yield* cpu.k.change_protection(cpu, vma, half, end, PAGE_READONLY);
+        return yield* mprotect(half, PAGE_READONLY);
       case 'half and back':
-        yield* cpu.k.change_protection(cpu, vma, half, end, PAGE_READONLY);
+        yield* mprotect(half, PAGE_READONLY);
         yield* point('and back');
-        return yield* cpu.k.change_protection(cpu, vma, half, end, PAGE_SHARED);
+        return yield* mprotect(half, PAGE_SHARED);
       case 'private, from the second page on':
-        return yield* cpu.k.change_protection(cpu, vma, PAGE_SIZE, end, PAGE_SHARED);
+        return yield* mprotect(PAGE_SIZE, PAGE_SHARED);
     }
   });
+}
+
+/** Whether a page of the block is writable in the end. */
+function isWritable({ calls }: Design, page: number, block: number): boolean {
+  switch (calls) {
+    case 'whole read-only':
+      return false;
+    case 'half read-only':
+      return page < block / 2;
+    case 'half and back':
+      return true;
+    case 'private, from the second page on':
+      // Nothing but the first page is this process's own.
+      return false;
+  }
 }
 
 const first = (): number[] => [0];
@@ -176,6 +196,14 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> = {
               (entries) => entries.slice(0, block).every(pte_valid_cont) === folded,
             ),
           ]),
+      ofEntries(
+        machine,
+        'finally',
+        'every page has the protection that was asked for',
+        'or mprotect() is for nothing',
+        (entries) =>
+          entries.slice(0, block).every((pte, page) => pte_write(pte) === isWritable(request.variant, page, block)),
+      ),
     ]);
   },
 };

@@ -14,6 +14,7 @@ import {
   ofEntries,
   readsLockless,
   routinesOf,
+  returns,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -125,8 +126,10 @@ export const contpteMremap: Scenario<Design, ContpteParameter> = {
       mapped,
       ...(moves === 'a block' && { device: {}, readerPage: to }),
     });
-    const moving: ContpteTask = routine('mremap', function* ({ vma }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-      yield* cpu.k.move_ptes(cpu, vma, from * PAGE_SIZE, (from + nr) * PAGE_SIZE, to * PAGE_SIZE);
+    const moving: ContpteTask = routine('mremap', function* (_: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+      const end = (from + nr) * PAGE_SIZE;
+      yield* cpu.k.move_ptes(cpu, machine.vma, from * PAGE_SIZE, end, to * PAGE_SIZE);
+      yield* returns(machine, from * PAGE_SIZE, end);
     });
     const both = (): number[] => [from, to + block - 1];
     const readOnly = moves === 'pages of which one is writable';

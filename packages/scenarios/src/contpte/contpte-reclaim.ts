@@ -10,8 +10,10 @@ import {
   contpteMachine,
   contpteParameters,
   deviceAccesses,
+  ofEntries,
   readsLockless,
   routinesOf,
+  returns,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -74,9 +76,10 @@ const variants: readonly Design[] = [
 ];
 
 /** shrink_folio_list(): unmaps the folio from the address space. */
-function unmaps(first: number): ContpteTask {
-  return routine('kswapd', function* ({ vma }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    yield* cpu.k.try_to_unmap_one(cpu, 0, vma, first * PAGE_SIZE);
+function unmaps(first: number, nr: number): ContpteTask {
+  return routine('kswapd', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    yield* cpu.k.try_to_unmap_one(cpu, 0, machine.vma, first * PAGE_SIZE);
+    yield* returns(machine, first * PAGE_SIZE, (first + nr) * PAGE_SIZE);
   });
 }
 
@@ -101,7 +104,12 @@ export const contpteReclaim: Scenario<Design, ContpteParameter> = {
       readerPage: first,
     });
     const last = (): number[] => [first + nr - 1];
-    const tasks = [unmaps(first), accesses(last), readsLockless, deviceAccesses(() => [first], true)];
-    return startContpte(machine, tasks);
+    const tasks = [unmaps(first, nr), accesses(last), readsLockless, deviceAccesses(() => [first], true)];
+    return startContpte(machine, tasks, [
+      ...machine.invariants.properties,
+      ofEntries(machine, 'finally', 'the folio is not mapped in the end', 'it is to be reclaimed', (entries) =>
+        entries.every(contpte.pte_none),
+      ),
+    ]);
   },
 };

@@ -3,7 +3,7 @@
  * and dirty bits. Is nothing lost that hardware has said, and nothing touched beside the block?
  */
 import type { Scenario } from '@shootdown/explorer';
-import { point, routine, type Steps } from '@shootdown/machine';
+import { point, routine, type Property, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import {
   accesses,
@@ -109,6 +109,15 @@ function ages({ calls }: Design): ContpteTask {
   });
 }
 
+/** What folio_referenced() is for: the block was young to begin with. */
+const isReferenced = ({ kernel }: ContpteMachine): Property => ({
+  name: 'reclaim learns that the folio was used',
+  kind: 'finally',
+  why: 'or it would throw away what is in use',
+  reads: [kernel.referenced.at(0)],
+  check: (read) => read(kernel.referenced.at(0)) !== 0,
+});
+
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
 export const contpteYoung: Scenario<Design, ContpteParameter> = {
@@ -142,6 +151,10 @@ export const contpteYoung: Scenario<Design, ContpteParameter> = {
         ofEntries(machine, 'always', OUTSIDE, 'it belongs to another folio', (entries) =>
           entries.slice(block).every(pte_young),
         ),
+        ofEntries(machine, 'sometimes', 'the block is old', 'that is what was asked for', (entries) =>
+          entries.slice(0, block).every((pte) => !pte_young(pte)),
+        ),
+        ...(calls === 'referenced, then cold' ? [isReferenced(machine)] : []),
       ],
     );
   },

@@ -2,6 +2,7 @@
  * `contpte-zap`: MADV_DONTNEED on a part of a contiguous block, and on all of it, while user code writes through the block. Are the
  * pages that stay still mapped, dirty if they were, and by themselves?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -10,8 +11,10 @@ import {
   contpteMachine,
   contpteParameters,
   deviceAccesses,
+  ofEntries,
   readsLockless,
   routinesOf,
+  returns,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -79,20 +82,23 @@ const variants: readonly Design[] = [
 
 /** MADV_DONTNEED. */
 function zaps({ whole = false }: Design): ContpteTask {
-  return routine('madvise', function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    yield* cpu.k.zap_page_range_single(cpu, vma, 0, (whole ? block : block / 2) * PAGE_SIZE);
+  return routine('madvise', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    const end = (whole ? machine.block : machine.block / 2) * PAGE_SIZE;
+    yield* cpu.k.zap_page_range_single(cpu, machine.vma, 0, end);
+    yield* returns(machine, 0, end);
   });
 }
 
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
-export const contpteZap: Scenario<Design, ContpteParameter> = {
+export const contpteZap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-zap',
   title: 'MADV_DONTNEED on part of a contiguous block: is what stays still mapped, and dirty if it was?',
   seed: 'S4',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const machine = contpteMachine({
@@ -102,6 +108,17 @@ export const contpteZap: Scenario<Design, ContpteParameter> = {
       device: {},
       readerPage: block - 1,
     });
-    return startContpte(machine, [zaps(request.variant), accesses(ends), readsLockless, deviceAccesses(ends)]);
+    const zapped = request.variant.whole ? block : block / 2;
+    const tasks = [zaps(request.variant), accesses(ends), readsLockless, deviceAccesses(ends)];
+    return startContpte(machine, tasks, [
+      ...machine.invariants.properties,
+      ofEntries(
+        machine,
+        'finally',
+        'what was given back is not mapped, and the rest is',
+        'that is what was asked for',
+        (entries) => entries.slice(0, block).every((pte, page) => contpte.pte_none(pte) === page < zapped),
+      ),
+    ]);
   },
 };

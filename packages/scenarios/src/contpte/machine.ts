@@ -6,7 +6,9 @@
 import type { BuildRequest, Parameter, Variant } from '@shootdown/explorer';
 import {
   choose,
+  defineOperation,
   Frames,
+  operation,
   program,
   routine,
   SystemBuilder,
@@ -175,6 +177,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
   const reader = readerPage < 0 ? null : new LocklessMonitor(builder, kernel, { table: 0, index: readerPage });
   const [mm] = mms as [contpte.ContpteMm];
   const vma = { vm_mm: mm, vm_start: 0, vm_end: entries * PAGE_SIZE };
+  kernel.vmas.push(vma);
   return { builder, block, kernel, tlb, invariants, mms, vma, reader, readerPage, deviceNumber: device ? 2 : -1 };
 }
 
@@ -207,12 +210,15 @@ function entriesOf(mapped: readonly InitialMapping[], folios: readonly contpte.F
   return entries;
 }
 
-/** A thread that accesses one of some pages, once, and stops when it faults: it would have to wait for the lock. */
+/**
+ * A thread that stores to one of some pages, or loads from the first of them, once, and stops when it faults: it would have to wait for
+ * the lock. A load goes through an old translation that a store finds to be clean, and so looks at memory again.
+ */
 export function accesses(pages: (machine: ContpteMachine) => readonly number[], write = true): ContpteTask {
   return routine('user code', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const list = pages(machine);
-    const page = list.length === 1 ? 0 : yield* choose(list.length, { label: 'which page' });
-    yield* cpu.mmu.access(list[page] as number, write);
+    const which = write ? yield* choose(list.length + 1, { label: 'which page' }) : list.length;
+    yield* cpu.mmu.access(list[which] ?? (list[0] as number), which < list.length);
   });
 }
 
@@ -224,6 +230,26 @@ export function deviceAccesses(pages: (machine: ContpteMachine) => readonly numb
     yield* (machine.tlb.mmus[machine.deviceNumber] as ContiguousMmu).access(list[page] as number, write);
   });
 }
+
+/**
+ * The call returns: whatever it has changed of [start, end), in bytes, nobody uses as it was from now on. The flush that sees to it is the
+ * call's own, wherever in it.
+ */
+export function* returns({ tlb }: ContpteMachine, start: number, end: number): Steps {
+  yield operation(RETURNS, start / PAGE_SIZE, end / PAGE_SIZE, 0, tlb, { label: 'return' });
+}
+
+const RETURNS = defineOperation({
+  name: 'return',
+  cost: 'choose',
+  perform(cx, { a: first, b: end, data }) {
+    for (const monitor of (data as ContiguousTlb).monitors) {
+      monitor.began(cx, 0, first, end);
+      monitor.completed(cx, 0, first, end);
+    }
+    return 0;
+  },
+});
 
 /** GUP-fast looks at an entry without the lock. */
 export const readsLockless: ContpteTask = routine(
