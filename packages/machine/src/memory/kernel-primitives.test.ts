@@ -78,14 +78,53 @@ describe('message passing', () => {
       yield* assertThat(flag === 0 || value === 1, BROKEN);
     };
     const broken = (publish: (y: Address) => Steps<unknown>, take: (y: Address) => Steps<number>): boolean =>
-      breaks((words) => published(words, publish), (words) => taken(words, take), { memory });
-    expect(broken((y) => smp_store_release(y, 1), (y) => smp_load_acquire(y))).toBe(false);
-    expect(broken((y) => store(y, 1), (y) => smp_load_acquire(y))).toBe(true);
-    expect(broken((y) => xchgOrdered('release', y, 1), (y) => xchgOrdered('acquire', y, 0))).toBe(false);
-    expect(broken((y) => xchgOrdered('relaxed', y, 1), (y) => xchgOrdered('acquire', y, 0))).toBe(true);
-    expect(broken((y) => xchg(y, 1), (y) => xchg(y, 0))).toBe(false);
-    expect(broken((y) => setBits(y, 1), (y) => waitFor(y, 1, 1))).toBe(false);
-    expect(broken((y) => set_bit(y, 1), (y) => waitFor(y, 1, 1))).toBe(true);
+      breaks(
+        (words) => published(words, publish),
+        (words) => taken(words, take),
+        { memory },
+      );
+    expect(
+      broken(
+        (y) => smp_store_release(y, 1),
+        (y) => smp_load_acquire(y),
+      ),
+    ).toBe(false);
+    expect(
+      broken(
+        (y) => store(y, 1),
+        (y) => smp_load_acquire(y),
+      ),
+    ).toBe(true);
+    expect(
+      broken(
+        (y) => xchgOrdered('release', y, 1),
+        (y) => xchgOrdered('acquire', y, 0),
+      ),
+    ).toBe(false);
+    expect(
+      broken(
+        (y) => xchgOrdered('relaxed', y, 1),
+        (y) => xchgOrdered('acquire', y, 0),
+      ),
+    ).toBe(true);
+    expect(
+      broken(
+        (y) => xchg(y, 1),
+        (y) => xchg(y, 0),
+      ),
+    ).toBe(false);
+    expect(
+      broken(
+        (y) => setBits(y, 1),
+        (y) => waitFor(y, 1, 1),
+      ),
+    ).toBe(false);
+    expect(
+      broken(
+        (y) => set_bit(y, 1),
+        (y) => waitFor(y, 1, 1),
+      ),
+    ).toBe(true);
   });
 });
 
