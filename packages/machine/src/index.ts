@@ -21,6 +21,7 @@ export {
 export {
   BLOCKED,
   defineOperation,
+  withDefinition,
   messageFor,
   operation,
   perform,

@@ -20,6 +20,7 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'v6-no-isb-no-kick',
   ],
   'gup-fast-vs-unmap': ['tlbi/page-batch', 'tlbi/call-rcu'],
+  'secondary-tlb-order': ['upgrade/notify-under-ptl', 'upgrade/notify-with-flush'],
   'ksm-vs-gup': ['pin-recheck', 'no-recheck', 'count-before-clear', 'no-count'],
 };
 

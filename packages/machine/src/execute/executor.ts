@@ -342,8 +342,12 @@ export abstract class Executor implements OperationContext {
   }
 
   write(address: number, value: number): void {
-    if (this.weak === null) this.writeWord(address, value);
-    else this.weak.write(address, value);
+    if (this.weak !== null) {
+      this.weak.write(address, value);
+      return;
+    }
+    this.store.write(address, value);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
   }
 
   /** Is told of accesses, by operations on a weak memory, to words that have no history there. */
