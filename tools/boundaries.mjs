@@ -1,5 +1,6 @@
 /**
- * Checks who may import whom: core <- components <- kernel <- engines <- scenarios <- apps.
+ * Checks who may import whom: core <- components <- kernel <- engines <- scenarios <- apps; that no files of a package
+ * import one another in a circle; and, inside of packages/mm/src, that no folder imports from a higher one.
  * It reads the real import specifiers of every source file, because a package.json alone cannot tell
  * a forbidden import from a forgotten declaration. Usage: `node tools/boundaries.mjs [workspace root]`.
  */
@@ -58,6 +59,17 @@ const MAY_IMPORT = {
 const KNOWS_NOTHING_OF_LINUX = [`${SCOPE}explorer`, `${SCOPE}report`];
 const SIMULATOR = `${SCOPE}machine`;
 
+/**
+ * The floors of packages/mm/src, lowest first: the kernel's own files with lazy MMU mode, architectures, what secondary
+ * MMUs add, and the rooms that stand on these. A file may import from its own folder and from lower floors. `index.ts`
+ * is the door of the house.
+ */
+const FLOORS = {
+  folder: 'packages/mm',
+  door: 'src/index.ts',
+  floors: [['src', 'src/lazy'], ['src/arch'], ['src/secondary']],
+};
+
 /** XState v6 changes the action creators; outside machines and tests there is one file to port. */
 const XSTATE_ADAPTER = 'packages/machine/src/execute/xstate-adapter.ts';
 
@@ -92,20 +104,21 @@ export function whyForbidden(from, to) {
 /**
  * Every module specifier of a source file with its line: static and dynamic imports, `export from`, `import('x').T`
  * types, `require('x')`, and `*.resolve('@shootdown/x')`, which is how workers are located.
- * @param {string} path @param {string} source @returns {{ specifier: string, line: number }[]}
+ * `types`: nothing of it is there when the file is loaded.
+ * @param {string} path @param {string} source @returns {{ specifier: string, line: number, types: boolean }[]}
  */
 export function importsOf(path, source) {
-  /** @type {{ specifier: string, line: number }[]} */
+  /** @type {{ specifier: string, line: number, types: boolean }[]} */
   const found = [];
-  /** @param {any} literal */
-  const add = (literal) => {
+  /** @param {any} literal @param {boolean} types */
+  const add = (literal, types = false) => {
     if (literal === null || literal === undefined) return;
     const specifier =
       literal.type === 'TemplateLiteral' && literal.expressions.length === 0
         ? literal.quasis[0].value.cooked
         : literal.value;
     if (typeof specifier === 'string')
-      found.push({ specifier, line: source.slice(0, literal.start).split('\n').length });
+      found.push({ specifier, line: source.slice(0, literal.start).split('\n').length, types });
   };
   /** @param {any} node */
   const visit = (node) => {
@@ -116,13 +129,25 @@ export function importsOf(path, source) {
       node.type === 'TSImportType' ||
       /^(Import|Export\w+)Declaration$/.test(node.type)
     )
-      add(node.source);
+      add(node.source, isOfTypes(node));
     if (node.type === 'TSExternalModuleReference') add(node.expression);
     if (node.type === 'CallExpression' && isResolver(node)) add(node.arguments[0]);
     Object.values(node).forEach(visit);
   };
   visit(parseSync(path, source).program.body);
   return found;
+}
+
+/**
+ * `import type`, `import('x').T`, nothing but types in its braces; or `import()`, which is done when it is asked
+ * for. @param {any} node
+ */
+function isOfTypes({ type, importKind, exportKind, specifiers = [] }) {
+  if (type === 'ImportExpression' || type === 'TSImportType' || importKind === 'type' || exportKind === 'type')
+    return true;
+  /** @param {any} specifier */
+  const isType = ({ importKind: one, exportKind: other }) => one === 'type' || other === 'type';
+  return specifiers.length > 0 && specifiers.every(isType);
 }
 
 /** `path.resolve` looks the same, so a `resolve` counts only for a package of ours. @param {any} call */
@@ -224,10 +249,69 @@ function checkManifest(packages, pkg) {
   return violations;
 }
 
+/** The floor of a file of {@link FLOORS}. @param {string} path */
+function floorOf(path) {
+  const floor = FLOORS.floors.findIndex((folders) => folders.includes(posix.dirname(path)));
+  return floor < 0 ? FLOORS.floors.length : floor;
+}
+
+/** Imports of higher floors. @param {Package} pkg @returns {Violation[]} */
+function checkFloors(pkg) {
+  if (pkg.folder !== FLOORS.folder) return [];
+  return pkg.files
+    .filter(({ path }) => path !== FLOORS.door && !TEST_FILE.test(path) && !path.includes('.test-support.'))
+    .flatMap(({ path, source }) =>
+      importsOf(path, source)
+        .filter(({ specifier }) => specifier.startsWith('.'))
+        .flatMap(({ specifier, line }) => {
+          const to = posix.join(posix.dirname(path), specifier);
+          if (floorOf(to) <= floorOf(path)) return [];
+          const why = `${posix.dirname(to)} stands on ${posix.dirname(path)}, so nothing here may need it`;
+          return [{ file: `${pkg.folder}/${path}`, line, what: `imports '${specifier}'`, why }];
+        }),
+    );
+}
+
+/**
+ * Files of a package that import one another in a circle, types left out. @param {Package} pkg @returns {Violation[]}
+ */
+function checkCycles(pkg) {
+  const files = pkg.files.filter(({ path }) => !TEST_FILE.test(path));
+  const known = new Map(files.map(({ path, source }) => [path, importsOf(path, source)]));
+  /** @type {Map<string, 'open' | 'done'>} */
+  const visited = new Map();
+  /** @type {Violation[]} */
+  const violations = [];
+  /** @param {string} path @param {readonly string[]} above */
+  const visit = (path, above) => {
+    visited.set(path, 'open');
+    for (const { specifier, line, types } of known.get(path) ?? []) {
+      const to = posix.join(posix.dirname(path), specifier);
+      if (types || !specifier.startsWith('.') || !known.has(to)) continue;
+      if (visited.get(to) === 'open') {
+        const circle = [...above.slice(above.indexOf(to)), path, to].filter(
+          (part, i, all) => i === 0 || part !== all[i - 1],
+        );
+        violations.push({
+          file: `${pkg.folder}/${path}`,
+          line,
+          what: `imports '${specifier}'`,
+          why: `a circle: ${circle.join(' -> ')}; what both need belongs into a file of its own`,
+        });
+      } else if (!visited.has(to)) visit(to, [...above, path]);
+    }
+    visited.set(path, 'done');
+  };
+  for (const { path } of files) if (!visited.has(path)) visit(path, []);
+  return violations;
+}
+
 /** Every violation of the rules in a workspace. @param {readonly Package[]} packages @returns {Violation[]} */
 export function check(packages) {
   return packages.flatMap((pkg) => [
     ...checkManifest(packages, pkg),
+    ...checkFloors(pkg),
+    ...checkCycles(pkg),
     ...pkg.files.flatMap((file) => checkFile(packages, pkg, file)),
   ]);
 }

@@ -4,9 +4,9 @@
  *   npm run conformance -- DIR [--table FILE] [--column NAME] [--ets2] [--promises auto|never]
  *
  * A table is tab- or blank-separated: one line per test, its file (below DIR) or its name first, and an answer in some
- * column: Never, Sometimes, Always, or Forbidden, Allowed, Required. A first line that begins with `#` may name the columns after a
- * colon. Without --table it is expected.tsv, herd7.tsv or kinds.txt in DIR, or a herd log `FILE.litmus.expected` beside each test.
- * Exit code 1 when an answer of the table is contradicted.
+ * column: Never, Sometimes, Always, or Forbidden, Allowed, Required. A first line that begins with `#` may name the
+ * columns after a colon. Without --table it is expected.tsv, herd7.tsv or kinds.txt in DIR, or a herd log
+ * `FILE.litmus.expected` beside each test. Exit code 1 when an answer of the table is contradicted.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -93,7 +93,8 @@ for (const test of tests) {
     console.log(`${test.file}: ${said}, no answer: ${test.unsupported ?? 'a bound was hit'}`);
   } else if (agrees(said, test.observation)) counts.equal++;
   else {
-    // An answer that the table forbids is a mistake; one that is missing may be a limit that the package's README names.
+    // An answer that the table forbids is a mistake; one that is missing may be a limit that the package's README
+    // names.
     const forbidden = said === 'Never' || said === 'Forbidden';
     if (forbidden) counts.forbidden++;
     console.log(`${test.file}: ${said}, observed ${test.observation}${forbidden ? ': FORBIDDEN' : ''}`);

@@ -1,8 +1,9 @@
 /**
  * What this laboratory is worth per second on this computer: `npm run bench`.
  *
- * Every figure is the median of several runs in this one process, and every ratio compares two figures of the same run of
- * the benchmark, because absolute ones say as much about the computer as about the program. Runs on the built packages.
+ * Every figure is the median of several runs in this one process, and every ratio compares two figures of the same run
+ * of the benchmark, because absolute ones say as much about the computer as about the program. Runs on the built
+ * packages.
  */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';

@@ -51,7 +51,10 @@ const AREAS = 100;
 const ENTRIES_PER_TABLE = 512;
 const SPARE_FRAMES = 64;
 
-/** The operations of the flush-count demo on four CPUs of which `remote` others spin. @param {number} pages @param {number} remote */
+/**
+ * The operations of the flush-count demo on four CPUs of which `remote` others spin. @param {number} pages @param
+ * {number} remote
+ */
 export function flushMachine(pages, remote) {
   const builder = machine({
     name: 'bench',

@@ -1,6 +1,6 @@
 /**
- * Speed and memory of the explorer on the reference system, beside SPIN when it is installed (`apt-get install spin gcc`).
- * Both search the same transition system without reduction, and must agree on its size.
+ * Speed and memory of the explorer on the reference system, beside SPIN when it is installed
+ * (`apt-get install spin gcc`). Both search the same transition system without reduction, and must agree on its size.
  * Usage: `node tools/bench/reference.mjs [runs]`; needs a build.
  */
 import { explore, resolveScenario } from '@shootdown/explorer';
@@ -22,7 +22,10 @@ const RUNS_DEFAULT = 5;
 const TARGET_STATES_PER_SECOND = 1.0e6;
 const TARGET_BYTES_PER_STATE = 120;
 
-/** Best of some runs: what the machine can do when nobody disturbs it. @param {Parameters} parameters @param {number} runs @returns {Promise<Measured>} */
+/**
+ * Best of some runs: what the machine can do when nobody disturbs it. @param {Parameters} parameters @param {number}
+ * runs @returns {Promise<Measured>}
+ */
 async function explorer(parameters, runs) {
   const { referencePtdump } = await import(
     new URL('../../apps/lab/dist/scenarios/reference-ptdump.js', import.meta.url).href
@@ -38,7 +41,10 @@ async function explorer(parameters, runs) {
   return best;
 }
 
-/** The same with SPIN, or undefined if it is not there. @param {Parameters} parameters @param {number} runs @returns {Measured | undefined} */
+/**
+ * The same with SPIN, or undefined if it is not there. @param {Parameters} parameters @param {number} runs @returns
+ * {Measured | undefined}
+ */
 function spin(parameters, runs) {
   if (!existsSync('/usr/bin/spin') || !existsSync('/usr/bin/gcc')) return undefined;
   const folder = mkdtempSync(join(tmpdir(), 'shootdown-spin-'));

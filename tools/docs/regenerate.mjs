@@ -1,7 +1,7 @@
 /**
- * Writes states, steps and seconds of the scenario tables anew, from the explorer: the one of README.md (without reduction) and
- * those of docs/. Verdicts are not written: one that is not as the page says is printed, and the exit code is 1.
- * Usage: `npm run docs [-- page ...]`, after a build.
+ * Writes states, steps and seconds of the scenario tables anew, from the explorer: the one of README.md (without
+ * reduction) and those of docs/. Verdicts are not written: one that is not as the page says is printed, and the exit
+ * code is 1. Usage: `npm run docs [-- page ...]`, after a build.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expectedVerdict, explore, resolveScenario } from '@shootdown/explorer';
@@ -13,7 +13,10 @@ const README_ROW = /^\| `([\w-]+)` \| (sc|tso|arm) \| (\w+) \| [\d,]+ \| \d* \| 
 const HEADING = /^### `([\w-]+)`$/;
 const DOCS_ROW = /^\| `([^`]+)` \| ([^|]+) \| [\d,]+ \| \d* \| (.*) \|$/;
 
-/** @param {string} scenario @param {string} variant @param {'sc' | 'tso' | undefined} memoryModel @param {import('@shootdown/explorer').ExploreOptions} options */
+/**
+ * @param {string} scenario @param {string} variant @param {'sc' | 'tso' | undefined} memoryModel @param
+ * {import('@shootdown/explorer').ExploreOptions} options
+ */
 async function searched(scenario, variant, memoryModel, options) {
   const resolved = resolveScenario(scenarios, { scenario, variant, memoryModel });
   const found = await explore(resolved.build(), { ...options, interleavingsStatesMax: 0 });

@@ -3,7 +3,8 @@
  *
  * How a command is made: a module in `commands/` with
  *
- *     export const flags = { json: { type: 'boolean', help: '...' }, ..., help: { type: 'boolean', help: 'this text' } } as const;
+ *     export const flags = { json: { type: 'boolean', help: '...' }, ..., help: { type: 'boolean', help: 'this text' }
+ * } as const;
  *     export async function run(argv: readonly string[]): Promise<number> {
  *       if (printedHelp(argv, '<name> <what it takes> [flags]', flags)) return ExitCode.ok;
  *       const args = parseArguments('<name>', argv, flags, positionalsMax);
@@ -11,9 +12,9 @@
  *       return ExitCode.ok;
  *     }
  *
- * and a line in the table of `shootdown.ts`, with what the shell may complete for its first argument. Short flags are the same for every
- * command, by the flag's name: {@link SHORT}. A flag given twice is refused unless it is `multiple`. `width(args)` and `paint` in `terminal.ts` say how
- * wide and in which colours to print.
+ * and a line in the table of `shootdown.ts`, with what the shell may complete for its first argument. Short flags are
+ * the same for every command, by the flag's name: {@link SHORT}. A flag given twice is refused unless it is `multiple`.
+ * `width(args)` and `paint` in `terminal.ts` say how wide and in which colours to print.
  */
 import { ModelError, unknownName } from '@shootdown/machine';
 import { Command, CommanderError, Option } from 'commander';
@@ -58,7 +59,10 @@ export interface Arguments {
   has(name: string): boolean;
   /** Refuses flags that mean nothing here, which is better than to ignore them. Throws UsageError. */
   refuse(names: readonly string[], why: string): void;
-  /** A whole number within bounds, or undefined if the flag is absent. Throws UsageError if it is none, ModelError if it is out of bounds. */
+  /**
+   * A whole number within bounds, or undefined if the flag is absent. Throws UsageError if it is none, ModelError if it
+   * is out of bounds.
+   */
   whole(name: string, min: number, max?: number): number | undefined;
   /** One of the values listed, or undefined if the flag is absent. */
   oneOf<T extends string>(name: string, values: readonly T[]): T | undefined;
@@ -88,7 +92,9 @@ function collected(value: string, before: readonly string[] = []): readonly stri
   return [...before, value];
 }
 
-/** A flag's value. What commander takes for the opposite of another flag (`--no-reduction`) is a flag like others here. */
+/**
+ * A flag's value. What commander takes for the opposite of another flag (`--no-reduction`) is a flag like others here.
+ */
 function valueOf(parser: Command, option: Option): unknown {
   const value: unknown = parser.getOptionValue(option.attributeName());
   if (!option.negate) return value;

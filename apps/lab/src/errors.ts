@@ -16,7 +16,10 @@ export function isUserError(error: unknown): error is Error {
 /** A message that quotes a whole file says no more than its beginning does. */
 const LENGTH_MAX = 4000;
 
-/** Messages quote names and files: what is no printable character in them (line breaks, escapes of a terminal, changes of direction) is written as an escape. */
+/**
+ * Messages quote names and files: what is no printable character in them (line breaks, escapes of a terminal, changes
+ * of direction) is written as an escape.
+ */
 export function oneLine(message: string): string {
   const shown = message.length > LENGTH_MAX ? `${message.slice(0, LENGTH_MAX)}...` : message;
   return shown.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {

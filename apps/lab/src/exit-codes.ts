@@ -6,11 +6,17 @@ export const ExitCode = {
   ok: 0,
   /** A bound was hit before the search was complete. */
   bounded: 2,
-  /** What the command line asks for is invalid: a name or file that is not there, a number out of range, a machine that cannot be. */
+  /**
+   * What the command line asks for is invalid: a name or file that is not there, a number out of range, a machine that
+   * cannot be.
+   */
   invalidInput: 10,
   deadlock: 11,
   violation: 12,
-  /** The command line cannot be read: an unknown command or flag, a value of the wrong form, flags that do not go together. */
+  /**
+   * The command line cannot be read: an unknown command or flag, a value of the wrong form, flags that do not go
+   * together.
+   */
   usage: 64,
   /** A bug of this program (EX_SOFTWARE). */
   software: 70,

@@ -1,6 +1,6 @@
 /**
- * Input that nobody meant: thousands of mutated topologies, traces and schedules, from fixed seeds. Whatever it is, the command says in
- * one line what is wrong with it, or does what it says. `npm run test:deep` tries all of them.
+ * Input that nobody meant: thousands of mutated topologies, traces and schedules, from fixed seeds. Whatever it is, the
+ * command says in one line what is wrong with it, or does what it says. `npm run test:deep` tries all of them.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * Ctrl-C, and what else asks the command to end: long work asks between portions whether to stop, so that what was found so far can
- * still be printed. While nothing is under way there is nothing to print, and the command ends at once.
+ * Ctrl-C, and what else asks the command to end: long work asks between portions whether to stop, so that what was
+ * found so far can still be printed. While nothing is under way there is nothing to print, and the command ends at
+ * once.
  */
 import type { EachRow } from '@shootdown/scenarios';
 

@@ -25,7 +25,10 @@ const linuxC: FrontEnd = {
 /** Every dialect there is. */
 export const frontEnds: readonly FrontEnd[] = [...ownFrontEnds, linuxC];
 
-/** Reads a C file with P0() ... Pn() as a scenario of one variant: its assertions hold, and its condition is not reached. */
+/**
+ * Reads a C file with P0() ... Pn() as a scenario of one variant: its assertions hold, and its condition is not
+ * reached.
+ */
 export async function programScenario(path: string): Promise<Scenario> {
   const { readProgram } = await import('@shootdown/c');
   const test = await readProgram(basename(path), textOf(path));

@@ -36,7 +36,10 @@ export function namesFile(name: string): boolean {
   }
 }
 
-/** Assembles a demo, a machine that comes with the command, or the one that a topology file describes. Throws ModelError. */
+/**
+ * Assembles a demo, a machine that comes with the command, or the one that a topology file describes. Throws
+ * ModelError.
+ */
 export function machineNamed(nameOrFile: string): AssembledMachine {
   const demo = demos.find((d) => d.name === nameOrFile);
   if (demo) return assemble(parseTopology(demo.topology, demo.name));

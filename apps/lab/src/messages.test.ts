@@ -48,7 +48,8 @@ describe.each(topologyNames())('%s', (name) => {
       told.set(to, 1 + (told.get(to) ?? 0));
     }
     for (const [component, taken] of executor.taken ?? []) {
-      // A message on a channel may still be under way when the run ends, and a level channel absorbs what it holds already.
+      // A message on a channel may still be under way when the run ends, and a level channel absorbs what it holds
+      // already.
       expect.soft(told.get(component), component).toBeGreaterThanOrEqual(taken);
       const queued = sent.filter(({ to, channel }) => to === component && channel !== null).length;
       expect.soft((told.get(component) ?? 0) - taken, component).toBeLessThanOrEqual(queued);

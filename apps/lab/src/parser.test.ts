@@ -1,4 +1,7 @@
-/** What the parser understands beside what it refuses (command.test.ts): short flags, help, the version, and what a shell completes. */
+/**
+ * What the parser understands beside what it refuses (command.test.ts): short flags, help, the version, and what a
+ * shell completes.
+ */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

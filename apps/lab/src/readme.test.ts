@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { counterexample, explore, resolveScenario } from '@shootdown/explorer';
-import { X86Counter } from '@shootdown/mm';
+import { lazy, X86Counter } from '@shootdown/mm';
 import { renderTrace } from '@shootdown/report';
 import { requestedScenario } from './scenario-request.ts';
-import { scenarios } from '@shootdown/scenarios';
+import { findHazards, scenarios } from '@shootdown/scenarios';
 
 const root = new URL('../../../', import.meta.url);
 const readme = readFileSync(new URL('README.md', root), 'utf8');
@@ -37,6 +37,18 @@ describe('the README', () => {
     expect(result.verdict).toBe(verdict);
     if (name === 'my-patch' && result.schedule)
       expect(readme).toContain(renderTrace('text', counterexample(resolved, result), {}).trim());
+  });
+
+  it('shows a section of lazy MMU mode as it is in examples/, and what the detector says of it', async () => {
+    const [shown, real] = shownAndReal('my-section');
+    expect(shown).toBe(real);
+    const { clear_refs_pte_range: section } = await import('./examples/my-section.ts');
+    const subject = { name: section.routineName, generation: 'current', version: '', section } as const;
+    const found = await Promise.all(Object.values(lazy.lazyArchs).map((arch) => findHazards(subject, arch)));
+    const dirty = found.filter(({ hazards }) => hazards.length > 0);
+    expect(dirty.map(({ arch, hazards, routine, step }) => [arch, hazards, routine, step])).toEqual([
+      ['xen-pv', ['H1'], 'clear_refs_pte_range', 'ptep_get()'],
+    ]);
   });
 
   it('shows the machine of the actor as it is in examples/', () => {

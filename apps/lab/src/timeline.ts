@@ -1,4 +1,7 @@
-/** The timeline of a run: its steps in words and with times, from a second run of the same machine that a live executor describes. */
+/**
+ * The timeline of a run: its steps in words and with times, from a second run of the same machine that a live executor
+ * describes.
+ */
 import {
   columnsOf,
   describeStep,
@@ -31,8 +34,8 @@ export interface Timeline {
 }
 
 /**
- * Makes the first `stepsMax` steps of a run again, and describes them, or those of one phase. Throws ModelError if they are too
- * many, or if there is no such phase.
+ * Makes the first `stepsMax` steps of a run again, and describes them, or those of one phase. Throws ModelError if they
+ * are too many, or if there is no such phase.
  */
 export async function timelineOf(machine: AssembledMachine, stepsMax: number, phase?: string): Promise<Timeline> {
   const described = new LiveExecutor(machine.system);

@@ -1,6 +1,6 @@
 /**
- * The address of a view: `#/explore/<scenario>/<variant>?mm=sc&set=cpus:3&s=<schedule>&at=45`. A link says everything that is
- * needed to see the same step again; whatever in it cannot be understood is left out, and said.
+ * The address of a view: `#/explore/<scenario>/<variant>?mm=sc&set=cpus:3&s=<schedule>&at=45`. A link says everything
+ * that is needed to see the same step again; whatever in it cannot be understood is left out, and said.
  */
 import { formatSchedule, parseSchedule, type MemoryModel } from '@shootdown/machine';
 import type { SystemRequest } from './engine/api.ts';

@@ -1,5 +1,6 @@
 /**
- * Takes the pictures of every screen: `node test/shots.mjs FOLDER [fragment ...]`, after a build. 1440 pixels light and dark, and 390.
+ * Takes the pictures of every screen: `node test/shots.mjs FOLDER [fragment ...]`, after a build. 1440 pixels light and
+ * dark, and 390.
  */
 import { createReadStream, existsSync, mkdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';

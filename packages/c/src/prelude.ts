@@ -1,4 +1,7 @@
-/** What every C file may use: types, annotations, the memory model's macros. Printed by `list --c`, so gcc takes it as well. */
+/**
+ * What every C file may use: types, annotations, the memory model's macros. Printed by `list --c`, so gcc takes it as
+ * well.
+ */
 
 /** Types and annotations of include/linux/types.h and compiler_types.h. */
 export const PRELUDE = `

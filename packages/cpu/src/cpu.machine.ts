@@ -8,8 +8,8 @@
  *      +--> user / idle  (wake: back to irqs_on)
  * ```
  *
- * A handler runs with interrupts off and is not interrupted (Linux hard interrupt context). The routines themselves, and
- * an IPI that nobody has taken yet, are no part of this machine: they are words of the machine around it.
+ * A handler runs with interrupts off and is not interrupted (Linux hard interrupt context). The routines themselves,
+ * and an IPI that nobody has taken yet, are no part of this machine: they are words of the machine around it.
  */
 import { assign, emit, setup } from 'xstate';
 

@@ -52,7 +52,9 @@ interface Lab {
   readonly pending: (id?: number) => string | undefined;
 }
 
-/** A machine of two CPUs with one vector, `call`, whose handler is two operations long; a CPU without tasks stays off. */
+/**
+ * A machine of two CPUs with one vector, `call`, whose handler is two operations long; a CPU without tasks stays off.
+ */
 function lab(
   tasksOf: (cpus: readonly Cpu[]) => readonly (readonly (() => Steps<unknown>)[])[],
   memoryModel: MemoryModel = 'sc',

@@ -1,8 +1,5 @@
-/** Worker entry: serves a CPU actor over comlink, on the MessagePort in `workerData.port`. */
-import { workerData, type MessagePort } from 'node:worker_threads';
-import { serveMachine } from '@shootdown/machine';
-import { expose } from 'comlink';
+/** Worker entry: a CPU actor for another thread. */
+import { serveWorker } from '@shootdown/machine/worker';
 import { cpuMachine } from './cpu.machine.ts';
 
-const { port } = workerData as { port: MessagePort };
-expose(serveMachine(cpuMachine), port);
+serveWorker(cpuMachine);

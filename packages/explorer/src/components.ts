@@ -38,7 +38,9 @@ class Tarjan {
   readonly #graph: StateGraph;
   readonly #number: Int32Array;
   readonly #low: Int32Array;
-  /** 1: on the component stack. 2: its component, or one it leads to, is not itself, so nothing above it is terminal. */
+  /**
+   * 1: on the component stack. 2: its component, or one it leads to, is not itself, so nothing above it is terminal.
+   */
   readonly #onStack: Uint8Array;
   readonly #leaves: Uint8Array;
   readonly #stack: number[] = [];
@@ -122,7 +124,8 @@ export function judgeLongRun(
   pending: readonly PendingFinally[],
   findings: Findings,
 ): void {
-  // Every step advances a routine or shortens a store buffer: without loops in the routines there are none in the graph.
+  // Every step advances a routine or shortens a store buffer: without loops in the routines there are none in the
+  // graph.
   if (system.components.length === 0 && new RoutineGraph(executor.nodes).acyclic) return;
   const { restless, terminal } = terminalComponents(graph);
   for (const state of restless) findings.add('livelock', NO_LIVELOCK, graph.levelOf(state), state, -1);

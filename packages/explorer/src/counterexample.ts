@@ -57,8 +57,8 @@ function switches(last: number, column: number): number {
 }
 
 /**
- * The path to one of `goals`, all of which lie at the same, shortest depth: fewest context switches, then first in order
- * of entries.
+ * The path to one of `goals`, all of which lie at the same, shortest depth: fewest context switches, then first in
+ * order of entries.
  */
 export function shortestPath(system: System, graph: StateGraph, goals: readonly Goal[]): MergedStep[] {
   const columns = system.processors.length;

@@ -1,6 +1,6 @@
 /**
- * Takes every choice that is enabled in one state. All engines and every worker use this one loop, so that they agree on
- * what the successors of a state are.
+ * Takes every choice that is enabled in one state. All engines and every worker use this one loop, so that they agree
+ * on what the successors of a state are.
  */
 import { ModelError, scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
 import { Packing, StateFlag } from './graph.ts';

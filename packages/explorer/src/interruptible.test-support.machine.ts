@@ -1,4 +1,6 @@
-/** A processor that can be interrupted, stopped by its host, and poked to write a word: what random systems are made of. */
+/**
+ * A processor that can be interrupted, stopped by its host, and poked to write a word: what random systems are made of.
+ */
 import { emit, setup } from 'xstate';
 
 type Event =

@@ -36,6 +36,9 @@ export interface Outcome {
 
 /** States or steps between two looks at the clock: few, for some systems take milliseconds for one. */
 const SLICE = 64;
+/** Why a search stops: `stale` means that its reduction has learnt better, and it begins again. */
+type Broken = StopReason | 'stale';
+
 /** A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it can. */
 export const BREAKS_MAX = 2;
 
@@ -69,17 +72,13 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
     const shard = new Shard(plan.model, executor, options);
     const stopped = await runLevels(shard, plan, watch, breaks < BREAKS_MAX ? reduction : null);
     const settled = stopped === 'violation' || stopped === 'timeout' || stopped === 'cancelled';
-    if (settled || reduction === null || !reduction.stale) return shardOutcome(plan.model, executor, shard, stopped);
+    if (stopped === 'stale' || (!settled && reduction?.stale === true)) continue;
+    return shardOutcome(plan.model, executor, shard, stopped);
   }
 }
 
 /** Expands level after level; null when every state has been expanded. A stale reduction breaks the search off. */
-async function runLevels(
-  shard: Shard,
-  plan: Plan,
-  watch: Watch,
-  reduction: Reduction | null,
-): Promise<StopReason | null> {
+async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Reduction | null): Promise<Broken | null> {
   const count = () => ({
     states: shard.states + shard.candidates,
     transitions: shard.transitions,
@@ -90,7 +89,7 @@ async function runLevels(
   for (;;) {
     if (!plan.all && shard.hasFindings) return 'violation';
     if (shard.queue === 0) return shard.expander.pruned ? 'preemptions' : null;
-    if (reduction?.stale === true) return 'max-states';
+    if (reduction?.stale === true) return 'stale';
     if (shard.states >= plan.bounds.maxStates) return 'max-states';
     if (shard.level >= plan.maxDepth) return 'max-depth';
     while (shard.expandSome(SLICE)) {
@@ -169,8 +168,9 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
     reduction?.learn();
     const search = new DepthFirst(plan.model, executor, { all: plan.all, reduction });
     const stopped = await runDepthFirst(search, plan, watch, breaks < BREAKS_MAX ? reduction : null);
-    if ((stopped !== null && stopped !== 'max-states') || reduction === null || !reduction.stale)
-      return depthFirstOutcome(executor, search, stopped);
+    const settled = stopped !== null && stopped !== 'max-states';
+    if (stopped === 'stale' || (!settled && reduction?.stale === true)) continue;
+    return depthFirstOutcome(executor, search, stopped);
   }
 }
 
@@ -179,7 +179,7 @@ async function runDepthFirst(
   plan: Plan,
   watch: Watch,
   reduction: Reduction | null,
-): Promise<StopReason | null> {
+): Promise<Broken | null> {
   const count = () => ({
     states: search.states,
     transitions: search.transitions,
@@ -187,7 +187,8 @@ async function runDepthFirst(
     queue: search.depth + 1,
   });
   while (search.advance(SLICE)) {
-    if (reduction?.stale === true || search.states >= plan.bounds.maxStates) return 'max-states';
+    if (reduction?.stale === true) return 'stale';
+    if (search.states >= plan.bounds.maxStates) return 'max-states';
     const reason = watch.due ? await watch.pause(count) : null;
     if (reason !== null) return reason;
   }

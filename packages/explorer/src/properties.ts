@@ -34,7 +34,9 @@ export class PropertyChecker {
     this.#watched = watchedWords(perState, executor.store.words.length);
   }
 
-  /** False if what has been written since `mark` cannot have changed the truth of any `always` or `sometimes` property. */
+  /**
+   * False if what has been written since `mark` cannot have changed the truth of any `always` or `sometimes` property.
+   */
   mayHaveChanged(mark: number): boolean {
     if (this.#idle) return false;
     if (this.#watched === null) return true;

@@ -43,7 +43,9 @@ export interface Recipe {
   readonly memoryModel: MemoryModel;
   readonly routines: readonly (readonly Line[])[];
   readonly handler: readonly Line[];
-  /** none; processors with components that take messages; the same with a host that stops, resumes and gates processors. */
+  /**
+   * none; processors with components that take messages; the same with a host that stops, resumes and gates processors.
+   */
   readonly components: 'none' | 'messages' | 'host';
   readonly always: { readonly words: readonly [number, number]; readonly declared: boolean };
   readonly finally: number;

@@ -5,28 +5,31 @@
  * In a state s let T be the step of processor p (with all its outcomes). T may be taken alone if
  *
  *  1. it is enabled;
- *  2. no agent that can act before p does touches a word that T writes, or writes a word that T reads. What an agent can
+ *  2. no agent that can act before p does touches a word that T writes, or writes a word that T reads. What an agent
+ * can
  *     still touch is computed from where it stands: for a processor, everything reachable in the graph of its routine's
  *     local states; for a channel, what its delivery touches, if it holds a message or somebody who can act may put one
  *     there; for an interrupt handler likewise; for a store buffer, the addresses in it;
- *  3. T writes no word that an `always` or `sometimes` property reads (one without `reads` is taken to read every word);
- *  4. every known edge out of p's local state leads forward in a fixed order, so that no cycle of states consists of such
+ *  3. T writes no word that an `always` or `sometimes` property reads (one without `reads` is taken to read every
+ * word);  4. every known edge out of p's local state leads forward in a fixed order, so that no cycle of states
+ * consists of such
  *     steps only: on every cycle some state is expanded in full, and nothing is put off for ever.
  *
  * Then (persistent sets; Godefroid, LNCS 1032, chapters 4 and 6) every state at rest, every deadlock, every step that
  * reports a violation, every value of a property and every livelock of the full graph is found in the reduced one.
  *
- * 2 relies on what has been *seen*: the local states found and the words touched so far. The set of facts is taken before
- * a search and held fixed; if the search comes across anything new, it is run again with what is known then. A search that
- * came across nothing new is right: suppose some interleaving of the full graph did something unseen, and take a shortest
- * path w from a state of the reduced graph to such a thing. Where the reduced graph takes T alone, all of w before its
- * last step is as seen, so T commutes with it; either T is on w, and can be moved to its front, which leaves a shorter
- * path from the state after T; or it is not, and w is possible after T as well. By 4 that ends in a state expanded in full,
- * which w's first step leaves along an edge of the reduced graph, to a shorter path. So there is no shortest one.
+ * 2 relies on what has been *seen*: the local states found and the words touched so far. The set of facts is taken
+ * before a search and held fixed; if the search comes across anything new, it is run again with what is known then. A
+ * search that came across nothing new is right: suppose some interleaving of the full graph did something unseen, and
+ * take a shortest path w from a state of the reduced graph to such a thing. Where the reduced graph takes T alone, all
+ * of w before its last step is as seen, so T commutes with it; either T is on w, and can be moved to its front, which
+ * leaves a shorter path from the state after T; or it is not, and w is possible after T as well. By 4 that ends in a
+ * state expanded in full, which w's first step leaves along an edge of the reduced graph, to a shorter path. So there
+ * is no shortest one.
  *
- * Under `tso` a plain store only enters the store buffer, which concerns nobody else, and its draining may happen before
- * or after any load or store of the same processor to the same effect. Any other operation is only taken alone while its
- * processor's buffer is empty.
+ * Under `tso` a plain store only enters the store buffer, which concerns nobody else, and its draining may happen
+ * before or after any load or store of the same processor to the same effect. Any other operation is only taken alone
+ * while its processor's buffer is empty.
  */
 import { Code, type Processor, type System } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
@@ -47,7 +50,10 @@ export class Reduction {
   #known: Known;
   /** Agents besides the processors and their buffers' memory words; null if there are none. */
   #sleepers: Sleepers | null = null;
-  /** By rows of {@link Known}: 1 if the step never stands alone, because of its place or because a property sees what it writes. */
+  /**
+   * By rows of {@link Known}: 1 if the step never stands alone, because of its place or because a property sees what it
+   * writes.
+   */
   #never = new Uint8Array(0);
   /** Per pair of rows whether they conflict, once it has been asked; null if that would be too much memory. */
   #pairs: Uint8Array | null = null;
@@ -97,7 +103,10 @@ export class Reduction {
     return this.#everythingVisible ? !writes.isEmpty(row) : writes.meets(row, this.#visible, 0);
   }
 
-  /** The next processor from `from` on whose step (the choice of that number) may be taken alone if it is enabled, or -1. */
+  /**
+   * The next processor from `from` on whose step (the choice of that number) may be taken alone if it is enabled, or
+   * -1.
+   */
   next(from: number): number {
     const { processors } = this.#system;
     for (let processor = from; processor < processors.length; processor++) {
@@ -117,7 +126,9 @@ export class Reduction {
     return this.#sleepers === null || !this.#sleepers.conflict(node, p, draining);
   }
 
-  /** Whether the step at `node` of `p` has to do with anything that a task of `q`, or its store buffer, may still do. */
+  /**
+   * Whether the step at `node` of `p` has to do with anything that a task of `q`, or its store buffer, may still do.
+   */
   #conflictsWith(node: number, p: Processor, q: Processor): boolean {
     const { words } = this.#executor.store;
     for (let slot = 0; slot < q.tasks.length; slot++)

@@ -1,4 +1,7 @@
-/** Replaying schedules: where they end, what is wrong there, what lies beyond, and how to follow a path through merged states. */
+/**
+ * Replaying schedules: where they end, what is wrong there, what lies beyond, and how to follow a path through merged
+ * states.
+ */
 import {
   entryBranch,
   entryChoice,
@@ -21,8 +24,8 @@ export interface TriedStep {
 }
 
 /**
- * Searches on from where a schedule leads, breadth first: the entries of a shortest way to a step that is wanted, or null
- * if there is none (or none within 100,000 states).
+ * Searches on from where a schedule leads, breadth first: the entries of a shortest way to a step that is wanted, or
+ * null if there is none (or none within 100,000 states).
  */
 export function nearestFrom(
   system: System,
@@ -89,9 +92,10 @@ export function endsIn(system: System, executor: TabulatedExecutor, { kind, prop
 }
 
 /**
- * What is wrong along a schedule: the first step that fails or state that breaks an `always` property; if there is none, what is wrong
- * where the schedule ends, a deadlock or a broken `finally` property. Its `length` is the number of steps up to there. A livelock and an
- * unmet `sometimes` are not to be seen in one schedule. Throws ModelError at an entry that is not enabled.
+ * What is wrong along a schedule: the first step that fails or state that breaks an `always` property; if there is
+ * none, what is wrong where the schedule ends, a deadlock or a broken `finally` property. Its `length` is the number of
+ * steps up to there. A livelock and an unmet `sometimes` are not to be seen in one schedule. Throws ModelError at an
+ * entry that is not enabled.
  */
 export function judgeSchedule(system: System, schedule: readonly number[]): Problem | null {
   const executor = new TabulatedExecutor(system);
@@ -141,8 +145,8 @@ export interface MergedStep {
 }
 
 /**
- * Follows such a path from the initial state: at every step the entry that leads to the next state, which need not be the
- * one recorded there, because another of the interchangeable processors may stand in that place.
+ * Follows such a path from the initial state: at every step the entry that leads to the next state, which need not be
+ * the one recorded there, because another of the interchangeable processors may stand in that place.
  * @param find the number of the state with this fingerprint, or -1
  */
 export function followMerged(

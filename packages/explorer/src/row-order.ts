@@ -2,8 +2,8 @@
 import type { ContentHashes, System } from '@shootdown/machine';
 
 /**
- * Of all such states the one with the local states in order (of content) is kept: always the same one, whichever of them
- * was found first.
+ * Of all such states the one with the local states in order (of content) is kept: always the same one, whichever of
+ * them was found first.
  */
 export class RowOrder {
   /** Words of the local states of interchangeable processors. */

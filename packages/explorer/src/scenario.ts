@@ -4,7 +4,8 @@
  * A variant is one design out of the space that is compared: a kernel version, a proposed patch, a mutant. It says what
  * verdict is expected and where that expectation comes from; nothing but {@link agrees} ever looks at the expectation.
  */
-import { ModelError, type MemoryModel, type Routine, type System } from '@shootdown/machine';
+import { ModelError, replaceRoutines, type MemoryModel, type Routine, type System } from '@shootdown/machine';
+import { routineNames } from './routine-names.ts';
 import { unknownName } from './unknown-name.ts';
 import type { Bounds, Verdict } from './result.ts';
 
@@ -33,6 +34,8 @@ export interface Variant {
   readonly memoryModel?: MemoryModel;
   /** Parameters that this variant stands for; `--set` may not contradict them. */
   readonly parameters?: Readonly<Record<string, number>>;
+  /** Routines that this design has in place of those of the same name: it is the kernel with a patch. */
+  readonly replace?: KernelRoutines;
 }
 
 /** Routines by their kernel identifier, whatever their arguments. */
@@ -40,10 +43,11 @@ export type KernelRoutines = Readonly<Record<string, Routine<never[]>>>;
 
 /** What a scenario is asked to build: one of its own variants `V`, with a value for each of its parameters `P`. */
 export interface BuildRequest<V extends Variant = Variant, P extends string = string> {
+  /** {@link resolveScenario} hands it over without what is expected of it. */
   readonly variant: V;
   readonly memoryModel: MemoryModel;
   readonly parameters: Readonly<Record<P, number>>;
-  /** Routines that stand in for those of the same name in {@link Scenario.routines}: a patch. Same arguments, same result. */
+  /** Routines that stand in for those of the same name: a patch. Same arguments, same result. {@link resolveScenario} sees to it. */
   readonly replace?: KernelRoutines | undefined;
 }
 
@@ -117,7 +121,14 @@ export function resolveScenario<V extends Variant>(
   const defaults = Object.entries(scenario.parameters ?? {}).map(([name, parameter]) => [name, parameter.default]);
   const parameters = { ...Object.fromEntries(defaults), ...variant.parameters, ...given } as Record<string, number>;
   const { replace } = request;
-  if (replace) checkReplaceable(scenario, variant, Object.keys(replace));
+  // What is expected of a variant is no business of its machine.
+  const { expected: _, ...built } = variant;
+  const build = (own?: KernelRoutines): System => {
+    const all = { ...variant.replace, ...own };
+    const system = scenario.build({ variant: built as V, memoryModel, parameters, replace: own });
+    return Object.keys(all).length > 0 ? replaceRoutines(system, all) : system;
+  };
+  if (replace) checkReplaceable(scenario, variant, Object.keys(replace), () => routineNames(build()));
   return {
     scenario,
     variant,
@@ -126,7 +137,7 @@ export function resolveScenario<V extends Variant>(
     // What is expected of a variant says nothing about a patch of it.
     expected: replace ? null : expectedVerdict(variant, memoryModel),
     replaced: Object.keys(replace ?? {}),
-    build: () => scenario.build({ variant, memoryModel, parameters, replace }),
+    build: () => build(replace),
   };
 }
 
@@ -140,9 +151,18 @@ export function agrees(expected: ExpectedVerdict | null, found: Verdict): boolea
   return expected === null || found === 'bounded' ? null : expected === found;
 }
 
-/** Throws ModelError on a routine that this variant has not, with what it has. */
-export function checkReplaceable<V extends Variant>(scenario: Scenario<V>, variant: V, names: readonly string[]): void {
-  const known = Object.keys(scenario.routines?.(variant) ?? {});
+/**
+ * Throws ModelError on a routine that this variant has not, with what it has.
+ * @param others names of routines that the scenario does not list
+ */
+export function checkReplaceable<V extends Variant>(
+  scenario: Scenario<V>,
+  variant: V,
+  names: readonly string[],
+  others: () => readonly string[] = () => [],
+): void {
+  const listed = Object.keys(scenario.routines?.(variant) ?? {});
+  const known = names.every((name) => listed.includes(name)) ? listed : [...new Set([...listed, ...others()])];
   if (known.length === 0)
     throw new ModelError(
       `scenario: ${scenario.name}: has no routine that can be replaced (given: ${names.join(', ')})`,

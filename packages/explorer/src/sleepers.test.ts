@@ -11,7 +11,10 @@ import { warmUp } from './warm-up.ts';
 const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 2_000 : 40;
 const STEPS_MAX = 100;
 
-/** The same question answered state by state: all that anybody may touch, with everybody who may be woken, up to the fixed point. */
+/**
+ * The same question answered state by state: all that anybody may touch, with everybody who may be woken, up to the
+ * fixed point.
+ */
 class Gathered {
   readonly #reads: WordSets;
   readonly #writes: WordSets;

@@ -1,10 +1,10 @@
 /**
  * Who sleeps, and may be woken before a step: channels, which deliver when they hold a message, and interrupt handlers.
  *
- * A sleeper is woken by a write to one word: a channel by a write to its first message, a handler by one to the word of its
- * interrupt. Which writes can still come is known per local state, and whether what a sleeper then does (or another that it
- * wakes in turn) conflicts with a step is worked out once per step. What is left to ask in each state is whether two small
- * sets have a member in common.
+ * A sleeper is woken by a write to one word: a channel by a write to its first message, a handler by one to the word of
+ * its interrupt. Which writes can still come is known per local state, and whether what a sleeper then does (or another
+ * that it wakes in turn) conflicts with a step is worked out once per step. What is left to ask in each state is
+ * whether two small sets have a member in common.
  */
 import type { Processor, System } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
@@ -25,7 +25,10 @@ export class Sleepers {
   readonly #count: number;
   /** Per word: the sleeper that a write to it wakes. */
   readonly #wokenBy: Int32Array;
-  /** Per sleeper, per processor (by what happens besides processors; by draining its buffer), per node and processor: whom it may wake. */
+  /**
+   * Per sleeper, per processor (by what happens besides processors; by draining its buffer), per node and processor:
+   * whom it may wake.
+   */
   readonly #wakes: WordSets;
   readonly #othersWake: WordSets;
   readonly #drainWakes: WordSets;
@@ -53,7 +56,10 @@ export class Sleepers {
     this.#findWhoWakesWhom();
   }
 
-  /** Whether a sleeper, a spontaneous event or a store buffer may conflict with the step at `node` of `p` before it is made. */
+  /**
+   * Whether a sleeper, a spontaneous event or a store buffer may conflict with the step at `node` of `p` before it is
+   * made.
+   */
   conflict(node: number, p: Processor, draining: boolean): boolean {
     const step = this.#known.rowOf(node, p.index);
     if (this.#steps[step] === 0) this.#steps[step] = this.#lookAt(step, node, p);
@@ -128,7 +134,10 @@ export class Sleepers {
     return Bit.known | (always ? Bit.conflicts : 0) | (draining ? Bit.conflictsWhileDraining : 0);
   }
 
-  /** Finds the sleepers whose doings conflict with a step, and those who may wake them. Its own handlers cannot come before it. */
+  /**
+   * Finds the sleepers whose doings conflict with a step, and those who may wake them. Its own handlers cannot come
+   * before it.
+   */
   #findConflicting(step: number, row: number, p: Processor): void {
     const { reads, writes, laterReads, laterWrites, handlers } = this.#known;
     for (const { index } of this.#system.channels)

@@ -21,8 +21,8 @@ const STICKINESS = 12;
 const STEPS_MAX = 10_000;
 
 /**
- * Makes the random runs; always the same ones. Yields after every step, with their number: who asks for no more has had enough, and
- * leaves the executor wherever it is. Throws ModelError if a declared symmetry does not hold.
+ * Makes the random runs; always the same ones. Yields after every step, with their number: who asks for no more has had
+ * enough, and leaves the executor wherever it is. Throws ModelError if a declared symmetry does not hold.
  */
 export function* warmUp(system: System, executor: TabulatedExecutor): Generator<number, void> {
   let steps = 0;

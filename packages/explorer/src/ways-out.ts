@@ -1,9 +1,10 @@
 /**
- * What lies beyond each step of a schedule: a second, complete and unreduced search of the space, and from it the number of
- * steps to the nearest problem from every state. A search that stops at the bug cannot know which other choices avoid it.
+ * What lies beyond each step of a schedule: a second, complete and unreduced search of the space, and from it the
+ * number of steps to the nearest problem from every state. A search that stops at the bug cannot know which other
+ * choices avoid it.
  *
- * A problem is a step that violates a property, a state that breaks an `always` property, a deadlock, or a state at rest in
- * which a `finally` property does not hold. Livelocks are not looked for.
+ * A problem is a step that violates a property, a state that breaks an `always` property, a deadlock, or a state at
+ * rest in which a `finally` property does not hold. Livelocks are not looked for.
  */
 import {
   entryBranch,

@@ -64,8 +64,8 @@ const api = {
     ]);
   },
   /**
-   * Judges one mutant of the system, the same system in every call. Throws ModelError if the source cannot be built. Where lines are in
-   * the code is found out here: the caller may have loaded other files of the same code.
+   * Judges one mutant of the system, the same system in every call. Throws ModelError if the source cannot be built.
+   * Where lines are in the code is found out here: the caller may have loaded other files of the same code.
    */
   async judge(source: SystemSource, name: MutationName, original: StateSet | null, bounds: Bounds): Promise<Judgement> {
     const system = await buildSystem(source);

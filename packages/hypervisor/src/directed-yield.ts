@@ -1,8 +1,8 @@
 /**
  * Pause-loop exits: a vCPU that spins gives its CPU to one that may hold what it waits for.
  *
- * Mirrors virt/kvm/kvm_main.c, v6.18: kvm_vcpu_on_spin(), kvm_vcpu_eligible_for_directed_yield(), kvm_vcpu_yield_to(); and
- * arch/x86/kvm/vmx/vmx.c: handle_pause(), grow_ple_window(), shrink_ple_window().
+ * Mirrors virt/kvm/kvm_main.c, v6.18: kvm_vcpu_on_spin(), kvm_vcpu_eligible_for_directed_yield(), kvm_vcpu_yield_to();
+ * and arch/x86/kvm/vmx/vmx.c: handle_pause(), grow_ple_window(), shrink_ple_window().
  */
 import type { Message, OperationContext } from '@shootdown/machine';
 import { HypervisorCounter } from './exits.ts';
@@ -17,7 +17,10 @@ import {
 
 const YIELD: Message = { type: 'yield' };
 
-/** handle_pause(): the window grows, and the CPU goes to somebody else if there is anybody. Pause-loop exits happen at CPL 0 only. */
+/**
+ * handle_pause(): the window grows, and the CPU goes to somebody else if there is anybody. Pause-loop exits happen at
+ * CPL 0 only.
+ */
 export function handle_pause(cx: OperationContext, vm: Vm, me: VmVcpu): void {
   cx.write(me.words.ple_window, Math.min(cx.read(me.words.ple_window) * KVM_DEFAULT_PLE_WINDOW_GROW, PLE_WINDOW_MAX));
   kvm_vcpu_on_spin(cx, vm, me);
@@ -29,8 +32,8 @@ export function shrink_ple_window(cx: OperationContext, { words }: VmVcpu): void
 }
 
 /**
- * Looks for a vCPU to yield to, round robin from the one boosted last. The first that qualifies gets this CPU's attention and
- * its own CPU; yield_to() finds every vCPU that is ready runnable, so there is no second try.
+ * Looks for a vCPU to yield to, round robin from the one boosted last. The first that qualifies gets this CPU's
+ * attention and its own CPU; yield_to() finds every vCPU that is ready runnable, so there is no second try.
  */
 function kvm_vcpu_on_spin(cx: OperationContext, vm: Vm, me: VmVcpu): void {
   // Without a host that schedules there is nobody to yield to.
@@ -57,7 +60,10 @@ export function leaveSpinLoop(cx: OperationContext, { words }: VmVcpu): void {
   cx.write(words.dy_eligible, 0);
 }
 
-/** A vCPU that was preempted in user mode holds no kernel lock; with an interrupt pending it is as good as in the kernel. */
+/**
+ * A vCPU that was preempted in user mode holds no kernel lock; with an interrupt pending it is as good as in the
+ * kernel.
+ */
 function isCandidate(cx: OperationContext, vcpu: VmVcpu): boolean {
   if (cx.read(vcpu.words.ready) === 0) return false;
   return (

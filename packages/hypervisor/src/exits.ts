@@ -6,8 +6,8 @@ import type { ExitReason } from './vcpu.machine.ts';
 export type AnyExitReason = ExitReason | 'hlt' | 'emulation';
 
 /**
- * Cost-table entry by reason. `emulation` is an instruction that KVM decodes and emulates in the kernel, as for a device it
- * models there; what a host does while a vCPU is halted costs the guest nothing.
+ * Cost-table entry by reason. `emulation` is an instruction that KVM decodes and emulates in the kernel, as for a
+ * device it models there; what a host does while a vCPU is halted costs the guest nothing.
  */
 const COSTS: Readonly<Record<AnyExitReason, string>> = {
   external_interrupt: 'vmexit',

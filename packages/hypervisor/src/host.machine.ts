@@ -1,8 +1,9 @@
 /**
  * The host's scheduler on one physical CPU: vCPUs take turns, a timeslice each, unless they halt, wake up or yield.
  *
- * It stands for kernel/sched/fair.c among tasks of one weight, with time counted in ticks: `runtime` is what a vCPU has had, the
- * one that has had least is next, and a buddy set by yield_to() goes first if it has had no more than its share.
+ * It stands for kernel/sched/fair.c among tasks of one weight, with time counted in ticks: `runtime` is what a vCPU has
+ * had, the one that has had least is next, and a buddy set by yield_to() goes first if it has had no more than its
+ * share.
  */
 import { enqueueActions, setup } from 'xstate';
 
@@ -10,7 +11,10 @@ import { enqueueActions, setup } from 'xstate';
 const NONE = -1;
 
 export interface HostContext {
-  /** vCPUs that share the physical CPU: which of them are runnable, and ticks each has had more than the least served of those. */
+  /**
+   * vCPUs that share the physical CPU: which of them are runnable, and ticks each has had more than the least served of
+   * those.
+   */
   readonly runnable: readonly boolean[];
   readonly runtime: readonly number[];
   /** Who has the CPU; -1: it is idle. */
@@ -52,7 +56,10 @@ function isEligible({ runnable, runtime }: HostContext, vcpu: number): boolean {
   return (runtime[vcpu] as number) * others.length <= others.reduce((a, b) => a + b, 0);
 }
 
-/** Who has had least; among equals the next after the current one, itself last of all. -1 if nobody but `except` wants the CPU. */
+/**
+ * Who has had least; among equals the next after the current one, itself last of all. -1 if nobody but `except` wants
+ * the CPU.
+ */
 function leastServed({ runnable, runtime, current }: HostContext, except: number): number {
   let best = NONE;
   for (let i = 1; i <= runnable.length; i++) {
@@ -63,7 +70,9 @@ function leastServed({ runnable, runtime, current }: HostContext, except: number
   return best;
 }
 
-/** Runtimes relative to the least served of those who want the CPU, so that equal situations are equal states and few. */
+/**
+ * Runtimes relative to the least served of those who want the CPU, so that equal situations are equal states and few.
+ */
 function normalized({ runnable, runtime }: Pick<HostContext, 'runnable' | 'runtime'>): readonly number[] {
   const least = Math.min(...runtime.filter((_, v) => runnable[v]));
   return runtime.map((ticks) => Math.max(0, ticks - least));

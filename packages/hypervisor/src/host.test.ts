@@ -17,7 +17,9 @@ import { addVcpu, KVM_VCPU_PREEMPTED } from './vcpu.ts';
 
 const TIMESLICE = 100;
 
-/** So many vCPUs on one physical CPU, each with more to do than a timeslice holds; who executed, timeslice by timeslice. */
+/**
+ * So many vCPUs on one physical CPU, each with more to do than a timeslice holds; who executed, timeslice by timeslice.
+ */
 function timeslices(count: number, firstCycles?: number): { ran: string[]; stealTime: number[] } {
   const builder = new SystemBuilder();
   const vcpus = Array.from({ length: count }, (_, id) => addVcpu(builder, { id }, { waits: id > 0 }));

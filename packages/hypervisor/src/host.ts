@@ -6,7 +6,10 @@ import { vm_exit, type Vcpu } from './vcpu.ts';
 /** A physical CPU of the host. */
 export interface HostOptions {
   readonly timesliceCycles: number;
-  /** The host's timer: a timeslice is a whole number of ticks, and each tick is an exit of who is running. Default: one tick. */
+  /**
+   * The host's timer: a timeslice is a whole number of ticks, and each tick is an exit of who is running. Default: one
+   * tick.
+   */
   readonly sliceTicks?: number;
   /** When the first timeslice ends. Default: after a whole one. */
   readonly firstCycles?: number;
@@ -16,8 +19,8 @@ const PREEMPT: Message = { type: 'preempt' };
 const RESUME: Message = { type: 'resume' };
 
 /**
- * Adds a physical CPU whose vCPUs take turns, the first of them first: the others must be made with `waits`, and all with
- * entry `atomic`.
+ * Adds a physical CPU whose vCPUs take turns, the first of them first: the others must be made with `waits`, and all
+ * with entry `atomic`.
  */
 export function addHost(
   builder: SystemBuilder,

@@ -20,22 +20,23 @@
  *                 preempted_in_emulator
  * ```
  *
- * What KVM does to memory on the way (the steal-time record, the guest's TLB) is emitted, one access to shared memory per
- * transition, in the order of the code. Mirrors arch/x86/kvm/x86.c, v6.18: vcpu_run(), vcpu_enter_guest(),
+ * What KVM does to memory on the way (the steal-time record, the guest's TLB) is emitted, one access to shared memory
+ * per transition, in the order of the code. Mirrors arch/x86/kvm/x86.c, v6.18: vcpu_run(), vcpu_enter_guest(),
  * kvm_arch_vcpu_load(), kvm_arch_vcpu_put(), kvm_emulate_halt().
  */
 import { assign, emit, setup } from 'xstate';
 
 /**
  * How the way from `resume` into guest mode is cut into steps. `atomic`: not at all, which hides nothing as long as
- * record_steal_time() is one exchange and nobody looks at a second preemption on the way. `xchg`: the vCPU may be preempted
- * again before record_steal_time(). `read_then_clear`: the record is read in one step and cleared in another (before v5.6).
+ * record_steal_time() is one exchange and nobody looks at a second preemption on the way. `xchg`: the vCPU may be
+ * preempted again before record_steal_time(). `read_then_clear`: the record is read in one step and cleared in another
+ * (before v5.6).
  */
 export type VcpuEntry = 'atomic' | 'xchg' | 'read_then_clear';
 
 /**
- * Why a vCPU leaves guest mode to come back, by the names of KVM's tracepoint kvm_exit. `external_interrupt` is the host's
- * (its tick, an IPI that kicks the vCPU); `msr_write` is the guest's write to its x2APIC ICR.
+ * Why a vCPU leaves guest mode to come back, by the names of KVM's tracepoint kvm_exit. `external_interrupt` is the
+ * host's (its tick, an IPI that kicks the vCPU); `msr_write` is the guest's write to its x2APIC ICR.
  */
 export type ExitReason = 'external_interrupt' | 'ept_violation' | 'msr_write' | 'pause';
 
@@ -49,9 +50,9 @@ export interface VcpuContext {
   /** Another vCPU has the physical CPU to begin with. */
   readonly waits: boolean;
   /**
-   * vcpu->arch.at_instruction_boundary: the guest left for an interrupt of the host, and nothing has been done since. Cleared
-   * at the top of vcpu_run()'s loop, so a vCPU that is preempted again on its way in is not at one. (Here it is cleared when
-   * it has been looked at, which is the same: nobody looks again before that loop.)
+   * vcpu->arch.at_instruction_boundary: the guest left for an interrupt of the host, and nothing has been done since.
+   * Cleared at the top of vcpu_run()'s loop, so a vCPU that is preempted again on its way in is not at one. (Here it is
+   * cleared when it has been looked at, which is the same: nobody looks again before that loop.)
    */
   readonly at_instruction_boundary: boolean;
   /** The exit that KVM is handling. */
@@ -99,7 +100,10 @@ export type VcpuEmitted =
   | { readonly type: 'gva_to_gpa' }
   | { readonly type: 'emulated_access' };
 
-/** The tag `executes` marks guest mode: the only state in which the guest's CPU performs operations and takes interrupts. */
+/**
+ * The tag `executes` marks guest mode: the only state in which the guest's CPU performs operations and takes
+ * interrupts.
+ */
 export const vcpuMachine = setup({
   types: {
     context: {} as VcpuContext,

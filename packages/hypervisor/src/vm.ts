@@ -14,7 +14,10 @@ export const KVM_REQ_TLB_FLUSH = 1 << 0;
 
 /** Default of kvm_intel's ple_window, in TSC cycles (arch/x86/kvm/x86.h, KVM_VMX_DEFAULT_PLE_WINDOW). */
 export const KVM_VMX_DEFAULT_PLE_WINDOW = 4096;
-/** Default of ple_window_grow: the window doubles with every exit. ple_window_shrink is 0: it is reset when the vCPU is scheduled in. */
+/**
+ * Default of ple_window_grow: the window doubles with every exit. ple_window_shrink is 0: it is reset when the vCPU is
+ * scheduled in.
+ */
 export const KVM_DEFAULT_PLE_WINDOW_GROW = 2;
 /** UINT_MAX, as far as a word goes. */
 export const PLE_WINDOW_MAX = 0x7fff_ffff;

@@ -1,4 +1,7 @@
-/** The tests that ship, with their observations by name of shape; and that each ordering rule of the machine is needed by one. */
+/**
+ * The tests that ship, with their observations by name of shape; and that each ordering rule of the machine is needed
+ * by one.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

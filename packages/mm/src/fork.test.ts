@@ -190,7 +190,10 @@ function* act(m: Machine, cpu: Cpu, mm: Mm, { do: what, page }: Action): Steps {
   }
 }
 
-/** CPU 0 and 1 are threads of the parent, CPU 2 and 3 of the child. Thread 0 forks in the middle; the even CPUs exit last. */
+/**
+ * CPU 0 and 1 are threads of the parent, CPU 2 and 3 of the child. Thread 0 forks in the middle; the even CPUs exit
+ * last.
+ */
 function family(cpus: number, scripts: readonly (readonly Action[])[], options: Partial<MachineOptions>): Machine {
   const body = function* (m: Machine, cpu: Cpu): Steps {
     const process = Math.floor(cpu.id / 2);

@@ -19,12 +19,13 @@ import {
 } from './lazy/mode.ts';
 import { dereference, ptep_get, ptep_set_wrprotect, pte_unmap_unlock, set_pte } from './lazy/pte.ts';
 import { device_exclusive_pfn, is_device_exclusive_entry } from './lazy/sections.ts';
-import { invalidate_range_end, invalidate_range_start } from './secondary/notify.ts';
+import { invalidate_range_end, invalidate_range_start } from './notify.ts';
 
 /**
  * fork(): the child gets the parent's areas and pages; writable pages become read-only in both, and the parent's stale
- * writable translations are flushed once at the end, before the parent's mmap_lock is dropped. The flush is flush_tlb_mm():
- * whether or not anything was protected, of everything, and on x86 lazy CPUs get it too (it passes freed_tables).
+ * writable translations are flushed once at the end, before the parent's mmap_lock is dropped. The flush is
+ * flush_tlb_mm(): whether or not anything was protected, of everything, and on x86 lazy CPUs get it too (it passes
+ * freed_tables).
  */
 export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent: Mm, child: Mm): Steps {
   yield* work('syscall', { label: '(system call)' });
@@ -98,8 +99,9 @@ export interface LazyCopy {
 }
 
 /**
- * copy_pte_range() with the mode: both locks, one section, and entries that a device has to itself. The second read of such an entry
- * came with the fix for the hmm selftest `exclusive_cow` (2025); before it the swap-style value was copied on every architecture.
+ * copy_pte_range() with the mode: both locks, one section, and entries that a device has to itself. The second read of
+ * such an entry came with the fix for the hmm selftest `exclusive_cow` (2025); before it the swap-style value was
+ * copied on every architecture.
  */
 export const copy_pte_range_lazy = routine(
   'copy_pte_range',
@@ -132,7 +134,10 @@ export const copy_pte_range_lazy = routine(
   },
 );
 
-/** The case of a device-exclusive entry: restore_exclusive_pte() makes it present again, and -ENOENT asks the caller to go on with it. */
+/**
+ * The case of a device-exclusive entry: restore_exclusive_pte() makes it present again, and -ENOENT asks the caller to
+ * go on with it.
+ */
 const copy_nonpresent_pte = routine(
   'copy_nonpresent_pte',
   function* (lazy: LazyMmu, current: Current, src_pte: EntryPointer, entry: number): Steps {

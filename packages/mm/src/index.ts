@@ -1,4 +1,5 @@
 export { CALL_FUNCTION_VECTOR, Smp, type SmpFunction } from './smp.ts';
+export { architectures, type Architecture, type ArchitectureName, type TlbParts } from './arch/architecture.ts';
 export { arm64Tlb, Arm64Counter, MAX_DVM_OPS } from './arch/arm64-tlb.ts';
 export {
   HypercallCounter,

@@ -8,8 +8,8 @@ import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { AnonRmap } from './anon-rmap.ts';
-import type { PageContents } from './secondary/contents.ts';
-import type { FileFolio } from './filemap/kernel.ts';
+import type { PageContents } from './contents.ts';
+import type { FileFolio } from './file-folio.ts';
 import {
   MmStruct,
   mmap_read_lock,
@@ -20,7 +20,7 @@ import {
 } from './mmap-lock.ts';
 import type { LocklessWalkers } from './lockless-walkers.ts';
 import type { TableFreeing } from './mmu-gather.ts';
-import type { SecondaryMmus } from './secondary/notify.ts';
+import type { SecondaryMmus } from './notify.ts';
 import type { Tracepoints } from './tracepoint.ts';
 import { VmaList, VMAS_MAX_DEFAULT } from './vma.ts';
 

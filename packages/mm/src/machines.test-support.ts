@@ -37,7 +37,7 @@ import type { X86TlbOptions, X86TlbState } from './arch/x86-state.ts';
 import { x86Tlb } from './arch/x86-tlb.ts';
 import { Mm, type Kernel, type TlbArch } from './kernel.ts';
 import { monitoredArch } from './monitored.ts';
-import type { SecondaryMmus } from './secondary/notify.ts';
+import type { SecondaryMmus } from './notify.ts';
 import { rcuTableFree } from './mmu-gather.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from './smp.ts';
 

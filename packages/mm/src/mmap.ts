@@ -8,7 +8,7 @@ import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shoo
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
-import { invalidate_range_end, invalidate_range_start, release } from './secondary/notify.ts';
+import { invalidate_range_end, invalidate_range_start, release } from './notify.ts';
 import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
 import { zap_pte_range } from './zap.ts';
 

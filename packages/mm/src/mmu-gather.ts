@@ -17,7 +17,7 @@ import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
 import type { Kernel, Mm } from './kernel.ts';
 import { __tlb_remove_table, type LocklessWalkers } from './lockless-walkers.ts';
-import { gatherFlushed } from './secondary/notify.ts';
+import { gatherFlushed } from './notify.ts';
 
 /** Pages a gather holds before it must flush: the bundle on the stack and 19 batches (10000 pages, rounded down). */
 export const GATHER_PAGES_MAX = 8 + 19 * 510;
@@ -120,6 +120,11 @@ export const tlb_gather_mmu = routine('tlb_gather_mmu', function* (mm: Mm, fullm
   return yield* local(new MmuGather(mm, fullmm));
 });
 
+/** A table among the pages of a batch, and back: which frames are tables may change, so its number does not tell. */
+function markedTable(table: number): number {
+  return -1 - table;
+}
+
 /** tlb_remove_table(): a table that has just been unlinked, and that spans from `vpn`. */
 export const tlb_remove_table = routine(
   'tlb_remove_table',
@@ -127,7 +132,7 @@ export const tlb_remove_table = routine(
     const freeing = freeingOf(kernel, tlb);
     tlb.unlinkTable(vpn);
     if (freeing.batch === 'with pages') {
-      tlb.pages.push(table);
+      tlb.pages.push(markedTable(table));
       return;
     }
     if (tlb.tables.length === 0 && !(yield* batchPage(freeing))) {
@@ -198,9 +203,9 @@ export const tlb_flush_mmu = routine('tlb_flush_mmu', function* (kernel: Kernel,
   const { frames } = kernel;
   yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
   yield* tlb_table_flush(kernel, cpu, tlb);
-  for (const frame of tlb.pages.splice(0)) {
-    if (frame < frames.tables) yield* __tlb_remove_table(frames, frame);
-    else yield* frames.put(frame);
+  for (const entry of tlb.pages.splice(0)) {
+    if (entry < 0) yield* __tlb_remove_table(frames, markedTable(entry));
+    else yield* frames.put(entry);
   }
 });
 

@@ -2,7 +2,10 @@
 import type { FlushMonitor } from '@shootdown/mmu';
 import type { Mm, TlbArch } from './kernel.ts';
 
-/** An architecture whose flushes report to monitors: when they begin, and when they are complete. Monitors are found by mm. */
+/**
+ * An architecture whose flushes report to monitors: when they begin, and when they are complete. Monitors are found by
+ * mm.
+ */
 export function monitoredArch(arch: TlbArch, monitors: ReadonlyMap<Mm, FlushMonitor>): TlbArch {
   return {
     ...arch,

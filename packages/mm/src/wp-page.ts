@@ -1,13 +1,13 @@
 /**
- * Copy-on-write, and whom it tells. Mirrors mm/memory.c: do_wp_page(), wp_page_reuse(), wp_page_copy(), v6.18; what it told secondary
- * MMUs before, era by era, is in `secondary/notify.ts`.
+ * Copy-on-write, and whom it tells. Mirrors mm/memory.c: do_wp_page(), wp_page_reuse(), wp_page_copy(), v6.18; what it
+ * told secondary MMUs before, era by era, is in `secondary/notify.ts`.
  */
 import { FrameKind, NO_FRAME, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn } from '@shootdown/mmu';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte, mayReuse } from './anon-rmap.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
-import { copy_user_highpage } from './secondary/contents.ts';
+import { copy_user_highpage } from './contents.ts';
 import {
   allowWrites,
   entryCleared,
@@ -16,7 +16,7 @@ import {
   set_pte_at_notify,
   setPteRangeEnd,
   setPteRangeStart,
-} from './secondary/notify.ts';
+} from './notify.ts';
 
 /** What a fault came to. `retry`: the access will succeed, or fault again for another reason. */
 export type FaultResult = 'retry' | 'sigsegv' | 'oom';

@@ -1,13 +1,14 @@
 /**
  * zap_pte_range(), in every version: clears the entries of one table, and gathers what they mapped.
  *
- * Mirrors mm/memory.c, v3.14 to v6.18. The versions differ in when a dirty page of a file is flushed, and in when its folio ceases to
- * count as mapped. A kernel without a {@link Kernel.folio} has anonymous pages only, of which nobody writes anything back.
+ * Mirrors mm/memory.c, v3.14 to v6.18. The versions differ in when a dirty page of a file is flushed, and in when its
+ * folio ceases to count as mapped. A kernel without a {@link Kernel.folio} has anonymous pages only, of which nobody
+ * writes anything back.
  */
 import { routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_dirty, pte_pfn, pte_present } from '@shootdown/mmu';
-import type { FileFolio } from './filemap/kernel.ts';
+import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
 import { tlb_flush_mmu, tlb_flush_mmu_tlbonly, type MmuGather } from './mmu-gather.ts';
 

@@ -8,8 +8,8 @@
  *    +---------- end [in_progress 0] -------------+  +----------------+
  * ```
  *
- * The range only grows until the last invalidation has ended. Mirrors virt/kvm/kvm_main.c, v6.18: kvm_mmu_invalidate_begin(),
- * kvm_mmu_invalidate_range_add(), kvm_mmu_invalidate_end().
+ * The range only grows until the last invalidation has ended. Mirrors virt/kvm/kvm_main.c, v6.18:
+ * kvm_mmu_invalidate_begin(), kvm_mmu_invalidate_range_add(), kvm_mmu_invalidate_end().
  */
 import { enqueueActions, setup } from 'xstate';
 

@@ -2,7 +2,8 @@
  * KVM's secondary MMU: one second-stage table per VM, dropped entry by entry when the primary MMU says so.
  *
  * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu/mmu.c, v6.18: kvm_mmu_notifier_invalidate_range_start() and _end(),
- * kvm_tdp_page_fault(), is_page_fault_stale(); and as they were before, kvm_mmu_notifier_change_pte() and _invalidate_page().
+ * kvm_tdp_page_fault(), is_page_fault_stale(); and as they were before, kvm_mmu_notifier_change_pte() and
+ * _invalidate_page().
  */
 import { count, load, ModelError, point, routine, smp_rmb, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Memslots } from './memslots.ts';
@@ -18,9 +19,15 @@ import type { SecondaryTlb } from './secondary-tlb.ts';
 
 /** What change_pte() does with an entry: {@link CHANGE_PTE_X86}, {@link CHANGE_PTE_ARM64}, or less. */
 export interface ChangePteDesign {
-  /** A new entry that is writable, and mapped: `zap` drops the mapping, `read-only` maps the new page, to be written at the next fault. */
+  /**
+   * A new entry that is writable, and mapped: `zap` drops the mapping, `read-only` maps the new page, to be written at
+   * the next fault.
+   */
   readonly writable: 'zap' | 'read-only';
-  /** `switch` changes what is mapped already; `establish` maps what is not, too. `alone` does so inside of one bracket only. */
+  /**
+   * `switch` changes what is mapped already; `establish` maps what is not, too. `alone` does so inside of one bracket
+   * only.
+   */
   readonly absent: 'leave' | 'establish' | 'establish alone';
   /** mmu_notifier_seq++ in change_pte(): until v5.12, needed as long as no bracket surrounds it. */
   readonly countsSequence: boolean;
@@ -28,10 +35,16 @@ export interface ChangePteDesign {
   readonly takesLock?: boolean;
 }
 
-/** kvm_mmu_set_spte_gfn(), arch/x86/kvm/mmu/mmu.c: a writable entry is never switched to, and what is not mapped stays so. */
+/**
+ * kvm_mmu_set_spte_gfn(), arch/x86/kvm/mmu/mmu.c: a writable entry is never switched to, and what is not mapped stays
+ * so.
+ */
 export const CHANGE_PTE_X86: ChangePteDesign = { writable: 'zap', absent: 'leave', countsSequence: true };
 
-/** kvm_set_spte_gfn(), arch/arm64/kvm/mmu.c, v6.9: the same as a translation fault that maps the page read-only, mapped before or not. */
+/**
+ * kvm_set_spte_gfn(), arch/arm64/kvm/mmu.c, v6.9: the same as a translation fault that maps the page read-only, mapped
+ * before or not.
+ */
 export const CHANGE_PTE_ARM64: ChangePteDesign = { writable: 'read-only', absent: 'establish', countsSequence: true };
 
 /** The steps that make a fault safe against invalidations; each can be left out or misplaced. */
@@ -65,8 +78,8 @@ export interface KvmOptions extends SecondaryMmuOptions {
   /** Left out: no change_pte() (v6.10). */
   readonly change_pte?: ChangePteDesign;
   /**
-   * The lock of an entry's rmap chain. With it, faults check and install under that one and not under mmu_lock: Book3S HV in real
-   * mode, kvmppc_do_h_enter().
+   * The lock of an entry's rmap chain. With it, faults check and install under that one and not under mmu_lock: Book3S
+   * HV in real mode, kvmppc_do_h_enter().
    */
   readonly rmap_lock?: Lock;
   /** Left out: the slots cover everything, and stay. */
@@ -203,7 +216,9 @@ function* mayEstablish(kvm: Kvm, { absent }: ChangePteDesign): Steps<boolean> {
   return absent === 'establish' || (yield* load(kvm.in_progress, { label: 'mmu_invalidate_in_progress' })) === 1;
 }
 
-/** Removes the entries of a range; true if there were any, so that the vCPUs must forget what they have cached of them. */
+/**
+ * Removes the entries of a range; true if there were any, so that the vCPUs must forget what they have cached of them.
+ */
 const kvm_unmap_gfn_range = routine(
   'kvm_unmap_gfn_range',
   function* (kvm: Kvm, start: number, end: number): Steps<boolean> {
@@ -228,8 +243,8 @@ const kvm_flush_remote_tlbs = routine('kvm_flush_remote_tlbs', function* (kvm: K
 });
 
 /**
- * kvm_tdp_page_fault(): fills in the entry of a page, or lets the guest try again because an invalidation has come between
- * (RET_PF_RETRY). False: there is no such page.
+ * kvm_tdp_page_fault(): fills in the entry of a page, or lets the guest try again because an invalidation has come
+ * between (RET_PF_RETRY). False: there is no such page.
  */
 export const kvm_tdp_page_fault = routine(
   'kvm_tdp_page_fault',
@@ -255,8 +270,8 @@ function* snapshot(kvm: Kvm): Steps<number> {
 }
 
 /**
- * direct_page_fault(), its second half: the check and the installation belong under one hold of the lock. The page that was looked up
- * is released under it too: once it is mapped, the notifier's promise keeps it.
+ * direct_page_fault(), its second half: the check and the installation belong under one hold of the lock. The page that
+ * was looked up is released under it too: once it is mapped, the notifier's promise keeps it.
  */
 const direct_map = routine(
   'direct_map',
@@ -284,7 +299,10 @@ function is_page_fault_stale(kvm: Kvm, gfn: number, mmu_seq: number): Steps<bool
   return kvm.rmap_lock ? mmu_invalidate_retry(kvm, mmu_seq) : mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq);
 }
 
-/** mmu_invalidate_retry_gfn(), and mmu_invalidate_retry_gfn_unsafe(): whether the page that was looked up may have been invalidated since. */
+/**
+ * mmu_invalidate_retry_gfn(), and mmu_invalidate_retry_gfn_unsafe(): whether the page that was looked up may have been
+ * invalidated since.
+ */
 const mmu_invalidate_retry_gfn = routine(
   'mmu_invalidate_retry_gfn',
   function* (kvm: Kvm, gfn: number, mmu_seq: number): Steps<boolean> {
@@ -322,7 +340,8 @@ const clear_young = routine(
       young = 1;
       yield* kvm.xchg(gfn, kvm.format.old(spte), `spte[${gfn}] = old`);
     }
-    // A vCPU that has the translation cached marks the entry no more: clear_young() accepts that, clear_flush_young() does not.
+    // A vCPU that has the translation cached marks the entry no more: clear_young() accepts that, clear_flush_young()
+    // does not.
     if (flush && young !== 0) yield* kvm_flush_remote_tlbs(kvm);
     yield* kvm.lock.unlock();
     return young;

@@ -102,8 +102,8 @@ const mlx5_ib_invalidate_range = routine('mlx5_ib_invalidate_range', function* (
 });
 
 /**
- * pagefault_mr(), on behalf of a device that waits: fills in the entry of a page, or lets the device ask again because an invalidation has
- * come between (-EAGAIN). False: there is no such page, or the device has been stopped.
+ * pagefault_mr(), on behalf of a device that waits: fills in the entry of a page, or lets the device ask again because
+ * an invalidation has come between (-EAGAIN). False: there is no such page, or the device has been stopped.
  */
 export const pagefault_mr = routine(
   'pagefault_mr',

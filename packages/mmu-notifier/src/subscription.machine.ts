@@ -8,8 +8,9 @@
  *       +---- mmu_notifier_unregister ---+     invalidate_range_end:   open - 1
  * ```
  *
- * It is told of every callback as it begins. A callback that its state does not accept is not made: the subscriber is not on the
- * list. It is taken off only after its release() has returned. Mirrors mm/mmu_notifier.c and the rules in include/linux/mmu_notifier.h, v6.18.
+ * It is told of every callback as it begins. A callback that its state does not accept is not made: the subscriber is
+ * not on the list. It is taken off only after its release() has returned. Mirrors mm/mmu_notifier.c and the rules in
+ * include/linux/mmu_notifier.h, v6.18.
  */
 import { assign, emit, setup } from 'xstate';
 

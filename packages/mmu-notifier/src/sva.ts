@@ -1,8 +1,9 @@
 /**
- * A device that walks the primary page table itself and has nothing of its own but a TLB: shared virtual addressing behind an IOMMU.
+ * A device that walks the primary page table itself and has nothing of its own but a TLB: shared virtual addressing
+ * behind an IOMMU.
  *
- * Mirrors drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-sva.c, v6.18: arm_smmu_mm_arch_invalidate_secondary_tlbs(), arm_smmu_mm_release();
- * drivers/iommu/intel/svm.c has the same.
+ * Mirrors drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-sva.c, v6.18: arm_smmu_mm_arch_invalidate_secondary_tlbs(),
+ * arm_smmu_mm_release(); drivers/iommu/intel/svm.c has the same.
  */
 import { routine, type Steps } from '@shootdown/machine';
 import { stop_device, type Device } from './device.ts';

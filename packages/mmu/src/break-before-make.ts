@@ -1,8 +1,9 @@
 /**
  * Break-before-make: which changes of a valid entry need an invalid entry and a completed TLBI in between.
  *
- * Mirrors Arm ARM (DDI 0487) D8.16.1, "Using break-before-make when updating translation table entries". The rule is about what
- * TLBs and walkers may still hold, so it is asked whenever memory offers an entry to somebody who may hold another one.
+ * Mirrors Arm ARM (DDI 0487) D8.16.1, "Using break-before-make when updating translation table entries". The rule is
+ * about what TLBs and walkers may still hold, so it is asked whenever memory offers an entry to somebody who may hold
+ * another one.
  */
 import { _PAGE_CONT, _PAGE_GLOBAL, _PAGE_NC, _PAGE_RW, formatEntry, pte_pfn } from './entry.ts';
 
@@ -15,13 +16,19 @@ export const TLB_CONFLICT = 'no access meets two translations that conflict';
 /** What a machine lets software do without breaking first. */
 export interface BreakBeforeMakeRule {
   /**
-   * ID_AA64MMFR2_EL1.BBM. 2: the size of a block and the contiguous bit may be changed in place. 1 asks for the nT bit, which is not
-   * modelled, so that it allows what 0 does.
+   * ID_AA64MMFR2_EL1.BBM. 2: the size of a block and the contiguous bit may be changed in place. 1 asks for the nT bit,
+   * which is not modelled, so that it allows what 0 does.
    */
   readonly level: 0 | 1 | 2;
-  /** Level 2 without TLB conflict aborts: what Linux calls BBML2_NOABORT. An access uses one of the translations, never a mixture. */
+  /**
+   * Level 2 without TLB conflict aborts: what Linux calls BBML2_NOABORT. An access uses one of the translations, never
+   * a mixture.
+   */
   readonly noConflictAbort?: boolean;
-  /** True if two frames hold the same: the output address of a read-only entry may be changed between them. Default: never. */
+  /**
+   * True if two frames hold the same: the output address of a read-only entry may be changed between them. Default:
+   * never.
+   */
   readonly sameContents?: (frame: number, other: number) => boolean;
 }
 
@@ -30,15 +37,18 @@ export const BBML0: BreakBeforeMakeRule = { level: 0 };
 /** What Linux's CPU list of BBML2_NOABORT has. */
 export const BBML2_NOABORT: BreakBeforeMakeRule = { level: 2, noConflictAbort: true };
 
-/** A translation as the rule compares it: the entry for one page (a contiguous one as it applies to that page), and whether it is a leaf. */
+/**
+ * A translation as the rule compares it: the entry for one page (a contiguous one as it applies to that page), and
+ * whether it is a leaf.
+ */
 export interface HeldEntry {
   readonly entry: number;
   readonly leaf: boolean;
 }
 
 /**
- * What about the change from one valid entry to another needs a break, in the words of the manual; null if nothing does.
- * Permissions, accessed and dirty bits never do.
+ * What about the change from one valid entry to another needs a break, in the words of the manual; null if nothing
+ * does. Permissions, accessed and dirty bits never do.
  */
 export function changeThatNeedsBreak(old: HeldEntry, now: HeldEntry, rule: BreakBeforeMakeRule): string | null {
   const changed = old.entry ^ now.entry;

@@ -14,7 +14,8 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import { changeThatNeedsBreak, TLB_CONFLICT } from './break-before-make.ts';
-import { cachedForm, type ContiguousTlb } from './contiguous-tlb.ts';
+import { cachedForm } from './cached-form.ts';
+import type { ContiguousTlb } from './contiguous-tlb.ts';
 import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_PRESENT, _PAGE_RDONLY, _PAGE_RW, formatEntry, pte_pfn } from './entry.ts';
 import { MmuInstructions } from './instructions.ts';
 import { checkPage } from './mmu.ts';

@@ -23,19 +23,12 @@ import {
   changeThatNeedsBreak,
   type BreakBeforeMakeRule,
 } from './break-before-make.ts';
+import { cachedForm } from './cached-form.ts';
 import { ContiguousMmu } from './contiguous-mmu.ts';
-import {
-  _PAGE_ACCESSED,
-  _PAGE_CONT,
-  _PAGE_DIRTY,
-  _PAGE_PRESENT,
-  _PAGE_PSE,
-  formatEntry,
-  PFN_SHIFT,
-  pte_pfn,
-} from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, formatEntry } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import type { Flush, Root } from './mmu.machine.ts';
+import { appliedTo } from './offered.ts';
 
 /** Different entries of one page that can be held at once; more is an error of the model, reported as such. */
 const MEMBERS_MAX = 6;
@@ -121,12 +114,20 @@ export class ContiguousTlb {
         ...Array.from({ length: MEMBERS_MAX - 1 }, () => NOBODY),
       ]).flat(),
     );
-    this.#members = builder.region(`${name}.members`, initial.length, { format: formatEntry, initial });
+    this.#members = builder.region(`${name}.members`, initial.length, {
+      format: formatEntry,
+      initial,
+      memory: 'strong',
+    });
     this.#loaded = builder.region(`${name}.loaded`, translators.length * WORDS_PER_AGENT, {
       initial: translators.flatMap((t) => [(t.root ?? root) + 1, t.asid ?? asid]),
+      memory: 'strong',
     });
     this.#kept = translators.some((t) => t.keeps)
-      ? builder.region(`${name}.kept`, translators.length * frames.entriesPerTable, { format: formatEntry })
+      ? builder.region(`${name}.kept`, translators.length * frames.entriesPerTable, {
+          format: formatEntry,
+          memory: 'strong',
+        })
       : null;
     builder.watch(frames.entries, (cx, address) => this.#changed(cx, address - frames.entries.base));
     builder.watch(frames.state, (cx) => translators.forEach((_, who) => this.#saturate(cx, who)));
@@ -280,12 +281,9 @@ export class ContiguousTlb {
     }
   }
 
-  /** A contiguous entry as it translates one page of its block: the low bits of the output address come from the page. */
+  /** An entry of a block as it translates one page of it. */
   appliedTo(entry: number, page: number): number {
-    if ((entry & _PAGE_CONT) === 0) return entry;
-    const frame = pte_pfn(entry);
-    const own = frame - (frame % this.blockEntries) + (page % this.blockEntries);
-    return (own << PFN_SHIFT) | (entry & ((1 << PFN_SHIFT) - 1));
+    return appliedTo(entry, page, this.blockEntries);
   }
 
   /** What a translator may hold of an entry in memory; 0 if nothing. */
@@ -330,11 +328,6 @@ export class ContiguousTlb {
   #base(who: number, page: number): number {
     return this.#members.base + (who * this.frames.entriesPerTable + page) * MEMBERS_MAX;
   }
-}
-
-/** An entry as it is cached: accessed, or it would not be; Linux's own dirty bit means nothing to hardware. */
-export function cachedForm(entry: number): number {
-  return entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY);
 }
 
 function isFractured(member: number): boolean {

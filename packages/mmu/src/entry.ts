@@ -8,9 +8,9 @@
  * +----------------------+---+---+---+---+---+---+---+---+---+---+---+---+
  * ```
  *
- * The positions are those of the 32-bit x86 entry (Intel SDM vol. 3A, 4.3) with NX in a software bit, and with three bits of arm64
- * in places that x86 has for caching. It carries what the concurrency of page tables depends on, on any architecture; the
- * formats of real entries are in @shootdown/page-table.
+ * The positions are those of the 32-bit x86 entry (Intel SDM vol. 3A, 4.3) with NX in a software bit, and with three
+ * bits of arm64 in places that x86 has for caching. It carries what the concurrency of page tables depends on, on any
+ * architecture; the formats of real entries are in @shootdown/page-table.
  */
 
 export const _PAGE_PRESENT = 1 << 0;

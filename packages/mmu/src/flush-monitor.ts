@@ -16,7 +16,7 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import { formatEntry } from './entry.ts';
-import { cacheable, NO_TRANSLATION, offered } from './offered.ts';
+import { cacheable, NO_TRANSLATION, offeredByBlock } from './offered.ts';
 import type { WalkShape } from './walk.ts';
 
 /** Built-in property: violated by an access through a translation that memory ceased to offer before a flush that has completed. */
@@ -32,6 +32,8 @@ export interface FlushMonitorOptions {
   readonly cpus: number;
   /** Virtual page numbers watched. */
   readonly pages: readonly number[];
+  /** Entries of a contiguous block: each of those that are contiguous offers a translation for all of its pages. Default 1: there are none. */
+  readonly blockEntries?: number;
   /** The pages are the kernel's: every address space maps them alike, so it does not matter who uses them. Default false. */
   readonly kernel?: boolean;
   /** Prefix of the region names. Default `monitor`. */
@@ -45,6 +47,7 @@ export class FlushMonitor {
   readonly #root: Address;
   readonly #pages: readonly number[];
   readonly #cpus: number;
+  readonly #blockEntries: number;
   readonly #kernel: boolean;
   /** Per page: what an access may use. */
   readonly #allowed: Region;
@@ -59,18 +62,19 @@ export class FlushMonitor {
     this.#root = options.root;
     this.#pages = options.pages;
     this.#cpus = options.cpus;
+    this.#blockEntries = options.blockEntries ?? 1;
     this.#kernel = options.kernel ?? false;
     const cells = options.pages.length * OFFERED_MAX;
     const words = builder.layout.initial();
     const root = (words[options.root] as number) - 1;
-    const initial = options.pages.flatMap((vpn) => [
-      offered((address) => words[address] as number, frames, shape, root, vpn),
-      ...Array.from({ length: OFFERED_MAX - 1 }, () => NO_TRANSLATION),
-    ]);
-    this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry, initial });
-    this.#begun = builder.region(`${name}.begun`, options.cpus * cells, { format: formatEntry });
-    this.#flushing = builder.region(`${name}.flushing`, options.cpus * options.pages.length);
-    builder.watch(frames.entries, (cx) => this.#memoryChanged(cx));
+    const initial = options.pages.flatMap((vpn) => {
+      const now = this.#offered((address) => words[address] as number, root, vpn);
+      return Array.from({ length: OFFERED_MAX }, (_, i) => now[i] ?? NO_TRANSLATION);
+    });
+    this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry, initial, memory: 'strong' });
+    this.#begun = builder.region(`${name}.begun`, options.cpus * cells, { format: formatEntry, memory: 'strong' });
+    this.#flushing = builder.region(`${name}.flushing`, options.cpus * options.pages.length, { memory: 'strong' });
+    builder.watch(frames.entries, (cx, address) => this.#memoryChanged(cx, address));
   }
 
   /** A flush of [start, end) begins on a CPU. No step of its own machine: it takes no time. */
@@ -102,8 +106,8 @@ export class FlushMonitor {
       if (vpn < start || vpn >= end) return;
       cx.write(this.#flushing.at(cpu * this.#pages.length + page), 1);
       const root = cx.read(this.#root) - 1;
-      const now = offered((address) => cx.load(address), this.#frames, this.#shape, root, vpn);
-      if (now !== NO_TRANSLATION) add(cx, this.#begunBase(cpu, page), now);
+      for (const now of this.#offered((address) => cx.load(address), root, vpn))
+        add(cx, this.#begunBase(cpu, page), now);
     });
   }
 
@@ -122,16 +126,28 @@ export class FlushMonitor {
     });
   }
 
-  #memoryChanged(cx: OperationContext): void {
+  #memoryChanged(cx: OperationContext, address: number): void {
     const root = cx.read(this.#root) - 1;
+    const changed = this.#blockOf(address);
     this.#pages.forEach((vpn, page) => {
-      const now = offered((address) => cx.read(address), this.#frames, this.#shape, root, vpn);
-      if (now === NO_TRANSLATION) return;
-      add(cx, this.#allowed.base + page * OFFERED_MAX, now);
-      for (let cpu = 0; cpu < this.#cpus; cpu++) {
-        if (cx.read(this.#flushing.at(cpu * this.#pages.length + page)) !== 0) add(cx, this.#begunBase(cpu, page), now);
+      if (changed >= 0 && Math.floor(vpn / this.#blockEntries) !== changed) return;
+      for (const now of this.#offered((word) => cx.read(word), root, vpn)) {
+        add(cx, this.#allowed.base + page * OFFERED_MAX, now);
+        for (let cpu = 0; cpu < this.#cpus; cpu++)
+          if (cx.read(this.#flushing.at(cpu * this.#pages.length + page)) !== 0)
+            add(cx, this.#begunBase(cpu, page), now);
       }
     });
+  }
+
+  /** The only block that a changed entry can concern; -1: it may be any, as tables have tables below them. */
+  #blockOf(address: number): number {
+    if (this.#shape.levels.length > 1) return -1;
+    return Math.floor(((address - this.#frames.entries.base) % this.#frames.entriesPerTable) / this.#blockEntries);
+  }
+
+  #offered(read: (address: number) => number, root: number, vpn: number): number[] {
+    return offeredByBlock(read, this.#frames, this.#shape, root, vpn, this.#blockEntries);
   }
 
   #begunBase(cpu: number, page: number): number {

@@ -1,9 +1,11 @@
 /**
- * Stores of user code that have their translation and still wait in a store buffer, and the invalidations that wait for them.
+ * Stores of user code that have their translation and still wait in a store buffer, and the invalidations that wait for
+ * them.
  *
- * An invalidation on another CPU is complete when the accesses that used what it invalidated are (Arm ARM, DDI 0487, completion of TLB
- * maintenance instructions; AMD APM vol. 3, TLBSYNC). A load is one step with its translation. A store may be in
- * its CPU's store buffer still when the invalidation arrives there: then whoever sent it waits until the store is in memory.
+ * An invalidation on another CPU is complete when the accesses that used what it invalidated are (Arm ARM, DDI 0487,
+ * completion of TLB maintenance instructions; AMD APM vol. 3, TLBSYNC). A load is one step with its translation. A
+ * store may be in its CPU's store buffer still when the invalidation arrives there: then whoever sent it waits until
+ * the store is in memory.
  */
 import { FrameKind, type Frames, type OperationContext, type Region, type SystemBuilder } from '@shootdown/machine';
 
@@ -49,7 +51,10 @@ export class InFlight {
     cx.write(this.#owner.at(cpu), cx.processor + 1);
   }
 
-  /** An invalidation has arrived at a CPU: its sender waits for the stores in its buffer that it concerns, and so for all before them. */
+  /**
+   * An invalidation has arrived at a CPU: its sender waits for the stores in its buffer that it concerns, and so for
+   * all before them.
+   */
   arrived(
     cx: OperationContext,
     cpu: number,

@@ -18,6 +18,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, _PAGE_USER, mk_pte } from './entry.ts';
+import type { BreakBeforeMakeRule } from './break-before-make.ts';
 import { FlushMonitor } from './flush-monitor.ts';
 import { connectMmus, type InvalidationLatency, type MmuInstructions } from './instructions.ts';
 import { Mmu } from './mmu.ts';
@@ -51,6 +52,8 @@ export interface SmallOptions {
   readonly pageFrames?: number;
   /** The saturated TLB keeps dirty bits. */
   readonly dirtyBits?: boolean;
+  /** The saturated TLB checks it. */
+  readonly breakBeforeMake?: BreakBeforeMakeRule;
   /** It keeps entries that are not present. */
   readonly cachesInvalid?: boolean;
   /** Takes a region with a word per frame, for what is in the pages. */
@@ -73,6 +76,7 @@ export function smallMachine(
     options.tlb === 'saturated'
       ? new SaturatedTlb(builder, names, frames, shape, -1, pages, {
           dirtyBits: options.dirtyBits ?? false,
+          ...(options.breakBeforeMake && { breakBeforeMake: options.breakBeforeMake }),
           cachesInvalid: options.cachesInvalid ?? false,
         })
       : null;

@@ -3,7 +3,9 @@ import type { OperationContext, Region, SystemBuilder } from '@shootdown/machine
 import { formatEntry } from './entry.ts';
 import { NO_TRANSLATION } from './offered.ts';
 
-/** Different entries of one page and level that can be cached at once; more is an error of the model, reported as such. */
+/**
+ * Different entries of one page and level that can be cached at once; more is an error of the model, reported as such.
+ */
 const MEMBERS_MAX = 4;
 
 /** What the sets are of. */

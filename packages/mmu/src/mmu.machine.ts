@@ -2,8 +2,8 @@
  * The MMU actor of one CPU: which tree it walks, and which invalidations it performs.
  *
  * Instructions of its own CPU (CR3 write, INVLPG, INVPCID, local TLBI) are told to it at once; broadcast TLBIs of other
- * CPUs come over the interconnect and take effect when they are delivered. Cached translations are words of the machine;
- * every invalidation is emitted as one `tlb.flush` that says exactly what may go and what must stay.
+ * CPUs come over the interconnect and take effect when they are delivered. Cached translations are words of the
+ * machine; every invalidation is emitted as one `tlb.flush` that says exactly what may go and what must stay.
  *
  * Sources: Intel SDM vol. 3A, 4.10.4 (invalidation); Arm ARM (DDI 0487) D8.14 (TLB maintenance).
  */
@@ -63,7 +63,10 @@ export type MmuEvent =
       /** TLBI RVAE1 and its forms: as many pages from `vpn` on. Left out: one. */
       readonly pages?: number;
     } & Sender)
-  /** Consecutive pages of one address space, without global entries (INVLPGB), or of all of them (asid -1: a hypervisor's list of addresses). */
+  /**
+   * Consecutive pages of one address space, without global entries (INVLPGB), or of all of them (asid -1: a
+   * hypervisor's list of addresses).
+   */
   | ({ readonly type: 'range'; readonly vpn: number; readonly pages: number; readonly asid: number } & Sender);
 
 export type MmuEmitted = Flush | Root;

@@ -31,7 +31,10 @@ const ALL = {
   everyTable: false,
 } as const;
 
-/** Two vCPUs of two machines on one physical CPU. Each guest: root table gfn 0, table 1, page 0 mapped to gfn 4, global page 1 to 5. */
+/**
+ * Two vCPUs of two machines on one physical CPU. Each guest: root table gfn 0, table 1, page 0 mapped to gfn 4, global
+ * page 1 to 5.
+ */
 function hostWithTwoGuests() {
   const builder = new SystemBuilder();
   const shape = tinyShape(2, 4);

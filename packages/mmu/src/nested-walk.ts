@@ -1,10 +1,10 @@
 /**
  * The two-dimensional walk: guest virtual to guest physical to host physical.
  *
- * Every entry of the guest's tables lies at a guest-physical address, so reading it takes a walk of the second stage first:
- * n guest levels over m levels of the second stage make n (m + 1) references, and the translation of the page that comes out
- * another m: (n + 1)(m + 1) - 1, which is 24 for four over four levels and 35 for five over five. Bhargava et al., ASPLOS 2008;
- * Intel SDM vol. 3C, 29.3; AMD APM vol. 2, 15.25.5.
+ * Every entry of the guest's tables lies at a guest-physical address, so reading it takes a walk of the second stage
+ * first: n guest levels over m levels of the second stage make n (m + 1) references, and the translation of the page
+ * that comes out another m: (n + 1)(m + 1) - 1, which is 24 for four over four levels and 35 for five over five.
+ * Bhargava et al., ASPLOS 2008; Intel SDM vol. 3C, 29.3; AMD APM vol. 2, 15.25.5.
  */
 import { FREED_FRAME, FrameKind, type Frames, type OperationContext, type SystemBuilder } from '@shootdown/machine';
 import {
@@ -31,12 +31,14 @@ export interface NestedCacheSizes {
   readonly nestedTables: number;
 }
 
-/** As many as the caches for linear addresses have page-directory entries; the sizes of real parts are not published. */
+/**
+ * As many as the caches for linear addresses have page-directory entries; the sizes of real parts are not published.
+ */
 export const defaultNestedCacheSizes: NestedCacheSizes = { nestedTlb: 32, nestedTables: 16 };
 
 /**
- * Guest-physical mappings that one physical CPU has cached, tagged by the root of the second stage (EP4TA) they come from.
- * INVVPID and the guest's own flushes leave them alone; INVEPT drops them (SDM vol. 3C, 29.4.3).
+ * Guest-physical mappings that one physical CPU has cached, tagged by the root of the second stage (EP4TA) they come
+ * from. INVVPID and the guest's own flushes leave them alone; INVEPT drops them (SDM vol. 3C, 29.4.3).
  */
 export class NestedCaches {
   readonly #pages: TlbWords | null;
@@ -203,7 +205,9 @@ export class NestedWalker {
     return isLeaf ? restrict(updated, pointer) : updated;
   }
 
-  /** The last m references: the page itself. A large page of the guest is cached in pieces of the second stage's size. */
+  /**
+   * The last m references: the page itself. A large page of the guest is cached in pieces of the second stage's size.
+   */
   #finish(cx: OperationContext, vpn: number, leaf: number, depth: number, write: boolean): NestedWalked {
     const result = this.#result;
     const { spanPages } = this.shape.levels[depth] as WalkLevel;

@@ -1,6 +1,16 @@
 /** What memory offers: the translation a full walk of a tree would cache now. */
 import type { Frames } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, _PAGE_RDONLY, _PAGE_TABLE, pte_pfn } from './entry.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_CONT,
+  _PAGE_DIRTY,
+  _PAGE_PRESENT,
+  _PAGE_PSE,
+  _PAGE_RDONLY,
+  _PAGE_TABLE,
+  PFN_SHIFT,
+  pte_pfn,
+} from './entry.ts';
 import { indexOf, restrict, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** No translation. */
@@ -36,6 +46,34 @@ export function offered(
     table = pte_pfn(entry);
   }
   return NO_TRANSLATION;
+}
+
+/** A contiguous entry as it translates one page of its block: the low bits of the output address come from the page. Others stay as they are. */
+export function appliedTo(entry: number, vpn: number, blockEntries: number): number {
+  if ((entry & _PAGE_CONT) === 0) return entry;
+  const frame = pte_pfn(entry);
+  const own = frame - (frame % blockEntries) + (vpn % blockEntries);
+  return (own << PFN_SHIFT) | (entry & ((1 << PFN_SHIFT) - 1));
+}
+
+/** What walks find for a page where entries may be contiguous: its own entry, and every contiguous one of its block. */
+export function offeredByBlock(
+  read: (address: number) => number,
+  frames: Frames,
+  shape: WalkShape,
+  root: number,
+  vpn: number,
+  blockEntries: number,
+): number[] {
+  const found: number[] = [];
+  const first = vpn - (vpn % blockEntries);
+  for (let page = first; page < first + blockEntries; page++) {
+    const entry = offered(read, frames, shape, root, page);
+    if (entry === NO_TRANSLATION || (page !== vpn && (entry & _PAGE_CONT) === 0)) continue;
+    const translation = appliedTo(entry, vpn, blockEntries);
+    if (!found.includes(translation)) found.push(translation);
+  }
+  return found;
 }
 
 /** Address of the leaf that a walk from `root` finds for a page, or -1. */

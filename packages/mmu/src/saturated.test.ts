@@ -316,7 +316,10 @@ describe('the saturated TLB', () => {
   describe('a global entry', () => {
     const GLOBAL = RW | _PAGE_GLOBAL;
 
-    /** The page is global; the CPU goes to another address space, whose tree does not have it any more, and back if told. */
+    /**
+     * The page is global; the CPU goes to another address space, whose tree does not have it any more, and back if
+     * told.
+     */
     const switching = (leaves: { after: (mmu: Small['mmus'][number]) => Steps; back?: boolean }): Set<number> => {
       const faults = new Set<number>();
       const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0] }, [

@@ -19,6 +19,7 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
+import { BREAK_BEFORE_MAKE, brokenRule, changeThatNeedsBreak, type BreakBeforeMakeRule } from './break-before-make.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
 import { MemberSets } from './member-sets.ts';
@@ -58,6 +59,8 @@ export interface SaturatedTlbOptions {
    * not looks at memory again, and sets the bit there or faults. Default false: nobody sets dirty bits.
    */
   readonly dirtyBits?: boolean;
+  /** What software may change without break-before-make: arm64 machines check that it changes nothing else. Left out: no such rule (x86). */
+  readonly breakBeforeMake?: BreakBeforeMakeRule;
 }
 
 /** What an access comes to: its fault, the entry it goes through, and where memory's dirty bit must be set first (-1: nowhere). */
@@ -87,6 +90,7 @@ export class SaturatedTlb {
   readonly #inFlight: InFlight | null;
   readonly #faultsInvalidate: boolean;
   readonly #dirtyBits: boolean;
+  readonly #rule: BreakBeforeMakeRule | null;
   readonly #frames: Frames;
   readonly #shape: WalkShape;
 
@@ -115,6 +119,7 @@ export class SaturatedTlb {
       name = 'tlb',
     } = options;
     this.#dirtyBits = dirtyBits;
+    this.#rule = options.breakBeforeMake ?? null;
     this.#faultsInvalidate = faultsInvalidate;
     this.#pages = pages;
     this.#spaces = spaces;
@@ -468,7 +473,30 @@ export class SaturatedTlb {
       return;
     }
     const entry = cx.read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
-    if ((entry & _PAGE_PRESENT) !== 0) this.#members.add(cx, set, this.#cached(entry));
+    if ((entry & _PAGE_PRESENT) === 0) return;
+    if (this.#rule !== null) this.#checkChange(cx, this.#rule, set, cpu, level, vpn, entry);
+    this.#members.add(cx, set, this.#cached(entry));
+  }
+
+  /** What memory offers now must agree with everything that the CPU may hold in its place. */
+  #checkChange(
+    cx: OperationContext,
+    rule: BreakBeforeMakeRule,
+    set: number,
+    cpu: number,
+    level: WalkLevel,
+    vpn: number,
+    entry: number,
+  ): void {
+    const depth = this.#shape.levels.indexOf(level);
+    const now = { entry, leaf: isLeaf(this.#shape, depth, entry) };
+    for (const member of this.#members.list((address) => cx.read(address), set)) {
+      const old = { entry: member, leaf: isLeaf(this.#shape, depth, member) };
+      const what = changeThatNeedsBreak(old, now, rule);
+      if (what === null) continue;
+      cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.mmus[cpu]?.name ?? '?', vpn, what, member, entry));
+      return;
+    }
   }
 
   /** What is cached of an entry. */

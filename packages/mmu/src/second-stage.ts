@@ -1,9 +1,10 @@
 /**
  * The second stage: from a virtual machine's physical memory to the host's (EPT, NPT).
  *
- * A tree in frames of the host whose leaves say which host frame stands behind a guest frame. Intel SDM vol. 3C, 29.3 (EPT);
- * AMD APM vol. 2, 15.25 (nested paging). What the guest's memory holds is kept under the guest's frame numbers, in the guest's
- * own {@link Frames}: the host frame behind it says whether that memory is there at all, and whose it is.
+ * A tree in frames of the host whose leaves say which host frame stands behind a guest frame. Intel SDM vol. 3C, 29.3
+ * (EPT); AMD APM vol. 2, 15.25 (nested paging). What the guest's memory holds is kept under the guest's frame numbers,
+ * in the guest's own {@link Frames}: the host frame behind it says whether that memory is there at all, and whose it
+ * is.
  */
 import {
   FrameKind,
@@ -21,7 +22,9 @@ const SPTE = _PAGE_PRESENT | _PAGE_RW;
 
 /** What a second stage consists of. */
 export interface SecondStageOptions {
-  /** Frames of the host: tables of the tree, and the pages behind the guest's memory. Several machines may share them. */
+  /**
+   * Frames of the host: tables of the tree, and the pages behind the guest's memory. Several machines may share them.
+   */
   readonly host: Frames;
   readonly shape: WalkShape;
   /** Table frame of the host that is the root; it must be allocated. */
@@ -74,8 +77,8 @@ export class SecondStage {
   }
 
   /**
-   * The host's answer to an EPT violation: a frame behind the guest frame, or write permission for the one that is there.
-   * False if the host is out of memory.
+   * The host's answer to an EPT violation: a frame behind the guest frame, or write permission for the one that is
+   * there. False if the host is out of memory.
    */
   map(cx: OperationContext, gfn: number): boolean {
     const at = this.#leaf(cx, gfn, true);

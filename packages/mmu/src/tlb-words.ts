@@ -1,8 +1,8 @@
 /**
  * A set-associative cache of translations in the words of the machine, with true LRU.
  *
- * An entry is three words; the ways of a set are kept in order of use, most recent first, so that equal histories of use
- * are equal states. This is the TLB of *runs*; exploration uses `saturated.ts`, and counting over traces `trace/`.
+ * An entry is three words; the ways of a set are kept in order of use, most recent first, so that equal histories of
+ * use are equal states. This is the TLB of *runs*; exploration uses `saturated.ts`, and counting over traces `trace/`.
  *
  * ```
  *   word 0   vpn, low 32 bits
@@ -10,8 +10,8 @@
  *   word 2   the entry
  * ```
  *
- * The tag is the address space: ASID or PCID. In a cache that virtual machines share its upper bits are the VPID, and nothing,
- * not even a global entry, serves or is flushed for another VPID than its own.
+ * The tag is the address space: ASID or PCID. In a cache that virtual machines share its upper bits are the VPID, and
+ * nothing, not even a global entry, serves or is flushed for another VPID than its own.
  */
 import type { OperationContext, Region, SystemBuilder } from '@shootdown/machine';
 import type { Flush } from './mmu.machine.ts';

@@ -1,8 +1,8 @@
 /**
  * The shape of the simulated tree, and the hardware walk over it.
  *
- * The walker reads memory, never a store buffer, and sets accessed and dirty bits with atomic updates (Intel SDM vol. 3A,
- * 4.8; Arm ARM D8.5, FEAT_HAFDBS).
+ * The walker reads memory, never a store buffer, and sets accessed and dirty bits with atomic updates (Intel SDM vol.
+ * 3A, 4.8; Arm ARM D8.5, FEAT_HAFDBS).
  */
 import { FrameKind, type Frames, type OperationContext } from '@shootdown/machine';
 import type { Geometry } from '@shootdown/page-table';
@@ -74,7 +74,10 @@ export interface Walked {
   size: PageSize;
   /** Memory references made. */
   references: number;
-  /** Pointer to the last-level table with the permissions so far, for the paging-structure cache; 0 if the walk ended above. */
+  /**
+   * Pointer to the last-level table with the permissions so far, for the paging-structure cache; 0 if the walk ended
+   * above.
+   */
   lastTable: number;
 }
 
@@ -128,7 +131,10 @@ export class Walker {
   }
 }
 
-/** The pointer a walk begins with: CR3 or TTBR, which restrict nothing. A negative frame is no tree: every access faults. */
+/**
+ * The pointer a walk begins with: CR3 or TTBR, which restrict nothing. A negative frame is no tree: every access
+ * faults.
+ */
 export function rootPointer(frame: number): number {
   return frame < 0 ? NO_TABLE : mk_pte(frame, _PAGE_TABLE);
 }

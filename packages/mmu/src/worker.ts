@@ -1,8 +1,5 @@
-/** Worker entry: serves an MMU actor over comlink, on the MessagePort in `workerData.port`. */
-import { workerData, type MessagePort } from 'node:worker_threads';
-import { serveMachine } from '@shootdown/machine';
-import { expose } from 'comlink';
+/** Worker entry: an MMU actor for another thread. */
+import { serveWorker } from '@shootdown/machine/worker';
 import { mmuMachine } from './mmu.machine.ts';
 
-const { port } = workerData as { port: MessagePort };
-expose(serveMachine(mmuMachine), port);
+serveWorker(mmuMachine);

@@ -3,7 +3,8 @@
 //
 //   Dirty Writable | PTE_RDONLY PTE_WRITE PTE_DIRTY
 //     no     no    |     1          0         0
-//     no     yes   |     1          1         0       a store makes the hardware (DBM) or the fault handler clear RDONLY
+//     no     yes   |     1          1         0       a store makes the hardware (DBM) or the fault handler clear
+// RDONLY
 //     yes    no    |     1          0         1
 //     yes    yes   |     0          1      0 or 1
 
@@ -32,7 +33,10 @@ import {
 
 const _PAGE_DEFAULT = PTE_TYPE_PAGE | PTE_AF | PTE_SHARED | PTE_ATTRINDX(MT_NORMAL);
 
-/** Protections of user pages (pgtable-prot.h) of a layout with an SH field, for pte_modify(). Writable pages start clean: RDONLY and WRITE. */
+/**
+ * Protections of user pages (pgtable-prot.h) of a layout with an SH field, for pte_modify(). Writable pages start
+ * clean: RDONLY and WRITE.
+ */
 export const PAGE_NONE = (_PAGE_DEFAULT & ~PTE_VALID) | PTE_PRESENT_INVALID | PTE_RDONLY | PTE_NG | PTE_PXN | PTE_UXN;
 export const PAGE_SHARED = _PAGE_DEFAULT | PTE_USER | PTE_RDONLY | PTE_NG | PTE_PXN | PTE_UXN | PTE_WRITE;
 export const PAGE_SHARED_EXEC = _PAGE_DEFAULT | PTE_USER | PTE_RDONLY | PTE_NG | PTE_PXN | PTE_WRITE;
@@ -85,7 +89,9 @@ export const pte_sw_dirty = (pte: bigint): boolean => has(pte, PTE_DIRTY);
 /** Dirty by either. */
 export const pte_dirty = (pte: bigint): boolean => pte_sw_dirty(pte) || pte_hw_dirty(pte);
 
-/** Valid kernel mapping: what makes __set_pte() issue barriers. User execute-only mappings have neither USER nor UXN. */
+/**
+ * Valid kernel mapping: what makes __set_pte() issue barriers. User execute-only mappings have neither USER nor UXN.
+ */
 export const pte_valid_not_user = (pte: bigint): boolean =>
   (pte & (PTE_VALID | PTE_USER | PTE_UXN)) === (PTE_VALID | PTE_UXN);
 
@@ -115,7 +121,10 @@ export const pte_mkdirty = (pte: bigint): bigint =>
 export const pte_wrprotect = (pte: bigint): bigint =>
   ((pte_hw_dirty(pte) ? pte | PTE_DIRTY : pte) & ~PTE_WRITE) | PTE_RDONLY;
 
-/** Grants write permission. Only a software-dirty entry becomes writable at once (143937ca51cc, v6.18); before, every entry did. */
+/**
+ * Grants write permission. Only a software-dirty entry becomes writable at once (143937ca51cc, v6.18); before, every
+ * entry did.
+ */
 export const pte_mkwrite_novma = (pte: bigint): bigint =>
   assign(pte | PTE_WRITE, PTE_RDONLY, has(pte, PTE_RDONLY) && !pte_sw_dirty(pte));
 
@@ -133,8 +142,8 @@ const PTE_MODIFY_MASK =
   PTE_PO_IDX_MASK;
 
 /**
- * The entry with the protection `newprot` (PAGE_NONE, PAGE_READONLY, ...), as mprotect() and NUMA balancing make it. The address,
- * the access flag, the contiguous bit and whether it is dirty are kept.
+ * The entry with the protection `newprot` (PAGE_NONE, PAGE_READONLY, ...), as mprotect() and NUMA balancing make it.
+ * The address, the access flag, the contiguous bit and whether it is dirty are kept.
  */
 export function pte_modify(pte: bigint, newprot: bigint): bigint {
   const remembered = pte_hw_dirty(pte) ? pte | PTE_DIRTY : pte;

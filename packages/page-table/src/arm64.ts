@@ -2,7 +2,8 @@
 // "Memory access control", "Hardware updates to the translation tables". Bit names are the kernel's, v6.18:
 // arch/arm64/include/asm/pgtable-hwdef.h, pgtable-prot.h, kvm_pgtable.h.
 //
-//   stage 1 leaf  63 sw | 62..60 POIndex | 59 | 58..55 sw | 54 UXN | 53 PXN | 52 Contiguous | 51 DBM | 50 GP | 49..12 address
+//   stage 1 leaf  63 sw | 62..60 POIndex | 59 | 58..55 sw | 54 UXN | 53 PXN | 52 Contiguous | 51 DBM | 50 GP | 49..12
+// address
 //                 | 11 nG | 10 AF | 9..8 SH | 7..6 AP | 5 NS | 4..2 AttrIndx | 1 table or page, not block | 0 valid
 
 import { bit, fail, field, genmask, has, place } from './bits.ts';
@@ -58,20 +59,26 @@ export const PTE_SPECIAL = bit(56);
 /** Write-protected by userfaultfd. */
 export const PTE_UFFD_WP = bit(58);
 /**
- * In an entry that is not valid: present to Linux, with every field as in a valid one (PROT_NONE, or a pmd being split).
- * The same bit as {@link PTE_NG} since v6.11; bit 59 for pmds and bit 58, PTE_PROT_NONE, for ptes before.
+ * In an entry that is not valid: present to Linux, with every field as in a valid one (PROT_NONE, or a pmd being
+ * split). The same bit as {@link PTE_NG} since v6.11; bit 59 for pmds and bit 58, PTE_PROT_NONE, for ptes before.
  * @alias PTE_NG
  */
 export const PTE_PRESENT_INVALID = PTE_NG;
 /** Permission-overlay index. */
 export const PTE_PO_IDX_MASK = genmask(62, 60);
 
-/** A table descriptor's limits on everything below it: no EL0 access, no stores, no EL1 or EL0 fetches (APTable, PXNTable, UXNTable). */
+/**
+ * A table descriptor's limits on everything below it: no EL0 access, no stores, no EL1 or EL0 fetches (APTable,
+ * PXNTable, UXNTable).
+ */
 export const TABLE_AP_NO_EL0 = bit(61);
 export const TABLE_AP_RDONLY = bit(62);
 export const PMD_TABLE_PXN = bit(59);
 export const PMD_TABLE_UXN = bit(60);
-/** Access flag of a table descriptor, maintained with FEAT_HAFT and ignored without. The same bit as {@link PTE_AF}. @alias PTE_AF */
+/**
+ * Access flag of a table descriptor, maintained with FEAT_HAFT and ignored without. The same bit as {@link
+ * PTE_AF}. @alias PTE_AF
+ */
 export const PMD_TABLE_AF = PTE_AF;
 
 /** Stage 2, S2AP[0]: loads are permitted. */
@@ -80,7 +87,9 @@ export const KVM_PTE_LEAF_ATTR_LO_S2_S2AP_R = bit(6);
 export const KVM_PTE_LEAF_ATTR_LO_S2_S2AP_W = bit(7);
 /** Stage 2, MemAttr[3:0]. */
 export const KVM_PTE_LEAF_ATTR_LO_S2_MEMATTR = genmask(5, 2);
-/** Stage 2, XN[1:0]: 00 all may execute, 01 EL0 only, 10 nobody, 11 EL1 only (FEAT_XNX; without it only bit 54 counts). */
+/**
+ * Stage 2, XN[1:0]: 00 all may execute, 01 EL0 only, 10 nobody, 11 EL1 only (FEAT_XNX; without it only bit 54 counts).
+ */
 export const KVM_PTE_LEAF_ATTR_HI_S2_XN = genmask(54, 53);
 
 /** MAIR indices as Linux programs them (arch/arm64/include/asm/memory.h). */
@@ -309,8 +318,8 @@ export function encodeArm64(
 }
 
 /**
- * The bits set in a valid descriptor though they are RES0: the unused address bits. Hardware ignores them (bits 49:48 of a
- * 48-bit layout may raise an address size fault instead). Bit 16 of a block is nT (FEAT_BBM) and counts as used.
+ * The bits set in a valid descriptor though they are RES0: the unused address bits. Hardware ignores them (bits 49:48
+ * of a 48-bit layout may raise an address size fault instead). Bit 16 of a block is nT (FEAT_BBM) and counts as used.
  */
 export function reservedArm64(geometry: Geometry, level: Level, entry: Entry, raw: bigint): bigint {
   if (entry.kind === 'invalid') return 0n;

@@ -6,7 +6,9 @@ export const WORD_MASK = 0xffff_ffff_ffff_ffffn;
 /** The word with only bit `position` set; the kernel's BIT(). */
 export const bit = (position: number): bigint => 1n << BigInt(position);
 
-/** The word with bits `high` down to `low` set, both included; the kernel's GENMASK(). Empty when `high` is below `low`. */
+/**
+ * The word with bits `high` down to `low` set, both included; the kernel's GENMASK(). Empty when `high` is below `low`.
+ */
 export const genmask = (high: number, low: number): bigint =>
   high < low ? 0n : (bit(high + 1) - 1n) & ~(bit(low) - 1n);
 
@@ -31,7 +33,9 @@ export function splitWords(raw: bigint): { readonly low: number; readonly high: 
   return { low: Number(raw & 0xffff_ffffn), high: Number((raw >> 32n) & 0xffff_ffffn) };
 }
 
-/** The entry made of two 32-bit words: the inverse of {@link splitWords}, and what a torn read of two entries returns. */
+/**
+ * The entry made of two 32-bit words: the inverse of {@link splitWords}, and what a torn read of two entries returns.
+ */
 export function joinWords(low: number, high: number): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }

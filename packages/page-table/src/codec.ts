@@ -26,10 +26,12 @@ function decodeAt(geometry: Geometry, level: Level, raw: bigint): Entry {
 }
 
 /**
- * What the hardware makes of the 64 bits of an entry at that level. Nothing is lost: {@link encode} gives the same bits back.
+ * What the hardware makes of the 64 bits of an entry at that level. Nothing is lost: {@link encode} gives the same bits
+ * back.
  *
  * @example
- * decode(geometryNamed('x86-64-4l'), 'pmd', 0x80000000002001e3n) // kind: 'leaf', outputAddress: 0x200000n, global: true, ...
+ * decode(geometryNamed('x86-64-4l'), 'pmd', 0x80000000002001e3n) // kind: 'leaf', outputAddress: 0x200000n, global:
+ * true, ...
  * @throws RangeError when the geometry has no such level or `raw` is not a 64-bit word.
  */
 export function decode(geometry: Geometry, level: LevelName, raw: bigint): Entry {
@@ -90,8 +92,8 @@ const leafLevelNames = (geometry: Geometry): string =>
     .join(' ');
 
 /**
- * The bits of an entry that are set though the manual reserves them: 0n for a well-formed entry. x86 raises a page fault with
- * RSVD set; arm64 ignores them (RES0).
+ * The bits of an entry that are set though the manual reserves them: 0n for a well-formed entry. x86 raises a page
+ * fault with RSVD set; arm64 ignores them (RES0).
  */
 export function reservedBits(geometry: Geometry, levelName: LevelName, raw: bigint): bigint {
   const level = levelNamed(geometry, levelName);
@@ -114,9 +116,9 @@ export function pte_advance_pfn(geometry: Geometry, level: LevelName, raw: bigin
 }
 
 /**
- * The bits after the hardware has set the accessed bit or access flag of a valid entry during a walk. x86 does so in every
- * entry it walks through; arm64 with TCR_ELx.HA in the leaf, and with FEAT_HAFT in tables too. An invalid entry, and a PAE pgd
- * entry, which has no such bit, come back unchanged.
+ * The bits after the hardware has set the accessed bit or access flag of a valid entry during a walk. x86 does so in
+ * every entry it walks through; arm64 with TCR_ELx.HA in the leaf, and with FEAT_HAFT in tables too. An invalid entry,
+ * and a PAE pgd entry, which has no such bit, come back unchanged.
  */
 export function hardwareSetAccessed(geometry: Geometry, level: LevelName, raw: bigint): bigint {
   const entry = decode(geometry, level, raw);
@@ -126,9 +128,9 @@ export function hardwareSetAccessed(geometry: Geometry, level: LevelName, raw: b
 }
 
 /**
- * The bits after the hardware has recorded a store through a valid leaf: accessed, and dirty if the format lets it. x86 sets D;
- * arm64 with TCR_ELx.HD (VTCR_EL2.HD) makes a DBM leaf writable. Whether the store is permitted is for the caller to decide;
- * entries that are no leaves come back unchanged.
+ * The bits after the hardware has recorded a store through a valid leaf: accessed, and dirty if the format lets it. x86
+ * sets D; arm64 with TCR_ELx.HD (VTCR_EL2.HD) makes a DBM leaf writable. Whether the store is permitted is for the
+ * caller to decide; entries that are no leaves come back unchanged.
  */
 export function hardwareSetDirty(geometry: Geometry, level: LevelName, raw: bigint): bigint {
   if (decode(geometry, level, raw).kind !== 'leaf') return raw;

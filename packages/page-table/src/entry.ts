@@ -1,18 +1,20 @@
-// The decoded form of an entry that all formats share. A decoded entry is what the *hardware* makes of the bits; what Linux
-// reads in an entry the hardware ignores (PROT_NONE) is in linux.ts, x86-pte.ts and arm64-pte.ts.
+// The decoded form of an entry that all formats share. A decoded entry is what the *hardware* makes of the bits; what
+// Linux reads in an entry the hardware ignores (PROT_NONE) is in linux.ts, x86-pte.ts and arm64-pte.ts.
 
 import type { LevelName } from './geometry.ts';
 
 /**
- * What an entry permits as it stands. In a leaf: the access. In a table entry: the most that any leaf below it may permit.
- * Control registers (CR0.WP, SMEP, SMAP, EFER.NXE, PAN, EPAN, SCTLR.WXN) are not applied.
+ * What an entry permits as it stands. In a leaf: the access. In a table entry: the most that any leaf below it may
+ * permit. Control registers (CR0.WP, SMEP, SMAP, EFER.NXE, PAN, EPAN, SCTLR.WXN) are not applied.
  */
 export interface Permissions {
   /** x86 and arm64 stage 1 cannot forbid reads; stage 2 can. */
   readonly read: boolean;
   /** A store needs no change of the entry: x86 RW, arm64 not AP[2], stage 2 S2AP[1]. */
   readonly write: boolean;
-  /** User mode (EL0) may load and store. Always true in stage 2, which does not tell guest EL0 and EL1 apart for data. */
+  /**
+   * User mode (EL0) may load and store. Always true in stage 2, which does not tell guest EL0 and EL1 apart for data.
+   */
   readonly user: boolean;
   /** User mode may fetch instructions. arm64 permits it without `user`: an execute-only mapping. */
   readonly executeUser: boolean;
@@ -20,7 +22,10 @@ export interface Permissions {
   readonly executeKernel: boolean;
 }
 
-/** How far coherence reaches: the SH field. `tcr`: the layout has no SH field (LPA2) and TCR_ELx.SH or VTCR_EL2.SH0 decides. */
+/**
+ * How far coherence reaches: the SH field. `tcr`: the layout has no SH field (LPA2) and TCR_ELx.SH or VTCR_EL2.SH0
+ * decides.
+ */
 export type Shareability = 'non' | 'reserved' | 'outer' | 'inner' | 'tcr';
 
 /** The memory type of a leaf, before the register that gives the index its meaning is consulted. */
@@ -47,7 +52,10 @@ export interface TableEntry {
   /** Physical address of the next table, in bytes. */
   readonly tableAddress: bigint;
   readonly permissions: Permissions;
-  /** The hardware has walked through the entry: x86 A; arm64 AF, which only FEAT_HAFT maintains. PAE pgd entries have none. */
+  /**
+   * The hardware has walked through the entry: x86 A; arm64 AF, which only FEAT_HAFT maintains. PAE pgd entries have
+   * none.
+   */
   readonly accessed: boolean;
   /** Every bit, in place, that the fields above do not determine: software, ignored and reserved bits. */
   readonly otherBits: bigint;
@@ -62,11 +70,14 @@ export interface LeafEntry {
   readonly permissions: Permissions;
   readonly accessed: boolean;
   /**
-   * Dirty as the hardware records it. x86: D. arm64: derived, `dirtyBitManagement` and writable, the kernel's pte_hw_dirty().
-   * The kernel's pte_dirty() is {@link isDirty}.
+   * Dirty as the hardware records it. x86: D. arm64: derived, `dirtyBitManagement` and writable, the kernel's
+   * pte_hw_dirty(). The kernel's pte_dirty() is {@link isDirty}.
    */
   readonly dirty: boolean;
-  /** Dirty as Linux remembers it in a software bit: x86 `_PAGE_SAVED_DIRTY`, arm64 stage 1 `PTE_DIRTY`; never in stage 2. */
+  /**
+   * Dirty as Linux remembers it in a software bit: x86 `_PAGE_SAVED_DIRTY`, arm64 stage 1 `PTE_DIRTY`; never in stage
+   * 2.
+   */
   readonly softwareDirty: boolean;
   /**
    * arm64 DBM: the hardware may make the entry writable, and so dirty, by itself. In stage 1 it is Linux's `PTE_WRITE`.
@@ -78,7 +89,9 @@ export interface LeafEntry {
   /** arm64: one of an aligned group of `contiguousEntries` that a TLB may hold as one. */
   readonly contiguous: boolean;
   readonly memory: MemoryAttribute;
-  /** Every bit, in place, that the fields above do not determine: software, ignored and reserved bits, protection keys. */
+  /**
+   * Every bit, in place, that the fields above do not determine: software, ignored and reserved bits, protection keys.
+   */
   readonly otherBits: bigint;
 }
 
@@ -88,7 +101,9 @@ export type Entry = InvalidEntry | TableEntry | LeafEntry;
 /** The kernel's pte_dirty(): dirty in the hardware's bits or in Linux's own. */
 export const isDirty = (leaf: LeafEntry): boolean => leaf.dirty || leaf.softwareDirty;
 
-/** What a walk through both entries permits: the later one can only take away. Fold it over a walk from the root down. */
+/**
+ * What a walk through both entries permits: the later one can only take away. Fold it over a walk from the root down.
+ */
 export function intersectPermissions(upper: Permissions, lower: Permissions): Permissions {
   return {
     read: upper.read && lower.read,
@@ -99,7 +114,10 @@ export function intersectPermissions(upper: Permissions, lower: Permissions): Pe
   };
 }
 
-/** Takes nothing away: the start of a fold with {@link intersectPermissions}, and what an entry without such bits permits. */
+/**
+ * Takes nothing away: the start of a fold with {@link intersectPermissions}, and what an entry without such bits
+ * permits.
+ */
 export const ALL_PERMITTED: Permissions = {
   read: true,
   write: true,

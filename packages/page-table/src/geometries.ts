@@ -96,7 +96,10 @@ export interface Arm64Shape {
 const ARM64_LAST_LEVEL = 3;
 const ARM64_LEVELS_MIN = 2;
 const ARM64_LEVELS_MAX = 5;
-/** Up to 16 stage-2 tables may be concatenated at the first level looked up (Arm ARM D8, "Concatenated translation tables"), which saves up to 4 index bits. */
+/**
+ * Up to 16 stage-2 tables may be concatenated at the first level looked up (Arm ARM D8, "Concatenated translation
+ * tables"), which saves up to 4 index bits.
+ */
 const STAGE2_CONCATENATION_BITS = 4;
 
 /** Kernel names by depth of the tree, as pgtable-nop4d.h, -nopud.h and -nopmd.h fold them. */
@@ -109,7 +112,10 @@ const FOLDED_NAMES: Readonly<Record<number, readonly LevelName[]>> = {
 /** Stage 2 is never folded: the name follows the hardware level 0 to 3. */
 const STAGE2_NAMES: readonly LevelName[] = ['pgd', 'pud', 'pmd', 'pte'];
 
-/** Hardware level of the largest block by granule, without and with 52-bit output addresses (Arm ARM D8, "Block descriptor and Page descriptor formats"). */
+/**
+ * Hardware level of the largest block by granule, without and with 52-bit output addresses (Arm ARM D8, "Block
+ * descriptor and Page descriptor formats").
+ */
 const FIRST_BLOCK_LEVEL: Readonly<Record<number, Readonly<Record<48 | 52, number>>>> = {
   4096: { 48: 1, 52: 0 },
   16384: { 48: 2, 52: 1 },
@@ -117,8 +123,9 @@ const FIRST_BLOCK_LEVEL: Readonly<Record<number, Readonly<Record<48 | 52, number
 };
 
 /**
- * Entries per Contiguous-bit group by granule and hardware level (Arm ARM D8, "The Contiguous bit"; CONT_PTES and CONT_PMDS of the kernel).
- * The blocks that only exist with 52-bit output addresses are left out: they have no group here.
+ * Entries per Contiguous-bit group by granule and hardware level (Arm ARM D8, "The Contiguous bit"; CONT_PTES and
+ * CONT_PMDS of the kernel). The blocks that only exist with 52-bit output addresses are left out: they have no group
+ * here.
  */
 const CONTIGUOUS_ENTRIES: Readonly<Record<number, Readonly<Record<number, number>>>> = {
   4096: { 1: 16, 2: 16, 3: 16 },
@@ -126,7 +133,9 @@ const CONTIGUOUS_ENTRIES: Readonly<Record<number, Readonly<Record<number, number
   65536: { 2: 32, 3: 32 },
 };
 
-/** Levels as ARM64_HW_PGTABLE_LEVELS() counts them (arch/arm64/include/asm/pgtable-hwdef.h): the top one may be partial. */
+/**
+ * Levels as ARM64_HW_PGTABLE_LEVELS() counts them (arch/arm64/include/asm/pgtable-hwdef.h): the top one may be partial.
+ */
 const levelsFor = (bits: number, pageShiftBits: number): number =>
   Math.ceil((bits - pageShiftBits) / (pageShiftBits - Math.log2(ENTRY_BYTES)));
 
@@ -185,9 +194,9 @@ export function arm64Geometry(shape: Arm64Shape): Geometry {
 }
 
 /**
- * The usual geometries. x86: Intel SDM vol. 3, chapter 5 (5.4 PAE, 5.5 4-level and 5-level paging); the 4-level tree calls its
- * top level `pgd`, as the kernel does when p4d is folded. arm64: Arm ARM DDI 0487, chapter D8; the name ends in the VA bits
- * (stage 2: the IPA bits), and the 52-bit ones have 52-bit output addresses too.
+ * The usual geometries. x86: Intel SDM vol. 3, chapter 5 (5.4 PAE, 5.5 4-level and 5-level paging); the 4-level tree
+ * calls its top level `pgd`, as the kernel does when p4d is folded. arm64: Arm ARM DDI 0487, chapter D8; the name ends
+ * in the VA bits (stage 2: the IPA bits), and the 52-bit ones have 52-bit output addresses too.
  */
 export const geometries: readonly Geometry[] = [
   x86('x86-64-4l', 'x86-64', 48, ['pgd', 'pud', 'pmd', 'pte'], ['pud', 'pmd', 'pte']),

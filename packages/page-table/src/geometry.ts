@@ -47,7 +47,9 @@ export interface Level {
   readonly contiguousEntries: number;
 }
 
-/** The shape of one kind of translation tree. All of it is data: two geometries with equal fields are interchangeable. */
+/**
+ * The shape of one kind of translation tree. All of it is data: two geometries with equal fields are interchangeable.
+ */
 export interface Geometry {
   readonly name: string;
   readonly format: EntryFormat;
@@ -89,17 +91,25 @@ export function levelBelow(geometry: Geometry, name: LevelName): Level | undefin
 /** Bytes of address space one entry of that level spans. */
 export const levelSpanBytes = (geometry: Geometry, name: LevelName): bigint => levelNamed(geometry, name).spanBytes;
 
-/** Adjacent leaves in one arm64 Contiguous-bit group of that level (CONT_PTES, CONT_PMDS); 1 where there is no such bit. */
+/**
+ * Adjacent leaves in one arm64 Contiguous-bit group of that level (CONT_PTES, CONT_PMDS); 1 where there is no such bit.
+ */
 export const contiguousEntries = (geometry: Geometry, name: LevelName): number =>
   levelNamed(geometry, name).contiguousEntries;
 
-/** Bytes of address space one Contiguous-bit group spans (CONT_PTE_SIZE, CONT_PMD_SIZE); one entry's span without that bit. */
+/**
+ * Bytes of address space one Contiguous-bit group spans (CONT_PTE_SIZE, CONT_PMD_SIZE); one entry's span without that
+ * bit.
+ */
 export function contiguousSpanBytes(geometry: Geometry, name: LevelName): bigint {
   const level = levelNamed(geometry, name);
   return level.spanBytes * BigInt(level.contiguousEntries);
 }
 
-/** Index of the entry that translates `va` in the table at that level. Bits above the tree's reach are ignored, as hardware does. */
+/**
+ * Index of the entry that translates `va` in the table at that level. Bits above the tree's reach are ignored, as
+ * hardware does.
+ */
 export function indexAt(geometry: Geometry, name: LevelName, va: bigint): number {
   const level = levelNamed(geometry, name);
   return Number((va >> BigInt(level.shiftBits)) & BigInt(level.entries - 1));
@@ -120,8 +130,8 @@ export function halfOf(geometry: Geometry, va: bigint): Half {
 }
 
 /**
- * Whether the tree can translate `va` at all. x86-64: canonical form (Intel SDM vol. 1, 3.3.7.1). arm64: inside the TTBR0 or
- * the TTBR1 range (Arm ARM D8, "Input address size"); a top-byte tag must have been removed before.
+ * Whether the tree can translate `va` at all. x86-64: canonical form (Intel SDM vol. 1, 3.3.7.1). arm64: inside the
+ * TTBR0 or the TTBR1 range (Arm ARM D8, "Input address size"); a top-byte tag must have been removed before.
  */
 export const isCanonical = (geometry: Geometry, va: bigint): boolean => halfOf(geometry, va) !== 'hole';
 
@@ -152,7 +162,8 @@ export function split(geometry: Geometry, va: bigint): SplitAddress {
 
 /**
  * Puts an address together again: the inverse of {@link split}.
- * @throws RangeError when an index or the offset is out of range, or the half contradicts the indices (x86-64 derives it from them).
+ * @throws RangeError when an index or the offset is out of range, or the half contradicts the indices (x86-64 derives
+ * it from them).
  */
 export function join(geometry: Geometry, { half, indices, offsetBytes }: SplitAddress): bigint {
   if (indices.length !== geometry.levels.length)
@@ -175,8 +186,8 @@ export function join(geometry: Geometry, { half, indices, offsetBytes }: SplitAd
 }
 
 /**
- * Number of the page that `va` lies in, counted from the start of its half: an exact number, for code that cannot afford
- * bigints. Add {@link halfOf} where both halves meet.
+ * Number of the page that `va` lies in, counted from the start of its half: an exact number, for code that cannot
+ * afford bigints. Add {@link halfOf} where both halves meet.
  */
 export function pageNumber(geometry: Geometry, va: bigint): number {
   return Number((va & (bit(geometry.vaBits) - 1n)) >> BigInt(geometry.pageShiftBits));

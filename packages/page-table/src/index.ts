@@ -1,6 +1,7 @@
 /**
  * Entry formats and geometry of the page tables of x86-64, x86-32 PAE and arm64: pure functions, no state.
- * `x86` and `arm64` hold the kernel's bit names and its pte_*() functions; everything else works on any {@link Geometry}.
+ * `x86` and `arm64` hold the kernel's bit names and its pte_*() functions; everything else works on any {@link
+ * Geometry}.
  * @packageDocumentation
  */
 export { joinWords, splitWords } from './bits.ts';

@@ -37,7 +37,9 @@ const samples = file.entries.map((sample) => [`${sample.geometry} ${sample.level
 
 const flag = (set: boolean, yes: string, no = ' '.repeat(yes.length)): string => (set ? yes : no);
 
-/** The attribute columns of arch/x86/mm/dump_pagetables.c, from the decoded leaf. Index bits 0 and 1 are PWT and PCD. */
+/**
+ * The attribute columns of arch/x86/mm/dump_pagetables.c, from the decoded leaf. Index bits 0 and 1 are PWT and PCD.
+ */
 function x86Columns({ permissions, memory, global, level }: LeafEntry): string {
   const { write, user, executeKernel } = permissions;
   const columns = [
@@ -63,7 +65,10 @@ const MAIR_COLUMN: Readonly<Record<string, string>> = {
   'Device-nGnRnE': 'DEVICE/nGnRnE',
 };
 
-/** The attribute columns of arch/arm64/mm/ptdump.c, from the decoded leaf. MAIR index 1 is MT_NORMAL_TAGGED, here without MTE. */
+/**
+ * The attribute columns of arch/arm64/mm/ptdump.c, from the decoded leaf. MAIR index 1 is MT_NORMAL_TAGGED, here
+ * without MTE.
+ */
 function arm64Columns({ permissions, memory, global, accessed, contiguous, level }: LeafEntry): string {
   const { write, user, executeUser, executeKernel } = permissions;
   const shared = 'shareability' in memory && memory.shareability === 'inner';

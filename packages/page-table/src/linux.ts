@@ -39,8 +39,9 @@ function defaultMemory(geometry: Geometry): MemoryAttribute {
 }
 
 /**
- * The leaf Linux (in stage 2: KVM without FWB) would install for ordinary memory. Writable and dirty become the bits that the
- * architecture's rules prescribe: on arm64 a clean writable leaf is RDONLY with WRITE; on x86 a dirty read-only one has SAVED_DIRTY.
+ * The leaf Linux (in stage 2: KVM without FWB) would install for ordinary memory. Writable and dirty become the bits
+ * that the architecture's rules prescribe: on arm64 a clean writable leaf is RDONLY with WRITE; on x86 a dirty
+ * read-only one has SAVED_DIRTY.
  */
 export function linuxLeaf(geometry: Geometry, request: LeafRequest): LeafEntry {
   const {
@@ -96,8 +97,9 @@ export function linuxLeaf(geometry: Geometry, request: LeafRequest): LeafEntry {
 }
 
 /**
- * The table entry Linux would install to point at a lower table: _PAGE_TABLE or _KERNPG_TABLE on x86, and on arm64 a descriptor
- * with the access flag set that keeps the kernel from executing user memory or user mode from executing the kernel's.
+ * The table entry Linux would install to point at a lower table: _PAGE_TABLE or _KERNPG_TABLE on x86, and on arm64 a
+ * descriptor with the access flag set that keeps the kernel from executing user memory or user mode from executing the
+ * kernel's.
  */
 export function linuxTable(
   geometry: Geometry,
@@ -136,9 +138,9 @@ function linuxViewArm64(geometry: Geometry, raw: bigint): bigint | undefined {
 }
 
 /**
- * The table or leaf that Linux sees in an entry: as {@link decode}, but a PROT_NONE or present-invalid entry is read as the leaf it
- * would be, with its real address (x86 stores it inverted). Undefined when Linux takes it for absent: p?d_present() is false,
- * the entry being empty, a swap or a migration entry.
+ * The table or leaf that Linux sees in an entry: as {@link decode}, but a PROT_NONE or present-invalid entry is read as
+ * the leaf it would be, with its real address (x86 stores it inverted). Undefined when Linux takes it for absent:
+ * p?d_present() is false, the entry being empty, a swap or a migration entry.
  */
 export function linuxView(geometry: Geometry, levelName: LevelName, raw: bigint): TableEntry | LeafEntry | undefined {
   const level = levelNamed(geometry, levelName);

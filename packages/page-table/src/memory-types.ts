@@ -63,8 +63,8 @@ export function mairMemoryType(mair: bigint, index: number): MemoryType {
 const STAGE2_CACHEABILITY = ['', 'NC', 'WT', 'WB'] as const;
 
 /**
- * The arm64 memory type of a stage-2 MemAttr[3:0]. Without FWB it is combined with stage 1's, the weaker winning; with FWB it
- * replaces it, or (`stage 1`) leaves it alone.
+ * The arm64 memory type of a stage-2 MemAttr[3:0]. Without FWB it is combined with stage 1's, the weaker winning; with
+ * FWB it replaces it, or (`stage 1`) leaves it alone.
  */
 export function stage2MemoryType(memAttr: number, forceWriteBack: boolean): MemoryType {
   if (!Number.isInteger(memAttr) || memAttr < 0 || memAttr > 15) return fail('stage2', 'MemAttr is 0 to 15', memAttr);

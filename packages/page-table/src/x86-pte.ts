@@ -25,7 +25,10 @@ export const pte_present = (pte: bigint): boolean => (pte & (_PAGE_PRESENT | _PA
 /** PROT_NONE, or a NUMA-balancing hint: the page is there and every access faults. */
 export const pte_protnone = (pte: bigint): boolean => (pte & (_PAGE_PROTNONE | _PAGE_PRESENT)) === _PAGE_PROTNONE;
 
-/** The entry permits writes. A shadow-stack leaf (RW=0, D=1), which pte_write() of a kernel that supports them also counts, is not. */
+/**
+ * The entry permits writes. A shadow-stack leaf (RW=0, D=1), which pte_write() of a kernel that supports them also
+ * counts, is not.
+ */
 export const pte_write = (pte: bigint): boolean => has(pte, _PAGE_RW);
 
 /** The accessed bit. */
@@ -35,15 +38,17 @@ export const pte_young = (pte: bigint): boolean => has(pte, _PAGE_ACCESSED);
 export const pte_dirty = (pte: bigint): boolean => (pte & (_PAGE_DIRTY | _PAGE_SAVED_DIRTY)) !== 0n;
 
 /**
- * Whether the address bits are stored inverted: in every entry that is neither zero nor present, so that the L1 terminal
- * fault cannot speculate on a real frame (arch/x86/include/asm/pgtable-invert.h, __pte_needs_invert()).
+ * Whether the address bits are stored inverted: in every entry that is neither zero nor present, so that the L1
+ * terminal fault cannot speculate on a real frame (arch/x86/include/asm/pgtable-invert.h, __pte_needs_invert()).
  */
 export const __pte_needs_invert = (pte: bigint): boolean => pte !== 0n && !has(pte, _PAGE_PRESENT);
 
 /** The word to xor an entry with before reading its address bits: all ones or zero. */
 export const protnone_mask = (pte: bigint): bigint => (__pte_needs_invert(pte) ? 0xffff_ffff_ffff_ffffn : 0n);
 
-/** `next`, with the bits of `mask` inverted when the step from `previous` changes whether an entry is stored inverted. */
+/**
+ * `next`, with the bits of `mask` inverted when the step from `previous` changes whether an entry is stored inverted.
+ */
 export function flip_protnone_guard(previous: bigint, next: bigint, mask: bigint): bigint {
   return __pte_needs_invert(previous) === __pte_needs_invert(next) ? next : next ^ mask;
 }

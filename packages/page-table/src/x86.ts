@@ -2,7 +2,8 @@
 // Intel SDM vol. 3, 5.4 (PAE, tables 5-8 to 5-11) and 5.5 (4-level and 5-level, tables 5-14 to 5-20).
 // Bit names are those of arch/x86/include/asm/pgtable_types.h, v6.18.
 //
-//   leaf   63 NX | 62..59 pkey | 58..52 software | 51..12 address | 11..9 software | 8 G | 7 PAT/PS | 6 D | 5 A | 4 PCD | 3 PWT | 2 US | 1 RW | 0 P
+//   leaf   63 NX | 62..59 pkey | 58..52 software | 51..12 address | 11..9 software | 8 G | 7 PAT/PS | 6 D | 5 A | 4
+// PCD | 3 PWT | 2 US | 1 RW | 0 P
 
 import { assign, bit, fail, field, genmask, has, place } from './bits.ts';
 import { ALL_PERMITTED, type Entry, type LeafEntry, type Permissions, type TableEntry } from './entry.ts';
@@ -28,7 +29,10 @@ export const _PAGE_PSE = bit(7);
 export const _PAGE_PAT = bit(7);
 /** The translation survives a CR3 load, if CR4.PGE is set. */
 export const _PAGE_GLOBAL = bit(8);
-/** PROT_NONE, in an entry that is not present: present to Linux, not to the hardware. The same bit as {@link _PAGE_GLOBAL}. @alias _PAGE_GLOBAL */
+/**
+ * PROT_NONE, in an entry that is not present: present to Linux, not to the hardware. The same bit as {@link
+ * _PAGE_GLOBAL}. @alias _PAGE_GLOBAL
+ */
 export const _PAGE_PROTNONE = _PAGE_GLOBAL;
 /** Software bits 9 to 11, 57 and 58. */
 export const _PAGE_SOFTW1 = bit(9);
@@ -42,7 +46,10 @@ export const _PAGE_SPECIAL = _PAGE_SOFTW1;
 export const _PAGE_UFFD_WP = _PAGE_SOFTW2;
 /** Written since the last clear_refs. @alias _PAGE_SOFTW3 */
 export const _PAGE_SOFT_DIRTY = _PAGE_SOFTW3;
-/** Dirty of a read-only leaf, x86-64: RW=0 with D=1 would be a shadow stack, so Linux moves D here (v6.6). @alias _PAGE_SOFTW5 */
+/**
+ * Dirty of a read-only leaf, x86-64: RW=0 with D=1 would be a shadow stack, so Linux moves D here (v6.6). @alias
+ * _PAGE_SOFTW5
+ */
 export const _PAGE_SAVED_DIRTY = _PAGE_SOFTW5;
 /** {@link _PAGE_SAVED_DIRTY} of PAE, which has no software bits above the address. @alias _PAGE_SOFTW2 */
 export const _PAGE_SAVED_DIRTY_PAE = _PAGE_SOFTW2;
@@ -187,8 +194,8 @@ export function encodeX86(
 }
 
 /**
- * The bits set in a present entry though the manual reserves them; a walk that meets them raises a page fault with RSVD set.
- * The physical address width is taken at its limit of 52 bits and EFER.NXE as set.
+ * The bits set in a present entry though the manual reserves them; a walk that meets them raises a page fault with RSVD
+ * set. The physical address width is taken at its limit of 52 bits and EFER.NXE as set.
  */
 export function reservedX86(geometry: Geometry, level: Level, entry: Entry, raw: bigint): bigint {
   if (entry.kind === 'invalid') return 0n;

@@ -1,7 +1,3 @@
-import { createRequire } from 'node:module';
-import { Worker } from 'node:worker_threads';
-import type { ServedComponent } from '@shootdown/machine';
-import { wrap } from 'comlink';
 import { describe, expect, it } from 'vitest';
 import { createActor } from 'xstate';
 import { ptdumpMachine, type PtdumpEmitted, type PtdumpEvent } from './index.ts';
@@ -49,38 +45,5 @@ describe('ptdump actor', () => {
     expect(run().snapshot.can(note('pte'))).toBe(false);
     expect(run(begin).snapshot.can(begin)).toBe(false);
     expect(run(begin, end).snapshot.can(note('pte'))).toBe(false);
-  });
-
-  it('is the same actor behind a worker', async () => {
-    // The package's own exports lead to the built worker, because a plain Node worker cannot load src.
-    const path = createRequire(import.meta.url).resolve('@shootdown/ptdump/worker');
-    const { port1, port2 } = new MessageChannel();
-    const worker = new Worker(path, { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
-    // A call to a worker that has died never settles, so its death must fail the test.
-    const died = new Promise<never>((_, reject) => {
-      worker.once('error', reject).once('exit', (code) => reject(new Error(`ptdump: worker: exited (${code})`)));
-    });
-    const remote = wrap<ServedComponent>(port1);
-    const session = async (): Promise<void> => {
-      expect(await remote.start()).toMatchObject({ value: 'idle' });
-      expect(await remote.send(begin)).toMatchObject({
-        value: 'walking',
-        emitted: [{ type: 'ptdump', walking: true }],
-      });
-      await remote.send(note('pte'));
-      expect(await remote.send(end)).toMatchObject({
-        value: 'done',
-        emitted: [
-          { type: 'line', level: 'pte' },
-          { type: 'ptdump', walking: false },
-        ],
-      });
-    };
-    try {
-      await Promise.race([session(), died]);
-    } finally {
-      port1.close();
-      await worker.terminate();
-    }
   });
 });

@@ -7,8 +7,9 @@
  *                        | note_page: another level or attribute begins a new line
  * ```
  *
- * Mirrors struct pg_state and note_page() of arch/arm64/mm/ptdump.c, v6.18: adjacent ranges of one level make one line, and
- * the range under way is printed when another one begins or by note_page_flush(). The walk itself is a routine (`walk.ts`).
+ * Mirrors struct pg_state and note_page() of arch/arm64/mm/ptdump.c, v6.18: adjacent ranges of one level make one line,
+ * and the range under way is printed when another one begins or by note_page_flush(). The walk itself is a routine
+ * (`walk.ts`).
  */
 import { assign, emit, setup } from 'xstate';
 

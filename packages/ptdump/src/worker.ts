@@ -1,8 +1,5 @@
-/** Worker entry: serves a ptdump actor over comlink, on the MessagePort in `workerData.port`. */
-import { workerData, type MessagePort } from 'node:worker_threads';
-import { serveMachine } from '@shootdown/machine';
-import { expose } from 'comlink';
+/** Worker entry: a ptdump actor for another thread. */
+import { serveWorker } from '@shootdown/machine/worker';
 import { ptdumpMachine } from './ptdump.machine.ts';
 
-const { port } = workerData as { port: MessagePort };
-expose(serveMachine(ptdumpMachine), port);
+serveWorker(ptdumpMachine);

@@ -1,6 +1,6 @@
 /**
- * The interleaving of a trace as kernel changelogs draw it: one column per processor that does anything, one row per step,
- * narrow enough to be pasted into a mail.
+ * The interleaving of a trace as kernel changelogs draw it: one column per processor that does anything, one row per
+ * step, narrow enough to be pasted into a mail.
  */
 import type { Trace, TraceStep } from '@shootdown/machine';
 import { FrameTracker } from './frames.ts';
@@ -45,8 +45,8 @@ export function isSilent(step: TraceStep): boolean {
  * Draws a trace in columns of text.
  *
  * With more processors than fit (22 characters each) every line begins with its processor's name instead. The step that
- * violates a property is followed by `*** <property>`; a trace that ends in a deadlock by what each processor waits for,
- * where `end.text` says it in lines of the form `CPU0: down_read(mmap_lock)`. Every line ends with a newline.
+ * violates a property is followed by `*** <property>`; a trace that ends in a deadlock by what each processor waits
+ * for, where `end.text` says it in lines of the form `CPU0: down_read(mmap_lock)`. Every line ends with a newline.
  *
  * @throws RangeError if the width is below {@link WIDTH_MIN}
  */

@@ -3,8 +3,8 @@
  *
  * Kernel changelogs put a function's name on a line of its own and indent its steps. Indenting by the whole call depth
  * would leave no room in a column, so a function is shown only when a step of its own is: callers that do nothing
- * themselves are passed over, a step whose label is its own function (`pud_clear(pudp)`) stands with its caller, and the
- * routine in the column's heading is not repeated.
+ * themselves are passed over, a step whose label is its own function (`pud_clear(pudp)`) stands with its caller, and
+ * the routine in the column's heading is not repeated.
  */
 import type { Trace, TraceStep } from '@shootdown/machine';
 

@@ -9,7 +9,9 @@ import { plainLine } from './wrap.ts';
 
 /** What {@link ftraceText} can be told. */
 export interface FtraceOptions {
-  /** Clock rate of the run's cost model. Without it the time stamps are cycles, or step numbers without virtual time. */
+  /**
+   * Clock rate of the run's cost model. Without it the time stamps are cycles, or step numbers without virtual time.
+   */
   readonly hertz?: number;
 }
 
@@ -19,10 +21,12 @@ const NOBODY = '<...>';
 const NANOSECONDS_PER_SECOND = 1e9;
 
 /**
- * Writes a trace in ftrace's text format, one line per step: `comm-pid [cpu] flags timestamp: function: text [ facts ]`.
+ * Writes a trace in ftrace's text format, one line per step:
+ * `comm-pid [cpu] flags timestamp: function: text [ facts ]`.
  *
- * The comm is the processor's routine, the pid its column. Of the flags only `h` (in an interrupt handler) is known; all
- * others are dots. Time stamps have nanoseconds, as `trace-cmd report -t` prints them. Steps of no processor are listed under the number after the last processor's.
+ * The comm is the processor's routine, the pid its column. Of the flags only `h` (in an interrupt handler) is known;
+ * all others are dots. Time stamps have nanoseconds, as `trace-cmd report -t` prints them. Steps of no processor are
+ * listed under the number after the last processor's.
  */
 export function ftraceText(trace: Trace, options: FtraceOptions = {}): string {
   const { steps } = trace;

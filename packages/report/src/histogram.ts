@@ -78,8 +78,8 @@ export class Histogram {
   }
 
   /**
-   * A bound that at least this share of the values (0 to 1) does not exceed: the end of a bucket, at most twice the true
-   * quantile, and never above the largest value. NaN of nothing.
+   * A bound that at least this share of the values (0 to 1) does not exceed: the end of a bucket, at most twice the
+   * true quantile, and never above the largest value. NaN of nothing.
    */
   quantile(share: number): number {
     const rank = Math.max(1, Math.ceil(share * this.#count));

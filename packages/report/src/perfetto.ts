@@ -32,8 +32,9 @@ interface OpenRoutine {
 
 /**
  * Writes a trace as trace events: a track per processor (and one for steps of no processor), on it the routines with
- * their steps inside, an instant event for every violation, and a flow from track to track for every message between two processors. A trace without virtual time is drawn with one
- * microsecond per step. Zero-length steps stay zero-length.
+ * their steps inside, an instant event for every violation, and a flow from track to track for every message between
+ * two processors. A trace without virtual time is drawn with one microsecond per step. Zero-length steps stay
+ * zero-length.
  */
 export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): string {
   const clock = clockOf(trace, options.hertz ?? HERTZ_DEFAULT);
@@ -117,7 +118,10 @@ function round(micros: number): number {
   return Math.round(micros * NANOSECONDS_PER_MICROSECOND) / NANOSECONDS_PER_MICROSECOND;
 }
 
-/** The steps of a track, inside the routines that were on the stack; an interrupt handler lies inside what it interrupts. */
+/**
+ * The steps of a track, inside the routines that were on the stack; an interrupt handler lies inside what it
+ * interrupts.
+ */
 function slicesOf(trace: Trace, column: number, clock: Clock): readonly Slice[] {
   const slices: Slice[] = [];
   let task: OpenRoutine[] = [];

@@ -54,8 +54,8 @@ const TEXT_WIDTH_MIN = 12;
 const HANG = 2;
 
 /**
- * Writes a table as text. What is too wide wraps its headings first, then its text cells; what is still too wide goes on
- * below, with the first column repeated.
+ * Writes a table as text. What is too wide wraps its headings first, then its text cells; what is still too wide goes
+ * on below, with the first column repeated.
  */
 export function textTable(table: Table, options: TableOptions = {}): string {
   const width = options.width ?? WIDTH_DEFAULT;

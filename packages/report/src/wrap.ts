@@ -1,7 +1,7 @@
 /**
  * Line wrapping for C-like labels: at a space or after a comma if that leaves a decent line, else after a bracket that
- * opens, else after an operator (`->`, `=`, `|`). An identifier is cut only when it is wider than the line by itself, and then
- * after an underscore if it has one.
+ * opens, else after an operator (`->`, `=`, `|`). An identifier is cut only when it is wider than the line by itself,
+ * and then after an underscore if it has one.
  */
 
 /** Makes one printable line of any text: white space becomes single spaces, control characters question marks. */
@@ -56,7 +56,10 @@ function bestCut(text: string, room: number): number {
   return cut > 1 && /[\uD800-\uDBFF]/.test(text[cut - 1] as string) ? cut - 1 : cut;
 }
 
-/** What a cut between two characters would be; an edge is one after an operator. Elsewhere it leaves half an identifier, or a call without its bracket. */
+/**
+ * What a cut between two characters would be; an edge is one after an operator. Elsewhere it leaves half an identifier,
+ * or a call without its bracket.
+ */
 function cutAt(before: string, after: string): 'space' | 'edge' | 'underscore' | null {
   if (after === ' ' || before === ' ' || before === ',') return 'space';
   if (!isIdentifier(after) || '([{)]}'.includes(before)) return null;

@@ -1,6 +1,7 @@
 /**
- * The machine on which change_pte() is measured: a guest of two vCPUs on two CPUs of a host, and on a third CPU somebody who replaces its
- * pages: ksmd, which merges them, or a thread of the virtual machine monitor, which writes to merged ones and so breaks the merge.
+ * The machine on which change_pte() is measured: a guest of two vCPUs on two CPUs of a host, and on a third CPU
+ * somebody who replaces its pages: ksmd, which merges them, or a thread of the virtual machine monitor, which writes to
+ * merged ones and so breaks the merge.
  */
 import { addCpu, startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import {
@@ -170,7 +171,10 @@ function framesOf(builder: SystemBuilder, merged: boolean): Frames {
   });
 }
 
-/** kvm_make_all_cpus_request(KVM_REQ_TLB_FLUSH): vCPUs in guest mode are interrupted and waited for, the others flush before they enter. */
+/**
+ * kvm_make_all_cpus_request(KVM_REQ_TLB_FLUSH): vCPUs in guest mode are interrupted and waited for, the others flush
+ * before they enter.
+ */
 function requests(smp: Smp, vcpus: readonly Vcpu[]): SecondaryTlb {
   const ack_flush = smp.register({
     name: 'ack_flush',

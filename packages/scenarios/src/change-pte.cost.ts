@@ -1,8 +1,8 @@
 /**
  * The benchmark of the thread of 2014 that nobody ran: what does change_pte() save, and what do the three options cost?
  *
- * A guest reads its memory while its pages are replaced, by ksmd that merges them or by writes that break a merge; the kernels differ
- * in what they tell KVM.
+ * A guest reads its memory while its pages are replaced, by ksmd that merges them or by writes that break a merge; the
+ * kernels differ in what they tell KVM.
  */
 import { cyclesOf, DirectExecutor, VirtualTimeScheduler, withCosts, x86Costs } from '@shootdown/machine';
 import { secondary, X86Counter } from '@shootdown/mm';
@@ -116,7 +116,10 @@ const WARM_UP_CYCLES = 4_000_000;
 
 let measuredCycles: number | undefined;
 
-/** Cycles between two reads of a guest whose pages nobody replaces, once its TLB is warm. The same in all runs, so the first one measures it. */
+/**
+ * Cycles between two reads of a guest whose pages nobody replaces, once its TLB is warm. The same in all runs, so the
+ * first one measures it.
+ */
 function undisturbedCycles(): number {
   measuredCycles ??= measureUndisturbed();
   return measuredCycles;
@@ -181,7 +184,10 @@ function rowsOf(replacer: Replacer, each: EachRow): Promise<ComparisonRow[]> {
   return each(Object.entries(kernels), ([variant, kernel]) => ({ variant, ...runChangePte(kernel, replacer, RATE) }));
 }
 
-/** How much of the guest's time a working change_pte() saves (option 2 against option 1), by merge rate and by how much is read again. */
+/**
+ * How much of the guest's time a working change_pte() saves (option 2 against option 1), by merge rate and by how much
+ * is read again.
+ */
 function sweep(each: EachRow): Promise<ComparisonRow[]> {
   const slow = [{ rate: RATE, oneIn: 1, faultCycles: SLOW_FAULT_CYCLES }];
   const points = [

@@ -1,8 +1,10 @@
 /**
- * `cow-vs-secondary`: may a guest or a device use the old page after the process has been given a new one? (2009 to 2024)
+ * `cow-vs-secondary`: may a guest or a device use the old page after the process has been given a new one? (2009 to
+ * 2024)
  *
- * CPU0 writes to a page that is shared and read-only, so it gets a copy. CPU1 runs another thread of the process, which writes to the page
- * as soon as it can, or reads it. A guest, or a device, has the old page mapped and reads at any time. See docs/mmu-notifier.md.
+ * CPU0 writes to a page that is shared and read-only, so it gets a copy. CPU1 runs another thread of the process, which
+ * writes to the page as soon as it can, or reads it. A guest, or a device, has the old page mapped and reads at any
+ * time. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';

@@ -1,11 +1,17 @@
-/** The designs that `cow-vs-secondary` compares: what kernels did from 2009 to 2024, what was proposed, and each without one of its parts. */
+/**
+ * The designs that `cow-vs-secondary` compares: what kernels did from 2009 to 2024, what was proposed, and each without
+ * one of its parts.
+ */
 import type { Variant } from '@shootdown/explorer';
 import { secondary, type IpiTlbOptions, type ReuseEra } from '@shootdown/mm';
 import { CHANGE_PTE_ARM64, CHANGE_PTE_X86, type ChangePteDesign, type KvmMutant } from '@shootdown/mmu-notifier';
 
 const { NotifierEra } = secondary;
 
-/** Who uses the page besides the process: a guest, a device with a table of its own, a device that walks the primary table. */
+/**
+ * Who uses the page besides the process: a guest, a device with a table of its own, a device that walks the primary
+ * table.
+ */
 export type Who = 'guest' | 'device' | 'guest and device' | 'device TLB' | 'nobody';
 
 /** A variant with the parts it is built from. */
@@ -21,7 +27,10 @@ export interface CowVariant extends Variant {
   readonly reuse?: ReuseEra;
   /** What the process does. `zap`: it gives the page back. `collapse`: khugepaged takes the table away. */
   readonly does: 'cow' | 'cow and zap' | 'zap' | 'collapse' | 'collapse in silence';
-  /** What the other thread does: it writes if it can at once, or once a fault has been handled, or reads twice. Default `writes`. */
+  /**
+   * What the other thread does: it writes if it can at once, or once a fault has been handled, or reads twice. Default
+   * `writes`.
+   */
   readonly other?: 'writes' | 'faults' | 'reads twice';
 }
 

@@ -1,4 +1,7 @@
-/** What the tests of a page of docs/ ask: its tables of variants, its counterexamples, and whether everything it names exists. */
+/**
+ * What the tests of a page of docs/ ask: its tables of variants, its counterexamples, and whether everything it names
+ * exists.
+ */
 import { readFileSync } from 'node:fs';
 import { expectedVerdict, explore, resolveScenario, type Variant } from '@shootdown/explorer';
 import { describe, expect, it } from 'vitest';
@@ -15,7 +18,10 @@ export interface DocumentedScenarios {
   readonly counterexamples: readonly string[];
 }
 
-/** Tests that a page is true. The verdicts of its tables are those expected; that these come out is what the scenarios' tests are for. */
+/**
+ * Tests that a page is true. The verdicts of its tables are those expected; that these come out is what the scenarios'
+ * tests are for.
+ */
 export function describePage({ page: file, scenarios: names, counterexamples }: DocumentedScenarios): void {
   const page = readFileSync(new URL(`../../../docs/${file}`, import.meta.url), 'utf8');
   const rows = scenarios

@@ -1,6 +1,6 @@
 /**
- * The small machine on which flushes are explored: one page that is mapped from the start, the saturated TLB, and the check
- * that nothing uses its translation after a flush of it has completed.
+ * The small machine on which flushes are explored: one page that is mapped from the start, the saturated TLB, and the
+ * check that nothing uses its translation after a flush of it has completed.
  */
 import { addCpu, startCpu, user_mode, type Cpu } from '@shootdown/cpu';
 import { addVcpu, KVM_VCPU_FLUSH_TLB, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
@@ -69,7 +69,10 @@ export interface FlushMachineOptions {
   readonly connected?: boolean;
   /** See {@link Kernel.ignoresNestedGathers}. */
   readonly ignoresNestedGathers?: boolean;
-  /** The page belongs to a file: the page cache has a reference to it too, and TLBs and tables keep its dirty bit. Default false. */
+  /**
+   * The page belongs to a file: the page cache has a reference to it too, and TLBs and tables keep its dirty bit.
+   * Default false.
+   */
   readonly file?: boolean;
   /** How the host treats each CPU, if the machine is a guest: undefined for a vCPU that is never preempted. */
   readonly host?: readonly (((machine: FlushMachine) => VcpuOptions) | undefined)[];

@@ -27,8 +27,8 @@ type Parts = Partial<Pick<UnmapVariant, 'unmap' | 'rcuKind' | 'tables' | 'memory
   readonly guards?: Partial<gup.GupGuards>;
 };
 
-/** What the second part of a variant's name means. `batch` and what follows have two tables, so that there is a midway, unless the walk is another. */
-const FREEING: Readonly<Record<string, Parts>> = {
+/** Ways of freeing tables. `batch` and what follows have two tables, so that there is a midway, unless the walk is another. */
+const FREEING = {
   'page-batch': { freeing: { batch: 'with pages' } },
   'call-rcu': {},
   'sync-ipi': { freeing: { allocation: 'fails' } },
@@ -36,7 +36,7 @@ const FREEING: Readonly<Record<string, Parts>> = {
   batch: { tables: 2 },
   'batch-full': { tables: 2, freeing: { batch: 1 } },
   'allocation-may-fail': { tables: 2, freeing: { allocation: 'may fail' } },
-};
+} as const satisfies Readonly<Record<string, Parts>>;
 
 /** More tables than there are. */
 const NEVER_FULL = 509;
@@ -57,18 +57,25 @@ const SEMI_RCU = 'comment in tlb_remove_table_sync_one(): not an RCU grace perio
 const PT_RECLAIM = 'CONFIG_PT_RECLAIM, v6.14';
 const V7_1 = '1fb3d8c20bfa, v7.1';
 
+/** What a variant is, and what it is called after. */
+interface Named {
+  readonly flush: Flush;
+  readonly freeing: keyof typeof FREEING;
+  /** What else is different, if anything is. */
+  readonly rest?: string;
+}
+
 function variant(
-  name: string,
+  { flush, freeing, rest }: Named,
   expected: Variant['expected'],
   source: string,
   summary: string,
   parts: Parts = {},
 ): UnmapVariant {
-  const [flush, freeing] = name.split('/') as [Flush, string];
-  const meaning = FREEING[freeing] ?? {};
+  const meaning: Parts = FREEING[freeing];
   const { unmap = 'munmap', rcuKind = 'asks by interrupt', tables = 1 } = { ...meaning, ...parts };
   return {
-    name,
+    name: [flush, freeing, ...(rest === undefined ? [] : [rest])].join('/'),
     expected,
     source,
     summary,
@@ -84,70 +91,93 @@ function variant(
 
 const unmapVariants: readonly UnmapVariant[] = [
   variant(
-    'native-ipi/page-batch',
+    { flush: 'native-ipi', freeing: 'page-batch' },
     'safe',
     'comment above gup_fast(), mm/gup.c: disabling interrupts blocks the flush',
     'x86 on bare metal before v6.15: tables are freed after an IPI to everybody',
   ),
   variant(
-    'kvm-pv/page-batch',
+    { flush: 'kvm-pv', freeing: 'page-batch' },
     'violation',
     'why KVM guests set pv_ops.mmu.tlb_remove_table',
     'the same under a paravirtual flush: the flush no longer waits for the walk',
   ),
-  variant('kvm-pv/call-rcu', 'safe', ZIJLSTRA, 'tables are freed by call_rcu()'),
-  variant('kvm-pv/sync-ipi', 'safe', ZIJLSTRA, 'no memory for a batch: tlb_remove_table_sync_one()'),
-  variant('kvm-pv/sync-rcu', 'safe', V7_1, 'no memory for a batch: synchronize_rcu()'),
+  variant({ flush: 'kvm-pv', freeing: 'call-rcu' }, 'safe', ZIJLSTRA, 'tables are freed by call_rcu()'),
   variant(
-    'hypercall/page-batch',
+    { flush: 'kvm-pv', freeing: 'sync-ipi' },
+    'safe',
+    ZIJLSTRA,
+    'no memory for a batch: tlb_remove_table_sync_one()',
+  ),
+  variant({ flush: 'kvm-pv', freeing: 'sync-rcu' }, 'safe', V7_1, 'no memory for a batch: synchronize_rcu()'),
+  variant(
+    { flush: 'hypercall', freeing: 'page-batch' },
     'violation',
     'why guests of Hyper-V and Xen set pv_ops.mmu.tlb_remove_table',
     'a guest of Hyper-V or Xen if it freed tables after the flush',
   ),
   variant(
-    'hypercall/call-rcu',
+    { flush: 'hypercall', freeing: 'call-rcu' },
     'safe',
     'hyperv_setup_mmu_ops(), xen_init_mmu_ops()',
     'a guest of Hyper-V or Xen as it is',
   ),
   variant(
-    'invlpgb/page-batch',
+    { flush: 'invlpgb', freeing: 'page-batch' },
     'violation',
     'a37259732a7d: why x86 selects MMU_GATHER_RCU_TABLE_FREE',
     'AMD with INVLPGB if it freed tables after the flush',
   ),
-  variant('invlpgb/call-rcu', 'safe', 'a37259732a7d, v6.15', 'AMD with INVLPGB as it is'),
+  variant({ flush: 'invlpgb', freeing: 'call-rcu' }, 'safe', 'a37259732a7d, v6.15', 'AMD with INVLPGB as it is'),
   variant(
-    'tlbi/page-batch',
+    { flush: 'tlbi', freeing: 'page-batch' },
     'violation',
     'why arm64 selects MMU_GATHER_RCU_TABLE_FREE',
     'arm64 if it freed tables after the flush',
   ),
-  variant('tlbi/call-rcu', 'safe', 'arm64 as it is', 'arm64 as it is'),
+  variant({ flush: 'tlbi', freeing: 'call-rcu' }, 'safe', 'arm64 as it is', 'arm64 as it is'),
   variant(
-    'kvm-pv/call-rcu/no-recheck',
+    { flush: 'kvm-pv', freeing: 'call-rcu', rest: 'no-recheck' },
     'violation',
     HORN,
     "without the second look at the entry, another owner's page is returned",
     { guards: { recheck: 'none' } },
   ),
-  variant('kvm-pv/call-rcu/dontneed', 'safe', HORN, 'MADV_DONTNEED: no table is freed, so nothing waits for the walk', {
-    unmap: 'dontneed',
-  }),
-  variant('kvm-pv/call-rcu/dontneed-no-pte-recheck', 'violation', HORN, 'the same, looking again at the pmd alone', {
-    unmap: 'dontneed',
-    guards: { recheck: 'pmd' },
-  }),
   variant(
-    'kvm-pv/call-rcu/no-refcount-test',
+    { flush: 'kvm-pv', freeing: 'call-rcu', rest: 'dontneed' },
+    'safe',
+    HORN,
+    'MADV_DONTNEED: no table is freed, so nothing waits for the walk',
+    {
+      unmap: 'dontneed',
+    },
+  ),
+  variant(
+    { flush: 'kvm-pv', freeing: 'call-rcu', rest: 'dontneed-no-pte-recheck' },
+    'violation',
+    HORN,
+    'the same, looking again at the pmd alone',
+    {
+      unmap: 'dontneed',
+      guards: { recheck: 'pmd' },
+    },
+  ),
+  variant(
+    { flush: 'kvm-pv', freeing: 'call-rcu', rest: 'no-refcount-test' },
     'violation',
     'derived: folio_try_get() is for this',
     'a reference is taken to a page that has none left',
     { guards: { refcountTest: false } },
   ),
-  variant('invlpgb/call-rcu/dontneed', 'safe', PIN_THEN_LOOK, 'AMD with INVLPGB, MADV_DONTNEED', { unmap: 'dontneed' }),
   variant(
-    'invlpgb/call-rcu/dontneed-no-barrier',
+    { flush: 'invlpgb', freeing: 'call-rcu', rest: 'dontneed' },
+    'safe',
+    PIN_THEN_LOOK,
+    'AMD with INVLPGB, MADV_DONTNEED',
+    { unmap: 'dontneed' },
+  ),
+  variant(
+    { flush: 'invlpgb', freeing: 'call-rcu', rest: 'dontneed-no-barrier' },
     { sc: 'safe', tso: 'violation' },
     PIN_THEN_LOOK,
     'the same, but taking a reference is no full barrier: the second look may come first',
@@ -158,105 +188,112 @@ const unmapVariants: readonly UnmapVariant[] = [
     },
   ),
   variant(
-    'native-ipi/page-batch/irqs-on',
+    { flush: 'native-ipi', freeing: 'page-batch', rest: 'irqs-on' },
     'violation',
     'derived: nothing holds the flush up',
     'the walk leaves interrupts on',
     { guards: { section: 'none' } },
   ),
   variant(
-    'kvm-pv/call-rcu/irqs-on',
+    { flush: 'kvm-pv', freeing: 'call-rcu', rest: 'irqs-on' },
     'violation',
     'derived: a grace period waits for interrupts-off stretches only',
     'the walk leaves interrupts on',
     { guards: { section: 'none' } },
   ),
   variant(
-    'kvm-pv/call-rcu/blind',
+    { flush: 'kvm-pv', freeing: 'call-rcu', rest: 'blind' },
     'violation',
     'derived: RCU as it was before v4.20',
     'a grace period that looks at rcu_read_lock() alone',
     { rcuKind: 'blind' },
   ),
   variant(
-    'native-ipi/page-batch/no-recheck',
+    { flush: 'native-ipi', freeing: 'page-batch', rest: 'no-recheck' },
     'safe',
     'derived: the flush waits for the walk, and pages are put after it',
     'natively the second look is not for munmap',
     { guards: { recheck: 'none' } },
   ),
-  variant('kvm-pv/batch', 'safe', GATHER, 'two tables, in one batch until the gather is finished'),
   variant(
-    'kvm-pv/batch/no-rcu',
+    { flush: 'kvm-pv', freeing: 'batch' },
+    'safe',
+    GATHER,
+    'two tables, in one batch until the gather is finished',
+  ),
+  variant(
+    { flush: 'kvm-pv', freeing: 'batch', rest: 'no-rcu' },
     'violation',
     GATHER,
     'the batch is freed after the flush: MMU_GATHER_TABLE_FREE without RCU',
     { freeing: { free: 'at once' } },
   ),
   variant(
-    'kvm-pv/batch-full',
+    { flush: 'kvm-pv', freeing: 'batch-full' },
     'safe',
     GATHER,
     'two tables, and a batch that one fills: flushed and handed to RCU midway',
   ),
-  variant('kvm-pv/batch-full/no-rcu', 'violation', GATHER, 'the same without RCU', { freeing: { free: 'at once' } }),
+  variant({ flush: 'kvm-pv', freeing: 'batch-full', rest: 'no-rcu' }, 'violation', GATHER, 'the same without RCU', {
+    freeing: { free: 'at once' },
+  }),
   variant(
-    'kvm-pv/allocation-may-fail',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail' },
     'safe',
     GATHER,
     'two tables, each with or without memory for a batch: tlb_remove_table_sync_one()',
   ),
   variant(
-    'kvm-pv/allocation-may-fail/no-ipi',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail', rest: 'no-ipi' },
     'violation',
     GATHER,
     'a table without a batch is freed after the flush',
     { freeing: { one: 'at once' } },
   ),
   variant(
-    'kvm-pv/allocation-may-fail/pt-reclaim',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail', rest: 'pt-reclaim' },
     'safe',
     PT_RECLAIM,
     'a table without a batch is freed by call_rcu() on its own',
     { freeing: { one: 'call-rcu' } },
   ),
   variant(
-    'kvm-pv/allocation-may-fail/pt-reclaim/blind',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail', rest: 'pt-reclaim/blind' },
     'violation',
     'derived: RCU as it was before v4.20',
     'the same with a grace period that looks at rcu_read_lock() alone',
     { freeing: { one: 'call-rcu' }, rcuKind: 'blind' },
   ),
   variant(
-    'kvm-pv/allocation-may-fail/sync-rcu',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail', rest: 'sync-rcu' },
     'safe',
     V7_1,
     'a table without a batch is freed after synchronize_rcu()',
     { freeing: { one: 'sync-rcu' } },
   ),
   variant(
-    'kvm-pv/allocation-may-fail/sync-rcu/blind',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail', rest: 'sync-rcu/blind' },
     'violation',
     'derived: RCU as it was before v4.20',
     'the same with a grace period that looks at rcu_read_lock() alone',
     { freeing: { one: 'sync-rcu' }, rcuKind: 'blind' },
   ),
   variant(
-    'kvm-pv/allocation-may-fail/rcu-walker',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail', rest: 'rcu-walker' },
     'violation',
     SEMI_RCU,
     'tlb_remove_table_sync_one(), and a walk that is only in an RCU section',
     { tables: 1, guards: { section: 'rcu_read_lock' } },
   ),
   variant(
-    'kvm-pv/allocation-may-fail/pt-reclaim/rcu-walker',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail', rest: 'pt-reclaim/rcu-walker' },
     'safe',
     PT_RECLAIM,
     'call_rcu() on the table, and a walk that is only in an RCU section',
     { tables: 1, freeing: { one: 'call-rcu' }, guards: { section: 'rcu_read_lock' } },
   ),
   variant(
-    'kvm-pv/allocation-may-fail/sync-rcu/rcu-walker',
+    { flush: 'kvm-pv', freeing: 'allocation-may-fail', rest: 'sync-rcu/rcu-walker' },
     'safe',
     V7_1,
     'synchronize_rcu(), and a walk that is only in an RCU section',

@@ -110,7 +110,8 @@ function propertiesOf(
       check: (read) =>
         each.every(
           (i) =>
-            read(states[i] as number) === -FrameKind.table || pte_pfn(read(pmds[i] as number)) === gup.PTE_TABLE + i,
+            // Freed, and perhaps a page since.
+            read(states[i] as number) !== FrameKind.table || pte_pfn(read(pmds[i] as number)) === gup.PTE_TABLE + i,
         ),
     });
   }
@@ -122,7 +123,7 @@ function propertiesOf(
       kind: 'sometimes',
       why: 'otherwise nothing is freed before the gather is finished',
       reads: [first, last],
-      check: (read) => read(first) === -FrameKind.table && read(last) !== 0,
+      check: (read) => read(first) !== FrameKind.table && read(last) !== 0,
     });
   }
   if (vcpu) properties.push(elided(vcpu));

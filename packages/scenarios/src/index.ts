@@ -1,6 +1,18 @@
 /** The scenarios that ship, the machines they run on, the demos and the comparisons. */
 import type { Scenario } from '@shootdown/explorer';
-import { contpteFault, contpteFold, contpteUnfold, contpteZap } from './contpte/index.ts';
+import {
+  breakBeforeMake,
+  contpteFault,
+  contpteFold,
+  contpteFork,
+  contpteLockless,
+  contpteMprotect,
+  contpteMremap,
+  contpteReclaim,
+  contpteUnfold,
+  contpteYoung,
+  contpteZap,
+} from './contpte/index.ts';
 import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
@@ -54,6 +66,13 @@ export const scenarios: readonly Scenario[] = [
   contpteUnfold,
   contpteFold,
   contpteFault,
+  contpteMprotect,
+  contpteMremap,
+  contpteFork,
+  contpteYoung,
+  contpteReclaim,
+  contpteLockless,
+  breakBeforeMake,
   lazyFork,
   lazyPagemapScan,
   lazyMigrateVma,
@@ -69,9 +88,16 @@ export const scenarios: readonly Scenario[] = [
 
 // Worker threads find a scenario by its name in camel case.
 export {
+  breakBeforeMake,
   contpteFault,
   contpteFold,
+  contpteFork,
+  contpteLockless,
+  contpteMprotect,
+  contpteMremap,
+  contpteReclaim,
   contpteUnfold,
+  contpteYoung,
   contpteZap,
   cowVsSecondary,
   gupFastVsUnmap,

@@ -1,8 +1,9 @@
 /**
  * `kernel-range-flush`: does every CPU forget a kernel mapping before its place is used again? (x86 and arm64)
  *
- * vunmap() takes a page away, and its address goes to somebody else. Kernel mappings are the same in every address space, and their
- * translations global: they outlive the switch to another one, and every CPU may have them, whatever it runs.
+ * vunmap() takes a page away, and its address goes to somebody else. Kernel mappings are the same in every address
+ * space, and their translations global: they outlive the switch to another one, and every CPU may have them, whatever
+ * it runs.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';

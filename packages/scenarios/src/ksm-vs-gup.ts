@@ -1,9 +1,9 @@
 /**
  * `ksm-vs-gup`: may KSM merge a page that GUP-fast has just pinned, when its flush sends no IPI? (mm/ksm.c, since 2009)
  *
- * ksmd makes the entry read-only and then counts references: "no O_DIRECT can happen after the check". Its comment argues with the IPI of
- * the flush, which a walk with interrupts off holds up. Where the flush is no IPI, it is the second look of GUP-fast that keeps the
- * promise. See docs/mmu-notifier.md.
+ * ksmd makes the entry read-only and then counts references: "no O_DIRECT can happen after the check". Its comment
+ * argues with the IPI of the flush, which a walk with interrupts off holds up. Where the flush is no IPI, it is the
+ * second look of GUP-fast that keeps the promise. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { program, type System } from '@shootdown/machine';

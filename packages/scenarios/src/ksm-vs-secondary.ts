@@ -1,8 +1,9 @@
 /**
  * `ksm-vs-secondary`: may KSM take a page away that a guest, or a device, writes to? (2009 to 2024)
  *
- * ksmd merges a page of the process with an equal page of its stable tree: it makes the page read-only, compares, and replaces it. A guest,
- * or a device, has it mapped writable, reads it, writes to it and reads it again. A write after the merge breaks it: copy-on-write. See docs/mmu-notifier.md.
+ * ksmd merges a page of the process with an equal page of its stable tree: it makes the page read-only, compares, and
+ * replaces it. A guest, or a device, has it mapped writable, reads it, writes to it and reads it again. A write after
+ * the merge breaks it: copy-on-write. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { program, type Property, type System } from '@shootdown/machine';

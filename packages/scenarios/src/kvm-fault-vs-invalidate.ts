@@ -1,7 +1,9 @@
 /**
- * `kvm-fault-vs-invalidate`: which steps of KVM's page fault keep it from mapping a page that is being taken away? (2008 to 2026)
+ * `kvm-fault-vs-invalidate`: which steps of KVM's page fault keep it from mapping a page that is being taken away?
+ * (2008 to 2026)
  *
- * CPU0 gives a page back with MADV_DONTNEED. A guest accesses it at any time, and faults whenever it has not mapped it. See docs/mmu-notifier.md.
+ * CPU0 gives a page back with MADV_DONTNEED. A guest accesses it at any time, and faults whenever it has not mapped it.
+ * See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { program, routine, type Property, type System } from '@shootdown/machine';

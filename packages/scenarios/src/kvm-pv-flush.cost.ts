@@ -1,6 +1,6 @@
 /**
- * What paravirtual flushing buys: a load that maps, writes and unmaps, in one, two and three VMs that share the CPUs of one,
- * with IPIs and with kvm_flush_tlb_multi(). The shape of `ebizzy -M`, on which it was proposed.
+ * What paravirtual flushing buys: a load that maps, writes and unmaps, in one, two and three VMs that share the CPUs of
+ * one, with IPIs and with kvm_flush_tlb_multi(). The shape of `ebizzy -M`, on which it was proposed.
  */
 import { x86Costs } from '@shootdown/machine';
 import { Histogram } from '@shootdown/report';
@@ -60,7 +60,9 @@ export function runPvFlush(wanted: PvFlushCase): PvFlushRun {
   };
 }
 
-/** `ebizzy -M` in VMs of 64 vCPUs on 64 CPUs: what the paravirtual flush gains (cover letter of the series of 2017, v8). */
+/**
+ * `ebizzy -M` in VMs of 64 vCPUs on 64 CPUs: what the paravirtual flush gains (cover letter of the series of 2017, v8).
+ */
 const PUBLISHED_GAIN: Readonly<Record<number, string>> = { 1: '+4 %', 2: '+78 %', 3: '+132 %' };
 
 /** Hosts compared: how they deal with a vCPU that spins, and what they tell the guest of it. */

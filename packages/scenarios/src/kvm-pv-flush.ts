@@ -1,9 +1,9 @@
 /**
  * `kvm-pv-flush`: is a flush complete when it has only been asked of a preempted vCPU? (KVM on x86, 2018 to 2022)
  *
- * A guest that unmaps a page sends no IPI to a vCPU that the host has preempted: it sets KVM_VCPU_FLUSH_TLB in that vCPU's
- * steal-time record, and the host flushes before it enters the guest again. That holds only if no request is lost, and if
- * nobody goes on with a translation that was read before.
+ * A guest that unmaps a page sends no IPI to a vCPU that the host has preempted: it sets KVM_VCPU_FLUSH_TLB in that
+ * vCPU's steal-time record, and the host flushes before it enters the guest again. That holds only if no request is
+ * lost, and if nobody goes on with a translation that was read before.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { user_mode, type Cpu } from '@shootdown/cpu';

@@ -1,9 +1,10 @@
 /**
  * `lazy-tlb-vs-flush`: which flushes must a CPU be told of that is only lazily in an mm? (x86, 2018 to 2025)
  *
- * A kernel thread, or the idle loop, runs on the address space that happens to be loaded. Its CPU is spared flushes of pages, because it
- * looks at tlb_gen when it stops being lazy; it is told when page tables are freed, because it may walk them without being asked. See
- * arch/x86/mm/tlb.c, v6.18: enter_lazy_tlb(), switch_mm_irqs_off(), native_flush_tlb_multi(), flush_tlb_func(), leave_mm().
+ * A kernel thread, or the idle loop, runs on the address space that happens to be loaded. Its CPU is spared flushes of
+ * pages, because it looks at tlb_gen when it stops being lazy; it is told when page tables are freed, because it may
+ * walk them without being asked. See arch/x86/mm/tlb.c, v6.18: enter_lazy_tlb(), switch_mm_irqs_off(),
+ * native_flush_tlb_multi(), flush_tlb_func(), leave_mm().
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { do_idle, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';

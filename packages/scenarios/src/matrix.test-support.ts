@@ -1,4 +1,7 @@
-/** What the tests of every scenario ask: its verdicts with and without reduction, its counterexamples and whether they show what they are said to, whether executors agree. */
+/**
+ * What the tests of every scenario ask: its verdicts with and without reduction, its counterexamples and whether they
+ * show what they are said to, whether executors agree.
+ */
 import { fileURLToPath } from 'node:url';
 import {
   expectedVerdict,
@@ -31,7 +34,10 @@ const SEEDS = 5;
 const STEPS_MAX = 300;
 /** Counting interleavings takes a second search, which nothing here asks for. */
 export const UNCOUNTED = { interleavingsStatesMax: 0 };
-/** States of a safe system beyond which its search without reduction is made on `sc` alone, on `tso` by `npm run test:deep`. */
+/**
+ * States of a safe system beyond which its search without reduction is made on `sc` alone, on `tso` by
+ * `npm run test:deep`.
+ */
 const FULL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 10_000;
 
 /** What the tests of one scenario ask besides its verdicts and its points. */
@@ -63,7 +69,9 @@ export interface ScenarioUnderTest {
   readonly searched: (variant: string, memoryModel?: MemoryModel) => Promise<ExploreResult>;
 }
 
-/** The tests that every scenario has: its verdicts, its golden counterexamples, its points, and that live actors agree. */
+/**
+ * The tests that every scenario has: its verdicts, its golden counterexamples, its points, and that live actors agree.
+ */
 export function describeScenario(scenario: Scenario, tests: ScenarioTests = {}): ScenarioUnderTest {
   const {
     violates,
@@ -138,8 +146,8 @@ function underTest(scenario: Scenario): ScenarioUnderTest {
 }
 
 /**
- * Checks that a search without reduction changes neither verdict nor property nor the length of the shortest counterexample.
- * A counterexample that is known to be shortest was found by just that search.
+ * Checks that a search without reduction changes neither verdict nor property nor the length of the shortest
+ * counterexample. A counterexample that is known to be shortest was found by just that search.
  */
 async function expectSameInFull(reduced: ExploreResult, system: System): Promise<void> {
   if (reduced.shortest || (system.memoryModel === 'tso' && reduced.states > FULL_STATES_MAX)) return;

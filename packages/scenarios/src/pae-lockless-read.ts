@@ -1,8 +1,9 @@
 /**
  * `pae-lockless-read`: can ptep_get_lockless() return a value that was never in the table? (32-bit x86 with PAE, 2022)
  *
- * An entry has two words. The read takes low, high, low and is content when low has not changed. Its comment says that a present
- * entry does not become another present one without a flush, and that interrupts are off. See docs/kvm-gup-fast.md.
+ * An entry has two words. The read takes low, high, low and is content when low has not changed. Its comment says that
+ * a present entry does not become another present one without a flush, and that interrupts are off. See
+ * docs/kvm-gup-fast.md.
  */
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';

@@ -1,8 +1,8 @@
 /**
  * What each design costs: the machine of the scenario with tables of real size, run in virtual time.
  *
- * Three runs per design: a mapping with nobody dumping, a mapping that comes just when a dump has taken its lock, and a dump
- * that comes just when a mapping has cleared its first entry. Every pud entry is 1 GB with a full pmd table below.
+ * Three runs per design: a mapping with nobody dumping, a mapping that comes just when a dump has taken its lock, and a
+ * dump that comes just when a mapping has cleared its first entry. Every pud entry is 1 GB with a full pmd table below.
  */
 import { explore, resolveScenario } from '@shootdown/explorer';
 import {
@@ -43,7 +43,10 @@ const COMPARED = [
 
 const GRACE_PERIOD_CYCLES = 30_000_000;
 
-/** arm64, and a grace period of 10 ms; Documentation/locking/percpu-rw-semaphore.rst says up to hundreds of milliseconds. */
+/**
+ * arm64, and a grace period of 10 ms; Documentation/locking/percpu-rw-semaphore.rst says up to hundreds of
+ * milliseconds.
+ */
 const costs: CostModel = {
   ...arm64Costs,
   costs: {
@@ -219,7 +222,8 @@ export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE, each = everyRow)
     const design = resolved.variant;
     const { verdict } = await explore(resolved.build());
     const alone = run(design, ptes, { dump: 'absent', map: 'first', until: MAP });
-    // A mapping that does not look at dumps takes as long with one as without; its run would end at the first freed table read.
+    // A mapping that does not look at dumps takes as long with one as without; its run would end at the first freed
+    // table read.
     const together = run(design, ptes, { dump: 'first', map: 'second', until: MAP });
     const during = together.violated ? alone : together;
     const late = run(design, ptes, { dump: 'second', map: 'first', until: 'walk' });

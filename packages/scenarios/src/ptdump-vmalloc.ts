@@ -66,7 +66,7 @@ export function buildPtdumpVmalloc(
     withoutDsb,
     withoutIsb,
     replace,
-    efi: design.name.startsWith('other-mm'),
+    efi: design.efi,
     ...(smp && { kick_all_cpus_sync: (id: number) => smp.kick_all_cpus_sync(cpus[id] as Cpu) }),
     ...(rcu && { rcu: { callbacksMax: 1 + children } }),
   });

@@ -20,6 +20,8 @@ export interface Design extends Variant {
   readonly fetch: Fetch;
   /** Code patching ends with kick_all_cpus_sync(), by IPI. */
   readonly kick: boolean;
+  /** There is efi_mm too. */
+  readonly efi: boolean;
   /** Needs an RCU callback thread. */
   readonly rcu: boolean;
   readonly withoutDsb: boolean;
@@ -45,6 +47,7 @@ const DEFAULTS = {
   dumpers: 1,
   fetch: 'single',
   kick: false,
+  efi: false,
   rcu: false,
   withoutDsb: false,
   withoutIsb: false,
@@ -161,11 +164,13 @@ const posted: readonly Design[] = [
   design('other-mm', 'violation', SERIES_2026, 'trylock-2026, the dump walks efi_mm under its own lock', {
     ...TRYLOCK,
     dump: dumps.efiDump,
+    efi: true,
     witnesses: UNLOCKED,
   }),
   design('other-mm-fixed', 'safe', SERIES_2026, "the dump of efi_mm takes init_mm's lock too", {
     ...TRYLOCK,
     dump: dumps.efiDumpNested,
+    efi: true,
   }),
 ];
 

@@ -2,9 +2,9 @@
  * `reference-ptdump`: a transition system whose number of states is known from elsewhere.
  *
  * N walkers and M unmappers over a table of FAN x FAN leaf entries, one transition per shared access. SPIN (without
- * reduction), hand-written JavaScript, XState and TLA+ agree on its states and transitions, so it is the yardstick of the
- * explorer: its counts with `--no-reduction` must be exactly those. `point` before every operation makes the local states
- * those of the Promela text in `tools/bench/reference.pml`.
+ * reduction), hand-written JavaScript, XState and TLA+ agree on its states and transitions, so it is the yardstick of
+ * the explorer: its counts with `--no-reduction` must be exactly those. `point` before every operation makes the local
+ * states those of the Promela text in `tools/bench/reference.pml`.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import {

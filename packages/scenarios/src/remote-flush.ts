@@ -1,9 +1,10 @@
 /**
- * `remote-flush`: is a flush complete that interrupts no CPU? (x86: hypercalls of Hyper-V and Xen guests, INVLPGB on AMD, v6.15)
+ * `remote-flush`: is a flush complete that interrupts no CPU? (x86: hypercalls of Hyper-V and Xen guests, INVLPGB on
+ * AMD, v6.15)
  *
- * A hypercall has the hypervisor invalidate for the CPUs of a mask, and returns when it has. INVLPGB invalidates on every CPU
- * by itself, at any time until a TLBSYNC of the same CPU; it needs the same PCID everywhere, and an mm changes to such a global
- * ASID while its CPUs run and switch.
+ * A hypercall has the hypervisor invalidate for the CPUs of a mask, and returns when it has. INVLPGB invalidates on
+ * every CPU by itself, at any time until a TLBSYNC of the same CPU; it needs the same PCID everywhere, and an mm
+ * changes to such a global ASID while its CPUs run and switch.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
@@ -108,7 +109,10 @@ const designs: readonly Design[] = [
   },
 ];
 
-/** CPU 0 decides that the mm shall have a global ASID, goes on with another of its threads, which changes to it, and unmaps. */
+/**
+ * CPU 0 decides that the mm shall have a global ASID, goes on with another of its threads, which changes to it, and
+ * unmaps.
+ */
 const getsGlobalAsid = routine('getsGlobalAsid', function* (machine: FlushMachine, cpu: Cpu): Steps {
   const mm = machine.mms[0] as Mm;
   yield* use_global_asid(machine.x86.state, mm);

@@ -1,9 +1,10 @@
 /**
- * `riscv-new-mapping`: may a hart fault on a page that the kernel has mapped, because it remembers that there was none? (RISC-V, 2023 to 2026)
+ * `riscv-new-mapping`: may a hart fault on a page that the kernel has mapped, because it remembers that there was none?
+ * (RISC-V, 2023 to 2026)
  *
- * The RISC-V architecture lets a hart cache entries that are not valid. A mapping that vmalloc() adds is then not there for it until an
- * SFENCE.VMA; with the extension Svvptc it is, after a bounded time. Since v6.12 nobody fences in advance: a hart that faults looks whether
- * anything has been mapped since its last fence, fences, and tries again.
+ * The RISC-V architecture lets a hart cache entries that are not valid. A mapping that vmalloc() adds is then not there
+ * for it until an SFENCE.VMA; with the extension Svvptc it is, after a bounded time. Since v6.12 nobody fences in
+ * advance: a hart that faults looks whether anything has been mapped since its last fence, fences, and tries again.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';

@@ -28,6 +28,7 @@ import {
   type ReuseEra,
 } from '@shootdown/mm';
 import {
+  BBML0,
   _PAGE_ACCESSED,
   _PAGE_DIRTY,
   _PAGE_PRESENT,
@@ -182,7 +183,7 @@ export function buildSecondaryMachine(
           shape,
           ROOT,
           [...pages.keys()],
-          { asid: 1 },
+          { asid: 1, ...(options.tlb?.flushesUpgrades && { breakBeforeMake: BBML0 }) },
         );
   const mmus = cpus.map((cpu) => tlb?.mmus[users.indexOf(cpu)] as SaturatedMmu);
   const cpumask = users.reduce((mask, { id }) => mask | (1 << id), 0);

@@ -1,8 +1,10 @@
 /**
- * `secondary-tlb-order`: when must hardware that walks the primary page table be told of a new page? (Documentation/mm/mmu_notifier.rst)
+ * `secondary-tlb-order`: when must hardware that walks the primary page table be told of a new page?
+ * (Documentation/mm/mmu_notifier.rst)
  *
- * CPU0 and CPU1 write to pages A and B, which are shared and read-only, so each gets a copy. CPU2 runs another thread, which writes to A
- * and then to B. A device reads B and then A. And: a device writes to a page that its translation has read-only. See docs/mmu-notifier.md.
+ * CPU0 and CPU1 write to pages A and B, which are shared and read-only, so each gets a copy. CPU2 runs another thread,
+ * which writes to A and then to B. A device reads B and then A. And: a device writes to a page that its translation has
+ * read-only. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
@@ -22,7 +24,10 @@ import {
 /** A variant with the parts it is built from. */
 interface OrderVariant extends Variant {
   readonly secondaryTlbs: secondary.NotifierDesign['secondaryTlbs'];
-  /** What happens to the pages: a copy that is then written to, KSM with an equal page, or the device may write to its own read-only page. */
+  /**
+   * What happens to the pages: a copy that is then written to, KSM with an equal page, or the device may write to its
+   * own read-only page.
+   */
   readonly replaces: 'copy' | 'merge' | 'upgrade';
   readonly tlb?: IpiTlbOptions;
 }

@@ -1,8 +1,9 @@
 /**
- * `switch-mm-vs-flush`: does a CPU that is in the middle of switch_mm() miss a flush of the mm it switches to? (x86, 2025)
+ * `switch-mm-vs-flush`: does a CPU that is in the middle of switch_mm() miss a flush of the mm it switches to? (x86,
+ * 2025)
  *
- * should_flush_tlb() spares a CPU that has another mm loaded. A CPU on its way has read the mm's tlb_gen already, so that it
- * will not flush by itself, and has not said yet that the mm is loaded. See arch/x86/mm/tlb.c, fea4e317f9e7.
+ * should_flush_tlb() spares a CPU that has another mm loaded. A CPU on its way has read the mm's tlb_gen already, so
+ * that it will not flush by itself, and has not said yet that the mm is loaded. See arch/x86/mm/tlb.c, fea4e317f9e7.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Property, System } from '@shootdown/machine';

@@ -1,9 +1,9 @@
 /**
  * `two-flushes`: what if two CPUs flush one mm at once? (x86)
  *
- * Each flush has a generation. A CPU notes which it has caught up with, so that it can leave out what another flush has covered, and
- * flushes everything if it has missed one. A thread that finds a page gone relies on a flush that another thread still owes.
- * See arch/x86/mm/tlb.c, flush_tlb_func(), and mm/mmu_gather.c, tlb_finish_mmu(), v6.18.
+ * Each flush has a generation. A CPU notes which it has caught up with, so that it can leave out what another flush has
+ * covered, and flushes everything if it has missed one. A thread that finds a page gone relies on a flush that another
+ * thread still owes. See arch/x86/mm/tlb.c, flush_tlb_func(), and mm/mmu_gather.c, tlb_finish_mmu(), v6.18.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
@@ -89,7 +89,9 @@ const designs: readonly Design[] = [
   },
 ];
 
-/** madvise(MADV_DONTNEED) of a page, and what the caller may rely on: nobody uses what the page was when it was called. */
+/**
+ * madvise(MADV_DONTNEED) of a page, and what the caller may rely on: nobody uses what the page was when it was called.
+ */
 function givesBack(promise: FlushMonitor, page: number, touches: readonly number[]): CpuRoutine {
   return routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
     yield* promise.begin(cpu.id, page, page + 1);

@@ -1,9 +1,11 @@
 /**
- * `zap-vs-writeback`: is a write lost that goes through a stale TLB entry while its page of a file is unmapped? (2014 and 2022)
+ * `zap-vs-writeback`: is a write lost that goes through a stale TLB entry while its page of a file is unmapped? (2014
+ * and 2022)
  *
- * munmap() moves the dirty bit from the entry to the folio and flushes the TLB later. Until then a CPU whose TLB has the entry with
- * the dirty bit set writes on, and tells nobody. Writeback that comes in between cleans the folio: what is written after
- * that reaches the disk only if writeback had to wait for the flush. See docs/kvm-gup-fast.md, claim 10.
+ * munmap() moves the dirty bit from the entry to the folio and flushes the TLB later. Until then a CPU whose TLB has
+ * the entry with the dirty bit set writes on, and tells nobody. Writeback that comes in between cleans the folio: what
+ * is written after that reaches the disk only if writeback had to wait for the flush. See docs/kvm-gup-fast.md, claim
+ * 10.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
@@ -13,14 +15,13 @@ import { Fault, pte_dirty, pte_write, type SaturatedMmu } from '@shootdown/mmu';
 import { flushMachine, PAGE, startMachine, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
 
 interface Design extends Variant {
-  readonly zap: filemap.ZapDesign;
   readonly writeback: filemap.WritebackDesign;
   /** Another process maps the page too, and does nothing with it. */
   readonly mappedTwice?: boolean;
 }
 
-const V3_14: filemap.ZapDesign = { flushUnderPtl: false, delayedRmap: false };
-const V3_15: filemap.ZapDesign = { flushUnderPtl: true, delayedRmap: false };
+const { v3_14, v3_15, flushAfterPtl, notMarked, readThenClear } = filemap.zapVersions;
+/** What the scenario's kernel has unless a variant replaces it: v6.2 and later. */
 const V6_2: filemap.ZapDesign = { flushUnderPtl: true, delayedRmap: true };
 const SYNC: filemap.WritebackDesign = { sync: true };
 
@@ -34,7 +35,7 @@ const designs: readonly Design[] = [
     expected: 'violation',
     source: FLUSH_FIX,
     summary: 'the flush comes after the page-table lock is dropped',
-    zap: V3_14,
+    replace: { zap_pte_range: v3_14 },
     writeback: SYNC,
   },
   {
@@ -42,7 +43,7 @@ const designs: readonly Design[] = [
     expected: 'violation',
     source: FLUSH_FIX,
     summary: 'the same while another process maps the page too',
-    zap: V3_14,
+    replace: { zap_pte_range: v3_14 },
     writeback: SYNC,
     mappedTwice: true,
   },
@@ -51,7 +52,7 @@ const designs: readonly Design[] = [
     expected: 'violation',
     source: RMAP_FIX,
     summary: 'flushed under the lock, but the folio no longer counts as mapped: writeback does not even try the lock',
-    zap: V3_15,
+    replace: { zap_pte_range: v3_15 },
     writeback: SYNC,
   },
   {
@@ -59,7 +60,7 @@ const designs: readonly Design[] = [
     expected: 'safe',
     source: FLUSH_FIX,
     summary: 'while another process maps the page too, writeback waits for the lock',
-    zap: V3_15,
+    replace: { zap_pte_range: v3_15 },
     writeback: SYNC,
     mappedTwice: true,
   },
@@ -68,7 +69,6 @@ const designs: readonly Design[] = [
     expected: 'safe',
     source: RMAP_FIX,
     summary: 'delayed rmap: the folio counts as mapped until the flush',
-    zap: V6_2,
     writeback: SYNC,
   },
   {
@@ -76,7 +76,6 @@ const designs: readonly Design[] = [
     expected: 'safe',
     source: RMAP_FIX,
     summary: 'the same while another process maps the page too',
-    zap: V6_2,
     writeback: SYNC,
     mappedTwice: true,
   },
@@ -85,7 +84,7 @@ const designs: readonly Design[] = [
     expected: 'violation',
     source: 'derived: both halves of the protocol are needed',
     summary: 'delayed rmap, but the flush comes after the lock is dropped',
-    zap: { ...V6_2, flushUnderPtl: false },
+    replace: { zap_pte_range: flushAfterPtl },
     writeback: SYNC,
   },
   {
@@ -93,7 +92,6 @@ const designs: readonly Design[] = [
     expected: 'violation',
     source: '479db0bf408e, v2.6.27',
     summary: 'writeback takes an entry that looks empty for empty, without the lock',
-    zap: V6_2,
     writeback: { sync: false },
   },
   {
@@ -101,7 +99,7 @@ const designs: readonly Design[] = [
     expected: 'violation',
     source: NOBODY,
     summary: 'zap_pte_range() forgets the dirty bit of the entry',
-    zap: { ...V6_2, mutant: 'not marked' },
+    replace: { zap_pte_range: notMarked },
     writeback: SYNC,
   },
   {
@@ -109,7 +107,7 @@ const designs: readonly Design[] = [
     expected: 'violation',
     source: NOBODY,
     summary: 'the entry is read and then cleared, so that hardware may set its dirty bit in between',
-    zap: { ...V6_2, mutant: 'read, then clear' },
+    replace: { zap_pte_range: readThenClear },
     writeback: SYNC,
   },
 ];
@@ -117,10 +115,13 @@ const designs: readonly Design[] = [
 /** Stores of the writer: the first may find the entry clean, the second dirty. */
 const STORES = 2;
 
-/** What the CPUs do. CPU 0 unmaps; CPU 1 stores at any time and gives up when it faults; CPU 2 writes back what is dirty, then tries to reclaim. */
-function tasks(folio: filemap.FileFolio, { zap, writeback }: Design): readonly CpuRoutine[] {
+/**
+ * What the CPUs do. CPU 0 unmaps; CPU 1 stores at any time and gives up when it faults; CPU 2 writes back what is
+ * dirty, then tries to reclaim.
+ */
+function tasks(folio: filemap.FileFolio, { writeback }: Design): readonly CpuRoutine[] {
   return [
-    routine('unmap_vmas', (_: FlushMachine, cpu: Cpu) => filemap.zap_page_range(folio, cpu, PAGE, zap)),
+    routine('unmap_vmas', (_: FlushMachine, cpu: Cpu) => filemap.zap_page_range(folio, cpu, PAGE, V6_2)),
     routine('user code', function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
       const mmu = kernel.mmus[cpu.id] as SaturatedMmu;
       for (let value = 1; value <= STORES; value++) {

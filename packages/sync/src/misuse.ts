@@ -1,7 +1,10 @@
 /** What lockdep and the debug options of locks would complain about. */
 import type { Operation, OperationContext, OperationDefinition } from '@shootdown/machine';
 
-/** Built-in property: violated by releasing what is not held, or by acquiring what the same task holds in a way that excludes itself. */
+/**
+ * Built-in property: violated by releasing what is not held, or by acquiring what the same task holds in a way that
+ * excludes itself.
+ */
 export const LOCK_MISUSE = 'no lock misuse';
 
 /** Reports misuse of a lock by the processor whose step it is. */
@@ -10,8 +13,8 @@ export function misuse(cx: OperationContext, call: string, lock: string, why: st
 }
 
 /**
- * Who holds a lock: a task. Locks name tasks by the processor they run on, which is exact while a processor has one task;
- * on processors with several, give every task a number of its own.
+ * Who holds a lock: a task. Locks name tasks by the processor they run on, which is exact while a processor has one
+ * task; on processors with several, give every task a number of its own.
  */
 export type Task = number | undefined;
 

@@ -1,7 +1,3 @@
-import { createRequire } from 'node:module';
-import { Worker } from 'node:worker_threads';
-import type { ServedComponent } from '@shootdown/machine';
-import { wrap } from 'comlink';
 import { describe, expect, it } from 'vitest';
 import { createActor } from 'xstate';
 import { gracePeriodMachine, type GracePeriodEmitted, type GracePeriodEvent } from './rcu.machine.ts';
@@ -42,31 +38,5 @@ describe('grace period', () => {
     const { snapshot, emitted } = run(start(0), { type: 'collect' });
     expect(snapshot.value).toBe('idle');
     expect(emitted.at(-1)).toEqual({ type: 'grace_period', over: false });
-  });
-
-  it('is the same actor behind a worker', async () => {
-    // The package's own exports lead to the built worker, because a plain Node worker cannot load src.
-    const path = createRequire(import.meta.url).resolve('@shootdown/sync/worker');
-    const { port1, port2 } = new MessageChannel();
-    const worker = new Worker(path, { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
-    // A call to a worker that has died never settles, so its death must fail the test.
-    const died = new Promise<never>((_, reject) => {
-      worker.once('error', reject).once('exit', (code) => reject(new Error(`sync: worker: exited (${code})`)));
-    });
-    const remote = wrap<ServedComponent>(port1);
-    const session = async (): Promise<void> => {
-      expect(await remote.start()).toMatchObject({ value: 'idle' });
-      expect(await remote.send(start(1))).toMatchObject({ value: 'waiting', context: { readers: 1 } });
-      expect(await remote.send(quiescent(1))).toMatchObject({
-        value: 'over',
-        emitted: [{ type: 'grace_period', over: true }],
-      });
-    };
-    try {
-      await Promise.race([session(), died]);
-    } finally {
-      port1.close();
-      await worker.terminate();
-    }
   });
 });

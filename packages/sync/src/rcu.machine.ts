@@ -7,9 +7,10 @@
  *     \________ start({}) __________________________________________^
  * ```
  *
- * A grace period waits for the read-side sections that were open when it started, and for no others. It is over as early as
- * RCU's guarantee allows (Documentation/RCU/Design/Requirements, "Grace-Period Guarantee"); every later end is that one with
- * the waiter going on later. Which processors hold which sections is said in events; nothing else is known here.
+ * A grace period waits for the read-side sections that were open when it started, and for no others. It is over as
+ * early as RCU's guarantee allows (Documentation/RCU/Design/Requirements, "Grace-Period Guarantee"); every later end is
+ * that one with the waiter going on later. Which processors hold which sections is said in events; nothing else is
+ * known here.
  */
 import { assign, emit, setup } from 'xstate';
 

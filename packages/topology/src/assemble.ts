@@ -1,22 +1,14 @@
 /**
  * Assembly: from a description to a system of actors.
  */
-import {
-  arm64Costs,
-  Frames,
-  SystemBuilder,
-  withCosts,
-  x86Costs,
-  type CostModel,
-  type System,
-} from '@shootdown/machine';
+import { Frames, SystemBuilder, withCosts, type CostModel, type System } from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
 import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape } from '@shootdown/mmu';
-import { CALL_FUNCTION_VECTOR, type Kernel } from '@shootdown/mm';
+import { architectures, CALL_FUNCTION_VECTOR, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
 import { startKernel, type OwnThreads, type StartedKernel } from './kernel.ts';
-import { isArm, type Topology } from './schema.ts';
+import type { Topology } from './schema.ts';
 
 /** A machine, ready to run. */
 export interface AssembledMachine {
@@ -40,7 +32,7 @@ export interface AssembledMachine {
 export function assemble(
   topology: Topology,
   own: OwnThreads = new Map(),
-  base: CostModel = isArm(topology) ? arm64Costs : x86Costs,
+  base: CostModel = architectures[topology.architecture].costs,
 ): AssembledMachine {
   const costs = Object.keys(topology.costs).length > 0 ? withCosts(base, topology.costs) : base;
   const builder = new SystemBuilder({ memoryModel: topology.memoryModel });
@@ -64,13 +56,13 @@ function assembleNative(
   topology: Topology,
   { geometry, hertz, own }: MachineParts,
 ): Pick<StartedKernel, 'kernel' | 'end'> {
-  const shape = walkShape(geometryNamed(topology.architecture));
+  const shape = walkShape(geometryNamed(architectures[topology.architecture].geometry));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const frames = new Frames(builder, { tables: topology.memory.tables, entriesPerTable, pages: topology.memory.pages });
   const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
   const mmus = cpus.map((cpu) => new Mmu(builder, cpu.name, frames, shape, geometry));
-  const broadcast = isArm(topology);
-  if (broadcast) connectMmus(builder, mmus, 'dvm');
+  const architecture: Architecture = architectures[topology.architecture];
+  if (architecture.interconnect) connectMmus(builder, mmus, architecture.interconnect);
   return startKernel(topology, {
     builder,
     cpus,
@@ -78,7 +70,7 @@ function assembleNative(
     frames,
     shape,
     tasks: cpus.length,
-    broadcast,
+    architecture,
     flushCeiling: topology.flushCeiling,
     hz: topology.hz,
     hertz,

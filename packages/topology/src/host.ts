@@ -14,7 +14,7 @@ import {
   type MmuInstructions,
   type WalkShape,
 } from '@shootdown/mmu';
-import { CALL_FUNCTION_VECTOR, kvmTlbFlush, type Kernel } from '@shootdown/mm';
+import { architectures, CALL_FUNCTION_VECTOR, kvmTlbFlush, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { startKernel, type MachineEnd, type OwnThreads } from './kernel.ts';
 import type { Topology, VmDescription } from './schema.ts';
@@ -191,7 +191,7 @@ function assembleVm(
       frames,
       shape,
       tasks: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
-      broadcast: false,
+      architecture: architectures[topology.architecture],
       flushCeiling: topology.flushCeiling,
       hz: topology.hz,
       hertz: under.hertz,

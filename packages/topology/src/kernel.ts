@@ -1,19 +1,10 @@
 /**
  * One kernel and what runs on it: the whole of a native machine, or a guest of a host.
  */
-import { ModelError, program, type Address, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { ModelError, program, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
-import {
-  arm64Tlb,
-  CALL_FUNCTION_VECTOR,
-  Mm,
-  Smp,
-  x86Tlb,
-  type FlushTlbMulti,
-  type Kernel,
-  type TlbArch,
-} from '@shootdown/mm';
+import { CALL_FUNCTION_VECTOR, Mm, Smp, type Architecture, type FlushTlbMulti, type Kernel } from '@shootdown/mm';
 import { addTimer } from './timer.ts';
 import { areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
@@ -37,8 +28,7 @@ export interface KernelParts {
   readonly shape: WalkShape;
   /** Processors of the whole machine, its other guests' too. */
   readonly tasks: number;
-  /** Broadcast TLBIs instead of IPIs. */
-  readonly broadcast: boolean;
+  readonly architecture: Architecture;
   readonly flushCeiling: number;
   readonly hz: number;
   /** Cycles per second of its CPUs. */
@@ -72,24 +62,20 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
   const smp = new Smp(builder, cpus);
   const mms = description.processes.map((_, i) => new Mm(builder, i + 1, undefined, { tasks: parts.tasks }));
   const jiffies = parts.hz > 0 ? addTimer(builder, parts.hz, parts.hertz) : undefined;
-  const arch = archOf(parts, smp, mms, jiffies);
+  const { architecture, flushCeiling, flush_tlb_multi, hz } = parts;
+  const arch = architecture.tlb({
+    builder,
+    cpus,
+    mmus,
+    smp,
+    mms,
+    jiffies: jiffies === undefined ? undefined : { address: jiffies, hz },
+    flushCeiling,
+    flush_tlb_multi,
+  });
   const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', frames.tables) };
   const processes = processStates(description, builder, mms);
   return { kernel, ...startThreads(description, parts, kernel, smp, processes) };
-}
-
-function archOf(
-  { builder, cpus, mmus, broadcast, flushCeiling, flush_tlb_multi, hz }: KernelParts,
-  smp: Smp,
-  mms: readonly Mm[],
-  jiffies: Address | undefined,
-): TlbArch {
-  if (broadcast) return arm64Tlb(builder, cpus, mmus);
-  return x86Tlb(builder, smp, mmus, () => mms, {
-    ceiling: flushCeiling,
-    ...(jiffies !== undefined && { jiffies: { address: jiffies, hz } }),
-    ...(flush_tlb_multi && { flush_tlb_multi }),
-  });
 }
 
 function startThreads(

@@ -25,7 +25,10 @@ export interface MachineRun {
   readonly cycles: number;
   readonly nanoseconds: number;
   readonly busyCycles: readonly number[];
-  /** Of a host: cycles in which each vCPU was runnable and another had its CPU (what steal time reports); null of a native machine. */
+  /**
+   * Of a host: cycles in which each vCPU was runnable and another had its CPU (what steal time reports); null of a
+   * native machine.
+   */
   readonly stealCycles: readonly number[] | null;
   /** Counters by phase, in the order in which the phases began; what comes before the first `measure` is `start-up`. */
   readonly phases: Readonly<Record<string, Counters>>;

@@ -1,7 +1,8 @@
 /**
  * The description of a machine: what a topology file may say. Unknown keys are errors.
  */
-import { arm64Costs, ModelError, x86Costs } from '@shootdown/machine';
+import { ModelError } from '@shootdown/machine';
+import { architectures, type ArchitectureName } from '@shootdown/mm';
 import { parseTlbGeometry } from '@shootdown/mmu';
 import { z } from 'zod';
 
@@ -132,7 +133,10 @@ const host = z.strictObject({
     .prefault({}),
   /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
   pauseLoopExiting: z.boolean().default(true),
-  /** KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted too. */
+  /**
+   * KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted
+   * too.
+   */
   preemptedAtBoundaryOnly: z.boolean().default(true),
   vms: z
     .array(
@@ -151,7 +155,7 @@ const host = z.strictObject({
 const topologySchema = z.strictObject({
   name,
   /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
-  architecture: z.enum(['x86-64-4l', 'x86-64-5l', 'arm64-4k-48']),
+  architecture: z.enum(Object.keys(architectures) as [ArchitectureName, ...ArchitectureName[]]),
   memoryModel: z.enum(['sc', 'tso']).default('sc'),
   cpus: z.int().min(1).max(CPUS_MAX),
   tlb: z
@@ -167,7 +171,10 @@ const topologySchema = z.strictObject({
   costs: z.record(z.string(), z.int().min(0).max(COST_CYCLES_MAX)).default({}),
   /** x86: pages a flush may have before it becomes a full one. */
   flushCeiling: z.int().min(0).default(33),
-  /** Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never trimmed. */
+  /**
+   * Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never
+   * trimmed.
+   */
   hz: z.int().min(0).max(10_000).default(0),
   /** The run ends after so much virtual time, done or not. Default: when the threads are done. */
   runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),
@@ -224,7 +231,7 @@ function checkReferences(topology: Topology, source: string): void {
       throw new ModelError(`topology: ${source}: processes: at least one process, or a host with virtual machines`);
     checkKernel(topology, source);
   }
-  const known = isArm(topology) ? arm64Costs.costs : x86Costs.costs;
+  const known = architectures[topology.architecture].costs.costs;
   for (const name of Object.keys(topology.costs)) {
     if (!Object.hasOwn(known, name))
       throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);
@@ -232,7 +239,7 @@ function checkReferences(topology: Topology, source: string): void {
 }
 
 function checkHost(topology: Topology, host: NonNullable<Topology['host']>, source: string): void {
-  if (isArm(topology))
+  if (!architectures[topology.architecture].hasVirtualMachines)
     throw new ModelError(`topology: ${source}: host: virtual machines are x86 only (${topology.architecture})`);
   if (topology.memoryModel !== 'sc')
     throw new ModelError(
@@ -320,11 +327,6 @@ function checkForks(kernel: KernelDescription, source: string, names: ReadonlySe
       seen.add(name);
     }
   }
-}
-
-/** True for the architectures that flush by broadcast TLBI. */
-export function isArm(topology: Pick<Topology, 'architecture'>): boolean {
-  return topology.architecture.startsWith('arm64');
 }
 
 /** Names of the processes forked by a script. */

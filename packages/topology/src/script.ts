@@ -34,7 +34,9 @@ import {
 } from '@shootdown/mm';
 import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, substitute, type Action } from './schema.ts';
 
-/** Top of the mmap area without address-space randomisation (x86-64, 8 MB stack limit): page number of 0x7ffff7fff000. */
+/**
+ * Top of the mmap area without address-space randomisation (x86-64, 8 MB stack limit): page number of 0x7ffff7fff000.
+ */
 export const MMAP_BASE_PAGE = 0x7_ffff_7fff;
 /** [vvar] and [vdso] lie just below it, so they share a page table with what is mapped first. */
 export const VDSO_PAGES = 6;
@@ -49,7 +51,9 @@ export interface ProcessState {
   readonly started: Region;
   /** True if another process's fork makes it. */
   readonly forked: boolean;
-  /** Areas handed over by fork: their names, and for each its distance below the mmap base and its size (0: not mapped). */
+  /**
+   * Areas handed over by fork: their names, and for each its distance below the mmap base and its size (0: not mapped).
+   */
   readonly inheritedNames: readonly string[];
   readonly inherited: Region;
 }

@@ -1,5 +1,7 @@
 /** The host takes a frame from a guest that uses it: every interleaving on a machine with one vCPU. */
 import {
+  entryBranch,
+  entryChoice,
   Frames,
   FREED_FRAME,
   LiveExecutor,
@@ -135,7 +137,7 @@ describe('a guest frame that the host takes away', () => {
     for (let seed = 0; seed < 20; seed++) {
       const { schedule } = runScheduler(tabulated, new RandomScheduler(seed), 80);
       live.reset();
-      for (const choice of schedule) expect(live.step(choice)).toBe(true);
+      for (const entry of schedule) expect(live.step(entryChoice(entry), entryBranch(entry))).toBe(true);
       expect(live.fingerprint).toBe(tabulated.fingerprint);
     }
     live.stop();

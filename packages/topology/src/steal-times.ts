@@ -1,6 +1,7 @@
 /**
- * Steal time of a host's vCPUs: how long each was runnable while another had its physical CPU (current->sched_info.run_delay,
- * which record_steal_time() adds to kvm_steal_time.steal). A vCPU that halts steals from nobody.
+ * Steal time of a host's vCPUs: how long each was runnable while another had its physical CPU
+ * (current->sched_info.run_delay, which record_steal_time() adds to kvm_steal_time.steal). A vCPU that halts steals
+ * from nobody.
  */
 import type { Executor, TimedStep } from '@shootdown/machine';
 import { HypervisorCounter } from '@shootdown/hypervisor';

@@ -2,7 +2,10 @@
 import type { Address, SystemBuilder } from '@shootdown/machine';
 import { timerMachine } from './timer.machine.ts';
 
-/** Adds a timer of `hz` ticks per second of virtual time, on a machine of so many cycles per second; returns the address of jiffies. */
+/**
+ * Adds a timer of `hz` ticks per second of virtual time, on a machine of so many cycles per second; returns the address
+ * of jiffies.
+ */
 export function addTimer(builder: SystemBuilder, hz: number, hertz: number): Address {
   const jiffies = builder.region('jiffies', 1).at(0);
   builder.component({

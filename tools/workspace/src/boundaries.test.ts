@@ -101,6 +101,51 @@ describe('xstate', () => {
   });
 });
 
+describe('circles', () => {
+  const circle = (back: string): Package => ({
+    ...pkg('packages/cpu', 'component', ''),
+    files: [
+      { path: 'src/a.ts', source: `import { b } from './b.ts';` },
+      { path: 'src/b.ts', source: `import { c } from './c.ts';` },
+      { path: 'src/c.ts', source: back },
+    ],
+  });
+
+  it('are forbidden among the files of a package', () => {
+    expect(violations(circle(`import { a } from './a.ts';`))).toEqual([
+      `1 imports './a.ts': a circle: src/a.ts -> src/b.ts -> src/c.ts -> src/a.ts; what both need belongs into a file of its own`,
+    ]);
+  });
+
+  it.each([`import type { A } from './a.ts';`, `import { type A } from './a.ts';`, `type A = import('./a.ts').A;`])(
+    'are none where only types go back: %s',
+    (back) => {
+      expect(violations(circle(back))).toEqual([]);
+    },
+  );
+});
+
+describe('the floors of mm', () => {
+  const house = (path: string, source: string): string[] =>
+    check([{ ...mm, dependencies: [], references: [], files: [{ path, source }] }]).map(
+      ({ what, why }) => `${what}: ${why}`,
+    );
+
+  it('forbids an import from a lower folder to a higher one', () => {
+    expect(house('src/kernel.ts', `import type { X } from './gup/kernel.ts';`)).toEqual([
+      `imports './gup/kernel.ts': src/gup stands on src, so nothing here may need it`,
+    ]);
+    expect(house('src/arch/tlb.ts', `import './../secondary/ksm.ts';`)).toHaveLength(1);
+  });
+
+  it('lets a room import from below, and the door from everywhere', () => {
+    expect(
+      house('src/gup/ksm.ts', `import '../secondary/ksm.ts'; import '../kernel.ts'; import './kernel.ts';`),
+    ).toEqual([]);
+    expect(house('src/index.ts', `export * from './gup/index.ts';`)).toEqual([]);
+  });
+});
+
 it('finds every way to name a module, with its line, and none in comments or strings', () => {
   const source = [
     `import a from 'a'; import type { B } from 'b';`,

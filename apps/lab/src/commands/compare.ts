@@ -1,4 +1,7 @@
-/** `shootdown compare <scenario>` or `shootdown compare <topology or demo> <topology or demo> ...`: what each design costs. */
+/**
+ * `shootdown compare <scenario>` or `shootdown compare <topology or demo> <topology or demo> ...`: what each design
+ * costs.
+ */
 import { textTable } from '@shootdown/report';
 import {
   comparisonDocument,

@@ -1,6 +1,7 @@
 /**
- * `shootdown completion bash`: a script that lets the shell complete commands, flags, scenarios and variants. The script asks the command itself
- * what can come next (`shootdown completion --words <which> <word>...`), so it is never out of date.
+ * `shootdown completion bash`: a script that lets the shell complete commands, flags, scenarios and variants. The
+ * script asks the command itself what can come next (`shootdown completion --words <which> <word>...`), so it is never
+ * out of date.
  */
 import { comparisons, demos, scenarios } from '@shootdown/scenarios';
 import { parseArguments, required, UsageError, type Flag, type Flags } from '../arguments.ts';

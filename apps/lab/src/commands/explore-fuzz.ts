@@ -5,7 +5,8 @@ import type { Arguments } from '../arguments.ts';
 import { replayCommand } from '../counterexample.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '@shootdown/machine';
-import { coverageLines, type Found } from './explore.ts';
+import { coverageLines } from './coverage-lines.ts';
+import type { Found } from './explore.ts';
 
 const RUNS_DEFAULT = 10_000;
 const STEPS_MAX_DEFAULT = 10_000;

@@ -24,6 +24,7 @@ import {
   type RequestedScenario,
 } from '../scenario-request.ts';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
+import { coverageLines } from './coverage-lines.ts';
 import { fuzzOptions, sample } from './explore-fuzz.ts';
 import { exploreBothSides } from './explore-sides.ts';
 
@@ -228,11 +229,6 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
     );
   if (coverage) lines.push('', ...coverageLines(result.coverage));
   return `${lines.join('\n')}\n`;
-}
-
-/** Operations that were never performed, and the like. */
-export function coverageLines(coverage: ExploreResult['coverage']): string[] {
-  return JSON.stringify(coverage, null, 2).split('\n');
 }
 
 function replacedLine(replaced: readonly string[], { path, side }: Replacement): string {

@@ -90,7 +90,8 @@ function legendOf(found: readonly HazardFinding[]): string {
     const first =
       found.find(({ hazards }) => hazards[0] === kind) ?? found.find(({ hazards }) => hazards.includes(kind));
     const where = first?.routine ? `${first.routine}(): ${first.step ?? ''}` : '';
-    const command = `npx shootdown hazards ${first?.section ?? ''} --generation ${first?.generation ?? ''} --arch ${first?.arch ?? ''}`;
+    const named = first && namesModule(first.version) ? first.version : (first?.section ?? '');
+    const command = `npx shootdown hazards ${named} --generation ${first?.generation ?? ''} --arch ${first?.arch ?? ''}`;
     return `${lazy.HAZARDS[kind]}\n    first in ${where}\n    ${command}\n`;
   });
   return kinds.length === 0 ? 'No rule is broken.\n' : examples.join('');

@@ -5,6 +5,7 @@ import {
   readReferenceTrace,
   TlbHierarchy,
   type SkippedLines,
+  type TlbCounts,
   type TlbGeometry,
   type TlbLevelCounts,
 } from '@shootdown/mmu';
@@ -19,9 +20,26 @@ export const flags = {
   l1i: { type: 'string', help: 'L1 instruction TLB, entries x ways (default 64x4)' },
   l1d: { type: 'string', help: 'L1 data TLB (default 64x4)' },
   l2: { type: 'string', help: 'unified L2 TLB (default 1536x12)' },
+  contpte: { type: 'boolean', help: 'also with 64 KB folios mapped by contiguous entries, and with 2 MB pages' },
   json: { type: 'boolean', help: 'print one JSON document' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
+
+/** How the address space is mapped: a contiguous block is one entry of a TLB that knows the contiguous bit. */
+const mappings = [
+  { name: '4 KB pages', pageShift: 12 },
+  { name: '64 KB folios, contiguous entries', pageShift: 16 },
+  { name: '2 MB pages', pageShift: 21 },
+] as const;
+
+/** What one way to map it comes to. `reach`: how much a full TLB translates. */
+function reachOf(
+  { name, pageShift }: (typeof mappings)[number],
+  { l1d, l2 }: { readonly l1d: TlbGeometry; readonly l2: TlbGeometry },
+  counts: TlbCounts,
+) {
+  return { name, ...counts, l1dReachBytes: l1d.entries * 2 ** pageShift, l2ReachBytes: l2.entries * 2 ** pageShift };
+}
 
 /** References between two looks at the clock and at Ctrl-C: in a big fully associative TLB one of them takes a while. */
 const PORTION = 1 << 13;
@@ -52,16 +70,26 @@ export async function run(argv: readonly string[]): Promise<number> {
     onSkipped: (found) => (skipped = found),
   });
   const hierarchy = new TlbHierarchy(config);
+  const others = args.has('contpte')
+    ? mappings.slice(1).map((mapping) => ({ mapping, hierarchy: new TlbHierarchy({ ...config, ...mapping }) }))
+    : [];
   const began = performance.now();
   let at = 0;
   while (at < trace.length && !signal.aborted) {
-    hierarchy.run(trace.slice(at, at + PORTION));
+    const portion = trace.slice(at, at + PORTION);
+    hierarchy.run(portion);
+    for (const other of others) other.hierarchy.run(portion);
     at = Math.min(at + PORTION, trace.length);
     progress(`${at} of ${trace.length} references`);
     await new Promise((resolve) => setImmediate(resolve));
   }
   ignore();
   const { counts } = hierarchy;
+  const [base] = mappings;
+  const rows = [{ mapping: base, hierarchy }, ...others].map(({ mapping, hierarchy: counted }) =>
+    reachOf(mapping, config, counted.counts),
+  );
+  const reach = args.has('contpte') && { mappings: rows };
   const complete = !signal.aborted;
   const seconds = (performance.now() - began) / 1000;
   if (skipped.first !== null)
@@ -70,7 +98,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     );
   if (args.has('json'))
     process.stdout.write(
-      `${JSON.stringify({ ...counts, seconds, references: at, skippedLines: skipped.lines, complete })}\n`,
+      `${JSON.stringify({ ...counts, seconds, references: at, skippedLines: skipped.lines, complete, ...reach })}\n`,
     );
   else {
     process.stdout.write(`${oneLine(path)}: ${at} references, ${counts.lookups} look-ups\n\n`);
@@ -80,6 +108,27 @@ export async function run(argv: readonly string[]): Promise<number> {
         rows: tlbRows(counts),
       }),
     );
+    if (args.has('contpte'))
+      process.stdout.write(
+        `\n${textTable({
+          columns: [
+            'mapped by',
+            { heading: 'L1D reach', unit: 'KB' },
+            { heading: 'L2 reach', unit: 'KB' },
+            { heading: 'L1D misses' },
+            { heading: 'L2 misses' },
+            { heading: 'walks left', unit: '%', decimals: 2 },
+          ],
+          rows: rows.map((row) => [
+            row.name,
+            row.l1dReachBytes / 1024,
+            row.l2ReachBytes / 1024,
+            row.l1d.misses,
+            row.l2.misses,
+            (100 * row.l2.misses) / (rows[0]?.l2.misses || 1),
+          ]),
+        })}`,
+      );
     if (!complete) process.stdout.write(`\npartial: interrupted after ${at} references, and the trace has more\n`);
   }
   return complete ? ExitCode.ok : ExitCode.interrupted;

@@ -1,4 +1,7 @@
-/** `shootdown tour` (npm start): a program's trace through a TLB, a shootdown on four CPUs, the flush counts, a race and a proof. */
+/**
+ * `shootdown tour` (npm start): a program's trace through a TLB, a shootdown on four CPUs, the flush counts, a race and
+ * a proof.
+ */
 import { fileURLToPath } from 'node:url';
 import { countTlb, parseTlbGeometry, readReferenceTrace } from '@shootdown/mmu';
 import { textTable } from '@shootdown/report';

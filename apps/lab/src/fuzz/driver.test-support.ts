@@ -1,4 +1,7 @@
-/** Runs thousands of command lines in one process, each on files of its own, under a watch that notices when one does not end. */
+/**
+ * Runs thousands of command lines in one process, each on files of its own, under a watch that notices when one does
+ * not end.
+ */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 

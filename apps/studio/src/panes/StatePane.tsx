@@ -1,4 +1,6 @@
-/** The shared state after the present step: page tables, TLBs, locks and words, actors; what the step changed is marked. */
+/**
+ * The shared state after the present step: page tables, TLBs, locks and words, actors; what the step changed is marked.
+ */
 import { at, walk } from '../store.ts';
 import type { Walk } from '../engine/api.ts';
 import { actorsAfter, stateAfter, type ShownWord } from './shown-state.ts';

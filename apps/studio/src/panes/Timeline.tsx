@@ -1,8 +1,10 @@
-/** One axis, the steps: who runs, in which routine, which messages travel, what a few words hold, how big the space is. */
+/**
+ * One axis, the steps: who runs, in which routine, which messages travel, what a few words hold, how big the space is.
+ */
 import { useEffect, useRef } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
 import { at, beyond, goTo, nextSwitch, steps, walk } from '../store.ts';
-import { play } from '../views/Studio.tsx';
+import { play } from '../play.ts';
 import { draw, layoutOf, stepAt } from './timeline-draw.ts';
 
 export function Timeline() {

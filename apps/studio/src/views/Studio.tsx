@@ -1,6 +1,7 @@
 /** The frame of all screens: tabs, theme, keyboard. */
 import { signal } from '@preact/signals';
 import { tabs } from '../link.ts';
+import { play } from '../play.ts';
 import {
   at,
   currentAddress,
@@ -18,8 +19,6 @@ import {
 import { Explore } from './Explore.tsx';
 
 const copied = signal(false);
-const playing = signal<ReturnType<typeof setInterval> | null>(null);
-const PLAY_MS = 180;
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const theme = signal<'light' | 'dark'>(dark.matches ? 'dark' : 'light');
@@ -40,20 +39,6 @@ async function copyLink(): Promise<void> {
   } catch {
     trouble.value = 'This browser does not let the page write to the clipboard: the address bar has the link.';
   }
-}
-
-/** Plays the walk from the present step, or stops it. */
-export function play(): void {
-  if (playing.value !== null) {
-    clearInterval(playing.value);
-    playing.value = null;
-    return;
-  }
-  if (at.value >= steps.value) goTo(0);
-  playing.value = setInterval(() => {
-    goTo(at.value + 1);
-    if (at.value >= steps.value) play();
-  }, PLAY_MS);
 }
 
 function onKey(event: KeyboardEvent): void {

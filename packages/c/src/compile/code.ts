@@ -1,4 +1,6 @@
-/** Register code with jumps: what a C function is compiled to. (pc, live registers) is all that its future depends on. */
+/**
+ * Register code with jumps: what a C function is compiled to. (pc, live registers) is all that its future depends on.
+ */
 import type { CType, FunctionType, IntType, PointerType } from '../types/types.ts';
 
 /** What a register holds: whole numbers up to 32 bits and pointers as a number, those of 64 bits as a bigint. */

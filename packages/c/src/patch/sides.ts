@@ -1,4 +1,6 @@
-/** Both sides of a patch: the functions that it touches, before and after, in the lines that they have in their files. */
+/**
+ * Both sides of a patch: the functions that it touches, before and after, in the lines that they have in their files.
+ */
 import { CError } from '../diagnostics.ts';
 import type { CFile } from '../replace.ts';
 import { tokensOf } from '../source/tokens.ts';

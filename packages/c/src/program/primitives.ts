@@ -1,6 +1,7 @@
 /**
- * What programs of their own may call: atomics, spinlocks, RCU, barriers, by the names and with the ordering of the kernel's memory
- * model (Documentation/memory-barriers.txt and atomic_t.txt, tools/memory-model/linux-kernel.def, v6.18).
+ * What programs of their own may call: atomics, spinlocks, RCU, barriers, by the names and with the ordering of the
+ * kernel's memory model (Documentation/memory-barriers.txt and atomic_t.txt, tools/memory-model/linux-kernel.def,
+ * v6.18).
  */
 import {
   accessOf,
@@ -254,8 +255,9 @@ const locks: Record<string, Primitive> = {
 };
 
 /**
- * RCU as a word per thread: how deep it is in read-side sections. A grace period waits until every other thread has been outside of
- * all. The barriers are those of a user-space implementation, which is at least as strong as the kernel's.
+ * RCU as a word per thread: how deep it is in read-side sections. A grace period waits until every other thread has
+ * been outside of all. The barriers are those of a user-space implementation, which is at least as strong as the
+ * kernel's.
  */
 const rcu: Record<string, Primitive> = {
   'void rcu_read_lock(void)': function* ({ kernel, cpu }: ProgramCall): Steps {

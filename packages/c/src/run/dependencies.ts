@@ -1,6 +1,7 @@
 /**
- * Which loads a value came from: what the Arm model needs of a program. Registers carry slots of loads as bit masks, the thread
- * what its branches depended on since the last access. Kernel routines do without: all their stores are after all their loads.
+ * Which loads a value came from: what the Arm model needs of a program. Registers carry slots of loads as bit masks,
+ * the thread what its branches depended on since the last access. Kernel routines do without: all their stores are
+ * after all their loads.
  */
 import { NO_SLOT, type Dependencies } from '@shootdown/machine';
 import { NONE, reads, writes, type AccessInstruction, type FunctionCode, type Instruction } from '../compile/code.ts';

@@ -1,4 +1,6 @@
-/** Objects of one kernel by number. Numbers do not depend on who asks first, so that all worker threads have the same. */
+/**
+ * Objects of one kernel by number. Numbers do not depend on who asks first, so that all worker threads have the same.
+ */
 import { ModelError } from '@shootdown/machine';
 import type { Scope } from '../types/scope.ts';
 import type { CType } from '../types/types.ts';

@@ -1,6 +1,6 @@
 /**
- * Data races: a plain access is two steps, its beginning and itself, and whatever other access of the same word comes between
- * them without being a read beside a read is a race. Only programs with plain accesses pay for it.
+ * Data races: a plain access is two steps, its beginning and itself, and whatever other access of the same word comes
+ * between them without being a read beside a read is a race. Only programs with plain accesses pay for it.
  */
 import {
   BLOCKED,

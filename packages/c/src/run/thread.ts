@@ -6,7 +6,10 @@ import { distinct, STACK_CELLS_MAX } from './words.ts';
 
 const CALLS_MAX = 200;
 
-/** Memory of the calls under way: variables whose address is taken, arrays, structs. Callees change it, so it is a Local. */
+/**
+ * Memory of the calls under way: variables whose address is taken, arrays, structs. Callees change it, so it is a
+ * Local.
+ */
 class Stack extends Local {
   readonly cells: (Value | undefined)[] = [];
   /** Loads that the cells came from, where somebody asks. */

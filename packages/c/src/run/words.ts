@@ -1,4 +1,6 @@
-/** Values and words. Shared memory holds words of 32 bits; the numbers of pointers say what kind of thing they point to. */
+/**
+ * Values and words. Shared memory holds words of 32 bits; the numbers of pointers say what kind of thing they point to.
+ */
 import type { Scalar, Value } from '../compile/code.ts';
 import type { IntType } from '../types/types.ts';
 

@@ -33,7 +33,10 @@ export interface MacroCall {
   readonly end: number;
 }
 
-/** The arguments of a call whose parenthesis is the next word from `from` on; null if there is none, or it is not closed. */
+/**
+ * The arguments of a call whose parenthesis is the next word from `from` on; null if there is none, or it is not
+ * closed.
+ */
 export function argumentsAt(tokens: readonly Token[], from: number): MacroCall | null {
   let open = from;
   while (tokens[open]?.kind === 'space' || tokens[open]?.kind === 'newline') open++;

@@ -1,6 +1,6 @@
 /**
- * A small preprocessor: `#define` and `#if` of the file itself, macros of the scenario. Output has as many lines as input, and what
- * came from a line is in that line, so that the parser's lines are those of the file.
+ * A small preprocessor: `#define` and `#if` of the file itself, macros of the scenario. Output has as many lines as
+ * input, and what came from a line is in that line, so that the parser's lines are those of the file.
  */
 import type { Problems } from '../diagnostics.ts';
 import { Conditionals } from './conditionals.ts';

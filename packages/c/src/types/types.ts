@@ -68,7 +68,9 @@ export const LONG = int('long', 64, true);
 export const UNSIGNED_LONG = int('unsigned long', 64, false);
 export const CHAR = int('char', 8, true);
 
-/** `char`, `unsigned long int` and so on, by their words; undefined if they name no type. LP64, as on x86-64 and arm64. */
+/**
+ * `char`, `unsigned long int` and so on, by their words; undefined if they name no type. LP64, as on x86-64 and arm64.
+ */
 export function basicType(words: readonly string[]): CType | undefined {
   const count = (word: string): number => words.filter((w) => w === word).length;
   const text = words.join(' ');

@@ -9,8 +9,9 @@ export interface Mutant {
 }
 
 /**
- * `needed`: without the line something goes wrong, or a witness is gone. `not needed`: nothing goes wrong in this system on this memory
- * model. `no difference`: the very same states are reached. `bounded`: the search was cut short before anything went wrong.
+ * `needed`: without the line something goes wrong, or a witness is gone. `not needed`: nothing goes wrong in this
+ * system on this memory model. `no difference`: the very same states are reached. `bounded`: the search was cut short
+ * before anything went wrong.
  */
 export type MutantResult = 'needed' | 'not needed' | 'no difference' | 'bounded';
 

@@ -255,8 +255,8 @@ function showFault(thread: number, word: number, programs: readonly Program[], p
 }
 
 /**
- * Break before make (Arm ARM D8.16.1): a valid descriptor is not replaced by a valid one with other memory attributes, or
- * with another output address if either is writable or the frames differ in what they hold.
+ * Break before make (Arm ARM D8.16.1): a valid descriptor is not replaced by a valid one with other memory attributes,
+ * or with another output address if either is writable or the frames differ in what they hold.
  */
 function needsBreak(before: number, after: number, { values }: Initial): boolean {
   const [old, now] = [pteOf(before), pteOf(after)];

@@ -43,7 +43,9 @@ function readsOf(instruction: Instruction): Register[] {
   return used.filter((register) => register !== null && register !== ZERO) as Register[];
 }
 
-/** The register an instruction writes, or null. An access may fault and write nothing, so its own does not die there. */
+/**
+ * The register an instruction writes, or null. An access may fault and write nothing, so its own does not die there.
+ */
 function writesOf(instruction: Instruction): Register | null {
   switch (instruction.kind) {
     case 'load':

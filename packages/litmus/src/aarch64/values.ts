@@ -1,10 +1,10 @@
 /**
- * Values of AArch64 litmus tests as 32-bit words: numbers, addresses of variables and of descriptors, page numbers, labels,
- * and descriptors. A small number is itself; everything else is a number made from its content, so that it is the same in
- * every process.
+ * Values of AArch64 litmus tests as 32-bit words: numbers, addresses of variables and of descriptors, page numbers,
+ * labels, and descriptors. A small number is itself; everything else is a number made from its content, so that it is
+ * the same in every process.
  *
- * Descriptor fields: Arm ARM (DDI 0487) D8.3.1, stage 1 leaf: valid bit 0, AP[2] bit 7 (here `db`, its opposite), AF bit 10,
- * DBM bit 51.
+ * Descriptor fields: Arm ARM (DDI 0487) D8.3.1, stage 1 leaf: valid bit 0, AP[2] bit 7 (here `db`, its opposite), AF
+ * bit 10, DBM bit 51.
  */
 import { hashString } from '@shootdown/machine';
 import { unsupported } from '../errors.ts';

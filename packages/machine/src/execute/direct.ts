@@ -1,8 +1,8 @@
 /**
  * The executor for long runs: components are tabulated, routines run directly.
  *
- * A run that does not come back to old states gains nothing from remembering them: here every routine keeps its generator
- * and nothing else, so memory does not grow with the length of the run. It cannot undo.
+ * A run that does not come back to old states gains nothing from remembering them: here every routine keeps its
+ * generator and nothing else, so memory does not grow with the length of the run. It cannot undo.
  */
 import type { Operation } from '../routine/operation.ts';
 import { RoutineCursor, type Program } from '../routine/routine.ts';
@@ -15,7 +15,9 @@ const IDS_PER_WORD = 2;
 
 /** Runs a system without remembering routine states. */
 export class DirectExecutor extends TabulatedExecutor {
-  /** By address of the routine's word. Set up on first use: the base constructor starts routines before fields exist. */
+  /**
+   * By address of the routine's word. Set up on first use: the base constructor starts routines before fields exist.
+   */
   declare private cursors: Map<number, RoutineCursor>;
   declare private contents: ContentHashes;
 

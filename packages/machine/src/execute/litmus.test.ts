@@ -1,8 +1,9 @@
 /**
  * The classic litmus tests, on both memory models, by trying every interleaving.
  *
- * Names and verdicts: Sewell, Sarkar, Owens, Zappa Nardelli, Myreen, "x86-TSO", CACM 53(7), 2010, and Owens, Sarkar, Sewell,
- * "A better x86 memory model: x86-TSO", TPHOLs 2009 (amd and iwp numbers are the vendors' own examples quoted there).
+ * Names and verdicts: Sewell, Sarkar, Owens, Zappa Nardelli, Myreen, "x86-TSO", CACM 53(7), 2010, and Owens, Sarkar,
+ * Sewell, "A better x86 memory model: x86-TSO", TPHOLs 2009 (amd and iwp numbers are the vendors' own examples quoted
+ * there).
  */
 import { describe, expect, it } from 'vitest';
 import type { Steps } from '../routine/operation.ts';

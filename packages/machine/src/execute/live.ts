@@ -1,8 +1,8 @@
 /**
  * The live executor: every component and every routine is a real XState actor.
  *
- * It is the reference for the tabulated executor, and what other XState code sees: actors can be inspected, subscribed to
- * and composed. It cannot undo.
+ * It is the reference for the tabulated executor, and what other XState code sees: actors can be inspected, subscribed
+ * to and composed. It cannot undo.
  */
 import { ModelError } from '../state/errors.ts';
 import { Executor } from './executor.ts';
@@ -196,7 +196,9 @@ export class LiveExecutor extends Executor {
   }
 }
 
-/** Starts an actor. XState reports an error nobody observes from a timer of its own; here it is thrown where it happens. */
+/**
+ * Starts an actor. XState reports an error nobody observes from a timer of its own; here it is thrown where it happens.
+ */
 function start(actor: AnyActorRef, what: string): void {
   actor.subscribe({ error: () => undefined });
   actor.start();

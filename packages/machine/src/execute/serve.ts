@@ -1,7 +1,8 @@
 /**
  * A component served to another thread: the object a worker entry exposes over comlink.
  *
- * comlink is the control plane (some 20,000 calls a second), so this is for composing and inspecting, not for exploring.
+ * comlink is the control plane (some 20,000 calls a second), so this is for composing and inspecting, not for
+ * exploring.
  */
 import { createActor, type AnyActorRef, type AnyStateMachine, type EventObject } from './xstate-adapter.ts';
 import { ModelError } from '../state/errors.ts';

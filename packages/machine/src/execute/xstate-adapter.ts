@@ -60,7 +60,9 @@ export class PureStepper {
     return initialTransition(machine, input as never)[0] as AnyMachineSnapshot;
   }
 
-  /** One transition. Accepts any event: an event that no transition takes gives the same snapshot and nothing emitted. */
+  /**
+   * One transition. Accepts any event: an event that no transition takes gives the same snapshot and nothing emitted.
+   */
   step(machine: AnyStateMachine, snapshot: AnyMachineSnapshot, event: EventObject): PureStep {
     this.#emitted = [];
     const next = machine.transition(snapshot, event, this.#scope as never) as AnyMachineSnapshot;
@@ -81,7 +83,10 @@ export function accepts(snapshot: AnyMachineSnapshot, event: EventObject): boole
   return snapshot.can(event);
 }
 
-/** The content of a local state: state value, context, and what its history states remember. Equal content means equal state. */
+/**
+ * The content of a local state: state value, context, and what its history states remember. Equal content means equal
+ * state.
+ */
 export function contentOf(snapshot: AnyMachineSnapshot): string {
   const { value, context, historyValue } = snapshot;
   const remembered = Object.entries(historyValue ?? {});

@@ -1,6 +1,6 @@
 /**
- * The ordering rules of the Arm model, by name, so that each can be left out: a rule whose absence no test notices is not
- * tested.
+ * The ordering rules of the Arm model, by name, so that each can be left out: a rule whose absence no test notices is
+ * not tested.
  *
  * Sources: Arm Architecture Reference Manual (DDI 0487) B2.3 "Definition of the Arm memory model", D8.2 and D8.14
  * (translation, TLB maintenance), K.a and later; and the catalogue of shapes of its litmus tests.

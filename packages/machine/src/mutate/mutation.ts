@@ -18,7 +18,9 @@ export const Change = {
 
 const ALWAYS = 'always-';
 
-/** A word is not read: the code goes on as if it had this value, one that was seen there, and takes one branch for ever. */
+/**
+ * A word is not read: the code goes on as if it had this value, one that was seen there, and takes one branch for ever.
+ */
 export function alwaysReads(value: number): string {
   return `${ALWAYS}${value}`;
 }

@@ -1,4 +1,7 @@
-/** What frames of history forget and what they must not; every unsound way to write a routine that is known, and what notices it. */
+/**
+ * What frames of history forget and what they must not; every unsound way to write a routine that is known, and what
+ * notices it.
+ */
 import { describe, expect, it } from 'vitest';
 import { ModelError } from '../state/errors.ts';
 import { NodeTable } from './nodes.ts';

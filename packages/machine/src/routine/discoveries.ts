@@ -1,8 +1,9 @@
 /**
  * What an executor has discovered, in a form that another executor of the same system (in another thread) can adopt.
  *
- * Routine nodes, component states and messages are numbered in order of discovery, so the numbers differ between threads.
- * What is handed over is how each of them came about; adopting makes the same thing happen and remembers both numbers.
+ * Routine nodes, component states and messages are numbered in order of discovery, so the numbers differ between
+ * threads. What is handed over is how each of them came about; adopting makes the same thing happen and remembers both
+ * numbers.
  */
 import type { Message } from './operation.ts';
 

@@ -38,7 +38,10 @@ export interface PersistedRoutine {
 /** The generator behind each snapshot; a snapshot that was advanced has handed it to its successor. */
 const cursors = new WeakMap<RoutineSnapshot, RoutineCursor>();
 
-/** Makes actor logic of a program. `identity` is the program's index in its system (part of the content hash), `words` how many that has. */
+/**
+ * Makes actor logic of a program. `identity` is the program's index in its system (part of the content hash), `words`
+ * how many that has.
+ */
 export function fromRoutine(
   body: Program,
   identity = 0,

@@ -8,6 +8,7 @@
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
+import { beginCalls, bodyFor, type Replacements } from './replacing.ts';
 import { faultOf, made, type Mark, type Operation, type Steps } from './operation.ts';
 import {
   beginNoting,
@@ -25,6 +26,8 @@ import {
 export interface Routine<A extends readonly unknown[] = readonly unknown[], T = unknown> {
   (...args: A): Steps<T>;
   readonly routineName: string;
+  /** What was given to {@link routine}. */
+  readonly body?: (...args: A) => Steps<T>;
 }
 
 /**
@@ -40,8 +43,8 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
   const named = (...args: A): Steps<T> =>
-    calling<T>(() => made({ mark: 'call', name, steps: body(...args) }), `${name}()`);
-  return Object.assign(named, { routineName: name });
+    calling<T>(() => made({ mark: 'call', name, steps: bodyFor(name, body)(...args) }), `${name}()`);
+  return Object.assign(named, { routineName: name, body });
 }
 
 /**
@@ -119,6 +122,8 @@ export function assertThat(condition: boolean, property: string, detail = ''): S
 export interface Program {
   readonly name: string;
   readonly start: () => Steps<unknown>;
+  /** Routines in place of others: see {@link replaceRoutines}. */
+  readonly replace?: Replacements;
 }
 
 /** Binds a routine to its arguments. Processors that share one Program object run the same code: symmetry needs that. */
@@ -302,6 +307,7 @@ export class RoutineCursor {
 
   #next(input: unknown): IteratorResult<Operation | Mark> {
     beginNoting();
+    beginCalls(this.program.replace, this.stack.at(-1));
     try {
       // A routine gets numbers for its operations, and for a call whatever the callee returns.
       return this.#top.steps.next(input as number);

@@ -5,7 +5,9 @@
  */
 import { ModelError } from '../state/errors.ts';
 
-/** The low byte of the choice, then the branch, then the rest of the choice: entries of small systems are small numbers. */
+/**
+ * The low byte of the choice, then the branch, then the rest of the choice: entries of small systems are small numbers.
+ */
 const BRANCH_STRIDE = 256;
 const BRANCHES_MAX = 1 << 21;
 const HIGH_STRIDE = BRANCH_STRIDE * BRANCHES_MAX;
@@ -52,7 +54,10 @@ export interface ParsedSchedule {
   readonly left: number;
 }
 
-/** At most so many entries of the short form; the others are counted, not held. Throws ModelError at the first part that is none. */
+/**
+ * At most so many entries of the short form; the others are counted, not held. Throws ModelError at the first part that
+ * is none.
+ */
 export function parseScheduleUpTo(text: string, stepsMax: number): ParsedSchedule {
   const entries: number[] = [];
   let left = 0;
@@ -72,7 +77,10 @@ export function parseScheduleUpTo(text: string, stepsMax: number): ParsedSchedul
 
 const ENTRIES_MAX = 5_000_000;
 
-/** The short form as schedule entries. Throws ModelError at the first part that is none, and if they are more than five million. */
+/**
+ * The short form as schedule entries. Throws ModelError at the first part that is none, and if they are more than five
+ * million.
+ */
 export function parseSchedule(text: string): readonly number[] {
   const { entries, left } = parseScheduleUpTo(text, ENTRIES_MAX);
   if (left > 0) throw new ModelError(`schedule: ${entries.length + left} steps: at most ${ENTRIES_MAX}`);

@@ -42,8 +42,8 @@ export class RandomScheduler implements Scheduler {
 }
 
 /**
- * Probabilistic concurrency testing: random priorities, changed at `depth` - 1 random steps. Finds a bug of depth d with
- * probability at least 1/(n k^(d-1)) (Burckhardt et al., ASPLOS 2010).
+ * Probabilistic concurrency testing: random priorities, changed at `depth` - 1 random steps. Finds a bug of depth d
+ * with probability at least 1/(n k^(d-1)) (Burckhardt et al., ASPLOS 2010).
  */
 export class PctScheduler implements Scheduler {
   readonly #random: Random;
@@ -74,7 +74,9 @@ export class PctScheduler implements Scheduler {
   }
 }
 
-/** Runs a scheduler from the initial state until nothing is enabled, a property is violated, or `stepsMax` is reached. */
+/**
+ * Runs a scheduler from the initial state until nothing is enabled, a property is violated, or `stepsMax` is reached.
+ */
 export function runScheduler(executor: Executor, scheduler: Scheduler, stepsMax: number): ScheduledRun {
   executor.reset();
   const schedule: number[] = [];
@@ -88,7 +90,9 @@ export function runScheduler(executor: Executor, scheduler: Scheduler, stepsMax:
   return { schedule, end: 'steps', violation: null };
 }
 
-/** Makes the choices of a schedule happen, from the initial state. Throws ModelError at an entry that is not enabled. */
+/**
+ * Makes the choices of a schedule happen, from the initial state. Throws ModelError at an entry that is not enabled.
+ */
 export function replay(executor: Executor, schedule: readonly number[], afterStep?: (index: number) => void): void {
   executor.reset();
   schedule.forEach((entry, i) => {
@@ -103,7 +107,10 @@ export function replay(executor: Executor, schedule: readonly number[], afterSte
   });
 }
 
-/** Makes a choice happen on its branch `draw` modulo their number, or on the next one that is not refused; -1 if all are. */
+/**
+ * Makes a choice happen on its branch `draw` modulo their number, or on the next one that is not refused; -1 if all
+ * are.
+ */
 function stepSomeBranch(executor: Executor, choice: number, draw: number): number {
   const branches = executor.branchesOf(choice);
   for (let i = 0; i < branches; i++) {

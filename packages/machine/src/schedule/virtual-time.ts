@@ -1,8 +1,8 @@
 /**
  * The virtual-time scheduler: every processor has a clock, and the choice that is ready first happens first.
  *
- * An operation takes effect when it starts and occupies its processor for its cost. A processor that had to wait goes on
- * when the step that let it go on is complete. A message is ready when it was sent plus its channel's latency, and a
+ * An operation takes effect when it starts and occupies its processor for its cost. A processor that had to wait goes
+ * on when the step that let it go on is complete. A message is ready when it was sent plus its channel's latency, and a
  * processor takes it between two operations.
  */
 import { cyclesOf, type CostModel } from './cost.ts';
@@ -64,7 +64,10 @@ export class VirtualTimeScheduler {
   readonly #clock: number[];
   readonly #busy: number[];
   readonly #waited: boolean[];
-  /** Per choice: what it is, and the processor, channel or spontaneous step it is about: looked at before every step, for all of them. */
+  /**
+   * Per choice: what it is, and the processor, channel or spontaneous step it is about: looked at before every step,
+   * for all of them.
+   */
   readonly #kind: readonly Choice['kind'][];
   readonly #subject: Int32Array;
   /** Per choice: the attempt at a step in which it was last refused. */
@@ -153,7 +156,9 @@ export class VirtualTimeScheduler {
     this.#inFlight--;
   }
 
-  /** What a step costs beyond its operation is charged to the processor that performs it, or on which a component acts. */
+  /**
+   * What a step costs beyond its operation is charged to the processor that performs it, or on which a component acts.
+   */
   #spend(cycles: number): void {
     const { processor } = this.#executor;
     if (this.#acting < 0 || this.#acting === processor) this.#spent += cycles;
@@ -291,7 +296,10 @@ export class VirtualTimeScheduler {
     return false;
   }
 
-  /** Of those ready at one time a delivery comes first: a busy processor takes an interrupt after the operation it is in. */
+  /**
+   * Of those ready at one time a delivery comes first: a busy processor takes an interrupt after the operation it is
+   * in.
+   */
   #earliest(): number {
     this.#best = -1;
     this.#bestTime = NEVER;

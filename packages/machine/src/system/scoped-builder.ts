@@ -13,8 +13,8 @@ import {
 import type { Layout, Region, RegionOptions } from '../state/words.ts';
 
 /**
- * Adds parts to another builder under names of its own, so that one machine can hold the same part twice: `vm0.CPU1` and
- * `vm1.CPU1`. Whatever a spec refers to by name is looked for inside the part.
+ * Adds parts to another builder under names of its own, so that one machine can hold the same part twice: `vm0.CPU1`
+ * and `vm1.CPU1`. Whatever a spec refers to by name is looked for inside the part.
  */
 export class ScopedBuilder extends SystemBuilder {
   override readonly layout: Layout;

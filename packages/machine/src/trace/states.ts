@@ -1,6 +1,6 @@
 /**
- * What a trace cannot say in words: the whole shared state before and after each step, what else could have happened there, and
- * the state of every actor. Views that step through a run read this beside the {@link Trace}.
+ * What a trace cannot say in words: the whole shared state before and after each step, what else could have happened
+ * there, and the state of every actor. Views that step through a run read this beside the {@link Trace}.
  */
 import type { TabulatedExecutor } from '../execute/tabulated.ts';
 import { entryBranch, entryChoice, scheduleEntry } from '../schedule/schedule.ts';
@@ -52,7 +52,9 @@ export interface StateStep {
 
 /** The states along one schedule. */
 export interface StateTrace {
-  /** Every word of the machine's shared state; what executors keep for themselves (local states, channels) is left out. */
+  /**
+   * Every word of the machine's shared state; what executors keep for themselves (local states, channels) is left out.
+   */
   readonly words: readonly StateWord[];
   /** Initial values, by position in `words`, with the texts of those that are not 0. */
   readonly initial: readonly { readonly value: number; readonly text: string }[];
@@ -98,7 +100,10 @@ export function enabledChoices(executor: TabulatedExecutor): EnabledChoice[] {
   });
 }
 
-/** Runs a schedule from the initial state and writes down every state on the way. Throws ModelError at an entry that is not enabled. */
+/**
+ * Runs a schedule from the initial state and writes down every state on the way. Throws ModelError at an entry that is
+ * not enabled.
+ */
 export function recordStates(executor: TabulatedExecutor, schedule: readonly number[]): StateTrace {
   executor.reset();
   const { store, system } = executor;

@@ -1,8 +1,8 @@
 /**
  * TLB flushing and address-space switching on arm64: by broadcast TLBI, never by IPI.
  *
- * Mirrors arch/arm64/include/asm/tlbflush.h, __flush_tlb_range(), and arch/arm64/mm/context.c, v6.18. Every mm keeps one
- * ASID; rollover is not modelled.
+ * Mirrors arch/arm64/include/asm/tlbflush.h, __flush_tlb_range(), and arch/arm64/mm/context.c, v6.18. Every mm keeps
+ * one ASID; rollover is not modelled.
  */
 import { count, load, routine, store, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';

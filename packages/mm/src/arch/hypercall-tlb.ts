@@ -1,8 +1,9 @@
 /**
  * TLB flushing by hypercall: the hypervisor flushes the vCPUs of a mask, and no interrupt reaches the guest.
  *
- * Mirrors arch/x86/hyperv/mmu.c, hyperv_flush_tlb_multi(), and arch/x86/xen/mmu_pv.c, xen_flush_tlb_multi(), v6.18. No CPU's
- * tlb_gen advances by it, not even the own one's: whoever is flushed by IPI next finds generations missing and flushes everything.
+ * Mirrors arch/x86/hyperv/mmu.c, hyperv_flush_tlb_multi(), and arch/x86/xen/mmu_pv.c, xen_flush_tlb_multi(), v6.18. No
+ * CPU's tlb_gen advances by it, not even the own one's: whoever is flushed by IPI next finds generations missing and
+ * flushes everything.
  */
 import { choose, count, load, routine, type Steps } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
@@ -30,7 +31,10 @@ export interface HypercallTlbOptions {
   readonly mutant?: HypercallMutant;
 }
 
-/** The back end of flush_tlb_multi() that a guest of Hyper-V or of Xen installs. The MMUs must be connected (connectMmus()). */
+/**
+ * The back end of flush_tlb_multi() that a guest of Hyper-V or of Xen installs. The MMUs must be connected
+ * (connectMmus()).
+ */
 export function hypercallTlbFlush(options: HypercallTlbOptions): FlushTlbMulti {
   return (x86, cpu, mm, mask, freed_tables, trim_cpumask) =>
     options.hypervisor === 'xen-pv'
@@ -73,7 +77,10 @@ const hyperv_flush_tlb_multi = routine(
   },
 );
 
-/** HV_FLUSH_ALL_PROCESSORS if all CPUs are meant, lazy or not; otherwise those that may not wait until they stop being lazy. */
+/**
+ * HV_FLUSH_ALL_PROCESSORS if all CPUs are meant, lazy or not; otherwise those that may not wait until they stop being
+ * lazy.
+ */
 function* targets(x86: X86TlbState, mask: number, do_lazy: boolean): Steps<number> {
   const cpu_present_mask = x86.smp.cpus.reduce((all, { id }) => all | (1 << id), 0);
   if (mask === cpu_present_mask || !do_lazy) return mask;

@@ -1,9 +1,9 @@
 /**
- * Ways of invalidating what other CPUs' hardware holds, as far as software walkers can tell them apart: whether a CPU with
- * interrupts off, or one that does not run, holds the flush up. What hardware holds is not modelled here.
+ * Ways of invalidating what other CPUs' hardware holds, as far as software walkers can tell them apart: whether a CPU
+ * with interrupts off, or one that does not run, holds the flush up. What hardware holds is not modelled here.
  *
- * Each begins with a full barrier: an entry that was cleared by a plain store is seen to be clear before anybody is asked, or
- * spared. On x86 it is inc_mm_tlb_gen(), of which nothing else matters here: no CPU's tlb_gen is modelled.
+ * Each begins with a full barrier: an entry that was cleared by a plain store is seen to be clear before anybody is
+ * asked, or spared. On x86 it is inc_mm_tlb_gen(), of which nothing else matters here: no CPU's tlb_gen is modelled.
  */
 import { choose, ModelError, routine, smp_mb, work, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -73,8 +73,8 @@ export function kvmPv(smp: Smp, mask: number, kvm: KvmTlbOptions): FlushBackEnd 
 }
 
 /**
- * A guest of Hyper-V: the hypervisor flushes, whatever the vCPUs are doing (arch/x86/hyperv/mmu.c, v6.18). It may refuse, and
- * the guest sends IPIs then; both are explored. Xen's guests do the same and know no refusal.
+ * A guest of Hyper-V: the hypervisor flushes, whatever the vCPUs are doing (arch/x86/hyperv/mmu.c, v6.18). It may
+ * refuse, and the guest sends IPIs then; both are explored. Xen's guests do the same and know no refusal.
  */
 export function hypercall(smp: Smp, mask: number): FlushBackEnd {
   const native_flush_tlb_multi = nativeFlush(smp);
@@ -88,7 +88,10 @@ export function hypercall(smp: Smp, mask: number): FlushBackEnd {
   return x86('hypercall', (cpu) => hyperv_flush_tlb_multi(cpu));
 }
 
-/** AMD with a global ASID: the instruction reaches every CPU by itself (arch/x86/mm/tlb.c, broadcast_tlb_flush(), v6.18). */
+/**
+ * AMD with a global ASID: the instruction reaches every CPU by itself (arch/x86/mm/tlb.c, broadcast_tlb_flush(),
+ * v6.18).
+ */
 export function invlpgb(): FlushBackEnd {
   const broadcast_tlb_flush = routine('broadcast_tlb_flush', function* (_cpu: Cpu): Steps {
     yield* work('invlpgb', { label: 'invlpgb; tlbsync' });

@@ -1,6 +1,6 @@
 /**
- * The simplest way of flushing by IPI: every other CPU of the mm executes INVLPG, and is waited for. For explorations in which what an
- * architecture does to send fewer of them is beside the point.
+ * The simplest way of flushing by IPI: every other CPU of the mm executes INVLPG, and is waited for. For explorations
+ * in which what an architecture does to send fewer of them is beside the point.
  */
 import { load, ModelError, routine, setBits, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';

@@ -8,7 +8,10 @@ import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
 import type { Smp } from '../smp.ts';
 
-/** flush_tlb_kernel_range() of an architecture: when it returns, no CPU uses what was mapped in [start, end) (page numbers). */
+/**
+ * flush_tlb_kernel_range() of an architecture: when it returns, no CPU uses what was mapped in [start, end) (page
+ * numbers).
+ */
 export type FlushTlbKernelRange = (cpu: Cpu, start: number, end: number) => Steps;
 
 /** Guards of the IPI that can be left out one at a time. */
@@ -18,7 +21,10 @@ export type KernelRangeMutant =
   /** The other CPUs write CR3 with the value it has. */
   | 'CR3 is reloaded';
 
-/** x86: every CPU executes INVLPG for pages 0 .. `pages` - 1 of the range. `cpumask`: that of the current mm, for the mutant. */
+/**
+ * x86: every CPU executes INVLPG for pages 0 .. `pages` - 1 of the range. `cpumask`: that of the current mm, for the
+ * mutant.
+ */
 export function x86FlushKernelRange(
   smp: Smp,
   mmus: readonly MmuInstructions[],
@@ -41,7 +47,10 @@ export function x86FlushKernelRange(
   });
 }
 
-/** x86 with INVLPGB, which includes global translations only if it is told to. The MMUs must be connected (connectMmus()). */
+/**
+ * x86 with INVLPGB, which includes global translations only if it is told to. The MMUs must be connected
+ * (connectMmus()).
+ */
 export function invlpgbFlushKernelRange(
   mmus: readonly MmuInstructions[],
   { includesGlobal = true, asid = 1 }: { includesGlobal?: boolean; asid?: number } = {},

@@ -1,8 +1,9 @@
 /**
  * New kernel mappings on RISC-V, whose harts may cache that an entry was not there.
  *
- * Mirrors arch/riscv/include/asm/cacheflush.h, flush_cache_vmap(), and arch/riscv/kernel/entry.S, new_vmalloc_check, v6.12 and later;
- * before, v6.5: an SFENCE.VMA on every hart for every mapping. A hart that caches no such entries says so by Svvptc.
+ * Mirrors arch/riscv/include/asm/cacheflush.h, flush_cache_vmap(), and arch/riscv/kernel/entry.S, new_vmalloc_check,
+ * v6.12 and later; before, v6.5: an SFENCE.VMA on every hart for every mapping. A hart that caches no such entries says
+ * so by Svvptc.
  */
 import { clearBits, load, routine, setBits, store, type Region, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';

@@ -1,8 +1,8 @@
 /**
  * TLB flushing and address-space switching on x86, natively: by IPI.
  *
- * Mirrors arch/x86/mm/tlb.c, v6.18: flush_tlb_mm_range(), native_flush_tlb_multi(), should_flush_tlb(), flush_tlb_func(),
- * switch_mm_irqs_off(), enter_lazy_tlb().
+ * Mirrors arch/x86/mm/tlb.c, v6.18: flush_tlb_mm_range(), native_flush_tlb_multi(), should_flush_tlb(),
+ * flush_tlb_func(), switch_mm_irqs_off(), enter_lazy_tlb().
  */
 import {
   atomicAdd,
@@ -51,7 +51,10 @@ export interface X86Tlb extends TlbArch {
   readonly state: X86TlbState;
 }
 
-/** Adds x86 TLB management to a machine. `mms` is asked when a routine runs, so it may grow while assembling; those that CPUs have loaded exist. */
+/**
+ * Adds x86 TLB management to a machine. `mms` is asked when a routine runs, so it may grow while assembling; those that
+ * CPUs have loaded exist.
+ */
 export function x86Tlb(
   builder: SystemBuilder,
   smp: Smp,
@@ -181,7 +184,9 @@ const should_flush_tlb = routine(
   },
 );
 
-/** The flush itself, on the CPU that performs it, with interrupts off. `source` is the CPU whose flush_tlb_info it is. */
+/**
+ * The flush itself, on the CPU that performs it, with interrupts off. `source` is the CPU whose flush_tlb_info it is.
+ */
 const flush_tlb_func = routine(
   'flush_tlb_func',
   function* (x86: X86TlbState, cpu: Cpu, source: number, local: boolean): Steps {
@@ -329,7 +334,9 @@ const choose_new_asid = routine(
   },
 );
 
-/** switch_mm_irqs_off(NULL, &init_mm, NULL): the lazy mm is dropped, but its cpumask bit stays until a flush notices. */
+/**
+ * switch_mm_irqs_off(NULL, &init_mm, NULL): the lazy mm is dropped, but its cpumask bit stays until a flush notices.
+ */
 const switch_to_init_mm = routine('switch_mm_irqs_off', function* (x86: X86TlbState, cpu: Cpu): Steps {
   yield* store(x86.is_lazy.at(cpu.id), 0, { label: 'is_lazy = false' });
   yield* store(x86.loaded_mm.at(cpu.id), LOADED_MM_SWITCHING, { label: 'loaded_mm = LOADED_MM_SWITCHING' });

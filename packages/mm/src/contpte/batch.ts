@@ -1,4 +1,7 @@
-/** How many consecutive entries map consecutive pages of one folio in the same way. Mirrors mm/internal.h, folio_pte_batch_flags(), v6.18. */
+/**
+ * How many consecutive entries map consecutive pages of one folio in the same way. Mirrors mm/internal.h,
+ * folio_pte_batch_flags(), v6.18.
+ */
 import { point, routine, type Steps } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';
 import { ptep_plus, type ContpteCpu, type Folio, type Ptep } from './kernel.ts';

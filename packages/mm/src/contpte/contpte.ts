@@ -310,7 +310,11 @@ export const contpte_clear_young_dirty_ptes = routine(
 );
 
 /** Whether hardware that looks at this entry alone would find the access flags that are wanted. */
-function* contpte_all_subptes_match_access_flags(cpu: ContpteCpu, ptep: Ptep, entry: number): Steps<boolean> {
+const contpte_all_subptes_match_access_flags = inlined(function* (
+  cpu: ContpteCpu,
+  ptep: Ptep,
+  entry: number,
+): Steps<boolean> {
   const first = contpte_align_down(cpu, ptep);
   for (let i = 0; i < cpu.kernel.CONT_PTES; i++) {
     yield* point('match', i);
@@ -318,7 +322,7 @@ function* contpte_all_subptes_match_access_flags(cpu: ContpteCpu, ptep: Ptep, en
     if (((subpte ^ entry) & ACCESS_FLAGS) !== 0) return false;
   }
   return true;
-}
+});
 
 /** Returns 1 if something was changed. A change of the write bit unfolds the block, all others apply to every entry of it. */
 export const contpte_ptep_set_access_flags = routine(

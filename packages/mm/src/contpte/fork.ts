@@ -5,7 +5,9 @@ import { PAGE_SIZE, ptep_plus, type ContpteCpu, type ContpteVma, type Ptep } fro
 import { pte_mkclean, pte_mkold, pte_none, pte_wrprotect } from './pte.ts';
 import { spin_lock, spin_unlock } from '@shootdown/sync';
 
-/** Copies the entries of one batch: the parent's become read-only first if the pages are private. Returns their number. */
+/**
+ * Copies the entries of one batch: the parent's become read-only first if the pages are private. Returns their number.
+ */
 export const copy_present_ptes = routine(
   'copy_present_ptes',
   function* (
@@ -22,7 +24,8 @@ export const copy_present_ptes = routine(
     const folio = kernel.folio(kernel.page_folio(pte_pfn(pte)));
     const nr =
       folio.nr_pages > 1 && max_nr > 1 ? yield* k.folio_pte_batch_flags(cpu, folio, src_pte, pte, max_nr, 0) : 1;
-    // any_writable: the batch ignores the write bit, so that all of it is protected if the mapping can be written to at all.
+    // any_writable: the batch ignores the write bit, so that all of it is protected if the mapping can be written to at
+    // all.
     if (src.shared !== true) {
       yield* k.wrprotect_ptes(cpu, src.vm_mm, addr, src_pte, nr);
       pte = pte_wrprotect(pte);

@@ -21,7 +21,14 @@ export {
 } from './kernel.ts';
 export { INCONSISTENT, LocklessMonitor } from './lockless-monitor.ts';
 export { page_anon_exclusive_sub_batch, PageAnonExclusive } from './mprotect.ts';
-export { __ptep_get, __ptep_get_and_clear, __set_pte, CYDP_CLEAR_DIRTY, CYDP_CLEAR_YOUNG } from './primitives.ts';
+export {
+  __ptep_get,
+  __ptep_get_and_clear,
+  __set_pte,
+  cmpxchg_loop,
+  CYDP_CLEAR_DIRTY,
+  CYDP_CLEAR_YOUNG,
+} from './primitives.ts';
 export { pte_batch_hint } from './pgtable.ts';
 export * from './pte.ts';
 export { routines, type ContpteRoutines } from './routines.ts';

@@ -39,7 +39,7 @@ export class ContpteInvariants {
 
   constructor(builder: SystemBuilder, kernel: ContpteKernel) {
     this.#kernel = kernel;
-    this.written = builder.region('page.written', kernel.frames.count);
+    this.written = builder.region('page.written', kernel.frames.count, { memory: 'strong' });
     kernel.tlb.onStore = (cx, frame) => {
       if (cx.read(this.written.at(frame)) === 0) cx.write(this.written.at(frame), 1);
     };

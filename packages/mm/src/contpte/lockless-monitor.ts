@@ -1,6 +1,8 @@
 /**
- * Whether what a lockless reader returns is the state of an entry at one moment of the read: mapping and permissions exactly, accessed
- * and dirty bits as they were at some moment while that mapping was in force.
+ * Whether what a lockless reader returns is the state of an entry at one moment of the read: mapping and permissions exactly. An accessed
+ * or dirty bit that is returned was set at some moment while that mapping was in force, and one that was set in one entry of the block
+ * all the time is returned. Between the two lies what no scan can do better: while reclaim clears bits behind the reader and hardware
+ * sets them before it, a block may look old that was young at every moment.
  */
 import {
   defineOperation,
@@ -11,15 +13,14 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import { PFN_SHIFT, pte_pfn } from '@shootdown/mmu';
 import type { ContpteKernel, Ptep } from './kernel.ts';
 import {
   formatPte,
   PTE_AF,
   PTE_DIRTY,
   PTE_RDONLY,
+  pte_advance_pfn,
   pte_dirty,
-  pte_pgprot,
   pte_valid,
   pte_valid_cont,
   pte_young,
@@ -39,16 +40,26 @@ export class LocklessMonitor {
   readonly #ptep: Ptep;
   readonly #active: Region;
   readonly #views: Region;
+  /** Per entry of the block: what it was, with the bits that it has had all the time; 0 once it has become something else. */
+  readonly #throughout: Region;
 
   constructor(builder: SystemBuilder, kernel: ContpteKernel, ptep: Ptep) {
     this.#kernel = kernel;
     this.#ptep = ptep;
-    this.#active = builder.region('reader.active', 1);
+    this.#active = builder.region('reader.active', 1, { memory: 'strong' });
     this.#views = builder.region('reader.views', VIEWS_MAX, {
       initial: Array.from({ length: VIEWS_MAX }, () => NO_VIEW),
+      memory: 'strong',
     });
+    this.#throughout = builder.region('reader.throughout', kernel.CONT_PTES, { memory: 'strong' });
     builder.watch(kernel.frames.entries, (cx) => {
-      if (cx.read(this.#active.base) !== 0) this.#record(cx);
+      if (cx.read(this.#active.base) === 0) return;
+      this.#record(cx);
+      this.#block(cx).forEach((pte, i) => {
+        const was = cx.read(this.#throughout.at(i));
+        const still = mappingOf(was) === mappingOf(pte) ? mappingOf(pte) | (bitsOf(was) & bitsOf(pte)) : 0;
+        if (still !== was) cx.write(this.#throughout.at(i), still);
+      });
     });
   }
 
@@ -65,14 +76,17 @@ export class LocklessMonitor {
   began(cx: OperationContext): void {
     cx.write(this.#active.base, 1);
     this.#record(cx);
+    this.#block(cx).forEach((pte, i) =>
+      cx.write(this.#throughout.at(i), pte_valid(pte) ? mappingOf(pte) | bitsOf(pte) : 0),
+    );
   }
 
   ended(cx: OperationContext, pte: number): void {
     const mapping = mappingOf(pte);
     const views = this.#recorded(cx).filter((view) => mappingOf(view) === mapping);
-    const some = (test: (view: number) => boolean, wanted: boolean): boolean =>
-      views.some((view) => test(view) === wanted);
-    const consistent = some(pte_young, pte_young(pte)) && some(pte_dirty, pte_dirty(pte));
+    const seen = views.reduce((bits, view) => bits | bitsOf(view), 0);
+    const consistent =
+      views.length > 0 && (bitsOf(pte) & ~seen) === 0 && (this.#allTheTime(cx, mapping) & ~bitsOf(pte)) === 0;
     if (!consistent)
       cx.fail(
         INCONSISTENT,
@@ -80,6 +94,26 @@ export class LocklessMonitor {
       );
     cx.write(this.#active.base, 0);
     for (let i = 0; i < VIEWS_MAX; i++) cx.write(this.#views.at(i), NO_VIEW);
+    for (let i = 0; i < this.#kernel.CONT_PTES; i++) cx.write(this.#throughout.at(i), 0);
+  }
+
+  /** Bits that some entry has had all the time of a mapping: the own entry, or any of the block if that is contiguous. */
+  #allTheTime(cx: OperationContext, mapping: number): number {
+    const own = this.#ptep.index % this.#kernel.CONT_PTES;
+    let bits = 0;
+    for (let i = 0; i < this.#kernel.CONT_PTES; i++) {
+      const was = cx.read(this.#throughout.at(i));
+      if (was === 0 || (i !== own && !pte_valid_cont(was))) continue;
+      if (mappingOf(pte_advance_pfn(was, own - i)) === mapping) bits |= bitsOf(was);
+    }
+    return bits;
+  }
+
+  #block(cx: OperationContext): number[] {
+    const { frames, CONT_PTES } = this.#kernel;
+    const { table, index } = this.#ptep;
+    const { address } = frames.entry(table, index - (index % CONT_PTES));
+    return Array.from({ length: CONT_PTES }, (_, i) => cx.read(address + i));
   }
 
   #said(cx: OperationContext): string {
@@ -104,24 +138,22 @@ export class LocklessMonitor {
 
   /** The entry now; and, as long as others of its contiguous block are there, the mapping that it was part of. */
   #viewsNow(cx: OperationContext): number[] {
-    const { frames, CONT_PTES } = this.#kernel;
-    const { table, index } = this.#ptep;
-    const own = cx.read(frames.entry(table, index).address);
-    const first = index - (index % CONT_PTES);
-    const block = Array.from({ length: CONT_PTES }, (_, i) => cx.read(frames.entry(table, first + i).address));
-    const views = pte_valid_cont(own) ? [] : [own];
-    for (const [i, pte] of block.entries()) {
-      if (!pte_valid_cont(pte)) continue;
-      const here = mappingOf(((pte_pfn(pte) + (index - first - i)) << PFN_SHIFT) | pte_pgprot(pte));
-      const same = block.filter(
-        (other, j) =>
-          pte_valid_cont(other) &&
-          mappingOf(((pte_pfn(other) + (index - first - j)) << PFN_SHIFT) | pte_pgprot(other)) === here,
-      );
-      views.push(here | (same.some(pte_young) ? PTE_AF : 0) | (same.some(pte_dirty) ? PTE_DIRTY : 0) | PTE_RDONLY);
-    }
+    const own = this.#ptep.index % this.#kernel.CONT_PTES;
+    const block = this.#block(cx);
+    const views = pte_valid_cont(block[own] as number) ? [] : [viewOf(block[own] as number)];
+    for (const [i, pte] of block.entries()) if (pte_valid_cont(pte)) views.push(viewOf(pte_advance_pfn(pte, own - i)));
     return views;
   }
+}
+
+/** An entry with its bits in one place each. */
+function viewOf(pte: number): number {
+  return pte_valid(pte) ? mappingOf(pte) | bitsOf(pte) : pte;
+}
+
+/** Accessed and dirty. */
+function bitsOf(pte: number): number {
+  return pte_valid(pte) ? (pte_young(pte) ? PTE_AF : 0) | (pte_dirty(pte) ? PTE_DIRTY : 0) : 0;
 }
 
 /** An entry without accessed and dirty bits. */

@@ -1,5 +1,6 @@
 /**
- * mprotect(). Mirrors mm/mprotect.c, change_pte_range(), v6.18: batched since v6.17 (cac1db8c3aad), one entry at a time before.
+ * mprotect(). Mirrors mm/mprotect.c, change_pte_range(), v6.18: batched since v6.17 (cac1db8c3aad), one entry at a time
+ * before.
  */
 import { local, point, routine, type Steps } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';

@@ -1,4 +1,6 @@
-/** mremap(). Mirrors mm/mremap.c, move_ptes(), v6.18: batched since v6.17 (f822a9a81a31), one entry at a time before. */
+/**
+ * mremap(). Mirrors mm/mremap.c, move_ptes(), v6.18: batched since v6.17 (f822a9a81a31), one entry at a time before.
+ */
 import { point, routine, type Steps } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';
 import { FPB_RESPECT_WRITE } from './batch.ts';
@@ -14,7 +16,10 @@ import {
 import { pte_batch_hint } from './pgtable.ts';
 import { pte_none } from './pte.ts';
 
-/** mremap_folio_pte_batch(): a batch only where the architecture says that it helps; all entries as writable as the first (04d1c9d60c6e). */
+/**
+ * mremap_folio_pte_batch(): a batch only where the architecture says that it helps; all entries as writable as the
+ * first (04d1c9d60c6e).
+ */
 export const mremap_folio_pte_batch = routine(
   'mremap_folio_pte_batch',
   function* (cpu: ContpteCpu, ptep: Ptep, pte: number, max_nr: number): Steps<number> {

@@ -1,6 +1,6 @@
 /**
- * The operations on entries that core mm calls. Mirrors arch/arm64/include/asm/pgtable.h, v7.0, with CONFIG_ARM64_CONTPTE: the contiguous
- * bit is nobody's business outside.
+ * The operations on entries that core mm calls. Mirrors arch/arm64/include/asm/pgtable.h, v7.0, with
+ * CONFIG_ARM64_CONTPTE: the contiguous bit is nobody's business outside.
  */
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte_try_fold, contpte_try_unfold } from './contpte.ts';

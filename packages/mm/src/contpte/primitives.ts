@@ -2,7 +2,7 @@
  * The raw operations on entries: they know nothing of contiguous blocks.
  * Mirrors arch/arm64/include/asm/pgtable.h and arch/arm64/mm/fault.c, v6.18; each line that says `yield` is one atomic step.
  */
-import { point, routine, type Steps } from '@shootdown/machine';
+import { inlined, point, routine, type Steps } from '@shootdown/machine';
 import { ptep_plus, type ContpteCpu, type ContpteVma, type Ptep } from './kernel.ts';
 import {
   formatPte,
@@ -49,17 +49,22 @@ export function* __ptep_get_and_clear(cpu: ContpteCpu, ptep: Ptep): Steps<number
 }
 
 /** The loop around cmpxchg_relaxed(): reads, and changes the entry if it is still what was read. Returns the value that was replaced. */
-function* cmpxchg_loop(cpu: ContpteCpu, ptep: Ptep, call: string, change: (pte: number) => number): Steps<number> {
+export const cmpxchg_loop = inlined(function* (
+  cpu: ContpteCpu,
+  ptep: Ptep,
+  call: string,
+  change: (pte: number) => number,
+): Steps<number> {
   const entry = yield* cpu.kernel.entryOf(ptep, call);
   if (!entry) return 0;
   for (;;) {
+    yield* point('again');
     const old = yield* __ptep_get(cpu, ptep);
     const now = change(old);
     const found = yield* cpu.kernel.frames.cmpxchg(entry, old, now, at('cmpxchg', ptep, `, ${formatPte(now)}`));
     if (found === old) return old;
-    yield* point('again');
   }
-}
+});
 
 /** Consecutive entries, one store each, ascending. */
 export const __set_ptes = routine(

@@ -1,8 +1,9 @@
 /**
  * What Linux reads in an arm64 entry and how it changes one, on the word of the simulated machine.
  *
- * Mirrors arch/arm64/include/asm/pgtable.h, v6.18; the same functions on real descriptors are in @shootdown/page-table. PTE_WRITE is
- * DBM as well: hardware that manages dirty state lets a store to a clean writable page through and clears RDONLY.
+ * Mirrors arch/arm64/include/asm/pgtable.h, v6.18; the same functions on real descriptors are in @shootdown/page-table.
+ * PTE_WRITE is DBM as well: hardware that manages dirty state lets a store to a clean writable page through and clears
+ * RDONLY.
  */
 import {
   _PAGE_ACCESSED,

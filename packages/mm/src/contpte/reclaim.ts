@@ -1,4 +1,7 @@
-/** Reclaim and MADV_FREE. Mirrors mm/rmap.c, try_to_unmap_one() and folio_referenced_one(), and mm/madvise.c, madvise_free_pte_range(), v6.18. */
+/**
+ * Reclaim and MADV_FREE. Mirrors mm/rmap.c, try_to_unmap_one() and folio_referenced_one(), and mm/madvise.c,
+ * madvise_free_pte_range(), v6.18.
+ */
 import { point, routine, type Steps } from '@shootdown/machine';
 import {
   PAGE_SIZE,

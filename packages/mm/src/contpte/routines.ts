@@ -1,6 +1,6 @@
 /**
- * The routines of a contpte kernel by kernel identifier: what a variant, or a user's patch, replaces. Routines call one another through
- * the kernel's table (`cpu.k`), never directly.
+ * The routines of a contpte kernel by kernel identifier: what a variant, or a user's patch, replaces. Routines call one
+ * another through the kernel's table (`cpu.k`), never directly.
  */
 import * as batch from './batch.ts';
 import * as contpte from './contpte.ts';

@@ -17,8 +17,8 @@ const STORE_OVER = defineOperation({
   name: 'write_entry',
   cost: 'store',
   perform(cx: OperationContext, op: Operation) {
-    if (!cx.storeBuffered(op.a, op.b)) return BLOCKED;
     const now = cx.read(op.a);
+    if (!cx.storeBuffered(op.a, op.b)) return BLOCKED;
     const lost =
       (pte_dirty(now) && !pte_dirty(op.c) && !pte_dirty(op.b)) ||
       (pte_young(now) && !pte_young(op.c) && !pte_young(op.b));

@@ -1,5 +1,6 @@
 /**
- * Invalidation of user translations on arm64. Mirrors arch/arm64/include/asm/tlbflush.h, v6.19: __flush_tlb_range() with its flags.
+ * Invalidation of user translations on arm64. Mirrors arch/arm64/include/asm/tlbflush.h, v6.19: __flush_tlb_range()
+ * with its flags.
  */
 import { routine, type Steps } from '@shootdown/machine';
 import { PAGE_SIZE, type ContpteCpu, type ContpteMm, type ContpteVma } from './kernel.ts';

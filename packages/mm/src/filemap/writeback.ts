@@ -1,17 +1,20 @@
 /**
  * Writing a folio back, and reclaiming it.
- * Mirrors mm/page-writeback.c, folio_clear_dirty_for_io(); mm/rmap.c, folio_mkclean(); mm/vmscan.c, shrink_folio_list(), v6.18.
+ * Mirrors mm/page-writeback.c, folio_clear_dirty_for_io(); mm/rmap.c, folio_mkclean(); mm/vmscan.c,
+ * shrink_folio_list(), v6.18.
  */
 import { load, routine, store, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_DIRTY, _PAGE_RW, pte_dirty, pte_present, pte_write } from '@shootdown/mmu';
 import { pte_lock, pte_unlock } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
-import type { FileFolio } from './kernel.ts';
+import type { FileFolio } from '../file-folio.ts';
 
 /** Choices of {@link writeback}. */
 export interface WritebackDesign {
-  /** PVMW_SYNC: page_vma_mapped_walk() takes the page-table lock even if the entry looks empty (479db0bf408e, v2.6.27). */
+  /**
+   * PVMW_SYNC: page_vma_mapped_walk() takes the page-table lock even if the entry looks empty (479db0bf408e, v2.6.27).
+   */
   readonly sync: boolean;
 }
 

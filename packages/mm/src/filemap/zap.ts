@@ -1,4 +1,7 @@
-/** munmap() of a shared file page, as far as the dirty bit goes: who learns of it, and when the folio ceases to count as mapped. */
+/**
+ * munmap() of a shared file page, as far as the dirty bit goes: who learns of it, and when the folio ceases to count as
+ * mapped.
+ */
 import { point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Kernel } from '../kernel.ts';
@@ -13,7 +16,7 @@ import {
   zap_pte_range_v3_15,
   type ZapPteRange,
 } from '../zap.ts';
-import type { FileFolio } from './kernel.ts';
+import type { FileFolio } from '../file-folio.ts';
 
 /** How zap_pte_range() treats a dirty page of a file. */
 export interface ZapDesign {
@@ -25,11 +28,21 @@ export interface ZapDesign {
   readonly mutant?: 'not marked' | 'read, then clear';
 }
 
+/** Every version of zap_pte_range(), to stand in for the kernel's own. */
+export const zapVersions = {
+  v3_14: zap_pte_range_v3_14,
+  v3_15: zap_pte_range_v3_15,
+  v6_2: zap_pte_range,
+  flushAfterPtl: zap_pte_range_flush_after_ptl,
+  notMarked: zap_pte_range_not_marked,
+  readThenClear: zap_pte_range_read_then_clear,
+} as const;
+
 /** The version that a design is. Mutants are mutants of v6.2. */
 function versionOf({ flushUnderPtl, delayedRmap, mutant }: ZapDesign): ZapPteRange {
-  if (mutant) return mutant === 'not marked' ? zap_pte_range_not_marked : zap_pte_range_read_then_clear;
-  if (!delayedRmap) return flushUnderPtl ? zap_pte_range_v3_15 : zap_pte_range_v3_14;
-  return flushUnderPtl ? zap_pte_range : zap_pte_range_flush_after_ptl;
+  if (mutant) return mutant === 'not marked' ? zapVersions.notMarked : zapVersions.readThenClear;
+  if (!delayedRmap) return flushUnderPtl ? zapVersions.v3_15 : zapVersions.v3_14;
+  return flushUnderPtl ? zapVersions.v6_2 : zapVersions.flushAfterPtl;
 }
 
 /** Unmaps one page of a file. */

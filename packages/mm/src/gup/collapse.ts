@@ -1,6 +1,7 @@
 /**
- * khugepaged: replaces a table of small pages by one huge page. Mirrors mm/khugepaged.c, collapse_huge_page(), v6.18, for a table
- * of one page. Its locks keep out other removers and page faults, none of which are here; GUP-fast takes no lock.
+ * khugepaged: replaces a table of small pages by one huge page. Mirrors mm/khugepaged.c, collapse_huge_page(), v6.18,
+ * for a table of one page. Its locks keep out other removers and page faults, none of which are here; GUP-fast takes no
+ * lock.
  */
 import { FrameKind, NO_FRAME, point, routine, work, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -9,19 +10,26 @@ import { folio_is_unpinned } from '../folio.ts';
 import { walkerLoad } from './invariants.ts';
 import { PAGE_SHARED, PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
 
-/** What happens between clearing the pmd and touching the table: nothing, tlb_remove_table_sync_one(), or synchronize_rcu(). */
+/**
+ * What happens between clearing the pmd and touching the table: nothing, tlb_remove_table_sync_one(), or
+ * synchronize_rcu().
+ */
 export type CollapseSync = 'none' | 'ipi' | 'rcu';
 
 /**
- * What becomes of the table, which is deposited for a later split. `freed`: the huge page is zapped, and zap_deposited_table()
- * frees it at once. `freed-rcu`: the same through pte_free_defer(). `kept`: nobody zaps the huge page.
+ * What becomes of the table, which is deposited for a later split. `freed`: the huge page is zapped, and
+ * zap_deposited_table() frees it at once. `freed-rcu`: the same through pte_free_defer(). `kept`: nobody zaps the huge
+ * page.
  */
 export type Deposit = 'freed' | 'freed-rcu' | 'kept';
 
 /** References to a page that khugepaged expects: the mapping's. */
 const EXPECTED_REFERENCES = 1;
 
-/** collapse_huge_page(), then a zap of the huge page. Without `counts` nobody looks whether the page is pinned (a mutant). */
+/**
+ * collapse_huge_page(), then a zap of the huge page. Without `counts` nobody looks whether the page is pinned (a
+ * mutant).
+ */
 export const khugepaged = routine(
   'khugepaged',
   function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, deposit: Deposit, counts: boolean): Steps {

@@ -1,4 +1,7 @@
-/** ksmd against a walk without locks. Mirrors mm/ksm.c, v6.18. Its locks keep out whoever takes them; GUP-fast takes none. */
+/**
+ * ksmd against a walk without locks. Mirrors mm/ksm.c, v6.18. Its locks keep out whoever takes them; GUP-fast takes
+ * none.
+ */
 import { FrameKind, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { try_to_merge_one_page, type KsmMutant } from '../secondary/ksm.ts';

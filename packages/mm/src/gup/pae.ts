@@ -1,8 +1,8 @@
 /**
  * Reading a PAE entry without a lock, against those who clear and set it under the page-table lock.
  *
- * Mirrors include/linux/pgtable.h, ptep_get_lockless(); arch/x86/include/asm/pgtable-3level.h, v6.18; and, for the counter,
- * arch/x86/kvm/mmu/mmu.c, __get_spte_lockless() on 32-bit hosts.
+ * Mirrors include/linux/pgtable.h, ptep_get_lockless(); arch/x86/include/asm/pgtable-3level.h, v6.18; and, for the
+ * counter, arch/x86/kvm/mmu/mmu.c, __get_spte_lockless() on 32-bit hosts.
  */
 import {
   atomicAdd,
@@ -24,8 +24,8 @@ import type { FlushBackEnd } from '../arch/interrupts-only.ts';
 import { formatHigh, formatLow, formatValue, highOf, lowOf, PaeEntry, pageOf, type PaeValue } from './pae-entry.ts';
 
 /**
- * How the entry is read. `low-high-low`: ptep_get_lockless(). `clear-counter`: the same, and again if a counter of clears has
- * moved. `cmpxchg8b`: both words at once.
+ * How the entry is read. `low-high-low`: ptep_get_lockless(). `clear-counter`: the same, and again if a counter of
+ * clears has moved. `cmpxchg8b`: both words at once.
  */
 export type PaeReader = 'low-high-low' | 'clear-counter' | 'cmpxchg8b';
 
@@ -40,7 +40,10 @@ export interface PaeDesign {
   readonly clear: 'split' | 'cmpxchg8b';
   /** What a fault maps: a new page, or the page that the page cache has kept all the while. */
   readonly fault: 'anonymous' | 'page-cache';
-  /** The second look, two plain loads in the order that the compiler gives them; or none, and the value is believed at once. */
+  /**
+   * The second look, two plain loads in the order that the compiler gives them; or none, and the value is believed at
+   * once.
+   */
   readonly recheck: 'none' | 'low-high' | 'high-low';
   /** GUP-fast has interrupts off; `on` is a mutant. */
   readonly irqs: 'off' | 'on';

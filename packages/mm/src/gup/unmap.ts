@@ -1,8 +1,9 @@
 /**
- * The removers: munmap() and madvise(MADV_DONTNEED) of everything that is mapped, and the freeing of its tables in every era.
+ * The removers: munmap() and madvise(MADV_DONTNEED) of everything that is mapped, and the freeing of its tables in
+ * every era.
  *
- * Mirrors mm/memory.c (zap_pte_range, free_pte_range) and mm/mmu_gather.c, v5.16 to v7.1. Locks that nobody else here takes
- * (mmap_lock, the page-table lock) are left out.
+ * Mirrors mm/memory.c (zap_pte_range, free_pte_range) and mm/mmu_gather.c, v5.16 to v7.1. Locks that nobody else here
+ * takes (mmap_lock, the page-table lock) are left out.
  */
 import { FrameKind, local, point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';

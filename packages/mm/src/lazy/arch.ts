@@ -1,8 +1,8 @@
 /**
  * What lazy MMU mode defers, architecture by architecture: one value each. Adding an architecture is one value here.
  *
- * Sources: arch/x86/xen/mmu.c, arch/powerpc/mm/book3s64/hash_tlb.c, arch/sparc/mm/tlb.c, arch/arm64/include/asm/pgtable.h, each as of
- * v7.0 and before the commits named, and the series of 2026 for s390.
+ * Sources: arch/x86/xen/mmu.c, arch/powerpc/mm/book3s64/hash_tlb.c, arch/sparc/mm/tlb.c,
+ * arch/arm64/include/asm/pgtable.h, each as of v7.0 and before the commits named, and the series of 2026 for s390.
  */
 
 /** What is put off until the mode is left or flushed. */

@@ -1,6 +1,7 @@
 /**
- * The hazards of lazy MMU mode, each a rule that a section either keeps or breaks. The rules are those that the mails and commit
- * messages give; a rule that is broken need not do damage on every architecture, so each says on which it bites.
+ * The hazards of lazy MMU mode, each a rule that a section either keeps or breaks. The rules are those that the mails
+ * and commit messages give; a rule that is broken need not do damage on every architecture, so each says on which it
+ * bites.
  */
 
 /** The classes, by their numbers. */

@@ -1,9 +1,10 @@
 /**
  * Lazy MMU mode: the generic layer, what an architecture defers, and the detector of hazards.
  *
- * Mirrors include/linux/pgtable.h of v7.0: lazy_mmu_mode_enable(), _disable(), _pause(), _resume(), is_lazy_mmu_mode_active(). Per
- * task two counts; per CPU one batch. Entries are changed through the operations of `pte.ts`, which ask this class what becomes
- * of a change. The detector sits in the same operations: it says which rule is broken, by whom, and on which architecture.
+ * Mirrors include/linux/pgtable.h of v7.0: lazy_mmu_mode_enable(), _disable(), _pause(), _resume(),
+ * is_lazy_mmu_mode_active(). Per task two counts; per CPU one batch. Entries are changed through the operations of
+ * `pte.ts`, which ask this class what becomes of a change. The detector sits in the same operations: it says which rule
+ * is broken, by whom, and on which architecture.
  */
 import {
   ModelError,
@@ -44,7 +45,10 @@ export interface LazyMmuOptions {
   readonly invalidate: (cx: OperationContext, vpn: number, pages: number) => void;
   /** The page whose last-level entry stands at an address; -1: an entry of the kernel's. */
   readonly pageAt: (address: number) => number;
-  /** What a broken rule leads to. Default: a violation. `count`: an event in the counters; `ignore`: nothing, so that the damage shows. */
+  /**
+   * What a broken rule leads to. Default: a violation. `count`: an event in the counters; `ignore`: nothing, so that
+   * the damage shows.
+   */
   readonly hazards?: 'fail' | 'count' | 'ignore';
 }
 

@@ -1,8 +1,9 @@
 /**
- * The sections of generic mm that use lazy MMU mode, in the orders that they had and have. Straight-line, one function per version.
+ * The sections of generic mm that use lazy MMU mode, in the orders that they had and have. Straight-line, one function
+ * per version.
  *
- * Mirrors mm/memory.c, mm/vmalloc.c, mm/migrate_device.c, mm/madvise.c, mm/kasan/shadow.c and fs/proc/task_mmu.c, v6.14 to v7.0.
- * Each works on the entries of one table; what surrounds a section (walks, VMAs, notifiers) is no part of it.
+ * Mirrors mm/memory.c, mm/vmalloc.c, mm/migrate_device.c, mm/madvise.c, mm/kasan/shadow.c and fs/proc/task_mmu.c, v6.14
+ * to v7.0. Each works on the entries of one table; what surrounds a section (walks, VMAs, notifiers) is no part of it.
  */
 import { each, routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import { _PAGE_RW, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';

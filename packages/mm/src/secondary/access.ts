@@ -20,7 +20,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { Fault, pte_pfn, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
 import { handle_mm_fault } from '../fault.ts';
 import type { Kernel, Mm } from '../kernel.ts';
-import type { PageContents } from './contents.ts';
+import type { PageContents } from '../contents.ts';
 import { SecondaryInvariant } from './invariants.ts';
 
 /** What an access gave: a version (0 and up), or why it did not go through. */

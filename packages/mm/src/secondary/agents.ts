@@ -1,4 +1,7 @@
-/** Who accesses memory through secondary MMUs: a guest, a device with a table of its own, a device that walks the primary one. */
+/**
+ * Who accesses memory through secondary MMUs: a guest, a device with a table of its own, a device that walks the
+ * primary one.
+ */
 import { assertThat, point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import {

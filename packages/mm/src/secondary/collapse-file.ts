@@ -1,15 +1,17 @@
 /**
- * khugepaged on shared memory: the page cache has a huge page, and a page table that maps parts of it one by one is taken away, so that it can
- * be mapped whole. Mirrors mm/khugepaged.c, collapse_pte_mapped_thp(), v6.1, and what it forgot before f268f6cf875f.
+ * khugepaged on shared memory: the page cache has a huge page, and a page table that maps parts of it one by one is
+ * taken away, so that it can be mapped whole. Mirrors mm/khugepaged.c, collapse_pte_mapped_thp(), v6.1, and what it
+ * forgot before f268f6cf875f.
  */
 import { load, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { indexOf, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
-import { invalidate_range_end, invalidate_range_start } from './notify.ts';
+import { invalidate_range_end, invalidate_range_start } from '../notify.ts';
 
 /**
- * Takes away the table that maps the page, on a tree of two levels. Some time later the page is reclaimed: its rmap says that nobody maps it.
+ * Takes away the table that maps the page, on a tree of two levels. Some time later the page is reclaimed: its rmap
+ * says that nobody maps it.
  * @param notifies false: before f268f6cf875f no secondary MMU was told
  */
 export const collapse_pte_mapped_thp = routine(

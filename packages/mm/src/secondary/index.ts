@@ -10,8 +10,8 @@ export {
   type Agent,
 } from './access.ts';
 export { collapse_pte_mapped_thp } from './collapse-file.ts';
-export { PageContents } from './contents.ts';
+export { PageContents } from '../contents.ts';
 export { secondaryAgreesAtRest, SecondaryInvariant, secondaryIsNoMoreWritable, type EntryPair } from './invariants.ts';
 export { try_to_merge_one_page, type KsmMutant } from './ksm.ts';
-export { NotifierEra, notifierRules, notifyingArch, type NotifierDesign, type SecondaryMmus } from './notify.ts';
+export { NotifierEra, notifierRules, notifyingArch, type NotifierDesign, type SecondaryMmus } from '../notify.ts';
 export { primaryMmu, type LookupOptions } from './primary.ts';

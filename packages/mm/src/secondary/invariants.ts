@@ -1,8 +1,8 @@
 /**
  * What secondary MMUs must keep to, by name.
  *
- * J1, J2 and J5 are judged when something is accessed through a secondary MMU; J3 and J4 look at the two tables. J6 is the
- * notifiers' own (`CALLBACK_SLEEPS`), and a deadlock.
+ * J1, J2 and J5 are judged when something is accessed through a secondary MMU; J3 and J4 look at the two tables. J6 is
+ * the notifiers' own (`CALLBACK_SLEEPS`), and a deadlock.
  */
 import type { Property } from '@shootdown/machine';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
@@ -41,7 +41,10 @@ export function secondaryAgreesAtRest(name: string, { primary, primaryWords, sec
   };
 }
 
-/** J4 for one page. An entry that has been cleared says nothing: it is being replaced, and nobody can find the page meanwhile. */
+/**
+ * J4 for one page. An entry that has been cleared says nothing: it is being replaced, and nobody can find the page
+ * meanwhile.
+ */
 export function secondaryIsNoMoreWritable(name: string, { primary, primaryWords, secondary }: EntryPair): Property {
   return {
     name: `${SecondaryInvariant.J4} (${name})`,

@@ -1,6 +1,6 @@
 /**
- * KSM: replaces a page by an equal one that is shared read-only. Mirrors mm/ksm.c, v6.18: write_protect_page(), replace_page(),
- * try_to_merge_one_page(); with set_pte_at_notify() as it was until v6.9.
+ * KSM: replaces a page by an equal one that is shared read-only. Mirrors mm/ksm.c, v6.18: write_protect_page(),
+ * replace_page(), try_to_merge_one_page(); with set_pte_at_notify() as it was until v6.9.
  */
 import { routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -9,13 +9,13 @@ import { folio_expected_ref_count, folio_is_unpinned } from '../folio.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
 import { protection } from '../wp-page.ts';
-import { pages_identical } from './contents.ts';
+import { pages_identical } from '../contents.ts';
 import {
   invalidate_page_if_missing_change_pte,
   set_pte_at_notify,
   setPteRangeEnd,
   setPteRangeStart,
-} from './notify.ts';
+} from '../notify.ts';
 
 /** What can be left out of it (mutants). */
 export type KsmMutant =
@@ -77,9 +77,9 @@ function tellingUnless(kernel: Kernel, silent: boolean): Kernel {
 }
 
 /**
- * Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. GUP-fast takes no lock, so
- * each of the two looks at what the other has done: this clears the entry, then counts references; GUP-fast takes its reference, then
- * looks at the entry again.
+ * Makes the page read-only everywhere; the entry that it has then, or null if somebody has pinned the page. GUP-fast
+ * takes no lock, so each of the two looks at what the other has done: this clears the entry, then counts references;
+ * GUP-fast takes its reference, then looks at the entry again.
  */
 const write_protect_page = routine(
   'write_protect_page',

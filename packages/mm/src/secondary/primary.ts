@@ -1,8 +1,8 @@
 /**
  * How the fault handler of a secondary MMU finds a page in the primary one.
  *
- * Mirrors virt/kvm/kvm_main.c, hva_to_pfn_fast() and hva_to_pfn_slow(), and mm/gup.c, v6.18. A driver that calls get_user_pages() comes to
- * the same.
+ * Mirrors virt/kvm/kvm_main.c, hva_to_pfn_fast() and hva_to_pfn_slow(), and mm/gup.c, v6.18. A driver that calls
+ * get_user_pages() comes to the same.
  */
 import { point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -15,7 +15,10 @@ import { pte_offset } from '../pgtable.ts';
 
 /** How pages are looked up. */
 export interface LookupOptions {
-  /** A page that is not there is faulted in, as long as there is memory; otherwise there is none to be had. Default true. */
+  /**
+   * A page that is not there is faulted in, as long as there is memory; otherwise there is none to be had. Default
+   * true.
+   */
   readonly faultsIn?: boolean;
   /** mmap_lock is taken for it: that matters where somebody takes it for writing. Default false. */
   readonly takesMmapLock?: boolean;

@@ -1,6 +1,6 @@
 /**
- * arm64 translation table descriptors, cut to one 32-bit word. Mirrors arch/arm64/include/asm/pgtable-hwdef.h, v6.18: the
- * type is in bits 1:0, the frame number in bits 12 and up.
+ * arm64 translation table descriptors, cut to one 32-bit word. Mirrors arch/arm64/include/asm/pgtable-hwdef.h, v6.18:
+ * the type is in bits 1:0, the frame number in bits 12 and up.
  */
 
 const TYPE_MASK = 0b11;

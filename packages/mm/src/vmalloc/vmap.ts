@@ -1,10 +1,10 @@
 /**
  * vmap_range() with huge mappings. Mirrors vmap_pud_range() and below of mm/vmalloc.c, v6.18.
  *
- * A huge mapping replaces a table that an earlier, smaller mapping left behind; that is the only moment at which the kernel's
- * own tables are freed. The address and size checks before it are taken as passed.
+ * A huge mapping replaces a table that an earlier, smaller mapping left behind; that is the only moment at which the
+ * kernel's own tables are freed. The address and size checks before it are taken as passed.
  */
-import { each, point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { each, point, routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import { _PAGE_PRESENT, _PAGE_RW, mk_pte } from '@shootdown/mmu';
 import { blockDescriptor, pageDescriptor, pxd_pgtable, pxd_table } from './descriptor.ts';
 import type { FreeTables } from './free-tables.ts';
@@ -17,9 +17,9 @@ import type { VmallocKernel } from './kernel.ts';
 /**
  * What vmap_try_huge_pud() and vmap_try_huge_pmd() do about a table in their way.
  *
- * `free`: free it, then set the entry. `trylock`: both under mmap_read_trylock(init_mm), and no huge mapping if that fails (series
- * of July 2026). `unsupported`: arch_vmap_pud_supported() says no. Mutants: `trylock-unchecked` goes on when the trylock has
- * failed, `trylock-dropped` releases the lock before the free.
+ * `free`: free it, then set the entry. `trylock`: both under mmap_read_trylock(init_mm), and no huge mapping if that
+ * fails (series of July 2026). `unsupported`: arch_vmap_pud_supported() says no. Mutants: `trylock-unchecked` goes on
+ * when the trylock has failed, `trylock-dropped` releases the lock before the free.
  */
 export type TryHuge = 'free' | 'trylock' | 'unsupported' | 'trylock-unchecked' | 'trylock-dropped';
 
@@ -36,43 +36,129 @@ export interface VmapDesign {
 /** What a mapping maps: consecutive frames from here on. */
 const FIRST_PFN = 0x40;
 
-/** vmap_try_huge_pud(), vmap_try_huge_pmd(): 1 if the entry is a block now. */
-function* tryHuge(
-  kernel: VmallocKernel,
-  cpu: number,
-  design: VmapDesign,
-  entry: EntryPointer,
-  level: Level,
-): Steps<number> {
-  if (design.tryHuge === 'unsupported') return 0;
-  const freeTable = level === 'pud' ? design.tables.pud_free_pmd_page : design.tables.pmd_free_pte_page;
-  const inTheWay = pxd_table(yield* kernel.get(entry, `${level}_present`));
-  let locked = 0;
-  if (inTheWay && design.tryHuge !== 'free') locked = yield* mmap_read_trylock(kernel.init_mm);
-  if (inTheWay && locked === 0 && (design.tryHuge === 'trylock' || design.tryHuge === 'trylock-dropped')) return 0;
-  if (locked === 1 && design.tryHuge === 'trylock-dropped') {
-    yield* mmap_read_unlock(kernel.init_mm);
-    locked = 0;
-  }
-  if (inTheWay) yield* kernel.routine(freeTable)(kernel, cpu, entry);
-  yield* kernel.set(entry, blockDescriptor(FIRST_PFN + entry.index), level);
-  if (locked === 1) yield* mmap_read_unlock(kernel.init_mm);
-  return 1;
+/** vmap_try_huge_pud() and vmap_try_huge_pmd(): 1 if the entry is a block now. */
+type TryHugeAt = Routine<[kernel: VmallocKernel, cpu: number, design: VmapDesign, entry: EntryPointer], number>;
+
+/** One version of the pair. */
+interface VmapTryHuge {
+  readonly vmap_try_huge_pud: TryHugeAt;
+  readonly vmap_try_huge_pmd: TryHugeAt;
 }
 
-/** vmap_try_huge_pud(). */
-const vmap_try_huge_pud = routine(
-  'vmap_try_huge_pud',
-  (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer) =>
-    tryHuge(kernel, cpu, design, pud, 'pud'),
-);
+/** v6.18: what is in the way is freed. */
+const v6_18: VmapTryHuge = {
+  vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, cpu, { tables }, pud) {
+    if (pxd_table(yield* kernel.get(pud, 'pud_present')))
+      yield* kernel.routine(tables.pud_free_pmd_page)(kernel, cpu, pud);
+    yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
+    return 1;
+  }),
+  vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, cpu, { tables }, pmd) {
+    if (pxd_table(yield* kernel.get(pmd, 'pmd_present')))
+      yield* kernel.routine(tables.pmd_free_pte_page)(kernel, cpu, pmd);
+    yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
+    return 1;
+  }),
+};
 
-/** vmap_try_huge_pmd(). */
-const vmap_try_huge_pmd = routine(
-  'vmap_try_huge_pmd',
-  (kernel: VmallocKernel, cpu: number, design: VmapDesign, pmd: EntryPointer) =>
-    tryHuge(kernel, cpu, design, pmd, 'pmd'),
-);
+/** Series of July 2026: under mmap_read_trylock(init_mm), and no huge mapping if that fails. */
+const trylock: VmapTryHuge = {
+  vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, cpu, { tables }, pud) {
+    if (pxd_table(yield* kernel.get(pud, 'pud_present'))) {
+      if ((yield* mmap_read_trylock(kernel.init_mm)) === 0) return 0;
+      yield* kernel.routine(tables.pud_free_pmd_page)(kernel, cpu, pud);
+      yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
+      yield* mmap_read_unlock(kernel.init_mm);
+      return 1;
+    }
+    yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
+    return 1;
+  }),
+  vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, cpu, { tables }, pmd) {
+    if (pxd_table(yield* kernel.get(pmd, 'pmd_present'))) {
+      if ((yield* mmap_read_trylock(kernel.init_mm)) === 0) return 0;
+      yield* kernel.routine(tables.pmd_free_pte_page)(kernel, cpu, pmd);
+      yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
+      yield* mmap_read_unlock(kernel.init_mm);
+      return 1;
+    }
+    yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
+    return 1;
+  }),
+};
+
+/** arch_vmap_pud_supported() and arch_vmap_pmd_supported() of a kernel that has ptdump. */
+const arch_vmap_supported = (): boolean => false;
+
+/** v6.17 and before, with CONFIG_PTDUMP_DEBUGFS: the architecture says no. */
+const unsupported: VmapTryHuge = {
+  vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, _cpu, _design, pud) {
+    if (!arch_vmap_supported()) return 0;
+    yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
+    return 1;
+  }),
+  vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, _cpu, _design, pmd) {
+    if (!arch_vmap_supported()) return 0;
+    yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
+    return 1;
+  }),
+};
+
+/** Mutant: goes on when the trylock has failed. */
+const trylockUnchecked: VmapTryHuge = {
+  vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, cpu, { tables }, pud) {
+    if (pxd_table(yield* kernel.get(pud, 'pud_present'))) {
+      const locked = yield* mmap_read_trylock(kernel.init_mm);
+      yield* kernel.routine(tables.pud_free_pmd_page)(kernel, cpu, pud);
+      yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
+      if (locked === 1) yield* mmap_read_unlock(kernel.init_mm);
+      return 1;
+    }
+    yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
+    return 1;
+  }),
+  vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, cpu, { tables }, pmd) {
+    if (pxd_table(yield* kernel.get(pmd, 'pmd_present'))) {
+      const locked = yield* mmap_read_trylock(kernel.init_mm);
+      yield* kernel.routine(tables.pmd_free_pte_page)(kernel, cpu, pmd);
+      yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
+      if (locked === 1) yield* mmap_read_unlock(kernel.init_mm);
+      return 1;
+    }
+    yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
+    return 1;
+  }),
+};
+
+/** Mutant: releases the lock before the free. */
+const trylockDropped: VmapTryHuge = {
+  vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, cpu, { tables }, pud) {
+    if (pxd_table(yield* kernel.get(pud, 'pud_present'))) {
+      if ((yield* mmap_read_trylock(kernel.init_mm)) === 0) return 0;
+      yield* mmap_read_unlock(kernel.init_mm);
+      yield* kernel.routine(tables.pud_free_pmd_page)(kernel, cpu, pud);
+    }
+    yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
+    return 1;
+  }),
+  vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, cpu, { tables }, pmd) {
+    if (pxd_table(yield* kernel.get(pmd, 'pmd_present'))) {
+      if ((yield* mmap_read_trylock(kernel.init_mm)) === 0) return 0;
+      yield* mmap_read_unlock(kernel.init_mm);
+      yield* kernel.routine(tables.pmd_free_pte_page)(kernel, cpu, pmd);
+    }
+    yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
+    return 1;
+  }),
+};
+
+const VERSIONS: Readonly<Record<TryHuge, VmapTryHuge>> = {
+  free: v6_18,
+  trylock,
+  unsupported,
+  'trylock-unchecked': trylockUnchecked,
+  'trylock-dropped': trylockDropped,
+};
 
 const vmap_pte_range = routine('vmap_pte_range', function* (kernel: VmallocKernel, table: number): Steps {
   for (let i = 0; i < kernel.tree.ptes; i++) {
@@ -88,14 +174,14 @@ const vmap_pmd_range = routine(
     for (let i = 0; i < kernel.tree.pmds; i++) {
       yield* point('next_pmd', table, i);
       const pmd = kernel.frames.entry(table, i);
-      if ((yield* kernel.routine(vmap_try_huge_pmd)(kernel, cpu, design, pmd)) === 1) continue;
+      if ((yield* kernel.routine(VERSIONS[design.tryHuge].vmap_try_huge_pmd)(kernel, cpu, design, pmd)) === 1) continue;
       yield* kernel.routine(vmap_pte_range)(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')));
     }
   },
 );
 
 /** The routines below vmap_range(), by their names. */
-export const vmapRoutines = { vmap_try_huge_pud, vmap_try_huge_pmd, vmap_pmd_range, vmap_pte_range };
+export const vmapRoutines = { ...v6_18, vmap_pmd_range, vmap_pte_range };
 
 /** vmap_range(): maps the pud entries first .. last, each with one block if it can be had. */
 export const vmap_range = routine(
@@ -105,7 +191,8 @@ export const vmap_range = routine(
       yield* point('next_pud', i);
       const pud = kernel.pud(i);
       const huge = design.largest === 'pud';
-      if (huge && (yield* kernel.routine(vmap_try_huge_pud)(kernel, cpu, design, pud)) === 1) continue;
+      if (huge && (yield* kernel.routine(VERSIONS[design.tryHuge].vmap_try_huge_pud)(kernel, cpu, design, pud)) === 1)
+        continue;
       yield* kernel.routine(vmap_pmd_range)(kernel, cpu, design, pud);
     }
   },
@@ -113,7 +200,9 @@ export const vmap_range = routine(
 
 const MAPPED = _PAGE_PRESENT | _PAGE_RW;
 
-/** vmap_pte_range(): one section for the range, its barriers batched; the caller uses the mapping when it has returned. */
+/**
+ * vmap_pte_range(): one section for the range, its barriers batched; the caller uses the mapping when it has returned.
+ */
 export const vmap_pte_range_lazy: SectionRoutine = routine(
   'vmap_pte_range',
   function* ({ lazy, current, ptes }): Steps {

@@ -1,4 +1,7 @@
-/** Size and shape of one TLB level. `entries = sets * ways`; `sets` is a power of two, because address bits select the set. */
+/**
+ * Size and shape of one TLB level. `entries = sets * ways`; `sets` is a power of two, because address bits select the
+ * set.
+ */
 export interface TlbGeometry {
   readonly entries: number;
   readonly ways: number;
@@ -14,7 +17,10 @@ export class TlbGeometryError extends Error {
   }
 }
 
-/** Ten times the largest second-level TLB built so far leaves room for what-if questions; a full search of one set stays affordable. */
+/**
+ * Ten times the largest second-level TLB built so far leaves room for what-if questions; a full search of one set stays
+ * affordable.
+ */
 export const tlbEntriesMax = 2 ** 16;
 
 const geometryPattern = /^(\d+)(?:x(\d+))?$/;
@@ -24,7 +30,8 @@ const shownLengthMax = 40;
 /**
  * Geometry of a TLB level with `entries` entries in sets of `ways`.
  *
- * @throws {TlbGeometryError} when the numbers are out of range, do not divide, or give a number of sets that is not a power of two.
+ * @throws {TlbGeometryError} when the numbers are out of range, do not divide, or give a number of sets that is not a
+ * power of two.
  */
 export function tlbGeometry(entries: number, ways: number): TlbGeometry {
   const value = `${entries}x${ways}`;
@@ -47,7 +54,8 @@ export function tlbGeometry(entries: number, ways: number): TlbGeometry {
 }
 
 /**
- * Reads a geometry as it stands on a command line: `64x4` is 64 entries of 4 ways in 16 sets; `64x64`, or `64` alone, is fully associative.
+ * Reads a geometry as it stands on a command line: `64x4` is 64 entries of 4 ways in 16 sets; `64x64`, or `64` alone,
+ * is fully associative.
  *
  * @throws {TlbGeometryError} as `tlbGeometry`, and when the text has another form.
  */

@@ -7,8 +7,8 @@ export interface LineFormat {
   /** What the tool says besides, and what has no meaning for a TLB: such lines are passed over. */
   readonly commentary: RegExp;
   /**
-   * Appends the reference on the line that begins at `start`; returns where the next line begins, or {@link noReference}.
-   * There is a newline at or after every position it is asked about.
+   * Appends the reference on the line that begins at `start`; returns where the next line begins, or {@link
+   * noReference}. There is a newline at or after every position it is asked about.
    */
   reference(bytes: Uint8Array, start: number, builder: ReferenceTraceBuilder): number;
 }

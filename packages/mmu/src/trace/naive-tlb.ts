@@ -2,8 +2,9 @@ import type { TlbGeometry } from './geometry.ts';
 import type { ReferenceTrace } from './reference-trace.ts';
 import type { TlbCounts, TlbHierarchyConfig } from './tlb-hierarchy.ts';
 
-// The reference that `tlb-hierarchy.ts` is tested and measured against. It says what is meant in the plainest way: references as objects,
-// addresses as bigint, a set as a Map whose insertion order is the order of use. It shares no code with the fast one.
+// The reference that `tlb-hierarchy.ts` is tested and measured against. It says what is meant in the plainest way:
+// references as objects, addresses as bigint, a set as a Map whose insertion order is the order of use. It shares no
+// code with the fast one.
 
 const defaultPageShift = 12;
 

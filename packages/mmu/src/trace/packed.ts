@@ -69,8 +69,8 @@ const canonicalShift = 15;
 const canonicalMask = (1 << (sizeShift - canonicalShift)) - 1;
 
 /**
- * True if the beginning of a file can be packed records. Programs use addresses whose upper bits are all equal, or at least few different
- * regions of the address space; other data has neither, or leaves the sizes empty.
+ * True if the beginning of a file can be packed records. Programs use addresses whose upper bits are all equal, or at
+ * least few different regions of the address space; other data has neither, or leaves the sizes empty.
  * @param named the name of the file says so, and records may have no size
  */
 export function looksPacked(head: Uint8Array, named: boolean): boolean {

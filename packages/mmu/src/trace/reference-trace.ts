@@ -1,4 +1,7 @@
-/** Kinds of memory reference, as bits 63:62 of a packed record encode them. A `modify` is a load and then a store of the same bytes. */
+/**
+ * Kinds of memory reference, as bits 63:62 of a packed record encode them. A `modify` is a load and then a store of the
+ * same bytes.
+ */
 export const referenceKinds = { fetch: 0, load: 1, store: 2, modify: 3 } as const;
 
 /** Name of a kind of reference. */
@@ -13,7 +16,10 @@ export interface Reference {
   readonly sizeBytes: number;
 }
 
-/** No reference is larger than the smallest page, so none touches more than two pages. (Lackey's own bound, MAX_DSIZE, is 512.) */
+/**
+ * No reference is larger than the smallest page, so none touches more than two pages. (Lackey's own bound, MAX_DSIZE,
+ * is 512.)
+ */
 export const referenceBytesMax = 4096;
 
 /** Ten bytes of memory each: a full trace takes 1.3 GB. */

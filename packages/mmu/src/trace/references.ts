@@ -40,12 +40,13 @@ const reasonOfErrorCode: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads a memory-reference trace: packed records (`.u64`), the records of ChampSim, or the text of valgrind's lackey, of pinatrace,
- * memtrace or DynamoRIO's view tool, any of them gzipped. Gzip is recognised by its magic bytes, the format by the first 64 KiB; a
- * name that ends in `.u64` or in `.txt`, `.log`, `.lackey` or `.out` tells records from text. The file is decoded as it is read, so pipes
- * work and only the references are held in memory.
+ * Reads a memory-reference trace: packed records (`.u64`), the records of ChampSim, or the text of valgrind's lackey,
+ * of pinatrace, memtrace or DynamoRIO's view tool, any of them gzipped. Gzip is recognised by its magic bytes, the
+ * format by the first 64 KiB; a name that ends in `.u64` or in `.txt`, `.log`, `.lackey` or `.out` tells records from
+ * text. The file is decoded as it is read, so pipes work and only the references are held in memory.
  *
- * @throws {TraceError} when the file cannot be opened, is a device, is empty, is corrupt, is no trace, or holds more references than the limit.
+ * @throws {TraceError} when the file cannot be opened, is a device, is empty, is corrupt, is no trace, or holds more
+ * references than the limit.
  */
 export async function readReferenceTrace(
   path: string,
@@ -101,7 +102,8 @@ async function* resumed(head: Uint8Array, source: Chunks): Chunks {
 
 async function* inflated(chunks: Chunks): Chunks {
   const gunzip = createGunzip({ chunkSize: readChunkBytes });
-  // The iteration of gunzip throws whatever the pipeline fails with, so the pipeline's own rejection carries nothing new.
+  // The iteration of gunzip throws whatever the pipeline fails with, so the pipeline's own rejection carries nothing
+  // new.
   pipeline(Readable.from(chunks), gunzip).catch(() => undefined);
   yield* gunzip;
 }
@@ -110,7 +112,9 @@ function isGzip(head: Uint8Array): boolean {
   return head[0] === 0x1f && head[1] === 0x8b;
 }
 
-/** Files that people have at hand and that are no traces, by their first bytes; and what opens those that may hold one. */
+/**
+ * Files that people have at hand and that are no traces, by their first bytes; and what opens those that may hold one.
+ */
 const otherFiles: readonly (readonly [magic: string, what: string])[] = [
   ['\x7fELF', 'an ELF file'],
   ['PK\x03\x04', 'a zip archive: unzip it first'],

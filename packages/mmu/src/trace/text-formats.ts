@@ -2,8 +2,8 @@ import { lackey } from './lackey.ts';
 import { appendReference, noReference, type LineFormat } from './lines.ts';
 import { type ReferenceKind, ReferenceTraceBuilder, referenceKinds, referencesMax } from './reference-trace.ts';
 
-// Text of other tools, one regular expression each with the groups kind, address (hexadecimal) and, where it is recorded, size
-// (decimal). A reference without a size counts as one byte: it touches one page.
+// Text of other tools, one regular expression each with the groups kind, address (hexadecimal) and, where it is
+// recorded, size (decimal). A reference without a size counts as one byte: it touches one page.
 //
 //   pinatrace   0x401000: R 0x7ffd2000                  Pin, source/tools/ManualExamples; only data
 //               0x401000: R 0x7ffd2000  8 0x2a          SimpleExamples: size and value too
@@ -59,7 +59,9 @@ const formats: readonly LineFormat[] = [
   ),
 ];
 
-/** The format of which most lines of the beginning of a text are; lackey if there is none. `matches`: how many they are. */
+/**
+ * The format of which most lines of the beginning of a text are; lackey if there is none. `matches`: how many they are.
+ */
 export function textFormatOf(head: Uint8Array): { readonly format: LineFormat; readonly matches: number } {
   const whole = head.subarray(0, head.lastIndexOf(newline) + 1);
   const lines = whole.length > 0 ? whole : Uint8Array.from([...head, newline]);

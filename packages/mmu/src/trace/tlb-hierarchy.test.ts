@@ -67,7 +67,8 @@ describe('the TLB hierarchy', () => {
   });
 
   it('does not renew a page in L2 by a hit in L1', () => {
-    // The hits on page 0 stay within L1D, so the three entries of L2 go to 2, 3 and 4, and page 0 misses there when it returns.
+    // The hits on page 0 stay within L1D, so the three entries of L2 go to 2, 3 and 4, and page 0 misses there when it
+    // returns.
     const counts = countTlb(touching('load', [0, 1, 0, 2, 0, 3, 4, 0]), config('2', '2', '3'));
     expect(counts).toMatchObject({ l1d: { hits: 2, misses: 6 }, l2: { hits: 0, misses: 6 } });
   });

@@ -19,7 +19,9 @@ export interface TlbLevelCounts {
   readonly misses: number;
 }
 
-/** What `shootdown tlb` reports. `lookups` counts first-level look-ups; those of `l2` are the misses of `l1i` and `l1d`. */
+/**
+ * What `shootdown tlb` reports. `lookups` counts first-level look-ups; those of `l2` are the misses of `l1i` and `l1d`.
+ */
 export interface TlbCounts {
   readonly lookups: number;
   readonly l1i: TlbLevelCounts;
@@ -59,7 +61,8 @@ class TlbLevel {
     let displaced = tags[first];
     if (displaced === page) return true;
     tags[first] = page;
-    // One pass both searches and moves: every entry used later than `page` steps one place back, on a miss the last one out of the set.
+    // One pass both searches and moves: every entry used later than `page` steps one place back, on a miss the last one
+    // out of the set.
     for (let slot = first + 1; slot < end; slot++) {
       const tag = tags[slot];
       tags[slot] = displaced ?? noPage;
@@ -71,10 +74,12 @@ class TlbLevel {
 }
 
 /**
- * Counts the hits and misses of a trace in a split first level and a unified second level. It translates nothing: every page is taken to be
- * mapped, in one address space that is never invalidated. Successive calls of `run` continue with warm TLBs.
+ * Counts the hits and misses of a trace in a split first level and a unified second level. It translates nothing: every
+ * page is taken to be mapped, in one address space that is never invalidated. Successive calls of `run` continue with
+ * warm TLBs.
  *
- * A reference that straddles a page boundary is two look-ups; a modify is a read and then a write, two look-ups per page.
+ * A reference that straddles a page boundary is two look-ups; a modify is a read and then a write, two look-ups per
+ * page.
  *
  * @throws {TlbGeometryError} on an impossible geometry; RangeError on a page shift out of range.
  */
@@ -107,7 +112,8 @@ export class TlbHierarchy {
     const pageBytes = 1 << pageShift;
     const offsetMask = pageBytes - 1;
     const pagesPerHighUnit = 2 ** (addressLowBits - pageShift);
-    // The page last looked up in a first level is the most recently used of its set there: another look-up hits and changes nothing.
+    // The page last looked up in a first level is the most recently used of its set there: another look-up hits and
+    // changes nothing.
     let lastFetched = noPage;
     let lastAccessed = noPage;
     let fetches = 0;

@@ -5,7 +5,7 @@ import { contpteFold } from './contpte-fold.ts';
 describeScenario(contpteFold, {
   violates: contpte.MISPROGRAMMED,
   golden: ['across-folios'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   live: ['one-folio'],
   liveModels: MODELS,
   reducedOnly: (name) => !DEEP && name === 'one-folio',

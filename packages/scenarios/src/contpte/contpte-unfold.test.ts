@@ -5,7 +5,7 @@ import { contpteUnfold } from './contpte-unfold.ts';
 describeScenario(contpteUnfold, {
   violates: BREAK_BEFORE_MAKE,
   golden: ['bbml0-no-tlbi'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   live: ['bbml2-no-tlbi'],
   reducedOnly: () => !DEEP,
   deepOnly: (_, model) => model === 'tso',

@@ -14,6 +14,7 @@ import {
   deviceAccesses,
   readsLockless,
   routinesOf,
+  returns,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -83,8 +84,9 @@ const variants: readonly Design[] = [
 ];
 
 /** mprotect(PROT_READ) of the first page. */
-const protects: ContpteTask = routine('mprotect', function* ({ vma }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-  yield* cpu.k.change_protection(cpu, vma, 0, PAGE_SIZE, PAGE_READONLY);
+const protects: ContpteTask = routine('mprotect', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
+  yield* returns(machine, 0, PAGE_SIZE);
 });
 
 const written = ({ block }: ContpteMachine): number[] => [0, block - 1];

@@ -5,7 +5,7 @@ import { contpteZap } from './contpte-zap.ts';
 
 const { searched } = describeScenario(contpteZap, {
   golden: ['clear-one-without-unfold', 'ad-not-gathered'],
-  pointStatesMax: 2_000,
+  pointStatesMax: 500,
   live: ['part'],
   reducedOnly: () => !DEEP,
   deepOnly: (_, model) => model === 'tso',

@@ -11,8 +11,10 @@ import {
   contpteMachine,
   contpteParameters,
   deviceAccesses,
+  ofEntries,
   readsLockless,
   routinesOf,
+  returns,
   startContpte,
   type ContpteMachine,
   type ContpteParameter,
@@ -80,8 +82,10 @@ const variants: readonly Design[] = [
 
 /** MADV_DONTNEED. */
 function zaps({ whole = false }: Design): ContpteTask {
-  return routine('madvise', function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    yield* cpu.k.zap_page_range_single(cpu, vma, 0, (whole ? block : block / 2) * PAGE_SIZE);
+  return routine('madvise', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    const end = (whole ? machine.block : machine.block / 2) * PAGE_SIZE;
+    yield* cpu.k.zap_page_range_single(cpu, machine.vma, 0, end);
+    yield* returns(machine, 0, end);
   });
 }
 
@@ -104,6 +108,17 @@ export const contpteZap: Scenario<Design, ContpteParameter> & OffersC = {
       device: {},
       readerPage: block - 1,
     });
-    return startContpte(machine, [zaps(request.variant), accesses(ends), readsLockless, deviceAccesses(ends)]);
+    const zapped = request.variant.whole ? block : block / 2;
+    const tasks = [zaps(request.variant), accesses(ends), readsLockless, deviceAccesses(ends)];
+    return startContpte(machine, tasks, [
+      ...machine.invariants.properties,
+      ofEntries(
+        machine,
+        'finally',
+        'what was given back is not mapped, and the rest is',
+        'that is what was asked for',
+        (entries) => entries.slice(0, block).every((pte, page) => contpte.pte_none(pte) === page < zapped),
+      ),
+    ]);
   },
 };

@@ -6,7 +6,9 @@
 import type { BuildRequest, Parameter, Variant } from '@shootdown/explorer';
 import {
   choose,
+  defineOperation,
   Frames,
+  operation,
   program,
   routine,
   SystemBuilder,
@@ -90,6 +92,8 @@ export interface ContpteMachineOptions {
   /** Address spaces, each with a table. Default one. */
   readonly mms?: number;
   readonly bbml2?: boolean;
+  /** Which frames hold the same. Default: none do. */
+  readonly sameContents?: (frame: number, other: number) => boolean;
   /** The hardware of CPU0, if it runs user code too. */
   readonly kernelHardware?: Omit<Translator, 'name'>;
   /** The SMMU, if there is one. */
@@ -147,7 +151,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     blockEntries: block,
     root: 0,
     asid: 1,
-    rule: bbml2 ? BBML2_NOABORT : BBML0,
+    rule: { ...(bbml2 ? BBML2_NOABORT : BBML0), ...(options.sameContents && { sameContents: options.sameContents }) },
   });
   connectMmus(builder, tlb.mmus.slice(0, 2), 'dvm');
   const device = tlb.mmus[2];
@@ -164,6 +168,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
   const monitor = new FlushMonitor(builder, frames, tinyShape(1, entries), {
     root: pgd.at(0),
     cpus: 2,
+    blockEntries: block,
     pages: Array.from({ length: entries }, (_, page) => page),
   });
   tlb.monitors = [monitor];
@@ -205,12 +210,15 @@ function entriesOf(mapped: readonly InitialMapping[], folios: readonly contpte.F
   return entries;
 }
 
-/** A thread that accesses one of some pages, once, and stops when it faults: it would have to wait for the lock. */
+/**
+ * A thread that stores to one of some pages, or loads from the first of them, once, and stops when it faults: it would have to wait for
+ * the lock. A load goes through an old translation that a store finds to be clean, and so looks at memory again.
+ */
 export function accesses(pages: (machine: ContpteMachine) => readonly number[], write = true): ContpteTask {
   return routine('user code', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const list = pages(machine);
-    const page = list.length === 1 ? 0 : yield* choose(list.length, { label: 'which page' });
-    yield* cpu.mmu.access(list[page] as number, write);
+    const which = write ? yield* choose(list.length + 1, { label: 'which page' }) : list.length;
+    yield* cpu.mmu.access(list[which] ?? (list[0] as number), which < list.length);
   });
 }
 
@@ -222,6 +230,26 @@ export function deviceAccesses(pages: (machine: ContpteMachine) => readonly numb
     yield* (machine.tlb.mmus[machine.deviceNumber] as ContiguousMmu).access(list[page] as number, write);
   });
 }
+
+/**
+ * The call returns: whatever it has changed of [start, end), in bytes, nobody uses as it was from now on. The flush that sees to it is the
+ * call's own, wherever in it.
+ */
+export function* returns({ tlb }: ContpteMachine, start: number, end: number): Steps {
+  yield operation(RETURNS, start / PAGE_SIZE, end / PAGE_SIZE, 0, tlb, { label: 'return' });
+}
+
+const RETURNS = defineOperation({
+  name: 'return',
+  cost: 'choose',
+  perform(cx, { a: first, b: end, data }) {
+    for (const monitor of (data as ContiguousTlb).monitors) {
+      monitor.began(cx, 0, first, end);
+      monitor.completed(cx, 0, first, end);
+    }
+    return 0;
+  },
+});
 
 /** GUP-fast looks at an entry without the lock. */
 export const readsLockless: ContpteTask = routine(

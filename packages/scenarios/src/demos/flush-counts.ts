@@ -1,8 +1,8 @@
 /**
  * The flush-count table: IPIs and TLB flushes of four address-space operations on a 4-CPU x86 machine.
  *
- * The main thread on CPU 0 maps 100 private anonymous areas one after another, touches every page, and does one operation
- * on each area in order of creation, while other threads of the process spin in user mode or sleep.
+ * The main thread on CPU 0 maps 100 private anonymous areas one after another, touches every page, and does one
+ * operation on each area in order of creation, while other threads of the process spin in user mode or sleep.
  */
 import { X86Counter } from '@shootdown/mm';
 import { machine, MachineRunner, type Action, type Counters } from '@shootdown/topology';

@@ -10,7 +10,10 @@ export const KvmHostLoad = {
   pages: 4,
   /** What a thread computes per record. */
   computeCycles: 250_000,
-  /** sched_base_slice of four CPUs is 0.75 ms * (1 + ilog2(4)) = 2.25 ms, which a tick of 1 ms notices after 3 ms (v6.6). */
+  /**
+   * sched_base_slice of four CPUs is 0.75 ms * (1 + ilog2(4)) = 2.25 ms, which a tick of 1 ms notices after 3 ms
+   * (v6.6).
+   */
   timesliceMicroseconds: 3000,
   hz: 1000,
 } as const;

@@ -1,6 +1,7 @@
 /**
- * The detector: runs sections on every architecture and generation with every rule of lazy MMU mode judged, and says who breaks which.
- * This is the debug feature that the thread of 2025 asked for, for any routine that one puts on the machine.
+ * The detector: runs sections on every architecture and generation with every rule of lazy MMU mode judged, and says
+ * who breaks which. This is the debug feature that the thread of 2025 asked for, for any routine that one puts on the
+ * machine.
  */
 import { startCpu, type Cpu } from '@shootdown/cpu';
 import { explore, type ExploreResult } from '@shootdown/explorer';

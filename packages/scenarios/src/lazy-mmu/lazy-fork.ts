@@ -1,9 +1,9 @@
 /**
  * `lazy-fork`: does fork() copy the page of an entry that it has just restored? (Gordeev, April 2025)
  *
- * copy_nonpresent_pte() restores a device-exclusive entry, and copy_pte_range() reads it again. Where the store is queued, the second
- * read sees the swap-style value, and its bits are taken for a present entry: another page. The hazard is not judged here, the
- * damage is; `shootdown hazards` judges the hazard.
+ * copy_nonpresent_pte() restores a device-exclusive entry, and copy_pte_range() reads it again. Where the store is
+ * queued, the second read sees the swap-style value, and its bits are taken for a present entry: another page. The
+ * hazard is not judged here, the damage is; `shootdown hazards` judges the hazard.
  */
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu } from '@shootdown/cpu';

@@ -1,4 +1,7 @@
-/** The machine of the lazy-MMU scenarios: tables of a few entries, CPUs with saturated TLBs, the mode, and a flush that is one step. */
+/**
+ * The machine of the lazy-MMU scenarios: tables of a few entries, CPUs with saturated TLBs, the mode, and a flush that
+ * is one step.
+ */
 import { addCpu, send_IPI, type Cpu } from '@shootdown/cpu';
 import {
   defineOperation,

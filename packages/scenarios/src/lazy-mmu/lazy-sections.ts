@@ -1,6 +1,6 @@
 /**
- * `lazy-pagemap-scan`, `lazy-migrate-vma`, `lazy-unlock`, `lazy-error-path`, `lazy-sleep`, `lazy-order`: one section of mm each, in the order
- * that was wrong and in the one that is right, while a user accesses the pages through a TLB.
+ * `lazy-pagemap-scan`, `lazy-migrate-vma`, `lazy-unlock`, `lazy-error-path`, `lazy-sleep`, `lazy-order`: one section of
+ * mm each, in the order that was wrong and in the one that is right, while a user accesses the pages through a TLB.
  */
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu, user_mode, type Cpu } from '@shootdown/cpu';

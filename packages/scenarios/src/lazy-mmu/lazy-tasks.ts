@@ -1,6 +1,6 @@
 /**
- * `lazy-migration`, `lazy-softirq`, `lazy-nesting`, `lazy-order`, `lazy-vmalloc`: who is in the mode, and what an exchange or an interrupt
- * makes of it.
+ * `lazy-migration`, `lazy-softirq`, `lazy-nesting`, `lazy-order`, `lazy-vmalloc`: who is in the mode, and what an
+ * exchange or an interrupt makes of it.
  */
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu, user_mode, type Cpu } from '@shootdown/cpu';

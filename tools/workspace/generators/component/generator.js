@@ -5,7 +5,8 @@ import { generateFiles, installPackagesTask, names } from '@nx/devkit';
 const KEBAB_CASE = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 
 /**
- * Adds `packages/<name>`: a closed XState machine, its worker entry, tests and README. `topology` does not get to
+ * Adds `packages/<name>`: a closed XState machine, what adds it to a system with the effects of what it says, its
+ * worker entry, a test in a system, and a README whose example explores. `topology` does not get to
  * know it: the assembly imports a component when it can build it, and an unused dependency fails knip.
  * @param {import('@nx/devkit').Tree} tree
  * @param {{ name: string }} options

@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Tree } from '@nx/devkit';
+import { explore, resolveScenario, type Scenario } from '@shootdown/explorer';
 import { createTreeWithEmptyWorkspace } from '@nx/devkit/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { check, type Package } from '../../../boundaries.mjs';
@@ -12,6 +15,7 @@ const FILES = [
   'src/index.ts',
   'src/nested-tlb.machine.ts',
   'src/nested-tlb.test.ts',
+  'src/nested-tlb.ts',
   'src/worker.ts',
   'tsconfig.json',
 ];
@@ -39,7 +43,7 @@ describe('the component generator', () => {
   it('names everything after the component', () => {
     expect(text('src/nested-tlb.machine.ts')).toContain('export const nestedTlbMachine = setup(');
     expect(text('src/nested-tlb.machine.ts')).toContain(`id: 'nested-tlb'`);
-    expect(text('src/index.ts')).toContain('NestedTlbWorker');
+    expect(text('src/index.ts')).toContain('addNestedTlb, nestedTlb_request');
     expect(text('README.md')).toContain('# @shootdown/nested-tlb');
   });
 
@@ -50,7 +54,7 @@ describe('the component generator', () => {
     expect(made.exports['.']).toEqual(cpu.exports['.']);
     // A worker runs in plain Node, which cannot load src.
     expect(made.exports['./worker']).toEqual({ types: './dist/worker.d.ts', default: './dist/worker.js' });
-    for (const name of ['comlink', 'xstate']) expect(made.dependencies[name]).toBe(cpu.dependencies[name]);
+    expect(made.dependencies).toEqual(cpu.dependencies);
   });
 
   it('keeps to the import directions', () => {
@@ -75,6 +79,28 @@ describe('the component generator', () => {
     };
     expect(JSON.parse(text('tsconfig.json')).references).toEqual([{ path: '../machine' }]);
     expect(check([machine, made])).toEqual([]);
+  });
+
+  it('makes a component that works in a system: the example of its README explores', async () => {
+    const folder = mkdtempSync(join(dirname(fileURLToPath(import.meta.url)), 'generated-'));
+    try {
+      mkdirSync(join(folder, 'src'));
+      for (const path of FILES.filter((file) => file.endsWith('.ts'))) writeFileSync(join(folder, path), text(path));
+      const example = /```ts\n(.*?)```/s.exec(text('README.md'))?.[1] ?? '';
+      const source = example.replace("'@shootdown/nested-tlb'", "'./src/index.ts'");
+      writeFileSync(join(folder, 'example.ts'), source);
+      const { everybodyIsServed } = (await import(join(folder, 'example.ts'))) as { everybodyIsServed: Scenario };
+      const found = await explore(resolveScenario([everybodyIsServed], { scenario: 'everybody-is-served' }).build());
+      expect([found.verdict, found.complete, found.states > 10]).toEqual(['safe', true, true]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('has the four paragraphs and the table of what its machine decides', () => {
+    for (const heading of ['What it owns.', 'What it may reorder.', 'What it forbids.', 'What is not modelled.'])
+      expect(text('README.md')).toContain(`**${heading}**`);
+    expect(text('README.md')).toContain('| its machine decides | is data |');
   });
 
   it.each([

@@ -1,5 +1,6 @@
 /**
- * What is in the pages, as far as it can be told apart: a version per page, which a store raises and a copy carries over.
+ * What is in the pages, as far as it can be told apart: a version per page, which a store raises and a copy carries
+ * over.
  */
 import {
   BLOCKED,
@@ -13,7 +14,7 @@ import {
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
-import type { Kernel } from '../kernel.ts';
+import type { Kernel } from './kernel.ts';
 
 /** Words per frame, and per virtual page whose contents matter. */
 export class PageContents {

@@ -13,9 +13,11 @@ import {
   type Steps,
 } from '@shootdown/machine';
 import { pte_dirty, pte_pfn } from '@shootdown/mmu';
-import type { Kernel, Mm } from '../kernel.ts';
+import type { Kernel, Mm } from './kernel.ts';
 
-/** Built-in property: violated when data that was written through a mapping is neither on disk nor known to be dirty. */
+/**
+ * Built-in property: violated when data that was written through a mapping is neither on disk nor known to be dirty.
+ */
 export const LOST_DIRTY = 'no lost accessed/dirty bit';
 
 /** Bit of folio->flags. */
@@ -23,7 +25,10 @@ const PG_dirty = 1;
 /** References to a folio in the page cache that nobody maps, when reclaim holds one as well: __remove_mapping(). */
 const PAGE_CACHE_REFERENCES = 1;
 
-/** A folio of a file in the page cache, mapped shared and writable into one mm that matters. Its data is one word: the last value stored. */
+/**
+ * A folio of a file in the page cache, mapped shared and writable into one mm that matters. Its data is one word: the
+ * last value stored.
+ */
 export class FileFolio {
   readonly kernel: Kernel;
   readonly mm: Mm;
@@ -84,7 +89,10 @@ export class FileFolio {
     yield* atomicAdd(this.mapcount.at(0), -1, { label: 'folio_remove_rmap_pte(folio)', fact: (n) => `mapcount ${n}` });
   }
 
-  /** __remove_mapping(): if the page cache has the only reference and the folio is clean, it leaves the page cache; 1 if it did. */
+  /**
+   * __remove_mapping(): if the page cache has the only reference and the folio is clean, it leaves the page cache; 1 if
+   * it did.
+   */
   *remove_mapping(): Steps<number> {
     return yield operation(REMOVE_MAPPING, this.frame, 0, 0, this, {
       label: '__remove_mapping(folio)',
@@ -110,7 +118,10 @@ export class FileFolio {
   }
 }
 
-/** folio_ref_freeze(), the look at PG_dirty and the removal are one step: nobody else can take a reference to a frozen folio. */
+/**
+ * folio_ref_freeze(), the look at PG_dirty and the removal are one step: nobody else can take a reference to a frozen
+ * folio.
+ */
 const REMOVE_MAPPING = defineOperation({
   name: 'remove_mapping',
   cost: 'cmpxchg',

@@ -10,8 +10,8 @@
  * E5  6.10 -        start; [ clear, flush; set ]; end
  * ```
  *
- * Mirrors mm/memory.c, mm/ksm.c and include/linux/mmu_notifier.h of those versions; the proposal is "[PATCH] mm/mmu_notifier: restore
- * set_pte_at_notify semantics", Mike Rapoport, January 2014.
+ * Mirrors mm/memory.c, mm/ksm.c and include/linux/mmu_notifier.h of those versions; the proposal is "[PATCH]
+ * mm/mmu_notifier: restore set_pte_at_notify semantics", Mike Rapoport, January 2014.
  */
 import { routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -23,27 +23,31 @@ import {
   type MmuNotifierOptions,
   type MmuNotifierSubscriptions,
 } from '@shootdown/mmu-notifier';
-import { pte_lock, pte_unlock, type Kernel, type Mm, type TlbArch } from '../kernel.ts';
+import { pte_lock, pte_unlock, type Kernel, type Mm, type TlbArch } from './kernel.ts';
 
 /** Who replaces the page of an entry, or makes the entry read-only, by set_pte_at_notify(). */
 export type SetPteCaller = 'wp_page_copy' | 'write_protect_page' | 'replace_page';
 
 /** Who is told what, and when. Whoever removes pages or forks brackets it in every design. */
 export interface NotifierDesign {
-  /** Which callers of set_pte_at_notify() call invalidate_range_start() before the page-table lock is taken, and _end() after it has been dropped. */
+  /**
+   * Which callers of set_pte_at_notify() call invalidate_range_start() before the page-table lock is taken, and _end()
+   * after it has been dropped.
+   */
   readonly bracketsSetPte: 'everywhere' | 'in replace_page()' | 'nowhere';
   /** What happens besides the store that sets the new entry (set_pte_at_notify()). */
   readonly atSet: 'nothing' | 'invalidate_page, set' | 'set, change_pte' | 'change_pte, set';
   /** What those get who have no change_pte(). */
   readonly withoutChangePte: 'nothing' | 'invalidate_page under the lock' | 'invalidate_page after the lock';
   /**
-   * When hardware that walks the primary table is told. `under the lock`: by wp_page_copy() between clearing and setting the entry, by
-   * everybody else with the flush of the gather, or at the end of the bracket. `at the end`: the same, but wp_page_copy() as everybody else.
+   * When hardware that walks the primary table is told. `under the lock`: by wp_page_copy() between clearing and
+   * setting the entry, by everybody else with the flush of the gather, or at the end of the bracket. `at the end`: the
+   * same, but wp_page_copy() as everybody else.
    */
   readonly secondaryTlbs: 'never' | 'under the lock' | 'with the flush' | 'at the end';
   /**
-   * As long as somebody has no change_pte(), the new entry stays read-only until everybody has been told. `with a reference`: and a
-   * reference to the new page keeps another fault from making it writable.
+   * As long as somebody has no change_pte(), the new entry stays read-only until everybody has been told.
+   * `with a reference`: and a reference to the new page keeps another fault from making it writable.
    */
   readonly readOnlyUntilNotified: 'no' | 'yes' | 'with a reference';
   /** The rules of the callbacks. */
@@ -70,8 +74,8 @@ const PROPOSAL = {
 } as const;
 
 /**
- * The designs by name. E1 in both orders: the second is Xiao Guangrong's fix of August 2012, which was in no release by itself. The
- * proposal of January 2014 as posted, which left the bracket in replace_page(), and without that one, too.
+ * The designs by name. E1 in both orders: the second is Xiao Guangrong's fix of August 2012, which was in no release by
+ * itself. The proposal of January 2014 as posted, which left the bracket in replace_page(), and without that one, too.
  */
 export const NotifierEra = {
   E0: { ...NO_BRACKETS, atSet: 'invalidate_page, set', withoutChangePte: 'nothing' },
@@ -166,7 +170,9 @@ export function* entryCleared(kernel: Kernel, mm: Mm, vpn: number): Steps {
     yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(vpn, vpn + 1);
 }
 
-/** tlb_flush_mmu_tlbonly() has flushed the CPUs: mmu_notifier_invalidate_range() of v3.19 to v6.5, before the pages go. */
+/**
+ * tlb_flush_mmu_tlbonly() has flushed the CPUs: mmu_notifier_invalidate_range() of v3.19 to v6.5, before the pages go.
+ */
 export function* gatherFlushed(kernel: Kernel, mm: Mm, start: number, end: number): Steps {
   const secondary = notifiersOf(kernel, mm);
   if (secondary && tellsByItself(secondary.design))
@@ -213,7 +219,9 @@ export function holdsNewPage(kernel: Kernel, mm: Mm): boolean {
   return staysReadOnly(secondary) && secondary?.design.readOnlyUntilNotified === 'with a reference';
 }
 
-/** Everybody has been told: an entry that was kept read-only so long becomes writable, at the price of one more flush. */
+/**
+ * Everybody has been told: an entry that was kept read-only so long becomes writable, at the price of one more flush.
+ */
 export function* allowWrites(kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, entry: number): Steps {
   if (!staysReadOnly(notifiersOf(kernel, mm)) || !pte_write(entry)) return;
   yield* pte_lock(kernel, ptep.frame);

@@ -1,0 +1,122 @@
+import { DirectExecutor, Frames, program, routine, SystemBuilder, type Steps } from '@shootdown/machine';
+import { describe, expect, it } from 'vitest';
+import { BBML2_NOABORT, BREAK_BEFORE_MAKE, TLB_CONFLICT } from './break-before-make.ts';
+import { ContiguousTlb, type ContiguousTlbOptions, type Translator } from './contiguous-tlb.ts';
+import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_PRESENT, _PAGE_RDONLY, _PAGE_RW, _PAGE_USER, mk_pte } from './entry.ts';
+import { connectMmus } from './instructions.ts';
+import { Fault } from './walk.ts';
+
+const BLOCK = 4;
+const FIRST = 4;
+const CLEAN = _PAGE_PRESENT | _PAGE_USER | _PAGE_RW | _PAGE_RDONLY | _PAGE_ACCESSED;
+const FOLDED = CLEAN | _PAGE_CONT;
+
+interface Small {
+  readonly frames: Frames;
+  readonly tlb: ContiguousTlb;
+}
+
+/** One table of two blocks, the first one mapped; CPU0 runs a routine. */
+function machine(
+  flags: number,
+  body: (small: Small) => Steps,
+  options: Partial<ContiguousTlbOptions> = {},
+  translators: readonly Translator[] = [{ name: 'CPU0' }, { name: 'CPU1' }],
+) {
+  const builder = new SystemBuilder();
+  const frames = new Frames(builder, {
+    tables: BLOCK,
+    entriesPerTable: 2 * BLOCK,
+    pages: BLOCK,
+    initialTables: [Array.from({ length: 2 * BLOCK }, (_, i) => (i < BLOCK ? mk_pte(FIRST + i, flags) : 0))],
+    initialPages: BLOCK,
+  });
+  const tlb = new ContiguousTlb(builder, translators, frames, { blockEntries: BLOCK, root: 0, ...options });
+  connectMmus(builder, tlb.mmus, 'dvm');
+  builder.processor({ name: 'CPU0', tasks: [program(routine('test', () => body({ frames, tlb })))] });
+  const executor = new DirectExecutor(builder.build());
+  const read = (address: number): number => executor.store.read(address);
+  return { executor, tlb, read };
+}
+
+/** Runs CPU0 alone to its end. */
+function run(executor: DirectExecutor): string | null {
+  const { choices } = executor.system;
+  for (let moved = true; moved && !executor.violation;) moved = choices.some((_, choice) => executor.step(choice, 0));
+  return executor.violation?.property ?? null;
+}
+
+const idle = function* (): Steps {};
+
+describe('the saturated TLB with contiguous entries', () => {
+  it('serves every page of a block by any of its entries', () => {
+    const { executor, tlb, read } = machine(FOLDED, function* ({ frames }) {
+      yield* frames.xchg(frames.entry(0, 2), 0);
+    });
+    run(executor);
+    expect(tlb.translations(read, 1, 2)).toHaveLength(1);
+    expect(tlb.mmus[1]!.outcomes(read, 2, false).map(({ fault }) => fault)).toEqual([Fault.none, Fault.notPresent]);
+  });
+
+  it('loses what is held for the block to an invalidation of any of its pages, but not what is held for another page', () => {
+    const { executor, tlb, read } = machine(FOLDED, function* (small) {
+      for (let page = 0; page < BLOCK; page++) yield* small.frames.xchg(small.frames.entry(0, page), 0);
+      yield* small.tlb.mmus[0]!.tlbi_local({ scope: 'page', vpn: 1, asid: 1, leafOnly: true });
+    });
+    run(executor);
+    expect(tlb.translations(read, 0, 1)).toEqual([]);
+    // Held for its own page alone it survives.
+    expect(tlb.translations(read, 0, 3)).toHaveLength(1);
+    expect(tlb.translations(read, 1, 1)).toHaveLength(1);
+  });
+
+  it('takes a range in one instruction', () => {
+    const { executor, tlb, read } = machine(CLEAN, function* (small) {
+      for (let page = 0; page < BLOCK; page++) yield* small.frames.xchg(small.frames.entry(0, page), 0);
+      yield* small.tlb.mmus[0]!.tlbi_is({ scope: 'page', vpn: 0, pages: 3, asid: 1, leafOnly: true });
+      yield* small.tlb.mmus[0]!.dsb('ish');
+    });
+    run(executor);
+    expect([0, 1, 2, 3].map((page) => tlb.translations(read, 1, page).length)).toEqual([0, 0, 0, 1]);
+  });
+
+  it('marks a page of a block dirty in any of its entries, and in its own where there is no block', () => {
+    const folded = machine(FOLDED, idle);
+    const plain = machine(CLEAN, idle);
+    const updates = ({ tlb, read }: typeof folded) =>
+      tlb.mmus[1]!.outcomes(read, 2, true).map(({ updates: address }) => address - tlb.frames.entries.base);
+    expect(updates(folded)).toEqual([0, 1, 2, 3]);
+    expect(updates(plain)).toEqual([2]);
+  });
+
+  it('faults a store to a clean page where hardware does not manage dirty state', () => {
+    const { tlb, read } = machine(FOLDED, idle, {}, [{ name: 'CPU0' }, { name: 'SMMU', hardwareDirty: false }]);
+    expect(tlb.mmus[1]!.outcomes(read, 2, true).map(({ fault }) => fault)).toEqual([Fault.protection]);
+  });
+
+  it('reports a block that is split in place', () => {
+    const { executor } = machine(FOLDED, function* (small) {
+      yield* small.frames.xchg(small.frames.entry(0, 0), mk_pte(FIRST, CLEAN));
+    });
+    expect(run(executor)).toBe(BREAK_BEFORE_MAKE);
+  });
+
+  it.each([
+    ['aborts', { rule: { level: 2 } as const }, TLB_CONFLICT],
+    ['uses either where it never aborts', { rule: BBML2_NOABORT }, null],
+  ])('with BBML2 an access %s', (_, options, expected) => {
+    const { executor } = machine(
+      FOLDED,
+      function* (small) {
+        yield* small.frames.xchg(small.frames.entry(0, 0), mk_pte(FIRST, CLEAN));
+        yield* small.tlb.mmus[0]!.access(0, false);
+      },
+      options,
+    );
+    expect(run(executor)).toBe(expected);
+  });
+
+  it('refuses a table that has no whole blocks', () => {
+    expect(() => machine(FOLDED, idle, { blockEntries: 3 })).toThrow('has no blocks of 3');
+  });
+});

@@ -1,0 +1,209 @@
+/**
+ * `contpte-mprotect`: protections of a block, or of half of it, are changed while it is in use. Does every page get the protection that
+ * it may have, and is the block contiguous again in the end?
+ */
+import type { Scenario } from '@shootdown/explorer';
+import { point, routine, type Steps } from '@shootdown/machine';
+import { contpte } from '@shootdown/mm';
+import { pte_pfn } from '@shootdown/mmu';
+import {
+  accesses,
+  contpteMachine,
+  contpteParameters,
+  deviceAccesses,
+  ofEntries,
+  readsLockless,
+  routinesOf,
+  returns,
+  startContpte,
+  type ContpteMachine,
+  type ContpteParameter,
+  type ContpteTask,
+  type ContpteVariant,
+} from './machine.ts';
+import { mprotect_folio_pte_batch } from './one-by-one.ts';
+
+const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, pte_valid_cont, pte_write } = contpte;
+
+/** A page that another process has too stays read-only. */
+const NOT_EXCLUSIVE = 'no page that another process has too becomes writable';
+
+interface Design extends ContpteVariant {
+  /** What mprotect() is called with, in order: protections of the first pages of the block, or of others. */
+  readonly calls: 'half read-only' | 'whole read-only' | 'half and back' | 'private, from the second page on';
+  /** Whether the block is contiguous in the end; left out: not asked. */
+  readonly folded?: boolean;
+}
+
+/** commit_anon_folio_batch() as it was first: it counts from the first page of the folio, wherever the batch begins. */
+const commit_anon_folio_batch = routine(
+  'commit_anon_folio_batch',
+  function* (
+    cpu: contpte.ContpteCpu,
+    vma: contpte.ContpteVma,
+    folio: contpte.Folio,
+    addr: number,
+    ptep: contpte.Ptep,
+    ptent: number,
+    nr: number,
+  ): Steps {
+    for (let done = 0; done < nr;) {
+      yield* point('sub batch', done);
+      const len = contpte.page_anon_exclusive_sub_batch(folio, done, nr - done);
+      const pte = contpte.pte_advance_pfn(ptent, done);
+      const writable = contpte.PageAnonExclusive(folio, done) ? contpte.pte_mkwrite(pte) : pte;
+      const at = contpte.ptep_plus(ptep, done);
+      yield* cpu.k.modify_prot_commit_ptes(cpu, vma, addr + done * PAGE_SIZE, at, writable, len);
+      done += len;
+    }
+  },
+);
+
+const BATCHED = 'cac1db8c3aad, v6.17';
+
+const variants: readonly Design[] = [
+  {
+    name: 'half',
+    expected: 'safe',
+    source: 'the question of the thread, June 2023; contpte_try_unfold_partial()',
+    summary: 'half of a block becomes read-only: it is unfolded before anything changes',
+    calls: 'half read-only',
+    folded: false,
+  },
+  {
+    name: 'whole',
+    expected: 'safe',
+    source: BATCHED,
+    summary: 'all of a block becomes read-only: cleared as it is, and set with the contiguous bit',
+    calls: 'whole read-only',
+    folded: true,
+  },
+  {
+    name: 'batch-anon-exclusive',
+    expected: 'violation',
+    source: 'syzbot 57bcc752f0df8bb1365c, 2025',
+    summary: 'a batch that begins in the middle of a folio goes by the pages at its beginning',
+    calls: 'private, from the second page on',
+    replace: { commit_anon_folio_batch },
+  },
+  {
+    name: 'batch-anon-exclusive/fixed',
+    expected: 'safe',
+    source: 'the fix of syzbot 57bcc752f0df8bb1365c',
+    summary: 'it goes by the pages that it maps',
+    calls: 'private, from the second page on',
+  },
+  {
+    name: 'half-toggled-back-v6.16',
+    expected: 'safe',
+    source: 'contpte_try_fold(), f0c2264958e1, v6.9',
+    summary: 'half read-only and back, one entry at a time: the last one folds the block again',
+    calls: 'half and back',
+    folded: true,
+    replace: { mprotect_folio_pte_batch },
+  },
+  {
+    name: 'half-toggled-back-v6.17',
+    expected: 'safe',
+    source: `derived: ${BATCHED}; contpte_set_ptes() never looks at neighbours`,
+    summary: 'half read-only and back, in batches: the block stays unfolded',
+    calls: 'half and back',
+    folded: false,
+  },
+];
+
+/** The second half of the block: its last entry is the one that folds it. */
+function protects({ calls }: Design): ContpteTask {
+  return routine('mprotect', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    const half = (machine.block / 2) * PAGE_SIZE;
+    const end = machine.block * PAGE_SIZE;
+    const mprotect = function* (start: number, newprot: number): Steps {
+      yield* cpu.k.change_protection(cpu, machine.vma, start, end, newprot);
+      yield* returns(machine, start, end);
+    };
+    switch (calls) {
+      case 'whole read-only':
+        return yield* mprotect(0, PAGE_READONLY);
+      case 'half read-only':
+        return yield* mprotect(half, PAGE_READONLY);
+      case 'half and back':
+        yield* mprotect(half, PAGE_READONLY);
+        yield* point('and back');
+        return yield* mprotect(half, PAGE_SHARED);
+      case 'private, from the second page on':
+        return yield* mprotect(PAGE_SIZE, PAGE_SHARED);
+    }
+  });
+}
+
+/** Whether a page of the block is writable in the end. */
+function isWritable({ calls }: Design, page: number, block: number): boolean {
+  switch (calls) {
+    case 'whole read-only':
+      return false;
+    case 'half read-only':
+      return page < block / 2;
+    case 'half and back':
+      return true;
+    case 'private, from the second page on':
+      // Nothing but the first page is this process's own.
+      return false;
+  }
+}
+
+const first = (): number[] => [0];
+const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
+
+export const contpteMprotect: Scenario<Design, ContpteParameter> = {
+  name: 'contpte-mprotect',
+  title: 'mprotect() of a contiguous block or half of it: right for every page, and contiguous again in the end?',
+  seed: 'S4',
+  parameters: contpteParameters,
+  variants,
+  routines: routinesOf,
+  build(request) {
+    const { block } = request.parameters;
+    const { calls, folded } = request.variant;
+    const isPrivate = calls === 'private, from the second page on';
+    const exclusive = Array.from({ length: block }, (_, page) => page === 0);
+    const machine = contpteMachine({
+      request,
+      folios: [{ nr_pages: block, exclusive }],
+      mapped: [{ page: 0, folio: 0, nr: block, prot: isPrivate ? PAGE_READONLY : PAGE_SHARED, cont: true }],
+      device: {},
+      ...(calls !== 'half and back' && { readerPage: 0 }),
+    });
+    const shared = { ...machine, vma: { ...machine.vma, shared: !isPrivate } };
+    const tasks = [protects(request.variant), accesses(ends), readsLockless, deviceAccesses(first)];
+    return startContpte(shared, calls === 'half and back' ? [tasks[0] ?? null, tasks[1] ?? null] : tasks, [
+      ...machine.invariants.properties,
+      ...(isPrivate
+        ? [
+            ofEntries(machine, 'always', NOT_EXCLUSIVE, 'its stores would be seen there', (entries) => {
+              const { pfn } = machine.kernel.folio(0);
+              return entries.every((pte) => !pte_write(pte) || exclusive[pte_pfn(pte) - pfn] === true);
+            }),
+          ]
+        : []),
+      ...(folded === undefined
+        ? []
+        : [
+            ofEntries(
+              machine,
+              'finally',
+              folded ? 'the block is folded in the end' : 'the block is not folded in the end',
+              'that is what the variant is about',
+              (entries) => entries.slice(0, block).every(pte_valid_cont) === folded,
+            ),
+          ]),
+      ofEntries(
+        machine,
+        'finally',
+        'every page has the protection that was asked for',
+        'or mprotect() is for nothing',
+        (entries) =>
+          entries.slice(0, block).every((pte, page) => pte_write(pte) === isWritable(request.variant, page, block)),
+      ),
+    ]);
+  },
+};

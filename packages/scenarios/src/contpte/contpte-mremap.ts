@@ -1,0 +1,160 @@
+/**
+ * `contpte-mremap`: a mapping of contiguous entries is moved, to where it is contiguous again or where it cannot be. Is nothing lost on the
+ * way, and nothing gained?
+ */
+import type { Scenario } from '@shootdown/explorer';
+import { routine, type Steps } from '@shootdown/machine';
+import { contpte } from '@shootdown/mm';
+import { pte_pfn } from '@shootdown/mmu';
+import {
+  accesses,
+  contpteMachine,
+  contpteParameters,
+  deviceAccesses,
+  ofEntries,
+  readsLockless,
+  routinesOf,
+  returns,
+  startContpte,
+  type ContpteMachine,
+  type ContpteParameter,
+  type ContpteTask,
+  type ContpteVariant,
+  type InitialMapping,
+} from './machine.ts';
+import { mremap_folio_pte_batch } from './one-by-one.ts';
+
+const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, pte_batch_hint, pte_valid_cont, pte_write } = contpte;
+
+/** Nobody has asked for it. */
+const GAINED_WRITE = 'mremap() makes no page writable';
+
+interface Design extends ContpteVariant {
+  readonly moves: 'a block' | 'a block from one page beside' | 'pages of which one is writable';
+}
+
+/** As in v6.17-rc: entries count as alike whether or not they are writable. */
+const ignoringWrite = routine(
+  'mremap_folio_pte_batch',
+  function* (cpu: contpte.ContpteCpu, ptep: contpte.Ptep, pte: number, max_nr: number): Steps<number> {
+    if (max_nr === 1 || pte_batch_hint(cpu, ptep, pte) === 1) return 1;
+    const folio = cpu.kernel.folio(cpu.kernel.page_folio(pte_pfn(pte)));
+    return yield* cpu.k.folio_pte_batch_flags(cpu, folio, ptep, pte, max_nr, 0);
+  },
+);
+
+const variants: readonly Design[] = [
+  {
+    name: 'aligned',
+    expected: 'safe',
+    source: 'v6.8 to v6.16',
+    summary: 'one entry at a time: the first unfolds the old block, the last one folds the new one',
+    moves: 'a block',
+    replace: { mremap_folio_pte_batch },
+  },
+  {
+    name: 'unaligned',
+    expected: 'safe',
+    source: 'f822a9a81a31, v6.17',
+    summary: 'from where it could not be contiguous to where it can: one entry at a time, and folded by the last',
+    moves: 'a block from one page beside',
+  },
+  {
+    name: 'batched',
+    expected: 'safe',
+    source: 'f822a9a81a31, v6.17, with 04d1c9d60c6e',
+    summary: 'a whole block at once: neither unfolded nor folded',
+    moves: 'a block',
+  },
+  {
+    name: 'batched/mixed',
+    expected: 'safe',
+    source: '04d1c9d60c6e',
+    summary: 'two blocks of one folio, of which one is writable: two batches',
+    moves: 'pages of which one is writable',
+  },
+  {
+    name: 'batch-ignores-write',
+    expected: 'violation',
+    source: '04d1c9d60c6e',
+    summary: 'two blocks of one folio, of which the first is writable: one batch, all of it writable',
+    moves: 'pages of which one is writable',
+    replace: { mremap_folio_pte_batch: ignoringWrite },
+  },
+];
+
+/** From where, how many, and to where, in pages. */
+function moveOf({ moves }: Design, block: number): { from: number; nr: number; to: number; mapped: InitialMapping[] } {
+  switch (moves) {
+    case 'a block':
+      return {
+        from: 0,
+        nr: block,
+        to: block,
+        mapped: [{ page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true }],
+      };
+    case 'a block from one page beside':
+      return { from: 1, nr: block, to: 2 * block, mapped: [{ page: 1, folio: 0, nr: block, prot: PAGE_SHARED }] };
+    case 'pages of which one is writable':
+      return {
+        from: 0,
+        nr: 2 * block,
+        to: 2 * block,
+        mapped: [
+          { page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true },
+          { page: block, folio: 0, from: block, nr: block, prot: PAGE_READONLY, cont: true },
+        ],
+      };
+  }
+}
+
+export const contpteMremap: Scenario<Design, ContpteParameter> = {
+  name: 'contpte-mremap',
+  title: 'mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained?',
+  seed: 'S4',
+  parameters: contpteParameters,
+  variants,
+  routines: routinesOf,
+  build(request) {
+    const { block } = request.parameters;
+    const { moves } = request.variant;
+    const { from, nr, to, mapped } = moveOf(request.variant, block);
+    const machine = contpteMachine({
+      request,
+      blocks: moves === 'a block' ? 2 : moves === 'a block from one page beside' ? 3 : 4,
+      folios: [{ nr_pages: nr }],
+      mapped,
+      ...(moves === 'a block' && { device: {}, readerPage: to }),
+    });
+    const moving: ContpteTask = routine('mremap', function* (_: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+      const end = (from + nr) * PAGE_SIZE;
+      yield* cpu.k.move_ptes(cpu, machine.vma, from * PAGE_SIZE, end, to * PAGE_SIZE);
+      yield* returns(machine, from * PAGE_SIZE, end);
+    });
+    const both = (): number[] => [from, to + block - 1];
+    const readOnly = moves === 'pages of which one is writable';
+    const { pfn } = machine.kernel.folio(0);
+    return startContpte(
+      machine,
+      [
+        moving,
+        accesses(both),
+        machine.reader ? readsLockless : null,
+        machine.deviceNumber < 0 ? null : deviceAccesses(() => [from]),
+      ],
+      [
+        ...machine.invariants.properties,
+        ofEntries(machine, 'finally', 'the block is folded in the end', 'where it is aligned it may be', (entries) =>
+          entries.slice(to, to + nr).every(pte_valid_cont),
+        ),
+        ofEntries(
+          machine,
+          'always',
+          GAINED_WRITE,
+          'the area may be read-only',
+          (entries) => !readOnly || entries.every((pte) => !pte_write(pte) || pte_pfn(pte) - pfn < block),
+        ),
+      ],
+    );
+  },
+};

@@ -1,0 +1,161 @@
+/**
+ * `contpte-young`: reclaim asks whether a block was used, and madvise() declares a part of it cold or free, while hardware sets accessed
+ * and dirty bits. Is nothing lost that hardware has said, and nothing touched beside the block?
+ */
+import type { Scenario } from '@shootdown/explorer';
+import { point, routine, type Property, type Steps } from '@shootdown/machine';
+import { contpte } from '@shootdown/mm';
+import {
+  accesses,
+  contpteMachine,
+  contpteParameters,
+  deviceAccesses,
+  ofEntries,
+  readsLockless,
+  routinesOf,
+  startContpte,
+  type ContpteMachine,
+  type ContpteParameter,
+  type ContpteTask,
+  type ContpteVariant,
+} from './machine.ts';
+
+const { PAGE_SHARED, PAGE_SIZE, pte_young } = contpte;
+
+/** Entries of the other block are nobody's business. */
+const OUTSIDE = 'no entry outside the block is changed';
+
+interface Design extends ContpteVariant {
+  readonly calls: 'referenced, then cold' | 'cold' | 'free';
+}
+
+/** The fix that was asked for in review: a cmpxchg for both bits. */
+const atomically = routine(
+  '__clear_young_dirty_ptes',
+  function* (cpu: contpte.ContpteCpu, _vma: contpte.ContpteVma, ptep: contpte.Ptep, nr: number, _flags: number): Steps {
+    for (let i = 0; i < nr; i++)
+      yield* contpte.cmpxchg_loop(cpu, contpte.ptep_plus(ptep, i), '__clear_young_dirty_pte', (pte) =>
+        contpte.pte_mkclean(contpte.pte_mkold(pte)),
+      );
+  },
+);
+
+/** contpte_clear_young_dirty_ptes() as in v6.10-rc1: the end is in bytes where pages are meant, and so is the count. */
+const byBytes = routine(
+  'contpte_clear_young_dirty_ptes',
+  function* (
+    cpu: contpte.ContpteCpu,
+    vma: contpte.ContpteVma,
+    addr: number,
+    ptep: contpte.Ptep,
+    nr: number,
+    flags: number,
+  ): Steps {
+    const { CONT_PTE_SIZE } = cpu.kernel;
+    let start = addr;
+    let end = start + nr;
+    if (contpte.pte_cont(yield* contpte.__ptep_get(cpu, contpte.ptep_plus(ptep, nr - 1))))
+      end = Math.ceil(end / CONT_PTE_SIZE) * CONT_PTE_SIZE;
+    if (contpte.pte_cont(yield* contpte.__ptep_get(cpu, ptep))) {
+      start -= start % CONT_PTE_SIZE;
+      ptep = contpte.contpte_align_down(cpu, ptep);
+    }
+    yield* cpu.k.__clear_young_dirty_ptes(cpu, vma, ptep, end - start, flags);
+  },
+);
+
+const variants: readonly Design[] = [
+  {
+    name: 'current',
+    expected: 'safe',
+    source: 'contpte_ptep_clear_flush_young(), v6.9; contpte_clear_young_dirty_ptes(), v6.10',
+    summary: 'reclaim asks for the block, then half of it is declared cold: accessed bits of all of it, by cmpxchg',
+    calls: 'referenced, then cold',
+  },
+  {
+    name: 'clean-old-nonatomic',
+    expected: 'violation',
+    source: '1b68112c40395, v6.10; accepted for MADV_FREE, whose stores may come before or after',
+    summary: 'MADV_FREE reads an entry and stores it old and clean: what hardware sets in between is gone',
+    calls: 'free',
+  },
+  {
+    name: 'clean-old-atomic',
+    expected: 'safe',
+    source: 'asked for in the review of 1b68112c40395',
+    summary: 'the same with a cmpxchg',
+    calls: 'free',
+    replace: { __clear_young_dirty_ptes: atomically },
+  },
+  {
+    name: 'byte-length',
+    expected: 'violation',
+    source: '9b73a966e4eb, v6.10',
+    summary: 'the end of the range is computed in bytes: aligned up to the block it is a count of thousands',
+    calls: 'cold',
+    replace: { contpte_clear_young_dirty_ptes: byBytes },
+  },
+];
+
+/** What is asked of the first half of the block. */
+function ages({ calls }: Design): ContpteTask {
+  return routine('kernel', function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    if (calls === 'free') return yield* cpu.k.madvise_free(cpu, vma, 0, block / 2);
+    if (calls === 'referenced, then cold') {
+      yield* cpu.k.folio_referenced_one(cpu, 0, vma, PAGE_SIZE);
+      yield* point('referenced');
+    }
+    yield* cpu.k.madvise_cold(cpu, vma, 0, block / 2);
+  });
+}
+
+/** What folio_referenced() is for: the block was young to begin with. */
+const isReferenced = ({ kernel }: ContpteMachine): Property => ({
+  name: 'reclaim learns that the folio was used',
+  kind: 'finally',
+  why: 'or it would throw away what is in use',
+  reads: [kernel.referenced.at(0)],
+  check: (read) => read(kernel.referenced.at(0)) !== 0,
+});
+
+const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
+
+export const contpteYoung: Scenario<Design, ContpteParameter> = {
+  name: 'contpte-young',
+  title:
+    'Accessed and dirty bits of a block are cleared while hardware sets them: is anything lost, or touched beside it?',
+  seed: 'S4',
+  parameters: contpteParameters,
+  variants,
+  routines: routinesOf,
+  build(request) {
+    const { block } = request.parameters;
+    const { calls } = request.variant;
+    const machine = contpteMachine({
+      request,
+      folios: [{ nr_pages: block }, { nr_pages: block }],
+      mapped: [0, 1].map((i) => ({ page: i * block, folio: i, nr: block, prot: PAGE_SHARED, cont: true })),
+      ...(calls === 'referenced, then cold' ? { device: {} } : { readerPage: 0 }),
+    });
+    const kept = machine.invariants.properties.filter(
+      // MADV_FREE gives the content away: that a page was written to before means nothing.
+      ({ name }) => calls !== 'free' || name !== contpte.LOST_DIRTY,
+    );
+    const reads = machine.reader ? readsLockless : null;
+    const device = machine.deviceNumber < 0 ? null : deviceAccesses(() => [block - 1], true);
+    return startContpte(
+      machine,
+      [ages(request.variant), accesses(ends), reads, device],
+      [
+        ...kept,
+        ofEntries(machine, 'always', OUTSIDE, 'it belongs to another folio', (entries) =>
+          entries.slice(block).every(pte_young),
+        ),
+        ofEntries(machine, 'sometimes', 'the block is old', 'that is what was asked for', (entries) =>
+          entries.slice(0, block).every((pte) => !pte_young(pte)),
+        ),
+        ...(calls === 'referenced, then cold' ? [isReferenced(machine)] : []),
+      ],
+    );
+  },
+};
