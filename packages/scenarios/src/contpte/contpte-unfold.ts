@@ -1,6 +1,6 @@
 /**
- * `contpte-unfold`: one page of a contiguous block is made read-only, so that the block is unfolded. When is a TLBI needed between the
- * old entries and the new ones?
+ * `contpte-unfold`: one page of a contiguous block is made read-only, so that the block is unfolded. When is a TLBI
+ * needed between the old entries and the new ones?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
@@ -83,13 +83,10 @@ const variants: readonly Design[] = [
 ];
 
 /** mprotect(PROT_READ) of the first page. */
-const protects: ContpteTask = routine(
-  'mprotect',
-  function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
-    yield* returns(machine, 0, PAGE_SIZE);
-  },
-);
+const protects: ContpteTask = routine('mprotect', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
+  yield* returns(machine, 0, PAGE_SIZE);
+});
 
 const written = ({ block }: ContpteMachine): number[] => [0, block - 1];
 const first = (): number[] => [0];
