@@ -123,7 +123,8 @@ function sourceOf(
   typed: string,
   replacement: Replacement | undefined,
 ): SystemSource {
-  if (replacement === undefined) return { module, export: name, request };
+  // A program or test is read, not loaded, in worker threads as well.
+  if (replacement === undefined && !/\.(c|litmus)$/.test(typed)) return { module, export: name, request };
   const replaced: ReplacedSource['request'] = { ...request, typed, replacement };
   return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
 }

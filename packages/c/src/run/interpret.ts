@@ -55,7 +55,7 @@ export function* runFunction<K extends object>(
   const { program } = thread.loaded;
   const code = program.functions.get(name);
   if (!code) throw new ModelError(`c: no function ${name}`);
-  if (program.usesStack) yield* local(thread.stack);
+  if (program.usesStack || thread.stack.cells.length > 0) yield* local(thread.stack);
   return (yield* new Activation(thread, code, args, [], finished).run()).value;
 }
 
@@ -390,7 +390,9 @@ class Activation<K extends object> {
     values: readonly Value[],
     type: FunctionType,
   ): Steps<Value | undefined> {
-    const args = values.map((value, n) => toArgument(value, type.parameters[n]?.type, this.#thread.loaded));
+    const { loaded } = this.#thread;
+    const nullable = loaded.program.offer.nullable?.includes(binding.name);
+    const args = values.map((value, n) => toArgument(value, type.parameters[n]?.type, loaded, nullable));
     const wrong = args.find((arg) => typeof arg === 'string');
     if (wrong !== undefined) {
       yield this.#undefined(`${binding.name}(): ${wrong}`);

@@ -77,6 +77,8 @@ export class VmallocKernel {
   readonly init_mm: MmStruct;
   readonly labels: JumpLabels;
   readonly arm64_ptdump_lock_key: StaticKey;
+  /** Readers of the page table, in the order in which they were added. */
+  readonly ptdumps: object[] = [];
   /** Callback number for a pte or pmd table freed by call_rcu(); 0 without RCU. */
   readonly freeTableRcu: number;
   /** Frame of the pud table. */
