@@ -13,6 +13,7 @@ export { ContentHashes, Layout, WordStore, type Address, type Region, type Regio
 export {
   BLOCKED,
   defineOperation,
+  withDefinition,
   messageFor,
   operation,
   perform,

@@ -17,8 +17,8 @@ import { indexOf, restrict, type WalkLevel, type WalkShape } from './walk.ts';
 export const NO_TRANSLATION = 0;
 
 /**
- * An entry as a cache tells it from others: accessed and dirty bits (arm64: RDONLY of a writable page) do not make it
- * a different one.
+ * An entry as a cache tells it from others: accessed and dirty bits (arm64: RDONLY of a writable page) do not make it a
+ * different one.
  */
 export function cacheable(entry: number): number {
   return entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_RDONLY);

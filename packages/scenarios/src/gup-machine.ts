@@ -34,6 +34,8 @@ export interface GupMachineOptions {
   readonly removed: 'pmd' | 'pte';
   /** The tables are freed in the end, unless they have been put back. */
   readonly tablesAreFreed: boolean;
+  /** The pages are freed, and as many are in other hands in the end. */
+  readonly pagesAreReused?: boolean;
   /** With several tables: the first may be freed before the last is unlinked, which must have a witness. */
   readonly midway?: boolean;
 }
@@ -76,7 +78,7 @@ function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): gup.FlushBackEnd {
 
 function propertiesOf(
   { frames, monitor, tables }: gup.GupKernel,
-  { removed, tablesAreFreed, midway }: GupMachineOptions,
+  { removed, tablesAreFreed, pagesAreReused, midway }: GupMachineOptions,
   vcpu: Vcpu | null,
 ): Property[] {
   const each = Array.from({ length: tables }, (_, i) => i);
@@ -113,6 +115,18 @@ function propertiesOf(
             // Freed, and perhaps a page since.
             read(states[i] as number) !== FrameKind.table || pte_pfn(read(pmds[i] as number)) === gup.PTE_TABLE + i,
         ),
+    });
+  }
+  if (pagesAreReused) {
+    const references = Array.from({ length: frames.count - frames.tables }, (_, i) =>
+      frames.refcount.at(frames.tables + i),
+    );
+    properties.push({
+      name: 'every reference is accounted for in the end',
+      kind: 'finally',
+      why: 'one is left to each new owner and one to the walk if it has pinned a page: none is leaked, none is lost',
+      reads: [pinned, ...references],
+      check: (read) => references.reduce((sum, word) => sum + read(word), 0) === tables + (read(pinned) === 0 ? 0 : 1),
     });
   }
   const [first] = states;

@@ -10,6 +10,7 @@ import {
   BLOCKED,
   defineOperation,
   operation,
+  withDefinition,
   type Operation,
   type OperationDefinition,
   type Saying,
@@ -38,6 +39,26 @@ const fully = (memory: WeakContext, address: number, modify: Modify): number =>
 /** An atomic that returns nothing, as set_bit(): it orders nothing. */
 const relaxed = (memory: WeakContext, address: number, modify: Modify): number =>
   memory.access({ kind: 'update', address, modify, discards: true });
+
+/** A weaker operation that one might have written, where the machine is weakly ordered: elsewhere it is no weaker. */
+const insteadOnArm =
+  (change: string, weaker: () => OperationDefinition): NonNullable<OperationDefinition['weaker']> =>
+  (op, memoryModel) =>
+    memoryModel === 'arm' ? [{ change, operation: withDefinition(op, weaker()) }] : [];
+
+/** The same atomic with `_relaxed` behind its name. */
+function relaxedForm(
+  of: OperationDefinition,
+  modify: (op: Operation) => Modify,
+  result = (old: number, _op: Operation) => old,
+) {
+  return defineOperation({
+    ...of,
+    name: `${of.name}_relaxed`,
+    cost: of.cost ?? of.name,
+    weak: (_cx, memory, op) => result(memory.access({ kind: 'update', address: op.a, modify: modify(op) }), op),
+  });
+}
 
 const LOAD = defineOperation({
   name: 'load',
@@ -68,6 +89,7 @@ const XCHG = defineOperation({
   },
   halves: { address: (op) => op.a, stored: (op) => op.b },
   weak: (_cx, memory, op) => fully(memory, op.a, swapTo(op.b)),
+  weaker: insteadOnArm('relaxed-instead', () => XCHG_RELAXED),
   footprint: both,
 });
 
@@ -82,6 +104,7 @@ const CMPXCHG = defineOperation({
   },
   halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
   weak: (_cx, memory, op) => fully(memory, op.a, swapIf(op.b, op.c)),
+  weaker: insteadOnArm('relaxed-instead', () => CMPXCHG_RELAXED),
   footprint: both,
 });
 
@@ -98,6 +121,7 @@ const ADD = defineOperation({
   halves: { address: (op) => op.a, stored: (_op, sum) => sum },
   pair: (op) => ({ end: 'close', of: `word ${op.a} by ${-op.b}` }),
   weak: (_cx, memory, op) => (fully(memory, op.a, addTo(op.b)) + op.b) | 0,
+  weaker: insteadOnArm('relaxed-instead', () => ADD_RELAXED),
   footprint: both,
 });
 
@@ -130,6 +154,14 @@ const CLEAR_BITS = defineOperation({
   weak: (_cx, memory, op) => relaxed(memory, op.a, clearIn(op.b)),
   footprint: both,
 });
+
+const XCHG_RELAXED = relaxedForm(XCHG, (op) => swapTo(op.b));
+const CMPXCHG_RELAXED = relaxedForm(CMPXCHG, (op) => swapIf(op.b, op.c));
+const ADD_RELAXED = relaxedForm(
+  ADD,
+  (op) => addTo(op.b),
+  (old, op) => (old + op.b) | 0,
+);
 
 /** Reads memory, not the own store buffer: the condition waited for is another processor's doing. */
 const WAIT = defineOperation({
@@ -171,6 +203,10 @@ const FULL_BARRIER = defineOperation({
   ordering: 'full',
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   weak: barrierOf('full'),
+  weaker: (op, memoryModel) => [
+    ...insteadOnArm('smp_wmb-instead', () => WRITE_BARRIER)(op, memoryModel),
+    ...insteadOnArm('smp_rmb-instead', () => READ_BARRIER)(op, memoryModel),
+  ],
   footprint: nothing,
 });
 const WRITE_BARRIER = defineOperation({

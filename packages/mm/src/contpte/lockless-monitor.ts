@@ -169,6 +169,7 @@ function mappingOf(pte: number): number {
 
 const BEGIN = defineOperation({
   name: 'read_begin',
+  role: 'environment',
   cost: 'choose',
   perform(cx, op: Operation) {
     (op.data as LocklessMonitor).began(cx);
@@ -178,6 +179,7 @@ const BEGIN = defineOperation({
 
 const END = defineOperation({
   name: 'read_end',
+  role: 'environment',
   cost: 'choose',
   perform(cx, op: Operation) {
     (op.data as LocklessMonitor).ended(cx, op.a);

@@ -6,6 +6,7 @@
 import {
   BLOCKED,
   defineOperation,
+  withDefinition,
   Frames,
   ModelError,
   operation,
@@ -53,6 +54,17 @@ export interface VmallocKernelOptions {
 
 /** `dsb(ishst); tlbi vaae1is; dsb(ish)`: a full barrier for loads and stores. */
 const FLUSH_KERNEL_PGTABLE = flush('__flush_tlb_kernel_pgtable', 'dvm', true);
+/** What is left of it when its last DSB waits for stores alone. */
+const FLUSH_ISHST = defineOperation({
+  name: '__flush_tlb_kernel_pgtable',
+  cost: 'dvm',
+  perform: (cx) => (cx.drained() ? 0 : BLOCKED),
+  weak: (_cx, memory) => {
+    memory.dmb('store');
+    return 0;
+  },
+  footprint: () => ({ reads: [], writes: [] }),
+});
 const FLUSH_WITHOUT_BARRIER = flush('__flush_tlb_kernel_pgtable', 'tlbi', false);
 
 function flush(name: string, cost: string, barrier: boolean): OperationDefinition {
@@ -61,6 +73,10 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
     cost,
     role: 'barrier',
     unmodelled: 'the invalidation of the walk caches',
+    weaker: (op, memoryModel) =>
+      memoryModel === 'arm' && barrier
+        ? [{ change: 'dsb-ishst-instead', operation: withDefinition(op, FLUSH_ISHST) }]
+        : [],
     perform(cx, op) {
       if (barrier && !cx.drained()) return BLOCKED;
       (op.data as KernelTableWatch | null)?.flushed(cx);

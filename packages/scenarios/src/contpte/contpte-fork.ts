@@ -1,6 +1,6 @@
 /**
- * `contpte-fork`: a process whose memory is mapped by contiguous entries forks while another of its threads writes.
- * Do parent and child share nothing that either may write to, once fork() has returned?
+ * `contpte-fork`: a process whose memory is mapped by contiguous entries forks while another of its threads writes. Do
+ * parent and child share nothing that either may write to, once fork() has returned?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { routine, store, type Region, type Steps } from '@shootdown/machine';

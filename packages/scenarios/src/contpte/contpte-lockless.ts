@@ -21,8 +21,8 @@ import {
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
 
 /**
- * contpte_ptep_get_lockless() up to v6.16: the whole block is looked at. `consistent`: what is, ends the attempt
- * where it is not.
+ * contpte_ptep_get_lockless() up to v6.16: the whole block is looked at. `consistent`: what is, ends the attempt where
+ * it is not.
  */
 const scanning = (restarts: boolean) =>
   routine('contpte_ptep_get_lockless', function* (cpu: contpte.ContpteCpu, orig_ptep: contpte.Ptep): Steps<number> {

@@ -1,6 +1,6 @@
 /**
- * `contpte-mprotect`: protections of a block, or of half of it, are changed while it is in use. Does every page get
- * the protection that it may have, and is the block contiguous again in the end?
+ * `contpte-mprotect`: protections of a block, or of half of it, are changed while it is in use. Does every page get the
+ * protection that it may have, and is the block contiguous again in the end?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
