@@ -41,7 +41,7 @@ describe('random C', () => {
       fc.asyncProperty(randomFunction, async ({ text, result }) => {
         expect(await resultOf(text)).toEqual(result);
       }),
-      { numRuns: deep ? 5_000 : 150 },
+      { numRuns: deep ? 5_000 : 150, ...(!deep && { seed: 20_261_128 }) },
     );
   });
 });

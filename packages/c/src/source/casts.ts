@@ -7,6 +7,8 @@
 export const MARK = '__cast_';
 
 const CAST = /\(\s*([A-Za-z_]\w*)(\s*\**\s*)\)(?=\s*[-+*&(~!\w"'])/g;
+/** `(a * (b)) && c` is no cast of the address of a label, which GNU writes `&&c`. */
+const LABEL = /&&(\s*)(?!sizeof\b)([A-Za-z_]\w*)\b(?!\s*\()/g;
 const TYPEDEF = /\btypedef\b/g;
 
 /**
@@ -15,9 +17,11 @@ const TYPEDEF = /\btypedef\b/g;
  */
 export function markCasts(text: string, isType: (name: string) => boolean): string {
   const own = typesOf(text);
-  return text.replaceAll(CAST, (all, name: string, stars: string) =>
-    own.has(name) || isType(name) ? `(struct ${MARK}${name}${stars})` : all,
-  );
+  return text
+    .replaceAll(LABEL, '&&$1($2)')
+    .replaceAll(CAST, (all, name: string, stars: string) =>
+      own.has(name) || isType(name) ? `(struct ${MARK}${name}${stars})` : all,
+    );
 }
 
 /** Names that a text gives types. */
