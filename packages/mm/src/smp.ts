@@ -10,6 +10,7 @@ import {
   program,
   routine,
   setBits,
+  smp_store_release,
   store,
   waitFor,
   xchg,
@@ -48,8 +49,8 @@ export class Smp {
     this.#doNothing = this.register({ name: 'do_nothing', run: do_nothing });
     const names = ['unlocked'];
     const format = (value: number): string => names[value] ?? this.#functions[value - 1]?.name ?? String(value);
-    this.#csd = builder.region('csd', cpus.length * cpus.length, { format });
-    this.#queue = builder.region('call_single_queue', cpus.length);
+    this.#csd = builder.region('csd', cpus.length * cpus.length, { format, memory: 'strong' });
+    this.#queue = builder.region('call_single_queue', cpus.length, { memory: 'strong' });
   }
 
   /** Makes a function callable; returns its number. */
@@ -104,7 +105,7 @@ export class Smp {
       const fn = yield* load(csd, { label: `csd(CPU${source})->func` });
       const body = smp.#functions[fn - 1];
       if (body) yield* body.run(cpu, source);
-      yield* store(csd, CSD_UNLOCKED, { label: `csd_unlock(CPU${source})` });
+      yield* smp_store_release(csd, CSD_UNLOCKED, { label: `csd_unlock(CPU${source})` });
     }
   });
 

@@ -79,6 +79,7 @@ function variant(
     expected,
     source,
     summary,
+    ...(flush === 'tlbi' && typeof expected === 'string' && { expectedOn: { arm: expected } }),
     ...(parts.memoryModel && { memoryModel: parts.memoryModel }),
     flush,
     tables,

@@ -76,9 +76,8 @@ export interface WeakContext {
   load(address: number, acquire?: Access['acquire']): number;
   store(address: number, value: number, release?: boolean): void;
   dmb(type: BarrierKind): void;
-  /** Hands on, by a key of its own, what the processor has seen. */
-  publish(key: number, what: 'release' | 'completed'): void;
-  receive(key: number, as: 'acquire' | 'context'): void;
+  /** What those have seen who have told a component something is seen by this processor, too. */
+  receiveFrom(component: number): void;
 }
 
 /** A message to a component. Plain data: it is interned by content. */

@@ -36,10 +36,6 @@ const nothing = () => ({ reads: none, writes: none });
 const fully = (memory: WeakContext, address: number, modify: Modify): number =>
   memory.access({ kind: 'update', address, modify, acquire: 'full', release: true });
 
-/** An atomic that returns nothing, as set_bit(): it orders nothing. */
-const relaxed = (memory: WeakContext, address: number, modify: Modify): number =>
-  memory.access({ kind: 'update', address, modify, discards: true });
-
 /** A weaker operation that one might have written, where the machine is weakly ordered: elsewhere it is no weaker. */
 const insteadOnArm =
   (change: string, weaker: () => OperationDefinition): NonNullable<OperationDefinition['weaker']> =>
@@ -136,7 +132,7 @@ const SET_BITS = defineOperation({
     return old;
   },
   halves: { address: (op) => op.a, stored: (op, old) => old | op.b },
-  weak: (_cx, memory, op) => relaxed(memory, op.a, setIn(op.b)),
+  weak: (_cx, memory, op) => fully(memory, op.a, setIn(op.b)),
   footprint: both,
 });
 
@@ -151,7 +147,7 @@ const CLEAR_BITS = defineOperation({
     return old;
   },
   halves: { address: (op) => op.a, stored: (op, old) => old & ~op.b },
-  weak: (_cx, memory, op) => relaxed(memory, op.a, clearIn(op.b)),
+  weak: (_cx, memory, op) => fully(memory, op.a, clearIn(op.b)),
   footprint: both,
 });
 
@@ -171,7 +167,7 @@ const WAIT = defineOperation({
   perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
   leftOut: (cx, op) => cx.load(op.a),
   weak(_cx, memory, op) {
-    const word = memory.load(op.a);
+    const word = memory.load(op.a, 'full');
     return (word & op.b) === op.c ? word : BLOCKED;
   },
   footprint: onlyReads,
@@ -267,17 +263,17 @@ export function atomicAdd(address: Address, delta: number, saying?: Saying): Ste
   return stepOf(operation(ADD, address, delta, 0, undefined, saying));
 }
 
-/** Sets bits atomically (cpumask_set_cpu and the like: relaxed on arm64); returns the old value. */
+/** atomic_fetch_or(): sets bits, a full barrier; returns the old value. `set_bit` in `ordered.ts` orders nothing on arm64. */
 export function setBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return stepOf(operation(SET_BITS, address, bits, 0, undefined, saying));
 }
 
-/** Clears bits atomically (relaxed on arm64); returns the old value. */
+/** atomic_fetch_andnot(): clears bits, a full barrier; returns the old value. */
 export function clearBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return stepOf(operation(CLEAR_BITS, address, bits, 0, undefined, saying));
 }
 
-/** Spins until `(word & mask) === value`, reading memory (not the own store buffer); returns the word. */
+/** smp_cond_load_acquire(): spins until `(word & mask) === value`, reading memory (not the own store buffer); returns the word. */
 export function waitFor(address: Address, mask: number, value: number, saying?: Saying): Steps<number> {
   return stepOf(operation(WAIT, address, mask, value, undefined, saying));
 }

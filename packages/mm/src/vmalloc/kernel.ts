@@ -52,6 +52,9 @@ export interface VmallocKernelOptions {
   readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
 
+const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
+const DSB_ISH = { kind: 'dsb', type: 'full', dependencies: null } as const;
+
 /** `dsb(ishst); tlbi vaae1is; dsb(ish)`: a full barrier for loads and stores. */
 const FLUSH_KERNEL_PGTABLE = flush('__flush_tlb_kernel_pgtable', 'dvm', true);
 /** What is left of it when its last DSB waits for stores alone. */
@@ -80,6 +83,12 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
     perform(cx, op) {
       if (barrier && !cx.drained()) return BLOCKED;
       (op.data as KernelTableWatch | null)?.flushed(cx);
+      return 0;
+    },
+    weak(_cx, memory) {
+      if (!barrier) return 0;
+      memory.request(DSB_ISHST);
+      memory.request(DSB_ISH);
       return 0;
     },
     footprint: ({ data }) => (data as KernelTableWatch | null)?.footprint ?? { reads: [], writes: [] },
