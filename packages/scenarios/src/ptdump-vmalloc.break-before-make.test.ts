@@ -23,7 +23,7 @@ function watched(variant: string, programs?: (machine: Machine) => readonly Prog
 
 describe('break-before-make in huge vmalloc', () => {
   it.each(safe.map(({ name }) => name))('%s keeps the rule', async (name) => {
-    const { problems } = await explore(watched(name), { ...UNCOUNTED, maxStates: 8_000 });
+    const { problems } = await explore(watched(name), { ...UNCOUNTED, bounds: { maxStates: 8_000 } });
     expect(problems.map(({ property }) => property)).not.toContain(BREAK_BEFORE_MAKE);
   });
 
