@@ -338,7 +338,9 @@ class Activation<K extends object> {
     const { below } = this.#thread;
     below.push((below.at(-1) ?? 0) | (this.#origins?.live(this.#pc + 1, i.d) ?? 0));
     const body = () => new Activation(this.#thread, code, args, slots).run();
-    const returned = yield* code.inline ? inlined(body)() : routine(code.name, body)();
+    // Not routine(): what the scenario has replaced by this name is this function.
+    const name = code.inline ? null : code.name;
+    const returned = (yield { mark: 'call', name, steps: body() }) as unknown as Returned;
     below.pop();
     this.#origins?.set(i.d, returned.slots);
     return returned.value;
