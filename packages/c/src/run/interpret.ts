@@ -2,7 +2,7 @@
  * Runs compiled C as steps of a routine. Before each operation on shared memory it says where it stands: function, pc and live
  * registers of the call on top; callers have said theirs when they called. So nobody who writes C writes a `point`.
  */
-import { inlined, local, ModelError, routine, type Dependencies, type Mark, type Steps } from '@shootdown/machine';
+import { local, ModelError, type Dependencies, type Mark, type Steps } from '@shootdown/machine';
 import { isAccess, type AccessInstruction, type FunctionCode, type Instruction, type Value } from '../compile/code.ts';
 import { wrapped } from '../compile/conversions.ts';
 import type { FunctionType } from '../types/types.ts';
