@@ -2,7 +2,7 @@
  * Runs compiled C as steps of a routine. Before each operation on shared memory it says where it stands: function, pc and live
  * registers of the call on top; callers have said theirs when they called. So nobody who writes C writes a `point`.
  */
-import { inlined, local, ModelError, routine, type Dependencies, type Mark, type Steps } from '@shootdown/machine';
+import { local, ModelError, type Dependencies, type Mark, type Steps } from '@shootdown/machine';
 import { isAccess, type AccessInstruction, type FunctionCode, type Instruction, type Value } from '../compile/code.ts';
 import { wrapped } from '../compile/conversions.ts';
 import type { FunctionType } from '../types/types.ts';
@@ -338,7 +338,9 @@ class Activation<K extends object> {
     const { below } = this.#thread;
     below.push((below.at(-1) ?? 0) | (this.#origins?.live(this.#pc + 1, i.d) ?? 0));
     const body = () => new Activation(this.#thread, code, args, slots).run();
-    const returned = yield* code.inline ? inlined(body)() : routine(code.name, body)();
+    // Not routine(): what the scenario has replaced by this name is this function.
+    const name = code.inline ? null : code.name;
+    const returned = (yield { mark: 'call', name, steps: body() }) as unknown as Returned;
     below.pop();
     this.#origins?.set(i.d, returned.slots);
     return returned.value;
