@@ -263,7 +263,7 @@ describe('what is wrong is said in one line, with the right exit code', () => {
       10,
       /unexpecting\.mjs: cannot be built/,
     ],
-    ['a scenario in TypeScript', () => ['explore', 'mine.ts'], 10, /mine\.ts: this Node runs JavaScript: compile it/],
+    ['a scenario in TypeScript', () => ['explore', 'mine.ts'], 10, /mine\.ts: cannot be loaded \(Could not resolve/],
     ['a parameter out of range', () => ['explore', 'reference-ptdump', '--set', 'n=99'], 10, /n must be/],
     ['a seed without --fuzz', () => [...unlocked, '--seed', 'x'], 64, /--seed belongs to --fuzz/],
     [

@@ -42,9 +42,9 @@ describe('shootdown mutate', () => {
     });
     expect(find(clear)?.schedule).toMatch(/^[\d,.x]+$/);
     expect(find('pud_free_pmd_page/isb:leave-out')).toMatchObject({ result: 'no difference', property: null });
-    expect(find('pud_free_pmd_page/pmd_free:leave-out')).toMatchObject({
+    expect(find('ptdump_show/ptdump_walk_pgd:leave-out')).toMatchObject({
       result: 'needed',
-      property: 'a table is freed while a dump is under way',
+      property: 'the lock is contended',
       schedule: null,
       witnessGone: true,
     });
@@ -65,10 +65,10 @@ describe('shootdown mutate', () => {
   it('prints a table by routine and line otherwise, with what is not modelled, and progress on stderr', () => {
     const { status, stdout, stderr } = shootdown('mutate', ...v1, '--workers', '1');
     expect(status).toBe(0);
-    expect(stdout).toContain(`pmd_free_pte_page()
+    expect(stdout).toContain(`pmd_free_pte_page()  [CPU1]
   mmap_read_lock(init_mm)                       pair left out     NEEDED: no access to a freed frame or table`);
     expect(stdout).toMatch(/__flush_tlb_kernel_pgtable\(\) .* no difference.*not modelled: the invalidation/);
-    expect(stdout).toMatch(/a witness is gone: a table is freed while a dump is under way/);
+    expect(stdout).toMatch(/a witness is gone: the lock is contended/);
     expect(stderr).toMatch(/^1 of \d+: /);
   });
 
@@ -125,7 +125,7 @@ describe('one line changed', () => {
     expect(replayed.status).toBe(12);
     expect(replayed.stdout).toContain('(no pud_clear(0x0[0]))');
     const text = shootdown('explore', ...v1, '--mutate', clear).stdout;
-    expect(text).toContain(`with one line changed, ${clear}`);
+    expect(text).toContain(`with one line changed: ${clear}`);
     expect(text.replaceAll(/[\\\s]+/g, ' ')).toContain(`--mutate '${clear}' --schedule ${schedule}`);
   });
 

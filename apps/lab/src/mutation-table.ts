@@ -10,7 +10,13 @@ export function mutationTable(resolved: RequestedScenario, result: MutateResult)
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`, ''];
   if (result.unchanged.verdict !== 'safe') return `${[...lines, ...notSafe(resolved, result)].join('\n')}\n`;
-  lines.push(...rowsOf(result), '', ...summary(result), ...notModelled(result), ...howToRead(resolved, result));
+  lines.push(
+    ...rowsOf(result, memoryModel),
+    '',
+    ...summary(result),
+    ...notModelled(result),
+    ...howToRead(resolved, result),
+  );
   return `${lines.join('\n')}\n`;
 }
 
@@ -24,16 +30,19 @@ function notSafe(resolved: RequestedScenario, { unchanged }: MutateResult): stri
 }
 
 /** Lines by routine; a line with several changes is printed once, its changes below one another. */
-function rowsOf({ lines, mutants }: MutateResult): string[] {
+function rowsOf({ lines, mutants }: MutateResult, memoryModel: string): string[] {
   const rows: string[] = [];
   let routine = '';
   for (const line of lines) {
     const changes = mutants.filter((mutant) => mutant.line === line);
     if (changes.length === 0) continue;
-    if (line.routine !== routine) rows.push(...(routine === '' ? [] : ['']), `${line.routine}()`);
+    if (line.routine !== routine)
+      rows.push(...(routine === '' ? [] : ['']), `${line.routine}()  [${line.processors.join(', ')}]`);
     ({ routine } = line);
     const text = cut(line.text);
-    changes.forEach((mutant, i) => rows.push(row(i === 0 ? text : '', changeWords(mutant), outcome(mutant))));
+    changes.forEach((mutant, i) =>
+      rows.push(row(i === 0 ? text : '', changeWords(mutant), outcome(mutant, memoryModel))),
+    );
   }
   return rows;
 }
@@ -69,7 +78,7 @@ function changeWords({ mutation: { change } }: JudgedMutant): string {
   }
 }
 
-function outcome({ line, judgement }: JudgedMutant): string {
+function outcome({ line, judgement }: JudgedMutant, memoryModel: string): string {
   if (judgement === null) return 'not judged';
   switch (judgement.result) {
     case 'needed':
@@ -77,7 +86,7 @@ function outcome({ line, judgement }: JudgedMutant): string {
     case 'not needed':
       return `not needed here${unmodelled(line)}`;
     case 'no difference':
-      return `no difference to any state${unmodelled(line)}`;
+      return `no difference to any state${unordered(line, memoryModel)}${unmodelled(line)}`;
     case 'bounded':
       return `BOUNDED: nothing broke before the search ended (${judgement.stoppedBy ?? 'its bounds'})`;
   }
@@ -87,6 +96,11 @@ function breaks({ property, kind, witnessGone, schedule }: Judgement): string {
   if (witnessGone) return `a witness is gone: ${property ?? ''}`;
   if (kind === 'crash') return `the code breaks down (${cut(property ?? '')})`;
   return `${property ?? ''}${schedule ? ` (${schedule.length} steps)` : ''}`;
+}
+
+/** A barrier that changes nothing has not been put to the test. */
+function unordered({ isBarrier }: CodeLine, memoryModel: string): string {
+  return isBarrier ? `; ${memoryModel} reorders nothing here that it keeps in order` : '';
 }
 
 function unmodelled(line: CodeLine): string {

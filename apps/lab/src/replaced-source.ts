@@ -1,4 +1,4 @@
-/** Builds a scenario with replaced routines where it is searched: worker threads load this module. */
+/** Builds a scenario with replaced routines, or one that is read from a file, where it is searched: worker threads load this module. */
 import type { SystemSource } from '@shootdown/explorer';
 import type { System } from '@shootdown/machine';
 import type { Replacement } from './c-files.ts';
@@ -6,7 +6,7 @@ import { requestedScenario } from './scenario-request.ts';
 
 /** What a worker thread is handed. */
 export interface ReplacedSource extends Omit<SystemSource, 'request'> {
-  readonly request: SystemSource['request'] & { readonly typed: string; readonly replacement: Replacement };
+  readonly request: SystemSource['request'] & { readonly typed: string; readonly replacement: Replacement | undefined };
 }
 
 /** Builds the system of such a source. Throws ModelError. */

@@ -1,6 +1,6 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import {
-  mutationNamed,
+  mutationsNamed,
   resolveScenario,
   type KernelRoutines,
   type ResolvedScenario,
@@ -11,7 +11,7 @@ import {
 import { ModelError, mutated, unknownName } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
-import { isUserError } from './errors.ts';
+import { isUserError, oneLine } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
@@ -34,7 +34,11 @@ export const scenarioFlags = {
 
 /** Flag of the commands that take one change of the code. */
 export const mutateFlag = {
-  mutate: { type: 'string', help: 'routine/step:change: one line changed, as shootdown mutate names it' },
+  mutate: {
+    type: 'string',
+    multiple: true,
+    help: 'routine/step:change: a line changed, as shootdown mutate names it; may be repeated',
+  },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 /** A scenario as it was asked for. */
@@ -45,8 +49,8 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly source: SystemSource;
   /** What was given with `--replace`. */
   readonly replacement: Replacement | null;
-  /** The change of its code that was asked for, as it was typed. */
-  readonly mutation?: string;
+  /** The changes of its code that were asked for, as they were typed. */
+  readonly mutations?: readonly string[];
 }
 
 /** A request that is complete but for the scenario. */
@@ -61,12 +65,16 @@ export async function scenarioOf(
   args: Arguments,
   side?: Side,
 ): Promise<RequestedScenario> {
-  return await requestedScenario(typed, {
+  const resolved = await requestedScenario(typed, {
     variant: args.text('variant'),
     memoryModel: args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
     replacement: replacementOf(args, side),
   });
+  const { length } = resolved.scenario.variants;
+  if (args.text('variant') === undefined && length > 1)
+    process.stderr.write(`variant ${oneLine(resolved.variant.name)}, one of ${length} (--variant takes another)\n`);
+  return resolved;
 }
 
 /** What `--replace` and its flags say. Throws UsageError if they do not go together. */
@@ -123,7 +131,8 @@ function sourceOf(
   typed: string,
   replacement: Replacement | undefined,
 ): SystemSource {
-  if (replacement === undefined) return { module, export: name, request };
+  // A program or test is read, not loaded, in worker threads as well.
+  if (replacement === undefined && !/\.(c|litmus)$/.test(typed)) return { module, export: name, request };
   const replaced: ReplacedSource['request'] = { ...request, typed, replacement };
   return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
 }
@@ -186,6 +195,11 @@ async function exportedBy(typed: string): Promise<Exported> {
   return [scenario, moduleUrl(path), name];
 }
 
+/** What names one of the scenarios that {@link scenariosNamed} has found. */
+export function scenarioTyped(typed: string, scenario: Scenario): string {
+  return MODULE.test(typed) && !typed.includes('#') ? `${typed}#${scenario.name}` : typed;
+}
+
 /** The scenario of a name, or all that a module has. Throws ModelError. */
 export async function scenariosNamed(typed: string): Promise<readonly Scenario[]> {
   if (typed.endsWith('.litmus')) return [await litmusScenario(typed)];
@@ -217,17 +231,17 @@ function parameter(command: string, text: string): [string, number] {
   return [match[1] ?? '', Number(match[2])];
 }
 
-/** The same with one line of its code changed, if that is asked for. Throws ModelError. */
-export async function withMutation(resolved: RequestedScenario, text: string | undefined): Promise<RequestedScenario> {
-  if (text === undefined) return resolved;
-  const mutation = await mutationNamed(resolved.build(), text, { bounds: { ...resolved.scenario.bounds } });
+/** The same with lines of its code changed, if that is asked for. Throws ModelError. */
+export async function withMutations(resolved: RequestedScenario, texts: readonly string[]): Promise<RequestedScenario> {
+  if (texts.length === 0) return resolved;
+  const mutations = await mutationsNamed(resolved.build(), texts, { bounds: { ...resolved.scenario.bounds } });
   return {
     ...resolved,
     // Nobody has said what is to be expected of it.
     expected: null,
-    mutation: text,
-    build: () => mutated(resolved.build(), mutation).system,
-    source: { ...resolved.source, mutation },
+    mutations: texts,
+    build: () => mutations.reduce((system, mutation) => mutated(system, mutation).system, resolved.build()),
+    source: { ...resolved.source, mutations },
   };
 }
 
@@ -245,6 +259,6 @@ export function scenarioWords(resolved: RequestedScenario): string {
     if (replacement.tree !== undefined) words.push(`--tree ${replacement.tree}`);
     if (replacement.side === 'before') words.push('--side before');
   }
-  if (resolved.mutation !== undefined) words.push(`--mutate '${resolved.mutation}'`);
+  for (const text of resolved.mutations ?? []) words.push(`--mutate '${text}'`);
   return words.join(' ');
 }

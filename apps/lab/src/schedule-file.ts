@@ -29,8 +29,8 @@ const savedSchedule = z.strictObject({
           tree: z.string().optional(),
         })
         .optional(),
-      /** One line changed. */
-      mutate: z.string().optional(),
+      /** Lines changed. */
+      mutate: z.array(z.string()).optional(),
     })
     .optional(),
   schedule: z.string(),

@@ -9,6 +9,7 @@ import { UsageError } from './arguments.ts';
 import { isUserError, linesOf, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { listenForSignals } from './interrupt.ts';
+import { writeColours } from './terminal.ts';
 import { OutputError, writeWholeChunks } from './output.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
@@ -35,6 +36,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     help: 'every interleaving: a proof or the shortest counterexample',
     completes: 'scenario',
     load: () => import('./commands/explore.ts'),
+  },
+  check: {
+    help: 'every variant on every memory model: is each verdict the one expected?',
+    completes: 'scenario',
+    load: () => import('./commands/check.ts'),
   },
   mutate: {
     help: 'which line is needed for what',
@@ -76,6 +82,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/replay.ts'),
   },
   tour: { help: 'what a newcomer wants to see', load: () => import('./commands/tour.ts') },
+  init: { help: 'a folder with a scenario of your own to begin with', load: () => import('./commands/init.ts') },
   completion: {
     help: 'prints what lets bash complete commands, flags and names',
     completes: 'shell',
@@ -104,6 +111,7 @@ function usage(): string {
 function catchTheRest(): void {
   if (process.stderr.listenerCount('error') > 0) return;
   listenForSignals();
+  writeColours(process.stdout);
   writeWholeChunks(process.stdout);
   process.stderr.on('error', () => undefined);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,5 +1,4 @@
 /** What the terminal can show: how wide, and in which colours. */
-import { stripVTControlCharacters } from 'node:util';
 import pc from 'picocolors';
 import type { Arguments, Flag } from './arguments.ts';
 
@@ -23,10 +22,38 @@ export function terminalWidth(otherwise: number): number {
   return isTTY && columns > 0 ? Math.max(columns, WIDTH_MIN) : otherwise;
 }
 
-/** Colours for a terminal whose user has not refused them (NO_COLOR); a file or pipe gets none. */
-export const paint = pc.createColors(
-  process.stdout.isTTY && process.env['NO_COLOR'] === undefined && process.env['TERM'] !== 'dumb',
-);
+const STYLES = ['bold', 'underline', 'red', 'green', 'yellow'] as const;
+type Style = (typeof STYLES)[number];
+
+/** Coloured text stands between two marks until it is written: whatever looks at text on its way there sees no escapes of a terminal. */
+const MARK_FIRST = 0xf_5d00;
+const MARK_END = String.fromCodePoint(MARK_FIRST);
+const markOf = (style: Style): string => String.fromCodePoint(MARK_FIRST + 1 + STYLES.indexOf(style));
+const MARKED = /([\u{f5d01}-\u{f5d05}])([^\u{f5d00}]*)\u{f5d00}/gu;
+const MARKS = /[\u{f5d00}-\u{f5d05}]/gu;
+
+/** True for a terminal whose user has not refused colours (NO_COLOR); a file or pipe gets none. */
+function coloured(): boolean {
+  return process.stdout.isTTY && process.env['NO_COLOR'] === undefined && process.env['TERM'] !== 'dumb';
+}
+
+/** Text in a style, if stdout shows it. */
+export const paint = Object.fromEntries(
+  STYLES.map((style) => [style, (text: string) => (coloured() ? `${markOf(style)}${text}${MARK_END}` : text)]),
+) as Readonly<Record<Style, (text: string) => string>>;
+
+/** From here on what {@link paint} has marked is written in colour. */
+export function writeColours(stream: NodeJS.WriteStream): void {
+  if (!coloured()) return;
+  const colours = pc.createColors(true);
+  const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
+  const shown = (text: string): string =>
+    text.replaceAll(MARKED, (_, mark: string, inner: string) =>
+      colours[STYLES[(mark.codePointAt(0) as number) - MARK_FIRST - 1] as Style](inner),
+    );
+  stream.write = (chunk: unknown, ...rest: unknown[]) =>
+    write(typeof chunk === 'string' ? shown(chunk) : chunk, ...rest);
+}
 
 /** Wraps words to a width: the first line begins with `first`, the others are indented. Words longer than a line stay whole. */
 export function wrapped(first: string, indent: number, text: string, columns: number): string[] {
@@ -34,7 +61,7 @@ export function wrapped(first: string, indent: number, text: string, columns: nu
   let line = first;
   let room = columns - indent;
   for (const word of text.split(' ')) {
-    const bare = stripVTControlCharacters(word).length;
+    const bare = word.replaceAll(MARKS, '').length;
     if (bare + 1 > room && room < columns - indent) {
       lines.push(line.trimEnd());
       line = ' '.repeat(indent);

@@ -14,6 +14,7 @@ export {
   type OffersC,
   type CArgument,
   type CFunction,
+  type FilledWords,
   type KernelOffer,
   type ReplaceableRoutine,
 } from './run/offer.ts';

@@ -115,6 +115,13 @@ export const mistakes: readonly Mistake[] = [
   ['a floating-point number', inBody('x = 1.5;'), 4, '1.5 is no integer'],
   ['a number that is too big', inBody('unsigned long n = 0x10000000000000000;'), 4, 'has more than 64 bits'],
   ['an address as a number', inBody('unsigned long n = (unsigned long)&x;'), 4, 'an address has no number here'],
+  [
+    'a number that is not constant',
+    'int x;\nint y = x;\nvoid P0(void)\n{\n}\n',
+    2,
+    'x has no value when it is compiled',
+  ],
+  ['a variable for its address', 'int x;\nint *p = x;\nvoid P0(void)\n{\n}\n', 2, 'x has no value when it is compiled'],
   ['a bit field', 'struct a { int v : 3; };\nvoid P0(void)\n{\n}\n', 1, 'bit fields are not supported'],
   [
     'a size that is not modelled',

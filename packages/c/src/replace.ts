@@ -6,11 +6,11 @@ import { wrapped } from './compile/conversions.ts';
 import { CError } from './diagnostics.ts';
 import { link, readHeader, type Header } from './link.ts';
 import { runFunction } from './run/interpret.ts';
-import type { CArgument, KernelOffer, ReplaceableRoutine } from './run/offer.ts';
+import type { CArgument, FilledWords, KernelOffer, ReplaceableRoutine } from './run/offer.ts';
 import { Loaded } from './run/program.ts';
 import { Thread } from './run/thread.ts';
-import { fromWord } from './run/words.ts';
-import { isInt, scalarOf, type CType, type FunctionType } from './types/types.ts';
+import { fromWord, stackPointer } from './run/words.ts';
+import { isInt, scalarOf, sizeOf, type CType, type FunctionType } from './types/types.ts';
 import { readUnit, type Unit } from './types/unit.ts';
 
 /** A file as it was given. */
@@ -84,12 +84,27 @@ function asRoutine<K extends object>(
   const type = header.unit.scope.functions.get(name) as FunctionType;
   const place = routineNamed(header.offer, name);
   return routine<never[], CArgument | void>(name, function* (...given): Steps<CArgument | void> {
-    const { kernel, cpu, args } = place.enter(...given);
+    const { kernel, cpu, args, leave } = place.enter(...given);
     const loaded = load(kernel as K);
-    const values = type.parameters.map((parameter, i) => toValue(args[i] ?? 0, parameter.type, loaded));
+    const thread = new Thread(loaded, cpu);
+    const filled: { readonly type: CType; readonly base: number; readonly cells: number }[] = [];
+    const values = type.parameters.map(({ type: parameter }, i): Value => {
+      const arg = args[i] ?? 0;
+      if (!isFilled(arg)) return toValue(arg, parameter, loaded);
+      const base = thread.stack.push(arg.out, name);
+      const to = parameter.kind === 'pointer' ? parameter.to : parameter;
+      thread.stack.cells.fill(scalarOf(to)?.kind === 'int' && sizeOf(to) === 8 ? 0n : 0, base);
+      filled.push({ type: to, base, cells: arg.out });
+      return stackPointer(cpu, base);
+    });
     const body = function* (): Steps<CArgument | void> {
-      const result = yield* runFunction(new Thread(loaded, cpu), name, values);
-      return result === undefined ? undefined : fromValue(result, type.returns, loaded);
+      const result = yield* runFunction(thread, name, values);
+      const own = result === undefined ? undefined : fromValue(result, type.returns, loaded);
+      if (!leave) return own;
+      const words = filled.map(({ type: to, base, cells }) =>
+        thread.stack.cells.slice(base, base + cells).map((cell) => fromValue(cell ?? 0, to, loaded)),
+      );
+      return leave(own, words);
     };
     return yield* place.around ? place.around(body, ...given) : body();
   });
@@ -99,6 +114,10 @@ function routineNamed<K extends object>(offer: KernelOffer<K>, name: string): Re
   const found = Object.entries(offer.routines).find(([prototype]) => new RegExp(`\\b${name}\\s*\\(`).test(prototype));
   if (!found) throw new CError([`header: no routine ${name}`]);
   return found[1];
+}
+
+function isFilled(arg: CArgument | FilledWords): arg is FilledWords {
+  return typeof arg === 'object' && 'out' in arg;
 }
 
 /** What the scenario hands over, as C has it. */

@@ -42,9 +42,12 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
   });
   const outcome = await search(plan, options, watch);
   const searchSeconds = watch.seconds;
-  const problems: Problem[] = [...outcome.findings.all];
   const stopped = outcome.stopped ?? (outcome.executor.weak?.memory.boundHit === true ? 'messages' : null);
   const complete = stopped === null;
+  // A store that finds no room waits for the simulation, which says nothing of the system.
+  const problems: Problem[] = outcome.findings.all.filter(
+    ({ kind }) => stopped !== 'messages' || (kind !== 'deadlock' && kind !== 'livelock'),
+  );
   const sometimes = system.properties
     .filter((property) => property.kind === 'sometimes')
     .map(({ name }) => ({

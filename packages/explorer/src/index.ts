@@ -10,5 +10,5 @@ export { survey, waysOut, type Survey, type WayOut, type WaysOut, type WaysOutOp
 export { collisionOdds } from './storage.ts';
 export { nearestName, unknownName } from './unknown-name.ts';
 export { mutate } from './mutants/mutate.ts';
-export { linesOf, mutationNamed } from './mutants/lines.ts';
+export { linesOf, mutationsNamed } from './mutants/lines.ts';
 export type { JudgedMutant, Judgement, Mutant, MutantResult, MutateOptions, MutateResult } from './mutants/mutant.ts';

@@ -11,6 +11,7 @@ import {
   Code,
   ModelError,
   TabulatedExecutor,
+  WordClass,
   type Choice,
   type Component,
   type Message,
@@ -175,6 +176,8 @@ export class RecordingExecutor extends TabulatedExecutor {
   readonly accesses: Accesses;
   /** Words that translations go through and lead to: which of them one uses is not known beforehand. */
   readonly #translated: readonly number[];
+  /** Words that are fetched as instructions. */
+  readonly #code: readonly number[];
   #row = NOBODY;
   /** Per choice whose doing it is; of an operation it depends on where the processor (which has the number of the choice) stands. */
   readonly #rows: Int32Array;
@@ -182,6 +185,7 @@ export class RecordingExecutor extends TabulatedExecutor {
   constructor(system: System) {
     super(system);
     this.accesses = new Accesses(system);
+    this.#code = [...system.wordClasses.keys()].filter((word) => system.wordClasses[word] === WordClass.code);
     this.#translated = (system.weak?.translated ?? []).map(({ address }) => address);
     this.#rows = Int32Array.from(system.choices, (choice) => this.#rowOf(choice));
   }
@@ -272,14 +276,27 @@ export class RecordingExecutor extends TabulatedExecutor {
         if (request.kind !== 'load') this.accesses.write(this.#row, request.address);
         if (!request.translated) return;
         break;
-      case 'dsb':
+      case 'fetch':
+        this.accesses.touch(this.#row, request.address);
+        return;
       case 'tlbi':
+        for (const address of request.pages) this.accesses.touch(this.#row, address);
+        break;
+      case 'dsb':
+        // It may complete an invalidation of what others fetch.
+        for (const address of this.#code) this.accesses.touch(this.#row, address);
+        break;
       case 'access-flag':
         break;
       default:
         return;
     }
     for (const address of this.#translated) this.accesses.touch(this.#row, address);
+  }
+
+  override noteStrong(address: number, writes: boolean): void {
+    this.accesses.read(this.#row, address);
+    if (writes) this.accesses.write(this.#row, address);
   }
 
   override send(channel: number, message: Message, from?: number): void {

@@ -51,8 +51,8 @@ export interface SystemSource {
     readonly memoryModel: MemoryModel;
     readonly parameters: Readonly<Record<string, number>>;
   };
-  /** A change of the code, to be made after building it. */
-  readonly mutation?: Mutation;
+  /** Changes of the code, to be made after building it. */
+  readonly mutations?: readonly Mutation[];
 }
 
 /** How far a search is. */

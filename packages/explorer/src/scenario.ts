@@ -26,6 +26,11 @@ export interface Variant {
   readonly name: string;
   /** One verdict, or one per memory model. */
   readonly expected: ExpectedVerdict | Readonly<Partial<Record<MemoryModel, ExpectedVerdict>>>;
+  /**
+   * Verdicts on further memory models, on which it is explored only when asked. What `expected` says in one word holds for
+   * `sc` and `tso`: a weaker model needs a verdict of its own.
+   */
+  readonly expectedOn?: Readonly<Partial<Record<MemoryModel, ExpectedVerdict>>>;
   /** Where the expectation comes from: a commit, a mail, a paper; or `derived` with the reasoning in one line. */
   readonly source: string;
   /** One line: what is different in this variant. */
@@ -143,7 +148,11 @@ export function resolveScenario<V extends Variant>(
 
 /** What a variant is expected to give on a memory model; null if it says nothing about that one. */
 export function expectedVerdict(variant: Variant, memoryModel: MemoryModel): ExpectedVerdict | null {
-  return typeof variant.expected === 'string' ? variant.expected : (variant.expected[memoryModel] ?? null);
+  const { expected, expectedOn } = variant;
+  const own = expectedOn?.[memoryModel];
+  if (own !== undefined) return own;
+  if (typeof expected === 'string') return memoryModel === 'arm' ? null : expected;
+  return expected[memoryModel] ?? null;
 }
 
 /** Whether the verdict found is the one expected; null if nothing was expected or the search was cut short. */

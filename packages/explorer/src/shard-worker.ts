@@ -210,7 +210,7 @@ export class ShardWorker {
 /** Loads the module of a source and builds its system. Throws ModelError if there is no such export, or no such variant. */
 export async function buildSystem(source: SystemSource): Promise<System> {
   const system = await builtFrom(source);
-  return source.mutation ? mutated(system, source.mutation).system : system;
+  return (source.mutations ?? []).reduce((changed, mutation) => mutated(changed, mutation).system, system);
 }
 
 async function builtFrom(source: SystemSource): Promise<System> {

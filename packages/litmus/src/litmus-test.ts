@@ -51,10 +51,10 @@ export interface LitmusTest {
   showFault(thread: number, value: number): string;
   /** Page tables, if the test has any. Such a test runs on `arm` only. */
   readonly translation: ((memory: Memory, options: { readonly ets2: boolean }) => Translation) | null;
-  /** Whether replacing one value of a descriptor by another while it is in use breaks a rule of the architecture. */
-  readonly needsBreak: ((before: number, after: number) => boolean) | null;
   /** Adds to the machine what a test has besides its variables; called once per machine, before its programs start. */
   readonly prepare?: (builder: SystemBuilder, memory: Memory) => void;
+  /** Whether replacing one value of a descriptor by another while it is in use breaks a rule of the architecture. */
+  readonly needsBreak: ((before: number, after: number) => boolean) | null;
   /** Things to be said about the test that are no part of its answer. */
   readonly warnings: readonly string[];
 }

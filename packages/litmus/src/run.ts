@@ -12,6 +12,7 @@ import {
   type Operation,
   type OrderingRule,
   type Region,
+  type StoreToCome,
   type System,
 } from '@shootdown/machine';
 import { sameObservable, type FinalState, type Observable } from './condition.ts';
@@ -125,7 +126,7 @@ export function machineOf(test: LitmusTest, options: RunOptions): LitmusMachine 
   memory = { model: memoryModel, at };
   const results = test.threads.map((thread, index): Results => {
     const shown = test.observables.filter((observable) => observable.thread === index);
-    return { shown, region: builder.region(`${thread.name}.result`, shown.length + 1, { memory: 'strong' }) };
+    return { shown, region: builder.region(`${thread.name}.result`, shown.length + 1, { memory: 'ghost' }) };
   });
   const machine = { at, memory };
   test.prepare?.(builder, memory);
@@ -169,67 +170,137 @@ function cellsOf(region: Region): number[] {
   return Array.from({ length: region.cells }, (_, i) => region.at(i));
 }
 
-/** Runs a test. */
+/**
+ * Runs a test. With promises, a test whose condition is not reached is run again, each time with one of the stores in memory
+ * that might overtake an earlier load of its processor, until nothing new is seen.
+ */
 export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
-  const { system, observe, ended } = machineOf(test, options);
-  const executor = new TabulatedExecutor(system);
-  const { store } = executor;
-  const statesMax = options.statesMax ?? STATES_MAX_DEFAULT;
-  const seen = new Set<string>();
-  const outcomes = new Map<string, Outcome>();
-  const read = (address: number): number => store.words[address] as number;
-  const addresses = test.needsBreak === null ? [] : descriptorsOf(system);
-  let full = false;
-  let broken = false;
-  const visit = (): void => {
+  const run = new Run(test, options);
+  run.explore([]);
+  if (options.promises === 'auto' && !run.reached) run.exploreWithPromises();
+  return run.result;
+}
+
+/** A store of some processor. */
+type Promised = StoreToCome & { readonly processor: number };
+
+/** Rounds in which new stores are looked for. */
+const ROUNDS_MAX = 4;
+
+class Run {
+  readonly #test: LitmusTest;
+  readonly #machine: LitmusMachine;
+  readonly #executor: TabulatedExecutor;
+  readonly #statesMax: number;
+  readonly #outcomes = new Map<string, Outcome>();
+  readonly #descriptors: readonly number[];
+  #seen = new Set<string>();
+  #states = 0;
+  #full = false;
+  #broken = false;
+
+  constructor(test: LitmusTest, options: RunOptions) {
+    this.#test = test;
+    this.#machine = machineOf(test, options);
+    this.#executor = new TabulatedExecutor(this.#machine.system);
+    this.#statesMax = options.statesMax ?? STATES_MAX_DEFAULT;
+    this.#descriptors = test.needsBreak === null ? [] : descriptorsOf(this.#machine.system);
+  }
+
+  /** Whether the condition holds in some final state. */
+  get reached(): boolean {
+    return [...this.#outcomes.values()].some(({ holds }) => holds);
+  }
+
+  get result(): LitmusResult {
+    const messages = this.#executor.weak?.memory.boundHit === true;
+    const bound = this.#full ? `${this.#statesMax} states` : messages ? 'messages of a location' : null;
+    const outcomes = [...this.#outcomes.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
+    const { warnings } = this.#test;
+    return {
+      observation: bound === null ? observationOf(outcomes) : null,
+      outcomes,
+      states: this.#states,
+      bound,
+      warnings: this.#broken ? [...warnings, 'break-before-make expected'] : warnings,
+    };
+  }
+
+  /** Every run in which these stores are in memory from the beginning. */
+  explore(promises: readonly Promised[]): void {
+    const { weak } = this.#executor;
+    this.#executor.reset();
+    for (const { processor, site, address, value, hardware } of promises) {
+      this.#executor.processor = processor;
+      weak?.request({ kind: 'promise', site, address, value, hardware });
+    }
+    this.#executor.store.commit();
+    this.#seen = new Set();
+    this.#visit();
+  }
+
+  exploreWithPromises(): void {
+    const done = new Set<string>();
+    for (let round = 0; round < ROUNDS_MAX && !this.reached; round++) {
+      const stores = this.#executor.weak?.memory.storesToCome ?? [];
+      const fresh = stores.filter((store) => !done.has(JSON.stringify(store)));
+      if (fresh.length === 0) return;
+      for (const store of fresh) {
+        done.add(JSON.stringify(store));
+        this.explore([store]);
+      }
+    }
+  }
+
+  #visit(): void {
+    const { store, system } = this.#executor;
     const state = `${store.lo},${store.hi}`;
-    if (seen.has(state)) return;
-    if (seen.size === statesMax) {
-      full = true;
+    if (this.#seen.has(state)) return;
+    if (this.#states === this.#statesMax) {
+      this.#full = true;
       return;
     }
-    seen.add(state);
-    if (!broken && test.needsBreak !== null) broken = breaksRule(test, executor, addresses);
-    if (ended(read)) {
-      const final = observe(read);
-      const text = textOf(test, final);
-      if (!outcomes.has(text)) outcomes.set(text, { text, holds: test.condition.formula.holds(final) });
-    }
+    this.#seen.add(state);
+    this.#states++;
+    if (!this.#broken && this.#test.needsBreak !== null)
+      this.#broken = breaksRule(this.#test, this.#executor, this.#descriptors);
+    this.#note();
     // A step that has to do with no other can be taken at once, and alone.
     for (let processor = 0; processor < system.processors.length; processor++)
-      if (standsAlone(executor.operationOf(processor)) && take(processor)) return;
-    for (let choice = 0; choice < system.choices.length; choice++) take(choice);
-  };
+      if (standsAlone(this.#executor.operationOf(processor)) && this.#take(processor)) return;
+    for (let choice = 0; choice < system.choices.length; choice++) this.#take(choice);
+  }
+
   /** Takes a choice in all its ways; false if it was not enabled. */
-  const take = (choice: number): boolean => {
+  #take(choice: number): boolean {
+    const executor = this.#executor;
+    const { store } = executor;
     let branches = 1;
     let enabled = false;
-    for (let branch = 0; branch < branches && !full; branch++) {
+    for (let branch = 0; branch < branches && !this.#full; branch++) {
       const { mark, lo, hi } = store;
       const happened = executor.step(choice, branch);
       // Before the visit, which takes other steps.
       branches = Math.max(branches, executor.branchCount);
       if (!happened) continue;
       enabled = true;
-      visit();
+      this.#visit();
       store.undo(mark, lo, hi);
     }
     return enabled;
-  };
-  visit();
-  const bound = full
-    ? `${statesMax} states`
-    : executor.weak?.memory.boundHit === true
-      ? 'messages of a location'
-      : null;
-  const sorted = [...outcomes.values()].sort((a, b) => (a.text < b.text ? -1 : 1));
-  return {
-    observation: bound === null ? observationOf(sorted) : null,
-    outcomes: sorted,
-    states: seen.size,
-    bound,
-    warnings: broken ? [...test.warnings, 'break-before-make expected'] : test.warnings,
-  };
+  }
+
+  /** A final state, if it is one: every program has ended, and every store that is in memory has been performed. */
+  #note(): void {
+    const { words } = this.#executor.store;
+    const read = (address: number): number => words[address] as number;
+    if (!this.#machine.ended(read)) return;
+    const { weak } = this.#executor;
+    if (weak?.memory.hasPromises(weak.state) === true) return;
+    const final = this.#machine.observe(read);
+    const text = textOf(this.#test, final);
+    if (!this.#outcomes.has(text)) this.#outcomes.set(text, { text, holds: this.#test.condition.formula.holds(final) });
+  }
 }
 
 function descriptorsOf({ weak }: System): readonly number[] {

@@ -26,8 +26,9 @@ describe.each(['aarch64', 'vmsa', 'x86'])('tests/%s', (below) => {
   it.each(rows)('%s: %s, with ETS2 %s', async (file, observed, withEts2) => {
     const test = await read(file);
     const { memoryModel } = frontEndOf(readFileSync(join(folder, file), 'utf8'));
-    expect(runLitmus(test, { memoryModel }).observation).toBe(observed);
-    if (test.translation) expect(runLitmus(test, { memoryModel, ets2: true }).observation).toBe(withEts2);
+    expect(runLitmus(test, { memoryModel, promises: 'auto' }).observation).toBe(observed);
+    if (test.translation)
+      expect(runLitmus(test, { memoryModel, ets2: true, promises: 'auto' }).observation).toBe(withEts2);
   });
 });
 
@@ -82,6 +83,14 @@ describe('an ordering rule that is left out changes what a test shows', () => {
 
   it('is asked of every rule', () => {
     expect([...Object.keys(decides), 'load-to-store'].sort()).toEqual(Object.keys(ORDERING_RULES).sort());
+  });
+});
+
+describe('load buffering', () => {
+  it.each(['LB', 'LB+dmb.sy+po', 'LB+ctrl+po'])('%s needs a store that overtakes a load', async (name) => {
+    const test = await read(`aarch64/${name}.litmus`);
+    expect(runLitmus(test, { memoryModel: 'arm', promises: 'never' }).observation).toBe('Never');
+    expect(runLitmus(test, { memoryModel: 'arm', promises: 'auto' }).observation).toBe('Sometimes');
   });
 });
 

@@ -9,10 +9,19 @@ export {
   unknownName,
 } from './state/errors.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
-export { ContentHashes, Layout, WordStore, type Address, type Region, type RegionOptions } from './state/words.ts';
+export {
+  ContentHashes,
+  Layout,
+  WordClass,
+  WordStore,
+  type Address,
+  type Region,
+  type RegionOptions,
+} from './state/words.ts';
 export {
   BLOCKED,
   defineOperation,
+  withDefinition,
   messageFor,
   operation,
   perform,
@@ -34,6 +43,7 @@ export {
   type Steps,
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
+export * from './routine/ordered.ts';
 export { isSteps, noted, noteMethods, stepOf, voidStepOf } from './routine/unbegun.ts';
 export {
   assertThat,
@@ -121,6 +131,7 @@ export {
   type Descriptor,
   type Modify,
   type Request,
+  type StoreToCome,
   type Tlbi,
   type Translation,
 } from './memory/requests.ts';

@@ -35,9 +35,9 @@ export class PageContents {
     const pages = 1 + Math.max(...home);
     const initial = [...Array.from({ length: frames.tables }, () => 0), ...home.map((vpn) => vpn + 1)];
     this.versions = builder.region('page.version', frames.count);
-    this.newest = builder.region('page.newest_version', pages);
-    this.#home = builder.region('page.home', frames.count, { initial });
-    this.#ksm = builder.region('page.is_ksm', 1, { initial: ksm });
+    this.newest = builder.region('page.newest_version', pages, { memory: 'ghost' });
+    this.#home = builder.region('page.home', frames.count, { initial, memory: 'ghost' });
+    this.#ksm = builder.region('page.is_ksm', 1, { initial: ksm, memory: 'ghost' });
     builder.watch(this.versions, (cx, address) => this.#look(cx, address - this.versions.base));
   }
 

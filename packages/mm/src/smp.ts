@@ -16,6 +16,7 @@ import {
   program,
   routine,
   setBits,
+  smp_store_release,
   store,
   waitFor,
   xchg,
@@ -99,11 +100,11 @@ export class Smp {
     this.#doNothing = this.register({ name: 'do_nothing', run: do_nothing });
     const names = ['unlocked'];
     const format = (value: number): string => names[value] ?? this.#functions[value - 1]?.name ?? String(value);
-    this.#csd = builder.region('csd', cpus.length * cpus.length, { format });
+    this.#csd = builder.region('csd', cpus.length * cpus.length, { format, memory: 'strong' });
     this.#words = cpumaskWords(cpus.length);
-    this.#queue = builder.region('call_single_queue', cpus.length * this.#words);
-    this.#taken =
-      this.#words === 1 ? null : builder.region('call_single_queue.taken', cpus.length * this.#words);
+    const queues = cpus.length * this.#words;
+    this.#queue = builder.region('call_single_queue', queues, { memory: 'strong' });
+    this.#taken = this.#words === 1 ? null : builder.region('call_single_queue.taken', queues, { memory: 'strong' });
     this.everyone = cpumaskWhere(cpus, () => true);
   }
 
@@ -181,7 +182,7 @@ export class Smp {
       const fn = yield* load(csd, { label: `csd(CPU${source})->func` });
       const body = this.#functions[fn - 1];
       if (body) yield* body.run(cpu, source);
-      yield* store(csd, CSD_UNLOCKED, { label: `csd_unlock(CPU${source})` });
+      yield* smp_store_release(csd, CSD_UNLOCKED, { label: `csd_unlock(CPU${source})` });
     }
   }
 

@@ -31,6 +31,7 @@ export class Tracepoint {
 
 const TRACE = defineOperation({
   name: 'tracepoint',
+  role: 'environment',
   cost: 'nop',
   perform(cx, op: Operation) {
     (op.data as Tracepoint).hit(cx, op.a);

@@ -45,7 +45,7 @@ export class VmaList {
   /** @param max areas at most; more is an error of the model, reported as such */
   constructor(builder: SystemBuilder, name: string, max = VMAS_MAX_DEFAULT) {
     this.#max = max;
-    this.#region = builder.region(`${name}.vma`, max * WORDS_PER_VMA);
+    this.#region = builder.region(`${name}.vma`, max * WORDS_PER_VMA, { memory: 'ghost' });
   }
 
   /** find_vma(): flags of the area that holds a page; 0 if none does. */

@@ -20,7 +20,7 @@ export interface Device {
 
 /** Adds a device's actor. */
 export function addDevice(builder: SystemBuilder, name: string): Device {
-  const stopped = builder.region(`${name}.stopped`, 1).at(0);
+  const stopped = builder.region(`${name}.stopped`, 1, { memory: 'ghost' }).at(0);
   const component = builder.component({
     name,
     machine: deviceMachine,

@@ -295,6 +295,10 @@ const HYPERCALL = defineOperation({
 
 const DSB = defineOperation({
   name: 'dsb',
+  weaker: ({ definition, a, b, c, data }, memoryModel) =>
+    memoryModel === 'arm' && a === 1
+      ? [{ change: 'dsb-ishst-instead', operation: operation(definition, 0, b, c, data, { label: 'dsb(ishst)' }) }]
+      : [],
   role: 'barrier',
   leftOut: () => 0,
   perform: (cx, op) =>

@@ -62,7 +62,10 @@ export interface SmallOptions {
   readonly latency?: InvalidationLatency;
 }
 
-/** Two levels of four entries: pages 0 to 15. Tables stand at frames 1 (pages 0-3) and 2 (4-7); each page of `pages` is mapped. */
+/**
+ * Two levels of four entries: pages 0 to 15. Tables stand at frames 1 (pages 0-3) and 2 (4-7); each page of `pages` is
+ * mapped.
+ */
 export function smallMachine(
   options: SmallOptions,
   routines: readonly ((small: Small, cpu: number) => Steps)[],

@@ -25,7 +25,7 @@ export class MemberSets {
     this.#sizes = sizes;
     const none = Array.from({ length: MEMBERS_MAX - 1 }, () => NO_TRANSLATION);
     const initial = first.flatMap((entry) => [entry, ...none]);
-    this.region = builder.region(name, initial.length, { format: formatEntry, initial });
+    this.region = builder.region(name, initial.length, { format: formatEntry, initial, memory: 'ghost' });
   }
 
   /** Where a set is. */

@@ -16,7 +16,10 @@ import { indexOf, restrict, type WalkLevel, type WalkShape } from './walk.ts';
 /** No translation. */
 export const NO_TRANSLATION = 0;
 
-/** An entry as a cache tells it from others: accessed and dirty bits (arm64: RDONLY of a writable page) do not make it a different one. */
+/**
+ * An entry as a cache tells it from others: accessed and dirty bits (arm64: RDONLY of a writable page) do not make it a
+ * different one.
+ */
 export function cacheable(entry: number): number {
   return entry & ~(_PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_RDONLY);
 }
@@ -48,7 +51,10 @@ export function offered(
   return NO_TRANSLATION;
 }
 
-/** A contiguous entry as it translates one page of its block: the low bits of the output address come from the page. Others stay as they are. */
+/**
+ * A contiguous entry as it translates one page of its block: the low bits of the output address come from the page.
+ * Others stay as they are.
+ */
 export function appliedTo(entry: number, vpn: number, blockEntries: number): number {
   if ((entry & _PAGE_CONT) === 0) return entry;
   const frame = pte_pfn(entry);

@@ -136,15 +136,18 @@ export class SaturatedTlb {
     this.#invalid = cachesInvalid
       ? builder.region(`${name}.invalid`, cpuNames.length * spaces * pages.length, {
           initial: perSpace((from) => pages.map((vpn) => this.#initialInvalid(words, from, vpn))),
+          memory: 'ghost',
         })
       : null;
     this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, {
       initial: roots.flatMap((from) => [from + 1, asid]),
+      memory: 'ghost',
     });
     this.#tags = builder.region(`${name}.tags`, cpuNames.length * spaces, {
       initial: perSpace((from) => [from >= 0 ? asid + 1 : 0]),
+      memory: 'ghost',
     });
-    this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length) : null;
+    this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length, { memory: 'ghost' }) : null;
     this.#inFlight = builder.memoryModel === 'tso' ? new InFlight(builder, name, frames, cpuNames.length) : null;
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);

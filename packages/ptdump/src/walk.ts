@@ -91,7 +91,7 @@ export class Ptdump {
     this.name = options.name;
     this.#options = options;
     this.state = builder
-      .region(`${options.name}.dump`, 1, { format: (v) => Object.keys(DumpState)[v] ?? String(v) })
+      .region(`${options.name}.dump`, 1, { memory: 'ghost', format: (v) => Object.keys(DumpState)[v] ?? String(v) })
       .at(0);
     this.component = builder.component({
       name: options.name,

@@ -158,7 +158,7 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
     ...options.x86,
   });
   const arch = monitoredArch(x86, new Map([[mms[0] as Mm, monitor]]));
-  const ptl = builder.region('ptl', tables);
+  const ptl = builder.region('ptl', tables, { memory: 'strong' });
   const ignoresNestedGathers = options.ignoresNestedGathers ?? false;
   const kernel: Kernel = { builder, cpus, mmus: tlb.mmus, frames, shape, arch, ptl, ignoresNestedGathers };
   const machine: FlushMachine = { builder, kernel, x86, mms, tlb, monitor, vcpus };

@@ -4,6 +4,7 @@
  * Collapsing clears the pmd and leaves the ptes as they are, so a walk that has read the pmd sees nothing change below. The
  * table is deposited, and freed without a grace period when the huge page is zapped. See docs/kvm-gup-fast.md.
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { program } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
@@ -149,15 +150,18 @@ const collapseVariants: readonly CollapseVariant[] = [
   ),
 ];
 
-export const gupFastVsCollapse: Scenario<CollapseVariant> = {
+export const gupFastVsCollapse: Scenario<CollapseVariant> & OffersC = {
   name: 'gup-fast-vs-collapse',
   title: 'GUP-fast against khugepaged: what keeps the table and the page when the flush is no IPI?',
   seed: 'S1',
   variants: collapseVariants,
-  build({ variant: { flush, recheck, sync, deposit, section, counts }, memoryModel }) {
+  routines: () => gup.gupFastRoutines,
+  c: async () => (await import('./gup-fast.c.ts')).gupFastOffer,
+  build({ variant: { flush, recheck, sync, deposit, section, counts }, memoryModel, replace }) {
     const usesRcu = sync === 'rcu' || deposit === 'freed-rcu';
     return buildGupMachine({
       memoryModel,
+      replace,
       flush,
       guards: { ...gup.GUP_GUARDS, recheck, section },
       ...(usesRcu && { rcu: { kind: 'asks by interrupt', callbacks: deposit === 'freed-rcu' } }),

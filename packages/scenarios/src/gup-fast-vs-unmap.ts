@@ -5,6 +5,7 @@
  * preempted vCPUs out; a hypercall, INVLPGB and arm64's TLBI interrupt nobody. So something else must keep tables and pages.
  * See docs/kvm-gup-fast.md.
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { program } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
@@ -78,6 +79,7 @@ function variant(
     expected,
     source,
     summary,
+    ...(flush === 'tlbi' && typeof expected === 'string' && { expectedOn: { arm: expected } }),
     ...(parts.memoryModel && { memoryModel: parts.memoryModel }),
     flush,
     tables,
@@ -300,15 +302,18 @@ const unmapVariants: readonly UnmapVariant[] = [
   ),
 ];
 
-export const gupFastVsUnmap: Scenario<UnmapVariant> = {
+export const gupFastVsUnmap: Scenario<UnmapVariant> & OffersC = {
   name: 'gup-fast-vs-unmap',
   title: 'GUP-fast against munmap: what keeps tables and pages when a flush interrupts nobody?',
   seed: 'S1',
   variants: unmapVariants,
-  build({ variant: { flush, tables, freeing, guards, rcuKind, unmap }, memoryModel }) {
+  routines: () => gup.gupFastRoutines,
+  c: async () => (await import('./gup-fast.c.ts')).gupFastOffer,
+  build({ variant: { flush, tables, freeing, guards, rcuKind, unmap }, memoryModel, replace }) {
     const { callbacks, used } = usesRcu(freeing);
     return buildGupMachine({
       memoryModel,
+      replace,
       flush,
       tables,
       guards,
@@ -316,6 +321,7 @@ export const gupFastVsUnmap: Scenario<UnmapVariant> = {
       remove: (kernel, cpu) => program(gup.unmap_region, kernel, cpu, { tableFreeing: freeing, unmap }),
       removed: unmap === 'munmap' ? 'pmd' : 'pte',
       tablesAreFreed: unmap === 'munmap',
+      pagesAreReused: true,
       midway: tables > 1 && (freeing.batch === 1 || freeing.allocation === 'may fail'),
     });
   },

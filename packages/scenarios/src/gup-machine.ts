@@ -1,4 +1,5 @@
 /** The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any. */
+import type { KernelRoutines } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
 import {
@@ -20,6 +21,7 @@ export type Flush = 'native-ipi' | 'kvm-pv' | 'hypercall' | 'invlpgb' | 'tlbi';
 /** What the machine is made of. */
 export interface GupMachineOptions {
   readonly memoryModel: MemoryModel;
+  readonly replace?: KernelRoutines | undefined;
   readonly flush: Flush;
   readonly guards: gup.GupGuards;
   /** pte tables, of one page each; CPU0 walks to any of the pages. Default 1. */
@@ -32,6 +34,8 @@ export interface GupMachineOptions {
   readonly removed: 'pmd' | 'pte';
   /** The tables are freed in the end, unless they have been put back. */
   readonly tablesAreFreed: boolean;
+  /** The pages are freed, and as many are in other hands in the end. */
+  readonly pagesAreReused?: boolean;
   /** With several tables: the first may be freed before the last is unlinked, which must have a witness. */
   readonly midway?: boolean;
 }
@@ -44,14 +48,14 @@ const MM_CPUMASK = (1 << WALKER) | (1 << REMOVER);
 
 /** Builds the machine. */
 export function buildGupMachine(options: GupMachineOptions): System {
-  const { memoryModel, flush, guards, rcu, remove, tables } = options;
+  const { memoryModel, flush, guards, rcu, remove, tables, replace } = options;
   const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
   const cpus = Array.from({ length: rcu?.callbacks ? 3 : 2 }, (_, id) =>
     addCpu(builder, id, rcu ? gup.GUP_VECTORS : gup.GUP_VECTORS.slice(0, 1)),
   );
   const smp = new Smp(builder, cpus);
   const vcpu = flush === 'kvm-pv' ? addVcpu(builder, cpus[WALKER] as Cpu, { entry: 'atomic' }) : null;
-  const kernel = new gup.GupKernel(builder, cpus, smp, backEnd(flush, smp, vcpu), { rcu: rcu?.kind, tables });
+  const kernel = new gup.GupKernel(builder, cpus, smp, backEnd(flush, smp, vcpu), { rcu: rcu?.kind, tables, replace });
   const programs = [
     program(gup.gup_fast_fallback, kernel, cpus[WALKER] as Cpu, guards),
     remove(kernel, cpus[REMOVER] as Cpu),
@@ -74,7 +78,7 @@ function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): gup.FlushBackEnd {
 
 function propertiesOf(
   { frames, monitor, tables }: gup.GupKernel,
-  { removed, tablesAreFreed, midway }: GupMachineOptions,
+  { removed, tablesAreFreed, pagesAreReused, midway }: GupMachineOptions,
   vcpu: Vcpu | null,
 ): Property[] {
   const each = Array.from({ length: tables }, (_, i) => i);
@@ -111,6 +115,18 @@ function propertiesOf(
             // Freed, and perhaps a page since.
             read(states[i] as number) !== FrameKind.table || pte_pfn(read(pmds[i] as number)) === gup.PTE_TABLE + i,
         ),
+    });
+  }
+  if (pagesAreReused) {
+    const references = Array.from({ length: frames.count - frames.tables }, (_, i) =>
+      frames.refcount.at(frames.tables + i),
+    );
+    properties.push({
+      name: 'every reference is accounted for in the end',
+      kind: 'finally',
+      why: 'one is left to each new owner and one to the walk if it has pinned a page: none is leaked, none is lost',
+      reads: [pinned, ...references],
+      check: (read) => references.reduce((sum, word) => sum + read(word), 0) === tables + (read(pinned) === 0 ? 0 : 1),
     });
   }
   const [first] = states;

@@ -2,12 +2,17 @@
  * What `ptdump-vmalloc` offers to C: page tables of arm64, init_mm's lock, the static key, RCU. Mirrors
  * arch/arm64/include/asm/pgtable.h, include/linux/mmap_lock.h and include/linux/jump_label.h, v6.18.
  */
-import type { Call, CFunction, KernelOffer, Memory } from '@shootdown/c';
-import { assertThat, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
+import type { Call, CArgument, CFunction, KernelOffer, Memory, ReplaceableRoutine } from '@shootdown/c';
+import { assertThat, ModelError, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import { vmalloc } from '@shootdown/mm';
+import type { Ptdump } from '@shootdown/ptdump';
 import {
   percpu_down_read,
   percpu_up_read,
+  static_branch_dec,
+  static_branch_disable,
+  static_branch_enable,
+  static_branch_inc,
   static_branch_unlikely,
   type PercpuRwsem,
   type StaticKey,
@@ -66,12 +71,15 @@ struct rw_semaphore;
 struct percpu_rw_semaphore;
 struct mm_struct { struct rw_semaphore { int count; } mmap_lock; };
 struct static_key_false { int enabled; };
-typedef struct page *pgtable_t;
+struct ptdump_state;
+typedef struct { u64 pgd; } pgd_t;
+#define VM_FLUSH_RESET_PERMS 0
 #define DEFINE_STATIC_KEY_FALSE(name) extern struct static_key_false name
 #define DECLARE_STATIC_KEY_FALSE(name) extern struct static_key_false name
 extern struct mm_struct init_mm;
 extern struct static_key_false arm64_ptdump_lock_key;
 extern struct percpu_rw_semaphore ptdump_sem;
+extern struct mm_struct efi_mm;
 `;
 }
 
@@ -170,6 +178,34 @@ function entryRoutine(name: string) {
   };
 }
 
+const MAPPED =
+  'unsigned long addr, unsigned long end, phys_addr_t phys_addr, pgprot_t prot, unsigned int max_page_shift';
+
+type TryHuge = Routine<[Kernel, number, vmalloc.VmapDesign, EntryPointer], number>;
+
+/** vmap_try_huge_pud() and vmap_try_huge_pmd(): the whole range of an entry, aligned, as vmap_range() asks for it here. */
+function tryHugeRoutine(name: string, level: 'pud' | 'pmd'): ReplaceableRoutine<Kernel> {
+  const designs = new WeakMap<Kernel, vmalloc.VmapDesign>();
+  return {
+    enter(kernel: Kernel, cpu: number, design: vmalloc.VmapDesign, entry: EntryPointer) {
+      designs.set(kernel, design);
+      const size = shifts(kernel.tree.pmds, kernel.tree.ptes);
+      const addr = addressOf(kernel, entry);
+      const args = [entry.address, addr, addr + 2 ** size[level], addr, 0, size[design.largest]];
+      return { kernel, cpu, args };
+    },
+    call({ kernel, cpu, own, where }: Call<Kernel>, pointer: number) {
+      const design = designs.get(kernel);
+      if (!design) throw new ModelError(`${where}: ${name}() is not called by the mapping here`);
+      return kernel.routine(own(name) as unknown as TryHuge)(kernel, cpu, design, entryAt(kernel, pointer));
+    },
+  };
+}
+
+/** A table is freed a grace period later. */
+const defer: CFunction<Kernel> = ({ kernel }: Call<Kernel>, _mm: object, table: number) =>
+  kernel.rcu.call_rcu(kernel.freeTableRcu, entryAt(kernel, table).frame);
+
 /** Entries of page tables, which C may read and write through pointers. */
 function tables(kernel: Kernel): Memory {
   const { base, cells } = kernel.frames.entries;
@@ -195,6 +231,7 @@ export const vmallocOffer: KernelOffer<Kernel> = {
     init_mm: kernel.init_mm,
     arm64_ptdump_lock_key: kernel.arm64_ptdump_lock_key,
     ...kernel.parts,
+    ...Object.fromEntries(kernel.ptdumps.map((ptdump, i) => [`ptdump_state ${i}`, ptdump])),
   }),
   functions: {
     'pte_t ptep_get(pte_t *ptep)': get('ptep_get'),
@@ -223,13 +260,42 @@ export const vmallocOffer: KernelOffer<Kernel> = {
     'void mmap_write_unlock(struct mm_struct *mm)': mmap(vmalloc.mmap_write_unlock),
     'void percpu_down_read(struct percpu_rw_semaphore *sem)': ({ cpu }, sem: PercpuRwsem) => percpu_down_read(sem, cpu),
     'void percpu_up_read(struct percpu_rw_semaphore *sem)': ({ cpu }, sem: PercpuRwsem) => percpu_up_read(sem, cpu),
+    'void static_branch_inc(struct static_key_false *key)': ({ cpu }, key: StaticKey) => static_branch_inc(key, cpu),
+    'void static_branch_dec(struct static_key_false *key)': ({ cpu }, key: StaticKey) => static_branch_dec(key, cpu),
+    'void static_branch_enable(struct static_key_false *key)': ({ cpu }, key: StaticKey) =>
+      static_branch_enable(key, cpu),
+    'void static_branch_disable(struct static_key_false *key)': ({ cpu }, key: StaticKey) =>
+      static_branch_disable(key, cpu),
+    'void ptdump_walk_pgd(struct ptdump_state *st, struct mm_struct *mm, void *pgd)': (
+      { kernel },
+      st: Ptdump,
+      mm: vmalloc.MmStruct,
+    ) => st.ptdump_walk_pgd(vmalloc.walked(kernel, mm)),
+    'bool arch_vmap_pud_supported(pgprot_t prot)': () => true,
+    'bool arch_vmap_pmd_supported(pgprot_t prot)': () => true,
+    'void pte_free_defer(struct mm_struct *mm, pte_t *table)': defer,
+    'void pmd_free_defer(struct mm_struct *mm, pmd_t *table)': defer,
     'void rcu_read_lock(void)': ({ kernel }) => kernel.rcu.rcu_read_lock(),
     'void rcu_read_unlock(void)': ({ kernel, cpu }) => kernel.rcu.rcu_read_unlock(cpu),
     'void synchronize_rcu(void)': ({ kernel, cpu }) => kernel.rcu.synchronize_rcu(cpu),
   },
+  nullable: ['pmd_free', 'pte_free_kernel'],
   routines: {
     'int pud_free_pmd_page(pud_t *pudp, unsigned long addr)': entryRoutine('pud_free_pmd_page'),
     'int pmd_free_pte_page(pmd_t *pmdp, unsigned long addr)': entryRoutine('pmd_free_pte_page'),
+    [`int vmap_try_huge_pud(pud_t *pud, ${MAPPED})`]: tryHugeRoutine('vmap_try_huge_pud', 'pud'),
+    [`int vmap_try_huge_pmd(pmd_t *pmd, ${MAPPED})`]: tryHugeRoutine('vmap_try_huge_pmd', 'pmd'),
+    'void arm64_ptdump_walk_pgd(struct ptdump_state *st, struct mm_struct *mm)': {
+      enter: (kernel: Kernel, st: Ptdump, cpu: number) => ({ kernel, cpu, args: [st, kernel.init_mm] }),
+      *around(body: () => Steps<CArgument | void>, _kernel: Kernel, st: Ptdump): Steps {
+        yield* st.open();
+        yield* body();
+        yield* st.release();
+      },
+      *call({ where }: Call<Kernel>): Steps {
+        yield* assertThat(false, A_TABLE, `${where}: nobody but the reader of the file calls this`);
+      },
+    },
   },
   memories: (kernel) => [tables(kernel)],
 };

@@ -124,6 +124,13 @@ function propertiesOf(machine: Machine): Property[] {
       reads: wordsOf(kernel.frames.entries),
       check: (read) => isMapped(machine, read),
     },
+    {
+      name: 'no table is leaked in the end',
+      kind: 'finally',
+      why: 'what a huge mapping has replaced is freed',
+      reads: [...wordsOf(kernel.frames.entries), ...wordsOf(kernel.frames.state)],
+      check: (read) => noneLeaked(machine, read),
+    },
     ...design.witnesses.map((name) => ({ kind: 'sometimes' as const, ...witness(name, machine) })),
   ];
 }
@@ -141,6 +148,21 @@ function isMapped({ kernel, vmaps }: Machine, read: (address: number) => number)
     return Array.from({ length: entries }, (_, i) => mapped(vmalloc.pxd_pgtable(value), i, below - 1)).every(Boolean);
   };
   return Array.from({ length: vmaps }, (_, i) => mapped(kernel.root, i, 2)).every(Boolean);
+}
+
+/** Every table is freed or still linked; a walk of what is linked counts them. */
+function noneLeaked({ kernel: { frames, root, tree }, vmaps }: Machine, read: (address: number) => number): boolean {
+  const linked = (table: number, entries: number, below: number): number => {
+    let count = 1;
+    for (let i = 0; i < entries && below > 0; i++) {
+      const value = read(frames.entry(table, i).address);
+      if (!pxd_none(value) && !pxd_leaf(value))
+        count += linked(vmalloc.pxd_pgtable(value), below === 2 ? tree.pmds : tree.ptes, below - 1);
+    }
+    return count;
+  };
+  const allocated = wordsOf(frames.state).filter((word) => read(word) === FrameKind.table).length;
+  return allocated === linked(root, vmaps, 2);
 }
 
 /** A witness that must exist: a state, in a few words of the machine. */

@@ -189,7 +189,7 @@ export function buildSecondaryMachine(
   const cpumask = users.reduce((mask, { id }) => mask | (1 << id), 0);
   const mm = new Mm(builder, 1, { root: ROOT, cpumask }, { tasks: cpus.length });
   const smp = new Smp(builder, cpus);
-  const ptl = builder.region('ptl', TABLES);
+  const ptl = builder.region('ptl', TABLES, { memory: 'strong' });
   const arch = ipiTlb(smp, mmus, pages.length, options.tlb);
   const { kernel, subscriptions } = notifyingKernel(
     { builder, cpus, mmus, frames, shape, arch, ptl, contents, ...anonRmap(builder, frames, options) },

@@ -21,7 +21,7 @@ export class Mutex {
 
   constructor(builder: SystemBuilder, name: string) {
     this.name = name;
-    this.owner = builder.region(name, 1, { format: formatHolder }).at(0);
+    this.owner = builder.region(name, 1, { format: formatHolder, memory: 'strong' }).at(0);
   }
 }
 
@@ -31,6 +31,7 @@ const footprint = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
 
 const LOCK = defineOperation({
   name: 'mutex_lock',
+  order: 'acquire',
   ...opens(nameOf),
   cost: 'cmpxchg',
   perform(cx, op) {
@@ -48,6 +49,7 @@ const LOCK = defineOperation({
 /** A trylock that sees the mutex taken is a plain load and orders nothing. */
 const TRYLOCK = defineOperation({
   name: 'mutex_trylock',
+  order: 'acquire',
   ...opens(nameOf, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
@@ -61,6 +63,7 @@ const TRYLOCK = defineOperation({
 
 const UNLOCK = defineOperation({
   name: 'mutex_unlock',
+  order: 'release',
   ...closes(nameOf),
   cost: 'cmpxchg',
   perform(cx, op) {

@@ -52,11 +52,14 @@ export class PercpuRwsem {
     this.name = name;
     this.rcu = rcu;
     const tasks = rcu.processors;
-    const one = (what: string) => builder.region(`${name}.${what}`, 1);
+    // The counters are ordinary memory: what orders them are the barriers A to D.
+    const STRONG = { memory: 'strong' } as const;
+    const GHOST = { memory: 'ghost' } as const;
+    const one = (what: string) => builder.region(`${name}.${what}`, 1, STRONG);
     this.readCount = builder.region(`${name}.read_count`, tasks);
-    this.held = builder.region(`${name}.held`, tasks);
-    this.waiting = builder.region(`${name}.waiting`, tasks);
-    this.waiters = builder.region(`${name}.waiters`, tasks);
+    this.held = builder.region(`${name}.held`, tasks, GHOST);
+    this.waiting = builder.region(`${name}.waiting`, tasks, GHOST);
+    this.waiters = builder.region(`${name}.waiters`, tasks, GHOST);
     const [block, owner, state, count] = [one('block'), one('owner'), one('rss.gp_state'), one('rss.gp_count')];
     this.block = block.at(0);
     this.owner = owner.at(0);
@@ -175,8 +178,15 @@ const QUEUE = defineOperation({
 
 const WAIT = defineOperation({
   name: 'percpu_rwsem_woken',
+  order: 'acquire',
   cost: 'wait',
   perform: (cx, op) => (cx.read(semOf(op).waiting.base + cx.processor) === Waiting.no ? 0 : BLOCKED),
+  weak(cx, memory, op) {
+    const { block, waiting } = semOf(op);
+    if (cx.read(waiting.base + cx.processor) !== Waiting.no) return BLOCKED;
+    memory.load(block, 'full');
+    return 0;
+  },
   footprint: (op, processor) => ({ reads: [semOf(op).waiting.base + processor], writes: [] }),
 });
 
@@ -190,6 +200,15 @@ const WAIT_READERS = defineOperation({
     for (let i = 0; i < readCount.cells; i++) sum += cx.read(readCount.base + i);
     return sum === 0 && cx.drained() ? 0 : BLOCKED;
   },
+  weak(_cx, memory, op) {
+    const { readCount } = semOf(op);
+    let sum = 0;
+    for (let i = 0; i < readCount.cells; i++) sum += memory.load(readCount.base + i);
+    if (sum !== 0) return BLOCKED;
+    // smp_mb() in readers_active_check(): C matches B.
+    memory.dmb('full');
+    return 0;
+  },
   footprint: (op) => {
     const { readCount } = semOf(op);
     return { reads: Array.from({ length: readCount.cells }, (_, i) => readCount.base + i), writes: [] };
@@ -198,6 +217,7 @@ const WAIT_READERS = defineOperation({
 
 const UP_WRITE = defineOperation({
   name: 'percpu_up_write',
+  order: 'release',
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;

@@ -43,6 +43,9 @@ export interface RcuOptions {
 
 const CALLBACKS_MAX_DEFAULT = 4;
 /** Sections of one processor that memory may see open: the current one, and under `tso` earlier ones whose end is still buffered. */
+/** What orders here is said by the operations: see their `order`. */
+const STRONG = { memory: 'strong' } as const;
+const GHOST = { memory: 'ghost' } as const;
 const SECTIONS = { sc: 1, tso: 3, arm: 1 } as const;
 const BITS_MAX = 31;
 /** An argument and the number of its callback share one word. */
@@ -86,12 +89,12 @@ export class Rcu {
         `rcu: new: at most ${BITS_MAX} sections, ${processors} processors need ${processors * this.sectionsPerProcessor}`,
       );
     const format = (value: number): string => this.#formatCallback(value);
-    this.nesting = builder.region('rcu.nesting', processors);
-    this.sections = builder.region('rcu.section', processors * this.sectionsPerProcessor);
-    this.deferred = builder.region('rcu.deferred', processors);
-    this.over = builder.region('rcu.grace_period_over', processors + 1);
-    this.cblist = builder.region('rcu.cblist', processors * callbacksMax, { format });
-    this.batch = builder.region('rcu.batch', processors * callbacksMax, { format });
+    this.nesting = builder.region('rcu.nesting', processors, GHOST);
+    this.sections = builder.region('rcu.section', processors * this.sectionsPerProcessor, STRONG);
+    this.deferred = builder.region('rcu.deferred', processors, GHOST);
+    this.over = builder.region('rcu.grace_period_over', processors + 1, GHOST);
+    this.cblist = builder.region('rcu.cblist', processors * callbacksMax, { ...STRONG, format });
+    this.batch = builder.region('rcu.batch', processors * callbacksMax, { ...GHOST, format });
     this.#gracePeriods = Array.from({ length: processors + 1 }, (_, i) => {
       const effect = (cx: OperationContext, event: { readonly [key: string]: unknown }): void =>
         cx.write(this.over.base + i, event['over'] === true ? 1 : 0);
@@ -206,6 +209,11 @@ export class Rcu {
     if (cx.read(address) === 0) this.quiescent(cx, 1 << (address - this.sections.base));
   }
 
+  /** The components that wait for sections to be left: they hand on what those have seen who began a grace period. */
+  get gracePeriods(): readonly number[] {
+    return this.#gracePeriods;
+  }
+
   /** True if sections are found by asking processors, not by their words. */
   get asks(): boolean {
     return this.#interrupts !== undefined;
@@ -227,20 +235,28 @@ const READ_LOCK = defineOperation({
   name: 'rcu_read_lock',
   ...opens(() => 'rcu'),
   cost: 'store',
-  perform(cx, op) {
+  perform: enterSection,
+  /** A section that no grace period waits for sees what was stored before that began. */
+  weak(cx, memory, op) {
     const rcu = rcuOf(op);
-    const nesting = rcu.nesting.base + cx.processor;
-    const depth = cx.read(nesting);
-    if (depth === 0 && !rcu.asks) {
-      const section = freeSection(cx, rcu);
-      if (section < 0) return BLOCKED;
-      cx.write(section, 1);
-    }
-    cx.write(nesting, depth + 1);
-    return 0;
+    for (const component of rcu.gracePeriods) memory.receiveFrom(component);
+    return enterSection(cx, op);
   },
   footprint,
 });
+
+function enterSection(cx: OperationContext, op: Operation): number {
+  const rcu = rcuOf(op);
+  const nesting = rcu.nesting.base + cx.processor;
+  const depth = cx.read(nesting);
+  if (depth === 0 && !rcu.asks) {
+    const section = freeSection(cx, rcu);
+    if (section < 0) return BLOCKED;
+    cx.write(section, 1);
+  }
+  cx.write(nesting, depth + 1);
+  return 0;
+}
 
 /** A section word that is closed both in memory and in the own store buffer, or -1. */
 function freeSection(cx: OperationContext, rcu: Rcu): number {
@@ -253,6 +269,7 @@ function freeSection(cx: OperationContext, rcu: Rcu): number {
 /** Result 1: the processor was asked for a quiescent state meanwhile, and has to be asked again. */
 const READ_UNLOCK = defineOperation({
   name: 'rcu_read_unlock',
+  order: 'release',
   ...closes(() => 'rcu'),
   cost: 'store',
   perform(cx, op) {
@@ -327,6 +344,7 @@ const WAIT = defineOperation({
 /** The enqueueing is a store behind the caller's earlier stores: a grace period that covers the callback covers them. */
 const CALL_RCU = defineOperation({
   name: 'call_rcu',
+  order: 'release',
   cost: 'store',
   perform(cx, op) {
     const { cblist, processors } = rcuOf(op);

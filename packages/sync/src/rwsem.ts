@@ -63,11 +63,11 @@ export class Rwsem {
   constructor(builder: SystemBuilder, name: string, tasks: number) {
     this.name = name;
     this.tasks = tasks;
-    const lock = builder.region(`${name}.count`, 1, { format: formatCount });
-    const owner = builder.region(`${name}.owner`, 1);
-    this.held = builder.region(`${name}.held`, tasks);
-    this.waiting = builder.region(`${name}.waiting`, tasks);
-    this.waitList = builder.region(`${name}.wait_list`, tasks);
+    const lock = builder.region(`${name}.count`, 1, { format: formatCount, memory: 'strong' });
+    const owner = builder.region(`${name}.owner`, 1, { memory: 'ghost' });
+    this.held = builder.region(`${name}.held`, tasks, { memory: 'ghost' });
+    this.waiting = builder.region(`${name}.waiting`, tasks, { memory: 'ghost' });
+    this.waitList = builder.region(`${name}.wait_list`, tasks, { memory: 'ghost' });
     this.count = lock.at(0);
     this.owner = owner.at(0);
     const regions = [lock, owner, this.held, this.waiting, this.waitList];
@@ -157,6 +157,7 @@ function canSteal(cx: OperationContext, op: Operation): boolean {
 
 const DOWN_READ = defineOperation({
   name: 'down_read',
+  order: 'acquire',
   ...opens(forReading),
   cost: 'cmpxchg',
   branches: (cx, op) => (canSteal(cx, op) ? 2 : 1),
@@ -184,11 +185,19 @@ const WAIT_READ = defineOperation({
   cost: 'wait',
   spins: true,
   perform: (cx, op) => (cx.read(semOf(op).waiting.base + semOf(op).taskOf(cx, op.a)) === Waiting.no ? 0 : BLOCKED),
+  weak(cx, memory, op) {
+    const { count, waiting } = semOf(op);
+    if (cx.read(waiting.base + semOf(op).taskOf(cx, op.a)) !== Waiting.no) return BLOCKED;
+    // Whoever has let it in had acquired the lock's word.
+    memory.load(count, 'full');
+    return 0;
+  },
   footprint: (op, processor) => ({ reads: [semOf(op).waiting.base + (op.a === SELF ? processor : op.a)], writes: [] }),
 });
 
 const DOWN_WRITE = defineOperation({
   name: 'down_write',
+  order: 'acquire',
   ...opens(forWriting),
   cost: 'cmpxchg',
   branches: (cx, op) => (canSteal(cx, op) ? 2 : 1),
@@ -211,6 +220,7 @@ const DOWN_WRITE = defineOperation({
 /** rwsem_try_write_lock() by the first waiter. */
 const WAIT_WRITE = defineOperation({
   name: 'down_write_wait',
+  order: 'acquire',
   role: 'part',
   cost: 'cmpxchg',
   spins: true,
@@ -227,6 +237,7 @@ const WAIT_WRITE = defineOperation({
 
 const TRY_READ = defineOperation({
   name: 'down_read_trylock',
+  order: 'acquire',
   ...opens(forReading, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
@@ -241,6 +252,7 @@ const TRY_READ = defineOperation({
 
 const TRY_WRITE = defineOperation({
   name: 'down_write_trylock',
+  order: 'acquire',
   ...opens(forWriting, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
@@ -255,6 +267,7 @@ const TRY_WRITE = defineOperation({
 
 const UP_READ = defineOperation({
   name: 'up_read',
+  order: 'release',
   ...closes(forReading),
   cost: 'xchg',
   perform(cx, op) {
@@ -275,6 +288,7 @@ const UP_READ = defineOperation({
 
 const UP_WRITE = defineOperation({
   name: 'up_write',
+  order: 'release',
   ...closes(forWriting),
   cost: 'xchg',
   perform(cx, op) {

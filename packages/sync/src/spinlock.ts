@@ -23,7 +23,7 @@ export class Spinlock {
 
   constructor(builder: SystemBuilder, name: string) {
     this.name = name;
-    this.word = builder.region(name, 1, { format: formatHolder }).at(0);
+    this.word = builder.region(name, 1, { format: formatHolder, memory: 'strong' }).at(0);
   }
 }
 
@@ -37,6 +37,7 @@ const footprint = (op: Operation) => ({ reads: [op.a], writes: [op.a] });
 
 const LOCK = defineOperation({
   name: 'spin_lock',
+  order: 'acquire',
   ...opens(nameOf),
   cost: 'cmpxchg',
   perform(cx, op) {
@@ -54,6 +55,7 @@ const LOCK = defineOperation({
 /** A trylock that sees the lock taken is a plain load and orders nothing; only the cmpxchg is a barrier. */
 const TRYLOCK = defineOperation({
   name: 'spin_trylock',
+  order: 'acquire',
   ...opens(nameOf, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
@@ -67,6 +69,7 @@ const TRYLOCK = defineOperation({
 
 const UNLOCK = defineOperation({
   name: 'spin_unlock',
+  order: 'release',
   ...closes(nameOf),
   cost: 'store',
   perform(cx, op) {

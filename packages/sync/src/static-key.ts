@@ -17,6 +17,7 @@ import {
   type Address,
   type Footprint,
   type Operation,
+  type OperationContext,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
@@ -68,6 +69,13 @@ export class JumpLabels {
   }
 }
 
+/**
+ * The count is changed by fully ordered atomics. On a weakly ordered machine the memory knows who may still execute what; the
+ * two last words are how the others know it.
+ */
+const STRONG = { memory: 'strong' } as const;
+const GHOST = { memory: 'ghost' } as const;
+
 const Fetchable = { yes: 0, notYet: 1 } as const;
 
 /** A static key: a count, and the instruction at its branch. */
@@ -87,10 +95,12 @@ export class StaticKey {
   constructor(builder: SystemBuilder, labels: JumpLabels, name: string) {
     this.name = name;
     this.labels = labels;
-    this.enabled = builder.region(`${name}.enabled`, 1).at(0);
-    this.instruction = builder.region(`${name}.instruction`, 1, { format: (v) => (v === 0 ? 'NOP' : 'B') }).at(0);
-    this.stale = builder.region(`${name}.stale`, 1).at(0);
-    this.dirty = builder.region(`${name}.dirty`, 1).at(0);
+    this.enabled = builder.region(`${name}.enabled`, 1, STRONG).at(0);
+    this.instruction = builder
+      .region(`${name}.instruction`, 1, { memory: 'code', format: (v) => (v === 0 ? 'NOP' : 'B') })
+      .at(0);
+    this.stale = builder.region(`${name}.stale`, 1, GHOST).at(0);
+    this.dirty = builder.region(`${name}.dirty`, 1, GHOST).at(0);
     this.words = [this.enabled, this.instruction, this.stale, this.dirty];
   }
 }
@@ -112,6 +122,10 @@ const PATCH = defineOperation({
     cx.write(key.dirty, Fetchable.notYet);
     return 0;
   },
+  weak(_cx, memory, op) {
+    memory.store(op.a, op.b);
+    return 0;
+  },
   footprint: patching,
 });
 
@@ -123,15 +137,33 @@ const MAINTENANCE = defineOperation({
     cx.write(keyOf(op).dirty, Fetchable.yes);
     return 0;
   },
+  /** caches_clean_inval_pou() of arch/arm64/mm/cache.S: DC CVAU, DSB, IC IVAU, DSB, ISB. */
+  weak(_cx, memory, op) {
+    memory.request(DSB);
+    memory.request({ kind: 'tlbi', pages: [op.a], broadcast: true, dependencies: null });
+    memory.request(DSB);
+    memory.request(ISB);
+    return 0;
+  },
   footprint: patching,
 });
+
+const DSB = { kind: 'dsb', type: 'full', dependencies: null } as const;
+const ISB = { kind: 'isb', dependencies: null } as const;
+
+function forgetOld(cx: OperationContext, { keys }: JumpLabels): void {
+  for (const key of keys)
+    if (cx.read(key.dirty) === Fetchable.yes) cx.write(key.stale, cx.read(key.stale) & ~(1 << cx.processor));
+}
 
 const SYNCHRONIZE = defineOperation({
   name: 'isb',
   perform(cx, op) {
-    for (const key of (op.data as JumpLabels).keys) {
-      if (cx.read(key.dirty) === Fetchable.yes) cx.write(key.stale, cx.read(key.stale) & ~(1 << cx.processor));
-    }
+    forgetOld(cx, op.data as JumpLabels);
+    return 0;
+  },
+  weak(_cx, memory) {
+    memory.request(ISB);
     return 0;
   },
   footprint: (op) => {
@@ -147,6 +179,7 @@ const FETCH = defineOperation({
   cost: 'choose',
   branches: (cx, op) => ((cx.read(keyOf(op).stale) & (1 << cx.processor)) !== 0 ? 2 : 1),
   perform: (cx, op, branch) => cx.read(op.a) ^ branch,
+  weak: (_cx, memory, op) => memory.request({ kind: 'fetch', address: op.a }),
   footprint: (op) => ({ reads: [op.a, keyOf(op).stale], writes: [] }),
 });
 

@@ -102,6 +102,14 @@ describe('a machine whose threads end in spin or sleep', () => {
     }
   });
 
+  test('of as many CPUs as a description may have, on arm64', () => {
+    const built = machine({ name: 'm', architecture: 'arm64-4k-48', cpus: 16, ...SMALL })
+      .thread('p', 0, work('sleep'))
+      .thread('p', 15, [{ do: 'spin' }])
+      .assemble();
+    expect(runMachine(built)).toMatchObject({ end: 'done', violation: null });
+  });
+
   test('is over when the last of them has come to rest', () => {
     expect(run([{ do: 'spin' }], [{ do: 'spin' }]).steps).toBeGreaterThan(0);
     expect(run([{ do: 'wait-for-others' }, { do: 'spin' }], [{ do: 'wait-for-others' }, { do: 'spin' }]).end).toBe(

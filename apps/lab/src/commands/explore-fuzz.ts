@@ -6,7 +6,7 @@ import { replayCommand } from '../counterexample.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '@shootdown/machine';
 import { coverageLines } from './coverage-lines.ts';
-import type { Found } from './explore.ts';
+import type { Found, Shown } from './explore.ts';
 
 const RUNS_DEFAULT = 10_000;
 const STEPS_MAX_DEFAULT = 10_000;
@@ -27,7 +27,7 @@ export async function sample(
   resolved: RequestedScenario,
   options: FuzzOptions,
   signal: AbortSignal,
-  coverage: boolean,
+  { coverage, columns }: Shown,
 ): Promise<Found> {
   const result = await fuzz(resolved.build(), {
     ...options,
@@ -65,6 +65,8 @@ export async function sample(
     `${result.runs} runs, ${result.steps} steps, ${result.seconds.toFixed(2)} s`,
     ...(coverage ? ['', ...coverageLines(result.coverage)] : []),
   ];
-  const shown = trace ? renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }) : '';
+  const shown = trace
+    ? renderTrace('text', trace, { width: columns, replayCommand: replayCommand(resolved, result) })
+    : '';
   return { result, trace, document, text: `${shown}${lines.join('\n')}\n` };
 }

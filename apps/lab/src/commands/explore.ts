@@ -15,12 +15,13 @@ import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
+import { paint, width, widthFlag } from '../terminal.ts';
 import {
   asksForBothSides,
   mutateFlag,
   scenarioFlags,
   scenarioOf,
-  withMutation,
+  withMutations,
   type RequestedScenario,
 } from '../scenario-request.ts';
 import { scheduleTarget, type ScheduleTarget } from '../schedule-file.ts';
@@ -50,11 +51,14 @@ export const flags = {
   format: { type: 'string', values: traceFormats, help: `counterexample as ${traceFormats.join(', ')} (default text)` },
   coverage: { type: 'boolean', help: 'list operations that were never performed' },
   'save-schedule': { type: 'string', help: 'write the counterexample to a file, for replay' },
+  ...widthFlag,
   json: { type: 'boolean', help: 'print one JSON document' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
 const WORKERS_MAX = 64;
+/** Of a counterexample that goes into a mail. */
+const WIDTH = 76;
 
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, 'explore <scenario, module or module#scenario> [flags]', flags)) return ExitCode.ok;
@@ -64,13 +68,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
+  const shown = { coverage: args.has('coverage'), columns: width(args, WIDTH) };
   const { signal, ignore } = interruption();
   const find = (of: RequestedScenario): Promise<Found> =>
     fuzzKind === undefined
-      ? searchAll(of, options, signal, args.has('coverage'))
-      : sample(of, { ...sampling, kind: fuzzKind }, signal, args.has('coverage'));
+      ? searchAll(of, options, signal, shown)
+      : sample(of, { ...sampling, kind: fuzzKind }, signal, shown);
   if (asksForBothSides(args)) return await exploreBothSides(name, args, find);
-  const resolved = await withMutation(await scenarioOf('explore', name, args), args.text('mutate'));
+  const resolved = await withMutations(await scenarioOf('explore', name, args), args.texts('mutate'));
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const found = await find(resolved);
@@ -98,6 +103,12 @@ function refuseWhatDoesNotGoTogether(args: Arguments, fuzzing: boolean): void {
     args.refuse(['exact'], 'does not go with several workers: use one');
 }
 
+/** What is printed for people, and how wide. */
+export interface Shown {
+  readonly coverage: boolean;
+  readonly columns: number;
+}
+
 /** What either way of searching has found. */
 export interface Found {
   readonly result: Pick<ExploreResult, 'verdict' | 'property' | 'kind' | 'schedule'>;
@@ -110,14 +121,14 @@ async function searchAll(
   resolved: RequestedScenario,
   options: ExploreOptions,
   signal: AbortSignal,
-  coverage: boolean,
+  shown: Shown,
 ): Promise<Found> {
   const result = await search(resolved, options, signal);
   const trace = result.schedule === null ? null : counterexample(resolved, result);
   return {
     result,
     trace,
-    text: describe(resolved, result, trace, coverage),
+    text: describe(resolved, result, trace, shown),
     document: documentOf(resolved, result, trace),
   };
 }
@@ -176,10 +187,10 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters, replacement, mutation } = resolved;
+  const { typed, variant, memoryModel, parameters, replacement, mutations } = resolved;
   const changes = {
     ...(replacement === null ? {} : { replace: replacement }),
-    ...(mutation === undefined ? {} : { mutate: mutation }),
+    ...(mutations === undefined ? {} : { mutate: [...mutations] }),
   };
   target.write({
     shootdown: 1,
@@ -211,14 +222,19 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
 }
 
 /** The verdict and what it rests on, for people. */
-function describe(resolved: RequestedScenario, result: ExploreResult, trace: Trace | null, coverage: boolean): string {
+function describe(
+  resolved: RequestedScenario,
+  result: ExploreResult,
+  trace: Trace | null,
+  { coverage, columns }: Shown,
+): string {
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
   if (resolved.replacement !== null) lines.push(replacedLine(resolved.replaced, resolved.replacement));
-  if (resolved.mutation !== undefined) lines.push(`with one line changed, ${resolved.mutation}`);
+  for (const mutation of resolved.mutations ?? []) lines.push(`with one line changed: ${mutation}`);
   lines.push('');
-  if (trace) lines.push(renderTrace('text', trace, { replayCommand: replayCommand(resolved, result) }));
-  lines.push(verdictLine(result));
+  if (trace) lines.push(renderTrace('text', trace, { width: columns, replayCommand: replayCommand(resolved, result) }));
+  lines.push(painted(result.verdict, verdictLine(result)));
   const expected = agrees(resolved.expected, result.verdict);
   if (expected !== null)
     lines.push(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
@@ -234,6 +250,11 @@ function describe(resolved: RequestedScenario, result: ExploreResult, trace: Tra
 function replacedLine(replaced: readonly string[], { path, side }: Replacement): string {
   const names = replaced.map((name) => `${name}()`).join(', ') || 'nothing';
   return `replaced: ${names} (${path}${side === undefined ? '' : `, ${side}`})`;
+}
+
+function painted(verdict: ExploreResult['verdict'], line: string): string {
+  if (verdict === 'bounded') return paint.yellow(line);
+  return verdict === 'safe' ? paint.green(line) : paint.red(line);
 }
 
 function verdictLine(result: ExploreResult): string {

@@ -60,7 +60,12 @@ function entryOf(scenario: Scenario): unknown {
     scenario: name,
     title,
     seed,
-    variants: scenario.variants.map((v) => ({ name: v.name, expected: expectedOf(v), source: v.source })),
+    variants: scenario.variants.map((v) => ({
+      name: v.name,
+      expected: expectedOf(v),
+      source: v.source,
+      ...(v.expectedOn && { expectedOn: v.expectedOn }),
+    })),
   };
 }
 
@@ -117,10 +122,11 @@ function scenarioLines(scenario: Scenario, columns: number): string[] {
   ];
 }
 
-function expectations({ expected, memoryModel = 'sc' }: Variant): string {
+function expectations({ expected, expectedOn, memoryModel = 'sc' }: Variant): string {
+  const further = Object.entries(expectedOn ?? {}).map(([model, verdict]) => `, ${verdict} on ${model}`);
   if (typeof expected === 'string')
-    return `${oneLine(expected)}${memoryModel === 'sc' ? '' : ` (explored on ${memoryModel})`}`;
-  return Object.entries(expected)
+    return `${oneLine(expected)}${memoryModel === 'sc' ? '' : ` (explored on ${memoryModel})`}${further.join('')}`;
+  return Object.entries({ ...expected, ...expectedOn })
     .map(([model, verdict]) => `${verdict} on ${model}`)
     .join(', ');
 }

@@ -15,8 +15,9 @@ import { parseArguments, required, UsageError, type Arguments } from '../argumen
 import { exitCodeOf } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
+import { width, widthFlag } from '../terminal.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
-import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutation } from '../scenario-request.ts';
+import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutations } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
@@ -26,12 +27,15 @@ export const flags = {
   schedule: { type: 'string', help: 'the choices, as a counterexample prints them (with a scenario)' },
   format: { type: 'string', values: traceFormats, help: `how to print it: ${traceFormats.join(', ')} (default text)` },
   executor: { type: 'string', values: ['tabulated', 'live'], help: 'tabulated (default) or live' },
+  ...widthFlag,
   json: { type: 'boolean', help: 'print one JSON document, as --format json does' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
 /** Steps that are replayed at most: each is described, in some hundred bytes, and a document is one string. */
 const STEPS_MAX = 1_000_000;
+
+const WIDTH = 76;
 
 interface Request {
   readonly system: System;
@@ -50,6 +54,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     return ExitCode.ok;
   const args = parseArguments('replay', argv, flags, 1);
   const live = args.oneOf('executor', ['tabulated', 'live'] as const) === 'live';
+  const columns = width(args, WIDTH);
   const given = args.oneOf('format', traceFormats) ?? 'text';
   const format = args.has('json') ? 'json' : given;
   const { system, schedule: asked, fingerprint } = await requestOf(args);
@@ -68,7 +73,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       `replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`,
     );
   }
-  process.stdout.write(renderTrace(format, trace, {}));
+  process.stdout.write(renderTrace(format, trace, { width: columns }));
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
   if (problem && problem.length < schedule.length)
     process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
@@ -81,7 +86,7 @@ async function requestOf(args: Arguments): Promise<Request> {
   if (scenarios.some((s) => s.name === name) || /\.m?js$/.test(name) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     return {
-      system: (await withMutation(await scenarioOf('replay', name, args), args.text('mutate'))).build(),
+      system: (await withMutations(await scenarioOf('replay', name, args), args.texts('mutate'))).build(),
       schedule: parseScheduleUpTo(given, STEPS_MAX),
       fingerprint: undefined,
     };
@@ -103,7 +108,7 @@ async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
   if (scenario) {
     const { name, variant, memoryModel, parameters, replace, mutate } = scenario;
     const request = { variant, memoryModel, parameters, replacement: replace };
-    return (await withMutation(await requestedScenario(name, request), mutate)).build();
+    return (await withMutations(await requestedScenario(name, request), mutate ?? [])).build();
   }
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;

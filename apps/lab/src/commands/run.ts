@@ -16,6 +16,7 @@ import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failureLines } from '../failures.ts';
 import { printedHelp } from '../help.ts';
+import { width, widthFlag } from '../terminal.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
 import { demoNames, FLUSH_COUNTS, machineNamed, topologyNames } from '../machines.ts';
@@ -31,6 +32,7 @@ export const flags = {
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
   'max-steps': { type: 'string', help: 'stop after so many steps' },
   'save-schedule': { type: 'string', help: 'write the schedule to a file, for replay' },
+  ...widthFlag,
   ...flushCountFlags,
   help: { type: 'boolean', help: 'this text' },
 } as const;
@@ -72,6 +74,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   args.refuse(Object.keys(flushCountFlags), `belongs to the demo ${FLUSH_COUNTS}`);
   if (args.text('format') === undefined) args.refuse(['phase'], 'belongs to a timeline: give a --format too');
   const format = args.oneOf('format', traceFormats);
+  const columns = width(args, TIMELINE_WIDTH);
   const phase = args.text('phase');
   const stepsMax = args.whole('max-steps', 1);
   const kind = args.oneOf('executor', ['direct', 'tabulated', 'live'] as const) ?? 'direct';
@@ -97,7 +100,8 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const timeline = format !== undefined && !args.has('json') ? format : null;
   let interrupted = await advanceToTheEnd(runner, timeline !== null && phase === undefined);
   const result = runner.result();
-  if (timeline !== null) interrupted = (await printTimeline(machine, timeline, result.steps, phase)) || interrupted;
+  if (timeline !== null)
+    interrupted = (await printTimeline(machine, timeline, result.steps, phase, columns)) || interrupted;
   else
     process.stdout.write(
       args.has('json')
@@ -137,10 +141,11 @@ async function printTimeline(
   format: TraceFormat,
   steps: number,
   phase: string | undefined,
+  columns: number,
 ): Promise<boolean> {
   const { hertz } = machine.costs;
   const { trace, interrupted } = await timelineOf(machine, steps, phase);
-  process.stdout.write(renderTrace(format, trace, { hertz, width: TIMELINE_WIDTH, time: { unit: 'ns', hertz } }));
+  process.stdout.write(renderTrace(format, trace, { hertz, width: columns, time: { unit: 'ns', hertz } }));
   return interrupted;
 }
 

@@ -41,7 +41,9 @@ function reachOf(
   return { name, ...counts, l1dReachBytes: l1d.entries * 2 ** pageShift, l2ReachBytes: l2.entries * 2 ** pageShift };
 }
 
-/** References between two looks at the clock and at Ctrl-C: in a big fully associative TLB one of them takes a while. */
+/**
+ * References between two looks at the clock and at Ctrl-C: in a big fully associative TLB one of them takes a while.
+ */
 const PORTION = 1 << 13;
 const PROGRESS_MS = 1000;
 

@@ -154,7 +154,8 @@ export abstract class Calls extends Places {
 
   #load(node: Node, name: string, arg: Node, access: Access): Operand {
     const place = this.#shared(name, arg, BY_ADDRESS.has(name));
-    if (place.kind !== 'memory') return { r: place.r, type: place.type };
+    if (place.kind === 'value') return this.wrong(arg, `argument 1 of ${name}(): ${quoted(arg)} has no address`);
+    if (place.kind === 'register') return { r: place.r, type: place.type };
     const held = this.#held(arg, name, place.type);
     const d = this.register();
     this.emit(node, { op: 'load', d, p: place.r, access, type: held });

@@ -132,6 +132,13 @@ export type Instruction =
   | { readonly op: 'check'; readonly line: number; readonly a: number; readonly property: string }
   | { readonly op: 'return'; readonly line: number; readonly a: number | null };
 
+/** What touches shared memory, or may. */
+export type AccessInstruction = Instruction & { op: 'load' | 'store' | 'atomic' | 'call' | 'indirect' };
+
+export function isAccess(i: Instruction): i is AccessInstruction {
+  return i.op === 'load' || i.op === 'store' || i.op === 'atomic' || i.op === 'call' || i.op === 'indirect';
+}
+
 /** A register that no instruction uses. */
 export const NONE = -1;
 

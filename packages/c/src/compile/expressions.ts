@@ -322,6 +322,7 @@ export abstract class Expressions extends Calls {
 
   /** Nodes of an initializer list with their designators. */
   protected entries(list: Node): { readonly designator: Node | null; readonly value: Node }[] {
+    if (list.child(1)?.type === ',') this.miss(list, 'syntax: a value is missing before ,');
     return partsOf(list).map((entry) =>
       entry.type === 'initializer_pair'
         ? { designator: fields(entry, 'designator')[0] ?? null, value: field(entry, 'value') }

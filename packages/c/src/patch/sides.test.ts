@@ -58,6 +58,34 @@ describe('the sides of a patch', () => {
     );
   });
 
+  it('leave out what a hunk outside of functions cuts, as of a struct below the change', async () => {
+    const patch = `--- a/x.h
++++ b/x.h
+@@ -3,5 +3,7 @@
+ #include <linux/ptdump.h>
+
++DECLARE_STATIC_KEY_FALSE(key);
++
+ struct addr_marker {
+ 	unsigned long start_address;
+ 	char *name;
+`;
+    const { before, after } = await sidesOf('x.patch', patch);
+    expect(lines(before[0]?.text)).toEqual(['3 #include <linux/ptdump.h>']);
+    expect(lines(after[0]?.text)).toEqual(['3 #include <linux/ptdump.h>', '5 DECLARE_STATIC_KEY_FALSE(key);']);
+  });
+
+  it('are refused where the struct itself is changed', async () => {
+    const patch = `--- a/x.h
++++ b/x.h
+@@ -3,2 +3,3 @@
+ struct addr_marker {
++	unsigned long start_address;
+ 	char *name;
+`;
+    await expect(sidesOf('x.patch', patch)).rejects.toThrow('x.patch:3: only a part of x.h is here');
+  });
+
   it.each([
     ['as it was', BEFORE],
     ['patched already', AFTER],

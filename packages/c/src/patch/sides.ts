@@ -50,7 +50,7 @@ function placed(hunks: readonly Hunk[], side: Side): string {
   for (const hunk of hunks) {
     const first = Math.max(1, hunk[side]);
     while (lines.length < first - 1) lines.push('');
-    lines.push(...withoutOpenComment(linesOf(hunk, side)));
+    lines.push(...(wholeLines(hunk, side) ?? []));
   }
   return `${lines.join('\n')}\n`;
 }
@@ -63,10 +63,9 @@ function withoutOpenComment(lines: readonly string[]): string[] {
   return lines.map((line, i) => (i < end ? '' : i === end ? line.slice(line.indexOf('*/') + 2) : line));
 }
 
-/** What to say of a hunk that holds a part of a function; nothing if it holds whole ones. */
+/** What to say of a hunk that changes a part of a function; nothing if it changes whole ones, or what is outside of them. */
 function fragmentOf(name: string, { path }: DiffFile, hunk: Hunk): string[] {
-  const isPart = (['before', 'after'] as const).some((side) => isFragment(withoutOpenComment(linesOf(hunk, side))));
-  if (!isPart) return [];
+  if ((['before', 'after'] as const).every((side) => wholeLines(hunk, side) !== null)) return [];
   const called = /(\w+)\s*\(/.exec(hunk.heading)?.[1];
   const what = called === undefined ? `a part of ${path}` : `a part of ${called}()`;
   return [
@@ -74,17 +73,67 @@ function fragmentOf(name: string, { path }: DiffFile, hunk: Hunk): string[] {
   ];
 }
 
-/** True if some lines begin or end within braces, or within a function whose braces are not there. */
-function isFragment(lines: readonly string[]): boolean {
-  const first = lines.find((line) => line.trim() !== '');
-  if (first === undefined) return false;
-  if (/^\s/.test(first)) return true;
-  let depth = 0;
-  for (const { text } of tokensOf(lines.join('\n')).tokens) {
-    if (text === '{') depth++;
-    if (text === '}' && --depth < 0) return true;
+/**
+ * The lines of a side without what is cut at its ends: of the construct that the hunk begins in the middle of, and of the one it ends
+ * in. Null if one of them is changed, so that all of it would be needed.
+ */
+function wholeLines(hunk: Hunk, side: Side): string[] | null {
+  const other = side === 'before' ? '+' : '-';
+  const kept = hunk.lines.filter(({ kind }) => kind !== other);
+  const lines = withoutOpenComment(kept.map(({ text }) => text));
+  const isChanged = (from: number, to: number): boolean => kept.slice(from, to).some(({ kind }) => kind !== ' ');
+  const begin = firstWhole(lines);
+  const end = lastWhole(lines, begin);
+  if (isChanged(0, begin) || isChanged(end, kept.length)) return null;
+  // What was added or removed within what is cut is nowhere else to be seen.
+  if (touchesCut(hunk, side, begin, end)) return null;
+  return lines.map((line, i) => (i < begin || i >= end ? '' : line));
+}
+
+/** Whether the other side changes something within the lines that are cut from this one. */
+function touchesCut(hunk: Hunk, side: Side, begin: number, end: number): boolean {
+  const other = side === 'before' ? '+' : '-';
+  let at = 0;
+  for (const { kind } of hunk.lines) {
+    if (kind === other && (at < begin || (at > end && at > 0))) return true;
+    if (kind !== other) at++;
   }
-  return depth !== 0;
+  return false;
+}
+
+/** Index of the first line that no construct before the hunk reaches into. */
+function firstWhole(lines: readonly string[]): number {
+  const first = lines.findIndex((line) => line.trim() !== '');
+  const depth = lines.map(depthOf);
+  let least = 0;
+  let sum = 0;
+  let begin = 0;
+  depth.forEach((d, i) => {
+    sum += d;
+    if (sum < least) [least, begin] = [sum, i + 1];
+  });
+  // A body without its braces: indented lines up to the one that closes it.
+  if (begin > 0 || first < 0 || !/^\s/.test(lines[first] ?? '')) return begin;
+  const closed = lines.findIndex((line) => line.startsWith('}'));
+  return closed < 0 ? lines.length : closed + 1;
+}
+
+/** Index behind the last line of the last construct that is whole. */
+function lastWhole(lines: readonly string[], begin: number): number {
+  let sum = 0;
+  let end = begin;
+  for (let i = begin; i < lines.length; i++) {
+    const line = lines[i] ?? '';
+    sum += depthOf(line);
+    if (sum === 0 && (/[;}]\s*$/.test(line) || line.trim() === '' || line.startsWith('#') || line.endsWith('*/')))
+      end = i + 1;
+  }
+  return sum === 0 ? lines.length : end;
+}
+
+/** Braces that a line opens more than it closes. */
+function depthOf(line: string): number {
+  return tokensOf(line).tokens.reduce((sum, { text }) => sum + (text === '{' ? 1 : text === '}' ? -1 : 0), 0);
 }
 
 /** The functions of a kernel tree that a patch touches. The tree may have been patched already. */

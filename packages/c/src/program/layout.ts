@@ -89,8 +89,10 @@ function designatorName(node: Node, { declarations }: Context): string {
 
 function valueOf(node: Node, type: IntType | PointerType, context: Context): number {
   if (type.kind === 'pointer') {
-    const target = node.type === 'pointer_expression' ? field(node, 'argument') : node;
-    const start = context.starts.get(target.text);
+    const byAddress = node.type === 'pointer_expression';
+    const target = byAddress ? field(node, 'argument') : node;
+    const isArray = context.globals.find(({ name }) => name === target.text)?.type.kind === 'array';
+    const start = byAddress || isArray ? context.starts.get(target.text) : undefined;
     if (start !== undefined) return PointerBase.shared + start;
     if (node.text === 'NULL' || node.type === 'null' || /^\(\(void \*\)0\)$/.test(node.text)) return 0;
   }

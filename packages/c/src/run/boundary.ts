@@ -12,8 +12,9 @@ export function toArgument<K extends object>(
   value: Value,
   type: CType | undefined,
   loaded: Loaded<K>,
+  nullable = false,
 ): CArgument | string {
-  if (type?.kind === 'pointer') return pointed(Number(value), type.to, loaded);
+  if (type?.kind === 'pointer') return nullable && value === 0 ? 0 : pointed(Number(value), type.to, loaded);
   const held = type && scalarOf(type);
   // Words of page tables are signed, as the machine's are.
   if (type?.kind === 'struct' && held) return toWord(value) ?? `0x${value.toString(16)} has more than 32 bits`;

@@ -4,9 +4,21 @@
  * after all their loads.
  */
 import { NO_SLOT, type Dependencies } from '@shootdown/machine';
-import { reads, writes, type FunctionCode, type Instruction } from '../compile/code.ts';
+import { NONE, reads, writes, type AccessInstruction, type FunctionCode, type Instruction } from '../compile/code.ts';
 
 const SLOTS = 30;
+
+/** An access within a call: where it stands, the register of its address, and those of its data. */
+interface Place {
+  readonly pc: number;
+  readonly address: number | null;
+  readonly data: readonly number[];
+  readonly thread: {
+    control: number | null;
+    readonly below: readonly number[];
+    readonly stack: { readonly needed: number };
+  };
+}
 
 /** The loads behind the registers of one call. */
 export class Origins {
@@ -42,6 +54,25 @@ export class Origins {
   words(registers: readonly number[]): number[] {
     return registers.map((r) => this.of(r));
   }
+
+  /** What an access depends on; its result gets a slot if somebody uses it. */
+  ask(i: AccessInstruction, { pc, address, data, thread }: Place): Dependencies {
+    const of = (registers: readonly number[]): number => registers.reduce((slots, r) => slots | this.of(r), 0);
+    const d = 'd' in i ? i.d : NONE;
+    const live = this.#code.live[pc + 1] ?? [];
+    const compares = i.op === 'atomic' && i.atomic.operation === 'cmpxchg';
+    const dependencies = dependenciesOf({
+      address: address === null ? 0 : this.of(address),
+      data: of(compares ? data.slice(1) : data),
+      expected: compares ? of(data.slice(0, 1)) : 0,
+      control: thread.control ?? 0,
+      later: this.live(pc + 1, d) | (thread.below.at(-1) ?? 0) | thread.stack.needed,
+      used: live.includes(d),
+    });
+    thread.control = 0;
+    this.set(d, dependencies.into === NO_SLOT ? 0 : 1 << dependencies.into);
+    return dependencies;
+  }
 }
 
 /** The first slot that nothing of use is in. */
@@ -51,7 +82,7 @@ function freeSlot(used: number): number {
 }
 
 /** What an access depends on. */
-export interface Asked {
+interface Asked {
   readonly address: number;
   readonly data: number;
   readonly expected?: number;
@@ -63,7 +94,7 @@ export interface Asked {
 }
 
 /** The same as the machine has it; `into` is the slot that the result gets. */
-export function dependenciesOf({ address, data, expected = 0, control, later, used }: Asked): Dependencies {
+function dependenciesOf({ address, data, expected = 0, control, later, used }: Asked): Dependencies {
   const into = used ? freeSlot(address | data | expected | control | later) : NO_SLOT;
   return {
     address,

@@ -2,21 +2,12 @@
  * Runs compiled C as steps of a routine. Before each operation on shared memory it says where it stands: function, pc and live
  * registers of the call on top; callers have said theirs when they called. So nobody who writes C writes a `point`.
  */
-import {
-  inlined,
-  local,
-  ModelError,
-  NO_SLOT,
-  routine,
-  type Dependencies,
-  type Mark,
-  type Steps,
-} from '@shootdown/machine';
-import { NONE, type FunctionCode, type Instruction, type Value } from '../compile/code.ts';
+import { inlined, local, ModelError, routine, type Dependencies, type Mark, type Steps } from '@shootdown/machine';
+import { isAccess, type AccessInstruction, type FunctionCode, type Instruction, type Value } from '../compile/code.ts';
 import { wrapped } from '../compile/conversions.ts';
 import type { FunctionType } from '../types/types.ts';
 import { binary, compared, unary } from './arithmetic.ts';
-import { dependenciesOf, Origins } from './dependencies.ts';
+import { Origins } from './dependencies.ts';
 import { fromResult, isSteps, toArgument } from './boundary.ts';
 import { withLine } from './lines.ts';
 import type { Call, CArgument } from './offer.ts';
@@ -38,13 +29,6 @@ interface Returned {
   readonly slots: number;
 }
 
-/** What touches shared memory, or may. */
-type Access = Instruction & { op: 'load' | 'store' | 'atomic' | 'call' | 'indirect' };
-
-function isAccess(i: Instruction): boolean {
-  return i.op === 'load' || i.op === 'store' || i.op === 'atomic' || i.op === 'call' || i.op === 'indirect';
-}
-
 /** Runs a function from outside. `finished` sees its registers when it returns. */
 export function* runFunction<K extends object>(
   thread: Thread<K>,
@@ -55,7 +39,7 @@ export function* runFunction<K extends object>(
   const { program } = thread.loaded;
   const code = program.functions.get(name);
   if (!code) throw new ModelError(`c: no function ${name}`);
-  if (program.usesStack) yield* local(thread.stack);
+  if (program.usesStack || thread.stack.cells.length > 0) yield* local(thread.stack);
   return (yield* new Activation(thread, code, args, [], finished).run()).value;
 }
 
@@ -364,24 +348,8 @@ class Activation<K extends object> {
    * What an access depends on, and what becomes of its result; undefined if nobody asks. Called once per access, after the point.
    * @param data registers whose values are stored
    */
-  #asked(i: Access, address: number | null, data: readonly number[]): Dependencies | undefined {
-    const origins = this.#origins;
-    if (!origins) return undefined;
-    const of = (registers: readonly number[]): number => registers.reduce((slots, r) => slots | origins.of(r), 0);
-    const d = 'd' in i ? i.d : NONE;
-    const live = this.#code.live[this.#pc + 1] ?? [];
-    const compares = i.op === 'atomic' && i.atomic.operation === 'cmpxchg';
-    const dependencies = dependenciesOf({
-      address: address === null ? 0 : origins.of(address),
-      data: of(compares ? data.slice(1) : data),
-      expected: compares ? of(data.slice(0, 1)) : 0,
-      control: this.#thread.control ?? 0,
-      later: origins.live(this.#pc + 1, d) | (this.#thread.below.at(-1) ?? 0) | this.#thread.stack.needed,
-      used: live.includes(d),
-    });
-    this.#thread.control = 0;
-    origins.set(d, dependencies.into === NO_SLOT ? 0 : 1 << dependencies.into);
-    return dependencies;
+  #asked(i: AccessInstruction, address: number | null, data: readonly number[]): Dependencies | undefined {
+    return this.#origins?.ask(i, { pc: this.#pc, address, data, thread: this.#thread });
   }
 
   *#bound(
@@ -390,7 +358,9 @@ class Activation<K extends object> {
     values: readonly Value[],
     type: FunctionType,
   ): Steps<Value | undefined> {
-    const args = values.map((value, n) => toArgument(value, type.parameters[n]?.type, this.#thread.loaded));
+    const { loaded } = this.#thread;
+    const nullable = loaded.program.offer.nullable?.includes(binding.name);
+    const args = values.map((value, n) => toArgument(value, type.parameters[n]?.type, loaded, nullable));
     const wrong = args.find((arg) => typeof arg === 'string');
     if (wrong !== undefined) {
       yield this.#undefined(`${binding.name}(): ${wrong}`);

@@ -28,11 +28,18 @@ export type CFunction<K> = (
   ...args: never[]
 ) => Steps<CArgument | boolean | void> | CArgument | boolean | void;
 
+/** Words that a function fills for its caller: `struct page **pages, int *nr`. They begin as 0. */
+export interface FilledWords {
+  readonly out: number;
+}
+
 /** A call from outside. */
 export interface Entered {
   readonly kernel: object;
   readonly cpu: number;
-  readonly args: readonly CArgument[];
+  readonly args: readonly (CArgument | FilledWords)[];
+  /** What the routine returns, from what the function returned and filled. Left out: what it returned. */
+  readonly leave?: (result: CArgument | undefined, filled: readonly (readonly CArgument[])[]) => CArgument | undefined;
 }
 
 /** How C takes the place of a routine, and how C calls it. */
@@ -55,6 +62,8 @@ export interface KernelOffer<K extends object = object> {
   objects(kernel: K): Readonly<Record<string, CArgument>>;
   /** Functions by their C prototypes. */
   readonly functions: Readonly<Record<string, CFunction<K>>>;
+  /** Names of the functions that take NULL, as pmd_free() does for its mm. For any other NULL is a violation. */
+  readonly nullable?: readonly string[];
   /** Routines that C may replace, by their C prototypes. */
   readonly routines: Readonly<Record<string, ReplaceableRoutine<K>>>;
   /** Memory that C may access through pointers. */

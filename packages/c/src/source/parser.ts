@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { Language, Parser, type Node } from 'web-tree-sitter';
 import type { Problems } from '../diagnostics.ts';
+import { MARK } from './casts.ts';
 
 export type { Node } from 'web-tree-sitter';
 
@@ -115,7 +116,7 @@ export function lineOf(node: Node): number {
 
 /** A node's text, short enough for a message. */
 export function quoted(node: Node): string {
-  const text = node.text.replaceAll(/\s+/g, ' ').trim();
+  const text = node.text.replaceAll(`struct ${MARK}`, '').replaceAll(/\s+/g, ' ').trim();
   return text.length > QUOTED_MAX ? `${text.slice(0, QUOTED_MAX)}...` : text;
 }
 

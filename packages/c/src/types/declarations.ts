@@ -1,6 +1,7 @@
 /** Declarations: from the parser's tree to types and names. C11, 6.7. */
 import { nearestName } from '@shootdown/explorer';
 import type { Problems } from '../diagnostics.ts';
+import { MARK } from '../source/casts.ts';
 import { apply, characterOf, integerOf, NotConstant } from '../source/constant.ts';
 import { field, fields, lineOf, partsOf, quoted, type Node } from '../source/parser.ts';
 import type { Scope } from './scope.ts';
@@ -171,17 +172,22 @@ export class Declarations {
   }
 
   #named(node: Node): CType {
-    const basic = basicType(node.text.trim().split(/\s+/));
+    return this.#typeNamed(node, node.text);
+  }
+
+  #typeNamed(node: Node, name: string): CType {
+    const basic = basicType(name.trim().split(/\s+/));
     if (basic) return basic;
-    const known = this.scope.typedef(node.text);
+    const known = this.scope.typedef(name);
     if (known) return known;
-    const near = nearestName(node.text, this.scope.typeNames);
-    return this.#wrong(node, `type ${node.text} is not known${near === undefined ? '' : `: is ${near} meant?`}`);
+    const near = nearestName(name, this.scope.typeNames);
+    return this.#wrong(node, `type ${name} is not known${near === undefined ? '' : `: is ${near} meant?`}`);
   }
 
   #struct(node: Node): CType {
     const union = node.type === 'union_specifier';
     const tag = node.childForFieldName('name')?.text;
+    if (tag?.startsWith(MARK)) return this.#typeNamed(node, tag.slice(MARK.length));
     const body = node.childForFieldName('body');
     const name = `${union ? 'union' : 'struct'} ${tag ?? `(${this.problems.file}:${lineOf(node)}, ${this.#anonymous++})`}`;
     let type = tag === undefined ? undefined : body ? this.scope.tags.get(tag) : this.scope.tag(tag);
@@ -261,6 +267,12 @@ export class Declarations {
   }
 
   #function(node: Node, returns: CType): FunctionType {
+    const known = [node.childForFieldName('declarator')?.id, node.childForFieldName('parameters')?.id];
+    // The parser takes any word behind the parameters for an annotation.
+    for (const part of partsOf(node))
+      if (!known.includes(part.id)) this.#wrong(part, `not understood: ${quoted(part)}`);
+    if (returns.kind === 'array' || returns.kind === 'function')
+      this.#wrong(node, `a function cannot return ${typeName(returns)}`);
     const list = partsOf(field(node, 'parameters'));
     const parameters: Parameter[] = [];
     for (const parameter of list) {

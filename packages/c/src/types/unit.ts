@@ -1,11 +1,12 @@
 /** One file: its functions, globals, types and macros. */
 import { Problems } from '../diagnostics.ts';
+import { markCasts } from '../source/casts.ts';
 import type { Macro } from '../source/macros.ts';
 import { field, fields, lineOf, loadParser, partsOf, quoted, type Node } from '../source/parser.ts';
 import { preprocess } from '../source/preprocess.ts';
 import { Declarations } from './declarations.ts';
 import { Scope } from './scope.ts';
-import type { CType, FunctionType } from './types.ts';
+import { sameType, type CType, type FunctionType } from './types.ts';
 
 /** A function with a body. */
 export interface FunctionSource {
@@ -56,7 +57,8 @@ export async function readUnit(file: string, text: string, before: Before = NOTH
   const parser = await loadParser();
   const problems = new Problems(file);
   const { text: expanded, macros } = preprocess(text, before.macros, problems);
-  const root = problems.any ? null : parser.parse(expanded, problems);
+  const isType = (name: string): boolean => before.scope.typedef(name) !== undefined;
+  const root = problems.any ? null : parser.parse(markCasts(expanded, isType), problems);
   const scope = new Scope(before.scope);
   const declarations = new Declarations(scope, problems);
   const functions = new Map<string, FunctionSource>();
@@ -72,6 +74,7 @@ function topLevel(
   globals: GlobalSource[],
 ): void {
   const { problems, scope } = declarations;
+  checkWords(node, problems);
   switch (node.type) {
     case 'function_definition': {
       const { name, type, line } = declarations.declare(field(node, 'declarator'), declarations.specified(node));
@@ -80,6 +83,7 @@ function topLevel(
         return;
       }
       if (functions.has(name)) problems.add(line, `${name}() is defined twice`);
+      checkKind(declarations, 'function', name, line);
       scope.functions.set(name, type);
       functions.set(name, { name, type, inline: hasWord(node, 'inline'), body: field(node, 'body'), line });
       return;
@@ -103,12 +107,36 @@ function topLevel(
   }
 }
 
+/** `static static` says nothing that a compiler would take. */
+function checkWords(node: Node, problems: Problems): void {
+  const words = node.children.flatMap((child) => (child?.type === 'storage_class_specifier' ? [child.text] : []));
+  const twice = words.find((word, i) => words.indexOf(word) !== i);
+  if (twice !== undefined) problems.add(lineOf(node), `syntax: ${twice} stands twice`);
+  if (words.includes('static') && words.includes('extern'))
+    problems.add(lineOf(node), 'syntax: both static and extern');
+}
+
+/** A name is a function, a variable, a constant or a type, and one of them only. */
+function checkKind({ problems, scope }: Declarations, kind: 'function' | 'variable', name: string, line: number): void {
+  const others = {
+    function: kind !== 'function' && scope.functions.has(name),
+    variable: kind !== 'variable' && scope.variables.has(name),
+    constant: scope.constants.has(name),
+    type: scope.typedefs.has(name),
+  };
+  const other = Object.entries(others).find(([, is]) => is)?.[0];
+  if (other !== undefined) problems.add(line, `${name} is a ${other} already`);
+}
+
 function globalsOf(node: Node, declarations: Declarations, globals: GlobalSource[]): void {
   const { problems, scope } = declarations;
   const base = declarations.specified(node);
   for (const declarator of fields(node, 'declarator')) {
     const { name, type, line } = declarations.declare(declarator, base);
+    checkKind(declarations, type.kind === 'function' ? 'function' : 'variable', name, line);
     if (type.kind === 'function') {
+      const before = scope.function(name);
+      if (before && !sameType(before, type)) problems.add(line, `${name}() was declared otherwise before`);
       scope.functions.set(name, type);
       continue;
     }

@@ -10,6 +10,7 @@ import {
 } from '@shootdown/machine';
 import { explore } from '../explore.ts';
 import type { ExploreOptions, ExploreResult } from '../result.ts';
+import { unknownName } from '../unknown-name.ts';
 import type { Mutant } from './mutant.ts';
 
 /** Searches a system and notes every line that is reached. */
@@ -32,12 +33,17 @@ function mutationOf({ routine, word, position }: CodeLine, change: string): Muta
 }
 
 /**
- * The mutation that a text names, `pud_free_pmd_page/pud_clear:leave-out`. The system is searched, for only then are its lines known.
- * Throws ModelError (one line, with what there is) if it names none.
+ * The mutations that texts name, `pud_free_pmd_page/pud_clear:leave-out`. The system is searched, for only then are its lines known.
+ * Throws ModelError (one line, with what there is) if one of them names none.
  */
-export async function mutationNamed(system: System, text: string, options: ExploreOptions = {}): Promise<Mutation> {
-  const name = parseMutation(text);
-  return mutationAmong((await linesOf(system, options)).lines, name);
+export async function mutationsNamed(
+  system: System,
+  texts: readonly string[],
+  options: ExploreOptions = {},
+): Promise<Mutation[]> {
+  const names = texts.map(parseMutation);
+  const { lines } = await linesOf(system, options);
+  return names.map((name) => mutationAmong(lines, name));
 }
 
 /** The mutation of a name, if the lines are known. Throws ModelError. */
@@ -57,5 +63,5 @@ export function mutationAmong(lines: readonly CodeLine[], { routine, step, chang
 }
 
 function unknown(kind: string, name: string, available: readonly string[]): ModelError {
-  return new ModelError(`mutation: no ${kind} ${name} (have: ${available.join(', ') || 'none'})`);
+  return new ModelError(`mutation: no ${kind} ${unknownName(name, available)}`);
 }

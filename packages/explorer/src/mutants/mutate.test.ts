@@ -14,13 +14,14 @@ import {
   xchg,
   type Address,
   type MemoryModel,
+  type Mutation,
   type Operation,
   type Steps,
   type System,
 } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { explore } from '../explore.ts';
-import { mutationNamed } from './lines.ts';
+import { mutationsNamed } from './lines.ts';
 import { mutate } from './mutate.ts';
 import type { MutateResult } from './mutant.ts';
 
@@ -88,12 +89,18 @@ describe('store buffering', () => {
     expect(results['dekker/flag:leave-out']).toBe('needed: somebody sees the other');
   });
 
+  it('needs a full barrier on arm: one for stores or for loads is not enough', async () => {
+    const results = judged(await mutate(dekker('arm')));
+    expect(results['dekker/smp_mb:smp_wmb-instead']).toBe('needed: somebody sees the other');
+    expect(results['dekker/smp_mb:smp_rmb-instead']).toBe('needed: somebody sees the other');
+  });
+
   it('shows what breaks in the system that the mutation names', async () => {
     const system = dekker('tso');
     const { mutants } = await mutate(system);
     const barrier = mutants.find(({ line, mutation }) => line.step === 'smp_mb' && mutation.change === 'leave-out');
-    const mutation = await mutationNamed(system, 'dekker/smp_mb:leave-out');
-    const found = await explore(mutated(system, mutation).system);
+    const [mutation] = await mutationsNamed(system, ['dekker/smp_mb:leave-out']);
+    const found = await explore(mutated(system, mutation as Mutation).system);
     expect(found.schedule).toEqual(barrier?.judgement?.schedule);
     expect(found.property).toBe('somebody sees the other');
   });
@@ -101,7 +108,7 @@ describe('store buffering', () => {
   it('knows no mutation of lines that are not there', async () => {
     const names = ['decker/smp_mb:leave-out', 'dekker/smp_rmb:leave-out', 'dekker/smp_mb:recheck', 'dekker'];
     for (const name of names)
-      await expect(mutationNamed(dekker('tso'), name)).rejects.toThrow(/^mutation: (no|expected)/);
+      await expect(mutationsNamed(dekker('tso'), [name])).rejects.toThrow(/^mutation: (no|expected)/);
   });
 });
 
@@ -211,7 +218,8 @@ it('a change that lets a routine throw is one that breaks the code', async () =>
 it('what is cut short is bounded, and what is not safe as it is is not changed', async () => {
   const cut = await mutate(counter(), { bounds: { maxStates: 30 } });
   expect(Object.values(judged(cut))).toContain('bounded');
-  const unsafe = mutated(counter(), await mutationNamed(counter(), 'counter/lock:leave-out-pair')).system;
+  const [noLock] = await mutationsNamed(counter(), ['counter/lock:leave-out-pair']);
+  const unsafe = mutated(counter(), noLock as Mutation).system;
   const result = await mutate(unsafe);
   expect([result.unchanged.verdict, result.mutants]).toEqual(['violation', []]);
 });

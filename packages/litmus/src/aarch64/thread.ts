@@ -83,6 +83,8 @@ class Thread {
   readonly #memory: Memory;
   readonly #live: readonly ReadonlySet<Register>[];
   readonly #registers = new Map<Register, Held>();
+  /** Index of the first instruction that accesses memory. */
+  readonly #firstAccess: number;
   #at = 0;
   /** Loads that branches since the last operation depended on. */
   #control = 0;
@@ -92,6 +94,9 @@ class Thread {
     this.#spec = spec;
     this.#memory = memory;
     this.#live = liveness(spec.program);
+    this.#firstAccess = spec.program.instructions.findIndex(({ instruction: { kind } }) =>
+      ['load', 'atomic', 'store'].includes(kind),
+    );
     for (const [register, word] of spec.initial) this.#registers.set(register, { ...nothing, word });
   }
 
@@ -378,6 +383,8 @@ class Thread {
       control: this.#control,
       into,
       keep: later | (into === NO_SLOT ? 0 : 1 << into),
+      // A store can overtake an earlier access only if there is one.
+      site: this.#at > this.#firstAccess ? this.#at : -1,
     };
   }
 

@@ -7,7 +7,7 @@
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { BLOCKED, type Mark, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
 import type { Channel, Component, Processor, System } from '../system/system.ts';
-import { symmetricSeeds, watchedWords } from '../system/system-words.ts';
+import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
 import { ContentHashes, isWord, WordStore } from '../state/words.ts';
 import type { Request } from '../memory/requests.ts';
 import { WeakMemory } from '../memory/weak-memory.ts';
@@ -91,7 +91,7 @@ export abstract class Executor implements OperationContext {
     this.system = system;
     this.store = new WordStore(system.layout.initial(), symmetricSeeds(system));
     this.watched = watchedWords(system);
-    this.weak = system.weak && new WeakPort(this, new WeakMemory(system.processors.length, system.weak));
+    this.weak = system.weak && new WeakPort(this, new WeakMemory(system.processors.length, weakOptions(system)));
   }
 
   /** The violation of the last step, if it failed. */
@@ -342,9 +342,16 @@ export abstract class Executor implements OperationContext {
   }
 
   write(address: number, value: number): void {
-    if (this.weak === null) this.writeWord(address, value);
-    else this.weak.write(address, value);
+    if (this.weak !== null) {
+      this.weak.write(address, value);
+      return;
+    }
+    this.store.write(address, value);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
   }
+
+  /** Is told of accesses, by operations on a weak memory, to words that have no history there. */
+  noteStrong(_address: number, _writes: boolean): void {}
 
   /** Is told of every request to the weak memory. */
   noteRequest(_request: Request): void {}
@@ -406,9 +413,11 @@ export abstract class Executor implements OperationContext {
     const target = this.system.components[component] as Component;
     const sender = this.onMessage === null ? null : this.#nameOf(from);
     if (this.weak === null) return this.#stepAndReport(target, this.internMessage(message), sender);
-    this.weak.publishMessage(target.address);
+    // What a processor tells its own component, it tells nobody.
+    const own = target.processor === this.processor;
+    if (!own) this.weak.publishMessage(target.address);
     const accepted = this.#stepAndReport(target, this.internMessage(message), sender);
-    if (accepted) this.weak.receive(target.address, 'acquire');
+    if (accepted && !own) this.weak.receive(target.address, 'acquire');
     return accepted;
   }
 
@@ -528,6 +537,7 @@ export abstract class Executor implements OperationContext {
   #takeInterrupt(component: Component): void {
     if (this.weak === null) return;
     this.weak.receive(component.address, 'context');
+    this.weak.forget(component.address);
     this.weak.exception();
   }
 

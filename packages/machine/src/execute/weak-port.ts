@@ -2,9 +2,8 @@
  * How operations reach the weak memory (`arm`): which messages they read and where their stores stand is the branch of the
  * choice.
  *
- * Words are weak or strong. A weak word has a history of messages. A strong word (a lock, what hardware or the simulation
- * keeps) has one value that everybody sees at once; what it orders is said by the operation that uses it: an acquire joins
- * the view that the word hands on, a release leaves its own there.
+ * A weak word has a history of messages. A strong word (a lock) has one value that everybody sees at once, and a view that
+ * orders it with the others: an acquire joins that view, a release leaves its own there. A ghost word orders nothing.
  */
 import type { WeakMemory, WeakStep } from '../memory/weak-memory.ts';
 import type { Access, BarrierKind, Request } from '../memory/requests.ts';
@@ -16,8 +15,8 @@ import {
   type OperationOrder,
   type WeakContext,
 } from '../routine/operation.ts';
-import type { WordStore } from '../state/words.ts';
-import type { System } from '../system/system.ts';
+import { WordClass, type WordStore } from '../state/words.ts';
+import type { Component, System } from '../system/system.ts';
 
 /** What the port asks of its executor. */
 export interface PortHost extends OperationContext {
@@ -27,6 +26,8 @@ export interface PortHost extends OperationContext {
   writeWord(address: number, value: number): void;
   /** While it is true nothing is reported: outcomes are only counted. */
   silent: boolean;
+  /** Is told of accesses to words that have no history. */
+  noteStrong(address: number, writes: boolean): void;
   /** Is told of every request. */
   noteRequest(request: Request): void;
 }
@@ -64,7 +65,7 @@ export class WeakPort implements WeakContext {
   readonly memory: WeakMemory;
   readonly #host: PortHost;
   readonly #address: number;
-  readonly #weak: Uint8Array;
+  readonly #classes: Uint8Array;
   /** Requests by what they are, so that each is one object: the memory knows it by that. */
   readonly #requests = new Map<string, Request>();
   /** Which way to take at each choice of the operation under way; beyond its end, the first. */
@@ -79,7 +80,7 @@ export class WeakPort implements WeakContext {
     this.memory = memory;
     this.#host = host;
     this.#address = host.system.weakAddress;
-    this.#weak = host.system.weakWords;
+    this.#classes = host.system.wordClasses;
   }
 
   /** The number of the state. */
@@ -201,7 +202,18 @@ export class WeakPort implements WeakContext {
   }
 
   isWeak(address: number): boolean {
-    return this.#weak[address] === 1;
+    const kind = this.#classes[address];
+    return kind === WordClass.weak || kind === WordClass.code;
+  }
+
+  #strongRead(address: number, acquire: boolean): void {
+    if (this.#classes[address] !== WordClass.strong) return;
+    this.request(this.#remembered(`sr${acquire}${address}`, { kind: 'strong-read', key: address, acquire }));
+  }
+
+  #strongWrite(address: number, release: boolean): void {
+    if (this.#classes[address] !== WordClass.strong) return;
+    this.request(this.#remembered(`sw${release}${address}`, { kind: 'strong-write', key: address, release }));
   }
 
   /** A load, store or atomic, plain where nothing else is said. */
@@ -219,11 +231,14 @@ export class WeakPort implements WeakContext {
   /** Of a word that everybody sees alike: only what it hands on is a matter of order. */
   #strong({ kind, address, value, modify, acquire, release }: Access): number {
     const old = this.#host.store.words[address] as number;
-    if (kind !== 'store' && acquire !== 'none') this.receive(address, 'acquire');
+    this.#host.noteStrong(address, kind !== 'load');
+    if (kind !== 'store') this.#strongRead(address, acquire !== 'none');
     if (kind === 'load') return old;
     const after = kind === 'store' ? value : (modify?.apply(old) ?? null);
     if (after === null) return old;
-    if (release) this.publish(address, 'release');
+    this.#strongWrite(address, release);
+    // What follows an atomic that is acquire and release is after its store, too.
+    if (kind === 'update' && acquire !== 'none' && release) this.#strongRead(address, true);
     this.#host.writeWord(address, after);
     return kind === 'store' ? 0 : old;
   }
@@ -253,7 +268,7 @@ export class WeakPort implements WeakContext {
     const { store } = this.#host;
     if (this.isWeak(address))
       return this.request(this.#remembered(`n${address}`, { ...plain, kind: 'load', address, newest: true }));
-    if (this.#order !== 'relaxed' && this.#order !== 'release') this.receive(address, 'acquire');
+    this.#strongRead(address, this.#order !== 'relaxed' && this.#order !== 'release');
     return store.words[address] as number;
   }
 
@@ -264,7 +279,7 @@ export class WeakPort implements WeakContext {
       this.request(this.#remembered(key, { ...plain, kind: 'store', address, value, newest: true }));
       return;
     }
-    if (this.#order !== 'relaxed' && this.#order !== 'acquire') this.publish(address, 'release');
+    this.#strongWrite(address, this.#order !== 'relaxed' && this.#order !== 'acquire');
     this.#host.writeWord(address, value);
   }
 
@@ -282,6 +297,11 @@ export class WeakPort implements WeakContext {
 
   publish(key: number, what: 'release' | 'completed'): void {
     this.request(this.#remembered(`p${what}${key}`, { kind: 'publish', key, what }));
+  }
+
+  receiveFrom(component: number): void {
+    const { address } = this.#host.system.components[component] as Component;
+    this.receive(address, 'acquire');
   }
 
   receive(key: number, as: 'acquire' | 'context'): void {

@@ -21,6 +21,7 @@ const nothing: Dependencies = {
   control: 0,
   into: NO_SLOT,
   keep: -1,
+  site: -1,
 };
 
 /** Dependencies of an access, with those of a kernel routine standing for "none are said". */
@@ -135,7 +136,9 @@ class AccessStep {
     const coherent = under('coherence', me.coherence.get(address) ?? 0);
     const forwarded = me.forwarded.get(address);
     const readings: Reading[] = [];
-    messages.forEach(({ at, value, taken }, index) => {
+    messages.forEach(({ at, value, taken, promise }, index) => {
+      // The own store to come is later in program order.
+      if (promise?.processor === this.#processor && !promise.hardware) return;
       if (at < coherent || nextOf(messages, index) <= least) return;
       if (this.#request.newest && index + 1 < messages.length) return;
       const own = forwarded?.at === at ? forwarded : null;
@@ -263,21 +266,41 @@ class AccessStep {
       computed,
     );
     const pick = this.#addressPick(state);
+    const { site = -1 } = this.#operands;
+    this.#model.noteStore(this.#processor, { site, address, value, hardware: false });
+    const promised = site < 0 ? undefined : this.#model.promiseOf(state, address, this.#processor, site, false);
+    if (promised) {
+      const { message, before } = promised;
+      const position = message.at;
+      if (message.value !== value || position <= from || (after !== NOT_YET && before?.at !== after)) return;
+      const stored = copyState(state);
+      messageOf(this.#model, stored, address, position).promise = null;
+      if (after !== NOT_YET) messageOf(this.#model, stored, address, after).taken = true;
+      this.#noteStore(stored, position, view, atomic, pick);
+      done(stored, (p) => p, position);
+      return;
+    }
     for (const position of this.#model.placesFor(state, address, from, after)) {
       if (this.#request.newest && position <= state.newest) continue;
       const stored = copyState(state);
       if (after !== NOT_YET) messageOf(this.#model, stored, address, after).taken = true;
       if (!this.#model.put(stored, address, position, value)) continue;
       const moved = (p: Position): Position => (p >= position ? p + 1 : p);
-      const mine = this.#me(stored);
-      const { views } = mine;
-      mine.coherence.set(address, position);
-      mine.forwarded.set(address, { at: position, view: moved(view), atomic: moved(atomic) });
-      views[View.writes] = Math.max(views[View.writes], position);
-      if (this.#request.release) views[View.release] = Math.max(views[View.release], position);
-      views[View.addresses] = Math.max(views[View.addresses], moved(pick));
+      this.#noteStore(stored, position, moved(view), moved(atomic), moved(pick));
       done(stored, moved, position);
     }
+  }
+
+  /** What a store leaves behind. */
+  #noteStore(state: MemoryState, position: Position, view: Position, atomic: Position, pick: Position): void {
+    const me = this.#me(state);
+    const { views } = me;
+    const address = this.#walked.output;
+    me.coherence.set(address, position);
+    me.forwarded.set(address, { at: position, view, atomic });
+    views[View.writes] = Math.max(views[View.writes], position);
+    if (this.#request.release) views[View.release] = Math.max(views[View.release], position);
+    views[View.addresses] = Math.max(views[View.addresses], pick);
   }
 
   /** Notes the use of the descriptor, drops values that are of no use any more, and adds the way. */

@@ -90,7 +90,7 @@ function lastUse(
   invalidation: MemoryState['invalidations'][number],
   page: number,
 ): Position {
-  const messages = model.history(state, page);
+  const messages = model.messagesOf(state, page);
   let last = 0;
   messages.forEach(({ uses }, index) => {
     if (nextOf(messages, index) > invalidation.issued) return;
@@ -106,7 +106,37 @@ function lastUse(
   return last;
 }
 
-/** A lock word, a channel or a component hands on what this processor has seen. */
+/**
+ * A strong word is read: as an ordinary one with a single message, whose position is what the word hands on. Later stores to
+ * it are after what its reader must have seen.
+ */
+export function strongRead(model: Model, state: MemoryState, processor: number, key: number, acquire: boolean): void {
+  const me = model.processor(state, processor);
+  const { views } = me;
+  const seen = Math.max(floorOf(me), state.carried.get(key) ?? 0);
+  if (seen > 0) state.carried.set(key, seen);
+  views[View.reads] = Math.max(views[View.reads], seen);
+  views[View.valueReads] = Math.max(views[View.valueReads], seen);
+  if (acquire) views[View.barrier] = Math.max(views[View.barrier], model.under('acquire', seen));
+}
+
+/** A strong word is written, by a kernel routine. */
+export function strongWrite(model: Model, state: MemoryState, processor: number, key: number, release: boolean): void {
+  const me = model.processor(state, processor);
+  const { views } = me;
+  const { under } = model;
+  const view = Math.max(
+    state.carried.get(key) ?? 0,
+    floorOf(me),
+    views[View.storeBarrier],
+    under('load-to-store', views[View.reads]),
+    release ? under('release', Math.max(views[View.reads], views[View.writes])) : 0,
+  );
+  if (view > 0) state.carried.set(key, view);
+  views[View.writes] = Math.max(views[View.writes], view);
+}
+
+/** A channel or a component hands on what this processor has seen. */
 export function publish(
   model: Model,
   state: MemoryState,

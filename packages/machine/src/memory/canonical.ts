@@ -35,7 +35,7 @@ export function canonicalise(model: Model, state: MemoryState): void {
   shrinkReads(model, state, live);
   const floor = Math.min(...live.map(floorOf));
   const context = Math.min(...live.map((p) => p.views[View.context]));
-  const handedOn = model.translation ? context : floor;
+  const handedOn = model.hasWalks ? context : floor;
   for (const [key, view] of state.carried) if (view <= handedOn) state.carried.delete(key);
   densify(model, state, floor, Math.min(floor, context));
   for (const [address, messages] of state.histories)
@@ -45,7 +45,8 @@ export function canonicalise(model: Model, state: MemoryState): void {
 /** A single message that everybody has seen: as good as a word. */
 function isPlain(messages: readonly Message[]): boolean {
   const [only] = messages;
-  return messages.length === 1 && only !== undefined && only.at === 0 && only.readUpTo === 0;
+  if (messages.length !== 1 || only === undefined || only.at !== 0 || only.readUpTo !== 0 || only.promise) return false;
+  return only.uses === null || only.uses.every(({ walk, access }) => walk === 0 && access === 0);
 }
 
 function dropMessages(model: Model, state: MemoryState, live: readonly ProcessorState[]): void {
@@ -56,8 +57,10 @@ function dropMessages(model: Model, state: MemoryState, live: readonly Processor
     ),
   );
   for (const [address, messages] of state.histories) {
+    if (!state.invalidations.some(({ pages }) => pages.includes(address))) shrinkUses(messages, used);
     while (messages.length > 1) {
       const [oldest, second] = messages as [Message, Message];
+      if (oldest.promise || second.promise) break;
       const next = second.at;
       const dead =
         state.processors.every((p, index) => p.retired || isBehind(model, state, p, index, address, oldest, next)) &&
@@ -68,6 +71,15 @@ function dropMessages(model: Model, state: MemoryState, live: readonly Processor
       messages.shift();
     }
   }
+}
+
+/** Uses matter to a DSB that waits for them, and to a store of a descriptor that a completed TLBI would have taken away. */
+function shrinkUses(messages: readonly Message[], used: Position): void {
+  for (const { uses } of messages)
+    for (const use of uses ?? []) {
+      if (use.walk <= used) use.walk = 0;
+      if (use.access <= used) use.access = 0;
+    }
 }
 
 /** Whether a processor can neither read a message nor be translated by it any more. */
@@ -81,11 +93,9 @@ function isBehind(
   next: Position,
 ): boolean {
   if (Math.max(p.coherence.get(address) ?? 0, floorOf(p)) < next) return false;
-  if (!model.isDescriptor(address) || !model.translation) return true;
-  const { translation } = model;
-  const walks = Math.max(p.views[View.context], translation.ets2 ? p.views[View.completion] : 0);
-  const { valid, accessed } = translation.decode(message.value);
-  if (!valid || !accessed) return walks >= next;
+  if (!model.isDescriptor(address)) return true;
+  const walks = Math.max(p.views[View.context], model.translation?.ets2 === true ? p.views[View.completion] : 0);
+  if (!model.isCacheable(address, message.value)) return walks >= next;
   return state.invalidations.some(
     (i) =>
       i.completed !== NOT_YET &&
@@ -100,7 +110,7 @@ function dropInvalidations(model: Model, state: MemoryState, live: readonly Proc
   state.invalidations = state.invalidations.filter((invalidation) => {
     if (live.length === 0) return false;
     const older = invalidation.pages.some((page) => {
-      const messages = model.history(state, page);
+      const messages = model.messagesOf(state, page);
       return messages.some((_, index) => nextOf(messages, index) <= invalidation.issued);
     });
     return older || !live.every((p) => floorOf(p) >= invalidation.issued);
@@ -143,7 +153,7 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
   below(View.release, floor);
   below(View.control, views[View.context]);
   below(View.addresses, views[View.context]);
-  if (!model.translation) {
+  if (!model.hasWalks) {
     // Without translations the context matters to nobody but as a part of the floor.
     below(View.context, Math.max(views[View.barrier], views[View.completion]));
     for (const view of [View.control, View.addresses, View.walks]) below(view, floor);
@@ -154,7 +164,7 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
   }
   for (const [address, { at }] of p.forwarded) if (at <= floor) p.forwarded.delete(address);
   // Translations look at the context alone, everything else at the floor.
-  const seen = model.translation ? views[View.context] : floor;
+  const seen = model.hasWalks ? views[View.context] : floor;
   if (p.monitor && p.monitor.seen <= floor) p.monitor.seen = 0;
   for (const [slot, value] of p.values) {
     if (value.pick <= seen) p.values.delete(slot);

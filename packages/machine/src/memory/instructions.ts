@@ -3,36 +3,51 @@
  * the kernel's `_relaxed`, `_acquire` and `_release` forms. On `sc` and `tso` they are what x86 makes of them: loads and
  * stores are plain, atomics and full barriers wait for the store buffer, all other barriers order nothing new.
  */
-import { BLOCKED, defineOperation, operation, type Operation, type Saying, type Steps } from '../routine/operation.ts';
+import {
+  BLOCKED,
+  defineOperation,
+  operation,
+  type Operation,
+  type OperationContext,
+  type OperationDefinition,
+  type Saying,
+  type Steps,
+} from '../routine/operation.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { ModelError } from '../state/errors.ts';
 import type { Access, BarrierKind, Dependencies, Request, Tlbi } from './requests.ts';
 
 const requestOf = (op: Operation): Request => op.data as Request;
 
-const ACCESS = defineOperation({
-  name: 'access',
-  cost: 'load',
-  perform(cx, op) {
-    const access = op.data as Access;
-    if (access.exclusive) throw new ModelError('arm: access: exclusives are modelled on arm only');
-    if (access.translated) throw new ModelError('arm: access: translations are modelled on arm only');
-    switch (access.kind) {
-      case 'load':
-        return cx.load(access.address);
-      case 'store':
-        return cx.storeBuffered(access.address, access.value) ? 0 : BLOCKED;
-      case 'update': {
-        if (!cx.drained()) return BLOCKED;
-        const old = cx.read(access.address);
-        const value = access.modify?.apply(old) ?? null;
-        if (value !== null) cx.write(access.address, value);
-        return old;
-      }
+/** What a machine of words makes of an access. */
+function performPlainly(cx: OperationContext, op: Operation): number {
+  const access = op.data as Access;
+  if (access.exclusive) throw new ModelError('arm: access: exclusives are modelled on arm only');
+  if (access.translated) throw new ModelError('arm: access: translations are modelled on arm only');
+  switch (access.kind) {
+    case 'load':
+      return cx.load(access.address);
+    case 'store':
+      return cx.storeBuffered(access.address, access.value) ? 0 : BLOCKED;
+    case 'update': {
+      if (!cx.drained()) return BLOCKED;
+      const old = cx.read(access.address);
+      const value = access.modify?.apply(old) ?? null;
+      if (value !== null) cx.write(access.address, value);
+      return old;
     }
-  },
-  weak: (_cx, memory, op) => memory.access(op.data as Access),
-});
+  }
+}
+
+const accessing = (cost: string): OperationDefinition =>
+  defineOperation({
+    name: 'access',
+    cost,
+    perform: performPlainly,
+    weak: (_cx, memory, op) => memory.access(op.data as Access),
+  });
+
+const ACCESS = { load: accessing('load'), store: accessing('store'), update: accessing('xchg') } as const;
 
 const FULL = defineOperation({
   name: 'smp_mb',
@@ -92,7 +107,7 @@ export function accessOf(access: Partial<Access> & Pick<Access, 'kind' | 'addres
 
 /** A load, store or atomic; returns the value loaded, or a `MemoryFault`. */
 export function performAccess(access: Access, saying?: Saying): Steps<number> {
-  return stepOf(operation(ACCESS, access.address, access.value, 0, access, saying));
+  return stepOf(operation(ACCESS[access.kind], access.address, access.value, 0, access, saying));
 }
 
 /** DMB or DSB. A full DSB also waits for the TLBIs of its processor. */

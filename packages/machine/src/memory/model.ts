@@ -1,5 +1,5 @@
 /** What the rules of the weak memory share: its configuration, and how messages are found and put. */
-import type { Translation } from './requests.ts';
+import type { StoreToCome, Translation } from './requests.ts';
 import type { OrderingRule, Under } from './rules.ts';
 import {
   insertPosition,
@@ -29,24 +29,35 @@ export class Model {
   readonly messagesMax: number;
   /** Set when a store found no place because its location has as many messages as it may have. */
   boundHit = false;
+  /** Stores seen so far that might overtake an earlier load, by their content. */
+  readonly stores = new Map<string, StoreToCome & { readonly processor: number }>();
   /** Value of a location that has no history yet. */
   wordOf: (address: number) => number = () => 0;
+  /** Some location is looked at by hardware, to translate or to fetch: then the context is a view of its own. */
+  readonly hasWalks: boolean;
   readonly #pages: ReadonlySet<number>;
+  readonly #code: ReadonlySet<number>;
   readonly #kept: ReadonlySet<number>;
 
-  /** @param kept locations whose histories are part of every state */
+  /**
+   * @param kept locations whose histories are part of every state
+   * @param code locations of instructions
+   */
   constructor(
     processors: number,
     translation: Translation | null,
     under: Under,
     messagesMax: number,
     kept: readonly { readonly address: number }[] = [],
+    code: readonly number[] = [],
   ) {
     this.processors = processors;
     this.translation = translation;
     this.under = under;
     this.messagesMax = messagesMax;
     this.#pages = new Set(translation?.pages);
+    this.#code = new Set(code);
+    this.hasWalks = this.#pages.size > 0 || code.length > 0;
     this.#kept = new Set(kept.map(({ address }) => address));
   }
 
@@ -60,9 +71,21 @@ export class Model {
     (state.processors[index] as ProcessorState).retired = true;
   }
 
-  /** True for the location of a descriptor that may change. */
+  /** True for a location that hardware looks at by itself: a descriptor that may change, or an instruction. */
   isDescriptor(address: number): boolean {
-    return this.#pages.has(address);
+    return this.#pages.has(address) || this.#code.has(address);
+  }
+
+  /** Whether a TLB (or an instruction cache) may hold a value of such a location. */
+  isCacheable(address: number, value: number): boolean {
+    if (!this.translation || !this.#pages.has(address)) return true;
+    const { valid, accessed } = this.translation.decode(value);
+    return valid && accessed;
+  }
+
+  /** The messages of a location that has a history; none otherwise. */
+  messagesOf(state: MemoryState, address: number): readonly Message[] {
+    return state.histories.get(address) ?? [];
   }
 
   processor(state: MemoryState, index: number): ProcessorState {
@@ -112,6 +135,28 @@ export class Model {
       for (let position = first; position <= last; position++) places.push(position);
     });
     return places;
+  }
+
+  /** Remembers a store that might have overtaken an earlier load. */
+  noteStore(processor: number, store: StoreToCome): void {
+    const { site, address, value, hardware } = store;
+    if (site >= 0) this.stores.set(`${processor},${site},${address},${value},${hardware}`, { ...store, processor });
+  }
+
+  /** The message that promises a store; undefined if none does. */
+  promiseOf(
+    state: MemoryState,
+    address: number,
+    processor: number,
+    site: number,
+    hardware: boolean,
+  ): { readonly message: Message; readonly before: Message | undefined } | undefined {
+    const messages = this.history(state, address);
+    const index = messages.findIndex(
+      ({ promise }) => promise?.processor === processor && promise.site === site && promise.hardware === hardware,
+    );
+    const message = messages[index];
+    return message && { message, before: messages[index - 1] };
   }
 
   /** Puts a message there; false if that contradicts how descriptors have been used. */

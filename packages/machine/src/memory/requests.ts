@@ -23,6 +23,8 @@ export interface Dependencies {
   readonly into: number;
   /** Slots that are still of use after this access. */
   readonly keep: number;
+  /** Which access of its processor it is, if its store may overtake an earlier load (see `promise`). Default -1: it may not. */
+  readonly site?: number;
 }
 
 /** What an atomic makes of a value; null: it leaves it alone (a compare that failed). */
@@ -63,7 +65,7 @@ export interface Access {
 /** Which accesses a barrier looks at. */
 export type BarrierKind = 'full' | 'load' | 'store';
 
-/** A TLBI: of some descriptors, by the issuing processor or by all. */
+/** A TLBI of some descriptors, or an IC IVAU of some instructions, by the issuing processor or by all. */
 export interface Tlbi {
   readonly kind: 'tlbi';
   readonly pages: readonly number[];
@@ -72,14 +74,27 @@ export interface Tlbi {
   readonly dependencies: Dependencies | null;
 }
 
+/** A store that a processor may perform, as one run has seen it. */
+export interface StoreToCome {
+  readonly site: number;
+  readonly address: number;
+  readonly value: number;
+  /** The update of a descriptor by hardware. */
+  readonly hardware: boolean;
+}
+
 /** Something a processor does with the weak memory. */
 export type Request =
   | Access
   | Tlbi
   | { readonly kind: 'dmb' | 'dsb'; readonly type: BarrierKind; readonly dependencies: Dependencies | null }
   | { readonly kind: 'isb'; readonly dependencies: Dependencies | null }
+  /** The instruction in a word is fetched. */
+  | { readonly kind: 'fetch'; readonly address: number }
   /** An exception is taken, or returned from. */
   | { readonly kind: 'exception' }
+  /** A store that the processor will perform later is in memory already: it overtakes the loads before it. */
+  | ({ readonly kind: 'promise' } & StoreToCome)
   /** Hardware sets the access flag of some descriptor that has it clear. */
   | { readonly kind: 'access-flag' }
   /** The processor will never access memory again. */
@@ -88,6 +103,9 @@ export type Request =
   | { readonly kind: 'publish'; readonly key: number; readonly what: 'release' | 'completed' }
   /** The processor has seen what the key hands on: before everything later, or before what follows a context synchronisation. */
   | { readonly kind: 'receive'; readonly key: number; readonly as: 'acquire' | 'context' }
+  /** A word with one value that everybody sees is read or written. */
+  | { readonly kind: 'strong-read'; readonly key: number; readonly acquire: boolean }
+  | { readonly kind: 'strong-write'; readonly key: number; readonly release: boolean }
   /** What one key hands on, another does too. */
   | { readonly kind: 'forward'; readonly key: number; readonly to: number }
   | { readonly kind: 'forget'; readonly key: number };

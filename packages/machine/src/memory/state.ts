@@ -30,6 +30,16 @@ export interface Message {
   taken: boolean;
   /** Per processor; only of descriptors. */
   uses: Use[] | null;
+  /** It is there before the store that makes it has been performed; null: it is not, or that has been. */
+  promise: Promised | null;
+}
+
+/** Whose store a message promises, and which one of that processor's. */
+export interface Promised {
+  readonly processor: number;
+  readonly site: number;
+  /** The update of a descriptor by hardware, in the course of an access at that site. */
+  readonly hardware: boolean;
 }
 
 /** A TLBI that has been issued. */
@@ -154,7 +164,7 @@ function noViews(): Views {
 /** A message that nobody has read. */
 export function messageAt(at: Position, value: number, descriptorOf: number): Message {
   const uses = descriptorOf === 0 ? null : Array.from({ length: descriptorOf }, () => ({ walk: 0, access: 0 }));
-  return { at, value, readUpTo: 0, taken: false, uses };
+  return { at, value, readUpTo: 0, taken: false, uses, promise: null };
 }
 
 /** A copy that shares nothing that may change. */
@@ -240,6 +250,7 @@ export function keyOf(state: MemoryState): string {
     parts.push('h', address);
     for (const m of state.histories.get(address) ?? []) {
       parts.push(m.at, m.value, m.readUpTo, m.taken ? 1 : 0);
+      if (m.promise) parts.push('o', m.promise.processor, m.promise.site, m.promise.hardware ? 1 : 0);
       for (const use of m.uses ?? []) parts.push(use.walk, use.access);
     }
   }

@@ -6,7 +6,7 @@
  * have seen its successor, and no completed TLBI has taken it away.
  */
 import type { Model } from './model.ts';
-import { MemoryFault, type Access, type Descriptor, type Translation } from './requests.ts';
+import { MemoryFault, type Access, type Translation } from './requests.ts';
 import { copyState, nextOf, NOT_YET, View, type MemoryState, type Message, type Position } from './state.ts';
 
 /** One way an access may be translated. */
@@ -61,7 +61,7 @@ export function walksOf(model: Model, state: MemoryState, processor: number, acc
         view,
         under('ets2-fault', Math.max(me.views[View.reads], me.views[View.writes], me.views[View.barrier])),
       );
-    const fresh = !isCacheable(translation.decode(message.value)) || resolved.updated !== null;
+    const fresh = !model.isCacheable(page, message.value) || resolved.updated !== null;
     if (fresh && !(view < next) && under('invalid-not-cached', 1) === 1) return;
     if (next !== NOT_YET && !mayUse(model, state, processor, page, next, view, view)) return;
     const after = copyState(state);
@@ -104,7 +104,21 @@ function updatesOf(
       ),
     ),
   );
-  return model.placesFor(state, way.page, least, way.at).flatMap((position): Walked[] => {
+  const site = access.dependencies?.site ?? -1;
+  model.noteStore(processor, { site, address: way.page, value: updated, hardware: true });
+  const promised = site < 0 ? undefined : model.promiseOf(state, way.page, processor, site, true);
+  const kept: Walked[] = [];
+  if (promised && promised.before?.at === way.at && promised.message.value === updated && promised.message.at > least) {
+    const after = copyState(state);
+    for (const m of model.history(after, way.page)) {
+      if (m.at === way.at) m.taken = true;
+      if (m.at === promised.message.at) m.promise = null;
+    }
+    const mine = model.processor(after, processor);
+    mine.views[View.updates] = Math.max(mine.views[View.updates], promised.message.at);
+    kept.push({ ...way, state: after });
+  }
+  const placed = model.placesFor(state, way.page, least, way.at).flatMap((position): Walked[] => {
     const after = copyState(state);
     const taken = model.history(after, way.page).find(({ at }) => at === way.at) as Message;
     taken.taken = under('atomicity', 1) === 1;
@@ -114,6 +128,7 @@ function updatesOf(
     const moved = (p: Position): Position => (p >= position ? p + 1 : p);
     return [{ ...way, state: after, at: moved(way.at), view: moved(way.view) }];
   });
+  return [...kept, ...placed];
 }
 
 function resolve(translation: Translation, processor: number, value: number, writes: boolean): Resolved {
@@ -131,10 +146,6 @@ function resolve(translation: Translation, processor: number, value: number, wri
     updated = translation.dirtied(updated ?? value);
   }
   return { output, fault: null, updated };
-}
-
-function isCacheable(descriptor: Descriptor): boolean {
-  return descriptor.valid && descriptor.accessed;
 }
 
 /** Whether no completed TLBI keeps a processor from using a descriptor that was overwritten at `next`. */
@@ -194,6 +205,27 @@ export function usesAgree(model: Model, state: MemoryState, page: number): boole
         (walk === 0 && access === 0) || mayUse(model, state, processor, page, next, walk, access),
     );
   });
+}
+
+/** All ways to fetch an instruction: what is in memory, or what was fetched or cached before it was changed. */
+export function fetchesOf(model: Model, state: MemoryState, processor: number, address: number): Fetched[] {
+  const view = model.under('context-to-walk', model.processor(state, processor).views[View.context]);
+  const messages = model.history(state, address);
+  return messages.flatMap(({ at, value }, index) => {
+    const next = nextOf(messages, index);
+    const seen = Math.max(view, at);
+    if (next !== NOT_YET && !mayUse(model, state, processor, address, next, seen, 0)) return [];
+    const after = copyState(state);
+    const use = (model.history(after, address)[index] as Message).uses?.[processor];
+    if (use) use.walk = Math.max(use.walk, seen);
+    return [{ state: after, result: value }];
+  });
+}
+
+/** A fetched instruction, and the state afterwards. */
+interface Fetched {
+  readonly state: MemoryState;
+  readonly result: number;
 }
 
 /** Hardware sets the access flag of a descriptor that has it clear, whether or not anybody has asked for it. */

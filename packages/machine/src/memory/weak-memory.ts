@@ -4,13 +4,14 @@
  * A request is asked of the model once per state, processor and request, and remembered.
  */
 import { access, synchroniseContext } from './access.ts';
-import { dmb, dsb, isb, publish, receive, tlbi } from './barriers.ts';
+import { promise } from './promises.ts';
+import { dmb, dsb, isb, publish, receive, strongRead, strongWrite, tlbi } from './barriers.ts';
 import { canonicalise } from './canonical.ts';
 import { Model } from './model.ts';
-import type { Access, Request, Translation } from './requests.ts';
+import type { Access, Request, StoreToCome, Translation } from './requests.ts';
 import { under, type OrderingRule } from './rules.ts';
 import { copyState, initialState, keyOf, messageAt, View, type MemoryState } from './state.ts';
-import { accessFlagsSet } from './walk.ts';
+import { accessFlagsSet, fetchesOf } from './walk.ts';
 import { hashString } from '../state/hash.ts';
 import { ContentHashes } from '../state/words.ts';
 
@@ -20,6 +21,8 @@ export interface WeakMemoryOptions {
   readonly translation?: Translation;
   /** Words whose histories are part of every state: those that translations lead to. */
   readonly translated?: readonly { readonly address: number; readonly value: number }[];
+  /** Words that are fetched as instructions. */
+  readonly code?: readonly number[];
   /** Messages a location may have at one time; more is said, and ends the proof. Default {@link MESSAGES_MAX_DEFAULT}. */
   readonly messagesMax?: number;
   /** Ordering rules to leave out, to see that they are needed. */
@@ -29,7 +32,7 @@ export interface WeakMemoryOptions {
 }
 
 /** Enough for every litmus test that we know. */
-const MESSAGES_MAX_DEFAULT = 8;
+const MESSAGES_MAX_DEFAULT = 16;
 
 /** One way a request may go. */
 export interface WeakStep {
@@ -61,7 +64,14 @@ export class WeakMemory {
     const { translation = null, translated = [], messagesMax = MESSAGES_MAX_DEFAULT } = options;
     this.#processors = processors;
     this.#canonical = options.canonical ?? true;
-    this.#model = new Model(processors, translation, under(options.leftOut ?? new Set()), messagesMax, translated);
+    this.#model = new Model(
+      processors,
+      translation,
+      under(options.leftOut ?? new Set()),
+      messagesMax,
+      translated,
+      options.code,
+    );
     const state = initialState(processors);
     for (const { address, value } of translated)
       state.histories.set(address, [messageAt(0, value, this.#model.isDescriptor(address) ? processors : 0)]);
@@ -76,6 +86,16 @@ export class WeakMemory {
   /** True if some location had as many messages as it may have, so that something may have been missed. */
   get boundHit(): boolean {
     return this.#model.boundHit;
+  }
+
+  /** Stores seen so far that might have overtaken an earlier load of their processor. */
+  get storesToCome(): readonly (StoreToCome & { readonly processor: number })[] {
+    return [...this.#model.stores.values()];
+  }
+
+  /** True if a store that is in memory has not been performed yet. */
+  hasPromises(id: number): boolean {
+    return [...this.#state(id).histories.values()].some((messages) => messages.some(({ promise: to }) => to !== null));
   }
 
   /** Number of states seen. */
@@ -168,6 +188,8 @@ export class WeakMemory {
         return access(model, state, processor, request);
       case 'dsb':
         return dsb(model, state, processor, request.type);
+      case 'fetch':
+        return fetchesOf(model, state, processor, request.address);
       case 'access-flag':
         return accessFlagsSet(model, state).map((after) => ({ state: after, result: 0 }));
       case 'dmb':
@@ -190,6 +212,14 @@ export class WeakMemory {
         break;
       case 'receive':
         receive(model, state, processor, request.key, request.as);
+        break;
+      case 'promise':
+        return promise(model, state, processor, request);
+      case 'strong-read':
+        strongRead(model, state, processor, request.key, request.acquire);
+        break;
+      case 'strong-write':
+        strongWrite(model, state, processor, request.key, request.release);
         break;
       case 'forward': {
         const view = Math.max(state.carried.get(request.key) ?? 0, state.carried.get(request.to) ?? 0);

@@ -2,7 +2,7 @@
  * The lines of a system's code, found out by watching its routines run: which operations and calls each routine makes, in the
  * order of the code, and what could become of each.
  */
-import type { Operation, SourceLine, Steps, Mark } from '../routine/operation.ts';
+import type { Operation, SourceLine, Steps } from '../routine/operation.ts';
 import type { System } from '../system/system.ts';
 import { labelOf } from '../trace/trace.ts';
 import { alwaysReads, Change } from './mutation.ts';
@@ -10,13 +10,14 @@ import {
   isLine,
   isOperation,
   knownTo,
-  maySwap,
   nameOf,
-  remember,
   Rewriting,
-  SWAPPABLE_RESULT,
+  swappableWith,
+  type Call,
   type Frame,
-} from './mutated.ts';
+  type Next,
+  type Rewritten,
+} from './rewriting.ts';
 import { comparePositions, NOWHERE, positionOf, firstWordOf, type Position } from './source-order.ts';
 
 /** A line of a routine: an operation or a call. */
@@ -37,6 +38,10 @@ export interface CodeLine {
   readonly next: string | null;
   /** What of the line, and of the one that follows it, is not modelled. */
   readonly unmodelled: readonly string[];
+  /** It is there for the order that it keeps. */
+  readonly isBarrier: boolean;
+  /** Processors that run the routine. */
+  readonly processors: readonly string[];
   /** The line costs time and does nothing else in this model. */
   readonly onlyCost: boolean;
 }
@@ -57,6 +62,7 @@ class Sighting {
   readonly nextUnmodelled = new Set<string>();
   readonly results = new Set<unknown>();
   readonly weaker = new Set<string>();
+  readonly programs = new Set<number>();
   /** Order of the routine: program, and operations that this had performed when it came here first. */
   program = Number.POSITIVE_INFINITY;
   steps = Number.POSITIVE_INFINITY;
@@ -80,7 +86,7 @@ class Sighting {
 
   /** @param opened all that is opened anywhere */
   changes(opened: ReadonlySet<string>): string[] {
-    if (this.isCall) return this.#returnsNothing ? [Change.leaveOut] : [];
+    if (this.isCall) return this.#changesOfCall;
     const { op } = this;
     if (op === null || !isLine(op)) return [];
     const { role, leftOut, halves } = op.definition;
@@ -106,13 +112,15 @@ class Sighting {
     return seen.every(({ nexts }) => same(nexts, first.nexts)) ? [] : [...this.values.keys()].sort((a, b) => a - b);
   }
 
-  get #returnsNothing(): boolean {
-    return this.results.size === 1 && this.results.has(undefined);
+  get #changesOfCall(): string[] {
+    const returnsNothing = this.results.size === 1 && this.results.has(undefined);
+    if (!returnsNothing) return [];
+    return this.nexts.size > 0 ? [Change.leaveOut, Change.swap] : [Change.leaveOut];
   }
 
   get #alwaysSwappable(): boolean {
     const { role, halves } = this.op?.definition ?? {};
-    return role !== 'read' && !halves && this.results.size === 1 && this.results.has(SWAPPABLE_RESULT);
+    return role !== 'read' && !halves && this.results.size === 1 && this.results.has(0);
   }
 }
 
@@ -141,7 +149,7 @@ export class LineWatcher {
     const opened = new Set([...this.#sightings.values()].flatMap(({ opens }) => [...opens]));
     return [...byRoutine.values()]
       .sort((a, b) => compareArrival(first(a), first(b)))
-      .flatMap((sightings) => inOrder(sightings, opened));
+      .flatMap((sightings) => inOrder(this.system, sightings, opened));
   }
 }
 
@@ -150,7 +158,11 @@ function compareArrival(a: Sighting, b: Sighting): number {
 }
 
 /** The lines of one routine. */
-function inOrder(sightings: readonly Sighting[], opened: ReadonlySet<string>): CodeLine[] {
+function inOrder(system: System, sightings: readonly Sighting[], opened: ReadonlySet<string>): CodeLine[] {
+  const programs = new Set(sightings.flatMap((sighting) => [...sighting.programs]));
+  const processors = system.processors
+    .filter(({ tasks, handlers }) => [...tasks, ...Object.values(handlers)].some((program) => programs.has(program)))
+    .map(({ name }) => name);
   const sorted = [...sightings].sort((a, b) => comparePositions(a.position, b.position) || compareArrival(a, b));
   return sorted.map((sighting): CodeLine => {
     const same = sorted.filter(({ word }) => word === sighting.word);
@@ -166,6 +178,8 @@ function inOrder(sightings: readonly Sighting[], opened: ReadonlySet<string>): C
       changes: sighting.changes(opened),
       next: sighting.nexts.size === 0 ? null : mergedTexts([...sighting.nexts]),
       unmodelled: [...new Set([...(op ? unmodelledIn(op) : []), ...sighting.nextUnmodelled])],
+      isBarrier: op?.definition.role === 'barrier',
+      processors,
       onlyCost: op?.definition.role === 'cost',
     };
   });
@@ -202,47 +216,44 @@ class Watching extends Rewriting {
     return () => true;
   }
 
-  override *operation(
-    op: Operation,
-    frame: Frame,
-    steps: Steps<unknown>,
-  ): Generator<Operation | Mark, IteratorResult<unknown, unknown>, number> {
+  protected override *operation(op: Operation, frame: Frame, steps: Steps<unknown>): Rewritten<Next> {
     const sighting = this.#sight(frame, firstWordOf(op), op, false, labelOf(this.#system, op));
     const pair = op.definition.pair?.(op);
     sighting.op ??= op;
     if (pair) (pair.end === 'open' ? sighting.opens : sighting.closes).add(pair.of);
     if (op.definition.role === 'read' && knownTo(frame, op) !== undefined) sighting.rereads = true;
     for (const { change } of op.definition.weaker?.(op, this.#system.memoryModel) ?? []) sighting.weaker.add(change);
-    const result = yield op;
+    const result = yield* this.performed(op, frame);
     this.#steps++;
     noteResult(sighting.results, result);
-    remember(frame, op, result);
-    let next = this.resume(steps, result, frame);
-    while (!next.done && (next.value as Mark | undefined)?.mark === 'count')
-      next = this.resume(steps, yield next.value as Mark, frame);
+    const next = yield* this.peek(steps, result, frame);
     if (op.definition.role === 'read') note(sighting, op, result, next);
-    if (!next.done && isOperation(next.value) && maySwap(op, next.value) && sighting.nexts.size < TEXTS_MAX) {
-      sighting.nexts.add(labelOf(this.#system, next.value));
-      for (const what of unmodelledIn(next.value)) sighting.nextUnmodelled.add(what);
-    }
+    this.#noteNext(sighting, swappableWith(op, next));
     return next;
   }
 
-  override *call(
-    call: Extract<Mark, { readonly mark: 'call' }>,
-    caller: Frame,
-  ): Generator<Operation | Mark, unknown, number> {
-    if (call.name === null || caller.caller === null) return yield* super.call(call, caller);
+  protected override *call(call: Call, caller: Frame, steps: Steps<unknown>): Rewritten<Next> {
+    if (call.name === null || caller.caller === null)
+      return this.resume(steps, yield* this.called(call, caller), caller);
     const sighting = this.#sight(caller, call.name, call, true, `${call.name}()`);
-    const result = yield* super.call(call, caller);
+    const result = yield* this.called(call, caller);
     noteResult(sighting.results, result);
-    return result;
+    const next = yield* this.peek(steps, result, caller);
+    this.#noteNext(sighting, swappableWith(call, next));
+    return next;
+  }
+
+  #noteNext({ nexts, nextUnmodelled }: Sighting, following: Operation | Call | null): void {
+    if (following === null || nexts.size >= TEXTS_MAX) return;
+    nexts.add(isOperation(following) ? labelOf(this.#system, following) : `${following.name ?? ''}()`);
+    if (isOperation(following)) for (const what of unmodelledIn(following)) nextUnmodelled.add(what);
   }
 
   #sight(frame: Frame, word: string, made: object, isCall: boolean, text: string): Sighting {
     const seen = new Sighting(frame.routine, word, positionOf(made, frame.position), isCall);
     let sighting = this.#sightings.get(seen.key);
     if (!sighting) this.#sightings.set(seen.key, (sighting = seen));
+    sighting.programs.add(this.#program);
     if (this.#program < sighting.program) sighting.steps = Number.POSITIVE_INFINITY;
     if (this.#program <= sighting.program) {
       sighting.program = this.#program;

@@ -134,7 +134,16 @@ const STORE_HALF = defineOperation({
   },
 });
 
-const REMEMBERED = defineOperation({ name: 'remembered', cost: 'nop', perform: (_cx, op) => op.a });
+/** To the code it is a read of the address `b`. */
+const REMEMBERED = defineOperation({
+  name: 'remembered',
+  cost: 'nop',
+  role: 'read',
+  reads: (op) => op.b,
+  perform: (_cx, op) => op.a,
+});
+
+const NO_CALL = defineOperation({ name: 'no call', cost: 'nop', perform: () => 0 });
 
 const textOf = ({ label, definition }: Operation): string => label ?? definition.name;
 
@@ -146,12 +155,15 @@ export function leftOut(op: Operation): Operation {
 
 /** A read that is not made: the code goes on with what it read before. */
 export function remembered(op: Operation, value: number): Operation {
-  return operation(REMEMBERED, value, 0, 0, undefined, { label: `(no ${textOf(op)})`, fact: op.fact });
+  return operation(REMEMBERED, value, op.definition.reads?.(op) ?? op.a, 0, undefined, {
+    label: `(no ${textOf(op)})`,
+    fact: op.fact,
+  });
 }
 
 /** What a call would do that is left out. */
 export function noCall(name: string): Operation {
-  return operation(REMEMBERED, 0, 0, 0, undefined, { label: `(no ${name}())` });
+  return operation(NO_CALL, 0, 0, 0, undefined, { label: `(no ${name}())` });
 }
 
 /** The first half of an atomic operation that is none any more. */

@@ -4,6 +4,7 @@ import {
   BLOCKED,
   Change,
   cmpxchg,
+  count,
   defineOperation,
   DirectExecutor,
   formatMutation,
@@ -251,7 +252,7 @@ describe('a pair that is left out', () => {
     expect(changes.map((line) => [line.step, ...line.changes])).toEqual([
       ['lock_x', 'leave-out-pair', 'swap-with-next'],
       ['lock_y', 'leave-out-pair', 'swap-with-next'],
-      ['unlock', 'leave-out'],
+      ['unlock', 'leave-out', 'swap-with-next'],
       ['unlock.2', 'leave-out'],
       ['close'],
     ]);
@@ -366,6 +367,33 @@ describe('neighbours that change places', () => {
     expect(run(mutated(system, change('x', Change.swap)).system).store.read(words.seen)).toBe(10);
     expect(run(system).store.read(words.seen)).toBe(11);
   });
+});
+
+it('calls that return nothing change places with their neighbours as well', () => {
+  const inner = routine('inner', function* ({ x }: Words): Steps {
+    yield* store(x, 1);
+    yield* store(x, 2);
+  });
+  const { system, words } = machine(function* (all) {
+    yield* inner(all);
+    yield* count('counted');
+    yield* store(all.seen, (yield* load(all.x, { label: 'read x' })) + 10);
+  });
+  expect(linesOf(system).find(({ step }) => step === 'inner')).toMatchObject({ next: 'read x' });
+  expect(run(mutated(system, change('inner', Change.swap)).system).store.read(words.seen)).toBe(10);
+});
+
+it('two lines may be changed, one after the other', () => {
+  const { system, words } = machine(function* ({ x, y, seen }) {
+    yield* store(x, 1);
+    yield* store(y, 1);
+    yield* store(seen, 1);
+  });
+  const positions = linesOf(system).map(({ position }) => position);
+  const without = (meant: System, which: number): System =>
+    mutated(meant, { ...change('store', Change.leaveOut), position: positions[which] ?? null }).system;
+  const { store: memory } = run(without(without(system, 0), 2));
+  expect([memory.read(words.x), memory.read(words.y), memory.read(words.seen)]).toEqual([0, 1, 0]);
 });
 
 it('a weaker form is what the definition offers on the memory model in force', () => {

@@ -4,102 +4,24 @@
  */
 import { ModelError } from '../state/errors.ts';
 import { hashString } from '../state/hash.ts';
-import type { Mark, Operation, Steps } from '../routine/operation.ts';
-import type { Program } from '../routine/routine.ts';
+import type { Operation, Steps } from '../routine/operation.ts';
 import type { System } from '../system/system.ts';
 import { leftOut, loaded, noCall, remembered, storedLater } from './left-out.ts';
 import { Change, valueAlwaysRead, type Mutation } from './mutation.ts';
-import { NOWHERE, positionOf, resumeLocating, firstWordOf, type Position } from './source-order.ts';
-
-/** A call that has not returned. */
-export interface Frame {
-  /** Name of the innermost routine that has one. */
-  readonly routine: string;
-  readonly caller: Frame | null;
-  /** Where a function without a name was called, so that its lines have their place among those of the routine. */
-  readonly position: Position;
-  /** What it has read, by address. */
-  readonly read: Map<number, number>;
-}
-
-type Next = IteratorResult<unknown, unknown>;
-type Call = Extract<Mark, { readonly mark: 'call' }>;
-
-/** What a wrapper does with what a routine yields. */
-export abstract class Rewriting {
-  /** One execution of a program. */
-  *run(program: Program): Steps<unknown> {
-    const frame: Frame = { routine: program.name, caller: null, position: NOWHERE, read: new Map() };
-    yield* this.begin(frame);
-    return yield* this.#drive(program.start(), frame);
-  }
-
-  *#drive(steps: Steps<unknown>, frame: Frame): Steps<unknown> {
-    for (let next = this.resume(steps, undefined, frame); ;) {
-      if (next.done) return next.value;
-      const said = next.value as Operation | Mark;
-      if (isOperation(said)) next = yield* this.operation(said, frame, steps);
-      else if (isCall(said)) next = this.resume(steps, yield* this.call(said, frame), frame);
-      else next = this.resume(steps, yield said, frame);
-    }
-  }
-
-  /** Called at the start of every frame, for what it remembers to be declared. */
-  *begin(_frame: Frame): Steps {}
-
-  resume(steps: Steps<unknown>, input: unknown, frame: Frame): Next {
-    return resumeLocating(steps, input, this.locate(frame));
-  }
-
-  /** Which of the things made in a frame are to be located. */
-  protected locate(_frame: Frame): ((made: object) => boolean) | null {
-    return null;
-  }
-
-  /** Performs an operation, or something else, and gives the routine the result. */
-  abstract operation(op: Operation, frame: Frame, steps: Steps<unknown>): Generator<Operation | Mark, Next, number>;
-
-  /** Makes a call; what it returns is the result. */
-  *call(call: Call, caller: Frame): Generator<Operation | Mark, unknown, number> {
-    const position = call.name === null ? positionOf(call, caller.position) : NOWHERE;
-    const frame: Frame = { routine: call.name ?? caller.routine, caller, position, read: new Map() };
-    const inside = function* (this: Rewriting): Steps<unknown> {
-      yield* this.begin(frame);
-      return yield* this.#drive(call.steps, frame);
-    };
-    return yield { ...call, steps: inside.call(this) };
-  }
-}
-
-/** Notes what an operation has read, or forgets what it has overwritten. */
-export function remember(frame: Frame, op: Operation, result: number): void {
-  const { role, halves } = op.definition;
-  if (role === 'read') frame.read.set(addressRead(op), result);
-  const written = role === 'store' ? op.a : halves?.address(op);
-  if (written !== undefined) for (let f: Frame | null = frame; f; f = f.caller) f.read.delete(written);
-}
-
-/** What the code knows of the word that a read reads, from before. */
-export function knownTo(frame: Frame, op: Operation): number | undefined {
-  const address = addressRead(op);
-  for (let f: Frame | null = frame; f; f = f.caller) {
-    const value = f.read.get(address);
-    if (value !== undefined) return value;
-  }
-  return undefined;
-}
-
-function addressRead(op: Operation): number {
-  return op.definition.reads?.(op) ?? op.a;
-}
-
-export function isOperation(value: unknown): value is Operation {
-  return typeof value === 'object' && value !== null && 'definition' in value;
-}
-
-function isCall(value: Mark): value is Call {
-  return typeof value === 'object' && value !== null && value.mark === 'call';
-}
+import {
+  isOperation,
+  knownTo,
+  nameOf,
+  remember,
+  Rewriting,
+  swappableResult,
+  swappableWith,
+  type Call,
+  type Frame,
+  type Next,
+  type Rewritten,
+} from './rewriting.ts';
+import { firstWordOf, positionOf, type Position } from './source-order.ts';
 
 /** The system with a change, and whether any run has come to the changed line. */
 export interface Mutated {
@@ -141,7 +63,7 @@ class Mutating extends Rewriting {
   }
 
   /** What is remembered here is part of the local state, as far as the change asks for it. */
-  override *begin(frame: Frame): Steps {
+  protected override *begin(frame: Frame): Steps {
     const { change } = this.#options.mutation;
     const open = this.#open;
     const { read } = frame;
@@ -175,23 +97,24 @@ class Mutating extends Rewriting {
     };
   }
 
-  override *operation(op: Operation, frame: Frame, steps: Steps<unknown>): Generator<Operation | Mark, Next, number> {
+  protected override *operation(op: Operation, frame: Frame, steps: Steps<unknown>): Rewritten<Next> {
     if (this.#closesWhatWasNotOpened(op)) return this.resume(steps, yield leftOut(op), frame);
-    if (!this.#isMeant(firstWordOf(op), op, frame)) return this.resume(steps, yield* performed(op, frame), frame);
+    if (!this.#isMeant(firstWordOf(op), op, frame)) return this.resume(steps, yield* this.performed(op, frame), frame);
     if (this.#options.mutation.change === Change.swap) return yield* this.#swap(op, frame, steps);
     return this.resume(steps, yield* this.#changed(op, frame), frame);
   }
 
-  override *call(call: Call, caller: Frame): Generator<Operation | Mark, unknown, number> {
+  protected override *call(call: Call, caller: Frame, steps: Steps<unknown>): Rewritten<Next> {
     const { change } = this.#options.mutation;
-    const isMeant = call.name !== null && change === Change.leaveOut && this.#isMeant(call.name, call, caller);
-    if (!isMeant) return yield* super.call(call, caller);
+    const isMeant = call.name !== null && this.#isMeant(call.name, call, caller);
+    if (isMeant && change === Change.swap) return yield* this.#swap(call, caller, steps);
+    if (!isMeant || change !== Change.leaveOut) return this.resume(steps, yield* this.called(call, caller), caller);
     this.#options.onReached();
     // Its steps have been made, and are ended rather than forgotten.
     call.steps[Symbol.iterator]();
     call.steps.return(undefined);
     yield noCall(call.name ?? '');
-    return undefined;
+    return this.resume(steps, undefined, caller);
   }
 
   #isMeant(word: string, made: object, { routine, position }: Frame): boolean {
@@ -204,9 +127,9 @@ class Mutating extends Rewriting {
     );
   }
 
-  #closesWhatWasNotOpened({ definition, ...op }: Operation): boolean {
+  #closesWhatWasNotOpened(op: Operation): boolean {
     if (this.#open.size === 0) return false;
-    const pair = definition.pair?.({ definition, ...op });
+    const pair = op.definition.pair?.(op);
     const times = pair?.end === 'close' ? (this.#open.get(pair.of) ?? 0) : 0;
     if (!pair || times === 0) return false;
     if (times === 1) this.#open.delete(pair.of);
@@ -253,60 +176,35 @@ class Mutating extends Rewriting {
         const weaker = op.definition.weaker?.(op, memoryModel).find(({ change }) => change === mutation.change);
         if (!weaker) break;
         onReached();
-        return yield* performed(weaker.operation, frame);
+        return yield* this.performed(weaker.operation, frame);
       }
     }
-    return yield* performed(op, frame);
+    return yield* this.performed(op, frame);
   }
 
-  /** Lets the routine go on as if the operation had been performed, and performs it after the one that follows. */
-  *#swap(op: Operation, frame: Frame, steps: Steps<unknown>): Generator<Operation | Mark, Next, number> {
-    let next = this.resume(steps, SWAPPABLE_RESULT, frame);
-    while (!next.done && (next.value as Mark | undefined)?.mark === 'count')
-      next = this.resume(steps, yield next.value as Mark, frame);
-    const following = !next.done && isOperation(next.value) ? next.value : null;
-    if (following && maySwap(op, following)) {
-      this.#options.onReached();
-      const result = yield* performed(following, frame);
-      checkResult(op, yield* performed(op, frame));
-      return this.resume(steps, result, frame);
+  /** Lets the routine go on as if the line had been done, and does it after the one that follows. */
+  *#swap(line: Operation | Call, frame: Frame, steps: Steps<unknown>): Rewritten<Next> {
+    const next = yield* this.peek(steps, swappableResult(line), frame);
+    const following = swappableWith(line, next);
+    if (following === null) {
+      checkResult(line, yield* this.#done(line, frame));
+      return next;
     }
-    checkResult(op, yield* performed(op, frame));
-    return next;
+    this.#options.onReached();
+    const result = yield* this.#done(following, frame);
+    checkResult(line, yield* this.#done(line, frame));
+    return this.resume(steps, result, frame);
+  }
+
+  #done(line: Operation | Call, frame: Frame): Rewritten<unknown> {
+    return isOperation(line) ? this.performed(line, frame) : this.called(line, frame);
   }
 }
 
-function* performed(op: Operation, frame: Frame): Steps<number> {
-  const result = yield op;
-  remember(frame, op, result);
-  return result;
-}
-
-/** What an operation must always return for the next one to be known before it is performed. */
-export const SWAPPABLE_RESULT = 0;
-
-function checkResult(op: Operation, result: number): void {
-  if (result !== SWAPPABLE_RESULT)
-    throw new ModelError(`mutation: ${op.label ?? op.definition.name} returned ${result}: it cannot change places`);
-}
-
-/** Whether two neighbours may change places: both are lines of the code, and not the two ends of one thing. */
-export function maySwap(first: Operation, second: Operation): boolean {
-  if (!isLine(first) || !isLine(second)) return false;
-  if (first.definition.role === 'barrier' && second.definition.role === 'barrier') return false;
-  const opened = first.definition.pair?.(first);
-  const closed = second.definition.pair?.(second);
-  return !opened || !closed || opened.of !== closed.of;
-}
-
-/** Whether an operation is a line of the code whose effect is modelled. */
-export function isLine({ definition }: Operation): boolean {
-  const { role, rests, user } = definition;
-  return rests !== true && user !== true && role !== 'part' && role !== 'cost' && role !== 'environment';
-}
-
-export function nameOf(made: object): string | null {
-  return 'name' in made && typeof made.name === 'string' ? made.name : null;
+function checkResult(line: Operation | Call, result: unknown): void {
+  if (result === swappableResult(line)) return;
+  const what = isOperation(line) ? (line.label ?? line.definition.name) : `${line.name ?? ''}()`;
+  throw new ModelError(`mutation: ${what} returned ${String(result)}: it cannot change places`);
 }
 
 function samePosition(a: Position, b: Position): boolean {

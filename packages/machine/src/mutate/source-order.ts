@@ -13,6 +13,8 @@ export type Position = readonly string[];
 /** Not known, or the beginning of a routine. */
 export const NOWHERE: Position = [];
 const FRAMES_MAX = 40;
+/** The frame of `made`. */
+const TELLER = /\bmade \(/;
 const positions = new WeakMap<object, Position>();
 
 /** Resumes a routine; what it makes on the way is located if `locate` says so. The name of this function ends the chain. */
@@ -38,8 +40,9 @@ function here(): Position {
   const stack = new Error('position').stack ?? '';
   Error.stackTraceLimit = stackTraceLimit;
   const chain: string[] = [];
-  // The first lines are the message, this function and who called it.
-  for (const line of stack.split('\n').slice(3)) {
+  const lines = stack.split('\n');
+  // What tells the listeners, and whoever it tells, is not the code's.
+  for (const line of lines.slice(1 + lines.findIndex((frame) => TELLER.test(frame)))) {
     if (line.includes('resumeLocating')) break;
     const where = /\(?([^\s()]+:\d+:\d+)\)?$/.exec(line)?.[1];
     if (where !== undefined) chain.push(where);

@@ -76,9 +76,8 @@ export interface WeakContext {
   load(address: number, acquire?: Access['acquire']): number;
   store(address: number, value: number, release?: boolean): void;
   dmb(type: BarrierKind): void;
-  /** Hands on, by a key of its own, what the processor has seen. */
-  publish(key: number, what: 'release' | 'completed'): void;
-  receive(key: number, as: 'acquire' | 'context'): void;
+  /** What those have seen who have told a component something is seen by this processor, too. */
+  receiveFrom(component: number): void;
 }
 
 /** A message to a component. Plain data: it is interned by content. */
@@ -232,10 +231,17 @@ export interface Saying {
 /** Told of every operation and call that is made while a routine runs, so that it can look where: see `source-order.ts`. */
 let listener: ((made: object) => void) | null = null;
 
-/** Runs `work` with a listener to what it makes. */
+/** Runs `work` with a listener to what it makes, besides those that there are. */
 export function listening<T>(heard: ((made: object) => void) | null, work: () => T): T {
+  if (heard === null) return work();
   const before = listener;
-  listener = heard;
+  listener =
+    before === null
+      ? heard
+      : (thing) => {
+          before(thing);
+          heard(thing);
+        };
   try {
     return work();
   } finally {
@@ -272,6 +278,11 @@ export function operation(
     source,
     unmodelled,
   });
+}
+
+/** The same operands for another operation. */
+export function withDefinition(op: Operation, definition: OperationDefinition): Operation {
+  return made({ ...op, definition });
 }
 
 /** Operands left out are 0, except in an operation on a word: whoever passes `undefined` for an address or value meant another one. */

@@ -10,6 +10,7 @@ import {
   BLOCKED,
   defineOperation,
   operation,
+  withDefinition,
   type Operation,
   type OperationDefinition,
   type Saying,
@@ -35,9 +36,25 @@ const nothing = () => ({ reads: none, writes: none });
 const fully = (memory: WeakContext, address: number, modify: Modify): number =>
   memory.access({ kind: 'update', address, modify, acquire: 'full', release: true });
 
-/** An atomic that returns nothing, as set_bit(): it orders nothing. */
-const relaxed = (memory: WeakContext, address: number, modify: Modify): number =>
-  memory.access({ kind: 'update', address, modify, discards: true });
+/** A weaker operation that one might have written, where the machine is weakly ordered: elsewhere it is no weaker. */
+const insteadOnArm =
+  (change: string, weaker: () => OperationDefinition): NonNullable<OperationDefinition['weaker']> =>
+  (op, memoryModel) =>
+    memoryModel === 'arm' ? [{ change, operation: withDefinition(op, weaker()) }] : [];
+
+/** The same atomic with `_relaxed` behind its name. */
+function relaxedForm(
+  of: OperationDefinition,
+  modify: (op: Operation) => Modify,
+  result = (old: number, _op: Operation) => old,
+) {
+  return defineOperation({
+    ...of,
+    name: `${of.name}_relaxed`,
+    cost: of.cost ?? of.name,
+    weak: (_cx, memory, op) => result(memory.access({ kind: 'update', address: op.a, modify: modify(op) }), op),
+  });
+}
 
 const LOAD = defineOperation({
   name: 'load',
@@ -68,6 +85,7 @@ const XCHG = defineOperation({
   },
   halves: { address: (op) => op.a, stored: (op) => op.b },
   weak: (_cx, memory, op) => fully(memory, op.a, swapTo(op.b)),
+  weaker: insteadOnArm('relaxed-instead', () => XCHG_RELAXED),
   footprint: both,
 });
 
@@ -82,6 +100,7 @@ const CMPXCHG = defineOperation({
   },
   halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
   weak: (_cx, memory, op) => fully(memory, op.a, swapIf(op.b, op.c)),
+  weaker: insteadOnArm('relaxed-instead', () => CMPXCHG_RELAXED),
   footprint: both,
 });
 
@@ -98,6 +117,7 @@ const ADD = defineOperation({
   halves: { address: (op) => op.a, stored: (_op, sum) => sum },
   pair: (op) => ({ end: 'close', of: `word ${op.a} by ${-op.b}` }),
   weak: (_cx, memory, op) => (fully(memory, op.a, addTo(op.b)) + op.b) | 0,
+  weaker: insteadOnArm('relaxed-instead', () => ADD_RELAXED),
   footprint: both,
 });
 
@@ -112,7 +132,7 @@ const SET_BITS = defineOperation({
     return old;
   },
   halves: { address: (op) => op.a, stored: (op, old) => old | op.b },
-  weak: (_cx, memory, op) => relaxed(memory, op.a, setIn(op.b)),
+  weak: (_cx, memory, op) => fully(memory, op.a, setIn(op.b)),
   footprint: both,
 });
 
@@ -127,9 +147,17 @@ const CLEAR_BITS = defineOperation({
     return old;
   },
   halves: { address: (op) => op.a, stored: (op, old) => old & ~op.b },
-  weak: (_cx, memory, op) => relaxed(memory, op.a, clearIn(op.b)),
+  weak: (_cx, memory, op) => fully(memory, op.a, clearIn(op.b)),
   footprint: both,
 });
+
+const XCHG_RELAXED = relaxedForm(XCHG, (op) => swapTo(op.b));
+const CMPXCHG_RELAXED = relaxedForm(CMPXCHG, (op) => swapIf(op.b, op.c));
+const ADD_RELAXED = relaxedForm(
+  ADD,
+  (op) => addTo(op.b),
+  (old, op) => (old + op.b) | 0,
+);
 
 /** Reads memory, not the own store buffer: the condition waited for is another processor's doing. */
 const WAIT = defineOperation({
@@ -139,7 +167,7 @@ const WAIT = defineOperation({
   perform: (cx, op) => ((cx.read(op.a) & op.b) === op.c ? cx.read(op.a) : BLOCKED),
   leftOut: (cx, op) => cx.load(op.a),
   weak(_cx, memory, op) {
-    const word = memory.load(op.a);
+    const word = memory.load(op.a, 'full');
     return (word & op.b) === op.c ? word : BLOCKED;
   },
   footprint: onlyReads,
@@ -171,6 +199,10 @@ const FULL_BARRIER = defineOperation({
   ordering: 'full',
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   weak: barrierOf('full'),
+  weaker: (op, memoryModel) => [
+    ...insteadOnArm('smp_wmb-instead', () => WRITE_BARRIER)(op, memoryModel),
+    ...insteadOnArm('smp_rmb-instead', () => READ_BARRIER)(op, memoryModel),
+  ],
   footprint: nothing,
 });
 const WRITE_BARRIER = defineOperation({
@@ -231,17 +263,17 @@ export function atomicAdd(address: Address, delta: number, saying?: Saying): Ste
   return stepOf(operation(ADD, address, delta, 0, undefined, saying));
 }
 
-/** Sets bits atomically (cpumask_set_cpu and the like: relaxed on arm64); returns the old value. */
+/** atomic_fetch_or(): sets bits, a full barrier; returns the old value. `set_bit` in `ordered.ts` orders nothing on arm64. */
 export function setBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return stepOf(operation(SET_BITS, address, bits, 0, undefined, saying));
 }
 
-/** Clears bits atomically (relaxed on arm64); returns the old value. */
+/** atomic_fetch_andnot(): clears bits, a full barrier; returns the old value. */
 export function clearBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return stepOf(operation(CLEAR_BITS, address, bits, 0, undefined, saying));
 }
 
-/** Spins until `(word & mask) === value`, reading memory (not the own store buffer); returns the word. */
+/** smp_cond_load_acquire(): spins until `(word & mask) === value`, reading memory (not the own store buffer); returns the word. */
 export function waitFor(address: Address, mask: number, value: number, saying?: Saying): Steps<number> {
   return stepOf(operation(WAIT, address, mask, value, undefined, saying));
 }

@@ -14,6 +14,7 @@ import {
   type Steps,
 } from '../routine/operation.ts';
 import { checkOptions, keysOf, ModelError, printable } from './errors.ts';
+import { swapIf, swapTo } from '../memory/modify.ts';
 import type { SystemBuilder } from '../system/system.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { isWord, type Address, type Region } from './words.ts';
@@ -108,8 +109,9 @@ export class Frames {
     const initial = Array.from({ length: this.count }, (_, frame) =>
       initialKind(frame, initialTables.length, tables, initialPages),
     );
-    this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState });
+    this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState, memory: 'ghost' });
     this.refcount = builder.region(`${name}.refcount`, this.count, {
+      memory: 'strong',
       initial: initial.map((kind, frame) => (kind === FrameKind.free ? 0 : (initialReferences[frame - tables] ?? 1))),
     });
     this.entries = builder.region(`${name}.entry`, tables * entriesPerTable, {
@@ -117,7 +119,10 @@ export class Frames {
       format: formatEntry,
       ...(cellName && { cellName }),
     });
-    this.#lowest = builder.region(`${name}.lowest`, 2, { initial: [initialTables.length, tables + initialPages] });
+    this.#lowest = builder.region(`${name}.lowest`, 2, {
+      initial: [initialTables.length, tables + initialPages],
+      memory: 'ghost',
+    });
   }
 
   /** The entry `index` of table frame `frame`. */
@@ -313,6 +318,10 @@ const XCHG_ENTRY = defineOperation({
     cx.write(op.a, op.b);
     return old;
   },
+  weak(cx, memory, op) {
+    framesOf(op).check(cx, op.c, FrameKind.table, 'write to table');
+    return memory.access({ kind: 'update', address: op.a, modify: swapTo(op.b), acquire: 'full', release: true });
+  },
 });
 
 const CMPXCHG_ENTRY = defineOperation({
@@ -327,6 +336,11 @@ const CMPXCHG_ENTRY = defineOperation({
     const old = cx.read(op.a);
     if (old === op.b) cx.write(op.a, op.c);
     return old;
+  },
+  weak(cx, memory, op) {
+    const { frames, frame } = op.data as { frames: Frames; frame: number };
+    frames.check(cx, frame, FrameKind.table, 'write to table');
+    return memory.access({ kind: 'update', address: op.a, modify: swapIf(op.b, op.c), acquire: 'full', release: true });
   },
 });
 

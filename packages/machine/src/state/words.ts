@@ -30,13 +30,18 @@ export interface RegionOptions {
   /** How a value of this region reads in a trace. Default: decimal. */
   readonly format?: (value: number) => string;
   /**
-   * Whether its words are ordinary memory, which a weakly ordered machine (`arm`) may show to one processor later than to
-   * another, or words that everybody sees alike: locks, hardware, what only the simulation keeps. Default `weak`.
+   * What its words are on a weakly ordered machine (`arm`). `weak`: ordinary memory, which one processor may see later than
+   * another. `strong`: a word whose newest value everybody sees, which is ordered with other memory as any: lock words. `ghost`:
+   * a word that orders nothing: what only the simulation keeps, the insides of a lock. `code`: ordinary memory that is
+   * fetched as instructions. Default `weak`.
    */
-  readonly memory?: 'weak' | 'strong';
+  readonly memory?: 'weak' | 'strong' | 'ghost' | 'code';
 }
 
 const REGION_KEYS = keysOf<RegionOptions>()('initial', 'cellName', 'format', 'memory');
+/** What a word is on a weakly ordered machine: see {@link RegionOptions.memory}. */
+export const WordClass = { ghost: 0, weak: 1, strong: 2, code: 3 } as const;
+
 const WORDS_MAX = 1 << 24;
 const WORD_END = 2 ** 32;
 
@@ -113,13 +118,13 @@ export class Layout {
     return this.#regions.find((r) => address >= r.base && address < r.base + r.cells);
   }
 
-  /** 1 for each word of ordinary memory. */
-  weakWords(): Uint8Array {
-    const weak = new Uint8Array(this.#words);
+  /** {@link WordClass} of each word. */
+  classes(): Uint8Array {
+    const classes = new Uint8Array(this.#words);
     this.#regions.forEach(({ base, cells }, i) => {
-      if (this.#options[i]?.memory !== 'strong') weak.fill(1, base, base + cells);
+      classes.fill(WordClass[this.#options[i]?.memory ?? 'weak'], base, base + cells);
     });
-    return weak;
+    return classes;
   }
 
   /** The initial words. */

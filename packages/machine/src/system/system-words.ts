@@ -1,5 +1,7 @@
 /** What an executor derives from a system about its words. */
 import { ModelError } from '../state/errors.ts';
+import type { WeakMemoryOptions } from '../memory/weak-memory.ts';
+import { WordClass } from '../state/words.ts';
 import type { Processor, System } from './system.ts';
 
 /** 1 + index of the watch of each word, 0 for none; null if nothing is watched. */
@@ -8,6 +10,12 @@ export function watchedWords(system: System): Int32Array | null {
   const watched = new Int32Array(system.layout.words);
   system.watches.forEach((watch, i) => watched.fill(i + 1, watch.base, watch.base + watch.cells));
   return watched;
+}
+
+/** How the weak memory of a system is set up: as it says, with the words that are fetched as instructions. */
+export function weakOptions({ weak, wordClasses }: System): WeakMemoryOptions {
+  const code = [...wordClasses.keys()].filter((address) => wordClasses[address] === WordClass.code);
+  return { ...weak, code };
 }
 
 /** Interchangeable processors share the seeds of their task words, so that permuted states have one fingerprint. */

@@ -193,8 +193,8 @@ export interface System {
   readonly weak: WeakMemoryOptions | null;
   /** The word that holds the number of its state, or -1. */
   readonly weakAddress: number;
-  /** 1 for each word that has a history there. */
-  readonly weakWords: Uint8Array;
+  /** What each word is there: a `WordClass`. Those of the machine itself, which come last, are left out. */
+  readonly wordClasses: Uint8Array;
 }
 
 /** Options of a system as a whole. */
@@ -337,7 +337,7 @@ export class SystemBuilder {
       for (const address of reads ?? [])
         if (!Number.isInteger(address) || address < 0 || address >= this.layout.words)
           throw new ModelError(`system: property: ${name}: reads: ${printable(address)} is the address of no word`);
-    const weakWords = this.memoryModel === 'arm' ? this.layout.weakWords() : new Uint8Array(0);
+    const wordClasses = this.memoryModel === 'arm' ? this.layout.classes() : new Uint8Array(0);
     const programs: Program[] = [];
     const programIndex = (p: Program): number => {
       const known = programs.indexOf(p);
@@ -379,7 +379,7 @@ export class SystemBuilder {
       maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
       weak: this.memoryModel === 'arm' ? (typeof weak === 'function' ? weak() : weak) : null,
       weakAddress,
-      weakWords,
+      wordClasses,
     };
   }
 

@@ -1,4 +1,6 @@
-/** What must hold of contiguous blocks, whoever works on them: I1 to I4 of the contpte layer as properties of a machine. */
+/**
+ * What must hold of contiguous blocks, whoever works on them: I1 to I4 of the contpte layer as properties of a machine.
+ */
 import type { OperationContext, Property, Region, SystemBuilder } from '@shootdown/machine';
 import { FrameKind } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';

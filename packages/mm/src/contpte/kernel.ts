@@ -91,6 +91,8 @@ export class ContpteKernel {
   /** Per folio: folio_test_dirty(), and folio_test_referenced(). */
   readonly dirty: Region;
   readonly referenced: Region;
+  /** Areas that the machine's tasks work on. */
+  readonly vmas: ContpteVma[] = [];
   /** Per mm: what checks that nothing stale is used. */
   monitors: readonly FlushMonitor[] = [];
 

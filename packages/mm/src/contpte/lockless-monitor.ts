@@ -163,6 +163,7 @@ function mappingOf(pte: number): number {
 
 const BEGIN = defineOperation({
   name: 'read_begin',
+  role: 'environment',
   cost: 'choose',
   perform(cx, op: Operation) {
     (op.data as LocklessMonitor).began(cx);
@@ -172,6 +173,7 @@ const BEGIN = defineOperation({
 
 const END = defineOperation({
   name: 'read_end',
+  role: 'environment',
   cost: 'choose',
   perform(cx, op: Operation) {
     (op.data as LocklessMonitor).ended(cx, op.a);

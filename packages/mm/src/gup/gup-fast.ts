@@ -33,7 +33,7 @@ export const GUP_GUARDS: GupGuards = {
 };
 
 /** Result of a walk that pinned nothing. */
-const NONE = -1;
+export const NONE = -1;
 
 /**
  * gup_fast_fallback() with FOLL_FAST_ONLY: whoever gets nothing goes on under mmap_lock, which is not this routine's subject.
@@ -45,7 +45,7 @@ export const gup_fast_fallback = routine(
     const address = kernel.tables === 1 ? 0 : yield* choose(kernel.tables, { label: 'addr', fact: (i) => `pmd[${i}]` });
     yield* kernel.tracepoints.gup_fast_begin.trace(address, 'gup_fast_fallback(addr, 1, FOLL_WRITE)');
     const flags = yield* enter(kernel, cpu, guards.section);
-    const page = yield* gup_fast_pmd_range(kernel, guards, address);
+    const page = yield* kernel.routine(gup_fast_pmd_range)(kernel, guards, address);
     const result = page === NONE ? 'nr_pinned = 0' : `pages[nr] = 0x${page.toString(16)}`;
     yield* kernel.tracepoints.gup_fast_end.trace(page, result);
     yield* leave(kernel, cpu, guards.section, flags);
@@ -68,8 +68,8 @@ const gup_fast_pmd_range = routine(
   function* (kernel: GupKernel, guards: GupGuards, address: number): Steps<number> {
     const pmd = yield* pmdp_get_lockless(kernel, address);
     if (!pte_present(pmd)) return NONE;
-    if ((pmd & _PAGE_PSE) !== 0) return yield* gup_fast_pmd_leaf(kernel, guards, address, pmd);
-    return yield* gup_fast_pte_range(kernel, guards, address, pmd);
+    if ((pmd & _PAGE_PSE) !== 0) return yield* kernel.routine(gup_fast_pmd_leaf)(kernel, guards, address, pmd);
+    return yield* kernel.routine(gup_fast_pte_range)(kernel, guards, address, pmd);
   },
 );
 
@@ -101,6 +101,9 @@ const gup_fast_pmd_leaf = routine(
     return NONE;
   },
 );
+
+/** The routines below gup_fast_fallback(), by their names. */
+export const gupFastRoutines = { gup_fast_pmd_range, gup_fast_pte_range, gup_fast_pmd_leaf };
 
 function* pmdp_get_lockless(kernel: GupKernel, address: number): Steps<number> {
   return yield* walkerLoad(kernel.frames, PMD_TABLE, address, 'pmdp_get_lockless(pmdp)', formatEntry);

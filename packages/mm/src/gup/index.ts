@@ -1,7 +1,16 @@
 export { khugepaged, type CollapseSync, type Deposit } from './collapse.ts';
 export { hypercall, invlpgb, kvmPv, nativeIpi, tlbi, type FlushBackEnd } from '../arch/interrupts-only.ts';
-export { GUP_GUARDS, gup_fast_fallback, type GupGuards, type ReadSection, type Recheck } from './gup-fast.ts';
-export { Invariant, WalkMonitor, type Counting, type Mapping } from './invariants.ts';
+export {
+  GUP_GUARDS,
+  gup_fast_fallback,
+  gupFastRoutines,
+  NONE as NO_PAGE,
+  type GupGuards,
+  type ReadSection,
+  type Recheck,
+} from './gup-fast.ts';
+export { folio_try_get } from '../folio.ts';
+export { Invariant, walkerLoad, WalkMonitor, type Counting, type Mapping } from './invariants.ts';
 export { GUP_VECTORS, GupKernel, PMD_TABLE, PTE_TABLE, type RcuKind } from './kernel.ts';
 export { type RemoveOne, type TableFreeing } from '../mmu-gather.ts';
 export { unmap_region, type Unmap, type UnmapDesign } from './unmap.ts';

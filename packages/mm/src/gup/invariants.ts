@@ -62,10 +62,10 @@ export class WalkMonitor {
     this.frames = frames;
     this.#pmdTable = pmdTable;
     this.#write = write;
-    this.walking = builder.region('walk_monitor.walking', 1);
-    this.mapped = builder.region('walk_monitor.mapped', 1);
-    this.unpinned = builder.region('walk_monitor.unpinned', 1);
-    this.pinned = builder.region('walk_monitor.pinned', 1);
+    this.walking = builder.region('walk_monitor.walking', 1, { memory: 'ghost' });
+    this.mapped = builder.region('walk_monitor.mapped', 1, { memory: 'ghost' });
+    this.unpinned = builder.region('walk_monitor.unpinned', 1, { memory: 'ghost' });
+    this.pinned = builder.region('walk_monitor.pinned', 1, { memory: 'ghost' });
     builder.watch(frames.entries, (cx) => this.#look(cx));
     builder.watch(frames.state, (cx, address) => this.#forget(cx, address - frames.state.base));
   }

@@ -31,14 +31,23 @@ export function addPtdump(
     { name: 'pmd', entries: kernel.tree.pmds },
     { name: 'pte', entries: kernel.tree.ptes },
   ];
-  return new Ptdump(builder, { name, frames: kernel.frames, levels, entries, fetch, ...(onLine && { onLine }) });
+  const ptdump = new Ptdump(builder, {
+    name,
+    frames: kernel.frames,
+    levels,
+    entries,
+    fetch,
+    ...(onLine && { onLine }),
+  });
+  kernel.ptdumps.push(ptdump);
+  return ptdump;
 }
 
 /** One dump by a task on processor `cpu`. */
 export type Dump = Routine<[kernel: VmallocKernel, ptdump: Ptdump, cpu: number], void>;
 
 /** An mm as the walker is handed it; `nested` is locked inside `mm`. */
-function walked(kernel: VmallocKernel, mm: MmStruct, nested?: MmStruct): PtdumpMm {
+export function walked(kernel: VmallocKernel, mm: MmStruct, nested?: MmStruct): PtdumpMm {
   return {
     root: kernel.root,
     *mmap_write_lock() {

@@ -9,7 +9,7 @@ export {
   pxd_table,
   tableDescriptor,
 } from './descriptor.ts';
-export { addPtdump, type Dump } from './dump.ts';
+export { addPtdump, walked, type Dump } from './dump.ts';
 export * as freeTables from './free-tables.ts';
 export type { FreeTable, FreeTables } from './free-tables.ts';
 export {

@@ -6,6 +6,7 @@
 import {
   BLOCKED,
   defineOperation,
+  withDefinition,
   Frames,
   ModelError,
   operation,
@@ -48,8 +49,22 @@ export interface VmallocKernelOptions {
   readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
 
+const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
+const DSB_ISH = { kind: 'dsb', type: 'full', dependencies: null } as const;
+
 /** `dsb(ishst); tlbi vaae1is; dsb(ish)`: a full barrier for loads and stores. */
 const FLUSH_KERNEL_PGTABLE = flush('__flush_tlb_kernel_pgtable', 'dvm', true);
+/** What is left of it when its last DSB waits for stores alone. */
+const FLUSH_ISHST = defineOperation({
+  name: '__flush_tlb_kernel_pgtable',
+  cost: 'dvm',
+  perform: (cx) => (cx.drained() ? 0 : BLOCKED),
+  weak: (_cx, memory) => {
+    memory.dmb('store');
+    return 0;
+  },
+  footprint: () => ({ reads: [], writes: [] }),
+});
 const FLUSH_WITHOUT_BARRIER = flush('__flush_tlb_kernel_pgtable', 'tlbi', false);
 
 function flush(name: string, cost: string, barrier: boolean): OperationDefinition {
@@ -58,7 +73,17 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
     cost,
     role: 'barrier',
     unmodelled: 'the invalidation of the walk caches',
+    weaker: (op, memoryModel) =>
+      memoryModel === 'arm' && barrier
+        ? [{ change: 'dsb-ishst-instead', operation: withDefinition(op, FLUSH_ISHST) }]
+        : [],
     perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0),
+    weak(_cx, memory) {
+      if (!barrier) return 0;
+      memory.request(DSB_ISHST);
+      memory.request(DSB_ISH);
+      return 0;
+    },
     footprint: () => ({ reads: [], writes: [] }),
   });
 }
@@ -70,6 +95,8 @@ export class VmallocKernel {
   readonly init_mm: MmStruct;
   readonly labels: JumpLabels;
   readonly arm64_ptdump_lock_key: StaticKey;
+  /** Readers of the page table, in the order in which they were added. */
+  readonly ptdumps: object[] = [];
   /** Callback number for a pte or pmd table freed by call_rcu(); 0 without RCU. */
   readonly freeTableRcu: number;
   /** Frame of the pud table. */

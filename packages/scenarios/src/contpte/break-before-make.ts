@@ -1,6 +1,7 @@
 /**
- * `break-before-make`: a valid entry is changed in place while others may hold it. Which changes need an invalid entry and a completed
- * TLBI in between? (Arm ARM D8.16.1; an illumos bug of 2026 changed an output address by a compare-and-swap)
+ * `break-before-make`: a valid entry is changed in place while others may hold it. Which changes need an invalid entry
+ * and a completed TLBI in between? (Arm ARM D8.16.1; an illumos bug of 2026 changed an output address by a
+ * compare-and-swap)
  */
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';

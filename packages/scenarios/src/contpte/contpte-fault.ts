@@ -2,6 +2,7 @@
  * `contpte-fault`: hardware that manages dirty state, and hardware that does not, write to pages of one block. Does the fault handler
  * find out what the one that faulted is missing, or does it fault for ever?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -119,13 +120,14 @@ const last = ({ block }: ContpteMachine): number => block - 1;
 const first = (): number => 0;
 const second = (): number => 1;
 
-export const contpteFault: Scenario<Design, ContpteParameter> = {
+export const contpteFault: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fault',
   title: 'Stores to a clean contiguous block by hardware of different kinds: does each fault make progress?',
   seed: 'S4',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const { allDbm: hardwareDirty = false } = request.variant;

@@ -1,6 +1,7 @@
 /**
  * `contpte-fold`: the last entry of a block is set while the others are in use. May all of them become one contiguous block?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -89,13 +90,14 @@ const maps: ContpteTask = routine(
 
 const first = (): number[] => [0];
 
-export const contpteFold: Scenario<Design, ContpteParameter> = {
+export const contpteFold: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fold',
   title: 'The last entry of a block is set: when may the block be folded?',
   seed: 'S4',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const { folios, folds } = request.variant;

@@ -1,6 +1,6 @@
 /**
- * `contpte-fork`: a process whose memory is mapped by contiguous entries forks while another of its threads writes. Do parent and child
- * share nothing that either may write to, once fork() has returned?
+ * `contpte-fork`: a process whose memory is mapped by contiguous entries forks while another of its threads writes. Do
+ * parent and child share nothing that either may write to, once fork() has returned?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { routine, store, type Region, type Steps } from '@shootdown/machine';
@@ -130,7 +130,9 @@ export const contpteFork: Scenario<Design, ContpteParameter> = {
           why: 'that is what the variant is about',
           reads: child,
           check: (read) =>
-            child.every((address) => pte_valid(read(address)) && pte_cont(read(address)) === !edges && !pte_write(read(address))),
+            child.every(
+              (address) => pte_valid(read(address)) && pte_cont(read(address)) === !edges && !pte_write(read(address)),
+            ),
         },
       ],
     );

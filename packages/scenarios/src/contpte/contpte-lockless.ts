@@ -1,6 +1,6 @@
 /**
- * `contpte-lockless`: GUP-fast reads a contiguous entry, and gathers accessed and dirty bits from its whole block, while the block is
- * unfolded under it. Is what it returns the state of that entry at any moment?
+ * `contpte-lockless`: GUP-fast reads a contiguous entry, and gathers accessed and dirty bits from its whole block,
+ * while the block is unfolded under it. Is what it returns the state of that entry at any moment?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
@@ -20,7 +20,10 @@ import {
 
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
 
-/** contpte_ptep_get_lockless() up to v6.16: the whole block is looked at. `consistent`: what is, ends the attempt where it is not. */
+/**
+ * contpte_ptep_get_lockless() up to v6.16: the whole block is looked at. `consistent`: what is, ends the attempt where
+ * it is not.
+ */
 const scanning = (restarts: boolean) =>
   routine('contpte_ptep_get_lockless', function* (cpu: contpte.ContpteCpu, orig_ptep: contpte.Ptep): Steps<number> {
     const { CONT_PTES } = cpu.kernel;

@@ -1,6 +1,6 @@
 /**
- * `contpte-mprotect`: protections of a block, or of half of it, are changed while it is in use. Does every page get the protection that
- * it may have, and is the block contiguous again in the end?
+ * `contpte-mprotect`: protections of a block, or of half of it, are changed while it is in use. Does every page get the
+ * protection that it may have, and is the block contiguous again in the end?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
@@ -196,8 +196,13 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> = {
               (entries) => entries.slice(0, block).every(pte_valid_cont) === folded,
             ),
           ]),
-      ofEntries(machine, 'finally', 'every page has the protection that was asked for', 'or mprotect() is for nothing', (entries) =>
-        entries.slice(0, block).every((pte, page) => pte_write(pte) === isWritable(request.variant, page, block)),
+      ofEntries(
+        machine,
+        'finally',
+        'every page has the protection that was asked for',
+        'or mprotect() is for nothing',
+        (entries) =>
+          entries.slice(0, block).every((pte, page) => pte_write(pte) === isWritable(request.variant, page, block)),
       ),
     ]);
   },

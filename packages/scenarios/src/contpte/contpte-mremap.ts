@@ -1,6 +1,6 @@
 /**
- * `contpte-mremap`: a mapping of contiguous entries is moved, to where it is contiguous again or where it cannot be. Is nothing lost on the
- * way, and nothing gained?
+ * `contpte-mremap`: a mapping of contiguous entries is moved, to where it is contiguous again or where it cannot be. Is
+ * nothing lost on the way, and nothing gained?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';

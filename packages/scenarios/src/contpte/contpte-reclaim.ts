@@ -1,6 +1,6 @@
 /**
- * `contpte-reclaim`: a folio of a file is unmapped to be reclaimed while user code writes to it. Does its dirt arrive at the folio, and
- * does the batch end where the page table does?
+ * `contpte-reclaim`: a folio of a file is unmapped to be reclaimed while user code writes to it. Does its dirt arrive
+ * at the folio, and does the batch end where the page table does?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';

@@ -2,6 +2,7 @@
  * `contpte-unfold`: one page of a contiguous block is made read-only, so that the block is unfolded. When is a TLBI needed between the
  * old entries and the new ones?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -83,24 +84,22 @@ const variants: readonly Design[] = [
 ];
 
 /** mprotect(PROT_READ) of the first page. */
-const protects: ContpteTask = routine(
-  'mprotect',
-  function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
-    yield* returns(machine, 0, PAGE_SIZE);
-  },
-);
+const protects: ContpteTask = routine('mprotect', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
+  yield* returns(machine, 0, PAGE_SIZE);
+});
 
 const written = ({ block }: ContpteMachine): number[] => [0, block - 1];
 const first = (): number[] => [0];
 
-export const contpteUnfold: Scenario<Design, ContpteParameter> = {
+export const contpteUnfold: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-unfold',
   title: 'One page of a contiguous block changes: what must happen between the old entries and the new ones?',
   seed: 'S4',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const machine = contpteMachine({

@@ -1,6 +1,6 @@
 /**
- * `contpte-young`: reclaim asks whether a block was used, and madvise() declares a part of it cold or free, while hardware sets accessed
- * and dirty bits. Is nothing lost that hardware has said, and nothing touched beside the block?
+ * `contpte-young`: reclaim asks whether a block was used, and madvise() declares a part of it cold or free, while
+ * hardware sets accessed and dirty bits. Is nothing lost that hardware has said, and nothing touched beside the block?
  */
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Property, type Steps } from '@shootdown/machine';

@@ -2,6 +2,7 @@
  * `contpte-zap`: MADV_DONTNEED on a part of a contiguous block, and on all of it, while user code writes through the block. Are the
  * pages that stay still mapped, dirty if they were, and by themselves?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -90,13 +91,14 @@ function zaps({ whole = false }: Design): ContpteTask {
 
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
-export const contpteZap: Scenario<Design, ContpteParameter> = {
+export const contpteZap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-zap',
   title: 'MADV_DONTNEED on part of a contiguous block: is what stays still mapped, and dirty if it was?',
   seed: 'S4',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const machine = contpteMachine({

@@ -1,6 +1,7 @@
 /**
- * What the contpte layer costs and saves, in operations on 2 MB of memory mapped by ptes (order 9, 4 KB pages, blocks of 16 entries): the four
- * steps of the series for fork() and munmap(), batching of mprotect() and mremap(), and what BBML2 leaves out.
+ * What the contpte layer costs and saves, in operations on 2 MB of memory mapped by ptes (order 9, 4 KB pages, blocks
+ * of 16 entries): the four steps of the series for fork() and munmap(), batching of mprotect() and mremap(), and what
+ * BBML2 leaves out.
  *
  * One CPU runs the routines of the scenarios in virtual time; every row has the same cost table.
  */

@@ -1,6 +1,6 @@
 /**
- * Contiguous blocks of the real sizes (4K, 64K and 16K pages) are too much for a search: random and PCT schedules of every variant that
- * is safe. `npm run test:deep` runs ten thousand of each; `npm test` a few.
+ * Contiguous blocks of the real sizes (4K, 64K and 16K pages) are too much for a search: random and PCT schedules of
+ * every variant that is safe. `npm run test:deep` runs ten thousand of each; `npm test` a few.
  */
 import { fuzz, resolveScenario, type Scenario } from '@shootdown/explorer';
 import { describe, expect, it } from 'vitest';

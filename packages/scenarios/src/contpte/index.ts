@@ -1,4 +1,6 @@
-/** The contpte scenarios: what each operation on contiguous entries does to whoever works with them at the same time. */
+/**
+ * The contpte scenarios: what each operation on contiguous entries does to whoever works with them at the same time.
+ */
 export { breakBeforeMake } from './break-before-make.ts';
 export { contpteFault } from './contpte-fault.ts';
 export { contpteFold } from './contpte-fold.ts';

@@ -177,6 +177,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
   const reader = readerPage < 0 ? null : new LocklessMonitor(builder, kernel, { table: 0, index: readerPage });
   const [mm] = mms as [contpte.ContpteMm];
   const vma = { vm_mm: mm, vm_start: 0, vm_end: entries * PAGE_SIZE };
+  kernel.vmas.push(vma);
   return { builder, block, kernel, tlb, invariants, mms, vma, reader, readerPage, deviceNumber: device ? 2 : -1 };
 }
 

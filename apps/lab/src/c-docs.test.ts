@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = new URL('../../../', import.meta.url);
+const command = new URL('../bin/shootdown.mjs', import.meta.url).pathname;
+const page = readFileSync(new URL('docs/c.md', root), 'utf8');
+const readme = readFileSync(new URL('README.md', root), 'utf8');
+let folder = '';
+
+/** Blocks of a page: what stands behind the fence, and the text. */
+function blocks(text: string): { readonly info: string; readonly body: string }[] {
+  return [...text.matchAll(/^```(\S.*)?\n([\s\S]*?)^```$/gm)].map(([, info = '', body = '']) => ({ info, body }));
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
+  for (const { info, body } of blocks(page)) {
+    const name = /^(?:c|diff) (\S+)$/.exec(info)?.[1];
+    if (name) writeFileSync(join(folder, name), body);
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const transcripts = blocks(page).filter(({ info }) => info === 'console');
+
+describe('docs/c.md', () => {
+  it.each(transcripts.map(({ body }) => [body.split('\n')[0] ?? '', body] as const))('%s', (line, body) => {
+    const words = line.replace(/^\$ npx shootdown /, '').split(' ');
+    const { stdout, stderr } = spawnSync(process.execPath, [command, ...words], { cwd: folder, encoding: 'utf8' });
+    const said = stdout === '' ? stderr : stdout;
+    const shown = body.split('\n').slice(1).join('\n').trimEnd();
+    let from = 0;
+    // What stands between two lines of dots follows in this order.
+    for (const part of shown.split(/^\.\.\.$/m)) {
+      const text = part.replace(/^\n|\n$/g, '');
+      const at = said.indexOf(text, from);
+      expect(at, text).toBeGreaterThanOrEqual(0);
+      from = at + text.length;
+    }
+  });
+
+  it('has the function that the README shows, and what comes of it', () => {
+    const [file] = blocks(readme).filter(({ info }) => info === 'c my.c');
+    expect(file?.body).toBe(blocks(page).find(({ info }) => info === 'c my.c')?.body);
+    const shown = blocks(readme).find(({ body }) => body.startsWith('$ npx shootdown explore'));
+    expect(shown?.body).toBe(transcripts[0]?.body);
+  });
+});

@@ -1,0 +1,154 @@
+/** `shootdown check <module or scenario>`: every variant on every memory model that something is expected of it on. */
+import {
+  agrees,
+  expectedVerdict,
+  explore,
+  type ExpectedVerdict,
+  type Scenario,
+  type Verdict,
+} from '@shootdown/explorer';
+import type { MemoryModel } from '@shootdown/machine';
+import { parseArguments, required } from '../arguments.ts';
+import { oneLine } from '../errors.ts';
+import { ExitCode } from '../exit-codes.ts';
+import { printedHelp } from '../help.ts';
+import { interruption } from '../interrupt.ts';
+import { requestedScenario, scenarioTyped, scenariosNamed } from '../scenario-request.ts';
+import { paint } from '../terminal.ts';
+
+export const flags = {
+  variant: { type: 'string', help: 'this variant only' },
+  'memory-model': { type: 'string', values: ['sc', 'tso', 'arm'], help: 'this memory model only' },
+  'max-states': { type: 'string', help: 'stop each search after so many states' },
+  timeout: { type: 'string', help: 'stop each search after so many seconds' },
+  workers: { type: 'string', help: 'threads (default 1)' },
+  json: { type: 'boolean', help: 'print one JSON document' },
+  help: { type: 'boolean', help: 'this text' },
+} as const;
+
+const WORKERS_MAX = 64;
+
+/** One verdict that somebody expects. */
+interface Expectation {
+  readonly scenario: Scenario;
+  readonly variant: string;
+  readonly memoryModel: MemoryModel;
+  readonly expected: ExpectedVerdict;
+}
+
+/** What came of it. */
+interface Checked {
+  readonly scenario: string;
+  readonly variant: string;
+  readonly memoryModel: MemoryModel;
+  readonly expected: ExpectedVerdict;
+  readonly verdict: Verdict;
+  readonly agrees: boolean | null;
+  readonly property: string | null;
+  readonly states: number;
+  readonly seconds: number;
+}
+
+export async function run(argv: readonly string[]): Promise<number> {
+  if (printedHelp(argv, 'check <module, module#scenario or scenario> [flags]', flags)) return ExitCode.ok;
+  const args = parseArguments('check', argv, flags, 1);
+  const typed = required('check', args, 'a module or scenario');
+  const model = args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const);
+  const [maxStates, timeoutSeconds] = [args.whole('max-states', 1), args.whole('timeout', 1)];
+  const workers = args.whole('workers', 1, WORKERS_MAX) ?? 1;
+  const variant = args.text('variant');
+  if (variant !== undefined)
+    for (const scenario of await scenariosNamed(typed))
+      await requestedScenario(scenarioTyped(typed, scenario), { variant });
+  const expectations = (await scenariosNamed(typed))
+    .flatMap(expectationsOf)
+    .filter((one) => (variant ?? one.variant) === one.variant && (model ?? one.memoryModel) === one.memoryModel);
+  const { signal, ignore } = interruption();
+  const print = args.has('json') ? () => undefined : printer(expectations);
+  const rows: Checked[] = [];
+  for (const { scenario, expected, ...wanted } of expectations) {
+    if (signal.aborted) break;
+    const resolved = await requestedScenario(scenarioTyped(typed, scenario), wanted);
+    const result = await explore(resolved.build(), {
+      all: scenario.all === true,
+      source: resolved.source,
+      workers,
+      bounds: {
+        ...scenario.bounds,
+        ...(maxStates === undefined ? {} : { maxStates }),
+        ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+      },
+      // Nobody is told how many interleavings there are: counting them is a second search.
+      interleavingsStatesMax: 0,
+      signal,
+    });
+    const { verdict, property, states, seconds } = result;
+    if (signal.aborted && verdict === 'bounded') break;
+    const row = {
+      scenario: scenario.name,
+      ...wanted,
+      expected,
+      verdict,
+      agrees: agrees(expected, verdict),
+      property,
+      states,
+      seconds,
+    };
+    rows.push(row);
+    print(row);
+  }
+  ignore();
+  const left = expectations.length - rows.length;
+  if (args.has('json')) process.stdout.write(`${JSON.stringify(rows)}\n`);
+  else process.stdout.write(summary(rows, left));
+  return left > 0 ? ExitCode.interrupted : exitCodeOfAll(rows);
+}
+
+/** A verdict expected on all memory models was looked at on `sc` and `tso`, or on the one that its variant is about. */
+function expectationsOf(scenario: Scenario): Expectation[] {
+  return scenario.variants.flatMap((variant) => {
+    const { name, expected, memoryModel } = variant;
+    const all: readonly MemoryModel[] = memoryModel === 'arm' ? ['arm'] : ['sc', 'tso'];
+    const models = typeof expected === 'string' ? all : (Object.keys(expected) as MemoryModel[]);
+    return models.flatMap((model) => {
+      const verdict = expectedVerdict(variant, model);
+      return verdict === null ? [] : [{ scenario, variant: name, memoryModel: model, expected: verdict }];
+    });
+  });
+}
+
+function exitCodeOfAll(rows: readonly Checked[]): number {
+  if (rows.some((row) => row.agrees === false)) return ExitCode.violation;
+  return rows.some((row) => row.verdict === 'bounded') ? ExitCode.bounded : ExitCode.ok;
+}
+
+/** Prints rows as they come, in columns wide enough for all of them. */
+function printer(expectations: readonly Expectation[]): (row: Checked) => void {
+  const name = (row: { readonly scenario: string; readonly variant: string }): string =>
+    oneLine(`${row.scenario} / ${row.variant}`);
+  const names = expectations.map(({ scenario, variant }) => name({ scenario: scenario.name, variant }).length);
+  const wide = Math.max('variant'.length, ...names);
+  const line = (cells: readonly string[]): string =>
+    `${[(cells[0] ?? '').padEnd(wide), (cells[1] ?? '').padEnd(5), (cells[2] ?? '').padEnd(9), (cells[3] ?? '').padEnd(9), (cells[4] ?? '').padStart(9), (cells[5] ?? '').padStart(8)].join('  ')}`;
+  process.stdout.write(`${line(['variant', 'model', 'expected', 'got', 'states', 'seconds'])}\n`);
+  return (row) => {
+    const text = line([
+      name(row),
+      row.memoryModel,
+      row.expected,
+      row.verdict,
+      String(row.states),
+      row.seconds.toFixed(2),
+    ]);
+    const property = row.agrees === false && row.property !== null ? `  ${oneLine(row.property)}` : '';
+    process.stdout.write(`${row.agrees === true ? text : paint.red(`${text}${property}`)}\n`);
+  };
+}
+
+function summary(rows: readonly Checked[], left: number): string {
+  const wrong = rows.filter((row) => row.agrees === false).length;
+  const bounded = rows.filter((row) => row.verdict === 'bounded').length;
+  const parts = [`${rows.length - wrong - bounded} as expected`, `${wrong} not`, `${bounded} bounded`];
+  if (left > 0) parts.push(`interrupted, ${left} not looked at`);
+  return `\n${parts.join(', ')}\n`;
+}

@@ -1,0 +1,62 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runLitmus } from '@shootdown/litmus';
+import { ModelError } from '@shootdown/machine';
+import { describe, expect, it } from 'vitest';
+import { CError } from './diagnostics.ts';
+import { Dice, mutated, seeds } from './mutated-c.test-support.ts';
+import { BARRIERS, FOR_GCC, PRELUDE } from './prelude.ts';
+import { readProgram } from './program/litmus.ts';
+import { primitives, PROGRAM_HEADER } from './program/primitives.ts';
+
+const deep = process.env['SHOOTDOWN_DEEP'] === '1';
+const FILES = deep ? 5_000 : 200;
+const SECONDS_MAX = 20;
+
+/** What becomes of a file: how it was refused, or null if it ran. */
+async function refusal(text: string): Promise<readonly string[] | null> {
+  try {
+    runLitmus(await readProgram('m.c', text), { memoryModel: 'sc', statesMax: 2_000 });
+    return null;
+  } catch (error) {
+    if (error instanceof CError) return error.lines;
+    if (error instanceof ModelError) return [error.message];
+    throw error;
+  }
+}
+
+const DECLARATIONS = Object.keys(primitives).map((prototype) => `${prototype};`);
+const HEADER = [FOR_GCC, PRELUDE, BARRIERS, PROGRAM_HEADER, ...DECLARATIONS].join('\n');
+const ERRORS = ['int-conversion', 'incompatible-pointer-types', 'implicit-function-declaration', 'implicit-int'];
+
+/** What a C compiler has against a file; null where there is none to ask. */
+function compilerSays(text: string): string | null {
+  const folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
+  const file = join(folder, 'm.c');
+  writeFileSync(file, `${HEADER}\n#line 1 "m.c"\n${text.replace(/^\s*(exists|forall|~)[^]*$/m, '')}`);
+  const flags = ['-std=gnu11', '-fsyntax-only', '-w', ...ERRORS.map((error) => `-Werror=${error}`)];
+  const { status, stderr, error } = spawnSync('gcc', [...flags, file], { encoding: 'utf8' });
+  rmSync(folder, { recursive: true });
+  return error || status === 0 ? null : stderr;
+}
+
+describe('changed C', () => {
+  it('ends without a stack trace, a hang, or being taken for something else', { timeout: 1_800_000 }, async () => {
+    const dice = new Dice(20_261_128);
+    let ran = 0;
+    for (let i = 0; i < FILES; i++) {
+      const seed = seeds[dice.below(seeds.length)] ?? '';
+      const text = mutated(seed, dice);
+      const start = performance.now();
+      const lines = await refusal(text);
+      expect(performance.now() - start, text).toBeLessThan(SECONDS_MAX * 1000);
+      if (lines === null) ran++;
+      for (const line of lines ?? []) expect(line, text).toMatch(/m\.c(:\d+)?: [^\n]+$/);
+      if (lines === null && deep) expect(compilerSays(text), text).toBe(null);
+    }
+    expect(ran).toBeGreaterThan(0);
+    expect(ran).toBeLessThan(FILES / 2);
+  });
+});

@@ -1,0 +1,23 @@
+/**
+ * Stores that overtake earlier loads of their own processor (load buffering).
+ *
+ * The machine performs a program in its order, so such a store is in memory before the machine comes to it: it is promised. When
+ * the machine does come to it, its message must be where a store may stand then, or the run is none. All promises may be made at
+ * the beginning: stores are put between those that are there, so nothing is lost (Pulte, Pichon-Pharabod, Kang, Lee, Hur,
+ * "Promising-ARM/RISC-V", PLDI 2019, section 7).
+ */
+import type { Way } from './access.ts';
+import type { Model } from './model.ts';
+import type { StoreToCome } from './requests.ts';
+import { copyState, type MemoryState } from './state.ts';
+
+/** Puts a store to come behind everything that is in memory. */
+export function promise(model: Model, state: MemoryState, processor: number, store: StoreToCome): Way[] {
+  const { address, value, site, hardware } = store;
+  const after = copyState(state);
+  if (model.history(after, address).at(-1)?.taken === true) return [];
+  if (!model.put(after, address, after.newest + 1, value)) return [];
+  const message = model.history(after, address).at(-1);
+  if (message) message.promise = { processor, site, hardware };
+  return [{ state: after, result: 0 }];
+}

@@ -1,0 +1,50 @@
+/** Verdicts on the memory model of Arm, for the variants that say one: `--memory-model arm`. */
+import { agrees, explore, resolveScenario, type Scenario } from '@shootdown/explorer';
+import { describe, expect, it } from 'vitest';
+import { scenarios } from './index.ts';
+
+const deep = process.env['SHOOTDOWN_DEEP'] === '1';
+
+/** Of each scenario, the variants whose search is short; the others are for the long run. */
+const quick: Readonly<Record<string, readonly string[]>> = {
+  'ptdump-vmalloc': [
+    'unlocked',
+    'v1',
+    'v2',
+    'v6-one-dumper',
+    'rcu-walk-sync',
+    'trylock-2026',
+    'other-mm',
+    'v6-no-barrier',
+    'v6-no-kick',
+    'v6-no-isb-no-kick',
+  ],
+  'gup-fast-vs-unmap': ['tlbi/page-batch', 'tlbi/call-rcu'],
+  'secondary-tlb-order': ['upgrade/notify-under-ptl', 'upgrade/notify-with-flush'],
+  'ksm-vs-gup': ['pin-recheck', 'no-recheck', 'count-before-clear', 'no-count'],
+};
+
+const rows = scenarios.flatMap((scenario: Scenario) =>
+  scenario.variants.flatMap((variant) => {
+    const verdict = variant.expectedOn?.arm;
+    const here = deep || quick[scenario.name]?.includes(variant.name) === true;
+    return verdict === undefined || !here ? [] : [[scenario.name, variant.name, verdict] as const];
+  }),
+);
+
+describe('on arm', () => {
+  it.each(rows)('%s / %s is %s', async (scenario, variant, verdict) => {
+    const resolved = resolveScenario(scenarios, { scenario, variant, memoryModel: 'arm' });
+    const result = await explore(resolved.build(), { interleavingsStatesMax: 0 });
+    expect(result.verdict).toBe(verdict);
+    expect(agrees(resolved.expected, result.verdict)).toBe(true);
+  });
+
+  it('reduction changes no verdict', async () => {
+    for (const variant of ['unlocked', 'v1', 'v2', 'v6-no-barrier']) {
+      const resolved = resolveScenario(scenarios, { scenario: 'ptdump-vmalloc', variant, memoryModel: 'arm' });
+      const full = await explore(resolved.build(), { reduction: false, bounds: { maxStates: 300_000 } });
+      expect(agrees(resolved.expected, full.verdict), variant).not.toBe(false);
+    }
+  });
+});

@@ -1,0 +1,241 @@
+/** Lines that are not needed in a scenario, each with the step that covers for it or the reason why nothing here can need it. */
+import type { Survivor } from './mutants.test-support.ts';
+
+const UNORDERED =
+  'sc reorders nothing: v6-no-barrier is what comes of it on tso without the kick; walk caches are not modelled';
+const PUT_PAGE = 'the atomic in put_page() orders the clear before the free; walk caches are not modelled';
+const OWNED = 'the caller owns the range: nobody else changes the entry';
+const ISOLATED =
+  'the table is out of reach already: the entry above has been cleared, and walkers have been waited for';
+const ONE_SENDER = 'one CPU calls others at a time';
+const ISB = ['pud_free_pmd_page/isb:leave-out'];
+const ONE_DUMP = 'one dump: nobody else toggles the key';
+const TURNED_OFF_LATE = 'the branch stays patched: a free takes a lock for nothing, and nothing else goes wrong';
+
+/** Cross-CPU calls. */
+const calls: readonly Survivor[] = [
+  { change: 'smp_call_function_many/csd_lock:leave-out', because: 'the caller has waited for its previous call' },
+  { change: 'smp_call_function_many/csd:swap-with-next', because: 'the IPI is sent after both' },
+  { change: 'smp_call_function_many/llist_add:load-then-store', because: ONE_SENDER },
+  { change: 'sysvec_call_function/llist_del_all:load-then-store', because: ONE_SENDER },
+  { change: 'smp_call_function_many/send_IPI:swap-with-next', because: 'what follows does not depend on the IPI' },
+  { change: 'smp_call_function_many/csd_lock_wait:swap-with-next', because: 'all are waited for, in either order' },
+];
+
+export const ofPtdumpVmalloc: readonly Survivor[] = [
+  { change: 'ptdump_show/ptdump_walk_pgd:leave-out', variants: 'rcu-walk*', because: 'who does not walk harms nobody' },
+  {
+    change: 'ptdump_walk_pgd/mmap_write_lock:leave-out-pair',
+    variants: 'rcu-walk*',
+    because: 'vmalloc takes no lock: tables are freed after a grace period, and the walk is an RCU section',
+  },
+  { change: 'ptdump_walk_pgd/rcu_read_unlock:swap-with-next', because: 'the section is longer' },
+  {
+    change: 'ptdump_walk_pgd/mmap_write_lock:leave-out-pair',
+    variants: 'other-mm-fixed',
+    because: "it is efi_mm's: vmalloc asks for init_mm's alone, and that is held too",
+  },
+  { change: 'ptdump_walk_pgd/mmap_write_unlock:swap-with-next', because: 'both are released, in either order' },
+  {
+    change: '*_free_p*_page/p*d_clear:leave-out',
+    variants: 'other-mm-fixed',
+    because: 'as in trylock-2026: the lock is held until the block is set over the entry',
+  },
+  { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v6*', because: UNORDERED },
+  { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v3', because: UNORDERED },
+  { change: '*/__flush_tlb_kernel_pgtable*', because: PUT_PAGE },
+  { change: '*/pud_clear:swap-with-next', because: PUT_PAGE },
+  { change: '*/pudp_get:leave-out-recheck', because: OWNED },
+  { change: '*/pmdp_get:leave-out-recheck', because: OWNED },
+  { change: '*/mmap_read_unlock:swap-with-next', because: 'the lock is held longer' },
+  // The key of v3 to v6.
+  { change: '__pmd_free_pte_page/isb:*', because: 'what the key says is not used: acquire_mmap_lock is false' },
+  { change: '__pmd_free_pte_page/static_branch_unlikely:*', because: 'acquire_mmap_lock is false' },
+  {
+    change: 'pud_free_pmd_page/isb:*',
+    variants: 'v6*',
+    coveredBy: ['static_branch_inc/kick_all_cpus_sync:leave-out'],
+  },
+  {
+    change: 'pud_free_pmd_page/isb:*',
+    variants: 'v3',
+    coveredBy: ['static_branch_enable/kick_all_cpus_sync:leave-out'],
+  },
+  { change: '*/isb*', because: 'no code is patched' },
+  { change: 'static_branch_inc/kick_all_cpus_sync:leave-out', coveredBy: ISB },
+  { change: 'static_branch_enable/kick_all_cpus_sync:leave-out', coveredBy: ISB },
+  { change: 'kick_all_cpus_sync/smp_call_function_many:leave-out', coveredBy: ISB },
+  { change: 'sysvec_call_function/exception:leave-out', coveredBy: ISB },
+  { change: 'smp_call_function_many/csd:leave-out', coveredBy: ISB },
+  { change: 'smp_call_function_many/csd_lock_wait:leave-out', coveredBy: ISB },
+  {
+    change: 'sysvec_call_function/exception:swap-with-next',
+    because: 'the handler does not return before its context is synchronized',
+  },
+  { change: 'static_branch_inc/caches_clean_inval_pou:swap-with-next', coveredBy: ISB },
+  { change: 'static_branch_enable/caches_clean_inval_pou:swap-with-next', coveredBy: ISB },
+  {
+    change: 'static_branch_inc/kick_all_cpus_sync:swap-with-next',
+    variants: 'v6',
+    coveredBy: ISB,
+  },
+  {
+    change: 'static_branch_*/kick_all_cpus_sync:swap-with-next',
+    because: 'one dump: it begins to walk when both are done',
+  },
+  { change: 'static_branch_dec/*', because: TURNED_OFF_LATE },
+  { change: 'static_branch_disable/B:*', because: TURNED_OFF_LATE },
+  { change: 'static_branch_disable/caches_clean_inval_pou:*', because: TURNED_OFF_LATE },
+  { change: 'static_branch_disable/kick_all_cpus_sync:*', because: TURNED_OFF_LATE },
+  { change: 'static_branch_*', variants: 'v3', because: ONE_DUMP },
+  { change: 'static_branch_inc/*', variants: 'v6-*', because: ONE_DUMP },
+  {
+    change: '*_free_p*_page/p*d_clear:leave-out',
+    variants: '*trylock-2026*',
+    because:
+      'the lock is held until the block is set over the entry; break-before-make is not modelled here: see contpte-zap',
+  },
+  { change: 'vmap_p*_range/set_*:swap-with-next', because: 'nothing is reached through either before both are set' },
+  {
+    change: 'vmap_try_huge_p*d/set_p*d:swap-with-next',
+    because: 'the entry is clear by then: a walker finds it or the block',
+  },
+  { change: '*/pmd_clear:*', because: ISOLATED },
+  { change: '*/pte_free_kernel:swap-with-next', because: ISOLATED },
+  ...calls,
+];
+
+const ONE_TASK = 'one task of the mm takes it';
+const OWN_SLOT = 'only this CPU looks at its ctxs[asid].tlb_gen, with interrupts off';
+
+const EMULATED =
+  'vCPU 0 accesses the page through the emulator, which walks the tables itself: nothing uses what the TLB holds. xchg needs it';
+
+export const ofKvmPvFlush: readonly Survivor[] = [
+  { change: 'sysvec_call_function/flush_tlb_func:leave-out', variants: 'instruction-boundary', because: EMULATED },
+  { change: 'flush_tlb_func/invlpg:leave-out', variants: 'instruction-boundary', because: EMULATED },
+  { change: 'flush_tlb_mm_range/inc_mm_tlb_gen:leave-out', variants: 'instruction-boundary', because: EMULATED },
+  { change: 'kvm_flush_tlb_multi/try_cmpxchg:load-then-store', variants: 'instruction-boundary', because: EMULATED },
+  { change: 'madvise_dontneed/mmap_read_lock:*', because: ONE_TASK },
+  { change: 'madvise_dontneed/zap_page_range_single:swap-with-next', because: ONE_TASK },
+  { change: 'zap_pte_range/spin_lock:*', because: ONE_TASK },
+  {
+    change: 'zap_pte_range/ptep_get_and_clear_full:load-then-store',
+    because: 'only hardware that sets accessed and dirty bits could come in between: see zap-vs-writeback',
+  },
+  { change: '*/inc_tlb_flush_pending:*', because: 'nobody here asks mm_tlb_flush_pending()' },
+  { change: '*/dec_tlb_flush_pending:*', because: 'nobody here asks mm_tlb_flush_pending()' },
+  { change: 'tlb_finish_mmu/tlb_flush_mmu:swap-with-next', because: 'nobody here asks mm_tlb_flush_pending()' },
+  { change: 'flush_tlb_mm_range/inc_mm_tlb_gen:load-then-store', because: 'one flush at a time' },
+  { change: 'flush_tlb_mm_range/get_flush_tlb_info:swap-with-next', because: 'the info is read by handlers, later' },
+  { change: 'flush_tlb_func/ctxs*:leave-out', because: 'the next flush invalidates more than it need' },
+  { change: 'flush_tlb_func/invlpg:swap-with-next', because: OWN_SLOT },
+  {
+    change: 'kvm_flush_tlb_multi/steal_time:always-1',
+    because: 'the cmpxchg compares with what is there now: where the vCPU runs, it fails, and an IPI is sent',
+  },
+  {
+    change: 'tlb_flush_mmu/put_page:leave-out',
+    because: 'the page leaks, and nothing here counts references: gup-fast-vs-unmap does',
+  },
+  { change: 'should_flush_tlb/smp_rmb:*', because: 'sc and tso keep loads in order, and no CPU switches its mm here' },
+  { change: 'sysvec_call_function/llist_del_all:leave-out', because: 'one call: a second one would send no IPI' },
+  { change: 'sysvec_call_function/flush_tlb_func:swap-with-next', because: 'the handler runs with interrupts off' },
+  { change: 'smp_call_function_many/local_irq_save:*', because: 'nobody calls the flushing CPU' },
+  {
+    change: 'smp_call_function_many/flush_tlb_func:*',
+    because: 'the flushing CPU does not access the page afterwards: remote-flush has one that does',
+  },
+  ...calls,
+];
+
+const RECHECKS = [
+  'gup_fast_pte_range/pmdp_get_lockless:leave-out-recheck',
+  'gup_fast_pte_range/ptep_get:leave-out-recheck',
+];
+const WAITS = 'the flush waits for the walk, and pages are put after it: native-ipi/page-batch/no-recheck is safe';
+const SYNC = 'the table is freed before the page is put, and that waits for every walk that has seen the pmd';
+const NO_TLB =
+  'what the TLBs hold is not modelled, and a software walk is held by the grace period or by its reference: see kvm-pv-flush';
+const ORDERED = 'sc reorders nothing, and tlb_gen is not modelled';
+
+export const ofGupFastVsUnmap: readonly Survivor[] = [
+  {
+    change: 'gup_fast_fallback/local_irq_save:leave-out-pair',
+    variants: '*dontneed',
+    because: 'no table is freed: reference and second look are enough for pages',
+  },
+  {
+    change: 'gup_fast_pte_range/ptep_get_lockless:always-*',
+    variants: '*dontneed',
+    coveredBy: ['gup_fast_pte_range/ptep_get:leave-out-recheck'],
+  },
+  { change: 'gup_fast_pte_range/ptep_get_lockless:always-*', coveredBy: RECHECKS },
+  { change: 'gup_fast_pte_range/*:leave-out-recheck', variants: 'native-ipi*', because: WAITS },
+  { change: 'gup_fast_pte_range/*:leave-out-recheck', variants: 'kvm-pv/sync-*', because: SYNC },
+  { change: 'gup_fast_pte_range/folio_try_get:load-then-store', variants: 'native-ipi*', because: WAITS },
+  {
+    change: 'gup_fast_pte_range/pmdp_get_lockless:leave-out-recheck',
+    variants: '*dontneed',
+    because: 'no table is removed: the pmd stays as it is',
+  },
+  {
+    change: 'gup_fast_pte_range/pmdp_get_lockless:leave-out-recheck',
+    coveredBy: ['gup_fast_pte_range/ptep_get:leave-out-recheck'],
+  },
+  {
+    change: 'gup_fast_pte_range/ptep_get:leave-out-recheck',
+    coveredBy: ['gup_fast_pte_range/pmdp_get_lockless:leave-out-recheck'],
+  },
+  {
+    change: 'zap_pte_range/ptep_get_and_clear_full:leave-out',
+    variants: 'native-ipi*',
+    because: 'the pmd is cleared before the flush, which waits for every walk that has seen it',
+  },
+  { change: 'zap_pte_range/ptep_get_and_clear_full:leave-out', variants: 'kvm-pv/sync-*', because: SYNC },
+  {
+    change: 'zap_pte_range/ptep_get_and_clear_full:leave-out',
+    coveredBy: ['gup_fast_pte_range/pmdp_get_lockless:leave-out-recheck'],
+  },
+  {
+    change: 'zap_pte_range/ptep_get_and_clear_full:load-then-store',
+    because: 'only hardware that sets accessed and dirty bits could come in between: see zap-vs-writeback',
+  },
+  {
+    change: 'free_pte_range/pmd_clear:swap-with-next',
+    because: 'tlb_remove_table() only queues the table: it is freed after the flush',
+  },
+  {
+    change: 'tlb_flush_mmu/flush_tlb_mm_range:swap-with-next',
+    variants: 'native-ipi*',
+    because:
+      'pages come into other hands after the flush here, and what the TLBs hold is not modelled: see kvm-pv-flush',
+  },
+  {
+    change: 'tlb_flush_mmu/call_rcu:swap-with-next',
+    because: 'the table waits for a grace period, the page for nothing: neither waits for the other',
+  },
+  { change: 'gup_fast_pte_range/folio_try_get:load-then-store', variants: 'kvm-pv/sync-*', because: SYNC },
+  { change: '*/inc_mm_tlb_gen:*', because: ORDERED },
+  { change: '__flush_tlb_range/dsb:*', because: 'sc reorders nothing, and what the TLBs hold is not modelled' },
+  { change: 'rcuc/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
+  {
+    change: 'sysvec_call_function/llist_del_all:leave-out',
+    because: 'one call: a second one would find the queue not empty and send no IPI',
+  },
+  { change: 'kvm_flush_tlb_multi/*', because: NO_TLB },
+  { change: 'flush_tlb_mm_range/hyperv_flush_tlb_multi:*', because: NO_TLB },
+  { change: 'hyperv_flush_tlb_multi/*', because: NO_TLB },
+  { change: 'flush_tlb_mm_range/broadcast_tlb_flush:*', because: NO_TLB },
+  { change: 'tlb_remove_table/flush_tlb_mm_range:*', because: NO_TLB },
+  { change: 'sysvec_call_function/csd:always-*', because: NO_TLB },
+  { change: 'unmap_region/zap_pte_range:swap-with-next', because: 'two tables, in either order' },
+  { change: 'rcuc/__tlb_remove_table:swap-with-next', because: 'two tables, in either order' },
+  { change: 'synchronize_rcu/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
+  { change: 'native_flush_tlb_multi/smp_call_function_many:*', because: NO_TLB },
+  { change: 'tlb_flush_mmu/flush_tlb_mm_range:*', because: NO_TLB },
+  { change: 'tlb_flush_mmu/__flush_tlb_range:*', because: NO_TLB },
+  { change: 'smp_call_function_many/csd:leave-out', because: NO_TLB },
+  { change: 'smp_call_function_many/csd_lock_wait:leave-out', because: NO_TLB },
+  ...calls,
+];
