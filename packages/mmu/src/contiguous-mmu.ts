@@ -1,8 +1,9 @@
 /**
  * Accesses through the saturated TLB with contiguous entries, and what hardware writes to tables on the way.
  *
- * Hardware that manages accessed and dirty state updates the entry that it has walked, and of a contiguous block that may be any: the
- * update is a choice. Marking a page dirty reads the entry again; a TLB that has it dirty tells nobody.
+ * Hardware that manages accessed and dirty state updates the entry that it has walked, and of a contiguous block that
+ * may be any: the update is a choice. Marking a page dirty reads the entry again; a TLB that has it dirty tells
+ * nobody.
  */
 import {
   defineOperation,
@@ -22,7 +23,10 @@ import { checkPage } from './mmu.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { Fault } from './walk.ts';
 
-/** What an access may come to: its fault or the entry it goes through, and the update of memory that goes with it (-1: none). */
+/**
+ * What an access may come to: its fault or the entry it goes through, and the update of memory that goes with it (-1:
+ * none).
+ */
 interface Outcome {
   readonly fault: number;
   readonly entry: number;

@@ -1,12 +1,14 @@
 /**
- * The TLB of exploration for arm64 tables with contiguous entries: per agent and page the set of entries that memory has offered
- * since the last invalidation took effect there (see `saturated.ts`), one level, hardware management of accessed and dirty state.
+ * The TLB of exploration for arm64 tables with contiguous entries: per agent and page the set of entries that memory
+ * has offered since the last invalidation took effect there (see `saturated.ts`), one level, hardware management of
+ * accessed and dirty state.
  *
- * An entry with the contiguous bit may be held as one translation for its whole block: it then serves every page of the block, and an
- * invalidation of any of them removes it. It may as well be held for its own page alone (*fractured*), and survives those. Of
- * members that differ an access uses any one, never a mixture.
+ * An entry with the contiguous bit may be held as one translation for its whole block: it then serves every page of
+ * the block, and an invalidation of any of them removes it. It may as well be held for its own page alone
+ * (*fractured*), and survives those. Of members that differ an access uses any one, never a mixture.
  *
- * Sources: Arm ARM (DDI 0487) D8.7.1 (the contiguous bit), D8.5 (FEAT_HAFDBS), D8.16 (break-before-make, TLB conflicts).
+ * Sources: Arm ARM (DDI 0487) D8.7.1 (the contiguous bit), D8.5 (FEAT_HAFDBS), D8.16 (break-before-make, TLB
+ * conflicts).
  */
 import {
   FREED_FRAME,
@@ -34,7 +36,10 @@ import { appliedTo } from './offered.ts';
 const MEMBERS_MAX = 6;
 /** Words per agent that say what is loaded: root frame plus one (0: no tree), address space. */
 const WORDS_PER_AGENT = 2;
-/** In a member: held for its own page only, although the entry has the contiguous bit. No last-level entry uses the bit. */
+/**
+ * In a member: held for its own page only, although the entry has the contiguous bit. No last-level entry uses the
+ * bit.
+ */
 const FRACTURED = _PAGE_PSE;
 /** No member. */
 const NOBODY = 0;
@@ -42,13 +47,16 @@ const NOBODY = 0;
 /** Somebody who translates: a CPU, or a device behind an SMMU. */
 export interface Translator {
   readonly name: string;
-  /** Its hardware sets the access flag (FEAT_HAFDBS, SMMU HTTU). Without, an entry that is not accessed faults. Default true. */
+  /**
+   * Its hardware sets the access flag (FEAT_HAFDBS, SMMU HTTU). Without, an entry that is not accessed faults.
+   * Default true.
+   */
   readonly hardwareAccess?: boolean;
   /** Its hardware manages dirty state (DBM). Without, a store to a clean entry faults. Default true. */
   readonly hardwareDirty?: boolean;
   /**
-   * A translation that has been used stays until it is invalidated, and nothing else is used for the page: the worst TLB there is
-   * for whoever retries. Default false.
+   * A translation that has been used stays until it is invalidated, and nothing else is used for the page: the worst
+   * TLB there is for whoever retries. Default false.
    */
   readonly keeps?: boolean;
   /** The table it walks to begin with; default that of the TLB. */

@@ -1,8 +1,9 @@
 /**
  * The built-in property "no translation used after its flush completed", for one address space.
  *
- * Per page the monitor keeps the translations that memory has offered since the last completed flush *began*: those, and no
- * others, may still be used. It looks at memory and at who begins and completes a flush; what any TLB holds is no concern of it.
+ * Per page the monitor keeps the translations that memory has offered since the last completed flush *began*: those,
+ * and no others, may still be used. It looks at memory and at who begins and completes a flush; what any TLB holds is
+ * no concern of it.
  */
 import {
   defineOperation,
@@ -19,7 +20,10 @@ import { formatEntry } from './entry.ts';
 import { cacheable, NO_TRANSLATION, offeredByBlock } from './offered.ts';
 import type { WalkShape } from './walk.ts';
 
-/** Built-in property: violated by an access through a translation that memory ceased to offer before a flush that has completed. */
+/**
+ * Built-in property: violated by an access through a translation that memory ceased to offer before a flush that has
+ * completed.
+ */
 export const STALE_TRANSLATION = 'no translation used after its flush completed';
 
 /** Translations of one page between two flushes; more is an error of the model, reported as such. */
@@ -32,9 +36,15 @@ export interface FlushMonitorOptions {
   readonly cpus: number;
   /** Virtual page numbers watched. */
   readonly pages: readonly number[];
-  /** Entries of a contiguous block: each of those that are contiguous offers a translation for all of its pages. Default 1: there are none. */
+  /**
+   * Entries of a contiguous block: each of those that are contiguous offers a translation for all of its pages.
+   * Default 1: there are none.
+   */
   readonly blockEntries?: number;
-  /** The pages are the kernel's: every address space maps them alike, so it does not matter who uses them. Default false. */
+  /**
+   * The pages are the kernel's: every address space maps them alike, so it does not matter who uses them. Default
+   * false.
+   */
   readonly kernel?: boolean;
   /** Prefix of the region names. Default `monitor`. */
   readonly name?: string;
@@ -87,7 +97,9 @@ export class FlushMonitor {
     yield operation(END, cpu, 0, 0, { monitor: this, start, end }, { label: '(flush complete)' });
   }
 
-  /** A CPU whose tree is `root` uses a translation. Pages not watched, and trees of other address spaces, are ignored. */
+  /**
+   * A CPU whose tree is `root` uses a translation. Pages not watched, and trees of other address spaces, are ignored.
+   */
   used(cx: OperationContext, root: number, vpn: number, entry: number): void {
     const page = this.#pages.indexOf(vpn);
     if (page < 0 || (!this.#kernel && cx.read(this.#root) !== root + 1)) return;

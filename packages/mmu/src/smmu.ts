@@ -1,6 +1,6 @@
 /**
- * An SMMU that walks a process's tables (SVA) and does not listen to broadcast TLBIs: its TLB hears of an invalidation by a command
- * that mmu_notifier_arch_invalidate_secondary_tlbs() has its driver queue.
+ * An SMMU that walks a process's tables (SVA) and does not listen to broadcast TLBIs: its TLB hears of an
+ * invalidation by a command that mmu_notifier_arch_invalidate_secondary_tlbs() has its driver queue.
  *
  * Mirrors drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-sva.c, arm_smmu_mm_arch_invalidate_secondary_tlbs(), v6.18.
  */

@@ -43,12 +43,14 @@ export interface BuildOptions {
   readonly programs?: (machine: Machine) => readonly Program[];
   /** Gets the lines of the dumps; exploring does not ask for them. */
   readonly onLine?: (level: string) => void;
+  /** See {@link vmalloc.VmallocKernelOptions}. */
+  readonly breakBeforeMake?: boolean;
 }
 
 /** Builds the machine of a variant. */
 export function buildPtdumpVmalloc(
   { variant: design, memoryModel, parameters, replace }: BuildRequest<Design, PtdumpParameter>,
-  { programs = programsOf, onLine }: BuildOptions = {},
+  { programs = programsOf, onLine, breakBeforeMake }: BuildOptions = {},
 ): System {
   const { vmaps, children, ptes } = parameters;
   const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
@@ -65,6 +67,7 @@ export function buildPtdumpVmalloc(
     processors,
     withoutDsb,
     withoutIsb,
+    breakBeforeMake,
     replace,
     efi: design.efi,
     ...(smp && { kick_all_cpus_sync: (id: number) => smp.kick_all_cpus_sync(cpus[id] as Cpu) }),

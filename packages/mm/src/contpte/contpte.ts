@@ -1,5 +1,6 @@
 /**
- * The contiguous-entry layer. Mirrors arch/arm64/mm/contpte.c, v7.0 (with 97c5550b7631): a block is CONT_PTES entries, naturally aligned.
+ * The contiguous-entry layer. Mirrors arch/arm64/mm/contpte.c, v7.0 (with 97c5550b7631): a block is CONT_PTES
+ * entries, naturally aligned.
  *
  * Everything but contpte_ptep_get_lockless() runs under the page-table lock.
  */
@@ -49,8 +50,9 @@ export function contpte_align_down({ kernel }: ContpteCpu, ptep: Ptep): Ptep {
 const align_down = (value: number, size: number): number => value - (value % size);
 
 /**
- * Turns a block into one with or without the contiguous bit, by break-before-make: all entries are cleared, the block is invalidated
- * unless the CPUs can do without, and all entries are written. Hardware that comes in between faults and waits for the lock.
+ * Turns a block into one with or without the contiguous bit, by break-before-make: all entries are cleared, the block
+ * is invalidated unless the CPUs can do without, and all entries are written. Hardware that comes in between faults
+ * and waits for the lock.
  */
 export const contpte_convert = routine(
   'contpte_convert',
@@ -71,7 +73,10 @@ export const contpte_convert = routine(
   },
 );
 
-/** Folds the block that ends with the entry just set, if one folio covers it and all of its entries continue one another. */
+/**
+ * Folds the block that ends with the entry just set, if one folio covers it and all of its entries continue one
+ * another.
+ */
 export const __contpte_try_fold = routine(
   '__contpte_try_fold',
   function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
@@ -133,7 +138,10 @@ export const contpte_try_unfold_partial = routine(
   },
 );
 
-/** The entry with the accessed and dirty bits of its block. Since 093ae7a033cf (v6.17) it reads no more than it takes to find both. */
+/**
+ * The entry with the accessed and dirty bits of its block. Since 093ae7a033cf (v6.17) it reads no more than it takes
+ * to find both.
+ */
 export const contpte_ptep_get = routine(
   'contpte_ptep_get',
   function* (cpu: ContpteCpu, ptep: Ptep, orig_pte: number): Steps<number> {
@@ -167,8 +175,8 @@ export function contpte_is_consistent(pte: number, pfn: number, orig_prot: numbe
 }
 
 /**
- * The same without the lock: begins again when the block changes under it. What comes after the entry in which the second of the two
- * bits is found is not looked at any more (093ae7a033cf, v6.17).
+ * The same without the lock: begins again when the block changes under it. What comes after the entry in which the
+ * second of the two bits is found is not looked at any more (093ae7a033cf, v6.17).
  */
 export const contpte_ptep_get_lockless = routine(
   'contpte_ptep_get_lockless',
@@ -218,7 +226,10 @@ const gather_lockless = inlined(function* (cpu: ContpteCpu, orig_ptep: Ptep): St
   return orig_pte;
 });
 
-/** Sets entries that were not there before: whole blocks with the contiguous bit, at once and without TLBI. Never looks at neighbours. */
+/**
+ * Sets entries that were not there before: whole blocks with the contiguous bit, at once and without TLBI. Never
+ * looks at neighbours.
+ */
 export const contpte_set_ptes = routine(
   'contpte_set_ptes',
   function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number, nr: number): Steps {
@@ -324,7 +335,10 @@ const contpte_all_subptes_match_access_flags = inlined(function* (
   return true;
 });
 
-/** Returns 1 if something was changed. A change of the write bit unfolds the block, all others apply to every entry of it. */
+/**
+ * Returns 1 if something was changed. A change of the write bit unfolds the block, all others apply to every entry of
+ * it.
+ */
 export const contpte_ptep_set_access_flags = routine(
   'contpte_ptep_set_access_flags',
   function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {

@@ -8,7 +8,10 @@ import { pte_mkdirty, pte_mkyoung, pte_none, pte_write } from './pte.ts';
 /** What a fault comes to. */
 export const VM_FAULT = { retry: 0, sigsegv: 1 } as const;
 
-/** Returns VM_FAULT.retry if the access may be tried again. Copy-on-write is not modelled: a store to a read-only entry is refused. */
+/**
+ * Returns VM_FAULT.retry if the access may be tried again. Copy-on-write is not modelled: a store to a read-only
+ * entry is refused.
+ */
 export const handle_pte_fault = routine(
   'handle_pte_fault',
   function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, write: number): Steps<number> {
@@ -41,7 +44,10 @@ export const do_present_fault = routine(
   },
 );
 
-/** A load or store that is tried again after each fault until it goes through. Returns the fault that nothing could be done about. */
+/**
+ * A load or store that is tried again after each fault until it goes through. Returns the fault that nothing could be
+ * done about.
+ */
 export function* access_until_done(
   cpu: ContpteCpu,
   mmu: ContiguousMmu,

@@ -1,6 +1,6 @@
 /**
- * What the routines of one arm64 kernel with transparent contiguous entries share: its tables, locks and folios, and the table of
- * routines by kernel identifier, any of which a variant may replace.
+ * What the routines of one arm64 kernel with transparent contiguous entries share: its tables, locks and folios, and
+ * the table of routines by kernel identifier, any of which a variant may replace.
  *
  * A pte table maps virtual addresses from 0 on; addresses are in bytes, as in the C.
  */

@@ -1,8 +1,9 @@
 /**
- * Whether what a lockless reader returns is the state of an entry at one moment of the read: mapping and permissions exactly. An accessed
- * or dirty bit that is returned was set at some moment while that mapping was in force, and one that was set in one entry of the block
- * all the time is returned. Between the two lies what no scan can do better: while reclaim clears bits behind the reader and hardware
- * sets them before it, a block may look old that was young at every moment.
+ * Whether what a lockless reader returns is the state of an entry at one moment of the read: mapping and permissions
+ * exactly. An accessed or dirty bit that is returned was set at some moment while that mapping was in force, and one
+ * that was set in one entry of the block all the time is returned. Between the two lies what no scan can do better:
+ * while reclaim clears bits behind the reader and hardware sets them before it, a block may look old that was young
+ * at every moment.
  */
 import {
   defineOperation,
@@ -40,7 +41,10 @@ export class LocklessMonitor {
   readonly #ptep: Ptep;
   readonly #active: Region;
   readonly #views: Region;
-  /** Per entry of the block: what it was, with the bits that it has had all the time; 0 once it has become something else. */
+  /**
+   * Per entry of the block: what it was, with the bits that it has had all the time; 0 once it has become something
+   * else.
+   */
   readonly #throughout: Region;
 
   constructor(builder: SystemBuilder, kernel: ContpteKernel, ptep: Ptep) {
@@ -97,7 +101,9 @@ export class LocklessMonitor {
     for (let i = 0; i < this.#kernel.CONT_PTES; i++) cx.write(this.#throughout.at(i), 0);
   }
 
-  /** Bits that some entry has had all the time of a mapping: the own entry, or any of the block if that is contiguous. */
+  /**
+   * Bits that some entry has had all the time of a mapping: the own entry, or any of the block if that is contiguous.
+   */
   #allTheTime(cx: OperationContext, mapping: number): number {
     const own = this.#ptep.index % this.#kernel.CONT_PTES;
     let bits = 0;

@@ -1,6 +1,6 @@
 /**
- * The raw operations on entries: they know nothing of contiguous blocks.
- * Mirrors arch/arm64/include/asm/pgtable.h and arch/arm64/mm/fault.c, v6.18; each line that says `yield` is one atomic step.
+ * The raw operations on entries: they know nothing of contiguous blocks. Mirrors arch/arm64/include/asm/pgtable.h and
+ * arch/arm64/mm/fault.c, v6.18; each line that says `yield` is one atomic step.
  */
 import { inlined, point, routine, type Steps } from '@shootdown/machine';
 import { ptep_plus, type ContpteCpu, type ContpteVma, type Ptep } from './kernel.ts';
@@ -48,7 +48,10 @@ export function* __ptep_get_and_clear(cpu: ContpteCpu, ptep: Ptep): Steps<number
   return entry ? yield* cpu.kernel.frames.xchg(entry, 0, at('__ptep_get_and_clear', ptep)) : 0;
 }
 
-/** The loop around cmpxchg_relaxed(): reads, and changes the entry if it is still what was read. Returns the value that was replaced. */
+/**
+ * The loop around cmpxchg_relaxed(): reads, and changes the entry if it is still what was read. Returns the value
+ * that was replaced.
+ */
 export const cmpxchg_loop = inlined(function* (
   cpu: ContpteCpu,
   ptep: Ptep,
@@ -137,7 +140,10 @@ export const __clear_young_dirty_ptes = routine(
 
 const ACCESS_FLAGS = PTE_RDONLY | PTE_AF | PTE_WRITE | PTE_DIRTY;
 
-/** Sets access flags, and nothing else; the most permissive of old and new wins. Returns 1 if the entry was not so already. */
+/**
+ * Sets access flags, and nothing else; the most permissive of old and new wins. Returns 1 if the entry was not so
+ * already.
+ */
 export const __ptep_set_access_flags = routine(
   '__ptep_set_access_flags',
   function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {

@@ -10,7 +10,10 @@ import {
 import type { ContpteCpu, Ptep } from './kernel.ts';
 import { formatPte, pte_dirty, pte_young } from './pte.ts';
 
-/** Built-in property: violated by a plain store over an entry in which hardware has set what the storing CPU had not seen. */
+/**
+ * Built-in property: violated by a plain store over an entry in which hardware has set what the storing CPU had not
+ * seen.
+ */
 export const LOST_UPDATE = 'no accessed or dirty bit that hardware sets is overwritten unseen';
 
 const STORE_OVER = defineOperation({

@@ -1,5 +1,6 @@
 /**
- * MADV_DONTNEED, munmap and exit. Mirrors mm/memory.c, zap_pte_range() and zap_present_ptes(), and mm/mmu_gather.c, v6.18.
+ * MADV_DONTNEED, munmap and exit. Mirrors mm/memory.c, zap_pte_range() and zap_present_ptes(), and mm/mmu_gather.c,
+ * v6.18.
  */
 import { local, point, routine, setBits, type Steps } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';
@@ -70,7 +71,10 @@ export const tlb_finish_mmu = routine(
   },
 );
 
-/** zap_page_range_single(): what MADV_DONTNEED does, and munmap() and exit_mmap() to what a table maps (arm64 ignores `full`). */
+/**
+ * zap_page_range_single(): what MADV_DONTNEED does, and munmap() and exit_mmap() to what a table maps (arm64 ignores
+ * `full`).
+ */
 export const zap_page_range_single = routine(
   'zap_page_range_single',
   function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, end: number): Steps {

@@ -19,6 +19,7 @@ import {
 } from '@shootdown/machine';
 import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
 import { MmStruct } from '../mmap-lock.ts';
+import { KernelTableWatch } from './break-before-make.ts';
 import { formatDescriptor, tableDescriptor } from './descriptor.ts';
 
 /** How big the tree is. Powers of two as in the kernel are not needed. */
@@ -43,6 +44,8 @@ export interface VmallocKernelOptions {
   readonly efi?: boolean;
   /** Leaves out the DSB of __flush_tlb_kernel_pgtable(). */
   readonly withoutDsb?: boolean;
+  /** Entries are changed by break-before-make, or it is a violation. Default false: it costs a word per entry. */
+  readonly breakBeforeMake?: boolean | undefined;
   /** Leaves out its ISB. */
   readonly withoutIsb?: boolean;
   /** Routines that stand in for those of the same name: see {@link VmallocKernel.routine}. */
@@ -77,14 +80,18 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
       memoryModel === 'arm' && barrier
         ? [{ change: 'dsb-ishst-instead', operation: withDefinition(op, FLUSH_ISHST) }]
         : [],
-    perform: (cx) => (barrier && !cx.drained() ? BLOCKED : 0),
+    perform(cx, op) {
+      if (barrier && !cx.drained()) return BLOCKED;
+      (op.data as KernelTableWatch | null)?.flushed(cx);
+      return 0;
+    },
     weak(_cx, memory) {
       if (!barrier) return 0;
       memory.request(DSB_ISHST);
       memory.request(DSB_ISH);
       return 0;
     },
-    footprint: () => ({ reads: [], writes: [] }),
+    footprint: ({ data }) => (data as KernelTableWatch | null)?.footprint ?? { reads: [], writes: [] },
   });
 }
 
@@ -105,6 +112,7 @@ export class VmallocKernel {
   readonly #efi: MmStruct | null;
   readonly #rcu: Rcu | null;
   readonly #ptdumpSem: PercpuRwsem | null;
+  readonly #watch: KernelTableWatch | null;
 
   constructor(builder: SystemBuilder, options: VmallocKernelOptions) {
     const { tree, processors, kick_all_cpus_sync, rcu, efi = false } = options;
@@ -117,6 +125,7 @@ export class VmallocKernel {
       pages: 0,
       initialTables,
     });
+    this.#watch = options.breakBeforeMake ? new KernelTableWatch(builder, this.frames) : null;
     this.init_mm = new MmStruct(builder, 'init_mm', processors);
     this.labels = new JumpLabels(builder, { processors, ...(kick_all_cpus_sync && { kick_all_cpus_sync }) });
     this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
@@ -184,7 +193,7 @@ export class VmallocKernel {
   /** __flush_tlb_kernel_pgtable(): what the walk caches hold of a removed kernel table is gone when it returns. */
   *__flush_tlb_kernel_pgtable(): Steps {
     const { withoutDsb, withoutIsb } = this.#options;
-    yield operation(withoutDsb ? FLUSH_WITHOUT_BARRIER : FLUSH_KERNEL_PGTABLE, 0, 0, 0, undefined, {
+    yield operation(withoutDsb ? FLUSH_WITHOUT_BARRIER : FLUSH_KERNEL_PGTABLE, 0, 0, 0, this.#watch, {
       label: '__flush_tlb_kernel_pgtable()',
     });
     if (!withoutIsb) yield* this.labels.contextSynchronization();

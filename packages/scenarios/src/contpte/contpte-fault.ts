@@ -1,6 +1,6 @@
 /**
- * `contpte-fault`: hardware that manages dirty state, and hardware that does not, write to pages of one block. Does the fault handler
- * find out what the one that faulted is missing, or does it fault for ever?
+ * `contpte-fault`: hardware that manages dirty state, and hardware that does not, write to pages of one block. Does
+ * the fault handler find out what the one that faulted is missing, or does it fault for ever?
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';

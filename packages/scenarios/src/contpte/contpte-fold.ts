@@ -1,5 +1,6 @@
 /**
- * `contpte-fold`: the last entry of a block is set while the others are in use. May all of them become one contiguous block?
+ * `contpte-fold`: the last entry of a block is set while the others are in use. May all of them become one contiguous
+ * block?
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';

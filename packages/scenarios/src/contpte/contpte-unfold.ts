@@ -1,6 +1,6 @@
 /**
- * `contpte-unfold`: one page of a contiguous block is made read-only, so that the block is unfolded. When is a TLBI needed between the
- * old entries and the new ones?
+ * `contpte-unfold`: one page of a contiguous block is made read-only, so that the block is unfolded. When is a TLBI
+ * needed between the old entries and the new ones?
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';

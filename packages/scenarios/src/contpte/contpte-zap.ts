@@ -1,6 +1,6 @@
 /**
- * `contpte-zap`: MADV_DONTNEED on a part of a contiguous block, and on all of it, while user code writes through the block. Are the
- * pages that stay still mapped, dirty if they were, and by themselves?
+ * `contpte-zap`: MADV_DONTNEED on a part of a contiguous block, and on all of it, while user code writes through the
+ * block. Are the pages that stay still mapped, dirty if they were, and by themselves?
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
@@ -36,7 +36,10 @@ const clear_full_ptes = routine(
   },
 );
 
-/** What is cleared is cleared as it is; what is left of the block is unfolded then, and gathers from what is left only. */
+/**
+ * What is cleared is cleared as it is; what is left of the block is unfolded then, and gathers from what is left
+ * only.
+ */
 const clear_then_unfold = routine(
   'clear_full_ptes',
   function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {

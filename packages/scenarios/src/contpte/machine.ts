@@ -1,7 +1,8 @@
 /**
- * The machine of the contpte scenarios: one pte table of two contiguous blocks (a second table where a process forks), and up to four who
- * work with it at once. CPU0 does what the scenario is about, CPU1 runs user code whose hardware sets accessed and dirty bits, CPU2 reads
- * without the lock, and a device translates through the same table by an SMMU.
+ * The machine of the contpte scenarios: one pte table of two contiguous blocks (a second table where a process
+ * forks), and up to four who work with it at once. CPU0 does what the scenario is about, CPU1 runs user code whose
+ * hardware sets accessed and dirty bits, CPU2 reads without the lock, and a device translates through the same table
+ * by an SMMU.
  */
 import type { BuildRequest, Parameter, Variant } from '@shootdown/explorer';
 import {
@@ -211,8 +212,9 @@ function entriesOf(mapped: readonly InitialMapping[], folios: readonly contpte.F
 }
 
 /**
- * A thread that stores to one of some pages, or loads from the first of them, once, and stops when it faults: it would have to wait for
- * the lock. A load goes through an old translation that a store finds to be clean, and so looks at memory again.
+ * A thread that stores to one of some pages, or loads from the first of them, once, and stops when it faults: it
+ * would have to wait for the lock. A load goes through an old translation that a store finds to be clean, and so
+ * looks at memory again.
  */
 export function accesses(pages: (machine: ContpteMachine) => readonly number[], write = true): ContpteTask {
   return routine('user code', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
@@ -232,8 +234,8 @@ export function deviceAccesses(pages: (machine: ContpteMachine) => readonly numb
 }
 
 /**
- * The call returns: whatever it has changed of [start, end), in bytes, nobody uses as it was from now on. The flush that sees to it is the
- * call's own, wherever in it.
+ * The call returns: whatever it has changed of [start, end), in bytes, nobody uses as it was from now on. The flush
+ * that sees to it is the call's own, wherever in it.
  */
 export function* returns({ tlb }: ContpteMachine, start: number, end: number): Steps {
   yield operation(RETURNS, start / PAGE_SIZE, end / PAGE_SIZE, 0, tlb, { label: 'return' });
