@@ -76,7 +76,9 @@ function parsed(text: string, source: string): readonly HwlocObject[] {
   }
   const document = hwlocDocument.safeParse(xml);
   if (!document.success)
-    throw new ModelError(`topology: ${source}: not what lstopo writes: expected <topology> with <object> elements in it`);
+    throw new ModelError(
+      `topology: ${source}: not what lstopo writes: expected <topology> with <object> elements in it`,
+    );
   return document.data.topology.object;
 }
 

@@ -22,7 +22,7 @@ export function cpumaskWords(cpus: number): number {
 
 /** The bit of a CPU in its word. */
 export function cpuBit(id: number): number {
-  return 1 << id % BITS_PER_WORD;
+  return 1 << (id % BITS_PER_WORD);
 }
 
 /** The word of a mask that has the bit of a CPU. */
@@ -33,7 +33,8 @@ export function wordOfCpu(mask: Region, id: number): Address {
 /** The CPUs of a machine for which `holds` is true. */
 export function cpumaskWhere(cpus: readonly Cpu[], holds: (id: number) => boolean): CpuMask {
   const words = Array.from({ length: cpumaskWords(cpus.length) }, () => 0);
-  for (const { id } of cpus) if (holds(id)) words[id >>> WORD_SHIFT] = (words[id >>> WORD_SHIFT] as number) | cpuBit(id);
+  for (const { id } of cpus)
+    if (holds(id)) words[id >>> WORD_SHIFT] = (words[id >>> WORD_SHIFT] as number) | cpuBit(id);
   return words.length === 1 ? (words[0] as number) : words;
 }
 

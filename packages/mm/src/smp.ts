@@ -26,7 +26,15 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, send_IPI, type Cpu } from '@shootdown/cpu';
-import { BITS_PER_WORD, cpuBit, WORD_SHIFT, cpumask_test_cpu, cpumaskWhere, cpumaskWords, type CpuMask } from './cpumask.ts';
+import {
+  BITS_PER_WORD,
+  cpuBit,
+  WORD_SHIFT,
+  cpumask_test_cpu,
+  cpumaskWhere,
+  cpumaskWords,
+  type CpuMask,
+} from './cpumask.ts';
 
 /** The interrupt vector of cross-CPU calls. */
 export const CALL_FUNCTION_VECTOR = 'CALL_FUNCTION_VECTOR';

@@ -96,23 +96,27 @@ function* targets(x86: X86TlbState, mask: CpuMask, do_lazy: boolean): Steps<CpuM
   let processor_mask = mask;
   for (const { id } of x86.smp.cpus) {
     if (!cpumask_test_cpu(id, mask)) continue;
-    if ((yield* load(x86.is_lazy.at(id), { label: `cpu_is_lazy(${id})` })) !== 0) processor_mask = cpumask_without(processor_mask, id);
+    if ((yield* load(x86.is_lazy.at(id), { label: `cpu_is_lazy(${id})` })) !== 0)
+      processor_mask = cpumask_without(processor_mask, id);
   }
   return processor_mask;
 }
 
 /** Xen looks at no CPU's state; it knows of one page or of everything. */
-const xen_flush_tlb_multi = routine('xen_flush_tlb_multi', function* (x86: X86TlbState, cpu: Cpu, mask: CpuMask): Steps {
-  if (cpumask_empty(mask)) return;
-  const range = yield* flushRange(x86, cpu.id);
-  const one = range.pages === 1;
-  yield* mmuOf(x86, cpu).hypercall_flush(
-    hypercallMask(x86, mask),
-    one ? requestOf(range) : { asid: -1 },
-    one ? 'MMUEXT_INVLPG_MULTI' : 'MMUEXT_TLB_FLUSH_MULTI',
-  );
-  yield* count(HypercallCounter.hypercalls);
-});
+const xen_flush_tlb_multi = routine(
+  'xen_flush_tlb_multi',
+  function* (x86: X86TlbState, cpu: Cpu, mask: CpuMask): Steps {
+    if (cpumask_empty(mask)) return;
+    const range = yield* flushRange(x86, cpu.id);
+    const one = range.pages === 1;
+    yield* mmuOf(x86, cpu).hypercall_flush(
+      hypercallMask(x86, mask),
+      one ? requestOf(range) : { asid: -1 },
+      one ? 'MMUEXT_INVLPG_MULTI' : 'MMUEXT_TLB_FLUSH_MULTI',
+    );
+    yield* count(HypercallCounter.hypercalls);
+  },
+);
 
 /** The hypercall names its vCPUs in one word. */
 function hypercallMask(x86: X86TlbState, mask: CpuMask): number {
