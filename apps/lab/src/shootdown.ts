@@ -74,6 +74,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     completes: 'file',
     load: () => import('./commands/tlb.ts'),
   },
+  topology: {
+    help: 'makes a topology file of what lstopo writes',
+    load: () => import('./commands/topology.ts'),
+  },
   replay: {
     help: 'steps through a saved schedule',
     completes: 'scenario',

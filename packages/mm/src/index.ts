@@ -34,6 +34,7 @@ export {
   type X86TlbState,
 } from './arch/x86-state.ts';
 export { riscvVmap, type RiscvVmap, type VmapFence, type VmapMutant } from './arch/riscv-vmap.ts';
+export type { CpuMask } from './cpumask.ts';
 export { native_flush_tlb_multi, x86Tlb, type X86Tlb } from './arch/x86-tlb.ts';
 export { exc_page_fault, handle_mm_fault, user_access } from './fault.ts';
 export { copy_pte_range_lazy, fork, type LazyCopy, type ReadsAgain } from './fork.ts';

@@ -9,6 +9,7 @@ import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { AnonRmap } from './anon-rmap.ts';
 import type { PageContents } from './contents.ts';
+import { BITS_PER_WORD, cpumaskWords, formatCpumask } from './cpumask.ts';
 import type { FileFolio } from './file-folio.ts';
 import {
   MmStruct,
@@ -81,7 +82,7 @@ export interface Kernel {
 export interface MmInitial {
   /** Frame of its root table. */
   readonly root: number;
-  /** CPUs that run it, a bit each. */
+  /** CPUs that run it, a bit each: CPUs 0 .. 31. */
   readonly cpumask: number;
   /** x86 with INVLPGB: the global ASID that it and the CPUs that run it have already. */
   readonly globalAsid?: number;
@@ -93,6 +94,8 @@ export interface MmOptions {
   readonly tasks?: number;
   /** Areas at most. Default 4 for an mm that exists from the start, otherwise 256. */
   readonly vmasMax?: number;
+  /** CPUs of the machine: mm_cpumask() has a word per 32. Default 32. */
+  readonly cpus?: number;
 }
 
 const LOCK_TASKS_DEFAULT = 16;
@@ -116,7 +119,7 @@ export class Mm extends MmStruct {
   readonly global_asid: Region;
   /** mm->context.asid_transition: there may be CPUs that do not use the global ASID yet. */
   readonly asid_transition: Region;
-  /** mm_cpumask(mm): a bit per CPU. */
+  /** mm_cpumask(mm): a bit per CPU, 32 in a word. */
   readonly cpumask: Region;
   /** mm->tlb_flush_pending: open mmu_gathers. */
   readonly tlb_flush_pending: Region;
@@ -128,7 +131,11 @@ export class Mm extends MmStruct {
     builder: SystemBuilder,
     id: number,
     initial?: MmInitial,
-    { tasks = LOCK_TASKS_DEFAULT, vmasMax = initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT }: MmOptions = {},
+    {
+      tasks = LOCK_TASKS_DEFAULT,
+      vmasMax = initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT,
+      cpus = BITS_PER_WORD,
+    }: MmOptions = {},
   ) {
     const name = `mm${id}`;
     super(builder, name, tasks, 'mm');
@@ -140,9 +147,9 @@ export class Mm extends MmStruct {
     this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
     this.global_asid = builder.region(`${name}.global_asid`, 1, { initial: initial?.globalAsid ?? 0 });
     this.asid_transition = builder.region(`${name}.asid_transition`, 1);
-    this.cpumask = builder.region(`${name}.cpumask`, 1, {
+    this.cpumask = builder.region(`${name}.cpumask`, cpumaskWords(cpus), {
       initial: initial?.cpumask ?? 0,
-      format: (mask) => `0b${(mask >>> 0).toString(2)}`,
+      format: formatCpumask,
     });
     this.tlb_flush_pending = builder.region(`${name}.tlb_flush_pending`, 1);
     this.mm_count = builder.region(`${name}.mm_count`, 1, { initial: initial ? 1 + bits(initial.cpumask) : 0 });

@@ -40,7 +40,7 @@ export class LocklessWalkers {
     this.pte_free_now = rcu?.register('pte_free_now', (table) => this.__tlb_remove_table(table)) ?? 0;
     const tlb_remove_table_smp_sync = smp.register({ name: 'tlb_remove_table_smp_sync', *run() {} });
     this.tlb_remove_table_sync_one = routine('tlb_remove_table_sync_one', (cpu: Cpu) =>
-      smp.smp_call_function_many(cpu, -1, tlb_remove_table_smp_sync),
+      smp.smp_call_function_many(cpu, smp.everyone, tlb_remove_table_smp_sync),
     );
   }
 

@@ -60,7 +60,9 @@ export interface MachineEnd {
 export function startKernel(description: KernelDescription, parts: KernelParts): StartedKernel {
   const { builder, cpus, mmus, frames, shape } = parts;
   const smp = new Smp(builder, cpus);
-  const mms = description.processes.map((_, i) => new Mm(builder, i + 1, undefined, { tasks: parts.tasks }));
+  const mms = description.processes.map(
+    (_, i) => new Mm(builder, i + 1, undefined, { tasks: parts.tasks, cpus: cpus.length }),
+  );
   const jiffies = parts.hz > 0 ? addTimer(builder, parts.hz, parts.hertz) : undefined;
   const { architecture, flushCeiling, flush_tlb_multi, hz } = parts;
   const arch = architecture.tlb({

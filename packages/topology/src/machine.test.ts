@@ -336,3 +336,42 @@ describe('executors agree on a topology', () => {
     );
   });
 });
+
+describe('a machine of more CPUs than a word has bits', () => {
+  const run = (cpus: number, spins: number, options: Partial<MachineOptions> = {}) =>
+    runMachine(
+      machine({ name: 'm', architecture: 'x86-64-4l', cpus, ...SMALL, ...options })
+        .thread('p', 0, [
+          { do: 'wait-for-others' },
+          { do: 'measure', phase: 'unmap' },
+          {
+            do: 'repeat',
+            times: 5,
+            body: [
+              { do: 'mmap', area: 'a', pages: 1 },
+              { do: 'touch', area: 'a' },
+              { do: 'munmap', area: 'a' },
+            ],
+          },
+        ])
+        .thread('p', spins, [{ do: 'spin' }])
+        .assemble(),
+    );
+
+  test.each([
+    [32, 31],
+    [33, 32],
+    [192, 100],
+    [256, 255],
+  ])('sends the IPIs that a small one sends: %i CPUs, CPU %i spins', (cpus, spins) => {
+    const { end, phases } = run(cpus, spins);
+    const counts = phases['unmap']?.[X86Counter.interrupts] ?? [];
+    expect(end).toBe('done');
+    expect(counts.map((n, cpu) => [cpu, n]).filter(([, n]) => n !== 0)).toEqual([[spins, 5]]);
+  });
+
+  test('runs alike twice, and under tso', () => {
+    expect(run(40, 39).fingerprint).toBe(run(40, 39).fingerprint);
+    expect(run(40, 39, { memoryModel: 'tso' }).end).toBe('done');
+  });
+});

@@ -6,7 +6,7 @@ import { architectures, type ArchitectureName } from '@shootdown/mm';
 import { parseTlbGeometry } from '@shootdown/mmu';
 import { z } from 'zod';
 
-const CPUS_MAX = 16;
+const CPUS_MAX = 256;
 
 /** vCPUs of a host in all: each has a handful of the choices that a system may have. */
 const VCPUS_MAX = 32;
@@ -104,7 +104,7 @@ const memory = z.strictObject({
   pages: z
     .int()
     .min(1)
-    .max(1 << 18)
+    .max(1 << 20)
     .default(8192),
 });
 
@@ -142,7 +142,7 @@ const host = z.strictObject({
     .array(
       z.strictObject({
         name,
-        vcpus: z.int().min(1).max(CPUS_MAX),
+        vcpus: z.int().min(1).max(VCPUS_MAX),
         /** KVM_FEATURE_PV_TLB_FLUSH: kvm_flush_tlb_multi() instead of IPIs to preempted vCPUs. */
         paravirtualFlush: z.boolean().default(true),
         memory: memory.optional(),

@@ -5,9 +5,18 @@
  * CPU's tlb_gen advances by it, not even the own one's: whoever is flushed by IPI next finds generations missing and
  * flushes everything.
  */
-import { choose, count, load, routine, type Steps } from '@shootdown/machine';
+import { choose, count, load, ModelError, routine, type Steps } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import type { RemoteRequest } from '@shootdown/mmu';
+import {
+  BITS_PER_WORD,
+  cpumask_empty,
+  cpumask_equal,
+  cpumask_test_cpu,
+  cpumask_without,
+  cpumaskWhere,
+  type CpuMask,
+} from '../cpumask.ts';
 import type { Mm } from '../kernel.ts';
 import { flushRange, mmuOf, type FlushTlbMulti, type X86TlbState } from './x86-state.ts';
 import { native_flush_tlb_multi } from './x86-tlb.ts';
@@ -49,13 +58,13 @@ const hyperv_flush_tlb_multi = routine(
     options: HypercallTlbOptions,
     cpu: Cpu,
     mm: Mm,
-    mask: number,
+    mask: CpuMask,
     freed_tables: boolean,
     trim_cpumask: boolean,
   ): Steps {
     const flags = yield* local_irq_save(cpu);
     const processor_mask = yield* targets(x86, mask, !freed_tables || options.mutant === 'lazy CPUs keep freed tables');
-    if (processor_mask === 0) {
+    if (cpumask_empty(processor_mask)) {
       yield* local_irq_restore(cpu, flags);
       return;
     }
@@ -66,7 +75,7 @@ const hyperv_flush_tlb_multi = routine(
         0;
     if (!failed)
       yield* mmuOf(x86, cpu).hypercall_flush(
-        processor_mask,
+        hypercallMask(x86, processor_mask),
         requestOf(range),
         range.pages === 0 ? 'HvFlushVirtualAddressSpace' : 'HvFlushVirtualAddressList',
       );
@@ -81,29 +90,39 @@ const hyperv_flush_tlb_multi = routine(
  * HV_FLUSH_ALL_PROCESSORS if all CPUs are meant, lazy or not; otherwise those that may not wait until they stop being
  * lazy.
  */
-function* targets(x86: X86TlbState, mask: number, do_lazy: boolean): Steps<number> {
-  const cpu_present_mask = x86.smp.cpus.reduce((all, { id }) => all | (1 << id), 0);
-  if (mask === cpu_present_mask || !do_lazy) return mask;
+function* targets(x86: X86TlbState, mask: CpuMask, do_lazy: boolean): Steps<CpuMask> {
+  const cpu_present_mask = cpumaskWhere(x86.smp.cpus, () => true);
+  if (cpumask_equal(mask, cpu_present_mask) || !do_lazy) return mask;
   let processor_mask = mask;
   for (const { id } of x86.smp.cpus) {
-    if ((mask & (1 << id)) === 0) continue;
-    if ((yield* load(x86.is_lazy.at(id), { label: `cpu_is_lazy(${id})` })) !== 0) processor_mask &= ~(1 << id);
+    if (!cpumask_test_cpu(id, mask)) continue;
+    if ((yield* load(x86.is_lazy.at(id), { label: `cpu_is_lazy(${id})` })) !== 0)
+      processor_mask = cpumask_without(processor_mask, id);
   }
   return processor_mask;
 }
 
 /** Xen looks at no CPU's state; it knows of one page or of everything. */
-const xen_flush_tlb_multi = routine('xen_flush_tlb_multi', function* (x86: X86TlbState, cpu: Cpu, mask: number): Steps {
-  if (mask === 0) return;
-  const range = yield* flushRange(x86, cpu.id);
-  const one = range.pages === 1;
-  yield* mmuOf(x86, cpu).hypercall_flush(
-    mask,
-    one ? requestOf(range) : { asid: -1 },
-    one ? 'MMUEXT_INVLPG_MULTI' : 'MMUEXT_TLB_FLUSH_MULTI',
-  );
-  yield* count(HypercallCounter.hypercalls);
-});
+const xen_flush_tlb_multi = routine(
+  'xen_flush_tlb_multi',
+  function* (x86: X86TlbState, cpu: Cpu, mask: CpuMask): Steps {
+    if (cpumask_empty(mask)) return;
+    const range = yield* flushRange(x86, cpu.id);
+    const one = range.pages === 1;
+    yield* mmuOf(x86, cpu).hypercall_flush(
+      hypercallMask(x86, mask),
+      one ? requestOf(range) : { asid: -1 },
+      one ? 'MMUEXT_INVLPG_MULTI' : 'MMUEXT_TLB_FLUSH_MULTI',
+    );
+    yield* count(HypercallCounter.hypercalls);
+  },
+);
+
+/** The hypercall names its vCPUs in one word. */
+function hypercallMask(x86: X86TlbState, mask: CpuMask): number {
+  if (typeof mask === 'number') return mask;
+  throw new ModelError(`mm: flush by hypercall: ${x86.smp.cpus.length} vCPUs, at most ${BITS_PER_WORD}`);
+}
 
 /** A hypervisor names no PCID: the pages go in every address space of a vCPU. */
 function requestOf({ start, pages }: { readonly start: number; readonly pages: number }): RemoteRequest {

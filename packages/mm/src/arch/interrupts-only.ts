@@ -9,6 +9,7 @@ import { choose, ModelError, routine, smp_mb, work, type Steps } from '@shootdow
 import type { Cpu } from '@shootdown/cpu';
 import { kvm_flush_tlb_multi, type KvmTlbOptions } from './kvm-tlb.ts';
 import type { TlbArch } from '../kernel.ts';
+import type { CpuMask } from '../cpumask.ts';
 import type { Smp } from '../smp.ts';
 
 /** How a machine flushes. */
@@ -60,7 +61,7 @@ export function nativeIpi(smp: Smp, mask: number): FlushBackEnd {
 
 function nativeFlush(smp: Smp) {
   const fn = smp.register({ name: 'flush_tlb_func', run: () => flush_tlb_func() });
-  return routine('native_flush_tlb_multi', (cpu: Cpu, mask: number) => smp.smp_call_function_many(cpu, mask, fn));
+  return routine('native_flush_tlb_multi', (cpu: Cpu, mask: CpuMask) => smp.smp_call_function_many(cpu, mask, fn));
 }
 
 /** A KVM guest: a vCPU that the host has preempted gets no IPI, KVM flushes before it runs again. */

@@ -7,6 +7,7 @@
  */
 import { acquireWord, count, load, routine, store, waitFor, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
+import { cpumask_test_cpu, load_cpumask, type CpuMask } from '../cpumask.ts';
 import type { Mm } from '../kernel.ts';
 import { flushRange, LOADED_MM_SWITCHING, mmuOf, TLB_NR_DYN_ASIDS, type X86TlbState } from './x86-state.ts';
 
@@ -85,10 +86,10 @@ export const consider_global_asid = noted(function* consider_global_asid(x86: X8
 });
 
 function* mm_active_cpus_exceeds(x86: X86TlbState, mm: Mm, threshold: number): Steps<boolean> {
-  const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' });
+  const mask = yield* load_cpumask(mm.cpumask, { label: 'mm_cpumask(mm)' });
   let active = 0;
   for (const { id } of x86.smp.cpus) {
-    if ((mask & (1 << id)) === 0) continue;
+    if (!cpumask_test_cpu(id, mask)) continue;
     if ((yield* load(x86.loaded_mm.at(id), { label: `per_cpu(loaded_mm, ${id})` })) !== mm.id) continue;
     if ((yield* load(x86.is_lazy.at(id), { label: `per_cpu(is_lazy, ${id})` })) === 0) active++;
   }
@@ -98,7 +99,7 @@ function* mm_active_cpus_exceeds(x86: X86TlbState, mm: Mm, threshold: number): S
 /** The flush of an mm with a global ASID. inc_mm_tlb_gen() has been the barrier: INVLPGB itself waits for no store. */
 export const broadcast_tlb_flush = routine(
   'broadcast_tlb_flush',
-  function* (x86: X86TlbState, cpu: Cpu, mm: Mm, asid: number, flush_tlb_multi: (mask: number) => Steps): Steps {
+  function* (x86: X86TlbState, cpu: Cpu, mm: Mm, asid: number, flush_tlb_multi: (mask: CpuMask) => Steps): Steps {
     const { countMax = INVLPGB_COUNT_MAX, mutant } = x86.options.invlpgb ?? {};
     const mmu = mmuOf(x86, cpu);
     const { start, pages } = yield* flushRange(x86, cpu.id);
@@ -117,18 +118,18 @@ export const broadcast_tlb_flush = routine(
 /** The IPI makes whoever gets it change to the global ASID; when all CPUs have, the transition is over. */
 const finish_asid_transition = routine(
   'finish_asid_transition',
-  function* (x86: X86TlbState, mm: Mm, asid: number, flush_tlb_multi: (mask: number) => Steps): Steps {
+  function* (x86: X86TlbState, mm: Mm, asid: number, flush_tlb_multi: (mask: CpuMask) => Steps): Steps {
     if ((yield* load(mm.asid_transition.at(0), { label: 'mm_in_asid_transition(mm)' })) === 0) return;
-    const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' });
+    const mask = yield* load_cpumask(mm.cpumask, { label: 'mm_cpumask(mm)' });
     for (const { id } of x86.smp.cpus) {
-      if ((mask & (1 << id)) === 0) continue;
+      if (!cpumask_test_cpu(id, mask)) continue;
       const loaded_mm = x86.loaded_mm.at(id);
       if (x86.options.invlpgb?.mutant !== 'switching CPUs are not waited for') {
         yield* waitFor(loaded_mm, SWITCHING_BIT, 0, { label: `per_cpu(loaded_mm, ${id}) != LOADED_MM_SWITCHING` });
       }
       if ((yield* load(loaded_mm, { label: `per_cpu(loaded_mm, ${id})` })) !== mm.id) continue;
       if ((yield* load(x86.loaded_mm_asid.at(id), { label: `per_cpu(loaded_mm_asid, ${id})` })) === asid) continue;
-      yield* flush_tlb_multi(yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' }));
+      yield* flush_tlb_multi(yield* load_cpumask(mm.cpumask, { label: 'mm_cpumask(mm)' }));
       return;
     }
     yield* store(mm.asid_transition.at(0), 0, { label: 'asid_transition = false' });

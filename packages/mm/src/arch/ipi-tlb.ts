@@ -5,6 +5,7 @@
 import { load, ModelError, routine, setBits, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
+import { cpuBit, cpumask_test_cpu, load_cpumask, wordOfCpu } from '../cpumask.ts';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
 
@@ -31,8 +32,8 @@ export function ipiTlb(
   }
   const flush = routine('flush_tlb_mm_range', function* (cpu: Cpu, mm: Mm, start: number, end: number): Steps {
     for (let vpn = start; vpn < Math.min(end, pages); vpn++) {
-      const mask = yield* load(mm.cpumask.at(0), { label: 'mm_cpumask(mm)' });
-      if ((mask & (1 << cpu.id)) !== 0) yield* invlpg(cpu, vpn);
+      const mask = yield* load_cpumask(mm.cpumask, { label: 'mm_cpumask(mm)' });
+      if (cpumask_test_cpu(cpu.id, mask)) yield* invlpg(cpu, vpn);
       if (sendsIpis) yield* smp.smp_call_function_many(cpu, mask, invalidates[vpn] as number);
     }
   });
@@ -41,7 +42,9 @@ export function ipiTlb(
     flushesUpgrades,
     flush_tlb_mm_range: (cpu, mm, start, end) => flush(cpu, mm, start, end),
     *switch_mm(cpu, next) {
-      yield* setBits(next.cpumask.at(0), 1 << cpu.id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
+      yield* setBits(wordOfCpu(next.cpumask, cpu.id), cpuBit(cpu.id), {
+        label: 'cpumask_set_cpu(self, mm_cpumask(next))',
+      });
       yield* (mmus[cpu.id] as MmuInstructions).load_root((yield* load(next.pgd.at(0))) - 1, next.id, false);
     },
     enter_lazy_tlb: () => unsupported('enter_lazy_tlb'),

@@ -40,7 +40,8 @@ export function x86FlushKernelRange(
   );
   return routine('flush_tlb_kernel_range', function* (cpu: Cpu, start: number, end: number): Steps {
     for (let vpn = start; vpn < end; vpn++) {
-      const mask = mutant === 'only the CPUs of the mm' ? yield* load(cpumask, { label: 'mm_cpumask(mm)' }) : -1;
+      const mask =
+        mutant === 'only the CPUs of the mm' ? yield* load(cpumask, { label: 'mm_cpumask(mm)' }) : smp.everyone;
       yield* mmuOf(cpu).invlpg(vpn);
       yield* smp.smp_call_function_many(cpu, mask, do_kernel_range_flush[vpn] as number);
     }

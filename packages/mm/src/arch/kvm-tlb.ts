@@ -5,6 +5,7 @@
 import { cmpxchg, count, load, routine, store, type Address, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { formatPreempted, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
+import { cpumask_test_cpu, cpumask_without, type CpuMask } from '../cpumask.ts';
 import type { FlushTlbMulti } from './x86-state.ts';
 import { native_flush_tlb_multi } from './x86-tlb.ts';
 
@@ -33,11 +34,11 @@ export function kvmTlbFlush(kvm: KvmTlbOptions): FlushTlbMulti {
  */
 export const kvm_flush_tlb_multi = routine(
   'kvm_flush_tlb_multi',
-  function* (kvm: KvmTlbOptions, cpus: readonly Cpu[], mask: number, native: (flushmask: number) => Steps): Steps {
+  function* (kvm: KvmTlbOptions, cpus: readonly Cpu[], mask: CpuMask, native: (flushmask: CpuMask) => Steps): Steps {
     let flushmask = mask;
     for (const other of cpus) {
       const preempted = kvm.stealTime[other.id];
-      if ((mask & (1 << other.id)) === 0 || preempted === undefined) continue;
+      if (!cpumask_test_cpu(other.id, mask) || preempted === undefined) continue;
       // The own vCPU is not preempted: it is not skipped, but it never leaves the mask either.
       const state = yield* load(preempted, {
         label: `READ_ONCE(steal_time(${other.id})->preempted)`,
@@ -45,7 +46,7 @@ export const kvm_flush_tlb_multi = routine(
       });
       if ((state & KVM_VCPU_PREEMPTED) === 0) continue;
       if (yield* requestFlush(kvm, other, preempted, state)) {
-        flushmask &= ~(1 << other.id);
+        flushmask = cpumask_without(flushmask, other.id);
         yield* count(KvmCounter.elided);
       }
     }

@@ -2,6 +2,7 @@
 import { load, type Address, type Region, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
+import type { CpuMask } from '../cpumask.ts';
 import type { Mm } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
 import type { InvlpgbOptions } from './invlpgb.ts';
@@ -53,7 +54,7 @@ export type FlushTlbMulti = (
   x86: X86TlbState,
   cpu: Cpu,
   mm: Mm,
-  mask: number,
+  mask: CpuMask,
   freed_tables: boolean,
   trim_cpumask: boolean,
 ) => Steps;

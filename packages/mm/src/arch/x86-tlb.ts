@@ -22,6 +22,17 @@ import {
 } from '@shootdown/machine';
 import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
+import {
+  cpuBit,
+  cpumask_empty,
+  cpumask_test_cpu,
+  cpumask_without,
+  cpumaskWhere,
+  formatCpumask,
+  load_cpumask,
+  wordOfCpu,
+  type CpuMask,
+} from '../cpumask.ts';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
 import {
@@ -132,11 +143,11 @@ const flush_tlb_mm_range = routine(
       );
       return;
     }
-    const mask = yield* load(mm.cpumask.at(0), {
+    const mask = yield* load_cpumask(mm.cpumask, {
       label: 'mm_cpumask(mm)',
-      fact: (m) => `CPUs 0b${(m >>> 0).toString(2)}`,
+      fact: (word) => `CPUs ${formatCpumask(word)}`,
     });
-    if ((mask & ~(1 << cpu.id)) !== 0) {
+    if (!cpumask_empty(cpumask_without(mask, cpu.id))) {
       const trim_cpumask = yield* should_trim_cpumask(x86, mm);
       yield* flush_tlb_multi(x86, cpu, mm, mask, freed_tables, trim_cpumask);
       yield* consider_global_asid(x86, mm);
@@ -152,18 +163,18 @@ const flush_tlb_mm_range = routine(
 /** Sends the IPI, to all of the mask or to those for whom it matters, and waits until they have flushed. */
 export const native_flush_tlb_multi = routine(
   'native_flush_tlb_multi',
-  function* (x86: X86TlbState, cpu: Cpu, mm: Mm, mask: number, freed_tables: boolean, trim_cpumask: boolean): Steps {
+  function* (x86: X86TlbState, cpu: Cpu, mm: Mm, mask: CpuMask, freed_tables: boolean, trim_cpumask: boolean): Steps {
     yield* count(X86Counter.remoteFlush);
-    let targets = 0;
+    const told = new Set<number>();
     for (const other of x86.smp.cpus) {
-      const bit = 1 << other.id;
-      if ((mask & bit) === 0) continue;
+      if (!cpumask_test_cpu(other.id, mask)) continue;
       // Page tables about to be freed: a lazy CPU may still walk them speculatively, so everybody is told.
       const everybody = freed_tables && x86.options.mutant !== 'lazy CPUs keep freed tables';
-      if (everybody || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) targets |= bit;
+      if (everybody || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) told.add(other.id);
     }
-    const flushesSelf = (targets & (1 << cpu.id)) !== 0 && x86.options.mutant !== 'no local flush';
+    const flushesSelf = told.has(cpu.id) && x86.options.mutant !== 'no local flush';
     const local = flushesSelf ? () => flush_tlb_func(x86, cpu, cpu.id, true) : undefined;
+    const targets = cpumaskWhere(x86.smp.cpus, (id) => told.has(id));
     yield* x86.smp.smp_call_function_many(cpu, targets, x86.flushFunction, local);
   },
 );
@@ -198,7 +209,9 @@ const flush_tlb_func = routine(
       yield* count(X86Counter.received);
     }
     if (loaded_mm !== mmId) {
-      yield* clearBits(mm.cpumask.at(0), 1 << cpu.id, { label: 'cpumask_clear_cpu(self, mm_cpumask(mm))' });
+      yield* clearBits(wordOfCpu(mm.cpumask, cpu.id), cpuBit(cpu.id), {
+        label: 'cpumask_clear_cpu(self, mm_cpumask(mm))',
+      });
       return;
     }
     if (loaded_mm === INIT_MM) return;
@@ -280,10 +293,11 @@ const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbS
   const late = x86.options.mutant === 'switching is said late' || x86.options.mutant === 'before fea4e317f9e7';
   if (!late) yield* say_switching(x86, cpu);
   // A full barrier: either the flusher sees LOADED_MM_SWITCHING, or this CPU sees the flusher's tlb_gen.
+  const bits = wordOfCpu(next.cpumask, id);
   const isSet =
     x86.options.mutant === 'no barrier while switching' &&
-    ((yield* load(next.cpumask.at(0), { label: 'cpumask_test_cpu(self, mm_cpumask(next))' })) & (1 << id)) !== 0;
-  if (!isSet) yield* setBits(next.cpumask.at(0), 1 << id, { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
+    ((yield* load(bits, { label: 'cpumask_test_cpu(self, mm_cpumask(next))' })) & cpuBit(id)) !== 0;
+  if (!isSet) yield* setBits(bits, cpuBit(id), { label: 'cpumask_set_cpu(self, mm_cpumask(next))' });
   const next_tlb_gen = yield* load(next.tlb_gen.at(0), { label: 'next->context.tlb_gen' });
   yield* reload_tlb(x86, cpu, next, next_tlb_gen, late);
 });
