@@ -152,7 +152,7 @@ describe('a schedule of fifty million steps', () => {
     );
 
   it.each([
-    ['that ends early', () => 'reference-ptdump', /^schedule: step \d+: CPU0 is not enabled there\n$/],
+    ['that ends early', () => 'reference-ptdump', /^schedule: step \d+: CPU0 is not enabled there\n$/m],
     [
       'that goes on',
       spinning,

@@ -104,7 +104,7 @@ function propertiesOf(machine: SecondaryMachine, { does, other }: CowVariant): P
       name: `the new page is mapped (${name})`,
       kind: 'sometimes',
       why: 'otherwise nobody reads it there, and nothing is shown',
-      reads: [primary, pair.secondary],
+      reads: [primary, pair.secondary, contents.newest.at(PAGE)],
       check: (read) =>
         pte_present(read(pair.secondary)) &&
         pte_pfn(read(pair.secondary)) === pte_pfn(read(primary)) &&

@@ -83,6 +83,8 @@ export function buildPtdumpVmalloc(
     else builder.processor({ name: `CPU${id}`, tasks: [body] });
   });
   for (const property of propertiesOf(machine)) builder.property(property);
+  // A patch may leave a table to whoever walks it; the designs that were posted free every one.
+  if (!replace) builder.property(nothingLeaked(machine));
   return builder.build();
 }
 
@@ -127,15 +129,19 @@ function propertiesOf(machine: Machine): Property[] {
       reads: wordsOf(kernel.frames.entries),
       check: (read) => isMapped(machine, read),
     },
-    {
-      name: 'no table is leaked in the end',
-      kind: 'finally',
-      why: 'what a huge mapping has replaced is freed',
-      reads: [...wordsOf(kernel.frames.entries), ...wordsOf(kernel.frames.state)],
-      check: (read) => noneLeaked(machine, read),
-    },
     ...design.witnesses.map((name) => ({ kind: 'sometimes' as const, ...witness(name, machine) })),
   ];
+}
+
+function nothingLeaked(machine: Machine): Property {
+  const { frames } = machine.kernel;
+  return {
+    name: 'no table is leaked in the end',
+    kind: 'finally',
+    why: 'what a huge mapping has replaced is freed',
+    reads: [...wordsOf(frames.entries), ...wordsOf(frames.state)],
+    check: (read) => noneLeaked(machine, read),
+  };
 }
 
 function wordsOf(region: Region): number[] {

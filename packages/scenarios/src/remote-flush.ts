@@ -146,7 +146,7 @@ function staleMeanwhile({ tlb, kernel: { frames } }: FlushMachine): Property {
     name: 'CPU1 may hold a translation that memory no longer has',
     kind: 'sometimes',
     why: 'otherwise there is nothing to flush',
-    reads: [...tlb.words, frames.entry(0, PAGE).address],
+    reads: [...tlb.words, ...Array.from({ length: frames.entries.cells }, (_, i) => frames.entries.base + i)],
     check: (read) => tlb.isStale(read, 1, PAGE),
   };
 }

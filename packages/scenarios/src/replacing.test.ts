@@ -37,7 +37,7 @@ test('what the machine of a variant does not call cannot be replaced in it', () 
   const request = { scenario: 'gup-fast-vs-unmap', variant: 'kvm-pv/call-rcu' };
   const replace = { wp_page_copy: gup.unmap_region };
   expect(() => resolveScenario(scenarios, { ...request, replace })).toThrow(
-    /no routine of gup-fast-vs-unmap \/ kvm-pv\/call-rcu wp_page_copy \(have: flush_tlb_mm_range, free_pte_range, .*zap_pte_range/,
+    /no routine of gup-fast-vs-unmap \/ kvm-pv\/call-rcu wp_page_copy \(have: .*flush_tlb_mm_range, free_pte_range, .*zap_pte_range/,
   );
 });
 
@@ -67,6 +67,6 @@ test('build does not see what is expected of a variant', () => {
       },
     };
     resolveScenario([spied], { scenario: scenario.name }).build();
-    expect([scenario.name, seen]).toEqual([scenario.name, [false]]);
+    expect([scenario.name, seen.includes(true), seen.length > 0]).toEqual([scenario.name, false, true]);
   }
 });

@@ -28,7 +28,7 @@ interface OrderVariant extends Variant {
    * What happens to the pages: a copy that is then written to, KSM with an equal page, or the device may write to its
    * own read-only page.
    */
-  readonly replaces: 'copy' | 'merge' | 'upgrade';
+  readonly how: 'copy' | 'merge' | 'upgrade';
   readonly tlb?: IpiTlbOptions;
 }
 
@@ -52,7 +52,7 @@ const orderVariants: readonly OrderVariant[] = [
     source: RST,
     summary: 'the device is told between clearing and setting the entry',
     secondaryTlbs: 'under the lock',
-    replaces: 'copy',
+    how: 'copy',
   },
   {
     name: 'notify-with-flush',
@@ -61,7 +61,7 @@ const orderVariants: readonly OrderVariant[] = [
     source: '1af5a8109904 (v6.6)',
     summary: 'the flush of the CPUs tells it',
     secondaryTlbs: 'with the flush',
-    replaces: 'copy',
+    how: 'copy',
   },
   {
     name: 'notify-at-end-only',
@@ -69,7 +69,7 @@ const orderVariants: readonly OrderVariant[] = [
     source: RST,
     summary: 'the device is told by invalidate_range_end(), after the lock has been dropped',
     secondaryTlbs: 'at the end',
-    replaces: 'copy',
+    how: 'copy',
   },
   {
     name: 'never',
@@ -77,7 +77,7 @@ const orderVariants: readonly OrderVariant[] = [
     source: 'no outside authority',
     summary: 'the device is not told',
     secondaryTlbs: 'never',
-    replaces: 'copy',
+    how: 'copy',
   },
   {
     name: 'ksm/notify-at-end-only',
@@ -85,7 +85,7 @@ const orderVariants: readonly OrderVariant[] = [
     source: RST,
     summary: 'KSM replaces a read-only page by an equal one: the end is early enough',
     secondaryTlbs: 'at the end',
-    replaces: 'merge',
+    how: 'merge',
   },
   {
     name: 'ksm/never',
@@ -93,7 +93,7 @@ const orderVariants: readonly OrderVariant[] = [
     source: 'no outside authority',
     summary: 'the same, and the device is not told',
     secondaryTlbs: 'never',
-    replaces: 'merge',
+    how: 'merge',
   },
   {
     name: 'upgrade/notify-under-ptl',
@@ -103,7 +103,7 @@ const orderVariants: readonly OrderVariant[] = [
     summary:
       'until v6.5: a fault of the device makes the entry writable, CPUs are flushed (arm64), and the device keeps its read-only translation',
     secondaryTlbs: 'under the lock',
-    replaces: 'upgrade',
+    how: 'upgrade',
     tlb: ARM64,
   },
   {
@@ -113,7 +113,7 @@ const orderVariants: readonly OrderVariant[] = [
     source: UPGRADE,
     summary: 'v6.6: the flush tells the device',
     secondaryTlbs: 'with the flush',
-    replaces: 'upgrade',
+    how: 'upgrade',
     tlb: ARM64,
   },
 ];
@@ -124,17 +124,17 @@ const writes_in_order = routine('other thread', function* ({ kernel }: Secondary
   yield* secondary.cpu_access(kernel, cpu, B, VERSION);
 });
 
-function buildTlbOrder({ variant: { secondaryTlbs, replaces, tlb }, memoryModel }: BuildRequest<OrderVariant>): System {
+function buildTlbOrder({ variant: { secondaryTlbs, how, tlb }, memoryModel }: BuildRequest<OrderVariant>): System {
   return buildSecondaryMachine(
     {
       memoryModel,
       freePages: 2,
-      stablePage: replaces === 'merge',
+      stablePage: how === 'merge',
       design: { ...secondary.NotifierEra.E3, secondaryTlbs },
       ...(tlb && { tlb }),
-      ...PARTS[replaces],
+      ...PARTS[how],
     },
-    WITNESSES[replaces],
+    WITNESSES[how],
   );
 }
 
@@ -144,7 +144,7 @@ const OWN_READ_ONLY: InitialPage = { ...OWN, writable: false };
 const load = (page: number): secondary.SecondaryAccess => ({ page, version: 0 });
 const store = (page: number): secondary.SecondaryAccess => ({ page, version: VERSION });
 
-const PARTS: Readonly<Record<OrderVariant['replaces'], Pick<SecondaryMachineOptions, 'pages' | 'cpus' | 'device'>>> = {
+const PARTS: Readonly<Record<OrderVariant['how'], Pick<SecondaryMachineOptions, 'pages' | 'cpus' | 'device'>>> = {
   copy: {
     pages: [SHARED, SHARED],
     cpus: [faults(A), faults(B), { accesses: true, run: (machine, cpu) => program(writes_in_order, machine, cpu) }],
@@ -184,7 +184,7 @@ function upgradeWitness({ kernel }: SecondaryMachine): Property[] {
   ];
 }
 
-const WITNESSES: Readonly<Record<OrderVariant['replaces'], (machine: SecondaryMachine) => readonly Property[]>> = {
+const WITNESSES: Readonly<Record<OrderVariant['how'], (machine: SecondaryMachine) => readonly Property[]>> = {
   copy: orderWitness,
   merge: (machine) => [isMerged(machine, A)],
   upgrade: upgradeWitness,

@@ -4,8 +4,10 @@ import type { Mark, Operation, Steps } from '@shootdown/machine';
 /** The same steps, each of which says its line. */
 export function* withLine<T>(steps: Steps<T>, text: string): Steps<T> {
   let result: unknown = 0;
+  // As `yield*` does: from here on the steps are begun.
+  const begun = steps[Symbol.iterator]();
   for (;;) {
-    const next = steps.next(result as number);
+    const next = begun.next(result as number);
     if (next.done) return next.value;
     result = yield marked(next.value, text);
   }
