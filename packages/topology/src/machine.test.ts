@@ -338,23 +338,24 @@ describe('executors agree on a topology', () => {
 });
 
 describe('a machine of more CPUs than a word has bits', () => {
+  const SPIN: Action = { do: 'spin' };
+  const unmaps = (times: number, pages: number): Action[] => [
+    { do: 'wait-for-others' },
+    {
+      do: 'repeat',
+      times,
+      body: [
+        { do: 'mmap', area: 'a', pages },
+        { do: 'touch', area: 'a' },
+        { do: 'munmap', area: 'a' },
+      ],
+    },
+  ];
   const run = (cpus: number, spins: number, options: Partial<MachineOptions> = {}) =>
     runMachine(
       machine({ name: 'm', architecture: 'x86-64-4l', cpus, ...SMALL, ...options })
-        .thread('p', 0, [
-          { do: 'wait-for-others' },
-          { do: 'measure', phase: 'unmap' },
-          {
-            do: 'repeat',
-            times: 5,
-            body: [
-              { do: 'mmap', area: 'a', pages: 1 },
-              { do: 'touch', area: 'a' },
-              { do: 'munmap', area: 'a' },
-            ],
-          },
-        ])
-        .thread('p', spins, [{ do: 'spin' }])
+        .thread('p', 0, unmaps(5, 1))
+        .thread('p', spins, [SPIN])
         .assemble(),
     );
 
@@ -364,10 +365,32 @@ describe('a machine of more CPUs than a word has bits', () => {
     [192, 100],
     [256, 255],
   ])('sends the IPIs that a small one sends: %i CPUs, CPU %i spins', (cpus, spins) => {
-    const { end, phases } = run(cpus, spins);
-    const counts = phases['unmap']?.[X86Counter.interrupts] ?? [];
+    const { end, total } = run(cpus, spins);
+    const counts = total[X86Counter.interrupts] ?? [];
     expect(end).toBe('done');
     expect(counts.map((n, cpu) => [cpu, n]).filter(([, n]) => n !== 0)).toEqual([[spins, 5]]);
+  });
+
+  // Steps, cycles and fingerprints of a scheduler that asked every CPU before every step.
+  test.each([
+    [4, 6_392, 473_253, 'fac09c91ff6a7a85'],
+    [32, 29_772, 1_005_085, '82b11f48cc220b1a'],
+    [64, 60_302, 1_613_133, '03be69703f163152'],
+  ])('all %i of which but one spin, has every one of them flush', (cpus, steps, cycles, fingerprint) => {
+    const description = parseTopology({
+      name: 'm',
+      architecture: 'x86-64-4l',
+      cpus,
+      processes: [
+        {
+          name: 'p',
+          threads: Array.from({ length: cpus }, (_, cpu) => ({ cpu, run: cpu === 0 ? unmaps(30, 4) : [SPIN] })),
+        },
+      ],
+    });
+    const run = runMachine(assemble(description));
+    expect(run).toMatchObject({ end: 'done', steps, cycles, fingerprint });
+    expect(run.total[X86Counter.interrupts]?.slice(1)).toEqual(Array.from({ length: cpus - 1 }, () => 30));
   });
 
   test('runs alike twice, and under tso', () => {

@@ -88,6 +88,8 @@ export class VirtualTimeScheduler {
   /** Choices that happen after spinning: looked at only while somebody spins. */
   readonly #afterSpinning: readonly number[];
   readonly #isWatched: readonly boolean[];
+  /** A refused processor of a weakly ordered machine may still have something to propagate. */
+  readonly #isWeak: boolean;
   /** Choices to look at: those of empty channels are left out. */
   readonly #always: readonly number[];
   readonly #deliveries: readonly number[];
@@ -129,6 +131,7 @@ export class VirtualTimeScheduler {
     this.#always = indexes.filter(
       (i) => this.#system.choices[i]?.kind !== 'deliver' && this.#canHappen(this.#system.choices[i] as Choice),
     );
+    this.#isWeak = this.#system.weak !== null;
     this.#spinsSince = this.#system.processors.map(() => NEVER);
     this.#isWatched = this.#system.processors.map((p) => this.#system.spontaneous.some((s) => s.spinner === p.index));
     for (const channel of this.#system.channels) {
@@ -240,6 +243,17 @@ export class VirtualTimeScheduler {
     return true;
   }
 
+  /**
+   * A processor that has been refused at an operation that never happens, or has none left, would be refused again: asking
+   * all CPUs that idle or spin in user mode before every step made a step take time quadratic in their number. An
+   * interrupt gives it another operation. One that is still booked as spinning is asked, so that this ends.
+   */
+  #cannotGoOn(index: number): boolean {
+    if (this.#isWeak || this.#spinsSince[index] !== NEVER) return false;
+    const operation = this.#executor.pendingOperation(index);
+    return operation === null || operation.definition.rests === true;
+  }
+
   #spontaneousOf(choice: Extract<Choice, { kind: 'spontaneous' }>): Spontaneous {
     return this.#system.spontaneous[choice.spontaneous] as Spontaneous;
   }
@@ -324,7 +338,9 @@ export class VirtualTimeScheduler {
     const subject = this.#subject[choice] as number;
     switch (this.#kind[choice] as Choice['kind']) {
       case 'advance':
-        return this.#waited[subject] === true && this.#isShutOut(subject) ? NEVER : (this.#clock[subject] as number);
+        return this.#waited[subject] === true && (this.#isShutOut(subject) || this.#cannotGoOn(subject))
+          ? NEVER
+          : (this.#clock[subject] as number);
       case 'drain':
         return (this.#clock[subject] as number) + cyclesOf(this.#options.costs, 'drain');
       case 'deliver': {
