@@ -1,6 +1,6 @@
 /**
- * Watches over a command that runs code of the user's, from another thread: a routine that loops for ever, a module that never
- * settles or ends the process, and memory that runs out are noticed from outside only.
+ * Watches over a command that runs code of the user's, from another thread: a routine that loops for ever, a module
+ * that never settles or ends the process, and memory that runs out are noticed from outside only.
  */
 import { readFileSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';

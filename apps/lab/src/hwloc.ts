@@ -1,6 +1,6 @@
 /**
- * What `lstopo machine.xml` writes (hwloc 1 and 2), as a topology: objects in one another, and a processing unit (PU) for
- * every CPU of the operating system.
+ * What `lstopo machine.xml` writes (hwloc 1 and 2), as a topology: objects in one another, and a processing unit (PU)
+ * for every CPU of the operating system.
  */
 import { ModelError } from '@shootdown/machine';
 import { parseTopology, type TopologyInput } from '@shootdown/topology';
@@ -39,8 +39,8 @@ const ARCHITECTURES: Readonly<Record<string, TopologyInput['architecture']>> = {
 const NAME_MAX = 100;
 
 /**
- * A machine with the CPUs of an hwloc file and one process, which sleeps on CPU 0. Throws ModelError on text that is no XML,
- * and on XML that is no topology, has no PU, or more than a topology may have.
+ * A machine with the CPUs of an hwloc file and one process, which sleeps on CPU 0. Throws ModelError on text that is no
+ * XML, and on XML that is no topology, has no PU, or more than a topology may have.
  * @param source what the file is called, for messages
  */
 export function topologyFromHwloc(text: string, name: string, source: string): FromHwloc {

@@ -1,8 +1,9 @@
 /**
  * Modules of the user's own: a scenario, or routines; TypeScript as it is, from any folder.
  *
- * JavaScript that Node can load by itself is loaded as it is. TypeScript, and what lies where `@shootdown/*` cannot be found, is bundled: one
- * file, in which `@shootdown/*` are the command's own packages. There is one copy of these, whoever imports them.
+ * JavaScript that Node can load by itself is loaded as it is. TypeScript, and what lies where `@shootdown/*` cannot be
+ * found, is bundled: one file, in which `@shootdown/*` are the command's own packages. There is one copy of these,
+ * whoever imports them.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -3,7 +3,10 @@ import { fstatSync, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { withoutControls } from '@shootdown/machine';
 
-/** What a write ends with when there is no room, or something is wrong with the medium: the output is lost, the input was right. */
+/**
+ * What a write ends with when there is no room, or something is wrong with the medium: the output is lost, the input
+ * was right.
+ */
 const LOST: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
@@ -42,7 +45,9 @@ export function writeWholeChunks(stream: Writable & { readonly fd?: number }): v
   };
 }
 
-/** Names and labels come from modules of others: what a terminal would obey is written as an escape, as JSON has them. */
+/**
+ * Names and labels come from modules of others: what a terminal would obey is written as an escape, as JSON has them.
+ */
 export function writeNoControls(stream: Writable): void {
   const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
   stream.write = (chunk: unknown, ...rest: unknown[]) =>

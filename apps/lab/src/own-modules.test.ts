@@ -1,4 +1,7 @@
-/** Scenarios of the user's own, outside this repository: TypeScript and JavaScript, checked, explored with workers, and one to begin with. */
+/**
+ * Scenarios of the user's own, outside this repository: TypeScript and JavaScript, checked, explored with workers, and
+ * one to begin with.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

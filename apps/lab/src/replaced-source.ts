@@ -1,4 +1,7 @@
-/** Builds a scenario with replaced routines, or one that is read from a file, where it is searched: worker threads load this module. */
+/**
+ * Builds a scenario with replaced routines, or one that is read from a file, where it is searched: worker threads load
+ * this module.
+ */
 import type { SystemSource } from '@shootdown/explorer';
 import type { System } from '@shootdown/machine';
 import type { Replacement } from './c-files.ts';

@@ -93,7 +93,10 @@ export function asksForBothSides(args: Arguments): boolean {
   return path !== undefined && namesPatch(path) && args.text('side') === undefined;
 }
 
-/** The same for a request that is complete. `typed` ends in `.js` or `.mjs`: the path of a module that exports a scenario. */
+/**
+ * The same for a request that is complete. `typed` ends in `.js` or `.mjs`: the path of a module that exports a
+ * scenario.
+ */
 export async function requestedScenario(
   typed: string,
   { replacement, ...request }: NamedRequest,

@@ -1,5 +1,6 @@
 /**
- * The `shootdown` command. Results on stdout, progress on stderr; exit codes in `exit-codes.ts`; how a command is made in `arguments.ts`.
+ * The `shootdown` command. Results on stdout, progress on stderr; exit codes in `exit-codes.ts`; how a command is made
+ * in `arguments.ts`.
  *
  * Commands are loaded when they are called, so that the first answer does not wait for code it does not need.
  */
@@ -107,8 +108,8 @@ function usage(): string {
 /**
  * What no command can catch, once per process.
  *
- * `shootdown ... | head`: nobody reads on, so nothing more is worth finding. Node ignores SIGPIPE; its exit code is kept.
- * Progress that nobody can read is no reason to give up the search.
+ * `shootdown ... | head`: nobody reads on, so nothing more is worth finding. Node ignores SIGPIPE; its exit code is
+ * kept. Progress that nobody can read is no reason to give up the search.
  */
 function catchTheRest(): void {
   if (process.stderr.listenerCount('error') > 0) return;

@@ -11,7 +11,10 @@ export const widthFlag = {
   width: { type: 'string', help: 'characters per line (default: the terminal, or 76)' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
-/** Characters per line: what was asked for, what the terminal has, or `otherwise` where nobody looks. Throws UsageError, ModelError. */
+/**
+ * Characters per line: what was asked for, what the terminal has, or `otherwise` where nobody looks. Throws UsageError,
+ * ModelError.
+ */
 export function width(args: Arguments, otherwise: number): number {
   return args.whole('width', WIDTH_MIN, WIDTH_MAX) ?? terminalWidth(otherwise);
 }
@@ -25,7 +28,10 @@ export function terminalWidth(otherwise: number): number {
 const STYLES = ['bold', 'underline', 'red', 'green', 'yellow'] as const;
 type Style = (typeof STYLES)[number];
 
-/** Coloured text stands between two marks until it is written: whatever looks at text on its way there sees no escapes of a terminal. */
+/**
+ * Coloured text stands between two marks until it is written: whatever looks at text on its way there sees no escapes
+ * of a terminal.
+ */
 const MARK_FIRST = 0xf_5d00;
 const MARK_END = String.fromCodePoint(MARK_FIRST);
 const markOf = (style: Style): string => String.fromCodePoint(MARK_FIRST + 1 + STYLES.indexOf(style));
@@ -55,7 +61,10 @@ export function writeColours(stream: NodeJS.WriteStream): void {
     write(typeof chunk === 'string' ? shown(chunk) : chunk, ...rest);
 }
 
-/** Wraps words to a width: the first line begins with `first`, the others are indented. Words longer than a line stay whole. */
+/**
+ * Wraps words to a width: the first line begins with `first`, the others are indented. Words longer than a line stay
+ * whole.
+ */
 export function wrapped(first: string, indent: number, text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = first;

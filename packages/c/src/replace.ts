@@ -31,8 +31,8 @@ export interface ReplaceRequest {
 }
 
 /**
- * Compiles files into routines: one for each function that has the name of a routine of the scenario. Throws CError if there is
- * none, and for every mistake in the files.
+ * Compiles files into routines: one for each function that has the name of a routine of the scenario. Throws CError if
+ * there is none, and for every mistake in the files.
  */
 export async function replacements(request: ReplaceRequest): Promise<KernelRoutines> {
   return await replacementsOf(request as unknown as TypedRequest<object>);

@@ -76,7 +76,10 @@ export interface StartOptions {
   readonly migratesTo?: readonly Cpu[];
 }
 
-/** Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may switch between them (preemption). */
+/**
+ * Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may
+ * switch between them (preemption).
+ */
 export function startCpu(
   builder: SystemBuilder,
   cpu: Cpu,
@@ -122,8 +125,8 @@ const TELL_CPU = defineOperation({
 });
 
 /**
- * What was stored before is in memory first. In x2APIC mode that takes the fence of x2apic_send_IPI() (25a068b8e9a4), in xAPIC mode the write
- * to uncached memory does it, and gic_ipi_send_mask() has a barrier.
+ * What was stored before is in memory first. In x2APIC mode that takes the fence of x2apic_send_IPI() (25a068b8e9a4),
+ * in xAPIC mode the write to uncached memory does it, and gic_ipi_send_mask() has a barrier.
  */
 const SEND_IPI = defineOperation({
   name: 'ipi_send',
@@ -141,7 +144,9 @@ interface Entering {
   readonly message: Message;
 }
 
-/** Enters a state in which the CPU executes no more; the operation after it is where it rests. A guest's HLT is an exit. */
+/**
+ * Enters a state in which the CPU executes no more; the operation after it is where it rests. A guest's HLT is an exit.
+ */
 const ENTER = defineOperation({
   name: 'enter',
   role: 'environment',

@@ -37,7 +37,10 @@ export interface Untested {
 /** What a verdict says nothing about, and what it rests on. */
 export interface Scope {
   readonly notTested: readonly Untested[];
-  /** Architectures weaker than the memory model whose instructions some run reaches: the order of their plain accesses was not tested. */
+  /**
+   * Architectures weaker than the memory model whose instructions some run reaches: the order of their plain accesses
+   * was not tested.
+   */
   readonly weakerArchitectures: readonly string[];
   /** Sentences that `assertThat` was asked about in some run. */
   readonly assertionsReached: readonly string[];

@@ -2,8 +2,8 @@
  * Depth-first search with undo: no rows and no edges are kept, only fingerprints, so it goes where breadth-first search
  * runs out of memory. The counterexample it finds is its stack, and long.
  *
- * Terminal components (see `components.ts`) are found on the way, by Tarjan's algorithm: states are numbered in order of
- * arrival, which is the order Tarjan needs.
+ * Terminal components (see `components.ts`) are found on the way, by Tarjan's algorithm: states are numbered in order
+ * of arrival, which is the order Tarjan needs.
  */
 import { entryBranch, entryChoice, scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
 import { Expander } from './expander.ts';

@@ -1,9 +1,9 @@
 /**
  * `explore`: every interleaving of a system, or an honest account of how far the search got.
  *
- * The search itself may be reduced (fewer interleavings, interchangeable processors as one) and may be depth first. What is
- * reported of a violation is always what a plain breadth-first search finds, so that the counterexample is a shortest one
- * and does not depend on how it was found.
+ * The search itself may be reduced (fewer interleavings, interchangeable processors as one) and may be depth first.
+ * What is reported of a violation is always what a plain breadth-first search finds, so that the counterexample is a
+ * shortest one and does not depend on how it was found.
  */
 import { TabulatedExecutor, type System } from '@shootdown/machine';
 import { coverageOf, scopeOf } from './coverage.ts';
@@ -31,8 +31,8 @@ interface Example {
 }
 
 /**
- * Searches a system exhaustively. Throws ModelError on options that do not go together, and on mistakes of the model that
- * show on the way (a routine that throws, a channel that overflows).
+ * Searches a system exhaustively. Throws ModelError on options that do not go together, and on mistakes of the model
+ * that show on the way (a routine that throws, a channel that overflows).
  */
 export async function explore(system: System, options: ExploreOptions = {}): Promise<ExploreResult> {
   const plan = planOf(system, options);
@@ -111,8 +111,9 @@ function verdictOf(problem: Problem | undefined, complete: boolean): Verdict {
 }
 
 /**
- * All problems, the one that is shown first, with the length it is shown at. It need not be the one that the search met first: the plain search for
- * a shortest counterexample may come upon another. A livelock stays one in the list, although it is shown as a deadlock if no task moves on it.
+ * All problems, the one that is shown first, with the length it is shown at. It need not be the one that the search met
+ * first: the plain search for a shortest counterexample may come upon another. A livelock stays one in the list,
+ * although it is shown as a deadlock if no task moves on it.
  */
 function withShownFirst(problems: readonly Problem[], { problem, schedule, loopStart }: Example): Problem[] {
   const [first, ...rest] = problems as [Problem, ...Problem[]];

@@ -1,13 +1,15 @@
 /**
- * The state graph a breadth-first search leaves behind: who leads where, by which choice. Counterexamples, livelocks and
- * interleavings are all computed from it, so none of them depends on the order in which states were found.
+ * The state graph a breadth-first search leaves behind: who leads where, by which choice. Counterexamples, livelocks
+ * and interleavings are all computed from it, so none of them depends on the order in which states were found.
  */
 import { CHOICES_MAX, entryBranch, entryChoice, scheduleEntry } from '@shootdown/machine';
 import { Column16, Column32, Column8 } from './storage.ts';
 
 /** What is known of a state, as bits of {@link StateGraph.flags}. */
 export const StateFlag = {
-  /** Everything has come to rest: no operation, message or store buffer can move, and every task has returned or rests. */
+  /**
+   * Everything has come to rest: no operation, message or store buffer can move, and every task has returned or rests.
+   */
   rest: 1,
   /** At rest, and a `finally` property does not hold. */
   finallyBroken: 2,
@@ -16,8 +18,8 @@ export const StateFlag = {
 } as const;
 
 /**
- * How an edge keeps its schedule entry: branch and choice side by side below the bit that says that the transition violated
- * a property. Narrow for systems of up to 256 choices, wide for others.
+ * How an edge keeps its schedule entry: branch and choice side by side below the bit that says that the transition
+ * violated a property. Narrow for systems of up to 256 choices, wide for others.
  */
 export class Packing {
   /** Bytes per entry. */
@@ -57,8 +59,8 @@ export interface GraphArrays {
 }
 
 /**
- * States are numbered level by level; edges are stored by source, in the order of expansion. An edge's target is a state;
- * a violating transition that was not followed has no edge.
+ * States are numbered level by level; edges are stored by source, in the order of expansion. An edge's target is a
+ * state; a violating transition that was not followed has no edge.
  */
 export class StateGraph {
   readonly #firstEdge = new Column32();

@@ -1,6 +1,7 @@
 /**
- * How much memory a search may still take. It looks at what the process has been given: the heap of V8, the address space
- * (`ulimit -v`), the memory of the computer or of the container. Where none of that can be asked, as in a browser, there is no limit.
+ * How much memory a search may still take. It looks at what the process has been given: the heap of V8, the address
+ * space (`ulimit -v`), the memory of the computer or of the container. Where none of that can be asked, as in a
+ * browser, there is no limit.
  */
 
 /** Of what was there when the search began, so much may be used: the rest is for telling what was found. */

@@ -9,7 +9,10 @@ import type { Harvest } from './shard-worker.ts';
 import { NO_ROOM, type PendingFinally } from './shard.ts';
 import { FingerprintTable } from './storage.ts';
 
-/** Makes one outcome of what the shards have found. @param statesMax states beyond that are left out, the last ones first */
+/**
+ * Makes one outcome of what the shards have found. @param statesMax states beyond that are left out, the last ones
+ * first
+ */
 export function merged(
   model: System,
   executor: TabulatedExecutor,

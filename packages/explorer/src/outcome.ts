@@ -42,7 +42,10 @@ const SLICE = 64;
 /** Why a search stops: `stale` means that its reduction has learnt better, and it begins again. */
 type Broken = StopReason | 'stale';
 
-/** A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it can. */
+/**
+ * A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it
+ * can.
+ */
 export const BREAKS_MAX = 2;
 
 /** The executor of a plan, and its reduction if one is in force. */

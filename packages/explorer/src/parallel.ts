@@ -1,6 +1,6 @@
 /**
- * A breadth-first search by several shards. Every state is owned by the shard that its fingerprint names, and levels are
- * finished together, so the number of shards changes nothing but the time. Where the shards run is not known here.
+ * A breadth-first search by several shards. Every state is owned by the shard that its fingerprint names, and levels
+ * are finished together, so the number of shards changes nothing but the time. Where the shards run is not known here.
  */
 import { Numbering, TabulatedExecutor, type Discoveries } from '@shootdown/machine';
 import { merged } from './merge.ts';

@@ -1,11 +1,12 @@
 /**
- * A tabulated executor that learns which words every step touches. Partial-order reduction is built on what it learns, so
- * no declaration of anybody's has to be believed.
+ * A tabulated executor that learns which words every step touches. Partial-order reduction is built on what it learns,
+ * so no declaration of anybody's has to be believed.
  *
  * Whatever can happen by itself is an *agent*, and each agent has a row in the sets: per processor and routine node the
  * operation pending there, per processor the draining of its store buffer, per channel its delivery, per spontaneous
- * choice its message. What a component does in return (effects, messages, interrupts), and what a watcher does, counts as
- * done by the agent that set it off. Attempts count as well as successes: a blocked operation has read what blocks it.
+ * choice its message. What a component does in return (effects, messages, interrupts), and what a watcher does, counts
+ * as done by the agent that set it off. Attempts count as well as successes: a blocked operation has read what blocks
+ * it.
  */
 import {
   Code,
@@ -179,7 +180,10 @@ export class RecordingExecutor extends TabulatedExecutor {
   /** Words that are fetched as instructions. */
   readonly #code: readonly number[];
   #row = NOBODY;
-  /** Per choice whose doing it is; of an operation it depends on where the processor (which has the number of the choice) stands. */
+  /**
+   * Per choice whose doing it is; of an operation it depends on where the processor (which has the number of the
+   * choice) stands.
+   */
   readonly #rows: Int32Array;
 
   constructor(system: System) {
@@ -260,8 +264,8 @@ export class RecordingExecutor extends TabulatedExecutor {
   }
 
   /**
-   * What the weak memory does at one location has to do with what it does there for others, and barriers with nobody but
-   * their own processor: with its interrupt handler, too, which its component starts.
+   * What the weak memory does at one location has to do with what it does there for others, and barriers with nobody
+   * but their own processor: with its interrupt handler, too, which its component starts.
    */
   override noteRequest(request: Request): void {
     // The constructor of the base class sets up the tasks, when there are no fields here yet.

@@ -3,8 +3,9 @@ import type { MemoryModel, Mutation } from '@shootdown/machine';
 import type { Coverage, Scope } from './coverage.ts';
 
 /**
- * The answer. `safe`: every reachable state was seen and nothing is wrong. `violation`: a property is violated (a livelock
- * and an unmet `sometimes` are violations too). `bounded`: nothing wrong was found, and not everything was seen.
+ * The answer. `safe`: every reachable state was seen and nothing is wrong. `violation`: a property is violated (a
+ * livelock and an unmet `sometimes` are violations too). `bounded`: nothing wrong was found, and not everything was
+ * seen.
  */
 export type Verdict = 'safe' | 'violation' | 'deadlock' | 'bounded';
 
@@ -21,14 +22,18 @@ export interface Bounds {
   readonly maxStates?: number;
   /** Steps of a schedule at most (breadth-first only; switches reduction off). */
   readonly maxDepth?: number;
-  /** Times a processor that could go on is left for another one, per schedule (breadth-first only; switches reduction off). */
+  /**
+   * Times a processor that could go on is left for another one, per schedule (breadth-first only; switches reduction
+   * off).
+   */
   readonly preemptions?: number;
   /** Wall time. */
   readonly timeoutSeconds?: number;
 }
 
 /**
- * Why a search ended before it was complete. `messages`: a location of a weak memory had as many messages as it may have.
+ * Why a search ended before it was complete. `messages`: a location of a weak memory had as many messages as it may
+ * have.
  */
 export type StopReason =
   | 'violation'
@@ -135,7 +140,9 @@ export interface ExploreResult {
   readonly bytesPerState: number;
   /** Probability that two states shared a fingerprint, so that one of them was missed; 0 in exact mode. */
   readonly collisionOdds: number;
-  /** Number of maximal schedules as a decimal string; null if the graph has a cycle, is too big, or was not completed. */
+  /**
+   * Number of maximal schedules as a decimal string; null if the graph has a cycle, is too big, or was not completed.
+   */
   readonly interleavings: string | null;
   /** How many of them violate a property on the way (`all` only). */
   readonly violatingInterleavings: string | null;

@@ -40,8 +40,8 @@ export interface Variant {
   /** One verdict, or one per memory model. */
   readonly expected: ExpectedVerdict | Readonly<Partial<Record<MemoryModel, ExpectedVerdict>>>;
   /**
-   * Verdicts on further memory models, on which it is explored only when asked. What `expected` says in one word holds for
-   * `sc` and `tso`: a weaker model needs a verdict of its own.
+   * Verdicts on further memory models, on which it is explored only when asked. What `expected` says in one word holds
+   * for `sc` and `tso`: a weaker model needs a verdict of its own.
    */
   readonly expectedOn?: Readonly<Partial<Record<MemoryModel, ExpectedVerdict>>>;
   /** Where the expectation comes from: a commit, a mail, a paper; or `derived` with the reasoning in one line. */
@@ -65,11 +65,17 @@ export interface BuildRequest<V extends Variant = Variant, P extends string = st
   readonly variant: V;
   readonly memoryModel: MemoryModel;
   readonly parameters: Readonly<Record<P, number>>;
-  /** Routines that stand in for those of the same name: a patch. Same arguments, same result. {@link resolveScenario} sees to it. */
+  /**
+   * Routines that stand in for those of the same name: a patch. Same arguments, same result. {@link resolveScenario}
+   * sees to it.
+   */
   readonly replace?: KernelRoutines | undefined;
 }
 
-/** A scenario of variants `V` with parameters `P`. `build` must give the same system for the same request, in any process. */
+/**
+ * A scenario of variants `V` with parameters `P`. `build` must give the same system for the same request, in any
+ * process.
+ */
 export interface Scenario<V extends Variant = Variant, P extends string = string> {
   /** What the command line calls it: `ptdump-vmalloc`. */
   readonly name: string;
@@ -78,11 +84,14 @@ export interface Scenario<V extends Variant = Variant, P extends string = string
   readonly seed?: `S${number}`;
   readonly parameters?: Readonly<Record<P, Parameter>>;
   readonly variants: readonly V[];
-  /** A method, so that a list may hold scenarios of different variants: {@link resolveScenario} gives each of them its own. */
+  /**
+   * A method, so that a list may hold scenarios of different variants: {@link resolveScenario} gives each of them its
+   * own.
+   */
   build(request: BuildRequest<V, P>): System;
   /**
-   * The kernel routines of a variant, by kernel identifier: `build` takes those of `request.replace` in their place. Left out,
-   * nothing can be replaced.
+   * The kernel routines of a variant, by kernel identifier: `build` takes those of `request.replace` in their place.
+   * Left out, nothing can be replaced.
    */
   routines?(variant: V): KernelRoutines;
   /** Bounds in force unless others are asked for. */
@@ -140,8 +149,9 @@ const VARIANT_KEYS = keysOf<Variant>()(
 const PARAMETER_KEYS = keysOf<Parameter>()('default', 'min', 'max', 'meaning');
 
 /**
- * Finds scenario and variant and fills in the parameters. Without a variant, it is the first whose parameters agree with
- * those given. Throws ModelError (one line, with what is available) on anything unknown, out of range or contradictory.
+ * Finds scenario and variant and fills in the parameters. Without a variant, it is the first whose parameters agree
+ * with those given. Throws ModelError (one line, with what is available) on anything unknown, out of range or
+ * contradictory.
  */
 export function resolveScenario<V extends Variant>(
   scenarios: readonly Scenario<V>[],
@@ -183,7 +193,10 @@ export function resolveScenario<V extends Variant>(
   };
 }
 
-/** Builds a system, the first time twice: a search replays, and workers build their own. Throws ModelError if the two differ. */
+/**
+ * Builds a system, the first time twice: a search replays, and workers build their own. Throws ModelError if the two
+ * differ.
+ */
 function builder(where: string, build: () => System): () => System {
   const checked = (): System => {
     const system = build();

@@ -23,7 +23,10 @@ import { warmUp } from './warm-up.ts';
 /** The parts of a plan that are plain data. */
 export type PlanData = Pick<Plan, 'reduction' | 'symmetry' | 'all' | 'preemptions' | 'warmUp'>;
 
-/** Words of the memory that workers and pool share: the pool's wish to stop, then per worker states, transitions and queue. */
+/**
+ * Words of the memory that workers and pool share: the pool's wish to stop, then per worker states, transitions and
+ * queue.
+ */
 export const Shared = { stop: 0, first: 1, perWorker: 3 } as const;
 
 /** A level expanded. */
@@ -209,7 +212,9 @@ export class ShardWorker {
   }
 }
 
-/** Loads the module of a source and builds its system. Throws ModelError if there is no such export, or no such variant. */
+/**
+ * Loads the module of a source and builds its system. Throws ModelError if there is no such export, or no such variant.
+ */
 export async function buildSystem(source: SystemSource): Promise<System> {
   const system = await builtFrom(source);
   return (source.mutations ?? []).reduce((changed, mutation) => mutated(changed, mutation).system, system);

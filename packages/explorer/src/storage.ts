@@ -231,8 +231,9 @@ export class FingerprintTable {
   }
 
   /**
-   * Reads the slots that {@link add} will want for fingerprints `from` to `to` of `pairs`. The reads do not wait for one
-   * another, as those of `add` do; afterwards the slots are in the cache. (Measured: a third off the time of adding.)
+   * Reads the slots that {@link add} will want for fingerprints `from` to `to` of `pairs`. The reads do not wait for
+   * one another, as those of `add` do; afterwards the slots are in the cache. (Measured: a third off the time of
+   * adding.)
    */
   touch(pairs: Int32Array, from: number, to: number): void {
     const slots = this.#slots;

@@ -1,6 +1,7 @@
 /**
- * What a search takes on trust, looked at again: that routines are deterministic, that a `point` names all that the future
- * depends on, that a counterexample happens when no local state is remembered, and that `build` builds the same system twice.
+ * What a search takes on trust, looked at again: that routines are deterministic, that a `point` names all that the
+ * future depends on, that a counterexample happens when no local state is remembered, and that `build` builds the same
+ * system twice.
  */
 import {
   describeMismatch,
@@ -23,8 +24,8 @@ const SHARE = { again: 500, points: 1_500, depth: 2, reach: 40, statesPerOperati
 const AGAIN_NODES = 12;
 
 /**
- * Runs routines again, along some of the histories that the search met, or all of them. Throws ModelError on a routine that does
- * something else, and on a point that two histories leave differently.
+ * Runs routines again, along some of the histories that the search met, or all of them. Throws ModelError on a routine
+ * that does something else, and on a point that two histories leave differently.
  * @param states of the search: how much is looked at depends on them, so that it depends on nothing else
  */
 export function verifyNodes(system: System, nodes: NodeTable, states: number, all: boolean): void {
@@ -52,8 +53,8 @@ function refuseMismatch(
 const BLAME_OPERATIONS = 2_000_000;
 
 /**
- * Makes a counterexample happen with routines that forget nothing, and compares. Throws ModelError if it does not, for then it
- * rests on a point that does not hold.
+ * Makes a counterexample happen with routines that forget nothing, and compares. Throws ModelError if it does not, for
+ * then it rests on a point that does not hold.
  * @param loopStart of a livelock: the steps from there on can be repeated for ever
  */
 export function verifyExample(system: System, nodes: NodeTable, { problem, schedule, loopStart }: Example): void {
@@ -124,8 +125,8 @@ const TWIN_RUNS = 2;
 const TWIN_STEPS = 40;
 
 /**
- * What is different between two systems that should be the same one, in words; null if nothing was noticed. They are compared
- * by their parts, and along a few random runs.
+ * What is different between two systems that should be the same one, in words; null if nothing was noticed. They are
+ * compared by their parts, and along a few random runs.
  */
 export function differenceBetween(first: System, second: System): string | null {
   if (first.layout.words !== second.layout.words)

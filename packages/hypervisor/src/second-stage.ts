@@ -2,8 +2,8 @@
  * The host takes memory from a guest: an entry of the second stage goes, every vCPU flushes, the frame is free.
  *
  * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu, v6.18: kvm_handle_hva_range(), kvm_unmap_gfn_range(),
- * kvm_flush_remote_tlbs(), kvm_make_all_cpus_request(). The retry protocol between this and page faults under way is no part of
- * it: a fault is one step.
+ * kvm_flush_remote_tlbs(), kvm_make_all_cpus_request(). The retry protocol between this and page faults under way is no
+ * part of it: a fault is one step.
  */
 import {
   acquireWord,
@@ -45,7 +45,10 @@ export const unmapGuestFrame = noted(function* unmapGuestFrame(
   return true;
 });
 
-/** Of kvm_mmu_notifier_invalidate_range_start(): returns the host frame that stood behind the guest frame, -1 if none did. */
+/**
+ * Of kvm_mmu_notifier_invalidate_range_start(): returns the host frame that stood behind the guest frame, -1 if none
+ * did.
+ */
 const kvm_handle_hva_range = routine(
   'kvm_handle_hva_range',
   function* (vm: Vm, stage: SecondStageTables, gfn: number, mutant?: UnmapMutant): Steps<number> {
@@ -63,8 +66,9 @@ const kvm_handle_hva_range = routine(
 );
 
 /**
- * Whoever is in guest mode is interrupted, and waited for; the others see the request when they enter. With KVM_REQ_TLB_FLUSH this is
- * kvm_flush_remote_tlbs(): when it returns, no vCPU uses a translation of the second stage that was removed before the call.
+ * Whoever is in guest mode is interrupted, and waited for; the others see the request when they enter. With
+ * KVM_REQ_TLB_FLUSH this is kvm_flush_remote_tlbs(): when it returns, no vCPU uses a translation of the second stage
+ * that was removed before the call.
  */
 const kvm_make_all_cpus_request = routine(
   'kvm_make_all_cpus_request',

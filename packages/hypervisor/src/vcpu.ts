@@ -62,9 +62,13 @@ export interface VcpuOptions {
   readonly exploreBound?: number;
   /** See {@link VcpuEntry}. Default `atomic`. */
   readonly entry?: VcpuEntry;
-  /** False: before v5.6, a vCPU preempted again before it entered the guest has its record overwritten. Default true. */
+  /**
+   * False: before v5.6, a vCPU preempted again before it entered the guest has its record overwritten. Default true.
+   */
   readonly keepsPendingFlush?: boolean;
-  /** False: before v5.19, KVM_VCPU_PREEMPTED is set wherever the vCPU is preempted, in the emulator too. Default true. */
+  /**
+   * False: before v5.19, KVM_VCPU_PREEMPTED is set wherever the vCPU is preempted, in the emulator too. Default true.
+   */
   readonly onlyAtInstructionBoundary?: boolean;
   /** False: KVM_VCPU_FLUSH_TLB is not looked at on the way into the guest. Default true. */
   readonly honoursFlush?: boolean;
@@ -93,8 +97,8 @@ export interface Vcpu {
 const FLUSH_GUEST: Message = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 };
 
 /**
- * Adds the vCPU behind a guest's CPU, which the host may preempt and resume at any time (`host` choices). The CPU's processor
- * takes {@link Vcpu.gateName} as its gate.
+ * Adds the vCPU behind a guest's CPU, which the host may preempt and resume at any time (`host` choices). The CPU's
+ * processor takes {@link Vcpu.gateName} as its gate.
  */
 export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, options: VcpuOptions = {}): Vcpu {
   const name = `vCPU${cpu.id}`;
@@ -138,8 +142,8 @@ const exitMessage = messageFor((reason: ExitReason) => ({ type: 'exit', reason }
 const HANDLED: Message = { type: 'handled' };
 
 /**
- * A guest's CPU leaves guest mode for something that KVM handles: counted, paid for, handled, and unless the vCPU is scheduled
- * out meanwhile it is back in guest mode when this returns. Nothing happens outside guest mode.
+ * A guest's CPU leaves guest mode for something that KVM handles: counted, paid for, handled, and unless the vCPU is
+ * scheduled out meanwhile it is back in guest mode when this returns. Nothing happens outside guest mode.
  */
 export function vm_exit(cx: OperationContext, vcpu: Pick<Vcpu, 'component'>, reason: ExitReason, from?: number): void {
   cx.tell(vcpu.component, exitMessage(reason), from);
@@ -157,7 +161,9 @@ export function ept_violation(cx: OperationContext, vcpu: Vcpu, gfn: number, mmu
 const HLT: Message = { type: 'hlt' };
 const WAKE: Message = { type: 'wake' };
 
-/** What KVM hears of a guest's CPU: an IPI for it is an exit of the vCPU that sends it, and wakes it if it is halted. */
+/**
+ * What KVM hears of a guest's CPU: an IPI for it is an exit of the vCPU that sends it, and wakes it if it is halted.
+ */
 export function guestHooks(vm: Vm, vcpu: Vcpu): { ipi(cx: OperationContext): void; hlt(cx: OperationContext): void } {
   return {
     ipi(cx) {

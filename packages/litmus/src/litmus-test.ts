@@ -64,6 +64,9 @@ export interface FrontEnd {
   readonly dialect: Dialect;
   /** The memory model such a test is meant for. */
   readonly memoryModel: MemoryModel;
-  /** Throws `Unsupported` on what it cannot read or what is not modelled. May be asynchronous (a parser that must be loaded). */
+  /**
+   * Throws `Unsupported` on what it cannot read or what is not modelled. May be asynchronous (a parser that must be
+   * loaded).
+   */
   read(text: string): LitmusTest | Promise<LitmusTest>;
 }

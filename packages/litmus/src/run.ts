@@ -171,8 +171,8 @@ function cellsOf(region: Region): number[] {
 }
 
 /**
- * Runs a test. With promises, a test whose condition is not reached is run again, each time with one of the stores in memory
- * that might overtake an earlier load of its processor, until nothing new is seen.
+ * Runs a test. With promises, a test whose condition is not reached is run again, each time with one of the stores in
+ * memory that might overtake an earlier load of its processor, until nothing new is seen.
  */
 export function runLitmus(test: LitmusTest, options: RunOptions): LitmusResult {
   const run = new Run(test, options);

@@ -1,8 +1,8 @@
 /**
  * Sets of CPUs: struct cpumask. Mirrors include/linux/cpumask.h, v6.18, with words of 32 bits.
  *
- * A machine of at most 32 CPUs has masks of one word, and a mask that a routine has read is that word. A larger one has a word
- * per 32 CPUs, and reading a mask reads each of them: as in the kernel, a mask is no snapshot then.
+ * A machine of at most 32 CPUs has masks of one word, and a mask that a routine has read is that word. A larger one has
+ * a word per 32 CPUs, and reading a mask reads each of them: as in the kernel, a mask is no snapshot then.
  */
 import { load, type Address, type Region, type Saying, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';

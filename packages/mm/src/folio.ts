@@ -1,4 +1,7 @@
-/** References to pages: how lockless walkers take them, and how removers count them. Mirrors include/linux/page_ref.h and mm/internal.h, v6.18. */
+/**
+ * References to pages: how lockless walkers take them, and how removers count them. Mirrors include/linux/page_ref.h
+ * and mm/internal.h, v6.18.
+ */
 import {
   BLOCKED,
   defineOperation,

@@ -1,6 +1,6 @@
 /**
- * The kernel of one machine: what mm routines share. A scenario assembles it from the parts that it needs; what is left out is not
- * there, and costs neither words nor steps.
+ * The kernel of one machine: what mm routines share. A scenario assembles it from the parts that it needs; what is left
+ * out is not there, and costs neither words nor steps.
  */
 import type { Frames, Region, Steps, SystemBuilder } from '@shootdown/machine';
 import { atomicAdd, noted } from '@shootdown/machine';
@@ -29,8 +29,8 @@ import { VmaList, VMAS_MAX_DEFAULT } from './vma.ts';
 export interface TlbArch {
   readonly name: string;
   /**
-   * flush_tlb_mm_range(): when it returns, no CPU uses a translation of [start, end) (page numbers) that was removed before
-   * the call. `freed_tables`: the range had page tables that are about to be freed.
+   * flush_tlb_mm_range(): when it returns, no CPU uses a translation of [start, end) (page numbers) that was removed
+   * before the call. `freed_tables`: the range had page tables that are about to be freed.
    */
   flush_tlb_mm_range(cpu: Cpu, mm: Mm, start: number, end: number, freed_tables: boolean): Steps;
   /** switch_mm(): this CPU runs `next` from now on. */
@@ -41,9 +41,15 @@ export interface TlbArch {
   leave_mm(cpu: Cpu): Steps;
   /** init_new_context(): what the architecture keeps per mm. */
   init_new_context(mm: Mm): Steps;
-  /** pte_needs_flush(): whether an entry that mprotect changed from `old` to `entry` may be cached in a way that matters. */
+  /**
+   * pte_needs_flush(): whether an entry that mprotect changed from `old` to `entry` may be cached in a way that
+   * matters.
+   */
   pte_needs_flush(old: number, entry: number): boolean;
-  /** ptep_set_access_flags() flushes what it has made more permissive: arm64. Left out: it does not, a stale translation costs a spurious fault: x86. */
+  /**
+   * ptep_set_access_flags() flushes what it has made more permissive: arm64. Left out: it does not, a stale translation
+   * costs a spurious fault: x86.
+   */
   readonly flushesUpgrades?: boolean;
 }
 
@@ -56,13 +62,18 @@ export interface Kernel {
   readonly frames: Frames;
   readonly shape: WalkShape;
   readonly arch: TlbArch;
-  /** What becomes of unlinked tables after their flush (see rcuTableFree()). Left out: they are freed at once, without MMU_GATHER_RCU_TABLE_FREE. */
+  /**
+   * What becomes of unlinked tables after their flush (see rcuTableFree()). Left out: they are freed at once, without
+   * MMU_GATHER_RCU_TABLE_FREE.
+   */
   readonly tlb_remove_table_free?: ((tables: readonly number[]) => Steps) | undefined;
   /** tlb_finish_mmu() does not look whether other gathers are open (a mutant). Default false. */
   readonly ignoresNestedGathers?: boolean;
   /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. Left out: nobody else takes them. */
   readonly ptl?: Region;
-  /** How unlinked tables are freed ({@link TableFreeing}). Left out: with the next flush, in batches that never fill up. */
+  /**
+   * How unlinked tables are freed ({@link TableFreeing}). Left out: with the next flush, in batches that never fill up.
+   */
   readonly tableFreeing?: TableFreeing;
   /** Who walks tables without locks, and how those who free tables wait for them. Left out: nobody walks. */
   readonly walkers?: LocklessWalkers;
@@ -70,7 +81,9 @@ export interface Kernel {
   readonly tracepoints?: Tracepoints;
   /** vm_normal_folio() of a page of a file, where its dirty bit and mapcount matter. */
   readonly folio?: FileFolio;
-  /** What decides whether a write fault copies. Left out: the reference count, v5.9 to v5.18, and nothing else is kept. */
+  /**
+   * What decides whether a write fault copies. Left out: the reference count, v5.9 to v5.18, and nothing else is kept.
+   */
   readonly anon?: AnonRmap;
   /** Whom changes of an address space must be told. Left out: mm_has_notifiers() is false. */
   readonly secondary?: SecondaryMmus;
@@ -100,7 +113,10 @@ export interface MmOptions {
 
 const LOCK_TASKS_DEFAULT = 16;
 
-/** Areas of an mm that exists from the start: such machines are explored, and every word of a state is copied over and over. */
+/**
+ * Areas of an mm that exists from the start: such machines are explored, and every word of a state is copied over and
+ * over.
+ */
 const VMAS_MAX_INITIAL = 4;
 
 /** An address space: mm_struct. */
@@ -123,7 +139,10 @@ export class Mm extends MmStruct {
   readonly cpumask: Region;
   /** mm->tlb_flush_pending: open mmu_gathers. */
   readonly tlb_flush_pending: Region;
-  /** mm->mm_count: one for the users together, one per CPU that may walk the tree; with the last reference the root goes. */
+  /**
+   * mm->mm_count: one for the users together, one per CPU that may walk the tree; with the last reference the root
+   * goes.
+   */
   readonly mm_count: Region;
 
   /** @param initial left out: the mm comes into being by pgd_alloc() */

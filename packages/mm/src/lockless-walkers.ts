@@ -1,6 +1,7 @@
 /**
- * Walkers without locks, and how those who free page tables wait for them. Mirrors mm/mmu_gather.c, v6.18: tlb_remove_table_free(),
- * tlb_remove_table_sync_one(), __tlb_remove_table_one(); and mm/pgtable-generic.c, pte_free_defer().
+ * Walkers without locks, and how those who free page tables wait for them. Mirrors mm/mmu_gather.c, v6.18:
+ * tlb_remove_table_free(), tlb_remove_table_sync_one(), __tlb_remove_table_one(); and mm/pgtable-generic.c,
+ * pte_free_defer().
  */
 import { routine, type Frames, type Routine, type Steps, noted, noteMethods } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -23,7 +24,10 @@ export class LocklessWalkers {
     noteMethods(this);
   }
 
-  /** Callbacks that free a batch of tables ({@link batchOf}), a table without a batch, and a table that no gather removes. */
+  /**
+   * Callbacks that free a batch of tables ({@link batchOf}), a table without a batch, and a table that no gather
+   * removes.
+   */
   readonly tlb_remove_table_rcu: number;
   readonly tlb_remove_table_one_rcu: number;
   readonly pte_free_now: number;

@@ -69,7 +69,10 @@ export const madvise_dontneed = routine(
   },
 );
 
-/** zap_page_range_single(): secondary MMUs may look at the range again as soon as it is clear; the pages go after the flush. */
+/**
+ * zap_page_range_single(): secondary MMUs may look at the range again as soon as it is clear; the pages go after the
+ * flush.
+ */
 export const zap_page_range_single = routine(
   'zap_page_range_single',
   function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
@@ -81,7 +84,10 @@ export const zap_page_range_single = routine(
   },
 );
 
-/** mprotect(): changes the areas' flags, then every entry whose write permission changes. Flags as they were: nothing to do. */
+/**
+ * mprotect(): changes the areas' flags, then every entry whose write permission changes. Flags as they were: nothing to
+ * do.
+ */
 export const mprotect = routine(
   'mprotect',
   function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number, flags: number): Steps {
@@ -102,8 +108,8 @@ export const mprotect = routine(
 );
 
 /**
- * exit_mm() and exit_mmap(): the last user of the address space is gone, and everything goes. The CPU runs on lazily until
- * the tables are gone, then leaves; the root goes with the last CPU that may walk it (mmdrop()).
+ * exit_mm() and exit_mmap(): the last user of the address space is gone, and everything goes. The CPU runs on lazily
+ * until the tables are gone, then leaves; the root goes with the last CPU that may walk it (mmdrop()).
  */
 export const exit_mmap = routine('exit_mmap', function* (kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
   yield* release(kernel, mm);
@@ -158,8 +164,8 @@ export const unmap_page_range = routine(
 );
 
 /**
- * Makes entries read-only, or writable where the page is this mm's own (can_change_pte_writable()). A clean page stands for
- * the zero page, which a read fault maps and nobody owns: it stays read-only.
+ * Makes entries read-only, or writable where the page is this mm's own (can_change_pte_writable()). A clean page stands
+ * for the zero page, which a read fault maps and nobody owns: it stays read-only.
  */
 const change_pte_range = routine(
   'change_pte_range',

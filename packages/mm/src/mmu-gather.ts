@@ -1,6 +1,6 @@
 /**
- * mmu_gather: collects what an unmap removed, flushes once, and only then frees; and what becomes of unlinked tables, in every era.
- * Mirrors mm/mmu_gather.c and include/asm-generic/tlb.h, v5.16 to v7.1. Ranges are virtual page numbers.
+ * mmu_gather: collects what an unmap removed, flushes once, and only then frees; and what becomes of unlinked tables,
+ * in every era. Mirrors mm/mmu_gather.c and include/asm-generic/tlb.h, v5.16 to v7.1. Ranges are virtual page numbers.
  */
 import {
   atomicAdd,
@@ -37,14 +37,17 @@ export type RemoveOne =
 /** How tlb_remove_table() goes about it. */
 export interface TableFreeing {
   /**
-   * Tables that fit into a batch (MAX_TABLE_BATCH); `with pages`: without MMU_GATHER_RCU_TABLE_FREE there are no table batches,
-   * a table joins the data pages and is freed with them.
+   * Tables that fit into a batch (MAX_TABLE_BATCH); `with pages`: without MMU_GATHER_RCU_TABLE_FREE there are no table
+   * batches, a table joins the data pages and is freed with them.
    */
   readonly batch: number | 'with pages';
   /** Whether GFP_NOWAIT finds a page for a batch; with `may fail` both outcomes are explored each time. */
   readonly allocation: 'succeeds' | 'fails' | 'may fail';
   readonly one: RemoveOne;
-  /** tlb_remove_table_free(); `at once` is MMU_GATHER_TABLE_FREE without RCU, on an architecture that has lockless walkers. */
+  /**
+   * tlb_remove_table_free(); `at once` is MMU_GATHER_TABLE_FREE without RCU, on an architecture that has lockless
+   * walkers.
+   */
   readonly free: 'call-rcu' | 'at once';
 }
 
@@ -236,7 +239,10 @@ export const tlb_finish_mmu = routine('tlb_finish_mmu', function* (kernel: Kerne
   yield* atomicAdd(tlb.mm.tlb_flush_pending.at(0), -1, { label: 'dec_tlb_flush_pending(mm)' });
 });
 
-/** MMU_GATHER_RCU_TABLE_FREE, for {@link Kernel.tlb_remove_table_free}: a callback per table, as if every batch held one. */
+/**
+ * MMU_GATHER_RCU_TABLE_FREE, for {@link Kernel.tlb_remove_table_free}: a callback per table, as if every batch held
+ * one.
+ */
 export function rcuTableFree(rcu: Rcu, frames: Frames): (tables: readonly number[]) => Steps {
   const tlb_remove_table_rcu = rcu.register('tlb_remove_table_rcu', (table) => __tlb_remove_table(frames, table));
   return function* (tables) {

@@ -55,7 +55,10 @@ export const pte_offset = noted(function* pte_offset(kernel: Kernel, mm: Mm, vpn
   return kernel.frames.entry(table, indexOf(levels.at(-1) as WalkLevel, vpn));
 });
 
-/** Like {@link pte_offset}, allocating the tables that are missing (__pte_alloc() and relatives); null when out of memory. */
+/**
+ * Like {@link pte_offset}, allocating the tables that are missing (__pte_alloc() and relatives); null when out of
+ * memory.
+ */
 export const pte_alloc = routine(
   'pte_alloc',
   function* (kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {

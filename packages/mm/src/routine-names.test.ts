@@ -4,7 +4,10 @@ import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** Rooms that have versions of the kernel's functions for entries of their own; they wait for being brought together with it. */
+/**
+ * Rooms that have versions of the kernel's functions for entries of their own; they wait for being brought together
+ * with it.
+ */
 const ROOMS_OF_THEIR_OWN = /\/(?:contpte|lazy|lazy-mmu)\//;
 
 /** Tasks of several scenarios that have the same name. The list may only become shorter. */

@@ -1,11 +1,12 @@
 /**
- * Cross-CPU function calls. Mirrors kernel/smp.c, smp_call_function_many_cond() and flush_smp_call_function_queue(), v6.18.
+ * Cross-CPU function calls. Mirrors kernel/smp.c, smp_call_function_many_cond() and flush_smp_call_function_queue(),
+ * v6.18.
  *
  * A call is a csd word per (source, destination): locked by the caller, unlocked by the handler when the function has
  * returned. A destination's queue is the set of sources whose csd waits there; adding to an empty queue sends the IPI.
  *
- * The set is one word on machines of at most 32 CPUs. On larger ones adding to it and taking all of it are one step each, too,
- * over several words, and what was taken is read from words of the CPU's own.
+ * The set is one word on machines of at most 32 CPUs. On larger ones adding to it and taking all of it are one step
+ * each, too, over several words, and what was taken is read from words of the CPU's own.
  */
 import {
   BLOCKED,
@@ -39,7 +40,9 @@ import {
 /** The interrupt vector of cross-CPU calls. */
 export const CALL_FUNCTION_VECTOR = 'CALL_FUNCTION_VECTOR';
 
-/** A function that other CPUs can be made to run: `source` is the CPU that asked for it (its info lives in its words). */
+/**
+ * A function that other CPUs can be made to run: `source` is the CPU that asked for it (its info lives in its words).
+ */
 export interface SmpFunction {
   readonly name: string;
   run(cpu: Cpu, source: number): Steps;
@@ -47,7 +50,10 @@ export interface SmpFunction {
 
 const CSD_UNLOCKED = 0;
 
-/** Adds CPU `c` to the set of `b` words at `a`; result 0 if it was empty. A full barrier, like the cmpxchg() it stands for. */
+/**
+ * Adds CPU `c` to the set of `b` words at `a`; result 0 if it was empty. A full barrier, like the cmpxchg() it stands
+ * for.
+ */
 const LLIST_ADD = defineOperation({
   name: 'llist_add',
   cost: 'xchg',
@@ -102,7 +108,9 @@ export class Smp {
 
   readonly #doNothing: number;
 
-  /** @param do_nothing what do_nothing() does besides: taking the interrupt may synchronize a context. Default: nothing */
+  /**
+   * @param do_nothing what do_nothing() does besides: taking the interrupt may synchronize a context. Default: nothing
+   */
   constructor(builder: SystemBuilder, cpus: readonly Cpu[], do_nothing: (cpu: Cpu) => Steps = function* () {}) {
     this.cpus = cpus;
     this.#doNothing = this.register({ name: 'do_nothing', run: do_nothing });

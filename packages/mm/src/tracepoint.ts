@@ -1,4 +1,7 @@
-/** Places in kernel code that checkers can watch. Like a tracepoint of the kernel: nothing happens there unless somebody has attached a probe. */
+/**
+ * Places in kernel code that checkers can watch. Like a tracepoint of the kernel: nothing happens there unless somebody
+ * has attached a probe.
+ */
 import {
   defineOperation,
   operation,

@@ -1,5 +1,6 @@
 /**
- * Whether the range has a memslot, while that may change: an invalidation must find the same slots at its start and at its end.
+ * Whether the range has a memslot, while that may change: an invalidation must find the same slots at its start and at
+ * its end.
  *
  * Mirrors virt/kvm/kvm_main.c, v6.18: mn_active_invalidate_count, kvm_swap_active_memslots().
  */

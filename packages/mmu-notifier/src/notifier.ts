@@ -1,8 +1,8 @@
 /**
  * The mmu notifiers of one address space: who has subscribed, and the calls by which the primary MMU tells them.
  *
- * Mirrors mm/mmu_notifier.c, v6.18: mmu_notifier_register(), __mmu_notifier_invalidate_range_start() and its relatives. What has
- * been removed since (invalidate_page() in v4.14, change_pte() in v6.10) is here as it was.
+ * Mirrors mm/mmu_notifier.c, v6.18: mmu_notifier_register(), __mmu_notifier_invalidate_range_start() and its relatives.
+ * What has been removed since (invalidate_page() in v4.14, change_pte() in v6.10) is here as it was.
  */
 import {
   defineOperation,
@@ -27,7 +27,10 @@ import {
 } from './contract.ts';
 import { subscriptionMachine } from './subscription.machine.ts';
 
-/** A call of a callback: struct mmu_notifier_range, and what the callee must know of its caller. Ranges are page numbers, half open. */
+/**
+ * A call of a callback: struct mmu_notifier_range, and what the callee must know of its caller. Ranges are page
+ * numbers, half open.
+ */
 export interface NotifierCall {
   readonly callback: CallbackName;
   readonly start: number;
@@ -73,7 +76,10 @@ export interface MmuNotifierOptions {
 
 /** How a subscriber begins. */
 export interface RegisterOptions {
-  /** False: it subscribes with {@link MmuNotifierSubscriptions.mmu_notifier_register} while the machine runs. Default true. */
+  /**
+   * False: it subscribes with {@link MmuNotifierSubscriptions.mmu_notifier_register} while the machine runs. Default
+   * true.
+   */
   readonly registered?: boolean;
 }
 
@@ -119,14 +125,17 @@ export class MmuNotifierSubscriptions {
     return this.#list.length > 0;
   }
 
-  /** True if somebody who may subscribe has no change_pte(): as mm_has_notifiers() in this model, it does not look at who has by now. */
+  /**
+   * True if somebody who may subscribe has no change_pte(): as mm_has_notifiers() in this model, it does not look at
+   * who has by now.
+   */
   get someLackChangePte(): boolean {
     return this.#list.some(({ ops }) => !ops.change_pte);
   }
 
   /**
-   * mmu_notifier_register(). The caller holds mm_take_all_locks(), so that nobody is between invalidate_range_start() and
-   * invalidate_range_end().
+   * mmu_notifier_register(). The caller holds mm_take_all_locks(), so that nobody is between invalidate_range_start()
+   * and invalidate_range_end().
    */
   *mmu_notifier_register(notifier: MmuNotifier): Steps {
     yield operation(TELL, notifier.component, 0, 0, REGISTER, { label: `mmu_notifier_register(${notifier.name})` });
@@ -137,15 +146,18 @@ export class MmuNotifierSubscriptions {
     yield operation(TELL, notifier.component, 0, 0, UNREGISTER, { label: `mmu_notifier_unregister(${notifier.name})` });
   }
 
-  /** mmu_notifier_invalidate_range_start(): from its return to the end, no subscriber establishes a mapping of the range. */
+  /**
+   * mmu_notifier_invalidate_range_start(): from its return to the end, no subscriber establishes a mapping of the
+   * range.
+   */
   readonly mmu_notifier_invalidate_range_start = routine(
     'mmu_notifier_invalidate_range_start',
     (start: number, end: number) => this.#start(start, end, true),
   );
 
   /**
-   * mmu_notifier_invalidate_range_start_nonblock(): 0, or {@link EAGAIN} if somebody would have to sleep; then all are told that it
-   * is over, so who may refuse must have no invalidate_range_end().
+   * mmu_notifier_invalidate_range_start_nonblock(): 0, or {@link EAGAIN} if somebody would have to sleep; then all are
+   * told that it is over, so who may refuse must have no invalidate_range_end().
    */
   readonly mmu_notifier_invalidate_range_start_nonblock = routine(
     'mmu_notifier_invalidate_range_start_nonblock',
@@ -163,7 +175,10 @@ export class MmuNotifierSubscriptions {
     this.#each('invalidate_page', vpn, vpn + 1, (ops, call) => ops.invalidate_page?.(call)),
   );
 
-  /** invalidate_page() for those who have no change_pte(): the fallback before v3.7, and the second half of the proposal of 2014. */
+  /**
+   * invalidate_page() for those who have no change_pte(): the fallback before v3.7, and the second half of the proposal
+   * of 2014.
+   */
   readonly mmu_notifier_invalidate_page_if_missing_change_pte = routine(
     'mmu_notifier_invalidate_page_if_missing_change_pte',
     (vpn: number) =>
@@ -172,12 +187,18 @@ export class MmuNotifierSubscriptions {
       ),
   );
 
-  /** mmu_notifier_change_pte(), until v6.9. `fallback`: who has no change_pte() gets invalidate_page() instead (before v3.7). */
+  /**
+   * mmu_notifier_change_pte(), until v6.9. `fallback`: who has no change_pte() gets invalidate_page() instead (before
+   * v3.7).
+   */
   readonly mmu_notifier_change_pte = routine('mmu_notifier_change_pte', (vpn: number, pte: number, fallback: boolean) =>
     this.#changePte(vpn, pte, fallback),
   );
 
-  /** mmu_notifier_arch_invalidate_secondary_tlbs(), until v6.5 mmu_notifier_invalidate_range(): for hardware that walks the primary table. */
+  /**
+   * mmu_notifier_arch_invalidate_secondary_tlbs(), until v6.5 mmu_notifier_invalidate_range(): for hardware that walks
+   * the primary table.
+   */
   readonly mmu_notifier_arch_invalidate_secondary_tlbs = routine(
     'mmu_notifier_arch_invalidate_secondary_tlbs',
     (start: number, end: number) =>
@@ -186,7 +207,10 @@ export class MmuNotifierSubscriptions {
       ),
   );
 
-  /** mmu_notifier_clear_flush_young(): whether any secondary MMU has used the range; what it remembers of that is gone, everywhere. */
+  /**
+   * mmu_notifier_clear_flush_young(): whether any secondary MMU has used the range; what it remembers of that is gone,
+   * everywhere.
+   */
   readonly mmu_notifier_clear_flush_young = routine('mmu_notifier_clear_flush_young', (start: number, end: number) =>
     this.#anyYoung('clear_flush_young', start, end),
   );
@@ -282,7 +306,10 @@ export class MmuNotifierSubscriptions {
     return { callback, start, end, blockable, subscriptions: this };
   }
 
-  /** One element of the list is visited: false if it has not subscribed. Calling what may sleep under a spinlock is a breach. */
+  /**
+   * One element of the list is visited: false if it has not subscribed. Calling what may sleep under a spinlock is a
+   * breach.
+   */
   *#tell(notifier: MmuNotifier, call: NotifierCall): Steps<boolean> {
     const { maySleep, rule } = this.contracts[call.callback];
     const data: Visit = {
@@ -306,8 +333,8 @@ export class MmuNotifierSubscriptions {
 }
 
 /**
- * might_sleep() in a callback, before it takes a lock that sleeps: violates {@link CALLBACK_SLEEPS} under a spinlock, and where the
- * caller has said that nobody may block.
+ * might_sleep() in a callback, before it takes a lock that sleeps: violates {@link CALLBACK_SLEEPS} under a spinlock,
+ * and where the caller has said that nobody may block.
  */
 export const might_sleep = noted(function* might_sleep(call: NotifierCall, what: string): Steps {
   yield operation(MIGHT_SLEEP, 0, 0, 0, { call, what } satisfies Sleep, { label: `might_sleep() in ${what}` });

@@ -1,6 +1,6 @@
 /**
- * A secondary page table and the protocol that keeps it in step with the primary one: whoever fills in an entry must show that no
- * invalidation has begun since it looked at the primary table.
+ * A secondary page table and the protocol that keeps it in step with the primary one: whoever fills in an entry must
+ * show that no invalidation has begun since it looked at the primary table.
  *
  * ```
  *   fault                                     invalidation
@@ -163,7 +163,10 @@ export class SecondaryMmu {
     return (yield* load(this.in_progress, { label, fact: (count) => underWay(count !== 0) })) !== 0;
   }
 
-  /** Whether an invalidation of the page is under way, by one look at counter and range, which change together under the lock. */
+  /**
+   * Whether an invalidation of the page is under way, by one look at counter and range, which change together under the
+   * lock.
+   */
   *isUnderWay(index: number, label: string): Steps<boolean> {
     return (
       (yield operation(UNDER_WAY, index, 0, 0, [this.in_progress, ...this.#range], {
@@ -185,7 +188,10 @@ function underWay(found: boolean): string {
 const END: Message = { type: 'end' };
 const beginMessage = messageFor((start: number, end: number) => ({ type: 'begin', start, end }));
 
-/** The counter and the range are the actor's output and change at once, so what this processor has stored before goes first. */
+/**
+ * The counter and the range are the actor's output and change at once, so what this processor has stored before goes
+ * first.
+ */
 const TELL = defineOperation({
   name: 'invalidation',
   cost: 'store',

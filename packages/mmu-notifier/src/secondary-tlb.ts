@@ -1,8 +1,9 @@
 /**
  * Invalidation of translations that secondary MMUs have cached: asked of each of them, and waited for.
  *
- * An IOMMU takes commands from a queue and answers a sync; KVM asks every vCPU (KVM_REQ_TLB_FLUSH) and waits for those in guest mode to
- * leave it. Both come to the same: the invalidation takes effect on each agent at some time between the request and the end of the wait.
+ * An IOMMU takes commands from a queue and answers a sync; KVM asks every vCPU (KVM_REQ_TLB_FLUSH) and waits for those
+ * in guest mode to leave it. Both come to the same: the invalidation takes effect on each agent at some time between
+ * the request and the end of the wait.
  */
 import {
   BLOCKED,
@@ -47,7 +48,10 @@ export class InvalidationQueue implements SecondaryTlb {
     );
   }
 
-  /** Asks every agent; returns at once. What the caller has stored before is in memory by then (an uncached write, or an IPI). */
+  /**
+   * Asks every agent; returns at once. What the caller has stored before is in memory by then (an uncached write, or an
+   * IPI).
+   */
   *invalidate(label: string): Steps {
     yield operation(INVALIDATE, 0, 0, 0, { queues: this.#queues, message: this.#invalidate } satisfies Request, {
       label,

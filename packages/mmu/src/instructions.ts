@@ -1,9 +1,10 @@
 /**
- * The instructions that talk to a CPU's own MMU: CR3 and TTBR writes, INVLPG, INVPCID, TLBI, DSB, ISB; and those that reach the
- * MMUs of others: TLBI ..IS, INVLPGB with TLBSYNC, and a hypercall that has the hypervisor invalidate for its caller.
+ * The instructions that talk to a CPU's own MMU: CR3 and TTBR writes, INVLPG, INVPCID, TLBI, DSB, ISB; and those that
+ * reach the MMUs of others: TLBI ..IS, INVLPGB with TLBSYNC, and a hypercall that has the hypervisor invalidate for its
+ * caller.
  *
- * What they do to cached translations is up to the MMU behind them: a real TLB in a run (`mmu.ts`), the saturated TLB in
- * exploration (`saturated.ts`). Routines see no difference.
+ * What they do to cached translations is up to the MMU behind them: a real TLB in a run (`mmu.ts`), the saturated TLB
+ * in exploration (`saturated.ts`). Routines see no difference.
  */
 import {
   BLOCKED,
@@ -29,17 +30,26 @@ export interface TlbiRequest {
   readonly vpn: number;
   readonly asid: number;
   readonly leafOnly: boolean;
-  /** With scope `page`: as many pages from `vpn` on, in one instruction (FEAT_TLBIRANGE: RVAE1 and its forms). Default one. */
+  /**
+   * With scope `page`: as many pages from `vpn` on, in one instruction (FEAT_TLBIRANGE: RVAE1 and its forms). Default
+   * one.
+   */
   readonly pages?: number;
 }
 
-/** What INVLPGB or a hypercall invalidates: pages from `vpn` on, or without `pages` everything but global entries; `asid` -1 means in all address spaces. */
+/**
+ * What INVLPGB or a hypercall invalidates: pages from `vpn` on, or without `pages` everything but global entries;
+ * `asid` -1 means in all address spaces.
+ */
 export interface RemoteRequest {
   readonly asid: number;
   readonly pages?: { readonly vpn: number; readonly count: number };
 }
 
-/** The MMU of one CPU as its routines see it. Make all of a machine's MMUs, then {@link connectMmus} if one CPU can invalidate on another. */
+/**
+ * The MMU of one CPU as its routines see it. Make all of a machine's MMUs, then {@link connectMmus} if one CPU can
+ * invalidate on another.
+ */
 export abstract class MmuInstructions {
   static {
     noteMethods(this);
@@ -97,7 +107,10 @@ export abstract class MmuInstructions {
   /** The actor invalidates. */
   protected abstract flush(cx: OperationContext, flush: Flush): void;
 
-  /** MOV to CR3 (or TTBR0): from now on this tree and address space. `noflush`: keep what is cached of it. A root of -1 is no tree. */
+  /**
+   * MOV to CR3 (or TTBR0): from now on this tree and address space. `noflush`: keep what is cached of it. A root of -1
+   * is no tree.
+   */
   *load_root(root: number, asid: number, noflush: boolean): Steps {
     const tree = root < 0 ? 'init_mm' : `root 0x${root.toString(16)}`;
     yield this.#tell(
@@ -132,7 +145,10 @@ export abstract class MmuInstructions {
     yield this.#tell(TLBI, { type: 'tlbi', ...message }, `tlbi ${tlbiName(message)}`);
   }
 
-  /** A TLBI ..IS: takes effect here at once and on each other CPU when it arrives there. Waits while the interconnect is full. */
+  /**
+   * A TLBI ..IS: takes effect here at once and on each other CPU when it arrives there. Waits while the interconnect is
+   * full.
+   */
   *tlbi_is(message: Omit<TlbiRequest, 'type'>): Steps {
     yield operation(
       TLBI_IS,
@@ -150,8 +166,8 @@ export abstract class MmuInstructions {
   }
 
   /**
-   * INVLPGB: takes effect here at once and on each other CPU when it arrives there. It waits for nothing, own stores included (AMD APM
-   * vol. 3: weakly ordered).
+   * INVLPGB: takes effect here at once and on each other CPU when it arrives there. It waits for nothing, own stores
+   * included (AMD APM vol. 3: weakly ordered).
    */
   *invlpgb(request: RemoteRequest): Steps {
     yield operation(
@@ -170,9 +186,9 @@ export abstract class MmuInstructions {
   }
 
   /**
-   * A hypercall by which the hypervisor invalidates on the CPUs of a mask (by MMU number; this one too if its bit is set): one that
-   * runs is made to exit, one that does not is flushed before it runs again. Returns when none of them has old entries. The exit of the
-   * caller waits for its own stores.
+   * A hypercall by which the hypervisor invalidates on the CPUs of a mask (by MMU number; this one too if its bit is
+   * set): one that runs is made to exit, one that does not is flushed before it runs again. Returns when none of them
+   * has old entries. The exit of the caller waits for its own stores.
    */
   *hypercall_flush(mask: number, request: RemoteRequest, name: string): Steps {
     const label = `${name}(${remoteName(request)}, CPUs 0b${(mask >>> 0).toString(2)})`;
@@ -182,9 +198,9 @@ export abstract class MmuInstructions {
   }
 
   /**
-   * SFENCE.VMA: what this hart has stored to page tables is seen by its later walks, and what it has cached of the entries is gone: of a
-   * page's leaf in all address spaces, or of everything (RISC-V Privileged Architecture, "Supervisor Memory-Management Fence
-   * Instruction").
+   * SFENCE.VMA: what this hart has stored to page tables is seen by its later walks, and what it has cached of the
+   * entries is gone: of a page's leaf in all address spaces, or of everything (RISC-V Privileged Architecture,
+   * "Supervisor Memory-Management Fence Instruction").
    */
   *sfence_vma(vpn?: number): Steps {
     const message: TlbiRequest =
@@ -204,10 +220,16 @@ export abstract class MmuInstructions {
   }
 }
 
-/** Entry of the cost table that says how long an invalidation is under way: a TLBI ..IS, an INVLPGB, or one that a hypervisor performs. */
+/**
+ * Entry of the cost table that says how long an invalidation is under way: a TLBI ..IS, an INVLPGB, or one that a
+ * hypervisor performs.
+ */
 export type InvalidationLatency = 'dvm' | 'invlpgb_remote' | 'hypercall_flush';
 
-/** Connects MMUs by channels for invalidations on other CPUs: one per pair, unordered, complete for the sender when empty. */
+/**
+ * Connects MMUs by channels for invalidations on other CPUs: one per pair, unordered, complete for the sender when
+ * empty.
+ */
 export function connectMmus(
   builder: SystemBuilder,
   mmus: readonly MmuInstructions[],

@@ -63,7 +63,8 @@ export class Mmu extends MmuInstructions {
 
   /**
    * A walk that faults, or whose cached entry did not serve, leaves nothing cached for the page; a fault drops the
-   * paging-structure cache entries on its way too, so that it does not recur for what memory no longer says (SDM 4.10.4.1).
+   * paging-structure cache entries on its way too, so that it does not recur for what memory no longer says (SDM
+   * 4.10.4.1).
    */
   #walk(cx: OperationContext, vpn: number, asid: number, write: boolean): number {
     cx.count('tlb_miss');

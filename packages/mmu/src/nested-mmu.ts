@@ -1,6 +1,6 @@
 /**
- * The MMU of a guest's CPU in a *run*, under a second stage: it translates with what its physical CPU has cached, tagged by VPID
- * and PCID, and walks in two dimensions.
+ * The MMU of a guest's CPU in a *run*, under a second stage: it translates with what its physical CPU has cached,
+ * tagged by VPID and PCID, and walks in two dimensions.
  */
 import {
   FREED_FRAME,

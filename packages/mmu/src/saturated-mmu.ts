@@ -42,8 +42,8 @@ export class SaturatedMmu extends MmuInstructions {
   }
 
   /**
-   * A store instruction of user code: its translation and the entry of its data into the store buffer are one step, as no interrupt
-   * comes between them. Returns its fault; the data of a store that faults goes nowhere.
+   * A store instruction of user code: its translation and the entry of its data into the store buffer are one step, as
+   * no interrupt comes between them. Returns its fault; the data of a store that faults goes nowhere.
    * @param data address of the word behind a page frame
    */
   *store(vpn: number, data: (frame: number) => number, value: number, saying?: Saying): Steps<number> {

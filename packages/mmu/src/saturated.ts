@@ -1,11 +1,13 @@
 /**
- * The TLB of *exploration*: per CPU, page and level, the set of entries that memory has offered since the last invalidation
- * took effect there. An access may use any leaf among them, or miss: then it walks memory, and faults if that offers nothing.
+ * The TLB of *exploration*: per CPU, page and level, the set of entries that memory has offered since the last
+ * invalidation took effect there. An access may use any leaf among them, or miss: then it walks memory, and faults if
+ * that offers nothing.
  *
  * A TLB with fill and evict choices would multiply the states for nothing: whatever such a TLB (or a paging-structure
- * cache) can hold is a member of these sets, and every member can be held. The sets are deterministic, and "stale" is simply
- * "a member that memory no longer offers". Tables are followed the same way: hardware may walk through any table entry
- * it may have cached, at any time, asked to or not. So a table that is freed while a CPU may still walk it is a violation at once.
+ * cache) can hold is a member of these sets, and every member can be held. The sets are deterministic, and "stale" is
+ * simply "a member that memory no longer offers". Tables are followed the same way: hardware may walk through any table
+ * entry it may have cached, at any time, asked to or not. So a table that is freed while a CPU may still walk it is a
+ * violation at once.
  */
 import {
   BLOCKED,
@@ -37,18 +39,23 @@ const WORDS_PER_CPU = 2;
 export interface SaturatedTlbOptions {
   /** The address space that is loaded to begin with. Default 0. */
   readonly asid?: number;
-  /** Frames of the root tables that the CPUs begin with, where they differ; -1: none. Default: all begin with the same. */
+  /**
+   * Frames of the root tables that the CPUs begin with, where they differ; -1: none. Default: all begin with the same.
+   */
   readonly roots?: readonly number[];
   /**
-   * Address spaces whose translations are kept while another is loaded, by number modulo this. Default 1: a switch forgets. Global
-   * translations outlive every switch, and are used in every address space.
+   * Address spaces whose translations are kept while another is loaded, by number modulo this. Default 1: a switch
+   * forgets. Global translations outlive every switch, and are used in every address space.
    */
   readonly spaces?: number;
-  /** A fault drops what is cached for its page: x86 does (SDM 4.10.4.1), arm64 and RISC-V do not. Default: as `cachesInvalid` is not. */
+  /**
+   * A fault drops what is cached for its page: x86 does (SDM 4.10.4.1), arm64 and RISC-V do not. Default: as
+   * `cachesInvalid` is not.
+   */
   readonly faultsInvalidate?: boolean;
   /**
-   * Entries that are not present may be cached: RISC-V without Svvptc does it, x86 and arm64 do not. What was not mapped may fault until
-   * an invalidation ({@link MmuInstructions.sfence_vma}). Default false.
+   * Entries that are not present may be cached: RISC-V without Svvptc does it, x86 and arm64 do not. What was not
+   * mapped may fault until an invalidation ({@link MmuInstructions.sfence_vma}). Default false.
    */
   readonly cachesInvalid?: boolean;
   /** CPUs may be suspended: they are virtual. Default false. */
@@ -56,15 +63,21 @@ export interface SaturatedTlbOptions {
   /** Prefix of the region names. Default `tlb`. */
   readonly name?: string;
   /**
-   * A cached entry keeps its dirty bit. A write through one that has it touches no table any more; a write through one that has
-   * not looks at memory again, and sets the bit there or faults. Default false: nobody sets dirty bits.
+   * A cached entry keeps its dirty bit. A write through one that has it touches no table any more; a write through one
+   * that has not looks at memory again, and sets the bit there or faults. Default false: nobody sets dirty bits.
    */
   readonly dirtyBits?: boolean;
-  /** What software may change without break-before-make: arm64 machines check that it changes nothing else. Left out: no such rule (x86). */
+  /**
+   * What software may change without break-before-make: arm64 machines check that it changes nothing else. Left out: no
+   * such rule (x86).
+   */
   readonly breakBeforeMake?: BreakBeforeMakeRule;
 }
 
-/** What an access comes to: its fault, the entry it goes through, and where memory's dirty bit must be set first (-1: nowhere). */
+/**
+ * What an access comes to: its fault, the entry it goes through, and where memory's dirty bit must be set first (-1:
+ * nowhere).
+ */
 interface Resolved {
   readonly fault: number;
   readonly entry: number;
@@ -82,7 +95,10 @@ export class SaturatedTlb {
   /** Check that no translation is used after its flush completed, if the machine wants it. */
   monitors: readonly FlushMonitor[] = [];
   readonly #members: MemberSets;
-  /** Per CPU, space and page: levels, a bit each, whose entry may be cached as not present. Null: such entries are not cached. */
+  /**
+   * Per CPU, space and page: levels, a bit each, whose entry may be cached as not present. Null: such entries are not
+   * cached.
+   */
   readonly #invalid: Region | null;
   readonly #loaded: Region;
   /** Per CPU and space: the address space plus one whose entries are kept there. */
@@ -162,7 +178,9 @@ export class SaturatedTlb {
     );
   }
 
-  /** What a tree that exists from the start offers for a page: one member per level, as far down as there are tables. */
+  /**
+   * What a tree that exists from the start offers for a page: one member per level, as far down as there are tables.
+   */
   #initialMembers(words: Int32Array, root: number, vpn: number): number[] {
     let table = root;
     return this.#shape.levels.map((level, depth) => {
@@ -237,8 +255,8 @@ export class SaturatedTlb {
   }
 
   /**
-   * How many things an access may come to: a translation that the CPU may hold each, and a fault if a walk may find none. A walk that
-   * finds one comes to what a member does already.
+   * How many things an access may come to: a translation that the CPU may hold each, and a fault if a walk may find
+   * none. A walk that finds one comes to what a member does already.
    */
   outcomes(cx: OperationContext, cpu: number, page: number, write: boolean): number {
     const read = (address: number): number => cx.read(address);
@@ -258,7 +276,10 @@ export class SaturatedTlb {
     return this.#failingLevels(read, cpu, space, page, root) !== 0;
   }
 
-  /** Levels, a bit each, at which a walk may find an entry that is not present: from the root, or from a table it may have a pointer to. */
+  /**
+   * Levels, a bit each, at which a walk may find an entry that is not present: from the root, or from a table it may
+   * have a pointer to.
+   */
   #failingLevels(read: (address: number) => number, cpu: number, space: number, page: number, root: number): number {
     const vpn = this.#pages[page] as number;
     let levels = 0;
@@ -316,8 +337,8 @@ export class SaturatedTlb {
   }
 
   /**
-   * A store that {@link resolve} has looked at, with its data: into the store buffer, if there is one. Returns its fault, or BLOCKED while
-   * the buffer is full; the data of a store that faults goes nowhere.
+   * A store that {@link resolve} has looked at, with its data: into the store buffer, if there is one. Returns its
+   * fault, or BLOCKED while the buffer is full; the data of a store that faults goes nowhere.
    * @param data address of the word behind a page frame
    */
   store(
@@ -348,7 +369,9 @@ export class SaturatedTlb {
     return this.#inFlight !== null;
   }
 
-  /** CR3 or TTBR0 of a CPU changes. What another address space had in the same place is forgotten, unless it is global. */
+  /**
+   * CR3 or TTBR0 of a CPU changes. What another address space had in the same place is forgotten, unless it is global.
+   */
   load(cx: OperationContext, cpu: number, event: Root): void {
     cx.write(this.#rootAddress(cpu), event.root + 1);
     cx.write(this.#rootAddress(cpu) + 1, event.asid);
@@ -437,7 +460,10 @@ export class SaturatedTlb {
     });
   }
 
-  /** A CPU's hardware stops translating and keeps what it has, or goes on. Throws RangeError on a machine without virtual CPUs. */
+  /**
+   * A CPU's hardware stops translating and keeps what it has, or goes on. Throws RangeError on a machine without
+   * virtual CPUs.
+   */
   suspend(cx: OperationContext, cpu: number, suspended: boolean): void {
     if (!this.#suspended)
       throw new RangeError(

@@ -1,10 +1,12 @@
 /**
- * ptdump_walk_pgd(): the walk of a kernel page table. Mirrors mm/ptdump.c and the walk_*_range() functions of mm/pagewalk.c, v6.18.
+ * ptdump_walk_pgd(): the walk of a kernel page table. Mirrors mm/ptdump.c and the walk_*_range() functions of
+ * mm/pagewalk.c, v6.18.
  *
- * The generic walker does not read an entry once. walk_pud_range() reads a pud entry six times: pud_none(), ptdump_pud_entry(),
- * pud_leaf(), pud_present(), pud_none(), and pmd_offset() once more for the address of the lower table. walk_pmd_range() does
- * without the second pmd_none(). Since v7.0 a pudp_get() takes the place of the second pud_none(). Nothing keeps the entry from changing between two of these reads but what the caller of
- * {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
+ * The generic walker does not read an entry once. walk_pud_range() reads a pud entry six times: pud_none(),
+ * ptdump_pud_entry(), pud_leaf(), pud_present(), pud_none(), and pmd_offset() once more for the address of the lower
+ * table. walk_pmd_range() does without the second pmd_none(). Since v7.0 a pudp_get() takes the place of the second
+ * pud_none(). Nothing keeps the entry from changing between two of these reads but what the caller of {@link
+ * Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
  * protocol have, and what the kernel would be with one READ_ONCE() per entry.
  */
 import {
@@ -25,15 +27,19 @@ import {
 } from '@shootdown/machine';
 import { ptdumpMachine } from './ptdump.machine.ts';
 
-/** Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it tested it. */
+/**
+ * Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it
+ * tested it.
+ */
 export const CLEARED_ENTRY = 'no dereference of an entry that was cleared';
 
 /** The word that says how far a dump is. */
 export const DumpState = { idle: 0, walking: 1, done: 2 } as const;
 
 /**
- * How often the walker reads an entry. `multi` is the kernel up to v6.19; `multi-7.0` has "mm/pagewalk: fix race between
- * concurrent split and refault" (3b89863c3fa4, v7.0-rc6), which tests a snapshot of the pud entry just before pmd_offset() reads it again.
+ * How often the walker reads an entry. `multi` is the kernel up to v6.19; `multi-7.0` has "mm/pagewalk: fix race
+ * between concurrent split and refault" (3b89863c3fa4, v7.0-rc6), which tests a snapshot of the pud entry just before
+ * pmd_offset() reads it again.
  */
 export type Fetch = 'single' | 'multi' | 'multi-7.0';
 
@@ -74,8 +80,8 @@ export interface PtdumpOptions {
   readonly entries: EntryReader;
   readonly fetch: Fetch;
   /**
-   * Called for every completed line. Left out, the actor is not told of pages: which line is being written is state of its
-   * own, and an exploration that does not ask for lines should not pay for it.
+   * Called for every completed line. Left out, the actor is not told of pages: which line is being written is state of
+   * its own, and an exploration that does not ask for lines should not pay for it.
    */
   readonly onLine?: (level: string) => void;
 }

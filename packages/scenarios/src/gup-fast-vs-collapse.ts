@@ -1,8 +1,8 @@
 /**
  * `gup-fast-vs-collapse`: may khugepaged take a table away from under GUP-fast when its flush sends no IPI? (2022)
  *
- * Collapsing clears the pmd and leaves the ptes as they are, so a walk that has read the pmd sees nothing change below. The
- * table is deposited, and freed without a grace period when the huge page is zapped. See docs/kvm-gup-fast.md.
+ * Collapsing clears the pmd and leaves the ptes as they are, so a walk that has read the pmd sees nothing change below.
+ * The table is deposited, and freed without a grace period when the huge page is zapped. See docs/kvm-gup-fast.md.
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario, Variant } from '@shootdown/explorer';

@@ -1,9 +1,10 @@
 /**
- * `gup-fast-vs-unmap`: may GUP-fast walk page tables that another CPU unmaps, when the flush sends no IPI? (x86 guests, AMD, arm64)
+ * `gup-fast-vs-unmap`: may GUP-fast walk page tables that another CPU unmaps, when the flush sends no IPI? (x86 guests,
+ * AMD, arm64)
  *
- * GUP-fast walks with interrupts off. Where a flush is an IPI to every CPU, it waits for the walk. A paravirtual flush leaves
- * preempted vCPUs out; a hypercall, INVLPGB and arm64's TLBI interrupt nobody. So something else must keep tables and pages.
- * See docs/kvm-gup-fast.md.
+ * GUP-fast walks with interrupts off. Where a flush is an IPI to every CPU, it waits for the walk. A paravirtual flush
+ * leaves preempted vCPUs out; a hypercall, INVLPGB and arm64's TLBI interrupt nobody. So something else must keep
+ * tables and pages. See docs/kvm-gup-fast.md.
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario, Variant } from '@shootdown/explorer';
@@ -27,7 +28,10 @@ type Parts = Partial<Pick<UnmapVariant, 'unmap' | 'rcuKind' | 'tables' | 'memory
   readonly guards?: Partial<gup.GupGuards>;
 };
 
-/** Ways of freeing tables. `batch` and what follows have two tables, so that there is a midway, unless the walk is another. */
+/**
+ * Ways of freeing tables. `batch` and what follows have two tables, so that there is a midway, unless the walk is
+ * another.
+ */
 const FREEING = {
   'page-batch': { freeing: { batch: 'with pages' } },
   'call-rcu': {},

@@ -1,6 +1,6 @@
 /**
- * What the `gup-fast-*` scenarios offer to C: one pmd table, pte tables below it, pages with reference counts. Mirrors what
- * gup_fast_pmd_range() and below of mm/gup.c use, v6.15.
+ * What the `gup-fast-*` scenarios offer to C: one pmd table, pte tables below it, pages with reference counts. Mirrors
+ * what gup_fast_pmd_range() and below of mm/gup.c use, v6.15.
  */
 import type { Call, CArgument, CFunction, KernelOffer, Memory, ReplaceableRoutine } from '@shootdown/c';
 import { ModelError, type EntryPointer, type Steps } from '@shootdown/machine';

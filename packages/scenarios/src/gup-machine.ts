@@ -1,4 +1,6 @@
-/** The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any. */
+/**
+ * The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any.
+ */
 import type { KernelRoutines } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { addVcpu, type Vcpu } from '@shootdown/hypervisor';

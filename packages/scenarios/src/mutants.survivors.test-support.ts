@@ -1,4 +1,7 @@
-/** Lines that are not needed in a scenario, each with the step that covers for it or the reason why nothing here can need it. */
+/**
+ * Lines that are not needed in a scenario, each with the step that covers for it or the reason why nothing here can
+ * need it.
+ */
 import type { Survivor } from './mutants.test-support.ts';
 
 const UNORDERED =

@@ -1,4 +1,6 @@
-/** Golden tables of `mutate`: every line of a variant, what it is needed for, and if it is not, why that is no surprise. */
+/**
+ * Golden tables of `mutate`: every line of a variant, what it is needed for, and if it is not, why that is no surprise.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { explore, mutate, mutationsNamed, type JudgedMutant } from '@shootdown/explorer';
 import { formatMutation, mutated, type System } from '@shootdown/machine';

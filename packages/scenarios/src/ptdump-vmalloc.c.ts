@@ -183,7 +183,9 @@ const MAPPED =
 
 type TryHuge = Routine<[Kernel, number, vmalloc.VmapDesign, EntryPointer], number>;
 
-/** vmap_try_huge_pud() and vmap_try_huge_pmd(): the whole range of an entry, aligned, as vmap_range() asks for it here. */
+/**
+ * vmap_try_huge_pud() and vmap_try_huge_pmd(): the whole range of an entry, aligned, as vmap_range() asks for it here.
+ */
 function tryHugeRoutine(name: string, level: 'pud' | 'pmd'): ReplaceableRoutine<Kernel> {
   const designs = new WeakMap<Kernel, vmalloc.VmapDesign>();
   return {

@@ -1,8 +1,10 @@
 /**
- * `ptdump-vmalloc`: may a table be freed for a huge mapping while somebody dumps the kernel's page table? (arm64, 2025 and 2026)
+ * `ptdump-vmalloc`: may a table be freed for a huge mapping while somebody dumps the kernel's page table? (arm64, 2025
+ * and 2026)
  *
- * vmalloc maps a range that was mapped with small pages before: it clears an entry of an upper level, frees the tables below,
- * and sets a block. Reading /sys/kernel/debug/kernel_page_tables walks the same tables. See docs/ptdump-vmalloc.md.
+ * vmalloc maps a range that was mapped with small pages before: it clears an entry of an upper level, frees the tables
+ * below, and sets a block. Reading /sys/kernel/debug/kernel_page_tables walks the same tables. See
+ * docs/ptdump-vmalloc.md.
  */
 import type { BuildRequest, KernelRoutines, Scenario } from '@shootdown/explorer';
 import type { OffersC } from '@shootdown/c';

@@ -1,6 +1,7 @@
 /**
- * The designs that were posted for huge vmalloc against ptdump on arm64, the ones proposed in replies, and mutants of them.
- * What each does is in packages/mm/src/vmalloc; this table says which parts make up which design, and who expects what.
+ * The designs that were posted for huge vmalloc against ptdump on arm64, the ones proposed in replies, and mutants of
+ * them. What each does is in packages/mm/src/vmalloc; this table says which parts make up which design, and who expects
+ * what.
  */
 import type { Variant } from '@shootdown/explorer';
 import { vmalloc } from '@shootdown/mm';

@@ -1,6 +1,6 @@
 /**
- * The machine under the scenarios of secondary MMUs: CPUs of one address space, and beside them a guest and devices that use the same
- * pages through tables and TLBs of their own.
+ * The machine under the scenarios of secondary MMUs: CPUs of one address space, and beside them a guest and devices
+ * that use the same pages through tables and TLBs of their own.
  */
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import {
@@ -101,7 +101,9 @@ export interface GuestOptions extends secondary.SecondaryProgram {
   readonly protocol?: FaultProtocol;
   readonly change_pte?: ChangePteDesign;
   readonly rmapLock?: boolean;
-  /** The range has no memslot to begin with; one may be added. `at once`: without waiting for invalidations (a mutant). */
+  /**
+   * The range has no memslot to begin with; one may be added. `at once`: without waiting for invalidations (a mutant).
+   */
   readonly memslots?: 'waits' | 'at once';
   readonly mutant?: KvmMutant;
   /** False: a second invalidation replaces the range of the first (a mutant). */
@@ -219,7 +221,10 @@ export function buildSecondaryMachine(
   return builder.build();
 }
 
-/** A kernel that tells those who have subscribed to the mm what it does to it; the first frames are the tables of the mm. */
+/**
+ * A kernel that tells those who have subscribed to the mm what it does to it; the first frames are the tables of the
+ * mm.
+ */
 export function notifyingKernel(
   kernel: Kernel,
   mm: Mm,

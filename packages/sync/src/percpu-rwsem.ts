@@ -2,9 +2,9 @@
  * Per-CPU read-write semaphores. Mirrors kernel/locking/percpu-rwsem.c and kernel/rcu/sync.c, v6.18.
  *
  * Readers count themselves on their own processor; while no writer is about, with a plain increment inside a
- * preempt-disabled section and nothing else. The first writer switches readers to the slow path and waits for a grace period,
- * so that every increment made on the fast path is visible; the fast path comes back a grace period after the last writer.
- * What the kernel does under `waiters.lock` or `rss.gp_lock` is one operation here.
+ * preempt-disabled section and nothing else. The first writer switches readers to the slow path and waits for a grace
+ * period, so that every increment made on the fast path is visible; the fast path comes back a grace period after the
+ * last writer. What the kernel does under `waiters.lock` or `rss.gp_lock` is one operation here.
  */
 import {
   BLOCKED,
@@ -38,7 +38,10 @@ export class PercpuRwsem {
 
   readonly name: string;
   readonly rcu: Rcu;
-  /** Readers counted on each processor; one may have been counted on one and discounted on another, so only the sum means something. */
+  /**
+   * Readers counted on each processor; one may have been counted on one and discounted on another, so only the sum
+   * means something.
+   */
   readonly readCount: Region;
   /** Read locks held per task, for misuse only. */
   readonly held: Region;
@@ -111,7 +114,10 @@ export class PercpuRwsem {
     cx.write(this.waiting.base + task, what);
   }
 
-  /** percpu_rwsem_wake_function(): readers from the front of the list, up to and including the first writer that gets it. */
+  /**
+   * percpu_rwsem_wake_function(): readers from the front of the list, up to and including the first writer that gets
+   * it.
+   */
   wake(cx: OperationContext): void {
     for (let first = cx.read(this.waiters.base); first !== 0; first = cx.read(this.waiters.base)) {
       const task = first - 1;
@@ -350,7 +356,9 @@ export const percpu_up_read = inlined(function* (sem: PercpuRwsem, processor: nu
   yield* sem.rcu.rcu_read_unlock(processor);
 });
 
-/** percpu_down_write(): sleeps for a grace period (unless another writer has just been) and until all readers have left. */
+/**
+ * percpu_down_write(): sleeps for a grace period (unless another writer has just been) and until all readers have left.
+ */
 export const percpu_down_write = inlined(function* (sem: PercpuRwsem, processor: number): Steps {
   yield* sem.syncEnter(processor);
   const waits = yield operation(QUEUE, Waiting.forWrite, 0, 0, sem, {

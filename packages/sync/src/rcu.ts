@@ -1,12 +1,14 @@
 /**
- * RCU: read-side sections, synchronize_rcu(), call_rcu(). Mirrors the guarantees of kernel/rcu/tree.c and tree_exp.h, v6.18.
+ * RCU: read-side sections, synchronize_rcu(), call_rcu(). Mirrors the guarantees of kernel/rcu/tree.c and tree_exp.h,
+ * v6.18.
  *
  * What counts as a reader: rcu_read_lock() sections always; with {@link RcuOptions.interrupts} also every stretch with
- * interrupts off, because a processor is then asked by an interrupt (as rcu_exp_handler() does) and answers when it takes it.
+ * interrupts off, because a processor is then asked by an interrupt (as rcu_exp_handler() does) and answers when it
+ * takes it.
  *
- * rcu_read_lock() is no barrier and yet no grace period misses the reader; rcu_read_unlock() is no barrier and yet what the
- * section stored is visible when a grace period ends. So opening a section is visible at once, and closing it is a store
- * that goes through the store buffer behind the section's stores.
+ * rcu_read_lock() is no barrier and yet no grace period misses the reader; rcu_read_unlock() is no barrier and yet what
+ * the section stored is visible when a grace period ends. So opening a section is visible at once, and closing it is a
+ * store that goes through the store buffer behind the section's stores.
  */
 import {
   BLOCKED,
@@ -43,7 +45,10 @@ export interface RcuOptions {
 }
 
 const CALLBACKS_MAX_DEFAULT = 4;
-/** Sections of one processor that memory may see open: the current one, and under `tso` earlier ones whose end is still buffered. */
+/**
+ * Sections of one processor that memory may see open: the current one, and under `tso` earlier ones whose end is still
+ * buffered.
+ */
 /** What orders here is said by the operations: see their `order`. */
 const STRONG = { memory: 'strong' } as const;
 const GHOST = { memory: 'ghost' } as const;
@@ -346,7 +351,9 @@ const WAIT = defineOperation({
   footprint,
 });
 
-/** The enqueueing is a store behind the caller's earlier stores: a grace period that covers the callback covers them. */
+/**
+ * The enqueueing is a store behind the caller's earlier stores: a grace period that covers the callback covers them.
+ */
 const CALL_RCU = defineOperation({
   name: 'call_rcu',
   order: 'release',

@@ -1,4 +1,7 @@
-/** Reference counts. Mirrors include/linux/refcount.h, v6.18: the operations, and the misuse that refcount_warn_saturate() reports. */
+/**
+ * Reference counts. Mirrors include/linux/refcount.h, v6.18: the operations, and the misuse that
+ * refcount_warn_saturate() reports.
+ */
 import {
   BLOCKED,
   defineOperation,

@@ -1,16 +1,19 @@
 /**
  * Read-write semaphores. Mirrors kernel/locking/rwsem.c, v6.18: count bits, FIFO list of waiters, who is woken by whom.
  *
- * - A reader that finds a writer or a waiter does not get in: a queued writer blocks new readers, so a task that takes a read
+ * - A reader that finds a writer or a waiter does not get in: a queued writer blocks new readers, so a task that takes
+ *   a read
  *   lock twice deadlocks when a writer comes in between.
- * - A lock that is free while somebody waits for it may be stolen, unless the first waiter has set RWSEM_FLAG_HANDOFF, which
+ * - A lock that is free while somebody waits for it may be stolen, unless the first waiter has set RWSEM_FLAG_HANDOFF,
+ *   which
  *   it does after 4 ms. Time is not modelled, so both outcomes are explored.
  * - A release that finds a reader first in the list lets in *all* readers of the list, also those behind a writer.
  *
- * Every operation is one atomic read-modify-write on `count`, with what happens under `wait_lock` folded in; on x86 these are
- * full barriers (LOCK CMPXCHG, LOCK XADD), up_read() and up_write() included. On arm64 they are an acquire and a release.
- * A writer that spins on the owner before it queues is a writer that comes later. In a run, a waiter counts as spinning for as long as it
- * waits (rwsem_optimistic_spin()): that the kernel stops when the owner sleeps, and that readers do not spin since v5.11, is left out.
+ * Every operation is one atomic read-modify-write on `count`, with what happens under `wait_lock` folded in; on x86
+ * these are full barriers (LOCK CMPXCHG, LOCK XADD), up_read() and up_write() included. On arm64 they are an acquire
+ * and a release. A writer that spins on the owner before it queues is a writer that comes later. In a run, a waiter
+ * counts as spinning for as long as it waits (rwsem_optimistic_spin()): that the kernel stops when the owner sleeps,
+ * and that readers do not spin since v5.11, is left out.
  */
 import {
   BLOCKED,

@@ -1,6 +1,6 @@
 /**
- * Sequence counters. Mirrors include/linux/seqlock.h, v6.18: plain loads and stores with smp_wmb() and smp_rmb(), which order
- * nothing that `sc` and `tso` do not order by themselves.
+ * Sequence counters. Mirrors include/linux/seqlock.h, v6.18: plain loads and stores with smp_wmb() and smp_rmb(), which
+ * order nothing that `sc` and `tso` do not order by themselves.
  */
 import {
   BLOCKED,
@@ -66,7 +66,10 @@ export const read_seqcount_begin = noted(function* read_seqcount_begin(seqcount:
   return yield* waitFor(seqcount.sequence, 1, 0, { label: `read_seqcount_begin(${seqcount.name})` });
 });
 
-/** raw_read_seqcount(): returns the sequence, odd or even; a lockless reader that does not want to wait gives up on an odd one. */
+/**
+ * raw_read_seqcount(): returns the sequence, odd or even; a lockless reader that does not want to wait gives up on an
+ * odd one.
+ */
 export const raw_read_seqcount = noted(function* raw_read_seqcount(seqcount: Seqcount): Steps<number> {
   return yield* load(seqcount.sequence, { label: `raw_read_seqcount(${seqcount.name})` });
 });

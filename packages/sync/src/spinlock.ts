@@ -1,9 +1,9 @@
 /**
  * Spinlocks. Mirrors include/asm-generic/qspinlock.h and kernel/locking/spinlock.c, v6.18.
  *
- * Taking one is a cmpxchg (on x86 a full barrier); releasing one is a plain store, smp_store_release(&lock->locked, 0), which
- * waits in the store buffer under `tso`. The queue of waiters is not modelled: nobody can tell a processor that spins in the
- * queue from one that has not come yet, and the order of arrival is explored anyway.
+ * Taking one is a cmpxchg (on x86 a full barrier); releasing one is a plain store, smp_store_release(&lock->locked, 0),
+ * which waits in the store buffer under `tso`. The queue of waiters is not modelled: nobody can tell a processor that
+ * spins in the queue from one that has not come yet, and the order of arrival is explored anyway.
  */
 import {
   BLOCKED,

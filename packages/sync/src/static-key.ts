@@ -1,10 +1,12 @@
 /**
- * Static keys: branches that are patched into the code. Mirrors kernel/jump_label.c and arch/arm64/kernel/jump_label.c, v6.18.
+ * Static keys: branches that are patched into the code. Mirrors kernel/jump_label.c and arch/arm64/kernel/jump_label.c,
+ * v6.18.
  *
- * Patching is a store of an instruction, cache maintenance that makes it fetchable (arm64: DC CVAU, DSB, IC IVAU, DSB; x86: the
- * INT3 sequence), and then `kick_all_cpus_sync()`, which has every processor take an interrupt. A processor that has not
- * synchronized its context since the maintenance was complete may still execute the old instruction: both outcomes are
- * explored. Taking an interrupt and ISB synchronize the context: {@link JumpLabels.contextSynchronization}.
+ * Patching is a store of an instruction, cache maintenance that makes it fetchable (arm64: DC CVAU, DSB, IC IVAU, DSB;
+ * x86: the INT3 sequence), and then `kick_all_cpus_sync()`, which has every processor take an interrupt. A processor
+ * that has not synchronized its context since the maintenance was complete may still execute the old instruction: both
+ * outcomes are explored. Taking an interrupt and ISB synchronize the context: {@link
+ * JumpLabels.contextSynchronization}.
  *
  * arm64 has had the kick since "arm64: jump_label: Ensure patched jump_labels are visible to all CPUs" (v6.11).
  */
@@ -30,7 +32,10 @@ import { Mutex, mutex_lock, mutex_unlock } from './mutex.ts';
 export interface JumpLabelOptions {
   /** Processors that execute the code, numbered from 0. */
   readonly processors: number;
-  /** kick_all_cpus_sync() on behalf of a processor. Left out: patching ends with the cache maintenance (arm64 before v6.11). */
+  /**
+   * kick_all_cpus_sync() on behalf of a processor. Left out: patching ends with the cache maintenance (arm64 before
+   * v6.11).
+   */
   readonly kick_all_cpus_sync?: (processor: number) => Steps;
 }
 
@@ -76,8 +81,8 @@ export class JumpLabels {
 }
 
 /**
- * The count is changed by fully ordered atomics. On a weakly ordered machine the memory knows who may still execute what; the
- * two last words are how the others know it.
+ * The count is changed by fully ordered atomics. On a weakly ordered machine the memory knows who may still execute
+ * what; the two last words are how the others know it.
  */
 const STRONG = { memory: 'strong' } as const;
 const GHOST = { memory: 'ghost' } as const;

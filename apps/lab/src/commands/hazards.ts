@@ -1,4 +1,6 @@
-/** `shootdown hazards [routine or module ...]`: which sections break which rule of lazy MMU mode, on which architecture. */
+/**
+ * `shootdown hazards [routine or module ...]`: which sections break which rule of lazy MMU mode, on which architecture.
+ */
 import { lazy } from '@shootdown/mm';
 import { renderTrace, textTable, type Table } from '@shootdown/report';
 import {

@@ -1,4 +1,7 @@
-/** `shootdown list`: scenarios and demos, a line each; `shootdown list <scenario or module>`: all that is to be known of one. */
+/**
+ * `shootdown list`: scenarios and demos, a line each; `shootdown list <scenario or module>`: all that is to be known of
+ * one.
+ */
 import { expectedVerdict, resolveScenario, type Scenario, type Variant } from '@shootdown/explorer';
 import { ModelError, printable } from '@shootdown/machine';
 import { demos, scenarios } from '@shootdown/scenarios';

@@ -119,7 +119,10 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   return interrupted ? ExitCode.interrupted : exitCodeOfRun(result);
 }
 
-/** Runs with progress; returns true if it was interrupted. Throws ModelError as soon as a run is too long to be shown step by step. */
+/**
+ * Runs with progress; returns true if it was interrupted. Throws ModelError as soon as a run is too long to be shown
+ * step by step.
+ */
 async function advanceToTheEnd(runner: MachineRunner, shown: boolean): Promise<boolean> {
   let reported = performance.now();
   return await untilDoneOrInterrupted(() => {

@@ -1,6 +1,6 @@
 /**
- * `shootdown tour` (npm start): a program's trace through a TLB, a shootdown on four CPUs, the flush counts, a race, a proof, one
- * question of each other system, and a table of verdicts.
+ * `shootdown tour` (npm start): a program's trace through a TLB, a shootdown on four CPUs, the flush counts, a race, a
+ * proof, one question of each other system, and a table of verdicts.
  */
 import { fileURLToPath } from 'node:url';
 import { agrees, explore as exploreSystem, resolveScenario } from '@shootdown/explorer';

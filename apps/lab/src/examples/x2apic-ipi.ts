@@ -3,7 +3,9 @@ import type { Scenario } from '@shootdown/explorer';
 import { defineOperation, operation, program, routine, smp_mb, store, SystemBuilder } from '@shootdown/machine';
 import { x2apicMachine } from './x2apic.machine.ts';
 
-/** Writes the ICR. In x2APIC mode that is an MSR, and writing it waits for no store: SDM, "MSR Access in x2APIC Mode". */
+/**
+ * Writes the ICR. In x2APIC mode that is an MSR, and writing it waits for no store: SDM, "MSR Access in x2APIC Mode".
+ */
 const WRMSR = defineOperation({
   name: 'wrmsr',
   perform(cx, op) {

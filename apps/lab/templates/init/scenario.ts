@@ -1,5 +1,6 @@
-// Sleeper and waker: a task says that it sleeps and looks at a condition once more; the other sets the condition and looks whether
-// somebody sleeps. set_current_state() against wake_up_process(), kernel/sched/core.c: which barriers must there be?
+// Sleeper and waker: a task says that it sleeps and looks at a condition once more; the other sets the condition and
+// looks whether somebody sleeps. set_current_state() against wake_up_process(), kernel/sched/core.c: which barriers
+// must there be?
 import type { Scenario } from '@shootdown/explorer';
 import { load, program, routine, smp_mb, store, SystemBuilder, type Region } from '@shootdown/machine';
 

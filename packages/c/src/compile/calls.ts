@@ -1,4 +1,6 @@
-/** Calls: of functions by their prototypes, through pointers, and of the kernel's macros that take a value of any type. */
+/**
+ * Calls: of functions by their prototypes, through pointers, and of the kernel's macros that take a value of any type.
+ */
 import { field, lineOf, partsOf, quoted, type Node } from '../source/parser.ts';
 import { BOOL, INT, pointerTo, scalarOf, typeName, VOID, type CType, type FunctionType } from '../types/types.ts';
 import type { Access, Scalar } from './code.ts';

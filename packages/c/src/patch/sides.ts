@@ -63,7 +63,10 @@ function withoutOpenComment(lines: readonly string[]): string[] {
   return lines.map((line, i) => (i < end ? '' : i === end ? line.slice(line.indexOf('*/') + 2) : line));
 }
 
-/** What to say of a hunk that changes a part of a function; nothing if it changes whole ones, or what is outside of them. */
+/**
+ * What to say of a hunk that changes a part of a function; nothing if it changes whole ones, or what is outside of
+ * them.
+ */
 function fragmentOf(name: string, { path }: DiffFile, hunk: Hunk): string[] {
   if ((['before', 'after'] as const).every((side) => wholeLines(hunk, side) !== null)) return [];
   const called = /(\w+)\s*\(/.exec(hunk.heading)?.[1];
@@ -74,8 +77,8 @@ function fragmentOf(name: string, { path }: DiffFile, hunk: Hunk): string[] {
 }
 
 /**
- * The lines of a side without what is cut at its ends: of the construct that the hunk begins in the middle of, and of the one it ends
- * in. Null if one of them is changed, so that all of it would be needed.
+ * The lines of a side without what is cut at its ends: of the construct that the hunk begins in the middle of, and of
+ * the one it ends in. Null if one of them is changed, so that all of it would be needed.
  */
 function wholeLines(hunk: Hunk, side: Side): string[] | null {
   const other = side === 'before' ? '+' : '-';

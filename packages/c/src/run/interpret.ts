@@ -1,6 +1,7 @@
 /**
- * Runs compiled C as steps of a routine. Before each operation on shared memory it says where it stands: function, pc and live
- * registers of the call on top; callers have said theirs when they called. So nobody who writes C writes a `point`.
+ * Runs compiled C as steps of a routine. Before each operation on shared memory it says where it stands: function, pc
+ * and live registers of the call on top; callers have said theirs when they called. So nobody who writes C writes a
+ * `point`.
  */
 import { local, ModelError, type Dependencies, type Mark, type Steps } from '@shootdown/machine';
 import { isAccess, type AccessInstruction, type FunctionCode, type Instruction, type Value } from '../compile/code.ts';
@@ -347,7 +348,8 @@ class Activation<K extends object> {
   }
 
   /**
-   * What an access depends on, and what becomes of its result; undefined if nobody asks. Called once per access, after the point.
+   * What an access depends on, and what becomes of its result; undefined if nobody asks. Called once per access, after
+   * the point.
    * @param data registers whose values are stored
    */
   #asked(i: AccessInstruction, address: number | null, data: readonly number[]): Dependencies | undefined {
@@ -405,7 +407,9 @@ class Activation<K extends object> {
     return fromResult(yield* this.#said(body), type.returns, loaded);
   }
 
-  /** Puts the line behind what each operation says; what the scenario's code takes for a mistake is one of this line. */
+  /**
+   * Puts the line behind what each operation says; what the scenario's code takes for a mistake is one of this line.
+   */
   *#said<T>(body: () => Steps<T>): Steps<T> {
     const { line } = this.#code.code[this.#pc] as Instruction;
     const text = this.#thread.loaded.program.files > 1 ? `${this.#code.file}:${line}` : `:${line}`;

@@ -19,9 +19,9 @@ export interface Call<K> {
 }
 
 /**
- * A function that C may call. Arguments come as the prototype says: numbers for integers and for structs of one word, an address of
- * the machine for a pointer to words (0 for NULL), the object itself for a pointer to one of the scenario's. Steps for what touches
- * shared memory, a plain result for what does not.
+ * A function that C may call. Arguments come as the prototype says: numbers for integers and for structs of one word,
+ * an address of the machine for a pointer to words (0 for NULL), the object itself for a pointer to one of the
+ * scenario's. Steps for what touches shared memory, a plain result for what does not.
  */
 export type CFunction<K> = (
   call: Call<K>,
@@ -56,7 +56,10 @@ export interface ReplaceableRoutine<K> {
 export interface KernelOffer<K extends object = object> {
   /** Types, constants, macros, external objects: C, for parameters of the scenario. */
   header(parameters: Readonly<Record<string, number>>): string;
-  /** Structs whose fields are found by the scenario: `{ 'struct mm_struct': { mmap_lock: (mm: MmStruct) => mm.mmap_lock } }`. */
+  /**
+   * Structs whose fields are found by the scenario:
+   * `{ 'struct mm_struct': { mmap_lock: (mm: MmStruct) => mm.mmap_lock } }`.
+   */
   readonly structs?: Readonly<Record<string, Readonly<Record<string, (object: never) => CArgument>>>>;
   /** What the external variables of the header are: objects, or addresses of words. */
   objects(kernel: K): Readonly<Record<string, CArgument>>;

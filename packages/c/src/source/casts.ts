@@ -1,6 +1,6 @@
 /**
- * `(u16)-a` is a cast if u16 is a type and a difference if it is a variable, which no parser can know that does not keep types. So
- * the names of types in such a place are marked before the text is parsed.
+ * `(u16)-a` is a cast if u16 is a type and a difference if it is a variable, which no parser can know that does not
+ * keep types. So the names of types in such a place are marked before the text is parsed.
  */
 
 /** What a marked name begins with: `(struct __cast_u16)-a` can be nothing but a cast. */

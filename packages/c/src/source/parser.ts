@@ -50,7 +50,9 @@ export class CParser {
     return problems.any ? null : tree.rootNode;
   }
 
-  /** What stands outside of functions in a file that need not be understood: functions, and what is within conditionals. */
+  /**
+   * What stands outside of functions in a file that need not be understood: functions, and what is within conditionals.
+   */
   topLevel(text: string): Node[] {
     const within = (node: Node): Node[] =>
       partsOf(node).flatMap((part) => (/^preproc_(if|ifdef|else|elif)$/.test(part.type) ? within(part) : [part]));

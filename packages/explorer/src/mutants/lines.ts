@@ -33,8 +33,8 @@ function mutationOf({ routine, word, position }: CodeLine, change: string): Muta
 }
 
 /**
- * The mutations that texts name, `pud_free_pmd_page/pud_clear:leave-out`. The system is searched, for only then are its lines known.
- * Throws ModelError (one line, with what there is) if one of them names none.
+ * The mutations that texts name, `pud_free_pmd_page/pud_clear:leave-out`. The system is searched, for only then are its
+ * lines known. Throws ModelError (one line, with what there is) if one of them names none.
  */
 export async function mutationsNamed(
   system: System,

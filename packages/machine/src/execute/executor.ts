@@ -1,8 +1,8 @@
 /**
  * What live and tabulated execution have in common: the meaning of a step.
  *
- * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not enabled.
- * How routines and components keep their local state is up to the subclass.
+ * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
+ * enabled. How routines and components keep their local state is up to the subclass.
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { BLOCKED, type Mark, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
@@ -533,7 +533,9 @@ export abstract class Executor implements OperationContext {
     if (this.operationAt(processor.interruptAddress) === null) this.#returnFromInterrupt(processor);
   }
 
-  /** Taking an interrupt synchronises the context, and what the message says has been completed is so for what follows. */
+  /**
+   * Taking an interrupt synchronises the context, and what the message says has been completed is so for what follows.
+   */
   #takeInterrupt(component: Component): void {
     if (this.weak === null) return;
     this.weak.receive(component.address, 'context');
@@ -621,7 +623,10 @@ export abstract class Executor implements OperationContext {
     return count;
   }
 
-  /** An unordered channel is a bag: kept in one order (of content, not of discovery), so that equal bags are equal states. */
+  /**
+   * An unordered channel is a bag: kept in one order (of content, not of discovery), so that equal bags are equal
+   * states.
+   */
   #sortMessages(channel: Channel): void {
     const count = this.#messagesOn(channel);
     const ids = Array.from({ length: count }, (_, i) => this.store.read(channel.base + i));

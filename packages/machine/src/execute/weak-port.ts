@@ -1,9 +1,10 @@
 /**
- * How operations reach the weak memory (`arm`): which messages they read and where their stores stand is the branch of the
- * choice.
+ * How operations reach the weak memory (`arm`): which messages they read and where their stores stand is the branch of
+ * the choice.
  *
- * A weak word has a history of messages. A strong word (a lock) has one value that everybody sees at once, and a view that
- * orders it with the others: an acquire joins that view, a release leaves its own there. A ghost word orders nothing.
+ * A weak word has a history of messages. A strong word (a lock) has one value that everybody sees at once, and a view
+ * that orders it with the others: an acquire joins that view, a release leaves its own there. A ghost word orders
+ * nothing.
  */
 import type { WeakMemory, WeakStep } from '../memory/weak-memory.ts';
 import type { Access, BarrierKind, Request } from '../memory/requests.ts';
@@ -94,8 +95,8 @@ export class WeakPort implements WeakContext {
   }
 
   /**
-   * Performs an operation the way `branch` says. `outcomes` of the answer is how many ways there are, as far as they are
-   * known to be enabled; nothing has changed when `result` is BLOCKED.
+   * Performs an operation the way `branch` says. `outcomes` of the answer is how many ways there are, as far as they
+   * are known to be enabled; nothing has changed when `result` is BLOCKED.
    */
   perform(op: Operation, own: number, branch: number): { readonly result: number; readonly outcomes: number } {
     if (own === 1) {
@@ -173,7 +174,9 @@ export class WeakPort implements WeakContext {
     this.#host.store.undo(this.#mark, this.#lo, this.#hi);
   }
 
-  /** Has the weak memory do something for the processor of the step, in one of the ways it may go; returns the result. */
+  /**
+   * Has the weak memory do something for the processor of the step, in one of the ways it may go; returns the result.
+   */
   request(request: Request): number {
     const { store } = this.#host;
     this.#host.noteRequest(request);
@@ -290,7 +293,9 @@ export class WeakPort implements WeakContext {
     this.dmb('full');
   }
 
-  /** A message: hands on what the sender has completed or, from an operation with release semantics, all it has done. */
+  /**
+   * A message: hands on what the sender has completed or, from an operation with release semantics, all it has done.
+   */
   publishMessage(key: number): void {
     this.publish(key, this.#order === 'relaxed' || this.#order === 'acquire' ? 'completed' : 'release');
   }

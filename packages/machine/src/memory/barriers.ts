@@ -107,8 +107,8 @@ function lastUse(
 }
 
 /**
- * A strong word is read: as an ordinary one with a single message, whose position is what the word hands on. Later stores to
- * it are after what its reader must have seen.
+ * A strong word is read: as an ordinary one with a single message, whose position is what the word hands on. Later
+ * stores to it are after what its reader must have seen.
  */
 export function strongRead(model: Model, state: MemoryState, processor: number, key: number, acquire: boolean): void {
   const me = model.processor(state, processor);

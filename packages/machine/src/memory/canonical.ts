@@ -1,6 +1,6 @@
 /**
- * The canonical form of a weak memory: what no future depends on is left out, so that states with the same futures are one
- * and a machine without bounds on its run has finitely many.
+ * The canonical form of a weak memory: what no future depends on is left out, so that states with the same futures are
+ * one and a machine without bounds on its run has finitely many.
  *
  *  - A message is dropped when every processor must read a later one; oldest first, never from the middle.
  *  - The oldest message that is left stands at 0 if every processor has seen it.
@@ -73,7 +73,9 @@ function dropMessages(model: Model, state: MemoryState, live: readonly Processor
   }
 }
 
-/** Uses matter to a DSB that waits for them, and to a store of a descriptor that a completed TLBI would have taken away. */
+/**
+ * Uses matter to a DSB that waits for them, and to a store of a descriptor that a completed TLBI would have taken away.
+ */
 function shrinkUses(messages: readonly Message[], used: Position): void {
   for (const { uses } of messages)
     for (const use of uses ?? []) {

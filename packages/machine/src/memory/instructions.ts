@@ -1,7 +1,8 @@
 /**
- * Operations that say all they order: the instructions of the Arm architecture, for routines made from litmus tests and for
- * the kernel's `_relaxed`, `_acquire` and `_release` forms. On `sc` and `tso` they are what x86 makes of them: loads and
- * stores are plain, atomics and full barriers wait for the store buffer, all other barriers order nothing new.
+ * Operations that say all they order: the instructions of the Arm architecture, for routines made from litmus tests and
+ * for the kernel's `_relaxed`, `_acquire` and `_release` forms. On `sc` and `tso` they are what x86 makes of them:
+ * loads and stores are plain, atomics and full barriers wait for the store buffer, all other barriers order nothing
+ * new.
  */
 import {
   BLOCKED,

@@ -1,10 +1,10 @@
 /**
  * Stores that overtake earlier loads of their own processor (load buffering).
  *
- * The machine performs a program in its order, so such a store is in memory before the machine comes to it: it is promised. When
- * the machine does come to it, its message must be where a store may stand then, or the run is none. All promises may be made at
- * the beginning: stores are put between those that are there, so nothing is lost (Pulte, Pichon-Pharabod, Kang, Lee, Hur,
- * "Promising-ARM/RISC-V", PLDI 2019, section 7).
+ * The machine performs a program in its order, so such a store is in memory before the machine comes to it: it is
+ * promised. When the machine does come to it, its message must be where a store may stand then, or the run is none. All
+ * promises may be made at the beginning: stores are put between those that are there, so nothing is lost (Pulte,
+ * Pichon-Pharabod, Kang, Lee, Hur, "Promising-ARM/RISC-V", PLDI 2019, section 7).
  */
 import type { Way } from './access.ts';
 import type { Model } from './model.ts';

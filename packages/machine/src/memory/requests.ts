@@ -23,7 +23,10 @@ export interface Dependencies {
   readonly into: number;
   /** Slots that are still of use after this access. */
   readonly keep: number;
-  /** Which access of its processor it is, if its store may overtake an earlier load (see `promise`). Default -1: it may not. */
+  /**
+   * Which access of its processor it is, if its store may overtake an earlier load (see `promise`). Default -1: it may
+   * not.
+   */
   readonly site?: number;
 }
 
@@ -99,9 +102,15 @@ export type Request =
   | { readonly kind: 'access-flag' }
   /** The processor will never access memory again. */
   | { readonly kind: 'retire' }
-  /** The key (a lock word, a channel) hands on what the processor has seen: `release` everything, `completed` what a DSB has completed. */
+  /**
+   * The key (a lock word, a channel) hands on what the processor has seen: `release` everything, `completed` what a DSB
+   * has completed.
+   */
   | { readonly kind: 'publish'; readonly key: number; readonly what: 'release' | 'completed' }
-  /** The processor has seen what the key hands on: before everything later, or before what follows a context synchronisation. */
+  /**
+   * The processor has seen what the key hands on: before everything later, or before what follows a context
+   * synchronisation.
+   */
   | { readonly kind: 'receive'; readonly key: number; readonly as: 'acquire' | 'context' }
   /** A word with one value that everybody sees is read or written. */
   | { readonly kind: 'strong-read'; readonly key: number; readonly acquire: boolean }

@@ -2,8 +2,8 @@
  * Address translation in the weak memory: which descriptors a walk, or a TLB that has cached one, may use.
  *
  * A TLB is not a component here. What it may hold is every descriptor that memory has held since the last invalidation
- * took effect: an older message of the descriptor's location may be used as long as no rule says that the processor must
- * have seen its successor, and no completed TLBI has taken it away.
+ * took effect: an older message of the descriptor's location may be used as long as no rule says that the processor
+ * must have seen its successor, and no completed TLBI has taken it away.
  */
 import type { Model } from './model.ts';
 import { MemoryFault, type Access, type Translation } from './requests.ts';

@@ -23,7 +23,9 @@ export interface WeakMemoryOptions {
   readonly translated?: readonly { readonly address: number; readonly value: number }[];
   /** Words that are fetched as instructions. */
   readonly code?: readonly number[];
-  /** Messages a location may have at one time; more is said, and ends the proof. Default {@link MESSAGES_MAX_DEFAULT}. */
+  /**
+   * Messages a location may have at one time; more is said, and ends the proof. Default {@link MESSAGES_MAX_DEFAULT}.
+   */
   readonly messagesMax?: number;
   /** Ordering rules to leave out, to see that they are needed. */
   readonly leftOut?: ReadonlySet<OrderingRule>;
@@ -108,7 +110,10 @@ export class WeakMemory {
     return this.#state(id).histories.has(address);
   }
 
-  /** The values that a location has held and that somebody may still read, oldest first; empty if that is its word alone. */
+  /**
+   * The values that a location has held and that somebody may still read, oldest first; empty if that is its word
+   * alone.
+   */
   valuesOf(id: number, address: number): readonly number[] {
     return (this.#state(id).histories.get(address) ?? []).map(({ value }) => value);
   }

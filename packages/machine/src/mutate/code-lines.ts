@@ -1,6 +1,6 @@
 /**
- * The lines of a system's code, found out by watching its routines run: which operations and calls each routine makes, in the
- * order of the code, and what could become of each.
+ * The lines of a system's code, found out by watching its routines run: which operations and calls each routine makes,
+ * in the order of the code, and what could become of each.
  */
 import type { Operation, SourceLine, Steps } from '../routine/operation.ts';
 import type { System } from '../system/system.ts';

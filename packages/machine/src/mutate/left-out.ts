@@ -1,6 +1,6 @@
 /**
- * Operations that are left out, taken apart, or answered from memory. Each stays a step of its routine, so that nothing else
- * changes: schedules, histories and states can be compared with those of the code as it was.
+ * Operations that are left out, taken apart, or answered from memory. Each stays a step of its routine, so that nothing
+ * else changes: schedules, histories and states can be compared with those of the code as it was.
  */
 import {
   BLOCKED,

@@ -1,6 +1,6 @@
 /**
- * A system with one line of its code changed. Nothing but the routines is touched: a wrapper stands between them and whoever
- * runs them, and changes what they yield.
+ * A system with one line of its code changed. Nothing but the routines is touched: a wrapper stands between them and
+ * whoever runs them, and changes what they yield.
  */
 import { ModelError } from '../state/errors.ts';
 import { hashString } from '../state/hash.ts';

@@ -1,5 +1,6 @@
 /**
- * Wrappers between routines and whoever runs them: they see every operation and call, and may do something else instead.
+ * Wrappers between routines and whoever runs them: they see every operation and call, and may do something else
+ * instead.
  */
 import type { Mark, Operation, Steps } from '../routine/operation.ts';
 import type { Program } from '../routine/routine.ts';

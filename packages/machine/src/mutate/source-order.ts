@@ -1,8 +1,9 @@
 /**
  * Where in the code an operation is made: the chain of calls from the routine's own body down to the operation.
  *
- * Routines are JavaScript, so the order of their lines is known to the engine alone; it is asked for a stack trace while a
- * routine makes an operation. Frames are read from the text that V8 gives (other engines: no positions, and no order).
+ * Routines are JavaScript, so the order of their lines is known to the engine alone; it is asked for a stack trace
+ * while a routine makes an operation. Frames are read from the text that V8 gives (other engines: no positions, and no
+ * order).
  */
 import { listening, type Operation } from '../routine/operation.ts';
 import type { Steps } from '../routine/operation.ts';
@@ -17,7 +18,9 @@ const FRAMES_MAX = 40;
 const TELLER = /\bmade \(/;
 const positions = new WeakMap<object, Position>();
 
-/** Resumes a routine; what it makes on the way is located if `locate` says so. The name of this function ends the chain. */
+/**
+ * Resumes a routine; what it makes on the way is located if `locate` says so. The name of this function ends the chain.
+ */
 export function resumeLocating(
   steps: Steps<unknown>,
   input: unknown,
@@ -50,7 +53,10 @@ function here(): Position {
   return chain.reverse();
 }
 
-/** The order of the code: by file and line, outermost call first. 0 within a line, where inner calls are made before outer ones. */
+/**
+ * The order of the code: by file and line, outermost call first. 0 within a line, where inner calls are made before
+ * outer ones.
+ */
 export function comparePositions(a: Position, b: Position): number {
   const i = a.findIndex((frame, at) => frame !== b[at]);
   const [frameA, frameB] = [a[i], b[i]];

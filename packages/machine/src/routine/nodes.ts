@@ -1,8 +1,8 @@
 /**
  * Tabulated routines: the local states of all programs of a system as numbered nodes.
  *
- * A node is a pending operation; an edge is a result. Each is discovered once by running the generator and remembered, so
- * that from then on advancing a routine is a table look-up. Node 0 is "no routine".
+ * A node is a pending operation; an edge is a result. Each is discovered once by running the generator and remembered,
+ * so that from then on advancing a routine is a table look-up. Node 0 is "no routine".
  */
 import { ModelError } from '../state/errors.ts';
 import type { Mark, Operation } from './operation.ts';
@@ -50,7 +50,9 @@ export class NodeTable {
   readonly #passed: Site[] = [];
   /** What the edge taken last says. */
   said: Said = SILENT;
-  /** Per program: the generator discovered last, and the node where it waits. Consecutive discoveries need no replay. */
+  /**
+   * Per program: the generator discovered last, and the node where it waits. Consecutive discoveries need no replay.
+   */
   readonly #cursors = new Map<number, { readonly cursor: RoutineCursor; readonly node: number }>();
   readonly #historyMax: number;
 
@@ -177,8 +179,8 @@ export class NodeTable {
   }
 
   /**
-   * Runs the routine again up to a node, and compares every place on the way with what was found there the first time. Throws
-   * ModelError if it is not deterministic. Returns the operations performed.
+   * Runs the routine again up to a node, and compares every place on the way with what was found there the first time.
+   * Throws ModelError if it is not deterministic. Returns the operations performed.
    */
   runAgain(node: number): number {
     const programIndex = this.#programOf[node] as number;

@@ -10,14 +10,17 @@ import { checkOptions, keysOf, printable } from '../state/errors.ts';
 import { isWord, wordOf } from '../state/words.ts';
 import { stepOf } from './unbegun.ts';
 
-/** Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. No word has this value. */
+/**
+ * Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. No word has
+ * this value.
+ */
 export const BLOCKED = 2 ** 40;
 
 /**
  * What an operation may do. One object per executor; an operation must not keep it.
  *
- * `load` and `storeBuffered` go through the processor's store buffer (they are what the program sees); `read` and `write` go to
- * memory itself (what atomic read-modify-writes, hardware walkers and other agents see).
+ * `load` and `storeBuffered` go through the processor's store buffer (they are what the program sees); `read` and
+ * `write` go to memory itself (what atomic read-modify-writes, hardware walkers and other agents see).
  */
 export interface OperationContext {
   /** Index of the processor that performs the operation. */
@@ -45,15 +48,18 @@ export interface OperationContext {
    */
   tell(component: number, message: Message, from?: number): boolean;
   /**
-   * A synchronous message that its receiver answers from words alone, so that no machine has to step: a translation, a line of a bus. It
-   * changes nothing; who watches messages sees it. Components by index. As `from`, -1 is the one whose step this is; as `to`, the processor's.
+   * A synchronous message that its receiver answers from words alone, so that no machine has to step: a translation, a
+   * line of a bus. It changes nothing; who watches messages sees it. Components by index. As `from`, -1 is the one
+   * whose step this is; as `to`, the processor's.
    */
   note(from: number, to: number, type: string): void;
   /** True while no message is in flight on the channel. */
   channelEmpty(channel: number): boolean;
   /** True while the channel has no room for another message. */
   channelFull(channel: number): boolean;
-  /** The operation on top of a processor's stack, whether or not it may perform it now; null if its task has returned. */
+  /**
+   * The operation on top of a processor's stack, whether or not it may perform it now; null if its task has returned.
+   */
   operationOf(processor: number): Operation | null;
   /** Something this step costs beyond the operation itself: `times` times that entry of the cost table. */
   spend(cost: string, times?: number): void;
@@ -62,8 +68,8 @@ export interface OperationContext {
 }
 
 /**
- * What an operation orders on a weakly ordered machine (`arm`). `full`: a full barrier before and after, as of an atomic
- * that returns a value and says nothing else.
+ * What an operation orders on a weakly ordered machine (`arm`). `full`: a full barrier before and after, as of an
+ * atomic that returns a value and says nothing else.
  */
 export type OperationOrder = 'relaxed' | 'acquire' | 'release' | 'acquire-release' | 'full';
 
@@ -87,7 +93,8 @@ export interface Message {
 }
 
 /**
- * Makes messages of one kind, one object per content: executors know a message again by its object faster than by what is in it.
+ * Makes messages of one kind, one object per content: executors know a message again by its object faster than by what
+ * is in it.
  *
  * ```ts
  * const ipiMessage = messageFor((vector: string) => ({ type: 'ipi', vector }));
@@ -111,7 +118,9 @@ export interface Footprint {
   readonly writes: readonly number[];
 }
 
-/** One of two operations that belong together, as lock and unlock do: leaving out half of them would only show misuse. */
+/**
+ * One of two operations that belong together, as lock and unlock do: leaving out half of them would only show misuse.
+ */
 export interface PairEnd {
   readonly end: 'open' | 'close';
   /** What is opened and closed: the same text at both ends. */
@@ -133,13 +142,16 @@ export interface Weaker {
 }
 
 /**
- * What an operation is to whoever changes the code (see `mutated.ts`). `read`: its result is the word at an address. `part`: a
- * further step of the line before it. `cost`: it stands for a line whose effect is not modelled. `environment`: no line of the
- * code that is put to the test, but what watches it or happens to it.
+ * What an operation is to whoever changes the code (see `mutated.ts`). `read`: its result is the word at an address.
+ * `part`: a further step of the line before it. `cost`: it stands for a line whose effect is not modelled.
+ * `environment`: no line of the code that is put to the test, but what watches it or happens to it.
  */
 export type Role = 'read' | 'store' | 'barrier' | 'part' | 'cost' | 'environment';
 
-/** The words of {@link OperationDefinition.ordering}: what is kept in order. `context`: instruction fetch and system registers (ISB). */
+/**
+ * The words of {@link OperationDefinition.ordering}: what is kept in order. `context`: instruction fetch and system
+ * registers (ISB).
+ */
 export type Ordering = 'full' | 'read' | 'write' | 'acquire' | 'release' | 'dependency' | 'context';
 
 /** What an operation is. Define it once, at module level. */
@@ -149,13 +161,14 @@ export interface OperationDefinition {
   /** Cost-table entry; default: `name`. */
   readonly cost?: string;
   /**
-   * Performs the operation and returns its result (a 32-bit integer), or {@link BLOCKED} without having changed anything.
+   * Performs the operation and returns its result (a 32-bit integer), or {@link BLOCKED} without having changed
+   * anything.
    * @param branch which of `branches` outcomes to take, 0 for a deterministic operation.
    */
   perform(cx: OperationContext, op: Operation, branch: number): number;
   /**
-   * What it does instead of `perform` on a weakly ordered machine. Left out: `perform`, whose loads and stores are plain,
-   * and whose reads and writes are those of {@link order}.
+   * What it does instead of `perform` on a weakly ordered machine. Left out: `perform`, whose loads and stores are
+   * plain, and whose reads and writes are those of {@link order}.
    */
   readonly weak?: (cx: OperationContext, memory: WeakContext, op: Operation, branch: number) => number;
   /** What it orders there. Default: `full` if it asks whether the store buffer has drained, otherwise `relaxed`. */
@@ -166,7 +179,9 @@ export interface OperationDefinition {
   readonly footprint?: (op: Operation, processor: number) => Footprint;
   /** The operation never happens: the processor rests here (user mode, idle) and that is no deadlock. */
   readonly rests?: boolean;
-  /** While it is blocked the processor spins in a loop with a PAUSE instruction (cpu_relax()), which a host can notice. */
+  /**
+   * While it is blocked the processor spins in a loop with a PAUSE instruction (cpu_relax()), which a host can notice.
+   */
   readonly spins?: boolean;
   /** It is performed in user mode (CPL 3); everything else is kernel code. */
   readonly user?: boolean;
@@ -175,11 +190,14 @@ export interface OperationDefinition {
   /** The word that a `read` reads. Default: operand `a`. */
   readonly reads?: (op: Operation) => number;
   /**
-   * What the code receives when the operation is left out. Default: what the operation would have returned if it could change
-   * nothing and waited for no store of its own; one that waits for others still waits.
+   * What the code receives when the operation is left out. Default: what the operation would have returned if it could
+   * change nothing and waited for no store of its own; one that waits for others still waits.
    */
   readonly leftOut?: (cx: OperationContext, op: Operation) => number;
-  /** What it opens or closes; null: nothing, with these operands. What closes something that nobody opens is a line like any other. */
+  /**
+   * What it opens or closes; null: nothing, with these operands. What closes something that nobody opens is a line like
+   * any other.
+   */
   readonly pair?: (op: Operation) => PairEnd | null;
   /** It is an atomic read-modify-write of one word. */
   readonly halves?: Halves;
@@ -230,7 +248,9 @@ export interface Saying {
   readonly unmodelled?: string | undefined;
 }
 
-/** Told of every operation and call that is made while a routine runs, so that it can look where: see `source-order.ts`. */
+/**
+ * Told of every operation and call that is made while a routine runs, so that it can look where: see `source-order.ts`.
+ */
 let listener: ((made: object) => void) | null = null;
 
 /** Runs `work` with a listener to what it makes, besides those that there are. */
@@ -287,7 +307,10 @@ export function withDefinition(op: Operation, definition: OperationDefinition): 
   return made({ ...op, definition });
 }
 
-/** Operands left out are 0, except in an operation on a word: whoever passes `undefined` for an address or value meant another one. */
+/**
+ * Operands left out are 0, except in an operation on a word: whoever passes `undefined` for an address or value meant
+ * another one.
+ */
 function operandOf(definition: OperationDefinition, operand: number | undefined): number {
   return operand === undefined && definition.addressed !== true ? 0 : wordOf(operand as number);
 }
@@ -327,7 +350,9 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'code',
 );
 
-/** Declares an operation. Throws ModelError on one without a name or `perform`, and on names of options that are none. */
+/**
+ * Declares an operation. Throws ModelError on one without a name or `perform`, and on names of options that are none.
+ */
 export function defineOperation(definition: OperationDefinition): OperationDefinition {
   checkOptions('operation: define', definition, OPERATION_KEYS, ['name', 'perform']);
   return definition;

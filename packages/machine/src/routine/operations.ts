@@ -3,8 +3,8 @@
  *
  * Orderings are those of the machine's memory model: on `sc` a barrier costs cycles and orders nothing new; on `tso`
  * loads may pass earlier stores of the same processor, atomic read-modify-writes and `smp_mb` wait until its store
- * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010); on `arm` they are what arm64 makes
- * of these names (arch/arm64/include/asm/barrier.h, atomic_lse.h, v6.18). The weaker forms are in `ordered.ts`.
+ * buffer has drained (Intel SDM vol. 3A, 11.2.2; Sewell et al., "x86-TSO", CACM 2010); on `arm` they are what arm64
+ * makes of these names (arch/arm64/include/asm/barrier.h, atomic_lse.h, v6.18). The weaker forms are in `ordered.ts`.
  */
 import {
   BLOCKED,
@@ -263,7 +263,10 @@ export function atomicAdd(address: Address, delta: number, saying?: Saying): Ste
   return stepOf(operation(ADD, address, delta, 0, undefined, saying));
 }
 
-/** atomic_fetch_or(): sets bits, a full barrier; returns the old value. `set_bit` in `ordered.ts` orders nothing on arm64. */
+/**
+ * atomic_fetch_or(): sets bits, a full barrier; returns the old value. `set_bit` in `ordered.ts` orders nothing on
+ * arm64.
+ */
 export function setBits(address: Address, bits: number, saying?: Saying): Steps<number> {
   return stepOf(operation(SET_BITS, address, bits, 0, undefined, saying));
 }
@@ -273,12 +276,18 @@ export function clearBits(address: Address, bits: number, saying?: Saying): Step
   return stepOf(operation(CLEAR_BITS, address, bits, 0, undefined, saying));
 }
 
-/** smp_cond_load_acquire(): spins until `(word & mask) === value`, reading memory (not the own store buffer); returns the word. */
+/**
+ * smp_cond_load_acquire(): spins until `(word & mask) === value`, reading memory (not the own store buffer); returns
+ * the word.
+ */
 export function waitFor(address: Address, mask: number, value: number, saying?: Saying): Steps<number> {
   return stepOf(operation(WAIT, address, mask, value, undefined, saying));
 }
 
-/** Atomically: waits until `(word & busyMask) === 0`, then adds `delta`. The building block of lock words; a full barrier. */
+/**
+ * Atomically: waits until `(word & busyMask) === 0`, then adds `delta`. The building block of lock words; a full
+ * barrier.
+ */
 export function acquireWord(address: Address, busyMask: number, delta: number, saying?: Saying): Steps {
   return voidStepOf(operation(ACQUIRE, address, busyMask, delta, undefined, saying));
 }

@@ -1,7 +1,7 @@
 /**
- * The kernel's primitives that say how much they order: `_acquire`, `_release`, `_relaxed` and the barriers that go with
- * atomics. Mirrors arch/arm64/include/asm/barrier.h, atomic_lse.h and include/linux/atomic/atomic-arch-fallback.h, v6.18. On x86
- * (`tso`) every atomic is a full barrier and the others order nothing new.
+ * The kernel's primitives that say how much they order: `_acquire`, `_release`, `_relaxed` and the barriers that go
+ * with atomics. Mirrors arch/arm64/include/asm/barrier.h, atomic_lse.h and include/linux/atomic/atomic-arch-fallback.h,
+ * v6.18. On x86 (`tso`) every atomic is a full barrier and the others order nothing new.
  */
 import { addTo, clearIn, setIn, swapIf, swapTo } from '../memory/modify.ts';
 import { accessOf, barrier, contextSynchronisation, performAccess } from '../memory/instructions.ts';

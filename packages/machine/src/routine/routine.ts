@@ -1,10 +1,10 @@
 /**
  * Routines: kernel code as generators that yield one atomic operation at a time.
  *
- * A routine's local state is one history per frame of its call stack, and the content of the objects declared {@link local}. A
- * result extends the history of the frame on top; `point` replaces it; a call that returns leaves its name and what it returned
- * in its caller's. Nodes (`nodes.ts`) and actors (`live.ts`) both walk it with the {@link RoutineCursor} below, so that they
- * agree by construction on what a local state is and hashes to.
+ * A routine's local state is one history per frame of its call stack, and the content of the objects declared {@link
+ * local}. A result extends the history of the frame on top; `point` replaces it; a call that returns leaves its name
+ * and what it returned in its caller's. Nodes (`nodes.ts`) and actors (`live.ts`) both walk it with the {@link
+ * RoutineCursor} below, so that they agree by construction on what a local state is and hashes to.
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { noteSite } from './sites.ts';
@@ -24,7 +24,9 @@ import {
   type Noted,
 } from './unbegun.ts';
 
-/** A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`. */
+/**
+ * A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`.
+ */
 export interface Routine<A extends readonly unknown[] = readonly unknown[], T = unknown> {
   (...args: A): Steps<T>;
   readonly routineName: string;
@@ -50,8 +52,8 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
 }
 
 /**
- * A routine without a name on the stack, as a `static inline` function: what it received is forgotten when it returns, and it
- * shows in no column.
+ * A routine without a name on the stack, as a `static inline` function: what it received is forgotten when it returns,
+ * and it shows in no column.
  */
 export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
   const what = `${body.name || 'an inlined routine'}()`;
@@ -59,8 +61,8 @@ export function inlined<A extends readonly unknown[], T>(body: (...args: A) => S
 }
 
 /**
- * `for (;;)` whose body is a frame of its own: nothing of an attempt is remembered but what it returns, and as long as that is
- * undefined there is another one. The body must change nothing outside of it but a {@link Local}.
+ * `for (;;)` whose body is a frame of its own: nothing of an attempt is remembered but what it returns, and as long as
+ * that is undefined there is another one. The body must change nothing outside of it but a {@link Local}.
  */
 export function retry<T>(body: () => Steps<T | undefined>): Steps<T> {
   return RETRY(body) as Steps<T>;
@@ -75,7 +77,10 @@ const RETRY = inlined(function* retry(body: () => Steps<unknown>): Steps<unknown
   }
 });
 
-/** `for (i = 0; i < count; i++)` in the same way; ends early with the first value that the body returns, undefined if it never does. */
+/**
+ * `for (i = 0; i < count; i++)` in the same way; ends early with the first value that the body returns, undefined if it
+ * never does.
+ */
 export function each<T>(count: number, body: (i: number) => Steps<T | undefined>): Steps<T | undefined> {
   return EACH(count, body) as Steps<T | undefined>;
 }
@@ -96,15 +101,18 @@ export abstract class Local {
   abstract get words(): readonly number[];
 }
 
-/** Declares an object part of the local state, with its content as it is then, for as long as this routine runs. Returned, it is the caller's. */
+/**
+ * Declares an object part of the local state, with its content as it is then, for as long as this routine runs.
+ * Returned, it is the caller's.
+ */
 export function local<T extends Local>(object: T): Steps<T> {
   return saying({ mark: 'local', object }, object, 'local()');
 }
 
 /**
- * Says what this routine's future depends on from here: two histories of it that reach the same point with the same values are
- * one. Put it at every loop head, directly before the operation. Callers speak for themselves. The claim can be checked:
- * `verifyPoints`.
+ * Says what this routine's future depends on from here: two histories of it that reach the same point with the same
+ * values are one. Put it at every loop head, directly before the operation. Callers speak for themselves. The claim can
+ * be checked: `verifyPoints`.
  */
 export function point(label: string, ...values: number[]): Steps {
   return saying({ mark: 'point', label, values }, undefined, `point(${label})`);
@@ -129,7 +137,9 @@ export interface Program {
   readonly replace?: Replacements;
 }
 
-/** Binds a routine to its arguments. Processors that share one Program object run the same code: symmetry needs that. */
+/**
+ * Binds a routine to its arguments. Processors that share one Program object run the same code: symmetry needs that.
+ */
 export function program<A extends readonly unknown[]>(body: Routine<A>, ...args: A): Program {
   const name: unknown = (body as Partial<Routine<A>> | undefined)?.routineName;
   if (typeof body !== 'function' || typeof name !== 'string')
@@ -297,8 +307,8 @@ export class RoutineCursor {
   }
 
   /**
-   * What a routine may have seen of objects that others change too: when it begins, when it goes on after a call, and from a
-   * point on. What it does to them itself follows from its history.
+   * What a routine may have seen of objects that others change too: when it begins, when it goes on after a call, and
+   * from a point on. What it does to them itself follows from its history.
    */
   #seen(hash: Hash64): Hash64 {
     for (const { locals } of this.#frames)
@@ -400,7 +410,10 @@ export class RoutineCursor {
   }
 }
 
-/** The local state of a routine that has returned: what it received on the way no longer matters, and no result hashes to it. */
+/**
+ * The local state of a routine that has returned: what it received on the way no longer matters, and no result hashes
+ * to it.
+ */
 const RETURNED = hashString('return');
 const CALLED = hashString('inlined');
 /** No result of an operation: those have 32 bits. */

@@ -1,8 +1,8 @@
 /**
  * Where in the source operations and assertions stand, so that a verdict can say which of them it did not test.
  *
- * Looking costs a stack trace, so it is done only while a new local state is discovered, and only of what stands for an order
- * or asserts something.
+ * Looking costs a stack trace, so it is done only while a new local state is discovered, and only of what stands for an
+ * order or asserts something.
  */
 import type { Ordering } from './operation.ts';
 

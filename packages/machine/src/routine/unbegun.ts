@@ -1,8 +1,8 @@
 /**
  * Steps that were made and never begun: what a forgotten `yield*` leaves behind.
  *
- * Calling an operation or a routine makes its steps and performs none of them; `yield*` does that. So while a routine runs,
- * whatever it makes is noted here, and {@link RoutineCursor} asks later whether it was begun.
+ * Calling an operation or a routine makes its steps and performs none of them; `yield*` does that. So while a routine
+ * runs, whatever it makes is noted here, and {@link RoutineCursor} asks later whether it was begun.
  */
 import type { Mark, Operation, Steps } from './operation.ts';
 import { noteSite } from './sites.ts';

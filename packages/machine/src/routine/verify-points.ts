@@ -32,13 +32,13 @@ export interface VerifyPointsOptions {
   /** Operations after the point to compare along a few paths, picked at random but always the same. Default 200. */
   readonly reach?: number;
   /**
-   * Operations to run again at most, about: the pairs of histories are taken in an order that is mixed and always the same,
-   * until so many have been run. Default: no limit, all pairs.
+   * Operations to run again at most, about: the pairs of histories are taken in an order that is mixed and always the
+   * same, until so many have been run. Default: no limit, all pairs.
    */
   readonly operationsMax?: number;
   /**
-   * Operands that are no plain data (frames, functions) are compared by identity. Default true; false: not at all, for routines
-   * that make them anew every time.
+   * Operands that are no plain data (frames, functions) are compared by identity. Default true; false: not at all, for
+   * routines that make them anew every time.
    */
   readonly identity?: boolean;
 }
@@ -88,7 +88,8 @@ interface Merge {
 
 function mergesOf(nodes: NodeTable, mixed: boolean): readonly Merge[] {
   const merges: Merge[] = [];
-  // A loop that leads back to a point adds edges to old nodes only, so the edges of a snapshot of the nodes are all there is.
+  // A loop that leads back to a point adds edges to old nodes only, so the edges of a snapshot of the nodes are all
+  // there is.
   for (let node = 1; node < nodes.count; node++) {
     for (const { result, child } of nodes.edgesOf(node)) {
       const origin = nodes.originOf(child);

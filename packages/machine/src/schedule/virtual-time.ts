@@ -244,9 +244,9 @@ export class VirtualTimeScheduler {
   }
 
   /**
-   * A processor that has been refused at an operation that never happens, or has none left, would be refused again: asking
-   * all CPUs that idle or spin in user mode before every step made a step take time quadratic in their number. An
-   * interrupt gives it another operation. One that is still booked as spinning is asked, so that this ends.
+   * A processor that has been refused at an operation that never happens, or has none left, would be refused again:
+   * asking all CPUs that idle or spin in user mode before every step made a step take time quadratic in their number.
+   * An interrupt gives it another operation. One that is still booked as spinning is asked, so that this ends.
    */
   #cannotGoOn(index: number): boolean {
     if (this.#isWeak || this.#spinsSince[index] !== NEVER) return false;

@@ -53,8 +53,8 @@ export function keysOf<T>() {
 }
 
 /**
- * Refuses what is no object of options, has a name that means nothing, or lacks one that it must have: a misspelt option
- * would be ignored in silence.
+ * Refuses what is no object of options, has a name that means nothing, or lacks one that it must have: a misspelt
+ * option would be ignored in silence.
  * @param where `component: operation`, which begins the message
  */
 export function checkOptions(
@@ -77,7 +77,10 @@ export function checkOptions(
     if ((given as Record<string, unknown>)[name] === undefined) throw new ModelError(`${where}: ${name} is missing`);
 }
 
-/** As {@link checkOptions} where others may add names of their own: only what is nearly a name that is not given is refused. */
+/**
+ * As {@link checkOptions} where others may add names of their own: only what is nearly a name that is not given is
+ * refused.
+ */
 export function checkNearMisses(where: string, options: object, known: readonly string[]): void {
   const given = Object.keys(options);
   const absent = known.filter((name) => !given.includes(name));
@@ -87,7 +90,10 @@ export function checkNearMisses(where: string, options: object, known: readonly 
   }
 }
 
-/** What to say of a name that nobody knows: `ptdump-vmaloc (have: ptdump-vmalloc, kvm-pv-flush): did you mean ptdump-vmalloc?` */
+/**
+ * What to say of a name that nobody knows:
+ * `ptdump-vmaloc (have: ptdump-vmalloc, kvm-pv-flush): did you mean ptdump-vmalloc?`
+ */
 export function unknownName(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
   return `${name} (have: ${known.join(', ') || 'none'})${near === null ? '' : `: did you mean ${near}?`}`;

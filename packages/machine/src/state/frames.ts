@@ -1,8 +1,8 @@
 /**
  * Physical frames with a lifetime, and the page-table entries that live in some of them.
  *
- * A frame is free, or allocated as something ("page", "pte table"). Touching it as anything else than what it is now is a
- * violation of {@link FREED_FRAME}: that is what most arguments about page tables are about.
+ * A frame is free, or allocated as something ("page", "pte table"). Touching it as anything else than what it is now is
+ * a violation of {@link FREED_FRAME}: that is what most arguments about page tables are about.
  */
 import {
   BLOCKED,
@@ -19,7 +19,10 @@ import { swapIf, swapTo } from '../memory/modify.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { isWord, type Address, type Region } from './words.ts';
 
-/** Built-in property: violated by a load, store or free of a frame that is not (or no longer) what the toucher takes it for. */
+/**
+ * Built-in property: violated by a load, store or free of a frame that is not (or no longer) what the toucher takes it
+ * for.
+ */
 export const FREED_FRAME = 'no access to a freed frame or table';
 
 /** What frames can be allocated as; the numbers are what the state words hold. */
@@ -38,13 +41,13 @@ export interface FrameOptions {
   /** References to each of them. Default one. */
   readonly initialReferences?: readonly number[];
   /**
-   * `separate`: a frame is a table or a page for ever. `shared`: whatever is free may come back as the other; every frame has
-   * entries. Default `separate`.
+   * `separate`: a frame is a table or a page for ever. `shared`: whatever is free may come back as the other; every
+   * frame has entries. Default `separate`.
    */
   readonly pool?: 'separate' | 'shared';
   /**
-   * Which free frame an allocation returns: the `lowest` (so that reuse happens as early as it can), or `any`, which are as
-   * many outcomes. Default `lowest`.
+   * Which free frame an allocation returns: the `lowest` (so that reuse happens as early as it can), or `any`, which
+   * are as many outcomes. Default `lowest`.
    */
   readonly allocation?: 'lowest' | 'any';
   /** Prefix of the region names. Default `frame`. */
@@ -91,7 +94,10 @@ export class Frames {
   readonly refcount: Region;
   /** The entries of all table frames. */
   readonly entries: Region;
-  /** Lowest free frame of each pool, its end if there is none: a function of the states, so that it tells no equal states apart. */
+  /**
+   * Lowest free frame of each pool, its end if there is none: a function of the states, so that it tells no equal
+   * states apart.
+   */
   readonly #lowest: Region;
   readonly #shared: boolean;
   readonly #any: boolean;

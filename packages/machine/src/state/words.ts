@@ -30,10 +30,10 @@ export interface RegionOptions {
   /** How a value of this region reads in a trace. Default: decimal. */
   readonly format?: (value: number) => string;
   /**
-   * What its words are on a weakly ordered machine (`arm`). `weak`: ordinary memory, which one processor may see later than
-   * another. `strong`: a word whose newest value everybody sees, which is ordered with other memory as any: lock words. `ghost`:
-   * a word that orders nothing: what only the simulation keeps, the insides of a lock. `code`: ordinary memory that is
-   * fetched as instructions. Default `weak`.
+   * What its words are on a weakly ordered machine (`arm`). `weak`: ordinary memory, which one processor may see later
+   * than another. `strong`: a word whose newest value everybody sees, which is ordered with other memory as any: lock
+   * words. `ghost`: a word that orders nothing: what only the simulation keeps, the insides of a lock. `code`: ordinary
+   * memory that is fetched as instructions. Default `weak`.
    */
   readonly memory?: 'weak' | 'strong' | 'ghost' | 'code';
 }
@@ -50,7 +50,10 @@ export function isWord(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= -WORD_END / 2 && value < WORD_END;
 }
 
-/** What a word says that is given such a value: unsigned numbers and truth values are fine. Anything else is left as it is. */
+/**
+ * What a word says that is given such a value: unsigned numbers and truth values are fine. Anything else is left as it
+ * is.
+ */
 export function wordOf(value: number): number {
   return isWord(value) || typeof value === 'boolean' ? Number(value) | 0 : value;
 }
@@ -191,7 +194,8 @@ export class WordStore {
 
   /**
    * @param initial the initial words (kept, not copied)
-   * @param seedIndex the seed each word uses; words with the same seed are interchangeable (symmetry). Default: its own.
+   * @param seedIndex the seed each word uses; words with the same seed are interchangeable (symmetry). Default: its
+   * own.
    */
   constructor(initial: Int32Array, seedIndex?: (address: number) => number) {
     this.words = initial;
@@ -205,7 +209,9 @@ export class WordStore {
     this.rehash();
   }
 
-  /** Recomputes the fingerprint as if every word were plain; interned words are then set through {@link writeInterned}. */
+  /**
+   * Recomputes the fingerprint as if every word were plain; interned words are then set through {@link writeInterned}.
+   */
   rehash(): void {
     this.lo = 0;
     this.hi = 0;
@@ -225,7 +231,10 @@ export class WordStore {
     );
   }
 
-  /** Writes a plain word: journalled and folded into the fingerprint. Throws ModelError on an address or value that is none. */
+  /**
+   * Writes a plain word: journalled and folded into the fingerprint. Throws ModelError on an address or value that is
+   * none.
+   */
   write(address: number, value: number): void {
     const word = value | 0;
     if (word !== value && wordOf(value) !== word)

@@ -12,8 +12,8 @@ function answer(name: string, given: unknown): boolean {
 }
 
 /**
- * A property whose check may read no other words than `reads` lists, for reduction believes that list, and none that the
- * machine has not. Throws ModelError on a list with words that are none; its check throws it on anything else.
+ * A property whose check may read no other words than `reads` lists, for reduction believes that list, and none that
+ * the machine has not. Throws ModelError on a list with words that are none; its check throws it on anything else.
  * @param words how many the machine has
  */
 export function guardedProperty(property: Property, words: number): Property {

@@ -1,8 +1,8 @@
 /**
  * A system: processors that run routines, components that are XState machines, channels between them, one shared state.
  *
- * {@link SystemBuilder} collects the parts; {@link SystemBuilder.build} seals them into an immutable {@link System}, which
- * every executor (live or tabulated) can run.
+ * {@link SystemBuilder} collects the parts; {@link SystemBuilder.build} seals them into an immutable {@link System},
+ * which every executor (live or tabulated) can run.
  */
 import type { WeakMemoryOptions } from '../memory/weak-memory.ts';
 import { checkOptions, keysOf, ModelError, nearest, printable } from '../state/errors.ts';
@@ -15,8 +15,8 @@ import { Layout, type Address, type Region, type RegionOptions } from '../state/
 import type { AnyStateMachine } from '../execute/xstate-adapter.ts';
 
 /**
- * `sc`: every store is visible at once. `tso`: one FIFO store buffer per processor (x86). `arm`: messages and views (see
- * `memory/`).
+ * `sc`: every store is visible at once. `tso`: one FIFO store buffer per processor (x86). `arm`: messages and views
+ * (see `memory/`).
  */
 export type MemoryModel = 'sc' | 'tso' | 'arm';
 
@@ -43,9 +43,13 @@ export interface ChannelSpec {
   readonly policy: ChannelPolicy;
   /** The component that alone sends on it. Left out: anybody does. */
   readonly from?: string;
-  /** Type of the message that tells the sender of a delivery: the sender waits until the channel is empty. Needs `from`. */
+  /**
+   * Type of the message that tells the sender of a delivery: the sender waits until the channel is empty. Needs `from`.
+   */
   readonly answer?: string;
-  /** Messages in flight at most; more is an error of the model, reported as such. Default 4; a level channel holds one. */
+  /**
+   * Messages in flight at most; more is an error of the model, reported as such. Default 4; a level channel holds one.
+   */
   readonly capacity?: number;
   /** Cost-table entry for the time a message is under way. Default `message`. */
   readonly latency?: string;
@@ -58,15 +62,18 @@ export interface ProcessorSpec {
   readonly name: string;
   /** Routines it runs as tasks; more than one needs a component that emits `switch`. */
   readonly tasks: readonly Program[];
-  /** Processors to which its component may have a task migrate. Default: none. Such a system is explored without reduction. */
+  /**
+   * Processors to which its component may have a task migrate. Default: none. Such a system is explored without
+   * reduction.
+   */
   readonly migratesTo?: readonly string[];
   /** Interrupt handlers by vector: what an emitted `{type: 'interrupt', vector}` of its component starts. */
   readonly handlers?: Readonly<Record<string, Program>>;
   /** The component that decides whether the processor executes (tag `executes`) and takes interrupts. */
   readonly component?: string;
   /**
-   * A second component whose state must have the tag `executes` too, for the processor to execute and for anything to be
-   * delivered to its component: the host's view of a virtual CPU.
+   * A second component whose state must have the tag `executes` too, for the processor to execute and for anything to
+   * be delivered to its component: the host's view of a virtual CPU.
    */
   readonly gate?: string;
 }
@@ -83,11 +90,15 @@ export interface SpontaneousSpec {
   /** Virtual time of the first occurrence in a run. Default: after one period. */
   readonly firstCycles?: number;
   /**
-   * True: it waits until the store buffer of the processor that its component controls, or is the gate of, is empty. Taking an interrupt
-   * and leaving the guest do (Intel SDM vol. 3A, 12.10 "Store Buffer"; AMD APM vol. 2, 7.5). Default false.
+   * True: it waits until the store buffer of the processor that its component controls, or is the gate of, is empty.
+   * Taking an interrupt and leaving the guest do (Intel SDM vol. 3A, 12.10 "Store Buffer"; AMD APM vol. 2, 7.5).
+   * Default false.
    */
   readonly drained?: boolean;
-  /** In a run it happens whenever this processor has spun (see `OperationDefinition.spins`) for as many cycles as the word says. */
+  /**
+   * In a run it happens whenever this processor has spun (see `OperationDefinition.spins`) for as many cycles as the
+   * word says.
+   */
   readonly afterSpinning?: { readonly processor: string; readonly cycles: Address };
 }
 
@@ -98,7 +109,10 @@ export type Watcher = (cx: OperationContext, address: number) => void;
 export interface Property {
   /** The sentence: `no walker reads a freed table`. */
   readonly name: string;
-  /** `always`: holds in every state. `sometimes`: some state satisfies it. `finally`: holds when everything has come to rest. */
+  /**
+   * `always`: holds in every state. `sometimes`: some state satisfies it. `finally`: holds when everything has come to
+   * rest.
+   */
   readonly kind: 'always' | 'sometimes' | 'finally';
   /** Why it must hold, or what a witness guards against. */
   readonly why: string;
@@ -309,7 +323,10 @@ export class SystemBuilder {
     this.#addNamed('property', this.#properties, property);
   }
 
-  /** Has every write that reaches a region's memory reported to `watcher` (a hardware walker, for instance), in order of declaration. */
+  /**
+   * Has every write that reaches a region's memory reported to `watcher` (a hardware walker, for instance), in order of
+   * declaration.
+   */
   watch(region: Region, watcher: Watcher): void {
     const index = this.#watches.findIndex((watch) => watch.base === region.base);
     const others = this.#watches[index]?.watcher;
@@ -322,7 +339,9 @@ export class SystemBuilder {
     else this.#watches.push(watch);
   }
 
-  /** Has every store reported that leaves a store buffer, when it is in memory: the oldest of the context's processor. */
+  /**
+   * Has every store reported that leaves a store buffer, when it is in memory: the oldest of the context's processor.
+   */
   watchDrains(watcher: Watcher): void {
     this.#drainWatchers.push(watcher);
   }

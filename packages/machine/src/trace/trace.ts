@@ -1,5 +1,6 @@
 /**
- * A Trace: what happened, step by step, in words. Every renderer (two columns, Mermaid, Perfetto, JSON) reads this one form.
+ * A Trace: what happened, step by step, in words. Every renderer (two columns, Mermaid, Perfetto, JSON) reads this one
+ * form.
  */
 import type { Executor, SentMessage, Violation } from '../execute/executor.ts';
 import type { Operation } from '../routine/operation.ts';
@@ -105,7 +106,9 @@ function bufferedStores(executor: Executor, column: number): number {
   return base < 0 ? 0 : executor.store.read(base);
 }
 
-/** Runs a schedule from the initial state and describes every step. Throws ModelError at an entry that is not enabled. */
+/**
+ * Runs a schedule from the initial state and describes every step. Throws ModelError at an entry that is not enabled.
+ */
 export function recordTrace(executor: Executor, schedule: readonly number[]): Trace {
   executor.reset();
   const steps = schedule.map((entry, i) => {

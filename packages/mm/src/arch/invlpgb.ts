@@ -1,9 +1,9 @@
 /**
  * Broadcast TLB invalidation on AMD: INVLPGB, which reaches every CPU by itself, and TLBSYNC, which waits for it.
  *
- * Mirrors arch/x86/mm/tlb.c and arch/x86/include/asm/tlbflush.h, v6.18: broadcast_tlb_flush(), finish_asid_transition(),
- * consider_global_asid(), use_global_asid(). It needs the same PCID for an mm on every CPU, a global ASID. An mm gets one while
- * it runs; until all its CPUs have changed to it, they are sent IPIs as well.
+ * Mirrors arch/x86/mm/tlb.c and arch/x86/include/asm/tlbflush.h, v6.18: broadcast_tlb_flush(),
+ * finish_asid_transition(), consider_global_asid(), use_global_asid(). It needs the same PCID for an mm on every CPU, a
+ * global ASID. An mm gets one while it runs; until all its CPUs have changed to it, they are sent IPIs as well.
  */
 import { acquireWord, count, load, routine, store, waitFor, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -24,7 +24,10 @@ export type InvlpgbMutant =
 export interface InvlpgbOptions {
   /** Pages one INVLPGB covers at most (CPUID 8000_0008, EDX, plus one). Default 8. */
   readonly countMax?: number;
-  /** flush_tlb_func() looks at is_lazy before it changes to a global ASID (proposed in 20250520102036.5d61f565@fangorn). Default false. */
+  /**
+   * flush_tlb_func() looks at is_lazy before it changes to a global ASID (proposed in 20250520102036.5d61f565@fangorn).
+   * Default false.
+   */
   readonly lazyFirst?: boolean;
   readonly mutant?: InvlpgbMutant;
 }
@@ -76,7 +79,9 @@ export const use_global_asid = routine('use_global_asid', function* (x86: X86Tlb
   yield* store(x86.global_asid_lock.at(0), 0, { label: 'raw_spin_unlock(global_asid_lock)' });
 });
 
-/** After a flush by IPI: is the mm busy on enough CPUs for a global ASID? Needs a timer; without one, nobody ever looks. */
+/**
+ * After a flush by IPI: is the mm busy on enough CPUs for a global ASID? Needs a timer; without one, nobody ever looks.
+ */
 export const consider_global_asid = noted(function* consider_global_asid(x86: X86TlbState, mm: Mm): Steps {
   const { invlpgb, jiffies } = x86.options;
   if (!invlpgb || !jiffies) return;

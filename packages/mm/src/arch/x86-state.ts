@@ -1,4 +1,7 @@
-/** What the parts of x86 TLB management share: cpu_tlbstate, flush_tlb_info, and the choices of a machine. Mirrors arch/x86/mm/tlb.c, v6.18. */
+/**
+ * What the parts of x86 TLB management share: cpu_tlbstate, flush_tlb_info, and the choices of a machine. Mirrors
+ * arch/x86/mm/tlb.c, v6.18.
+ */
 import { load, type Address, type Region, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
@@ -34,7 +37,10 @@ export type X86TlbMutant =
   | 'no barrier after lazy mode'
   /** A CPU in the middle of switch_mm is no target. */
   | 'no flush while switching'
-  /** All that the fix of 2025 changed: so it was, LOADED_MM_SWITCHING was stored late, and is_lazy was read first, without smp_rmb(). */
+  /**
+   * All that the fix of 2025 changed: so it was, LOADED_MM_SWITCHING was stored late, and is_lazy was read first,
+   * without smp_rmb().
+   */
   | 'before fea4e317f9e7'
   /** LOADED_MM_SWITCHING is stored only after tlb_gen has been read. */
   | 'switching is said late'

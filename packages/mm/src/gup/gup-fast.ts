@@ -1,9 +1,9 @@
 /**
  * GUP-fast: pins the page behind an address without any lock, with interrupts off.
  *
- * Mirrors mm/gup.c, v6.15: gup_fast_fallback(), gup_fast(), gup_fast_pmd_range(), gup_fast_pte_range(), try_grab_folio_fast().
- * One address, FOLL_GET | FOLL_WRITE. FOLL_PIN's write_protect_seq and the upper levels are left out: nothing here forks, and
- * the pmd table stays.
+ * Mirrors mm/gup.c, v6.15: gup_fast_fallback(), gup_fast(), gup_fast_pmd_range(), gup_fast_pte_range(),
+ * try_grab_folio_fast(). One address, FOLL_GET | FOLL_WRITE. FOLL_PIN's write_protect_seq and the upper levels are left
+ * out: nothing here forks, and the pmd table stays.
  */
 import { choose, routine, type Steps } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
@@ -15,7 +15,10 @@ import { PMD_TABLE, type GupKernel } from './kernel.ts';
 /** Which entries are read again after the page was pinned. `pmd` alone was never in a kernel. */
 export type Recheck = 'none' | 'pte' | 'pmd' | 'pte+pmd';
 
-/** What keeps tables while the walk is under way: GUP-fast has interrupts off. Others, as users of pte_offset_map(), are only in an RCU section. */
+/**
+ * What keeps tables while the walk is under way: GUP-fast has interrupts off. Others, as users of pte_offset_map(), are
+ * only in an RCU section.
+ */
 export type ReadSection = 'irqs off' | 'rcu_read_lock' | 'none';
 
 /** The guards of the walk; each can be left out to see what it is for. */
@@ -36,8 +39,8 @@ export const GUP_GUARDS: GupGuards = {
 export const NONE = -1;
 
 /**
- * gup_fast_fallback() with FOLL_FAST_ONLY: whoever gets nothing goes on under mmap_lock, which is not this routine's subject.
- * The address lies in the span of any of the tables.
+ * gup_fast_fallback() with FOLL_FAST_ONLY: whoever gets nothing goes on under mmap_lock, which is not this routine's
+ * subject. The address lies in the span of any of the tables.
  */
 export const gup_fast_fallback = routine(
   'gup_fast_fallback',

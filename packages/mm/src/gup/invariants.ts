@@ -1,8 +1,8 @@
 /**
  * What a lockless walk of page tables must keep to, by name, and the memory needed to judge it.
  *
- * The monitor watches memory like hardware would: it knows which pages were mapped at the address while a walk was under way, and
- * which pages their remover has taken for unpinned. Its words are no part of the kernel.
+ * The monitor watches memory like hardware would: it knows which pages were mapped at the address while a walk was
+ * under way, and which pages their remover has taken for unpinned. Its words are no part of the kernel.
  */
 import {
   defineOperation,
@@ -98,7 +98,10 @@ export class WalkMonitor {
     yield operation(RETURNED, -1, 0, 0, this, { label: 'nr_pinned = 0' });
   }
 
-  /** Reads a page's reference count; if it is the expected one, the remover goes on as if nobody had the page, and I3 is judged. */
+  /**
+   * Reads a page's reference count; if it is the expected one, the remover goes on as if nobody had the page, and I3 is
+   * judged.
+   */
   *folioExpectedRefCount(frame: number, expected: number): Steps<boolean> {
     const label = `folio_ref_count(0x${frame.toString(16)}) == ${expected}`;
     return (

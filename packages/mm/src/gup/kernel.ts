@@ -1,4 +1,7 @@
-/** What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address space. */
+/**
+ * What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address
+ * space.
+ */
 import { Frames, type Program, type Routine, type Steps, type SystemBuilder } from '@shootdown/machine';
 import {
   _PAGE_PRESENT,
@@ -23,7 +26,10 @@ import { WalkMonitor } from './invariants.ts';
 /** The vector by which a CPU is asked for a quiescent state. */
 const RCU_VECTOR = 'RCU_VECTOR';
 
-/** Frame numbers of the mapping everything is about: pmd table, pte tables one after the other, then their pages, one each, and as many spare ones. */
+/**
+ * Frame numbers of the mapping everything is about: pmd table, pte tables one after the other, then their pages, one
+ * each, and as many spare ones.
+ */
 export const PMD_TABLE = 0;
 export const PTE_TABLE = 1;
 
@@ -122,7 +128,10 @@ export class GupKernel implements Kernel {
     this.tlb_remove_table_sync_one = this.walkers.tlb_remove_table_sync_one;
   }
 
-  /** What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this returns. */
+  /**
+   * What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this
+   * returns.
+   */
   routine<R extends Routine<never[]>>(own: R): R {
     const { routineName } = own;
     return Object.hasOwn(this.#replace, routineName) ? (this.#replace[routineName] as R) : own;

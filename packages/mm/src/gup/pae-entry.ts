@@ -1,5 +1,6 @@
 /**
- * A page-table entry of two words, as on 32-bit x86 with PAE: which values it held, and a page allocator that may hand out any page.
+ * A page-table entry of two words, as on 32-bit x86 with PAE: which values it held, and a page allocator that may hand
+ * out any page.
  *
  * ```
  *        high                 low
@@ -25,7 +26,10 @@ import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present } fro
 /** The sentence that a torn read violates. */
 export const VALUE_WAS_IN_TABLE = 'I2: ptep_get_lockless() returns only values that the entry held during the walk';
 
-/** Pages there are: each combination of these many high and low words. Two highs besides the first are what a torn read needs. */
+/**
+ * Pages there are: each combination of these many high and low words. Two highs besides the first are what a torn read
+ * needs.
+ */
 const HIGHS = 3;
 const LOWS = 2;
 const PAGES = HIGHS * LOWS;

@@ -1,4 +1,7 @@
-/** lazy_mmu_mode_enable(), _disable(), _pause(), _resume(): include/linux/pgtable.h, v7.0; arch_enter/leave/flush of each architecture. */
+/**
+ * lazy_mmu_mode_enable(), _disable(), _pause(), _resume(): include/linux/pgtable.h, v7.0; arch_enter/leave/flush of
+ * each architecture.
+ */
 import {
   defineOperation,
   inlined,
@@ -99,7 +102,9 @@ const MIGHT_SLEEP = define('might_sleep', (cx, { lazy, current }) => {
   return 0;
 });
 
-/** Everything deferred takes effect: xen_mc_flush(), __flush_tlb_pending(), the batch of s390, the barriers of arm64. */
+/**
+ * Everything deferred takes effect: xen_mc_flush(), __flush_tlb_pending(), the batch of s390, the barriers of arm64.
+ */
 export const arch_flush_lazy_mmu_mode = inlined(function* (lazy: LazyMmu, current: Current): Steps {
   const subject: Subject = { lazy, current };
   switch (lazy.arch.defers) {

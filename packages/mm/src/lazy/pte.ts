@@ -1,6 +1,7 @@
 /**
- * Changing entries on a machine that has lazy MMU mode: set_pte(), ptep_get() and their relatives, each one access, which the
- * architecture may put off. The names are the kernel's; what differs per architecture is in {@link LazyArch.defers}.
+ * Changing entries on a machine that has lazy MMU mode: set_pte(), ptep_get() and their relatives, each one access,
+ * which the architecture may put off. The names are the kernel's; what differs per architecture is in {@link
+ * LazyArch.defers}.
  */
 import {
   defineOperation,
@@ -218,8 +219,8 @@ export const ptep_get_and_clear = noted(function* ptep_get_and_clear(
 });
 
 /**
- * ptep_modify_prot_start(). Xen PV returns the entry as it is, and preserves the bits that hardware sets when it commits
- * (xen_ptep_modify_prot_start()): until then memory offers the old entry. Elsewhere the entry is cleared.
+ * ptep_modify_prot_start(). Xen PV returns the entry as it is, and preserves the bits that hardware sets when it
+ * commits (xen_ptep_modify_prot_start()): until then memory offers the old entry. Elsewhere the entry is cleared.
  */
 export const ptep_modify_prot_start = noted(function* ptep_modify_prot_start(
   lazy: LazyMmu,

@@ -1,6 +1,6 @@
 /**
- * Accesses to memory in exploration, translation and data in one step: an invalidation waits for accesses under way, so nothing of it
- * can fall between the two.
+ * Accesses to memory in exploration, translation and data in one step: an invalidation waits for accesses under way, so
+ * nothing of it can fall between the two.
  */
 import {
   assertThat,
@@ -156,7 +156,10 @@ const CPU_ACCESS = defineOperation({
   },
 });
 
-/** A secondary agent is coherent and has no store buffer: leaving guest mode and a device's answer to an invalidation drain it. */
+/**
+ * A secondary agent is coherent and has no store buffer: leaving guest mode and a device's answer to an invalidation
+ * drain it.
+ */
 const SECONDARY_ACCESS = defineOperation({
   name: 'secondary_access',
   role: 'environment',

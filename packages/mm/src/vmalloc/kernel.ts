@@ -1,5 +1,6 @@
 /**
- * What the vmalloc and ptdump routines of one arm64 kernel share: the kernel's page table, init_mm, the static key, the barriers.
+ * What the vmalloc and ptdump routines of one arm64 kernel share: the kernel's page table, init_mm, the static key, the
+ * barriers.
  *
  * The tree has three levels, pud -> pmd -> pte, and starts as a vfree() leaves it: tables in place, all ptes clear.
  */
@@ -142,7 +143,10 @@ export class VmallocKernel {
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
   }
 
-  /** What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this returns. */
+  /**
+   * What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this
+   * returns.
+   */
   routine<R extends Routine<never[]>>(own: R): R {
     const { replace = {} } = this.#options;
     return Object.hasOwn(replace, own.routineName) ? (replace[own.routineName] as R) : own;
@@ -190,8 +194,8 @@ export class VmallocKernel {
   }
 
   /**
-   * pmd_free(), pte_free_kernel(). put_page_testzero() in there is a value-returning atomic, hence a full barrier: what was
-   * cleared is visible before the page can become something else, whatever the caller has forgotten.
+   * pmd_free(), pte_free_kernel(). put_page_testzero() in there is a value-returning atomic, hence a full barrier: what
+   * was cleared is visible before the page can become something else, whatever the caller has forgotten.
    */
   *free(table: number, call: string): Steps {
     yield* this.frames.put(table, { label: `${call}(0x${table.toString(16)})` });

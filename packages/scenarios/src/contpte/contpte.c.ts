@@ -1,6 +1,6 @@
 /**
- * What the `contpte-*` scenarios offer to C: entries of one pte table with the contiguous bit, folios, invalidation. Mirrors what
- * arch/arm64/mm/contpte.c uses of pgtable.h and tlbflush.h, v6.19.
+ * What the `contpte-*` scenarios offer to C: entries of one pte table with the contiguous bit, folios, invalidation.
+ * Mirrors what arch/arm64/mm/contpte.c uses of pgtable.h and tlbflush.h, v6.19.
  */
 import type { Call, CFunction, KernelOffer, Memory, ReplaceableRoutine } from '@shootdown/c';
 import { ModelError, type Steps } from '@shootdown/machine';
