@@ -21,6 +21,8 @@ import { HAZARDS, type HazardClass } from './hazards.ts';
 /** Updates that a CPU's batch holds. 192 in powerpc and sparc64, 32 in a Xen multicall; a full one is drained first. */
 const BATCH_DEFAULT = 4;
 const COUNT_MAX = 255;
+/** Entries whose pending barriers fit into the word of a task. */
+const ENTRIES_MAX = 32;
 const TIF_LAZY_MMU = 1;
 const TIF_LAZY_MMU_PENDING = 2;
 
@@ -74,6 +76,11 @@ export class LazyMmu {
 
   constructor(builder: SystemBuilder, options: LazyMmuOptions) {
     const { tasks, cpus, arch, batch = BATCH_DEFAULT } = options;
+    const { cells } = options.frames.entries;
+    if (arch.defers === 'barrier' && cells > ENTRIES_MAX)
+      throw new ModelError(
+        `lazy mmu: new: ${cells} entries, at most ${ENTRIES_MAX}: their barriers are kept in one word`,
+      );
     this.arch = arch;
     this.frames = options.frames;
     this.cpus = cpus;
