@@ -138,7 +138,12 @@ function notTested({ result }: Verdict): string {
   const models = MODELS.filter((model) => model !== now?.memoryModel).join(', ');
   const unseen = result.sometimes.filter(({ witnessed }) => !witnessed).map(({ name }) => `no witness: ${name}`);
   const parameters = Object.keys(scenario.value?.parameters ?? {}).map((name) => `other values of ${name}`);
-  return [`memory models ${models}`, ...parameters, ...unseen].join(' · ');
+  const { notTested: orders, weakerArchitectures } = result.scope;
+  const noOps = orders.map(
+    ({ operation, sites }) => `${sites} ${operation}, which ${now?.memoryModel ?? ''} makes nothing of`,
+  );
+  const weaker = weakerArchitectures.map((architecture) => `${architecture}'s ordering of loads and stores`);
+  return [...noOps, ...weaker, `memory models ${models}`, ...parameters, ...unseen].join(' · ');
 }
 
 export function Head() {
