@@ -1,4 +1,7 @@
-/** The rules that no section of the matrix breaks are broken here, each by the code that it is about, and kept where that is right. */
+/**
+ * The rules that no section of the matrix breaks are broken here, each by the code that it is about, and kept where
+ * that is right.
+ */
 import { startCpu, type Cpu } from '@shootdown/cpu';
 import { explore } from '@shootdown/explorer';
 import { program, routine, type EntryPointer, type Steps } from '@shootdown/machine';
