@@ -2,7 +2,7 @@
  * The address of a view: `#/explore/<scenario>/<variant>?mm=sc&set=cpus:3&s=<schedule>&at=45`. A link says everything
  * that is needed to see the same step again; whatever in it cannot be understood is left out, and said.
  */
-import { formatSchedule, parseSchedule, type MemoryModel } from '@shootdown/machine';
+import { formatSchedule, MEMORY_MODELS, parseSchedule } from '@shootdown/machine';
 import type { SystemRequest } from './engine/api.ts';
 
 export const tabs = ['explore', 'mutate', 'run', 'write'] as const;
@@ -23,8 +23,6 @@ export interface Link {
   readonly complaint: string | null;
 }
 
-const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
-
 /** Reads the fragment of an address. */
 export function parseLink(fragment: string): Link {
   const [path = '', query = ''] = fragment.replace(/^#\/?/, '').split('?', 2);
@@ -44,6 +42,7 @@ export function parseLink(fragment: string): Link {
           variant: variant.join('/'),
           memoryModel: memoryModel ?? 'sc',
           parameters: parametersOf(words.get('set') ?? '', complaints),
+          mutations: words.getAll('m'),
         };
   const at = words.get('at');
   return {
@@ -90,6 +89,7 @@ export function formatLink({ tab, request, schedule, at, module }: Omit<Link, 'c
   const words: string[] = [`mm=${request.memoryModel}`];
   const set = Object.entries(request.parameters).map(([name, value]) => `${name}:${value}`);
   if (set.length > 0) words.push(`set=${set.join(',')}`);
+  for (const mutation of request.mutations) words.push(`m=${encodeURIComponent(mutation)}`);
   if (schedule !== null) words.push(`s=${formatSchedule(schedule)}`);
   if (at !== null) words.push(`at=${at}`);
   return `#/${tab}/${request.scenario}/${request.variant}?${words.join('&')}`;

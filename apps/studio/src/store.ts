@@ -20,10 +20,16 @@ const module = signal<string | null>(null);
 export const steps = computed(() => walk.value?.trace.steps.length ?? 0);
 export const isOwnWalk = computed(() => walk.value !== null && walk.value !== verdict.value?.walk);
 export const scenario = computed(() => scenarios.value.find(({ name }) => name === request.value?.scenario) ?? null);
+export const variant = computed(
+  () => scenario.value?.variants.find(({ name }) => name === request.value?.variant) ?? null,
+);
 /** Which question the answers on the screen belong to: later answers to older ones are dropped. */
 let question = 0;
+/** The system that the verdict on the screen is about. */
+let explored = '';
 
-function said(error: unknown): string {
+/** An error as one line for the reader. */
+export function said(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -49,8 +55,13 @@ export async function openLink(): Promise<void> {
     variant: variantOfFirst.name,
     memoryModel: variantOfFirst.memoryModel,
     parameters: {},
+    mutations: [],
   };
-  if (JSON.stringify(wanted) === JSON.stringify(request.value) && verdict.value) {
+  if (link.tab !== 'explore') {
+    request.value = wanted;
+    return;
+  }
+  if (JSON.stringify(wanted) === explored && verdict.value) {
     await showWalk(link.schedule, link.at);
     return;
   }
@@ -66,6 +77,7 @@ async function exploreAgain(
   const mine = ++question;
   foreground.stop();
   background.stop();
+  explored = JSON.stringify(wanted);
   batch(() => {
     request.value = wanted;
     verdict.value = null;
@@ -195,15 +207,29 @@ export function choose(changes: Partial<SystemRequest>): void {
     memoryModel: changes.memoryModel ?? picked?.memoryModel ?? 'sc',
     parameters:
       changes.parameters ?? (changes.scenario === undefined && changes.variant === undefined ? old.parameters : {}),
+    mutations: changes.mutations ?? (changes.scenario === undefined && changes.variant === undefined ? old.mutations : []),
   };
   request.value = next;
   trouble.value = null;
   history.pushState(null, '', formatLink({ tab: tab.value, request: next, schedule: null, at: null, module: null }));
-  void exploreAgain(next);
+  if (tab.value === 'explore') void exploreAgain(next);
 }
 
 /** Another screen of the studio. */
 export function openTab(name: Tab): void {
   tab.value = name;
-  history.pushState(null, '', currentAddress());
+  const wanted = request.value;
+  const stale = name === 'explore' && wanted !== null && JSON.stringify(wanted) !== explored;
+  history.pushState(null, '', stale ? addressOf(null, null) : currentAddress());
+  if (stale) void exploreAgain(wanted);
+}
+
+/** Shows a system on the screen Explore. */
+export function exploreSystem(wanted: SystemRequest): void {
+  batch(() => {
+    tab.value = 'explore';
+    request.value = wanted;
+  });
+  history.pushState(null, '', addressOf(null, null));
+  void exploreAgain(wanted);
 }
