@@ -107,7 +107,9 @@ export abstract class MmuInstructions {
   /** The actor invalidates. */
   protected abstract flush(cx: OperationContext, flush: Flush): void;
 
-  /** MOV to CR3: from now on this tree and address space. `noflush`: keep what is cached of it. A root of -1: no tree. */
+  /**
+   * MOV to CR3: from now on this tree and address space. `noflush`: keep what is cached of it. A root of -1: no tree.
+   */
   *load_root(root: number, asid: number, noflush: boolean): Steps {
     const tree = root < 0 ? 'init_mm' : `root 0x${root.toString(16)}`;
     yield this.#tell(
