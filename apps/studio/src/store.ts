@@ -207,7 +207,8 @@ export function choose(changes: Partial<SystemRequest>): void {
     memoryModel: changes.memoryModel ?? picked?.memoryModel ?? 'sc',
     parameters:
       changes.parameters ?? (changes.scenario === undefined && changes.variant === undefined ? old.parameters : {}),
-    mutations: changes.mutations ?? (changes.scenario === undefined && changes.variant === undefined ? old.mutations : []),
+    mutations:
+      changes.mutations ?? (changes.scenario === undefined && changes.variant === undefined ? old.mutations : []),
   };
   request.value = next;
   trouble.value = null;

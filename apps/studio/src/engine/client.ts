@@ -1,6 +1,16 @@
 /** The page's side of the worker: started when first asked, thrown away when it is stuck or dead. */
 import { proxy, wrap, type Remote } from 'comlink';
-import type { Beyond, Engine, JudgedLine, Mutated, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './api.ts';
+import type {
+  Beyond,
+  Engine,
+  JudgedLine,
+  Mutated,
+  ScenarioEntry,
+  SearchProgress,
+  SystemRequest,
+  Verdict,
+  Walk,
+} from './api.ts';
 
 /** One of several workers: the panes answer while others search. */
 class EngineClient {
@@ -55,10 +65,7 @@ class EngineClient {
     return this.#ask((remote) => remote.onwards(request, schedule));
   }
 
-  mutate(
-    request: SystemRequest,
-    onJudged: (line: JudgedLine, judged: number, all: number) => void,
-  ): Promise<Mutated> {
+  mutate(request: SystemRequest, onJudged: (line: JudgedLine, judged: number, all: number) => void): Promise<Mutated> {
     return this.#ask((remote) => remote.mutate(request, proxy(onJudged)));
   }
 }

@@ -84,8 +84,7 @@ let surveyed: { readonly key: string; readonly space: Promise<Survey> } | null =
 
 function spaceOf(request: SystemRequest): Promise<Survey> {
   const key = JSON.stringify(request);
-  if (surveyed?.key !== key)
-    surveyed = { key, space: resolved(request).then((scenario) => survey(scenario.build())) };
+  if (surveyed?.key !== key) surveyed = { key, space: resolved(request).then((scenario) => survey(scenario.build())) };
   return surveyed.space;
 }
 

@@ -122,6 +122,7 @@ export function breaksIn(row: Row): string {
     const same = judged.every(({ result }) => result === 'no difference');
     return `${same ? (row.line.isBarrier ? 'orders nothing here' : 'no difference') : 'not needed here'}${unmodelled}`;
   }
-  const what = first.kind === 'crash' ? 'the code breaks down' : first.kind === 'deadlock' ? 'deadlock' : first.property;
+  const what =
+    first.kind === 'crash' ? 'the code breaks down' : first.kind === 'deadlock' ? 'deadlock' : first.property;
   return needed.length < judged.length ? `${what ?? ''}, ${needed.length} of ${judged.length}` : (what ?? '');
 }
