@@ -8,6 +8,12 @@ import type { SystemRequest } from './engine/api.ts';
 export const tabs = ['explore', 'mutate', 'run', 'write'] as const;
 export type Tab = (typeof tabs)[number];
 
+/** Machines as a link names them; null: none. */
+export interface MachinesInLink {
+  readonly a: string | null;
+  readonly b: string | null;
+}
+
 /** What a link says. */
 export interface Link {
   readonly tab: Tab;
@@ -17,6 +23,8 @@ export interface Link {
   readonly schedule: readonly number[] | null;
   /** Steps done; null: as many as there are. */
   readonly at: number | null;
+  /** Machines to run, A and B: names, or a name with a packed topology. */
+  readonly machines: MachinesInLink;
   /** A module of the sender's own. It is shown, and runs only when asked for. */
   readonly module: string | null;
   /** What the reader is told about a part that was not understood. */
@@ -50,6 +58,7 @@ export function parseLink(fragment: string): Link {
     request,
     schedule: scheduleOf(words.get('s'), complaints),
     at: at !== null && /^\d{1,8}$/.test(at) ? Number(at) : null,
+    machines: { a: words.get('a'), b: words.get('b') },
     module: words.get('module'),
     complaint: complaints.length > 0 ? `The link was not understood in full: ${complaints.join('; ')}.` : null,
   };
@@ -84,7 +93,13 @@ function scheduleOf(text: string | null, complaints: string[]): readonly number[
 }
 
 /** The fragment that says it. */
-export function formatLink({ tab, request, schedule, at, module }: Omit<Link, 'complaint'>): string {
+export function formatLink({ tab, request, schedule, at, machines, module }: Omit<Link, 'complaint'>): string {
+  if (tab === 'run') {
+    const named = Object.entries(machines).flatMap(([name, word]) =>
+      word === null ? [] : [`${name}=${encodeURIComponent(word)}`],
+    );
+    return named.length === 0 ? '#/run' : `#/run?${named.join('&')}`;
+  }
   if (!request) return `#/${tab}${module === null ? '' : `?${new URLSearchParams({ module }).toString()}`}`;
   const words: string[] = [`mm=${request.memoryModel}`];
   const set = Object.entries(request.parameters).map(([name, value]) => `${name}:${value}`);

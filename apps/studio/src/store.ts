@@ -2,7 +2,7 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { Beyond, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './engine/api.ts';
 import { background, foreground } from './engine/client.ts';
-import { formatLink, parseLink, type Tab } from './link.ts';
+import { formatLink, parseLink, type MachinesInLink, type Tab } from './link.ts';
 
 export const tab = signal<Tab>('explore');
 export const scenarios = signal<readonly ScenarioEntry[]>([]);
@@ -15,6 +15,8 @@ export const beyond = signal<Beyond | null>(null);
 export const progress = signal<SearchProgress | null>(null);
 /** One line for the reader when something could not be done. */
 export const trouble = signal<string | null>(null);
+/** Machines to run, as the address names them. */
+export const machinesInLink = signal<MachinesInLink>({ a: null, b: null });
 const module = signal<string | null>(null);
 
 export const steps = computed(() => walk.value?.trace.steps.length ?? 0);
@@ -38,6 +40,7 @@ export async function openLink(): Promise<void> {
   const link = parseLink(location.hash);
   batch(() => {
     tab.value = link.tab;
+    machinesInLink.value = link.machines;
     module.value = link.module;
     trouble.value = link.complaint;
   });
@@ -178,7 +181,14 @@ export async function exploreFromHere(): Promise<void> {
 }
 
 function addressOf(schedule: readonly number[] | null, step: number | null): string {
-  return formatLink({ tab: tab.value, request: request.value, schedule, at: step, module: module.value });
+  return formatLink({
+    tab: tab.value,
+    request: request.value,
+    schedule,
+    at: step,
+    machines: machinesInLink.value,
+    module: module.value,
+  });
 }
 
 /** The address of what is on the screen. */
@@ -190,7 +200,8 @@ function replaceAddress(): void {
   history.replaceState(null, '', currentAddress());
 }
 
-function pushAddress(schedule: readonly number[] | null, step: number | null): void {
+/** A new entry in the history. */
+export function pushAddress(schedule: readonly number[] | null, step: number | null): void {
   history.pushState(null, '', addressOf(schedule, step));
 }
 
@@ -212,7 +223,7 @@ export function choose(changes: Partial<SystemRequest>): void {
   };
   request.value = next;
   trouble.value = null;
-  history.pushState(null, '', formatLink({ tab: tab.value, request: next, schedule: null, at: null, module: null }));
+  pushAddress(null, null);
   if (tab.value === 'explore') void exploreAgain(next);
 }
 

@@ -41,7 +41,8 @@ const SCREENS = [
   '#/explore/switch-mm-vs-flush/before?mm=sc',
   '#/explore/ptdump-vmalloc/v3-two-dumpers?mm=sc',
   '#/explore/gup-fast-vs-unmap/kvm-pv/page-batch?mm=sc&at=9',
-  '#/mutate/ptdump-vmalloc/v6?mm=sc',
+  '#/mutate/riscv-new-mapping/svvptc?mm=sc',
+  '#/run?a=kvm-host&b=kvm-host-ipi',
 ];
 
 async function main([folder = 'shots', ...fragments]) {

@@ -2,7 +2,8 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import { explore, mutate, resolveScenario } from '@shootdown/explorer';
 import { formatSchedule } from '@shootdown/machine';
-import { scenarios } from '@shootdown/scenarios';
+import { demos, scenarios, type Demo } from '@shootdown/scenarios';
+import { assemble, parseTopology, runMachine } from '@shootdown/topology';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { serveStudio, startBrowser, type Site } from './site.ts';
@@ -98,8 +99,8 @@ describe('the studio', () => {
   });
 
   it('changes every line as the command does, and opens what breaks', async () => {
-    const { build } = resolveScenario(scenarios, { scenario: 'riscv-new-mapping', variant: 'svvptc' });
-    const { mutants } = await mutate(build());
+    const resolved = resolveScenario(scenarios, { scenario: 'riscv-new-mapping', variant: 'svvptc' });
+    const { mutants } = await mutate(resolved.build());
     const page = await open('#/mutate/riscv-new-mapping/svvptc');
     await page.waitForSelector('[data-testid=mutant] .row');
     expect(await seriousFaults(page)).toEqual([]);
@@ -118,6 +119,29 @@ describe('the studio', () => {
     await page.waitForSelector('[data-testid=step]');
     expect(await page.textContent('[data-testid=verdict]')).toContain('Violation');
     expect(page.url()).toContain('m=vmalloc%2Fset_pte%3Aleave-out');
+  });
+
+  it('runs a machine as the command does, beside another, and says what is wrong with a topology', async () => {
+    const [a, b] = ['shootdown', 'shootdown-arm64'].map((name) => demos.find((demo) => demo.name === name) as Demo);
+    const page = await open(`#/run?a=${a?.name}&b=${b?.name}`);
+    expect(await seriousFaults(page)).toEqual([]);
+    const expected = runMachine(assemble(parseTopology((a as Demo).topology)));
+    expect(await page.textContent('[data-fact=steps]')).toBe(expected.steps.toLocaleString('en'));
+    const shown = await page.$$eval('[data-counter]', (cells) =>
+      cells.map((cell) => [cell.getAttribute('data-counter'), Number(cell.textContent?.replaceAll(',', ''))]),
+    );
+    for (const [counter, each] of Object.entries(expected.total)) {
+      const sum = each.reduce((x, y) => x + y, 0);
+      if (sum > 0) expect(shown).toContainEqual([counter, sum]);
+    }
+    await page.click('.ct .name:has-text("nr_tlb_remote_flush")');
+    expect(await page.textContent('[data-testid=course] >> xpath=../..')).toContain('nr_tlb_remote_flush');
+    const buffer = Buffer.from('{ "name": "mine", "architecture": "x86-64-4l", "cpu": 4, "processes": [] }');
+    await page.setInputFiles('input[type=file]', { name: 'mine.json', mimeType: 'application/json', buffer });
+    await page.waitForSelector('[role=alert]');
+    expect(await page.textContent('[role=alert]')).toContain('mine');
+    await page.goBack();
+    await page.waitForFunction(`document.querySelector('.big')?.textContent?.includes('against')`);
   });
 
   it.each([1440, 390])('has no serious fault for assistive technology at %i pixels', async (width) => {

@@ -95,6 +95,51 @@ export interface Beyond extends Omit<WaysOut, 'steps'> {
   readonly steps: readonly (readonly WayOut[])[];
 }
 
+/** A machine that ships, as its topology file says it. */
+export interface MachineEntry {
+  readonly name: string;
+  readonly title: string;
+  readonly text: string;
+}
+
+/** How long a routine took, in cycles; percentiles are known to the power of two. */
+export interface RoutineTimesOf {
+  readonly count: number;
+  readonly mean: number;
+  readonly min: number;
+  readonly max: number;
+  readonly atMost50: number;
+  readonly atMost99: number;
+  readonly buckets: readonly { readonly low: number; readonly high: number; readonly count: number }[];
+}
+
+/** What a run has given. */
+export interface RanMachine {
+  readonly name: string;
+  readonly architecture: string;
+  readonly memoryModel: MemoryModel;
+  /** Of a host: its vCPUs. */
+  readonly processors: readonly string[];
+  readonly end: string;
+  readonly violation: string | null;
+  readonly steps: number;
+  readonly nanoseconds: number;
+  readonly hertz: number;
+  readonly wallSeconds: number;
+  readonly stepsPerSecond: number;
+  readonly busyNanoseconds: readonly number[];
+  /** Time in which another vCPU had the CPU; null of a native machine. */
+  readonly stealNanoseconds: readonly number[] | null;
+  readonly phases: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
+  readonly total: Readonly<Record<string, readonly number[]>>;
+  readonly times: Readonly<Record<string, RoutineTimesOf>>;
+  /** Counters, summed over the processors, at points of virtual time. */
+  readonly series: {
+    readonly nanoseconds: readonly number[];
+    readonly counters: Readonly<Record<string, readonly number[]>>;
+  };
+}
+
 /** The worker. Every call may throw an Error whose message is one line for the reader. */
 export interface Engine {
   scenarios(): ScenarioEntry[];
@@ -107,4 +152,8 @@ export interface Engine {
   onwards(request: SystemRequest, schedule: readonly number[]): Promise<Walk | null>;
   /** Changes every line in turn, and tells of each as soon as it is judged, in the order of the code. */
   mutate(request: SystemRequest, onJudged: (line: JudgedLine, judged: number, all: number) => void): Promise<Mutated>;
+  /** Machines that ship. */
+  machines(): Promise<MachineEntry[]>;
+  /** Runs the machine that a topology file describes. */
+  run(name: string, text: string, onProgress: (steps: number, nanoseconds: number) => void): Promise<RanMachine>;
 }

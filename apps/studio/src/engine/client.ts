@@ -4,7 +4,9 @@ import type {
   Beyond,
   Engine,
   JudgedLine,
+  MachineEntry,
   Mutated,
+  RanMachine,
   ScenarioEntry,
   SearchProgress,
   SystemRequest,
@@ -67,6 +69,14 @@ class EngineClient {
 
   mutate(request: SystemRequest, onJudged: (line: JudgedLine, judged: number, all: number) => void): Promise<Mutated> {
     return this.#ask((remote) => remote.mutate(request, proxy(onJudged)));
+  }
+
+  machines(): Promise<MachineEntry[]> {
+    return this.#ask((remote) => remote.machines());
+  }
+
+  run(name: string, text: string, onProgress: (steps: number, nanoseconds: number) => void): Promise<RanMachine> {
+    return this.#ask((remote) => remote.run(name, text, proxy(onProgress)));
   }
 }
 

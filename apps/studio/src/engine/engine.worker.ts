@@ -175,6 +175,14 @@ const engine: Engine = {
       onlyCost: lines.filter(({ onlyCost }) => onlyCost).map((line) => judgedLine(line, '', null)),
     };
   },
+
+  async machines() {
+    return (await import('./machines.ts')).machineEntries();
+  },
+
+  async run(name, text, onProgress) {
+    return (await import('./machines.ts')).runMachineOf(name, text, onProgress);
+  },
 };
 
 expose(engine);

@@ -8,7 +8,7 @@ export const kinds = ['leave out', 'swap with next', 'force a branch', 'weaken']
 export type Kind = (typeof kinds)[number];
 
 /** The group that a change belongs to. */
-export function kindOf(change: string): Kind {
+function kindOf(change: string): Kind {
   if (change === Change.swap) return 'swap with next';
   if (change === Change.leaveOut || change === Change.leaveOutPair || change === Change.recheck) return 'leave out';
   return valueAlwaysRead(change) === undefined ? 'weaken' : 'force a branch';
@@ -102,7 +102,7 @@ export function cellOf(judgement: Judgement | undefined, done: boolean): Cell {
 /** Whether a row's line is needed: in every configuration that has it, in some, in none, or nobody can say. */
 export function needOf({ cells }: Row): 'all' | 'some' | 'none' | 'unknown' {
   const judged = cells.filter((cell) => cell !== undefined);
-  if (judged.length === 0 || judged.every(({ witnessGone }) => witnessGone)) return 'unknown';
+  if (judged.every(({ witnessGone }) => witnessGone)) return 'unknown';
   const needed = judged.filter(({ result, witnessGone }) => result === 'needed' && !witnessGone).length;
   if (needed === judged.length) return 'all';
   if (needed > 0) return 'some';

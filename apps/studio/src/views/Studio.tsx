@@ -18,6 +18,7 @@ import {
 } from '../store.ts';
 import { Explore } from './Explore.tsx';
 import { Mutate } from './Mutate.tsx';
+import { Run } from './Run.tsx';
 
 const copied = signal(false);
 
@@ -113,6 +114,7 @@ export function Studio() {
       )}
       {tab.value === 'explore' && <Explore />}
       {tab.value === 'mutate' && <Mutate />}
+      {tab.value === 'run' && <Run />}
     </>
   );
 }
