@@ -20,7 +20,12 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'v6-no-isb-no-kick',
   ],
   'gup-fast-vs-unmap': ['tlbi/page-batch', 'tlbi/call-rcu'],
-  'secondary-tlb-order': ['upgrade/notify-under-ptl', 'upgrade/notify-with-flush', 'ksm/notify-at-end-only', 'ksm/never'],
+  'secondary-tlb-order': [
+    'upgrade/notify-under-ptl',
+    'upgrade/notify-with-flush',
+    'ksm/notify-at-end-only',
+    'ksm/never',
+  ],
   'cow-vs-secondary': [
     'E0/no-notifier',
     'E1-set-then-change',

@@ -238,7 +238,9 @@ function buildErratum({ variant, memoryModel }: BuildRequest<Design>): System {
   const sme_active_cpus = builder.region('sme_active_cpus', 1).at(0);
   const machine: Machine = { pte, sme_active_cpus, under_way, freed, smp, drain, arm: memoryModel === 'arm' };
   const [first, second] = cpus as [Cpu, Cpu];
-  startCpu(builder, first, [program(zap_page, machine, variant, first)], { [CALL_FUNCTION_VECTOR]: smp.handler(first) });
+  startCpu(builder, first, [program(zap_page, machine, variant, first)], {
+    [CALL_FUNCTION_VECTOR]: smp.handler(first),
+  });
   startCpu(builder, second, [program(ret_to_user, machine, variant)], { [CALL_FUNCTION_VECTOR]: smp.handler(second) });
   builder.processor({ name: 'SME', tasks: [program(sme_unit, machine)] });
   builder.property({

@@ -20,7 +20,11 @@ const translation: Translation = {
 
 /** What the last request of a run may come to: all requests before it are done in every way they may go. */
 function resultsOf(canonical: boolean, run: readonly (readonly [number, Request])[]): readonly string[] {
-  const memory = new WeakMemory(2, { translation, translated: [PTE, FLAG].map((address) => ({ address, value: 0 })), canonical });
+  const memory = new WeakMemory(2, {
+    translation,
+    translated: [PTE, FLAG].map((address) => ({ address, value: 0 })),
+    canonical,
+  });
   const outcomes = new Set<string>();
   const go = (id: number, at: number, words: readonly number[], results: readonly number[]): void => {
     const next = run[at];

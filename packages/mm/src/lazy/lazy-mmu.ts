@@ -103,7 +103,10 @@ export class LazyMmu {
     this.#barriers = options.barriers ?? { dsb: true, isb: true };
     this.#batchMax = batch;
     // Nobody but the task itself looks at them, so they are no matter of order.
-    const perTask = (field: string) => ({ cellName: (task: number) => `task${task}.${field}`, memory: 'ghost' as const });
+    const perTask = (field: string) => ({
+      cellName: (task: number) => `task${task}.${field}`,
+      memory: 'ghost' as const,
+    });
     const perCpu = (field: string) => ({ cellName: (cpu: number) => `per_cpu(${field}, ${cpu})` });
     this.#enabled = builder.region('lazy.enable_count', tasks, perTask('lazy_mmu_state.enable_count'));
     this.#paused = builder.region('lazy.pause_count', tasks, perTask('lazy_mmu_state.pause_count'));
