@@ -67,11 +67,7 @@ type Parameters = Readonly<Record<string, number>>;
 
 /** A scenario in its tests. A memory model that is left out is that of the variant, parameters have their defaults. */
 export interface ScenarioUnderTest {
-  readonly systemOf: (
-    variant: string,
-    memoryModel?: MemoryModel,
-    parameters?: Parameters,
-  ) => System;
+  readonly systemOf: (variant: string, memoryModel?: MemoryModel, parameters?: Parameters) => System;
   /** Searches with reduction: once, however many tests want to know what comes out of it. */
   readonly searched: (variant: string, memoryModel?: MemoryModel, parameters?: Parameters) => Promise<ExploreResult>;
 }

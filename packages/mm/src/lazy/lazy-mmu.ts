@@ -263,7 +263,7 @@ export class LazyMmu {
     const entry = address - this.frames.entries.base;
     return {
       word: this.#pending.at(task * this.#pendingWords + Math.floor(entry / ENTRIES_PER_WORD)),
-      bit: 1 << entry % ENTRIES_PER_WORD,
+      bit: 1 << (entry % ENTRIES_PER_WORD),
     };
   }
 

@@ -71,13 +71,18 @@ function cycles({ arch, section, kernel = false, mapped, pages }: Case, paused =
 }
 
 /** fork(): the second table is the child's. */
-const forks: lazy.SectionRoutine = routine('fork', function* ({ lazy: mode, current: task, ptes, ptl, otherPtl = ptl }) {
-  const target = ptes.map((_, i) => mode.frames.entry(1, i));
-  const locks = { src_ptl: ptl, dst_ptl: otherPtl };
-  yield* copy_pte_range_lazy({ lazy: mode, current: task, source: ptes, target, ...locks, readsAgain: 'ptep_get' });
-});
+const forks: lazy.SectionRoutine = routine(
+  'fork',
+  function* ({ lazy: mode, current: task, ptes, ptl, otherPtl = ptl }) {
+    const target = ptes.map((_, i) => mode.frames.entry(1, i));
+    const locks = { src_ptl: ptl, dst_ptl: otherPtl };
+    yield* copy_pte_range_lazy({ lazy: mode, current: task, source: ptes, target, ...locks, readsAgain: 'ptep_get' });
+  },
+);
 
-/** fix_size_alloc_test of lib/test_vmalloc.c: vmalloc(), one store, vfree(). The purge of what was unmapped is later. */
+/**
+ * fix_size_alloc_test of lib/test_vmalloc.c: vmalloc(), one store, vfree(). The purge of what was unmapped is later.
+ */
 const vmallocs: lazy.SectionRoutine = routine('vmalloc, vfree', function* (section): Steps {
   yield* work('vma', { label: 'alloc_vmap_area()' });
   for (let i = 0; i < section.ptes.length; i++) yield* work('page_alloc');
