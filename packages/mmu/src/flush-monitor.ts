@@ -16,6 +16,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { formatEntry } from './entry.ts';
 import { cacheable, NO_TRANSLATION, offeredByBlock } from './offered.ts';
@@ -51,6 +53,8 @@ export interface FlushMonitorOptions {
   readonly name?: string;
 }
 
+const FLUSH_MONITOR_KEYS = keysOf<FlushMonitorOptions>()('root', 'cpus', 'pages', 'blockEntries', 'kernel', 'name');
+
 /** Watches one address space. */
 export class FlushMonitor {
   static {
@@ -71,6 +75,7 @@ export class FlushMonitor {
   readonly #flushing: Region;
 
   constructor(builder: SystemBuilder, frames: Frames, shape: WalkShape, options: FlushMonitorOptions) {
+    checkOptions('mmu: flush monitor: new', options, FLUSH_MONITOR_KEYS, ['root', 'cpus', 'pages']);
     const name = options.name ?? 'monitor';
     this.#frames = frames;
     this.#shape = shape;

@@ -13,6 +13,8 @@ import {
   type OperationContext,
   type Region,
   type SystemBuilder,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { LazyArch } from './arch.ts';
@@ -54,6 +56,17 @@ export interface LazyMmuOptions {
   readonly hazards?: 'fail' | 'count' | 'ignore';
 }
 
+const LAZY_MMU_KEYS = keysOf<LazyMmuOptions>()(
+  'frames',
+  'cpus',
+  'tasks',
+  'arch',
+  'batch',
+  'invalidate',
+  'pageAt',
+  'hazards',
+);
+
 /** The mode on one machine. */
 export class LazyMmu {
   readonly arch: LazyArch;
@@ -75,6 +88,7 @@ export class LazyMmu {
   readonly #pending: Region;
 
   constructor(builder: SystemBuilder, options: LazyMmuOptions) {
+    checkOptions('lazy mmu: new', options, LAZY_MMU_KEYS, ['frames', 'cpus', 'tasks', 'arch', 'invalidate', 'pageAt']);
     const { tasks, cpus, arch, batch = BATCH_DEFAULT } = options;
     const { cells } = options.frames.entries;
     if (arch.defers === 'barrier' && cells > ENTRIES_MAX)
