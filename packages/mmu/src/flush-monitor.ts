@@ -68,7 +68,15 @@ export interface FlushMonitorOptions {
   readonly property?: string;
 }
 
-const FLUSH_MONITOR_KEYS = keysOf<FlushMonitorOptions>()('root', 'cpus', 'pages', 'blockEntries', 'kernel', 'name');
+const FLUSH_MONITOR_KEYS = keysOf<FlushMonitorOptions>()(
+  'root',
+  'cpus',
+  'pages',
+  'blockEntries',
+  'kernel',
+  'name',
+  'property',
+);
 
 /** Watches one address space. */
 export class FlushMonitor implements AccessObserver {

@@ -1,6 +1,6 @@
 /**
- * Hostile scenario modules: a small system whose violation every honest search finds, with mistakes and malice put into it. None of them may
- * come out SAFE: either the module is refused, or the violation is found.
+ * Hostile scenario modules: a small system whose violation every honest search finds, with mistakes and malice put into
+ * it. None of them may come out SAFE: either the module is refused, or the violation is found.
  */
 import type { Random } from '@shootdown/machine';
 import { mutatedBytes, pick } from './mutate.test-support.ts';

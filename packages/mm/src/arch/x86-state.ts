@@ -86,6 +86,7 @@ export interface X86TlbOptions {
 export const X86_TLB_KEYS = keysOf<X86TlbOptions>()(
   'flush_tlb_multi',
   'loaded',
+  'lazy',
   'ceiling',
   'jiffies',
   'invlpgb',
