@@ -84,7 +84,7 @@ class Noting {
   #node(node: AnyNode, parent: AnyNode, block: StatementList): void {
     switch (node.type) {
       case 'FunctionDeclaration':
-        if (makesSteps(node)) return this.#declaration(node, parent, block);
+        if (makesSteps(node)) return this.#declaration(node, block);
         break;
       case 'FunctionExpression':
         if (makesSteps(node) && !isMethodOf(parent)) return this.#expression(node, parent, block);
@@ -122,7 +122,7 @@ class Noting {
   }
 
   /** It is there before its block begins, and can be replaced then. */
-  #declaration(node: GeneratorNode, parent: AnyNode, block: StatementList): void {
+  #declaration(node: GeneratorNode, block: StatementList): void {
     const name = node.id?.name;
     if (name === undefined) return this.#wrapped(`${NOTE}.made(`, node, ', "default");', block);
     this.put(beginOf(block), `${name} = ${NOTE}.made(${name}, ${JSON.stringify(name)});`);

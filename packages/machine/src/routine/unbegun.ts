@@ -192,42 +192,38 @@ const replaced = new WeakSet<object>();
 
 /**
  * The same for generator functions of which nobody knows what they are for: whoever loads code of a user's puts these
- * into it. A generator that is run by hand, with next(), is begun by that.
+ * into it. A generator that is run by hand, with next(), is begun by that. `made`: what a generator function makes.
+ * `methods`: what those of an object make, or those of a class and its instances. `steps`: some that were just made.
  */
-export const noteEverything = {
-  /** What a generator function makes. */
-  made<F extends (...args: never[]) => Steps<unknown>>(make: F, name: string): F {
-    if (replaced.has(make)) return make;
-    const named = wrapped(make, name, (steps) => noteEverything.steps(steps, name));
-    // Who asks whether it is a generator function is told so still.
-    Object.setPrototypeOf(named, GENERATOR_FUNCTION);
-    replaced.add(named);
-    return named;
-  },
-  /** What the methods of an object make, or those of a class and its instances. */
-  methods<T extends object>(owner: T): T {
-    replaceGenerators(owner, noteEverything.made);
-    const { prototype } = owner as { prototype?: unknown };
-    if (typeof prototype === 'object' && prototype !== null) replaceGenerators(prototype, noteEverything.made);
-    return owner;
-  },
-  /** Steps that were just made. */
-  steps(steps: Steps<unknown>, name: string): Steps<unknown> {
-    if (running === 0) return steps;
-    (steps as unknown as NotedGenerator).next = nextByHand;
-    return note(steps, `${name === '' ? 'a generator function' : name}()`);
-  },
-};
+export const noteEverything = { made: madeNoted, methods: methodsNoted, steps: stepsNoted };
 
-const { next: GENERATOR_NEXT } = (GENERATOR_FUNCTION as { readonly prototype: Iterator<unknown> }).prototype;
+function madeNoted<F extends (...args: never[]) => Steps<unknown>>(make: F, name: string): F {
+  if (replaced.has(make)) return make;
+  const named = wrapped(make, name, (steps) => stepsNoted(steps, name));
+  // Who asks whether it is a generator function is told so still.
+  Object.setPrototypeOf(named, GENERATOR_FUNCTION);
+  replaced.add(named);
+  return named;
+}
+
+function methodsNoted<T extends object>(owner: T): T {
+  replaceGenerators(owner, madeNoted);
+  const { prototype } = owner as { prototype?: unknown };
+  if (typeof prototype === 'object' && prototype !== null) replaceGenerators(prototype, madeNoted);
+  return owner;
+}
+
+function stepsNoted(steps: Steps<unknown>, name: string): Steps<unknown> {
+  if (running === 0) return steps;
+  (steps as unknown as NotedGenerator).next = nextByHand;
+  return note(steps, `${name === '' ? 'a generator function' : name}()`);
+}
+
+const { prototype: GENERATOR } = GENERATOR_FUNCTION as { readonly prototype: Iterator<unknown> };
 
 function nextByHand(this: NotedGenerator, ...received: [] | [unknown]): IteratorResult<unknown> {
   this.begun = true;
-  return GENERATOR_NEXT.apply(this as unknown as Iterator<unknown>, received as []);
-}
-
-function isGeneratorFunction(method: object): boolean {
-  return Object.getPrototypeOf(method) === GENERATOR_FUNCTION;
+  return GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
 }
 
 /** Whether a value is steps: something that belongs behind `yield*`. */
