@@ -187,6 +187,10 @@ function replaceGenerators(
 
 const GENERATOR_FUNCTION = Object.getPrototypeOf(function* () {}) as object;
 
+function isGeneratorFunction(method: object): boolean {
+  return Object.getPrototypeOf(method) === GENERATOR_FUNCTION;
+}
+
 /** What {@link noteEverything} has put in place of generator functions. */
 const replaced = new WeakSet<object>();
 
