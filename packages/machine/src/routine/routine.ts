@@ -272,7 +272,10 @@ export class RoutineCursor {
     if (this.pending === null) return '(returned)';
     return this.#frames
       .slice(1)
-      .map(({ name, point: at, length }) => `${name ?? ''}${at ? `@${at.label}(${at.values.join(',')})` : ''}${length === 0 ? '' : `+${length}`}`)
+      .map(
+        ({ name, point: at, length }) =>
+          `${name ?? ''}${at ? `@${at.label}(${at.values.join(',')})` : ''}${length === 0 ? '' : `+${length}`}`,
+      )
       .join(' > ');
   }
 

@@ -171,7 +171,7 @@ function note(steps: Steps<unknown>, what: string): Steps<unknown> {
 
 /** Begins steps by hand, without `yield*`: the body of a routine may be a function that returns them. */
 export function begin<T>(steps: Steps<T>): Steps<T> {
-  return steps instanceof NotedSteps ? (steps[Symbol.iterator]() as Steps<T>) : steps;
+  return steps instanceof NotedSteps ? steps[Symbol.iterator]() : steps;
 }
 
 /** As {@link noted}, for all generator methods of a class. Call it in a `static` block. */
@@ -193,7 +193,11 @@ function isGeneratorFunction(method: object): boolean {
 /** Whether a value is steps: something that belongs behind `yield*`. */
 export function isSteps(value: unknown): value is Steps<unknown> {
   if (typeof value !== 'object' || value === null) return false;
-  return value instanceof OneStep || value instanceof NotedSteps || Object.prototype.toString.call(value) === '[object Generator]';
+  return (
+    value instanceof OneStep ||
+    value instanceof NotedSteps ||
+    Object.prototype.toString.call(value) === '[object Generator]'
+  );
 }
 
 /** What steps are steps of, for messages. */

@@ -167,8 +167,7 @@ export class VirtualTimeScheduler {
     queue.shift();
     this.#head[channel] = queue[0] ?? NEVER;
     this.#held[channel] = false;
-    if (queue.length === 0)
-      this.#deliveries.splice(this.#deliveries.indexOf(this.#deliveryOf[channel] as number), 1);
+    if (queue.length === 0) this.#deliveries.splice(this.#deliveries.indexOf(this.#deliveryOf[channel] as number), 1);
   }
 
   /**
