@@ -73,13 +73,7 @@ export const ptep_set_wrprotect = noted(function* ptep_set_wrprotect(
 });
 
 /** set_pte(). */
-export function set_pte(
-  { lazy, frames }: Kernel,
-  cpu: Cpu,
-  ptep: EntryPointer,
-  value: number,
-  saying: Saying,
-): Steps {
+export function set_pte({ lazy, frames }: Kernel, cpu: Cpu, ptep: EntryPointer, value: number, saying: Saying): Steps {
   return lazy?.defersUpdates
     ? entries.set_pte(lazy, currentOn(cpu), ptep, value, saying)
     : frames.write(ptep, value, saying);

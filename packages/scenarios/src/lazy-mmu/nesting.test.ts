@@ -1,12 +1,14 @@
-/** Nobody is wrong when an inner section ends the mode of the outer one (v6.16): the batching is lost, and that shows. */
+/**
+ * Nobody is wrong when an inner section ends the mode of the outer one (v6.16): the batching is lost, and that shows.
+ */
 import { resolveScenario } from '@shootdown/explorer';
 import { arm64Costs, DirectExecutor, runVirtualTime } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { lazyNesting } from './lazy-tasks.ts';
 
 function barriersOf(variant: string): number {
-  const { build } = resolveScenario([lazyNesting], { scenario: 'lazy-nesting', variant });
-  const executor = new DirectExecutor(build());
+  const resolved = resolveScenario([lazyNesting], { scenario: 'lazy-nesting', variant });
+  const executor = new DirectExecutor(resolved.build());
   let barriers = 0;
   executor.observe = true;
   executor.onCount = (_, counter, amount) => {
