@@ -67,6 +67,7 @@ const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
   'withoutDsb',
   'breakBeforeMake',
   'withoutIsb',
+  'withoutBarrierB',
   'replace',
 );
 
