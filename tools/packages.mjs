@@ -1,7 +1,7 @@
 /**
- * Packs every package and checks that others can use it: no tests in it, what its package.json names is there (publint),
- * types resolve (@arethetypeswrong/cli). Usage: `node tools/packages.mjs [--to <folder>] [--install]`; `--to`
- * keeps the tarballs; `--install` puts them into an empty folder outside of this repository and uses them there.
+ * Packs every package and checks that others can use it: no tests in it, what its package.json names is there
+ * (publint), types resolve (@arethetypeswrong/cli). Usage: `node tools/packages.mjs [--to <folder>] [--install]`;
+ * `--to` keeps the tarballs; `--install` puts them into an empty folder outside of this repository and uses them there.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,9 @@ import { formatMessage } from 'publint/utils';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** @typedef {{ name: string, folder: string, manifest: Record<string, any>, tarball: string, files: string[] }} Packed */
+/**
+ * @typedef {{ name: string, folder: string, manifest: Record<string, any>, tarball: string, files: string[] }} Packed
+ */
 
 /** Folders of the packages that are published: all but the tools. */
 const folders = ['packages', 'apps'].flatMap((folder) =>
