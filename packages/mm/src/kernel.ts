@@ -2,7 +2,7 @@
  * The kernel of one machine: what mm routines share. A scenario assembles it from the parts that it needs; what is left
  * out is not there, and costs neither words nor steps.
  */
-import type { Frames, Region, Steps, SystemBuilder } from '@shootdown/machine';
+import { type Frames, type Region, type Steps, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
 import { atomicAdd, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
@@ -19,6 +19,7 @@ import {
   mmap_write_lock,
   mmap_write_unlock,
 } from './mmap-lock.ts';
+import type { LazyMmu } from './lazy/lazy-mmu.ts';
 import type { LocklessWalkers } from './lockless-walkers.ts';
 import type { TableFreeing } from './mmu-gather.ts';
 import type { SecondaryMmus } from './notify.ts';
@@ -81,6 +82,8 @@ export interface Kernel {
   readonly walkers?: LocklessWalkers;
   /** Where checkers watch. */
   readonly tracepoints?: Tracepoints;
+  /** Lazy MMU mode, a task per CPU. Left out: the architecture has none, and the routines do nothing for it. */
+  readonly lazy?: LazyMmu;
   /** vm_normal_folio() of a page of a file, where its dirty bit and mapcount matter. */
   readonly folio?: FileFolio;
   /**
@@ -112,6 +115,8 @@ export interface MmOptions {
   /** CPUs of the machine: mm_cpumask() has a word per 32. Default 32. */
   readonly cpus?: number;
 }
+
+const MM_KEYS = keysOf<MmOptions>()('tasks', 'vmasMax', 'cpus');
 
 const LOCK_TASKS_DEFAULT = 16;
 
@@ -148,16 +153,13 @@ export class Mm extends MmStruct {
   readonly mm_count: Region;
 
   /** @param initial left out: the mm comes into being by pgd_alloc() */
-  constructor(
-    builder: SystemBuilder,
-    id: number,
-    initial?: MmInitial,
-    {
+  constructor(builder: SystemBuilder, id: number, initial?: MmInitial, options: MmOptions = {}) {
+    checkOptions(`mm: mm${id}: new`, options, MM_KEYS);
+    const {
       tasks = LOCK_TASKS_DEFAULT,
       vmasMax = initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT,
       cpus = BITS_PER_WORD,
-    }: MmOptions = {},
-  ) {
+    } = options;
     const name = `mm${id}`;
     super(builder, name, tasks, 'mm');
     this.id = id;

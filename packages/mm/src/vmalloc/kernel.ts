@@ -18,6 +18,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
 import { MmStruct } from '../mmap-lock.ts';
@@ -50,9 +52,24 @@ export interface VmallocKernelOptions {
   readonly breakBeforeMake?: boolean | undefined;
   /** Leaves out its ISB. */
   readonly withoutIsb?: boolean;
+  /** The per-CPU semaphore has no barrier B. */
+  readonly withoutBarrierB?: boolean;
   /** Routines that stand in for those of the same name: see {@link VmallocKernel.routine}. */
   readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
+
+const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
+  'tree',
+  'processors',
+  'kick_all_cpus_sync',
+  'rcu',
+  'efi',
+  'withoutDsb',
+  'breakBeforeMake',
+  'withoutIsb',
+  'withoutBarrierB',
+  'replace',
+);
 
 const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
 const DSB_ISH = { kind: 'dsb', type: 'full', dependencies: null } as const;
@@ -123,6 +140,7 @@ export class VmallocKernel {
   readonly #watch: KernelTableWatch | null;
 
   constructor(builder: SystemBuilder, options: VmallocKernelOptions) {
+    checkOptions('vmalloc: kernel: new', options, VMALLOC_KERNEL_KEYS, ['tree', 'processors']);
     const { tree, processors, kick_all_cpus_sync, rcu, efi = false } = options;
     this.#options = options;
     this.tree = tree;
@@ -139,7 +157,7 @@ export class VmallocKernel {
     this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
     this.#efi = efi ? new MmStruct(builder, 'efi_mm', processors) : null;
     this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
-    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu);
+    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu, options);
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
   }
 
