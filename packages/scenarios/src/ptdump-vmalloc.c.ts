@@ -174,7 +174,7 @@ function entryRoutine(name: string) {
       args: [entry.address, addressOf(kernel, entry)],
     }),
     call: ({ kernel, cpu, own }: Call<Kernel>, pointer: number) =>
-      kernel.routine(own(name) as unknown as FreeTable)(kernel, cpu, entryAt(kernel, pointer)),
+      (own(name) as unknown as FreeTable)(kernel, cpu, entryAt(kernel, pointer)),
   };
 }
 
@@ -199,7 +199,7 @@ function tryHugeRoutine(name: string, level: 'pud' | 'pmd'): ReplaceableRoutine<
     call({ kernel, cpu, own, where }: Call<Kernel>, pointer: number) {
       const design = designs.get(kernel);
       if (!design) throw new ModelError(`${where}: ${name}() is not called by the mapping here`);
-      return kernel.routine(own(name) as unknown as TryHuge)(kernel, cpu, design, entryAt(kernel, pointer));
+      return (own(name) as unknown as TryHuge)(kernel, cpu, design, entryAt(kernel, pointer));
     },
   };
 }

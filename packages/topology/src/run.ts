@@ -11,7 +11,7 @@ import {
 } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
-import { PHASE_PREFIX } from './schema.ts';
+import { PHASE_PREFIX, type Topology } from './schema.ts';
 import { StealTimes } from './steal-times.ts';
 
 /** Counters of one phase: per counter, per processor. */
@@ -42,6 +42,14 @@ export interface MachineRun {
   readonly violation: string | null;
 }
 
+/** What a run needs of a machine: an {@link AssembledMachine} has it, and so has any system with its costs. */
+export interface Runnable extends Pick<AssembledMachine, 'system' | 'costs' | 'vms'> {
+  readonly topology: Pick<Topology, 'runMicroseconds'>;
+  /** See {@link AssembledMachine}; left out: the run is over when everything is at rest. */
+  readonly until?: readonly number[];
+  readonly untilAtRest?: readonly number[];
+}
+
 /** Options of a run. */
 export interface RunOptions {
   readonly stepsMax?: number;
@@ -59,7 +67,7 @@ const START_UP = 'start-up';
 
 /** A run under way: advance it in portions, read the result at any time. */
 export class MachineRunner {
-  readonly #machine: AssembledMachine;
+  readonly #machine: Runnable;
   readonly #executor: Executor;
   readonly #scheduler: VirtualTimeScheduler;
   readonly #options: RunOptions;
@@ -74,7 +82,7 @@ export class MachineRunner {
   #timeIsUp = false;
   readonly #cyclesMax: number;
 
-  constructor(machine: AssembledMachine, options: RunOptions = {}) {
+  constructor(machine: Runnable, options: RunOptions = {}) {
     this.#machine = machine;
     this.#options = options;
     const { runMicroseconds } = machine.topology;
@@ -88,8 +96,8 @@ export class MachineRunner {
     this.#executor.onCount = (processor, counter, amount) => this.#count(processor, counter, amount);
     this.#scheduler = new VirtualTimeScheduler(this.#executor, {
       costs: machine.costs,
-      until: machine.until,
-      untilAtRest: machine.untilAtRest,
+      ...(machine.until && { until: machine.until }),
+      ...(machine.untilAtRest && { untilAtRest: machine.untilAtRest }),
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
       onStep: (step) => this.#observe(step),
     });
@@ -159,7 +167,7 @@ const NANOSECONDS = 1e9;
 const MICROSECONDS = 1e6;
 
 /** Runs a machine until its threads are done. */
-export function runMachine(machine: AssembledMachine, options: RunOptions = {}): MachineRun {
+export function runMachine(machine: Runnable, options: RunOptions = {}): MachineRun {
   const runner = new MachineRunner(machine, options);
   runner.advance(Number.POSITIVE_INFINITY);
   return runner.result();

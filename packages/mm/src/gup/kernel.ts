@@ -2,7 +2,7 @@
  * What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address
  * space.
  */
-import { Frames, type Program, type Routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { Frames, type Program, type Steps, type SystemBuilder } from '@shootdown/machine';
 import {
   _PAGE_PRESENT,
   _PAGE_RW,
@@ -45,8 +45,6 @@ export interface GupKernelOptions {
   readonly rcu?: RcuKind | undefined;
   /** pte tables, of one page each. Default 1. */
   readonly tables?: number | undefined;
-  /** Routines that stand in for those of the same name: see {@link GupKernel.routine}. */
-  readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
 
 /** One kernel with one mapping. */
@@ -72,16 +70,14 @@ export class GupKernel implements Kernel {
   readonly tlb_remove_table_one_rcu: number;
   readonly pte_free_now: number;
   readonly tlb_remove_table_sync_one: LocklessWalkers['tlb_remove_table_sync_one'];
-  readonly #replace: Readonly<Record<string, Routine<never[]>>>;
 
   constructor(
     builder: SystemBuilder,
     cpus: readonly Cpu[],
     smp: Smp,
     flush: FlushBackEnd,
-    { rcu, tables = 1, replace = {} }: GupKernelOptions = {},
+    { rcu, tables = 1 }: GupKernelOptions = {},
   ) {
-    this.#replace = replace;
     this.builder = builder;
     this.cpus = cpus;
     this.smp = smp;
@@ -126,15 +122,6 @@ export class GupKernel implements Kernel {
     this.tlb_remove_table_one_rcu = this.walkers.tlb_remove_table_one_rcu;
     this.pte_free_now = this.walkers.pte_free_now;
     this.tlb_remove_table_sync_one = this.walkers.tlb_remove_table_sync_one;
-  }
-
-  /**
-   * What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this
-   * returns.
-   */
-  routine<R extends Routine<never[]>>(own: R): R {
-    const { routineName } = own;
-    return Object.hasOwn(this.#replace, routineName) ? (this.#replace[routineName] as R) : own;
   }
 
   /** True for the frames of pte tables. */

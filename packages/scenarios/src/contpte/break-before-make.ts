@@ -112,6 +112,7 @@ export const breakBeforeMake: Scenario<Design, ContpteParameter> = {
   name: 'break-before-make',
   title: 'A live entry is changed in place: what must be invalid, and invalidated, first?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

@@ -80,6 +80,7 @@ export const contpteFork: Scenario<Design, ContpteParameter> = {
   name: 'contpte-fork',
   title: 'fork() of contiguous entries against stores of another thread: is everything shared read-only?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

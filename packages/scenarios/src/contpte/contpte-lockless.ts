@@ -86,6 +86,7 @@ export const contpteLockless: Scenario<ContpteVariant, ContpteParameter> = {
   name: 'contpte-lockless',
   title: 'GUP-fast reads a contiguous entry while its block is unfolded: is what it returns consistent?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

@@ -158,6 +158,7 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> = {
   name: 'contpte-mprotect',
   title: 'mprotect() of a contiguous block or half of it: right for every page, and contiguous again in the end?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

@@ -112,6 +112,7 @@ export const contpteMremap: Scenario<Design, ContpteParameter> = {
   name: 'contpte-mremap',
   title: 'mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

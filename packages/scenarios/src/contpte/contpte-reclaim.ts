@@ -88,6 +88,7 @@ export const contpteReclaim: Scenario<Design, ContpteParameter> = {
   title:
     'A folio is unmapped for reclaim while it is written to: does its dirt arrive, and does the batch end in time?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

@@ -100,12 +100,12 @@ const variants: readonly Design[] = [
 /** What is asked of the first half of the block. */
 function ages({ calls }: Design): ContpteTask {
   return routine('kernel', function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    if (calls === 'free') return yield* cpu.k.madvise_free(cpu, vma, 0, block / 2);
+    if (calls === 'free') return yield* cpu.k.madvise_free_pte_range(cpu, vma, 0, block / 2);
     if (calls === 'referenced, then cold') {
       yield* cpu.k.folio_referenced_one(cpu, 0, vma, PAGE_SIZE);
       yield* point('referenced');
     }
-    yield* cpu.k.madvise_cold(cpu, vma, 0, block / 2);
+    yield* cpu.k.madvise_cold_or_pageout_pte_range(cpu, vma, 0, block / 2);
   });
 }
 
@@ -125,6 +125,7 @@ export const contpteYoung: Scenario<Design, ContpteParameter> = {
   title:
     'Accessed and dirty bits of a block are cleared while hardware sets them: is anything lost, or touched beside it?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
