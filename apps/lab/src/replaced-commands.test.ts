@@ -39,7 +39,12 @@ describe('--replace', () => {
     const words = ['check', 'ptdump-vmalloc', '--variant', 'v2', '--memory-model', 'sc', '--replace', 'my.c'];
     const { status, stdout } = shootdown(...words, '--json');
     const [row] = JSON.parse(stdout) as Record<string, unknown>[];
-    expect(row).toMatchObject({ expected: 'safe', verdict: 'violation', agrees: false, replaced: ['pud_free_pmd_page'] });
+    expect(row).toMatchObject({
+      expected: 'safe',
+      verdict: 'violation',
+      agrees: false,
+      replaced: ['pud_free_pmd_page'],
+    });
     expect(status).toBe(12);
   });
 

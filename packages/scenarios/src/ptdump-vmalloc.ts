@@ -104,9 +104,7 @@ function routinesOf({ tables, dump }: Design): KernelRoutines {
 
 function programsOf({ design, vmaps, kernel, dumpers }: Machine): Program[] {
   const dumps = dumpers.map((dumper, cpu) => program(design.dump, kernel, dumper, cpu));
-  const maps = Array.from({ length: vmaps }, (_, i) =>
-    program(vmap_range, kernel, design.dumpers + i, design, i, i),
-  );
+  const maps = Array.from({ length: vmaps }, (_, i) => program(vmap_range, kernel, design.dumpers + i, design, i, i));
   return design.rcu ? [...dumps, ...maps, kernel.rcu.rcuc(design.dumpers + vmaps)] : [...dumps, ...maps];
 }
 

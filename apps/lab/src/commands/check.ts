@@ -134,7 +134,7 @@ async function withRoutines(
   replacement: Replacement | undefined,
 ): Promise<readonly Expectation[]> {
   if (!replacement) return expectations;
-  const left = new Map<string, unknown>();
+  const left = new Map<string, Error>();
   const patched: Expectation[] = [];
   for (const one of expectations) {
     const { scenario, variant, memoryModel } = one;
@@ -148,7 +148,8 @@ async function withRoutines(
   }
   const [error] = left.values();
   if (patched.length === 0 && error !== undefined) throw error;
-  for (const [name, why] of left) process.stderr.write(`left out: ${name}: ${oneLine(String((why as Error).message))}\n`);
+  for (const [name, why] of left)
+    process.stderr.write(`left out: ${name}: ${oneLine(why.message)}\n`);
   return patched;
 }
 

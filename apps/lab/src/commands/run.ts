@@ -167,12 +167,15 @@ function runDocument(
     name,
     ...(replaced !== null && { replaced: routines }),
     ...result,
-    histograms: Object.fromEntries(latencies), ...(host && { host }) };
+    histograms: Object.fromEntries(latencies),
+    ...(host && { host }),
+  };
 }
 
 /** What a saved schedule says about the machine it belongs to. */
 function savedTarget({ assembled, scenario }: RunTarget, name: string) {
-  if (assembled) return { machine: demoNames().includes(name) ? { demo: name } : { topology: { ...assembled.topology } } };
+  if (assembled)
+    return { machine: demoNames().includes(name) ? { demo: name } : { topology: { ...assembled.topology } } };
   return scenario ? { scenario: savedScenario(scenario) } : {};
 }
 

@@ -139,9 +139,7 @@ export const __pmd_free_pte_page = routine(
 );
 
 export const keyed: FreeTables = {
-  pmd_free_pte_page: routine('pmd_free_pte_page', (kernel, _cpu, pmdp) =>
-    __pmd_free_pte_page(kernel, pmdp, true),
-  ),
+  pmd_free_pte_page: routine('pmd_free_pte_page', (kernel, _cpu, pmdp) => __pmd_free_pte_page(kernel, pmdp, true)),
   pud_free_pmd_page: routine('pud_free_pmd_page', function* (kernel, _cpu, pudp) {
     const pud = yield* kernel.get(pudp, 'pudp_get');
     if (!pxd_table(pud)) return 1;

@@ -48,14 +48,12 @@ interface VmapTryHuge {
 /** v6.18: what is in the way is freed. */
 const v6_18: VmapTryHuge = {
   vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, cpu, { tables }, pud) {
-    if (pxd_table(yield* kernel.get(pud, 'pud_present')))
-      yield* tables.pud_free_pmd_page(kernel, cpu, pud);
+    if (pxd_table(yield* kernel.get(pud, 'pud_present'))) yield* tables.pud_free_pmd_page(kernel, cpu, pud);
     yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
     return 1;
   }),
   vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, cpu, { tables }, pmd) {
-    if (pxd_table(yield* kernel.get(pmd, 'pmd_present')))
-      yield* tables.pmd_free_pte_page(kernel, cpu, pmd);
+    if (pxd_table(yield* kernel.get(pmd, 'pmd_present'))) yield* tables.pmd_free_pte_page(kernel, cpu, pmd);
     yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
     return 1;
   }),
@@ -191,8 +189,7 @@ export const vmap_range = routine(
       yield* point('next_pud', i);
       const pud = kernel.pud(i);
       const huge = design.largest === 'pud';
-      if (huge && (yield* VERSIONS[design.tryHuge].vmap_try_huge_pud(kernel, cpu, design, pud)) === 1)
-        continue;
+      if (huge && (yield* VERSIONS[design.tryHuge].vmap_try_huge_pud(kernel, cpu, design, pud)) === 1) continue;
       yield* vmap_pmd_range(kernel, cpu, design, pud);
     }
   },

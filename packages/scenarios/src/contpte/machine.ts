@@ -183,7 +183,19 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
   const [mm] = mms as [contpte.ContpteMm];
   const vma = { vm_mm: mm, vm_start: 0, vm_end: entries * PAGE_SIZE };
   kernel.vmas.push(vma);
-  return { builder, replace: request.variant.replace ?? {}, block, kernel, tlb, invariants, mms, vma, reader, readerPage, deviceNumber: device ? 2 : -1 };
+  return {
+    builder,
+    replace: request.variant.replace ?? {},
+    block,
+    kernel,
+    tlb,
+    invariants,
+    mms,
+    vma,
+    reader,
+    readerPage,
+    deviceNumber: device ? 2 : -1,
+  };
 }
 
 /** Puts a task on each processor and seals the machine. */
