@@ -148,8 +148,7 @@ async function withRoutines(
   }
   const [error] = left.values();
   if (patched.length === 0 && error !== undefined) throw error;
-  for (const [name, why] of left)
-    process.stderr.write(`left out: ${name}: ${oneLine(why.message)}\n`);
+  for (const [name, why] of left) process.stderr.write(`left out: ${name}: ${oneLine(why.message)}\n`);
   return patched;
 }
 
