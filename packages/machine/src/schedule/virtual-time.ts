@@ -5,6 +5,7 @@
  * on when the step that let it go on is complete. A message is ready when it was sent plus its channel's latency, and a
  * processor takes it between two operations.
  */
+import { checkOptions, keysOf } from '../state/errors.ts';
 import { cyclesOf, type CostModel } from './cost.ts';
 import type { Executor } from '../execute/executor.ts';
 import { scheduleEntry } from './schedule.ts';
@@ -33,6 +34,8 @@ export interface VirtualTimeOptions {
   /** Called after every step; return false to stop the run. */
   readonly onStep?: (step: TimedStep) => boolean | void;
 }
+
+const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()('costs', 'until', 'untilAtRest', 'stepsMax', 'onStep');
 
 /** How a run ended. */
 export interface VirtualTimeRun {
@@ -108,6 +111,7 @@ export class VirtualTimeScheduler {
   #bestTime = 0;
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
+    checkOptions('virtual time: new', options, VIRTUAL_TIME_KEYS, ['costs']);
     this.#executor = executor;
     this.#system = executor.system;
     this.#options = options;

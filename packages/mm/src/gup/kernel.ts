@@ -2,7 +2,14 @@
  * What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address
  * space.
  */
-import { Frames, type Program, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  Frames,
+  type Program,
+  type Steps,
+  type SystemBuilder,
+  checkOptions,
+  keysOf,
+} from '@shootdown/machine';
 import {
   _PAGE_PRESENT,
   _PAGE_RW,
@@ -47,6 +54,8 @@ export interface GupKernelOptions {
   readonly tables?: number | undefined;
 }
 
+const GUP_KERNEL_KEYS = keysOf<GupKernelOptions>()('rcu', 'tables');
+
 /** One kernel with one mapping. */
 export class GupKernel implements Kernel {
   readonly builder: SystemBuilder;
@@ -76,8 +85,10 @@ export class GupKernel implements Kernel {
     cpus: readonly Cpu[],
     smp: Smp,
     flush: FlushBackEnd,
-    { rcu, tables = 1 }: GupKernelOptions = {},
+    options: GupKernelOptions = {},
   ) {
+    checkOptions('gup: kernel: new', options, GUP_KERNEL_KEYS);
+    const { rcu, tables = 1 } = options;
     this.builder = builder;
     this.cpus = cpus;
     this.smp = smp;
@@ -103,6 +114,9 @@ export class GupKernel implements Kernel {
       pages: 2 * tables,
       initialTables,
       initialPages: tables,
+      // A table that is freed may come back as a page, and any page may be the next one: what ABA decides is decided.
+      pool: 'shared',
+      allocation: 'any',
       entryName: nameEntry,
       formatEntry,
     });
