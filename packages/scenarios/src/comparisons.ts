@@ -5,6 +5,7 @@ export const comparisons: Readonly<Record<string, (each: EachRow, patch?: Patch)
   'change-pte': async (each) => (await import('./change-pte.cost.ts')).compareChangePte(each),
   'pv-flush': async (each) => (await import('./kvm-pv-flush.cost.ts')).comparePvFlush(each),
   contpte: async (each, patch) => (await import('./contpte/contpte.cost.ts')).compareContpte(each, patch),
+  'lazy-mmu': async (each) => (await import('./lazy-mmu/lazy-mmu.cost.ts')).compareLazyMmu(each),
   'ptdump-vmalloc': async (each, patch) => (await import('./ptdump-vmalloc.cost.ts')).comparePtdumpVmalloc(each, patch),
 };
 
