@@ -92,7 +92,7 @@ class Activation<K extends object> {
       this.#registers[r] = args[i];
       this.#origins?.set(r, slots[i] ?? 0);
     });
-    this.#base = thread.stack.push(code.cells, this.#where);
+    this.#base = thread.stack.push(code.cells, at ? `${at.file}:${at.line}` : this.#where);
   }
 
   get #position(): Position {
