@@ -62,7 +62,6 @@ typedef struct { u64 pgprot; } pgprot_t;
 #define PTRS_PER_PTE ${ptes}
 #define PTRS_PER_PMD ${children}
 #define PTRS_PER_PUD ${vmaps}
-#define IS_ALIGNED(x, a) (((x) & ((a) - 1)) == 0)
 #define pmd_index(addr) (((addr) >> PMD_SHIFT) & ${2 ** (pud - pmd) - 1})
 #define pte_index(addr) (((addr) >> PAGE_SHIFT) & ${2 ** (pmd - PAGE_SHIFT) - 1})
 #define pud_addr_end(addr, end) ((((addr) + PUD_SIZE) & PUD_MASK) < (end) ? (((addr) + PUD_SIZE) & PUD_MASK) : (end))

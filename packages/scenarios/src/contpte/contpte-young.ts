@@ -2,6 +2,7 @@
  * `contpte-young`: reclaim asks whether a block was used, and madvise() declares a part of it cold or free, while
  * hardware sets accessed and dirty bits. Is nothing lost that hardware has said, and nothing touched beside the block?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Property, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -122,7 +123,7 @@ const isReferenced = ({ kernel }: ContpteMachine): Property => ({
 
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
-export const contpteYoung: Scenario<Design, ContpteParameter> = {
+export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-young',
   title:
     'Accessed and dirty bits of a block are cleared while hardware sets them: is anything lost, or touched beside it?',
@@ -131,6 +132,7 @@ export const contpteYoung: Scenario<Design, ContpteParameter> = {
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const { calls } = request.variant;
