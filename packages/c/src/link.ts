@@ -143,8 +143,7 @@ function namesUsed<K extends object>(
   return code.code.flatMap((instruction) => {
     if (instruction.op === 'global') {
       const { name, line } = instruction;
-      if (!globals?.has(name) && !header.unit.scope.variables.has(name))
-        unit.problems.add(line, notThere(name));
+      if (!globals?.has(name) && !header.unit.scope.variables.has(name)) unit.problems.add(line, notThere(name));
       return [];
     }
     if (instruction.op !== 'call' && instruction.op !== 'function') return [];

@@ -31,7 +31,8 @@ const EXCHANGE = /^(try_)?(xchg|cmpxchg)(_acquire|_release|_relaxed)?$/;
 const TRANSPARENT = new Set(['likely', 'unlikely', 'data_race', '__builtin_expect', 'READ_ONCE_NOCHECK']);
 
 /** `this_cpu_inc()`, and those without a prefix that care about interrupts. */
-const PER_CPU_OPERATION = /^(this|__this|raw)_cpu_(read|write|add|sub|inc|dec|and|or|add_return|inc_return|dec_return|xchg|cmpxchg)$/;
+const PER_CPU_OPERATION =
+  /^(this|__this|raw)_cpu_(read|write|add|sub|inc|dec|and|or|add_return|inc_return|dec_return|xchg|cmpxchg)$/;
 
 export abstract class Calls extends Places {
   protected abstract perCpu(node: Node, name: string, args: readonly Node[]): Operand;

@@ -94,10 +94,7 @@ export abstract class Cleanups extends Initializers {
     const known = Object.hasOwn(GUARDS, name.text) ? GUARDS[name.text] : undefined;
     const [enter, leave] = this.scope.function(own[0]) ? own : (known ?? ['', '']);
     if (enter === '') {
-      this.miss(
-        node,
-        `guard(${name.text}) is not known: DEFINE_GUARD() it (have: ${Object.keys(GUARDS).join(', ')})`,
-      );
+      this.miss(node, `guard(${name.text}) is not known: DEFINE_GUARD() it (have: ${Object.keys(GUARDS).join(', ')})`);
       return;
     }
     const [type, back] = [this.scope.function(enter), this.scope.function(leave)];

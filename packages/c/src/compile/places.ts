@@ -1,7 +1,17 @@
 /** Places: variables, what pointers point to, fields, elements. */
 import { nearestName } from '@shootdown/explorer';
 import { field, partsOf, quoted, type Node } from '../source/parser.ts';
-import { cellsOf, INT, isInt, scalarOf, typeName, VOID, type ArrayType, type CType, type StructType } from '../types/types.ts';
+import {
+  cellsOf,
+  INT,
+  isInt,
+  scalarOf,
+  typeName,
+  VOID,
+  type ArrayType,
+  type CType,
+  type StructType,
+} from '../types/types.ts';
 import { Conversions, wrapped } from './conversions.ts';
 import type { Operand, Place } from './emitter.ts';
 
@@ -122,7 +132,10 @@ export abstract class Places extends Conversions {
   /** A variable that every CPU has: which CPU's is said by what is around it. */
   #perCpu(node: Node, name: string, { of }: ArrayType): Place {
     if (this.#cpu === null)
-      return this.wrongPlace(node, `${name} is per CPU: use this_cpu_read(${name}), per_cpu(${name}, cpu) and the like`);
+      return this.wrongPlace(
+        node,
+        `${name} is per CPU: use this_cpu_read(${name}), per_cpu(${name}, cpu) and the like`,
+      );
     const { r } = this.global(node, PER_CPU + name, of);
     const d = this.register();
     this.emit(node, { op: 'offset', d, a: r, b: this.#cpu, cells: cellsOf(of) });

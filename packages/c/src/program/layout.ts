@@ -3,15 +3,7 @@ import type { Problems } from '../diagnostics.ts';
 import { field, fields, lineOf, partsOf, quoted, type Node } from '../source/parser.ts';
 import { PointerBase } from '../run/words.ts';
 import type { Declarations } from '../types/declarations.ts';
-import {
-  cellsOf,
-  sameType,
-  scalarOf,
-  typeName,
-  type CType,
-  type IntType,
-  type PointerType,
-} from '../types/types.ts';
+import { cellsOf, sameType, scalarOf, typeName, type CType, type IntType, type PointerType } from '../types/types.ts';
 import type { GlobalSource } from '../types/unit.ts';
 
 /** One word of a program's memory. */

@@ -131,7 +131,8 @@ async function compiled(
     hasPlainAccesses: [...linked.functions.values()].some(hasPlain),
     threads: threads.map((thread, i) => ({
       name: thread.name,
-      start: (places) => running(linked, { ...layout, words }, threads.length, i, thread.name, args[i] ?? [], looked, places),
+      start: (places) =>
+        running(linked, { ...layout, words }, threads.length, i, thread.name, args[i] ?? [], looked, places),
     })),
     tail,
     show: (value) => shownValue(layout, value),

@@ -120,7 +120,11 @@ export function lineOf(node: Node): number {
 
 /** A node's text, short enough for a message. */
 export function quoted(node: Node): string {
-  const text = node.text.replaceAll(`struct ${MARK}`, '').replaceAll(TYPEOFS, 'typeof(...)').replaceAll(/\s+/g, ' ').trim();
+  const text = node.text
+    .replaceAll(`struct ${MARK}`, '')
+    .replaceAll(TYPEOFS, 'typeof(...)')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
   return text.length > QUOTED_MAX ? `${text.slice(0, QUOTED_MAX)}...` : text;
 }
 

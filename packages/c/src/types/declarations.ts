@@ -211,7 +211,9 @@ export class Declarations {
     if (named || !value) return named ?? this.#wrong(node, 'typeof() of nothing');
     if (this.typeOfExpression) return this.typeOfExpression(value);
     const variable = only?.type === 'identifier' ? this.scope.variable(only.text) : undefined;
-    return variable ?? this.#wrong(node, 'typeof() of an expression outside of a function: not supported: name the type');
+    return (
+      variable ?? this.#wrong(node, 'typeof() of an expression outside of a function: not supported: name the type')
+    );
   }
 
   #struct(node: Node): CType {

@@ -2,14 +2,7 @@
  * What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address
  * space.
  */
-import {
-  Frames,
-  type Program,
-  type Steps,
-  type SystemBuilder,
-  checkOptions,
-  keysOf,
-} from '@shootdown/machine';
+import { Frames, type Program, type Steps, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
 import {
   _PAGE_PRESENT,
   _PAGE_RW,

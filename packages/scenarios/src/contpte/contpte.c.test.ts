@@ -279,9 +279,6 @@ const deep = process.env['SHOOTDOWN_DEEP'] === '1';
 /** Blocks of two entries; of four in the deep tests. */
 const parameters = deep ? {} : { block: 2 };
 /** Few states, or an early violation; the others are for the deep tests. */
-<<<<<<< HEAD
-const QUICK = new Set(['two-folios', 'bbml0-no-tlbi', 'gathered-noop-test-dbm', 'clear-one-without-unfold']);
-=======
 const QUICK = new Set([
   'contpte-fault gathered-noop-test-dbm',
   'contpte-fold two-folios',
@@ -289,7 +286,6 @@ const QUICK = new Set([
   'contpte-unfold bbml0-no-tlbi',
   'contpte-zap clear-one-without-unfold',
 ]);
->>>>>>> ed79150ea707f1c236f1d08b35d2c6a32e90cdea
 const rows = scenarios.flatMap((scenario) =>
   scenario.variants.flatMap((variant) =>
     deep || QUICK.has(`${scenario.name} ${variant.name}`) ? [[scenario.name, variant.name, scenario, variant] as const] : [],

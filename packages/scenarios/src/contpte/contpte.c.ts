@@ -255,12 +255,11 @@ export const contpteOffer: KernelOffer<Kernel> = {
     'struct spinlock': {},
   },
   objects: (kernel) =>
-    Object.fromEntries([
-        ...kernel.mms,
-        ...kernel.vmas,
-        ...areas(kernel),
-        ...kernel.mms.map((mm) => lockOf(kernel, mm)),
-      ].map((object, i) => [`object ${i}`, object])),
+    Object.fromEntries(
+      [...kernel.mms, ...kernel.vmas, ...areas(kernel), ...kernel.mms.map((mm) => lockOf(kernel, mm))].map(
+        (object, i) => [`object ${i}`, object],
+      ),
+    ),
   functions: {
     'pte_t __ptep_get(pte_t *ptep)': (asked: Asked, ptep: number) =>
       contpte.__ptep_get(cpuOf(asked), ptepAt(asked.kernel, ptep)),

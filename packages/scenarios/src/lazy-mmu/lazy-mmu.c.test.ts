@@ -183,7 +183,8 @@ async function verdictOf(scenario: LazyScenario, variant: string, text: string |
   const shipped = resolveScenario([scenario], request);
   const files = text === null ? [] : [{ name: 'lazy.c', text }];
   const own = scenario.routines?.(shipped.variant) ?? {};
-  const replace = text === null ? undefined : await replacements({ offer: await scenario.c(), files, parameters: {}, own });
+  const replace =
+    text === null ? undefined : await replacements({ offer: await scenario.c(), files, parameters: {}, own });
   const resolved = resolveScenario([scenario], { ...request, replace });
   const { verdict, property, complete } = await explore(resolved.build(), { interleavingsStatesMax: 0 });
   return { verdict, property, complete };
