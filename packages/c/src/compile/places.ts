@@ -56,7 +56,6 @@ export abstract class Places extends Conversions {
 
   /** Stores a value of the place's type. */
   protected assign(node: Node, place: Place, value: Operand): void {
-    const { type } = place;
     if (place.kind === 'value' || (place.kind === 'memory' && place.temporary)) {
       this.miss(node, `${quoted(node)}: its left side cannot be assigned to`);
       return;

@@ -288,7 +288,9 @@ const QUICK = new Set([
 ]);
 const rows = scenarios.flatMap((scenario) =>
   scenario.variants.flatMap((variant) =>
-    deep || QUICK.has(`${scenario.name} ${variant.name}`) ? [[scenario.name, variant.name, scenario, variant] as const] : [],
+    deep || QUICK.has(`${scenario.name} ${variant.name}`)
+      ? [[scenario.name, variant.name, scenario, variant] as const]
+      : [],
   ),
 );
 
@@ -317,7 +319,11 @@ describe('the contpte layer in C', () => {
     const { __contpte_try_fold: fold = '', contpte_convert: convert = '' } = functions;
     const careless = fold.replace(/\tif \(folio_start[^;]*;\n/, '');
     expect(careless).not.toBe(fold);
-    const { verdict, property } = await verdictOf(contpteScenarios.contpteFold as unknown as ContpteScenario, 'two-folios', convert + careless);
+    const { verdict, property } = await verdictOf(
+      contpteScenarios.contpteFold as unknown as ContpteScenario,
+      'two-folios',
+      convert + careless,
+    );
     expect([verdict, property]).toEqual(['violation', contpte.MISPROGRAMMED]);
   });
 });
