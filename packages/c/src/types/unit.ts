@@ -67,14 +67,16 @@ export async function readUnit(file: string, text: string, before: Before = NOTH
   const { text: expanded, macros } = preprocess(text, before.macros, problems);
   const isType = (name: string): boolean => before.scope.typedef(name) !== undefined;
   const marked = markTypeofs(expanded);
-  const root = problems.any ? null : parser.parse(markCasts(marked.text, isType), problems);
+  const root = problems.any ? null : parser.parse(markCasts(marked.text, isType), problems, before === NOTHING);
   const scope = new Scope(before.scope);
   const declarations = new Declarations(scope, problems);
   if (root) declarations.typeofs = marked.expressions.map((one) => operandOf(one, isType, parser, problems));
   const functions = new Map<string, FunctionSource>();
   const globals: GlobalSource[] = [];
   for (const node of root ? partsOf(root) : []) topLevel(node, declarations, functions, globals);
-  const statics = [...functions.values()].flatMap((source) => staticsOf(source, declarations));
+  const statics = [...functions.values()].flatMap((source) =>
+    before === NOTHING ? [] : staticsOf(source, declarations),
+  );
   const syntaxError = root === null;
   return { file, problems, scope, macros, declarations, functions, globals, statics, lenient, syntaxError };
 }
