@@ -40,8 +40,8 @@ function frontEndSeconds(): number {
 describe('the C front end', () => {
   it('is not loaded by a command that is given no C', () => {
     const urls = modulesOf('list', '--json');
-    expect(urls.some((url) => url.includes('/packages/scenarios/'))).toBe(true);
-    expect(urls.filter((url) => /\/packages\/c\/|tree-sitter/.test(url))).toEqual([]);
+    expect(urls.some((url) => url.includes('/scenarios/dist/'))).toBe(true);
+    expect(urls.filter((url) => /\/c\/dist\/|tree-sitter/.test(url))).toEqual([]);
   });
 
   it.runIf(deep)(`costs at most ${SECONDS_MAX} s of CPU where there is some`, () => {
