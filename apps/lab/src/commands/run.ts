@@ -11,7 +11,15 @@ import {
   traceFormats,
   type TraceFormat,
 } from '@shootdown/report';
-import { MachineRunner, type Counters, type MachineRun, type Runnable } from '@shootdown/topology';
+import { lazy } from '@shootdown/mm';
+import {
+  lazyModeOf,
+  MachineRunner,
+  type AssembledMachine,
+  type Counters,
+  type MachineRun,
+  type Runnable,
+} from '@shootdown/topology';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failureLines } from '../failures.ts';
@@ -167,6 +175,7 @@ function runDocument(
     name,
     ...(replaced !== null && { replaced: routines }),
     ...result,
+    ...(assembled && { lazyMmu: lazyMmuOf(assembled, result.total) }),
     histograms: Object.fromEntries(latencies),
     ...(host && { host }),
   };
@@ -177,6 +186,24 @@ function savedTarget({ assembled, scenario }: RunTarget, name: string) {
   if (assembled)
     return { machine: demoNames().includes(name) ? { demo: name } : { topology: { ...assembled.topology } } };
   return scenario ? { scenario: savedScenario(scenario) } : {};
+}
+
+/** What a run's sections of lazy MMU mode came to: how many there were, and the rules broken in them, by class. */
+function lazyMmuOf(machine: AssembledMachine, total: Counters) {
+  const sum = (counter: string): number => (total[counter] ?? []).reduce((a, b) => a + b, 0);
+  const broken = lazy.hazardClasses.map((kind) => [kind, sum(`hazard ${kind}`)] as const);
+  return {
+    arch: lazyModeOf(machine.topology, machine.topology.name).name,
+    sections: sum(lazy.SECTIONS),
+    hazards: Object.fromEntries(broken.filter(([, times]) => times > 0)),
+  };
+}
+
+function lazyMmuLine(machine: AssembledMachine, total: Counters): string {
+  const { arch, sections, hazards } = lazyMmuOf(machine, total);
+  if (sections === 0) return '';
+  const broken = Object.entries(hazards).map(([kind, times]) => `${kind} ${times}`);
+  return `lazy MMU mode (${arch}): ${sections} section${sections === 1 ? '' : 's'}, hazards: ${broken.join(', ') || 'none'}\n`;
 }
 
 /** Counters, busy times and the end of a run, for people. */
@@ -192,6 +219,7 @@ function describeRun(
   ];
   if (result.violation !== null) text.push(`  *** ${result.violation}\n`);
   text.push(...failureLines(result));
+  if (assembled) text.push(lazyMmuLine(assembled, result.total));
   const host = assembled && hostReport(assembled, result, latencies);
   if (host) return text.join('') + `${Math.round(result.stepsPerSecond)} steps per second\n` + hostText(host);
   for (const [phase, counters] of Object.entries(result.phases)) {

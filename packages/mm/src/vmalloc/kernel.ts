@@ -51,6 +51,8 @@ export interface VmallocKernelOptions {
   readonly breakBeforeMake?: boolean | undefined;
   /** Leaves out its ISB. */
   readonly withoutIsb?: boolean;
+  /** The per-CPU semaphore has no barrier B. */
+  readonly withoutBarrierB?: boolean;
 }
 
 const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
@@ -62,6 +64,7 @@ const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
   'withoutDsb',
   'breakBeforeMake',
   'withoutIsb',
+  'withoutBarrierB',
 );
 
 const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
@@ -150,7 +153,7 @@ export class VmallocKernel {
     this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
     this.#efi = efi ? new MmStruct(builder, 'efi_mm', processors) : null;
     this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
-    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu);
+    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu, options);
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
   }
 
