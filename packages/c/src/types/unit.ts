@@ -133,6 +133,8 @@ function topLevel(
         return;
       }
       if (functions.has(name)) problems.add(line, `${name}() is defined twice`);
+      const before = scope.functions.get(name);
+      if (before && !sameType(before, type)) problems.add(line, `${name}() was declared otherwise before`);
       checkKind(declarations, 'function', name, line);
       scope.functions.set(name, type);
       functions.set(name, { name, type, inline: hasWord(node, 'inline'), body: field(node, 'body'), line });
