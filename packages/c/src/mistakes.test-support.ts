@@ -85,7 +85,12 @@ export const mistakes: readonly Mistake[] = [
   ['a product of pointers', inBody('int *p = &x;', 'x = p * 2;'), 5, 'expected a number, have int *'],
   ['a declaration twice', inBody('int a = 1;', 'int a = 2;'), 5, 'a is declared twice'],
   ['a function twice', 'void P0(void)\n{\n}\nvoid P0(void)\n{\n}\n', 4, 'P0() is defined twice'],
-  ['a function declared otherwise', 'int f(void);\nstatic int f(int a)\n{\n\treturn a;\n}\nvoid P0(void)\n{\n\tf(1);\n}\n', 2, 'f() was declared otherwise before'],
+  [
+    'a function declared otherwise',
+    'int f(void);\nstatic int f(int a)\n{\n\treturn a;\n}\nvoid P0(void)\n{\n\tf(1);\n}\n',
+    2,
+    'f() was declared otherwise before',
+  ],
   ['a label that is not there', inBody('goto out;'), 4, 'no label out'],
   ['a label twice', inBody('out:', 'x = 1;', 'out:', 'x = 2;'), 6, 'label out stands twice'],
   ['a break outside', inBody('break;'), 4, 'break outside of a loop or switch'],
