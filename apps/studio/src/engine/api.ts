@@ -179,7 +179,7 @@ export interface RanMachine {
 
 /** The worker. Every call may throw an Error whose message is one line for the reader. */
 export interface Engine {
-  scenarios(): ScenarioEntry[];
+  scenarios(): Promise<ScenarioEntry[]>;
   explore(request: SystemRequest, onProgress: (progress: SearchProgress) => void): Promise<Verdict>;
   /** Walks a schedule; says what is wrong where it ends. */
   walk(request: SystemRequest, schedule: readonly number[]): Promise<Walk>;

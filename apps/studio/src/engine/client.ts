@@ -217,5 +217,5 @@ export const foreground = new EngineClient();
 export const background = new EngineClient();
 /** Changes lines, and runs machines. */
 export const laboratory = new EngineClient();
-/** Knows what there is to begin with. */
-export const gallery = new EngineClient();
+/** Knows what there is: scenarios, and texts to begin with. */
+export const catalogue = new EngineClient();

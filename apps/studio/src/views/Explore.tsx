@@ -1,11 +1,12 @@
 /** The screen of one verdict: what was found, who did what when, and what else could have happened. */
 import { formatSchedule } from '@shootdown/machine';
+import { Around } from '../panes/Around.tsx';
 import { Columns } from '../panes/Columns.tsx';
 import { Head } from '../panes/Head.tsx';
 import { StatePane } from '../panes/StatePane.tsx';
 import { Timeline } from '../panes/Timeline.tsx';
 import { WhatIf } from '../panes/WhatIf.tsx';
-import { at, beyond, goTo, progress, trouble, walk } from '../store.ts';
+import { at, beyond, goTo, note, notes, progress, trouble, walk } from '../store.ts';
 
 export function Explore() {
   return (
@@ -22,10 +23,11 @@ export function Explore() {
       ) : (
         <div class="app">
           <Timeline />
-          <Columns shown={walk.value} now={at.value} onStep={goTo} />
+          <Columns shown={walk.value} now={at.value} onStep={goTo} notes={notes.value} onNote={note} />
           <div class="right">
             <StatePane />
             <WhatIf />
+            <Around />
           </div>
         </div>
       )}

@@ -1,5 +1,7 @@
 /** The frame of all screens: tabs, theme, keyboard. */
 import { signal } from '@preact/signals';
+import type { ComponentType } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
 import { tabs } from '../link.ts';
 import { play } from '../play.ts';
 import {
@@ -9,6 +11,7 @@ import {
   goTo,
   nextSwitch,
   openTab,
+  said,
   showWalk,
   steps,
   tab,
@@ -17,9 +20,6 @@ import {
   walk,
 } from '../store.ts';
 import { Explore } from './Explore.tsx';
-import { Mutate } from './Mutate.tsx';
-import { Run } from './Run.tsx';
-import { Write } from './Write.tsx';
 
 const copied = signal(false);
 
@@ -73,6 +73,22 @@ function onKey(event: KeyboardEvent): void {
 }
 addEventListener('keydown', onKey);
 
+/** Screens that are loaded when they are opened. */
+const mutate = async (): Promise<ComponentType> => (await import('./Mutate.tsx')).Mutate;
+const run = async (): Promise<ComponentType> => (await import('./Run.tsx')).Run;
+const write = async (): Promise<ComponentType> => (await import('./Write.tsx')).Write;
+
+function Later({ load }: { readonly load: () => Promise<ComponentType> }) {
+  const [View, setView] = useState<ComponentType | null>(null);
+  useEffect(() => {
+    load().then(
+      (view) => setView(() => view),
+      (error: unknown) => (trouble.value = said(error)),
+    );
+  }, [load]);
+  return View ? <View /> : <main class="screen waiting">Loading ...</main>;
+}
+
 export function Studio() {
   return (
     <>
@@ -114,9 +130,9 @@ export function Studio() {
         </p>
       )}
       {tab.value === 'explore' && <Explore />}
-      {tab.value === 'mutate' && <Mutate />}
-      {tab.value === 'run' && <Run />}
-      {tab.value === 'write' && <Write />}
+      {tab.value === 'mutate' && <Later key="mutate" load={mutate} />}
+      {tab.value === 'run' && <Later key="run" load={run} />}
+      {tab.value === 'write' && <Later key="write" load={write} />}
     </>
   );
 }
