@@ -72,6 +72,8 @@ export function interruptPending(cx: OperationContext, cpu: Cpu): boolean {
 export interface StartOptions {
   /** The component that must let the CPU execute: the host's view of a virtual CPU. */
   readonly gate?: string;
+  /** False: the tasks take turns as the scheduler has it (`scheduler.ts`), and no tick by itself. Default true. */
+  readonly ticks?: boolean;
   /** CPUs to which a task that may be preempted can be moved. Default: none. */
   readonly migratesTo?: readonly Cpu[];
 }
@@ -85,7 +87,7 @@ export function startCpu(
   cpu: Cpu,
   tasks: readonly Program[],
   handlers: Readonly<Record<string, Program>> = {},
-  { gate, migratesTo = [] }: StartOptions = {},
+  { gate, ticks = true, migratesTo = [] }: StartOptions = {},
 ): number {
   const processor = builder.processor({
     name: cpu.name,
@@ -104,7 +106,7 @@ export function startCpu(
       drained: true,
     });
   }
-  if (tasks.length > 1) {
+  if (tasks.length > 1 && ticks) {
     builder.spontaneous({
       name: `${cpu.name} tick`,
       kind: 'hardware',

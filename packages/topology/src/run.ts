@@ -90,6 +90,7 @@ export class MachineRunner {
       costs: machine.costs,
       until: machine.until,
       untilAtRest: machine.untilAtRest,
+      untilZero: machine.untilZero,
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
       onStep: (step) => this.#observe(step),
     });

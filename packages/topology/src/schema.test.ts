@@ -54,9 +54,9 @@ describe('a topology', () => {
       'topology: file: processes.0.threads.0: CPU 2 of 2 (0 .. 1)',
     ],
     [
-      'two threads on a CPU',
-      threads({ cpu: 1, run: [] }, { cpu: 1, run: [] }),
-      'topology: file: processes.0.threads.1: CPU 1 already runs processes.0.threads.0 (one thread per CPU)',
+      'more threads on a CPU than a scheduler takes',
+      threads(...Array.from({ length: 65 }, () => ({ cpu: 1, run: [] }))),
+      'topology: file: processes.0.threads.64: CPU 1 has more than 64 threads (65)',
     ],
     [
       'two processes of one name',

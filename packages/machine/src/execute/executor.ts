@@ -26,7 +26,8 @@ export interface Violation {
 export type Emitted =
   | { readonly type: 'send'; readonly channel: number; readonly message: Message }
   | { readonly type: 'interrupt'; readonly vector: string }
-  | { readonly type: 'switch' }
+  /** The processor goes on with the task of that slot. Left out: with the next in turn that has not returned. */
+  | { readonly type: 'switch'; readonly slot?: number }
   /** The task of the processor goes on on another one, by name, where a task has returned. */
   | { readonly type: 'migrate'; readonly to: string };
 
@@ -496,7 +497,7 @@ export abstract class Executor implements OperationContext {
         this.#interrupt(component, emitted.vector);
         return;
       case 'switch':
-        this.#switch(component);
+        this.#switch(component, emitted.slot);
         return;
       case 'migrate':
         this.#migrate(component, emitted.to);
@@ -543,13 +544,19 @@ export abstract class Executor implements OperationContext {
     this.weak.exception();
   }
 
-  #switch(component: Component): void {
+  #switch(component: Component, slot?: number): void {
     const processor = this.system.processors[component.processor];
     if (!processor || processor.currentAddress < 0)
       throw new ModelError(
         `component: ${component.name}: emitted switch, but it controls no processor with several tasks`,
       );
     const tasks = processor.tasks.length;
+    if (slot !== undefined) {
+      if (!(slot >= 0 && slot < tasks))
+        throw new ModelError(`component: ${component.name}: emitted switch to task ${slot} of ${tasks}`);
+      this.store.write(processor.currentAddress, slot);
+      return;
+    }
     const current = this.store.read(processor.currentAddress);
     for (let i = 1; i <= tasks; i++) {
       const next = (current + i) % tasks;

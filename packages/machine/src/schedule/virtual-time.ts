@@ -28,6 +28,8 @@ export interface VirtualTimeOptions {
   readonly until?: readonly number[];
   /** Processors that count as done when they rest, besides those. */
   readonly untilAtRest?: readonly number[];
+  /** Addresses of words that are 0 when what they count is done, besides those. */
+  readonly untilZero?: readonly number[];
   /** Steps at most. Default 100 million. */
   readonly stepsMax?: number;
   /** Called after every step; return false to stop the run. */
@@ -208,8 +210,9 @@ export class VirtualTimeScheduler {
   }
 
   #reached(): boolean {
-    const { until, untilAtRest } = this.#options;
-    if (until === undefined && untilAtRest === undefined) return false;
+    const { until, untilAtRest, untilZero } = this.#options;
+    if (until === undefined && untilAtRest === undefined && untilZero === undefined) return false;
+    for (const address of untilZero ?? []) if (this.#executor.store.read(address) !== 0) return false;
     for (const processor of until ?? []) if (!this.#executor.isDone(processor)) return false;
     for (const processor of untilAtRest ?? []) if (!this.#executor.rests(processor)) return false;
     return true;
