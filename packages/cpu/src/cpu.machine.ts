@@ -33,7 +33,9 @@ export type CpuEvent =
   | { readonly type: 'enter_kernel' }
   /** The scheduler's tick: accepted where the kernel would preempt. */
   | { readonly type: 'reschedule' }
-  /** context_switch(), with interrupts off: another of the CPU's tasks goes on, with interrupts on, or the idle task. */
+  /**
+   * context_switch(), with interrupts off: another of the CPU's tasks goes on, with interrupts on, or the idle task.
+   */
   | { readonly type: 'switch_to' | 'switch_to_idle'; readonly slot: number }
   /** The load balancer pulls the task to another CPU, by name: accepted where it may be preempted. */
   | { readonly type: 'migrate'; readonly to: string }

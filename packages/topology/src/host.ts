@@ -184,25 +184,22 @@ function assembleVm(
   const flush = description.paravirtualFlush
     ? { flush_tlb_multi: kvmTlbFlush({ stealTime: vcpus.map((vcpu) => vcpu.stealTime) }) }
     : {};
-  const started = startKernel(
-    kernel,
-    {
-      builder,
-      cpus,
-      mmus,
-      frames,
-      shape,
-      tasks: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
-      architecture: architectures[topology.architecture],
-      flushCeiling: topology.flushCeiling,
-      hz: topology.hz,
-      hertz: under.hertz,
-      timesliceMicroseconds: topology.timesliceMicroseconds,
-      gates: vcpus.map((vcpu) => vcpu.gateName),
-      own: under.own,
-      ...flush,
-    },
-  );
+  const started = startKernel(kernel, {
+    builder,
+    cpus,
+    mmus,
+    frames,
+    shape,
+    tasks: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
+    architecture: architectures[topology.architecture],
+    flushCeiling: topology.flushCeiling,
+    hz: topology.hz,
+    hertz: under.hertz,
+    timesliceMicroseconds: topology.timesliceMicroseconds,
+    gates: vcpus.map((vcpu) => vcpu.gateName),
+    own: under.own,
+    ...flush,
+  });
   cpus.forEach((cpu, id) => {
     const vcpu = vcpus[id] as Vcpu;
     if (vcpu.member) vcpu.member.processor = started.processors[id] as number;

@@ -7,7 +7,12 @@ import { runMachine, type MachineRun } from './run.ts';
 import { parseTopology, type Action, type TopologyInput } from './schema.ts';
 
 /** Ticks of a tenth of a millisecond, three in a slice. */
-const SMALL = { hz: 10_000, timesliceMicroseconds: 300, tlb: { l1: '4x2', l2: '8x2', walkCache: 2 }, memory: { tables: 16, pages: 16 } } as const;
+const SMALL = {
+  hz: 10_000,
+  timesliceMicroseconds: 300,
+  tlb: { l1: '4x2', l2: '8x2', walkCache: 2 },
+  memory: { tables: 16, pages: 16 },
+} as const;
 
 type Threads = Readonly<Record<string, readonly (readonly [cpu: number, run: readonly Action[]])[]>>;
 
@@ -35,9 +40,7 @@ const TENTH = 300_000;
 
 describe('two threads on a CPU', () => {
   test('take turns, a time slice each', () => {
-    const run = runMachine(
-      shared({ p: [[0, [compute(10 * TENTH)]]], q: [[0, [compute(10 * TENTH)]]] }, { cpus: 1 }),
-    );
+    const run = runMachine(shared({ p: [[0, [compute(10 * TENTH)]]], q: [[0, [compute(10 * TENTH)]]] }, { cpus: 1 }));
     expect(run.end).toBe('done');
     expect(run.nanoseconds).toBeGreaterThan(2e6);
     expect(run.nanoseconds).toBeLessThan(2.01e6);
@@ -55,9 +58,7 @@ describe('two threads on a CPU', () => {
       ...MAP,
       { do: 'repeat', times: 6, body: [compute(cycles), { do: 'touch', area: 'a' }] },
     ];
-    const run = runMachine(
-      shared({ p: [[0, rounds(2 * TENTH)]], q: [[0, rounds(2 * TENTH)]] }, { cpus: 1 }),
-    );
+    const run = runMachine(shared({ p: [[0, rounds(2 * TENTH)]], q: [[0, rounds(2 * TENTH)]] }, { cpus: 1 }));
     expect(run).toMatchObject({ end: 'done', violation: null });
     expect(total(run, 'pgfault')).toBe(4);
     expect(total(run, SchedulerCounter.switches)).toBeGreaterThan(6);

@@ -7,7 +7,7 @@ import { sleepsForATime, type KernelDescription } from './schema.ts';
 import type { Task } from './script.ts';
 
 /** Ticks per second of a scheduler on a machine whose timer does not say another number. */
-export const SCHEDULER_HZ = 1000;
+const SCHEDULER_HZ = 1000;
 const MICROSECONDS = 1_000_000;
 
 /** The scheduler of a kernel and its tasks. */
