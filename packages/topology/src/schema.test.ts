@@ -260,7 +260,7 @@ describe('the README', () => {
     ];
     for (const last of actions.filter((a) => lasting.includes(a.do)))
       expect(() => parseTopology(with_({ processes: [first([...others, last]), forked] }))).not.toThrow();
-    const known = actions.map((a) => a.do).sort();
+    const known = [...new Set(actions.map((a) => a.do))].sort();
     expect(known).toEqual([
       'compute',
       'count',
