@@ -1,6 +1,6 @@
 /**
- * Checks who may import whom: core <- components <- kernel <- engines <- scenarios <- apps; that no files of a package
- * import one another in a circle; and, inside of packages/mm/src, that no folder imports from a higher one.
+ * Checks who may import whom: core <- components <- kernel <- engines <- kit <- scenarios <- apps; that no files of a
+ * package import one another in a circle; and, inside of packages/mm/src, that no folder imports from a higher one.
  * It reads the real import specifiers of every source file, because a package.json alone cannot tell
  * a forbidden import from a forgotten declaration. Usage: `node tools/boundaries.mjs [workspace root]`.
  */
@@ -32,13 +32,15 @@ const MAY_IMPORT = {
   'type:kernel': ['type:core', 'type:component'],
   'type:engine': ['type:core', 'type:component', 'type:kernel'],
   'type:language': ['type:core', 'type:component', 'type:kernel', 'type:engine'],
-  'type:scenarios': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:language'],
+  'type:kit': ['type:core', 'type:component', 'type:kernel', 'type:engine'],
+  'type:scenarios': ['type:core', 'type:component', 'type:kernel', 'type:engine', 'type:language', 'type:kit'],
   'type:app': [
     'type:core',
     'type:component',
     'type:kernel',
     'type:engine',
     'type:language',
+    'type:kit',
     'type:scenarios',
     'type:app',
     'type:tool',
@@ -49,6 +51,7 @@ const MAY_IMPORT = {
     'type:kernel',
     'type:engine',
     'type:language',
+    'type:kit',
     'type:scenarios',
     'type:app',
     'type:tool',

@@ -12,7 +12,13 @@ const readme = readFileSync(new URL('README.md', root), 'utf8');
 /** The code block that the README calls by this name, and the file it is a copy of. */
 function shownAndReal(name: string): [string | undefined, string] {
   const shown = new RegExp(`\`\`\`ts ${name}\\n([\\s\\S]*?)\\n\`\`\``).exec(readme)?.[1];
-  return [shown, readFileSync(new URL(`examples/${name}.ts`, import.meta.url), 'utf8').trimEnd()];
+  return [shown, readFileSync(pathOf(name, 'ts'), 'utf8').trimEnd()];
+}
+
+/** Where an example is: what `shootdown init` writes is one, too. */
+function pathOf(name: string, ext: 'ts' | 'js'): string {
+  const file = name === 'mremap' ? '../templates/init/scenario.ts' : `examples/${name}.${ext}`;
+  return new URL(file, import.meta.url).pathname;
 }
 
 describe('the README', () => {
@@ -25,6 +31,8 @@ describe('the README', () => {
   });
 
   it.each([
+    ['mremap', 'v4.18', 'violation'],
+    ['mremap', 'v4.19', 'safe'],
     ['my-patch', 'check-clear-free', 'violation'],
     ['my-patch', 'clear-check-free', 'safe'],
     ['x2apic-ipi', 'no-fence', 'violation'],
@@ -32,10 +40,10 @@ describe('the README', () => {
   ] as const)('shows %s as it is in examples/, whose %s is a %s', async (name, variant, verdict) => {
     const [shown, real] = shownAndReal(name);
     expect(shown).toBe(real);
-    const resolved = await requestedScenario(new URL(`examples/${name}.js`, import.meta.url).pathname, { variant });
+    const resolved = await requestedScenario(pathOf(name, 'js'), { variant });
     const result = await explore(resolved.build());
     expect(result.verdict).toBe(verdict);
-    if (name === 'my-patch' && result.schedule)
+    if (name !== 'x2apic-ipi' && result.schedule)
       expect(readme).toContain(renderTrace('text', counterexample(resolved, result), {}).trim());
   });
 

@@ -41,9 +41,16 @@ export interface GuestHooks {
   hlt(cx: OperationContext): void;
 }
 
-/** Adds a CPU's actor and one channel per interrupt vector. Name: `CPU<id>`. */
-export function addCpu(builder: SystemBuilder, id: number, vectors: readonly string[] = []): Cpu {
-  const name = `CPU${id}`;
+/**
+ * Adds a CPU's actor and one channel per interrupt vector.
+ * @param name heads its column. Default `CPU<id>`
+ */
+export function addCpu(
+  builder: SystemBuilder,
+  id: number,
+  vectors: readonly string[] = [],
+  name: string = `CPU${id}`,
+): Cpu {
   const component = builder.component({
     name: `${name}.cpu`,
     machine: cpuMachine,

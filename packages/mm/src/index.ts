@@ -1,5 +1,6 @@
 export { CALL_FUNCTION_VECTOR, Smp, type SmpFunction } from './smp.ts';
 export { architectures, type Architecture, type ArchitectureName, type TlbParts } from './arch/architecture.ts';
+export { atomicTlb } from './arch/atomic-tlb.ts';
 export { arm64Tlb, Arm64Counter, MAX_DVM_OPS } from './arch/arm64-tlb.ts';
 export {
   HypercallCounter,
@@ -25,6 +26,9 @@ export {
 } from './arch/kernel-range.ts';
 export { kvmTlbFlush, KvmCounter, type KvmTlbOptions } from './arch/kvm-tlb.ts';
 export {
+  INIT_MM,
+  LOADED_MM_SWITCHING,
+  mmuOf,
   TLB_NR_DYN_ASIDS,
   TLB_SINGLE_PAGE_FLUSH_CEILING,
   X86Counter,
@@ -36,6 +40,7 @@ export {
 export { riscvVmap, type RiscvVmap, type VmapFence, type VmapMutant } from './arch/riscv-vmap.ts';
 export type { CpuMask } from './cpumask.ts';
 export { native_flush_tlb_multi, x86Tlb, type X86Tlb } from './arch/x86-tlb.ts';
+export { folio_try_get, type ReferenceGuards } from './folio.ts';
 export { exc_page_fault, handle_mm_fault, user_access } from './fault.ts';
 export { copy_pte_range_lazy, fork, type LazyCopy, type ReadsAgain } from './fork.ts';
 export { Mm, pte_lock, pte_unlock, use_mm, type Kernel, type MmInitial, type TlbArch } from './kernel.ts';
@@ -57,11 +62,13 @@ export {
   rcuTableFree,
   tlb_finish_mmu,
   tlb_flush_mmu,
+  tlb_flush_mmu_tlbonly,
   tlb_gather_mmu,
 } from './mmu-gather.ts';
 export { alignDown, free_pgd_range, pgd_alloc, pgd_free, pte_alloc, pte_offset } from './pgtable.ts';
 export { do_wp_page, type FaultResult } from './wp-page.ts';
 export { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_READ, VM_SPECIAL, VM_WRITE, VmaList } from './vma.ts';
+export { walkerLoad } from './gup/invariants.ts';
 export * as contpte from './contpte/index.ts';
 export * as filemap from './filemap/index.ts';
 export * as gup from './gup/index.ts';

@@ -71,6 +71,8 @@ export interface Kernel {
   readonly ignoresNestedGathers?: boolean;
   /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. Left out: nobody else takes them. */
   readonly ptl?: Region;
+  /** What the page-table lock of a table is called. Default: `ptl` all of them. */
+  readonly ptlName?: ((table: number) => string) | undefined;
   /**
    * How unlinked tables are freed ({@link TableFreeing}). Left out: with the next flush, in batches that never fill up.
    */
@@ -213,15 +215,15 @@ export const use_mm = noted(function* use_mm(kernel: Kernel, cpu: Cpu, mm: Mm): 
 });
 
 /** spin_lock() of the page-table lock of a table. */
-export const pte_lock = noted(function* pte_lock({ ptl }: Kernel, table: number): Steps {
-  if (ptl) yield* spin_lock(lockOf(ptl, table));
+export const pte_lock = noted(function* pte_lock({ ptl, ptlName }: Kernel, table: number): Steps {
+  if (ptl) yield* spin_lock(lockOf(ptl, table, ptlName));
 });
 
 /** spin_unlock() of the page-table lock of a table. */
-export const pte_unlock = noted(function* pte_unlock({ ptl }: Kernel, table: number): Steps {
-  if (ptl) yield* spin_unlock(lockOf(ptl, table));
+export const pte_unlock = noted(function* pte_unlock({ ptl, ptlName }: Kernel, table: number): Steps {
+  if (ptl) yield* spin_unlock(lockOf(ptl, table, ptlName));
 });
 
-function lockOf(ptl: Region, table: number): Spinlock {
-  return { name: 'ptl', word: ptl.at(table) };
+function lockOf(ptl: Region, table: number, name: Kernel['ptlName'] = () => 'ptl'): Spinlock {
+  return { name: name(table), word: ptl.at(table) };
 }

@@ -13,6 +13,7 @@ import {
   type Operation,
   type OperationContext,
   type Region,
+  type Saying,
   type Steps,
   type SystemBuilder,
   noteMethods,
@@ -29,6 +30,18 @@ export const STALE_TRANSLATION = 'no translation used after its flush completed'
 
 /** Translations of one page between two flushes; more is an error of the model, reported as such. */
 const OFFERED_MAX = 8;
+
+/** Sees accesses. {@link FlushMonitor} is one. */
+export interface AccessObserver {
+  /**
+   * An access goes through, as part of its step.
+   * @param root frame of the root table that the CPU walks
+   * @param vpn virtual page number
+   * @param entry the translation used: an entry that memory has now, or had
+   * @param cpu number of the CPU, by its place in the machine's TLB
+   */
+  used(cx: OperationContext, root: number, vpn: number, entry: number, cpu: number, write: boolean): void;
+}
 
 /** What a monitor watches. */
 export interface FlushMonitorOptions {
@@ -49,10 +62,12 @@ export interface FlushMonitorOptions {
   readonly kernel?: boolean;
   /** Prefix of the region names. Default `monitor`. */
   readonly name?: string;
+  /** The sentence that a use of an old translation violates. Default {@link STALE_TRANSLATION}. */
+  readonly property?: string;
 }
 
 /** Watches one address space. */
-export class FlushMonitor {
+export class FlushMonitor implements AccessObserver {
   static {
     noteMethods(this);
   }
@@ -64,6 +79,7 @@ export class FlushMonitor {
   readonly #cpus: number;
   readonly #blockEntries: number;
   readonly #kernel: boolean;
+  readonly #property: string;
   /** Per page: what an access may use. */
   readonly #allowed: Region;
   /** Per CPU and page: what memory has offered since that CPU's flush began; and whether one is under way. */
@@ -79,6 +95,7 @@ export class FlushMonitor {
     this.#cpus = options.cpus;
     this.#blockEntries = options.blockEntries ?? 1;
     this.#kernel = options.kernel ?? false;
+    this.#property = options.property ?? STALE_TRANSLATION;
     const cells = options.pages.length * OFFERED_MAX;
     const words = builder.layout.initial();
     const root = (words[options.root] as number) - 1;
@@ -103,6 +120,25 @@ export class FlushMonitor {
   }
 
   /**
+   * From here on nobody may use what memory does not offer at this moment: begin and end of a flush in one step, for
+   * code that promises it without a flush to hang it on.
+   */
+  *from(cpu: number, start: number, end: number, saying?: Saying): Steps {
+    const label = end === start + 1 ? `page 0x${start.toString(16)}` : `pages 0x${start.toString(16)} and on`;
+    yield operation(
+      FROM,
+      cpu,
+      0,
+      0,
+      { monitor: this, start, end },
+      {
+        label: `/* nobody uses the old translation of ${label} */`,
+        ...saying,
+      },
+    );
+  }
+
+  /**
    * A CPU whose tree is `root` uses a translation. Pages not watched, and trees of other address spaces, are ignored.
    */
   used(cx: OperationContext, root: number, vpn: number, entry: number): void {
@@ -114,7 +150,7 @@ export class FlushMonitor {
       if (allowed === NO_TRANSLATION) break;
       if (allowed === cacheable(entry)) return;
     }
-    cx.fail(STALE_TRANSLATION, () => `page 0x${vpn.toString(16)} through ${formatEntry(entry)}`);
+    cx.fail(this.#property, () => `page 0x${vpn.toString(16)} through ${formatEntry(entry)}`);
   }
 
   /** The performing CPU's own stores count as made, whether or not they have left its store buffer. */
@@ -199,6 +235,18 @@ const BEGIN = defineOperation({
   perform(cx, op: Operation) {
     const { monitor, start, end } = op.data as Range;
     monitor.began(cx, op.a, start, end);
+    return 0;
+  },
+});
+
+const FROM = defineOperation({
+  name: 'flush_point',
+  role: 'environment',
+  cost: 'choose',
+  perform(cx, op: Operation) {
+    const { monitor, start, end } = op.data as Range;
+    monitor.began(cx, op.a, start, end);
+    monitor.completed(cx, op.a, start, end);
     return 0;
   },
 });

@@ -20,7 +20,7 @@ export {
 export { SecondStage, type SecondStageOptions } from './second-stage.ts';
 export { defaultMmuGeometry, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
 export { NO_TRANSLATION, offered } from './offered.ts';
-export { FlushMonitor, STALE_TRANSLATION, type FlushMonitorOptions } from './flush-monitor.ts';
+export { FlushMonitor, STALE_TRANSLATION, type AccessObserver, type FlushMonitorOptions } from './flush-monitor.ts';
 export {
   BBML0,
   BBML2_NOABORT,

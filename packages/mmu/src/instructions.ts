@@ -108,8 +108,7 @@ export abstract class MmuInstructions {
   protected abstract flush(cx: OperationContext, flush: Flush): void;
 
   /**
-   * MOV to CR3 (or TTBR0): from now on this tree and address space. `noflush`: keep what is cached of it. A root of -1
-   * is no tree.
+   * MOV to CR3: from now on this tree and address space. `noflush`: keep what is cached of it. A root of -1: no tree.
    */
   *load_root(root: number, asid: number, noflush: boolean): Steps {
     const tree = root < 0 ? 'init_mm' : `root 0x${root.toString(16)}`;
@@ -118,6 +117,33 @@ export abstract class MmuInstructions {
       { type: 'load_root', root, asid, noflush },
       `write_cr3(${tree}, pcid ${asid}${noflush ? ', noflush' : ''})`,
     );
+  }
+
+  /**
+   * MSR TTBR0_EL1: from now on this tree and address space. It invalidates nothing, waits for no store, and what comes
+   * after it may still be translated by the old tree until an ISB. A root of -1 is the reserved, empty table.
+   */
+  *msr_ttbr0_el1(root: number, asid: number): Steps {
+    const tree = root < 0 ? 'reserved_pg_dir' : `root 0x${root.toString(16)}, asid ${asid}`;
+    const message = { type: 'load_root', root, asid, noflush: true };
+    yield this.#tell(MSR_TTBR0_EL1, message, `msr ttbr0_el1(${tree})`);
+  }
+
+  /**
+   * A flush that is one step wherever it arrives, for machines on which the steps of IPIs and of handlers only cost
+   * states. It waits for own stores first, and, where stores outlive their translation, for those of others that have
+   * used what it invalidates.
+   * @param targets the MMUs that it reaches at that moment
+   */
+  *flush_at_once(
+    targets: (cx: OperationContext) => readonly MmuInstructions[],
+    request: RemoteRequest,
+    saying: Saying,
+  ): Steps {
+    const message = { ...remoteMessage(request), ...this.sender };
+    yield operation(FLUSH_AT_ONCE, 0, 0, 0, { targets, message }, saying);
+    if (this.sender.from !== undefined)
+      yield operation(HYPERCALL_RETURNS, 0, 0, 0, this, { label: 'the flush is complete' });
   }
 
   /** Writes CR3 with the value it has (native_flush_tlb_local): invalidates what INVPCID type 1 does. */
@@ -253,6 +279,11 @@ export function connectMmus(
   }
 }
 
+interface AtOnce {
+  readonly targets: (cx: OperationContext) => readonly MmuInstructions[];
+  readonly message: Message;
+}
+
 /** The event that a request is to the MMU actor. */
 function remoteMessage({ asid, pages }: RemoteRequest): Message {
   if (pages) return { type: 'range', vpn: pages.vpn, pages: pages.count, asid };
@@ -289,6 +320,23 @@ const tellWhenDrained = (cx: OperationContext, op: Operation): number => (cx.dra
 const INVLPG = defineOperation({ name: 'invlpg', perform: tellWhenDrained });
 const INVPCID = defineOperation({ name: 'invpcid', cost: 'cr3_write', perform: tellWhenDrained });
 const CR3_WRITE = defineOperation({ name: 'cr3_write', perform: tellWhenDrained });
+/** No barrier: on arm64 a store to a table before it is ordered by the DSB that comes with the change. */
+const MSR_TTBR0_EL1 = defineOperation({
+  name: 'msr_ttbr0_el1',
+  cost: 'cr3_write',
+  architecture: 'arm64',
+  perform: tellOwnMmu,
+});
+const FLUSH_AT_ONCE = defineOperation({
+  name: 'flush_at_once',
+  cost: 'invlpg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const { targets, message } = op.data as AtOnce;
+    for (const { component } of targets(cx)) cx.tell(component, message);
+    return 0;
+  },
+});
 const SFENCE_VMA = defineOperation({ name: 'sfence_vma', cost: 'invlpg', perform: tellWhenDrained });
 const TLBI = defineOperation({ name: 'tlbi', perform: tellOwnMmu });
 

@@ -23,7 +23,7 @@ import {
 } from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
 import { BREAK_BEFORE_MAKE, brokenRule, changeThatNeedsBreak, type BreakBeforeMakeRule } from './break-before-make.ts';
-import type { FlushMonitor } from './flush-monitor.ts';
+import type { AccessObserver } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
 import { MemberSets } from './member-sets.ts';
 import type { Flush, Root } from './mmu.machine.ts';
@@ -37,8 +37,8 @@ const WORDS_PER_CPU = 2;
 
 /** Options of a {@link SaturatedTlb}. */
 export interface SaturatedTlbOptions {
-  /** The address space that is loaded to begin with. Default 0. */
-  readonly asid?: number;
+  /** The address space that is loaded to begin with; a list: by CPU. Default 0. */
+  readonly asid?: number | readonly number[];
   /**
    * Frames of the root tables that the CPUs begin with, where they differ; -1: none. Default: all begin with the same.
    */
@@ -79,6 +79,7 @@ export interface SaturatedTlbOptions {
  * nowhere).
  */
 interface Resolved {
+  readonly write: boolean;
   readonly fault: number;
   readonly entry: number;
   readonly setsDirtyAt: number;
@@ -92,8 +93,8 @@ export class SaturatedTlb {
 
   /** The MMU of each CPU, as routines use it. */
   readonly mmus: readonly SaturatedMmu[];
-  /** Check that no translation is used after its flush completed, if the machine wants it. */
-  monitors: readonly FlushMonitor[] = [];
+  /** Who sees every access that goes through: a check that no translation is used after its flush, for instance. */
+  monitors: readonly AccessObserver[] = [];
   readonly #members: MemberSets;
   /**
    * Per CPU, space and page: levels, a bit each, whose entry may be cached as not present. Null: such entries are not
@@ -147,10 +148,12 @@ export class SaturatedTlb {
     this.#frames = frames;
     this.#shape = shape;
     const words = builder.layout.initial();
-    const perSpace = <T>(values: (root: number) => readonly T[]): T[] =>
-      roots.flatMap((from) =>
-        Array.from({ length: spaces }, (_, space) => values(space === asid % spaces ? from : -1)).flat(),
-      );
+    const asids = roots.map((_, cpu) => (typeof asid === 'number' ? asid : (asid[cpu] ?? 0)));
+    const perSpace = <T>(values: (root: number, asid: number) => readonly T[]): T[] =>
+      roots.flatMap((from, cpu) => {
+        const own = asids[cpu] as number;
+        return Array.from({ length: spaces }, (_, space) => values(space === own % spaces ? from : -1, own)).flat();
+      });
     const sizes = { spaces, pages: pages.length, levels: shape.levels.length };
     const first = perSpace((from) => pages.flatMap((vpn) => this.#initialMembers(words, from, vpn)));
     this.#members = new MemberSets(builder, `${name}.members`, sizes, first);
@@ -161,11 +164,11 @@ export class SaturatedTlb {
         })
       : null;
     this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, {
-      initial: roots.flatMap((from) => [from + 1, asid]),
+      initial: roots.flatMap((from, cpu) => [from + 1, asids[cpu] as number]),
       memory: 'ghost',
     });
     this.#tags = builder.region(`${name}.tags`, cpuNames.length * spaces, {
-      initial: perSpace((from) => [from >= 0 ? asid + 1 : 0]),
+      initial: perSpace((from, own) => [from >= 0 ? own + 1 : 0]),
       memory: 'ghost',
     });
     this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length, { memory: 'ghost' }) : null;
@@ -174,7 +177,8 @@ export class SaturatedTlb {
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
     this.mmus = cpuNames.map(
-      (cpuName, cpu) => new SaturatedMmu(builder, cpuName, cpu, this, { root: roots[cpu] ?? root, asid }),
+      (cpuName, cpu) =>
+        new SaturatedMmu(builder, cpuName, cpu, this, { root: roots[cpu] ?? root, asid: asids[cpu] ?? 0 }),
     );
   }
 
@@ -227,7 +231,17 @@ export class SaturatedTlb {
     );
   }
 
-  /** The address space that a CPU has loaded. */
+  /** Frame of the root table that a CPU has loaded: what CR3 or TTBR0 says; -1: none. */
+  root(read: (address: number) => number, cpu: number): number {
+    return read(this.#rootAddress(cpu)) - 1;
+  }
+
+  /** The words of {@link root} and {@link addressSpace}. */
+  get loadedWords(): readonly number[] {
+    return Array.from({ length: this.#loaded.cells }, (_, i) => this.#loaded.base + i);
+  }
+
+  /** The address space that a CPU has loaded: its ASID or PCID. */
   addressSpace(read: (address: number) => number, cpu: number): number {
     return read(this.#rootAddress(cpu) + 1);
   }
@@ -302,10 +316,10 @@ export class SaturatedTlb {
   }
 
   /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
-  use(cx: OperationContext, cpu: number, page: number, entry: number): void {
+  use(cx: OperationContext, cpu: number, page: number, entry: number, write = false): void {
     checkPage(cx, this.#frames, pte_pfn(entry));
     const root = cx.read(this.#rootAddress(cpu)) - 1;
-    for (const monitor of this.monitors) monitor.used(cx, root, this.#pages[page] as number, entry);
+    for (const monitor of this.monitors) monitor.used(cx, root, this.#pages[page] as number, entry, cpu, write);
   }
 
   /** What an access comes to, by one of its {@link outcomes}. Changes nothing. */
@@ -313,7 +327,7 @@ export class SaturatedTlb {
     const entry = this.leaves((address) => cx.read(address), cpu, page)[branch] ?? NO_TRANSLATION;
     const fault = faultOf(entry, write);
     if (fault !== Fault.none || !write || !this.#dirtyBits || pte_dirty(entry))
-      return { fault, entry, setsDirtyAt: -1 };
+      return { write, fault, entry, setsDirtyAt: -1 };
     const address = leafAddress(
       (word) => cx.read(word),
       this.#frames,
@@ -322,17 +336,17 @@ export class SaturatedTlb {
       this.#pages[page] as number,
     );
     const now = address < 0 ? NO_TRANSLATION : cx.read(address);
-    return { fault: faultOf(now, write), entry: now, setsDirtyAt: address };
+    return { write, fault: faultOf(now, write), entry: now, setsDirtyAt: address };
   }
 
   /** Makes an access that {@link resolve} has looked at; returns its fault. */
-  access(cx: OperationContext, cpu: number, page: number, { fault, entry, setsDirtyAt }: Resolved): number {
+  access(cx: OperationContext, cpu: number, page: number, { write, fault, entry, setsDirtyAt }: Resolved): number {
     if (fault !== Fault.none) {
       this.#faulted(cx, cpu, this.#pages[page] as number);
       return fault;
     }
     if (setsDirtyAt >= 0) cx.write(setsDirtyAt, entry | _PAGE_ACCESSED | _PAGE_DIRTY);
-    this.use(cx, cpu, page, entry);
+    this.use(cx, cpu, page, entry, write);
     return fault;
   }
 

@@ -25,7 +25,7 @@ export function run(argv: readonly string[]): number {
       `${oneLine(folder)}: ${[...files.keys()].join(', ')}`,
       '',
       `  cd ${oneLine(folder)} && npm install && npm test`,
-      '  npx shootdown explore scenario.ts --variant no-barriers --memory-model tso',
+      '  npx shootdown explore scenario.ts --variant v4.18',
       '',
     ].join('\n'),
   );
@@ -37,7 +37,7 @@ function packageOf(folder: string): unknown {
   const { version, devDependencies } = JSON.parse(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
   ) as { version: string; devDependencies: Record<string, string> };
-  const own = ['@shootdown/explorer', '@shootdown/lab', '@shootdown/machine'];
+  const own = ['@shootdown/kit', '@shootdown/lab'];
   return {
     name: nameOf(folder),
     private: true,

@@ -15,9 +15,17 @@ export const MAX_DVM_OPS = 512;
 /** Counters of the arm64 flushes: instructions issued. */
 export const Arm64Counter = { tlbiPage: 'tlbi_va', tlbiAsid: 'tlbi_aside1is', dsb: 'dsb_ish' } as const;
 
-/** arm64 with broadcast TLB maintenance, without FEAT_TLBIRANGE. */
-export function arm64Tlb(builder: SystemBuilder, cpus: readonly Cpu[], mmus: readonly MmuInstructions[]): TlbArch {
-  const current: Region = builder.region('cpu.active_mm', cpus.length);
+/**
+ * arm64 with broadcast TLB maintenance, without FEAT_TLBIRANGE.
+ * @param loaded the mm that each CPU runs to begin with, by id. Default: init_mm everywhere
+ */
+export function arm64Tlb(
+  builder: SystemBuilder,
+  cpus: readonly Cpu[],
+  mmus: readonly MmuInstructions[],
+  loaded: readonly number[] = [],
+): TlbArch {
+  const current: Region = builder.region('cpu.active_mm', cpus.length, { initial: loaded });
   return {
     name: 'arm64',
     flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) =>
@@ -55,7 +63,7 @@ const cpu_switch_mm = routine(
   function* (mmu: MmuInstructions, current: Region, cpu: Cpu, next: Mm): Steps {
     if ((yield* load(current.at(cpu.id), { label: 'this_cpu(active_mm)' })) === next.id) return;
     yield* store(current.at(cpu.id), next.id);
-    yield* mmu.load_root((yield* load(next.pgd.at(0))) - 1, next.id, true);
+    yield* mmu.msr_ttbr0_el1((yield* load(next.pgd.at(0))) - 1, next.id);
     yield* mmu.isb();
   },
 );
@@ -65,7 +73,7 @@ const cpu_set_reserved_ttbr0 = routine(
   'cpu_set_reserved_ttbr0',
   function* (mmu: MmuInstructions, current: Region, cpu: Cpu): Steps {
     yield* store(current.at(cpu.id), 0, { label: 'this_cpu(active_mm) = &init_mm' });
-    yield* mmu.load_root(-1, 0, true);
+    yield* mmu.msr_ttbr0_el1(-1, 0);
     yield* mmu.isb();
   },
 );

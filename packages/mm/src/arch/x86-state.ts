@@ -71,6 +71,10 @@ export interface X86TlbOptions {
   readonly flush_tlb_multi?: FlushTlbMulti;
   /** The mm that each CPU has loaded to begin with, by id, in its first ASID slot. Default: init_mm everywhere. */
   readonly loaded?: readonly number[];
+  /**
+   * Numbers of the CPUs that begin lazy: their mm is loaded, and a kernel thread or the idle loop runs. Default none.
+   */
+  readonly lazy?: readonly number[];
   readonly ceiling?: number;
   /** jiffies word and HZ, if the machine has a timer: then mm_cpumask is trimmed once a second. */
   readonly jiffies?: { readonly address: Address; readonly hz: number };

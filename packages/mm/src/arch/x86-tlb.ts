@@ -96,7 +96,10 @@ export function x86Tlb(
       cellName: perCpu('loaded_mm_asid'),
       initial: loaded.map((id) => mms()[id - 1]?.initial?.globalAsid ?? 0),
     }),
-    is_lazy: builder.region('cpu_tlbstate.is_lazy', n, { cellName: perCpu('is_lazy') }),
+    is_lazy: builder.region('cpu_tlbstate.is_lazy', n, {
+      cellName: perCpu('is_lazy'),
+      initial: smp.cpus.map(({ id }) => (options.lazy?.includes(id) ? 1 : 0)),
+    }),
     next_asid: builder.region('cpu_tlbstate.next_asid', n, {
       cellName: perCpu('next_asid'),
       initial: loaded.map((id) => (id === INIT_MM ? 0 : 1)),
