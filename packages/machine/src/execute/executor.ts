@@ -63,6 +63,10 @@ export abstract class Executor implements OperationContext {
   failed = false;
   /** Set to observe counters and details: exploration leaves it off. */
   observe = false;
+  /** True if the journal of the store begins anew with every step. */
+  get commitsEachStep(): boolean {
+    return false;
+  }
   /** Called with every violation (when it happens), if set. */
   onViolation: ((violation: Violation) => void) | null = null;
   /** Called with every counted event, if {@link observe} is set. */
