@@ -152,6 +152,7 @@ export {
   performAccess,
   setSomeAccessFlag,
 } from './memory/instructions.ts';
+export { after, dereferenced } from './memory/dependencies.ts';
 export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
 export {
   enabledChoices,

@@ -84,4 +84,11 @@ const SYNC = defineOperation({
   name: 'secondary_tlb_sync',
   cost: 'wait',
   perform: (cx, op) => ((op.data as readonly number[]).every((queue) => cx.channelEmpty(queue)) ? 0 : BLOCKED),
+  // The answer comes when the accesses that were under way are complete: what they have stored is seen by who waits.
+  weak(cx, memory, op) {
+    const queues = op.data as readonly number[];
+    if (!queues.every((queue) => cx.channelEmpty(queue))) return BLOCKED;
+    for (const queue of queues) memory.receiveAcross(queue);
+    return 0;
+  },
 });

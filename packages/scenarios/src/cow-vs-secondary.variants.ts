@@ -5,6 +5,7 @@
 import type { Variant } from '@shootdown/explorer';
 import { secondary, type IpiTlbOptions, type ReuseEra } from '@shootdown/mm';
 import { CHANGE_PTE_ARM64, CHANGE_PTE_X86, type ChangePteDesign, type KvmMutant } from '@shootdown/mmu-notifier';
+import { alsoOnArm } from './on-arm.ts';
 
 const { NotifierEra } = secondary;
 
@@ -61,7 +62,7 @@ function variant(
   return { who: 'guest', does: 'cow', ...parts, ...(change_pte && { change_pte }), name, expected, source, summary };
 }
 
-export const cowVariants: readonly CowVariant[] = [
+export const cowVariants: readonly CowVariant[] = alsoOnArm([
   variant(
     'E0',
     'safe',
@@ -324,4 +325,4 @@ export const cowVariants: readonly CowVariant[] = [
     { era: 'E5', does: 'collapse in silence' },
   ),
   variant('notifier-on-collapse', 'safe', 'f268f6cf875f', 'the fix', { era: 'E5', does: 'collapse' }),
-];
+]);

@@ -31,6 +31,7 @@ import {
   lazySleep,
   lazySoftirq,
   lazyUnlock,
+  lazyVmalloc,
 } from './lazy-mmu/index.ts';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
 import { lazyTlbVsFlush } from './lazy-tlb-vs-flush.ts';
@@ -40,6 +41,7 @@ import { referencePtdump } from './reference-ptdump.ts';
 import { remoteFlush } from './remote-flush.ts';
 import { riscvNewMapping } from './riscv-new-mapping.ts';
 import { secondaryTlbOrder } from './secondary-tlb-order.ts';
+import { smeDvmsyncErratum } from './sme-dvmsync-erratum.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 import { twoFlushes } from './two-flushes.ts';
 import { zapVsWriteback } from './zap-vs-writeback.ts';
@@ -81,6 +83,8 @@ export const scenarios: readonly Scenario[] = [
   lazySoftirq,
   lazyOrder,
   lazyUnlock,
+  lazyVmalloc,
+  smeDvmsyncErratum,
   lazyErrorPath,
   lazySleep,
   referencePtdump,
@@ -120,6 +124,8 @@ export {
   lazySleep,
   lazySoftirq,
   lazyUnlock,
+  lazyVmalloc,
+  smeDvmsyncErratum,
   referencePtdump,
   remoteFlush,
   riscvNewMapping,

@@ -10,6 +10,7 @@ import { program, type Property, type System } from '@shootdown/machine';
 import { secondary, type IpiTlbOptions } from '@shootdown/mm';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { CHANGE_PTE_X86, type KvmMutant } from '@shootdown/mmu-notifier';
+import { alsoOnArm } from './on-arm.ts';
 import {
   buildSecondaryMachine,
   entryPair,
@@ -37,7 +38,7 @@ const NOBODY = 'no outside authority';
 const BETWEEN = 'derived: between the lock and invalidate_page() the device still writes';
 const THREAD = '"mm/mmu_notifier: restore set_pte_at_notify semantics", January 2014';
 
-const ksmVariants: readonly KsmVariant[] = [
+const ksmVariants: readonly KsmVariant[] = alsoOnArm([
   {
     name: 'E1-change-then-set',
     era: 'E1-change-then-set',
@@ -146,7 +147,7 @@ const ksmVariants: readonly KsmVariant[] = [
     summary: 'v3.6, but change_pte() leaves a mapping as writable as it was',
     kvm: 'keeps permission',
   },
-];
+]);
 
 function buildKsmVsSecondary({
   variant: { era, who, mutant, kvm, tlb },

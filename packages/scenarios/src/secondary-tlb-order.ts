@@ -66,6 +66,7 @@ const orderVariants: readonly OrderVariant[] = [
   {
     name: 'notify-at-end-only',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: RST,
     summary: 'the device is told by invalidate_range_end(), after the lock has been dropped',
     secondaryTlbs: 'at the end',
@@ -74,6 +75,7 @@ const orderVariants: readonly OrderVariant[] = [
   {
     name: 'never',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: 'no outside authority',
     summary: 'the device is not told',
     secondaryTlbs: 'never',
@@ -82,6 +84,7 @@ const orderVariants: readonly OrderVariant[] = [
   {
     name: 'ksm/notify-at-end-only',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: RST,
     summary: 'KSM replaces a read-only page by an equal one: the end is early enough',
     secondaryTlbs: 'at the end',
@@ -90,6 +93,7 @@ const orderVariants: readonly OrderVariant[] = [
   {
     name: 'ksm/never',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: 'no outside authority',
     summary: 'the same, and the device is not told',
     secondaryTlbs: 'never',

@@ -17,7 +17,7 @@ import {
   type WeakContext,
 } from '../routine/operation.ts';
 import { WordClass, type WordStore } from '../state/words.ts';
-import type { Component, System } from '../system/system.ts';
+import type { Channel, Component, System } from '../system/system.ts';
 
 /** What the port asks of its executor. */
 export interface PortHost extends OperationContext {
@@ -307,6 +307,15 @@ export class WeakPort implements WeakContext {
   receiveFrom(component: number): void {
     const { address } = this.#host.system.components[component] as Component;
     this.receive(address, 'acquire');
+  }
+
+  handOnTo(component: number): void {
+    const { address } = this.#host.system.components[component] as Component;
+    this.publish(address, 'release');
+  }
+
+  receiveAcross(channel: number): void {
+    this.receiveFrom((this.#host.system.channels[channel] as Channel).toComponent);
   }
 
   receive(key: number, as: 'acquire' | 'context'): void {

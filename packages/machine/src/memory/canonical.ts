@@ -146,7 +146,8 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
   const below = (view: View, bound: Position): void => {
     if (views[view] <= bound) views[view] = 0;
   };
-  below(View.reads, Math.max(views[View.completion], views[View.barrier]));
+  // An ISB of a kernel routine looks at all its reads, and not at what an acquire or a DMB has ordered.
+  below(View.reads, model.hasWalks ? views[View.completion] : Math.max(views[View.completion], views[View.barrier]));
   below(View.valueReads, views[View.completion]);
   below(View.writes, views[View.completion]);
   below(View.updates, views[View.completion]);

@@ -84,6 +84,10 @@ export interface WeakContext {
   dmb(type: BarrierKind): void;
   /** What those have seen who have told a component something is seen by this processor, too. */
   receiveFrom(component: number): void;
+  /** What this processor has seen is handed on to those who wait for a component's answer. */
+  handOnTo(component: number): void;
+  /** The component at the other end of a channel has answered: what has been handed on to it is seen here, too. */
+  receiveAcross(channel: number): void;
 }
 
 /** A message to a component. Plain data: it is interned by content. */

@@ -10,7 +10,7 @@ export {
   type LazyArchName,
 } from './arch.ts';
 export { HAZARDS, HAZARD_SOURCES, hazardClasses, hazardOf, type HazardClass } from './hazards.ts';
-export { LazyMmu, type Current, type LazyMmuOptions } from './lazy-mmu.ts';
+export { LazyMmu, type Current, type LazyMmuOptions, type PteBarriers } from './lazy-mmu.ts';
 export {
   arch_flush_lazy_mmu_mode,
   lazy_mmu_mode_disable,

@@ -13,6 +13,7 @@ import {
   type OperationContext,
   type Region,
   type SystemBuilder,
+  type WeakContext,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { LazyArch } from './arch.ts';
@@ -52,7 +53,18 @@ export interface LazyMmuOptions {
    * the damage shows.
    */
   readonly hazards?: 'fail' | 'count' | 'ignore';
+  /** What emit_pte_barriers() is made of. Default: `dsb(ishst); isb`. */
+  readonly barriers?: PteBarriers;
 }
+
+/** emit_pte_barriers() of arm64, or less (mutants). */
+export interface PteBarriers {
+  readonly dsb: boolean;
+  readonly isb: boolean;
+}
+
+const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
+const ISB = { kind: 'isb', dependencies: null } as const;
 
 /** The mode on one machine. */
 export class LazyMmu {
@@ -62,6 +74,7 @@ export class LazyMmu {
   readonly pageAt: (address: number) => number;
   readonly invalidate: (cx: OperationContext, vpn: number, pages: number) => void;
   readonly #hazards: 'fail' | 'count' | 'ignore';
+  readonly #barriers: PteBarriers;
   readonly #batchMax: number;
   readonly #enabled: Region;
   readonly #paused: Region;
@@ -87,8 +100,13 @@ export class LazyMmu {
     this.pageAt = options.pageAt;
     this.invalidate = options.invalidate;
     this.#hazards = options.hazards ?? 'fail';
+    this.#barriers = options.barriers ?? { dsb: true, isb: true };
     this.#batchMax = batch;
-    const perTask = (field: string) => ({ cellName: (task: number) => `task${task}.${field}` });
+    // Nobody but the task itself looks at them, so they are no matter of order.
+    const perTask = (field: string) => ({
+      cellName: (task: number) => `task${task}.${field}`,
+      memory: 'ghost' as const,
+    });
     const perCpu = (field: string) => ({ cellName: (cpu: number) => `per_cpu(${field}, ${cpu})` });
     this.#enabled = builder.region('lazy.enable_count', tasks, perTask('lazy_mmu_state.enable_count'));
     this.#paused = builder.region('lazy.pause_count', tasks, perTask('lazy_mmu_state.pause_count'));
@@ -220,6 +238,12 @@ export class LazyMmu {
     cx.write(this.#pending.at(task), 0);
     cx.count('emit_pte_barriers');
     return 1;
+  }
+
+  /** emit_pte_barriers(), on a machine where they order something. */
+  orderEntries(memory: WeakContext): void {
+    if (this.#barriers.dsb) memory.request(DSB_ISHST);
+    if (this.#barriers.isb) memory.request(ISB);
   }
 
   /** True while the barriers for an entry that any task has stored are pending. */

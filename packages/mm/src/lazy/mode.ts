@@ -86,6 +86,12 @@ const BARRIERS = defineOperation({
     const { lazy, current } = op.data as Subject;
     return lazy.emitBarriers(cx, current);
   },
+  weak: (cx, memory, op) => {
+    const { lazy, current } = op.data as Subject;
+    const pending = lazy.emitBarriers(cx, current);
+    if (pending === 1) lazy.orderEntries(memory);
+    return pending;
+  },
 });
 
 const RETURNS = define('(returns)', (cx, { lazy, current }) => {

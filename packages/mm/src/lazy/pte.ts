@@ -10,6 +10,7 @@ import {
   type OperationContext,
   type Saying,
   type Steps,
+  type WeakContext,
   noted,
 } from '@shootdown/machine';
 import { _PAGE_RW, formatEntry, pte_present } from '@shootdown/mmu';
@@ -24,8 +25,14 @@ interface Subject {
 
 const KERNEL = -1;
 
-/** What becomes of a new value. `old`: what the entry was in memory. */
-function update(cx: OperationContext, { lazy, current, ptep }: Subject, old: number, value: number): void {
+/** What becomes of a new value. `old`: what the entry was in memory. `memory`: on a weakly ordered machine. */
+function update(
+  cx: OperationContext,
+  { lazy, current, ptep }: Subject,
+  old: number,
+  value: number,
+  memory?: WeakContext,
+): void {
   const { defers } = lazy.arch;
   const active = lazy.isActive(cx, current);
   if (active && (defers === 'store' || defers === 'cache')) {
@@ -37,11 +44,15 @@ function update(cx: OperationContext, { lazy, current, ptep }: Subject, old: num
     lazy.checkOwner(cx, current, 'batches a flush');
     lazy.enqueue(cx, lazy.pageAt(ptep.address), 0);
   }
-  cx.write(ptep.address, value);
+  if (memory) memory.store(ptep.address, value);
+  else cx.write(ptep.address, value);
   if (defers === 'flush' && pte_present(old) && !active) lazy.invalidate(cx, lazy.pageAt(ptep.address), 1);
   if (defers === 'barrier' && pte_present(value) && lazy.pageAt(ptep.address) === KERNEL) {
     if (active) lazy.deferBarrier(cx, current, ptep.address);
-    else cx.count('emit_pte_barriers');
+    else {
+      cx.count('emit_pte_barriers');
+      if (memory) lazy.orderEntries(memory);
+    }
   }
 }
 
@@ -51,6 +62,11 @@ const SET = defineOperation({
   perform(cx, op) {
     const subject = op.data as Subject;
     update(cx, subject, cx.read(subject.ptep.address), op.b);
+    return 0;
+  },
+  // What the entry was matters to those that defer a flush, and none of them is weakly ordered here.
+  weak(cx, memory, op) {
+    update(cx, op.data as Subject, 0, op.b, memory);
     return 0;
   },
 });

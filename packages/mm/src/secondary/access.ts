@@ -156,6 +156,31 @@ const CPU_ACCESS = defineOperation({
   },
 });
 
+function performSecondaryAccess(cx: OperationContext, op: Operation, branch: number): number {
+  const { frames, contents, stopped } = op.data as Agent;
+  if (stopped !== undefined && cx.read(stopped) !== 0) return AccessFault.stopped;
+  const frame = translate(cx, op, branch);
+  if (frame < 0) return frame;
+  const hex = `0x${frame.toString(16)}`;
+  if (cx.read(frames.state.at(frame)) !== FrameKind.page)
+    cx.fail(SecondaryInvariant.J1, () => `page ${op.c} is still ${hex} there`);
+  if (op.b > 0) {
+    if (contents.isKsm(cx, frame)) cx.fail(SecondaryInvariant.J5, () => `page ${op.c} is ${hex}`);
+    cx.write(contents.versions.at(frame), op.b);
+    return op.b;
+  }
+  const { mayReadOld } = op.data as Agent;
+  // Its stores are in memory at once, so a load of its own is one of memory; on arm it need not be of the newest.
+  const version = mayReadOld ? cx.load(contents.versions.at(frame)) : cx.read(contents.versions.at(frame));
+  const newest = cx.read(contents.newest.at(op.c));
+  if (version < newest && !mayReadOld)
+    cx.fail(
+      SecondaryInvariant.J2,
+      () => `page ${op.c} is still ${hex} there and holds ${version}, memory has ${newest}`,
+    );
+  return version;
+}
+
 /**
  * A secondary agent is coherent and has no store buffer: leaving guest mode and a device's answer to an invalidation
  * drain it.
@@ -165,28 +190,11 @@ const SECONDARY_ACCESS = defineOperation({
   role: 'environment',
   cost: 'tlb_hit',
   branches: outcomes,
-  perform(cx, op, branch) {
-    const { frames, contents, stopped } = op.data as Agent;
-    if (stopped !== undefined && cx.read(stopped) !== 0) return AccessFault.stopped;
-    const frame = translate(cx, op, branch);
-    if (frame < 0) return frame;
-    const hex = `0x${frame.toString(16)}`;
-    if (cx.read(frames.state.at(frame)) !== FrameKind.page)
-      cx.fail(SecondaryInvariant.J1, () => `page ${op.c} is still ${hex} there`);
-    if (op.b > 0) {
-      if (contents.isKsm(cx, frame)) cx.fail(SecondaryInvariant.J5, () => `page ${op.c} is ${hex}`);
-      cx.write(contents.versions.at(frame), op.b);
-      return op.b;
-    }
-    const { mayReadOld } = op.data as Agent;
-    // Its stores are in memory at once, so a load of its own is one of memory; on arm it need not be of the newest.
-    const version = mayReadOld ? cx.load(contents.versions.at(frame)) : cx.read(contents.versions.at(frame));
-    const newest = cx.read(contents.newest.at(op.c));
-    if (version < newest && !mayReadOld)
-      cx.fail(
-        SecondaryInvariant.J2,
-        () => `page ${op.c} is still ${hex} there and holds ${version}, memory has ${newest}`,
-      );
-    return version;
+  perform: performSecondaryAccess,
+  weak(cx, memory, op, branch) {
+    const result = performSecondaryAccess(cx, op, branch);
+    const { tlb, index } = op.data as Agent;
+    memory.handOnTo(tlb.components[index] as number);
+    return result;
   },
 });
