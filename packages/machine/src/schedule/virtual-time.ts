@@ -97,6 +97,8 @@ export class VirtualTimeScheduler {
   #end: VirtualTimeRun['end'] | null = null;
   #operation: Operation | null = null;
   #branch = 0;
+  /** What happens by itself and was refused at its time: it comes again, but not before another step. */
+  #postponed: number[] = [];
   readonly #askAgain = (choice: number): void => {
     this.#refusals.forget(choice);
     this.#update(choice);
@@ -184,6 +186,7 @@ export class VirtualTimeScheduler {
   #advanceOnce(): VirtualTimeRun['end'] | null {
     if (this.#isOver.reached()) return 'done';
     const index = this.#stepEarliest();
+    if (this.#postponed.length > 0) for (const choice of this.#postponed.splice(0)) this.#update(choice);
     const kind = index < 0 ? null : (this.#system.choices[index] as Choice).kind;
     this.#ticks = kind === 'spontaneous' ? this.#ticks + 1 : 0;
     if (kind === null || this.#ticks > IDLE_TICKS_MAX) return this.#executor.atRest() ? 'rest' : 'deadlock';
@@ -218,7 +221,8 @@ export class VirtualTimeScheduler {
   #refuse(index: number, choice: Choice): void {
     if (choice.kind === 'spontaneous' && this.#spontaneousOf(choice).spinner < 0) {
       this.#postpone(choice.spontaneous);
-      this.#update(index);
+      this.#postponed.push(index);
+      this.#queue.set(index, NEVER);
       return;
     }
     this.#refusals.add(index, this.#isWeak ? null : this.#readsOf(choice));
