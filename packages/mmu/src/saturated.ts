@@ -20,6 +20,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
 import { BREAK_BEFORE_MAKE, brokenRule, changeThatNeedsBreak, type BreakBeforeMakeRule } from './break-before-make.ts';
@@ -73,6 +75,18 @@ export interface SaturatedTlbOptions {
    */
   readonly breakBeforeMake?: BreakBeforeMakeRule;
 }
+
+const SATURATED_TLB_KEYS = keysOf<SaturatedTlbOptions>()(
+  'asid',
+  'roots',
+  'spaces',
+  'faultsInvalidate',
+  'cachesInvalid',
+  'suspendable',
+  'name',
+  'dirtyBits',
+  'breakBeforeMake',
+);
 
 /**
  * What an access comes to: its fault, the entry it goes through, and where memory's dirty bit must be set first (-1:
@@ -130,6 +144,7 @@ export class SaturatedTlb {
     pages: readonly number[],
     options: SaturatedTlbOptions = {},
   ) {
+    checkOptions('mmu: saturated TLB: new', options, SATURATED_TLB_KEYS);
     const {
       asid = 0,
       roots = cpuNames.map(() => root),

@@ -116,6 +116,7 @@ export function calling<T>(call: () => Mark, what: string): Steps<T> {
 interface NotedGenerator {
   begun: boolean;
   what: string;
+  next: (...received: [] | [unknown]) => IteratorResult<unknown>;
   [Symbol.iterator]: () => unknown;
 }
 
@@ -134,11 +135,19 @@ function beginGenerator(this: NotedGenerator): NotedGenerator {
  */
 export function noted<F extends (...args: never[]) => Steps<unknown>>(make: F): F {
   const what = `${make.name}()`;
+  return wrapped(make, make.name, (steps) => note(steps, what));
+}
+
+function wrapped<F extends (...args: never[]) => Steps<unknown>>(
+  make: F,
+  name: string,
+  noting: (steps: Steps<unknown>) => Steps<unknown>,
+): F {
   const named = function (this: unknown, ...args: never[]): Steps<unknown> {
     const steps = make.apply(this, args);
-    return running > 0 ? note(steps, what) : steps;
+    return running > 0 ? noting(steps) : steps;
   };
-  Object.defineProperty(named, 'name', { value: make.name });
+  Object.defineProperty(named, 'name', { value: name });
   return named as F;
 }
 
@@ -159,18 +168,66 @@ export function begin(steps: Steps<unknown>): void {
 
 /** As {@link noted}, for all generator methods of a class. Call it in a `static` block. */
 export function noteMethods({ prototype }: { readonly prototype: object }): void {
-  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+  replaceGenerators(prototype, noted);
+}
+
+function replaceGenerators(
+  object: object,
+  replacement: (make: (...args: never[]) => Steps<unknown>, name: string) => unknown,
+): void {
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(object))) {
     const method: unknown = property.value;
     if (typeof method === 'function' && isGeneratorFunction(method))
-      Object.defineProperty(prototype, name, {
+      Object.defineProperty(object, name, {
         ...property,
-        value: noted(method as (...args: never[]) => Steps<unknown>),
+        value: replacement(method as (...args: never[]) => Steps<unknown>, name),
       });
   }
 }
 
+const GENERATOR_FUNCTION = Object.getPrototypeOf(function* () {}) as object;
+
 function isGeneratorFunction(method: object): boolean {
-  return Object.getPrototypeOf(method) === Object.getPrototypeOf(function* () {});
+  return Object.getPrototypeOf(method) === GENERATOR_FUNCTION;
+}
+
+/** What {@link noteEverything} has put in place of generator functions. */
+const replaced = new WeakSet<object>();
+
+/**
+ * The same for generator functions of which nobody knows what they are for: whoever loads code of a user's puts these
+ * into it. A generator that is run by hand, with next(), is begun by that. `made`: what a generator function makes.
+ * `methods`: what those of an object make, or those of a class and its instances. `steps`: some that were just made.
+ */
+export const noteEverything = { made: madeNoted, methods: methodsNoted, steps: stepsNoted };
+
+function madeNoted<F extends (...args: never[]) => Steps<unknown>>(make: F, name: string): F {
+  if (replaced.has(make)) return make;
+  const named = wrapped(make, name, (steps) => stepsNoted(steps, name));
+  // Who asks whether it is a generator function is told so still.
+  Object.setPrototypeOf(named, GENERATOR_FUNCTION);
+  replaced.add(named);
+  return named;
+}
+
+function methodsNoted<T extends object>(owner: T): T {
+  replaceGenerators(owner, madeNoted);
+  const { prototype } = owner as { prototype?: unknown };
+  if (typeof prototype === 'object' && prototype !== null) replaceGenerators(prototype, madeNoted);
+  return owner;
+}
+
+function stepsNoted(steps: Steps<unknown>, name: string): Steps<unknown> {
+  if (running === 0) return steps;
+  (steps as unknown as NotedGenerator).next = nextByHand;
+  return note(steps, `${name === '' ? 'a generator function' : name}()`);
+}
+
+const { prototype: GENERATOR } = GENERATOR_FUNCTION as { readonly prototype: Iterator<unknown> };
+
+function nextByHand(this: NotedGenerator, ...received: [] | [unknown]): IteratorResult<unknown> {
+  this.begun = true;
+  return GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
 }
 
 /** Whether a value is steps: something that belongs behind `yield*`. */

@@ -5,6 +5,7 @@
  * on when the step that let it go on is complete. A message is ready when it was sent plus its channel's latency, and a
  * processor takes it between two operations.
  */
+import { checkOptions, keysOf } from '../state/errors.ts';
 import { cyclesOf, type CostModel } from './cost.ts';
 import type { Executor } from '../execute/executor.ts';
 import { ChoiceQueue } from './choice-queue.ts';
@@ -38,6 +39,15 @@ export interface VirtualTimeOptions {
   /** Called after every step; return false to stop the run. */
   readonly onStep?: (step: TimedStep) => boolean | void;
 }
+
+const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()(
+  'costs',
+  'until',
+  'untilAtRest',
+  'untilZero',
+  'stepsMax',
+  'onStep',
+);
 
 /** How a run ended. */
 export interface VirtualTimeRun {
@@ -105,6 +115,7 @@ export class VirtualTimeScheduler {
   };
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
+    checkOptions('virtual time: new', options, VIRTUAL_TIME_KEYS, ['costs']);
     this.#executor = executor;
     this.#system = executor.system;
     this.#options = options;

@@ -14,6 +14,8 @@ import {
   type Region,
   type SystemBuilder,
   type WeakContext,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { LazyArch } from './arch.ts';
@@ -57,6 +59,18 @@ export interface LazyMmuOptions {
   readonly barriers?: PteBarriers;
 }
 
+const LAZY_MMU_KEYS = keysOf<LazyMmuOptions>()(
+  'frames',
+  'cpus',
+  'tasks',
+  'arch',
+  'batch',
+  'invalidate',
+  'pageAt',
+  'hazards',
+  'barriers',
+);
+
 /** emit_pte_barriers() of arm64, or less (mutants). */
 export interface PteBarriers {
   readonly dsb: boolean;
@@ -88,6 +102,7 @@ export class LazyMmu {
   readonly #pending: Region;
 
   constructor(builder: SystemBuilder, options: LazyMmuOptions) {
+    checkOptions('lazy mmu: new', options, LAZY_MMU_KEYS, ['frames', 'cpus', 'tasks', 'arch', 'invalidate', 'pageAt']);
     const { tasks, cpus, arch, batch = BATCH_DEFAULT } = options;
     const { cells } = options.frames.entries;
     if (arch.defers === 'barrier' && cells > ENTRIES_MAX)
