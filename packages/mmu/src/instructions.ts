@@ -9,6 +9,7 @@
 import {
   BLOCKED,
   defineOperation,
+  messageFor,
   operation,
   type Message,
   type Operation,
@@ -45,6 +46,9 @@ export interface RemoteRequest {
   readonly asid: number;
   readonly pages?: { readonly vpn: number; readonly count: number };
 }
+
+const invlpgMessage = messageFor((vpn: number) => ({ type: 'invlpg', vpn }));
+const invpcidMessage = messageFor((kind: number, asid: number) => ({ type: 'invpcid', kind, asid, vpn: 0 }));
 
 /**
  * The MMU of one CPU as its routines see it. Make all of a machine's MMUs, then {@link connectMmus} if one CPU can
@@ -148,17 +152,17 @@ export abstract class MmuInstructions {
 
   /** Writes CR3 with the value it has (native_flush_tlb_local): invalidates what INVPCID type 1 does. */
   *reload_cr3(asid: number): Steps {
-    yield this.#tell(CR3_WRITE, { type: 'invpcid', kind: 1, asid, vpn: 0 }, `write_cr3(read_cr3()), pcid ${asid}`);
+    yield this.#tell(CR3_WRITE, invpcidMessage(1, asid), `write_cr3(read_cr3()), pcid ${asid}`);
   }
 
   /** INVLPG. */
   *invlpg(vpn: number): Steps {
-    yield this.#tell(INVLPG, { type: 'invlpg', vpn }, `invlpg(0x${vpn.toString(16)})`);
+    yield this.#tell(INVLPG, invlpgMessage(vpn), `invlpg(0x${vpn.toString(16)})`);
   }
 
   /** INVPCID type 1: everything of one address space but global entries. */
   *invpcid_single_context(asid: number): Steps {
-    yield this.#tell(INVPCID, { type: 'invpcid', kind: 1, asid, vpn: 0 }, `invpcid(single context, pcid ${asid})`);
+    yield this.#tell(INVPCID, invpcidMessage(1, asid), `invpcid(single context, pcid ${asid})`);
   }
 
   /** INVPCID type 2: everything, global entries too. */

@@ -9,8 +9,9 @@ import { z } from 'zod';
 const CPUS_MAX = 256;
 const THREADS_PER_CPU_MAX = 64;
 
-/** vCPUs of a host in all: each has a handful of the choices that a system may have. */
-const VCPUS_MAX = 32;
+/** vCPUs of a host in all: each has a VPID of its own (`packages/mmu`). */
+const VCPUS_MAX = 255;
+const VMS_MAX = 64;
 const MICROSECONDS = 1_000_000;
 
 /** A third of a second: nothing that one operation does takes longer, and sums of it stay exact. */
@@ -112,12 +113,24 @@ const memory = z.strictObject({
     .default(8192),
 });
 
-const processes = z.array(
-  z.strictObject({
-    name,
-    threads: z.array(z.strictObject({ cpu: z.int().min(0), run: z.array(action) })).min(1),
-  }),
-);
+/** A CPU, or several: `0-31` stands for a thread on each of them, all told the same. */
+const cpuRange = z
+  .string()
+  .regex(/^\d{1,3}-\d{1,3}$/, 'expected a CPU or a range of them, as 0-31')
+  .refine((text) => new Set(cpusOf(text)).size > 0, 'the first CPU comes after the last');
+
+function cpusOf(cpu: number | string): number[] {
+  if (typeof cpu === 'number') return [cpu];
+  const [first = 0, last = 0] = cpu.split('-').map(Number);
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
+}
+
+const threads = z
+  .array(z.strictObject({ cpu: z.union([z.int().min(0), cpuRange]), run: z.array(action) }))
+  .min(1)
+  .transform((list) => list.flatMap(({ cpu, run }) => cpusOf(cpu).map((id) => ({ cpu: id, run }))));
+
+const processes = z.array(z.strictObject({ name, threads }));
 
 /** KVM on x86: the CPUs of the machine are physical ones, and its processes run in virtual machines. */
 const host = z.strictObject({
@@ -146,18 +159,21 @@ const host = z.strictObject({
     .array(
       z.strictObject({
         name,
-        vcpus: z.int().min(1).max(VCPUS_MAX),
+        vcpus: z.int().min(1).max(CPUS_MAX),
         /** KVM_FEATURE_PV_TLB_FLUSH: kvm_flush_tlb_multi() instead of IPIs to preempted vCPUs. */
         paravirtualFlush: z.boolean().default(true),
         memory: memory.optional(),
         processes: processes.min(1),
       }),
     )
-    .min(1),
+    .min(1)
+    .max(VMS_MAX),
 });
 
 const topologySchema = z.strictObject({
   name,
+  /** A paragraph for whoever runs it: what it shows, and what to look at. */
+  about: z.string().max(2000).optional(),
   /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
   architecture: z.enum(Object.keys(architectures) as [ArchitectureName, ...ArchitectureName[]]),
   memoryModel: z.enum(['sc', 'tso']).default('sc'),

@@ -6,24 +6,37 @@
  */
 import type { WordStore } from '../state/words.ts';
 
+/** Lists shorter than this are not worth tidying. */
+const TIDY_MIN = 64;
+
+/** Who looks at a word. */
+interface Watchers {
+  /** Choices that always do, refused or not. */
+  readonly always: number[];
+  /** Choices, each followed by what its count of refusals was when it began to. */
+  refused: number[];
+  /** Length of `refused` at which entries that are out of date are thrown away. */
+  tidyAt: number;
+}
+
 /** Keeps track of choices 0 .. n - 1 of one run. */
 export class Refusals {
   readonly #refused: Uint8Array;
-  /** Per word: one more than the index in {@link #lists} of the choices that look at it. */
-  readonly #listOf: Int32Array;
-  readonly #lists: number[][] = [];
-  /** Per choice: the words besides those that it always looks at. */
-  readonly #reads: (readonly number[])[];
+  /** Per choice: how often it has been refused or asked again; entries of {@link Watchers} with another are old. */
+  readonly #count: Int32Array;
+  /** Per word: one more than the index of its watchers; 0: nobody has ever looked at it. */
+  readonly #index: Int32Array;
+  readonly #watchers: Watchers[] = [];
   /** Refused for reasons that nobody knows: asked again after every step. */
   #unknown: number[] = [];
 
   /** @param always per choice: words that may always make it possible */
   constructor(words: number, always: readonly (readonly number[])[]) {
     this.#refused = new Uint8Array(always.length);
-    this.#listOf = new Int32Array(words);
-    this.#reads = always.map(() => []);
+    this.#count = new Int32Array(always.length);
+    this.#index = new Int32Array(words);
     always.forEach((addresses, choice) => {
-      for (const address of new Set(addresses)) if (address >= 0) this.#listAt(address).push(choice);
+      for (const address of new Set(addresses)) if (address >= 0) this.#watchersOf(address).always.push(choice);
     });
   }
 
@@ -38,35 +51,22 @@ export class Refusals {
    */
   add(choice: number, reads: readonly number[] | null): void {
     this.#refused[choice] = 1;
-    if (reads === null) {
-      this.#unknown.push(choice);
-      return;
-    }
-    this.#reads[choice] = reads;
-    for (const address of reads) this.#listAt(address).push(choice);
+    const count = ((this.#count[choice] as number) + 1) | 0;
+    this.#count[choice] = count;
+    if (reads === null) this.#unknown.push(choice);
+    else for (const address of reads) this.#watch(this.#watchersOf(address), choice, count);
   }
 
   /** It may be asked again. */
   forget(choice: number): void {
     this.#refused[choice] = 0;
-    for (const address of this.#reads[choice] as readonly number[]) {
-      const list = this.#listAt(address);
-      // The newest is last; the first are those of `always`.
-      const at = list.lastIndexOf(choice);
-      if (at >= 0) list.splice(at, 1);
-    }
-    this.#reads[choice] = [];
   }
 
   /** Calls `each` with those that may be possible after a step that has written the journal from `mark` on. */
   changed(store: WordStore, mark: number, each: (choice: number) => void): void {
     for (let i = mark; i < store.mark; i++) {
-      const index = this.#listOf[store.journalAddress(i)] as number;
-      if (index === 0) continue;
-      const list = this.#lists[index - 1] as number[];
-      if (list.length === 1) {
-        if (this.#refused[list[0] as number] === 1) each(list[0] as number);
-      } else if (list.length > 1) for (const choice of list.slice()) if (this.#refused[choice] === 1) each(choice);
+      const index = this.#index[store.journalAddress(i)] as number;
+      if (index > 0) this.#wake(this.#watchers[index - 1] as Watchers, each);
     }
     if (this.#unknown.length === 0) return;
     const unknown = this.#unknown;
@@ -74,10 +74,34 @@ export class Refusals {
     for (const choice of unknown) if (this.#refused[choice] === 1) each(choice);
   }
 
-  #listAt(address: number): number[] {
-    const index = this.#listOf[address] as number;
-    if (index > 0) return this.#lists[index - 1] as number[];
-    this.#listOf[address] = this.#lists.push([]);
-    return this.#lists.at(-1) as number[];
+  #wake(watchers: Watchers, each: (choice: number) => void): void {
+    for (const choice of watchers.always) if (this.#refused[choice] === 1) each(choice);
+    const { refused } = watchers;
+    if (refused.length === 0) return;
+    watchers.refused = [];
+    for (let i = 0; i < refused.length; i += 2) {
+      const choice = refused[i] as number;
+      if (this.#isCurrent(choice, refused[i + 1] as number)) each(choice);
+    }
+  }
+
+  #isCurrent(choice: number, count: number): boolean {
+    return this.#refused[choice] === 1 && this.#count[choice] === count;
+  }
+
+  #watch(watchers: Watchers, choice: number, count: number): void {
+    watchers.refused.push(choice, count);
+    if (watchers.refused.length < watchers.tidyAt) return;
+    const { refused } = watchers;
+    watchers.refused = refused.filter((_, i) => this.#isCurrent(refused[i & ~1] as number, refused[i | 1] as number));
+    watchers.tidyAt = Math.max(TIDY_MIN, 2 * watchers.refused.length);
+  }
+
+  #watchersOf(address: number): Watchers {
+    const index = this.#index[address] as number;
+    if (index > 0) return this.#watchers[index - 1] as Watchers;
+    const watchers: Watchers = { always: [], refused: [], tidyAt: TIDY_MIN };
+    this.#index[address] = this.#watchers.push(watchers);
+    return watchers;
   }
 }

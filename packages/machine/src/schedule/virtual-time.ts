@@ -109,6 +109,7 @@ export class VirtualTimeScheduler {
   #branch = 0;
   /** What happens by itself and was refused at its time: it comes again, but not before another step. */
   #postponed: number[] = [];
+  readonly #read = (address: number): number => this.#executor.store.read(address);
   readonly #askAgain = (choice: number): void => {
     this.#refusals.forget(choice);
     this.#update(choice);
@@ -245,8 +246,9 @@ export class VirtualTimeScheduler {
   /** What else a refusal depends on: the words that the operation reads; null if it does not say which. */
   #readsOf(choice: Choice): readonly number[] | null {
     if (choice.kind !== 'advance' || this.#operation === null) return [];
-    const { rests, footprint } = this.#operation.definition;
+    const { rests, footprint, waitsFor } = this.#operation.definition;
     if (rests === true) return [];
+    if (waitsFor) return waitsFor(this.#read, this.#operation, choice.processor);
     return footprint ? footprint(this.#operation, choice.processor).reads : null;
   }
 
