@@ -24,6 +24,16 @@ import { mmuMachine, type Flush, type Root } from './mmu.machine.ts';
 /** Invalidations under way from one CPU to another. */
 const CHANNEL_CAPACITY = 16;
 
+// Sent over and over, so one object each.
+const invlpgMessage = messageFor((vpn: number) => ({ type: 'invlpg', vpn }));
+const invpcidMessage = messageFor((kind: number, asid: number) => ({ type: 'invpcid', kind, asid, vpn: 0 }));
+const loadRootMessage = messageFor((root: number, asid: number, noflush: number) => ({
+  type: 'load_root',
+  root,
+  asid,
+  noflush: noflush === 1,
+}));
+
 /** What a TLBI invalidates. */
 export interface TlbiRequest {
   readonly type: 'tlbi';
@@ -118,7 +128,7 @@ export abstract class MmuInstructions {
     const tree = root < 0 ? 'init_mm' : `root 0x${root.toString(16)}`;
     yield this.#tell(
       CR3_WRITE,
-      { type: 'load_root', root, asid, noflush },
+      loadRootMessage(root, asid, Number(noflush)),
       `write_cr3(${tree}, pcid ${asid}${noflush ? ', noflush' : ''})`,
     );
   }
@@ -167,7 +177,7 @@ export abstract class MmuInstructions {
 
   /** INVPCID type 2: everything, global entries too. */
   *invpcid_all(): Steps {
-    yield this.#tell(INVPCID, { type: 'invpcid', kind: 2, asid: 0, vpn: 0 }, 'invpcid(all)');
+    yield this.#tell(INVPCID, invpcidMessage(2, 0), 'invpcid(all)');
   }
 
   /** A TLBI for this CPU only, complete at the next {@link dsb}. */
