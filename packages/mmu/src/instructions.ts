@@ -57,9 +57,6 @@ export interface RemoteRequest {
   readonly pages?: { readonly vpn: number; readonly count: number };
 }
 
-const invlpgMessage = messageFor((vpn: number) => ({ type: 'invlpg', vpn }));
-const invpcidMessage = messageFor((kind: number, asid: number) => ({ type: 'invpcid', kind, asid, vpn: 0 }));
-
 /**
  * The MMU of one CPU as its routines see it. Make all of a machine's MMUs, then {@link connectMmus} if one CPU can
  * invalidate on another.

@@ -21,6 +21,7 @@ import { do_idle, user_mode, type Cpu, type Scheduler } from '@shootdown/cpu';
 import {
   exit_mmap,
   fork,
+  lazy_returns,
   madvise_dontneed,
   mmap,
   mprotect,
@@ -171,7 +172,11 @@ export function* runActions(
 ): Steps {
   for (const action of actions) {
     yield* runAction(context, action, variables);
+<<<<<<< HEAD
     if (!NO_SYSTEM_CALL.has(action.do)) yield* returns(context);
+=======
+    yield* lazy_returns(context.kernel, context.cpu);
+>>>>>>> main
   }
 }
 
