@@ -7,13 +7,8 @@ import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape } from '@sho
 import { architectures, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
-<<<<<<< HEAD
 import { startKernel, vectorsOf, type OwnThreads, type StartedKernel } from './kernel.ts';
-import type { Topology } from './schema.ts';
-=======
-import { startKernel, type OwnThreads, type StartedKernel } from './kernel.ts';
 import { lazyModeOf, type Topology } from './schema.ts';
->>>>>>> main
 
 /** A machine, ready to run. */
 export interface AssembledMachine {

@@ -100,17 +100,6 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     flushCeiling,
     flush_tlb_multi,
   });
-<<<<<<< HEAD
-  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', frames.tables) };
-  const tasks = addScheduler(description, parts, kernel, mms);
-  const processes = processStates(description, builder, mms, tasks);
-  return { kernel, ...startThreads(description, parts, kernel, smp, processes, tasks) };
-}
-
-/** The interrupts that the CPUs of a kernel can be sent. */
-export function vectorsOf(description: KernelDescription, cpu: number): readonly string[] {
-  return sharedCpus(description).has(cpu) ? [CALL_FUNCTION_VECTOR, RESCHEDULE_VECTOR] : [CALL_FUNCTION_VECTOR];
-=======
   const mode = parts.lazyMode && parts.lazyMode.defers !== 'nothing' ? lazyMmuOf(parts, parts.lazyMode) : undefined;
   const kernel: Kernel = {
     builder,
@@ -122,9 +111,14 @@ export function vectorsOf(description: KernelDescription, cpu: number): readonly
     ptl: builder.region('ptl', frames.tables),
     ...(mode && { lazy: mode }),
   };
-  const processes = processStates(description, builder, mms);
-  return { kernel, ...startThreads(description, parts, kernel, smp, processes) };
->>>>>>> main
+  const tasks = addScheduler(description, parts, kernel, mms);
+  const processes = processStates(description, builder, mms, tasks);
+  return { kernel, ...startThreads(description, parts, kernel, smp, processes, tasks) };
+}
+
+/** The interrupts that the CPUs of a kernel can be sent. */
+export function vectorsOf(description: KernelDescription, cpu: number): readonly string[] {
+  return sharedCpus(description).has(cpu) ? [CALL_FUNCTION_VECTOR, RESCHEDULE_VECTOR] : [CALL_FUNCTION_VECTOR];
 }
 
 /** Lazy MMU mode of a run: no hazard ends it, all of them are counted. */

@@ -172,11 +172,8 @@ export function* runActions(
 ): Steps {
   for (const action of actions) {
     yield* runAction(context, action, variables);
-<<<<<<< HEAD
-    if (!NO_SYSTEM_CALL.has(action.do)) yield* returns(context);
-=======
     yield* lazy_returns(context.kernel, context.cpu);
->>>>>>> main
+    if (!NO_SYSTEM_CALL.has(action.do)) yield* returns(context);
   }
 }
 
