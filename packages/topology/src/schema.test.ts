@@ -281,6 +281,8 @@ describe('the README', () => {
 
   test('has every key', () => {
     const full = parseTopology(hosting(vm));
-    expect([...keys].sort()).toEqual([...new Set([...Object.keys(full), 'about', 'lazyMmu', 'runMicroseconds'])].sort());
+    expect([...keys].sort()).toEqual(
+      [...new Set([...Object.keys(full), 'about', 'lazyMmu', 'runMicroseconds'])].sort(),
+    );
   });
 });
