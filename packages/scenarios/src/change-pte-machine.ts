@@ -122,12 +122,10 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
     design,
     PRIMARY + 1,
   );
-  const vcpus = cpus
-    .slice(1)
-    .map((cpu, i): Vcpu => {
-      const words = builder.region(`vcpu${i}.kvm`, 2);
-      return { cpu, name: cpu.name, mmu: mmuOf(`guest${i}`), words: { mode: words.at(0), requests: words.at(1) } };
-    });
+  const vcpus = cpus.slice(1).map((cpu, i): Vcpu => {
+    const words = builder.region(`vcpu${i}.kvm`, 2);
+    return { cpu, name: cpu.name, mmu: mmuOf(`guest${i}`), words: { mode: words.at(0), requests: words.at(1) } };
+  });
   const kvm = new Kvm(builder, 'kvm', {
     frames,
     table: SECOND_STAGE,

@@ -173,7 +173,7 @@ function underTest(scenario: Scenario): ScenarioUnderTest {
  * counterexample. A counterexample that is known to be shortest was found by just that search.
  */
 async function expectSameInFull(reduced: ExploreResult, system: System): Promise<void> {
-  if (reduced.shortest || (reduced.states > FULL_STATES_MAX)) return;
+  if (reduced.shortest || reduced.states > FULL_STATES_MAX) return;
   const full = await explore(system, { ...UNCOUNTED, reduction: false });
   expect([full.verdict, full.property, full.schedule?.length]).toEqual([
     reduced.verdict,
