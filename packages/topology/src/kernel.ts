@@ -5,6 +5,7 @@ import { ModelError, program, type Frames, type Steps, type SystemBuilder } from
 import { startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {
+  Arm64Contpte,
   CALL_FUNCTION_VECTOR,
   lazy,
   lazy_flush_begins,
@@ -41,6 +42,8 @@ export interface KernelParts {
   readonly architecture: Architecture;
   /** Lazy MMU mode. Default: none, for a guest. */
   readonly lazyMode?: lazy.LazyArch;
+  /** Folios of 64 KB, and contiguous entries. Default false. */
+  readonly contpte?: boolean;
   readonly flushCeiling: number;
   readonly hz: number;
   /** Cycles per second of its CPUs. */
@@ -97,6 +100,7 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     arch: mode ? judgingFlushes(arch, mode) : arch,
     ptl: builder.region('ptl', frames.tables),
     ...(mode && { lazy: mode }),
+    ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
   };
   const processes = processStates(description, builder, mms);
   return { kernel, ...startThreads(description, parts, kernel, smp, processes) };

@@ -18,7 +18,7 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import type { ContiguousMmu, ContiguousTlb, FlushMonitor, Smmu } from '@shootdown/mmu';
+import type { ContiguousMmu, ContiguousTlb, FlushMonitor, MmuInstructions, Smmu } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { ContpteRoutines } from './routines.ts';
 
@@ -88,8 +88,38 @@ const CONTPTE_KERNEL_KEYS = keysOf<ContpteKernelOptions>()(
   'smmu',
 );
 
+/**
+ * What the layer, and the operations on entries above and below it, need of a kernel: that of the scenarios, which is
+ * {@link ContpteKernel}, or one of a run.
+ */
+export interface ContpteLayer {
+  readonly frames: Frames;
+  readonly CONT_PTES: number;
+  readonly CONT_PTE_SIZE: number;
+  readonly PTRS_PER_PTE: number;
+  /** FEAT_TLBIRANGE. */
+  readonly tlbiRange: boolean;
+  readonly smmu: Smmu | null;
+  readonly system_supports_bbml2_noabort: boolean;
+  /** What checks that nothing stale of an address space is used. */
+  monitorOf(mm: ContpteMm): FlushMonitor | undefined;
+  /** page_folio(). */
+  folioOf(pfn: number): Steps<Folio>;
+  /** Where an entry is; null beyond the table. */
+  entryOf(ptep: Ptep, access: string): Steps<EntryPointer | null>;
+}
+
+/** A CPU as the layer sees it. */
+export interface ContpteLayerCpu {
+  readonly id: number;
+  readonly kernel: ContpteLayer;
+  readonly mmu: MmuInstructions;
+  /** The kernel's routines. */
+  readonly k: ContpteRoutines;
+}
+
 /** One kernel. */
-export class ContpteKernel {
+export class ContpteKernel implements ContpteLayer {
   static {
     noteMethods(this);
   }
@@ -154,6 +184,15 @@ export class ContpteKernel {
     return index;
   }
 
+  /** The folio that a frame belongs to. */
+  *folioOf(pfn: number): Steps<Folio> {
+    return this.folio(this.page_folio(pfn));
+  }
+
+  monitorOf(mm: ContpteMm): FlushMonitor | undefined {
+    return this.monitors[this.mms.indexOf(mm)];
+  }
+
   folio(index: number): Folio {
     return this.folios[index] as Folio;
   }
@@ -167,12 +206,9 @@ export class ContpteKernel {
 }
 
 /** A CPU as its kernel code sees it. */
-export interface ContpteCpu {
-  readonly id: number;
+export interface ContpteCpu extends ContpteLayerCpu {
   readonly kernel: ContpteKernel;
   readonly mmu: ContiguousMmu;
-  /** The kernel's routines. */
-  readonly k: ContpteRoutines;
 }
 
 /** A CPU of a kernel. */

@@ -25,7 +25,7 @@ const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
  * it is not.
  */
 const scanning = (restarts: boolean) =>
-  routine('contpte_ptep_get_lockless', function* (cpu: contpte.ContpteCpu, orig_ptep: contpte.Ptep): Steps<number> {
+  routine('contpte_ptep_get_lockless', function* (cpu: contpte.ContpteLayerCpu, orig_ptep: contpte.Ptep): Steps<number> {
     const { CONT_PTES } = cpu.kernel;
     const ptep = contpte.contpte_align_down(cpu, orig_ptep);
     retry: for (;;) {

@@ -36,7 +36,7 @@ const before: Routines = {
   set_ptes: routine(
     'set_ptes',
     function* (
-      cpu: contpte.ContpteCpu,
+      cpu: contpte.ContpteLayerCpu,
       _mm: contpte.ContpteMm,
       _addr: number,
       ptep: contpte.Ptep,
@@ -71,13 +71,13 @@ function* eachPage(nr: number, body: (i: number) => Steps): Steps {
 const basic: Routines = {
   wrprotect_ptes: routine(
     'wrprotect_ptes',
-    function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
+    function* (cpu: contpte.ContpteLayerCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
       yield* eachPage(nr, (i) => routines.wrprotect_ptes(cpu, mm, addr + i * PAGE_SIZE, contpte.ptep_plus(ptep, i), 1));
     },
   ),
   clear_full_ptes: routine(
     'clear_full_ptes',
-    function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
+    function* (cpu: contpte.ContpteLayerCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
       yield* eachPage(nr, (i) =>
         routines.clear_full_ptes(cpu, mm, addr + i * PAGE_SIZE, contpte.ptep_plus(ptep, i), 1),
       );
