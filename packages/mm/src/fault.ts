@@ -58,14 +58,7 @@ export const handle_mm_fault = routine(
 /** A page of zeroes where there was none. (A read maps a page too: the shared zero page is not modelled.) */
 const do_anonymous_page = routine(
   'do_anonymous_page',
-  function* (
-    kernel: Kernel,
-    cpu: Cpu,
-    mm: Mm,
-    vpn: number,
-    ptep: EntryPointer,
-    write: boolean,
-  ): Steps<FaultResult> {
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, write: boolean): Steps<FaultResult> {
     const { frames } = kernel;
     if (yield* do_anonymous_folio(kernel, cpu, mm, vpn, ptep, write)) return 'retry';
     const page = yield* frames.alloc(FrameKind.page);

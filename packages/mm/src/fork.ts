@@ -60,15 +60,7 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
  */
 const copy_pte_range = routine(
   'copy_pte_range',
-  function* (
-    kernel: Kernel,
-    cpu: Cpu,
-    parent: Mm,
-    child: Mm,
-    first: EntryPointer,
-    from: number,
-    to: number,
-  ): Steps {
+  function* (kernel: Kernel, cpu: Cpu, parent: Mm, child: Mm, first: EntryPointer, from: number, to: number): Steps {
     const { frames } = kernel;
     for (let vpn = from, nr = 1; vpn < to; vpn += nr) {
       nr = 1;

@@ -8,12 +8,7 @@ import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shoo
 import { folio_pte_batch, modify_prot_start_ptes, set_ptes } from './arch/arm64-contpte.ts';
 import { FPB_RESPECT_WRITE } from './contpte/batch.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
-import {
-  lazy_mmu_mode_disable,
-  lazy_mmu_mode_enable,
-  pte_unmap_unlock,
-  ptep_get,
-} from './lazy-ptes.ts';
+import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
 import { invalidate_range_end, invalidate_range_start, release } from './notify.ts';

@@ -4,7 +4,16 @@
  */
 import { FrameKind, NO_FRAME, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn } from '@shootdown/mmu';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_CONT,
+  _PAGE_DIRTY,
+  _PAGE_PRESENT,
+  _PAGE_RW,
+  _PAGE_USER,
+  mk_pte,
+  pte_pfn,
+} from '@shootdown/mmu';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte, mayReuse } from './anon-rmap.ts';
 import { unfold } from './arch/arm64-contpte.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';

@@ -84,7 +84,8 @@ export class Mmu extends MmuInstructions {
     }
     if (cached === 0 && depth > 0 && walked.lastTable !== 0) this.#caches.insertTable(cx, vpn, asid, walked.lastTable);
     const { entry } = walked;
-    const size = walked.size === 0 && this.#contiguousPages > 0 && (entry & _PAGE_CONT) !== 0 ? CONTIGUOUS : walked.size;
+    const size =
+      walked.size === 0 && this.#contiguousPages > 0 && (entry & _PAGE_CONT) !== 0 ? CONTIGUOUS : walked.size;
     this.#caches.insert(cx, vpn, asid, size, entry);
     return this.#use(cx, vpn, entry, size);
   }

@@ -42,7 +42,11 @@ describe('folios of 64 KB in a run', () => {
   });
 
   it('mprotect() of the whole keeps the block; of one page it unfolds it, and back folds it again', () => {
-    const whole = run([...mapped(16), { do: 'mprotect', area: 'a', prot: 'r' }, { do: 'mprotect', area: 'a', prot: 'rw' }]);
+    const whole = run([
+      ...mapped(16),
+      { do: 'mprotect', area: 'a', prot: 'r' },
+      { do: 'mprotect', area: 'a', prot: 'rw' },
+    ]);
     expect(blocksOf(whole)).toEqual([3, 0, 0]);
     const last: readonly Action[] = [
       { do: 'mmap', area: 'last', pages: 1 },

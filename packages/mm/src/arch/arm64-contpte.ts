@@ -4,11 +4,28 @@
  *
  * A kernel without {@link Kernel.contpte} performs what it performed before there was the layer: one entry at a time.
  */
-import { load, noted, noteMethods, type EntryPointer, type Frames, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  assertThat,
+  noted,
+  noteMethods,
+  type EntryPointer,
+  type Frames,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_pfn, type FlushMonitor, type MmuInstructions, type Smmu } from '@shootdown/mmu';
 import { folio_pte_batch_flags } from '../contpte/batch.ts';
-import type { ContpteLayer, ContpteLayerCpu, ContpteMm, Folio, Ptep } from '../contpte/kernel.ts';
+import {
+  PAST_TABLE,
+  page_folio,
+  type ContpteLayer,
+  type ContpteLayerCpu,
+  type ContpteMm,
+  type Folio,
+  type Ptep,
+} from '../contpte/kernel.ts';
 import { routines } from '../contpte/routines.ts';
 import type { Kernel, Mm } from '../kernel.ts';
 import { ptep_get_and_clear, ptep_modify_prot_start, ptep_set_wrprotect, set_pte } from '../lazy-ptes.ts';
@@ -46,13 +63,14 @@ export class Arm64Contpte implements ContpteLayer {
     return undefined;
   }
 
-  /** page_folio(): pages of a folio that are given back one by one leave it, as after split_folio(). */
-  *folioOf(pfn: number): Steps<Folio> {
-    const large = yield* load(this.large.at(pfn), { label: `page_folio(0x${pfn.toString(16)})` });
+  /** Pages of a folio that are given back one by one leave it, as after split_folio(). */
+  folioOf(pfn: number, large: number): Folio {
     return large === 0 ? { pfn, nr_pages: 1 } : { pfn: pfn - (pfn % this.CONT_PTES), nr_pages: this.CONT_PTES };
   }
 
-  *entryOf({ table, index }: Ptep): Steps<EntryPointer | null> {
+  /** Blocks do not cross the end of a table. */
+  *entryOf({ table, index }: Ptep, access: string): Steps<EntryPointer | null> {
+    yield* assertThat(index < this.PTRS_PER_PTE, PAST_TABLE, `${access}(pte[${index}])`);
     return this.frames.entry(table, index);
   }
 
@@ -75,7 +93,7 @@ export const folio_pte_batch = noted(function* folio_pte_batch(
   flags = 0,
 ): Steps<number> {
   if (!contpte || max_nr === 1) return 1;
-  const folio = yield* contpte.folioOf(pte_pfn(pte));
+  const folio = yield* page_folio(contpte.cpu(cpu), pte_pfn(pte));
   if (folio.nr_pages === 1) return 1;
   return yield* folio_pte_batch_flags(contpte.cpu(cpu), folio, ptepOf(ptep), pte, max_nr, flags);
 });

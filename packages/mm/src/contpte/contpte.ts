@@ -8,6 +8,7 @@ import { count, inlined, point, routine, type Steps, noted } from '@shootdown/ma
 import {
   PAGE_SHIFT,
   PAGE_SIZE,
+  page_folio,
   ptep_plus,
   type ContpteLayerCpu,
   type ContpteMm,
@@ -86,7 +87,7 @@ export const __contpte_try_fold = routine(
     const { kernel } = cpu;
     const { CONT_PTES, CONT_PTE_SIZE } = kernel;
     if (mm.user === false) return;
-    const folio = yield* kernel.folioOf(pte_pfn(pte));
+    const folio = yield* page_folio(cpu, pte_pfn(pte));
     const folio_start = addr - (pte_pfn(pte) - folio.pfn) * PAGE_SIZE;
     const folio_end = folio_start + folio.nr_pages * PAGE_SIZE;
     const cont_start = align_down(addr, CONT_PTE_SIZE);
@@ -359,7 +360,14 @@ const contpte_all_subptes_match_access_flags = inlined(function* (
  */
 export const contpte_ptep_set_access_flags = routine(
   'contpte_ptep_set_access_flags',
-  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
     if (yield* contpte_all_subptes_match_access_flags(cpu, ptep, entry)) return 0;
     const orig_pte = yield* __ptep_get(cpu, ptep);
     if (pte_write(orig_pte) === pte_write(entry)) {

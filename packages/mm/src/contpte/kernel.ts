@@ -6,6 +6,7 @@
  */
 import {
   assertThat,
+  load,
   Local,
   ModelError,
   type EntryPointer,
@@ -103,8 +104,10 @@ export interface ContpteLayer {
   readonly system_supports_bbml2_noabort: boolean;
   /** What checks that nothing stale of an address space is used. */
   monitorOf(mm: ContpteMm): FlushMonitor | undefined;
-  /** page_folio(). */
-  folioOf(pfn: number): Steps<Folio>;
+  /** Per frame, in a run: it came as part of a large folio. Left out: that is known without looking. */
+  readonly large?: Region;
+  /** The folio that a frame belongs to. See {@link page_folio}. */
+  folioOf(pfn: number, large: number): Folio;
   /** Where an entry is; null beyond the table. */
   entryOf(ptep: Ptep, access: string): Steps<EntryPointer | null>;
 }
@@ -185,7 +188,7 @@ export class ContpteKernel implements ContpteLayer {
   }
 
   /** The folio that a frame belongs to. */
-  *folioOf(pfn: number): Steps<Folio> {
+  folioOf(pfn: number): Folio {
     return this.folio(this.page_folio(pfn));
   }
 
@@ -215,6 +218,12 @@ export interface ContpteCpu extends ContpteLayerCpu {
 export function contpteCpu(kernel: ContpteKernel, id: number): ContpteCpu {
   return { id, kernel, mmu: kernel.tlb.mmus[id] as ContiguousMmu, k: kernel.routines };
 }
+
+/** page_folio(). */
+export const page_folio = noted(function* page_folio({ kernel }: ContpteLayerCpu, pfn: number): Steps<Folio> {
+  const { large } = kernel;
+  return kernel.folioOf(pfn, large ? yield* load(large.at(pfn), { label: `page_folio(0x${pfn.toString(16)})` }) : 0);
+});
 
 /** pte_offset_map_lock(). */
 export const pte_offset_map_lock = noted(function* pte_offset_map_lock(

@@ -26,10 +26,13 @@ export const ptep_get = routine('ptep_get', function* (cpu: ContpteLayerCpu, pte
   return pte_valid_cont(pte) ? yield* cpu.k.contpte_ptep_get(cpu, ptep, pte) : pte;
 });
 
-export const ptep_get_lockless = routine('ptep_get_lockless', function* (cpu: ContpteLayerCpu, ptep: Ptep): Steps<number> {
-  const pte = yield* __ptep_get(cpu, ptep);
-  return pte_valid_cont(pte) ? yield* cpu.k.contpte_ptep_get_lockless(cpu, ptep) : pte;
-});
+export const ptep_get_lockless = routine(
+  'ptep_get_lockless',
+  function* (cpu: ContpteLayerCpu, ptep: Ptep): Steps<number> {
+    const pte = yield* __ptep_get(cpu, ptep);
+    return pte_valid_cont(pte) ? yield* cpu.k.contpte_ptep_get_lockless(cpu, ptep) : pte;
+  },
+);
 
 export const ptep_get_and_clear = routine(
   'ptep_get_and_clear',
@@ -70,7 +73,14 @@ export const wrprotect_ptes = routine(
 
 export const ptep_set_access_flags = routine(
   'ptep_set_access_flags',
-  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
     entry = pte_mknoncont(entry);
     if (!pte_valid_cont(yield* __ptep_get(cpu, ptep)))
       return yield* cpu.k.__ptep_set_access_flags(cpu, vma, addr, ptep, entry, dirty);

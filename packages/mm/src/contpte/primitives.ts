@@ -43,7 +43,10 @@ export const __set_pte = noted(function* __set_pte(cpu: ContpteLayerCpu, ptep: P
 });
 
 /** xchg() with 0: what hardware has set until then is in the result. */
-export const __ptep_get_and_clear = noted(function* __ptep_get_and_clear(cpu: ContpteLayerCpu, ptep: Ptep): Steps<number> {
+export const __ptep_get_and_clear = noted(function* __ptep_get_and_clear(
+  cpu: ContpteLayerCpu,
+  ptep: Ptep,
+): Steps<number> {
   const entry = yield* cpu.kernel.entryOf(ptep, '__ptep_get_and_clear');
   return entry ? yield* cpu.kernel.frames.xchg(entry, 0, at('__ptep_get_and_clear', ptep)) : 0;
 });
@@ -105,12 +108,15 @@ export const __get_and_clear_full_ptes = routine(
   },
 );
 
-export const __wrprotect_ptes = routine('__wrprotect_ptes', function* (cpu: ContpteLayerCpu, ptep: Ptep, nr: number): Steps {
-  for (let i = 0; i < nr; i++) {
-    yield* point('wrprotect', i);
-    yield* cmpxchg_loop(cpu, ptep_plus(ptep, i), '__ptep_set_wrprotect', pte_wrprotect);
-  }
-});
+export const __wrprotect_ptes = routine(
+  '__wrprotect_ptes',
+  function* (cpu: ContpteLayerCpu, ptep: Ptep, nr: number): Steps {
+    for (let i = 0; i < nr; i++) {
+      yield* point('wrprotect', i);
+      yield* cmpxchg_loop(cpu, ptep_plus(ptep, i), '__ptep_set_wrprotect', pte_wrprotect);
+    }
+  },
+);
 
 /** Returns 1 if the entry was young. */
 export const __ptep_test_and_clear_young = routine(
@@ -146,7 +152,14 @@ const ACCESS_FLAGS = PTE_RDONLY | PTE_AF | PTE_WRITE | PTE_DIRTY;
  */
 export const __ptep_set_access_flags = routine(
   '__ptep_set_access_flags',
-  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
     if ((yield* __ptep_get(cpu, ptep)) === entry) return 0;
     const wanted = entry & ACCESS_FLAGS;
     yield* cmpxchg_loop(cpu, ptep, '__ptep_set_access_flags', (old) => {

@@ -31,7 +31,13 @@ interface Design extends ContpteVariant {
 /** One entry is cleared, and the others keep the contiguous bit. */
 const clear_full_ptes = routine(
   'clear_full_ptes',
-  function* (cpu: contpte.ContpteLayerCpu, _mm: contpte.ContpteMm, _addr: number, ptep: contpte.Ptep, nr: number): Steps {
+  function* (
+    cpu: contpte.ContpteLayerCpu,
+    _mm: contpte.ContpteMm,
+    _addr: number,
+    ptep: contpte.Ptep,
+    nr: number,
+  ): Steps {
     yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
   },
 );
