@@ -1,5 +1,7 @@
 /** What comes after a verdict: the space around it, and its code with lines changed. Loaded when asked for. */
 import {
+  explained,
+  judgeSchedule,
   mutate,
   mutationsNamed,
   survey,
@@ -7,7 +9,16 @@ import {
   type ResolvedScenario,
   type Survey,
 } from '@shootdown/explorer';
-import { mutated, type CodeLine, type Mutation } from '@shootdown/machine';
+import {
+  mutated,
+  RandomScheduler,
+  recordTrace,
+  runScheduler,
+  TabulatedExecutor,
+  type CodeLine,
+  type Mutation,
+  type Trace,
+} from '@shootdown/machine';
 import type { JudgedLine, Mutated } from './api.ts';
 
 /** Mutations by the system that they change: to find them, all of it is searched. */
@@ -63,4 +74,24 @@ export async function mutateLines(
 function judgedLine(line: CodeLine, change: string, judgement: Judgement | null): JudgedLine {
   const { routine, step, text, next, unmodelled, isBarrier, processors } = line;
   return { routine, step, change, text, next, unmodelled, isBarrier, processors, judgement };
+}
+
+/** Steps of the run that is shown of a system without a counterexample. */
+const SAMPLE_STEPS_MAX = 400;
+const SAMPLE_SEED = 1;
+
+/** One run of a system, by chance. */
+export function sampleRun(scenario: ResolvedScenario): { readonly schedule: readonly number[]; readonly trace: Trace } {
+  const executor = new TabulatedExecutor(scenario.build());
+  const { schedule } = runScheduler(executor, new RandomScheduler(SAMPLE_SEED), SAMPLE_STEPS_MAX);
+  return { schedule, trace: recordTrace(executor, schedule) };
+}
+
+/** The trace of a schedule, with what is wrong where it ends. */
+export function judgedTrace(scenario: ResolvedScenario, schedule: readonly number[]): Trace {
+  const executor = new TabulatedExecutor(scenario.build());
+  const trace = recordTrace(executor, schedule);
+  const problem = judgeSchedule(scenario.build(), schedule);
+  const verdict = problem?.kind === 'deadlock' ? 'deadlock' : 'violation';
+  return problem ? explained(executor, trace, { ...problem, verdict }) : trace;
 }

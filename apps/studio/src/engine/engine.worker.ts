@@ -3,25 +3,14 @@ import {
   agrees,
   contextSwitches,
   counterexample,
-  explained,
   expectedVerdict,
   explore,
-  judgeSchedule,
   resolveScenario,
   type ResolvedScenario,
   type Scenario,
   type Survey,
 } from '@shootdown/explorer';
-import {
-  MEMORY_MODELS,
-  formatSchedule,
-  RandomScheduler,
-  recordStates,
-  recordTrace,
-  runScheduler,
-  TabulatedExecutor,
-  type Trace,
-} from '@shootdown/machine';
+import { MEMORY_MODELS, formatSchedule, recordStates, TabulatedExecutor, type Trace } from '@shootdown/machine';
 import { placementsOf } from '@shootdown/report';
 import { expose } from 'comlink';
 import { allScenarios, shippedScenarios } from './shipped.ts';
@@ -29,9 +18,6 @@ import type { Beyond, Engine, Mutated, ReadCode, ScenarioEntry, SystemRequest, V
 
 /** Functions nested deeper than this share the last level of indentation. */
 const LEVELS_MAX = 5;
-/** Steps of the run that is shown of a system without a counterexample. */
-const SAMPLE_STEPS_MAX = 400;
-const SAMPLE_SEED = 1;
 
 async function resolved({ mutations: texts, own, ...request }: SystemRequest): Promise<ResolvedScenario> {
   const found = own
@@ -57,10 +43,9 @@ function walkOf(request: ResolvedScenario, schedule: readonly number[], trace: T
 }
 
 /** Of a system that has no counterexample: one run, so that there is something to look at. */
-function sampleOf(request: ResolvedScenario): Walk {
-  const executor = new TabulatedExecutor(request.build());
-  const { schedule } = runScheduler(executor, new RandomScheduler(SAMPLE_SEED), SAMPLE_STEPS_MAX);
-  return walkOf(request, schedule, recordTrace(executor, schedule));
+async function sampleOf(request: ResolvedScenario): Promise<Walk> {
+  const { schedule, trace } = (await import('./deeper.ts')).sampleRun(request);
+  return walkOf(request, schedule, trace);
 }
 
 async function spaceOf(request: SystemRequest): Promise<Survey> {
@@ -110,7 +95,7 @@ const engine: Engine = {
       agrees: agrees(scenario.expected, found.verdict),
       source: scenario.variant.source,
       summary: scenario.variant.summary,
-      walk: schedule === null ? sampleOf(scenario) : walkOf(scenario, schedule, counterexample(scenario, found)),
+      walk: schedule === null ? await sampleOf(scenario) : walkOf(scenario, schedule, counterexample(scenario, found)),
       isCounterexample: schedule !== null,
       replay: `npx shootdown replay ${words.join(' ')} --schedule ${formatSchedule(schedule ?? [])}`,
     };
@@ -118,11 +103,7 @@ const engine: Engine = {
 
   async walk(request, schedule): Promise<Walk> {
     const scenario = await resolved(request);
-    const executor = new TabulatedExecutor(scenario.build());
-    const trace = recordTrace(executor, schedule);
-    const problem = judgeSchedule(scenario.build(), schedule);
-    const verdict = problem?.kind === 'deadlock' ? 'deadlock' : 'violation';
-    return walkOf(scenario, schedule, problem ? explained(executor, trace, { ...problem, verdict }) : trace);
+    return walkOf(scenario, schedule, (await import('./deeper.ts')).judgedTrace(scenario, schedule));
   },
 
   async beyond(request, schedule): Promise<Beyond> {
@@ -154,6 +135,10 @@ const engine: Engine = {
     } catch (error) {
       return { scenarios: [], mistakes: code.mistakesIn(error) };
     }
+  },
+
+  async texts(address) {
+    return await (await import('./texts.ts')).textsFrom(address);
   },
 
   async gallery() {
@@ -189,4 +174,8 @@ const answering = Object.fromEntries(
   ]),
 );
 
-expose(answering);
+/** In a sandbox, the page is at the other end of a port. */
+const { shootdownPort } = globalThis as { readonly shootdownPort?: MessagePort };
+
+if (shootdownPort) expose(answering, shootdownPort);
+else expose(answering);

@@ -1,7 +1,6 @@
 /** The frame of all screens: tabs, theme, keyboard. */
 import { signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
 import { tabs } from '../link.ts';
 import { play } from '../play.ts';
 import {
@@ -11,7 +10,6 @@ import {
   goTo,
   nextSwitch,
   openTab,
-  said,
   showWalk,
   steps,
   tab,
@@ -20,6 +18,7 @@ import {
   walk,
 } from '../store.ts';
 import { Explore } from './Explore.tsx';
+import { Later } from './Later.tsx';
 
 const copied = signal(false);
 
@@ -77,17 +76,6 @@ addEventListener('keydown', onKey);
 const mutate = async (): Promise<ComponentType> => (await import('./Mutate.tsx')).Mutate;
 const run = async (): Promise<ComponentType> => (await import('./Run.tsx')).Run;
 const write = async (): Promise<ComponentType> => (await import('./Write.tsx')).Write;
-
-function Later({ load }: { readonly load: () => Promise<ComponentType> }) {
-  const [View, setView] = useState<ComponentType | null>(null);
-  useEffect(() => {
-    load().then(
-      (view) => setView(() => view),
-      (error: unknown) => (trouble.value = said(error)),
-    );
-  }, [load]);
-  return View ? <View /> : <main class="screen waiting">Loading ...</main>;
-}
 
 export function Studio() {
   return (
