@@ -31,6 +31,9 @@ export function parseTopology(input: unknown, source = 'topology'): Topology {
   }
   checkReferences(parsed.data, source);
   lazyModeOf(parsed.data, source);
+  const { architecture, folio } = parsed.data;
+  if (folio !== '4K' && !architectures[architecture].hasContiguousEntries)
+    throw new ModelError(`topology: ${source}: folio: contiguous entries are arm64 only (${folio} on ${architecture})`);
   return parsed.data;
 }
 
