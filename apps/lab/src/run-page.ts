@@ -1,7 +1,7 @@
 /** The page of a run: what `shootdown run --report` writes. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { Histogram, pageHtml, type MessageCount, type Page, type Plot, type PlotLibrary } from '@shootdown/report';
+import { pageHtml, type Histogram, type MessageCount, type Page, type Plot, type PlotLibrary } from '@shootdown/report';
 import type { AssembledMachine, MachineRun } from '@shootdown/topology';
 
 /** Lines in one plot at most: the counters that counted most. */

@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { hashString, ModelError } from '@shootdown/machine';
-import { releaseProxy, wrap, type Endpoint, type Remote } from 'comlink';
+import { releaseProxy, wrap, type Remote } from 'comlink';
 import { PartRunner, type PartOptions, type PartState } from './part-runner.ts';
 import { partsOf, type Part } from './parts.ts';
 import type { Counters, MachineRun } from './run.ts';
@@ -40,7 +40,7 @@ class WorkerPart implements Runs {
       this.#worker.once('exit', (code: number) => reject(new WorkerLost(`exit code ${code}`)));
     });
     this.#gone.catch(() => undefined);
-    this.#api = wrap<PartRunner>(port1 as unknown as Endpoint);
+    this.#api = wrap<PartRunner>(port1);
     onWorker(name, this.#worker);
   }
 

@@ -2,7 +2,7 @@
 import { formatSchedule, LiveExecutor, TabulatedExecutor, type Executor, type System } from '@shootdown/machine';
 import {
   counterTable,
-  Histogram,
+  type Histogram,
   histogramText,
   MessageCounts,
   messagesText,
