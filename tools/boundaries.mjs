@@ -64,8 +64,8 @@ const SIMULATOR = `${SCOPE}machine`;
 
 /**
  * The floors of packages/mm/src, lowest first: the kernel's own files with lazy MMU mode, contiguous entries, which its
- * faults and forks ask for, and architectures; what secondary MMUs add, and the rooms that stand on these. A file may import from its own folder and from lower floors. `index.ts`
- * is the door of the house.
+ * faults and forks ask for, and architectures; what secondary MMUs add, and the rooms that stand on these. A file may
+ * import from its own folder and from lower floors. `index.ts` is the door of the house.
  */
 const FLOORS = {
   folder: 'packages/mm',
