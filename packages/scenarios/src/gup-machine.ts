@@ -3,17 +3,19 @@
  */
 import type { KernelRoutines } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
-import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
+import { addVcpu, KVM_VCPU_PREEMPTED, type Vcpu } from '@shootdown/hypervisor';
 import {
   FrameKind,
   program,
   SystemBuilder,
+  type Address,
+  type Frames,
   type MemoryModel,
   type Program,
   type Property,
   type System,
 } from '@shootdown/machine';
-import { gup, Smp } from '@shootdown/mm';
+import { gup, Smp, type HeldTranslations } from '@shootdown/mm';
 import { pte_pfn } from '@shootdown/mmu';
 import { elided } from './flush-machine.ts';
 
@@ -44,8 +46,9 @@ export interface GupMachineOptions {
 
 /** Operations in a row without a point: more than the longest path through a flush, a sync and a free. */
 const HISTORY_MAX = 80;
-const WALKER = 0;
+const { WALKER } = gup;
 const REMOVER = 1;
+type FlushBackEnd = gup.FlushBackEnd;
 const MM_CPUMASK = (1 << WALKER) | (1 << REMOVER);
 
 /** Builds the machine. */
@@ -56,8 +59,14 @@ export function buildGupMachine(options: GupMachineOptions): System {
     addCpu(builder, id, rcu ? gup.GUP_VECTORS : gup.GUP_VECTORS.slice(0, 1)),
   );
   const smp = new Smp(builder, cpus);
-  const vcpu = flush === 'kvm-pv' ? addVcpu(builder, cpus[WALKER] as Cpu, { entry: 'atomic' }) : null;
-  const kernel = new gup.GupKernel(builder, cpus, smp, backEnd(flush, smp, vcpu), { rcu: rcu?.kind, tables, replace });
+  let held: FlushBackEnd['held'];
+  const vcpu =
+    flush === 'kvm-pv'
+      ? addVcpu(builder, cpus[WALKER] as Cpu, { entry: 'atomic', flushed: (cx) => held?.invalidated(cx, WALKER) })
+      : null;
+  const flushing = backEnd(flush, smp, vcpu);
+  held = flushing.held;
+  const kernel = new gup.GupKernel(builder, cpus, smp, flushing, { rcu: rcu?.kind, tables, replace });
   const programs = [
     program(gup.gup_fast_fallback, kernel, cpus[WALKER] as Cpu, guards),
     remove(kernel, cpus[REMOVER] as Cpu),
@@ -71,7 +80,7 @@ export function buildGupMachine(options: GupMachineOptions): System {
   return builder.build();
 }
 
-function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): gup.FlushBackEnd {
+function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): FlushBackEnd {
   if (flush === 'kvm-pv') return gup.kvmPv(smp, MM_CPUMASK, { stealTime: [vcpu?.stealTime] });
   if (flush === 'hypercall') return gup.hypercall(smp, MM_CPUMASK);
   if (flush === 'invlpgb') return gup.invlpgb();
@@ -79,7 +88,7 @@ function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): gup.FlushBackEnd {
 }
 
 function propertiesOf(
-  { frames, monitor, tables }: gup.GupKernel,
+  { frames, monitor, tables, flush }: gup.GupKernel,
   { removed, tablesAreFreed, pagesAreReused, midway }: GupMachineOptions,
   vcpu: Vcpu | null,
 ): Property[] {
@@ -90,6 +99,7 @@ function propertiesOf(
   const walking = monitor.walking.at(0);
   const pinned = monitor.pinned.at(0);
   const properties: Property[] = [
+    ...(flush.held ? [nothingIsHeldThatIsFree(flush.held, frames, walking, vcpu)] : []),
     {
       name: 'the walk pins a page',
       kind: 'sometimes',
@@ -144,4 +154,29 @@ function propertiesOf(
   }
   if (vcpu) properties.push(elided(vcpu));
   return properties;
+}
+
+/**
+ * Pages: as long as the CPU runs user code. Tables: as long as it runs at all, for it walks them whenever it likes. What
+ * a vCPU holds that is preempted KVM flushes before it runs again.
+ */
+function nothingIsHeldThatIsFree(
+  held: HeldTranslations,
+  frames: Frames,
+  walking: Address,
+  vcpu: Vcpu | null,
+): Property {
+  const [tables, pages] = held.wordsOf(WALKER);
+  const states = Array.from({ length: frames.count }, (_, frame) => frames.state.at(frame));
+  return {
+    name: gup.Invariant.I4,
+    kind: 'always',
+    why: 'the next owner would find its page written to, or hardware would walk what is no table',
+    reads: [tables, pages, walking, ...states, ...(vcpu ? [vcpu.stealTime] : [])],
+    check(read) {
+      if (vcpu && (read(vcpu.stealTime) & KVM_VCPU_PREEMPTED) !== 0) return true;
+      const used = read(tables) | (read(walking) === 0 ? read(pages) : 0);
+      return states.every((state, frame) => (used & (1 << frame)) === 0 || read(state) > 0);
+    },
+  };
 }
