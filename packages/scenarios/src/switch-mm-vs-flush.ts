@@ -14,6 +14,8 @@ interface Design extends Variant {
   readonly mutant?: X86TlbMutant;
   /** CPU 1 has never run the mm, and has nothing of it in its TLB. */
   readonly firstRun?: boolean;
+  /** CPUs of which that is true. Default 1. */
+  readonly firstRuns?: number;
 }
 
 const FIX = 'fea4e317f9e7, CVE-2025-37964; Fixes 6db2526c1d69';
@@ -71,14 +73,23 @@ const designs: readonly Design[] = [
     firstRun: true,
     mutant: 'before fea4e317f9e7',
   },
+  {
+    name: 'two-first-runs',
+    expected: 'safe',
+    source: 'cpumask_set_cpu(), which is atomic, in switch_mm_irqs_off(), v6.18',
+    summary: 'two CPUs run the mm for the first time: neither loses the bit of the other in mm_cpumask',
+    firstRun: true,
+    firstRuns: 2,
+  },
 ];
 
 /** Builds the machine of a variant. */
-function buildSwitchMmVsFlush({ variant: { mutant, firstRun }, memoryModel }: BuildRequest<Design>): System {
-  const loaded = firstRun ? [1, 2] : [1, 1];
+function buildSwitchMmVsFlush({ variant, memoryModel }: BuildRequest<Design>): System {
+  const { mutant, firstRun, firstRuns = 1 } = variant;
+  const loaded = firstRun ? [1, ...Array.from({ length: firstRuns }, () => 2)] : [1, 1];
   const machine = flushMachine({ memoryModel, mms: 2, loaded, ...(mutant && { x86: { mutant } }) });
   machine.builder.property(flushedMeanwhile(machine));
-  return startMachine(machine, [unmap, firstRun ? comes : comesBack]);
+  return startMachine(machine, [unmap, ...(firstRun ? Array.from({ length: firstRuns }, () => comes) : [comesBack])]);
 }
 
 function flushedMeanwhile({ x86, mms }: FlushMachine): Property {
