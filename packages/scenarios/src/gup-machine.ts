@@ -11,6 +11,7 @@ import {
   type Address,
   type Frames,
   type MemoryModel,
+  type OperationContext,
   type Program,
   type Property,
   type System,
@@ -38,8 +39,8 @@ export interface GupMachineOptions {
   readonly removed: 'pmd' | 'pte';
   /** The tables are freed in the end, unless they have been put back. */
   readonly tablesAreFreed: boolean;
-  /** The pages are freed, and as many are in other hands in the end. */
-  readonly pagesAreReused?: boolean;
+  /** References to pages in the end, besides the walk's: what is gone is in other hands. */
+  readonly references: number;
   /** With several tables: the first may be freed before the last is unlinked, which must have a witness. */
   readonly midway?: boolean;
 }
@@ -67,6 +68,7 @@ export function buildGupMachine(options: GupMachineOptions): System {
   const flushing = backEnd(flush, smp, vcpu);
   held = flushing.held;
   const kernel = new gup.GupKernel(builder, cpus, smp, flushing, { rcu: rcu?.kind, tables, replace });
+  kernel.tracepoints.folio_unpinned.attach((cx, frame) => notWritten(cx, frame, kernel, vcpu));
   const programs = [
     program(gup.gup_fast_fallback, kernel, cpus[WALKER] as Cpu, guards),
     remove(kernel, cpus[REMOVER] as Cpu),
@@ -89,7 +91,7 @@ function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): FlushBackEnd {
 
 function propertiesOf(
   { frames, monitor, tables, flush }: gup.GupKernel,
-  { removed, tablesAreFreed, pagesAreReused, midway }: GupMachineOptions,
+  { removed, tablesAreFreed, references, midway }: GupMachineOptions,
   vcpu: Vcpu | null,
 ): Property[] {
   const each = Array.from({ length: tables }, (_, i) => i);
@@ -129,18 +131,16 @@ function propertiesOf(
         ),
     });
   }
-  if (pagesAreReused) {
-    const words = Array.from({ length: frames.count }, (_, i) => [frames.state.at(i), frames.refcount.at(i)] as const);
-    properties.push({
-      name: 'every reference is accounted for in the end',
-      kind: 'finally',
-      why: 'one is left to each new owner and one to the walk if it has pinned a page: none is leaked, none is lost',
-      reads: [pinned, ...words.flat()],
-      check: (read) =>
-        words.reduce((sum, [state, count]) => sum + (read(state) === FrameKind.page ? read(count) : 0), 0) ===
-        tables + (read(pinned) === 0 ? 0 : 1),
-    });
-  }
+  const words = Array.from({ length: frames.count }, (_, i) => [frames.state.at(i), frames.refcount.at(i)] as const);
+  properties.push({
+    name: 'every reference is accounted for in the end',
+    kind: 'finally',
+    why: 'one is left to each new owner and one to the walk if it has pinned a page: none is leaked, none is lost',
+    reads: [pinned, ...words.flat()],
+    check: (read) =>
+      words.reduce((sum, [state, count]) => sum + (read(state) === FrameKind.page ? read(count) : 0), 0) ===
+      references + (read(pinned) === 0 ? 0 : 1),
+  });
   const [first] = states;
   const last = pmds.at(-1);
   if (midway && first !== undefined && last !== undefined) {
@@ -179,4 +179,18 @@ function nothingIsHeldThatIsFree(
       return states.every((state, frame) => (used & (1 << frame)) === 0 || read(state) > 0);
     },
   };
+}
+
+/** Whoever takes a page for unpinned reads it, or hands it on: no old translation may write to it by then. */
+function notWritten(
+  cx: OperationContext,
+  frame: number,
+  { flush: { held }, monitor }: gup.GupKernel,
+  vcpu: Vcpu | null,
+): void {
+  const mapped = monitor.page(cx, 0) === frame;
+  if (!held || mapped || (vcpu && (cx.read(vcpu.stealTime) & KVM_VCPU_PREEMPTED) !== 0)) return;
+  const [, pages] = held.wordsOf(WALKER);
+  if ((cx.read(pages) & (1 << frame)) !== 0)
+    cx.fail(gup.Invariant.I4, () => `0x${frame.toString(16)} may still be written to by CPU${WALKER}`);
 }
