@@ -10,7 +10,7 @@ const { systemOf, searched } = describeScenario(gupFastVsCollapse, { golden: ['p
 
 describe('gup-fast-vs-collapse', () => {
   it.each([
-    ['no-recheck', [I3, I1]],
+    ['no-recheck', [I3, I1, I2]],
     ['pte-recheck', [I3, I1]],
     ['pte-recheck/deposit-kept', [I3]],
     ['pmd-recheck', [I1]],

@@ -168,6 +168,7 @@ export const gupFastVsCollapse: Scenario<CollapseVariant> & OffersC = {
       remove: (kernel, cpu) => program(gup.khugepaged, kernel, cpu, sync, deposit, counts),
       removed: 'pmd',
       tablesAreFreed: deposit !== 'kept',
+      staysMapped: deposit === 'kept',
       references: 1,
     });
   },

@@ -17,7 +17,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import { gup, Smp, type HeldTranslations } from '@shootdown/mm';
-import { pte_pfn } from '@shootdown/mmu';
+import { _PAGE_PSE, pte_pfn, pte_present } from '@shootdown/mmu';
 import { elided } from './flush-machine.ts';
 
 /** How the machine flushes. */
@@ -39,6 +39,8 @@ export interface GupMachineOptions {
   readonly removed: 'pmd' | 'pte';
   /** The tables are freed in the end, unless they have been put back. */
   readonly tablesAreFreed: boolean;
+  /** The address is mapped in the end, if it is to be: whoever moves a page puts it back. */
+  readonly staysMapped?: boolean;
   /** References to pages in the end, besides the walk's: what is gone is in other hands. */
   readonly references: number;
   /** With several tables: the first may be freed before the last is unlinked, which must have a witness. */
@@ -91,7 +93,7 @@ function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): FlushBackEnd {
 
 function propertiesOf(
   { frames, monitor, tables, flush }: gup.GupKernel,
-  { removed, tablesAreFreed, references, midway }: GupMachineOptions,
+  { removed, tablesAreFreed, staysMapped = false, references, midway }: GupMachineOptions,
   vcpu: Vcpu | null,
 ): Property[] {
   const each = Array.from({ length: tables }, (_, i) => i);
@@ -129,6 +131,16 @@ function propertiesOf(
             // Freed, and perhaps a page since.
             read(states[i] as number) !== FrameKind.table || pte_pfn(read(pmds[i] as number)) === gup.PTE_TABLE + i,
         ),
+    });
+  }
+  if (staysMapped) {
+    const [pmd, pte] = [frames.entry(gup.PMD_TABLE, 0).address, frames.entry(gup.PTE_TABLE, 0).address];
+    properties.push({
+      name: 'the address is mapped in the end',
+      kind: 'finally',
+      why: 'what the page holds would be lost',
+      reads: [pmd, pte],
+      check: (read) => pte_present(read(pmd)) && ((read(pmd) & _PAGE_PSE) !== 0 || pte_present(read(pte))),
     });
   }
   const words = Array.from({ length: frames.count }, (_, i) => [frames.state.at(i), frames.refcount.at(i)] as const);

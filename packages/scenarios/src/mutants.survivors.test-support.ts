@@ -8,20 +8,9 @@ const NO_WALK_CACHES = 'the variant leaves the barrier out to see what it is to 
 const OWNED = 'the caller owns the range: nobody else changes the entry';
 const ISOLATED =
   'the table is out of reach already: the entry above has been cleared, and walkers have been waited for';
-const ONE_SENDER = 'one CPU calls others at a time';
 const ISB = ['pud_free_pmd_page/isb:leave-out'];
 const ONE_DUMP = 'one dump: nobody else toggles the key';
 const TURNED_OFF_LATE = 'the branch stays patched: a free takes a lock for nothing, and nothing else goes wrong';
-
-/** Cross-CPU calls. */
-const calls: readonly Survivor[] = [
-  { change: 'smp_call_function_many/csd_lock:leave-out', because: 'the caller has waited for its previous call' },
-  { change: 'smp_call_function_many/csd:swap-with-next', because: 'the IPI is sent after both' },
-  { change: 'smp_call_function_many/llist_add:load-then-store', because: ONE_SENDER },
-  { change: 'sysvec_call_function/llist_del_all:load-then-store', because: ONE_SENDER },
-  { change: 'smp_call_function_many/send_IPI:swap-with-next', because: 'what follows does not depend on the IPI' },
-  { change: 'smp_call_function_many/csd_lock_wait:swap-with-next', because: 'all are waited for, in either order' },
-];
 
 export const ofPtdumpVmalloc: readonly Survivor[] = [
   { change: 'ptdump_show/ptdump_walk_pgd:leave-out', variants: 'rcu-walk*', because: 'who does not walk harms nobody' },
@@ -38,6 +27,7 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
   },
   { change: 'ptdump_walk_pgd/mmap_write_unlock:swap-with-next', because: 'both are released, in either order' },
   { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v6-no-barrier*', because: NO_WALK_CACHES },
+  { change: '*/__flush_tlb_kernel_pgtable*:swap-with-next', because: 'the table is freed after both' },
   { change: '*/pudp_get:leave-out-recheck', because: OWNED },
   { change: '*/pmdp_get:leave-out-recheck', because: OWNED },
   { change: '*/mmap_read_unlock:swap-with-next', because: 'the lock is held longer' },
@@ -89,7 +79,6 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
   },
   { change: '*/pmd_clear:*', because: ISOLATED },
   { change: '*/pte_free_kernel:swap-with-next', because: ISOLATED },
-  ...calls,
 ];
 
 const ONE_TASK = 'one task of the mm takes it';
@@ -133,7 +122,6 @@ export const ofKvmPvFlush: readonly Survivor[] = [
     change: 'smp_call_function_many/flush_tlb_func:*',
     because: 'the flushing CPU does not access the page afterwards: remote-flush has one that does',
   },
-  ...calls,
 ];
 
 const RECHECKS = [
@@ -204,5 +192,4 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
   { change: 'unmap_region/zap_pte_range:swap-with-next', because: 'two tables, in either order' },
   { change: 'rcuc/__tlb_remove_table:swap-with-next', because: 'two tables, in either order' },
   { change: 'synchronize_rcu/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
-  ...calls,
 ];
