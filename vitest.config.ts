@@ -23,5 +23,5 @@ const conditions = ['@shootdown/source'];
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
-  test: { projects, passWithNoTests: true, testTimeout: 60_000, pool: 'threads' },
+  test: { projects, passWithNoTests: true, testTimeout: 60_000, hookTimeout: 60_000, pool: 'threads' },
 });

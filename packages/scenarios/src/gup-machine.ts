@@ -1,7 +1,6 @@
 /**
  * The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any.
  */
-import type { KernelRoutines } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { addVcpu, KVM_VCPU_PREEMPTED, type Vcpu } from '@shootdown/hypervisor';
 import {
@@ -26,7 +25,6 @@ export type Flush = 'native-ipi' | 'kvm-pv' | 'hypercall' | 'invlpgb' | 'tlbi';
 /** What the machine is made of. */
 export interface GupMachineOptions {
   readonly memoryModel: MemoryModel;
-  readonly replace?: KernelRoutines | undefined;
   readonly flush: Flush;
   readonly guards: gup.GupGuards;
   /** pte tables, of one page each; CPU0 walks to any of the pages. Default 1. */
@@ -56,7 +54,7 @@ const MM_CPUMASK = (1 << WALKER) | (1 << REMOVER);
 
 /** Builds the machine. */
 export function buildGupMachine(options: GupMachineOptions): System {
-  const { memoryModel, flush, guards, rcu, remove, tables, replace } = options;
+  const { memoryModel, flush, guards, rcu, remove, tables } = options;
   const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
   const cpus = Array.from({ length: rcu?.callbacks ? 3 : 2 }, (_, id) =>
     addCpu(builder, id, rcu ? gup.GUP_VECTORS : gup.GUP_VECTORS.slice(0, 1)),
@@ -69,7 +67,7 @@ export function buildGupMachine(options: GupMachineOptions): System {
       : null;
   const flushing = backEnd(flush, smp, vcpu);
   held = flushing.held;
-  const kernel = new gup.GupKernel(builder, cpus, smp, flushing, { rcu: rcu?.kind, tables, replace });
+  const kernel = new gup.GupKernel(builder, cpus, smp, flushing, { rcu: rcu?.kind, tables });
   kernel.tracepoints.folio_unpinned.attach((cx, frame) => notWritten(cx, frame, kernel, vcpu));
   const programs = [
     program(gup.gup_fast_fallback, kernel, cpus[WALKER] as Cpu, guards),

@@ -11,13 +11,20 @@ import { asOutputError } from '../output.ts';
 export const flags = { help: { type: 'boolean', help: 'this text' } } as const;
 
 const TEMPLATES = new URL('../../templates/init/', import.meta.url);
-const FILES = ['scenario.ts', 'scenario.test.ts', 'tsconfig.json'];
+/** What is written, and the template it is: packages are packed without files that are called tests. */
+const FILES: Readonly<Record<string, string>> = {
+  'scenario.ts': 'scenario.ts',
+  'scenario.test.ts': 'test.ts',
+  'tsconfig.json': 'tsconfig.json',
+};
 
 export function run(argv: readonly string[]): number {
   if (printedHelp(argv, 'init <folder>', flags)) return ExitCode.ok;
   const args = parseArguments('init', argv, flags, 1);
   const folder = required('init', args, 'a folder');
-  const files = new Map(FILES.map((name) => [name, readFileSync(new URL(name, TEMPLATES), 'utf8')]));
+  const files = new Map(
+    Object.entries(FILES).map(([name, template]) => [name, readFileSync(new URL(template, TEMPLATES), 'utf8')]),
+  );
   files.set('package.json', `${JSON.stringify(packageOf(folder), null, 2)}\n`);
   writeAll(folder, files);
   process.stdout.write(
