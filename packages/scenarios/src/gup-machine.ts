@@ -167,8 +167,8 @@ function propertiesOf(
 }
 
 /**
- * Pages: as long as the CPU runs user code. Tables: as long as it runs at all, for it walks them whenever it likes. What
- * a vCPU holds that is preempted KVM flushes before it runs again.
+ * Pages: as long as the CPU runs user code. Tables: as long as it runs at all, for it walks them whenever it likes.
+ * What a vCPU holds that is preempted KVM flushes before it runs again.
  */
 function nothingIsHeldThatIsFree(
   held: HeldTranslations,

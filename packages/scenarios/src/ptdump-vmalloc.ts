@@ -46,8 +46,8 @@ export interface BuildOptions {
   /** Gets the lines of the dumps; exploring does not ask for them. */
   readonly onLine?: (level: string) => void;
   /**
-   * See {@link vmalloc.VmallocKernelOptions}. Default: on `sc` and `tso`, unless the barrier of the invalidation is left
-   * out to see what it is to software.
+   * See {@link vmalloc.VmallocKernelOptions}. Default: on `sc` and `tso`, unless the barrier of the invalidation is
+   * left out to see what it is to software.
    */
   readonly breakBeforeMake?: boolean;
 }

@@ -90,8 +90,8 @@ const designs: readonly Design[] = [
 ];
 
 /**
- * madvise(MADV_DONTNEED) of a page, and what the caller may rely on: from here on nobody uses what the page was, even if
- * it was somebody else who took it away.
+ * madvise(MADV_DONTNEED) of a page, and what the caller may rely on: from here on nobody uses what the page was, even
+ * if it was somebody else who took it away.
  */
 function givesBack(promise: FlushMonitor, page: number, touches: readonly number[]): CpuRoutine {
   return routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {

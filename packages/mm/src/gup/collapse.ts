@@ -27,8 +27,8 @@ export type Deposit = 'freed' | 'freed-rcu' | 'kept';
 const EXPECTED_REFERENCES = 1;
 
 /**
- * collapse_huge_page(), then a zap of the huge page, whose frame may come into other hands at once. Without `counts` nobody looks whether the page is pinned (a
- * mutant).
+ * collapse_huge_page(), then a zap of the huge page, whose frame may come into other hands at once. Without `counts`
+ * nobody looks whether the page is pinned (a mutant).
  */
 export const khugepaged = routine(
   'khugepaged',

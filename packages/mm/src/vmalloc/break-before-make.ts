@@ -1,6 +1,6 @@
 /**
- * Walk caches of the kernel's own table, which has no TLB in these machines: per entry, what some walker may still hold.
- * That is what was there until __flush_tlb_kernel_pgtable() has been complete while the entry was clear. So the
+ * Walk caches of the kernel's own table, which has no TLB in these machines: per entry, what some walker may still
+ * hold. That is what was there until __flush_tlb_kernel_pgtable() has been complete while the entry was clear. So the
  * break-before-make rule can be asked, and whether a table is freed too early.
  */
 import type { Footprint, Frames, OperationContext, Region, SystemBuilder } from '@shootdown/machine';
