@@ -60,13 +60,14 @@ export function buildGupMachine(options: GupMachineOptions): System {
     addCpu(builder, id, rcu ? gup.GUP_VECTORS : gup.GUP_VECTORS.slice(0, 1)),
   );
   const smp = new Smp(builder, cpus);
-  let held: FlushBackEnd['held'];
-  const vcpu =
+  const vcpu: Vcpu | null =
     flush === 'kvm-pv'
-      ? addVcpu(builder, cpus[WALKER] as Cpu, { entry: 'atomic', flushed: (cx) => held?.invalidated(cx, WALKER) })
+      ? addVcpu(builder, cpus[WALKER] as Cpu, {
+          entry: 'atomic',
+          flushed: (cx) => flushing.held?.invalidated(cx, WALKER),
+        })
       : null;
-  const flushing = backEnd(flush, smp, vcpu);
-  held = flushing.held;
+  const flushing: FlushBackEnd = backEnd(flush, smp, vcpu);
   const kernel = new gup.GupKernel(builder, cpus, smp, flushing, { rcu: rcu?.kind, tables });
   kernel.tracepoints.folio_unpinned.attach((cx, frame) => notWritten(cx, frame, kernel, vcpu));
   const programs = [
