@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { describeScenario } from './matrix.test-support.ts';
 
-const { I1, I3 } = gup.Invariant;
+const { I1, I2, I3 } = gup.Invariant;
 
 const { systemOf, searched } = describeScenario(gupFastVsCollapse, { golden: ['pte-recheck', 'pmd-recheck'] });
 
