@@ -99,7 +99,9 @@ function instructions({ first, second, between }: Thread, values: readonly [numb
   const address = between === 'addr' ? `[X3,${REGISTERS.zero},SXTW]` : '[X3]';
   const releases = between === 'po-rel' || between === 'acq-rel';
   const value =
-    between === 'data' ? `ADD ${REGISTERS.value},${REGISTERS.zero},#${values[1]}` : `MOV ${REGISTERS.value},#${values[1]}`;
+    between === 'data'
+      ? `ADD ${REGISTERS.value},${REGISTERS.zero},#${values[1]}`
+      : `MOV ${REGISTERS.value},#${values[1]}`;
   const end =
     second === 'R'
       ? [`${between === 'rel-acq' ? 'LDAR' : 'LDR'} ${REGISTERS.second},${address}`]

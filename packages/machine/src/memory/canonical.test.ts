@@ -21,11 +21,7 @@ const translation: Translation = {
 };
 
 /** What the last request of a run may come to: all requests before it are done in every way they may go. */
-function resultsOf(
-  canonical: boolean,
-  run: readonly (readonly [number, Request])[],
-  walks = true,
-): readonly string[] {
+function resultsOf(canonical: boolean, run: readonly (readonly [number, Request])[], walks = true): readonly string[] {
   const translated = [PTE, FLAG].map((address) => ({ address, value: 0 }));
   const memory = new WeakMemory(PROCESSORS, { ...(walks && { translation, translated }), canonical });
   const outcomes = new Set<string>();
