@@ -222,7 +222,8 @@ export class SaturatedTlb {
   /** The translations of a page that an access may use: those of the address space that is loaded, and global ones. */
   leaves(read: (address: number) => number, cpu: number, page: number): number[] {
     const leaves: number[] = [];
-    const loaded = read(this.#state.rootAddress(cpu)) === 0 ? -1 : read(this.#state.rootAddress(cpu) + 1) % this.#spaces;
+    const loaded =
+      read(this.#state.rootAddress(cpu)) === 0 ? -1 : read(this.#state.rootAddress(cpu) + 1) % this.#spaces;
     for (let i = 0; i < this.#spaces; i++) {
       // The loaded one first.
       const space = loaded < 0 ? i : (loaded + i) % this.#spaces;
@@ -418,7 +419,6 @@ export class SaturatedTlb {
     cx.write(this.#state.suspended.at(cpu), suspended ? 1 : 0);
     this.#state.saturate(cx, cpu);
   }
-
 }
 
 /** True if an invalidation covers what an entry of a level caches for a page. */

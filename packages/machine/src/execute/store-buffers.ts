@@ -34,8 +34,7 @@ export class StoreBuffers {
     if (base >= 0) {
       const { words } = this.#store;
       for (let i = (words[base] as number) - 1; i >= 0; i--) {
-        if (words[base + 1 + WORDS_PER_STORE * i] === address)
-          return words[base + 2 + WORDS_PER_STORE * i] as number;
+        if (words[base + 1 + WORDS_PER_STORE * i] === address) return words[base + 2 + WORDS_PER_STORE * i] as number;
       }
     }
     return this.#store.read(address);
