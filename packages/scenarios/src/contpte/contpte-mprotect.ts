@@ -190,9 +190,8 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
             }),
           ]
         : []),
-      ...(folded === undefined
-        ? []
-        : [
+      ...(calls === 'half and back'
+        ? [
             ofEntries(
               machine,
               'sometimes',
@@ -203,6 +202,11 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
                   .slice(0, block)
                   .every((pte, page) => contpte.pte_valid(pte) && pte_write(pte) === page < block / 2),
             ),
+          ]
+        : []),
+      ...(folded === undefined
+        ? []
+        : [
             ofEntries(
               machine,
               'finally',

@@ -103,14 +103,17 @@ const kfenceProtects: lazy.SectionRoutine = routine('kfence_protect', function* 
 });
 
 /** A store and an exchange of the same entry in one section. */
-const exchanges: lazy.SectionRoutine = routine('set_pte, ptep_get_and_clear', function* ({ lazy: mode, current, ptes }) {
-  const [ptep] = ptes as [EntryPointer];
-  yield* lazy.lazy_mmu_mode_enable(mode, current);
-  yield* lazy.set_pte(mode, current, ptep, mk_pte(4, RW));
-  yield* lazy.ptep_get_and_clear(mode, current, ptep);
-  yield* lazy.lazy_mmu_mode_disable(mode, current);
-  yield* lazy.returns(mode, current);
-});
+const exchanges: lazy.SectionRoutine = routine(
+  'set_pte, ptep_get_and_clear',
+  function* ({ lazy: mode, current, ptes }) {
+    const [ptep] = ptes as [EntryPointer];
+    yield* lazy.lazy_mmu_mode_enable(mode, current);
+    yield* lazy.set_pte(mode, current, ptep, mk_pte(4, RW));
+    yield* lazy.ptep_get_and_clear(mode, current, ptep);
+    yield* lazy.lazy_mmu_mode_disable(mode, current);
+    yield* lazy.returns(mode, current);
+  },
+);
 
 /** zap_pte_range() of the runs, as MADV_DONTNEED calls it. */
 const zaps: lazy.SectionRoutine = routine('madvise(MADV_DONTNEED)', function* ({ kernel, ptes }) {
