@@ -12,6 +12,7 @@ export {
   send_IPI,
   startCpu,
   swapper,
+  swapper_done,
   user_mode,
   type Cpu,
   type GuestHooks,

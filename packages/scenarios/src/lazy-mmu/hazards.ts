@@ -11,13 +11,12 @@ import {
   recordTrace,
   routine,
   TabulatedExecutor,
-  type EntryPointer,
   type MemoryModel,
   type System,
   type Trace,
 } from '@shootdown/machine';
 import {
-  copy_pte_range_lazy,
+  fork_section,
   lazy,
   lazy_returns,
   mprotect,
@@ -54,21 +53,6 @@ export interface HazardSubject {
 
 const DEVICE_PAGE = 2;
 
-/** copy_pte_range() as a section: the second table is the child's. */
-const fork: lazy.SectionRoutine = routine('fork', function* ({ lazy: mode, current, ptes, ptl, otherPtl = ptl }) {
-  const [first] = ptes as [EntryPointer];
-  const target = ptes.map((_, i) => mode.frames.entry(1 - first.frame, i));
-  yield* copy_pte_range_lazy({
-    lazy: mode,
-    current,
-    source: ptes,
-    target,
-    src_ptl: ptl,
-    dst_ptl: otherPtl,
-    readsAgain: 'ptep_get',
-  });
-});
-
 /** zap_pte_range() of the runs, as MADV_DONTNEED calls it. */
 const zaps: lazy.SectionRoutine = routine('madvise(MADV_DONTNEED)', function* ({ kernel, ptes }) {
   const { runs, cpu, mm } = ofTheRuns(kernel);
@@ -96,7 +80,7 @@ export const hazardSubjects: readonly HazardSubject[] = [
     name: 'copy_pte_range',
     generation: 'current',
     version: 'device-exclusive entry',
-    section: fork,
+    section: fork_section,
     entries: [lazy.make_device_exclusive_entry(DEVICE_PAGE), mk_pte(DEVICE_PAGE + 1, RW)],
   },
   { name: 'zap_pte_range', generation: 'current', version: 'of the runs', section: zaps, runs: true },

@@ -79,3 +79,6 @@ export const flush_tlb_fix_spurious_fault = routine(
     yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, addr + PAGE_SIZE, flags);
   },
 );
+
+export const flushes_nothing = (name: string) =>
+  routine(name, function* (_cpu: ContpteCpu, _vma: ContpteVma, _addr: number): Steps {});
