@@ -279,11 +279,12 @@ export abstract class Executor implements OperationContext {
   /** What went wrong in an operation, with the routine and step that performed it. */
   #blamed(error: unknown, address: number, op: Operation): ModelError {
     const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
-    if (said.startsWith('routine: ')) return new ModelError(said);
+    if (said.startsWith('routine: ')) return new ModelError(said, { cause: error });
     const routine = this.stackOf(this.processor).at(-1) ?? '?';
     const step = this.stepsAt(address);
     return new ModelError(
       `routine: ${routine}: ${step === null ? '' : `step ${step}: `}${op.label ?? op.definition.name}: ${said}`,
+      { cause: error },
     );
   }
 
