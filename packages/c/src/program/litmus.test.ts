@@ -147,7 +147,7 @@ describe('a program', () => {
   });
 
   it('has a data race where a plain access meets another one', async () => {
-    expect(await verdict(counting('', ''))).toBe(`violation: ${DATA_RACE}`);
+    for (const model of models) expect(await verdict(counting('', ''), model)).toBe(`violation: ${DATA_RACE}`);
     const marked = counting('', '').replace('counter++', 'WRITE_ONCE(counter, READ_ONCE(counter) + 1)');
     expect(await verdict(marked)).toBe(`violation: ${CONDITION}`);
   });
