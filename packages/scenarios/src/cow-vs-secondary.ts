@@ -30,15 +30,18 @@ const PAGE = 0;
 const OTHER_THREAD = 1;
 const READ = { page: PAGE, version: 0 } as const;
 
-const other_thread = otherThread(function* ({ kernel, mm }: SecondaryMachine, cpu: Cpu, does: CowVariant['other']): Steps {
-    if (does === 'reads twice') yield* secondary.user_reads_twice(kernel, cpu, mm, PAGE);
-    else if ((yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION)) < 0 && does === 'faults') {
-      yield* point('other thread');
-      yield* handle_mm_fault(kernel, cpu, mm, PAGE, true);
-      yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION);
-    }
-  },
-);
+const other_thread = otherThread(function* (
+  { kernel, mm }: SecondaryMachine,
+  cpu: Cpu,
+  does: CowVariant['other'],
+): Steps {
+  if (does === 'reads twice') yield* secondary.user_reads_twice(kernel, cpu, mm, PAGE);
+  else if ((yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION)) < 0 && does === 'faults') {
+    yield* point('other thread');
+    yield* handle_mm_fault(kernel, cpu, mm, PAGE, true);
+    yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION);
+  }
+});
 
 const cow: PrimaryCpu = {
   accesses: true,

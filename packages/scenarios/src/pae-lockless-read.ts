@@ -303,12 +303,11 @@ function backEnd(flush: PaeVariant['flush'], smp: Smp, everybody: number, vcpu: 
 }
 
 const user = asUser(function* (kernel: gup.PaeKernel, cpu: Cpu, design: gup.PaeDesign, calls: readonly Call[]): Steps {
-    for (const call of calls) {
-      if (call === 'touch') yield* gup.handle_mm_fault(kernel, design);
-      else yield* gup.madvise_dontneed(kernel, cpu, design);
-    }
-  },
-);
+  for (const call of calls) {
+    if (call === 'touch') yield* gup.handle_mm_fault(kernel, design);
+    else yield* gup.madvise_dontneed(kernel, cpu, design);
+  }
+});
 
 function propertiesOf({ entry }: gup.PaeKernel, vcpu: Vcpu | null): Property[] {
   const [walking, low] = [entry.walking.at(0), entry.low];

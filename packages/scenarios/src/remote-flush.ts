@@ -8,13 +8,15 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { type Property, type System } from '@shootdown/machine';
+import { hypercallTlbFlush, type HypercallTlbOptions, type InvlpgbMutant, type X86TlbMutant } from '@shootdown/mm';
 import {
-  hypercallTlbFlush,
-  type HypercallTlbOptions,
-  type InvlpgbMutant,
-  type X86TlbMutant,
-} from '@shootdown/mm';
-import { accesses, comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine,
+  accesses,
+  comesBack,
+  flushMachine,
+  PAGE,
+  startMachine,
+  unmap,
+  type FlushMachine,
   getsGlobalAsid,
 } from './flush-machine.ts';
 

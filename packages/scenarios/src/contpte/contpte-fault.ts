@@ -39,7 +39,8 @@ const variants: readonly Design[] = [
     name: 'gathered-noop-test-no-dbm',
     expected: 'violation',
     source: FAULT_LOOP,
-    summary: 'the contpte.contpte_ptep_set_access_flags_gathered entry is dirty already: nothing is done, and the hardware that cannot set it faults again',
+    summary:
+      'the contpte.contpte_ptep_set_access_flags_gathered entry is dirty already: nothing is done, and the hardware that cannot set it faults again',
     replace: { contpte_ptep_set_access_flags: contpte.contpte_ptep_set_access_flags_gathered },
   },
   {

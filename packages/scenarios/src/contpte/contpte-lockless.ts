@@ -45,10 +45,12 @@ const variants: readonly ContpteVariant[] = [
 ];
 
 /** mprotect(PROT_READ) of the last page unfolds the block. */
-const protects: ContpteTask = contpte.mprotect(function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    yield* cpu.k.change_protection(cpu, vma, (block - 1) * PAGE_SIZE, block * PAGE_SIZE, PAGE_READONLY);
-  },
-);
+const protects: ContpteTask = contpte.mprotect(function* (
+  { vma, block }: ContpteMachine,
+  cpu: contpte.ContpteCpu,
+): Steps {
+  yield* cpu.k.change_protection(cpu, vma, (block - 1) * PAGE_SIZE, block * PAGE_SIZE, PAGE_READONLY);
+});
 
 /** Two stores: to a page of the block that stays writable, and to another one. */
 const writes: ContpteTask = userCode(function* ({ block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {

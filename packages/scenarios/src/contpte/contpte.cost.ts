@@ -44,7 +44,10 @@ const basic: Routines = {
 };
 
 /** mprotect() and mremap() as they were up to v6.16. */
-const oneByOne: Routines = { mprotect_folio_pte_batch: contpte.mprotect_folio_pte_batch_one, mremap_folio_pte_batch: contpte.mremap_folio_pte_batch_one };
+const oneByOne: Routines = {
+  mprotect_folio_pte_batch: contpte.mprotect_folio_pte_batch_one,
+  mremap_folio_pte_batch: contpte.mremap_folio_pte_batch_one,
+};
 
 /** Cycles of one case. */
 function cycles({ replace, folded, bbml2 = false, mms = 1, blocks = PAGES / CONT_PTES, body }: Case): number {

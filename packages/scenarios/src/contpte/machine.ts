@@ -42,7 +42,8 @@ const {
   pfn_pte,
   PTE_AF,
   PTE_CONT,
-  routines } = contpte;
+  routines,
+} = contpte;
 
 /** Blocks of a table: the one that is worked on, and one beside it. */
 const BLOCKS = 2;

@@ -128,13 +128,7 @@ export const commit_anon_folio_batch_from_the_first = routine(
 /** One entry at a time: up to v6.16. */
 export const mprotect_folio_pte_batch_one = routine(
   'mprotect_folio_pte_batch',
-  function* (
-    _cpu: ContpteCpu,
-    _folio: Folio,
-    _ptep: Ptep,
-    _pte: number,
-    _max_nr: number,
-  ): Steps<number> {
+  function* (_cpu: ContpteCpu, _folio: Folio, _ptep: Ptep, _pte: number, _max_nr: number): Steps<number> {
     yield* point('one');
     return 1;
   },

@@ -134,8 +134,7 @@ export const clear_full_ptes_unfolded_after = routine(
     yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
     const next = ptep_plus(ptep, nr);
     const pte = yield* cpu.k.ptep_get(cpu, next);
-    for (let i = 0; next.index + i < cpu.kernel.CONT_PTES; i++)
-      yield* __set_pte(cpu, ptep_plus(next, i), 0);
+    for (let i = 0; next.index + i < cpu.kernel.CONT_PTES; i++) yield* __set_pte(cpu, ptep_plus(next, i), 0);
     yield* cpu.k.__flush_tlb_range(cpu, mm, addr, addr + cpu.kernel.CONT_PTE_SIZE, TLBF_NOWALKCACHE);
     yield* cpu.k.__set_ptes(cpu, next, pte_mknoncont(pte), cpu.kernel.CONT_PTES - next.index);
   },

@@ -163,8 +163,6 @@ export const __clear_young_dirty_ptes_atomic = routine(
   '__clear_young_dirty_ptes',
   function* (cpu: ContpteCpu, _vma: ContpteVma, ptep: Ptep, nr: number, _flags: number): Steps {
     for (let i = 0; i < nr; i++)
-      yield* cmpxchg_loop(cpu, ptep_plus(ptep, i), '__clear_young_dirty_pte', (pte) =>
-        pte_mkclean(pte_mkold(pte)),
-      );
+      yield* cmpxchg_loop(cpu, ptep_plus(ptep, i), '__clear_young_dirty_pte', (pte) => pte_mkclean(pte_mkold(pte)));
   },
 );

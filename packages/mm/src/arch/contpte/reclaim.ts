@@ -88,14 +88,7 @@ export const madvise_free = routine(
 /** folio_unmap_pte_batch() of v6.15: as long as the folio, wherever the table ends. */
 export const folio_unmap_pte_batch_as_long_as_the_folio = routine(
   'folio_unmap_pte_batch',
-  function* (
-    cpu: ContpteCpu,
-    folio: Folio,
-    _vma: ContpteVma,
-    _addr: number,
-    ptep: Ptep,
-    pte: number,
-  ): Steps<number> {
+  function* (cpu: ContpteCpu, folio: Folio, _vma: ContpteVma, _addr: number, ptep: Ptep, pte: number): Steps<number> {
     return yield* cpu.k.folio_pte_batch_flags(cpu, folio, ptep, pte, folio.nr_pages, 0);
   },
 );
