@@ -27,4 +27,4 @@ export {
   type RunQueueEvent,
   type RunQueueInput,
 } from './runqueue.machine.ts';
-export { RESCHEDULE_VECTOR, Scheduler, SchedulerCounter, type SchedulerOptions } from './scheduler.ts';
+export { RESCHEDULE_VECTOR, Scheduler, SchedulerCounter, schedules, type SchedulerOptions } from './scheduler.ts';

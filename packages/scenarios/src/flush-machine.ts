@@ -2,7 +2,7 @@
  * The small machine on which flushes are explored: one page that is mapped from the start, the saturated TLB, and the
  * check that nothing uses its translation after a flush of it has completed.
  */
-import { addCpu, startCpu, user_mode, type Cpu } from '@shootdown/cpu';
+import { addCpu, startCpu, user_mode, type Cpu, schedules } from '@shootdown/cpu';
 import { addVcpu, KVM_VCPU_FLUSH_TLB, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
 import {
   Frames,
@@ -42,7 +42,7 @@ import {
   tinyShape,
   type MmuInstructions,
 } from '@shootdown/mmu';
-import { madvises, schedules } from './tasks.ts';
+import { madvises } from './tasks.ts';
 
 /** The page that is unmapped, whose frame is the first after the tables; and the page beside it, where there is one. */
 export const PAGE = 0;

@@ -6,7 +6,7 @@
  * it runs.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import { addCpu, startCpu, type Cpu, schedules } from '@shootdown/cpu';
 import {
   clearBits,
   Frames,
@@ -44,7 +44,6 @@ import {
   tinyShape,
   type MmuInstructions,
 } from '@shootdown/mmu';
-import { schedules } from './tasks.ts';
 
 interface Design extends Variant {
   readonly arch: 'x86' | 'invlpgb' | 'arm64';

@@ -7,7 +7,7 @@
  * native_flush_tlb_multi(), flush_tlb_func(), leave_mm().
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { do_idle, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
+import { do_idle, local_irq_restore, local_irq_save, type Cpu, schedules } from '@shootdown/cpu';
 import { assertThat, load, type Property, type Steps, type System } from '@shootdown/machine';
 import {
   gup,
@@ -28,7 +28,6 @@ import {
   type FlushMachine,
   getsGlobalAsid,
 } from './flush-machine.ts';
-import { schedules } from './tasks.ts';
 
 interface Design extends Variant {
   /** What CPU 0 takes away: a page, its tables too, or a page while it changes the mm to a global ASID. */

@@ -11,8 +11,6 @@ export const kernelWork = <A extends readonly unknown[], T>(body: Body<A, T>): R
 export const madvises = <A extends readonly unknown[], T>(body: Body<A, T>): Routine<A, T> => routine('madvise', body);
 export const otherThread = <A extends readonly unknown[], T>(body: Body<A, T>): Routine<A, T> =>
   routine('other thread', body);
-export const schedules = <A extends readonly unknown[], T>(body: Body<A, T>): Routine<A, T> =>
-  routine('schedule', body);
 export const asUser = <A extends readonly unknown[], T>(body: Body<A, T>): Routine<A, T> => routine('user', body);
 export const userCode = <A extends readonly unknown[], T>(body: Body<A, T>): Routine<A, T> =>
   routine('user code', body);
