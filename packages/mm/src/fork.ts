@@ -156,10 +156,16 @@ const copy_nonpresent_pte = routine(
   },
 );
 
+const fork_reading = (readsAgain: ReadsAgain): SectionRoutine =>
+  routine('fork', function* ({ lazy, current, ptes, ptl, otherPtl = ptl }) {
+    const [first] = ptes as [EntryPointer];
+    const target = ptes.map((_, i) => lazy.frames.entry(1 - first.frame, i));
+    const locks = { src_ptl: ptl, dst_ptl: otherPtl };
+    yield* copy_pte_range_lazy({ lazy, current, source: ptes, target, ...locks, readsAgain });
+  });
+
 /** fork() as a section of lazy MMU mode: the second table is the child's. */
-export const fork_section: SectionRoutine = routine('fork', function* ({ lazy, current, ptes, ptl, otherPtl = ptl }) {
-  const [first] = ptes as [EntryPointer];
-  const target = ptes.map((_, i) => lazy.frames.entry(1 - first.frame, i));
-  const locks = { src_ptl: ptl, dst_ptl: otherPtl };
-  yield* copy_pte_range_lazy({ lazy, current, source: ptes, target, ...locks, readsAgain: 'ptep_get' });
-});
+export const fork_section = fork_reading('ptep_get');
+
+/** The same with the second read made through the pointer. */
+export const fork_section_dereferencing = fork_reading('dereference');

@@ -14,3 +14,5 @@ export const otherThread = <A extends readonly unknown[], T>(body: Body<A, T>): 
 export const asUser = <A extends readonly unknown[], T>(body: Body<A, T>): Routine<A, T> => routine('user', body);
 export const userCode = <A extends readonly unknown[], T>(body: Body<A, T>): Routine<A, T> =>
   routine('user code', body);
+export const setsThenExchanges = <A extends readonly unknown[], T>(body: Body<A, T>): Routine<A, T> =>
+  routine('set_pte, ptep_get_and_clear', body);

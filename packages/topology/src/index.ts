@@ -15,3 +15,4 @@ export {
 } from './schema.ts';
 export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';
 export type { OnRoutine } from './routine-times.ts';
+export { partsOf, type Part } from './parts.ts';

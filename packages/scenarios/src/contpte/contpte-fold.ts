@@ -34,7 +34,7 @@ const variants: readonly Design[] = [
   {
     name: 'one-folio',
     expected: 'safe',
-    source: 'contpte.__contpte_try_fold_across_folios(), f0c2264958e1, v6.9',
+    source: '__contpte_try_fold(), f0c2264958e1, v6.9',
     summary: 'one folio covers the block: it is folded, and what hardware has set is kept',
     folios: 1,
     folds: true,
@@ -51,7 +51,7 @@ const variants: readonly Design[] = [
   {
     name: 'across-folios',
     expected: 'violation',
-    source: 'the folio test of contpte.__contpte_try_fold_across_folios(), f0c2264958e1, v6.9',
+    source: 'the folio test of __contpte_try_fold(), f0c2264958e1, v6.9',
     summary: 'nobody asks which folio the pages belong to',
     folios: 2,
     folds: true,

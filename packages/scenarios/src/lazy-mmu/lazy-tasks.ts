@@ -18,7 +18,7 @@ import {
   SOFTIRQ,
   type LazyMachine,
 } from './lazy-machine.ts';
-import { asUser } from '../tasks.ts';
+import { asUser, setsThenExchanges } from '../tasks.ts';
 
 interface Design extends Variant {
   readonly arch: lazy.LazyArch;
@@ -181,7 +181,7 @@ export const lazyNesting: Scenario<Nested> = {
 };
 
 /** set_pte() is queued; an exchange of the same entry is not. */
-const storeThenExchange = routine('set_pte, ptep_get_and_clear', function* (machine: LazyMachine): Steps {
+const storeThenExchange = setsThenExchanges(function* (machine: LazyMachine): Steps {
   const [ptep] = machine.own as [EntryPointer];
   yield* lazy.lazy_mmu_mode_enable(machine.lazy, current);
   yield* lazy.set_pte(machine.lazy, current, ptep, mk_pte(4, RW));
