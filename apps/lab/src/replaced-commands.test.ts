@@ -56,7 +56,12 @@ describe('--replace', () => {
   it('of check: a variant with the function gives the verdict that is expected of it, or does not', () => {
     const { status, stdout } = of('check');
     const [row] = JSON.parse(stdout) as Record<string, unknown>[];
-    expect(row).toMatchObject({ expected: 'safe', verdict: 'violation', agrees: false, replaced: ['pud_free_pmd_page'] });
+    expect(row).toMatchObject({
+      expected: 'safe',
+      verdict: 'violation',
+      agrees: false,
+      replaced: ['pud_free_pmd_page'],
+    });
     expect(status).toBe(12);
   });
 

@@ -43,7 +43,14 @@ export type { CpuMask } from './cpumask.ts';
 export { native_flush_tlb_multi, x86Tlb, type X86Tlb } from './arch/x86-tlb.ts';
 export { folio_try_get, type ReferenceGuards } from './folio.ts';
 export { exc_page_fault, handle_mm_fault, user_access } from './fault.ts';
-export { copy_pte_range_lazy, fork, fork_section, fork_section_dereferencing, type LazyCopy, type ReadsAgain } from './fork.ts';
+export {
+  copy_pte_range_lazy,
+  fork,
+  fork_section,
+  fork_section_dereferencing,
+  type LazyCopy,
+  type ReadsAgain,
+} from './fork.ts';
 export { Mm, pte_lock, pte_unlock, use_mm, type Kernel, type MmInitial, type TlbArch } from './kernel.ts';
 export {
   each_table,

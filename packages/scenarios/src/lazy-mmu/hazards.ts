@@ -67,16 +67,14 @@ const kfenceProtects: lazy.SectionRoutine = routine('kfence_protect', function* 
 });
 
 /** A store and an exchange of the same entry in one section. */
-const exchanges: lazy.SectionRoutine = setsThenExchanges(
-  function* ({ lazy: mode, current, ptes }: lazy.Section) {
-    const [ptep] = ptes as [EntryPointer];
-    yield* lazy.lazy_mmu_mode_enable(mode, current);
-    yield* lazy.set_pte(mode, current, ptep, mk_pte(4, RW));
-    yield* lazy.ptep_get_and_clear(mode, current, ptep);
-    yield* lazy.lazy_mmu_mode_disable(mode, current);
-    yield* lazy.returns(mode, current);
-  },
-);
+const exchanges: lazy.SectionRoutine = setsThenExchanges(function* ({ lazy: mode, current, ptes }: lazy.Section) {
+  const [ptep] = ptes as [EntryPointer];
+  yield* lazy.lazy_mmu_mode_enable(mode, current);
+  yield* lazy.set_pte(mode, current, ptep, mk_pte(4, RW));
+  yield* lazy.ptep_get_and_clear(mode, current, ptep);
+  yield* lazy.lazy_mmu_mode_disable(mode, current);
+  yield* lazy.returns(mode, current);
+});
 
 /** zap_pte_range() of the runs, as MADV_DONTNEED calls it. */
 const zaps: lazy.SectionRoutine = routine('madvise(MADV_DONTNEED)', function* ({ kernel, ptes }) {
@@ -116,7 +114,13 @@ export const hazardSubjects: readonly HazardSubject[] = [
     entries: [lazy.make_device_exclusive_entry(DEVICE_PAGE), mk_pte(DEVICE_PAGE + 1, RW)],
   },
   { name: 'zap_pte_range', generation: 'current', version: 'of the runs', section: zaps, runs: true },
-  { name: 'zap_pte_range', generation: 'current', version: 'is moved', section: zap_pte_range_without_ptl, moves: true },
+  {
+    name: 'zap_pte_range',
+    generation: 'current',
+    version: 'is moved',
+    section: zap_pte_range_without_ptl,
+    moves: true,
+  },
   { name: 'set_pte, ptep_get_and_clear', generation: 'old', version: 'derived', section: exchanges },
   { name: 'change_pte_range', generation: 'current', version: 'of the runs', section: protects, runs: true },
   { name: 'move_ptes', generation: 'current', version: 'leave, flush, unlock', section: lazy.move_ptes },

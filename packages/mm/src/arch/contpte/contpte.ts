@@ -388,7 +388,14 @@ export const contpte_ptep_set_access_flags = routine(
 /** contpte_ptep_set_access_flags() up to v7.0: nothing to do if the block as a whole is what is wanted. */
 export const contpte_ptep_set_access_flags_gathered = routine(
   'contpte_ptep_set_access_flags',
-  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
     const orig_pte = pte_mknoncont(yield* cpu.k.ptep_get(cpu, ptep));
     if (orig_pte === entry) return 0;
     if (pte_write(orig_pte) === pte_write(entry)) {
@@ -426,20 +433,24 @@ export const __contpte_try_fold_across_folios = routine(
 
 /** contpte_convert(), with the TLBI in the middle or without, whatever the CPUs can do. */
 export const contpte_convert_on_any_cpu = (invalidates: boolean) =>
-  routine('contpte_convert', function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
-    const { CONT_PTES, CONT_PTE_SIZE } = cpu.kernel;
-    const start_ptep = contpte_align_down(cpu, ptep);
-    const start_addr = addr - (addr % CONT_PTE_SIZE);
-    pte = pfn_pte(pte_pfn(pte) - (pte_pfn(pte) % CONT_PTES), pte_pgprot(pte));
-    for (let i = 0; i < CONT_PTES; i++) {
-      yield* point('convert', i, pte);
-      const ptent = yield* __ptep_get_and_clear(cpu, ptep_plus(start_ptep, i));
-      if (pte_dirty(ptent)) pte = pte_mkdirty(pte);
-      if (pte_young(ptent)) pte = pte_mkyoung(pte);
-    }
-    if (invalidates) yield* cpu.k.__flush_tlb_range(cpu, mm, start_addr, start_addr + CONT_PTE_SIZE, TLBF_NOWALKCACHE);
-    yield* cpu.k.__set_ptes(cpu, start_ptep, pte, CONT_PTES);
-  });
+  routine(
+    'contpte_convert',
+    function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
+      const { CONT_PTES, CONT_PTE_SIZE } = cpu.kernel;
+      const start_ptep = contpte_align_down(cpu, ptep);
+      const start_addr = addr - (addr % CONT_PTE_SIZE);
+      pte = pfn_pte(pte_pfn(pte) - (pte_pfn(pte) % CONT_PTES), pte_pgprot(pte));
+      for (let i = 0; i < CONT_PTES; i++) {
+        yield* point('convert', i, pte);
+        const ptent = yield* __ptep_get_and_clear(cpu, ptep_plus(start_ptep, i));
+        if (pte_dirty(ptent)) pte = pte_mkdirty(pte);
+        if (pte_young(ptent)) pte = pte_mkyoung(pte);
+      }
+      if (invalidates)
+        yield* cpu.k.__flush_tlb_range(cpu, mm, start_addr, start_addr + CONT_PTE_SIZE, TLBF_NOWALKCACHE);
+      yield* cpu.k.__set_ptes(cpu, start_ptep, pte, CONT_PTES);
+    },
+  );
 
 /** contpte_clear_young_dirty_ptes() as in v6.10-rc1: the end is in bytes where pages are meant, and so is the count. */
 export const contpte_clear_young_dirty_ptes_by_bytes = routine(
