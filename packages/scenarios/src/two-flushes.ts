@@ -7,7 +7,7 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { type Property, type Steps, type System } from '@shootdown/machine';
 import {
   hypercallTlbFlush,
   zap_page_range_single,
@@ -17,6 +17,7 @@ import {
 } from '@shootdown/mm';
 import { FlushMonitor, type MmuInstructions } from '@shootdown/mmu';
 import { flushMachine, NEIGHBOUR, PAGE, startMachine, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
+import { madvises } from './tasks.ts';
 
 interface Design extends Variant {
   /** Both threads give the same page back. Default: each gives one back. */
@@ -90,12 +91,13 @@ const designs: readonly Design[] = [
 ];
 
 /**
- * madvise(MADV_DONTNEED) of a page, and what the caller may rely on: nobody uses what the page was when it was called.
+ * madvise(MADV_DONTNEED) of a page, and what the caller may rely on: from here on nobody uses what the page was, even
+ * if it was somebody else who took it away.
  */
 function givesBack(promise: FlushMonitor, page: number, touches: readonly number[]): CpuRoutine {
-  return routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
-    yield* promise.begin(cpu.id, page, page + 1);
+  return madvises(function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
     yield* zap_page_range_single(kernel, cpu, mms[0] as Mm, page, page + 1);
+    yield* promise.begin(cpu.id, page, page + 1);
     yield* promise.end(cpu.id, page, page + 1);
     for (const vpn of touches) yield* (kernel.mmus[cpu.id] as MmuInstructions).access(vpn, false);
   });
