@@ -1,7 +1,7 @@
 /**
  * A room for code of the reader's own: a frame of another origin, so that it can reach nothing of this page's, in a
- * process of its own where the browser has that, so that memory which it exhausts is not this page's; and in the frame a
- * worker. The policy of the page holds in both: no network. The engine is handed over as text, for a frame of another
+ * process of its own where the browser has that, so that memory which it exhausts is not this page's; and in the frame
+ * a worker. The policy of the page holds in both: no network. The engine is handed over as text, for a frame of another
  * origin may not load modules from here.
  */
 import type { EngineTexts } from './api.ts';
