@@ -45,6 +45,7 @@ export const flags = {
   phase: { type: 'string', help: 'timeline of this phase only' },
   executor: { type: 'string', values: ['direct', 'tabulated', 'live'], help: 'direct (default), tabulated or live' },
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
+  routines: { type: 'string', help: 'the module of routines that threads of a topology file run' },
   report: { type: 'string', help: 'write a page of plots and tables, one HTML file' },
   timeline: { type: 'string', help: 'write the timeline to a file, for ui.perfetto.dev' },
   seed: { type: 'string', help: 'CPUs begin at random times: 0, the default, all at once' },
