@@ -20,6 +20,7 @@ export {
   type RegionOptions,
 } from './state/words.ts';
 export {
+  type Explanation,
   BLOCKED,
   defineOperation,
   withDefinition,
@@ -96,6 +97,7 @@ export {
   recordTrace,
   type Trace,
   type TraceEnd,
+  type TraceAside,
   type TraceMessage,
   type TraceStep,
 } from './trace/trace.ts';

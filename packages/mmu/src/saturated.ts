@@ -13,6 +13,7 @@ import {
   BLOCKED,
   FREED_FRAME,
   FrameKind,
+  type Explanation,
   type Frames,
   type OperationContext,
   type Region,
@@ -21,7 +22,16 @@ import {
   type SystemBuilder,
   noteMethods,
 } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
+import {
+  formatEntry,
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_PRESENT,
+  _PAGE_PSE,
+  pte_dirty,
+  pte_pfn,
+  pte_write,
+} from './entry.ts';
 import { BREAK_BEFORE_MAKE, brokenRule, changeThatNeedsBreak, type BreakBeforeMakeRule } from './break-before-make.ts';
 import type { AccessObserver } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
@@ -317,9 +327,11 @@ export class SaturatedTlb {
 
   /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
   use(cx: OperationContext, cpu: number, page: number, entry: number, write = false): void {
-    checkPage(cx, this.#frames, pte_pfn(entry));
     const root = cx.read(this.#rootAddress(cpu)) - 1;
-    for (const monitor of this.monitors) monitor.used(cx, root, this.#pages[page] as number, entry, cpu, write);
+    const vpn = this.#pages[page] as number;
+    cx.explain(() => this.#whyStale(cx, cpu, root, vpn, entry));
+    checkPage(cx, this.#frames, pte_pfn(entry));
+    for (const monitor of this.monitors) monitor.used(cx, root, vpn, entry, cpu, write);
   }
 
   /** What an access comes to, by one of its {@link outcomes}. Changes nothing. */
@@ -345,7 +357,11 @@ export class SaturatedTlb {
       this.#faulted(cx, cpu, this.#pages[page] as number);
       return fault;
     }
-    if (setsDirtyAt >= 0) cx.write(setsDirtyAt, entry | _PAGE_ACCESSED | _PAGE_DIRTY);
+    const dirty = entry | _PAGE_ACCESSED | _PAGE_DIRTY;
+    if (setsDirtyAt >= 0) {
+      cx.explain(() => ({ kind: 'fact', text: `hardware sets A and D: ${formatEntry(dirty)}` }));
+      cx.write(setsDirtyAt, dirty);
+    }
     this.use(cx, cpu, page, entry, write);
     return fault;
   }
@@ -523,7 +539,14 @@ export class SaturatedTlb {
     const entry = cx.read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
     if ((entry & _PAGE_PRESENT) === 0) return;
     if (this.#rule !== null) this.#checkChange(cx, this.#rule, set, cpu, level, vpn, entry);
-    this.#members.add(cx, set, this.#cached(entry));
+    const cached = this.#cached(entry);
+    if (!this.#members.add(cx, set, cached) || !isLeaf(this.#shape, this.#shape.levels.indexOf(level), entry)) return;
+    cx.explain(() => ({
+      kind: 'offers',
+      key: this.#keyOf(cpu, vpn, cached),
+      component: this.mmus[cpu]?.component ?? -1,
+      text: `<TLB fill: page 0x${vpn.toString(16)} is ${formatEntry(cached)}>`,
+    }));
   }
 
   /** What memory offers now must agree with everything that the CPU may hold in its place. */
@@ -545,6 +568,17 @@ export class SaturatedTlb {
       cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.mmus[cpu]?.name ?? '?', vpn, what, member, entry));
       return;
     }
+  }
+
+  /** An access through what memory no longer says needs an explanation: the TLB has it from before. */
+  #whyStale(cx: OperationContext, cpu: number, root: number, vpn: number, entry: number): Explanation | null {
+    const now = offered((address) => cx.read(address), this.#frames, this.#shape, root, vpn);
+    if (cacheable(entry) === now) return null;
+    return { kind: 'relies', key: this.#keyOf(cpu, vpn, this.#cached(entry)), text: `through ${formatEntry(entry)}` };
+  }
+
+  #keyOf(cpu: number, vpn: number, cached: number): string {
+    return `${this.mmus[cpu]?.name ?? cpu}/${vpn}/${cached}`;
   }
 
   /** What is cached of an entry. */

@@ -15,7 +15,7 @@ import { parseArguments, required, UsageError, type Arguments } from '../argumen
 import { exitCodeOf } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { width, widthFlag } from '../terminal.ts';
+import { expandFlag, width, widthFlag } from '../terminal.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
 import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutations } from '../scenario-request.ts';
 import { scenarios } from '@shootdown/scenarios';
@@ -28,6 +28,7 @@ export const flags = {
   format: { type: 'string', values: traceFormats, help: `how to print it: ${traceFormats.join(', ')} (default text)` },
   executor: { type: 'string', values: ['tabulated', 'live'], help: 'tabulated (default) or live' },
   ...widthFlag,
+  ...expandFlag,
   json: { type: 'boolean', help: 'print one JSON document, as --format json does' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
@@ -73,7 +74,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       `replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`,
     );
   }
-  process.stdout.write(renderTrace(format, trace, { width: columns }));
+  process.stdout.write(renderTrace(format, trace, { width: columns, expand: args.has('expand') }));
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
   if (problem && problem.length < schedule.length)
     process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
