@@ -3,9 +3,10 @@ import { defineConfig, type Plugin } from 'vite';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** What needs Node: the explorer's pool of worker threads, and reading traces from files. A page has neither. */
+/** What needs Node: the explorer's worker threads, and reading traces from files. A page has neither. */
 const nodeOnly: readonly (readonly [importer: string, source: string, instead: string])[] = [
   ['/packages/explorer/', './pool.ts', here('src/engine/no-pool.ts')],
+  ['/packages/explorer/', './mutant-thread.ts', here('src/engine/no-pool.ts')],
   ['/packages/mmu/', './trace/references.ts', here('src/engine/no-files.ts')],
 ];
 const withoutNode: Plugin = {
@@ -21,6 +22,16 @@ export default defineConfig({
   resolve: { conditions: ['@shootdown/source', 'module', 'browser', 'development|production'] },
   plugins: [withoutNode],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
-  worker: { format: 'es', plugins: () => [withoutNode] },
+  worker: {
+    format: 'es',
+    plugins: () => [withoutNode],
+    rolldownOptions: {
+      output: {
+        // Where a line stands is read off stack traces when lines are mutated: lines stay lines.
+        minify: { compress: true, mangle: true, codegen: { removeWhitespace: false } },
+        comments: false,
+      },
+    },
+  },
   build: { target: 'es2022', outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 1200 },
 });

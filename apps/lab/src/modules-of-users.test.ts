@@ -48,6 +48,14 @@ describe('the mistake of the user, in one line', () => {
       /^routine: victim: step 1 \(after load\): store was made and never begun/,
     ],
     [
+      "a forgotten yield* before a function* of the module's own",
+      scenario(
+        'run(function* () { yield* load(shared.at(0)); clear(shared); });',
+        'function* clear(shared) { yield* store(shared.at(0), 0); }',
+      ),
+      /^routine: victim: step 1 \(after load\): clear\(\) was made and never begun/,
+    ],
+    [
       'process.exit in a routine',
       scenario('run(function* () { process.exit(0); });'),
       /ended the command before it had an answer/,

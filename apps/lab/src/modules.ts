@@ -1,30 +1,31 @@
 /**
  * Modules of the user's own: a scenario, or routines; TypeScript as it is, from any folder.
  *
- * JavaScript that Node can load by itself is loaded as it is. TypeScript, and what lies where `@shootdown/*` cannot be
- * found, is bundled: one file, in which `@shootdown/*` are the command's own packages. There is one copy of these,
- * whoever imports them.
+ * What is loaded is a copy in which `@shootdown/*` are the command's own packages, of which there is one copy, whoever
+ * imports them and by whatever path; and which notes a forgotten `yield*`: see {@link notedSource}. TypeScript is
+ * bundled for it. CommonJS is loaded as it is.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire, isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { basename, dirname, extname, join, resolve, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ModelError, thrown } from '@shootdown/machine';
-import type { BuildFailure, Plugin } from 'esbuild';
+import type { BuildFailure, Loader, Plugin } from 'esbuild';
+import { isModule, notedSource } from './noted-source.ts';
 
 /** True for the name of a module, or of a scenario in it: `mine.ts#name`. */
 export function namesModule(path: string): boolean {
   return /\.[cm]?[jt]sx?(?:#.*)?$/.test(path);
 }
 
-/** Where the modules that were bundled are now, by where they come from. */
-const bundled = new Map<string, string>();
+/** Where the copies of modules are, by where these come from. */
+const copies = new Map<string, string>();
 
 /** Where a module can be loaded from: after {@link importedModule}, also by a worker thread. */
 export function moduleUrl(path: string): string {
   const url = pathToFileURL(resolve(path)).href;
-  return bundled.get(url) ?? url;
+  return copies.get(url) ?? url;
 }
 
 /**
@@ -33,37 +34,56 @@ export function moduleUrl(path: string): string {
  */
 export async function importedModule(what: string, path: string): Promise<Readonly<Record<string, unknown>>> {
   try {
-    if (/\.[cm]?tsx?$/.test(path)) await bundle(path);
-    return await imported(path);
+    if (/\.[cm]?tsx?$|\.jsx$/.test(path)) await bundle(path);
+    else copied(resolve(path));
+    return (await import(moduleUrl(path))) as Record<string, unknown>;
   } catch (error) {
     const reason = isBuildFailure(error) ? failureText(error) : thrown(error);
     throw new ModelError(`${what}: ${path}: cannot be loaded (${reason.split('\n')[0] ?? ''})`);
   }
 }
 
-async function imported(path: string): Promise<Record<string, unknown>> {
-  try {
-    return (await import(moduleUrl(path))) as Record<string, unknown>;
-  } catch (error) {
-    if (!isOutside(error) || bundled.has(pathToFileURL(resolve(path)).href)) throw error;
-    await bundle(path);
-    return (await import(moduleUrl(path))) as Record<string, unknown>;
+let folder = '';
+
+/** An address for one more copy. */
+function copyFor(file: string): string {
+  if (folder === '') {
+    folder = mkdtempSync(join(tmpdir(), 'shootdown-module-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   }
+  return join(folder, `${copies.size}-${basename(file, extname(file))}.mjs`);
 }
 
-/** Node looks for packages beside the module, and a user's folder need not have ours. */
-function isOutside(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' &&
-    error.message.includes("'@shootdown/")
-  );
+/** The address of a JavaScript module's copy, for which all that it imports is copied too; its own if it has none. */
+function copied(file: string): string {
+  const url = pathToFileURL(file).href;
+  const known = copies.get(url);
+  if (known !== undefined) return known;
+  if (!/\.m?js$/.test(file) || !existsSync(file)) return url;
+  const source = readFileSync(file, 'utf8');
+  if (!file.endsWith('.mjs') && !isModule(source)) return url;
+  const copy = copyFor(file);
+  // Before what it imports, which may import it.
+  copies.set(url, pathToFileURL(copy).href);
+  const resolveFrom = (specifier: string): string => addressOf(specifier, file);
+  writeFileSync(copy, notedSource(source, machine, { url, resolve: resolveFrom }));
+  return pathToFileURL(copy).href;
+}
+
+function addressOf(specifier: string, importer: string): string {
+  if (specifier.startsWith('@shootdown/')) return ofCommand(specifier);
+  if (/^(?:\.{0,2}\/|file:)/.test(specifier)) {
+    const url = new URL(specifier, pathToFileURL(importer));
+    const file = realPath(fileURLToPath(url)) ?? fileURLToPath(url);
+    return isPackaged(file) ? url.href : copied(file);
+  }
+  return isBuiltin(specifier) || /^\w+:/.test(specifier) ? specifier : ofUser(specifier, importer);
 }
 
 async function bundle(path: string): Promise<void> {
   const entry = resolve(path);
   const url = pathToFileURL(entry).href;
-  if (bundled.has(url)) return;
+  if (copies.has(url)) return;
   const { build } = await import('esbuild');
   const { outputFiles } = await build({
     entryPoints: [entry],
@@ -74,24 +94,80 @@ async function bundle(path: string): Promise<void> {
     target: 'node20',
     logLevel: 'silent',
     define: { 'import.meta.url': JSON.stringify(url) },
-    plugins: [ownPackages],
+    plugins: [ownPackages, noteSteps],
     // A tsconfig of the user's may extend what is not installed.
     tsconfigRaw: '{}',
   });
-  const folder = mkdtempSync(join(tmpdir(), 'shootdown-module-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, 'module.mjs');
-  writeFileSync(file, outputFiles[0]?.contents ?? '');
-  bundled.set(url, pathToFileURL(file).href);
+  const copy = copyFor(entry);
+  writeFileSync(copy, outputFiles[0]?.contents ?? '');
+  copies.set(url, pathToFileURL(copy).href);
 }
 
 /** `@shootdown/*` come from the command; other packages from where the module is, or else from the command too. */
 const ownPackages: Plugin = {
   name: 'shootdown',
   setup(build) {
-    build.onResolve({ filter: /^[^./]/ }, ({ path, kind, importer }) => {
+    build.onResolve({ filter: /./ }, ({ path, kind, importer, resolveDir }) => {
       if (kind === 'entry-point' || path.startsWith('node:')) return undefined;
-      return { path: path.startsWith('@shootdown/') ? ofCommand(path) : ofUser(path, importer), external: true };
+      if (!/^[./]/.test(path))
+        return { path: path.startsWith('@shootdown/') ? ofCommand(path) : ofUser(path, importer), external: true };
+      const file = realPath(resolve(resolveDir, path));
+      return file !== null && isPackaged(file) ? { path: pathToFileURL(file).href, external: true } : undefined;
+    });
+  },
+};
+
+const machine = ofCommand('@shootdown/machine');
+
+/** The folder that has the command's own packages. */
+const packages = dirname(dirname(dirname(fileURLToPath(machine))));
+
+/** Whether a file belongs to a package: one of the command's own, or one that is installed. */
+function isPackaged(file: string): boolean {
+  const own = file.startsWith(packages + sep) && file.slice(packages.length + 1).split(sep)[1] === 'dist';
+  return own || file.split(sep).includes('node_modules');
+}
+
+function realPath(path: string): string | null {
+  try {
+    return realpathSync(path);
+  } catch {
+    return null;
+  }
+}
+
+const LOADERS: Readonly<Record<string, Loader>> = {
+  '.ts': 'ts',
+  '.mts': 'ts',
+  '.cts': 'ts',
+  '.tsx': 'tsx',
+  '.jsx': 'jsx',
+  '.js': 'js',
+  '.mjs': 'js',
+};
+
+/** Older than what it says to be read, so that what comes next need not know the newest words of the language. */
+const LANGUAGE = 'es2022';
+
+const noteSteps: Plugin = {
+  name: 'note steps',
+  setup(build) {
+    build.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path }) => {
+      const loader = LOADERS[extname(path)];
+      if (!loader) return undefined;
+      try {
+        const { code } = await build.esbuild.transform(readFileSync(path, 'utf8'), {
+          loader,
+          target: LANGUAGE,
+          sourcefile: path,
+          logLevel: 'silent',
+          tsconfigRaw: '{}',
+        });
+        return { contents: notedSource(code, machine), loader: 'js' };
+      } catch (error) {
+        if (!isBuildFailure(error)) throw error;
+        return { errors: error.errors };
+      }
     });
   },
 };

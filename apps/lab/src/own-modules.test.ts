@@ -52,6 +52,24 @@ export const rests = { name: 'rests', title: 'nothing happens',
   } };
 `;
 
+/** A helper in a module beside it, whose steps nobody performs; and the machine by its path, of which there is one. */
+const forgetful = `
+import { program, routine, SystemBuilder, type Region, type Steps } from '@shootdown/machine';
+import { clear } from './clear';
+const task = routine('task', function* (w: Region): Steps { clear(w, 0); });
+export const forgets = { name: 'forgets', title: 'a yield* is forgotten',
+  variants: [{ name: 'v', expected: 'safe', source: 'derived', summary: 's' }],
+  build() {
+    const builder = new SystemBuilder({ memoryModel: 'sc' });
+    builder.processor({ name: 'CPU0', tasks: [program(task, builder.region('w', 1))] });
+    return builder.build();
+  } };
+`;
+const helper = `
+import { store, type Region, type Steps } from ${JSON.stringify(join(root, 'packages/machine/dist/index.js'))};
+export function* clear(w: Region, i: number): Steps { yield* store(w.at(i), 0); }
+`;
+
 describe('a module outside the repository', () => {
   let folder = '';
   let said: Readonly<Record<string, Said>> = {};
@@ -68,14 +86,17 @@ describe('a module outside the repository', () => {
       noVariant: ['check', `${mine}#right`, '--variant', 'bm'],
       list: ['list', mine, '--json'],
       replayed: ['replay', `${mine}#right`, '--variant', 'plain', '--schedule', '0'],
+      forgets: ['explore', join(folder, 'forgets.ts')],
       badType: ['explore', 'bad.ts'].map((word) => (word === 'bad.ts' ? join(folder, 'bad.ts') : word)),
     };
+    writeFileSync(join(folder, 'forgets.ts'), forgetful);
+    writeFileSync(join(folder, 'clear.ts'), helper);
     writeFileSync(join(folder, 'bad.ts'), 'export const x = 1;\nexport const y: = 2;\n');
     const cases: Case[] = Object.values(lines).map((args) => ({ args, name: 'unused', base64: '' }));
     cases.push({ args: ['explore', 'FILE'], name: 'plain.mjs', base64: Buffer.from(javaScript).toString('base64') });
     const results = await runAll(folder, cases);
     said = Object.fromEntries([...Object.keys(lines), 'javaScript'].map((name, i) => [name, results[i] as Said]));
-  });
+  }, 60_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const of = (name: string): Said => said[name] as Said;
 
@@ -115,6 +136,11 @@ describe('a module outside the repository', () => {
 
   it('is listed, with all of its scenarios', () => {
     expect(JSON.parse(of('list').stdout)).toMatchObject([{ scenario: 'right' }, { scenario: 'wrong' }]);
+  });
+
+  it('in which a yield* is forgotten is refused, and with it what is beside it', () => {
+    expect(of('forgets')).toMatchObject({ status: 10, stdout: '' });
+    expect(of('forgets').stderr).toContain('routine: task: step 0: clear() was made and never begun');
   });
 
   it('that is no TypeScript is refused with the place', () => {

@@ -2,11 +2,17 @@
  * The address of a view: `#/explore/<scenario>/<variant>?mm=sc&set=cpus:3&s=<schedule>&at=45`. A link says everything
  * that is needed to see the same step again; whatever in it cannot be understood is left out, and said.
  */
-import { formatSchedule, parseSchedule, type MemoryModel } from '@shootdown/machine';
+import { formatSchedule, MEMORY_MODELS, parseSchedule } from '@shootdown/machine';
 import type { SystemRequest } from './engine/api.ts';
 
 export const tabs = ['explore', 'mutate', 'run', 'write'] as const;
 export type Tab = (typeof tabs)[number];
+
+/** Machines as a link names them; null: none. */
+export interface MachinesInLink {
+  readonly a: string | null;
+  readonly b: string | null;
+}
 
 /** What a link says. */
 export interface Link {
@@ -17,13 +23,13 @@ export interface Link {
   readonly schedule: readonly number[] | null;
   /** Steps done; null: as many as there are. */
   readonly at: number | null;
+  /** Machines to run, A and B: names, or a name with a packed topology. */
+  readonly machines: MachinesInLink;
   /** A module of the sender's own. It is shown, and runs only when asked for. */
   readonly module: string | null;
   /** What the reader is told about a part that was not understood. */
   readonly complaint: string | null;
 }
-
-const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso'];
 
 /** Reads the fragment of an address. */
 export function parseLink(fragment: string): Link {
@@ -44,6 +50,7 @@ export function parseLink(fragment: string): Link {
           variant: variant.join('/'),
           memoryModel: memoryModel ?? 'sc',
           parameters: parametersOf(words.get('set') ?? '', complaints),
+          mutations: words.getAll('m'),
         };
   const at = words.get('at');
   return {
@@ -51,6 +58,7 @@ export function parseLink(fragment: string): Link {
     request,
     schedule: scheduleOf(words.get('s'), complaints),
     at: at !== null && /^\d{1,8}$/.test(at) ? Number(at) : null,
+    machines: { a: words.get('a'), b: words.get('b') },
     module: words.get('module'),
     complaint: complaints.length > 0 ? `The link was not understood in full: ${complaints.join('; ')}.` : null,
   };
@@ -85,11 +93,18 @@ function scheduleOf(text: string | null, complaints: string[]): readonly number[
 }
 
 /** The fragment that says it. */
-export function formatLink({ tab, request, schedule, at, module }: Omit<Link, 'complaint'>): string {
+export function formatLink({ tab, request, schedule, at, machines, module }: Omit<Link, 'complaint'>): string {
+  if (tab === 'run') {
+    const named = Object.entries(machines).flatMap(([name, word]) =>
+      word === null ? [] : [`${name}=${encodeURIComponent(word)}`],
+    );
+    return named.length === 0 ? '#/run' : `#/run?${named.join('&')}`;
+  }
   if (!request) return `#/${tab}${module === null ? '' : `?${new URLSearchParams({ module }).toString()}`}`;
   const words: string[] = [`mm=${request.memoryModel}`];
   const set = Object.entries(request.parameters).map(([name, value]) => `${name}:${value}`);
   if (set.length > 0) words.push(`set=${set.join(',')}`);
+  for (const mutation of request.mutations) words.push(`m=${encodeURIComponent(mutation)}`);
   if (schedule !== null) words.push(`s=${formatSchedule(schedule)}`);
   if (at !== null) words.push(`at=${at}`);
   return `#/${tab}/${request.scenario}/${request.variant}?${words.join('&')}`;

@@ -2,7 +2,7 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { Beyond, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './engine/api.ts';
 import { background, foreground } from './engine/client.ts';
-import { formatLink, parseLink, type Tab } from './link.ts';
+import { formatLink, parseLink, type MachinesInLink, type Tab } from './link.ts';
 
 export const tab = signal<Tab>('explore');
 export const scenarios = signal<readonly ScenarioEntry[]>([]);
@@ -15,15 +15,23 @@ export const beyond = signal<Beyond | null>(null);
 export const progress = signal<SearchProgress | null>(null);
 /** One line for the reader when something could not be done. */
 export const trouble = signal<string | null>(null);
+/** Machines to run, as the address names them. */
+export const machinesInLink = signal<MachinesInLink>({ a: null, b: null });
 const module = signal<string | null>(null);
 
 export const steps = computed(() => walk.value?.trace.steps.length ?? 0);
 export const isOwnWalk = computed(() => walk.value !== null && walk.value !== verdict.value?.walk);
 export const scenario = computed(() => scenarios.value.find(({ name }) => name === request.value?.scenario) ?? null);
+export const variant = computed(
+  () => scenario.value?.variants.find(({ name }) => name === request.value?.variant) ?? null,
+);
 /** Which question the answers on the screen belong to: later answers to older ones are dropped. */
 let question = 0;
+/** The system that the verdict on the screen is about. */
+let explored = '';
 
-function said(error: unknown): string {
+/** An error as one line for the reader. */
+export function said(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -32,6 +40,7 @@ export async function openLink(): Promise<void> {
   const link = parseLink(location.hash);
   batch(() => {
     tab.value = link.tab;
+    machinesInLink.value = link.machines;
     module.value = link.module;
     trouble.value = link.complaint;
   });
@@ -49,8 +58,13 @@ export async function openLink(): Promise<void> {
     variant: variantOfFirst.name,
     memoryModel: variantOfFirst.memoryModel,
     parameters: {},
+    mutations: [],
   };
-  if (JSON.stringify(wanted) === JSON.stringify(request.value) && verdict.value) {
+  if (link.tab !== 'explore') {
+    request.value = wanted;
+    return;
+  }
+  if (JSON.stringify(wanted) === explored && verdict.value) {
     await showWalk(link.schedule, link.at);
     return;
   }
@@ -66,6 +80,7 @@ async function exploreAgain(
   const mine = ++question;
   foreground.stop();
   background.stop();
+  explored = JSON.stringify(wanted);
   batch(() => {
     request.value = wanted;
     verdict.value = null;
@@ -166,7 +181,14 @@ export async function exploreFromHere(): Promise<void> {
 }
 
 function addressOf(schedule: readonly number[] | null, step: number | null): string {
-  return formatLink({ tab: tab.value, request: request.value, schedule, at: step, module: module.value });
+  return formatLink({
+    tab: tab.value,
+    request: request.value,
+    schedule,
+    at: step,
+    machines: machinesInLink.value,
+    module: module.value,
+  });
 }
 
 /** The address of what is on the screen. */
@@ -178,7 +200,8 @@ function replaceAddress(): void {
   history.replaceState(null, '', currentAddress());
 }
 
-function pushAddress(schedule: readonly number[] | null, step: number | null): void {
+/** A new entry in the history. */
+export function pushAddress(schedule: readonly number[] | null, step: number | null): void {
   history.pushState(null, '', addressOf(schedule, step));
 }
 
@@ -195,15 +218,30 @@ export function choose(changes: Partial<SystemRequest>): void {
     memoryModel: changes.memoryModel ?? picked?.memoryModel ?? 'sc',
     parameters:
       changes.parameters ?? (changes.scenario === undefined && changes.variant === undefined ? old.parameters : {}),
+    mutations:
+      changes.mutations ?? (changes.scenario === undefined && changes.variant === undefined ? old.mutations : []),
   };
   request.value = next;
   trouble.value = null;
-  history.pushState(null, '', formatLink({ tab: tab.value, request: next, schedule: null, at: null, module: null }));
-  void exploreAgain(next);
+  pushAddress(null, null);
+  if (tab.value === 'explore') void exploreAgain(next);
 }
 
 /** Another screen of the studio. */
 export function openTab(name: Tab): void {
   tab.value = name;
-  history.pushState(null, '', currentAddress());
+  const wanted = request.value;
+  const stale = name === 'explore' && wanted !== null && JSON.stringify(wanted) !== explored;
+  history.pushState(null, '', stale ? addressOf(null, null) : currentAddress());
+  if (stale) void exploreAgain(wanted);
+}
+
+/** Shows a system on the screen Explore. */
+export function exploreSystem(wanted: SystemRequest): void {
+  batch(() => {
+    tab.value = 'explore';
+    request.value = wanted;
+  });
+  history.pushState(null, '', addressOf(null, null));
+  void exploreAgain(wanted);
 }

@@ -41,6 +41,8 @@ const SCREENS = [
   '#/explore/switch-mm-vs-flush/before?mm=sc',
   '#/explore/ptdump-vmalloc/v3-two-dumpers?mm=sc',
   '#/explore/gup-fast-vs-unmap/kvm-pv/page-batch?mm=sc&at=9',
+  '#/mutate/riscv-new-mapping/svvptc?mm=sc',
+  '#/run?a=kvm-host&b=kvm-host-ipi',
 ];
 
 async function main([folder = 'shots', ...fragments]) {
@@ -61,7 +63,7 @@ async function main([folder = 'shots', ...fragments]) {
       page.on('console', (message) => message.type() === 'error' && console.error(message.text()));
       await page.goto(`${site.url}${fragment}`);
       await page
-        .waitForSelector('[data-settled=true]', { timeout: 30_000 })
+        .waitForSelector('[data-settled=true]', { timeout: 90_000 })
         .catch(() => console.error(`${fragment}: not settled`));
       await page.screenshot({ path: join(folder, `${number}-${name}.png`), fullPage: width < 800 });
       await browser.close();

@@ -1,8 +1,9 @@
 /** The built page in a real browser: the same verdicts as the command's, and every control does what it says. */
 import { AxeBuilder } from '@axe-core/playwright';
-import { explore, resolveScenario } from '@shootdown/explorer';
+import { explore, mutate, resolveScenario } from '@shootdown/explorer';
 import { formatSchedule } from '@shootdown/machine';
-import { scenarios } from '@shootdown/scenarios';
+import { demos, scenarios, type Demo } from '@shootdown/scenarios';
+import { assemble, parseTopology, runMachine } from '@shootdown/topology';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { serveStudio, startBrowser, type Site } from './site.ts';
@@ -30,6 +31,13 @@ async function open(fragment: string, width = 1440): Promise<Page> {
   await page.goto(`${site.url}${fragment}`);
   await page.waitForSelector('[data-settled=true]', { timeout: 40_000 });
   return page;
+}
+
+async function seriousFaults(page: Page): Promise<unknown[]> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => [id, nodes[0]?.html]);
 }
 
 const COMPARED: readonly (readonly [scenario: string, variant: string])[] = [
@@ -90,10 +98,54 @@ describe('the studio', () => {
     expect(page.url()).toContain('/ptdump-vmalloc/v1');
   });
 
+  it('changes every line as the command does, and opens what breaks', async () => {
+    const resolved = resolveScenario(scenarios, { scenario: 'riscv-new-mapping', variant: 'svvptc' });
+    const { mutants } = await mutate(resolved.build());
+    const page = await open('#/mutate/riscv-new-mapping/svvptc');
+    await page.waitForSelector('[data-testid=mutant] .row');
+    expect(await seriousFaults(page)).toEqual([]);
+    const expected = mutants
+      .filter(({ mutation }) => mutation.change.startsWith('leave-out'))
+      .map(({ line, judgement }) => [
+        line.text,
+        judgement?.witnessGone ? '◌' : judgement?.schedule ? `× ${judgement.schedule.length}` : judgement?.result,
+      ]);
+    const cells = await page.$$eval('.strip .hr:not(.h)', (rows) =>
+      rows.map((row) => [row.querySelector('.code')?.firstChild?.textContent, row.querySelector('.cell')?.textContent]),
+    );
+    const words: Readonly<Record<string, string>> = { '·': 'not needed', '=': 'no difference' };
+    expect(cells.map(([text, cell]) => [text, words[cell ?? ''] ?? cell])).toEqual(expected);
+    await page.click('[data-testid=mutant] .btn');
+    await page.waitForSelector('[data-testid=step]');
+    expect(await page.textContent('[data-testid=verdict]')).toContain('Violation');
+    expect(page.url()).toContain('m=vmalloc%2Fset_pte%3Aleave-out');
+  });
+
+  it('runs a machine as the command does, beside another, and says what is wrong with a topology', async () => {
+    const [a, b] = ['shootdown', 'shootdown-arm64'].map((name) => demos.find((demo) => demo.name === name) as Demo);
+    const page = await open(`#/run?a=${a?.name}&b=${b?.name}`);
+    expect(await seriousFaults(page)).toEqual([]);
+    const expected = runMachine(assemble(parseTopology((a as Demo).topology)));
+    expect(await page.textContent('[data-fact=steps]')).toBe(expected.steps.toLocaleString('en'));
+    const shown = await page.$$eval('[data-counter]', (cells) =>
+      cells.map((cell) => [cell.getAttribute('data-counter'), Number(cell.textContent?.replaceAll(',', ''))]),
+    );
+    for (const [counter, each] of Object.entries(expected.total)) {
+      const sum = each.reduce((x, y) => x + y, 0);
+      if (sum > 0) expect(shown).toContainEqual([counter, sum]);
+    }
+    await page.click('.ct .name:has-text("nr_tlb_remote_flush")');
+    expect(await page.textContent('[data-testid=course] >> xpath=../..')).toContain('nr_tlb_remote_flush');
+    const buffer = Buffer.from('{ "name": "mine", "architecture": "x86-64-4l", "cpu": 4, "processes": [] }');
+    await page.setInputFiles('input[type=file]', { name: 'mine.json', mimeType: 'application/json', buffer });
+    await page.waitForSelector('[role=alert]');
+    expect(await page.textContent('[role=alert]')).toContain('mine');
+    await page.goBack();
+    await page.waitForFunction(`document.querySelector('.big')?.textContent?.includes('against')`);
+  });
+
   it.each([1440, 390])('has no serious fault for assistive technology at %i pixels', async (width) => {
     const page = await open('#/explore/ptdump-vmalloc/unlocked', width);
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    expect(serious.map(({ id, nodes }) => [id, nodes[0]?.html])).toEqual([]);
+    expect(await seriousFaults(page)).toEqual([]);
   });
 });

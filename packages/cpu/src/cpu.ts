@@ -17,6 +17,8 @@ import {
   type Steps,
   type SystemBuilder,
   noted,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { cpuMachine } from './cpu.machine.ts';
 
@@ -83,6 +85,8 @@ export interface StartOptions {
   readonly migratesTo?: readonly Cpu[];
 }
 
+const START_KEYS = keysOf<StartOptions>()('gate', 'migratesTo');
+
 /**
  * Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may
  * switch between them (preemption).
@@ -92,8 +96,10 @@ export function startCpu(
   cpu: Cpu,
   tasks: readonly Program[],
   handlers: Readonly<Record<string, Program>> = {},
-  { gate, migratesTo = [] }: StartOptions = {},
+  options: StartOptions = {},
 ): number {
+  checkOptions(`cpu: ${cpu.name}: startCpu`, options, START_KEYS);
+  const { gate, migratesTo = [] } = options;
   const processor = builder.processor({
     name: cpu.name,
     component: `${cpu.name}.cpu`,

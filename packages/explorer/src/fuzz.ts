@@ -10,6 +10,8 @@ import {
   TabulatedExecutor,
   type Scheduler,
   type System,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { coverageOf, type Coverage } from './coverage.ts';
 import { contextSwitches, tidySchedule } from './counterexample.ts';
@@ -32,6 +34,17 @@ export interface FuzzOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }
+
+const FUZZ_KEYS = keysOf<FuzzOptions>()(
+  'kind',
+  'seed',
+  'runs',
+  'stepsMax',
+  'pctDepth',
+  'timeoutSeconds',
+  'signal',
+  'onProgress',
+);
 
 /** What fuzzing found, in the vocabulary of `explore`. */
 export interface FuzzResult {
@@ -58,7 +71,8 @@ const TIDY_LENGTH_MAX = 2_000;
 
 /** Runs random schedules until one shows a problem. Throws ModelError on options out of range. */
 export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzResult> {
-  checkOptions(options);
+  checkOptions('fuzz: options', options, FUZZ_KEYS, ['kind', 'seed', 'runs', 'stepsMax']);
+  checkRanges(options);
   const plain: System = { ...system, symmetric: [], maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
   const fuzzer = new Fuzzer(plain);
   const watch = new Watch(options);
@@ -165,7 +179,7 @@ function schedulerOf({ kind, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptio
   return kind === 'pct' ? new PctScheduler(seed, pctDepth, stepsMax) : new RandomScheduler(seed);
 }
 
-function checkOptions({ seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions): void {
+function checkRanges({ seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions): void {
   const check = (name: string, value: number, min: number): void => {
     if (!Number.isInteger(value) || value < min)
       throw new ModelError(`fuzz: options: ${name} must be a whole number from ${min} (${value})`);

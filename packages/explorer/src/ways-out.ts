@@ -13,6 +13,8 @@ import {
   scheduleEntry,
   TabulatedExecutor,
   type System,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { modelOf } from './plan.ts';
 import { PropertyChecker } from './properties.ts';
@@ -27,6 +29,8 @@ export interface WaysOutOptions {
   /** Called about twice a second. */
   readonly onProgress?: (states: number) => void;
 }
+
+const WAYS_OUT_KEYS = keysOf<WaysOutOptions>()('maxStates', 'timeoutSeconds', 'signal', 'onProgress');
 
 /** One choice at one step. */
 export interface WayOut {
@@ -199,6 +203,7 @@ export interface Survey extends Omit<WaysOut, 'steps'> {
 
 /** Searches the whole space, within bounds. Throws ModelError on bounds out of range. */
 export async function survey(system: System, options: WaysOutOptions = {}): Promise<Survey> {
+  checkOptions('explore: survey', options, WAYS_OUT_KEYS);
   const { maxStates = STATES_MAX_DEFAULT, timeoutSeconds = TIMEOUT_SECONDS_DEFAULT, signal, onProgress } = options;
   if (!(maxStates >= 1)) throw new ModelError(`explore: ways out: maxStates must be at least 1 (${maxStates})`);
   const space = new Space(modelOf(system).plain);

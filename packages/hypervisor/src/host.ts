@@ -1,5 +1,5 @@
 /** The host's scheduler in a run: vCPUs that share a physical CPU take turns. */
-import type { Message, SystemBuilder } from '@shootdown/machine';
+import { type Message, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
 import { hostMachine, type HostEmitted } from './host.machine.ts';
 import { vm_exit, type Vcpu } from './vcpu.ts';
 
@@ -15,6 +15,8 @@ export interface HostOptions {
   readonly firstCycles?: number;
 }
 
+const HOST_KEYS = keysOf<HostOptions>()('timesliceCycles', 'sliceTicks', 'firstCycles');
+
 const PREEMPT: Message = { type: 'preempt' };
 const RESUME: Message = { type: 'resume' };
 
@@ -22,12 +24,9 @@ const RESUME: Message = { type: 'resume' };
  * Adds a physical CPU whose vCPUs take turns, the first of them first: the others must be made with `waits`, and all
  * with entry `atomic`.
  */
-export function addHost(
-  builder: SystemBuilder,
-  id: number,
-  vcpus: readonly Vcpu[],
-  { timesliceCycles, sliceTicks = 1, firstCycles = timesliceCycles }: HostOptions,
-): void {
+export function addHost(builder: SystemBuilder, id: number, vcpus: readonly Vcpu[], options: HostOptions): void {
+  checkOptions(`hypervisor: host CPU${id}: addHost`, options, HOST_KEYS, ['timesliceCycles']);
+  const { timesliceCycles, sliceTicks = 1, firstCycles = timesliceCycles } = options;
   const name = `host.CPU${id}`;
   const tickCycles = Math.round(timesliceCycles / sliceTicks);
   const ticksLeft = Math.max(1, Math.ceil(firstCycles / tickCycles));

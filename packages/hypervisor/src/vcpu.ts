@@ -17,6 +17,8 @@ import {
   type Steps,
   type SystemBuilder,
   noted,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { handle_pause, leaveSpinLoop, shrink_ple_window } from './directed-yield.ts';
 import { bookExit, HypervisorCounter } from './exits.ts';
@@ -79,6 +81,18 @@ export interface VcpuOptions {
   readonly of?: VcpuOfVm;
 }
 
+const VCPU_KEYS = keysOf<VcpuOptions>()(
+  'mmu',
+  'exploreBound',
+  'entry',
+  'keepsPendingFlush',
+  'onlyAtInstructionBoundary',
+  'honoursFlush',
+  'emulator',
+  'waits',
+  'of',
+);
+
 /** A vCPU of a system. */
 export interface Vcpu {
   readonly name: string;
@@ -102,6 +116,7 @@ const FLUSH_GUEST: Message = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 };
  */
 export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, options: VcpuOptions = {}): Vcpu {
   const name = `vCPU${cpu.id}`;
+  checkOptions(`hypervisor: ${name}: addVcpu`, options, VCPU_KEYS);
   const { entry = 'atomic', waits = false } = options;
   const record = { format: formatPreempted, initial: waits ? KVM_VCPU_PREEMPTED : 0 };
   const stealTime = builder.region(`${name}.steal_time.preempted`, 1, record).at(0);

@@ -3,7 +3,14 @@
  *
  * Mirrors virt/kvm/kvm_main.c and include/linux/kvm_host.h, v6.18: struct kvm, struct kvm_vcpu.
  */
-import type { Address, OperationContext, Region, SystemBuilder } from '@shootdown/machine';
+import {
+  type Address,
+  type OperationContext,
+  type Region,
+  type SystemBuilder,
+  checkOptions,
+  keysOf,
+} from '@shootdown/machine';
 
 /** vcpu->mode. EXITING_GUEST_MODE is not modelled: a kick is on its way while its channel is not empty. */
 export const OUTSIDE_GUEST_MODE = 0;
@@ -43,6 +50,8 @@ export interface VmOptions {
   /** Intel's pause-loop exiting, and the directed yield that answers it. Default false. */
   readonly pauseLoopExiting?: boolean;
 }
+
+const VM_KEYS = keysOf<VmOptions>()('stage', 'takesMemory', 'pauseLoopExiting');
 
 /** Words of a vCPU. */
 export interface VcpuWords {
@@ -95,6 +104,7 @@ export class Vm {
   readonly #builder: SystemBuilder;
 
   constructor(builder: SystemBuilder, options: VmOptions = {}) {
+    checkOptions('hypervisor: vm: new', options, VM_KEYS);
     this.options = options;
     this.last_boosted_vcpu = builder.region('kvm.last_boosted_vcpu', 1);
     this.mmu_lock = builder.region('kvm.mmu_lock', 1);

@@ -14,6 +14,8 @@ import {
   type Region,
   type StoreToCome,
   type System,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { sameObservable, type FinalState, type Observable } from './condition.ts';
 import { unsupported } from './errors.ts';
@@ -33,6 +35,8 @@ export interface RunOptions {
   /** False: the machine's weak memory is not brought into canonical form. */
   readonly canonical?: boolean;
 }
+
+const RUN_KEYS = keysOf<RunOptions>()('memoryModel', 'ets2', 'statesMax', 'leftOut', 'promises', 'canonical');
 
 /** What is observed of a condition: in no final state, in some, in all of them. */
 export type Observation = 'Never' | 'Sometimes' | 'Always';
@@ -97,6 +101,7 @@ const RESULT = defineOperation({
 
 /** Builds the machine that runs a test. */
 export function machineOf(test: LitmusTest, options: RunOptions): LitmusMachine {
+  checkOptions('litmus: machineOf', options, RUN_KEYS, ['memoryModel']);
   const { memoryModel } = options;
   if (test.translation && memoryModel !== 'arm') unsupported(`page tables on ${memoryModel}: they are modelled on arm`);
   const names = test.variables.map(({ name }) => name);

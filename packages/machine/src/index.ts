@@ -46,7 +46,7 @@ export {
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
 export * from './routine/ordered.ts';
-export { isSteps, noted, noteMethods, stepOf, voidStepOf } from './routine/unbegun.ts';
+export { isSteps, noted, noteEverything, noteMethods, stepOf, voidStepOf } from './routine/unbegun.ts';
 export {
   assertThat,
   count,

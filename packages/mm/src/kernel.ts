@@ -2,7 +2,7 @@
  * The kernel of one machine: what mm routines share. A scenario assembles it from the parts that it needs; what is left
  * out is not there, and costs neither words nor steps.
  */
-import type { Frames, Region, Steps, SystemBuilder } from '@shootdown/machine';
+import { type Frames, type Region, type Steps, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
 import { atomicAdd, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
@@ -113,6 +113,8 @@ export interface MmOptions {
   readonly cpus?: number;
 }
 
+const MM_KEYS = keysOf<MmOptions>()('tasks', 'vmasMax', 'cpus');
+
 const LOCK_TASKS_DEFAULT = 16;
 
 /**
@@ -148,16 +150,13 @@ export class Mm extends MmStruct {
   readonly mm_count: Region;
 
   /** @param initial left out: the mm comes into being by pgd_alloc() */
-  constructor(
-    builder: SystemBuilder,
-    id: number,
-    initial?: MmInitial,
-    {
+  constructor(builder: SystemBuilder, id: number, initial?: MmInitial, options: MmOptions = {}) {
+    checkOptions(`mm: mm${id}: new`, options, MM_KEYS);
+    const {
       tasks = LOCK_TASKS_DEFAULT,
       vmasMax = initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT,
       cpus = BITS_PER_WORD,
-    }: MmOptions = {},
-  ) {
+    } = options;
     const name = `mm${id}`;
     super(builder, name, tasks, 'mm');
     this.id = id;

@@ -3,7 +3,16 @@
  * tlb_remove_table_free(), tlb_remove_table_sync_one(), __tlb_remove_table_one(); and mm/pgtable-generic.c,
  * pte_free_defer().
  */
-import { routine, type Frames, type Routine, type Steps, noted, noteMethods } from '@shootdown/machine';
+import {
+  routine,
+  type Frames,
+  type Routine,
+  type Steps,
+  noted,
+  noteMethods,
+  checkOptions,
+  keysOf,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
 import type { Smp } from './smp.ts';
@@ -17,6 +26,8 @@ export interface LocklessWalkersOptions {
   /** Tables of a batch are told apart by their distance from this frame. */
   readonly firstTable: number;
 }
+
+const LOCKLESS_WALKERS_KEYS = keysOf<LocklessWalkersOptions>()('frames', 'smp', 'rcu', 'firstTable');
 
 /** tlb_remove_table_smp_sync() and the RCU callbacks of one machine. */
 export class LocklessWalkers {
@@ -36,6 +47,7 @@ export class LocklessWalkers {
   readonly #options: LocklessWalkersOptions;
 
   constructor(options: LocklessWalkersOptions) {
+    checkOptions('mm: lockless walkers: new', options, LOCKLESS_WALKERS_KEYS, ['frames', 'smp', 'firstTable']);
     const { smp, rcu } = options;
     this.#options = options;
     this.tlb_remove_table_rcu = rcu?.register('tlb_remove_table_rcu', (batch) => this.#freeBatch(batch)) ?? 0;

@@ -5,7 +5,18 @@
  * kvm_tdp_page_fault(), is_page_fault_stale(); and as they were before, kvm_mmu_notifier_change_pte() and
  * _invalidate_page().
  */
-import { count, load, ModelError, point, routine, smp_rmb, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  count,
+  load,
+  ModelError,
+  point,
+  routine,
+  smp_rmb,
+  type Steps,
+  type SystemBuilder,
+  checkOptions,
+  keysOf,
+} from '@shootdown/machine';
 import type { Memslots } from './memslots.ts';
 import type { MmuNotifierOps, NotifierCall } from './notifier.ts';
 import {
@@ -87,6 +98,20 @@ export interface KvmOptions extends SecondaryMmuOptions {
   readonly mutant?: KvmMutant;
 }
 
+const KVM_KEYS = keysOf<KvmOptions>()(
+  'frames',
+  'table',
+  'format',
+  'lock',
+  'rangeGrows',
+  'tlb',
+  'protocol',
+  'change_pte',
+  'rmap_lock',
+  'memslots',
+  'mutant',
+);
+
 /** What can go wrong outside of faults. */
 export type KvmMutant =
   /** invalidate_range_end() counts down before it counts the sequence. */
@@ -110,6 +135,7 @@ export class Kvm extends SecondaryMmu {
   readonly mutant: KvmMutant | undefined;
 
   constructor(builder: SystemBuilder, name: string, options: KvmOptions) {
+    checkOptions(`mmu-notifier: ${name}: new`, options, KVM_KEYS, ['frames', 'table', 'format', 'lock', 'tlb']);
     super(builder, name, options);
     if (options.rmap_lock && options.change_pte)
       throw new ModelError(

@@ -15,6 +15,7 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
 } from '@shootdown/machine';
 
 /** The memslots of a VM, as far as one range is concerned. */
@@ -33,7 +34,9 @@ export class Memslots {
    * @param kvm name of the VM
    * @param waits false: slots change without waiting for invalidations (a mutant)
    */
-  constructor(builder: SystemBuilder, kvm: string, { waits = true }: { readonly waits?: boolean } = {}) {
+  constructor(builder: SystemBuilder, kvm: string, options: { readonly waits?: boolean } = {}) {
+    checkOptions(`mmu-notifier: ${kvm}: memslots: new`, options, ['waits']);
+    const { waits = true } = options;
     this.slot = builder.region(`${kvm}.memslot`, 1).at(0);
     this.mn_active_invalidate_count = builder.region(`${kvm}.mn_active_invalidate_count`, 1).at(0);
     this.#waits = waits;

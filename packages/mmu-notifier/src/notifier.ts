@@ -16,6 +16,8 @@ import {
   type SystemBuilder,
   noted,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import {
   CALLBACK_SLEEPS,
@@ -74,6 +76,8 @@ export interface MmuNotifierOptions {
   readonly changePteNeedsBracket?: boolean;
 }
 
+const MMU_NOTIFIER_KEYS = keysOf<MmuNotifierOptions>()('spinlocks', 'contracts', 'changePteNeedsBracket');
+
 /** How a subscriber begins. */
 export interface RegisterOptions {
   /**
@@ -82,6 +86,8 @@ export interface RegisterOptions {
    */
   readonly registered?: boolean;
 }
+
+const REGISTER_KEYS = keysOf<RegisterOptions>()('registered');
 
 /** struct mmu_notifier_subscriptions. */
 export class MmuNotifierSubscriptions {
@@ -98,6 +104,7 @@ export class MmuNotifierSubscriptions {
 
   /** @param name prefix of the actors' names: the address space */
   constructor(builder: SystemBuilder, name: string, options: MmuNotifierOptions = {}) {
+    checkOptions(`mmu-notifier: ${name}: new`, options, MMU_NOTIFIER_KEYS);
     this.contracts = options.contracts ?? CONTRACTS;
     this.#builder = builder;
     this.#name = name;
@@ -105,7 +112,9 @@ export class MmuNotifierSubscriptions {
   }
 
   /** Adds a subscriber to the machine. */
-  add(name: string, ops: MmuNotifierOps, { registered = true }: RegisterOptions = {}): MmuNotifier {
+  add(name: string, ops: MmuNotifierOps, options: RegisterOptions = {}): MmuNotifier {
+    checkOptions(`mmu-notifier: ${this.#name}: add ${name}`, options, REGISTER_KEYS);
+    const { registered = true } = options;
     const component = this.#builder.component({
       name: `${this.#name}.${name}.subscription`,
       machine: subscriptionMachine,

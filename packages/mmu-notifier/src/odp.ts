@@ -4,7 +4,16 @@
  * Mirrors drivers/infiniband/core/umem_odp.c and drivers/infiniband/hw/mlx5/odp.c as they were from v3.19 to v5.4:
  * ib_umem_notifier_invalidate_range_start() and its relatives, pagefault_mr().
  */
-import { load, point, routine, smp_rmb, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  load,
+  point,
+  routine,
+  smp_rmb,
+  type Steps,
+  type SystemBuilder,
+  checkOptions,
+  keysOf,
+} from '@shootdown/machine';
 import { page_request, page_response, stop_device, type Device } from './device.ts';
 import { might_sleep, type MmuNotifierOps, type NotifierCall } from './notifier.ts';
 import { SecondaryMmu, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
@@ -16,12 +25,22 @@ export interface OdpOptions extends SecondaryMmuOptions {
   readonly tlb: SecondaryTlb;
 }
 
+const ODP_KEYS = keysOf<OdpOptions>()('frames', 'table', 'format', 'lock', 'rangeGrows', 'device', 'tlb');
+
 /** One memory region with on-demand paging: struct ib_umem_odp. */
 export class Odp extends SecondaryMmu {
   readonly device: Device;
   readonly tlb: SecondaryTlb;
 
   constructor(builder: SystemBuilder, name: string, options: OdpOptions) {
+    checkOptions(`mmu-notifier: ${name}: new`, options, ODP_KEYS, [
+      'frames',
+      'table',
+      'format',
+      'lock',
+      'device',
+      'tlb',
+    ]);
     super(builder, name, options);
     this.device = options.device;
     this.tlb = options.tlb;

@@ -17,6 +17,8 @@ import {
   type OperationContext,
   type Region,
   type SystemBuilder,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import {
   BBML0,
@@ -79,6 +81,15 @@ export interface ContiguousTlbOptions {
   readonly name?: string;
 }
 
+const CONTIGUOUS_TLB_KEYS = keysOf<ContiguousTlbOptions>()(
+  'blockEntries',
+  'root',
+  'asid',
+  'rule',
+  'breakBeforeMake',
+  'name',
+);
+
 /** The saturated TLBs of everybody who translates through tables of one level. */
 export class ContiguousTlb {
   /** The MMU of each translator, as routines use it. */
@@ -105,6 +116,7 @@ export class ContiguousTlb {
     frames: Frames,
     options: ContiguousTlbOptions,
   ) {
+    checkOptions('mmu: contiguous TLB: new', options, CONTIGUOUS_TLB_KEYS, ['blockEntries', 'root']);
     const { blockEntries, root, asid = 1, rule = BBML0, breakBeforeMake = true, name = 'tlb' } = options;
     if (blockEntries < 2 || (blockEntries & (blockEntries - 1)) !== 0 || frames.entriesPerTable % blockEntries !== 0)
       throw new RangeError(

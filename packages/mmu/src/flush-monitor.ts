@@ -17,6 +17,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { formatEntry } from './entry.ts';
 import { cacheable, NO_TRANSLATION, offeredByBlock } from './offered.ts';
@@ -66,6 +68,16 @@ export interface FlushMonitorOptions {
   readonly property?: string;
 }
 
+const FLUSH_MONITOR_KEYS = keysOf<FlushMonitorOptions>()(
+  'root',
+  'cpus',
+  'pages',
+  'blockEntries',
+  'kernel',
+  'name',
+  'property',
+);
+
 /** Watches one address space. */
 export class FlushMonitor implements AccessObserver {
   static {
@@ -87,6 +99,7 @@ export class FlushMonitor implements AccessObserver {
   readonly #flushing: Region;
 
   constructor(builder: SystemBuilder, frames: Frames, shape: WalkShape, options: FlushMonitorOptions) {
+    checkOptions('mmu: flush monitor: new', options, FLUSH_MONITOR_KEYS, ['root', 'cpus', 'pages']);
     const name = options.name ?? 'monitor';
     this.#frames = frames;
     this.#shape = shape;

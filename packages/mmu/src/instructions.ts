@@ -9,6 +9,7 @@
 import {
   BLOCKED,
   defineOperation,
+  messageFor,
   operation,
   type Message,
   type Operation,
@@ -22,6 +23,16 @@ import { mmuMachine, type Flush, type Root } from './mmu.machine.ts';
 
 /** Invalidations under way from one CPU to another. */
 const CHANNEL_CAPACITY = 16;
+
+// Sent over and over, so one object each.
+const invlpgMessage = messageFor((vpn: number) => ({ type: 'invlpg', vpn }));
+const invpcidMessage = messageFor((kind: number, asid: number) => ({ type: 'invpcid', kind, asid, vpn: 0 }));
+const loadRootMessage = messageFor((root: number, asid: number, noflush: number) => ({
+  type: 'load_root',
+  root,
+  asid,
+  noflush: noflush === 1,
+}));
 
 /** What a TLBI invalidates. */
 export interface TlbiRequest {
@@ -114,7 +125,7 @@ export abstract class MmuInstructions {
     const tree = root < 0 ? 'init_mm' : `root 0x${root.toString(16)}`;
     yield this.#tell(
       CR3_WRITE,
-      { type: 'load_root', root, asid, noflush },
+      loadRootMessage(root, asid, Number(noflush)),
       `write_cr3(${tree}, pcid ${asid}${noflush ? ', noflush' : ''})`,
     );
   }
@@ -148,22 +159,22 @@ export abstract class MmuInstructions {
 
   /** Writes CR3 with the value it has (native_flush_tlb_local): invalidates what INVPCID type 1 does. */
   *reload_cr3(asid: number): Steps {
-    yield this.#tell(CR3_WRITE, { type: 'invpcid', kind: 1, asid, vpn: 0 }, `write_cr3(read_cr3()), pcid ${asid}`);
+    yield this.#tell(CR3_WRITE, invpcidMessage(1, asid), `write_cr3(read_cr3()), pcid ${asid}`);
   }
 
   /** INVLPG. */
   *invlpg(vpn: number): Steps {
-    yield this.#tell(INVLPG, { type: 'invlpg', vpn }, `invlpg(0x${vpn.toString(16)})`);
+    yield this.#tell(INVLPG, invlpgMessage(vpn), `invlpg(0x${vpn.toString(16)})`);
   }
 
   /** INVPCID type 1: everything of one address space but global entries. */
   *invpcid_single_context(asid: number): Steps {
-    yield this.#tell(INVPCID, { type: 'invpcid', kind: 1, asid, vpn: 0 }, `invpcid(single context, pcid ${asid})`);
+    yield this.#tell(INVPCID, invpcidMessage(1, asid), `invpcid(single context, pcid ${asid})`);
   }
 
   /** INVPCID type 2: everything, global entries too. */
   *invpcid_all(): Steps {
-    yield this.#tell(INVPCID, { type: 'invpcid', kind: 2, asid: 0, vpn: 0 }, 'invpcid(all)');
+    yield this.#tell(INVPCID, invpcidMessage(2, 0), 'invpcid(all)');
   }
 
   /** A TLBI for this CPU only, complete at the next {@link dsb}. */

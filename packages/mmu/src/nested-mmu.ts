@@ -12,6 +12,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { PFN_SHIFT, pte_pfn } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
@@ -71,6 +73,8 @@ export interface NestedMmuOptions {
   readonly violation: (cx: OperationContext, gfn: number, write: boolean, mmu: number) => void;
 }
 
+const NESTED_MMU_KEYS = keysOf<NestedMmuOptions>()('stage', 'tlb', 'vpid', 'violation');
+
 /** The MMU of one vCPU. */
 export class NestedMmu extends MmuInstructions {
   static {
@@ -87,6 +91,7 @@ export class NestedMmu extends MmuInstructions {
   /** @param frames the guest's physical memory */
   constructor(builder: SystemBuilder, cpuName: string, frames: Frames, shape: WalkShape, options: NestedMmuOptions) {
     super(builder, cpuName);
+    checkOptions(`mmu: ${this.name}: new`, options, NESTED_MMU_KEYS, ['stage', 'tlb', 'vpid', 'violation']);
     const { vpid, stage, tlb } = options;
     if (!(vpid >= 1 && vpid <= VPID_MAX))
       throw new ModelError(`mmu: ${this.name}: VPID ${vpid} outside 1 .. ${VPID_MAX}`);

@@ -21,6 +21,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import {
   formatEntry,
@@ -84,6 +86,18 @@ export interface SaturatedTlbOptions {
   readonly breakBeforeMake?: BreakBeforeMakeRule;
 }
 
+const SATURATED_TLB_KEYS = keysOf<SaturatedTlbOptions>()(
+  'asid',
+  'roots',
+  'spaces',
+  'faultsInvalidate',
+  'cachesInvalid',
+  'suspendable',
+  'name',
+  'dirtyBits',
+  'breakBeforeMake',
+);
+
 /**
  * What an access comes to: its fault, the entry it goes through, and where memory's dirty bit must be set first (-1:
  * nowhere).
@@ -140,6 +154,7 @@ export class SaturatedTlb {
     pages: readonly number[],
     options: SaturatedTlbOptions = {},
   ) {
+    checkOptions('mmu: saturated TLB: new', options, SATURATED_TLB_KEYS);
     const {
       asid = 0,
       roots = cpuNames.map(() => root),

@@ -13,6 +13,8 @@ import {
   type OperationContext,
   type Region,
   type SystemBuilder,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, mk_pte, pte_pfn } from './entry.ts';
 import { indexOf, rootPointer, Walker, type Walked, type WalkLevel, type WalkShape } from './walk.ts';
@@ -35,6 +37,8 @@ export interface SecondStageOptions {
   readonly name?: string;
 }
 
+const SECOND_STAGE_KEYS = keysOf<SecondStageOptions>()('host', 'shape', 'root', 'guestFrames', 'name');
+
 /** The tree of one virtual machine. */
 export class SecondStage {
   readonly host: Frames;
@@ -45,7 +49,9 @@ export class SecondStage {
   /** Per host frame: the guest frame it stands behind, plus one; 0 if it is none of this machine's. */
   readonly #rmap: Region;
 
-  constructor(builder: SystemBuilder, { host, shape, root, guestFrames, name = 'ept' }: SecondStageOptions) {
+  constructor(builder: SystemBuilder, options: SecondStageOptions) {
+    checkOptions('mmu: second stage: new', options, SECOND_STAGE_KEYS, ['host', 'shape', 'root', 'guestFrames']);
+    const { host, shape, root, guestFrames, name = 'ept' } = options;
     this.host = host;
     this.shape = shape;
     this.root = root;

@@ -24,6 +24,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { ptdumpMachine } from './ptdump.machine.ts';
 
@@ -86,6 +88,8 @@ export interface PtdumpOptions {
   readonly onLine?: (level: string) => void;
 }
 
+const PTDUMP_KEYS = keysOf<PtdumpOptions>()('name', 'frames', 'levels', 'entries', 'fetch', 'onLine');
+
 /** A reader of kernel_page_tables: the actor, and the routine that walks on its behalf. */
 export class Ptdump {
   static {
@@ -99,6 +103,7 @@ export class Ptdump {
   readonly #options: PtdumpOptions;
 
   constructor(builder: SystemBuilder, options: PtdumpOptions) {
+    checkOptions('ptdump: new', options, PTDUMP_KEYS, ['name', 'frames', 'levels', 'entries', 'fetch']);
     this.name = options.name;
     this.#options = options;
     this.state = builder

@@ -1,4 +1,5 @@
 /** Histograms with a bucket per power of two, drawn as bpftrace draws them. */
+import { checkOptions, keysOf } from '@shootdown/machine';
 import { formatNumber } from './numbers.ts';
 import { WIDTH_DEFAULT } from './width.ts';
 import { plainLine } from './wrap.ts';
@@ -113,10 +114,13 @@ export interface HistogramOptions {
   readonly width?: number;
 }
 
+const HISTOGRAM_KEYS = keysOf<HistogramOptions>()('title', 'unit', 'width');
+
 const BAR_MIN = 4;
 
 /** Draws a histogram: a line of figures, then a bar per bucket as bpftrace's hist() does. */
 export function histogramText(histogram: Histogram, options: HistogramOptions = {}): string {
+  checkOptions('report: histogramText', options, HISTOGRAM_KEYS);
   const width = options.width ?? WIDTH_DEFAULT;
   const title = options.title === undefined ? [] : [plainLine(options.title)];
   if (histogram.count === 0) return [...title, 'nothing was counted', ''].join('\n');

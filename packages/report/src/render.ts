@@ -1,5 +1,5 @@
 /** All renderers of a trace under the names that a `--format` flag takes. */
-import type { Trace } from '@shootdown/machine';
+import { type Trace, checkOptions, keysOf } from '@shootdown/machine';
 import { columnsText, type ColumnsOptions } from './columns.ts';
 import { ftraceText } from './ftrace.ts';
 import { traceJson } from './json.ts';
@@ -11,6 +11,8 @@ export interface RenderOptions extends ColumnsOptions {
   /** Clock rate of the run's cost model, for formats with times in seconds. */
   readonly hertz?: number;
 }
+
+const RENDER_KEYS = keysOf<RenderOptions>()('width', 'fold', 'time', 'replayCommand', 'hertz');
 
 const renderers = {
   text: columnsText,
@@ -33,5 +35,6 @@ export function isTraceFormat(name: string): name is TraceFormat {
 
 /** Renders a trace in the named format. Every result ends with a newline. */
 export function renderTrace(format: TraceFormat, trace: Trace, options: RenderOptions = {}): string {
+  checkOptions('report: renderTrace', options, RENDER_KEYS);
   return renderers[format](trace, options);
 }

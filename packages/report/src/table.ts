@@ -1,4 +1,5 @@
 /** Tables of counters and comparisons, as plain text for a terminal or a mail and as Markdown for documents. */
+import { checkOptions, keysOf } from '@shootdown/machine';
 import { DECIMALS_DEFAULT, formatNumber, formatRatio, type NumberFormat } from './numbers.ts';
 import { WIDTH_DEFAULT } from './width.ts';
 import { plainLine, wrapLine } from './wrap.ts';
@@ -37,6 +38,8 @@ export interface TableOptions {
   /** Commas between groups of three digits. Default true. */
   readonly thousands?: boolean;
 }
+
+const TABLE_KEYS = keysOf<TableOptions>()('width', 'thousands');
 
 interface WrittenColumn {
   readonly heading: string;
@@ -98,6 +101,7 @@ export function counterTable(
 }
 
 function writtenColumns(table: Table, options: TableOptions): readonly WrittenColumn[] {
+  checkOptions('report: table', options, TABLE_KEYS);
   return table.columns.flatMap((spec, index): WrittenColumn[] => {
     const column: TableColumn = typeof spec === 'string' ? { heading: spec } : spec;
     const values = table.rows.map((row) => (isCells(row) ? row[index] : row[column.key ?? column.heading]));

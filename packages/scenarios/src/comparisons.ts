@@ -5,5 +5,6 @@ export const comparisons: Readonly<Record<string, (each: EachRow) => Promise<Com
   'change-pte': async (each) => (await import('./change-pte.cost.ts')).compareChangePte(each),
   'pv-flush': async (each) => (await import('./kvm-pv-flush.cost.ts')).comparePvFlush(each),
   contpte: async (each) => (await import('./contpte/contpte.cost.ts')).compareContpte(each),
+  'lazy-mmu': async (each) => (await import('./lazy-mmu/lazy-mmu.cost.ts')).compareLazyMmu(each),
   'ptdump-vmalloc': async (each) => (await import('./ptdump-vmalloc.cost.ts')).comparePtdumpVmalloc(each),
 };

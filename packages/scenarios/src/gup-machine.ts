@@ -120,15 +120,15 @@ function propertiesOf(
     });
   }
   if (pagesAreReused) {
-    const references = Array.from({ length: frames.count - frames.tables }, (_, i) =>
-      frames.refcount.at(frames.tables + i),
-    );
+    const words = Array.from({ length: frames.count }, (_, i) => [frames.state.at(i), frames.refcount.at(i)] as const);
     properties.push({
       name: 'every reference is accounted for in the end',
       kind: 'finally',
       why: 'one is left to each new owner and one to the walk if it has pinned a page: none is leaked, none is lost',
-      reads: [pinned, ...references],
-      check: (read) => references.reduce((sum, word) => sum + read(word), 0) === tables + (read(pinned) === 0 ? 0 : 1),
+      reads: [pinned, ...words.flat()],
+      check: (read) =>
+        words.reduce((sum, [state, count]) => sum + (read(state) === FrameKind.page ? read(count) : 0), 0) ===
+        tables + (read(pinned) === 0 ? 0 : 1),
     });
   }
   const [first] = states;

@@ -50,6 +50,11 @@ export interface ScenarioTests {
   readonly deepOnly?: (variant: string, memoryModel: MemoryModel) => boolean;
   /** Variants whose counterexample is kept in golden/, each on the memory model it is explored on. */
   readonly golden?: readonly string[];
+  /**
+   * Parameters of a machine that is smaller and of which the same is true: `npm test` looks at that one, and
+   * `npm run test:deep` at the one with the defaults. A counterexample that is kept is of the one with the defaults.
+   */
+  readonly smaller?: (variant: string) => Parameters;
   /** Variants that are run with live actors, too. */
   readonly live?: readonly string[];
   /** Memory models on which they are. Default `sc`. */
@@ -58,15 +63,13 @@ export interface ScenarioTests {
   readonly pointStatesMax?: number;
 }
 
+type Parameters = Readonly<Record<string, number>>;
+
 /** A scenario in its tests. A memory model that is left out is that of the variant, parameters have their defaults. */
 export interface ScenarioUnderTest {
-  readonly systemOf: (
-    variant: string,
-    memoryModel?: MemoryModel,
-    parameters?: Readonly<Record<string, number>>,
-  ) => System;
+  readonly systemOf: (variant: string, memoryModel?: MemoryModel, parameters?: Parameters) => System;
   /** Searches with reduction: once, however many tests want to know what comes out of it. */
-  readonly searched: (variant: string, memoryModel?: MemoryModel) => Promise<ExploreResult>;
+  readonly searched: (variant: string, memoryModel?: MemoryModel, parameters?: Parameters) => Promise<ExploreResult>;
 }
 
 /**
@@ -80,26 +83,30 @@ export function describeScenario(scenario: Scenario, tests: ScenarioTests = {}):
     golden = [],
     live = [],
     liveModels = ['sc'],
+    smaller = () => ({}),
     pointStatesMax,
   } = tests;
   const { systemOf, searched } = underTest(scenario);
   const names = scenario.variants.map((variant) => variant.name);
   const rows = rowsOf(scenario).filter(([name, model]) => DEEP || !deepOnly(name, model));
+  const sizeOf = (variant: string): Parameters => (DEEP ? {} : smaller(variant));
+  const searchedSizeOf = (variant: string): Parameters => (golden.includes(variant) ? {} : sizeOf(variant));
   const liveRows = live.flatMap((name) => liveModels.map((model) => [name, model] as const));
 
   describe(`scenario ${scenario.name}`, () => {
     it.each(rows)('%s on %s: %s', async (name, model, expected) => {
-      const result = await searched(name, model);
+      const size = searchedSizeOf(name);
+      const result = await searched(name, model, size);
       const exhaustive = expected === 'safe' || result.kind === 'sometimes' || result.kind === 'livelock';
       expect([result.verdict, result.complete]).toEqual([expected, exhaustive]);
       // A livelock is not to be seen in one schedule.
       if (result.schedule && result.kind !== 'livelock')
-        expect(judgeSchedule(systemOf(name, model), result.schedule)).toMatchObject({
+        expect(judgeSchedule(systemOf(name, model, size), result.schedule)).toMatchObject({
           kind: result.kind,
           property: result.property,
         });
       if (violates !== undefined) expect(result.property).toBe(expected === 'safe' ? null : violates);
-      if (!reducedOnly(name)) await expectSameInFull(result, systemOf(name, model));
+      if (!reducedOnly(name)) await expectSameInFull(result, systemOf(name, model, size));
     });
 
     it.each(golden)('%s: the counterexample reads as it always did', async (name) => {
@@ -109,11 +116,11 @@ export function describeScenario(scenario: Scenario, tests: ScenarioTests = {}):
     });
 
     it.each(names)('%s: every point of its routines says all that the future depends on', (name) => {
-      expectPoints(systemOf(name), pointStatesMax);
+      expectPoints(systemOf(name, undefined, sizeOf(name)), pointStatesMax);
     });
 
     it.each(liveRows)('%s on %s runs the same with live actors', (name, model) => {
-      expectAgreement(systemOf(name, model));
+      expectAgreement(systemOf(name, model, sizeOf(name)));
     });
   });
   return { systemOf, searched };
@@ -130,14 +137,14 @@ function rowsOf({ variants }: Scenario): [string, MemoryModel, ExpectedVerdict][
 }
 
 function underTest(scenario: Scenario): ScenarioUnderTest {
-  const resolved = (variant: string, memoryModel?: MemoryModel, parameters?: Readonly<Record<string, number>>) =>
+  const resolved = (variant: string, memoryModel?: MemoryModel, parameters?: Parameters) =>
     resolveScenario([scenario], { scenario: scenario.name, variant, memoryModel, parameters });
   const results = new Map<string, Promise<ExploreResult>>();
   return {
     systemOf: (...request) => resolved(...request).build(),
-    searched(variant, memoryModel) {
-      const found = resolved(variant, memoryModel);
-      const key = `${variant} ${found.memoryModel}`;
+    searched(variant, memoryModel, parameters) {
+      const found = resolved(variant, memoryModel, parameters);
+      const key = `${variant} ${found.memoryModel} ${JSON.stringify(parameters ?? {})}`;
       const result = results.get(key) ?? explore(found.build(), UNCOUNTED);
       results.set(key, result);
       return result;

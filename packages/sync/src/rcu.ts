@@ -28,6 +28,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { closes, misuse, opens } from './misuse.ts';
 import { gracePeriodMachine } from './rcu.machine.ts';
@@ -43,6 +45,8 @@ export interface RcuOptions {
   /** Callbacks a processor may have pending. Default 4. */
   readonly callbacksMax?: number;
 }
+
+const RCU_KEYS = keysOf<RcuOptions>()('processors', 'interrupts', 'callbacksMax');
 
 const CALLBACKS_MAX_DEFAULT = 4;
 /**
@@ -88,6 +92,7 @@ export class Rcu {
   #words: readonly number[] | null = null;
 
   constructor(builder: SystemBuilder, options: RcuOptions) {
+    checkOptions('rcu: new', options, RCU_KEYS, ['processors']);
     const { processors, interrupts, callbacksMax = CALLBACKS_MAX_DEFAULT } = options;
     this.processors = processors;
     this.#interrupts = interrupts;

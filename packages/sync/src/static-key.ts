@@ -24,6 +24,8 @@ import {
   type SystemBuilder,
   noted,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { misuse } from './misuse.ts';
 import { Mutex, mutex_lock, mutex_unlock } from './mutex.ts';
@@ -39,6 +41,8 @@ export interface JumpLabelOptions {
   readonly kick_all_cpus_sync?: (processor: number) => Steps;
 }
 
+const JUMP_LABEL_KEYS = keysOf<JumpLabelOptions>()('processors', 'kick_all_cpus_sync');
+
 /** Code patching of one system: all static keys share jump_label_mutex. */
 export class JumpLabels {
   static {
@@ -52,6 +56,7 @@ export class JumpLabels {
   readonly #kick: JumpLabelOptions['kick_all_cpus_sync'];
 
   constructor(builder: SystemBuilder, options: JumpLabelOptions) {
+    checkOptions('jump labels: new', options, JUMP_LABEL_KEYS, ['processors']);
     this.#builder = builder;
     this.processors = options.processors;
     this.#kick = options.kick_all_cpus_sync;

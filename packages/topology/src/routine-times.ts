@@ -43,11 +43,14 @@ export class RoutineTimes {
       return;
     }
     if (seen.stack === stack) return;
+    const { entered } = seen;
     let common = 0;
-    while (common < stack.length && seen.stack[common] === stack[common]) common++;
-    for (const { name, cycles } of seen.entered.splice(common).reverse())
+    while (common < stack.length && entered[common]?.name === stack[common]) common++;
+    while (entered.length > common) {
+      const { name, cycles } = entered.pop() as Entered;
       this.#onRoutine(name, processor, now - cycles);
-    for (const name of stack.slice(common)) seen.entered.push({ name, cycles: now });
+    }
+    for (let i = common; i < stack.length; i++) entered.push({ name: stack[i] as string, cycles: now });
     seen.stack = stack;
   }
 }

@@ -8,6 +8,8 @@ import {
   type SentMessage,
   type TimedStep,
   type VirtualTimeRun,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
@@ -55,6 +57,8 @@ export interface RunOptions {
   readonly onMessage?: (message: SentMessage) => void;
 }
 
+const RUN_KEYS = keysOf<RunOptions>()('stepsMax', 'keepSchedule', 'executor', 'onStep', 'onRoutine', 'onMessage');
+
 const START_UP = 'start-up';
 
 /** A run under way: advance it in portions, read the result at any time. */
@@ -75,6 +79,7 @@ export class MachineRunner {
   readonly #cyclesMax: number;
 
   constructor(machine: AssembledMachine, options: RunOptions = {}) {
+    checkOptions('run: options', options, RUN_KEYS);
     this.#machine = machine;
     this.#options = options;
     const { runMicroseconds } = machine.topology;

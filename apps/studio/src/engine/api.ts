@@ -1,5 +1,5 @@
 /** What the page asks of its worker: plain data both ways. */
-import type { ExploreResult, ExpectedVerdict, Parameter, WayOut, WaysOut } from '@shootdown/explorer';
+import type { ExploreResult, ExpectedVerdict, Judgement, Parameter, WayOut, WaysOut } from '@shootdown/explorer';
 import type { MemoryModel, StateTrace, Trace } from '@shootdown/machine';
 
 /** A variant as the pickers show it. */
@@ -9,6 +9,8 @@ export interface VariantEntry {
   readonly source: string;
   readonly summary: string;
   readonly memoryModel: MemoryModel;
+  /** Memory models on which somebody expects a verdict. */
+  readonly memoryModels: readonly MemoryModel[];
 }
 
 /** A scenario as the pickers show it. */
@@ -26,6 +28,35 @@ export interface SystemRequest {
   readonly variant: string;
   readonly memoryModel: MemoryModel;
   readonly parameters: Readonly<Record<string, number>>;
+  /** Lines of its code that are changed, as `shootdown mutate` names them. */
+  readonly mutations: readonly string[];
+}
+
+/** A change of one line of the code, and what comes of it. */
+export interface JudgedLine {
+  readonly routine: string;
+  readonly step: string;
+  readonly change: string;
+  readonly text: string;
+  /** The line that comes first instead, of a swap. */
+  readonly next: string | null;
+  readonly unmodelled: readonly string[];
+  readonly isBarrier: boolean;
+  readonly processors: readonly string[];
+  /** Null: it only costs time in this model, so there is nothing to judge. */
+  readonly judgement: Judgement | null;
+}
+
+/** What mutating a system came to. */
+export interface Mutated {
+  /** The verdict on the code as it is; unless it is safe, nothing was changed. */
+  readonly verdict: ExploreResult['verdict'];
+  readonly property: string | null;
+  readonly states: number;
+  readonly seconds: number;
+  readonly mutants: number;
+  /** Lines of which this model knows nothing but their costs. */
+  readonly onlyCost: readonly JudgedLine[];
 }
 
 /** A schedule with everything that the panes show of it. */
@@ -64,14 +95,65 @@ export interface Beyond extends Omit<WaysOut, 'steps'> {
   readonly steps: readonly (readonly WayOut[])[];
 }
 
+/** A machine that ships, as its topology file says it. */
+export interface MachineEntry {
+  readonly name: string;
+  readonly title: string;
+  readonly text: string;
+}
+
+/** How long a routine took, in cycles; percentiles are known to the power of two. */
+export interface RoutineTimesOf {
+  readonly count: number;
+  readonly mean: number;
+  readonly min: number;
+  readonly max: number;
+  readonly atMost50: number;
+  readonly atMost99: number;
+  readonly buckets: readonly { readonly low: number; readonly high: number; readonly count: number }[];
+}
+
+/** What a run has given. */
+export interface RanMachine {
+  readonly name: string;
+  readonly architecture: string;
+  readonly memoryModel: MemoryModel;
+  /** Of a host: its vCPUs. */
+  readonly processors: readonly string[];
+  readonly end: string;
+  readonly violation: string | null;
+  readonly steps: number;
+  readonly nanoseconds: number;
+  readonly hertz: number;
+  readonly wallSeconds: number;
+  readonly stepsPerSecond: number;
+  readonly busyNanoseconds: readonly number[];
+  /** Time in which another vCPU had the CPU; null of a native machine. */
+  readonly stealNanoseconds: readonly number[] | null;
+  readonly phases: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
+  readonly total: Readonly<Record<string, readonly number[]>>;
+  readonly times: Readonly<Record<string, RoutineTimesOf>>;
+  /** Counters, summed over the processors, at points of virtual time. */
+  readonly series: {
+    readonly nanoseconds: readonly number[];
+    readonly counters: Readonly<Record<string, readonly number[]>>;
+  };
+}
+
 /** The worker. Every call may throw an Error whose message is one line for the reader. */
 export interface Engine {
   scenarios(): ScenarioEntry[];
   explore(request: SystemRequest, onProgress: (progress: SearchProgress) => void): Promise<Verdict>;
   /** Walks a schedule; says what is wrong where it ends. */
-  walk(request: SystemRequest, schedule: readonly number[]): Walk;
+  walk(request: SystemRequest, schedule: readonly number[]): Promise<Walk>;
   /** Searches the space around a walk, in the background; asked again for another walk it searches no more. */
   beyond(request: SystemRequest, schedule: readonly number[]): Promise<Beyond>;
   /** From the end of a walk on to the nearest problem; null if none is known. */
   onwards(request: SystemRequest, schedule: readonly number[]): Promise<Walk | null>;
+  /** Changes every line in turn, and tells of each as soon as it is judged, in the order of the code. */
+  mutate(request: SystemRequest, onJudged: (line: JudgedLine, judged: number, all: number) => void): Promise<Mutated>;
+  /** Machines that ship. */
+  machines(): Promise<MachineEntry[]>;
+  /** Runs the machine that a topology file describes. */
+  run(name: string, text: string, onProgress: (steps: number, nanoseconds: number) => void): Promise<RanMachine>;
 }

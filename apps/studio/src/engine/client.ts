@@ -1,8 +1,20 @@
 /** The page's side of the worker: started when first asked, thrown away when it is stuck or dead. */
 import { proxy, wrap, type Remote } from 'comlink';
-import type { Beyond, Engine, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './api.ts';
+import type {
+  Beyond,
+  Engine,
+  JudgedLine,
+  MachineEntry,
+  Mutated,
+  RanMachine,
+  ScenarioEntry,
+  SearchProgress,
+  SystemRequest,
+  Verdict,
+  Walk,
+} from './api.ts';
 
-/** Two workers: the panes answer while the background search is under way. */
+/** One of several workers: the panes answer while others search. */
 class EngineClient {
   #worker: Worker | null = null;
   #remote: Remote<Engine> | null = null;
@@ -54,9 +66,23 @@ class EngineClient {
   onwards(request: SystemRequest, schedule: readonly number[]): Promise<Walk | null> {
     return this.#ask((remote) => remote.onwards(request, schedule));
   }
+
+  mutate(request: SystemRequest, onJudged: (line: JudgedLine, judged: number, all: number) => void): Promise<Mutated> {
+    return this.#ask((remote) => remote.mutate(request, proxy(onJudged)));
+  }
+
+  machines(): Promise<MachineEntry[]> {
+    return this.#ask((remote) => remote.machines());
+  }
+
+  run(name: string, text: string, onProgress: (steps: number, nanoseconds: number) => void): Promise<RanMachine> {
+    return this.#ask((remote) => remote.run(name, text, proxy(onProgress)));
+  }
 }
 
 /** Answers at once: verdicts and walks. */
 export const foreground = new EngineClient();
 /** Searches the whole space around a walk. */
 export const background = new EngineClient();
+/** Changes lines, and runs machines. */
+export const laboratory = new EngineClient();

@@ -4,26 +4,34 @@ import {
   contextSwitches,
   counterexample,
   explained,
+  expectedVerdict,
   explore,
   judgeSchedule,
+  mutate,
+  mutationsNamed,
   resolveScenario,
   survey,
+  type Judgement,
   type ResolvedScenario,
   type Survey,
 } from '@shootdown/explorer';
 import {
+  MEMORY_MODELS,
   formatSchedule,
+  mutated,
   RandomScheduler,
   recordStates,
   recordTrace,
   runScheduler,
   TabulatedExecutor,
+  type CodeLine,
+  type Mutation,
   type Trace,
 } from '@shootdown/machine';
 import { placementsOf } from '@shootdown/report';
 import { scenarios } from '@shootdown/scenarios';
 import { expose } from 'comlink';
-import type { Beyond, Engine, ScenarioEntry, SystemRequest, Verdict, Walk } from './api.ts';
+import type { Beyond, Engine, JudgedLine, Mutated, ScenarioEntry, SystemRequest, Verdict, Walk } from './api.ts';
 
 /** Functions nested deeper than this share the last level of indentation. */
 const LEVELS_MAX = 5;
@@ -31,8 +39,23 @@ const LEVELS_MAX = 5;
 const SAMPLE_STEPS_MAX = 400;
 const SAMPLE_SEED = 1;
 
-function resolved({ scenario, variant, memoryModel, parameters }: SystemRequest): ResolvedScenario {
-  return resolveScenario(scenarios, { scenario, variant, memoryModel, parameters });
+/** Mutations by the system that they change: to find them, all of it is searched. */
+const mutationsOf = new Map<string, Promise<Mutation[]>>();
+
+async function resolved({ mutations: texts, ...request }: SystemRequest): Promise<ResolvedScenario> {
+  const found = resolveScenario(scenarios, request);
+  if (texts.length === 0) return found;
+  const key = JSON.stringify([request, texts]);
+  let named = mutationsOf.get(key);
+  if (!named)
+    mutationsOf.set(key, (named = mutationsNamed(found.build(), texts, { bounds: { ...found.scenario.bounds } })));
+  const mutations = await named;
+  return {
+    ...found,
+    // Nobody has said what is to be expected of it.
+    expected: null,
+    build: () => mutations.reduce((system, mutation) => mutated(system, mutation).system, found.build()),
+  };
 }
 
 function walkOf(request: ResolvedScenario, schedule: readonly number[], trace: Trace): Walk {
@@ -61,8 +84,13 @@ let surveyed: { readonly key: string; readonly space: Promise<Survey> } | null =
 
 function spaceOf(request: SystemRequest): Promise<Survey> {
   const key = JSON.stringify(request);
-  if (surveyed?.key !== key) surveyed = { key, space: survey(resolved(request).build()) };
+  if (surveyed?.key !== key) surveyed = { key, space: resolved(request).then((scenario) => survey(scenario.build())) };
   return surveyed.space;
+}
+
+function judgedLine(line: CodeLine, change: string, judgement: Judgement | null): JudgedLine {
+  const { routine, step, text, next, unmodelled, isBarrier, processors } = line;
+  return { routine, step, change, text, next, unmodelled, isBarrier, processors, judgement };
 }
 
 const engine: Engine = {
@@ -78,11 +106,12 @@ const engine: Engine = {
         source: v.source,
         summary: v.summary,
         memoryModel: v.memoryModel ?? 'sc',
+        memoryModels: MEMORY_MODELS.filter((model) => model !== 'arm' || expectedVerdict(v, model) !== null),
       })),
     })),
 
   async explore(request, onProgress): Promise<Verdict> {
-    const scenario = resolved(request);
+    const scenario = await resolved(request);
     const found = await explore(scenario.build(), {
       all: scenario.scenario.all === true,
       bounds: { ...scenario.scenario.bounds },
@@ -93,6 +122,7 @@ const engine: Engine = {
     if (request.memoryModel !== (scenario.variant.memoryModel ?? 'sc'))
       words.push(`--memory-model ${request.memoryModel}`);
     for (const [name, value] of Object.entries(request.parameters)) words.push(`--set ${name}=${value}`);
+    for (const mutation of request.mutations) words.push(`--mutate '${mutation}'`);
     return {
       result,
       expected: scenario.expected,
@@ -105,8 +135,8 @@ const engine: Engine = {
     };
   },
 
-  walk(request, schedule): Walk {
-    const scenario = resolved(request);
+  async walk(request, schedule): Promise<Walk> {
+    const scenario = await resolved(request);
     const executor = new TabulatedExecutor(scenario.build());
     const trace = recordTrace(executor, schedule);
     const problem = judgeSchedule(scenario.build(), schedule);
@@ -126,7 +156,32 @@ const engine: Engine = {
 
   async onwards(request, schedule): Promise<Walk | null> {
     const way = (await spaceOf(request)).onwards(schedule);
-    return way && engine.walk(request, [...schedule, ...way]);
+    return way && (await engine.walk(request, [...schedule, ...way]));
+  },
+
+  async mutate(request, onJudged): Promise<Mutated> {
+    const scenario = await resolved(request);
+    const { unchanged, lines, mutants, seconds } = await mutate(scenario.build(), {
+      bounds: { ...scenario.scenario.bounds },
+      onJudged: (judged, all, { line, mutation, judgement }) =>
+        onJudged(judgedLine(line, mutation.change, judgement), judged, all),
+    });
+    return {
+      verdict: unchanged.verdict,
+      property: unchanged.property,
+      states: unchanged.states,
+      seconds,
+      mutants: mutants.length,
+      onlyCost: lines.filter(({ onlyCost }) => onlyCost).map((line) => judgedLine(line, '', null)),
+    };
+  },
+
+  async machines() {
+    return (await import('./machines.ts')).machineEntries();
+  },
+
+  async run(name, text, onProgress) {
+    return (await import('./machines.ts')).runMachineOf(name, text, onProgress);
   },
 };
 

@@ -1,7 +1,6 @@
 /** The interleaving as kernel mails draw it, one row per step, in step with the timeline. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
-import { at, goTo, walk } from '../store.ts';
 import { hueOf } from './hue.ts';
 
 /** Rows that are in the document at once; the others are only space. */
@@ -50,11 +49,17 @@ function valueOf(text: string, result: number | null, changes: readonly unknown[
     : '';
 }
 
-export function Columns() {
+interface ColumnsProps {
+  readonly shown: Walk;
+  /** Steps that are done. */
+  readonly now: number;
+  readonly onStep: (step: number) => void;
+}
+
+export function Columns({ shown, now, onStep }: ColumnsProps) {
   const list = useRef<HTMLDivElement>(null);
-  const shown = walk.value as Walk;
   const rows = rowsOf(shown);
-  const current = rows.findIndex(({ step }) => step === at.value);
+  const current = rows.findIndex(({ step }) => step === now);
   const acting = shown.trace.columns
     .map((_, column) => column)
     .filter((c) => shown.trace.steps.some((s) => s.column === c));
@@ -82,10 +87,10 @@ export function Columns() {
           <div
             key={first + i}
             role={row.step > 0 ? 'option' : 'presentation'}
-            aria-selected={row.step > 0 ? row.step === at.value : undefined}
-            class={classOf(row, at.value, steps(shown))}
+            aria-selected={row.step > 0 ? row.step === now : undefined}
+            class={classOf(row, now, steps(shown))}
             style={template}
-            onClick={() => row.step > 0 && goTo(row.step)}
+            onClick={() => row.step > 0 && onStep(row.step)}
           >
             <span class="no">{row.step > 0 ? row.step : ''}</span>
             {acting.map((column) => (

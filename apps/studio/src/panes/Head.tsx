@@ -1,78 +1,11 @@
 /** Pickers, the verdict and what it rests on: always at the same place. */
-import { at, choose, progress, request, scenario, scenarios, stopSearch, verdict, walk } from '../store.ts';
-import type { MemoryModel } from '@shootdown/machine';
 import type { Verdict } from '../engine/api.ts';
+import { at, progress, request, scenario, stopSearch, variant, verdict, walk } from '../store.ts';
+import { Pickers } from './Pickers.tsx';
 
 const whole = (n: number): string => n.toLocaleString('en');
 
-const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
-
 const STAMPS = { safe: '✓ Safe', violation: '× Violation', deadlock: '× Deadlock', bounded: '? Bounded' } as const;
-
-function Pickers() {
-  const now = request.value;
-  if (!now) return null;
-  const groups = [...new Set(scenarios.value.map(({ seed }) => seed ?? 'reference'))];
-  return (
-    <div class="picks">
-      <label class="pick">
-        <span>scenario</span>
-        <select
-          value={now.scenario}
-          onChange={(event) => choose({ scenario: event.currentTarget.value })}
-          data-testid="scenario"
-        >
-          {groups.map((group) => (
-            <optgroup key={group} label={group}>
-              {scenarios.value
-                .filter(({ seed }) => (seed ?? 'reference') === group)
-                .map(({ name }) => (
-                  <option key={name} value={name}>
-                    {name}
-                  </option>
-                ))}
-            </optgroup>
-          ))}
-        </select>
-      </label>
-      <label class="pick">
-        <span>variant</span>
-        <select
-          value={now.variant}
-          onChange={(event) => choose({ variant: event.currentTarget.value })}
-          data-testid="variant"
-        >
-          {scenario.value?.variants.map(({ name }) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
-      {Object.entries(scenario.value?.parameters ?? {}).map(([name, parameter]) => (
-        <label class="pick" key={name} title={parameter.meaning}>
-          <span>{name}</span>
-          <input
-            type="number"
-            min={parameter.min}
-            max={parameter.max}
-            value={now.parameters[name] ?? parameter.default}
-            onChange={(event) =>
-              choose({ parameters: { ...now.parameters, [name]: Number(event.currentTarget.value) } })
-            }
-          />
-        </label>
-      ))}
-      <div class="seg" role="group" aria-label="memory model">
-        {MODELS.map((model) => (
-          <button key={model} aria-pressed={now.memoryModel === model} onClick={() => choose({ memoryModel: model })}>
-            {model}
-          </button>
-        ))}
-      </div>
-    </div>
-  );
-}
 
 function Facts({ found }: { readonly found: Verdict }) {
   const { result } = found;
@@ -135,7 +68,7 @@ function coveredIn({ result }: Verdict): string {
 
 function notTested({ result }: Verdict): string {
   const now = request.value;
-  const models = MODELS.filter((model) => model !== now?.memoryModel).join(', ');
+  const models = (variant.value?.memoryModels ?? []).filter((model) => model !== now?.memoryModel).join(', ');
   const unseen = result.sometimes.filter(({ witnessed }) => !witnessed).map(({ name }) => `no witness: ${name}`);
   const parameters = Object.keys(scenario.value?.parameters ?? {}).map((name) => `other values of ${name}`);
   const { notTested: orders, weakerArchitectures } = result.scope;
@@ -143,7 +76,8 @@ function notTested({ result }: Verdict): string {
     ({ operation, sites }) => `${sites} ${operation}, which ${now?.memoryModel ?? ''} makes nothing of`,
   );
   const weaker = weakerArchitectures.map((architecture) => `${architecture}'s ordering of loads and stores`);
-  return [...noOps, ...weaker, `memory models ${models}`, ...parameters, ...unseen].join(' · ');
+  const others = models === '' ? [] : [`memory models ${models}`];
+  return [...noOps, ...weaker, ...others, ...parameters, ...unseen].join(' · ');
 }
 
 export function Head() {

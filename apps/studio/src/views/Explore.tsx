@@ -5,7 +5,7 @@ import { Head } from '../panes/Head.tsx';
 import { StatePane } from '../panes/StatePane.tsx';
 import { Timeline } from '../panes/Timeline.tsx';
 import { WhatIf } from '../panes/WhatIf.tsx';
-import { beyond, progress, trouble, walk } from '../store.ts';
+import { at, beyond, goTo, progress, trouble, walk } from '../store.ts';
 
 export function Explore() {
   return (
@@ -22,7 +22,7 @@ export function Explore() {
       ) : (
         <div class="app">
           <Timeline />
-          <Columns />
+          <Columns shown={walk.value} now={at.value} onStep={goTo} />
           <div class="right">
             <StatePane />
             <WhatIf />

@@ -17,6 +17,8 @@ import {
   walk,
 } from '../store.ts';
 import { Explore } from './Explore.tsx';
+import { Mutate } from './Mutate.tsx';
+import { Run } from './Run.tsx';
 
 const copied = signal(false);
 
@@ -44,7 +46,7 @@ async function copyLink(): Promise<void> {
 function onKey(event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
   if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
-  if (target.isContentEditable) return;
+  if (target.isContentEditable || (tab.value !== 'explore' && event.key !== 't')) return;
   const digit = /^[1-9]$/.test(event.key) ? Number(event.key) : 0;
   if (digit > 0) {
     const choice = walk.value?.states.steps[at.value - 1]?.enabled[digit - 1];
@@ -111,6 +113,8 @@ export function Studio() {
         </p>
       )}
       {tab.value === 'explore' && <Explore />}
+      {tab.value === 'mutate' && <Mutate />}
+      {tab.value === 'run' && <Run />}
     </>
   );
 }

@@ -1,5 +1,5 @@
 /** The vocabulary of mutating: which lines are changed how, and what each change comes to. */
-import type { CodeLine, Mutation } from '@shootdown/machine';
+import { keysOf, type CodeLine, type Mutation } from '@shootdown/machine';
 import type { Bounds, ExploreResult, ProblemKind, StopReason, SystemSource } from '../result.ts';
 
 /** A line of the code and one thing that can become of it. */
@@ -47,6 +47,8 @@ export interface MutateOptions {
   /** Called after every mutant. */
   readonly onJudged?: (judged: number, mutants: number, mutant: JudgedMutant) => void;
 }
+
+export const MUTATE_KEYS = keysOf<MutateOptions>()('bounds', 'workers', 'source', 'signal', 'onJudged');
 
 /** What mutating a system has come to. */
 export interface MutateResult {

@@ -1,10 +1,17 @@
 /** `mutate`: changes every line of a system's code in turn, and says which of them are needed for what. */
-import type { System } from '@shootdown/machine';
+import { checkOptions, type System } from '@shootdown/machine';
 import type { Bounds } from '../result.ts';
 import { Watch } from '../watch.ts';
 import { judge } from './judge.ts';
 import { linesOf, mutantsOf } from './lines.ts';
-import type { JudgedMutant, Judgement, Mutant, MutateOptions, MutateResult } from './mutant.ts';
+import {
+  MUTATE_KEYS,
+  type JudgedMutant,
+  type Judgement,
+  type Mutant,
+  type MutateOptions,
+  type MutateResult,
+} from './mutant.ts';
 import { MutantThread } from './mutant-thread.ts';
 import { stateSetOf, type StateSet } from './same-states.ts';
 
@@ -19,6 +26,7 @@ type Judge = (mutant: Mutant) => Promise<Judgement | null>;
  * The result does not depend on the number of workers.
  */
 export async function mutate(system: System, options: MutateOptions = {}): Promise<MutateResult> {
+  checkOptions('mutate: options', options, MUTATE_KEYS);
   const { signal, workers = 1, source } = options;
   const watch = new Watch({ signal });
   const bounds: Bounds = { maxStates: MUTANT_STATES_MAX, ...options.bounds };

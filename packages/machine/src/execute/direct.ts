@@ -16,7 +16,8 @@ const IDS_PER_WORD = 2;
 /** Runs a system without remembering routine states. */
 export class DirectExecutor extends TabulatedExecutor {
   /**
-   * By address of the routine's word. Set up on first use: the base constructor starts routines before fields exist.
+   * By address of the routine's word. Set up by {@link begin}: the base constructor starts routines before fields
+   * exist.
    */
   declare private cursors: Map<number, RoutineCursor>;
   declare private contents: ContentHashes;
@@ -25,6 +26,19 @@ export class DirectExecutor extends TabulatedExecutor {
   override step(choiceIndex: number, branch = 0): boolean {
     this.store.commit();
     return super.step(choiceIndex, branch);
+  }
+
+  /** Routines that a reset leaves behind are none of the new run's. */
+  protected override begin(): void {
+    this.cursors = new Map();
+    this.contents = new ContentHashes();
+    super.begin();
+  }
+
+  /** Nobody asks after every step, so what stands for the routines in it is brought up to date here. */
+  override get fingerprint(): string {
+    for (const [address, cursor] of this.cursors) this.writeCursor(address, cursor);
+    return super.fingerprint;
   }
 
   protected override advance(index: number, branch: number): boolean {
@@ -44,11 +58,9 @@ export class DirectExecutor extends TabulatedExecutor {
   }
 
   protected override startRoutine(address: number, program: number): void {
-    this.cursors ??= new Map();
-    this.contents ??= new ContentHashes();
     const cursor = new RoutineCursor(this.system.programs[program] as Program, program, this.store.words.length);
-    this.cursors.set(address, cursor);
-    this.remember(address, cursor);
+    this.put(address, cursor);
+    this.heard(cursor);
   }
 
   protected override clearRoutine(address: number): void {
@@ -71,12 +83,11 @@ export class DirectExecutor extends TabulatedExecutor {
   protected override advanceRoutine(address: number, result: number): boolean {
     const cursor = this.cursors.get(address) as RoutineCursor;
     cursor.advance(result);
-    this.remember(address, cursor);
+    this.heard(cursor);
     return cursor.pending === null;
   }
 
-  private remember(address: number, cursor: RoutineCursor): void {
-    this.writeCursor(address, cursor);
+  private heard(cursor: RoutineCursor): void {
     if (cursor.said.length > 0) this.hear(cursor.said);
   }
 

@@ -89,21 +89,21 @@ const ACCESS_FLAG = defineOperation({
   weak: (_cx, memory, op) => memory.request(requestOf(op)),
 });
 
-const plain: Omit<Access, 'kind' | 'address'> = {
-  translated: false,
-  value: 0,
-  modify: null,
-  acquire: 'none',
-  release: false,
-  discards: false,
-  exclusive: false,
-  newest: false,
-  dependencies: null,
-};
-
 /** Completes an access: what is not said is plain. */
 export function accessOf(access: Partial<Access> & Pick<Access, 'kind' | 'address'>): Access {
-  return { ...plain, ...access };
+  return {
+    kind: access.kind,
+    address: access.address,
+    translated: access.translated ?? false,
+    value: access.value ?? 0,
+    modify: access.modify ?? null,
+    acquire: access.acquire ?? 'none',
+    release: access.release ?? false,
+    discards: access.discards ?? false,
+    exclusive: access.exclusive ?? false,
+    newest: access.newest ?? false,
+    dependencies: access.dependencies ?? null,
+  };
 }
 
 /** A load, store or atomic; returns the value loaded, or a `MemoryFault`. */

@@ -3,6 +3,7 @@
  *
  * A request is asked of the model once per state, processor and request, and remembered.
  */
+import { checkOptions, keysOf } from '../state/errors.ts';
 import { access, synchroniseContext } from './access.ts';
 import { promise } from './promises.ts';
 import { dmb, dsb, isb, publish, receive, strongRead, strongWrite, tlbi } from './barriers.ts';
@@ -32,6 +33,15 @@ export interface WeakMemoryOptions {
   /** False: states are not brought into canonical form. For checking that nothing depends on it. */
   readonly canonical?: boolean;
 }
+
+const WEAK_MEMORY_KEYS = keysOf<WeakMemoryOptions>()(
+  'translation',
+  'translated',
+  'code',
+  'messagesMax',
+  'leftOut',
+  'canonical',
+);
 
 /** Enough for every litmus test that we know. */
 const MESSAGES_MAX_DEFAULT = 16;
@@ -63,6 +73,7 @@ export class WeakMemory {
   readonly #processors: number;
 
   constructor(processors: number, options: WeakMemoryOptions = {}) {
+    checkOptions('weak memory: new', options, WEAK_MEMORY_KEYS);
     const { translation = null, translated = [], messagesMax = MESSAGES_MAX_DEFAULT } = options;
     this.#processors = processors;
     this.#canonical = options.canonical ?? true;

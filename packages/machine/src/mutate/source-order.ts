@@ -5,7 +5,7 @@
  * while a routine makes an operation. Frames are read from the text that V8 gives (other engines: no positions, and no
  * order).
  */
-import { listening, type Operation } from '../routine/operation.ts';
+import { listening, made, type Operation } from '../routine/operation.ts';
 import type { Steps } from '../routine/operation.ts';
 
 /** From the line of the body inwards: `file:line:column` each; empty if it is not known. */
@@ -14,8 +14,6 @@ export type Position = readonly string[];
 /** Not known, or the beginning of a routine. */
 export const NOWHERE: Position = [];
 const FRAMES_MAX = 40;
-/** The frame of `made`. */
-const TELLER = /\bmade \(/;
 const positions = new WeakMap<object, Position>();
 
 /**
@@ -44,9 +42,11 @@ function here(): Position {
   Error.stackTraceLimit = stackTraceLimit;
   const chain: string[] = [];
   const lines = stack.split('\n');
+  // A bundler may have given them other names.
+  const [teller, end] = [made, resumeLocating].map(({ name }) => ` ${name} (`) as [string, string];
   // What tells the listeners, and whoever it tells, is not the code's.
-  for (const line of lines.slice(1 + lines.findIndex((frame) => TELLER.test(frame)))) {
-    if (line.includes('resumeLocating')) break;
+  for (const line of lines.slice(1 + lines.findIndex((frame) => frame.includes(teller)))) {
+    if (line.includes(end)) break;
     const where = /\(?([^\s()]+:\d+:\d+)\)?$/.exec(line)?.[1];
     if (where !== undefined) chain.push(where);
   }

@@ -8,7 +8,7 @@
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { noteSite } from './sites.ts';
-import { canonicalJson, hashExtend, hashString, type Hash64 } from '../state/hash.ts';
+import { canonicalJson, hashExtend, hashName, hashString, type Hash64 } from '../state/hash.ts';
 import { beginCalls, bodyFor, type Replacements } from './replacing.ts';
 import { faultOf, made, type Mark, type Operation, type Steps } from './operation.ts';
 import {
@@ -46,8 +46,9 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
   if (typeof body !== 'function')
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
+  const what = `${name}()`;
   const named = (...args: A): Steps<T> =>
-    calling<T>(() => made({ mark: 'call', name, steps: bodyFor(name, body)(...args) }), `${name}()`);
+    calling<T>(() => made({ mark: 'call', name, steps: bodyFor(name, body)(...args) }), what);
   return Object.assign(named, { routineName: name, body });
 }
 
@@ -164,13 +165,42 @@ interface Frame {
   /** Content of what it has received, or of the point it was at and what it has received since. */
   hash: Hash64;
   /** The point it was at last. */
-  point: string;
+  point: Extract<Mark, { mark: 'point' }> | null;
   /** Results and calls since. */
   length: number;
-  readonly locals: Words[];
+  locals: Words[];
   /** What it has made and not begun, and where. */
   idle: Idle[] | null;
 }
+
+const NONE: Words[] = [];
+const SILENT: Mark[] = [];
+
+/** The named routines being executed. There is one object for each sequence of calls, so that none has to be copied. */
+class Stack {
+  /** Of the innermost; undefined: none is. */
+  readonly name: string | undefined;
+  readonly caller: Stack | null;
+  readonly #callees = new Map<string, Stack>();
+  #names: readonly string[] | null = null;
+
+  constructor(caller: Stack | null, name: string | undefined) {
+    this.caller = caller;
+    this.name = name;
+  }
+
+  get names(): readonly string[] {
+    return (this.#names ??= this.name === undefined ? [] : [...(this.caller?.names ?? []), this.name]);
+  }
+
+  with(callee: string): Stack {
+    let stack = this.#callees.get(callee);
+    if (stack === undefined) this.#callees.set(callee, (stack = new Stack(this, callee)));
+    return stack;
+  }
+}
+
+const NO_CALLS = new Stack(null, undefined);
 
 /** Steps that were made and not begun so far. */
 interface Idle {
@@ -183,17 +213,15 @@ export class RoutineCursor {
   readonly program: Program;
   /** The operation waiting to be performed; null when the routine has returned. */
   pending: Operation | null = null;
-  /** Content hash of the local state. */
-  hash: Hash64;
-  /** Counts and failures said since the previous operation. */
-  said: Mark[] = [];
-  /** Names of the routines being executed, outermost first. */
-  stack: readonly string[] = [];
   /** Operations performed so far. */
   steps = 0;
   readonly #seed: Hash64;
   /** The routines being executed, outermost first: the last one goes on. */
   readonly #frames: Frame[] = [];
+  /** Objects declared local, over all frames. */
+  #locals = 0;
+  #stack: Stack = NO_CALLS;
+  #said = SILENT;
 
   readonly #words: number;
 
@@ -205,9 +233,8 @@ export class RoutineCursor {
     this.program = body;
     this.#words = words;
     this.#seed = hashExtend(hashString(body.name), identity);
-    this.hash = this.#seed;
     this.#call(null, this.#start());
-    this.#run(undefined);
+    this.#run(0);
   }
 
   /** Gives the routine the result of its pending operation and runs it to the next one. */
@@ -219,9 +246,25 @@ export class RoutineCursor {
     this.#run(result);
   }
 
+  /** Counts and failures said since the previous operation. */
+  get said(): readonly Mark[] {
+    return this.#said;
+  }
+
+  /** Content hash of the local state. */
+  get hash(): Hash64 {
+    const top = this.#frames[this.#frames.length - 1];
+    return top ? hashWith(top.below, top.hash) : underSeed(RETURNED, this.#seed);
+  }
+
   /** Results received and calls returned that are not yet behind a point, over all frames. */
   get length(): number {
     return this.#frames.reduce((sum, frame) => sum + frame.length, 0);
+  }
+
+  /** Names of the routines being executed, outermost first. The same object for the same names. */
+  get stack(): readonly string[] {
+    return this.#stack.names;
   }
 
   /** Where it stands, frame by frame, for messages. */
@@ -229,40 +272,43 @@ export class RoutineCursor {
     if (this.pending === null) return '(returned)';
     return this.#frames
       .slice(1)
-      .map(({ name, point: at, length }) => `${name ?? ''}${at && `@${at}`}${length === 0 ? '' : `+${length}`}`)
+      .map(
+        ({ name, point: at, length }) =>
+          `${name ?? ''}${at ? `@${at.label}(${at.values.join(',')})` : ''}${length === 0 ? '' : `+${length}`}`,
+      )
       .join(' > ');
   }
 
   get #top(): Frame {
-    return this.#frames.at(-1) as Frame;
+    return this.#frames[this.#frames.length - 1] as Frame;
   }
 
   #call(name: string | null, steps: Steps<unknown>): void {
-    begin(steps);
-    const caller = this.#frames.at(-1);
+    const caller = this.#frames[this.#frames.length - 1];
     const below = caller ? hashWith(caller.below, caller.hash) : this.#seed;
     this.#frames.push({
-      steps,
+      steps: begin(steps),
       name,
       below,
-      hash: this.#seen(name === null ? CALLED : hashString(name)),
-      point: '',
+      hash: this.#seen(name === null ? CALLED : hashName(name)),
+      point: null,
       length: 0,
-      locals: [],
+      locals: NONE,
       idle: null,
     });
-    if (name !== null) this.stack = [...this.stack, name];
+    if (name !== null) this.#stack = this.#stack.with(name);
   }
 
   #return(value: unknown): void {
     const callee = this.#frames.pop() as Frame;
-    const caller = this.#frames.at(-1);
+    this.#locals -= callee.locals.length;
+    const caller = this.#frames[this.#frames.length - 1];
     if (!caller) return;
-    if (callee.name !== null) this.stack = this.stack.slice(0, -1);
+    if (callee.name !== null) this.#stack = this.#stack.caller ?? NO_CALLS;
     // Its content is part of the local state from now on, so that it need not be part of the history.
     const isLocal = value instanceof Local && callee.locals.includes(value);
-    if (isLocal) caller.locals.push(value);
-    const called = callee.name === null ? CALLED : hashString(callee.name);
+    if (isLocal) this.#declare(caller, value);
+    const called = callee.name === null ? CALLED : hashName(callee.name);
     // What is no data may hide anything that the callee has received.
     caller.hash = this.#seen(
       hashWith(hashWith(hashExtend(caller.hash, RETURN), called), isLocal ? VOID : (contentOf(value) ?? callee.hash)),
@@ -270,13 +316,30 @@ export class RoutineCursor {
     caller.length++;
   }
 
-  #run(result: number | undefined): void {
-    this.said = [];
-    let input: unknown = result ?? 0;
+  #run(result: number): void {
+    this.#said = SILENT;
+    beginNoting();
+    try {
+      this.#goOn(result);
+    } catch (error) {
+      throw this.#blamed(error);
+    } finally {
+      endNoting();
+      unbegun();
+    }
+  }
+
+  /** To the next operation, or to the end. */
+  #goOn(result: number): void {
+    let input: unknown = result;
     for (let marks = 0; ; marks++) {
       if (marks > MARKS_MAX)
         throw new ModelError(`${this.at}: ${MARKS_MAX} marks without an operation: an endless loop`);
-      const next = this.#next(input);
+      beginCalls(this.program.replace, this.#stack.name);
+      // A routine gets numbers for its operations, and for a call whatever the callee returns.
+      const next = this.#top.steps.next(input as number);
+      const left = unbegun();
+      if (left !== NOTHING) this.#noteIdle(left);
       input = 0;
       if (next.done) {
         this.#refuseIdle();
@@ -287,7 +350,6 @@ export class RoutineCursor {
         this.#return(next.value);
         if (this.#frames.length === 0) {
           this.pending = null;
-          this.hash = underSeed(RETURNED, this.#seed);
           return;
         }
         input = next.value;
@@ -299,7 +361,6 @@ export class RoutineCursor {
         if (fault !== null) throw new ModelError(`${this.at}: ${fault}`);
         if (value.definition.rests === true) this.#refuseIdle();
         this.pending = value;
-        this.hash = hashWith(this.#top.below, this.#top.hash);
         return;
       }
       this.#hear(value);
@@ -311,22 +372,16 @@ export class RoutineCursor {
    * from a point on. What it does to them itself follows from its history.
    */
   #seen(hash: Hash64): Hash64 {
+    if (this.#locals === 0) return hash;
     for (const { locals } of this.#frames)
       for (const { words } of locals) for (const word of words) hash = hashExtend(hash, word);
     return hash;
   }
 
-  #next(input: unknown): IteratorResult<Operation | Mark> {
-    beginNoting();
-    beginCalls(this.program.replace, this.stack.at(-1));
-    try {
-      // A routine gets numbers for its operations, and for a call whatever the callee returns.
-      return this.#top.steps.next(input as number);
-    } catch (error) {
-      throw this.#blamed(error);
-    } finally {
-      this.#endNoting();
-    }
+  #declare(frame: Frame, object: Words): void {
+    if (frame.locals === NONE) frame.locals = [];
+    frame.locals.push(object);
+    this.#locals++;
   }
 
   #start(): Steps<unknown> {
@@ -345,12 +400,6 @@ export class RoutineCursor {
   #blamed(error: unknown): ModelError {
     const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
     return new ModelError(said.startsWith('routine: ') ? said : `${this.at}: ${said}`);
-  }
-
-  #endNoting(): void {
-    endNoting();
-    const left = unbegun();
-    if (left !== NOTHING) this.#noteIdle(left);
   }
 
   #noteIdle(left: readonly Noted[]): void {
@@ -382,19 +431,20 @@ export class RoutineCursor {
       case 'point': {
         this.#refuseIdle();
         const top = this.#top;
-        let hash = hashExtend(hashString(`${mark.label}()`), mark.values.length);
+        let hash = hashExtend(hashName(`${mark.label}()`), mark.values.length);
         for (const value of mark.values) hash = hashExtend(hash, value);
         top.hash = this.#seen(hash);
-        top.point = `${mark.label}(${mark.values.join(',')})`;
+        top.point = mark;
         top.length = 0;
         return;
       }
       case 'local':
-        this.#top.locals.push(mark.object);
+        this.#declare(this.#top, mark.object);
         return;
       case 'count':
       case 'fail':
-        this.said.push(mark);
+        if (this.#said === SILENT) this.#said = [];
+        this.#said.push(mark);
         return;
       default:
         throw new ModelError(

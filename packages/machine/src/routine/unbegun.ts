@@ -14,7 +14,9 @@ export interface Noted {
   readonly what: string;
 }
 
+/** What was made since {@link unbegun} was asked last: the first {@link madeCount} entries. */
 const made: Noted[] = [];
+let madeCount = 0;
 let running = 0;
 
 /** A routine runs from here on. */
@@ -29,10 +31,13 @@ export function endNoting(): void {
 
 /** What was made since the last call and not begun; almost always nothing. */
 export function unbegun(): readonly Noted[] {
-  if (made.length === 0) return NOTHING;
-  const left = made.length === 1 && made[0]?.begun === true ? NOTHING : made.filter((steps) => !steps.begun);
-  made.length = 0;
-  return left;
+  let left: Noted[] | null = null;
+  for (let i = 0; i < madeCount; i++) {
+    const steps = made[i] as Noted;
+    if (!steps.begun) (left ??= []).push(steps);
+  }
+  madeCount = 0;
+  return left ?? NOTHING;
 }
 
 export const NOTHING: readonly Noted[] = [];
@@ -54,7 +59,7 @@ class OneStep implements Noted {
     this.yielded = yielded;
     this.returned = returned;
     this.name = name;
-    if (running > 0) made.push(this);
+    if (running > 0) made[madeCount++] = this;
   }
 
   get what(): string {
@@ -112,16 +117,34 @@ export function calling<T>(call: () => Mark, what: string): Steps<T> {
   return new OneStep(call, RECEIVED, what) as unknown as Steps<T>;
 }
 
-/** A generator that is asked for its iterator: `yield*` does that once, before it begins. */
-interface NotedGenerator {
-  begun: boolean;
-  what: string;
-  [Symbol.iterator]: () => unknown;
-}
+/** Steps of a generator function. `yield*` asks for the iterator once and then talks to the generator itself. */
+class NotedSteps implements Noted {
+  begun = false;
+  readonly what: string;
+  readonly #steps: Steps<unknown>;
 
-function beginGenerator(this: NotedGenerator): NotedGenerator {
-  this.begun = true;
-  return this;
+  constructor(steps: Steps<unknown>, what: string) {
+    this.#steps = steps;
+    this.what = what;
+    made[madeCount++] = this;
+  }
+
+  next(received: unknown): IteratorResult<unknown> {
+    return this[Symbol.iterator]().next(received as number);
+  }
+
+  return(value: unknown): IteratorResult<unknown> {
+    return this[Symbol.iterator]().return(value);
+  }
+
+  throw(error: unknown): IteratorResult<unknown> {
+    return this[Symbol.iterator]().throw(error);
+  }
+
+  [Symbol.iterator](): Steps<unknown> {
+    this.begun = true;
+    return this.#steps;
+  }
 }
 
 /**
@@ -134,49 +157,121 @@ function beginGenerator(this: NotedGenerator): NotedGenerator {
  */
 export function noted<F extends (...args: never[]) => Steps<unknown>>(make: F): F {
   const what = `${make.name}()`;
+  return wrapped(make, make.name, (steps) => note(steps, what));
+}
+
+function wrapped<F extends (...args: never[]) => Steps<unknown>>(
+  make: F,
+  name: string,
+  noting: (steps: Steps<unknown>) => Steps<unknown>,
+): F {
   const named = function (this: unknown, ...args: never[]): Steps<unknown> {
     const steps = make.apply(this, args);
-    return running > 0 ? note(steps, what) : steps;
+    return running > 0 ? noting(steps) : steps;
   };
-  Object.defineProperty(named, 'name', { value: make.name });
+  Object.defineProperty(named, 'name', { value: name });
   return named as F;
 }
 
 function note(steps: Steps<unknown>, what: string): Steps<unknown> {
-  const generator = steps as unknown as NotedGenerator;
-  generator.begun = false;
-  generator.what = what;
-  generator[Symbol.iterator] = beginGenerator;
-  made.push(generator);
-  return steps;
+  return new NotedSteps(steps, what) as unknown as Steps<unknown>;
 }
 
-/** Steps that are begun by hand, without `yield*`: the body of a routine may be a function that returns them. */
-export function begin(steps: Steps<unknown>): void {
-  if (typeof steps === 'object' && 'begun' in steps && !(steps instanceof OneStep))
-    (steps as unknown as NotedGenerator).begun = true;
+/** Begins steps by hand, without `yield*`: the body of a routine may be a function that returns them. */
+export function begin<T>(steps: Steps<T>): Steps<T> {
+  return steps instanceof NotedSteps ? steps[Symbol.iterator]() : steps;
 }
 
 /** As {@link noted}, for all generator methods of a class. Call it in a `static` block. */
 export function noteMethods({ prototype }: { readonly prototype: object }): void {
-  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+  replaceGenerators(prototype, noted);
+}
+
+function replaceGenerators(
+  object: object,
+  replacement: (make: (...args: never[]) => Steps<unknown>, name: string) => unknown,
+): void {
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(object))) {
     const method: unknown = property.value;
     if (typeof method === 'function' && isGeneratorFunction(method))
-      Object.defineProperty(prototype, name, {
+      Object.defineProperty(object, name, {
         ...property,
-        value: noted(method as (...args: never[]) => Steps<unknown>),
+        value: replacement(method as (...args: never[]) => Steps<unknown>, name),
       });
   }
 }
 
+const GENERATOR_FUNCTION = Object.getPrototypeOf(function* () {}) as object;
+
 function isGeneratorFunction(method: object): boolean {
-  return Object.getPrototypeOf(method) === Object.getPrototypeOf(function* () {});
+  return Object.getPrototypeOf(method) === GENERATOR_FUNCTION;
+}
+
+/** What {@link noteEverything} has put in place of generator functions. */
+const replaced = new WeakSet<object>();
+
+/**
+ * The same for generator functions of which nobody knows what they are for: whoever loads code of a user's puts these
+ * into it. A generator that is run by hand, with next(), is begun by that. `made`: what a generator function makes.
+ * `methods`: what those of an object make, or those of a class and its instances. `steps`: some that were just made.
+ */
+export const noteEverything = { made: madeNoted, methods: methodsNoted, steps: stepsNoted };
+
+function madeNoted<F extends (...args: never[]) => Steps<unknown>>(make: F, name: string): F {
+  if (replaced.has(make)) return make;
+  const named = wrapped(make, name, (steps) => stepsNoted(steps, name));
+  // Who asks whether it is a generator function is told so still.
+  Object.setPrototypeOf(named, GENERATOR_FUNCTION);
+  replaced.add(named);
+  return named;
+}
+
+function methodsNoted<T extends object>(owner: T): T {
+  replaceGenerators(owner, madeNoted);
+  const { prototype } = owner as { prototype?: unknown };
+  if (typeof prototype === 'object' && prototype !== null) replaceGenerators(prototype, madeNoted);
+  return owner;
+}
+
+/** A generator that may be looked at as one, so that it cannot be wrapped. */
+interface NotedGenerator extends Noted {
+  begun: boolean;
+  what: string;
+  next: (...received: [] | [unknown]) => IteratorResult<unknown>;
+  [Symbol.iterator]: () => unknown;
+}
+
+function stepsNoted(steps: Steps<unknown>, name: string): Steps<unknown> {
+  if (running === 0) return steps;
+  const generator = steps as unknown as NotedGenerator;
+  generator.begun = false;
+  generator.what = `${name === '' ? 'a generator function' : name}()`;
+  generator.next = nextByHand;
+  generator[Symbol.iterator] = beginGenerator;
+  made[madeCount++] = generator;
+  return steps;
+}
+
+function beginGenerator(this: NotedGenerator): NotedGenerator {
+  this.begun = true;
+  return this;
+}
+
+const { prototype: GENERATOR } = GENERATOR_FUNCTION as { readonly prototype: Iterator<unknown> };
+
+function nextByHand(this: NotedGenerator, ...received: [] | [unknown]): IteratorResult<unknown> {
+  this.begun = true;
+  return GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
 }
 
 /** Whether a value is steps: something that belongs behind `yield*`. */
 export function isSteps(value: unknown): value is Steps<unknown> {
   if (typeof value !== 'object' || value === null) return false;
-  return value instanceof OneStep || Object.prototype.toString.call(value) === '[object Generator]';
+  return (
+    value instanceof OneStep ||
+    value instanceof NotedSteps ||
+    Object.prototype.toString.call(value) === '[object Generator]'
+  );
 }
 
 /** What steps are steps of, for messages. */

@@ -5,6 +5,7 @@
  * value left out, two loops under one label) hides interleavings, so tests check it: for every point that was reached
  * along several histories, the routine is run again along each of them and what it does next is compared.
  */
+import { checkOptions, keysOf } from '../state/errors.ts';
 import { canonicalJson, mix32 } from '../state/hash.ts';
 import { sameOperation, type NodeTable } from './nodes.ts';
 import type { Operation } from './operation.ts';
@@ -43,6 +44,8 @@ export interface VerifyPointsOptions {
   readonly identity?: boolean;
 }
 
+const VERIFY_POINTS_KEYS = keysOf<VerifyPointsOptions>()('depth', 'reach', 'operationsMax', 'identity');
+
 const DEPTH_DEFAULT = 8;
 const REACH_DEFAULT = 200;
 const WALKS = 8;
@@ -58,6 +61,7 @@ export function verifyPoints(
   nodes: NodeTable,
   options: VerifyPointsOptions = {},
 ): readonly PointMismatch[] {
+  checkOptions('verifyPoints', options, VERIFY_POINTS_KEYS);
   const { depth = DEPTH_DEFAULT, reach = REACH_DEFAULT, operationsMax = Number.POSITIVE_INFINITY } = options;
   const mismatches: PointMismatch[] = [];
   const budget = { left: operationsMax, identity: options.identity ?? true };

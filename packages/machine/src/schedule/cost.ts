@@ -71,6 +71,7 @@ export const x86Costs: CostModel = {
     ept_violation: cost(7500, 'exit, kvm_tdp_page_fault() and entry; ' + RULE_OF_THUMB),
     second_stage_reference: cost(11, 'a quarter of page_walk: a native walk of four references'),
     compute: cost(1000, "a thousand cycles of the program's own"),
+    mmu_update: cost(100, 'one page-table update checked by a hypervisor, within a hypercall; ' + RULE_OF_THUMB),
     hypercall_flush: cost(
       2750,
       'from the hypercall to the flush of a vCPU that runs: an IPI between physical CPUs and its exit; ' +

@@ -5,6 +5,7 @@
  * on when the step that let it go on is complete. A message is ready when it was sent plus its channel's latency, and a
  * processor takes it between two operations.
  */
+import { checkOptions, keysOf } from '../state/errors.ts';
 import { cyclesOf, type CostModel } from './cost.ts';
 import type { Executor } from '../execute/executor.ts';
 import { scheduleEntry } from './schedule.ts';
@@ -33,6 +34,8 @@ export interface VirtualTimeOptions {
   /** Called after every step; return false to stop the run. */
   readonly onStep?: (step: TimedStep) => boolean | void;
 }
+
+const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()('costs', 'until', 'untilAtRest', 'stepsMax', 'onStep');
 
 /** How a run ended. */
 export interface VirtualTimeRun {
@@ -90,10 +93,15 @@ export class VirtualTimeScheduler {
   readonly #isWatched: readonly boolean[];
   /** A refused processor of a weakly ordered machine may still have something to propagate. */
   readonly #isWeak: boolean;
-  /** Choices to look at: those of empty channels are left out. */
+  /** Choices to look at before every step: what processors do. */
   readonly #always: readonly number[];
-  readonly #deliveries: readonly number[];
-  #inFlight = 0;
+  /** What happens by itself, and the earliest time of any of it: nobody has to look before that. */
+  readonly #periodic: readonly number[];
+  #nextPeriodic = NEVER;
+  /** Per channel: the choice that delivers from it. */
+  readonly #deliveryOf: Int32Array;
+  /** Deliveries from the channels that are not empty, in the order of choices. */
+  readonly #deliveries: number[] = [];
   #now = 0;
   #completed = 0;
   #spent = 0;
@@ -108,6 +116,7 @@ export class VirtualTimeScheduler {
   #bestTime = 0;
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
+    checkOptions('virtual time: new', options, VIRTUAL_TIME_KEYS, ['costs']);
     this.#executor = executor;
     this.#system = executor.system;
     this.#options = options;
@@ -126,11 +135,14 @@ export class VirtualTimeScheduler {
     );
     this.#next = this.#system.spontaneous.map((s) => s.firstCycles ?? s.periodCycles ?? Number.POSITIVE_INFINITY);
     const indexes = this.#system.choices.map((_, i) => i);
-    this.#deliveries = indexes.filter((i) => this.#system.choices[i]?.kind === 'deliver');
+    this.#deliveryOf = new Int32Array(this.#system.channels.length);
+    this.#system.choices.forEach((choice, i) => {
+      if (choice.kind === 'deliver') this.#deliveryOf[choice.channel] = i;
+    });
     this.#afterSpinning = indexes.filter((i) => this.#spinnerOf(this.#system.choices[i] as Choice) >= 0);
-    this.#always = indexes.filter(
-      (i) => this.#system.choices[i]?.kind !== 'deliver' && this.#canHappen(this.#system.choices[i] as Choice),
-    );
+    this.#always = indexes.filter((i) => ['advance', 'drain'].includes(this.#kind[i] as string));
+    this.#periodic = indexes.filter((i) => this.#isPeriodic(this.#system.choices[i] as Choice));
+    this.#findNextPeriodic();
     this.#isWeak = this.#system.weak !== null;
     this.#spinsSince = this.#system.processors.map(() => NEVER);
     this.#isWatched = this.#system.processors.map((p) => this.#system.spontaneous.some((s) => s.spinner === p.index));
@@ -147,8 +159,11 @@ export class VirtualTimeScheduler {
   }
 
   #sent(channel: number, ready: number): void {
-    if ((this.#ready[channel] as number[]).push(ready) === 1) this.#head[channel] = ready;
-    this.#inFlight++;
+    if ((this.#ready[channel] as number[]).push(ready) > 1) return;
+    this.#head[channel] = ready;
+    const choice = this.#deliveryOf[channel] as number;
+    const after = this.#deliveries.findIndex((other) => other > choice);
+    this.#deliveries.splice(after < 0 ? this.#deliveries.length : after, 0, choice);
   }
 
   #received(channel: number): void {
@@ -156,7 +171,7 @@ export class VirtualTimeScheduler {
     queue.shift();
     this.#head[channel] = queue[0] ?? NEVER;
     this.#held[channel] = false;
-    this.#inFlight--;
+    if (queue.length === 0) this.#deliveries.splice(this.#deliveries.indexOf(this.#deliveryOf[channel] as number), 1);
   }
 
   /**
@@ -171,8 +186,8 @@ export class VirtualTimeScheduler {
   }
 
   /** What happens by itself happens in a run only if the run is told when. */
-  #canHappen(choice: Choice): boolean {
-    if (choice.kind !== 'spontaneous') return true;
+  #isPeriodic(choice: Choice): boolean {
+    if (choice.kind !== 'spontaneous') return false;
     const { periodCycles, firstCycles, spinner } = this.#spontaneousOf(choice);
     return spinner < 0 && (periodCycles !== undefined || firstCycles !== undefined);
   }
@@ -317,8 +332,9 @@ export class VirtualTimeScheduler {
   #earliest(): number {
     this.#best = -1;
     this.#bestTime = NEVER;
-    if (this.#inFlight > 0) this.#lookAt(this.#deliveries);
+    if (this.#deliveries.length > 0) this.#lookAt(this.#deliveries);
     this.#lookAt(this.#always);
+    if (this.#nextPeriodic < this.#bestTime) this.#lookAt(this.#periodic);
     if (this.#spinning > 0) this.#lookAt(this.#afterSpinning);
     return this.#best;
   }
@@ -346,8 +362,8 @@ export class VirtualTimeScheduler {
       case 'deliver': {
         const ready = this.#head[subject] as number;
         if (ready === NEVER) return NEVER;
-        // What was pending when a gate opens comes before everything else.
-        if (this.#held[subject] === true) return 0;
+        // What was pending when a gate opens comes before everything else; until then it would be refused again.
+        if (this.#held[subject] === true) return this.#mustWait(subject) ? NEVER : 0;
         const target = this.#target[subject] as number;
         return target < 0 || this.#waited[target] === true ? ready : Math.max(ready, this.#clock[target] as number);
       }
@@ -362,6 +378,13 @@ export class VirtualTimeScheduler {
   #postpone(spontaneous: number): void {
     this.#next[spontaneous] =
       (this.#next[spontaneous] as number) + (this.#system.spontaneous[spontaneous]?.periodCycles ?? 0);
+    this.#findNextPeriodic();
+  }
+
+  #findNextPeriodic(): void {
+    this.#nextPeriodic = NEVER;
+    for (const choice of this.#periodic)
+      this.#nextPeriodic = Math.min(this.#nextPeriodic, this.#next[this.#subject[choice] as number] as number);
   }
 
   /** Books the time of the step that just happened. */

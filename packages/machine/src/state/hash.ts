@@ -42,10 +42,24 @@ export function hashString(text: string): Hash64 {
   return { lo: mix32(a), hi: mix32(b ^ text.length) };
 }
 
+/** The same of a text that is asked for again and again: a name in the code. */
+export function hashName(name: string): Hash64 {
+  let hash = names.get(name);
+  if (hash === undefined) names.set(name, (hash = hashString(name)));
+  return hash;
+}
+
+const names = new Map<string, Hash64>();
+
 /** Extends a content hash by one number (any finite double; integers and fractions hash by value). */
 export function hashExtend(hash: Hash64, value: number): Hash64 {
   const low = value | 0;
+  if (low === value) return extendedBy(hash, low, value < 0 ? -1 : 0);
   const high = Number.isInteger(value) ? Math.floor(value / 0x1_0000_0000) | 0 : hashString(String(value)).lo;
+  return extendedBy(hash, low, high);
+}
+
+function extendedBy(hash: Hash64, low: number, high: number): Hash64 {
   return {
     lo: mix32(Math.imul(hash.lo, 31) + mix32(low ^ 0x3c6e_f372) + Math.imul(high, 0x27d4_eb2f)),
     hi: mix32(Math.imul(hash.hi, 37) ^ (mix32(low + 0x165_667b1) + Math.imul(high, 0x85eb_ca6b))),

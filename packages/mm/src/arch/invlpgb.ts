@@ -5,7 +5,7 @@
  * finish_asid_transition(), consider_global_asid(), use_global_asid(). It needs the same PCID for an mm on every CPU, a
  * global ASID. An mm gets one while it runs; until all its CPUs have changed to it, they are sent IPIs as well.
  */
-import { acquireWord, count, load, routine, store, waitFor, type Steps, noted } from '@shootdown/machine';
+import { acquireWord, count, load, routine, store, waitFor, type Steps, noted, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { cpumask_test_cpu, load_cpumask, type CpuMask } from '../cpumask.ts';
 import type { Mm } from '../kernel.ts';
@@ -31,6 +31,8 @@ export interface InvlpgbOptions {
   readonly lazyFirst?: boolean;
   readonly mutant?: InvlpgbMutant;
 }
+
+export const INVLPGB_KEYS = keysOf<InvlpgbOptions>()('countMax', 'lazyFirst', 'mutant');
 
 const INVLPGB_COUNT_MAX = 8;
 /** An mm that is active on more CPUs than this gets a global ASID. */

@@ -2,7 +2,7 @@
  * The simplest way of flushing by IPI: every other CPU of the mm executes INVLPG, and is waited for. For explorations
  * in which what an architecture does to send fewer of them is beside the point.
  */
-import { load, ModelError, routine, setBits, type Steps } from '@shootdown/machine';
+import { load, ModelError, routine, setBits, type Steps, checkOptions, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
 import { cpuBit, cpumask_test_cpu, load_cpumask, wordOfCpu } from '../cpumask.ts';
@@ -17,13 +17,17 @@ export interface IpiTlbOptions {
   readonly sendsIpis?: boolean;
 }
 
+const IPI_TLB_KEYS = keysOf<IpiTlbOptions>()('flushesUpgrades', 'sendsIpis');
+
 /** Flushes of pages 0 .. `pages` - 1; a wider range invalidates all of them. */
 export function ipiTlb(
   smp: Smp,
   mmus: readonly MmuInstructions[],
   pages: number,
-  { flushesUpgrades = false, sendsIpis = true }: IpiTlbOptions = {},
+  options: IpiTlbOptions = {},
 ): TlbArch {
+  checkOptions('mm: ipiTlb', options, IPI_TLB_KEYS);
+  const { flushesUpgrades = false, sendsIpis = true } = options;
   const invalidates = Array.from({ length: pages }, (_, vpn) =>
     smp.register({ name: `flush_tlb_func(page ${vpn})`, run: (cpu) => invlpg(cpu, vpn) }),
   );

@@ -2,7 +2,17 @@
  * TLB flushing in a KVM guest: vCPUs that the host has preempted get a request instead of an IPI.
  * Mirrors arch/x86/kernel/kvm.c, kvm_flush_tlb_multi(), v6.18.
  */
-import { cmpxchg, count, load, routine, store, type Address, type Steps } from '@shootdown/machine';
+import {
+  cmpxchg,
+  count,
+  load,
+  routine,
+  store,
+  type Address,
+  type Steps,
+  checkOptions,
+  keysOf,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { formatPreempted, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
 import { cpumask_test_cpu, cpumask_without, type CpuMask } from '../cpumask.ts';
@@ -20,8 +30,11 @@ export interface KvmTlbOptions {
   readonly mutant?: 'plain store';
 }
 
+const KVM_TLB_KEYS = keysOf<KvmTlbOptions>()('stealTime', 'mutant');
+
 /** The back end of flush_tlb_multi() that kvm_guest_init() installs under KVM_FEATURE_PV_TLB_FLUSH. */
 export function kvmTlbFlush(kvm: KvmTlbOptions): FlushTlbMulti {
+  checkOptions('mm: kvmTlbFlush', kvm, KVM_TLB_KEYS, ['stealTime']);
   return (x86, cpu, mm, mask, freed_tables, trim_cpumask) =>
     kvm_flush_tlb_multi(kvm, x86.smp.cpus, mask, (flushmask) =>
       native_flush_tlb_multi(x86, cpu, mm, flushmask, freed_tables, trim_cpumask),

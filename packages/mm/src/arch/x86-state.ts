@@ -2,7 +2,7 @@
  * What the parts of x86 TLB management share: cpu_tlbstate, flush_tlb_info, and the choices of a machine. Mirrors
  * arch/x86/mm/tlb.c, v6.18.
  */
-import { load, type Address, type Region, type Steps, noted } from '@shootdown/machine';
+import { load, type Address, type Region, type Steps, noted, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
 import type { CpuMask } from '../cpumask.ts';
@@ -82,6 +82,16 @@ export interface X86TlbOptions {
   readonly invlpgb?: InvlpgbOptions;
   readonly mutant?: X86TlbMutant;
 }
+
+export const X86_TLB_KEYS = keysOf<X86TlbOptions>()(
+  'flush_tlb_multi',
+  'loaded',
+  'lazy',
+  'ceiling',
+  'jiffies',
+  'invlpgb',
+  'mutant',
+);
 
 /** The counters are named as in /proc/vmstat and /proc/interrupts. */
 export const X86Counter = {

@@ -19,6 +19,7 @@ import {
   type Operation,
   type Steps,
   type SystemBuilder,
+  checkOptions,
 } from '@shootdown/machine';
 import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
@@ -38,6 +39,7 @@ import type { Smp } from '../smp.ts';
 import {
   broadcast_tlb_flush,
   consider_global_asid,
+  INVLPGB_KEYS,
   is_global_asid,
   mm_global_asid,
   mm_needs_global_asid,
@@ -52,6 +54,7 @@ import {
   mmuOf,
   TLB_NR_DYN_ASIDS,
   TLB_SINGLE_PAGE_FLUSH_CEILING,
+  X86_TLB_KEYS,
   X86Counter,
   type X86TlbOptions,
   type X86TlbState,
@@ -73,6 +76,8 @@ export function x86Tlb(
   mms: () => readonly Mm[],
   options: X86TlbOptions = {},
 ): X86Tlb {
+  checkOptions('x86Tlb', options, X86_TLB_KEYS);
+  if (options.invlpgb) checkOptions('x86Tlb: invlpgb', options.invlpgb, INVLPGB_KEYS);
   const n = smp.cpus.length;
   const loaded = options.loaded ?? [];
   const firstSlots = (words: readonly number[]): number[] =>

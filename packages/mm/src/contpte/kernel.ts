@@ -15,6 +15,8 @@ import {
   type SystemBuilder,
   noted,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import type { ContiguousMmu, ContiguousTlb, FlushMonitor, Smmu } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
@@ -76,6 +78,16 @@ export interface ContpteKernelOptions {
   readonly smmu?: Smmu;
 }
 
+const CONTPTE_KERNEL_KEYS = keysOf<ContpteKernelOptions>()(
+  'frames',
+  'tlb',
+  'mms',
+  'folios',
+  'routines',
+  'tlbiRange',
+  'smmu',
+);
+
 /** One kernel. */
 export class ContpteKernel {
   static {
@@ -103,6 +115,7 @@ export class ContpteKernel {
   monitors: readonly FlushMonitor[] = [];
 
   constructor(builder: SystemBuilder, options: ContpteKernelOptions) {
+    checkOptions('contpte: kernel: new', options, CONTPTE_KERNEL_KEYS, ['frames', 'tlb', 'mms', 'folios', 'routines']);
     const { frames, tlb, mms, folios, routines, tlbiRange = true, smmu = null } = options;
     this.frames = frames;
     this.tlb = tlb;

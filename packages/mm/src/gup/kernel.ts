@@ -2,7 +2,15 @@
  * What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address
  * space.
  */
-import { Frames, type Program, type Routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  Frames,
+  type Program,
+  type Routine,
+  type Steps,
+  type SystemBuilder,
+  checkOptions,
+  keysOf,
+} from '@shootdown/machine';
 import {
   _PAGE_PRESENT,
   _PAGE_RW,
@@ -49,6 +57,8 @@ export interface GupKernelOptions {
   readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
 
+const GUP_KERNEL_KEYS = keysOf<GupKernelOptions>()('rcu', 'tables', 'replace');
+
 /** One kernel with one mapping. */
 export class GupKernel implements Kernel {
   readonly builder: SystemBuilder;
@@ -79,8 +89,10 @@ export class GupKernel implements Kernel {
     cpus: readonly Cpu[],
     smp: Smp,
     flush: FlushBackEnd,
-    { rcu, tables = 1, replace = {} }: GupKernelOptions = {},
+    options: GupKernelOptions = {},
   ) {
+    checkOptions('gup: kernel: new', options, GUP_KERNEL_KEYS);
+    const { rcu, tables = 1, replace = {} } = options;
     this.#replace = replace;
     this.builder = builder;
     this.cpus = cpus;
@@ -107,6 +119,9 @@ export class GupKernel implements Kernel {
       pages: 2 * tables,
       initialTables,
       initialPages: tables,
+      // A table that is freed may come back as a page, and any page may be the next one: what ABA decides is decided.
+      pool: 'shared',
+      allocation: 'any',
       entryName: nameEntry,
       formatEntry,
     });

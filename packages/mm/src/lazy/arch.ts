@@ -30,6 +30,10 @@ export interface LazyArch {
   readonly nesting: 'counts' | 'inner leave ends';
   /** An interrupt handler defers like the task that it interrupts. */
   readonly defersInInterrupts: boolean;
+  /** Updates that a batch holds: TLB_BATCH_NR, PPC64_TLB_BATCH_NR, the arguments of a multicall, the cache of s390. */
+  readonly batchMax: number;
+  /** ptep_get() flushes first, so that no read can be a hazard. Nobody does: it is what the thread rejects. */
+  readonly flushesBeforeReads?: boolean;
 }
 
 const current = {
@@ -37,15 +41,16 @@ const current = {
   nesting: 'counts',
   defersInInterrupts: false,
   disablesPreemption: false,
+  batchMax: 1,
 } as const;
 
 const values = [
   { ...current, name: 'x86-native', defers: 'nothing' },
-  { ...current, name: 'xen-pv', defers: 'store' },
-  { ...current, name: 'powerpc-hash', defers: 'flush', disablesPreemption: true },
-  { ...current, name: 'sparc64', defers: 'flush', disablesPreemption: true },
+  { ...current, name: 'xen-pv', defers: 'store', batchMax: 32 },
+  { ...current, name: 'powerpc-hash', defers: 'flush', disablesPreemption: true, batchMax: 192 },
+  { ...current, name: 'sparc64', defers: 'flush', disablesPreemption: true, batchMax: 192 },
   { ...current, name: 'arm64', defers: 'barrier' },
-  { ...current, name: 's390', defers: 'cache', disablesPreemption: true },
+  { ...current, name: 's390', defers: 'cache', disablesPreemption: true, batchMax: 256 },
 ] as const satisfies readonly LazyArch[];
 
 /** Name of an architecture. */

@@ -14,16 +14,18 @@ import {
   type Region,
   type SystemBuilder,
   type WeakContext,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { LazyArch } from './arch.ts';
 import { HAZARDS, type HazardClass } from './hazards.ts';
 
-/** Updates that a CPU's batch holds. 192 in powerpc and sparc64, 32 in a Xen multicall; a full one is drained first. */
+/** Updates that a CPU's batch holds in a search; a full one is drained first. */
 const BATCH_DEFAULT = 4;
 const COUNT_MAX = 255;
-/** Entries whose pending barriers fit into the word of a task. */
-const ENTRIES_MAX = 32;
+/** Entries whose pending barriers fit into a word. */
+const ENTRIES_PER_WORD = 32;
 const TIF_LAZY_MMU = 1;
 const TIF_LAZY_MMU_PENDING = 2;
 
@@ -42,7 +44,7 @@ export interface LazyMmuOptions {
   /** Tasks that may enter the mode. */
   readonly tasks: number;
   readonly arch: LazyArch;
-  /** Updates per batch. Default 4. */
+  /** Updates per batch. Default 4: {@link LazyArch.batchMax} is more than a search can do with. */
   readonly batch?: number;
   /** Invalidates a page's translations on every CPU, in one step. */
   readonly invalidate: (cx: OperationContext, vpn: number, pages: number) => void;
@@ -56,6 +58,18 @@ export interface LazyMmuOptions {
   /** What emit_pte_barriers() is made of. Default: `dsb(ishst); isb`. */
   readonly barriers?: PteBarriers;
 }
+
+const LAZY_MMU_KEYS = keysOf<LazyMmuOptions>()(
+  'frames',
+  'cpus',
+  'tasks',
+  'arch',
+  'batch',
+  'invalidate',
+  'pageAt',
+  'hazards',
+  'barriers',
+);
 
 /** emit_pte_barriers() of arm64, or less (mutants). */
 export interface PteBarriers {
@@ -86,14 +100,11 @@ export class LazyMmu {
   readonly #updates: Region;
   /** Per task: entries stored whose barriers are pending, a bit each. */
   readonly #pending: Region;
+  readonly #pendingWords: number;
 
   constructor(builder: SystemBuilder, options: LazyMmuOptions) {
+    checkOptions('lazy mmu: new', options, LAZY_MMU_KEYS, ['frames', 'cpus', 'tasks', 'arch', 'invalidate', 'pageAt']);
     const { tasks, cpus, arch, batch = BATCH_DEFAULT } = options;
-    const { cells } = options.frames.entries;
-    if (arch.defers === 'barrier' && cells > ENTRIES_MAX)
-      throw new ModelError(
-        `lazy mmu: new: ${cells} entries, at most ${ENTRIES_MAX}: their barriers are kept in one word`,
-      );
     this.arch = arch;
     this.frames = options.frames;
     this.cpus = cpus;
@@ -111,7 +122,10 @@ export class LazyMmu {
     this.#enabled = builder.region('lazy.enable_count', tasks, perTask('lazy_mmu_state.enable_count'));
     this.#paused = builder.region('lazy.pause_count', tasks, perTask('lazy_mmu_state.pause_count'));
     this.#flags = builder.region('lazy.flags', tasks, perTask('thread_info.flags'));
-    this.#pending = builder.region('lazy.pending', tasks, perTask('(entries whose barriers are pending)'));
+    this.#pendingWords = arch.defers === 'barrier' ? Math.ceil(options.frames.entries.cells / ENTRIES_PER_WORD) : 1;
+    this.#pending = builder.region('lazy.pending', tasks * this.#pendingWords, {
+      cellName: (cell) => `task${Math.floor(cell / this.#pendingWords)}.(entries whose barriers are pending)`,
+    });
     this.#owner = builder.region('lazy.owner', cpus.length, perCpu('batch.active'));
     this.#count = builder.region('lazy.count', cpus.length, perCpu('batch.index'));
     this.#updates = builder.region('lazy.updates', cpus.length * batch * 2, {
@@ -167,6 +181,7 @@ export class LazyMmu {
   drainOne(cx: OperationContext): number {
     const [oldest, ...rest] = this.queued(cx);
     if (!oldest) return 0;
+    this.spendOn(cx, 1, rest.length === 0);
     if (this.arch.defers === 'flush') this.invalidate(cx, oldest.address, 1);
     else cx.write(oldest.address, oldest.value);
     const first = cx.processor * this.#batchMax * 2;
@@ -227,17 +242,44 @@ export class LazyMmu {
   /** queue_pte_barriers() while the mode is on: TIF_LAZY_MMU_PENDING, and which entry waits. */
   deferBarrier(cx: OperationContext, { task }: Current, address: number): void {
     this.#setFlag(cx, task, TIF_LAZY_MMU_PENDING);
-    const bit = 1 << (address - this.frames.entries.base);
-    cx.write(this.#pending.at(task), cx.load(this.#pending.at(task)) | bit);
+    const { word, bit } = this.#pendingAt(task, address);
+    cx.write(word, cx.load(word) | bit);
   }
 
   /** test_and_clear(TIF_LAZY_MMU_PENDING), and emit_pte_barriers() if it was set; 1 if it was. */
   emitBarriers(cx: OperationContext, { task }: Current): number {
     if ((cx.load(this.#flags.at(task)) & TIF_LAZY_MMU_PENDING) === 0) return 0;
     this.#clearFlag(cx, task, TIF_LAZY_MMU_PENDING);
-    cx.write(this.#pending.at(task), 0);
-    cx.count('emit_pte_barriers');
+    for (let i = 0; i < this.#pendingWords; i++) cx.write(this.#pending.at(task * this.#pendingWords + i), 0);
+    this.performBarriers(cx);
     return 1;
+  }
+
+  /** emit_pte_barriers(): `dsb(ishst); isb`. */
+  performBarriers(cx: OperationContext): void {
+    cx.spend('dsb');
+    cx.spend('isb');
+    cx.count('emit_pte_barriers');
+  }
+
+  /**
+   * What an update costs that is performed at once, or with the others of its batch: each its part, and what waits for
+   * all of it once. A hypercall on Xen PV; elsewhere an invalidation that every CPU has to acknowledge.
+   */
+  spendOn(cx: OperationContext, updates: number, complete: boolean): void {
+    const isStore = this.arch.defers === 'store';
+    cx.spend(isStore ? 'mmu_update' : 'tlbi', updates);
+    if (!complete) return;
+    cx.spend(isStore ? 'vmexit_hypercall' : 'dvm');
+    cx.count(isStore ? 'xen_mc_flush' : 'lazy_mmu_flush');
+  }
+
+  #pendingAt(task: number, address: number): { readonly word: Address; readonly bit: number } {
+    const entry = address - this.frames.entries.base;
+    return {
+      word: this.#pending.at(task * this.#pendingWords + Math.floor(entry / ENTRIES_PER_WORD)),
+      bit: 1 << (entry % ENTRIES_PER_WORD),
+    };
   }
 
   /** emit_pte_barriers(), on a machine where they order something. */
@@ -248,9 +290,10 @@ export class LazyMmu {
 
   /** True while the barriers for an entry that any task has stored are pending. */
   barrierPending(cx: OperationContext, address: Address): boolean {
-    const bit = 1 << (address - this.frames.entries.base);
-    return Array.from({ length: this.#pending.cells }, (_, task) => cx.load(this.#pending.at(task))).some(
-      (pending) => (pending & bit) !== 0,
+    if (this.arch.defers !== 'barrier') return false;
+    const tasks = this.#pending.cells / this.#pendingWords;
+    return Array.from({ length: tasks }, (_, task) => this.#pendingAt(task, address)).some(
+      ({ word, bit }) => (cx.load(word) & bit) !== 0,
     );
   }
 

@@ -81,7 +81,7 @@ const DRAIN = define('mmu_update', (cx, { lazy }) => lazy.drainOne(cx));
 
 const BARRIERS = defineOperation({
   name: 'emit_pte_barriers',
-  cost: 'dsb',
+  cost: 'nop',
   perform: (cx, op) => {
     const { lazy, current } = op.data as Subject;
     return lazy.emitBarriers(cx, current);

@@ -16,6 +16,7 @@ import {
 import { _PAGE_RW, formatEntry, pte_present } from '@shootdown/mmu';
 import { spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { Current, LazyMmu } from './lazy-mmu.ts';
+import { arch_flush_lazy_mmu_mode } from './mode.ts';
 
 interface Subject {
   readonly lazy: LazyMmu;
@@ -46,11 +47,16 @@ function update(
   }
   if (memory) memory.store(ptep.address, value);
   else cx.write(ptep.address, value);
-  if (defers === 'flush' && pte_present(old) && !active) lazy.invalidate(cx, lazy.pageAt(ptep.address), 1);
+  if (defers === 'flush' && pte_present(old) && !active) {
+    lazy.invalidate(cx, lazy.pageAt(ptep.address), 1);
+    lazy.spendOn(cx, 1, true);
+  }
+  // Each store is a hypercall of its own; of s390, IPTE invalidates an entry that was valid.
+  if (defers === 'store' || (defers === 'cache' && pte_present(old))) lazy.spendOn(cx, 1, true);
   if (defers === 'barrier' && pte_present(value) && lazy.pageAt(ptep.address) === KERNEL) {
     if (active) lazy.deferBarrier(cx, current, ptep.address);
     else {
-      cx.count('emit_pte_barriers');
+      lazy.performBarriers(cx);
       if (memory) lazy.orderEntries(memory);
     }
   }
@@ -115,8 +121,10 @@ const XCHG = defineOperation({
       lazy.hazard(cx, 'H10', () => `an exchange passes ${formatEntry(queued)}, which is queued before it`);
     const old = cx.read(ptep.address);
     // Xen PV traps the exchange and performs it at once: it is never queued.
-    if (lazy.arch.defers === 'store') cx.write(ptep.address, op.b);
-    else update(cx, subject, old, op.b);
+    if (lazy.arch.defers === 'store') {
+      cx.write(ptep.address, op.b);
+      lazy.spendOn(cx, 1, true);
+    } else update(cx, subject, old, op.b);
     return old;
   },
 });
@@ -132,8 +140,10 @@ const WRPROTECT = defineOperation({
       lazy.hazard(cx, 'H10', () => `ptep_set_wrprotect() passes ${formatEntry(queued)}, which is queued before it`);
     const cached = lazy.arch.defers === 'cache' ? lazy.queuedValue(cx, ptep.address) : undefined;
     const old = cached ?? cx.read(ptep.address);
-    if (lazy.arch.defers === 'store') cx.write(ptep.address, old & ~_PAGE_RW);
-    else update(cx, subject, old, old & ~_PAGE_RW);
+    if (lazy.arch.defers === 'store') {
+      cx.write(ptep.address, old & ~_PAGE_RW);
+      lazy.spendOn(cx, 1, true);
+    } else update(cx, subject, old, old & ~_PAGE_RW);
     return old;
   },
 });
@@ -209,6 +219,7 @@ export const ptep_get = noted(function* ptep_get(
   saying?: Saying,
 ): Steps<number> {
   const says = { label: 'ptep_get()', fact: formatEntry, ...saying };
+  if (lazy.arch.flushesBeforeReads === true) yield* arch_flush_lazy_mmu_mode(lazy, current);
   return yield operation(GET, ptep.address, 0, 0, { lazy, current, ptep }, says);
 });
 

@@ -18,6 +18,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
 import { MmStruct } from '../mmap-lock.ts';
@@ -53,6 +55,18 @@ export interface VmallocKernelOptions {
   /** Routines that stand in for those of the same name: see {@link VmallocKernel.routine}. */
   readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
+
+const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
+  'tree',
+  'processors',
+  'kick_all_cpus_sync',
+  'rcu',
+  'efi',
+  'withoutDsb',
+  'breakBeforeMake',
+  'withoutIsb',
+  'replace',
+);
 
 const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
 const DSB_ISH = { kind: 'dsb', type: 'full', dependencies: null } as const;
@@ -123,6 +137,7 @@ export class VmallocKernel {
   readonly #watch: KernelTableWatch | null;
 
   constructor(builder: SystemBuilder, options: VmallocKernelOptions) {
+    checkOptions('vmalloc: kernel: new', options, VMALLOC_KERNEL_KEYS, ['tree', 'processors']);
     const { tree, processors, kick_all_cpus_sync, rcu, efi = false } = options;
     this.#options = options;
     this.tree = tree;

@@ -1,3 +1,4 @@
+import { checkOptions, keysOf } from '@shootdown/machine';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
@@ -20,6 +21,13 @@ export interface ReadReferenceTraceOptions {
   /** Called at the end if lines of a text were no references, nor commentary of the tool that wrote it. */
   readonly onSkipped?: (skipped: SkippedLines) => void;
 }
+
+const READ_REFERENCE_TRACE_KEYS = keysOf<ReadReferenceTraceOptions>()(
+  'referencesMax',
+  'signal',
+  'onProgress',
+  'onSkipped',
+);
 
 type Decoder = LineDecoder | PackedDecoder | ChampSimDecoder;
 
@@ -52,6 +60,7 @@ export async function readReferenceTrace(
   path: string,
   options: ReadReferenceTraceOptions = {},
 ): Promise<ReferenceTrace> {
+  checkOptions('mmu: readReferenceTrace', options, READ_REFERENCE_TRACE_KEYS);
   const { signal, onProgress, onSkipped } = options;
   const builder = new ReferenceTraceBuilder(path, Math.min(options.referencesMax ?? referencesMax, referencesMax));
   try {

@@ -1,3 +1,4 @@
+import { checkOptions, keysOf } from '@shootdown/machine';
 import { type TlbGeometry, tlbGeometry } from './geometry.ts';
 import { kindBits, referenceKinds, type ReferenceTrace } from './reference-trace.ts';
 
@@ -12,6 +13,8 @@ export interface TlbHierarchyConfig {
   /** log2 of the page size in bytes, `pageShiftMin` to `pageShiftMax`. Default 12: 4 KB pages. */
   readonly pageShift?: number;
 }
+
+const TLB_HIERARCHY_KEYS = keysOf<TlbHierarchyConfig>()('l1i', 'l1d', 'l2', 'pageShift');
 
 /** Look-ups of one level by outcome. */
 export interface TlbLevelCounts {
@@ -94,7 +97,9 @@ export class TlbHierarchy {
   #l1dMisses = 0;
   #l2Misses = 0;
 
-  constructor({ l1i, l1d, l2, pageShift = pageShiftMin }: TlbHierarchyConfig) {
+  constructor(options: TlbHierarchyConfig) {
+    checkOptions('mmu: tlb hierarchy: new', options, TLB_HIERARCHY_KEYS, ['l1i', 'l1d', 'l2']);
+    const { l1i, l1d, l2, pageShift = pageShiftMin } = options;
     if (!Number.isInteger(pageShift) || pageShift < pageShiftMin || pageShift > pageShiftMax) {
       throw new RangeError(`mmu: tlb hierarchy: page shift must be ${pageShiftMin} to ${pageShiftMax} (${pageShift})`);
     }

@@ -60,7 +60,9 @@ const byBytes = routine(
       start -= start % CONT_PTE_SIZE;
       ptep = contpte.contpte_align_down(cpu, ptep);
     }
-    yield* cpu.k.__clear_young_dirty_ptes(cpu, vma, ptep, end - start, flags);
+    // It goes on through thousands of entries. The first one past the table shows all that the others would.
+    const left = cpu.kernel.PTRS_PER_PTE - ptep.index + 1;
+    yield* cpu.k.__clear_young_dirty_ptes(cpu, vma, ptep, Math.min(end - start, left), flags);
   },
 );
 

@@ -1,0 +1,201 @@
+/**
+ * Code of a user's, changed as it is loaded so that a forgotten `yield*` before steps of its own generator functions is
+ * noticed: what they make is noted, as operations and routines note what they make by themselves.
+ *
+ * ```
+ * function* clear(w) { ... }              clear = N.made(clear, "clear");      where the block begins
+ * const clear = function* (w) { ... }     N.made(function* (w) { ... }, "clear")
+ * { *clear(w) { ... } }                   N.methods({ *clear(w) { ... } })
+ * class { *clear(w) { ... } }             class { static { N.methods(this); } *clear(w) { ... } }
+ * class { *#clear(w) { ... } }            #clear(...a) { return N.steps(this.#made_clear(...a), "#clear"); }
+ * ```
+ */
+import { parse, type AnyNode, type Node, type Program } from 'acorn';
+
+/** What stands for `noteEverything` in the code. */
+const NOTE = '__shootdown_note';
+const MADE = '#__shootdown_made_';
+
+type OfType<T extends AnyNode['type']> = Extract<AnyNode, { type: T }>;
+type GeneratorNode = OfType<'FunctionDeclaration' | 'FunctionExpression'>;
+type StatementList = OfType<'Program' | 'BlockStatement' | 'StaticBlock' | 'SwitchCase'>;
+
+/** Text in place of a part of the source; of nothing, if it ends where it begins. */
+interface Change {
+  readonly at: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** Where a module is that is loaded from somewhere else. */
+export interface Moved {
+  /** Its address, as `import.meta` says it. */
+  readonly url: string;
+  /** The address of what it imports. */
+  readonly resolve: (specifier: string) => string;
+}
+
+/**
+ * JavaScript whose generator functions note what they make. Throws SyntaxError on what is none.
+ * @param machine address of `@shootdown/machine`
+ * @param moved left out: it is loaded from where it is
+ */
+export function notedSource(source: string, machine: string, moved: Moved | null = null): string {
+  const program = parse(source, { ecmaVersion: 'latest', sourceType: 'module', allowHashBang: true });
+  const noting = new Noting(program, moved);
+  if (noting.changes.length === 0) return source;
+  if (noting.notes)
+    noting.put(beginOf(program), `import { noteEverything as ${NOTE} } from ${JSON.stringify(machine)};`);
+  let text = '';
+  let from = 0;
+  for (const change of noting.changes.toSorted((a, b) => a.at - b.at)) {
+    text += source.slice(from, change.at) + change.text;
+    from = change.end;
+  }
+  return text + source.slice(from);
+}
+
+/** Collects the changes of a module: outer ones begin before inner ones, and end after them. */
+class Noting {
+  readonly changes: Change[] = [];
+  /** Whether anything is noted. */
+  notes = false;
+  readonly #moved: Moved | null;
+
+  constructor(program: Program, moved: Moved | null) {
+    this.#moved = moved;
+    this.#children(program, program);
+  }
+
+  /** Puts text in at an offset, or in place of what stands there. */
+  put(at: number, text: string, end = at): void {
+    this.notes ||= text.includes(NOTE);
+    this.changes.push({ at, end, text });
+  }
+
+  #children(node: AnyNode, block: StatementList): void {
+    const inside = isStatementList(node) ? node : block;
+    for (const value of Object.values(node) as unknown[]) {
+      for (const child of Array.isArray(value) ? (value as unknown[]) : [value])
+        if (isNode(child)) this.#node(child, node, inside);
+    }
+  }
+
+  #node(node: AnyNode, parent: AnyNode, block: StatementList): void {
+    switch (node.type) {
+      case 'FunctionDeclaration':
+        if (makesSteps(node)) return this.#declaration(node, block);
+        break;
+      case 'FunctionExpression':
+        if (makesSteps(node) && !isMethodOf(parent)) return this.#expression(node, parent, block);
+        break;
+      case 'ObjectExpression':
+        if (node.properties.some((p) => p.type === 'Property' && p.method && makesSteps(p.value)))
+          return this.#wrapped(`${NOTE}.methods(`, node, ')', block);
+        break;
+      case 'ClassBody':
+        if (node.body.some((member) => member.type === 'MethodDefinition' && makesSteps(member.value)))
+          this.put(node.start + 1, `static { ${NOTE}.methods(this); }`);
+        break;
+      case 'MethodDefinition':
+        if (node.key.type === 'PrivateIdentifier' && makesSteps(node.value)) {
+          const { name, start, end } = node.key;
+          const steps = `${NOTE}.steps(this.${MADE}${name}(...made), ${JSON.stringify(`#${name}`)})`;
+          this.put(node.start, `${node.static ? 'static ' : ''}#${name}(...made) { return ${steps}; }`);
+          this.put(start, `${MADE}${name}`, end);
+        }
+        break;
+      case 'ImportDeclaration':
+      case 'ExportNamedDeclaration':
+      case 'ExportAllDeclaration':
+      case 'ImportExpression':
+        if (this.#moved && node.source?.type === 'Literal' && typeof node.source.value === 'string')
+          this.put(node.source.start, JSON.stringify(this.#moved.resolve(node.source.value)), node.source.end);
+        break;
+      case 'MemberExpression':
+        if (this.#moved && node.object.type === 'MetaProperty' && !node.computed && nameOf(node.property) === 'url')
+          return this.put(node.start, JSON.stringify(this.#moved.url), node.end);
+        break;
+      default:
+    }
+    this.#children(node, block);
+  }
+
+  /** It is there before its block begins, and can be replaced then. */
+  #declaration(node: GeneratorNode, block: StatementList): void {
+    const name = node.id?.name;
+    if (name === undefined) return this.#wrapped(`${NOTE}.made(`, node, ', "default");', block);
+    this.put(beginOf(block), `${name} = ${NOTE}.made(${name}, ${JSON.stringify(name)});`);
+    this.#children(node, block);
+  }
+
+  /** Its own name, if it has one, has to mean what notes as well. */
+  #expression(node: GeneratorNode, parent: AnyNode, block: StatementList): void {
+    const { id } = node;
+    if (!id) {
+      const name = JSON.stringify(nameGivenBy(parent));
+      return this.#wrapped(`${NOTE}.made(`, node, `, ${name})`, block);
+    }
+    this.put(node.start, `(() => { const ${id.name} = ${NOTE}.made(`);
+    this.put(id.start, '', id.end);
+    this.#children(node, block);
+    this.put(node.end, `, ${JSON.stringify(id.name)}); return ${id.name}; })()`);
+  }
+
+  #wrapped(before: string, node: AnyNode, after: string, block: StatementList): void {
+    this.put(node.start, before);
+    this.#children(node, block);
+    this.put(node.end, after);
+  }
+}
+
+/** Whether JavaScript is a module, and no CommonJS. */
+export function isModule(source: string): boolean {
+  return parse(source, { ecmaVersion: 'latest', sourceType: 'module', allowHashBang: true }).body.some(({ type }) =>
+    /^(?:Import|Export)/.test(type),
+  );
+}
+
+function isNode(value: unknown): value is AnyNode {
+  return typeof value === 'object' && value !== null && typeof (value as Partial<Node>).type === 'string';
+}
+
+function isStatementList(node: AnyNode): node is StatementList {
+  return ['Program', 'BlockStatement', 'StaticBlock', 'SwitchCase'].includes(node.type);
+}
+
+/** Where the statements of a list begin, after its directives. */
+function beginOf(list: StatementList): number {
+  const statements = list.type === 'SwitchCase' ? list.consequent : list.body;
+  return statements.find((s) => s.type !== 'ExpressionStatement' || s.directive === undefined)?.start ?? list.end;
+}
+
+function makesSteps(value: AnyNode): value is GeneratorNode {
+  return (
+    (value.type === 'FunctionExpression' || value.type === 'FunctionDeclaration') && value.generator && !value.async
+  );
+}
+
+function isMethodOf(parent: AnyNode): boolean {
+  return parent.type === 'MethodDefinition' || (parent.type === 'Property' && parent.method);
+}
+
+/** As JavaScript names what has no name of its own. */
+function nameGivenBy(parent: AnyNode): string {
+  switch (parent.type) {
+    case 'VariableDeclarator':
+      return nameOf(parent.id);
+    case 'Property':
+    case 'PropertyDefinition':
+      return parent.computed ? '' : nameOf(parent.key);
+    case 'AssignmentExpression':
+    case 'AssignmentPattern':
+      return nameOf(parent.left);
+    default:
+      return '';
+  }
+}
+
+function nameOf(node: AnyNode): string {
+  return node.type === 'Identifier' || node.type === 'PrivateIdentifier' ? node.name : '';
+}
