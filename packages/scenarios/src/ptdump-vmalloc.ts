@@ -63,12 +63,13 @@ export function buildPtdumpVmalloc(
   // Taking the IPI synchronizes the context: exception entry does.
   const exceptionEntry = (): Steps => kernel.labels.contextSynchronization('exception entry: context synchronized');
   const smp = design.kick ? new Smp(builder, cpus, exceptionEntry) : undefined;
-  const { withoutDsb, withoutIsb, rcu } = design;
+  const { withoutDsb, withoutIsb, withoutBarrierB, rcu } = design;
   const kernel = new VmallocKernel(builder, {
     tree: { puds: vmaps, pmds: children, ptes },
     processors,
     withoutDsb,
     withoutIsb,
+    withoutBarrierB,
     breakBeforeMake,
     replace,
     efi: design.efi,

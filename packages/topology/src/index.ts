@@ -5,6 +5,7 @@ export { machine, MachineBuilder, type MachineOptions } from './builder.ts';
 export { MachineRunner, runMachine, type Counters, type MachineRun, type RunOptions } from './run.ts';
 export {
   forkedIn,
+  lazyModeOf,
   parseTopology,
   parseTopologyText,
   PHASE_PREFIX,

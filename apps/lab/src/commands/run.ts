@@ -11,7 +11,8 @@ import {
   traceFormats,
   type TraceFormat,
 } from '@shootdown/report';
-import { MachineRunner, type AssembledMachine, type Counters, type MachineRun } from '@shootdown/topology';
+import { lazy } from '@shootdown/mm';
+import { lazyModeOf, MachineRunner, type AssembledMachine, type Counters, type MachineRun } from '@shootdown/topology';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failureLines } from '../failures.ts';
@@ -158,7 +159,31 @@ function runDocument(
   latencies: ReadonlyMap<string, Histogram>,
 ): object {
   const host = hostReport(machine, { ...result, schedule: null }, latencies);
-  return { name: machine.topology.name, ...result, histograms: Object.fromEntries(latencies), ...(host && { host }) };
+  return {
+    name: machine.topology.name,
+    ...result,
+    lazyMmu: lazyMmuOf(machine, result.total),
+    histograms: Object.fromEntries(latencies),
+    ...(host && { host }),
+  };
+}
+
+/** What a run's sections of lazy MMU mode came to: how many there were, and the rules broken in them, by class. */
+function lazyMmuOf(machine: AssembledMachine, total: Counters) {
+  const sum = (counter: string): number => (total[counter] ?? []).reduce((a, b) => a + b, 0);
+  const broken = lazy.hazardClasses.map((kind) => [kind, sum(`hazard ${kind}`)] as const);
+  return {
+    arch: lazyModeOf(machine.topology, machine.topology.name).name,
+    sections: sum(lazy.SECTIONS),
+    hazards: Object.fromEntries(broken.filter(([, times]) => times > 0)),
+  };
+}
+
+function lazyMmuLine(machine: AssembledMachine, total: Counters): string {
+  const { arch, sections, hazards } = lazyMmuOf(machine, total);
+  if (sections === 0) return '';
+  const broken = Object.entries(hazards).map(([kind, times]) => `${kind} ${times}`);
+  return `lazy MMU mode (${arch}): ${sections} section${sections === 1 ? '' : 's'}, hazards: ${broken.join(', ') || 'none'}\n`;
 }
 
 /** Counters, busy times and the end of a run, for people. */
@@ -168,7 +193,7 @@ function describeRun(machine: AssembledMachine, result: MachineRun, latencies: R
     `${machine.topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`,
   ];
   if (result.violation !== null) text.push(`  *** ${result.violation}\n`);
-  text.push(...failureLines(result));
+  text.push(...failureLines(result), lazyMmuLine(machine, result.total));
   const host = hostReport(machine, result, latencies);
   if (host) return text.join('') + `${Math.round(result.stepsPerSecond)} steps per second\n` + hostText(host);
   for (const [phase, counters] of Object.entries(result.phases)) {

@@ -52,6 +52,8 @@ export interface VmallocKernelOptions {
   readonly breakBeforeMake?: boolean | undefined;
   /** Leaves out its ISB. */
   readonly withoutIsb?: boolean;
+  /** The per-CPU semaphore has no barrier B. */
+  readonly withoutBarrierB?: boolean;
   /** Routines that stand in for those of the same name: see {@link VmallocKernel.routine}. */
   readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
@@ -65,6 +67,7 @@ const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
   'withoutDsb',
   'breakBeforeMake',
   'withoutIsb',
+  'withoutBarrierB',
   'replace',
 );
 
@@ -154,7 +157,7 @@ export class VmallocKernel {
     this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
     this.#efi = efi ? new MmStruct(builder, 'efi_mm', processors) : null;
     this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
-    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu);
+    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu, options);
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
   }
 
