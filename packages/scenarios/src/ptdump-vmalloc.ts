@@ -71,7 +71,6 @@ export function buildPtdumpVmalloc(
     withoutIsb,
     withoutBarrierB,
     breakBeforeMake,
-    replace,
     efi: design.efi,
     ...(smp && { kick_all_cpus_sync: (id: number) => smp.kick_all_cpus_sync(cpus[id] as Cpu) }),
     ...(rcu && { rcu: { callbacksMax: 1 + children } }),
@@ -105,10 +104,8 @@ function routinesOf({ tables, dump }: Design): KernelRoutines {
 }
 
 function programsOf({ design, vmaps, kernel, dumpers }: Machine): Program[] {
-  const dumps = dumpers.map((dumper, cpu) => program(kernel.routine(design.dump), kernel, dumper, cpu));
-  const maps = Array.from({ length: vmaps }, (_, i) =>
-    program(kernel.routine(vmap_range), kernel, design.dumpers + i, design, i, i),
-  );
+  const dumps = dumpers.map((dumper, cpu) => program(design.dump, kernel, dumper, cpu));
+  const maps = Array.from({ length: vmaps }, (_, i) => program(vmap_range, kernel, design.dumpers + i, design, i, i));
   return design.rcu ? [...dumps, ...maps, kernel.rcu.rcuc(design.dumpers + vmaps)] : [...dumps, ...maps];
 }
 
@@ -232,6 +229,7 @@ export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> & OffersC = {
   name: 'ptdump-vmalloc',
   title: 'ptdump against huge vmalloc on arm64: may a table be freed while somebody walks it?',
   seed: 'S2',
+  architecture: 'arm64',
   parameters: {
     vmaps: { default: 1, min: 1, max: 2, meaning: 'tasks that map, each a range of its own' },
     children: { default: 2, min: 1, max: 512, meaning: 'entries of a pmd table, each with a pte table below' },

@@ -66,6 +66,11 @@ export function device_exclusive_pfn(entry: number): number {
 
 const MIGRATION = 1 << 9;
 
+/** make_readable_migration_entry(): not present, and a fault waits for it. */
+export function make_migration_entry(pfn: number): number {
+  return (pfn << SWP_OFFSET_SHIFT) | MIGRATION;
+}
+
 function protect(old: number): number {
   return old & ~_PAGE_RW;
 }
@@ -130,9 +135,7 @@ export const migrate_vma_collect_pmd_flush_before_leave: SectionRoutine = routin
     for (const ptep of ptes) {
       const pte = yield* ptep_get_and_clear(lazy, current, ptep);
       if (!pte_present(pte)) continue;
-      yield* set_pte(lazy, current, ptep, (pte_pfn(pte) << SWP_OFFSET_SHIFT) | MIGRATION, {
-        label: 'set_pte_at(swp_pte)',
-      });
+      yield* set_pte(lazy, current, ptep, make_migration_entry(pte_pfn(pte)), { label: 'set_pte_at(swp_pte)' });
     }
     yield* flush_tlb_range(lazy, current, start, ptes.length);
     yield* lazy_mmu_mode_disable(lazy, current);
@@ -150,9 +153,7 @@ export const migrate_vma_collect_pmd: SectionRoutine = routine(
     for (const ptep of ptes) {
       const pte = yield* ptep_get_and_clear(lazy, current, ptep);
       if (!pte_present(pte)) continue;
-      yield* set_pte(lazy, current, ptep, (pte_pfn(pte) << SWP_OFFSET_SHIFT) | MIGRATION, {
-        label: 'set_pte_at(swp_pte)',
-      });
+      yield* set_pte(lazy, current, ptep, make_migration_entry(pte_pfn(pte)), { label: 'set_pte_at(swp_pte)' });
     }
     yield* lazy_mmu_mode_disable(lazy, current);
     yield* flush_tlb_range(lazy, current, start, ptes.length);

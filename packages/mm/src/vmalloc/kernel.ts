@@ -13,7 +13,6 @@ import {
   operation,
   type EntryPointer,
   type OperationDefinition,
-  type Routine,
   type Saying,
   type Steps,
   type SystemBuilder,
@@ -54,8 +53,6 @@ export interface VmallocKernelOptions {
   readonly withoutIsb?: boolean;
   /** The per-CPU semaphore has no barrier B. */
   readonly withoutBarrierB?: boolean;
-  /** Routines that stand in for those of the same name: see {@link VmallocKernel.routine}. */
-  readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
 
 const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
@@ -68,7 +65,6 @@ const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
   'breakBeforeMake',
   'withoutIsb',
   'withoutBarrierB',
-  'replace',
 );
 
 const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
@@ -159,15 +155,6 @@ export class VmallocKernel {
     this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
     this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu, options);
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
-  }
-
-  /**
-   * What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this
-   * returns.
-   */
-  routine<R extends Routine<never[]>>(own: R): R {
-    const { replace = {} } = this.#options;
-    return Object.hasOwn(replace, own.routineName) ? (replace[own.routineName] as R) : own;
   }
 
   /** What only some machines have, by name. */
