@@ -37,7 +37,7 @@ describe('docs/c.md', () => {
     for (const part of shown.split(/^\.\.\.$/m)) {
       const text = part.replace(/^\n|\n$/g, '');
       const at = said.indexOf(text, from);
-      expect(at, text).toBeGreaterThanOrEqual(0);
+      expect(at, `${text} in ${said}`).toBeGreaterThanOrEqual(0);
       from = at + text.length;
     }
   });

@@ -18,10 +18,8 @@ import { routinesOfModule } from './replacement.ts';
 import { litmusScenario, programScenario } from './litmus-scenario.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
-/** Flags of every command that takes a scenario. */
-export const scenarioFlags = {
-  variant: { type: 'string', help: 'which design (see shootdown list)' },
-  'memory-model': { type: 'string', values: ['sc', 'tso', 'arm'], help: 'sc, tso or arm' },
+/** Flags of every command that takes routines in place of those that ship. */
+export const replaceFlags = {
   replace: { type: 'string', help: 'a .c, .patch or .mjs file: routines to take in place of those of the same name' },
   side: {
     type: 'string',
@@ -29,6 +27,13 @@ export const scenarioFlags = {
     help: 'before or after: which side of a --replace x.patch (explore: default both)',
   },
   tree: { type: 'string', help: 'kernel source, for a --replace x.patch that holds parts of functions' },
+} as const satisfies Readonly<Record<string, Flag>>;
+
+/** Flags of every command that takes a scenario. */
+export const scenarioFlags = {
+  variant: { type: 'string', help: 'which design (see shootdown list)' },
+  'memory-model': { type: 'string', values: ['sc', 'tso', 'arm'], help: 'sc, tso or arm' },
+  ...replaceFlags,
   set: { type: 'string', multiple: true, help: 'name=value: a parameter of the scenario; may be repeated' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
@@ -49,6 +54,8 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly source: SystemSource;
   /** What was given with `--replace`. */
   readonly replacement: Replacement | null;
+  /** The routines that it has. */
+  readonly routines: KernelRoutines;
   /** The changes of its code that were asked for, as they were typed. */
   readonly mutations?: readonly string[];
 }
@@ -63,13 +70,13 @@ export async function scenarioOf(
   command: string,
   typed: string,
   args: Arguments,
-  side?: Side,
+  replacement: Replacement | null = replacementOf(args) ?? null,
 ): Promise<RequestedScenario> {
   const resolved = await requestedScenario(typed, {
     variant: args.text('variant'),
     memoryModel: args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const),
     parameters: Object.fromEntries(args.texts('set').map((text) => parameter(command, text))),
-    replacement: replacementOf(args, side),
+    replacement: replacement ?? undefined,
   });
   const { length } = resolved.scenario.variants;
   if (args.text('variant') === undefined && length > 1)
@@ -78,13 +85,24 @@ export async function scenarioOf(
 }
 
 /** What `--replace` and its flags say. Throws UsageError if they do not go together. */
-function replacementOf(
+export function replacementOf(
   args: Arguments,
-  side = args.oneOf('side', ['before', 'after'] as const),
+  side: Side | undefined = args.oneOf('side', ['before', 'after'] as const),
 ): Replacement | undefined {
   const path = args.text('replace');
   if (path === undefined || !namesPatch(path)) args.refuse(['side', 'tree'], 'goes with --replace x.patch');
   return path === undefined ? undefined : { path, side, tree: args.text('tree') };
+}
+
+/** Which routines of a file take the place of those of the same name, for people. */
+export function replacedLine(replaced: readonly string[], { path, side }: Replacement): string {
+  const names = replaced.map((name) => `${name}()`).join(', ') || 'nothing';
+  return `replaced: ${names} (${path}${side === undefined ? '' : `, ${side}`})`;
+}
+
+/** True if a name is that of a scenario that ships, or of a file that is one. */
+export function namesScenario(typed: string): boolean {
+  return /\.(c|litmus)$/.test(typed) || MODULE.test(typed) || shipped(typed)[0] !== undefined;
 }
 
 /** True if both sides of a patch are asked for. */
@@ -107,12 +125,14 @@ export async function requestedScenario(
       resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
     );
   const shippedVariant = resolve();
-  const resolved = replacement === undefined ? shippedVariant : resolve(await routinesOf(replacement, shippedVariant));
+  const routines = replacement === undefined ? {} : await routinesOf(replacement, shippedVariant);
+  const resolved = replacement === undefined ? shippedVariant : resolve(routines);
   const { variant, memoryModel, parameters } = resolved;
   return {
     ...resolved,
     typed,
     replacement: replacement ?? null,
+    routines,
     build: () => guarded(typed, () => resolved.build()),
     source: sourceOf(module, name, { variant: variant.name, memoryModel, parameters }, typed, replacement),
   };
@@ -264,4 +284,17 @@ export function scenarioWords(resolved: RequestedScenario): string {
   }
   for (const text of resolved.mutations ?? []) words.push(`--mutate '${text}'`);
   return words.join(' ');
+}
+
+/** What a saved schedule says to find a scenario again. */
+export function savedScenario(resolved: RequestedScenario) {
+  const { typed, variant, memoryModel, parameters, replacement, mutations } = resolved;
+  return {
+    name: typed,
+    variant: variant.name,
+    memoryModel,
+    parameters: { ...parameters },
+    ...(replacement === null ? {} : { replace: replacement }),
+    ...(mutations === undefined ? {} : { mutate: [...mutations] }),
+  };
 }

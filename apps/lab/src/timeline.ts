@@ -11,7 +11,7 @@ import {
   type Trace,
   type TraceStep,
 } from '@shootdown/machine';
-import { MachineRunner, PHASE_PREFIX, type AssembledMachine } from '@shootdown/topology';
+import { MachineRunner, PHASE_PREFIX, type Runnable } from '@shootdown/topology';
 import { untilDoneOrInterrupted } from './interrupt.ts';
 
 /** Steps of a timeline at most: some hundred bytes each, and a document is one string. */
@@ -37,7 +37,7 @@ export interface Timeline {
  * Makes the first `stepsMax` steps of a run again, and describes them, or those of one phase. Throws ModelError if they
  * are too many, or if there is no such phase.
  */
-export async function timelineOf(machine: AssembledMachine, stepsMax: number, phase?: string): Promise<Timeline> {
+export async function timelineOf(machine: Runnable, stepsMax: number, phase?: string): Promise<Timeline> {
   const described = new LiveExecutor(machine.system);
   const steps: TraceStep[] = [];
   let current = 'start-up';

@@ -11,13 +11,14 @@ import { prototypeText } from './types/declarations.ts';
 import { sameType } from './types/types.ts';
 import { readUnit, type FunctionSource, type Unit } from './types/unit.ts';
 
-/** The barriers as functions of any kernel. */
+/** What any kernel has: barriers, and the number of the CPU. */
 const BARRIER_FUNCTIONS: Readonly<Record<string, CFunction<object>>> = {
   'void smp_mb(void)': () => smp_mb(),
   'void smp_rmb(void)': () => smp_rmb(),
   'void smp_wmb(void)': () => smp_wmb(),
   'void smp_mb__before_atomic(void)': () => smp_mb(),
   'void smp_mb__after_atomic(void)': () => smp_mb(),
+  'int smp_processor_id(void)': ({ cpu }) => cpu,
 };
 
 /** A scenario's header, read. */
@@ -93,7 +94,7 @@ export function link<K extends object>(request: LinkRequest<K>): LinkedProgram<K
     functions.set(name, code);
     wanted.push(...namesUsed(code, found.unit, sources, request));
   }
-  const lines = units.flatMap((unit) => linesOf(unit));
+  const lines = [header.unit, ...units].flatMap((unit) => linesOf(unit));
   if (lines.length > 0) throw new CError(lines);
   return {
     offer: header.offer,
@@ -142,11 +143,7 @@ function namesUsed<K extends object>(
   return code.code.flatMap((instruction) => {
     if (instruction.op === 'global') {
       const { name, line } = instruction;
-      if (!globals?.has(name) && !header.unit.scope.variables.has(name))
-        unit.problems.add(
-          line,
-          `${name} is no variable of this scenario's kernel, and a replaced function can bring none`,
-        );
+      if (!globals?.has(name) && !header.unit.scope.variables.has(name)) unit.problems.add(line, notThere(name));
       return [];
     }
     if (instruction.op !== 'call' && instruction.op !== 'function') return [];
@@ -160,6 +157,12 @@ function namesUsed<K extends object>(
     }
     return [name];
   });
+}
+
+function notThere(name: string): string {
+  return name.includes('.')
+    ? `${name} is static: this scenario has no memory for it: use a variable of its kernel`
+    : `${name} is no variable of this scenario's kernel, and a replaced function can bring none`;
 }
 
 function linesOf(unit: Unit): readonly string[] {

@@ -15,6 +15,72 @@ export class Dice {
 }
 
 export const seeds: readonly string[] = [
+  `struct range { unsigned long start, end; };
+struct item { int live; struct list_head node; };
+struct ops { int (*get)(struct item *it); int bias; };
+static LIST_HEAD(head);
+static DEFINE_SPINLOCK(lock);
+static struct item items[2] = { { .live = 1 }, { .live = 2 } };
+DEFINE_PER_CPU(int, hits);
+
+static int live_of(struct item *it)
+{
+	static int calls;
+
+	WRITE_ONCE(calls, READ_ONCE(calls) + 1);
+	return READ_ONCE(it->live);
+}
+
+static const struct ops ops = { .get = live_of, .bias = 1 };
+
+static struct range widened(struct range r, unsigned long by)
+{
+	typeof(r.start) half = by / 2;
+	struct range wider = { .start = r.start - min(half, r.start), .end = r.end + half };
+
+	swap(half, by);
+	return wider;
+}
+
+static int total(const struct ops *o)
+{
+	struct item *it;
+	int sum = 0;
+
+	guard(spinlock)(&lock);
+	list_for_each_entry(it, &head, node) {
+		if (!it->live)
+			continue;
+		sum += o->get(it) + o->bias;
+		if (sum > 10)
+			return sum;
+	}
+	return sum;
+}
+
+void P0(void)
+{
+	struct range r = widened((struct range){ 4, 8 }, 2);
+
+	scoped_guard(spinlock, &lock) {
+		list_add_tail(&items[0].node, &head);
+		if (r.end == 9)
+			break;
+		list_del(&items[0].node);
+	}
+	this_cpu_inc(hits);
+	assert(per_cpu(hits, 0) == 1);
+}
+
+void P1(void)
+{
+	int cpu, n = total(&ops);
+
+	for_each_possible_cpu(cpu)
+		n += *per_cpu_ptr(&hits, cpu);
+	assert(n <= 3);
+}
+`,
   `#define LIMIT 3
 #if LIMIT > 2
 #define STEP(x) ((x) + 1)

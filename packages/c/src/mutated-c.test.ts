@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { CError } from './diagnostics.ts';
 import { Dice, mutated, seeds } from './mutated-c.test-support.ts';
 import { BARRIERS, FOR_GCC, PRELUDE } from './prelude.ts';
+import { CPUS, LISTS } from './program/list.ts';
 import { readProgram } from './program/litmus.ts';
 import { primitives, PROGRAM_HEADER } from './program/primitives.ts';
 
@@ -28,7 +29,21 @@ async function refusal(text: string): Promise<readonly string[] | null> {
 }
 
 const DECLARATIONS = Object.keys(primitives).map((prototype) => `${prototype};`);
-const HEADER = [FOR_GCC, PRELUDE, BARRIERS, PROGRAM_HEADER, ...DECLARATIONS].join('\n');
+/** What our compiler knows by itself, said in a way that another one takes for as much. */
+const KNOWN = `
+#define guard(name) name##_guarded
+#define __scoped_guard(name, ...) name##_guarded(__VA_ARGS__)
+int spinlock_guarded(spinlock_t *lock);
+int rcu_guarded(void);
+#undef DEFINE_PER_CPU
+#define DEFINE_PER_CPU(type, name) __typeof__(type) name
+#define this_cpu_inc(x) ((void)(x)++)
+#define this_cpu_read(x) (x)
+#define per_cpu(x, cpu) (*((void)(cpu), &(x)))
+#define per_cpu_ptr(p, cpu) ((void)(cpu), (p))
+#define nr_cpu_ids 2
+`;
+const HEADER = [FOR_GCC, PRELUDE, BARRIERS, PROGRAM_HEADER, ...DECLARATIONS, LISTS, CPUS, KNOWN].join('\n');
 const ERRORS = ['int-conversion', 'incompatible-pointer-types', 'implicit-function-declaration', 'implicit-int'];
 
 /** What a C compiler has against a file; null where there is none to ask. */

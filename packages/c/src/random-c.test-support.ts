@@ -84,6 +84,19 @@ const COMPARISONS: readonly (readonly [string, (a: bigint, b: bigint) => boolean
 ];
 const NAMES = ['a', 'b', 'c', 'd'] as const;
 
+const LONG = int('long', 64, true);
+const U8 = int('u8', 8, false);
+/** How many guards are open: what code within their scopes reads. */
+const DEPTH = 'depth';
+
+/** Types and functions that the expressions and statements below use. */
+const PREAMBLE = `struct pair { long x; u8 y; };
+static struct pair make(long x, u8 y) { struct pair p = { .y = y, .x = x }; return p; }
+static struct pair flip(struct pair p) { long x = p.x; p.x = p.y; p.y = x; return p; }
+static long plus(long a, long b) { return (long)((u64)a + (u64)b); }
+static long minus(long a, long b) { return (long)((u64)a - (u64)b); }
+DEFINE_GUARD(deep, int *, (*_T)++, (*_T)--)`;
+
 const literal = fc
   .tuple(fc.integer({ min: 0, max: 300 }), fc.constantFrom('', 'U', 'L', 'UL'))
   .map(([value, suffix]): Expression => {
@@ -92,7 +105,7 @@ const literal = fc
   });
 
 const variable = fc
-  .constantFrom(...NAMES)
+  .constantFrom(...NAMES, DEPTH)
   .map((name): Expression => ({ text: name, value: (variables) => variables.get(name) as Typed }));
 
 function binary(name: string, apply: Operator, a: Expression, b: Expression): Expression {
@@ -161,6 +174,28 @@ const { expression } = fc.letrec<{ expression: Expression }>((tie) => {
         text: `((${type.name})${a.text})`,
         value: (variables) => cut(a.value(variables), type),
       })),
+      fc.tuple(fc.constantFrom(...NAMES), inner).map(([name, a]): Expression => ({
+        text: `((typeof(${name}))${a.text})`,
+        value: (variables) => cut(a.value(variables), (variables.get(name) as Typed).type),
+      })),
+      fc.tuple(fc.constantFrom('min', 'max'), inner, inner).map(([name, a, b]): Expression => ({
+        text: `${name}(${a.text}, ${b.text})`,
+        value(variables) {
+          const [x, y] = common(a.value(variables), b.value(variables));
+          return (name === 'min' ? x.value < y.value : x.value > y.value) ? x : y;
+        },
+      })),
+      fc.tuple(fc.constantFrom('x', 'y'), inner, inner).map(([name, a, b]): Expression => ({
+        text: `flip(make(${a.text}, ${b.text})).${name}`,
+        value(variables) {
+          const [x, y] = [cut(a.value(variables), LONG), cut(b.value(variables), U8)];
+          return name === 'x' ? cut(y, LONG) : cut(x, U8);
+        },
+      })),
+      fc.tuple(inner, inner).map(([a, b]): Expression => ({
+        text: `((struct pair){ .y = ${b.text}, .x = ${a.text} }).x`,
+        value: (variables) => cut(a.value(variables), LONG),
+      })),
       fc.tuple(inner, inner, inner).map(([a, b, c]): Expression => ({
         text: `(${a.text} ? ${b.text} : ${c.text})`,
         value(variables) {
@@ -208,6 +243,38 @@ const through = fc.tuple(fc.constantFrom(...NAMES), expression).map(([name, valu
   run: (variables) => assign(variables, name, value.value(variables)),
 }));
 
+const swapped = fc.tuple(fc.constantFrom(...NAMES), fc.constantFrom(...NAMES)).map(([a, b]): Statement => ({
+  lines: [`swap(${a}, ${b});`],
+  run(variables) {
+    const before = variables.get(a) as Typed;
+    assign(variables, a, variables.get(b) as Typed);
+    assign(variables, b, before);
+  },
+}));
+
+/** Through a pointer to one of two functions. */
+const applied = fc
+  .tuple(fc.constantFrom(...NAMES), expression, expression, expression)
+  .map(([name, which, a, b]): Statement => ({
+    lines: [
+      '{',
+      `\tlong (*op)(long, long) = ${which.text} ? plus : minus;`,
+      `\t${name} = op(${a.text}, ${b.text});`,
+      '}',
+    ],
+    run(variables) {
+      const isPlus = which.value(variables).value !== 0n;
+      const [x, y] = [cut(a.value(variables), LONG), cut(b.value(variables), LONG)];
+      assign(variables, name, cut({ value: isPlus ? x.value + y.value : x.value - y.value, type: LONG }, LONG));
+    },
+  }));
+
+/** What a guard does where its scope begins and where it is left. */
+function deeper(variables: Variables, by: bigint): void {
+  const { value, type } = variables.get(DEPTH) as Typed;
+  variables.set(DEPTH, { value: value + by, type });
+}
+
 const indented = (statements: readonly Statement[]): string[] =>
   statements.flatMap(({ lines }) => lines.map((line) => `\t${line}`));
 const runAll = (statements: readonly Statement[], variables: Variables): void => {
@@ -223,23 +290,37 @@ const { statement } = fc.letrec<{ statement: Statement }>((tie) => {
       compound,
       step,
       through,
+      swapped,
+      applied,
+      some.map((body): Statement => ({
+        lines: ['scoped_guard(deep, &depth) {', ...indented(body), '}'],
+        run(variables) {
+          deeper(variables, 1n);
+          runAll(body, variables);
+          deeper(variables, -1n);
+        },
+      })),
       fc.tuple(expression, some, some).map(([condition, yes, no]): Statement => ({
         lines: [`if (${condition.text}) {`, ...indented(yes), '} else {', ...indented(no), '}'],
         run: (variables) => runAll(condition.value(variables).value === 0n ? no : yes, variables),
       })),
       fc
-        .tuple(fc.integer({ min: 0, max: 3 }), fc.nat(), some, expression)
-        .map(([times, id, body, leave]): Statement => ({
+        .tuple(fc.integer({ min: 0, max: 3 }), fc.nat(), some, expression, fc.boolean())
+        .map(([times, id, body, leave, guarded]): Statement => ({
           lines: [
             `for (int i${id} = 0; i${id} < ${times}; i${id}++) {`,
+            ...(guarded ? ['\tguard(deep)(&depth);'] : []),
             ...indented(body),
             `\tif (${leave.text}) break;`,
             '}',
           ],
           run(variables) {
             for (let i = 0; i < times; i++) {
+              if (guarded) deeper(variables, 1n);
               runAll(body, variables);
-              if (leave.value(variables).value !== 0n) break;
+              const leaves = leave.value(variables).value !== 0n;
+              if (guarded) deeper(variables, -1n);
+              if (leaves) break;
             }
           },
         })),
@@ -280,13 +361,16 @@ export const randomFunction = fc
       const type = types[i] as CInt;
       variables.set(name, cut({ value: BigInt(values[i] ?? 0), type }, type));
     });
+    variables.set(DEPTH, { value: 0n, type: INT });
     const declarations = NAMES.map((name, i) => `\t${(types[i] as CInt).name} ${name} = ${values[i] ?? 0};`);
     runAll(statements, variables);
     const result = cut(returned.value(variables), int('unsigned long', 64, false)).value;
     const text = [
+      PREAMBLE,
       'static unsigned long f(void)',
       '{',
       ...declarations,
+      '\tint depth = 0;',
       ...indented(statements),
       `\treturn ${returned.text};`,
       '}',

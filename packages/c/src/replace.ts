@@ -1,16 +1,16 @@
 /** C functions as routines that take the place of a scenario's own. */
 import { unknownName, type KernelRoutines } from '@shootdown/explorer';
-import { routine, type Routine, type Steps } from '@shootdown/machine';
+import { inlined, routine, type Routine, type Steps } from '@shootdown/machine';
 import type { Value } from './compile/code.ts';
 import { wrapped } from './compile/conversions.ts';
 import { CError } from './diagnostics.ts';
 import { link, readHeader, type Header } from './link.ts';
 import { runFunction } from './run/interpret.ts';
-import type { CArgument, FilledWords, KernelOffer, ReplaceableRoutine } from './run/offer.ts';
+import type { CArgument, Entered, FilledWords, KernelOffer, ReplaceableRoutine } from './run/offer.ts';
 import { Loaded } from './run/program.ts';
 import { Thread } from './run/thread.ts';
 import { fromWord, stackPointer } from './run/words.ts';
-import { isInt, scalarOf, sizeOf, type CType, type FunctionType } from './types/types.ts';
+import { isInt, scalarOf, type CType, type FunctionType } from './types/types.ts';
 import { readUnit, type Unit } from './types/unit.ts';
 
 /** A file as it was given. */
@@ -84,29 +84,33 @@ function asRoutine<K extends object>(
   const type = header.unit.scope.functions.get(name) as FunctionType;
   const place = routineNamed(header.offer, name);
   return routine<never[], CArgument | void>(name, function* (...given): Steps<CArgument | void> {
-    const { kernel, cpu, args, leave } = place.enter(...given);
+    const { kernel, cpu, args: own, leave } = place.enter(...given);
     const loaded = load(kernel as K);
     const thread = new Thread(loaded, cpu);
-    const filled: { readonly type: CType; readonly base: number; readonly cells: number }[] = [];
-    const values = type.parameters.map(({ type: parameter }, i): Value => {
-      const arg = args[i] ?? 0;
-      if (!isFilled(arg)) return toValue(arg, parameter, loaded);
-      const base = thread.stack.push(arg.out, name);
-      const to = parameter.kind === 'pointer' ? parameter.to : parameter;
-      thread.stack.cells.fill(scalarOf(to)?.kind === 'int' && sizeOf(to) === 8 ? 0n : 0, base);
-      filled.push({ type: to, base, cells: arg.out });
-      return stackPointer(cpu, base);
-    });
-    const body = function* (): Steps<CArgument | void> {
+    const body = function* (args: Entered['args'] = own): Steps<CArgument | void> {
+      const filled: { readonly type: CType; readonly base: number; readonly cells: number }[] = [];
+      const before = thread.stack.cells.length;
+      const values = type.parameters.map(({ type: parameter }, i): Value => {
+        const arg = args[i] ?? 0;
+        if (!isFilled(arg)) return toValue(arg, parameter, loaded);
+        const base = thread.stack.push(arg.out, name);
+        const to = parameter.kind === 'pointer' ? parameter.to : parameter;
+        for (let cell = 0; cell < arg.out; cell++)
+          thread.stack.cells[base + cell] = toValue(arg.first?.[cell] ?? 0, cellType(to, cell), loaded);
+        filled.push({ type: to, base, cells: arg.out });
+        return stackPointer(cpu, base);
+      });
       const result = yield* runFunction(thread, name, values);
-      const own = result === undefined ? undefined : fromValue(result, type.returns, loaded);
-      if (!leave) return own;
+      const returned = result === undefined ? undefined : fromValue(result, type.returns, loaded);
       const words = filled.map(({ type: to, base, cells }) =>
         thread.stack.cells.slice(base, base + cells).map((cell) => fromValue(cell ?? 0, to, loaded)),
       );
-      return leave(own, words);
+      for (const { base } of [...filled].reverse()) thread.stack.pop(base);
+      thread.stack.cells.length = before;
+      return leave ? leave(returned, words) : returned;
     };
-    return yield* place.around ? place.around(body, ...given) : body();
+    // In a frame of its own: its points say nothing of what is around it.
+    return yield* place.around ? place.around(inlined(body), ...given) : body();
   });
 }
 
@@ -114,6 +118,12 @@ function routineNamed<K extends object>(offer: KernelOffer<K>, name: string): Re
   const found = Object.entries(offer.routines).find(([prototype]) => new RegExp(`\\b${name}\\s*\\(`).test(prototype));
   if (!found) throw new CError([`header: no routine ${name}`]);
   return found[1];
+}
+
+/** Type of the word at a place of what an argument points to. */
+function cellType(to: CType, cell: number): CType {
+  const field = to.kind === 'struct' && scalarOf(to) === null ? to.fields?.find((f) => f.offset === cell) : undefined;
+  return field?.type ?? to;
 }
 
 function isFilled(arg: CArgument | FilledWords): arg is FilledWords {

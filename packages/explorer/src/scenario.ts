@@ -94,6 +94,8 @@ export interface Scenario<V extends Variant = Variant, P extends string = string
    * Left out, nothing can be replaced.
    */
   routines?(variant: V): KernelRoutines;
+  /** Whose costs a run of it in virtual time has: `run SCENARIO`. Default x86-64. */
+  readonly architecture?: 'x86-64' | 'arm64';
   /** Bounds in force unless others are asked for. */
   readonly bounds?: Bounds;
   /** Go on past violations and count them, as `--all` does: for systems whose state counts are known. */
@@ -133,6 +135,7 @@ export const SCENARIO_KEYS = keysOf<Scenario>()(
   'variants',
   'build',
   'routines',
+  'architecture',
   'bounds',
   'all',
 );

@@ -5,7 +5,15 @@ import { ModelError, routine, work, type EntryPointer, type Steps } from '@shoot
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { spin_lock, type Spinlock } from '@shootdown/sync';
-import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
+import { pte_lock, type Kernel, type Mm } from './kernel.ts';
+import {
+  lazy_mmu_mode_disable as mode_disable,
+  lazy_mmu_mode_enable as mode_enable,
+  pte_unmap_unlock as unlock,
+  ptep_get as pte_get,
+  ptep_set_wrprotect as wrprotect,
+  set_pte as pte_set,
+} from './lazy-ptes.ts';
 import { each_table } from './mmap.ts';
 import { pgd_alloc, pte_alloc } from './pgtable.ts';
 import type { Current, LazyMmu } from './lazy/lazy-mmu.ts';
@@ -38,7 +46,7 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
     yield* child.vmas.insert(vma.start, vma.end, vma.flags, { label: 'vma_iter_bulk_store()' });
     yield* invalidate_range_start(kernel, parent, vma.start, vma.end);
     yield* each_table(kernel, parent, vma.start, vma.end, (first, from, to) =>
-      copy_pte_range(kernel, child, first, from, to),
+      copy_pte_range(kernel, cpu, child, first, from, to),
     );
     yield* invalidate_range_end(kernel, parent, vma.start, vma.end);
   }
@@ -47,10 +55,13 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
   yield* parent.mmap_write_unlock();
 });
 
-/** Copies the entries of one table, write-protecting the parent's where they are writable. */
+/**
+ * Copies the entries of one table, write-protecting the parent's where they are writable. The kernel locks both tables
+ * and enters the mode once for all of them; here that is done for each, because tables are allocated one by one.
+ */
 const copy_pte_range = routine(
   'copy_pte_range',
-  function* (kernel: Kernel, child: Mm, first: EntryPointer, from: number, to: number): Steps {
+  function* (kernel: Kernel, cpu: Cpu, child: Mm, first: EntryPointer, from: number, to: number): Steps {
     const { frames } = kernel;
     for (let vpn = from; vpn < to; vpn++) {
       const source = frames.entry(first.frame, first.index + (vpn - from));
@@ -60,18 +71,14 @@ const copy_pte_range = routine(
         throw new ModelError(`mm: fork: out of table frames (${frames.tables}): give the machine more (memory.tables)`);
       yield* pte_lock(kernel, target.frame);
       yield* pte_lock(kernel, first.frame);
-      let entry = yield* frames.read(source, { label: 'ptep_get(src_pte)' });
-      if (pte_write(entry)) {
-        // ptep_set_wrprotect() is atomic: hardware may be setting accessed and dirty bits.
-        for (let old = entry; ; old = entry) {
-          entry = yield* frames.cmpxchg(source, old, old & ~_PAGE_RW, { label: 'ptep_set_wrprotect(src_pte)' });
-          if (entry === old) break;
-        }
-      }
+      yield* mode_enable(kernel, cpu);
+      let entry = yield* pte_get(kernel, cpu, source, { label: 'ptep_get(src_pte)' });
+      if (pte_write(entry)) entry = yield* wrprotect(kernel, cpu, source, entry);
       yield* frames.ref(pte_pfn(entry), 1, { label: 'folio_get()' });
-      yield* frames.write(target, entry & ~_PAGE_RW, { label: 'set_pte_at(dst_pte)' });
-      yield* pte_unlock(kernel, first.frame);
-      yield* pte_unlock(kernel, target.frame);
+      yield* pte_set(kernel, cpu, target, entry & ~_PAGE_RW, { label: 'set_pte_at(dst_pte)' });
+      yield* mode_disable(kernel, cpu);
+      yield* unlock(kernel, cpu, first.frame);
+      yield* unlock(kernel, cpu, target.frame);
     }
   },
 );

@@ -55,6 +55,7 @@ export {
   unmap_page_range,
   zap_page_range_single,
 } from './mmap.ts';
+export { flush_begins as lazy_flush_begins, returns as lazy_returns } from './lazy-ptes.ts';
 export { monitoredArch } from './monitored.ts';
 export {
   GATHER_PAGES_MAX,

@@ -19,6 +19,7 @@ import {
   mmap_write_lock,
   mmap_write_unlock,
 } from './mmap-lock.ts';
+import type { LazyMmu } from './lazy/lazy-mmu.ts';
 import type { LocklessWalkers } from './lockless-walkers.ts';
 import type { TableFreeing } from './mmu-gather.ts';
 import type { SecondaryMmus } from './notify.ts';
@@ -81,6 +82,8 @@ export interface Kernel {
   readonly walkers?: LocklessWalkers;
   /** Where checkers watch. */
   readonly tracepoints?: Tracepoints;
+  /** Lazy MMU mode, a task per CPU. Left out: the architecture has none, and the routines do nothing for it. */
+  readonly lazy?: LazyMmu;
   /** vm_normal_folio() of a page of a file, where its dirty bit and mapcount matter. */
   readonly folio?: FileFolio;
   /**

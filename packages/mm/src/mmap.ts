@@ -5,7 +5,15 @@
 import { atomicAdd, routine, work, type EntryPointer, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
-import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
+import { pte_lock, type Kernel, type Mm } from './kernel.ts';
+import {
+  lazy_mmu_mode_disable,
+  lazy_mmu_mode_enable,
+  pte_unmap_unlock,
+  ptep_get,
+  ptep_modify_prot_start,
+  set_pte,
+} from './lazy-ptes.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
 import { invalidate_range_end, invalidate_range_start, release } from './notify.ts';
@@ -98,7 +106,7 @@ export const mprotect = routine(
       const tlb = yield* tlb_gather_mmu(mm);
       yield* invalidate_range_start(kernel, mm, start, end);
       yield* each_table(kernel, mm, start, end, (first, from, to) =>
-        change_pte_range(kernel, tlb, first, from, to, flags),
+        change_pte_range(kernel, cpu, tlb, first, from, to, flags),
       );
       yield* invalidate_range_end(kernel, mm, start, end);
       yield* tlb_finish_mmu(kernel, cpu, tlb);
@@ -167,21 +175,31 @@ export const unmap_page_range = routine(
  * Makes entries read-only, or writable where the page is this mm's own (can_change_pte_writable()). A clean page stands
  * for the zero page, which a read fault maps and nobody owns: it stays read-only.
  */
-const change_pte_range = routine(
+export const change_pte_range = routine(
   'change_pte_range',
-  function* (kernel: Kernel, tlb: MmuGather, first: EntryPointer, from: number, to: number, flags: number): Steps {
+  function* (
+    kernel: Kernel,
+    cpu: Cpu,
+    tlb: MmuGather,
+    first: EntryPointer,
+    from: number,
+    to: number,
+    flags: number,
+  ): Steps {
     const { frames } = kernel;
     yield* pte_lock(kernel, first.frame);
+    yield* lazy_mmu_mode_enable(kernel, cpu);
     for (let vpn = from; vpn < to; vpn++) {
       const ptep = frames.entry(first.frame, first.index + (vpn - from));
-      if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
-      const old = yield* frames.xchg(ptep, 0, { label: 'ptep_modify_prot_start()' });
+      if (!pte_present(yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' }))) continue;
+      const old = yield* ptep_modify_prot_start(kernel, cpu, ptep, { label: 'ptep_modify_prot_start()' });
       const exclusive = (flags & VM_WRITE) !== 0 && pte_dirty(old) && (yield* page_is_exclusive(kernel, pte_pfn(old)));
       const entry = exclusive ? old | _PAGE_RW : old & ~_PAGE_RW;
-      yield* frames.write(ptep, entry, { label: 'ptep_modify_prot_commit()' });
+      yield* set_pte(kernel, cpu, ptep, entry, { label: 'ptep_modify_prot_commit()' });
       if (kernel.arch.pte_needs_flush(old, entry)) tlb.removeEntry(vpn);
     }
-    yield* pte_unlock(kernel, first.frame);
+    yield* lazy_mmu_mode_disable(kernel, cpu);
+    yield* pte_unmap_unlock(kernel, cpu, first.frame);
   },
 );
 

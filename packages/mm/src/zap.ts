@@ -10,6 +10,13 @@ import type { Cpu } from '@shootdown/cpu';
 import { pte_dirty, pte_pfn, pte_present } from '@shootdown/mmu';
 import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
+import {
+  lazy_mmu_mode_disable,
+  lazy_mmu_mode_enable,
+  pte_unmap_unlock,
+  ptep_get,
+  ptep_get_and_clear,
+} from './lazy-ptes.ts';
 import { tlb_flush_mmu, tlb_flush_mmu_tlbonly, type MmuGather } from './mmu-gather.ts';
 
 /** Clears pages [from, to), whose entries begin at `first`, in one table. */
@@ -27,10 +34,11 @@ export const zap_pte_range: ZapPteRange = routine(
       let force_flush = false;
       let delay_rmap: FileFolio | undefined;
       yield* pte_lock(kernel, first.frame);
+      yield* lazy_mmu_mode_enable(kernel, cpu);
       for (; vpn < to && !force_flush; vpn++) {
         const ptep = frames.entry(first.frame, first.index + (vpn - from));
-        if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
-        const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
+        if (!pte_present(yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' }))) continue;
+        const entry = yield* ptep_get_and_clear(kernel, cpu, ptep, { label: 'ptep_get_and_clear_full()' });
         const folio = vm_normal_folio(kernel, entry);
         if (folio && pte_dirty(entry)) {
           yield* folio.folio_mark_dirty();
@@ -41,11 +49,12 @@ export const zap_pte_range: ZapPteRange = routine(
         if (folio && !delay_rmap) yield* folio.folio_remove_rmap_pte();
         if (tlb.removePage(pte_pfn(entry))) force_flush = true;
       }
+      yield* lazy_mmu_mode_disable(kernel, cpu);
       if (force_flush) {
         yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
         if (delay_rmap) yield* delay_rmap.folio_remove_rmap_pte();
       }
-      yield* pte_unlock(kernel, first.frame);
+      yield* pte_unmap_unlock(kernel, cpu, first.frame);
       if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
     }
   },

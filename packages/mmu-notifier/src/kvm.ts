@@ -12,6 +12,7 @@ import {
   point,
   routine,
   smp_rmb,
+  smp_wmb,
   type Steps,
   type SystemBuilder,
   checkOptions,
@@ -123,7 +124,11 @@ export type KvmMutant =
   /** change_pte() leaves an entry as writable as it was. */
   | 'keeps permission'
   /** invalidate_page() does not count the sequence. */
-  | 'invalidate_page does not count';
+  | 'invalidate_page does not count'
+  /** invalidate_range_end() counts both without smp_wmb() in between. */
+  | 'no write barrier'
+  /** mmu_invalidate_retry() looks at both without smp_rmb() in between. */
+  | 'no read barrier';
 
 /** One VM. */
 export class Kvm extends SecondaryMmu {
@@ -183,15 +188,21 @@ const invalidate_range_start = routine(
   },
 );
 
-/** The sequence goes first: who looks at the counter first sees one of the two, whatever happens in between. */
+/**
+ * The sequence goes first: who looks at the counter first sees one of the two, whatever happens in between. The barrier
+ * is for those who do not hold mmu_lock.
+ */
 const invalidate_range_end = routine(
   'kvm_mmu_notifier_invalidate_range_end',
   function* (kvm: Kvm, _call: NotifierCall): Steps {
     if (!kvm.memslots || (yield* kvm.memslots.covers())) {
       yield* kvm.lock.lock();
-      if (kvm.mutant === 'counts down first') yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
-      yield* kvm.inc_seq('mmu_invalidate_seq++');
-      if (kvm.mutant !== 'counts down first') yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
+      const swapped = kvm.mutant === 'counts down first';
+      if (swapped) yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
+      else yield* kvm.inc_seq('mmu_invalidate_seq++');
+      if (kvm.mutant !== 'no write barrier') yield* smp_wmb();
+      if (swapped) yield* kvm.inc_seq('mmu_invalidate_seq++');
+      else yield* kvm.dec_in_progress('mmu_invalidate_in_progress--');
       yield* kvm.lock.unlock();
     }
     if (kvm.memslots) yield* kvm.memslots.end();
@@ -342,7 +353,7 @@ const mmu_invalidate_retry_gfn = routine(
 const mmu_invalidate_retry = routine('mmu_invalidate_retry', function* (kvm: Kvm, mmu_seq: number): Steps<boolean> {
   const { looksAtInProgress, looksAtSequence } = kvm.protocol;
   if (looksAtInProgress && (yield* kvm.isAnyUnderWay('mmu_invalidate_in_progress'))) return true;
-  yield* smp_rmb();
+  if (kvm.mutant !== 'no read barrier') yield* smp_rmb();
   return looksAtSequence && (yield* hasChanged(kvm, mmu_seq));
 });
 

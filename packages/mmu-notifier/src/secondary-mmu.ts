@@ -104,12 +104,17 @@ export class SecondaryMmu {
     this.table = table;
     this.format = format;
     this.lock = lock;
-    const words = builder.region(`${name}.mmu_invalidate`, 4);
+    const words = builder.region(`${name}.mmu_invalidate`, 2);
     this.seq = words.at(0);
     this.in_progress = words.at(1);
-    this.#range = [words.at(2), words.at(3)];
+    // Read and written under the lock alone, which orders them; who looks without it looks for a hint.
+    const range = builder.region(`${name}.mmu_invalidate_range`, 2, { memory: 'strong' });
+    this.#range = [range.at(0), range.at(1)];
+    // A plain store: where stores are reordered, its place among them is a matter of the barriers beside it.
+    const plain = builder.memoryModel === 'arm';
     const under_way = (cx: OperationContext, { in_progress, start, end }: InvalidationEmitted): void => {
-      cx.write(this.in_progress, in_progress);
+      if (plain) cx.storeBuffered(this.in_progress, in_progress);
+      else cx.write(this.in_progress, in_progress);
       cx.write(this.#range[0], start);
       cx.write(this.#range[1], end);
     };
@@ -189,12 +194,13 @@ const END: Message = { type: 'end' };
 const beginMessage = messageFor((start: number, end: number) => ({ type: 'begin', start, end }));
 
 /**
- * The counter and the range are the actor's output and change at once, so what this processor has stored before goes
- * first.
+ * The counter and the range are the actor's output and change at once, so on `tso` what this processor has stored
+ * before goes first. On `arm` only barriers have it do so.
  */
 const TELL = defineOperation({
   name: 'invalidation',
   cost: 'store',
+  order: 'relaxed',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     if (!cx.tell(op.a, op.data as Message))

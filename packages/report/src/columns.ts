@@ -19,8 +19,8 @@ export interface ColumnsOptions {
   /** Characters per line at most. Default 76, at least 32. */
   readonly width?: number;
   /**
-   * Print every step. Default false: a round of messages that nothing else interrupts is one line, and marks of checkers
-   * are left out.
+   * Print every step. Default false: a round of messages that nothing else interrupts is one line, and marks of
+   * checkers are left out.
    */
   readonly expand?: boolean;
   /** Leave out uneventful steps. Default: every step is printed. */

@@ -128,7 +128,7 @@ function handlersOf(trace: Trace, parts: readonly number[]): { readonly at: numb
     if (isHandler(step)) runs.set(step.column, [...(runs.get(step.column) ?? []), i]);
   }
   return [...runs.values()].map((run) => {
-    const at = run.findLast((i) => trace.steps[i]?.effect === true) ?? (run.at(-1) as number);
+    const at = run.findLast((i) => trace.steps[i]?.effect === true) ?? run.at(-1) ?? 0;
     const { stack } = trace.steps[at] as TraceStep;
     const facts = effectsOf(trace, run);
     return {
@@ -140,5 +140,8 @@ function handlersOf(trace: Trace, parts: readonly number[]): { readonly at: numb
 
 /** What the steps of a round did that matters to others. */
 function effectsOf({ steps }: Trace, run: readonly number[]): string[] {
-  return run.flatMap((i) => (steps[i]?.effect === true ? [stepText(steps[i] as TraceStep)] : []));
+  return run.flatMap((i) => {
+    const step = steps[i];
+    return step?.effect === true ? [stepText(step)] : [];
+  });
 }

@@ -26,6 +26,7 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'ksm/notify-at-end-only',
     'ksm/never',
   ],
+  'kvm-fault-vs-invalidate': ['rmap-lock', 'rmap-lock/no-wmb', 'rmap-lock/no-rmb'],
   'cow-vs-secondary': [
     'E0/no-notifier',
     'E1-set-then-change',

@@ -1,4 +1,5 @@
 /** Comparisons: one row per variant, named columns with units, ratios against the first row. */
+import type { KernelRoutines } from '@shootdown/explorer';
 
 /** A column of numbers. */
 export interface ComparisonColumn {
@@ -25,6 +26,16 @@ export interface Comparison extends ComparisonTable {
   readonly more?: readonly ComparisonTable[];
   /** What one must know to read it: simplifications, parameters. */
   readonly notes: readonly string[];
+}
+
+/** A kernel with routines of a user's own, to be compared with the one that ships. */
+export interface Patch {
+  /** How its row is called. */
+  readonly name: string;
+  /** The variant that it changes. */
+  readonly variant: string;
+  /** Its routines, for parameters of the scenario. */
+  routines(parameters: Readonly<Record<string, number>>): Promise<KernelRoutines>;
 }
 
 /** Computes rows one after another; a command hears of each, and may end the table early. */

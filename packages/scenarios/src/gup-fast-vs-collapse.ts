@@ -157,11 +157,10 @@ export const gupFastVsCollapse: Scenario<CollapseVariant> & OffersC = {
   variants: collapseVariants,
   routines: () => gup.gupFastRoutines,
   c: async () => (await import('./gup-fast.c.ts')).gupFastOffer,
-  build({ variant: { flush, recheck, sync, deposit, section, counts }, memoryModel, replace }) {
+  build({ variant: { flush, recheck, sync, deposit, section, counts }, memoryModel }) {
     const usesRcu = sync === 'rcu' || deposit === 'freed-rcu';
     return buildGupMachine({
       memoryModel,
-      replace,
       flush,
       guards: { ...gup.GUP_GUARDS, recheck, section },
       ...(usesRcu && { rcu: { kind: 'asks by interrupt', callbacks: deposit === 'freed-rcu' } }),

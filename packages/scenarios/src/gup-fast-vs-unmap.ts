@@ -313,11 +313,10 @@ export const gupFastVsUnmap: Scenario<UnmapVariant> & OffersC = {
   variants: unmapVariants,
   routines: () => gup.gupFastRoutines,
   c: async () => (await import('./gup-fast.c.ts')).gupFastOffer,
-  build({ variant: { flush, tables, freeing, guards, rcuKind, unmap }, memoryModel, replace }) {
+  build({ variant: { flush, tables, freeing, guards, rcuKind, unmap }, memoryModel }) {
     const { callbacks, used } = usesRcu(freeing);
     return buildGupMachine({
       memoryModel,
-      replace,
       flush,
       tables,
       guards,

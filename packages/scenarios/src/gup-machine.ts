@@ -1,7 +1,6 @@
 /**
  * The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any.
  */
-import type { KernelRoutines } from '@shootdown/explorer';
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
 import {
@@ -23,7 +22,6 @@ export type Flush = 'native-ipi' | 'kvm-pv' | 'hypercall' | 'invlpgb' | 'tlbi';
 /** What the machine is made of. */
 export interface GupMachineOptions {
   readonly memoryModel: MemoryModel;
-  readonly replace?: KernelRoutines | undefined;
   readonly flush: Flush;
   readonly guards: gup.GupGuards;
   /** pte tables, of one page each; CPU0 walks to any of the pages. Default 1. */
@@ -50,14 +48,14 @@ const MM_CPUMASK = (1 << WALKER) | (1 << REMOVER);
 
 /** Builds the machine. */
 export function buildGupMachine(options: GupMachineOptions): System {
-  const { memoryModel, flush, guards, rcu, remove, tables, replace } = options;
+  const { memoryModel, flush, guards, rcu, remove, tables } = options;
   const builder = new SystemBuilder({ memoryModel, maxHistory: HISTORY_MAX });
   const cpus = Array.from({ length: rcu?.callbacks ? 3 : 2 }, (_, id) =>
     addCpu(builder, id, rcu ? gup.GUP_VECTORS : gup.GUP_VECTORS.slice(0, 1)),
   );
   const smp = new Smp(builder, cpus);
   const vcpu = flush === 'kvm-pv' ? addVcpu(builder, cpus[WALKER] as Cpu, { entry: 'atomic' }) : null;
-  const kernel = new gup.GupKernel(builder, cpus, smp, backEnd(flush, smp, vcpu), { rcu: rcu?.kind, tables, replace });
+  const kernel = new gup.GupKernel(builder, cpus, smp, backEnd(flush, smp, vcpu), { rcu: rcu?.kind, tables });
   const programs = [
     program(gup.gup_fast_fallback, kernel, cpus[WALKER] as Cpu, guards),
     remove(kernel, cpus[REMOVER] as Cpu),

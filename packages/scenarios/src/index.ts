@@ -138,7 +138,7 @@ export {
 /** The URL of this module, which worker threads load. */
 export const scenariosModule = new URL('./index.js', import.meta.url).href;
 
-export { comparisons } from './comparisons.ts';
+export { comparisons, patchedComparisons } from './comparisons.ts';
 export {
   comparisonDocument,
   everyRow,
@@ -147,6 +147,7 @@ export {
   type ComparisonRow,
   type ComparisonTable,
   type EachRow,
+  type Patch,
 } from './comparison.ts';
 export { markdownOf, tableOf } from './comparison-tables.ts';
 export { demos, type Demo } from './demos/index.ts';

@@ -62,7 +62,6 @@ typedef struct { u64 pgprot; } pgprot_t;
 #define PTRS_PER_PTE ${ptes}
 #define PTRS_PER_PMD ${children}
 #define PTRS_PER_PUD ${vmaps}
-#define IS_ALIGNED(x, a) (((x) & ((a) - 1)) == 0)
 #define pmd_index(addr) (((addr) >> PMD_SHIFT) & ${2 ** (pud - pmd) - 1})
 #define pte_index(addr) (((addr) >> PAGE_SHIFT) & ${2 ** (pmd - PAGE_SHIFT) - 1})
 #define pud_addr_end(addr, end) ((((addr) + PUD_SIZE) & PUD_MASK) < (end) ? (((addr) + PUD_SIZE) & PUD_MASK) : (end))
@@ -174,7 +173,7 @@ function entryRoutine(name: string) {
       args: [entry.address, addressOf(kernel, entry)],
     }),
     call: ({ kernel, cpu, own }: Call<Kernel>, pointer: number) =>
-      kernel.routine(own(name) as unknown as FreeTable)(kernel, cpu, entryAt(kernel, pointer)),
+      (own(name) as unknown as FreeTable)(kernel, cpu, entryAt(kernel, pointer)),
   };
 }
 
@@ -199,7 +198,7 @@ function tryHugeRoutine(name: string, level: 'pud' | 'pmd'): ReplaceableRoutine<
     call({ kernel, cpu, own, where }: Call<Kernel>, pointer: number) {
       const design = designs.get(kernel);
       if (!design) throw new ModelError(`${where}: ${name}() is not called by the mapping here`);
-      return kernel.routine(own(name) as unknown as TryHuge)(kernel, cpu, design, entryAt(kernel, pointer));
+      return (own(name) as unknown as TryHuge)(kernel, cpu, design, entryAt(kernel, pointer));
     },
   };
 }

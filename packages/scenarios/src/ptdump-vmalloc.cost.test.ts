@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { arm64Costs, cyclesOf } from '@shootdown/machine';
+import { vmalloc } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { ptdumpVmallocCosts, type PtdumpVmallocCost } from './ptdump-vmalloc.cost.ts';
 
@@ -43,6 +44,22 @@ describe('cost of ptdump-vmalloc', () => {
     const waits = [...rows.values()].filter((r) => r.dumpWaitCycles > 0).map((r) => r.variant);
     expect(waits).toEqual(['trylock-2026', 'percpu-rwsem']);
     expect(row('percpu-rwsem').dumpWaitCycles).toBeGreaterThan(10 * row('trylock-2026').dumpWaitCycles);
+  });
+
+  it('has a row for a variant and one for it with routines replaced', async () => {
+    const sizes: unknown[] = [];
+    const patch = {
+      name: 'v2 with nothing changed',
+      variant: 'v2',
+      routines: (parameters: Readonly<Record<string, number>>) => {
+        sizes.push(parameters['children']);
+        return Promise.resolve({ pud_free_pmd_page: vmalloc.freeTables.v2.pud_free_pmd_page });
+      },
+    };
+    const [shipped, patched] = await ptdumpVmallocCosts(4, undefined, patch);
+    expect(patched).toEqual({ ...shipped, variant: patch.name });
+    // The function is there for the verdict and, at full size, for the costs.
+    expect(sizes).toEqual([2, 512]);
   });
 
   it.runIf(process.env['SHOOTDOWN_DEEP'] === '1')('docs/ptdump-vmalloc.md has the table that comes out', async () => {

@@ -12,17 +12,19 @@ import {
   DirectExecutor,
   operation,
   program,
+  replaceRoutines,
   rest,
   routine,
   runVirtualTime,
   type CostModel,
   type Operation,
   type Program,
+  type Replacements,
   type Steps,
 } from '@shootdown/machine';
 import { vmalloc } from '@shootdown/mm';
 import { RWSEM_WRITER_LOCKED } from '@shootdown/sync';
-import { everyRow, type Comparison, type EachRow } from './comparison.ts';
+import { everyRow, type Comparison, type EachRow, type Patch } from './comparison.ts';
 import { buildPtdumpVmalloc, ptdumpVmalloc, type Machine } from './ptdump-vmalloc.ts';
 import type { Design } from './ptdump-vmalloc.variants.ts';
 
@@ -144,6 +146,12 @@ interface Plan {
   readonly until: typeof DUMP | typeof MAP | 'walk';
 }
 
+/** One row: a design, as it ships or with routines replaced. */
+interface Compared {
+  readonly variant: string;
+  readonly patch?: Patch;
+}
+
 /** What the processors do. */
 const DUMP = 0;
 const MAP = 1;
@@ -154,6 +162,7 @@ function run(
   design: Design,
   ptes: number,
   plan: Plan,
+  replace: Replacements,
 ): { readonly dump: Account; readonly map: Account; readonly huge: boolean; readonly violated: boolean } {
   let kernel: vmalloc.VmallocKernel | undefined;
   const programs = (machine: Machine): Program[] => {
@@ -166,10 +175,8 @@ function run(
     const both = [scheduled(plan.dump, dump, mappingHasBegun), scheduled(plan.map, map, dumpHasBegun)];
     return machine.design.rcu ? [...both, machine.kernel.rcu.rcuc(RCUC)] : both;
   };
-  const parameters = { vmaps: 1, children: PTRS_PER_TABLE, ptes };
-  const executor = new DirectExecutor(
-    buildPtdumpVmalloc({ variant: design, memoryModel: 'sc', parameters }, { programs }),
-  );
+  const request = { variant: design, memoryModel: 'sc', parameters: sizes(ptes) } as const;
+  const executor = new DirectExecutor(replaceRoutines(buildPtdumpVmalloc(request, { programs }), replace));
   const accounts = [newAccount(), newAccount()] as const;
   const last = [0, 0];
   const { end } = runVirtualTime(executor, {
@@ -187,6 +194,8 @@ function run(
   const huge = kernel !== undefined && vmalloc.pxd_leaf(executor.store.read(kernel.pud(0).address));
   return { dump: accounts[DUMP], map: accounts[MAP], huge, violated: end === 'violation' };
 }
+
+const sizes = (ptes: number) => ({ vmaps: 1, children: PTRS_PER_TABLE, ptes });
 
 function newAccount(): Account {
   return { cycles: 0, asleepCycles: 0, sleeps: 0, operations: new Map() };
@@ -214,25 +223,35 @@ function counted({ operations }: Account, names: readonly string[]): number {
  * The rows of the comparison, `unlocked` first. Takes some ten seconds with tables of real size.
  * @param ptes entries per pte table: what is below them only makes a dump take longer
  */
-export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE, each = everyRow): Promise<PtdumpVmallocCost[]> {
+export async function ptdumpVmallocCosts(
+  ptes = PTRS_PER_TABLE,
+  each = everyRow,
+  patch?: Patch,
+): Promise<PtdumpVmallocCost[]> {
   const dumpings = new Map<vmalloc.Dump, Account>();
   let first: number | undefined;
-  return await each(COMPARED, async (variant) => {
-    const resolved = resolveScenario([ptdumpVmalloc], { scenario: ptdumpVmalloc.name, variant, memoryModel: 'sc' });
+  const compared = patch ? [{ variant: patch.variant }, { variant: patch.variant, patch }] : COMPARED.map(asItShips);
+  return await each(compared, async ({ variant, patch: changed }: Compared) => {
+    const request = { scenario: ptdumpVmalloc.name, variant, memoryModel: 'sc' } as const;
+    const shipped = resolveScenario([ptdumpVmalloc], request);
+    const replaced = changed && { ...request, replace: await changed.routines(shipped.parameters) };
+    const resolved = replaced ? resolveScenario([ptdumpVmalloc], replaced) : shipped;
     const design = resolved.variant;
     const { verdict } = await explore(resolved.build());
-    const alone = run(design, ptes, { dump: 'absent', map: 'first', until: MAP });
+    const replace = (await changed?.routines(sizes(ptes))) ?? {};
+    const alone = run(design, ptes, { dump: 'absent', map: 'first', until: MAP }, replace);
     // A mapping that does not look at dumps takes as long with one as without; its run would end at the first freed
     // table read.
-    const together = run(design, ptes, { dump: 'first', map: 'second', until: MAP });
+    const together = run(design, ptes, { dump: 'first', map: 'second', until: MAP }, replace);
     const during = together.violated ? alone : together;
-    const late = run(design, ptes, { dump: 'second', map: 'first', until: 'walk' });
-    const dumping = dumpings.get(design.dump) ?? run(design, ptes, { dump: 'first', map: 'absent', until: DUMP }).dump;
+    const late = run(design, ptes, { dump: 'second', map: 'first', until: 'walk' }, replace);
+    const known = changed ? undefined : dumpings.get(design.dump);
+    const dumping = known ?? run(design, ptes, { dump: 'first', map: 'absent', until: DUMP }, replace).dump;
     dumpings.set(design.dump, dumping);
     const percpuReads = counted(alone.map, ['this_cpu_add']) / 2;
     first ??= alone.map.cycles;
     return {
-      variant,
+      variant: changed?.name ?? variant,
       right: yesNo(verdict === 'safe'),
       lockAcquisitionsPerPud: counted(alone.map, ['down_read', 'down_read_trylock']) + percpuReads,
       maySleepCallsPerPud: counted(alone.map, MAY_SLEEP) + percpuReads,
@@ -249,10 +268,12 @@ export async function ptdumpVmallocCosts(ptes = PTRS_PER_TABLE, each = everyRow)
   });
 }
 
+const asItShips = (variant: string): Compared => ({ variant });
+
 const yesNo = (value: boolean): 'yes' | 'no' => (value ? 'yes' : 'no');
 
 /** The table of `shootdown compare ptdump-vmalloc`. */
-export async function comparePtdumpVmalloc(each: EachRow): Promise<Comparison> {
+export async function comparePtdumpVmalloc(each: EachRow, patch?: Patch): Promise<Comparison> {
   return {
     name: 'ptdump-vmalloc',
     title:
@@ -271,7 +292,7 @@ export async function comparePtdumpVmalloc(each: EachRow): Promise<Comparison> {
       { key: 'dumpCycles', heading: 'dump alone', unit: 'cycles', ratio: true },
       { key: 'dumpWaitCycles', heading: 'dump waits', unit: 'cycles' },
     ],
-    rows: (await ptdumpVmallocCosts(PTRS_PER_TABLE, each)).map((row) => ({ ...row })),
+    rows: (await ptdumpVmallocCosts(PTRS_PER_TABLE, each, patch)).map((row) => ({ ...row })),
     notes: [
       'Costs are rules of thumb with their sources in packages/machine/src/schedule/cost.ts: read ratios, not times.',
       'Printing is not counted, so a real dump holds its lock for much longer; nor is the time a sleeper takes to wake up.',

@@ -63,14 +63,14 @@ export function buildPtdumpVmalloc(
   // Taking the IPI synchronizes the context: exception entry does.
   const exceptionEntry = (): Steps => kernel.labels.contextSynchronization('exception entry: context synchronized');
   const smp = design.kick ? new Smp(builder, cpus, exceptionEntry) : undefined;
-  const { withoutDsb, withoutIsb, rcu } = design;
+  const { withoutDsb, withoutIsb, withoutBarrierB, rcu } = design;
   const kernel = new VmallocKernel(builder, {
     tree: { puds: vmaps, pmds: children, ptes },
     processors,
     withoutDsb,
     withoutIsb,
+    withoutBarrierB,
     breakBeforeMake,
-    replace,
     efi: design.efi,
     ...(smp && { kick_all_cpus_sync: (id: number) => smp.kick_all_cpus_sync(cpus[id] as Cpu) }),
     ...(rcu && { rcu: { callbacksMax: 1 + children } }),
@@ -104,10 +104,8 @@ function routinesOf({ tables, dump }: Design): KernelRoutines {
 }
 
 function programsOf({ design, vmaps, kernel, dumpers }: Machine): Program[] {
-  const dumps = dumpers.map((dumper, cpu) => program(kernel.routine(design.dump), kernel, dumper, cpu));
-  const maps = Array.from({ length: vmaps }, (_, i) =>
-    program(kernel.routine(vmap_range), kernel, design.dumpers + i, design, i, i),
-  );
+  const dumps = dumpers.map((dumper, cpu) => program(design.dump, kernel, dumper, cpu));
+  const maps = Array.from({ length: vmaps }, (_, i) => program(vmap_range, kernel, design.dumpers + i, design, i, i));
   return design.rcu ? [...dumps, ...maps, kernel.rcu.rcuc(design.dumpers + vmaps)] : [...dumps, ...maps];
 }
 
@@ -231,6 +229,7 @@ export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> & OffersC = {
   name: 'ptdump-vmalloc',
   title: 'ptdump against huge vmalloc on arm64: may a table be freed while somebody walks it?',
   seed: 'S2',
+  architecture: 'arm64',
   parameters: {
     vmaps: { default: 1, min: 1, max: 2, meaning: 'tasks that map, each a range of its own' },
     children: { default: 2, min: 1, max: 512, meaning: 'entries of a pmd table, each with a pte table below' },

@@ -27,6 +27,7 @@ export interface Design extends Variant {
   readonly rcu: boolean;
   readonly withoutDsb: boolean;
   readonly withoutIsb: boolean;
+  readonly withoutBarrierB: boolean;
   /** Which witnesses must exist. */
   readonly witnesses: readonly WitnessName[];
 }
@@ -52,12 +53,19 @@ const DEFAULTS = {
   rcu: false,
   withoutDsb: false,
   withoutIsb: false,
+  withoutBarrierB: false,
   witnesses: LOCKED,
 } as const satisfies Parts;
 
 const V6: Parts = { tables: freeTables.keyed, dump: dumps.countingDump, kick: true, witnesses: KEYED };
 const TRYLOCK: Parts = { tables: freeTables.beforeFix, tryHuge: 'trylock' };
 const RCU: Parts = { dump: dumps.rcuDump, rcu: true, witnesses: UNLOCKED };
+const PERCPU: Parts = {
+  tables: freeTables.percpuRwsem,
+  dump: dumps.percpuDump,
+  rcu: true,
+  witnesses: UNLOCKED,
+};
 /** The protocol as litmus tests have it: no IPI, so only the barriers in the code order anything. */
 const LITMUS: Parts = { ...V6, kick: false };
 
@@ -132,12 +140,7 @@ const posted: readonly Design[] = [
     'safe',
     'proposed in reply to v3',
     'clear and free under percpu_down_read(), the dump under percpu_down_write()',
-    {
-      tables: freeTables.percpuRwsem,
-      dump: dumps.percpuDump,
-      rcu: true,
-      witnesses: UNLOCKED,
-    },
+    PERCPU,
   ),
   design(
     'rcu-walk',
@@ -216,6 +219,13 @@ const barriers: readonly Design[] = [
     'derived: an old instruction may be executed',
     'neither ISB nor IPI: the key is seen off after it was turned on',
     { ...LITMUS, withoutIsb: true },
+  ),
+  design(
+    'percpu-rwsem-no-barrier-b',
+    'safe',
+    'derived: a table is freed by a value-returning atomic, which is a full barrier',
+    'percpu-rwsem without smp_mb() in percpu_up_read()',
+    { ...PERCPU, withoutBarrierB: true },
   ),
 ];
 

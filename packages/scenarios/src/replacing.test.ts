@@ -70,3 +70,14 @@ test('build does not see what is expected of a variant', () => {
     expect([scenario.name, seen.includes(true), seen.length > 0]).toEqual([scenario.name, false, true]);
   }
 });
+
+test('a routine stands in the list of its kernel by the name that callers know it by', () => {
+  const wrong = scenarios.flatMap((scenario) =>
+    scenario.variants.flatMap((variant) =>
+      Object.entries(scenario.routines?.(variant) ?? {}).flatMap(([name, { routineName }]) =>
+        name === routineName ? [] : [`${scenario.name} / ${variant.name}: ${name} is ${routineName}()`],
+      ),
+    ),
+  );
+  expect(wrong).toEqual([]);
+});

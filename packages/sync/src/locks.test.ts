@@ -1,4 +1,14 @@
-import { assertThat, load, program, routine, smp_mb, store, type MemoryModel, type Steps } from '@shootdown/machine';
+import {
+  assertThat,
+  load,
+  program,
+  routine,
+  smp_mb,
+  store,
+  type Address,
+  type MemoryModel,
+  type Steps,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { everyRun, systemOf } from '@shootdown/machine/every-run';
 import { LOCK_MISUSE } from './misuse.ts';
@@ -161,6 +171,41 @@ describe.each(MODELS)('percpu-rwsem on %s', (model) => {
 
   it('needs the grace period: the fast path does not look at the writer', () => {
     expect(everyRun(system(false).built).violations).toEqual(new Set([EXCLUSION]));
+  });
+});
+
+describe('percpu-rwsem on arm', () => {
+  const WHOLE = 'who writes sees all that a reader has done, or nothing';
+  /** A reader that began on the fast path changes two words; a writer comes meanwhile. */
+  const violations = (withoutBarrierB: boolean) =>
+    everyRun(
+      systemOf('arm', (builder) => {
+        const rcu = new Rcu(builder, { processors: 3 });
+        const sem = new PercpuRwsem(builder, 'sem', rcu, { withoutBarrierB });
+        const [a, b] = [0, 1].map((i) => builder.region(`data${i}`, 1).at(0)) as [Address, Address];
+        const reader = function* (): Steps {
+          yield* percpu_down_read(sem, 0);
+          yield* store(a, 1);
+          yield* store(b, 1);
+          yield* percpu_up_read(sem, 0);
+        };
+        const writer = function* (): Steps {
+          yield* percpu_down_write(sem, 1);
+          const first = yield* load(a);
+          const second = yield* load(b);
+          yield* assertThat(first === second, WHOLE);
+          yield* percpu_up_write(sem);
+        };
+        return [steps('reader', reader), steps('writer', writer), rcu.rcuc(2)];
+      }),
+    ).violations;
+
+  it('hands on what a reader has done', () => {
+    expect(violations(false)).toEqual(new Set());
+  });
+
+  it('needs barrier B, which matches C', () => {
+    expect(violations(true)).toEqual(new Set([WHOLE]));
   });
 });
 

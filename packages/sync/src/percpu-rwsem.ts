@@ -30,6 +30,12 @@ const Sync = { GP_IDLE: 0, GP_ENTER: 1, GP_PASSED: 2, GP_EXIT: 3, GP_REPLAY: 4 }
 
 const Waiting = { no: 0, forRead: 1, forWrite: 2 } as const;
 
+/** Barriers that a {@link PercpuRwsem} may lack (mutants). */
+export interface PercpuRwsemOptions {
+  /** percpu_up_read() has no smp_mb() before the counter goes down on the slow path. */
+  readonly withoutBarrierB?: boolean;
+}
+
 /** A per-CPU read-write semaphore; tasks are named by their processor. */
 export class PercpuRwsem {
   static {
@@ -54,10 +60,12 @@ export class PercpuRwsem {
   readonly waiting: Region;
   readonly waiters: Region;
   readonly words: readonly number[];
+  readonly withoutBarrierB: boolean;
   readonly #exit: number;
 
-  constructor(builder: SystemBuilder, name: string, rcu: Rcu) {
+  constructor(builder: SystemBuilder, name: string, rcu: Rcu, { withoutBarrierB = false }: PercpuRwsemOptions = {}) {
     this.name = name;
+    this.withoutBarrierB = withoutBarrierB;
     this.rcu = rcu;
     const tasks = rcu.processors;
     // The counters are ordinary memory: what orders them are the barriers A to D.
@@ -351,7 +359,7 @@ export const percpu_down_read = inlined(function* (sem: PercpuRwsem, processor: 
 export const percpu_up_read = inlined(function* (sem: PercpuRwsem, processor: number): Steps {
   yield* sem.rcu.rcu_read_lock();
   const fast = yield* rcu_sync_is_idle(sem);
-  if (!fast) yield* smp_mb({ label: 'smp_mb() (B matches C)' });
+  if (!fast && !sem.withoutBarrierB) yield* smp_mb({ label: 'smp_mb() (B matches C)' });
   yield* thisCpuAdd(sem, -1);
   yield* sem.rcu.rcu_read_unlock(processor);
 });

@@ -8,7 +8,7 @@ import { architectures, CALL_FUNCTION_VECTOR, type Architecture, type Kernel } f
 import { geometryNamed } from '@shootdown/page-table';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
 import { startKernel, type OwnThreads, type StartedKernel } from './kernel.ts';
-import type { Topology } from './schema.ts';
+import { lazyModeOf, type Topology } from './schema.ts';
 
 /** A machine, ready to run. */
 export interface AssembledMachine {
@@ -71,6 +71,7 @@ function assembleNative(
     shape,
     tasks: cpus.length,
     architecture,
+    lazyMode: lazyModeOf(topology, topology.name),
     flushCeiling: topology.flushCeiling,
     hz: topology.hz,
     hertz,

@@ -2,9 +2,10 @@ export { assemble, type AssembledMachine } from './assemble.ts';
 export type { AssembledVm } from './host.ts';
 export { ownThreadKey, type OwnThreads } from './kernel.ts';
 export { machine, MachineBuilder, type MachineOptions } from './builder.ts';
-export { MachineRunner, runMachine, type Counters, type MachineRun, type RunOptions } from './run.ts';
+export { MachineRunner, runMachine, type Counters, type MachineRun, type Runnable, type RunOptions } from './run.ts';
 export {
   forkedIn,
+  lazyModeOf,
   parseTopology,
   parseTopologyText,
   PHASE_PREFIX,

@@ -4,7 +4,17 @@
 import { ModelError, program, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
-import { CALL_FUNCTION_VECTOR, Mm, Smp, type Architecture, type FlushTlbMulti, type Kernel } from '@shootdown/mm';
+import {
+  CALL_FUNCTION_VECTOR,
+  lazy,
+  lazy_flush_begins,
+  Mm,
+  Smp,
+  type Architecture,
+  type FlushTlbMulti,
+  type Kernel,
+  type TlbArch,
+} from '@shootdown/mm';
 import { addTimer } from './timer.ts';
 import { areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
@@ -29,6 +39,8 @@ export interface KernelParts {
   /** Processors of the whole machine, its other guests' too. */
   readonly tasks: number;
   readonly architecture: Architecture;
+  /** Lazy MMU mode. Default: none, for a guest. */
+  readonly lazyMode?: lazy.LazyArch;
   readonly flushCeiling: number;
   readonly hz: number;
   /** Cycles per second of its CPUs. */
@@ -75,9 +87,45 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     flushCeiling,
     flush_tlb_multi,
   });
-  const kernel: Kernel = { builder, cpus, mmus, frames, shape, arch, ptl: builder.region('ptl', frames.tables) };
+  const mode = parts.lazyMode && parts.lazyMode.defers !== 'nothing' ? lazyMmuOf(parts, parts.lazyMode) : undefined;
+  const kernel: Kernel = {
+    builder,
+    cpus,
+    mmus,
+    frames,
+    shape,
+    arch: mode ? judgingFlushes(arch, mode) : arch,
+    ptl: builder.region('ptl', frames.tables),
+    ...(mode && { lazy: mode }),
+  };
   const processes = processStates(description, builder, mms);
   return { kernel, ...startThreads(description, parts, kernel, smp, processes) };
+}
+
+/** Lazy MMU mode of a run: no hazard ends it, all of them are counted. */
+function lazyMmuOf({ builder, frames, cpus }: KernelParts, arch: lazy.LazyArch): lazy.LazyMmu {
+  return new lazy.LazyMmu(builder, {
+    frames,
+    cpus,
+    tasks: cpus.length,
+    arch,
+    batch: arch.batchMax,
+    hazards: 'count',
+    // Processes' entries only: no barrier is put off, and whose flush is late is not asked page by page.
+    kernelEntries: 1,
+    pageAt: () => 0,
+    invalidate: () => undefined,
+  });
+}
+
+function judgingFlushes(arch: TlbArch, mode: lazy.LazyMmu): TlbArch {
+  return {
+    ...arch,
+    *flush_tlb_mm_range(cpu, mm, start, end, freed_tables) {
+      yield* lazy_flush_begins({ lazy: mode }, cpu);
+      yield* arch.flush_tlb_mm_range(cpu, mm, start, end, freed_tables);
+    },
+  };
 }
 
 function startThreads(

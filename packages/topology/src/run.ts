@@ -13,7 +13,7 @@ import {
 } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
-import { PHASE_PREFIX } from './schema.ts';
+import { PHASE_PREFIX, type Topology } from './schema.ts';
 import { StealTimes } from './steal-times.ts';
 
 /** Counters of one phase: per counter, per processor. */
@@ -44,6 +44,14 @@ export interface MachineRun {
   readonly violation: string | null;
 }
 
+/** What a run needs of a machine: an {@link AssembledMachine} has it, and so has any system with its costs. */
+export interface Runnable extends Pick<AssembledMachine, 'system' | 'costs' | 'vms'> {
+  readonly topology: Pick<Topology, 'runMicroseconds'>;
+  /** See {@link AssembledMachine}; left out: the run is over when everything is at rest. */
+  readonly until?: readonly number[];
+  readonly untilAtRest?: readonly number[];
+}
+
 /** Options of a run. */
 export interface RunOptions {
   readonly stepsMax?: number;
@@ -63,7 +71,7 @@ const START_UP = 'start-up';
 
 /** A run under way: advance it in portions, read the result at any time. */
 export class MachineRunner {
-  readonly #machine: AssembledMachine;
+  readonly #machine: Runnable;
   readonly #executor: Executor;
   readonly #scheduler: VirtualTimeScheduler;
   readonly #options: RunOptions;
@@ -78,7 +86,7 @@ export class MachineRunner {
   #timeIsUp = false;
   readonly #cyclesMax: number;
 
-  constructor(machine: AssembledMachine, options: RunOptions = {}) {
+  constructor(machine: Runnable, options: RunOptions = {}) {
     checkOptions('run: options', options, RUN_KEYS);
     this.#machine = machine;
     this.#options = options;
@@ -93,8 +101,8 @@ export class MachineRunner {
     this.#executor.onCount = (processor, counter, amount) => this.#count(processor, counter, amount);
     this.#scheduler = new VirtualTimeScheduler(this.#executor, {
       costs: machine.costs,
-      until: machine.until,
-      untilAtRest: machine.untilAtRest,
+      ...(machine.until && { until: machine.until }),
+      ...(machine.untilAtRest && { untilAtRest: machine.untilAtRest }),
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
       onStep: (step) => this.#observe(step),
     });
@@ -164,7 +172,7 @@ const NANOSECONDS = 1e9;
 const MICROSECONDS = 1e6;
 
 /** Runs a machine until its threads are done. */
-export function runMachine(machine: AssembledMachine, options: RunOptions = {}): MachineRun {
+export function runMachine(machine: Runnable, options: RunOptions = {}): MachineRun {
   const runner = new MachineRunner(machine, options);
   runner.advance(Number.POSITIVE_INFINITY);
   return runner.result();

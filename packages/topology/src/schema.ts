@@ -2,7 +2,7 @@
  * The description of a machine: what a topology file may say. Unknown keys are errors.
  */
 import { ModelError } from '@shootdown/machine';
-import { architectures, type ArchitectureName } from '@shootdown/mm';
+import { architectures, type ArchitectureName, type lazy } from '@shootdown/mm';
 import { parseTlbGeometry } from '@shootdown/mmu';
 import { z } from 'zod';
 
@@ -169,6 +169,11 @@ const topologySchema = z.strictObject({
   memory: memory.prefault({}),
   /** Cycles that replace entries of the architecture's cost table. */
   costs: z.record(z.string(), z.int().min(0).max(COST_CYCLES_MAX)).default({}),
+  /**
+   * What lazy MMU mode puts off: a name of `lazyArchs`. x86: `x86-native` (nothing) or `xen-pv` (stores). arm64:
+   * `arm64`, whose barriers are for the kernel's entries, or `arm64-v6.16`.
+   */
+  lazyMmu: z.string().optional(),
   /** x86: pages a flush may have before it becomes a full one. */
   flushCeiling: z.int().min(0).default(33),
   /**
@@ -204,7 +209,23 @@ export function parseTopology(input: unknown, source = 'topology'): Topology {
     throw new ModelError(`topology: ${source}: ${place}: ${issue?.message ?? 'not a topology'}`);
   }
   checkReferences(parsed.data, source);
+  lazyModeOf(parsed.data, source);
   return parsed.data;
+}
+
+/** Lazy MMU mode of a machine. Throws ModelError on one that its architecture cannot have. */
+export function lazyModeOf(
+  { architecture, lazyMmu }: Pick<Topology, 'architecture' | 'lazyMmu'>,
+  source: string,
+): lazy.LazyArch {
+  const [first, ...others] = architectures[architecture].lazyModes;
+  if (lazyMmu === undefined) return first;
+  const found = [first, ...others].find(({ name }) => name === lazyMmu);
+  if (!found)
+    throw new ModelError(
+      `topology: ${source}: lazyMmu: no ${lazyMmu} on ${architecture} (have: ${[first, ...others].map(({ name }) => name).join(', ')})`,
+    );
+  return found;
 }
 
 function isDeeperThan(value: unknown, depth: number): boolean {

@@ -19,6 +19,7 @@ import { do_idle, user_mode, type Cpu } from '@shootdown/cpu';
 import {
   exit_mmap,
   fork,
+  lazy_returns,
   madvise_dontneed,
   mmap,
   mprotect,
@@ -117,7 +118,10 @@ export function* runActions(
   actions: readonly Action[],
   variables: Readonly<Record<string, number>> = {},
 ): Steps {
-  for (const action of actions) yield* runAction(context, action, variables);
+  for (const action of actions) {
+    yield* runAction(context, action, variables);
+    yield* lazy_returns(context.kernel, context.cpu);
+  }
 }
 
 function* runAction(context: ThreadContext, action: Action, variables: Readonly<Record<string, number>>): Steps {

@@ -17,7 +17,7 @@ export class StealTimes {
   /** Heard of in the step under way, whose time is not known before it is over. */
   readonly #heard: { readonly processor: number; readonly waits: boolean }[] = [];
 
-  constructor({ system, vms }: AssembledMachine, executor: Executor) {
+  constructor({ system, vms }: Pick<AssembledMachine, 'system' | 'vms'>, executor: Executor) {
     this.#cycles = system.processors.map(() => 0);
     this.#since = system.processors.map(() => RUNNING);
     for (const { member } of vms.flatMap((vm) => vm.vcpus)) {

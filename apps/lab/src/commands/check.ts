@@ -9,11 +9,20 @@ import {
 } from '@shootdown/explorer';
 import type { MemoryModel } from '@shootdown/machine';
 import { parseArguments, required } from '../arguments.ts';
-import { oneLine } from '../errors.ts';
+import type { Replacement } from '../c-files.ts';
+import { isUserError, oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
-import { requestedScenario, scenarioTyped, scenariosNamed } from '../scenario-request.ts';
+import {
+  replacedLine,
+  replaceFlags,
+  replacementOf,
+  requestedScenario,
+  scenarioTyped,
+  scenariosNamed,
+  type RequestedScenario,
+} from '../scenario-request.ts';
 import { paint } from '../terminal.ts';
 
 export const flags = {
@@ -22,6 +31,7 @@ export const flags = {
   'max-states': { type: 'string', help: 'stop each search after so many states' },
   timeout: { type: 'string', help: 'stop each search after so many seconds' },
   workers: { type: 'string', help: 'threads (default 1)' },
+  ...replaceFlags,
   json: { type: 'boolean', help: 'print one JSON document' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
@@ -34,6 +44,8 @@ interface Expectation {
   readonly variant: string;
   readonly memoryModel: MemoryModel;
   readonly expected: ExpectedVerdict;
+  /** With the routines of `--replace`; left out: as it ships. */
+  readonly resolved?: RequestedScenario;
 }
 
 /** What came of it. */
@@ -44,6 +56,8 @@ interface Checked {
   readonly expected: ExpectedVerdict;
   readonly verdict: Verdict;
   readonly agrees: boolean | null;
+  /** Routines of `--replace` that took the place of the variant's. */
+  readonly replaced?: readonly string[];
   readonly property: string | null;
   readonly states: number;
   readonly seconds: number;
@@ -60,15 +74,20 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (variant !== undefined)
     for (const scenario of await scenariosNamed(typed))
       await requestedScenario(scenarioTyped(typed, scenario), { variant });
-  const expectations = (await scenariosNamed(typed))
+  const wanted = (await scenariosNamed(typed))
     .flatMap(expectationsOf)
     .filter((one) => (variant ?? one.variant) === one.variant && (model ?? one.memoryModel) === one.memoryModel);
+  const replacement = replacementOf(args);
+  const expectations = await withRoutines(wanted, typed, replacement);
   const { signal, ignore } = interruption();
-  const print = args.has('json') ? () => undefined : printer(expectations);
   const rows: Checked[] = [];
-  for (const { scenario, expected, ...wanted } of expectations) {
+  const [first] = expectations;
+  if (replacement && first?.resolved && !args.has('json'))
+    process.stdout.write(`${replacedLine(first.resolved.replaced, replacement)}\n\n`);
+  const print = args.has('json') ? () => undefined : printer(expectations);
+  for (const { scenario, expected, resolved: patched, ...named } of expectations) {
     if (signal.aborted) break;
-    const resolved = await requestedScenario(scenarioTyped(typed, scenario), wanted);
+    const resolved = patched ?? (await requestedScenario(scenarioTyped(typed, scenario), named));
     const result = await explore(resolved.build(), {
       all: scenario.all === true,
       source: resolved.source,
@@ -86,10 +105,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (signal.aborted && verdict === 'bounded') break;
     const row = {
       scenario: scenario.name,
-      ...wanted,
+      ...named,
       expected,
       verdict,
       agrees: agrees(expected, verdict),
+      ...(patched && { replaced: patched.replaced }),
       property,
       states,
       seconds,
@@ -102,6 +122,34 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (args.has('json')) process.stdout.write(`${JSON.stringify(rows)}\n`);
   else process.stdout.write(summary(rows, left));
   return left > 0 ? ExitCode.interrupted : exitCodeOfAll(rows);
+}
+
+/**
+ * The expectations of those variants that have the routines of a file, which are to give the same verdicts. Says which
+ * others there are; throws what is wrong if no variant has them.
+ */
+async function withRoutines(
+  expectations: readonly Expectation[],
+  typed: string,
+  replacement: Replacement | undefined,
+): Promise<readonly Expectation[]> {
+  if (!replacement) return expectations;
+  const left = new Map<string, Error>();
+  const patched: Expectation[] = [];
+  for (const one of expectations) {
+    const { scenario, variant, memoryModel } = one;
+    try {
+      const request = { variant, memoryModel, replacement };
+      patched.push({ ...one, resolved: await requestedScenario(scenarioTyped(typed, scenario), request) });
+    } catch (error) {
+      if (!isUserError(error)) throw error;
+      left.set(`${scenario.name} / ${variant}`, error);
+    }
+  }
+  const [error] = left.values();
+  if (patched.length === 0 && error !== undefined) throw error;
+  for (const [name, why] of left) process.stderr.write(`left out: ${name}: ${oneLine(why.message)}\n`);
+  return patched;
 }
 
 /** A verdict expected on all memory models was looked at on `sc` and `tso`, or on the one that its variant is about. */

@@ -1,28 +1,33 @@
 /**
- * `shootdown compare <scenario>` or `shootdown compare <topology or demo> <topology or demo> ...`: what each design
- * costs.
+ * `shootdown compare <scenario>` or `shootdown compare <machine or scenario> <machine or scenario> ...`: what each
+ * design costs; with `--replace`, what a patch of one costs.
  */
+import { basename } from 'node:path';
 import { textTable } from '@shootdown/report';
 import {
   comparisonDocument,
   comparisons,
+  patchedComparisons,
   markdownOf,
   tableOf,
   type Comparison,
   type ComparisonRow,
   type EachRow,
+  type Patch,
 } from '@shootdown/scenarios';
 import { MachineRunner, type MachineRun } from '@shootdown/topology';
-import { parseArguments, UsageError } from '../arguments.ts';
+import { parseArguments, UsageError, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failedAccesses } from '../failures.ts';
 import { printedHelp } from '../help.ts';
 import { rowsUntilInterrupted, untilDoneOrInterrupted } from '../interrupt.ts';
-import { machineNamed } from '../machines.ts';
+import { runTarget, type RunTarget } from '../run-target.ts';
+import { namesScenario, replacementOf, requestedScenario, scenarioFlags } from '../scenario-request.ts';
 
 export const flags = {
   json: { type: 'boolean', help: 'print one JSON document' },
   markdown: { type: 'boolean', help: 'print a Markdown table' },
+  ...scenarioFlags,
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
@@ -40,12 +45,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   const prepared = Object.hasOwn(comparisons, first) ? comparisons[first] : undefined;
   if (prepared && names.length > 1)
     throw new UsageError(`shootdown compare: ${first} is compared alone (${names[1] ?? ''})`);
-  if (!prepared && names.length < 2) {
+  if (!prepared && names.length < 2 && args.text('replace') === undefined) {
     throw new UsageError(
       `shootdown compare: expected two or more machines, or one of ${Object.keys(comparisons).join(', ')} (${first})`,
     );
   }
-  const { comparison, code } = prepared ? await comparePrepared(first, prepared) : await compareMachines(names);
+  const { comparison, code } = prepared
+    ? await comparePrepared(first, prepared, await patchOf(first, args))
+    : await compareMachines(names, args);
   const interrupted = code === ExitCode.interrupted;
   const shown = interrupted
     ? { ...comparison, notes: ['Interrupted: rows are missing.', ...comparison.notes] }
@@ -61,11 +68,38 @@ interface Compared {
   readonly code: number;
 }
 
-async function comparePrepared(name: string, compare: (each: EachRow) => Promise<Comparison>): Promise<Compared> {
+/** The patch that a prepared comparison is to have a row for. */
+async function patchOf(name: string, args: Arguments): Promise<Patch | undefined> {
+  args.refuse(['memory-model', 'set'], `does not go with ${name}: its machines are of a size of their own`);
+  const replacement = replacementOf(args);
+  if (!replacement) {
+    args.refuse(['variant'], 'goes with --replace: all designs are compared');
+    return undefined;
+  }
+  const scenario = patchedComparisons[name];
+  if (scenario === undefined)
+    throw new UsageError(
+      `shootdown compare: --replace goes with ${Object.keys(patchedComparisons).join(', ')}, machines and other scenarios (${name})`,
+    );
+  // Said before anything is measured, and for the sizes of the scenario.
+  const { variant } = await requestedScenario(scenario, { variant: args.text('variant'), replacement });
+  return {
+    name: `${variant.name} with ${basename(replacement.path)}`,
+    variant: variant.name,
+    routines: async (parameters) =>
+      (await requestedScenario(scenario, { variant: variant.name, parameters, replacement })).routines,
+  };
+}
+
+async function comparePrepared(
+  name: string,
+  compare: (each: EachRow, patch?: Patch) => Promise<Comparison>,
+  patch: Patch | undefined,
+): Promise<Compared> {
   const { each, signal, ignore } = rowsUntilInterrupted(
     (rows) => void process.stderr.write(`${name}: ${rows} row${rows === 1 ? '' : 's'}\n`),
   );
-  const comparison = await compare(each);
+  const comparison = await compare(each, patch);
   ignore();
   return { comparison, code: signal.aborted ? ExitCode.interrupted : ExitCode.ok };
 }
@@ -81,9 +115,23 @@ function textOf(comparison: Comparison): string {
 const PORTION_STEPS = 20_000;
 const PROGRESS_MS = 1000;
 
-async function compareMachines(names: readonly string[]): Promise<Compared> {
+/** What is run: every machine or scenario as it ships and, if there is a patch, with it. */
+async function targetsOf(names: readonly string[], args: Arguments): Promise<RunTarget[]> {
+  const replacement = replacementOf(args);
+  const targets: RunTarget[] = [];
+  for (const name of names) {
+    const shipped = await runTarget('compare', name, args, null);
+    targets.push(namesScenario(name) ? shipped : { ...shipped, name });
+    if (!replacement) continue;
+    const patched = await runTarget('compare', name, args, replacement);
+    targets.push({ ...patched, name: `${shipped.name} with ${basename(replacement.path)}` });
+  }
+  return targets;
+}
+
+async function compareMachines(names: readonly string[], args: Arguments): Promise<Compared> {
   // A mistake in the last machine is said before the first one runs.
-  const machines = names.map((name) => ({ name, machine: machineNamed(name) }));
+  const machines = await targetsOf(names, args);
   const rows: ComparisonRow[] = [];
   let code: number = ExitCode.ok;
   for (const { name, machine } of machines) {

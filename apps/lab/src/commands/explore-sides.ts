@@ -3,7 +3,7 @@ import type { ExploreResult } from '@shootdown/explorer';
 import type { Arguments } from '../arguments.ts';
 import type { Side } from '../c-files.ts';
 import { exitCodeOf } from '../counterexample.ts';
-import { scenarioOf, type RequestedScenario } from '../scenario-request.ts';
+import { replacementOf, scenarioOf, type RequestedScenario } from '../scenario-request.ts';
 import type { Found } from './explore.ts';
 
 const SIDES: readonly Side[] = ['before', 'after'];
@@ -26,7 +26,7 @@ export async function exploreBothSides(
   );
   // A mistake in one side is said before the other is searched.
   const resolved: RequestedScenario[] = [];
-  for (const side of SIDES) resolved.push(await scenarioOf('explore', name, args, side));
+  for (const side of SIDES) resolved.push(await scenarioOf('explore', name, args, replacementOf(args, side)));
   const found: FoundOnSide[] = [];
   for (const [i, one] of resolved.entries())
     found.push({ side: SIDES[i] ?? 'after', resolved: one, ...(await search(one)) });

@@ -10,7 +10,6 @@ import {
 import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
-import type { Replacement } from '../c-files.ts';
 import { exitCodeOf, replayCommand } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
@@ -21,6 +20,8 @@ import { coveredLines, verdictLine } from '../verdict.ts';
 import {
   asksForBothSides,
   mutateFlag,
+  replacedLine,
+  savedScenario,
   scenarioFlags,
   scenarioOf,
   withMutations,
@@ -201,14 +202,9 @@ function saveCounterexample(
   schedule: readonly number[],
   trace: Trace | null,
 ): void {
-  const { typed, variant, memoryModel, parameters, replacement, mutations } = resolved;
-  const changes = {
-    ...(replacement === null ? {} : { replace: replacement }),
-    ...(mutations === undefined ? {} : { mutate: [...mutations] }),
-  };
   target.write({
     shootdown: 1,
-    scenario: { name: typed, variant: variant.name, memoryModel, parameters, ...changes },
+    scenario: savedScenario(resolved),
     schedule: formatSchedule(schedule),
     ...(trace === null ? {} : { fingerprint: trace.fingerprint }),
   });
@@ -263,11 +259,6 @@ function describe(
     );
   if (coverage) lines.push('', ...coverageLines(result.coverage));
   return `${lines.join('\n')}\n`;
-}
-
-function replacedLine(replaced: readonly string[], { path, side }: Replacement): string {
-  const names = replaced.map((name) => `${name}()`).join(', ') || 'nothing';
-  return `replaced: ${names} (${path}${side === undefined ? '' : `, ${side}`})`;
 }
 
 function painted(verdict: ExploreResult['verdict'], line: string): string {

@@ -1,5 +1,5 @@
-/** `shootdown run <topology file or demo>`: counters, times and, on request, the timeline of one run. */
-import { formatSchedule, LiveExecutor, TabulatedExecutor, type Executor } from '@shootdown/machine';
+/** `shootdown run <topology file, demo or scenario>`: counters, times and, on request, the timeline of one run. */
+import { formatSchedule, LiveExecutor, TabulatedExecutor, type Executor, type System } from '@shootdown/machine';
 import {
   counterTable,
   Histogram,
@@ -11,7 +11,15 @@ import {
   traceFormats,
   type TraceFormat,
 } from '@shootdown/report';
-import { MachineRunner, type AssembledMachine, type Counters, type MachineRun } from '@shootdown/topology';
+import { lazy } from '@shootdown/mm';
+import {
+  lazyModeOf,
+  MachineRunner,
+  type AssembledMachine,
+  type Counters,
+  type MachineRun,
+  type Runnable,
+} from '@shootdown/topology';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failureLines } from '../failures.ts';
@@ -19,7 +27,9 @@ import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
-import { demoNames, FLUSH_COUNTS, machineNamed, topologyNames } from '../machines.ts';
+import { demoNames, FLUSH_COUNTS, topologyNames } from '../machines.ts';
+import { refuseSaving, runTarget, type RunTarget } from '../run-target.ts';
+import { savedScenario, scenarioFlags } from '../scenario-request.ts';
 import { scheduleTarget } from '../schedule-file.ts';
 import { TIMELINE_STEPS_MAX, timelineOf, tooLong } from '../timeline.ts';
 import { flushCountFlags, runFlushCounts } from './run-flush-counts.ts';
@@ -32,6 +42,7 @@ export const flags = {
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
   'max-steps': { type: 'string', help: 'stop after so many steps' },
   'save-schedule': { type: 'string', help: 'write the schedule to a file, for replay' },
+  ...scenarioFlags,
   ...widthFlag,
   ...flushCountFlags,
   help: { type: 'boolean', help: 'this text' },
@@ -55,7 +66,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (
     printedHelp(
       argv,
-      `run <topology.json | ${[FLUSH_COUNTS, ...demoNames(), ...topologyNames()].join(' | ')}> [flags]`,
+      `run <topology.json | ${[FLUSH_COUNTS, ...demoNames(), ...topologyNames()].join(' | ')} | a scenario> [flags]`,
       flags,
     )
   )
@@ -65,9 +76,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   return name === FLUSH_COUNTS ? await runFlushCounts(args) : await runOne(args, name);
 }
 
-function executorFor(kind: string, machine: AssembledMachine): Executor | undefined {
-  if (kind === 'live') return new LiveExecutor(machine.system);
-  return kind === 'tabulated' ? new TabulatedExecutor(machine.system) : undefined;
+function executorFor(kind: string, system: System): Executor | undefined {
+  if (kind === 'live') return new LiveExecutor(system);
+  return kind === 'tabulated' ? new TabulatedExecutor(system) : undefined;
 }
 
 async function runOne(args: Arguments, name: string): Promise<number> {
@@ -78,10 +89,12 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const phase = args.text('phase');
   const stepsMax = args.whole('max-steps', 1);
   const kind = args.oneOf('executor', ['direct', 'tabulated', 'live'] as const) ?? 'direct';
-  const machine = machineNamed(name);
+  const of = await runTarget('run', name, args);
+  const { machine } = of;
+  refuseSaving('run', args, of);
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
-  const executor = executorFor(kind, machine);
+  const executor = executorFor(kind, machine.system);
   const messages = args.has('messages') ? new MessageCounts() : null;
   const latencies = new Map<string, Histogram>();
   const runner = new MachineRunner(machine, {
@@ -105,14 +118,14 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   else
     process.stdout.write(
       args.has('json')
-        ? `${JSON.stringify({ ...runDocument(machine, result, latencies), ...(messages && { messages: messages.list }) })}\n`
+        ? `${JSON.stringify({ ...runDocument(of, result, latencies), ...(messages && { messages: messages.list }) })}\n`
         : messages
           ? messagesText(messages.list)
-          : describeRun(machine, result, latencies),
+          : describeRun(of, result, latencies),
     );
   target?.write({
     shootdown: 1,
-    machine: demoNames().includes(name) ? { demo: name } : { topology: { ...machine.topology } },
+    ...savedTarget(of, name),
     schedule: formatSchedule(result.schedule ?? []),
     fingerprint: result.fingerprint,
   });
@@ -140,7 +153,7 @@ async function advanceToTheEnd(runner: MachineRunner, shown: boolean): Promise<b
 const TIMELINE_WIDTH = 96;
 
 async function printTimeline(
-  machine: AssembledMachine,
+  machine: Runnable,
   format: TraceFormat,
   steps: number,
   phase: string | undefined,
@@ -153,23 +166,61 @@ async function printTimeline(
 }
 
 function runDocument(
-  machine: AssembledMachine,
+  { name, assembled, replaced, routines }: RunTarget,
   { schedule: _, ...result }: MachineRun,
   latencies: ReadonlyMap<string, Histogram>,
 ): object {
-  const host = hostReport(machine, { ...result, schedule: null }, latencies);
-  return { name: machine.topology.name, ...result, histograms: Object.fromEntries(latencies), ...(host && { host }) };
+  const host = assembled && hostReport(assembled, { ...result, schedule: null }, latencies);
+  return {
+    name,
+    ...(replaced !== null && { replaced: routines }),
+    ...result,
+    ...(assembled && { lazyMmu: lazyMmuOf(assembled, result.total) }),
+    histograms: Object.fromEntries(latencies),
+    ...(host && { host }),
+  };
+}
+
+/** What a saved schedule says about the machine it belongs to. */
+function savedTarget({ assembled, scenario }: RunTarget, name: string) {
+  if (assembled)
+    return { machine: demoNames().includes(name) ? { demo: name } : { topology: { ...assembled.topology } } };
+  return scenario ? { scenario: savedScenario(scenario) } : {};
+}
+
+/** What a run's sections of lazy MMU mode came to: how many there were, and the rules broken in them, by class. */
+function lazyMmuOf(machine: AssembledMachine, total: Counters) {
+  const sum = (counter: string): number => (total[counter] ?? []).reduce((a, b) => a + b, 0);
+  const broken = lazy.hazardClasses.map((kind) => [kind, sum(`hazard ${kind}`)] as const);
+  return {
+    arch: lazyModeOf(machine.topology, machine.topology.name).name,
+    sections: sum(lazy.SECTIONS),
+    hazards: Object.fromEntries(broken.filter(([, times]) => times > 0)),
+  };
+}
+
+function lazyMmuLine(machine: AssembledMachine, total: Counters): string {
+  const { arch, sections, hazards } = lazyMmuOf(machine, total);
+  if (sections === 0) return '';
+  const broken = Object.entries(hazards).map(([kind, times]) => `${kind} ${times}`);
+  return `lazy MMU mode (${arch}): ${sections} section${sections === 1 ? '' : 's'}, hazards: ${broken.join(', ') || 'none'}\n`;
 }
 
 /** Counters, busy times and the end of a run, for people. */
-function describeRun(machine: AssembledMachine, result: MachineRun, latencies: ReadonlyMap<string, Histogram>): string {
+function describeRun(
+  { name, machine, assembled, replaced }: RunTarget,
+  result: MachineRun,
+  latencies: ReadonlyMap<string, Histogram>,
+): string {
   const names = machine.system.processors.map((p) => p.name);
   const text = [
-    `${machine.topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`,
+    ...(replaced === null ? [] : [`${replaced}\n`]),
+    `${name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`,
   ];
   if (result.violation !== null) text.push(`  *** ${result.violation}\n`);
   text.push(...failureLines(result));
-  const host = hostReport(machine, result, latencies);
+  if (assembled) text.push(lazyMmuLine(assembled, result.total));
+  const host = assembled && hostReport(assembled, result, latencies);
   if (host) return text.join('') + `${Math.round(result.stepsPerSecond)} steps per second\n` + hostText(host);
   for (const [phase, counters] of Object.entries(result.phases)) {
     if (Object.keys(counters).length === 0) continue;

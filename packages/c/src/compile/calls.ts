@@ -30,7 +30,14 @@ const EXCHANGE = /^(try_)?(xchg|cmpxchg)(_acquire|_release|_relaxed)?$/;
 /** Their argument is their value. */
 const TRANSPARENT = new Set(['likely', 'unlikely', 'data_race', '__builtin_expect', 'READ_ONCE_NOCHECK']);
 
+/** `this_cpu_inc()`, and those without a prefix that care about interrupts. */
+const PER_CPU_OPERATION =
+  /^(this|__this|raw)_cpu_(read|write|add|sub|inc|dec|and|or|add_return|inc_return|dec_return|xchg|cmpxchg)$/;
+
 export abstract class Calls extends Places {
+  protected abstract perCpu(node: Node, name: string, args: readonly Node[]): Operand;
+  protected abstract perCpuOperation(node: Node, operation: string, plain: boolean, args: readonly Node[]): Operand;
+
   protected call(node: Node): Operand {
     const called = field(node, 'function');
     const args = partsOf(field(node, 'arguments'));
@@ -75,22 +82,46 @@ export abstract class Calls extends Places {
     const { parameters, returns } = type;
     if (args.length < parameters.length || (args.length > parameters.length && !type.variadic))
       return this.wrong(node, `${name}() takes ${counted(parameters.length, 'argument')} (given: ${args.length})`);
-    if (!this.fits(returns) && returns.kind !== 'void')
-      return this.wrong(
-        node,
-        `${name}() returns ${typeName(returns)}, a struct of several words: not supported: pass a pointer`,
-      );
-    const registers = args.map((arg, i) => {
+    this.passable(node, returns, `${name}() returns`);
+    const registers = this.argumentsOf(node, name, type, args);
+    const d = this.register();
+    if (!this.inWords(returns)) {
+      emit(d, registers);
+      return { r: d, type: returns };
+    }
+    // Room for the result is the caller's.
+    const { r } = this.temporary(node, returns);
+    emit(d, [r, ...registers]);
+    return { r, type: returns };
+  }
+
+  /** Arguments as a function takes them; a struct of several words by the address of a copy. */
+  protected argumentsOf(node: Node, name: string, type: FunctionType, args: readonly Node[]): number[] {
+    const { parameters } = type;
+    if (args.length < parameters.length || (args.length > parameters.length && !type.variadic)) {
+      this.miss(node, `${name}() takes ${counted(parameters.length, 'argument')} (given: ${args.length})`);
+      return [];
+    }
+    return args.map((arg, i) => {
       const value = this.expression(arg);
       const expected = parameters[i]?.type;
       if (!expected) return value.r;
-      if (!this.fits(expected))
-        this.miss(arg, `${name}() takes ${typeName(expected)}, a struct of several words: pass a pointer`);
-      return this.coerce(arg, value, expected, `argument ${i + 1} of ${name}()`).r;
+      this.passable(arg, expected, `${name}() takes`);
+      const given = this.coerce(arg, value, expected, `argument ${i + 1} of ${name}()`);
+      if (!this.inWords(expected)) return given.r;
+      const copy = this.temporary(arg, expected);
+      this.store(arg, copy, given);
+      return copy.r;
     });
-    const d = this.register();
-    emit(d, registers);
-    return { r: d, type: returns };
+  }
+
+  /** Says so if a type cannot be handed over. */
+  protected passable(node: Node, type: CType, what: string): void {
+    if (type.kind === 'void' || this.fits(type)) return;
+    if (type.kind !== 'struct' || type.fields === null)
+      this.miss(node, `${what} ${typeName(type)}, which has no size here: pass a pointer`);
+    else if (type.modelled)
+      this.miss(node, `${what} ${typeName(type)}, whose content the scenario keeps: pass a pointer`);
   }
 
   #builtIn(node: Node, name: string, args: readonly Node[]): Operand | undefined {
@@ -106,6 +137,8 @@ export abstract class Calls extends Places {
     if (load) return takes(1) && first ? this.#load(node, name, first, load) : none();
     if (store) return takes(2) && first && second ? this.#store(node, name, first, second, store) : none();
     if (TRANSPARENT.has(name)) return first ? this.expression(first) : none();
+    const perCpu = PER_CPU_OPERATION.exec(name);
+    if (perCpu) return this.perCpuOperation(node, perCpu[2] ?? '', perCpu[1] !== 'this', args);
     const exchange = EXCHANGE.exec(name);
     if (exchange) return this.#exchange(node, name, args);
     switch (name) {
@@ -114,11 +147,26 @@ export abstract class Calls extends Places {
       case 'BUG_ON':
       case 'VM_BUG_ON':
         return takes(1) && first ? this.#check(node, first, true, `${name}(${quoted(first)})`) : none();
+      case 'per_cpu':
+      case 'per_cpu_ptr':
+      case 'this_cpu_ptr':
+      case 'raw_cpu_ptr':
+      case 'get_cpu_var':
+        return this.perCpu(node, name, args);
+      case 'BUILD_BUG_ON':
+        return this.#buildBug(node, first);
       case '__container_of':
         return takes(2) && first && second ? this.#container(node, first, second) : none();
       default:
         return undefined;
     }
+  }
+
+  /** A condition that must be false when it is compiled; what is not known then says nothing. */
+  #buildBug(node: Node, condition: Node | undefined): Operand {
+    const value = condition ? this.declarations.valueIfConstant(condition) : null;
+    if (value !== null && value !== 0n) this.miss(node, `${quoted(node)}: it holds`);
+    return this.constant(node, 0, INT);
   }
 
   #container(node: Node, first: Node, second: Node): Operand {
@@ -156,9 +204,10 @@ export abstract class Calls extends Places {
 
   #load(node: Node, name: string, arg: Node, access: Access): Operand {
     const place = this.#shared(name, arg, BY_ADDRESS.has(name));
-    if (place.kind === 'value') return this.wrong(arg, `argument 1 of ${name}(): ${quoted(arg)} has no address`);
+    if (place.kind === 'value' || (place.kind === 'memory' && place.temporary))
+      return this.wrong(arg, `argument 1 of ${name}(): ${quoted(arg)} has no address`);
     if (place.kind === 'register') return { r: place.r, type: place.type };
-    const held = this.#held(arg, name, place.type);
+    const held = this.held(arg, name, place.type);
     const d = this.register();
     this.emit(node, { op: 'load', d, p: place.r, access, type: held });
     return { r: d, type: place.type };
@@ -168,7 +217,7 @@ export abstract class Calls extends Places {
     const place = this.#shared(name, arg, BY_ADDRESS.has(name));
     const value = this.coerce(given, this.expression(given), place.type, `argument 2 of ${name}()`);
     if (place.kind === 'memory') {
-      const held = this.#held(arg, name, place.type);
+      const held = this.held(arg, name, place.type);
       this.emit(node, { op: 'store', p: place.r, a: value.r, access, type: held });
     } else this.assign(node, place, value);
     if (name === 'smp_store_mb') {
@@ -186,7 +235,7 @@ export abstract class Calls extends Places {
     if (!target || args.length !== wanted || (attempt !== undefined && operation === 'xchg'))
       return this.wrong(node, `${name}() takes ${wanted} arguments (given: ${args.length})`);
     const place = this.#shared(name, target, true);
-    const held = this.#held(target, name, place.type);
+    const held = this.held(target, name, place.type);
     const expected = attempt === undefined ? undefined : this.#shared(name, rest[0] as Node, true);
     const registers = rest.map((arg, i) => {
       const value = i === 0 && expected ? this.fetch(arg, expected) : this.expression(arg);
@@ -204,7 +253,7 @@ export abstract class Calls extends Places {
     return { r: same, type: BOOL };
   }
 
-  #held(node: Node, name: string, type: CType): Scalar {
+  protected held(node: Node, name: string, type: CType): Scalar {
     const held = scalarOf(type);
     if (held) return held;
     this.miss(node, `${name}(): ${typeName(type)} is not one word`);

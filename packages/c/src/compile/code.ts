@@ -72,7 +72,7 @@ export type Instruction =
       readonly b: number;
       readonly cells: number;
     }
-  /** The address of a field that the scenario has to find. */
+  /** The address of a field that the scenario has to find; of a pointer, what it holds. */
   | {
       readonly op: 'field';
       readonly line: number;

@@ -17,15 +17,17 @@ export interface Operand {
 /** What can stand left of `=`, or be taken the address of. */
 export type Place =
   | { readonly kind: 'register'; readonly r: number; readonly type: CType }
-  /** `r` holds the address. */
-  | { readonly kind: 'memory'; readonly r: number; readonly type: CType }
+  /** `r` holds the address. `temporary`: of a value, which C gives no place. */
+  | { readonly kind: 'memory'; readonly r: number; readonly type: CType; readonly temporary?: true }
   /** A value that has no place. */
   | { readonly kind: 'value'; readonly r: number; readonly type: CType };
 
 /** A variable of the function. */
 type Variable =
   | { readonly kind: 'register'; readonly r: number; readonly type: CType }
-  | { readonly kind: 'frame'; readonly cell: number; readonly type: CType };
+  | { readonly kind: 'frame'; readonly cell: number; readonly type: CType }
+  /** A static local: a variable of the program, by the name that it has there. */
+  | { readonly kind: 'static'; readonly name: string; readonly type: CType };
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 type Unplaced = DistributiveOmit<Instruction, 'line'>;
@@ -96,7 +98,8 @@ export abstract class Emitter {
     return { r: d, type };
   }
 
-  protected inBlock(body: () => void): void {
+  /** @param _end line of the end of the block */
+  protected inBlock(body: () => void, _end?: number): void {
     this.#blocks.push(new Map());
     body();
     this.#blocks.pop();
@@ -115,11 +118,28 @@ export abstract class Emitter {
       block.set(name, { kind: 'register', r, type });
       return { kind: 'register', r, type };
     }
+    const cell = this.#room(node, type);
+    block.set(name, { kind: 'frame', cell, type });
+    return this.#inFrame(node, cell, type);
+  }
+
+  /** Makes the name of a static local known: a variable of the program. */
+  protected staticVariable(node: Node, local: string, name: string, type: CType): void {
+    const block = this.#blocks.at(-1) as Map<string, Variable>;
+    if (block.has(local)) this.miss(node, `${local} is declared twice`);
+    block.set(local, { kind: 'static', name, type });
+  }
+
+  /** Memory of the call for a value of several words. */
+  protected temporary(node: Node, type: CType): Place & { readonly kind: 'memory' } {
+    return { ...this.#inFrame(node, this.#room(node, type), type), temporary: true };
+  }
+
+  #room(node: Node, type: CType): number {
     const cell = this.cells;
     this.cells += cellsOf(type);
     if (this.cells > CELLS_MAX) this.miss(node, `more than ${CELLS_MAX} words of local variables`);
-    block.set(name, { kind: 'frame', cell, type });
-    return this.#inFrame(node, cell, type);
+    return cell;
   }
 
   /** The place of a local variable; undefined if there is none of that name. */
@@ -128,11 +148,19 @@ export abstract class Emitter {
       const variable = this.#blocks[i]?.get(name);
       if (!variable) continue;
       const { type } = variable;
+      if (variable.kind === 'static') return this.global(node, variable.name, type);
       return variable.kind === 'register'
         ? { kind: 'register', r: variable.r, type }
         : this.#inFrame(node, variable.cell, type);
     }
     return undefined;
+  }
+
+  /** The place of a variable of the program. */
+  protected global(node: Node, name: string, type: CType): Place & { readonly kind: 'memory' } {
+    const d = this.register();
+    this.emit(node, { op: 'global', d, name });
+    return { kind: 'memory', r: d, type };
   }
 
   /** A variable that was never declared, for the whole function. */
@@ -146,7 +174,7 @@ export abstract class Emitter {
     return this.#blocks.flatMap((block) => [...block.keys()]);
   }
 
-  #inFrame(node: Node, cell: number, type: CType): Place {
+  #inFrame(node: Node, cell: number, type: CType): Place & { readonly kind: 'memory' } {
     const d = this.register();
     this.emit(node, { op: 'frame', d, cell });
     return { kind: 'memory', r: d, type };

@@ -18,7 +18,7 @@ import {
 } from '../types/types.ts';
 import { Calls } from './calls.ts';
 import { commonType, promoted, wrapped } from './conversions.ts';
-import type { Operand } from './emitter.ts';
+import type { Operand, Place } from './emitter.ts';
 
 /** Operators that come before assignment. */
 const BINDS_TIGHTER = new Set([
@@ -34,6 +34,7 @@ const COMPARISONS = new Set(['==', '!=', '<', '>', '<=', '>=']);
 
 export abstract class Expressions extends Calls {
   protected abstract block(node: Node): Operand | undefined;
+  protected abstract initialize(node: Node, place: Place, value: Node): void;
 
   protected expression(node: Node): Operand {
     if (BINDS_TIGHTER.has(node.type)) this.#refuseAssignment(node);
@@ -293,14 +294,14 @@ export abstract class Expressions extends Calls {
   #sizeof(node: Node): Operand {
     const named = node.childForFieldName('type');
     const value = node.childForFieldName('value');
-    const type = named ? this.declarations.descriptor(named) : this.#typeOf(value as Node);
+    const type = named ? this.declarations.descriptor(named) : this.typeOf(value as Node);
     const size = sizeOf(type);
     if (size === null) return this.wrong(node, `sizeof(${typeName(type)}): only the fields that matter are modelled`);
     return this.constant(node, BigInt(size), UNSIGNED_LONG);
   }
 
   /** The type of an expression that is not evaluated. */
-  #typeOf(node: Node): CType {
+  protected typeOf(node: Node): CType {
     const length = this.code.length;
     const { type } = this.place(node);
     this.code.length = length;
@@ -311,13 +312,28 @@ export abstract class Expressions extends Calls {
     const type = this.declarations.descriptor(field(node, 'type'));
     const values = partsOf(field(node, 'value'));
     const held = scalarOf(type);
-    if (!held || values.length > 1)
-      return this.wrong(node, `a literal of ${typeName(type)}, which has several words: not supported: use a variable`);
+    if (!held) return this.fetch(node, this.#literalPlace(node, type));
+    if (values.length > 1) return this.wrong(node, `${typeName(type)} takes one value`);
     const [only] = values;
     if (!only) return { r: this.constant(node, held.kind === 'int' && held.bits === 64 ? 0n : 0, type).r, type };
     const given = only.type === 'initializer_pair' ? field(only, 'value') : only;
     const value = this.expression(given);
     return { r: value.type === type ? value.r : this.coerce(given, value, held, quoted(node)).r, type };
+  }
+
+  /** A literal of several words, `(struct range){ .start = a }`, is a variable without a name. */
+  #literalPlace(node: Node, type: CType): Place {
+    if (type.kind === 'struct' && (type.fields === null || type.modelled))
+      return this.wrongPlace(node, `a literal of ${typeName(type)}, whose content is not known here`);
+    const { kind, r } = this.temporary(node, type);
+    this.initialize(node, { kind, r, type }, field(node, 'value'));
+    return { kind, r, type };
+  }
+
+  protected override placeOf(node: Node): Place | undefined {
+    if (node.type !== 'compound_literal_expression') return undefined;
+    const type = this.declarations.descriptor(field(node, 'type'));
+    return scalarOf(type) ? undefined : this.#literalPlace(node, type);
   }
 
   /** Nodes of an initializer list with their designators. */

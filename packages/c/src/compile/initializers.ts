@@ -2,10 +2,10 @@
 import { lineOf, partsOf, quoted, type Node } from '../source/parser.ts';
 import { cellsOf, scalarOf, typeName, type CType } from '../types/types.ts';
 import type { Place } from './emitter.ts';
-import { Expressions } from './expressions.ts';
+import { PerCpu } from './per-cpu.ts';
 
-export abstract class Initializers extends Expressions {
-  protected initialize(node: Node, place: Place, value: Node): void {
+export abstract class Initializers extends PerCpu {
+  protected override initialize(node: Node, place: Place, value: Node): void {
     const { type } = place;
     if (value.type !== 'initializer_list') {
       const given = this.expression(value);

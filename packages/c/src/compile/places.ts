@@ -1,12 +1,28 @@
 /** Places: variables, what pointers point to, fields, elements. */
 import { nearestName } from '@shootdown/explorer';
 import { field, partsOf, quoted, type Node } from '../source/parser.ts';
-import { cellsOf, INT, isInt, scalarOf, typeName, VOID, type CType, type StructType } from '../types/types.ts';
+import {
+  cellsOf,
+  INT,
+  isInt,
+  scalarOf,
+  typeName,
+  VOID,
+  type ArrayType,
+  type CType,
+  type StructType,
+} from '../types/types.ts';
 import { Conversions, wrapped } from './conversions.ts';
 import type { Operand, Place } from './emitter.ts';
 
+/** What DEFINE_PER_CPU() puts before a name: the variable is an array, one element per CPU. */
+const PER_CPU = '__percpu_';
+
 export abstract class Places extends Conversions {
   protected abstract expression(node: Node): Operand;
+  /** The place that a call or a literal names; undefined if it is a value. */
+  protected abstract placeOf(node: Node): Place | undefined;
+  #cpu: number | null = null;
 
   /** The place that an expression names; what names none is a value. */
   protected place(node: Node): Place {
@@ -26,16 +42,21 @@ export abstract class Places extends Conversions {
       }
       case 'field_expression':
         return this.#field(node);
+      case 'compound_literal_expression':
+      case 'call_expression': {
+        const place = this.placeOf(node);
+        if (place) return place;
+        break;
+      }
       default:
     }
     const { r, type } = this.expression(node);
-    return type.kind === 'struct' && !scalarOf(type) ? { kind: 'memory', r, type } : { kind: 'value', r, type };
+    return this.inWords(type) ? { kind: 'memory', r, type, temporary: true } : { kind: 'value', r, type };
   }
 
   /** Stores a value of the place's type. */
   protected assign(node: Node, place: Place, value: Operand): void {
-    const { type } = place;
-    if (place.kind === 'value') {
+    if (place.kind === 'value' || (place.kind === 'memory' && place.temporary)) {
       this.miss(node, `${quoted(node)}: its left side cannot be assigned to`);
       return;
     }
@@ -43,6 +64,12 @@ export abstract class Places extends Conversions {
       this.emit(node, { op: 'move', d: place.r, a: value.r });
       return;
     }
+    this.store(node, place, value);
+  }
+
+  /** Stores a value in memory, whoever it belongs to. */
+  protected store(node: Node, place: Place, value: Operand): void {
+    const { type } = place;
     const held = scalarOf(type);
     if (held) this.emit(node, { op: 'store', p: place.r, a: value.r, access: 'plain', type: held });
     else if (type.kind === 'struct') this.#copy(node, place.r, value.r, type, 0);
@@ -51,7 +78,7 @@ export abstract class Places extends Conversions {
 
   /** The address of a place. */
   protected address(node: Node, place: Place): Operand {
-    if (place.kind !== 'memory' && place.type.kind !== 'function')
+    if ((place.kind !== 'memory' || place.temporary) && place.type.kind !== 'function')
       return this.wrong(node, `${quoted(node)}: this has no address`);
     return { r: place.r, type: { kind: 'pointer', to: place.type } };
   }
@@ -89,11 +116,9 @@ export abstract class Places extends Conversions {
     const constant = this.scope.constant(name);
     if (constant) return { kind: 'value', ...this.constant(node, wrapped(constant.value, INT), INT) };
     const type = this.scope.variable(name);
-    if (type) {
-      const d = this.register();
-      this.emit(node, { op: 'global', d, name });
-      return { kind: 'memory', r: d, type };
-    }
+    if (type) return this.global(node, name, type);
+    const perCpu = this.scope.variable(PER_CPU + name);
+    if (perCpu?.kind === 'array') return this.#perCpu(node, name, perCpu);
     const called = this.scope.function(name);
     if (called) {
       const d = this.register();
@@ -101,6 +126,35 @@ export abstract class Places extends Conversions {
       return { kind: 'value', r: d, type: called };
     }
     return this.lenient ? this.undeclared(name) : { kind: 'value', ...this.unknown(node, name) };
+  }
+
+  /** A variable that every CPU has: which CPU's is said by what is around it. */
+  #perCpu(node: Node, name: string, { of }: ArrayType): Place {
+    if (this.#cpu === null)
+      return this.wrongPlace(
+        node,
+        `${name} is per CPU: use this_cpu_read(${name}), per_cpu(${name}, cpu) and the like`,
+      );
+    const { r } = this.global(node, PER_CPU + name, of);
+    const d = this.register();
+    this.emit(node, { op: 'offset', d, a: r, b: this.#cpu, cells: cellsOf(of) });
+    return { kind: 'memory', r: d, type: of };
+  }
+
+  /** Per-CPU variables are those of the CPU in a register while `body` is compiled. */
+  protected ofCpu<T>(cpu: number, body: () => T): T {
+    const before = this.#cpu;
+    this.#cpu = cpu;
+    try {
+      return body();
+    } finally {
+      this.#cpu = before;
+    }
+  }
+
+  /** True for a struct of several words: its value is where it stands. */
+  protected inWords(type: CType): boolean {
+    return type.kind === 'struct' && scalarOf(type) === null;
   }
 
   protected unknown(node: Node, name: string, what = name): Operand {
@@ -116,21 +170,22 @@ export abstract class Places extends Conversions {
     const { type } = base;
     if (type.kind !== 'struct') {
       const hint = !arrow && type.kind === 'pointer' ? ': use ->' : '';
-      return this.#wrongPlace(node, `${quoted(node)}: ${typeName(type)} has no fields${hint}`);
+      return this.wrongPlace(node, `${quoted(node)}: ${typeName(type)} has no fields${hint}`);
     }
     const found = fieldOf(type, name);
     if (!found) {
       const names = (type.fields ?? []).map((f) => f.name);
-      return this.#wrongPlace(node, `${type.name} has no field ${name} (have: ${names.join(', ') || 'none'})`);
+      return this.wrongPlace(node, `${type.name} has no field ${name} (have: ${names.join(', ') || 'none'})`);
     }
     if (base.kind !== 'memory') return { kind: base.kind, r: base.r, type: found.type };
-    if (!type.modelled) return { kind: 'memory', r: this.moved(node, base.r, found.offset), type: found.type };
+    if (!type.modelled) return { ...base, r: this.moved(node, base.r, found.offset), type: found.type };
     const d = this.register();
     this.emit(node, { op: 'field', d, a: base.r, struct: type.name, name });
-    return { kind: 'memory', r: d, type: found.type };
+    // Where a pointer in an object of the scenario leads is known, and nobody changes it.
+    return { kind: found.type.kind === 'pointer' ? 'value' : 'memory', r: d, type: found.type };
   }
 
-  #wrongPlace(node: Node, what: string): Place {
+  protected wrongPlace(node: Node, what: string): Place {
     return { kind: 'memory', r: this.wrong(node, what).r, type: INT };
   }
 

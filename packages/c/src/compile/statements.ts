@@ -3,7 +3,7 @@ import { field, fields, lineOf, partsOf, quoted, type Node } from '../source/par
 import { hasWord, withLength, type FunctionSource, type Unit } from '../types/unit.ts';
 import { isInt, typeName } from '../types/types.ts';
 import { wrapped } from './conversions.ts';
-import { Initializers } from './initializers.ts';
+import { Cleanups } from './cleanups.ts';
 import { liveness } from './liveness.ts';
 import type { FunctionCode } from './code.ts';
 import type { Operand } from './emitter.ts';
@@ -12,16 +12,37 @@ interface Goto {
   readonly at: number;
   readonly label: string;
   readonly node: Node;
+  readonly due: Due;
+}
+
+/** A place that jumps lead to, which is not known yet. */
+interface Open {
+  readonly jumps: number[];
+  /** Scopes that stay open there. */
+  readonly depth: number;
+}
+
+type Due = FunctionCompiler['due'];
+
+/** The name that a declarator declares. */
+function nameOf(node: Node): string | undefined {
+  return node.type === 'identifier' ? node.text : node.descendantsOfType('identifier')[0]?.text;
+}
+
+function endOf(node: Node): number {
+  return node.endPosition.row + 1;
 }
 
 /** Compiles one function. */
-export class FunctionCompiler extends Initializers {
+export class FunctionCompiler extends Cleanups {
   readonly #unit: Unit;
   readonly #source: FunctionSource;
-  readonly #labels = new Map<string, number>();
+  readonly #labels = new Map<string, { readonly at: number; readonly due: Due }>();
   readonly #gotos: Goto[] = [];
-  readonly #breaks: number[][] = [];
-  readonly #continues: number[][] = [];
+  readonly #breaks: Open[] = [];
+  readonly #continues: Open[] = [];
+  /** Where a struct of several words is returned to. */
+  #result: number | null = null;
 
   constructor(unit: Unit, source: FunctionSource) {
     super(unit, source);
@@ -32,29 +53,27 @@ export class FunctionCompiler extends Initializers {
   /** @param observed names of variables that are read when the function has returned */
   compile(observed: readonly string[] = []): FunctionCode {
     const { name, type, inline, body } = this.#source;
-    if (!this.fits(type.returns) && type.returns.kind !== 'void')
-      this.miss(
-        body,
-        `${name}() returns ${typeName(type.returns)}, a struct of several words: not supported: pass a pointer`,
-      );
+    this.declarations.typeOfExpression = (node) => this.typeOf(node);
+    this.passable(body, type.returns, `${name}() returns`);
+    if (this.inWords(type.returns)) this.#result = this.register();
     const given = type.parameters.map((parameter) => {
-      if (!this.fits(parameter.type))
-        this.miss(body, `${name}() takes ${typeName(parameter.type)}, a struct of several words: pass a pointer`);
+      this.passable(body, parameter.type, `${name}() takes`);
       return { parameter, r: this.register() };
     });
     for (const { parameter, r } of given) {
-      if (parameter.name === '' || !this.fits(parameter.type)) continue;
+      if (parameter.name === '') continue;
       this.assign(body, this.variable(body, parameter.name, parameter.type), { r, type: parameter.type });
     }
     this.inBlock(() => {
       for (const part of partsOf(body)) this.#statement(part);
-    });
-    this.emit(body.endPosition.row + 1, { op: 'return', a: null });
-    for (const { at, label, node } of this.#gotos) {
+    }, endOf(body));
+    this.emit(endOf(body), { op: 'return', a: null });
+    for (const { at, label, node, due } of this.#gotos) {
       const target = this.#labels.get(label);
       if (target === undefined) this.miss(node, `no label ${label}`);
-      else this.patch(at, target);
+      else this.patch(at, this.wayOut(node, due, target.due, target.at));
     }
+    this.declarations.typeOfExpression = null;
     const kept = this.names.flatMap((n, r) => (observed.includes(n) ? [r] : []));
     return {
       name,
@@ -62,7 +81,7 @@ export class FunctionCompiler extends Initializers {
       type,
       inline,
       code: this.code,
-      parameters: given.map(({ r }) => r),
+      parameters: [...(this.#result === null ? [] : [this.#result]), ...given.map(({ r }) => r)],
       registers: this.names.length,
       names: this.names,
       cells: this.cells,
@@ -81,29 +100,33 @@ export class FunctionCompiler extends Initializers {
         if (value && i === parts.length - 1) last = this.expression(value);
         else this.#statement(part);
       });
-    });
+    }, endOf(node));
     return last;
   }
 
   #statement(node: Node): void {
     switch (node.type) {
       case 'compound_statement':
-        this.inBlock(() => partsOf(node).forEach((part) => this.#statement(part)));
+        this.inBlock(() => partsOf(node).forEach((part) => this.#statement(part)), endOf(node));
         return;
       case 'declaration':
         this.#declaration(node);
         return;
       case 'expression_statement': {
         const [value] = partsOf(node);
-        if (value) this.expression(value);
+        if (value && this.isGuard(value)) this.guard(value);
+        else if (value) this.expression(value);
         return;
       }
       case 'if_statement':
         this.#if(node);
         return;
-      case 'while_statement':
-        this.#loop(node, null, false);
+      case 'while_statement': {
+        const guard = this.scopedGuard(field(node, 'condition'));
+        if (guard) this.#scoped(node, guard);
+        else this.#loop(node, null, false);
         return;
+      }
       case 'do_statement':
         this.#loop(node, null, true);
         return;
@@ -123,7 +146,7 @@ export class FunctionCompiler extends Initializers {
         this.#leave(node);
         return;
       case 'goto_statement':
-        this.#gotos.push({ at: this.jump(node), label: field(node, 'label').text, node });
+        this.#gotos.push({ at: this.jump(node), label: field(node, 'label').text, node, due: this.due });
         return;
       case 'labeled_statement':
         this.#label(node);
@@ -149,7 +172,7 @@ export class FunctionCompiler extends Initializers {
 
   #declaration(node: Node): void {
     if (hasWord(node, 'static')) {
-      this.miss(node, 'a static local is not supported: make it a global');
+      this.#statics(node);
       return;
     }
     const base = this.declarations.specified(node);
@@ -162,6 +185,17 @@ export class FunctionCompiler extends Initializers {
       }
       const place = this.variable(declarator, name, withLength(type, value));
       if (value) this.initialize(declarator, place, value);
+    }
+  }
+
+  /** Names of static locals: what they name was laid out with the variables of the program. */
+  #statics(node: Node): void {
+    for (const declarator of fields(node, 'declarator')) {
+      const known = this.#unit.statics.find(
+        ({ function: of, line, local }) =>
+          of === this.#source.name && line === lineOf(declarator) && nameOf(declarator) === local,
+      );
+      if (known) this.staticVariable(declarator, known.local, known.name, known.type);
     }
   }
 
@@ -188,13 +222,13 @@ export class FunctionCompiler extends Initializers {
   }
 
   #loop(node: Node, update: Node | null, atEnd: boolean): void {
-    this.#breaks.push([]);
-    this.#continues.push([]);
+    this.#breaks.push(this.#open());
+    this.#continues.push(this.#open());
     const head = this.code.length;
     const condition = node.childForFieldName('condition');
     const out = condition && !atEnd ? this.#unless(condition) : null;
     this.#statement(field(node, 'body'));
-    this.#continues.pop()?.forEach((at) => this.patch(at));
+    this.#close(this.#continues);
     if (update) this.expression(update);
     if (atEnd && condition) {
       const value = this.expression(condition);
@@ -202,7 +236,7 @@ export class FunctionCompiler extends Initializers {
       this.branch(condition, value.r, true, head);
     } else this.jump(node, head);
     if (out !== null) this.patch(out);
-    this.#breaks.pop()?.forEach((at) => this.patch(at));
+    this.#close(this.#breaks);
   }
 
   #switch(node: Node): void {
@@ -215,7 +249,8 @@ export class FunctionCompiler extends Initializers {
     const seen = new Set<bigint>();
     const jumps = cases.map((part) => this.#case(part, value, seen));
     const otherwise = this.jump(node);
-    this.#breaks.push([]);
+    this.#breaks.push(this.#open());
+    const depth = this.depth;
     let hasDefault = false;
     this.inBlock(() => {
       for (const part of partsOf(body)) {
@@ -224,6 +259,7 @@ export class FunctionCompiler extends Initializers {
           this.miss(part, `stands before every case: ${quoted(part)}`);
           continue;
         }
+        if (this.depth > depth) this.miss(part, 'case jumps into the scope of a guard(): put braces around it');
         const jump = jumps[i] ?? null;
         if (jump === null) {
           if (hasDefault) this.miss(part, 'a second default');
@@ -233,9 +269,9 @@ export class FunctionCompiler extends Initializers {
         const own = part.childForFieldName('value');
         for (const inner of partsOf(part)) if (inner.id !== own?.id) this.#statement(inner);
       }
-    });
+    }, endOf(body));
     if (!hasDefault) this.patch(otherwise);
-    this.#breaks.pop()?.forEach((at) => this.patch(at));
+    this.#close(this.#breaks);
   }
 
   /** The branch to a case; null for `default`. */
@@ -256,14 +292,16 @@ export class FunctionCompiler extends Initializers {
   #leave(node: Node): void {
     const isBreak = node.type === 'break_statement';
     const open = (isBreak ? this.#breaks : this.#continues).at(-1);
-    if (open) open.push(this.jump(node));
-    else this.miss(node, isBreak ? 'break outside of a loop or switch' : 'continue outside of a loop');
+    if (open) {
+      this.leaveTo(lineOf(node), open.depth);
+      open.jumps.push(this.jump(node));
+    } else this.miss(node, isBreak ? 'break outside of a loop or switch' : 'continue outside of a loop');
   }
 
   #label(node: Node): void {
     const label = field(node, 'label');
     if (this.#labels.has(label.text)) this.miss(node, `label ${label.text} stands twice`);
-    this.#labels.set(label.text, this.code.length);
+    this.#labels.set(label.text, { at: this.code.length, due: this.due });
     for (const part of partsOf(node)) if (part.id !== label.id) this.#statement(part);
   }
 
@@ -273,15 +311,46 @@ export class FunctionCompiler extends Initializers {
     if (!given) {
       if (returns.kind !== 'void')
         this.problems.add(lineOf(node), `return without a value: expected ${typeName(returns)}`);
-      this.emit(node, { op: 'return', a: null });
+      this.#leaveFunction(node, null);
       return;
     }
     const value = this.expression(given);
     if (returns.kind === 'void') {
       if (value.type.kind !== 'void') this.miss(node, `returns a value: ${this.#source.name}() is void`);
-      this.emit(node, { op: 'return', a: null });
+      this.#leaveFunction(node, null);
       return;
     }
-    this.emit(node, { op: 'return', a: this.coerce(given, value, returns, `return of ${this.#source.name}()`).r });
+    const returned = this.coerce(given, value, returns, `return of ${this.#source.name}()`);
+    if (this.#result === null) this.#leaveFunction(node, returned.r);
+    else {
+      this.store(node, { kind: 'memory', r: this.#result, type: returns }, returned);
+      this.#leaveFunction(node, null);
+    }
+  }
+
+  /** Gives back what guards have taken, and returns. */
+  #leaveFunction(node: Node, a: number | null): void {
+    this.leaveTo(lineOf(node), 0);
+    this.emit(node, { op: 'return', a });
+  }
+
+  #open(): Open {
+    return { jumps: [], depth: this.depth };
+  }
+
+  #close(list: Open[]): void {
+    list.pop()?.jumps.forEach((at) => this.patch(at));
+  }
+
+  /** `scoped_guard(spinlock, &lock) ...`, which the preprocessor made a loop: break and continue leave it. */
+  #scoped(node: Node, call: Node): void {
+    this.#breaks.push(this.#open());
+    this.#continues.push(this.#open());
+    this.inBlock(() => {
+      this.enterScoped(call);
+      this.#statement(field(node, 'body'));
+    }, endOf(node));
+    this.#close(this.#continues);
+    this.#close(this.#breaks);
   }
 }

@@ -9,10 +9,12 @@ import { Loaded, type LinkedProgram } from '../run/program.ts';
 import { Thread } from '../run/thread.ts';
 import type { Races } from '../run/races.ts';
 import { PointerBase, toWord } from '../run/words.ts';
+import { numberMacro } from '../source/macros.ts';
 import { readUnit, type FunctionSource, type Unit } from '../types/unit.ts';
 import { ProgramKernel, shownValue } from './kernel.ts';
 import { layOut, type ProgramLayout, type ProgramWord } from './layout.ts';
 import { cutLkmm, type LkmmSource } from './lkmm.ts';
+import { CPUS, LISTS } from './list.ts';
 import { primitives, PROGRAM_HEADER } from './primitives.ts';
 
 /** What a thread leaves behind: its variables by name. */
@@ -52,7 +54,7 @@ export interface ThreadPlaces {
 export type Observed = (tail: string, thread: number) => readonly string[];
 
 const offer: KernelOffer<ProgramKernel> = {
-  header: () => PROGRAM_HEADER,
+  header: () => [PROGRAM_HEADER, LISTS, CPUS].join(''),
   objects: ({ layout }) => Object.fromEntries(layout.globals),
   functions: primitives,
   routines: {},
@@ -79,9 +81,10 @@ export async function litmusProgram(file: string, text: string, observed: Observ
 /** Reads a C file with globals and P0() ... Pn(). Throws CError. */
 export async function wholeProgram(file: string, text: string, observed: Observed): Promise<CProgram> {
   const { body, tail } = cutTail(text);
-  const before = await programHeader();
-  const unit = await readUnit(file, body, before.unit);
-  return compiled(file, unit, layOut(unit.globals, unit.declarations), tail, observed);
+  const { scope, macros } = (await programHeader()).unit;
+  const cpus = new Set([...body.matchAll(/\bP\d+(?=\s*\()/g)].map(([name]) => name)).size;
+  const unit = await readUnit(file, body, { scope, macros: new Map([...macros, numberMacro('nr_cpu_ids', cpus)]) });
+  return compiled(file, unit, layOut([...unit.globals, ...unit.statics], unit.declarations), tail, observed);
 }
 
 /** `exists (...)` behind the last function. */
@@ -121,13 +124,15 @@ async function compiled(
   });
   const args = threads.map((thread) => argumentsOf(thread, layout, unit));
   unit.problems.check();
+  const words = withFunctions(layout, linked.names);
   return {
     name,
-    words: layout.words,
+    words,
     hasPlainAccesses: [...linked.functions.values()].some(hasPlain),
     threads: threads.map((thread, i) => ({
       name: thread.name,
-      start: (places) => running(linked, layout, threads.length, i, thread.name, args[i] ?? [], looked, places),
+      start: (places) =>
+        running(linked, { ...layout, words }, threads.length, i, thread.name, args[i] ?? [], looked, places),
     })),
     tail,
     show: (value) => shownValue(layout, value),
@@ -137,6 +142,14 @@ async function compiled(
       return /^-?(0x[\da-f]+|\d+)$/i.test(text) ? Number(text) | 0 : undefined;
     },
   };
+}
+
+/** The words, with numbers for the functions that some of them point to. */
+function withFunctions({ words, functions }: ProgramLayout, names: readonly string[]): ProgramWord[] {
+  return words.map((word, i) => {
+    const name = functions.get(i);
+    return name === undefined ? word : { ...word, initial: PointerBase.function + names.indexOf(name) };
+  });
 }
 
 function hasPlain({ code }: FunctionCode): boolean {
@@ -193,7 +206,7 @@ function litmusLayout({ initial, name }: LkmmSource, unit: Unit): ProgramLayout 
     name: variable,
     initial: initialValue(initial.get(variable), globals, name),
   }));
-  return { words, globals };
+  return { words, globals, functions: new Map() };
 }
 
 function initialValue(text: string | null | undefined, globals: ReadonlyMap<string, number>, name: string): number {

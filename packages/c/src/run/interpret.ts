@@ -19,6 +19,9 @@ import { distinct, fromWord, kindOf, PointerBase, stackCell, stackOwner, stackPo
 /** Violated by what C leaves undefined. */
 const UNDEFINED = 'no undefined behaviour in C';
 
+/** What the scenario's header is called. */
+const HEADER = 'header';
+
 /** Instructions in a row that touch no shared memory. */
 const QUIET_MAX = 100_000;
 
@@ -41,11 +44,23 @@ export function* runFunction<K extends object>(
   const code = program.functions.get(name);
   if (!code) throw new ModelError(`c: no function ${name}`);
   if (program.usesStack || thread.stack.cells.length > 0) yield* local(thread.stack);
-  return (yield* new Activation(thread, code, args, [], finished).run()).value;
+  return (yield* new Activation(thread, code, args, { slots: [], at: null }, finished).run()).value;
 }
 
 /** Gets the registers of a call that returns. */
 export type Finished = (code: FunctionCode, registers: readonly (Value | undefined)[]) => void;
+
+/** A line of a file. */
+interface Position {
+  readonly file: string;
+  readonly line: number;
+}
+
+/** How a call is made: loads that its arguments came from, and where. */
+interface Calling {
+  readonly slots: readonly number[];
+  readonly at: Position | null;
+}
 
 /** One call. */
 class Activation<K extends object> {
@@ -54,6 +69,8 @@ class Activation<K extends object> {
   readonly #registers: Registers;
   readonly #finished: Finished | undefined;
   readonly #base: number;
+  /** Where a function of the scenario's header was called: nobody has its lines. */
+  readonly #at: Position | null;
   /** Null: nobody asks. */
   readonly #origins: Origins | null;
   #pc = 0;
@@ -62,23 +79,29 @@ class Activation<K extends object> {
     thread: Thread<K>,
     code: FunctionCode,
     args: readonly Value[],
-    slots: readonly number[] = [],
+    { slots, at }: Calling,
     finished?: Finished,
   ) {
     this.#thread = thread;
     this.#code = code;
     this.#finished = finished;
+    this.#at = code.file === HEADER ? at : null;
     this.#registers = Array.from({ length: code.registers });
     this.#origins = thread.control === null ? null : new Origins(code);
     code.parameters.forEach((r, i) => {
       this.#registers[r] = args[i];
       this.#origins?.set(r, slots[i] ?? 0);
     });
-    this.#base = thread.stack.push(code.cells, this.#where);
+    this.#base = thread.stack.push(code.cells, at ? `${at.file}:${at.line}` : this.#where);
+  }
+
+  get #position(): Position {
+    return this.#at ?? { file: this.#code.file, line: this.#code.code[this.#pc]?.line ?? 0 };
   }
 
   get #where(): string {
-    return `${this.#code.file}:${this.#code.code[this.#pc]?.line ?? '?'}`;
+    const { file, line } = this.#position;
+    return `${file}:${line}`;
   }
 
   *run(): Steps<Returned> {
@@ -338,7 +361,7 @@ class Activation<K extends object> {
     const slots = i.args.map((r) => this.#origins?.of(r) ?? 0);
     const { below } = this.#thread;
     below.push((below.at(-1) ?? 0) | (this.#origins?.live(this.#pc + 1, i.d) ?? 0));
-    const body = () => new Activation(this.#thread, code, args, slots).run();
+    const body = () => new Activation(this.#thread, code, args, { slots, at: this.#position }).run();
     // Not routine(): what the scenario has replaced by this name is this function.
     const name = code.inline ? null : code.name;
     const returned = (yield { mark: 'call', name, steps: body() }) as unknown as Returned;
@@ -411,12 +434,12 @@ class Activation<K extends object> {
    * Puts the line behind what each operation says; what the scenario's code takes for a mistake is one of this line.
    */
   *#said<T>(body: () => Steps<T>): Steps<T> {
-    const { line } = this.#code.code[this.#pc] as Instruction;
-    const text = this.#thread.loaded.program.files > 1 ? `${this.#code.file}:${line}` : `:${line}`;
+    const { file, line } = this.#position;
+    const text = this.#thread.loaded.program.files > 1 ? `${file}:${line}` : `:${line}`;
     try {
       return yield* withLine(body(), text);
     } catch (error) {
-      if (!(error instanceof ModelError) || error.message.includes(this.#code.file)) throw error;
+      if (!(error instanceof ModelError) || error.message.includes(file)) throw error;
       throw new ModelError(`${this.#where}: ${error.message}`);
     }
   }

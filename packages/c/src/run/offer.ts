@@ -28,9 +28,11 @@ export type CFunction<K> = (
   ...args: never[]
 ) => Steps<CArgument | boolean | void> | CArgument | boolean | void;
 
-/** Words that a function fills for its caller: `struct page **pages, int *nr`. They begin as 0. */
+/** Words on the caller's stack: `struct page **pages, int *nr`, a struct that holds what to do. */
 export interface FilledWords {
   readonly out: number;
+  /** What they hold to begin with. Default 0. */
+  readonly first?: readonly CArgument[];
 }
 
 /** A call from outside. */
@@ -42,12 +44,15 @@ export interface Entered {
   readonly leave?: (result: CArgument | undefined, filled: readonly (readonly CArgument[])[]) => CArgument | undefined;
 }
 
+/** Runs the C function, with the arguments that `enter` has found or with others. */
+export type CBody = (args?: Entered['args']) => Steps<CArgument | void>;
+
 /** How C takes the place of a routine, and how C calls it. */
 export interface ReplaceableRoutine<K> {
   /** From the routine's own arguments to kernel, processor and the arguments of the prototype. */
   readonly enter: (...args: never[]) => Entered;
   /** What happens around the function, in the scenario's own routine: opening a file, say. */
-  readonly around?: (body: () => Steps<CArgument | void>, ...args: never[]) => Steps<CArgument | void>;
+  readonly around?: (body: CBody, ...args: never[]) => Steps<CArgument | void>;
   /** Calls what the kernel has by this name. */
   readonly call: CFunction<K>;
 }

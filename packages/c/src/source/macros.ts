@@ -12,6 +12,11 @@ export interface Macro {
   readonly body: readonly Token[];
 }
 
+/** A macro that is a number. */
+export function numberMacro(name: string, value: number): [string, Macro] {
+  return [name, { name, parameters: null, variadic: false, body: tokensOf(String(value)).tokens }];
+}
+
 /** Tokens that the expansions of one stretch of text may grow to. */
 const TOKENS_MAX = 200_000;
 

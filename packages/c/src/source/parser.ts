@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { Language, Parser, type Node } from 'web-tree-sitter';
 import type { Problems } from '../diagnostics.ts';
 import { MARK } from './casts.ts';
+import { TYPEOF } from './typeofs.ts';
 
 export type { Node } from 'web-tree-sitter';
 
@@ -25,6 +26,7 @@ async function load(): Promise<Parser> {
 /** Nesting of a tree that is looked at: the compiler calls itself for each level. */
 const DEPTH_MAX = 400;
 const QUOTED_MAX = 40;
+const TYPEOFS = new RegExp(`struct ${TYPEOF}\\d+`, 'g');
 
 /** Parses preprocessed C. */
 export class CParser {
@@ -34,14 +36,17 @@ export class CParser {
     this.#parser = parser;
   }
 
-  /** The tree of a text; null, with what is wrong in `problems`, if it is no C. */
-  parse(text: string, problems: Problems): Node | null {
+  /**
+   * The tree of a text; null, with what is wrong in `problems`, if it is no C.
+   * @param ours a header, which is not nested deep: looking costs more than parsing
+   */
+  parse(text: string, problems: Problems, ours = false): Node | null {
     const tree = this.#parser.parse(text);
     if (!tree) {
       problems.add(1, 'syntax: cannot be parsed');
       return null;
     }
-    const deep = tooDeep(tree.rootNode);
+    const deep = ours ? null : tooDeep(tree.rootNode);
     if (deep !== null) {
       problems.add(deep, `nested more than ${DEPTH_MAX} deep`);
       return null;
@@ -118,7 +123,11 @@ export function lineOf(node: Node): number {
 
 /** A node's text, short enough for a message. */
 export function quoted(node: Node): string {
-  const text = node.text.replaceAll(`struct ${MARK}`, '').replaceAll(/\s+/g, ' ').trim();
+  const text = node.text
+    .replaceAll(`struct ${MARK}`, '')
+    .replaceAll(TYPEOFS, 'typeof(...)')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
   return text.length > QUOTED_MAX ? `${text.slice(0, QUOTED_MAX)}...` : text;
 }
 

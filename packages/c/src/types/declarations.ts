@@ -4,6 +4,7 @@ import type { Problems } from '../diagnostics.ts';
 import { MARK } from '../source/casts.ts';
 import { apply, characterOf, integerOf, NotConstant } from '../source/constant.ts';
 import { field, fields, lineOf, partsOf, quoted, type Node } from '../source/parser.ts';
+import { TYPEOF } from '../source/typeofs.ts';
 import type { Scope } from './scope.ts';
 import {
   basicType,
@@ -33,6 +34,10 @@ const CELLS_MAX = 65_536;
 export class Declarations {
   readonly scope: Scope;
   readonly problems: Problems;
+  /** What stood within each typeof of the file, as the operand of a sizeof. */
+  typeofs: readonly (Node | null)[] = [];
+  /** Tells the type of an expression within the function that is compiled; null outside of functions. */
+  typeOfExpression: ((node: Node) => CType) | null = null;
   #anonymous = 0;
 
   constructor(scope: Scope, problems: Problems) {
@@ -123,6 +128,16 @@ export class Declarations {
     }
   }
 
+  /** The same; null, and nothing said, for what has no value when it is compiled. */
+  valueIfConstant(node: Node): bigint | null {
+    try {
+      return this.#evaluate(node);
+    } catch (error) {
+      if (error instanceof NotConstant) return null;
+      throw error;
+    }
+  }
+
   #evaluate(node: Node): bigint {
     switch (node.type) {
       case 'number_literal':
@@ -184,9 +199,27 @@ export class Declarations {
     return this.#wrong(node, `type ${name} is not known${near === undefined ? '' : `: is ${near} meant?`}`);
   }
 
+  #typeof(node: Node, index: number): CType {
+    const within = this.typeofs[index];
+    if (!within) return this.#wrong(node, 'syntax: typeof() of what is neither a type nor an expression');
+    const type = within.childForFieldName('type');
+    // A name alone may be either: the parser takes it for an expression.
+    const value = within.childForFieldName('value');
+    const [only] = value?.type === 'parenthesized_expression' ? partsOf(value) : [];
+    if (type) return this.descriptor(type);
+    const named = only?.type === 'identifier' ? this.scope.typedef(only.text) : undefined;
+    if (named || !value) return named ?? this.#wrong(node, 'typeof() of nothing');
+    if (this.typeOfExpression) return this.typeOfExpression(value);
+    const variable = only?.type === 'identifier' ? this.scope.variable(only.text) : undefined;
+    return (
+      variable ?? this.#wrong(node, 'typeof() of an expression outside of a function: not supported: name the type')
+    );
+  }
+
   #struct(node: Node): CType {
     const union = node.type === 'union_specifier';
     const tag = node.childForFieldName('name')?.text;
+    if (tag?.startsWith(TYPEOF)) return this.#typeof(node, Number(tag.slice(TYPEOF.length)));
     if (tag?.startsWith(MARK)) return this.#typeNamed(node, tag.slice(MARK.length));
     const body = node.childForFieldName('body');
     const name = `${union ? 'union' : 'struct'} ${tag ?? `(${this.problems.file}:${lineOf(node)}, ${this.#anonymous++})`}`;

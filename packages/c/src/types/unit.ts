@@ -2,8 +2,9 @@
 import { Problems } from '../diagnostics.ts';
 import { markCasts } from '../source/casts.ts';
 import type { Macro } from '../source/macros.ts';
-import { field, fields, lineOf, loadParser, partsOf, quoted, type Node } from '../source/parser.ts';
+import { field, fields, lineOf, loadParser, partsOf, quoted, type CParser, type Node } from '../source/parser.ts';
 import { preprocess } from '../source/preprocess.ts';
+import { markTypeofs, type TypeofExpression } from '../source/typeofs.ts';
 import { Declarations } from './declarations.ts';
 import { Scope } from './scope.ts';
 import { sameType, type CType, type FunctionType } from './types.ts';
@@ -26,6 +27,12 @@ export interface GlobalSource {
   readonly line: number;
 }
 
+/** A static local: a variable of the program that one function has a name for. */
+export interface StaticLocal extends GlobalSource {
+  readonly function: string;
+  readonly local: string;
+}
+
 /** A file that was read. */
 export interface Unit {
   readonly file: string;
@@ -35,6 +42,7 @@ export interface Unit {
   readonly declarations: Declarations;
   readonly functions: ReadonlyMap<string, FunctionSource>;
   readonly globals: readonly GlobalSource[];
+  readonly statics: readonly StaticLocal[];
   /** As litmus tests have it: numbers and pointers are one, and a variable need not be declared. */
   readonly lenient: boolean;
   /** It is no C, and nothing of it was read. */
@@ -58,13 +66,55 @@ export async function readUnit(file: string, text: string, before: Before = NOTH
   const problems = new Problems(file);
   const { text: expanded, macros } = preprocess(text, before.macros, problems);
   const isType = (name: string): boolean => before.scope.typedef(name) !== undefined;
-  const root = problems.any ? null : parser.parse(markCasts(expanded, isType), problems);
+  const marked = markTypeofs(expanded);
+  const root = problems.any ? null : parser.parse(markCasts(marked.text, isType), problems, before === NOTHING);
   const scope = new Scope(before.scope);
   const declarations = new Declarations(scope, problems);
+  if (root) declarations.typeofs = marked.expressions.map((one) => operandOf(one, isType, parser, problems));
   const functions = new Map<string, FunctionSource>();
   const globals: GlobalSource[] = [];
   for (const node of root ? partsOf(root) : []) topLevel(node, declarations, functions, globals);
-  return { file, problems, scope, macros, declarations, functions, globals, lenient, syntaxError: root === null };
+  const statics = [...functions.values()].flatMap((source) =>
+    before === NOTHING ? [] : staticsOf(source, declarations),
+  );
+  const syntaxError = root === null;
+  return { file, problems, scope, macros, declarations, functions, globals, statics, lenient, syntaxError };
+}
+
+/** What a typeof is of, as the parser sees it in `sizeof(...)`; null, with what is wrong in `problems`. */
+function operandOf(
+  { text, line }: TypeofExpression,
+  isType: (name: string) => boolean,
+  parser: CParser,
+  problems: Problems,
+): Node | null {
+  const probe = `${'\n'.repeat(line - 1)}long __probe = sizeof(${text});`;
+  const root = parser.parse(markCasts(probe, isType), problems);
+  return root?.descendantsOfType('sizeof_expression')[0] ?? null;
+}
+
+/** Static locals, each with a name of its own among the variables of the program: `P0.count`. */
+function staticsOf({ name, body }: FunctionSource, declarations: Declarations): StaticLocal[] {
+  const found: StaticLocal[] = [];
+  for (const node of body.descendantsOfType('declaration')) {
+    if (!node || !hasWord(node, 'static')) continue;
+    const base = declarations.specified(node);
+    for (const declarator of fields(node, 'declarator')) {
+      const declared = declarations.declare(declarator, base);
+      const { line } = declared;
+      const own = `${name}.${declared.name}`;
+      const initializer = declarator.type === 'init_declarator' ? field(declarator, 'value') : null;
+      found.push({
+        function: name,
+        local: declared.name,
+        name: found.some((other) => other.name === own) ? `${own}@${line}` : own,
+        type: withLength(declared.type, initializer),
+        initializer,
+        line,
+      });
+    }
+  }
+  return found;
 }
 
 function topLevel(
@@ -83,6 +133,8 @@ function topLevel(
         return;
       }
       if (functions.has(name)) problems.add(line, `${name}() is defined twice`);
+      const before = scope.functions.get(name);
+      if (before && !sameType(before, type)) problems.add(line, `${name}() was declared otherwise before`);
       checkKind(declarations, 'function', name, line);
       scope.functions.set(name, type);
       functions.set(name, { name, type, inline: hasWord(node, 'inline'), body: field(node, 'body'), line });

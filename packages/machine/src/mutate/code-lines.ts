@@ -133,7 +133,7 @@ export class LineWatcher {
   constructor(system: System) {
     const sightings = this.#sightings;
     const programs = system.programs.map((program, index) => ({
-      name: program.name,
+      ...program,
       start: () => new Watching(system, index, sightings).run(program),
     }));
     this.system = { ...system, programs };

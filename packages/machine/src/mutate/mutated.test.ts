@@ -16,6 +16,7 @@ import {
   operation,
   parseMutation,
   program,
+  replaceRoutines,
   replay,
   routine,
   smp_mb,
@@ -307,6 +308,23 @@ describe('a read that is not made again', () => {
     });
     const { system: changed, reached } = mutated(system, change('second', Change.recheck));
     expect([run(changed).store.read(words.seen), reached()]).toEqual([3, false]);
+  });
+});
+
+describe('a system with routines replaced', () => {
+  const { system, words } = machine(function* ({ x }) {
+    yield* routine('step', () => store(x, 1))();
+  });
+  const replaced = replaceRoutines(system, { step: routine('step', () => store(words.x, 2, { label: 'x = 2' })) });
+
+  it('is watched as it runs', () => {
+    const watcher = new LineWatcher(replaced);
+    expect(run(watcher.system).store.read(words.x)).toBe(2);
+    expect(watcher.lines().map(({ text }) => text)).toContain('x = 2');
+  });
+
+  it('is what is changed', () => {
+    expect(run(mutated(replaced, change('never', Change.leaveOut)).system).store.read(words.x)).toBe(2);
   });
 });
 

@@ -38,7 +38,7 @@ export function mutated(system: System, mutation: Mutation, inForce = true): Mut
   let reached = false;
   const options: Options = { mutation, inForce, memoryModel: system.memoryModel, onReached: () => (reached = true) };
   const programs = system.programs.map((program) => ({
-    name: program.name,
+    ...program,
     start: () => new Mutating(options).run(program),
   }));
   return { system: { ...system, programs }, reached: () => reached };

@@ -5,6 +5,7 @@
 import { arm64Costs, x86Costs, type Address, type CostModel, type SystemBuilder } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { formatEntry, mk_pte, type InvalidationLatency, type MmuInstructions } from '@shootdown/mmu';
+import { arm64V6_16, lazyArchs, type LazyArch } from '../lazy/arch.ts';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
 import { arm64Tlb } from './arm64-tlb.ts';
@@ -41,6 +42,8 @@ export interface Architecture {
    * What makes a store to a table visible to walkers before an invalidation, and what the invalidation is complete by.
    */
   readonly barriers: { readonly before: string; readonly complete: string };
+  /** What lazy MMU mode may put off on it, the usual first. */
+  readonly lazyModes: readonly [LazyArch, ...LazyArch[]];
   /** KVM is modelled on it. */
   readonly hasVirtualMachines: boolean;
 }
@@ -58,6 +61,7 @@ const x86 = {
       ...(flush_tlb_multi && { flush_tlb_multi }),
     }),
   barriers: { before: 'inc_mm_tlb_gen(): a locked instruction', complete: 'csd_lock_wait()' },
+  lazyModes: [lazyArchs['x86-native'], lazyArchs['xen-pv']],
   hasVirtualMachines: true,
 } as const satisfies Omit<Architecture, 'geometry'>;
 
@@ -72,6 +76,7 @@ export const architectures = {
     interconnect: 'dvm',
     tlb: ({ builder, cpus, mmus }) => arm64Tlb(builder, cpus, mmus),
     barriers: { before: 'dsb(ishst)', complete: 'dsb(ish)' },
+    lazyModes: [lazyArchs.arm64, arm64V6_16],
     hasVirtualMachines: false,
   },
 } as const satisfies Readonly<Record<string, Architecture>>;

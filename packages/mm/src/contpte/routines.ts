@@ -1,6 +1,6 @@
 /**
  * The routines of a contpte kernel by kernel identifier: what a variant, or a user's patch, replaces. Routines call one
- * another through the kernel's table (`cpu.k`), never directly.
+ * another through this table (`cpu.k`), which holds them by name where importing one another would go in a circle.
  */
 import * as batch from './batch.ts';
 import * as contpte from './contpte.ts';
@@ -73,8 +73,8 @@ export const routines = {
   folio_unmap_pte_batch: reclaim.folio_unmap_pte_batch,
   try_to_unmap_one: reclaim.try_to_unmap_one,
   folio_referenced_one: reclaim.folio_referenced_one,
-  madvise_cold: reclaim.madvise_cold,
-  madvise_free: reclaim.madvise_free,
+  madvise_cold_or_pageout_pte_range: reclaim.madvise_cold,
+  madvise_free_pte_range: reclaim.madvise_free,
 };
 
 /** A version of each routine. */

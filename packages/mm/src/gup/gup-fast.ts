@@ -48,7 +48,7 @@ export const gup_fast_fallback = routine(
     const address = kernel.tables === 1 ? 0 : yield* choose(kernel.tables, { label: 'addr', fact: (i) => `pmd[${i}]` });
     yield* kernel.tracepoints.gup_fast_begin.trace(address, 'gup_fast_fallback(addr, 1, FOLL_WRITE)');
     const flags = yield* enter(kernel, cpu, guards.section);
-    const page = yield* kernel.routine(gup_fast_pmd_range)(kernel, guards, address);
+    const page = yield* gup_fast_pmd_range(kernel, guards, address);
     const result = page === NONE ? 'nr_pinned = 0' : `pages[nr] = 0x${page.toString(16)}`;
     yield* kernel.tracepoints.gup_fast_end.trace(page, result);
     yield* leave(kernel, cpu, guards.section, flags);
@@ -71,8 +71,8 @@ const gup_fast_pmd_range = routine(
   function* (kernel: GupKernel, guards: GupGuards, address: number): Steps<number> {
     const pmd = yield* pmdp_get_lockless(kernel, address);
     if (!pte_present(pmd)) return NONE;
-    if ((pmd & _PAGE_PSE) !== 0) return yield* kernel.routine(gup_fast_pmd_leaf)(kernel, guards, address, pmd);
-    return yield* kernel.routine(gup_fast_pte_range)(kernel, guards, address, pmd);
+    if ((pmd & _PAGE_PSE) !== 0) return yield* gup_fast_pmd_leaf(kernel, guards, address, pmd);
+    return yield* gup_fast_pte_range(kernel, guards, address, pmd);
   },
 );
 

@@ -2,15 +2,7 @@
  * What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address
  * space.
  */
-import {
-  Frames,
-  type Program,
-  type Routine,
-  type Steps,
-  type SystemBuilder,
-  checkOptions,
-  keysOf,
-} from '@shootdown/machine';
+import { Frames, type Program, type Steps, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
 import {
   _PAGE_PRESENT,
   _PAGE_RW,
@@ -53,11 +45,9 @@ export interface GupKernelOptions {
   readonly rcu?: RcuKind | undefined;
   /** pte tables, of one page each. Default 1. */
   readonly tables?: number | undefined;
-  /** Routines that stand in for those of the same name: see {@link GupKernel.routine}. */
-  readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
 }
 
-const GUP_KERNEL_KEYS = keysOf<GupKernelOptions>()('rcu', 'tables', 'replace');
+const GUP_KERNEL_KEYS = keysOf<GupKernelOptions>()('rcu', 'tables');
 
 /** One kernel with one mapping. */
 export class GupKernel implements Kernel {
@@ -82,7 +72,6 @@ export class GupKernel implements Kernel {
   readonly tlb_remove_table_one_rcu: number;
   readonly pte_free_now: number;
   readonly tlb_remove_table_sync_one: LocklessWalkers['tlb_remove_table_sync_one'];
-  readonly #replace: Readonly<Record<string, Routine<never[]>>>;
 
   constructor(
     builder: SystemBuilder,
@@ -92,8 +81,7 @@ export class GupKernel implements Kernel {
     options: GupKernelOptions = {},
   ) {
     checkOptions('gup: kernel: new', options, GUP_KERNEL_KEYS);
-    const { rcu, tables = 1, replace = {} } = options;
-    this.#replace = replace;
+    const { rcu, tables = 1 } = options;
     this.builder = builder;
     this.cpus = cpus;
     this.smp = smp;
@@ -141,15 +129,6 @@ export class GupKernel implements Kernel {
     this.tlb_remove_table_one_rcu = this.walkers.tlb_remove_table_one_rcu;
     this.pte_free_now = this.walkers.pte_free_now;
     this.tlb_remove_table_sync_one = this.walkers.tlb_remove_table_sync_one;
-  }
-
-  /**
-   * What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this
-   * returns.
-   */
-  routine<R extends Routine<never[]>>(own: R): R {
-    const { routineName } = own;
-    return Object.hasOwn(this.#replace, routineName) ? (this.#replace[routineName] as R) : own;
   }
 
   /** True for the frames of pte tables. */

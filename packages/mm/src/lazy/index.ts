@@ -19,6 +19,7 @@ export {
   lazy_mmu_mode_resume,
   might_sleep,
   returns,
+  SECTIONS,
 } from './mode.ts';
 export {
   dereference,

@@ -50,6 +50,8 @@ export interface LazyMmuOptions {
   readonly invalidate: (cx: OperationContext, vpn: number, pages: number) => void;
   /** The page whose last-level entry stands at an address; -1: an entry of the kernel's. */
   readonly pageAt: (address: number) => number;
+  /** Entries, from the first, that may be the kernel's, so that barriers for them may be pending. Default all. */
+  readonly kernelEntries?: number;
   /**
    * What a broken rule leads to. Default: a violation. `count`: an event in the counters; `ignore`: nothing, so that
    * the damage shows.
@@ -67,6 +69,7 @@ const LAZY_MMU_KEYS = keysOf<LazyMmuOptions>()(
   'batch',
   'invalidate',
   'pageAt',
+  'kernelEntries',
   'hazards',
   'barriers',
 );
@@ -104,7 +107,7 @@ export class LazyMmu {
 
   constructor(builder: SystemBuilder, options: LazyMmuOptions) {
     checkOptions('lazy mmu: new', options, LAZY_MMU_KEYS, ['frames', 'cpus', 'tasks', 'arch', 'invalidate', 'pageAt']);
-    const { tasks, cpus, arch, batch = BATCH_DEFAULT } = options;
+    const { tasks, cpus, arch, batch = BATCH_DEFAULT, kernelEntries = options.frames.entries.cells } = options;
     this.arch = arch;
     this.frames = options.frames;
     this.cpus = cpus;
@@ -122,7 +125,7 @@ export class LazyMmu {
     this.#enabled = builder.region('lazy.enable_count', tasks, perTask('lazy_mmu_state.enable_count'));
     this.#paused = builder.region('lazy.pause_count', tasks, perTask('lazy_mmu_state.pause_count'));
     this.#flags = builder.region('lazy.flags', tasks, perTask('thread_info.flags'));
-    this.#pendingWords = arch.defers === 'barrier' ? Math.ceil(options.frames.entries.cells / ENTRIES_PER_WORD) : 1;
+    this.#pendingWords = arch.defers === 'barrier' ? Math.ceil(kernelEntries / ENTRIES_PER_WORD) : 1;
     this.#pending = builder.region('lazy.pending', tasks * this.#pendingWords, {
       cellName: (cell) => `task${Math.floor(cell / this.#pendingWords)}.(entries whose barriers are pending)`,
     });
@@ -131,6 +134,11 @@ export class LazyMmu {
     this.#updates = builder.region('lazy.updates', cpus.length * batch * 2, {
       cellName: (cell) => `per_cpu(batch[${Math.floor(cell / 2) % batch}], ${Math.floor(cell / (2 * batch))})`,
     });
+  }
+
+  /** What sections do to entries is put off, or watched: not on x86 natively, nor on arm64 for a process's entries. */
+  get defersUpdates(): boolean {
+    return this.arch.defers !== 'nothing' && this.arch.defers !== 'barrier';
   }
 
   /** A rule is broken: reported with the architecture on which that matters. */

@@ -22,14 +22,24 @@ function define(name: string, perform: (cx: OperationContext, subject: Subject) 
   return defineOperation({ name, cost: 'nop', perform: (cx, op) => perform(cx, op.data as Subject) });
 }
 
+/** A rule is judged: no instruction. */
+function check(name: string, perform: (cx: OperationContext, subject: Subject) => number) {
+  return defineOperation({ name, cost: 'rest', perform: (cx, op) => perform(cx, op.data as Subject) });
+}
+
 const PREEMPT_DISABLE = { type: 'preempt_disable' } as const;
 const PREEMPT_ENABLE = { type: 'preempt_enable' } as const;
+
+/** Counts outermost sections. */
+export const SECTIONS = 'lazy_mmu_sections';
 
 /** Result 1: this is the outermost section, and the architecture enters. */
 const ENABLE = define('lazy_mmu_mode_enable', (cx, { lazy, current }) => {
   if (lazy.arch.nesting === 'counts') {
     if (current.interrupt === true || lazy.counted(cx, 'pause', current) > 0) return 0;
-    return lazy.count(cx, 'enable', current, 1) === 1 ? 1 : 0;
+    if (lazy.count(cx, 'enable', current, 1) !== 1) return 0;
+    cx.count(SECTIONS);
+    return 1;
   }
   return current.interrupt === true && !lazy.arch.defersInInterrupts ? 0 : 1;
 });
@@ -94,13 +104,13 @@ const BARRIERS = defineOperation({
   },
 });
 
-const RETURNS = define('(returns)', (cx, { lazy, current }) => {
+const RETURNS = check('(returns)', (cx, { lazy, current }) => {
   if (lazy.counted(cx, 'enable', current) > 0 || (lazy.arch.nesting !== 'counts' && lazy.isActive(cx, current)))
     lazy.hazard(cx, 'H7', () => `task ${current.task} returns to user mode in lazy MMU mode`);
   return 0;
 });
 
-const MIGHT_SLEEP = define('might_sleep', (cx, { lazy, current }) => {
+const MIGHT_SLEEP = check('might_sleep', (cx, { lazy, current }) => {
   if (lazy.isActive(cx, current)) {
     const how = lazy.arch.disablesPreemption ? ', with preemption disabled' : '';
     lazy.hazard(cx, 'H8', () => `task ${current.task} may sleep in lazy MMU mode${how}`);

@@ -163,9 +163,20 @@ const FLUSH = defineOperation({
   },
 });
 
+const FLUSH_BEGINS = defineOperation({
+  name: '(flush begins)',
+  cost: 'rest',
+  perform(cx, op) {
+    const { lazy } = op.data as Subject;
+    const [first] = lazy.arch.defers === 'flush' ? [] : lazy.queued(cx);
+    if (first) lazy.hazard(cx, 'H2', () => `a flush begins while ${formatEntry(first.value)} is queued`);
+    return 0;
+  },
+});
+
 const UNLOCKS = defineOperation({
   name: '(unlocks)',
-  cost: 'nop',
+  cost: 'rest',
   perform(cx, op) {
     const { lazy, current } = op.data as Subject;
     const waiting = lazy.queued(cx).length;
@@ -177,7 +188,7 @@ const UNLOCKS = defineOperation({
 
 const EXPECTS = defineOperation({
   name: '(expects an immediate effect)',
-  cost: 'nop',
+  cost: 'rest',
   perform(cx, op) {
     const { lazy, current, ptep } = op.data as Subject;
     const queued = lazy.arch.defers === 'flush' ? undefined : lazy.queuedValue(cx, ptep.address);
@@ -281,13 +292,23 @@ export const flush_tlb_range = noted(function* flush_tlb_range(
   yield operation(FLUSH, vpn, pages, 0, { lazy, current }, { label: 'flush_tlb_range()' });
 });
 
+/** A flush that is made elsewhere begins. Rule H2, of whatever is queued on this CPU. */
+export const flush_begins = noted(function* flush_begins(lazy: LazyMmu, current: Current): Steps {
+  yield operation(FLUSH_BEGINS, 0, 0, 0, { lazy, current }, { label: '(flush begins)' });
+});
+
+/** A page-table lock is about to be dropped. Rule H3. */
+export const unlocks = noted(function* unlocks(lazy: LazyMmu, current: Current): Steps {
+  yield operation(UNLOCKS, 0, 0, 0, { lazy, current }, { label: '(unlocks)' });
+});
+
 /** spin_unlock() of a page-table lock. Rule H3. */
 export const pte_unmap_unlock = noted(function* pte_unmap_unlock(
   lazy: LazyMmu,
   current: Current,
   lock: Spinlock,
 ): Steps {
-  yield operation(UNLOCKS, 0, 0, 0, { lazy, current }, { label: '(unlocks)' });
+  yield* unlocks(lazy, current);
   yield* spin_unlock(lock);
 });
 

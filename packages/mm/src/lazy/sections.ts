@@ -8,6 +8,7 @@
 import { each, routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import { _PAGE_RW, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';
 import { spin_lock, type Spinlock } from '@shootdown/sync';
+import type { Kernel, Mm } from '../kernel.ts';
 import type { Current, LazyMmu } from './lazy-mmu.ts';
 import {
   lazy_mmu_mode_disable,
@@ -38,6 +39,8 @@ export interface Section {
   readonly ptl: Spinlock;
   /** The lock of a second table, where a section needs one. */
   readonly otherPtl?: Spinlock;
+  /** The kernel of the runs on the same machine, for routines that are the same there. */
+  readonly kernel?: { readonly runs: Kernel; readonly mm: Mm };
 }
 
 /** One version of a section. */
@@ -62,6 +65,11 @@ export function device_exclusive_pfn(entry: number): number {
 }
 
 const MIGRATION = 1 << 9;
+
+/** make_readable_migration_entry(): not present, and a fault waits for it. */
+export function make_migration_entry(pfn: number): number {
+  return (pfn << SWP_OFFSET_SHIFT) | MIGRATION;
+}
 
 function protect(old: number): number {
   return old & ~_PAGE_RW;
@@ -127,9 +135,7 @@ export const migrate_vma_collect_pmd_flush_before_leave: SectionRoutine = routin
     for (const ptep of ptes) {
       const pte = yield* ptep_get_and_clear(lazy, current, ptep);
       if (!pte_present(pte)) continue;
-      yield* set_pte(lazy, current, ptep, (pte_pfn(pte) << SWP_OFFSET_SHIFT) | MIGRATION, {
-        label: 'set_pte_at(swp_pte)',
-      });
+      yield* set_pte(lazy, current, ptep, make_migration_entry(pte_pfn(pte)), { label: 'set_pte_at(swp_pte)' });
     }
     yield* flush_tlb_range(lazy, current, start, ptes.length);
     yield* lazy_mmu_mode_disable(lazy, current);
@@ -147,13 +153,44 @@ export const migrate_vma_collect_pmd: SectionRoutine = routine(
     for (const ptep of ptes) {
       const pte = yield* ptep_get_and_clear(lazy, current, ptep);
       if (!pte_present(pte)) continue;
-      yield* set_pte(lazy, current, ptep, (pte_pfn(pte) << SWP_OFFSET_SHIFT) | MIGRATION, {
-        label: 'set_pte_at(swp_pte)',
-      });
+      yield* set_pte(lazy, current, ptep, make_migration_entry(pte_pfn(pte)), { label: 'set_pte_at(swp_pte)' });
     }
     yield* lazy_mmu_mode_disable(lazy, current);
     yield* flush_tlb_range(lazy, current, start, ptes.length);
     yield* pte_unmap_unlock(lazy, current, ptl);
+    yield* returns(lazy, current);
+  },
+);
+
+/** mm/mremap.c: the flush of the old range comes when the mode has been left, and before the locks are dropped. */
+export const move_ptes: SectionRoutine = routine(
+  'move_ptes',
+  function* ({ lazy, current, ptes, start, ptl, otherPtl = ptl }): Steps {
+    yield* spin_lock(ptl);
+    if (otherPtl !== ptl) yield* spin_lock(otherPtl);
+    yield* lazy_mmu_mode_enable(lazy, current);
+    for (const old_ptep of ptes) {
+      if (!pte_present(yield* ptep_get(lazy, current, old_ptep))) continue;
+      const pte = yield* ptep_get_and_clear(lazy, current, old_ptep);
+      const new_ptep = lazy.frames.entry(1 - old_ptep.frame, old_ptep.index);
+      yield* set_pte(lazy, current, new_ptep, pte, { label: 'set_ptes(new_ptep)' });
+    }
+    yield* lazy_mmu_mode_disable(lazy, current);
+    yield* flush_tlb_range(lazy, current, start, ptes.length);
+    if (otherPtl !== ptl) yield* pte_unmap_unlock(lazy, current, otherPtl);
+    yield* pte_unmap_unlock(lazy, current, ptl);
+    yield* returns(lazy, current);
+  },
+);
+
+/** mm/memory.c: callers pass a function that sets an entry; of the kernel's table no lock is held. */
+export const apply_to_pte_range: SectionRoutine = routine(
+  'apply_to_pte_range',
+  function* ({ lazy, current, ptes }): Steps {
+    yield* lazy_mmu_mode_enable(lazy, current);
+    for (const [i, ptep] of ptes.entries())
+      yield* set_pte(lazy, current, ptep, mk_pte(1 + i, KERNEL_PAGE), { label: 'fn(pte)' });
+    yield* lazy_mmu_mode_disable(lazy, current);
     yield* returns(lazy, current);
   },
 );
@@ -230,7 +267,9 @@ export const kernel_map_pages_nested: SectionRoutine = routine(
     yield* lazy_mmu_mode_enable(lazy, current);
     yield* ptep_get_and_clear(lazy, current, outer, { label: 'ptep_get_and_clear_full()' });
     yield* apply_to_page_range(lazy, current, page);
-    yield* set_pte(lazy, current, outer, 0, { label: 'pte_clear()' });
+    // The rest of the section: batched, unless the inner one has ended the mode.
+    yield* set_pte(lazy, current, outer, mk_pte(2, KERNEL_PAGE), { label: 'set_pte(next)' });
+    yield* set_pte(lazy, current, outer, mk_pte(3, KERNEL_PAGE), { label: 'set_pte(next)' });
     yield* lazy_mmu_mode_disable(lazy, current);
     yield* returns(lazy, current);
   },

@@ -40,7 +40,7 @@ export const beforeFix: FreeTables = {
     if (!pxd_table(pud)) return 1;
     const table = pxd_pgtable(pud);
     for (let i = 0; i < kernel.tree.pmds; i++) {
-      yield* kernel.routine(beforeFix.pmd_free_pte_page)(kernel, cpu, kernel.frames.entry(table, i));
+      yield* beforeFix.pmd_free_pte_page(kernel, cpu, kernel.frames.entry(table, i));
     }
     yield* kernel.clear(pudp, 'pud');
     yield* kernel.__flush_tlb_kernel_pgtable();
@@ -67,7 +67,7 @@ export const v1: FreeTables = {
     if (!pxd_table(pud)) return 1;
     const table = pxd_pgtable(pud);
     for (let i = 0; i < kernel.tree.pmds; i++) {
-      yield* kernel.routine(v1.pmd_free_pte_page)(kernel, cpu, kernel.frames.entry(table, i));
+      yield* v1.pmd_free_pte_page(kernel, cpu, kernel.frames.entry(table, i));
     }
     yield* mmap_read_lock(kernel.init_mm);
     yield* kernel.clear(pudp, 'pud');
@@ -139,9 +139,7 @@ export const __pmd_free_pte_page = routine(
 );
 
 export const keyed: FreeTables = {
-  pmd_free_pte_page: routine('pmd_free_pte_page', (kernel, _cpu, pmdp) =>
-    kernel.routine(__pmd_free_pte_page)(kernel, pmdp, true),
-  ),
+  pmd_free_pte_page: routine('pmd_free_pte_page', (kernel, _cpu, pmdp) => __pmd_free_pte_page(kernel, pmdp, true)),
   pud_free_pmd_page: routine('pud_free_pmd_page', function* (kernel, _cpu, pudp) {
     const pud = yield* kernel.get(pudp, 'pudp_get');
     if (!pxd_table(pud)) return 1;
@@ -156,7 +154,7 @@ export const keyed: FreeTables = {
       yield* point('next_pmd', table, i);
       const pmdp = kernel.frames.entry(table, i);
       if (pxd_none(yield* kernel.get(pmdp, 'pmdp_get'))) continue;
-      yield* kernel.routine(__pmd_free_pte_page)(kernel, pmdp, false);
+      yield* __pmd_free_pte_page(kernel, pmdp, false);
     }
     yield* kernel.free(table, 'pmd_free');
     return 1;
@@ -251,7 +249,7 @@ export const freedBeforeWait: FreeTables = {
     if (!pxd_table(pud)) return 1;
     const table = pxd_pgtable(pud);
     for (let i = 0; i < kernel.tree.pmds; i++) {
-      yield* kernel.routine(freedBeforeWait.pmd_free_pte_page)(kernel, cpu, kernel.frames.entry(table, i));
+      yield* freedBeforeWait.pmd_free_pte_page(kernel, cpu, kernel.frames.entry(table, i));
     }
     yield* kernel.clear(pudp, 'pud');
     yield* kernel.__flush_tlb_kernel_pgtable();
@@ -281,7 +279,7 @@ export const notIsolated: FreeTables = {
     if (!pxd_table(pud)) return 1;
     const table = pxd_pgtable(pud);
     for (let i = 0; i < kernel.tree.pmds; i++) {
-      yield* kernel.routine(notIsolated.pmd_free_pte_page)(kernel, cpu, kernel.frames.entry(table, i));
+      yield* notIsolated.pmd_free_pte_page(kernel, cpu, kernel.frames.entry(table, i));
     }
     yield* kernel.clear(pudp, 'pud');
     yield* kernel.__flush_tlb_kernel_pgtable();
@@ -312,7 +310,7 @@ export const percpuRwsem: FreeTables = {
     if (!pxd_table(pud)) return 1;
     const table = pxd_pgtable(pud);
     for (let i = 0; i < kernel.tree.pmds; i++) {
-      yield* kernel.routine(percpuRwsem.pmd_free_pte_page)(kernel, cpu, kernel.frames.entry(table, i));
+      yield* percpuRwsem.pmd_free_pte_page(kernel, cpu, kernel.frames.entry(table, i));
     }
     yield* percpu_down_read(kernel.ptdump_sem, cpu);
     yield* kernel.clear(pudp, 'pud');
@@ -339,7 +337,7 @@ export const rcuCallback: FreeTables = {
     if (!pxd_table(pud)) return 1;
     const table = pxd_pgtable(pud);
     for (let i = 0; i < kernel.tree.pmds; i++) {
-      yield* kernel.routine(rcuCallback.pmd_free_pte_page)(kernel, cpu, kernel.frames.entry(table, i));
+      yield* rcuCallback.pmd_free_pte_page(kernel, cpu, kernel.frames.entry(table, i));
     }
     yield* kernel.clear(pudp, 'pud');
     yield* kernel.__flush_tlb_kernel_pgtable();

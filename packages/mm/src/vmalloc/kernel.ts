@@ -13,7 +13,6 @@ import {
   operation,
   type EntryPointer,
   type OperationDefinition,
-  type Routine,
   type Saying,
   type Steps,
   type SystemBuilder,
@@ -52,8 +51,8 @@ export interface VmallocKernelOptions {
   readonly breakBeforeMake?: boolean | undefined;
   /** Leaves out its ISB. */
   readonly withoutIsb?: boolean;
-  /** Routines that stand in for those of the same name: see {@link VmallocKernel.routine}. */
-  readonly replace?: Readonly<Record<string, Routine<never[]>>> | undefined;
+  /** The per-CPU semaphore has no barrier B. */
+  readonly withoutBarrierB?: boolean;
 }
 
 const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
@@ -65,7 +64,7 @@ const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
   'withoutDsb',
   'breakBeforeMake',
   'withoutIsb',
-  'replace',
+  'withoutBarrierB',
 );
 
 const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
@@ -154,17 +153,8 @@ export class VmallocKernel {
     this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
     this.#efi = efi ? new MmStruct(builder, 'efi_mm', processors) : null;
     this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
-    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu);
+    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu, options);
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
-  }
-
-  /**
-   * What this kernel has by the name of a routine: the one that replaces it, otherwise itself. Callers call what this
-   * returns.
-   */
-  routine<R extends Routine<never[]>>(own: R): R {
-    const { replace = {} } = this.#options;
-    return Object.hasOwn(replace, own.routineName) ? (replace[own.routineName] as R) : own;
   }
 
   /** What only some machines have, by name. */

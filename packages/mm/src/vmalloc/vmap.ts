@@ -48,14 +48,12 @@ interface VmapTryHuge {
 /** v6.18: what is in the way is freed. */
 const v6_18: VmapTryHuge = {
   vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, cpu, { tables }, pud) {
-    if (pxd_table(yield* kernel.get(pud, 'pud_present')))
-      yield* kernel.routine(tables.pud_free_pmd_page)(kernel, cpu, pud);
+    if (pxd_table(yield* kernel.get(pud, 'pud_present'))) yield* tables.pud_free_pmd_page(kernel, cpu, pud);
     yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
     return 1;
   }),
   vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, cpu, { tables }, pmd) {
-    if (pxd_table(yield* kernel.get(pmd, 'pmd_present')))
-      yield* kernel.routine(tables.pmd_free_pte_page)(kernel, cpu, pmd);
+    if (pxd_table(yield* kernel.get(pmd, 'pmd_present'))) yield* tables.pmd_free_pte_page(kernel, cpu, pmd);
     yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
     return 1;
   }),
@@ -66,7 +64,7 @@ const trylock: VmapTryHuge = {
   vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, cpu, { tables }, pud) {
     if (pxd_table(yield* kernel.get(pud, 'pud_present'))) {
       if ((yield* mmap_read_trylock(kernel.init_mm)) === 0) return 0;
-      yield* kernel.routine(tables.pud_free_pmd_page)(kernel, cpu, pud);
+      yield* tables.pud_free_pmd_page(kernel, cpu, pud);
       yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
       yield* mmap_read_unlock(kernel.init_mm);
       return 1;
@@ -77,7 +75,7 @@ const trylock: VmapTryHuge = {
   vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, cpu, { tables }, pmd) {
     if (pxd_table(yield* kernel.get(pmd, 'pmd_present'))) {
       if ((yield* mmap_read_trylock(kernel.init_mm)) === 0) return 0;
-      yield* kernel.routine(tables.pmd_free_pte_page)(kernel, cpu, pmd);
+      yield* tables.pmd_free_pte_page(kernel, cpu, pmd);
       yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
       yield* mmap_read_unlock(kernel.init_mm);
       return 1;
@@ -109,7 +107,7 @@ const trylockUnchecked: VmapTryHuge = {
   vmap_try_huge_pud: routine('vmap_try_huge_pud', function* (kernel, cpu, { tables }, pud) {
     if (pxd_table(yield* kernel.get(pud, 'pud_present'))) {
       const locked = yield* mmap_read_trylock(kernel.init_mm);
-      yield* kernel.routine(tables.pud_free_pmd_page)(kernel, cpu, pud);
+      yield* tables.pud_free_pmd_page(kernel, cpu, pud);
       yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
       if (locked === 1) yield* mmap_read_unlock(kernel.init_mm);
       return 1;
@@ -120,7 +118,7 @@ const trylockUnchecked: VmapTryHuge = {
   vmap_try_huge_pmd: routine('vmap_try_huge_pmd', function* (kernel, cpu, { tables }, pmd) {
     if (pxd_table(yield* kernel.get(pmd, 'pmd_present'))) {
       const locked = yield* mmap_read_trylock(kernel.init_mm);
-      yield* kernel.routine(tables.pmd_free_pte_page)(kernel, cpu, pmd);
+      yield* tables.pmd_free_pte_page(kernel, cpu, pmd);
       yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
       if (locked === 1) yield* mmap_read_unlock(kernel.init_mm);
       return 1;
@@ -136,7 +134,7 @@ const trylockDropped: VmapTryHuge = {
     if (pxd_table(yield* kernel.get(pud, 'pud_present'))) {
       if ((yield* mmap_read_trylock(kernel.init_mm)) === 0) return 0;
       yield* mmap_read_unlock(kernel.init_mm);
-      yield* kernel.routine(tables.pud_free_pmd_page)(kernel, cpu, pud);
+      yield* tables.pud_free_pmd_page(kernel, cpu, pud);
     }
     yield* kernel.set(pud, blockDescriptor(FIRST_PFN + pud.index), 'pud');
     return 1;
@@ -145,7 +143,7 @@ const trylockDropped: VmapTryHuge = {
     if (pxd_table(yield* kernel.get(pmd, 'pmd_present'))) {
       if ((yield* mmap_read_trylock(kernel.init_mm)) === 0) return 0;
       yield* mmap_read_unlock(kernel.init_mm);
-      yield* kernel.routine(tables.pmd_free_pte_page)(kernel, cpu, pmd);
+      yield* tables.pmd_free_pte_page(kernel, cpu, pmd);
     }
     yield* kernel.set(pmd, blockDescriptor(FIRST_PFN + pmd.index), 'pmd');
     return 1;
@@ -174,8 +172,8 @@ const vmap_pmd_range = routine(
     for (let i = 0; i < kernel.tree.pmds; i++) {
       yield* point('next_pmd', table, i);
       const pmd = kernel.frames.entry(table, i);
-      if ((yield* kernel.routine(VERSIONS[design.tryHuge].vmap_try_huge_pmd)(kernel, cpu, design, pmd)) === 1) continue;
-      yield* kernel.routine(vmap_pte_range)(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')));
+      if ((yield* VERSIONS[design.tryHuge].vmap_try_huge_pmd(kernel, cpu, design, pmd)) === 1) continue;
+      yield* vmap_pte_range(kernel, pxd_pgtable(yield* kernel.get(pmd, 'pmdp_get')));
     }
   },
 );
@@ -191,9 +189,8 @@ export const vmap_range = routine(
       yield* point('next_pud', i);
       const pud = kernel.pud(i);
       const huge = design.largest === 'pud';
-      if (huge && (yield* kernel.routine(VERSIONS[design.tryHuge].vmap_try_huge_pud)(kernel, cpu, design, pud)) === 1)
-        continue;
-      yield* kernel.routine(vmap_pmd_range)(kernel, cpu, design, pud);
+      if (huge && (yield* VERSIONS[design.tryHuge].vmap_try_huge_pud(kernel, cpu, design, pud)) === 1) continue;
+      yield* vmap_pmd_range(kernel, cpu, design, pud);
     }
   },
 );

@@ -3,6 +3,7 @@
  * and a completed TLBI in between? (Arm ARM D8.16.1; an illumos bug of 2026 changed an output address by a
  * compare-and-swap)
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -108,13 +109,15 @@ function changes({ change, breaks = false }: Design): ContpteTask {
 
 const first = (): number[] => [0];
 
-export const breakBeforeMake: Scenario<Design, ContpteParameter> = {
+export const breakBeforeMake: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'break-before-make',
   title: 'A live entry is changed in place: what must be invalid, and invalidated, first?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { readOnly = false, sameContents = false } = request.variant;
     const machine = contpteMachine({

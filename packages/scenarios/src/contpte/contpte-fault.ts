@@ -124,6 +124,7 @@ export const contpteFault: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fault',
   title: 'Stores to a clean contiguous block by hardware of different kinds: does each fault make progress?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

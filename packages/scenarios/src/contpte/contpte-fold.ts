@@ -95,6 +95,7 @@ export const contpteFold: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fold',
   title: 'The last entry of a block is set: when may the block be folded?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

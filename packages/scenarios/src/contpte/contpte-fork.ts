@@ -2,6 +2,7 @@
  * `contpte-fork`: a process whose memory is mapped by contiguous entries forks while another of its threads writes. Do
  * parent and child share nothing that either may write to, once fork() has returned?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { routine, store, type Region, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -76,13 +77,15 @@ function forks(first: number, pages: number, returned: Region): ContpteTask {
   });
 }
 
-export const contpteFork: Scenario<Design, ContpteParameter> = {
+export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fork',
   title: 'fork() of contiguous entries against stores of another thread: is everything shared read-only?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const { edges = false } = request.variant;

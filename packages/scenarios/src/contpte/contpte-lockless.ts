@@ -2,6 +2,7 @@
  * `contpte-lockless`: GUP-fast reads a contiguous entry, and gathers accessed and dirty bits from its whole block,
  * while the block is unfolded under it. Is what it returns the state of that entry at any moment?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -82,13 +83,15 @@ const writes: ContpteTask = routine('user code', function* ({ block }: ContpteMa
   yield* cpu.mmu.access(1, true);
 });
 
-export const contpteLockless: Scenario<ContpteVariant, ContpteParameter> = {
+export const contpteLockless: Scenario<ContpteVariant, ContpteParameter> & OffersC = {
   name: 'contpte-lockless',
   title: 'GUP-fast reads a contiguous entry while its block is unfolded: is what it returns consistent?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const machine = contpteMachine({

@@ -2,6 +2,7 @@
  * `contpte-mprotect`: protections of a block, or of half of it, are changed while it is in use. Does every page get the
  * protection that it may have, and is the block contiguous again in the end?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -154,13 +155,15 @@ function isWritable({ calls }: Design, page: number, block: number): boolean {
 const first = (): number[] => [0];
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
-export const contpteMprotect: Scenario<Design, ContpteParameter> = {
+export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mprotect',
   title: 'mprotect() of a contiguous block or half of it: right for every page, and contiguous again in the end?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const { calls, folded } = request.variant;

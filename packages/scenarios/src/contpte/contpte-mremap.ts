@@ -2,6 +2,7 @@
  * `contpte-mremap`: a mapping of contiguous entries is moved, to where it is contiguous again or where it cannot be. Is
  * nothing lost on the way, and nothing gained?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -108,13 +109,15 @@ function moveOf({ moves }: Design, block: number): { from: number; nr: number; t
   }
 }
 
-export const contpteMremap: Scenario<Design, ContpteParameter> = {
+export const contpteMremap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mremap',
   title: 'mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const { moves } = request.variant;

@@ -2,6 +2,7 @@
  * `contpte-reclaim`: a folio of a file is unmapped to be reclaimed while user code writes to it. Does its dirt arrive
  * at the folio, and does the batch end where the page table does?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -83,14 +84,16 @@ function unmaps(first: number, nr: number): ContpteTask {
   });
 }
 
-export const contpteReclaim: Scenario<Design, ContpteParameter> = {
+export const contpteReclaim: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-reclaim',
   title:
     'A folio is unmapped for reclaim while it is written to: does its dirt arrive, and does the batch end in time?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const { atTheEnd = false } = request.variant;

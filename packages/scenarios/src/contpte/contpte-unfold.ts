@@ -96,6 +96,7 @@ export const contpteUnfold: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-unfold',
   title: 'One page of a contiguous block changes: what must happen between the old entries and the new ones?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

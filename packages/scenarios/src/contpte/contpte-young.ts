@@ -2,6 +2,7 @@
  * `contpte-young`: reclaim asks whether a block was used, and madvise() declares a part of it cold or free, while
  * hardware sets accessed and dirty bits. Is nothing lost that hardware has said, and nothing touched beside the block?
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { point, routine, type Property, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
@@ -102,12 +103,12 @@ const variants: readonly Design[] = [
 /** What is asked of the first half of the block. */
 function ages({ calls }: Design): ContpteTask {
   return routine('kernel', function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    if (calls === 'free') return yield* cpu.k.madvise_free(cpu, vma, 0, block / 2);
+    if (calls === 'free') return yield* cpu.k.madvise_free_pte_range(cpu, vma, 0, block / 2);
     if (calls === 'referenced, then cold') {
       yield* cpu.k.folio_referenced_one(cpu, 0, vma, PAGE_SIZE);
       yield* point('referenced');
     }
-    yield* cpu.k.madvise_cold(cpu, vma, 0, block / 2);
+    yield* cpu.k.madvise_cold_or_pageout_pte_range(cpu, vma, 0, block / 2);
   });
 }
 
@@ -122,14 +123,16 @@ const isReferenced = ({ kernel }: ContpteMachine): Property => ({
 
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
-export const contpteYoung: Scenario<Design, ContpteParameter> = {
+export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-young',
   title:
     'Accessed and dirty bits of a block are cleared while hardware sets them: is anything lost, or touched beside it?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,
+  c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
     const { calls } = request.variant;

@@ -98,6 +98,7 @@ export const contpteZap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-zap',
   title: 'MADV_DONTNEED on part of a contiguous block: is what stays still mapped, and dirty if it was?',
   seed: 'S4',
+  architecture: 'arm64',
   parameters: contpteParameters,
   variants,
   routines: routinesOf,

@@ -2,10 +2,7 @@ import { replacements, type OffersC } from '@shootdown/c';
 import { explore, resolveScenario, type Scenario } from '@shootdown/explorer';
 import { contpte } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
-import { contpteFault } from './contpte-fault.ts';
-import { contpteFold } from './contpte-fold.ts';
-import { contpteUnfold } from './contpte-unfold.ts';
-import { contpteZap } from './contpte-zap.ts';
+import * as contpteScenarios from './index.ts';
 import type { ContpteVariant } from './machine.ts';
 
 /** The functions of the layer, in C as the kernel has its functions, by name. */
@@ -137,6 +134,85 @@ retry:
 	return orig;
 }
 `,
+  move_ptes: `
+static int move_ptes(struct pagetable_move_control *pmc, unsigned long extent, pmd_t *old_pmd, pmd_t *new_pmd)
+{
+	struct vm_area_struct *vma = pmc->old;
+	struct mm_struct *mm = vma->vm_mm;
+	pte_t *old_ptep, *new_ptep;
+	pte_t old_pte, pte;
+	pmd_t dummy_pmdval;
+	spinlock_t *old_ptl, *new_ptl;
+	bool force_flush = false;
+	unsigned long old_addr = pmc->old_addr;
+	unsigned long new_addr = pmc->new_addr;
+	unsigned long old_end = old_addr + extent;
+	unsigned long len = old_end - old_addr;
+	int max_nr_ptes;
+	int nr_ptes;
+
+	if (pmc->need_rmap_locks)
+		take_rmap_locks(vma);
+
+	old_ptep = pte_offset_map_lock(mm, old_pmd, old_addr, &old_ptl);
+	if (!old_ptep)
+		return -EAGAIN;
+	new_ptep = pte_offset_map_rw_nolock(mm, new_pmd, new_addr, &dummy_pmdval, &new_ptl);
+	if (!new_ptep) {
+		pte_unmap_unlock(old_ptep, old_ptl);
+		return -EAGAIN;
+	}
+	if (new_ptl != old_ptl)
+		spin_lock_nested(new_ptl, SINGLE_DEPTH_NESTING);
+	flush_tlb_batched_pending(vma->vm_mm);
+	arch_enter_lazy_mmu_mode();
+
+	for (; old_addr < old_end; old_ptep += nr_ptes, old_addr += nr_ptes * PAGE_SIZE,
+	     new_ptep += nr_ptes, new_addr += nr_ptes * PAGE_SIZE) {
+		nr_ptes = 1;
+		max_nr_ptes = (old_end - old_addr) >> PAGE_SHIFT;
+		old_pte = ptep_get(old_ptep);
+		if (pte_none(old_pte))
+			continue;
+
+		if (pte_present(old_pte)) {
+			nr_ptes = mremap_folio_pte_batch(vma, old_addr, old_ptep, old_pte, max_nr_ptes);
+			force_flush = true;
+		}
+		pte = get_and_clear_full_ptes(mm, old_addr, old_ptep, nr_ptes, 0);
+		pte = move_pte(pte, old_addr, new_addr);
+		pte = move_soft_dirty_pte(pte);
+		set_ptes(mm, new_addr, new_ptep, pte, nr_ptes);
+	}
+
+	arch_leave_lazy_mmu_mode();
+	if (force_flush)
+		flush_tlb_range(vma, old_end - len, old_end);
+	if (new_ptl != old_ptl)
+		spin_unlock(new_ptl);
+	pte_unmap(new_ptep - 1);
+	pte_unmap_unlock(old_ptep - 1, old_ptl);
+	if (pmc->need_rmap_locks)
+		drop_rmap_locks(vma);
+	return 0;
+}
+`,
+  mremap_folio_pte_batch: `
+static int mremap_folio_pte_batch(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep, pte_t pte, int max_nr)
+{
+	struct folio *folio;
+
+	if (max_nr == 1)
+		return 1;
+	if (pte_batch_hint(ptep, pte) == 1)
+		return 1;
+
+	folio = vm_normal_folio(vma, addr, pte);
+	if (!folio || !folio_test_large(folio))
+		return 1;
+	return folio_pte_batch_flags(folio, NULL, ptep, &pte, max_nr, FPB_RESPECT_WRITE);
+}
+`,
   contpte_ptep_set_access_flags: `
 static bool all_match(pte_t *ptep, pte_t entry)
 {
@@ -177,7 +253,9 @@ int contpte_ptep_set_access_flags(struct vm_area_struct *vma, unsigned long addr
 };
 
 type ContpteScenario = Scenario<ContpteVariant, 'block'> & OffersC;
-const scenarios = [contpteFold, contpteUnfold, contpteFault, contpteZap] as unknown as readonly ContpteScenario[];
+const scenarios = Object.values(contpteScenarios) as unknown as readonly ContpteScenario[];
+
+const mremap = contpteScenarios.contpteMremap as unknown as ContpteScenario;
 
 async function verdictOf(scenario: ContpteScenario, variant: string, text: string | null) {
   const request = { scenario: scenario.name, variant, parameters };
@@ -201,10 +279,18 @@ const deep = process.env['SHOOTDOWN_DEEP'] === '1';
 /** Blocks of two entries; of four in the deep tests. */
 const parameters = deep ? {} : { block: 2 };
 /** Few states, or an early violation; the others are for the deep tests. */
-const QUICK = new Set(['two-folios', 'bbml0-no-tlbi', 'gathered-noop-test-dbm', 'clear-one-without-unfold']);
+const QUICK = new Set([
+  'contpte-fault gathered-noop-test-dbm',
+  'contpte-fold two-folios',
+  'contpte-mremap batch-ignores-write',
+  'contpte-unfold bbml0-no-tlbi',
+  'contpte-zap clear-one-without-unfold',
+]);
 const rows = scenarios.flatMap((scenario) =>
   scenario.variants.flatMap((variant) =>
-    deep || QUICK.has(variant.name) ? [[scenario.name, variant.name, scenario, variant] as const] : [],
+    deep || QUICK.has(`${scenario.name} ${variant.name}`)
+      ? [[scenario.name, variant.name, scenario, variant] as const]
+      : [],
   ),
 );
 
@@ -221,11 +307,23 @@ describe('the contpte layer in C', () => {
     },
   );
 
+  it('in which a batch of mremap() does not look at the write bit makes pages writable', async () => {
+    const { mremap_folio_pte_batch: batch = '', move_ptes: move = '' } = functions;
+    const careless = batch.replace('FPB_RESPECT_WRITE', '0');
+    expect(careless).not.toBe(batch);
+    const { verdict, property } = await verdictOf(mremap, 'batched/mixed', move + careless);
+    expect([verdict, property]).toEqual(['violation', 'mremap() makes no page writable']);
+  });
+
   it('that does not ask which folio a page belongs to folds across folios', async () => {
     const { __contpte_try_fold: fold = '', contpte_convert: convert = '' } = functions;
     const careless = fold.replace(/\tif \(folio_start[^;]*;\n/, '');
     expect(careless).not.toBe(fold);
-    const { verdict, property } = await verdictOf(scenarios[0] as ContpteScenario, 'two-folios', convert + careless);
+    const { verdict, property } = await verdictOf(
+      contpteScenarios.contpteFold as unknown as ContpteScenario,
+      'two-folios',
+      convert + careless,
+    );
     expect([verdict, property]).toEqual(['violation', contpte.MISPROGRAMMED]);
   });
 });

@@ -6,6 +6,7 @@ import type { Call, CFunction, KernelOffer, Memory, ReplaceableRoutine } from '@
 import { ModelError, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import { PFN_SHIFT } from '@shootdown/mmu';
+import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 
 type Kernel = contpte.ContpteKernel;
 type Cpu = contpte.ContpteCpu;
@@ -38,6 +39,9 @@ function header({ block = 4 }: Readonly<Record<string, number>>): string {
 typedef u64 pteval_t;
 typedef struct { pteval_t pte; } pte_t;
 typedef struct { pteval_t pgprot; } pgprot_t;
+typedef struct { unsigned long pmd; } pmd_t;
+typedef struct spinlock { int locked; } spinlock_t;
+typedef unsigned int fpb_t;
 typedef unsigned long tlbf_t;
 ${bits.join('\n')}
 #define PAGE_SHIFT ${contpte.PAGE_SHIFT}
@@ -46,7 +50,6 @@ ${bits.join('\n')}
 #define CONT_PTE_SIZE (1UL << CONT_PTE_SHIFT)
 #define CONT_PTE_MASK (~(CONT_PTE_SIZE - 1))
 #define CONT_PTES ${block}
-#define ALIGN_DOWN(x, a) ((x) & ~((a) - 1))
 #define pte_val(x) ((x).pte)
 #define __pte(x) ((pte_t) { (x) })
 #define pgprot_val(x) ((x).pgprot)
@@ -78,6 +81,51 @@ struct folio { struct page page; };
 struct mm_struct;
 struct vm_area_struct { struct mm_struct { int users; } *vm_mm; };
 #define pte_page(pte) pfn_to_page(pte_pfn(pte))
+#define pte_present(pte) pte_valid(pte)
+#define vm_normal_folio(vma, addr, pte) page_folio(pte_page(pte))
+#define folio_test_large(folio) (folio_nr_pages(folio) > 1)
+#define FPB_RESPECT_DIRTY ${contpte.FPB_RESPECT_DIRTY}
+#define FPB_RESPECT_WRITE ${contpte.FPB_RESPECT_WRITE}
+struct pagetable_move_control {
+	struct vm_area_struct *old, *new;
+	unsigned long old_addr, old_end, new_addr, len_in;
+	bool need_rmap_locks, for_stack;
+};
+spinlock_t *pte_lockptr(struct mm_struct *mm, pmd_t *pmd);
+pte_t *pte_offset_map(pmd_t *pmd, unsigned long addr);
+void spin_lock(spinlock_t *lock);
+void spin_unlock(spinlock_t *lock);
+int __folio_pte_batch_flags(struct folio *folio, pte_t *ptep, pte_t pte, unsigned int max_nr, fpb_t flags);
+static inline pte_t *pte_offset_map_lock(struct mm_struct *mm, pmd_t *pmd, unsigned long addr, spinlock_t **ptlp)
+{
+	*ptlp = pte_lockptr(mm, pmd);
+	spin_lock(*ptlp);
+	return pte_offset_map(pmd, addr);
+}
+static inline pte_t *pte_offset_map_rw_nolock(struct mm_struct *mm, pmd_t *pmd, unsigned long addr,
+					      pmd_t *pmdvalp, spinlock_t **ptlp)
+{
+	*ptlp = pte_lockptr(mm, pmd);
+	return pte_offset_map(pmd, addr);
+}
+static inline int folio_pte_batch_flags(struct folio *folio, struct vm_area_struct *vma, pte_t *ptep,
+					pte_t *ptentp, unsigned int max_nr, fpb_t flags)
+{
+	return __folio_pte_batch_flags(folio, ptep, *ptentp, max_nr, flags);
+}
+#define pte_unmap_unlock(ptep, ptl) spin_unlock(ptl)
+#define pte_unmap(ptep) ((void)0)
+#define SINGLE_DEPTH_NESTING 1
+#define spin_lock_nested(lock, subclass) spin_lock(lock)
+#define flush_tlb_batched_pending(mm) ((void)0)
+#define arch_enter_lazy_mmu_mode() ((void)0)
+#define arch_leave_lazy_mmu_mode() ((void)0)
+#define lazy_mmu_mode_enable() ((void)0)
+#define lazy_mmu_mode_disable() ((void)0)
+#define move_pte(pte, old_addr, new_addr) (pte)
+#define move_soft_dirty_pte(pte) (pte)
+#define take_rmap_locks(vma) ((void)0)
+#define drop_rmap_locks(vma) ((void)0)
 `;
 }
 
@@ -131,6 +179,15 @@ function areas(kernel: Kernel): readonly Vma[] {
   return known;
 }
 
+/** The lock of a table, one object per mm. */
+const locksOf = new WeakMap<Mm, Spinlock>();
+
+function lockOf(kernel: Kernel, mm: Mm): Spinlock {
+  let known = locksOf.get(mm);
+  if (!known) locksOf.set(mm, (known = kernel.lockOf(mm)));
+  return known;
+}
+
 /** A routine that takes its arguments as they stand, its entry by pointer. */
 type Passed = 'mm' | 'addr' | 'ptep' | 'pte' | 'vma' | 'dirty';
 
@@ -156,6 +213,28 @@ const POINTERS: Readonly<Partial<Record<keyof contpte.ContpteRoutines, readonly 
   contpte_ptep_set_access_flags: ['vma', 'addr', 'ptep', 'pte', 'dirty'],
 };
 
+/** mremap() of entries: what is to be moved comes in a struct on the caller's stack. A pmd entry is the mm itself. */
+const moves: ReplaceableRoutine<Kernel> = {
+  enter(cpu: Cpu, vma: Vma, old_addr: number, old_end: number, new_addr: number) {
+    const control = [vma, vma, old_addr, old_end, new_addr, old_end - old_addr, 0, 0];
+    const args = [{ out: control.length, first: control }, old_end - old_addr, vma.vm_mm, vma.vm_mm];
+    return { kernel: cpu.kernel, cpu: cpu.id, args };
+  },
+  call({ where }: Asked) {
+    throw new ModelError(`${where}: move_ptes() is not called by others here`);
+  },
+};
+
+const batches: ReplaceableRoutine<Kernel> = {
+  enter(cpu: Cpu, ptep: Ptep, pte: number, max_nr: number) {
+    const [vma = 0] = cpu.kernel.vmas;
+    const args = [vma, ptep.index * contpte.PAGE_SIZE, addressOf(cpu.kernel, ptep), pte, max_nr];
+    return { kernel: cpu.kernel, cpu: cpu.id, args };
+  },
+  call: (asked: Asked, _vma: Vma, _addr: number, ptep: number, pte: number, max_nr: number) =>
+    asked.kernel.routines.mremap_folio_pte_batch(cpuOf(asked), ptepAt(asked.kernel, ptep), pte, max_nr),
+};
+
 /** What the kernel has by a name, called from C. */
 function calling(name: keyof contpte.ContpteRoutines): CFunction<Kernel> {
   return (asked: Asked, ...args: readonly (number | object)[]) => {
@@ -170,9 +249,17 @@ function calling(name: keyof contpte.ContpteRoutines): CFunction<Kernel> {
 
 export const contpteOffer: KernelOffer<Kernel> = {
   header,
-  structs: { 'struct vm_area_struct': { vm_mm: (vma: Vma) => vma.vm_mm }, 'struct mm_struct': {} },
+  structs: {
+    'struct vm_area_struct': { vm_mm: (vma: Vma) => vma.vm_mm },
+    'struct mm_struct': {},
+    'struct spinlock': {},
+  },
   objects: (kernel) =>
-    Object.fromEntries([...kernel.mms, ...kernel.vmas, ...areas(kernel)].map((object, i) => [`object ${i}`, object])),
+    Object.fromEntries(
+      [...kernel.mms, ...kernel.vmas, ...areas(kernel), ...kernel.mms.map((mm) => lockOf(kernel, mm))].map(
+        (object, i) => [`object ${i}`, object],
+      ),
+    ),
   functions: {
     'pte_t __ptep_get(pte_t *ptep)': (asked: Asked, ptep: number) =>
       contpte.__ptep_get(cpuOf(asked), ptepAt(asked.kernel, ptep)),
@@ -202,6 +289,54 @@ export const contpteOffer: KernelOffer<Kernel> = {
           entry,
           dirty,
         ),
+    'pte_t ptep_get(pte_t *ptep)': (asked: Asked, ptep: number) =>
+      asked.kernel.routines.ptep_get(cpuOf(asked), ptepAt(asked.kernel, ptep)),
+    'pte_t get_and_clear_full_ptes(struct mm_struct *mm, unsigned long addr, pte_t *ptep, unsigned int nr, int full)': (
+      asked: Asked,
+      mm: Mm,
+      addr: number,
+      ptep: number,
+      nr: number,
+    ) => asked.kernel.routines.get_and_clear_full_ptes(cpuOf(asked), mm, addr, ptepAt(asked.kernel, ptep), nr),
+    'void set_ptes(struct mm_struct *mm, unsigned long addr, pte_t *ptep, pte_t pte, unsigned int nr)': (
+      asked: Asked,
+      mm: Mm,
+      addr: number,
+      ptep: number,
+      pte: number,
+      nr: number,
+    ) => asked.kernel.routines.set_ptes(cpuOf(asked), mm, addr, ptepAt(asked.kernel, ptep), pte, nr),
+    'void flush_tlb_range(struct vm_area_struct *vma, unsigned long start, unsigned long end)': (
+      asked: Asked,
+      vma: Vma,
+      start: number,
+      end: number,
+    ) => asked.kernel.routines.flush_tlb_range(cpuOf(asked), vma, start, end),
+    'unsigned int pte_batch_hint(pte_t *ptep, pte_t pte)': (asked: Asked, ptep: number, pte: number) =>
+      contpte.pte_batch_hint(cpuOf(asked), ptepAt(asked.kernel, ptep), pte),
+    'int __folio_pte_batch_flags(struct folio *folio, pte_t *ptep, pte_t pte, unsigned int max_nr, fpb_t flags)': (
+      asked: Asked,
+      folio: number,
+      ptep: number,
+      pte: number,
+      max_nr: number,
+      flags: number,
+    ) => {
+      const of = asked.kernel.folio(asked.kernel.page_folio(folio - MEM_MAP));
+      return asked.kernel.routines.folio_pte_batch_flags(
+        cpuOf(asked),
+        of,
+        ptepAt(asked.kernel, ptep),
+        pte,
+        max_nr,
+        flags,
+      );
+    },
+    'spinlock_t *pte_lockptr(struct mm_struct *mm, pmd_t *pmd)': ({ kernel }: Asked, mm: Mm) => lockOf(kernel, mm),
+    'pte_t *pte_offset_map(pmd_t *pmd, unsigned long addr)': ({ kernel }: Asked, mm: Mm, addr: number) =>
+      addressOf(kernel, kernel.pte_offset(mm, addr)),
+    'void spin_lock(spinlock_t *lock)': (_asked: Asked, lock: Spinlock) => spin_lock(lock),
+    'void spin_unlock(spinlock_t *lock)': (_asked: Asked, lock: Spinlock) => spin_unlock(lock),
     'struct vm_area_struct *tlb_flush_vma(struct mm_struct *mm)': ({ kernel }: Asked, mm: Mm) =>
       areas(kernel)[kernel.mms.indexOf(mm)] ?? 0,
     'void __flush_tlb_range(struct vm_area_struct *vma, unsigned long start, unsigned long end, unsigned long stride, int tlb_level, tlbf_t flags)':
@@ -232,6 +367,9 @@ export const contpteOffer: KernelOffer<Kernel> = {
     'pte_t contpte_ptep_get_lockless(pte_t *orig_ptep)': passing('contpte_ptep_get_lockless'),
     'int contpte_ptep_set_access_flags(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep, pte_t entry, int dirty)':
       passing('contpte_ptep_set_access_flags'),
+    'int move_ptes(struct pagetable_move_control *pmc, unsigned long extent, pmd_t *old_pmd, pmd_t *new_pmd)': moves,
+    'int mremap_folio_pte_batch(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep, pte_t pte, int max_nr)':
+      batches,
   },
   memories: (kernel) => [entries(kernel), memMap(kernel)],
 };

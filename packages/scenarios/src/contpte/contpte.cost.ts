@@ -7,7 +7,7 @@
  */
 import { arm64Costs, DirectExecutor, point, routine, runVirtualTime, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
-import { everyRow, type Comparison, type ComparisonTable, type EachRow } from '../comparison.ts';
+import { everyRow, type Comparison, type ComparisonTable, type EachRow, type Patch } from '../comparison.ts';
 import { contpteMachine, startContpte, type ContpteMachine, type ContpteTask, type InitialMapping } from './machine.ts';
 import { mprotect_folio_pte_batch, mremap_folio_pte_batch } from './one-by-one.ts';
 
@@ -141,7 +141,8 @@ const unfolds: Case['body'] = function* ({ vma, kernel }, cpu) {
 const percent = (now: number, base: number): number => Math.round(1000 * (now / base - 1)) / 10;
 
 /** The comparison: the steps of the series for fork() and munmap(), then what came later. */
-export async function compareContpte(each: EachRow = everyRow): Promise<Comparison> {
+export async function compareContpte(each: EachRow = everyRow, patch?: Patch): Promise<Comparison> {
+  if (patch) return await comparePatched(each, patch);
   const steps = [
     { variant: 'before', replace: before, folded: false, fork: '', munmap: '' },
     { variant: 'basic', replace: basic, folded: true, fork: '+1948.7 / +469.4', munmap: '+1104.8 / +233.6' },
@@ -183,6 +184,38 @@ export async function compareContpte(each: EachRow = everyRow): Promise<Comparis
       'mprotect() and mremap() gain more here than published: system calls, areas and the test program itself are not counted, which the row without blocks shows to be about half of the time there; and an M3 has a cheap TLBI.',
       'TLB reach and misses of a real trace: shootdown tlb apps/lab/data/traces/sort-3m.u64.gz --contpte.',
     ],
+  };
+}
+
+/** Today's kernel, and the same with routines of a user's own. */
+async function comparePatched(each: EachRow, patch: Patch): Promise<Comparison> {
+  const patched = (await patch.routines({ block: CONT_PTES })) as Routines;
+  const kernels = [
+    { variant: 'as it is', replace: {} },
+    { variant: patch.name, replace: patched },
+  ];
+  const measured = { folded: true } as const;
+  const microseconds = (one: Omit<Case, 'folded'>): number => cycles({ ...measured, ...one }) / CYCLES_PER_MICROSECOND;
+  const column = (key: string) => ({ key, heading: key, unit: 'us', ratio: true });
+  return {
+    name: 'contpte',
+    title: 'Operations on 2 MB mapped by contiguous entries',
+    columns: [
+      column('fork'),
+      column('munmap'),
+      column('mprotect'),
+      column('mremap'),
+      { ...column('unfold'), heading: 'unfold 32 blocks' },
+    ],
+    rows: await each(kernels, ({ variant, replace }) => ({
+      variant,
+      fork: microseconds({ replace, mms: 2, body: forks }),
+      munmap: microseconds({ replace, body: unmaps }),
+      mprotect: microseconds({ replace, body: toggles }),
+      mremap: microseconds({ replace, blocks: (2 * PAGES) / CONT_PTES, body: moves }),
+      unfold: microseconds({ replace, body: unfolds }),
+    })),
+    notes: ['Costs are those of the arm64 table in packages/machine/src/schedule/cost.ts.'],
   };
 }
 

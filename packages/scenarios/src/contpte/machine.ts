@@ -11,9 +11,11 @@ import {
   Frames,
   operation,
   program,
+  replaceRoutines,
   routine,
   SystemBuilder,
   type Property,
+  type Replacements,
   type Routine,
   type Steps,
   type System,
@@ -106,6 +108,8 @@ export interface ContpteMachineOptions {
 /** A machine under construction. */
 export interface ContpteMachine {
   readonly builder: SystemBuilder;
+  /** What its variant has in place of today's routines. */
+  readonly replace: Replacements;
   readonly block: number;
   readonly kernel: contpte.ContpteKernel;
   readonly tlb: ContiguousTlb;
@@ -162,7 +166,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     tlb,
     mms,
     folios,
-    routines: { ...routinesOf(request.variant), ...(request.replace as Partial<contpte.ContpteRoutines> | undefined) },
+    routines,
     ...(device && { smmu: new Smmu(builder, tlb.mmus.slice(0, 2), device) }),
   });
   const pgd = builder.region('mm.pgd', 1, { initial: 1 });
@@ -179,7 +183,19 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
   const [mm] = mms as [contpte.ContpteMm];
   const vma = { vm_mm: mm, vm_start: 0, vm_end: entries * PAGE_SIZE };
   kernel.vmas.push(vma);
-  return { builder, block, kernel, tlb, invariants, mms, vma, reader, readerPage, deviceNumber: device ? 2 : -1 };
+  return {
+    builder,
+    replace: request.variant.replace ?? {},
+    block,
+    kernel,
+    tlb,
+    invariants,
+    mms,
+    vma,
+    reader,
+    readerPage,
+    deviceNumber: device ? 2 : -1,
+  };
 }
 
 /** Puts a task on each processor and seals the machine. */
@@ -188,7 +204,7 @@ export function startContpte(
   tasks: readonly (ContpteTask | null)[],
   properties: readonly Property[] = machine.invariants.properties,
 ): System {
-  const { builder, kernel } = machine;
+  const { builder, replace, kernel } = machine;
   tasks.forEach((task, id) => {
     if (!task) return;
     // CPU2 runs kernel code alone: it needs no TLB of its own, and flushes nobody's.
@@ -196,7 +212,7 @@ export function startContpte(
     builder.processor({ name: id === 3 ? 'device' : `CPU${id}`, tasks: [program(task, machine, cpu)] });
   });
   for (const property of properties) builder.property(property);
-  return builder.build();
+  return replaceRoutines(builder.build(), replace);
 }
 
 /** The entries of a table. */

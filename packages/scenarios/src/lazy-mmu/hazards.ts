@@ -16,9 +16,20 @@ import {
   type System,
   type Trace,
 } from '@shootdown/machine';
-import { copy_pte_range_lazy, lazy, vmalloc } from '@shootdown/mm';
+import {
+  copy_pte_range_lazy,
+  lazy,
+  lazy_returns,
+  mprotect,
+  vmalloc,
+  VM_READ,
+  VM_WRITE,
+  zap_page_range_single,
+  type Kernel,
+  type Mm,
+} from '@shootdown/mm';
 import { mk_pte } from '@shootdown/mmu';
-import { lazyMachine, mapInSection, raiseSoftirq, RW, SOFTIRQ } from './lazy-machine.ts';
+import { kernelOfTheRuns, lazyMachine, mapInSection, raiseSoftirq, RW, SOFTIRQ } from './lazy-machine.ts';
 
 /** Which order of a section: as it was when it was wrong, or as it is. */
 export type SectionGeneration = 'old' | 'current';
@@ -31,6 +42,8 @@ export interface HazardSubject {
   /** What is different in this version, in a few words. */
   readonly version: string;
   readonly section: lazy.SectionRoutine;
+  /** It is a routine of the kernel of the runs, which gets its locks and its address space. */
+  readonly runs?: boolean;
   /** It works on the kernel's table. Default: on that of a process. */
   readonly kernel?: boolean;
   /** Entries of its table to begin with. Default: two pages mapped in a process's, none in the kernel's. */
@@ -56,6 +69,27 @@ const fork: lazy.SectionRoutine = routine('fork', function* ({ lazy: mode, curre
   });
 });
 
+/** zap_pte_range() of the runs, as MADV_DONTNEED calls it. */
+const zaps: lazy.SectionRoutine = routine('madvise(MADV_DONTNEED)', function* ({ kernel, ptes }) {
+  const { runs, cpu, mm } = ofTheRuns(kernel);
+  yield* zap_page_range_single(runs, cpu, mm, 0, ptes.length);
+  yield* lazy_returns(runs, cpu);
+});
+
+/** change_pte_range() of the runs, as mprotect() calls it. */
+const protects: lazy.SectionRoutine = routine('mprotect()', function* ({ kernel, ptes }) {
+  const { runs, cpu, mm } = ofTheRuns(kernel);
+  yield* mm.vmas.insert(0, ptes.length, VM_READ | VM_WRITE);
+  yield* mprotect(runs, cpu, mm, 0, ptes.length, VM_READ);
+  yield* lazy_returns(runs, cpu);
+});
+
+function ofTheRuns(kernel: lazy.Section['kernel']): { runs: Kernel; cpu: Cpu; mm: Mm } {
+  const cpu = kernel?.runs.cpus[0];
+  if (!kernel || !cpu) throw new ModelError('hazards: build: this section needs the kernel of the runs');
+  return { ...kernel, cpu };
+}
+
 /** What ships: every section of generic mm that uses the mode, and the versions that were wrong. */
 export const hazardSubjects: readonly HazardSubject[] = [
   {
@@ -65,6 +99,10 @@ export const hazardSubjects: readonly HazardSubject[] = [
     section: fork,
     entries: [lazy.make_device_exclusive_entry(DEVICE_PAGE), mk_pte(DEVICE_PAGE + 1, RW)],
   },
+  { name: 'zap_pte_range', generation: 'current', version: 'of the runs', section: zaps, runs: true },
+  { name: 'change_pte_range', generation: 'current', version: 'of the runs', section: protects, runs: true },
+  { name: 'move_ptes', generation: 'current', version: 'leave, flush, unlock', section: lazy.move_ptes },
+  { name: 'apply_to_pte_range', generation: 'current', version: '', section: lazy.apply_to_pte_range, kernel: true },
   {
     name: 'pagemap_scan_pmd_entry',
     generation: 'old',
@@ -203,7 +241,15 @@ export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memory
   const [ptl, otherPtl] = machine.ptl;
   if (!ptl || !otherPtl) throw new ModelError('hazards: build: no lock');
   const ptes = kernelTable ? machine.other : machine.own;
-  const section: lazy.Section = { lazy: machine.lazy, current: { task: 0 }, ptes, start: 0, ptl, otherPtl };
+  const section: lazy.Section = {
+    lazy: machine.lazy,
+    current: { task: 0 },
+    ptes,
+    start: 0,
+    ptl,
+    otherPtl,
+    ...(subject.runs && { kernel: kernelOfTheRuns(machine) }),
+  };
   if (!second) startCpu(machine.builder, first, [program(subject.section, section)]);
   else {
     const handler = program(subject.section, { ...section, current: { task: 0, interrupt: true } });

@@ -5,6 +5,7 @@
  * queued, the second read sees the swap-style value, and its bits are taken for a present entry: another page. The
  * hazard is not judged here, the damage is; `shootdown hazards` judges the hazard.
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu } from '@shootdown/cpu';
 import { program } from '@shootdown/machine';
@@ -73,11 +74,13 @@ const PLAIN_PAGE = 3;
 /** The child of a fork maps what its parent maps. */
 const SAME_PAGE = 'the child maps the page that the parent maps';
 
-export const lazyFork: Scenario<Design> = {
+export const lazyFork: Scenario<Design> & OffersC = {
   name: 'lazy-fork',
   title: 'Lazy MMU mode: does fork() copy the page of a device-exclusive entry that it has just restored?',
   seed: 'S0',
   variants: designs,
+  routines: () => ({ copy_pte_range: copy_pte_range_lazy }),
+  c: async () => (await import('./lazy.c.ts')).lazyOffer,
   build({ variant, memoryModel }) {
     const own = [lazy.make_device_exclusive_entry(EXCLUSIVE_PAGE), mk_pte(PLAIN_PAGE, RW)];
     const { arch, readsAgain = 'ptep_get' } = variant;

@@ -6,6 +6,7 @@ import { addCpu, send_IPI, type Cpu } from '@shootdown/cpu';
 import {
   defineOperation,
   Frames,
+  ModelError,
   operation,
   routine,
   SystemBuilder,
@@ -14,7 +15,7 @@ import {
   type Region,
   type Steps,
 } from '@shootdown/machine';
-import { lazy } from '@shootdown/mm';
+import { lazy, lazy_flush_begins, Mm, type Kernel } from '@shootdown/mm';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, SaturatedTlb, tinyShape } from '@shootdown/mmu';
 import type { Spinlock } from '@shootdown/sync';
 
@@ -55,6 +56,8 @@ export interface LazyMachine {
   readonly own: readonly EntryPointer[];
   readonly other: readonly EntryPointer[];
   readonly ptl: readonly Spinlock[];
+  /** The lock words of both tables. */
+  readonly locks: Region;
   /** Per page: what may no longer be done through a cached entry: 1 write, 2 anything. */
   readonly revoked: Region;
 }
@@ -116,9 +119,40 @@ export function lazyMachine(options: LazyMachineOptions): LazyMachine {
     lazy: mode,
     own: pointers(TABLE.own),
     other: pointers(TABLE.other),
+    locks,
     ptl: [0, 1].map((i) => ({ name: i === 0 ? 'ptl' : 'dst_ptl', word: locks.at(i) })),
     revoked: builder.region('revoked', ENTRIES),
   };
+}
+
+/** The kernel of the runs, and an address space whose table is the process's own. */
+export function kernelOfTheRuns({ builder, frames, cpus, lazy: mode, locks }: LazyMachine): { runs: Kernel; mm: Mm } {
+  const mm = new Mm(builder, 1, { root: TABLE.own, cpumask: 1 });
+  const unused = (what: string): never => {
+    throw new ModelError(`hazards: ${what}: this machine has one address space`);
+  };
+  const runs: Kernel = {
+    builder,
+    cpus,
+    mmus: [],
+    frames,
+    shape: tinyShape(1, ENTRIES),
+    arch: {
+      name: 'one step',
+      *flush_tlb_mm_range(cpu, _mm, start, end): Steps {
+        yield* lazy_flush_begins({ lazy: mode }, cpu);
+        yield* lazy.flush_tlb_range(mode, { task: cpu.id }, start, Math.min(end, ENTRIES) - start);
+      },
+      switch_mm: () => unused('switch_mm'),
+      enter_lazy_tlb: () => unused('enter_lazy_tlb'),
+      leave_mm: () => unused('leave_mm'),
+      init_new_context: () => unused('init_new_context'),
+      pte_needs_flush: () => true,
+    },
+    ptl: locks,
+    lazy: mode,
+  };
+  return { runs, mm };
 }
 
 const REVOKE = defineOperation({

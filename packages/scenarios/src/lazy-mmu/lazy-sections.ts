@@ -2,6 +2,7 @@
  * `lazy-pagemap-scan`, `lazy-migrate-vma`, `lazy-unlock`, `lazy-error-path`, `lazy-sleep`, `lazy-order`: one section of
  * mm each, in the order that was wrong and in the one that is right, while a user accesses the pages through a TLB.
  */
+import type { OffersC } from '@shootdown/c';
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu, user_mode, type Cpu } from '@shootdown/cpu';
 import { program, routine, type Steps } from '@shootdown/machine';
@@ -47,12 +48,14 @@ const user = routine('user', function* (machine: LazyMachine, cpu: Cpu): Steps {
   yield* user_mode(cpu);
 });
 
-function scenarioOf(described: SectionScenario): Scenario<Design> {
+function scenarioOf(described: SectionScenario): Scenario<Design> & OffersC {
   return {
     name: described.name,
     title: described.title,
     seed: 'S0',
     variants: described.designs,
+    routines: ({ section }) => ({ [section.routineName]: section }),
+    c: async () => (await import('./lazy.c.ts')).lazyOffer,
     build({ variant, memoryModel }) {
       const machine = lazyMachine({
         memoryModel,
