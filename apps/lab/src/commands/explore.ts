@@ -153,7 +153,8 @@ function searchOptions(args: Arguments): ExploreOptions {
   const timeoutSeconds = args.whole('timeout', 1);
   return {
     search: args.oneOf('search', ['bfs', 'dfs'] as const) ?? 'bfs',
-    reduction: !args.has('no-reduction'),
+    // Left to the explorer otherwise: it does without where that is cheaper.
+    ...(args.has('no-reduction') && { reduction: false }),
     exact: args.has('exact'),
     all: args.has('all'),
     verifyPoints: args.has('verify-points'),
