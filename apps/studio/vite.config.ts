@@ -3,10 +3,11 @@ import { defineConfig, type Plugin } from 'vite';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** What needs Node: the explorer's worker threads, and reading traces from files. A page has neither. */
+/** What needs Node: the explorer's worker threads, files of grammars and traces. A page has none of them. */
 const nodeOnly: readonly (readonly [importer: string, source: string, instead: string])[] = [
   ['/packages/explorer/', './pool.ts', here('src/engine/no-pool.ts')],
   ['/packages/explorer/', './mutant-thread.ts', here('src/engine/no-pool.ts')],
+  ['/packages/c/', './grammar.ts', here('src/engine/c-grammar.ts')],
   ['/packages/mmu/', './trace/references.ts', here('src/engine/no-files.ts')],
 ];
 const withoutNode: Plugin = {
@@ -33,5 +34,6 @@ export default defineConfig({
       },
     },
   },
-  build: { target: 'es2022', outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 1200 },
+  // Texts of examples are files to fetch, however small.
+  build: { assetsInlineLimit: 0, target: 'es2022', outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 1200 },
 });

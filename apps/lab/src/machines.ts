@@ -22,6 +22,15 @@ export function topologyNames(): string[] {
     .sort();
 }
 
+/** What a machine that comes with the command shows, and what to look at in it. */
+export function aboutTopology(name: string): string {
+  return parseTopologyText(readText(shippedPath(name), 'topology'), name).about ?? '';
+}
+
+function shippedPath(name: string): string {
+  return fileURLToPath(new URL(`${name}.json`, SHIPPED));
+}
+
 /** The demo that is a table of runs, and not a machine. */
 export const FLUSH_COUNTS = 'flush-counts';
 
@@ -45,10 +54,8 @@ export function machineNamed(nameOrFile: string): AssembledMachine {
   if (demo) return assemble(parseTopology(demo.topology, demo.name));
   if (nameOrFile === FLUSH_COUNTS)
     throw new ModelError(`machine: ${FLUSH_COUNTS}: a table of runs, not a machine: shootdown run ${FLUSH_COUNTS}`);
-  if (topologyNames().includes(nameOrFile)) {
-    const path = fileURLToPath(new URL(`${nameOrFile}.json`, SHIPPED));
-    return assemble(parseTopologyText(readText(path, 'topology'), nameOrFile));
-  }
+  if (topologyNames().includes(nameOrFile))
+    return assemble(parseTopologyText(readText(shippedPath(nameOrFile), 'topology'), nameOrFile));
   if (!namesFile(nameOrFile))
     throw new ModelError(
       `machine: no demo ${unknownName(nameOrFile, [FLUSH_COUNTS, ...demoNames(), ...topologyNames()])}; or a topology file`,

@@ -19,7 +19,8 @@ describe.each(topologyNames())('%s', (name) => {
   const executor = new Counting(machine.system);
   const sent: SentMessage[] = [];
   executor.onMessage = (message) => sent.push(message);
-  runVirtualTime(executor, { costs: machine.costs, until: machine.until, stepsMax: 20_000 });
+  const { costs, until, untilAtRest, untilZero } = machine;
+  runVirtualTime(executor, { costs, until, untilAtRest, untilZero, stepsMax: 6000 });
   const names = new Set([...machine.system.components.map((component) => component.name), 'hardware', 'host']);
   /** Answered from words, or telling of a delivery: no machine steps. */
   const NOTES = new Set([
@@ -64,7 +65,7 @@ test('CPUs, MMUs, vCPUs and physical CPUs talk to one another', () => {
     const kind = (component: string): string => component.replace(/^(?:busy|mixed)\./, '').replace(/\d+/, 'N');
     const found = new Set<string>();
     executor.onMessage = ({ from, to, type }) => found.add(`${kind(from)} ${type} ${kind(to)}`);
-    runVirtualTime(executor, { costs: machine.costs, until: machine.until, stepsMax: 20_000 });
+    runVirtualTime(executor, { costs: machine.costs, until: machine.until, stepsMax: 6000 });
     return found;
   };
   expect([...kinds('kvm-two-vms')]).toEqual(

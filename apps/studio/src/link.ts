@@ -18,15 +18,15 @@ export interface MachinesInLink {
 export interface Link {
   readonly tab: Tab;
   /** Null: the page chooses. */
-  readonly request: SystemRequest | null;
+  readonly request: Omit<SystemRequest, 'own'> | null;
   /** A walk of the sender's; null: the counterexample. */
   readonly schedule: readonly number[] | null;
   /** Steps done; null: as many as there are. */
   readonly at: number | null;
   /** Machines to run, A and B: names, or a name with a packed topology. */
   readonly machines: MachinesInLink;
-  /** A module of the sender's own. It is shown, and runs only when asked for. */
-  readonly module: string | null;
+  /** Code of the sender's own, packed. It is shown, and runs only when asked for. */
+  readonly code: { readonly name: string; readonly packed: string } | null;
   /** What the reader is told about a part that was not understood. */
   readonly complaint: string | null;
 }
@@ -59,9 +59,18 @@ export function parseLink(fragment: string): Link {
     schedule: scheduleOf(words.get('s'), complaints),
     at: at !== null && /^\d{1,8}$/.test(at) ? Number(at) : null,
     machines: { a: words.get('a'), b: words.get('b') },
-    module: words.get('module'),
+    code: codeIn(words),
     complaint: complaints.length > 0 ? `The link was not understood in full: ${complaints.join('; ')}.` : null,
   };
+}
+
+/** Code by the name of its file, which says what language it is in. */
+const FILE = /^[\w./-]{1,100}\.(?:[cm]?[jt]s|c|patch|diff)$/;
+
+function codeIn(words: URLSearchParams): Link['code'] {
+  const packed = words.get('code');
+  const name = words.get('file') ?? 'module.ts';
+  return packed === null ? null : { name: FILE.test(name) ? name : 'module.ts', packed };
 }
 
 function decoded(part: string): string {
@@ -93,19 +102,21 @@ function scheduleOf(text: string | null, complaints: string[]): readonly number[
 }
 
 /** The fragment that says it. */
-export function formatLink({ tab, request, schedule, at, machines, module }: Omit<Link, 'complaint'>): string {
+export function formatLink({ tab, request, schedule, at, machines, code }: Omit<Link, 'complaint'>): string {
   if (tab === 'run') {
     const named = Object.entries(machines).flatMap(([name, word]) =>
       word === null ? [] : [`${name}=${encodeURIComponent(word)}`],
     );
     return named.length === 0 ? '#/run' : `#/run?${named.join('&')}`;
   }
-  if (!request) return `#/${tab}${module === null ? '' : `?${new URLSearchParams({ module }).toString()}`}`;
+  const own = code === null ? [] : [`file=${encodeURIComponent(code.name)}`, `code=${code.packed}`];
+  if (!request) return `#/${tab}${own.length === 0 ? '' : `?${own.join('&')}`}`;
   const words: string[] = [`mm=${request.memoryModel}`];
   const set = Object.entries(request.parameters).map(([name, value]) => `${name}:${value}`);
   if (set.length > 0) words.push(`set=${set.join(',')}`);
   for (const mutation of request.mutations) words.push(`m=${encodeURIComponent(mutation)}`);
   if (schedule !== null) words.push(`s=${formatSchedule(schedule)}`);
   if (at !== null) words.push(`at=${at}`);
-  return `#/${tab}/${request.scenario}/${request.variant}?${words.join('&')}`;
+  words.push(...own);
+  return `#/${tab}/${encodeURIComponent(request.scenario)}/${request.variant.split('/').map(encodeURIComponent).join('/')}?${words.join('&')}`;
 }

@@ -1,8 +1,9 @@
 /** What the page knows: signals that the panes read, and the few things that change them. */
 import { batch, computed, signal } from '@preact/signals';
-import type { Beyond, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './engine/api.ts';
+import type { Beyond, OwnCode, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './engine/api.ts';
 import { background, foreground } from './engine/client.ts';
-import { formatLink, parseLink, type MachinesInLink, type Tab } from './link.ts';
+import { formatLink, parseLink, type Link, type MachinesInLink, type Tab } from './link.ts';
+import { pack, unpack } from './pack.ts';
 
 export const tab = signal<Tab>('explore');
 export const scenarios = signal<readonly ScenarioEntry[]>([]);
@@ -17,11 +18,18 @@ export const progress = signal<SearchProgress | null>(null);
 export const trouble = signal<string | null>(null);
 /** Machines to run, as the address names them. */
 export const machinesInLink = signal<MachinesInLink>({ a: null, b: null });
-const module = signal<string | null>(null);
+/** The scenarios of the reader's own code. */
+export const ownEntries = signal<readonly ScenarioEntry[]>([]);
+/** Code that came with a link and has not run: the reader has not asked for it. */
+export const waitingCode = signal<OwnCode | null>(null);
 
 export const steps = computed(() => walk.value?.trace.steps.length ?? 0);
 export const isOwnWalk = computed(() => walk.value !== null && walk.value !== verdict.value?.walk);
-export const scenario = computed(() => scenarios.value.find(({ name }) => name === request.value?.scenario) ?? null);
+/** What the pickers offer. */
+export const offered = computed(() =>
+  request.value?.own && ownEntries.value.length > 0 ? ownEntries.value : scenarios.value,
+);
+export const scenario = computed(() => offered.value.find(({ name }) => name === request.value?.scenario) ?? null);
 export const variant = computed(
   () => scenario.value?.variants.find(({ name }) => name === request.value?.variant) ?? null,
 );
@@ -41,7 +49,6 @@ export async function openLink(): Promise<void> {
   batch(() => {
     tab.value = link.tab;
     machinesInLink.value = link.machines;
-    module.value = link.module;
     trouble.value = link.complaint;
   });
   try {
@@ -53,13 +60,26 @@ export async function openLink(): Promise<void> {
   const first = scenarios.value[0];
   const variantOfFirst = first?.variants[0];
   if (!first || !variantOfFirst) return;
-  const wanted = link.request ?? {
+  const code = await codeOf(link);
+  const isWaiting = code !== null && !approved.has(keyOf(code));
+  const wanted = (!isWaiting && link.request && { ...link.request, own: code }) || {
     scenario: first.name,
     variant: variantOfFirst.name,
     memoryModel: variantOfFirst.memoryModel,
     parameters: {},
     mutations: [],
+    own: null,
   };
+  if (isWaiting) {
+    // It is shown, and no more than that.
+    batch(() => {
+      waitingCode.value = code;
+      waitingLink = location.hash;
+      tab.value = 'write';
+      request.value = wanted;
+    });
+    return;
+  }
   if (link.tab !== 'explore') {
     request.value = wanted;
     return;
@@ -69,6 +89,36 @@ export async function openLink(): Promise<void> {
     return;
   }
   await exploreAgain(wanted, link.schedule, link.at);
+}
+
+/** Code that the reader has asked to run, packed for links. */
+const approved = new Map<string, string>();
+
+function keyOf({ name, text }: OwnCode): string {
+  return `${name}\n${text}`;
+}
+
+async function codeOf({ code }: Link): Promise<OwnCode | null> {
+  if (code === null) return null;
+  try {
+    return { name: code.name, text: await unpack(code.packed) };
+  } catch (error) {
+    trouble.value = said(error);
+    return null;
+  }
+}
+
+/** What a link with such code asks for besides, once the code may run. */
+let waitingLink: string | null = null;
+
+/** The reader has asked for this code to run. Returns the link that it came with, if it is the same still. */
+export async function approve(own: OwnCode): Promise<string | null> {
+  const isSame = waitingCode.value !== null && keyOf(waitingCode.value) === keyOf(own);
+  approved.set(keyOf(own), await pack(own.text));
+  const link = isSame ? waitingLink : null;
+  waitingCode.value = null;
+  waitingLink = null;
+  return link;
 }
 
 /** Searches a system and shows what comes out. */
@@ -181,13 +231,14 @@ export async function exploreFromHere(): Promise<void> {
 }
 
 function addressOf(schedule: readonly number[] | null, step: number | null): string {
+  const own = request.value?.own ?? null;
   return formatLink({
     tab: tab.value,
     request: request.value,
     schedule,
     at: step,
     machines: machinesInLink.value,
-    module: module.value,
+    code: own ? { name: own.name, packed: approved.get(keyOf(own)) ?? '' } : null,
   });
 }
 
@@ -209,17 +260,18 @@ export function pushAddress(schedule: readonly number[] | null, step: number | n
 export function choose(changes: Partial<SystemRequest>): void {
   const old = request.value;
   if (!old) return;
-  const entry = scenarios.value.find(({ name }) => name === (changes.scenario ?? old.scenario));
+  const entry = offered.value.find(({ name }) => name === (changes.scenario ?? old.scenario));
   const variantName = changes.variant ?? (changes.scenario === undefined ? old.variant : entry?.variants[0]?.name);
   const picked = entry?.variants.find(({ name }) => name === variantName);
+  // Another scenario or variant begins anew; anything else is a change of what is there.
+  const kept = changes.scenario === undefined && changes.variant === undefined ? old : null;
   const next: SystemRequest = {
     scenario: changes.scenario ?? old.scenario,
     variant: variantName ?? '',
-    memoryModel: changes.memoryModel ?? picked?.memoryModel ?? 'sc',
-    parameters:
-      changes.parameters ?? (changes.scenario === undefined && changes.variant === undefined ? old.parameters : {}),
-    mutations:
-      changes.mutations ?? (changes.scenario === undefined && changes.variant === undefined ? old.mutations : []),
+    memoryModel: changes.memoryModel ?? kept?.memoryModel ?? picked?.memoryModel ?? 'sc',
+    parameters: changes.parameters ?? kept?.parameters ?? {},
+    mutations: changes.mutations ?? kept?.mutations ?? [],
+    own: changes.own === undefined ? old.own : changes.own,
   };
   request.value = next;
   trouble.value = null;
@@ -234,6 +286,15 @@ export function openTab(name: Tab): void {
   const stale = name === 'explore' && wanted !== null && JSON.stringify(wanted) !== explored;
   history.pushState(null, '', stale ? addressOf(null, null) : currentAddress());
   if (stale) void exploreAgain(wanted);
+}
+
+/** Mutates a system, on its screen. */
+export function mutateSystem(wanted: SystemRequest): void {
+  batch(() => {
+    tab.value = 'mutate';
+    request.value = wanted;
+  });
+  pushAddress(null, null);
 }
 
 /** Shows a system on the screen Explore. */

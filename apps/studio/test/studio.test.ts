@@ -1,4 +1,5 @@
 /** The built page in a real browser: the same verdicts as the command's, and every control does what it says. */
+import { deflateRawSync } from 'node:zlib';
 import { AxeBuilder } from '@axe-core/playwright';
 import { explore, mutate, resolveScenario } from '@shootdown/explorer';
 import { formatSchedule } from '@shootdown/machine';
@@ -40,6 +41,20 @@ async function seriousFaults(page: Page): Promise<unknown[]> {
     .map(({ id, nodes }) => [id, nodes[0]?.html]);
 }
 
+/** Waits for something to be true in the page, whose policy does not let it evaluate texts by itself. */
+async function until(page: Page, condition: string): Promise<void> {
+  await expect.poll(() => page.evaluate<boolean>(condition), { timeout: 20_000 }).toBe(true);
+}
+
+async function pick(page: Page, example: string): Promise<void> {
+  const value = await page.getAttribute(
+    `[data-testid=gallery] option:text-is("${example.replace(/.*\/src\//, '')}")`,
+    'value',
+  );
+  await page.selectOption('[data-testid=gallery]', value ?? '');
+  await until(page, `document.querySelector('input.wide').value === '${example}'`);
+}
+
 const COMPARED: readonly (readonly [scenario: string, variant: string])[] = [
   ['ptdump-vmalloc', 'unlocked'],
   ['ptdump-vmalloc', 'trylock-2026-plus-v6'],
@@ -79,22 +94,22 @@ describe('the studio', () => {
   it('takes another choice, explores on from there, and goes back', async () => {
     const page = await open('#/explore/ptdump-vmalloc/unlocked?mm=sc&at=2');
     await page.click('.wi .btn:has-text("take")');
-    await page.waitForFunction(`document.querySelector('[data-testid=step]')?.textContent === '2 / 2'`);
+    await until(page, `document.querySelector('[data-testid=step]')?.textContent === '2 / 2'`);
     expect(page.url()).toContain('s=');
     await page.waitForSelector('[data-settled=true]');
     await page.keyboard.press('e');
-    await page.waitForFunction(`Number(document.querySelector('[data-testid=step]')?.textContent?.split('/')[1]) > 2`);
+    await until(page, `Number(document.querySelector('[data-testid=step]')?.textContent?.split('/')[1]) > 2`);
     await page.keyboard.press('Escape');
-    await page.waitForFunction(`document.querySelector('[data-testid=step]')?.textContent === '12 / 12'`);
+    await until(page, `document.querySelector('[data-testid=step]')?.textContent === '12 / 12'`);
     await page.goBack();
-    await page.waitForFunction(`document.querySelector('[data-testid=step]')?.textContent !== '12 / 12'`);
+    await until(page, `document.querySelector('[data-testid=step]')?.textContent !== '12 / 12'`);
   });
 
   it('picks another variant, and says what a link means that it does not understand', async () => {
     const page = await open('#/explore/ptdump-vmalloc/unlocked?mm=vax&s=nonsense');
     expect(await page.textContent('[role=alert]')).toContain('no memory model vax');
     await page.selectOption('[data-testid=variant]', 'v1');
-    await page.waitForFunction(`document.querySelector('[data-testid=verdict]')?.textContent?.includes('Safe')`);
+    await until(page, `document.querySelector('[data-testid=verdict]')?.textContent?.includes('Safe')`);
     expect(page.url()).toContain('/ptdump-vmalloc/v1');
   });
 
@@ -141,7 +156,39 @@ describe('the studio', () => {
     await page.waitForSelector('[role=alert]');
     expect(await page.textContent('[role=alert]')).toContain('mine');
     await page.goBack();
-    await page.waitForFunction(`document.querySelector('.big')?.textContent?.includes('against')`);
+    await until(page, `document.querySelector('.big')?.textContent?.includes('against')`);
+  });
+
+  it('shows code from a link and runs it only when asked, says its mistakes, and searches what is written', async () => {
+    const wrong = 'const thing: number = 1;\nthrow new Error(`${typeof fetch} ${thing}`);\n';
+    const packed = deflateRawSync(wrong).toString('base64url');
+    const page = await open(`#/write/mine/v?file=mine.ts&code=${packed}`);
+    expect(await page.textContent('[data-testid=waiting]')).toContain('has not run');
+    expect(await page.textContent('.cm-content')).toContain('typeof fetch');
+    expect(await seriousFaults(page)).toEqual([]);
+    await page.click('[data-testid=run]');
+    expect(await page.textContent('.mistakes')).toContain('line 2 Error: undefined 1');
+    await page.waitForSelector('.cm-lint-marker-error');
+    await pick(page, 'packages/scenarios/src/ptdump-vmalloc.ts');
+    await page.click('[data-testid=run]');
+    const shipped = resolveScenario(scenarios, { scenario: 'ptdump-vmalloc', variant: 'unlocked' });
+    const found = await explore(shipped.build());
+    expect(await page.textContent('[data-testid=own-verdict]')).toContain('Violation');
+    expect(await page.textContent('[data-testid=outcome]')).toContain(`${found.states} states, depth ${found.depth}`);
+    await page.click('[data-testid=outcome] .btn:has-text("Open in Explore")');
+    await page.waitForSelector('[data-settled=true] [data-testid=step]');
+    expect(await page.getAttribute('main', 'data-schedule')).toBe(formatSchedule(found.schedule ?? []));
+    expect(page.url()).toContain('#/explore/ptdump-vmalloc/unlocked?mm=sc&file=');
+    await page.reload();
+    await page.waitForSelector('[data-testid=waiting]');
+    await page.waitForSelector('[data-settled=true]');
+    await pick(page, 'wrong.c');
+    await page.click('[data-testid=run]');
+    expect(await page.textContent('.mistakes')).toContain('line 5 pud_claer() is not known here');
+    await pick(page, 'my.c');
+    await page.click('[data-testid=run]');
+    await page.waitForSelector('[data-testid=own-verdict]');
+    expect(await page.textContent('[data-testid=outcome]')).toContain('no access to a freed frame or table');
   });
 
   it.each([1440, 390])('has no serious fault for assistive technology at %i pixels', async (width) => {

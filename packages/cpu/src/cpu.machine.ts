@@ -33,6 +33,10 @@ export type CpuEvent =
   | { readonly type: 'enter_kernel' }
   /** The scheduler's tick: accepted where the kernel would preempt. */
   | { readonly type: 'reschedule' }
+  /**
+   * context_switch(), with interrupts off: another of the CPU's tasks goes on, with interrupts on, or the idle task.
+   */
+  | { readonly type: 'switch_to' | 'switch_to_idle'; readonly slot: number }
   /** The load balancer pulls the task to another CPU, by name: accepted where it may be preempted. */
   | { readonly type: 'migrate'; readonly to: string }
   | { readonly type: 'ipi'; readonly vector: string }
@@ -40,7 +44,7 @@ export type CpuEvent =
 
 export type CpuEmitted =
   | { readonly type: 'interrupt'; readonly vector: string }
-  | { readonly type: 'switch' }
+  | { readonly type: 'switch'; readonly slot?: number }
   | { readonly type: 'migrate'; readonly to: string }
   /** The idle loop halts the CPU until an interrupt comes. */
   | { readonly type: 'hlt' };
@@ -69,6 +73,10 @@ export const cpuMachine = setup({
     forget: assign({ interrupted: 'irqs_on' as const }),
     halt: emit({ type: 'hlt' as const }),
     switchTask: emit({ type: 'switch' as const }),
+    switchTo: emit(({ event }) => ({
+      type: 'switch' as const,
+      slot: event.type === 'switch_to' || event.type === 'switch_to_idle' ? event.slot : 0,
+    })),
     migrateTask: emit(({ event }) => ({ type: 'migrate' as const, to: event.type === 'migrate' ? event.to : '' })),
     raise: assign({ preempt_count: ({ context }) => context.preempt_count + 1 }),
     lower: assign({ preempt_count: ({ context }) => context.preempt_count - 1 }),
@@ -95,7 +103,11 @@ export const cpuMachine = setup({
     },
     irqs_off: {
       tags: ['executes'],
-      on: { local_irq_enable: 'irqs_on' },
+      on: {
+        local_irq_enable: 'irqs_on',
+        switch_to: { target: 'irqs_on', actions: 'switchTo' },
+        switch_to_idle: { target: 'idle', actions: ['switchTo', 'halt'] },
+      },
     },
     hardirq: {
       tags: ['executes'],
@@ -105,6 +117,8 @@ export const cpuMachine = setup({
           { guard: 'fromIdle', target: 'idle', actions: ['forget', 'halt'] },
           { target: 'irqs_on' },
         ],
+        switch_to: { actions: [{ type: 'remember', params: { from: 'irqs_on' } }, 'switchTo'] },
+        switch_to_idle: { actions: [{ type: 'remember', params: { from: 'idle' } }, 'switchTo'] },
       },
     },
     user: {

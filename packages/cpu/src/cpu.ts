@@ -81,11 +81,13 @@ export function interruptPending(cx: OperationContext, cpu: Cpu): boolean {
 export interface StartOptions {
   /** The component that must let the CPU execute: the host's view of a virtual CPU. */
   readonly gate?: string;
+  /** False: the tasks take turns as the scheduler has it (`scheduler.ts`), and no tick by itself. Default true. */
+  readonly ticks?: boolean;
   /** CPUs to which a task that may be preempted can be moved. Default: none. */
   readonly migratesTo?: readonly Cpu[];
 }
 
-const START_KEYS = keysOf<StartOptions>()('gate', 'migratesTo');
+const START_KEYS = keysOf<StartOptions>()('gate', 'ticks', 'migratesTo');
 
 /**
  * Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may
@@ -99,7 +101,7 @@ export function startCpu(
   options: StartOptions = {},
 ): number {
   checkOptions(`cpu: ${cpu.name}: startCpu`, options, START_KEYS);
-  const { gate, migratesTo = [] } = options;
+  const { gate, ticks = true, migratesTo = [] } = options;
   const processor = builder.processor({
     name: cpu.name,
     component: `${cpu.name}.cpu`,
@@ -117,7 +119,7 @@ export function startCpu(
       drained: true,
     });
   }
-  if (tasks.length > 1) {
+  if (tasks.length > 1 && ticks) {
     builder.spontaneous({
       name: `${cpu.name} tick`,
       kind: 'hardware',

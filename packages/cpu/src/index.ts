@@ -17,3 +17,13 @@ export {
   type GuestHooks,
   type StartOptions,
 } from './cpu.ts';
+export {
+  IDLE_TASK,
+  runQueueMachine,
+  type Entity,
+  type RunQueueContext,
+  type RunQueueEmitted,
+  type RunQueueEvent,
+  type RunQueueInput,
+} from './runqueue.machine.ts';
+export { RESCHEDULE_VECTOR, Scheduler, SchedulerCounter, type SchedulerOptions } from './scheduler.ts';

@@ -108,6 +108,17 @@ export class Rwsem {
     return cx.read(this.waitList.base) - 1;
   }
 
+  /**
+   * Words of which one changes before a task gets the lock: the first waits for the holder, others for who is before.
+   */
+  waitsFor(read: (address: number) => number, task: number): readonly number[] {
+    if (read(this.waitList.base) === 1 + task) return [this.waitList.base, this.count];
+    for (let i = 1; i < this.tasks; i++) {
+      if (read(this.waitList.base + i) === 1 + task) return [this.waiting.base + read(this.waitList.base + i - 1) - 1];
+    }
+    return this.words;
+  }
+
   /** rwsem_add_waiter(). */
   enqueue(cx: OperationContext, task: number, what: number): void {
     let end = this.waitList.base;
@@ -119,16 +130,23 @@ export class Rwsem {
 
   /** rwsem_del_waiter() for the first one. */
   dequeue(cx: OperationContext): void {
-    const tasks = Array.from({ length: this.tasks }, (_, i) => cx.read(this.waitList.base + i) - 1).filter(
-      (task) => task >= 0,
-    );
-    const first = tasks.shift();
-    if (first !== undefined) cx.write(this.waiting.base + first, Waiting.no);
-    this.#setList(cx, tasks);
+    const first = this.firstWaiter(cx);
+    if (first >= 0) cx.write(this.waiting.base + first, Waiting.no);
+    const rest: number[] = [];
+    for (let i = 1; i < this.tasks; i++) {
+      const task = cx.read(this.waitList.base + i) - 1;
+      if (task < 0) break;
+      rest.push(task);
+    }
+    this.#setList(cx, rest);
   }
 
   #setList(cx: OperationContext, tasks: readonly number[]): void {
-    for (let i = 0; i < this.tasks; i++) cx.write(this.waitList.base + i, 1 + (tasks[i] ?? -1));
+    for (let i = 0; i < this.tasks; i++) {
+      const task = tasks[i];
+      if (task === undefined && cx.read(this.waitList.base + i) === 0) break;
+      cx.write(this.waitList.base + i, 1 + (task ?? -1));
+    }
     if (tasks.length === 0) cx.write(this.count, cx.read(this.count) & ~RWSEM_FLAG_WAITERS);
   }
 
@@ -237,6 +255,10 @@ const WAIT_WRITE = defineOperation({
     return 0;
   },
   footprint: allWords,
+  waitsFor(read, op, processor) {
+    const sem = semOf(op);
+    return sem.waitsFor(read, op.a === SELF ? processor : op.a);
+  },
 });
 
 const TRY_READ = defineOperation({

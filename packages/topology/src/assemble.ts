@@ -4,10 +4,10 @@
 import { Frames, SystemBuilder, withCosts, type CostModel, type System } from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
 import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape } from '@shootdown/mmu';
-import { architectures, CALL_FUNCTION_VECTOR, type Architecture, type Kernel } from '@shootdown/mm';
+import { architectures, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
-import { startKernel, type OwnThreads, type StartedKernel } from './kernel.ts';
+import { startKernel, vectorsOf, type OwnThreads, type StartedKernel } from './kernel.ts';
 import { lazyModeOf, type Topology } from './schema.ts';
 
 /** A machine, ready to run. */
@@ -23,6 +23,8 @@ export interface AssembledMachine {
   readonly until: readonly number[];
   /** and these, whose thread ends in `spin` or `sleep`, have come to that. */
   readonly untilAtRest: readonly number[];
+  /** Words that are 0 by then: tasks of shared CPUs that have work left. */
+  readonly untilZero: readonly number[];
 }
 
 /**
@@ -59,7 +61,7 @@ function assembleNative(
   const shape = walkShape(geometryNamed(architectures[topology.architecture].geometry));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const frames = new Frames(builder, { tables: topology.memory.tables, entriesPerTable, pages: topology.memory.pages });
-  const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
+  const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, vectorsOf(topology, id)));
   const mmus = cpus.map((cpu) => new Mmu(builder, cpu.name, frames, shape, geometry));
   const architecture: Architecture = architectures[topology.architecture];
   if (architecture.interconnect) connectMmus(builder, mmus, architecture.interconnect);
@@ -75,6 +77,7 @@ function assembleNative(
     flushCeiling: topology.flushCeiling,
     hz: topology.hz,
     hertz,
+    timesliceMicroseconds: topology.timesliceMicroseconds,
     own,
   });
 }

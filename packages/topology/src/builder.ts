@@ -35,8 +35,8 @@ export class MachineBuilder {
       draft = { name: process, threads: [] };
       this.#processes.push(draft);
     }
+    if (typeof run === 'function') this.#own.set(ownThreadKey(process, draft.threads.length), run);
     draft.threads.push({ cpu, run: typeof run === 'function' ? [] : run });
-    if (typeof run === 'function') this.#own.set(ownThreadKey(process, cpu), run);
     return this;
   }
 

@@ -14,9 +14,9 @@ import {
   type MmuInstructions,
   type WalkShape,
 } from '@shootdown/mmu';
-import { architectures, CALL_FUNCTION_VECTOR, kvmTlbFlush, type Kernel } from '@shootdown/mm';
+import { architectures, kvmTlbFlush, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
-import { startKernel, type MachineEnd, type OwnThreads } from './kernel.ts';
+import { startKernel, vectorsOf, type MachineEnd, type OwnThreads } from './kernel.ts';
 import type { Topology, VmDescription } from './schema.ts';
 
 type HostDescription = NonNullable<Topology['host']>;
@@ -77,6 +77,7 @@ export function assembleHost(
   const end = {
     until: vms.flatMap((vm) => vm.end.until),
     untilAtRest: vms.flatMap((vm) => vm.end.untilAtRest),
+    untilZero: vms.flatMap((vm) => vm.end.untilZero),
   };
   return { vms, end };
 }
@@ -175,31 +176,30 @@ function assembleVm(
     pages,
   });
   const vm = new Vm(builder, { pauseLoopExiting: host.pauseLoopExiting, ...(under.stage && { stage: under.stage }) });
-  const cpus = Array.from({ length: description.vcpus }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
+  const kernel = { cpus: description.vcpus, processes: description.processes };
+  const cpus = Array.from({ length: description.vcpus }, (_, id) => addCpu(builder, id, vectorsOf(kernel, id)));
   const vcpus: Vcpu[] = [];
   const mmus = cpus.map((cpu) => guestMmu(builder, cpu, frames, shape, under, () => vcpus[cpu.id]));
   for (const cpu of cpus) vcpus.push(guestVcpu(builder, cpu, mmus[cpu.id] as MmuInstructions, vm, host, under));
   const flush = description.paravirtualFlush
     ? { flush_tlb_multi: kvmTlbFlush({ stealTime: vcpus.map((vcpu) => vcpu.stealTime) }) }
     : {};
-  const started = startKernel(
-    { cpus: description.vcpus, processes: description.processes },
-    {
-      builder,
-      cpus,
-      mmus,
-      frames,
-      shape,
-      tasks: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
-      architecture: architectures[topology.architecture],
-      flushCeiling: topology.flushCeiling,
-      hz: topology.hz,
-      hertz: under.hertz,
-      gates: vcpus.map((vcpu) => vcpu.gateName),
-      own: under.own,
-      ...flush,
-    },
-  );
+  const started = startKernel(kernel, {
+    builder,
+    cpus,
+    mmus,
+    frames,
+    shape,
+    tasks: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
+    architecture: architectures[topology.architecture],
+    flushCeiling: topology.flushCeiling,
+    hz: topology.hz,
+    hertz: under.hertz,
+    timesliceMicroseconds: topology.timesliceMicroseconds,
+    gates: vcpus.map((vcpu) => vcpu.gateName),
+    own: under.own,
+    ...flush,
+  });
   cpus.forEach((cpu, id) => {
     const vcpu = vcpus[id] as Vcpu;
     if (vcpu.member) vcpu.member.processor = started.processors[id] as number;

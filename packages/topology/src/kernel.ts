@@ -1,8 +1,16 @@
 /**
  * One kernel and what runs on it: the whole of a native machine, or a guest of a host.
  */
-import { ModelError, program, type Frames, type Steps, type SystemBuilder } from '@shootdown/machine';
-import { startCpu, swapper, type Cpu } from '@shootdown/cpu';
+import {
+  ModelError,
+  program,
+  type Address,
+  type Frames,
+  type Program,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
+import { RESCHEDULE_VECTOR, startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {
   CALL_FUNCTION_VECTOR,
@@ -17,16 +25,17 @@ import {
 } from '@shootdown/mm';
 import { addTimer } from './timer.ts';
 import { areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
+import { addScheduler, sharedCpus, type Tasks } from './tasks.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
 
-/** Routines of one's own, by process name and CPU: they run instead of that thread's actions. */
+/** Routines of one's own, by process name and thread: they run instead of that thread's actions. */
 export type OwnThreads = ReadonlyMap<string, (context: ThreadContext) => Steps>;
 
 const INHERITED_AREAS_MAX = 256;
 
 /** Key of {@link OwnThreads}. */
-export function ownThreadKey(process: string, cpu: number): string {
-  return `${process}@${cpu}`;
+export function ownThreadKey(process: string, thread: number): string {
+  return `${process}@${thread}`;
 }
 
 /** What a kernel stands on. */
@@ -45,6 +54,8 @@ export interface KernelParts {
   readonly hz: number;
   /** Cycles per second of its CPUs. */
   readonly hertz: number;
+  /** How long a task has a CPU that it shares. */
+  readonly timesliceMicroseconds: number;
   /** x86: the back end of flush_tlb_multi(). Default: native. */
   readonly flush_tlb_multi?: FlushTlbMulti;
   /** What must let each CPU execute, by id. Default: nothing. */
@@ -66,6 +77,8 @@ export interface MachineEnd {
   readonly until: readonly number[];
   /** Processors whose thread ends in `spin` or `sleep`: what it does before that is work as well. */
   readonly untilAtRest: readonly number[];
+  /** Words that count the tasks of shared CPUs that have work left. */
+  readonly untilZero: readonly Address[];
 }
 
 /** Puts a kernel and its processes on CPUs. */
@@ -98,8 +111,14 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     ptl: builder.region('ptl', frames.tables),
     ...(mode && { lazy: mode }),
   };
-  const processes = processStates(description, builder, mms);
-  return { kernel, ...startThreads(description, parts, kernel, smp, processes) };
+  const tasks = addScheduler(description, parts, kernel, mms);
+  const processes = processStates(description, builder, mms, tasks);
+  return { kernel, ...startThreads(description, parts, kernel, smp, processes, tasks) };
+}
+
+/** The interrupts that the CPUs of a kernel can be sent. */
+export function vectorsOf(description: KernelDescription, cpu: number): readonly string[] {
+  return sharedCpus(description).has(cpu) ? [CALL_FUNCTION_VECTOR, RESCHEDULE_VECTOR] : [CALL_FUNCTION_VECTOR];
 }
 
 /** Lazy MMU mode of a run: no hazard ends it, all of them are counted. */
@@ -134,44 +153,46 @@ function startThreads(
   kernel: Kernel,
   smp: Smp,
   processes: readonly ProcessState[],
+  tasks: Tasks | null,
 ): Pick<StartedKernel, 'processors' | 'end'> {
-  const bodies = new Map<
-    number,
-    { context: Omit<ThreadContext, 'areas'>; first: boolean; body: (context: ThreadContext) => Steps; returns: boolean }
-  >();
+  const alone = new Map<number, { program: Program; returns: boolean }>();
+  const sharing: Program[] = [];
   description.processes.forEach(({ name, threads }, p) => {
     const process = processes[p] as ProcessState;
     threads.forEach((t, index) => {
-      const cpu = kernel.cpus[t.cpu] as Cpu;
+      const task = tasks?.of(p, index) ?? null;
       const context = {
         kernel,
-        cpu,
+        cpu: kernel.cpus[t.cpu] as Cpu,
         process,
         mm: process.mm,
         processNamed: (wanted: string) => named(processes, wanted),
+        task,
+        scheduler: tasks?.scheduler ?? null,
       };
-      const mine = own?.get(ownThreadKey(name, t.cpu));
+      const mine = own?.get(ownThreadKey(name, index));
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
-      bodies.set(t.cpu, {
-        context,
-        first: index === 0,
-        body,
-        returns: mine !== undefined || !endsAtRest(t.run),
-      });
+      const work = program(thread, context, index === 0, body);
+      if (task) sharing[task.id] = work;
+      else alone.set(t.cpu, { program: work, returns: mine !== undefined || !endsAtRest(t.run) });
     });
   });
   const processors: number[] = [];
-  const end = { until: [] as number[], untilAtRest: [] as number[] };
+  const end = { until: [] as number[], untilAtRest: [] as number[], untilZero: tasks ? [tasks.unfinished] : [] };
   for (const cpu of kernel.cpus) {
-    const work = bodies.get(cpu.id);
-    const task = work ? program(thread, work.context, work.first, work.body) : program(swapper, cpu);
+    const scheduler = tasks?.scheduler.has(cpu) ? tasks.scheduler : null;
+    const work = alone.get(cpu.id);
+    const programs = scheduler?.programs(cpu, (task) => sharing[task] as Program);
     const gate = gates?.[cpu.id];
     const processor = startCpu(
       builder,
       cpu,
-      [task],
-      { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) },
-      gate === undefined ? {} : { gate },
+      programs ?? [work?.program ?? program(swapper, cpu)],
+      {
+        [CALL_FUNCTION_VECTOR]: smp.handler(cpu),
+        ...(scheduler && { [RESCHEDULE_VECTOR]: scheduler.handler(cpu) }),
+      },
+      { ...(gate !== undefined && { gate }), ...(scheduler && { ticks: false }) },
     );
     processors.push(processor);
     if (work) (work.returns ? end.until : end.untilAtRest).push(processor);
@@ -179,7 +200,12 @@ function startThreads(
   return { processors, end };
 }
 
-function processStates(description: KernelDescription, builder: SystemBuilder, mms: readonly Mm[]): ProcessState[] {
+function processStates(
+  description: KernelDescription,
+  builder: SystemBuilder,
+  mms: readonly Mm[],
+  tasks: Tasks | null,
+): ProcessState[] {
   return description.processes.map((p, i) => {
     const parent = description.processes.find((other) => other.threads.some((t) => forkedIn(t.run).includes(p.name)));
     const names = new Set<string>();
@@ -193,6 +219,7 @@ function processStates(description: KernelDescription, builder: SystemBuilder, m
       forked: parent !== undefined,
       inheritedNames: [...names],
       inherited: builder.region(`${p.name}.inherited`, Math.max(1, 2 * names.size)),
+      tasks: p.threads.flatMap((_, index) => tasks?.of(i, index)?.id ?? []),
     };
   });
 }

@@ -135,10 +135,8 @@ describe('the builder', () => {
   });
 
   test('refuses what a file may not say either', () => {
-    const built = machine({ name: 'two', architecture: 'x86-64-4l', cpus: 1 }).thread('a', 0, []).thread('b', 0, []);
-    expect(() => built.assemble()).toThrow(
-      'topology: two: processes.1.threads.0: CPU 0 already runs processes.0.threads.0 (one thread per CPU)',
-    );
+    const built = machine({ name: 'two', architecture: 'x86-64-4l', cpus: 1 }).thread('a', 0, []).thread('b', 1, []);
+    expect(() => built.assemble()).toThrow('topology: two: processes.1.threads.0: CPU 1 of 1 (0 .. 0)');
   });
 
   test('an area that nobody mapped is one line', () => {

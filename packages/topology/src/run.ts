@@ -50,6 +50,8 @@ export interface Runnable extends Pick<AssembledMachine, 'system' | 'costs' | 'v
   /** See {@link AssembledMachine}; left out: the run is over when everything is at rest. */
   readonly until?: readonly number[];
   readonly untilAtRest?: readonly number[];
+  /** Words that are 0 by then. */
+  readonly untilZero?: readonly number[];
 }
 
 /** Options of a run. */
@@ -103,6 +105,7 @@ export class MachineRunner {
       costs: machine.costs,
       ...(machine.until && { until: machine.until }),
       ...(machine.untilAtRest && { untilAtRest: machine.untilAtRest }),
+      ...(machine.untilZero && { untilZero: machine.untilZero }),
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
       onStep: (step) => this.#observe(step),
     });

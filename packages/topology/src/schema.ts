@@ -7,9 +7,11 @@ import { parseTlbGeometry } from '@shootdown/mmu';
 import { z } from 'zod';
 
 const CPUS_MAX = 256;
+const THREADS_PER_CPU_MAX = 64;
 
-/** vCPUs of a host in all: each has a handful of the choices that a system may have. */
-const VCPUS_MAX = 32;
+/** vCPUs of a host in all: each has a VPID of its own (`packages/mmu`). */
+const VCPUS_MAX = 255;
+const VMS_MAX = 64;
 const MICROSECONDS = 1_000_000;
 
 /** A third of a second: nothing that one operation does takes longer, and sums of it stay exact. */
@@ -31,8 +33,10 @@ export type Action =
   | { readonly do: 'fork'; readonly child: string }
   /** Removes the whole address space. */
   | { readonly do: 'exit' }
-  /** Ends the thread in user mode, computing for ever; or asleep, with its CPU idle. */
-  | { readonly do: 'spin' | 'sleep' }
+  /** Ends the thread in user mode, computing for ever. */
+  | { readonly do: 'spin' }
+  /** Sleeps for so long, a whole number of ticks. Without a time it ends the thread asleep, with its CPU idle. */
+  | { readonly do: 'sleep'; readonly microseconds?: number | undefined }
   /** Waits until all other threads of the process have come to rest in spin or sleep. */
   | { readonly do: 'wait-for-others' }
   /** Counters from here on are booked under this name. */
@@ -75,7 +79,8 @@ const action: z.ZodType<Action> = z.lazy(() =>
     z.strictObject({ do: z.literal('mprotect'), area, prot: z.enum(['r', 'rw']) }),
     z.strictObject({ do: z.enum(['madvise-dontneed', 'munmap']), area }),
     z.strictObject({ do: z.literal('fork'), child: name }),
-    z.strictObject({ do: z.enum(['exit', 'spin', 'sleep', 'wait-for-others']) }),
+    z.strictObject({ do: z.enum(['exit', 'spin', 'wait-for-others']) }),
+    z.strictObject({ do: z.literal('sleep'), microseconds: z.int().min(1).max(10_000_000).optional() }),
     z.strictObject({ do: z.literal('measure'), phase: name }),
     z.strictObject({
       do: z.literal('compute'),
@@ -108,12 +113,24 @@ const memory = z.strictObject({
     .default(8192),
 });
 
-const processes = z.array(
-  z.strictObject({
-    name,
-    threads: z.array(z.strictObject({ cpu: z.int().min(0), run: z.array(action) })).min(1),
-  }),
-);
+/** A CPU, or several: `0-31` stands for a thread on each of them, all told the same. */
+const cpuRange = z
+  .string()
+  .regex(/^\d{1,3}-\d{1,3}$/, 'expected a CPU or a range of them, as 0-31')
+  .refine((text) => new Set(cpusOf(text)).size > 0, 'the first CPU comes after the last');
+
+function cpusOf(cpu: number | string): number[] {
+  if (typeof cpu === 'number') return [cpu];
+  const [first = 0, last = 0] = cpu.split('-').map(Number);
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
+}
+
+const threads = z
+  .array(z.strictObject({ cpu: z.union([z.int().min(0), cpuRange]), run: z.array(action) }))
+  .min(1)
+  .transform((list) => list.flatMap(({ cpu, run }) => cpusOf(cpu).map((id) => ({ cpu: id, run }))));
+
+const processes = z.array(z.strictObject({ name, threads }));
 
 /** KVM on x86: the CPUs of the machine are physical ones, and its processes run in virtual machines. */
 const host = z.strictObject({
@@ -142,18 +159,21 @@ const host = z.strictObject({
     .array(
       z.strictObject({
         name,
-        vcpus: z.int().min(1).max(VCPUS_MAX),
+        vcpus: z.int().min(1).max(CPUS_MAX),
         /** KVM_FEATURE_PV_TLB_FLUSH: kvm_flush_tlb_multi() instead of IPIs to preempted vCPUs. */
         paravirtualFlush: z.boolean().default(true),
         memory: memory.optional(),
         processes: processes.min(1),
       }),
     )
-    .min(1),
+    .min(1)
+    .max(VMS_MAX),
 });
 
 const topologySchema = z.strictObject({
   name,
+  /** A paragraph for whoever runs it: what it shows, and what to look at. */
+  about: z.string().max(2000).optional(),
   /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
   architecture: z.enum(Object.keys(architectures) as [ArchitectureName, ...ArchitectureName[]]),
   memoryModel: z.enum(['sc', 'tso']).default('sc'),
@@ -181,6 +201,8 @@ const topologySchema = z.strictObject({
    * trimmed.
    */
   hz: z.int().min(0).max(10_000).default(0),
+  /** How long a thread has a CPU that it shares with others before it is their turn. */
+  timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
   /** The run ends after so much virtual time, done or not. Default: when the threads are done. */
   runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),
   host: host.optional(),
@@ -287,7 +309,7 @@ function checkHost(topology: Topology, host: NonNullable<Topology['host']>, sour
 
 /** @param at where the kernel stands in the description */
 function checkKernel(kernel: KernelDescription, source: string, at = ''): void {
-  const used = new Map<number, string>();
+  const used = new Map<number, number>();
   const names = new Set<string>();
   kernel.processes.forEach((process, p) => {
     if (names.has(process.name))
@@ -299,12 +321,12 @@ function checkKernel(kernel: KernelDescription, source: string, at = ''): void {
         throw new ModelError(
           `topology: ${source}: ${place}: CPU ${thread.cpu} of ${kernel.cpus} (0 .. ${kernel.cpus - 1})`,
         );
-      const other = used.get(thread.cpu);
-      if (other !== undefined)
+      const sharing = (used.get(thread.cpu) ?? 0) + 1;
+      if (sharing > THREADS_PER_CPU_MAX)
         throw new ModelError(
-          `topology: ${source}: ${place}: CPU ${thread.cpu} already runs ${other} (one thread per CPU)`,
+          `topology: ${source}: ${place}: CPU ${thread.cpu} has more than ${THREADS_PER_CPU_MAX} threads (${sharing})`,
         );
-      used.set(thread.cpu, place);
+      used.set(thread.cpu, sharing);
       checkEnd(thread.run, `topology: ${source}: ${place}.run`, false);
     });
   });
@@ -316,15 +338,30 @@ function checkEnd(run: readonly Action[], place: string, goesOn: boolean): void 
   run.forEach((action, i) => {
     const more = goesOn || i < run.length - 1;
     if (action.do === 'repeat') checkEnd(action.body, `${place}.${i}.body`, more || action.times > 1);
-    else if (more && (action.do === 'exit' || action.do === 'spin' || action.do === 'sleep'))
+    else if (more && endsThread(action))
       throw new ModelError(`${place}.${i}: nothing can come after ${action.do}, which ends the thread`);
   });
 }
 
-/** True if the last thing that a thread does is to spin or to sleep. */
+function endsThread(action: Action): boolean {
+  return action.do === 'exit' || isRest(action);
+}
+
+function isRest(action: Action): boolean {
+  return action.do === 'spin' || (action.do === 'sleep' && action.microseconds === undefined);
+}
+
+/** True if the last thing that a thread does is to spin or to sleep for good. */
 export function endsAtRest(run: readonly Action[]): boolean {
   const last = run.at(-1);
-  return last?.do === 'repeat' ? endsAtRest(last.body) : last?.do === 'spin' || last?.do === 'sleep';
+  return last?.do === 'repeat' ? endsAtRest(last.body) : last !== undefined && isRest(last);
+}
+
+/** True if a thread sleeps for a time: then its CPU has a scheduler. */
+export function sleepsForATime(run: readonly Action[]): boolean {
+  return run.some((action) =>
+    action.do === 'repeat' ? sleepsForATime(action.body) : action.do === 'sleep' && action.microseconds !== undefined,
+  );
 }
 
 /** Every forked process has one parent, and the first parent of all is not forked. */

@@ -9,13 +9,15 @@ import {
   ModelError,
   nop,
   operation,
+  rest,
   routine,
   store,
   waitFor,
+  type Address,
   type Region,
   type Steps,
 } from '@shootdown/machine';
-import { do_idle, user_mode, type Cpu } from '@shootdown/cpu';
+import { do_idle, user_mode, type Cpu, type Scheduler } from '@shootdown/cpu';
 import {
   exit_mmap,
   fork,
@@ -57,12 +59,31 @@ export interface ProcessState {
    */
   readonly inheritedNames: readonly string[];
   readonly inherited: Region;
+  /** Tasks of the scheduler among its threads: they sleep while they wait for one another. */
+  readonly tasks: readonly number[];
+}
+
+/** A thread on a CPU whose tasks take turns. */
+export interface Task {
+  readonly scheduler: Scheduler;
+  /** Number of the task. */
+  readonly id: number;
+  /** current->mm: the id of the address space, or 0. */
+  readonly mm: Address;
+  /** How many tasks of the machine have work left. */
+  readonly unfinished: Address;
+  readonly tickMicroseconds: number;
 }
 
 /** What a thread can use. Routines of one's own get this too: see `MachineBuilder.thread`. */
 export interface ThreadContext {
   readonly kernel: Kernel;
+  /** Where the thread runs: on a CPU that it shares it may be another one after each action. */
   readonly cpu: Cpu;
+  /** Null: the thread has its CPU to itself. */
+  readonly task: Task | null;
+  /** The scheduler of the machine, if some of its CPUs have one. */
+  readonly scheduler: Scheduler | null;
   readonly process: ProcessState;
   readonly mm: Mm;
   readonly processNamed: (name: string) => ProcessState;
@@ -74,22 +95,53 @@ export interface ThreadContext {
 export const thread = routine(
   'thread',
   function* (machine: Omit<ThreadContext, 'areas'>, first: boolean, body: (context: ThreadContext) => Steps): Steps {
-    const { process, kernel, cpu, mm } = machine;
+    const { process, kernel, mm } = machine;
     // Executors run a routine many times over, some at once: what is local to the thread is made here.
     const context: ThreadContext = { ...machine, areas: new Map() };
     if (first && !process.forked) yield* start_process(context);
-    else yield* waitFor(process.started.at(0), -1, 1, { label: '(not started yet)' });
+    else yield* waits(context, process.started.at(0), 1, '(not started yet)');
     if (process.forked) yield* inheritAreas(context);
-    yield* use_mm(kernel, cpu, mm);
+    if (context.task) yield* store(context.task.mm, mm.id, { label: 'current->mm = mm' });
+    yield* use_mm(kernel, context.cpu, mm);
     yield* body(context);
+    if (context.task) yield* ends(context, context.task);
   },
 );
+
+/** Sleeps on a CPU with a scheduler, otherwise spins, until a word of the process has a value. */
+function* waits(context: ThreadContext, word: Address, value: number, label: string): Steps {
+  const { task, cpu } = context;
+  if (task) runsOn(context, yield* task.scheduler.wait_event(cpu, task.id, word, value, { label }));
+  else yield* waitFor(word, -1, value, { label });
+}
+
+/** Those who wait for a word of a process look at it again. */
+function* wakes({ scheduler }: ThreadContext, { tasks }: ProcessState, word: Address): Steps {
+  if (scheduler && tasks.length > 0) yield* scheduler.wake_up(tasks, word);
+}
+
+function* ends({ cpu }: ThreadContext, { scheduler, unfinished }: Task): Steps {
+  yield* atomicAdd(unfinished, -1, { label: 'do_exit()' });
+  yield* scheduler.do_task_dead(cpu);
+}
+
+/** The thread goes on there. */
+function runsOn(context: ThreadContext, cpu: number): void {
+  (context as { cpu: Cpu }).cpu = context.kernel.cpus[cpu] as Cpu;
+}
+
+/** The way back to user mode, where others may want the CPU. */
+function* returns(context: ThreadContext, stays = false): Steps {
+  const { task, cpu } = context;
+  if (task) runsOn(context, yield* task.scheduler.exit_to_user_mode(cpu, task.id, stays));
+}
 
 const start_process = routine('execve', function* (context: ThreadContext): Steps {
   const { kernel, mm, process } = context;
   yield* pgd_alloc(kernel, mm);
   yield* mmap(mm, MMAP_BASE_PAGE, VDSO_PAGES, VM_READ | VM_SPECIAL);
   yield* store(process.started.at(0), 1, { label: '(process started)' });
+  yield* wakes(context, process, process.started.at(0));
 });
 
 /** A child finds its parent's areas where they were. */
@@ -121,11 +173,15 @@ export function* runActions(
   for (const action of actions) {
     yield* runAction(context, action, variables);
     yield* lazy_returns(context.kernel, context.cpu);
+    if (!NO_SYSTEM_CALL.has(action.do)) yield* returns(context);
   }
 }
 
+/** Actions after which a thread does not come back from the kernel. */
+const NO_SYSTEM_CALL: ReadonlySet<Action['do']> = new Set(['repeat', 'measure', 'count', 'touch', 'compute']);
+
 function* runAction(context: ThreadContext, action: Action, variables: Readonly<Record<string, number>>): Steps {
-  const { kernel, cpu, mm, process } = context;
+  const { kernel, cpu, mm, process, task } = context;
   switch (action.do) {
     case 'mmap': {
       const name = substitute(action.area, variables);
@@ -135,7 +191,10 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
     }
     case 'touch': {
       const { start, pages } = areaOf(context, action.area, variables);
-      for (let i = 0; i < pages; i++) yield* user_access(kernel, cpu, mm, start + i, action.write ?? true);
+      for (let i = 0; i < pages; i++) {
+        yield* user_access(kernel, context.cpu, mm, start + i, action.write ?? true);
+        yield* returns(context);
+      }
       return;
     }
     case 'mprotect': {
@@ -159,26 +218,30 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
       yield* fork(kernel, cpu, mm, child.mm);
       yield* bequeathAreas(context, child);
       yield* store(child.started.at(0), 1, { label: 'wake_up_new_task()' });
+      yield* wakes(context, child, child.started.at(0));
       return;
     }
     case 'exit':
+      if (task) yield* store(task.mm, 0, { label: 'current->mm = NULL' });
       yield* exit_mmap(kernel, cpu, mm);
       return;
     case 'spin':
-      yield* atomicAdd(process.resting.at(0), 1, { label: '(spins)' });
-      yield* user_mode(cpu);
+      yield* comesToRest(context, '(spins)');
+      if (task) {
+        yield* returns(context, true);
+        yield* rest({ label: '(user mode)' });
+      } else yield* user_mode(cpu);
       return;
     case 'sleep':
-      yield* nop({ label: 'nanosleep()' });
-      yield* kernel.arch.enter_lazy_tlb(cpu);
-      yield* atomicAdd(process.resting.at(0), 1, { label: '(sleeps)' });
-      yield* do_idle(cpu);
+      yield* sleeps(context, action.microseconds);
       return;
     case 'wait-for-others':
-      yield* waitFor(process.resting.at(0), -1, process.threads - 1, { label: '(waits for the other threads)' });
+      yield* waits(context, process.resting.at(0), process.threads - 1, '(waits for the other threads)');
       return;
     case 'compute':
+      yield* returns(context, true);
       for (let left = action.cycles; left > 0; left -= COMPUTE_STEP_CYCLES) yield* computes();
+      if (task) runsOn(context, yield* task.scheduler.enter_from_user_mode(task.id));
       return;
     case 'count':
       yield* count(action.counter);
@@ -191,6 +254,33 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
         yield* runActions(context, action.body, action.as === undefined ? variables : { ...variables, [action.as]: i });
       }
   }
+}
+
+/** From here on nothing more happens in this thread. */
+function* comesToRest(context: ThreadContext, label: string): Steps {
+  const { process, task } = context;
+  yield* atomicAdd(process.resting.at(0), 1, { label });
+  yield* wakes(context, process, process.resting.at(0));
+  if (task) yield* atomicAdd(task.unfinished, -1, { label: '(nothing more to do)' });
+}
+
+/** nanosleep(), for a time or for good. */
+function* sleeps(context: ThreadContext, microseconds: number | undefined): Steps {
+  const { task, cpu, kernel } = context;
+  yield* nop({ label: 'nanosleep()' });
+  if (task && microseconds !== undefined) {
+    const ticks = Math.ceil(microseconds / task.tickMicroseconds);
+    runsOn(context, yield* task.scheduler.schedule_timeout(cpu, task.id, ticks));
+    return;
+  }
+  if (task) {
+    yield* comesToRest(context, '(sleeps)');
+    yield* task.scheduler.schedule_timeout(cpu, task.id, 0);
+    return;
+  }
+  yield* kernel.arch.enter_lazy_tlb(cpu);
+  yield* comesToRest(context, '(sleeps)');
+  yield* do_idle(cpu);
 }
 
 const COMPUTE = defineOperation({

@@ -10,7 +10,7 @@ import { offersC } from '../c-files.ts';
 import { oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { FLUSH_COUNTS } from '../machines.ts';
+import { aboutTopology, FLUSH_COUNTS, topologyNames } from '../machines.ts';
 import { scenariosNamed } from '../scenario-request.ts';
 import { paint, width, widthFlag, wrapped } from '../terminal.ts';
 
@@ -77,7 +77,7 @@ function expectedOf(variant: Variant): string | null {
 }
 
 function listLines(columns: number): string[] {
-  const names = [...scenarios.map((s) => s.name), ...demos.map((d) => d.name), FLUSH_COUNTS];
+  const names = [...scenarios.map((s) => s.name), ...demos.map((d) => d.name), FLUSH_COUNTS, ...topologyNames()];
   const wide = Math.max(...names.map((name) => name.length)) + 2;
   const line = (name: string, text: string): string[] =>
     wrapped(`  ${paint.bold(name)}${' '.repeat(wide - name.length)}`, wide + 2, text, columns);
@@ -98,6 +98,10 @@ function listLines(columns: number): string[] {
     '',
     ...line(FLUSH_COUNTS, 'IPIs and flushes of mprotect, madvise and munmap, as a real kernel counts them'),
     ...demos.flatMap((demo) => line(demo.name, demo.title)),
+    '',
+    'machines: shootdown run <name>; each is a file, for a copy to begin with',
+    '',
+    ...topologyNames().flatMap((name) => line(name, aboutTopology(name))),
   ];
 }
 

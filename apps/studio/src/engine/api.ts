@@ -20,6 +20,8 @@ export interface ScenarioEntry {
   readonly seed: string | null;
   readonly parameters: Readonly<Record<string, Parameter>>;
   readonly variants: readonly VariantEntry[];
+  /** Functions of it may be replaced by C. */
+  readonly offersC: boolean;
 }
 
 /** Which system: names only, so that it fits into a link. */
@@ -30,6 +32,41 @@ export interface SystemRequest {
   readonly parameters: Readonly<Record<string, number>>;
   /** Lines of its code that are changed, as `shootdown mutate` names them. */
   readonly mutations: readonly string[];
+  /** Code of the reader's own that the scenario comes from, or that stands in place of some of its functions. */
+  readonly own: OwnCode | null;
+}
+
+/** Code of the reader's own; the end of its name says what it is: `.ts`, `.js`, `.c`, `.patch`. */
+export interface OwnCode {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A mistake in it; null: somewhere. */
+export interface Mistake {
+  readonly line: number | null;
+  readonly text: string;
+}
+
+/** What code of the reader's own holds. */
+export interface ReadCode {
+  /** None, if it is a function for a scenario that ships. */
+  readonly scenarios: readonly ScenarioEntry[];
+  readonly mistakes: readonly Mistake[];
+}
+
+/** Something to begin with. */
+export interface GalleryEntry {
+  readonly group: string;
+  readonly name: string;
+}
+
+/** Its text, and the system that it is an example for. */
+export interface GalleryText {
+  readonly name: string;
+  readonly text: string;
+  readonly scenario: string | null;
+  readonly variant: string | null;
 }
 
 /** A change of one line of the code, and what comes of it. */
@@ -152,6 +189,10 @@ export interface Engine {
   onwards(request: SystemRequest, schedule: readonly number[]): Promise<Walk | null>;
   /** Changes every line in turn, and tells of each as soon as it is judged, in the order of the code. */
   mutate(request: SystemRequest, onJudged: (line: JudgedLine, judged: number, all: number) => void): Promise<Mutated>;
+  /** Reads code of the reader's own; a function is compiled for the variant that it is meant for. */
+  read(own: OwnCode, target: { readonly scenario: string; readonly variant: string } | null): Promise<ReadCode>;
+  gallery(): Promise<GalleryEntry[]>;
+  galleryText(group: string, name: string): Promise<GalleryText>;
   /** Machines that ship. */
   machines(): Promise<MachineEntry[]>;
   /** Runs the machine that a topology file describes. */

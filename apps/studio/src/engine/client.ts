@@ -1,12 +1,16 @@
-/** The page's side of the worker: started when first asked, thrown away when it is stuck or dead. */
+/** The page's side of the workers: started when first asked, thrown away when they are stuck or dead. */
 import { proxy, wrap, type Remote } from 'comlink';
 import type {
   Beyond,
   Engine,
+  GalleryEntry,
+  GalleryText,
   JudgedLine,
   MachineEntry,
   Mutated,
+  OwnCode,
   RanMachine,
+  ReadCode,
   ScenarioEntry,
   SearchProgress,
   SystemRequest,
@@ -14,69 +18,196 @@ import type {
   Walk,
 } from './api.ts';
 
-/** One of several workers: the panes answer while others search. */
-class EngineClient {
-  #worker: Worker | null = null;
-  #remote: Remote<Engine> | null = null;
-  #died: Promise<never> | null = null;
+const engines = import.meta.glob<string>('./engine.worker.ts', {
+  query: '?worker&url',
+  import: 'default',
+  eager: true,
+});
+/** Where the worker stands. */
+const engineUrl = new URL(Object.values(engines)[0] ?? '', location.href).href;
 
-  #start(): Remote<Engine> {
-    if (this.#remote) return this.#remote;
-    const worker = new Worker(new URL('./engine.worker.ts', import.meta.url), { type: 'module' });
-    this.#worker = worker;
-    this.#died = new Promise((_, reject) => {
+/** Code of the reader's own that gives no sign of life for so long is ended. */
+const SILENT_SECONDS_MAX = 20;
+/** A search that tells nothing on its way may take longer. */
+const SILENT_SEARCH_SECONDS_MAX = 120;
+
+/** A worker with what watches over it. */
+class Running {
+  readonly worker: Worker;
+  readonly remote: Remote<Engine>;
+  readonly died: Promise<never>;
+
+  constructor(worker: Worker) {
+    this.worker = worker;
+    this.remote = wrap<Engine>(worker);
+    this.died = new Promise((_, reject) => {
       worker.addEventListener('error', (event) => {
-        this.stop();
-        reject(new Error(`the search has ended: ${event.message || 'its worker is out of memory or could not start'}`));
+        event.preventDefault();
+        const why = event.message || 'its worker is out of memory or could not start';
+        reject(new Error(`the search has ended: ${why}`));
       });
     });
-    this.#died.catch(() => undefined);
-    this.#remote = wrap<Engine>(worker);
-    return this.#remote;
+    this.died.catch(() => undefined);
+  }
+}
+
+/**
+ * A worker for code of the reader's own. It is made of a blob, so that the policy of the page holds in it as well: no
+ * network, and no code but the page's and the blobs that it makes.
+ */
+function sandbox(): Worker {
+  const url = URL.createObjectURL(
+    new Blob([`import ${JSON.stringify(engineUrl)};`], {
+      type: 'text/javascript',
+    }),
+  );
+  return new Worker(url, { type: 'module' });
+}
+
+/** What is asked about: code of one's own is kept apart. */
+interface About {
+  readonly own: OwnCode | null;
+  readonly silentSecondsMax?: number;
+}
+
+const SHIPPED: About = { own: null };
+
+/** One of several workers: the panes answer while others search. */
+class EngineClient {
+  #shipped: Running | null = null;
+  #own: Running | null = null;
+
+  #start({ own }: About): Running {
+    // C is data to the checker: only JavaScript could do something else.
+    if (own === null || !/\.[cm]?[jt]s$/.test(own.name))
+      return (this.#shipped ??= new Running(new Worker(engineUrl, { type: 'module' })));
+    return (this.#own ??= new Running(sandbox()));
   }
 
   /** Ends whatever is under way. */
   stop(): void {
-    this.#worker?.terminate();
-    this.#worker = null;
-    this.#remote = null;
+    this.#shipped?.worker.terminate();
+    this.#shipped = null;
+    this.#own?.worker.terminate();
+    this.#own = null;
   }
 
-  async #ask<T>(question: (remote: Remote<Engine>) => Promise<T>): Promise<T> {
-    const remote = this.#start();
-    return await Promise.race([question(remote), this.#died as Promise<never>]);
+  async #ask<T>(about: About, question: (remote: Remote<Engine>, alive: () => void) => Promise<T>): Promise<T> {
+    const running = this.#start(about);
+    const watch = new Silence(about);
+    try {
+      return await Promise.race([question(running.remote, () => watch.alive()), running.died, watch.tooLong]);
+    } catch (error) {
+      if (watch.isOver || (await isDead(running))) this.stop();
+      throw error;
+    } finally {
+      watch.end();
+    }
   }
 
   scenarios(): Promise<ScenarioEntry[]> {
-    return this.#ask((remote) => remote.scenarios());
+    return this.#ask(SHIPPED, (remote) => remote.scenarios());
   }
 
   explore(request: SystemRequest, onProgress: (progress: SearchProgress) => void): Promise<Verdict> {
-    return this.#ask((remote) => remote.explore(request, proxy(onProgress)));
+    return this.#ask(request, (remote, alive) =>
+      remote.explore(
+        request,
+        proxy((progress: SearchProgress) => {
+          alive();
+          onProgress(progress);
+        }),
+      ),
+    );
   }
 
   walk(request: SystemRequest, schedule: readonly number[]): Promise<Walk> {
-    return this.#ask((remote) => remote.walk(request, schedule));
+    return this.#ask(request, (remote) => remote.walk(request, schedule));
   }
 
   beyond(request: SystemRequest, schedule: readonly number[]): Promise<Beyond> {
-    return this.#ask((remote) => remote.beyond(request, schedule));
+    return this.#ask(slow(request), (remote) => remote.beyond(request, schedule));
   }
 
   onwards(request: SystemRequest, schedule: readonly number[]): Promise<Walk | null> {
-    return this.#ask((remote) => remote.onwards(request, schedule));
+    return this.#ask(slow(request), (remote) => remote.onwards(request, schedule));
   }
 
   mutate(request: SystemRequest, onJudged: (line: JudgedLine, judged: number, all: number) => void): Promise<Mutated> {
-    return this.#ask((remote) => remote.mutate(request, proxy(onJudged)));
+    return this.#ask(slow(request), (remote, alive) =>
+      remote.mutate(
+        request,
+        proxy((line: JudgedLine, judged: number, all: number) => {
+          alive();
+          onJudged(line, judged, all);
+        }),
+      ),
+    );
   }
 
   machines(): Promise<MachineEntry[]> {
-    return this.#ask((remote) => remote.machines());
+    return this.#ask(SHIPPED, (remote) => remote.machines());
   }
 
   run(name: string, text: string, onProgress: (steps: number, nanoseconds: number) => void): Promise<RanMachine> {
-    return this.#ask((remote) => remote.run(name, text, proxy(onProgress)));
+    return this.#ask(SHIPPED, (remote) => remote.run(name, text, proxy(onProgress)));
+  }
+
+  gallery(): Promise<GalleryEntry[]> {
+    return this.#ask(SHIPPED, (remote) => remote.gallery());
+  }
+
+  galleryText(group: string, name: string): Promise<GalleryText> {
+    return this.#ask(SHIPPED, (remote) => remote.galleryText(group, name));
+  }
+
+  /** Reads code of one's own: what it holds, or what is wrong with it. */
+  read(own: OwnCode, target: { readonly scenario: string; readonly variant: string } | null): Promise<ReadCode> {
+    return this.#ask({ own }, (remote) => remote.read(own, target));
+  }
+}
+
+function slow({ own }: SystemRequest): About {
+  return { own, silentSecondsMax: SILENT_SEARCH_SECONDS_MAX };
+}
+
+/** Whether a worker has died of its own accord. */
+async function isDead({ died }: Running): Promise<boolean> {
+  return await Promise.race([
+    died.then(
+      () => false,
+      () => true,
+    ),
+    Promise.resolve(false),
+  ]);
+}
+
+/** Waits for signs of life from code of the reader's own; what ships may take its time. */
+class Silence {
+  readonly tooLong: Promise<never>;
+  isOver = false;
+  readonly #seconds: number;
+  #fail: (error: Error) => void = () => undefined;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor({ own, silentSecondsMax = SILENT_SECONDS_MAX }: About) {
+    this.#seconds = silentSecondsMax;
+    this.tooLong = new Promise((_, reject) => (this.#fail = reject));
+    this.tooLong.catch(() => undefined);
+    if (own !== null) this.alive();
+  }
+
+  alive(): void {
+    this.end();
+    this.#timer = setTimeout(() => {
+      this.isOver = true;
+      this.#fail(new Error(`it was ended, for it gave no sign of life for ${this.#seconds} s: a loop without an end?`));
+    }, this.#seconds * 1000);
+  }
+
+  end(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
   }
 }
 
@@ -86,3 +217,5 @@ export const foreground = new EngineClient();
 export const background = new EngineClient();
 /** Changes lines, and runs machines. */
 export const laboratory = new EngineClient();
+/** Knows what there is to begin with. */
+export const gallery = new EngineClient();

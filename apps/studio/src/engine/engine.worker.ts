@@ -13,6 +13,7 @@ import {
   survey,
   type Judgement,
   type ResolvedScenario,
+  type Scenario,
   type Survey,
 } from '@shootdown/explorer';
 import {
@@ -31,7 +32,17 @@ import {
 import { placementsOf } from '@shootdown/report';
 import { scenarios } from '@shootdown/scenarios';
 import { expose } from 'comlink';
-import type { Beyond, Engine, JudgedLine, Mutated, ScenarioEntry, SystemRequest, Verdict, Walk } from './api.ts';
+import type {
+  Beyond,
+  Engine,
+  JudgedLine,
+  Mutated,
+  ReadCode,
+  ScenarioEntry,
+  SystemRequest,
+  Verdict,
+  Walk,
+} from './api.ts';
 
 /** Functions nested deeper than this share the last level of indentation. */
 const LEVELS_MAX = 5;
@@ -42,10 +53,12 @@ const SAMPLE_SEED = 1;
 /** Mutations by the system that they change: to find them, all of it is searched. */
 const mutationsOf = new Map<string, Promise<Mutation[]>>();
 
-async function resolved({ mutations: texts, ...request }: SystemRequest): Promise<ResolvedScenario> {
-  const found = resolveScenario(scenarios, request);
+async function resolved({ mutations: texts, own, ...request }: SystemRequest): Promise<ResolvedScenario> {
+  const found = own
+    ? await (await import('./own-code.ts')).resolveOwn(own, request)
+    : resolveScenario(scenarios, request);
   if (texts.length === 0) return found;
-  const key = JSON.stringify([request, texts]);
+  const key = JSON.stringify([request, own, texts]);
   let named = mutationsOf.get(key);
   if (!named)
     mutationsOf.set(key, (named = mutationsNamed(found.build(), texts, { bounds: { ...found.scenario.bounds } })));
@@ -93,22 +106,26 @@ function judgedLine(line: CodeLine, change: string, judgement: Judgement | null)
   return { routine, step, change, text, next, unmodelled, isBarrier, processors, judgement };
 }
 
-const engine: Engine = {
-  scenarios: () =>
-    scenarios.map(({ name, title, seed, parameters, variants }): ScenarioEntry => ({
-      name,
-      title,
-      seed: seed ?? null,
-      parameters: parameters ?? {},
-      variants: variants.map((v) => ({
-        name: v.name,
-        expected: v.expected,
-        source: v.source,
-        summary: v.summary,
-        memoryModel: v.memoryModel ?? 'sc',
-        memoryModels: MEMORY_MODELS.filter((model) => model !== 'arm' || expectedVerdict(v, model) !== null),
-      })),
+function entryOf({ name, title, seed, parameters, variants, ...rest }: Scenario): ScenarioEntry {
+  return {
+    name,
+    title,
+    seed: seed ?? null,
+    parameters: parameters ?? {},
+    variants: variants.map((v) => ({
+      name: v.name,
+      expected: v.expected,
+      source: v.source,
+      summary: v.summary,
+      memoryModel: v.memoryModel ?? 'sc',
+      memoryModels: MEMORY_MODELS.filter((model) => model !== 'arm' || expectedVerdict(v, model) !== null),
     })),
+    offersC: 'c' in rest,
+  };
+}
+
+const engine: Engine = {
+  scenarios: () => scenarios.map(entryOf),
 
   async explore(request, onProgress): Promise<Verdict> {
     const scenario = await resolved(request);
@@ -176,6 +193,25 @@ const engine: Engine = {
     };
   },
 
+  async read(own, target): Promise<ReadCode> {
+    const code = await import('./own-code.ts');
+    try {
+      const found = await code.ownScenarios(own);
+      if (found.length === 0 && target) await code.resolveOwn(own, { ...target, memoryModel: 'sc', parameters: {} });
+      return { scenarios: found.map(entryOf), mistakes: [] };
+    } catch (error) {
+      return { scenarios: [], mistakes: code.mistakesIn(error) };
+    }
+  },
+
+  async gallery() {
+    return await (await import('./gallery.ts')).galleryEntries();
+  },
+
+  async galleryText(group, name) {
+    return await (await import('./gallery.ts')).galleryText(group, name);
+  },
+
   async machines() {
     return (await import('./machines.ts')).machineEntries();
   },
@@ -185,4 +221,20 @@ const engine: Engine = {
   },
 };
 
-expose(engine);
+/** Errors of the reader's own code say at which line they arose. */
+const answering = Object.fromEntries(
+  Object.entries(engine).map(([name, answer]: [string, (...args: never[]) => unknown]) => [
+    name,
+    async (...args: never[]): Promise<unknown> => {
+      try {
+        return await answer(...args);
+      } catch (error) {
+        const [about] = args as readonly unknown[];
+        const isOwn = typeof about === 'object' && about !== null && 'own' in about && about.own !== null;
+        throw isOwn ? (await import('./own-code.ts')).oneLine(error) : error;
+      }
+    },
+  ]),
+);
+
+expose(answering);

@@ -1,10 +1,11 @@
 /** Which system is looked at: scenario, variant, parameters, memory model. */
-import { choose, request, scenario, scenarios, variant } from '../store.ts';
+import type { SystemRequest } from '../engine/api.ts';
+import { choose, offered, openTab, request, scenario, scenarios, variant } from '../store.ts';
 
 export function Pickers() {
   const now = request.value;
   if (!now) return null;
-  const groups = [...new Set(scenarios.value.map(({ seed }) => seed ?? 'reference'))];
+  const groups = [...new Set(offered.value.map(({ seed }) => seed ?? 'reference'))];
   return (
     <div class="picks">
       <label class="pick">
@@ -16,7 +17,7 @@ export function Pickers() {
         >
           {groups.map((group) => (
             <optgroup key={group} label={group}>
-              {scenarios.value
+              {offered.value
                 .filter(({ seed }) => (seed ?? 'reference') === group)
                 .map(({ name }) => (
                   <option key={name} value={name}>
@@ -62,6 +63,17 @@ export function Pickers() {
           </button>
         ))}
       </div>
+      {now.own && (
+        <span class="pick own m" title="code of your own">
+          {now.own.name}
+          <button aria-label="edit the code" onClick={() => openTab('write')}>
+            edit
+          </button>
+          <button aria-label="without the code" onClick={() => choose(withoutOwn())}>
+            ×
+          </button>
+        </span>
+      )}
       {now.mutations.map((mutation) => (
         <span class="pick mutation m" key={mutation} title="one line of the code is changed">
           {mutation}
@@ -75,4 +87,12 @@ export function Pickers() {
       ))}
     </div>
   );
+}
+
+/** What ships, instead: the same scenario if it is one of those. */
+function withoutOwn(): Partial<SystemRequest> {
+  const now = request.value;
+  const shipped = scenarios.value.find(({ name }) => name === now?.scenario) ?? scenarios.value[0];
+  const same = shipped?.variants.find(({ name }) => name === now?.variant) ?? shipped?.variants[0];
+  return { own: null, scenario: shipped?.name ?? '', variant: same?.name ?? '' };
 }

@@ -19,6 +19,7 @@ import {
 import { Explore } from './Explore.tsx';
 import { Mutate } from './Mutate.tsx';
 import { Run } from './Run.tsx';
+import { Write } from './Write.tsx';
 
 const copied = signal(false);
 
@@ -115,6 +116,7 @@ export function Studio() {
       {tab.value === 'explore' && <Explore />}
       {tab.value === 'mutate' && <Mutate />}
       {tab.value === 'run' && <Run />}
+      {tab.value === 'write' && <Write />}
     </>
   );
 }

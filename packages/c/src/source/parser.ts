@@ -1,8 +1,8 @@
 /** tree-sitter with its C grammar: loaded once, when the first file is read. */
-import { createRequire } from 'node:module';
-import { Language, Parser, type Node } from 'web-tree-sitter';
+import { Parser, type Node } from 'web-tree-sitter';
 import type { Problems } from '../diagnostics.ts';
 import { MARK } from './casts.ts';
+import { loadGrammar } from './grammar.ts';
 import { TYPEOF } from './typeofs.ts';
 
 export type { Node } from 'web-tree-sitter';
@@ -16,10 +16,9 @@ export async function loadParser(): Promise<CParser> {
 }
 
 async function load(): Promise<Parser> {
-  await Parser.init();
-  const grammar = createRequire(import.meta.url).resolve('tree-sitter-c/tree-sitter-c.wasm');
+  const grammar = await loadGrammar();
   const parser = new Parser();
-  parser.setLanguage(await Language.load(grammar));
+  parser.setLanguage(grammar);
   return parser;
 }
 

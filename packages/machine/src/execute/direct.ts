@@ -22,6 +22,10 @@ export class DirectExecutor extends TabulatedExecutor {
   declare private cursors: Map<number, RoutineCursor>;
   declare private contents: ContentHashes;
 
+  override get commitsEachStep(): boolean {
+    return true;
+  }
+
   /** What was written before this step can no longer be undone, so the journal does not grow either. */
   override step(choiceIndex: number, branch = 0): boolean {
     this.store.commit();

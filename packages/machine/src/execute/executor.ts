@@ -33,7 +33,8 @@ export interface Violation {
 export type Emitted =
   | { readonly type: 'send'; readonly channel: number; readonly message: Message }
   | { readonly type: 'interrupt'; readonly vector: string }
-  | { readonly type: 'switch' }
+  /** The processor goes on with the task of that slot. Left out: with the next in turn that has not returned. */
+  | { readonly type: 'switch'; readonly slot?: number }
   /** The task of the processor goes on on another one, by name, where a task has returned. */
   | { readonly type: 'migrate'; readonly to: string };
 
@@ -69,6 +70,10 @@ export abstract class Executor implements OperationContext {
   failed = false;
   /** Set to observe counters and details: exploration leaves it off. */
   observe = false;
+  /** True if the journal of the store begins anew with every step. */
+  get commitsEachStep(): boolean {
+    return false;
+  }
   /** Called with every violation (when it happens), if set. */
   onViolation: ((violation: Violation) => void) | null = null;
   /** Called with every counted event, if {@link observe} is set. */
@@ -288,11 +293,12 @@ export abstract class Executor implements OperationContext {
   /** What went wrong in an operation, with the routine and step that performed it. */
   #blamed(error: unknown, address: number, op: Operation): ModelError {
     const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
-    if (said.startsWith('routine: ')) return new ModelError(said);
+    if (said.startsWith('routine: ')) return new ModelError(said, { cause: error });
     const routine = this.stackOf(this.processor).at(-1) ?? '?';
     const step = this.stepsAt(address);
     return new ModelError(
       `routine: ${routine}: ${step === null ? '' : `step ${step}: `}${op.label ?? op.definition.name}: ${said}`,
+      { cause: error },
     );
   }
 
@@ -511,7 +517,7 @@ export abstract class Executor implements OperationContext {
         this.#interrupt(component, emitted.vector);
         return;
       case 'switch':
-        this.#switch(component);
+        this.#switch(component, emitted.slot);
         return;
       case 'migrate':
         this.#migrate(component, emitted.to);
@@ -558,13 +564,19 @@ export abstract class Executor implements OperationContext {
     this.weak.exception();
   }
 
-  #switch(component: Component): void {
+  #switch(component: Component, slot?: number): void {
     const processor = this.system.processors[component.processor];
     if (!processor || processor.currentAddress < 0)
       throw new ModelError(
         `component: ${component.name}: emitted switch, but it controls no processor with several tasks`,
       );
     const tasks = processor.tasks.length;
+    if (slot !== undefined) {
+      if (!(slot >= 0 && slot < tasks))
+        throw new ModelError(`component: ${component.name}: emitted switch to task ${slot} of ${tasks}`);
+      this.store.write(processor.currentAddress, slot);
+      return;
+    }
     const current = this.store.read(processor.currentAddress);
     for (let i = 1; i <= tasks; i++) {
       const next = (current + i) % tasks;

@@ -47,6 +47,10 @@ export class LiveExecutor extends Executor {
     this.store.commit();
   }
 
+  override get commitsEachStep(): boolean {
+    return true;
+  }
+
   /** Actors cannot go back, so the journal holds the last step only. */
   override step(choiceIndex: number, branch = 0): boolean {
     this.store.commit();

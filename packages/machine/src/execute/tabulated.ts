@@ -34,8 +34,13 @@ class ComponentStates {
   readonly origins: (readonly [component: number, before: number, message: number])[] = [[0, 0, 0]];
   readonly #ids = new Map<string, number>();
 
+  /** By snapshot: components of one machine share them. */
+  readonly #contents = new WeakMap<AnyMachineSnapshot, string>();
+
   intern(component: number, snapshot: AnyMachineSnapshot, before = 0, message = 0): number {
-    const key = `${component}:${contentOf(snapshot)}`;
+    let content = this.#contents.get(snapshot);
+    if (content === undefined) this.#contents.set(snapshot, (content = contentOf(snapshot)));
+    const key = `${component}:${content}`;
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
     const id = this.snapshots.push(snapshot) - 1;
@@ -59,6 +64,9 @@ export class TabulatedExecutor extends Executor {
   /** First state of each component. */
   readonly #initial: number[] = [];
   readonly #stepper = new PureStepper();
+  /** What XState has said: of CPUs alike, one is asked for all. */
+  readonly #first = new Map<unknown, Map<string, AnyMachineSnapshot>>();
+  readonly #answers = new WeakMap<AnyMachineSnapshot, Map<number, PureStep | null>>();
   readonly #processors: readonly Processor[];
   /** Loads and stores are those of words, and need nothing else. */
   readonly #inlines: boolean;
@@ -80,7 +88,16 @@ export class TabulatedExecutor extends Executor {
   }
 
   #initialOf({ index, machine, input }: Component): number {
-    return (this.#initial[index] ??= this.#states.intern(index, this.#stepper.initial(machine, input)));
+    return (this.#initial[index] ??= this.#states.intern(index, this.#firstOf(machine, input)));
+  }
+
+  #firstOf(machine: Component['machine'], input: unknown): AnyMachineSnapshot {
+    let known = this.#first.get(machine);
+    if (!known) this.#first.set(machine, (known = new Map()));
+    const key = canonicalJson(input ?? null);
+    let snapshot = known.get(key);
+    if (!snapshot) known.set(key, (snapshot = this.#stepper.initial(machine, input)));
+    return snapshot;
   }
 
   override pendingOperation(processor: number): Operation | null {
@@ -271,14 +288,25 @@ export class TabulatedExecutor extends Executor {
 
   #askXState(component: Component, state: number, messageId: number): Cell {
     const snapshot = this.#states.snapshots[state] as AnyMachineSnapshot;
-    const message = this.messages[messageId] as Message;
-    this.xstateCalls++;
-    if (!accepts(snapshot, message)) return REFUSED;
-    const { snapshot: next, emitted } = this.#step(component, snapshot, message);
+    const answer = this.#answer(component, snapshot, messageId);
+    if (answer === null) return REFUSED;
     return {
-      next: this.#states.intern(component.index, next, state, messageId),
-      outputs: emitted as readonly unknown[] as readonly Message[],
+      next: this.#states.intern(component.index, answer.snapshot, state, messageId),
+      outputs: answer.emitted as readonly unknown[] as readonly Message[],
     };
+  }
+
+  #answer(component: Component, snapshot: AnyMachineSnapshot, messageId: number): PureStep | null {
+    let known = this.#answers.get(snapshot);
+    if (!known) this.#answers.set(snapshot, (known = new Map()));
+    let answer = known.get(messageId);
+    if (answer === undefined) {
+      const message = this.messages[messageId] as Message;
+      this.xstateCalls++;
+      answer = accepts(snapshot, message) ? this.#step(component, snapshot, message) : null;
+      known.set(messageId, answer);
+    }
+    return answer;
   }
 
   /** A machine that throws (in an action, for instance) is a mistake in the model like any other. */

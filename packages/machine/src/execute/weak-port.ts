@@ -7,6 +7,7 @@
  * nothing.
  */
 import type { WeakMemory, WeakStep } from '../memory/weak-memory.ts';
+import { swapTo } from '../memory/modify.ts';
 import type { Access, BarrierKind, Request } from '../memory/requests.ts';
 import { ModelError } from '../state/errors.ts';
 import {
@@ -54,6 +55,30 @@ const dmbs: Readonly<Record<BarrierKind, Request>> = {
   store: { kind: 'dmb', type: 'store', dependencies: null },
 };
 
+/** Kinds of requests, for {@link WeakPort}'s table of them. */
+const Kind = {
+  load: 0,
+  loadPc: 1,
+  loadAcquire: 2,
+  store: 3,
+  release: 4,
+  newest: 5,
+  write: 6,
+  strongRead: 7,
+  strongAcquire: 8,
+  strongWrite: 9,
+  strongRelease: 10,
+  publish: 11,
+  publishCompleted: 12,
+  receive: 13,
+  receiveContext: 14,
+  forward: 15,
+  forget: 16,
+  replace: 17,
+} as const;
+const KINDS = 32;
+const LOADS = { none: Kind.load, pc: Kind.loadPc, full: Kind.loadAcquire } as const;
+
 const EXCEPTION: Request = { kind: 'exception' };
 const RETIRE: Request = { kind: 'retire' };
 
@@ -67,14 +92,21 @@ export class WeakPort implements WeakContext {
   readonly #host: PortHost;
   readonly #address: number;
   readonly #classes: Uint8Array;
-  /** Requests by what they are, so that each is one object: the memory knows it by that. */
-  readonly #requests = new Map<string, Request>();
+  /**
+   * Requests by what they are, so that each is one object: the memory knows it by that. By kind and address, then by
+   * value.
+   */
+  readonly #requests = new Map<number, Map<number, Request>>();
+  /** Accesses that operations have said in part, whole. */
+  readonly #accesses = new Map<string, Access>();
   /** Which way to take at each choice of the operation under way; beyond its end, the first. */
   #script: readonly number[] = [];
   /** How many ways there were. */
   #ways: number[] = [];
   #refused = false;
   #order: OperationOrder = 'relaxed';
+  /** Weak words whose newest value the operation under way has read. */
+  readonly #newestRead = new Set<number>();
   #byDefault = false;
 
   constructor(host: PortHost, memory: WeakMemory) {
@@ -157,6 +189,7 @@ export class WeakPort implements WeakContext {
     this.#script = script;
     this.#ways = [];
     this.#refused = false;
+    this.#newestRead.clear();
     const { definition } = op;
     this.#byDefault = definition.order === undefined;
     this.#order = definition.order ?? 'relaxed';
@@ -211,12 +244,24 @@ export class WeakPort implements WeakContext {
 
   #strongRead(address: number, acquire: boolean): void {
     if (this.#classes[address] !== WordClass.strong) return;
-    this.request(this.#remembered(`sr${acquire}${address}`, { kind: 'strong-read', key: address, acquire }));
+    this.request(
+      this.#remembered(acquire ? Kind.strongAcquire : Kind.strongRead, address, 0, () => ({
+        kind: 'strong-read',
+        key: address,
+        acquire,
+      })),
+    );
   }
 
   #strongWrite(address: number, release: boolean): void {
     if (this.#classes[address] !== WordClass.strong) return;
-    this.request(this.#remembered(`sw${release}${address}`, { kind: 'strong-write', key: address, release }));
+    this.request(
+      this.#remembered(release ? Kind.strongRelease : Kind.strongWrite, address, 0, () => ({
+        kind: 'strong-write',
+        key: address,
+        release,
+      })),
+    );
   }
 
   /** A load, store or atomic, plain where nothing else is said. */
@@ -228,7 +273,9 @@ export class WeakPort implements WeakContext {
   #completed(access: Partial<Access> & Pick<Access, 'kind' | 'address'>): Access {
     const { kind, address, value = 0, modify = null, acquire = 'none', release = false, discards = false } = access;
     const key = `${kind}${address},${value},${acquire},${release},${discards},${modify?.key ?? ''}`;
-    return this.#remembered(key, { ...plain, ...access }) as Access;
+    let known = this.#accesses.get(key);
+    if (!known) this.#accesses.set(key, (known = { ...plain, ...access }));
+    return known;
   }
 
   /** Of a word that everybody sees alike: only what it hands on is a matter of order. */
@@ -249,7 +296,9 @@ export class WeakPort implements WeakContext {
   /** A plain load. */
   load(address: number, acquire: Access['acquire'] = 'none'): number {
     if (!this.isWeak(address)) return this.#strong({ ...plain, kind: 'load', address, acquire });
-    return this.request(this.#remembered(`l${acquire}${address}`, { ...plain, kind: 'load', address, acquire }));
+    return this.request(
+      this.#remembered(LOADS[acquire], address, 0, () => ({ ...plain, kind: 'load', address, acquire })),
+    );
   }
 
   /** A plain store. */
@@ -258,8 +307,15 @@ export class WeakPort implements WeakContext {
       this.#strong({ ...plain, kind: 'store', address, value, release });
       return;
     }
-    const key = `s${release ? 'r' : ''}${address},${value}`;
-    this.request(this.#remembered(key, { ...plain, kind: 'store', address, value, release }));
+    this.request(
+      this.#remembered(release ? Kind.release : Kind.store, address, value, () => ({
+        ...plain,
+        kind: 'store',
+        address,
+        value,
+        release,
+      })),
+    );
   }
 
   dmb(type: BarrierKind): void {
@@ -269,17 +325,36 @@ export class WeakPort implements WeakContext {
   /** What hardware or the simulation reads: of a weak word, its newest message. */
   read(address: number): number {
     const { store } = this.#host;
+    if (this.isWeak(address)) this.#newestRead.add(address);
     if (this.isWeak(address))
-      return this.request(this.#remembered(`n${address}`, { ...plain, kind: 'load', address, newest: true }));
+      return this.request(
+        this.#remembered(Kind.newest, address, 0, () => ({ ...plain, kind: 'load', address, newest: true })),
+      );
     this.#strongRead(address, this.#order !== 'relaxed' && this.#order !== 'release');
     return store.words[address] as number;
   }
 
-  /** What hardware or the simulation writes: to a weak word, a message newer than all. */
+  /**
+   * What hardware or the simulation writes: to a weak word, a message newer than all. An operation that has read the
+   * word before is atomic (a dirty bit that is set in an entry): nothing comes between.
+   */
   write(address: number, value: number): void {
+    if (this.#newestRead.has(address)) {
+      this.request(
+        this.#remembered(Kind.replace, address, value, () => ({
+          ...plain,
+          kind: 'update',
+          address,
+          modify: swapTo(value),
+          newest: true,
+        })),
+      );
+      return;
+    }
     if (this.isWeak(address)) {
-      const key = `w${address},${value}`;
-      this.request(this.#remembered(key, { ...plain, kind: 'store', address, value, newest: true }));
+      this.request(
+        this.#remembered(Kind.write, address, value, () => ({ ...plain, kind: 'store', address, value, newest: true })),
+      );
       return;
     }
     this.#strongWrite(address, this.#order !== 'relaxed' && this.#order !== 'acquire');
@@ -301,7 +376,13 @@ export class WeakPort implements WeakContext {
   }
 
   publish(key: number, what: 'release' | 'completed'): void {
-    this.request(this.#remembered(`p${what}${key}`, { kind: 'publish', key, what }));
+    this.request(
+      this.#remembered(what === 'release' ? Kind.publish : Kind.publishCompleted, key, 0, () => ({
+        kind: 'publish',
+        key,
+        what,
+      })),
+    );
   }
 
   receiveFrom(component: number): void {
@@ -319,15 +400,21 @@ export class WeakPort implements WeakContext {
   }
 
   receive(key: number, as: 'acquire' | 'context'): void {
-    this.request(this.#remembered(`r${as}${key}`, { kind: 'receive', key, as }));
+    this.request(
+      this.#remembered(as === 'acquire' ? Kind.receive : Kind.receiveContext, key, 0, () => ({
+        kind: 'receive',
+        key,
+        as,
+      })),
+    );
   }
 
   forward(key: number, to: number): void {
-    this.request(this.#remembered(`f${key},${to}`, { kind: 'forward', key, to }));
+    this.request(this.#remembered(Kind.forward, key, to, () => ({ kind: 'forward', key, to })));
   }
 
   forget(key: number): void {
-    this.request(this.#remembered(`x${key}`, { kind: 'forget', key }));
+    this.request(this.#remembered(Kind.forget, key, 0, () => ({ kind: 'forget', key })));
   }
 
   /** The processor takes an exception, or returns from one. */
@@ -340,9 +427,13 @@ export class WeakPort implements WeakContext {
     this.request(RETIRE);
   }
 
-  #remembered(key: string, request: Request): Request {
+  /** The request of that kind for an address, a value or a second key; `make` makes it if it is the first. */
+  #remembered(kind: number, address: number, value: number, make: () => Request): Request {
+    const key = address * KINDS + kind;
     let known = this.#requests.get(key);
-    if (!known) this.#requests.set(key, (known = request));
-    return known;
+    if (!known) this.#requests.set(key, (known = new Map()));
+    let request = known.get(value);
+    if (!request) known.set(value, (request = make()));
+    return request;
   }
 }

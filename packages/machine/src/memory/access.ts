@@ -169,8 +169,10 @@ class AccessStep {
   }
 
   #load(state: MemoryState): void {
-    for (const reading of this.#readings(state)) {
-      const after = copyState(state);
+    const readings = this.#readings(state);
+    for (const [index, reading] of readings.entries()) {
+      // The state is this access's own: the last way may have it.
+      const after = index + 1 < readings.length ? copyState(state) : state;
       this.#noteReading(after, reading);
       this.#keep(after, reading.seen, reading.seen);
       const address = this.#walked.output;

@@ -13,6 +13,7 @@ import {
   type OperationDefinition,
   type Saying,
   type Steps,
+  type Weaker,
 } from '../routine/operation.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { ModelError } from '../state/errors.ts';
@@ -46,13 +47,38 @@ const accessing = (cost: string): OperationDefinition =>
     cost,
     perform: performPlainly,
     weak: (_cx, memory, op) => memory.access(op.data as Access),
+    weaker: (op, memoryModel) => {
+      const access = op.data as Access;
+      if (memoryModel !== 'arm' || (access.acquire === 'none' && !access.release)) return [];
+      return [instead(op, 'relaxed-instead', { ...access, acquire: 'none', release: false })];
+    },
   });
+
+/** The same operation with another request. */
+function instead(op: Operation, change: string, request: Request, definition = op.definition): Weaker {
+  const { a, b, c, label, fact, source } = op;
+  return { change, operation: operation(definition, a, b, c, request, { label, fact, source }) };
+}
+
+/** A full DMB or DSB, one step weaker: for stores, or for loads. */
+const forLess =
+  (names: Readonly<Record<string, 'store' | 'load'>>): NonNullable<OperationDefinition['weaker']> =>
+  (op, memoryModel) =>
+    memoryModel === 'arm'
+      ? Object.entries(names).map(([change, type]) =>
+          instead(op, change, { ...(op.data as Barrier), type } satisfies Request, FENCE),
+        )
+      : [];
+
+type Barrier = Extract<Request, { readonly kind: 'dmb' | 'dsb' }>;
 
 const ACCESS = { load: accessing('load'), store: accessing('store'), update: accessing('xchg') } as const;
 
 const FULL = defineOperation({
   name: 'smp_mb',
   ordering: 'full',
+  role: 'barrier',
+  weaker: forLess({ 'smp_wmb-instead': 'store', 'smp_rmb-instead': 'load' }),
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   weak: (_cx, memory, op) => memory.request(requestOf(op)),
   footprint: () => ({ reads: [], writes: [] }),
@@ -61,12 +87,16 @@ const FULL = defineOperation({
 const COMPLETE = defineOperation({
   name: 'dsb',
   cost: 'smp_mb',
+  role: 'barrier',
+  weaker: forLess({ 'dsb-ishst-instead': 'store' }),
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   weak: (_cx, memory, op) => memory.request(requestOf(op)),
 });
 
 const ARM_ONLY = defineOperation({
   name: 'tlbi',
+  role: 'barrier',
+  leftOut: () => 0,
   perform: () => {
     throw new ModelError('arm: tlbi: translations are modelled on arm only');
   },
@@ -75,6 +105,7 @@ const ARM_ONLY = defineOperation({
 
 const FENCE = defineOperation({
   name: 'smp_rmb',
+  role: 'barrier',
   perform: () => 0,
   weak: (_cx, memory, op) => memory.request(requestOf(op)),
   // A barrier that waits for nothing changes what its own processor may do, and nothing else.

@@ -1,7 +1,7 @@
 /** What the kernel's primitives order on Arm, by trying every run of two routines. */
 import { describe, expect, it } from 'vitest';
 import type { OrderingRule } from './rules.ts';
-import type { Steps } from '../routine/operation.ts';
+import { defineOperation, operation, type Steps } from '../routine/operation.ts';
 import { load, setBits, smp_mb, smp_rmb, smp_wmb, store, waitFor, xchg } from '../routine/operations.ts';
 import { dsb_ish, set_bit, smp_load_acquire, smp_store_release, xchgOrdered } from '../routine/ordered.ts';
 import { assertThat, program, routine } from '../routine/routine.ts';
@@ -177,5 +177,34 @@ describe('store buffering with a word that everybody sees alike', () => {
     };
     expect(outcomes(nothing).has('1 1')).toBe(true);
     expect(outcomes(() => smp_mb()).has('1 1')).toBe(false);
+  });
+});
+
+describe('what hardware does to a word in one operation', () => {
+  const DIRTY = 2;
+  /** An entry that is valid becomes dirty, as by DBM: read and written at once. */
+  const HARDWARE = defineOperation({
+    name: 'set_dirty',
+    perform(cx, op) {
+      const entry = cx.read(op.a);
+      if (entry !== 0) cx.write(op.a, entry | DIRTY);
+      return 0;
+    },
+  });
+
+  it('is atomic: an entry that has been taken out does not come back', () => {
+    const dirties = ({ x }: Words): Steps =>
+      (function* () {
+        yield operation(HARDWARE, x);
+      })();
+    const takes = ({ x }: Words): Steps =>
+      (function* () {
+        yield* store(x, 1);
+        yield* smp_mb();
+        yield* xchgOrdered('relaxed', x, 0);
+        yield* smp_mb();
+        yield* assertThat((yield* load(x)) === 0, BROKEN);
+      })();
+    expect(breaks(dirties, takes)).toBe(false);
   });
 });

@@ -243,40 +243,82 @@ export function nextOf(messages: readonly Message[], index: number): Position {
   return messages[index + 1]?.at ?? NOT_YET;
 }
 
-/** The content as a string: equal for equal states. */
+/** Numbers of the key that is being written. */
+const codes: number[] = [];
+
+function whole(value: number): void {
+  codes.push(value & 0xffff, value >>> 16);
+}
+
+/** No position is that late. */
+const LATEST = 0xffff;
+
+/**
+ * The content as a string, a character per number: equal for equal states, and for no others, since every list begins
+ * with its length.
+ */
 export function keyOf(state: MemoryState): string {
-  const parts: (number | string)[] = [state.newest];
-  for (const address of [...state.histories.keys()].sort(ascending)) {
-    parts.push('h', address);
-    for (const m of state.histories.get(address) ?? []) {
-      parts.push(m.at, m.value, m.readUpTo, m.taken ? 1 : 0);
-      if (m.promise) parts.push('o', m.promise.processor, m.promise.site, m.promise.hardware ? 1 : 0);
-      for (const use of m.uses ?? []) parts.push(use.walk, use.access);
-    }
+  codes.length = 0;
+  codes.push(state.newest, state.histories.size);
+  for (const address of sortedKeys(state.histories)) keyOfHistory(address, state.histories.get(address) ?? []);
+  codes.push(state.invalidations.length);
+  for (const { processor, pages, broadcast, issued, completed } of state.invalidations) {
+    codes.push(processor, broadcast ? 1 : 0, issued, completed === NOT_YET ? LATEST : completed, pages.length);
+    for (const page of pages) whole(page);
   }
-  for (const i of state.invalidations)
-    parts.push('i', i.processor, i.pages.join('.'), i.broadcast ? 1 : 0, i.issued, i.completed);
   for (const p of state.processors) {
-    if (p.retired) {
-      parts.push('r');
-      continue;
-    }
-    parts.push('p');
-    for (const view of ALL_VIEWS) parts.push(p.views[view]);
-    for (const address of [...p.coherence.keys()].sort(ascending))
-      parts.push('c', address, p.coherence.get(address) ?? 0);
-    for (const address of [...p.forwarded.keys()].sort(ascending)) {
-      const { at, view, atomic } = p.forwarded.get(address) as Forwarded;
-      parts.push('f', address, at, view, atomic);
-    }
-    if (p.monitor) parts.push('x', p.monitor.address, p.monitor.at, p.monitor.seen);
-    for (const slot of [...p.values.keys()].sort(ascending)) {
-      const { view, pick } = p.values.get(slot) as Dependency;
-      parts.push('v', slot, view, pick);
-    }
+    if (p.retired) codes.push(1);
+    else keyOfProcessor(p);
   }
-  for (const key of [...state.carried.keys()].sort(ascending)) parts.push('m', key, state.carried.get(key) ?? 0);
-  return parts.join();
+  codes.push(state.carried.size);
+  for (const key of sortedKeys(state.carried)) {
+    whole(key);
+    codes.push(state.carried.get(key) ?? 0);
+  }
+  return String.fromCharCode(...codes);
+}
+
+function keyOfHistory(address: number, messages: readonly Message[]): void {
+  whole(address);
+  codes.push(messages.length);
+  for (const { at, value, readUpTo, taken, promise, uses } of messages) {
+    codes.push(at, readUpTo, (taken ? 1 : 0) | (promise ? 2 : 0) | (uses ? 4 : 0));
+    whole(value);
+    if (promise) {
+      codes.push(promise.processor, promise.hardware ? 1 : 0);
+      whole(promise.site);
+    }
+    if (uses) for (const { walk, access } of uses) codes.push(walk, access);
+  }
+}
+
+function keyOfProcessor({ views, coherence, forwarded, monitor, values }: ProcessorState): void {
+  codes.push(0);
+  for (const view of ALL_VIEWS) codes.push(views[view]);
+  codes.push(coherence.size, forwarded.size, values.size, monitor ? 1 : 0);
+  for (const address of sortedKeys(coherence)) {
+    whole(address);
+    codes.push(coherence.get(address) ?? 0);
+  }
+  for (const address of sortedKeys(forwarded)) {
+    const { at, view, atomic } = forwarded.get(address) as Forwarded;
+    whole(address);
+    codes.push(at, view, atomic);
+  }
+  if (monitor) {
+    whole(monitor.address);
+    codes.push(monitor.at, monitor.seen);
+  }
+  for (const slot of sortedKeys(values)) {
+    const { view, pick } = values.get(slot) as Dependency;
+    codes.push(slot, view, pick);
+  }
+}
+
+const NO_KEYS: readonly number[] = [];
+
+function sortedKeys(map: ReadonlyMap<number, unknown>): readonly number[] {
+  return map.size === 0 ? NO_KEYS : [...map.keys()].sort(ascending);
 }
 
 function ascending(a: number, b: number): number {

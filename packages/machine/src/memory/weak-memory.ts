@@ -148,9 +148,16 @@ export class WeakMemory {
     return steps;
   }
 
-  /** A state in words, for traces and tests. */
+  /** A state as text, for tests. */
   describe(id: number): string {
-    return keyOf(this.#state(id));
+    const { newest, histories, invalidations, processors, carried } = this.#state(id);
+    return JSON.stringify({
+      newest,
+      histories: [...histories],
+      invalidations,
+      processors: processors.map((p) => ({ ...p, coherence: [...p.coherence], values: [...p.values] })),
+      carried: [...carried],
+    });
   }
 
   #state(id: number): MemoryState {

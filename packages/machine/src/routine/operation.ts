@@ -195,6 +195,11 @@ export interface OperationDefinition {
   readonly branches?: (cx: OperationContext, op: Operation) => number;
   /** Words touched; left out: everything, which is always sound. Blocking depends on `reads` only. */
   readonly footprint?: (op: Operation, processor: number) => Footprint;
+  /**
+   * Words of which one must change before it can happen, if it cannot now: a run does not try it again before. Default:
+   * those that its footprint reads.
+   */
+  readonly waitsFor?: (read: (address: number) => number, op: Operation, processor: number) => readonly number[];
   /** The operation never happens: the processor rests here (user mode, idle) and that is no deadlock. */
   readonly rests?: boolean;
   /**
@@ -354,6 +359,7 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'perform',
   'branches',
   'footprint',
+  'waitsFor',
   'rests',
   'spins',
   'user',

@@ -399,7 +399,7 @@ export class RoutineCursor {
 
   #blamed(error: unknown): ModelError {
     const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
-    return new ModelError(said.startsWith('routine: ') ? said : `${this.at}: ${said}`);
+    return new ModelError(said.startsWith('routine: ') ? said : `${this.at}: ${said}`, { cause: error });
   }
 
   #noteIdle(left: readonly Noted[]): void {

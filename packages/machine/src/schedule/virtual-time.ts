@@ -8,9 +8,12 @@
 import { checkOptions, keysOf } from '../state/errors.ts';
 import { cyclesOf, type CostModel } from './cost.ts';
 import type { Executor } from '../execute/executor.ts';
+import { ChoiceQueue } from './choice-queue.ts';
+import { ChoicesOfProcessors, EndOfRun, rankOf, wordsBehind } from './processor-choices.ts';
+import { Refusals } from './refusals.ts';
 import { scheduleEntry } from './schedule.ts';
 import type { Operation } from '../routine/operation.ts';
-import type { Channel, Choice, Component, Processor, Spontaneous, System } from '../system/system.ts';
+import type { Channel, Choice, Spontaneous, System } from '../system/system.ts';
 
 /** One step as the scheduler saw it, for observers. */
 export interface TimedStep {
@@ -29,13 +32,22 @@ export interface VirtualTimeOptions {
   readonly until?: readonly number[];
   /** Processors that count as done when they rest, besides those. */
   readonly untilAtRest?: readonly number[];
+  /** Addresses of words that are 0 when what they count is done, besides those. */
+  readonly untilZero?: readonly number[];
   /** Steps at most. Default 100 million. */
   readonly stepsMax?: number;
   /** Called after every step; return false to stop the run. */
   readonly onStep?: (step: TimedStep) => boolean | void;
 }
 
-const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()('costs', 'until', 'untilAtRest', 'stepsMax', 'onStep');
+const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()(
+  'costs',
+  'until',
+  'untilAtRest',
+  'untilZero',
+  'stepsMax',
+  'onStep',
+);
 
 /** How a run ended. */
 export interface VirtualTimeRun {
@@ -64,44 +76,27 @@ export class VirtualTimeScheduler {
   readonly #executor: Executor;
   readonly #system: System;
   readonly #options: VirtualTimeOptions;
+  readonly #costs: ReadonlyMap<string, number>;
+  readonly #defaultCost: number;
+  readonly #isOver: EndOfRun;
   readonly #clock: number[];
   readonly #busy: number[];
   readonly #waited: boolean[];
-  /**
-   * Per choice: what it is, and the processor, channel or spontaneous step it is about: looked at before every step,
-   * for all of them.
-   */
-  readonly #kind: readonly Choice['kind'][];
-  readonly #subject: Int32Array;
-  /** Per choice: the attempt at a step in which it was last refused. */
-  readonly #refused: Int32Array;
-  #attempt = 0;
+  /** Choices by when they are ready; those that have been refused, until something changes. */
+  readonly #queue: ChoiceQueue;
+  readonly #refusals: Refusals;
+  readonly #choicesOf: ChoicesOfProcessors;
   /** Per channel: what is on it was ready before the gate of its processor opened. */
   readonly #held: boolean[];
   /** Per channel: when each message in flight is ready, oldest first. */
   readonly #ready: number[][];
-  /** Per channel: when its oldest message is ready; Infinity if there is none. */
-  readonly #head: Float64Array;
   /** Per channel: the processor that takes what comes on it, or -1. */
   readonly #target: Int32Array;
   readonly #next: number[];
   /** Per processor: since when it spins on the operation it is at; Infinity if it does not, or nobody wants to know. */
   readonly #spinsSince: number[];
-  #spinning = 0;
-  /** Choices that happen after spinning: looked at only while somebody spins. */
-  readonly #afterSpinning: readonly number[];
-  readonly #isWatched: readonly boolean[];
   /** A refused processor of a weakly ordered machine may still have something to propagate. */
   readonly #isWeak: boolean;
-  /** Choices to look at before every step: what processors do. */
-  readonly #always: readonly number[];
-  /** What happens by itself, and the earliest time of any of it: nobody has to look before that. */
-  readonly #periodic: readonly number[];
-  #nextPeriodic = NEVER;
-  /** Per channel: the choice that delivers from it. */
-  readonly #deliveryOf: Int32Array;
-  /** Deliveries from the channels that are not empty, in the order of choices. */
-  readonly #deliveries: number[] = [];
   #now = 0;
   #completed = 0;
   #spent = 0;
@@ -112,66 +107,65 @@ export class VirtualTimeScheduler {
   #end: VirtualTimeRun['end'] | null = null;
   #operation: Operation | null = null;
   #branch = 0;
-  #best = -1;
-  #bestTime = 0;
+  /** What happens by itself and was refused at its time: it comes again, but not before another step. */
+  #postponed: number[] = [];
+  readonly #read = (address: number): number => this.#executor.store.read(address);
+  readonly #askAgain = (choice: number): void => {
+    this.#refusals.forget(choice);
+    this.#update(choice);
+  };
 
   constructor(executor: Executor, options: VirtualTimeOptions) {
     checkOptions('virtual time: new', options, VIRTUAL_TIME_KEYS, ['costs']);
     this.#executor = executor;
     this.#system = executor.system;
     this.#options = options;
-    this.#clock = this.#system.processors.map(() => 0);
-    this.#busy = this.#system.processors.map(() => 0);
-    this.#waited = this.#system.processors.map(() => false);
-    this.#kind = this.#system.choices.map(({ kind }) => kind);
-    this.#subject = Int32Array.from(this.#system.choices, subjectOf);
-    this.#refused = new Int32Array(this.#system.choices.length);
-    this.#held = this.#system.channels.map(() => false);
-    this.#ready = this.#system.channels.map(() => []);
-    this.#head = new Float64Array(this.#system.channels.length).fill(NEVER);
-    this.#target = Int32Array.from(
-      this.#system.channels,
-      ({ toComponent }) => (this.#system.components[toComponent] as Component).processor,
-    );
-    this.#next = this.#system.spontaneous.map((s) => s.firstCycles ?? s.periodCycles ?? Number.POSITIVE_INFINITY);
-    const indexes = this.#system.choices.map((_, i) => i);
-    this.#deliveryOf = new Int32Array(this.#system.channels.length);
-    this.#system.choices.forEach((choice, i) => {
-      if (choice.kind === 'deliver') this.#deliveryOf[choice.channel] = i;
-    });
-    this.#afterSpinning = indexes.filter((i) => this.#spinnerOf(this.#system.choices[i] as Choice) >= 0);
-    this.#always = indexes.filter((i) => ['advance', 'drain'].includes(this.#kind[i] as string));
-    this.#periodic = indexes.filter((i) => this.#isPeriodic(this.#system.choices[i] as Choice));
-    this.#findNextPeriodic();
+    const { processors, channels, spontaneous, choices } = this.#system;
+    this.#costs = new Map(Object.entries(options.costs.costs).map(([name, { cycles }]) => [name, cycles]));
+    this.#defaultCost = cyclesOf(options.costs, 'default');
+    this.#isOver = new EndOfRun(executor, options);
+    this.#clock = processors.map(() => 0);
+    this.#busy = processors.map(() => 0);
+    this.#waited = processors.map(() => false);
+    this.#held = channels.map(() => false);
+    this.#ready = channels.map(() => []);
+    this.#choicesOf = new ChoicesOfProcessors(this.#system);
+    this.#target = Int32Array.from(channels, ({ toComponent }) => this.#choicesOf.processorOf(toComponent));
+    this.#next = spontaneous.map((s) => s.firstCycles ?? s.periodCycles ?? NEVER);
     this.#isWeak = this.#system.weak !== null;
-    this.#spinsSince = this.#system.processors.map(() => NEVER);
-    this.#isWatched = this.#system.processors.map((p) => this.#system.spontaneous.some((s) => s.spinner === p.index));
-    for (const channel of this.#system.channels) {
+    this.#spinsSince = processors.map(() => NEVER);
+    this.#queue = new ChoiceQueue(Int32Array.from(choices, (choice, index) => rankOf(this.#system, choice, index)));
+    this.#refusals = new Refusals(
+      executor.store.words.length,
+      choices.map((choice) => wordsBehind(this.#system, choice)),
+    );
+    for (const channel of channels) {
       // What was sent before the run began is ready.
       while (executor.messageOn(channel.index, (this.#ready[channel.index] as number[]).length) !== null) {
         this.#sent(channel.index, 0);
       }
     }
-    executor.onSend = (channel) => {
-      this.#sent(channel.index, this.#now + cyclesOf(this.#options.costs, channel.latency ?? 'message'));
-    };
-    executor.onSpend = (cost, times) => this.#spend(times * cyclesOf(this.#options.costs, cost));
+    executor.onSend = (channel) => this.#sent(channel.index, this.#now + this.#cost(channel.latency ?? 'message'));
+    executor.onSpend = (cost, times) => this.#spend(times * this.#cost(cost));
+  }
+
+  #cost(name: string): number {
+    return this.#costs.get(name) ?? this.#defaultCost;
   }
 
   #sent(channel: number, ready: number): void {
-    if ((this.#ready[channel] as number[]).push(ready) > 1) return;
-    this.#head[channel] = ready;
-    const choice = this.#deliveryOf[channel] as number;
-    const after = this.#deliveries.findIndex((other) => other > choice);
-    this.#deliveries.splice(after < 0 ? this.#deliveries.length : after, 0, choice);
+    const queue = this.#ready[channel] as number[];
+    queue.push(ready);
+    this.#askAgain(this.#choicesOf.deliveryOf(channel));
+    if (queue.length === 1) this.#choicesOf.begin(channel);
   }
 
   #received(channel: number): void {
     const queue = this.#ready[channel] as number[];
     queue.shift();
-    this.#head[channel] = queue[0] ?? NEVER;
     this.#held[channel] = false;
-    if (queue.length === 0) this.#deliveries.splice(this.#deliveries.indexOf(this.#deliveryOf[channel] as number), 1);
+    if (queue.length === 0) this.#choicesOf.end(channel);
+    this.#update(this.#choicesOf.deliveryOf(channel));
   }
 
   /**
@@ -183,22 +177,14 @@ export class VirtualTimeScheduler {
     if (this.#acting === processor) return;
     this.#clock[processor] = Math.max(this.#now, this.#clock[processor] as number) + cycles;
     this.#busy[processor] = (this.#busy[processor] as number) + cycles;
-  }
-
-  /** What happens by itself happens in a run only if the run is told when. */
-  #isPeriodic(choice: Choice): boolean {
-    if (choice.kind !== 'spontaneous') return false;
-    const { periodCycles, firstCycles, spinner } = this.#spontaneousOf(choice);
-    return spinner < 0 && (periodCycles !== undefined || firstCycles !== undefined);
-  }
-
-  #spinnerOf(choice: Choice): number {
-    return choice.kind === 'spontaneous' ? this.#spontaneousOf(choice).spinner : -1;
+    this.#updateProcessor(processor);
   }
 
   /** Makes up to `steps` more steps; returns false once the run has ended. */
   advance(steps: number): boolean {
     const stepsMax = Math.min(this.#steps + steps, this.#options.stepsMax ?? STEPS_MAX_DEFAULT);
+    // Whoever drives the run may have done something to the state in between.
+    for (let choice = 0; choice < this.#system.choices.length; choice++) this.#askAgain(choice);
     while (this.#end === null && this.#steps < stepsMax) this.#end = this.#advanceOnce();
     if (this.#end === null && this.#steps >= (this.#options.stepsMax ?? STEPS_MAX_DEFAULT)) this.#end = 'steps';
     return this.#end === null;
@@ -210,8 +196,9 @@ export class VirtualTimeScheduler {
   }
 
   #advanceOnce(): VirtualTimeRun['end'] | null {
-    if (this.#reached()) return 'done';
+    if (this.#isOver.reached()) return 'done';
     const index = this.#stepEarliest();
+    if (this.#postponed.length > 0) for (const choice of this.#postponed.splice(0)) this.#update(choice);
     const kind = index < 0 ? null : (this.#system.choices[index] as Choice).kind;
     this.#ticks = kind === 'spontaneous' ? this.#ticks + 1 : 0;
     if (kind === null || this.#ticks > IDLE_TICKS_MAX) return this.#executor.atRest() ? 'rest' : 'deadlock';
@@ -222,51 +209,47 @@ export class VirtualTimeScheduler {
     return goOn ? null : 'stopped';
   }
 
-  #reached(): boolean {
-    const { until, untilAtRest } = this.#options;
-    if (until === undefined && untilAtRest === undefined) return false;
-    for (const processor of until ?? []) if (!this.#executor.isDone(processor)) return false;
-    for (const processor of untilAtRest ?? []) if (!this.#executor.rests(processor)) return false;
-    return true;
-  }
-
   /** Tries the choices in the order in which they are ready; returns the one that happened, or -1. */
   #stepEarliest(): number {
-    const choices = this.#system.choices;
-    this.#attempt++;
+    const { store } = this.#executor;
     for (;;) {
-      const best = this.#earliest();
+      const best = this.#queue.first;
       if (best < 0) return -1;
-      const choice = choices[best] as Choice;
-      this.#now = this.#hadToWait(choice) ? Math.max(this.#bestTime, this.#completed) : this.#bestTime;
+      const choice = this.#system.choices[best] as Choice;
+      const time = this.#queue.timeOf(best);
+      this.#now = this.#hadToWait(choice) ? Math.max(time, this.#completed) : time;
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
       this.#acting = this.#actingIn(choice);
-      if (this.#happens(best, choice)) return best;
-      this.#refused[best] = this.#attempt;
-      if (choice.kind === 'advance') this.#waits(choice.processor);
-      if (choice.kind === 'deliver' && this.#mustWait(choice.channel)) this.#held[choice.channel] = true;
-      if (choice.kind === 'spontaneous' && this.#spontaneousOf(choice).spinner < 0) this.#postpone(choice.spontaneous);
+      const { mark } = store;
+      if (this.#happens(best, choice)) {
+        this.#refusals.changed(store, this.#executor.commitsEachStep ? 0 : mark, this.#askAgain);
+        return best;
+      }
+      this.#refuse(best, choice);
     }
   }
 
-  /** A processor that found its gate closed is not asked again before it opens. */
-  #isShutOut(index: number): boolean {
-    const processor = this.#system.processors[index] as Processor;
-    if (processor.gate < 0 || this.#executor.gateOpen(processor)) return false;
-    this.#spinsNoMore(index);
-    return true;
+  #refuse(index: number, choice: Choice): void {
+    if (choice.kind === 'spontaneous' && this.#spontaneousOf(choice).spinner < 0) {
+      this.#postpone(choice.spontaneous);
+      this.#postponed.push(index);
+      this.#queue.set(index, NEVER);
+      return;
+    }
+    this.#refusals.add(index, this.#isWeak ? null : this.#readsOf(choice));
+    this.#queue.set(index, NEVER);
+    if (choice.kind === 'advance') this.#waits(choice.processor);
+    if (choice.kind === 'deliver' && this.#mustWait(choice.channel)) this.#held[choice.channel] = true;
   }
 
-  /**
-   * A processor that has been refused at an operation that never happens, or has none left, would be refused again:
-   * asking all CPUs that idle or spin in user mode before every step made a step take time quadratic in their number.
-   * An interrupt gives it another operation. One that is still booked as spinning is asked, so that this ends.
-   */
-  #cannotGoOn(index: number): boolean {
-    if (this.#isWeak || this.#spinsSince[index] !== NEVER) return false;
-    const operation = this.#executor.pendingOperation(index);
-    return operation === null || operation.definition.rests === true;
+  /** What else a refusal depends on: the words that the operation reads; null if it does not say which. */
+  #readsOf(choice: Choice): readonly number[] | null {
+    if (choice.kind !== 'advance' || this.#operation === null) return [];
+    const { rests, footprint, waitsFor } = this.#operation.definition;
+    if (rests === true) return [];
+    if (waitsFor) return waitsFor(this.#read, this.#operation, choice.processor);
+    return footprint ? footprint(this.#operation, choice.processor).reads : null;
   }
 
   #spontaneousOf(choice: Extract<Choice, { kind: 'spontaneous' }>): Spontaneous {
@@ -287,20 +270,22 @@ export class VirtualTimeScheduler {
 
   /** A processor could not perform its operation. It spins from the moment it came to it, or came back to it. */
   #waits(processor: number): void {
-    if (this.#isWatched[processor]) {
+    if (this.#choicesOf.afterSpinning(processor).length > 0) {
       if (this.#operation?.definition.spins !== true) this.#spinsNoMore(processor);
       else if (this.#spinsSince[processor] === NEVER) {
         this.#spinsSince[processor] = this.#waited[processor] ? this.#completed : (this.#clock[processor] as number);
-        this.#spinning++;
+        for (const choice of this.#choicesOf.afterSpinning(processor)) this.#update(choice);
       }
     }
+    if (this.#waited[processor]) return;
     this.#waited[processor] = true;
+    this.#updateDeliveries(processor);
   }
 
   #spinsNoMore(processor: number): void {
     if (this.#spinsSince[processor] === NEVER) return;
     this.#spinsSince[processor] = NEVER;
-    this.#spinning--;
+    for (const choice of this.#choicesOf.afterSpinning(processor)) this.#update(choice);
   }
 
   /** Its processor has its gate closed, or older stores in its buffer. */
@@ -325,93 +310,82 @@ export class VirtualTimeScheduler {
     return false;
   }
 
-  /**
-   * Of those ready at one time a delivery comes first: a busy processor takes an interrupt after the operation it is
-   * in.
-   */
-  #earliest(): number {
-    this.#best = -1;
-    this.#bestTime = NEVER;
-    if (this.#deliveries.length > 0) this.#lookAt(this.#deliveries);
-    this.#lookAt(this.#always);
-    if (this.#nextPeriodic < this.#bestTime) this.#lookAt(this.#periodic);
-    if (this.#spinning > 0) this.#lookAt(this.#afterSpinning);
-    return this.#best;
+  #update(choice: number): void {
+    this.#queue.set(
+      choice,
+      this.#refusals.has(choice) ? NEVER : this.#readyTime(this.#system.choices[choice] as Choice),
+    );
   }
 
-  #lookAt(list: readonly number[]): void {
-    for (const choice of list) {
-      const time = this.#readyTime(choice);
-      if (time < this.#bestTime && this.#refused[choice] !== this.#attempt) {
-        this.#best = choice;
-        this.#bestTime = time;
-      }
-    }
+  /** The clock of a processor, or whether it waits, has changed. */
+  #updateProcessor(processor: number): void {
+    for (const choice of this.#choicesOf.own(processor)) this.#update(choice);
+    this.#updateDeliveries(processor);
+  }
+
+  #updateDeliveries(processor: number): void {
+    for (const choice of this.#choicesOf.deliveriesTo(processor)) this.#update(choice);
   }
 
   /** When a choice can happen as far as this scheduler knows; Infinity: not before something else has. */
-  #readyTime(choice: number): number {
-    const subject = this.#subject[choice] as number;
-    switch (this.#kind[choice] as Choice['kind']) {
+  #readyTime(choice: Choice): number {
+    switch (choice.kind) {
       case 'advance':
-        return this.#waited[subject] === true && (this.#isShutOut(subject) || this.#cannotGoOn(subject))
-          ? NEVER
-          : (this.#clock[subject] as number);
+        return this.#clock[choice.processor] as number;
       case 'drain':
-        return (this.#clock[subject] as number) + cyclesOf(this.#options.costs, 'drain');
+        return (this.#clock[choice.processor] as number) + this.#cost('drain');
       case 'deliver': {
-        const ready = this.#head[subject] as number;
+        const ready = (this.#ready[choice.channel] as number[])[0] ?? NEVER;
         if (ready === NEVER) return NEVER;
-        // What was pending when a gate opens comes before everything else; until then it would be refused again.
-        if (this.#held[subject] === true) return this.#mustWait(subject) ? NEVER : 0;
-        const target = this.#target[subject] as number;
+        // What was pending when a gate opens comes before everything else.
+        if (this.#held[choice.channel] === true) return 0;
+        const target = this.#target[choice.channel] as number;
         return target < 0 || this.#waited[target] === true ? ready : Math.max(ready, this.#clock[target] as number);
       }
       case 'spontaneous': {
-        const { spinner, afterSpinning } = this.#system.spontaneous[subject] as Spontaneous;
-        if (spinner < 0 || !afterSpinning) return this.#next[subject] as number;
-        return (this.#spinsSince[spinner] as number) + this.#executor.store.read(afterSpinning.cycles);
+        const { spinner, afterSpinning } = this.#spontaneousOf(choice);
+        if (spinner < 0 || !afterSpinning) return this.#next[choice.spontaneous] as number;
+        const since = this.#spinsSince[spinner] as number;
+        return since === NEVER ? NEVER : since + this.#executor.store.read(afterSpinning.cycles);
       }
     }
   }
 
   #postpone(spontaneous: number): void {
     this.#next[spontaneous] =
-      (this.#next[spontaneous] as number) + (this.#system.spontaneous[spontaneous]?.periodCycles ?? 0);
-    this.#findNextPeriodic();
-  }
-
-  #findNextPeriodic(): void {
-    this.#nextPeriodic = NEVER;
-    for (const choice of this.#periodic)
-      this.#nextPeriodic = Math.min(this.#nextPeriodic, this.#next[this.#subject[choice] as number] as number);
+      (this.#next[spontaneous] as number) + (this.#system.spontaneous[spontaneous]?.periodCycles ?? NEVER);
   }
 
   /** Books the time of the step that just happened. */
   #account(index: number): boolean | void {
     const choice = this.#system.choices[index] as Choice;
-    const { costs } = this.#options;
     let processor = -1;
     let duration = this.#spent;
     switch (choice.kind) {
       case 'advance':
         processor = choice.processor;
         duration += this.#operation
-          ? cyclesOf(costs, this.#operation.definition.cost ?? this.#operation.definition.name)
+          ? this.#cost(this.#operation.definition.cost ?? this.#operation.definition.name)
           : 0;
         break;
       case 'deliver': {
         this.#received(choice.channel);
         processor = this.#target[choice.channel] as number;
-        if (processor >= 0) duration += cyclesOf(costs, 'interrupt_entry');
+        if (processor >= 0) duration += this.#cost('interrupt_entry');
         break;
       }
       case 'drain':
         break;
       case 'spontaneous': {
         const { spinner } = this.#spontaneousOf(choice);
-        if (spinner >= 0) this.#spinsNoMore(spinner);
-        else this.#postpone(choice.spontaneous);
+        if (spinner >= 0) {
+          this.#spinsNoMore(spinner);
+          // If it spins on, it does so from now on.
+          this.#askAgain(this.#choicesOf.advanceOf(spinner));
+        } else {
+          this.#postpone(choice.spontaneous);
+          this.#update(index);
+        }
         break;
       }
     }
@@ -420,6 +394,7 @@ export class VirtualTimeScheduler {
       this.#clock[processor] = Math.max(this.#now, this.#clock[processor] as number) + duration;
       this.#busy[processor] = (this.#busy[processor] as number) + duration;
       this.#waited[processor] = false;
+      this.#updateProcessor(processor);
     }
     this.#completed = Math.max(this.#completed, this.#now + duration);
     const onStep = this.#options.onStep;
@@ -430,17 +405,5 @@ export class VirtualTimeScheduler {
       durationCycles: duration,
       operation: this.#operation,
     });
-  }
-}
-
-function subjectOf(choice: Choice): number {
-  switch (choice.kind) {
-    case 'advance':
-    case 'drain':
-      return choice.processor;
-    case 'deliver':
-      return choice.channel;
-    case 'spontaneous':
-      return choice.spontaneous;
   }
 }

@@ -291,9 +291,9 @@ export class LazyMmu {
   }
 
   /** emit_pte_barriers(), on a machine where they order something. */
-  orderEntries(memory: WeakContext): void {
-    if (this.#barriers.dsb) memory.request(DSB_ISHST);
-    if (this.#barriers.isb) memory.request(ISB);
+  orderEntries(memory: WeakContext, { dsb, isb } = this.#barriers): void {
+    if (dsb) memory.request(DSB_ISHST);
+    if (isb) memory.request(ISB);
   }
 
   /** True while the barriers for an entry that any task has stored are pending. */

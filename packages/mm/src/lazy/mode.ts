@@ -11,11 +11,13 @@ import {
   type Steps,
   noted,
 } from '@shootdown/machine';
-import type { Current, LazyMmu } from './lazy-mmu.ts';
+import type { Current, LazyMmu, PteBarriers } from './lazy-mmu.ts';
 
 interface Subject {
   readonly lazy: LazyMmu;
   readonly current: Current;
+  /** Fewer barriers than the machine has (a mutant). */
+  readonly barriers?: PteBarriers;
 }
 
 function define(name: string, perform: (cx: OperationContext, subject: Subject) => number) {
@@ -92,6 +94,16 @@ const DRAIN = define('mmu_update', (cx, { lazy }) => lazy.drainOne(cx));
 const BARRIERS = defineOperation({
   name: 'emit_pte_barriers',
   cost: 'nop',
+  weaker: ({ definition, a, b, c, data, label, fact }, memoryModel) =>
+    memoryModel === 'arm'
+      ? [
+          ['isb-alone-instead', { dsb: false, isb: true }] as const,
+          ['dsb-ishst-alone-instead', { dsb: true, isb: false }] as const,
+        ].map(([change, barriers]) => ({
+          change,
+          operation: operation(definition, a, b, c, { ...(data as Subject), barriers }, { label, fact }),
+        }))
+      : [],
   perform: (cx, op) => {
     const { lazy, current } = op.data as Subject;
     return lazy.emitBarriers(cx, current);
@@ -99,7 +111,7 @@ const BARRIERS = defineOperation({
   weak: (cx, memory, op) => {
     const { lazy, current } = op.data as Subject;
     const pending = lazy.emitBarriers(cx, current);
-    if (pending === 1) lazy.orderEntries(memory);
+    if (pending === 1) lazy.orderEntries(memory, (op.data as Subject).barriers);
     return pending;
   },
 });
