@@ -4,7 +4,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 
 const INTERRUPTED = 130;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -49,8 +49,7 @@ export async function loadBundle(url, argv) {
   const compiled = `${filename}.${process.version}.compiled`;
   const cachedData = read(compiled);
   const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(filename, 'latin1')}\n})`;
-  const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER;
-  const script = new Script(source, { filename, importModuleDynamically, ...(cachedData && { cachedData }) });
+  const script = new Script(source, { filename, ...(cachedData && { cachedData }) });
   const module = { exports: { /** @type {any} */ main: undefined } };
   script.runInThisContext()(module.exports, createRequire(url), module, filename, dirname(filename));
   // What a search needs is kept, when it has run: V8 compiles functions as they are called.

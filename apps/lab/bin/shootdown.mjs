@@ -7,8 +7,13 @@ const program = new URL('../dist/shootdown.js', import.meta.url);
 const bundle = new URL('../dist/bundle/', import.meta.url);
 const argv = process.argv.slice(2);
 
-/** A module of the user's imports packages that must be the ones of the command: it gets them unbundled. */
-const namesModule = argv.some((word) => /\.[cm]?[jt]sx?(#|$)/.test(word));
+/**
+ * A module of the user's imports packages that must be the ones of the command: it gets them unbundled. So does C, whose
+ * grammar is a file of its package.
+ */
+const takesCode = argv.some((word) =>
+  /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word),
+);
 
 /** True if nothing was built after the bundle. An installed package has no build information: it was built once. */
 function isCurrent() {
@@ -28,7 +33,7 @@ function isCurrent() {
 if (!existsSync(program)) {
   console.error('shootdown: not built yet: run `npm run build` first');
   process.exitCode = 64;
-} else if (!namesModule && isCurrent()) {
+} else if (!takesCode && isCurrent()) {
   listen();
   process.exitCode = await loadBundle(new URL('shootdown.cjs', bundle), argv);
 } else {

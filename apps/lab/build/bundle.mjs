@@ -1,7 +1,8 @@
 /**
  * Makes one file of the command and all that it needs, so that a shell does not wait for hundreds of small ones, and
- * has V8 keep what it has compiled. `bin/shootdown.mjs` runs it unless a module of the user's is involved: that one
- * imports packages of its own, which must be the same ones. Usage: the last step of `npm run build` of this package.
+ * has V8 keep what it has compiled. `bin/shootdown.mjs` runs it unless a module of the user's is involved (that one
+ * imports packages of its own, which must be the same ones) or C, whose grammar is WebAssembly beside its package.
+ * Usage: the last step of `npm run build` of this package.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -63,6 +64,8 @@ await build({
   platform: 'node',
   target: 'node20',
   format: 'cjs',
+  // What is imported later comes from the bundle, too, or from Node.
+  supported: { 'dynamic-import': false },
   // Only modules of users need it, and they are not loaded from here.
   external: ['esbuild'],
   banner: { js: banner },
