@@ -20,7 +20,7 @@ export function hashOf(path) {
   return createHash('sha1').update(readFileSync(path)).digest('hex');
 }
 
-/** @param {string} path @returns {Buffer | undefined} */
+/** What is in a file; undefined if it cannot be read. @param {string} path */
 function read(path) {
   try {
     return readFileSync(path);

@@ -34,8 +34,8 @@ function urlOf(path) {
 /** @type {import('esbuild').Plugin} */
 const whereFilesAre = {
   name: 'where files are',
-  setup({ onLoad }) {
-    onLoad({ filter: /[\\/]dist[\\/].*\.js$/ }, ({ path }) => {
+  setup(plugin) {
+    plugin.onLoad({ filter: /[\\/]dist[\\/].*\.js$/ }, ({ path }) => {
       if (path.includes('node_modules')) return undefined;
       const source = readFileSync(path, 'utf8');
       if (!source.includes('import.meta')) return undefined;
