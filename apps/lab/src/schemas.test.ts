@@ -33,6 +33,19 @@ describe('schemas', () => {
   });
 });
 
+it('run --inspect prints an inspection event of XState per line', () => {
+  const { status, stdout } = run('run', 'lazy-tlb', '--inspect', '--max-steps', '40');
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { type: string });
+  expect(new Set(lines.map(({ type }) => type))).toEqual(
+    new Set(['@xstate.action', '@xstate.actor', '@xstate.event', '@xstate.microstep', '@xstate.snapshot']),
+  );
+  expect(lines.find(({ type }) => type === '@xstate.snapshot')).toMatchObject({ snapshot: { status: 'active' } });
+  expect([0, 2]).toContain(status);
+});
+
 describe('statecharts', () => {
   it.each(Object.entries(actors))('%s: the README of its package draws it as it is', (name, { home, machine }) => {
     const file = new URL(`packages/${home}/README.md`, root);
