@@ -522,7 +522,7 @@ describe('shootdown run and replay', () => {
 
   it('runs the topology files that ship, on every executor to the same end', () => {
     const deep = process.env['SHOOTDOWN_DEEP'] === '1';
-    for (const name of ['arm64-munmap', 'two-processes-tso', 'kvm-two-vms']) {
+    for (const name of ['arm64-munmap', 'arm64-folios', 'two-processes-tso', 'kvm-two-vms']) {
       const executors = deep || name === 'arm64-munmap' ? ['direct', 'tabulated', 'live'] : ['direct', 'live'];
       const ends = executors.map((executor) => {
         const { stdout } = shootdown('run', join(lab, `topologies/${name}.json`), '--executor', executor, '--json');

@@ -4,6 +4,7 @@
 import { count, FrameKind, NO_FRAME, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { Fault, mk_pte, pte_present, pte_write, type MmuInstructions } from '@shootdown/mmu';
+import { do_anonymous_folio } from './anon-folio.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { pte_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';
@@ -48,7 +49,7 @@ export const handle_mm_fault = routine(
     const ptep = yield* pte_alloc(kernel, mm, vpn);
     if (!ptep) return 'oom';
     const entry = yield* kernel.frames.read(ptep, { label: 'ptep_get_lockless()' });
-    if (!pte_present(entry)) return yield* do_anonymous_page(kernel, ptep, write);
+    if (!pte_present(entry)) return yield* do_anonymous_page(kernel, cpu, mm, vpn, ptep, write);
     if (write && !pte_write(entry)) return yield* do_wp_page(kernel, cpu, mm, vpn, ptep, entry);
     return 'retry';
   },
@@ -57,8 +58,9 @@ export const handle_mm_fault = routine(
 /** A page of zeroes where there was none. (A read maps a page too: the shared zero page is not modelled.) */
 const do_anonymous_page = routine(
   'do_anonymous_page',
-  function* (kernel: Kernel, ptep: EntryPointer, write: boolean): Steps<FaultResult> {
+  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, write: boolean): Steps<FaultResult> {
     const { frames } = kernel;
+    if (yield* do_anonymous_folio(kernel, cpu, mm, vpn, ptep, write)) return 'retry';
     const page = yield* frames.alloc(FrameKind.page);
     if (page === NO_FRAME) return 'oom';
     yield* work('page_zero', { label: 'clear_user_highpage()' });

@@ -5,14 +5,13 @@ import { ModelError, routine, work, type EntryPointer, type Steps } from '@shoot
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { spin_lock, type Spinlock } from '@shootdown/sync';
+import { folio_pte_batch, set_ptes, wrprotect_ptes } from './arch/arm64-contpte.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
 import {
   lazy_mmu_mode_disable as mode_disable,
   lazy_mmu_mode_enable as mode_enable,
   pte_unmap_unlock as unlock,
   ptep_get as pte_get,
-  ptep_set_wrprotect as wrprotect,
-  set_pte as pte_set,
 } from './lazy-ptes.ts';
 import { each_table } from './mmap.ts';
 import { pgd_alloc, pte_alloc } from './pgtable.ts';
@@ -46,7 +45,7 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
     yield* child.vmas.insert(vma.start, vma.end, vma.flags, { label: 'vma_iter_bulk_store()' });
     yield* invalidate_range_start(kernel, parent, vma.start, vma.end);
     yield* each_table(kernel, parent, vma.start, vma.end, (first, from, to) =>
-      copy_pte_range(kernel, cpu, child, first, from, to),
+      copy_pte_range(kernel, cpu, parent, child, first, from, to),
     );
     yield* invalidate_range_end(kernel, parent, vma.start, vma.end);
   }
@@ -61,9 +60,10 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
  */
 const copy_pte_range = routine(
   'copy_pte_range',
-  function* (kernel: Kernel, cpu: Cpu, child: Mm, first: EntryPointer, from: number, to: number): Steps {
+  function* (kernel: Kernel, cpu: Cpu, parent: Mm, child: Mm, first: EntryPointer, from: number, to: number): Steps {
     const { frames } = kernel;
-    for (let vpn = from; vpn < to; vpn++) {
+    for (let vpn = from, nr = 1; vpn < to; vpn += nr) {
+      nr = 1;
       const source = frames.entry(first.frame, first.index + (vpn - from));
       if (!pte_present(yield* frames.read(source, { label: 'ptep_get(src_pte)' }))) continue;
       const target = yield* pte_alloc(kernel, child, vpn);
@@ -73,9 +73,10 @@ const copy_pte_range = routine(
       yield* pte_lock(kernel, first.frame);
       yield* mode_enable(kernel, cpu);
       let entry = yield* pte_get(kernel, cpu, source, { label: 'ptep_get(src_pte)' });
-      if (pte_write(entry)) entry = yield* wrprotect(kernel, cpu, source, entry);
-      yield* frames.ref(pte_pfn(entry), 1, { label: 'folio_get()' });
-      yield* pte_set(kernel, cpu, target, entry & ~_PAGE_RW, { label: 'set_pte_at(dst_pte)' });
+      nr = yield* folio_pte_batch(kernel, cpu, source, entry, to - vpn);
+      if (pte_write(entry)) entry = yield* wrprotect_ptes(kernel, cpu, parent, vpn, source, entry, nr);
+      for (let i = 0; i < nr; i++) yield* frames.ref(pte_pfn(entry) + i, 1, { label: 'folio_get()' });
+      yield* set_ptes(kernel, cpu, child, vpn, target, entry & ~_PAGE_RW, nr, 'set_pte_at(dst_pte)');
       yield* mode_disable(kernel, cpu);
       yield* unlock(kernel, cpu, first.frame);
       yield* unlock(kernel, cpu, target.frame);

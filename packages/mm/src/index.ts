@@ -56,6 +56,7 @@ export {
   zap_page_range_single,
 } from './mmap.ts';
 export { flush_begins as lazy_flush_begins, returns as lazy_returns } from './lazy-ptes.ts';
+export { Arm64Contpte, CONT_PTES_4K } from './arch/arm64-contpte.ts';
 export { monitoredArch } from './monitored.ts';
 export {
   GATHER_PAGES_MAX,

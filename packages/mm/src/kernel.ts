@@ -7,6 +7,7 @@ import { atomicAdd, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
+import type { Arm64Contpte } from './arch/arm64-contpte.ts';
 import type { AnonRmap } from './anon-rmap.ts';
 import type { PageContents } from './contents.ts';
 import { BITS_PER_WORD, cpumaskWords, formatCpumask } from './cpumask.ts';
@@ -82,6 +83,8 @@ export interface Kernel {
   readonly walkers?: LocklessWalkers;
   /** Where checkers watch. */
   readonly tracepoints?: Tracepoints;
+  /** Transparent contiguous entries (arm64). Left out: every folio is a page, and every entry one of its own. */
+  readonly contpte?: Arm64Contpte;
   /** Lazy MMU mode, a task per CPU. Left out: the architecture has none, and the routines do nothing for it. */
   readonly lazy?: LazyMmu;
   /** vm_normal_folio() of a page of a file, where its dirty bit and mapcount matter. */

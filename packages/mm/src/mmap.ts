@@ -5,15 +5,10 @@
 import { atomicAdd, routine, work, type EntryPointer, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
+import { folio_pte_batch, modify_prot_start_ptes, set_ptes } from './arch/arm64-contpte.ts';
+import { FPB_RESPECT_WRITE } from './contpte/batch.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
-import {
-  lazy_mmu_mode_disable,
-  lazy_mmu_mode_enable,
-  pte_unmap_unlock,
-  ptep_get,
-  ptep_modify_prot_start,
-  set_pte,
-} from './lazy-ptes.ts';
+import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
 import { invalidate_range_end, invalidate_range_start, release } from './notify.ts';
@@ -189,19 +184,31 @@ export const change_pte_range = routine(
     const { frames } = kernel;
     yield* pte_lock(kernel, first.frame);
     yield* lazy_mmu_mode_enable(kernel, cpu);
-    for (let vpn = from; vpn < to; vpn++) {
+    for (let vpn = from, nr = 1; vpn < to; vpn += nr) {
+      nr = 1;
       const ptep = frames.entry(first.frame, first.index + (vpn - from));
-      if (!pte_present(yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' }))) continue;
-      const old = yield* ptep_modify_prot_start(kernel, cpu, ptep, { label: 'ptep_modify_prot_start()' });
-      const exclusive = (flags & VM_WRITE) !== 0 && pte_dirty(old) && (yield* page_is_exclusive(kernel, pte_pfn(old)));
+      const seen = yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' });
+      if (!pte_present(seen)) continue;
+      nr = yield* folio_pte_batch(kernel, cpu, ptep, seen, to - vpn, FPB_RESPECT_WRITE);
+      const old = yield* modify_prot_start_ptes(kernel, cpu, tlb.mm, vpn, ptep, nr);
+      const exclusive = (flags & VM_WRITE) !== 0 && pte_dirty(old) && (yield* pages_are_exclusive(kernel, old, nr));
       const entry = exclusive ? old | _PAGE_RW : old & ~_PAGE_RW;
-      yield* set_pte(kernel, cpu, ptep, entry, { label: 'ptep_modify_prot_commit()' });
-      if (kernel.arch.pte_needs_flush(old, entry)) tlb.removeEntry(vpn);
+      yield* set_ptes(kernel, cpu, tlb.mm, vpn, ptep, entry, nr, 'ptep_modify_prot_commit()');
+      for (let i = 0; i < nr; i++) if (kernel.arch.pte_needs_flush(old, entry)) tlb.removeEntry(vpn + i);
     }
     yield* lazy_mmu_mode_disable(kernel, cpu);
     yield* pte_unmap_unlock(kernel, cpu, first.frame);
   },
 );
+
+/**
+ * Of a batch all, or none of it becomes writable: a store to a page that could have been faults once more
+ * (commit_anon_folio_batch() takes the batch apart).
+ */
+function* pages_are_exclusive(kernel: Kernel, entry: number, nr: number): Steps<boolean> {
+  for (let i = 0; i < nr; i++) if (!(yield* page_is_exclusive(kernel, pte_pfn(entry) + i))) return false;
+  return true;
+}
 
 /** PageAnonExclusive(): nobody else maps or pins the page. */
 function* page_is_exclusive(kernel: Kernel, frame: number): Steps<boolean> {

@@ -58,6 +58,11 @@ export class VmaList {
     return yield operation(FIND, 0, 0, 0, { list: this, vpn }, { label: `find_vma(0x${vpn.toString(16)})` });
   }
 
+  /** True if one area covers [start, end). */
+  *covers(start: number, end: number): Steps<boolean> {
+    return 1 === (yield operation(COVERS, 0, 0, 0, { list: this, start, end }, { label: 'thp_vma_suitable_order()' }));
+  }
+
   /** Adds [start, end), merged with neighbours of equal flags. */
   *insert(start: number, end: number, flags: number, saying?: Saying): Steps {
     yield operation(INSERT, flags, 0, 0, { list: this, start, end }, saying);
@@ -175,6 +180,15 @@ const FIND = defineOperation({
   perform(cx, op) {
     const { list, vpn } = op.data as { list: VmaList; vpn: number };
     return list.read(cx).find((vma) => vma.start <= vpn && vpn < vma.end)?.flags ?? 0;
+  },
+});
+
+const COVERS = defineOperation({
+  name: 'vma_covers',
+  cost: 'load',
+  perform(cx, op) {
+    const { list, start, end } = op.data as Range;
+    return list.read(cx).some((vma) => vma.start <= start && end <= vma.end) ? 1 : 0;
   },
 });
 

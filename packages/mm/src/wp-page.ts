@@ -4,8 +4,18 @@
  */
 import { FrameKind, NO_FRAME, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn } from '@shootdown/mmu';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_CONT,
+  _PAGE_DIRTY,
+  _PAGE_PRESENT,
+  _PAGE_RW,
+  _PAGE_USER,
+  mk_pte,
+  pte_pfn,
+} from '@shootdown/mmu';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte, mayReuse } from './anon-rmap.ts';
+import { unfold } from './arch/arm64-contpte.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { copy_user_highpage } from './contents.ts';
 import {
@@ -41,8 +51,9 @@ export const do_wp_page = routine(
       return 'retry';
     }
     if (yield* mayReuse(kernel, old)) {
+      yield* unfold(kernel, cpu, mm, vpn, ptep);
       // wp_page_reuse(): more permissive than before, so stale translations of CPUs only cost a spurious fault.
-      yield* frames.xchg(ptep, entry | _PAGE_RW | _PAGE_DIRTY | _PAGE_ACCESSED, {
+      yield* frames.xchg(ptep, (entry & ~_PAGE_CONT) | _PAGE_RW | _PAGE_DIRTY | _PAGE_ACCESSED, {
         label: 'ptep_set_access_flags(): writable',
       });
       if (kernel.arch.flushesUpgrades) yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
@@ -74,6 +85,7 @@ const wp_page_copy = routine(
     const held = same && holdsNewPage(kernel, mm);
     if (held) yield* frames.ref(copy, 1, { label: 'folio_get(new)' });
     if (same) {
+      yield* unfold(kernel, cpu, mm, vpn, ptep);
       yield* frames.xchg(ptep, 0, { label: 'ptep_clear()' });
       yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
       yield* entryCleared(kernel, mm, vpn);

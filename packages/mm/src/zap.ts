@@ -10,13 +10,8 @@ import type { Cpu } from '@shootdown/cpu';
 import { pte_dirty, pte_pfn, pte_present } from '@shootdown/mmu';
 import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
-import {
-  lazy_mmu_mode_disable,
-  lazy_mmu_mode_enable,
-  pte_unmap_unlock,
-  ptep_get,
-  ptep_get_and_clear,
-} from './lazy-ptes.ts';
+import { folio_pte_batch, get_and_clear_full_ptes } from './arch/arm64-contpte.ts';
+import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
 import { tlb_flush_mmu, tlb_flush_mmu_tlbonly, type MmuGather } from './mmu-gather.ts';
 
 /** Clears pages [from, to), whose entries begin at `first`, in one table. */
@@ -35,19 +30,22 @@ export const zap_pte_range: ZapPteRange = routine(
       let delay_rmap: FileFolio | undefined;
       yield* pte_lock(kernel, first.frame);
       yield* lazy_mmu_mode_enable(kernel, cpu);
-      for (; vpn < to && !force_flush; vpn++) {
+      for (let nr = 1; vpn < to && !force_flush; vpn += nr) {
+        nr = 1;
         const ptep = frames.entry(first.frame, first.index + (vpn - from));
-        if (!pte_present(yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' }))) continue;
-        const entry = yield* ptep_get_and_clear(kernel, cpu, ptep, { label: 'ptep_get_and_clear_full()' });
+        const ptent = yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' });
+        if (!pte_present(ptent)) continue;
+        nr = yield* folio_pte_batch(kernel, cpu, ptep, ptent, to - vpn);
+        const entry = yield* get_and_clear_full_ptes(kernel, cpu, tlb.mm, vpn, ptep, nr);
         const folio = vm_normal_folio(kernel, entry);
         if (folio && pte_dirty(entry)) {
           yield* folio.folio_mark_dirty();
           delay_rmap = folio;
           force_flush = true;
         }
-        tlb.removeEntry(vpn);
+        for (let i = 0; i < nr; i++) tlb.removeEntry(vpn + i);
         if (folio && !delay_rmap) yield* folio.folio_remove_rmap_pte();
-        if (tlb.removePage(pte_pfn(entry))) force_flush = true;
+        for (let i = 0; i < nr; i++) if (tlb.removePage(pte_pfn(entry) + i)) force_flush = true;
       }
       yield* lazy_mmu_mode_disable(kernel, cpu);
       if (force_flush) {

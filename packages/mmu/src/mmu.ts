@@ -13,12 +13,12 @@ import {
   type SystemBuilder,
   noteMethods,
 } from '@shootdown/machine';
-import { pte_pfn } from './entry.ts';
+import { _PAGE_CONT, pte_pfn } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import { MmuInstructions } from './instructions.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { defaultMmuGeometry, dropOfPage, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
-import type { PageSize } from './tlb-words.ts';
+import { CONTIGUOUS, type PageSize } from './tlb-words.ts';
 import { Fault, rootPointer, SECOND_STAGE, Walker, type WalkShape } from './walk.ts';
 
 /** The MMU of one CPU. */
@@ -33,6 +33,7 @@ export class Mmu extends MmuInstructions {
   readonly #caches: TlbCaches;
   readonly #walker: Walker;
   readonly #frames: Frames;
+  readonly #contiguousPages: number;
 
   constructor(
     builder: SystemBuilder,
@@ -46,6 +47,7 @@ export class Mmu extends MmuInstructions {
     this.#caches = new TlbCaches(builder, this.name, geometry, shape.bitsPerLevel);
     this.#walker = new Walker(shape, frames);
     this.#frames = frames;
+    this.#contiguousPages = geometry.contiguousPages ?? 0;
   }
 
   /** Counts tlb hits, misses and walks. */
@@ -81,7 +83,9 @@ export class Mmu extends MmuInstructions {
       return walked.fault;
     }
     if (cached === 0 && depth > 0 && walked.lastTable !== 0) this.#caches.insertTable(cx, vpn, asid, walked.lastTable);
-    const { entry, size } = walked;
+    const { entry } = walked;
+    const size =
+      walked.size === 0 && this.#contiguousPages > 0 && (entry & _PAGE_CONT) !== 0 ? CONTIGUOUS : walked.size;
     this.#caches.insert(cx, vpn, asid, size, entry);
     return this.#use(cx, vpn, entry, size);
   }
@@ -89,9 +93,16 @@ export class Mmu extends MmuInstructions {
   /** The access goes through: its frame must be what the translation takes it for. */
   #use(cx: OperationContext, vpn: number, entry: number, size: PageSize): number {
     if (size === 0) checkPage(cx, this.#frames, pte_pfn(entry));
+    if (size === CONTIGUOUS) checkPage(cx, this.#frames, this.#pageOfBlock(entry, vpn));
     const root = cx.read(this.#root.base);
     for (const monitor of this.monitors) monitor.used(cx, root, vpn, entry);
     return Fault.none;
+  }
+
+  /** The block is aligned, and so is what it maps: any of its entries says where all of them point. */
+  #pageOfBlock(entry: number, vpn: number): number {
+    const pfn = pte_pfn(entry);
+    return pfn - (pfn % this.#contiguousPages) + (vpn % this.#contiguousPages);
   }
 
   protected override setRoot(cx: OperationContext, event: Root): void {

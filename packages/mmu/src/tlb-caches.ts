@@ -6,7 +6,7 @@
 import type { OperationContext, SystemBuilder } from '@shootdown/machine';
 import { _PAGE_DIRTY, _PAGE_RW } from './entry.ts';
 import type { Flush } from './mmu.machine.ts';
-import { ANY_VPID, TlbWords, type PageSize } from './tlb-words.ts';
+import { ANY_VPID, CONTIGUOUS, TlbWords, type PageSize } from './tlb-words.ts';
 import { tlbGeometry, type TlbGeometry } from './trace/geometry.ts';
 import { isGlobal } from './walk.ts';
 
@@ -16,6 +16,8 @@ export interface MmuGeometry {
   readonly l2: TlbGeometry;
   /** Paging-structure cache: entries that point at last-level tables, fully associative. */
   readonly walkCacheEntries: number;
+  /** arm64: pages of a block of contiguous entries, which take one entry of the TLBs. Default 0: none. */
+  readonly contiguousPages?: number;
 }
 
 /** Skylake-like sizes: L1D 64x4, L2 1536x12, 32 page-directory entries. */
@@ -26,6 +28,7 @@ export const defaultMmuGeometry: MmuGeometry = {
 };
 
 const PAGE_SIZES: readonly PageSize[] = [0, 1, 2];
+const WITH_BLOCKS: readonly PageSize[] = [CONTIGUOUS, ...PAGE_SIZES];
 
 /** The caches, as words of the machine. */
 export class TlbCaches {
@@ -34,11 +37,14 @@ export class TlbCaches {
   readonly #l1: TlbWords;
   readonly #l2: TlbWords;
   readonly #tables: TlbWords;
+  readonly #sizes: readonly PageSize[];
 
   /** @param pcidBits see {@link TlbWords} */
   constructor(builder: SystemBuilder, name: string, geometry: MmuGeometry, bitsPerLevel: number, pcidBits?: number) {
-    this.#l1 = new TlbWords(builder, `${name}.l1`, geometry.l1, bitsPerLevel, pcidBits);
-    this.#l2 = new TlbWords(builder, `${name}.l2`, geometry.l2, bitsPerLevel, pcidBits);
+    const { contiguousPages = 0 } = geometry;
+    this.#sizes = contiguousPages > 0 ? WITH_BLOCKS : PAGE_SIZES;
+    this.#l1 = new TlbWords(builder, `${name}.l1`, geometry.l1, bitsPerLevel, pcidBits, contiguousPages);
+    this.#l2 = new TlbWords(builder, `${name}.l2`, geometry.l2, bitsPerLevel, pcidBits, contiguousPages);
     this.#tables = new TlbWords(
       builder,
       `${name}.pde`,
@@ -50,14 +56,14 @@ export class TlbCaches {
 
   /** The cached translation that serves an access, or 0; counts hits, and spends what the second level costs. */
   lookup(cx: OperationContext, vpn: number, tag: number, write: boolean): number {
-    for (const size of PAGE_SIZES) {
+    for (const size of this.#sizes) {
       const hit = this.#l1.lookup(cx, vpn, tag, size);
       if (hit === 0 || !serves(hit, write)) continue;
       cx.count('tlb_l1_hit');
       this.size = size;
       return hit;
     }
-    for (const size of PAGE_SIZES) {
+    for (const size of this.#sizes) {
       const hit = this.#l2.lookup(cx, vpn, tag, size);
       if (hit === 0 || !serves(hit, write)) continue;
       cx.count('tlb_l2_hit');

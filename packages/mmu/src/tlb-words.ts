@@ -32,8 +32,14 @@ export const ASID_LIMIT = 1 << TAG_BITS;
 /** Flushes reach every VPID: what they do in a cache without VPIDs. */
 export const ANY_VPID = -1;
 
-/** Page sizes by number of table levels they skip: 4 KB, 2 MB, 1 GB (with 9 index bits per level). */
-export type PageSize = 0 | 1 | 2;
+/**
+ * Page sizes by number of table levels they skip: 4 KB, 2 MB, 1 GB (with 9 index bits per level). {@link CONTIGUOUS}: a
+ * block of contiguous entries of the lowest level.
+ */
+export type PageSize = 0 | 1 | 2 | 3;
+
+/** arm64: the pages of a block with the contiguous bit, under one entry. */
+export const CONTIGUOUS: PageSize = 3;
 
 /** One level of cache. */
 export class TlbWords {
@@ -43,10 +49,13 @@ export class TlbWords {
   readonly #bitsPerLevel: number;
   readonly #pcidMask: number;
   readonly #vpidShift: number;
+  readonly #contiguousPages: number;
+  readonly #sizes: readonly PageSize[];
 
   /**
    * @param bitsPerLevel index bits of one table level: a page of size s covers 2^(s * bitsPerLevel) pages
    * @param pcidBits lower bits of the tag that are the address space; the others are the VPID. Default: all of them
+   * @param contiguousPages pages of a contiguous block; 0: there are none
    */
   constructor(
     builder: SystemBuilder,
@@ -54,7 +63,10 @@ export class TlbWords {
     geometry: TlbGeometry,
     bitsPerLevel: number,
     pcidBits: number = TAG_BITS,
+    contiguousPages = 0,
   ) {
+    this.#contiguousPages = contiguousPages;
+    this.#sizes = contiguousPages > 0 ? [0, 1, 2, CONTIGUOUS] : [0, 1, 2];
     this.#pcidMask = ((1 << pcidBits) - 1) << ASID_SHIFT;
     this.#vpidShift = ASID_SHIFT + pcidBits;
     this.#sets = geometry.sets;
@@ -104,7 +116,7 @@ export class TlbWords {
   /** Drops all entries for one page, of any size (cheaper than {@link flush}: only the sets it can be in). */
   flushPage(cx: OperationContext, flush: Flush, vpid: number = ANY_VPID): number {
     let dropped = 0;
-    for (const size of [0, 1, 2] as const)
+    for (const size of this.#sizes)
       dropped += this.#flushSet(cx, this.#baseOf(this.#pageOf(flush.vpn, size)), flush, vpid);
     return dropped;
   }
@@ -157,6 +169,7 @@ export class TlbWords {
   }
 
   #pageOf(vpn: number, size: PageSize): number {
+    if (size === CONTIGUOUS) return Math.floor(vpn / this.#contiguousPages);
     return size === 0 ? vpn : Math.floor(vpn / 2 ** (size * this.#bitsPerLevel));
   }
 

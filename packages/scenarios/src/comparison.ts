@@ -48,6 +48,18 @@ export const everyRow: EachRow = async (items, row) => {
   return rows;
 };
 
+/** An effect that is more than this times the other is explained. */
+const OFF_MAX = 2;
+/** Percent that no measurement of these tells from nothing. */
+const NOTHING_PERCENT = 2;
+
+/** Whether two effects, in percent, differ by more than a factor of two, or point in different directions. */
+export function isOff(ours: number, published: number): boolean {
+  if (Math.max(Math.abs(ours), Math.abs(published)) < NOTHING_PERCENT) return false;
+  const ratio = ours / published;
+  return !(ratio >= 1 / OFF_MAX && ratio <= OFF_MAX);
+}
+
 /** The comparison as plain data, with the ratios of every column to the first row (null where that is 0). */
 export function comparisonDocument(comparison: Comparison): unknown {
   const { more, ...first } = comparison;

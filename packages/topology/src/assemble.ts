@@ -4,7 +4,7 @@
 import { Frames, SystemBuilder, withCosts, type CostModel, type System } from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
 import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape } from '@shootdown/mmu';
-import { architectures, type Architecture, type Kernel } from '@shootdown/mm';
+import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
 import { startKernel, vectorsOf, type OwnThreads, type StartedKernel } from './kernel.ts';
@@ -43,6 +43,7 @@ export function assemble(
     l1: parseTlbGeometry(l1),
     l2: parseTlbGeometry(l2),
     walkCacheEntries: tlbGeometry(walkCache, walkCache).entries,
+    contiguousPages: topology.folio === '64K' ? CONT_PTES_4K : 0,
   };
   const host = topology.host
     ? assembleHost(builder, topology, topology.host, { geometry, hertz: costs.hertz, own })
@@ -74,6 +75,7 @@ function assembleNative(
     tasks: cpus.length,
     architecture,
     lazyMode: lazyModeOf(topology, topology.name),
+    contpte: topology.folio === '64K',
     flushCeiling: topology.flushCeiling,
     hz: topology.hz,
     hertz,

@@ -13,6 +13,7 @@ import {
 import { RESCHEDULE_VECTOR, startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {
+  Arm64Contpte,
   CALL_FUNCTION_VECTOR,
   lazy,
   lazy_flush_begins,
@@ -50,6 +51,8 @@ export interface KernelParts {
   readonly architecture: Architecture;
   /** Lazy MMU mode. Default: none, for a guest. */
   readonly lazyMode?: lazy.LazyArch;
+  /** Folios of 64 KB, and contiguous entries. Default false. */
+  readonly contpte?: boolean;
   readonly flushCeiling: number;
   readonly hz: number;
   /** Cycles per second of its CPUs. */
@@ -110,6 +113,7 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     arch: mode ? judgingFlushes(arch, mode) : arch,
     ptl: builder.region('ptl', frames.tables),
     ...(mode && { lazy: mode }),
+    ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
   };
   const tasks = addScheduler(description, parts, kernel, mms);
   const processes = processStates(description, builder, mms, tasks);

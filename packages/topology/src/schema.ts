@@ -196,6 +196,8 @@ export const topologySchema = z.strictObject({
    * `arm64`, whose barriers are for the kernel's entries, or `arm64-v6.16`.
    */
   lazyMmu: z.string().optional(),
+  /** arm64: the folios of anonymous memory. `64K`: mapped by contiguous entries, where an area covers their block. */
+  folio: z.enum(['4K', '64K']).default('4K'),
   /** x86: pages a flush may have before it becomes a full one. */
   flushCeiling: z.int().min(0).default(33),
   /**
@@ -234,6 +236,9 @@ export function parseTopology(input: unknown, source = 'topology'): Topology {
   }
   checkReferences(parsed.data, source);
   lazyModeOf(parsed.data, source);
+  const { architecture, folio } = parsed.data;
+  if (folio !== '4K' && !architectures[architecture].hasContiguousEntries)
+    throw new ModelError(`topology: ${source}: folio: contiguous entries are arm64 only (${folio} on ${architecture})`);
   return parsed.data;
 }
 

@@ -198,6 +198,13 @@ export class Frames {
     );
   }
 
+  /** Allocates aligned consecutive pages: the pfn of the first, or {@link NO_FRAME}. */
+  allocPages(pages: number, saying?: Saying): Steps<number> {
+    return stepOf(
+      operation(ALLOC_PAGES, pages, 0, 0, this, { label: `alloc_pages(${pages})`, fact: formatFrame, ...saying }),
+    );
+  }
+
   /** Frees a frame. */
   free(frame: number, saying?: Saying): Steps {
     return voidStepOf(
@@ -306,6 +313,24 @@ export class Frames {
     return frame;
   }
 
+  /** As {@link take}, of the lowest free aligned group of pages. */
+  takePages(cx: OperationContext, pages: number): number {
+    const { end, lowest } = this.#pool(FrameKind.page);
+    const word = this.#lowest.base + lowest;
+    const isFree = (frame: number): boolean => cx.read(this.state.base + frame) <= 0;
+    for (let first = Math.ceil(cx.read(word) / pages) * pages; first + pages <= end; first += pages) {
+      const group = Array.from({ length: pages }, (_, i) => first + i);
+      if (!group.every(isFree)) continue;
+      for (const frame of group) {
+        cx.write(this.state.base + frame, FrameKind.page);
+        cx.write(this.refcount.base + frame, 1);
+      }
+      cx.write(word, this.#nextFree(cx, cx.read(word), end));
+      return first;
+    }
+    return NO_FRAME;
+  }
+
   /** The opposite of {@link take}. */
   give(cx: OperationContext, frame: number): void {
     const state = cx.read(this.state.base + this.#valid(frame, 'free of'));
@@ -341,6 +366,12 @@ const ALLOC = defineOperation({
   role: 'environment',
   perform: (cx, op, branch) => framesOf(op).take(cx, op.a as 1 | 2, branch),
   branches: (cx, op) => framesOf(op).choices(cx, op.a as 1 | 2),
+});
+
+const ALLOC_PAGES = defineOperation({
+  name: 'page_alloc',
+  role: 'environment',
+  perform: (cx, op) => framesOf(op).takePages(cx, op.a),
 });
 
 const FREE = defineOperation({

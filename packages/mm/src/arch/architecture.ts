@@ -44,6 +44,8 @@ export interface Architecture {
   readonly barriers: { readonly before: string; readonly complete: string };
   /** What lazy MMU mode may put off on it, the usual first. */
   readonly lazyModes: readonly [LazyArch, ...LazyArch[]];
+  /** Entries may have the contiguous bit. */
+  readonly hasContiguousEntries: boolean;
   /** KVM is modelled on it. */
   readonly hasVirtualMachines: boolean;
 }
@@ -62,6 +64,7 @@ const x86 = {
     }),
   barriers: { before: 'inc_mm_tlb_gen(): a locked instruction', complete: 'csd_lock_wait()' },
   lazyModes: [lazyArchs['x86-native'], lazyArchs['xen-pv']],
+  hasContiguousEntries: false,
   hasVirtualMachines: true,
 } as const satisfies Omit<Architecture, 'geometry'>;
 
@@ -77,6 +80,7 @@ export const architectures = {
     tlb: ({ builder, cpus, mmus }) => arm64Tlb(builder, cpus, mmus),
     barriers: { before: 'dsb(ishst)', complete: 'dsb(ish)' },
     lazyModes: [lazyArchs.arm64, arm64V6_16],
+    hasContiguousEntries: true,
     hasVirtualMachines: false,
   },
 } as const satisfies Readonly<Record<string, Architecture>>;

@@ -4,7 +4,7 @@
  */
 import { point, routine, type Steps } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';
-import { ptep_plus, type ContpteCpu, type Folio, type Ptep } from './kernel.ts';
+import { ptep_plus, type ContpteLayerCpu, type Folio, type Ptep } from './kernel.ts';
 import { pte_batch_hint } from './pgtable.ts';
 import { pte_advance_pfn, pte_mkclean, pte_mkold, pte_wrprotect } from './pte.ts';
 
@@ -22,7 +22,14 @@ function clear_ignored(pte: number, flags: number): number {
 
 export const folio_pte_batch_flags = routine(
   'folio_pte_batch_flags',
-  function* (cpu: ContpteCpu, folio: Folio, ptep: Ptep, pte: number, max_nr: number, flags: number): Steps<number> {
+  function* (
+    cpu: ContpteLayerCpu,
+    folio: Folio,
+    ptep: Ptep,
+    pte: number,
+    max_nr: number,
+    flags: number,
+  ): Steps<number> {
     const limit = Math.min(max_nr, folio.pfn + folio.nr_pages - pte_pfn(pte));
     let nr = pte_batch_hint(cpu, ptep, pte);
     let expected_pte = clear_ignored(pte_advance_pfn(pte, nr), flags);

@@ -4,12 +4,13 @@
  *
  * Everything but contpte_ptep_get_lockless() runs under the page-table lock.
  */
-import { inlined, point, routine, type Steps, noted } from '@shootdown/machine';
+import { count, inlined, point, routine, type Steps, noted } from '@shootdown/machine';
 import {
   PAGE_SHIFT,
   PAGE_SIZE,
+  page_folio,
   ptep_plus,
-  type ContpteCpu,
+  type ContpteLayerCpu,
   type ContpteMm,
   type ContpteVma,
   type Ptep,
@@ -42,8 +43,11 @@ import { TLBF_NOSYNC, TLBF_NOWALKCACHE } from './tlbflush.ts';
 
 const ACCESS_FLAGS = PTE_RDONLY | PTE_AF | PTE_WRITE | PTE_DIRTY;
 
+/** Counters of a run: blocks set with the contiguous bit at once, folded when their last entry was set, unfolded. */
+export const ContpteCounter = { sets: 'contpte_set', folds: 'contpte_fold', unfolds: 'contpte_unfold' } as const;
+
 /** contpte_align_down(). */
-export function contpte_align_down({ kernel }: ContpteCpu, ptep: Ptep): Ptep {
+export function contpte_align_down({ kernel }: ContpteLayerCpu, ptep: Ptep): Ptep {
   return ptep_plus(ptep, -(ptep.index % kernel.CONT_PTES));
 }
 
@@ -56,7 +60,7 @@ const align_down = (value: number, size: number): number => value - (value % siz
  */
 export const contpte_convert = routine(
   'contpte_convert',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
     const { CONT_PTES, CONT_PTE_SIZE } = cpu.kernel;
     const start_ptep = contpte_align_down(cpu, ptep);
     const start_addr = align_down(addr, CONT_PTE_SIZE);
@@ -79,11 +83,11 @@ export const contpte_convert = routine(
  */
 export const __contpte_try_fold = routine(
   '__contpte_try_fold',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
     const { kernel } = cpu;
     const { CONT_PTES, CONT_PTE_SIZE } = kernel;
     if (mm.user === false) return;
-    const folio = kernel.folio(kernel.page_folio(pte_pfn(pte)));
+    const folio = yield* page_folio(cpu, pte_pfn(pte));
     const folio_start = addr - (pte_pfn(pte) - folio.pfn) * PAGE_SIZE;
     const folio_end = folio_start + folio.nr_pages * PAGE_SIZE;
     const cont_start = align_down(addr, CONT_PTE_SIZE);
@@ -97,13 +101,14 @@ export const __contpte_try_fold = routine(
       if (subpte !== expected_pte) return;
       expected_pte = pte_advance_pfn(expected_pte, 1);
     }
+    yield* count(ContpteCounter.folds);
     yield* cpu.k.contpte_convert(cpu, mm, addr, ptep, pte_mkcont(pte));
   },
 );
 
 /** A block is worth a look when its last entry has been set: most are filled in order. */
 export const contpte_try_fold = noted(function* contpte_try_fold(
-  cpu: ContpteCpu,
+  cpu: ContpteLayerCpu,
   mm: ContpteMm,
   addr: number,
   ptep: Ptep,
@@ -118,14 +123,15 @@ export const contpte_try_fold = noted(function* contpte_try_fold(
 
 export const __contpte_try_unfold = routine(
   '__contpte_try_unfold',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
     if (mm.user === false) return;
+    yield* count(ContpteCounter.unfolds);
     yield* cpu.k.contpte_convert(cpu, mm, addr, ptep, pte_mknoncont(pte));
   },
 );
 
 export const contpte_try_unfold = noted(function* contpte_try_unfold(
-  cpu: ContpteCpu,
+  cpu: ContpteLayerCpu,
   mm: ContpteMm,
   addr: number,
   ptep: Ptep,
@@ -137,7 +143,7 @@ export const contpte_try_unfold = noted(function* contpte_try_unfold(
 /** Unfolds the blocks that [ptep, ptep + nr) begins or ends in the middle of. Those it covers stay as they are. */
 export const contpte_try_unfold_partial = routine(
   'contpte_try_unfold_partial',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
     const { CONT_PTES } = cpu.kernel;
     if (contpte_align_down(cpu, ptep).index !== ptep.index || nr < CONT_PTES)
       yield* contpte_try_unfold(cpu, mm, addr, ptep, yield* __ptep_get(cpu, ptep));
@@ -156,7 +162,7 @@ export const contpte_try_unfold_partial = routine(
  */
 export const contpte_ptep_get = routine(
   'contpte_ptep_get',
-  function* (cpu: ContpteCpu, ptep: Ptep, orig_pte: number): Steps<number> {
+  function* (cpu: ContpteLayerCpu, ptep: Ptep, orig_pte: number): Steps<number> {
     const { CONT_PTES } = cpu.kernel;
     const first = contpte_align_down(cpu, ptep);
     for (let i = 0; i < CONT_PTES; i++) {
@@ -192,7 +198,7 @@ export function contpte_is_consistent(pte: number, pfn: number, orig_prot: numbe
  */
 export const contpte_ptep_get_lockless = routine(
   'contpte_ptep_get_lockless',
-  function* (cpu: ContpteCpu, orig_ptep: Ptep): Steps<number> {
+  function* (cpu: ContpteLayerCpu, orig_ptep: Ptep): Steps<number> {
     for (;;) {
       yield* point('retry');
       const pte = yield* gather_lockless(cpu, orig_ptep);
@@ -205,7 +211,7 @@ export const contpte_ptep_get_lockless = routine(
 const RETRY = -1;
 
 /** One attempt. */
-const gather_lockless = inlined(function* (cpu: ContpteCpu, orig_ptep: Ptep): Steps<number> {
+const gather_lockless = inlined(function* (cpu: ContpteLayerCpu, orig_ptep: Ptep): Steps<number> {
   const { CONT_PTES } = cpu.kernel;
   const orig_pte = yield* __ptep_get(cpu, orig_ptep);
   if (!pte_valid_cont(orig_pte)) return orig_pte;
@@ -244,27 +250,28 @@ const gather_lockless = inlined(function* (cpu: ContpteCpu, orig_ptep: Ptep): St
  */
 export const contpte_set_ptes = routine(
   'contpte_set_ptes',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number, nr: number): Steps {
     const { CONT_PTE_SIZE } = cpu.kernel;
     if (mm.user === false) return yield* cpu.k.__set_ptes(cpu, ptep, pte, nr);
     const end = addr + nr * PAGE_SIZE;
     for (let pfn = pte_pfn(pte); addr < end;) {
       yield* point('next', addr, end);
       const next = Math.min(align_down(addr, CONT_PTE_SIZE) + CONT_PTE_SIZE, end);
-      const count = (next - addr) / PAGE_SIZE;
+      const entries = (next - addr) / PAGE_SIZE;
       const aligned = (addr | next | (pfn << PAGE_SHIFT)) % CONT_PTE_SIZE === 0;
       const block = pfn_pte(pfn, pte_pgprot(pte));
-      yield* cpu.k.__set_ptes(cpu, ptep, aligned ? pte_mkcont(block) : pte_mknoncont(block), count);
+      if (aligned) yield* count(ContpteCounter.sets);
+      yield* cpu.k.__set_ptes(cpu, ptep, aligned ? pte_mkcont(block) : pte_mknoncont(block), entries);
       addr = next;
-      ptep = ptep_plus(ptep, count);
-      pfn += count;
+      ptep = ptep_plus(ptep, entries);
+      pfn += entries;
     }
   },
 );
 
 export const contpte_clear_full_ptes = routine(
   'contpte_clear_full_ptes',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
     yield* cpu.k.contpte_try_unfold_partial(cpu, mm, addr, ptep, nr);
     yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
   },
@@ -272,7 +279,7 @@ export const contpte_clear_full_ptes = routine(
 
 export const contpte_get_and_clear_full_ptes = routine(
   'contpte_get_and_clear_full_ptes',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps<number> {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps<number> {
     yield* cpu.k.contpte_try_unfold_partial(cpu, mm, addr, ptep, nr);
     return yield* cpu.k.__get_and_clear_full_ptes(cpu, ptep, nr);
   },
@@ -281,7 +288,7 @@ export const contpte_get_and_clear_full_ptes = routine(
 /** Whole blocks stay folded, read-only entry by entry: until the caller's flush hardware may use either. */
 export const contpte_wrprotect_ptes = routine(
   'contpte_wrprotect_ptes',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
     yield* cpu.k.contpte_try_unfold_partial(cpu, mm, addr, ptep, nr);
     yield* cpu.k.__wrprotect_ptes(cpu, ptep, nr);
   },
@@ -290,7 +297,7 @@ export const contpte_wrprotect_ptes = routine(
 /** Never unfolds: the access flag of the block is that of all of its entries. */
 export const contpte_ptep_test_and_clear_young = routine(
   'contpte_ptep_test_and_clear_young',
-  function* (cpu: ContpteCpu, ptep: Ptep): Steps<number> {
+  function* (cpu: ContpteLayerCpu, ptep: Ptep): Steps<number> {
     const first = contpte_align_down(cpu, ptep);
     let young = 0;
     for (let i = 0; i < cpu.kernel.CONT_PTES; i++) {
@@ -304,7 +311,7 @@ export const contpte_ptep_test_and_clear_young = routine(
 /** Nobody waits for the invalidation: at worst a page looks younger or older than it is. */
 export const contpte_ptep_clear_flush_young = routine(
   'contpte_ptep_clear_flush_young',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep): Steps<number> {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep): Steps<number> {
     const young = yield* cpu.k.contpte_ptep_test_and_clear_young(cpu, ptep);
     if (young !== 0) {
       const start = align_down(addr, cpu.kernel.CONT_PTE_SIZE);
@@ -318,7 +325,7 @@ export const contpte_ptep_clear_flush_young = routine(
 /** Widens the range to whole blocks where it begins or ends in a folded one. */
 export const contpte_clear_young_dirty_ptes = routine(
   'contpte_clear_young_dirty_ptes',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number, flags: number): Steps {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number, flags: number): Steps {
     const { CONT_PTE_SIZE } = cpu.kernel;
     let start = addr;
     let end = start + nr * PAGE_SIZE;
@@ -334,7 +341,7 @@ export const contpte_clear_young_dirty_ptes = routine(
 
 /** Whether hardware that looks at this entry alone would find the access flags that are wanted. */
 const contpte_all_subptes_match_access_flags = inlined(function* (
-  cpu: ContpteCpu,
+  cpu: ContpteLayerCpu,
   ptep: Ptep,
   entry: number,
 ): Steps<boolean> {
@@ -353,7 +360,14 @@ const contpte_all_subptes_match_access_flags = inlined(function* (
  */
 export const contpte_ptep_set_access_flags = routine(
   'contpte_ptep_set_access_flags',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
     if (yield* contpte_all_subptes_match_access_flags(cpu, ptep, entry)) return 0;
     const orig_pte = yield* __ptep_get(cpu, ptep);
     if (pte_write(orig_pte) === pte_write(entry)) {

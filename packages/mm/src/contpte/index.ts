@@ -1,5 +1,11 @@
 export { FPB_RESPECT_DIRTY, FPB_RESPECT_WRITE } from './batch.ts';
-export { contpte_align_down, contpte_is_consistent, contpte_try_fold, contpte_try_unfold } from './contpte.ts';
+export {
+  contpte_align_down,
+  contpte_is_consistent,
+  ContpteCounter,
+  contpte_try_fold,
+  contpte_try_unfold,
+} from './contpte.ts';
 export { access_until_done, VM_FAULT } from './fault.ts';
 export { ContpteInvariants, DISAGREE, LOST_DIRTY, MISPROGRAMMED, UNLOCKED } from './invariants.ts';
 export {
@@ -13,6 +19,8 @@ export {
   pte_unmap_unlock,
   ptep_plus,
   type ContpteCpu,
+  type ContpteLayer,
+  type ContpteLayerCpu,
   type ContpteKernelOptions,
   type ContpteMm,
   type ContpteVma,

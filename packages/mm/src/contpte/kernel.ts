@@ -6,6 +6,7 @@
  */
 import {
   assertThat,
+  load,
   Local,
   ModelError,
   type EntryPointer,
@@ -18,7 +19,7 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import type { ContiguousMmu, ContiguousTlb, FlushMonitor, Smmu } from '@shootdown/mmu';
+import type { ContiguousMmu, ContiguousTlb, FlushMonitor, MmuInstructions, Smmu } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { ContpteRoutines } from './routines.ts';
 
@@ -88,8 +89,40 @@ const CONTPTE_KERNEL_KEYS = keysOf<ContpteKernelOptions>()(
   'smmu',
 );
 
+/**
+ * What the layer, and the operations on entries above and below it, need of a kernel: that of the scenarios, which is
+ * {@link ContpteKernel}, or one of a run.
+ */
+export interface ContpteLayer {
+  readonly frames: Frames;
+  readonly CONT_PTES: number;
+  readonly CONT_PTE_SIZE: number;
+  readonly PTRS_PER_PTE: number;
+  /** FEAT_TLBIRANGE. */
+  readonly tlbiRange: boolean;
+  readonly smmu: Smmu | null;
+  readonly system_supports_bbml2_noabort: boolean;
+  /** What checks that nothing stale of an address space is used. */
+  monitorOf(mm: ContpteMm): FlushMonitor | undefined;
+  /** Per frame, in a run: it came as part of a large folio. Left out: that is known without looking. */
+  readonly large?: Region;
+  /** The folio that a frame belongs to. See {@link page_folio}. */
+  folioOf(pfn: number, large: number): Folio;
+  /** Where an entry is; null beyond the table. */
+  entryOf(ptep: Ptep, access: string): Steps<EntryPointer | null>;
+}
+
+/** A CPU as the layer sees it. */
+export interface ContpteLayerCpu {
+  readonly id: number;
+  readonly kernel: ContpteLayer;
+  readonly mmu: MmuInstructions;
+  /** The kernel's routines. */
+  readonly k: ContpteRoutines;
+}
+
 /** One kernel. */
-export class ContpteKernel {
+export class ContpteKernel implements ContpteLayer {
   static {
     noteMethods(this);
   }
@@ -154,6 +187,15 @@ export class ContpteKernel {
     return index;
   }
 
+  /** The folio that a frame belongs to. */
+  folioOf(pfn: number): Folio {
+    return this.folio(this.page_folio(pfn));
+  }
+
+  monitorOf(mm: ContpteMm): FlushMonitor | undefined {
+    return this.monitors[this.mms.indexOf(mm)];
+  }
+
   folio(index: number): Folio {
     return this.folios[index] as Folio;
   }
@@ -167,18 +209,21 @@ export class ContpteKernel {
 }
 
 /** A CPU as its kernel code sees it. */
-export interface ContpteCpu {
-  readonly id: number;
+export interface ContpteCpu extends ContpteLayerCpu {
   readonly kernel: ContpteKernel;
   readonly mmu: ContiguousMmu;
-  /** The kernel's routines. */
-  readonly k: ContpteRoutines;
 }
 
 /** A CPU of a kernel. */
 export function contpteCpu(kernel: ContpteKernel, id: number): ContpteCpu {
   return { id, kernel, mmu: kernel.tlb.mmus[id] as ContiguousMmu, k: kernel.routines };
 }
+
+/** page_folio(). */
+export const page_folio = noted(function* page_folio({ kernel }: ContpteLayerCpu, pfn: number): Steps<Folio> {
+  const { large } = kernel;
+  return kernel.folioOf(pfn, large ? yield* load(large.at(pfn), { label: `page_folio(0x${pfn.toString(16)})` }) : 0);
+});
 
 /** pte_offset_map_lock(). */
 export const pte_offset_map_lock = noted(function* pte_offset_map_lock(

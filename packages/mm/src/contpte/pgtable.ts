@@ -4,13 +4,13 @@
  */
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte_try_fold, contpte_try_unfold } from './contpte.ts';
-import type { ContpteCpu, ContpteMm, ContpteVma, Ptep } from './kernel.ts';
+import type { ContpteLayerCpu, ContpteMm, ContpteVma, Ptep } from './kernel.ts';
 import { __ptep_get, __ptep_get_and_clear } from './primitives.ts';
 import { pte_mknoncont, pte_valid_cont } from './pte.ts';
 
 export const set_ptes = routine(
   'set_ptes',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number, nr: number): Steps {
     pte = pte_mknoncont(pte);
     if (nr === 1) {
       yield* contpte_try_unfold(cpu, mm, addr, ptep, yield* __ptep_get(cpu, ptep));
@@ -21,19 +21,22 @@ export const set_ptes = routine(
 );
 
 /** Under the lock. */
-export const ptep_get = routine('ptep_get', function* (cpu: ContpteCpu, ptep: Ptep): Steps<number> {
+export const ptep_get = routine('ptep_get', function* (cpu: ContpteLayerCpu, ptep: Ptep): Steps<number> {
   const pte = yield* __ptep_get(cpu, ptep);
   return pte_valid_cont(pte) ? yield* cpu.k.contpte_ptep_get(cpu, ptep, pte) : pte;
 });
 
-export const ptep_get_lockless = routine('ptep_get_lockless', function* (cpu: ContpteCpu, ptep: Ptep): Steps<number> {
-  const pte = yield* __ptep_get(cpu, ptep);
-  return pte_valid_cont(pte) ? yield* cpu.k.contpte_ptep_get_lockless(cpu, ptep) : pte;
-});
+export const ptep_get_lockless = routine(
+  'ptep_get_lockless',
+  function* (cpu: ContpteLayerCpu, ptep: Ptep): Steps<number> {
+    const pte = yield* __ptep_get(cpu, ptep);
+    return pte_valid_cont(pte) ? yield* cpu.k.contpte_ptep_get_lockless(cpu, ptep) : pte;
+  },
+);
 
 export const ptep_get_and_clear = routine(
   'ptep_get_and_clear',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep): Steps<number> {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep): Steps<number> {
     yield* contpte_try_unfold(cpu, mm, addr, ptep, yield* __ptep_get(cpu, ptep));
     return yield* __ptep_get_and_clear(cpu, ptep);
   },
@@ -41,7 +44,7 @@ export const ptep_get_and_clear = routine(
 
 export const clear_full_ptes = routine(
   'clear_full_ptes',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
     if (nr === 1) {
       yield* contpte_try_unfold(cpu, mm, addr, ptep, yield* __ptep_get(cpu, ptep));
       yield* cpu.k.__clear_full_ptes(cpu, ptep, 1);
@@ -51,7 +54,7 @@ export const clear_full_ptes = routine(
 
 export const get_and_clear_full_ptes = routine(
   'get_and_clear_full_ptes',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps<number> {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps<number> {
     if (nr !== 1) return yield* cpu.k.contpte_get_and_clear_full_ptes(cpu, mm, addr, ptep, nr);
     yield* contpte_try_unfold(cpu, mm, addr, ptep, yield* __ptep_get(cpu, ptep));
     return yield* cpu.k.__get_and_clear_full_ptes(cpu, ptep, 1);
@@ -60,7 +63,7 @@ export const get_and_clear_full_ptes = routine(
 
 export const wrprotect_ptes = routine(
   'wrprotect_ptes',
-  function* (cpu: ContpteCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
     if (nr === 1) {
       yield* contpte_try_unfold(cpu, mm, addr, ptep, yield* __ptep_get(cpu, ptep));
       yield* cpu.k.__wrprotect_ptes(cpu, ptep, 1);
@@ -70,7 +73,14 @@ export const wrprotect_ptes = routine(
 
 export const ptep_set_access_flags = routine(
   'ptep_set_access_flags',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
     entry = pte_mknoncont(entry);
     if (!pte_valid_cont(yield* __ptep_get(cpu, ptep)))
       return yield* cpu.k.__ptep_set_access_flags(cpu, vma, addr, ptep, entry, dirty);
@@ -80,7 +90,7 @@ export const ptep_set_access_flags = routine(
 
 export const ptep_clear_flush_young = routine(
   'ptep_clear_flush_young',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep): Steps<number> {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep): Steps<number> {
     if (pte_valid_cont(yield* __ptep_get(cpu, ptep)))
       return yield* cpu.k.contpte_ptep_clear_flush_young(cpu, vma, addr, ptep);
     return yield* cpu.k.__ptep_test_and_clear_young(cpu, ptep);
@@ -89,7 +99,7 @@ export const ptep_clear_flush_young = routine(
 
 export const clear_young_dirty_ptes = routine(
   'clear_young_dirty_ptes',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number, flags: number): Steps {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number, flags: number): Steps {
     if (nr === 1 && !pte_valid_cont(yield* __ptep_get(cpu, ptep)))
       yield* cpu.k.__clear_young_dirty_ptes(cpu, vma, ptep, nr, flags);
     else yield* cpu.k.contpte_clear_young_dirty_ptes(cpu, vma, addr, ptep, nr, flags);
@@ -97,20 +107,20 @@ export const clear_young_dirty_ptes = routine(
 );
 
 /** 1, or the entries from here to the end of the folded block. */
-export function pte_batch_hint({ kernel }: ContpteCpu, ptep: Ptep, pte: number): number {
+export function pte_batch_hint({ kernel }: ContpteLayerCpu, ptep: Ptep, pte: number): number {
   return pte_valid_cont(pte) ? kernel.CONT_PTES - (ptep.index % kernel.CONT_PTES) : 1;
 }
 
 export const modify_prot_start_ptes = routine(
   'modify_prot_start_ptes',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number): Steps<number> {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number): Steps<number> {
     return yield* cpu.k.get_and_clear_full_ptes(cpu, vma.vm_mm, addr, ptep, nr);
   },
 );
 
 export const modify_prot_commit_ptes = routine(
   'modify_prot_commit_ptes',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, pte: number, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, pte: number, nr: number): Steps {
     yield* cpu.k.set_ptes(cpu, vma.vm_mm, addr, ptep, pte, nr);
   },
 );

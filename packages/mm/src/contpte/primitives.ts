@@ -3,7 +3,7 @@
  * arch/arm64/mm/fault.c, v6.18; each line that says `yield` is one atomic step.
  */
 import { inlined, noted, point, routine, type Steps } from '@shootdown/machine';
-import { ptep_plus, type ContpteCpu, type ContpteVma, type Ptep } from './kernel.ts';
+import { ptep_plus, type ContpteLayerCpu, type ContpteVma, type Ptep } from './kernel.ts';
 import {
   formatPte,
   PTE_AF,
@@ -31,19 +31,22 @@ const at = (call: string, { index }: Ptep, rest = ''): { label: string; fact: ty
 });
 
 /** READ_ONCE() of one entry. */
-export const __ptep_get = noted(function* __ptep_get(cpu: ContpteCpu, ptep: Ptep): Steps<number> {
+export const __ptep_get = noted(function* __ptep_get(cpu: ContpteLayerCpu, ptep: Ptep): Steps<number> {
   const entry = yield* cpu.kernel.entryOf(ptep, '__ptep_get');
   return entry ? yield* cpu.kernel.frames.read(entry, at('__ptep_get', ptep)) : 0;
 });
 
 /** WRITE_ONCE() of one entry. User entries need no barrier: a walk that comes too early faults, and comes again. */
-export const __set_pte = noted(function* __set_pte(cpu: ContpteCpu, ptep: Ptep, pte: number): Steps {
+export const __set_pte = noted(function* __set_pte(cpu: ContpteLayerCpu, ptep: Ptep, pte: number): Steps {
   const entry = yield* cpu.kernel.entryOf(ptep, '__set_pte');
   if (entry) yield* cpu.kernel.frames.write(entry, pte, { label: at('__set_pte', ptep, `, ${formatPte(pte)}`).label });
 });
 
 /** xchg() with 0: what hardware has set until then is in the result. */
-export const __ptep_get_and_clear = noted(function* __ptep_get_and_clear(cpu: ContpteCpu, ptep: Ptep): Steps<number> {
+export const __ptep_get_and_clear = noted(function* __ptep_get_and_clear(
+  cpu: ContpteLayerCpu,
+  ptep: Ptep,
+): Steps<number> {
   const entry = yield* cpu.kernel.entryOf(ptep, '__ptep_get_and_clear');
   return entry ? yield* cpu.kernel.frames.xchg(entry, 0, at('__ptep_get_and_clear', ptep)) : 0;
 });
@@ -53,7 +56,7 @@ export const __ptep_get_and_clear = noted(function* __ptep_get_and_clear(cpu: Co
  * that was replaced.
  */
 export const cmpxchg_loop = inlined(function* (
-  cpu: ContpteCpu,
+  cpu: ContpteLayerCpu,
   ptep: Ptep,
   call: string,
   change: (pte: number) => number,
@@ -72,7 +75,7 @@ export const cmpxchg_loop = inlined(function* (
 /** Consecutive entries, one store each, ascending. */
 export const __set_ptes = routine(
   '__set_ptes',
-  function* (cpu: ContpteCpu, ptep: Ptep, pte: number, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, ptep: Ptep, pte: number, nr: number): Steps {
     for (let i = 0; i < nr; i++) {
       yield* point('set', i);
       yield* __set_pte(cpu, ptep_plus(ptep, i), pte_advance_pfn(pte, i));
@@ -82,7 +85,7 @@ export const __set_ptes = routine(
 
 export const __clear_full_ptes = routine(
   '__clear_full_ptes',
-  function* (cpu: ContpteCpu, ptep: Ptep, nr: number): Steps {
+  function* (cpu: ContpteLayerCpu, ptep: Ptep, nr: number): Steps {
     for (let i = 0; i < nr; i++) {
       yield* point('clear', i);
       yield* __ptep_get_and_clear(cpu, ptep_plus(ptep, i));
@@ -93,7 +96,7 @@ export const __clear_full_ptes = routine(
 /** Returns the first entry with the dirty and young bits of all. */
 export const __get_and_clear_full_ptes = routine(
   '__get_and_clear_full_ptes',
-  function* (cpu: ContpteCpu, ptep: Ptep, nr: number): Steps<number> {
+  function* (cpu: ContpteLayerCpu, ptep: Ptep, nr: number): Steps<number> {
     let pte = yield* __ptep_get_and_clear(cpu, ptep);
     for (let i = 1; i < nr; i++) {
       yield* point('clear', i, pte);
@@ -105,17 +108,20 @@ export const __get_and_clear_full_ptes = routine(
   },
 );
 
-export const __wrprotect_ptes = routine('__wrprotect_ptes', function* (cpu: ContpteCpu, ptep: Ptep, nr: number): Steps {
-  for (let i = 0; i < nr; i++) {
-    yield* point('wrprotect', i);
-    yield* cmpxchg_loop(cpu, ptep_plus(ptep, i), '__ptep_set_wrprotect', pte_wrprotect);
-  }
-});
+export const __wrprotect_ptes = routine(
+  '__wrprotect_ptes',
+  function* (cpu: ContpteLayerCpu, ptep: Ptep, nr: number): Steps {
+    for (let i = 0; i < nr; i++) {
+      yield* point('wrprotect', i);
+      yield* cmpxchg_loop(cpu, ptep_plus(ptep, i), '__ptep_set_wrprotect', pte_wrprotect);
+    }
+  },
+);
 
 /** Returns 1 if the entry was young. */
 export const __ptep_test_and_clear_young = routine(
   '__ptep_test_and_clear_young',
-  function* (cpu: ContpteCpu, ptep: Ptep): Steps<number> {
+  function* (cpu: ContpteLayerCpu, ptep: Ptep): Steps<number> {
     const old = yield* cmpxchg_loop(cpu, ptep, '__ptep_test_and_clear_young', pte_mkold);
     return pte_young(old) ? 1 : 0;
   },
@@ -124,7 +130,7 @@ export const __ptep_test_and_clear_young = routine(
 /** With both flags it reads and stores: what hardware sets in between is overwritten. */
 export const __clear_young_dirty_ptes = routine(
   '__clear_young_dirty_ptes',
-  function* (cpu: ContpteCpu, _vma: ContpteVma, ptep: Ptep, nr: number, flags: number): Steps {
+  function* (cpu: ContpteLayerCpu, _vma: ContpteVma, ptep: Ptep, nr: number, flags: number): Steps {
     for (let i = 0; i < nr; i++) {
       yield* point('clear', i);
       if (flags === (CYDP_CLEAR_YOUNG | CYDP_CLEAR_DIRTY)) {
@@ -146,7 +152,14 @@ const ACCESS_FLAGS = PTE_RDONLY | PTE_AF | PTE_WRITE | PTE_DIRTY;
  */
 export const __ptep_set_access_flags = routine(
   '__ptep_set_access_flags',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, ptep: Ptep, entry: number, dirty: number): Steps<number> {
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
     if ((yield* __ptep_get(cpu, ptep)) === entry) return 0;
     const wanted = entry & ACCESS_FLAGS;
     yield* cmpxchg_loop(cpu, ptep, '__ptep_set_access_flags', (old) => {

@@ -8,7 +8,7 @@ import {
   type Steps,
   noted,
 } from '@shootdown/machine';
-import type { ContpteCpu, Ptep } from './kernel.ts';
+import type { ContpteLayerCpu, Ptep } from './kernel.ts';
 import { formatPte, pte_dirty, pte_young } from './pte.ts';
 
 /**
@@ -33,7 +33,7 @@ const STORE_OVER = defineOperation({
 });
 
 /** WRITE_ONCE() of an entry, of which the caller knows `seen`. */
-export const storeOver = noted(function* storeOver(cpu: ContpteCpu, ptep: Ptep, seen: number, pte: number): Steps {
+export const storeOver = noted(function* storeOver(cpu: ContpteLayerCpu, ptep: Ptep, seen: number, pte: number): Steps {
   const entry = yield* cpu.kernel.entryOf(ptep, '__set_pte');
   if (entry)
     yield operation(STORE_OVER, entry.address, pte, seen, undefined, {

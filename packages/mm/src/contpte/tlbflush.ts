@@ -2,8 +2,9 @@
  * Invalidation of user translations on arm64. Mirrors arch/arm64/include/asm/tlbflush.h, v6.19: __flush_tlb_range()
  * with its flags.
  */
-import { routine, type Steps } from '@shootdown/machine';
-import { PAGE_SIZE, type ContpteCpu, type ContpteMm, type ContpteVma } from './kernel.ts';
+import { count, routine, type Steps } from '@shootdown/machine';
+import { Arm64Counter } from '../arch/arm64-tlb.ts';
+import { PAGE_SIZE, type ContpteLayerCpu, type ContpteMm, type ContpteVma } from './kernel.ts';
 
 /** tlbf_t. */
 export const TLBF_NONE = 0;
@@ -22,13 +23,13 @@ const MAX_DVM_OPS = 512;
 /** Invalidates [start, end) of an address space. */
 export const __flush_tlb_range = routine(
   '__flush_tlb_range',
-  function* (cpu: ContpteCpu, mm: ContpteMm, start: number, end: number, flags: number): Steps {
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, start: number, end: number, flags: number): Steps {
     const { mmu, kernel } = cpu;
     const [vpn, pages] = [start / PAGE_SIZE, (end - start) / PAGE_SIZE];
     const local = (flags & TLBF_NOBROADCAST) !== 0;
     const leafOnly = (flags & TLBF_NOWALKCACHE) !== 0;
     const complete = (flags & (TLBF_NOSYNC | TLBF_NOBROADCAST | TLBF_NONOTIFY)) === 0;
-    const monitor = complete ? kernel.monitors[kernel.mms.indexOf(mm)] : undefined;
+    const monitor = complete ? kernel.monitorOf(mm) : undefined;
     if (monitor) yield* monitor.begin(cpu.id, vpn, vpn + pages);
     yield* mmu.dsb(local ? 'nshst' : 'ishst');
     const tlbi = (request: { scope: 'page' | 'asid'; vpn: number; pages?: number }): Steps =>
@@ -40,7 +41,9 @@ export const __flush_tlb_range = routine(
     else for (let page = vpn; page < vpn + pages; page++) yield* tlbi({ scope: 'page', vpn: page });
     if ((flags & TLBF_NONOTIFY) === 0 && kernel.smmu)
       yield* kernel.smmu.arm_smmu_tlb_inv_range_asid(cpu.id, { vpn, pages, asid: mm.asid, leafOnly: true });
+    if (!local) yield* count(Arm64Counter.tlbiPage, kernel.tlbiRange ? 1 : pages);
     if ((flags & TLBF_NOSYNC) === 0) yield* mmu.dsb(local ? 'nsh' : 'ish');
+    if (!local && (flags & TLBF_NOSYNC) === 0) yield* count(Arm64Counter.dsb);
     if (monitor) yield* monitor.end(cpu.id, vpn, vpn + pages);
   },
 );
@@ -48,7 +51,7 @@ export const __flush_tlb_range = routine(
 /** flush_tlb_range(). */
 export const flush_tlb_range = routine(
   'flush_tlb_range',
-  function* (cpu: ContpteCpu, vma: ContpteVma, start: number, end: number): Steps {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, start: number, end: number): Steps {
     yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, start, end, TLBF_NONE);
   },
 );
@@ -56,7 +59,7 @@ export const flush_tlb_range = routine(
 /** local_flush_tlb_page(): stale entries may remain on other CPUs, which fault and come here too. */
 export const local_flush_tlb_page = routine(
   'local_flush_tlb_page',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number): Steps {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number): Steps {
     yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, addr + PAGE_SIZE, TLBF_NOBROADCAST | TLBF_NOWALKCACHE);
   },
 );
@@ -64,7 +67,7 @@ export const local_flush_tlb_page = routine(
 /** local_flush_tlb_contpte(): the whole block. */
 export const local_flush_tlb_contpte = routine(
   'local_flush_tlb_contpte',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number): Steps {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number): Steps {
     const start = addr - (addr % cpu.kernel.CONT_PTE_SIZE);
     const end = start + cpu.kernel.CONT_PTE_SIZE;
     yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, start, end, TLBF_NOBROADCAST | TLBF_NOWALKCACHE);
@@ -74,7 +77,7 @@ export const local_flush_tlb_contpte = routine(
 /** flush_tlb_fix_spurious_fault(): this CPU may have an old entry of what another has repaired already. */
 export const flush_tlb_fix_spurious_fault = routine(
   'flush_tlb_fix_spurious_fault',
-  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number): Steps {
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number): Steps {
     const flags = TLBF_NOBROADCAST | TLBF_NONOTIFY | TLBF_NOWALKCACHE;
     yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, addr + PAGE_SIZE, flags);
   },

@@ -29,7 +29,7 @@ interface Design extends ContpteVariant {
 const gathered = routine(
   'contpte_ptep_set_access_flags',
   function* (
-    cpu: contpte.ContpteCpu,
+    cpu: contpte.ContpteLayerCpu,
     vma: contpte.ContpteVma,
     addr: number,
     ptep: contpte.Ptep,
@@ -54,7 +54,7 @@ const gathered = routine(
 );
 
 const noFlush = (name: string) =>
-  routine(name, function* (_cpu: contpte.ContpteCpu, _vma: contpte.ContpteVma, _addr: number): Steps {});
+  routine(name, function* (_cpu: contpte.ContpteLayerCpu, _vma: contpte.ContpteVma, _addr: number): Steps {});
 
 const FAULT_LOOP = '97c5550b7631, March 2026';
 

@@ -34,7 +34,13 @@ interface Design extends ContpteVariant {
 /** __contpte_try_fold() that does not ask which folio a page belongs to. */
 const __contpte_try_fold = routine(
   '__contpte_try_fold',
-  function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, pte: number): Steps {
+  function* (
+    cpu: contpte.ContpteLayerCpu,
+    mm: contpte.ContpteMm,
+    addr: number,
+    ptep: contpte.Ptep,
+    pte: number,
+  ): Steps {
     const { CONT_PTES } = cpu.kernel;
     const plain = contpte.pte_mkold(contpte.pte_mkclean(pte));
     let expected_pte = contpte.pte_advance_pfn(plain, -(pte_pfn(pte) % CONT_PTES));

@@ -26,25 +26,28 @@ const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
  * it is not.
  */
 const scanning = (restarts: boolean) =>
-  routine('contpte_ptep_get_lockless', function* (cpu: contpte.ContpteCpu, orig_ptep: contpte.Ptep): Steps<number> {
-    const { CONT_PTES } = cpu.kernel;
-    const ptep = contpte.contpte_align_down(cpu, orig_ptep);
-    retry: for (;;) {
-      yield* point('retry');
-      let orig_pte = yield* contpte.__ptep_get(cpu, orig_ptep);
-      if (!contpte.pte_valid_cont(orig_pte)) return orig_pte;
-      const orig_prot = contpte.pte_pgprot(contpte.pte_mkold(contpte.pte_mkclean(orig_pte)));
-      const pfn = pte_pfn(orig_pte) - (orig_ptep.index - ptep.index);
-      for (let i = 0; i < CONT_PTES; i++) {
-        yield* point('gather', i, orig_pte);
-        const pte = yield* contpte.__ptep_get(cpu, contpte.ptep_plus(ptep, i));
-        if (restarts && !contpte.contpte_is_consistent(pte, pfn + i, orig_prot)) continue retry;
-        if (contpte.pte_dirty(pte)) orig_pte = contpte.pte_mkdirty(orig_pte);
-        if (contpte.pte_young(pte)) orig_pte = contpte.pte_mkyoung(orig_pte);
+  routine(
+    'contpte_ptep_get_lockless',
+    function* (cpu: contpte.ContpteLayerCpu, orig_ptep: contpte.Ptep): Steps<number> {
+      const { CONT_PTES } = cpu.kernel;
+      const ptep = contpte.contpte_align_down(cpu, orig_ptep);
+      retry: for (;;) {
+        yield* point('retry');
+        let orig_pte = yield* contpte.__ptep_get(cpu, orig_ptep);
+        if (!contpte.pte_valid_cont(orig_pte)) return orig_pte;
+        const orig_prot = contpte.pte_pgprot(contpte.pte_mkold(contpte.pte_mkclean(orig_pte)));
+        const pfn = pte_pfn(orig_pte) - (orig_ptep.index - ptep.index);
+        for (let i = 0; i < CONT_PTES; i++) {
+          yield* point('gather', i, orig_pte);
+          const pte = yield* contpte.__ptep_get(cpu, contpte.ptep_plus(ptep, i));
+          if (restarts && !contpte.contpte_is_consistent(pte, pfn + i, orig_prot)) continue retry;
+          if (contpte.pte_dirty(pte)) orig_pte = contpte.pte_mkdirty(orig_pte);
+          if (contpte.pte_young(pte)) orig_pte = contpte.pte_mkyoung(orig_pte);
+        }
+        return orig_pte;
       }
-      return orig_pte;
-    }
-  });
+    },
+  );
 
 const variants: readonly ContpteVariant[] = [
   {

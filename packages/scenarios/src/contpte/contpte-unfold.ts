@@ -32,7 +32,13 @@ interface Design extends ContpteVariant {
 const converting = (invalidates: boolean) =>
   routine(
     'contpte_convert',
-    function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, pte: number): Steps {
+    function* (
+      cpu: contpte.ContpteLayerCpu,
+      mm: contpte.ContpteMm,
+      addr: number,
+      ptep: contpte.Ptep,
+      pte: number,
+    ): Steps {
       const { CONT_PTES, CONT_PTE_SIZE } = cpu.kernel;
       const start_ptep = contpte.contpte_align_down(cpu, ptep);
       const start_addr = addr - (addr % CONT_PTE_SIZE);

@@ -33,7 +33,13 @@ interface Design extends ContpteVariant {
 /** The fix that was asked for in review: a cmpxchg for both bits. */
 const atomically = routine(
   '__clear_young_dirty_ptes',
-  function* (cpu: contpte.ContpteCpu, _vma: contpte.ContpteVma, ptep: contpte.Ptep, nr: number, _flags: number): Steps {
+  function* (
+    cpu: contpte.ContpteLayerCpu,
+    _vma: contpte.ContpteVma,
+    ptep: contpte.Ptep,
+    nr: number,
+    _flags: number,
+  ): Steps {
     for (let i = 0; i < nr; i++)
       yield* contpte.cmpxchg_loop(cpu, contpte.ptep_plus(ptep, i), '__clear_young_dirty_pte', (pte) =>
         contpte.pte_mkclean(contpte.pte_mkold(pte)),
@@ -45,7 +51,7 @@ const atomically = routine(
 const byBytes = routine(
   'contpte_clear_young_dirty_ptes',
   function* (
-    cpu: contpte.ContpteCpu,
+    cpu: contpte.ContpteLayerCpu,
     vma: contpte.ContpteVma,
     addr: number,
     ptep: contpte.Ptep,

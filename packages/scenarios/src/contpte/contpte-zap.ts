@@ -31,7 +31,13 @@ interface Design extends ContpteVariant {
 /** One entry is cleared, and the others keep the contiguous bit. */
 const clear_full_ptes = routine(
   'clear_full_ptes',
-  function* (cpu: contpte.ContpteCpu, _mm: contpte.ContpteMm, _addr: number, ptep: contpte.Ptep, nr: number): Steps {
+  function* (
+    cpu: contpte.ContpteLayerCpu,
+    _mm: contpte.ContpteMm,
+    _addr: number,
+    ptep: contpte.Ptep,
+    nr: number,
+  ): Steps {
     yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
   },
 );
@@ -42,7 +48,7 @@ const clear_full_ptes = routine(
  */
 const clear_then_unfold = routine(
   'clear_full_ptes',
-  function* (cpu: contpte.ContpteCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
+  function* (cpu: contpte.ContpteLayerCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
     yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
     const next = contpte.ptep_plus(ptep, nr);
     const pte = yield* cpu.k.ptep_get(cpu, next);

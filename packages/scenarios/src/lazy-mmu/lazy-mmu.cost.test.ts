@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { isOff } from '../comparison.ts';
 import { compareLazyMmu } from './lazy-mmu.cost.ts';
 
 describe('compare lazy-mmu', () => {
@@ -21,11 +22,8 @@ describe('compare lazy-mmu', () => {
     expect(changes).toEqual(changes.toSorted((a, b) => b - a));
     expect(changes.at(-1)).toBeGreaterThan((changes.at(-3) as number) - 1);
     for (const { change, m2, altra, reason } of curve) {
-      const off = (published: unknown): boolean =>
-        Math.max((change as number) / (published as number), (published as number) / (change as number)) > 2;
-      expect(reason !== '', `${change as number} against ${m2 as number} and ${altra as number}`).toBe(
-        off(m2) || off(altra),
-      );
+      const off = isOff(change as number, m2 as number) || isOff(change as number, altra as number);
+      expect(reason !== '', `${change as number} against ${m2 as number} and ${altra as number}`).toBe(off);
     }
   });
 });

@@ -19,7 +19,7 @@ import {
 } from '@shootdown/machine';
 import { copy_pte_range_lazy, lazy } from '@shootdown/mm';
 import { mk_pte } from '@shootdown/mmu';
-import { everyRow, type Comparison, type ComparisonTable, type EachRow } from '../comparison.ts';
+import { everyRow, isOff, type Comparison, type ComparisonTable, type EachRow } from '../comparison.ts';
 import { RW } from './lazy-machine.ts';
 
 const PAGES = 512;
@@ -168,12 +168,9 @@ const CURVE = [
   { pages: 512, m2: -33.27, altra: -22.23 },
 ] as const;
 
-/** A change that is more than this times the other is explained. */
-const OFF_MAX = 2;
-
-/** Why ours is off by more than {@link OFF_MAX}, in words; empty if it is not. */
+/** Why ours is off, in words; empty if it is not. */
 function reasonOf(pages: number, ours: number, published: { readonly m2: number; readonly altra: number }): string {
-  const more = (a: number, b: number): boolean => Math.abs(a) > OFF_MAX * Math.abs(b);
+  const more = (a: number, b: number): boolean => isOff(a, b) && Math.abs(a) > Math.abs(b);
   const reasons = [
     more(published.m2, ours) && pages === 1 ? 'M2: entering and leaving the mode costs more than here' : '',
     more(published.m2, ours) && pages > 1 ? 'M2: a barrier is dearer beside an allocation' : '',
