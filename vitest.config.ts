@@ -14,6 +14,8 @@ const projects = ['packages', 'apps', 'tools']
     root: join(here, folder),
     test: {
       name: `@shootdown/${folder.split('/')[1] ?? folder}`,
+      // Commands set exit codes and listen to signals; packages have nothing that one file could leave to the next.
+      isolate: !folder.startsWith('packages/'),
       include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'generators/**/*.test.ts'],
     },
   }));

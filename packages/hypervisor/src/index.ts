@@ -1,6 +1,14 @@
 export { EXIT_REASONS, exitCounter, HypervisorCounter, type AnyExitReason } from './exits.ts';
 export { addHost, type HostOptions } from './host.ts';
 export { hostMachine, type HostContext, type HostEmitted, type HostEvent, type HostInput } from './host.machine.ts';
+export {
+  enter_guest_mode,
+  kvm_check_request,
+  kvm_make_all_cpus_request,
+  leave_guest_mode,
+  type Kicks,
+  type RequestedVcpu,
+} from './requests.ts';
 export { unmapGuestFrame, type UnmapMutant } from './second-stage.ts';
 export {
   PREEMPTIONS_UNLIMITED,
@@ -27,6 +35,8 @@ export {
   type VcpuOptions,
 } from './vcpu.ts';
 export {
+  IN_GUEST_MODE,
+  KVM_REQ_TLB_FLUSH,
   KVM_VMX_DEFAULT_PLE_WINDOW,
   Vm,
   type Placement,

@@ -2,7 +2,7 @@
  * The host takes memory from a guest: an entry of the second stage goes, every vCPU flushes, the frame is free.
  *
  * Mirrors virt/kvm/kvm_main.c and arch/x86/kvm/mmu, v6.18: kvm_handle_hva_range(), kvm_unmap_gfn_range(),
- * kvm_flush_remote_tlbs(), kvm_make_all_cpus_request(). The retry protocol between this and page faults under way is no
+ * kvm_flush_remote_tlbs(). The retry protocol between this and page faults under way is no
  * part of it: a fault is one step.
  */
 import {
@@ -10,18 +10,16 @@ import {
   atomicAdd,
   BLOCKED,
   defineOperation,
-  load,
   ModelError,
   operation,
   routine,
-  setBits,
-  smp_mb,
   type Message,
   type Operation,
   type Steps,
   noted,
 } from '@shootdown/machine';
-import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, type SecondStageTables, type Vm } from './vm.ts';
+import { kvm_make_all_cpus_request, type Kicks } from './requests.ts';
+import { KVM_REQ_TLB_FLUSH, type SecondStageTables, type Vm } from './vm.ts';
 
 const KICK: Message = { type: 'kick' };
 
@@ -53,41 +51,33 @@ const kvm_handle_hva_range = routine(
   'kvm_handle_hva_range',
   function* (vm: Vm, stage: SecondStageTables, gfn: number, mutant?: UnmapMutant): Steps<number> {
     yield* acquireWord(vm.mmu_lock.at(0), -1, 1, { label: 'write_lock(mmu_lock)' });
-    if (mutant === 'flush before zap') yield* kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH);
+    const kicks = kicksOf(vm, mutant);
+    if (mutant === 'flush before zap') yield* kvm_make_all_cpus_request(vm.vcpus, KVM_REQ_TLB_FLUSH, kicks);
     const frame = yield operation(ZAP, gfn, 0, 0, stage, {
       label: `kvm_unmap_gfn_range(0x${gfn.toString(16)})`,
       fact: (f) => (f < 0 ? 'none' : `host frame 0x${f.toString(16)}`),
     });
     if (frame >= 0 && mutant !== 'no flush' && mutant !== 'flush before zap')
-      yield* kvm_make_all_cpus_request(vm, KVM_REQ_TLB_FLUSH, mutant);
+      yield* kvm_make_all_cpus_request(vm.vcpus, KVM_REQ_TLB_FLUSH, kicks);
     yield* atomicAdd(vm.mmu_lock.at(0), -1, { label: 'write_unlock(mmu_lock)' });
     return frame;
   },
 );
 
-/**
- * Whoever is in guest mode is interrupted, and waited for; the others see the request when they enter. With
- * KVM_REQ_TLB_FLUSH this is kvm_flush_remote_tlbs(): when it returns, no vCPU uses a translation of the second stage
- * that was removed before the call.
- */
-const kvm_make_all_cpus_request = routine(
-  'kvm_make_all_cpus_request',
-  function* (vm: Vm, req: number, mutant?: UnmapMutant): Steps {
-    for (const { words, kick, name } of vm.vcpus) {
-      yield* setBits(words.requests, req, { label: `kvm_make_request(KVM_REQ_TLB_FLUSH, ${name})` });
-      yield* smp_mb();
-      const mode = yield* load(words.mode, {
-        label: `${name}->mode`,
-        fact: (m) => (m === IN_GUEST_MODE ? 'IN_GUEST_MODE' : 'OUTSIDE_GUEST_MODE'),
-      });
-      if (mode === IN_GUEST_MODE && mutant !== 'no kick')
+/** An interrupt of the physical CPU under a vCPU, which makes it exit. */
+function kicksOf({ vcpus }: Vm, mutant: UnmapMutant | undefined): Kicks {
+  return {
+    *kvm_kick_many_cpus(mask) {
+      const kicked = vcpus.filter((_, i) => (mask & (1 << i)) !== 0);
+      if (mutant === 'no kick') return;
+      for (const { kick, name } of kicked)
         yield operation(SEND_KICK, kick, 0, 0, undefined, { label: `IPI (${name})` });
-    }
-    if (mutant === 'no wait') return;
-    for (const { kick, name } of vm.vcpus)
-      yield operation(WAIT_KICKED, kick, 0, 0, undefined, { label: `wait for ack_kick() (${name})` });
-  },
-);
+      if (mutant === 'no wait') return;
+      for (const { kick, name } of kicked)
+        yield operation(WAIT_KICKED, kick, 0, 0, undefined, { label: `wait for ack_kick() (${name})` });
+    },
+  };
+}
 
 const stageOf = (op: Operation): SecondStageTables => op.data as SecondStageTables;
 

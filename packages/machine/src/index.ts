@@ -156,6 +156,7 @@ export {
 } from './memory/instructions.ts';
 export { after, dereferenced } from './memory/dependencies.ts';
 export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
+export { statechart } from './trace/statechart.ts';
 export {
   enabledChoices,
   recordStates,

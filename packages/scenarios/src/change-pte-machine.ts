@@ -14,17 +14,22 @@ import {
   Random,
   rest,
   routine,
-  setBits,
-  smp_mb,
-  store,
   SystemBuilder,
   work,
-  xchg,
   type Program,
-  type Region,
   type Steps,
   type System,
 } from '@shootdown/machine';
+import {
+  enter_guest_mode,
+  IN_GUEST_MODE,
+  KVM_REQ_TLB_FLUSH,
+  kvm_check_request,
+  kvm_make_all_cpus_request,
+  leave_guest_mode,
+  type Kicks,
+  type RequestedVcpu,
+} from '@shootdown/hypervisor';
 import {
   CALL_FUNCTION_VECTOR,
   Mm,
@@ -117,9 +122,10 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
     design,
     PRIMARY + 1,
   );
-  const vcpus = cpus
-    .slice(1)
-    .map((cpu, i): Vcpu => ({ cpu, mmu: mmuOf(`guest${i}`), words: builder.region(`vcpu${i}.mode`, Word.count) }));
+  const vcpus = cpus.slice(1).map((cpu, i): Vcpu => {
+    const words = builder.region(`vcpu${i}.kvm`, 2);
+    return { cpu, name: cpu.name, mmu: mmuOf(`guest${i}`), words: { mode: words.at(0), requests: words.at(1) } };
+  });
   const kvm = new Kvm(builder, 'kvm', {
     frames,
     table: SECOND_STAGE,
@@ -146,14 +152,10 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
 }
 
 /** A vCPU: its CPU, the second-stage translation of its guest, and what KVM keeps of it. */
-interface Vcpu {
+interface Vcpu extends RequestedVcpu {
   readonly cpu: Cpu;
   readonly mmu: Mmu;
-  readonly words: Region;
 }
-
-/** vcpu->mode (1: IN_GUEST_MODE) and vcpu->requests (1: KVM_REQ_TLB_FLUSH). */
-const Word = { mode: 0, requests: 1, count: 2 } as const;
 
 /** All pages are the guest's own and writable, or the mergeable ones are merged already. */
 function framesOf(builder: SystemBuilder, merged: boolean): Frames {
@@ -171,28 +173,24 @@ function framesOf(builder: SystemBuilder, merged: boolean): Frames {
   });
 }
 
-/**
- * kvm_make_all_cpus_request(KVM_REQ_TLB_FLUSH): vCPUs in guest mode are interrupted and waited for, the others flush
- * before they enter.
- */
+/** kvm_flush_remote_tlbs() of a host whose vCPUs are threads: they are kicked by an IPI to the CPU they are on. */
 function requests(smp: Smp, vcpus: readonly Vcpu[]): SecondaryTlb {
-  const ack_flush = smp.register({
-    name: 'ack_flush',
+  const ack_kick = smp.register({
+    name: 'ack_kick',
     *run(cpu) {
       const vcpu = vcpus.find((v) => v.cpu === cpu);
       if (vcpu) yield* serve_requests(vcpu);
     },
   });
-  return {
-    *invalidate() {
-      let mask = 0;
-      for (const { cpu, words } of vcpus) {
-        yield* setBits(words.at(Word.requests), 1, { label: `kvm_make_request(KVM_REQ_TLB_FLUSH, ${cpu.name})` });
-        if ((yield* load(words.at(Word.mode), { label: `vcpu->mode (${cpu.name})` })) !== 0) mask |= 1 << cpu.id;
-      }
+  const kicks: Kicks = {
+    *kvm_kick_many_cpus(mask) {
+      const cpus = vcpus.reduce((all, { cpu }, i) => ((mask & (1 << i)) === 0 ? all : all | (1 << cpu.id)), 0);
       const self = yield* smp_processor_id();
-      yield* smp.smp_call_function_many(smp.cpus[self] as Cpu, mask, ack_flush);
+      yield* smp.smp_call_function_many(smp.cpus[self] as Cpu, cpus, ack_kick);
     },
+  };
+  return {
+    invalidate: () => kvm_make_all_cpus_request(vcpus, KVM_REQ_TLB_FLUSH, kicks),
     *sync() {},
   };
 }
@@ -208,15 +206,18 @@ function* smp_processor_id(): Steps<number> {
   return yield operation(SMP_PROCESSOR_ID, 0, 0, 0, undefined, { label: 'smp_processor_id()' });
 }
 
-function* serve_requests({ mmu, words }: Vcpu): Steps {
-  if ((yield* xchg(words.at(Word.requests), 0, { label: 'kvm_check_request(KVM_REQ_TLB_FLUSH)' })) === 0) return;
+function* serve_requests(vcpu: Vcpu): Steps {
+  if (yield* kvm_check_request(vcpu)) yield* flush(vcpu);
+}
+
+function* flush({ mmu }: Vcpu): Steps {
   yield* count(GuestCounter.flushes);
   yield* mmu.invpcid_all();
 }
 
 /** An interrupt finds a vCPU's CPU in the guest: that is an exit, and an entry afterwards. */
 const leavesGuest = routine('vmx_handle_exit_irqoff', function* ({ words }: Vcpu, handler: Program): Steps {
-  if ((yield* load(words.at(Word.mode), { label: 'vcpu->mode' })) !== 0) {
+  if ((yield* load(words.mode, { label: 'vcpu->mode' })) === IN_GUEST_MODE) {
     yield* count(GuestCounter.interruptExits);
     yield* work('vmexit', { label: '(exit and entry)' });
   }
@@ -256,16 +257,14 @@ function readPage(page: number, oneIn: number): number {
 }
 
 function* enter(vcpu: Vcpu): Steps {
-  yield* store(vcpu.words.at(Word.mode), 1, { label: 'vcpu->mode = IN_GUEST_MODE' });
-  yield* smp_mb();
-  yield* serve_requests(vcpu);
+  if (yield* enter_guest_mode(vcpu)) yield* flush(vcpu);
 }
 
 /** EPT violation. */
 const exits = routine(
   'handle_ept_violation',
   function* (vcpu: Vcpu, kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean): Steps {
-    yield* store(vcpu.words.at(Word.mode), 0, { label: 'vcpu->mode = OUTSIDE_GUEST_MODE' });
+    yield* leave_guest_mode(vcpu);
     yield* count(GuestCounter.faultExits);
     yield* work('vmexit', { label: '(exit and entry)' });
     yield* work('kvm_page_fault', { label: '(what a fault costs besides)' });

@@ -12,6 +12,7 @@ export {
   type Action,
   type Topology,
   type TopologyInput,
+  topologySchema,
 } from './schema.ts';
 export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';
 export type { OnRoutine } from './routine-times.ts';

@@ -170,7 +170,9 @@ const host = z.strictObject({
     .max(VMS_MAX),
 });
 
-const topologySchema = z.strictObject({
+/** What a topology file may say. */
+export const topologySchema = z.strictObject({
+  $schema: z.string().optional(),
   name,
   /** A paragraph for whoever runs it: what it shows, and what to look at. */
   about: z.string().max(2000).optional(),

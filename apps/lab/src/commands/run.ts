@@ -23,6 +23,7 @@ import {
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failureLines } from '../failures.ts';
+import { inspectionLines } from '../inspection.ts';
 import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
@@ -40,6 +41,7 @@ export const flags = {
   phase: { type: 'string', help: 'timeline of this phase only' },
   executor: { type: 'string', values: ['direct', 'tabulated', 'live'], help: 'direct (default), tabulated or live' },
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
+  inspect: { type: 'boolean', help: "print XState's inspection events instead, a JSON line each" },
   'max-steps': { type: 'string', help: 'stop after so many steps' },
   'save-schedule': { type: 'string', help: 'write the schedule to a file, for replay' },
   ...scenarioFlags,
@@ -76,7 +78,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   return name === FLUSH_COUNTS ? await runFlushCounts(args) : await runOne(args, name);
 }
 
-function executorFor(kind: string, system: System): Executor | undefined {
+function executorFor(kind: string, system: System, inspects: boolean): Executor | undefined {
+  if (inspects)
+    return new LiveExecutor(
+      system,
+      inspectionLines((line) => void process.stdout.write(line)),
+    );
   if (kind === 'live') return new LiveExecutor(system);
   return kind === 'tabulated' ? new TabulatedExecutor(system) : undefined;
 }
@@ -88,13 +95,17 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const columns = width(args, TIMELINE_WIDTH);
   const phase = args.text('phase');
   const stepsMax = args.whole('max-steps', 1);
+  const inspects = args.has('inspect');
   const kind = args.oneOf('executor', ['direct', 'tabulated', 'live'] as const) ?? 'direct';
+  if (inspects)
+    args.refuse(['json', 'format', 'messages'], 'does not go with --inspect, which prints lines of its own');
+  if (inspects && kind !== 'live') args.refuse(['executor'], 'does not go with --inspect: it takes live actors');
   const of = await runTarget('run', name, args);
   const { machine } = of;
   refuseSaving('run', args, of);
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
-  const executor = executorFor(kind, machine.system);
+  const executor = executorFor(kind, machine.system, inspects);
   const messages = args.has('messages') ? new MessageCounts() : null;
   const latencies = new Map<string, Histogram>();
   const runner = new MachineRunner(machine, {
@@ -115,7 +126,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const result = runner.result();
   if (timeline !== null)
     interrupted = (await printTimeline(machine, timeline, result.steps, phase, columns)) || interrupted;
-  else
+  else if (!inspects)
     process.stdout.write(
       args.has('json')
         ? `${JSON.stringify({ ...runDocument(of, result, latencies), ...(messages && { messages: messages.list }) })}\n`

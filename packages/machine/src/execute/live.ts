@@ -105,6 +105,7 @@ export class LiveExecutor extends Executor {
     const body = this.system.programs[programIndex];
     if (!body) throw new RangeError(`live: startRoutine: no program ${programIndex}`);
     const actor = createActor(fromRoutine(body, programIndex, this.store.words.length), {
+      id: body.name,
       input: undefined,
       ...this.#inspection(),
     });

@@ -1,0 +1,68 @@
+/**
+ * Requests to vCPUs: how whoever has changed the second stage makes them forget what they have cached of it.
+ *
+ * Mirrors virt/kvm/kvm_main.c, v6.18: kvm_make_all_cpus_request(), kvm_kick_many_cpus(); and of
+ * arch/x86/kvm/x86.c vcpu_enter_guest(): kvm_check_request(). A vCPU whose host is a machine looks at its requests in
+ * the step that enters the guest (`vcpu.ts`); one that a thread of the host runs uses {@link enter_guest_mode}.
+ */
+import { load, noted, routine, setBits, smp_mb, store, xchg, type Address, type Steps } from '@shootdown/machine';
+import { IN_GUEST_MODE, OUTSIDE_GUEST_MODE } from './vm.ts';
+
+/** What a request needs to know of a vCPU. */
+export interface RequestedVcpu {
+  readonly name: string;
+  readonly words: {
+    /** vcpu->mode. */
+    readonly mode: Address;
+    /** vcpu->requests. */
+    readonly requests: Address;
+  };
+}
+
+/** The interrupt by which vCPUs are made to leave guest mode. */
+export interface Kicks {
+  /**
+   * kvm_kick_many_cpus(): interrupts the vCPUs of a mask (by their place in the list) and returns when they have left
+   * guest mode since.
+   */
+  kvm_kick_many_cpus(mask: number): Steps;
+}
+
+/**
+ * Whoever is in guest mode is interrupted, and waited for; the others see the request when they enter. With
+ * KVM_REQ_TLB_FLUSH this is kvm_flush_remote_tlbs(): when it returns, no vCPU uses a translation of the second stage
+ * that was removed before the call.
+ */
+export const kvm_make_all_cpus_request = routine(
+  'kvm_make_all_cpus_request',
+  function* (vcpus: readonly RequestedVcpu[], req: number, kicks: Kicks): Steps {
+    let mask = 0;
+    for (const [i, { words, name }] of vcpus.entries()) {
+      // A locked instruction: the look at the mode comes after it.
+      yield* setBits(words.requests, req, { label: `kvm_make_request(KVM_REQ_TLB_FLUSH, ${name})` });
+      const mode = yield* load(words.mode, {
+        label: `vcpu->mode (${name})`,
+        fact: (m) => (m === IN_GUEST_MODE ? 'IN_GUEST_MODE' : 'OUTSIDE_GUEST_MODE'),
+      });
+      if (mode === IN_GUEST_MODE) mask |= 1 << i;
+    }
+    yield* kicks.kvm_kick_many_cpus(mask);
+  },
+);
+
+/** kvm_check_request(KVM_REQ_TLB_FLUSH): true if there was one, which is taken: carry it out. */
+export const kvm_check_request = noted(function* kvm_check_request({ words }: RequestedVcpu): Steps<boolean> {
+  return (yield* xchg(words.requests, 0, { label: 'kvm_check_request(KVM_REQ_TLB_FLUSH)' })) !== 0;
+});
+
+/** The way into the guest: from now on a request comes with an interrupt. True if there was one before. */
+export const enter_guest_mode = noted(function* enter_guest_mode(vcpu: RequestedVcpu): Steps<boolean> {
+  yield* store(vcpu.words.mode, IN_GUEST_MODE, { label: 'vcpu->mode = IN_GUEST_MODE' });
+  yield* smp_mb();
+  return yield* kvm_check_request(vcpu);
+});
+
+/** The way out: a request has to wait for nobody. */
+export const leave_guest_mode = noted(function* leave_guest_mode({ words }: RequestedVcpu): Steps {
+  yield* store(words.mode, OUTSIDE_GUEST_MODE, { label: 'vcpu->mode = OUTSIDE_GUEST_MODE' });
+});
