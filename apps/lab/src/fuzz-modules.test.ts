@@ -40,7 +40,7 @@ function explored(text: string, index: number): Promise<Said> {
 
 /** What is wrong with an answer; nothing if it is as it should be. */
 function complaint({ status, stdout, stderr }: Said): string | null {
-  const progress = /^(?:\d+ (?:states|random steps)|getting ready|.*: searching|.*variant).*\n/gm;
+  const progress = /^(?:\d+ (?:states|random steps)|getting ready|variant .*, one of \d+|.*: searching).*\n/gm;
   if (![2, 10, 11, 12].includes(status as number)) return `ends with ${status}`;
   if (/\n\s+at |bug in shootdown/.test(stderr)) return 'shows a stack, or confesses a bug';
   if (/[^\P{Cc}\n]/u.test(stdout + stderr)) return 'prints control characters';

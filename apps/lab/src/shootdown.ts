@@ -139,8 +139,16 @@ function catchTheRest(): void {
   });
 }
 
+/** The exit code of the first error that was printed: what comes after it comes of a module that is ending. */
+let reported: number | null = null;
+
 /** Prints the one line that an error is worth; returns the exit code. The stack of a bug is printed on request only. */
 function report(error: unknown): number {
+  reported ??= printed(error);
+  return reported;
+}
+
+function printed(error: unknown): number {
   if (isUserError(error)) {
     process.stderr.write(`${linesOf(error).join('\n')}\n`);
     if (error instanceof OutputError) return ExitCode.outputFailed;

@@ -60,6 +60,8 @@ export interface Emulator {
 export interface VcpuOptions {
   /** Without it, nothing is flushed and nothing walks. */
   readonly mmu?: GuestMmu;
+  /** KVM has flushed before an entry, as the guest has asked; for guests whose translations are kept elsewhere. */
+  readonly flushed?: (cx: OperationContext) => void;
   /** How often an exploration preempts the vCPU at most. Default: any number of times. */
   readonly exploreBound?: number;
   /** See {@link VcpuEntry}. Default `atomic`. */
@@ -83,6 +85,7 @@ export interface VcpuOptions {
 
 const VCPU_KEYS = keysOf<VcpuOptions>()(
   'mmu',
+  'flushed',
   'exploreBound',
   'entry',
   'keepsPendingFlush',
@@ -284,10 +287,19 @@ function effectsOf(
   options: VcpuOptions,
   words: VcpuWords | undefined,
 ): Record<string, Effect> {
-  const { mmu, keepsPendingFlush = true, onlyAtInstructionBoundary = true, honoursFlush = true, emulator } = options;
+  const {
+    mmu,
+    flushed,
+    keepsPendingFlush = true,
+    onlyAtInstructionBoundary = true,
+    honoursFlush = true,
+    emulator,
+  } = options;
   const flushIfAsked = (cx: OperationContext, preempted: number): void => {
     cx.write(st_preempted, 0);
-    if ((preempted & KVM_VCPU_FLUSH_TLB) === 0 || !honoursFlush || !mmu) return;
+    if ((preempted & KVM_VCPU_FLUSH_TLB) === 0 || !honoursFlush) return;
+    flushed?.(cx);
+    if (!mmu) return;
     cx.count(HypervisorCounter.flushOnEntry);
     cx.tell(mmu.component, FLUSH_GUEST);
   };

@@ -1,3 +1,4 @@
+export { HeldTranslations } from './arch/held-translations.ts';
 export { CALL_FUNCTION_VECTOR, Smp, type SmpFunction } from './smp.ts';
 export { architectures, type Architecture, type ArchitectureName, type TlbParts } from './arch/architecture.ts';
 export { atomicTlb } from './arch/atomic-tlb.ts';

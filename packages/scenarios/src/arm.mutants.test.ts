@@ -28,7 +28,6 @@ const tables: readonly Table[] = [
   {
     scenario: 'sme-dvmsync-erratum',
     variant: 'dmb',
-    quick: true,
     changes: {
       'zap_page/dsb:leave-out': 'needed',
       'zap_page/dsb.2:leave-out': 'needed',

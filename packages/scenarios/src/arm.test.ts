@@ -43,6 +43,10 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'write-protection-in-silence',
     'E1-change-then-set/keeps-permission',
   ],
+  'break-before-make': ['address-by-cmpxchg', 'address-by-break-before-make', 'permission'],
+  'contpte-reclaim': ['batch-past-table'],
+  'contpte-fold': ['two-folios'],
+  'contpte-fault': ['gathered-noop-test-dbm'],
   'lazy-vmalloc': [
     'current',
     'no-barrier-at-leave',

@@ -87,6 +87,8 @@ export interface FlushMachine {
   readonly mms: readonly Mm[];
   readonly tlb: SaturatedTlb;
   readonly monitor: FlushMonitor;
+  /** The page belongs to a file, whose page cache keeps it. */
+  readonly file: boolean;
   /** By CPU number; undefined where the host never interferes. */
   readonly vcpus: readonly (Vcpu | undefined)[];
 }
@@ -161,7 +163,7 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
   const ptl = builder.region('ptl', tables, { memory: 'strong' });
   const ignoresNestedGathers = options.ignoresNestedGathers ?? false;
   const kernel: Kernel = { builder, cpus, mmus: tlb.mmus, frames, shape, arch, ptl, ignoresNestedGathers };
-  const machine: FlushMachine = { builder, kernel, x86, mms, tlb, monitor, vcpus };
+  const machine: FlushMachine = { builder, kernel, x86, mms, tlb, monitor, file: options.file ?? false, vcpus };
   options.host?.forEach((host, id) => {
     const mmu = tlb.mmus[id];
     vcpus[id] = host && mmu && addVcpu(builder, { id }, { mmu, ...host(machine) });
@@ -206,9 +208,22 @@ export function elided({ stealTime }: Vcpu): Property {
   };
 }
 
+/** Whoever gives a page back does so: a routine that keeps it forever would break nothing else. */
+function nothingLeaked({ kernel: { frames } }: FlushMachine): Property {
+  const pages = Array.from({ length: frames.count - frames.tables }, (_, i) => frames.state.at(frames.tables + i));
+  return {
+    name: 'what was mapped is free in the end',
+    kind: 'finally',
+    why: 'a page that nobody gives back is lost',
+    reads: pages,
+    check: (read) => pages.every((page) => read(page) <= 0),
+  };
+}
+
 /** Puts a routine on each CPU and seals the machine. */
 export function startMachine(machine: FlushMachine, routines: readonly CpuRoutine[]): System {
   const { builder, kernel, x86, vcpus } = machine;
+  if (!machine.file) builder.property(nothingLeaked(machine));
   kernel.cpus.forEach((cpu, id) => {
     const gate = vcpus[id]?.gateName;
     startCpu(

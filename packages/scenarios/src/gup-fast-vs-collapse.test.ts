@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { describeScenario } from './matrix.test-support.ts';
 
-const { I1, I3 } = gup.Invariant;
+const { I1, I2, I3 } = gup.Invariant;
 
 const { systemOf, searched } = describeScenario(gupFastVsCollapse, { golden: ['pte-recheck', 'pmd-recheck'] });
 
 describe('gup-fast-vs-collapse', () => {
   it.each([
-    ['no-recheck', [I3, I1]],
+    ['no-recheck', [I3, I1, I2]],
     ['pte-recheck', [I3, I1]],
     ['pte-recheck/deposit-kept', [I3]],
     ['pmd-recheck', [I1]],

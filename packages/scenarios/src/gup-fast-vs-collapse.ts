@@ -167,6 +167,8 @@ export const gupFastVsCollapse: Scenario<CollapseVariant> & OffersC = {
       remove: (kernel, cpu) => program(gup.khugepaged, kernel, cpu, sync, deposit, counts),
       removed: 'pmd',
       tablesAreFreed: deposit !== 'kept',
+      staysMapped: deposit === 'kept',
+      references: 1,
     });
   },
 };

@@ -324,7 +324,7 @@ export const gupFastVsUnmap: Scenario<UnmapVariant> & OffersC = {
       remove: (kernel, cpu) => program(gup.unmap_region, kernel, cpu, { tableFreeing: freeing, unmap }),
       removed: unmap === 'munmap' ? 'pmd' : 'pte',
       tablesAreFreed: unmap === 'munmap',
-      pagesAreReused: true,
+      references: tables,
       midway: tables > 1 && (freeing.batch === 1 || freeing.allocation === 'may fail'),
     });
   },

@@ -2,18 +2,21 @@
  * The machine under the GUP-fast scenarios: CPU0 walks, CPU1 removes, and CPU2 runs RCU callbacks where there are any.
  */
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
-import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
+import { addVcpu, KVM_VCPU_PREEMPTED, type Vcpu } from '@shootdown/hypervisor';
 import {
   FrameKind,
   program,
   SystemBuilder,
+  type Address,
+  type Frames,
   type MemoryModel,
+  type OperationContext,
   type Program,
   type Property,
   type System,
 } from '@shootdown/machine';
-import { gup, Smp } from '@shootdown/mm';
-import { pte_pfn } from '@shootdown/mmu';
+import { gup, Smp, type HeldTranslations } from '@shootdown/mm';
+import { _PAGE_PSE, pte_pfn, pte_present } from '@shootdown/mmu';
 import { elided } from './flush-machine.ts';
 
 /** How the machine flushes. */
@@ -34,16 +37,19 @@ export interface GupMachineOptions {
   readonly removed: 'pmd' | 'pte';
   /** The tables are freed in the end, unless they have been put back. */
   readonly tablesAreFreed: boolean;
-  /** The pages are freed, and as many are in other hands in the end. */
-  readonly pagesAreReused?: boolean;
+  /** The address is mapped in the end, if it is to be: whoever moves a page puts it back. */
+  readonly staysMapped?: boolean;
+  /** References to pages in the end, besides the walk's: what is gone is in other hands. */
+  readonly references: number;
   /** With several tables: the first may be freed before the last is unlinked, which must have a witness. */
   readonly midway?: boolean;
 }
 
 /** Operations in a row without a point: more than the longest path through a flush, a sync and a free. */
 const HISTORY_MAX = 80;
-const WALKER = 0;
+const { WALKER } = gup;
 const REMOVER = 1;
+type FlushBackEnd = gup.FlushBackEnd;
 const MM_CPUMASK = (1 << WALKER) | (1 << REMOVER);
 
 /** Builds the machine. */
@@ -54,8 +60,16 @@ export function buildGupMachine(options: GupMachineOptions): System {
     addCpu(builder, id, rcu ? gup.GUP_VECTORS : gup.GUP_VECTORS.slice(0, 1)),
   );
   const smp = new Smp(builder, cpus);
-  const vcpu = flush === 'kvm-pv' ? addVcpu(builder, cpus[WALKER] as Cpu, { entry: 'atomic' }) : null;
-  const kernel = new gup.GupKernel(builder, cpus, smp, backEnd(flush, smp, vcpu), { rcu: rcu?.kind, tables });
+  const vcpu: Vcpu | null =
+    flush === 'kvm-pv'
+      ? addVcpu(builder, cpus[WALKER] as Cpu, {
+          entry: 'atomic',
+          flushed: (cx) => flushing.held?.invalidated(cx, WALKER),
+        })
+      : null;
+  const flushing: FlushBackEnd = backEnd(flush, smp, vcpu);
+  const kernel = new gup.GupKernel(builder, cpus, smp, flushing, { rcu: rcu?.kind, tables });
+  kernel.tracepoints.folio_unpinned.attach((cx, frame) => notWritten(cx, frame, kernel, vcpu));
   const programs = [
     program(gup.gup_fast_fallback, kernel, cpus[WALKER] as Cpu, guards),
     remove(kernel, cpus[REMOVER] as Cpu),
@@ -69,7 +83,7 @@ export function buildGupMachine(options: GupMachineOptions): System {
   return builder.build();
 }
 
-function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): gup.FlushBackEnd {
+function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): FlushBackEnd {
   if (flush === 'kvm-pv') return gup.kvmPv(smp, MM_CPUMASK, { stealTime: [vcpu?.stealTime] });
   if (flush === 'hypercall') return gup.hypercall(smp, MM_CPUMASK);
   if (flush === 'invlpgb') return gup.invlpgb();
@@ -77,8 +91,8 @@ function backEnd(flush: Flush, smp: Smp, vcpu: Vcpu | null): gup.FlushBackEnd {
 }
 
 function propertiesOf(
-  { frames, monitor, tables }: gup.GupKernel,
-  { removed, tablesAreFreed, pagesAreReused, midway }: GupMachineOptions,
+  { frames, monitor, tables, flush }: gup.GupKernel,
+  { removed, tablesAreFreed, staysMapped = false, references, midway }: GupMachineOptions,
   vcpu: Vcpu | null,
 ): Property[] {
   const each = Array.from({ length: tables }, (_, i) => i);
@@ -88,6 +102,7 @@ function propertiesOf(
   const walking = monitor.walking.at(0);
   const pinned = monitor.pinned.at(0);
   const properties: Property[] = [
+    ...(flush.held ? [nothingIsHeldThatIsFree(flush.held, frames, walking, vcpu)] : []),
     {
       name: 'the walk pins a page',
       kind: 'sometimes',
@@ -117,18 +132,26 @@ function propertiesOf(
         ),
     });
   }
-  if (pagesAreReused) {
-    const words = Array.from({ length: frames.count }, (_, i) => [frames.state.at(i), frames.refcount.at(i)] as const);
+  if (staysMapped) {
+    const [pmd, pte] = [frames.entry(gup.PMD_TABLE, 0).address, frames.entry(gup.PTE_TABLE, 0).address];
     properties.push({
-      name: 'every reference is accounted for in the end',
+      name: 'the address is mapped in the end',
       kind: 'finally',
-      why: 'one is left to each new owner and one to the walk if it has pinned a page: none is leaked, none is lost',
-      reads: [pinned, ...words.flat()],
-      check: (read) =>
-        words.reduce((sum, [state, count]) => sum + (read(state) === FrameKind.page ? read(count) : 0), 0) ===
-        tables + (read(pinned) === 0 ? 0 : 1),
+      why: 'what the page holds would be lost',
+      reads: [pmd, pte],
+      check: (read) => pte_present(read(pmd)) && ((read(pmd) & _PAGE_PSE) !== 0 || pte_present(read(pte))),
     });
   }
+  const words = Array.from({ length: frames.count }, (_, i) => [frames.state.at(i), frames.refcount.at(i)] as const);
+  properties.push({
+    name: 'every reference is accounted for in the end',
+    kind: 'finally',
+    why: 'one is left to each new owner and one to the walk if it has pinned a page: none is leaked, none is lost',
+    reads: [pinned, ...words.flat()],
+    check: (read) =>
+      words.reduce((sum, [state, count]) => sum + (read(state) === FrameKind.page ? read(count) : 0), 0) ===
+      references + (read(pinned) === 0 ? 0 : 1),
+  });
   const [first] = states;
   const last = pmds.at(-1);
   if (midway && first !== undefined && last !== undefined) {
@@ -142,4 +165,43 @@ function propertiesOf(
   }
   if (vcpu) properties.push(elided(vcpu));
   return properties;
+}
+
+/**
+ * Pages: as long as the CPU runs user code. Tables: as long as it runs at all, for it walks them whenever it likes.
+ * What a vCPU holds that is preempted KVM flushes before it runs again.
+ */
+function nothingIsHeldThatIsFree(
+  held: HeldTranslations,
+  frames: Frames,
+  walking: Address,
+  vcpu: Vcpu | null,
+): Property {
+  const [tables, pages] = held.wordsOf(WALKER);
+  const states = Array.from({ length: frames.count }, (_, frame) => frames.state.at(frame));
+  return {
+    name: gup.Invariant.I4,
+    kind: 'always',
+    why: 'the next owner would find its page written to, or hardware would walk what is no table',
+    reads: [tables, pages, walking, ...states, ...(vcpu ? [vcpu.stealTime] : [])],
+    check(read) {
+      if (vcpu && (read(vcpu.stealTime) & KVM_VCPU_PREEMPTED) !== 0) return true;
+      const used = read(tables) | (read(walking) === 0 ? read(pages) : 0);
+      return states.every((state, frame) => (used & (1 << frame)) === 0 || read(state) > 0);
+    },
+  };
+}
+
+/** Whoever takes a page for unpinned reads it, or hands it on: no old translation may write to it by then. */
+function notWritten(
+  cx: OperationContext,
+  frame: number,
+  { flush: { held }, monitor }: gup.GupKernel,
+  vcpu: Vcpu | null,
+): void {
+  const mapped = monitor.page(cx, 0) === frame;
+  if (!held || mapped || (vcpu && (cx.read(vcpu.stealTime) & KVM_VCPU_PREEMPTED) !== 0)) return;
+  const [, pages] = held.wordsOf(WALKER);
+  if ((cx.read(pages) & (1 << frame)) !== 0)
+    cx.fail(gup.Invariant.I4, () => `0x${frame.toString(16)} may still be written to by CPU${WALKER}`);
 }

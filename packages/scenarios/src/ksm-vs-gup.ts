@@ -105,6 +105,8 @@ function buildKsmVsGup({ variant, memoryModel }: BuildRequest<KsmGupVariant>): S
     remove: (kernel, cpu) => program(gup.ksmd, kernel, cpu, counting),
     removed: 'pte',
     tablesAreFreed: false,
+    staysMapped: true,
+    references: 2,
   });
 }
 

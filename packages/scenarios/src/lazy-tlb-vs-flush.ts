@@ -219,12 +219,25 @@ function buildLazyTlbVsFlush({ variant, memoryModel }: BuildRequest<Design>): Sy
     },
   });
   machine.builder.property(flushedWhileLazy(machine));
+  if (removes === 'tables') machine.builder.property(tableIsFree(machine));
   const remover = transition ? getsGlobalAsid : removes === 'tables' ? removesTables : unmap;
   return startMachine(machine, [remover, routineOf(lazyCpu), idles]);
 }
 
 function routineOf(lazyCpu: 'comes back' | 'idles' | 'leaves'): CpuRoutine {
   return lazyCpu === 'comes back' ? comesBack : lazyCpu === 'idles' ? idles : leaves;
+}
+
+/** The table below the root. */
+function tableIsFree({ kernel: { frames } }: FlushMachine): Property {
+  const table = frames.state.at(1);
+  return {
+    name: 'the table is free in the end',
+    kind: 'finally',
+    why: 'a table that nobody gives back is lost',
+    reads: [table],
+    check: (read) => read(table) <= 0,
+  };
 }
 
 function flushedWhileLazy({ x86: { state }, mms }: FlushMachine): Property {

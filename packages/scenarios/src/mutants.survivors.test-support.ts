@@ -4,26 +4,13 @@
  */
 import type { Survivor } from './mutants.test-support.ts';
 
-const UNORDERED =
-  'sc reorders nothing: v6-no-barrier is what comes of it on tso without the kick; walk caches are not modelled';
-const PUT_PAGE = 'the atomic in put_page() orders the clear before the free; walk caches are not modelled';
+const NO_WALK_CACHES = 'the variant leaves the barrier out to see what it is to software: walk caches are not followed';
 const OWNED = 'the caller owns the range: nobody else changes the entry';
 const ISOLATED =
   'the table is out of reach already: the entry above has been cleared, and walkers have been waited for';
-const ONE_SENDER = 'one CPU calls others at a time';
 const ISB = ['pud_free_pmd_page/isb:leave-out'];
 const ONE_DUMP = 'one dump: nobody else toggles the key';
 const TURNED_OFF_LATE = 'the branch stays patched: a free takes a lock for nothing, and nothing else goes wrong';
-
-/** Cross-CPU calls. */
-const calls: readonly Survivor[] = [
-  { change: 'smp_call_function_many/csd_lock:leave-out', because: 'the caller has waited for its previous call' },
-  { change: 'smp_call_function_many/csd:swap-with-next', because: 'the IPI is sent after both' },
-  { change: 'smp_call_function_many/llist_add:load-then-store', because: ONE_SENDER },
-  { change: 'sysvec_call_function/llist_del_all:load-then-store', because: ONE_SENDER },
-  { change: 'smp_call_function_many/send_IPI:swap-with-next', because: 'what follows does not depend on the IPI' },
-  { change: 'smp_call_function_many/csd_lock_wait:swap-with-next', because: 'all are waited for, in either order' },
-];
 
 export const ofPtdumpVmalloc: readonly Survivor[] = [
   { change: 'ptdump_show/ptdump_walk_pgd:leave-out', variants: 'rcu-walk*', because: 'who does not walk harms nobody' },
@@ -39,15 +26,8 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
     because: "it is efi_mm's: vmalloc asks for init_mm's alone, and that is held too",
   },
   { change: 'ptdump_walk_pgd/mmap_write_unlock:swap-with-next', because: 'both are released, in either order' },
-  {
-    change: '*_free_p*_page/p*d_clear:leave-out',
-    variants: 'other-mm-fixed',
-    because: 'as in trylock-2026: the lock is held until the block is set over the entry',
-  },
-  { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v6*', because: UNORDERED },
-  { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v3', because: UNORDERED },
-  { change: '*/__flush_tlb_kernel_pgtable*', because: PUT_PAGE },
-  { change: '*/pud_clear:swap-with-next', because: PUT_PAGE },
+  { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v6-no-barrier*', because: NO_WALK_CACHES },
+  { change: '*/__flush_tlb_kernel_pgtable*:swap-with-next', because: 'the table is freed after both' },
   { change: '*/pudp_get:leave-out-recheck', because: OWNED },
   { change: '*/pmdp_get:leave-out-recheck', because: OWNED },
   { change: '*/mmap_read_unlock:swap-with-next', because: 'the lock is held longer' },
@@ -92,12 +72,6 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
   { change: 'static_branch_disable/kick_all_cpus_sync:*', because: TURNED_OFF_LATE },
   { change: 'static_branch_*', variants: 'v3', because: ONE_DUMP },
   { change: 'static_branch_inc/*', variants: 'v6-*', because: ONE_DUMP },
-  {
-    change: '*_free_p*_page/p*d_clear:leave-out',
-    variants: '*trylock-2026*',
-    because:
-      'the lock is held until the block is set over the entry; break-before-make is not modelled here: see contpte-zap',
-  },
   { change: 'vmap_p*_range/set_*:swap-with-next', because: 'nothing is reached through either before both are set' },
   {
     change: 'vmap_try_huge_p*d/set_p*d:swap-with-next',
@@ -105,7 +79,6 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
   },
   { change: '*/pmd_clear:*', because: ISOLATED },
   { change: '*/pte_free_kernel:swap-with-next', because: ISOLATED },
-  ...calls,
 ];
 
 const ONE_TASK = 'one task of the mm takes it';
@@ -149,7 +122,6 @@ export const ofKvmPvFlush: readonly Survivor[] = [
     change: 'smp_call_function_many/flush_tlb_func:*',
     because: 'the flushing CPU does not access the page afterwards: remote-flush has one that does',
   },
-  ...calls,
 ];
 
 const RECHECKS = [
@@ -158,8 +130,6 @@ const RECHECKS = [
 ];
 const WAITS = 'the flush waits for the walk, and pages are put after it: native-ipi/page-batch/no-recheck is safe';
 const SYNC = 'the table is freed before the page is put, and that waits for every walk that has seen the pmd';
-const NO_TLB =
-  'what the TLBs hold is not modelled, and a software walk is held by the grace period or by its reference: see kvm-pv-flush';
 const ORDERED = 'sc reorders nothing, and tlb_gen is not modelled';
 
 export const ofGupFastVsUnmap: readonly Survivor[] = [
@@ -209,36 +179,17 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
     because: 'tlb_remove_table() only queues the table: it is freed after the flush',
   },
   {
-    change: 'tlb_flush_mmu/flush_tlb_mm_range:swap-with-next',
-    variants: 'native-ipi*',
-    because:
-      'pages come into other hands after the flush here, and what the TLBs hold is not modelled: see kvm-pv-flush',
-  },
-  {
     change: 'tlb_flush_mmu/call_rcu:swap-with-next',
     because: 'the table waits for a grace period, the page for nothing: neither waits for the other',
   },
   { change: 'gup_fast_pte_range/folio_try_get:load-then-store', variants: 'kvm-pv/sync-*', because: SYNC },
   { change: '*/inc_mm_tlb_gen:*', because: ORDERED },
-  { change: '__flush_tlb_range/dsb:*', because: 'sc reorders nothing, and what the TLBs hold is not modelled' },
   { change: 'rcuc/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
   {
     change: 'sysvec_call_function/llist_del_all:leave-out',
     because: 'one call: a second one would find the queue not empty and send no IPI',
   },
-  { change: 'kvm_flush_tlb_multi/*', because: NO_TLB },
-  { change: 'flush_tlb_mm_range/hyperv_flush_tlb_multi:*', because: NO_TLB },
-  { change: 'hyperv_flush_tlb_multi/*', because: NO_TLB },
-  { change: 'flush_tlb_mm_range/broadcast_tlb_flush:*', because: NO_TLB },
-  { change: 'tlb_remove_table/flush_tlb_mm_range:*', because: NO_TLB },
-  { change: 'sysvec_call_function/csd:always-*', because: NO_TLB },
   { change: 'unmap_region/zap_pte_range:swap-with-next', because: 'two tables, in either order' },
   { change: 'rcuc/__tlb_remove_table:swap-with-next', because: 'two tables, in either order' },
   { change: 'synchronize_rcu/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
-  { change: 'native_flush_tlb_multi/smp_call_function_many:*', because: NO_TLB },
-  { change: 'tlb_flush_mmu/flush_tlb_mm_range:*', because: NO_TLB },
-  { change: 'tlb_flush_mmu/__flush_tlb_range:*', because: NO_TLB },
-  { change: 'smp_call_function_many/csd:leave-out', because: NO_TLB },
-  { change: 'smp_call_function_many/csd_lock_wait:leave-out', because: NO_TLB },
-  ...calls,
 ];

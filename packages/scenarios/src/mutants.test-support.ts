@@ -1,7 +1,7 @@
 /**
  * Golden tables of `mutate`: every line of a variant, what it is needed for, and if it is not, why that is no surprise.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { explore, mutate, mutationsNamed, type JudgedMutant } from '@shootdown/explorer';
 import { formatMutation, mutated, type System } from '@shootdown/machine';
 
@@ -13,6 +13,8 @@ export interface Survivor {
   readonly variants?: string;
   /** Changes that break something together with this one. */
   readonly coveredBy?: readonly string[];
+  /** A scenario and a variant of it in which the line is needed: that is tried. */
+  readonly neededIn?: readonly [scenario: string, variant: string];
   /** Why nothing here can need it. */
   readonly because?: string;
 }
@@ -32,13 +34,26 @@ export function explanationOf(survivors: readonly Survivor[], variant: string, c
   );
 }
 
+/** What a table is made with. */
+export interface TableRequest {
+  /** `scenario / variant`. */
+  readonly where: string;
+  readonly variant: string;
+  readonly systemOf: () => System;
+  /** A system of any shipped variant. */
+  readonly shipped: (scenario: string, variant: string) => System;
+  readonly survivors: readonly Survivor[];
+}
+
 /** The table of one variant. Throws if a survivor is not explained, or its explanation does not hold. */
-export async function mutantTable(
-  variant: string,
-  systemOf: () => System,
-  survivors: readonly Survivor[],
-): Promise<string[]> {
-  const { mutants } = await mutate(systemOf());
+export async function mutantTable(request: TableRequest): Promise<string[]> {
+  const { mutants } = await mutate(request.systemOf());
+  return tableOf(request, mutants);
+}
+
+/** The same of mutants that have been judged. */
+export async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
+  const { where, variant, survivors } = request;
   const rows: string[] = [];
   const unexplained: string[] = [];
   for (const mutant of mutants) {
@@ -49,14 +64,16 @@ export async function mutantTable(
       continue;
     }
     const survivor = explanationOf(survivors, variant, change);
-    if (!survivor)
+    const elsewhere = neededElsewhere(change, where);
+    const why = survivor?.coveredBy || !elsewhere ? survivor && (await reasonOf(survivor, change, request)) : elsewhere;
+    if (why === undefined)
       unexplained.push(
         `${result}: ${change} (${mutant.line.text}${mutant.line.next === null ? '' : `, next ${mutant.line.next}`})`,
       );
-    else rows.push(row(result, change, await reasonOf(survivor, change, systemOf)));
+    else rows.push(row(result, change, why));
   }
   if (unexplained.length > 0)
-    throw new Error(`${variant}: nobody says why these are not needed:\n  ${unexplained.join('\n  ')}`);
+    throw new Error(`${where}: nobody says why these are not needed:\n  ${unexplained.join('\n  ')}`);
   return rows;
 }
 
@@ -65,14 +82,52 @@ function nameOf({ line: { routine, step }, mutation: { change } }: JudgedMutant)
 }
 
 /** A step that covers for the line has to be shown: without both, something breaks. */
-async function reasonOf({ coveredBy, because }: Survivor, change: string, systemOf: () => System): Promise<string> {
+async function reasonOf(
+  { coveredBy, neededIn, because }: Survivor,
+  change: string,
+  { systemOf, shipped }: TableRequest,
+): Promise<string> {
+  if (neededIn) {
+    const property = await brokenBy(() => shipped(...neededIn), [change]);
+    if (property === null) throw new Error(`${change}: not needed in ${neededIn.join(' ')} either`);
+    return `needed in ${neededIn.join(' / ')}: ${property}`;
+  }
   if (!coveredBy) return because ?? '';
-  const mutations = await mutationsNamed(systemOf(), [change, ...coveredBy]);
+  const property = await brokenBy(systemOf, [change, ...coveredBy]);
+  if (property === null) throw new Error(`${change}: without ${coveredBy.join(' and ')} as well, nothing breaks`);
+  return `covered by ${coveredBy.join(' and ')}: without both, ${property}`;
+}
+
+/** What goes wrong with these changes; null: nothing. */
+async function brokenBy(systemOf: () => System, changes: readonly string[]): Promise<string | null> {
+  const mutations = await mutationsNamed(systemOf(), changes);
   const without = mutations.reduce((system, mutation) => mutated(system, mutation).system, systemOf());
   const { property, kind } = await explore(without, { interleavingsStatesMax: 0 });
-  if (property === null || kind === 'sometimes')
-    throw new Error(`${change}: without ${coveredBy.join(' and ')} as well, nothing breaks`);
-  return `covered by ${coveredBy.join(' and ')}: without both, ${property}`;
+  return kind === 'sometimes' ? null : property;
+}
+
+const GOLDEN = new URL('golden/', import.meta.url);
+const NEEDED_ROW = /^ {2}needed +(\S.*?) {2,}\S/;
+
+/** By change: the first scenario and variant in whose golden table the line is needed. */
+const needed = new Map<string, string>();
+for (const file of readdirSync(GOLDEN)) {
+  if (!file.startsWith('mutants.')) continue;
+  for (const section of sectionsOf(new URL(file, GOLDEN))) {
+    const [heading = '', ...rows] = section.split('\n');
+    const where = heading.replace(/ on \w+$/, '');
+    for (const line of rows) {
+      const change = NEEDED_ROW.exec(line)?.[1];
+      const before = change === undefined ? undefined : needed.get(change);
+      if (change !== undefined && (before === undefined || where < before)) needed.set(change, where);
+    }
+  }
+}
+
+/** Where else the line is needed, by the tables that are there. */
+function neededElsewhere(change: string, where: string): string | undefined {
+  const other = needed.get(change);
+  return other === undefined || other === where ? undefined : `needed in ${other}`;
 }
 
 function row(result: string, change: string, why: string): string {
@@ -88,10 +143,7 @@ export class MutantGolden {
 
   constructor(scenario: string) {
     this.#path = new URL(`golden/mutants.${scenario}.txt`, import.meta.url);
-    for (const section of read(this.#path).split(/^(?=\S)/m)) {
-      const [heading = ''] = section.split('\n');
-      if (heading !== '') this.#sections.set(heading, section.trimEnd());
-    }
+    for (const section of sectionsOf(this.#path)) this.#sections.set(section.split('\n')[0] ?? '', section);
   }
 
   /** What is written of a variant; with `SHOOTDOWN_WRITE=1` what is given is written, and read again. */
@@ -110,4 +162,11 @@ function read(path: URL): string {
   } catch {
     return '';
   }
+}
+
+function sectionsOf(path: URL): string[] {
+  return read(path)
+    .split(/^(?=\S)/m)
+    .map((section) => section.trimEnd())
+    .filter((section) => section !== '');
 }

@@ -45,7 +45,10 @@ export interface BuildOptions {
   readonly programs?: (machine: Machine) => readonly Program[];
   /** Gets the lines of the dumps; exploring does not ask for them. */
   readonly onLine?: (level: string) => void;
-  /** See {@link vmalloc.VmallocKernelOptions}. */
+  /**
+   * See {@link vmalloc.VmallocKernelOptions}. Default: on `sc` and `tso`, unless the barrier of the invalidation is
+   * left out to see what it is to software.
+   */
   readonly breakBeforeMake?: boolean;
 }
 
@@ -70,7 +73,7 @@ export function buildPtdumpVmalloc(
     withoutDsb,
     withoutIsb,
     withoutBarrierB,
-    breakBeforeMake,
+    breakBeforeMake: breakBeforeMake ?? (memoryModel !== 'arm' && design.withoutDsb !== true),
     efi: design.efi,
     ...(smp && { kick_all_cpus_sync: (id: number) => smp.kick_all_cpus_sync(cpus[id] as Cpu) }),
     ...(rcu && { rcu: { callbacksMax: 1 + children } }),

@@ -6,14 +6,18 @@
  * that it will not flush by itself, and has not said yet that the mm is loaded. See arch/x86/mm/tlb.c, fea4e317f9e7.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import type { Property, System } from '@shootdown/machine';
+import type { Cpu } from '@shootdown/cpu';
+import { routine, type Property, type Steps, type System } from '@shootdown/machine';
 import type { Mm, X86TlbMutant } from '@shootdown/mm';
-import { comes, comesBack, flushMachine, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
+import type { MmuInstructions } from '@shootdown/mmu';
+import { comes, comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
 
 interface Design extends Variant {
   readonly mutant?: X86TlbMutant;
   /** CPU 1 has never run the mm, and has nothing of it in its TLB. */
   readonly firstRun?: boolean;
+  /** CPUs of which that is true. Default 1. */
+  readonly firstRuns?: number;
 }
 
 const FIX = 'fea4e317f9e7, CVE-2025-37964; Fixes 6db2526c1d69';
@@ -71,14 +75,32 @@ const designs: readonly Design[] = [
     firstRun: true,
     mutant: 'before fea4e317f9e7',
   },
+  {
+    name: 'two-first-runs',
+    expected: 'safe',
+    source: 'cpumask_set_cpu(), which is atomic, in switch_mm_irqs_off(), v6.18',
+    summary: 'two CPUs run the mm for the first time: neither loses the bit of the other in mm_cpumask',
+    firstRun: true,
+    firstRuns: 2,
+  },
 ];
 
+/** CPU 0, which may be alone on the mm, accesses what it has unmapped. */
+const unmapsAndAccesses = routine('madvise', function* (machine: FlushMachine, cpu: Cpu): Steps {
+  yield* unmap(machine, cpu);
+  yield* (machine.kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
+});
+
 /** Builds the machine of a variant. */
-function buildSwitchMmVsFlush({ variant: { mutant, firstRun }, memoryModel }: BuildRequest<Design>): System {
-  const loaded = firstRun ? [1, 2] : [1, 1];
+function buildSwitchMmVsFlush({ variant, memoryModel }: BuildRequest<Design>): System {
+  const { mutant, firstRun, firstRuns = 1 } = variant;
+  const loaded = firstRun ? [1, ...Array.from({ length: firstRuns }, () => 2)] : [1, 1];
   const machine = flushMachine({ memoryModel, mms: 2, loaded, ...(mutant && { x86: { mutant } }) });
   machine.builder.property(flushedMeanwhile(machine));
-  return startMachine(machine, [unmap, firstRun ? comes : comesBack]);
+  return startMachine(machine, [
+    firstRun && firstRuns === 1 ? unmapsAndAccesses : unmap,
+    ...(firstRun ? Array.from({ length: firstRuns }, () => comes) : [comesBack]),
+  ]);
 }
 
 function flushedMeanwhile({ x86, mms }: FlushMachine): Property {

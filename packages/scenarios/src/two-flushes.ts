@@ -90,12 +90,13 @@ const designs: readonly Design[] = [
 ];
 
 /**
- * madvise(MADV_DONTNEED) of a page, and what the caller may rely on: nobody uses what the page was when it was called.
+ * madvise(MADV_DONTNEED) of a page, and what the caller may rely on: from here on nobody uses what the page was, even
+ * if it was somebody else who took it away.
  */
 function givesBack(promise: FlushMonitor, page: number, touches: readonly number[]): CpuRoutine {
   return routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
-    yield* promise.begin(cpu.id, page, page + 1);
     yield* zap_page_range_single(kernel, cpu, mms[0] as Mm, page, page + 1);
+    yield* promise.begin(cpu.id, page, page + 1);
     yield* promise.end(cpu.id, page, page + 1);
     for (const vpn of touches) yield* (kernel.mmus[cpu.id] as MmuInstructions).access(vpn, false);
   });

@@ -4,9 +4,11 @@ import { accessOf } from './instructions.ts';
 import type { Request, Translation } from './requests.ts';
 import { isMemoryFault } from './requests.ts';
 import { Random } from '../state/random.ts';
+import { swapTo } from './modify.ts';
 import { WeakMemory } from './weak-memory.ts';
 
-const [PTE, FLAG] = [0, 1];
+const [PTE, FLAG, DATA] = [0, 1, 2];
+const PROCESSORS = 3;
 const VALID = 1;
 
 const translation: Translation = {
@@ -15,16 +17,13 @@ const translation: Translation = {
   accessed: (value) => value,
   dirtied: (value) => value,
   ets2: false,
-  hardware: [0, 1].map(() => ({ accessFlag: false, dirty: false })),
+  hardware: Array.from({ length: PROCESSORS }, () => ({ accessFlag: false, dirty: false })),
 };
 
 /** What the last request of a run may come to: all requests before it are done in every way they may go. */
-function resultsOf(canonical: boolean, run: readonly (readonly [number, Request])[]): readonly string[] {
-  const memory = new WeakMemory(2, {
-    translation,
-    translated: [PTE, FLAG].map((address) => ({ address, value: 0 })),
-    canonical,
-  });
+function resultsOf(canonical: boolean, run: readonly (readonly [number, Request])[], walks = true): readonly string[] {
+  const translated = [PTE, FLAG].map((address) => ({ address, value: 0 }));
+  const memory = new WeakMemory(PROCESSORS, { ...(walks && { translation, translated }), canonical });
   const outcomes = new Set<string>();
   const go = (id: number, at: number, words: readonly number[], results: readonly number[]): void => {
     const next = run[at];
@@ -40,7 +39,7 @@ function resultsOf(canonical: boolean, run: readonly (readonly [number, Request]
       go(step.next, at + 1, after, [...results, step.result]);
     }
   };
-  go(memory.first, 0, [0, 0], []);
+  go(memory.first, 0, [0, 0, 0], []);
   return [...outcomes].sort();
 }
 
@@ -89,6 +88,42 @@ describe('the canonical form', () => {
         ...[0, 1].map((processor) => [processor, accessOf({ kind: 'load', address: FLAG })] as const),
       ];
       expect(resultsOf(true, run), JSON.stringify(run)).toEqual(resultsOf(false, run));
+    }
+  });
+
+  it('changes no outcome of random requests where nothing is translated', () => {
+    for (let seed = 0; seed < PROGRAMS; seed++) {
+      const random = new Random(seed);
+      const words = [PTE, FLAG, DATA];
+      const any = (): number => words[random.below(words.length)] ?? PTE;
+      const kinds: readonly ((value: number) => Request)[] = [
+        () => accessOf({ kind: 'load', address: any(), acquire: random.below(3) === 0 ? 'full' : 'none' }),
+        () => accessOf({ kind: 'load', address: any(), newest: true }),
+        (value) => accessOf({ kind: 'store', address: any(), value, release: random.below(3) === 0 }),
+        (value) => accessOf({ kind: 'store', address: any(), value, newest: true }),
+        (value) => accessOf({ kind: 'update', address: any(), modify: swapTo(value) }),
+        () => ({ kind: 'dmb', type: barriers[random.below(3)] ?? 'full', dependencies: null }),
+        () => ({ kind: 'publish', key: KEY, what: 'release' }),
+        () => ({ kind: 'receive', key: KEY, as: 'acquire' }),
+        () => ({ kind: 'strong-write', key: KEY, release: random.below(2) === 0 }),
+        () => ({ kind: 'strong-read', key: KEY, acquire: random.below(2) === 0 }),
+        () => ({ kind: 'retire' }),
+      ];
+      const retired = new Set<number>();
+      const run: (readonly [number, Request])[] = [];
+      for (let i = 0; i < LENGTH - 2; i++) {
+        const processor = random.below(PROCESSORS);
+        if (retired.has(processor)) continue;
+        // Fewer and fewer go on.
+        const kind = random.below(kinds.length + (i < 2 ? -1 : 0));
+        const request = (kinds[kind] as (value: number) => Request)(i + 1);
+        if (request.kind === 'retire') retired.add(processor);
+        run.push([processor, request]);
+      }
+      for (const address of [FLAG, PTE, DATA])
+        for (let processor = 0; processor < PROCESSORS; processor++)
+          if (!retired.has(processor)) run.push([processor, accessOf({ kind: 'load', address })]);
+      expect(resultsOf(true, run, false), JSON.stringify(run)).toEqual(resultsOf(false, run, false));
     }
   });
 

@@ -7,6 +7,8 @@
  *  - A TLBI is dropped when there is no older descriptor that it could take away, and nobody can store one.
  *  - A view that is always joined with a larger one is 0. Views of retired processors are 0.
  *  - Positions are dense.
+ *  - Where every location has one message, and no hardware looks at any, nobody can read anything old: positions and
+ *    views are 0. Later stores may as well all come after what is there: before it they would only oblige more readers.
  */
 import { floorOf, type Model } from './model.ts';
 import {
@@ -17,6 +19,7 @@ import {
   View,
   type MemoryState,
   type Message,
+  type Monitor,
   type Position,
   type ProcessorState,
 } from './state.ts';
@@ -25,6 +28,10 @@ import {
 export function canonicalise(model: Model, state: MemoryState): void {
   const live = state.processors.filter((p) => !p.retired);
   dropMessages(model, state, live);
+  if (!model.hasWalks && isSettled(state)) {
+    settle(state);
+    return;
+  }
   dropInvalidations(model, state, live);
   for (const p of state.processors) if (p.retired) forget(p);
   for (const p of live) {
@@ -40,6 +47,35 @@ export function canonicalise(model: Model, state: MemoryState): void {
   densify(model, state, floor, Math.min(floor, context));
   for (const [address, messages] of state.histories)
     if (!model.keepsHistory(address) && isPlain(messages)) state.histories.delete(address);
+}
+
+/** Whether every location has one message. */
+function isSettled(state: MemoryState): boolean {
+  for (const messages of state.histories.values()) {
+    const [only] = messages;
+    if (messages.length !== 1 || only === undefined || only.promise !== null) return false;
+  }
+  return true;
+}
+
+/** Everybody sees everything: memory is as one of words. */
+function settle(state: MemoryState): void {
+  for (const p of state.processors) {
+    const { monitor } = p;
+    const linked = monitor !== null && isNewest(state, monitor);
+    forget(p);
+    if (linked) p.monitor = { address: monitor.address, at: 0, seen: 0 };
+  }
+  state.carried.clear();
+  state.histories.clear();
+  state.invalidations = [];
+  state.newest = 0;
+}
+
+/** Whether what a load-exclusive has read is what is there. */
+function isNewest({ histories }: MemoryState, { address, at }: Monitor): boolean {
+  const only = histories.get(address)?.[0];
+  return (only?.at ?? 0) === at;
 }
 
 /** A single message that everybody has seen: as good as a word. */

@@ -1,13 +1,15 @@
 /**
  * Ways of invalidating what other CPUs' hardware holds, as far as software walkers can tell them apart: whether a CPU
- * with interrupts off, or one that does not run, holds the flush up. What hardware holds is not modelled here.
+ * with interrupts off, or one that does not run, holds the flush up. What hardware holds are sets of frames here: see
+ * {@link HeldTranslations}. The CPU that flushes invalidates nothing of its own.
  *
  * Each begins with a full barrier: an entry that was cleared by a plain store is seen to be clear before anybody is
  * asked, or spared. On x86 it is inc_mm_tlb_gen(), of which nothing else matters here: no CPU's tlb_gen is modelled.
  */
-import { choose, ModelError, routine, smp_mb, work, type Steps } from '@shootdown/machine';
+import { ModelError, routine, smp_mb, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { kvm_flush_tlb_multi, type KvmTlbOptions } from './kvm-tlb.ts';
+import { HeldTranslations } from './held-translations.ts';
 import type { TlbArch } from '../kernel.ts';
 import type { CpuMask } from '../cpumask.ts';
 import type { Smp } from '../smp.ts';
@@ -15,6 +17,8 @@ import type { Smp } from '../smp.ts';
 /** How a machine flushes. */
 export interface FlushBackEnd {
   readonly name: string;
+  /** What the hardware holds, if anybody looks. */
+  readonly held?: HeldTranslations;
   /** flush_tlb_mm_range(): on return no CPU's hardware uses what was removed before the call. */
   flush_tlb_mm_range(cpu: Cpu): Steps;
 }
@@ -37,17 +41,12 @@ function unsupported(name: string, what: string): never {
 }
 
 /** flush_tlb_mm_range() of arch/x86/mm/tlb.c, v6.18, with what it does after inc_mm_tlb_gen(). */
-function x86(name: string, flush_tlb_multi: (cpu: Cpu) => Steps): FlushBackEnd {
+function x86(name: string, held: HeldTranslations, flush_tlb_multi: (cpu: Cpu) => Steps): FlushBackEnd {
   const flush_tlb_mm_range = routine('flush_tlb_mm_range', function* (cpu: Cpu): Steps {
     yield* smp_mb({ label: 'inc_mm_tlb_gen(mm)', unmodelled: 'tlb_gen' });
     yield* flush_tlb_multi(cpu);
   });
-  return { name, flush_tlb_mm_range: (cpu) => flush_tlb_mm_range(cpu) };
-}
-
-/** flush_tlb_func() on one CPU. Which pages it invalidates makes no difference to a software walker. */
-function* flush_tlb_func(): Steps {
-  yield* work('invlpg', { label: 'flush_tlb_func()' });
+  return { name, held, flush_tlb_mm_range: (cpu) => flush_tlb_mm_range(cpu) };
 }
 
 /**
@@ -55,20 +54,29 @@ function* flush_tlb_func(): Steps {
  * @param mask mm_cpumask(mm)
  */
 export function nativeIpi(smp: Smp, mask: number): FlushBackEnd {
-  const native_flush_tlb_multi = nativeFlush(smp);
-  return x86('native-ipi', (cpu) => native_flush_tlb_multi(cpu, mask));
+  const held = new HeldTranslations();
+  const native_flush_tlb_multi = nativeFlush(smp, held);
+  return x86('native-ipi', held, (cpu) => native_flush_tlb_multi(cpu, mask));
 }
 
-function nativeFlush(smp: Smp) {
-  const fn = smp.register({ name: 'flush_tlb_func', run: () => flush_tlb_func() });
+/** Which pages flush_tlb_func() invalidates makes no difference here: all of them. */
+function nativeFlush(smp: Smp, held: HeldTranslations) {
+  const fn = smp.register({
+    name: 'flush_tlb_func',
+    run: (cpu) => held.local(cpu.id, { label: 'flush_tlb_func()' }),
+  });
   return routine('native_flush_tlb_multi', (cpu: Cpu, mask: CpuMask) => smp.smp_call_function_many(cpu, mask, fn));
 }
 
-/** A KVM guest: a vCPU that the host has preempted gets no IPI, KVM flushes before it runs again. */
+/**
+ * A KVM guest: a vCPU that the host has preempted gets no IPI, KVM flushes before it runs again. A vCPU says by the
+ * option `flushed` of addVcpu() that it has.
+ */
 export function kvmPv(smp: Smp, mask: number, kvm: KvmTlbOptions): FlushBackEnd {
-  const native_flush_tlb_multi = nativeFlush(smp);
+  const held = new HeldTranslations();
+  const native_flush_tlb_multi = nativeFlush(smp, held);
   const others = (cpu: Cpu): number => mask & ~(1 << cpu.id);
-  return x86('kvm-pv', (cpu) =>
+  return x86('kvm-pv', held, (cpu) =>
     kvm_flush_tlb_multi(kvm, smp.cpus, others(cpu), (flushmask) => native_flush_tlb_multi(cpu, flushmask)),
   );
 }
@@ -78,15 +86,16 @@ export function kvmPv(smp: Smp, mask: number, kvm: KvmTlbOptions): FlushBackEnd 
  * refuse, and the guest sends IPIs then; both are explored. Xen's guests do the same and know no refusal.
  */
 export function hypercall(smp: Smp, mask: number): FlushBackEnd {
-  const native_flush_tlb_multi = nativeFlush(smp);
+  const held = new HeldTranslations();
+  const native_flush_tlb_multi = nativeFlush(smp, held);
   const hyperv_flush_tlb_multi = routine('hyperv_flush_tlb_multi', function* (cpu: Cpu): Steps {
-    const status = yield* choose(2, {
+    const status = yield* held.hypercall({
       label: 'HvFlushVirtualAddressList()',
       fact: (refused) => (refused === 0 ? 'flushed' : 'refused'),
     });
     if (status !== 0) yield* native_flush_tlb_multi(cpu, mask);
   });
-  return x86('hypercall', (cpu) => hyperv_flush_tlb_multi(cpu));
+  return x86('hypercall', held, (cpu) => hyperv_flush_tlb_multi(cpu));
 }
 
 /**
@@ -94,16 +103,18 @@ export function hypercall(smp: Smp, mask: number): FlushBackEnd {
  * v6.18).
  */
 export function invlpgb(): FlushBackEnd {
+  const held = new HeldTranslations();
   const broadcast_tlb_flush = routine('broadcast_tlb_flush', function* (_cpu: Cpu): Steps {
-    yield* work('invlpgb', { label: 'invlpgb; tlbsync' });
+    yield* held.everywhere({ label: 'invlpgb; tlbsync' });
   });
-  return x86('invlpgb', (cpu) => broadcast_tlb_flush(cpu));
+  return x86('invlpgb', held, (cpu) => broadcast_tlb_flush(cpu));
 }
 
 /** arm64: the instruction reaches every CPU by itself, whatever it is doing (arch/arm64/include/asm/tlbflush.h). */
 export function tlbi(): FlushBackEnd {
+  const held = new HeldTranslations();
   const __flush_tlb_range = routine('__flush_tlb_range', function* (_cpu: Cpu): Steps {
-    yield* smp_mb({ label: 'dsb(ishst); tlbi vae1is; dsb(ish)', unmodelled: 'what the TLBs hold' });
+    yield* held.everywhere({ label: 'dsb(ishst); tlbi vae1is; dsb(ish)' });
   });
-  return { name: 'tlbi', flush_tlb_mm_range: (cpu) => __flush_tlb_range(cpu) };
+  return { name: 'tlbi', held, flush_tlb_mm_range: (cpu) => __flush_tlb_range(cpu) };
 }

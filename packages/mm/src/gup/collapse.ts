@@ -27,15 +27,18 @@ export type Deposit = 'freed' | 'freed-rcu' | 'kept';
 const EXPECTED_REFERENCES = 1;
 
 /**
- * collapse_huge_page(), then a zap of the huge page. Without `counts` nobody looks whether the page is pinned (a
- * mutant).
+ * collapse_huge_page(), then a zap of the huge page, whose frame may come into other hands at once. Without `counts`
+ * nobody looks whether the page is pinned (a mutant).
  */
 export const khugepaged = routine(
   'khugepaged',
   function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, deposit: Deposit, counts: boolean): Steps {
     const huge = yield* collapse_huge_page(kernel, cpu, sync, counts);
     yield* point('collapsed', huge);
-    if (huge !== NO_FRAME && deposit !== 'kept') yield* zap_huge_pmd(kernel, cpu, deposit);
+    if (huge === NO_FRAME || deposit === 'kept') return;
+    yield* zap_huge_pmd(kernel, cpu, deposit);
+    yield* point('reuse');
+    yield* kernel.frames.alloc(FrameKind.page, { label: 'alloc_page()' });
   },
 );
 

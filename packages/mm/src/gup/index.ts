@@ -11,7 +11,7 @@ export {
 } from './gup-fast.ts';
 export { folio_try_get } from '../folio.ts';
 export { Invariant, walkerLoad, WalkMonitor, type Counting, type Mapping } from './invariants.ts';
-export { GUP_VECTORS, GupKernel, PMD_TABLE, PTE_TABLE, type RcuKind } from './kernel.ts';
+export { GUP_VECTORS, GupKernel, PMD_TABLE, PTE_TABLE, WALKER, type RcuKind } from './kernel.ts';
 export { type RemoveOne, type TableFreeing } from '../mmu-gather.ts';
 export { unmap_region, type Unmap, type UnmapDesign } from './unmap.ts';
 export {

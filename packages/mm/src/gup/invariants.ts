@@ -24,11 +24,12 @@ import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 /** When a remover counts the references to a page: once it is out of reach, before (a mutant), or never (a mutant). */
 export type Counting = 'after the clear' | 'before the clear' | 'never';
 
-/** The sentences. I4 is about translations that hardware holds: scenarios with a TLB check it. */
+/** The sentences. I4 is about what hardware holds; here it is checked of the CPU that walks. */
 export const Invariant = {
   I1: 'I1: no load from a freed or reused page-table page',
   I2: 'I2: GUP-fast returns only pages that were mapped at that address with that permission during the walk',
   I3: 'I3: no page is pinned that its remover has decided is not',
+  I4: 'I4: no page or table is free while the hardware of a CPU may use an old translation of it',
   I5: 'I5: every flush and every grace period ends',
 } as const;
 

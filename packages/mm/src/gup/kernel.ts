@@ -5,11 +5,14 @@
 import { Frames, type Program, type Steps, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
 import {
   _PAGE_PRESENT,
+  _PAGE_PSE,
   _PAGE_RW,
   _PAGE_TABLE,
   _PAGE_USER,
   formatEntry,
   mk_pte,
+  pte_pfn,
+  pte_present,
   tinyShape,
   type MmuInstructions,
   type WalkShape,
@@ -17,6 +20,7 @@ import {
 import { send_IPI, type Cpu } from '@shootdown/cpu';
 import { Rcu } from '@shootdown/sync';
 import { CALL_FUNCTION_VECTOR, type Smp } from '../smp.ts';
+import type { Reachable } from '../arch/held-translations.ts';
 import { interruptsOnly, type FlushBackEnd } from '../arch/interrupts-only.ts';
 import { Mm, type Kernel, type TlbArch } from '../kernel.ts';
 import { LocklessWalkers } from '../lockless-walkers.ts';
@@ -32,6 +36,9 @@ const RCU_VECTOR = 'RCU_VECTOR';
  */
 export const PMD_TABLE = 0;
 export const PTE_TABLE = 1;
+
+/** The CPU whose hardware is looked at: it runs the user's code when it does not walk. */
+export const WALKER = 0;
 
 /** A page that a user may read and write. */
 export const PAGE_SHARED = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
@@ -113,6 +120,12 @@ export class GupKernel implements Kernel {
       entryName: nameEntry,
       formatEntry,
     });
+    flush.held?.connect({
+      builder,
+      cpus: [WALKER],
+      entries: this.frames.entries,
+      reachable: (read, held) => this.#reachable(read, held),
+    });
     this.mm = new Mm(builder, 1, { root: PMD_TABLE, cpumask: 0 }, { tasks: 1, vmasMax: 1 });
     this.monitor = new WalkMonitor(builder, { frames: this.frames, pmdTable: PMD_TABLE }, true);
     this.monitor.attach(this.tracepoints);
@@ -129,6 +142,23 @@ export class GupKernel implements Kernel {
     this.tlb_remove_table_one_rcu = this.walkers.tlb_remove_table_one_rcu;
     this.pte_free_now = this.walkers.pte_free_now;
     this.tlb_remove_table_sync_one = this.walkers.tlb_remove_table_sync_one;
+  }
+
+  /** What the hardware finds from the pmd table, and from the tables that its walk caches point to. */
+  #reachable(read: (address: number) => number, held: number): Reachable {
+    const { frames } = this;
+    let tables = held;
+    let pages = 0;
+    for (let i = 0; i < this.tables; i++) {
+      const pmd = read(frames.entry(PMD_TABLE, i).address);
+      if (pte_present(pmd) && (pmd & _PAGE_PSE) === 0) tables |= 1 << pte_pfn(pmd);
+      if (pte_present(pmd) && (pmd & _PAGE_PSE) !== 0) pages |= 1 << pte_pfn(pmd);
+    }
+    for (let table = PTE_TABLE; table < PTE_TABLE + this.tables; table++) {
+      const pte = (tables & (1 << table)) === 0 ? 0 : read(frames.entry(table, 0).address);
+      if (pte_present(pte)) pages |= 1 << pte_pfn(pte);
+    }
+    return { tables, pages };
   }
 
   /** True for the frames of pte tables. */

@@ -1,3 +1,4 @@
+export { HELD_TABLE } from './break-before-make.ts';
 export * as dumps from './dump.ts';
 export {
   blockDescriptor,

@@ -47,7 +47,10 @@ export interface VmallocKernelOptions {
   readonly efi?: boolean;
   /** Leaves out the DSB of __flush_tlb_kernel_pgtable(). */
   readonly withoutDsb?: boolean;
-  /** Entries are changed by break-before-make, or it is a violation. Default false: it costs a word per entry. */
+  /**
+   * Walk caches are followed: entries are changed by break-before-make, and tables are freed when no cache points to
+   * them, or it is a violation. Default false: it costs a word per entry.
+   */
   readonly breakBeforeMake?: boolean | undefined;
   /** Leaves out its ISB. */
   readonly withoutIsb?: boolean;

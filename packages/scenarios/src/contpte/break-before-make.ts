@@ -8,6 +8,7 @@ import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import { _PAGE_GLOBAL, _PAGE_NC } from '@shootdown/mmu';
+import { alsoOnArm } from '../on-arm.ts';
 import {
   accesses,
   contpteMachine,
@@ -35,7 +36,7 @@ const RULE = 'Arm ARM D8.16.1';
 const ILLUMOS = 'illumos arm64, April 2026';
 const moved = (pte: number): number => contpte.pte_advance_pfn(pte, 1);
 
-const variants: readonly Design[] = [
+const variants: readonly Design[] = alsoOnArm([
   {
     name: 'address-by-cmpxchg',
     expected: 'violation',
@@ -89,7 +90,7 @@ const variants: readonly Design[] = [
     summary: 'a permission is taken away in place: what was held may be used until the flush',
     change: contpte.pte_wrprotect,
   },
-];
+]);
 
 /** Changes the first entry. */
 function changes({ change, breaks = false }: Design): ContpteTask {

@@ -75,6 +75,7 @@ const variants: readonly Design[] = [
   {
     name: 'gathered-noop-test-dbm',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: FAULT_LOOP,
     summary: 'the same where all hardware marks entries dirty by itself',
     allDbm: true,

@@ -67,6 +67,7 @@ const variants: readonly Design[] = [
   {
     name: 'two-folios',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: '__contpte_try_fold(), f0c2264958e1, v6.9',
     summary: 'two folios that lie one after the other: the block stays as it is',
     folios: 2,

@@ -77,6 +77,7 @@ const variants: readonly Design[] = [
   {
     name: 'batch-ignores-write',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: '04d1c9d60c6e',
     summary: 'two blocks of one folio, of which the first is writable: one batch, all of it writable',
     moves: 'pages of which one is writable',

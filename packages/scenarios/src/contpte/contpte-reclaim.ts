@@ -69,6 +69,7 @@ const variants: readonly Design[] = [
   {
     name: 'batch-past-table',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: 'ddd05742b45b, v6.16',
     summary: 'the batch is as long as the folio and reads on where the table has ended',
     atTheEnd: true,

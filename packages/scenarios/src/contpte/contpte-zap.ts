@@ -76,6 +76,7 @@ const variants: readonly Design[] = [
   {
     name: 'clear-one-without-unfold',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: 'Barry Song, review of the first versions, 2023',
     summary: 'the entries are cleared, the rest of the block keeps the contiguous bit',
     replace: { clear_full_ptes },
