@@ -170,7 +170,7 @@ export const unmap_page_range = routine(
  * Makes entries read-only, or writable where the page is this mm's own (can_change_pte_writable()). A clean page stands
  * for the zero page, which a read fault maps and nobody owns: it stays read-only.
  */
-export const change_pte_range = routine(
+const change_pte_range = routine(
   'change_pte_range',
   function* (
     kernel: Kernel,

@@ -12,7 +12,8 @@ export {
   type Action,
   type Topology,
   type TopologyInput,
-  topologySchema,
 } from './schema.ts';
+export { topologySchema } from './description.ts';
 export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';
 export type { OnRoutine } from './routine-times.ts';
+export { partsOf, type Part } from './parts.ts';
