@@ -98,8 +98,9 @@ export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
         page: i * block,
         folio: i,
         nr: block,
-        // Dirty already: a store through what a TLB has of it tells nobody.
-        prot: edges ? PAGE_SHARED & ~PTE_RDONLY : PAGE_SHARED,
+        // The second block is dirty already: a store through what a TLB has of it tells nobody. In the first one
+        // hardware sets dirty bits, which must not be lost.
+        prot: i === 0 ? PAGE_SHARED : PAGE_SHARED & ~PTE_RDONLY,
         cont: true,
       })),
       ...(!edges && { device: {} }),
@@ -113,7 +114,7 @@ export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
       if (cx.read(returned.at(0)) !== 0 && frame >= low && frame < high)
         cx.fail(WRITES_ON, () => `a store to frame 0x${frame.toString(16)}`);
     };
-    const written = edges ? () => [block - 1] : () => [0, block - 1];
+    const written = edges ? () => [block - 1, block] : () => [0, block - 1];
     const child = Array.from({ length: block }, (_, i) => machine.kernel.frames.entry(1, first + i).address);
     return startContpte(
       machine,
@@ -126,6 +127,13 @@ export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
           'what parent and child share is read-only',
           'or each would see the stores of the other',
           (entries) => entries.slice(first, first + block).every((pte) => !pte_write(pte)),
+        ),
+        ofEntries(
+          machine,
+          'finally',
+          'the parent still has all of its pages',
+          'fork() takes nothing from it',
+          (entries) => entries.slice(0, edges ? 2 * block : block).every(pte_valid),
         ),
         {
           name: edges ? 'the child has plain entries' : 'the child has the block with the contiguous bit',

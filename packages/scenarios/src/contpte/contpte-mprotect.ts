@@ -152,6 +152,8 @@ function isWritable({ calls }: Design, page: number, block: number): boolean {
   }
 }
 
+/** Pages of the half that changes: a load of the last one, or a store to either. */
+const half = ({ block }: ContpteMachine): number[] => [block - 1, block / 2];
 const first = (): number[] => [0];
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
@@ -178,7 +180,7 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
     });
     const shared = { ...machine, vma: { ...machine.vma, shared: !isPrivate } };
     const tasks = [protects(request.variant), accesses(ends), readsLockless, deviceAccesses(first)];
-    return startContpte(shared, calls === 'half and back' ? [tasks[0] ?? null, tasks[1] ?? null] : tasks, [
+    return startContpte(shared, calls === 'half and back' ? [tasks[0] ?? null, accesses(half)] : tasks, [
       ...machine.invariants.properties,
       ...(isPrivate
         ? [
@@ -186,6 +188,20 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
               const { pfn } = machine.kernel.folio(0);
               return entries.every((pte) => !pte_write(pte) || exclusive[pte_pfn(pte) - pfn] === true);
             }),
+          ]
+        : []),
+      ...(calls === 'half and back'
+        ? [
+            ofEntries(
+              machine,
+              'sometimes',
+              'half of the block is read-only in between',
+              'otherwise nothing is toggled',
+              (entries) =>
+                entries
+                  .slice(0, block)
+                  .every((pte, page) => contpte.pte_valid(pte) && pte_write(pte) === page < block / 2),
+            ),
           ]
         : []),
       ...(folded === undefined

@@ -50,6 +50,8 @@ export interface HazardSubject {
   readonly entries?: readonly number[];
   /** It runs in an interrupt, at any time of a section that maps another page. */
   readonly interrupt?: boolean;
+  /** The task may be moved to another CPU, at any time that it may be preempted. */
+  readonly moves?: boolean;
 }
 
 const DEVICE_PAGE = 2;
@@ -68,6 +70,50 @@ const fork: lazy.SectionRoutine = routine('fork', function* ({ lazy: mode, curre
     readsAgain: 'ptep_get',
   });
 });
+
+/** The same with the second read made through the pointer. */
+const forkDereferences: lazy.SectionRoutine = routine('fork', function* (section) {
+  const { lazy: mode, current, ptes, ptl, otherPtl = ptl } = section;
+  const [first] = ptes as [EntryPointer];
+  yield* copy_pte_range_lazy({
+    lazy: mode,
+    current,
+    source: ptes,
+    target: ptes.map((_, i) => mode.frames.entry(1 - first.frame, i)),
+    src_ptl: ptl,
+    dst_ptl: otherPtl,
+    readsAgain: 'dereference',
+  });
+});
+
+/** Nobody holds the page-table lock of what is moved here, so that only the mode could keep it on its CPU. */
+const unmaps: lazy.SectionRoutine = routine('zap_pte_range', function* ({ lazy: mode, current, ptes }) {
+  const [ptep] = ptes as [EntryPointer];
+  yield* lazy.lazy_mmu_mode_enable(mode, current);
+  yield* lazy.ptep_get_and_clear(mode, current, ptep, { label: 'ptep_get_and_clear_full()' });
+  yield* lazy.lazy_mmu_mode_disable(mode, current);
+  yield* lazy.returns(mode, current);
+});
+
+/** kfence_protect() in a softirq: the object must be out of reach when it returns. */
+const kfenceProtects: lazy.SectionRoutine = routine('kfence_protect', function* ({ lazy: mode, current, ptes }) {
+  const [ptep] = ptes as [EntryPointer];
+  yield* lazy.set_pte(mode, current, ptep, mk_pte(1, RW), { label: 'set_pte(kfence)' });
+  yield* lazy.needs_immediate_effect(mode, current, ptep, 'kfence_protect_page() is done');
+});
+
+/** A store and an exchange of the same entry in one section. */
+const exchanges: lazy.SectionRoutine = routine(
+  'set_pte, ptep_get_and_clear',
+  function* ({ lazy: mode, current, ptes }) {
+    const [ptep] = ptes as [EntryPointer];
+    yield* lazy.lazy_mmu_mode_enable(mode, current);
+    yield* lazy.set_pte(mode, current, ptep, mk_pte(4, RW));
+    yield* lazy.ptep_get_and_clear(mode, current, ptep);
+    yield* lazy.lazy_mmu_mode_disable(mode, current);
+    yield* lazy.returns(mode, current);
+  },
+);
 
 /** zap_pte_range() of the runs, as MADV_DONTNEED calls it. */
 const zaps: lazy.SectionRoutine = routine('madvise(MADV_DONTNEED)', function* ({ kernel, ptes }) {
@@ -99,7 +145,16 @@ export const hazardSubjects: readonly HazardSubject[] = [
     section: fork,
     entries: [lazy.make_device_exclusive_entry(DEVICE_PAGE), mk_pte(DEVICE_PAGE + 1, RW)],
   },
+  {
+    name: 'copy_pte_range',
+    generation: 'old',
+    version: 'derived: *src_pte',
+    section: forkDereferences,
+    entries: [lazy.make_device_exclusive_entry(DEVICE_PAGE), mk_pte(DEVICE_PAGE + 1, RW)],
+  },
   { name: 'zap_pte_range', generation: 'current', version: 'of the runs', section: zaps, runs: true },
+  { name: 'zap_pte_range', generation: 'current', version: 'is moved', section: unmaps, moves: true },
+  { name: 'set_pte, ptep_get_and_clear', generation: 'old', version: 'derived', section: exchanges },
   { name: 'change_pte_range', generation: 'current', version: 'of the runs', section: protects, runs: true },
   { name: 'move_ptes', generation: 'current', version: 'leave, flush, unlock', section: lazy.move_ptes },
   { name: 'apply_to_pte_range', generation: 'current', version: '', section: lazy.apply_to_pte_range, kernel: true },
@@ -199,6 +254,14 @@ export const hazardSubjects: readonly HazardSubject[] = [
     kernel: true,
   },
   {
+    name: 'kfence_protect',
+    generation: 'current',
+    version: 'in a softirq',
+    section: kfenceProtects,
+    kernel: true,
+    interrupt: true,
+  },
+  {
     name: 'kfence_unprotect',
     generation: 'current',
     version: 'in a softirq',
@@ -231,7 +294,7 @@ export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memory
   const machine = lazyMachine({
     memoryModel,
     arch,
-    cpus: subject.interrupt ? 2 : 1,
+    cpus: subject.interrupt || subject.moves ? 2 : 1,
     tasks: 1,
     kernelTable,
     ...(entries && (kernelTable ? { other: entries } : { own: entries })),
@@ -251,7 +314,10 @@ export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memory
     ...(subject.runs && { kernel: kernelOfTheRuns(machine) }),
   };
   if (!second) startCpu(machine.builder, first, [program(subject.section, section)]);
-  else {
+  else if (subject.moves) {
+    startCpu(machine.builder, first, [program(subject.section, section)], {}, { migratesTo: [second] });
+    startCpu(machine.builder, second, [program(routine('swapper', function* () {}))]);
+  } else {
     const handler = program(subject.section, { ...section, current: { task: 0, interrupt: true } });
     startCpu(machine.builder, first, [program(mapInSection, machine)], { [SOFTIRQ]: handler });
     startCpu(machine.builder, second, [program(raiseSoftirq, first)]);
