@@ -8,8 +8,8 @@ const bundle = new URL('../dist/bundle/', import.meta.url);
 const argv = process.argv.slice(2);
 
 /**
- * A module of the user's imports packages that must be the ones of the command: it gets them unbundled. So does C, whose
- * grammar is a file of its package.
+ * A module of the user's imports packages that must be the ones of the command: it gets them unbundled. So does C,
+ * whose grammar is a file of its package.
  */
 const takesCode = argv.some((word) =>
   /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word),

@@ -24,7 +24,10 @@ const packages = new Map(
   }),
 );
 
-/** What a file means by `import.meta.url`, from the bundle: a file of this package, or one that Node finds. @param {string} path */
+/**
+ * What a file means by `import.meta.url`, from the bundle: a file of this package, or one that Node finds. @param
+ * {string} path
+ */
 function urlOf(path) {
   if (path.startsWith(lab)) return `__file(${JSON.stringify(relative(folder, path))})`;
   const [name = '', home = ''] = [...packages].find(([, at]) => path.startsWith(`${at}/`)) ?? [];

@@ -60,8 +60,8 @@ describe('explore in worker threads', () => {
 
   it('reports an error of the model as such', async () => {
     const source = sourceOf('nothing', 'sc');
-    await expect(explore(await systemOf(sourceOf('deadlock', 'sc')), { workers: 2, source, reduction: true })).rejects.toThrow(
-      /is not a function/,
-    );
+    await expect(
+      explore(await systemOf(sourceOf('deadlock', 'sc')), { workers: 2, source, reduction: true }),
+    ).rejects.toThrow(/is not a function/);
   });
 });

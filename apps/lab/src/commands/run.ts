@@ -76,7 +76,17 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** What a run shows of one machine as a whole. */
-const WHOLE_ONLY = ['format', 'phase', 'executor', 'messages', 'inspect', 'save-schedule', 'report', 'timeline', 'replace'];
+const WHOLE_ONLY = [
+  'format',
+  'phase',
+  'executor',
+  'messages',
+  'inspect',
+  'save-schedule',
+  'report',
+  'timeline',
+  'replace',
+];
 
 function isPlaced(topology: Topology): boolean {
   const parts = partsOf(topology);

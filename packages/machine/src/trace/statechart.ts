@@ -19,8 +19,8 @@ interface Transition {
 
 /**
  * Draws a machine as a `stateDiagram-v2`: states with what they are tagged, and what each event does, with the guard in
- * brackets. An event that leaves a state as it is (it only acts) is an arrow to itself; what every state takes alike is a
- * note at the first.
+ * brackets. An event that leaves a state as it is (it only acts) is an arrow to itself; what every state takes alike is
+ * a note at the first.
  */
 export function statechart(machine: AnyStateMachine): string {
   const root = machine.config as unknown as StateConfig;
