@@ -20,6 +20,10 @@ export type Action =
   | { readonly do: 'sleep'; readonly microseconds?: number | undefined }
   /** Waits until all other threads of the process have come to rest in spin or sleep. */
   | { readonly do: 'wait-for-others' }
+  /** arm64: maps a range of kernel memory that is the thread's own, in small pages or in one block. */
+  | { readonly do: 'vmalloc'; readonly huge?: boolean | undefined }
+  /** Unmaps it; or reads the kernel's page table, as debugfs shows it. */
+  | { readonly do: 'vfree' | 'ptdump' }
   /** Counters from here on are booked under this name. */
   | { readonly do: 'measure'; readonly phase: string }
   /** Computes in user mode for so many cycles, a multiple of {@link COMPUTE_STEP_CYCLES}. */
@@ -35,6 +39,11 @@ export type Action =
 
 /** Counter names that begin with this are phases: `measure` actions. */
 export const PHASE_PREFIX = 'phase:';
+
+/** The actions of a script, those inside of loops too. */
+export function actionsIn(run: readonly Action[]): Action[] {
+  return run.flatMap((action) => (action.do === 'repeat' ? actionsIn(action.body) : [action]));
+}
 
 /** True if nothing can come after an action. */
 export function endsThread(action: Action): boolean {

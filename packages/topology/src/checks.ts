@@ -1,7 +1,7 @@
 /** What a description must hold beyond its form: names that exist, CPUs that are there, forks with one parent. */
 import { ModelError } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
-import { endsThread, forkedIn, type Action } from './actions.ts';
+import { actionsIn, endsThread, forkedIn, type Action } from './actions.ts';
 import { VCPUS_MAX, type KernelDescription, type Topology, type VmDescription } from './description.ts';
 
 const THREADS_PER_CPU_MAX = 64;
@@ -10,6 +10,14 @@ const MICROSECONDS = 1_000_000;
 /** Throws a ModelError of one line that names the place and the mistake. */
 export function checkReferences(topology: Topology, source: string): void {
   const { host, processes } = topology;
+  for (const [place, run] of scriptsOf(topology)) {
+    const kernel = actionsIn(run).find(({ do: what }) => what === 'vmalloc' || what === 'vfree' || what === 'ptdump');
+    if (kernel && (host || topology.architecture !== 'arm64-4k-48'))
+      throw new ModelError(
+        `topology: ${source}: ${place}: ${kernel.do}: the kernel's own page table is arm64's, natively (${topology.architecture})`,
+      );
+  }
+  checkMemory(topology, source);
   if (host) checkHost(topology, host, source);
   else {
     if (processes.length === 0)
@@ -21,6 +29,31 @@ export function checkReferences(topology: Topology, source: string): void {
     if (!Object.hasOwn(known, name))
       throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);
   }
+}
+
+function scriptsOf({ host, processes }: Topology): readonly (readonly [place: string, run: readonly Action[]])[] {
+  const of = (list: KernelDescription['processes'], at: string) =>
+    list.flatMap(({ threads }, p) =>
+      threads.map(({ run }, t) => [`${at}processes.${p}.threads.${t}.run`, run] as const),
+    );
+  return [...of(processes, ''), ...(host?.vms ?? []).flatMap((vm, v) => of(vm.processes, `host.vms.${v}.`))];
+}
+
+/** Tables that a process has at least: one per level, for where it maps its first page. */
+const TABLES_PER_PROCESS = 4;
+
+/** Processes that are there from the start need their tables. */
+function checkMemory({ host, processes, memory }: Topology, source: string): void {
+  const check = (list: KernelDescription['processes'], tables: number, at: string): void => {
+    const forked = new Set(list.flatMap(({ threads }) => threads.flatMap(({ run }) => forkedIn(run))));
+    const first = list.filter(({ name }) => !forked.has(name)).length;
+    if (first * TABLES_PER_PROCESS > tables)
+      throw new ModelError(
+        `topology: ${source}: ${at}memory.tables: ${first} processes need at least ${first * TABLES_PER_PROCESS} frames for page tables (${tables})`,
+      );
+  };
+  check(processes, memory.tables, '');
+  host?.vms.forEach((vm, v) => check(vm.processes, (vm.memory ?? memory).tables, `host.vms.${v}.`));
 }
 
 function checkHost(topology: Topology, host: NonNullable<Topology['host']>, source: string): void {
@@ -95,6 +128,10 @@ function checkKernel(kernel: KernelDescription, source: string, at = ''): void {
           `topology: ${source}: ${place}: CPU ${thread.cpu} has more than ${THREADS_PER_CPU_MAX} threads (${sharing})`,
         );
       used.set(thread.cpu, sharing);
+      if (thread.routine !== undefined && thread.run.length > 0)
+        throw new ModelError(
+          `topology: ${source}: ${place}: a routine and a run (${thread.routine}): give one of them`,
+        );
       checkEnd(thread.run, `topology: ${source}: ${place}.run`, false);
     });
   });

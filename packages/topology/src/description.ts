@@ -41,6 +41,8 @@ const action: z.ZodType<Action> = z.lazy(() =>
     z.strictObject({ do: z.literal('fork'), child: name }),
     z.strictObject({ do: z.enum(['exit', 'spin', 'wait-for-others']) }),
     z.strictObject({ do: z.literal('sleep'), microseconds: z.int().min(1).max(10_000_000).optional() }),
+    z.strictObject({ do: z.literal('vmalloc'), huge: z.boolean().optional() }),
+    z.strictObject({ do: z.enum(['vfree', 'ptdump']) }),
     z.strictObject({ do: z.literal('measure'), phase: name }),
     z.strictObject({
       do: z.literal('compute'),
@@ -91,9 +93,16 @@ function cpusOf(cpu: number | string): number[] {
 }
 
 const threads = z
-  .array(z.strictObject({ cpu: z.union([z.int().min(0), cpuRange]), run: z.array(action) }))
+  .array(
+    z.strictObject({
+      cpu: z.union([z.int().min(0), cpuRange]),
+      run: z.array(action).default([]),
+      /** What the thread runs instead: a routine that a module exports by this name ({@link topologySchema}). */
+      routine: name.optional(),
+    }),
+  )
   .min(1)
-  .transform((list) => list.flatMap(({ cpu, run }) => cpusOf(cpu).map((id) => ({ cpu: id, run }))));
+  .transform((list) => list.flatMap(({ cpu, ...thread }) => cpusOf(cpu).map((id) => ({ cpu: id, ...thread }))));
 
 const processes = z.array(
   z.strictObject({ name, threads, placement: z.enum(['process', 'worker']).default('process') }),
@@ -178,6 +187,12 @@ export const topologySchema = z.strictObject({
   hz: z.int().min(0).max(10_000).default(0),
   /** How long a thread has a CPU that it shares with others before it is their turn. */
   timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
+  /** The module that exports the routines of threads, by its path from the file; who reads the file loads it. */
+  routines: z.string().min(1).max(1000).optional(),
+  /** The arm64 kernel's own page table, for threads that map kernel memory or dump the table: its size. */
+  kernelTables: z
+    .strictObject({ pmds: z.int().min(1).max(512).default(8), ptes: z.int().min(1).max(512).default(32) })
+    .prefault({}),
   /** The run ends after so much virtual time, done or not. Default: when the threads are done. */
   runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),
   host: host.optional(),
@@ -190,7 +205,10 @@ export type Topology = z.output<typeof topologySchema>;
 export type VmDescription = NonNullable<Topology['host']>['vms'][number];
 
 /** What runs on one kernel: the machine's own, or a guest's. */
-export type KernelDescription = Pick<Topology, 'processes'> & { readonly cpus: number };
+export type KernelDescription = Pick<Topology, 'processes'> & {
+  readonly cpus: number;
+  readonly kernelTables?: Topology['kernelTables'];
+};
 
 /** A machine description as one writes it. */
 export type TopologyInput = z.input<typeof topologySchema>;

@@ -15,5 +15,6 @@ export {
 } from './schema.ts';
 export { topologySchema } from './description.ts';
 export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';
+export type { KernelRange } from './kernel-tables.ts';
 export type { OnRoutine } from './routine-times.ts';
 export { partsOf, type Part } from './parts.ts';

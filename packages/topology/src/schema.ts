@@ -5,6 +5,7 @@ import { checkReferences } from './checks.ts';
 import { topologySchema, type Topology } from './description.ts';
 
 export {
+  actionsIn,
   areaNamesIn,
   COMPUTE_STEP_CYCLES,
   endsAtRest,

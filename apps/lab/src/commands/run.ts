@@ -47,6 +47,7 @@ export const flags = {
   executor: { type: 'string', values: ['direct', 'tabulated', 'live'], help: 'direct (default), tabulated or live' },
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
   inspect: { type: 'boolean', help: "print XState's inspection events instead, a JSON line each" },
+  routines: { type: 'string', help: 'the module of routines that threads of a topology file run' },
   report: { type: 'string', help: 'write a page of plots and tables, one HTML file' },
   timeline: { type: 'string', help: 'write the timeline to a file, for ui.perfetto.dev' },
   seed: { type: 'string', help: 'CPUs begin at random times: 0, the default, all at once' },

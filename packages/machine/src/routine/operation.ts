@@ -75,9 +75,9 @@ export type Explanation =
   | { readonly kind: 'fact'; readonly text: string }
   /**
    * Something that hardware may do by itself from here on, such as caching a translation. It is shown, in the column of
-   * a component, only if a later step relies on it.
+   * a component (by name), only if a later step relies on it.
    */
-  | { readonly kind: 'offers'; readonly key: string; readonly component: number; readonly text: string }
+  | { readonly kind: 'offers'; readonly key: string; readonly component: string; readonly text: string }
   /** The step was possible because hardware did what was offered under this key, or had done so from the start. */
   | { readonly kind: 'relies'; readonly key: string; readonly text: string };
 

@@ -174,7 +174,7 @@ function withAsides(
       const text = withoutControls(offer ? relied.text : `${relied.text}, cached since the start`);
       facts.set(i, [...(facts.get(i) ?? []), text]);
       if (offer?.kind !== 'offers') continue;
-      const aside = { column: columnNamed(system, system.components[offer.component]?.name ?? ''), text: offer.text };
+      const aside = { column: columnNamed(system, offer.component), text: offer.text };
       const there = asides.get(at) ?? [];
       if (!there.some(({ text: known }) => known === aside.text)) asides.set(at, [...there, aside]);
     }
