@@ -70,7 +70,7 @@ const SIMULATOR = `${SCOPE}machine`;
 const FLOORS = {
   folder: 'packages/mm',
   door: 'src/index.ts',
-  floors: [['src', 'src/lazy', 'src/contpte', 'src/arch'], ['src/secondary']],
+  floors: [['src', 'src/lazy', 'src/arch', 'src/arch/contpte'], ['src/secondary']],
 };
 
 /** XState v6 changes the action creators; outside machines and tests there is one file to port. */

@@ -4,7 +4,7 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { routine, store, type Region, type Steps } from '@shootdown/machine';
+import { store, type Region, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import {
   accesses,
@@ -48,18 +48,7 @@ const variants: readonly Design[] = [
     source: 'derived: dup_mmap() flushes the parent',
     summary: 'the parent is not flushed: it writes through a translation of the block from before',
     replace: {
-      dup_mmap: routine(
-        'dup_mmap',
-        function* (
-          cpu: contpte.ContpteCpu,
-          dst: contpte.ContpteVma,
-          src: contpte.ContpteVma,
-          addr: number,
-          end: number,
-        ): Steps {
-          yield* cpu.k.copy_pte_range(cpu, dst, src, addr, end);
-        },
-      ),
+      dup_mmap: contpte.dup_mmap_without_flush,
     },
   },
 ];
@@ -69,7 +58,7 @@ const WRITES_ON = 'once fork() has returned nobody writes to what parent and chi
 
 /** The parent forks; what it has shared must be read-only for everybody from then on. */
 function forks(first: number, pages: number, returned: Region): ContpteTask {
-  return routine('fork', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  return contpte.fork(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const { vma, mms } = machine;
     const child = { ...vma, vm_mm: mms[1] as contpte.ContpteMm };
     yield* cpu.k.dup_mmap(cpu, child, vma, first * PAGE_SIZE, (first + pages) * PAGE_SIZE);

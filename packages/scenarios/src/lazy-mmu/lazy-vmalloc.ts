@@ -170,7 +170,7 @@ function* use({ ptes, looksAgain }: Machine, page: number, dependencies: Depende
   yield operation(KERNEL_LOAD, address, 0, 0, { access, looksAgain } satisfies Subject, { label: `*(va + ${page})` });
 }
 
-const vmap_pages_pte_range = routine('vmap_pages_pte_range', function* (machine: Machine, design: Design): Steps {
+const vmap = routine('vmap', function* (machine: Machine, design: Design): Steps {
   const current = { task: 0 };
   const { lazy: mode, ptes, shared } = machine;
   yield* lazy.lazy_mmu_mode_enable(mode, current);
@@ -250,7 +250,7 @@ function buildLazyVmalloc({ variant, memoryModel }: BuildRequest<Design>): Syste
     looksAgain: variant.looksAgain ?? false,
   };
   const [first, second] = cpus as [Cpu, Cpu];
-  startCpu(builder, first, [program(vmap_pages_pte_range, machine, variant)]);
+  startCpu(builder, first, [program(vmap, machine, variant)]);
   startCpu(builder, second, [program(kthread, machine, variant)]);
   const { shared } = machine;
   builder.property({
