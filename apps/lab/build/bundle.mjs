@@ -83,5 +83,10 @@ const times = Object.fromEntries(
   built.map((path) => [relative(folder, path), { time: statSync(path).mtimeMs, hash: hashOf(path) }]),
 );
 writeFileSync(join(folder, 'built.json'), JSON.stringify(times));
+// What documents look like, for editors: made from what reads them, so it is never out of date.
+const { jsonSchemaOf, schemas } = await import(new URL('../dist/schemas.js', import.meta.url).href);
+mkdirSync(join(lab, 'dist/schemas'), { recursive: true });
+for (const name of Object.keys(schemas))
+  writeFileSync(join(lab, `dist/schemas/${name}.schema.json`), jsonSchemaOf(name));
 // The first counterexample, as a newcomer asks for it: what V8 compiles for it is kept beside the bundle.
 spawnSync(process.execPath, [join(lab, 'bin/shootdown.mjs'), 'explore', 'ptdump-vmalloc', '--variant', 'unlocked']);
