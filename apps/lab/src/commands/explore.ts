@@ -15,12 +15,8 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
-<<<<<<< HEAD
 import { expandFlag, paint, width, widthFlag } from '../terminal.ts';
-=======
-import { paint, width, widthFlag } from '../terminal.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
->>>>>>> main
 import { coveredLines, verdictLine } from '../verdict.ts';
 import {
   asksForBothSides,

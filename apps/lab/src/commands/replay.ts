@@ -84,13 +84,9 @@ export async function run(argv: readonly string[]): Promise<number> {
       `replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`,
     );
   }
-<<<<<<< HEAD
   process.stdout.write(renderTrace(format, trace, { width: columns, expand: args.has('expand') }));
-=======
-  process.stdout.write(renderTrace(format, trace, { width: columns }));
   const link = resolved === null ? '' : studioLine(resolved, schedule);
   (format === 'text' ? process.stdout : process.stderr).write(link);
->>>>>>> main
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
   if (problem && problem.length < schedule.length)
     process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
