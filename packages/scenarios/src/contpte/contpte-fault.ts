@@ -40,7 +40,7 @@ const variants: readonly Design[] = [
     expected: 'violation',
     source: FAULT_LOOP,
     summary:
-      'the contpte.contpte_ptep_set_access_flags_gathered entry is dirty already: nothing is done, and the hardware that cannot set it faults again',
+      'the gathered entry is dirty already: nothing is done, and the hardware that cannot set it faults again',
     replace: { contpte_ptep_set_access_flags: contpte.contpte_ptep_set_access_flags_gathered },
   },
   {
