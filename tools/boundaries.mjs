@@ -63,14 +63,14 @@ const KNOWS_NOTHING_OF_LINUX = [`${SCOPE}explorer`, `${SCOPE}report`];
 const SIMULATOR = `${SCOPE}machine`;
 
 /**
- * The floors of packages/mm/src, lowest first: the kernel's own files with lazy MMU mode, architectures, what secondary
- * MMUs add, and the rooms that stand on these. A file may import from its own folder and from lower floors. `index.ts`
- * is the door of the house.
+ * The floors of packages/mm/src, lowest first: the kernel's own files with lazy MMU mode, contiguous entries, which its
+ * faults and forks ask for, and architectures; what secondary MMUs add, and the rooms that stand on these. A file may
+ * import from its own folder and from lower floors. `index.ts` is the door of the house.
  */
 const FLOORS = {
   folder: 'packages/mm',
   door: 'src/index.ts',
-  floors: [['src', 'src/lazy'], ['src/arch'], ['src/secondary']],
+  floors: [['src', 'src/lazy', 'src/arch', 'src/arch/contpte'], ['src/secondary']],
 };
 
 /** XState v6 changes the action creators; outside machines and tests there is one file to port. */

@@ -1,19 +1,21 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { shootdownEach, type Said } from './one-process.test-support.ts';
 
 const root = new URL('../../../', import.meta.url);
-const command = new URL('../bin/shootdown.mjs', import.meta.url).pathname;
 const page = readFileSync(new URL('docs/c.md', root), 'utf8');
 const readme = readFileSync(new URL('README.md', root), 'utf8');
 let folder = '';
+let said: readonly Said[] = [];
 
 /** Blocks of a page: what stands behind the fence, and the text. */
 function blocks(text: string): { readonly info: string; readonly body: string }[] {
   return [...text.matchAll(/^```(\S.*)?\n([\s\S]*?)^```$/gm)].map(([, info = '', body = '']) => ({ info, body }));
 }
+
+const transcripts = blocks(page).filter(({ info }) => info === 'console');
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
@@ -21,24 +23,23 @@ beforeAll(() => {
     const name = /^(?:c|diff) (\S+)$/.exec(info)?.[1];
     if (name) writeFileSync(join(folder, name), body);
   }
-});
+  const lines = transcripts.map(({ body }) => (body.split('\n')[0] ?? '').replace(/^\$ npx shootdown /, '').split(' '));
+  said = shootdownEach(lines, folder);
+}, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const transcripts = blocks(page).filter(({ info }) => info === 'console');
-
 describe('docs/c.md', () => {
-  it.each(transcripts.map(({ body }) => [body.split('\n')[0] ?? '', body] as const))('%s', (line, body) => {
-    const words = line.replace(/^\$ npx shootdown /, '').split(' ');
-    const { stdout, stderr } = spawnSync(process.execPath, [command, ...words], { cwd: folder, encoding: 'utf8' });
-    const said = stdout === '' ? stderr : stdout;
+  it.each(transcripts.map(({ body }, i) => [body.split('\n')[0] ?? '', i, body] as const))('%s', (_, i, body) => {
+    const { stdout = '', stderr = '' } = said[i] ?? {};
+    const text = stdout === '' ? stderr : stdout;
     const shown = body.split('\n').slice(1).join('\n').trimEnd();
     let from = 0;
     // What stands between two lines of dots follows in this order.
     for (const part of shown.split(/^\.\.\.$/m)) {
-      const text = part.replace(/^\n|\n$/g, '');
-      const at = said.indexOf(text, from);
-      expect(at, `${text} in ${said}`).toBeGreaterThanOrEqual(0);
-      from = at + text.length;
+      const wanted = part.replace(/^\n|\n$/g, '');
+      const at = text.indexOf(wanted, from);
+      expect(at, `${wanted} in ${text}`).toBeGreaterThanOrEqual(0);
+      from = at + wanted.length;
     }
   });
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { shootdownEach, type Said } from './one-process.test-support.ts';
 
 const lab = new URL('../', import.meta.url).pathname;
 const data = join(lab, 'data/traces');
@@ -30,32 +31,6 @@ function file(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);
   writeFileSync(path, content);
   return path;
-}
-
-interface Said {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs many command lines in one process, for most of the time goes into starting one. */
-function shootdownEach(lines: readonly (readonly string[])[]): Said[] {
-  const driver = `
-    import { main } from ${JSON.stringify(new URL('../dist/shootdown.js', import.meta.url).href)};
-    const print = process.stdout.write.bind(process.stdout);
-    const results = [];
-    for (const line of JSON.parse(process.argv[1])) {
-      const said = { stdout: '', stderr: '' };
-      for (const name of ['stdout', 'stderr']) process[name].write = (text) => { said[name] += text; return true; };
-      results.push({ status: await main(line), ...said });
-    }
-    print(JSON.stringify(results));`;
-  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', driver, JSON.stringify(lines)], {
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  });
-  expect(stderr).toBe('');
-  return JSON.parse(stdout) as Said[];
 }
 
 const oneThread = (...run: object[]): object => ({

@@ -1,19 +1,8 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
-const command = new URL('../bin/shootdown.mjs', import.meta.url).pathname;
-let folder = '';
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
-  writeFileSync(join(folder, 'my.c'), C_FUNCTION);
-  writeFileSync(join(folder, 'no-flush.mjs'), 'export function* flush_tlb_mm_range() {}\n');
-  writeFileSync(join(folder, 'unknown.mjs'), 'export function* flush_tlb_mm_rnge() {}\n');
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+import { shootdownEach, type Said } from './one-process.test-support.ts';
 
 const C_FUNCTION = `int pud_free_pmd_page(pud_t *pudp, unsigned long addr)
 {
@@ -26,18 +15,46 @@ const C_FUNCTION = `int pud_free_pmd_page(pud_t *pudp, unsigned long addr)
 }
 `;
 
-function shootdown(...words: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...words], {
-    cwd: folder,
-    encoding: 'utf8',
-  });
-  return { status, stdout, stderr };
-}
+const lines = {
+  check: 'check ptdump-vmalloc --variant v2 --memory-model sc --replace my.c --json',
+  run: 'run ptdump-vmalloc --variant v6-one-dumper --replace my.c --format text',
+  counts: 'run ptdump-vmalloc --variant v6-one-dumper --replace my.c',
+  flushes: 'run shootdown --json',
+  'flushes not': 'run shootdown --json --replace no-flush.mjs',
+  compare: 'compare shootdown --replace no-flush.mjs --json',
+};
+const refused = [
+  ['run shootdown --replace my.c', 10, 'shootdown offers nothing to C: give a module'],
+  ['run shootdown --replace unknown.mjs', 10, 'did you mean flush_tlb_mm_range?'],
+  ['run shootdown --replace no-flush.mjs --save-schedule s', 64, '--save-schedule does not go with --replace'],
+  ['run shootdown --variant v6', 64, '--variant belongs to a scenario'],
+  ['compare change-pte --replace no-flush.mjs', 64, '--replace goes with contpte, ptdump-vmalloc'],
+  ['compare ptdump-vmalloc --variant v6', 64, '--variant goes with --replace'],
+  ['check contpte-fold --replace my.c', 10, 'my.c:1: type pud_t is not known'],
+] as const;
+
+let folder = '';
+const said = new Map<string, Said>();
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
+  writeFileSync(join(folder, 'my.c'), C_FUNCTION);
+  writeFileSync(join(folder, 'no-flush.mjs'), 'export function* flush_tlb_mm_range() {}\n');
+  writeFileSync(join(folder, 'unknown.mjs'), 'export function* flush_tlb_mm_rnge() {}\n');
+  const all = [...Object.values(lines), ...refused.map(([line]) => line)];
+  const results = shootdownEach(
+    all.map((line) => line.split(' ')),
+    folder,
+  );
+  all.forEach((line, i) => said.set(line, results[i] as Said));
+}, 120_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const of = (name: keyof typeof lines): Said => said.get(lines[name]) as Said;
 
 describe('--replace', () => {
-  it('of check: every variant with the function gives the verdict that is expected of it, or does not', () => {
-    const words = ['check', 'ptdump-vmalloc', '--variant', 'v2', '--memory-model', 'sc', '--replace', 'my.c'];
-    const { status, stdout } = shootdown(...words, '--json');
+  it('of check: a variant with the function gives the verdict that is expected of it, or does not', () => {
+    const { status, stdout } = of('check');
     const [row] = JSON.parse(stdout) as Record<string, unknown>[];
     expect(row).toMatchObject({
       expected: 'safe',
@@ -49,37 +66,28 @@ describe('--replace', () => {
   });
 
   it('of run: a scenario runs once, with the lines of the file in its timeline', () => {
-    const words = ['run', 'ptdump-vmalloc', '--variant', 'v6-one-dumper', '--replace', 'my.c'];
-    expect(shootdown(...words, '--format', 'text').stdout).toContain('pud_clear(0x0[0]) :5');
+    expect(of('run').stdout).toContain('pud_clear(0x0[0]) :5');
+    expect(of('counts').stdout).toMatch(
+      /^replaced: pud_free_pmd_page\(\) \(my\.c\)\nptdump-vmalloc \/ v6-one-dumper: rest after \d+ steps/,
+    );
   });
 
   it('of run: a machine without its flush sends no IPI', () => {
-    const received = (...flags: string[]): unknown => {
-      const { total } = JSON.parse(shootdown('run', 'shootdown', '--json', ...flags).stdout) as {
-        total: Record<string, number[]>;
-      };
+    const received = (name: keyof typeof lines): number => {
+      const { total } = JSON.parse(of(name).stdout) as { total: Record<string, number[]> };
       return (total['irq_tlb_count'] ?? []).reduce((sum, n) => sum + n, 0);
     };
-    expect([received(), received('--replace', 'no-flush.mjs')]).toEqual([1, 0]);
+    expect([received('flushes'), received('flushes not')]).toEqual([1, 0]);
   });
 
-  it('of compare: machines and scenarios as they ship, and with the file', () => {
-    const variants = (...words: string[]): unknown => {
-      const { rows } = JSON.parse(shootdown('compare', ...words, '--json').stdout) as { rows: { variant: string }[] };
-      return rows.map(({ variant }) => variant);
-    };
-    expect(variants('shootdown', '--replace', 'no-flush.mjs')).toEqual(['shootdown', 'shootdown with no-flush.mjs']);
+  it('of compare: machines as they ship, and with the file', () => {
+    const { rows } = JSON.parse(of('compare').stdout) as { rows: { variant: string }[] };
+    expect(rows.map(({ variant }) => variant)).toEqual(['shootdown', 'shootdown with no-flush.mjs']);
   });
 
-  it.each([
-    ['run shootdown --replace my.c', 10, 'shootdown offers nothing to C: give a module'],
-    ['run shootdown --replace unknown.mjs', 10, 'did you mean flush_tlb_mm_range?'],
-    ['run shootdown --replace no-flush.mjs --save-schedule s', 64, '--save-schedule does not go with --replace'],
-    ['compare change-pte --replace no-flush.mjs', 64, '--replace goes with contpte, ptdump-vmalloc'],
-    ['check contpte-fold --replace my.c', 10, 'my.c:1: type pud_t is not known'],
-  ])('%s: is refused', (words, code, said) => {
-    const { status, stdout, stderr } = shootdown(...words.split(' '));
+  it.each(refused)('%s: is refused', (line, code, text) => {
+    const { status, stdout, stderr } = said.get(line) as Said;
     expect([status, stdout]).toEqual([code, '']);
-    expect(stderr).toContain(said);
+    expect(stderr).toContain(text);
   });
 });

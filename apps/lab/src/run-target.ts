@@ -5,7 +5,8 @@ import { scenarios } from '@shootdown/scenarios';
 import type { AssembledMachine, Runnable } from '@shootdown/topology';
 import { UsageError, type Arguments } from './arguments.ts';
 import { namesC, type Replacement } from './c-files.ts';
-import { machineNamed } from './machines.ts';
+import { machineNamed, namesFile } from './machines.ts';
+import { ownMachine } from './own-threads.ts';
 import { routinesOfModule } from './replacement.ts';
 import {
   namesScenario,
@@ -41,7 +42,8 @@ export async function runTarget(
 ): Promise<RunTarget> {
   if (namesScenario(name)) return ofScenario(await scenarioOf(command, name, args, replacement));
   args.refuse(SCENARIO_FLAGS, `belongs to a scenario (have: ${scenarios.map((s) => s.name).join(', ')})`);
-  const machine = machineNamed(name);
+  if (!namesFile(name)) args.refuse(['routines'], 'belongs to a topology file');
+  const machine = namesFile(name) ? await ownMachine(name, args.text('routines')) : machineNamed(name);
   if (replacement === null)
     return { name: machine.topology.name, machine, assembled: machine, scenario: null, replaced: null, routines: [] };
   return await patchedMachine(machine, replacement);

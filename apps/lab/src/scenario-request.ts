@@ -15,6 +15,7 @@ import { isUserError, oneLine } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
+import { topologyScenario } from './topology-scenario.ts';
 import { litmusScenario, programScenario } from './litmus-scenario.ts';
 import { scenarios, scenariosModule } from '@shootdown/scenarios';
 
@@ -155,7 +156,7 @@ function sourceOf(
   replacement: Replacement | undefined,
 ): SystemSource {
   // A program or test is read, not loaded, in worker threads as well.
-  if (replacement === undefined && !/\.(c|litmus)$/.test(typed)) return { module, export: name, request };
+  if (replacement === undefined && !/\.(c|litmus|json)$/.test(typed)) return { module, export: name, request };
   const replaced: ReplacedSource['request'] = { ...request, typed, replacement };
   return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
 }
@@ -163,6 +164,7 @@ function sourceOf(
 async function found(typed: string): Promise<Exported> {
   // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
   if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
+  if (typed.endsWith('.json')) return [await topologyScenario(typed), typed, 'topology'];
   if (typed.endsWith('.c')) return [await programScenario(typed), typed, 'program'];
   return MODULE.test(typed) ? await exportedBy(typed) : shipped(typed);
 }

@@ -67,16 +67,31 @@ export interface ScheduleTarget {
 
 /** Looks, before the work that leads to a schedule, whether it can be written. Throws ModelError. */
 export function scheduleTarget(path: string): ScheduleTarget {
-  return attempt(path, () => {
+  const target = fileTarget('schedule', path);
+  return { write: (saved) => target.write(`${JSON.stringify(saved)}\n`) };
+}
+
+/** A file that will be written once there is something to write. */
+export interface FileTarget {
+  /** Writes the file whole or not at all. Throws ModelError. */
+  write(text: string): void;
+}
+
+/**
+ * Looks, before the work, whether its result can be written. Throws ModelError.
+ * @param what names the result: what the message begins with
+ */
+export function fileTarget(what: string, path: string): FileTarget {
+  return attempt(what, path, () => {
     const known = statSync(path, { throwIfNoEntry: false });
-    if (known?.isDirectory()) throw new ModelError(`schedule: ${path}: a directory, not a file`);
+    if (known?.isDirectory()) throw new ModelError(`${what}: ${path}: a directory, not a file`);
     // A link stays one: the file that it names is replaced.
     const real = known ? realpathSync(path) : path;
     accessSync(known ? real : dirname(real), constants.W_OK);
     const replaced = known === undefined || known.isFile();
     if (replaced) accessSync(dirname(real), constants.W_OK);
     return {
-      write: (saved) => attempt(path, () => writeWhole(real, replaced ? known : null, `${JSON.stringify(saved)}\n`)),
+      write: (text) => attempt(what, path, () => writeWhole(real, replaced ? known : null, text)),
     };
   });
 }
@@ -102,14 +117,14 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
-function attempt<T>(path: string, work: () => T): T {
+function attempt<T>(what: string, path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
     if (error instanceof ModelError) throw error;
-    const lost = asOutputError(error, `schedule: ${path}`);
+    const lost = asOutputError(error, `${what}: ${path}`);
     if (lost !== error) throw lost;
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new ModelError(`schedule: ${path}: cannot be written (${REASONS[code] ?? code})`);
+    throw new ModelError(`${what}: ${path}: cannot be written (${REASONS[code] ?? code})`);
   }
 }

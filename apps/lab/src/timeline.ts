@@ -37,12 +37,13 @@ export interface Timeline {
  * Makes the first `stepsMax` steps of a run again, and describes them, or those of one phase. Throws ModelError if they
  * are too many, or if there is no such phase.
  */
-export async function timelineOf(machine: Runnable, stepsMax: number, phase?: string): Promise<Timeline> {
+export async function timelineOf(machine: Runnable, stepsMax: number, phase?: string, seed = 0): Promise<Timeline> {
   const described = new LiveExecutor(machine.system);
   const steps: TraceStep[] = [];
   let current = 'start-up';
   const runner = new MachineRunner(machine, {
     stepsMax,
+    seed,
     onStep: (timed, executor) => {
       const before = described.onCount;
       described.onCount = (_processor, counter) => {

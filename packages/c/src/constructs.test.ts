@@ -191,6 +191,11 @@ const right: readonly Right[] = [
   ],
   ['BUILD_BUG_ON() of what is false', '', 'BUILD_BUG_ON(sizeof(u64) != 8);'],
   [
+    'the address behind an array',
+    'int a[2] = { 1, 2 };',
+    'int s = 0; for (int *p = a; p != &a[2]; p++) s += *p; assert(s == 3);',
+  ],
+  [
     'addresses of fields and elements',
     'struct r { int a[2], b; } r = { { 1, 2 }, 3 };\nint *p = &r.a[1], *q = &r.b, *s = r.a;',
     'assert(*p == 2 && *q == 3 && *s == 1);',

@@ -251,3 +251,6 @@ export const do_idle = noted(function* do_idle(cpu: Cpu): Steps {
 
 /** The idle task of a CPU on which nothing else runs. */
 export const swapper = routine('swapper', (cpu: Cpu) => do_idle(cpu));
+
+/** The same where tasks are moved to it: it does not wait for interrupts, it ends. */
+export const swapper_done = routine('swapper', function* (): Steps {});

@@ -12,6 +12,7 @@ export {
   send_IPI,
   startCpu,
   swapper,
+  swapper_done,
   user_mode,
   type Cpu,
   type GuestHooks,
@@ -26,4 +27,4 @@ export {
   type RunQueueEvent,
   type RunQueueInput,
 } from './runqueue.machine.ts';
-export { RESCHEDULE_VECTOR, Scheduler, SchedulerCounter, type SchedulerOptions } from './scheduler.ts';
+export { RESCHEDULE_VECTOR, Scheduler, SchedulerCounter, schedules, type SchedulerOptions } from './scheduler.ts';

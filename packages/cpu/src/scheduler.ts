@@ -22,6 +22,7 @@ import {
   type Program,
   type Region,
   type Saying,
+  type Routine,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
@@ -385,3 +386,7 @@ const WAKE = defineOperation({
     return 1;
   },
 });
+
+/** schedule() on a CPU without a run queue: what it goes to, and comes back to, is written out by whoever needs it. */
+export const schedules = <A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): Routine<A, T> =>
+  routine('schedule', body);

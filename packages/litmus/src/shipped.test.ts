@@ -32,6 +32,14 @@ describe.each(['aarch64', 'vmsa', 'x86'])('tests/%s', (below) => {
   });
 });
 
+it.each([
+  ['vmsa/no-break-before-make', ['break-before-make expected']],
+  ['vmsa/break-before-make', []],
+])('%s: warns %j', async (file, warnings) => {
+  const result = runLitmus(await read(`${file}.litmus`), { memoryModel: 'arm', promises: 'auto' });
+  expect(result.warnings).toEqual(warnings);
+});
+
 /** For each rule a test that it decides. `load-to-store` is about kernel routines, which say no dependencies. */
 const decides: Readonly<Record<Exclude<OrderingRule, 'load-to-store'>, string>> = {
   coherence: 'aarch64/CoRR',

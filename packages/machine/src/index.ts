@@ -74,7 +74,8 @@ export {
 } from './routine/verify-points.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
-export { Executor, EXECUTES_TAG, IRET, type Emitted, type SentMessage, type Violation } from './execute/executor.ts';
+export { Executor, IRET, type Emitted, type SentMessage, type Violation } from './execute/executor.ts';
+export { EXECUTES_TAG } from './execute/keepers.ts';
 export {
   CHOICES_MAX,
   entryBranch,

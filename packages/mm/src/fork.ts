@@ -25,7 +25,7 @@ import {
   returns,
 } from './lazy/mode.ts';
 import { dereference, ptep_get, ptep_set_wrprotect, pte_unmap_unlock, set_pte } from './lazy/pte.ts';
-import { device_exclusive_pfn, is_device_exclusive_entry } from './lazy/sections.ts';
+import { device_exclusive_pfn, is_device_exclusive_entry, type SectionRoutine } from './lazy/sections.ts';
 import { invalidate_range_end, invalidate_range_start } from './notify.ts';
 
 /**
@@ -155,3 +155,17 @@ const copy_nonpresent_pte = routine(
     });
   },
 );
+
+const fork_reading = (readsAgain: ReadsAgain): SectionRoutine =>
+  routine('fork', function* ({ lazy, current, ptes, ptl, otherPtl = ptl }) {
+    const [first] = ptes as [EntryPointer];
+    const target = ptes.map((_, i) => lazy.frames.entry(1 - first.frame, i));
+    const locks = { src_ptl: ptl, dst_ptl: otherPtl };
+    yield* copy_pte_range_lazy({ lazy, current, source: ptes, target, ...locks, readsAgain });
+  });
+
+/** fork() as a section of lazy MMU mode: the second table is the child's. */
+export const fork_section = fork_reading('ptep_get');
+
+/** The same with the second read made through the pointer. */
+export const fork_section_dereferencing = fork_reading('dereference');

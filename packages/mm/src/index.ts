@@ -43,7 +43,14 @@ export type { CpuMask } from './cpumask.ts';
 export { native_flush_tlb_multi, x86Tlb, type X86Tlb } from './arch/x86-tlb.ts';
 export { folio_try_get, type ReferenceGuards } from './folio.ts';
 export { exc_page_fault, handle_mm_fault, user_access } from './fault.ts';
-export { copy_pte_range_lazy, fork, type LazyCopy, type ReadsAgain } from './fork.ts';
+export {
+  copy_pte_range_lazy,
+  fork,
+  fork_section,
+  fork_section_dereferencing,
+  type LazyCopy,
+  type ReadsAgain,
+} from './fork.ts';
 export { Mm, pte_lock, pte_unlock, use_mm, type Kernel, type MmInitial, type TlbArch } from './kernel.ts';
 export {
   each_table,
@@ -72,9 +79,10 @@ export { alignDown, free_pgd_range, pgd_alloc, pgd_free, pte_alloc, pte_offset }
 export { do_wp_page, type FaultResult } from './wp-page.ts';
 export { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_READ, VM_SPECIAL, VM_WRITE, VmaList } from './vma.ts';
 export { walkerLoad } from './gup/invariants.ts';
-export * as contpte from './contpte/index.ts';
+export * as contpte from './arch/contpte/index.ts';
 export * as filemap from './filemap/index.ts';
 export * as gup from './gup/index.ts';
 export * as lazy from './lazy/index.ts';
 export * as secondary from './secondary/index.ts';
 export * as vmalloc from './vmalloc/index.ts';
+export { zap_pte_range_without_ptl } from './zap.ts';

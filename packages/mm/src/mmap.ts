@@ -6,7 +6,7 @@ import { atomicAdd, routine, work, type EntryPointer, type Steps, noted } from '
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { folio_pte_batch, modify_prot_start_ptes, set_ptes } from './arch/arm64-contpte.ts';
-import { FPB_RESPECT_WRITE } from './contpte/batch.ts';
+import { FPB_RESPECT_WRITE } from './arch/contpte/batch.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
 import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
@@ -170,7 +170,7 @@ export const unmap_page_range = routine(
  * Makes entries read-only, or writable where the page is this mm's own (can_change_pte_writable()). A clean page stands
  * for the zero page, which a read fault maps and nobody owns: it stays read-only.
  */
-export const change_pte_range = routine(
+const change_pte_range = routine(
   'change_pte_range',
   function* (
     kernel: Kernel,

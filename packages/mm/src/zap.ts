@@ -12,6 +12,9 @@ import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
 import { folio_pte_batch, get_and_clear_full_ptes } from './arch/arm64-contpte.ts';
 import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
+import * as mode from './lazy/mode.ts';
+import { ptep_get_and_clear } from './lazy/pte.ts';
+import type { SectionRoutine } from './lazy/sections.ts';
 import { tlb_flush_mmu, tlb_flush_mmu_tlbonly, type MmuGather } from './mmu-gather.ts';
 
 /** Clears pages [from, to), whose entries begin at `first`, in one table. */
@@ -213,3 +216,15 @@ export const zap_pte_range_read_then_clear: ZapPteRange = routine(
 function vm_normal_folio({ folio }: Kernel, entry: number): FileFolio | undefined {
   return folio?.frame === pte_pfn(entry) ? folio : undefined;
 }
+
+/** One page as a section, without the page-table lock: only lazy MMU mode could keep the task on its CPU. */
+export const zap_pte_range_without_ptl: SectionRoutine = routine(
+  'zap_pte_range',
+  function* ({ lazy, current, ptes }): Steps {
+    const [ptep] = ptes as [EntryPointer];
+    yield* mode.lazy_mmu_mode_enable(lazy, current);
+    yield* ptep_get_and_clear(lazy, current, ptep, { label: 'ptep_get_and_clear_full()' });
+    yield* mode.lazy_mmu_mode_disable(lazy, current);
+    yield* mode.returns(lazy, current);
+  },
+);

@@ -11,11 +11,8 @@
  */
 import {
   BLOCKED,
-  FREED_FRAME,
-  FrameKind,
   type Frames,
   type OperationContext,
-  type Region,
   type Saying,
   type Steps,
   type SystemBuilder,
@@ -23,19 +20,16 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
-import { BREAK_BEFORE_MAKE, brokenRule, changeThatNeedsBreak, type BreakBeforeMakeRule } from './break-before-make.ts';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
+import type { BreakBeforeMakeRule } from './break-before-make.ts';
 import type { AccessObserver } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
-import { MemberSets } from './member-sets.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { checkPage } from './mmu.ts';
 import { cacheable, isLeaf, leafAddress, NO_TRANSLATION, offered } from './offered.ts';
 import { SaturatedMmu, translateOperation } from './saturated-mmu.ts';
-import { Fault, indexOf, isGlobal, type WalkLevel, type WalkShape } from './walk.ts';
-
-/** Words per CPU that say what is loaded: root frame plus one (0: no tree), address space. */
-const WORDS_PER_CPU = 2;
+import { Saturation } from './saturation.ts';
+import { Fault, isGlobal, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** Options of a {@link SaturatedTlb}. */
 export interface SaturatedTlbOptions {
@@ -109,24 +103,14 @@ export class SaturatedTlb {
   readonly mmus: readonly SaturatedMmu[];
   /** Who sees every access that goes through: a check that no translation is used after its flush, for instance. */
   monitors: readonly AccessObserver[] = [];
-  readonly #members: MemberSets;
-  /**
-   * Per CPU, space and page: levels, a bit each, whose entry may be cached as not present. Null: such entries are not
-   * cached.
-   */
-  readonly #invalid: Region | null;
-  readonly #loaded: Region;
-  /** Per CPU and space: the address space plus one whose entries are kept there. */
-  readonly #tags: Region;
-  /** Per CPU: 1 while its hardware translates nothing. Null: it always does. */
-  readonly #suspended: Region | null;
+  /** What they hold. */
+  readonly #state: Saturation;
   readonly #pages: readonly number[];
   readonly #spaces: number;
   /** Null where stores are in memory at once. */
   readonly #inFlight: InFlight | null;
   readonly #faultsInvalidate: boolean;
   readonly #dirtyBits: boolean;
-  readonly #rule: BreakBeforeMakeRule | null;
   readonly #frames: Frames;
   readonly #shape: WalkShape;
 
@@ -156,67 +140,34 @@ export class SaturatedTlb {
       name = 'tlb',
     } = options;
     this.#dirtyBits = dirtyBits;
-    this.#rule = options.breakBeforeMake ?? null;
     this.#faultsInvalidate = faultsInvalidate;
     this.#pages = pages;
     this.#spaces = spaces;
     this.#frames = frames;
     this.#shape = shape;
-    const words = builder.layout.initial();
     const asids = roots.map((_, cpu) => (typeof asid === 'number' ? asid : (asid[cpu] ?? 0)));
-    const perSpace = <T>(values: (root: number, asid: number) => readonly T[]): T[] =>
-      roots.flatMap((from, cpu) => {
-        const own = asids[cpu] as number;
-        return Array.from({ length: spaces }, (_, space) => values(space === own % spaces ? from : -1, own)).flat();
-      });
-    const sizes = { spaces, pages: pages.length, levels: shape.levels.length };
-    const first = perSpace((from) => pages.flatMap((vpn) => this.#initialMembers(words, from, vpn)));
-    this.#members = new MemberSets(builder, `${name}.members`, sizes, first);
-    this.#invalid = cachesInvalid
-      ? builder.region(`${name}.invalid`, cpuNames.length * spaces * pages.length, {
-          initial: perSpace((from) => pages.map((vpn) => this.#initialInvalid(words, from, vpn))),
-          memory: 'ghost',
-        })
-      : null;
-    this.#loaded = builder.region(`${name}.loaded`, cpuNames.length * WORDS_PER_CPU, {
-      initial: roots.flatMap((from, cpu) => [from + 1, asids[cpu] as number]),
-      memory: 'ghost',
+    this.#state = new Saturation(builder, {
+      name,
+      cpuNames,
+      frames,
+      shape,
+      pages,
+      roots,
+      asids,
+      spaces,
+      dirtyBits,
+      cachesInvalid,
+      suspendable,
+      rule: options.breakBeforeMake ?? null,
     });
-    this.#tags = builder.region(`${name}.tags`, cpuNames.length * spaces, {
-      initial: perSpace((from, own) => [from >= 0 ? own + 1 : 0]),
-      memory: 'ghost',
-    });
-    this.#suspended = suspendable ? builder.region(`${name}.suspended`, cpuNames.length, { memory: 'ghost' }) : null;
     this.#inFlight = builder.memoryModel === 'tso' ? new InFlight(builder, name, frames, cpuNames.length) : null;
-    const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#saturate(cx, cpu));
+    const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#state.saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
     this.mmus = cpuNames.map(
       (cpuName, cpu) =>
         new SaturatedMmu(builder, cpuName, cpu, this, { root: roots[cpu] ?? root, asid: asids[cpu] ?? 0 }),
     );
-  }
-
-  /**
-   * What a tree that exists from the start offers for a page: one member per level, as far down as there are tables.
-   */
-  #initialMembers(words: Int32Array, root: number, vpn: number): number[] {
-    let table = root;
-    return this.#shape.levels.map((level, depth) => {
-      const entry = table < 0 ? 0 : (words[this.#frames.entry(table, indexOf(level, vpn)).address] as number);
-      const present = (entry & _PAGE_PRESENT) !== 0;
-      table = present && !isLeaf(this.#shape, depth, entry) ? pte_pfn(entry) : -1;
-      return present ? this.#cached(entry) : NO_TRANSLATION;
-    });
-  }
-
-  /** The level at which a walk of such a tree ends without a translation, as a bit. */
-  #initialInvalid(words: Int32Array, root: number, vpn: number): number {
-    const members = this.#initialMembers(words, root, vpn);
-    const end = members.indexOf(NO_TRANSLATION);
-    const last = members[end - 1] ?? NO_TRANSLATION;
-    if (root < 0 || end < 0 || (end > 0 && isLeaf(this.#shape, end - 1, last))) return 0;
-    return 1 << end;
   }
 
   /** Index of the MMU actor of each CPU. */
@@ -241,29 +192,29 @@ export class SaturatedTlb {
 
   /** The words that {@link isStale} may read, besides the frames'. */
   get words(): readonly number[] {
-    return [this.#members.region, this.#loaded].flatMap(({ base, cells }) =>
+    return [this.#state.members.region, this.#state.loaded].flatMap(({ base, cells }) =>
       Array.from({ length: cells }, (_, i) => base + i),
     );
   }
 
   /** Frame of the root table that a CPU has loaded: what CR3 or TTBR0 says; -1: none. */
   root(read: (address: number) => number, cpu: number): number {
-    return read(this.#rootAddress(cpu)) - 1;
+    return read(this.#state.rootAddress(cpu)) - 1;
   }
 
   /** The words of {@link root} and {@link addressSpace}. */
   get loadedWords(): readonly number[] {
-    return Array.from({ length: this.#loaded.cells }, (_, i) => this.#loaded.base + i);
+    return Array.from({ length: this.#state.loaded.cells }, (_, i) => this.#state.loaded.base + i);
   }
 
   /** The address space that a CPU has loaded: its ASID or PCID. */
   addressSpace(read: (address: number) => number, cpu: number): number {
-    return read(this.#rootAddress(cpu) + 1);
+    return read(this.#state.rootAddress(cpu) + 1);
   }
 
   /** True if the CPU may hold a translation of the page that memory no longer offers. */
   isStale(read: (address: number) => number, cpu: number, vpn: number): boolean {
-    const root = read(this.#rootAddress(cpu)) - 1;
+    const root = read(this.#state.rootAddress(cpu)) - 1;
     const now = offered(read, this.#frames, this.#shape, root, vpn);
     return this.leaves(read, cpu, this.pageNumber(vpn)).some((member) => cacheable(member) !== now);
   }
@@ -271,12 +222,13 @@ export class SaturatedTlb {
   /** The translations of a page that an access may use: those of the address space that is loaded, and global ones. */
   leaves(read: (address: number) => number, cpu: number, page: number): number[] {
     const leaves: number[] = [];
-    const loaded = read(this.#rootAddress(cpu)) === 0 ? -1 : read(this.#rootAddress(cpu) + 1) % this.#spaces;
+    const loaded =
+      read(this.#state.rootAddress(cpu)) === 0 ? -1 : read(this.#state.rootAddress(cpu) + 1) % this.#spaces;
     for (let i = 0; i < this.#spaces; i++) {
       // The loaded one first.
       const space = loaded < 0 ? i : (loaded + i) % this.#spaces;
       for (let depth = 0; depth < this.#shape.levels.length; depth++)
-        for (const entry of this.#members.list(read, this.#members.at(cpu, space, page, depth)))
+        for (const entry of this.#state.members.list(read, this.#state.members.at(cpu, space, page, depth)))
           if (isLeaf(this.#shape, depth, entry) && (space === loaded || isGlobal(entry)) && !leaves.includes(entry))
             leaves.push(entry);
     }
@@ -290,50 +242,16 @@ export class SaturatedTlb {
   outcomes(cx: OperationContext, cpu: number, page: number, write: boolean): number {
     const read = (address: number): number => cx.read(address);
     const held = this.leaves(read, cpu, page).length;
-    if (held === 0 || !this.#mayFail(read, cpu, page)) return Math.max(1, held);
+    if (held === 0 || !this.#state.mayFail(read, cpu, page)) return Math.max(1, held);
     for (let branch = 0; branch < held; branch++)
       if (this.resolve(cx, cpu, page, write, branch).fault === Fault.notPresent) return held;
     return held + 1;
   }
 
-  /** Whether a miss may end in a fault: memory, or what is cached of it, has an entry that is not present. */
-  #mayFail(read: (address: number) => number, cpu: number, page: number): boolean {
-    const root = read(this.#rootAddress(cpu)) - 1;
-    if (root < 0) return true;
-    const space = read(this.#rootAddress(cpu) + 1) % this.#spaces;
-    if (this.#invalid && read(this.#invalidAddress(this.#invalid, cpu, space, page)) !== 0) return true;
-    return this.#failingLevels(read, cpu, space, page, root) !== 0;
-  }
-
-  /**
-   * Levels, a bit each, at which a walk may find an entry that is not present: from the root, or from a table it may
-   * have a pointer to.
-   */
-  #failingLevels(read: (address: number) => number, cpu: number, space: number, page: number, root: number): number {
-    const vpn = this.#pages[page] as number;
-    let levels = 0;
-    let tables = [root];
-    for (let depth = 0; tables.length > 0; depth++) {
-      const index = indexOf(this.#shape.levels[depth] as WalkLevel, vpn);
-      for (const table of tables) {
-        const entry = read(this.#frames.entries.base + table * this.#frames.entriesPerTable + index);
-        if ((entry & _PAGE_PRESENT) === 0) levels |= 1 << depth;
-      }
-      tables = this.#tablesBehind(read, this.#members.at(cpu, space, page, depth), depth);
-    }
-    return levels;
-  }
-
-  /** Frames of the tables to which members of a set point. */
-  #tablesBehind(read: (address: number) => number, set: number, depth: number): number[] {
-    const members = this.#members.list(read, set);
-    return members.filter((entry) => !isLeaf(this.#shape, depth, entry)).map(pte_pfn);
-  }
-
   /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
   use(cx: OperationContext, cpu: number, page: number, entry: number, write = false): void {
     checkPage(cx, this.#frames, pte_pfn(entry));
-    const root = cx.read(this.#rootAddress(cpu)) - 1;
+    const root = cx.read(this.#state.rootAddress(cpu)) - 1;
     for (const monitor of this.monitors) monitor.used(cx, root, this.#pages[page] as number, entry, cpu, write);
   }
 
@@ -347,7 +265,7 @@ export class SaturatedTlb {
       (word) => cx.read(word),
       this.#frames,
       this.#shape,
-      cx.read(this.#rootAddress(cpu)) - 1,
+      cx.read(this.#state.rootAddress(cpu)) - 1,
       this.#pages[page] as number,
     );
     const now = address < 0 ? NO_TRANSLATION : cx.read(address);
@@ -381,7 +299,7 @@ export class SaturatedTlb {
     if (resolved.fault === Fault.none) {
       const { entry } = resolved;
       if (!cx.storeBuffered(data(pte_pfn(entry)), value)) return BLOCKED;
-      const space = cx.read(this.#rootAddress(cpu) + 1) % this.#spaces;
+      const space = cx.read(this.#state.rootAddress(cpu) + 1) % this.#spaces;
       const translation = { page, space, global: isGlobal(entry), large: (entry & _PAGE_PSE) !== 0 };
       this.#inFlight?.entered(cx, cpu, pte_pfn(entry), translation);
     }
@@ -402,25 +320,25 @@ export class SaturatedTlb {
    * CR3 or TTBR0 of a CPU changes. What another address space had in the same place is forgotten, unless it is global.
    */
   load(cx: OperationContext, cpu: number, event: Root): void {
-    cx.write(this.#rootAddress(cpu), event.root + 1);
-    cx.write(this.#rootAddress(cpu) + 1, event.asid);
+    cx.write(this.#state.rootAddress(cpu), event.root + 1);
+    cx.write(this.#state.rootAddress(cpu) + 1, event.asid);
     if (event.root < 0) return;
     const space = event.asid % this.#spaces;
-    const tag = this.#tags.at(cpu * this.#spaces + space);
+    const tag = this.#state.tags.at(cpu * this.#spaces + space);
     if (cx.read(tag) !== event.asid + 1) {
       cx.write(tag, event.asid + 1);
       this.#pages.forEach((_, page) => {
         this.#shape.levels.forEach((__, depth) =>
-          this.#members.keep(
+          this.#state.members.keep(
             cx,
-            this.#members.at(cpu, space, page, depth),
+            this.#state.members.at(cpu, space, page, depth),
             (entry) => isLeaf(this.#shape, depth, entry) && isGlobal(entry),
           ),
         );
-        if (this.#invalid) cx.write(this.#invalidAddress(this.#invalid, cpu, space, page), 0);
+        if (this.#state.invalid) cx.write(this.#state.invalidAddress(this.#state.invalid, cpu, space, page), 0);
       });
     }
-    this.#saturate(cx, cpu);
+    this.#state.saturate(cx, cpu);
   }
 
   /** A page that faulted loses what is cached for it, where faults do that. */
@@ -431,7 +349,7 @@ export class SaturatedTlb {
       scope: 'page',
       vpn,
       pages: 1,
-      asid: cx.read(this.#rootAddress(cpu) + 1),
+      asid: cx.read(this.#state.rootAddress(cpu) + 1),
       global: true,
       leafOnly: false,
       everyTable: false,
@@ -446,7 +364,7 @@ export class SaturatedTlb {
       this.#pages.forEach((vpn, page) =>
         this.#shape.levels.forEach((level, depth) => {
           const covered = covers(flush, level, vpn);
-          this.#members.keep(cx, this.#members.at(cpu, space, page, depth), (entry) => {
+          this.#state.members.keep(cx, this.#state.members.at(cpu, space, page, depth), (entry) => {
             if (!isLeaf(this.#shape, depth, entry))
               return !concerned || flush.leafOnly || !(covered || flush.everyTable);
             return !covered || (isGlobal(entry) ? !flush.global : !concerned);
@@ -455,7 +373,7 @@ export class SaturatedTlb {
         }),
       );
     }
-    this.#saturate(cx, cpu);
+    this.#state.saturate(cx, cpu);
   }
 
   /** An invalidation of the last level only leaves what is cached of the levels above. */
@@ -467,13 +385,13 @@ export class SaturatedTlb {
     depth: number,
     leafOnly: boolean,
   ): void {
-    if (!this.#invalid || (leafOnly && depth < this.#shape.levels.length - 1)) return;
-    const address = this.#invalidAddress(this.#invalid, cpu, space, page);
+    if (!this.#state.invalid || (leafOnly && depth < this.#shape.levels.length - 1)) return;
+    const address = this.#state.invalidAddress(this.#state.invalid, cpu, space, page);
     cx.write(address, cx.read(address) & ~(1 << depth));
   }
 
   #concernsSpace(cx: OperationContext, cpu: number, space: number, flush: Flush): boolean {
-    const tag = cx.read(this.#tags.at(cpu * this.#spaces + space));
+    const tag = cx.read(this.#state.tags.at(cpu * this.#spaces + space));
     return flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
   }
 
@@ -494,85 +412,12 @@ export class SaturatedTlb {
    * virtual CPUs.
    */
   suspend(cx: OperationContext, cpu: number, suspended: boolean): void {
-    if (!this.#suspended)
+    if (!this.#state.suspended)
       throw new RangeError(
         `mmu: suspend: the saturated TLB was not made for virtual CPUs (CPU ${cpu}): give it the option suspendable`,
       );
-    cx.write(this.#suspended.at(cpu), suspended ? 1 : 0);
-    this.#saturate(cx, cpu);
-  }
-
-  /** Adds everything that memory offers a CPU now, directly or through a table entry it may have cached. */
-  #saturate(cx: OperationContext, cpu: number): void {
-    if (this.#suspended && cx.read(this.#suspended.at(cpu)) !== 0) return;
-    const root = cx.read(this.#rootAddress(cpu)) - 1;
-    if (root < 0) return;
-    const space = cx.read(this.#rootAddress(cpu) + 1) % this.#spaces;
-    const read = (address: number): number => cx.read(address);
-    this.#pages.forEach((vpn, page) => {
-      let tables = [root];
-      for (let depth = 0; tables.length > 0; depth++) {
-        const set = this.#members.at(cpu, space, page, depth);
-        for (const table of tables) this.#offer(cx, set, cpu, table, this.#shape.levels[depth] as WalkLevel, vpn);
-        tables = this.#tablesBehind(read, set, depth);
-      }
-      if (!this.#invalid) return;
-      const address = this.#invalidAddress(this.#invalid, cpu, space, page);
-      const before = read(address);
-      const after = before | this.#failingLevels(read, cpu, space, page, root);
-      if (after !== before) cx.write(address, after);
-    });
-  }
-
-  /** A frame that has never been allocated holds no table yet: the tree is still being set up. */
-  #offer(cx: OperationContext, set: number, cpu: number, table: number, level: WalkLevel, vpn: number): void {
-    const state = cx.read(this.#frames.state.base + table);
-    if (state === FrameKind.free) return;
-    if (state !== FrameKind.table) {
-      cx.fail(
-        FREED_FRAME,
-        () => `${this.mmus[cpu]?.name ?? '?'} may walk 0x${table.toString(16)}, a ${level.name} table no more`,
-      );
-      return;
-    }
-    const entry = cx.read(this.#frames.entries.base + table * this.#frames.entriesPerTable + indexOf(level, vpn));
-    if ((entry & _PAGE_PRESENT) === 0) return;
-    if (this.#rule !== null) this.#checkChange(cx, this.#rule, set, cpu, level, vpn, entry);
-    this.#members.add(cx, set, this.#cached(entry));
-  }
-
-  /** What memory offers now must agree with everything that the CPU may hold in its place. */
-  #checkChange(
-    cx: OperationContext,
-    rule: BreakBeforeMakeRule,
-    set: number,
-    cpu: number,
-    level: WalkLevel,
-    vpn: number,
-    entry: number,
-  ): void {
-    const depth = this.#shape.levels.indexOf(level);
-    const now = { entry, leaf: isLeaf(this.#shape, depth, entry) };
-    for (const member of this.#members.list((address) => cx.read(address), set)) {
-      const old = { entry: member, leaf: isLeaf(this.#shape, depth, member) };
-      const what = changeThatNeedsBreak(old, now, rule);
-      if (what === null) continue;
-      cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.mmus[cpu]?.name ?? '?', vpn, what, member, entry));
-      return;
-    }
-  }
-
-  /** What is cached of an entry. */
-  #cached(entry: number): number {
-    return this.#dirtyBits ? entry & ~_PAGE_ACCESSED : cacheable(entry);
-  }
-
-  #rootAddress(cpu: number): number {
-    return this.#loaded.base + cpu * WORDS_PER_CPU;
-  }
-
-  #invalidAddress(invalid: Region, cpu: number, space: number, page: number): number {
-    return invalid.at((cpu * this.#spaces + space) * this.#pages.length + page);
+    cx.write(this.#state.suspended.at(cpu), suspended ? 1 : 0);
+    this.#state.saturate(cx, cpu);
   }
 }
 

@@ -6,6 +6,7 @@ export {
   type FoldOptions,
   type TimeOptions,
 } from './columns.ts';
+export { pageHtml, type Page, type Plot, type PlotLibrary } from './page.ts';
 export { placementsOf, type Placement } from './frames.ts';
 export { ftraceText, type FtraceOptions } from './ftrace.ts';
 export { Histogram, histogramText, type HistogramOptions } from './histogram.ts';

@@ -62,10 +62,29 @@ const quick: Readonly<Record<string, readonly string[]>> = {
   'ksm-vs-gup': ['pin-recheck', 'no-recheck', 'count-before-clear', 'no-count'],
 };
 
+/** Whose counterexamples lie deep in large spaces: any of them will do. */
+const deepFirst = new Set([
+  'secondary-tlb-order notify-under-ptl',
+  'secondary-tlb-order notify-with-flush',
+  'secondary-tlb-order notify-at-end-only',
+  'secondary-tlb-order never',
+  'cow-vs-secondary option-3-nested-bracket',
+  'cow-vs-secondary E4/arm64-nested-bracket',
+]);
+
+/** Expected to be safe, and too large for any search so far: docs/arm.md says so. */
+const unfinished = new Set([
+  'cow-vs-secondary E5/guest-and-device',
+  'cow-vs-secondary option-3-nested-bracket/leave',
+  'cow-vs-secondary option-3-nested-bracket/alone',
+]);
+
 const rows = scenarios.flatMap((scenario: Scenario) =>
   scenario.variants.flatMap((variant) => {
     const verdict = expectedVerdict(variant, 'arm');
-    const here = deep || quick[scenario.name]?.includes(variant.name) === true;
+    const here = deep
+      ? !unfinished.has(`${scenario.name} ${variant.name}`)
+      : quick[scenario.name]?.includes(variant.name) === true;
     return verdict === null || !here ? [] : [[scenario.name, variant.name, verdict] as const];
   }),
 );
@@ -79,7 +98,8 @@ describe('on arm', () => {
 
   it.each(rows)('%s / %s is %s', async (scenario, variant, verdict) => {
     const resolved = resolveScenario(scenarios, { scenario, variant, memoryModel: 'arm' });
-    const result = await explore(resolved.build(), { interleavingsStatesMax: 0 });
+    const search = deepFirst.has(`${scenario} ${variant}`) ? 'dfs' : 'bfs';
+    const result = await explore(resolved.build(), { interleavingsStatesMax: 0, search });
     expect(result.verdict).toBe(verdict);
     expect(agrees(resolved.expected, result.verdict)).toBe(true);
   });

@@ -6,6 +6,7 @@ export const comparisons: Readonly<Record<string, (each: EachRow, patch?: Patch)
   'pv-flush': async (each) => (await import('./kvm-pv-flush.cost.ts')).comparePvFlush(each),
   contpte: async (each, patch) => (await import('./contpte/contpte.cost.ts')).compareContpte(each, patch),
   'lazy-mmu': async (each) => (await import('./lazy-mmu/lazy-mmu.cost.ts')).compareLazyMmu(each),
+  published: async (each) => (await import('./published/published.ts')).comparePublished(each),
   'ptdump-vmalloc': async (each, patch) => (await import('./ptdump-vmalloc.cost.ts')).comparePtdumpVmalloc(each, patch),
 };
 

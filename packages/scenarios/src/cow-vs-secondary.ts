@@ -8,7 +8,7 @@
  */
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { point, program, routine, type Property, type Region, type Steps, type System } from '@shootdown/machine';
+import { point, program, type Property, type Region, type Steps, type System } from '@shootdown/machine';
 import { handle_mm_fault, secondary } from '@shootdown/mm';
 import { pte_pfn, pte_present, type SaturatedTlb } from '@shootdown/mmu';
 import type { Kvm } from '@shootdown/mmu-notifier';
@@ -22,6 +22,7 @@ import {
   type PrimaryCpu,
   type SecondaryMachine,
 } from './secondary-machine.ts';
+import { otherThread } from './tasks.ts';
 
 const VERSION = 1;
 const PAGE = 0;
@@ -29,17 +30,18 @@ const PAGE = 0;
 const OTHER_THREAD = 1;
 const READ = { page: PAGE, version: 0 } as const;
 
-const other_thread = routine(
-  'other thread',
-  function* ({ kernel, mm }: SecondaryMachine, cpu: Cpu, does: CowVariant['other']): Steps {
-    if (does === 'reads twice') yield* secondary.user_reads_twice(kernel, cpu, mm, PAGE);
-    else if ((yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION)) < 0 && does === 'faults') {
-      yield* point('other thread');
-      yield* handle_mm_fault(kernel, cpu, mm, PAGE, true);
-      yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION);
-    }
-  },
-);
+const other_thread = otherThread(function* (
+  { kernel, mm }: SecondaryMachine,
+  cpu: Cpu,
+  does: CowVariant['other'],
+): Steps {
+  if (does === 'reads twice') yield* secondary.user_reads_twice(kernel, cpu, mm, PAGE);
+  else if ((yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION)) < 0 && does === 'faults') {
+    yield* point('other thread');
+    yield* handle_mm_fault(kernel, cpu, mm, PAGE, true);
+    yield* secondary.cpu_access(kernel, cpu, PAGE, VERSION);
+  }
+});
 
 const cow: PrimaryCpu = {
   accesses: true,

@@ -2,7 +2,7 @@
  * The small machine on which flushes are explored: one page that is mapped from the start, the saturated TLB, and the
  * check that nothing uses its translation after a flush of it has completed.
  */
-import { addCpu, startCpu, user_mode, type Cpu } from '@shootdown/cpu';
+import { addCpu, startCpu, user_mode, type Cpu, schedules } from '@shootdown/cpu';
 import { addVcpu, KVM_VCPU_FLUSH_TLB, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
 import {
   Frames,
@@ -28,6 +28,7 @@ import {
   type KvmTlbOptions,
   type X86Tlb,
   type X86TlbOptions,
+  use_global_asid,
 } from '@shootdown/mm';
 import {
   _PAGE_PRESENT,
@@ -41,6 +42,7 @@ import {
   tinyShape,
   type MmuInstructions,
 } from '@shootdown/mmu';
+import { madvises } from './tasks.ts';
 
 /** The page that is unmapped, whose frame is the first after the tables; and the page beside it, where there is one. */
 export const PAGE = 0;
@@ -172,8 +174,19 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
 }
 
 /** A task of the first mm gives the page back. */
-export const unmap = routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
+export const unmap = madvises(function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
   yield* madvise_dontneed(kernel, cpu, mms[0] as Mm, PAGE, PAGE + 1);
+});
+
+/**
+ * CPU 0 decides that the mm shall have a global ASID, goes on with another of its threads, which changes to it, and
+ * unmaps.
+ */
+export const getsGlobalAsid = routine('getsGlobalAsid', function* (machine: FlushMachine, cpu: Cpu): Steps {
+  const mm = machine.mms[0] as Mm;
+  yield* use_global_asid(machine.x86.state, mm);
+  yield* machine.kernel.arch.switch_mm(cpu, mm);
+  yield* unmap(machine, cpu);
 });
 
 /** A task accesses the page at any time, then computes. */
@@ -185,14 +198,14 @@ export function accesses(name: string): CpuRoutine {
 }
 
 /** A CPU runs the first mm, so that it may have the page in its TLB, then another, and comes back to it. */
-export const comesBack = routine('schedule', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
+export const comesBack = schedules(function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
   yield* kernel.arch.switch_mm(cpu, mms[1] as Mm);
   yield* kernel.arch.switch_mm(cpu, mms[0] as Mm);
   yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
 });
 
 /** A CPU comes to run the first mm. */
-export const comes = routine('schedule', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
+export const comes = schedules(function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
   yield* kernel.arch.switch_mm(cpu, mms[0] as Mm);
   yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
 });

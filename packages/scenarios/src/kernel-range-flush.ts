@@ -6,7 +6,7 @@
  * it runs.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
+import { addCpu, startCpu, type Cpu, schedules } from '@shootdown/cpu';
 import {
   clearBits,
   Frames,
@@ -129,7 +129,7 @@ const vunmap = routine('vunmap', function* (machine: KernelRangeMachine, cpu: Cp
 });
 
 /** CPU 1 goes to another address space, and uses the address once it has been given out again. */
-const schedule = routine('schedule', function* (machine: KernelRangeMachine, cpu: Cpu): Steps {
+const schedule = schedules(function* (machine: KernelRangeMachine, cpu: Cpu): Steps {
   const mmu = machine.mmus[cpu.id] as MmuInstructions;
   yield* mmu.load_root(ROOT_2, ASID_2, false);
   yield* clearBits(machine.cpumask, 1 << cpu.id, { label: 'cpumask_clear_cpu(self, mm_cpumask(prev))' });

@@ -7,15 +7,11 @@
  * native_flush_tlb_multi(), flush_tlb_func(), leave_mm().
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { do_idle, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
-import { assertThat, load, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { do_idle, local_irq_restore, local_irq_save, type Cpu, schedules } from '@shootdown/cpu';
+import { assertThat, load, type Property, type Steps, type System } from '@shootdown/machine';
 import {
-  free_pgd_range,
+  gup,
   hypercallTlbFlush,
-  tlb_finish_mmu,
-  tlb_gather_mmu,
-  unmap_page_range,
-  use_global_asid,
   type HypercallTlbOptions,
   type InvlpgbOptions,
   type Mm,
@@ -30,6 +26,7 @@ import {
   unmap,
   type CpuRoutine,
   type FlushMachine,
+  getsGlobalAsid,
 } from './flush-machine.ts';
 
 interface Design extends Variant {
@@ -161,33 +158,22 @@ const designs: readonly Design[] = [
 ];
 
 /** CPU 0 gives the page back and the tables that led to it. */
-const removesTables = routine('unmap_region', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
-  const tlb = yield* tlb_gather_mmu(mms[0] as Mm);
-  yield* unmap_page_range(kernel, cpu, tlb, PAGE, PAGE + 1);
-  yield* free_pgd_range(kernel, tlb, PAGE, NEIGHBOUR + 1, 0, Number.POSITIVE_INFINITY);
-  yield* tlb_finish_mmu(kernel, cpu, tlb);
-});
-
-const getsGlobalAsid = routine('getsGlobalAsid', function* (machine: FlushMachine, cpu: Cpu): Steps {
-  yield* use_global_asid(machine.x86.state, machine.mms[0] as Mm);
-  yield* machine.kernel.arch.switch_mm(cpu, machine.mms[0] as Mm);
-  yield* unmap(machine, cpu);
-});
+const removesTables = gup.unmap_region_with_tables(PAGE, NEIGHBOUR + 1);
 
 /** A kernel thread runs on CPU 1 for a while; then it is the mm's own again. */
-const comesBack = routine('schedule', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
+const comesBack = schedules(function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
   yield* kernel.arch.enter_lazy_tlb(cpu);
   yield* kernel.arch.switch_mm(cpu, mms[0] as Mm);
   yield* (kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
 });
 
-const idles = routine('schedule', function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
+const idles = schedules(function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
   yield* kernel.arch.enter_lazy_tlb(cpu);
   yield* do_idle(cpu);
 });
 
 /** cpuidle_enter_state() leaves the mm for a state in which the TLB is flushed. */
-const leaves = routine('schedule', function* ({ kernel, x86: { state } }: FlushMachine, cpu: Cpu): Steps {
+const leaves = schedules(function* ({ kernel, x86: { state } }: FlushMachine, cpu: Cpu): Steps {
   yield* kernel.arch.enter_lazy_tlb(cpu);
   const flags = yield* local_irq_save(cpu);
   if ((yield* load(state.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) !== 0) {

@@ -8,9 +8,10 @@
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
-import { program, routine, SystemBuilder, type Property, type Steps, type System } from '@shootdown/machine';
+import { program, SystemBuilder, type Property, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, gup, Smp } from '@shootdown/mm';
 import { elided } from './flush-machine.ts';
+import { asUser } from './tasks.ts';
 
 type Call = 'dontneed' | 'touch';
 
@@ -301,15 +302,12 @@ function backEnd(flush: PaeVariant['flush'], smp: Smp, everybody: number, vcpu: 
   return flush === 'hypercall' ? gup.hypercall(smp, everybody) : gup.nativeIpi(smp, everybody);
 }
 
-const user = routine(
-  'user',
-  function* (kernel: gup.PaeKernel, cpu: Cpu, design: gup.PaeDesign, calls: readonly Call[]): Steps {
-    for (const call of calls) {
-      if (call === 'touch') yield* gup.handle_mm_fault(kernel, design);
-      else yield* gup.madvise_dontneed(kernel, cpu, design);
-    }
-  },
-);
+const user = asUser(function* (kernel: gup.PaeKernel, cpu: Cpu, design: gup.PaeDesign, calls: readonly Call[]): Steps {
+  for (const call of calls) {
+    if (call === 'touch') yield* gup.handle_mm_fault(kernel, design);
+    else yield* gup.madvise_dontneed(kernel, cpu, design);
+  }
+});
 
 function propertiesOf({ entry }: gup.PaeKernel, vcpu: Vcpu | null): Property[] {
   const [walking, low] = [entry.walking.at(0), entry.low];

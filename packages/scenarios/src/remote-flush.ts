@@ -7,17 +7,18 @@
  * changes to such a global ASID while its CPUs run and switch.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import type { Cpu } from '@shootdown/cpu';
-import { routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { type Property, type System } from '@shootdown/machine';
+import { hypercallTlbFlush, type HypercallTlbOptions, type InvlpgbMutant, type X86TlbMutant } from '@shootdown/mm';
 import {
-  hypercallTlbFlush,
-  use_global_asid,
-  type HypercallTlbOptions,
-  type InvlpgbMutant,
-  type Mm,
-  type X86TlbMutant,
-} from '@shootdown/mm';
-import { accesses, comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
+  accesses,
+  comesBack,
+  flushMachine,
+  PAGE,
+  startMachine,
+  unmap,
+  type FlushMachine,
+  getsGlobalAsid,
+} from './flush-machine.ts';
 
 /** How the machine flushes. */
 interface Design extends Variant {
@@ -108,17 +109,6 @@ const designs: readonly Design[] = [
     memoryModel: 'tso',
   },
 ];
-
-/**
- * CPU 0 decides that the mm shall have a global ASID, goes on with another of its threads, which changes to it, and
- * unmaps.
- */
-const getsGlobalAsid = routine('getsGlobalAsid', function* (machine: FlushMachine, cpu: Cpu): Steps {
-  const mm = machine.mms[0] as Mm;
-  yield* use_global_asid(machine.x86.state, mm);
-  yield* machine.kernel.arch.switch_mm(cpu, mm);
-  yield* unmap(machine, cpu);
-});
 
 /** Builds the machine of a variant. */
 function buildRemoteFlush({ variant, memoryModel }: BuildRequest<Design>): System {

@@ -35,6 +35,7 @@ import {
   tinyShape,
   type MmuInstructions,
 } from '@shootdown/mmu';
+import { asUser } from './tasks.ts';
 
 interface Design extends Variant {
   readonly fence: VmapFence;
@@ -151,7 +152,7 @@ const vmalloc = routine('vmalloc', function* (machine: RiscvMachine, cpu: Cpu): 
 });
 
 /** Another hart uses each mapping that it hears of. */
-const user = routine('user', function* (machine: RiscvMachine, cpu: Cpu): Steps {
+const user = asUser(function* (machine: RiscvMachine, cpu: Cpu): Steps {
   const { mmus, vmap, published, mappings } = machine;
   for (let page = 0; page < mappings; page++) {
     if ((yield* load(published, { label: `pointer to page ${page}` })) <= page) return;

@@ -8,7 +8,7 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { program, routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { program, type Property, type Steps, type System } from '@shootdown/machine';
 import { secondary, type IpiTlbOptions } from '@shootdown/mm';
 import { pte_write } from '@shootdown/mmu';
 import {
@@ -20,6 +20,7 @@ import {
   type SecondaryMachine,
   type SecondaryMachineOptions,
 } from './secondary-machine.ts';
+import { otherThread } from './tasks.ts';
 
 /** A variant with the parts it is built from. */
 interface OrderVariant extends Variant {
@@ -123,7 +124,7 @@ const orderVariants: readonly OrderVariant[] = [
 ];
 
 /** Writes to A, then to B, if it can at once: whoever has no writable entry yet gives up. */
-const writes_in_order = routine('other thread', function* ({ kernel }: SecondaryMachine, cpu: Cpu): Steps {
+const writes_in_order = otherThread(function* ({ kernel }: SecondaryMachine, cpu: Cpu): Steps {
   if ((yield* secondary.cpu_access(kernel, cpu, A, VERSION)) < 0) return;
   yield* secondary.cpu_access(kernel, cpu, B, VERSION);
 });

@@ -7,10 +7,11 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { type Property, type Steps, type System } from '@shootdown/machine';
 import type { Mm, X86TlbMutant } from '@shootdown/mm';
 import type { MmuInstructions } from '@shootdown/mmu';
 import { comes, comesBack, flushMachine, PAGE, startMachine, unmap, type FlushMachine } from './flush-machine.ts';
+import { madvises } from './tasks.ts';
 
 interface Design extends Variant {
   readonly mutant?: X86TlbMutant;
@@ -86,7 +87,7 @@ const designs: readonly Design[] = [
 ];
 
 /** CPU 0, which may be alone on the mm, accesses what it has unmapped. */
-const unmapsAndAccesses = routine('madvise', function* (machine: FlushMachine, cpu: Cpu): Steps {
+const unmapsAndAccesses = madvises(function* (machine: FlushMachine, cpu: Cpu): Steps {
   yield* unmap(machine, cpu);
   yield* (machine.kernel.mmus[cpu.id] as MmuInstructions).access(PAGE, false);
 });

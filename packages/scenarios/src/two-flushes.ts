@@ -7,7 +7,7 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
-import { routine, type Property, type Steps, type System } from '@shootdown/machine';
+import { type Property, type Steps, type System } from '@shootdown/machine';
 import {
   hypercallTlbFlush,
   zap_page_range_single,
@@ -17,6 +17,7 @@ import {
 } from '@shootdown/mm';
 import { FlushMonitor, type MmuInstructions } from '@shootdown/mmu';
 import { flushMachine, NEIGHBOUR, PAGE, startMachine, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
+import { madvises } from './tasks.ts';
 
 interface Design extends Variant {
   /** Both threads give the same page back. Default: each gives one back. */
@@ -94,7 +95,7 @@ const designs: readonly Design[] = [
  * if it was somebody else who took it away.
  */
 function givesBack(promise: FlushMonitor, page: number, touches: readonly number[]): CpuRoutine {
-  return routine('madvise', function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
+  return madvises(function* ({ kernel, mms }: FlushMachine, cpu: Cpu): Steps {
     yield* zap_page_range_single(kernel, cpu, mms[0] as Mm, page, page + 1);
     yield* promise.begin(cpu.id, page, page + 1);
     yield* promise.end(cpu.id, page, page + 1);

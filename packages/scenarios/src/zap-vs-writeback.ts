@@ -13,6 +13,7 @@ import { point, routine, type Property, type Steps, type System } from '@shootdo
 import { filemap, type Mm } from '@shootdown/mm';
 import { Fault, pte_dirty, pte_write, type SaturatedMmu } from '@shootdown/mmu';
 import { flushMachine, PAGE, startMachine, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
+import { userCode } from './tasks.ts';
 
 interface Design extends Variant {
   readonly writeback: filemap.WritebackDesign;
@@ -122,7 +123,7 @@ const STORES = 2;
 function tasks(folio: filemap.FileFolio, { writeback }: Design): readonly CpuRoutine[] {
   return [
     routine('unmap_vmas', (_: FlushMachine, cpu: Cpu) => filemap.zap_page_range(folio, cpu, PAGE, V6_2)),
-    routine('user code', function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
+    userCode(function* ({ kernel }: FlushMachine, cpu: Cpu): Steps {
       const mmu = kernel.mmus[cpu.id] as SaturatedMmu;
       for (let value = 1; value <= STORES; value++) {
         yield* point('store', value);

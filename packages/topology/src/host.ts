@@ -62,15 +62,22 @@ export function assembleHost(
   const onCpu: Vcpu[][] = Array.from({ length: topology.cpus }, () => []);
   let next = 0;
   const vms = host.vms.map((description, index) => {
+    const pins = description.cpus;
+    const cpuOf = (vcpu: number): number =>
+      pins ? (pins[vcpu % pins.length] as number) : (next + vcpu) % topology.cpus;
+    const before = onCpu.map((vcpus) => vcpus.length);
+    const first = (vcpu: number): boolean =>
+      before[cpuOf(vcpu)] === 0 && !Array.from({ length: vcpu }, (_, i) => cpuOf(i)).includes(cpuOf(vcpu));
     const scope = new ScopedBuilder(builder, description.name);
     const guest = assembleVm(scope, topology, host, description, shape, {
       stage: second?.stages[index] ?? null,
-      tlbOf: (vcpu) => second?.tlbs[(next + vcpu) % topology.cpus] ?? null,
+      tlbOf: (vcpu) => second?.tlbs[cpuOf(vcpu)] ?? null,
       ...parts,
       vpidOf: (vcpu) => next + vcpu + 1,
-      waits: (vcpu) => next + vcpu >= topology.cpus,
+      waits: (vcpu) => !first(vcpu),
     });
-    for (const vcpu of guest.vcpus) onCpu[next++ % topology.cpus]?.push(vcpu);
+    guest.vcpus.forEach((vcpu, i) => onCpu[cpuOf(i)]?.push(vcpu));
+    next += guest.vcpus.length;
     return guest;
   });
   addPhysicalCpus(builder, topology, host, parts.hertz, onCpu);

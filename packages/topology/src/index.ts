@@ -14,4 +14,6 @@ export {
   type TopologyInput,
 } from './schema.ts';
 export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';
+export type { KernelRange } from './kernel-tables.ts';
 export type { OnRoutine } from './routine-times.ts';
+export { partsOf, type Part } from './parts.ts';

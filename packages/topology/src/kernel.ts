@@ -26,6 +26,7 @@ import {
 } from '@shootdown/mm';
 import { addTimer } from './timer.ts';
 import { areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
+import { addKernelTables } from './kernel-tables.ts';
 import { addScheduler, sharedCpus, type Tasks } from './tasks.ts';
 import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
 
@@ -159,6 +160,7 @@ function startThreads(
   processes: readonly ProcessState[],
   tasks: Tasks | null,
 ): Pick<StartedKernel, 'processors' | 'end'> {
+  const ranges = addKernelTables(description, builder, kernel.cpus, smp);
   const alone = new Map<number, { program: Program; returns: boolean }>();
   const sharing: Program[] = [];
   description.processes.forEach(({ name, threads }, p) => {
@@ -173,8 +175,13 @@ function startThreads(
         processNamed: (wanted: string) => named(processes, wanted),
         task,
         scheduler: tasks?.scheduler ?? null,
+        kernelRange: ranges(p, index),
       };
       const mine = own?.get(ownThreadKey(name, index));
+      if (t.routine !== undefined && mine === undefined)
+        throw new ModelError(
+          `topology: ${name}: thread ${index}: routine ${t.routine}: no module exports it: name the module (routines, or --routines)`,
+        );
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
       const work = program(thread, context, index === 0, body);
       if (task) sharing[task.id] = work;

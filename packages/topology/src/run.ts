@@ -3,8 +3,10 @@
  */
 import {
   DirectExecutor,
+  Random,
   VirtualTimeScheduler,
   type Executor,
+  type Operation,
   type SentMessage,
   type TimedStep,
   type VirtualTimeRun,
@@ -14,6 +16,7 @@ import {
 import type { AssembledMachine } from './assemble.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX, type Topology } from './schema.ts';
+import { TimeSeries } from './series.ts';
 import { StealTimes } from './steal-times.ts';
 
 /** Counters of one phase: per counter, per processor. */
@@ -42,6 +45,13 @@ export interface MachineRun {
   /** The choices made; only kept on request. */
   readonly schedule: readonly number[] | null;
   readonly violation: string | null;
+  /** Counters over virtual time: the sum over all processors in each interval, the first of which begins at 0. */
+  readonly series: {
+    readonly intervalNanoseconds: number;
+    readonly counters: Readonly<Record<string, readonly number[]>>;
+  };
+  /** What {@link RunOptions.seed} was. */
+  readonly seed: number;
 }
 
 /** What a run needs of a machine: an {@link AssembledMachine} has it, and so has any system with its costs. */
@@ -63,11 +73,30 @@ export interface RunOptions {
   readonly onStep?: (step: TimedStep, executor: Executor) => boolean | void;
   /** Called when a routine has returned, with the virtual time it took. */
   readonly onRoutine?: OnRoutine;
+  /** Called when a processor has waited before it could perform an operation, with how long. */
+  readonly onWait?: (operation: Operation, processor: number, cycles: number) => void;
+  /**
+   * Processors begin at random times within some microseconds, so that runs of different seeds differ as repetitions of
+   * a measurement do. 0, the default: all begin at once.
+   */
+  readonly seed?: number;
   /** Called with every message between components. */
   readonly onMessage?: (message: SentMessage) => void;
 }
 
-const RUN_KEYS = keysOf<RunOptions>()('stepsMax', 'keepSchedule', 'executor', 'onStep', 'onRoutine', 'onMessage');
+const RUN_KEYS = keysOf<RunOptions>()(
+  'stepsMax',
+  'keepSchedule',
+  'executor',
+  'onStep',
+  'onRoutine',
+  'onWait',
+  'seed',
+  'onMessage',
+);
+
+/** Processors of a run with a seed begin within so many cycles. */
+const SKEW_CYCLES = 30_000;
 
 const START_UP = 'start-up';
 
@@ -83,7 +112,9 @@ export class MachineRunner {
   readonly #schedule: number[] = [];
   readonly #times: RoutineTimes | null;
   readonly #steal: StealTimes | null;
+  readonly #series = new TimeSeries();
   #phase = START_UP;
+  #now = 0;
   #wallSeconds = 0;
   #timeIsUp = false;
   readonly #cyclesMax: number;
@@ -107,6 +138,7 @@ export class MachineRunner {
       ...(machine.untilAtRest && { untilAtRest: machine.untilAtRest }),
       ...(machine.untilZero && { untilZero: machine.untilZero }),
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
+      ...(options.seed ? { firstCycles: skewed(options.seed, machine.system.processors.length) } : {}),
       onStep: (step) => this.#observe(step),
     });
   }
@@ -136,6 +168,11 @@ export class MachineRunner {
       fingerprint: this.#executor.fingerprint,
       schedule: this.#options.keepSchedule ? this.#schedule : null,
       violation: this.#executor.violation?.property ?? null,
+      series: {
+        intervalNanoseconds: (this.#series.intervalCycles / this.#machine.costs.hertz) * NANOSECONDS,
+        counters: this.#series.counts,
+      },
+      seed: this.#options.seed ?? 0,
     };
   }
 
@@ -143,8 +180,11 @@ export class MachineRunner {
     this.#executor.store.commit();
     if (this.#options.keepSchedule) this.#schedule.push(step.entry);
     this.#times?.observe(step);
+    this.#now = step.startCycles + step.durationCycles;
+    if (step.waitedCycles > 0 && step.choice.kind === 'advance' && step.operation !== null)
+      this.#options.onWait?.(step.operation, step.choice.processor, step.waitedCycles);
     this.#steal?.observe(step);
-    if (step.startCycles + step.durationCycles >= this.#cyclesMax) this.#timeIsUp = true;
+    if (this.#now >= this.#cyclesMax) this.#timeIsUp = true;
     if (this.#timeIsUp) return false;
     return this.#options.onStep?.(step, this.#executor);
   }
@@ -158,12 +198,18 @@ export class MachineRunner {
     this.#steal?.counted(processor, counter);
     this.#book((this.#phases[this.#phase] ??= named()), counter, processor, amount);
     this.#book(this.#total, counter, processor, amount);
+    this.#series.add(counter, this.#now, amount);
   }
 
   #book(into: Record<string, number[]>, counter: string, processor: number, amount: number): void {
     const row = (into[counter] ??= this.#machine.system.processors.map(() => 0));
     row[processor] = (row[processor] ?? 0) + amount;
   }
+}
+
+function skewed(seed: number, processors: number): number[] {
+  const random = new Random(seed);
+  return Array.from({ length: processors }, () => random.below(SKEW_CYCLES));
 }
 
 /** An object that has no members but those put into it. */

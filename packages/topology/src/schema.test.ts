@@ -259,7 +259,9 @@ describe('the README', () => {
       { name: 'q', threads: [{ cpu: 1, run: [] }] },
     ];
     for (const last of actions.filter((a) => lasting.includes(a.do)))
-      expect(() => parseTopology(with_({ processes: [first([...others, last]), forked] }))).not.toThrow();
+      expect(() =>
+        parseTopology(with_({ architecture: 'arm64-4k-48', processes: [first([...others, last]), forked] })),
+      ).not.toThrow();
     const known = [...new Set(actions.map((a) => a.do))].sort();
     expect(known).toEqual([
       'compute',
@@ -271,10 +273,13 @@ describe('the README', () => {
       'mmap',
       'mprotect',
       'munmap',
+      'ptdump',
       'repeat',
       'sleep',
       'spin',
       'touch',
+      'vfree',
+      'vmalloc',
       'wait-for-others',
     ]);
   });
@@ -282,7 +287,7 @@ describe('the README', () => {
   test('has every key', () => {
     const full = parseTopology(hosting(vm));
     expect([...keys].sort()).toEqual(
-      [...new Set([...Object.keys(full), 'about', 'lazyMmu', 'runMicroseconds'])].sort(),
+      [...new Set([...Object.keys(full), 'about', 'lazyMmu', 'routines', 'runMicroseconds'])].sort(),
     );
   });
 });

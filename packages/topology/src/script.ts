@@ -35,6 +35,7 @@ import {
   type Kernel,
   type Mm,
 } from '@shootdown/mm';
+import type { KernelRange } from './kernel-tables.ts';
 import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, substitute, type Action } from './schema.ts';
 
 /**
@@ -84,6 +85,8 @@ export interface ThreadContext {
   readonly task: Task | null;
   /** The scheduler of the machine, if some of its CPUs have one. */
   readonly scheduler: Scheduler | null;
+  /** What it has of the kernel's own page table, if it uses it. */
+  readonly kernelRange: KernelRange | null;
   readonly process: ProcessState;
   readonly mm: Mm;
   readonly processNamed: (name: string) => ProcessState;
@@ -242,6 +245,15 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
       yield* returns(context, true);
       for (let left = action.cycles; left > 0; left -= COMPUTE_STEP_CYCLES) yield* computes();
       if (task) runsOn(context, yield* task.scheduler.enter_from_user_mode(task.id));
+      return;
+    case 'vmalloc':
+      if (context.kernelRange) yield* context.kernelRange.map(cpu, action.huge ?? false);
+      return;
+    case 'vfree':
+      if (context.kernelRange) yield* context.kernelRange.unmap();
+      return;
+    case 'ptdump':
+      if (context.kernelRange) yield* context.kernelRange.dump(cpu);
       return;
     case 'count':
       yield* count(action.counter);

@@ -2,7 +2,7 @@
 import { formatSchedule, LiveExecutor, TabulatedExecutor, type Executor, type System } from '@shootdown/machine';
 import {
   counterTable,
-  Histogram,
+  type Histogram,
   histogramText,
   MessageCounts,
   messagesText,
@@ -15,12 +15,14 @@ import { lazy } from '@shootdown/mm';
 import {
   lazyModeOf,
   MachineRunner,
+  partsOf,
   type AssembledMachine,
   type Counters,
   type MachineRun,
   type Runnable,
+  type Topology,
 } from '@shootdown/topology';
-import { parseArguments, required, type Arguments } from '../arguments.ts';
+import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failureLines } from '../failures.ts';
 import { printedHelp } from '../help.ts';
@@ -30,7 +32,10 @@ import { untilDoneOrInterrupted } from '../interrupt.ts';
 import { demoNames, FLUSH_COUNTS, topologyNames } from '../machines.ts';
 import { refuseSaving, runTarget, type RunTarget } from '../run-target.ts';
 import { savedScenario, scenarioFlags } from '../scenario-request.ts';
-import { scheduleTarget } from '../schedule-file.ts';
+import { Latencies } from '../latencies.ts';
+import { runPageHtml } from '../run-page.ts';
+import { runPlaced } from '../run-placed.ts';
+import { fileTarget, scheduleTarget } from '../schedule-file.ts';
 import { TIMELINE_STEPS_MAX, timelineOf, tooLong } from '../timeline.ts';
 import { flushCountFlags, runFlushCounts } from './run-flush-counts.ts';
 
@@ -40,6 +45,10 @@ export const flags = {
   phase: { type: 'string', help: 'timeline of this phase only' },
   executor: { type: 'string', values: ['direct', 'tabulated', 'live'], help: 'direct (default), tabulated or live' },
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
+  routines: { type: 'string', help: 'the module of routines that threads of a topology file run' },
+  report: { type: 'string', help: 'write a page of plots and tables, one HTML file' },
+  timeline: { type: 'string', help: 'write the timeline to a file, for ui.perfetto.dev' },
+  seed: { type: 'string', help: 'CPUs begin at random times: 0, the default, all at once' },
   'max-steps': { type: 'string', help: 'stop after so many steps' },
   'save-schedule': { type: 'string', help: 'write the schedule to a file, for replay' },
   ...scenarioFlags,
@@ -47,17 +56,6 @@ export const flags = {
   ...flushCountFlags,
   help: { type: 'boolean', help: 'this text' },
 } as const;
-
-/** Routines whose latency is worth a histogram. */
-const TIMED_ROUTINES = new Set([
-  'flush_tlb_mm_range',
-  '__flush_tlb_range',
-  'exc_page_fault',
-  'munmap',
-  'mprotect',
-  'madvise_dontneed',
-  'fork',
-]);
 
 const PORTION_STEPS = 20_000;
 const PROGRESS_MS = 1000;
@@ -76,6 +74,46 @@ export async function run(argv: readonly string[]): Promise<number> {
   return name === FLUSH_COUNTS ? await runFlushCounts(args) : await runOne(args, name);
 }
 
+/** What a run shows of one machine as a whole. */
+const WHOLE_ONLY = ['format', 'phase', 'executor', 'messages', 'save-schedule', 'report', 'timeline', 'replace'];
+
+function isPlaced(topology: Topology): boolean {
+  const parts = partsOf(topology);
+  return parts.length > 1 || parts[0]?.placement === 'worker';
+}
+
+async function runInParts(
+  args: Arguments,
+  topology: Topology,
+  stepsMax: number | undefined,
+  seed: number,
+): Promise<number> {
+  const { run: result, parts, latencies, hosts, interrupted } = await runPlaced(topology, stepsMax, seed);
+  const { schedule: _, ...rest } = result;
+  const shown = parts.map(({ name, placement, run, lost }) => ({
+    name,
+    placement,
+    end: run?.end ?? null,
+    steps: run?.steps ?? 0,
+    fingerprint: run?.fingerprint ?? null,
+    lost,
+  }));
+  const histograms = Object.fromEntries(latencies);
+  if (args.has('json'))
+    process.stdout.write(`${JSON.stringify({ name: topology.name, ...rest, histograms, parts: shown, hosts })}\n`);
+  else
+    process.stdout.write(
+      `${topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n` +
+        textTable({
+          columns: ['part', 'placement', 'end', 'steps', 'fingerprint'],
+          rows: shown.map((part) => [part.name, part.placement, part.lost ?? part.end, part.steps, part.fingerprint]),
+        }) +
+        hosts.map((host) => `\n${hostText(host)}`).join(''),
+    );
+  if (shown.some(({ lost }) => lost !== null)) return ExitCode.bounded;
+  return interrupted ? ExitCode.interrupted : exitCodeOfRun(result);
+}
+
 function executorFor(kind: string, system: System): Executor | undefined {
   if (kind === 'live') return new LiveExecutor(system);
   return kind === 'tabulated' ? new TabulatedExecutor(system) : undefined;
@@ -92,18 +130,27 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const of = await runTarget('run', name, args);
   const { machine } = of;
   refuseSaving('run', args, of);
+  const seed = args.whole('seed', 0) ?? 0;
+  if (of.assembled && isPlaced(of.assembled.topology)) {
+    args.refuse(WHOLE_ONLY, 'does not go with virtual machines that have CPUs of their own, which run in parts');
+    return await runInParts(args, of.assembled.topology, stepsMax, seed);
+  }
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
+  const reportPath = args.text('report');
+  if (reportPath !== undefined && of.assembled === null)
+    throw new UsageError('shootdown run: --report belongs to a machine');
+  const report = reportPath === undefined ? null : fileTarget('report', reportPath);
+  const timelinePath = args.text('timeline');
+  const perfetto = timelinePath === undefined ? null : fileTarget('timeline', timelinePath);
   const executor = executorFor(kind, machine.system);
-  const messages = args.has('messages') ? new MessageCounts() : null;
-  const latencies = new Map<string, Histogram>();
+  const messages = args.has('messages') || report !== null ? new MessageCounts() : null;
+  const times = new Latencies();
+  const latencies = times.histograms;
   const runner = new MachineRunner(machine, {
-    onRoutine: (routine, _processor, cycles) => {
-      if (!TIMED_ROUTINES.has(routine)) return;
-      const histogram = latencies.get(routine) ?? new Histogram();
-      latencies.set(routine, histogram);
-      histogram.add(cycles);
-    },
+    onRoutine: times.onRoutine,
+    onWait: times.onWait,
+    seed,
     keepSchedule: target !== null,
     ...(messages && { onMessage: (message) => messages.add(message) }),
     ...(stepsMax === undefined ? {} : { stepsMax }),
@@ -111,15 +158,21 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   });
   // With --json the document is the result, and there is no timeline.
   const timeline = format !== undefined && !args.has('json') ? format : null;
-  let interrupted = await advanceToTheEnd(runner, timeline !== null && phase === undefined);
+  let interrupted = await advanceToTheEnd(runner, perfetto !== null || (timeline !== null && phase === undefined));
   const result = runner.result();
+  if (of.assembled) report?.write(runPageHtml(of.assembled, result, latencies, messages?.list ?? null));
+  if (perfetto !== null) {
+    const { hertz } = machine.costs;
+    const { trace } = await timelineOf(machine, result.steps, undefined, seed);
+    perfetto.write(renderTrace('perfetto', trace, { hertz, width: columns, time: { unit: 'ns', hertz } }));
+  }
   if (timeline !== null)
-    interrupted = (await printTimeline(machine, timeline, result.steps, phase, columns)) || interrupted;
+    interrupted = (await printTimeline(machine, timeline, result.steps, { phase, columns, seed })) || interrupted;
   else
     process.stdout.write(
       args.has('json')
-        ? `${JSON.stringify({ ...runDocument(of, result, latencies), ...(messages && { messages: messages.list }) })}\n`
-        : messages
+        ? `${JSON.stringify({ ...runDocument(of, result, latencies), ...(messages && args.has('messages') && { messages: messages.list }) })}\n`
+        : messages && args.has('messages')
           ? messagesText(messages.list)
           : describeRun(of, result, latencies),
     );
@@ -156,11 +209,10 @@ async function printTimeline(
   machine: Runnable,
   format: TraceFormat,
   steps: number,
-  phase: string | undefined,
-  columns: number,
+  { phase, columns, seed }: { readonly phase: string | undefined; readonly columns: number; readonly seed: number },
 ): Promise<boolean> {
   const { hertz } = machine.costs;
-  const { trace, interrupted } = await timelineOf(machine, steps, phase);
+  const { trace, interrupted } = await timelineOf(machine, steps, phase, seed);
   process.stdout.write(renderTrace(format, trace, { hertz, width: columns, time: { unit: 'ns', hertz } }));
   return interrupted;
 }
@@ -228,7 +280,10 @@ function describeRun(
   }
   text.push('\n', textTable(counterTable(names, { 'busy cycles': [...result.busyCycles] })));
   for (const [routine, histogram] of latencies)
-    text.push('\n', histogramText(histogram, { title: `${routine}()`, unit: 'cycles' }));
+    text.push(
+      '\n',
+      histogramText(histogram, { title: routine.includes(' ') ? routine : `${routine}()`, unit: 'cycles' }),
+    );
   return text.join('');
 }
 

@@ -73,7 +73,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   });
   const hierarchy = new TlbHierarchy(config);
   const others = args.has('contpte')
-    ? mappings.slice(1).map((mapping) => ({ mapping, hierarchy: new TlbHierarchy({ ...config, ...mapping }) }))
+    ? mappings.slice(1).map((mapping) => {
+        const { pageShift } = mapping;
+        return { mapping, hierarchy: new TlbHierarchy({ ...config, pageShift }) };
+      })
     : [];
   const began = performance.now();
   let at = 0;

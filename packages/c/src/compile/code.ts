@@ -72,6 +72,8 @@ export type Instruction =
       readonly b: number;
       readonly cells: number;
     }
+  /** An index that must be one of an array's, or one further where only an address is taken. */
+  | { readonly op: 'within'; readonly line: number; readonly a: number; readonly length: number; readonly text: string }
   /** The address of a field that the scenario has to find; of a pointer, what it holds. */
   | {
       readonly op: 'field';
@@ -172,6 +174,7 @@ export function reads(instruction: Instruction): readonly number[] {
     case 'field':
     case 'branch':
     case 'check':
+    case 'within':
       return [instruction.a];
     case 'binary':
     case 'compare':

@@ -37,8 +37,12 @@ export abstract class Places extends Conversions {
         if (field(node, 'operator').text === '*') return this.#pointee(node, this.expression(field(node, 'argument')));
         break;
       case 'subscript_expression': {
-        const base = this.expression(field(node, 'argument'));
-        return this.#pointee(node, this.added(node, base, this.expression(field(node, 'index')), false));
+        const argument = field(node, 'argument');
+        const array = this.place(argument);
+        const base = this.fetch(argument, array);
+        const index = this.expression(field(node, 'index'));
+        if (array.type.kind === 'array') this.#within(node, index, array.type.length);
+        return this.#pointee(node, this.added(node, base, index, false));
       }
       case 'field_expression':
         return this.#field(node);
@@ -128,14 +132,22 @@ export abstract class Places extends Conversions {
     return this.lenient ? this.undeclared(name) : { kind: 'value', ...this.unknown(node, name) };
   }
 
+  /** An index of an array whose length is known. The address of what comes after it may be taken. */
+  #within(node: Node, index: Operand, length: number): void {
+    if (length === 0 || !isInt(index.type)) return;
+    const isAddress = node.parent?.type === 'pointer_expression' && field(node.parent, 'operator').text === '&';
+    this.emit(node, { op: 'within', a: index.r, length: isAddress ? length + 1 : length, text: quoted(node) });
+  }
+
   /** A variable that every CPU has: which CPU's is said by what is around it. */
-  #perCpu(node: Node, name: string, { of }: ArrayType): Place {
+  #perCpu(node: Node, name: string, { of, length }: ArrayType): Place {
     if (this.#cpu === null)
       return this.wrongPlace(
         node,
         `${name} is per CPU: use this_cpu_read(${name}), per_cpu(${name}, cpu) and the like`,
       );
     const { r } = this.global(node, PER_CPU + name, of);
+    this.emit(node, { op: 'within', a: this.#cpu, length, text: `${name} of a CPU` });
     const d = this.register();
     this.emit(node, { op: 'offset', d, a: r, b: this.#cpu, cells: cellsOf(of) });
     return { kind: 'memory', r: d, type: of };

@@ -147,7 +147,7 @@ describe('a program', () => {
   });
 
   it('has a data race where a plain access meets another one', async () => {
-    expect(await verdict(counting('', ''))).toBe(`violation: ${DATA_RACE}`);
+    for (const model of models) expect(await verdict(counting('', ''), model)).toBe(`violation: ${DATA_RACE}`);
     const marked = counting('', '').replace('counter++', 'WRITE_ONCE(counter, READ_ONCE(counter) + 1)');
     expect(await verdict(marked)).toBe(`violation: ${CONDITION}`);
   });
@@ -192,6 +192,9 @@ void P1(void)
     ['int n;\nvoid P0(void) { int v; if (n) v = 1; n = v; }', 'v is used before it is set'],
     ['int n;\nvoid P0(void) { n = 1 / n; }', '1 / 0 has no value'],
     ['int n;\nvoid P0(void) { n = 1 << 32; }', '1 << 32 has no value'],
+    ['int a[2], n;\nvoid P0(void) { n = a[n + 2]; }', 'there is no element 2'],
+    ['int a[2], n;\nvoid P0(void) { a[n - 1] = 1; }', 'there is no element -1'],
+    ['DEFINE_PER_CPU(int, v);\nvoid P0(void) { per_cpu(v, 1) = 1; }', 'there is no element 1'],
     ['spinlock_t *l;\nvoid P0(void) { spin_lock(l); }', 'NULL where spinlock_t is expected'],
     [
       'int *p;\nstatic int *f(void) { int a = 1; return &a; }\nint n;\nvoid P0(void) { int *q = f(); n = *q; }',

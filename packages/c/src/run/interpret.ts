@@ -187,6 +187,14 @@ class Activation<K extends object> {
         if (Number(yield* this.#value(i.a)) === 0)
           yield { mark: 'fail', property: i.property, detail: `it does not hold (${this.#where})` };
         break;
+      case 'within': {
+        const index = Number(yield* this.#value(i.a));
+        if (index < 0 || index >= i.length) {
+          yield this.#undefined(`${i.text}: there is no element ${index}`);
+          return this.#pc + 1;
+        }
+        break;
+      }
       case 'load':
         registers[i.d] = yield* this.#load(i);
         break;

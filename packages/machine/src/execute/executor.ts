@@ -1,20 +1,22 @@
 /**
- * What live and tabulated execution have in common: the meaning of a step.
+ * What a step means.
  *
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
- * enabled. How routines and components keep their local state is up to the subclass.
+ * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
-import { BLOCKED, type Mark, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
+import { BLOCKED, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
 import type { Channel, Component, Processor, System } from '../system/system.ts';
 import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
-import { ContentHashes, isWord, WordStore } from '../state/words.ts';
+import { isWord, WordStore } from '../state/words.ts';
+import { ChannelWords } from './channel-words.ts';
+import type { ComponentKeeper, Kept, RoutineKeeper } from './keepers.ts';
+import { MessageTable, NO_MESSAGE } from './message-table.ts';
+import { StoreBuffers } from './store-buffers.ts';
+import { Tasks } from './tasks.ts';
 import type { Request } from '../memory/requests.ts';
 import { WeakMemory } from '../memory/weak-memory.ts';
 import { WeakPort } from './weak-port.ts';
-
-/** The tag of component states in which the processor executes instructions. */
-export const EXECUTES_TAG = 'executes';
 
 /** A violation of a property by a step. */
 export interface Violation {
@@ -34,8 +36,6 @@ export type Emitted =
 /** The message a CPU component gets when its interrupt handler has returned. */
 export const IRET: Message = { type: 'iret' };
 
-const NO_MESSAGE = 0;
-
 /** A message as watchers see it. */
 export interface SentMessage {
   /** Names of components; `hardware` or `host` for what happens by itself. */
@@ -50,7 +50,10 @@ export interface SentMessage {
 const PROCESSOR = -1;
 
 /** One running system. */
-export abstract class Executor implements OperationContext {
+export abstract class Executor<
+  R extends RoutineKeeper = RoutineKeeper,
+  C extends ComponentKeeper = ComponentKeeper,
+> implements OperationContext {
   readonly system: System;
   readonly store: WordStore;
   /** Processor of the step under way. */
@@ -81,22 +84,33 @@ export abstract class Executor implements OperationContext {
   onMessage: ((message: SentMessage) => void) | null = null;
   /** The component whose output is being applied; -1: a processor's operation. */
   #sender = PROCESSOR;
-  protected readonly messages: Message[] = [{ type: 'none' }];
-  protected readonly messageHashes = new ContentHashes();
+  protected readonly routines: R;
+  protected readonly components: C;
+  protected readonly messages = new MessageTable();
+  readonly #channels: ChannelWords;
+  readonly #buffers: StoreBuffers;
+  readonly #tasks: Tasks;
   /** 1 + index of the watch of each word, or null when nothing is watched. */
   protected readonly watched: Int32Array | null;
   /** The way to the weak memory (`arm`), or null. */
   readonly weak: WeakPort | null;
   /** While it is true nothing is reported: the outcomes of an operation are only counted. */
   silent = false;
-  #messageIds = new Map<string, number>();
   #violation: Violation | null = null;
 
-  constructor(system: System) {
+  /** @param keepers makes the two that this kind of executor is composed of */
+  constructor(system: System, keepers: (kept: Kept) => { readonly routines: R; readonly components: C }) {
     this.system = system;
     this.store = new WordStore(system.layout.initial(), symmetricSeeds(system));
     this.watched = watchedWords(system);
     this.weak = system.weak && new WeakPort(this, new WeakMemory(system.processors.length, weakOptions(system)));
+    this.#channels = new ChannelWords(this.store, this.messages);
+    this.#buffers = new StoreBuffers(system, this.store);
+    const { routines, components } = keepers({ system, store: this.store, messages: this.messages });
+    this.routines = routines;
+    this.components = components;
+    this.#tasks = new Tasks(system, this.store, routines);
+    this.reset();
   }
 
   /** The violation of the last step, if it failed. */
@@ -106,34 +120,30 @@ export abstract class Executor implements OperationContext {
 
   /** 64 bits of the whole state, as 16 hex digits: equal for equal states, in any process, with either executor. */
   get fingerprint(): string {
+    this.routines.settle();
     return this.store.fingerprint();
   }
 
   /** The operation a processor would perform next, or null (done, or not executing). */
-  abstract pendingOperation(processor: number): Operation | null;
-  /** Names of the routines on the processor's stack, outermost first. */
-  abstract stackOf(processor: number): readonly string[];
-  /** The tag test on a component's present state. */
-  abstract hasTag(component: number, tag: string): boolean;
-  /** A component's present state, as `{value, context}` JSON. */
-  abstract describeComponent(component: number): string;
+  pendingOperation(processor: number): Operation | null {
+    const p = this.system.processors[processor] as Processor;
+    return this.executes(p) ? this.routines.operationAt(this.topAddress(p)) : null;
+  }
 
-  /** Starts a program: the id of its first local state, for the word at `address`. */
-  protected abstract startRoutine(address: number, program: number): void;
-  /** Takes the routine that has returned off its word. */
-  protected abstract clearRoutine(address: number): void;
-  /** Exchanges the routines of two words. */
-  protected abstract swapRoutines(a: number, b: number): void;
-  /** Advances the routine at `address` by a result; returns true when it has returned. */
-  protected abstract advanceRoutine(address: number, result: number): boolean;
-  /** Steps a component; false if it does not accept the message. Applies the outputs. */
-  protected abstract stepComponent(component: Component, message: number): boolean;
-  /** The operation pending at a routine word, or null when it has returned. */
-  protected abstract operationAt(address: number): Operation | null;
-  /** The id of a message, equal for equal content. */
-  protected abstract internMessage(message: Message): number;
-  /** Back to the initial state. */
-  abstract reset(): void;
+  /** Names of the routines on the processor's stack, outermost first. */
+  stackOf(processor: number): readonly string[] {
+    return this.routines.stackAt(this.topAddress(this.system.processors[processor] as Processor));
+  }
+
+  /** The tag test on a component's present state. */
+  hasTag(component: number, tag: string): boolean {
+    return this.components.hasTag(component, tag);
+  }
+
+  /** A component's present state, as `{value, context}` JSON. */
+  describeComponent(component: number): string {
+    return this.components.describe(component);
+  }
 
   /** Makes one choice happen. False: it is not enabled in this state (nothing changed). */
   step(choiceIndex: number, branch = 0): boolean {
@@ -148,14 +158,14 @@ export abstract class Executor implements OperationContext {
       case 'deliver':
         return this.#deliver(this.system.channels[choice.channel] as Channel, branch);
       case 'drain':
-        return this.#drain(this.system.processors[choice.processor] as Processor);
+        return this.#drain(choice.processor);
       case 'spontaneous': {
         const spontaneous = this.system.spontaneous[choice.spontaneous];
         if (!spontaneous) return false;
         const component = this.system.components[spontaneous.toComponent] as Component;
         this.processor = Math.max(component.processor, 0);
         if (this.mustDrain(spontaneous)) return false;
-        return this.#stepAndReport(component, this.internMessage(spontaneous.message), spontaneous.kind);
+        return this.#stepAndReport(component, this.messages.intern(spontaneous.message), spontaneous.kind);
       }
     }
   }
@@ -165,7 +175,7 @@ export abstract class Executor implements OperationContext {
     const choice = this.system.choices[choiceIndex];
     if (choice?.kind === 'deliver') {
       const channel = this.system.channels[choice.channel] as Channel;
-      return channel.policy === 'unordered' ? Math.max(1, this.#messagesOn(channel)) : 1;
+      return channel.policy === 'unordered' ? Math.max(1, this.#channels.count(channel)) : 1;
     }
     if (choice?.kind !== 'advance') return 1;
     const op = this.pendingOperation(choice.processor);
@@ -175,10 +185,11 @@ export abstract class Executor implements OperationContext {
     return this.weak ? this.weak.outcomesOf(op, own) : own;
   }
 
-  /** Restores the initial state (words only; subclasses reset what else they keep). */
-  protected begin(): void {
+  /** Back to the initial state. */
+  reset(): void {
     const { store, system } = this;
     this.failed = false;
+    this.routines.begin();
     store.words.set(system.layout.initial());
     store.rehash();
     this.weak?.begin();
@@ -188,17 +199,24 @@ export abstract class Executor implements OperationContext {
         this.startRoutine(p.taskBase + slot, program);
       });
     }
+    this.components.begin();
     store.commit();
+  }
+
+  /** Starts a program, for the word at `address`. */
+  protected startRoutine(address: number, program: number): void {
+    this.routines.start(address, program);
+    this.#hear();
   }
 
   /** True when the processor may execute now. */
   executes(processor: Processor): boolean {
-    return this.gateOpen(processor) && (processor.component < 0 || this.hasTag(processor.component, EXECUTES_TAG));
+    return this.gateOpen(processor) && (processor.component < 0 || this.components.executes(processor.component));
   }
 
   /** True unless the processor has a gate and that is closed: then nothing happens to it at all. */
   gateOpen(processor: Processor): boolean {
-    return processor.gate < 0 || this.hasTag(processor.gate, EXECUTES_TAG);
+    return processor.gate < 0 || this.components.executes(processor.gate);
   }
 
   /** True if something has to wait for older stores of the processor that it stops or interrupts. */
@@ -206,7 +224,7 @@ export abstract class Executor implements OperationContext {
     if (drained !== true) return false;
     const component = this.system.components[toComponent] as Component;
     const processor = this.system.processors[component.processor >= 0 ? component.processor : component.gates];
-    return processor !== undefined && processor.bufferBase >= 0 && this.store.read(processor.bufferBase) > 0;
+    return processor !== undefined && this.#buffers.count(processor.index) > 0;
   }
 
   /** The word of the routine on top of the processor's stack. */
@@ -219,13 +237,12 @@ export abstract class Executor implements OperationContext {
   }
 
   operationOf(index: number): Operation | null {
-    return this.operationAt(this.topAddress(this.system.processors[index] as Processor));
+    return this.routines.operationAt(this.topAddress(this.system.processors[index] as Processor));
   }
 
   /** True when every task of the processor has returned. */
   isDone(index: number): boolean {
-    const processor = this.system.processors[index] as Processor;
-    return processor.tasks.every((_, slot) => this.operationAt(processor.taskBase + slot) === null);
+    return this.#tasks.areDone(this.system.processors[index] as Processor);
   }
 
   /** True when every task of every processor has returned or rests where resting is meant. */
@@ -235,13 +252,7 @@ export abstract class Executor implements OperationContext {
 
   /** The same of one processor: its tasks have returned or reached `rest`, and it is in no interrupt handler. */
   rests(index: number): boolean {
-    const processor = this.system.processors[index] as Processor;
-    if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0) return false;
-    for (let slot = 0; slot < processor.tasks.length; slot++) {
-      const op = this.operationAt(processor.taskBase + slot);
-      if (op !== null && op.definition.rests !== true) return false;
-    }
-    return true;
+    return this.#tasks.rest(this.system.processors[index] as Processor);
   }
 
   /** Performs the pending operation of a processor. */
@@ -254,7 +265,7 @@ export abstract class Executor implements OperationContext {
     const processor = this.system.processors[index] as Processor;
     if (!this.executes(processor)) return false;
     const address = this.topAddress(processor);
-    const op = this.operationAt(address);
+    const op = this.routines.operationAt(address);
     if (op === null) return false;
     this.processor = index;
     let result: number;
@@ -286,41 +297,29 @@ export abstract class Executor implements OperationContext {
     const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
     if (said.startsWith('routine: ')) return new ModelError(said, { cause: error });
     const routine = this.stackOf(this.processor).at(-1) ?? '?';
-    const step = this.stepsAt(address);
+    const step = this.routines.stepsAt(address);
     return new ModelError(
       `routine: ${routine}: ${step === null ? '' : `step ${step}: `}${op.label ?? op.definition.name}: ${said}`,
       { cause: error },
     );
   }
 
-  /** Operations that the routine at `address` has performed since it began; null if that is not kept. */
-  protected stepsAt(_address: number): number | null {
-    return null;
-  }
-
   protected finishAdvance(processor: Processor, address: number, result: number): void {
     this.lastResult = result;
-    if (this.advanceRoutine(address, result) && address === processor.interruptAddress)
-      this.#returnFromInterrupt(processor);
+    const returned = this.routines.advance(address, result);
+    this.#hear();
+    if (returned && address === processor.interruptAddress) this.#returnFromInterrupt(processor);
   }
 
   #returnFromInterrupt(processor: Processor): void {
     this.weak?.exception();
-    this.clearRoutine(processor.interruptAddress);
+    this.routines.clear(processor.interruptAddress);
     if (processor.component >= 0) this.tell(processor.component, IRET);
   }
 
   load(address: number): number {
     if (this.weak !== null) return this.weak.isWeak(address) ? this.weak.load(address) : this.weak.read(address);
-    const processor = this.system.processors[this.processor] as Processor;
-    const base = processor.bufferBase;
-    if (base >= 0) {
-      const words = this.store.words;
-      for (let i = (words[base] as number) - 1; i >= 0; i--) {
-        if (words[base + 1 + 2 * i] === address) return words[base + 2 + 2 * i] as number;
-      }
-    }
-    return this.store.read(address);
+    return this.#buffers.load(this.processor, address);
   }
 
   storeBuffered(address: number, value: number): boolean {
@@ -329,17 +328,8 @@ export abstract class Executor implements OperationContext {
       else this.weak.write(address, value);
       return true;
     }
-    const processor = this.system.processors[this.processor] as Processor;
-    const base = processor.bufferBase;
-    if (base < 0) {
-      this.write(address, value);
-      return true;
-    }
-    const count = this.store.read(base);
-    if (count === this.system.storeBufferEntries) return false;
-    this.store.write(base + 1 + 2 * count, address);
-    this.store.write(base + 2 + 2 * count, value);
-    this.store.write(base, count + 1);
+    if (this.#buffers.has(this.processor)) return this.#buffers.put(this.processor, address, value);
+    this.write(address, value);
     return true;
   }
 
@@ -380,8 +370,7 @@ export abstract class Executor implements OperationContext {
   }
 
   buffered(): number {
-    const base = (this.system.processors[this.processor] as Processor).bufferBase;
-    return base < 0 ? 0 : this.store.read(base);
+    return this.#buffers.count(this.processor);
   }
 
   fail(property: string, detail: () => string): void {
@@ -394,21 +383,12 @@ export abstract class Executor implements OperationContext {
   send(channelIndex: number, message: Message, from = this.#sender): void {
     const channel = this.system.channels[channelIndex];
     if (!channel) throw new ModelError(`wire: send: no channel ${channelIndex} (message ${message.type})`);
-    const id = this.internMessage(message);
     this.weak?.publishMessage(channel.base);
-    for (let i = 0; i < channel.capacity; i++) {
-      const word = this.store.read(channel.base + i);
-      if (word === NO_MESSAGE) {
-        this.store.writeInterned(channel.base + i, id, this.messageHashes);
-        if (channel.policy === 'unordered') this.#sortMessages(channel);
-        if (!this.silent) this.onSend?.(channel);
-        this.#sent(channel, message, from);
-        return;
-      }
-      if (channel.policy === 'level' && word === id) {
-        this.#sent(channel, message, from);
-        return;
-      }
+    const put = this.#channels.put(channel, this.messages.intern(message));
+    if (put !== 'full') {
+      if (put === 'in flight' && !this.silent) this.onSend?.(channel);
+      this.#sent(channel, message, from);
+      return;
     }
     throw new ModelError(
       `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
@@ -418,11 +398,11 @@ export abstract class Executor implements OperationContext {
   tell(component: number, message: Message, from = this.#sender): boolean {
     const target = this.system.components[component] as Component;
     const sender = this.onMessage === null ? null : this.#nameOf(from);
-    if (this.weak === null) return this.#stepAndReport(target, this.internMessage(message), sender);
+    if (this.weak === null) return this.#stepAndReport(target, this.messages.intern(message), sender);
     // What a processor tells its own component, it tells nobody.
     const own = target.processor === this.processor;
     if (!own) this.weak.publishMessage(target.address);
-    const accepted = this.#stepAndReport(target, this.internMessage(message), sender);
+    const accepted = this.#stepAndReport(target, this.messages.intern(message), sender);
     if (accepted && !own) this.weak.receive(target.address, 'acquire');
     return accepted;
   }
@@ -458,36 +438,35 @@ export abstract class Executor implements OperationContext {
   }
 
   channelEmpty(channelIndex: number): boolean {
-    return this.store.read((this.system.channels[channelIndex] as Channel).base) === NO_MESSAGE;
+    return this.#channels.isEmpty(this.system.channels[channelIndex] as Channel);
   }
 
   channelFull(channelIndex: number): boolean {
-    const channel = this.system.channels[channelIndex] as Channel;
-    return this.store.read(channel.base + channel.capacity - 1) !== NO_MESSAGE;
+    return this.#channels.isFull(this.system.channels[channelIndex] as Channel);
   }
 
   /** The message a channel would deliver on this branch, or null. */
   messageOn(channelIndex: number, branch = 0): Message | null {
-    const channel = this.system.channels[channelIndex] as Channel;
-    const id = branch < channel.capacity ? this.store.read(channel.base + branch) : NO_MESSAGE;
-    return id === NO_MESSAGE ? null : (this.messages[id] as Message);
-  }
-
-  protected internById(key: string, message: Message, hash: { lo: number; hi: number }): number {
-    const known = this.#messageIds.get(key);
-    if (known !== undefined) return known;
-    const id = this.messages.push(message) - 1;
-    this.messageHashes.set(id, hash);
-    this.#messageIds.set(key, id);
-    return id;
+    const id = this.#channels.at(this.system.channels[channelIndex] as Channel, branch);
+    return id === NO_MESSAGE ? null : this.messages.at(id);
   }
 
   /** Applies what routines said between two operations. */
-  protected hear(said: readonly Mark[]): void {
+  #hear(): void {
+    const { said } = this.routines;
+    if (said.length === 0) return;
     for (const mark of said) {
       if (mark.mark === 'fail') this.fail(mark.property, () => mark.detail);
       else if (mark.mark === 'count') this.count(mark.counter, mark.amount);
     }
+  }
+
+  /** Gives a component a message and applies what it emits; false if it does not accept it. */
+  protected stepComponent(component: Component, message: number): boolean {
+    const outputs = this.components.step(component, message);
+    if (outputs === null) return false;
+    for (const output of outputs) this.applyOutput(component, output);
+    return true;
   }
 
   /** Applies one emitted event of a component. */
@@ -502,10 +481,10 @@ export abstract class Executor implements OperationContext {
         this.#interrupt(component, emitted.vector);
         return;
       case 'switch':
-        this.#switch(component, emitted.slot);
+        this.#tasks.switch(component, emitted.slot);
         return;
       case 'migrate':
-        this.#migrate(component, emitted.to);
+        this.#tasks.migrate(component, emitted.to);
         return;
       default:
         this.#applyEffect(component, event);
@@ -536,7 +515,7 @@ export abstract class Executor implements OperationContext {
     this.#takeInterrupt(component);
     this.startRoutine(processor.interruptAddress, program);
     // A handler without operations (one that only counts) has returned already.
-    if (this.operationAt(processor.interruptAddress) === null) this.#returnFromInterrupt(processor);
+    if (this.routines.operationAt(processor.interruptAddress) === null) this.#returnFromInterrupt(processor);
   }
 
   /**
@@ -549,62 +528,20 @@ export abstract class Executor implements OperationContext {
     this.weak.exception();
   }
 
-  #switch(component: Component, slot?: number): void {
-    const processor = this.system.processors[component.processor];
-    if (!processor || processor.currentAddress < 0)
-      throw new ModelError(
-        `component: ${component.name}: emitted switch, but it controls no processor with several tasks`,
-      );
-    const tasks = processor.tasks.length;
-    if (slot !== undefined) {
-      if (!(slot >= 0 && slot < tasks))
-        throw new ModelError(`component: ${component.name}: emitted switch to task ${slot} of ${tasks}`);
-      this.store.write(processor.currentAddress, slot);
-      return;
-    }
-    const current = this.store.read(processor.currentAddress);
-    for (let i = 1; i <= tasks; i++) {
-      const next = (current + i) % tasks;
-      if (this.operationAt(processor.taskBase + next) !== null) {
-        this.store.write(processor.currentAddress, next);
-        return;
-      }
-    }
-  }
-
-  /** Nothing happens where no task of the target has returned. Either processor goes on with a task that has not. */
-  #migrate(component: Component, to: string): void {
-    const from = this.system.processors[component.processor];
-    const target = this.system.processors.find(({ name }) => name === to);
-    if (!from || !target || !from.migratesTo.includes(target.index))
-      throw new ModelError(`component: ${component.name}: emitted migrate to ${to}, where its tasks may not migrate`);
-    const slotOf = (p: Processor): number => (p.currentAddress < 0 ? 0 : this.store.read(p.currentAddress));
-    const leaving = from.taskBase + slotOf(from);
-    const free = target.tasks.findIndex((_, slot) => this.operationAt(target.taskBase + slot) === null);
-    if (free < 0 || this.operationAt(leaving) === null) return;
-    const targetIsIdle = this.operationAt(target.taskBase + slotOf(target)) === null;
-    this.swapRoutines(leaving, target.taskBase + free);
-    if (targetIsIdle && target.currentAddress >= 0) this.store.write(target.currentAddress, free);
-    if (from.currentAddress >= 0) this.#switch(component);
-  }
-
   #deliver(channel: Channel, branch: number): boolean {
     if (branch >= (channel.policy === 'unordered' ? channel.capacity : 1)) return false;
-    const id = this.store.read(channel.base + branch);
+    const id = this.#channels.at(channel, branch);
     if (id === NO_MESSAGE) return false;
-    if (channel.policy === 'unordered') this.branchCount = this.#messagesOn(channel);
+    if (channel.policy === 'unordered') this.branchCount = this.#channels.count(channel);
     const component = this.system.components[channel.toComponent] as Component;
     this.processor = Math.max(component.processor, 0);
     const processor = this.system.processors[component.processor];
-    if (this.mustDrain(channel) || (processor && !this.gateOpen(processor)) || !this.canAccept(component, id))
+    if (this.mustDrain(channel) || (processor && !this.gateOpen(processor)) || !this.components.accepts(component, id))
       return false;
-    for (let i = branch; i < channel.capacity; i++) {
-      const next = i + 1 < channel.capacity ? this.store.read(channel.base + i + 1) : NO_MESSAGE;
-      this.store.writeInterned(channel.base + i, next, this.messageHashes);
-    }
+    this.#channels.take(channel, branch);
     if (this.weak !== null) {
       this.weak.forward(channel.base, component.address);
-      if (this.store.read(channel.base) === NO_MESSAGE) this.weak.forget(channel.base);
+      if (this.#channels.isEmpty(channel)) this.weak.forget(channel.base);
     }
     const accepted = this.#stepAndReport(component, id, null);
     if (accepted && channel.answer !== undefined && channel.from !== undefined)
@@ -612,56 +549,24 @@ export abstract class Executor implements OperationContext {
     return accepted;
   }
 
-  /** Whether a component would accept a message now. */
-  protected abstract canAccept(component: Component, message: number): boolean;
-
   /** @param from who sends it within this step; null if it was sent before, or nobody wants to know */
   #stepAndReport(component: Component, message: number, from: string | null): boolean {
     // Reported before what it leads to.
-    if (from !== null && this.onMessage !== null && this.canAccept(component, message))
-      this.#report(from, component.name, (this.messages[message] as Message).type, null);
+    if (from !== null && this.onMessage !== null && this.components.accepts(component, message))
+      this.#report(from, component.name, this.messages.at(message).type, null);
     const saved = this.processor;
     if (component.processor >= 0) this.processor = component.processor;
     else if (component.gates >= 0) this.processor = component.gates;
     const accepted = this.stepComponent(component, message);
-    if (accepted && this.observe && !this.silent) this.onDelivery?.(component, this.messages[message] as Message);
+    if (accepted && this.observe && !this.silent) this.onDelivery?.(component, this.messages.at(message));
     this.processor = saved;
     return accepted;
   }
 
-  #messagesOn(channel: Channel): number {
-    let count = 0;
-    while (count < channel.capacity && this.store.read(channel.base + count) !== NO_MESSAGE) count++;
-    return count;
-  }
-
-  /**
-   * An unordered channel is a bag: kept in one order (of content, not of discovery), so that equal bags are equal
-   * states.
-   */
-  #sortMessages(channel: Channel): void {
-    const count = this.#messagesOn(channel);
-    const ids = Array.from({ length: count }, (_, i) => this.store.read(channel.base + i));
-    const { lo, hi } = this.messageHashes;
-    ids.sort((x, y) => (lo[x] as number) - (lo[y] as number) || (hi[x] as number) - (hi[y] as number));
-    ids.forEach((id, i) => this.store.writeInterned(channel.base + i, id, this.messageHashes));
-  }
-
-  #drain(processor: Processor): boolean {
-    const { store } = this;
-    const base = processor.bufferBase;
-    const count = base < 0 ? 0 : store.read(base);
-    if (count === 0) return false;
-    this.processor = processor.index;
-    const address = store.read(base + 1);
-    store.write(address, store.read(base + 2));
-    for (let i = 1; i < count; i++) {
-      store.write(base + 2 * i - 1, store.read(base + 2 * i + 1));
-      store.write(base + 2 * i, store.read(base + 2 * i + 2));
-    }
-    store.write(base + 2 * count - 1, 0);
-    store.write(base + 2 * count, 0);
-    store.write(base, count - 1);
+  #drain(processor: number): boolean {
+    const address = this.#buffers.drain(processor);
+    if (address < 0) return false;
+    this.processor = processor;
     if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
     for (const watcher of this.system.drainWatchers) watcher(this, address);
     return true;

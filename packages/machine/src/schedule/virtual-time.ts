@@ -23,6 +23,8 @@ export interface TimedStep {
   readonly durationCycles: number;
   /** The operation performed, for `advance`. */
   readonly operation: Operation | null;
+  /** How long the processor has waited before it could perform it. */
+  readonly waitedCycles: number;
 }
 
 /** What a run needs besides the executor. */
@@ -34,6 +36,8 @@ export interface VirtualTimeOptions {
   readonly untilAtRest?: readonly number[];
   /** Addresses of words that are 0 when what they count is done, besides those. */
   readonly untilZero?: readonly number[];
+  /** When each processor begins. Default: all at 0. */
+  readonly firstCycles?: readonly number[];
   /** Steps at most. Default 100 million. */
   readonly stepsMax?: number;
   /** Called after every step; return false to stop the run. */
@@ -45,6 +49,7 @@ const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()(
   'until',
   'untilAtRest',
   'untilZero',
+  'firstCycles',
   'stepsMax',
   'onStep',
 );
@@ -100,6 +105,7 @@ export class VirtualTimeScheduler {
   #now = 0;
   #completed = 0;
   #spent = 0;
+  #waitedCycles = 0;
   /** Processor that performs the step under way; -1 if none does. */
   #acting = -1;
   #steps = 0;
@@ -124,7 +130,7 @@ export class VirtualTimeScheduler {
     this.#costs = new Map(Object.entries(options.costs.costs).map(([name, { cycles }]) => [name, cycles]));
     this.#defaultCost = cyclesOf(options.costs, 'default');
     this.#isOver = new EndOfRun(executor, options);
-    this.#clock = processors.map(() => 0);
+    this.#clock = processors.map((_, i) => options.firstCycles?.[i] ?? 0);
     this.#busy = processors.map(() => 0);
     this.#waited = processors.map(() => false);
     this.#held = channels.map(() => false);
@@ -220,6 +226,7 @@ export class VirtualTimeScheduler {
       this.#now = this.#hadToWait(choice) ? Math.max(time, this.#completed) : time;
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
+      this.#waitedCycles = choice.kind === 'advance' ? this.#now - (this.#clock[choice.processor] as number) : 0;
       this.#acting = this.#actingIn(choice);
       const { mark } = store;
       if (this.#happens(best, choice)) {
@@ -404,6 +411,7 @@ export class VirtualTimeScheduler {
       startCycles: this.#now,
       durationCycles: duration,
       operation: this.#operation,
+      waitedCycles: this.#waitedCycles,
     });
   }
 }

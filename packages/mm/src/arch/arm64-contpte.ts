@@ -16,7 +16,7 @@ import {
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_pfn, type FlushMonitor, type MmuInstructions, type Smmu } from '@shootdown/mmu';
-import { folio_pte_batch_flags } from '../contpte/batch.ts';
+import { folio_pte_batch_flags } from './contpte/batch.ts';
 import {
   PAST_TABLE,
   page_folio,
@@ -25,8 +25,8 @@ import {
   type ContpteMm,
   type Folio,
   type Ptep,
-} from '../contpte/kernel.ts';
-import { routines } from '../contpte/routines.ts';
+} from './contpte/kernel.ts';
+import { routines } from './contpte/routines.ts';
 import type { Kernel, Mm } from '../kernel.ts';
 import { ptep_get_and_clear, ptep_modify_prot_start, ptep_set_wrprotect, set_pte } from '../lazy-ptes.ts';
 

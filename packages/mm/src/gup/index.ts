@@ -13,7 +13,7 @@ export { folio_try_get } from '../folio.ts';
 export { Invariant, walkerLoad, WalkMonitor, type Counting, type Mapping } from './invariants.ts';
 export { GUP_VECTORS, GupKernel, PMD_TABLE, PTE_TABLE, WALKER, type RcuKind } from './kernel.ts';
 export { type RemoveOne, type TableFreeing } from '../mmu-gather.ts';
-export { unmap_region, type Unmap, type UnmapDesign } from './unmap.ts';
+export { unmap_region, unmap_region_with_tables, type Unmap, type UnmapDesign } from './unmap.ts';
 export {
   gup_fast_pte,
   handle_mm_fault,

@@ -5,10 +5,20 @@
  * Mirrors mm/memory.c (zap_pte_range, free_pte_range) and mm/mmu_gather.c, v5.16 to v7.1. Locks that nobody else here
  * takes (mmap_lock, the page-table lock) are left out.
  */
-import { FrameKind, local, point, routine, type Steps } from '@shootdown/machine';
+import { FrameKind, local, point, routine, type Routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
-import { MmuGather, tlb_flush_mmu, tlb_remove_table, type TableFreeing } from '../mmu-gather.ts';
+import type { Kernel, Mm } from '../kernel.ts';
+import { unmap_page_range } from '../mmap.ts';
+import {
+  MmuGather,
+  tlb_finish_mmu,
+  tlb_flush_mmu,
+  tlb_gather_mmu,
+  tlb_remove_table,
+  type TableFreeing,
+} from '../mmu-gather.ts';
+import { free_pgd_range } from '../pgtable.ts';
 import { zap_pte_range } from '../zap.ts';
 
 /** What is unmapped. `munmap` also frees the tables; `dontneed` leaves them. */
@@ -50,3 +60,21 @@ const free_pte_range = routine(
     yield* tlb_remove_table(kernel, cpu, tlb, i, PTE_TABLE + i);
   },
 );
+
+/** A kernel with address spaces of its own. */
+interface AnyKernel {
+  readonly kernel: Kernel;
+  readonly mms: readonly Mm[];
+}
+
+/**
+ * The same by the kernel's usual functions: the first page of a range of the first mm is given back, and all tables
+ * that lead to the range.
+ */
+export const unmap_region_with_tables = (start: number, end: number): Routine<readonly [AnyKernel, Cpu], void> =>
+  routine('unmap_region', function* ({ kernel, mms }: AnyKernel, cpu: Cpu): Steps {
+    const tlb = yield* tlb_gather_mmu(mms[0] as Mm);
+    yield* unmap_page_range(kernel, cpu, tlb, start, start + 1);
+    yield* free_pgd_range(kernel, tlb, start, end, 0, Number.POSITIVE_INFINITY);
+    yield* tlb_finish_mmu(kernel, cpu, tlb);
+  });

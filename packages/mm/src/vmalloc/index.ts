@@ -22,4 +22,5 @@ export {
   MmStruct,
 } from '../mmap-lock.ts';
 export { VmallocKernel, type TreeShape, type VmallocKernelOptions } from './kernel.ts';
+export { vmap_pages_pud_range, vunmap_pud_range } from './load.ts';
 export { vmap_pte_range_lazy, vmap_range, vmapRoutines, type TryHuge, type VmapDesign } from './vmap.ts';

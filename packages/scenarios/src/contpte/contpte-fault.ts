@@ -4,7 +4,7 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { point, routine, type Steps } from '@shootdown/machine';
+import { type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import type { ContiguousMmu } from '@shootdown/mmu';
 import {
@@ -17,6 +17,7 @@ import {
   type ContpteTask,
   type ContpteVariant,
 } from './machine.ts';
+import { dma, userCode } from '../tasks.ts';
 
 const { PAGE_SHARED } = contpte;
 
@@ -24,37 +25,6 @@ interface Design extends ContpteVariant {
   /** All hardware manages dirty state. Default: the device and CPU0 do not. */
   readonly allDbm?: boolean;
 }
-
-/** contpte_ptep_set_access_flags() up to v7.0: nothing to do if the block as a whole is what is wanted. */
-const gathered = routine(
-  'contpte_ptep_set_access_flags',
-  function* (
-    cpu: contpte.ContpteLayerCpu,
-    vma: contpte.ContpteVma,
-    addr: number,
-    ptep: contpte.Ptep,
-    entry: number,
-    dirty: number,
-  ): Steps<number> {
-    const orig_pte = contpte.pte_mknoncont(yield* cpu.k.ptep_get(cpu, ptep));
-    if (orig_pte === entry) return 0;
-    if (contpte.pte_write(orig_pte) === contpte.pte_write(entry)) {
-      const first = contpte.contpte_align_down(cpu, ptep);
-      for (let i = 0; i < cpu.kernel.CONT_PTES; i++) {
-        yield* point('set', i);
-        yield* cpu.k.__ptep_set_access_flags(cpu, vma, addr, contpte.ptep_plus(first, i), entry, 0);
-      }
-      if (dirty !== 0) yield* cpu.k.local_flush_tlb_contpte(cpu, vma, addr);
-    } else {
-      yield* cpu.k.__contpte_try_unfold(cpu, vma.vm_mm, addr, ptep, orig_pte);
-      yield* cpu.k.__ptep_set_access_flags(cpu, vma, addr, ptep, entry, dirty);
-    }
-    return 1;
-  },
-);
-
-const noFlush = (name: string) =>
-  routine(name, function* (_cpu: contpte.ContpteLayerCpu, _vma: contpte.ContpteVma, _addr: number): Steps {});
 
 const FAULT_LOOP = '97c5550b7631, March 2026';
 
@@ -69,8 +39,9 @@ const variants: readonly Design[] = [
     name: 'gathered-noop-test-no-dbm',
     expected: 'violation',
     source: FAULT_LOOP,
-    summary: 'the gathered entry is dirty already: nothing is done, and the hardware that cannot set it faults again',
-    replace: { contpte_ptep_set_access_flags: gathered },
+    summary:
+      'the contpte.contpte_ptep_set_access_flags_gathered entry is dirty already: nothing is done, and the hardware that cannot set it faults again',
+    replace: { contpte_ptep_set_access_flags: contpte.contpte_ptep_set_access_flags_gathered },
   },
   {
     name: 'gathered-noop-test-dbm',
@@ -79,7 +50,7 @@ const variants: readonly Design[] = [
     source: FAULT_LOOP,
     summary: 'the same where all hardware marks entries dirty by itself',
     allDbm: true,
-    replace: { contpte_ptep_set_access_flags: gathered },
+    replace: { contpte_ptep_set_access_flags: contpte.contpte_ptep_set_access_flags_gathered },
   },
   {
     name: 'set-access-flags-no-tlbi',
@@ -87,9 +58,9 @@ const variants: readonly Design[] = [
     source: 'Catalin Marinas, review of v1, 2023; derived: it is a livelock',
     summary: 'entries are repaired and no TLB is told, not even after a fault that finds nothing to do (up to v6.18)',
     replace: {
-      local_flush_tlb_contpte: noFlush('local_flush_tlb_contpte'),
-      local_flush_tlb_page: noFlush('local_flush_tlb_page'),
-      flush_tlb_fix_spurious_fault: noFlush('flush_tlb_fix_spurious_fault'),
+      local_flush_tlb_contpte: contpte.flushes_nothing('local_flush_tlb_contpte'),
+      local_flush_tlb_page: contpte.flushes_nothing('local_flush_tlb_page'),
+      flush_tlb_fix_spurious_fault: contpte.flushes_nothing('flush_tlb_fix_spurious_fault'),
     },
   },
   {
@@ -98,21 +69,21 @@ const variants: readonly Design[] = [
     source: 'derived: flush_tlb_fix_spurious_fault() of v6.19 does it at the next fault',
     summary: 'the same with the flush after a spurious fault, and no device: one fault more, and no loop',
     replace: {
-      local_flush_tlb_contpte: noFlush('local_flush_tlb_contpte'),
-      local_flush_tlb_page: noFlush('local_flush_tlb_page'),
+      local_flush_tlb_contpte: contpte.flushes_nothing('local_flush_tlb_contpte'),
+      local_flush_tlb_page: contpte.flushes_nothing('local_flush_tlb_page'),
     },
   },
 ];
 
 /** A thread that writes to a page until it goes through. */
 const writes = (pageOf: (machine: ContpteMachine) => number): ContpteTask =>
-  routine('user code', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  userCode(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     yield* contpte.access_until_done(cpu, cpu.mmu, machine.vma, pageOf(machine), true);
   });
 
 /** A device that does: its fault is handled by iommu_sva_handle_mm(), in a worker of the kernel on CPU1. */
 const deviceWrites = (pageOf: (machine: ContpteMachine) => number): ContpteTask =>
-  routine('DMA', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  dma(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const mmu = machine.tlb.mmus[machine.deviceNumber] as ContiguousMmu;
     yield* contpte.access_until_done(cpu, mmu, machine.vma, pageOf(machine), true);
   });

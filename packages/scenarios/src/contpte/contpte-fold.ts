@@ -4,9 +4,8 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { point, routine, type Steps } from '@shootdown/machine';
+import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
-import { pte_pfn } from '@shootdown/mmu';
 import {
   accesses,
   contpteMachine,
@@ -30,30 +29,6 @@ interface Design extends ContpteVariant {
   /** Whether the block is folded in the end. */
   readonly folds: boolean;
 }
-
-/** __contpte_try_fold() that does not ask which folio a page belongs to. */
-const __contpte_try_fold = routine(
-  '__contpte_try_fold',
-  function* (
-    cpu: contpte.ContpteLayerCpu,
-    mm: contpte.ContpteMm,
-    addr: number,
-    ptep: contpte.Ptep,
-    pte: number,
-  ): Steps {
-    const { CONT_PTES } = cpu.kernel;
-    const plain = contpte.pte_mkold(contpte.pte_mkclean(pte));
-    let expected_pte = contpte.pte_advance_pfn(plain, -(pte_pfn(pte) % CONT_PTES));
-    const first = contpte.contpte_align_down(cpu, ptep);
-    for (let i = 0; i < CONT_PTES; i++) {
-      yield* point('compare', i);
-      const subpte = yield* contpte.__ptep_get(cpu, contpte.ptep_plus(first, i));
-      if (contpte.pte_mkold(contpte.pte_mkclean(subpte)) !== expected_pte) return;
-      expected_pte = contpte.pte_advance_pfn(expected_pte, 1);
-    }
-    yield* cpu.k.contpte_convert(cpu, mm, addr, ptep, contpte.pte_mkcont(pte));
-  },
-);
 
 const variants: readonly Design[] = [
   {
@@ -80,7 +55,7 @@ const variants: readonly Design[] = [
     summary: 'nobody asks which folio the pages belong to',
     folios: 2,
     folds: true,
-    replace: { __contpte_try_fold },
+    replace: { __contpte_try_fold: contpte.__contpte_try_fold_across_folios },
   },
 ];
 

@@ -4,7 +4,7 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { routine, store, type Region, type Steps } from '@shootdown/machine';
+import { store, type Region, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import {
   accesses,
@@ -48,18 +48,7 @@ const variants: readonly Design[] = [
     source: 'derived: dup_mmap() flushes the parent',
     summary: 'the parent is not flushed: it writes through a translation of the block from before',
     replace: {
-      dup_mmap: routine(
-        'dup_mmap',
-        function* (
-          cpu: contpte.ContpteCpu,
-          dst: contpte.ContpteVma,
-          src: contpte.ContpteVma,
-          addr: number,
-          end: number,
-        ): Steps {
-          yield* cpu.k.copy_pte_range(cpu, dst, src, addr, end);
-        },
-      ),
+      dup_mmap: contpte.dup_mmap_without_flush,
     },
   },
 ];
@@ -69,7 +58,7 @@ const WRITES_ON = 'once fork() has returned nobody writes to what parent and chi
 
 /** The parent forks; what it has shared must be read-only for everybody from then on. */
 function forks(first: number, pages: number, returned: Region): ContpteTask {
-  return routine('fork', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  return contpte.fork(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const { vma, mms } = machine;
     const child = { ...vma, vm_mm: mms[1] as contpte.ContpteMm };
     yield* cpu.k.dup_mmap(cpu, child, vma, first * PAGE_SIZE, (first + pages) * PAGE_SIZE);
@@ -98,8 +87,9 @@ export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
         page: i * block,
         folio: i,
         nr: block,
-        // Dirty already: a store through what a TLB has of it tells nobody.
-        prot: edges ? PAGE_SHARED & ~PTE_RDONLY : PAGE_SHARED,
+        // The second block is dirty already: a store through what a TLB has of it tells nobody. In the first one
+        // hardware sets dirty bits, which must not be lost.
+        prot: i === 0 ? PAGE_SHARED : PAGE_SHARED & ~PTE_RDONLY,
         cont: true,
       })),
       ...(!edges && { device: {} }),
@@ -113,7 +103,7 @@ export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
       if (cx.read(returned.at(0)) !== 0 && frame >= low && frame < high)
         cx.fail(WRITES_ON, () => `a store to frame 0x${frame.toString(16)}`);
     };
-    const written = edges ? () => [block - 1] : () => [0, block - 1];
+    const written = edges ? () => [block - 1, block] : () => [0, block - 1];
     const child = Array.from({ length: block }, (_, i) => machine.kernel.frames.entry(1, first + i).address);
     return startContpte(
       machine,
@@ -126,6 +116,13 @@ export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
           'what parent and child share is read-only',
           'or each would see the stores of the other',
           (entries) => entries.slice(first, first + block).every((pte) => !pte_write(pte)),
+        ),
+        ofEntries(
+          machine,
+          'finally',
+          'the parent still has all of its pages',
+          'fork() takes nothing from it',
+          (entries) => entries.slice(0, edges ? 2 * block : block).every(pte_valid),
         ),
         {
           name: edges ? 'the child has plain entries' : 'the child has the block with the contiguous bit',

@@ -4,7 +4,7 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { point, routine, type Steps } from '@shootdown/machine';
+import { point, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import { pte_pfn } from '@shootdown/mmu';
 import {
@@ -22,7 +22,6 @@ import {
   type ContpteTask,
   type ContpteVariant,
 } from './machine.ts';
-import { mprotect_folio_pte_batch } from './one-by-one.ts';
 
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, pte_valid_cont, pte_write } = contpte;
 
@@ -35,30 +34,6 @@ interface Design extends ContpteVariant {
   /** Whether the block is contiguous in the end; left out: not asked. */
   readonly folded?: boolean;
 }
-
-/** commit_anon_folio_batch() as it was first: it counts from the first page of the folio, wherever the batch begins. */
-const commit_anon_folio_batch = routine(
-  'commit_anon_folio_batch',
-  function* (
-    cpu: contpte.ContpteCpu,
-    vma: contpte.ContpteVma,
-    folio: contpte.Folio,
-    addr: number,
-    ptep: contpte.Ptep,
-    ptent: number,
-    nr: number,
-  ): Steps {
-    for (let done = 0; done < nr;) {
-      yield* point('sub batch', done);
-      const len = contpte.page_anon_exclusive_sub_batch(folio, done, nr - done);
-      const pte = contpte.pte_advance_pfn(ptent, done);
-      const writable = contpte.PageAnonExclusive(folio, done) ? contpte.pte_mkwrite(pte) : pte;
-      const at = contpte.ptep_plus(ptep, done);
-      yield* cpu.k.modify_prot_commit_ptes(cpu, vma, addr + done * PAGE_SIZE, at, writable, len);
-      done += len;
-    }
-  },
-);
 
 const BATCHED = 'cac1db8c3aad, v6.17';
 
@@ -85,7 +60,7 @@ const variants: readonly Design[] = [
     source: 'syzbot 57bcc752f0df8bb1365c, 2025',
     summary: 'a batch that begins in the middle of a folio goes by the pages at its beginning',
     calls: 'private, from the second page on',
-    replace: { commit_anon_folio_batch },
+    replace: { commit_anon_folio_batch: contpte.commit_anon_folio_batch_from_the_first },
   },
   {
     name: 'batch-anon-exclusive/fixed',
@@ -101,7 +76,7 @@ const variants: readonly Design[] = [
     summary: 'half read-only and back, one entry at a time: the last one folds the block again',
     calls: 'half and back',
     folded: true,
-    replace: { mprotect_folio_pte_batch },
+    replace: { mprotect_folio_pte_batch: contpte.mprotect_folio_pte_batch_one },
   },
   {
     name: 'half-toggled-back-v6.17',
@@ -115,7 +90,7 @@ const variants: readonly Design[] = [
 
 /** The second half of the block: its last entry is the one that folds it. */
 function protects({ calls }: Design): ContpteTask {
-  return routine('mprotect', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  return contpte.mprotect(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const half = (machine.block / 2) * PAGE_SIZE;
     const end = machine.block * PAGE_SIZE;
     const mprotect = function* (start: number, newprot: number): Steps {
@@ -152,6 +127,8 @@ function isWritable({ calls }: Design, page: number, block: number): boolean {
   }
 }
 
+/** Pages of the half that changes: a load of the last one, or a store to either. */
+const half = ({ block }: ContpteMachine): number[] => [block - 1, block / 2];
 const first = (): number[] => [0];
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
@@ -178,7 +155,7 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
     });
     const shared = { ...machine, vma: { ...machine.vma, shared: !isPrivate } };
     const tasks = [protects(request.variant), accesses(ends), readsLockless, deviceAccesses(first)];
-    return startContpte(shared, calls === 'half and back' ? [tasks[0] ?? null, tasks[1] ?? null] : tasks, [
+    return startContpte(shared, calls === 'half and back' ? [tasks[0] ?? null, accesses(half)] : tasks, [
       ...machine.invariants.properties,
       ...(isPrivate
         ? [
@@ -186,6 +163,20 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
               const { pfn } = machine.kernel.folio(0);
               return entries.every((pte) => !pte_write(pte) || exclusive[pte_pfn(pte) - pfn] === true);
             }),
+          ]
+        : []),
+      ...(calls === 'half and back'
+        ? [
+            ofEntries(
+              machine,
+              'sometimes',
+              'half of the block is read-only in between',
+              'otherwise nothing is toggled',
+              (entries) =>
+                entries
+                  .slice(0, block)
+                  .every((pte, page) => contpte.pte_valid(pte) && pte_write(pte) === page < block / 2),
+            ),
           ]
         : []),
       ...(folded === undefined

@@ -23,9 +23,8 @@ import {
   type ContpteVariant,
   type InitialMapping,
 } from './machine.ts';
-import { mremap_folio_pte_batch } from './one-by-one.ts';
 
-const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, pte_batch_hint, pte_valid_cont, pte_write } = contpte;
+const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, pte_valid_cont, pte_write } = contpte;
 
 /** Nobody has asked for it. */
 const GAINED_WRITE = 'mremap() makes no page writable';
@@ -34,16 +33,6 @@ interface Design extends ContpteVariant {
   readonly moves: 'a block' | 'a block from one page beside' | 'pages of which one is writable';
 }
 
-/** As in v6.17-rc: entries count as alike whether or not they are writable. */
-const ignoringWrite = routine(
-  'mremap_folio_pte_batch',
-  function* (cpu: contpte.ContpteCpu, ptep: contpte.Ptep, pte: number, max_nr: number): Steps<number> {
-    if (max_nr === 1 || pte_batch_hint(cpu, ptep, pte) === 1) return 1;
-    const folio = cpu.kernel.folio(cpu.kernel.page_folio(pte_pfn(pte)));
-    return yield* cpu.k.folio_pte_batch_flags(cpu, folio, ptep, pte, max_nr, 0);
-  },
-);
-
 const variants: readonly Design[] = [
   {
     name: 'aligned',
@@ -51,7 +40,7 @@ const variants: readonly Design[] = [
     source: 'v6.8 to v6.16',
     summary: 'one entry at a time: the first unfolds the old block, the last one folds the new one',
     moves: 'a block',
-    replace: { mremap_folio_pte_batch },
+    replace: { mremap_folio_pte_batch: contpte.mremap_folio_pte_batch_one },
   },
   {
     name: 'unaligned',
@@ -81,7 +70,7 @@ const variants: readonly Design[] = [
     source: '04d1c9d60c6e',
     summary: 'two blocks of one folio, of which the first is writable: one batch, all of it writable',
     moves: 'pages of which one is writable',
-    replace: { mremap_folio_pte_batch: ignoringWrite },
+    replace: { mremap_folio_pte_batch: contpte.mremap_folio_pte_batch_ignoring_write },
   },
 ];
 

@@ -21,7 +21,6 @@ import {
   type ContpteTask,
   type ContpteVariant,
 } from './machine.ts';
-import { folio_unmap_pte_batch } from './one-by-one.ts';
 
 const { PAGE_SHARED, PAGE_SIZE } = contpte;
 
@@ -30,28 +29,13 @@ interface Design extends ContpteVariant {
   readonly atTheEnd?: boolean;
 }
 
-/** folio_unmap_pte_batch() of v6.15: as long as the folio, wherever the table ends. */
-const asLongAsTheFolio = routine(
-  'folio_unmap_pte_batch',
-  function* (
-    cpu: contpte.ContpteCpu,
-    folio: contpte.Folio,
-    _vma: contpte.ContpteVma,
-    _addr: number,
-    ptep: contpte.Ptep,
-    pte: number,
-  ): Steps<number> {
-    return yield* cpu.k.folio_pte_batch_flags(cpu, folio, ptep, pte, folio.nr_pages, 0);
-  },
-);
-
 const variants: readonly Design[] = [
   {
     name: 'per-entry',
     expected: 'safe',
     source: 'try_to_unmap_one(), v6.9',
     summary: 'one entry at a time: the first one unfolds the block',
-    replace: { folio_unmap_pte_batch },
+    replace: { folio_unmap_pte_batch: contpte.folio_unmap_pte_batch_one },
   },
   {
     name: 'batched',
@@ -73,7 +57,7 @@ const variants: readonly Design[] = [
     source: 'ddd05742b45b, v6.16',
     summary: 'the batch is as long as the folio and reads on where the table has ended',
     atTheEnd: true,
-    replace: { folio_unmap_pte_batch: asLongAsTheFolio },
+    replace: { folio_unmap_pte_batch: contpte.folio_unmap_pte_batch_as_long_as_the_folio },
   },
 ];
 

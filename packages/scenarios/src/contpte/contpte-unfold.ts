@@ -4,9 +4,8 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { point, routine, type Steps } from '@shootdown/machine';
+import { type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
-import { pte_pfn } from '@shootdown/mmu';
 import {
   accesses,
   contpteMachine,
@@ -28,33 +27,6 @@ interface Design extends ContpteVariant {
   readonly bbml2?: boolean;
 }
 
-/** contpte_convert(), with the TLBI in the middle or without, whatever the CPUs can do. */
-const converting = (invalidates: boolean) =>
-  routine(
-    'contpte_convert',
-    function* (
-      cpu: contpte.ContpteLayerCpu,
-      mm: contpte.ContpteMm,
-      addr: number,
-      ptep: contpte.Ptep,
-      pte: number,
-    ): Steps {
-      const { CONT_PTES, CONT_PTE_SIZE } = cpu.kernel;
-      const start_ptep = contpte.contpte_align_down(cpu, ptep);
-      const start_addr = addr - (addr % CONT_PTE_SIZE);
-      pte = contpte.pfn_pte(pte_pfn(pte) - (pte_pfn(pte) % CONT_PTES), contpte.pte_pgprot(pte));
-      for (let i = 0; i < CONT_PTES; i++) {
-        yield* point('convert', i, pte);
-        const ptent = yield* contpte.__ptep_get_and_clear(cpu, contpte.ptep_plus(start_ptep, i));
-        if (contpte.pte_dirty(ptent)) pte = contpte.pte_mkdirty(pte);
-        if (contpte.pte_young(ptent)) pte = contpte.pte_mkyoung(pte);
-      }
-      if (invalidates)
-        yield* cpu.k.__flush_tlb_range(cpu, mm, start_addr, start_addr + CONT_PTE_SIZE, contpte.TLBF_NOWALKCACHE);
-      yield* cpu.k.__set_ptes(cpu, start_ptep, pte, CONT_PTES);
-    },
-  );
-
 const WIRED_UP = 'contpte_convert(), 4602e5757bcc, v6.9';
 const ELIDED = '83bbd6be7d17, v6.17';
 
@@ -71,14 +43,14 @@ const variants: readonly Design[] = [
     source: WIRED_UP,
     summary: 'the same on CPUs that could do without',
     bbml2: true,
-    replace: { contpte_convert: converting(true) },
+    replace: { contpte_convert: contpte.contpte_convert_on_any_cpu(true) },
   },
   {
     name: 'bbml0-no-tlbi',
     expected: 'violation',
     source: ELIDED,
     summary: 'the TLBI is left out, and a TLB may hold the block and a page of it at once',
-    replace: { contpte_convert: converting(false) },
+    replace: { contpte_convert: contpte.contpte_convert_on_any_cpu(false) },
   },
   {
     name: 'bbml2-no-tlbi',
@@ -90,7 +62,7 @@ const variants: readonly Design[] = [
 ];
 
 /** mprotect(PROT_READ) of the first page. */
-const protects: ContpteTask = routine('mprotect', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+const protects: ContpteTask = contpte.mprotect(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
   yield* cpu.k.change_protection(cpu, machine.vma, 0, PAGE_SIZE, PAGE_READONLY);
   yield* returns(machine, 0, PAGE_SIZE);
 });

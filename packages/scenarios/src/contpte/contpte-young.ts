@@ -4,7 +4,7 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { point, routine, type Property, type Steps } from '@shootdown/machine';
+import { point, type Property, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import {
   accesses,
@@ -20,6 +20,7 @@ import {
   type ContpteTask,
   type ContpteVariant,
 } from './machine.ts';
+import { kernelWork } from '../tasks.ts';
 
 const { PAGE_SHARED, PAGE_SIZE, pte_young } = contpte;
 
@@ -29,49 +30,6 @@ const OUTSIDE = 'no entry outside the block is changed';
 interface Design extends ContpteVariant {
   readonly calls: 'referenced, then cold' | 'cold' | 'free';
 }
-
-/** The fix that was asked for in review: a cmpxchg for both bits. */
-const atomically = routine(
-  '__clear_young_dirty_ptes',
-  function* (
-    cpu: contpte.ContpteLayerCpu,
-    _vma: contpte.ContpteVma,
-    ptep: contpte.Ptep,
-    nr: number,
-    _flags: number,
-  ): Steps {
-    for (let i = 0; i < nr; i++)
-      yield* contpte.cmpxchg_loop(cpu, contpte.ptep_plus(ptep, i), '__clear_young_dirty_pte', (pte) =>
-        contpte.pte_mkclean(contpte.pte_mkold(pte)),
-      );
-  },
-);
-
-/** contpte_clear_young_dirty_ptes() as in v6.10-rc1: the end is in bytes where pages are meant, and so is the count. */
-const byBytes = routine(
-  'contpte_clear_young_dirty_ptes',
-  function* (
-    cpu: contpte.ContpteLayerCpu,
-    vma: contpte.ContpteVma,
-    addr: number,
-    ptep: contpte.Ptep,
-    nr: number,
-    flags: number,
-  ): Steps {
-    const { CONT_PTE_SIZE } = cpu.kernel;
-    let start = addr;
-    let end = start + nr;
-    if (contpte.pte_cont(yield* contpte.__ptep_get(cpu, contpte.ptep_plus(ptep, nr - 1))))
-      end = Math.ceil(end / CONT_PTE_SIZE) * CONT_PTE_SIZE;
-    if (contpte.pte_cont(yield* contpte.__ptep_get(cpu, ptep))) {
-      start -= start % CONT_PTE_SIZE;
-      ptep = contpte.contpte_align_down(cpu, ptep);
-    }
-    // It goes on through thousands of entries. The first one past the table shows all that the others would.
-    const left = cpu.kernel.PTRS_PER_PTE - ptep.index + 1;
-    yield* cpu.k.__clear_young_dirty_ptes(cpu, vma, ptep, Math.min(end - start, left), flags);
-  },
-);
 
 const variants: readonly Design[] = [
   {
@@ -94,7 +52,7 @@ const variants: readonly Design[] = [
     source: 'asked for in the review of 1b68112c40395',
     summary: 'the same with a cmpxchg',
     calls: 'free',
-    replace: { __clear_young_dirty_ptes: atomically },
+    replace: { __clear_young_dirty_ptes: contpte.__clear_young_dirty_ptes_atomic },
   },
   {
     name: 'byte-length',
@@ -102,13 +60,13 @@ const variants: readonly Design[] = [
     source: '9b73a966e4eb, v6.10',
     summary: 'the end of the range is computed in bytes: aligned up to the block it is a count of thousands',
     calls: 'cold',
-    replace: { contpte_clear_young_dirty_ptes: byBytes },
+    replace: { contpte_clear_young_dirty_ptes: contpte.contpte_clear_young_dirty_ptes_by_bytes },
   },
 ];
 
 /** What is asked of the first half of the block. */
 function ages({ calls }: Design): ContpteTask {
-  return routine('kernel', function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  return kernelWork(function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     if (calls === 'free') return yield* cpu.k.madvise_free_pte_range(cpu, vma, 0, block / 2);
     if (calls === 'referenced, then cold') {
       yield* cpu.k.folio_referenced_one(cpu, 0, vma, PAGE_SIZE);

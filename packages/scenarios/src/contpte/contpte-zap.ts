@@ -4,7 +4,7 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { routine, type Steps } from '@shootdown/machine';
+import { type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import {
   accesses,
@@ -21,43 +21,13 @@ import {
   type ContpteTask,
   type ContpteVariant,
 } from './machine.ts';
+import { madvises } from '../tasks.ts';
 
 const { PAGE_SIZE, PAGE_SHARED } = contpte;
 
 interface Design extends ContpteVariant {
   readonly whole?: boolean;
 }
-
-/** One entry is cleared, and the others keep the contiguous bit. */
-const clear_full_ptes = routine(
-  'clear_full_ptes',
-  function* (
-    cpu: contpte.ContpteLayerCpu,
-    _mm: contpte.ContpteMm,
-    _addr: number,
-    ptep: contpte.Ptep,
-    nr: number,
-  ): Steps {
-    yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
-  },
-);
-
-/**
- * What is cleared is cleared as it is; what is left of the block is unfolded then, and gathers from what is left
- * only.
- */
-const clear_then_unfold = routine(
-  'clear_full_ptes',
-  function* (cpu: contpte.ContpteLayerCpu, mm: contpte.ContpteMm, addr: number, ptep: contpte.Ptep, nr: number): Steps {
-    yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
-    const next = contpte.ptep_plus(ptep, nr);
-    const pte = yield* cpu.k.ptep_get(cpu, next);
-    for (let i = 0; next.index + i < cpu.kernel.CONT_PTES; i++)
-      yield* contpte.__set_pte(cpu, contpte.ptep_plus(next, i), 0);
-    yield* cpu.k.__flush_tlb_range(cpu, mm, addr, addr + cpu.kernel.CONT_PTE_SIZE, contpte.TLBF_NOWALKCACHE);
-    yield* cpu.k.__set_ptes(cpu, next, contpte.pte_mknoncont(pte), cpu.kernel.CONT_PTES - next.index);
-  },
-);
 
 const variants: readonly Design[] = [
   {
@@ -79,20 +49,20 @@ const variants: readonly Design[] = [
     expectedOn: { arm: 'violation' },
     source: 'Barry Song, review of the first versions, 2023',
     summary: 'the entries are cleared, the rest of the block keeps the contiguous bit',
-    replace: { clear_full_ptes },
+    replace: { clear_full_ptes: contpte.clear_full_ptes_without_unfold },
   },
   {
     name: 'ad-not-gathered',
     expected: 'violation',
     source: 'Alistair Popple, review of ptep_get_and_clear_full() in v2, November 2023',
     summary: 'the dirty bit of the block may be in an entry that is cleared before anybody gathers',
-    replace: { clear_full_ptes: clear_then_unfold },
+    replace: { clear_full_ptes: contpte.clear_full_ptes_unfolded_after },
   },
 ];
 
 /** MADV_DONTNEED. */
 function zaps({ whole = false }: Design): ContpteTask {
-  return routine('madvise', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  return madvises(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const end = (whole ? machine.block : machine.block / 2) * PAGE_SIZE;
     yield* cpu.k.zap_page_range_single(cpu, machine.vma, 0, end);
     yield* returns(machine, 0, end);

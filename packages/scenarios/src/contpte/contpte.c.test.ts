@@ -280,9 +280,14 @@ const deep = process.env['SHOOTDOWN_DEEP'] === '1';
 const parameters = deep ? {} : { block: 2 };
 /** Few states, or an early violation; the others are for the deep tests. */
 const QUICK = new Set([
-  'contpte-fault gathered-noop-test-dbm',
+  'contpte-fault current',
   'contpte-fold two-folios',
+  'contpte-lockless restart',
+  'contpte-mremap aligned',
   'contpte-mremap batch-ignores-write',
+  'contpte-mremap batched',
+  'contpte-mremap batched/mixed',
+  'contpte-mremap unaligned',
   'contpte-unfold bbml0-no-tlbi',
   'contpte-zap clear-one-without-unfold',
 ]);

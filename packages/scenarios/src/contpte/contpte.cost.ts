@@ -5,13 +5,13 @@
  *
  * One CPU runs the routines of the scenarios in virtual time; every row has the same cost table.
  */
-import { arm64Costs, DirectExecutor, point, routine, runVirtualTime, type Steps } from '@shootdown/machine';
+import { arm64Costs, DirectExecutor, point, runVirtualTime, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import { everyRow, isOff, type Comparison, type ComparisonTable, type EachRow, type Patch } from '../comparison.ts';
 import { contpteMachine, startContpte, type ContpteMachine, type ContpteTask, type InitialMapping } from './machine.ts';
-import { mprotect_folio_pte_batch, mremap_folio_pte_batch } from './one-by-one.ts';
+import { kernelWork } from '../tasks.ts';
 
-const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, routines } = contpte;
+const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
 
 /** 4 KB pages: a block of 64 KB. */
 const CONT_PTES = 16;
@@ -32,73 +32,22 @@ interface Case {
 }
 
 /** Before the series: the public operations are the raw ones, and no entry is ever contiguous. */
-const before: Routines = {
-  set_ptes: routine(
-    'set_ptes',
-    function* (
-      cpu: contpte.ContpteLayerCpu,
-      _mm: contpte.ContpteMm,
-      _addr: number,
-      ptep: contpte.Ptep,
-      pte: number,
-      nr: number,
-    ): Steps {
-      yield* cpu.k.__set_ptes(cpu, ptep, pte, nr);
-    },
-  ),
-};
+const before: Routines = { set_ptes: contpte.set_ptes_raw };
 
 /** A folio is given back once, whatever it consists of. */
-const freedOnce: Routines = {
-  tlb_finish_mmu: routine(
-    'tlb_finish_mmu',
-    function* (cpu: contpte.ContpteCpu, tlb: contpte.ContpteGather, vma: contpte.ContpteVma): Steps {
-      yield* cpu.k.flush_tlb_range(cpu, vma, tlb.start, tlb.end);
-      if (tlb.pages.length > 0) yield* cpu.kernel.frames.put(tlb.pages[0] as number);
-    },
-  ),
-};
-
-/** Calls an operation for one page at a time. */
-function* eachPage(nr: number, body: (i: number) => Steps): Steps {
-  for (let i = 0; i < nr; i++) {
-    yield* point('page', i);
-    yield* body(i);
-  }
-}
+const freedOnce: Routines = { tlb_finish_mmu: contpte.tlb_finish_mmu_put_once };
 
 /** The first step: blocks, but no operation on a range of entries. */
 const basic: Routines = {
-  wrprotect_ptes: routine(
-    'wrprotect_ptes',
-    function* (
-      cpu: contpte.ContpteLayerCpu,
-      mm: contpte.ContpteMm,
-      addr: number,
-      ptep: contpte.Ptep,
-      nr: number,
-    ): Steps {
-      yield* eachPage(nr, (i) => routines.wrprotect_ptes(cpu, mm, addr + i * PAGE_SIZE, contpte.ptep_plus(ptep, i), 1));
-    },
-  ),
-  clear_full_ptes: routine(
-    'clear_full_ptes',
-    function* (
-      cpu: contpte.ContpteLayerCpu,
-      mm: contpte.ContpteMm,
-      addr: number,
-      ptep: contpte.Ptep,
-      nr: number,
-    ): Steps {
-      yield* eachPage(nr, (i) =>
-        routines.clear_full_ptes(cpu, mm, addr + i * PAGE_SIZE, contpte.ptep_plus(ptep, i), 1),
-      );
-    },
-  ),
+  wrprotect_ptes: contpte.wrprotect_ptes_each_page,
+  clear_full_ptes: contpte.clear_full_ptes_each_page,
 };
 
 /** mprotect() and mremap() as they were up to v6.16. */
-const oneByOne: Routines = { mprotect_folio_pte_batch, mremap_folio_pte_batch };
+const oneByOne: Routines = {
+  mprotect_folio_pte_batch: contpte.mprotect_folio_pte_batch_one,
+  mremap_folio_pte_batch: contpte.mremap_folio_pte_batch_one,
+};
 
 /** Cycles of one case. */
 function cycles({ replace, folded, bbml2 = false, mms = 1, blocks = PAGES / CONT_PTES, body }: Case): number {
@@ -118,7 +67,7 @@ function cycles({ replace, folded, bbml2 = false, mms = 1, blocks = PAGES / CONT
     mapped: [mapped],
     bbml2,
   });
-  const task: ContpteTask = routine('kernel', body);
+  const task: ContpteTask = kernelWork(body);
   const executor = new DirectExecutor(
     startContpte({ ...machine, vma: { ...machine.vma, shared: mms === 1 } }, [task], []),
   );

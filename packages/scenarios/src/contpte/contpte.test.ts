@@ -37,14 +37,14 @@ describeScenario(contpteFault, {
 describeScenario(contpteFold, {
   ...small,
   violates: contpte.MISPROGRAMMED,
-  golden: ['across-folios'],
+  golden: deep('across-folios'),
   live: ['one-folio'],
 });
 
 describeScenario(contpteFork, {
   ...small,
   violates: 'once fork() has returned nobody writes to what parent and child share',
-  golden: ['whole/no-flush'],
+  golden: deep('whole/no-flush'),
   live: ['edges'],
 });
 
@@ -87,7 +87,7 @@ describeScenario(contpteUnfold, {
 
 describeScenario(contpteYoung, {
   ...small,
-  golden: ['clean-old-nonatomic', 'byte-length'],
+  golden: ['clean-old-nonatomic', ...deep('byte-length')],
   live: ['current'],
 });
 

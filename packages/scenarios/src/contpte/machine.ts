@@ -12,7 +12,6 @@ import {
   operation,
   program,
   replaceRoutines,
-  routine,
   SystemBuilder,
   type Property,
   type Replacements,
@@ -32,6 +31,7 @@ import {
   type ContiguousMmu,
   type Translator,
 } from '@shootdown/mmu';
+import { dma, userCode } from '../tasks.ts';
 
 const {
   contpteCpu,
@@ -233,7 +233,7 @@ function entriesOf(mapped: readonly InitialMapping[], folios: readonly contpte.F
  * looks at memory again.
  */
 export function accesses(pages: (machine: ContpteMachine) => readonly number[], write = true): ContpteTask {
-  return routine('user code', function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+  return userCode(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const list = pages(machine);
     const which = write ? yield* choose(list.length + 1, { label: 'which page' }) : list.length;
     yield* cpu.mmu.access(list[which] ?? (list[0] as number), which < list.length);
@@ -242,7 +242,7 @@ export function accesses(pages: (machine: ContpteMachine) => readonly number[], 
 
 /** The same by the device. */
 export function deviceAccesses(pages: (machine: ContpteMachine) => readonly number[], write = false): ContpteTask {
-  return routine('DMA', function* (machine: ContpteMachine, _cpu: contpte.ContpteCpu): Steps {
+  return dma(function* (machine: ContpteMachine, _cpu: contpte.ContpteCpu): Steps {
     const list = pages(machine);
     const page = list.length === 1 ? 0 : yield* choose(list.length, { label: 'which page' });
     yield* (machine.tlb.mmus[machine.deviceNumber] as ContiguousMmu).access(list[page] as number, write);
@@ -270,15 +270,7 @@ const RETURNS = defineOperation({
 });
 
 /** GUP-fast looks at an entry without the lock. */
-export const readsLockless: ContpteTask = routine(
-  'gup_fast_pte_range',
-  function* ({ reader, readerPage }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    if (!reader) return;
-    yield* reader.begin();
-    const pte = yield* cpu.k.ptep_get_lockless(cpu, { table: 0, index: readerPage });
-    yield* reader.end(pte);
-  },
-);
+export const readsLockless: ContpteTask = contpte.gup_fast_pte_range;
 
 /** A page of the first mm, as properties see it. */
 function pageEntry({ kernel }: ContpteMachine, page: number): number {

@@ -22,6 +22,20 @@ describe('hazards', () => {
     expect(found.every(({ complete }) => complete)).toBe(true);
   });
 
+  it.each([
+    ['H4', 'zap_pte_range', lazy.sparc64BeforeA1d416bf9faf],
+    ['H4', 'zap_pte_range', lazy.powerpcBeforeB9ef323ea168],
+    ['H6', 'kfence_protect', lazy.arm64BeforeB81c688426a9],
+    ['H9', 'kfence_unprotect', lazy.arm64BeforeB81c688426a9],
+    ['H10', 'set_pte, ptep_get_and_clear', lazy.lazyArchs['xen-pv']],
+    ['H11', 'copy_pte_range', lazy.lazyArchs.s390],
+  ] as const)('%s: %s', async (kind, name, arch) => {
+    const found = await Promise.all(
+      hazardSubjects.filter((subject) => subject.name === name).map((subject) => findHazards(subject, arch)),
+    );
+    expect(found.flatMap(({ hazards }) => hazards)).toEqual([kind]);
+  });
+
   it('names the step, the routine and the architecture', async () => {
     const [fork] = hazardSubjects;
     if (!fork) throw new Error('no sections');

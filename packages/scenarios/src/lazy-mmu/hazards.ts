@@ -3,7 +3,7 @@
  * who breaks which. This is the debug feature that the thread of 2025 asked for, for any routine that one puts on the
  * machine.
  */
-import { startCpu, type Cpu } from '@shootdown/cpu';
+import { startCpu, swapper_done, type Cpu } from '@shootdown/cpu';
 import { explore, type ExploreResult } from '@shootdown/explorer';
 import {
   ModelError,
@@ -17,7 +17,9 @@ import {
   type Trace,
 } from '@shootdown/machine';
 import {
-  copy_pte_range_lazy,
+  fork_section,
+  fork_section_dereferencing,
+  zap_pte_range_without_ptl,
   lazy,
   lazy_returns,
   mprotect,
@@ -30,6 +32,7 @@ import {
 } from '@shootdown/mm';
 import { mk_pte } from '@shootdown/mmu';
 import { kernelOfTheRuns, lazyMachine, mapInSection, raiseSoftirq, RW, SOFTIRQ } from './lazy-machine.ts';
+import { setsThenExchanges } from '../tasks.ts';
 
 /** Which order of a section: as it was when it was wrong, or as it is. */
 export type SectionGeneration = 'old' | 'current';
@@ -50,23 +53,27 @@ export interface HazardSubject {
   readonly entries?: readonly number[];
   /** It runs in an interrupt, at any time of a section that maps another page. */
   readonly interrupt?: boolean;
+  /** The task may be moved to another CPU, at any time that it may be preempted. */
+  readonly moves?: boolean;
 }
 
 const DEVICE_PAGE = 2;
 
-/** copy_pte_range() as a section: the second table is the child's. */
-const fork: lazy.SectionRoutine = routine('fork', function* ({ lazy: mode, current, ptes, ptl, otherPtl = ptl }) {
-  const [first] = ptes as [EntryPointer];
-  const target = ptes.map((_, i) => mode.frames.entry(1 - first.frame, i));
-  yield* copy_pte_range_lazy({
-    lazy: mode,
-    current,
-    source: ptes,
-    target,
-    src_ptl: ptl,
-    dst_ptl: otherPtl,
-    readsAgain: 'ptep_get',
-  });
+/** kfence_protect() in a softirq: the object must be out of reach when it returns. */
+const kfenceProtects: lazy.SectionRoutine = routine('kfence_protect', function* ({ lazy: mode, current, ptes }) {
+  const [ptep] = ptes as [EntryPointer];
+  yield* lazy.set_pte(mode, current, ptep, mk_pte(1, RW), { label: 'set_pte(kfence)' });
+  yield* lazy.needs_immediate_effect(mode, current, ptep, 'kfence_protect_page() is done');
+});
+
+/** A store and an exchange of the same entry in one section. */
+const exchanges: lazy.SectionRoutine = setsThenExchanges(function* ({ lazy: mode, current, ptes }: lazy.Section) {
+  const [ptep] = ptes as [EntryPointer];
+  yield* lazy.lazy_mmu_mode_enable(mode, current);
+  yield* lazy.set_pte(mode, current, ptep, mk_pte(4, RW));
+  yield* lazy.ptep_get_and_clear(mode, current, ptep);
+  yield* lazy.lazy_mmu_mode_disable(mode, current);
+  yield* lazy.returns(mode, current);
 });
 
 /** zap_pte_range() of the runs, as MADV_DONTNEED calls it. */
@@ -96,10 +103,25 @@ export const hazardSubjects: readonly HazardSubject[] = [
     name: 'copy_pte_range',
     generation: 'current',
     version: 'device-exclusive entry',
-    section: fork,
+    section: fork_section,
+    entries: [lazy.make_device_exclusive_entry(DEVICE_PAGE), mk_pte(DEVICE_PAGE + 1, RW)],
+  },
+  {
+    name: 'copy_pte_range',
+    generation: 'old',
+    version: 'derived: *src_pte',
+    section: fork_section_dereferencing,
     entries: [lazy.make_device_exclusive_entry(DEVICE_PAGE), mk_pte(DEVICE_PAGE + 1, RW)],
   },
   { name: 'zap_pte_range', generation: 'current', version: 'of the runs', section: zaps, runs: true },
+  {
+    name: 'zap_pte_range',
+    generation: 'current',
+    version: 'is moved',
+    section: zap_pte_range_without_ptl,
+    moves: true,
+  },
+  { name: 'set_pte, ptep_get_and_clear', generation: 'old', version: 'derived', section: exchanges },
   { name: 'change_pte_range', generation: 'current', version: 'of the runs', section: protects, runs: true },
   { name: 'move_ptes', generation: 'current', version: 'leave, flush, unlock', section: lazy.move_ptes },
   { name: 'apply_to_pte_range', generation: 'current', version: '', section: lazy.apply_to_pte_range, kernel: true },
@@ -199,6 +221,14 @@ export const hazardSubjects: readonly HazardSubject[] = [
     kernel: true,
   },
   {
+    name: 'kfence_protect',
+    generation: 'current',
+    version: 'in a softirq',
+    section: kfenceProtects,
+    kernel: true,
+    interrupt: true,
+  },
+  {
     name: 'kfence_unprotect',
     generation: 'current',
     version: 'in a softirq',
@@ -231,7 +261,7 @@ export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memory
   const machine = lazyMachine({
     memoryModel,
     arch,
-    cpus: subject.interrupt ? 2 : 1,
+    cpus: subject.interrupt || subject.moves ? 2 : 1,
     tasks: 1,
     kernelTable,
     ...(entries && (kernelTable ? { other: entries } : { own: entries })),
@@ -251,7 +281,10 @@ export function hazardSystem(subject: HazardSubject, arch: lazy.LazyArch, memory
     ...(subject.runs && { kernel: kernelOfTheRuns(machine) }),
   };
   if (!second) startCpu(machine.builder, first, [program(subject.section, section)]);
-  else {
+  else if (subject.moves) {
+    startCpu(machine.builder, first, [program(subject.section, section)], {}, { migratesTo: [second] });
+    startCpu(machine.builder, second, [program(swapper_done)]);
+  } else {
     const handler = program(subject.section, { ...section, current: { task: 0, interrupt: true } });
     startCpu(machine.builder, first, [program(mapInSection, machine)], { [SOFTIRQ]: handler });
     startCpu(machine.builder, second, [program(raiseSoftirq, first)]);

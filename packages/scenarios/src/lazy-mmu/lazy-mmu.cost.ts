@@ -17,7 +17,7 @@ import {
   type EntryPointer,
   type Steps,
 } from '@shootdown/machine';
-import { copy_pte_range_lazy, lazy } from '@shootdown/mm';
+import { fork_section, lazy } from '@shootdown/mm';
 import { mk_pte } from '@shootdown/mmu';
 import { everyRow, isOff, type Comparison, type ComparisonTable, type EachRow } from '../comparison.ts';
 import { RW } from './lazy-machine.ts';
@@ -70,16 +70,6 @@ function cycles({ arch, section, kernel = false, mapped, pages }: Case, paused =
   return runVirtualTime(new DirectExecutor(builder.build()), { costs: arm64Costs }).cycles;
 }
 
-/** fork(): the second table is the child's. */
-const forks: lazy.SectionRoutine = routine(
-  'fork',
-  function* ({ lazy: mode, current: task, ptes, ptl, otherPtl = ptl }) {
-    const target = ptes.map((_, i) => mode.frames.entry(1, i));
-    const locks = { src_ptl: ptl, dst_ptl: otherPtl };
-    yield* copy_pte_range_lazy({ lazy: mode, current: task, source: ptes, target, ...locks, readsAgain: 'ptep_get' });
-  },
-);
-
 /**
  * fix_size_alloc_test of lib/test_vmalloc.c: vmalloc(), one store, vfree(). The purge of what was unmapped is later.
  */
@@ -97,7 +87,7 @@ const percent = (now: number, base: number): number => Math.round(1000 * (now / 
 
 /** The sections of table one, and on which table of entries they work. */
 const sections = [
-  { name: 'fork', section: forks, mapped: true, kernel: false },
+  { name: 'fork', section: fork_section, mapped: true, kernel: false },
   { name: 'write-protect', section: lazy.pagemap_scan_pmd_entry, mapped: true, kernel: false },
   { name: 'unmap', section: lazy.vunmap_pte_range, mapped: true, kernel: false },
   { name: 'vmap', section: lazy.vmap_pages_pte_range, mapped: false, kernel: true },

@@ -9,6 +9,7 @@ import { program, routine, type Steps } from '@shootdown/machine';
 import { lazy } from '@shootdown/mm';
 import { mk_pte } from '@shootdown/mmu';
 import { access, lazyMachine, revoke, Revoked, RW, type LazyMachine } from './lazy-machine.ts';
+import { asUser } from '../tasks.ts';
 
 interface Design extends Variant {
   readonly section: lazy.SectionRoutine;
@@ -42,7 +43,7 @@ const systemCall = routine(
   },
 );
 
-const user = routine('user', function* (machine: LazyMachine, cpu: Cpu): Steps {
+const user = asUser(function* (machine: LazyMachine, cpu: Cpu): Steps {
   yield* access(machine, cpu.id, 0, true);
   yield* access(machine, cpu.id, 0, true);
   yield* user_mode(cpu);

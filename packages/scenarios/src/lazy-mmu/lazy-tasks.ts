@@ -3,7 +3,7 @@
  * exchange or an interrupt makes of it.
  */
 import type { Scenario, Variant } from '@shootdown/explorer';
-import { startCpu, user_mode, type Cpu } from '@shootdown/cpu';
+import { startCpu, swapper_done, user_mode, type Cpu } from '@shootdown/cpu';
 import { program, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import { lazy } from '@shootdown/mm';
 import { mk_pte } from '@shootdown/mmu';
@@ -18,6 +18,7 @@ import {
   SOFTIRQ,
   type LazyMachine,
 } from './lazy-machine.ts';
+import { asUser, setsThenExchanges } from '../tasks.ts';
 
 interface Design extends Variant {
   readonly arch: lazy.LazyArch;
@@ -42,9 +43,7 @@ const unmapAtOnce = routine('ptep_clear_flush (task B)', function* (machine: Laz
   yield* revoke(machine, 1, Revoked.accesses);
 });
 
-const idle = routine('swapper', function* () {});
-
-const user = routine('user', function* (machine: LazyMachine, cpu: Cpu): Steps {
+const user = asUser(function* (machine: LazyMachine, cpu: Cpu): Steps {
   yield* access(machine, cpu.id, 0, false);
   yield* access(machine, cpu.id, 1, false);
   yield* user_mode(cpu);
@@ -89,7 +88,7 @@ export const lazyMigration: Scenario<Design> = {
     const [first, second, third] = machine.cpus as [Cpu, Cpu, Cpu];
     const tasks = [program(unmapInSection, machine), program(unmapAtOnce, machine)];
     startCpu(machine.builder, first, tasks, {}, { migratesTo: [second] });
-    startCpu(machine.builder, second, [program(idle)]);
+    startCpu(machine.builder, second, [program(swapper_done)]);
     startCpu(machine.builder, third, [program(user, machine, third)]);
     return machine.builder.build();
   },
@@ -182,7 +181,7 @@ export const lazyNesting: Scenario<Nested> = {
 };
 
 /** set_pte() is queued; an exchange of the same entry is not. */
-const storeThenExchange = routine('set_pte, ptep_get_and_clear', function* (machine: LazyMachine): Steps {
+const storeThenExchange = setsThenExchanges(function* (machine: LazyMachine): Steps {
   const [ptep] = machine.own as [EntryPointer];
   yield* lazy.lazy_mmu_mode_enable(machine.lazy, current);
   yield* lazy.set_pte(machine.lazy, current, ptep, mk_pte(4, RW));

@@ -3,6 +3,7 @@ import { explore } from '@shootdown/explorer';
 import {
   defineOperation,
   LiveExecutor,
+  type Executor,
   operation,
   program,
   RandomScheduler,
@@ -57,7 +58,7 @@ describe('migration of tasks', () => {
   it('leads all executors to the same states', () => {
     const system = machine(false);
     const { schedule } = runScheduler(new TabulatedExecutor(system), new RandomScheduler(7), 50);
-    const states = (executor: TabulatedExecutor | LiveExecutor): string[] => {
+    const states = (executor: Executor): string[] => {
       const prints: string[] = [];
       replay(executor, schedule, () => void prints.push(executor.fingerprint));
       return prints;

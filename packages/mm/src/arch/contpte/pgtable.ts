@@ -2,11 +2,12 @@
  * The operations on entries that core mm calls. Mirrors arch/arm64/include/asm/pgtable.h, v7.0, with
  * CONFIG_ARM64_CONTPTE: the contiguous bit is nobody's business outside.
  */
-import { routine, type Steps } from '@shootdown/machine';
+import { point, routine, type Steps } from '@shootdown/machine';
 import { contpte_try_fold, contpte_try_unfold } from './contpte.ts';
-import type { ContpteLayerCpu, ContpteMm, ContpteVma, Ptep } from './kernel.ts';
-import { __ptep_get, __ptep_get_and_clear } from './primitives.ts';
+import { PAGE_SIZE, ptep_plus, type ContpteLayerCpu, type ContpteMm, type ContpteVma, type Ptep } from './kernel.ts';
+import { __ptep_get, __ptep_get_and_clear, __set_pte } from './primitives.ts';
 import { pte_mknoncont, pte_valid_cont } from './pte.ts';
+import { TLBF_NOWALKCACHE } from './tlbflush.ts';
 
 export const set_ptes = routine(
   'set_ptes',
@@ -122,5 +123,61 @@ export const modify_prot_commit_ptes = routine(
   'modify_prot_commit_ptes',
   function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, pte: number, nr: number): Steps {
     yield* cpu.k.set_ptes(cpu, vma.vm_mm, addr, ptep, pte, nr);
+  },
+);
+
+/** One entry is cleared, and the others keep the contiguous bit. */
+export const clear_full_ptes_without_unfold = routine(
+  'clear_full_ptes',
+  function* (cpu: ContpteLayerCpu, _mm: ContpteMm, _addr: number, ptep: Ptep, nr: number): Steps {
+    yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
+  },
+);
+
+/**
+ * What is cleared is cleared as it is; what is left of the block is unfolded then, and gathers from what is left
+ * only.
+ */
+export const clear_full_ptes_unfolded_after = routine(
+  'clear_full_ptes',
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
+    yield* cpu.k.__clear_full_ptes(cpu, ptep, nr);
+    const next = ptep_plus(ptep, nr);
+    const pte = yield* cpu.k.ptep_get(cpu, next);
+    for (let i = 0; next.index + i < cpu.kernel.CONT_PTES; i++) yield* __set_pte(cpu, ptep_plus(next, i), 0);
+    yield* cpu.k.__flush_tlb_range(cpu, mm, addr, addr + cpu.kernel.CONT_PTE_SIZE, TLBF_NOWALKCACHE);
+    yield* cpu.k.__set_ptes(cpu, next, pte_mknoncont(pte), cpu.kernel.CONT_PTES - next.index);
+  },
+);
+
+/** Before the contpte series: the raw operation. */
+export const set_ptes_raw = routine(
+  'set_ptes',
+  function* (cpu: ContpteLayerCpu, _mm: ContpteMm, _addr: number, ptep: Ptep, pte: number, nr: number): Steps {
+    yield* cpu.k.__set_ptes(cpu, ptep, pte, nr);
+  },
+);
+
+/** Calls an operation for one page at a time. */
+function* eachPage(nr: number, body: (i: number) => Steps): Steps {
+  for (let i = 0; i < nr; i++) {
+    yield* point('page', i);
+    yield* body(i);
+  }
+}
+
+/** The first step of the series: no operation on a range of entries. */
+export const wrprotect_ptes_each_page = routine(
+  'wrprotect_ptes',
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
+    yield* eachPage(nr, (i) => wrprotect_ptes(cpu, mm, addr + i * PAGE_SIZE, ptep_plus(ptep, i), 1));
+  },
+);
+
+/** The same. */
+export const clear_full_ptes_each_page = routine(
+  'clear_full_ptes',
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, nr: number): Steps {
+    yield* eachPage(nr, (i) => clear_full_ptes(cpu, mm, addr + i * PAGE_SIZE, ptep_plus(ptep, i), 1));
   },
 );

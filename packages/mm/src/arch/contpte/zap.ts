@@ -83,3 +83,12 @@ export const zap_page_range_single = routine(
     yield* cpu.k.tlb_finish_mmu(cpu, tlb, vma);
   },
 );
+
+/** A folio is given back once, whatever it consists of: what a measurement of whole folios needs. */
+export const tlb_finish_mmu_put_once = routine(
+  'tlb_finish_mmu',
+  function* (cpu: ContpteCpu, tlb: ContpteGather, vma: ContpteVma): Steps {
+    yield* cpu.k.flush_tlb_range(cpu, vma, tlb.start, tlb.end);
+    if (tlb.pages.length > 0) yield* cpu.kernel.frames.put(tlb.pages[0] as number);
+  },
+);

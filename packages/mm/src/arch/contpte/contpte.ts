@@ -384,3 +384,113 @@ export const contpte_ptep_set_access_flags = routine(
     return 1;
   },
 );
+
+/** contpte_ptep_set_access_flags() up to v7.0: nothing to do if the block as a whole is what is wanted. */
+export const contpte_ptep_set_access_flags_gathered = routine(
+  'contpte_ptep_set_access_flags',
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
+    const orig_pte = pte_mknoncont(yield* cpu.k.ptep_get(cpu, ptep));
+    if (orig_pte === entry) return 0;
+    if (pte_write(orig_pte) === pte_write(entry)) {
+      const first = contpte_align_down(cpu, ptep);
+      for (let i = 0; i < cpu.kernel.CONT_PTES; i++) {
+        yield* point('set', i);
+        yield* cpu.k.__ptep_set_access_flags(cpu, vma, addr, ptep_plus(first, i), entry, 0);
+      }
+      if (dirty !== 0) yield* cpu.k.local_flush_tlb_contpte(cpu, vma, addr);
+    } else {
+      yield* cpu.k.__contpte_try_unfold(cpu, vma.vm_mm, addr, ptep, orig_pte);
+      yield* cpu.k.__ptep_set_access_flags(cpu, vma, addr, ptep, entry, dirty);
+    }
+    return 1;
+  },
+);
+
+/** __contpte_try_fold() that does not ask which folio a page belongs to. */
+export const __contpte_try_fold_across_folios = routine(
+  '__contpte_try_fold',
+  function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
+    const { CONT_PTES } = cpu.kernel;
+    const plain = pte_mkold(pte_mkclean(pte));
+    let expected_pte = pte_advance_pfn(plain, -(pte_pfn(pte) % CONT_PTES));
+    const first = contpte_align_down(cpu, ptep);
+    for (let i = 0; i < CONT_PTES; i++) {
+      yield* point('compare', i);
+      const subpte = yield* __ptep_get(cpu, ptep_plus(first, i));
+      if (pte_mkold(pte_mkclean(subpte)) !== expected_pte) return;
+      expected_pte = pte_advance_pfn(expected_pte, 1);
+    }
+    yield* cpu.k.contpte_convert(cpu, mm, addr, ptep, pte_mkcont(pte));
+  },
+);
+
+/** contpte_convert(), with the TLBI in the middle or without, whatever the CPUs can do. */
+export const contpte_convert_on_any_cpu = (invalidates: boolean) =>
+  routine(
+    'contpte_convert',
+    function* (cpu: ContpteLayerCpu, mm: ContpteMm, addr: number, ptep: Ptep, pte: number): Steps {
+      const { CONT_PTES, CONT_PTE_SIZE } = cpu.kernel;
+      const start_ptep = contpte_align_down(cpu, ptep);
+      const start_addr = addr - (addr % CONT_PTE_SIZE);
+      pte = pfn_pte(pte_pfn(pte) - (pte_pfn(pte) % CONT_PTES), pte_pgprot(pte));
+      for (let i = 0; i < CONT_PTES; i++) {
+        yield* point('convert', i, pte);
+        const ptent = yield* __ptep_get_and_clear(cpu, ptep_plus(start_ptep, i));
+        if (pte_dirty(ptent)) pte = pte_mkdirty(pte);
+        if (pte_young(ptent)) pte = pte_mkyoung(pte);
+      }
+      if (invalidates)
+        yield* cpu.k.__flush_tlb_range(cpu, mm, start_addr, start_addr + CONT_PTE_SIZE, TLBF_NOWALKCACHE);
+      yield* cpu.k.__set_ptes(cpu, start_ptep, pte, CONT_PTES);
+    },
+  );
+
+/** contpte_clear_young_dirty_ptes() as in v6.10-rc1: the end is in bytes where pages are meant, and so is the count. */
+export const contpte_clear_young_dirty_ptes_by_bytes = routine(
+  'contpte_clear_young_dirty_ptes',
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number, flags: number): Steps {
+    const { CONT_PTE_SIZE } = cpu.kernel;
+    let start = addr;
+    let end = start + nr;
+    if (pte_cont(yield* __ptep_get(cpu, ptep_plus(ptep, nr - 1)))) end = Math.ceil(end / CONT_PTE_SIZE) * CONT_PTE_SIZE;
+    if (pte_cont(yield* __ptep_get(cpu, ptep))) {
+      start -= start % CONT_PTE_SIZE;
+      ptep = contpte_align_down(cpu, ptep);
+    }
+    // It goes on through thousands of entries. The first one past the table shows all that the others would.
+    const left = cpu.kernel.PTRS_PER_PTE - ptep.index + 1;
+    yield* cpu.k.__clear_young_dirty_ptes(cpu, vma, ptep, Math.min(end - start, left), flags);
+  },
+);
+
+/**
+ * contpte_ptep_get_lockless() up to v6.16: the whole block is looked at. `consistent`: what is, ends the attempt where
+ * it is not.
+ */
+export const contpte_ptep_get_lockless_scanning = (restarts: boolean) =>
+  routine('contpte_ptep_get_lockless', function* (cpu: ContpteLayerCpu, orig_ptep: Ptep): Steps<number> {
+    const { CONT_PTES } = cpu.kernel;
+    const ptep = contpte_align_down(cpu, orig_ptep);
+    retry: for (;;) {
+      yield* point('retry');
+      let orig_pte = yield* __ptep_get(cpu, orig_ptep);
+      if (!pte_valid_cont(orig_pte)) return orig_pte;
+      const orig_prot = pte_pgprot(pte_mkold(pte_mkclean(orig_pte)));
+      const pfn = pte_pfn(orig_pte) - (orig_ptep.index - ptep.index);
+      for (let i = 0; i < CONT_PTES; i++) {
+        yield* point('gather', i, orig_pte);
+        const pte = yield* __ptep_get(cpu, ptep_plus(ptep, i));
+        if (restarts && !contpte_is_consistent(pte, pfn + i, orig_prot)) continue retry;
+        if (pte_dirty(pte)) orig_pte = pte_mkdirty(orig_pte);
+        if (pte_young(pte)) orig_pte = pte_mkyoung(orig_pte);
+      }
+      return orig_pte;
+    }
+  });

@@ -65,3 +65,11 @@ export const dup_mmap = routine(
     yield* cpu.k.flush_tlb_range(cpu, src, addr, end);
   },
 );
+
+/** Without the flush of the parent: nobody's kernel. */
+export const dup_mmap_without_flush = routine(
+  'dup_mmap',
+  function* (cpu: ContpteCpu, dst: ContpteVma, src: ContpteVma, addr: number, end: number): Steps {
+    yield* cpu.k.copy_pte_range(cpu, dst, src, addr, end);
+  },
+);

@@ -3,7 +3,7 @@
  * with its flags.
  */
 import { count, routine, type Steps } from '@shootdown/machine';
-import { Arm64Counter } from '../arch/arm64-tlb.ts';
+import { Arm64Counter } from '../arm64-tlb.ts';
 import { PAGE_SIZE, type ContpteLayerCpu, type ContpteMm, type ContpteVma } from './kernel.ts';
 
 /** tlbf_t. */
@@ -82,3 +82,6 @@ export const flush_tlb_fix_spurious_fault = routine(
     yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, addr + PAGE_SIZE, flags);
   },
 );
+
+export const flushes_nothing = (name: string) =>
+  routine(name, function* (_cpu: ContpteLayerCpu, _vma: ContpteVma, _addr: number): Steps {});

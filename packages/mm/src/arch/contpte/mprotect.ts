@@ -100,3 +100,36 @@ export const change_protection = routine(
     yield* cpu.k.tlb_finish_mmu(cpu, tlb, vma);
   },
 );
+
+/** commit_anon_folio_batch() as it was first: it counts from the first page of the folio, wherever the batch begins. */
+export const commit_anon_folio_batch_from_the_first = routine(
+  'commit_anon_folio_batch',
+  function* (
+    cpu: ContpteCpu,
+    vma: ContpteVma,
+    folio: Folio,
+    addr: number,
+    ptep: Ptep,
+    ptent: number,
+    nr: number,
+  ): Steps {
+    for (let done = 0; done < nr;) {
+      yield* point('sub batch', done);
+      const len = page_anon_exclusive_sub_batch(folio, done, nr - done);
+      const pte = pte_advance_pfn(ptent, done);
+      const writable = PageAnonExclusive(folio, done) ? pte_mkwrite(pte) : pte;
+      const at = ptep_plus(ptep, done);
+      yield* cpu.k.modify_prot_commit_ptes(cpu, vma, addr + done * PAGE_SIZE, at, writable, len);
+      done += len;
+    }
+  },
+);
+
+/** One entry at a time: up to v6.16. */
+export const mprotect_folio_pte_batch_one = routine(
+  'mprotect_folio_pte_batch',
+  function* (_cpu: ContpteCpu, _folio: Folio, _ptep: Ptep, _pte: number, _max_nr: number): Steps<number> {
+    yield* point('one');
+    return 1;
+  },
+);

@@ -43,3 +43,27 @@ export { routines, type ContpteRoutines } from './routines.ts';
 export { LOST_UPDATE, storeOver } from './store-over.ts';
 export { TLBF_NOBROADCAST, TLBF_NONE, TLBF_NONOTIFY, TLBF_NOSYNC, TLBF_NOWALKCACHE } from './tlbflush.ts';
 export { folio_mark_accessed, folio_mark_dirty } from './zap.ts';
+/* Versions of these functions that other kernels had, or that were proposed. */
+export {
+  contpte_ptep_set_access_flags_gathered,
+  __contpte_try_fold_across_folios,
+  contpte_convert_on_any_cpu,
+  contpte_clear_young_dirty_ptes_by_bytes,
+  contpte_ptep_get_lockless_scanning,
+} from './contpte.ts';
+export { dup_mmap_without_flush } from './fork.ts';
+export { gup_fast_pte_range } from './lockless-monitor.ts';
+export { commit_anon_folio_batch_from_the_first, mprotect_folio_pte_batch_one } from './mprotect.ts';
+export { mremap_folio_pte_batch_ignoring_write, mremap_folio_pte_batch_one } from './mremap.ts';
+export {
+  clear_full_ptes_without_unfold,
+  clear_full_ptes_unfolded_after,
+  set_ptes_raw,
+  wrprotect_ptes_each_page,
+  clear_full_ptes_each_page,
+} from './pgtable.ts';
+export { __clear_young_dirty_ptes_atomic } from './primitives.ts';
+export { folio_unmap_pte_batch_as_long_as_the_folio, folio_unmap_pte_batch_one } from './reclaim.ts';
+export { flushes_nothing } from './tlbflush.ts';
+export { tlb_finish_mmu_put_once } from './zap.ts';
+export { fork, mprotect } from './syscalls.ts';

@@ -57,3 +57,22 @@ export const move_ptes = routine(
     yield* pte_unmap_unlock(cpu, vma.vm_mm);
   },
 );
+
+/** As in v6.17-rc: entries count as alike whether or not they are writable. */
+export const mremap_folio_pte_batch_ignoring_write = routine(
+  'mremap_folio_pte_batch',
+  function* (cpu: ContpteCpu, ptep: Ptep, pte: number, max_nr: number): Steps<number> {
+    if (max_nr === 1 || pte_batch_hint(cpu, ptep, pte) === 1) return 1;
+    const folio = cpu.kernel.folio(cpu.kernel.page_folio(pte_pfn(pte)));
+    return yield* cpu.k.folio_pte_batch_flags(cpu, folio, ptep, pte, max_nr, 0);
+  },
+);
+
+/** One entry at a time: up to v6.16. */
+export const mremap_folio_pte_batch_one = routine(
+  'mremap_folio_pte_batch',
+  function* (_cpu: ContpteCpu, _ptep: Ptep, _pte: number, _max_nr: number): Steps<number> {
+    yield* point('one');
+    return 1;
+  },
+);

@@ -8,6 +8,7 @@
 import {
   defineOperation,
   operation,
+  routine,
   type Operation,
   type OperationContext,
   type Region,
@@ -15,7 +16,7 @@ import {
   type SystemBuilder,
   noteMethods,
 } from '@shootdown/machine';
-import type { ContpteKernel, Ptep } from './kernel.ts';
+import type { ContpteCpu, ContpteKernel, Ptep } from './kernel.ts';
 import {
   formatPte,
   PTE_AF,
@@ -191,3 +192,20 @@ const END = defineOperation({
     return 0;
   },
 });
+
+/** Who reads, and which page. */
+interface Reader {
+  readonly reader: LocklessMonitor | null;
+  readonly readerPage: number;
+}
+
+/** GUP-fast looks at one entry without the lock. */
+export const gup_fast_pte_range = routine(
+  'gup_fast_pte_range',
+  function* ({ reader, readerPage }: Reader, cpu: ContpteCpu): Steps {
+    if (!reader) return;
+    yield* reader.begin();
+    const pte = yield* cpu.k.ptep_get_lockless(cpu, { table: 0, index: readerPage });
+    yield* reader.end(pte);
+  },
+);

@@ -84,3 +84,27 @@ export const madvise_free = routine(
     yield* cpu.k.flush_tlb_range(cpu, vma, addr, addr + nr * PAGE_SIZE);
   },
 );
+
+/** folio_unmap_pte_batch() of v6.15: as long as the folio, wherever the table ends. */
+export const folio_unmap_pte_batch_as_long_as_the_folio = routine(
+  'folio_unmap_pte_batch',
+  function* (cpu: ContpteCpu, folio: Folio, _vma: ContpteVma, _addr: number, ptep: Ptep, pte: number): Steps<number> {
+    return yield* cpu.k.folio_pte_batch_flags(cpu, folio, ptep, pte, folio.nr_pages, 0);
+  },
+);
+
+/** One entry at a time: up to v6.15. */
+export const folio_unmap_pte_batch_one = routine(
+  'folio_unmap_pte_batch',
+  function* (
+    _cpu: ContpteCpu,
+    _folio: Folio,
+    _vma: ContpteVma,
+    _addr: number,
+    _ptep: Ptep,
+    _pte: number,
+  ): Steps<number> {
+    yield* point('one');
+    return 1;
+  },
+);

@@ -170,3 +170,12 @@ export const __ptep_set_access_flags = routine(
     return 1;
   },
 );
+
+/** The fix that was asked for in review: a cmpxchg for both bits. */
+export const __clear_young_dirty_ptes_atomic = routine(
+  '__clear_young_dirty_ptes',
+  function* (cpu: ContpteLayerCpu, _vma: ContpteVma, ptep: Ptep, nr: number, _flags: number): Steps {
+    for (let i = 0; i < nr; i++)
+      yield* cmpxchg_loop(cpu, ptep_plus(ptep, i), '__clear_young_dirty_pte', (pte) => pte_mkclean(pte_mkold(pte)));
+  },
+);

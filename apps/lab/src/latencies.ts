@@ -1,0 +1,39 @@
+/** How long routines of a run took and what its processors waited for: the histograms that `shootdown run` shows. */
+import type { Operation } from '@shootdown/machine';
+import { Histogram } from '@shootdown/report';
+
+/** Routines whose latency is worth a histogram. */
+export const TIMED_ROUTINES: ReadonlySet<string> = new Set([
+  'flush_tlb_mm_range',
+  '__flush_tlb_range',
+  'exc_page_fault',
+  'munmap',
+  'mprotect',
+  'madvise_dontneed',
+  'fork',
+]);
+
+/** Operations that wait for a lock. */
+const LOCKS: ReadonlySet<string> = new Set(['spin_lock', 'down_read_wait', 'down_write_wait', 'mutex_lock', 'acquire']);
+
+/** Histograms by what they are of, in cycles. */
+export class Latencies {
+  readonly histograms = new Map<string, Histogram>();
+
+  /** A routine has returned. */
+  readonly onRoutine = (routine: string, _processor: number, cycles: number): void => {
+    if (TIMED_ROUTINES.has(routine)) this.#add(routine, cycles);
+  };
+
+  /** A processor has waited. */
+  readonly onWait = ({ definition, label }: Operation, _processor: number, cycles: number): void => {
+    if (LOCKS.has(definition.name)) this.#add('lock wait', cycles);
+    else if (label?.startsWith('csd_lock_wait') === true) this.#add('csd_lock_wait', cycles);
+  };
+
+  #add(kind: string, cycles: number): void {
+    const histogram = this.histograms.get(kind) ?? new Histogram();
+    this.histograms.set(kind, histogram);
+    histogram.add(Math.round(cycles));
+  }
+}

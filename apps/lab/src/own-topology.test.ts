@@ -1,0 +1,101 @@
+/** A newcomer's machine: a topology and a routine file of one's own, in a folder outside of the repository. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const bin = fileURLToPath(new URL('../bin/shootdown.mjs', import.meta.url));
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'shootdown-own-'));
+  writeFileSync(join(folder, 'mine.mjs'), MINE);
+  writeFileSync(join(folder, 'broken.mjs'), 'export function* mapper( {');
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const MINE = `
+import { mmap, munmap, user_access } from '@shootdown/mm';
+import { MMAP_BASE_PAGE } from '@shootdown/topology';
+export function* mapper({ kernel, cpu, mm }) {
+  const start = yield* mmap(mm, MMAP_BASE_PAGE, 1);
+  yield* user_access(kernel, cpu, mm, start, true);
+  yield* munmap(kernel, cpu, mm, start, start + 1);
+}
+`;
+
+function topology(name: string, changes: object): string {
+  const path = join(folder, `${name}.json`);
+  const threads = [{ cpu: 0, routine: 'mapper' }];
+  writeFileSync(
+    path,
+    JSON.stringify({
+      name,
+      architecture: 'x86-64-4l',
+      cpus: 1,
+      tlb: { l1: '1x1', l2: '1x1', walkCache: 1 },
+      memory: { tables: 5, pages: 1 },
+      routines: './mine.mjs',
+      processes: [{ name: 'p', threads }],
+      ...changes,
+    }),
+  );
+  return path;
+}
+
+const shootdown = (...args: string[]) => spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', cwd: folder });
+
+test('it runs and is explored', () => {
+  const path = topology('own', {});
+  const { stdout, stderr, status } = shootdown('run', path, '--json');
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ end: 'done', violation: null, total: { pgfault: [1] } });
+  const explored = shootdown('explore', path, '--json', '--max-states', '20000');
+  expect(JSON.parse(explored.stdout)).toMatchObject({ scenario: 'own', property: null });
+  expect([0, 2]).toContain(explored.status);
+});
+
+test.each([
+  ['an unknown subsystem', { subsystem: 'swap' }, [], /^topology: .*: top level: Unrecognized key: "subsystem"$/],
+  [
+    'a routine file with a syntax error',
+    { routines: './broken.mjs' },
+    [],
+    /^routines: .*broken\.mjs: cannot be loaded \(.+\)$/,
+  ],
+  [
+    'a routine that nobody exports',
+    { processes: [{ name: 'p', threads: [{ cpu: 0, routine: 'unmapper' }] }] },
+    [],
+    /^routines: .*mine\.mjs: p on CPU 0: exports no routine unmapper \(has: mapper\)$/,
+  ],
+  [
+    'more processes than memory',
+    {
+      routines: undefined,
+      cpus: 2,
+      processes: ['p', 'q'].map((name, cpu) => ({ name, threads: [{ cpu, run: [] }] })),
+    },
+    [],
+    /^topology: .*: memory\.tables: 2 processes need at least 8 frames for page tables \(5\)$/,
+  ],
+  [
+    'a cycle of forks',
+    {
+      routines: undefined,
+      processes: [
+        { name: 'p', threads: [{ cpu: 0, run: [{ do: 'fork', child: 'q' }] }] },
+        { name: 'q', threads: [{ cpu: 0, run: [{ do: 'fork', child: 'p' }] }] },
+      ],
+    },
+    [],
+    /^topology: .*: fork: process \w is its own ancestor$/,
+  ],
+] as const)('%s ends in one line', (name, changes, flags, message) => {
+  const { stdout, stderr, status } = shootdown('run', topology(name.replaceAll(' ', '-'), changes), ...flags, '--json');
+  expect(stderr.trim()).toMatch(message);
+  expect(stdout).toBe('');
+  expect(status).toBe(10);
+});

@@ -1,0 +1,55 @@
+/** `shootdown run` of a machine in parts: virtual machines with CPUs of their own, in this thread or in workers. */
+import { Histogram } from '@shootdown/report';
+import { assemble, type MachineRun, type Topology } from '@shootdown/topology';
+import { PlacedRun, type PlacedPart } from '@shootdown/topology/placed';
+import { hostReport } from '@shootdown/scenarios';
+import { interruption } from './interrupt.ts';
+import { TIMED_ROUTINES } from './latencies.ts';
+
+const WINDOW_STEPS = 200_000;
+const PROGRESS_MS = 1000;
+
+/** What came of it. */
+export interface PlacedResult {
+  readonly run: MachineRun;
+  readonly parts: readonly PlacedPart[];
+  readonly latencies: ReadonlyMap<string, Histogram>;
+  /** The virtual machines of each part that has run. */
+  readonly hosts: readonly NonNullable<ReturnType<typeof hostReport>>[];
+  readonly interrupted: boolean;
+}
+
+/** Runs all parts to their ends. A worker that dies ends the run, with what was measured. */
+export async function runPlaced(topology: Topology, stepsMax: number | undefined, seed: number): Promise<PlacedResult> {
+  const latencies = new Map<string, Histogram>();
+  const placed = new PlacedRun(topology, {
+    stepsMax,
+    seed,
+    timed: [...TIMED_ROUTINES],
+    onRoutine(routine, cycles) {
+      const histogram = latencies.get(routine) ?? new Histogram();
+      latencies.set(routine, histogram);
+      histogram.add(Math.round(cycles));
+    },
+  });
+  const { signal, ignore } = interruption();
+  let reported = performance.now();
+  try {
+    while (!signal.aborted && (await placed.advance(WINDOW_STEPS))) {
+      if (performance.now() - reported < PROGRESS_MS) continue;
+      reported = performance.now();
+      const { steps, nanoseconds } = placed.result();
+      process.stderr.write(`${steps} steps, ${(nanoseconds / 1e6).toFixed(3)} ms of virtual time\n`);
+    }
+  } finally {
+    ignore();
+    await placed.stop();
+  }
+  for (const { name, lost } of placed.parts)
+    if (lost !== null)
+      process.stderr.write(`run: ${name}: its worker has died (${lost}): the run ends with what was measured\n`);
+  const hosts = placed.parts.flatMap((part) =>
+    part.run === null ? [] : (hostReport(assemble(part.topology), part.run, latencies) ?? []),
+  );
+  return { run: placed.result(), parts: placed.parts, latencies, hosts, interrupted: signal.aborted };
+}

@@ -1,0 +1,26 @@
+/** A topology as a scenario: `shootdown explore machine.json` tries every order of what its threads do. */
+import { ModelError } from '@shootdown/machine';
+import type { Scenario, Variant } from '@shootdown/explorer';
+import { assemble } from '@shootdown/topology';
+import { ownTopology } from './own-threads.ts';
+
+/** Reads a topology file as a scenario of one variant, whose properties are those that every machine has. */
+export async function topologyScenario(path: string): Promise<Scenario> {
+  const { topology, own } = await ownTopology(path);
+  const variant: Variant = {
+    name: 'machine',
+    expected: {},
+    source: path,
+    summary: 'no access to what has been freed, no deadlock, no misuse of a lock, in any order',
+    memoryModel: topology.memoryModel,
+  };
+  return {
+    name: topology.name,
+    title: `the machine ${topology.name}`,
+    variants: [variant],
+    build({ memoryModel }) {
+      if (memoryModel === 'arm') throw new ModelError(`topology: ${path}: a machine is explored on sc or tso (arm)`);
+      return assemble({ ...topology, memoryModel }, own).system;
+    },
+  };
+}

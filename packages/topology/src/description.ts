@@ -1,0 +1,213 @@
+/**
+ * The description of a machine: what a topology file may say. Unknown keys are errors.
+ */
+import { architectures, type ArchitectureName } from '@shootdown/mm';
+import { parseTlbGeometry } from '@shootdown/mmu';
+import { z } from 'zod';
+import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, type Action } from './actions.ts';
+
+const CPUS_MAX = 256;
+
+/** vCPUs of a host in all: each has a VPID of its own (`packages/mmu`). */
+export const VCPUS_MAX = 255;
+const VMS_MAX = 64;
+
+/** A third of a second: nothing that one operation does takes longer, and sums of it stay exact. */
+const COST_CYCLES_MAX = 1_000_000_000;
+
+/** What is named is printed in tables. */
+const name = z
+  .string()
+  .regex(/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,100}$/u, 'expected a name of 1 to 100 printable characters');
+const area = name;
+const counter = name.refine(
+  (text) => !text.startsWith(PHASE_PREFIX),
+  `names that begin with ${PHASE_PREFIX} are phases: use measure`,
+);
+
+const action: z.ZodType<Action> = z.lazy(() =>
+  z.discriminatedUnion('do', [
+    z.strictObject({
+      do: z.literal('mmap'),
+      area,
+      pages: z
+        .int()
+        .min(1)
+        .max(1 << 20),
+    }),
+    z.strictObject({ do: z.literal('touch'), area, write: z.boolean().optional() }),
+    z.strictObject({ do: z.literal('mprotect'), area, prot: z.enum(['r', 'rw']) }),
+    z.strictObject({ do: z.enum(['madvise-dontneed', 'munmap']), area }),
+    z.strictObject({ do: z.literal('fork'), child: name }),
+    z.strictObject({ do: z.enum(['exit', 'spin', 'wait-for-others']) }),
+    z.strictObject({ do: z.literal('sleep'), microseconds: z.int().min(1).max(10_000_000).optional() }),
+    z.strictObject({ do: z.literal('vmalloc'), huge: z.boolean().optional() }),
+    z.strictObject({ do: z.enum(['vfree', 'ptdump']) }),
+    z.strictObject({ do: z.literal('measure'), phase: name }),
+    z.strictObject({
+      do: z.literal('compute'),
+      cycles: z.int().min(COMPUTE_STEP_CYCLES).max(1_000_000_000).multipleOf(COMPUTE_STEP_CYCLES),
+    }),
+    z.strictObject({ do: z.literal('count'), counter }),
+    z.strictObject({
+      do: z.literal('repeat'),
+      times: z.int().min(1).max(1_000_000),
+      as: z.string().regex(/^\w+$/, 'expected letters, digits and _').optional(),
+      body: z.array(action).min(1),
+    }),
+  ]),
+);
+
+const geometry = z.string().superRefine((text, context) => {
+  try {
+    parseTlbGeometry(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+  }
+});
+
+const memory = z.strictObject({
+  tables: z.int().min(4).max(4096).default(64),
+  pages: z
+    .int()
+    .min(1)
+    .max(1 << 20)
+    .default(8192),
+});
+
+/** A CPU, or several: `0-31` stands for a thread on each of them, all told the same. */
+const cpuRange = z
+  .string()
+  .regex(/^\d{1,3}-\d{1,3}$/, 'expected a CPU or a range of them, as 0-31')
+  .refine((text) => new Set(cpusOf(text)).size > 0, 'the first CPU comes after the last');
+
+/** CPUs of the host: one, a range, or a list. */
+const cpuSet = z
+  .union([z.int().min(0), cpuRange, z.array(z.int().min(0)).min(1)])
+  .transform((cpus) => (typeof cpus === 'object' ? cpus : cpusOf(cpus)));
+
+function cpusOf(cpu: number | string): number[] {
+  if (typeof cpu === 'number') return [cpu];
+  const [first = 0, last = 0] = cpu.split('-').map(Number);
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
+}
+
+const threads = z
+  .array(
+    z.strictObject({
+      cpu: z.union([z.int().min(0), cpuRange]),
+      run: z.array(action).default([]),
+      /** What the thread runs instead: a routine that a module exports by this name ({@link topologySchema}). */
+      routine: name.optional(),
+    }),
+  )
+  .min(1)
+  .transform((list) => list.flatMap(({ cpu, ...thread }) => cpusOf(cpu).map((id) => ({ cpu: id, ...thread }))));
+
+const processes = z.array(
+  z.strictObject({ name, threads, placement: z.enum(['process', 'worker']).default('process') }),
+);
+
+/** KVM on x86: the CPUs of the machine are physical ones, and its processes run in virtual machines. */
+const host = z.strictObject({
+  timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
+  /** Ticks per second of the host's timer: each is an exit, and a timeslice is a whole number of them. */
+  hz: z.int().min(1).max(10_000).default(1000),
+  /** False: guest-physical memory is the host's, and a TLB miss walks as natively. */
+  secondStage: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        levels: z.union([z.literal(4), z.literal(5)]).default(4),
+        nestedTlb: z.int().min(0).max(1024).default(32),
+        nestedTables: z.int().min(0).max(1024).default(16),
+      }),
+    ])
+    .prefault({}),
+  /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
+  pauseLoopExiting: z.boolean().default(true),
+  /**
+   * KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted
+   * too.
+   */
+  preemptedAtBoundaryOnly: z.boolean().default(true),
+  vms: z
+    .array(
+      z.strictObject({
+        name,
+        vcpus: z.int().min(1).max(CPUS_MAX),
+        /** KVM_FEATURE_PV_TLB_FLUSH: kvm_flush_tlb_multi() instead of IPIs to preempted vCPUs. */
+        paravirtualFlush: z.boolean().default(true),
+        memory: memory.optional(),
+        /** The host's CPUs that run its vCPUs, in turn. Default: all of them. */
+        cpus: cpuSet.optional(),
+        /** `worker`: in a thread of its own. It must share its CPUs with no other. */
+        placement: z.enum(['process', 'worker']).default('process'),
+        processes: processes.min(1),
+      }),
+    )
+    .min(1)
+    .max(VMS_MAX),
+});
+
+/** A topology file, as it is read. */
+export const topologySchema = z.strictObject({
+  name,
+  /** A paragraph for whoever runs it: what it shows, and what to look at. */
+  about: z.string().max(2000).optional(),
+  /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
+  architecture: z.enum(Object.keys(architectures) as [ArchitectureName, ...ArchitectureName[]]),
+  memoryModel: z.enum(['sc', 'tso']).default('sc'),
+  cpus: z.int().min(1).max(CPUS_MAX),
+  tlb: z
+    .strictObject({
+      l1: geometry.default('64x4'),
+      l2: geometry.default('1536x12'),
+      walkCache: z.int().min(1).max(1024).default(32),
+    })
+    .prefault({}),
+  /** Of the machine; of each virtual machine that says nothing else. */
+  memory: memory.prefault({}),
+  /** Cycles that replace entries of the architecture's cost table. */
+  costs: z.record(z.string(), z.int().min(0).max(COST_CYCLES_MAX)).default({}),
+  /**
+   * What lazy MMU mode puts off: a name of `lazyArchs`. x86: `x86-native` (nothing) or `xen-pv` (stores). arm64:
+   * `arm64`, whose barriers are for the kernel's entries, or `arm64-v6.16`.
+   */
+  lazyMmu: z.string().optional(),
+  /** arm64: the folios of anonymous memory. `64K`: mapped by contiguous entries, where an area covers their block. */
+  folio: z.enum(['4K', '64K']).default('4K'),
+  /** x86: pages a flush may have before it becomes a full one. */
+  flushCeiling: z.int().min(0).default(33),
+  /**
+   * Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never
+   * trimmed.
+   */
+  hz: z.int().min(0).max(10_000).default(0),
+  /** How long a thread has a CPU that it shares with others before it is their turn. */
+  timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
+  /** The module that exports the routines of threads, by its path from the file; who reads the file loads it. */
+  routines: z.string().min(1).max(1000).optional(),
+  /** The arm64 kernel's own page table, for threads that map kernel memory or dump the table: its size. */
+  kernelTables: z
+    .strictObject({ pmds: z.int().min(1).max(512).default(8), ptes: z.int().min(1).max(512).default(32) })
+    .prefault({}),
+  /** The run ends after so much virtual time, done or not. Default: when the threads are done. */
+  runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),
+  host: host.optional(),
+  processes: processes.default([]),
+});
+
+/** A machine description with defaults filled in. */
+export type Topology = z.output<typeof topologySchema>;
+/** A virtual machine of it. */
+export type VmDescription = NonNullable<Topology['host']>['vms'][number];
+
+/** What runs on one kernel: the machine's own, or a guest's. */
+export type KernelDescription = Pick<Topology, 'processes'> & {
+  readonly cpus: number;
+  readonly kernelTables?: Topology['kernelTables'];
+};
+
+/** A machine description as one writes it. */
+export type TopologyInput = z.input<typeof topologySchema>;

@@ -1,0 +1,44 @@
+/**
+ * Parts of a machine that share no word: virtual machines whose CPUs nobody else runs on. Each part is a machine of its
+ * own, and may be run in another thread. Nothing passes between parts, so that none has to wait for another.
+ */
+import type { Topology } from './schema.ts';
+
+/** One part. */
+export interface Part {
+  /** The virtual machines in it, by their names. */
+  readonly name: string;
+  readonly topology: Topology;
+  readonly placement: 'process' | 'worker';
+}
+
+/** The parts of a machine; the whole of it is one if it cannot be cut. */
+export function partsOf(topology: Topology): readonly Part[] {
+  const whole: Part = { name: topology.name, topology, placement: 'process' };
+  const { host } = topology;
+  if (!host || host.vms.some(({ cpus }) => cpus === undefined)) return [whole];
+  const groups: { cpus: Set<number>; vms: number[] }[] = [];
+  host.vms.forEach(({ cpus = [] }, index) => {
+    const touched = groups.filter((group) => cpus.some((cpu) => group.cpus.has(cpu)));
+    const merged = {
+      cpus: new Set([...touched.flatMap((group) => [...group.cpus]), ...cpus]),
+      vms: [...touched.flatMap((group) => group.vms), index],
+    };
+    groups.splice(0, groups.length, ...groups.filter((group) => !touched.includes(group)), merged);
+  });
+  if (groups.length === 1)
+    return [{ ...whole, placement: host.vms.some(({ placement }) => placement === 'worker') ? 'worker' : 'process' }];
+  return groups.map(({ cpus, vms }) => {
+    const numbers = [...cpus].sort((a, b) => a - b);
+    const chosen = vms.sort((a, b) => a - b).flatMap((vm) => host.vms[vm] ?? []);
+    return {
+      name: chosen.map(({ name }) => name).join(', '),
+      topology: {
+        ...topology,
+        cpus: numbers.length,
+        host: { ...host, vms: chosen.map((vm) => ({ ...vm, cpus: vm.cpus?.map((cpu) => numbers.indexOf(cpu)) })) },
+      },
+      placement: chosen.some(({ placement }) => placement === 'worker') ? 'worker' : 'process',
+    };
+  });
+}
