@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { MachineRunner } from '@shootdown/topology';
+import { MachineRunner, runMachine, type MachineRun } from '@shootdown/topology';
 import { aboutTopology, machineNamed, topologyNames } from './machines.ts';
 
 test('at least ten machines ship, and each says what to look at', () => {
@@ -12,4 +12,14 @@ test.each(topologyNames())('%s runs', (name) => {
   runner.advance(Number.POSITIVE_INFINITY);
   expect(runner.result()).toMatchObject({ violation: null });
   expect(['done', 'steps']).toContain(runner.result().end);
+});
+
+test.each([
+  ['two-cpu-shootdown', 1622, '50ebdc6a5e73eaff'],
+  ['kvm-two-vms', 13_376, 'e5139c74435394f9'],
+])('%s comes to the same state every time, with one seed as well', (name, steps, fingerprint) => {
+  const run = (seed: number): MachineRun => runMachine(machineNamed(name), { seed });
+  expect(run(0)).toMatchObject({ end: 'done', steps, fingerprint });
+  const { cycles, fingerprint: print } = run(5);
+  expect(run(5)).toMatchObject({ cycles, fingerprint: print });
 });

@@ -10,10 +10,12 @@ export class NodeRoutines implements RoutineKeeper {
   readonly nodes: NodeTable;
   said: readonly Mark[] = [];
   readonly #store: WordStore;
+  readonly #words: Int32Array;
 
   constructor({ system, store }: Kept) {
     this.nodes = new NodeTable(system.programs, system.maxHistory, system.layout.words);
     this.#store = store;
+    this.#words = store.words;
   }
 
   /** Nodes are kept: they are the same in every run. */
@@ -36,14 +38,14 @@ export class NodeRoutines implements RoutineKeeper {
 
   advance(address: number, result: number): boolean {
     const { nodes } = this;
-    const next = nodes.next(this.#store.words[address] as number, result);
+    const next = nodes.next(this.#words[address] as number, result);
     this.#store.writeInterned(address, next, nodes.hashes);
     this.said = nodes.said;
     return nodes.code[next] === Code.done;
   }
 
   operationAt(address: number): Operation | null {
-    return this.nodes.operations[this.#store.words[address] as number] ?? null;
+    return this.nodes.operations[this.#words[address] as number] ?? null;
   }
 
   stackAt(address: number): readonly string[] {
@@ -51,7 +53,7 @@ export class NodeRoutines implements RoutineKeeper {
   }
 
   stepsAt(address: number): number {
-    return this.nodes.historyOf(this.#store.words[address] as number).length;
+    return this.nodes.historyOf(this.#words[address] as number).length;
   }
 
   settle(): void {}

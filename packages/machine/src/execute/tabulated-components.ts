@@ -50,6 +50,9 @@ export class TabulatedComponents implements ComponentKeeper {
   /** Calls into XState so far. */
   xstateCalls = 0;
   readonly #kept: Kept;
+  /** Looked at in every step: the words, and where in them each component's state is. */
+  readonly #words: Int32Array;
+  readonly #addresses: Int32Array;
   readonly #states = new ComponentStates();
   /** First state of each component. */
   readonly #initial: number[] = [];
@@ -60,6 +63,8 @@ export class TabulatedComponents implements ComponentKeeper {
 
   constructor(kept: Kept) {
     this.#kept = kept;
+    this.#words = kept.store.words;
+    this.#addresses = Int32Array.from(kept.system.components, ({ address }) => address);
   }
 
   begin(): void {
@@ -84,9 +89,7 @@ export class TabulatedComponents implements ComponentKeeper {
   }
 
   executes(component: number): boolean {
-    const { system, store } = this.#kept;
-    const { address } = system.components[component] as Component;
-    return this.#states.executes[store.words[address] as number] === 1;
+    return this.#states.executes[this.#words[this.#addresses[component] as number] as number] === 1;
   }
 
   describe(component: number): string {
@@ -136,7 +139,7 @@ export class TabulatedComponents implements ComponentKeeper {
   }
 
   #cell(component: Component, message: number): Cell {
-    const state = this.#kept.store.words[component.address] as number;
+    const state = this.#words[component.address] as number;
     const row = this.#states.cells[state] as (Cell | undefined)[];
     return row[message] ?? (row[message] = this.#askXState(component, state, message));
   }
