@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig, type Plugin } from 'vite';
+import { defineConfig, minifySync, type Plugin } from 'vite';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -10,11 +10,44 @@ const nodeOnly: readonly (readonly [importer: string, source: string, instead: s
   ['/packages/c/', './grammar.ts', here('src/engine/c-grammar.ts')],
   ['/packages/mmu/', './trace/references.ts', here('src/engine/no-files.ts')],
 ];
+/** What the type stripper could do besides. */
+const UNUSED = /\/(?:(?:CJSImport|Flow|JestHoist|ReactDisplayName|ReactHotLoader)Transformer|CJSImportProcessor)$/;
 const withoutNode: Plugin = {
   name: 'shootdown:without-node',
   enforce: 'pre',
   resolveId: (source, importer) =>
-    nodeOnly.find(([folder, module]) => source === module && importer?.includes(folder) === true)?.[2] ?? null,
+    (importer?.includes('/sucrase/') === true && UNUSED.test(source) ? here('src/engine/no-transform.ts') : null) ??
+    nodeOnly.find(([folder, module]) => source === module && importer?.includes(folder) === true)?.[2] ??
+    null,
+};
+
+/** Our own modules only define things: one of which nothing is used is left out. */
+const treeshake = { moduleSideEffects: (id: string): boolean => !/\/packages\/[\w-]+\/src\//.test(id) };
+
+/** Code that has no routines: its lines do not matter. */
+const LIBRARY = 'library-';
+const groups = [
+  {
+    name: `${LIBRARY}write`,
+    test: /node_modules\/(?:sucrase|es-module-lexer|@jridgewell|lines-and-columns|ts-interface-checker)\//,
+  },
+  { name: `${LIBRARY}schema`, test: /node_modules\/zod\// },
+  { name: `${LIBRARY}c`, test: /node_modules\/web-tree-sitter\// },
+  { name: `${LIBRARY}machine`, test: /node_modules\/(?:xstate|comlink)\// },
+];
+
+/** Lines must stay lines in workers; what they are indented by, and where they come from, need not. */
+const withoutMargins: Plugin = {
+  name: 'shootdown:without-margins',
+  generateBundle(_options, bundle) {
+    for (const file of Object.values(bundle)) {
+      if (file.type !== 'chunk') continue;
+      file.code =
+        file.name.startsWith(LIBRARY) || file.name === 'own-c'
+          ? minifySync(file.fileName, file.code, { module: true, compress: false, mangle: false }).code
+          : file.code.replace(/^(?:\t+|\/\/ .*$)/gm, '');
+    }
+  },
 };
 
 export default defineConfig({
@@ -25,15 +58,24 @@ export default defineConfig({
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   worker: {
     format: 'es',
-    plugins: () => [withoutNode],
+    plugins: () => [withoutNode, withoutMargins],
     rolldownOptions: {
+      treeshake,
       output: {
         // Where a line stands is read off stack traces when lines are mutated: lines stay lines.
         minify: { compress: true, mangle: true, codegen: { removeWhitespace: false } },
         comments: false,
+        codeSplitting: { groups },
       },
     },
   },
   // Texts of examples are files to fetch, however small.
-  build: { assetsInlineLimit: 0, target: 'es2022', outDir: 'dist', emptyOutDir: true, chunkSizeWarningLimit: 1200 },
+  build: {
+    rolldownOptions: { treeshake },
+    assetsInlineLimit: 0,
+    target: 'es2022',
+    outDir: 'dist',
+    emptyOutDir: true,
+    chunkSizeWarningLimit: 1200,
+  },
 });

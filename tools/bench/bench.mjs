@@ -25,6 +25,7 @@ import { flushMachine, machineRoom } from './machines.mjs';
 const TRACE = new URL('../../apps/lab/data/traces/sort-3m.u64.gz', import.meta.url);
 const HOST = new URL('../../apps/lab/topologies/kvm-two-vms.json', import.meta.url);
 const EXPLORER_BENCHMARK = new URL('reference.mjs', import.meta.url);
+const STUDIO = new URL('../../apps/studio/test/bench.mjs', import.meta.url);
 
 const FAST_RUNS = 9;
 const SLOW_RUNS = 3;
@@ -150,3 +151,4 @@ benchFlushCounts();
 benchHost();
 // A process of its own: the executors above leave this one's compiled code fit for everything at once.
 execFileSync(process.execPath, [fileURLToPath(EXPLORER_BENCHMARK)], { stdio: 'inherit' });
+execFileSync(process.execPath, [fileURLToPath(STUDIO)], { stdio: 'inherit' });

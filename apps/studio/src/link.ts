@@ -3,10 +3,14 @@
  * that is needed to see the same step again; whatever in it cannot be understood is left out, and said.
  */
 import { formatSchedule, MEMORY_MODELS, parseSchedule } from '@shootdown/machine';
+import { studioFragment } from '@shootdown/report';
 import type { SystemRequest } from './engine/api.ts';
 
 export const tabs = ['explore', 'mutate', 'run', 'write'] as const;
 export type Tab = (typeof tabs)[number];
+
+/** Notes by step. */
+export type Notes = Readonly<Record<number, string>>;
 
 /** Machines as a link names them; null: none. */
 export interface MachinesInLink {
@@ -23,6 +27,10 @@ export interface Link {
   readonly schedule: readonly number[] | null;
   /** Steps done; null: as many as there are. */
   readonly at: number | null;
+  /** What the sender says of steps. */
+  readonly notes: Notes;
+  /** Walks that the sender took by hand, besides the one that is shown. */
+  readonly branches: readonly (readonly number[])[];
   /** Machines to run, A and B: names, or a name with a packed topology. */
   readonly machines: MachinesInLink;
   /** Code of the sender's own, packed. It is shown, and runs only when asked for. */
@@ -58,10 +66,37 @@ export function parseLink(fragment: string): Link {
     request,
     schedule: scheduleOf(words.get('s'), complaints),
     at: at !== null && /^\d{1,8}$/.test(at) ? Number(at) : null,
+    notes: notesIn(words.getAll('n')),
+    branches: tab === 'run' ? [] : branchesIn(words, complaints),
     machines: { a: words.get('a'), b: words.get('b') },
     code: codeIn(words),
     complaint: complaints.length > 0 ? `The link was not understood in full: ${complaints.join('; ')}.` : null,
   };
+}
+
+const BRANCHES_MAX = 8;
+const NOTES_MAX = 50;
+const NOTE_LENGTH_MAX = 300;
+
+function branchesIn(words: URLSearchParams, complaints: string[]): (readonly number[])[] {
+  // Of a machine, `b` is the other one.
+  return words
+    .getAll('b')
+    .slice(0, BRANCHES_MAX)
+    .flatMap((text) => {
+      const schedule = scheduleOf(text, complaints);
+      return schedule === null ? [] : [schedule];
+    });
+}
+
+/** `45:text` each. */
+function notesIn(texts: readonly string[]): Notes {
+  const notes: Record<number, string> = {};
+  for (const text of texts.slice(0, NOTES_MAX)) {
+    const [, step, note] = /^(\d{1,8}):(.+)$/s.exec(text) ?? [];
+    if (step !== undefined && note !== undefined) notes[Number(step)] = note.slice(0, NOTE_LENGTH_MAX);
+  }
+  return notes;
 }
 
 /** Code by the name of its file, which says what language it is in. */
@@ -102,21 +137,18 @@ function scheduleOf(text: string | null, complaints: string[]): readonly number[
 }
 
 /** The fragment that says it. */
-export function formatLink({ tab, request, schedule, at, machines, code }: Omit<Link, 'complaint'>): string {
+export function formatLink(link: Omit<Link, 'complaint'>): string {
+  const { tab, request, schedule, at, notes, branches, machines, code } = link;
   if (tab === 'run') {
     const named = Object.entries(machines).flatMap(([name, word]) =>
       word === null ? [] : [`${name}=${encodeURIComponent(word)}`],
     );
     return named.length === 0 ? '#/run' : `#/run?${named.join('&')}`;
   }
-  const own = code === null ? [] : [`file=${encodeURIComponent(code.name)}`, `code=${code.packed}`];
-  if (!request) return `#/${tab}${own.length === 0 ? '' : `?${own.join('&')}`}`;
-  const words: string[] = [`mm=${request.memoryModel}`];
-  const set = Object.entries(request.parameters).map(([name, value]) => `${name}:${value}`);
-  if (set.length > 0) words.push(`set=${set.join(',')}`);
-  for (const mutation of request.mutations) words.push(`m=${encodeURIComponent(mutation)}`);
-  if (schedule !== null) words.push(`s=${formatSchedule(schedule)}`);
-  if (at !== null) words.push(`at=${at}`);
-  words.push(...own);
-  return `#/${tab}/${encodeURIComponent(request.scenario)}/${request.variant.split('/').map(encodeURIComponent).join('/')}?${words.join('&')}`;
+  if (!request) return `#/${tab}${code === null ? '' : `?file=${encodeURIComponent(code.name)}&code=${code.packed}`}`;
+  const said = [
+    ...Object.entries(notes).map(([step, note]) => `&n=${encodeURIComponent(`${step}:${note}`)}`),
+    ...branches.map((branch) => `&b=${formatSchedule(branch)}`),
+  ];
+  return `${studioFragment({ ...request, tab, schedule, at, code })}${said.join('')}`;
 }

@@ -1,8 +1,8 @@
 /** What the page knows: signals that the panes read, and the few things that change them. */
 import { batch, computed, signal } from '@preact/signals';
 import type { Beyond, OwnCode, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './engine/api.ts';
-import { background, foreground } from './engine/client.ts';
-import { formatLink, parseLink, type Link, type MachinesInLink, type Tab } from './link.ts';
+import { background, catalogue, foreground } from './engine/client.ts';
+import { formatLink, parseLink, type Link, type MachinesInLink, type Notes, type Tab } from './link.ts';
 import { pack, unpack } from './pack.ts';
 
 export const tab = signal<Tab>('explore');
@@ -16,6 +16,9 @@ export const beyond = signal<Beyond | null>(null);
 export const progress = signal<SearchProgress | null>(null);
 /** One line for the reader when something could not be done. */
 export const trouble = signal<string | null>(null);
+/** What is said of steps, and walks that were taken by hand: both travel in links. */
+export const notes = signal<Notes>({});
+export const branches = signal<readonly (readonly number[])[]>([]);
 /** Machines to run, as the address names them. */
 export const machinesInLink = signal<MachinesInLink>({ a: null, b: null });
 /** The scenarios of the reader's own code. */
@@ -43,33 +46,39 @@ export function said(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** What is shown if the address names nothing. */
+const FIRST: SystemRequest = {
+  scenario: 'ptdump-vmalloc',
+  variant: 'unlocked',
+  memoryModel: 'sc',
+  parameters: {},
+  mutations: [],
+  own: null,
+};
+
+/** Fetches what there is to choose from: a first verdict does not wait for it. */
+async function loadCatalogue(): Promise<void> {
+  if (scenarios.value.length > 0) return;
+  try {
+    scenarios.value = await catalogue.scenarios();
+  } catch (error) {
+    trouble.value = said(error);
+  }
+}
+
 /** Reads the address and shows what it says. */
 export async function openLink(): Promise<void> {
   const link = parseLink(location.hash);
   batch(() => {
     tab.value = link.tab;
     machinesInLink.value = link.machines;
+    notes.value = link.notes;
+    branches.value = link.branches;
     trouble.value = link.complaint;
   });
-  try {
-    if (scenarios.value.length === 0) scenarios.value = await foreground.scenarios();
-  } catch (error) {
-    trouble.value = said(error);
-    return;
-  }
-  const first = scenarios.value[0];
-  const variantOfFirst = first?.variants[0];
-  if (!first || !variantOfFirst) return;
   const code = await codeOf(link);
   const isWaiting = code !== null && !approved.has(keyOf(code));
-  const wanted = (!isWaiting && link.request && { ...link.request, own: code }) || {
-    scenario: first.name,
-    variant: variantOfFirst.name,
-    memoryModel: variantOfFirst.memoryModel,
-    parameters: {},
-    mutations: [],
-    own: null,
-  };
+  const wanted = !isWaiting && link.request ? { ...link.request, own: code } : FIRST;
   if (isWaiting) {
     // It is shown, and no more than that.
     batch(() => {
@@ -78,10 +87,12 @@ export async function openLink(): Promise<void> {
       tab.value = 'write';
       request.value = wanted;
     });
+    await loadCatalogue();
     return;
   }
   if (link.tab !== 'explore') {
     request.value = wanted;
+    await loadCatalogue();
     return;
   }
   if (JSON.stringify(wanted) === explored && verdict.value) {
@@ -149,8 +160,10 @@ async function exploreAgain(
       at.value = found.walk.trace.steps.length;
       progress.value = null;
     });
+    void loadCatalogue();
     await showWalk(schedule, step);
   } catch (error) {
+    void loadCatalogue();
     if (mine !== question) return;
     batch(() => {
       progress.value = null;
@@ -206,9 +219,32 @@ export function nextSwitch(direction: 1 | -1): void {
   goTo(direction > 0 ? steps.value : 0);
 }
 
+/** Branches that are kept: the last ones. */
+const BRANCHES_MAX = 8;
+
+/** Keeps a walk that was taken by hand; one that goes on from the last branch takes its place. */
+function remember(schedule: readonly number[]): void {
+  const known = branches.value.filter((branch) => branch.some((entry, i) => entry !== schedule[i]));
+  branches.value = [...known, schedule].slice(-BRANCHES_MAX);
+}
+
+/** Shows one of the branches. */
+export function openBranch(schedule: readonly number[]): void {
+  pushAddress(schedule, schedule.length);
+  void showWalk(schedule, schedule.length);
+}
+
+/** Says something of the present step; nothing takes the note away. */
+export function note(text: string): void {
+  const { [at.value]: _, ...others } = notes.value;
+  notes.value = text.trim() === '' ? others : { ...others, [at.value]: text.trim() };
+  replaceAddress();
+}
+
 /** Makes another choice in place of the present step, and shows the walk that ends there. */
 export function take(entry: number): void {
   const prefix = walk.value?.schedule.slice(0, Math.max(0, at.value - 1)) ?? [];
+  remember([...prefix, entry]);
   pushAddress([...prefix, entry], prefix.length + 1);
   void showWalk([...prefix, entry], prefix.length + 1);
 }
@@ -222,6 +258,7 @@ export async function exploreFromHere(): Promise<void> {
     const further = await background.onwards(wanted, prefix);
     if (further === null) trouble.value = `From step ${prefix.length} no problem can be reached any more.`;
     else {
+      remember(further.schedule);
       pushAddress(further.schedule, prefix.length);
       await showWalk(further.schedule, prefix.length);
     }
@@ -237,6 +274,8 @@ function addressOf(schedule: readonly number[] | null, step: number | null): str
     request: request.value,
     schedule,
     at: step,
+    notes: notes.value,
+    branches: branches.value,
     machines: machinesInLink.value,
     code: own ? { name: own.name, packed: approved.get(keyOf(own)) ?? '' } : null,
   });
@@ -273,8 +312,12 @@ export function choose(changes: Partial<SystemRequest>): void {
     mutations: changes.mutations ?? kept?.mutations ?? [],
     own: changes.own === undefined ? old.own : changes.own,
   };
-  request.value = next;
-  trouble.value = null;
+  batch(() => {
+    request.value = next;
+    trouble.value = null;
+    notes.value = {};
+    branches.value = [];
+  });
   pushAddress(null, null);
   if (tab.value === 'explore') void exploreAgain(next);
 }

@@ -1,6 +1,6 @@
 /**
  * Takes the pictures of every screen: `node test/shots.mjs FOLDER [fragment ...]`, after a build. 1440 pixels light and
- * dark, and 390.
+ * dark, and 390. `--readme`: those of the README.
  */
 import { createReadStream, existsSync, mkdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -45,7 +45,23 @@ const SCREENS = [
   '#/run?a=kvm-host&b=kvm-host-ipi',
 ];
 
+/** The pictures of the README, light and dark. */
+async function readmePictures() {
+  const site = await serve(join(import.meta.dirname, '../dist'));
+  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+    const browser = await launch();
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme });
+    await page.goto(`${site.url}${SCREENS[0]}`);
+    await page.waitForSelector('[data-settled=true]', { timeout: 90_000 });
+    await page.screenshot({ path: join(import.meta.dirname, `../../../docs/studio-${colorScheme}.png`) });
+    await browser.close();
+  }
+  site.close();
+}
+
 async function main([folder = 'shots', ...fragments]) {
+  if (folder === '--readme') return await readmePictures();
+
   mkdirSync(folder, { recursive: true });
   const site = await serve(join(import.meta.dirname, '../dist'));
   let number = 0;
@@ -69,7 +85,7 @@ async function main([folder = 'shots', ...fragments]) {
       await browser.close();
     }
   }
-  site.close();
+  return site.close();
 }
 
 if (process.argv[1] === import.meta.filename) await main(process.argv.slice(2));

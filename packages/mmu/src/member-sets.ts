@@ -15,17 +15,49 @@ export interface MemberSetSizes {
   readonly levels: number;
 }
 
+/** What a set is of, in the words of who reads a state. */
+export interface MemberSetNames {
+  readonly cpus: readonly string[];
+  /** Virtual page numbers, by index. */
+  readonly pages: readonly number[];
+}
+
 /** The sets. */
 export class MemberSets {
   readonly region: Region;
   readonly #sizes: MemberSetSizes;
 
   /** @param first the first member of each set, in the order of {@link at}; {@link NO_TRANSLATION} for an empty one */
-  constructor(builder: SystemBuilder, name: string, sizes: MemberSetSizes, first: readonly number[]) {
+  constructor(
+    builder: SystemBuilder,
+    name: string,
+    sizes: MemberSetSizes,
+    first: readonly number[],
+    names: MemberSetNames,
+  ) {
     this.#sizes = sizes;
     const none = Array.from({ length: MEMBERS_MAX - 1 }, () => NO_TRANSLATION);
     const initial = first.flatMap((entry) => [entry, ...none]);
-    this.region = builder.region(name, initial.length, { format: formatEntry, initial, memory: 'ghost' });
+    this.region = builder.region(name, initial.length, {
+      format: formatEntry,
+      initial,
+      memory: 'ghost',
+      cellName: (index) => this.#nameOf(name, index, names),
+    });
+  }
+
+  /** `tlb(CPU1, page 0x0, space 1)`; levels are counted from the root, and further members from 2. */
+  #nameOf(region: string, index: number, { cpus, pages }: MemberSetNames): string {
+    const { spaces, levels } = this.#sizes;
+    const set = Math.floor(index / MEMBERS_MAX);
+    const place = Math.floor(set / levels);
+    const space = Math.floor(place / pages.length);
+    const page = pages[place % pages.length] ?? 0;
+    const words = [cpus[Math.floor(space / spaces)] ?? '', `page 0x${page.toString(16)}`];
+    if (spaces > 1) words.push(`space ${space % spaces}`);
+    if (levels > 1) words.push(`level ${set % levels}`);
+    const member = index % MEMBERS_MAX;
+    return `${region.replace(/\.members$/, '')}(${words.join(', ')})${member === 0 ? '' : `.${member + 1}`}`;
   }
 
   /** Where a set is. */

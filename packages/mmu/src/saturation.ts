@@ -64,7 +64,7 @@ export class Saturation {
       });
     const sizes = { spaces, pages: pages.length, levels: shape.levels.length };
     const first = perSpace((from) => pages.flatMap((vpn) => this.#initialMembers(words, from, vpn)));
-    this.members = new MemberSets(builder, `${name}.members`, sizes, first);
+    this.members = new MemberSets(builder, `${name}.members`, sizes, first, { cpus: cpuNames, pages });
     this.invalid = cachesInvalid
       ? builder.region(`${name}.invalid`, cpuNames.length * spaces * pages.length, {
           initial: perSpace((from) => pages.map((vpn) => this.#initialInvalid(words, from, vpn))),

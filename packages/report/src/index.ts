@@ -26,4 +26,5 @@ export {
   type TableOptions,
   type TableRow,
 } from './table.ts';
+export { studioFragment, type StudioView } from './studio-link.ts';
 export { WIDTH_DEFAULT } from './width.ts';

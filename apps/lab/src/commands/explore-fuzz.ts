@@ -3,6 +3,7 @@ import { counterexample, agrees, fuzz, type FuzzOptions } from '@shootdown/explo
 import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
 import { replayCommand } from '../counterexample.ts';
+import { studioLine, studioLink } from '../studio-link.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '@shootdown/machine';
 import { coverageLines } from './coverage-lines.ts';
@@ -54,6 +55,7 @@ export async function sample(
     expected,
     agrees: agrees(expected, result.verdict),
     schedule: schedule && formatSchedule(schedule),
+    link: schedule && studioLink(resolved, schedule),
     trace: trace && traceDocument(trace, replayCommand(resolved, result)),
   };
   const found =
@@ -68,5 +70,6 @@ export async function sample(
   const shown = trace
     ? renderTrace('text', trace, { width: columns, replayCommand: replayCommand(resolved, result) })
     : '';
-  return { result, trace, document, text: `${shown}${lines.join('\n')}\n` };
+  const link = schedule ? studioLine(resolved, schedule) : '';
+  return { result, trace, document, text: `${shown}${lines.join('\n')}\n${link}` };
 }

@@ -16,6 +16,7 @@ import { printedHelp } from '../help.ts';
 import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
 import { paint, width, widthFlag } from '../terminal.ts';
+import { studioLine, studioLink } from '../studio-link.ts';
 import { coveredLines, verdictLine } from '../verdict.ts';
 import {
   asksForBothSides,
@@ -218,6 +219,7 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
     expected: resolved.expected,
     agrees: agrees(resolved.expected, result.verdict),
     schedule: schedule === null ? null : formatSchedule(schedule),
+    link: schedule === null ? null : studioLink(resolved, schedule),
     sometimes: result.sometimes.map((witness) => ({
       ...witness,
       schedule: witness.schedule === null ? null : formatSchedule(witness.schedule),
@@ -251,7 +253,7 @@ function describe(
       `sometimes: ${name}: ${witnessed ? 'yes' : result.complete ? 'NO' : 'not seen before the search ended'}`,
     );
   if (coverage) lines.push('', ...coverageLines(result.coverage));
-  return `${lines.join('\n')}\n`;
+  return `${lines.join('\n')}\n${result.schedule === null ? '' : studioLine(resolved, result.schedule)}`;
 }
 
 function painted(verdict: ExploreResult['verdict'], line: string): string {

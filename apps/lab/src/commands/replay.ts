@@ -17,7 +17,15 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
-import { mutateFlag, requestedScenario, scenarioFlags, scenarioOf, withMutations } from '../scenario-request.ts';
+import {
+  mutateFlag,
+  requestedScenario,
+  scenarioFlags,
+  scenarioOf,
+  withMutations,
+  type RequestedScenario,
+} from '../scenario-request.ts';
+import { studioLine } from '../studio-link.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
 
@@ -38,6 +46,8 @@ const STEPS_MAX = 1_000_000;
 const WIDTH = 76;
 
 interface Request {
+  /** Null: a run of a machine. */
+  readonly resolved: RequestedScenario | null;
   readonly system: System;
   readonly schedule: ParsedSchedule;
   readonly fingerprint: string | undefined;
@@ -57,7 +67,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const columns = width(args, WIDTH);
   const given = args.oneOf('format', traceFormats) ?? 'text';
   const format = args.has('json') ? 'json' : given;
-  const { system, schedule: asked, fingerprint } = await requestOf(args);
+  const { resolved, system, schedule: asked, fingerprint } = await requestOf(args);
   const schedule = asked.entries;
   const executor = live ? new LiveExecutor(system) : new TabulatedExecutor(system);
   const recorded = recordTrace(executor, schedule);
@@ -74,6 +84,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     );
   }
   process.stdout.write(renderTrace(format, trace, { width: columns }));
+  const link = resolved === null ? '' : studioLine(resolved, schedule);
+  (format === 'text' ? process.stdout : process.stderr).write(link);
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);
   if (problem && problem.length < schedule.length)
     process.stderr.write(`violated at step ${problem.length} of ${schedule.length}: ${problem.property}\n`);
@@ -85,8 +97,10 @@ async function requestOf(args: Arguments): Promise<Request> {
   const given = args.text('schedule');
   if (scenarios.some((s) => s.name === name) || /\.m?js$/.test(name) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
+    const resolved = await withMutations(await scenarioOf('replay', name, args), args.texts('mutate'));
     return {
-      system: (await withMutations(await scenarioOf('replay', name, args), args.texts('mutate'))).build(),
+      resolved,
+      system: resolved.build(),
       schedule: parseScheduleUpTo(given, STEPS_MAX),
       fingerprint: undefined,
     };
@@ -96,20 +110,22 @@ async function requestOf(args: Arguments): Promise<Request> {
     'goes with a scenario, not with a file',
   );
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
+  const resolved = saved.scenario ? await scenarioIn(saved.scenario) : null;
   return {
-    system: await systemOf(saved, name),
+    resolved,
+    system: resolved ? resolved.build() : systemOf(saved, name),
     schedule: parseScheduleUpTo(saved.schedule, STEPS_MAX),
     fingerprint: saved.fingerprint,
   };
 }
 
-async function systemOf(saved: SavedSchedule, path: string): Promise<System> {
-  const { machine, scenario } = saved;
-  if (scenario) {
-    const { name, variant, memoryModel, parameters, replace, mutate } = scenario;
-    const request = { variant, memoryModel, parameters, replacement: replace };
-    return (await withMutations(await requestedScenario(name, request), mutate ?? [])).build();
-  }
+async function scenarioIn(saved: NonNullable<SavedSchedule['scenario']>): Promise<RequestedScenario> {
+  const { name, variant, memoryModel, parameters, replace, mutate } = saved;
+  const request = { variant, memoryModel, parameters, replacement: replace };
+  return await withMutations(await requestedScenario(name, request), mutate ?? []);
+}
+
+function systemOf({ machine }: SavedSchedule, path: string): System {
   if (!machine) throw new ModelError(`replay: ${path}: names neither a machine nor a scenario`);
   return 'demo' in machine ? machineNamed(machine.demo).system : assemble(parseTopology(machine.topology, path)).system;
 }

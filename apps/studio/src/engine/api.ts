@@ -55,6 +55,14 @@ export interface ReadCode {
   readonly mistakes: readonly Mistake[];
 }
 
+/** Modules by the names of their files. */
+export interface EngineTexts {
+  /** The folder that they come from. */
+  readonly base: string;
+  readonly entry: string;
+  readonly texts: Readonly<Record<string, string>>;
+}
+
 /** Something to begin with. */
 export interface GalleryEntry {
   readonly group: string;
@@ -179,7 +187,7 @@ export interface RanMachine {
 
 /** The worker. Every call may throw an Error whose message is one line for the reader. */
 export interface Engine {
-  scenarios(): ScenarioEntry[];
+  scenarios(): Promise<ScenarioEntry[]>;
   explore(request: SystemRequest, onProgress: (progress: SearchProgress) => void): Promise<Verdict>;
   /** Walks a schedule; says what is wrong where it ends. */
   walk(request: SystemRequest, schedule: readonly number[]): Promise<Walk>;
@@ -191,6 +199,8 @@ export interface Engine {
   mutate(request: SystemRequest, onJudged: (line: JudgedLine, judged: number, all: number) => void): Promise<Mutated>;
   /** Reads code of the reader's own; a function is compiled for the variant that it is meant for. */
   read(own: OwnCode, target: { readonly scenario: string; readonly variant: string } | null): Promise<ReadCode>;
+  /** The engine itself as text, from its address on. */
+  texts(address: string): Promise<EngineTexts>;
   gallery(): Promise<GalleryEntry[]>;
   galleryText(group: string, name: string): Promise<GalleryText>;
   /** Machines that ship. */

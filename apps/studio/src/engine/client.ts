@@ -3,6 +3,7 @@ import { proxy, wrap, type Remote } from 'comlink';
 import type {
   Beyond,
   Engine,
+  EngineTexts,
   GalleryEntry,
   GalleryText,
   JudgedLine,
@@ -32,36 +33,34 @@ const SILENT_SECONDS_MAX = 20;
 const SILENT_SEARCH_SECONDS_MAX = 120;
 
 /** A worker with what watches over it. */
-class Running {
-  readonly worker: Worker;
+interface Running {
   readonly remote: Remote<Engine>;
+  /** Rejected when it ends by itself. */
   readonly died: Promise<never>;
-
-  constructor(worker: Worker) {
-    this.worker = worker;
-    this.remote = wrap<Engine>(worker);
-    this.died = new Promise((_, reject) => {
-      worker.addEventListener('error', (event) => {
-        event.preventDefault();
-        const why = event.message || 'its worker is out of memory or could not start';
-        reject(new Error(`the search has ended: ${why}`));
-      });
-    });
-    this.died.catch(() => undefined);
-  }
+  readonly end: () => void;
 }
 
-/**
- * A worker for code of the reader's own. It is made of a blob, so that the policy of the page holds in it as well: no
- * network, and no code but the page's and the blobs that it makes.
- */
-function sandbox(): Worker {
-  const url = URL.createObjectURL(
-    new Blob([`import ${JSON.stringify(engineUrl)};`], {
-      type: 'text/javascript',
-    }),
-  );
-  return new Worker(url, { type: 'module' });
+function startShipped(): Running {
+  const worker = new Worker(engineUrl, { type: 'module' });
+  const died = new Promise<never>((_, reject) => {
+    worker.addEventListener('error', (event) => {
+      event.preventDefault();
+      const why = event.message || 'its worker is out of memory or could not start';
+      reject(new Error(`the search has ended: ${why}`));
+    });
+  });
+  died.catch(() => undefined);
+  return { remote: wrap<Engine>(worker), died, end: () => worker.terminate() };
+}
+
+/** The engine as text: fetched once, by a worker, for the page itself has no network. */
+let texts: Promise<EngineTexts> | null = null;
+
+async function startSandboxed(): Promise<Running> {
+  const { openSandbox } = await import('./sandbox.ts');
+  texts ??= catalogue.texts(engineUrl);
+  const { port, died, close } = await openSandbox(await texts);
+  return { remote: wrap<Engine>(port), died, end: close };
 }
 
 /** What is asked about: code of one's own is kept apart. */
@@ -75,25 +74,27 @@ const SHIPPED: About = { own: null };
 /** One of several workers: the panes answer while others search. */
 class EngineClient {
   #shipped: Running | null = null;
-  #own: Running | null = null;
+  #own: Promise<Running> | null = null;
 
-  #start({ own }: About): Running {
+  async #start({ own }: About): Promise<Running> {
     // C is data to the checker: only JavaScript could do something else.
-    if (own === null || !/\.[cm]?[jt]s$/.test(own.name))
-      return (this.#shipped ??= new Running(new Worker(engineUrl, { type: 'module' })));
-    return (this.#own ??= new Running(sandbox()));
+    if (own === null || !/\.[cm]?[jt]s$/.test(own.name)) return (this.#shipped ??= startShipped());
+    return await (this.#own ??= startSandboxed());
   }
 
   /** Ends whatever is under way. */
   stop(): void {
-    this.#shipped?.worker.terminate();
+    this.#shipped?.end();
     this.#shipped = null;
-    this.#own?.worker.terminate();
+    this.#own?.then(
+      ({ end }) => end(),
+      () => undefined,
+    );
     this.#own = null;
   }
 
   async #ask<T>(about: About, question: (remote: Remote<Engine>, alive: () => void) => Promise<T>): Promise<T> {
-    const running = this.#start(about);
+    const running = await this.#start(about);
     const watch = new Silence(about);
     try {
       return await Promise.race([question(running.remote, () => watch.alive()), running.died, watch.tooLong]);
@@ -153,6 +154,10 @@ class EngineClient {
     return this.#ask(SHIPPED, (remote) => remote.run(name, text, proxy(onProgress)));
   }
 
+  texts(address: string): Promise<EngineTexts> {
+    return this.#ask(SHIPPED, (remote) => remote.texts(address));
+  }
+
   gallery(): Promise<GalleryEntry[]> {
     return this.#ask(SHIPPED, (remote) => remote.gallery());
   }
@@ -201,7 +206,11 @@ class Silence {
     this.end();
     this.#timer = setTimeout(() => {
       this.isOver = true;
-      this.#fail(new Error(`it was ended, for it gave no sign of life for ${this.#seconds} s: a loop without an end?`));
+      this.#fail(
+        new Error(
+          `it was ended, for it gave no sign of life for ${this.#seconds} s: a loop without an end, or out of memory?`,
+        ),
+      );
     }, this.#seconds * 1000);
   }
 
@@ -217,5 +226,5 @@ export const foreground = new EngineClient();
 export const background = new EngineClient();
 /** Changes lines, and runs machines. */
 export const laboratory = new EngineClient();
-/** Knows what there is to begin with. */
-export const gallery = new EngineClient();
+/** Knows what there is: scenarios, and texts to begin with. */
+export const catalogue = new EngineClient();

@@ -3,72 +3,29 @@ import {
   agrees,
   contextSwitches,
   counterexample,
-  explained,
   expectedVerdict,
   explore,
-  judgeSchedule,
-  mutate,
-  mutationsNamed,
   resolveScenario,
-  survey,
-  type Judgement,
   type ResolvedScenario,
   type Scenario,
   type Survey,
 } from '@shootdown/explorer';
-import {
-  MEMORY_MODELS,
-  formatSchedule,
-  mutated,
-  RandomScheduler,
-  recordStates,
-  recordTrace,
-  runScheduler,
-  TabulatedExecutor,
-  type CodeLine,
-  type Mutation,
-  type Trace,
-} from '@shootdown/machine';
+import { MEMORY_MODELS, formatSchedule, recordStates, TabulatedExecutor, type Trace } from '@shootdown/machine';
 import { placementsOf } from '@shootdown/report';
-import { scenarios } from '@shootdown/scenarios';
 import { expose } from 'comlink';
-import type {
-  Beyond,
-  Engine,
-  JudgedLine,
-  Mutated,
-  ReadCode,
-  ScenarioEntry,
-  SystemRequest,
-  Verdict,
-  Walk,
-} from './api.ts';
+import { allScenarios, shippedScenarios } from './shipped.ts';
+import type { Beyond, Engine, Mutated, ReadCode, ScenarioEntry, SystemRequest, Verdict, Walk } from './api.ts';
 
 /** Functions nested deeper than this share the last level of indentation. */
 const LEVELS_MAX = 5;
-/** Steps of the run that is shown of a system without a counterexample. */
-const SAMPLE_STEPS_MAX = 400;
-const SAMPLE_SEED = 1;
-
-/** Mutations by the system that they change: to find them, all of it is searched. */
-const mutationsOf = new Map<string, Promise<Mutation[]>>();
 
 async function resolved({ mutations: texts, own, ...request }: SystemRequest): Promise<ResolvedScenario> {
   const found = own
     ? await (await import('./own-code.ts')).resolveOwn(own, request)
-    : resolveScenario(scenarios, request);
+    : resolveScenario(await shippedScenarios(request.scenario), request);
   if (texts.length === 0) return found;
   const key = JSON.stringify([request, own, texts]);
-  let named = mutationsOf.get(key);
-  if (!named)
-    mutationsOf.set(key, (named = mutationsNamed(found.build(), texts, { bounds: { ...found.scenario.bounds } })));
-  const mutations = await named;
-  return {
-    ...found,
-    // Nobody has said what is to be expected of it.
-    expected: null,
-    build: () => mutations.reduce((system, mutation) => mutated(system, mutation).system, found.build()),
-  };
+  return await (await import('./deeper.ts')).withMutations(key, found, texts);
 }
 
 function walkOf(request: ResolvedScenario, schedule: readonly number[], trace: Trace): Walk {
@@ -86,24 +43,14 @@ function walkOf(request: ResolvedScenario, schedule: readonly number[], trace: T
 }
 
 /** Of a system that has no counterexample: one run, so that there is something to look at. */
-function sampleOf(request: ResolvedScenario): Walk {
-  const executor = new TabulatedExecutor(request.build());
-  const { schedule } = runScheduler(executor, new RandomScheduler(SAMPLE_SEED), SAMPLE_STEPS_MAX);
-  return walkOf(request, schedule, recordTrace(executor, schedule));
+async function sampleOf(request: ResolvedScenario): Promise<Walk> {
+  const { schedule, trace } = (await import('./deeper.ts')).sampleRun(request);
+  return walkOf(request, schedule, trace);
 }
 
-/** One survey at a time: it is big, and the panes are about one system. */
-let surveyed: { readonly key: string; readonly space: Promise<Survey> } | null = null;
-
-function spaceOf(request: SystemRequest): Promise<Survey> {
-  const key = JSON.stringify(request);
-  if (surveyed?.key !== key) surveyed = { key, space: resolved(request).then((scenario) => survey(scenario.build())) };
-  return surveyed.space;
-}
-
-function judgedLine(line: CodeLine, change: string, judgement: Judgement | null): JudgedLine {
-  const { routine, step, text, next, unmodelled, isBarrier, processors } = line;
-  return { routine, step, change, text, next, unmodelled, isBarrier, processors, judgement };
+async function spaceOf(request: SystemRequest): Promise<Survey> {
+  const [deeper, scenario] = await Promise.all([import('./deeper.ts'), resolved(request)]);
+  return await deeper.spaceOf(JSON.stringify(request), scenario);
 }
 
 function entryOf({ name, title, seed, parameters, variants, ...rest }: Scenario): ScenarioEntry {
@@ -125,7 +72,9 @@ function entryOf({ name, title, seed, parameters, variants, ...rest }: Scenario)
 }
 
 const engine: Engine = {
-  scenarios: () => scenarios.map(entryOf),
+  async scenarios() {
+    return (await allScenarios()).map(entryOf);
+  },
 
   async explore(request, onProgress): Promise<Verdict> {
     const scenario = await resolved(request);
@@ -146,7 +95,7 @@ const engine: Engine = {
       agrees: agrees(scenario.expected, found.verdict),
       source: scenario.variant.source,
       summary: scenario.variant.summary,
-      walk: schedule === null ? sampleOf(scenario) : walkOf(scenario, schedule, counterexample(scenario, found)),
+      walk: schedule === null ? await sampleOf(scenario) : walkOf(scenario, schedule, counterexample(scenario, found)),
       isCounterexample: schedule !== null,
       replay: `npx shootdown replay ${words.join(' ')} --schedule ${formatSchedule(schedule ?? [])}`,
     };
@@ -154,11 +103,7 @@ const engine: Engine = {
 
   async walk(request, schedule): Promise<Walk> {
     const scenario = await resolved(request);
-    const executor = new TabulatedExecutor(scenario.build());
-    const trace = recordTrace(executor, schedule);
-    const problem = judgeSchedule(scenario.build(), schedule);
-    const verdict = problem?.kind === 'deadlock' ? 'deadlock' : 'violation';
-    return walkOf(scenario, schedule, problem ? explained(executor, trace, { ...problem, verdict }) : trace);
+    return walkOf(scenario, schedule, (await import('./deeper.ts')).judgedTrace(scenario, schedule));
   },
 
   async beyond(request, schedule): Promise<Beyond> {
@@ -178,19 +123,7 @@ const engine: Engine = {
 
   async mutate(request, onJudged): Promise<Mutated> {
     const scenario = await resolved(request);
-    const { unchanged, lines, mutants, seconds } = await mutate(scenario.build(), {
-      bounds: { ...scenario.scenario.bounds },
-      onJudged: (judged, all, { line, mutation, judgement }) =>
-        onJudged(judgedLine(line, mutation.change, judgement), judged, all),
-    });
-    return {
-      verdict: unchanged.verdict,
-      property: unchanged.property,
-      states: unchanged.states,
-      seconds,
-      mutants: mutants.length,
-      onlyCost: lines.filter(({ onlyCost }) => onlyCost).map((line) => judgedLine(line, '', null)),
-    };
+    return await (await import('./deeper.ts')).mutateLines(scenario, onJudged);
   },
 
   async read(own, target): Promise<ReadCode> {
@@ -202,6 +135,10 @@ const engine: Engine = {
     } catch (error) {
       return { scenarios: [], mistakes: code.mistakesIn(error) };
     }
+  },
+
+  async texts(address) {
+    return await (await import('./texts.ts')).textsFrom(address);
   },
 
   async gallery() {
@@ -237,4 +174,8 @@ const answering = Object.fromEntries(
   ]),
 );
 
-expose(answering);
+/** In a sandbox, the page is at the other end of a port. */
+const { shootdownPort } = globalThis as { readonly shootdownPort?: MessagePort };
+
+if (shootdownPort) expose(answering, shootdownPort);
+else expose(answering);

@@ -11,14 +11,16 @@ import { ModelError } from '@shootdown/machine';
 import * as mm from '@shootdown/mm';
 import * as mmu from '@shootdown/mmu';
 import * as mmuNotifier from '@shootdown/mmu-notifier';
-import * as pageTable from '@shootdown/page-table';
 import * as ptdump from '@shootdown/ptdump';
-import * as report from '@shootdown/report';
-import * as scenarios from '@shootdown/scenarios';
+import { scenarios } from '@shootdown/scenarios';
 import * as sync from '@shootdown/sync';
-import * as topology from '@shootdown/topology';
 import { init, parse } from 'es-module-lexer';
 import { transform } from 'sucrase';
+
+/** Scenarios that ship, by their name in camel case, as their package exports them. */
+const byName = Object.fromEntries(
+  scenarios.map((one) => [one.name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase()), one]),
+);
 
 const packages: Readonly<Record<string, object>> = {
   '@shootdown/cpu': cpu,
@@ -28,12 +30,9 @@ const packages: Readonly<Record<string, object>> = {
   '@shootdown/mm': mm,
   '@shootdown/mmu': mmu,
   '@shootdown/mmu-notifier': mmuNotifier,
-  '@shootdown/page-table': pageTable,
   '@shootdown/ptdump': ptdump,
-  '@shootdown/report': report,
-  '@shootdown/scenarios': scenarios,
+  '@shootdown/scenarios': { scenarios, ...byName },
   '@shootdown/sync': sync,
-  '@shootdown/topology': topology,
 };
 
 /** The files of the shipped scenarios, so that one of them can be changed and run as it stands. */
@@ -43,6 +42,8 @@ const files = import.meta.glob<object>(
     '!../../../../packages/scenarios/src/**/*.test.ts',
     '!../../../../packages/scenarios/src/**/*.test-support.ts',
     '!../../../../packages/scenarios/src/**/*.cost.ts',
+    '!../../../../packages/scenarios/src/**/{index,host-report,comparison*}.ts',
+    '!../../../../packages/scenarios/src/demos/*.ts',
   ],
   { eager: true },
 );

@@ -1,6 +1,7 @@
 /** The interleaving as kernel mails draw it, one row per step, in step with the timeline. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
+import type { Notes } from '../link.ts';
 import { hueOf } from './hue.ts';
 
 /** Rows that are in the document at once; the others are only space. */
@@ -15,7 +16,7 @@ interface Row {
   readonly level: number;
   readonly text: string;
   readonly facts: string;
-  readonly kind: 'step' | 'heading' | 'problem';
+  readonly kind: 'step' | 'heading' | 'problem' | 'remark';
 }
 
 const rowsByWalk = new WeakMap<Walk, Row[]>();
@@ -54,11 +55,14 @@ interface ColumnsProps {
   /** Steps that are done. */
   readonly now: number;
   readonly onStep: (step: number) => void;
+  /** What is said of steps. */
+  readonly notes?: Notes;
+  readonly onNote?: (text: string) => void;
 }
 
-export function Columns({ shown, now, onStep }: ColumnsProps) {
+export function Columns({ shown, now, onStep, notes = {}, onNote }: ColumnsProps) {
   const list = useRef<HTMLDivElement>(null);
-  const rows = rowsOf(shown);
+  const rows = withNotes(rowsOf(shown), notes);
   const current = rows.findIndex(({ step }) => step === now);
   const acting = shown.trace.columns
     .map((_, column) => column)
@@ -100,8 +104,29 @@ export function Columns({ shown, now, onStep }: ColumnsProps) {
         ))}
         <div style={{ height: `${(rows.length - last) * ROW_PX}px` }} />
       </div>
+      {onNote && (
+        <label class="noting">
+          <span>Note at step {now}</span>
+          <input
+            key={now}
+            value={notes[now] ?? ''}
+            placeholder="travels with the link"
+            data-testid="note"
+            onChange={(event) => onNote(event.currentTarget.value)}
+          />
+        </label>
+      )}
     </section>
   );
+}
+
+/** Notes stand below their steps. */
+function withNotes(rows: readonly Row[], notes: Notes): readonly Row[] {
+  if (Object.keys(notes).length === 0) return rows;
+  return rows.flatMap((row): Row[] => {
+    const text = row.step > 0 ? notes[row.step] : undefined;
+    return text === undefined ? [row] : [row, { ...row, step: 0, text, facts: '', kind: 'remark' }];
+  });
 }
 
 function steps(shown: Walk): number {
@@ -110,7 +135,7 @@ function steps(shown: Walk): number {
 
 function classOf(row: Row, now: number, last: number): string {
   const parts = ['row'];
-  if (row.kind !== 'step') parts.push(row.kind === 'heading' ? 'fn' : 'problem');
+  if (row.kind !== 'step') parts.push(row.kind === 'heading' ? 'fn' : row.kind);
   if (row.step > now) parts.push('fut');
   if (row.step > 0 && row.step === now) parts.push('cur', now === last ? 'last' : '');
   return parts.join(' ');
@@ -122,7 +147,7 @@ function Cell({ row, column, alone }: { readonly row: Row; readonly column: numb
   return (
     <span class={`c has h${hueOf(column)}`} title={`${row.text} ${row.facts}`}>
       <span style={{ paddingLeft: `${row.level * INDENT_PX}px` }} class={row.kind === 'problem' ? 'x' : ''}>
-        {row.kind === 'problem' ? '× ' : ''}
+        {row.kind === 'problem' ? '× ' : row.kind === 'remark' ? '▸ ' : ''}
         {row.text}
       </span>
       {row.facts !== '' && <span class="fx"> {row.facts}</span>}

@@ -15,6 +15,7 @@ export function Pickers() {
           onChange={(event) => choose({ scenario: event.currentTarget.value })}
           data-testid="scenario"
         >
+          {!scenario.value && <option value={now.scenario}>{now.scenario}</option>}
           {groups.map((group) => (
             <optgroup key={group} label={group}>
               {offered.value
@@ -35,6 +36,7 @@ export function Pickers() {
           onChange={(event) => choose({ variant: event.currentTarget.value })}
           data-testid="variant"
         >
+          {!variant.value && <option value={now.variant}>{now.variant}</option>}
           {scenario.value?.variants.map(({ name }) => (
             <option key={name} value={name}>
               {name}

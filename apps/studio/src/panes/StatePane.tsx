@@ -1,34 +1,20 @@
 /**
- * The shared state after the present step: page tables, TLBs, locks and words, actors; what the step changed is marked.
+ * The shared state after the present step: page tables, TLBs, CPUs, locks, words, actors; what the step changed is
+ * marked.
  */
 import { at, walk } from '../store.ts';
 import type { Walk } from '../engine/api.ts';
 import { actorsAfter, stateAfter, type ShownWord } from './shown-state.ts';
+import { lookOf, shortTrackName, since } from './tracks.ts';
+import { typedState, type ShownEntry, type ShownFrame, type TypedState } from './typed-state.ts';
 
-const GROUPS: readonly (readonly [title: string, pattern: RegExp])[] = [
-  ['Page tables', /(^|\.)(entry|state|refcount|lowest)$|^frame|pgd$/],
-  ['TLBs', /tlb|ctxs|walk/],
-  ['Locks, keys, RCU', /lock|rwsem|sem|key|rcu|seq|ptl/],
-  ['Shared words', /./],
-];
-
-function groupOf(word: ShownWord): string {
-  return GROUPS.find(([, pattern]) => pattern.test(word.region))?.[0] ?? 'Shared words';
-}
-
-/** Words that say something: those that change on the walk, and those that are not 0. */
-function worthShowing(word: ShownWord): boolean {
-  return (word.moves || word.value !== 0) && !/\.(lowest|tags)(\[|$)/.test(word.name);
-}
+const CHANGED_MAX = 6;
 
 export function StatePane() {
   const shown = walk.value as Walk;
   const words = stateAfter(shown, at.value);
   const changed = words.filter(({ before }) => before !== null);
-  const groups = GROUPS.map(([title]) => ({
-    title,
-    words: words.filter((word) => groupOf(word) === title && worthShowing(word)),
-  })).filter((group) => group.words.length > 0);
+  const typed = typedState(shown, words);
   return (
     <section class="panel state" aria-label="state" tabIndex={0}>
       <div class="sec changed">
@@ -44,29 +30,188 @@ export function StatePane() {
           {changed.length > CHANGED_MAX && <div class="dim">and {changed.length - CHANGED_MAX} more</div>}
         </div>
       </div>
-      {groups.map(({ title, words: members }) => (
-        <div class="sec" key={title}>
-          <h3>{title}</h3>
+      <PageTables frames={typed.frames} />
+      <Tlbs shown={shown} words={typed.tlbs} />
+      <PerCpu typed={typed} />
+      {typed.locks.length > 0 && (
+        <div class="sec">
+          <h3>Locks</h3>
           <div class="words m">
-            {members.map((word) => (
-              <div
-                class={word.before === null ? 'w' : 'w chg'}
-                key={word.address}
-                title={`${word.name} = ${word.text}`}
-              >
-                <span class="ink2">{word.name}</span>
-                <span class={word.text.includes('freed') ? 'freed' : ''}>{word.text}</span>
+            {typed.locks.map(({ name, text, holders, changed: isNew }) => (
+              <div class={isNew ? 'w chg' : 'w'} key={name}>
+                <span class="ink2">{name}</span>
+                <span>
+                  {text}
+                  {holders.length > 0 && <b> · {holders.join(', ')}</b>}
+                </span>
               </div>
             ))}
           </div>
         </div>
-      ))}
+      )}
+      {typed.others.length > 0 && (
+        <div class="sec">
+          <h3>Shared words</h3>
+          <div class="words m">
+            {typed.others.map((word) => (
+              <Word key={word.address} word={word} />
+            ))}
+          </div>
+        </div>
+      )}
       <Actors shown={shown} />
     </section>
   );
 }
 
-const CHANGED_MAX = 6;
+function Word({ word }: { readonly word: ShownWord }) {
+  return (
+    <div class={word.before === null ? 'w' : 'w chg'} title={`${word.name} = ${word.text}`}>
+      <span class="ink2">{word.name}</span>
+      <span class={word.text.includes('freed') ? 'freed' : ''}>{word.text}</span>
+    </div>
+  );
+}
+
+/** Trees from their roots; tables that nothing points to stand alone. */
+function PageTables({ frames }: { readonly frames: readonly ShownFrame[] }) {
+  const tables = frames.filter(({ isTable }) => isTable);
+  if (tables.length === 0) return null;
+  const pointedTo = new Set(tables.flatMap(({ entries }) => entries.map(({ to }) => to)));
+  const tops = tables.filter(({ frame, roots }) => roots.length > 0 || !pointedTo.has(frame));
+  return (
+    <div class="sec" data-testid="page-tables">
+      <h3>
+        Page tables <span>physical frames by number</span>
+      </h3>
+      <ul class="tree m">
+        {tops.map((top) => (
+          <Frame key={top.frame} frame={top} frames={frames} above={[]} />
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+interface FrameProps {
+  readonly frame: ShownFrame;
+  readonly frames: readonly ShownFrame[];
+  /** Frames on the way here: a table may be its own child. */
+  readonly above: readonly number[];
+}
+
+function Frame({ frame, frames, above }: FrameProps) {
+  const { frame: number, roots, isFreed, isTable, entries, changed } = frame;
+  return (
+    <li>
+      <span class={`${isFreed ? 'freed' : ''} ${changed ? 'chg' : ''}`}>
+        {roots.length > 0 && `${roots.join(', ')} pgd · `}
+        {isTable ? 'table' : 'page'} 0x{number.toString(16)}
+      </span>
+      {isFreed && <b class="x"> FREED</b>}
+      {entries.length > 0 && (
+        <ul>
+          {entries.map((entry) => (
+            <Entry key={entry.index} entry={entry} frames={frames} above={[...above, number]} />
+          ))}
+        </ul>
+      )}
+    </li>
+  );
+}
+
+function Entry({
+  entry,
+  frames,
+  above,
+}: {
+  readonly entry: ShownEntry;
+  readonly frames: readonly ShownFrame[];
+  readonly above: readonly number[];
+}) {
+  const target = frames.find(({ frame }) => frame === entry.to);
+  return (
+    <li>
+      <span class={entry.changed ? 'chg' : ''}>
+        <span class="dim">[{entry.index}]</span> {entry.text === '0x0' || entry.text === '0' ? 'none' : entry.text}
+      </span>
+      {target?.isTable && !above.includes(target.frame) && (
+        <ul>
+          <Frame frame={target} frames={frames} above={above} />
+        </ul>
+      )}
+      {target && !target.isTable && (
+        <span class={target.isFreed ? 'freed' : 'dim'}>
+          {' '}
+          → page 0x{target.frame.toString(16)}
+          {target.isFreed ? ' FREED' : ''}
+        </span>
+      )}
+    </li>
+  );
+}
+
+/** What each TLB may hold: since when, and whether memory still offers it. */
+function Tlbs({ shown, words }: { readonly shown: Walk; readonly words: readonly ShownWord[] }) {
+  if (words.length === 0) return null;
+  return (
+    <div class="sec" data-testid="tlbs">
+      <h3>TLBs</h3>
+      <div class="words one m">
+        {words.map((word) => {
+          const look = lookOf(shown, word.address, at.value);
+          const from = since(shown, word.address, at.value);
+          return (
+            <div class={word.before === null ? 'w' : 'w chg'} key={word.address}>
+              <span class="ink2">{shortTrackName(word.name).replace(/^TLB /, '')}</span>
+              <span>
+                <span class={`entry ${look}`}>{word.text}</span>
+                {from > 0 && (
+                  <span class="dim">
+                    {' '}
+                    {word.text === 'none' ? 'flushed' : 'cached'} at step {from}
+                  </span>
+                )}
+                {look === 'stale' && <b class="st"> STALE</b>}
+                {look === 'bad' && <b class="x"> STALE × flushed</b>}
+              </span>
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
+
+function PerCpu({ typed: { cpus, perCpu } }: { readonly typed: TypedState }) {
+  if (perCpu.length === 0) return null;
+  return (
+    <div class="sec">
+      <table class="percpu m">
+        <thead>
+          <tr>
+            <th>per CPU</th>
+            {cpus.map((cpu) => (
+              <th key={cpu}>CPU{cpu}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {perCpu.map(({ name, cells }) => (
+            <tr key={name}>
+              <th class="ink2">{name}</th>
+              {cells.map((word, i) => (
+                <td key={cpus[i]} class={word !== null && word.before !== null ? 'chg' : ''}>
+                  {word?.text ?? ''}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
 
 /** `{"value":"irqs_on","context":{...}}` as a reader wants it. */
 function actorText(text: string): string {

@@ -1,7 +1,7 @@
 /** What else could have happened in place of the present step, and whether the bug lies beyond it. */
 import type { EnabledChoice } from '@shootdown/machine';
 import type { WayOut } from '@shootdown/explorer';
-import { at, beyond, exploreFromHere, isOwnWalk, showWalk, take, walk } from '../store.ts';
+import { at, beyond, exploreFromHere, isOwnWalk, showWalk, take, walk, branches, openBranch } from '../store.ts';
 import { hueOf } from './hue.ts';
 
 const SHOWN_MAX = 9;
@@ -38,6 +38,17 @@ export function WhatIf() {
             Back <kbd>Esc</kbd>
           </button>
         )}
+        {branches.value.map((branch, i) => (
+          <button
+            class="btn"
+            key={branch.join()}
+            aria-label={`branch ${i + 1}, ${branch.length} steps`}
+            aria-pressed={branch.join() === walk.value?.schedule.join()}
+            onClick={() => openBranch(branch)}
+          >
+            b{i + 1}
+          </button>
+        ))}
         <button class="btn" onClick={() => void exploreFromHere()}>
           Explore from here <kbd>e</kbd>
         </button>

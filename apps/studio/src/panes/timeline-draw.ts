@@ -1,7 +1,7 @@
 /** Drawing the timeline on a canvas: lanes with call-stack bands, message arrows, tracks of words, states by depth. */
 import type { Beyond, Walk } from '../engine/api.ts';
 import { hueOf } from './hue.ts';
-import { tracksOf, type Track } from './shown-state.ts';
+import { shortTrackName, tracksOf, type Look, type Track } from './tracks.ts';
 
 const GUTTER = 120;
 const AXIS = 20;
@@ -15,10 +15,16 @@ const DEPTHS = 44;
 const DEPTH_MAX = 9;
 /** Arrows are drawn up to so many steps on the screen; beyond that they would be a carpet. */
 const ARROW_STEPS_MAX = 2000;
+/** Pixels between the lines of a hatch. */
+const HATCH = 6;
+/** More lanes than this, and those that do least are one row each. */
+const LANES_MAX = 6;
 const FONT = '12px "JetBrains Mono", "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
 interface Lane {
   readonly column: number;
+  /** Without its call stack: there are many, and this one does little. */
+  readonly isFolded: boolean;
   readonly top: number;
   readonly depth: number;
 }
@@ -53,10 +59,15 @@ export function layoutOf(walk: Walk): Layout {
   if (known) return known;
   const bands = bandsOf(walk);
   let top = AXIS;
+  const stepsOf = walk.trace.columns.map((_, column) => walk.trace.steps.filter((s) => s.column === column).length);
+  const busiest = stepsOf.map((_, column) => column).sort((a, b) => (stepsOf[b] ?? 0) - (stepsOf[a] ?? 0));
+  const isMany = stepsOf.filter((n) => n > 0).length > LANES_MAX;
   const lanes = walk.trace.columns.flatMap((_, column): Lane[] => {
-    if (!walk.trace.steps.some((step) => step.column === column)) return [];
-    const depth = Math.max(1, ...bands.filter((band) => band.column === column).map((band) => band.depth + 1));
-    const lane = { column, top, depth };
+    if (stepsOf[column] === 0) return [];
+    const isFolded = isMany && !busiest.slice(0, LANES_MAX).includes(column);
+    const own = bands.filter((band) => band.column === column).map((band) => band.depth + 1);
+    const depth = isFolded ? 0 : Math.max(1, ...own);
+    const lane = { column, isFolded, top, depth };
     top += STEPS_ROW + depth * BAND + LANE_GAP;
     return [lane];
   });
@@ -151,6 +162,28 @@ class Pen {
     this.context.restore();
   }
 
+  widthOf(text: string): number {
+    return this.context.measureText(text).width;
+  }
+
+  /** Thin lines that fall (1) or rise (-1). */
+  hatch(x: number, y: number, width: number, height: number, colour: string, direction: number): void {
+    const { context } = this;
+    context.save();
+    context.beginPath();
+    context.rect(x, y, width, height);
+    context.clip();
+    context.globalAlpha = 0.4;
+    context.strokeStyle = this.colour(colour);
+    context.beginPath();
+    for (let at = x - height; at < x + width + height; at += HATCH) {
+      context.moveTo(at, direction > 0 ? y : y + height);
+      context.lineTo(at + height, direction > 0 ? y + height : y);
+    }
+    context.stroke();
+    context.restore();
+  }
+
   line(x1: number, y1: number, x2: number, y2: number, colour: string): void {
     this.context.strokeStyle = this.colour(colour);
     this.context.beginPath();
@@ -190,9 +223,9 @@ function drawLane(pen: Pen, walk: Walk, layout: Layout, lane: Lane): void {
   pen.line(0, lane.top - 3, pen.width, lane.top - 3, 'line');
   pen.fill(8, lane.top + 3, 9, 9, `c${hue}`);
   pen.text(column?.name ?? '', 22, lane.top + 8, GUTTER - 26);
-  pen.text(`${column?.routine ?? ''}()`, 22, lane.top + 8 + BAND, GUTTER - 26, 'ink3');
+  if (!lane.isFolded) pen.text(`${column?.routine ?? ''}()`, 22, lane.top + 8 + BAND, GUTTER - 26, 'ink3');
   const top = lane.top + STEPS_ROW;
-  const mine = layout.bands.filter((band) => band.column === lane.column);
+  const mine = lane.isFolded ? [] : layout.bands.filter((band) => band.column === lane.column);
   for (const band of mine) {
     const width = (band.to - band.from) * pen.unit;
     pen.fill(pen.x(band.from), top + band.depth * BAND, width - 1, BAND - 1, `c${hue}l`);
@@ -257,19 +290,35 @@ function drawArrows(pen: Pen, { arrows, lanes }: Layout): void {
   }
 }
 
+/** Colours of a track, and the direction of its hatch: stale and forbidden are told apart without colour. */
+const LOOKS: Readonly<
+  Record<Look, { readonly ground: string | null; readonly edge: string; readonly ink: string; readonly hatch: number }>
+> = {
+  none: { ground: null, edge: 'line2', ink: 'ink3', hatch: 0 },
+  plain: { ground: 'sunk', edge: 'line2', ink: 'ink', hatch: 0 },
+  stale: { ground: 'stales', edge: 'stale', ink: 'stale', hatch: 1 },
+  bad: { ground: 'bads', edge: 'bad', ink: 'bad', hatch: -1 },
+  busy: { ground: 'ipis', edge: 'ipi', ink: 'ipi', hatch: 0 },
+};
+
 function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
   tracks.forEach((track, row) => {
     const y = tracksTop + row * TRACK;
-    pen.text(track.name, 8, y + TRACK / 2, GUTTER - 12, 'ink2');
-    for (const { from, to, text, zero } of track.spans) {
+    pen.text(shortTrackName(track.name), 8, y + TRACK / 2, GUTTER - 12, 'ink2');
+    for (const { from, to, text, look } of track.spans) {
       const width = (to - from) * pen.unit;
       if (width <= 0) continue;
-      if (!zero) {
-        pen.fill(pen.x(from), y + 1, width - 1, TRACK - 3, 'freeds');
-        pen.context.strokeStyle = pen.colour('line2');
+      const { ground, edge, ink, hatch } = LOOKS[look];
+      if (ground !== null) {
+        pen.fill(pen.x(from), y + 1, width - 1, TRACK - 3, ground);
+        if (hatch !== 0) pen.hatch(pen.x(from), y + 1, width - 1, TRACK - 3, edge, hatch);
+        pen.context.strokeStyle = pen.colour(edge);
         pen.context.strokeRect(pen.x(from) + 0.5, y + 1.5, Math.max(1, width - 2), TRACK - 4);
       }
-      pen.text(text, pen.x(from) + 4, y + TRACK / 2, width - 6, zero ? 'ink3' : 'ink');
+      // On a hatch, letters need a ground of their own.
+      if (hatch !== 0)
+        pen.fill(pen.x(from) + 3, y + 2, Math.min(width - 5, pen.widthOf(text) + 3), TRACK - 5, ground ?? 'panel');
+      pen.text(text, pen.x(from) + 4, y + TRACK / 2, width - 6, ink);
     }
   });
 }

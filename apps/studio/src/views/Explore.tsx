@@ -1,17 +1,24 @@
 /** The screen of one verdict: what was found, who did what when, and what else could have happened. */
 import { formatSchedule } from '@shootdown/machine';
+import type { ComponentType } from 'preact';
 import { Columns } from '../panes/Columns.tsx';
 import { Head } from '../panes/Head.tsx';
 import { StatePane } from '../panes/StatePane.tsx';
 import { Timeline } from '../panes/Timeline.tsx';
 import { WhatIf } from '../panes/WhatIf.tsx';
-import { at, beyond, goTo, progress, trouble, walk } from '../store.ts';
+import { at, beyond, goTo, note, notes, progress, trouble, verdict, walk } from '../store.ts';
+import { Later } from './Later.tsx';
+
+const around = async (): Promise<ComponentType> => (await import('../panes/Around.tsx')).Around;
 
 export function Explore() {
   return (
     <main
       class="screen"
       data-settled={beyond.value !== null || trouble.value !== null}
+      data-states-per-second={
+        verdict.value ? Math.round(verdict.value.result.states / verdict.value.result.seconds) : undefined
+      }
       data-schedule={formatSchedule(walk.value?.schedule ?? [])}
     >
       <Head />
@@ -22,10 +29,11 @@ export function Explore() {
       ) : (
         <div class="app">
           <Timeline />
-          <Columns shown={walk.value} now={at.value} onStep={goTo} />
+          <Columns shown={walk.value} now={at.value} onStep={goTo} notes={notes.value} onNote={note} />
           <div class="right">
             <StatePane />
             <WhatIf />
+            <Later load={around} />
           </div>
         </div>
       )}

@@ -1,5 +1,6 @@
 /** The frame of all screens: tabs, theme, keyboard. */
 import { signal } from '@preact/signals';
+import type { ComponentType } from 'preact';
 import { tabs } from '../link.ts';
 import { play } from '../play.ts';
 import {
@@ -17,9 +18,7 @@ import {
   walk,
 } from '../store.ts';
 import { Explore } from './Explore.tsx';
-import { Mutate } from './Mutate.tsx';
-import { Run } from './Run.tsx';
-import { Write } from './Write.tsx';
+import { Later } from './Later.tsx';
 
 const copied = signal(false);
 
@@ -73,6 +72,11 @@ function onKey(event: KeyboardEvent): void {
 }
 addEventListener('keydown', onKey);
 
+/** Screens that are loaded when they are opened. */
+const mutate = async (): Promise<ComponentType> => (await import('./Mutate.tsx')).Mutate;
+const run = async (): Promise<ComponentType> => (await import('./Run.tsx')).Run;
+const write = async (): Promise<ComponentType> => (await import('./Write.tsx')).Write;
+
 export function Studio() {
   return (
     <>
@@ -114,9 +118,9 @@ export function Studio() {
         </p>
       )}
       {tab.value === 'explore' && <Explore />}
-      {tab.value === 'mutate' && <Mutate />}
-      {tab.value === 'run' && <Run />}
-      {tab.value === 'write' && <Write />}
+      {tab.value === 'mutate' && <Later key="mutate" load={mutate} />}
+      {tab.value === 'run' && <Later key="run" load={run} />}
+      {tab.value === 'write' && <Later key="write" load={write} />}
     </>
   );
 }

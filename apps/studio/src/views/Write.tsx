@@ -75,7 +75,7 @@ export function Write() {
           </p>
         )}
       </section>
-      <div class="write">
+      <div class="writing">
         <section class="panel editor" aria-label="editor" ref={box} />
         <Outcome onLine={(line) => editor?.goTo(line)} />
       </div>

@@ -3,9 +3,8 @@ import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from '@codemirror/language';
 import { c } from '@codemirror/legacy-modes/mode/clike';
 import { typescript } from '@codemirror/legacy-modes/mode/javascript';
-import { lintGutter, setDiagnostics, type Diagnostic } from '@codemirror/lint';
-import { Compartment, EditorState } from '@codemirror/state';
-import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view';
+import { EditorState, StateEffect, StateField } from '@codemirror/state';
+import { Decoration, EditorView, highlightActiveLine, keymap, lineNumbers, type DecorationSet } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { Mistake } from '../engine/api.ts';
 
@@ -25,9 +24,28 @@ const look = EditorView.theme({
   '.cm-gutters': { backgroundColor: 'var(--sunk)', color: 'var(--ink3)', borderRight: '1px solid var(--line)' },
   '.cm-activeLine, .cm-activeLineGutter': { backgroundColor: 'color-mix(in srgb, var(--chgs) 45%, transparent)' },
   '.cm-cursor': { borderLeftColor: 'var(--ink)' },
-  '&.cm-focused .cm-selectionBackground, .cm-selectionBackground': { backgroundColor: 'var(--c0s) !important' },
-  '.cm-tooltip': { backgroundColor: 'var(--panel)', color: 'var(--ink)', border: '1px solid var(--line2)' },
-  '.cm-lintRange-error': { backgroundImage: 'none', borderBottom: '2px dotted var(--bad)' },
+  '.cm-wrong': { backgroundColor: 'var(--bads)', boxShadow: 'inset 3px 0 var(--bad)' },
+});
+
+const setWrong = StateEffect.define<readonly number[]>();
+const wrongLine = Decoration.line({ class: 'cm-wrong' });
+
+/** The lines with a mistake, until the next look at them. */
+const wrongLines = StateField.define<DecorationSet>({
+  create: () => Decoration.none,
+  update(marked, { effects, changes, state: { doc } }) {
+    let now = marked.map(changes);
+    for (const effect of effects)
+      if (effect.is(setWrong))
+        now = Decoration.set(
+          [...new Set(effect.value)]
+            .filter((line) => line >= 1 && line <= doc.lines)
+            .sort((a, b) => a - b)
+            .map((line) => wrongLine.range(doc.line(line).from)),
+        );
+    return now;
+  },
+  provide: (field) => EditorView.decorations.from(field),
 });
 
 /** An editor in the page. */
@@ -47,21 +65,19 @@ function languageOf(name: string) {
 
 /** Puts an editor into an element. */
 export function createEditor(parent: HTMLElement, onChange: () => void): Editor {
-  const language = new Compartment();
   const stateOf = (text: string, name: string): EditorState =>
     EditorState.create({
       doc: text,
       extensions: [
         lineNumbers(),
-        lintGutter(),
+        wrongLines,
         history(),
-        drawSelection(),
         highlightActiveLine(),
         bracketMatching(),
         syntaxHighlighting(style),
         // Tab moves the focus on, so that the keyboard can leave.
         keymap.of([...defaultKeymap, ...historyKeymap]),
-        language.of(languageOf(name)),
+        languageOf(name),
         EditorView.contentAttributes.of({ 'aria-label': 'code' }),
         EditorView.updateListener.of(({ docChanged }) => docChanged && onChange()),
         look,
@@ -72,12 +88,7 @@ export function createEditor(parent: HTMLElement, onChange: () => void): Editor 
     text: () => view.state.doc.toString(),
     open: (text, name) => view.setState(stateOf(text, name)),
     show(mistakes) {
-      const { doc } = view.state;
-      const diagnostics = mistakes.map(({ line, text }): Diagnostic => {
-        const { from, to } = doc.line(Math.max(1, Math.min(line ?? 1, doc.lines)));
-        return { from, to, severity: 'error', message: text };
-      });
-      view.dispatch(setDiagnostics(view.state, diagnostics));
+      view.dispatch({ effects: setWrong.of(mistakes.map(({ line }) => line ?? 1)) });
     },
     goTo(line) {
       const { from } = view.state.doc.line(Math.max(1, Math.min(line, view.state.doc.lines)));

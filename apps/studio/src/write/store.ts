@@ -1,7 +1,7 @@
 /** What the screen Write knows: a text, what it holds, what the search of it has found. */
 import { batch, computed, signal } from '@preact/signals';
 import type { GalleryEntry, Mistake, OwnCode, ScenarioEntry, SystemRequest, Verdict } from '../engine/api.ts';
-import { foreground, gallery as galleryWorker } from '../engine/client.ts';
+import { catalogue, foreground } from '../engine/client.ts';
 import { parseLink } from '../link.ts';
 import {
   approve,
@@ -37,7 +37,7 @@ let work = 0;
 /** Fetches the gallery, and opens the first example if there is nothing to show. */
 export async function openWrite(): Promise<void> {
   try {
-    if (gallery.value.length === 0) gallery.value = await galleryWorker.gallery();
+    if (gallery.value.length === 0) gallery.value = await catalogue.gallery();
     if (opened.value !== null && waitingCode.value === null) return;
     const waiting = waitingCode.value ?? request.value?.own ?? null;
     const place = waitingTarget();
@@ -70,7 +70,7 @@ function openCode(code: OwnCode): void {
 /** Opens an example of the gallery. */
 export async function openExample({ group, name: which }: GalleryEntry): Promise<void> {
   try {
-    const { text, name: file, scenario, variant } = await galleryWorker.galleryText(group, which);
+    const { text, name: file, scenario, variant } = await catalogue.galleryText(group, which);
     target.value = scenario !== null && variant !== null ? { scenario, variant } : null;
     openCode({ name: file, text });
   } catch (error) {
