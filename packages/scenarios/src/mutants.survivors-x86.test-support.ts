@@ -102,6 +102,7 @@ export const ofX86Tlb: readonly Survivor[] = [
   },
   { change: 'choose_new_asid/*:leave-out-recheck', because: 'an mm gets a global ASID once, and keeps it' },
   { change: 'switch_mm/switch_mm_irqs_off:swap-with-next', because: 'no flush of the mm that the CPU comes from' },
+  { change: 'switch_mm/switch_mm_irqs_off:leave-out', because: 'the CPU goes on with the mm that it has' },
   { change: 'switch_mm/local_irq_save:*', because: 'see switch-mm-vs-flush' },
   {
     change: 'switch_mm_irqs_off/smp_mb:*',

@@ -27,6 +27,19 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
   },
   { change: 'ptdump_walk_pgd/mmap_write_unlock:swap-with-next', because: 'both are released, in either order' },
   { change: '*/__flush_tlb_kernel_pgtable*', variants: 'v6-no-barrier*', because: NO_WALK_CACHES },
+  ...['v3', 'v6-one-dumper', 'v6-no-kick', 'v6-no-isb'].map((variants) => ({
+    change: 'pud_free_pmd_page/__flush_tlb_kernel_pgtable:leave-out',
+    variants,
+    coveredBy: ['__pmd_free_pte_page/__flush_tlb_kernel_pgtable:leave-out'],
+  })),
+  {
+    change: 'pud_free_pmd_page/__flush_tlb_kernel_pgtable:leave-out',
+    because: 'the tables below are freed next, and their invalidation comes before the table is freed',
+  },
+  {
+    change: '*/pud_clear:swap-with-next',
+    because: 'the tables below are freed next, and their invalidation comes before the table is freed',
+  },
   { change: '*/__flush_tlb_kernel_pgtable*:swap-with-next', because: 'the table is freed after both' },
   { change: '*/pudp_get:leave-out-recheck', because: OWNED },
   { change: '*/pmdp_get:leave-out-recheck', because: OWNED },
@@ -184,6 +197,10 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
   },
   { change: 'gup_fast_pte_range/folio_try_get:load-then-store', variants: 'kvm-pv/sync-*', because: SYNC },
   { change: '*/inc_mm_tlb_gen:*', because: ORDERED },
+  {
+    change: 'kvm_flush_tlb_multi/steal_time:always-1',
+    because: 'the cmpxchg compares with what is there now: where the vCPU runs, it fails, and an IPI is sent',
+  },
   { change: 'rcuc/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
   {
     change: 'sysvec_call_function/llist_del_all:leave-out',

@@ -88,7 +88,9 @@ async function reasonOf(
   { systemOf, shipped }: TableRequest,
 ): Promise<string> {
   if (neededIn) {
-    const property = await brokenBy(() => shipped(...neededIn), [change]);
+    const key = [...neededIn, change].join(' ');
+    const property = brokenElsewhere.get(key) ?? (await brokenBy(() => shipped(...neededIn), [change]));
+    if (property !== null) brokenElsewhere.set(key, property);
     if (property === null) throw new Error(`${change}: not needed in ${neededIn.join(' ')} either`);
     return `needed in ${neededIn.join(' / ')}: ${property}`;
   }
@@ -97,6 +99,9 @@ async function reasonOf(
   if (property === null) throw new Error(`${change}: without ${coveredBy.join(' and ')} as well, nothing breaks`);
   return `covered by ${coveredBy.join(' and ')}: without both, ${property}`;
 }
+
+/** What was tried in other variants already, and broke them. */
+const brokenElsewhere = new Map<string, string>();
 
 /** What goes wrong with these changes; null: nothing. */
 async function brokenBy(systemOf: () => System, changes: readonly string[]): Promise<string | null> {
