@@ -1,14 +1,44 @@
 #!/usr/bin/env node
 // The command as installed: runs the built program, and says what to do when there is none yet.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { hashOf, listen, loadBundle } from './bundle.mjs';
 
 const program = new URL('../dist/shootdown.js', import.meta.url);
-if (existsSync(program)) {
+const bundle = new URL('../dist/bundle/', import.meta.url);
+const argv = process.argv.slice(2);
+
+/**
+ * A module of the user's imports packages that must be the ones of the command: it gets them unbundled. So does C,
+ * whose grammar is a file of its package.
+ */
+const takesCode = argv.some((word) =>
+  /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word),
+);
+
+/** True if nothing was built after the bundle. An installed package has no build information: it was built once. */
+function isCurrent() {
+  try {
+    const built = JSON.parse(readFileSync(new URL('built.json', bundle), 'utf8'));
+    return Object.entries(built).every(([path, { time, hash }]) => {
+      const file = new URL(path, bundle);
+      const now = statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+      // A file that was put back from a cache is newer and the same.
+      return now === undefined || now === time || hashOf(file) === hash;
+    });
+  } catch {
+    return false;
+  }
+}
+
+if (!existsSync(program)) {
+  console.error('shootdown: not built yet: run `npm run build` first');
+  process.exitCode = 64;
+} else if (!takesCode && isCurrent()) {
+  listen();
+  process.exitCode = await loadBundle(new URL('shootdown.cjs', bundle), argv);
+} else {
   // Before anything that takes time: Ctrl-C ends the command from its first moment on as it does later.
   (await import(new URL('interrupt.js', program).href)).listenForSignals();
   const { main } = await import(program.href);
-  process.exitCode = await main(process.argv.slice(2));
-} else {
-  console.error('shootdown: not built yet: run `npm run build` first');
-  process.exitCode = 64;
+  process.exitCode = await main(argv);
 }

@@ -9,7 +9,9 @@ import { ModelError } from '@shootdown/machine';
 import { z } from 'zod';
 import { asOutputError } from './output.ts';
 
-const savedSchedule = z.strictObject({
+/** What a saved schedule says. */
+export const savedSchedule = z.strictObject({
+  $schema: z.string().optional(),
   shootdown: z.literal(1),
   /** A demo's name, or a whole topology. */
   machine: z

@@ -79,6 +79,14 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     help: 'makes a topology file of what lstopo writes',
     load: () => import('./commands/topology.ts'),
   },
+  machines: {
+    help: 'the actors of a machine; of one, its statechart',
+    load: () => import('./commands/machines.ts'),
+  },
+  schema: {
+    help: 'the JSON Schema of a file or document',
+    load: () => import('./commands/schema.ts'),
+  },
   replay: {
     help: 'steps through a saved schedule',
     completes: 'scenario',

@@ -11,6 +11,11 @@ export const widthFlag = {
   width: { type: 'string', help: 'characters per line (default: the terminal, or 76)' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
+/** The flag of commands that print the steps of a counterexample. */
+export const expandFlag = {
+  expand: { type: 'boolean', help: 'print every step of a round of IPIs, and marks of checkers' },
+} as const satisfies Readonly<Record<string, Flag>>;
+
 /**
  * Characters per line: what was asked for, what the terminal has, or `otherwise` where nobody looks. Throws UsageError,
  * ModelError.

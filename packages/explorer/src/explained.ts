@@ -24,6 +24,9 @@ export function explained(
     return op === null || executor.isDone(p.index) ? [] : [`${p.name}: waits in ${op.label ?? op.definition.name}`];
   });
   const kind = problem.verdict === 'deadlock' ? 'deadlock' : problem.kind === 'finally' ? 'finally' : 'violation';
-  const text = kind === 'deadlock' ? ['deadlock', ...waiting].join('; ') : problem.property;
+  const property = executor.system.properties.find(({ name }) => name === problem.property);
+  const detail = property?.detail?.((address) => executor.store.read(address));
+  const sentence = detail === undefined ? problem.property : `${problem.property}: ${detail}`;
+  const text = kind === 'deadlock' ? ['deadlock', ...waiting].join('; ') : sentence;
   return { ...trace, end: { kind, text } };
 }

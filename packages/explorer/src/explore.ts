@@ -22,6 +22,9 @@ import { Watch } from './watch.ts';
 /** States after which the plain search for a shortest counterexample gives up. */
 const CONFIRM_STATES_MAX = 1_000_000;
 
+/** Spaces that are searched without reduction: see {@link ExploreOptions.reduction}. */
+const SMALL_STATES_MAX = 1_000;
+
 /** A counterexample. */
 interface Example {
   readonly problem: Problem;
@@ -35,13 +38,15 @@ interface Example {
  * that show on the way (a routine that throws, a channel that overflows).
  */
 export async function explore(system: System, options: ExploreOptions = {}): Promise<ExploreResult> {
-  const plan = planOf(system, options);
+  const asked = planOf(system, options);
   const watch = new Watch({
-    timeoutSeconds: plan.bounds.timeoutSeconds,
+    timeoutSeconds: asked.bounds.timeoutSeconds,
     signal: options.signal,
     onProgress: options.onProgress,
   });
-  const outcome = await search(plan, options, watch);
+  const small = asked.smallFirst ? await searchSmall(asked, watch) : null;
+  const plan = small === null ? asked : { ...asked, reduction: false };
+  const outcome = small ?? (await search(plan, options, watch));
   const searchSeconds = watch.seconds;
   const stopped = outcome.stopped ?? (outcome.executor.weak?.memory.boundHit === true ? 'messages' : null);
   const complete = stopped === null;
@@ -98,6 +103,14 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     exact: plan.exact,
     workers: plan.workers,
   };
+}
+
+/** A search without reduction; null if the space turns out not to be small. */
+async function searchSmall(plan: Plan, watch: Watch): Promise<Outcome | null> {
+  if (plan.bounds.maxStates < SMALL_STATES_MAX) return null;
+  const bounds = { ...plan.bounds, maxStates: SMALL_STATES_MAX };
+  const outcome = await searchLevels({ ...plan, reduction: false, bounds }, watch);
+  return outcome.stopped === 'max-states' ? null : outcome;
 }
 
 function search(plan: Plan, { source }: ExploreOptions, watch: Watch): Promise<Outcome> {

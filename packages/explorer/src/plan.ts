@@ -25,6 +25,8 @@ export interface Plan {
   readonly interleavingsStatesMax: number;
   /** Begin with random runs, so that reduction need not start from nothing. */
   readonly warmUp: boolean;
+  /** Begin without reduction: a small space costs less than what reduction has to learn first. */
+  readonly smallFirst: boolean;
 }
 
 const EXPLORE_KEYS = keysOf<ExploreOptions>()(
@@ -94,6 +96,7 @@ export function planOf(system: System, options: ExploreOptions): Plan {
     preemptions: preemptions ?? Number.POSITIVE_INFINITY,
     interleavingsStatesMax: options.interleavingsStatesMax ?? INTERLEAVINGS_STATES_MAX,
     warmUp: true,
+    smallFirst: options.reduction === undefined && reduction && !symmetry && search === 'bfs',
   };
 }
 

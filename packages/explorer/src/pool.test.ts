@@ -46,22 +46,22 @@ describe('explore in worker threads', () => {
 
   it('says which export is missing', async () => {
     const source = { ...sourceOf('deadlock', 'sc'), export: 'biuld' };
-    await expect(explore(await systemOf(source), { workers: 2, source })).rejects.toThrow(
+    await expect(explore(await systemOf(source), { workers: 2, source, reduction: true })).rejects.toThrow(
       /exports no scenario or function biuld \(have: build, crash\)/,
     );
   });
 
   it('fails when a worker dies', async () => {
     const source = { ...sourceOf('deadlock', 'sc'), export: 'crash' };
-    await expect(explore(await systemOf(source), { workers: 2, source })).rejects.toThrow(
+    await expect(explore(await systemOf(source), { workers: 2, source, reduction: true })).rejects.toThrow(
       /worker \d: ended early \(exit code 7\)/,
     );
   });
 
   it('reports an error of the model as such', async () => {
     const source = sourceOf('nothing', 'sc');
-    await expect(explore(await systemOf(sourceOf('deadlock', 'sc')), { workers: 2, source })).rejects.toThrow(
-      /is not a function/,
-    );
+    await expect(
+      explore(await systemOf(sourceOf('deadlock', 'sc')), { workers: 2, source, reduction: true }),
+    ).rejects.toThrow(/is not a function/);
   });
 });

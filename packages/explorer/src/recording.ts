@@ -43,6 +43,7 @@ const CONTEXT: Readonly<
   operationOf: 'refused',
   spend: 'outside the state',
   count: 'outside the state',
+  explain: 'outside the state',
   note: 'outside the state',
 };
 void CONTEXT;

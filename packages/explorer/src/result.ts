@@ -76,7 +76,10 @@ export interface Progress {
 export interface ExploreOptions {
   /** `bfs` (default): level by level, shortest counterexamples. `dfs`: less memory per state, no shortest path. */
   readonly search?: 'bfs' | 'dfs';
-  /** Partial-order reduction. Default true. */
+  /**
+   * Partial-order reduction. Default: a space of at most a thousand states is searched without, for there reduction
+   * may make it larger; others with it. The result says which it was.
+   */
   readonly reduction?: boolean;
   /** Interchangeable processors are treated as such. Default: as `reduction`. */
   readonly symmetry?: boolean;

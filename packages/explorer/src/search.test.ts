@@ -69,9 +69,18 @@ const needle = (): System =>
   });
 
 describe('what a search reports', () => {
+  it('does without reduction where a space is small, and says so', async () => {
+    expect(await explore(independent(3, 3))).toMatchObject({ verdict: 'safe', states: 64, reduction: false });
+    expect(await explore(independent(3, 10))).toMatchObject({ verdict: 'safe', states: 31, reduction: true });
+  });
+
   it('counts interleavings of the whole system, reduced or not', async () => {
     const expected = '1680';
-    expect(await explore(independent(3, 3))).toMatchObject({ verdict: 'safe', interleavings: expected, states: 10 });
+    expect(await explore(independent(3, 3), { reduction: true })).toMatchObject({
+      verdict: 'safe',
+      interleavings: expected,
+      states: 10,
+    });
     expect(await explore(independent(3, 3), { reduction: false })).toMatchObject({
       interleavings: expected,
       states: 64,

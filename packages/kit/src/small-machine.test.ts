@@ -1,13 +1,20 @@
 import { explore, counterexample, resolveScenario, type ExploreResult } from '@shootdown/explorer';
+import { mmuOf, type X86TlbState } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import {
   do_idle,
   FLUSHES,
+  load,
   point,
   pte_pfn,
+  routine,
   smallMachine,
+  store,
+  type Cpu,
   type CpuCode,
   type FlushName,
+  type Mm,
+  type Scenario,
   type SmallMachine,
   type SmallMachineOptions,
 } from './index.ts';
@@ -250,3 +257,34 @@ async function labelsOf(options: Partial<SmallMachineOptions>, code: Code): Prom
   const { steps } = counterexample(resolved, await explore(resolved.build()));
   return steps.map(({ text }) => text);
 }
+
+describe('a routine of the kernel', () => {
+  it('is replaced by its name: switch_mm_irqs_off() that leaves mm_cpumask() alone is never told of a flush', async () => {
+    /** loaded_mm, CR3, and nothing else. */
+    const switch_mm_irqs_off = routine('switch_mm_irqs_off', function* (x86: X86TlbState, cpu: Cpu, next: Mm) {
+      yield* mmuOf(x86, cpu).load_root((yield* load(next.pgd.at(0))) - 1, 1, false);
+      yield* store(x86.loaded_mm.at(cpu.id), next.id);
+    });
+    const variants = [
+      { name: 'v6.18', expected: 'safe', source: 'test', summary: 'as it is' },
+      { name: 'mine', expected: 'violation', source: 'test', summary: 'replaced', replace: { switch_mm_irqs_off } },
+    ] as const;
+    const scenario: Scenario = {
+      name: 'switch',
+      title: 'test',
+      variants,
+      build: ({ memoryModel }) =>
+        smallMachine({ memoryModel, mms: 2, cpus: [1, 2] }).start({
+          unmap: removes(true),
+          *schedule(m, cpu) {
+            yield* m.switch_mm(cpu, m.mm);
+            yield* m.read(cpu, PAGE);
+          },
+        }),
+    };
+    for (const { name, expected } of variants) {
+      const resolved = resolveScenario([scenario], { scenario: 'switch', variant: name });
+      expect((await explore(resolved.build())).verdict).toBe(expected);
+    }
+  });
+});

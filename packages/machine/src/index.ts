@@ -20,6 +20,7 @@ export {
   type RegionOptions,
 } from './state/words.ts';
 export {
+  type Explanation,
   BLOCKED,
   defineOperation,
   withDefinition,
@@ -97,6 +98,7 @@ export {
   recordTrace,
   type Trace,
   type TraceEnd,
+  type TraceAside,
   type TraceMessage,
   type TraceStep,
 } from './trace/trace.ts';
@@ -155,6 +157,7 @@ export {
 } from './memory/instructions.ts';
 export { after, dereferenced } from './memory/dependencies.ts';
 export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
+export { statechart } from './trace/statechart.ts';
 export {
   enabledChoices,
   recordStates,

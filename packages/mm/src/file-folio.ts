@@ -13,7 +13,7 @@ import {
   type Steps,
   noteMethods,
 } from '@shootdown/machine';
-import { pte_dirty, pte_pfn } from '@shootdown/mmu';
+import { formatEntry, pte_dirty, pte_pfn } from '@shootdown/mmu';
 import type { Kernel, Mm } from './kernel.ts';
 
 /**
@@ -119,6 +119,12 @@ export class FileFolio {
         read(data.base) === read(disk.base) ||
         (read(dropped.base) === 0 &&
           ((read(flags.base) & PG_dirty) !== 0 || (pte_pfn(read(pte)) === this.frame && pte_dirty(read(pte))))),
+      detail: (read) =>
+        [
+          `the page has ${read(data.base)}, the disk ${read(disk.base)}`,
+          `the folio is ${(read(flags.base) & PG_dirty) !== 0 ? 'dirty' : 'clean'}${read(dropped.base) !== 0 ? ' and gone' : ''}`,
+          `pte is ${formatEntry(read(pte))}`,
+        ].join(', '),
     };
   }
 }

@@ -48,6 +48,15 @@ export interface SmpFunction {
   run(cpu: Cpu, source: number): Steps;
 }
 
+/** Routines that end in such a call, outermost first in a trace: what a reader wants to know is whom it reached. */
+const ROUNDS: readonly string[] = [
+  'flush_tlb_mm_range',
+  'flush_tlb_kernel_range',
+  'tlb_remove_table_sync_one',
+  'kick_all_cpus_sync',
+  'smp_call_function_many',
+];
+
 const CSD_UNLOCKED = 0;
 
 /**
@@ -112,6 +121,7 @@ export class Smp {
    * @param do_nothing what do_nothing() does besides: taking the interrupt may synchronize a context. Default: nothing
    */
   constructor(builder: SystemBuilder, cpus: readonly Cpu[], do_nothing: (cpu: Cpu) => Steps = function* () {}) {
+    for (const name of ROUNDS) builder.round(name);
     this.cpus = cpus;
     this.#doNothing = this.register({ name: 'do_nothing', run: do_nothing });
     const names = ['unlocked'];

@@ -124,12 +124,12 @@ export class FlushMonitor implements AccessObserver {
 
   /** A flush of [start, end) begins on a CPU. No step of its own machine: it takes no time. */
   *begin(cpu: number, start: number, end: number): Steps {
-    yield operation(BEGIN, cpu, 0, 0, { monitor: this, start, end }, { label: '(flush begins)' });
+    yield operation(BEGIN, cpu, 0, 0, { monitor: this, start, end }, { label: '/* the flush begins */' });
   }
 
   /** The flush of [start, end) that this CPU began is complete. */
   *end(cpu: number, start: number, end: number): Steps {
-    yield operation(END, cpu, 0, 0, { monitor: this, start, end }, { label: '(flush complete)' });
+    yield operation(END, cpu, 0, 0, { monitor: this, start, end }, { label: '/* the flush is complete */' });
   }
 
   /**
@@ -244,6 +244,7 @@ interface Range {
 const BEGIN = defineOperation({
   name: 'flush_begin',
   role: 'environment',
+  ghost: true,
   cost: 'choose',
   perform(cx, op: Operation) {
     const { monitor, start, end } = op.data as Range;
@@ -267,6 +268,7 @@ const FROM = defineOperation({
 const END = defineOperation({
   name: 'flush_end',
   role: 'environment',
+  ghost: true,
   cost: 'choose',
   perform(cx, op: Operation) {
     const { monitor, start, end } = op.data as Range;

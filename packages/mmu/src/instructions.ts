@@ -328,9 +328,9 @@ const tellOwnMmu = (cx: OperationContext, op: Operation): number => {
 /** CR3 writes, INVLPG and INVPCID are serializing: stores before them are in memory first (Intel SDM vol. 3A, 9.3). */
 const tellWhenDrained = (cx: OperationContext, op: Operation): number => (cx.drained() ? tellOwnMmu(cx, op) : BLOCKED);
 
-const INVLPG = defineOperation({ name: 'invlpg', perform: tellWhenDrained });
-const INVPCID = defineOperation({ name: 'invpcid', cost: 'cr3_write', perform: tellWhenDrained });
-const CR3_WRITE = defineOperation({ name: 'cr3_write', perform: tellWhenDrained });
+const INVLPG = defineOperation({ name: 'invlpg', effect: true, perform: tellWhenDrained });
+const INVPCID = defineOperation({ name: 'invpcid', effect: true, cost: 'cr3_write', perform: tellWhenDrained });
+const CR3_WRITE = defineOperation({ name: 'cr3_write', effect: true, perform: tellWhenDrained });
 /** No barrier: on arm64 a store to a table before it is ordered by the DSB that comes with the change. */
 const MSR_TTBR0_EL1 = defineOperation({
   name: 'msr_ttbr0_el1',
@@ -349,7 +349,7 @@ const FLUSH_AT_ONCE = defineOperation({
   },
 });
 const SFENCE_VMA = defineOperation({ name: 'sfence_vma', cost: 'invlpg', perform: tellWhenDrained });
-const TLBI = defineOperation({ name: 'tlbi', perform: tellOwnMmu });
+const TLBI = defineOperation({ name: 'tlbi', effect: true, perform: tellOwnMmu });
 
 /** Here at once, and on its way to all others; waits while a channel is full. */
 function everywhere(cx: OperationContext, op: Operation): number {

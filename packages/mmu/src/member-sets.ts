@@ -77,13 +77,13 @@ export class MemberSets {
     return members;
   }
 
-  /** Sets are kept sorted, so that equal sets are equal states. */
-  add(cx: OperationContext, set: number, value: number): void {
+  /** Sets are kept sorted, so that equal sets are equal states. False: it was there. */
+  add(cx: OperationContext, set: number, value: number): boolean {
     let count = 0;
     let at = -1;
     for (; count < MEMBERS_MAX; count++) {
       const member = cx.read(set + count);
-      if (member === value) return;
+      if (member === value) return false;
       if (member === NO_TRANSLATION) break;
       if (member > value && at < 0) at = count;
     }
@@ -94,6 +94,7 @@ export class MemberSets {
     if (at < 0) at = count;
     for (let i = count; i > at; i--) cx.write(set + i, cx.read(set + i - 1));
     cx.write(set + at, value);
+    return true;
   }
 
   /** Drops all members that are not kept. */

@@ -74,6 +74,8 @@ export class PlainMemory implements OperationContext {
 
   spend(): void {}
 
+  explain(): void {}
+
   count(counter: string, amount = 1): void {
     this.counts.set(counter, (this.counts.get(counter) ?? 0) + amount);
   }

@@ -11,6 +11,7 @@
  */
 import {
   BLOCKED,
+  type Explanation,
   type Frames,
   type OperationContext,
   type Saying,
@@ -20,7 +21,7 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
+import { formatEntry, _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
 import type { BreakBeforeMakeRule } from './break-before-make.ts';
 import type { AccessObserver } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
@@ -250,9 +251,18 @@ export class SaturatedTlb {
 
   /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
   use(cx: OperationContext, cpu: number, page: number, entry: number, write = false): void {
-    checkPage(cx, this.#frames, pte_pfn(entry));
     const root = cx.read(this.#state.rootAddress(cpu)) - 1;
-    for (const monitor of this.monitors) monitor.used(cx, root, this.#pages[page] as number, entry, cpu, write);
+    const vpn = this.#pages[page] as number;
+    cx.explain(() => this.#whyStale(cx, cpu, root, vpn, entry));
+    checkPage(cx, this.#frames, pte_pfn(entry));
+    for (const monitor of this.monitors) monitor.used(cx, root, vpn, entry, cpu, write);
+  }
+
+  /** An access through what memory no longer says needs an explanation: the TLB has it from before. */
+  #whyStale(cx: OperationContext, cpu: number, root: number, vpn: number, entry: number): Explanation | null {
+    const now = offered((address) => cx.read(address), this.#frames, this.#shape, root, vpn);
+    if (cacheable(entry) === now) return null;
+    return { kind: 'relies', key: this.#state.keyOf(cpu, vpn, entry), text: `through ${formatEntry(entry)}` };
   }
 
   /** What an access comes to, by one of its {@link outcomes}. Changes nothing. */
@@ -278,7 +288,11 @@ export class SaturatedTlb {
       this.#faulted(cx, cpu, this.#pages[page] as number);
       return fault;
     }
-    if (setsDirtyAt >= 0) cx.write(setsDirtyAt, entry | _PAGE_ACCESSED | _PAGE_DIRTY);
+    const dirty = entry | _PAGE_ACCESSED | _PAGE_DIRTY;
+    if (setsDirtyAt >= 0) {
+      cx.explain(() => ({ kind: 'fact', text: `hardware sets A and D: ${formatEntry(dirty)}` }));
+      cx.write(setsDirtyAt, dirty);
+    }
     this.use(cx, cpu, page, entry, write);
     return fault;
   }

@@ -12,7 +12,7 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import { BREAK_BEFORE_MAKE, brokenRule, changeThatNeedsBreak, type BreakBeforeMakeRule } from './break-before-make.ts';
-import { _PAGE_ACCESSED, _PAGE_PRESENT, pte_pfn } from './entry.ts';
+import { formatEntry, _PAGE_ACCESSED, _PAGE_PRESENT, pte_pfn } from './entry.ts';
 import { MemberSets } from './member-sets.ts';
 import { cacheable, isLeaf, NO_TRANSLATION } from './offered.ts';
 import { indexOf, type WalkLevel, type WalkShape } from './walk.ts';
@@ -162,7 +162,15 @@ export class Saturation {
     const entry = cx.read(this.#of.frames.entries.base + table * this.#of.frames.entriesPerTable + indexOf(level, vpn));
     if ((entry & _PAGE_PRESENT) === 0) return;
     if (this.#of.rule !== null) this.#checkChange(cx, this.#of.rule, set, cpu, level, vpn, entry);
-    this.members.add(cx, set, this.#cached(entry));
+    const cached = this.#cached(entry);
+    const { shape } = this.#of;
+    if (!this.members.add(cx, set, cached) || !isLeaf(shape, shape.levels.indexOf(level), entry)) return;
+    cx.explain(() => ({
+      kind: 'offers',
+      key: this.keyOf(cpu, vpn, entry),
+      component: this.#nameOf(cpu),
+      text: `<TLB fill: page 0x${vpn.toString(16)} is ${formatEntry(cached)}>`,
+    }));
   }
 
   /** What memory offers now must agree with everything that the CPU may hold in its place. */
@@ -211,6 +219,11 @@ export class Saturation {
   /** What is cached of an entry. */
   #cached(entry: number): number {
     return this.#of.dirtyBits ? entry & ~_PAGE_ACCESSED : cacheable(entry);
+  }
+
+  /** What a CPU may have cached of a page, as explanations name it. */
+  keyOf(cpu: number, vpn: number, entry: number): string {
+    return `${this.#nameOf(cpu)}/${vpn}/${this.#cached(entry)}`;
   }
 
   #nameOf(cpu: number): string {

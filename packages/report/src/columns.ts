@@ -6,6 +6,7 @@ import type { Trace, TraceStep } from '@shootdown/machine';
 import { FrameTracker } from './frames.ts';
 import { blockOf, HEADING_HANG, layoutOf, type Layout } from './layout.ts';
 import { formatNumber, nanosecondsOf } from './numbers.ts';
+import { hiddenSteps, shownOf, type Told } from './rounds.ts';
 import { actingColumns, columnHeading, endLines, factsText, stepText, violationText } from './words.ts';
 import { WIDTH_DEFAULT } from './width.ts';
 import { plainLine, wrapLine } from './wrap.ts';
@@ -17,6 +18,11 @@ export const WIDTH_MIN = 32;
 export interface ColumnsOptions {
   /** Characters per line at most. Default 76, at least 32. */
   readonly width?: number;
+  /**
+   * Print every step. Default false: a round of messages that nothing else interrupts is one line, and marks of
+   * checkers are left out.
+   */
+  readonly expand?: boolean;
   /** Leave out uneventful steps. Default: every step is printed. */
   readonly fold?: FoldOptions;
   /** Print when each step began, for traces with virtual time and where at least 24 characters remain beside it. */
@@ -66,13 +72,16 @@ class ColumnsText {
   readonly #layout: Layout;
   readonly #trackers = new Map<number, FrameTracker>();
   readonly #lines: string[] = [];
+  /** Steps that are not printed as they are. */
+  readonly #hidden: ReadonlyMap<number, Told | null> | null;
 
   constructor(trace: Trace, width: number, options: ColumnsOptions) {
     this.#trace = trace;
     this.#options = options;
     this.#gutter = gutterOf(trace, width, options.time);
     this.#width = width - this.#gutter.width;
-    this.#layout = layoutOf(trace, this.#width);
+    this.#hidden = options.expand === true ? null : hiddenSteps(trace);
+    this.#layout = layoutOf(shownOf(trace, this.#hidden), this.#width);
   }
 
   lines(): readonly string[] {
@@ -81,9 +90,16 @@ class ColumnsText {
     const folds = this.#options.fold ? foldsOf(steps, this.#options.fold) : new Map<number, number>();
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as TraceStep;
+      const told = this.#hidden?.get(i);
+      if (told !== undefined) {
+        if (told !== null) this.#step({ ...step, ...told });
+        this.#asides(step);
+        continue;
+      }
       const folded = folds.get(i);
       if (folded === undefined) {
         this.#step(step);
+        this.#asides(step);
       } else {
         const { level } = this.#tracker(step.column).place(step);
         this.#row(step.column, blockOf('...', '', level, this.#room(step.column)), this.#gutter.textOf(step));
@@ -128,6 +144,14 @@ class ColumnsText {
     if (heading) this.#row(step.column, blockOf(heading.text, '', heading.level, room), '');
     this.#row(step.column, blockOf(stepText(step), factsText(step), level, room), time);
     if (step.violation) this.#alarm(step.column, level + 1, violationText(step.violation));
+  }
+
+  /** What hardware did by itself. */
+  #asides(step: TraceStep): void {
+    for (const { column, text } of step.asides ?? []) {
+      if (column < 0) this.#push(wrapLine(text, this.#width, 2), '');
+      else this.#row(column, blockOf(plainLine(text), '', 0, this.#room(column)), '');
+    }
   }
 
   /** What is wrong. Nothing stands to its right, so it may run beyond its column. */

@@ -96,6 +96,26 @@ describe('perfetto', () => {
     ]);
   });
 
+  test('a process per virtual machine, and the verdict with its replay in the metadata', () => {
+    const guests = trace(['vm0.CPU0', 'vm1.CPU0'], [{ ...uncountedKey.steps[0]!, column: 1 }]);
+    const text = perfettoJson({ ...guests, end: { kind: 'violation', text: 'lost' } }, { replayCommand: 'replay x' });
+    const named = (what: string) => eventsOf(text).filter(({ name }) => name === what);
+    expect(named('process_name')).toMatchObject([
+      { pid: 1, args: { name: 'host' } },
+      { pid: 2, args: { name: 'vm0' } },
+      { pid: 3, args: { name: 'vm1' } },
+    ]);
+    expect(named('thread_name')).toMatchObject([{ pid: 2 }, { pid: 3 }]);
+    expect(JSON.parse(text)).toMatchObject({ otherData: { end: 'violation', verdict: 'lost', replay: 'replay x' } });
+  });
+
+  test('what takes no time is an instant, and no slice is empty', () => {
+    const step = { ...uncountedKey.steps[0]!, startCycles: 5, durationCycles: 0 };
+    const events = eventsOf(perfettoJson(trace(['CPU0'], [step]), { hertz: 1e9 }));
+    expect(events.filter(({ ph }) => ph === 'X')).toEqual([]);
+    expect(events.find(({ ph }) => ph === 'i')).toMatchObject({ ts: 0.005, name: step.text });
+  });
+
   test('steps of no processor have a track of their own', () => {
     const events = eventsOf(perfettoJson(fourProcessors));
     expect(events.find((event) => event.name === '<host preempts vCPU2>')?.tid).toBe(6);

@@ -127,6 +127,7 @@ function needsOf(trace: Trace, column: number, levelsMax: number): Needs {
     unwrapped = Math.max(unwrapped, level * INDENT + text.length + (facts === '' ? 0 : FACTS_GAP + facts.length));
   };
   for (const step of trace.steps) {
+    for (const aside of step.asides ?? []) if (aside.column === column) fit(aside.text, '', 0);
     if (step.column !== column) continue;
     const { heading: name, level } = tracker.place(step);
     fit(stepText(step), factsText(step), level);

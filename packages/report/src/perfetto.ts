@@ -9,12 +9,15 @@ import { columnHeading, endLines, stepText, violationText } from './words.ts';
 export interface PerfettoOptions {
   /** Clock rate of the run's cost model. Without it one cycle is drawn as one nanosecond. */
   readonly hertz?: number;
+  /** The command that replays the trace: kept with the verdict in the file's metadata. */
+  readonly replayCommand?: string;
 }
 
 const HERTZ_DEFAULT = 1e9;
 const MICROSECONDS_PER_SECOND = 1e6;
 const NANOSECONDS_PER_MICROSECOND = 1e3;
-const PROCESS = 1;
+/** The host, or a machine without virtual ones; virtual machines come after it. */
+const HOST = 1;
 
 interface Slice {
   readonly name: string;
@@ -22,6 +25,7 @@ interface Slice {
   readonly start: number;
   end: number;
   readonly depth: number;
+  readonly isStep: boolean;
   readonly args: Readonly<Record<string, unknown>>;
 }
 
@@ -31,35 +35,40 @@ interface OpenRoutine {
 }
 
 /**
- * Writes a trace as trace events: a track per processor (and one for steps of no processor), on it the routines with
- * their steps inside, an instant event for every violation, and a flow from track to track for every message between
- * two processors. A trace without virtual time is drawn with one microsecond per step. Zero-length steps stay
- * zero-length.
+ * Writes a trace as trace events: a process per virtual machine and one for the host, in it a track per processor (and
+ * one for steps of no processor), on it the routines with their steps inside, an instant event for every violation, and
+ * a flow from track to track for every message between two processors. A trace without virtual time is drawn with one
+ * microsecond per step. A step that takes no time is an instant.
  */
 export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): string {
   const clock = clockOf(trace, options.hertz ?? HERTZ_DEFAULT);
   const tracks = trace.columns.map((_, column) => ({ column, name: columnHeading(trace, column) }));
   if (trace.steps.some((step) => step.column < 0)) tracks.push({ column: -1, name: 'no processor' });
   const threadOf = (column: number): number => (column < 0 ? trace.columns.length : column) + 1;
-  const events: object[] = [{ ph: 'M', pid: PROCESS, name: 'process_name', args: { name: 'shootdown' } }];
+  const machines = [...new Set(trace.columns.map(({ name }) => machineOf(name)).filter((name) => name !== ''))];
+  const processOf = (column: number): number =>
+    HOST + 1 + machines.indexOf(machineOf(trace.columns[column]?.name ?? ''));
+  const host = machines.length > 0 ? 'host' : 'shootdown';
+  const events: object[] = [host, ...machines].map((name, i) => ({
+    ph: 'M',
+    pid: HOST + i,
+    name: 'process_name',
+    args: { name },
+  }));
   for (const { column, name } of tracks) {
-    const tid = threadOf(column);
-    events.push({ ph: 'M', pid: PROCESS, tid, name: 'thread_name', args: { name } });
-    events.push({ ph: 'M', pid: PROCESS, tid, name: 'thread_sort_index', args: { sort_index: tid } });
+    const [pid, tid] = [processOf(column), threadOf(column)];
+    events.push({ ph: 'M', pid, tid, name: 'thread_name', args: { name } });
+    events.push({ ph: 'M', pid, tid, name: 'thread_sort_index', args: { sort_index: tid } });
   }
   for (const { column } of tracks) {
     for (const slice of slicesOf(trace, column, clock)) {
       const ts = round(slice.start);
-      events.push({
-        ph: 'X',
-        pid: PROCESS,
-        tid: threadOf(column),
-        name: slice.name,
-        cat: slice.category,
-        ts,
-        dur: round(round(slice.end) - ts),
-        args: slice.args,
-      });
+      const dur = round(round(slice.end) - ts);
+      const { name, category: cat, args } = slice;
+      const where = { pid: processOf(column), tid: threadOf(column), name, cat, ts };
+      // What takes no time is a moment; a routine without any is told by its steps.
+      if (dur > 0) events.push({ ph: 'X', ...where, dur, args });
+      else if (slice.isStep) events.push({ ph: 'i', s: 't', ...where, args });
     }
   }
   trace.steps.forEach((step, i) => {
@@ -67,7 +76,7 @@ export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): strin
     events.push({
       ph: 'i',
       s: 't',
-      pid: PROCESS,
+      pid: processOf(step.column),
       tid: threadOf(step.column),
       name: violationText(step.violation),
       cat: 'violation',
@@ -79,9 +88,9 @@ export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): strin
     for (const { from, to, type, fromColumn, toColumn } of step.messages ?? []) {
       if (fromColumn === toColumn) continue;
       const { start, end } = clock(i);
-      const common = { pid: PROCESS, id: ++flow, name: type, cat: 'message', args: { from, to } };
-      events.push({ ph: 's', ...common, tid: threadOf(fromColumn), ts: round(start) });
-      events.push({ ph: 'f', bp: 'e', ...common, tid: threadOf(toColumn), ts: round(end) });
+      const common = { id: ++flow, name: type, cat: 'message', args: { from, to } };
+      events.push({ ph: 's', ...common, pid: processOf(fromColumn), tid: threadOf(fromColumn), ts: round(start) });
+      events.push({ ph: 'f', bp: 'e', ...common, pid: processOf(toColumn), tid: threadOf(toColumn), ts: round(end) });
     }
   });
   const last = trace.steps.reduce((end, _, i) => Math.max(end, clock(i).end), 0);
@@ -89,7 +98,7 @@ export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): strin
     events.push({
       ph: 'i',
       s: line.column < 0 ? 'g' : 't',
-      pid: PROCESS,
+      pid: processOf(line.column),
       tid: threadOf(line.column),
       name: line.text,
       cat: trace.end?.kind ?? 'end',
@@ -97,7 +106,17 @@ export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): strin
     });
   }
   const list = events.map((event) => JSON.stringify(event)).join(',\n');
-  return `{"displayTimeUnit":"ns","otherData":{"fingerprint":${JSON.stringify(trace.fingerprint)}},"traceEvents":[\n${list}\n]}\n`;
+  const metadata = {
+    fingerprint: trace.fingerprint,
+    ...(trace.end && { end: trace.end.kind, verdict: trace.end.text }),
+    ...(options.replayCommand !== undefined && { replay: options.replayCommand }),
+  };
+  return `{"displayTimeUnit":"ns","otherData":${JSON.stringify(metadata)},"traceEvents":[\n${list}\n]}\n`;
+}
+
+/** The virtual machine of a processor, `vm0` of `vm0.CPU1`; empty: none. */
+function machineOf(name: string): string {
+  return name.slice(0, Math.max(0, name.lastIndexOf('.')));
 }
 
 type Clock = (index: number) => { readonly start: number; readonly end: number };
@@ -140,6 +159,7 @@ function slicesOf(trace: Trace, column: number, clock: Clock): readonly Slice[] 
           start,
           end,
           depth: depth + d,
+          isStep: false,
           args: {},
         };
         slices.push(slice);
@@ -158,7 +178,8 @@ function slicesOf(trace: Trace, column: number, clock: Clock): readonly Slice[] 
     const messages = step.messages?.map(({ from, to, type }) => `${from} -> ${to}: ${type}`);
     const facts = step.facts.length > 0 && { facts: step.facts };
     const args = { step: i, entry: step.entry, ...facts, ...(messages && { messages }) };
-    slices.push({ name: stepText(step), category: step.kind, start, end, depth: task.length + interrupt.length, args });
+    const depth = task.length + interrupt.length;
+    slices.push({ name: stepText(step), category: step.kind, start, end, depth, isStep: true, args });
   });
   return slices.sort((a, b) => a.start - b.start || a.depth - b.depth);
 }

@@ -12,7 +12,7 @@ export interface RenderOptions extends ColumnsOptions {
   readonly hertz?: number;
 }
 
-const RENDER_KEYS = keysOf<RenderOptions>()('width', 'fold', 'time', 'replayCommand', 'hertz');
+const RENDER_KEYS = keysOf<RenderOptions>()('width', 'expand', 'fold', 'time', 'replayCommand', 'hertz');
 
 const renderers = {
   text: columnsText,

@@ -59,6 +59,9 @@ export function endLines(trace: Trace): readonly EndLine[] {
 
 /** The columns in which something happens, in order: those with a step, or of which the end speaks. */
 export function actingColumns(trace: Trace): readonly number[] {
-  const acting = new Set([...trace.steps.map((step) => step.column), ...endLines(trace).map((line) => line.column)]);
+  const acting = new Set([
+    ...trace.steps.flatMap((step) => [step.column, ...(step.asides ?? []).map((aside) => aside.column)]),
+    ...endLines(trace).map((line) => line.column),
+  ]);
   return [...acting].filter((column) => column >= 0).sort((a, b) => a - b);
 }

@@ -152,6 +152,7 @@ const host = z.strictObject({
 
 /** A topology file, as it is read. */
 export const topologySchema = z.strictObject({
+  $schema: z.string().optional(),
   name,
   /** A paragraph for whoever runs it: what it shows, and what to look at. */
   about: z.string().max(2000).optional(),

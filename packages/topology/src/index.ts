@@ -13,6 +13,7 @@ export {
   type Topology,
   type TopologyInput,
 } from './schema.ts';
+export { topologySchema } from './description.ts';
 export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';
 export type { KernelRange } from './kernel-tables.ts';
 export type { OnRoutine } from './routine-times.ts';

@@ -28,7 +28,7 @@ export async function sample(
   resolved: RequestedScenario,
   options: FuzzOptions,
   signal: AbortSignal,
-  { coverage, columns }: Shown,
+  { coverage, columns, expand }: Shown,
 ): Promise<Found> {
   const result = await fuzz(resolved.build(), {
     ...options,
@@ -68,7 +68,7 @@ export async function sample(
     ...(coverage ? ['', ...coverageLines(result.coverage)] : []),
   ];
   const shown = trace
-    ? renderTrace('text', trace, { width: columns, replayCommand: replayCommand(resolved, result) })
+    ? renderTrace('text', trace, { width: columns, expand, replayCommand: replayCommand(resolved, result) })
     : '';
   const link = schedule ? studioLine(resolved, schedule) : '';
   return { result, trace, document, text: `${shown}${lines.join('\n')}\n${link}` };

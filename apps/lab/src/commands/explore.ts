@@ -15,7 +15,7 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
-import { paint, width, widthFlag } from '../terminal.ts';
+import { expandFlag, paint, width, widthFlag } from '../terminal.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
 import { coveredLines, verdictLine } from '../verdict.ts';
 import {
@@ -57,6 +57,7 @@ export const flags = {
   coverage: { type: 'boolean', help: 'list operations that were never performed' },
   'save-schedule': { type: 'string', help: 'write the counterexample to a file, for replay' },
   ...widthFlag,
+  ...expandFlag,
   json: { type: 'boolean', help: 'print one JSON document' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
@@ -73,7 +74,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
-  const shown = { coverage: args.has('coverage'), columns: width(args, WIDTH) };
+  const shown = { coverage: args.has('coverage'), columns: width(args, WIDTH), expand: args.has('expand') };
   const { signal, ignore } = interruption();
   const find = (of: RequestedScenario): Promise<Found> =>
     fuzzKind === undefined
@@ -117,6 +118,8 @@ function questionOf({ scenario, variant, memoryModel, parameters, expected }: Re
 export interface Shown {
   readonly coverage: boolean;
   readonly columns: number;
+  /** Every step. */
+  readonly expand: boolean;
 }
 
 /** What either way of searching has found. */
@@ -151,7 +154,8 @@ function searchOptions(args: Arguments): ExploreOptions {
   const timeoutSeconds = args.whole('timeout', 1);
   return {
     search: args.oneOf('search', ['bfs', 'dfs'] as const) ?? 'bfs',
-    reduction: !args.has('no-reduction'),
+    // Left to the explorer otherwise: it does without where that is cheaper.
+    ...(args.has('no-reduction') && { reduction: false }),
     exact: args.has('exact'),
     all: args.has('all'),
     verifyPoints: args.has('verify-points'),
@@ -235,14 +239,17 @@ function describe(
   resolved: RequestedScenario,
   result: ExploreResult,
   trace: Trace | null,
-  { coverage, columns }: Shown,
+  { coverage, columns, expand }: Shown,
 ): string {
   const { scenario, variant, memoryModel } = resolved;
   const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
   if (resolved.replacement !== null) lines.push(replacedLine(resolved.replaced, resolved.replacement));
   for (const mutation of resolved.mutations ?? []) lines.push(`with one line changed: ${mutation}`);
   lines.push('');
-  if (trace) lines.push(renderTrace('text', trace, { width: columns, replayCommand: replayCommand(resolved, result) }));
+  if (trace) {
+    const replay = replayCommand(resolved, result);
+    lines.push(renderTrace('text', trace, { width: columns, expand, replayCommand: replay }));
+  }
   lines.push(painted(result.verdict, verdictLine(result, memoryModel)));
   const expected = agrees(resolved.expected, result.verdict);
   if (expected !== null)

@@ -15,7 +15,7 @@ import { parseArguments, required, UsageError, type Arguments } from '../argumen
 import { exitCodeOf } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { width, widthFlag } from '../terminal.ts';
+import { expandFlag, width, widthFlag } from '../terminal.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
 import {
   mutateFlag,
@@ -36,6 +36,7 @@ export const flags = {
   format: { type: 'string', values: traceFormats, help: `how to print it: ${traceFormats.join(', ')} (default text)` },
   executor: { type: 'string', values: ['tabulated', 'live'], help: 'tabulated (default) or live' },
   ...widthFlag,
+  ...expandFlag,
   json: { type: 'boolean', help: 'print one JSON document, as --format json does' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
@@ -83,7 +84,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       `replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`,
     );
   }
-  process.stdout.write(renderTrace(format, trace, { width: columns }));
+  process.stdout.write(renderTrace(format, trace, { width: columns, expand: args.has('expand') }));
   const link = resolved === null ? '' : studioLine(resolved, schedule);
   (format === 'text' ? process.stdout : process.stderr).write(link);
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);

@@ -25,6 +25,7 @@ import {
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failureLines } from '../failures.ts';
+import { inspectionLines } from '../inspection.ts';
 import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
@@ -45,6 +46,7 @@ export const flags = {
   phase: { type: 'string', help: 'timeline of this phase only' },
   executor: { type: 'string', values: ['direct', 'tabulated', 'live'], help: 'direct (default), tabulated or live' },
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
+  inspect: { type: 'boolean', help: "print XState's inspection events instead, a JSON line each" },
   routines: { type: 'string', help: 'the module of routines that threads of a topology file run' },
   report: { type: 'string', help: 'write a page of plots and tables, one HTML file' },
   timeline: { type: 'string', help: 'write the timeline to a file, for ui.perfetto.dev' },
@@ -75,7 +77,17 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** What a run shows of one machine as a whole. */
-const WHOLE_ONLY = ['format', 'phase', 'executor', 'messages', 'save-schedule', 'report', 'timeline', 'replace'];
+const WHOLE_ONLY = [
+  'format',
+  'phase',
+  'executor',
+  'messages',
+  'inspect',
+  'save-schedule',
+  'report',
+  'timeline',
+  'replace',
+];
 
 function isPlaced(topology: Topology): boolean {
   const parts = partsOf(topology);
@@ -114,7 +126,12 @@ async function runInParts(
   return interrupted ? ExitCode.interrupted : exitCodeOfRun(result);
 }
 
-function executorFor(kind: string, system: System): Executor | undefined {
+function executorFor(kind: string, system: System, inspects: boolean): Executor | undefined {
+  if (inspects)
+    return new LiveExecutor(
+      system,
+      inspectionLines((line) => void process.stdout.write(line)),
+    );
   if (kind === 'live') return new LiveExecutor(system);
   return kind === 'tabulated' ? new TabulatedExecutor(system) : undefined;
 }
@@ -126,7 +143,11 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const columns = width(args, TIMELINE_WIDTH);
   const phase = args.text('phase');
   const stepsMax = args.whole('max-steps', 1);
+  const inspects = args.has('inspect');
   const kind = args.oneOf('executor', ['direct', 'tabulated', 'live'] as const) ?? 'direct';
+  if (inspects)
+    args.refuse(['json', 'format', 'messages'], 'does not go with --inspect, which prints lines of its own');
+  if (inspects && kind !== 'live') args.refuse(['executor'], 'does not go with --inspect: it takes live actors');
   const of = await runTarget('run', name, args);
   const { machine } = of;
   refuseSaving('run', args, of);
@@ -143,7 +164,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const report = reportPath === undefined ? null : fileTarget('report', reportPath);
   const timelinePath = args.text('timeline');
   const perfetto = timelinePath === undefined ? null : fileTarget('timeline', timelinePath);
-  const executor = executorFor(kind, machine.system);
+  const executor = executorFor(kind, machine.system, inspects);
   const messages = args.has('messages') || report !== null ? new MessageCounts() : null;
   const times = new Latencies();
   const latencies = times.histograms;
@@ -168,7 +189,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   }
   if (timeline !== null)
     interrupted = (await printTimeline(machine, timeline, result.steps, { phase, columns, seed })) || interrupted;
-  else
+  else if (!inspects)
     process.stdout.write(
       args.has('json')
         ? `${JSON.stringify({ ...runDocument(of, result, latencies), ...(messages && args.has('messages') && { messages: messages.list }) })}\n`

@@ -5,7 +5,13 @@
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
-import { BLOCKED, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
+import {
+  BLOCKED,
+  type Explanation,
+  type Message,
+  type Operation,
+  type OperationContext,
+} from '../routine/operation.ts';
 import type { Channel, Component, Processor, System } from '../system/system.ts';
 import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
 import { isWord, WordStore } from '../state/words.ts';
@@ -74,6 +80,8 @@ export abstract class Executor<
   onViolation: ((violation: Violation) => void) | null = null;
   /** Called with every counted event, if {@link observe} is set. */
   onCount: ((processor: number, counter: string, amount: number) => void) | null = null;
+  /** Called with what steps say to readers of a trace, if {@link observe} is set. */
+  onExplain: ((explanation: Explanation) => void) | null = null;
   /** Called when a component has taken a message, if {@link observe} is set. */
   onDelivery: ((component: Component, message: Message) => void) | null = null;
   /** Called when a step costs more than its operation, if set. */
@@ -435,6 +443,12 @@ export abstract class Executor<
 
   count(counter: string, amount = 1): void {
     if (this.observe && !this.silent) this.onCount?.(this.processor, counter, amount);
+  }
+
+  explain(what: () => Explanation | null): void {
+    if (!this.observe || this.silent || this.onExplain === null) return;
+    const explanation = what();
+    if (explanation !== null) this.onExplain(explanation);
   }
 
   channelEmpty(channelIndex: number): boolean {

@@ -85,6 +85,8 @@ class Powerless implements OperationContext {
   spend(_cost: string, _times?: number): void {}
 
   count(_counter: string, _amount?: number): void {}
+
+  explain(): void {}
 }
 
 /** A definition made from each definition once, so that executors see the same object for the same thing. */

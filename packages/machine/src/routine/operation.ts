@@ -65,7 +65,21 @@ export interface OperationContext {
   spend(cost: string, times?: number): void;
   /** Counts an event under this processor's name. Counters are outside the state. */
   count(counter: string, amount?: number): void;
+  /** Says something for readers of a trace; asked only when one is written. Nothing may depend on it. */
+  explain(what: () => Explanation | null): void;
 }
+
+/** What a step has to say to readers of a trace. */
+export type Explanation =
+  /** Of itself, in brackets behind it. */
+  | { readonly kind: 'fact'; readonly text: string }
+  /**
+   * Something that hardware may do by itself from here on, such as caching a translation. It is shown, in the column of
+   * a component (by name), only if a later step relies on it.
+   */
+  | { readonly kind: 'offers'; readonly key: string; readonly component: string; readonly text: string }
+  /** The step was possible because hardware did what was offered under this key, or had done so from the start. */
+  | { readonly kind: 'relies'; readonly key: string; readonly text: string };
 
 /**
  * What an operation orders on a weakly ordered machine (`arm`). `full`: a full barrier before and after, as of an
@@ -216,6 +230,10 @@ export interface OperationDefinition {
   readonly weaker?: (op: Operation, memoryModel: string) => readonly Weaker[];
   /** The first operand is the address of a word: an executor checks that there is one. No operand may be left out. */
   readonly addressed?: boolean;
+  /** True for a mark of a checker, which no kernel has: a trace need not print it. */
+  readonly ghost?: boolean;
+  /** True for what rounds of messages are for, such as INVLPG: see {@link SystemBuilder.round}. */
+  readonly effect?: boolean;
   /** The architecture whose instruction it is; left out: of any. */
   readonly architecture?: 'x86' | 'arm64';
   /** The order it stands for, so that a verdict can say where the memory model makes nothing of it. */
@@ -349,6 +367,8 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'addressed',
   'ordering',
   'architecture',
+  'ghost',
+  'effect',
   'role',
   'reads',
   'leftOut',

@@ -78,6 +78,10 @@ export class ScopedBuilder extends SystemBuilder {
     this.#whole.watchDrains(watcher);
   }
 
+  override round(routine: string): void {
+    this.#whole.round(routine);
+  }
+
   override symmetric(...processors: string[]): void {
     this.#whole.symmetric(...processors.map((name) => this.#prefix + name));
   }

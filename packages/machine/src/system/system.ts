@@ -119,6 +119,8 @@ export interface Property {
   /** Words the check reads, for partial-order reduction; left out: it may read any word. */
   readonly reads?: readonly number[];
   check(read: (address: number) => number): boolean;
+  /** What is wrong in a state that violates it, with values: `page 0 was written, pte is 0x1 P RW, not dirty`. */
+  detail?(read: (address: number) => number): string;
 }
 
 /** One thing a scheduler can choose. */
@@ -202,8 +204,10 @@ export interface System {
   readonly drainWatchers: readonly Watcher[];
   /** Groups of processors that are interchangeable; explorers may treat states as equal up to such a permutation. */
   readonly symmetric: readonly (readonly number[])[];
-  /** What the built-in properties and the labels of facts may need to print. */
+  /** Operations a routine may perform without a `point`. */
   readonly maxHistory: number;
+  /** Names of routines that readers want to see as one line, if nothing of interest happens meanwhile. */
+  readonly rounds: readonly string[];
   /** How the weak memory is set up; null but for `arm`. */
   readonly weak: WeakMemoryOptions | null;
   /** The word that holds the number of its state, or -1. */
@@ -240,7 +244,7 @@ const SPONTANEOUS_KEYS = keysOf<SpontaneousSpec>()(
   'drained',
   'afterSpinning',
 );
-const PROPERTY_KEYS = keysOf<Property>()('name', 'kind', 'why', 'reads', 'check');
+const PROPERTY_KEYS = keysOf<Property>()('name', 'kind', 'why', 'reads', 'check', 'detail');
 
 /** The memory models there are. */
 export const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso', 'arm'];
@@ -261,6 +265,7 @@ export class SystemBuilder {
   readonly #spontaneous: SpontaneousSpec[] = [];
   readonly #properties: Property[] = [];
   readonly #symmetric: string[][] = [];
+  readonly #rounds = new Set<string>();
   readonly #watches: Watch[] = [];
   readonly #names = new Set<string>();
   readonly #drainWatchers: Watcher[] = [];
@@ -321,6 +326,14 @@ export class SystemBuilder {
     if (/^(Async|Generator)/.test(check.constructor.name))
       throw new ModelError(`${where}: check: it must return true or false, so it cannot be async or a generator`);
     this.#addNamed('property', this.#properties, property);
+  }
+
+  /**
+   * Names a routine in which others are told something and waited for. A trace prints it as one line with whom it told,
+   * unless something else happened meanwhile.
+   */
+  round(routine: string): void {
+    this.#rounds.add(routine);
   }
 
   /**
@@ -397,6 +410,7 @@ export class SystemBuilder {
         group.map((name) => this.#processorIndex(name)),
       ),
       maxHistory: this.#options.maxHistory ?? Number.POSITIVE_INFINITY,
+      rounds: [...this.#rounds],
       weak: this.memoryModel === 'arm' ? (typeof weak === 'function' ? weak() : weak) : null,
       weakAddress,
       wordClasses,

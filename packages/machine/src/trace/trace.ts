@@ -3,7 +3,7 @@
  * form.
  */
 import type { Executor, SentMessage, Violation } from '../execute/executor.ts';
-import type { Operation } from '../routine/operation.ts';
+import type { Explanation, Operation } from '../routine/operation.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
 import { ModelError, withoutControls } from '../state/errors.ts';
 import type { Choice, Component, Processor, System } from '../system/system.ts';
@@ -25,11 +25,23 @@ export interface TraceStep {
   readonly inInterrupt: boolean;
   /** Messages that were sent in this step, in order. Left out: none. */
   readonly messages?: readonly TraceMessage[];
+  /** True for what no kernel does: marks of a checker. Left out: a step of the system. */
+  readonly ghost?: true;
+  /** True for what a round is for: where it is printed as one line, this is named. Left out: it need not be. */
+  readonly effect?: true;
+  /** What hardware did by itself right after this step, as later steps show. Left out: nothing that mattered. */
+  readonly asides?: readonly TraceAside[];
   /** The property the step violated, in words. */
   readonly violation: Violation | null;
   /** Virtual time at the start and duration, if the run had a cost model. */
   readonly startCycles: number | null;
   readonly durationCycles: number | null;
+}
+
+/** Something that no routine did, in a column. */
+export interface TraceAside {
+  readonly column: number;
+  readonly text: string;
 }
 
 /** A message of a step, with the columns of its ends; -1 for those of no processor. */
@@ -51,12 +63,17 @@ export interface Trace {
   readonly columns: readonly { readonly name: string; readonly routine: string }[];
   readonly steps: readonly TraceStep[];
   readonly end: TraceEnd | null;
+  /** Names of routines that may be printed as one line: see {@link SystemBuilder.round}. Left out: none. */
+  readonly rounds?: readonly string[];
   /** Fingerprint of the last state. */
   readonly fingerprint: string;
 }
 
-/** Executes one schedule entry and describes it; null if the choice is not enabled. */
-export function describeStep(executor: Executor, entry: number): TraceStep | null {
+/**
+ * Executes one schedule entry and describes it; null if the choice is not enabled.
+ * @param explained is given what the step has to say besides
+ */
+export function describeStep(executor: Executor, entry: number, explained?: Explanation[]): TraceStep | null {
   const { system } = executor;
   const choice = system.choices[entryChoice(entry)];
   if (!choice)
@@ -64,23 +81,24 @@ export function describeStep(executor: Executor, entry: number): TraceStep | nul
   const before = describeBefore(executor, choice, entryBranch(entry));
   const observe = executor.observe;
   const buffered = bufferedStores(executor, before.column);
-  const { onMessage } = executor;
+  const { onMessage, onExplain } = executor;
+  const said: string[] = [];
   const messages: TraceMessage[] = [];
-  const columnNamed = (name: string): number => {
-    const component = system.components.find((one) => one.name === name);
-    const column = columnOf(system, component);
-    // What belongs to a processor is named after it: `CPU1.mmu`.
-    return column >= 0 ? column : system.processors.findIndex((processor) => name.startsWith(`${processor.name}.`));
-  };
   executor.observe = true;
   executor.onMessage = (message) => {
     const { from, to } = message;
-    messages.push({ ...message, fromColumn: columnNamed(from), toColumn: columnNamed(to) });
+    messages.push({ ...message, fromColumn: columnNamed(system, from), toColumn: columnNamed(system, to) });
     onMessage?.(message);
+  };
+  executor.onExplain = (explanation) => {
+    if (explanation.kind === 'fact') said.push(explanation.text);
+    else explained?.push(explanation);
+    onExplain?.(explanation);
   };
   const happened = executor.step(entryChoice(entry), entryBranch(entry));
   executor.observe = observe;
   executor.onMessage = onMessage;
+  executor.onExplain = onExplain;
   if (!happened) return null;
   const fact = before.fact?.(executor.lastResult);
   return {
@@ -89,11 +107,13 @@ export function describeStep(executor: Executor, entry: number): TraceStep | nul
     column: before.column,
     stack: before.stack.map((name) => withoutControls(name)),
     text: withoutControls(before.text),
-    facts: [fact, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined]
+    facts: [fact, ...said, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined]
       .filter((f) => f !== undefined)
       .map((f) => withoutControls(String(f))),
     inInterrupt: before.inInterrupt,
     ...(messages.length > 0 && { messages }),
+    ...(before.ghost && { ghost: true as const }),
+    ...(before.effect && { effect: true as const }),
     violation: executor.violation,
     startCycles: null,
     durationCycles: null,
@@ -111,15 +131,68 @@ function bufferedStores(executor: Executor, column: number): number {
  */
 export function recordTrace(executor: Executor, schedule: readonly number[]): Trace {
   executor.reset();
-  const steps = schedule.map((entry, i) => {
-    const step = describeStep(executor, entry);
+  const explained: Explanation[][] = [];
+  const recorded = schedule.map((entry, i) => {
+    const said: Explanation[] = [];
+    explained.push(said);
+    const step = describeStep(executor, entry, said);
     if (!step) {
       const name = executor.system.choices[entryChoice(entry)]?.name ?? `choice ${entryChoice(entry)}`;
       throw new ModelError(`schedule: step ${i}: ${name} is not enabled there`);
     }
     return step;
   });
-  return { columns: columnsOf(executor), steps, end: endOf(steps), fingerprint: executor.fingerprint };
+  const steps = withAsides(executor.system, recorded, explained);
+  const { rounds } = executor.system;
+  return {
+    columns: columnsOf(executor),
+    steps,
+    end: endOf(steps),
+    ...(rounds.length > 0 && { rounds }),
+    fingerprint: executor.fingerprint,
+  };
+}
+
+/**
+ * Shows what later steps rely on where it became possible last: a translation that a TLB must have cached before memory
+ * said something else. What was so from the start is said at the step that relies on it.
+ */
+function withAsides(
+  system: System,
+  steps: readonly TraceStep[],
+  explained: readonly (readonly Explanation[])[],
+): readonly TraceStep[] {
+  const asides = new Map<number, TraceAside[]>();
+  const facts = new Map<number, string[]>();
+  explained.forEach((said, i) => {
+    for (const relied of said) {
+      if (relied.kind !== 'relies') continue;
+      const offers = (step: readonly Explanation[]) =>
+        step.find((one) => one.kind === 'offers' && one.key === relied.key);
+      const at = explained.slice(0, i).findLastIndex((step) => offers(step) !== undefined);
+      const offer = at < 0 ? undefined : offers(explained[at] as readonly Explanation[]);
+      const text = withoutControls(offer ? relied.text : `${relied.text}, cached since the start`);
+      facts.set(i, [...(facts.get(i) ?? []), text]);
+      if (offer?.kind !== 'offers') continue;
+      const aside = { column: columnNamed(system, offer.component), text: offer.text };
+      const there = asides.get(at) ?? [];
+      if (!there.some(({ text: known }) => known === aside.text)) asides.set(at, [...there, aside]);
+    }
+  });
+  return steps.map((step, i) => {
+    const [own, more] = [asides.get(i), facts.get(i)];
+    if (!own && !more) return step;
+    return { ...step, facts: [...step.facts, ...(more ?? [])], ...(own && { asides: own }) };
+  });
+}
+
+/** The column of a component by name: what belongs to a processor is named after it: `CPU1.mmu`. */
+function columnNamed(system: System, name: string): number {
+  const column = columnOf(
+    system,
+    system.components.find((one) => one.name === name),
+  );
+  return column >= 0 ? column : system.processors.findIndex((processor) => name.startsWith(`${processor.name}.`));
 }
 
 /** Column headings of a system: each processor with the routine it runs. */
@@ -145,18 +218,22 @@ interface Before {
   readonly text: string;
   readonly inInterrupt: boolean;
   readonly fact: ((result: number) => string | undefined) | undefined;
+  readonly ghost: boolean;
+  readonly effect: boolean;
 }
 
 function describeBefore(executor: Executor, choice: Choice, branch: number): Before {
   const { system } = executor;
-  const blank = { stack: [], inInterrupt: false, fact: undefined };
+  const blank = { stack: [], inInterrupt: false, fact: undefined, ghost: false, effect: false };
   switch (choice.kind) {
     case 'advance': {
       const processor = system.processors[choice.processor] as Processor;
       const op = executor.pendingOperation(choice.processor);
       const text = op ? labelOf(system, op) : '(nothing to do)';
       const inInterrupt = executor.topAddress(processor) === processor.interruptAddress;
-      return { column: choice.processor, stack: executor.stackOf(choice.processor), text, inInterrupt, fact: op?.fact };
+      const { ghost = false, effect = false } = op?.definition ?? {};
+      const stack = executor.stackOf(choice.processor);
+      return { column: choice.processor, stack, text, inInterrupt, fact: op?.fact, ghost, effect };
     }
     case 'deliver': {
       const channel = system.channels[choice.channel];

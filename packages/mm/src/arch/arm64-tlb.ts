@@ -25,6 +25,7 @@ export function arm64Tlb(
   mmus: readonly MmuInstructions[],
   loaded: readonly number[] = [],
 ): TlbArch {
+  builder.round('__flush_tlb_range');
   const current: Region = builder.region('cpu.active_mm', cpus.length, { initial: loaded });
   return {
     name: 'arm64',
