@@ -130,7 +130,6 @@ const HOSTILE: Readonly<Record<Slot, readonly string[]>> = {
     "yield* point('p', {});",
     'w.at = null;',
     'yield* writer(w);',
-    'return 5;',
   ],
   store: [
     'store(w.at(0), 1);',

@@ -243,6 +243,7 @@ describe('values and addresses', () => {
       'xchg: {"name":"shared","base":0,"cells":4} is no address',
     ],
     ['nothing', () => load(undefined as unknown as Address), 'load: undefined is no address'],
+    ['a truth value', () => store(true as unknown as Address, 1), 'store: true is no address'],
     [
       'an entry pointer',
       (_, frames) => load(frames.entry(0, 0) as unknown as Address),

@@ -318,7 +318,8 @@ export function operation(
   const { label, fact, source, unmodelled } = saying ?? NOTHING_SAID;
   return made({
     definition,
-    a: ((a as number) | 0) === a ? a : operandOf(definition, a),
+    // A truth value is a value, and no address.
+    a: ((a as number) | 0) === a || (typeof a === 'boolean' && definition.addressed) ? a : operandOf(definition, a),
     b: ((b as number) | 0) === b ? b : operandOf(definition, b),
     c: ((c as number) | 0) === c ? c : operandOf(definition, c),
     data,
