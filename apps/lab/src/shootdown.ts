@@ -139,7 +139,9 @@ function catchTheRest(): void {
   });
 }
 
-/** The exit code of a command line's first error, once printed: what comes after it comes of a module that is ending. */
+/**
+ * The exit code of a command line's first error, once printed: what comes after it comes of a module that is ending.
+ */
 let reported: number | null = null;
 
 /** Prints the one line that an error is worth; returns the exit code. The stack of a bug is printed on request only. */
