@@ -9,12 +9,13 @@ const argv = process.argv.slice(2);
 
 /**
  * A module of the user's imports packages that must be the ones of the command: it gets them unbundled. So does C,
- * whose grammar is a file of its package.
+ * whose grammar is a file of its package. Files may name modules: a topology its routines, a schedule its scenario.
  */
 const takesCode = argv.some(
   (word) =>
     /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word) ||
-    namesCode(word.replace(/^--[\w-]+=/, '')),
+    // Traces are long, and name none.
+    (argv[0] !== 'tlb' && namesCode(word.replace(/^--[\w-]+=/, ''))),
 );
 
 /**
