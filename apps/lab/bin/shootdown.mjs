@@ -24,12 +24,12 @@ const takesCode = argv.some(
  * @param {string} path
  */
 function namesCode(path) {
-  const known = statSync(path, { throwIfNoEntry: false });
-  if (!known?.isFile()) return known !== undefined && !known.isDirectory();
   try {
+    const known = statSync(path, { throwIfNoEntry: false });
+    if (!known?.isFile()) return known !== undefined && !known.isDirectory();
     return /"(?:routines|replace)"|\.[cm]?[jt]sx?["#]/.test(readFileSync(path, 'latin1'));
   } catch {
-    // Whoever reads it says what is wrong with it.
+    // Too long for a name, as schedules are, or not to be read: whoever reads it says so.
     return false;
   }
 }

@@ -63,6 +63,13 @@ test('its file may have any name', () => {
   expect(shootdown('run', path, '--json')).toMatchObject({ stderr: '', status: 0 });
 });
 
+test('what is too long for the name of a file is none', () => {
+  const { stderr, status } = shootdown('replay', 'no-such', '--schedule', '0,'.repeat(300));
+  expect(stderr.trim().split('\n')).toHaveLength(1);
+  expect(stderr).not.toContain('ENAMETOOLONG');
+  expect(status).toBe(10);
+});
+
 test.each([
   ['an unknown subsystem', { subsystem: 'swap' }, [], /^topology: .*: top level: Unrecognized key: "subsystem"$/],
   [
