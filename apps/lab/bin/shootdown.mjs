@@ -9,11 +9,11 @@ const argv = process.argv.slice(2);
 
 /**
  * A module of the user's imports packages that must be the ones of the command: it gets them unbundled. So does C,
- * whose grammar is a file of its package.
+ * whose grammar is a file of its package. Files may name modules: a topology its routines, a schedule its scenario.
  */
-const takesCode = argv.some((word) =>
-  /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word),
-);
+const takesCode =
+  argv.some((word) => /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word)) ||
+  (argv[0] !== 'tlb' && argv.slice(1).some((word) => existsSync(word)));
 
 /** True if nothing was built after the bundle. An installed package has no build information: it was built once. */
 function isCurrent() {

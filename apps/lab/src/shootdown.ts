@@ -139,7 +139,9 @@ function catchTheRest(): void {
   });
 }
 
-/** The exit code of the first error that was printed: what comes after it comes of a module that is ending. */
+/**
+ * The exit code of a command line's first error, once printed: what comes after it comes of a module that is ending.
+ */
 let reported: number | null = null;
 
 /** Prints the one line that an error is worth; returns the exit code. The stack of a bug is printed on request only. */
@@ -206,6 +208,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 /** Runs one command line; returns the exit code. Mistakes of the user are one line on stderr. */
 export async function main(argv: readonly string[]): Promise<number> {
   catchTheRest();
+  reported = null;
   try {
     return needsHost(argv) ? await hosted(argv) : await dispatch(argv);
   } catch (error) {

@@ -52,7 +52,7 @@ export async function mutantTable(request: TableRequest): Promise<string[]> {
 }
 
 /** The same of mutants that have been judged. */
-export async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
+async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
   const { where, variant, survivors } = request;
   const rows: string[] = [];
   const unexplained: string[] = [];

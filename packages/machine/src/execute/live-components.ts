@@ -11,7 +11,6 @@ import {
   createActor,
   type AnyActorRef,
   type AnyMachineSnapshot,
-  type EventObject,
 } from './xstate-adapter.ts';
 
 /** A component's state is the snapshot of its actor. */
@@ -42,7 +41,7 @@ export class LiveComponents implements ComponentKeeper {
   }
 
   accepts({ index }: Component, message: number): boolean {
-    return accepts(this.#snapshotOf(index), this.#kept.messages.at(message) as EventObject);
+    return accepts(this.#snapshotOf(index), this.#kept.messages.at(message));
   }
 
   step(component: Component, message: number): readonly Message[] | null {
