@@ -68,7 +68,9 @@ describe('shootdown mutate', () => {
     expect(stdout).toContain(`pmd_free_pte_page()  [CPU1]
   mmap_read_lock(init_mm)                       pair left out     NEEDED: no access to a freed frame or table`);
     // The walk caches are modelled here, so nothing is said to be missing of their invalidation.
-    expect(stdout).toMatch(/__flush_tlb_kernel_pgtable\(\) +left out +NEEDED: no table is freed while a walk cache may point to it/);
+    expect(stdout).toMatch(
+      /__flush_tlb_kernel_pgtable\(\) +left out +NEEDED: no table is freed while a walk cache may point to it/,
+    );
     expect(stdout).not.toContain('not modelled');
     expect(stdout).toMatch(/a witness is gone: the lock is contended/);
     expect(stderr).toMatch(/^1 of \d+: /);

@@ -5,13 +5,7 @@ import { inspection, startActor, throwIfFailed, type Inspector } from './live-ac
 import type { Message } from '../routine/operation.ts';
 import { hashString } from '../state/hash.ts';
 import type { Component } from '../system/system.ts';
-import {
-  accepts,
-  contentOf,
-  createActor,
-  type AnyActorRef,
-  type AnyMachineSnapshot,
-} from './xstate-adapter.ts';
+import { accepts, contentOf, createActor, type AnyActorRef, type AnyMachineSnapshot } from './xstate-adapter.ts';
 
 /** A component's state is the snapshot of its actor. */
 export class LiveComponents implements ComponentKeeper {
