@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, minifySync, type Plugin } from 'vite';
 
@@ -12,6 +13,26 @@ const nodeOnly: readonly (readonly [importer: string, source: string, instead: s
 ];
 /** What the type stripper could do besides. */
 const UNUSED = /\/(?:(?:CJSImport|Flow|JestHoist|ReactDisplayName|ReactHotLoader)Transformer|CJSImportProcessor)$/;
+/**
+ * Parts of libraries that a page has no use for: JSON Schema of what it reads, which only the command writes; of the
+ * type stripper its JSX, its source maps, and its look at options, which are always the same.
+ */
+const IDLE =
+  /\/zod\/v4\/core\/(?:json-schema-processors|to-json-schema)\.js$|\/sucrase\/dist\/esm\/(?:Options|computeSourceMap|transformers\/JSXTransformer)\.js$/;
+const withoutIdleParts: Plugin = {
+  name: 'shootdown:without-idle-parts',
+  enforce: 'pre',
+  load(id) {
+    if (!IDLE.test(id)) return null;
+    const source = readFileSync(id, 'utf8');
+    const names = [...source.matchAll(/^\s*export (?:const|function) (\w+)/gm)].map(([, name]) => `none as ${name}`);
+    const lists = [...source.matchAll(/^\s*export \{ (\w+ as \w+) \}/gm)].map(
+      ([, as]) => `none as ${as?.split(' ')[2]}`,
+    );
+    return `const none = () => ({}); export { ${[...names, ...lists, 'none as default'].join(', ')} };`;
+  },
+};
+
 const withoutNode: Plugin = {
   name: 'shootdown:without-node',
   enforce: 'pre',
@@ -58,7 +79,7 @@ export default defineConfig({
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   worker: {
     format: 'es',
-    plugins: () => [withoutNode, withoutMargins],
+    plugins: () => [withoutNode, withoutIdleParts, withoutMargins],
     rolldownOptions: {
       treeshake,
       output: {
@@ -73,6 +94,8 @@ export default defineConfig({
   build: {
     rolldownOptions: { treeshake },
     assetsInlineLimit: 0,
+    // Every browser that runs what is built here knows it.
+    modulePreload: { polyfill: false },
     target: 'es2022',
     outDir: 'dist',
     emptyOutDir: true,

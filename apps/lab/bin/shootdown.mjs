@@ -11,9 +11,28 @@ const argv = process.argv.slice(2);
  * A module of the user's imports packages that must be the ones of the command: it gets them unbundled. So does C,
  * whose grammar is a file of its package. Files may name modules: a topology its routines, a schedule its scenario.
  */
-const takesCode =
-  argv.some((word) => /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word)) ||
-  (argv[0] !== 'tlb' && argv.slice(1).some((word) => existsSync(word)));
+const takesCode = argv.some(
+  (word) =>
+    /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word) ||
+    // Traces are long, and name none.
+    (argv[0] !== 'tlb' && namesCode(word.replace(/^--[\w-]+=/, ''))),
+);
+
+/**
+ * True of a file that names code in turn: a topology its module of routines, a schedule what it was recorded of. What
+ * can be read only once, such as a pipe, is not looked into: it may.
+ * @param {string} path
+ */
+function namesCode(path) {
+  const known = statSync(path, { throwIfNoEntry: false });
+  if (!known?.isFile()) return known !== undefined && !known.isDirectory();
+  try {
+    return /"(?:routines|replace)"|\.[cm]?[jt]sx?["#]/.test(readFileSync(path, 'latin1'));
+  } catch {
+    // Whoever reads it says what is wrong with it.
+    return false;
+  }
+}
 
 /** True if nothing was built after the bundle. An installed package has no build information: it was built once. */
 function isCurrent() {

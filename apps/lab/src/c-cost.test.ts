@@ -4,16 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const bin = new URL('../bin/shootdown.mjs', import.meta.url).pathname;
+const program = new URL('../dist/shootdown.js', import.meta.url).href;
 const packages = new URL('../../../packages/', import.meta.url).href;
 const deep = process.env['SHOOTDOWN_DEEP'] === '1';
 const SECONDS_MAX = 0.3;
 const ATTEMPTS = 5;
 
-/** Addresses of the modules that a command loads. */
+/** Addresses of the modules that a command loads where they are not in one bundle, whose modules have none. */
 function modulesOf(...words: string[]): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
-  spawnSync(process.execPath, [bin, ...words], { env: { ...process.env, NODE_V8_COVERAGE: folder } });
+  const script = `await (await import('${program}')).main(${JSON.stringify(words)})`;
+  const env = { ...process.env, NODE_V8_COVERAGE: folder };
+  spawnSync(process.execPath, ['--input-type=module', '-e', script], { env });
   const urls = readdirSync(folder).flatMap((file) => {
     const { result } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { result: { url: string }[] };
     return result.map(({ url }) => url);

@@ -36,7 +36,8 @@ describe.each(topologyNames())('%s', (name) => {
   ]);
 
   test('every message names its two ends', () => {
-    expect(sent.length).toBeGreaterThan(100);
+    // The smallest machine is at rest after some forty.
+    expect(sent.length).toBeGreaterThan(30);
     expect(sent.filter(({ from, to }) => !names.has(from) || !names.has(to))).toEqual([]);
   });
 

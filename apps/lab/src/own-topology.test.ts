@@ -1,6 +1,6 @@
 /** A newcomer's machine: a topology and a routine file of one's own, in a folder outside of the repository. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,6 +55,12 @@ test('it runs and is explored', () => {
   const explored = shootdown('explore', path, '--json', '--max-states', '20000');
   expect(JSON.parse(explored.stdout)).toMatchObject({ scenario: 'own', property: null });
   expect([0, 2]).toContain(explored.status);
+});
+
+test('its file may have any name', () => {
+  const path = join(folder, 'plain');
+  renameSync(topology('named-otherwise', {}), path);
+  expect(shootdown('run', path, '--json')).toMatchObject({ stderr: '', status: 0 });
 });
 
 test.each([

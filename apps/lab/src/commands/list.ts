@@ -99,7 +99,7 @@ function listLines(columns: number): string[] {
     ...line(FLUSH_COUNTS, 'IPIs and flushes of mprotect, madvise and munmap, as a real kernel counts them'),
     ...demos.flatMap((demo) => line(demo.name, demo.title)),
     '',
-    'machines: shootdown run <name>; each is a file, for a copy to begin with',
+    ...wrapped('', 0, 'machines: shootdown run <name>; each is a file, for a copy to begin with', columns),
     '',
     ...topologyNames().flatMap((name) => line(name, aboutTopology(name))),
   ];

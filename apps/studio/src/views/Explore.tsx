@@ -3,13 +3,12 @@ import { formatSchedule } from '@shootdown/machine';
 import type { ComponentType } from 'preact';
 import { Columns } from '../panes/Columns.tsx';
 import { Head } from '../panes/Head.tsx';
-import { StatePane } from '../panes/StatePane.tsx';
 import { Timeline } from '../panes/Timeline.tsx';
-import { WhatIf } from '../panes/WhatIf.tsx';
 import { at, beyond, goTo, note, notes, progress, trouble, verdict, walk } from '../store.ts';
 import { Later } from './Later.tsx';
 
-const around = async (): Promise<ComponentType> => (await import('../panes/Around.tsx')).Around;
+/** Nobody waits for it before there is a verdict. */
+const aside = async (): Promise<ComponentType> => (await import('../panes/Aside.tsx')).Aside;
 
 export function Explore() {
   return (
@@ -31,9 +30,7 @@ export function Explore() {
           <Timeline />
           <Columns shown={walk.value} now={at.value} onStep={goTo} notes={notes.value} onNote={note} />
           <div class="right">
-            <StatePane />
-            <WhatIf />
-            <Later load={around} />
+            <Later load={aside} />
           </div>
         </div>
       )}
