@@ -20,9 +20,9 @@ const tables: readonly Table[] = [
     variant: 'current',
     quick: true,
     changes: {
-      'vmap_pages_pte_range/emit_pte_barriers:leave-out': 'needed',
-      'vmap_pages_pte_range/emit_pte_barriers:isb-alone-instead': 'needed',
-      'vmap_pages_pte_range/emit_pte_barriers:dsb-ishst-alone-instead': 'needed',
+      'vmap/emit_pte_barriers:leave-out': 'needed',
+      'vmap/emit_pte_barriers:isb-alone-instead': 'needed',
+      'vmap/emit_pte_barriers:dsb-ishst-alone-instead': 'needed',
     },
   },
   {

@@ -95,7 +95,6 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
     architecture: 'arm64',
     ...(barrier && { ordering: 'full' as const }),
     role: 'barrier',
-    unmodelled: 'the invalidation of the walk caches',
     weaker: (op, memoryModel) =>
       memoryModel === 'arm' && barrier
         ? [{ change: 'dsb-ishst-instead', operation: withDefinition(op, FLUSH_ISHST) }]
@@ -214,6 +213,7 @@ export class VmallocKernel {
     const { withoutDsb, withoutIsb } = this.#options;
     yield operation(withoutDsb ? FLUSH_WITHOUT_BARRIER : FLUSH_KERNEL_PGTABLE, 0, 0, 0, this.#watch, {
       label: '__flush_tlb_kernel_pgtable()',
+      ...(this.#watch === null && { unmodelled: 'the invalidation of the walk caches' }),
     });
     if (!withoutIsb) yield* this.labels.contextSynchronization();
   }
