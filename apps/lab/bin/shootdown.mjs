@@ -8,12 +8,19 @@ const bundle = new URL('../dist/bundle/', import.meta.url);
 const argv = process.argv.slice(2);
 
 /**
+ * Commands that run bundled: those whose first answer is waited for. The others may load C, whatever they are given.
+ */
+const BUNDLED = new Set(
+  'explore list check mutate compare run replay tlb hazards tour help -h --help -V --version'.split(' '),
+);
+
+/**
  * A module of the user's imports packages that must be the ones of the command: it gets them unbundled. So does C,
  * whose grammar is a file of its package. Files may name modules: a topology its routines, a schedule its scenario.
  */
 const takesCode = argv.some(
   (word) =>
-    /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml)(#|$)|^--(?:replace|c)(=|$)/.test(word) ||
+    /\.[cm]?[jt]sx?(#|$)|\.(?:c|h|patch|diff|mbox|eml|litmus)(#|$)|^--(?:replace|c)(=|$)/.test(word) ||
     // Traces are long, and name none.
     (argv[0] !== 'tlb' && namesCode(word.replace(/^--[\w-]+=/, ''))),
 );
@@ -52,7 +59,7 @@ function isCurrent() {
 if (!existsSync(program)) {
   console.error('shootdown: not built yet: run `npm run build` first');
   process.exitCode = 64;
-} else if (!takesCode && isCurrent()) {
+} else if (BUNDLED.has(argv[0] ?? 'help') && !takesCode && isCurrent()) {
   listen();
   process.exitCode = await loadBundle(new URL('shootdown.cjs', bundle), argv);
 } else {
