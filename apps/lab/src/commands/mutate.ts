@@ -2,7 +2,6 @@
 import { availableParallelism } from 'node:os';
 import { mutate, type Bounds, type JudgedMutant, type MutateResult } from '@shootdown/explorer';
 import { formatMutation, formatSchedule } from '@shootdown/machine';
-import { scenarios } from '@shootdown/scenarios';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
 import { exitCodeOf } from '../counterexample.ts';
 import { ExitCode } from '../exit-codes.ts';
@@ -24,8 +23,7 @@ const WORKERS_MAX = 64;
 const WORKERS_DEFAULT_MAX = 8;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, `mutate <${scenarios.map((s) => s.name).join(' | ')} | module.js> [flags]`, flags))
-    return ExitCode.ok;
+  if (printedHelp(argv, 'mutate <scenario, module or module#scenario> [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('mutate', argv, flags, 1);
   const name = required('mutate', args, 'a scenario');
   const bounds = boundsOf(args);

@@ -30,7 +30,7 @@ import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
-import { demoNames, FLUSH_COUNTS, topologyNames } from '../machines.ts';
+import { demoNames, FLUSH_COUNTS } from '../machines.ts';
 import { refuseSaving, runTarget, type RunTarget } from '../run-target.ts';
 import { savedScenario, scenarioFlags } from '../scenario-request.ts';
 import { Latencies } from '../latencies.ts';
@@ -63,13 +63,7 @@ const PORTION_STEPS = 20_000;
 const PROGRESS_MS = 1000;
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (
-    printedHelp(
-      argv,
-      `run <topology.json | ${[FLUSH_COUNTS, ...demoNames(), ...topologyNames()].join(' | ')} | a scenario> [flags]`,
-      flags,
-    )
-  )
+  if (printedHelp(argv, 'run <topology.json, machine or scenario; `shootdown list` has the names> [flags]', flags))
     return ExitCode.ok;
   const args = parseArguments('run', argv, flags, 1);
   const name = required('run', args, 'a topology file or demo');
