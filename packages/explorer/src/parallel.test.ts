@@ -27,8 +27,8 @@ function localShard(system: System, plan: Plan, own: number, owners: number): Sh
 }
 
 /**
- * Everything about an outcome that must not depend on the number of shards. Which states of its last level a search that
- * hits the bound on states has room for does depend on it, and with that who comes to them.
+ * Everything about an outcome that must not depend on the number of shards. Which states of its last level a search
+ * that hits the bound on states has room for does depend on it, and with that who comes to them.
  */
 function comparable(outcome: Outcome, full: boolean): unknown {
   const of = (schedule: readonly number[]) => (full ? schedule.length : schedule);

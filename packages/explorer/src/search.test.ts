@@ -237,9 +237,12 @@ describe('bounds', () => {
           reads: [words.at(2)],
           check: (read) => (read(words.at(2)) === 0) === (kind === 'always'),
         });
-        return [0, 1, 2].map((own) => function* () {
-          yield* store(words.at(own), 1);
-        });
+        return [0, 1, 2].map(
+          (own) =>
+            function* () {
+              yield* store(words.at(own), 1);
+            },
+        );
       });
       return explore(system, { reduction: false, bounds: { maxStates } });
     };

@@ -128,8 +128,7 @@ export class Shard implements Successors {
     this.#archive = options.exact ? new Rows(this.width) : null;
     executor.reset();
     this.#arriveAt(0, 0);
-    if (executor.failed)
-      this.#note('step', executor.violation?.property ?? '?', 0);
+    if (executor.failed) this.#note('step', executor.violation?.property ?? '?', 0);
   }
 
   get states(): number {
