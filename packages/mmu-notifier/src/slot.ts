@@ -1,8 +1,8 @@
 /**
  * Which pages of the primary address space a secondary table translates: entry 0 is the first page of a slot.
  *
- * Mirrors virt/kvm/kvm_main.c, v6.18, kvm_handle_hva_range() and __gfn_to_hva_memslot(), for one slot that stays once it
- * is there; a memory region of an RDMA adapter (ib_umem) comes to the same.
+ * Mirrors virt/kvm/kvm_main.c, v6.18, kvm_handle_hva_range() and __gfn_to_hva_memslot(), for one slot that stays once
+ * it is there; a memory region of an RDMA adapter (ib_umem) comes to the same.
  */
 import {
   load,

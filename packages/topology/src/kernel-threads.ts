@@ -26,7 +26,7 @@ export function addKernelThreads(
 
 /** A kernel thread's life. */
 export const kthread = routine(
-  'kthread',
+  'kernel thread',
   function* (machine: RunContext, threads: KernelThreads, run: readonly Action[]): Steps {
     const context: RunContext = { ...machine };
     yield* runKernelActions(context, threads, run, {});

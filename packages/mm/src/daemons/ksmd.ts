@@ -64,7 +64,9 @@ const cmp_and_merge_page = routine(
   },
 );
 
-/** The page to merge with: a copy of the first page that is found. (The kernel makes that page itself the stable one.) */
+/**
+ * The page to merge with: a copy of the first page that is found. (The kernel makes that page itself the stable one.)
+ */
 function* stable_page(kernel: Kernel, tree: StableTree, first: number): Steps<number> {
   const known = yield* load(tree.page.at(0), { label: 'stable_tree_search()' });
   if (known !== 0) return known - 1;
