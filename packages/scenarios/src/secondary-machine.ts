@@ -11,7 +11,6 @@ import {
   type MemoryModel,
   type Program,
   type Property,
-  type Region,
   type System,
 } from '@shootdown/machine';
 import {
