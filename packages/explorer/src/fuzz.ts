@@ -69,7 +69,9 @@ export interface FuzzResult {
 }
 
 const PCT_DEPTH_DEFAULT = 3;
-/** Random runs that say how long a run is. Their seeds are the same whatever is asked for: so is what one seed finds. */
+/**
+ * Random runs that say how long a run is. Their seeds are the same whatever is asked for: so is what one seed finds.
+ */
 const MEASURED_RUNS = 5;
 const MEASURED_STEPS_MAX = 10_000;
 const HISTORY_MAX = 10_000;

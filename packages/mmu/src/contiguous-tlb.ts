@@ -63,8 +63,8 @@ export interface Translator {
    */
   readonly keeps?: boolean;
   /**
-   * The contiguous bit is a hint, and it does not take it: it walks to each page's own entry, holds it for that page, and
-   * updates no other. Default false.
+   * The contiguous bit is a hint, and it does not take it: it walks to each page's own entry, holds it for that page,
+   * and updates no other. Default false.
    */
   readonly ignoresContiguous?: boolean;
   /** The table it walks to begin with; default that of the TLB. */

@@ -208,8 +208,8 @@ export class FlushMonitor implements AccessObserver {
   }
 
   /**
-   * An entry has changed: from now on memory offers what it says. Of tables of one level that is all; otherwise there may
-   * be tables below.
+   * An entry has changed: from now on memory offers what it says. Of tables of one level that is all; otherwise there
+   * may be tables below.
    */
   #memoryChanged(cx: OperationContext, address: number): void {
     const root = cx.read(this.#root) - 1;
