@@ -35,10 +35,15 @@ const endless = assemble(
 
 describe('a timeline', () => {
   it('has the steps of the run, and not those that the run did not come to', async () => {
-    expect(await timelineOf(endless, { steps: 50 })).toMatchObject({ interrupted: false, trace: { steps: { length: 50 } } });
+    expect(await timelineOf(endless, { steps: 50 })).toMatchObject({
+      interrupted: false,
+      trace: { steps: { length: 50 } },
+    });
     const { trace } = await timelineOf(endless, { steps: 50, part: { phase: 'on' } });
     expect(trace.steps.length).toBeLessThan(50);
-    await expect(timelineOf(endless, { steps: 50, part: { phase: 'off' } })).rejects.toThrow('no phase off (have: start-up, on)');
+    await expect(timelineOf(endless, { steps: 50, part: { phase: 'off' } })).rejects.toThrow(
+      'no phase off (have: start-up, on)',
+    );
   });
 
   it('ends with Ctrl-C, and has the steps so far', async () => {

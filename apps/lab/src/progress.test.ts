@@ -35,7 +35,15 @@ describe('progress', () => {
   });
 
   it('of a search begins with the states, names the phase, and says how far where that is known', () => {
-    const at = { transitions: 9, depth: 12, queue: 4, seconds: 1, statesPerSecond: 2e5, depthMax: null, statesMax: null };
+    const at = {
+      transitions: 9,
+      depth: 12,
+      queue: 4,
+      seconds: 1,
+      statesPerSecond: 2e5,
+      depthMax: null,
+      statesMax: null,
+    };
     expect(progressLine({ ...at, phase: 'searching', states: 5000 })).toBe(
       '5000 states, searching, 200 k/s, depth 12, queue 4',
     );

@@ -63,9 +63,12 @@ describe('a window of a run', () => {
   let said: readonly Said[];
   beforeAll(() => {
     said = shootdownEach([
-      ...Object.entries(windows).map(([name, flags]) =>
-        ['run', name === 'large' ? 'lazy-tlb' : 'two-cpu-shootdown', ...(name === 'large' ? ['--max-steps', '10000'] : []), ...flags],
-      ),
+      ...Object.entries(windows).map(([name, flags]) => [
+        'run',
+        name === 'large' ? 'lazy-tlb' : 'two-cpu-shootdown',
+        ...(name === 'large' ? ['--max-steps', '10000'] : []),
+        ...flags,
+      ]),
       ...refused.map(([flags]) => ['run', 'two-cpu-shootdown', ...flags]),
     ]);
   });

@@ -138,7 +138,9 @@ class Pieces {
   readonly #fd: number;
   #kept = false;
 
-  /** @param known the file that is replaced; null: what stands there is no file (a pipe, /dev/null): it is written to */
+  /**
+   * @param known the file that is replaced; null: what stands there is no file (a pipe, /dev/null): it is written to
+   */
   constructor(path: string, known: Stats | undefined | null) {
     this.#path = path;
     this.#beside = known === null ? null : `${path}.${process.pid}.tmp`;

@@ -137,7 +137,9 @@ export async function writeTimeline(
 ): Promise<boolean> {
   const shown = new Window(of.part ?? {}, machine.costs.hertz).shown(of.inPart);
   if (shown === 0 && of.part?.phase === undefined)
-    throw new ModelError(`run: no step begins in that time (--from, --to): the run has ${formatNumber(of.steps)} steps`);
+    throw new ModelError(
+      `run: no step begins in that time (--from, --to): the run has ${formatNumber(of.steps)} steps`,
+    );
   const columns = columnsOf(new DirectExecutor(machine.system));
   const writer = traceWriter(format, { columns, steps: shown, timed: true }, options);
   const size = new Size(format, shown);

@@ -85,7 +85,11 @@ describe('mermaid', () => {
       step(0, 'munmap', 'csd_lock_wait(csd)', { ...at, startCycles: 3300 }),
       step(1, '', '<CPU1.CALL: ipi>', { ...at, startCycles: 3600, kind: 'deliver' }),
     ];
-    expect(mermaidText(trace(['CPU0 munmap', 'CPU1 reader'], steps), { hertz: 3e9 }).split('\n').slice(3)).toEqual([
+    expect(
+      mermaidText(trace(['CPU0 munmap', 'CPU1 reader'], steps), { hertz: 3e9 })
+        .split('\n')
+        .slice(3),
+    ).toEqual([
       '  Note over P0: 1,000 ns<br/>send_IPI(CPU1)',
       '  Note over P0: 1,100 ns<br/>csd_lock_wait(csd)',
       '  P0-)P1: ipi',
@@ -249,7 +253,8 @@ describe('ftrace', () => {
    * What importers of ftrace's text ask of a line (Perfetto's systrace importer, catapult's linux_perf parser):
    * `task-pid [cpu] flags seconds.fraction: event: text`.
    */
-  const LINE = /^ *(?:[^\s[\]]+|<\.\.\.>)-(\d+) +\[(\d{3,})\] ([.a-zA-Z]{3}[.0-9a-f]{1,2}) +(\d+\.\d{9}): ([^\s:]+): \S.*$/;
+  const LINE =
+    /^ *(?:[^\s[\]]+|<\.\.\.>)-(\d+) +\[(\d{3,})\] ([.a-zA-Z]{3}[.0-9a-f]{1,2}) +(\d+\.\d{9}): ([^\s:]+): \S.*$/;
 
   test.each(Object.entries({ ipiShootdown, uncountedKey, deadlock, fourProcessors, longLabels }))(
     'every line of %s is one that programs which read ftrace take',

@@ -82,9 +82,7 @@ export function ftraceWriter(head: TraceHead, { hertz }: FtraceOptions = {}): Tr
       for (const aside of step.asides ?? [])
         lines.push(line(aside.column, false, `hardware: ${plainLine(aside.text)}`));
       if (step.violation)
-        lines.push(
-          line(step.column, step.inInterrupt, `tracing_mark_write: *** ${violationText(step.violation)}`),
-        );
+        lines.push(line(step.column, step.inInterrupt, `tracing_mark_write: *** ${violationText(step.violation)}`));
       return lines.join('');
     },
     end: (end: TraceEnd | null) =>

@@ -12,7 +12,9 @@ export interface MermaidOptions {
 
 /** Background of a step that violates a property. */
 const ALARM_COLOUR = 'rgb(255, 214, 214)';
-/** Mermaid makes a box as wide as its longest line, and its neighbours overlap: so wide is the space of a participant. */
+/**
+ * Mermaid makes a box as wide as its longest line, and its neighbours overlap: so wide is the space of a participant.
+ */
 const LINE_WIDTH = 32;
 const HANG = 2;
 
@@ -52,7 +54,8 @@ export function mermaidText(trace: Trace, { hertz }: MermaidOptions = {}): strin
     );
     for (const { type, channel: over, fromColumn, toColumn } of step.messages ?? []) {
       if (over !== null) waiting.set(over, [...(waiting.get(over) ?? []), { from: fromColumn, type }]);
-      else if (drawn(fromColumn, toColumn)) lines.push(`  ${idOf(fromColumn)}->>${idOf(toColumn)}: ${escapeText(type)}`);
+      else if (drawn(fromColumn, toColumn))
+        lines.push(`  ${idOf(fromColumn)}->>${idOf(toColumn)}: ${escapeText(type)}`);
     }
     for (const aside of step.asides ?? []) lines.push(note(aside.column, aside.text));
     if (step.violation) lines.push(...alarm(step.column, violationText(step.violation)));

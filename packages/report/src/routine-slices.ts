@@ -26,7 +26,12 @@ export class RoutineSlices {
     this.#emit = emit;
   }
 
-  step(step: TraceStep, event: { readonly name: string; readonly cat: string; readonly args: object }, from: number, to: number): void {
+  step(
+    step: TraceStep,
+    event: { readonly name: string; readonly cat: string; readonly args: object },
+    from: number,
+    to: number,
+  ): void {
     const start = Math.max(from, this.#lastEnd);
     const end = Math.max(to, start);
     this.#lastEnd = end;

@@ -14,14 +14,18 @@ export function coverageLines(coverage: Coverage, scope: Scope | null, columns: 
   const list = (what: string, words: readonly string[], level = 1): string[] =>
     wrapped(' '.repeat(INDENT * (level - 1)), INDENT * level, `${what}: ${words.map(oneLine).join(', ')}.`, columns);
   const lines = [
-    ...wrapped('', 0, `Covered, by routine. A step is one operation at one point of what a routine has done before.`, columns),
+    ...wrapped(
+      '',
+      0,
+      `Covered, by routine. A step is one operation at one point of what a routine has done before.`,
+      columns,
+    ),
     '',
   ];
   for (const routine of routines) {
     lines.push(...wrapped('', INDENT, oneLine(summary(routine)), columns));
     if (routine.operations.length > 0) lines.push(...list('performed', routine.operations, 2));
-    if (routine.neverPerformed.length > 0)
-      lines.push(...list('reached, never performed', routine.neverPerformed, 2));
+    if (routine.neverPerformed.length > 0) lines.push(...list('reached, never performed', routine.neverPerformed, 2));
     for (const { routine: name, operation, outcomes } of outcomesNeverTaken)
       if (name === routine.routine)
         lines.push(...list(`never came out of ${oneLine(operation)}`, outcomes.map(String), 2));
@@ -43,7 +47,8 @@ function isWhole({ neverPerformed }: RoutineCoverage): boolean {
 
 function summary({ routine, steps, performed }: RoutineCoverage): string {
   const name = /[()]$/.test(routine) ? routine : `${routine}()`;
-  if (performed === steps) return `${name}: ${steps === 1 ? 'its one step was performed' : `all ${steps} steps performed`}`;
+  if (performed === steps)
+    return `${name}: ${steps === 1 ? 'its one step was performed' : `all ${steps} steps performed`}`;
   if (performed === 0) return `${name}: none of its ${steps} step${steps === 1 ? '' : 's'} was performed`;
   return `${name}: ${performed} of ${steps} steps performed`;
 }

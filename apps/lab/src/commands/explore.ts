@@ -1,11 +1,5 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
-import {
-  agrees,
-  counterexample,
-  explore,
-  type ExploreOptions,
-  type ExploreResult,
-} from '@shootdown/explorer';
+import { agrees, counterexample, explore, type ExploreOptions, type ExploreResult } from '@shootdown/explorer';
 import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';

@@ -15,7 +15,6 @@ export const flushCountFlags = {
   summary: { type: 'boolean', help: 'flush-counts: one line per operation and size' },
 } as const;
 
-
 /** Counts and prints the table; returns the exit code. */
 export async function runFlushCounts(args: Arguments): Promise<number> {
   args.refuse(

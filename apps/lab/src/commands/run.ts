@@ -182,7 +182,8 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   if (of.assembled) report?.write(runPageHtml(of.assembled, result, latencies, messages?.list ?? null));
   const timelineIn = (as: TraceFormat, write: (text: string) => void): Promise<boolean> =>
     writeTimeline(machine, { ...shown, format: as, options: renderOptions(machine, columns) }, write);
-  if (perfetto !== null) interrupted = (await perfetto.writeDuring((write) => timelineIn('perfetto', write))) || interrupted;
+  if (perfetto !== null)
+    interrupted = (await perfetto.writeDuring((write) => timelineIn('perfetto', write))) || interrupted;
   if (timeline !== null)
     interrupted = (await timelineIn(timeline, (text) => void process.stdout.write(text))) || interrupted;
   else if (!inspects)
@@ -207,10 +208,11 @@ async function advanceToTheEnd(runner: MachineRunner): Promise<boolean> {
   const pulse = new Pulse();
   const interrupted = await untilDoneOrInterrupted(() => {
     const more = runner.advance(PORTION_STEPS);
-    if (more) pulse.beat(() => {
-      const { steps, nanoseconds } = runner.result();
-      return `${steps} steps, ${(nanoseconds / 1e6).toFixed(3)} ms of virtual time`;
-    });
+    if (more)
+      pulse.beat(() => {
+        const { steps, nanoseconds } = runner.result();
+        return `${steps} steps, ${(nanoseconds / 1e6).toFixed(3)} ms of virtual time`;
+      });
     return more;
   });
   pulse.end();

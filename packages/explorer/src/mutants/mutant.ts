@@ -50,14 +50,7 @@ export interface MutateOptions {
   readonly onJudged?: (judged: number, mutants: number, mutant: JudgedMutant) => void;
 }
 
-export const MUTATE_KEYS = keysOf<MutateOptions>()(
-  'bounds',
-  'workers',
-  'source',
-  'signal',
-  'onProgress',
-  'onJudged',
-);
+export const MUTATE_KEYS = keysOf<MutateOptions>()('bounds', 'workers', 'source', 'signal', 'onProgress', 'onJudged');
 
 /** What mutating a system has come to. */
 export interface MutateResult {

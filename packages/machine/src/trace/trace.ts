@@ -89,7 +89,8 @@ export function describeStep(executor: Executor, entry: number, explained?: Expl
   executor.observe = true;
   executor.onMessage = (message) => {
     const { from, to, channel } = message;
-    const level = channel !== null && system.channels.some(({ name, policy }) => name === channel && policy === 'level');
+    const level =
+      channel !== null && system.channels.some(({ name, policy }) => name === channel && policy === 'level');
     const ends = { fromColumn: columnNamed(system, from), toColumn: columnNamed(system, to) };
     messages.push({ ...message, ...(level && { level: true as const }), ...ends });
     onMessage?.(message);
