@@ -86,6 +86,7 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   const fuzzer = new Fuzzer(plain);
   const stepsExpected = options.kind === 'pct' ? fuzzer.stepsOfARun(options.stepsMax) : options.stepsMax;
   const watch = new Watch(options);
+  watch.enter('searching');
   let stoppedBy: StopReason | null = null;
   let runs = 0;
   let seed: number | null = null;
