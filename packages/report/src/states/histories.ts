@@ -22,7 +22,9 @@ export interface WordHistory extends StateWord {
   readonly values: readonly WordValue[];
 }
 
-/** Position of the last that has begun after so many steps; -1: none has. The list is in the order of its beginnings. */
+/**
+ * Position of the last that has begun after so many steps; -1: none has. The list is in the order of its beginnings.
+ */
 export function positionAt(list: readonly Beginning[], step: number): number {
   let low = 0;
   let high = list.length;
