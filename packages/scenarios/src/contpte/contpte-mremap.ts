@@ -99,6 +99,7 @@ function moveOf({ moves }: Design, block: number): { from: number; nr: number; t
   }
 }
 
+/** mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained? */
 export const contpteMremap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mremap',
   title: 'mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained?',
