@@ -217,8 +217,8 @@ describe('what a search reports', () => {
     });
     const { coverage } = await explore(system);
     expect(coverage.routines).toEqual([
-      { routine: 'routine0', steps: 1, performed: 0, neverPerformed: ['wait for godot'] },
-      { routine: 'routine1', steps: 2, performed: 2, neverPerformed: [] },
+      { routine: 'routine0', steps: 1, performed: 0, operations: [], neverPerformed: ['wait for godot'] },
+      { routine: 'routine1', steps: 2, performed: 2, operations: ['pick', 'picked 1'], neverPerformed: [] },
     ]);
     expect(coverage.choicesNeverTaken).toEqual(['CPU0']);
     expect(coverage.outcomesNeverTaken).toEqual([]);
