@@ -80,6 +80,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     transitions: outcome.transitions,
     violatingTransitions: outcome.violatingTransitions,
     depth: outcome.depth,
+    statesByDepth: outcome.graph?.statesByLevel() ?? null,
     complete,
     stoppedBy: stopped,
     seconds: watch.seconds,

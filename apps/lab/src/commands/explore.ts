@@ -10,6 +10,7 @@ import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
 import { progressLine, Pulse } from '../progress.ts';
 import { expandFlag, paint, width, widthFlag } from '../terminal.ts';
+import { statesAlong } from '../states-along.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
 import { coveredLines, verdictLine } from '../verdict.ts';
 import {
@@ -216,7 +217,8 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
       ...witness,
       schedule: witness.schedule === null ? null : formatSchedule(witness.schedule),
     })),
-    trace: trace === null ? null : traceDocument(trace, replayCommand(resolved, result)),
+    trace:
+      trace === null ? null : traceDocument(trace, replayCommand(resolved, result), statesAlong(resolved, schedule)),
     coverage,
     ...scope,
   };
