@@ -84,6 +84,11 @@ export class Reduction {
     return this.#known.stale || this.#prospects?.stale === true;
   }
 
+  /** Whether states of a search leave something out: see {@link project}. */
+  get projects(): boolean {
+    return this.#prospects !== null;
+  }
+
   /** Leaves out of the executor's state what nobody will look at any more. */
   project(): void {
     this.#prospects?.project();

@@ -3,7 +3,7 @@ import { floorOf, type Model } from './model.ts';
 import { NO_SLOT, type Access, type Dependencies } from './requests.ts';
 import { has, NO_EVENT, NOTHING, isWithin, type Events } from './events.ts';
 import { closed, copyState, from, nextOf, order, seenWith, View, type MemoryState, type Message } from './state.ts';
-import { noteUse, walksOf, type Walked } from './walk.ts';
+import { agreements, noteUse, walksOf, type Walked } from './walk.ts';
 
 /** One way a request may go. */
 export interface Way {
@@ -306,7 +306,7 @@ class AccessStep {
     for (const place of this.#model.placesFor(state, address, least, first, last, this.#request.newest)) {
       const stored = copyState(state);
       if (after !== ANY) (this.#model.history(stored, address)[after] as Message).taken = true;
-      if (!this.#model.put(stored, address, place, value)) continue;
+      this.#model.put(stored, address, place, value);
       const seen = seenWith(stored, this.#model.history(stored, address)[place.after + 1] as Message);
       this.#noteStore(stored, place.after + 1, seen, view, atomic, pick);
       done(stored, seen);
@@ -327,9 +327,11 @@ class AccessStep {
 
   /** Notes the use of the descriptor, drops values that are of no use any more, and adds the way. */
   #finish(state: MemoryState, seen: Events, result: number): void {
-    if (this.#walked.page >= 0 && !noteUse(this.#model, this.#walked, state, this.#processor, seen)) return;
+    const { page, output } = this.#walked;
+    if (page >= 0 && !noteUse(this.#model, this.#walked, state, this.#processor, seen)) return;
     keepOnly(state, this.#me(state).values, this.#operands);
-    this.#ways.push({ state, result });
+    const descriptors = [page, output].filter((address) => this.#model.isDescriptor(address));
+    for (const agreed of agreements(this.#model, state, descriptors)) this.#ways.push({ state: agreed, result });
   }
 }
 

@@ -3,8 +3,9 @@ import type { Way } from './access.ts';
 import { dependenciesOf, synchroniseContext } from './access.ts';
 import { floorOf, type Model } from './model.ts';
 import type { BarrierKind, Tlbi } from './requests.ts';
-import { has, NO_EVENT, NOTHING, only, type Events } from './events.ts';
-import { copyState, nextOf, View, type MemoryState } from './state.ts';
+import { NO_EVENT, NOTHING, only } from './events.ts';
+import { addEvent, copyState, View, type MemoryState } from './state.ts';
+import { agreements } from './walk.ts';
 
 /** DMB: no choice. */
 export function dmb(model: Model, state: MemoryState, processor: number, type: BarrierKind): void {
@@ -60,38 +61,16 @@ export function dsb(model: Model, state: MemoryState, processor: number, type: B
     views[View.completion] = complete;
     return [{ state: after, result: 0 }];
   }
-  let least = complete;
-  for (const invalidation of pending(state)) {
-    least |= invalidation.issued;
-    for (const page of invalidation.pages) least |= lastUse(model, state, invalidation, page);
+  let before = complete;
+  for (const { issued } of pending(state)) before |= issued;
+  const event = addEvent(after, before, NOTHING);
+  const pages = new Set<number>();
+  for (const invalidation of pending(after)) {
+    invalidation.completed = event;
+    for (const page of invalidation.pages) pages.add(page);
   }
-  return model.prefixes(state, least, NO_EVENT).map((before) => {
-    const done = copyState(state);
-    const event = model.complete(done, before);
-    for (const invalidation of pending(done)) invalidation.completed = event;
-    model.processor(done, processor).views[View.completion] = before | only(event);
-    return { state: done, result: 0 };
-  });
-}
-
-/** Up to where entries that a TLBI takes away have been used, as far as it must wait for that. */
-function lastUse(
-  model: Model,
-  state: MemoryState,
-  invalidation: MemoryState['invalidations'][number],
-  page: number,
-): Events {
-  const messages = model.messagesOf(state, page);
-  let last = NOTHING;
-  messages.forEach(({ uses }, index) => {
-    if (!has(invalidation.issued, nextOf(messages, index))) return;
-    uses?.forEach(({ walk, access }, user) => {
-      if (!invalidation.broadcast && user !== invalidation.processor) return;
-      last |= model.under('tlbi-walk', walk);
-      if (user !== invalidation.processor) last |= model.under('tlbi-access', access);
-    });
-  });
-  return last;
+  views[View.completion] = before | only(event);
+  return agreements(model, after, [...pages]).map((done) => ({ state: done, result: 0 }));
 }
 
 /**

@@ -148,14 +148,16 @@ function isBehind(
   );
 }
 
+/** A TLBI is of no use any more when all descriptors that somebody may find in a TLB are known to be newer. */
 function dropInvalidations(model: Model, state: MemoryState, live: readonly ProcessorState[]): void {
-  state.invalidations = state.invalidations.filter((invalidation) => {
+  state.invalidations = state.invalidations.filter(({ issued, pages }) => {
     if (live.length === 0) return false;
-    const older = invalidation.pages.some((page) => {
-      const messages = model.messagesOf(state, page);
-      return messages.some((_, index) => has(invalidation.issued, nextOf(messages, index)));
-    });
-    return older || !live.every((p) => isWithin(invalidation.issued, floorOf(p)));
+    const newer = pages.every((page) =>
+      model
+        .messagesOf(state, page)
+        .every(({ event }) => event === NO_EVENT || isWithin(issued, state.before[event] as Events)),
+    );
+    return !newer || !live.every((p) => isWithin(issued, floorOf(p)));
   });
 }
 
@@ -198,20 +200,16 @@ function forget(p: ProcessorState): void {
   p.monitor = null;
 }
 
-/**
- * What is left of a view that is always joined with another. Where events are in a total order, a view is all up to
- * some event or nothing.
- */
-function beyond(model: Model, view: Events, other: Events): Events {
-  if (!model.hasWalks) return view & ~other;
-  return isWithin(view, other) ? NOTHING : view;
+/** What is left of a view that is always joined with another. */
+function beyond(view: Events, other: Events): Events {
+  return view & ~other;
 }
 
 function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void {
   const { views } = p;
   const floor = floorOf(p);
   const below = (view: View, bound: Events): void => {
-    views[view] = beyond(model, views[view], bound);
+    views[view] = beyond(views[view], bound);
   };
   // An ISB of a kernel routine looks at all its reads, and not at what an acquire or a DMB has ordered.
   below(View.reads, model.hasWalks ? views[View.completion] : views[View.completion] | views[View.barrier]);
@@ -236,16 +234,16 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
     const message = state.histories.get(address)?.[own.index];
     if (message === undefined || isWithin(seenWith(state, message), floor)) p.forwarded.delete(address);
     else {
-      own.view = beyond(model, own.view, floor);
-      own.atomic = beyond(model, own.atomic, floor);
+      own.view = beyond(own.view, floor);
+      own.atomic = beyond(own.atomic, floor);
     }
   }
   // Translations look at the context alone, everything else at the floor.
   const seen = model.hasWalks ? views[View.context] : floor;
-  if (p.monitor) p.monitor.seen = beyond(model, p.monitor.seen, floor);
+  if (p.monitor) p.monitor.seen = beyond(p.monitor.seen, floor);
   for (const [slot, value] of p.values) {
-    value.pick = beyond(model, value.pick, seen);
-    value.view = beyond(model, value.view, seen);
+    value.pick = beyond(value.pick, seen);
+    value.view = beyond(value.view, seen);
     if (value.pick === NOTHING) p.values.delete(slot);
   }
 }
@@ -262,12 +260,12 @@ function shrinkMessages(
     const [oldest] = messages;
     const known = commonFloor(audience.lookers(address));
     const context = descriptor ? common(live.map(({ views }) => views[View.context])) : known;
-    if (oldest) oldest.base = beyond(model, oldest.base, known & context);
+    if (oldest) oldest.base = beyond(oldest.base, known & context);
     const floor = commonFloor(audience.storers(address));
     for (const message of messages) {
       if (live.length === 0) for (const use of message.uses ?? []) use.walk = use.access = NOTHING;
       if (!descriptor || live.length === 0)
-        message.readUpTo = beyond(model, message.readUpTo, floor | seenWith(state, message));
+        message.readUpTo = beyond(message.readUpTo, floor | seenWith(state, message));
     }
   }
 }

@@ -1,7 +1,7 @@
 /** What the rules of the weak memory share: its configuration, and how messages are found and put. */
 import type { StoreToCome, Translation } from './requests.ts';
 import type { OrderingRule, Rules, Under } from './rules.ts';
-import { common, has, NO_EVENT, NOTHING, numbersOf, only, type Events } from './events.ts';
+import { common, has, NO_EVENT, NOTHING, type Events } from './events.ts';
 import {
   addEvent,
   from,
@@ -13,7 +13,6 @@ import {
   type Message,
   type ProcessorState,
 } from './state.ts';
-import { usesAgree } from './walk.ts';
 
 /** The three views that every later access is after: DMB and acquire, DSB, context synchronisation. */
 export function floorOf({ views }: ProcessorState): Events {
@@ -48,10 +47,7 @@ export class Model {
   readonly stores = new Map<string, StoreToCome & { readonly processor: number }>();
   /** Value of a location that has no history yet. */
   wordOf: (address: number) => number = () => 0;
-  /**
-   * Some location is looked at by hardware, to translate or to fetch. Then the context is a view of its own, and events
-   * are put into a total order as they happen: what a TLBI concerns depends on it.
-   */
+  /** Some location is looked at by hardware, to translate or to fetch: then the context is a view of its own. */
   readonly hasWalks: boolean;
   readonly #pages: ReadonlySet<number>;
   readonly #code: ReadonlySet<number>;
@@ -162,29 +158,10 @@ export class Model {
       const message = messages[after] as Message;
       if (message.taken) continue;
       const before = least | seenWith(state, message) | message.readUpTo;
-      const next = nextOf(messages, after);
-      if (has(before, next)) continue;
-      if (!this.hasWalks) places.push({ after, before });
-      else for (const prefix of this.prefixes(state, before, next, newest)) places.push({ after, before: prefix });
+      if (has(before, nextOf(messages, after))) continue;
+      places.push({ after, before });
     }
     return places;
-  }
-
-  /**
-   * What may be before an event in the total order: all that is in `before`, nothing from `end` on.
-   * @param whole it is the newest of all
-   */
-  prefixes({ before: orders }: MemoryState, before: Events, end: number, whole = false): Events[] {
-    const left = orders.map((_, event) => event).sort((a, b) => sizeOf(orders[a] as Events) - sizeOf(orders[b] as Events));
-    const prefixes: Events[] = [];
-    let prefix = before;
-    for (const event of left) {
-      if (has(prefix, event)) continue;
-      if (!whole) prefixes.push(prefix);
-      if (event === end) return prefixes;
-      prefix |= only(event);
-    }
-    return [...prefixes, prefix];
   }
 
   /** Remembers a store that might have overtaken an earlier load. */
@@ -209,31 +186,14 @@ export class Model {
     return message ? { message, index } : null;
   }
 
-  /** Puts a message there; false if that contradicts how descriptors have been used. */
-  put(state: MemoryState, address: number, { after, before }: Place, value: number): boolean {
+  /** Puts a message there; of a descriptor, `agreements` must be looked for afterwards. */
+  put(state: MemoryState, address: number, { after, before }: Place, value: number): void {
     const messages = this.history(state, address);
     const next = nextOf(messages, after);
-    const event = addEvent(state, before, this.#laterThan(state, before, next));
-    const descriptor = this.isDescriptor(address);
-    messages.splice(after + 1, 0, messageOf(event, value, descriptor ? this.processors : 0));
+    const event = addEvent(state, before, next === NO_EVENT ? NOTHING : from(state, next));
+    messages.splice(after + 1, 0, messageOf(event, value, this.isDescriptor(address) ? this.processors : 0));
     if (after + 2 < messages.length) for (const p of state.processors) shiftIndices(p, address, after, 1);
-    return !descriptor || usesAgree(this, state, address);
   }
-
-  /** A DSB completes what waits for it, after all of `before`. */
-  complete(state: MemoryState, before: Events): number {
-    return addEvent(state, before, this.#laterThan(state, before, NO_EVENT));
-  }
-
-  #laterThan(state: MemoryState, before: Events, next: number): Events {
-    if (!this.hasWalks) return next === NO_EVENT ? NOTHING : from(state, next);
-    const all = (1n << BigInt(state.before.length)) - 1n;
-    return all & ~before;
-  }
-}
-
-function sizeOf(events: Events): number {
-  return numbersOf(events).length;
 }
 
 /** Messages of a location beyond `after` have moved by so many places. */

@@ -11,6 +11,7 @@ import { NOTHING } from './events.ts';
 import type { Model } from './model.ts';
 import type { StoreToCome } from './requests.ts';
 import { copyState, type MemoryState } from './state.ts';
+import { agreements } from './walk.ts';
 
 /** Puts a store to come behind everything that is in memory. */
 export function promise(model: Model, state: MemoryState, processor: number, store: StoreToCome): Way[] {
@@ -20,8 +21,10 @@ export function promise(model: Model, state: MemoryState, processor: number, sto
   const last = messages.length - 1;
   const newest = messages[last];
   const place = model.placesFor(after, address, NOTHING, last, last).at(-1);
-  if (!newest || newest.taken || !place || !model.put(after, address, place, value)) return [];
+  if (!newest || newest.taken || !place) return [];
+  model.put(after, address, place, value);
   const message = messages.at(-1);
   if (message) message.promise = { processor, site, hardware };
-  return [{ state: after, result: 0 }];
+  const descriptors = model.isDescriptor(address) ? [address] : [];
+  return agreements(model, after, descriptors).map((agreed) => ({ state: agreed, result: 0 }));
 }

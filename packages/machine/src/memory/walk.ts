@@ -7,7 +7,7 @@
  */
 import type { Model } from './model.ts';
 import { MemoryFault, type Access, type Translation } from './requests.ts';
-import { has, NO_EVENT, NOTHING, type Events } from './events.ts';
+import { has, isWithin, NO_EVENT, NOTHING, type Events } from './events.ts';
 import { closed, copyState, nextOf, order, from, seenWith, View, type MemoryState, type Message } from './state.ts';
 
 /** One way an access may be translated. */
@@ -61,7 +61,6 @@ export function walksOf(model: Model, state: MemoryState, processor: number, acc
       view |= under('ets2-fault', views[View.reads] | views[View.writes] | views[View.barrier]);
     const fresh = !model.isCacheable(page, message.value) || resolved.updated !== null;
     if (fresh && has(view, next) && model.holds('invalid-not-cached')) return;
-    if (next !== NO_EVENT && !mayUse(model, state, processor, page, next, view, view)) return;
     const after = copyState(state);
     model.processor(after, processor).views[View.walks] |= view;
     const way = { output: resolved.output, fault: resolved.fault, page, index, view, fresh };
@@ -112,14 +111,14 @@ function updatesOf(
     model.processor(after, processor).views[View.updates] |= seenWith(after, performed);
     kept.push({ ...way, state: after });
   }
-  const placed = model.placesFor(state, way.page, least, way.index, way.index).flatMap((place): Walked[] => {
+  const placed = model.placesFor(state, way.page, least, way.index, way.index).map((place): Walked => {
     const after = copyState(state);
     const messages = model.history(after, way.page);
     (messages[way.index] as Message).taken = model.holds('atomicity');
-    if (!model.put(after, way.page, place, updated)) return [];
+    model.put(after, way.page, place, updated);
     const written = seenWith(after, messages[way.index + 1] as Message);
     model.processor(after, processor).views[View.updates] |= written;
-    return [{ ...way, state: after, view: closed(after, way.view) }];
+    return { ...way, state: after, view: closed(after, way.view) };
   });
   return [...kept, ...placed];
 }
@@ -141,33 +140,10 @@ function resolve(translation: Translation, processor: number, value: number, wri
   return { output, fault: null, updated };
 }
 
-/** Whether no completed TLBI keeps a processor from using a descriptor that was overwritten by the event `next`. */
-function mayUse(
-  model: Model,
-  state: MemoryState,
-  processor: number,
-  page: number,
-  next: number,
-  walk: Events,
-  access: Events,
-): boolean {
-  return state.invalidations.every((invalidation) => {
-    const concerns =
-      invalidation.completed !== NO_EVENT &&
-      has(invalidation.issued, next) &&
-      (invalidation.broadcast || invalidation.processor === processor) &&
-      invalidation.pages.includes(page);
-    if (!concerns) return true;
-    if (model.holds('tlbi-walk') && has(walk, invalidation.completed)) return false;
-    return (
-      !model.holds('tlbi-access') ||
-      invalidation.processor === processor ||
-      !has(access, invalidation.completed)
-    );
-  });
-}
-
-/** Remembers that a descriptor has been used; false if a completed TLBI forbids it. */
+/**
+ * Remembers that a descriptor has been used; false if memory held a newer one that the walk must have found. Then
+ * {@link agreements} must be looked for.
+ */
 export function noteUse(
   model: Model,
   { page, index, view, fault, fresh }: Walked,
@@ -178,43 +154,101 @@ export function noteUse(
   const messages = model.history(state, page);
   const message = messages[index] as Message;
   const walk = closed(state, view);
-  const reached = fault === null ? access | model.processor(state, processor).views[View.walks] : access;
   const use = message.uses?.[processor];
   if (use) {
     use.walk |= walk;
-    use.access |= reached;
+    use.access |= fault === null ? access | model.processor(state, processor).views[View.walks] : access;
   }
-  if (fresh) message.readUpTo |= walk;
+  if (!fresh) return true;
+  message.readUpTo |= walk;
   const next = nextOf(messages, index);
-  return next === NO_EVENT || mayUse(model, state, processor, page, next, walk, reached);
+  if (next === NO_EVENT || !model.holds('invalid-not-cached')) return true;
+  if (has(walk, next)) return false;
+  order(state, walk, from(state, next));
+  return true;
 }
 
-/** Whether all uses of a descriptor's messages so far agree with the TLBIs that have completed. */
-export function usesAgree(model: Model, state: MemoryState, page: number): boolean {
-  const messages = model.history(state, page);
-  return messages.every((message, index) => {
-    const next = nextOf(messages, index);
-    if (next === NO_EVENT || !message.uses) return true;
-    return message.uses.every(
-      ({ walk, access }, processor) =>
-        (walk === NOTHING && access === NOTHING) ||
-        mayUse(model, state, processor, page, next, walk, access),
-    );
-  });
+/** A descriptor that was overwritten by the event `next` has been used, and a TLBI of it has completed. */
+interface Completed {
+  readonly issued: Events;
+  readonly completed: number;
+  readonly next: number;
+  /** What must be before the completion, if the TLBI concerns the descriptor. */
+  readonly used: Events;
+}
+
+/**
+ * All ways in which the uses of descriptors agree with the TLBIs that have completed: either one was issued before the
+ * descriptor was overwritten, and does not concern it, or it has waited for the use.
+ */
+export function agreements(model: Model, state: MemoryState, pages: readonly number[]): MemoryState[] {
+  const agreed: MemoryState[] = [];
+  const open = [state];
+  for (let next = open.pop(); next; next = open.pop()) {
+    const undecided = decide(model, next, pages);
+    if (undecided === 'none') agreed.push(next);
+    else if (undecided !== 'contradiction') {
+      const { issued, completed, next: overwritten, used } = undecided;
+      const unconcerned = copyState(next);
+      order(unconcerned, issued, from(unconcerned, overwritten));
+      order(next, used, from(next, completed));
+      open.push(unconcerned, next);
+    }
+  }
+  return agreed;
+}
+
+/** Orders what can be only in one order; returns what can be in two. */
+function decide(model: Model, state: MemoryState, pages: readonly number[]): Completed | 'none' | 'contradiction' {
+  for (let found = true; found;) {
+    found = false;
+    for (const pair of completedUses(model, state, pages)) {
+      const { issued, completed, next, used } = pair;
+      const before = (event: number): Events => state.before[event] as Events;
+      if (isWithin(issued, before(next)) || isWithin(used, before(completed))) continue;
+      const concerns = has(issued, next);
+      const waited = !has(used, completed);
+      if (concerns && !waited) return 'contradiction';
+      if (!concerns && waited) return pair;
+      if (concerns) order(state, used, from(state, completed));
+      else order(state, issued, from(state, next));
+      // Whatever was looked at before may be another now.
+      found = true;
+      break;
+    }
+  }
+  return 'none';
+}
+
+function* completedUses(model: Model, state: MemoryState, pages: readonly number[]): Iterable<Completed> {
+  for (const { issued, completed, broadcast, processor, pages: concerned } of state.invalidations) {
+    if (completed === NO_EVENT) continue;
+    for (const page of pages) {
+      if (!concerned.includes(page)) continue;
+      const messages = model.messagesOf(state, page);
+      for (const [index, { uses }] of messages.entries()) {
+        const next = nextOf(messages, index);
+        if (next === NO_EVENT || !uses) continue;
+        for (const [user, { walk, access }] of uses.entries()) {
+          if (!broadcast && user !== processor) continue;
+          const used =
+            (model.holds('tlbi-walk') ? walk : NOTHING) |
+            (model.holds('tlbi-access') && user !== processor ? access : NOTHING);
+          if (used !== NOTHING) yield { issued, completed, next, used };
+        }
+      }
+    }
+  }
 }
 
 /** All ways to fetch an instruction: what is in memory, or what was fetched or cached before it was changed. */
 export function fetchesOf(model: Model, state: MemoryState, processor: number, address: number): Fetched[] {
   const view = model.under('context-to-walk', model.processor(state, processor).views[View.context]);
-  const messages = model.history(state, address);
-  return messages.flatMap((message, index) => {
-    const next = nextOf(messages, index);
-    const seen = view | seenWith(state, message);
-    if (next !== NO_EVENT && !mayUse(model, state, processor, address, next, seen, NOTHING)) return [];
+  return model.history(state, address).flatMap((message, index) => {
     const after = copyState(state);
     const use = (model.history(after, address)[index] as Message).uses?.[processor];
-    if (use) use.walk |= seen;
-    return [{ state: after, result: message.value }];
+    if (use) use.walk |= view | seenWith(state, message);
+    return agreements(model, after, [address]).map((agreed) => ({ state: agreed, result: message.value }));
   });
 }
 
@@ -235,7 +269,8 @@ export function accessFlagsSet(model: Model, state: MemoryState): MemoryState[] 
       return model.placesFor(state, page, NOTHING, index, index).flatMap((place) => {
         const after = copyState(state);
         (model.history(after, page)[index] as Message).taken = true;
-        return model.put(after, page, place, translation.accessed(message.value)) ? [after] : [];
+        model.put(after, page, place, translation.accessed(message.value));
+        return agreements(model, after, [page]);
       });
     }),
   );
