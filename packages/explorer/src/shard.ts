@@ -5,10 +5,10 @@
  * small table, close to the processor). Settling then asks the table of all visited states, in one tight loop, which
  * candidates are new. The same two halves make the search parallel: candidates are settled by the shard that owns them.
  */
-import { CHOICES_MAX, mix32, type System, type TabulatedExecutor } from '@shootdown/machine';
+import { CHOICES_MAX, mix32, type Property, type System, type TabulatedExecutor } from '@shootdown/machine';
 import { Expander, type Successors } from './expander.ts';
 import { StateFlag, StateGraph } from './graph.ts';
-import { Findings, PropertyChecker } from './properties.ts';
+import { Findings, PropertyChecker, type Goal } from './properties.ts';
 import type { Reduction } from './reduction.ts';
 import { NO_DEADLOCK } from './result.ts';
 import { RowOrder } from './row-order.ts';
@@ -59,6 +59,14 @@ const VISITED_QUADRUPLED_BELOW = 1 << 19;
 /** Words behind the state in a row when preemptions are counted: processor that moved last + 1, preemptions so far. */
 const PREEMPTION_WORDS = 2;
 
+/** A violation or witness in a state that has no number yet. */
+interface Noted {
+  readonly kind: 'step' | 'always' | 'sometimes';
+  readonly property: string;
+  readonly candidate: number;
+  readonly via: Goal;
+}
+
 /** States and level of one owner. States are known to other shards as `index * owners + owner`. */
 export class Shard implements Successors {
   readonly graph: StateGraph;
@@ -96,9 +104,11 @@ export class Shard implements Successors {
   #position = 0;
   #settledEdges = 0;
   /** Candidates on which an `always` property fails or a `sometimes` property holds. */
-  #noted: { kind: 'step' | 'always' | 'sometimes'; property: string; candidate: number }[] = [];
+  #noted: Noted[] = [];
+  /** The transition that is being followed. */
+  #entry = -1;
   /** Per `sometimes` property: the first level that has a witness. */
-  readonly #witnessed: number[] = [];
+  readonly #witnessed: number[];
   #last = 0;
   #used = 0;
 
@@ -107,6 +117,7 @@ export class Shard implements Successors {
     this.#options = options;
     this.graph = new StateGraph(system.choices.length);
     this.checker = new PropertyChecker(system, executor);
+    this.#witnessed = this.checker.sometimes.map(() => Number.POSITIVE_INFINITY);
     this.expander = new Expander(system, executor, this.checker, options.reduction, options.preemptions);
     this.#words = executor.store.words.length;
     this.width = this.#words + (options.preemptions === Infinity ? 0 : PREEMPTION_WORDS);
@@ -118,8 +129,7 @@ export class Shard implements Successors {
     this.#archive = options.exact ? new Rows(this.width) : null;
     executor.reset();
     this.#arriveAt(0, 0);
-    if (executor.failed)
-      this.#noted.push({ kind: 'step', property: executor.violation?.property ?? '?', candidate: 0 });
+    if (executor.failed) this.#note('step', executor.violation?.property ?? '?', 0);
   }
 
   get states(): number {
@@ -174,6 +184,7 @@ export class Shard implements Successors {
   arrive(entry: number): void {
     const { failed } = this.#executor;
     this.transitions++;
+    this.#entry = entry;
     if (failed && !this.#followViolation(entry)) return;
     const candidate = this.#arriveAt(this.expander.nextLast, this.expander.nextUsed);
     this.graph.addEdge(candidate, entry, failed);
@@ -182,7 +193,8 @@ export class Shard implements Successors {
   /** Notes a violating transition; true if the search goes on behind it. */
   #followViolation(entry: number): boolean {
     this.violatingTransitions++;
-    this.findings.add('step', this.#executor.violation?.property ?? '?', this.level + 1, this.#sourceId(), entry);
+    const goal = { state: this.#sourceId(), entry };
+    this.findings.add('step', this.#executor.violation?.property ?? '?', this.level + 1, goal);
     return this.#options.all;
   }
 
@@ -270,10 +282,11 @@ export class Shard implements Successors {
     const { target } = this.graph;
     for (let edge = this.#settledEdges; edge < target.length; edge++) target.set(edge, ids[target.get(edge)] as number);
     this.#settledEdges = target.length;
-    for (const { kind, property, candidate } of this.#noted) {
-      if (ids[candidate] === NO_ROOM) continue;
+    for (const { kind, property, candidate, via } of this.#noted) {
       const found = kind === 'sometimes' ? this.witnesses : this.findings;
-      found.add(kind, property, this.level + 1, ids[candidate] as number, -1);
+      const state = ids[candidate] as number;
+      // What has been seen is found, even in a state that the bound leaves no room for.
+      found.add(kind, property, this.level + 1, state === NO_ROOM ? via : { state, entry: -1, via });
     }
     this.#noted = [];
   }
@@ -333,7 +346,7 @@ export class Shard implements Successors {
     if (flags === 0) return;
     this.graph.flags.set(this.graph.expanded - 1, flags);
     const id = this.#sourceId();
-    if (flags & StateFlag.deadlock) this.findings.add('deadlock', NO_DEADLOCK, this.level, id, -1);
+    if (flags & StateFlag.deadlock) this.findings.add('deadlock', NO_DEADLOCK, this.level, { state: id, entry: -1 });
     if (flags & StateFlag.finallyBroken) this.#finallyBroken(id);
   }
 
@@ -341,7 +354,7 @@ export class Shard implements Successors {
   #finallyBroken(id: number): void {
     const terminal = this.graph.edges === this.graph.firstOf(this.graph.expanded - 1);
     this.checker.finallyBroken(({ name }) => {
-      if (terminal) this.findings.add('finally', name, this.level, id, -1);
+      if (terminal) this.findings.add('finally', name, this.level, { state: id, entry: -1 });
       else this.pending.push({ property: name, length: this.level, state: id });
     });
   }
@@ -388,15 +401,22 @@ export class Shard implements Successors {
     chunk[offset + length + 1] = used;
   }
 
+  #note(kind: Noted['kind'], property: string, candidate: number): void {
+    this.#noted.push({ kind, property, candidate, via: { state: this.#sourceId(), entry: this.#entry } });
+  }
+
   #check(candidate: number): void {
-    for (const property of this.checker.always) {
-      if (!this.checker.holds(property)) this.#noted.push({ kind: 'always', property: property.name, candidate });
+    const { always, sometimes } = this.checker;
+    for (let i = 0; i < always.length; i++) {
+      const property = always[i] as Property;
+      if (!this.checker.holds(property)) this.#note('always', property.name, candidate);
     }
-    this.checker.sometimes.forEach((property, i) => {
-      if ((this.#witnessed[i] ?? Infinity) <= this.level || !this.checker.holds(property)) return;
+    for (let i = 0; i < sometimes.length; i++) {
+      const property = sometimes[i] as Property;
+      if ((this.#witnessed[i] as number) <= this.level || !this.checker.holds(property)) continue;
       this.#witnessed[i] = this.level + 1;
-      this.#noted.push({ kind: 'sometimes', property: property.name, candidate });
-    });
+      this.#note('sometimes', property.name, candidate);
+    }
   }
 
   #isCandidate(candidate: number, last: number, used: number): boolean {

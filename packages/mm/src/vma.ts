@@ -17,7 +17,9 @@ import {
   noteMethods,
 } from '@shootdown/machine';
 
+/** The program may read. */
 export const VM_READ = 1 << 0;
+/** The program may write. */
 export const VM_WRITE = 1 << 1;
 /** Not for merging or unmapping by the program: the vdso and the stack. */
 export const VM_SPECIAL = 1 << 2;
@@ -91,6 +93,14 @@ export class VmaList {
   /** vm_unmapped_area(), top down: where below `top` a range of `pages` fits, as pages below `top`. */
   *unmappedArea(top: number, pages: number): Steps<number> {
     return yield operation(UNMAPPED, pages, 0, 0, { list: this, top }, { label: `vm_unmapped_area(${pages} pages)` });
+  }
+
+  /** find_vma(): the first page at or above `vpn` that is in an area which is not special; -1 if there is none. */
+  *nextPage(vpn: number): Steps<number> {
+    const half = (high: number): Operation =>
+      operation(NEXT, high, 0, 0, { list: this, vpn }, { label: `find_vma(0x${vpn.toString(16)})` });
+    const high = yield half(1);
+    return high < 0 ? -1 : wide(yield half(0), high);
   }
 
   /** The number of areas. */
@@ -180,6 +190,19 @@ const FIND = defineOperation({
   perform(cx, op) {
     const { list, vpn } = op.data as { list: VmaList; vpn: number };
     return list.read(cx).find((vma) => vma.start <= vpn && vpn < vma.end)?.flags ?? 0;
+  },
+});
+
+/** The upper half of the page's number, or the lower one: together one look-up. */
+const NEXT = defineOperation({
+  name: 'find_vma_next',
+  cost: 'vma',
+  perform(cx, op) {
+    const { list, vpn } = op.data as { list: VmaList; vpn: number };
+    const area = list.read(cx).find(({ end, flags }) => end > vpn && (flags & VM_SPECIAL) === 0);
+    if (!area) return -1;
+    const page = Math.max(vpn, area.start);
+    return op.a === 1 ? Math.floor(page / LOW_WORD) : page | 0;
   },
 });
 
