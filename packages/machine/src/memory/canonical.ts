@@ -14,7 +14,6 @@ import { Audience, type Prospect } from './prospect.ts';
 import {
   ALL_VIEWS,
   mapEvents,
-  nextOf,
   seenWith,
   View,
   type MemoryState,
