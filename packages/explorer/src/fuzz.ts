@@ -76,6 +76,7 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   const plain: System = { ...system, symmetric: [], maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
   const fuzzer = new Fuzzer(plain);
   const watch = new Watch(options);
+  watch.enter('searching');
   let stoppedBy: StopReason | null = null;
   let runs = 0;
   let seed: number | null = null;

@@ -1,6 +1,6 @@
 /** The vocabulary of mutating: which lines are changed how, and what each change comes to. */
 import { keysOf, type CodeLine, type Mutation } from '@shootdown/machine';
-import type { Bounds, ExploreResult, ProblemKind, StopReason, SystemSource } from '../result.ts';
+import type { Bounds, ExploreResult, ProblemKind, Progress, StopReason, SystemSource } from '../result.ts';
 
 /** A line of the code and one thing that can become of it. */
 export interface Mutant {
@@ -44,11 +44,13 @@ export interface MutateOptions {
   readonly source?: SystemSource;
   /** Cancels the work; the result says what is known so far. */
   readonly signal?: AbortSignal;
+  /** How far the search of the code as it is has come, about twice a second. */
+  readonly onProgress?: (progress: Progress) => void;
   /** Called after every mutant. */
   readonly onJudged?: (judged: number, mutants: number, mutant: JudgedMutant) => void;
 }
 
-export const MUTATE_KEYS = keysOf<MutateOptions>()('bounds', 'workers', 'source', 'signal', 'onJudged');
+export const MUTATE_KEYS = keysOf<MutateOptions>()('bounds', 'workers', 'source', 'signal', 'onProgress', 'onJudged');
 
 /** What mutating a system has come to. */
 export interface MutateResult {
