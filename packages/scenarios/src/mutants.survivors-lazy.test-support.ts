@@ -22,10 +22,10 @@ export const ofLazyMmu: readonly Survivor[] = [
   { change: '*/lazy_mmu_mode_enable:swap-with-next', because: AT_ONCE },
   { change: 'copy_pte_range/spin_lock:leave-out-pair', because: RMAP },
   { change: 'copy_pte_range/spin_lock:swap-with-next', because: 'nobody else takes both' },
-  { change: 'try_to_unmap_one/spin_lock:swap-with-next', because: EXCHANGED },
+  { change: 'try_to_unmap_one (kswapd)/spin_lock:swap-with-next', because: EXCHANGED },
   { change: '*/spin_lock*:swap-with-next', because: NOT_YET },
   { change: 'try_to_unmap/*:load-then-store', because: HAS_ITS_OWN },
-  { change: 'try_to_unmap_one/flush_tlb_range:*', because: 'nobody accesses the page: lazy-pagemap-scan has a user' },
+  { change: 'try_to_unmap_one (kswapd)/flush_tlb_range:*', because: 'nobody accesses the page: lazy-pagemap-scan has a user' },
   { change: '*/set_ptes:swap-with-next', because: 'what is set when the mode has been left is set at once' },
   { change: 'lazy_mmu_mode_disable/enable_count:leave-out', because: NOT_JUDGED },
   { change: 'copy_pte_range/lazy_mmu_mode_disable:leave-out', because: NOT_JUDGED },
@@ -42,7 +42,7 @@ export const ofLazyMmu: readonly Survivor[] = [
   },
   { change: '*/ptep_modify_prot_commit:swap-with-next', because: TWO_PAGES },
   { change: 'migrate_vma_collect_pmd/ptep_get_and_clear:leave-out', because: HARDWARE },
-  { change: 'user/do_anonymous_page:leave-out', because: FAULTS_AGAIN },
+  { change: 'user/do_pte_missing:leave-out', because: FAULTS_AGAIN },
   // Nesting.
   { change: 'zap_pte_range (allocates)/ptep_get_and_clear_full:*', because: WRITTEN_OVER },
   { change: 'zap_pte_range (allocates)/set_pte*:leave-out', because: 'the other one of the two maps it' },
@@ -59,8 +59,8 @@ export const ofLazyMmu: readonly Survivor[] = [
   { change: 'set_pte, ptep_get_and_clear/set_pte:leave-out', because: EXCHANGED },
   { change: 'set_pte, ptep_get_and_clear/lazy_mmu_mode_disable:leave-out', because: NATIVE },
   // vmap() that fails.
-  { change: 'vmap/vmap_pages_pte_range:*', because: 'the first call is there to fail' },
-  { change: 'vmap/vunmap_pte_range:leave-out', because: 'the page that is there is used' },
+  { change: 'vmap (fails first)/vmap_pages_pte_range:*', because: 'the first call is there to fail' },
+  { change: 'vmap (fails first)/vunmap_pte_range:leave-out', because: 'the page that is there is used' },
   { change: 'vunmap_pte_range/ptep_get_and_clear:leave-out', because: 'the page that is there is used' },
   // KASAN.
   { change: 'kasan_populate_vmalloc_pte/lazy_mmu_mode_pause:swap-with-next', because: LONGER },

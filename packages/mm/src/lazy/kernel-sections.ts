@@ -67,7 +67,6 @@ export const vmap_pages_pte_range: SectionRoutine = routine(
   },
 );
 
-
 /**
  * kasan_populate_vmalloc_pte() before b6ea95a34cbd: it allocates in the section of its caller, apply_to_pte_range().
  * Two vmalloc() areas may share a page of shadow; who comes first maps it, under init_mm.page_table_lock. The lock is

@@ -212,13 +212,10 @@ function saying({ arch }: LazyMmu, counts: string): { readonly label: string } {
 }
 
 /** lazy_mmu_mode_enable(). */
-export const lazy_mmu_mode_enable = routine(
-  'lazy_mmu_mode_enable',
-  function* (lazy: LazyMmu, current: Current): Steps {
-    const enters = yield operation(ENABLE, 0, 0, 0, { lazy, current }, saying(lazy, 'enable_count++'));
-    if (enters === 1 && lazy.hasToEnter) yield* arch_enter_lazy_mmu_mode(lazy, current);
-  },
-);
+export const lazy_mmu_mode_enable = routine('lazy_mmu_mode_enable', function* (lazy: LazyMmu, current: Current): Steps {
+  const enters = yield operation(ENABLE, 0, 0, 0, { lazy, current }, saying(lazy, 'enable_count++'));
+  if (enters === 1 && lazy.hasToEnter) yield* arch_enter_lazy_mmu_mode(lazy, current);
+});
 
 /** lazy_mmu_mode_disable(): nested or not, everything before it is effective when it returns. */
 export const lazy_mmu_mode_disable = routine(
@@ -232,22 +229,16 @@ export const lazy_mmu_mode_disable = routine(
 );
 
 /** lazy_mmu_mode_pause(): everything is immediate until lazy_mmu_mode_resume(). */
-export const lazy_mmu_mode_pause = routine(
-  'lazy_mmu_mode_pause',
-  function* (lazy: LazyMmu, current: Current): Steps {
-    const leaves = yield operation(PAUSE, 0, 0, 0, { lazy, current }, saying(lazy, 'pause_count++'));
-    if (leaves === 1 && lazy.arch.defers !== 'nothing') yield* arch_leave_lazy_mmu_mode(lazy, current);
-  },
-);
+export const lazy_mmu_mode_pause = routine('lazy_mmu_mode_pause', function* (lazy: LazyMmu, current: Current): Steps {
+  const leaves = yield operation(PAUSE, 0, 0, 0, { lazy, current }, saying(lazy, 'pause_count++'));
+  if (leaves === 1 && lazy.arch.defers !== 'nothing') yield* arch_leave_lazy_mmu_mode(lazy, current);
+});
 
 /** lazy_mmu_mode_resume(). */
-export const lazy_mmu_mode_resume = routine(
-  'lazy_mmu_mode_resume',
-  function* (lazy: LazyMmu, current: Current): Steps {
-    const enters = yield operation(RESUME, 0, 0, 0, { lazy, current }, saying(lazy, 'pause_count--'));
-    if (enters === 1 && lazy.hasToEnter) yield* arch_enter_lazy_mmu_mode(lazy, current);
-  },
-);
+export const lazy_mmu_mode_resume = routine('lazy_mmu_mode_resume', function* (lazy: LazyMmu, current: Current): Steps {
+  const enters = yield operation(RESUME, 0, 0, 0, { lazy, current }, saying(lazy, 'pause_count--'));
+  if (enters === 1 && lazy.hasToEnter) yield* arch_enter_lazy_mmu_mode(lazy, current);
+});
 
 /** The end of a system call: from here on the task is in user mode. Rule H7. */
 export const returns = noted(function* returns(lazy: LazyMmu, current: Current): Steps {

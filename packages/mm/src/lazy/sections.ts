@@ -179,8 +179,8 @@ export const move_ptes: SectionRoutine = routine(
 );
 
 /**
- * mm/userfaultfd.c, UFFDIO_MOVE: entries are taken from one place and set in another, and what they were is flushed when
- * the mode has been left and before the locks are dropped.
+ * mm/userfaultfd.c, UFFDIO_MOVE: entries are taken from one place and set in another, and what they were is flushed
+ * when the mode has been left and before the locks are dropped.
  */
 export const move_present_ptes: SectionRoutine = routine(
   'move_present_ptes',

@@ -80,7 +80,9 @@ export const madvise_free_pte_range: SectionRoutine = routine(
   },
 );
 
-/** walk_pte_range() and lru_gen_look_around(): accessed bits of a table are looked for and cleared; nothing is flushed. */
+/**
+ * walk_pte_range() and lru_gen_look_around(): accessed bits of a table are looked for and cleared; nothing is flushed.
+ */
 export const walk_pte_range: SectionRoutine = routine(
   'walk_pte_range',
   function* ({ lazy, current, ptes, ptl }): Steps {

@@ -17,7 +17,7 @@ const neighbour = { task: 1 };
  * mm/rmap.c, for one place where a page may be mapped: if it is, the entry is cleared and flushed. Returns 1 if it was.
  */
 const try_to_unmap_one = routine(
-  'try_to_unmap_one',
+  'try_to_unmap_one (kswapd)',
   function* (machine: LazyMachine, ptep: EntryPointer, ptl: Spinlock, pfn: number): Steps<number> {
     const { lazy: mode } = machine;
     let unmapped = 0;
@@ -34,7 +34,7 @@ const try_to_unmap_one = routine(
 );
 
 /** Reclaim of a page that one process maps, at one place: when it is unmapped, it is used for something else. */
-export const reclaims = routine('shrink_folio_list', function* (machine: LazyMachine, page: number): Steps {
+export const reclaims = routine('kswapd', function* (machine: LazyMachine, page: number): Steps {
   const { own, ptl } = machine;
   const [ptep, lock] = [own[page] as EntryPointer, ptl[0] as Spinlock];
   const pfn = machine.mapped[page] as number;
@@ -58,8 +58,8 @@ export const reclaimsShared = routine('try_to_unmap', function* (machine: LazyMa
   yield* mode.frames.ref(pfn, -1, { label: 'folio_put()' });
 });
 
-/** mm/memory.c: a page fault that finds no entry maps an empty page; one that finds a migration entry waits. */
-const do_anonymous_page = routine('do_anonymous_page', function* (machine: LazyMachine, page: number): Steps {
+/** mm/memory.c, do_anonymous_page(): a fault that finds no entry maps an empty page; one that finds a migration entry waits. */
+const do_pte_missing = routine('do_pte_missing', function* (machine: LazyMachine, page: number): Steps {
   const { lazy: mode, own, ptl } = machine;
   const [ptep, lock] = [own[page] as EntryPointer, ptl[0] as Spinlock];
   yield* spin_lock(lock);
@@ -70,6 +70,6 @@ const do_anonymous_page = routine('do_anonymous_page', function* (machine: LazyM
 
 /** A thread that writes and reads a page; an access that faults goes to the kernel. */
 export const userThatFaults = asUser(function* (machine: LazyMachine, { id }: Cpu, page: number): Steps {
-  if ((yield* access(machine, id, page, true)) === 0) yield* do_anonymous_page(machine, page);
+  if ((yield* access(machine, id, page, true)) === 0) yield* do_pte_missing(machine, page);
   yield* access(machine, id, page, false);
 });

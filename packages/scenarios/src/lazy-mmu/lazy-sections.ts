@@ -81,7 +81,7 @@ function migrates(machine: LazyMachine, section: lazy.SectionRoutine): void {
 }
 
 /** vmap() of two pages, the second of which is taken; then of one, which is used. */
-const vmapsTwice = routine('vmap', function* (machine: LazyMachine, body: lazy.SectionRoutine): Steps {
+const vmapsTwice = routine('vmap (fails first)', function* (machine: LazyMachine, body: lazy.SectionRoutine): Steps {
   const section = sectionOf(machine, machine.other, 0);
   const first = { ...section, ptes: machine.other.slice(0, 1) };
   yield* body(section);
