@@ -34,7 +34,7 @@ const try_to_unmap_one = routine(
 );
 
 /** Reclaim of a page that one process maps, at one place: when it is unmapped, it is used for something else. */
-export const reclaims = routine('kswapd', function* (machine: LazyMachine, page: number): Steps {
+export const reclaims = routine('shrink_inactive_list', function* (machine: LazyMachine, page: number): Steps {
   const { own, ptl } = machine;
   const [ptep, lock] = [own[page] as EntryPointer, ptl[0] as Spinlock];
   const pfn = machine.mapped[page] as number;
