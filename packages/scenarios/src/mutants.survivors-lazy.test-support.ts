@@ -25,7 +25,10 @@ export const ofLazyMmu: readonly Survivor[] = [
   { change: 'try_to_unmap_one (kswapd)/spin_lock:swap-with-next', because: EXCHANGED },
   { change: '*/spin_lock*:swap-with-next', because: NOT_YET },
   { change: 'try_to_unmap/*:load-then-store', because: HAS_ITS_OWN },
-  { change: 'try_to_unmap_one (kswapd)/flush_tlb_range:*', because: 'nobody accesses the page: lazy-pagemap-scan has a user' },
+  {
+    change: 'try_to_unmap_one (kswapd)/flush_tlb_range:*',
+    because: 'nobody accesses the page: lazy-pagemap-scan has a user',
+  },
   { change: '*/set_ptes:swap-with-next', because: 'what is set when the mode has been left is set at once' },
   { change: 'lazy_mmu_mode_disable/enable_count:leave-out', because: NOT_JUDGED },
   { change: 'copy_pte_range/lazy_mmu_mode_disable:leave-out', because: NOT_JUDGED },

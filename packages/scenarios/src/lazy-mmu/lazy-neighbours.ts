@@ -58,7 +58,10 @@ export const reclaimsShared = routine('try_to_unmap', function* (machine: LazyMa
   yield* mode.frames.ref(pfn, -1, { label: 'folio_put()' });
 });
 
-/** mm/memory.c, do_anonymous_page(): a fault that finds no entry maps an empty page; one that finds a migration entry waits. */
+/**
+ * mm/memory.c, do_anonymous_page(): a fault that finds no entry maps an empty page; one that finds a migration entry
+ * waits.
+ */
 const do_pte_missing = routine('do_pte_missing', function* (machine: LazyMachine, page: number): Steps {
   const { lazy: mode, own, ptl } = machine;
   const [ptep, lock] = [own[page] as EntryPointer, ptl[0] as Spinlock];
