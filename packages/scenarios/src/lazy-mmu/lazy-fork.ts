@@ -81,6 +81,7 @@ const SAME_PAGE = 'the child maps the page that the parent maps';
 const PROTECTED = 'a page that both map is writable in neither';
 const COUNTED = 'a page has a reference for each entry that maps it';
 
+/** Lazy MMU mode: does fork() copy the page of a device-exclusive entry that it has just restored? */
 export const lazyFork: Scenario<Design> & OffersC = {
   name: 'lazy-fork',
   title: 'Lazy MMU mode: does fork() copy the page of a device-exclusive entry that it has just restored?',
