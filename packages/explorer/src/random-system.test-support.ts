@@ -336,14 +336,12 @@ export const messageRecipes: fc.Arbitrary<Recipe> = fc
   }));
 
 /** Random systems on the memory model of Arm. */
-export const armRecipes: fc.Arbitrary<Recipe> = fc
-  .oneof(recipes, messageRecipes)
-  .map((recipe) => ({
-    ...recipe,
-    memoryModel: 'arm' as const,
-    routines: recipe.routines.map((lines) => lines.slice(0, 3)),
-    symmetric: false,
-  }));
+export const armRecipes: fc.Arbitrary<Recipe> = fc.oneof(recipes, messageRecipes).map((recipe) => ({
+  ...recipe,
+  memoryModel: 'arm' as const,
+  routines: recipe.routines.slice(0, 2).map((lines) => lines.slice(0, 3)),
+  symmetric: false,
+}));
 
 /** What the simple search finds. */
 export interface Naive {

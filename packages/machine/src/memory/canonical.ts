@@ -11,15 +11,7 @@
 import { common, has, isWithin, NO_EVENT, NOTHING, only, type Events } from './events.ts';
 import { commonFloor, floorOf, shiftIndices, type Model } from './model.ts';
 import { Audience, type Prospect } from './prospect.ts';
-import {
-  ALL_VIEWS,
-  mapEvents,
-  seenWith,
-  View,
-  type MemoryState,
-  type Message,
-  type ProcessorState,
-} from './state.ts';
+import { ALL_VIEWS, mapEvents, seenWith, View, type MemoryState, type Message, type ProcessorState } from './state.ts';
 
 /**
  * Brings a state into canonical form.
@@ -64,12 +56,7 @@ function isPlain(messages: readonly Message[]): boolean {
   return uses === null || uses.every(({ walk, access }) => walk === NOTHING && access === NOTHING);
 }
 
-function dropMessages(
-  model: Model,
-  state: MemoryState,
-  live: readonly ProcessorState[],
-  audience: Audience,
-): void {
+function dropMessages(model: Model, state: MemoryState, live: readonly ProcessorState[], audience: Audience): void {
   // Beyond this nothing that has been used can matter: every later DSB is after it.
   const used = common(
     live.map(
@@ -86,9 +73,7 @@ function dropMessages(
       const dead =
         state.processors.every(
           (p, index) =>
-            p.retired ||
-            !audience.mayAccess(index, address) ||
-            isBehind(model, state, p, index, address, oldest, next),
+            p.retired || !audience.mayAccess(index, address) || isBehind(model, state, p, index, address, oldest, next),
         ) &&
         (oldest.uses === null ||
           live.length === 0 ||
@@ -248,12 +233,7 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
 }
 
 /** What everybody has seen anyway who looks at a location, or stores to it. */
-function shrinkMessages(
-  model: Model,
-  state: MemoryState,
-  live: readonly ProcessorState[],
-  audience: Audience,
-): void {
+function shrinkMessages(model: Model, state: MemoryState, live: readonly ProcessorState[], audience: Audience): void {
   for (const [address, messages] of state.histories) {
     const descriptor = model.isDescriptor(address);
     const [oldest] = messages;

@@ -44,6 +44,7 @@ export const EVERYTHING: Events = -1n;
 /** The numbers of a set, ascending. */
 export function numbersOf(events: Events): number[] {
   const numbers: number[] = [];
-  for (let event = 0, left = events; left !== NOTHING; event++, left >>= 1n) if ((left & 1n) === 1n) numbers.push(event);
+  for (let event = 0, left = events; left !== NOTHING; event++, left >>= 1n)
+    if ((left & 1n) === 1n) numbers.push(event);
   return numbers;
 }

@@ -127,8 +127,7 @@ export class Model {
   /** The same, with what they were chosen by. */
   pickedThrough(processor: ProcessorState, slots: number, pickSlots: number): Events {
     let view = NOTHING;
-    for (const [slot, value] of processor.values)
-      if (((slots | pickSlots) & (1 << slot)) !== 0) view |= value.pick;
+    for (const [slot, value] of processor.values) if (((slots | pickSlots) & (1 << slot)) !== 0) view |= value.pick;
     return view;
   }
 

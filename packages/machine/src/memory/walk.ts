@@ -97,11 +97,7 @@ function updatesOf(
   model.noteStore(processor, { site, address: way.page, value: updated, hardware: true });
   const promised = site < 0 ? null : model.promiseOf(state, way.page, processor, site, true);
   const kept: Walked[] = [];
-  if (
-    promised?.index === way.index + 1 &&
-    promised.message.value === updated &&
-    !has(least, promised.message.event)
-  ) {
+  if (promised?.index === way.index + 1 && promised.message.value === updated && !has(least, promised.message.event)) {
     const after = copyState(state);
     order(after, least, from(after, promised.message.event));
     const messages = model.history(after, way.page);
