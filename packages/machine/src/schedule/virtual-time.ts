@@ -38,6 +38,11 @@ export interface VirtualTimeOptions {
   readonly untilZero?: readonly number[];
   /** When each processor begins. Default: all at 0. */
   readonly firstCycles?: readonly number[];
+  /**
+   * Cycles that a message sent by a processor is under way, where that depends on who sends it. Default, and if it is
+   * undefined: what the cost table says of the channel's latency.
+   */
+  readonly latencyOf?: (channel: Channel, sender: number) => number | undefined;
   /** Steps at most. Default 100 million. */
   readonly stepsMax?: number;
   /** Called after every step; return false to stop the run. */
@@ -50,6 +55,7 @@ const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()(
   'untilAtRest',
   'untilZero',
   'firstCycles',
+  'latencyOf',
   'stepsMax',
   'onStep',
 );
@@ -151,7 +157,11 @@ export class VirtualTimeScheduler {
         this.#sent(channel.index, 0);
       }
     }
-    executor.onSend = (channel) => this.#sent(channel.index, this.#now + this.#cost(channel.latency ?? 'message'));
+    const { latencyOf } = options;
+    executor.onSend = (channel) => {
+      const cycles = latencyOf?.(channel, executor.processor) ?? this.#cost(channel.latency ?? 'message');
+      this.#sent(channel.index, this.#now + cycles);
+    };
     executor.onSpend = (cost, times) => this.#spend(times * this.#cost(cost));
   }
 
