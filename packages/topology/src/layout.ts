@@ -9,9 +9,9 @@ import type { SharedTlb, TlbCaches } from '@shootdown/mmu';
 import type { Topology } from './description.ts';
 
 /** Within a node. */
-export const LOCAL_DISTANCE = 10;
+const LOCAL_DISTANCE = 10;
 /** Between the two sockets of an ordinary server (numactl --hardware), where nothing else is said. */
-export const REMOTE_DISTANCE = 21;
+const REMOTE_DISTANCE = 21;
 
 type Described = Pick<Topology, 'cpus' | 'cores' | 'sockets' | 'nodes' | 'distances'>;
 
