@@ -1,13 +1,22 @@
 /**
  * Assembly: from a description to a system of actors.
  */
-import { Frames, SystemBuilder, withCosts, type Channel, type CostModel, type System } from '@shootdown/machine';
+import {
+  Frames,
+  SystemBuilder,
+  withCosts,
+  type CacheCosts,
+  type Channel,
+  type CostModel,
+  type System,
+} from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
 import { connectMmus, Mmu, parseTlbGeometry, siblingCaches, tlbGeometry, walkShape } from '@shootdown/mmu';
 import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { secondaryTables } from './checks.ts';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
+import { cacheCosts } from './caches.ts';
 import { DistanceCosts, latenciesOf, Layout, placed, sharedTlbs } from './layout.ts';
 import { startKernel, vectorsOf, type OwnThreads, type StartedKernel } from './kernel.ts';
 import { lazyModeOf, type Topology } from './schema.ts';
@@ -29,6 +38,7 @@ export interface AssembledMachine {
   readonly untilZero: readonly number[];
   /** How long messages are under way, where some CPUs are farther from one another than others. */
   readonly latencyOf?: (channel: Channel, sender: number) => number | undefined;
+  readonly caches: CacheCosts;
 }
 
 /**
@@ -64,6 +74,7 @@ export function assemble(
     vms: host?.vms ?? [],
     costs,
     ...end,
+    caches: cacheCosts(distances, layout, where, topology.llcMegabytes),
     ...(!layout.isFlat && { latencyOf: latenciesOf(distances, where.processors, where.components) }),
   };
 }
@@ -77,7 +88,9 @@ function assembleNative(
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const { tables, pages } = topology.memory;
   const initialTables = Array.from({ length: secondaryTables(topology) }, () => []);
-  const frames = new Frames(builder, { tables, entriesPerTable, pages, initialTables });
+  const nodes = { count: layout.nodes, zonelist: (processor: number) => layout.zonelist(processor) };
+  const frames = new Frames(builder, { tables, entriesPerTable, pages, initialTables, nodes });
+  where.nodeOf.value = (address) => frames.nodeOfWord(address);
   const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, vectorsOf(topology, id)));
   const architecture: Architecture = architectures[topology.architecture];
   const tagged = architecture.interconnect === null;

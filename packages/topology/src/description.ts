@@ -207,6 +207,8 @@ export const topologySchema = z.strictObject({
   nodes: z.array(cpuSet).min(1).optional(),
   /** Distances of the nodes from one another, as numactl shows them: 10 from itself, and by default 21 from others. */
   distances: z.array(z.array(z.int().min(10).max(255))).optional(),
+  /** Size of the last-level cache of each socket. */
+  llcMegabytes: z.int().min(1).max(4096).default(36),
   tlb: z
     .strictObject({
       l1: geometry.default('64x4'),

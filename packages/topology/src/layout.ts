@@ -23,6 +23,7 @@ export class Layout {
   /** How many nodes there are. */
   readonly nodes: number;
   readonly #distances: readonly (readonly number[])[] | undefined;
+  readonly #zonelists: (readonly number[])[] = [];
 
   constructor({ cpus, cores, sockets, nodes, distances }: Described) {
     const all = Array.from({ length: cpus }, (_, cpu) => cpu);
@@ -42,6 +43,17 @@ export class Layout {
   nodeDistance(a: number, b: number): number {
     if (a === b) return LOCAL_DISTANCE;
     return this.#distances?.[a]?.[b] ?? REMOTE_DISTANCE;
+  }
+
+  /** The nodes whose memory a CPU is given, the nearest first. */
+  zonelist(cpu: number): readonly number[] {
+    const here = this.node[cpu] as number;
+    const known = this.#zonelists[here];
+    if (known) return known;
+    const nodes = Array.from({ length: this.nodes }, (_, node) => node);
+    return (this.#zonelists[here] = nodes.sort(
+      (a, b) => this.nodeDistance(here, a) - this.nodeDistance(here, b) || a - b,
+    ));
   }
 
   /** True if all CPUs are equally far from one another. */
@@ -152,6 +164,8 @@ function checkSets(sets: readonly (readonly number[])[], cpus: number, place: st
 export interface Placed {
   readonly processors: number[];
   readonly components: Map<number, number>;
+  /** The node of a word of memory; undefined: that of whoever accesses it. */
+  readonly nodeOf: { value?: (address: number) => number | undefined };
 }
 
 /**
@@ -176,5 +190,5 @@ export function sharedTlbs(
 
 /** Nothing is anywhere yet. */
 export function placed(): Placed {
-  return { processors: [], components: new Map() };
+  return { processors: [], components: new Map(), nodeOf: {} };
 }

@@ -5,6 +5,7 @@ import {
   DirectExecutor,
   Random,
   VirtualTimeScheduler,
+  type CacheCosts,
   type Channel,
   type Executor,
   type Operation,
@@ -65,6 +66,8 @@ export interface Runnable extends Pick<AssembledMachine, 'system' | 'costs' | 'v
   readonly untilZero?: readonly number[];
   /** See {@link AssembledMachine.latencyOf}. */
   readonly latencyOf?: (channel: Channel, sender: number) => number | undefined;
+  /** What caches cost. Left out: nothing. */
+  readonly caches?: CacheCosts;
 }
 
 /** Options of a run. */
@@ -141,6 +144,7 @@ export class MachineRunner {
       ...(machine.untilAtRest && { untilAtRest: machine.untilAtRest }),
       ...(machine.untilZero && { untilZero: machine.untilZero }),
       ...(machine.latencyOf && { latencyOf: machine.latencyOf }),
+      ...(machine.caches && { caches: machine.caches }),
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
       ...(options.seed ? { firstCycles: skewed(options.seed, machine.system.processors.length) } : {}),
       onStep: (step) => this.#observe(step),
