@@ -159,6 +159,11 @@ export class MachineRunner {
     return more;
   }
 
+  /** The phase that the run is in. */
+  get phase(): string {
+    return this.#phase;
+  }
+
   /** What the run has given so far. */
   result(): MachineRun {
     const run = this.#scheduler.result();

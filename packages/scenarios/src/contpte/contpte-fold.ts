@@ -109,6 +109,13 @@ export const contpteFold: Scenario<Design, ContpteParameter> & OffersC = {
           'that is what the variant is about',
           (entries) => entries.slice(0, block).every(pte_valid_cont) === folds,
         ),
+        ofEntries(
+          machine,
+          'finally',
+          'every page of the block is mapped',
+          'that is what the fault was for',
+          (entries) => entries.slice(0, block).every(contpte.pte_valid),
+        ),
       ],
     );
   },
