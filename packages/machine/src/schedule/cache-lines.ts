@@ -2,8 +2,8 @@
  * What it costs that memory is in caches: lines that another CPU has written are fetched from its cache, a line can be
  * on its way to one CPU at a time, and what has not been used for long is in no cache.
  *
- * No coherence protocol and no sets: a line has one last writer and those who have read it since, and a cache holds what
- * was used last. It changes how long steps take, never what they do.
+ * No coherence protocol and no sets: a line has one last writer and those who have read it since, and a cache holds
+ * what was used last. It changes how long steps take, never what they do.
  */
 import type { Operation } from '../routine/operation.ts';
 import type { WordStore } from '../state/words.ts';
