@@ -34,7 +34,9 @@ import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 
 /** Bits of `count`. RWSEM_FLAG_HANDOFF is not among them: it is what the explored choice "may steal" stands for. */
 export const RWSEM_WRITER_LOCKED = 1 << 0;
+/** count: somebody is in the list of waiters. */
 export const RWSEM_FLAG_WAITERS = 1 << 1;
+/** count: one reader. */
 export const RWSEM_READER_BIAS = 1 << 8;
 
 const RWSEM_READER_MASK = -RWSEM_READER_BIAS;

@@ -124,6 +124,7 @@ const truncates = (first: number, nr: number): ContpteTask =>
     yield* cpu.k.zap_page_range_single(cpu, vma, first * PAGE_SIZE, (first + nr) * PAGE_SIZE);
   });
 
+/** mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained? */
 export const contpteMremap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mremap',
   title: 'mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained?',

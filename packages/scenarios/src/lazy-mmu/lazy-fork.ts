@@ -74,6 +74,7 @@ const PLAIN_PAGE = 3;
 /** The child of a fork maps what its parent maps. */
 const SAME_PAGE = 'the child maps the page that the parent maps';
 
+/** Lazy MMU mode: does fork() copy the page of a device-exclusive entry that it has just restored? */
 export const lazyFork: Scenario<Design> & OffersC = {
   name: 'lazy-fork',
   title: 'Lazy MMU mode: does fork() copy the page of a device-exclusive entry that it has just restored?',

@@ -77,6 +77,7 @@ function scenarioOf(described: SectionScenario): Scenario<Design> & OffersC {
 
 const ROBERTS = 'Roberts and Gordeev, 2025';
 
+/** Lazy MMU mode: is the write protection of pagemap_scan in force when it has flushed? */
 export const lazyPagemapScan = scenarioOf({
   name: 'lazy-pagemap-scan',
   damageOnly: true,
@@ -100,6 +101,7 @@ export const lazyPagemapScan = scenarioOf({
   ],
 });
 
+/** Lazy MMU mode: are the migration entries in memory when their pages are flushed? */
 export const lazyMigrateVma = scenarioOf({
   name: 'lazy-migrate-vma',
   title: 'Lazy MMU mode: are the migration entries in memory when their pages are flushed?',
@@ -122,6 +124,7 @@ export const lazyMigrateVma = scenarioOf({
   ],
 });
 
+/** Lazy MMU mode: are updates in memory when the page-table lock is dropped? */
 export const lazyUnlock = scenarioOf({
   name: 'lazy-unlock',
   title: 'Lazy MMU mode: are updates in memory when the page-table lock is dropped?',
@@ -143,6 +146,7 @@ export const lazyUnlock = scenarioOf({
   ],
 });
 
+/** Lazy MMU mode: is the mode left when a mapping fails halfway? */
 export const lazyErrorPath = scenarioOf({
   name: 'lazy-error-path',
   title: 'Lazy MMU mode: is the mode left when a mapping fails halfway?',
@@ -166,6 +170,7 @@ export const lazyErrorPath = scenarioOf({
   ],
 });
 
+/** Lazy MMU mode: does anybody sleep in it? */
 export const lazySleep = scenarioOf({
   name: 'lazy-sleep',
   title: 'Lazy MMU mode: does anybody sleep in it?',

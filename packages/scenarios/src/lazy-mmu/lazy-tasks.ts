@@ -49,6 +49,7 @@ const user = asUser(function* (machine: LazyMachine, cpu: Cpu): Steps {
   yield* user_mode(cpu);
 });
 
+/** Lazy MMU mode: does a batch of the CPU stay with the task that fills it? */
 export const lazyMigration: Scenario<Design> = {
   name: 'lazy-migration',
   title: 'Lazy MMU mode: does a batch of the CPU stay with the task that fills it?',
@@ -94,6 +95,7 @@ export const lazyMigration: Scenario<Design> = {
   },
 };
 
+/** Lazy MMU mode: does a softirq that maps a page have its barriers before it touches it? */
 export const lazySoftirq: Scenario<Design> = {
   name: 'lazy-softirq',
   title: 'Lazy MMU mode: does a softirq that maps a page have its barriers before it touches it?',
@@ -139,6 +141,7 @@ interface Nested extends Design {
   readonly section: lazy.SectionRoutine;
 }
 
+/** Lazy MMU mode: is an update in force when code that needs it goes on, though a section around it is open? */
 export const lazyNesting: Scenario<Nested> = {
   name: 'lazy-nesting',
   title: 'Lazy MMU mode: is an update in force when code that needs it goes on, though a section around it is open?',
@@ -192,6 +195,7 @@ const storeThenExchange = setsThenExchanges(function* (machine: LazyMachine): St
 /** Judged by lazy-order. */
 const STAYS_CLEAR = 'an entry that was cleared last is clear';
 
+/** Lazy MMU mode: can a queued store pass an exchange that comes after it? */
 export const lazyOrder: Scenario<Design> = {
   name: 'lazy-order',
   title: 'Lazy MMU mode: can a queued store pass an exchange that comes after it?',
