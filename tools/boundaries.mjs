@@ -63,10 +63,10 @@ const KNOWS_NOTHING_OF_LINUX = [`${SCOPE}explorer`, `${SCOPE}report`];
 const SIMULATOR = `${SCOPE}machine`;
 
 /**
- * The floors of packages/mm/src, lowest first, with files by name and folders by their slash. A file may import from its
- * own floor and from lower ones; in the rooms, which are the floors from `rooms` on, from its own folder and from lower
- * ones. Below the rooms a mere type may come from above: a part knows the `Kernel` that it belongs to. `index.ts` is the
- * door of the house.
+ * The floors of packages/mm/src, lowest first, with files by name and folders by their slash. A file may import from
+ * its own floor and from lower ones; in the rooms, which are the floors from `rooms` on, from its own folder and from
+ * lower ones. Below the rooms a mere type may come from above: a part knows the `Kernel` that it belongs to. `index.ts`
+ * is the door of the house.
  */
 const FLOORS = {
   folder: 'packages/mm',
@@ -305,7 +305,9 @@ function checkFloors(pkg) {
     .flatMap(({ path, source }) => {
       const file = `${pkg.folder}/${path}`;
       if (floorOf(path) < 0)
-        return [{ file, line: 1, what: 'stands on no floor', why: 'give it its place in FLOORS, tools/boundaries.mjs' }];
+        return [
+          { file, line: 1, what: 'stands on no floor', why: 'give it its place in FLOORS, tools/boundaries.mjs' },
+        ];
       return importsOf(path, source)
         .filter(({ specifier }) => specifier.startsWith('.'))
         .flatMap(({ specifier, line, types }) => {

@@ -80,7 +80,9 @@ describe.each(topologyNames())('%s', (name) => {
 
   test('between packages every message is on a channel', () => {
     expect(told(machine.system, sent)).toEqual([]);
-    const channels = new Set([...machine.system.channels, ...machine.system.synchronous].map((channel) => channel.name));
+    const channels = new Set(
+      [...machine.system.channels, ...machine.system.synchronous].map((channel) => channel.name),
+    );
     expect(sent.filter(({ channel }) => channel !== null && !channels.has(channel))).toEqual([]);
   });
 

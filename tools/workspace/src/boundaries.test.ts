@@ -152,9 +152,7 @@ describe('the floors of mm', () => {
   });
 
   it('wants a place for every file', () => {
-    expect(house('src/swap.ts', '')).toEqual([
-      'stands on no floor: give it its place in FLOORS, tools/boundaries.mjs',
-    ]);
+    expect(house('src/swap.ts', '')).toEqual(['stands on no floor: give it its place in FLOORS, tools/boundaries.mjs']);
     expect(house('src/gup/anything.ts', '')).toEqual([]);
   });
 

@@ -418,7 +418,8 @@ export abstract class Executor<
 
   #deliverNow(component: number, message: Message, from: number, channel: SynchronousChannel | null): boolean {
     const target = this.system.components[component] as Component;
-    const sender = this.onMessage === null ? null : this.#nameOf(channel?.from === undefined ? from : channel.fromComponent);
+    const sender =
+      this.onMessage === null ? null : this.#nameOf(channel?.from === undefined ? from : channel.fromComponent);
     const on = channel?.name ?? null;
     if (this.weak === null) return this.#stepAndReport(target, this.messages.intern(message), sender, on);
     // What a processor tells its own component, it tells nobody.
@@ -435,7 +436,14 @@ export abstract class Executor<
     if (!channel) throw new ModelError(`wire: note: no synchronous channel ${channelIndex} (message ${type})`);
     const { name, toComponent, fromComponent } = channel;
     if (back) this.#report(this.#nameOf(toComponent), this.#nameOf(fromComponent), type, name, true);
-    else this.#report(this.#nameOf(fromComponent < 0 ? this.#sender : fromComponent), this.#nameOf(toComponent), type, name, true);
+    else
+      this.#report(
+        this.#nameOf(fromComponent < 0 ? this.#sender : fromComponent),
+        this.#nameOf(toComponent),
+        type,
+        name,
+        true,
+      );
   }
 
   #sent(channel: Channel, message: Message, from: number): void {
@@ -470,11 +478,17 @@ export abstract class Executor<
   }
 
   channelEmpty(channelIndex: number): boolean {
-    return synchronousChannel(this.system, channelIndex) !== undefined || this.#channels.isEmpty(this.system.channels[channelIndex] as Channel);
+    return (
+      synchronousChannel(this.system, channelIndex) !== undefined ||
+      this.#channels.isEmpty(this.system.channels[channelIndex] as Channel)
+    );
   }
 
   channelFull(channelIndex: number): boolean {
-    return !synchronousChannel(this.system, channelIndex) && this.#channels.isFull(this.system.channels[channelIndex] as Channel);
+    return (
+      !synchronousChannel(this.system, channelIndex) &&
+      this.#channels.isFull(this.system.channels[channelIndex] as Channel)
+    );
   }
 
   /** The message a channel would deliver on this branch, or null. */
