@@ -43,6 +43,19 @@ async function seriousFaults(page: Page): Promise<unknown[]> {
     .map(({ id, nodes }) => [id, nodes[0]?.html]);
 }
 
+async function faultsInBothThemes(page: Page): Promise<unknown[]> {
+  const first = await seriousFaults(page);
+  await page.click('[aria-label="Light or dark"]');
+  return [...first, ...(await seriousFaults(page))];
+}
+
+/** Where every pane stands. */
+function panes(page: Page): Promise<string> {
+  return page.evaluate(
+    `JSON.stringify([...document.querySelectorAll('section')].map((pane) => pane.getBoundingClientRect()))`,
+  );
+}
+
 /** Waits for something to be true in the page, whose policy does not let it evaluate texts by itself. */
 async function until(page: Page, condition: string): Promise<void> {
   await expect.poll(() => page.evaluate<boolean>(condition), { timeout: 20_000 }).toBe(true);
@@ -123,9 +136,12 @@ describe('the studio', () => {
     const page = await open(fragment);
     const step = () => page.textContent('[data-testid=step]');
     expect(await step()).toBe('3 / 12');
+    const before = await panes(page);
     await page.keyboard.press('ArrowRight');
     expect(await step()).toBe('4 / 12');
+    expect(await panes(page)).toBe(before);
     await page.keyboard.press('Home');
+    expect(await panes(page)).toBe(before);
     expect(await step()).toBe('0 / 12');
     await page.locator('[role=option]').nth(1).click();
     expect(await step()).toBe('2 / 12');
@@ -174,7 +190,7 @@ describe('the studio', () => {
     const { mutants } = await mutate(resolved.build());
     const page = await open('#/mutate/riscv-new-mapping/svvptc');
     await page.waitForSelector('[data-testid=mutant] .row');
-    expect(await seriousFaults(page)).toEqual([]);
+    expect(await faultsInBothThemes(page)).toEqual([]);
     const expected = mutants
       .filter(({ mutation }) => mutation.change.startsWith('leave-out'))
       .map(({ line, judgement }) => [
@@ -195,7 +211,7 @@ describe('the studio', () => {
   it('runs a machine as the command does, beside another, and says what is wrong with a topology', async () => {
     const [a, b] = ['shootdown', 'shootdown-arm64'].map((name) => demos.find((demo) => demo.name === name) as Demo);
     const page = await open(`#/run?a=${a?.name}&b=${b?.name}`);
-    expect(await seriousFaults(page)).toEqual([]);
+    expect(await faultsInBothThemes(page)).toEqual([]);
     const expected = runMachine(assemble(parseTopology((a as Demo).topology)));
     expect(await page.textContent('[data-fact=steps]')).toBe(expected.steps.toLocaleString('en'));
     const shown = await page.$$eval('[data-counter]', (cells) =>
@@ -220,7 +236,7 @@ describe('the studio', () => {
     const page = await open(`#/write/mine/v?file=mine.ts&code=${packed(HOSTILE)}`, 1440, true);
     expect(await page.textContent('[data-testid=waiting]')).toContain('has not run');
     expect(await page.textContent('.cm-content')).toContain('importScripts');
-    expect(await seriousFaults(page)).toEqual([]);
+    expect(await faultsInBothThemes(page)).toEqual([]);
     await page.click('[data-testid=run]');
     // Origins are kept apart in this browser, as in a reader's.
     expect(await page.textContent('.mistakes')).toContain('line 11 Error: reached: nothing, of null');
@@ -250,16 +266,24 @@ describe('the studio', () => {
     await page.evaluate(`location.hash = '#/write/mine/v?file=mine.ts&code=${packed(GREEDY)}'`);
     await page.waitForSelector('[data-testid=waiting]');
     await page.click('[data-testid=run]');
+    await page.waitForSelector('iframe', { state: 'attached' });
     await setTimeout(GREEDY_MS);
-    await page.clock.fastForward(SILENT_MS);
-    await until(page, `document.querySelector('.mistakes')?.textContent.includes('no sign of life for 20 s')`);
+    const ended = async (): Promise<string | null> => {
+      await page.clock.fastForward(SILENT_MS);
+      return await page.evaluate<string | null>(`document.querySelector('.mistakes')?.textContent ?? null`);
+    };
+    await expect.poll(ended, { timeout: 40_000, interval: 500 }).toContain('no sign of life for 20 s');
     await pick(page, 'wrong.c');
     await page.click('[data-testid=run]');
     await until(page, `document.querySelector('.mistakes')?.textContent.includes('pud_claer() is not known here')`);
   });
 
-  it.each([1440, 390])('has no serious fault for assistive technology at %i pixels', async (width) => {
-    const page = await open('#/explore/ptdump-vmalloc/unlocked', width);
+  it('has no serious fault for assistive technology on a desk and on a phone, light and dark', async () => {
+    const page = await open('#/explore/ptdump-vmalloc/unlocked');
+    expect(await faultsInBothThemes(page)).toEqual([]);
+    await page.setViewportSize({ width: 390, height: 844 });
     expect(await seriousFaults(page)).toEqual([]);
+    // Nothing is wider than the phone.
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
   });
 });
