@@ -30,6 +30,8 @@ export interface FuzzOptions {
   readonly stepsMax: number;
   /** `pct`: ordering constraints the bug needs at most. Default 3. */
   readonly pctDepth?: number;
+  /** `pct`: steps of a typical run, over which changes of priority are spread. Default `stepsMax`. */
+  readonly stepsExpected?: number;
   readonly timeoutSeconds?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
@@ -41,6 +43,7 @@ const FUZZ_KEYS = keysOf<FuzzOptions>()(
   'runs',
   'stepsMax',
   'pctDepth',
+  'stepsExpected',
   'timeoutSeconds',
   'signal',
   'onProgress',
@@ -176,11 +179,13 @@ class Fuzzer {
   }
 }
 
-function schedulerOf({ kind, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions, seed: number): Scheduler {
-  return kind === 'pct' ? new PctScheduler(seed, pctDepth, stepsMax) : new RandomScheduler(seed);
+function schedulerOf(options: FuzzOptions, seed: number): Scheduler {
+  const { kind, stepsMax, pctDepth = PCT_DEPTH_DEFAULT, stepsExpected = stepsMax } = options;
+  return kind === 'pct' ? new PctScheduler(seed, pctDepth, stepsExpected) : new RandomScheduler(seed);
 }
 
-function checkRanges({ seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions): void {
+function checkRanges(options: FuzzOptions): void {
+  const { seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT, stepsExpected = stepsMax } = options;
   const check = (name: string, value: number, min: number): void => {
     if (!Number.isInteger(value) || value < min)
       throw new ModelError(`fuzz: options: ${name} must be a whole number from ${min} (${value})`);
@@ -189,4 +194,5 @@ function checkRanges({ seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: Fuz
   check('runs', runs, 1);
   check('stepsMax', stepsMax, 1);
   check('pctDepth', pctDepth, 1);
+  check('stepsExpected', stepsExpected, 1);
 }

@@ -33,6 +33,7 @@ export class Watch {
   /** The most of each phase: it may begin again, and its numbers with it. */
   readonly #most = new Map<SearchPhase, Count>();
   #told = false;
+  #wish: StopReason | null = null;
 
   constructor(options: {
     readonly timeoutSeconds?: number | undefined;
@@ -55,7 +56,17 @@ export class Watch {
 
   /** True if {@link pause} has something to do; cheap enough to ask every few thousand states. */
   get due(): boolean {
-    return performance.now() - this.#lastYield >= YIELD_MILLISECONDS;
+    return this.#wish !== null || performance.now() - this.#lastYield >= YIELD_MILLISECONDS;
+  }
+
+  /** Somebody wants the search to end. */
+  wish(reason: StopReason): void {
+    this.#wish ??= reason;
+  }
+
+  /** What somebody has wished for has been heard. */
+  forget(): void {
+    this.#wish = null;
   }
 
   /** Lets the event loop run and reports progress; returns why the search must end now, or null. */
@@ -104,6 +115,7 @@ export class Watch {
 
   /** Why the search must end now, or null. */
   get stopReason(): StopReason | null {
+    if (this.#wish !== null) return this.#wish;
     if (this.#signal?.aborted === true) return 'cancelled';
     if (this.seconds > this.#timeoutSeconds) return 'timeout';
     return this.#memory.exceeded ? 'memory' : null;

@@ -14,6 +14,7 @@ import { isUserError, oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
+import { besides, pctFlag } from '../pct.ts';
 import { progressLine, Pulse } from '../progress.ts';
 import {
   replacedLine,
@@ -32,6 +33,7 @@ export const flags = {
   'max-states': { type: 'string', help: 'stop each search after so many states' },
   timeout: { type: 'string', help: 'stop each search after so many seconds' },
   workers: { type: 'string', help: 'threads (default 1)' },
+  ...pctFlag,
   ...replaceFlags,
   json: { type: 'boolean', help: 'print one JSON document' },
   help: { type: 'boolean', help: 'this text' },
@@ -60,6 +62,8 @@ interface Checked {
   /** Routines of `--replace` that took the place of the variant's. */
   readonly replaced?: readonly string[];
   readonly property: string | null;
+  /** The search, or PCT beside it. */
+  readonly foundBy: 'search' | 'pct' | null;
   readonly states: number;
   readonly seconds: number;
 }
@@ -98,6 +102,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       all: scenario.all === true,
       source: resolved.source,
       workers,
+      ...besides(args, workers),
       bounds: {
         ...scenario.bounds,
         ...(maxStates === undefined ? {} : { maxStates }),
@@ -108,7 +113,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       signal,
       onProgress: (progress) => (doing = `${what}: ${progressLine(progress)}`),
     });
-    const { verdict, property, states, seconds } = result;
+    const { verdict, property, states, seconds, foundBy } = result;
     if (signal.aborted && verdict === 'bounded') break;
     const row = {
       scenario: scenario.name,
@@ -118,6 +123,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       agrees: agrees(expected, verdict),
       ...(patched && { replaced: patched.replaced }),
       property,
+      foundBy,
       states,
       seconds,
     };
@@ -198,7 +204,8 @@ function printer(expectations: readonly Expectation[]): (row: Checked) => void {
       row.seconds.toFixed(2),
     ]);
     const property = row.agrees === false && row.property !== null ? `  ${oneLine(row.property)}` : '';
-    process.stdout.write(`${row.agrees === true ? text : paint.red(`${text}${property}`)}\n`);
+    const by = row.foundBy === 'pct' ? '  found by PCT' : '';
+    process.stdout.write(`${row.agrees === true ? text : paint.red(`${text}${property}`)}${by}\n`);
   };
 }
 

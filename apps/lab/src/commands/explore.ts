@@ -8,6 +8,7 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
+import { besides, pctFlag } from '../pct.ts';
 import { progressLine, Pulse } from '../progress.ts';
 import { expandFlag, paint, width, widthFlag } from '../terminal.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
@@ -40,6 +41,7 @@ export const flags = {
   timeout: { type: 'string', help: 'stop after so many seconds' },
   'verify-points': { type: 'boolean', help: 'run all routines again and compare, not a share of them' },
   workers: { type: 'string', help: 'threads (default 1)' },
+  ...pctFlag,
   fuzz: {
     type: 'string',
     values: ['random', 'pct'],
@@ -94,7 +96,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 function refuseWhatDoesNotGoTogether(args: Arguments, fuzzing: boolean): void {
   if (fuzzing)
     args.refuse(
-      ['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers', 'verify-points'],
+      ['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers', 'verify-points', 'no-pct'],
       'does not go with --fuzz, which tries one schedule after another',
     );
   else args.refuse(['seed', 'runs'], 'belongs to --fuzz');
@@ -146,14 +148,16 @@ function searchOptions(args: Arguments): ExploreOptions {
   const maxDepth = args.whole('max-depth', 1);
   const preemptions = args.whole('preemptions', 0);
   const timeoutSeconds = args.whole('timeout', 1);
+  const workers = args.whole('workers', 1, WORKERS_MAX) ?? 1;
   return {
     search: args.oneOf('search', ['bfs', 'dfs'] as const) ?? 'bfs',
+    ...besides(args, workers),
     // Left to the explorer otherwise: it does without where that is cheaper.
     ...(args.has('no-reduction') && { reduction: false }),
     exact: args.has('exact'),
     all: args.has('all'),
     verifyPoints: args.has('verify-points'),
-    workers: args.whole('workers', 1, WORKERS_MAX) ?? 1,
+    workers,
     bounds: {
       ...(maxStates === undefined ? {} : { maxStates }),
       ...(maxDepth === undefined ? {} : { maxDepth }),
