@@ -101,14 +101,16 @@ export class Watch {
     this.#lastProgress = now;
     this.#told = true;
     const most = this.#most.get(this.#phase) ?? NOTHING;
+    const { depthMax = null, statesMax = null } = this.#limits;
+    // Successors that turn out to be known states are counted as well until then.
+    const states = Math.min(counted.states, statesMax ?? counted.states);
     const count = {
       ...counted,
-      states: Math.max(most.states, counted.states),
+      states: Math.max(most.states, states),
       transitions: Math.max(most.transitions, counted.transitions),
       depth: Math.max(most.depth, counted.depth),
     };
     this.#most.set(this.#phase, count);
-    const { depthMax = null, statesMax = null } = this.#limits;
     const statesPerSecond = counted.states / ((now - this.#phaseStart) / 1000);
     this.#onProgress?.({ phase: this.#phase, ...count, depthMax, statesMax, seconds: this.seconds, statesPerSecond });
   }

@@ -33,7 +33,8 @@ const browser: unknown = new Proxy(class {}, {
  * are objects with a getter per export.
  */
 async function speedscope(): Promise<{ readonly importText: Import; readonly complaints: string[] }> {
-  const release = join(dirname(createRequire(import.meta.url).resolve('speedscope/package.json')), 'dist/release');
+  const require = createRequire(import.meta.url);
+  const release = join(dirname(require.resolve('speedscope/package.json')), 'dist/release');
   const script = readdirSync(release).find((name) => /^speedscope-.*\.js$/.test(name)) ?? '';
   const complaints: string[] = [];
   const complain = (...words: unknown[]): void => void complaints.push(words.join(' '));
