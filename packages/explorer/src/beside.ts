@@ -20,8 +20,6 @@ export interface PctFinding {
 /** Tries schedules until one shows a problem; null: none did. */
 export type Sampler = () => Promise<PctFinding | null>;
 
-/** Runs whose lengths say over how many steps the changes of priority are to be spread. */
-const FIRST_RUNS = 32;
 const RUNS_MAX = 1_000_000;
 const STEPS_MAX = 10_000;
 
@@ -30,15 +28,8 @@ const STEPS_MAX = 10_000;
  * @param seed of the first run; the next one has the next seed
  */
 export async function sampleWithPct(system: System, seed: number): Promise<PctFinding | null> {
-  const first = await fuzz(system, { kind: 'pct', seed, runs: FIRST_RUNS, stepsMax: STEPS_MAX });
-  const stepsExpected = Math.max(1, Math.ceil(first.steps / first.runs));
-  const second =
-    first.schedule === null
-      ? await fuzz(system, { kind: 'pct', seed: seed + FIRST_RUNS, runs: RUNS_MAX, stepsMax: STEPS_MAX, stepsExpected })
-      : null;
-  const { schedule, kind, property } = second ?? first;
+  const { schedule, kind, property, runs } = await fuzz(system, { kind: 'pct', seed, runs: RUNS_MAX, stepsMax: STEPS_MAX });
   if (schedule === null || kind === null || property === null) return null;
-  const runs = second === null ? first.runs : FIRST_RUNS + second.runs;
   return { problem: { kind, property, length: schedule.length }, schedule, runs };
 }
 

@@ -7,6 +7,7 @@ import {
   ModelError,
   PctScheduler,
   RandomScheduler,
+  runScheduler,
   TabulatedExecutor,
   type Scheduler,
   type System,
@@ -22,7 +23,10 @@ import { Watch } from './watch.ts';
 
 /** How to fuzz. One seed gives the same runs on any machine. */
 export interface FuzzOptions {
-  /** `random`: any enabled choice is as likely as another. `pct`: random priorities with few changes, for deep bugs. */
+  /**
+   * `random`: any enabled choice is as likely as another. `pct`: random priorities with few changes, for deep bugs; the
+   * changes come within the length of the longest of a few random runs, which is measured first.
+   */
   readonly kind: 'random' | 'pct';
   readonly seed: number;
   readonly runs: number;
@@ -30,8 +34,6 @@ export interface FuzzOptions {
   readonly stepsMax: number;
   /** `pct`: ordering constraints the bug needs at most. Default 3. */
   readonly pctDepth?: number;
-  /** `pct`: steps of a typical run, over which changes of priority are spread. Default `stepsMax`. */
-  readonly stepsExpected?: number;
   readonly timeoutSeconds?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
@@ -43,7 +45,6 @@ const FUZZ_KEYS = keysOf<FuzzOptions>()(
   'runs',
   'stepsMax',
   'pctDepth',
-  'stepsExpected',
   'timeoutSeconds',
   'signal',
   'onProgress',
@@ -68,6 +69,11 @@ export interface FuzzResult {
 }
 
 const PCT_DEPTH_DEFAULT = 3;
+/**
+ * Random runs that say how long a run is. Their seeds are the same whatever is asked for: so is what one seed finds.
+ */
+const MEASURED_RUNS = 5;
+const MEASURED_STEPS_MAX = 10_000;
 const HISTORY_MAX = 10_000;
 /** Longer schedules are reported as they were found: tidying replays a schedule once per step. */
 const TIDY_LENGTH_MAX = 2_000;
@@ -78,6 +84,7 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   checkRanges(options);
   const plain: System = { ...system, symmetric: [], maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
   const fuzzer = new Fuzzer(plain);
+  const stepsExpected = options.kind === 'pct' ? fuzzer.stepsOfARun(options.stepsMax) : options.stepsMax;
   const watch = new Watch(options);
   watch.enter('searching');
   let stoppedBy: StopReason | null = null;
@@ -85,7 +92,7 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   let seed: number | null = null;
   while (runs < options.runs && stoppedBy === null && fuzzer.problem === null) {
     seed = options.seed + runs++;
-    fuzzer.run(schedulerOf(options, seed), options.stepsMax);
+    fuzzer.run(schedulerOf(options, seed, stepsExpected), options.stepsMax);
     if (watch.due)
       stoppedBy = await watch.pause(() => ({
         states: fuzzer.steps,
@@ -127,6 +134,17 @@ class Fuzzer {
     this.executor = new TabulatedExecutor(system);
     this.checker = new PropertyChecker(system, this.executor);
     this.taken = new Float64Array(system.choices.length);
+  }
+
+  /** Steps of a long run: change points of PCT that lie beyond its end would change nothing. */
+  stepsOfARun(stepsMax: number): number {
+    const measured = Math.min(stepsMax, MEASURED_STEPS_MAX);
+    let longest = 1;
+    for (let seed = 0; seed < MEASURED_RUNS; seed++) {
+      const { schedule } = runScheduler(this.executor, new RandomScheduler(seed), measured);
+      longest = Math.max(longest, schedule.length);
+    }
+    return longest;
   }
 
   /** One run; sets {@link problem} if it shows one. */
@@ -179,13 +197,11 @@ class Fuzzer {
   }
 }
 
-function schedulerOf(options: FuzzOptions, seed: number): Scheduler {
-  const { kind, stepsMax, pctDepth = PCT_DEPTH_DEFAULT, stepsExpected = stepsMax } = options;
-  return kind === 'pct' ? new PctScheduler(seed, pctDepth, stepsExpected) : new RandomScheduler(seed);
+function schedulerOf({ kind, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions, seed: number, steps: number): Scheduler {
+  return kind === 'pct' ? new PctScheduler(seed, pctDepth, steps) : new RandomScheduler(seed);
 }
 
-function checkRanges(options: FuzzOptions): void {
-  const { seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT, stepsExpected = stepsMax } = options;
+function checkRanges({ seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions): void {
   const check = (name: string, value: number, min: number): void => {
     if (!Number.isInteger(value) || value < min)
       throw new ModelError(`fuzz: options: ${name} must be a whole number from ${min} (${value})`);
@@ -194,5 +210,4 @@ function checkRanges(options: FuzzOptions): void {
   check('runs', runs, 1);
   check('stepsMax', stepsMax, 1);
   check('pctDepth', pctDepth, 1);
-  check('stepsExpected', stepsExpected, 1);
 }

@@ -39,6 +39,11 @@ export interface JudgedMutant extends Mutant {
 export interface MutateOptions {
   /** Of each search. */
   readonly bounds?: Bounds;
+  /**
+   * Whether the states of what is not needed are compared with those of the system as it is, without reduction: tells
+   * `no difference` from `not needed`, and takes longer than everything else. Default true.
+   */
+  readonly compare?: boolean;
   /** Threads, each of which judges one mutant at a time; more than 1 needs `source`. Default 1: in this thread. */
   readonly workers?: number;
   readonly source?: SystemSource;
@@ -50,7 +55,15 @@ export interface MutateOptions {
   readonly onJudged?: (judged: number, mutants: number, mutant: JudgedMutant) => void;
 }
 
-export const MUTATE_KEYS = keysOf<MutateOptions>()('bounds', 'workers', 'source', 'signal', 'onProgress', 'onJudged');
+export const MUTATE_KEYS = keysOf<MutateOptions>()(
+  'bounds',
+  'compare',
+  'workers',
+  'source',
+  'signal',
+  'onProgress',
+  'onJudged',
+);
 
 /** What mutating a system has come to. */
 export interface MutateResult {
