@@ -40,6 +40,8 @@ export const flags = {
 } as const;
 
 const WORKERS_MAX = 64;
+/** A longer name has a line of its own: rows fit 100 columns. */
+const NAME_WIDTH_MAX = 50;
 
 /** One verdict that somebody expects. */
 interface Expectation {
@@ -190,19 +192,21 @@ function printer(expectations: readonly Expectation[]): (row: Checked) => void {
   const name = (row: { readonly scenario: string; readonly variant: string }): string =>
     oneLine(`${row.scenario} / ${row.variant}`);
   const names = expectations.map(({ scenario, variant }) => name({ scenario: scenario.name, variant }).length);
-  const wide = Math.max('variant'.length, ...names);
+  const wide = Math.min(NAME_WIDTH_MAX, Math.max('variant'.length, ...names));
   const line = (cells: readonly string[]): string =>
     `${[(cells[0] ?? '').padEnd(wide), (cells[1] ?? '').padEnd(5), (cells[2] ?? '').padEnd(9), (cells[3] ?? '').padEnd(9), (cells[4] ?? '').padStart(9), (cells[5] ?? '').padStart(8)].join('  ')}`;
   process.stdout.write(`${line(['variant', 'model', 'expected', 'got', 'states', 'seconds'])}\n`);
   return (row) => {
-    const text = line([
-      name(row),
+    const [title, beside] = name(row).length > wide ? [`${name(row)}\n`, ''] : ['', name(row)];
+    const cells = line([
+      beside,
       row.memoryModel,
       row.expected,
       row.verdict,
       String(row.states),
       row.seconds.toFixed(2),
     ]);
+    const text = `${title}${cells}`;
     const property = row.agrees === false && row.property !== null ? `  ${oneLine(row.property)}` : '';
     const by = row.foundBy === 'pct' ? '  found by PCT' : '';
     process.stdout.write(`${row.agrees === true ? text : paint.red(`${text}${property}`)}${by}\n`);
