@@ -28,7 +28,12 @@ const STEPS_MAX = 10_000;
  * @param seed of the first run; the next one has the next seed
  */
 export async function sampleWithPct(system: System, seed: number): Promise<PctFinding | null> {
-  const { schedule, kind, property, runs } = await fuzz(system, { kind: 'pct', seed, runs: RUNS_MAX, stepsMax: STEPS_MAX });
+  const { schedule, kind, property, runs } = await fuzz(system, {
+    kind: 'pct',
+    seed,
+    runs: RUNS_MAX,
+    stepsMax: STEPS_MAX,
+  });
   if (schedule === null || kind === null || property === null) return null;
   return { problem: { kind, property, length: schedule.length }, schedule, runs };
 }
@@ -41,7 +46,11 @@ export class Beside {
   #thread: PctThread | null = null;
   #ended = false;
 
-  constructor(sampler: Sampler | { readonly source: SystemSource; readonly seed: number }, afterMilliseconds: number, watch: Watch) {
+  constructor(
+    sampler: Sampler | { readonly source: SystemSource; readonly seed: number },
+    afterMilliseconds: number,
+    watch: Watch,
+  ) {
     this.#timer = setTimeout(() => {
       const sample = typeof sampler === 'function' ? sampler : this.#inThread(sampler.source, sampler.seed);
       sample().then(

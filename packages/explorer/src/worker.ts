@@ -1,4 +1,6 @@
-/** Serves a shard of a parallel search, judges mutants, or samples with PCT: comlink over the `port` in `workerData`. */
+/**
+ * Serves a shard of a parallel search, judges mutants, or samples with PCT: comlink over the `port` in `workerData`.
+ */
 import { ModelError } from '@shootdown/machine';
 import { expose, transfer } from 'comlink';
 import { workerData, type MessagePort } from 'node:worker_threads';

@@ -69,10 +69,13 @@ class PerfettoWriter implements TraceWriter {
     this.#head = head;
     this.#options = options;
     this.#machines = [...new Set(head.columns.map(({ name }) => machineOf(name)).filter((name) => name !== ''))];
-    this.#slices = head.columns.map((_, column) => new RoutineSlices(
-        (event) => this.#emit(column, event),
-        () => this.#calls++,
-      ));
+    this.#slices = head.columns.map(
+      (_, column) =>
+        new RoutineSlices(
+          (event) => this.#emit(column, event),
+          () => this.#calls++,
+        ),
+    );
     this.#physical = new PhysicalCpus((cpu, event) => this.#emitOther(cpu, event));
   }
 

@@ -1,5 +1,6 @@
 /**
- * An event of the Trace Event Format, without its place. Times are whole nanoseconds here, and microseconds in the file.
+ * An event of the Trace Event Format, without its place. Times are whole nanoseconds here, and microseconds in the
+ * file.
  */
 export type Event = { readonly ph: string; readonly ts?: number } & Readonly<Record<string, unknown>>;
 
