@@ -166,8 +166,8 @@ const host = z.lazy(() =>
     /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
     pauseLoopExiting: z.boolean().default(true),
     /**
-     * KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted
-     * too.
+     * KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out,
+     * halted too.
      */
     preemptedAtBoundaryOnly: z.boolean().default(true),
     vms: z
@@ -208,7 +208,9 @@ export const topologySchema = z.lazy(() =>
     sockets: z.array(cpuSet).min(1).optional(),
     /** The CPUs of each NUMA node. Default: a node per socket. */
     nodes: z.array(cpuSet).min(1).optional(),
-    /** Distances of the nodes from one another, as numactl shows them: 10 from itself, and by default 21 from others. */
+    /**
+     * Distances of the nodes from one another, as numactl shows them: 10 from itself, and by default 21 from others.
+     */
     distances: z.array(z.array(z.int().min(10).max(255))).optional(),
     /** Size of the last-level cache of each socket. */
     llcMegabytes: z.int().min(1).max(4096).default(36),
