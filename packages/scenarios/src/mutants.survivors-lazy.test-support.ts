@@ -1,6 +1,6 @@
 /**
- * Lines of the sections of lazy MMU mode, and of words that CPUs change at once, that no scenario needs; and why that is
- * no surprise.
+ * Lines of the sections of lazy MMU mode, and of words that CPUs change at once, that no scenario needs; and why that
+ * is no surprise.
  */
 import type { Survivor } from './mutants.test-support.ts';
 

@@ -12,6 +12,7 @@ import { addCpu, startCpu, user_mode, type Cpu } from '@shootdown/cpu';
 import { program, routine, SystemBuilder, type MemoryModel, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, Smp, type Mm } from '@shootdown/mm';
 import { comes, flushMachine, PAGE, startMachine, unmap, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
+import { asUser } from './tasks.ts';
 
 interface Design extends Variant {
   readonly build: (memoryModel: MemoryModel) => System;
@@ -58,7 +59,7 @@ const calls = routine('smp_call_function_single', function* ({ smp, fn }: Caller
 const CALLED = 0b100;
 const CPUS = 3;
 
-const interrupted = routine('user', function* (cpu: Cpu): Steps {
+const interrupted = asUser(function* (cpu: Cpu): Steps {
   yield* user_mode(cpu);
 });
 
