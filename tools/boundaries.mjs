@@ -184,7 +184,8 @@ export function tellsOf(path, source) {
   const visit = (node) => {
     if (node === null || typeof node !== 'object') return;
     if (Array.isArray(node)) return node.forEach(visit);
-    const member = node.type === 'CallExpression' && node.callee.type === 'MemberExpression' ? node.callee.property : null;
+    const member =
+      node.type === 'CallExpression' && node.callee.type === 'MemberExpression' ? node.callee.property : null;
     if (member?.type === 'Identifier' && member.name === 'tell')
       lines.push(source.slice(0, node.start).split('\n').length);
     Object.values(node).forEach(visit);
