@@ -69,7 +69,7 @@ export class Rwsem {
   constructor(builder: SystemBuilder, name: string, tasks: number) {
     this.name = name;
     this.tasks = tasks;
-    const lock = builder.region(`${name}.count`, 1, { format: formatCount, memory: 'strong' });
+    const lock = builder.region(`${name}.count`, 1, { format: formatCount, memory: 'strong', lineWords: 1 });
     const owner = builder.region(`${name}.owner`, 1, { memory: 'ghost' });
     this.held = builder.region(`${name}.held`, tasks, { memory: 'ghost' });
     this.waiting = builder.region(`${name}.waiting`, tasks, { memory: 'ghost' });

@@ -6,7 +6,7 @@ import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu, swapper_done, user_mode, type Cpu } from '@shootdown/cpu';
 import { program, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import { lazy } from '@shootdown/mm';
-import { mk_pte } from '@shootdown/mmu';
+import { mk_pte, pte_present } from '@shootdown/mmu';
 import {
   access,
   lazyMachine,
@@ -133,6 +133,14 @@ export const lazySoftirq: Scenario<Design> = {
       [SOFTIRQ]: program(lazy.kfence_unprotect, section),
     });
     startCpu(machine.builder, second, [program(raiseSoftirq, first)]);
+    const [{ address }] = machine.other as [EntryPointer];
+    machine.builder.property({
+      name: 'the softirq maps its page',
+      kind: 'sometimes',
+      why: 'otherwise nobody touches it',
+      reads: [address],
+      check: (read) => read(address) !== 0,
+    });
     return machine.builder.build();
   },
 };
@@ -179,6 +187,12 @@ export const lazyNesting: Scenario<Nested> = {
     if (!ptl) throw new RangeError('lazy-nesting: build: no lock');
     const section: lazy.Section = { lazy: machine.lazy, current, ptes: machine.other, start: 0, ptl };
     startCpu(machine.builder, cpu, [program(variant.section, section)]);
+    machine.builder.property({
+      name: 'both pages are mapped when all is left',
+      kind: 'finally',
+      why: 'no update may get lost when sections nest',
+      check: (read) => machine.other.every(({ address }) => pte_present(read(address))),
+    });
     return machine.builder.build();
   },
 };
