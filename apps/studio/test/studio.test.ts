@@ -264,9 +264,8 @@ describe('the studio', () => {
     // What exhausts its memory takes its own process with it, and after a silence the page says so.
     await page.clock.install();
     await page.evaluate(`location.hash = '#/write/mine/v?file=mine.ts&code=${packed(GREEDY)}'`);
-    await page.waitForSelector('[data-testid=waiting]');
+    await until(page, `document.querySelector('.cm-content')?.textContent.includes('const all')`);
     await page.click('[data-testid=run]');
-    await page.waitForSelector('iframe', { state: 'attached' });
     await setTimeout(GREEDY_MS);
     const ended = async (): Promise<string | null> => {
       await page.clock.fastForward(SILENT_MS);
