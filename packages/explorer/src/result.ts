@@ -14,6 +14,7 @@ export type ProblemKind = 'step' | 'always' | 'finally' | 'deadlock' | 'livelock
 
 /** Names under which the built-in properties are reported. */
 export const NO_DEADLOCK = 'no deadlock';
+/** Nobody goes on for ever without getting anywhere: a built-in property of every search. */
 export const NO_LIVELOCK = 'no livelock';
 
 /** Limits of a search. A limit that is hit turns `safe` into `bounded`. */

@@ -5,6 +5,8 @@ import type { Progress, SearchPhase, StopReason } from './result.ts';
 /** Time between two looks at the event loop: signals, timers, messages of workers. */
 const YIELD_MILLISECONDS = 50;
 const PROGRESS_MILLISECONDS = 500;
+/** Asking the system takes a while: in that time a search takes some tens of megabytes. */
+const MEMORY_MILLISECONDS = 250;
 
 /** Calls back when everything that is due now has run. A browser has no setImmediate. */
 const letOthersRun: (then: (value?: unknown) => void) => void =
@@ -27,6 +29,7 @@ export class Watch {
   readonly #memory = new MemoryLimit();
   #lastYield = this.#start;
   #lastProgress = this.#start;
+  #lastMemory = this.#start;
   #phase: SearchPhase = 'getting ready';
   #phaseStart = this.#start;
   #limits: Limits = {};
@@ -106,6 +109,9 @@ export class Watch {
   get stopReason(): StopReason | null {
     if (this.#signal?.aborted === true) return 'cancelled';
     if (this.seconds > this.#timeoutSeconds) return 'timeout';
+    const now = performance.now();
+    if (now - this.#lastMemory < MEMORY_MILLISECONDS) return null;
+    this.#lastMemory = now;
     return this.#memory.exceeded ? 'memory' : null;
   }
 }

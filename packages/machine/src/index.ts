@@ -1,3 +1,4 @@
+export { type CacheCosts } from './schedule/cache-lines.ts';
 export {
   checkNearMisses,
   checkOptions,
@@ -156,6 +157,7 @@ export {
   setSomeAccessFlag,
 } from './memory/instructions.ts';
 export { after, dereferenced } from './memory/dependencies.ts';
+export type { Prospect } from './memory/prospect.ts';
 export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
 export { statechart } from './trace/statechart.ts';
 export {

@@ -33,6 +33,20 @@ export {
   type TableOptions,
   type TableRow,
 } from './table.ts';
+export {
+  historiesOf,
+  lastAt,
+  positionAt,
+  stretchesOf,
+  type Beginning,
+  type Stretch,
+  type WordHistory,
+  type WordValue,
+} from './states/histories.ts';
+export { locksOf, type LockStretch, type LockView } from './states/locks.ts';
+export { framesOf, type EntryStretch, type FrameStretch, type FrameView, type TableEntry } from './states/tables.ts';
+export { tlbsOf, type TlbPlace, type TlbState, type TlbStretch } from './states/tlbs.ts';
+export { stateViews, type StateViews } from './states/views.ts';
 export { studioFragment, type StudioView } from './studio-link.ts';
 export { WIDTH_DEFAULT } from './width.ts';
 export type { TraceHead, TraceWriter } from './writer.ts';

@@ -12,7 +12,14 @@ import {
   type Operation,
   type OperationContext,
 } from '../routine/operation.ts';
-import type { Channel, Component, Processor, System } from '../system/system.ts';
+import {
+  synchronousChannel,
+  type Channel,
+  type Component,
+  type Processor,
+  type SynchronousChannel,
+  type System,
+} from '../system/system.ts';
 import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
 import { isWord, WordStore } from '../state/words.ts';
 import { ChannelWords } from './channel-words.ts';
@@ -48,8 +55,10 @@ export interface SentMessage {
   readonly from: string;
   readonly to: string;
   readonly type: string;
-  /** The channel that carries it; null: it is synchronous, delivered within the step. */
+  /** The channel that carries it; null: a component tells itself, or its like, without one. */
   readonly channel: string | null;
+  /** True: it is delivered within the step that sends it. Default false. */
+  readonly synchronous?: boolean;
 }
 
 /** {@link Executor} sender: the processor whose operation is performed. */
@@ -236,12 +245,10 @@ export abstract class Executor<
   }
 
   /** The word of the routine on top of the processor's stack. */
-  topAddress(processor: Processor): number {
-    if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0)
-      return processor.interruptAddress;
-    return processor.currentAddress < 0
-      ? processor.taskBase
-      : processor.taskBase + this.store.read(processor.currentAddress);
+  topAddress({ interruptAddress, currentAddress, taskBase }: Processor): number {
+    const { words } = this.store;
+    if (interruptAddress >= 0 && words[interruptAddress] !== 0) return interruptAddress;
+    return currentAddress < 0 ? taskBase : taskBase + (words[currentAddress] as number);
   }
 
   operationOf(index: number): Operation | null {
@@ -265,17 +272,16 @@ export abstract class Executor<
 
   /** Performs the pending operation of a processor. */
   protected advance(index: number, branch: number): boolean {
-    return this.performPending(index, branch);
-  }
-
-  /** {@link advance} in full: nothing is inlined or assumed. */
-  protected performPending(index: number, branch: number): boolean {
     const processor = this.system.processors[index] as Processor;
     if (!this.executes(processor)) return false;
     const address = this.topAddress(processor);
     const op = this.routines.operationAt(address);
-    if (op === null) return false;
-    this.processor = index;
+    return op !== null && this.perform(processor, address, op, branch);
+  }
+
+  /** Performs the operation of the routine at `address`, the top of the processor's stack. */
+  protected perform(processor: Processor, address: number, op: Operation, branch: number): boolean {
+    this.processor = processor.index;
     let result: number;
     try {
       if (op.definition.branches) this.branchCount = wholeNumber(op.definition.branches(this, op), 'outcomes');
@@ -293,8 +299,8 @@ export abstract class Executor<
       throw this.#blamed(error, address, op);
     }
     this.finishAdvance(processor, address, result);
-    if (this.weak !== null && processor.component < 0 && this.isDone(index)) {
-      this.processor = index;
+    if (this.weak !== null && processor.component < 0 && this.isDone(processor.index)) {
+      this.processor = processor.index;
       this.weak.retire();
     }
     return true;
@@ -314,8 +320,9 @@ export abstract class Executor<
 
   protected finishAdvance(processor: Processor, address: number, result: number): void {
     this.lastResult = result;
-    const returned = this.routines.advance(address, result);
-    this.#hear();
+    const { routines } = this;
+    const returned = routines.advance(address, result);
+    if (routines.said.length > 0) this.#hear();
     if (returned && address === processor.interruptAddress) this.#returnFromInterrupt(processor);
   }
 
@@ -388,7 +395,9 @@ export abstract class Executor<
     this.onViolation?.(this.#violation);
   }
 
-  send(channelIndex: number, message: Message, from = this.#sender): void {
+  send(channelIndex: number, message: Message, from = this.#sender): boolean {
+    const synchronous = synchronousChannel(this.system, channelIndex);
+    if (synchronous) return this.#deliverNow(synchronous.toComponent, message, from, synchronous);
     const channel = this.system.channels[channelIndex];
     if (!channel) throw new ModelError(`wire: send: no channel ${channelIndex} (message ${message.type})`);
     this.weak?.publishMessage(channel.base);
@@ -396,7 +405,7 @@ export abstract class Executor<
     if (put !== 'full') {
       if (put === 'in flight' && !this.silent) this.onSend?.(channel);
       this.#sent(channel, message, from);
-      return;
+      return true;
     }
     throw new ModelError(
       `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
@@ -404,30 +413,47 @@ export abstract class Executor<
   }
 
   tell(component: number, message: Message, from = this.#sender): boolean {
+    return this.#deliverNow(component, message, from, null);
+  }
+
+  #deliverNow(component: number, message: Message, from: number, channel: SynchronousChannel | null): boolean {
     const target = this.system.components[component] as Component;
-    const sender = this.onMessage === null ? null : this.#nameOf(from);
-    if (this.weak === null) return this.#stepAndReport(target, this.messages.intern(message), sender);
+    const sender =
+      this.onMessage === null ? null : this.#nameOf(channel?.from === undefined ? from : channel.fromComponent);
+    const on = channel?.name ?? null;
+    if (this.weak === null) return this.#stepAndReport(target, this.messages.intern(message), sender, on);
     // What a processor tells its own component, it tells nobody.
     const own = target.processor === this.processor;
     if (!own) this.weak.publishMessage(target.address);
-    const accepted = this.#stepAndReport(target, this.messages.intern(message), sender);
+    const accepted = this.#stepAndReport(target, this.messages.intern(message), sender, on);
     if (accepted && !own) this.weak.receive(target.address, 'acquire');
     return accepted;
   }
 
-  note(from: number, to: number, type: string): void {
+  note(channelIndex: number, type: string, back = false): void {
     if (this.onMessage === null) return;
-    this.#report(this.#nameOf(from < 0 ? this.#sender : from), this.#nameOf(to), type, null);
+    const channel = synchronousChannel(this.system, channelIndex);
+    if (!channel) throw new ModelError(`wire: note: no synchronous channel ${channelIndex} (message ${type})`);
+    const { name, toComponent, fromComponent } = channel;
+    if (back) this.#report(this.#nameOf(toComponent), this.#nameOf(fromComponent), type, name, true);
+    else
+      this.#report(
+        this.#nameOf(fromComponent < 0 ? this.#sender : fromComponent),
+        this.#nameOf(toComponent),
+        type,
+        name,
+        true,
+      );
   }
 
   #sent(channel: Channel, message: Message, from: number): void {
     if (this.onMessage === null || this.silent) return;
     const sender = this.#nameOf(channel.fromComponent < 0 ? from : channel.fromComponent);
-    this.#report(sender, channel.to, message.type, channel.name);
+    this.#report(sender, channel.to, message.type, channel.name, false);
   }
 
-  #report(from: string, to: string, type: string, channel: string | null): void {
-    if (!this.silent) this.onMessage?.({ from, to, type, channel });
+  #report(from: string, to: string, type: string, channel: string | null, synchronous: boolean): void {
+    if (!this.silent) this.onMessage?.({ from, to, type, channel, synchronous });
   }
 
   /** A component's name; -1 is the one that controls the processor, or the processor if none does. */
@@ -452,11 +478,17 @@ export abstract class Executor<
   }
 
   channelEmpty(channelIndex: number): boolean {
-    return this.#channels.isEmpty(this.system.channels[channelIndex] as Channel);
+    return (
+      synchronousChannel(this.system, channelIndex) !== undefined ||
+      this.#channels.isEmpty(this.system.channels[channelIndex] as Channel)
+    );
   }
 
   channelFull(channelIndex: number): boolean {
-    return this.#channels.isFull(this.system.channels[channelIndex] as Channel);
+    return (
+      !synchronousChannel(this.system, channelIndex) &&
+      this.#channels.isFull(this.system.channels[channelIndex] as Channel)
+    );
   }
 
   /** The message a channel would deliver on this branch, or null. */
@@ -467,9 +499,7 @@ export abstract class Executor<
 
   /** Applies what routines said between two operations. */
   #hear(): void {
-    const { said } = this.routines;
-    if (said.length === 0) return;
-    for (const mark of said) {
+    for (const mark of this.routines.said) {
       if (mark.mark === 'fail') this.fail(mark.property, () => mark.detail);
       else if (mark.mark === 'count') this.count(mark.counter, mark.amount);
     }
@@ -559,15 +589,18 @@ export abstract class Executor<
     }
     const accepted = this.#stepAndReport(component, id, null);
     if (accepted && channel.answer !== undefined && channel.from !== undefined)
-      this.#report(component.name, channel.from, channel.answer, channel.name);
+      this.#report(component.name, channel.from, channel.answer, channel.name, false);
     return accepted;
   }
 
-  /** @param from who sends it within this step; null if it was sent before, or nobody wants to know */
-  #stepAndReport(component: Component, message: number, from: string | null): boolean {
+  /**
+   * @param from who sends it within this step; null if it was sent before, or nobody wants to know
+   * @param channel the synchronous one that carries it
+   */
+  #stepAndReport(component: Component, message: number, from: string | null, channel: string | null = null): boolean {
     // Reported before what it leads to.
     if (from !== null && this.onMessage !== null && this.components.accepts(component, message))
-      this.#report(from, component.name, this.messages.at(message).type, null);
+      this.#report(from, component.name, this.messages.at(message).type, channel, true);
     const saved = this.processor;
     if (component.processor >= 0) this.processor = component.processor;
     else if (component.gates >= 0) this.processor = component.gates;

@@ -130,8 +130,11 @@ function stepSomeBranch(executor: Executor, choice: number, draw: number): numbe
   return -1;
 }
 
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}
+
 function coprimeStride(count: number, draw: number): number {
-  const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
   let stride = 1 + (draw % Math.max(1, count - 1));
   while (gcd(stride, count) !== 1) stride = (stride % count) + 1;
   return stride;

@@ -106,6 +106,7 @@ const last = ({ block }: ContpteMachine): number => block - 1;
 const first = (): number => 0;
 const second = (): number => 1;
 
+/** Stores to a clean contiguous block by hardware of different kinds: does each fault make progress? */
 export const contpteFault: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fault',
   title: 'Stores to a clean contiguous block by hardware of different kinds: does each fault make progress?',

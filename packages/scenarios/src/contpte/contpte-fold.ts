@@ -73,6 +73,7 @@ const maps: ContpteTask = routine(
 
 const first = (): number[] => [0];
 
+/** The last entry of a block is set: when may the block be folded? */
 export const contpteFold: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fold',
   title: 'The last entry of a block is set: when may the block be folded?',

@@ -67,6 +67,7 @@ function forks(first: number, pages: number, returned: Region): ContpteTask {
   });
 }
 
+/** fork() of contiguous entries against stores of another thread: is everything shared read-only? */
 export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fork',
   title: 'fork() of contiguous entries against stores of another thread: is everything shared read-only?',

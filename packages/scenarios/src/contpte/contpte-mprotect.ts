@@ -140,6 +140,7 @@ const half = ({ block }: ContpteMachine): number[] => [block - 1, block / 2];
 const first = (): number[] => [0];
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
+/** mprotect() of a contiguous block or half of it: right for every page, and contiguous again in the end? */
 export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mprotect',
   title: 'mprotect() of a contiguous block or half of it: right for every page, and contiguous again in the end?',

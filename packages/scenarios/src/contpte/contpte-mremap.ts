@@ -136,6 +136,7 @@ const truncates: ContpteTask = routine(
   },
 );
 
+/** mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained? */
 export const contpteMremap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mremap',
   title: 'mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained?',

@@ -107,6 +107,7 @@ const isReferenced = ({ kernel }: ContpteMachine): Property => ({
 
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
+/** Accessed and dirty bits of a block are cleared while hardware sets them: is anything lost, or touched beside it? */
 export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-young',
   title:
