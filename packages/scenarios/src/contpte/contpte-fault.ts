@@ -51,6 +51,7 @@ const variants: readonly Design[] = [
   {
     name: 'gathered-noop-test-no-dbm',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: FAULT_LOOP,
     summary: 'the gathered entry is dirty already: nothing is done, and the hardware that cannot set it faults again',
     replace: { contpte_ptep_set_access_flags: contpte.contpte_ptep_set_access_flags_gathered },

@@ -76,6 +76,7 @@ const variants: readonly Design[] = [
   {
     name: 'half-toggled-back-v6.16',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: 'contpte_try_fold(), f0c2264958e1, v6.9',
     summary: 'half read-only and back, one entry at a time: the last one folds the block again',
     calls: 'half and back',
@@ -85,6 +86,7 @@ const variants: readonly Design[] = [
   {
     name: 'half-toggled-back-v6.17',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: `derived: ${BATCHED}; contpte_set_ptes() never looks at neighbours`,
     summary: 'half read-only and back, in batches: the block stays unfolded',
     calls: 'half and back',

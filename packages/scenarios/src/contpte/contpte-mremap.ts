@@ -72,6 +72,7 @@ const variants: readonly Design[] = [
   {
     name: 'batched/truncated',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: 'eb66ae030829, v4.19: the flush comes before the lock is released',
     summary: 'the file is truncated: whoever finds the pages in their new place frees them',
     moves: 'a block',
