@@ -206,6 +206,17 @@ describe('perfetto', () => {
     ]);
   });
 
+  test('a synchronous message is a flow within its step, whether or not it has a channel', () => {
+    const to = { from: 'CPU0.cpu', to: 'vCPU1', type: 'wake', fromColumn: 0, toColumn: 1 };
+    const wakes = [
+      { ...to, channel: 'vCPU1.port', synchronous: true },
+      { ...to, channel: null, synchronous: true },
+    ];
+    const text = perfettoJson(trace(['CPU0 thread', 'CPU1 idle'], [step(0, 'thread', 'a()', { messages: wakes })]));
+    const flows = eventsOf(text).filter((e) => /[sf]/.test(e.ph));
+    expect(flows.map(({ ph, tid, ts }) => `${ph} ${tid} ${ts}`)).toEqual(['s 1 0', 'f 2 1', 's 1 0', 'f 2 1']);
+  });
+
   test('a physical CPU has a track that says which virtual one it runs', () => {
     const host = (type: string, toColumn: number) => ({
       from: 'host.CPU0',

@@ -146,7 +146,7 @@ class PerfettoWriter implements TraceWriter {
 
   /**
    * What goes over a channel arrives in the step that delivers it; of a channel that is level triggered whatever was
-   * sent until then. Other messages arrive in the step that sends them.
+   * sent until then. Synchronous messages arrive in the step that sends them.
    */
   #flow(step: TraceStep, start: number, end: number): void {
     if (step.kind === 'deliver') {
@@ -155,10 +155,10 @@ class PerfettoWriter implements TraceWriter {
       for (const { name, start: from, args } of waiting.splice(0, this.#merges.has(channel) ? waiting.length : 1))
         this.#arrow(name, args, from, { ph: 'f', bp: 'e', ts: start, ...this.#placeOf(step.column) });
     }
-    for (const { from, to, type, channel, level, fromColumn, toColumn } of step.messages ?? []) {
+    for (const { from, to, type, channel, synchronous, level, fromColumn, toColumn } of step.messages ?? []) {
       const sent: Event = { ph: 's', ts: start, ...this.#placeOf(fromColumn) };
       const args = { from, to };
-      if (channel !== null) {
+      if (channel !== null && synchronous !== true) {
         if (level === true) this.#merges.add(channel);
         const waiting = this.#sent.get(channel) ?? [];
         this.#sent.set(channel, waiting);
