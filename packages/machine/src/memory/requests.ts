@@ -115,6 +115,11 @@ export type Request =
   /** A word with one value that everybody sees is read or written. */
   | { readonly kind: 'strong-read'; readonly key: number; readonly acquire: boolean }
   | { readonly kind: 'strong-write'; readonly key: number; readonly release: boolean }
+  /**
+   * The same word is loaded or stored plainly, which it may only be where the access is ordered after every one that it
+   * conflicts with. The result is 1 if it is not.
+   */
+  | { readonly kind: 'plain-read' | 'plain-write'; readonly key: number }
   /** What one key hands on, another does too. */
   | { readonly kind: 'forward'; readonly key: number; readonly to: number }
   | { readonly kind: 'forget'; readonly key: number };

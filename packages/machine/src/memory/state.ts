@@ -123,6 +123,15 @@ export interface ProcessorState {
   monitor: Monitor | null;
 }
 
+/** Plain accesses of a word that everybody sees alike: those that not everybody is known to come after. */
+export interface Plain {
+  /** The event of the last store, and who made it; {@link NO_EVENT} if everybody else comes after it. */
+  written: number;
+  writer: number;
+  /** Events of the last load of each processor since then. */
+  readonly reads: Map<number, number>;
+}
+
 /** The whole weak memory. */
 export interface MemoryState {
   /** Per event, what is before it. */
@@ -133,6 +142,8 @@ export interface MemoryState {
   readonly processors: readonly ProcessorState[];
   /** Views that words of locks, channels and components hand on, by their key. */
   readonly carried: Map<number, Events>;
+  /** Words of plain accesses, by their key. */
+  readonly plain: Map<number, Plain>;
 }
 
 /** Everything is as it was set up. */
@@ -150,6 +161,7 @@ export function initialState(processors: number): MemoryState {
       monitor: null,
     })),
     carried: new Map(),
+    plain: new Map(),
   };
 }
 
@@ -190,6 +202,7 @@ export function copyState(state: MemoryState): MemoryState {
       monitor: p.monitor && { ...p.monitor },
     })),
     carried: new Map(state.carried),
+    plain: new Map([...state.plain].map(([key, plain]) => [key, { ...plain, reads: new Map(plain.reads) }])),
   };
 }
 
@@ -310,6 +323,13 @@ export function keyOf(state: MemoryState): string {
   for (const key of sortedKeys(state.carried)) {
     whole(key);
     set(state.carried.get(key) ?? NOTHING);
+  }
+  codes.push(state.plain.size);
+  for (const key of sortedKeys(state.plain)) {
+    const { written, writer, reads } = state.plain.get(key) as Plain;
+    whole(key);
+    codes.push(written + 1, written === NO_EVENT ? 0 : writer, reads.size);
+    for (const reader of sortedKeys(reads)) codes.push(reader, reads.get(reader) as number);
   }
   return String.fromCharCode(...codes);
 }
