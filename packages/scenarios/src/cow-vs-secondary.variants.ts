@@ -325,4 +325,8 @@ export const cowVariants: readonly CowVariant[] = alsoOnArm([
     { era: 'E5', does: 'collapse in silence' },
   ),
   variant('notifier-on-collapse', 'safe', 'f268f6cf875f', 'the fix', { era: 'E5', does: 'collapse' }),
-]);
+], {
+  'E5/guest-and-device': null,
+  'option-3-nested-bracket/leave': null,
+  'option-3-nested-bracket/alone': null,
+});

@@ -204,6 +204,7 @@ function forget(p: ProcessorState): void {
   p.coherence.clear();
   p.forwarded.clear();
   p.values.clear();
+  p.pointers.clear();
   p.monitor = null;
 }
 
@@ -244,6 +245,11 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
       own.view = beyond(own.view, floor);
       own.atomic = beyond(own.atomic, floor);
     }
+  }
+  for (const [table, view] of p.pointers) {
+    const left = beyond(view, floor);
+    if (left === NOTHING) p.pointers.delete(table);
+    else p.pointers.set(table, left);
   }
   // Translations look at the context alone, everything else at the floor.
   const seen = model.hasWalks ? views[View.context] : floor;

@@ -63,6 +63,18 @@ export interface Access {
   /** Only the newest message is read, and a store becomes the newest: hardware, or the simulation itself. */
   readonly newest: boolean;
   readonly dependencies: Dependencies | null;
+  /** A load of an entry of this page table, whose address came from the load of the entry that leads to the table. */
+  readonly table?: number;
+  /** The value loaded is an entry, and may lead to a table. */
+  readonly pointer?: Pointer;
+}
+
+/** What an entry of a page table leads to. */
+export interface Pointer {
+  /** Equal for equal functions. */
+  readonly key: string;
+  /** Number of the table; -1: to none. */
+  of(entry: number): number;
 }
 
 /** Which accesses a barrier looks at. */

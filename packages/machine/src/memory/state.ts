@@ -119,6 +119,8 @@ export interface ProcessorState {
   readonly forwarded: Map<number, Forwarded>;
   /** Values that are still of use, by slot. */
   readonly values: Map<number, Dependency>;
+  /** Per page table: with what view the entry was loaded last that leads there. */
+  readonly pointers: Map<number, Events>;
   /** What a load-exclusive has read, for the store-exclusive that follows. */
   monitor: Monitor | null;
 }
@@ -158,6 +160,7 @@ export function initialState(processors: number): MemoryState {
       coherence: new Map(),
       forwarded: new Map(),
       values: new Map(),
+      pointers: new Map(),
       monitor: null,
     })),
     carried: new Map(),
@@ -199,6 +202,7 @@ export function copyState(state: MemoryState): MemoryState {
       coherence: new Map(p.coherence),
       forwarded: copied(p.forwarded),
       values: copied(p.values),
+      pointers: new Map(p.pointers),
       monitor: p.monitor && { ...p.monitor },
     })),
     carried: new Map(state.carried),
@@ -226,7 +230,8 @@ export function mapEvents(state: MemoryState, image: (events: Events) => Events)
       }
     }
   for (const invalidation of invalidations) invalidation.issued = image(invalidation.issued);
-  for (const { views, forwarded, monitor, values } of processors) {
+  for (const { views, forwarded, monitor, values, pointers } of processors) {
+    for (const [table, view] of pointers) pointers.set(table, image(view));
     for (const view of ALL_VIEWS) views[view] = image(views[view]);
     for (const own of forwarded.values()) {
       own.view = image(own.view);
@@ -354,10 +359,14 @@ function keyOfHistory(address: number, messages: readonly Message[]): void {
   }
 }
 
-function keyOfProcessor({ views, coherence, forwarded, monitor, values }: ProcessorState): void {
+function keyOfProcessor({ views, coherence, forwarded, monitor, values, pointers }: ProcessorState): void {
   codes.push(0);
   for (const view of ALL_VIEWS) set(views[view]);
-  codes.push(coherence.size, forwarded.size, values.size, monitor ? 1 : 0);
+  codes.push(coherence.size, forwarded.size, values.size, monitor ? 1 : 0, pointers.size);
+  for (const table of sortedKeys(pointers)) {
+    codes.push(table);
+    set(pointers.get(table) ?? NOTHING);
+  }
   for (const address of sortedKeys(coherence)) {
     whole(address);
     codes.push(coherence.get(address) ?? 0);

@@ -173,6 +173,7 @@ export class WeakMemory {
         coherence: [...p.coherence],
         forwarded: [...p.forwarded],
         values: [...p.values],
+        pointers: [...p.pointers],
       })),
       carried: [...carried],
     };

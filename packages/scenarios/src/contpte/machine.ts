@@ -20,7 +20,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
-import {
+import { pte_pfn,
   BBML0,
   BBML2_NOABORT,
   connectMmus,
@@ -142,6 +142,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     return placed;
   });
   const frames = new Frames(builder, {
+    pointsTo: pte_pfn,
     tables,
     entriesPerTable: entries,
     pages: pfn - tables,
