@@ -270,7 +270,9 @@ function depthFirstOutcome(
   return {
     executor,
     findings: isDoubtful(reduction) ? new Findings() : search.findings,
-    witnesses: new Map((isDoubtful(reduction) ? [] : [...search.witnesses]).map(([property, schedule]) => [property, plainly(schedule)])),
+    witnesses: new Map(
+      (isDoubtful(reduction) ? [] : [...search.witnesses]).map(([property, schedule]) => [property, plainly(schedule)]),
+    ),
     stopped,
     states: search.states,
     transitions: search.transitions,

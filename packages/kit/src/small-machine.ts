@@ -38,7 +38,8 @@ import {
   type TlbArch,
   type X86Tlb,
 } from '@shootdown/mm';
-import { pte_pfn,
+import {
+  pte_pfn,
   _PAGE_PRESENT,
   _PAGE_RW,
   _PAGE_USER,
@@ -152,7 +153,7 @@ export class SmallMachine {
     this.#tables = tables;
     this.#pages = Array.from({ length: pages }, (_, vpn) => vpn);
     this.frames = new Frames(builder, {
-    pointsTo: pte_pfn,
+      pointsTo: pte_pfn,
       tables: tables.tables,
       entriesPerTable: tables.entriesPerTable,
       pages: mapped + spare,

@@ -30,7 +30,8 @@ import {
   type X86TlbOptions,
   use_global_asid,
 } from '@shootdown/mm';
-import { pte_pfn,
+import {
+  pte_pfn,
   _PAGE_PRESENT,
   _PAGE_RW,
   _PAGE_TABLE,

@@ -107,7 +107,13 @@ export function strongWrite(model: Model, state: MemoryState, processor: number,
  * see it: the access is to be after all that it conflicts with, in what the processor must have seen. Each access is an
  * event of its own, which is handed on as stores and loads are. Returns false if it is a data race.
  */
-export function plainAccess(model: Model, state: MemoryState, processor: number, key: number, writes: boolean): boolean {
+export function plainAccess(
+  model: Model,
+  state: MemoryState,
+  processor: number,
+  key: number,
+  writes: boolean,
+): boolean {
   const me = model.processor(state, processor);
   const { views } = me;
   const floor = floorOf(me);

@@ -11,7 +11,16 @@
 import { common, has, isWithin, NO_EVENT, NOTHING, only, type Events } from './events.ts';
 import { commonFloor, floorOf, shiftIndices, type Model } from './model.ts';
 import { Audience, type Prospect } from './prospect.ts';
-import { ALL_VIEWS, mapEvents, seenWith, View, type MemoryState, type Message, type Plain, type ProcessorState } from './state.ts';
+import {
+  ALL_VIEWS,
+  mapEvents,
+  seenWith,
+  View,
+  type MemoryState,
+  type Message,
+  type Plain,
+  type ProcessorState,
+} from './state.ts';
 
 /**
  * Brings a state into canonical form.

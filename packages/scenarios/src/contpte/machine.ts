@@ -20,7 +20,8 @@ import {
   type System,
 } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
-import { pte_pfn,
+import {
+  pte_pfn,
   BBML0,
   BBML2_NOABORT,
   connectMmus,
