@@ -1,7 +1,8 @@
 /**
- * kswapd in a run: goes through an address space, takes pages that have not been used since it came by last, and flushes
- * once for all of them. Mirrors mm/vmscan.c, shrink_folio_list(), and mm/rmap.c, folio_referenced_one(),
- * try_to_unmap_one(), set_tlb_ubc_flush_pending(), try_to_unmap_flush(), flush_tlb_batched_pending(), v6.18.
+ * kswapd in a run: goes through an address space, takes pages that have not been used since it came by last, and
+ * flushes once for all of them. Mirrors mm/vmscan.c, shrink_inactive_list() with shrink_folio_list(), and mm/rmap.c,
+ * folio_referenced_one(), try_to_unmap_one(), set_tlb_ubc_flush_pending(), try_to_unmap_flush(),
+ * flush_tlb_batched_pending(), v6.18.
  *
  * The list of pages is the address space itself, in order, and what keeps its tables from being freed meanwhile
  * (anon_vma->rwsem) is mmap_lock, held for reading. A page that comes back comes back as a new one.
@@ -77,9 +78,9 @@ class UnmapBatch extends Local {
   }
 }
 
-/** shrink_folio_list(): looks at so many pages of an address space. */
-export const shrink_folio_list = routine(
-  'shrink_folio_list',
+/** shrink_inactive_list(): looks at so many pages of an address space. */
+export const shrink_inactive_list = routine(
+  'shrink_inactive_list',
   function* (kernel: Kernel, cpu: Cpu, mm: Mm, hand: ScanHand, nr_to_scan: number): Steps {
     const batch = yield* local(new UnmapBatch());
     for (let i = 0; i < nr_to_scan; i++) {
@@ -171,8 +172,8 @@ const free_unmapped = routine('try_to_unmap_flush', function* (kernel: Kernel, c
 });
 
 /**
- * flush_tlb_batched_pending(): under the page-table lock, before somebody changes entries: reclaim may have cleared some
- * and not flushed yet, so that an empty entry does not mean that nobody has the page.
+ * flush_tlb_batched_pending(): under the page-table lock, before somebody changes entries: reclaim may have cleared
+ * some and not flushed yet, so that an empty entry does not mean that nobody has the page.
  */
 export const flush_tlb_batched_pending = routine(
   'flush_tlb_batched_pending',
