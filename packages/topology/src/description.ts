@@ -7,9 +7,9 @@ import { z } from 'zod';
 import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, type Action } from './actions.ts';
 
 const CPUS_MAX = 256;
-/** 64 GB, and the tables that map them in pages of 4 KB. */
-const PAGES_MAX = 1 << 24;
-const TABLES_MAX = 1 << 15;
+/** 32 GB, and the tables that map them in pages of 4 KB. */
+const PAGES_MAX = 1 << 23;
+const TABLES_MAX = 1 << 14;
 
 /** vCPUs of a host in all: each has a VPID of its own (`packages/mmu`). */
 export const VCPUS_MAX = 255;

@@ -66,5 +66,5 @@ function* runKernelAction(context: RunContext, { tree, ksm, lru }: KernelThreads
   if ((yield* load(started.at(0), { label: '(process started?)' })) === 0) return;
   if (action.do === 'ksm-scan')
     yield* daemons.ksm_do_scan(kernel, cpu, tree, mm, ksm.get(mm) as daemons.ScanHand, action.pages);
-  else yield* daemons.shrink_inactive_list(kernel, cpu, mm, lru.get(mm) as daemons.ScanHand, action.pages);
+  else yield* daemons.kswapd_shrink_node(kernel, cpu, mm, lru.get(mm) as daemons.ScanHand, action.pages);
 }

@@ -88,6 +88,9 @@ const WHOLE_ONLY = [
 
 /** What a run shows that is not repeated. */
 const ONE_RUN_ONLY = [
+  'from',
+  'to',
+  'last',
   'format',
   'phase',
   'executor',

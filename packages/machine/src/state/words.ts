@@ -47,7 +47,7 @@ const REGION_KEYS = keysOf<RegionOptions>()('initial', 'cellName', 'format', 'me
 /** What a word is on a weakly ordered machine: see {@link RegionOptions.memory}. */
 export const WordClass = { ghost: 0, weak: 1, strong: 2, code: 3 } as const;
 
-const WORDS_MAX = 1 << 24;
+const WORDS_MAX = 1 << 25;
 const WORD_END = 2 ** 32;
 
 /** Whether a value fits a word, read as a signed or as an unsigned number. */

@@ -1,6 +1,6 @@
 /**
  * kswapd in a run: goes through an address space, takes pages that have not been used since it came by last, and
- * flushes once for all of them. Mirrors mm/vmscan.c, shrink_inactive_list() with shrink_folio_list(), and mm/rmap.c,
+ * flushes once for all of them. Mirrors mm/vmscan.c, kswapd_shrink_node() with shrink_folio_list(), and mm/rmap.c,
  * folio_referenced_one(), try_to_unmap_one(), set_tlb_ubc_flush_pending(), try_to_unmap_flush(),
  * flush_tlb_batched_pending(), v6.18.
  *
@@ -78,9 +78,9 @@ class UnmapBatch extends Local {
   }
 }
 
-/** shrink_inactive_list(): looks at so many pages of an address space. */
-export const shrink_inactive_list = routine(
-  'shrink_inactive_list',
+/** kswapd_shrink_node(): looks at so many pages of an address space. */
+export const kswapd_shrink_node = routine(
+  'kswapd_shrink_node',
   function* (kernel: Kernel, cpu: Cpu, mm: Mm, hand: ScanHand, nr_to_scan: number): Steps {
     const batch = yield* local(new UnmapBatch());
     for (let i = 0; i < nr_to_scan; i++) {
