@@ -112,6 +112,8 @@ const threads = z
       run: z.array(action).default([]),
       /** What the thread runs instead: a routine that a module exports by this name ({@link topologySchema}). */
       routine: name.optional(),
+      /** Or the memory references that it makes: a recorded trace, by its path from the file. */
+      trace: z.string().min(1).max(1000).optional(),
     }),
   )
   .min(1)

@@ -204,6 +204,10 @@ function startThreads(
         throw new ModelError(
           `topology: ${name}: thread ${index}: routine ${t.routine}: no module exports it: name the module (routines, or --routines)`,
         );
+      if (t.trace !== undefined && mine === undefined)
+        throw new ModelError(
+          `topology: ${name}: thread ${index}: trace ${t.trace}: nobody has read it: run the topology from its file, and not in a worker`,
+        );
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
       const ends = mine !== undefined || !endsAtRest(t.run) ? 'returns' : 'rests';
       put(t.cpu, task, program(thread, context, index === 0, body), ends);
