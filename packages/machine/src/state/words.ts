@@ -32,8 +32,9 @@ export interface RegionOptions {
   /**
    * What its words are on a weakly ordered machine (`arm`). `weak`: ordinary memory, which one processor may see later
    * than another. `strong`: a word whose newest value everybody sees, which is ordered with other memory as any: lock
-   * words. `ghost`: a word that orders nothing: what only the simulation keeps, the insides of a lock. `code`: ordinary
-   * memory that is fetched as instructions. Default `weak`.
+   * words, and data under locks. That is a claim: plain loads and stores of it that nothing orders are a data race,
+   * which violates `DATA_RACE`. `ghost`: a word that orders nothing: what only the simulation keeps, the insides of a
+   * lock. `code`: ordinary memory that is fetched as instructions. Default `weak`.
    */
   readonly memory?: 'weak' | 'strong' | 'ghost' | 'code';
   /**
