@@ -16,7 +16,7 @@ import { compareProblems, type Finding } from './properties.ts';
 import { NO_DEADLOCK, type ExploreOptions, type ExploreResult, type Problem, type Verdict } from './result.ts';
 import { endsIn, fingerprintAfter, nearestFrom } from './replay.ts';
 import { collisionOdds } from './storage.ts';
-import { verifyExample, verifyNodes } from './verify.ts';
+import { rememberRuns, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
 import { Watch } from './watch.ts';
 
 /** States after which the plain search for a shortest counterexample gives up. */
@@ -39,6 +39,7 @@ interface Example {
  */
 export async function explore(system: System, options: ExploreOptions = {}): Promise<ExploreResult> {
   const asked = planOf(system, options);
+  rememberRuns(system);
   const watch = new Watch({
     timeoutSeconds: asked.bounds.timeoutSeconds,
     signal: options.signal,
@@ -68,6 +69,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
   const example = problems[0] ? await exampleOf(plan, outcome, problems[0], watch) : null;
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
   verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
+  verifyRuns(system);
   const found = example ? withShownFirst(problems, example) : problems;
   const interleavings =
     complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;

@@ -29,6 +29,21 @@ function ran(body: Body, Executor: (typeof executors)[number] = TabulatedExecuto
   }
 }
 
+function* run(by: (steps: Steps) => unknown, steps: Steps): Steps {
+  yield* nop();
+  by(steps);
+  yield* nop();
+}
+
+function forOf(steps: Steps): void {
+  for (const step of steps as Iterable<unknown>) void step;
+}
+
+const two = noted(function* two(shared: Region): Steps {
+  yield* store(shared.at(0), 1);
+  yield* store(shared.at(0), 2);
+});
+
 describe('a forgotten yield*', () => {
   const helper = routine('helper', function* (): Steps {
     yield* nop();
@@ -183,6 +198,19 @@ describe('a forgotten yield*', () => {
     for (const Executor of executors) expect(ran(body, Executor)).toBe(message);
   });
 
+  it.each<[string, Body]>([
+    ['spread', (shared) => run((steps) => void [...(steps as Iterable<unknown>)], store(shared.at(0), 1))],
+    ['destructured', (shared) => run((steps) => ([steps] = steps as never), store(shared.at(0), 1))],
+    ['in a for...of', (shared) => run(forOf, store(shared.at(0), 1))],
+    ['in Array.from()', (shared) => run((steps) => Array.from(steps as Iterable<unknown>), store(shared.at(0), 1))],
+    ['with next()', (shared) => run((steps) => steps.next(0), store(shared.at(0), 1))],
+    ['with next() of a generator', (shared) => run((steps) => steps.next(0), plain(shared))],
+    ['two at a time', (shared) => run((steps) => [steps.next(0), steps.next(0)], two(shared))],
+  ])('steps that are run by hand, %s', (_, body) => {
+    for (const Executor of executors)
+      expect(ran(body, Executor)).toMatch(/^routine: victim: step 1 \(after nop\): store was run by hand/);
+  });
+
   it('steps that are begun later, or by a callee, are fine', () => {
     const later = inlined(function* (steps: Steps<number>): Steps<number> {
       yield* nop();
@@ -198,6 +226,20 @@ describe('a forgotten yield*', () => {
       yield* kernel.free(shared);
     });
     expect(ended).toBe('rest');
+  });
+});
+
+describe('an assertion', () => {
+  it.each<[unknown, string]>([
+    [Promise.resolve(false), 'a Promise'],
+    [undefined, 'undefined'],
+    ['no', '"no"'],
+    [{}, '{}'],
+  ])('of %s', (condition, shown) => {
+    const body: Body = () => assertThat(condition as boolean, 'nothing is lost');
+    expect(ran(body)).toBe(
+      `routine: victim: step 0: assertThat: "nothing is lost": ${shown} is neither true nor false`,
+    );
   });
 });
 

@@ -16,9 +16,11 @@ import {
   beginNoting,
   calling,
   endNoting,
+  forgetHanded,
   isSteps,
   nameOfSteps,
   NOTHING,
+  refuseHandedAside,
   saying,
   unbegun,
   type Noted,
@@ -126,6 +128,9 @@ export function count(counter: string, amount = 1): Steps {
 
 /** Fails the property when `condition` does not hold. The check itself is no step. */
 export function assertThat(condition: boolean, property: string, detail = ''): Steps {
+  const given: unknown = condition;
+  if (typeof given !== 'boolean' && typeof given !== 'number')
+    throw new ModelError(`assertThat: ${printable(property)}: ${printable(given)} is neither true nor false`);
   noteSite('assertion', property, null);
   return saying(condition ? null : { mark: 'fail', property, detail }, undefined, `assertThat(${property})`);
 }
@@ -337,7 +342,9 @@ export class RoutineCursor {
         throw new ModelError(`${this.at}: ${MARKS_MAX} marks without an operation: an endless loop`);
       beginCalls(this.program.replace, this.#stack.name);
       // A routine gets numbers for its operations, and for a call whatever the callee returns.
+      forgetHanded();
       const next = this.#top.steps.next(input as number);
+      refuseHandedAside(next);
       const left = unbegun();
       if (left !== NOTHING) this.#noteIdle(left);
       input = 0;
