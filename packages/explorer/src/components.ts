@@ -128,7 +128,7 @@ export function judgeLongRun(
   // graph.
   if (system.components.length === 0 && new RoutineGraph(executor.nodes).acyclic) return;
   const { restless, terminal } = terminalComponents(graph);
-  for (const state of restless) findings.add('livelock', NO_LIVELOCK, graph.levelOf(state), state, -1);
+  for (const state of restless) findings.add('livelock', NO_LIVELOCK, graph.levelOf(state), { state, entry: -1 });
   for (const { property, length, state } of pending)
-    if (terminal[state] === 1) findings.add('finally', property, length, state, -1);
+    if (terminal[state] === 1) findings.add('finally', property, length, { state, entry: -1 });
 }

@@ -252,7 +252,7 @@ export class DepthFirst {
   /** `entry`: the step out of the top state that is to blame, if it is one. */
   #found(kind: ProblemKind, property: string, entry = -1): void {
     const length = this.depth + (entry < 0 ? 0 : 1);
-    this.findings.add(kind, property, length, -1, -1);
+    this.findings.add(kind, property, length, { state: -1, entry: -1 });
     this.schedule ??= entry < 0 ? this.#path() : [...this.#path(), entry];
   }
 

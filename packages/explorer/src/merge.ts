@@ -106,10 +106,11 @@ function addAll(to: Findings, from: readonly Finding[], numbers: Numbers): void 
   const seen = new Set<string>();
   for (const { kind, property, length, goals } of from) {
     for (const goal of goals) {
-      const state = numbers.of(goal.state);
+      const { state: known, entry } = numbers.of(goal.state) === NO_ROOM && goal.via ? goal.via : goal;
+      const state = numbers.of(known);
       if (state === NO_ROOM) continue;
-      const key = `${kind} ${property} ${length} ${state} ${goal.entry}`;
-      if (!seen.has(key)) to.add(kind, property, length, state, goal.entry);
+      const key = `${kind} ${property} ${length} ${state} ${entry}`;
+      if (!seen.has(key)) to.add(kind, property, length, { state, entry });
       seen.add(key);
     }
   }

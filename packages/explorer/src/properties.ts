@@ -65,6 +65,8 @@ export class PropertyChecker {
 export interface Goal {
   readonly state: number;
   readonly entry: number;
+  /** A transition into the state, for when the state itself has no room. */
+  readonly via?: { readonly state: number; readonly entry: number };
 }
 
 /** A violated property with the shortest ways to violate it. */
@@ -78,12 +80,15 @@ const KIND_ORDER: readonly ProblemKind[] = ['step', 'always', 'finally', 'deadlo
 export class Findings {
   readonly #byProperty = new Map<string, Finding>();
 
-  add(kind: ProblemKind, property: string, length: number, state: number, entry: number): void {
+  /** All ways of one property end in states, or all end in transitions: states that have room are preferred. */
+  add(kind: ProblemKind, property: string, length: number, goal: Goal): void {
     const key = `${kind} ${property}`;
     const known = this.#byProperty.get(key);
-    if (known === undefined || length < known.length)
-      this.#byProperty.set(key, { kind, property, length, goals: [{ state, entry }] });
-    else if (length === known.length) known.goals.push({ state, entry });
+    const inState = goal.entry < 0;
+    const knownInState = (known?.goals[0]?.entry ?? -1) < 0;
+    if (known === undefined || length < known.length || (length === known.length && inState && !knownInState))
+      this.#byProperty.set(key, { kind, property, length, goals: [goal] });
+    else if (length === known.length && inState === knownInState) known.goals.push(goal);
   }
 
   get empty(): boolean {

@@ -226,6 +226,40 @@ describe('what a search reports', () => {
 });
 
 describe('bounds', () => {
+  it('reports what it has seen in a state that there is no room for', async () => {
+    const bounded = (kind: 'always' | 'sometimes', maxStates: number) => {
+      const system = systemOf((builder) => {
+        const words = builder.region('word', 3);
+        builder.property({
+          kind,
+          name: 'the last word',
+          why: 'test',
+          reads: [words.at(2)],
+          check: (read) => (read(words.at(2)) === 0) === (kind === 'always'),
+        });
+        return [0, 1, 2].map(
+          (own) =>
+            function* () {
+              yield* store(words.at(own), 1);
+            },
+        );
+      });
+      return explore(system, { reduction: false, bounds: { maxStates } });
+    };
+    // States: the first one, then one per processor; the third of these has no room.
+    for (const maxStates of [3, 4]) {
+      expect(await bounded('always', maxStates)).toMatchObject({
+        verdict: 'violation',
+        stoppedBy: 'violation',
+        states: maxStates,
+        schedule: [2],
+      });
+    }
+    expect((await bounded('sometimes', 3)).sometimes).toEqual([
+      { name: 'the last word', witnessed: true, schedule: [2] },
+    ]);
+  });
+
   it('says which bound it hit', async () => {
     const system = independent(4, 5);
     const plain = { reduction: false } as const;

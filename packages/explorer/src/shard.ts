@@ -8,7 +8,7 @@
 import { CHOICES_MAX, mix32, type System, type TabulatedExecutor } from '@shootdown/machine';
 import { Expander, type Successors } from './expander.ts';
 import { StateFlag, StateGraph } from './graph.ts';
-import { Findings, PropertyChecker } from './properties.ts';
+import { Findings, PropertyChecker, type Goal } from './properties.ts';
 import type { Reduction } from './reduction.ts';
 import { NO_DEADLOCK } from './result.ts';
 import { RowOrder } from './row-order.ts';
@@ -59,6 +59,14 @@ const VISITED_QUADRUPLED_BELOW = 1 << 19;
 /** Words behind the state in a row when preemptions are counted: processor that moved last + 1, preemptions so far. */
 const PREEMPTION_WORDS = 2;
 
+/** A violation or witness in a state that has no number yet. */
+interface Noted {
+  readonly kind: 'step' | 'always' | 'sometimes';
+  readonly property: string;
+  readonly candidate: number;
+  readonly via: Goal;
+}
+
 /** States and level of one owner. States are known to other shards as `index * owners + owner`. */
 export class Shard implements Successors {
   readonly graph: StateGraph;
@@ -96,7 +104,9 @@ export class Shard implements Successors {
   #position = 0;
   #settledEdges = 0;
   /** Candidates on which an `always` property fails or a `sometimes` property holds. */
-  #noted: { kind: 'step' | 'always' | 'sometimes'; property: string; candidate: number }[] = [];
+  #noted: Noted[] = [];
+  /** The transition that is being followed. */
+  #entry = -1;
   /** Per `sometimes` property: the first level that has a witness. */
   readonly #witnessed: number[] = [];
   #last = 0;
@@ -118,8 +128,7 @@ export class Shard implements Successors {
     this.#archive = options.exact ? new Rows(this.width) : null;
     executor.reset();
     this.#arriveAt(0, 0);
-    if (executor.failed)
-      this.#noted.push({ kind: 'step', property: executor.violation?.property ?? '?', candidate: 0 });
+    if (executor.failed) this.#note('step', executor.violation?.property ?? '?', 0);
   }
 
   get states(): number {
@@ -174,6 +183,7 @@ export class Shard implements Successors {
   arrive(entry: number): void {
     const { failed } = this.#executor;
     this.transitions++;
+    this.#entry = entry;
     if (failed && !this.#followViolation(entry)) return;
     const candidate = this.#arriveAt(this.expander.nextLast, this.expander.nextUsed);
     this.graph.addEdge(candidate, entry, failed);
@@ -182,7 +192,8 @@ export class Shard implements Successors {
   /** Notes a violating transition; true if the search goes on behind it. */
   #followViolation(entry: number): boolean {
     this.violatingTransitions++;
-    this.findings.add('step', this.#executor.violation?.property ?? '?', this.level + 1, this.#sourceId(), entry);
+    const goal = { state: this.#sourceId(), entry };
+    this.findings.add('step', this.#executor.violation?.property ?? '?', this.level + 1, goal);
     return this.#options.all;
   }
 
@@ -270,10 +281,11 @@ export class Shard implements Successors {
     const { target } = this.graph;
     for (let edge = this.#settledEdges; edge < target.length; edge++) target.set(edge, ids[target.get(edge)] as number);
     this.#settledEdges = target.length;
-    for (const { kind, property, candidate } of this.#noted) {
-      if (ids[candidate] === NO_ROOM) continue;
+    for (const { kind, property, candidate, via } of this.#noted) {
       const found = kind === 'sometimes' ? this.witnesses : this.findings;
-      found.add(kind, property, this.level + 1, ids[candidate] as number, -1);
+      const state = ids[candidate] as number;
+      // What has been seen is found, even in a state that the bound leaves no room for.
+      found.add(kind, property, this.level + 1, state === NO_ROOM ? via : { state, entry: -1, via });
     }
     this.#noted = [];
   }
@@ -333,7 +345,7 @@ export class Shard implements Successors {
     if (flags === 0) return;
     this.graph.flags.set(this.graph.expanded - 1, flags);
     const id = this.#sourceId();
-    if (flags & StateFlag.deadlock) this.findings.add('deadlock', NO_DEADLOCK, this.level, id, -1);
+    if (flags & StateFlag.deadlock) this.findings.add('deadlock', NO_DEADLOCK, this.level, { state: id, entry: -1 });
     if (flags & StateFlag.finallyBroken) this.#finallyBroken(id);
   }
 
@@ -341,7 +353,7 @@ export class Shard implements Successors {
   #finallyBroken(id: number): void {
     const terminal = this.graph.edges === this.graph.firstOf(this.graph.expanded - 1);
     this.checker.finallyBroken(({ name }) => {
-      if (terminal) this.findings.add('finally', name, this.level, id, -1);
+      if (terminal) this.findings.add('finally', name, this.level, { state: id, entry: -1 });
       else this.pending.push({ property: name, length: this.level, state: id });
     });
   }
@@ -387,14 +399,18 @@ export class Shard implements Successors {
     chunk[offset + length + 1] = used;
   }
 
+  #note(kind: Noted['kind'], property: string, candidate: number): void {
+    this.#noted.push({ kind, property, candidate, via: { state: this.#sourceId(), entry: this.#entry } });
+  }
+
   #check(candidate: number): void {
     for (const property of this.checker.always) {
-      if (!this.checker.holds(property)) this.#noted.push({ kind: 'always', property: property.name, candidate });
+      if (!this.checker.holds(property)) this.#note('always', property.name, candidate);
     }
     this.checker.sometimes.forEach((property, i) => {
       if ((this.#witnessed[i] ?? Infinity) <= this.level || !this.checker.holds(property)) return;
       this.#witnessed[i] = this.level + 1;
-      this.#noted.push({ kind: 'sometimes', property: property.name, candidate });
+      this.#note('sometimes', property.name, candidate);
     });
   }
 

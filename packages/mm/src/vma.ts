@@ -93,6 +93,14 @@ export class VmaList {
     return yield operation(UNMAPPED, pages, 0, 0, { list: this, top }, { label: `vm_unmapped_area(${pages} pages)` });
   }
 
+  /** find_vma(): the first page at or above `vpn` that is in an area which is not special; -1 if there is none. */
+  *nextPage(vpn: number): Steps<number> {
+    const half = (high: number): Operation =>
+      operation(NEXT, high, 0, 0, { list: this, vpn }, { label: `find_vma(0x${vpn.toString(16)})` });
+    const high = yield half(1);
+    return high < 0 ? -1 : wide(yield half(0), high);
+  }
+
   /** The number of areas. */
   *count(): Steps<number> {
     return yield operation(COUNT, 0, 0, 0, { list: this });
@@ -180,6 +188,19 @@ const FIND = defineOperation({
   perform(cx, op) {
     const { list, vpn } = op.data as { list: VmaList; vpn: number };
     return list.read(cx).find((vma) => vma.start <= vpn && vpn < vma.end)?.flags ?? 0;
+  },
+});
+
+/** The upper half of the page's number, or the lower one: together one look-up. */
+const NEXT = defineOperation({
+  name: 'find_vma_next',
+  cost: 'vma',
+  perform(cx, op) {
+    const { list, vpn } = op.data as { list: VmaList; vpn: number };
+    const area = list.read(cx).find(({ end, flags }) => end > vpn && (flags & VM_SPECIAL) === 0);
+    if (!area) return -1;
+    const page = Math.max(vpn, area.start);
+    return op.a === 1 ? Math.floor(page / LOW_WORD) : page | 0;
   },
 });
 

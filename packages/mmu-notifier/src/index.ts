@@ -48,6 +48,7 @@ export {
   type SecondaryMmuOptions,
 } from './secondary-mmu.ts';
 export { InvalidationQueue, type SecondaryTlb } from './secondary-tlb.ts';
+export { Slot } from './slot.ts';
 export {
   subscriptionMachine,
   type SubscriptionContext,

@@ -6,10 +6,7 @@
 import { addCpu, startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import {
   count,
-  defineOperation,
   Frames,
-  load,
-  operation,
   program,
   Random,
   rest,
@@ -21,16 +18,6 @@ import {
   type System,
 } from '@shootdown/machine';
 import {
-  enter_guest_mode,
-  IN_GUEST_MODE,
-  KVM_REQ_TLB_FLUSH,
-  kvm_check_request,
-  kvm_make_all_cpus_request,
-  leave_guest_mode,
-  type Kicks,
-  type RequestedVcpu,
-} from '@shootdown/hypervisor';
-import {
   CALL_FUNCTION_VECTOR,
   Mm,
   secondary,
@@ -41,17 +28,14 @@ import {
   x86Tlb,
   type Kernel,
 } from '@shootdown/mm';
-import { defaultMmuGeometry, Fault, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
+import { defaultMmuGeometry, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
 import {
   addDevice,
   InvalidationQueue,
   Kvm,
-  kvm_tdp_page_fault,
   Odp,
   type ChangePteDesign,
   type MmuNotifierSubscriptions,
-  type PrimaryMmu,
-  type SecondaryTlb,
 } from '@shootdown/mmu-notifier';
 import { DROP_ALL, entryFormat, mutex, notifyingKernel, READ_ONLY, spinlock, WRITABLE } from './secondary-machine.ts';
 
@@ -97,10 +81,8 @@ export interface ChangePteKernel {
 /** Counters of a run. */
 export const GuestCounter = {
   accesses: 'guest accesses',
-  faultExits: 'exits: second-stage fault',
-  interruptExits: 'exits: interrupt',
+  ...secondary.VcpuCounter,
   replaced: 'pages replaced',
-  flushes: 'second-stage flushes',
 } as const;
 
 /** Builds the machine. */
@@ -122,16 +104,13 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
     design,
     PRIMARY + 1,
   );
-  const vcpus = cpus.slice(1).map((cpu, i): Vcpu => {
-    const words = builder.region(`vcpu${i}.kvm`, 2);
-    return { cpu, name: cpu.name, mmu: mmuOf(`guest${i}`), words: { mode: words.at(0), requests: words.at(1) } };
-  });
+  const vcpus = cpus.slice(1).map((cpu, i) => secondary.addVcpuThread(builder, cpu, mmuOf(`guest${i}`), `vcpu${i}`));
   const kvm = new Kvm(builder, 'kvm', {
     frames,
     table: SECOND_STAGE,
     format: entryFormat,
     lock: spinlock(builder, 'mmu_lock'),
-    tlb: requests(smp, vcpus),
+    tlb: secondary.vcpuRequests(smp, vcpus),
     ...(change_pte && { change_pte }),
   });
   subscriptions.add('kvm', kvm.ops);
@@ -145,16 +124,10 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
     const vcpu = vcpus.find((v) => v.cpu === cpu);
     const handler = smp.handler(cpu);
     startCpu(builder, cpu, [bodies[id] as Program], {
-      [CALL_FUNCTION_VECTOR]: vcpu ? program(leavesGuest, vcpu, handler) : handler,
+      [CALL_FUNCTION_VECTOR]: vcpu ? program(secondary.vmx_handle_exit_irqoff, vcpu, handler) : handler,
     });
   });
   return builder.build();
-}
-
-/** A vCPU: its CPU, the second-stage translation of its guest, and what KVM keeps of it. */
-interface Vcpu extends RequestedVcpu {
-  readonly cpu: Cpu;
-  readonly mmu: Mmu;
 }
 
 /** All pages are the guest's own and writable, or the mergeable ones are merged already. */
@@ -173,57 +146,6 @@ function framesOf(builder: SystemBuilder, merged: boolean): Frames {
   });
 }
 
-/** kvm_flush_remote_tlbs() of a host whose vCPUs are threads: they are kicked by an IPI to the CPU they are on. */
-function requests(smp: Smp, vcpus: readonly Vcpu[]): SecondaryTlb {
-  const ack_kick = smp.register({
-    name: 'ack_kick',
-    *run(cpu) {
-      const vcpu = vcpus.find((v) => v.cpu === cpu);
-      if (vcpu) yield* serve_requests(vcpu);
-    },
-  });
-  const kicks: Kicks = {
-    *kvm_kick_many_cpus(mask) {
-      const cpus = vcpus.reduce((all, { cpu }, i) => ((mask & (1 << i)) === 0 ? all : all | (1 << cpu.id)), 0);
-      const self = yield* smp_processor_id();
-      yield* smp.smp_call_function_many(smp.cpus[self] as Cpu, cpus, ack_kick);
-    },
-  };
-  return {
-    invalidate: () => kvm_make_all_cpus_request(vcpus, KVM_REQ_TLB_FLUSH, kicks),
-    *sync() {},
-  };
-}
-
-const SMP_PROCESSOR_ID = defineOperation({
-  name: 'smp_processor_id',
-  cost: 'load',
-  perform: (cx) => cx.processor,
-  footprint: () => ({ reads: [], writes: [] }),
-});
-
-function* smp_processor_id(): Steps<number> {
-  return yield operation(SMP_PROCESSOR_ID, 0, 0, 0, undefined, { label: 'smp_processor_id()' });
-}
-
-function* serve_requests(vcpu: Vcpu): Steps {
-  if (yield* kvm_check_request(vcpu)) yield* flush(vcpu);
-}
-
-function* flush({ mmu }: Vcpu): Steps {
-  yield* count(GuestCounter.flushes);
-  yield* mmu.invpcid_all();
-}
-
-/** An interrupt finds a vCPU's CPU in the guest: that is an exit, and an entry afterwards. */
-const leavesGuest = routine('vmx_handle_exit_irqoff', function* ({ words }: Vcpu, handler: Program): Steps {
-  if ((yield* load(words.mode, { label: 'vcpu->mode' })) === IN_GUEST_MODE) {
-    yield* count(GuestCounter.interruptExits);
-    yield* work('vmexit', { label: '(exit and entry)' });
-  }
-  yield* handler.start() as Steps;
-});
-
 /** A vCPU: computes and reads, for ever; or writes to one page after the other. */
 const runs = routine(
   'kvm_arch_vcpu_ioctl_run',
@@ -231,7 +153,7 @@ const runs = routine(
     kernel: Kernel,
     kvm: Kvm,
     mm: Mm,
-    vcpu: Vcpu,
+    vcpu: secondary.VcpuThread,
     seed: number,
     { pause, pages, oneIn }: ChangePteLoad,
     writes: boolean,
@@ -240,11 +162,11 @@ const runs = routine(
     const primary = secondary.primaryMmu(kernel, vcpu.cpu, mm);
     yield* use_mm(kernel, vcpu.cpu, mm);
     yield* vcpu.mmu.load_root(SECOND_STAGE, 0, false);
-    yield* enter(vcpu);
+    yield* secondary.enter_guest(vcpu);
     for (let i = 0; !writes || i < pages; i++) {
       yield* work(writes ? pause : 'guest_compute');
       const gfn = writes ? i : readPage(random.below(MERGEABLE_PAGES), oneIn);
-      while ((yield* vcpu.mmu.access(gfn, writes)) !== Fault.none) yield* exits(vcpu, kvm, primary, gfn, writes);
+      yield* secondary.guest_access(vcpu, kvm, primary, gfn, writes);
       yield* count(writes ? GuestCounter.replaced : GuestCounter.accesses);
     }
     yield* rest();
@@ -255,23 +177,6 @@ const runs = routine(
 function readPage(page: number, oneIn: number): number {
   return page % oneIn === 0 ? page : MERGEABLE_PAGES + page;
 }
-
-function* enter(vcpu: Vcpu): Steps {
-  if (yield* enter_guest_mode(vcpu)) yield* flush(vcpu);
-}
-
-/** EPT violation. */
-const exits = routine(
-  'handle_ept_violation',
-  function* (vcpu: Vcpu, kvm: Kvm, primary: PrimaryMmu, gfn: number, write: boolean): Steps {
-    yield* leave_guest_mode(vcpu);
-    yield* count(GuestCounter.faultExits);
-    yield* work('vmexit', { label: '(exit and entry)' });
-    yield* work('kvm_page_fault', { label: '(what a fault costs besides)' });
-    yield* kvm_tdp_page_fault(kvm, primary, gfn, write);
-    yield* enter(vcpu);
-  },
-);
 
 /** ksmd, or the thread of the monitor. */
 const replaces = routine(

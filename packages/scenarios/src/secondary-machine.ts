@@ -12,7 +12,6 @@ import {
   type MemoryModel,
   type Program,
   type Property,
-  type Region,
   type System,
 } from '@shootdown/machine';
 import {
@@ -30,18 +29,10 @@ import {
 } from '@shootdown/mm';
 import {
   BBML0,
-  _PAGE_ACCESSED,
-  _PAGE_DIRTY,
-  _PAGE_PRESENT,
-  _PAGE_RW,
   _PAGE_TABLE,
-  _PAGE_USER,
-  formatEntry,
   mk_pte,
   pte_pfn,
   pte_present,
-  pte_write,
-  pte_young,
   SaturatedTlb,
   tinyShape,
   type SaturatedMmu,
@@ -51,35 +42,20 @@ import {
   InvalidationQueue,
   Kvm,
   Memslots,
-  MmuNotifierSubscriptions,
+  type MmuNotifierSubscriptions,
   Odp,
   Sva,
   type ChangePteDesign,
-  type EntryFormat,
   type FaultProtocol,
   type KvmMutant,
-  type Lock,
 } from '@shootdown/mmu-notifier';
-import { Mutex, mutex_lock, mutex_unlock, spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
 
 /** Operations in a row without a point. */
 const HISTORY_MAX = 200;
-/** Entries that have been read, or written to. */
-export const READ_ONLY = _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED;
-export const WRITABLE = READ_ONLY | _PAGE_RW | _PAGE_DIRTY;
 /** Has an MMU drop everything. */
 export const DROP_ALL = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 } as const;
 
-/** Second-stage entries and the device's look like primary ones here. */
-export const entryFormat: EntryFormat = {
-  make: (pfn, writable) => mk_pte(pfn, writable ? WRITABLE : READ_ONLY),
-  pfn: pte_pfn,
-  present: pte_present,
-  writable: pte_write,
-  young: pte_young,
-  old: (entry) => entry & ~_PAGE_ACCESSED,
-  format: formatEntry,
-};
+export const { entryFormat, mutex, notifyingKernel, READ_ONLY, spinlock, WRITABLE } = secondary;
 
 /** A page of the address space as it is to begin with. */
 export interface InitialPage {
@@ -225,28 +201,6 @@ export function buildSecondaryMachine(
   return builder.build();
 }
 
-/**
- * A kernel that tells those who have subscribed to the mm what it does to it; the first frames are the tables of the
- * mm.
- */
-export function notifyingKernel(
-  kernel: Kernel,
-  mm: Mm,
-  design: secondary.NotifierDesign,
-  tables: number,
-): { readonly kernel: Kernel; readonly subscriptions: MmuNotifierSubscriptions } {
-  const spinlocks = Array.from({ length: tables }, (_, table) => (kernel.ptl as Region).at(table));
-  const subscriptions = new MmuNotifierSubscriptions(kernel.builder, 'mm', {
-    spinlocks,
-    ...secondary.notifierRules(design),
-  });
-  const told = { mm, subscriptions, design };
-  return {
-    kernel: { ...kernel, arch: secondary.notifyingArch(kernel.arch, () => told), secondary: told },
-    subscriptions,
-  };
-}
-
 /** A page with more than one reference is mapped by others as well. */
 function anonRmap(
   builder: SystemBuilder,
@@ -364,18 +318,6 @@ function addDeviceTo(
   subscriptions.add('odp', odp.ops);
   programs.push(program(secondary.odp_run, odp, secondary.primaryMmu(kernel, cpu, mm, options.lookup), agent, options));
   return { odp, tlb };
-}
-
-/** A lock of a secondary MMU that spins. */
-export function spinlock(builder: SystemBuilder, name: string): Lock {
-  const lock = new Spinlock(builder, name);
-  return { lock: () => spin_lock(lock), unlock: () => spin_unlock(lock) };
-}
-
-/** A lock of a secondary MMU that sleeps. */
-export function mutex(builder: SystemBuilder, name: string): Lock {
-  const lock = new Mutex(builder, name);
-  return { lock: () => mutex_lock(lock), unlock: () => mutex_unlock(lock) };
 }
 
 /** A thread that writes to a page it has no writable entry of. */

@@ -24,6 +24,21 @@ export type Action =
   | { readonly do: 'vmalloc'; readonly huge?: boolean | undefined }
   /** Unmaps it; or reads the kernel's page table, as debugfs shows it. */
   | { readonly do: 'vfree' | 'ptdump' }
+  /** A secondary MMU of the process translates the pages of an area from now on (KVM_SET_USER_MEMORY_REGION). */
+  | { readonly do: 'attach'; readonly mmu: string; readonly area: string }
+  /**
+   * The guest, or the device, accesses each page of its memory so many times over, with so many cycles of computing
+   * before each access. Waits until there is an area attached.
+   */
+  | {
+      readonly do: 'guest' | 'dma';
+      readonly mmu: string;
+      readonly rounds: number;
+      readonly write?: boolean | undefined;
+      readonly cycles?: number | undefined;
+    }
+  /** A kernel thread looks at so many pages of a process, and merges them (ksmd). */
+  | { readonly do: 'ksm-scan'; readonly process: string; readonly pages: number }
   /** Counters from here on are booked under this name. */
   | { readonly do: 'measure'; readonly phase: string }
   /** Computes in user mode for so many cycles, a multiple of {@link COMPUTE_STEP_CYCLES}. */
@@ -39,6 +54,20 @@ export type Action =
 
 /** Counter names that begin with this are phases: `measure` actions. */
 export const PHASE_PREFIX = 'phase:';
+
+/** What only a kernel thread does; */
+export const KERNEL_ACTIONS: ReadonlySet<Action['do']> = new Set(['ksm-scan']);
+/** and what it can do as any other thread. */
+export const EVERYBODYS_ACTIONS: ReadonlySet<Action['do']> = new Set([
+  'vmalloc',
+  'vfree',
+  'ptdump',
+  'measure',
+  'compute',
+  'count',
+  'sleep',
+  'repeat',
+]);
 
 /** The actions of a script, those inside of loops too. */
 export function actionsIn(run: readonly Action[]): Action[] {

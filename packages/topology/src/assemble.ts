@@ -6,6 +6,7 @@ import { addCpu } from '@shootdown/cpu';
 import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape } from '@shootdown/mmu';
 import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
+import { secondaryTables } from './checks.ts';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
 import { startKernel, vectorsOf, type OwnThreads, type StartedKernel } from './kernel.ts';
 import { lazyModeOf, type Topology } from './schema.ts';
@@ -61,7 +62,9 @@ function assembleNative(
 ): Pick<StartedKernel, 'kernel' | 'end'> {
   const shape = walkShape(geometryNamed(architectures[topology.architecture].geometry));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
-  const frames = new Frames(builder, { tables: topology.memory.tables, entriesPerTable, pages: topology.memory.pages });
+  const { tables, pages } = topology.memory;
+  const initialTables = Array.from({ length: secondaryTables(topology) }, () => []);
+  const frames = new Frames(builder, { tables, entriesPerTable, pages, initialTables });
   const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, vectorsOf(topology, id)));
   const mmus = cpus.map((cpu) => new Mmu(builder, cpu.name, frames, shape, geometry));
   const architecture: Architecture = architectures[topology.architecture];
@@ -80,6 +83,7 @@ function assembleNative(
     hz: topology.hz,
     hertz,
     timesliceMicroseconds: topology.timesliceMicroseconds,
+    geometry,
     own,
   });
 }

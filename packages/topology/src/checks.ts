@@ -2,6 +2,7 @@
 import { ModelError } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
 import { actionsIn, endsThread, forkedIn, type Action } from './actions.ts';
+import { checkKernelThreads, checkSecondaryMmus } from './check-kernel.ts';
 import { VCPUS_MAX, type KernelDescription, type Topology, type VmDescription } from './description.ts';
 
 const THREADS_PER_CPU_MAX = 64;
@@ -22,7 +23,7 @@ export function checkReferences(topology: Topology, source: string): void {
   else {
     if (processes.length === 0)
       throw new ModelError(`topology: ${source}: processes: at least one process, or a host with virtual machines`);
-    checkKernel(topology, source);
+    checkKernel(topology, topology, source);
   }
   const known = architectures[topology.architecture].costs.costs;
   for (const name of Object.keys(topology.costs)) {
@@ -31,25 +32,44 @@ export function checkReferences(topology: Topology, source: string): void {
   }
 }
 
-function scriptsOf({ host, processes }: Topology): readonly (readonly [place: string, run: readonly Action[]])[] {
+function scriptsOf({
+  host,
+  processes,
+  kernelThreads,
+}: Topology): readonly (readonly [place: string, run: readonly Action[]])[] {
   const of = (list: KernelDescription['processes'], at: string) =>
     list.flatMap(({ threads }, p) =>
       threads.map(({ run }, t) => [`${at}processes.${p}.threads.${t}.run`, run] as const),
     );
-  return [...of(processes, ''), ...(host?.vms ?? []).flatMap((vm, v) => of(vm.processes, `host.vms.${v}.`))];
+  const own = (list: KernelDescription['kernelThreads'] = [], at: string) =>
+    list.map(({ run }, t) => [`${at}kernelThreads.${t}.run`, run] as const);
+  return [
+    ...of(processes, ''),
+    ...own(kernelThreads, ''),
+    ...(host?.vms ?? []).flatMap((vm, v) => [
+      ...of(vm.processes, `host.vms.${v}.`),
+      ...own(vm.kernelThreads, `host.vms.${v}.`),
+    ]),
+  ];
 }
 
 /** Tables that a process has at least: one per level, for where it maps its first page. */
 const TABLES_PER_PROCESS = 4;
+
+/** Tables that secondary MMUs have of a machine's frames: the first ones, one each. */
+export function secondaryTables({ processes }: Pick<KernelDescription, 'processes'>): number {
+  return processes.reduce((sum, { secondaryMmus }) => sum + secondaryMmus.length, 0);
+}
 
 /** Processes that are there from the start need their tables. */
 function checkMemory({ host, processes, memory }: Topology, source: string): void {
   const check = (list: KernelDescription['processes'], tables: number, at: string): void => {
     const forked = new Set(list.flatMap(({ threads }) => threads.flatMap(({ run }) => forkedIn(run))));
     const first = list.filter(({ name }) => !forked.has(name)).length;
-    if (first * TABLES_PER_PROCESS > tables)
+    const needed = first * TABLES_PER_PROCESS + secondaryTables({ processes: list });
+    if (needed > tables)
       throw new ModelError(
-        `topology: ${source}: ${at}memory.tables: ${first} processes need at least ${first * TABLES_PER_PROCESS} frames for page tables (${tables})`,
+        `topology: ${source}: ${at}memory.tables: ${first} processes need at least ${needed} frames for page tables (${tables})`,
       );
   };
   check(processes, memory.tables, '');
@@ -83,7 +103,7 @@ function checkHost(topology: Topology, host: NonNullable<Topology['host']>, sour
       throw new ModelError(
         `topology: ${source}: host.vms.${i}.cpus: CPU ${outside} of ${topology.cpus} (0 .. ${topology.cpus - 1})`,
       );
-    checkKernel({ cpus: vm.vcpus, processes: vm.processes }, source, `host.vms.${i}.`);
+    checkKernel({ ...vm, cpus: vm.vcpus }, topology, source, `host.vms.${i}.`);
     if (vm.placement === 'worker') checkWorker(host, i, source);
   });
 }
@@ -105,7 +125,7 @@ function checkWorker({ vms }: NonNullable<Topology['host']>, index: number, sour
 }
 
 /** @param at where the kernel stands in the description */
-function checkKernel(kernel: KernelDescription, source: string, at = ''): void {
+function checkKernel(kernel: KernelDescription, topology: Topology, source: string, at = ''): void {
   const used = new Map<number, number>();
   const names = new Set<string>();
   kernel.processes.forEach((process, p) => {
@@ -136,6 +156,8 @@ function checkKernel(kernel: KernelDescription, source: string, at = ''): void {
     });
   });
   checkForks(kernel, source, names);
+  checkKernelThreads(kernel, `topology: ${source}: ${at}`);
+  checkSecondaryMmus(kernel, topology, `topology: ${source}: ${at}`);
 }
 
 /** Nothing happens after an action that ends the thread. */

@@ -1,7 +1,7 @@
 /**
  * The description of a machine: what a topology file may say. Unknown keys are errors.
  */
-import { architectures, type ArchitectureName } from '@shootdown/mm';
+import { architectures, secondary, type ArchitectureName } from '@shootdown/mm';
 import { parseTlbGeometry } from '@shootdown/mmu';
 import { z } from 'zod';
 import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, type Action } from './actions.ts';
@@ -11,6 +11,12 @@ const CPUS_MAX = 256;
 /** vCPUs of a host in all: each has a VPID of its own (`packages/mmu`). */
 export const VCPUS_MAX = 255;
 const VMS_MAX = 64;
+const SECONDARY_MMUS_MAX = 8;
+const KERNEL_THREADS_MAX = 64;
+
+/** Kernel version by version: what secondary MMUs are told (packages/mm/src/notify.ts). */
+const notifierDesigns = Object.keys(secondary.NotifierEra) as [NotifierEraName, ...NotifierEraName[]];
+type NotifierEraName = keyof typeof secondary.NotifierEra;
 
 /** A third of a second: nothing that one operation does takes longer, and sums of it stay exact. */
 const COST_CYCLES_MAX = 1_000_000_000;
@@ -24,6 +30,8 @@ const counter = name.refine(
   (text) => !text.startsWith(PHASE_PREFIX),
   `names that begin with ${PHASE_PREFIX} are phases: use measure`,
 );
+
+const computeCycles = z.int().min(COMPUTE_STEP_CYCLES).max(1_000_000_000).multipleOf(COMPUTE_STEP_CYCLES);
 
 const action: z.ZodType<Action> = z.lazy(() =>
   z.discriminatedUnion('do', [
@@ -43,10 +51,19 @@ const action: z.ZodType<Action> = z.lazy(() =>
     z.strictObject({ do: z.literal('sleep'), microseconds: z.int().min(1).max(10_000_000).optional() }),
     z.strictObject({ do: z.literal('vmalloc'), huge: z.boolean().optional() }),
     z.strictObject({ do: z.enum(['vfree', 'ptdump']) }),
+    z.strictObject({ do: z.literal('attach'), mmu: name, area }),
+    z.strictObject({
+      do: z.enum(['guest', 'dma']),
+      mmu: name,
+      rounds: z.int().min(1).max(1_000_000),
+      write: z.boolean().optional(),
+      cycles: computeCycles.optional(),
+    }),
+    z.strictObject({ do: z.literal('ksm-scan'), process: name, pages: z.int().min(1).max(1_000_000) }),
     z.strictObject({ do: z.literal('measure'), phase: name }),
     z.strictObject({
       do: z.literal('compute'),
-      cycles: z.int().min(COMPUTE_STEP_CYCLES).max(1_000_000_000).multipleOf(COMPUTE_STEP_CYCLES),
+      cycles: computeCycles,
     }),
     z.strictObject({ do: z.literal('count'), counter }),
     z.strictObject({
@@ -104,9 +121,30 @@ const threads = z
   .min(1)
   .transform((list) => list.flatMap(({ cpu, ...thread }) => cpusOf(cpu).map((id) => ({ cpu: id, ...thread }))));
 
+/** A table of its own that translates memory of a process: KVM's second stage, or a device's. */
+const secondaryMmu = z.strictObject({
+  name,
+  kind: z.enum(['kvm', 'device']),
+  /** How change_pte() goes about it, where the kernel calls it: KVM's on x86 or on arm64. A device never had one. */
+  changePte: z.enum(['none', 'x86', 'arm64']).default('none'),
+});
+
 const processes = z.array(
-  z.strictObject({ name, threads, placement: z.enum(['process', 'worker']).default('process') }),
+  z.strictObject({
+    name,
+    threads,
+    placement: z.enum(['process', 'worker']).default('process'),
+    /** x86: who uses its memory through an MMU of its own. */
+    secondaryMmus: z.array(secondaryMmu).max(SECONDARY_MMUS_MAX).default([]),
+    /** What these are told, and when: an era of the kernel, or a proposal. `E5` is v6.10 and later. */
+    notifiers: z.enum(notifierDesigns).default('E5'),
+  }),
 );
+
+/** Threads without an address space: ksmd and its like. The run does not wait for them. */
+const kernelThreads = z
+  .array(z.strictObject({ name, cpu: z.int().min(0), run: z.array(action).min(1) }))
+  .max(KERNEL_THREADS_MAX);
 
 /** KVM on x86: the CPUs of the machine are physical ones, and its processes run in virtual machines. */
 const host = z.strictObject({
@@ -144,6 +182,7 @@ const host = z.strictObject({
         /** `worker`: in a thread of its own. It must share its CPUs with no other. */
         placement: z.enum(['process', 'worker']).default('process'),
         processes: processes.min(1),
+        kernelThreads: kernelThreads.default([]),
       }),
     )
     .min(1)
@@ -197,6 +236,7 @@ export const topologySchema = z.strictObject({
   runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),
   host: host.optional(),
   processes: processes.default([]),
+  kernelThreads: kernelThreads.default([]),
 });
 
 /** A machine description with defaults filled in. */
@@ -208,6 +248,7 @@ export type VmDescription = NonNullable<Topology['host']>['vms'][number];
 export type KernelDescription = Pick<Topology, 'processes'> & {
   readonly cpus: number;
   readonly kernelTables?: Topology['kernelTables'];
+  readonly kernelThreads?: Topology['kernelThreads'];
 };
 
 /** A machine description as one writes it. */

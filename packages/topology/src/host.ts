@@ -183,7 +183,7 @@ function assembleVm(
     pages,
   });
   const vm = new Vm(builder, { pauseLoopExiting: host.pauseLoopExiting, ...(under.stage && { stage: under.stage }) });
-  const kernel = { cpus: description.vcpus, processes: description.processes };
+  const kernel = { ...description, cpus: description.vcpus };
   const cpus = Array.from({ length: description.vcpus }, (_, id) => addCpu(builder, id, vectorsOf(kernel, id)));
   const vcpus: Vcpu[] = [];
   const mmus = cpus.map((cpu) => guestMmu(builder, cpu, frames, shape, under, () => vcpus[cpu.id]));
@@ -204,6 +204,7 @@ function assembleVm(
     hertz: under.hertz,
     timesliceMicroseconds: topology.timesliceMicroseconds,
     gates: vcpus.map((vcpu) => vcpu.gateName),
+    geometry: under.geometry,
     own: under.own,
     ...flush,
   });

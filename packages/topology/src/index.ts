@@ -1,7 +1,7 @@
 export { assemble, type AssembledMachine } from './assemble.ts';
 export type { AssembledVm } from './host.ts';
 export { ownThreadKey, type OwnThreads } from './kernel.ts';
-export { machine, MachineBuilder, type MachineOptions } from './builder.ts';
+export { machine, MachineBuilder, type MachineOptions, type ProcessOptions } from './builder.ts';
 export { MachineRunner, runMachine, type Counters, type MachineRun, type Runnable, type RunOptions } from './run.ts';
 export {
   forkedIn,
@@ -14,7 +14,15 @@ export {
   type TopologyInput,
 } from './schema.ts';
 export { topologySchema } from './description.ts';
-export { MMAP_BASE_PAGE, runActions, VDSO_PAGES, type ProcessState, type ThreadContext } from './script.ts';
+export {
+  MMAP_BASE_PAGE,
+  runActions,
+  VDSO_PAGES,
+  type ProcessState,
+  type RunContext,
+  type ThreadContext,
+} from './script.ts';
+export type { SecondaryBody, SecondaryUse } from './secondary.ts';
 export type { KernelRange } from './kernel-tables.ts';
 export type { OnRoutine } from './routine-times.ts';
 export { partsOf, type Part } from './parts.ts';

@@ -2,6 +2,7 @@
 import { ScopedBuilder, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { vmalloc, type Smp } from '@shootdown/mm';
+import { KERNEL } from './tasks.ts';
 import { actionsIn, type Action, type KernelDescription } from './schema.ts';
 
 /** What one thread has of the kernel's page table: a range of its own, and a reader. */
@@ -35,6 +36,9 @@ export function addKernelTables(
   const users = description.processes.flatMap(({ threads }, p) =>
     threads.flatMap(({ run }, t) => (usesKernelTables(run) ? [{ key: `${p}.${t}`, run }] : [])),
   );
+  description.kernelThreads?.forEach(({ run }, t) => {
+    if (usesKernelTables(run)) users.push({ key: `${KERNEL}.${t}`, run });
+  });
   if (users.length === 0 || description.kernelTables === undefined) return () => null;
   const scope = new ScopedBuilder(builder, 'kernel');
   const kernel = new vmalloc.VmallocKernel(scope, {

@@ -11,7 +11,7 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import { RESCHEDULE_VECTOR, startCpu, swapper, type Cpu } from '@shootdown/cpu';
-import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
+import type { MmuGeometry, MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {
   Arm64Contpte,
   CALL_FUNCTION_VECTOR,
@@ -26,9 +26,12 @@ import {
 } from '@shootdown/mm';
 import { addTimer } from './timer.ts';
 import { areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
-import { addKernelTables } from './kernel-tables.ts';
-import { addScheduler, sharedCpus, type Tasks } from './tasks.ts';
-import { runActions, thread, type ProcessState, type ThreadContext } from './script.ts';
+import { addKernelTables, type KernelRange } from './kernel-tables.ts';
+import { addKernelThreads, kthread } from './kernel-threads.ts';
+import { runActions, thread, type ProcessState, type RunContext, type Task, type ThreadContext } from './script.ts';
+import { addSecondaryMmus, type SecondaryUsers } from './secondary.ts';
+import { sharedCpus } from './shared-cpus.ts';
+import { addScheduler, KERNEL, type Tasks } from './tasks.ts';
 
 /** Routines of one's own, by process name and thread: they run instead of that thread's actions. */
 export type OwnThreads = ReadonlyMap<string, (context: ThreadContext) => Steps>;
@@ -60,6 +63,8 @@ export interface KernelParts {
   readonly hertz: number;
   /** How long a task has a CPU that it shares. */
   readonly timesliceMicroseconds: number;
+  /** Of every TLB, those of secondary MMUs too. */
+  readonly geometry: MmuGeometry;
   /** x86: the back end of flush_tlb_multi(). Default: native. */
   readonly flush_tlb_multi?: FlushTlbMulti;
   /** What must let each CPU execute, by id. Default: nothing. */
@@ -105,7 +110,7 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     flush_tlb_multi,
   });
   const mode = parts.lazyMode && parts.lazyMode.defers !== 'nothing' ? lazyMmuOf(parts, parts.lazyMode) : undefined;
-  const kernel: Kernel = {
+  const plain: Kernel = {
     builder,
     cpus,
     mmus,
@@ -116,9 +121,11 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     ...(mode && { lazy: mode }),
     ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
   };
+  const users = addSecondaryMmus(description, plain, mms, smp, parts.geometry);
+  const { kernel } = users;
   const tasks = addScheduler(description, parts, kernel, mms);
   const processes = processStates(description, builder, mms, tasks);
-  return { kernel, ...startThreads(description, parts, kernel, smp, processes, tasks) };
+  return { kernel, ...startThreads(description, parts, users, smp, processes, tasks) };
 }
 
 /** The interrupts that the CPUs of a kernel can be sent. */
@@ -155,27 +162,36 @@ function judgingFlushes(arch: TlbArch, mode: lazy.LazyMmu): TlbArch {
 function startThreads(
   description: KernelDescription,
   { builder, gates, own }: KernelParts,
-  kernel: Kernel,
+  users: SecondaryUsers,
   smp: Smp,
   processes: readonly ProcessState[],
   tasks: Tasks | null,
 ): Pick<StartedKernel, 'processors' | 'end'> {
+  const { kernel } = users;
   const ranges = addKernelTables(description, builder, kernel.cpus, smp);
-  const alone = new Map<number, { program: Program; returns: boolean }>();
+  const alone = new Map<number, { program: Program; ends: 'returns' | 'rests' | 'goes on' }>();
   const sharing: Program[] = [];
+  const put = (cpu: number, task: Task | null, work: Program, ends: 'returns' | 'rests' | 'goes on'): void => {
+    if (task) sharing[task.id] = work;
+    else alone.set(cpu, { program: work, ends });
+  };
+  const contextOf = (cpu: number, task: Task | null, range: KernelRange | null): RunContext => ({
+    kernel,
+    cpu: kernel.cpus[cpu] as Cpu,
+    processNamed: (wanted: string) => named(processes, wanted),
+    task,
+    scheduler: tasks?.scheduler ?? null,
+    kernelRange: range,
+  });
   description.processes.forEach(({ name, threads }, p) => {
     const process = processes[p] as ProcessState;
     threads.forEach((t, index) => {
       const task = tasks?.of(p, index) ?? null;
       const context = {
-        kernel,
-        cpu: kernel.cpus[t.cpu] as Cpu,
+        ...contextOf(t.cpu, task, ranges(p, index)),
         process,
         mm: process.mm,
-        processNamed: (wanted: string) => named(processes, wanted),
-        task,
-        scheduler: tasks?.scheduler ?? null,
-        kernelRange: ranges(p, index),
+        secondary: (mmu: string) => users.named(mmu),
       };
       const mine = own?.get(ownThreadKey(name, index));
       if (t.routine !== undefined && mine === undefined)
@@ -183,10 +199,14 @@ function startThreads(
           `topology: ${name}: thread ${index}: routine ${t.routine}: no module exports it: name the module (routines, or --routines)`,
         );
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
-      const work = program(thread, context, index === 0, body);
-      if (task) sharing[task.id] = work;
-      else alone.set(t.cpu, { program: work, returns: mine !== undefined || !endsAtRest(t.run) });
+      const ends = mine !== undefined || !endsAtRest(t.run) ? 'returns' : 'rests';
+      put(t.cpu, task, program(thread, context, index === 0, body), ends);
     });
+  });
+  const shared = addKernelThreads(description, builder, processes);
+  description.kernelThreads?.forEach(({ cpu, run }, t) => {
+    const task = tasks?.of(KERNEL, t) ?? null;
+    if (shared) put(cpu, task, program(kthread, contextOf(cpu, task, ranges(KERNEL, t)), shared, run), 'goes on');
   });
   const processors: number[] = [];
   const end = { until: [] as number[], untilAtRest: [] as number[], untilZero: tasks ? [tasks.unfinished] : [] };
@@ -200,13 +220,14 @@ function startThreads(
       cpu,
       programs ?? [work?.program ?? program(swapper, cpu)],
       {
-        [CALL_FUNCTION_VECTOR]: smp.handler(cpu),
+        [CALL_FUNCTION_VECTOR]: users.handler(cpu),
         ...(scheduler && { [RESCHEDULE_VECTOR]: scheduler.handler(cpu) }),
       },
       { ...(gate !== undefined && { gate }), ...(scheduler && { ticks: false }) },
     );
     processors.push(processor);
-    if (work) (work.returns ? end.until : end.untilAtRest).push(processor);
+    if (work?.ends === 'returns') end.until.push(processor);
+    if (work?.ends === 'rests') end.untilAtRest.push(processor);
   }
   return { processors, end };
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { KERNEL_ACTIONS } from './actions.ts';
 import {
   areaNamesIn,
   forkedIn,
@@ -253,7 +254,9 @@ describe('the README', () => {
 
   test('has every action, as it may be written', () => {
     const lasting = ['exit', 'spin', 'sleep'];
-    const others = actions.filter((a) => !lasting.includes(a.do));
+    const ofKernel = actions.filter((a) => KERNEL_ACTIONS.has(a.do));
+    const secondary = actions.filter((a) => 'mmu' in a);
+    const others = actions.filter((a) => ![...lasting, ...ofKernel, ...secondary].some((b) => b === a || b === a.do));
     const [first, forked] = [
       (run: Action[]) => ({ name: 'p', threads: [{ cpu: 0, run }] }),
       { name: 'q', threads: [{ cpu: 1, run: [] }] },
@@ -262,12 +265,28 @@ describe('the README', () => {
       expect(() =>
         parseTopology(with_({ architecture: 'arm64-4k-48', processes: [first([...others, last]), forked] })),
       ).not.toThrow();
+    const secondaryMmus = [
+      { name: 'vm', kind: 'kvm' as const },
+      { name: 'nic', kind: 'device' as const },
+    ];
+    expect(() =>
+      parseTopology(
+        with_({
+          processes: [{ ...first([...secondary]), secondaryMmus }],
+          kernelThreads: [{ name: 'k', cpu: 1, run: ofKernel }],
+        }),
+      ),
+    ).not.toThrow();
     const known = [...new Set(actions.map((a) => a.do))].sort();
     expect(known).toEqual([
+      'attach',
       'compute',
       'count',
+      'dma',
       'exit',
       'fork',
+      'guest',
+      'ksm-scan',
       'madvise-dontneed',
       'measure',
       'mmap',

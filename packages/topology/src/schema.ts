@@ -9,9 +9,9 @@ export {
   areaNamesIn,
   COMPUTE_STEP_CYCLES,
   endsAtRest,
+  EVERYBODYS_ACTIONS,
   forkedIn,
   PHASE_PREFIX,
-  sleepsForATime,
   substitute,
   type Action,
 } from './actions.ts';

@@ -37,6 +37,7 @@ import {
 } from '@shootdown/mm';
 import type { KernelRange } from './kernel-tables.ts';
 import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, substitute, type Action } from './schema.ts';
+import type { SecondaryUse } from './secondary.ts';
 
 /**
  * Top of the mmap area without address-space randomisation (x86-64, 8 MB stack limit): page number of 0x7ffff7fff000.
@@ -76,8 +77,8 @@ export interface Task {
   readonly tickMicroseconds: number;
 }
 
-/** What a thread can use. Routines of one's own get this too: see `MachineBuilder.thread`. */
-export interface ThreadContext {
+/** What any thread can use, one of the kernel's as well. */
+export interface RunContext {
   readonly kernel: Kernel;
   /** Where the thread runs: on a CPU that it shares it may be another one after each action. */
   readonly cpu: Cpu;
@@ -87,9 +88,15 @@ export interface ThreadContext {
   readonly scheduler: Scheduler | null;
   /** What it has of the kernel's own page table, if it uses it. */
   readonly kernelRange: KernelRange | null;
+  readonly processNamed: (name: string) => ProcessState;
+}
+
+/** What a thread of a process can use. Routines of one's own get this too: see `MachineBuilder.thread`. */
+export interface ThreadContext extends RunContext {
   readonly process: ProcessState;
   readonly mm: Mm;
-  readonly processNamed: (name: string) => ProcessState;
+  /** The process's secondary MMUs, by name. */
+  readonly secondary: (mmu: string) => SecondaryUse | null;
   /** Areas mapped so far, by name: first page and size. Local to the thread. */
   readonly areas: Map<string, { readonly start: number; readonly pages: number }>;
 }
@@ -119,7 +126,7 @@ function* waits(context: ThreadContext, word: Address, value: number, label: str
 }
 
 /** Those who wait for a word of a process look at it again. */
-function* wakes({ scheduler }: ThreadContext, { tasks }: ProcessState, word: Address): Steps {
+function* wakes({ scheduler }: RunContext, { tasks }: ProcessState, word: Address): Steps {
   if (scheduler && tasks.length > 0) yield* scheduler.wake_up(tasks, word);
 }
 
@@ -129,12 +136,12 @@ function* ends({ cpu }: ThreadContext, { scheduler, unfinished }: Task): Steps {
 }
 
 /** The thread goes on there. */
-function runsOn(context: ThreadContext, cpu: number): void {
+function runsOn(context: RunContext, cpu: number): void {
   (context as { cpu: Cpu }).cpu = context.kernel.cpus[cpu] as Cpu;
 }
 
 /** The way back to user mode, where others may want the CPU. */
-function* returns(context: ThreadContext, stays = false): Steps {
+function* returns(context: RunContext, stays = false): Steps {
   const { task, cpu } = context;
   if (task) runsOn(context, yield* task.scheduler.exit_to_user_mode(cpu, task.id, stays));
 }
@@ -241,19 +248,61 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
     case 'wait-for-others':
       yield* waits(context, process.resting.at(0), process.threads - 1, '(waits for the other threads)');
       return;
+    case 'attach': {
+      const { start, pages } = areaOf(context, action.area, variables);
+      yield* secondaryOf(context, action.mmu).attach(start, pages);
+      yield* wakes(context, process, secondaryOf(context, action.mmu).slot.there);
+      return;
+    }
+    case 'guest':
+    case 'dma': {
+      const use = secondaryOf(context, action.mmu);
+      yield* waits(context, use.slot.there, 1, '(waits for memory)');
+      const { rounds, write = false, cycles = 0 } = action;
+      yield* use.run(context.cpu, { rounds, write, computes: () => computesFor(cycles) });
+      return;
+    }
+    case 'repeat':
+      yield* repeatActions(action, variables, (body, inner) => runActions(context, body, inner));
+      return;
+    default:
+      yield* runCommonAction(context, action, variables);
+  }
+}
+
+/** Does a body over and over, with the variable of the loop. */
+export function* repeatActions(
+  { times, as, body }: Extract<Action, { do: 'repeat' }>,
+  variables: Readonly<Record<string, number>>,
+  run: (body: readonly Action[], variables: Readonly<Record<string, number>>) => Steps,
+): Steps {
+  for (let i = 0; i < times; i++) yield* run(body, as === undefined ? variables : { ...variables, [as]: i });
+}
+
+/** What any thread can do, one of the kernel's as well. */
+export function* runCommonAction(
+  context: RunContext,
+  action: Action,
+  variables: Readonly<Record<string, number>>,
+): Steps {
+  const { cpu, task, kernelRange } = context;
+  switch (action.do) {
     case 'compute':
       yield* returns(context, true);
-      for (let left = action.cycles; left > 0; left -= COMPUTE_STEP_CYCLES) yield* computes();
+      yield* computesFor(action.cycles);
       if (task) runsOn(context, yield* task.scheduler.enter_from_user_mode(task.id));
       return;
+    case 'sleep':
+      if (task && action.microseconds !== undefined) yield* schedule_timeout(context, task, action.microseconds);
+      return;
     case 'vmalloc':
-      if (context.kernelRange) yield* context.kernelRange.map(cpu, action.huge ?? false);
+      if (kernelRange) yield* kernelRange.map(cpu, action.huge ?? false);
       return;
     case 'vfree':
-      if (context.kernelRange) yield* context.kernelRange.unmap();
+      if (kernelRange) yield* kernelRange.unmap();
       return;
     case 'ptdump':
-      if (context.kernelRange) yield* context.kernelRange.dump(cpu);
+      if (kernelRange) yield* kernelRange.dump(cpu);
       return;
     case 'count':
       yield* count(action.counter);
@@ -261,11 +310,20 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
     case 'measure':
       yield* count(PHASE_PREFIX + substitute(action.phase, variables));
       return;
-    case 'repeat':
-      for (let i = 0; i < action.times; i++) {
-        yield* runActions(context, action.body, action.as === undefined ? variables : { ...variables, [action.as]: i });
-      }
+    default:
+      throw new ModelError(`topology: ${action.do}: no thread of this kind does that`);
   }
+}
+
+function* schedule_timeout(context: RunContext, task: Task, microseconds: number): Steps {
+  const ticks = Math.ceil(microseconds / task.tickMicroseconds);
+  runsOn(context, yield* task.scheduler.schedule_timeout(context.cpu, task.id, ticks));
+}
+
+function secondaryOf({ secondary, process }: ThreadContext, mmu: string): SecondaryUse {
+  const use = secondary(mmu);
+  if (!use) throw new ModelError(`topology: ${process.name}: no secondary MMU ${mmu}`);
+  return use;
 }
 
 /** From here on nothing more happens in this thread. */
@@ -281,8 +339,7 @@ function* sleeps(context: ThreadContext, microseconds: number | undefined): Step
   const { task, cpu, kernel } = context;
   yield* nop({ label: 'nanosleep()' });
   if (task && microseconds !== undefined) {
-    const ticks = Math.ceil(microseconds / task.tickMicroseconds);
-    runsOn(context, yield* task.scheduler.schedule_timeout(cpu, task.id, ticks));
+    yield* schedule_timeout(context, task, microseconds);
     return;
   }
   if (task) {
@@ -301,6 +358,10 @@ const COMPUTE = defineOperation({
   perform: () => 0,
   footprint: () => ({ reads: [], writes: [] }),
 });
+
+function* computesFor(cycles: number): Steps {
+  for (let left = cycles; left > 0; left -= COMPUTE_STEP_CYCLES) yield* computes();
+}
 
 function* computes(): Steps {
   yield operation(COMPUTE, 0, 0, 0, undefined, { label: '(computes)' });

@@ -3,27 +3,24 @@ import { load, type Address, type Steps } from '@shootdown/machine';
 import { IDLE_TASK, Scheduler, type Cpu } from '@shootdown/cpu';
 import type { Kernel, Mm } from '@shootdown/mm';
 import type { KernelParts } from './kernel.ts';
-import { sleepsForATime, type KernelDescription } from './schema.ts';
+import type { KernelDescription } from './schema.ts';
+import { sharedCpus } from './shared-cpus.ts';
 import type { Task } from './script.ts';
 
 /** Ticks per second of a scheduler on a machine whose timer does not say another number. */
 const SCHEDULER_HZ = 1000;
 const MICROSECONDS = 1_000_000;
 
+/** In place of a process: the threads are the kernel's own. */
+export const KERNEL = -1;
+
 /** The scheduler of a kernel and its tasks. */
 export interface Tasks {
   readonly scheduler: Scheduler;
   /** How many tasks have work left. */
   readonly unfinished: Address;
-  /** The task that a thread of a process is; null: it has its CPU to itself. */
+  /** The task that a thread of a process is; null: it has its CPU to itself. Kernel threads are of {@link KERNEL}. */
   of(process: number, thread: number): Task | null;
-}
-
-/** CPUs with a run queue: those with several threads, and those whose thread sleeps for a time. */
-export function sharedCpus({ processes }: KernelDescription): ReadonlySet<number> {
-  const threads = processes.flatMap((process) => process.threads);
-  const shares = (cpu: number): boolean => threads.filter((t) => t.cpu === cpu).length > 1;
-  return new Set(threads.filter(({ cpu, run }) => shares(cpu) || sleepsForATime(run)).map(({ cpu }) => cpu));
 }
 
 /** Adds a kernel's scheduler, if it needs one. */
@@ -42,8 +39,12 @@ export function addScheduler(
       if (shared.has(cpu)) ids.set(`${p}.${t}`, on.push(cpus[cpu] as Cpu) - 1);
     }),
   );
+  const ofProcesses = on.length;
+  description.kernelThreads?.forEach(({ cpu }, t) => {
+    if (shared.has(cpu)) ids.set(`${KERNEL}.${t}`, on.push(cpus[cpu] as Cpu) - 1);
+  });
   const mm = builder.region('task.mm', on.length);
-  const unfinished = builder.region('tasks.unfinished', 1, { initial: on.length }).at(0);
+  const unfinished = builder.region('tasks.unfinished', 1, { initial: ofProcesses }).at(0);
   const ticksPerSecond = hz > 0 ? hz : SCHEDULER_HZ;
   const tickMicroseconds = MICROSECONDS / ticksPerSecond;
   const scheduler = new Scheduler(builder, cpus, {

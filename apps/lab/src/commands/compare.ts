@@ -168,7 +168,13 @@ function rowOf(name: string, run: MachineRun): ComparisonRow {
     pageFlushes: total('nr_tlb_local_flush_one') + total('tlbi_va'),
     faults: total('pgfault'),
     walks: total('tlb_miss'),
+    exits: sumOf(run, (counter) => counter.startsWith('exits')),
   };
+}
+
+function sumOf(run: MachineRun, wanted: (counter: string) => boolean): number {
+  const rows = Object.entries(run.total).filter(([counter]) => wanted(counter));
+  return rows.reduce((sum, [, row]) => sum + row.reduce((a, b) => a + b, 0), 0);
 }
 
 function comparisonOf(names: readonly string[], rows: readonly ComparisonRow[]): Comparison {
@@ -184,6 +190,7 @@ function comparisonOf(names: readonly string[], rows: readonly ComparisonRow[]):
       { key: 'pageFlushes', heading: 'page flushes', unit: 'local' },
       { key: 'faults', heading: 'page faults', unit: 'count' },
       { key: 'walks', heading: 'TLB misses', unit: 'count' },
+      { key: 'exits', heading: 'exits', unit: 'of vCPUs' },
     ],
     rows,
     notes: [

@@ -69,6 +69,7 @@ export const x86Costs: CostModel = {
     vmexit_hypercall: cost(1190, `vmcall and entry: ${LUTOMIRSKI_2017} (1181 to 1195)`),
     vmexit_device: cost(2400, `exit to a device in the kernel, and entry: ${LUTOMIRSKI_2017} (2339 to 2435)`),
     ept_violation: cost(7500, 'exit, kvm_tdp_page_fault() and entry; ' + RULE_OF_THUMB),
+    kvm_page_fault: cost(6250, 'kvm_tdp_page_fault() but for what is modelled: ept_violation without vmexit'),
     second_stage_reference: cost(11, 'a quarter of page_walk: a native walk of four references'),
     compute: cost(1000, "a thousand cycles of the program's own"),
     mmu_update: cost(100, 'one page-table update checked by a hypervisor, within a hypercall; ' + RULE_OF_THUMB),

@@ -15,3 +15,15 @@ export { secondaryAgreesAtRest, SecondaryInvariant, secondaryIsNoMoreWritable, t
 export { try_to_merge_one_page, type KsmMutant } from './ksm.ts';
 export { NotifierEra, notifierRules, notifyingArch, type NotifierDesign, type SecondaryMmus } from '../notify.ts';
 export { primaryMmu, type LookupOptions } from './primary.ts';
+export { entryFormat, READ_ONLY, WRITABLE } from './format.ts';
+export { mutex, notifyingKernel, spinlock } from './notifying.ts';
+export {
+  addVcpuThread,
+  enter_guest,
+  guest_access,
+  leave_guest,
+  VcpuCounter,
+  vcpuRequests,
+  vmx_handle_exit_irqoff,
+  type VcpuThread,
+} from './vcpu-thread.ts';

@@ -1,0 +1,85 @@
+/** What a description must hold of kernel threads and of secondary MMUs. */
+import { ModelError } from '@shootdown/machine';
+import { architectures } from '@shootdown/mm';
+import { actionsIn, EVERYBODYS_ACTIONS, KERNEL_ACTIONS, type Action } from './actions.ts';
+import type { KernelDescription, Topology } from './description.ts';
+import { sharedCpus } from './shared-cpus.ts';
+
+/** A vCPU is a bit of a word of requests. */
+const VCPUS_OF_KVM_MAX = 31;
+
+/** Throws ModelError. `place` begins every message and ends in what comes before the name of a key. */
+export function checkKernelThreads(kernel: KernelDescription, place: string): void {
+  const names = new Set(kernel.processes.map(({ name }) => name));
+  kernel.kernelThreads?.forEach(({ cpu, run }, t) => {
+    const at = `${place}kernelThreads.${t}`;
+    if (cpu >= kernel.cpus) throw new ModelError(`${at}: CPU ${cpu} of ${kernel.cpus} (0 .. ${kernel.cpus - 1})`);
+    for (const action of actionsIn(run)) {
+      const known = KERNEL_ACTIONS.has(action.do) || EVERYBODYS_ACTIONS.has(action.do);
+      if (!known) throw new ModelError(`${at}: ${action.do}: a kernel thread has no address space of its own`);
+      if (action.do === 'sleep' && action.microseconds === undefined)
+        throw new ModelError(`${at}: sleep: a kernel thread sleeps for a time: give microseconds`);
+      if ('process' in action && !names.has(action.process))
+        throw new ModelError(`${at}: ${action.do}: no process ${action.process} (have: ${[...names].join(', ')})`);
+    }
+  });
+  kernel.processes.forEach(({ threads }, p) =>
+    threads.forEach(({ run }, t) => {
+      const action = actionsIn(run).find((a) => KERNEL_ACTIONS.has(a.do));
+      if (action)
+        throw new ModelError(`${place}processes.${p}.threads.${t}: ${action.do}: for a kernel thread (kernelThreads)`);
+    }),
+  );
+}
+
+/** Throws ModelError. */
+export function checkSecondaryMmus(
+  kernel: KernelDescription,
+  { architecture, host }: Pick<Topology, 'architecture' | 'host'>,
+  place: string,
+): void {
+  const having = kernel.processes.filter(({ secondaryMmus }) => secondaryMmus.length > 0);
+  const first = having[0];
+  if (first && (host !== undefined || !architectures[architecture].hasVirtualMachines))
+    throw new ModelError(
+      `${place}processes.${kernel.processes.indexOf(first)}.secondaryMmus: secondary MMUs are x86's, natively (${host ? 'in a virtual machine' : architecture})`,
+    );
+  if (having.length > 1)
+    throw new ModelError(
+      `${place}processes.${kernel.processes.indexOf(having[1] ?? first!)}.secondaryMmus: one process of a machine has them (${having.map(({ name }) => name).join(', ')})`,
+    );
+  kernel.processes.forEach((process, p) => checkProcess(kernel, process, `${place}processes.${p}`));
+}
+
+type Process = KernelDescription['processes'][number];
+
+function checkProcess(kernel: KernelDescription, { secondaryMmus, threads }: Process, place: string): void {
+  const kinds = new Map<string, string>();
+  for (const [i, { name, kind, changePte }] of secondaryMmus.entries()) {
+    if (kinds.has(name)) throw new ModelError(`${place}.secondaryMmus.${i}: name taken twice (${name})`);
+    kinds.set(name, kind);
+    if (kind === 'device' && changePte !== 'none')
+      throw new ModelError(`${place}.secondaryMmus.${i}: changePte: no device has ever had one (${changePte})`);
+    const vcpus = threads.filter(({ run }) => actionsIn(run).some((a) => a.do === 'guest' && a.mmu === name)).length;
+    if (vcpus > VCPUS_OF_KVM_MAX)
+      throw new ModelError(`${place}.secondaryMmus.${i}: at most ${VCPUS_OF_KVM_MAX} vCPUs of ${name} (${vcpus})`);
+  }
+  const shared = sharedCpus(kernel);
+  threads.forEach(({ run, cpu }, t) => {
+    for (const action of actionsIn(run)) {
+      if (!uses(action)) continue;
+      const at = `${place}.threads.${t}: ${action.do}`;
+      const kind = kinds.get(action.mmu);
+      if (kind === undefined)
+        throw new ModelError(`${at}: no secondary MMU ${action.mmu} (have: ${[...kinds.keys()].join(', ') || 'none'})`);
+      if (action.do === 'guest' && kind !== 'kvm') throw new ModelError(`${at}: ${action.mmu} is a device: use dma`);
+      if (action.do === 'dma' && kind !== 'device') throw new ModelError(`${at}: ${action.mmu} is KVM's: use guest`);
+      if (action.do === 'guest' && shared.has(cpu))
+        throw new ModelError(`${at}: a vCPU has its CPU to itself, and CPU ${cpu} has a scheduler`);
+    }
+  });
+}
+
+function uses(action: Action): action is Extract<Action, { mmu: string }> {
+  return 'mmu' in action;
+}

@@ -1,0 +1,62 @@
+/** Kernel threads: ksmd and its like, and what they can be told to do. They have no address space of their own. */
+import { load, noted, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { daemons, type Mm } from '@shootdown/mm';
+import { EVERYBODYS_ACTIONS, type Action, type KernelDescription } from './schema.ts';
+import { repeatActions, runCommonAction, type ProcessState, type RunContext } from './script.ts';
+
+/** What kernel threads share. */
+export interface KernelThreads {
+  readonly tree: daemons.StableTree;
+  /** ksmd's place in each process. */
+  readonly ksm: ReadonlyMap<Mm, daemons.ScanHand>;
+}
+
+/** Adds what the kernel threads of a machine need, if it has any. */
+export function addKernelThreads(
+  { kernelThreads = [] }: KernelDescription,
+  builder: SystemBuilder,
+  processes: readonly ProcessState[],
+): KernelThreads | null {
+  if (kernelThreads.length === 0) return null;
+  return {
+    tree: new daemons.StableTree(builder),
+    ksm: new Map(processes.map(({ name, mm }) => [mm, new daemons.ScanHand(builder, `ksm_scan.${name}`)])),
+  };
+}
+
+/** A kernel thread's life. */
+export const kthread = routine(
+  'kernel thread',
+  function* (machine: RunContext, threads: KernelThreads, run: readonly Action[]): Steps {
+    const context: RunContext = { ...machine };
+    yield* runKernelActions(context, threads, run, {});
+    if (context.task) yield* context.task.scheduler.do_task_dead(context.cpu);
+  },
+);
+
+function* runKernelActions(
+  context: RunContext,
+  threads: KernelThreads,
+  actions: readonly Action[],
+  variables: Readonly<Record<string, number>>,
+): Steps {
+  for (const action of actions) {
+    if (action.do === 'repeat')
+      yield* repeatActions(action, variables, (body, inner) => runKernelActions(context, threads, body, inner));
+    else if (EVERYBODYS_ACTIONS.has(action.do)) yield* runCommonAction(context, action, variables);
+    else yield* runKernelAction(context, threads, action);
+    yield* cond_resched(context);
+  }
+}
+
+/** A kernel thread gives its CPU away where it says so. */
+const cond_resched = noted(function* cond_resched({ task, cpu }: RunContext): Steps {
+  if (task) yield* task.scheduler.exit_to_user_mode(cpu, task.id, false);
+});
+
+function* runKernelAction(context: RunContext, { tree, ksm }: KernelThreads, action: Action): Steps {
+  if (action.do !== 'ksm-scan') return;
+  const { mm, started } = context.processNamed(action.process);
+  if ((yield* load(started.at(0), { label: '(process started?)' })) === 0) return;
+  yield* daemons.ksm_do_scan(context.kernel, context.cpu, tree, mm, ksm.get(mm) as daemons.ScanHand, action.pages);
+}
