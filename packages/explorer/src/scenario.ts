@@ -212,8 +212,7 @@ function builder(where: string, build: () => System): () => System {
     if (compared) return system;
     compared = true;
     const difference = differenceBetween(system, checked());
-    if (difference !== null)
-      throw new ModelError(`${where}: not deterministic: ${difference} ${UNSTEADY}`);
+    if (difference !== null) throw new ModelError(`${where}: not deterministic: ${difference} ${UNSTEADY}`);
     return system;
   };
 }

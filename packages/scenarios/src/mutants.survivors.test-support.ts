@@ -210,3 +210,29 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
   { change: 'rcuc/__tlb_remove_table:swap-with-next', because: 'two tables, in either order' },
   { change: 'synchronize_rcu/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
 ];
+
+export const ofReferencePtdump: readonly Survivor[] = [
+  {
+    change: 'walker/static_key_slow_inc:load-then-store',
+    because: 'one walker: with --set n=2 two of them lose a count',
+  },
+  { change: 'walker/read:leave-out-recheck', because: 'the lock is held: the entry stays as it is' },
+  { change: 'walker/static_key_slow_dec:*', because: TURNED_OFF_LATE },
+  { change: '*/mmap_*_unlock:load-then-store', because: 'nobody else changes the lock while it is held' },
+  { change: 'unmapper/free:leave-out', because: 'the leaf leaks: what is asked is who reads it afterwards' },
+];
+
+const ON_ARM = 'on sc: arm.mutants.test.ts has it needed on arm';
+
+export const ofSme: readonly Survivor[] = [
+  { change: 'zap_page/dsb*:*', because: ON_ARM },
+  { change: 'zap_page/pte_clear:swap-with-next', because: ON_ARM },
+  { change: 'sme_set_active/smp_mb:leave-out', because: ON_ARM },
+  { change: 'sme_set_active/dsb:leave-out', because: ON_ARM },
+  {
+    change: 'sme_set_active/cpumask_set_cpu:swap-with-next',
+    because: 'on sc: it is before the first access either way',
+  },
+  { change: 'zap_page/cpumask_test_cpu:always-2', because: 'a CPU that is not in the mask is interrupted for nothing' },
+  { change: 'zap_page/free_page:leave-out', because: 'the page leaks: what is asked is who accesses it afterwards' },
+];

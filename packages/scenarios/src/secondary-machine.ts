@@ -365,7 +365,10 @@ function primaryEntry({ frames, shape }: Kernel, vpn: number): Pick<secondary.En
 }
 
 /** Pages that are mapped to begin with have a reference for that; what is beyond it belongs to others. */
-function referencesAddUp({ kernel, kpage }: SecondaryMachine, { pages, stablePage }: SecondaryMachineOptions): Property {
+function referencesAddUp(
+  { kernel, kpage }: SecondaryMachine,
+  { pages, stablePage }: SecondaryMachineOptions,
+): Property {
   const { frames } = kernel;
   const entries = pages.map((_, vpn) => primaryEntry(kernel, vpn));
   const frame = (i: number): number => TABLES + i;
@@ -378,12 +381,19 @@ function referencesAddUp({ kernel, kpage }: SecondaryMachine, { pages, stablePag
     name: 'at rest a page has a reference for each entry that maps it, and those of others: none is leaked, none lost',
     kind: 'finally',
     why: 'a page that is forgotten is never free again, and one that is put too often is free while it is used',
-    reads: [...entries.flatMap(({ primaryWords }) => primaryWords), ...of.flatMap(({ state, count }) => [state, count])],
+    reads: [
+      ...entries.flatMap(({ primaryWords }) => primaryWords),
+      ...of.flatMap(({ state, count }) => [state, count]),
+    ],
     check(read) {
-      const mapped = entries.map(({ primary }) => primary(read)).filter(pte_present).map(pte_pfn);
+      const mapped = entries
+        .map(({ primary }) => primary(read))
+        .filter(pte_present)
+        .map(pte_pfn);
       return of.every(
         ({ state, count, others }, i) =>
-          (read(state) === FrameKind.page ? read(count) : 0) === others + mapped.filter((pfn) => pfn === frame(i)).length,
+          (read(state) === FrameKind.page ? read(count) : 0) ===
+          others + mapped.filter((pfn) => pfn === frame(i)).length,
       );
     },
   };
