@@ -5,6 +5,7 @@ export {
   ModelError,
   nearest,
   printable,
+  shownText,
   thrown,
   unknownName,
   withoutControls,

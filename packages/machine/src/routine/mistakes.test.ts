@@ -7,6 +7,7 @@ import { RandomScheduler, runScheduler } from '../schedule/schedulers.ts';
 import { Frames, FrameKind, type EntryPointer } from '../state/frames.ts';
 import type { Address, Region } from '../state/words.ts';
 import { SystemBuilder } from '../system/system.ts';
+import { recordTrace } from '../trace/trace.ts';
 import { BLOCKED, defineOperation, operation, perform, type Steps } from './operation.ts';
 import { load, nop, rest, store, waitFor, xchg } from './operations.ts';
 import { assertThat, count, inlined, point, program, routine, type Program } from './routine.ts';
@@ -240,6 +241,24 @@ describe('an assertion', () => {
     expect(ran(body)).toBe(
       `routine: victim: step 0: assertThat: "nothing is lost": ${shown} is neither true nor false`,
     );
+  });
+});
+
+describe('a text that nobody would read', () => {
+  const long = 'x'.repeat(100_000);
+  it('is no name', () => {
+    expect(() => routine(long, () => nop())).toThrow('routine: name: 100000 characters are too many, at most 1000');
+    expect(ran(() => assertThat(true, long))).toContain('assertThat: name: 100000 characters are too many');
+    const builder = new SystemBuilder();
+    expect(() => builder.property({ name: long, kind: 'always', why: '', check: () => true })).toThrow(/^system: .* too many/);
+  });
+
+  it('is cut where it is shown', () => {
+    const builder = new SystemBuilder();
+    const victim = routine('victim', () => nop({ label: long, fact: () => long }));
+    builder.processor({ name: 'CPU0', tasks: [program(victim)] });
+    const [step] = recordTrace(new TabulatedExecutor(builder.build()), [0]).steps;
+    for (const text of [step?.text, step?.facts[0]]) expect(text).toMatch(/^x{1000}\.\.\. \(100000 characters\)$/);
   });
 });
 
