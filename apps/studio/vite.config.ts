@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { defineConfig, minifySync, type Plugin } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
+import { linesWithoutSpaces, minified } from './vite-lines.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -18,7 +19,7 @@ const UNUSED = /\/(?:(?:CJSImport|Flow|JestHoist|ReactDisplayName|ReactHotLoader
  * type stripper its JSX, its source maps, and its look at options, which are always the same.
  */
 const IDLE =
-  /\/zod\/v4\/core\/(?:json-schema-processors|to-json-schema)\.js$|\/sucrase\/dist\/esm\/(?:Options|computeSourceMap|transformers\/JSXTransformer)\.js$/;
+  /\/zod\/v4\/core\/(?:json-schema-processors|to-json-schema)\.js$|\/sucrase\/dist\/esm\/(?:Options|computeSourceMap|transformers\/JSXTransformer|parser\/plugins\/(?:flow|jsx\/index))\.js$/;
 const withoutIdleParts: Plugin = {
   name: 'shootdown:without-idle-parts',
   enforce: 'pre',
@@ -47,26 +48,34 @@ const treeshake = { moduleSideEffects: (id: string): boolean => !/\/packages\/[\
 
 /** Code that has no routines: its lines do not matter. */
 const LIBRARY = 'library-';
+/** What every search needs. */
+const MACHINE = /state|routine|system|memory|execute\/(?!actor|live)|trace\/(?!statechart)|schedule\/schedule/.source;
+const SEARCHED_WITH = new RegExp(
+  `/packages/(?:machine/src/(?:${MACHINE})|explorer/src/(?!fuzz|index|mutants|ways-out)|sync/src/(?:spinlock|misuse))|/no-pool`,
+);
 const groups = [
   {
     name: `${LIBRARY}write`,
-    test: /node_modules\/(?:sucrase|es-module-lexer|@jridgewell|lines-and-columns|ts-interface-checker)\//,
+    test: /node_modules\/(?:sucrase|es-module-lexer|@jridgewell|lines-and-columns|ts-interface-checker)\/|\/no-transform/,
   },
   { name: `${LIBRARY}schema`, test: /node_modules\/zod\// },
   { name: `${LIBRARY}c`, test: /node_modules\/web-tree-sitter\// },
+  // What every search needs, in one file: small ones compress worse.
+  { name: 'engine', test: SEARCHED_WITH },
   { name: `${LIBRARY}machine`, test: /node_modules\/(?:xstate|comlink)\// },
 ];
 
-/** Lines must stay lines in workers; what they are indented by, and where they come from, need not. */
-const withoutMargins: Plugin = {
-  name: 'shootdown:without-margins',
+/**
+ * Lines must stay lines where routines are, for those are mutated by line; the spaces in them need not. The bundler
+ * can only leave out both or none.
+ */
+const withoutSpaces: Plugin = {
+  name: 'shootdown:without-spaces',
   generateBundle(_options, bundle) {
     for (const file of Object.values(bundle)) {
       if (file.type !== 'chunk') continue;
-      file.code =
-        file.name.startsWith(LIBRARY) || file.name === 'own-c'
-          ? minifySync(file.fileName, file.code, { module: true, compress: false, mangle: false }).code
-          : file.code.replace(/^(?:\t+|\/\/ .*$)/gm, '');
+      const hasRoutines = !file.name.startsWith(LIBRARY) && /\byield\b/.test(file.code);
+      file.code = hasRoutines ? linesWithoutSpaces(file.fileName, file.code) : minified(file.fileName, file.code).code;
     }
   },
 };
@@ -79,14 +88,14 @@ export default defineConfig({
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   worker: {
     format: 'es',
-    plugins: () => [withoutNode, withoutIdleParts, withoutMargins],
+    plugins: () => [withoutNode, withoutIdleParts, withoutSpaces],
     rolldownOptions: {
       treeshake,
       output: {
         // Where a line stands is read off stack traces when lines are mutated: lines stay lines.
         minify: { compress: true, mangle: true, codegen: { removeWhitespace: false } },
         comments: false,
-        codeSplitting: { groups },
+        codeSplitting: { groups, includeDependenciesRecursively: false },
       },
     },
   },
@@ -94,8 +103,7 @@ export default defineConfig({
   build: {
     rolldownOptions: { treeshake },
     assetsInlineLimit: 0,
-    // Every browser that runs what is built here knows it.
-    modulePreload: { polyfill: false },
+    modulePreload: false,
     target: 'es2022',
     outDir: 'dist',
     emptyOutDir: true,

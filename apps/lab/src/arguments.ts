@@ -64,9 +64,14 @@ export interface Arguments {
    * is out of bounds.
    */
   whole(name: string, min: number, max?: number): number | undefined;
+  /** A virtual time, or undefined if the flag is absent. Throws UsageError if it is none or lacks its unit. */
+  nanoseconds(name: string): number | undefined;
   /** One of the values listed, or undefined if the flag is absent. */
   oneOf<T extends string>(name: string, values: readonly T[]): T | undefined;
 }
+
+/** Units of a virtual time. */
+const NANOSECONDS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
 
 /** The words of a flag in help and on the command line: `-v, --variant <value>`. */
 function flagWords(name: string, { type }: Flag): string {
@@ -151,6 +156,13 @@ export function parseArguments(
       if (!(value >= min && value <= max))
         throw new ModelError(`shootdown ${command}: --${name}: expected ${bounds} (${given})`);
       return value;
+    },
+    nanoseconds(name) {
+      const given = text(name);
+      if (given === undefined) return undefined;
+      const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(ns|us|ms|s)$/.exec(given) ?? [];
+      if (number === undefined) throw usage(`--${name}: expected a time with its unit: 250ns, 10us, 1.5ms (${given})`);
+      return Number(number) * (NANOSECONDS[unit] as number);
     },
     oneOf(name, allowed) {
       const given = text(name);

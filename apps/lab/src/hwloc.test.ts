@@ -28,11 +28,50 @@ const read = (text: string, name = 'm') => topologyFromHwloc(text, name, 'm.xml'
 describe('what lstopo writes', () => {
   test('becomes a topology with a CPU per processing unit, which runs as it is', () => {
     const { topology, leftOut } = read(SMT);
-    expect(topology).toMatchObject({ name: 'm', architecture: 'x86-64-4l', cpus: 4 });
+    expect(topology).toMatchObject({
+      name: 'm',
+      architecture: 'x86-64-4l',
+      cpus: 4,
+      cores: [
+        [0, 1],
+        [2, 3],
+      ],
+    });
+    // One of them says nothing.
+    expect(topology).not.toHaveProperty('sockets');
+    expect(topology).not.toHaveProperty('nodes');
     expect(runMachine(assemble(parseTopology(topology))).end).toBe('done');
-    expect(leftOut).toBe(
-      'left out, not modelled yet: 1 socket, 1 NUMA node, SMT (2 cores); CPUs are numbered 0 to 3 in the order of the file',
+    expect(leftOut).toBe('CPUs are numbered 0 to 3 in the order of the file');
+  });
+
+  test('has its sockets, its nodes beside or around the cores, and their distances', () => {
+    const packages = [0, 1].map(
+      (i) =>
+        `<object type="Package"><object type="NUMANode" os_index="${i}"/>` +
+        `<object type="Core"><object type="PU" os_index="${2 * i}"/><object type="PU" os_index="${2 * i + 1}"/></object></object>`,
     );
+    const matrix = (values: string) =>
+      `<distances2 type="NUMANode" nbobjs="2" name="NUMALatency"><indexes length="4">0 1 </indexes>` +
+      `<u64values length="12">${values}</u64values></distances2>`;
+    const two = (more = '') => `<topology><object type="Machine">${packages.join('')}</object>${more}</topology>`;
+    const halves = [
+      [0, 1],
+      [2, 3],
+    ];
+    expect(read(two()).topology).toMatchObject({ cores: halves, sockets: halves, nodes: halves });
+    expect(read(two(matrix('10 32 32 10 '))).topology.distances).toEqual([
+      [10, 32],
+      [32, 10],
+    ]);
+    // Bandwidths, or nonsense.
+    expect(read(two(matrix('10 32 32'))).topology).not.toHaveProperty('distances');
+    expect(read(two(matrix('80 12 12 80'))).topology).not.toHaveProperty('distances');
+    const around = '<object type="NUMANode"><object type="PU"/></object>';
+    expect(read(ONE(around)).topology).not.toHaveProperty('nodes');
+    expect(read(`<topology><object type="Machine">${around}${around}</object></topology>`).topology.nodes).toEqual([
+      [0],
+      [1],
+    ]);
   });
 
   test('may say which architecture it is', () => {

@@ -15,6 +15,13 @@ interface HwlocObject {
   readonly object?: readonly HwlocObject[] | undefined;
 }
 
+/** Distances of nodes, as hwloc 2 writes them: numbers in blanks, row by row. */
+const distances2 = z.object({
+  type: z.string().optional(),
+  name: z.string().optional(),
+  u64values: z.unknown(),
+});
+
 const hwlocObject: z.ZodType<HwlocObject> = z.lazy(() =>
   z.object({
     type: z.string().optional(),
@@ -23,7 +30,10 @@ const hwlocObject: z.ZodType<HwlocObject> = z.lazy(() =>
     object: z.array(hwlocObject).optional(),
   }),
 );
-const hwlocDocument = z.object({ topology: z.object({ object: z.array(hwlocObject).min(1) }) });
+const hwlocDocument = z.object({
+  topology: z.object({ object: z.array(hwlocObject).min(1), distances2: z.array(distances2).optional() }),
+});
+type HwlocDocument = z.output<typeof hwlocDocument>['topology'];
 
 /** A topology, and what the file says that it does not. */
 export interface FromHwloc {
@@ -44,7 +54,7 @@ const NAME_MAX = 100;
  * @param source what the file is called, for messages
  */
 export function topologyFromHwloc(text: string, name: string, source: string): FromHwloc {
-  const root = parsed(text, source);
+  const { object: root, distances2: distances } = parsed(text, source);
   const objects = [...within(root)];
   const units = objects.filter(({ type }) => type === 'PU');
   if (units.length === 0) throw new ModelError(`topology: ${source}: no processing unit (<object type="PU">) in it`);
@@ -53,13 +63,14 @@ export function topologyFromHwloc(text: string, name: string, source: string): F
     name: name.replaceAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, '').slice(0, NAME_MAX) || 'hwloc',
     architecture: architectureOf(machine, source),
     cpus: units.length,
+    ...layoutOf(root, units, distances),
     processes: [{ name: 'idle', threads: [{ cpu: 0, run: [{ do: 'sleep' }] }] }],
   };
   parseTopology(topology, source);
-  return { topology, leftOut: leftOutOf(objects, units) };
+  return { topology, leftOut: renumbered(units) };
 }
 
-function parsed(text: string, source: string): readonly HwlocObject[] {
+function parsed(text: string, source: string): HwlocDocument {
   const valid = XMLValidator.validate(text);
   if (valid !== true) throw new ModelError(`topology: ${source}: line ${valid.err.line}: not XML: ${valid.err.msg}`);
   let xml: unknown;
@@ -69,7 +80,7 @@ function parsed(text: string, source: string): readonly HwlocObject[] {
       attributeNamePrefix: '',
       parseAttributeValue: false,
       processEntities: false,
-      isArray: (tag) => tag === 'object' || tag === 'info',
+      isArray: (tag) => tag === 'object' || tag === 'info' || tag === 'distances2',
     }).parse(text);
   } catch (error) {
     throw new ModelError(`topology: ${source}: not XML: ${error instanceof Error ? error.message : String(error)}`);
@@ -79,7 +90,7 @@ function parsed(text: string, source: string): readonly HwlocObject[] {
     throw new ModelError(
       `topology: ${source}: not what lstopo writes: expected <topology> with <object> elements in it`,
     );
-  return document.data.topology.object;
+  return document.data.topology;
 }
 
 function* within(objects: readonly HwlocObject[]): Generator<HwlocObject> {
@@ -99,21 +110,60 @@ function architectureOf(machine: string | undefined, source: string): TopologyIn
   );
 }
 
-function leftOutOf(objects: readonly HwlocObject[], units: readonly HwlocObject[]): string {
-  const count = (...types: string[]): number => objects.filter(({ type }) => types.includes(type ?? '')).length;
-  const cores = count('Core');
-  const parts = [
-    counted(count('Package', 'Socket'), 'socket'),
-    counted(count('NUMANode'), 'NUMA node'),
-    cores > 0 && cores < units.length ? `SMT (${counted(cores, 'core')})` : '',
-  ].filter((part) => part !== '');
-  const renumbered = units.some(({ os_index }, i) => os_index !== undefined && Number(os_index) !== i);
-  return [
-    ...(parts.length > 0 ? [`left out, not modelled yet: ${parts.join(', ')}`] : []),
-    ...(renumbered ? [`CPUs are numbered 0 to ${units.length - 1} in the order of the file`] : []),
-  ].join('; ');
+type Layout = Pick<TopologyInput, 'cores' | 'sockets' | 'nodes' | 'distances'>;
+
+/** Cores, sockets and nodes of the processing units, those that say more than that there is one of them. */
+function layoutOf(
+  root: readonly HwlocObject[],
+  units: readonly HwlocObject[],
+  distances: HwlocDocument['distances2'],
+): Layout {
+  const cpuOf = new Map(units.map((unit, cpu) => [unit, cpu]));
+  const sets = (...types: string[]): number[][] => {
+    const found: number[][] = [];
+    const visit = (object: HwlocObject, around: readonly HwlocObject[]): void => {
+      if (types.includes(object.type ?? '')) {
+        // hwloc 2 hangs a node beside the cores that it is near to, hwloc 1 has them in it.
+        const own = [...within(object.object ?? [])];
+        const inside = own.some((inner) => cpuOf.has(inner)) ? own : around;
+        found.push(inside.flatMap((inner) => cpuOf.get(inner) ?? []));
+      }
+      for (const inner of object.object ?? []) visit(inner, [...within(object.object ?? [])]);
+    };
+    for (const object of root) visit(object, [...within(root)]);
+    return found.filter((set) => set.length > 0);
+  };
+  const [cores, sockets, nodes] = [sets('Core'), sets('Package', 'Socket'), sets('NUMANode')];
+  const complete = (all: readonly (readonly number[])[]): boolean =>
+    new Set(all.flat()).size === units.length && all.flat().length === units.length;
+  const rows = nodes.length > 1 && complete(nodes) ? distancesOf(distances, nodes.length) : undefined;
+  return {
+    ...(complete(cores) && cores.length < units.length && { cores }),
+    ...(complete(sockets) && sockets.length > 1 && { sockets }),
+    ...(complete(nodes) && nodes.length > 1 && { nodes }),
+    ...(rows && { distances: rows }),
+  };
 }
 
-function counted(count: number, what: string): string {
-  return count === 0 ? '' : `${count} ${what}${count === 1 ? '' : 's'}`;
+/** The matrix that the firmware has given, if it is one of distances in its own unit. */
+function distancesOf(distances: HwlocDocument['distances2'], nodes: number): number[][] | undefined {
+  const matrix = distances?.find(({ type, name }) => type === 'NUMANode' && name === 'NUMALatency')?.u64values;
+  const values = [matrix].flat().flatMap(textOf).join(' ').trim().split(/\s+/).map(Number);
+  const rows = Array.from({ length: nodes }, (_, a) => values.slice(a * nodes, (a + 1) * nodes));
+  const isFirmwares = rows.every(
+    (row, a) => row.length === nodes && row.every((d, b) => (a === b ? d === 10 : d > 10)),
+  );
+  return values.length === nodes * nodes && isFirmwares ? rows : undefined;
+}
+
+/** The text of an element with or without attributes. */
+function textOf(element: unknown): string[] {
+  if (typeof element === 'string') return [element];
+  const text: unknown = typeof element === 'object' && element !== null ? Reflect.get(element, '#text') : undefined;
+  return typeof text === 'string' ? [text] : [];
+}
+
+function renumbered(units: readonly HwlocObject[]): string {
+  const differs = units.some(({ os_index }, i) => os_index !== undefined && Number(os_index) !== i);
+  return differs ? `CPUs are numbered 0 to ${units.length - 1} in the order of the file` : '';
 }

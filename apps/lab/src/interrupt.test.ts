@@ -35,14 +35,19 @@ const endless = assemble(
 
 describe('a timeline', () => {
   it('has the steps of the run, and not those that the run did not come to', async () => {
-    expect(await timelineOf(endless, 50)).toMatchObject({ interrupted: false, trace: { steps: { length: 50 } } });
-    const { trace } = await timelineOf(endless, 50, 'on');
+    expect(await timelineOf(endless, { steps: 50 })).toMatchObject({
+      interrupted: false,
+      trace: { steps: { length: 50 } },
+    });
+    const { trace } = await timelineOf(endless, { steps: 50, part: { phase: 'on' } });
     expect(trace.steps.length).toBeLessThan(50);
-    await expect(timelineOf(endless, 50, 'off')).rejects.toThrow('no phase off (have: start-up, on)');
+    await expect(timelineOf(endless, { steps: 50, part: { phase: 'off' } })).rejects.toThrow(
+      'no phase off (have: start-up, on)',
+    );
   });
 
   it('ends with Ctrl-C, and has the steps so far', async () => {
-    const underWay = timelineOf(endless, 100_000);
+    const underWay = timelineOf(endless, { steps: 100_000 });
     process.emit('SIGINT');
     const { trace, interrupted } = await underWay;
     expect(interrupted).toBe(true);
@@ -53,7 +58,7 @@ describe('a timeline', () => {
 
 describe('Ctrl-C', () => {
   it('ends a table after the row that is under way', async () => {
-    const { each, signal, ignore } = rowsUntilInterrupted((rows) => rows === 2 && process.emit('SIGINT'));
+    const { each, signal, ignore } = rowsUntilInterrupted((row) => row === 3 && process.emit('SIGINT'));
     expect(await each([1, 2, 3], (item) => 10 * item)).toEqual([10, 20]);
     expect(await each([4], (item) => item)).toEqual([]);
     expect(signal.aborted).toBe(true);

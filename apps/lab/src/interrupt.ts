@@ -53,10 +53,11 @@ export async function untilDoneOrInterrupted(work: () => boolean): Promise<boole
   return signal.aborted;
 }
 
-/** Computes rows one after another until Ctrl-C; `onRow` hears how many there are. */
-export function rowsUntilInterrupted(onRow: (rows: number) => void): Interruption & { readonly each: EachRow } {
+/** Computes rows one after another until Ctrl-C; `onRow` hears which of how many is next. */
+export function rowsUntilInterrupted(
+  onRow: (row: number, rows: number) => void,
+): Interruption & { readonly each: EachRow } {
   const { signal, ignore } = interruption();
-  let done = 0;
   return {
     signal,
     ignore,
@@ -65,8 +66,11 @@ export function rowsUntilInterrupted(onRow: (rows: number) => void): Interruptio
       for (const item of items) {
         await new Promise((resolve) => setImmediate(resolve));
         if (signal.aborted) break;
+        onRow(rows.length + 1, items.length);
+        // A row may be computed in one go: what is said of it is to be read before.
+        await new Promise((resolve) => setImmediate(resolve));
+        if (signal.aborted) break;
         rows.push(await row(item));
-        onRow(++done);
       }
       return rows;
     },

@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { shootdownEach, type Said } from './one-process.test-support.ts';
 
 const bin = fileURLToPath(new URL('../bin/shootdown.mjs', import.meta.url));
 let folder = '';
@@ -12,7 +13,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const run = (...args: string[]) => spawnSync(process.execPath, [bin, 'run', ...args], { encoding: 'utf8' });
+const run = (...args: string[]) =>
+  spawnSync(process.execPath, [bin, 'run', ...args], { encoding: 'utf8', maxBuffer: 2 ** 26 });
 
 test('a run writes its page and its timeline, and both tell of the seed it had', () => {
   const [page, timeline] = [join(folder, 'out.html'), join(folder, 'out.json')];
@@ -38,4 +40,63 @@ test.each([
   expect(existsSync(join(folder, 'none'))).toBe(false);
   expect(run('shootdown', flag, folder).stderr.trim()).toBe(`${what}: ${folder}: a directory, not a file`);
   expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
+const windows = {
+  all: ['--format', 'json'],
+  within: ['--format', 'json', '--from', '10us', '--to', '0.02ms'],
+  last: ['--format', 'json', '--last', '7'],
+  lastWithin: ['--format', 'json', '--from', '10000ns', '--to', '20us', '--last', '3'],
+  large: ['--format', 'perfetto', '--last', '9000'],
+} as const;
+
+const refused = [
+  [['--format', 'json', '--from', '10'], 64, 'shootdown run: --from: expected a time with its unit: 250ns, 10us'],
+  [['--format', 'json', '--from', '-1us'], 64, 'shootdown run: --from: expected a time with its unit'],
+  [['--format', 'json', '--from', '2us', '--to', '1us'], 10, 'shootdown run: --from: expected a time before --to'],
+  [['--format', 'ftrace', '--from', '1s'], 10, 'run: no step begins in that time (--from, --to): the run has 1,622'],
+  [['--format', 'ftrace', '--phase', 'x'], 10, 'run: no phase x (have: '],
+  [['--last', '3'], 64, 'shootdown run: --last belongs to a timeline: give a --format too'],
+] as const;
+
+describe('a window of a run', () => {
+  let said: readonly Said[];
+  beforeAll(() => {
+    said = shootdownEach([
+      ...Object.entries(windows).map(([name, flags]) => [
+        'run',
+        name === 'large' ? 'lazy-tlb' : 'two-cpu-shootdown',
+        ...(name === 'large' ? ['--max-steps', '10000'] : []),
+        ...flags,
+      ]),
+      ...refused.map(([flags]) => ['run', 'two-cpu-shootdown', ...flags]),
+    ]);
+  });
+  const of = (name: keyof typeof windows): Said => said[Object.keys(windows).indexOf(name)] as Said;
+  const stepsOf = (name: keyof typeof windows) =>
+    (JSON.parse(of(name).stdout) as { steps: { startCycles: number; text: string }[] }).steps;
+
+  it('has the steps that begin in it, and the last of them on request', () => {
+    const all = stepsOf('all');
+    // Three cycles of this machine are a nanosecond.
+    const within = all.filter(({ startCycles }) => startCycles >= 30_000 && startCycles < 60_000);
+    expect(within.length).toBeGreaterThan(10);
+    expect(stepsOf('within')).toEqual(within);
+    expect(stepsOf('last')).toEqual(all.slice(-7));
+    expect(stepsOf('lastWithin')).toEqual(within.slice(-3));
+  });
+
+  it('that is large says how large it gets', () => {
+    const { stdout, stderr } = of('large');
+    const size = /^timeline: 9000 steps as perfetto: about ([\d.]+) MB$/m.exec(stderr)?.[1];
+    const written = /^timeline: 9000 steps as perfetto: ([\d.]+) MB written$/m.exec(stderr)?.[1];
+    expect(Number(written)).toBeCloseTo(Buffer.byteLength(stdout) / 1e6, 1);
+    expect(Number(size)).toBeGreaterThan(Number(written) / 2);
+  });
+
+  it.each(refused.map((row, i) => [...row, i] as const))('%j is refused in one line', (_flags, code, message, i) => {
+    const { status, stdout, stderr } = said[Object.keys(windows).length + i] as Said;
+    expect([status, stdout]).toEqual([code, '']);
+    expect(stderr.split('\n').at(-2)).toContain(message);
+  });
 });

@@ -5,9 +5,9 @@ import { PlacedRun, type PlacedPart } from '@shootdown/topology/placed';
 import { hostReport } from '@shootdown/scenarios';
 import { interruption } from './interrupt.ts';
 import { TIMED_ROUTINES } from './latencies.ts';
+import { Pulse } from './progress.ts';
 
 const WINDOW_STEPS = 200_000;
-const PROGRESS_MS = 1000;
 
 /** What came of it. */
 export interface PlacedResult {
@@ -33,15 +33,15 @@ export async function runPlaced(topology: Topology, stepsMax: number | undefined
     },
   });
   const { signal, ignore } = interruption();
-  let reported = performance.now();
+  const pulse = new Pulse();
   try {
-    while (!signal.aborted && (await placed.advance(WINDOW_STEPS))) {
-      if (performance.now() - reported < PROGRESS_MS) continue;
-      reported = performance.now();
-      const { steps, nanoseconds } = placed.result();
-      process.stderr.write(`${steps} steps, ${(nanoseconds / 1e6).toFixed(3)} ms of virtual time\n`);
-    }
+    while (!signal.aborted && (await placed.advance(WINDOW_STEPS)))
+      pulse.beat(() => {
+        const { steps, nanoseconds } = placed.result();
+        return `${steps} steps, ${(nanoseconds / 1e6).toFixed(3)} ms of virtual time`;
+      });
   } finally {
+    pulse.end();
     ignore();
     await placed.stop();
   }

@@ -3,11 +3,22 @@
  *
  * A saved schedule names its machine (demo, topology or scenario), the choices made, and the fingerprint they lead to.
  */
-import { accessSync, constants, realpathSync, renameSync, rmSync, statSync, writeFileSync, type Stats } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  type Stats,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { ModelError } from '@shootdown/machine';
 import { z } from 'zod';
-import { asOutputError } from './output.ts';
+import { asOutputError, writeAll } from './output.ts';
 
 /** What a saved schedule says. */
 export const savedSchedule = z.strictObject({
@@ -77,6 +88,8 @@ export function scheduleTarget(path: string): ScheduleTarget {
 export interface FileTarget {
   /** Writes the file whole or not at all. Throws ModelError. */
   write(text: string): void;
+  /** The same in pieces: the file is there when the work has ended, and is not if it throws. */
+  writeDuring<T>(work: (write: (text: string) => void) => Promise<T>): Promise<T>;
 }
 
 /**
@@ -94,21 +107,63 @@ export function fileTarget(what: string, path: string): FileTarget {
     if (replaced) accessSync(dirname(real), constants.W_OK);
     return {
       write: (text) => attempt(what, path, () => writeWhole(real, replaced ? known : null, text)),
+      async writeDuring(work) {
+        const pieces = attempt(what, path, () => new Pieces(real, replaced ? known : null));
+        try {
+          const result = await work((text) => attempt(what, path, () => pieces.write(text)));
+          attempt(what, path, () => pieces.keep());
+          return result;
+        } finally {
+          pieces.close();
+        }
+      },
     };
   });
 }
 
-/** @param known the file that is replaced; null: what stands there is no file (a pipe, /dev/null), and is written to */
 function writeWhole(path: string, known: Stats | undefined | null, text: string): void {
-  if (known === null) return writeFileSync(path, text);
-  const beside = `${path}.${process.pid}.tmp`;
+  const pieces = new Pieces(path, known);
   try {
-    // A disk may say only when the file is synchronised that it has no room for it.
-    writeFileSync(beside, text, { flag: 'wx', flush: true, ...(known && { mode: known.mode }) });
-    renameSync(beside, path);
-  } catch (error) {
-    rmSync(beside, { force: true });
-    throw error;
+    pieces.write(text);
+    pieces.keep();
+  } finally {
+    pieces.close();
+  }
+}
+
+/** A file that takes another's place when it is whole. */
+class Pieces {
+  readonly #path: string;
+  readonly #beside: string | null;
+  readonly #fd: number;
+  #kept = false;
+
+  /**
+   * @param known the file that is replaced; null: what stands there is no file (a pipe, /dev/null): it is written to
+   */
+  constructor(path: string, known: Stats | undefined | null) {
+    this.#path = path;
+    this.#beside = known === null ? null : `${path}.${process.pid}.tmp`;
+    this.#fd = this.#beside === null ? openSync(path, 'w') : openSync(this.#beside, 'wx', known?.mode);
+  }
+
+  write(text: string): void {
+    writeAll(this.#fd, Buffer.from(text));
+  }
+
+  keep(): void {
+    if (this.#beside !== null) {
+      // A disk may say only when the file is synchronised that it has no room for it.
+      fsyncSync(this.#fd);
+      renameSync(this.#beside, this.#path);
+    }
+    this.#kept = true;
+  }
+
+  /** What was not kept is gone. */
+  close(): void {
+    closeSync(this.#fd);
+    if (!this.#kept && this.#beside !== null) rmSync(this.#beside, { force: true });
   }
 }
 

@@ -15,6 +15,7 @@ const message = z.looseObject({
   type: text,
   /** Null: within the step. */
   channel: text.nullable(),
+  level: z.literal(true).optional(),
   fromColumn: z.int(),
   toColumn: z.int(),
 });

@@ -12,7 +12,7 @@ import { ExitCode } from './exit-codes.ts';
 import { hosted, needsHost } from './host.ts';
 import { hasHost, tellHost } from './host-link.ts';
 import { listenForSignals } from './interrupt.ts';
-import { writeColours } from './terminal.ts';
+import { writeColours, writeStatusLines } from './terminal.ts';
 import { OutputError, writeNoControls, writeWholeChunks } from './output.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
@@ -124,6 +124,7 @@ function catchTheRest(): void {
   listenForSignals();
   // Marks of colours become escapes after everything else that a terminal would obey has been written out.
   writeColours(process.stdout);
+  writeStatusLines(process.stderr);
   for (const stream of [process.stdout, process.stderr]) writeNoControls(stream);
   writeWholeChunks(process.stdout);
   process.stderr.on('error', () => undefined);

@@ -66,6 +66,24 @@ export function writeColours(stream: NodeJS.WriteStream): void {
     write(typeof chunk === 'string' ? shown(chunk) : chunk, ...rest);
 }
 
+/** Stands for: what is written takes the place of the line that the cursor is in. */
+const MARK_LINE = String.fromCodePoint(0xf_5d10);
+const ERASE_LINE = '\r\u001B[K';
+
+/** A line that the next one takes the place of, cut to the width of the terminal on stderr. */
+export function statusLine(text: string): string {
+  const { columns } = process.stderr;
+  return `${MARK_LINE}${columns > 1 ? text.slice(0, columns - 1) : text}`;
+}
+
+/** From here on what {@link statusLine} has marked is written over the line before. */
+export function writeStatusLines(stream: NodeJS.WriteStream): void {
+  if (!stream.isTTY) return;
+  const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
+  stream.write = (chunk: unknown, ...rest: unknown[]) =>
+    write(typeof chunk === 'string' ? chunk.replaceAll(MARK_LINE, ERASE_LINE) : chunk, ...rest);
+}
+
 /**
  * Wraps words to a width: the first line begins with `first`, the others are indented. Words longer than a line stay
  * whole.

@@ -1,30 +1,53 @@
 /**
- * The timeline of a run: its steps in words and with times, from a second run of the same machine that a live executor
- * describes.
+ * The timeline of a run: its steps in words and with times, from a second run of the same machine. A short one is made
+ * by live actors, so that two executors have to agree; a long one by a second direct executor.
  */
 import {
   columnsOf,
   describeStep,
+  DirectExecutor,
+  entryBranch,
   entryChoice,
   LiveExecutor,
   ModelError,
+  type Executor,
+  type TimedStep,
   type Trace,
   type TraceStep,
 } from '@shootdown/machine';
-import { MachineRunner, PHASE_PREFIX, type Runnable } from '@shootdown/topology';
+import { formatNumber, renderTrace, traceWriter, type RenderOptions, type TraceFormat } from '@shootdown/report';
+import { MachineRunner, type Runnable } from '@shootdown/topology';
 import { untilDoneOrInterrupted } from './interrupt.ts';
+import { Pulse } from './progress.ts';
+import { Window, type Part } from './window.ts';
 
-/** Steps of a timeline at most: some hundred bytes each, and a document is one string. */
+/** Steps of a timeline that is made of all of them at once: some hundred bytes each, and a text is one string. */
 export const TIMELINE_STEPS_MAX = 1_000_000;
-
+/** Live actors make so many steps in about four seconds. */
+const LIVE_STEPS_MAX = 100_000;
 const PORTION_STEPS = 2000;
-const PROGRESS_MS = 1000;
+/** Text is written in pieces of that size. */
+const PIECE_CHARACTERS = 1 << 16;
+/** Steps after which the size of the whole can be told. */
+const SAMPLE_STEPS = 2000;
+/** What is worth being told of. */
+const LARGE_BYTES = 1_000_000;
 
-/** What a run that is longer than any timeline gets to hear. */
-export function tooLong(): ModelError {
-  return new ModelError(
-    `run: a timeline has at most ${TIMELINE_STEPS_MAX} steps: bound the run with --max-steps, or show one --phase of it`,
-  );
+/** What is to be described. */
+export interface Described {
+  /** Steps of the run: what `MachineRun.steps` was. */
+  readonly steps: number;
+  readonly seed?: number;
+  readonly part?: Part;
+  /** Steps that the phase and the times of the part leave; left out where the part does not count from the end. */
+  readonly inPart?: number;
+}
+
+/** How it ended. */
+interface Ended {
+  readonly columns: Trace['columns'];
+  readonly fingerprint: string;
+  readonly interrupted: boolean;
 }
 
 /** A timeline, or as much of it as there was time for. */
@@ -33,49 +56,150 @@ export interface Timeline {
   readonly interrupted: boolean;
 }
 
-/**
- * Makes the first `stepsMax` steps of a run again, and describes them, or those of one phase. Throws ModelError if they
- * are too many, or if there is no such phase.
- */
-export async function timelineOf(machine: Runnable, stepsMax: number, phase?: string, seed = 0): Promise<Timeline> {
-  const described = new LiveExecutor(machine.system);
-  const steps: TraceStep[] = [];
-  let current = 'start-up';
-  const runner = new MachineRunner(machine, {
-    stepsMax,
+/** Makes a run again, and describes the steps of a part. Throws ModelError if there is no such phase. */
+async function describe(
+  machine: Runnable,
+  { steps, seed = 0, part = {}, inPart }: Described,
+  onStep: (step: TraceStep) => void,
+): Promise<Ended> {
+  const live = steps <= LIVE_STEPS_MAX ? new LiveExecutor(machine.system) : null;
+  const described: Executor = live ?? new DirectExecutor(machine.system);
+  const window = new Window(part, machine.costs.hertz, inPart);
+  const disagree = (timed: TimedStep): ModelError =>
+    new ModelError(`run: executors disagree at ${machine.system.choices[entryChoice(timed.entry)]?.name ?? '?'}`);
+  let shown = 0;
+  const runner: MachineRunner = new MachineRunner(machine, {
+    stepsMax: steps,
     seed,
-    onStep: (timed, executor) => {
-      const before = described.onCount;
-      described.onCount = (_processor, counter) => {
-        if (counter.startsWith(PHASE_PREFIX)) current = counter.slice(PHASE_PREFIX.length);
-      };
-      const wanted = phase === undefined || current === phase;
-      const step = describeStep(described, timed.entry);
-      described.onCount = before;
-      if (!step)
-        throw new ModelError(
-          `run: executors disagree at ${machine.system.choices[entryChoice(timed.entry)]?.name ?? '?'}`,
-        );
-      if (described.fingerprint !== executor.fingerprint)
-        throw new ModelError('run: executors disagree on the state: this is a bug of the laboratory');
-      if (wanted) steps.push({ ...step, startCycles: timed.startCycles, durationCycles: timed.durationCycles });
-      if (steps.length > TIMELINE_STEPS_MAX) throw tooLong();
+    onStep(timed, executor) {
+      if (window.isOver(timed)) return false;
+      const { entry, startCycles, durationCycles } = timed;
+      if (window.shows(timed, runner.phase)) {
+        const step = describeStep(described, entry);
+        if (!step) throw disagree(timed);
+        if (described.fingerprint !== executor.fingerprint)
+          throw new ModelError('run: executors disagree on the state: this is a bug of the laboratory');
+        shown++;
+        onStep({ ...step, startCycles, durationCycles });
+      } else if (!described.step(entryChoice(entry), entryBranch(entry))) throw disagree(timed);
+      described.store.commit();
+      return true;
     },
   });
-  let reported = performance.now();
+  const pulse = new Pulse();
   const interrupted = await untilDoneOrInterrupted(() => {
     const more = runner.advance(PORTION_STEPS);
-    if (performance.now() - reported > PROGRESS_MS) {
-      reported = performance.now();
-      process.stderr.write(
-        `timeline: ${runner.result().steps} steps${Number.isFinite(stepsMax) ? ` of ${stepsMax}` : ''}\n`,
-      );
-    }
+    if (more) pulse.beat(() => `timeline: ${runner.result().steps} steps of ${steps}`);
     return more;
   });
-  const { phases, fingerprint } = runner.result();
-  described.stop();
-  if (phase !== undefined && steps.length === 0 && !interrupted)
-    throw new ModelError(`run: no phase ${phase} (have: ${Object.keys(phases).join(', ')})`);
-  return { trace: { columns: columnsOf(described), steps, end: null, fingerprint }, interrupted };
+  pulse.end();
+  const { phases } = runner.result();
+  live?.stop();
+  if (part.phase !== undefined && shown === 0 && !interrupted)
+    throw new ModelError(`run: no phase ${part.phase} (have: ${Object.keys(phases).join(', ')})`);
+  return { columns: columnsOf(described), fingerprint: described.fingerprint, interrupted };
+}
+
+/** The steps of a part as a trace. Throws ModelError if they are too many, or if there is no such phase. */
+export async function timelineOf(machine: Runnable, of: Described): Promise<Timeline> {
+  const steps: TraceStep[] = [];
+  const { columns, fingerprint, interrupted } = await describe(machine, of, (step) => {
+    if (steps.length >= TIMELINE_STEPS_MAX) throw tooLong(steps.length + 1);
+    steps.push(step);
+  });
+  return { trace: { columns, steps, end: null, fingerprint }, interrupted };
+}
+
+/** What a run that is longer than such a timeline gets to hear. */
+function tooLong(steps: number): ModelError {
+  return new ModelError(
+    `run: a timeline as text or mermaid has at most ${formatNumber(TIMELINE_STEPS_MAX)} steps (this one: ` +
+      `${formatNumber(steps)}): show a part (--from, --to, --last, --phase), or all of it as ftrace, perfetto or json`,
+  );
+}
+
+/** What is written, and in which format. */
+export interface Written extends Described {
+  readonly format: TraceFormat;
+  /** Steps that the phase and the times of the part leave. */
+  readonly inPart: number;
+  readonly options: RenderOptions;
+}
+
+/**
+ * Writes the steps of a part, piece by piece where the format allows; says on stderr how large a large file gets.
+ * Returns true if it was interrupted: what is written is whole as a document, and lacks steps. Throws ModelError.
+ */
+export async function writeTimeline(
+  machine: Runnable,
+  { format, options, ...of }: Written,
+  write: (text: string) => void,
+): Promise<boolean> {
+  const shown = new Window(of.part ?? {}, machine.costs.hertz).shown(of.inPart);
+  if (shown === 0 && of.part?.phase === undefined)
+    throw new ModelError(
+      `run: no step begins in that time (--from, --to): the run has ${formatNumber(of.steps)} steps`,
+    );
+  const columns = columnsOf(new DirectExecutor(machine.system));
+  const writer = traceWriter(format, { columns, steps: shown, timed: true }, options);
+  const size = new Size(format, shown);
+  if (writer === null) {
+    if (shown > TIMELINE_STEPS_MAX) throw tooLong(shown);
+    const { trace, interrupted } = await timelineOf(machine, of);
+    const text = renderTrace(format, trace, options);
+    size.add(text);
+    write(text);
+    size.end();
+    return interrupted;
+  }
+  let pieces = writer.begin();
+  const flush = (): void => {
+    size.add(pieces);
+    write(pieces);
+    pieces = '';
+  };
+  let done = 0;
+  const { fingerprint, interrupted } = await describe(machine, of, (step) => {
+    pieces += writer.step(step);
+    if (pieces.length >= PIECE_CHARACTERS) flush();
+    if (++done === SAMPLE_STEPS) size.estimate(done, pieces.length);
+  });
+  pieces += writer.end(null, fingerprint);
+  flush();
+  size.end();
+  return interrupted;
+}
+
+/** Tells how large a file gets. */
+class Size {
+  readonly #format: TraceFormat;
+  readonly #steps: number;
+  #bytes = 0;
+
+  constructor(format: TraceFormat, steps: number) {
+    this.#format = format;
+    this.#steps = steps;
+  }
+
+  add(text: string): void {
+    this.#bytes += Buffer.byteLength(text);
+  }
+
+  /** @param done steps written so far, @param waiting characters of them that are not counted yet */
+  estimate(done: number, waiting: number): void {
+    const whole = ((this.#bytes + waiting) / done) * this.#steps;
+    if (whole > LARGE_BYTES) this.#say(`about ${megabytes(whole)}`);
+  }
+
+  end(): void {
+    if (this.#bytes > LARGE_BYTES) this.#say(`${megabytes(this.#bytes)} written`);
+  }
+
+  #say(size: string): void {
+    process.stderr.write(`timeline: ${this.#steps} steps as ${this.#format}: ${size}\n`);
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -2,8 +2,8 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { Beyond, OwnCode, ScenarioEntry, SearchProgress, SystemRequest, Verdict, Walk } from './engine/api.ts';
 import { background, catalogue, foreground } from './engine/client.ts';
+import type * as Packing from './pack.ts';
 import { formatLink, parseLink, type Link, type MachinesInLink, type Notes, type Tab } from './link.ts';
-import { pack, unpack } from './pack.ts';
 
 export const tab = signal<Tab>('explore');
 export const scenarios = signal<readonly ScenarioEntry[]>([]);
@@ -68,6 +68,7 @@ async function loadCatalogue(): Promise<void> {
 
 /** Reads the address and shows what it says. */
 export async function openLink(): Promise<void> {
+  clearTimeout(addressTimer);
   const link = parseLink(location.hash);
   batch(() => {
     tab.value = link.tab;
@@ -102,6 +103,9 @@ export async function openLink(): Promise<void> {
   await exploreAgain(wanted, link.schedule, link.at);
 }
 
+/** Most links have no code. */
+const packing = async (): Promise<typeof Packing> => await import('./pack.ts');
+
 /** Code that the reader has asked to run, packed for links. */
 const approved = new Map<string, string>();
 
@@ -112,7 +116,7 @@ function keyOf({ name, text }: OwnCode): string {
 async function codeOf({ code }: Link): Promise<OwnCode | null> {
   if (code === null) return null;
   try {
-    return { name: code.name, text: await unpack(code.packed) };
+    return { name: code.name, text: await (await packing()).unpack(code.packed) };
   } catch (error) {
     trouble.value = said(error);
     return null;
@@ -125,7 +129,7 @@ let waitingLink: string | null = null;
 /** The reader has asked for this code to run. Returns the link that it came with, if it is the same still. */
 export async function approve(own: OwnCode): Promise<string | null> {
   const isSame = waitingCode.value !== null && keyOf(waitingCode.value) === keyOf(own);
-  approved.set(keyOf(own), await pack(own.text));
+  approved.set(keyOf(own), await (await packing()).pack(own.text));
   const link = isSame ? waitingLink : null;
   waitingCode.value = null;
   waitingLink = null;
@@ -212,9 +216,10 @@ export function goTo(step: number): void {
 
 /** The next step (or the one before) at which another processor runs. */
 export function nextSwitch(direction: 1 | -1): void {
-  const columns = walk.value?.trace.steps.map(({ column }) => column) ?? [];
-  for (let i = at.value + direction; i >= 1 && i <= columns.length; i += direction) {
-    if (columns[i - 1] !== columns[i - 1 - direction] && columns[i - 1] !== columns[at.value - 1]) return goTo(i);
+  const all = walk.value?.trace.steps ?? [];
+  const columnOf = (step: number): number | undefined => all[step - 1]?.column;
+  for (let i = at.value + direction; i >= 1 && i <= all.length; i += direction) {
+    if (columnOf(i) !== columnOf(i - direction) && columnOf(i) !== columnOf(at.value)) return goTo(i);
   }
   goTo(direction > 0 ? steps.value : 0);
 }
@@ -286,13 +291,30 @@ export function currentAddress(): string {
   return addressOf(isOwnWalk.value ? (walk.value?.schedule ?? null) : null, at.value);
 }
 
+/** Addresses of long walks are long, and browsers bear only so many a second: while one steps on, every other waits. */
+const ADDRESS_MS = 150;
+let addressSaidAt = Number.NEGATIVE_INFINITY;
+let addressTimer: ReturnType<typeof setTimeout> | undefined;
+
 function replaceAddress(): void {
+  clearTimeout(addressTimer);
+  const wait = addressSaidAt + ADDRESS_MS - performance.now();
+  if (wait > 0) {
+    addressTimer = setTimeout(replaceAddress, wait);
+    return;
+  }
   history.replaceState(null, '', currentAddress());
+  addressSaidAt = performance.now();
 }
 
 /** A new entry in the history. */
 export function pushAddress(schedule: readonly number[] | null, step: number | null): void {
-  history.pushState(null, '', addressOf(schedule, step));
+  push(addressOf(schedule, step));
+}
+
+function push(address: string): void {
+  clearTimeout(addressTimer);
+  history.pushState(null, '', address);
 }
 
 /** Another system: a new entry in the history. */
@@ -327,7 +349,7 @@ export function openTab(name: Tab): void {
   tab.value = name;
   const wanted = request.value;
   const stale = name === 'explore' && wanted !== null && JSON.stringify(wanted) !== explored;
-  history.pushState(null, '', stale ? addressOf(null, null) : currentAddress());
+  push(stale ? addressOf(null, null) : currentAddress());
   if (stale) void exploreAgain(wanted);
 }
 
@@ -346,6 +368,6 @@ export function exploreSystem(wanted: SystemRequest): void {
     tab.value = 'explore';
     request.value = wanted;
   });
-  history.pushState(null, '', addressOf(null, null));
+  pushAddress(null, null);
   void exploreAgain(wanted);
 }

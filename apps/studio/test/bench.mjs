@@ -2,10 +2,9 @@
  * What the page is worth on this computer: `npm run bench -w @shootdown/studio`, after a build. The time to a first
  * verdict, the work of a step, a walk of 50,000 steps, and its search beside that of Node.
  */
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
-import { explore, resolveScenario } from '@shootdown/explorer';
-import { scenarios } from '@shootdown/scenarios';
 import { launch, serve } from './shots.mjs';
 
 const dist = join(import.meta.dirname, '../dist');
@@ -14,7 +13,11 @@ const LONG_PRESSES = 5;
 const LONG_STEPS = 50_000;
 const SEARCHED = /** @type {const} */ ({ scenario: 'contpte-zap', variant: 'part', memoryModel: 'sc' });
 const RUNS = 3;
+const SEARCH_RUNS = 5;
 const FRAMES = 100;
+/** How often the timeline is magnified before it is scrolled. */
+const MAGNIFIED = 6;
+const COMMAND = join(import.meta.dirname, '../../lab/bin/shootdown.mjs');
 
 /** @param {string} what @param {number} value @param {string} unit @param {string} [note] */
 function line(what, value, unit, note = '') {
@@ -46,7 +49,7 @@ async function busySeconds(page, /** @type {() => Promise<unknown>} */ work) {
   const busy = async () => {
     const { metrics } = await session.send('Performance.getMetrics');
     const of = (/** @type {string} */ name) => metrics.find((metric) => metric.name === name)?.value ?? Number.NaN;
-    return of('ScriptDuration') + of('LayoutDuration') + of('RecalcStyleDuration');
+    return of('TaskDuration');
   };
   const before = await busy();
   await work();
@@ -81,7 +84,7 @@ async function steps() {
   await inBrowser(async (page, url) => {
     await page.goto(`${url}#/explore/switch-mm-vs-flush/before`);
     await page.waitForSelector('[data-settled=true]', { timeout: 60_000 });
-    line('work of a step', await step(page), 'ms', 'script, style and layout');
+    line('work of a step', await step(page), 'ms', 'all work of its thread');
   });
 }
 
@@ -107,6 +110,22 @@ export const endless = {
 };
 `;
 
+/** Frames a second while something is moved by one step per frame. @param {import('playwright-core').Page} page */
+async function framesPerSecond(page, /** @type {string} */ move) {
+  const seconds = await page.evaluate(`new Promise((done) => {
+    const began = performance.now();
+    let frame = 0;
+    const next = () => {
+      const share = ++frame / ${FRAMES};
+      ${move};
+      if (frame < ${FRAMES}) requestAnimationFrame(next);
+      else done((performance.now() - began) / 1000);
+    };
+    requestAnimationFrame(next);
+  })`);
+  return FRAMES / Number(seconds);
+}
+
 async function longWalk() {
   await inBrowser(async (page, url) => {
     const code = deflateRawSync(ENDLESS).toString('base64url');
@@ -115,44 +134,71 @@ async function longWalk() {
     await page.waitForSelector('[data-settled=true]', { timeout: 60_000 });
     await page.click('[data-testid=run]');
     await page.waitForSelector(`[aria-valuemax="${LONG_STEPS}"]`, { timeout: 240_000 });
-    line('work of a step of 50,000', await step(page, LONG_PRESSES), 'ms', 'script, style and layout');
-    const seconds = await page.evaluate(`new Promise((done) => {
-      const list = document.querySelector('.list');
-      const began = performance.now();
-      let frames = 0;
-      const next = () => {
-        list.scrollTop = (list.scrollHeight * frames) / ${FRAMES};
-        if (++frames < ${FRAMES}) requestAnimationFrame(next);
-        else done((performance.now() - began) / 1000);
-      };
-      requestAnimationFrame(next);
-    })`);
-    line('frames while it scrolls', FRAMES / Number(seconds), 'frames/s');
+    const size = `a walk of ${LONG_STEPS} steps`;
+    line('work of a step of a long walk', await step(page, LONG_PRESSES), 'ms', size);
+    const list = `document.querySelector('.list')`;
+    line(
+      'columns scroll',
+      await framesPerSecond(page, `${list}.scrollTop = ${list}.scrollHeight * share`),
+      'frames/s',
+      `from end to end of ${size}`,
+    );
+    const canvas = `document.querySelector('.tl canvas')`;
+    const wheel = (/** @type {string} */ how) =>
+      `${canvas}.dispatchEvent(new WheelEvent('wheel', { bubbles: true, cancelable: true, ${how} }))`;
+    await page.evaluate(`document.querySelector('[aria-label="first step"]').click()`);
+    for (let i = 0; i < MAGNIFIED; i++) await page.keyboard.press('+');
+    line(
+      'timeline scrolls, magnified',
+      await framesPerSecond(page, wheel(`deltaX: ${canvas}.clientWidth / 2`)),
+      'frames/s',
+      'by half a window a frame',
+    );
+    line('items on the timeline', Number(await page.getAttribute('.tl canvas', 'data-items')), 'items', size);
+    await page.evaluate(`document.querySelector('[aria-label="last step"]').click()`);
+    for (let i = 0; i < MAGNIFIED; i++) await page.keyboard.press('-');
+    line('items on all of it', Number(await page.getAttribute('.tl canvas', 'data-items')), 'items', size);
+    line(
+      'frames while it steps',
+      await framesPerSecond(page, `document.querySelector('[aria-label="step back"]').click()`),
+      'frames/s',
+    );
   });
 }
 
-async function searching() {
-  const resolved = resolveScenario(scenarios, SEARCHED);
-  /** @type {number[]} */
-  const node = [];
-  /** @type {number[]} */
-  const inPage = [];
-  for (let run = 0; run < RUNS; run++) {
-    const found = await explore(resolved.build(), { bounds: { ...resolved.scenario.bounds } });
-    node.push(found.states / found.seconds);
-    await inBrowser(async (page, url) => {
-      await page.goto(`${url}#/explore/${SEARCHED.scenario}/${SEARCHED.variant}`);
-      await page.waitForSelector('main[data-states-per-second]', { timeout: 120_000 });
-      inPage.push(Number(await page.getAttribute('main', 'data-states-per-second')));
-    });
-  }
-  line('states per second, page', median(inPage), 'states/s', `${SEARCHED.scenario}/${SEARCHED.variant}`);
-  line('states per second, Node', median(node), 'states/s');
-  line('ratio', median(inPage) / median(node), 'x');
+/** States per second of the command, which is asked as a user does. */
+function ofCommand() {
+  const { scenario, variant, memoryModel } = SEARCHED;
+  const argv = ['explore', scenario, '--variant', variant, '--memory-model', memoryModel, '--json'];
+  const { stdout } = spawnSync(process.execPath, [COMMAND, ...argv], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const { states, seconds } = JSON.parse(stdout);
+  return states / seconds;
 }
 
+/** States per second in the page. */
+async function ofPage() {
+  let rate = Number.NaN;
+  await inBrowser(async (page, url) => {
+    await page.goto(`${url}#/explore/${SEARCHED.scenario}/${SEARCHED.variant}?mm=${SEARCHED.memoryModel}`);
+    await page.waitForSelector('main[data-states-per-second]', { timeout: 120_000 });
+    rate = Number(await page.getAttribute('main', 'data-states-per-second'));
+  });
+  return rate;
+}
+
+async function searching() {
+  /** @type {{ readonly page: number, readonly command: number }[]} */
+  const rounds = [];
+  // By turns, so that both have the same minute of a computer that others use, too.
+  for (let run = 0; run < SEARCH_RUNS; run++) rounds.push({ command: ofCommand(), page: await ofPage() });
+  const note = `${SEARCHED.scenario}/${SEARCHED.variant}, median of ${SEARCH_RUNS}`;
+  line('search, page', median(rounds.map(({ page }) => page)), 'states/s', note);
+  line('search, command', median(rounds.map(({ command }) => command)), 'states/s', note);
+  line('ratio', median(rounds.map(({ page, command }) => page / command)), 'x', 'median of the ratios of each round');
+}
+
+/** What is measured; all of it, unless the command line names some. */
+const parts = { verdict: firstVerdict, step: steps, long: longWalk, search: searching };
+const named = process.argv.slice(2);
 process.stdout.write('\nThe studio, in a browser of one process\n');
-await firstVerdict();
-await steps();
-await longWalk();
-await searching();
+for (const [name, measure] of Object.entries(parts)) if (named.length === 0 || named.includes(name)) await measure();

@@ -1,7 +1,7 @@
 /** What a page has to load: all of its script, and what a first verdict waits for. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { brotliCompressSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 
 const KILOBYTE = 1000;
@@ -10,24 +10,42 @@ const files = readdirSync(join(dist, 'assets')).filter((name) => name.endsWith('
 const texts = new Map(files.map((name) => [name, readFileSync(join(dist, 'assets', name), 'utf8')]));
 const sizes = new Map<string, number>();
 
-/** Compressed as static hosts do it. */
-function kilobytes(names: Iterable<string>): number {
+/** Static hosts compress in either of these ways. */
+const ways = { brotli: (text: string) => brotliCompressSync(text), gzip: (text: string) => gzipSync(text) };
+
+function kilobytes(names: Iterable<string>, way: keyof typeof ways): number {
   let sum = 0;
   for (const name of names) {
-    const size = sizes.get(name) ?? brotliCompressSync(texts.get(name) ?? '').length;
-    sizes.set(name, size);
+    const size = sizes.get(`${way} ${name}`) ?? ways[way](texts.get(name) ?? '').length;
+    sizes.set(`${way} ${name}`, size);
     sum += size;
   }
   return sum / KILOBYTE;
+}
+
+function importsOf(name: string): string[] {
+  const imports = (texts.get(name) ?? '').matchAll(/\b(?:from|import)\s*["']\.\/([\w.-]+\.js)["']/g);
+  return [...imports].map(([, other = '']) => other);
 }
 
 /** A module and everything that it imports before it runs. */
 function withImports(name: string, seen = new Set<string>()): Set<string> {
   if (seen.has(name)) return seen;
   seen.add(name);
-  for (const [, other = ''] of (texts.get(name) ?? '').matchAll(/\b(?:from|import)\s*["']\.\/([\w.-]+\.js)["']/g))
-    withImports(other, seen);
+  for (const other of importsOf(name)) withImports(other, seen);
   return seen;
+}
+
+/** The first circle of files that import one another. */
+function circle(name: string, above: readonly string[] = [], done = new Set<string>()): readonly string[] | null {
+  if (above.includes(name)) return [...above, name];
+  if (done.has(name)) return null;
+  done.add(name);
+  for (const other of importsOf(name)) {
+    const found = circle(other, [...above, name], done);
+    if (found) return found;
+  }
+  return null;
 }
 
 function only(pattern: RegExp, text: string): string {
@@ -37,15 +55,25 @@ function only(pattern: RegExp, text: string): string {
 }
 
 describe('the script of the page', () => {
-  it('is at most 500 kB', () => {
-    expect(kilobytes(files)).toBeLessThanOrEqual(500);
+  it('is at most 500 kB, all screens together', () => {
+    expect(kilobytes(files, 'brotli')).toBeLessThanOrEqual(500);
+    // Not every host has brotli: with the older way it is more, and no page ever loads all of it.
+    expect(kilobytes(files, 'gzip')).toBeLessThanOrEqual(540);
   });
 
-  it('is at most 120 kB before the first verdict', () => {
+  it('has no files that import one another: a class may extend one that is not there yet', () => {
+    expect(files.map((name) => circle(name)).filter((found) => found !== null)).toEqual([]);
+  });
+
+  it('is at most 120 kB before the first verdict, however a host compresses', () => {
     const page = only(/<script [^>]*src="\.\/assets\/([^"]+)"/, readFileSync(join(dist, 'index.html'), 'utf8'));
     const worker = files.find((name) => name.startsWith('engine.worker-')) ?? '';
-    const scenario = only(/ptdump-vmalloc\.ts["'`]:\s*\(\) => import\(["'`]\.\/([\w.-]+\.js)/, texts.get(worker) ?? '');
+    const scenario = only(
+      /ptdump-vmalloc\.ts["'`]:\s*\(\)\s*=>\s*import\(["'`]\.\/([\w.-]+\.js)/,
+      texts.get(worker) ?? '',
+    );
     const loaded = new Set([page, worker, scenario].flatMap((name) => [...withImports(name)]));
-    expect(kilobytes(loaded)).toBeLessThanOrEqual(120);
+    // Brotli is never more.
+    expect(kilobytes(loaded, 'gzip')).toBeLessThanOrEqual(120);
   });
 });

@@ -110,7 +110,7 @@ describe('the studio', () => {
     await page.locator('[role=option]').nth(1).click();
     expect(await step()).toBe('2 / 12');
     await page.keyboard.press('End');
-    expect(page.url()).toContain('at=12');
+    await until(page, `location.hash.includes('at=12')`);
     expect(await page.textContent('[data-testid=ways-out]')).toMatch(
       /^(No way out at any of the|A way out at \d+ of) 12 steps$/,
     );

@@ -23,6 +23,11 @@ const right: readonly Right[] = [
   ['typeof() within typeof()', 'int x;', 'typeof(*(typeof(x) *)&x) y = 4; assert(y == 4);'],
   ['a cast to typeof()', 'char c;', 'assert((typeof(c))257 == 1);'],
   ['min() and max()', '', 'int a = 3; assert(min(a, 5) == 3 && max(a, 5) == 5 && min_t(u8, 256, 4) == 0);'],
+  [
+    'a product that looks like a cast',
+    '',
+    'int a = 3, b = 5; assert(((a * (b)) & 7) == 7 && ((a * min(a, b)) & 8) == 8);',
+  ],
   ['swap()', '', 'int a = 1; int b = 2; swap(a, b); assert(a == 2 && b == 1);'],
   [
     'a struct passed by value',

@@ -20,6 +20,7 @@ export interface CFile {
   readonly text: string;
 }
 
+/** C functions to put in the place of those of a kernel. */
 export interface ReplaceRequest {
   readonly offer: KernelOffer<never>;
   readonly files: readonly CFile[];

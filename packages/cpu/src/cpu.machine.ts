@@ -16,12 +16,14 @@ import { assign, emit, setup } from 'xstate';
 /** What the CPU goes back to when its handler returns. */
 export type Interrupted = 'irqs_on' | 'user' | 'idle';
 
+/** What a CPU knows of the task and of the interrupt that it runs. */
 export interface CpuContext {
   /** preempt_count() of the current task, without the hard interrupt part. */
   readonly preempt_count: number;
   readonly interrupted: Interrupted;
 }
 
+/** What happens to a CPU, by its own instructions or from outside. */
 export type CpuEvent =
   | { readonly type: 'local_irq_disable' }
   | { readonly type: 'local_irq_enable' }
@@ -42,6 +44,7 @@ export type CpuEvent =
   | { readonly type: 'ipi'; readonly vector: string }
   | { readonly type: 'iret' };
 
+/** What a CPU tells the machine to do, or has done. */
 export type CpuEmitted =
   | { readonly type: 'interrupt'; readonly vector: string }
   | { readonly type: 'switch'; readonly slot?: number }

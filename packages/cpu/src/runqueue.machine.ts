@@ -21,6 +21,7 @@ export interface Entity {
   readonly timeout: number;
 }
 
+/** The tasks of a CPU, and what each has had of it. */
 export interface RunQueueContext {
   readonly entities: readonly Entity[];
   /** Who has the CPU, or {@link IDLE_TASK}. */
@@ -30,12 +31,14 @@ export interface RunQueueContext {
   readonly used: number;
 }
 
+/** The tasks that a run queue begins with, and its parameters. */
 export interface RunQueueInput {
   /** All are runnable, and the first has the CPU. */
   readonly tasks: readonly number[];
   readonly sliceTicks: number;
 }
 
+/** What a run queue is told or asked. */
 export type RunQueueEvent =
   /** sched_tick() and the timer wheel. */
   | { readonly type: 'tick' }
@@ -51,6 +54,7 @@ export type RunQueueEvent =
   | { readonly type: 'detach'; readonly task: number }
   | { readonly type: 'attach'; readonly task: number };
 
+/** What a run queue answers or asks for. */
 export type RunQueueEmitted =
   /** resched_curr(): the current task shall call schedule(). */
   | { readonly type: 'resched' }
@@ -98,6 +102,7 @@ function runnable(entities: readonly Entity[]): number {
   return entities.filter((entity) => entity.runnable).length;
 }
 
+/** The run queue of a CPU: who runs next, and for how long. */
 export const runQueueMachine = setup({
   types: {
     context: {} as RunQueueContext,

@@ -43,9 +43,12 @@ class Tarjan {
    */
   readonly #onStack: Uint8Array;
   readonly #leaves: Uint8Array;
-  readonly #stack: number[] = [];
-  readonly #path: number[] = [];
-  readonly #edge: number[] = [];
+  /** States whose component is open, and those between the root and here with the next edge to follow. */
+  readonly #stack: Int32Array;
+  readonly #path: Int32Array;
+  readonly #edge: Int32Array;
+  #open = 0;
+  #depth = 0;
   #next = 0;
 
   constructor(graph: StateGraph) {
@@ -55,17 +58,20 @@ class Tarjan {
     this.#onStack = new Uint8Array(graph.states);
     this.#leaves = new Uint8Array(graph.states);
     this.terminal = new Uint8Array(graph.states);
+    this.#stack = new Int32Array(graph.states);
+    this.#path = new Int32Array(graph.states);
+    this.#edge = new Int32Array(graph.states);
   }
 
   visit(root: number): void {
     if (this.#number[root] !== UNSEEN) return;
     this.#enter(root);
-    while (this.#path.length > 0) {
-      const state = this.#path[this.#path.length - 1] as number;
-      const edge = this.#edge[this.#edge.length - 1] as number;
+    while (this.#depth > 0) {
+      const state = this.#path[this.#depth - 1] as number;
+      const edge = this.#edge[this.#depth - 1] as number;
       if (edge === this.#graph.endOf(state)) this.#leave(state);
       else {
-        this.#edge[this.#edge.length - 1] = edge + 1;
+        this.#edge[this.#depth - 1] = edge + 1;
         this.#follow(state, this.#graph.target.get(edge));
       }
     }
@@ -74,9 +80,9 @@ class Tarjan {
   #enter(state: number): void {
     this.#number[state] = this.#low[state] = this.#next++;
     this.#onStack[state] = 1;
-    this.#stack.push(state);
-    this.#path.push(state);
-    this.#edge.push(this.#graph.firstOf(state));
+    this.#stack[this.#open++] = state;
+    this.#path[this.#depth] = state;
+    this.#edge[this.#depth++] = this.#graph.firstOf(state);
   }
 
   #follow(state: number, target: number): void {
@@ -87,12 +93,11 @@ class Tarjan {
   }
 
   #leave(state: number): void {
-    this.#path.pop();
-    this.#edge.pop();
-    const parent = this.#path.at(-1);
+    this.#depth--;
     const root = this.#low[state] === this.#number[state];
     if (root) this.#closeComponent(state);
-    if (parent === undefined) return;
+    if (this.#depth === 0) return;
+    const parent = this.#path[this.#depth - 1] as number;
     if (root) this.#leaves[parent] = 1;
     else {
       this.#low[parent] = Math.min(this.#low[parent] as number, this.#low[state] as number);
@@ -101,18 +106,19 @@ class Tarjan {
   }
 
   #closeComponent(root: number): void {
-    const members: number[] = [];
-    let member: number;
-    do {
-      member = this.#stack.pop() as number;
-      this.#onStack[member] = 0;
-      members.push(member);
-    } while (member !== root);
+    const end = this.#open;
+    do this.#onStack[this.#stack[--this.#open] as number] = 0;
+    while (this.#stack[this.#open] !== root);
     if (this.#leaves[root] === 1) return;
-    for (const state of members) this.terminal[state] = 1;
-    const hasEdges = members.some((state) => this.#graph.endOf(state) > this.#graph.firstOf(state));
-    if (hasEdges && !members.some((state) => this.#graph.flags.get(state) & StateFlag.rest))
-      this.restless.push(...members);
+    let moves = false;
+    let rests = false;
+    for (let i = this.#open; i < end; i++) {
+      const state = this.#stack[i] as number;
+      this.terminal[state] = 1;
+      moves ||= this.#graph.endOf(state) > this.#graph.firstOf(state);
+      rests ||= (this.#graph.flags.get(state) & StateFlag.rest) !== 0;
+    }
+    if (moves && !rests) for (let i = this.#open; i < end; i++) this.restless.push(this.#stack[i] as number);
   }
 }
 

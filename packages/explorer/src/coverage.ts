@@ -8,6 +8,8 @@ export interface RoutineCoverage {
   readonly steps: number;
   /** Steps that some run performs. */
   readonly performed: number;
+  /** Operations that some run performs, in the order in which they were first reached. */
+  readonly operations: readonly string[];
   /** Operations that some run reaches and none performs: always blocked, or cut off by a bound. */
   readonly neverPerformed: readonly string[];
 }
@@ -135,6 +137,7 @@ export function coverageOf(system: System, executor: TabulatedExecutor, taken: F
         routine,
         steps,
         performed,
+        operations: [...reached].filter((label) => done.has(label)),
         neverPerformed: [...reached].filter((label) => !done.has(label)).sort(),
       })),
     outcomesNeverTaken: outcomesNeverTaken.sort((a, b) =>

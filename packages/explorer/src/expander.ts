@@ -31,6 +31,8 @@ export class Expander {
   readonly #processors: number;
   readonly #spontaneous: Uint8Array;
   readonly #branchesMax: number;
+  /** Schedule entry of the first branch of each choice: most have no other. */
+  readonly #entries: Float64Array;
 
   constructor(
     system: System,
@@ -47,6 +49,7 @@ export class Expander {
     this.#processors = system.processors.length;
     this.#branchesMax = new Packing(this.#choices).branchesMax;
     this.taken = new Float64Array(this.#choices);
+    this.#entries = Float64Array.from(system.choices, (_, choice) => scheduleEntry(choice, 0));
     this.#spontaneous = Uint8Array.from(system.choices, (choice) => (choice.kind === 'spontaneous' ? 1 : 0));
   }
 
@@ -83,7 +86,7 @@ export class Expander {
     for (let branch = 0; branch < branches; branch++) {
       if (executor.step(choice, branch)) {
         enabled++;
-        successors.arrive(scheduleEntry(choice, branch));
+        successors.arrive(branch === 0 ? (this.#entries[choice] as number) : scheduleEntry(choice, branch));
         store.undo(mark, lo, hi);
       } else if (store.mark !== mark) {
         throw new ModelError(`explore: ${this.#nameOf(choice)}: changed the state although it could not happen`);

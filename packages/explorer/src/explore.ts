@@ -45,6 +45,7 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     signal: options.signal,
     onProgress: options.onProgress,
   });
+  watch.enter('searching');
   const small = asked.smallFirst ? await searchSmall(asked, watch) : null;
   const plan = small === null ? asked : { ...asked, reduction: false };
   const outcome = small ?? (await search(plan, options, watch));
@@ -146,6 +147,7 @@ async function exampleOf(plan: Plan, outcome: Outcome, problem: Problem, watch: 
   if (problem.kind === 'sometimes') return { problem, schedule: null, loopStart: null, shortest: false };
   const finding = problem as Finding;
   const executor = new TabulatedExecutor(plan.plain);
+  watch.enter('fewest switches', {}, true);
   if (!plan.reduction && !plan.symmetry && plan.search === 'bfs')
     return looped(plan, executor, finding, outcome.scheduleTo(finding), plan.preemptions === Number.POSITIVE_INFINITY);
   const confirmed = await confirm(plan, executor, problem, watch);
@@ -186,12 +188,16 @@ async function confirm(
     bounds,
   };
   if (problem.kind !== 'livelock') {
+    watch.enter('confirming the shortest', { depthMax: problem.length + 1, statesMax: bounds.maxStates });
     const again = await searchLevels({ ...plain, maxDepth: problem.length + 1 }, watch);
     const found = again.findings.all[0];
-    if (found !== undefined)
+    if (found !== undefined) {
+      watch.enter('fewest switches', {}, true);
       return { problem: found, schedule: again.scheduleTo(found), loopStart: null, shortest: true };
+    }
   }
   if (problem.kind !== 'livelock' && problem.kind !== 'finally') return null;
+  watch.enter('confirming the shortest', { statesMax: bounds.maxStates });
   const whole = await searchLevels(plain, watch);
   const found = whole.findings.all[0];
   return found === undefined ? null : looped(plan, executor, found, whole.scheduleTo(found), true);
@@ -227,6 +233,7 @@ async function interleavingsOf(plan: Plan, outcome: Outcome, watch: Watch): Prom
     const counted = countInterleavings(outcome.graph);
     if (!plan.reduction || counted === null) return counted;
   }
+  watch.enter('counting interleavings', { statesMax: limit });
   const full = await searchLevels(
     { ...plan, search: 'bfs', reduction: false, workers: 1, all: true, bounds: { maxStates: limit + 1 } },
     watch,

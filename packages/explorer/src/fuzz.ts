@@ -7,6 +7,7 @@ import {
   ModelError,
   PctScheduler,
   RandomScheduler,
+  runScheduler,
   TabulatedExecutor,
   type Scheduler,
   type System,
@@ -22,7 +23,10 @@ import { Watch } from './watch.ts';
 
 /** How to fuzz. One seed gives the same runs on any machine. */
 export interface FuzzOptions {
-  /** `random`: any enabled choice is as likely as another. `pct`: random priorities with few changes, for deep bugs. */
+  /**
+   * `random`: any enabled choice is as likely as another. `pct`: random priorities with few changes, for deep bugs; the
+   * changes come within the length of the longest of a few random runs, which is measured first.
+   */
   readonly kind: 'random' | 'pct';
   readonly seed: number;
   readonly runs: number;
@@ -65,6 +69,11 @@ export interface FuzzResult {
 }
 
 const PCT_DEPTH_DEFAULT = 3;
+/**
+ * Random runs that say how long a run is. Their seeds are the same whatever is asked for: so is what one seed finds.
+ */
+const MEASURED_RUNS = 5;
+const MEASURED_STEPS_MAX = 10_000;
 const HISTORY_MAX = 10_000;
 /** Longer schedules are reported as they were found: tidying replays a schedule once per step. */
 const TIDY_LENGTH_MAX = 2_000;
@@ -75,13 +84,15 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   checkRanges(options);
   const plain: System = { ...system, symmetric: [], maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
   const fuzzer = new Fuzzer(plain);
+  const stepsExpected = options.kind === 'pct' ? fuzzer.stepsOfARun(options.stepsMax) : options.stepsMax;
   const watch = new Watch(options);
+  watch.enter('searching');
   let stoppedBy: StopReason | null = null;
   let runs = 0;
   let seed: number | null = null;
   while (runs < options.runs && stoppedBy === null && fuzzer.problem === null) {
     seed = options.seed + runs++;
-    fuzzer.run(schedulerOf(options, seed), options.stepsMax);
+    fuzzer.run(schedulerOf(options, seed, stepsExpected), options.stepsMax);
     if (watch.due)
       stoppedBy = await watch.pause(() => ({
         states: fuzzer.steps,
@@ -123,6 +134,17 @@ class Fuzzer {
     this.executor = new TabulatedExecutor(system);
     this.checker = new PropertyChecker(system, this.executor);
     this.taken = new Float64Array(system.choices.length);
+  }
+
+  /** Steps of a long run: change points of PCT that lie beyond its end would change nothing. */
+  stepsOfARun(stepsMax: number): number {
+    const measured = Math.min(stepsMax, MEASURED_STEPS_MAX);
+    let longest = 1;
+    for (let seed = 0; seed < MEASURED_RUNS; seed++) {
+      const { schedule } = runScheduler(this.executor, new RandomScheduler(seed), measured);
+      longest = Math.max(longest, schedule.length);
+    }
+    return longest;
   }
 
   /** One run; sets {@link problem} if it shows one. */
@@ -175,8 +197,8 @@ class Fuzzer {
   }
 }
 
-function schedulerOf({ kind, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions, seed: number): Scheduler {
-  return kind === 'pct' ? new PctScheduler(seed, pctDepth, stepsMax) : new RandomScheduler(seed);
+function schedulerOf({ kind, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions, seed: number, steps: number): Scheduler {
+  return kind === 'pct' ? new PctScheduler(seed, pctDepth, steps) : new RandomScheduler(seed);
 }
 
 function checkRanges({ seed, runs, stepsMax, pctDepth = PCT_DEPTH_DEFAULT }: FuzzOptions): void {

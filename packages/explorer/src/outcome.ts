@@ -53,11 +53,14 @@ async function equip(plan: Plan, watch: Watch): Promise<{ executor: TabulatedExe
   const recording = plan.reduction ? new RecordingExecutor(plan.model) : null;
   const executor = recording ?? new TabulatedExecutor(plan.model);
   if (plan.warmUp && (plan.reduction || plan.symmetry)) {
+    const before = watch.place;
+    watch.enter('getting ready');
     for (const steps of warmUp(plan.model, executor)) {
       if (watch.due && (await watch.pause(() => ({ states: 0, transitions: steps, depth: 0, queue: 0 }))) !== null)
         break;
     }
     executor.reset();
+    watch.enter(...before);
   }
   return { executor, reduction: recording && new Reduction(plan.model, recording) };
 }

@@ -63,6 +63,8 @@ export class Accesses {
   readonly #system: System;
   readonly #processors: number;
   readonly #fixed: number;
+  /** Rows that all sets have. */
+  #reserved = 0;
   /** Interchangeable processors count as the first of them: which one stands for the others is chance. */
   readonly #standIn: Int32Array;
 
@@ -135,6 +137,8 @@ export class Accesses {
   }
 
   reserve(row: number): void {
+    if (row < this.#reserved) return;
+    this.#reserved = row + 1;
     this.reads.reserve(row);
     this.writes.reserve(row);
     this.buffered.reserve(row);

@@ -14,6 +14,7 @@ export type ProblemKind = 'step' | 'always' | 'finally' | 'deadlock' | 'livelock
 
 /** Names under which the built-in properties are reported. */
 export const NO_DEADLOCK = 'no deadlock';
+/** Nobody goes on for ever without getting anywhere: a built-in property of every search. */
 export const NO_LIVELOCK = 'no livelock';
 
 /** Limits of a search. A limit that is hit turns `safe` into `bounded`. */
@@ -61,13 +62,29 @@ export interface SystemSource {
   readonly mutations?: readonly Mutation[];
 }
 
-/** How far a search is. */
+/**
+ * What a search is doing. It may begin again when its reduction has learnt better: its numbers stay where they were
+ * until the new search has passed them.
+ */
+export type SearchPhase =
+  | 'getting ready'
+  | 'searching'
+  | 'confirming the shortest'
+  | 'fewest switches'
+  | 'counting interleavings';
+
+/** How far a search is. Within a phase, states and depth never go back. */
 export interface Progress {
+  readonly phase: SearchPhase;
   readonly states: number;
   readonly transitions: number;
   readonly depth: number;
   /** States known and not yet expanded. */
   readonly queue: number;
+  /** The phase ends at that depth at the latest; null: not known. */
+  readonly depthMax: number | null;
+  /** The phase gives up at so many states; null: it does not. */
+  readonly statesMax: number | null;
   readonly seconds: number;
   readonly statesPerSecond: number;
 }

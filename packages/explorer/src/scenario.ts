@@ -201,24 +201,28 @@ export function resolveScenario<V extends Variant>(
  * differ.
  */
 function builder(where: string, build: () => System): () => System {
-  const checked = (): System => {
+  const built = (): System => {
     const system = build();
     checkSystem(where, system);
     return system;
   };
   let compared = false;
   return () => {
-    const system = checked();
+    const system = built();
     if (compared) return system;
     compared = true;
-    const difference = differenceBetween(system, checked());
+    const difference = differenceBetween(system, built());
     if (difference !== null) throw new ModelError(`${where}: not deterministic: ${difference} ${UNSTEADY}`);
     return system;
   };
 }
 
+/** Scenarios without mistakes: they are resolved again and again, a variant at a time. */
+const checked = new WeakSet<object>();
+
 /** Throws ModelError on names of options that mean nothing, and on words that are none. */
 function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
+  if (checked.has(scenario)) return;
   const where = `scenario: ${scenario.name}`;
   checkNearMisses(where, scenario, SCENARIO_KEYS);
   for (const [name, parameter] of Object.entries(scenario.parameters ?? {}))
@@ -235,6 +239,7 @@ function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
     else checkVerdicts(`${at}: expected`, expected);
     if (expectedOn !== undefined) checkVerdicts(`${at}: expectedOn`, expectedOn as object);
   }
+  checked.add(scenario);
 }
 
 /** Verdicts by memory model. */

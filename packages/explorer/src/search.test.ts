@@ -217,8 +217,8 @@ describe('what a search reports', () => {
     });
     const { coverage } = await explore(system);
     expect(coverage.routines).toEqual([
-      { routine: 'routine0', steps: 1, performed: 0, neverPerformed: ['wait for godot'] },
-      { routine: 'routine1', steps: 2, performed: 2, neverPerformed: [] },
+      { routine: 'routine0', steps: 1, performed: 0, operations: [], neverPerformed: ['wait for godot'] },
+      { routine: 'routine1', steps: 2, performed: 2, operations: ['pick', 'picked 1'], neverPerformed: [] },
     ]);
     expect(coverage.choicesNeverTaken).toEqual(['CPU0']);
     expect(coverage.outcomesNeverTaken).toEqual([]);
@@ -416,6 +416,32 @@ describe('fuzz', () => {
     expect(await fuzz(system, { ...options, seed: result.seed ?? 0, runs: 1 })).toMatchObject({
       schedule: result.schedule,
     });
+  });
+
+  it('pct changes priorities within a run, however long runs may get', async () => {
+    // The reader has to be stopped between its loads, which takes one change of priorities.
+    const torn = systemOf((builder) => {
+      const words = builder.region('word', 2);
+      return [
+        function* () {
+          yield* store(words.at(0), 1);
+          yield* store(words.at(1), 1);
+        },
+        function* () {
+          const data = yield* load(words.at(0));
+          const flag = yield* load(words.at(1));
+          yield* assertThat(flag === 0 || data === 1, 'the reader has what the flag says');
+        },
+      ];
+    });
+    const runs = 150;
+    let found = 0;
+    for (let seed = 0; seed < runs; seed++) {
+      const { verdict } = await fuzz(torn, { kind: 'pct', seed, runs: 1, stepsMax: 1_000_000, pctDepth: 2 });
+      if (verdict === 'violation') found++;
+    }
+    // At least 1/(n k^(d-1)) with n = 2 processors and k = 5 steps; half of it leaves room for chance.
+    expect(found).toBeGreaterThan(runs / (2 * 5) / 2);
   });
 
   it('proves nothing', async () => {

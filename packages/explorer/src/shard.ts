@@ -5,7 +5,7 @@
  * small table, close to the processor). Settling then asks the table of all visited states, in one tight loop, which
  * candidates are new. The same two halves make the search parallel: candidates are settled by the shard that owns them.
  */
-import { CHOICES_MAX, mix32, type System, type TabulatedExecutor } from '@shootdown/machine';
+import { CHOICES_MAX, mix32, type Property, type System, type TabulatedExecutor } from '@shootdown/machine';
 import { Expander, type Successors } from './expander.ts';
 import { StateFlag, StateGraph } from './graph.ts';
 import { Findings, PropertyChecker, type Goal } from './properties.ts';
@@ -108,7 +108,7 @@ export class Shard implements Successors {
   /** The transition that is being followed. */
   #entry = -1;
   /** Per `sometimes` property: the first level that has a witness. */
-  readonly #witnessed: number[] = [];
+  readonly #witnessed: number[];
   #last = 0;
   #used = 0;
 
@@ -117,6 +117,7 @@ export class Shard implements Successors {
     this.#options = options;
     this.graph = new StateGraph(system.choices.length);
     this.checker = new PropertyChecker(system, executor);
+    this.#witnessed = this.checker.sometimes.map(() => Number.POSITIVE_INFINITY);
     this.expander = new Expander(system, executor, this.checker, options.reduction, options.preemptions);
     this.#words = executor.store.words.length;
     this.width = this.#words + (options.preemptions === Infinity ? 0 : PREEMPTION_WORDS);
@@ -404,14 +405,17 @@ export class Shard implements Successors {
   }
 
   #check(candidate: number): void {
-    for (const property of this.checker.always) {
+    const { always, sometimes } = this.checker;
+    for (let i = 0; i < always.length; i++) {
+      const property = always[i] as Property;
       if (!this.checker.holds(property)) this.#note('always', property.name, candidate);
     }
-    this.checker.sometimes.forEach((property, i) => {
-      if ((this.#witnessed[i] ?? Infinity) <= this.level || !this.checker.holds(property)) return;
+    for (let i = 0; i < sometimes.length; i++) {
+      const property = sometimes[i] as Property;
+      if ((this.#witnessed[i] as number) <= this.level || !this.checker.holds(property)) continue;
       this.#witnessed[i] = this.level + 1;
       this.#note('sometimes', property.name, candidate);
-    });
+    }
   }
 
   #isCandidate(candidate: number, last: number, used: number): boolean {

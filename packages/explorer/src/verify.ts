@@ -130,7 +130,9 @@ type Runs = readonly (readonly Stop[])[];
 /** Where a run stands, and how it goes on: an entry of a schedule, negative if it does not. */
 interface Stop {
   readonly pending: ReturnType<typeof pendingOf>;
-  readonly fingerprint: string;
+  /** Of its fingerprint: tabulated executors have nothing to settle. */
+  readonly lo: number;
+  readonly hi: number;
   readonly entry: number;
 }
 
@@ -147,8 +149,8 @@ export function rememberRuns(system: System): Runs {
     executor.reset();
     const stops: Stop[] = [];
     while (stops.length < TWIN_STEPS && (stops.at(-1)?.entry ?? 0) >= 0) {
-      const [pending, { fingerprint }] = [pendingOf(executor), executor];
-      stops.push({ pending, fingerprint, entry: scheduler.next(executor) });
+      const [pending, { lo, hi }] = [pendingOf(executor), executor.store];
+      stops.push({ pending, lo, hi, entry: scheduler.next(executor) });
     }
     return stops;
   });
@@ -192,13 +194,13 @@ function differentRun(first: Runs, system: System): string | null {
   const executor = new TabulatedExecutor(system);
   for (const stops of first) {
     executor.reset();
-    for (const [step, { pending, fingerprint, entry }] of stops.entries()) {
+    for (const [step, { pending, lo, hi, entry }] of stops.entries()) {
       const different = pending.findIndex((op, p) => !sameOperation(op, executor.operationOf(p)));
       if (different >= 0) {
         const stack = executor.stackOf(different).at(-1) ?? system.processors[different]?.name ?? '?';
         return `${stack} goes on differently at step ${step} of a run`;
       }
-      if (executor.fingerprint !== fingerprint) return `step ${step - 1} of a run leads elsewhere`;
+      if (executor.store.lo !== lo || executor.store.hi !== hi) return `step ${step - 1} of a run leads elsewhere`;
       if (entry >= 0 && !executor.step(entryChoice(entry), entryBranch(entry)))
         return `step ${step} of a run is not possible (${system.choices[entryChoice(entry)]?.name ?? '?'})`;
     }

@@ -20,9 +20,12 @@ const RUNS = 200;
 const STICKINESS = 12;
 const STEPS_MAX = 10_000;
 
+/** Steps between two looks of the caller at the clock. */
+const SLICE = 32;
+
 /**
- * Makes the random runs; always the same ones. Yields after every step, with their number: who asks for no more has had
- * enough, and leaves the executor wherever it is. Throws ModelError if a declared symmetry does not hold.
+ * Makes the random runs; always the same ones. Yields now and then, with the number of steps: who asks for no more has
+ * had enough, and leaves the executor wherever it is. Throws ModelError if a declared symmetry does not hold.
  */
 export function* warmUp(system: System, executor: TabulatedExecutor): Generator<number, void> {
   let steps = 0;
@@ -30,7 +33,7 @@ export function* warmUp(system: System, executor: TabulatedExecutor): Generator<
     const scheduler = run % 2 === 0 ? new RandomScheduler(run) : new StickyScheduler(run);
     executor.reset();
     do {
-      yield ++steps;
+      if (++steps % SLICE === 0) yield steps;
       checkSymmetry(system, executor);
     } while (steps < STEPS_MAX && scheduler.next(executor) >= 0);
   }

@@ -10,6 +10,7 @@ import { enqueueActions, setup } from 'xstate';
 /** Nobody. */
 const NONE = -1;
 
+/** The vCPUs of a physical CPU, and what each has had of it. */
 export interface HostContext {
   /**
    * vCPUs that share the physical CPU: which of them are runnable, and ticks each has had more than the least served of
@@ -24,6 +25,7 @@ export interface HostContext {
   readonly used: number;
 }
 
+/** The vCPUs of a physical CPU, and the parameters of its scheduler. */
 export interface HostInput {
   readonly vcpus: number;
   readonly sliceTicks: number;
@@ -31,6 +33,7 @@ export interface HostInput {
   readonly used: number;
 }
 
+/** What happens on the host, or in a guest that it hears of. */
 export type HostEvent =
   /** The host's timer: sched_tick(). */
   | { readonly type: 'tick' }
@@ -43,6 +46,7 @@ export type HostEvent =
   /** Somebody yields to this vCPU: set_next_buddy() and resched_curr(). */
   | { readonly type: 'yield_to'; readonly vcpu: number };
 
+/** What the host does with its vCPUs. */
 export type HostEmitted =
   /** The tick interrupts the vCPU that has the CPU. */
   | { readonly type: 'sched_tick'; readonly vcpu: number }
@@ -78,6 +82,7 @@ function normalized({ runnable, runtime }: Pick<HostContext, 'runnable' | 'runti
   return runtime.map((ticks) => Math.max(0, ticks - least));
 }
 
+/** The scheduler of a host: which vCPU has a physical CPU, and for how long. */
 export const hostMachine = setup({
   types: {
     context: {} as HostContext,

@@ -43,6 +43,7 @@ export type ExitReason = 'external_interrupt' | 'ept_violation' | 'msr_write' | 
 /** {@link VcpuContext.preemptions} of a vCPU that is preempted any number of times. */
 export const PREEMPTIONS_UNLIMITED = -1;
 
+/** What a vCPU knows of its host and its guest. */
 export interface VcpuContext {
   /** How often the host will still preempt this vCPU, or {@link PREEMPTIONS_UNLIMITED}. */
   readonly preemptions: number;
@@ -59,6 +60,7 @@ export interface VcpuContext {
   readonly reason: ExitReason | 'none';
 }
 
+/** What the host or the guest does to a vCPU. */
 export type VcpuEvent =
   /** The host's scheduler takes the physical CPU away: kvm_sched_out(). */
   | { readonly type: 'preempt' }
@@ -83,6 +85,7 @@ export type VcpuEvent =
   /** KVM performs the access of the emulated instruction, with the translation it holds. */
   | { readonly type: 'emulated_access' };
 
+/** What a vCPU tells the machine: where it is, and why it left the guest. */
 export type VcpuEmitted =
   | { readonly type: 'left_guest' }
   | { readonly type: 'entered_guest' }

@@ -27,6 +27,7 @@ import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, OUTSIDE_GUEST_MODE, type VcpuWords, t
 
 /** Bits of kvm_steal_time.preempted (arch/x86/include/uapi/asm/kvm_para.h). */
 export const KVM_VCPU_PREEMPTED = 1 << 0;
+/** The guest wants its TLB flushed before it is entered again. */
 export const KVM_VCPU_FLUSH_TLB = 1 << 1;
 
 /** The translation hardware of a guest's CPU, as KVM deals with it: tagged by VPID, so it survives an exit. */

@@ -14,6 +14,7 @@ import {
 
 /** vcpu->mode. EXITING_GUEST_MODE is not modelled: a kick is on its way while its channel is not empty. */
 export const OUTSIDE_GUEST_MODE = 0;
+/** vcpu->mode while the guest runs: a request needs a kick. */
 export const IN_GUEST_MODE = 1;
 
 /** vcpu->requests. */

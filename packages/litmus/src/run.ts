@@ -34,9 +34,22 @@ export interface RunOptions {
   readonly promises?: 'auto' | 'never';
   /** False: the machine's weak memory is not brought into canonical form. */
   readonly canonical?: boolean;
+  /** Called now and then with the number of states so far. */
+  readonly onProgress?: (states: number) => void;
 }
 
-const RUN_KEYS = keysOf<RunOptions>()('memoryModel', 'ets2', 'statesMax', 'leftOut', 'promises', 'canonical');
+const RUN_KEYS = keysOf<RunOptions>()(
+  'memoryModel',
+  'ets2',
+  'statesMax',
+  'leftOut',
+  'promises',
+  'canonical',
+  'onProgress',
+);
+
+/** States between two calls of {@link RunOptions.onProgress}: some milliseconds. */
+const PROGRESS_STATES = 1024;
 
 /** What is observed of a condition: in no final state, in some, in all of them. */
 export type Observation = 'Never' | 'Sometimes' | 'Always';
@@ -199,6 +212,7 @@ class Run {
   readonly #statesMax: number;
   readonly #outcomes = new Map<string, Outcome>();
   readonly #descriptors: readonly number[];
+  readonly #onProgress: ((states: number) => void) | undefined;
   #seen = new Set<string>();
   #states = 0;
   #full = false;
@@ -209,6 +223,7 @@ class Run {
     this.#machine = machineOf(test, options);
     this.#executor = new TabulatedExecutor(this.#machine.system);
     this.#statesMax = options.statesMax ?? STATES_MAX_DEFAULT;
+    this.#onProgress = options.onProgress;
     this.#descriptors = test.needsBreak === null ? [] : descriptorsOf(this.#machine.system);
   }
 
@@ -267,6 +282,7 @@ class Run {
     }
     this.#seen.add(state);
     this.#states++;
+    if (this.#states % PROGRESS_STATES === 0) this.#onProgress?.(this.#states);
     if (!this.#broken && this.#test.needsBreak !== null)
       this.#broken = breaksRule(this.#test, this.#executor, this.#descriptors);
     this.#note();

@@ -1,3 +1,4 @@
+export { type CacheCosts } from './schedule/cache-lines.ts';
 export {
   checkNearMisses,
   checkOptions,

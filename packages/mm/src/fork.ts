@@ -143,14 +143,14 @@ export const copy_pte_range_lazy = routine(
 );
 
 /**
- * The case of a device-exclusive entry: restore_exclusive_pte() makes it present again, and -ENOENT asks the caller to
- * go on with it.
+ * The case of a device-exclusive entry: restore_exclusive_pte() makes it present again, writable where the area is, and
+ * -ENOENT asks the caller to go on with it.
  */
 const copy_nonpresent_pte = routine(
   'copy_nonpresent_pte',
   function* (lazy: LazyMmu, current: Current, src_pte: EntryPointer, entry: number): Steps {
     if (!is_device_exclusive_entry(entry)) return;
-    yield* set_pte(lazy, current, src_pte, mk_pte(device_exclusive_pfn(entry), _PAGE_PRESENT | _PAGE_USER), {
+    yield* set_pte(lazy, current, src_pte, mk_pte(device_exclusive_pfn(entry), _PAGE_PRESENT | _PAGE_RW | _PAGE_USER), {
       label: 'set_pte_at(src_pte, restored)',
     });
   },

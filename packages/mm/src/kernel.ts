@@ -122,6 +122,8 @@ export interface MmOptions {
 const MM_KEYS = keysOf<MmOptions>()('tasks', 'vmasMax', 'cpus');
 
 const LOCK_TASKS_DEFAULT = 16;
+/** 512 bits in a cache line. */
+const MASK_WORDS_PER_LINE = 16;
 
 /**
  * Areas of an mm that exists from the start: such machines are explored, and every word of a state is copied over and
@@ -169,16 +171,20 @@ export class Mm extends MmStruct {
     this.initial = initial;
     this.vmas = new VmaList(builder, name, vmasMax);
     this.pgd = builder.region(`${name}.pgd`, 1, { initial: initial ? initial.root + 1 : 0, memory: 'ghost' });
-    this.tlb_gen = builder.region(`${name}.tlb_gen`, 1, { initial: 1 });
+    this.tlb_gen = builder.region(`${name}.tlb_gen`, 1, { initial: 1, lineWords: 1 });
     this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
     this.global_asid = builder.region(`${name}.global_asid`, 1, { initial: initial?.globalAsid ?? 0 });
     this.asid_transition = builder.region(`${name}.asid_transition`, 1);
     this.cpumask = builder.region(`${name}.cpumask`, cpumaskWords(cpus), {
       initial: initial?.cpumask ?? 0,
+      lineWords: MASK_WORDS_PER_LINE,
       format: formatCpumask,
     });
-    this.tlb_flush_pending = builder.region(`${name}.tlb_flush_pending`, 1);
-    this.mm_count = builder.region(`${name}.mm_count`, 1, { initial: initial ? 1 + bits(initial.cpumask) : 0 });
+    this.tlb_flush_pending = builder.region(`${name}.tlb_flush_pending`, 1, { lineWords: 1 });
+    this.mm_count = builder.region(`${name}.mm_count`, 1, {
+      initial: initial ? 1 + bits(initial.cpumask) : 0,
+      lineWords: 1,
+    });
   }
 
   /** mmap_write_lock(). */

@@ -126,10 +126,10 @@ export class Smp {
     this.#doNothing = this.register({ name: 'do_nothing', run: do_nothing });
     const names = ['unlocked'];
     const format = (value: number): string => names[value] ?? this.#functions[value - 1]?.name ?? String(value);
-    this.#csd = builder.region('csd', cpus.length * cpus.length, { format, memory: 'strong' });
+    this.#csd = builder.region('csd', cpus.length * cpus.length, { format, memory: 'strong', lineWords: 1 });
     this.#words = cpumaskWords(cpus.length);
     const queues = cpus.length * this.#words;
-    this.#queue = builder.region('call_single_queue', queues, { memory: 'strong' });
+    this.#queue = builder.region('call_single_queue', queues, { memory: 'strong', lineWords: this.#words });
     this.#taken = this.#words === 1 ? null : builder.region('call_single_queue.taken', queues, { memory: 'strong' });
     this.everyone = cpumaskWhere(cpus, () => true);
   }

@@ -17,7 +17,9 @@ import {
   noteMethods,
 } from '@shootdown/machine';
 
+/** The program may read. */
 export const VM_READ = 1 << 0;
+/** The program may write. */
 export const VM_WRITE = 1 << 1;
 /** Not for merging or unmapping by the program: the vdso and the stack. */
 export const VM_SPECIAL = 1 << 2;

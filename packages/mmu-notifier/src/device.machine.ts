@@ -13,14 +13,17 @@
  */
 import { emit, setup } from 'xstate';
 
+/** What happens to a device. */
 export type DeviceEvent =
   | { readonly type: 'page_request' }
   | { readonly type: 'page_response' }
   /** The driver's answer to release(): no access from now on. */
   | { readonly type: 'stop' };
 
+/** What a device asks of its driver. */
 export type DeviceEmitted = { readonly type: 'page_request' } | { readonly type: 'stopped' };
 
+/** A device that asks for pages and accesses them through a table of its own. */
 export const deviceMachine = setup({
   types: { events: {} as DeviceEvent, emitted: {} as DeviceEmitted },
   actions: { request: emit({ type: 'page_request' as const }), sayStopped: emit({ type: 'stopped' as const }) },

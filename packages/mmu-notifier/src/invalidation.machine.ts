@@ -13,6 +13,7 @@
  */
 import { enqueueActions, setup } from 'xstate';
 
+/** How many invalidations are under way, and of what. */
 export interface InvalidationContext {
   readonly in_progress: number;
   /** Entries concerned, half open; only meaningful while in_progress is not 0. */
@@ -22,6 +23,7 @@ export interface InvalidationContext {
   readonly rangeGrows: boolean;
 }
 
+/** An invalidation begins or ends. */
 export type InvalidationEvent =
   | { readonly type: 'begin'; readonly start: number; readonly end: number }
   | { readonly type: 'end' };
@@ -33,6 +35,7 @@ export interface InvalidationEmitted extends Omit<InvalidationContext, 'rangeGro
 
 const QUIET = { in_progress: 0, start: 0, end: 0 } as const;
 
+/** mmu_invalidate_in_progress of KVM with its range: begins, and ends. */
 export const invalidationMachine = setup({
   types: {
     context: {} as InvalidationContext,

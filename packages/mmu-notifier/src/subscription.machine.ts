@@ -14,6 +14,7 @@
  */
 import { assign, emit, setup } from 'xstate';
 
+/** Which brackets are open, and what the contract demands. */
 export interface SubscriptionContext {
   readonly registered: boolean;
   /** change_pte() may come inside of a bracket only (since v3.7). */
@@ -30,12 +31,14 @@ export type SubscriptionEvent =
       readonly type: 'arch_invalidate_secondary_tlbs' | 'clear_flush_young' | 'clear_young' | 'test_young' | 'release';
     };
 
+/** Callbacks made, and breaches of the contract. */
 export type SubscriptionEmitted =
   /** The callback is made. */
   | { readonly type: 'called'; readonly callback: string }
   /** The caller has broken a rule of the interface. */
   | { readonly type: 'breach'; readonly rule: string };
 
+/** A subscription to the notifiers of an mm: which callback may come when. */
 export const subscriptionMachine = setup({
   types: {
     context: {} as SubscriptionContext,

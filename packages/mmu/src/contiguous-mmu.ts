@@ -132,8 +132,9 @@ export class ContiguousMmu extends MmuInstructions {
   /** Addresses of the entries in memory that a translation may come from, and that hardware may therefore update. */
   #sources(read: Read, page: number, entry: number): number[] {
     const { tlb, who } = this;
-    const first = (entry & _PAGE_CONT) === 0 ? page : tlb.blockOf(page);
-    const count = (entry & _PAGE_CONT) === 0 ? 1 : tlb.blockEntries;
+    const alone = (entry & _PAGE_CONT) === 0 || tlb.translators[who]?.ignoresContiguous === true;
+    const first = alone ? page : tlb.blockOf(page);
+    const count = alone ? 1 : tlb.blockEntries;
     const same = (other: number): boolean => ((cachedForm(other) ^ entry) & ~_PAGE_RDONLY) === 0;
     const sources: number[] = [];
     for (let at = first; at < first + count; at++) {

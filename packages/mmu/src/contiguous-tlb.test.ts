@@ -49,6 +49,13 @@ function run(executor: DirectExecutor): string | null {
 const idle = function* (): Steps {};
 
 describe('the saturated TLB with contiguous entries', () => {
+  it('has who ignores the contiguous bit mark the own entry of a page dirty, and no other', () => {
+    const { tlb, read } = machine(FOLDED, idle, {}, [{ name: 'CPU0' }, { name: 'CPU1', ignoresContiguous: true }]);
+    const updated = (who: number): number[] => tlb.mmus[who]!.outcomes(read, 1, true).map(({ updates }) => updates);
+    expect(updated(0)).toHaveLength(BLOCK);
+    expect(updated(1)).toEqual([tlb.frames.entry(0, 1).address]);
+  });
+
   it('serves every page of a block by any of its entries', () => {
     const { executor, tlb, read } = machine(FOLDED, function* ({ frames }) {
       yield* frames.xchg(frames.entry(0, 2), 0);

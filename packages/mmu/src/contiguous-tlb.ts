@@ -45,6 +45,7 @@ const WORDS_PER_AGENT = 2;
 const FRACTURED = _PAGE_PSE;
 /** No member. */
 const NOBODY = 0;
+const NONE: readonly number[] = [];
 
 /** Somebody who translates: a CPU, or a device behind an SMMU. */
 export interface Translator {
@@ -61,6 +62,11 @@ export interface Translator {
    * TLB there is for whoever retries. Default false.
    */
   readonly keeps?: boolean;
+  /**
+   * The contiguous bit is a hint, and it does not take it: it walks to each page's own entry, holds it for that page,
+   * and updates no other. Default false.
+   */
+  readonly ignoresContiguous?: boolean;
   /** The table it walks to begin with; default that of the TLB. */
   readonly root?: number;
   readonly asid?: number;
@@ -225,17 +231,17 @@ export class ContiguousTlb {
     const covers = (page: number): boolean =>
       flush.scope !== 'page' || (flush.vpn <= page && page < flush.vpn + flush.pages);
     const read = (address: number): number => cx.read(address);
-    for (let page = 0; page < this.frames.entriesPerTable; page++) {
-      const first = this.blockOf(page);
-      let touched = false;
-      for (let other = first; other < first + this.blockEntries; other++) touched ||= covers(other);
-      if (!touched) continue;
-      const left: number[] = [];
-      if (!covers(page))
-        for (const member of this.#membersOf(read, who, page))
-          add(left, (member & _PAGE_CONT) === 0 ? member : member | FRACTURED);
-      this.#replace(cx, who, page, left.sort(ascending));
-      if (covers(page)) this.keep(cx, who, page, NOBODY);
+    for (let first = 0; first < this.frames.entriesPerTable; first += this.blockEntries) {
+      const end = first + this.blockEntries;
+      if (flush.scope === 'page' && (flush.vpn >= end || flush.vpn + flush.pages <= first)) continue;
+      for (let page = first; page < end; page++) {
+        const left: number[] = [];
+        if (!covers(page))
+          for (const member of this.#membersOf(read, who, page))
+            add(left, (member & _PAGE_CONT) === 0 ? member : member | FRACTURED);
+        this.#replace(cx, who, page, left.sort(ascending));
+        if (covers(page)) this.keep(cx, who, page, NOBODY);
+      }
     }
     this.#saturate(cx, who);
   }
@@ -287,18 +293,36 @@ export class ContiguousTlb {
   /** A new entry must agree with everything that may be held for a page that it translates. */
   #checkChange(cx: OperationContext, who: number, page: number, entry: number): void {
     const read = (address: number): number => cx.read(address);
-    const block = (entry & _PAGE_CONT) !== 0;
+    const block = (entry & _PAGE_CONT) !== 0 && !isFractured(entry);
     const first = block ? this.blockOf(page) : page;
-    for (let at = first; at < (block ? first + this.blockEntries : first + 1); at++) {
-      const now = block ? this.appliedTo(entry, at) : entry;
-      for (const old of this.translations(read, who, at)) {
-        const what = changeThatNeedsBreak({ entry: old, leaf: true }, { entry: now, leaf: true }, this.rule);
-        if (what !== null) {
-          cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.#name(who), at, what, old, now));
-          return;
-        }
-      }
+    for (const old of this.translations(read, who, first))
+      if (this.#forbids(cx, who, first, old, block ? this.appliedTo(entry, first) : entry & ~FRACTURED)) return;
+    if (!block) return;
+    // What is held for the whole block has been compared, unless it matters which frames hold the same.
+    const again = this.rule.sameContents !== undefined;
+    for (let at = first + 1; at < first + this.blockEntries; at++) {
+      const now = this.appliedTo(entry, at);
+      const held = again ? this.translations(read, who, at) : this.#heldForOnePage(read, who, at);
+      for (const old of held) if (this.#forbids(cx, who, at, old, now)) return;
     }
+  }
+
+  #forbids(cx: OperationContext, who: number, page: number, old: number, now: number): boolean {
+    const what = changeThatNeedsBreak({ entry: old, leaf: true }, { entry: now, leaf: true }, this.rule);
+    if (what !== null) cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.#name(who), page, what, old, now));
+    return what !== null;
+  }
+
+  /** What is held for a page and for no other one of its block. */
+  #heldForOnePage(read: (address: number) => number, who: number, page: number): readonly number[] {
+    const base = this.#base(who, page);
+    let held: number[] | null = null;
+    for (let i = 0; i < MEMBERS_MAX; i++) {
+      const member = read(base + i);
+      if (member === NOBODY) break;
+      if (isFractured(member) || (member & _PAGE_CONT) === 0) (held ??= []).push(member & ~FRACTURED);
+    }
+    return held ?? NONE;
   }
 
   /** An entry of a block as it translates one page of it. */
@@ -307,10 +331,11 @@ export class ContiguousTlb {
   }
 
   /** What a translator may hold of an entry in memory; 0 if nothing. */
-  #held(entry: number, { hardwareAccess = true }: Translator): number {
+  #held(entry: number, { hardwareAccess = true, ignoresContiguous = false }: Translator): number {
     if ((entry & _PAGE_PRESENT) === 0) return NOBODY;
     // An entry whose access flag is clear is cached by nobody who cannot set it.
-    return hardwareAccess || (entry & _PAGE_ACCESSED) !== 0 ? cachedForm(entry) : NOBODY;
+    if (!hardwareAccess && (entry & _PAGE_ACCESSED) === 0) return NOBODY;
+    return cachedForm(entry) | (ignoresContiguous && (entry & _PAGE_CONT) !== 0 ? FRACTURED : 0);
   }
 
   #membersOf(read: (address: number) => number, who: number, page: number): number[] {

@@ -13,22 +13,29 @@
  * architecture; the formats of real entries are in @shootdown/page-table.
  */
 
+/** The entry translates, or points to a table. */
 export const _PAGE_PRESENT = 1 << 0;
+/** Stores may go through it (DBM on arm64). */
 export const _PAGE_RW = 1 << 1;
+/** User code may go through it. */
 export const _PAGE_USER = 1 << 2;
 /** arm64: stores fault, or make hardware that manages dirty state (DBM, which is RW here) clear this bit. */
 export const _PAGE_RDONLY = 1 << 3;
 /** arm64: a TLB may hold one translation for the naturally aligned block that this entry is part of. */
 export const _PAGE_CONT = 1 << 4;
+/** An access has gone through it. */
 export const _PAGE_ACCESSED = 1 << 5;
+/** A store has gone through it. */
 export const _PAGE_DIRTY = 1 << 6;
 /** A leaf above the lowest level: 2 MB or 1 GB. */
 export const _PAGE_PSE = 1 << 7;
+/** The translation belongs to every address space. */
 export const _PAGE_GLOBAL = 1 << 8;
 /** For the kernel's own use (special mappings, soft-dirty). */
 export const _PAGE_SOFTW = 1 << 9;
 /** Normal memory that is not cached (MT_NORMAL_NC): another memory type than all others have. */
 export const _PAGE_NC = 1 << 10;
+/** No instructions are fetched through it. */
 export const _PAGE_NX = 1 << 11;
 
 /** Bits of a frame number. */
@@ -54,18 +61,22 @@ export function pte_pfn(entry: number): number {
   return entry >>> PFN_SHIFT;
 }
 
+/** The entry translates. */
 export function pte_present(entry: number): boolean {
   return (entry & _PAGE_PRESENT) !== 0;
 }
 
+/** Stores may go through the entry. */
 export function pte_write(entry: number): boolean {
   return (entry & _PAGE_RW) !== 0;
 }
 
+/** A store has gone through the entry. */
 export function pte_dirty(entry: number): boolean {
   return (entry & _PAGE_DIRTY) !== 0;
 }
 
+/** An access has gone through the entry. */
 export function pte_young(entry: number): boolean {
   return (entry & _PAGE_ACCESSED) !== 0;
 }

@@ -20,9 +20,9 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import { formatEntry } from './entry.ts';
-import { cacheable, NO_TRANSLATION, offeredByBlock } from './offered.ts';
-import type { WalkShape } from './walk.ts';
+import { _PAGE_CONT, _PAGE_PRESENT, _PAGE_TABLE, formatEntry } from './entry.ts';
+import { appliedTo, cacheable, eachOffered, NO_TRANSLATION, offeredInBlock } from './offered.ts';
+import { restrict, type WalkShape } from './walk.ts';
 
 /**
  * Built-in property: violated by an access through a translation that memory ceased to offer before a flush that has
@@ -88,6 +88,7 @@ export class FlushMonitor implements AccessObserver {
   readonly #shape: WalkShape;
   readonly #root: Address;
   readonly #pages: readonly number[];
+  readonly #blocks: readonly WatchedBlock[];
   readonly #cpus: number;
   readonly #blockEntries: number;
   readonly #kernel: boolean;
@@ -109,13 +110,21 @@ export class FlushMonitor implements AccessObserver {
     this.#blockEntries = options.blockEntries ?? 1;
     this.#kernel = options.kernel ?? false;
     this.#property = options.property ?? STALE_TRANSLATION;
+    this.#blocks = blocksOf(options.pages, this.#blockEntries);
     const cells = options.pages.length * OFFERED_MAX;
     const words = builder.layout.initial();
     const root = (words[options.root] as number) - 1;
-    const initial = options.pages.flatMap((vpn) => {
-      const now = this.#offered((address) => words[address] as number, root, vpn);
-      return Array.from({ length: OFFERED_MAX }, (_, i) => now[i] ?? NO_TRANSLATION);
-    });
+    const initial = Array.from({ length: cells }, () => NO_TRANSLATION);
+    const found = options.pages.map(() => 0);
+    this.#eachOffered(
+      (address) => words[address] as number,
+      root,
+      this.#blocks,
+      (page, now) => {
+        initial[page * OFFERED_MAX + (found[page] as number)] = now;
+        found[page] = (found[page] as number) + 1;
+      },
+    );
     this.#allowed = builder.region(`${name}.allowed`, cells, { format: formatEntry, initial, memory: 'strong' });
     this.#begun = builder.region(`${name}.begun`, options.cpus * cells, { format: formatEntry, memory: 'strong' });
     this.#flushing = builder.region(`${name}.flushing`, options.cpus * options.pages.length, { memory: 'strong' });
@@ -168,13 +177,19 @@ export class FlushMonitor implements AccessObserver {
 
   /** The performing CPU's own stores count as made, whether or not they have left its store buffer. */
   began(cx: OperationContext, cpu: number, start: number, end: number): void {
+    const root = cx.read(this.#root) - 1;
+    const watched = this.#blocks.filter(({ vpns }) => vpns.some((vpn) => start <= vpn && vpn < end));
     this.#pages.forEach((vpn, page) => {
-      if (vpn < start || vpn >= end) return;
-      cx.write(this.#flushing.at(cpu * this.#pages.length + page), 1);
-      const root = cx.read(this.#root) - 1;
-      for (const now of this.#offered((address) => cx.load(address), root, vpn))
-        add(cx, this.#begunBase(cpu, page), now);
+      if (start <= vpn && vpn < end) cx.write(this.#flushing.at(cpu * this.#pages.length + page), 1);
     });
+    this.#eachOffered(
+      (address) => cx.load(address),
+      root,
+      watched,
+      (page, now, vpn) => {
+        if (start <= vpn && vpn < end) add(cx, this.#begunBase(cpu, page), now);
+      },
+    );
   }
 
   completed(cx: OperationContext, cpu: number, start: number, end: number): void {
@@ -192,28 +207,56 @@ export class FlushMonitor implements AccessObserver {
     });
   }
 
+  /**
+   * An entry has changed: from now on memory offers what it says. Of tables of one level that is all; otherwise there
+   * may be tables below.
+   */
   #memoryChanged(cx: OperationContext, address: number): void {
     const root = cx.read(this.#root) - 1;
-    const changed = this.#blockOf(address);
-    this.#pages.forEach((vpn, page) => {
-      if (changed >= 0 && Math.floor(vpn / this.#blockEntries) !== changed) return;
-      for (const now of this.#offered((word) => cx.read(word), root, vpn)) {
-        add(cx, this.#allowed.base + page * OFFERED_MAX, now);
-        for (let cpu = 0; cpu < this.#cpus; cpu++)
-          if (cx.read(this.#flushing.at(cpu * this.#pages.length + page)) !== 0)
-            add(cx, this.#begunBase(cpu, page), now);
-      }
-    });
+    if (this.#shape.levels.length > 1) {
+      this.#eachOffered(
+        (word) => cx.read(word),
+        root,
+        this.#blocks,
+        (page, now) => this.#offer(cx, page, now),
+      );
+      return;
+    }
+    const cell = address - this.#frames.entries.base;
+    if (Math.floor(cell / this.#frames.entriesPerTable) !== root) return;
+    const entry = cx.read(address);
+    if ((entry & _PAGE_PRESENT) === 0) return;
+    const changed = cell % this.#frames.entriesPerTable;
+    const now = cacheable(restrict(entry, _PAGE_TABLE));
+    const number = Math.floor(changed / this.#blockEntries);
+    const contiguous = this.#blockEntries > 1 && (now & _PAGE_CONT) !== 0;
+    for (const { vpns, pages } of this.#blocks.filter((block) => block.number === number))
+      vpns.forEach((vpn, i) => {
+        if (contiguous) this.#offer(cx, pages[i] as number, appliedTo(now, vpn, this.#blockEntries));
+        else if (vpn === changed) this.#offer(cx, pages[i] as number, now);
+      });
   }
 
-  /** The only block that a changed entry can concern; -1: it may be any, as tables have tables below them. */
-  #blockOf(address: number): number {
-    if (this.#shape.levels.length > 1) return -1;
-    return Math.floor(((address - this.#frames.entries.base) % this.#frames.entriesPerTable) / this.#blockEntries);
+  #offer(cx: OperationContext, page: number, now: number): void {
+    add(cx, this.#allowed.base + page * OFFERED_MAX, now);
+    for (let cpu = 0; cpu < this.#cpus; cpu++)
+      if (cx.read(this.#flushing.at(cpu * this.#pages.length + page)) !== 0) add(cx, this.#begunBase(cpu, page), now);
   }
 
-  #offered(read: (address: number) => number, root: number, vpn: number): number[] {
-    return offeredByBlock(read, this.#frames, this.#shape, root, vpn, this.#blockEntries);
+  /** Calls back with everything that memory offers for the watched pages of some blocks. */
+  #eachOffered(
+    read: (address: number) => number,
+    root: number,
+    blocks: readonly WatchedBlock[],
+    each: (page: number, translation: number, vpn: number) => void,
+  ): void {
+    for (const { number, vpns, pages } of blocks) {
+      const first = number * this.#blockEntries;
+      const offers = offeredInBlock(read, this.#frames, this.#shape, root, first, this.#blockEntries);
+      vpns.forEach((vpn, i) =>
+        eachOffered(offers, vpn, this.#blockEntries, (translation) => each(pages[i] as number, translation, vpn)),
+      );
+    }
   }
 
   #begunBase(cpu: number, page: number): number {
@@ -228,11 +271,31 @@ function members(cx: OperationContext, base: number): number[] {
 }
 
 function add(cx: OperationContext, base: number, entry: number): void {
+  for (let i = 0; i < OFFERED_MAX; i++) {
+    const there = cx.read(base + i);
+    if (there === entry) return;
+    if (there === NO_TRANSLATION) break;
+  }
   const list = members(cx, base);
-  if (list.includes(entry)) return;
   if (list.length === OFFERED_MAX)
     throw new RangeError(`mmu: flush monitor: more than ${OFFERED_MAX} translations of one page without a flush`);
   [...list, entry].sort((a, b) => a - b).forEach((value, i) => cx.write(base + i, value));
+}
+
+/** The watched pages of one block: their virtual page numbers, and their places among all that are watched. */
+interface WatchedBlock {
+  readonly number: number;
+  readonly vpns: readonly number[];
+  readonly pages: readonly number[];
+}
+
+function blocksOf(vpns: readonly number[], blockEntries: number): WatchedBlock[] {
+  const numbers = [...new Set(vpns.map((vpn) => Math.floor(vpn / blockEntries)))];
+  const places = vpns.map((vpn, page) => ({ vpn, page }));
+  return numbers.map((number) => {
+    const own = places.filter(({ vpn }) => Math.floor(vpn / blockEntries) === number);
+    return { number, vpns: own.map(({ vpn }) => vpn), pages: own.map(({ page }) => page) };
+  });
 }
 
 interface Range {

@@ -7,7 +7,7 @@ export {
   type RemoteRequest,
   type TlbiRequest,
 } from './instructions.ts';
-export { Mmu } from './mmu.ts';
+export { Mmu, siblingCaches, type SharedTlb } from './mmu.ts';
 export { NestedMmu, PhysicalTlb, VPID_MAX, type NestedMmuOptions } from './nested-mmu.ts';
 export {
   defaultNestedCacheSizes,

@@ -37,6 +37,7 @@ export interface Root {
   readonly asid: number;
 }
 
+/** The tree that is walked, and its tag. */
 export interface MmuContext {
   readonly root: number;
   readonly asid: number;
@@ -47,6 +48,7 @@ interface Sender {
   readonly from?: number;
 }
 
+/** Instructions that reach an MMU, and invalidations that others send. */
 export type MmuEvent =
   /** MOV to CR3, or TTBR0_EL1: `noflush` is CR3 bit 63 (always so on arm64). */
   | { readonly type: 'load_root'; readonly root: number; readonly asid: number; readonly noflush: boolean }
@@ -69,6 +71,7 @@ export type MmuEvent =
    */
   | ({ readonly type: 'range'; readonly vpn: number; readonly pages: number; readonly asid: number } & Sender);
 
+/** What is to be invalidated, or which tree is walked from now on. */
 export type MmuEmitted = Flush | Root;
 
 const sender = ({ from }: Sender): Sender => (from === undefined ? {} : { from });
@@ -76,6 +79,7 @@ const sender = ({ from }: Sender): Sender => (from === undefined ? {} : { from }
 const NOTHING = { vpn: 0, pages: 1, asid: -1, leafOnly: false, everyTable: false } as const;
 const EVERYTHING = { type: 'tlb.flush', ...NOTHING, scope: 'all', global: true } as const;
 
+/** The MMU of a CPU: which tree it walks, and what an instruction invalidates. */
 export const mmuMachine = setup({
   types: {
     context: {} as MmuContext,

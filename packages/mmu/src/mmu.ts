@@ -18,8 +18,29 @@ import type { FlushMonitor } from './flush-monitor.ts';
 import { MmuInstructions } from './instructions.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { defaultMmuGeometry, dropOfPage, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
-import { CONTIGUOUS, type PageSize } from './tlb-words.ts';
+import { ANY_VPID, CONTIGUOUS, PCID_BITS, type PageSize } from './tlb-words.ts';
 import { Fault, rootPointer, SECOND_STAGE, Walker, type WalkShape } from './walk.ts';
+
+/** The caches of a core whose threads share them. */
+export interface SharedTlb {
+  readonly caches: TlbCaches;
+  /**
+   * Number of the thread, 1 and up: it is served by, and flushes, its own entries alone, which compete with its
+   * siblings' for room (x86). 0: siblings share entries too, and what one of them drops is gone for all (arm64).
+   */
+  readonly thread: number;
+}
+
+/** Caches for the threads of one core. `tagged`: each thread has entries of its own. */
+export function siblingCaches(
+  builder: SystemBuilder,
+  name: string,
+  geometry: MmuGeometry,
+  { bitsPerLevel }: WalkShape,
+  tagged: boolean,
+): TlbCaches {
+  return new TlbCaches(builder, name, geometry, bitsPerLevel, tagged ? PCID_BITS : undefined);
+}
 
 /** The MMU of one CPU. */
 export class Mmu extends MmuInstructions {
@@ -34,17 +55,23 @@ export class Mmu extends MmuInstructions {
   readonly #walker: Walker;
   readonly #frames: Frames;
   readonly #contiguousPages: number;
+  readonly #thread: number;
+  readonly #vpid: number;
 
+  /** @param shared left out: the caches are its own */
   constructor(
     builder: SystemBuilder,
     cpuName: string,
     frames: Frames,
     shape: WalkShape,
     geometry: MmuGeometry = defaultMmuGeometry,
+    shared?: SharedTlb,
   ) {
     super(builder, cpuName);
     this.#root = builder.region(`${this.name}.root`, 2);
-    this.#caches = new TlbCaches(builder, this.name, geometry, shape.bitsPerLevel);
+    this.#caches = shared?.caches ?? new TlbCaches(builder, this.name, geometry, shape.bitsPerLevel);
+    this.#thread = shared?.thread ?? 0;
+    this.#vpid = this.#thread === 0 ? ANY_VPID : this.#thread;
     this.#walker = new Walker(shape, frames);
     this.#frames = frames;
     this.#contiguousPages = geometry.contiguousPages ?? 0;
@@ -58,9 +85,13 @@ export class Mmu extends MmuInstructions {
   /** The access itself; used by the operation. */
   translate(cx: OperationContext, vpn: number, write: boolean, evicted: number = Evicted.nothing): number {
     const asid = cx.read(this.#root.base + 1);
-    evict(cx, this.#caches, dropOfPage(vpn, asid), evicted);
-    const hit = this.#caches.lookup(cx, vpn, asid, write);
+    evict(cx, this.#caches, dropOfPage(vpn, asid), evicted, this.#vpid);
+    const hit = this.#caches.lookup(cx, vpn, this.#tagOf(asid), write);
     return hit === 0 ? this.#walk(cx, vpn, asid, write) : this.#use(cx, vpn, hit, this.#caches.size);
+  }
+
+  #tagOf(asid: number): number {
+    return (this.#thread << PCID_BITS) | asid;
   }
 
   /**
@@ -71,22 +102,23 @@ export class Mmu extends MmuInstructions {
   #walk(cx: OperationContext, vpn: number, asid: number, write: boolean): number {
     cx.count('tlb_miss');
     const drop = dropOfPage(vpn, asid);
-    this.#caches.dropPage(cx, drop);
+    const tag = this.#tagOf(asid);
+    this.#caches.dropPage(cx, drop, this.#vpid);
     const depth = this.#walker.shape.levels.length - 1;
-    const cached = depth > 0 ? this.#caches.lookupTable(cx, vpn, asid) : 0;
+    const cached = depth > 0 ? this.#caches.lookupTable(cx, vpn, tag) : 0;
     const root = cached === 0 ? rootPointer(cx.read(this.#root.base)) : cached;
     const walked = this.#walker.walk(cx, root, cached === 0 ? 0 : depth, vpn, write);
     cx.count('walk_references', walked.references);
     cx.spend('page_walk');
     if (walked.fault !== Fault.none) {
-      this.#caches.dropTable(cx, drop);
+      this.#caches.dropTable(cx, drop, this.#vpid);
       return walked.fault;
     }
-    if (cached === 0 && depth > 0 && walked.lastTable !== 0) this.#caches.insertTable(cx, vpn, asid, walked.lastTable);
+    if (cached === 0 && depth > 0 && walked.lastTable !== 0) this.#caches.insertTable(cx, vpn, tag, walked.lastTable);
     const { entry } = walked;
     const size =
       walked.size === 0 && this.#contiguousPages > 0 && (entry & _PAGE_CONT) !== 0 ? CONTIGUOUS : walked.size;
-    this.#caches.insert(cx, vpn, asid, size, entry);
+    this.#caches.insert(cx, vpn, tag, size, entry);
     return this.#use(cx, vpn, entry, size);
   }
 
@@ -111,7 +143,7 @@ export class Mmu extends MmuInstructions {
   }
 
   protected override flush(cx: OperationContext, flush: Flush): void {
-    this.#caches.flush(cx, flush);
+    this.#caches.flush(cx, flush, this.#vpid);
   }
 }
 

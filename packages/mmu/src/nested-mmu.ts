@@ -30,11 +30,9 @@ import {
 } from './nested-walk.ts';
 import type { SecondStage } from './second-stage.ts';
 import { defaultMmuGeometry, dropOfPage, TlbCaches, type MmuGeometry } from './tlb-caches.ts';
-import { ASID_LIMIT } from './tlb-words.ts';
+import { ASID_LIMIT, PCID_BITS } from './tlb-words.ts';
 import { Fault, rootPointer, SECOND_STAGE, type WalkShape } from './walk.ts';
 
-/** Bits of a cache tag that are the PCID; the others are the VPID. */
-const PCID_BITS = 7;
 /** VPIDs there are: 1 up to this. 0 is the host. */
 export const VPID_MAX = (ASID_LIMIT >> PCID_BITS) - 1;
 

@@ -62,24 +62,48 @@ export function appliedTo(entry: number, vpn: number, blockEntries: number): num
   return (own << PFN_SHIFT) | (entry & ((1 << PFN_SHIFT) - 1));
 }
 
-/** What walks find for a page where entries may be contiguous: its own entry, and every contiguous one of its block. */
-export function offeredByBlock(
+/** What walks find in the pages of one block, where entries may be contiguous. */
+export interface BlockOffers {
+  readonly first: number;
+  /** Per page the entry that is for itself; {@link NO_TRANSLATION} where that is contiguous, or there is none. */
+  readonly own: readonly number[];
+  /** The contiguous ones as they translate the first page: one, unless they disagree. */
+  readonly contiguous: readonly number[];
+}
+
+/** Looks at every page of the block that begins with `first`. */
+export function offeredInBlock(
   read: (address: number) => number,
   frames: Frames,
   shape: WalkShape,
   root: number,
-  vpn: number,
+  first: number,
   blockEntries: number,
-): number[] {
-  const found: number[] = [];
-  const first = vpn - (vpn % blockEntries);
+): BlockOffers {
+  const own: number[] = [];
+  const contiguous: number[] = [];
   for (let page = first; page < first + blockEntries; page++) {
     const entry = offered(read, frames, shape, root, page);
-    if (entry === NO_TRANSLATION || (page !== vpn && (entry & _PAGE_CONT) === 0)) continue;
-    const translation = appliedTo(entry, vpn, blockEntries);
-    if (!found.includes(translation)) found.push(translation);
+    // A block of one has no contiguous entries: the bit, if it is there, says nothing about other pages.
+    const alone = blockEntries === 1 || (entry & _PAGE_CONT) === 0;
+    own.push(alone ? entry : NO_TRANSLATION);
+    if (alone) continue;
+    const translation = appliedTo(entry, first, blockEntries);
+    if (!contiguous.includes(translation)) contiguous.push(translation);
   }
-  return found;
+  return { first, own, contiguous };
+}
+
+/** Calls back with each translation of a page of the block: its own entry, and every contiguous one. */
+export function eachOffered(
+  { first, own, contiguous }: BlockOffers,
+  vpn: number,
+  blockEntries: number,
+  each: (translation: number) => void,
+): void {
+  const entry = own[vpn - first] as number;
+  if (entry !== NO_TRANSLATION) each(entry);
+  for (const translation of contiguous) each(appliedTo(translation, vpn, blockEntries));
 }
 
 /** Address of the leaf that a walk from `root` finds for a page, or -1. */

@@ -66,5 +66,7 @@ const QUEUE = defineOperation({
 const SYNC = defineOperation({
   name: 'cmd_sync',
   cost: 'dsb',
+  role: 'barrier',
+  leftOut: () => 0,
   perform: (cx, op) => (cx.channelEmpty(op.a) ? 0 : BLOCKED),
 });

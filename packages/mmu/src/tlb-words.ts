@@ -29,6 +29,9 @@ const LOW_WORD = 0x1_0000_0000;
 /** Largest address-space number a cached translation can carry. */
 export const ASID_LIMIT = 1 << TAG_BITS;
 
+/** Bits of the tag of a shared cache that are the PCID; the others are the VPID, or the thread. */
+export const PCID_BITS = 7;
+
 /** Flushes reach every VPID: what they do in a cache without VPIDs. */
 export const ANY_VPID = -1;
 

@@ -13,22 +13,26 @@
  */
 import { assign, emit, setup } from 'xstate';
 
+/** The line that is being written. */
 export interface PtdumpContext {
   /** Level of the line being written; empty before the first. */
   readonly level: string;
 }
 
+/** What the walk reports. */
 export type PtdumpEvent =
   | { readonly type: 'walk_begin' }
   /** A leaf or a hole of that level (`pud`, `pmd`, `pte`; a hole is `none`). */
   | { readonly type: 'note_page'; readonly level: string }
   | { readonly type: 'walk_end' };
 
+/** A walk begins or ends, or a line is complete. */
 export type PtdumpEmitted =
   | { readonly type: 'ptdump'; readonly walking: boolean }
   /** A line is complete. */
   | { readonly type: 'line'; readonly level: string };
 
+/** The writer of ptdump: which entries make one line, and when it ends. */
 export const ptdumpMachine = setup({
   types: { context: {} as PtdumpContext, events: {} as PtdumpEvent, emitted: {} as PtdumpEmitted },
   guards: {

@@ -74,6 +74,7 @@ export interface PtdumpMm {
   mmap_write_unlock(): Steps;
 }
 
+/** Whose tables are dumped, by whom, and under which lock. */
 export interface PtdumpOptions {
   /** Name of the actor: `ptdump`, or one per reader of the file. */
   readonly name: string;

@@ -4,7 +4,9 @@ import {
   deadlock,
   fourProcessors,
   ipiShootdown,
+  longLabels,
   ptdumpUseAfterFree,
+  step,
   trace,
   uncountedKey,
 } from '../test-data/traces.ts';
@@ -32,6 +34,38 @@ interface Event {
 }
 const eventsOf = (text: string): readonly Event[] => (JSON.parse(text) as { traceEvents: Event[] }).traceEvents;
 
+/**
+ * The slices of all tracks, as a viewer makes them: events in order of time, an end closes what was begun last. Fails
+ * on a slice that ends where another one is open, that never ends, or that is empty.
+ */
+function slicesOf(events: readonly Event[]): readonly Event[] {
+  const slices: Event[] = [];
+  const nanoseconds = (micros: number): number => Math.round(micros * 1000);
+  for (const tid of new Set(events.map((event) => event.tid))) {
+    const open: { readonly event: Event; readonly end: number }[] = [];
+    const ofTrack = events.filter((event) => event.tid === tid && 'BEX'.includes(event.ph));
+    for (const event of ofTrack.toSorted((a, b) => a.ts - b.ts)) {
+      const ts = nanoseconds(event.ts);
+      while ((open.at(-1)?.end ?? Number.POSITIVE_INFINITY) <= ts) open.pop();
+      if (event.ph === 'B') open.push({ event, end: Number.POSITIVE_INFINITY });
+      else if (event.ph === 'X') {
+        const end = nanoseconds(event.ts + event.dur);
+        expect(end).toBeGreaterThan(ts);
+        expect(end).toBeLessThanOrEqual(Math.min(...open.map((slice) => slice.end)));
+        open.push({ event, end });
+        slices.push(event);
+      } else {
+        const begun = open.pop()?.event;
+        expect(begun).toMatchObject({ ph: 'B', name: event.name });
+        expect(event.ts).toBeGreaterThan(begun?.ts ?? event.ts);
+        if (begun) slices.push({ ...begun, dur: nanoseconds(event.ts - begun.ts) / 1000 });
+      }
+    }
+    expect(open.filter(({ event }) => event.ph === 'B')).toEqual([]);
+  }
+  return slices;
+}
+
 describe('mermaid', () => {
   test('a participant per processor, a note per step, a coloured box for the violation', async () => {
     await expect(mermaidText(ptdumpUseAfterFree)).toMatchFileSnapshot(golden('ptdump.mmd'));
@@ -40,8 +74,48 @@ describe('mermaid', () => {
   test('characters with a meaning of their own are escaped', () => {
     const text = mermaidText(fourProcessors);
     expect(text).toContain('Note over P0,P3: #60;host preempts vCPU2#62;');
-    expect(text).not.toMatch(/[<>]/);
+    expect(text.replaceAll('<br/>', '')).not.toMatch(/[<>]/);
   });
+
+  test('a message is an arrow in the step that delivers it, and notes begin with when', () => {
+    const sent = { from: 'CPU0.cpu', to: 'CPU1.cpu', type: 'ipi', channel: 'CPU1.CALL', fromColumn: 0, toColumn: 1 };
+    const at = { startCycles: 3000, durationCycles: 300 };
+    const steps = [
+      step(0, 'munmap', 'send_IPI(CPU1)', { ...at, messages: [sent] }),
+      step(0, 'munmap', 'csd_lock_wait(csd)', { ...at, startCycles: 3300 }),
+      step(1, '', '<CPU1.CALL: ipi>', { ...at, startCycles: 3600, kind: 'deliver' }),
+    ];
+    expect(
+      mermaidText(trace(['CPU0 munmap', 'CPU1 reader'], steps), { hertz: 3e9 })
+        .split('\n')
+        .slice(3),
+    ).toEqual([
+      '  Note over P0: 1,000 ns<br/>send_IPI(CPU1)',
+      '  Note over P0: 1,100 ns<br/>csd_lock_wait(csd)',
+      '  P0-)P1: ipi',
+      '  Note over P1: 1,200 ns<br/>#60;CPU1.CALL: ipi#62;',
+      '',
+    ]);
+  });
+
+  /** Mermaid's grammar of sequence diagrams, as far as these use it; text has no `;`, `#` or `<` of its own. */
+  const TEXT = String.raw`(?:[^;#<>\n]|#\d+;|<br/>)+`;
+  const STATEMENT = new RegExp(
+    `^(?:participant P\\d+ as ${TEXT}|Note over P\\d+(?:,P\\d+)?: ${TEXT}|P\\d+(?:-\\)|->>)P\\d+: ${TEXT}|rect rgb\\(\\d+, \\d+, \\d+\\)|end)$`,
+  );
+
+  test.each(Object.entries({ ipiShootdown, uncountedKey, deadlock, fourProcessors, longLabels }))(
+    '%s is a sequence diagram whose boxes fit',
+    (_, of) => {
+      const [head, ...statements] = mermaidText(of).trimEnd().split('\n');
+      expect(head).toBe('sequenceDiagram');
+      for (const statement of statements.map((line) => line.trim())) expect(statement).toMatch(STATEMENT);
+      const widths = statements
+        .flatMap((line) => line.replace(/^.*?(?:: | as )/, '').split('<br/>'))
+        .map((line) => line.replaceAll(/#\d+;/g, '?').length);
+      expect(Math.max(...widths)).toBeLessThanOrEqual(32);
+    },
+  );
 });
 
 describe('perfetto', () => {
@@ -53,7 +127,7 @@ describe('perfetto', () => {
   });
 
   test('routines enclose their steps, and handlers lie inside what they interrupt', () => {
-    const slices = eventsOf(perfettoJson(ipiShootdown, { hertz: 3e9 })).filter((event) => event.ph === 'X');
+    const slices = slicesOf(eventsOf(perfettoJson(ipiShootdown, { hertz: 3e9 })));
     const named = (name: string): Event => slices.find((event) => event.name === name) as Event;
     const inside = (inner: Event, outer: Event): boolean =>
       inner.tid === outer.tid && inner.ts >= outer.ts && inner.ts + inner.dur <= outer.ts + outer.dur + 1e-9;
@@ -75,16 +149,10 @@ describe('perfetto', () => {
             inInterrupt,
             entry: i,
           }));
-          const ends: number[] = [];
-          for (const { ts, dur } of eventsOf(perfettoJson(trace(['CPU0'], steps))).filter(
-            (event) => event.ph === 'X',
-          )) {
-            while (ends.length > 0 && (ends.at(-1) as number) <= ts) ends.pop();
-            expect(ts + dur).toBeLessThanOrEqual(ends.at(-1) ?? Number.POSITIVE_INFINITY);
-            ends.push(ts + dur);
-          }
+          slicesOf(eventsOf(perfettoJson(trace(['CPU0'], steps))));
         },
       ),
+      { numRuns: 30 },
     );
   });
 
@@ -116,6 +184,51 @@ describe('perfetto', () => {
     expect(events.find(({ ph }) => ph === 'i')).toMatchObject({ ts: 0.005, name: step.text });
   });
 
+  test('a message over a channel is a flow from the step that sends it to the one that delivers it', () => {
+    const to = { from: 'CPU0.cpu', to: 'CPU1.cpu', fromColumn: 0, toColumn: 1 };
+    const ipi = { ...to, type: 'ipi', channel: 'CPU1.CALL', level: true as const };
+    const dvm = { ...to, type: 'tlbi', channel: 'CPU1.dvm' };
+    const steps = [
+      step(0, 'munmap', 'send_IPI(CPU1)', { messages: [ipi, dvm] }),
+      step(0, 'munmap', 'send_IPI(CPU1)', { messages: [ipi, dvm] }),
+      step(1, '', '<CPU1.CALL: ipi>', { kind: 'deliver' }),
+      step(1, '', '<CPU1.dvm: tlbi>', { kind: 'deliver' }),
+    ];
+    const flows = eventsOf(perfettoJson(trace(['CPU0 munmap', 'CPU1 reader'], steps))).filter((e) => /[sf]/.test(e.ph));
+    // The second interrupt is the same as the first; the second invalidation is on its way.
+    expect(flows.map(({ ph, name, tid, ts }) => `${ph} ${name} ${tid} ${ts}`)).toEqual([
+      's ipi 1 0',
+      'f ipi 2 2',
+      's ipi 1 1',
+      'f ipi 2 2',
+      's tlbi 1 0',
+      'f tlbi 2 3',
+    ]);
+  });
+
+  test('a physical CPU has a track that says which virtual one it runs', () => {
+    const host = (type: string, toColumn: number) => ({
+      from: 'host.CPU0',
+      to: `vm${toColumn}.vCPU0`,
+      type,
+      channel: null,
+      fromColumn: -1,
+      toColumn,
+    });
+    const steps = [
+      step(0, 'thread', 'a()'),
+      step(-1, '', 'host.CPU0 tick', { kind: 'spontaneous', messages: [host('preempt', 0), host('resume', 1)] }),
+      step(1, 'thread', 'b()'),
+    ];
+    const text = perfettoJson(trace(['vm0.CPU0 thread', 'vm1.CPU0 thread'], steps));
+    const runs = slicesOf(eventsOf(text)).filter(({ cat }) => cat === 'runs');
+    expect(runs).toMatchObject([
+      { pid: 1, name: 'vm0.CPU0', ts: 0, dur: 1 },
+      { pid: 1, name: 'vm1.CPU0', ts: 2, dur: 1 },
+    ]);
+    expect(new Set(runs.map(({ tid }) => tid)).size).toBe(1);
+  });
+
   test('steps of no processor have a track of their own', () => {
     const events = eventsOf(perfettoJson(fourProcessors));
     expect(events.find((event) => event.name === '<host preempts vCPU2>')?.tid).toBe(6);
@@ -128,13 +241,42 @@ describe('ftrace', () => {
   });
 
   test('time stamps are cycles without a clock rate, step numbers without virtual time', () => {
-    expect(ftraceText(ipiShootdown)).toContain('# clock: cycles\n');
-    expect(ftraceText(ipiShootdown)).toContain(' .....         1205: reader: access(0x7f0000)');
-    expect(ftraceText(uncountedKey)).toContain('# clock: counter\n');
+    expect(ftraceText(ipiShootdown)).toContain('# clock: cycles, one written as a nanosecond\n');
+    expect(ftraceText(ipiShootdown)).toContain(' .....     0.000001205: reader: access(0x7f0000)');
+    expect(ftraceText(uncountedKey)).toContain('# clock: counter, a step written as a microsecond\n');
     expect(ftraceText(uncountedKey)).toContain(
-      '           12: tracing_mark_write: *** walker reads a freed page-table page',
+      '    0.000012000: tracing_mark_write: *** walker reads a freed page-table page',
     );
   });
+
+  /**
+   * What importers of ftrace's text ask of a line (Perfetto's systrace importer, catapult's linux_perf parser):
+   * `task-pid [cpu] flags seconds.fraction: event: text`.
+   */
+  const LINE =
+    /^ *(?:[^\s[\]]+|<\.\.\.>)-(\d+) +\[(\d{3,})\] ([.a-zA-Z]{3}[.0-9a-f]{1,2}) +(\d+\.\d{9}): ([^\s:]+): \S.*$/;
+
+  test.each(Object.entries({ ipiShootdown, uncountedKey, deadlock, fourProcessors, longLabels }))(
+    'every line of %s is one that programs which read ftrace take',
+    (_, of) => {
+      const [comments, lines] = [/^#/, /^[^#]/].map((kind) =>
+        ftraceText(of)
+          .split('\n')
+          .filter((line) => kind.test(line)),
+      ) as [string[], string[]];
+      expect(comments[0]).toMatch(/^# tracer: \S+$/);
+      expect(comments.at(-1)).toMatch(/TASK-PID +CPU# .*TIMESTAMP +FUNCTION$/);
+      expect(lines.length).toBeGreaterThanOrEqual(of.steps.length);
+      const stamps = lines.map((line) => {
+        expect(line).toMatch(LINE);
+        const [, pid, , , time] = LINE.exec(line) ?? [];
+        // Pid 0 is the idle task.
+        expect(Number(pid)).toBeGreaterThan(0);
+        return Number(time);
+      });
+      expect(stamps).toEqual(stamps.toSorted((a, b) => a - b));
+    },
+  );
 });
 
 describe('json', () => {

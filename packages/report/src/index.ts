@@ -8,14 +8,21 @@ export {
 } from './columns.ts';
 export { pageHtml, type Page, type Plot, type PlotLibrary } from './page.ts';
 export { placementsOf, type Placement } from './frames.ts';
-export { ftraceText, type FtraceOptions } from './ftrace.ts';
+export { ftraceText, ftraceWriter, type FtraceOptions } from './ftrace.ts';
 export { Histogram, histogramText, type HistogramOptions } from './histogram.ts';
-export { TRACE_VERSION, traceDocument, traceJson, type TraceDocument } from './json.ts';
+export { jsonWriter, TRACE_VERSION, traceDocument, traceJson, type TraceDocument } from './json.ts';
 export { MessageCounts, messagesText, type MessageCount } from './messages.ts';
-export { mermaidText } from './mermaid.ts';
+export { mermaidText, type MermaidOptions } from './mermaid.ts';
 export { formatNumber, formatRatio, nanosecondsOf, type NumberFormat } from './numbers.ts';
-export { perfettoJson, type PerfettoOptions } from './perfetto.ts';
-export { isTraceFormat, renderTrace, traceFormats, type RenderOptions, type TraceFormat } from './render.ts';
+export { perfettoJson, perfettoWriter, type PerfettoOptions } from './perfetto.ts';
+export {
+  isTraceFormat,
+  renderTrace,
+  traceFormats,
+  traceWriter,
+  type RenderOptions,
+  type TraceFormat,
+} from './render.ts';
 export {
   counterTable,
   markdownTable,
@@ -26,5 +33,20 @@ export {
   type TableOptions,
   type TableRow,
 } from './table.ts';
+export {
+  historiesOf,
+  lastAt,
+  positionAt,
+  stretchesOf,
+  type Beginning,
+  type Stretch,
+  type WordHistory,
+  type WordValue,
+} from './states/histories.ts';
+export { locksOf, type LockStretch, type LockView } from './states/locks.ts';
+export { framesOf, type EntryStretch, type FrameStretch, type FrameView, type TableEntry } from './states/tables.ts';
+export { tlbsOf, type TlbPlace, type TlbState, type TlbStretch } from './states/tlbs.ts';
+export { stateViews, type StateViews } from './states/views.ts';
 export { studioFragment, type StudioView } from './studio-link.ts';
 export { WIDTH_DEFAULT } from './width.ts';
+export type { TraceHead, TraceWriter } from './writer.ts';

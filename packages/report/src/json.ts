@@ -1,5 +1,6 @@
 /** A trace as a JSON document: for scripts, and to be kept beside a bug report. */
-import type { Trace } from '@shootdown/machine';
+import type { Trace, TraceStep } from '@shootdown/machine';
+import { headOf, written, type TraceHead, type TraceWriter } from './writer.ts';
 
 /** Goes up when a reader of older documents would misread a newer one. */
 export const TRACE_VERSION = 1;
@@ -17,23 +18,8 @@ export function traceDocument(trace: Trace, replayCommand: string | null = null)
   return {
     format: 'shootdown-trace',
     version: TRACE_VERSION,
-    columns: trace.columns.map(({ name, routine }) => ({ name, routine })),
-    steps: trace.steps.map((step) => ({
-      entry: step.entry,
-      kind: step.kind,
-      column: step.column,
-      stack: [...step.stack],
-      text: step.text,
-      facts: [...step.facts],
-      inInterrupt: step.inInterrupt,
-      ...(step.messages && { messages: step.messages.map((message) => ({ ...message })) }),
-      ...(step.ghost && { ghost: true as const }),
-      ...(step.effect && { effect: true as const }),
-      ...(step.asides && { asides: step.asides.map((aside) => ({ ...aside })) }),
-      violation: step.violation && { property: step.violation.property, detail: step.violation.detail },
-      startCycles: step.startCycles,
-      durationCycles: step.durationCycles,
-    })),
+    columns: columnsOf(trace),
+    steps: trace.steps.map(stepDocument),
     end: trace.end && { kind: trace.end.kind, text: trace.end.text },
     ...(trace.rounds && { rounds: [...trace.rounds] }),
     fingerprint: trace.fingerprint,
@@ -41,15 +27,51 @@ export function traceDocument(trace: Trace, replayCommand: string | null = null)
   };
 }
 
+function columnsOf({ columns }: Pick<Trace, 'columns'>): Trace['columns'] {
+  return columns.map(({ name, routine }) => ({ name, routine }));
+}
+
+function stepDocument(step: TraceStep): TraceStep {
+  return {
+    entry: step.entry,
+    kind: step.kind,
+    column: step.column,
+    stack: [...step.stack],
+    text: step.text,
+    facts: [...step.facts],
+    inInterrupt: step.inInterrupt,
+    ...(step.messages && { messages: step.messages.map((message) => ({ ...message })) }),
+    ...(step.ghost && { ghost: true as const }),
+    ...(step.effect && { effect: true as const }),
+    ...(step.asides && { asides: step.asides.map((aside) => ({ ...aside })) }),
+    violation: step.violation && { property: step.violation.property, detail: step.violation.detail },
+    startCycles: step.startCycles,
+    durationCycles: step.durationCycles,
+  };
+}
+
 /** Writes the document with one line per step, so that two traces can be compared with `diff`. */
 export function traceJson(trace: Trace, replayCommand: string | null = null): string {
-  const { steps, ...rest } = traceDocument(trace, replayCommand);
-  const members = Object.entries({ ...rest, steps: null }).map(([key, value]) => {
-    const text =
-      key === 'steps'
-        ? `[${steps.map((step) => `\n    ${JSON.stringify(step)}`).join(',')}${steps.length > 0 ? '\n  ' : ''}]`
-        : JSON.stringify(value);
-    return `  ${JSON.stringify(key)}: ${text}`;
-  });
-  return `{\n${members.join(',\n')}\n}\n`;
+  return written(jsonWriter(headOf(trace), replayCommand), trace);
+}
+
+/** The same, step by step. */
+export function jsonWriter(head: TraceHead, replayCommand: string | null = null): TraceWriter {
+  const members = (values: object): string[] =>
+    Object.entries(values).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`);
+  const first = { format: 'shootdown-trace', version: TRACE_VERSION, columns: columnsOf(head) };
+  let steps = 0;
+  return {
+    begin: () => `{\n${[...members(first), '  "steps": ['].join(',\n')}`,
+    step: (step) => `${steps++ > 0 ? ',' : ''}\n    ${JSON.stringify(stepDocument(step))}`,
+    end(end, fingerprint) {
+      const last = members({
+        end: end && { kind: end.kind, text: end.text },
+        ...(head.rounds && { rounds: [...head.rounds] }),
+        fingerprint,
+        replayCommand,
+      });
+      return `${steps > 0 ? '\n  ' : ''}],\n${last.join(',\n')}\n}\n`;
+    },
+  };
 }

@@ -1,9 +1,14 @@
 /**
- * A trace for https://ui.perfetto.dev and chrome://tracing: the JSON of the Trace Event Format (Google, "Trace Event
- * Format", sections "Complete Events", "Instant Events", "Metadata Events").
+ * A trace for https://ui.perfetto.dev, speedscope and chrome://tracing: the JSON of the Trace Event Format (Google,
+ * "Trace Event Format", sections "Duration Events", "Complete Events", "Instant Events", "Flow Events", "Metadata
+ * Events").
  */
-import type { Trace, TraceStep } from '@shootdown/machine';
-import { columnHeading, endLines, stepText, violationText } from './words.ts';
+import type { Trace, TraceEnd, TraceStep } from '@shootdown/machine';
+import { nanosecondsOf } from './numbers.ts';
+import { PhysicalCpus } from './physical-cpus.ts';
+import { RoutineSlices } from './routine-slices.ts';
+import { columnHeading, columnName, endLinesAfter, stepText, violationText } from './words.ts';
+import { headOf, written, type TraceHead, type TraceWriter } from './writer.ts';
 
 /** What {@link perfettoJson} can be told. */
 export interface PerfettoOptions {
@@ -14,172 +19,210 @@ export interface PerfettoOptions {
 }
 
 const HERTZ_DEFAULT = 1e9;
-const MICROSECONDS_PER_SECOND = 1e6;
+const NANOSECONDS_PER_STEP = 1e3;
 const NANOSECONDS_PER_MICROSECOND = 1e3;
 /** The host, or a machine without virtual ones; virtual machines come after it. */
 const HOST = 1;
+const NOBODY = -1;
 
-interface Slice {
-  readonly name: string;
-  readonly category: string;
-  readonly start: number;
-  end: number;
-  readonly depth: number;
-  readonly isStep: boolean;
-  readonly args: Readonly<Record<string, unknown>>;
-}
-
-interface OpenRoutine {
-  readonly name: string;
-  readonly slice: Slice;
-}
+/** An event of the format, without its place. Times are whole nanoseconds here, microseconds in the file. */
+export type Event = { readonly ph: string; readonly ts?: number; readonly dur?: number } & Readonly<
+  Record<string, unknown>
+>;
 
 /**
  * Writes a trace as trace events: a process per virtual machine and one for the host, in it a track per processor (and
- * one for steps of no processor), on it the routines with their steps inside, an instant event for every violation, and
- * a flow from track to track for every message between two processors. A trace without virtual time is drawn with one
- * microsecond per step. A step that takes no time is an instant.
+ * one for steps of no processor), on it the routines with their steps inside; of a host also a track per physical CPU
+ * that says which virtual one it runs. A violation is an instant event, and so is a step that takes no time. A message
+ * from one processor to another is a flow from the step that sends it to the one that delivers it. A trace without
+ * virtual time is drawn with one microsecond per step.
  */
 export function perfettoJson(trace: Trace, options: PerfettoOptions = {}): string {
-  const clock = clockOf(trace, options.hertz ?? HERTZ_DEFAULT);
-  const tracks = trace.columns.map((_, column) => ({ column, name: columnHeading(trace, column) }));
-  if (trace.steps.some((step) => step.column < 0)) tracks.push({ column: -1, name: 'no processor' });
-  const threadOf = (column: number): number => (column < 0 ? trace.columns.length : column) + 1;
-  const machines = [...new Set(trace.columns.map(({ name }) => machineOf(name)).filter((name) => name !== ''))];
-  const processOf = (column: number): number =>
-    HOST + 1 + machines.indexOf(machineOf(trace.columns[column]?.name ?? ''));
-  const host = machines.length > 0 ? 'host' : 'shootdown';
-  const events: object[] = [host, ...machines].map((name, i) => ({
-    ph: 'M',
-    pid: HOST + i,
-    name: 'process_name',
-    args: { name },
-  }));
-  for (const { column, name } of tracks) {
-    const [pid, tid] = [processOf(column), threadOf(column)];
-    events.push({ ph: 'M', pid, tid, name: 'thread_name', args: { name } });
-    events.push({ ph: 'M', pid, tid, name: 'thread_sort_index', args: { sort_index: tid } });
+  return written(perfettoWriter(headOf(trace), options), trace);
+}
+
+/** The same, step by step. */
+export function perfettoWriter(head: TraceHead, options: PerfettoOptions = {}): TraceWriter {
+  return new PerfettoWriter(head, options);
+}
+
+class PerfettoWriter implements TraceWriter {
+  readonly #head: TraceHead;
+  readonly #options: PerfettoOptions;
+  /** Names of virtual machines. */
+  readonly #machines: readonly string[];
+  readonly #slices: readonly RoutineSlices[];
+  readonly #physical: PhysicalCpus;
+  /** Messages on their way, by channel. */
+  readonly #sent = new Map<string, { readonly name: string; readonly start: Event; readonly args: object }[]>();
+  /** Channels that are level triggered. */
+  readonly #merges = new Set<string>();
+  /** Tracks that are not of a processor, by name. */
+  readonly #others = new Map<string, number>();
+  #lines: string[] = [];
+  #written = 0;
+  #index = 0;
+  #flows = 0;
+  #last: TraceStep | undefined;
+  #lastEnd = 0;
+  /** When the last step of no processor ended. */
+  #nobodyEnd = 0;
+
+  constructor(head: TraceHead, options: PerfettoOptions) {
+    this.#head = head;
+    this.#options = options;
+    this.#machines = [...new Set(head.columns.map(({ name }) => machineOf(name)).filter((name) => name !== ''))];
+    this.#slices = head.columns.map((_, column) => new RoutineSlices((event) => this.#emit(column, event)));
+    this.#physical = new PhysicalCpus((cpu, event) => this.#emitOther(cpu, event));
   }
-  for (const { column } of tracks) {
-    for (const slice of slicesOf(trace, column, clock)) {
-      const ts = round(slice.start);
-      const dur = round(round(slice.end) - ts);
-      const { name, category: cat, args } = slice;
-      const where = { pid: processOf(column), tid: threadOf(column), name, cat, ts };
-      // What takes no time is a moment; a routine without any is told by its steps.
-      if (dur > 0) events.push({ ph: 'X', ...where, dur, args });
-      else if (slice.isStep) events.push({ ph: 'i', s: 't', ...where, args });
+
+  begin(): string {
+    const host = this.#machines.length > 0 ? 'host' : 'shootdown';
+    [host, ...this.#machines].forEach((name, i) =>
+      this.#write({ ph: 'M', pid: HOST + i, name: 'process_name', args: { name } }),
+    );
+    this.#head.columns.forEach((_, column) => {
+      this.#nameTrack(this.#placeOf(column), columnHeading(this.#head, column));
+    });
+    return `{"displayTimeUnit":"ns","traceEvents":[${this.#taken()}`;
+  }
+
+  step(step: TraceStep): string {
+    const index = this.#index++;
+    const { start, end } = this.#timeOf(step, index);
+    const { column } = step;
+    const name = stepText(step);
+    const messages = step.messages?.map(({ from, to, type }) => `${from} -> ${to}: ${type}`);
+    const facts = step.facts.length > 0 && { facts: step.facts };
+    const args = { step: index, entry: step.entry, ...facts, ...(messages && { messages }) };
+    const slices = this.#slices[column];
+    if (slices) slices.step(step, { name, cat: step.kind, args }, start, end);
+    else this.#nobodys({ name, cat: step.kind, args }, start, end);
+    for (const { column: at, text } of step.asides ?? [])
+      this.#emit(at, { ph: 'i', s: 't', ts: end, name: text, cat: 'hardware' });
+    if (step.violation)
+      this.#emit(column, { ph: 'i', s: 't', ts: start, name: violationText(step.violation), cat: 'violation' });
+    this.#flow(step, start, end);
+    this.#physical.step(step, start, end, (at) => columnName(this.#head, at));
+    this.#last = step;
+    this.#lastEnd = Math.max(this.#lastEnd, end);
+    return this.#taken();
+  }
+
+  end(end: TraceEnd | null, fingerprint: string): string {
+    for (const slices of this.#slices) slices.end();
+    this.#physical.end(this.#lastEnd);
+    for (const line of endLinesAfter(this.#head, this.#last, end)) {
+      const event = { ph: 'i', ts: this.#lastEnd, name: line.text, cat: end?.kind ?? 'end' };
+      // What is said of the whole stands across all tracks, whichever it is on.
+      this.#emit(Math.max(0, line.column), { ...event, s: line.column < 0 ? 'g' : 't' });
+    }
+    const { replayCommand } = this.#options;
+    const metadata = {
+      fingerprint,
+      ...(end && { end: end.kind, verdict: end.text }),
+      ...(replayCommand !== undefined && { replay: replayCommand }),
+    };
+    return `${this.#taken()}\n],"otherData":${JSON.stringify(metadata)}}\n`;
+  }
+
+  /** Whole nanoseconds: what the viewers store. Rounding both ends alike keeps a step inside its routine. */
+  #timeOf({ startCycles, durationCycles }: TraceStep, index: number): { readonly start: number; readonly end: number } {
+    if (!this.#head.timed || startCycles === null)
+      return { start: index * NANOSECONDS_PER_STEP, end: (index + 1) * NANOSECONDS_PER_STEP };
+    const hertz = this.#options.hertz ?? HERTZ_DEFAULT;
+    return {
+      start: nanosecondsOf(startCycles, hertz),
+      end: nanosecondsOf(startCycles + (durationCycles ?? 0), hertz),
+    };
+  }
+
+  /** Steps of no processor need not come one after another: what would overlap is told as an instant. */
+  #nobodys(event: { readonly name: string; readonly cat: string; readonly args: object }, start: number, end: number) {
+    if (end > start && start >= this.#nobodyEnd) this.#emit(NOBODY, { ph: 'X', ts: start, dur: end - start, ...event });
+    else this.#emit(NOBODY, { ph: 'i', s: 't', ts: start, ...event });
+    this.#nobodyEnd = Math.max(this.#nobodyEnd, end);
+  }
+
+  /**
+   * What goes over a channel arrives in the step that delivers it; of a channel that is level triggered whatever was
+   * sent until then. Other messages arrive in the step that sends them.
+   */
+  #flow(step: TraceStep, start: number, end: number): void {
+    if (step.kind === 'deliver') {
+      const channel = /^<(.*): [^:]*>$/.exec(step.text)?.[1] ?? '';
+      const waiting = this.#sent.get(channel) ?? [];
+      for (const { name, start: from, args } of waiting.splice(0, this.#merges.has(channel) ? waiting.length : 1))
+        this.#arrow(name, args, from, { ph: 'f', bp: 'e', ts: start, ...this.#placeOf(step.column) });
+    }
+    for (const { from, to, type, channel, level, fromColumn, toColumn } of step.messages ?? []) {
+      const sent: Event = { ph: 's', ts: start, ...this.#placeOf(fromColumn) };
+      const args = { from, to };
+      if (channel !== null) {
+        if (level === true) this.#merges.add(channel);
+        const waiting = this.#sent.get(channel) ?? [];
+        this.#sent.set(channel, waiting);
+        if (fromColumn !== toColumn && fromColumn >= 0) waiting.push({ name: type, start: sent, args });
+      } else if (fromColumn >= 0 && toColumn >= 0 && fromColumn !== toColumn)
+        this.#arrow(type, args, sent, { ph: 'f', bp: 'e', ts: end, ...this.#placeOf(toColumn) });
     }
   }
-  trace.steps.forEach((step, i) => {
-    if (!step.violation) return;
-    events.push({
-      ph: 'i',
-      s: 't',
-      pid: processOf(step.column),
-      tid: threadOf(step.column),
-      name: violationText(step.violation),
-      cat: 'violation',
-      ts: round(clock(i).start),
-    });
-  });
-  let flow = 0;
-  trace.steps.forEach((step, i) => {
-    for (const { from, to, type, fromColumn, toColumn } of step.messages ?? []) {
-      if (fromColumn === toColumn) continue;
-      const { start, end } = clock(i);
-      const common = { id: ++flow, name: type, cat: 'message', args: { from, to } };
-      events.push({ ph: 's', ...common, pid: processOf(fromColumn), tid: threadOf(fromColumn), ts: round(start) });
-      events.push({ ph: 'f', bp: 'e', ...common, pid: processOf(toColumn), tid: threadOf(toColumn), ts: round(end) });
-    }
-  });
-  const last = trace.steps.reduce((end, _, i) => Math.max(end, clock(i).end), 0);
-  for (const line of endLines(trace)) {
-    events.push({
-      ph: 'i',
-      s: line.column < 0 ? 'g' : 't',
-      pid: processOf(line.column),
-      tid: threadOf(line.column),
-      name: line.text,
-      cat: trace.end?.kind ?? 'end',
-      ts: round(last),
-    });
+
+  #arrow(name: string, args: object, from: Event, to: Event): void {
+    const common = { id: ++this.#flows, name, cat: 'message', args };
+    this.#write({ ...from, ...common });
+    this.#write({ ...to, ...common });
   }
-  const list = events.map((event) => JSON.stringify(event)).join(',\n');
-  const metadata = {
-    fingerprint: trace.fingerprint,
-    ...(trace.end && { end: trace.end.kind, verdict: trace.end.text }),
-    ...(options.replayCommand !== undefined && { replay: options.replayCommand }),
-  };
-  return `{"displayTimeUnit":"ns","otherData":${JSON.stringify(metadata)},"traceEvents":[\n${list}\n]}\n`;
+
+  #placeOf(column: number): { readonly pid: number; readonly tid: number } {
+    const name = this.#head.columns[column]?.name;
+    if (name === undefined) return this.#other('no processor');
+    const machine = machineOf(name);
+    return { pid: HOST + 1 + this.#machines.indexOf(machine), tid: column + 1 };
+  }
+
+  /** The place of a track that is not of a processor. */
+  #other(name: string): { readonly pid: number; readonly tid: number } {
+    const known = this.#others.get(name);
+    const place = { pid: HOST, tid: known ?? this.#head.columns.length + this.#others.size + 1 };
+    if (known === undefined) {
+      this.#others.set(name, place.tid);
+      this.#nameTrack(place, name);
+    }
+    return place;
+  }
+
+  #nameTrack(place: { readonly pid: number; readonly tid: number }, name: string): void {
+    this.#write({ ph: 'M', ...place, name: 'thread_name', args: { name } });
+    this.#write({ ph: 'M', ...place, name: 'thread_sort_index', args: { sort_index: place.tid } });
+  }
+
+  #emit(column: number, event: Event): void {
+    this.#write({ ...event, ...this.#placeOf(column) });
+  }
+
+  #emitOther(track: string, event: Event): void {
+    this.#write({ ...event, ...this.#other(track) });
+  }
+
+  #write({ ts, dur, ...event }: Event): void {
+    const micros = (nanoseconds: number): number => nanoseconds / NANOSECONDS_PER_MICROSECOND;
+    const line = JSON.stringify({
+      ...event,
+      ...(ts !== undefined && { ts: micros(ts) }),
+      ...(dur !== undefined && { dur: micros(dur) }),
+    });
+    this.#lines.push(`${this.#written++ > 0 ? ',' : ''}\n${line}`);
+  }
+
+  #taken(): string {
+    const text = this.#lines.join('');
+    this.#lines = [];
+    return text;
+  }
 }
 
 /** The virtual machine of a processor, `vm0` of `vm0.CPU1`; empty: none. */
 function machineOf(name: string): string {
   return name.slice(0, Math.max(0, name.lastIndexOf('.')));
-}
-
-type Clock = (index: number) => { readonly start: number; readonly end: number };
-
-/** Start and end of a step in microseconds. */
-function clockOf(trace: Trace, hertz: number): Clock {
-  const timed = trace.steps.every((step) => step.startCycles !== null);
-  const micros = (cycles: number): number => (cycles / hertz) * MICROSECONDS_PER_SECOND;
-  return (index) => {
-    const step = trace.steps[index] as TraceStep;
-    if (!timed || step.startCycles === null) return { start: index, end: index + 1 };
-    return { start: micros(step.startCycles), end: micros(step.startCycles + (step.durationCycles ?? 0)) };
-  };
-}
-
-/** To whole nanoseconds: what the viewers store. Rounding start and end alike keeps a step inside its routine. */
-function round(micros: number): number {
-  return Math.round(micros * NANOSECONDS_PER_MICROSECOND) / NANOSECONDS_PER_MICROSECOND;
-}
-
-/**
- * The steps of a track, inside the routines that were on the stack; an interrupt handler lies inside what it
- * interrupts.
- */
-function slicesOf(trace: Trace, column: number, clock: Clock): readonly Slice[] {
-  const slices: Slice[] = [];
-  let task: OpenRoutine[] = [];
-  let interrupt: OpenRoutine[] = [];
-  trace.steps.forEach((step, i) => {
-    if (step.column !== column && !(column < 0 && step.column < 0)) return;
-    const { start, end } = clock(i);
-    const enter = (open: readonly OpenRoutine[], depth: number): OpenRoutine[] => {
-      const mismatch = open.findIndex((routine, d) => step.stack[d] !== routine.name);
-      const stay = mismatch < 0 ? [...open] : open.slice(0, mismatch);
-      for (let d = stay.length; d < step.stack.length; d++) {
-        const name = step.stack[d] as string;
-        const slice: Slice = {
-          name: `${name}()`,
-          category: step.inInterrupt ? 'interrupt' : 'routine',
-          start,
-          end,
-          depth: depth + d,
-          isStep: false,
-          args: {},
-        };
-        slices.push(slice);
-        stay.push({ name, slice });
-      }
-      for (const routine of stay) routine.slice.end = Math.max(routine.slice.end, end);
-      return stay;
-    };
-    if (step.kind === 'advance' && step.inInterrupt) {
-      interrupt = enter(interrupt, task.length);
-      for (const routine of task) routine.slice.end = Math.max(routine.slice.end, end);
-    } else if (step.kind === 'advance') {
-      interrupt = [];
-      task = enter(task, 0);
-    }
-    const messages = step.messages?.map(({ from, to, type }) => `${from} -> ${to}: ${type}`);
-    const facts = step.facts.length > 0 && { facts: step.facts };
-    const args = { step: i, entry: step.entry, ...facts, ...(messages && { messages }) };
-    const depth = task.length + interrupt.length;
-    slices.push({ name: stepText(step), category: step.kind, start, end, depth, isStep: true, args });
-  });
-  return slices.sort((a, b) => a.start - b.start || a.depth - b.depth);
 }

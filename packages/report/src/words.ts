@@ -20,12 +20,12 @@ export function violationText(violation: Violation): string {
 }
 
 /** Name of a column. */
-export function columnName(trace: Trace, column: number): string {
+export function columnName(trace: Pick<Trace, 'columns'>, column: number): string {
   return plainLine(trace.columns[column]?.name ?? `CPU${column}`);
 }
 
 /** Heading of a column: `CPU0 ptdump_walk_pgd()`. */
-export function columnHeading(trace: Trace, column: number): string {
+export function columnHeading(trace: Pick<Trace, 'columns'>, column: number): string {
   const routines = (trace.columns[column]?.routine ?? '').split(',').map(plainLine);
   const calls = routines.filter((name) => name !== '').map((name) => (name.endsWith(')') ? name : `${name}()`));
   return [columnName(trace, column), calls.join(', ')].join(' ').trim();
@@ -42,9 +42,17 @@ export interface EndLine {
  * that begin with a column's name and a colon. Empty when the last step's violation has said it already.
  */
 export function endLines(trace: Trace): readonly EndLine[] {
-  const { end } = trace;
+  return endLinesAfter(trace, trace.steps.at(-1), trace.end);
+}
+
+/** The same of a trace of which only the last step is at hand. */
+export function endLinesAfter(
+  trace: Pick<Trace, 'columns'>,
+  last: TraceStep | undefined,
+  end: Trace['end'],
+): readonly EndLine[] {
   if (!end) return [];
-  const violation = trace.steps.at(-1)?.violation;
+  const violation = last?.violation;
   const whole = plainLine(end.text);
   if (violation && violationText(violation) === whole) return [];
   const parts = end.text.split(end.kind === 'deadlock' ? /[\n;]/ : '\n').map(plainLine);

@@ -20,9 +20,9 @@ const tables: readonly Table[] = [
     variant: 'current',
     quick: true,
     changes: {
-      'vmap/emit_pte_barriers:leave-out': 'needed',
-      'vmap/emit_pte_barriers:isb-alone-instead': 'needed',
-      'vmap/emit_pte_barriers:dsb-ishst-alone-instead': 'needed',
+      'arch_flush_lazy_mmu_mode/emit_pte_barriers:leave-out': 'needed',
+      'arch_flush_lazy_mmu_mode/emit_pte_barriers:isb-alone-instead': 'needed',
+      'arch_flush_lazy_mmu_mode/emit_pte_barriers:dsb-ishst-alone-instead': 'needed',
     },
   },
   {

@@ -1,6 +1,7 @@
 /** The comparisons that ship, by scenario name. Loaded when asked for: some need machines of full size. */
 import type { Comparison, EachRow, Patch } from './comparison.ts';
 
+/** All comparisons that ship, by the name that `shootdown compare` takes. */
 export const comparisons: Readonly<Record<string, (each: EachRow, patch?: Patch) => Promise<Comparison>>> = {
   'change-pte': async (each) => (await import('./change-pte.cost.ts')).compareChangePte(each),
   'pv-flush': async (each) => (await import('./kvm-pv-flush.cost.ts')).comparePvFlush(each),

@@ -163,6 +163,10 @@ function isStale({ kernel: { frames } }: SecondaryMachine, tlb: SaturatedTlb, wh
   };
 }
 
+/**
+ * Copy-on-write against secondary MMUs: does a guest or a device use the old page after the process has written to the
+ * new one?
+ */
 export const cowVsSecondary: Scenario<CowVariant, 'established'> = {
   name: 'cow-vs-secondary',
   title:

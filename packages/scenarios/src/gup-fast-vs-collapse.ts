@@ -150,6 +150,7 @@ const collapseVariants: readonly CollapseVariant[] = [
   ),
 ];
 
+/** GUP-fast against khugepaged: what keeps the table and the page when the flush is no IPI? */
 export const gupFastVsCollapse: Scenario<CollapseVariant> & OffersC = {
   name: 'gup-fast-vs-collapse',
   title: 'GUP-fast against khugepaged: what keeps the table and the page when the flush is no IPI?',

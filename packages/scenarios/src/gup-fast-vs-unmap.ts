@@ -306,6 +306,7 @@ const unmapVariants: readonly UnmapVariant[] = [
   ),
 ];
 
+/** GUP-fast against munmap: what keeps tables and pages when a flush interrupts nobody? */
 export const gupFastVsUnmap: Scenario<UnmapVariant> & OffersC = {
   name: 'gup-fast-vs-unmap',
   title: 'GUP-fast against munmap: what keeps tables and pages when a flush interrupts nobody?',

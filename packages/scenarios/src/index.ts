@@ -46,6 +46,7 @@ import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 import { twoFlushes } from './two-flushes.ts';
 import { zapVsWriteback } from './zap-vs-writeback.ts';
 
+/** All scenarios that ship, in the order of `shootdown list`. */
 export const scenarios: readonly Scenario[] = [
   ptdumpVmalloc,
   gupFastVsUnmap,

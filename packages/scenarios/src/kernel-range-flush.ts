@@ -199,6 +199,7 @@ function staleElsewhere(tlb: SaturatedTlb): Property {
   };
 }
 
+/** vunmap(): does a CPU in another address space keep a global translation of the kernel? */
 export const kernelRangeFlush: Scenario<Design> = {
   name: 'kernel-range-flush',
   title: 'vunmap(): does a CPU in another address space keep a global translation of the kernel?',

@@ -110,6 +110,7 @@ function buildKsmVsGup({ variant, memoryModel }: BuildRequest<KsmGupVariant>): S
   });
 }
 
+/** KSM against GUP-fast: is a page merged that somebody has pinned? */
 export const ksmVsGup: Scenario<KsmGupVariant> = {
   name: 'ksm-vs-gup',
   title: 'KSM against GUP-fast: is a page merged that somebody has pinned?',

@@ -222,6 +222,10 @@ function isHeldAfterZap({ kernel: { frames }, kpage }: SecondaryMachine, primary
   };
 }
 
+/**
+ * KSM against secondary MMUs: does a guest or a device write to a page that has been merged, or lose what it has
+ * written?
+ */
 export const ksmVsSecondary: Scenario<KsmVariant> = {
   name: 'ksm-vs-secondary',
   title:

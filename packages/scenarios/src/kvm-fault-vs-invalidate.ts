@@ -257,6 +257,7 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
   ];
 }
 
+/** KVM page faults against invalidations: what keeps a guest from mapping a page that is being freed? */
 export const kvmFaultVsInvalidate: Scenario<FaultVariant, FaultParameter> = {
   name: 'kvm-fault-vs-invalidate',
   title: 'KVM page faults against invalidations: what keeps a guest from mapping a page that is being freed?',

@@ -154,6 +154,7 @@ function propertiesOf({ kernel: { frames }, vcpus }: FlushMachine, held: number)
   return held < 0 ? [witness] : [witness, stale];
 }
 
+/** KVM paravirtual flush: does a vCPU that was preempted while others flushed use an old translation? */
 export const kvmPvFlush: Scenario<Design, 'preemptions'> = {
   name: 'kvm-pv-flush',
   title: 'KVM paravirtual flush: does a vCPU that was preempted while others flushed use an old translation?',

@@ -237,6 +237,7 @@ function flushedWhileLazy({ x86: { state }, mms }: FlushMachine): Property {
   };
 }
 
+/** x86 lazy TLB mode against flushes: what must a CPU be told that runs on an mm it does not use? */
 export const lazyTlbVsFlush: Scenario<Design> = {
   name: 'lazy-tlb-vs-flush',
   title: 'x86 lazy TLB mode against flushes: what must a CPU be told that runs on an mm it does not use?',

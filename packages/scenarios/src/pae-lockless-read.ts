@@ -321,6 +321,7 @@ function propertiesOf({ entry }: gup.PaeKernel, vcpu: Vcpu | null): Property[] {
   return vcpu ? [cleared, elided(vcpu)] : [cleared];
 }
 
+/** ptep_get_lockless() on PAE: can it return a value that was never in the table? */
 export const paeLocklessRead: Scenario<PaeVariant, 'high'> = {
   name: 'pae-lockless-read',
   title: 'ptep_get_lockless() on PAE: can it return a value that was never in the table?',

@@ -228,6 +228,7 @@ function witness(
   }
 }
 
+/** ptdump against huge vmalloc on arm64: may a table be freed while somebody walks it? */
 export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> & OffersC = {
   name: 'ptdump-vmalloc',
   title: 'ptdump against huge vmalloc on arm64: may a table be freed while somebody walks it?',

@@ -141,6 +141,7 @@ function staleMeanwhile({ tlb, kernel: { frames } }: FlushMachine): Property {
   };
 }
 
+/** x86 flushes without IPI: does a CPU that is not interrupted use an old translation? */
 export const remoteFlush: Scenario<Design> = {
   name: 'remote-flush',
   title: 'x86 flushes without IPI: does a CPU that is not interrupted use an old translation?',

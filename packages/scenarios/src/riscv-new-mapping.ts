@@ -209,6 +209,7 @@ function isUsed({ state }: Frames, published: Address, tlb: SaturatedTlb): Prope
   };
 }
 
+/** RISC-V: may a hart fault on a new kernel mapping because it has cached that there was none? */
 export const riscvNewMapping: Scenario<Design> = {
   name: 'riscv-new-mapping',
   title: 'RISC-V: may a hart fault on a new kernel mapping because it has cached that there was none?',

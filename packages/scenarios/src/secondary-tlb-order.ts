@@ -195,6 +195,7 @@ const WITNESSES: Readonly<Record<OrderVariant['how'], (machine: SecondaryMachine
   upgrade: upgradeWitness,
 };
 
+/** Devices that walk the primary page table: when must they be told of a new page? */
 export const secondaryTlbOrder: Scenario<OrderVariant> = {
   name: 'secondary-tlb-order',
   title: 'Devices that walk the primary page table: when must they be told of a new page?',

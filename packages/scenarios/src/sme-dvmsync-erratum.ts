@@ -257,6 +257,7 @@ function buildErratum({ variant, memoryModel }: BuildRequest<Design>): System {
   return builder.build();
 }
 
+/** arm64 erratum 4193714: does a mask of CPUs miss one whose coprocessor still accesses an unmapped page? */
 export const smeDvmsyncErratum: Scenario<Design> = {
   name: 'sme-dvmsync-erratum',
   title: 'arm64 erratum 4193714: does a mask of CPUs miss one whose coprocessor still accesses an unmapped page?',

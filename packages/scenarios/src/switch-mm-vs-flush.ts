@@ -116,6 +116,7 @@ function flushedMeanwhile({ x86, mms }: FlushMachine): Property {
   };
 }
 
+/** x86 switch_mm() against a flush: is a CPU in the middle of a switch spared wrongly? */
 export const switchMmVsFlush: Scenario<Design> = {
   name: 'switch-mm-vs-flush',
   title: 'x86 switch_mm() against a flush: is a CPU in the middle of a switch spared wrongly?',

@@ -143,6 +143,7 @@ function bothFlush({ mms }: FlushMachine): Property {
   };
 }
 
+/** x86: two CPUs flush one mm at once: does either use what it has given back? */
 export const twoFlushes: Scenario<Design> = {
   name: 'two-flushes',
   title: 'x86: two CPUs flush one mm at once: does either use what it has given back?',

@@ -168,6 +168,7 @@ function witnesses({ tlb, kernel: { frames } }: FlushMachine, { data, disk }: fi
   ];
 }
 
+/** munmap of a dirty file page against writeback: is a write through a stale TLB entry lost? */
 export const zapVsWriteback: Scenario<Design> = {
   name: 'zap-vs-writeback',
   title: 'munmap of a dirty file page against writeback: is a write through a stale TLB entry lost?',

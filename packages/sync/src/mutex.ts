@@ -22,7 +22,7 @@ export class Mutex {
 
   constructor(builder: SystemBuilder, name: string) {
     this.name = name;
-    this.owner = builder.region(name, 1, { format: formatHolder, memory: 'strong' }).at(0);
+    this.owner = builder.region(name, 1, { format: formatHolder, memory: 'strong', lineWords: 1 }).at(0);
   }
 }
 

@@ -14,11 +14,13 @@
  */
 import { assign, emit, setup } from 'xstate';
 
+/** The sections that are waited for. */
 export interface GracePeriodContext {
   /** A bit per section that was open at the start and has not been left since. */
   readonly readers: number;
 }
 
+/** A grace period is asked for, or a section is left. */
 export type GracePeriodEvent =
   | { readonly type: 'start'; readonly readers: number }
   /** A section has been left, or a processor was seen outside any. */
@@ -26,8 +28,10 @@ export type GracePeriodEvent =
   /** The waiter has seen that the grace period is over. */
   | { readonly type: 'collect' };
 
+/** A grace period begins or is over. */
 export type GracePeriodEmitted = { readonly type: 'grace_period'; readonly over: boolean };
 
+/** A grace period: which read-side sections it still waits for. */
 export const gracePeriodMachine = setup({
   types: {
     context: {} as GracePeriodContext,

@@ -37,6 +37,7 @@ import { gracePeriodMachine } from './rcu.machine.ts';
 /** What an RCU callback does; `argument` is what call_rcu() was given. */
 export type RcuCallback = (argument: number) => Steps;
 
+/** How many processors there are, and how they are asked for a quiescent state. */
 export interface RcuOptions {
   /** Processors that read or update, numbered from 0. */
   readonly processors: number;

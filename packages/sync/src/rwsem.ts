@@ -34,7 +34,9 @@ import { closes, misuse, opens, SELF, taskOf, type Task } from './misuse.ts';
 
 /** Bits of `count`. RWSEM_FLAG_HANDOFF is not among them: it is what the explored choice "may steal" stands for. */
 export const RWSEM_WRITER_LOCKED = 1 << 0;
+/** count: somebody is in the list of waiters. */
 export const RWSEM_FLAG_WAITERS = 1 << 1;
+/** count: one reader. */
 export const RWSEM_READER_BIAS = 1 << 8;
 
 const RWSEM_READER_MASK = -RWSEM_READER_BIAS;
@@ -67,7 +69,7 @@ export class Rwsem {
   constructor(builder: SystemBuilder, name: string, tasks: number) {
     this.name = name;
     this.tasks = tasks;
-    const lock = builder.region(`${name}.count`, 1, { format: formatCount, memory: 'strong' });
+    const lock = builder.region(`${name}.count`, 1, { format: formatCount, memory: 'strong', lineWords: 1 });
     const owner = builder.region(`${name}.owner`, 1, { memory: 'ghost' });
     this.held = builder.region(`${name}.held`, tasks, { memory: 'ghost' });
     this.waiting = builder.region(`${name}.waiting`, tasks, { memory: 'ghost' });

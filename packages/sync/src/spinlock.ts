@@ -24,7 +24,7 @@ export class Spinlock {
 
   constructor(builder: SystemBuilder, name: string) {
     this.name = name;
-    this.word = builder.region(name, 1, { format: formatHolder, memory: 'strong' }).at(0);
+    this.word = builder.region(name, 1, { format: formatHolder, memory: 'strong', lineWords: 1 }).at(0);
   }
 }
 

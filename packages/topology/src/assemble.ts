@@ -1,13 +1,23 @@
 /**
  * Assembly: from a description to a system of actors.
  */
-import { Frames, SystemBuilder, withCosts, type CostModel, type System } from '@shootdown/machine';
+import {
+  Frames,
+  SystemBuilder,
+  withCosts,
+  type CacheCosts,
+  type Channel,
+  type CostModel,
+  type System,
+} from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
-import { connectMmus, Mmu, parseTlbGeometry, tlbGeometry, walkShape } from '@shootdown/mmu';
+import { connectMmus, Mmu, parseTlbGeometry, siblingCaches, tlbGeometry, walkShape } from '@shootdown/mmu';
 import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { secondaryTables } from './checks.ts';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
+import { cacheCosts } from './caches.ts';
+import { DistanceCosts, latenciesOf, Layout, placed, sharedTlbs } from './layout.ts';
 import { startKernel, vectorsOf, type OwnThreads, type StartedKernel } from './kernel.ts';
 import { lazyModeOf, type Topology } from './schema.ts';
 
@@ -26,6 +36,9 @@ export interface AssembledMachine {
   readonly untilAtRest: readonly number[];
   /** Words that are 0 by then: tasks of shared CPUs that have work left. */
   readonly untilZero: readonly number[];
+  /** How long messages are under way, where some CPUs are farther from one another than others. */
+  readonly latencyOf?: (channel: Channel, sender: number) => number | undefined;
+  readonly caches: CacheCosts;
 }
 
 /**
@@ -46,28 +59,47 @@ export function assemble(
     walkCacheEntries: tlbGeometry(walkCache, walkCache).entries,
     contiguousPages: topology.folio === '64K' ? CONT_PTES_4K : 0,
   };
-  const host = topology.host
-    ? assembleHost(builder, topology, topology.host, { geometry, hertz: costs.hertz, own })
-    : null;
+  const layout = new Layout(topology);
+  const where = placed();
+  const parts = { geometry, hertz: costs.hertz, own, layout, where };
+  const host = topology.host ? assembleHost(builder, topology, topology.host, parts) : null;
   const { kernel, end } = host
     ? { kernel: (host.vms[0] as AssembledVm).kernel, end: host.end }
-    : assembleNative(builder, topology, { geometry, hertz: costs.hertz, own });
-  return { topology, system: builder.build(), kernel, vms: host?.vms ?? [], costs, ...end };
+    : assembleNative(builder, topology, parts);
+  const distances = new DistanceCosts(layout, costs);
+  return {
+    topology,
+    system: builder.build(),
+    kernel,
+    vms: host?.vms ?? [],
+    costs,
+    ...end,
+    caches: cacheCosts(distances, layout, where, topology.llcMegabytes),
+    ...(!layout.isFlat && { latencyOf: latenciesOf(distances, where.processors, where.components) }),
+  };
 }
 
 function assembleNative(
   builder: SystemBuilder,
   topology: Topology,
-  { geometry, hertz, own }: MachineParts,
+  { geometry, hertz, own, layout, where }: MachineParts,
 ): Pick<StartedKernel, 'kernel' | 'end'> {
   const shape = walkShape(geometryNamed(architectures[topology.architecture].geometry));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const { tables, pages } = topology.memory;
   const initialTables = Array.from({ length: secondaryTables(topology) }, () => []);
-  const frames = new Frames(builder, { tables, entriesPerTable, pages, initialTables });
+  const nodes = { count: layout.nodes, zonelist: (processor: number) => layout.zonelist(processor) };
+  const frames = new Frames(builder, { tables, entriesPerTable, pages, initialTables, nodes });
+  where.nodeOf.value = (address) => frames.nodeOfWord(address);
   const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, vectorsOf(topology, id)));
-  const mmus = cpus.map((cpu) => new Mmu(builder, cpu.name, frames, shape, geometry));
   const architecture: Architecture = architectures[topology.architecture];
+  const tagged = architecture.interconnect === null;
+  const shared = sharedTlbs(layout, tagged, (name) => siblingCaches(builder, name, geometry, shape, tagged));
+  const mmus = cpus.map((cpu) => new Mmu(builder, cpu.name, frames, shape, geometry, shared(cpu.id)));
+  cpus.forEach((cpu, id) => {
+    where.processors.push(id);
+    where.components.set(cpu.component, id).set((mmus[id] as Mmu).component, id);
+  });
   if (architecture.interconnect) connectMmus(builder, mmus, architecture.interconnect);
   return startKernel(topology, {
     builder,

@@ -3,6 +3,7 @@ import { ModelError } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
 import { actionsIn, endsThread, forkedIn, type Action } from './actions.ts';
 import { checkKernelThreads, checkSecondaryMmus } from './check-kernel.ts';
+import { checkLayout } from './layout.ts';
 import { VCPUS_MAX, type KernelDescription, type Topology, type VmDescription } from './description.ts';
 
 const THREADS_PER_CPU_MAX = 64;
@@ -18,6 +19,7 @@ export function checkReferences(topology: Topology, source: string): void {
         `topology: ${source}: ${place}: ${kernel.do}: the kernel's own page table is arm64's, natively (${topology.architecture})`,
       );
   }
+  checkLayout(topology, `topology: ${source}: `);
   checkMemory(topology, source);
   if (host) checkHost(topology, host, source);
   else {

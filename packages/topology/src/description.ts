@@ -199,6 +199,16 @@ export const topologySchema = z.strictObject({
   architecture: z.enum(Object.keys(architectures) as [ArchitectureName, ...ArchitectureName[]]),
   memoryModel: z.enum(['sc', 'tso']).default('sc'),
   cpus: z.int().min(1).max(CPUS_MAX),
+  /** SMT siblings, which share a TLB: the CPUs of each core. Default: a core per CPU. */
+  cores: z.array(cpuSet).min(1).optional(),
+  /** The CPUs of each socket. Default: those of each node, or one socket. */
+  sockets: z.array(cpuSet).min(1).optional(),
+  /** The CPUs of each NUMA node. Default: a node per socket. */
+  nodes: z.array(cpuSet).min(1).optional(),
+  /** Distances of the nodes from one another, as numactl shows them: 10 from itself, and by default 21 from others. */
+  distances: z.array(z.array(z.int().min(10).max(255))).optional(),
+  /** Size of the last-level cache of each socket. */
+  llcMegabytes: z.int().min(1).max(4096).default(36),
   tlb: z
     .strictObject({
       l1: geometry.default('64x4'),

@@ -16,6 +16,7 @@ import {
 } from '@shootdown/mmu';
 import { architectures, kvmTlbFlush, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
+import type { Layout, Placed } from './layout.ts';
 import { startKernel, vectorsOf, type MachineEnd, type OwnThreads } from './kernel.ts';
 import type { Topology, VmDescription } from './schema.ts';
 
@@ -47,6 +48,9 @@ export interface MachineParts {
   /** Cycles per second of every CPU. */
   readonly hertz: number;
   readonly own: OwnThreads;
+  /** Where the physical CPUs are, and what runs on each. */
+  readonly layout: Layout;
+  readonly where: Placed;
 }
 
 /** Adds a host's physical CPUs, its virtual machines and what runs in them. */
@@ -57,8 +61,7 @@ export function assembleHost(
   parts: MachineParts,
 ): AssembledHost {
   const shape = walkShape(geometryNamed(topology.architecture));
-  const second =
-    host.secondStage === false ? null : secondStages(builder, topology, host, host.secondStage, parts.geometry);
+  const second = host.secondStage === false ? null : secondStages(builder, topology, host, host.secondStage, parts);
   const onCpu: Vcpu[][] = Array.from({ length: topology.cpus }, () => []);
   let next = 0;
   const vms = host.vms.map((description, index) => {
@@ -77,6 +80,7 @@ export function assembleHost(
       waits: (vcpu) => !first(vcpu),
     });
     guest.vcpus.forEach((vcpu, i) => onCpu[cpuOf(i)]?.push(vcpu));
+    placeVm(parts.where, guest, cpuOf);
     next += guest.vcpus.length;
     return guest;
   });
@@ -87,6 +91,15 @@ export function assembleHost(
     untilZero: vms.flatMap((vm) => vm.end.untilZero),
   };
   return { vms, end };
+}
+
+/** Which physical CPU the processors and actors of a virtual machine are on. */
+function placeVm({ processors, components }: Placed, guest: AssembledVm, cpuOf: (vcpu: number) => number): void {
+  guest.processors.forEach((processor, i) => (processors[processor] = cpuOf(i)));
+  guest.kernel.cpus.forEach((cpu, i) => {
+    components.set(cpu.component, cpuOf(i)).set((guest.vcpus[i] as Vcpu).component, cpuOf(i));
+    components.set((guest.kernel.mmus[i] as MmuInstructions).component, cpuOf(i));
+  });
 }
 
 /** The physical CPUs are out of step with one another, as the schedulers of a host are. */
@@ -121,7 +134,7 @@ function secondStages(
   topology: Topology,
   host: HostDescription,
   options: Exclude<HostDescription['secondStage'], false>,
-  geometry: MmuGeometry,
+  { geometry, layout }: MachineParts,
 ): SecondStages {
   const shape = walkShape(geometryNamed(NESTED_SHAPES[options.levels]));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
@@ -145,11 +158,11 @@ function secondStages(
         guestFrames: guestFrames[root] ?? 0,
       }),
   );
-  const tlbs = Array.from(
-    { length: topology.cpus },
-    (_, id) => new PhysicalTlb(builder, `host.CPU${id}.tlb`, shape.bitsPerLevel, geometry, options),
-  );
-  return { stages, tlbs };
+  const tlbs = new Map<number, PhysicalTlb>();
+  for (const [id, core] of layout.core.entries())
+    if (!tlbs.has(core))
+      tlbs.set(core, new PhysicalTlb(builder, `host.CPU${id}.tlb`, shape.bitsPerLevel, geometry, options));
+  return { stages, tlbs: layout.core.map((core) => tlbs.get(core) as PhysicalTlb) };
 }
 
 function memoryOf(topology: Topology, vm: VmDescription): Topology['memory'] {

@@ -117,7 +117,7 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     frames,
     shape,
     arch: mode ? judgingFlushes(arch, mode) : arch,
-    ptl: builder.region('ptl', frames.tables),
+    ptl: builder.region('ptl', frames.tables, { lineWords: 1 }),
     ...(mode && { lazy: mode }),
     ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
   };

@@ -12,6 +12,25 @@ export interface Part {
   readonly placement: 'process' | 'worker';
 }
 
+/** Cores, sockets and nodes, as far as they have CPUs of a part; a part keeps its distances. */
+function partOfLayout(
+  { cores, sockets, nodes, distances }: Topology,
+  numbers: readonly number[],
+): Pick<Topology, 'cores' | 'sockets' | 'nodes' | 'distances'> {
+  const within = (sets: readonly (readonly number[])[] | undefined): number[][] | undefined =>
+    sets
+      ?.map((set) => set.flatMap((cpu) => (numbers.includes(cpu) ? [numbers.indexOf(cpu)] : [])))
+      .filter((set) => set.length > 0);
+  const kept = (nodes ?? sockets)?.flatMap((set, i) => (set.some((cpu) => numbers.includes(cpu)) ? [i] : []));
+  return {
+    cores: within(cores),
+    sockets: within(sockets),
+    nodes: within(nodes),
+    distances:
+      kept && distances?.map((row) => row.filter((_, i) => kept.includes(i))).filter((_, i) => kept.includes(i)),
+  };
+}
+
 /** The parts of a machine; the whole of it is one if it cannot be cut. */
 export function partsOf(topology: Topology): readonly Part[] {
   const whole: Part = { name: topology.name, topology, placement: 'process' };
@@ -36,6 +55,7 @@ export function partsOf(topology: Topology): readonly Part[] {
       topology: {
         ...topology,
         cpus: numbers.length,
+        ...partOfLayout(topology, numbers),
         host: { ...host, vms: chosen.map((vm) => ({ ...vm, cpus: vm.cpus?.map((cpu) => numbers.indexOf(cpu)) })) },
       },
       placement: chosen.some(({ placement }) => placement === 'worker') ? 'worker' : 'process',

@@ -5,6 +5,8 @@ import {
   DirectExecutor,
   Random,
   VirtualTimeScheduler,
+  type CacheCosts,
+  type Channel,
   type Executor,
   type Operation,
   type SentMessage,
@@ -62,6 +64,10 @@ export interface Runnable extends Pick<AssembledMachine, 'system' | 'costs' | 'v
   readonly untilAtRest?: readonly number[];
   /** Words that are 0 by then. */
   readonly untilZero?: readonly number[];
+  /** See {@link AssembledMachine.latencyOf}. */
+  readonly latencyOf?: (channel: Channel, sender: number) => number | undefined;
+  /** What caches cost. Left out: nothing. */
+  readonly caches?: CacheCosts;
 }
 
 /** Options of a run. */
@@ -137,6 +143,8 @@ export class MachineRunner {
       ...(machine.until && { until: machine.until }),
       ...(machine.untilAtRest && { untilAtRest: machine.untilAtRest }),
       ...(machine.untilZero && { untilZero: machine.untilZero }),
+      ...(machine.latencyOf && { latencyOf: machine.latencyOf }),
+      ...(machine.caches && { caches: machine.caches }),
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
       ...(options.seed ? { firstCycles: skewed(options.seed, machine.system.processors.length) } : {}),
       onStep: (step) => this.#observe(step),
@@ -149,6 +157,11 @@ export class MachineRunner {
     const more = this.#scheduler.advance(steps);
     this.#wallSeconds += (performance.now() - began) / 1000;
     return more;
+  }
+
+  /** The phase that the run is in. */
+  get phase(): string {
+    return this.#phase;
   }
 
   /** What the run has given so far. */

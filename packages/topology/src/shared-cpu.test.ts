@@ -48,7 +48,7 @@ describe('two threads on a CPU', () => {
   });
 
   test('have longer slices if one says so', () => {
-    const threads: Threads = { p: [[0, [compute(10 * TENTH)]]], q: [[0, [compute(10 * TENTH)]]] };
+    const threads: Threads = { p: [[0, [compute(9 * TENTH)]]], q: [[0, [compute(9 * TENTH)]]] };
     const run = runMachine(shared(threads, { cpus: 1, timesliceMicroseconds: 1000 }));
     expect(total(run, SchedulerCounter.switches)).toBe(1);
   });

@@ -14,6 +14,7 @@ import { isUserError, oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
+import { progressLine, Pulse } from '../progress.ts';
 import {
   replacedLine,
   replaceFlags,
@@ -85,8 +86,13 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (replacement && first?.resolved && !args.has('json'))
     process.stdout.write(`${replacedLine(first.resolved.replaced, replacement)}\n\n`);
   const print = args.has('json') ? () => undefined : printer(expectations);
+  const pulse = new Pulse();
+  let doing = '';
+  pulse.repeat(() => `${rows.length + 1} of ${expectations.length}: ${doing}`);
   for (const { scenario, expected, resolved: patched, ...named } of expectations) {
     if (signal.aborted) break;
+    const what = oneLine(`${scenario.name} / ${named.variant} on ${named.memoryModel}`);
+    doing = what;
     const resolved = patched ?? (await requestedScenario(scenarioTyped(typed, scenario), named));
     const result = await explore(resolved.build(), {
       all: scenario.all === true,
@@ -100,6 +106,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       // Nobody is told how many interleavings there are: counting them is a second search.
       interleavingsStatesMax: 0,
       signal,
+      onProgress: (progress) => (doing = `${what}: ${progressLine(progress)}`),
     });
     const { verdict, property, states, seconds } = result;
     if (signal.aborted && verdict === 'bounded') break;
@@ -115,8 +122,10 @@ export async function run(argv: readonly string[]): Promise<number> {
       seconds,
     };
     rows.push(row);
+    pulse.clear();
     print(row);
   }
+  pulse.end();
   ignore();
   const left = expectations.length - rows.length;
   if (args.has('json')) process.stdout.write(`${JSON.stringify(rows)}\n`);

@@ -21,6 +21,7 @@ import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failedAccesses } from '../failures.ts';
 import { printedHelp } from '../help.ts';
 import { rowsUntilInterrupted, untilDoneOrInterrupted } from '../interrupt.ts';
+import { Pulse } from '../progress.ts';
 import { runTarget, type RunTarget } from '../run-target.ts';
 import { namesScenario, replacementOf, requestedScenario, scenarioFlags } from '../scenario-request.ts';
 
@@ -96,10 +97,10 @@ async function comparePrepared(
   compare: (each: EachRow, patch?: Patch) => Promise<Comparison>,
   patch: Patch | undefined,
 ): Promise<Compared> {
-  const { each, signal, ignore } = rowsUntilInterrupted(
-    (rows) => void process.stderr.write(`${name}: ${rows} row${rows === 1 ? '' : 's'}\n`),
-  );
+  const pulse = new Pulse();
+  const { each, signal, ignore } = rowsUntilInterrupted((row, rows) => pulse.say(`${name}: row ${row} of ${rows}`));
   const comparison = await compare(each, patch);
+  pulse.end();
   ignore();
   return { comparison, code: signal.aborted ? ExitCode.interrupted : ExitCode.ok };
 }
@@ -112,8 +113,7 @@ function textOf(comparison: Comparison): string {
   return `${tables.join('')}${notes}`;
 }
 
-const PORTION_STEPS = 20_000;
-const PROGRESS_MS = 1000;
+const PORTION_STEPS = 5_000;
 
 /** What is run: every machine or scenario as it ships and, if there is a patch, with it. */
 async function targetsOf(names: readonly string[], args: Arguments): Promise<RunTarget[]> {
@@ -136,15 +136,13 @@ async function compareMachines(names: readonly string[], args: Arguments): Promi
   let code: number = ExitCode.ok;
   for (const { name, machine } of machines) {
     const runner = new MachineRunner(machine);
-    let reported = performance.now();
+    const pulse = new Pulse();
     const interrupted = await untilDoneOrInterrupted(() => {
       const more = runner.advance(PORTION_STEPS);
-      if (performance.now() - reported > PROGRESS_MS) {
-        reported = performance.now();
-        process.stderr.write(`${name}: ${runner.result().steps} steps\n`);
-      }
+      if (more) pulse.beat(() => `${name}: ${runner.result().steps} steps`);
       return more;
     });
+    pulse.end();
     if (interrupted) {
       code = ExitCode.interrupted;
       break;

@@ -3,6 +3,7 @@ import { counterexample, agrees, fuzz, type FuzzOptions } from '@shootdown/explo
 import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
 import { replayCommand } from '../counterexample.ts';
+import { Pulse } from '../progress.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '@shootdown/machine';
@@ -30,11 +31,13 @@ export async function sample(
   signal: AbortSignal,
   { coverage, columns, expand }: Shown,
 ): Promise<Found> {
+  const pulse = new Pulse();
   const result = await fuzz(resolved.build(), {
     ...options,
     signal,
-    onProgress: (p) => void process.stderr.write(`${p.states} steps, ${p.queue} runs to go\n`),
+    onProgress: (p) => pulse.say(`${p.states} steps, ${p.queue} runs to go`),
   });
+  pulse.end();
   const trace = result.schedule === null ? null : counterexample(resolved, result);
   const { scenario, variant, memoryModel, parameters, expected } = resolved;
   const { schedule, seed, ...rest } = result;
@@ -65,7 +68,7 @@ export async function sample(
   const lines = [
     found,
     `${result.runs} runs, ${result.steps} steps, ${result.seconds.toFixed(2)} s`,
-    ...(coverage ? ['', ...coverageLines(result.coverage)] : []),
+    ...(coverage ? ['', ...coverageLines(result.coverage, null, columns)] : []),
   ];
   const shown = trace
     ? renderTrace('text', trace, { width: columns, expand, replayCommand: replayCommand(resolved, result) })

@@ -1,12 +1,5 @@
 /** `shootdown explore <scenario>`: every interleaving, and a proof or the shortest counterexample. */
-import {
-  agrees,
-  counterexample,
-  explore,
-  type ExploreOptions,
-  type ExploreResult,
-  type Progress,
-} from '@shootdown/explorer';
+import { agrees, counterexample, explore, type ExploreOptions, type ExploreResult } from '@shootdown/explorer';
 import { formatSchedule, type Trace } from '@shootdown/machine';
 import { renderTrace, traceDocument, traceFormats } from '@shootdown/report';
 import { parseArguments, required, type Arguments } from '../arguments.ts';
@@ -15,6 +8,7 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
+import { progressLine, Pulse } from '../progress.ts';
 import { expandFlag, paint, width, widthFlag } from '../terminal.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
 import { coveredLines, verdictLine } from '../verdict.ts';
@@ -54,7 +48,7 @@ export const flags = {
   seed: { type: 'string', help: 'fuzz: seed (default 1)' },
   runs: { type: 'string', help: 'fuzz: schedules to try (default 10000)' },
   format: { type: 'string', values: traceFormats, help: `counterexample as ${traceFormats.join(', ')} (default text)` },
-  coverage: { type: 'boolean', help: 'list operations that were never performed' },
+  coverage: { type: 'boolean', help: 'say by routine what was performed and what never was' },
   'save-schedule': { type: 'string', help: 'write the counterexample to a file, for replay' },
   ...widthFlag,
   ...expandFlag,
@@ -175,26 +169,20 @@ async function search(
   signal: AbortSignal,
 ): Promise<ExploreResult> {
   const { scenario } = resolved;
-  return await explore(resolved.build(), {
+  const pulse = new Pulse();
+  const result = await explore(resolved.build(), {
     ...options,
     all: options.all === true || scenario.all === true,
     source: resolved.source,
     bounds: { ...scenario.bounds, ...options.bounds },
     signal,
-    onProgress: printProgress,
+    onProgress(progress) {
+      tellHost({ type: 'progress', progress });
+      pulse.say(progressLine(progress));
+    },
   });
-}
-
-function progressLine(p: Progress): string {
-  if (p.states > 0)
-    return `${p.states} states, ${Math.round(p.statesPerSecond / 1000)} k/s, depth ${p.depth}, queue ${p.queue}`;
-  return p.transitions > 0 ? `${p.transitions} random steps before the search` : 'getting ready';
-}
-
-/** One line on stderr. */
-function printProgress(p: Progress): void {
-  tellHost({ type: 'progress', progress: p });
-  process.stderr.write(`${progressLine(p)}\n`);
+  pulse.end();
+  return result;
 }
 
 function saveCounterexample(
@@ -259,7 +247,7 @@ function describe(
     lines.push(
       `sometimes: ${name}: ${witnessed ? 'yes' : result.complete ? 'NO' : 'not seen before the search ended'}`,
     );
-  if (coverage) lines.push('', ...coverageLines(result.coverage));
+  if (coverage) lines.push('', ...coverageLines(result.coverage, result.scope, columns));
   return `${lines.join('\n')}\n${result.schedule === null ? '' : studioLine(resolved, result.schedule)}`;
 }
 

@@ -17,6 +17,7 @@ import { parseArguments } from '../arguments.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { rowsUntilInterrupted } from '../interrupt.ts';
+import { Pulse } from '../progress.ts';
 import { importedModule, namesModule } from '../modules.ts';
 
 const GENERATIONS = ['old', 'current'] as const;
@@ -46,10 +47,15 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (subjects.length === 0)
     throw new ModelError(`hazards: no section of generation ${generation ?? ''} among those named`);
   const pairs = subjects.flatMap((subject) => archs.map((arch) => ({ subject, arch })));
-  const { each, signal, ignore } = rowsUntilInterrupted((rows) => {
-    if (rows % 10 === 0) process.stderr.write(`hazards: ${rows} of ${pairs.length}\n`);
+  const pulse = new Pulse();
+  let at = 0;
+  pulse.repeat(() => `hazards: ${at} of ${pairs.length}`);
+  const { each, signal, ignore } = rowsUntilInterrupted((row) => {
+    at = row;
+    pulse.beat(() => `hazards: ${at} of ${pairs.length}`);
   });
   const found = await each(pairs, ({ subject, arch }) => findHazards(subject, arch));
+  pulse.end();
   ignore();
   if (args.has('json')) process.stdout.write(`${JSON.stringify(found)}\n`);
   else {

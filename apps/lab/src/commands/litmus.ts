@@ -15,6 +15,7 @@ import { parseArguments, UsageError } from '../arguments.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { litmusCounterexample } from '../litmus-scenario.ts';
+import { Pulse } from '../progress.ts';
 import { frontEnds } from '../litmus-scenario.ts';
 
 export const flags = {
@@ -44,13 +45,16 @@ export async function run(argv: readonly string[]): Promise<number> {
   const memoryModel = args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const);
   const promises = args.oneOf('promises', ['auto', 'never'] as const) ?? 'auto';
   if (args.positionals.length === 0) throw new UsageError('shootdown litmus: a file or folder is missing');
-  const options = { memoryModel, ets2: args.has('ets2'), promises };
+  const pulse = new Pulse();
+  const options = { memoryModel, ets2: args.has('ets2'), promises, pulse };
   const json = args.has('json');
   const documents: unknown[] = [];
   for (const argument of args.positionals) {
     const alone = !statOf(argument).isDirectory();
     for (const file of litmusFiles(argument)) {
+      pulse.beat(() => `litmus: ${file}`);
       const answer = await answerOf(file, options);
+      pulse.clear();
       if (json) documents.push(documentOf(answer));
       else
         process.stdout.write(`${textOf(answer, alone ? await litmusCounterexample(file, answer, options) : null)}\n`);
@@ -85,6 +89,7 @@ async function answerOf(
     readonly memoryModel: MemoryModel | undefined;
     readonly ets2: boolean;
     readonly promises: 'auto' | 'never';
+    readonly pulse: Pulse;
   },
 ): Promise<Answer> {
   const text = readText(file);
@@ -94,7 +99,9 @@ async function answerOf(
   try {
     const frontEnd = frontEndOf(text, frontEnds);
     const test = await readLitmus(text, frontEnds);
-    const result = runLitmus(test, { ...options, memoryModel: options.memoryModel ?? frontEnd.memoryModel });
+    const { pulse, memoryModel = frontEnd.memoryModel, ...rest } = options;
+    const onProgress = (states: number): void => pulse.beat(() => `${states} states, searching: ${file}`);
+    const result = runLitmus(test, { ...rest, memoryModel, onProgress });
     return { file, name: test.name, test, result, unsupported: null, seconds: seconds() };
   } catch (error) {
     if (!(error instanceof ModelError)) throw error;

@@ -8,6 +8,7 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
 import { mutationTable } from '../mutation-table.ts';
+import { progressLine, Pulse } from '../progress.ts';
 import { scenarioFlags, scenarioOf, scenarioWords, type RequestedScenario } from '../scenario-request.ts';
 
 export const flags = {
@@ -30,13 +31,23 @@ export async function run(argv: readonly string[]): Promise<number> {
   const workers = args.whole('workers', 1, WORKERS_MAX) ?? Math.min(availableParallelism(), WORKERS_DEFAULT_MAX);
   const resolved = await scenarioOf('mutate', name, args);
   const { signal, ignore } = interruption();
+  const pulse = new Pulse();
+  let done = 'the code as it is';
+  const began = performance.now();
+  pulse.repeat(() => `${done}, ${((performance.now() - began) / 1000).toFixed(0)} s`);
   const result = await mutate(resolved.build(), {
     bounds: { ...resolved.scenario.bounds, ...bounds },
     workers,
     source: resolved.source,
     signal,
-    onJudged: printProgress,
+    onProgress: (progress) => (done = `the code as it is: ${progressLine(progress)}`),
+    onJudged(judged, mutants, mutant) {
+      done = `${judged} of ${mutants} judged`;
+      pulse.clear();
+      printProgress(judged, mutants, mutant);
+    },
   });
+  pulse.end();
   ignore();
   process.stdout.write(
     args.has('json') ? `${JSON.stringify(documentOf(resolved, result))}\n` : mutationTable(resolved, result),

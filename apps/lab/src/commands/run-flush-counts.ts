@@ -4,6 +4,7 @@ import type { Arguments } from '../arguments.ts';
 import { flushCountsInPortions, flushOperations, remoteStates, type FlushCountRow } from '@shootdown/scenarios';
 import { ExitCode } from '../exit-codes.ts';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
+import { Pulse } from '../progress.ts';
 
 /** Flags that only this demo has. */
 export const flushCountFlags = {
@@ -13,8 +14,6 @@ export const flushCountFlags = {
   state: { type: 'string', values: remoteStates, help: 'flush-counts: none, spin or sleep' },
   summary: { type: 'boolean', help: 'flush-counts: one line per operation and size' },
 } as const;
-
-const PROGRESS_MS = 3000;
 
 /** Counts and prints the table; returns the exit code. */
 export async function runFlushCounts(args: Arguments): Promise<number> {
@@ -34,17 +33,15 @@ export async function runFlushCounts(args: Arguments): Promise<number> {
     ...(state === undefined ? {} : { state }),
   });
   const rows: FlushCountRow[] = [];
-  let reported = performance.now();
+  const pulse = new Pulse();
   const interrupted = await untilDoneOrInterrupted(() => {
     const { value, done } = portions.next();
     if (done === true) return false;
     rows.push(...value);
-    if (performance.now() - reported > PROGRESS_MS) {
-      reported = performance.now();
-      process.stderr.write(`flush-counts: ${rows.length} rows\n`);
-    }
+    pulse.beat(() => `flush-counts: ${rows.length} rows`);
     return true;
   });
+  pulse.end();
   if (args.has('json')) process.stdout.write(`${JSON.stringify(rows)}\n`);
   else process.stdout.write(args.has('summary') ? summaryTable(rows) : flushCountTable(rows));
   return interrupted ? ExitCode.interrupted : ExitCode.ok;

@@ -6,7 +6,6 @@ import {
   histogramText,
   MessageCounts,
   messagesText,
-  renderTrace,
   textTable,
   traceFormats,
   type TraceFormat,
@@ -37,13 +36,15 @@ import { Latencies } from '../latencies.ts';
 import { runPageHtml } from '../run-page.ts';
 import { runPlaced } from '../run-placed.ts';
 import { fileTarget, scheduleTarget } from '../schedule-file.ts';
-import { TIMELINE_STEPS_MAX, timelineOf, tooLong } from '../timeline.ts';
+import { Pulse } from '../progress.ts';
+import { writeTimeline, type Written } from '../timeline.ts';
+import { partOf, Window, windowFlags } from '../window.ts';
 import { flushCountFlags, runFlushCounts } from './run-flush-counts.ts';
 
 export const flags = {
   json: { type: 'boolean', help: 'print one JSON document' },
   format: { type: 'string', values: traceFormats, help: `print the timeline instead: ${traceFormats.join(', ')}` },
-  phase: { type: 'string', help: 'timeline of this phase only' },
+  ...windowFlags,
   executor: { type: 'string', values: ['direct', 'tabulated', 'live'], help: 'direct (default), tabulated or live' },
   messages: { type: 'boolean', help: 'print who sent what to whom instead' },
   inspect: { type: 'boolean', help: "print XState's inspection events instead, a JSON line each" },
@@ -59,8 +60,7 @@ export const flags = {
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
-const PORTION_STEPS = 20_000;
-const PROGRESS_MS = 1000;
+const PORTION_STEPS = 5_000;
 
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, 'run <topology.json, machine or scenario; `shootdown list` has the names> [flags]', flags))
@@ -73,7 +73,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 /** What a run shows of one machine as a whole. */
 const WHOLE_ONLY = [
   'format',
-  'phase',
+  ...Object.keys(windowFlags),
   'executor',
   'messages',
   'inspect',
@@ -132,10 +132,11 @@ function executorFor(kind: string, system: System, inspects: boolean): Executor 
 
 async function runOne(args: Arguments, name: string): Promise<number> {
   args.refuse(Object.keys(flushCountFlags), `belongs to the demo ${FLUSH_COUNTS}`);
-  if (args.text('format') === undefined) args.refuse(['phase'], 'belongs to a timeline: give a --format too');
+  if (args.text('format') === undefined && args.text('timeline') === undefined)
+    args.refuse(Object.keys(windowFlags), 'belongs to a timeline: give a --format too');
   const format = args.oneOf('format', traceFormats);
   const columns = width(args, TIMELINE_WIDTH);
-  const phase = args.text('phase');
+  const part = partOf(args);
   const stepsMax = args.whole('max-steps', 1);
   const inspects = args.has('inspect');
   const kind = args.oneOf('executor', ['direct', 'tabulated', 'live'] as const) ?? 'direct';
@@ -162,7 +163,9 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const messages = args.has('messages') || report !== null ? new MessageCounts() : null;
   const times = new Latencies();
   const latencies = times.histograms;
-  const runner = new MachineRunner(machine, {
+  const window = new Window(part, machine.costs.hertz);
+  const runner: MachineRunner = new MachineRunner(machine, {
+    onStep: (step) => void window.shows(step, runner.phase),
     onRoutine: times.onRoutine,
     onWait: times.onWait,
     seed,
@@ -173,16 +176,16 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   });
   // With --json the document is the result, and there is no timeline.
   const timeline = format !== undefined && !args.has('json') ? format : null;
-  let interrupted = await advanceToTheEnd(runner, perfetto !== null || (timeline !== null && phase === undefined));
+  let interrupted = await advanceToTheEnd(runner);
   const result = runner.result();
+  const shown = { steps: result.steps, seed, part, inPart: window.steps };
   if (of.assembled) report?.write(runPageHtml(of.assembled, result, latencies, messages?.list ?? null));
-  if (perfetto !== null) {
-    const { hertz } = machine.costs;
-    const { trace } = await timelineOf(machine, result.steps, undefined, seed);
-    perfetto.write(renderTrace('perfetto', trace, { hertz, width: columns, time: { unit: 'ns', hertz } }));
-  }
+  const timelineIn = (as: TraceFormat, write: (text: string) => void): Promise<boolean> =>
+    writeTimeline(machine, { ...shown, format: as, options: renderOptions(machine, columns) }, write);
+  if (perfetto !== null)
+    interrupted = (await perfetto.writeDuring((write) => timelineIn('perfetto', write))) || interrupted;
   if (timeline !== null)
-    interrupted = (await printTimeline(machine, timeline, result.steps, { phase, columns, seed })) || interrupted;
+    interrupted = (await timelineIn(timeline, (text) => void process.stdout.write(text))) || interrupted;
   else if (!inspects)
     process.stdout.write(
       args.has('json')
@@ -200,36 +203,26 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   return interrupted ? ExitCode.interrupted : exitCodeOfRun(result);
 }
 
-/**
- * Runs with progress; returns true if it was interrupted. Throws ModelError as soon as a run is too long to be shown
- * step by step.
- */
-async function advanceToTheEnd(runner: MachineRunner, shown: boolean): Promise<boolean> {
-  let reported = performance.now();
-  return await untilDoneOrInterrupted(() => {
+/** Runs with progress; returns true if it was interrupted. */
+async function advanceToTheEnd(runner: MachineRunner): Promise<boolean> {
+  const pulse = new Pulse();
+  const interrupted = await untilDoneOrInterrupted(() => {
     const more = runner.advance(PORTION_STEPS);
-    const { steps, nanoseconds } = runner.result();
-    if (shown && steps > TIMELINE_STEPS_MAX) throw tooLong();
-    if (performance.now() - reported > PROGRESS_MS) {
-      reported = performance.now();
-      process.stderr.write(`${steps} steps, ${(nanoseconds / 1e6).toFixed(3)} ms of virtual time\n`);
-    }
+    if (more)
+      pulse.beat(() => {
+        const { steps, nanoseconds } = runner.result();
+        return `${steps} steps, ${(nanoseconds / 1e6).toFixed(3)} ms of virtual time`;
+      });
     return more;
   });
+  pulse.end();
+  return interrupted;
 }
 
 const TIMELINE_WIDTH = 96;
 
-async function printTimeline(
-  machine: Runnable,
-  format: TraceFormat,
-  steps: number,
-  { phase, columns, seed }: { readonly phase: string | undefined; readonly columns: number; readonly seed: number },
-): Promise<boolean> {
-  const { hertz } = machine.costs;
-  const { trace, interrupted } = await timelineOf(machine, steps, phase, seed);
-  process.stdout.write(renderTrace(format, trace, { hertz, width: columns, time: { unit: 'ns', hertz } }));
-  return interrupted;
+function renderOptions({ costs: { hertz } }: Runnable, columns: number): Written['options'] {
+  return { hertz, width: columns, time: { unit: 'ns', hertz } };
 }
 
 function runDocument(

@@ -15,6 +15,7 @@ import { isUserError, oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
+import { Pulse } from '../progress.ts';
 
 export const flags = {
   l1i: { type: 'string', help: 'L1 instruction TLB, entries x ways (default 64x4)' },
@@ -45,7 +46,6 @@ function reachOf(
  * References between two looks at the clock and at Ctrl-C: in a big fully associative TLB one of them takes a while.
  */
 const PORTION = 1 << 13;
-const PROGRESS_MS = 1000;
 
 export async function run(argv: readonly string[]): Promise<number> {
   if (
@@ -63,12 +63,12 @@ export async function run(argv: readonly string[]): Promise<number> {
     l1d: geometryOf(args, 'l1d', '64x4'),
     l2: geometryOf(args, 'l2', '1536x12'),
   };
-  const progress = progressPrinter();
+  const pulse = new Pulse();
   const { signal, ignore } = interruption();
   let skipped: SkippedLines = { lines: 0, first: null };
   const trace = await readReferenceTrace(path, {
     signal,
-    onProgress: (references) => progress(`${references} references read`),
+    onProgress: (references) => pulse.beat(() => `${references} references read`),
     onSkipped: (found) => (skipped = found),
   });
   const hierarchy = new TlbHierarchy(config);
@@ -85,9 +85,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     hierarchy.run(portion);
     for (const other of others) other.hierarchy.run(portion);
     at = Math.min(at + PORTION, trace.length);
-    progress(`${at} of ${trace.length} references`);
+    pulse.beat(() => `${at} of ${trace.length} references`);
     await new Promise((resolve) => setImmediate(resolve));
   }
+  pulse.end();
   ignore();
   const { counts } = hierarchy;
   const [base] = mappings;
@@ -137,15 +138,6 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (!complete) process.stdout.write(`\npartial: interrupted after ${at} references, and the trace has more\n`);
   }
   return complete ? ExitCode.ok : ExitCode.interrupted;
-}
-
-function progressPrinter(): (line: string) => void {
-  let reported = performance.now();
-  return (line) => {
-    if (performance.now() - reported < PROGRESS_MS) return;
-    reported = performance.now();
-    process.stderr.write(`${line}\n`);
-  };
 }
 
 /** The geometry of a level. Throws UsageError if the flag is not of that form, ModelError if no TLB has that shape. */

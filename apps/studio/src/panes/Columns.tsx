@@ -1,12 +1,14 @@
 /** The interleaving as kernel mails draw it, one row per step, in step with the timeline. */
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
 import type { Notes } from '../link.ts';
 import { hueOf } from './hue.ts';
 
-/** Rows that are in the document at once; the others are only space. */
-const ROWS_AROUND = 120;
 const ROW_PX = 18;
+/** Rows above and below what the list shows that are in the document, too; all others are only space. */
+const ROWS_SPARE = 12;
+/** Where the present step stands in the list. */
+const CURRENT_SHARE = 0.62;
 const INDENT_PX = 10;
 
 interface Row {
@@ -19,9 +21,15 @@ interface Row {
   readonly kind: 'step' | 'heading' | 'problem' | 'remark';
 }
 
-const rowsByWalk = new WeakMap<Walk, Row[]>();
+/** Rows, and where each step stands in them. */
+interface Rows {
+  readonly rows: readonly Row[];
+  readonly rowOf: Int32Array;
+}
 
-function rowsOf(shown: Walk): Row[] {
+const rowsByWalk = new WeakMap<Walk, readonly Row[]>();
+
+function rowsOf(shown: Walk): readonly Row[] {
   const known = rowsByWalk.get(shown);
   if (known) return known;
   const rows: Row[] = [];
@@ -60,19 +68,29 @@ interface ColumnsProps {
   readonly onNote?: (text: string) => void;
 }
 
-export function Columns({ shown, now, onStep, notes = {}, onNote }: ColumnsProps) {
+/** One and the same, or every drawing would begin another. */
+const NO_NOTES: Notes = {};
+
+export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote }: ColumnsProps) {
   const list = useRef<HTMLDivElement>(null);
-  const rows = withNotes(rowsOf(shown), notes);
-  const current = rows.findIndex(({ step }) => step === now);
-  const acting = shown.trace.columns
-    .map((_, column) => column)
-    .filter((c) => shown.trace.steps.some((s) => s.column === c));
-  useEffect(() => {
+  const { rows, rowOf } = useMemo(() => withNotes(rowsOf(shown), notes, steps(shown)), [shown, notes]);
+  const acting = useMemo(() => actingIn(shown), [shown]);
+  const current = rowOf[now] ?? -1;
+  const [{ first, last }, setShown] = useState({ first: 0, last: 0 });
+  const look = (): void => {
     const box = list.current;
-    if (box) box.scrollTop = Math.max(0, current * ROW_PX - box.clientHeight * 0.62);
-  }, [current, shown]);
-  const first = Math.max(0, current - ROWS_AROUND);
-  const last = Math.min(rows.length, Math.max(current, 0) + ROWS_AROUND);
+    if (!box) return;
+    const top = Math.floor(box.scrollTop / ROW_PX);
+    const bottom = top + Math.ceil(box.clientHeight / ROW_PX);
+    // As long as what is shown is there, scrolling asks nothing of the page.
+    if (top >= first && bottom <= last) return;
+    setShown({ first: Math.max(0, top - ROWS_SPARE), last: Math.min(rows.length, bottom + ROWS_SPARE) });
+  };
+  useLayoutEffect(() => {
+    const box = list.current;
+    if (box) box.scrollTop = Math.max(0, current * ROW_PX - box.clientHeight * CURRENT_SHARE);
+    look();
+  }, [current, rows]);
   const template = { gridTemplateColumns: `36px repeat(${acting.length}, minmax(0, 1fr))` };
   return (
     <section class="panel cols" aria-label="interleaving">
@@ -85,11 +103,12 @@ export function Columns({ shown, now, onStep, notes = {}, onNote }: ColumnsProps
           </span>
         ))}
       </div>
-      <div class="list m" ref={list} role="listbox" aria-label="steps" tabIndex={0}>
+      <div class="list m" ref={list} role="listbox" aria-label="steps" tabIndex={0} onScroll={look}>
         <div style={{ height: `${first * ROW_PX}px` }} />
         {rows.slice(first, last).map((row, i) => (
           <div
-            key={first + i}
+            // Far from where it was, a row is written anew rather than made anew.
+            key={(first + i) % (last - first)}
             role={row.step > 0 ? 'option' : 'presentation'}
             aria-selected={row.step > 0 ? row.step === now : undefined}
             class={classOf(row, now, steps(shown))}
@@ -102,7 +121,7 @@ export function Columns({ shown, now, onStep, notes = {}, onNote }: ColumnsProps
             ))}
           </div>
         ))}
-        <div style={{ height: `${(rows.length - last) * ROW_PX}px` }} />
+        <div style={{ height: `${Math.max(0, rows.length - last) * ROW_PX}px` }} />
       </div>
       {onNote && (
         <label class="noting">
@@ -121,12 +140,22 @@ export function Columns({ shown, now, onStep, notes = {}, onNote }: ColumnsProps
 }
 
 /** Notes stand below their steps. */
-function withNotes(rows: readonly Row[], notes: Notes): readonly Row[] {
-  if (Object.keys(notes).length === 0) return rows;
-  return rows.flatMap((row): Row[] => {
+function withNotes(plain: readonly Row[], notes: Notes, count: number): Rows {
+  const rows: Row[] = [];
+  const rowOf = new Int32Array(count + 1).fill(-1);
+  for (const row of plain) {
+    if (row.step > 0) rowOf[row.step] = rows.length;
+    rows.push(row);
     const text = row.step > 0 ? notes[row.step] : undefined;
-    return text === undefined ? [row] : [row, { ...row, step: 0, text, facts: '', kind: 'remark' }];
-  });
+    if (text !== undefined) rows.push({ ...row, step: 0, text, facts: '', kind: 'remark' });
+  }
+  return { rows, rowOf };
+}
+
+/** Columns with a step. */
+function actingIn(shown: Walk): number[] {
+  const acting = new Set(shown.trace.steps.map(({ column }) => column));
+  return shown.trace.columns.map((_, column) => column).filter((column) => acting.has(column));
 }
 
 function steps(shown: Walk): number {

@@ -1,7 +1,11 @@
 /** Pickers, the verdict and what it rests on: always at the same place. */
 import type { Verdict } from '../engine/api.ts';
-import { at, progress, request, scenario, stopSearch, variant, verdict, walk } from '../store.ts';
-import { Pickers } from './Pickers.tsx';
+import type { ComponentType } from 'preact';
+import { at, progress, request, scenario, scenarios, stopSearch, variant, verdict, walk } from '../store.ts';
+import { Later } from '../views/Later.tsx';
+
+/** They come when it is known what there is to pick. */
+const pickers = async (): Promise<ComponentType> => (await import('./Pickers.tsx')).Pickers;
 
 const whole = (n: number): string => n.toLocaleString('en');
 
@@ -84,7 +88,7 @@ export function Head() {
   const found = verdict.value;
   return (
     <section class="head" aria-label="verdict">
-      <Pickers />
+      <div class="picking">{scenarios.value.length > 0 && <Later load={pickers} />}</div>
       {found && <Facts found={found} />}
       {found && <VerdictLine found={found} />}
       {!found && progress.value && (

@@ -14,7 +14,7 @@ export function StatePane() {
   const shown = walk.value as Walk;
   const words = stateAfter(shown, at.value);
   const changed = words.filter(({ before }) => before !== null);
-  const typed = typedState(shown, words);
+  const typed = typedState(shown, words, at.value);
   return (
     <section class="panel state" aria-label="state" tabIndex={0}>
       <div class="sec changed">
@@ -37,12 +37,13 @@ export function StatePane() {
         <div class="sec">
           <h3>Locks</h3>
           <div class="words m">
-            {typed.locks.map(({ name, text, holders, changed: isNew }) => (
+            {typed.locks.map(({ name, text, holders, waiters, changed: isNew }) => (
               <div class={isNew ? 'w chg' : 'w'} key={name}>
                 <span class="ink2">{name}</span>
                 <span>
                   {text}
                   {holders.length > 0 && <b> · {holders.join(', ')}</b>}
+                  {waiters.length > 0 && <span class="dim"> · {waiters.join(', ')} waits</span>}
                 </span>
               </div>
             ))}

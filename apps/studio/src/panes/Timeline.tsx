@@ -1,32 +1,52 @@
 /**
  * One axis, the steps: who runs, in which routine, which messages travel, what a few words hold, how big the space is.
  */
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
 import { at, beyond, goTo, nextSwitch, steps, walk } from '../store.ts';
 import { play } from '../play.ts';
-import { draw, layoutOf, stepAt } from './timeline-draw.ts';
+import { draw, stepAt, windowOf } from './timeline-draw.ts';
+import { GUTTER, layoutOf } from './timeline-layout.ts';
+import { magnify, scrollView, view } from './view.ts';
+
+/** Steps of a wheel are about so many pixels; a notch doubles or halves what is shown. */
+const WHEEL_NOTCH = 100;
 
 export function Timeline() {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const [width, setWidth] = useState(0);
+  const [painted, paintAgain] = useState(0);
   const shown = walk.value as Walk;
   const now = at.value;
   const around = beyond.value;
+  const range = view.value;
   useEffect(() => {
-    const paint = (): void => {
-      if (canvas.current) draw(canvas.current, shown, now, around);
-    };
-    paint();
-    addEventListener('resize', paint);
-    addEventListener('studio:theme', paint);
+    const measured = (): void => setWidth(canvas.current?.clientWidth ?? 0);
+    const themed = (): void => paintAgain((count) => count + 1);
+    measured();
+    const sizes = new ResizeObserver(measured);
+    if (canvas.current) sizes.observe(canvas.current);
+    addEventListener('studio:theme', themed);
     return () => {
-      removeEventListener('resize', paint);
-      removeEventListener('studio:theme', paint);
+      sizes.disconnect();
+      removeEventListener('studio:theme', themed);
     };
-  }, [shown, now, around]);
+  }, []);
+  // Not at every step: what moves then is the playhead, which lies above.
+  useEffect(() => {
+    if (!canvas.current || width === 0) return;
+    canvas.current.dataset['items'] = String(draw(canvas.current, width, shown, range, around));
+  }, [shown, around, width, painted, range?.from, range?.to]);
+  const window = windowOf(shown, range, width);
   const point = (event: PointerEvent): void => {
-    if (event.buttons !== 1 || !canvas.current) return;
-    goTo(stepAt(canvas.current, shown, event.offsetX));
+    if (event.buttons === 1) goTo(stepAt(window, event.offsetX));
+  };
+  const turn = (event: WheelEvent): void => {
+    const sideways = event.shiftKey ? event.deltaY : event.deltaX;
+    if (!event.ctrlKey && !event.metaKey && (sideways === 0 || range === null)) return;
+    event.preventDefault();
+    if (event.ctrlKey || event.metaKey) magnify(2 ** (-event.deltaY / WHEEL_NOTCH), stepAt(window, event.offsetX));
+    else goTo(scrollView(sideways / window.pixelsPerStep));
   };
   const step = shown.trace.steps[now - 1];
   return (
@@ -46,6 +66,18 @@ export function Timeline() {
         </button>
         <button class="btn" aria-label="last step" onClick={() => goTo(steps.value)}>
           ▶|
+        </button>
+        <button
+          class="btn hide"
+          aria-label="show more steps"
+          aria-keyshortcuts="-"
+          disabled={range === null}
+          onClick={() => magnify(0.5)}
+        >
+          −
+        </button>
+        <button class="btn hide" aria-label="show fewer steps" aria-keyshortcuts="+" onClick={() => magnify(2)}>
+          +
         </button>
         <button class="btn hide" onClick={play}>
           Play <kbd>space</kbd>
@@ -77,7 +109,14 @@ export function Timeline() {
           style={{ height: `${layoutOf(shown).height}px` }}
           onPointerDown={point}
           onPointerMove={point}
+          onWheel={turn}
         />
+        <div
+          class={step?.violation ? 'playhead bad' : 'playhead'}
+          style={{ transform: `translateX(${GUTTER + (now - window.from) * window.pixelsPerStep}px)` }}
+        >
+          <b>{now}</b>
+        </div>
       </div>
       <p class="lg leg">
         <span>

@@ -1,8 +1,10 @@
 /** What else could have happened in place of the present step, and whether the bug lies beyond it. */
 import type { EnabledChoice } from '@shootdown/machine';
 import type { WayOut } from '@shootdown/explorer';
+import { positionAt } from '@shootdown/report';
 import { at, beyond, exploreFromHere, isOwnWalk, showWalk, take, walk, branches, openBranch } from '../store.ts';
 import { hueOf } from './hue.ts';
+import { waysOut } from './timeline-layout.ts';
 
 const SHOWN_MAX = 9;
 
@@ -61,8 +63,8 @@ export function WhatIf() {
 function summary(): string {
   const around = beyond.value;
   if (!around) return 'Searching what lies beyond ...';
-  const out = around.steps.slice(0, -1).filter((ways) => ways.some(({ distance }) => distance === null)).length;
   const steps = around.steps.length - 1;
+  const out = positionAt(waysOut(around), steps - 1) + 1;
   if (!around.complete)
     return `Partial: ${around.states.toLocaleString('en')} states seen; distances are upper bounds.`;
   if (around.byDepth.every(({ failing }) => failing === 0)) return 'No state of this system can reach a problem.';

@@ -46,10 +46,12 @@ function keptOf(walk: Walk): Kept {
 
 function valuesAfter(walk: Walk, step: number): Values {
   const kept = keptOf(walk);
-  const from = Math.floor(step / KEEP_EVERY) * KEEP_EVERY;
-  if (from > 0 && !kept.states.has(from))
-    kept.states.set(from, advanced(walk, valuesAfter(walk, from - 1), from - 1, from));
-  return advanced(walk, kept.states.get(from) as Values, from, step);
+  const whole = Math.floor(step / KEEP_EVERY) * KEEP_EVERY;
+  let from = whole;
+  while (!kept.states.has(from)) from -= KEEP_EVERY;
+  for (; from < whole; from += KEEP_EVERY)
+    kept.states.set(from + KEEP_EVERY, advanced(walk, kept.states.get(from) as Values, from, from + KEEP_EVERY));
+  return advanced(walk, kept.states.get(whole) as Values, whole, step);
 }
 
 function advanced(walk: Walk, { value, text }: Values, from: number, to: number): Values {
@@ -82,9 +84,17 @@ export function stateAfter(walk: Walk, step: number): ShownWord[] {
   }));
 }
 
+const actorsByWalk = new WeakMap<Walk, Record<string, string>[]>();
+
 /** The actors' states after a number of steps. */
 export function actorsAfter(walk: Walk, step: number): Record<string, string> {
-  const actors = { ...walk.states.actors };
-  for (let i = 0; i < step; i++) Object.assign(actors, walk.states.steps[i]?.actors ?? {});
+  let kept = actorsByWalk.get(walk);
+  if (!kept) actorsByWalk.set(walk, (kept = [{ ...walk.states.actors }]));
+  const whole = Math.floor(step / KEEP_EVERY);
+  const actors = { ...kept[Math.min(whole, kept.length - 1)] };
+  for (let i = Math.min(whole, kept.length - 1) * KEEP_EVERY; i < step; i++) {
+    Object.assign(actors, walk.states.steps[i]?.actors ?? {});
+    if ((i + 1) % KEEP_EVERY === 0) kept[(i + 1) / KEEP_EVERY] ??= { ...actors };
+  }
   return actors;
 }

@@ -1,174 +1,109 @@
 /** Drawing the timeline on a canvas: lanes with call-stack bands, message arrows, tracks of words, states by depth. */
+import { positionAt } from '@shootdown/report';
 import type { Beyond, Walk } from '../engine/api.ts';
 import { hueOf } from './hue.ts';
-import { shortTrackName, tracksOf, type Look, type Track } from './tracks.ts';
+import {
+  AXIS,
+  BAND,
+  DEPTHS,
+  GUTTER,
+  layoutOf,
+  MARGIN,
+  OUTS,
+  STEPS_ROW,
+  TRACK,
+  waysOut,
+  type Lane,
+  type Layout,
+} from './timeline-layout.ts';
+import { shortTrackName, type Look } from './tracks.ts';
+import { visible, type Window } from './visible.ts';
 
-const GUTTER = 120;
-const AXIS = 20;
-const STEPS_ROW = 14;
-const BAND = 14;
-const LANE_GAP = 7;
-const TRACK = 16;
-const TRACKS_MAX = 8;
-const OUTS = 18;
-const DEPTHS = 44;
-const DEPTH_MAX = 9;
-/** Arrows are drawn up to so many steps on the screen; beyond that they would be a carpet. */
-const ARROW_STEPS_MAX = 2000;
+/** Arrows are drawn up to so many on the screen; beyond that they would be a carpet. */
+const ARROWS_MAX = 500;
 /** Pixels between the lines of a hatch. */
 const HATCH = 6;
-/** More lanes than this, and those that do least are one row each. */
-const LANES_MAX = 6;
+/** A mark narrower than this has no room for what it says. */
+const MARK_LEGIBLE = 6;
+/** Fewer letters of a longer word say nothing. */
+const LETTERS_MIN = 2;
 const FONT = '12px "JetBrains Mono", "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
-interface Lane {
-  readonly column: number;
-  /** Without its call stack: there are many, and this one does little. */
-  readonly isFolded: boolean;
-  readonly top: number;
-  readonly depth: number;
-}
-
-interface Band {
-  readonly column: number;
-  readonly depth: number;
-  readonly name: string;
-  readonly from: number;
-  to: number;
-}
-
-interface Layout {
-  readonly lanes: readonly Lane[];
-  readonly bands: readonly Band[];
-  readonly arrows: readonly {
-    readonly from: number;
-    readonly to: number;
-    readonly source: number;
-    readonly target: number;
-  }[];
-  readonly tracks: readonly Track[];
-  readonly tracksTop: number;
-  readonly height: number;
-}
-
-const layouts = new WeakMap<Walk, Layout>();
-
-/** Where everything stands; depends on the walk alone, so that panes do not move while stepping. */
-export function layoutOf(walk: Walk): Layout {
-  const known = layouts.get(walk);
-  if (known) return known;
-  const bands = bandsOf(walk);
-  let top = AXIS;
-  const stepsOf = walk.trace.columns.map((_, column) => walk.trace.steps.filter((s) => s.column === column).length);
-  const busiest = stepsOf.map((_, column) => column).sort((a, b) => (stepsOf[b] ?? 0) - (stepsOf[a] ?? 0));
-  const isMany = stepsOf.filter((n) => n > 0).length > LANES_MAX;
-  const lanes = walk.trace.columns.flatMap((_, column): Lane[] => {
-    if (stepsOf[column] === 0) return [];
-    const isFolded = isMany && !busiest.slice(0, LANES_MAX).includes(column);
-    const own = bands.filter((band) => band.column === column).map((band) => band.depth + 1);
-    const depth = isFolded ? 0 : Math.max(1, ...own);
-    const lane = { column, isFolded, top, depth };
-    top += STEPS_ROW + depth * BAND + LANE_GAP;
-    return [lane];
-  });
-  const tracks = tracksOf(walk, TRACKS_MAX);
-  const layout: Layout = {
-    lanes,
-    bands,
-    arrows: arrowsOf(walk),
-    tracks,
-    tracksTop: top,
-    height: top + tracks.length * TRACK + OUTS + DEPTHS + 4,
-  };
-  layouts.set(walk, layout);
-  return layout;
-}
-
-function bandsOf({ states: { steps }, trace }: Walk): Band[] {
-  const bands: Band[] = [];
-  const open: Band[][] = trace.columns.map(() => []);
-  steps.forEach(({ stacks }, i) => {
-    stacks.forEach((stack, column) => {
-      const mine = open[column] ?? [];
-      const shown = stack.slice(0, DEPTH_MAX);
-      let same = 0;
-      while (same < shown.length && mine[same]?.name === shown[same]) same++;
-      mine.splice(same);
-      for (let depth = same; depth < shown.length; depth++) {
-        const band = { column, depth, name: shown[depth] ?? '', from: i, to: i };
-        mine.push(band);
-        bands.push(band);
-      }
-      for (const band of mine) band.to = i + 1;
-    });
-  });
-  return bands;
-}
-
-function arrowsOf({ states: { steps }, trace }: Walk): Layout['arrows'] {
-  const sent = new Map<string, { readonly step: number; readonly column: number }[]>();
-  const arrows: Layout['arrows'][number][] = [];
-  steps.forEach((step, i) => {
-    const column = trace.steps[i]?.column ?? -1;
-    for (const channel of step.sent) sent.set(channel, [...(sent.get(channel) ?? []), { step: i, column }]);
-    if (step.delivered === null) return;
-    const first = sent.get(step.delivered)?.shift();
-    if (first) arrows.push({ from: first.step, source: first.column, to: i, target: column });
-  });
-  return arrows;
-}
-
-class Pen {
+/** A canvas for one drawing. `items`: what has been drawn. */
+class Pen implements Window {
   readonly context: CanvasRenderingContext2D;
-  readonly #style: CSSStyleDeclaration;
   readonly width: number;
-  readonly unit: number;
+  readonly from: number;
+  readonly to: number;
+  readonly pixelsPerStep: number;
+  items = 0;
+  /** Width of a letter. */
+  readonly #letter: number;
+  #inked = '';
+  readonly #colours = new Map<string, string>();
+  readonly #style: CSSStyleDeclaration;
 
-  constructor(canvas: HTMLCanvasElement, height: number, count: number) {
+  constructor(canvas: HTMLCanvasElement, height: number, width: number, { from, to, pixelsPerStep }: Window) {
     const ratio = devicePixelRatio || 1;
-    this.width = canvas.clientWidth;
-    canvas.width = Math.round(this.width * ratio);
+    this.width = width;
+    this.from = from;
+    this.to = to;
+    this.pixelsPerStep = pixelsPerStep;
+    canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
     this.context = canvas.getContext('2d') as CanvasRenderingContext2D;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.context.clearRect(0, 0, this.width, height);
     this.context.font = FONT;
     this.context.textBaseline = 'middle';
+    this.#letter = this.context.measureText('m').width;
     this.#style = getComputedStyle(document.documentElement);
-    this.unit = Math.max(0, this.width - GUTTER - 12) / Math.max(1, count);
   }
 
   colour(name: string): string {
-    return this.#style.getPropertyValue(`--${name}`).trim();
+    let colour = this.#colours.get(name);
+    if (colour === undefined) this.#colours.set(name, (colour = this.#style.getPropertyValue(`--${name}`).trim()));
+    return colour;
   }
 
   x(step: number): number {
-    return GUTTER + step * this.unit;
+    return GUTTER + (step - this.from) * this.pixelsPerStep;
+  }
+
+  /** Left edge and width of what is on the screen of a stretch. */
+  span(from: number, to: number): readonly [x: number, width: number] {
+    const x = Math.max(GUTTER, this.x(from));
+    return [x, Math.min(this.width - MARGIN, this.x(to)) - x];
   }
 
   fill(x: number, y: number, width: number, height: number, colour: string): void {
-    this.context.fillStyle = this.colour(colour);
+    this.items++;
+    this.#ink(colour);
     this.context.fillRect(x, y, Math.max(width, 1), height);
   }
 
+  /** As many of its letters as there is room for: all are of one width, and clipping costs far more. */
   text(text: string, x: number, y: number, room: number, colour = 'ink'): void {
-    if (room < 14) return;
-    this.context.save();
-    this.context.beginPath();
-    this.context.rect(x, y - BAND, room, 2 * BAND);
-    this.context.clip();
+    const letters = Math.floor(room / this.#letter);
+    if (text === '' || letters < Math.min(text.length, LETTERS_MIN)) return;
+    this.items++;
+    this.#ink(colour);
+    this.context.fillText(text.length > letters ? text.slice(0, letters) : text, x, y);
+  }
+
+  #ink(colour: string): void {
+    if (this.#inked === colour) return;
+    this.#inked = colour;
     this.context.fillStyle = this.colour(colour);
-    this.context.fillText(text, x, y);
-    this.context.restore();
   }
 
   widthOf(text: string): number {
-    return this.context.measureText(text).width;
+    return text.length * this.#letter;
   }
 
   /** Thin lines that fall (1) or rise (-1). */
   hatch(x: number, y: number, width: number, height: number, colour: string, direction: number): void {
     const { context } = this;
+    this.items++;
     context.save();
     context.beginPath();
     context.rect(x, y, width, height);
@@ -185,6 +120,7 @@ class Pen {
   }
 
   line(x1: number, y1: number, x2: number, y2: number, colour: string): void {
+    this.items++;
     this.context.strokeStyle = this.colour(colour);
     this.context.beginPath();
     this.context.moveTo(x1, y1);
@@ -193,90 +129,99 @@ class Pen {
   }
 }
 
-/** Draws everything. */
-export function draw(canvas: HTMLCanvasElement, walk: Walk, now: number, beyond: Beyond | null): void {
-  const layout = layoutOf(walk);
-  const count = walk.trace.steps.length;
-  const pen = new Pen(canvas, layout.height, count);
-  drawAxis(pen, count, layout.height);
-  for (const lane of layout.lanes) drawLane(pen, walk, layout, lane);
-  if (count <= ARROW_STEPS_MAX) drawArrows(pen, layout);
-  drawTracks(pen, layout);
-  drawSpace(pen, layout, count, beyond);
-  drawPlayhead(pen, now, layout.height, walk.trace.steps[now - 1]?.violation !== null && now === count);
+/** What of a walk is on a screen of some width. */
+export function windowOf(walk: Walk, view: View | null, width: number): Window {
+  const { from, to } = view ?? { from: 0, to: Math.max(1, walk.trace.steps.length) };
+  return { from, to, pixelsPerStep: Math.max(1, width - GUTTER - MARGIN) / (to - from) };
 }
 
-function drawAxis(pen: Pen, count: number, height: number): void {
-  const rough = Math.max(1, count / 9);
+/** Steps that the timeline shows; null: all of them. */
+export interface View {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Draws everything but the playhead, which moves by itself; returns how many things that were. */
+export function draw(
+  canvas: HTMLCanvasElement,
+  width: number,
+  walk: Walk,
+  view: View | null,
+  beyond: Beyond | null,
+): number {
+  const layout = layoutOf(walk);
+  const pen = new Pen(canvas, layout.height, width, windowOf(walk, view, width));
+  drawAxis(pen, layout.height);
+  for (const lane of layout.lanes) drawLane(pen, walk, lane);
+  drawArrows(pen, layout);
+  drawTracks(pen, layout);
+  drawSpace(pen, layout, beyond);
+  return pen.items;
+}
+
+function drawAxis(pen: Pen, height: number): void {
+  const rough = Math.max(1, (pen.to - pen.from) / 9);
   const base = 10 ** Math.floor(Math.log10(rough));
   const tick = [1, 2, 5, 10].map((factor) => factor * base).find((size) => size >= rough) ?? rough;
   pen.text('step', GUTTER - 40, AXIS / 2, 40, 'ink3');
-  for (let step = tick; step <= count; step += tick) {
+  for (let step = tick * Math.max(1, Math.ceil(pen.from / tick)); step <= pen.to; step += tick) {
     pen.line(pen.x(step), AXIS, pen.x(step), height, 'line');
     pen.text(String(step), pen.x(step) - 8, AXIS / 2, 60, 'ink3');
   }
 }
 
-function drawLane(pen: Pen, walk: Walk, layout: Layout, lane: Lane): void {
+function drawLane(pen: Pen, walk: Walk, lane: Lane): void {
   const hue = hueOf(lane.column);
   const column = walk.trace.columns[lane.column];
   pen.line(0, lane.top - 3, pen.width, lane.top - 3, 'line');
   pen.fill(8, lane.top + 3, 9, 9, `c${hue}`);
   pen.text(column?.name ?? '', 22, lane.top + 8, GUTTER - 26);
   if (!lane.isFolded) pen.text(`${column?.routine ?? ''}()`, 22, lane.top + 8 + BAND, GUTTER - 26, 'ink3');
-  const top = lane.top + STEPS_ROW;
-  const mine = lane.isFolded ? [] : layout.bands.filter((band) => band.column === lane.column);
-  for (const band of mine) {
-    const width = (band.to - band.from) * pen.unit;
-    pen.fill(pen.x(band.from), top + band.depth * BAND, width - 1, BAND - 1, `c${hue}l`);
-  }
-  // Solid only while this processor runs; runs of steps of one column are one rectangle, so that long traces draw fast.
-  for (const run of runsOf(walk, lane.column)) {
-    for (const band of mine) {
-      const from = Math.max(band.from, run.from);
-      const to = Math.min(band.to, run.to);
-      if (from < to) pen.fill(pen.x(from), top + band.depth * BAND, (to - from) * pen.unit - 1, BAND - 1, `c${hue}s`);
+  lane.bands.forEach((bands, level) => {
+    const y = lane.top + STEPS_ROW + level * BAND;
+    const fill = (from: number, to: number, colour: string): void => {
+      const [x, width] = pen.span(from, to);
+      pen.fill(x, y, width - 1, BAND - 1, colour);
+    };
+    for (const { from, to } of visible(bands, pen)) fill(from, to, `c${hue}l`);
+    // Solid only while this processor runs.
+    for (const { from, to } of visible(lane.running[level] ?? [], pen)) fill(from, to, `c${hue}s`);
+    for (const { from, to, name } of visible(bands, pen)) {
+      const [x, width] = pen.span(from, to);
+      pen.text(name, x + 3, y + BAND / 2, width - 4);
     }
-  }
-  for (const band of mine)
-    pen.text(band.name, pen.x(band.from) + 3, top + band.depth * BAND + BAND / 2, (band.to - band.from) * pen.unit - 4);
-  drawSteps(pen, walk, lane, hue);
+  });
+  drawMarks(pen, lane, hue);
 }
 
-function drawSteps(pen: Pen, walk: Walk, lane: Lane, hue: string): void {
-  const size = Math.max(1, Math.min(10, pen.unit - 1));
-  let drawnAt = Number.NEGATIVE_INFINITY;
-  walk.trace.steps.forEach((step, i) => {
-    if (step.column !== lane.column) return;
-    const x = pen.x(i) + (pen.unit - size) / 2;
-    if (x - drawnAt < 0.8 && step.violation === null) return;
-    drawnAt = x;
-    pen.fill(x, lane.top, size, Math.max(size, 8), step.violation ? 'bad' : step.inInterrupt ? 'ipi' : `c${hue}`);
-    if (size < 6) return;
-    if (step.violation) pen.text('×', x + 1, lane.top + 5, 14, 'panel');
-    else if ((walk.states.steps[i]?.changes.length ?? 0) > 0) pen.fill(x + size / 2 - 1.5, lane.top + 3, 3, 3, 'panel');
-  });
-}
+const MARK_COLOURS = { violation: 'bad', interrupt: 'ipi' } as const;
 
-function runsOf(walk: Walk, column: number): { readonly from: number; to: number }[] {
-  const runs: { readonly from: number; to: number }[] = [];
-  walk.trace.steps.forEach((step, i) => {
-    if (step.column !== column) return;
-    const last = runs.at(-1);
-    if (last?.to === i) last.to = i + 1;
-    else runs.push({ from: i, to: i + 1 });
-  });
-  return runs;
+function drawMarks(pen: Pen, lane: Lane, hue: string): void {
+  const size = Math.max(1, Math.min(10, pen.pixelsPerStep - 1));
+  for (const marks of [lane.marks, lane.violations])
+    for (const { from, kind, writes } of visible(marks, pen)) {
+      const x = pen.x(from) + Math.max(0, pen.pixelsPerStep - size) / 2;
+      pen.fill(x, lane.top, size, Math.max(size, 8), kind === 'step' ? `c${hue}` : MARK_COLOURS[kind]);
+      if (size < MARK_LEGIBLE) continue;
+      if (kind === 'violation') pen.text('×', x + 1, lane.top + 5, 14, 'panel');
+      else if (writes) pen.fill(x + size / 2 - 1.5, lane.top + 3, 3, 3, 'panel');
+    }
 }
 
 function drawArrows(pen: Pen, { arrows, lanes }: Layout): void {
   const topOf = (column: number): number => (lanes.find((lane) => lane.column === column)?.top ?? AXIS) + 5;
-  for (const { from, to, source, target } of arrows) {
-    if (source < 0 || target < 0) continue;
+  const last = positionAt(arrows, pen.to);
+  const shown = arrows.slice(Math.max(0, last - ARROWS_MAX), last + 1).filter(({ to }) => to >= pen.from);
+  if (shown.length > ARROWS_MAX) return;
+  const { context } = pen;
+  context.save();
+  context.beginPath();
+  context.rect(GUTTER, 0, pen.width - GUTTER, context.canvas.height);
+  context.clip();
+  context.strokeStyle = context.fillStyle = pen.colour('ipi');
+  for (const { from, to, source, target } of shown) {
+    pen.items++;
     const [x1, y1, x2, y2] = [pen.x(from + 0.5), topOf(source), pen.x(to + 0.5), topOf(target)];
-    const { context } = pen;
-    context.strokeStyle = pen.colour('ipi');
-    context.fillStyle = pen.colour('ipi');
     context.beginPath();
     context.moveTo(x1, y1);
     context.bezierCurveTo(x1, y1 + 30, x2, y2 - 30, x2, y2);
@@ -288,6 +233,7 @@ function drawArrows(pen: Pen, { arrows, lanes }: Layout): void {
     context.lineTo(x2 + 3, y2 + up);
     context.fill();
   }
+  context.restore();
 }
 
 /** Colours of a track, and the direction of its hatch: stale and forbidden are told apart without colour. */
@@ -305,26 +251,26 @@ function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
   tracks.forEach((track, row) => {
     const y = tracksTop + row * TRACK;
     pen.text(shortTrackName(track.name), 8, y + TRACK / 2, GUTTER - 12, 'ink2');
-    for (const { from, to, text, look } of track.spans) {
-      const width = (to - from) * pen.unit;
+    for (const { from, to, text, look } of [...visible(track.spans, pen), ...visible(track.alarms, pen)]) {
+      const [x, width] = pen.span(from, to);
       if (width <= 0) continue;
       const { ground, edge, ink, hatch } = LOOKS[look];
       if (ground !== null) {
-        pen.fill(pen.x(from), y + 1, width - 1, TRACK - 3, ground);
-        if (hatch !== 0) pen.hatch(pen.x(from), y + 1, width - 1, TRACK - 3, edge, hatch);
+        pen.fill(x, y + 1, width - 1, TRACK - 3, ground);
+        if (hatch !== 0) pen.hatch(x, y + 1, width - 1, TRACK - 3, edge, hatch);
         pen.context.strokeStyle = pen.colour(edge);
-        pen.context.strokeRect(pen.x(from) + 0.5, y + 1.5, Math.max(1, width - 2), TRACK - 4);
+        pen.context.strokeRect(x + 0.5, y + 1.5, Math.max(1, width - 2), TRACK - 4);
       }
       // On a hatch, letters need a ground of their own.
-      if (hatch !== 0)
-        pen.fill(pen.x(from) + 3, y + 2, Math.min(width - 5, pen.widthOf(text) + 3), TRACK - 5, ground ?? 'panel');
-      pen.text(text, pen.x(from) + 4, y + TRACK / 2, width - 6, ink);
+      if (hatch !== 0 && width > 5)
+        pen.fill(x + 3, y + 2, Math.min(width - 5, pen.widthOf(text) + 3), TRACK - 5, ground ?? 'panel');
+      pen.text(text, x + 4, y + TRACK / 2, width - 6, ink);
     }
   });
 }
 
 /** Steps with a way out, and the number of states by depth on a logarithmic scale. */
-function drawSpace(pen: Pen, { tracksTop, tracks }: Layout, count: number, beyond: Beyond | null): void {
+function drawSpace(pen: Pen, { tracksTop, tracks }: Layout, beyond: Beyond | null): void {
   const top = tracksTop + tracks.length * TRACK;
   pen.text('ways out', 8, top + OUTS / 2, GUTTER - 12, 'ink2');
   pen.text('states by', 8, top + OUTS + 10, GUTTER - 12, 'ink2');
@@ -333,33 +279,27 @@ function drawSpace(pen: Pen, { tracksTop, tracks }: Layout, count: number, beyon
     pen.text('searching ...', GUTTER + 6, top + OUTS / 2, 200, 'ink3');
     return;
   }
-  beyond.steps.slice(0, count).forEach((ways, i) => {
-    if (ways.some(({ distance }) => distance === null))
-      pen.fill(pen.x(i) + 1, top + 4, Math.max(2, pen.unit - 2), OUTS - 8, 'ok');
-  });
+  for (const { from } of visible(waysOut(beyond), pen))
+    pen.fill(pen.x(from) + 1, top + 4, Math.max(2, pen.pixelsPerStep - 2), OUTS - 8, 'ok');
   const bottom = top + OUTS + DEPTHS;
-  const peak = Math.log1p(Math.max(1, ...beyond.byDepth.map(({ states }) => states)));
-  beyond.byDepth.slice(0, count + 1).forEach(({ states, failing }, depth) => {
-    const height = (n: number): number => (DEPTHS * Math.log1p(n)) / peak;
-    pen.fill(pen.x(depth), bottom - height(states), pen.unit, height(states), 'freeds');
-    pen.fill(pen.x(depth), bottom - height(failing), pen.unit, height(failing), 'bads');
-    if (failing > 0) pen.fill(pen.x(depth), bottom - height(failing), pen.unit, 1, 'bad');
-  });
+  const peak = Math.log1p(beyond.byDepth.reduce((most, { states }) => Math.max(most, states), 1));
+  const height = (n: number): number => (DEPTHS * Math.log1p(n)) / peak;
+  const stepsPerPixel = Math.max(1, Math.round(1 / pen.pixelsPerStep));
+  for (let depth = pen.from; depth <= pen.to; depth += stepsPerPixel) {
+    const { states, failing } = beyond.byDepth[depth] ?? { states: 0, failing: 0 };
+    if (states === 0) continue;
+    const [x, width] = pen.span(depth, depth + stepsPerPixel);
+    pen.fill(x, bottom - height(states), width, height(states), 'freeds');
+    if (failing === 0) continue;
+    pen.fill(x, bottom - height(failing), width, height(failing), 'bads');
+    pen.fill(x, bottom - height(failing), width, 1, 'bad');
+  }
   const failing = beyond.byDepth.reduce((sum, level) => sum + level.failing, 0);
   const note = `${beyond.states.toLocaleString('en')} states${beyond.complete ? '' : ' (partial)'}, ${failing.toLocaleString('en')} can fail`;
   pen.text(note, GUTTER + 6, top + OUTS + 9, pen.width - GUTTER - 20, failing > 0 ? 'bad' : 'ok');
 }
 
-function drawPlayhead(pen: Pen, now: number, height: number, bad: boolean): void {
-  const x = pen.x(now);
-  pen.line(x, AXIS, x, height, 'ink');
-  pen.fill(x - 16, 2, 32, AXIS - 4, bad ? 'bad' : 'ink');
-  pen.text(String(now), x - 12, AXIS / 2, 28, 'panel');
-}
-
-/** The step under a point of the canvas. */
-export function stepAt(canvas: HTMLCanvasElement, walk: Walk, x: number): number {
-  const count = walk.trace.steps.length;
-  const unit = (canvas.clientWidth - GUTTER - 12) / Math.max(1, count);
-  return Math.round((x - GUTTER) / unit + 0.5);
+/** The number of steps up to a point of the canvas. */
+export function stepAt({ from, pixelsPerStep }: Window, x: number): number {
+  return Math.round(from + (x - GUTTER) / pixelsPerStep + 0.5);
 }

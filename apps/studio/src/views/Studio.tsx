@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { tabs } from '../link.ts';
+import { magnify } from '../panes/view.ts';
 import { play } from '../play.ts';
 import {
   at,
@@ -61,6 +62,8 @@ function onKey(event: KeyboardEvent): void {
     n: () => nextSwitch(1),
     N: () => nextSwitch(-1),
     e: () => void exploreFromHere(),
+    '+': () => magnify(2),
+    '-': () => magnify(0.5),
     t: otherTheme,
     Escape: () => void showWalk(null),
     ' ': play,

@@ -1,18 +1,17 @@
 /** The editor: loaded when somebody writes. */
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
-import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from '@codemirror/language';
-import { c } from '@codemirror/legacy-modes/mode/clike';
-import { typescript } from '@codemirror/legacy-modes/mode/javascript';
+import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { EditorState, StateEffect, StateField } from '@codemirror/state';
 import { Decoration, EditorView, highlightActiveLine, keymap, lineNumbers, type DecorationSet } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { Mistake } from '../engine/api.ts';
+import { languageOf } from './highlight.ts';
 
 /** Colours of the page, so that both themes are right; kinds differ in weight and slant as well. */
 const style = HighlightStyle.define([
   { tag: [tags.keyword, tags.modifier, tags.controlKeyword], color: 'var(--c2)', fontWeight: '700' },
   { tag: [tags.string, tags.special(tags.string)], color: 'var(--ok)' },
-  { tag: [tags.number, tags.bool, tags.null], color: 'var(--bad)' },
+  { tag: [tags.number, tags.bool, tags.null, tags.atom], color: 'var(--bad)' },
   { tag: tags.comment, color: 'var(--ink3)', fontStyle: 'italic' },
   { tag: [tags.typeName, tags.className], color: 'var(--c1)' },
   { tag: [tags.function(tags.variableName), tags.definition(tags.function(tags.variableName))], color: 'var(--c0)' },
@@ -58,11 +57,6 @@ export interface Editor {
   goTo(line: number): void;
 }
 
-function languageOf(name: string) {
-  if (/\.(patch|diff)$/.test(name)) return [];
-  return StreamLanguage.define(name.endsWith('.c') ? c : typescript);
-}
-
 /** Puts an editor into an element. */
 export function createEditor(parent: HTMLElement, onChange: () => void): Editor {
   const stateOf = (text: string, name: string): EditorState =>
@@ -77,7 +71,7 @@ export function createEditor(parent: HTMLElement, onChange: () => void): Editor 
         syntaxHighlighting(style),
         // Tab moves the focus on, so that the keyboard can leave.
         keymap.of([...defaultKeymap, ...historyKeymap]),
-        languageOf(name),
+        languageOf(name) ?? [],
         EditorView.contentAttributes.of({ 'aria-label': 'code' }),
         EditorView.updateListener.of(({ docChanged }) => docChanged && onChange()),
         look,

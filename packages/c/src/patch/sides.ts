@@ -7,6 +7,7 @@ import { tokensOf } from '../source/tokens.ts';
 import { readDiff, type DiffFile, type Hunk } from './diff.ts';
 import { functionsOf } from './functions.ts';
 
+/** The C files of a patch as they are without it and with it. */
 export interface Sides {
   readonly before: readonly CFile[];
   readonly after: readonly CFile[];

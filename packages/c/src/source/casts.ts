@@ -9,6 +9,12 @@ export const MARK = '__cast_';
 const CAST = /\(\s*([A-Za-z_]\w*)(\s*\**\s*)\)(?=\s*[-+*&(~!\w"'])/g;
 /** `(a * (b)) && c` is no cast of the address of a label, which GNU writes `&&c`. */
 const LABEL = /&&(\s*)(?!sizeof\b)([A-Za-z_]\w*)\b(?!\s*\()/g;
+/**
+ * `(a * (b)) & c` is no cast of `&c` to a function that returns `a *`, to which C has no casts. A parameter that points
+ * to a function is written `(a *(*f)(void))`.
+ */
+const PRODUCT = /\(\s*([A-Za-z_]\w*)(?=\s*\*[\s*]*\((?!\s*\*\s*\w*\s*\)\s*\())/g;
+const KEYWORDS = new Set('void char short int long float double signed unsigned bool _Bool const volatile'.split(' '));
 const TYPEDEF = /\btypedef\b/g;
 
 /**
@@ -17,11 +23,11 @@ const TYPEDEF = /\btypedef\b/g;
  */
 export function markCasts(text: string, isType: (name: string) => boolean): string {
   const own = typesOf(text);
+  const named = (name: string): boolean => own.has(name) || isType(name);
   return text
     .replaceAll(LABEL, '&&$1($2)')
-    .replaceAll(CAST, (all, name: string, stars: string) =>
-      own.has(name) || isType(name) ? `(struct ${MARK}${name}${stars})` : all,
-    );
+    .replaceAll(CAST, (all, name: string, stars: string) => (named(name) ? `(struct ${MARK}${name}${stars})` : all))
+    .replaceAll(PRODUCT, (all, name: string) => (named(name) || KEYWORDS.has(name) ? all : `((${name})`));
 }
 
 /** Names that a text gives types. */

@@ -1,6 +1,6 @@
 /** The vocabulary of mutating: which lines are changed how, and what each change comes to. */
 import { keysOf, type CodeLine, type Mutation } from '@shootdown/machine';
-import type { Bounds, ExploreResult, ProblemKind, StopReason, SystemSource } from '../result.ts';
+import type { Bounds, ExploreResult, ProblemKind, Progress, StopReason, SystemSource } from '../result.ts';
 
 /** A line of the code and one thing that can become of it. */
 export interface Mutant {
@@ -39,16 +39,31 @@ export interface JudgedMutant extends Mutant {
 export interface MutateOptions {
   /** Of each search. */
   readonly bounds?: Bounds;
+  /**
+   * Whether the states of what is not needed are compared with those of the system as it is, without reduction: tells
+   * `no difference` from `not needed`, and takes longer than everything else. Default true.
+   */
+  readonly compare?: boolean;
   /** Threads, each of which judges one mutant at a time; more than 1 needs `source`. Default 1: in this thread. */
   readonly workers?: number;
   readonly source?: SystemSource;
   /** Cancels the work; the result says what is known so far. */
   readonly signal?: AbortSignal;
+  /** How far the search of the code as it is has come, about twice a second. */
+  readonly onProgress?: (progress: Progress) => void;
   /** Called after every mutant. */
   readonly onJudged?: (judged: number, mutants: number, mutant: JudgedMutant) => void;
 }
 
-export const MUTATE_KEYS = keysOf<MutateOptions>()('bounds', 'workers', 'source', 'signal', 'onJudged');
+export const MUTATE_KEYS = keysOf<MutateOptions>()(
+  'bounds',
+  'compare',
+  'workers',
+  'source',
+  'signal',
+  'onProgress',
+  'onJudged',
+);
 
 /** What mutating a system has come to. */
 export interface MutateResult {

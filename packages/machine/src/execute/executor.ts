@@ -236,12 +236,10 @@ export abstract class Executor<
   }
 
   /** The word of the routine on top of the processor's stack. */
-  topAddress(processor: Processor): number {
-    if (processor.interruptAddress >= 0 && this.store.read(processor.interruptAddress) !== 0)
-      return processor.interruptAddress;
-    return processor.currentAddress < 0
-      ? processor.taskBase
-      : processor.taskBase + this.store.read(processor.currentAddress);
+  topAddress({ interruptAddress, currentAddress, taskBase }: Processor): number {
+    const { words } = this.store;
+    if (interruptAddress >= 0 && words[interruptAddress] !== 0) return interruptAddress;
+    return currentAddress < 0 ? taskBase : taskBase + (words[currentAddress] as number);
   }
 
   operationOf(index: number): Operation | null {
@@ -265,17 +263,16 @@ export abstract class Executor<
 
   /** Performs the pending operation of a processor. */
   protected advance(index: number, branch: number): boolean {
-    return this.performPending(index, branch);
-  }
-
-  /** {@link advance} in full: nothing is inlined or assumed. */
-  protected performPending(index: number, branch: number): boolean {
     const processor = this.system.processors[index] as Processor;
     if (!this.executes(processor)) return false;
     const address = this.topAddress(processor);
     const op = this.routines.operationAt(address);
-    if (op === null) return false;
-    this.processor = index;
+    return op !== null && this.perform(processor, address, op, branch);
+  }
+
+  /** Performs the operation of the routine at `address`, the top of the processor's stack. */
+  protected perform(processor: Processor, address: number, op: Operation, branch: number): boolean {
+    this.processor = processor.index;
     let result: number;
     try {
       if (op.definition.branches) this.branchCount = wholeNumber(op.definition.branches(this, op), 'outcomes');
@@ -293,8 +290,8 @@ export abstract class Executor<
       throw this.#blamed(error, address, op);
     }
     this.finishAdvance(processor, address, result);
-    if (this.weak !== null && processor.component < 0 && this.isDone(index)) {
-      this.processor = index;
+    if (this.weak !== null && processor.component < 0 && this.isDone(processor.index)) {
+      this.processor = processor.index;
       this.weak.retire();
     }
     return true;
@@ -314,8 +311,9 @@ export abstract class Executor<
 
   protected finishAdvance(processor: Processor, address: number, result: number): void {
     this.lastResult = result;
-    const returned = this.routines.advance(address, result);
-    this.#hear();
+    const { routines } = this;
+    const returned = routines.advance(address, result);
+    if (routines.said.length > 0) this.#hear();
     if (returned && address === processor.interruptAddress) this.#returnFromInterrupt(processor);
   }
 
@@ -467,9 +465,7 @@ export abstract class Executor<
 
   /** Applies what routines said between two operations. */
   #hear(): void {
-    const { said } = this.routines;
-    if (said.length === 0) return;
-    for (const mark of said) {
+    for (const mark of this.routines.said) {
       if (mark.mark === 'fail') this.fail(mark.property, () => mark.detail);
       else if (mark.mark === 'count') this.count(mark.counter, mark.amount);
     }

@@ -8,6 +8,7 @@ import type { Discovered, Discoveries, Numbering } from '../routine/discoveries.
 import { Executor } from './executor.ts';
 import { NodeRoutines } from './node-routines.ts';
 import type { NodeTable } from '../routine/nodes.ts';
+import type { Operation } from '../routine/operation.ts';
 import { Code } from '../routine/operations.ts';
 import type { Processor, System } from '../system/system.ts';
 import { TabulatedComponents } from './tabulated-components.ts';
@@ -34,25 +35,19 @@ export class TabulatedExecutor extends Executor<NodeRoutines, TabulatedComponent
   /** The inner loop of every exploration: loads and stores under `sc` are performed without leaving this function. */
   protected override advance(index: number, branch: number): boolean {
     const processor = this.#processors[index] as Processor;
-    if (branch !== 0 || !this.#inlines || !this.executes(processor)) return this.performPending(index, branch);
-    const store = this.store;
+    if (!this.executes(processor)) return false;
+    const { words } = this.store;
+    const { code, a, b, operations } = this.nodes;
     const address = this.topAddress(processor);
-    const node = store.words[address] as number;
-    const nodes = this.nodes;
+    const node = words[address] as number;
+    const kind = code[node] as number;
+    if (kind === Code.done) return false;
+    if (kind === Code.custom || branch !== 0 || !this.#inlines)
+      return this.perform(processor, address, operations[node] as Operation, branch);
     let result = 0;
-    switch (nodes.code[node]) {
-      case Code.load:
-        result = store.words[nodes.a[node] as number] as number;
-        break;
-      case Code.store:
-        if (this.watched === null) store.write(nodes.a[node] as number, nodes.b[node] as number);
-        else this.write(nodes.a[node] as number, nodes.b[node] as number);
-        break;
-      case Code.done:
-        return false;
-      default:
-        return this.performPending(index, branch);
-    }
+    if (kind === Code.load) result = words[a[node] as number] as number;
+    else if (this.watched === null) this.store.write(a[node] as number, b[node] as number);
+    else this.write(a[node] as number, b[node] as number);
     this.processor = index;
     this.finishAdvance(processor, address, result);
     return true;

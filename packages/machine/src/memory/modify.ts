@@ -16,9 +16,13 @@ export const swapTo = (value: number): Modify => once(`swap ${value}`, () => val
 export const swapIf = (expected: number, value: number): Modify =>
   once(`cas ${expected} ${value}`, (old) => (old === expected ? value : null), true, false);
 
+/** LDADD: adds, with 32 bits. */
 export const addTo = (delta: number): Modify => once(`add ${delta}`, (old) => (old + delta) | 0);
+/** LDSET: sets bits. */
 export const setIn = (bits: number): Modify => once(`or ${bits}`, (old) => old | bits);
+/** LDCLR: clears bits. */
 export const clearIn = (bits: number): Modify => once(`andnot ${bits}`, (old) => old & ~bits);
+/** LDEOR: inverts bits. */
 export const toggleIn = (bits: number): Modify => once(`xor ${bits}`, (old) => old ^ bits);
 
 /** Adds `delta` unless one of the busy bits is set. */

@@ -51,6 +51,16 @@ function after(body: Program, history: readonly number[]): RoutineCursor {
 const results = fc.array(fc.nat(3), { maxLength: 12 });
 
 describe('NodeTable', () => {
+  it('does not begin a routine again for the first result at a node, whichever node was discovered before', () => {
+    let begun = 0;
+    const nodes = new NodeTable([{ ...remembers, start: () => (begun++, remembers.start()) }]);
+    const first = nodes.root(0);
+    const [after0, after1] = [nodes.next(first, 0), nodes.next(first, 1)];
+    expect(begun).toBe(2);
+    for (const node of [after0, after1]) nodes.next(nodes.next(node, 2), 3);
+    expect(begun).toBe(2);
+  });
+
   it.each([
     ['with points', sum],
     ['with histories', remembers],

@@ -17,6 +17,8 @@ export type Said = readonly Mark[];
 
 const SILENT: Said = [];
 const NO_EDGE = -1;
+/** Generators kept: some kilobytes each. */
+const WAITING_MAX = 1_000;
 
 /** The nodes of all programs of one system. */
 export class NodeTable {
@@ -51,9 +53,9 @@ export class NodeTable {
   /** What the edge taken last says. */
   said: Said = SILENT;
   /**
-   * Per program: the generator discovered last, and the node where it waits. Consecutive discoveries need no replay.
+   * Generators that wait where they arrived, by node, the newest last: the first result at such a node needs no replay.
    */
-  readonly #cursors = new Map<number, { readonly cursor: RoutineCursor; readonly node: number }>();
+  readonly #waiting = new Map<number, RoutineCursor>();
   readonly #historyMax: number;
 
   /** How many words the machine has. */
@@ -68,14 +70,17 @@ export class NodeTable {
 
   /** The first node of a program. */
   root(programIndex: number): number {
-    const known = this.#roots[programIndex];
-    if (known !== undefined) return known;
+    return this.#roots[programIndex] ?? this.#firstNode(programIndex);
+  }
+
+  #firstNode(programIndex: number): number {
     const body = this.#programs[programIndex];
     if (!body) throw new RangeError(`nodes: root: no program ${programIndex}`);
     const cursor = sitesOf(this.#passed, () => new RoutineCursor(body, programIndex, this.#words));
     this.#noteSites(cursor);
     const node = this.#add(programIndex, cursor, 0, 0);
     this.#roots[programIndex] = node;
+    this.#waitAt(node, cursor);
     this.#rootSaid[programIndex] = cursor.said;
     return node;
   }
@@ -146,17 +151,25 @@ export class NodeTable {
   #discover(node: number, result: number): number {
     const programIndex = this.#programOf[node] as number;
     const cursor = this.#cursorAt(node, programIndex);
-    // Forgotten first: a routine that throws leaves a generator of no use behind.
-    this.#cursors.delete(programIndex);
     sitesOf(this.#passed, () => cursor.advance(result));
     this.#noteSites(cursor);
     let child = this.#byContent.get(contentKey(cursor));
     if (child === undefined) {
       child = this.#add(programIndex, cursor, node, result);
-      this.#cursors.set(programIndex, { cursor, node: child });
+      this.#waitAt(child, cursor);
     }
     this.#addEdge(node, result, child, cursor.said.length === 0 ? SILENT : cursor.said);
     return child;
+  }
+
+  #waitAt(node: number, cursor: RoutineCursor): void {
+    if (cursor.pending === null) return;
+    this.#waiting.set(node, cursor);
+    if (this.#waiting.size <= WAITING_MAX) return;
+    for (const oldest of this.#waiting.keys()) {
+      this.#waiting.delete(oldest);
+      return;
+    }
   }
 
   #noteSites(cursor: RoutineCursor): void {
@@ -168,8 +181,12 @@ export class NodeTable {
   }
 
   #cursorAt(node: number, programIndex: number): RoutineCursor {
-    const last = this.#cursors.get(programIndex);
-    if (last?.node === node) return last.cursor;
+    const waiting = this.#waiting.get(node);
+    if (waiting !== undefined) {
+      // It goes on from there, or throws: either way it is of no more use here.
+      this.#waiting.delete(node);
+      return waiting;
+    }
     const cursor = new RoutineCursor(this.#programs[programIndex] as Program, programIndex, this.#words);
     for (const place of this.#pathTo(node)) {
       if (this.#parent[place] !== 0) cursor.advance(this.#parentResult[place] as number);
@@ -183,9 +200,8 @@ export class NodeTable {
    * Throws ModelError if it is not deterministic. Returns the operations performed.
    */
   runAgain(node: number): number {
-    const programIndex = this.#programOf[node] as number;
-    this.#cursors.delete(programIndex);
-    return this.#cursorAt(node, programIndex).steps;
+    this.#waiting.delete(node);
+    return this.#cursorAt(node, this.#programOf[node] as number).steps;
   }
 
   /** The nodes from the first one of its program to `node`, along the path on which it was first reached. */

@@ -24,6 +24,8 @@ const HANSEN_2014 = 'Dave Hansen, x86/mm TLB series, 2014';
 const MOLNAR_2015 = 'Ingo Molnar, lkml, 2015';
 const RULE_OF_THUMB = 'rule of thumb; no measurement found';
 const NOT_FOUND = 'no measurement found';
+const CORE_TO_CORE = 'nviennot/core-to-core-latency, Xeon 8275CL at 3 GHz: 7.6 ns siblings, 47 ns, 134 ns sockets';
+const INTEL_2008 = 'Intel, Performance Analysis Guide for Core i7 and Xeon 5500';
 const LUTOMIRSKI_2017 = 'kvm-unit-tests, Andy Lutomirski, 2017';
 
 /** x86-64 at 3 GHz. */
@@ -48,6 +50,12 @@ export const x86Costs: CostModel = {
     local_irq: cost(3, 'CLI/STI, Agner Fog, instruction tables'),
     ipi_send: cost(600, 'per extra target; ' + RULE_OF_THUMB),
     ipi: cost(1500, 'one way; ' + RULE_OF_THUMB),
+    line: cost(141, `a cache line from another core; ${CORE_TO_CORE}`),
+    line_sibling: cost(23, `from the other thread of the core; ${CORE_TO_CORE}`),
+    line_remote: cost(402, `from another socket; ${CORE_TO_CORE}`),
+    dram: cost(180, `a line from memory of the own node, about 60 ns; ${INTEL_2008}`),
+    dram_remote: cost(300, `of the other socket, about 100 ns; ${INTEL_2008}`),
+    ipi_remote: cost(1761, `to another socket: ipi, and what the way adds to a cache line; ${CORE_TO_CORE}`),
     interrupt_entry: cost(500, 'IPI handler entry and exit; ' + RULE_OF_THUMB),
     invlpg: cost(250, `INVLPG, ${MOLNAR_2015} (260), ${HANSEN_2014} (~100 ns)`),
     cr3_write: cost(100, `CR3 write, ${MOLNAR_2015} (96)`),
@@ -100,6 +108,7 @@ export const arm64Costs: CostModel = {
     dsb: cost(50, 'DSB ISHST without outstanding TLBI; ' + RULE_OF_THUMB),
     isb: cost(20, 'ISB; ' + RULE_OF_THUMB),
     tlbi: cost(50, 'issue only; ' + RULE_OF_THUMB),
+    dvm_remote: cost(1261, `to another socket: dvm, and what the way adds to a cache line; ${CORE_TO_CORE}`),
     dvm: cost(1000, 'TLBI + DSB: 3.2 to 2.85 us in mprotect none to rw, about 0.35 us for one'),
   },
 };

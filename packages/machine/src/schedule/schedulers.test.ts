@@ -131,6 +131,22 @@ describe('PCT', () => {
     // At least 1/(n k^(d-1)) with n = 2 processors and k = 24 steps; a third of it leaves room for chance.
     expect(found).toBeGreaterThan(runs / (2 * 24) / 3);
   });
+
+  it('lets others go on when one waits for them in a loop', () => {
+    const builder = new SystemBuilder();
+    const flag = builder.region('flag', 1).at(0);
+    const sets = routine('sets', function* () {
+      yield* store(flag, 1);
+    });
+    const waits = routine('waits', function* () {
+      while ((yield* load(flag)) === 0) yield* point('spin');
+    });
+    builder.processor({ name: 'CPU0', tasks: [program(sets)] });
+    builder.processor({ name: 'CPU1', tasks: [program(waits)] });
+    const executor = new TabulatedExecutor(builder.build());
+    for (let seed = 0; seed < 20; seed++)
+      expect(runScheduler(executor, new PctScheduler(seed, 1, 5), 100).end).toBe('rest');
+  });
 });
 
 it('the machine of the README comes to rest, whatever the schedule, and replays as a trace', () => {

@@ -43,18 +43,23 @@ export class RandomScheduler implements Scheduler {
 
 /**
  * Probabilistic concurrency testing: random priorities, changed at `depth` - 1 random steps. Finds a bug of depth d
- * with probability at least 1/(n k^(d-1)) (Burckhardt et al., ASPLOS 2010).
+ * with probability at least 1/(n k^(d-1)) (Burckhardt et al., ASPLOS 2010). Who goes on alone for as many steps as a
+ * run is expected to take waits in a loop for somebody of lower priority, and gets the lowest.
  */
 export class PctScheduler implements Scheduler {
   readonly #random: Random;
   readonly #changeAt: ReadonlySet<number>;
+  readonly #stepsExpected: number;
   #priorities: number[] = [];
   #step = 0;
   #lowest = 0;
+  #last = -1;
+  #alone = 0;
 
   /** @param stepsExpected length k of a typical run; the change points are drawn from it */
   constructor(seed: number, depth: number, stepsExpected: number) {
     this.#random = new Random(seed);
+    this.#stepsExpected = stepsExpected;
     this.#changeAt = new Set(Array.from({ length: Math.max(0, depth - 1) }, () => this.#random.below(stepsExpected)));
   }
 
@@ -67,7 +72,12 @@ export class PctScheduler implements Scheduler {
     for (const choice of order) {
       const entry = stepSomeBranch(executor, choice, executor.branchesOf(choice) > 1 ? this.#random.next() : 0);
       if (entry < 0) continue;
-      if (this.#changeAt.has(this.#step++)) this.#priorities[choice] = this.#lowest--;
+      this.#alone = choice === this.#last ? this.#alone + 1 : 1;
+      this.#last = choice;
+      if (this.#changeAt.has(this.#step++) || this.#alone > this.#stepsExpected) {
+        this.#priorities[choice] = this.#lowest--;
+        this.#alone = 0;
+      }
       return entry;
     }
     return -1;
@@ -120,8 +130,11 @@ function stepSomeBranch(executor: Executor, choice: number, draw: number): numbe
   return -1;
 }
 
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}
+
 function coprimeStride(count: number, draw: number): number {
-  const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
   let stride = 1 + (draw % Math.max(1, count - 1));
   while (gcd(stride, count) !== 1) stride = (stride % count) + 1;
   return stride;

@@ -8,6 +8,7 @@
 import { checkOptions, keysOf } from '../state/errors.ts';
 import { cyclesOf, type CostModel } from './cost.ts';
 import type { Executor } from '../execute/executor.ts';
+import { CacheLines, type CacheCosts } from './cache-lines.ts';
 import { ChoiceQueue } from './choice-queue.ts';
 import { ChoicesOfProcessors, EndOfRun, rankOf, wordsBehind } from './processor-choices.ts';
 import { Refusals } from './refusals.ts';
@@ -38,6 +39,13 @@ export interface VirtualTimeOptions {
   readonly untilZero?: readonly number[];
   /** When each processor begins. Default: all at 0. */
   readonly firstCycles?: readonly number[];
+  /**
+   * Cycles that a message sent by a processor is under way, where that depends on who sends it. Default, and if it is
+   * undefined: what the cost table says of the channel's latency.
+   */
+  readonly latencyOf?: (channel: Channel, sender: number) => number | undefined;
+  /** What caches cost. Default: every access costs what the cost table says. */
+  readonly caches?: CacheCosts;
   /** Steps at most. Default 100 million. */
   readonly stepsMax?: number;
   /** Called after every step; return false to stop the run. */
@@ -50,6 +58,8 @@ const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()(
   'untilAtRest',
   'untilZero',
   'firstCycles',
+  'latencyOf',
+  'caches',
   'stepsMax',
   'onStep',
 );
@@ -100,6 +110,9 @@ export class VirtualTimeScheduler {
   readonly #next: number[];
   /** Per processor: since when it spins on the operation it is at; Infinity if it does not, or nobody wants to know. */
   readonly #spinsSince: number[];
+  readonly #lines: CacheLines | null;
+  /** Where the journal of the step under way begins. */
+  #mark = 0;
   /** A refused processor of a weakly ordered machine may still have something to propagate. */
   readonly #isWeak: boolean;
   #now = 0;
@@ -151,7 +164,12 @@ export class VirtualTimeScheduler {
         this.#sent(channel.index, 0);
       }
     }
-    executor.onSend = (channel) => this.#sent(channel.index, this.#now + this.#cost(channel.latency ?? 'message'));
+    this.#lines = options.caches ? new CacheLines(this.#system.layout.lines(), options.caches) : null;
+    const { latencyOf } = options;
+    executor.onSend = (channel) => {
+      const cycles = latencyOf?.(channel, executor.processor) ?? this.#cost(channel.latency ?? 'message');
+      this.#sent(channel.index, this.#now + cycles);
+    };
     executor.onSpend = (cost, times) => this.#spend(times * this.#cost(cost));
   }
 
@@ -230,7 +248,8 @@ export class VirtualTimeScheduler {
       this.#acting = this.#actingIn(choice);
       const { mark } = store;
       if (this.#happens(best, choice)) {
-        this.#refusals.changed(store, this.#executor.commitsEachStep ? 0 : mark, this.#askAgain);
+        this.#mark = this.#executor.commitsEachStep ? 0 : mark;
+        this.#refusals.changed(store, this.#mark, this.#askAgain);
         return best;
       }
       this.#refuse(best, choice);
@@ -363,6 +382,13 @@ export class VirtualTimeScheduler {
       (this.#next[spontaneous] as number) + (this.#system.spontaneous[spontaneous]?.periodCycles ?? NEVER);
   }
 
+  /** What an operation costs, and what its cache lines add to that. */
+  #cyclesOf(processor: number, operation: Operation): number {
+    const cycles = this.#cost(operation.definition.cost ?? operation.definition.name);
+    if (this.#lines === null) return cycles;
+    return cycles + this.#lines.cyclesOf(processor, operation, this.#now, this.#executor.store, this.#mark);
+  }
+
   /** Books the time of the step that just happened. */
   #account(index: number): boolean | void {
     const choice = this.#system.choices[index] as Choice;
@@ -371,9 +397,7 @@ export class VirtualTimeScheduler {
     switch (choice.kind) {
       case 'advance':
         processor = choice.processor;
-        duration += this.#operation
-          ? this.#cost(this.#operation.definition.cost ?? this.#operation.definition.name)
-          : 0;
+        if (this.#operation) duration += this.#cyclesOf(processor, this.#operation);
         break;
       case 'deliver': {
         this.#received(choice.channel);

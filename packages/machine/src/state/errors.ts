@@ -126,9 +126,12 @@ export function unknownName(name: string, known: readonly string[]): string {
 
 /** The known name that differs by the fewest letters, if it differs by few; otherwise null. */
 export function nearest(name: string, known: readonly string[]): string | null {
+  const few = Math.max(1, Math.floor(name.length / 3));
   const near = known
+    // Names of other lengths differ by that many letters at least.
+    .filter((candidate) => Math.abs(candidate.length - name.length) <= few)
     .map((candidate) => ({ candidate, letters: distance(name, candidate) }))
-    .filter(({ letters }) => letters <= Math.max(1, Math.floor(name.length / 3)))
+    .filter(({ letters }) => letters <= few)
     .sort((a, b) => a.letters - b.letters);
   return near[0]?.candidate ?? null;
 }

@@ -58,6 +58,11 @@ export interface FrameOptions {
    * are as many outcomes. Default `lowest`.
    */
   readonly allocation?: 'lowest' | 'any';
+  /**
+   * NUMA nodes, each of which has an equal share of the frames: a processor's allocations come from the nodes in the
+   * order of `zonelist`. Not with a `shared` pool. Default: one node.
+   */
+  readonly nodes?: { readonly count: number; readonly zonelist: (processor: number) => readonly number[] };
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
   /** What an entry is called in a trace. Default: the region's name and the number of the entry. */
@@ -83,13 +88,26 @@ const FRAME_KEYS = keysOf<FrameOptions>()(
   'referencesMax',
   'pool',
   'allocation',
+  'nodes',
   'name',
   'entryName',
   'formatEntry',
 );
 
+/** Entries of 8 bytes in a cache line of 64. */
+const ENTRIES_PER_LINE = 8;
+
 /** Returned by an allocation that found no free frame. */
 export const NO_FRAME = -1;
+
+/** Frames of one kind on one node, and which word says where the first free one is. */
+interface Pool {
+  readonly first: number;
+  readonly end: number;
+  readonly lowest: number;
+}
+
+const ONE_NODE: NonNullable<FrameOptions['nodes']> = { count: 1, zonelist: () => [0] };
 
 /** The frames of a machine. */
 export class Frames {
@@ -111,6 +129,8 @@ export class Frames {
   readonly #shared: boolean;
   readonly #any: boolean;
   readonly #referencesMax: number;
+  readonly #nodes: number;
+  readonly #zonelist: (processor: number) => readonly number[];
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
     checkOptions('frames: new', options, FRAME_KEYS, ['tables', 'entriesPerTable', 'pages']);
@@ -124,6 +144,7 @@ export class Frames {
       referencesMax = Number.POSITIVE_INFINITY,
       pool = 'separate',
       allocation = 'lowest',
+      nodes = ONE_NODE,
       name = 'frame',
       entryName,
       formatEntry = hex,
@@ -141,6 +162,8 @@ export class Frames {
     this.#shared = pool === 'shared';
     this.#any = allocation === 'any';
     this.#referencesMax = referencesMax;
+    this.#nodes = nodes.count;
+    this.#zonelist = nodes.zonelist;
     const entries = Array.from(
       { length: initialTables.length * entriesPerTable },
       (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0,
@@ -151,14 +174,17 @@ export class Frames {
     this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState, memory: 'ghost' });
     this.refcount = builder.region(`${name}.refcount`, this.count, {
       memory: 'strong',
+      // struct page.
+      lineWords: 1,
       initial: initial.map((kind, frame) => (kind === FrameKind.free ? 0 : (initialReferences[frame - tables] ?? 1))),
     });
     this.entries = builder.region(`${name}.entry`, this.tables * entriesPerTable, {
       initial: entries,
+      lineWords: ENTRIES_PER_LINE,
       format: formatEntry,
       ...(cellName && { cellName }),
     });
-    this.#lowest = builder.region(`${name}.lowest`, 2, {
+    this.#lowest = builder.region(`${name}.lowest`, 2 * nodes.count, {
       initial: this.#lowestAtFirst(initial),
       memory: 'ghost',
     });
@@ -166,19 +192,35 @@ export class Frames {
   }
 
   #lowestAtFirst(initial: readonly FrameKind[]): number[] {
-    return [0, 1].map((pool) => {
-      const { first, end } = this.#pool(pool === 0 ? FrameKind.table : FrameKind.page);
+    return Array.from({ length: 2 * this.#nodes }, (_, pool) => {
+      const kind = pool % 2 === 0 ? FrameKind.table : FrameKind.page;
+      const { first, end } = this.#pool(kind, Math.floor(pool / 2));
       const free = initial.findIndex((kind, frame) => frame >= first && frame < end && kind === FrameKind.free);
       return free < 0 ? end : free;
     });
   }
 
-  /** Where frames of a kind are allocated from. */
-  #pool(kind: FrameKind): { readonly first: number; readonly end: number; readonly lowest: number } {
+  /** Where frames of a kind are allocated from on a node. */
+  #pool(kind: FrameKind, node: number): Pool {
     const pages = kind === FrameKind.page && !this.#shared;
     const first = pages ? this.tables : 0;
     const end = pages || this.#shared ? this.count : this.tables;
-    return { first, end, lowest: pages ? 1 : 0 };
+    const at = (part: number): number => first + Math.floor(((end - first) * part) / this.#nodes);
+    return { first: at(node), end: at(node + 1), lowest: 2 * node + (pages ? 1 : 0) };
+  }
+
+  /** The node that a frame is of. */
+  nodeOf(frame: number): number {
+    const kind = frame < this.tables && !this.#shared ? FrameKind.table : FrameKind.page;
+    for (let node = 0; node < this.#nodes - 1; node++) if (frame < this.#pool(kind, node).end) return node;
+    return this.#nodes - 1;
+  }
+
+  /** The node of the memory of a word: an entry, or what is kept of a frame. Undefined: it is neither. */
+  nodeOfWord(address: number): number | undefined {
+    const [cell, frame] = [address - this.entries.base, address - this.refcount.base];
+    if (cell >= 0 && cell < this.entries.cells) return this.nodeOf(Math.floor(cell / this.entriesPerTable));
+    return frame >= 0 && frame < this.count ? this.nodeOf(frame) : undefined;
   }
 
   /** A store that waited in a store buffer while its table was freed is an access to what is there now. */
@@ -298,7 +340,7 @@ export class Frames {
   /** How many frames an allocation of a kind may return: at least 1, for the answer that there is none. */
   choices(cx: OperationContext, kind: FrameKind): number {
     if (!this.#any) return 1;
-    const { end, lowest } = this.#pool(kind);
+    const { end, lowest } = this.#pool(kind, 0);
     let free = 0;
     for (let frame = cx.read(this.#lowest.base + lowest); frame < end; frame = this.#nextFree(cx, frame + 1, end))
       free++;
@@ -316,7 +358,20 @@ export class Frames {
    * @param nth which of the free frames, see {@link choices}
    */
   take(cx: OperationContext, kind: typeof FrameKind.page | typeof FrameKind.table, nth = 0): number {
-    const { end, lowest } = this.#pool(kind);
+    if (this.#nodes === 1) return this.#takeFrom(cx, kind, this.#pool(kind, 0), nth);
+    for (const node of this.#zonelist(cx.processor)) {
+      const frame = this.#takeFrom(cx, kind, this.#pool(kind, node), nth);
+      if (frame !== NO_FRAME) return frame;
+    }
+    return NO_FRAME;
+  }
+
+  #takeFrom(
+    cx: OperationContext,
+    kind: typeof FrameKind.page | typeof FrameKind.table,
+    { end, lowest }: Pool,
+    nth: number,
+  ): number {
     const word = this.#lowest.base + lowest;
     let frame = cx.read(word);
     for (let left = nth; left > 0 && frame < end; left--) frame = this.#nextFree(cx, frame + 1, end);
@@ -333,7 +388,15 @@ export class Frames {
 
   /** As {@link take}, of the lowest free aligned group of pages. */
   takePages(cx: OperationContext, pages: number): number {
-    const { end, lowest } = this.#pool(FrameKind.page);
+    if (this.#nodes === 1) return this.#takePagesFrom(cx, pages, this.#pool(FrameKind.page, 0));
+    for (const node of this.#zonelist(cx.processor)) {
+      const first = this.#takePagesFrom(cx, pages, this.#pool(FrameKind.page, node));
+      if (first !== NO_FRAME) return first;
+    }
+    return NO_FRAME;
+  }
+
+  #takePagesFrom(cx: OperationContext, pages: number, { end, lowest }: Pool): number {
     const word = this.#lowest.base + lowest;
     const isFree = (frame: number): boolean => cx.read(this.state.base + frame) <= 0;
     for (let first = Math.ceil(cx.read(word) / pages) * pages; first + pages <= end; first += pages) {
@@ -358,7 +421,8 @@ export class Frames {
     }
     cx.write(this.state.base + frame, -state);
     cx.write(this.refcount.base + frame, 0);
-    const lowest = this.#lowest.base + this.#pool(frame < this.tables ? FrameKind.table : FrameKind.page).lowest;
+    const kind = frame < this.tables ? FrameKind.table : FrameKind.page;
+    const lowest = this.#lowest.base + this.#pool(kind, this.#nodes === 1 ? 0 : this.nodeOf(frame)).lowest;
     if (cx.read(lowest) > frame) cx.write(lowest, frame);
   }
 }

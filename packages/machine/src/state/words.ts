@@ -36,9 +36,14 @@ export interface RegionOptions {
    * memory that is fetched as instructions. Default `weak`.
    */
   readonly memory?: 'weak' | 'strong' | 'ghost' | 'code';
+  /**
+   * Consecutive words that share a cache line on the machine that is modelled: what runs in virtual time may charge for
+   * lines that go from one CPU to another. Left out: accesses cost the same whoever had them last.
+   */
+  readonly lineWords?: number;
 }
 
-const REGION_KEYS = keysOf<RegionOptions>()('initial', 'cellName', 'format', 'memory');
+const REGION_KEYS = keysOf<RegionOptions>()('initial', 'cellName', 'format', 'memory', 'lineWords');
 /** What a word is on a weakly ordered machine: see {@link RegionOptions.memory}. */
 export const WordClass = { ghost: 0, weak: 1, strong: 2, code: 3 } as const;
 
@@ -128,6 +133,19 @@ export class Layout {
       classes.fill(WordClass[this.#options[i]?.memory ?? 'weak'], base, base + cells);
     });
     return classes;
+  }
+
+  /** The cache line of each word, from 1 on; 0: it is not said which. */
+  lines(): Int32Array {
+    const lines = new Int32Array(this.#words);
+    let next = 1;
+    this.#regions.forEach(({ base, cells }, i) => {
+      const words = this.#options[i]?.lineWords;
+      if (words === undefined) return;
+      for (let c = 0; c < cells; c++) lines[base + c] = next + Math.floor(c / words);
+      next += Math.ceil(cells / words);
+    });
+    return lines;
   }
 
   /** The initial words. */

@@ -46,6 +46,8 @@ export interface TraceAside {
 
 /** A message of a step, with the columns of its ends; -1 for those of no processor. */
 export interface TraceMessage extends SentMessage {
+  /** True on a level-triggered channel: what is sent twice before it is delivered is delivered once. Left out: no. */
+  readonly level?: true;
   readonly fromColumn: number;
   readonly toColumn: number;
 }
@@ -86,8 +88,11 @@ export function describeStep(executor: Executor, entry: number, explained?: Expl
   const messages: TraceMessage[] = [];
   executor.observe = true;
   executor.onMessage = (message) => {
-    const { from, to } = message;
-    messages.push({ ...message, fromColumn: columnNamed(system, from), toColumn: columnNamed(system, to) });
+    const { from, to, channel } = message;
+    const level =
+      channel !== null && system.channels.some(({ name, policy }) => name === channel && policy === 'level');
+    const ends = { fromColumn: columnNamed(system, from), toColumn: columnNamed(system, to) };
+    messages.push({ ...message, ...(level && { level: true as const }), ...ends });
     onMessage?.(message);
   };
   executor.onExplain = (explanation) => {

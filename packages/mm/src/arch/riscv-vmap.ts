@@ -38,7 +38,10 @@ export interface RiscvVmap {
   fault(cpu: Cpu): Steps<boolean>;
 }
 
-/** @param new_vmalloc a bit per hart */
+/**
+ * vmap() of RISC-V, and an access through the new mapping, with the fences that a variant has.
+ * @param new_vmalloc a bit per hart
+ */
 export function riscvVmap(
   smp: Smp,
   mmus: readonly MmuInstructions[],

@@ -96,13 +96,19 @@ export function x86Tlb(
       name: 'flush_tlb_func',
       run: (cpu, source) => flush_tlb_func(state, cpu, source, false),
     }),
-    loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, { cellName: perCpu('loaded_mm'), format, initial: loaded }),
+    loaded_mm: builder.region('cpu_tlbstate.loaded_mm', n, {
+      cellName: perCpu('loaded_mm'),
+      format,
+      initial: loaded,
+      lineWords: 1,
+    }),
     loaded_mm_asid: builder.region('cpu_tlbstate.loaded_mm_asid', n, {
       cellName: perCpu('loaded_mm_asid'),
       initial: loaded.map((id) => mms()[id - 1]?.initial?.globalAsid ?? 0),
     }),
     is_lazy: builder.region('cpu_tlbstate.is_lazy', n, {
       cellName: perCpu('is_lazy'),
+      lineWords: 1,
       initial: smp.cpus.map(({ id }) => (options.lazy?.includes(id) ? 1 : 0)),
     }),
     next_asid: builder.region('cpu_tlbstate.next_asid', n, {
@@ -118,7 +124,7 @@ export function x86Tlb(
       initial: firstSlots(loaded.map((id) => (id === INIT_MM ? 0 : 1))),
     }),
     global_asid_lock: builder.region('global_asid_lock', 1),
-    info: builder.region('flush_tlb_info', n * Info.words),
+    info: builder.region('flush_tlb_info', n * Info.words, { lineWords: Info.words }),
   };
   return {
     name: 'x86-native',

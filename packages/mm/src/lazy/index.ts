@@ -24,13 +24,17 @@ export {
 export {
   dereference,
   flush_tlb_range,
+  KERNEL_FAULT,
   kernel_access,
   needs_immediate_effect,
   ptep_get,
   ptep_get_and_clear,
   ptep_modify_prot_start,
   ptep_set_wrprotect,
+  ptep_test_and_clear_young,
   pte_unmap_unlock,
   set_pte,
 } from './pte.ts';
+export * from './kernel-sections.ts';
 export * from './sections.ts';
+export * from './young-sections.ts';

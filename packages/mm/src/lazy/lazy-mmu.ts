@@ -141,6 +141,11 @@ export class LazyMmu {
     return this.arch.defers !== 'nothing' && this.arch.defers !== 'barrier';
   }
 
+  /** arch_enter_lazy_mmu_mode() is not empty. */
+  get hasToEnter(): boolean {
+    return this.arch.disablesPreemption || this.arch.nesting === 'inner leave ends' || this.isPerCpu;
+  }
+
   /** A rule is broken: reported with the architecture on which that matters. */
   hazard(cx: OperationContext, kind: HazardClass, what: () => string): void {
     if (this.#hazards === 'fail') cx.fail(HAZARDS[kind], () => `${what()} (${this.arch.name})`);
@@ -206,24 +211,25 @@ export class LazyMmu {
   /** arch_enter_lazy_mmu_mode(): what is kept per CPU or in the task's flags. */
   enter(cx: OperationContext, { task }: Current): void {
     if (this.arch.nesting === 'inner leave ends') this.#setFlag(cx, task, TIF_LAZY_MMU);
-    if (this.#isPerCpu) cx.write(this.#owner.at(cx.processor), task + 1);
+    if (this.isPerCpu) cx.write(this.#owner.at(cx.processor), task + 1);
   }
 
   /** The part of arch_leave_lazy_mmu_mode() that says that the mode is over. */
   leave(cx: OperationContext, { task }: Current): void {
     if (this.arch.nesting === 'inner leave ends') this.#clearFlag(cx, task, TIF_LAZY_MMU);
-    if (!this.#isPerCpu) return;
+    if (!this.isPerCpu) return;
     if (this.owner(cx) !== task + 1) this.#notMine(cx, task, 'leaves the mode');
     cx.write(this.#owner.at(cx.processor), 0);
   }
 
-  get #isPerCpu(): boolean {
+  /** Whose a batch is matters: what waits is kept by the CPU. */
+  get isPerCpu(): boolean {
     return this.arch.defers === 'flush' || this.arch.defers === 'cache';
   }
 
   /** A task uses the batch of a CPU whose batch is another's: H4. */
   checkOwner(cx: OperationContext, { task }: Current, what: string): void {
-    if (this.#isPerCpu && this.owner(cx) !== task + 1) this.#notMine(cx, task, what);
+    if (this.isPerCpu && this.owner(cx) !== task + 1) this.#notMine(cx, task, what);
   }
 
   #notMine(cx: OperationContext, task: number, what: string): void {

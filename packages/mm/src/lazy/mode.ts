@@ -4,10 +4,12 @@
  */
 import {
   defineOperation,
-  inlined,
   operation,
   retry,
+  routine,
+  type Operation,
   type OperationContext,
+  type PairEnd,
   type Steps,
   noted,
 } from '@shootdown/machine';
@@ -24,9 +26,14 @@ function define(name: string, perform: (cx: OperationContext, subject: Subject) 
   return defineOperation({ name, cost: 'nop', perform: (cx, op) => perform(cx, op.data as Subject) });
 }
 
-/** A rule is judged: no instruction. */
+/** A rule is judged, or something noted for one: no instruction. */
 function check(name: string, perform: (cx: OperationContext, subject: Subject) => number) {
-  return defineOperation({ name, cost: 'rest', perform: (cx, op) => perform(cx, op.data as Subject) });
+  return defineOperation({
+    name,
+    role: 'environment',
+    cost: 'rest',
+    perform: (cx, op) => perform(cx, op.data as Subject),
+  });
 }
 
 const PREEMPT_DISABLE = { type: 'preempt_disable' } as const;
@@ -68,19 +75,29 @@ const RESUME = define('lazy_mmu_mode_resume', (cx, { lazy, current }) => {
   return lazy.count(cx, 'pause', current, -1) === 0 && lazy.counted(cx, 'enable', current) > 0 ? 1 : 0;
 });
 
-const ENTER = define('arch_enter_lazy_mmu_mode', (cx, { lazy, current }) => {
+function enter(cx: OperationContext, { lazy, current }: Subject): number {
   lazy.enter(cx, current);
   return 0;
-});
+}
 
-const LEAVE = define('arch_leave_lazy_mmu_mode', (cx, { lazy, current }) => {
+function leave(cx: OperationContext, { lazy, current }: Subject): number {
   lazy.leave(cx, current);
   return 0;
-});
+}
+
+const ENTER = define('arch_enter_lazy_mmu_mode', enter);
+const LEAVE = define('arch_leave_lazy_mmu_mode', leave);
+/** Whose batch it is, where the architecture keeps no record of that and rule H4 asks for it. */
+const TAKE = check('(takes the batch)', enter);
+const RELEASE = check('(releases the batch)', leave);
+
+const PREEMPTION_OFF = 'preemption off';
+const preemption = (op: Operation): PairEnd => ({ end: op.a === 1 ? 'open' : 'close', of: PREEMPTION_OFF });
 
 const PREEMPT = defineOperation({
   name: 'preempt_count',
   cost: 'nop',
+  pair: preemption,
   perform(cx, op) {
     const { lazy } = op.data as Subject;
     const cpu = lazy.cpus[cx.processor];
@@ -89,7 +106,12 @@ const PREEMPT = defineOperation({
   },
 });
 
-const DRAIN = define('mmu_update', (cx, { lazy }) => lazy.drainOne(cx));
+const DRAIN = defineOperation({
+  name: 'mmu_update',
+  cost: 'nop',
+  leftOut: () => 0,
+  perform: (cx, op) => (op.data as Subject).lazy.drainOne(cx),
+});
 
 const BARRIERS = defineOperation({
   name: 'emit_pte_barriers',
@@ -133,65 +155,89 @@ const MIGHT_SLEEP = check('might_sleep', (cx, { lazy, current }) => {
 /**
  * Everything deferred takes effect: xen_mc_flush(), __flush_tlb_pending(), the batch of s390, the barriers of arm64.
  */
-export const arch_flush_lazy_mmu_mode = inlined(function* (lazy: LazyMmu, current: Current): Steps {
-  const subject: Subject = { lazy, current };
-  switch (lazy.arch.defers) {
-    case 'nothing':
-      return;
-    case 'barrier':
-      yield operation(BARRIERS, 0, 0, 0, subject, {
-        label: 'emit_pte_barriers()',
-        fact: (was) => (was === 0 ? 'none pending' : undefined),
-      });
-      return;
-    case 'store':
-    case 'cache':
-    case 'flush': {
-      const label = lazy.arch.defers === 'flush' ? '__flush_tlb_pending()' : 'mmu_update()';
-      yield* retry(function* () {
-        const more = yield operation(DRAIN, 0, 0, 0, subject, { label });
-        return more === 0 ? true : undefined;
-      });
+export const arch_flush_lazy_mmu_mode = routine(
+  'arch_flush_lazy_mmu_mode',
+  function* (lazy: LazyMmu, current: Current): Steps {
+    const subject: Subject = { lazy, current };
+    switch (lazy.arch.defers) {
+      case 'nothing':
+        return;
+      case 'barrier':
+        yield operation(BARRIERS, 0, 0, 0, subject, {
+          label: 'emit_pte_barriers()',
+          fact: (was) => (was === 0 ? 'none pending' : undefined),
+        });
+        return;
+      case 'store':
+      case 'cache':
+      case 'flush': {
+        const label = lazy.arch.defers === 'flush' ? '__flush_tlb_pending()' : 'mmu_update()';
+        yield* retry(function* () {
+          const more = yield operation(DRAIN, 0, 0, 0, subject, { label });
+          return more === 0 ? true : undefined;
+        });
+      }
     }
-  }
-});
+  },
+);
 
-const arch_enter_lazy_mmu_mode = inlined(function* (lazy: LazyMmu, current: Current): Steps {
-  const subject: Subject = { lazy, current };
-  if (lazy.arch.disablesPreemption) yield operation(PREEMPT, 1, 0, 0, subject, { label: 'preempt_disable()' });
-  if (lazy.arch.defers !== 'nothing') yield operation(ENTER, 0, 0, 0, subject, { label: 'arch_enter_lazy_mmu_mode()' });
-});
+const arch_enter_lazy_mmu_mode = routine(
+  'arch_enter_lazy_mmu_mode',
+  function* (lazy: LazyMmu, current: Current): Steps {
+    const subject: Subject = { lazy, current };
+    if (lazy.arch.disablesPreemption) yield operation(PREEMPT, 1, 0, 0, subject, { label: 'preempt_disable()' });
+    if (lazy.arch.nesting === 'inner leave ends')
+      yield operation(ENTER, 0, 0, 0, subject, { label: 'set_thread_flag(TIF_LAZY_MMU)' });
+    else if (lazy.arch.activity === 'cpu') yield operation(ENTER, 0, 0, 0, subject, { label: 'batch.active = 1' });
+    else if (lazy.isPerCpu) yield operation(TAKE, 0, 0, 0, subject, { label: '(takes the batch)' });
+  },
+);
 
-const arch_leave_lazy_mmu_mode = inlined(function* (lazy: LazyMmu, current: Current): Steps {
-  const subject: Subject = { lazy, current };
-  yield* arch_flush_lazy_mmu_mode(lazy, current);
-  if (lazy.arch.defers !== 'nothing') yield operation(LEAVE, 0, 0, 0, subject, { label: 'arch_leave_lazy_mmu_mode()' });
-  if (lazy.arch.disablesPreemption) yield operation(PREEMPT, 0, 0, 0, subject, { label: 'preempt_enable()' });
-});
+const arch_leave_lazy_mmu_mode = routine(
+  'arch_leave_lazy_mmu_mode',
+  function* (lazy: LazyMmu, current: Current): Steps {
+    const subject: Subject = { lazy, current };
+    yield* arch_flush_lazy_mmu_mode(lazy, current);
+    if (lazy.arch.nesting === 'inner leave ends')
+      yield operation(LEAVE, 0, 0, 0, subject, { label: 'clear_thread_flag(TIF_LAZY_MMU)' });
+    else if (lazy.arch.activity === 'cpu') yield operation(LEAVE, 0, 0, 0, subject, { label: 'batch.active = 0' });
+    else if (lazy.isPerCpu) yield operation(RELEASE, 0, 0, 0, subject, { label: '(releases the batch)' });
+    if (lazy.arch.disablesPreemption) yield operation(PREEMPT, 0, 0, 0, subject, { label: 'preempt_enable()' });
+  },
+);
+
+/** What the generic layer asks first: its counts, or what the architecture did before there was such a layer. */
+function saying({ arch }: LazyMmu, counts: string): { readonly label: string } {
+  return { label: arch.nesting === 'counts' ? counts : 'in_interrupt()' };
+}
 
 /** lazy_mmu_mode_enable(). */
-export const lazy_mmu_mode_enable = inlined(function* (lazy: LazyMmu, current: Current): Steps {
-  const enters = yield operation(ENABLE, 0, 0, 0, { lazy, current }, { label: 'lazy_mmu_mode_enable()' });
-  if (enters === 1) yield* arch_enter_lazy_mmu_mode(lazy, current);
+export const lazy_mmu_mode_enable = routine('lazy_mmu_mode_enable', function* (lazy: LazyMmu, current: Current): Steps {
+  const enters = yield operation(ENABLE, 0, 0, 0, { lazy, current }, saying(lazy, 'enable_count++'));
+  if (enters === 1 && lazy.hasToEnter) yield* arch_enter_lazy_mmu_mode(lazy, current);
 });
 
 /** lazy_mmu_mode_disable(): nested or not, everything before it is effective when it returns. */
-export const lazy_mmu_mode_disable = inlined(function* (lazy: LazyMmu, current: Current): Steps {
-  const what = yield operation(DISABLE, 0, 0, 0, { lazy, current }, { label: 'lazy_mmu_mode_disable()' });
-  if (what === 1) yield* arch_leave_lazy_mmu_mode(lazy, current);
-  if (what === 2) yield* arch_flush_lazy_mmu_mode(lazy, current);
-});
+export const lazy_mmu_mode_disable = routine(
+  'lazy_mmu_mode_disable',
+  function* (lazy: LazyMmu, current: Current): Steps {
+    const what = yield operation(DISABLE, 0, 0, 0, { lazy, current }, saying(lazy, 'enable_count--'));
+    if (lazy.arch.defers === 'nothing') return;
+    if (what === 1) yield* arch_leave_lazy_mmu_mode(lazy, current);
+    if (what === 2) yield* arch_flush_lazy_mmu_mode(lazy, current);
+  },
+);
 
 /** lazy_mmu_mode_pause(): everything is immediate until lazy_mmu_mode_resume(). */
-export const lazy_mmu_mode_pause = inlined(function* (lazy: LazyMmu, current: Current): Steps {
-  const leaves = yield operation(PAUSE, 0, 0, 0, { lazy, current }, { label: 'lazy_mmu_mode_pause()' });
-  if (leaves === 1) yield* arch_leave_lazy_mmu_mode(lazy, current);
+export const lazy_mmu_mode_pause = routine('lazy_mmu_mode_pause', function* (lazy: LazyMmu, current: Current): Steps {
+  const leaves = yield operation(PAUSE, 0, 0, 0, { lazy, current }, saying(lazy, 'pause_count++'));
+  if (leaves === 1 && lazy.arch.defers !== 'nothing') yield* arch_leave_lazy_mmu_mode(lazy, current);
 });
 
 /** lazy_mmu_mode_resume(). */
-export const lazy_mmu_mode_resume = inlined(function* (lazy: LazyMmu, current: Current): Steps {
-  const enters = yield operation(RESUME, 0, 0, 0, { lazy, current }, { label: 'lazy_mmu_mode_resume()' });
-  if (enters === 1) yield* arch_enter_lazy_mmu_mode(lazy, current);
+export const lazy_mmu_mode_resume = routine('lazy_mmu_mode_resume', function* (lazy: LazyMmu, current: Current): Steps {
+  const enters = yield operation(RESUME, 0, 0, 0, { lazy, current }, saying(lazy, 'pause_count--'));
+  if (enters === 1 && lazy.hasToEnter) yield* arch_enter_lazy_mmu_mode(lazy, current);
 });
 
 /** The end of a system call: from here on the task is in user mode. Rule H7. */

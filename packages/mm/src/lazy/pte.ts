@@ -13,7 +13,7 @@ import {
   type WeakContext,
   noted,
 } from '@shootdown/machine';
-import { _PAGE_RW, formatEntry, pte_present } from '@shootdown/mmu';
+import { _PAGE_ACCESSED, _PAGE_RW, formatEntry, pte_present } from '@shootdown/mmu';
 import { spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { Current, LazyMmu } from './lazy-mmu.ts';
 import { arch_flush_lazy_mmu_mode } from './mode.ts';
@@ -25,6 +25,9 @@ interface Subject {
 }
 
 const KERNEL = -1;
+
+/** Violated by an access to a kernel address that nobody has mapped, or whose mapping has got lost. */
+export const KERNEL_FAULT = 'no kernel access without an entry';
 
 /** What becomes of a new value. `old`: what the entry was in memory. `memory`: on a weakly ordered machine. */
 function update(
@@ -79,6 +82,7 @@ const SET = defineOperation({
 
 const GET = defineOperation({
   name: 'ptep_get',
+  role: 'read',
   cost: 'load',
   perform(cx, op) {
     const { lazy, ptep } = op.data as Subject;
@@ -94,13 +98,18 @@ const GET = defineOperation({
 /** `*ptep`: memory, whatever is cached. */
 const DEREFERENCE = defineOperation({
   name: '*ptep',
+  role: 'read',
   cost: 'load',
   perform(cx, op) {
     const { lazy, ptep } = op.data as Subject;
-    const queued = lazy.arch.defers === 'cache' ? lazy.queuedValue(cx, ptep.address) : undefined;
+    const { defers } = lazy.arch;
+    const queued = defers === 'cache' || defers === 'store' ? lazy.queuedValue(cx, ptep.address) : undefined;
     const now = cx.read(ptep.address);
     if (queued !== undefined)
-      lazy.hazard(cx, 'H11', () => `${formatEntry(now)} is dereferenced while ${formatEntry(queued)} is cached`);
+      lazy.hazard(cx, defers === 'cache' ? 'H11' : 'H1', () => {
+        const how = defers === 'cache' ? 'cached' : 'queued';
+        return `${formatEntry(now)} is dereferenced while ${formatEntry(queued)} is ${how}`;
+      });
     return now;
   },
 });
@@ -129,24 +138,30 @@ const XCHG = defineOperation({
   },
 });
 
-const WRPROTECT = defineOperation({
-  name: 'ptep_set_wrprotect',
-  cost: 'cmpxchg',
-  perform(cx, op) {
-    const subject = op.data as Subject;
-    const { lazy, ptep } = subject;
-    const queued = lazy.arch.defers === 'store' ? lazy.queuedValue(cx, ptep.address) : undefined;
-    if (queued !== undefined)
-      lazy.hazard(cx, 'H10', () => `ptep_set_wrprotect() passes ${formatEntry(queued)}, which is queued before it`);
-    const cached = lazy.arch.defers === 'cache' ? lazy.queuedValue(cx, ptep.address) : undefined;
-    const old = cached ?? cx.read(ptep.address);
-    if (lazy.arch.defers === 'store') {
-      cx.write(ptep.address, old & ~_PAGE_RW);
-      lazy.spendOn(cx, 1, true);
-    } else update(cx, subject, old, old & ~_PAGE_RW);
-    return old;
-  },
-});
+/** Clears the bits `b` of an entry, whatever hardware sets meanwhile. */
+function clearing(name: string) {
+  return defineOperation({
+    name,
+    cost: 'cmpxchg',
+    perform(cx, op) {
+      const subject = op.data as Subject;
+      const { lazy, ptep } = subject;
+      const queued = lazy.arch.defers === 'store' ? lazy.queuedValue(cx, ptep.address) : undefined;
+      if (queued !== undefined)
+        lazy.hazard(cx, 'H10', () => `${name}() passes ${formatEntry(queued)}, which is queued before it`);
+      const cached = lazy.arch.defers === 'cache' ? lazy.queuedValue(cx, ptep.address) : undefined;
+      const old = cached ?? cx.read(ptep.address);
+      if (lazy.arch.defers === 'store') {
+        cx.write(ptep.address, old & ~op.b);
+        lazy.spendOn(cx, 1, true);
+      } else update(cx, subject, old, old & ~op.b);
+      return old;
+    },
+  });
+}
+
+const WRPROTECT = clearing('ptep_set_wrprotect');
+const TEST_AND_CLEAR_YOUNG = clearing('ptep_test_and_clear_young');
 
 const FLUSH = defineOperation({
   name: 'flush_tlb_range',
@@ -165,6 +180,7 @@ const FLUSH = defineOperation({
 
 const FLUSH_BEGINS = defineOperation({
   name: '(flush begins)',
+  role: 'environment',
   cost: 'rest',
   perform(cx, op) {
     const { lazy } = op.data as Subject;
@@ -176,6 +192,7 @@ const FLUSH_BEGINS = defineOperation({
 
 const UNLOCKS = defineOperation({
   name: '(unlocks)',
+  role: 'environment',
   cost: 'rest',
   perform(cx, op) {
     const { lazy, current } = op.data as Subject;
@@ -188,6 +205,7 @@ const UNLOCKS = defineOperation({
 
 const EXPECTS = defineOperation({
   name: '(expects an immediate effect)',
+  role: 'environment',
   cost: 'rest',
   perform(cx, op) {
     const { lazy, current, ptep } = op.data as Subject;
@@ -202,12 +220,18 @@ const EXPECTS = defineOperation({
 
 const KERNEL_ACCESS = defineOperation({
   name: 'kernel_access',
+  role: 'environment',
   cost: 'load',
   perform(cx, op) {
-    const { lazy, ptep } = op.data as Subject;
+    const { lazy, current, ptep } = op.data as Subject;
+    const entry = cx.read(ptep.address);
     if (lazy.barrierPending(cx, ptep.address))
-      lazy.hazard(cx, 'H9', () => `${formatEntry(cx.read(ptep.address))} is used before dsb(ishst); isb`);
-    return cx.read(ptep.address);
+      lazy.hazard(cx, 'H9', () => `${formatEntry(entry)} is used before dsb(ishst); isb`);
+    if (pte_present(entry)) return entry;
+    const queued = lazy.arch.defers === 'flush' ? undefined : lazy.queuedValue(cx, ptep.address);
+    if (queued === undefined) cx.fail(KERNEL_FAULT, () => `the entry is ${formatEntry(entry)}`);
+    else lazy.hazard(cx, current.interrupt === true ? 'H6' : 'H5', () => `${formatEntry(queued)} is queued`);
+    return entry;
   },
 });
 
@@ -279,7 +303,17 @@ export const ptep_set_wrprotect = noted(function* ptep_set_wrprotect(
   saying?: Saying,
 ): Steps<number> {
   const says = { label: 'ptep_set_wrprotect()', ...saying };
-  return yield operation(WRPROTECT, ptep.address, 0, 0, { lazy, current, ptep }, says);
+  return yield operation(WRPROTECT, ptep.address, _PAGE_RW, 0, { lazy, current, ptep }, says);
+});
+
+/** ptep_test_and_clear_young(): atomic, too; returns the old entry. Nothing is flushed. */
+export const ptep_test_and_clear_young = noted(function* ptep_test_and_clear_young(
+  lazy: LazyMmu,
+  current: Current,
+  ptep: EntryPointer,
+): Steps<number> {
+  const says = { label: 'ptep_test_and_clear_young()' };
+  return yield operation(TEST_AND_CLEAR_YOUNG, ptep.address, _PAGE_ACCESSED, 0, { lazy, current, ptep }, says);
 });
 
 /** flush_tlb_range(): on every CPU, in one step: what happens inside a flush is for other scenarios. */

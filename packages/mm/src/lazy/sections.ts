@@ -1,27 +1,19 @@
 /**
  * The sections of generic mm that use lazy MMU mode, in the orders that they had and have. Straight-line, one function
- * per version.
+ * per version. Here are those of a process's table that move, protect and take away; see `kernel-sections.ts` and
+ * `young-sections.ts` for the others.
  *
- * Mirrors mm/memory.c, mm/vmalloc.c, mm/migrate_device.c, mm/madvise.c, mm/kasan/shadow.c and fs/proc/task_mmu.c, v6.14
- * to v7.0. Each works on the entries of one table; what surrounds a section (walks, VMAs, notifiers) is no part of it.
+ * Mirrors mm/migrate_device.c, mm/mremap.c, mm/userfaultfd.c, mm/memory.c and fs/proc/task_mmu.c, v6.14 to v7.0. Each
+ * works on the entries of one table; what surrounds a section (walks, VMAs, notifiers) is no part of it.
  */
-import { each, routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
-import { _PAGE_RW, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';
+import { routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
+import { _PAGE_PRESENT, _PAGE_RW, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';
 import { spin_lock, type Spinlock } from '@shootdown/sync';
 import type { Kernel, Mm } from '../kernel.ts';
 import type { Current, LazyMmu } from './lazy-mmu.ts';
-import {
-  lazy_mmu_mode_disable,
-  lazy_mmu_mode_enable,
-  lazy_mmu_mode_pause,
-  lazy_mmu_mode_resume,
-  might_sleep,
-  returns,
-} from './mode.ts';
+import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, returns } from './mode.ts';
 import {
   flush_tlb_range,
-  kernel_access,
-  needs_immediate_effect,
   ptep_get,
   ptep_get_and_clear,
   ptep_modify_prot_start,
@@ -82,6 +74,7 @@ export const pagemap_scan_pmd_entry_flush_before_leave: SectionRoutine = routine
     yield* spin_lock(ptl);
     yield* lazy_mmu_mode_enable(lazy, current);
     for (const ptep of ptes) {
+      if (!pte_present(yield* ptep_get(lazy, current, ptep))) continue;
       const old = yield* ptep_modify_prot_start(lazy, current, ptep);
       yield* set_pte(lazy, current, ptep, protect(old), { label: 'ptep_modify_prot_commit()' });
     }
@@ -99,6 +92,7 @@ export const pagemap_scan_pmd_entry_unlock_before_leave: SectionRoutine = routin
     yield* spin_lock(ptl);
     yield* lazy_mmu_mode_enable(lazy, current);
     for (const ptep of ptes) {
+      if (!pte_present(yield* ptep_get(lazy, current, ptep))) continue;
       const old = yield* ptep_modify_prot_start(lazy, current, ptep);
       yield* set_pte(lazy, current, ptep, protect(old), { label: 'ptep_modify_prot_commit()' });
     }
@@ -116,6 +110,7 @@ export const pagemap_scan_pmd_entry: SectionRoutine = routine(
     yield* spin_lock(ptl);
     yield* lazy_mmu_mode_enable(lazy, current);
     for (const ptep of ptes) {
+      if (!pte_present(yield* ptep_get(lazy, current, ptep))) continue;
       const old = yield* ptep_modify_prot_start(lazy, current, ptep);
       yield* set_pte(lazy, current, ptep, protect(old), { label: 'ptep_modify_prot_commit()' });
     }
@@ -183,155 +178,42 @@ export const move_ptes: SectionRoutine = routine(
   },
 );
 
-/** mm/memory.c: callers pass a function that sets an entry; of the kernel's table no lock is held. */
-export const apply_to_pte_range: SectionRoutine = routine(
-  'apply_to_pte_range',
-  function* ({ lazy, current, ptes }): Steps {
+/**
+ * mm/userfaultfd.c, UFFDIO_MOVE: entries are taken from one place and set in another, and what they were is flushed
+ * when the mode has been left and before the locks are dropped.
+ */
+export const move_present_ptes: SectionRoutine = routine(
+  'move_present_ptes',
+  function* ({ lazy, current, ptes, start, ptl, otherPtl = ptl }): Steps {
+    yield* spin_lock(ptl);
+    if (otherPtl !== ptl) yield* spin_lock(otherPtl);
     yield* lazy_mmu_mode_enable(lazy, current);
-    for (const [i, ptep] of ptes.entries())
-      yield* set_pte(lazy, current, ptep, mk_pte(1 + i, KERNEL_PAGE), { label: 'fn(pte)' });
-    yield* lazy_mmu_mode_disable(lazy, current);
-    yield* returns(lazy, current);
-  },
-);
-
-/** vmap_pages_pte_range() before fea18c686320: an entry that is taken ends it, with the mode on. */
-export const vmap_pages_pte_range_buggy: SectionRoutine = routine(
-  'vmap_pages_pte_range',
-  function* ({ lazy, current, ptes }): Steps {
-    yield* lazy_mmu_mode_enable(lazy, current);
-    for (const [i, ptep] of ptes.entries()) {
-      if (pte_present(yield* ptep_get(lazy, current, ptep))) return yield* returns(lazy, current);
-      yield* set_pte(lazy, current, ptep, mk_pte(1 + i, KERNEL_PAGE), { label: 'set_pte_at(page)' });
+    for (const src_pte of ptes) {
+      const dst_pte = lazy.frames.entry(1 - src_pte.frame, src_pte.index);
+      // check_ptes_for_batched_move()
+      if ((yield* ptep_get(lazy, current, dst_pte, { label: 'ptep_get(dst_pte)' })) !== 0) break;
+      if (!pte_present(yield* ptep_get(lazy, current, src_pte, { label: 'ptep_get(src_pte)' }))) break;
+      const pte = yield* ptep_get_and_clear(lazy, current, src_pte);
+      yield* set_pte(lazy, current, dst_pte, pte, { label: 'set_pte_at(dst_pte)' });
     }
     yield* lazy_mmu_mode_disable(lazy, current);
-    return yield* returns(lazy, current);
-  },
-);
-
-/** Since fea18c686320: the error leaves the loop, not the function. */
-export const vmap_pages_pte_range: SectionRoutine = routine(
-  'vmap_pages_pte_range',
-  function* ({ lazy, current, ptes }): Steps {
-    yield* lazy_mmu_mode_enable(lazy, current);
-    for (const [i, ptep] of ptes.entries()) {
-      if (pte_present(yield* ptep_get(lazy, current, ptep))) break;
-      yield* set_pte(lazy, current, ptep, mk_pte(1 + i, KERNEL_PAGE), { label: 'set_pte_at(page)' });
-    }
-    yield* lazy_mmu_mode_disable(lazy, current);
+    yield* flush_tlb_range(lazy, current, start, ptes.length);
+    if (otherPtl !== ptl) yield* pte_unmap_unlock(lazy, current, otherPtl);
+    yield* pte_unmap_unlock(lazy, current, ptl);
     yield* returns(lazy, current);
   },
 );
 
-const KERNEL_PAGE = 1 | _PAGE_RW;
-
-/** kasan_populate_vmalloc_pte() before b6ea95a34cbd: it allocates in the section of its caller. */
-export const kasan_populate_vmalloc_pte_sleeps: SectionRoutine = routine(
-  'kasan_populate_vmalloc_pte',
-  function* ({ lazy, current, ptes }): Steps {
-    yield* lazy_mmu_mode_enable(lazy, current);
-    yield* each(ptes.length, function* (i) {
-      const ptep = ptes[i] as EntryPointer;
-      yield* might_sleep(lazy, current, '__get_free_page(GFP_KERNEL)');
-      yield* set_pte(lazy, current, ptep, mk_pte(1 + i, KERNEL_PAGE), { label: 'set_pte_at(shadow)' });
-      return undefined;
-    });
-    yield* lazy_mmu_mode_disable(lazy, current);
-    yield* returns(lazy, current);
-  },
-);
-
-/** Since b6ea95a34cbd and the generic layer: paused while it allocates and writes. */
-export const kasan_populate_vmalloc_pte: SectionRoutine = routine(
-  'kasan_populate_vmalloc_pte',
-  function* ({ lazy, current, ptes }): Steps {
-    yield* lazy_mmu_mode_enable(lazy, current);
-    yield* each(ptes.length, function* (i) {
-      const ptep = ptes[i] as EntryPointer;
-      yield* lazy_mmu_mode_pause(lazy, current);
-      yield* might_sleep(lazy, current, '__get_free_page(GFP_KERNEL)');
-      yield* set_pte(lazy, current, ptep, mk_pte(1 + i, KERNEL_PAGE), { label: 'set_pte_at(shadow)' });
-      yield* lazy_mmu_mode_resume(lazy, current);
-      return undefined;
-    });
-    yield* lazy_mmu_mode_disable(lazy, current);
-    yield* returns(lazy, current);
-  },
-);
-
-/** __kernel_map_pages() of DEBUG_PAGEALLOC under a section of its caller: the page must be gone at once. */
-export const kernel_map_pages_nested: SectionRoutine = routine(
-  'zap_pte_range (allocates)',
-  function* ({ lazy, current, ptes }): Steps {
-    const [outer, page] = ptes as [EntryPointer, EntryPointer];
-    yield* lazy_mmu_mode_enable(lazy, current);
-    yield* ptep_get_and_clear(lazy, current, outer, { label: 'ptep_get_and_clear_full()' });
-    yield* apply_to_page_range(lazy, current, page);
-    // The rest of the section: batched, unless the inner one has ended the mode.
-    yield* set_pte(lazy, current, outer, mk_pte(2, KERNEL_PAGE), { label: 'set_pte(next)' });
-    yield* set_pte(lazy, current, outer, mk_pte(3, KERNEL_PAGE), { label: 'set_pte(next)' });
-    yield* lazy_mmu_mode_disable(lazy, current);
-    yield* returns(lazy, current);
-  },
-);
-
-const apply_to_page_range = routine(
-  'apply_to_page_range',
-  function* (lazy: LazyMmu, current: Current, ptep: EntryPointer): Steps {
-    yield* lazy_mmu_mode_enable(lazy, current);
-    yield* set_pte(lazy, current, ptep, mk_pte(1, KERNEL_PAGE), { label: 'set_pte(debug_pagealloc)' });
-    yield* lazy_mmu_mode_disable(lazy, current);
-    yield* needs_immediate_effect(lazy, current, ptep, '__kernel_map_pages() is done');
-  },
-);
-
-/** The same without a section of its own: nothing but the outer one's end would make it effective. */
-export const kernel_map_pages_deferred: SectionRoutine = routine(
-  'zap_pte_range (allocates)',
-  function* ({ lazy, current, ptes }): Steps {
-    const [outer, page] = ptes as [EntryPointer, EntryPointer];
-    yield* lazy_mmu_mode_enable(lazy, current);
-    yield* ptep_get_and_clear(lazy, current, outer, { label: 'ptep_get_and_clear_full()' });
-    yield* set_pte(lazy, current, page, mk_pte(1, KERNEL_PAGE), { label: 'set_pte(debug_pagealloc)' });
-    yield* needs_immediate_effect(lazy, current, page, '__kernel_map_pages() is done');
-    yield* lazy_mmu_mode_disable(lazy, current);
-    yield* returns(lazy, current);
-  },
-);
-
-/** kfence_unprotect() in a softirq: a kernel entry is stored, and the page is touched at once. */
-export const kfence_unprotect: SectionRoutine = routine('kfence_unprotect', function* ({ lazy, current, ptes }): Steps {
-  const [ptep] = ptes as [EntryPointer];
-  yield* set_pte(lazy, current, ptep, mk_pte(1, KERNEL_PAGE), { label: 'set_pte(kfence)' });
-  yield* kernel_access(lazy, current, ptep, '*(char *)object');
-});
-
-/** vunmap_pte_range(): entries are cleared; the flush comes later (purge_vmap_area_lazy()). */
-export const vunmap_pte_range: SectionRoutine = routine('vunmap_pte_range', function* ({ lazy, current, ptes }): Steps {
-  yield* lazy_mmu_mode_enable(lazy, current);
-  yield* each(ptes.length, function* (i) {
-    yield* ptep_get_and_clear(lazy, current, ptes[i] as EntryPointer);
-    return undefined;
-  });
-  yield* lazy_mmu_mode_disable(lazy, current);
-  yield* returns(lazy, current);
-});
-
-/** madvise_cold_or_pageout_pte_range(): the mode is left around split_folio(), which sleeps. */
-export const madvise_cold_or_pageout_pte_range: SectionRoutine = routine(
-  'madvise_cold_or_pageout_pte_range',
+/** mm/memory.c: what a device maps into a process; nothing was there, so nothing is flushed. */
+export const remap_pte_range: SectionRoutine = routine(
+  'remap_pte_range',
   function* ({ lazy, current, ptes, ptl }): Steps {
     yield* spin_lock(ptl);
     yield* lazy_mmu_mode_enable(lazy, current);
-    yield* ptep_get(lazy, current, ptes[0] as EntryPointer);
-    yield* lazy_mmu_mode_disable(lazy, current);
-    yield* pte_unmap_unlock(lazy, current, ptl);
-    yield* might_sleep(lazy, current, 'split_folio()');
-    yield* spin_lock(ptl);
-    yield* lazy_mmu_mode_enable(lazy, current);
-    for (const ptep of ptes) {
-      const old = yield* ptep_get_and_clear(lazy, current, ptep);
-      yield* set_pte(lazy, current, ptep, old, { label: 'set_pte_at(pte_mkold(ptent))' });
+    for (const [i, pte] of ptes.entries()) {
+      // BUG_ON(!pte_none(ptep_get(pte)))
+      if ((yield* ptep_get(lazy, current, pte)) !== 0) break;
+      yield* set_pte(lazy, current, pte, mk_pte(2 + i, _PAGE_PRESENT | _PAGE_RW), { label: 'set_pte_at(pfn)' });
     }
     yield* lazy_mmu_mode_disable(lazy, current);
     yield* pte_unmap_unlock(lazy, current, ptl);

@@ -110,6 +110,7 @@ function changes({ change, breaks = false }: Design): ContpteTask {
 
 const first = (): number[] => [0];
 
+/** A live entry is changed in place: what must be invalid, and invalidated, first? */
 export const breakBeforeMake: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'break-before-make',
   title: 'A live entry is changed in place: what must be invalid, and invalidated, first?',

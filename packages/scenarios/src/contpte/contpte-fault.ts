@@ -24,6 +24,10 @@ const { PAGE_SHARED } = contpte;
 interface Design extends ContpteVariant {
   /** All hardware manages dirty state. Default: the device and CPU0 do not. */
   readonly allDbm?: boolean;
+  /** CPU0 loads, by hardware that does not set access flags either. There is no device. */
+  readonly accessFlag?: boolean;
+  /** There is no device. */
+  readonly cpuOnly?: boolean;
 }
 
 const FAULT_LOOP = '97c5550b7631, March 2026';
@@ -34,6 +38,13 @@ const variants: readonly Design[] = [
     expected: 'safe',
     source: FAULT_LOOP,
     summary: 'every entry of the block is looked at, and repaired',
+  },
+  {
+    name: 'access-flag',
+    expected: 'safe',
+    source: '__ptep_set_access_flags(): a cmpxchg, as other hardware may set the dirty bit meanwhile',
+    summary: 'the block is old, and hardware that does not set access flags loads from it while other hardware stores',
+    accessFlag: true,
   },
   {
     name: 'gathered-noop-test-no-dbm',
@@ -67,6 +78,7 @@ const variants: readonly Design[] = [
     expected: 'safe',
     source: 'derived: flush_tlb_fix_spurious_fault() of v6.19 does it at the next fault',
     summary: 'the same with the flush after a spurious fault, and no device: one fault more, and no loop',
+    cpuOnly: true,
     replace: {
       local_flush_tlb_contpte: contpte.flushes_nothing('local_flush_tlb_contpte'),
       local_flush_tlb_page: contpte.flushes_nothing('local_flush_tlb_page'),
@@ -74,10 +86,10 @@ const variants: readonly Design[] = [
   },
 ];
 
-/** A thread that writes to a page until it goes through. */
-const writes = (pageOf: (machine: ContpteMachine) => number): ContpteTask =>
+/** A thread that writes to a page, or reads it, until that goes through. */
+const accessesUntilDone = (pageOf: (machine: ContpteMachine) => number, write: boolean): ContpteTask =>
   userCode(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    yield* contpte.access_until_done(cpu, cpu.mmu, machine.vma, pageOf(machine), true);
+    yield* contpte.access_until_done(cpu, cpu.mmu, machine.vma, pageOf(machine), write);
   });
 
 /** A device that does: its fault is handled by iommu_sva_handle_mm(), in a worker of the kernel on CPU1. */
@@ -91,6 +103,7 @@ const last = ({ block }: ContpteMachine): number => block - 1;
 const first = (): number => 0;
 const second = (): number => 1;
 
+/** Stores to a clean contiguous block by hardware of different kinds: does each fault make progress? */
 export const contpteFault: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fault',
   title: 'Stores to a clean contiguous block by hardware of different kinds: does each fault make progress?',
@@ -102,15 +115,19 @@ export const contpteFault: Scenario<Design, ContpteParameter> & OffersC = {
   c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
-    const { allDbm: hardwareDirty = false } = request.variant;
-    const device = !request.variant.name.endsWith('cpu-only');
+    const { allDbm: hardwareDirty = false, accessFlag = false, cpuOnly = accessFlag } = request.variant;
     const machine = contpteMachine({
       request,
       folios: [{ nr_pages: block }],
-      mapped: [{ page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true }],
-      kernelHardware: { hardwareDirty, keeps: true },
-      ...(device && { device: { hardwareDirty, keeps: true } }),
+      mapped: [{ page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true, old: accessFlag }],
+      kernelHardware: { hardwareDirty, hardwareAccess: !accessFlag, keeps: true, ignoresContiguous: true },
+      ...(!cpuOnly && { device: { hardwareDirty, keeps: true } }),
     });
-    return startContpte(machine, [writes(last), writes(first), null, device ? deviceWrites(second) : null]);
+    return startContpte(machine, [
+      accessesUntilDone(last, !accessFlag),
+      accessesUntilDone(first, true),
+      null,
+      cpuOnly ? null : deviceWrites(second),
+    ]);
   },
 };

@@ -73,6 +73,7 @@ const maps: ContpteTask = routine(
 
 const first = (): number[] => [0];
 
+/** The last entry of a block is set: when may the block be folded? */
 export const contpteFold: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fold',
   title: 'The last entry of a block is set: when may the block be folded?',
@@ -108,6 +109,13 @@ export const contpteFold: Scenario<Design, ContpteParameter> & OffersC = {
           folds ? 'the block is folded in the end' : 'the block is not folded',
           'that is what the variant is about',
           (entries) => entries.slice(0, block).every(pte_valid_cont) === folds,
+        ),
+        ofEntries(
+          machine,
+          'finally',
+          'every page of the block is mapped',
+          'that is what the fault was for',
+          (entries) => entries.slice(0, block).every(contpte.pte_valid),
         ),
       ],
     );

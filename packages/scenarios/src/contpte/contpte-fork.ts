@@ -66,6 +66,7 @@ function forks(first: number, pages: number, returned: Region): ContpteTask {
   });
 }
 
+/** fork() of contiguous entries against stores of another thread: is everything shared read-only? */
 export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-fork',
   title: 'fork() of contiguous entries against stores of another thread: is everything shared read-only?',
@@ -123,6 +124,14 @@ export const contpteFork: Scenario<Design, ContpteParameter> & OffersC = {
           'the parent still has all of its pages',
           'fork() takes nothing from it',
           (entries) => entries.slice(0, edges ? 2 * block : block).every(pte_valid),
+        ),
+        ofEntries(
+          machine,
+          'finally',
+          'pages beside the area stay writable',
+          'nobody else has them',
+          (entries) =>
+            !edges || [...entries.slice(0, first), ...entries.slice(first + block, 2 * block)].every(pte_write),
         ),
         {
           name: edges ? 'the child has plain entries' : 'the child has the block with the contiguous bit',

@@ -58,6 +58,7 @@ const writes: ContpteTask = userCode(function* ({ block }: ContpteMachine, cpu: 
   yield* cpu.mmu.access(1, true);
 });
 
+/** GUP-fast reads a contiguous entry while its block is unfolded: is what it returns consistent? */
 export const contpteLockless: Scenario<ContpteVariant, ContpteParameter> & OffersC = {
   name: 'contpte-lockless',
   title: 'GUP-fast reads a contiguous entry while its block is unfolded: is what it returns consistent?',

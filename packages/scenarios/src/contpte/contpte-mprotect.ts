@@ -112,6 +112,11 @@ function protects({ calls }: Design): ContpteTask {
   });
 }
 
+/** The first page and the last are this process's own; of a block of two only the first, as the batch is one page. */
+function isExclusive(page: number, block: number): boolean {
+  return page === 0 || (page === block - 1 && block > 2);
+}
+
 /** Whether a page of the block is writable in the end. */
 function isWritable({ calls }: Design, page: number, block: number): boolean {
   switch (calls) {
@@ -122,8 +127,7 @@ function isWritable({ calls }: Design, page: number, block: number): boolean {
     case 'half and back':
       return true;
     case 'private, from the second page on':
-      // Nothing but the first page is this process's own.
-      return false;
+      return page === block - 1 && isExclusive(page, block);
   }
 }
 
@@ -132,6 +136,7 @@ const half = ({ block }: ContpteMachine): number[] => [block - 1, block / 2];
 const first = (): number[] => [0];
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
+/** mprotect() of a contiguous block or half of it: right for every page, and contiguous again in the end? */
 export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mprotect',
   title: 'mprotect() of a contiguous block or half of it: right for every page, and contiguous again in the end?',
@@ -145,7 +150,7 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
     const { block } = request.parameters;
     const { calls, folded } = request.variant;
     const isPrivate = calls === 'private, from the second page on';
-    const exclusive = Array.from({ length: block }, (_, page) => page === 0);
+    const exclusive = Array.from({ length: block }, (_, page) => isExclusive(page, block));
     const machine = contpteMachine({
       request,
       folios: [{ nr_pages: block, exclusive }],

@@ -31,6 +31,8 @@ const GAINED_WRITE = 'mremap() makes no page writable';
 
 interface Design extends ContpteVariant {
   readonly moves: 'a block' | 'a block from one page beside' | 'pages of which one is writable';
+  /** The file is truncated meanwhile: its pages are unmapped from where they have come to, and freed. */
+  readonly truncated?: boolean;
 }
 
 const variants: readonly Design[] = [
@@ -62,6 +64,23 @@ const variants: readonly Design[] = [
     source: '04d1c9d60c6e',
     summary: 'two blocks of one folio, of which one is writable: two batches',
     moves: 'pages of which one is writable',
+  },
+  {
+    name: 'batched/truncated',
+    expected: 'safe',
+    source: 'eb66ae030829, v4.19: the flush comes before the lock is released',
+    summary: 'the file is truncated: whoever finds the pages in their new place frees them',
+    moves: 'a block',
+    truncated: true,
+  },
+  {
+    name: 'batched/flush-after-unlock',
+    expected: 'violation',
+    source: 'CVE-2018-18281',
+    summary: 'the same where the old place is flushed after the lock is released, as up to v4.18',
+    moves: 'a block',
+    truncated: true,
+    replace: { move_ptes: contpte.move_ptes_flush_after_unlock },
   },
   {
     name: 'batch-ignores-write',
@@ -99,6 +118,13 @@ function moveOf({ moves }: Design, block: number): { from: number; nr: number; t
   }
 }
 
+/** ftruncate(): unmap_mapping_range() finds the area by its file, and takes no mmap_lock. */
+const truncates = (first: number, nr: number): ContpteTask =>
+  routine('ftruncate', function* ({ vma }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    yield* cpu.k.zap_page_range_single(cpu, vma, first * PAGE_SIZE, (first + nr) * PAGE_SIZE);
+  });
+
+/** mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained? */
 export const contpteMremap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mremap',
   title: 'mremap() of contiguous entries, one by one and in batches: is nothing lost, and nothing gained?',
@@ -110,14 +136,14 @@ export const contpteMremap: Scenario<Design, ContpteParameter> & OffersC = {
   c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
-    const { moves } = request.variant;
+    const { moves, truncated = false } = request.variant;
     const { from, nr, to, mapped } = moveOf(request.variant, block);
     const machine = contpteMachine({
       request,
       blocks: moves === 'a block' ? 2 : moves === 'a block from one page beside' ? 3 : 4,
-      folios: [{ nr_pages: nr }],
+      folios: [{ nr_pages: nr, file: truncated }],
       mapped,
-      ...(moves === 'a block' && { device: {}, readerPage: to }),
+      ...(moves === 'a block' && !truncated && { device: {}, readerPage: to }),
     });
     const moving: ContpteTask = routine('mremap', function* (_: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
       const end = (from + nr) * PAGE_SIZE;
@@ -132,13 +158,22 @@ export const contpteMremap: Scenario<Design, ContpteParameter> & OffersC = {
       [
         moving,
         accesses(both),
-        machine.reader ? readsLockless : null,
+        truncated ? truncates(to, nr) : machine.reader ? readsLockless : null,
         machine.deviceNumber < 0 ? null : deviceAccesses(() => [from]),
       ],
       [
         ...machine.invariants.properties,
-        ofEntries(machine, 'finally', 'the block is folded in the end', 'where it is aligned it may be', (entries) =>
-          entries.slice(to, to + nr).every(pte_valid_cont),
+        ofEntries(
+          machine,
+          'finally',
+          'the block is folded in the end',
+          'where it is aligned it may be',
+          (entries) =>
+            entries.slice(to, to + nr).every(pte_valid_cont) ||
+            (truncated && entries.slice(to, to + nr).every(contpte.pte_none)),
+        ),
+        ofEntries(machine, 'finally', 'nothing is mapped where it was', 'it has been moved', (entries) =>
+          entries.slice(from, from + nr).every((pte, i) => from + i >= to || contpte.pte_none(pte)),
         ),
         ofEntries(
           machine,

@@ -69,6 +69,7 @@ function unmaps(first: number, nr: number): ContpteTask {
   });
 }
 
+/** A folio is unmapped for reclaim while it is written to: does its dirt arrive, and does the batch end in time? */
 export const contpteReclaim: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-reclaim',
   title:

@@ -70,6 +70,7 @@ const protects: ContpteTask = contpte.mprotect(function* (machine: ContpteMachin
 const written = ({ block }: ContpteMachine): number[] => [0, block - 1];
 const first = (): number[] => [0];
 
+/** One page of a contiguous block changes: what must happen between the old entries and the new ones? */
 export const contpteUnfold: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-unfold',
   title: 'One page of a contiguous block changes: what must happen between the old entries and the new ones?',

@@ -4,7 +4,7 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
-import { point, type Property, type Steps } from '@shootdown/machine';
+import { defineOperation, operation, point, type Property, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import {
   accesses,
@@ -64,10 +64,29 @@ const variants: readonly Design[] = [
   },
 ];
 
-/** What is asked of the first half of the block. */
+/** MADV_FREE has returned: what was written to the pages of the first folio before means nothing any more. */
+const GIVEN_AWAY = defineOperation({
+  name: 'return',
+  cost: 'choose',
+  perform(cx, { b: pages, data }) {
+    const { kernel, invariants } = data as ContpteMachine;
+    const { pfn } = kernel.folio(0);
+    for (let frame = pfn; frame < pfn + pages; frame++)
+      if (cx.read(invariants.written.at(frame)) !== 0) cx.write(invariants.written.at(frame), 0);
+    return 0;
+  },
+});
+
+/** What is asked of the block, or of the first half of it. */
 function ages({ calls }: Design): ContpteTask {
-  return kernelWork(function* ({ vma, block }: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    if (calls === 'free') return yield* cpu.k.madvise_free_pte_range(cpu, vma, 0, block / 2);
+  return kernelWork(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    const { vma, block } = machine;
+    if (calls === 'free') {
+      // All of the folio: of a part of it madvise_free_pte_range() splits it first.
+      yield* cpu.k.madvise_free_pte_range(cpu, vma, 0, block);
+      yield operation(GIVEN_AWAY, 0, block, 0, machine, { label: 'return' });
+      return;
+    }
     if (calls === 'referenced, then cold') {
       yield* cpu.k.folio_referenced_one(cpu, 0, vma, PAGE_SIZE);
       yield* point('referenced');
@@ -87,6 +106,7 @@ const isReferenced = ({ kernel }: ContpteMachine): Property => ({
 
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
+/** Accessed and dirty bits of a block are cleared while hardware sets them: is anything lost, or touched beside it? */
 export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-young',
   title:
@@ -106,17 +126,13 @@ export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
       mapped: [0, 1].map((i) => ({ page: i * block, folio: i, nr: block, prot: PAGE_SHARED, cont: true })),
       ...(calls === 'referenced, then cold' ? { device: {} } : { readerPage: 0 }),
     });
-    const kept = machine.invariants.properties.filter(
-      // MADV_FREE gives the content away: that a page was written to before means nothing.
-      ({ name }) => calls !== 'free' || name !== contpte.LOST_DIRTY,
-    );
     const reads = machine.reader ? readsLockless : null;
     const device = machine.deviceNumber < 0 ? null : deviceAccesses(() => [block - 1], true);
     return startContpte(
       machine,
       [ages(request.variant), accesses(ends), reads, device],
       [
-        ...kept,
+        ...machine.invariants.properties,
         ofEntries(machine, 'always', OUTSIDE, 'it belongs to another folio', (entries) =>
           entries.slice(block).every(pte_young),
         ),

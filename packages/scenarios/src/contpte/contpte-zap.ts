@@ -71,6 +71,7 @@ function zaps({ whole = false }: Design): ContpteTask {
 
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
+/** MADV_DONTNEED on part of a contiguous block: is what stays still mapped, and dirty if it was? */
 export const contpteZap: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-zap',
   title: 'MADV_DONTNEED on part of a contiguous block: is what stays still mapped, and dirty if it was?',

@@ -3,6 +3,7 @@
  * shows the counterexamples with blocks of four; `npm run test:deep` does all of it with four, on every memory model,
  * with and without reduction.
  */
+import { FREED_FRAME } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import { BREAK_BEFORE_MAKE } from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
@@ -64,11 +65,19 @@ describeScenario(contpteMprotect, {
   smaller: (name) => (name.startsWith('half-toggled-back') ? {} : { block: 2 }),
 });
 
-describeScenario(contpteMremap, {
+const mremap = describeScenario(contpteMremap, {
   ...small,
-  violates: 'mremap() makes no page writable',
-  golden: ['batch-ignores-write'],
+  golden: ['batch-ignores-write', ...deep('batched/flush-after-unlock')],
   live: ['batched'],
+});
+
+describe('contpte-mremap', () => {
+  it.each([
+    ['batch-ignores-write', {}, 'mremap() makes no page writable'],
+    ['batched/flush-after-unlock', DEEP ? {} : { block: 2 }, FREED_FRAME],
+  ])('%s: %s', async (name, size, property) => {
+    expect((await mremap.searched(name, 'sc', size)).property).toBe(property);
+  });
 });
 
 describeScenario(contpteReclaim, {

@@ -41,6 +41,6 @@ describe('hazards', () => {
     if (!fork) throw new Error('no sections');
     const { routine, step, detail } = await findHazards(fork, lazy.lazyArchs['xen-pv']);
     expect([routine, step]).toEqual(['copy_pte_range', 'ptep_get(src_pte)']);
-    expect(detail).toMatch(/is read while 0x2 P US is queued \(xen-pv\)$/);
+    expect(detail).toMatch(/is read while 0x2 P RW US is queued \(xen-pv\)$/);
   });
 });

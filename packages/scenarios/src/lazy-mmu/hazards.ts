@@ -30,7 +30,7 @@ import {
   type Kernel,
   type Mm,
 } from '@shootdown/mm';
-import { mk_pte } from '@shootdown/mmu';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, mk_pte } from '@shootdown/mmu';
 import { kernelOfTheRuns, lazyMachine, mapInSection, raiseSoftirq, RW, SOFTIRQ } from './lazy-machine.ts';
 import { setsThenExchanges } from '../tasks.ts';
 
@@ -58,6 +58,8 @@ export interface HazardSubject {
 }
 
 const DEVICE_PAGE = 2;
+/** Two pages that have been accessed and written. */
+const YOUNG = [2, 3].map((pfn) => mk_pte(pfn, RW | _PAGE_ACCESSED | _PAGE_DIRTY));
 
 /** kfence_protect() in a softirq: the object must be out of reach when it returns. */
 const kfenceProtects: lazy.SectionRoutine = routine('kfence_protect', function* ({ lazy: mode, current, ptes }) {
@@ -124,6 +126,13 @@ export const hazardSubjects: readonly HazardSubject[] = [
   { name: 'set_pte, ptep_get_and_clear', generation: 'old', version: 'derived', section: exchanges },
   { name: 'change_pte_range', generation: 'current', version: 'of the runs', section: protects, runs: true },
   { name: 'move_ptes', generation: 'current', version: 'leave, flush, unlock', section: lazy.move_ptes },
+  {
+    name: 'move_present_ptes',
+    generation: 'current',
+    version: 'leave, flush, unlock',
+    section: lazy.move_present_ptes,
+  },
+  { name: 'remap_pte_range', generation: 'current', version: '', section: lazy.remap_pte_range, entries: [0, 0] },
   { name: 'apply_to_pte_range', generation: 'current', version: '', section: lazy.apply_to_pte_range, kernel: true },
   {
     name: 'pagemap_scan_pmd_entry',
@@ -160,7 +169,16 @@ export const hazardSubjects: readonly HazardSubject[] = [
     generation: 'current',
     version: 'leaves around split_folio()',
     section: lazy.madvise_cold_or_pageout_pte_range,
+    entries: YOUNG,
   },
+  {
+    name: 'madvise_free_pte_range',
+    generation: 'current',
+    version: 'leaves around split_folio()',
+    section: lazy.madvise_free_pte_range,
+    entries: YOUNG,
+  },
+  { name: 'walk_pte_range', generation: 'current', version: '', section: lazy.walk_pte_range, entries: YOUNG },
   {
     name: 'vmap_pages_pte_range',
     generation: 'old',
@@ -201,10 +219,25 @@ export const hazardSubjects: readonly HazardSubject[] = [
   },
   {
     name: 'kasan_populate_vmalloc_pte',
+    generation: 'old',
+    version: 'unlocks in the mode',
+    section: lazy.kasan_populate_vmalloc_pte_unlocks,
+    kernel: true,
+  },
+  {
+    name: 'kasan_populate_vmalloc_pte',
     generation: 'current',
     version: 'pauses the mode',
     section: lazy.kasan_populate_vmalloc_pte,
     kernel: true,
+  },
+  {
+    name: 'kasan_depopulate_vmalloc_pte',
+    generation: 'current',
+    version: 'pauses the mode',
+    section: lazy.kasan_depopulate_vmalloc_pte,
+    kernel: true,
+    entries: [mk_pte(2, RW), mk_pte(3, RW)],
   },
   {
     name: '__kernel_map_pages',

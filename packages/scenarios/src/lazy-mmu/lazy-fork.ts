@@ -3,15 +3,17 @@
  *
  * copy_nonpresent_pte() restores a device-exclusive entry, and copy_pte_range() reads it again. Where the store is
  * queued, the second read sees the swap-style value, and its bits are taken for a present entry: another page. The
- * hazard is not judged here, the damage is; `shootdown hazards` judges the hazard.
+ * hazard is not judged here, the damage is; `shootdown hazards` judges the hazard. Meanwhile another CPU reclaims the
+ * other page.
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu } from '@shootdown/cpu';
 import { program } from '@shootdown/machine';
 import { copy_pte_range_lazy, lazy, type ReadsAgain } from '@shootdown/mm';
-import { mk_pte, pte_pfn } from '@shootdown/mmu';
+import { mk_pte, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { lazyMachine, RW } from './lazy-machine.ts';
+import { reclaimsShared } from './lazy-neighbours.ts';
 
 interface Design extends Variant {
   readonly arch: lazy.LazyArch;
@@ -71,9 +73,15 @@ const designs: readonly Design[] = [
 const EXCLUSIVE_PAGE = 2;
 const PLAIN_PAGE = 3;
 
+const FRAMES = [EXCLUSIVE_PAGE, PLAIN_PAGE] as const;
+
 /** The child of a fork maps what its parent maps. */
 const SAME_PAGE = 'the child maps the page that the parent maps';
+/** Copy-on-write. */
+const PROTECTED = 'a page that both map is writable in neither';
+const COUNTED = 'a page has a reference for each entry that maps it';
 
+/** Lazy MMU mode: does fork() copy the page of a device-exclusive entry that it has just restored? */
 export const lazyFork: Scenario<Design> & OffersC = {
   name: 'lazy-fork',
   title: 'Lazy MMU mode: does fork() copy the page of a device-exclusive entry that it has just restored?',
@@ -84,10 +92,10 @@ export const lazyFork: Scenario<Design> & OffersC = {
   build({ variant, memoryModel }) {
     const own = [lazy.make_device_exclusive_entry(EXCLUSIVE_PAGE), mk_pte(PLAIN_PAGE, RW)];
     const { arch, readsAgain = 'ptep_get' } = variant;
-    const machine = lazyMachine({ memoryModel, arch, cpus: 1, tasks: 1, own, hazards: 'ignore' });
-    const [cpu] = machine.cpus;
+    const machine = lazyMachine({ memoryModel, arch, cpus: 2, tasks: 2, own, hazards: 'ignore' });
+    const [cpu, kswapd] = machine.cpus;
     const [src_ptl, dst_ptl] = machine.ptl;
-    if (!cpu || !src_ptl || !dst_ptl) throw new RangeError('lazy-fork: build: one CPU and two locks');
+    if (!cpu || !kswapd || !src_ptl || !dst_ptl) throw new RangeError('lazy-fork: build: two CPUs and two locks');
     const copy = {
       lazy: machine.lazy,
       current: { task: 0 },
@@ -98,12 +106,42 @@ export const lazyFork: Scenario<Design> & OffersC = {
       readsAgain,
     };
     startCpu(machine.builder, cpu, [program(copy_pte_range_lazy, copy)]);
+    startCpu(machine.builder, kswapd, [program(reclaimsShared, machine, 1)]);
+    const pairs = FRAMES.map((pfn, i) => {
+      const [parent, child] = [machine.own[i]?.address ?? 0, machine.other[i]?.address ?? 0];
+      return { pfn, parent, child, refcount: machine.frames.refcountAddress(pfn) };
+    });
+    const mapping = (entry: number, pfn: number): number => (pte_present(entry) && pte_pfn(entry) === pfn ? 1 : 0);
     machine.builder.property({
       name: SAME_PAGE,
       kind: 'finally',
       why: 'fork() shares pages: what the child reads is what the parent wrote',
       check: (read) =>
-        machine.own.every(({ address }, i) => pte_pfn(read(address)) === pte_pfn(read(machine.other[i]?.address ?? 0))),
+        pairs.every(
+          ({ pfn, parent, child }) =>
+            pte_pfn(read(parent)) === pte_pfn(read(child)) && mapping(read(parent), pfn) === mapping(read(child), pfn),
+        ),
+    });
+    machine.builder.property({
+      name: PROTECTED,
+      kind: 'finally',
+      why: 'who writes to a page that is shared gets a copy, in a fault',
+      check: (read) =>
+        pairs.every(
+          ({ pfn, parent, child }) =>
+            mapping(read(parent), pfn) + mapping(read(child), pfn) < 2 ||
+            (!pte_write(read(parent)) && !pte_write(read(child))),
+        ),
+    });
+    machine.builder.property({
+      name: COUNTED,
+      kind: 'finally',
+      why: 'one too few frees it under whoever maps it, one too many never frees it',
+      check: (read) =>
+        pairs.every(
+          ({ pfn, parent, child, refcount }) =>
+            read(refcount) === mapping(read(parent), pfn) + mapping(read(child), pfn),
+        ),
     });
     return machine.builder.build();
   },

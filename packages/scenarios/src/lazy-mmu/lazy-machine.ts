@@ -16,7 +16,7 @@ import {
   type Steps,
 } from '@shootdown/machine';
 import { lazy, lazy_flush_begins, Mm, type Kernel } from '@shootdown/mm';
-import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, SaturatedTlb, tinyShape } from '@shootdown/mmu';
+import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, SaturatedTlb, tinyShape } from '@shootdown/mmu';
 import type { Spinlock } from '@shootdown/sync';
 
 const ENTRIES = 2;
@@ -25,6 +25,8 @@ const HISTORY_MAX = 96;
 const TABLE = { own: 0, other: 1 } as const;
 export const RW = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
 const PAGES = 8;
+/** Frame of the page that a fault maps where it finds nothing. */
+export const EMPTY_PAGE = 9;
 
 /** Violated by an access through a translation that a system call which has returned has revoked. */
 const REVOKED = 'no access through a translation that a finished system call has revoked';
@@ -58,6 +60,8 @@ export interface LazyMachine {
   readonly ptl: readonly Spinlock[];
   /** The lock words of both tables. */
   readonly locks: Region;
+  /** Frames of the pages that the first table maps to begin with. */
+  readonly mapped: readonly number[];
   /** Per page: what may no longer be done through a cached entry: 1 write, 2 anything. */
   readonly revoked: Region;
 }
@@ -121,6 +125,7 @@ export function lazyMachine(options: LazyMachineOptions): LazyMachine {
     other: pointers(TABLE.other),
     locks,
     ptl: [0, 1].map((i) => ({ name: i === 0 ? 'ptl' : 'dst_ptl', word: locks.at(i) })),
+    mapped: own.map((entry) => pte_pfn(entry)),
     revoked: builder.region('revoked', ENTRIES),
   };
 }
@@ -157,9 +162,10 @@ export function kernelOfTheRuns({ builder, frames, cpus, lazy: mode, locks }: La
 
 const REVOKE = defineOperation({
   name: '(system call returns)',
+  role: 'environment',
   cost: 'nop',
   perform(cx, op) {
-    cx.write(op.a, op.b);
+    cx.write(op.a, Math.max(cx.read(op.a), op.b));
     return 0;
   },
 });
@@ -174,7 +180,7 @@ const ACCESS = defineOperation({
   user: true,
   branches: (cx, op) => {
     const { tlb } = op.data as LazyMachine;
-    return Math.max(1, tlb.leaves((address) => cx.read(address), op.a, tlb.pageNumber(op.b)).length);
+    return tlb.outcomes(cx, op.a, tlb.pageNumber(op.b), op.c === 1);
   },
   perform(cx, op, branch) {
     const { tlb, revoked } = op.data as LazyMachine;
@@ -199,14 +205,14 @@ export function* access(machine: LazyMachine, cpu: number, page: number, write: 
 /** The vector of {@link raiseSoftirq}. */
 export const SOFTIRQ = 'softirq';
 
-/** A kernel section that a softirq may interrupt: it maps the last page of the kernel's table. */
+/** A kernel section that a softirq may interrupt: it maps the last page of the kernel's table, and then uses it. */
 export const mapInSection = routine('vmap_range (interrupted)', function* (machine: LazyMachine): Steps {
   const current = { task: 0 };
+  const ptep = machine.other.at(-1) as EntryPointer;
   yield* lazy.lazy_mmu_mode_enable(machine.lazy, current);
-  yield* lazy.set_pte(machine.lazy, current, machine.other.at(-1) as EntryPointer, mk_pte(4, RW), {
-    label: 'set_pte_at(page)',
-  });
+  yield* lazy.set_pte(machine.lazy, current, ptep, mk_pte(4, RW), { label: 'set_pte_at(page)' });
   yield* lazy.lazy_mmu_mode_disable(machine.lazy, current);
+  yield* lazy.kernel_access(machine.lazy, current, ptep, '*(char *)area->addr');
 });
 
 /** Something that raises a softirq on a CPU, at any time. */

@@ -4,11 +4,12 @@
  */
 import type { OffersC } from '@shootdown/c';
 import type { Scenario, Variant } from '@shootdown/explorer';
-import { startCpu, user_mode, type Cpu } from '@shootdown/cpu';
-import { program, routine, type Steps } from '@shootdown/machine';
+import { startCpu, swapper_done, type Cpu } from '@shootdown/cpu';
+import { assertThat, program, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import { lazy } from '@shootdown/mm';
-import { mk_pte } from '@shootdown/mmu';
-import { access, lazyMachine, revoke, Revoked, RW, type LazyMachine } from './lazy-machine.ts';
+import { mk_pte, pte_pfn } from '@shootdown/mmu';
+import { access, EMPTY_PAGE, lazyMachine, revoke, Revoked, RW, type LazyMachine } from './lazy-machine.ts';
+import { reclaims, userThatFaults } from './lazy-neighbours.ts';
 import { asUser } from '../tasks.ts';
 
 interface Design extends Variant {
@@ -20,36 +21,117 @@ interface SectionScenario {
   readonly name: string;
   readonly title: string;
   readonly designs: readonly Design[];
-  /** What nobody may do with page 0 any more when the system call has returned. Default: nothing is revoked. */
-  readonly revokes?: number;
   /** Hazards are not judged, only the damage that they do. */
   readonly damageOnly?: boolean;
-  /** The section works on the kernel's table. */
-  readonly kernel?: boolean;
-  /** Entries of that table to begin with. */
-  readonly entries?: readonly number[];
+  /** CPUs and tasks, one of each unless said otherwise. */
+  readonly cpus?: number;
+  readonly tasks?: number;
+  /** Entries of the kernel's table to begin with, if the section works on that. */
+  readonly kernel?: readonly number[];
+  /** Who runs where. */
+  readonly start: (machine: LazyMachine, section: lazy.SectionRoutine) => void;
 }
 
 const { lazyArchs } = lazy;
 
+function sectionOf(machine: LazyMachine, ptes: readonly EntryPointer[], task: number): lazy.Section {
+  const [ptl] = machine.ptl;
+  if (!ptl) throw new RangeError('lazy: build: no lock');
+  return { lazy: machine.lazy, current: { task }, ptes, start: 0, ptl };
+}
+
+/** A system call that works on the process's table; when it has returned, `revokes` may not be done any more. */
 const systemCall = routine(
   'system_call',
-  function* (machine: LazyMachine, body: lazy.SectionRoutine, scenario: SectionScenario): Steps {
-    const [ptl] = machine.ptl;
-    if (!ptl) return;
-    const ptes = scenario.kernel === true ? machine.other : machine.own;
-    yield* body({ lazy: machine.lazy, current: { task: 0 }, ptes, start: 0, ptl });
-    if (scenario.revokes !== undefined) yield* revoke(machine, 0, scenario.revokes);
+  function* (machine: LazyMachine, body: lazy.SectionRoutine, revokes: number): Steps {
+    yield* body(sectionOf(machine, machine.own, 0));
+    yield* revoke(machine, 0, revokes);
   },
 );
 
 const user = asUser(function* (machine: LazyMachine, cpu: Cpu): Steps {
   yield* access(machine, cpu.id, 0, true);
-  yield* access(machine, cpu.id, 0, true);
-  yield* user_mode(cpu);
+  yield* access(machine, cpu.id, 0, false);
 });
 
+/** A write protection, while a user accesses the page and another CPU reclaims it. */
+function protects(machine: LazyMachine, section: lazy.SectionRoutine): void {
+  const { builder } = machine;
+  const [kernel, other, third] = machine.cpus as [Cpu, Cpu, Cpu];
+  startCpu(builder, kernel, [program(systemCall, machine, section, Revoked.writes)]);
+  startCpu(builder, other, [program(user, machine, other)]);
+  startCpu(builder, third, [program(reclaims, machine, 0)]);
+}
+
+const DATA_STAYS = 'no empty page in place of one that has data';
+
+/** Pages are taken away for a migration, while a user accesses the first and faults. */
+function migrates(machine: LazyMachine, section: lazy.SectionRoutine): void {
+  const { builder } = machine;
+  const [kernel, other] = machine.cpus as [Cpu, Cpu];
+  startCpu(builder, kernel, [program(systemCall, machine, section, Revoked.accesses)]);
+  startCpu(builder, other, [program(userThatFaults, machine, other, 0)]);
+  builder.property({
+    name: DATA_STAYS,
+    kind: 'always',
+    why: 'a fault waits for a migration entry; where there is none, it maps an empty page',
+    reads: machine.own.map(({ address }) => address),
+    check: (read) => machine.own.every(({ address }) => pte_pfn(read(address)) !== EMPTY_PAGE),
+  });
+}
+
+/** vmap() of two pages, the second of which is taken; then of one, which is used. */
+const vmapsTwice = routine('vmap (fails first)', function* (machine: LazyMachine, body: lazy.SectionRoutine): Steps {
+  const section = sectionOf(machine, machine.other, 0);
+  const first = { ...section, ptes: machine.other.slice(0, 1) };
+  yield* body(section);
+  yield* lazy.vunmap_pte_range(first);
+  yield* body(first);
+  yield* lazy.kernel_access(machine.lazy, section.current, machine.other[0] as EntryPointer, '*(char *)area->addr');
+});
+
+const TAKEN = mk_pte(4, RW);
+
+function vmaps(machine: LazyMachine, section: lazy.SectionRoutine): void {
+  const { builder } = machine;
+  const [cpu] = machine.cpus as [Cpu];
+  startCpu(builder, cpu, [program(vmapsTwice, machine, section)]);
+  const [, { address }] = machine.other as [EntryPointer, EntryPointer];
+  builder.property({
+    name: 'a page that is mapped stays where it is',
+    kind: 'always',
+    why: 'vmap() of a place that is taken returns -EBUSY',
+    reads: [address],
+    check: (read) => read(address) === TAKEN,
+  });
+}
+
+const SHADOW_STAYS = 'nobody replaces a page of shadow that is in use';
+
+/** vmalloc() with KASAN: the shadow is populated, and then written: who reads it later finds that. */
+const unpoisons = routine(
+  'kasan_populate_vmalloc',
+  function* (machine: LazyMachine, body: lazy.SectionRoutine, task: number): Steps {
+    const section = sectionOf(machine, machine.other.slice(0, 1), task);
+    const [ptep] = section.ptes as [EntryPointer];
+    yield* body(section);
+    const written = yield* lazy.kernel_access(machine.lazy, section.current, ptep, 'kasan_unpoison(shadow)');
+    const read = yield* lazy.kernel_access(machine.lazy, section.current, ptep, 'kasan_byte_accessible(shadow)');
+    yield* assertThat(read === written, SHADOW_STAYS);
+  },
+);
+
+/** Two areas that share a page of shadow; whoever populates it may be moved to a third CPU. */
+function populates(machine: LazyMachine, section: lazy.SectionRoutine): void {
+  const { builder } = machine;
+  const [first, second, idle] = machine.cpus as [Cpu, Cpu, Cpu];
+  startCpu(builder, first, [program(unpoisons, machine, section, 0)], {}, { migratesTo: [idle] });
+  startCpu(builder, second, [program(unpoisons, machine, section, 1)]);
+  startCpu(builder, idle, [program(swapper_done)]);
+}
+
 function scenarioOf(described: SectionScenario): Scenario<Design> & OffersC {
+  const { cpus = 1, tasks = 1, kernel, damageOnly = false, start } = described;
   return {
     name: described.name,
     title: described.title,
@@ -61,15 +143,13 @@ function scenarioOf(described: SectionScenario): Scenario<Design> & OffersC {
       const machine = lazyMachine({
         memoryModel,
         arch: variant.arch ?? lazyArchs['xen-pv'],
-        cpus: 2,
-        tasks: 1,
-        kernelTable: described.kernel === true,
-        ...(described.damageOnly === true && { hazards: 'ignore' as const }),
-        ...(described.entries && { other: described.entries }),
+        cpus,
+        tasks,
+        kernelTable: kernel !== undefined,
+        ...(damageOnly && { hazards: 'ignore' as const }),
+        ...(kernel && { other: kernel }),
       });
-      const [kernel, other] = machine.cpus as [Cpu, Cpu];
-      startCpu(machine.builder, kernel, [program(systemCall, machine, variant.section, described)]);
-      startCpu(machine.builder, other, [program(user, machine, other)]);
+      start(machine, variant.section);
       return machine.builder.build();
     },
   };
@@ -77,11 +157,14 @@ function scenarioOf(described: SectionScenario): Scenario<Design> & OffersC {
 
 const ROBERTS = 'Roberts and Gordeev, 2025';
 
+/** Lazy MMU mode: is the write protection of pagemap_scan in force when it has flushed? */
 export const lazyPagemapScan = scenarioOf({
   name: 'lazy-pagemap-scan',
-  damageOnly: true,
   title: 'Lazy MMU mode: is the write protection of pagemap_scan in force when it has flushed?',
-  revokes: Revoked.writes,
+  damageOnly: true,
+  cpus: 3,
+  tasks: 2,
+  start: protects,
   designs: [
     {
       name: 'flush-before-leave',
@@ -100,10 +183,13 @@ export const lazyPagemapScan = scenarioOf({
   ],
 });
 
+/** Lazy MMU mode: are the migration entries in memory when their pages are flushed? */
 export const lazyMigrateVma = scenarioOf({
   name: 'lazy-migrate-vma',
   title: 'Lazy MMU mode: are the migration entries in memory when their pages are flushed?',
-  revokes: Revoked.accesses,
+  cpus: 2,
+  tasks: 2,
+  start: migrates,
   designs: [
     {
       name: 'flush-before-leave',
@@ -122,9 +208,13 @@ export const lazyMigrateVma = scenarioOf({
   ],
 });
 
+/** Lazy MMU mode: are updates in memory when the page-table lock is dropped? */
 export const lazyUnlock = scenarioOf({
   name: 'lazy-unlock',
   title: 'Lazy MMU mode: are updates in memory when the page-table lock is dropped?',
+  cpus: 3,
+  tasks: 2,
+  start: protects,
   designs: [
     {
       name: 'buggy',
@@ -143,11 +233,12 @@ export const lazyUnlock = scenarioOf({
   ],
 });
 
+/** Lazy MMU mode: is the mode left when a mapping fails halfway? */
 export const lazyErrorPath = scenarioOf({
   name: 'lazy-error-path',
   title: 'Lazy MMU mode: is the mode left when a mapping fails halfway?',
-  kernel: true,
-  entries: [0, mk_pte(4, RW)],
+  kernel: [0, TAKEN],
+  start: vmaps,
   designs: [
     {
       name: 'buggy',
@@ -166,10 +257,14 @@ export const lazyErrorPath = scenarioOf({
   ],
 });
 
+/** Lazy MMU mode: does anybody sleep in it? */
 export const lazySleep = scenarioOf({
   name: 'lazy-sleep',
   title: 'Lazy MMU mode: does anybody sleep in it?',
-  kernel: true,
+  cpus: 3,
+  tasks: 2,
+  kernel: [],
+  start: populates,
   designs: [
     {
       name: 'buggy',
@@ -182,8 +277,8 @@ export const lazySleep = scenarioOf({
     {
       name: 'fixed',
       expected: 'safe',
-      source: 'b6ea95a34cbd; pause and resume of v7.0',
-      summary: 'the mode is paused meanwhile',
+      source: 'b6ea95a34cbd; c519c3c0a113; pause and resume of v7.0',
+      summary: 'pages are allocated before the walk, and each is mapped with the mode paused',
       section: lazy.kasan_populate_vmalloc_pte,
       arch: lazyArchs.sparc64,
     },

@@ -6,7 +6,7 @@ import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu, swapper_done, user_mode, type Cpu } from '@shootdown/cpu';
 import { program, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import { lazy } from '@shootdown/mm';
-import { mk_pte } from '@shootdown/mmu';
+import { mk_pte, pte_present } from '@shootdown/mmu';
 import {
   access,
   lazyMachine,
@@ -49,6 +49,7 @@ const user = asUser(function* (machine: LazyMachine, cpu: Cpu): Steps {
   yield* user_mode(cpu);
 });
 
+/** Lazy MMU mode: does a batch of the CPU stay with the task that fills it? */
 export const lazyMigration: Scenario<Design> = {
   name: 'lazy-migration',
   title: 'Lazy MMU mode: does a batch of the CPU stay with the task that fills it?',
@@ -94,6 +95,7 @@ export const lazyMigration: Scenario<Design> = {
   },
 };
 
+/** Lazy MMU mode: does a softirq that maps a page have its barriers before it touches it? */
 export const lazySoftirq: Scenario<Design> = {
   name: 'lazy-softirq',
   title: 'Lazy MMU mode: does a softirq that maps a page have its barriers before it touches it?',
@@ -131,6 +133,14 @@ export const lazySoftirq: Scenario<Design> = {
       [SOFTIRQ]: program(lazy.kfence_unprotect, section),
     });
     startCpu(machine.builder, second, [program(raiseSoftirq, first)]);
+    const [{ address }] = machine.other as [EntryPointer];
+    machine.builder.property({
+      name: 'the softirq maps its page',
+      kind: 'sometimes',
+      why: 'otherwise nobody touches it',
+      reads: [address],
+      check: (read) => read(address) !== 0,
+    });
     return machine.builder.build();
   },
 };
@@ -139,6 +149,7 @@ interface Nested extends Design {
   readonly section: lazy.SectionRoutine;
 }
 
+/** Lazy MMU mode: is an update in force when code that needs it goes on, though a section around it is open? */
 export const lazyNesting: Scenario<Nested> = {
   name: 'lazy-nesting',
   title: 'Lazy MMU mode: is an update in force when code that needs it goes on, though a section around it is open?',
@@ -176,6 +187,12 @@ export const lazyNesting: Scenario<Nested> = {
     if (!ptl) throw new RangeError('lazy-nesting: build: no lock');
     const section: lazy.Section = { lazy: machine.lazy, current, ptes: machine.other, start: 0, ptl };
     startCpu(machine.builder, cpu, [program(variant.section, section)]);
+    machine.builder.property({
+      name: 'both pages are mapped when all is left',
+      kind: 'finally',
+      why: 'no update may get lost when sections nest',
+      check: (read) => machine.other.every(({ address }) => pte_present(read(address))),
+    });
     return machine.builder.build();
   },
 };
@@ -192,6 +209,7 @@ const storeThenExchange = setsThenExchanges(function* (machine: LazyMachine): St
 /** Judged by lazy-order. */
 const STAYS_CLEAR = 'an entry that was cleared last is clear';
 
+/** Lazy MMU mode: can a queued store pass an exchange that comes after it? */
 export const lazyOrder: Scenario<Design> = {
   name: 'lazy-order',
   title: 'Lazy MMU mode: can a queued store pass an exchange that comes after it?',

@@ -263,6 +263,7 @@ function buildLazyVmalloc({ variant, memoryModel }: BuildRequest<Design>): Syste
   return builder.build();
 }
 
+/** Lazy MMU mode: do the barriers that are emitted once suffice for every reader of a kernel mapping? */
 export const lazyVmalloc: Scenario<Design> = {
   name: 'lazy-vmalloc',
   title: 'Lazy MMU mode: do the barriers that are emitted once suffice for every reader of a kernel mapping?',

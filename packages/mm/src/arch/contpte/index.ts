@@ -54,7 +54,11 @@ export {
 export { dup_mmap_without_flush } from './fork.ts';
 export { gup_fast_pte_range } from './lockless-monitor.ts';
 export { commit_anon_folio_batch_from_the_first, mprotect_folio_pte_batch_one } from './mprotect.ts';
-export { mremap_folio_pte_batch_ignoring_write, mremap_folio_pte_batch_one } from './mremap.ts';
+export {
+  move_ptes_flush_after_unlock,
+  mremap_folio_pte_batch_ignoring_write,
+  mremap_folio_pte_batch_one,
+} from './mremap.ts';
 export {
   clear_full_ptes_without_unfold,
   clear_full_ptes_unfolded_after,

@@ -92,13 +92,16 @@ export class ContpteInvariants {
   }
 
   #agrees(read: Read, mm: ContpteMm, first: number): boolean {
-    const entries = this.#entries(read, mm, first);
-    if (!entries.some(pte_valid_cont)) return true;
+    const at = this.#kernel.frames.entry(mm.table, first).address;
+    const end = at + this.#kernel.CONT_PTES;
+    if (!anyFolded(read, at, end)) return true;
     let base: number | null = null;
     let prot = 0;
-    for (const [i, pte] of entries.entries()) {
+    for (let address: number = at; address < end; address++) {
+      const pte = read(address);
       if (!pte_valid(pte)) continue;
-      const [pfn, bits] = [pte_pfn(pte) - i, pte_pgprot(pte) & ~(ACCESS_BITS | PTE_WRITE)];
+      const pfn = pte_pfn(pte) - (address - at);
+      const bits = pte_pgprot(pte) & ~(ACCESS_BITS | PTE_WRITE);
       if (base !== null && (pfn !== base || bits !== prot)) return false;
       base = pfn;
       prot = bits;
@@ -108,14 +111,16 @@ export class ContpteInvariants {
 
   #isProgrammed(read: Read, mm: ContpteMm, first: number): boolean {
     const { CONT_PTES } = this.#kernel;
-    const entries = this.#entries(read, mm, first);
-    if (!entries.some(pte_valid_cont)) return true;
-    if (mm.user === false || !entries.every((pte) => pte_valid(pte) && pte_cont(pte))) return false;
-    const pfn = pte_pfn(entries[0] as number);
-    const prot = pte_pgprot(entries[0] as number) & ~ACCESS_BITS;
-    if (pfn % CONT_PTES !== 0) return false;
-    const alike = entries.every((pte, i) => pte_pfn(pte) === pfn + i && (pte_pgprot(pte) & ~ACCESS_BITS) === prot);
-    return alike && this.#kernel.page_folio(pfn) === this.#kernel.page_folio(pfn + CONT_PTES - 1);
+    const at = this.#kernel.frames.entry(mm.table, first).address;
+    if (!anyFolded(read, at, at + CONT_PTES)) return true;
+    if (mm.user === false) return false;
+    const pfn = pte_pfn(read(at));
+    const prot = pte_pgprot(read(at)) & ~ACCESS_BITS;
+    for (let i = 0; i < CONT_PTES; i++) {
+      const pte = read(at + i);
+      if (!pte_valid_cont(pte) || pte_pfn(pte) !== pfn + i || (pte_pgprot(pte) & ~ACCESS_BITS) !== prot) return false;
+    }
+    return pfn % CONT_PTES === 0 && this.#kernel.page_folio(pfn) === this.#kernel.page_folio(pfn + CONT_PTES - 1);
   }
 
   #nothingLost(read: Read): boolean {
@@ -154,6 +159,12 @@ export class ContpteInvariants {
     if (index < 0 || cx.read(ptl.at(index)) !== 0) return;
     cx.fail(UNLOCKED, () => `pte[${cell % frames.entriesPerTable}] becomes ${formatPte(cx.read(address))}`);
   }
+}
+
+/** Whether an entry of a block has the contiguous bit. */
+function anyFolded(read: Read, at: number, end: number): boolean {
+  for (let address = at; address < end; address++) if (pte_valid_cont(read(address))) return true;
+  return false;
 }
 
 function wordsOf({ base, cells }: Region): number[] {

@@ -58,6 +58,33 @@ export const move_ptes = routine(
   },
 );
 
+/** As up to v4.18: whoever takes the lock next finds the pages in their new place, and others use the old one still. */
+export const move_ptes_flush_after_unlock = routine(
+  'move_ptes',
+  function* (cpu: ContpteCpu, vma: ContpteVma, old_addr: number, old_end: number, new_addr: number): Steps {
+    const { kernel, k } = cpu;
+    const start = old_addr;
+    let old_ptep = yield* pte_offset_map_lock(cpu, vma.vm_mm, old_addr);
+    let new_ptep = kernel.pte_offset(vma.vm_mm, new_addr);
+    while (old_addr < old_end) {
+      yield* point('next', old_addr);
+      let nr = 1;
+      const old_pte = yield* k.ptep_get(cpu, old_ptep);
+      if (!pte_none(old_pte)) {
+        nr = yield* k.mremap_folio_pte_batch(cpu, old_ptep, old_pte, (old_end - old_addr) / PAGE_SIZE);
+        const pte = yield* k.get_and_clear_full_ptes(cpu, vma.vm_mm, old_addr, old_ptep, nr);
+        yield* k.set_ptes(cpu, vma.vm_mm, new_addr, new_ptep, pte, nr);
+      }
+      old_ptep = ptep_plus(old_ptep, nr);
+      new_ptep = ptep_plus(new_ptep, nr);
+      old_addr += nr * PAGE_SIZE;
+      new_addr += nr * PAGE_SIZE;
+    }
+    yield* pte_unmap_unlock(cpu, vma.vm_mm);
+    yield* k.flush_tlb_range(cpu, vma, start, old_end);
+  },
+);
+
 /** As in v6.17-rc: entries count as alike whether or not they are writable. */
 export const mremap_folio_pte_batch_ignoring_write = routine(
   'mremap_folio_pte_batch',

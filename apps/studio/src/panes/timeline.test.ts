@@ -1,0 +1,104 @@
+/** A long walk costs no more to draw than what is on the screen of it. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Walk } from '../engine/api.ts';
+import { draw } from './timeline-draw.ts';
+import { layoutOf } from './timeline-layout.ts';
+import { visible } from './visible.ts';
+
+const WIDTH = 200;
+
+/** Two CPUs that take turns, call something every few steps, and write a word that both see. */
+function walkOf(count: number): Walk {
+  const numbers = Array.from({ length: count }, (_, i) => i);
+  const stackOf = (i: number, column: number): string[] => ['loop', i % 4 < 2 ? 'even' : 'odd', `call${column}`];
+  return {
+    schedule: numbers.map((i) => i % 2),
+    contextSwitches: count,
+    placements: numbers.map(() => ({ level: 0, heading: null })),
+    trace: {
+      columns: [0, 1].map((column) => ({ name: `CPU${column}`, routine: 'loop' })),
+      steps: numbers.map((i) => ({
+        entry: i % 2,
+        kind: 'advance',
+        column: i % 2,
+        stack: stackOf(i, i % 2),
+        text: 'WRITE_ONCE(pte[0])',
+        facts: [],
+        inInterrupt: false,
+        violation: i === count - 1 ? { property: 'it fails', detail: '' } : null,
+        startCycles: null,
+        durationCycles: null,
+      })),
+      end: null,
+      fingerprint: '',
+    },
+    states: {
+      words: [{ address: 0, name: 'pte[0]', region: 'pte' }],
+      initial: [{ value: 0, text: '0x0' }],
+      actors: {},
+      steps: numbers.map((i) => ({
+        enabled: [],
+        changes: [{ address: 0, before: i, after: i + 1, text: `0x${(i + 1).toString(16)}` }],
+        result: 0,
+        actors: {},
+        sent: i % 7 === 0 ? ['channel'] : [],
+        delivered: i % 7 === 3 ? 'channel' : null,
+        stacks: [stackOf(i, 0), stackOf(i, 1)],
+      })),
+      enabledAtEnd: [],
+    },
+  };
+}
+
+/** A canvas that paints nothing and knows how often it was asked. */
+function paperOf(): { readonly canvas: HTMLCanvasElement; readonly calls: () => number } {
+  let calls = 0;
+  const context = new Proxy({} as Record<string | symbol, unknown>, {
+    get: (own, name) => {
+      if (name in own) return own[name];
+      if (name === 'canvas') return { height: 500 };
+      return () => {
+        calls++;
+        return { width: 8 };
+      };
+    },
+  });
+  return { canvas: { getContext: () => context } as unknown as HTMLCanvasElement, calls: () => calls };
+}
+
+beforeEach(() => {
+  vi.stubGlobal('devicePixelRatio', 1);
+  vi.stubGlobal('document', { documentElement: null });
+  vi.stubGlobal('getComputedStyle', () => ({ getPropertyValue: () => '#000' }));
+});
+afterEach(() => void vi.unstubAllGlobals());
+
+describe('the timeline', () => {
+  it('draws what the window has pixels for, not what the trace has steps', () => {
+    const [short, long] = [walkOf(5_000), walkOf(50_000)];
+    const rows =
+      layoutOf(long).lanes.reduce((sum, { depth }) => sum + 3 * depth + 2, 0) + 2 * layoutOf(long).tracks.length;
+    for (const walk of [short, long]) {
+      const { canvas, calls } = paperOf();
+      expect(draw(canvas, WIDTH, walk, null, null)).toBeLessThan(2 * rows * WIDTH);
+      expect(calls()).toBeLessThan(20 * rows * WIDTH);
+    }
+    const { canvas } = paperOf();
+    expect(draw(canvas, WIDTH, long, { from: 30_000, to: 30_050 }, null)).toBeLessThan(50 * 2 * rows);
+  });
+
+  it('shows of every pixel what is in it, and what fails however narrow it is', () => {
+    const row = Array.from({ length: 50_000 }, (_, i) => ({ from: i, to: i + 1 }));
+    const shown = [...visible(row, { from: 0, to: 50_000, pixelsPerStep: WIDTH / 50_000 })];
+    expect(shown.length).toBeLessThanOrEqual(2 * WIDTH + 2);
+    expect(new Set(shown.map(({ from }) => Math.floor((from * WIDTH) / 50_000))).size).toBeGreaterThan(WIDTH * 0.95);
+    const sparse = [
+      { from: 0, to: 40_000 },
+      { from: 40_000, to: 40_001 },
+      { from: 40_001, to: 49_999 },
+    ];
+    expect([...visible(sparse, { from: 39_990, to: 40_010, pixelsPerStep: 50 })]).toEqual(sparse);
+    expect([...visible(sparse, { from: 45_000, to: 45_010, pixelsPerStep: 50 })]).toEqual(sparse.slice(2));
+    expect(layoutOf(walkOf(5_000)).lanes.flatMap(({ violations }) => violations)).toHaveLength(1);
+  });
+});

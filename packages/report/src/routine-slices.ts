@@ -1,0 +1,80 @@
+/** The slices of one processor's track in a Perfetto trace: routines, and inside them their steps. */
+import type { TraceStep } from '@shootdown/machine';
+import type { Event } from './perfetto.ts';
+
+interface OpenRoutine {
+  readonly name: string;
+  readonly category: string;
+  readonly start: number;
+  end: number;
+  /** Its begin event is written: it has taken time. */
+  begun: boolean;
+}
+
+/**
+ * Follows the stack of a processor. An interrupt handler lies inside what it interrupts. Times are whole nanoseconds,
+ * and steps come in the order of their starts, so that slices nest: one that would begin before the step before it has
+ * ended begins when that one ends.
+ */
+export class RoutineSlices {
+  readonly #emit: (event: Event) => void;
+  #task: OpenRoutine[] = [];
+  #interrupt: OpenRoutine[] = [];
+  #lastEnd = 0;
+
+  constructor(emit: (event: Event) => void) {
+    this.#emit = emit;
+  }
+
+  step(
+    step: TraceStep,
+    event: { readonly name: string; readonly cat: string; readonly args: object },
+    from: number,
+    to: number,
+  ): void {
+    const start = Math.max(from, this.#lastEnd);
+    const end = Math.max(to, start);
+    this.#lastEnd = end;
+    if (step.kind === 'advance') {
+      if (step.inInterrupt) this.#interrupt = this.#entered(this.#interrupt, step.stack, 'interrupt', start);
+      else {
+        this.#close(this.#interrupt);
+        this.#interrupt = [];
+        this.#task = this.#entered(this.#task, step.stack, 'routine', start);
+      }
+      for (const routine of [...this.#task, ...this.#interrupt]) this.#extend(routine, end);
+    }
+    if (end > start) this.#emit({ ph: 'X', ts: start, dur: end - start, ...event });
+    else this.#emit({ ph: 'i', s: 't', ts: start, ...event });
+  }
+
+  /** Ends what is still open. */
+  end(): void {
+    this.#close([...this.#task, ...this.#interrupt]);
+    this.#task = [];
+    this.#interrupt = [];
+  }
+
+  /** Leaves the routines that are no longer on the stack, and enters the new ones. */
+  #entered(open: readonly OpenRoutine[], stack: readonly string[], category: string, start: number): OpenRoutine[] {
+    const mismatch = open.findIndex((routine, depth) => stack[depth] !== routine.name);
+    const stay = mismatch < 0 ? [...open] : open.slice(0, mismatch);
+    this.#close(open.slice(stay.length));
+    const entered = stack.slice(stay.length).map((name) => ({ name, category, start, end: start, begun: false }));
+    return [...stay, ...entered];
+  }
+
+  /** A routine without time is told by its steps alone: its slice begins when it has taken some. */
+  #extend(routine: OpenRoutine, end: number): void {
+    routine.end = end;
+    if (routine.begun || end <= routine.start) return;
+    routine.begun = true;
+    this.#emit({ ph: 'B', ts: routine.start, name: `${routine.name}()`, cat: routine.category, args: {} });
+  }
+
+  /** Innermost first. */
+  #close(routines: readonly OpenRoutine[]): void {
+    for (const { name, category, end, begun } of routines.toReversed())
+      if (begun) this.#emit({ ph: 'E', ts: end, name: `${name}()`, cat: category, args: {} });
+  }
+}
