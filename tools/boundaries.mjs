@@ -1,6 +1,6 @@
 /**
  * Checks who may import whom: core <- components <- kernel <- engines <- kit <- scenarios <- apps; that no files of a
- * package import one another in a circle; and, inside of packages/mm/src, that no folder imports from a higher one.
+ * package import one another in a circle; and, inside of packages/mm/src, that no file imports from a higher floor.
  * It reads the real import specifiers of every source file, because a package.json alone cannot tell
  * a forbidden import from a forgotten declaration. Usage: `node tools/boundaries.mjs [workspace root]`.
  */
@@ -63,14 +63,32 @@ const KNOWS_NOTHING_OF_LINUX = [`${SCOPE}explorer`, `${SCOPE}report`];
 const SIMULATOR = `${SCOPE}machine`;
 
 /**
- * The floors of packages/mm/src, lowest first: the kernel's own files with lazy MMU mode, contiguous entries, which its
- * faults and forks ask for, and architectures; what secondary MMUs add, and the rooms that stand on these. A file may
- * import from its own folder and from lower floors. `index.ts` is the door of the house.
+ * The floors of packages/mm/src, lowest first, with files by name and folders by their slash. A file may import from
+ * its own floor and from lower ones; in the rooms, which are the floors from `rooms` on, from its own folder and from
+ * lower ones. Below the rooms a mere type may come from above: a part knows the `Kernel` that it belongs to. `index.ts`
+ * is the door of the house.
  */
 const FLOORS = {
   folder: 'packages/mm',
   door: 'src/index.ts',
-  floors: [['src', 'src/lazy', 'src/arch', 'src/arch/contpte'], ['src/secondary']],
+  floors: [
+    // What an address space is made of.
+    ['anon-rmap', 'contents', 'cpumask', 'file-folio', 'folio', 'lockless-walkers', 'mmap-lock', 'monitored'],
+    ['tracepoint', 'vma'],
+    ['lazy/'],
+    // The kernel that is put together of it, and whom it tells.
+    ['kernel', 'notify', 'smp'],
+    ['arch/'],
+    // Page tables, and what is gathered of them.
+    ['lazy-ptes', 'mmu-gather', 'pgtable'],
+    ['arch/contpte/', 'arch/arm64-contpte'],
+    // What happens to an address space.
+    ['wp-page', 'zap'],
+    ['anon-folio', 'fault', 'fork', 'mmap'],
+    ['filemap/', 'secondary/', 'vmalloc/'],
+    ['daemons/', 'gup/'],
+  ],
+  rooms: 9,
 };
 
 /** XState v6 changes the action creators; outside machines and tests there is one file to port. */
@@ -252,27 +270,51 @@ function checkManifest(packages, pkg) {
   return violations;
 }
 
-/** The floor of a file of {@link FLOORS}. @param {string} path */
+/**
+ * The floor of a file of {@link FLOORS}: that of its name, or of the nearest folder around it; -1 if it has none.
+ * @param {string} path
+ */
 function floorOf(path) {
-  const floor = FLOORS.floors.findIndex((folders) => folders.includes(posix.dirname(path)));
-  return floor < 0 ? FLOORS.floors.length : floor;
+  for (let name = path.replace(/^src\/|\.[cm]?[jt]s$/g, ''); name !== './'; name = `${posix.dirname(name)}/`) {
+    const floor = FLOORS.floors.findIndex((names) => names.includes(name));
+    if (floor >= 0) return floor;
+  }
+  return -1;
 }
 
-/** Imports of higher floors. @param {Package} pkg @returns {Violation[]} */
+/**
+ * Why a file of {@link FLOORS} may not import another, or undefined when it may.
+ * @param {string} path @param {string} to @param {boolean} types
+ */
+function whyNotBelow(path, to, types) {
+  const [from, below] = [floorOf(path), floorOf(to)];
+  if (below > from && !(types && below < FLOORS.rooms))
+    return `${to} is on a higher floor than ${path}, so nothing here may need it`;
+  const [room, other] = [path, to].map((file) => file.split('/', 2).join('/'));
+  if (below === from && from >= FLOORS.rooms && room !== other)
+    return `${other} is the room beside ${room}: what both need belongs below`;
+  return undefined;
+}
+
+/** Imports of higher floors, and files that stand on none. @param {Package} pkg @returns {Violation[]} */
 function checkFloors(pkg) {
   if (pkg.folder !== FLOORS.folder) return [];
   return pkg.files
-    .filter(({ path }) => path !== FLOORS.door && !TEST_FILE.test(path) && !path.includes('.test-support.'))
-    .flatMap(({ path, source }) =>
-      importsOf(path, source)
+    .filter(({ path }) => path.startsWith('src/') && path !== FLOORS.door)
+    .filter(({ path }) => !TEST_FILE.test(path) && !path.includes('.test-support.'))
+    .flatMap(({ path, source }) => {
+      const file = `${pkg.folder}/${path}`;
+      if (floorOf(path) < 0)
+        return [
+          { file, line: 1, what: 'stands on no floor', why: 'give it its place in FLOORS, tools/boundaries.mjs' },
+        ];
+      return importsOf(path, source)
         .filter(({ specifier }) => specifier.startsWith('.'))
-        .flatMap(({ specifier, line }) => {
-          const to = posix.join(posix.dirname(path), specifier);
-          if (floorOf(to) <= floorOf(path)) return [];
-          const why = `${posix.dirname(to)} stands on ${posix.dirname(path)}, so nothing here may need it`;
-          return [{ file: `${pkg.folder}/${path}`, line, what: `imports '${specifier}'`, why }];
-        }),
-    );
+        .flatMap(({ specifier, line, types }) => {
+          const why = whyNotBelow(path, posix.join(posix.dirname(path), specifier), types);
+          return why === undefined ? [] : [{ file, line, what: `imports '${specifier}'`, why }];
+        });
+    });
 }
 
 /**

@@ -29,6 +29,8 @@ export interface Cpu {
   readonly id: number;
   /** Index of the actor. */
   readonly component: number;
+  /** Channel to it, for what runs on it and is no part of this package. */
+  readonly port: number;
   /** Channel by interrupt vector: one level-triggered bit, like an IRR bit of a local APIC. */
   readonly vectors: ReadonlyMap<string, number>;
   /** The hypervisor under it, if the CPU is a guest's and the hypervisor wants to hear of these things. */
@@ -62,7 +64,8 @@ export function addCpu(
     vector,
     builder.channel({ name: `${name}.${vector}`, to: `${name}.cpu`, policy: 'level', latency: 'ipi', drained: true }),
   ]);
-  const cpu: Cpu = { name, id, component, vectors: new Map(channels) };
+  const port = builder.port(`${name}.cpu`);
+  const cpu: Cpu = { name, id, component, port, vectors: new Map(channels) };
   return cpu;
 }
 

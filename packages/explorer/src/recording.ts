@@ -308,9 +308,9 @@ export class RecordingExecutor extends TabulatedExecutor {
     if (writes) this.accesses.write(this.#row, address);
   }
 
-  override send(channel: number, message: Message, from?: number): void {
+  override send(channel: number, message: Message, from?: number): boolean {
     this.accesses.touchChannel(this.#row, channel);
-    super.send(channel, message, from);
+    return super.send(channel, message, from);
   }
 
   override channelEmpty(channel: number): boolean {

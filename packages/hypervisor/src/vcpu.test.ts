@@ -49,12 +49,16 @@ function guest(options: VcpuOptions, emulated = false): Guest {
     (cx) =>
       cx.write(address, cx.read(address) + 1);
   builder.component({ name: 'cpu', machine: testMachines.cpu });
-  const mmu = builder.component({ name: 'mmu', machine: testMachines.mmu, effects: { flushed: add(seen.at(0)) } });
+  builder.component({ name: 'mmu', machine: testMachines.mmu, effects: { flushed: add(seen.at(0)) } });
   const vcpu = addVcpu(
     builder,
     { id: 0 },
     {
-      mmu: { component: mmu, suspend: (cx) => cx.write(seen.at(1), 1), resume: (cx) => cx.write(seen.at(1), 0) },
+      mmu: {
+        port: builder.port('mmu'),
+        suspend: (cx) => cx.write(seen.at(1), 1),
+        resume: (cx) => cx.write(seen.at(1), 0),
+      },
       ...options,
       ...(emulated && { emulator: { translate: () => undefined, access: add(seen.at(2)) } }),
     },

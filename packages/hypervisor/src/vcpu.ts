@@ -32,8 +32,8 @@ export const KVM_VCPU_FLUSH_TLB = 1 << 1;
 
 /** The translation hardware of a guest's CPU, as KVM deals with it: tagged by VPID, so it survives an exit. */
 export interface GuestMmu {
-  /** Index of the MMU actor. */
-  readonly component: number;
+  /** Channel to the MMU actor. */
+  readonly port: number;
   /** The CPU is not in guest mode from now on: its hardware walks no guest tables. */
   suspend(cx: OperationContext): void;
   /** It is again. */
@@ -104,6 +104,8 @@ export interface Vcpu {
   readonly gateName: string;
   /** Index of the actor. */
   readonly component: number;
+  /** Channel to it, for exits: of the guest's CPU, and of the walks of its MMU. */
+  readonly port: number;
   /** steal_time.preempted, in the guest's memory. */
   readonly stealTime: Address;
   /** vcpu->arch.st.preempted, the host's own copy. */
@@ -127,18 +129,19 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
   const st_preempted = builder.region(`${name}.arch.st.preempted`, 1, record).at(0);
   const words = options.of?.vm.addWords(name, waits);
   let member: VmVcpu | null = null;
+  const port = builder.port(name);
   const component = builder.component({
     name,
     machine: vcpuMachine,
     input: { preemptions: options.exploreBound ?? PREEMPTIONS_UNLIMITED, entry, waits },
-    effects: { ...effectsOf(stealTime, st_preempted, options, words), ...exitEffects(options, () => member) },
+    effects: { ...effectsOf(port, stealTime, st_preempted, options, words), ...exitEffects(options, () => member) },
   });
   if (options.of && words) {
     const { vm, interruptPending } = options.of;
     const kick = vm.options.takesMemory
       ? builder.channel({ name: `${name}.kick`, to: name, policy: 'level', latency: 'ipi', drained: true })
       : -1;
-    member = { name, component, words, kick, processor: -1, placement: null, interruptPending };
+    member = { name, component, port, words, kick, processor: -1, placement: null, interruptPending };
     vm.vcpus.push(member);
     if (vm.options.pauseLoopExiting) {
       builder.spontaneous({
@@ -151,7 +154,7 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
       });
     }
   }
-  const vcpu: Vcpu = { name, gateName: name, component, stealTime, st_preempted, member };
+  const vcpu: Vcpu = { name, gateName: name, component, port, stealTime, st_preempted, member };
   addChoices(builder, vcpu, entry, options);
   return vcpu;
 }
@@ -164,8 +167,8 @@ const HANDLED: Message = { type: 'handled' };
  * A guest's CPU leaves guest mode for something that KVM handles: counted, paid for, handled, and unless the vCPU is
  * scheduled out meanwhile it is back in guest mode when this returns. Nothing happens outside guest mode.
  */
-export function vm_exit(cx: OperationContext, vcpu: Pick<Vcpu, 'component'>, reason: ExitReason, from?: number): void {
-  cx.tell(vcpu.component, exitMessage(reason), from);
+export function vm_exit(cx: OperationContext, vcpu: Pick<Vcpu, 'port'>, reason: ExitReason, from?: number): void {
+  cx.send(vcpu.port, exitMessage(reason), from);
 }
 
 /**
@@ -189,9 +192,9 @@ export function guestHooks(vm: Vm, vcpu: Vcpu): { ipi(cx: OperationContext): voi
       const sender = vm.vcpus.find(({ processor }) => processor === cx.processor);
       cx.count(HypervisorCounter.ipisSent);
       if (sender) vm_exit(cx, sender, 'msr_write');
-      cx.tell(vcpu.component, WAKE);
+      cx.send(vcpu.port, WAKE);
     },
-    hlt: (cx) => void cx.tell(vcpu.component, HLT),
+    hlt: (cx) => void cx.send(vcpu.port, HLT),
   };
 }
 
@@ -283,6 +286,7 @@ function serviceRequests(cx: OperationContext, words: VcpuWords, invept: VcpuOfV
 
 /** What the actor's steps do to memory and to the guest's TLB. */
 function effectsOf(
+  port: number,
   stealTime: Address,
   st_preempted: Address,
   options: VcpuOptions,
@@ -302,19 +306,19 @@ function effectsOf(
     flushed?.(cx);
     if (!mmu) return;
     cx.count(HypervisorCounter.flushOnEntry);
-    cx.tell(mmu.component, FLUSH_GUEST);
+    cx.send(mmu.port, FLUSH_GUEST);
   };
   return {
     left_guest(cx) {
-      cx.note(-1, -1, 'left_guest');
+      cx.note(port, 'left_guest', true);
       if (words) cx.write(words.mode, OUTSIDE_GUEST_MODE);
-      if (mmu) cx.note(-1, mmu.component, 'suspend');
+      if (mmu) cx.note(mmu.port, 'suspend');
       mmu?.suspend(cx);
     },
     entered_guest(cx) {
-      cx.note(-1, -1, 'entered_guest');
+      cx.note(port, 'entered_guest', true);
       if (words) serviceRequests(cx, words, options.of?.invept);
-      if (mmu) cx.note(-1, mmu.component, 'resume');
+      if (mmu) cx.note(mmu.port, 'resume');
       mmu?.resume(cx);
     },
     kvm_steal_time_set_preempted: (cx, event) => {
@@ -345,12 +349,12 @@ const EMULATE: Message = { type: 'emulate' };
 const EXIT = defineOperation({
   name: 'vm_exit',
   role: 'environment',
-  perform: (cx, op) => (!cx.drained() ? BLOCKED : cx.tell(op.a, EMULATE) ? 0 : -1),
+  perform: (cx, op) => (!cx.drained() ? BLOCKED : cx.send(op.a, EMULATE) ? 0 : -1),
 });
 
 /** The guest executes an instruction that KVM emulates: the CPU goes on when KVM has performed its access. */
 export const emulated_instruction = noted(function* emulated_instruction(vcpu: Vcpu, what: string): Steps {
-  yield operation(EXIT, vcpu.component, 0, 0, undefined, { label: what, fact: () => 'exit to the emulator' });
+  yield operation(EXIT, vcpu.port, 0, 0, undefined, { label: what, fact: () => 'exit to the emulator' });
 });
 
 /** `PREEMPTED|FLUSH_TLB`, or `0`. */

@@ -84,6 +84,8 @@ export interface VmVcpu {
   readonly name: string;
   /** Index of the actor. */
   readonly component: number;
+  /** Channel to it. */
+  readonly port: number;
   readonly words: VcpuWords;
   /** Channel that carries kicks, or -1. */
   readonly kick: number;

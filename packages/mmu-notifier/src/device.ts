@@ -15,6 +15,8 @@ export interface Device {
   readonly name: string;
   /** Index of its actor. */
   readonly component: number;
+  /** Channel to it. */
+  readonly port: number;
   /** 1 once its driver has stopped it. */
   readonly stopped: Address;
 }
@@ -27,7 +29,7 @@ export function addDevice(builder: SystemBuilder, name: string): Device {
     machine: deviceMachine,
     effects: { page_request: (cx) => cx.count('page_request'), stopped: (cx) => cx.write(stopped, 1) },
   });
-  return { name, component, stopped };
+  return { name, component, port: builder.port(name), stopped };
 }
 
 const PAGE_REQUEST: Message = { type: 'page_request' };
@@ -37,20 +39,20 @@ const STOP: Message = { type: 'stop' };
 const TELL = defineOperation({
   name: 'device',
   cost: 'message',
-  perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0),
+  perform: (cx, op) => (cx.send(op.a, op.data as Message) ? 1 : 0),
 });
 
 /** The engine has found no translation and waits; false if it has been stopped. What follows is its driver's work. */
 export const page_request = noted(function* page_request(device: Device): Steps<boolean> {
-  return (yield operation(TELL, device.component, 0, 0, PAGE_REQUEST, { label: 'page request' })) === 1;
+  return (yield operation(TELL, device.port, 0, 0, PAGE_REQUEST, { label: 'page request' })) === 1;
 });
 
 /** The engine goes on; false if it has been stopped meanwhile. */
 export const page_response = noted(function* page_response(device: Device): Steps<boolean> {
-  return (yield operation(TELL, device.component, 0, 0, PAGE_RESPONSE, { label: 'page response' })) === 1;
+  return (yield operation(TELL, device.port, 0, 0, PAGE_RESPONSE, { label: 'page response' })) === 1;
 });
 
 /** The driver stops the engine for good: its accesses under way are over. */
 export const stop_device = noted(function* stop_device(device: Device): Steps {
-  yield operation(TELL, device.component, 0, 0, STOP, { label: `stop ${device.name}` });
+  yield operation(TELL, device.port, 0, 0, STOP, { label: `stop ${device.name}` });
 });

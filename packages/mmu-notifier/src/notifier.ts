@@ -64,6 +64,8 @@ export interface MmuNotifier {
   readonly ops: MmuNotifierOps;
   /** Index of its actor. */
   readonly component: number;
+  /** Channel to it: a call of the chain is taken within the caller's step. */
+  readonly port: number;
 }
 
 /** Rules and surroundings of the notifiers of one address space. */
@@ -115,8 +117,9 @@ export class MmuNotifierSubscriptions {
   add(name: string, ops: MmuNotifierOps, options: RegisterOptions = {}): MmuNotifier {
     checkOptions(`mmu-notifier: ${this.#name}: add ${name}`, options, REGISTER_KEYS);
     const { registered = true } = options;
+    const actor = `${this.#name}.${name}.subscription`;
     const component = this.#builder.component({
-      name: `${this.#name}.${name}.subscription`,
+      name: actor,
       machine: subscriptionMachine,
       input: { registered, changePteNeedsBracket: this.#options.changePteNeedsBracket ?? true },
       effects: {
@@ -124,7 +127,7 @@ export class MmuNotifierSubscriptions {
         breach: (cx, event) => cx.fail(NOTIFIER_CONTRACT, () => `${String(event['rule'])} (${name})`),
       },
     });
-    const notifier: MmuNotifier = { name, ops, component };
+    const notifier: MmuNotifier = { name, ops, component, port: this.#builder.port(actor) };
     this.#list.unshift(notifier);
     return notifier;
   }
@@ -147,12 +150,12 @@ export class MmuNotifierSubscriptions {
    * and invalidate_range_end().
    */
   *mmu_notifier_register(notifier: MmuNotifier): Steps {
-    yield operation(TELL, notifier.component, 0, 0, REGISTER, { label: `mmu_notifier_register(${notifier.name})` });
+    yield operation(TELL, notifier.port, 0, 0, REGISTER, { label: `mmu_notifier_register(${notifier.name})` });
   }
 
   /** mmu_notifier_unregister(), without the release() that goes before it if the address space still lives. */
   *mmu_notifier_unregister(notifier: MmuNotifier): Steps {
-    yield operation(TELL, notifier.component, 0, 0, UNREGISTER, { label: `mmu_notifier_unregister(${notifier.name})` });
+    yield operation(TELL, notifier.port, 0, 0, UNREGISTER, { label: `mmu_notifier_unregister(${notifier.name})` });
   }
 
   /**
@@ -273,8 +276,8 @@ export class MmuNotifierSubscriptions {
   /** All are told before the first is taken off the list: a callback may come as long as release() has not returned. */
   *#release(): Steps {
     yield* this.#each('release', 0, Number.MAX_SAFE_INTEGER, (ops, call) => ops.release?.(call));
-    for (const { component, name } of this.#list)
-      yield operation(TELL, component, 0, 0, UNHASH, { label: `hlist_del_init_rcu(${name})` });
+    for (const { port, name } of this.#list)
+      yield operation(TELL, port, 0, 0, UNHASH, { label: `hlist_del_init_rcu(${name})` });
   }
 
   *#changePte(vpn: number, pte: number, fallback: boolean): Steps {
@@ -328,7 +331,7 @@ export class MmuNotifierSubscriptions {
       ...(maySleep && call.blockable && { rule }),
     };
     return (
-      (yield operation(VISIT, notifier.component, 0, 0, data, {
+      (yield operation(VISIT, notifier.port, 0, 0, data, {
         label: `${notifier.name}->${call.callback}()`,
         fact: onList,
       })) === 1
@@ -377,7 +380,7 @@ const MESSAGES = Object.fromEntries(
 const TELL = defineOperation({
   name: 'subscription',
   cost: 'xchg',
-  perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0),
+  perform: (cx, op) => (cx.send(op.a, op.data as Message) ? 1 : 0),
 });
 
 const REFUSED = defineOperation({
@@ -394,7 +397,7 @@ const VISIT = defineOperation({
   cost: 'load',
   perform(cx, op: Operation) {
     const { message, notifier, call, rule } = op.data as Visit;
-    if (!cx.tell(op.a, message)) return 0;
+    if (!cx.send(op.a, message)) return 0;
     if (rule !== undefined && call.subscriptions.heldBy(cx) >= 0)
       cx.fail(CALLBACK_SLEEPS, () => `${rule} (${notifier.name})`);
     return 1;

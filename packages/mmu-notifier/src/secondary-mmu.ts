@@ -123,12 +123,13 @@ export class SecondaryMmu {
       cx.write(this.#range[0], start);
       cx.write(this.#range[1], end);
     };
-    this.#invalidation = builder.component({
+    builder.component({
       name: `${name}.invalidation`,
       machine: invalidationMachine,
       input: { rangeGrows },
       effects: { under_way: (cx, event) => under_way(cx, event as unknown as InvalidationEmitted) },
     });
+    this.#invalidation = builder.port(`${name}.invalidation`);
   }
 
   /** Serves the part of a call that concerns pages which this table translates; `otherwise` if there are none. */
@@ -220,7 +221,7 @@ const TELL = defineOperation({
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     checkHeld(cx, op.b);
-    if (!cx.tell(op.a, op.data as Message))
+    if (!cx.send(op.a, op.data as Message))
       cx.fail(IN_PROGRESS_NOT_NEGATIVE, () => 'an invalidation ends that has not begun');
     return 0;
   },

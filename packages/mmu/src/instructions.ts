@@ -69,6 +69,8 @@ export abstract class MmuInstructions {
   readonly name: string;
   /** Index of the actor. */
   readonly component: number;
+  /** Channel to it: what its own CPU and the hypervisor have it do is done within their steps. */
+  readonly port: number;
   /** Channels that carry this MMU's invalidations to the others: by MMU, -1 for its own. */
   channels: readonly number[] = [];
   /** The same without its own. */
@@ -86,6 +88,7 @@ export abstract class MmuInstructions {
         'tlb.flush': (cx, event) => this.flush(cx, event as unknown as Flush),
       },
     });
+    this.port = builder.port(this.name);
   }
 
   /** A user access to a page: a `Fault` code, 0 if it went through. */
@@ -189,7 +192,7 @@ export abstract class MmuInstructions {
   *tlbi_is(message: Omit<TlbiRequest, 'type'>): Steps {
     yield operation(
       TLBI_IS,
-      this.component,
+      this.port,
       0,
       0,
       { mmu: this, message: { type: 'tlbi', ...message, ...this.sender } },
@@ -209,7 +212,7 @@ export abstract class MmuInstructions {
   *invlpgb(request: RemoteRequest): Steps {
     yield operation(
       INVLPGB,
-      this.component,
+      this.port,
       0,
       0,
       { mmu: this, message: { ...remoteMessage(request), ...this.sender } },
@@ -230,7 +233,7 @@ export abstract class MmuInstructions {
   *hypercall_flush(mask: number, request: RemoteRequest, name: string): Steps {
     const label = `${name}(${remoteName(request)}, CPUs 0b${(mask >>> 0).toString(2)})`;
     const message = { ...remoteMessage(request), ...this.sender };
-    yield operation(HYPERCALL, this.component, mask, 0, { mmu: this, message }, { label });
+    yield operation(HYPERCALL, this.port, mask, 0, { mmu: this, message }, { label });
     yield operation(HYPERCALL_RETURNS, 0, 0, 0, this, { label: `${name}() returns` });
   }
 
@@ -253,7 +256,7 @@ export abstract class MmuInstructions {
   }
 
   #tell(definition: typeof INVLPG, message: Message, label: string): Operation {
-    return operation(definition, this.component, 0, 0, message, { label });
+    return operation(definition, this.port, 0, 0, message, { label });
   }
 }
 
@@ -321,7 +324,7 @@ function tlbiName(request: Omit<TlbiRequest, 'type'>, domain = ''): string {
 }
 
 const tellOwnMmu = (cx: OperationContext, op: Operation): number => {
-  cx.tell(op.a, op.data as Message);
+  cx.send(op.a, op.data as Message);
   return 0;
 };
 
@@ -344,7 +347,7 @@ const FLUSH_AT_ONCE = defineOperation({
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const { targets, message } = op.data as AtOnce;
-    for (const { component } of targets(cx)) cx.tell(component, message);
+    for (const { port } of targets(cx)) cx.send(port, message);
     return 0;
   },
 });
@@ -355,7 +358,7 @@ const TLBI = defineOperation({ name: 'tlbi', effect: true, perform: tellOwnMmu }
 function everywhere(cx: OperationContext, op: Operation): number {
   const { mmu, message } = op.data as { mmu: MmuInstructions; message: Message };
   if (mmu.broadcast.some((channel) => cx.channelFull(channel))) return BLOCKED;
-  cx.tell(op.a, message);
+  cx.send(op.a, message);
   for (const channel of mmu.broadcast) cx.send(channel, message);
   return 0;
 }
@@ -371,10 +374,7 @@ const HYPERCALL = defineOperation({
     const { mmu, message } = op.data as { mmu: MmuInstructions; message: Message };
     const targets = mmu.channels.filter((_, to) => (op.b & (1 << to)) !== 0);
     if (!cx.drained() || targets.some((channel) => channel >= 0 && cx.channelFull(channel))) return BLOCKED;
-    for (const channel of targets) {
-      if (channel < 0) cx.tell(op.a, message);
-      else cx.send(channel, message);
-    }
+    for (const channel of targets) cx.send(channel < 0 ? op.a : channel, message);
     return 0;
   },
 });
@@ -395,7 +395,7 @@ const DSB = defineOperation({
 
 /** The MMU answers that everything that it has sent is complete. */
 function completed(cx: OperationContext, op: Operation, type: string): number {
-  cx.note(-1, (op.data as MmuInstructions).component, type);
+  cx.note((op.data as MmuInstructions).port, type);
   return 0;
 }
 

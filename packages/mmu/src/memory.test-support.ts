@@ -50,7 +50,7 @@ export class PlainMemory implements OperationContext {
     this.failures.push(`${property}: ${detail()}`);
   }
 
-  send(_channel: number, message: Message): void {
+  send(_channel: number, message: Message): boolean {
     throw new Error(`no channels here: ${message.type}`);
   }
 

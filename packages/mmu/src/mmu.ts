@@ -164,8 +164,8 @@ export function evict(cx: OperationContext, caches: TlbCaches, drop: Flush, evic
 
 /** What performs an access. */
 interface Translates {
-  /** Index of its actor. */
-  readonly component: number;
+  /** Channel to its actor. */
+  readonly port: number;
   translate(cx: OperationContext, vpn: number, write: boolean, evicted: number): number;
 }
 
@@ -189,9 +189,9 @@ const ACCESS = defineOperation({
   branches: () => EVICTIONS,
   perform(cx, op, branch) {
     const { mmu, vpn } = op.data as { mmu: Translates; vpn: number };
-    cx.note(-1, mmu.component, 'access');
+    cx.note(mmu.port, 'access');
     const fault = mmu.translate(cx, vpn, op.a === 1, branch);
-    if (fault !== Fault.none && fault !== SECOND_STAGE) cx.note(mmu.component, -1, 'page_fault');
+    if (fault !== Fault.none && fault !== SECOND_STAGE) cx.note(mmu.port, 'page_fault', true);
     return fault;
   },
 });

@@ -101,6 +101,8 @@ export class Ptdump {
   /** A {@link DumpState}. */
   readonly state: Address;
   readonly component: number;
+  /** Channel to the actor, for the CPU that walks. */
+  readonly port: number;
   readonly #options: PtdumpOptions;
 
   constructor(builder: SystemBuilder, options: PtdumpOptions) {
@@ -121,6 +123,7 @@ export class Ptdump {
         },
       },
     });
+    this.port = builder.port(options.name);
   }
 
   /** Somebody opens kernel_page_tables: from here to {@link release} a dump is under way. */
@@ -240,7 +243,7 @@ export class Ptdump {
   note(cx: OperationContext, depth: number, value: number): void {
     const { levels, entries, onLine } = this.#options;
     if (!onLine || !(entries.none(value) || entries.leaf(value) || depth === levels.length - 1)) return;
-    cx.tell(this.component, { type: 'note_page', level: entries.none(value) ? 'none' : (levels[depth]?.name ?? '') });
+    cx.send(this.port, { type: 'note_page', level: entries.none(value) ? 'none' : (levels[depth]?.name ?? '') });
   }
 }
 
@@ -294,7 +297,7 @@ const BEGIN = defineOperation({
   role: 'environment',
   cost: 'syscall',
   perform(cx, op) {
-    cx.tell(ptdumpOf(op).component, WALK_BEGIN);
+    cx.send(ptdumpOf(op).port, WALK_BEGIN);
     return 0;
   },
 });
@@ -304,7 +307,7 @@ const END = defineOperation({
   role: 'environment',
   cost: 'syscall',
   perform(cx, op) {
-    cx.tell(ptdumpOf(op).component, WALK_END);
+    cx.send(ptdumpOf(op).port, WALK_END);
     return 0;
   },
 });

@@ -86,7 +86,10 @@ function roundsOf({ steps, rounds: names = [] }: Trace): Round[] {
     for (const i of own) taken.add(i);
     const sent = own
       .flatMap((i) => steps[i]?.messages ?? [])
-      .filter(({ channel, toColumn }) => channel !== null && toColumn >= 0 && toColumn !== column);
+      .filter(
+        ({ channel, synchronous, toColumn }) =>
+          channel !== null && synchronous !== true && toColumn >= 0 && toColumn !== column,
+      );
     if (sent.length === 0) return;
     const told = new Set(sent.map(({ toColumn }) => toColumn));
     const channels = sent.map(({ channel }) => channel as string);

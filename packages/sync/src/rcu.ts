@@ -87,6 +87,8 @@ export class Rcu {
   readonly cblist: Region;
   readonly batch: Region;
   readonly #gracePeriods: readonly number[];
+  /** Channels to them. */
+  readonly #ports: readonly number[];
   readonly #interrupts: RcuOptions['interrupts'];
   readonly #functions: { readonly name: string; readonly run: RcuCallback }[] = [];
   readonly #builder: SystemBuilder;
@@ -116,6 +118,7 @@ export class Rcu {
         cx.write(this.over.base + i, event['over'] === true ? 1 : 0);
       return builder.component({ name: `rcu.gp${i}`, machine: gracePeriodMachine, effects: { grace_period: effect } });
     });
+    this.#ports = this.#gracePeriods.map((_, i) => builder.port(`rcu.gp${i}`));
     if (!interrupts) builder.watch(this.sections, (cx, address) => this.#sectionChanged(cx, address));
   }
 
@@ -213,12 +216,12 @@ export class Rcu {
   }
 
   tellGracePeriod(cx: OperationContext, slot: number, type: 'start' | 'collect', readers = 0): void {
-    cx.tell(this.#gracePeriods[slot] as number, type === 'start' ? startMessage(readers) : COLLECT);
+    cx.send(this.#ports[slot] as number, type === 'start' ? startMessage(readers) : COLLECT);
   }
 
   quiescent(cx: OperationContext, readers: number): void {
     const message = quiescentMessage(readers);
-    for (const gracePeriod of this.#gracePeriods) cx.tell(gracePeriod, message);
+    for (const port of this.#ports) cx.send(port, message);
   }
 
   #sectionChanged(cx: OperationContext, address: number): void {

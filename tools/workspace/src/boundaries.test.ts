@@ -131,11 +131,29 @@ describe('the floors of mm', () => {
       ({ what, why }) => `${what}: ${why}`,
     );
 
-  it('forbids an import from a lower folder to a higher one', () => {
+  it('forbids an import from a lower floor to a higher one', () => {
     expect(house('src/kernel.ts', `import type { X } from './gup/kernel.ts';`)).toEqual([
-      `imports './gup/kernel.ts': src/gup stands on src, so nothing here may need it`,
+      `imports './gup/kernel.ts': src/gup/kernel.ts is on a higher floor than src/kernel.ts, so nothing here may need it`,
     ]);
     expect(house('src/arch/tlb.ts', `import './../secondary/ksm.ts';`)).toHaveLength(1);
+    expect(house('src/arch/tlb.ts', `import { zap_pte_range } from '../zap.ts';`)).toHaveLength(1);
+    expect(house('src/mmu-gather.ts', `import { set_ptes } from './arch/arm64-contpte.ts';`)).toHaveLength(1);
+  });
+
+  it('lets a part know the type of what it is a part of, below the rooms', () => {
+    expect(house('src/contents.ts', `import type { Kernel } from './kernel.ts';`)).toEqual([]);
+    expect(house('src/contents.ts', `import { Mm } from './kernel.ts';`)).toHaveLength(1);
+  });
+
+  it('forbids an import from the room beside', () => {
+    expect(house('src/filemap/zap.ts', `import '../vmalloc/kernel.ts';`)).toEqual([
+      `imports '../vmalloc/kernel.ts': src/vmalloc is the room beside src/filemap: what both need belongs below`,
+    ]);
+  });
+
+  it('wants a place for every file', () => {
+    expect(house('src/swap.ts', '')).toEqual(['stands on no floor: give it its place in FLOORS, tools/boundaries.mjs']);
+    expect(house('src/gup/anything.ts', '')).toEqual([]);
   });
 
   it('lets a room import from below, and the door from everywhere', () => {

@@ -12,7 +12,14 @@ import {
   type Operation,
   type OperationContext,
 } from '../routine/operation.ts';
-import type { Channel, Component, Processor, System } from '../system/system.ts';
+import {
+  synchronousChannel,
+  type Channel,
+  type Component,
+  type Processor,
+  type SynchronousChannel,
+  type System,
+} from '../system/system.ts';
 import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
 import { isWord, WordStore } from '../state/words.ts';
 import { ChannelWords } from './channel-words.ts';
@@ -48,8 +55,10 @@ export interface SentMessage {
   readonly from: string;
   readonly to: string;
   readonly type: string;
-  /** The channel that carries it; null: it is synchronous, delivered within the step. */
+  /** The channel that carries it; null: a component tells itself, or its like, without one. */
   readonly channel: string | null;
+  /** True: it is delivered within the step that sends it. Default false. */
+  readonly synchronous?: boolean;
 }
 
 /** {@link Executor} sender: the processor whose operation is performed. */
@@ -386,7 +395,9 @@ export abstract class Executor<
     this.onViolation?.(this.#violation);
   }
 
-  send(channelIndex: number, message: Message, from = this.#sender): void {
+  send(channelIndex: number, message: Message, from = this.#sender): boolean {
+    const synchronous = synchronousChannel(this.system, channelIndex);
+    if (synchronous) return this.#deliverNow(synchronous.toComponent, message, from, synchronous);
     const channel = this.system.channels[channelIndex];
     if (!channel) throw new ModelError(`wire: send: no channel ${channelIndex} (message ${message.type})`);
     this.weak?.publishMessage(channel.base);
@@ -394,7 +405,7 @@ export abstract class Executor<
     if (put !== 'full') {
       if (put === 'in flight' && !this.silent) this.onSend?.(channel);
       this.#sent(channel, message, from);
-      return;
+      return true;
     }
     throw new ModelError(
       `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
@@ -402,30 +413,47 @@ export abstract class Executor<
   }
 
   tell(component: number, message: Message, from = this.#sender): boolean {
+    return this.#deliverNow(component, message, from, null);
+  }
+
+  #deliverNow(component: number, message: Message, from: number, channel: SynchronousChannel | null): boolean {
     const target = this.system.components[component] as Component;
-    const sender = this.onMessage === null ? null : this.#nameOf(from);
-    if (this.weak === null) return this.#stepAndReport(target, this.messages.intern(message), sender);
+    const sender =
+      this.onMessage === null ? null : this.#nameOf(channel?.from === undefined ? from : channel.fromComponent);
+    const on = channel?.name ?? null;
+    if (this.weak === null) return this.#stepAndReport(target, this.messages.intern(message), sender, on);
     // What a processor tells its own component, it tells nobody.
     const own = target.processor === this.processor;
     if (!own) this.weak.publishMessage(target.address);
-    const accepted = this.#stepAndReport(target, this.messages.intern(message), sender);
+    const accepted = this.#stepAndReport(target, this.messages.intern(message), sender, on);
     if (accepted && !own) this.weak.receive(target.address, 'acquire');
     return accepted;
   }
 
-  note(from: number, to: number, type: string): void {
+  note(channelIndex: number, type: string, back = false): void {
     if (this.onMessage === null) return;
-    this.#report(this.#nameOf(from < 0 ? this.#sender : from), this.#nameOf(to), type, null);
+    const channel = synchronousChannel(this.system, channelIndex);
+    if (!channel) throw new ModelError(`wire: note: no synchronous channel ${channelIndex} (message ${type})`);
+    const { name, toComponent, fromComponent } = channel;
+    if (back) this.#report(this.#nameOf(toComponent), this.#nameOf(fromComponent), type, name, true);
+    else
+      this.#report(
+        this.#nameOf(fromComponent < 0 ? this.#sender : fromComponent),
+        this.#nameOf(toComponent),
+        type,
+        name,
+        true,
+      );
   }
 
   #sent(channel: Channel, message: Message, from: number): void {
     if (this.onMessage === null || this.silent) return;
     const sender = this.#nameOf(channel.fromComponent < 0 ? from : channel.fromComponent);
-    this.#report(sender, channel.to, message.type, channel.name);
+    this.#report(sender, channel.to, message.type, channel.name, false);
   }
 
-  #report(from: string, to: string, type: string, channel: string | null): void {
-    if (!this.silent) this.onMessage?.({ from, to, type, channel });
+  #report(from: string, to: string, type: string, channel: string | null, synchronous: boolean): void {
+    if (!this.silent) this.onMessage?.({ from, to, type, channel, synchronous });
   }
 
   /** A component's name; -1 is the one that controls the processor, or the processor if none does. */
@@ -450,11 +478,17 @@ export abstract class Executor<
   }
 
   channelEmpty(channelIndex: number): boolean {
-    return this.#channels.isEmpty(this.system.channels[channelIndex] as Channel);
+    return (
+      synchronousChannel(this.system, channelIndex) !== undefined ||
+      this.#channels.isEmpty(this.system.channels[channelIndex] as Channel)
+    );
   }
 
   channelFull(channelIndex: number): boolean {
-    return this.#channels.isFull(this.system.channels[channelIndex] as Channel);
+    return (
+      !synchronousChannel(this.system, channelIndex) &&
+      this.#channels.isFull(this.system.channels[channelIndex] as Channel)
+    );
   }
 
   /** The message a channel would deliver on this branch, or null. */
@@ -555,15 +589,18 @@ export abstract class Executor<
     }
     const accepted = this.#stepAndReport(component, id, null);
     if (accepted && channel.answer !== undefined && channel.from !== undefined)
-      this.#report(component.name, channel.from, channel.answer, channel.name);
+      this.#report(component.name, channel.from, channel.answer, channel.name, false);
     return accepted;
   }
 
-  /** @param from who sends it within this step; null if it was sent before, or nobody wants to know */
-  #stepAndReport(component: Component, message: number, from: string | null): boolean {
+  /**
+   * @param from who sends it within this step; null if it was sent before, or nobody wants to know
+   * @param channel the synchronous one that carries it
+   */
+  #stepAndReport(component: Component, message: number, from: string | null, channel: string | null = null): boolean {
     // Reported before what it leads to.
     if (from !== null && this.onMessage !== null && this.components.accepts(component, message))
-      this.#report(from, component.name, this.messages.at(message).type, null);
+      this.#report(from, component.name, this.messages.at(message).type, channel, true);
     const saved = this.processor;
     if (component.processor >= 0) this.processor = component.processor;
     else if (component.gates >= 0) this.processor = component.gates;

@@ -5,6 +5,7 @@ import { rest } from '../routine/operations.ts';
 import { program, routine } from '../routine/routine.ts';
 import { SystemBuilder, type ChannelPolicy, type System } from '../system/system.ts';
 import { send } from './systems.test-support.ts';
+import type { SentMessage } from './executor.ts';
 import { deviceMachine, listenerMachine } from './processor.test-support.machine.ts';
 import { TabulatedExecutor } from './tabulated.ts';
 
@@ -48,6 +49,51 @@ describe('a message', () => {
     expect(begin(1, 12)).toBe(begin(1, 12));
     expect(begin(1, 12)).toEqual({ type: 'begin', start: 1, end: 12 });
     expect(begin(11, 2)).not.toBe(begin(1, 12));
+  });
+});
+
+describe('a synchronous channel', () => {
+  it('delivers within the step, and is neither words nor a choice', () => {
+    const system = wire('synchronous', [note(3)]);
+    expect(system.choices.map(({ name }) => name)).toEqual(['P0']);
+    expect(system.layout.regions.map(({ name }) => name)).not.toContain('line.messages');
+    const executor = new TabulatedExecutor(system);
+    const messages: SentMessage[] = [];
+    executor.onMessage = (message) => messages.push(message);
+    expect([executor.step(SEND), executor.read(0)]).toEqual([true, 3]);
+    expect(messages).toEqual([{ from: 'P0', to: 'listener', type: 'note', channel: 'line', synchronous: true }]);
+  });
+
+  it('says whether the component takes the message, and holds none', () => {
+    const system = wire('synchronous', []);
+    const [line] = system.synchronous;
+    const executor = new TabulatedExecutor(system);
+    const channel = line?.index ?? -1;
+    expect([executor.send(channel, { type: 'nonsense' }), executor.send(channel, note(1))]).toEqual([false, true]);
+    expect([executor.channelEmpty(channel), executor.channelFull(channel)]).toEqual([true, false]);
+  });
+
+  it('carries what is answered from words alone, both ways', () => {
+    const builder = new SystemBuilder();
+    builder.component({ name: 'listener', machine: listenerMachine, effects: {} });
+    builder.processor({ name: 'P0', tasks: [program(routine('idle', () => rest()))] });
+    const port = builder.port('listener');
+    const executor = new TabulatedExecutor(builder.build());
+    const messages: SentMessage[] = [];
+    executor.onMessage = (message) => messages.push(message);
+    executor.note(port, 'access');
+    executor.note(port, 'page_fault', true);
+    expect(messages.map(({ from, to, type, channel }) => `${from} ${type} ${to} on ${channel}`)).toEqual([
+      'P0 access listener on listener.port',
+      'listener page_fault P0 on listener.port',
+    ]);
+    expect(() => executor.note(0, 'access')).toThrow('wire: note: no synchronous channel 0 (message access)');
+  });
+
+  it('has no message in flight, so nothing that is said of those', () => {
+    expect(() => wire('synchronous', [], 2)).toThrow(
+      'system: channel: line: a synchronous channel has no message in flight, and no capacity',
+    );
   });
 });
 

@@ -62,7 +62,9 @@ class Powerless implements OperationContext {
     if (this.#fails) this.#cx.fail(property, detail);
   }
 
-  send(_channel: number, _message: Message): void {}
+  send(_channel: number, _message: Message): boolean {
+    return true;
+  }
 
   note(): void {}
 

@@ -38,21 +38,23 @@ export interface OperationContext {
   /** Reports that a property is violated by this step. `detail` is only evaluated when a trace is written. */
   fail(property: string, detail: () => string): void;
   /**
-   * Puts a message on a channel (index from the assembled system).
+   * Puts a message on a channel (by its index). On a synchronous channel its component takes the message within this
+   * step; false: it does not accept it now.
    * @param from the component that sends it. Default: the one whose step this is, otherwise the processor's
    */
-  send(channel: number, message: Message, from?: number): void;
+  send(channel: number, message: Message, from?: number): boolean;
   /**
-   * A synchronous message: the component takes it within this step. False: it does not accept it now.
+   * A component's own business: it takes the message within this step, with no channel between. False: it does not
+   * accept it now. Between components of two packages there is a channel: see {@link send}.
    * @param from as for {@link send}
    */
   tell(component: number, message: Message, from?: number): boolean;
   /**
-   * A synchronous message that its receiver answers from words alone, so that no machine has to step: a translation, a
-   * line of a bus. It changes nothing; who watches messages sees it. Components by index. As `from`, -1 is the one
-   * whose step this is; as `to`, the processor's.
+   * A message on a synchronous channel that its receiver answers from words alone, so that no machine has to step: a
+   * translation, a line of a bus. It changes nothing; who watches messages sees it.
+   * @param back it goes the other way: from the channel's component to the processor's
    */
-  note(from: number, to: number, type: string): void;
+  note(channel: number, type: string, back?: boolean): void;
   /** True while no message is in flight on the channel. */
   channelEmpty(channel: number): boolean;
   /** True while the channel has no room for another message. */

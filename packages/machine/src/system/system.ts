@@ -33,8 +33,12 @@ export interface ComponentSpec {
   readonly effects?: Readonly<Record<string, Effect>>;
 }
 
-/** How a channel orders its messages. `level`: at most one of each, like an IRR bit; sending it again is absorbed. */
-export type ChannelPolicy = 'fifo' | 'unordered' | 'level';
+/**
+ * How a channel orders its messages. `level`: at most one of each, like an IRR bit; sending it again is absorbed.
+ * `synchronous`: none is ever in flight, for hardware does both halves in one step: the component takes it within the
+ * step that sends it. It has no words and is no choice, so that it adds no state.
+ */
+export type ChannelPolicy = 'fifo' | 'unordered' | 'level' | 'synchronous';
 
 /** A channel to assemble: messages in flight to one component. */
 export interface ChannelSpec {
@@ -171,6 +175,15 @@ export interface Channel extends ChannelSpec {
   readonly fromComponent: number;
 }
 
+/** An assembled channel whose messages are taken within the step that sends them. */
+export interface SynchronousChannel extends ChannelSpec {
+  /** What {@link SystemBuilder.channel} has returned. */
+  readonly index: number;
+  readonly toComponent: number;
+  /** Index of `from`, or -1. */
+  readonly fromComponent: number;
+}
+
 /** An assembled spontaneous choice. */
 export interface Spontaneous extends SpontaneousSpec {
   readonly index: number;
@@ -194,7 +207,10 @@ export interface System {
   readonly programs: readonly Program[];
   readonly processors: readonly Processor[];
   readonly components: readonly Component[];
+  /** Channels with messages in flight. */
   readonly channels: readonly Channel[];
+  /** Channels whose messages are taken at once: {@link synchronousChannel} finds one by its index. */
+  readonly synchronous: readonly SynchronousChannel[];
   readonly spontaneous: readonly Spontaneous[];
   readonly properties: readonly Property[];
   readonly choices: readonly Choice[];
@@ -248,7 +264,11 @@ const PROPERTY_KEYS = keysOf<Property>()('name', 'kind', 'why', 'reads', 'check'
 
 /** The memory models there are. */
 export const MEMORY_MODELS: readonly MemoryModel[] = ['sc', 'tso', 'arm'];
-const CHANNEL_POLICIES: readonly ChannelPolicy[] = ['fifo', 'unordered', 'level'];
+const CHANNEL_POLICIES: readonly ChannelPolicy[] = ['fifo', 'unordered', 'level', 'synchronous'];
+/** Indices of synchronous channels begin here: more than any system has choices. */
+const SYNCHRONOUS = 1 << 16;
+/** What only a channel with messages in flight has. */
+const IN_FLIGHT_KEYS = ['answer', 'capacity', 'latency', 'drained'] as const;
 const SPONTANEOUS_KINDS: readonly SpontaneousSpec['kind'][] = ['hardware', 'host'];
 const PROPERTY_KINDS: readonly Property['kind'][] = ['always', 'sometimes', 'finally'];
 
@@ -262,6 +282,7 @@ export class SystemBuilder {
   readonly #processors: ProcessorSpec[] = [];
   readonly #components: ComponentSpec[] = [];
   readonly #channels: ChannelSpec[] = [];
+  readonly #synchronous: ChannelSpec[] = [];
   readonly #spontaneous: SpontaneousSpec[] = [];
   readonly #properties: Property[] = [];
   readonly #symmetric: string[][] = [];
@@ -306,7 +327,16 @@ export class SystemBuilder {
     const where = checkSpec('channel', spec, CHANNEL_KEYS, ['name', 'to', 'policy']);
     checkWord(`${where}: policy`, spec.policy, CHANNEL_POLICIES);
     checkAtLeast(`${where}: capacity`, spec.capacity, 1);
-    return this.#addNamed('channel', this.#channels, spec);
+    if (spec.policy !== 'synchronous') return this.#addNamed('channel', this.#channels, spec);
+    const given = IN_FLIGHT_KEYS.find((key) => spec[key] !== undefined);
+    if (given !== undefined)
+      throw new ModelError(`${where}: a synchronous channel has no message in flight, and no ${given}`);
+    return SYNCHRONOUS + this.#addNamed('channel', this.#synchronous, spec);
+  }
+
+  /** Adds a synchronous channel to a component, from anybody: what others have it do within their own steps. */
+  port(component: string): number {
+    return this.channel({ name: `${component}.port`, to: component, policy: 'synchronous' });
   }
 
   /** Adds something that may happen by itself. */
@@ -379,6 +409,7 @@ export class SystemBuilder {
     const components = this.#components.map((spec, index) => this.#sealComponent(spec, index));
     const processors = this.#processors.map((spec, index) => this.#sealProcessor(spec, index, programIndex));
     const channels = this.#channels.map((spec, index) => this.#sealChannel(spec, index));
+    const synchronous = this.#synchronous.map((spec, i) => ({ ...this.#endsOf(spec), index: SYNCHRONOUS + i }));
     const spontaneous = this.#spontaneous.map((spec, index) => ({
       ...spec,
       index,
@@ -400,6 +431,7 @@ export class SystemBuilder {
       processors,
       components,
       channels,
+      synchronous,
       spontaneous,
       properties: this.#properties.map((property) => guardedProperty(property, this.layout.words)),
       choices,
@@ -468,10 +500,16 @@ export class SystemBuilder {
     const capacity = spec.policy === 'level' ? 1 : (spec.capacity ?? CHANNEL_CAPACITY_DEFAULT);
     const base = this.layout.region(`${spec.name}.messages`, capacity).base;
     return {
-      ...spec,
+      ...this.#endsOf(spec),
       index,
       base,
       capacity,
+    };
+  }
+
+  #endsOf(spec: ChannelSpec) {
+    return {
+      ...spec,
       toComponent: this.#componentIndex(spec.to, spec.name),
       fromComponent: spec.from === undefined ? -1 : this.#componentIndex(spec.from, spec.name),
     };
@@ -494,6 +532,11 @@ export class SystemBuilder {
       );
     return index;
   }
+}
+
+/** The synchronous channel of an index, if it is one. */
+export function synchronousChannel({ synchronous }: System, index: number): SynchronousChannel | undefined {
+  return index < SYNCHRONOUS ? undefined : synchronous[index - SYNCHRONOUS];
 }
 
 /** Checks the names of a specification; returns what messages about it begin with. */

@@ -101,7 +101,7 @@ const PREEMPT = defineOperation({
   perform(cx, op) {
     const { lazy } = op.data as Subject;
     const cpu = lazy.cpus[cx.processor];
-    if (cpu) cx.tell(cpu.component, op.a === 1 ? PREEMPT_DISABLE : PREEMPT_ENABLE);
+    if (cpu) cx.send(cpu.port, op.a === 1 ? PREEMPT_DISABLE : PREEMPT_ENABLE);
     return 0;
   },
 });
