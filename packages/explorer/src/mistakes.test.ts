@@ -183,7 +183,7 @@ describe('what is not deterministic', () => {
       if (++begun > 2) return;
       yield* store(shared.at(0), 1);
     };
-    expect(await said(systemOf([tired]))).toMatch(/^explore: not deterministic: CPU0 goes on differently at step 0/);
+    expect(await said(systemOf([tired]))).toMatch(/not deterministic: /);
     begun = 0;
     const mine = scenario(() => systemOf([tired]));
     await expect(explore(resolveScenario([mine], { scenario: 'mine' }).build())).rejects.toThrow('not deterministic');

@@ -9,10 +9,11 @@ const NO_FAULT =
 const SAME_RANGE = 'the invalidation is over when the lock is dropped, and covers the page until then';
 const ORDER = 'sc keeps loads and stores in order: rmap-lock/no-wmb and /no-rmb are what comes of it on arm';
 const TOLD = 'a note to the subscriber: what it does is the next line';
-const EFFECT = 'what it waits for has happened when it is asked for: see the limits in docs/mmu-notifier.md';
+const OLD = 'what may still be used was read-only before, and what replaces it is equal until it is written to';
 const NOBODY_THERE = 'nobody to be told: no device walks the primary table here';
 const NO_CPU = 'no CPU of the process accesses the page, so none is in mm_cpumask';
-const NO_COUNTER = 'a device with nothing but a TLB does not count invalidations, and a guest that finds nothing gives up';
+const NO_COUNTER =
+  'a device with nothing but a TLB does not count invalidations, and a guest that finds nothing gives up';
 const GIVES_UP = 'the guest finds nothing where the page was and gives up, so that its fault has nothing to install';
 const AGAIN = 'the fault is taken again, or not needed';
 const EITHER = 'either order: both are done before anybody can tell';
@@ -21,20 +22,26 @@ const EITHER = 'either order: both are done before anybody can tell';
 const ofProtocol: readonly Survivor[] = [
   { change: '*/kvm.*:leave-out', because: TOLD },
   { change: '*/sva.*:leave-out', because: TOLD },
-  { change: 'kvm_flush_remote_tlbs/secondary_tlb_sync:*', because: EFFECT },
-  { change: 'arm_smmu_mm_arch_invalidate_secondary_tlbs/CMDQ_OP_*:*', because: EFFECT },
+  { change: 'kvm_flush_remote_tlbs/secondary_tlb_sync:*', because: OLD },
+  { change: 'arm_smmu_mm_arch_invalidate_secondary_tlbs/CMDQ_OP_*:*', because: OLD },
   {
     change: 'kvm_mmu_notifier_invalidate_range_start/mmu_invalidate_in_progress:swap-with-next',
     because: 'both are under mmu_lock, and faults take it: rmap-lock has faults that do not',
   },
   { change: 'iommu_sva_handle_mm/page*:leave-out', because: 'the device waits, whether or not its actor is told so' },
-  { change: 'kvm_mmu_notifier_invalidate_range_start/kvm_flush_remote_tlbs:swap-with-next', neededIn: [KVM, 'two-invalidators'] },
+  {
+    change: 'kvm_mmu_notifier_invalidate_range_start/kvm_flush_remote_tlbs:swap-with-next',
+    neededIn: [KVM, 'two-invalidators'],
+  },
   { change: 'kvm_mmu_notifier_change_pte/kvm_flush_remote_tlbs:swap-with-next', because: 'one invalidation at a time' },
   { change: 'kvm_mmu_notifier_change_pte/*', because: NO_FAULT },
   { change: '*/smp_wmb:*', because: ORDER },
   { change: '*/smp_rmb:*', because: ORDER },
   { change: 'kvm_mmu_notifier_invalidate_range_end/mmu_invalidate_*:swap-with-next', because: ORDER },
-  { change: '*/mn_active_invalidate_count:load-then-store', because: 'one invalidation, and mn_invalidate_lock around it' },
+  {
+    change: '*/mn_active_invalidate_count:load-then-store',
+    because: 'one invalidation, and mn_invalidate_lock around it',
+  },
   { change: 'kvm_mmu_notifier_invalidate_range_end/spin_unlock:swap-with-next', because: EITHER },
   { change: 'kvm_mmu_notifier_invalidate_range_*/*', variants: 'notifier-on-collapse', because: GIVES_UP },
   { change: 'mmu_notifier_invalidate_range_end/*', variants: 'notifier-on-collapse', because: GIVES_UP },
@@ -42,7 +49,10 @@ const ofProtocol: readonly Survivor[] = [
   { change: '*/spte*:load-then-store', because: UNDER_MMU_LOCK },
   { change: 'kvm_unmap_gfn_range/spte:always-*', because: 'what is not there is removed as well' },
   { change: 'direct_map/spin_lock:*', because: NO_FAULT },
-  { change: 'mmu_invalidate_retry_gfn/mmu_invalidate_in_progress:leave-out', because: 'it answers as before: no-in-progress-check is who does not look' },
+  {
+    change: 'mmu_invalidate_retry_gfn/mmu_invalidate_in_progress:leave-out',
+    because: 'it answers as before: no-in-progress-check is who does not look',
+  },
   { change: 'mmu_invalidate_retry_gfn/*', because: NO_FAULT },
   { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: '*device-tlb*', because: NO_COUNTER },
   { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: 'notify-*', because: NO_COUNTER },
@@ -57,13 +67,20 @@ const ofProtocol: readonly Survivor[] = [
 const ofFaults: readonly Survivor[] = [
   {
     change: 'get_user_page_fast_only/*',
-    because: 'what has been given back meanwhile is not installed: the sequence has changed. gup-fast-vs-unmap has the walk itself',
+    because:
+      'what has been given back meanwhile is not installed: the sequence has changed. gup-fast-vs-unmap has the walk itself',
   },
   { change: 'hva_to_pfn_slow/spin_lock:*', because: 'nobody gives the page back here' },
   { change: 'hva_to_pfn_slow/ptep_get:leave-out-recheck', because: 'nobody gives the page back here' },
   { change: '*/pgd_offset:leave-out-recheck', because: 'the table stays where it is' },
-  { change: '*/*grab_folio:load-then-store', because: 'who drops the last reference has cleared the entry first, under the lock' },
-  { change: 'do_wp_page/folio_get:load-then-store', because: 'GUP-fast wants the entry writable, so that nobody counts here without the lock' },
+  {
+    change: '*/*grab_folio:load-then-store',
+    because: 'who drops the last reference has cleared the entry first, under the lock',
+  },
+  {
+    change: 'do_wp_page/folio_get:load-then-store',
+    because: 'GUP-fast wants the entry writable, so that nobody counts here without the lock',
+  },
   { change: 'handle_mm_fault/ptep_get_lockless:*', because: AGAIN },
   { change: 'do_anonymous_page/spin_lock:*', because: 'one fault of the page at a time' },
   { change: 'do_anonymous_page/ptep_get:leave-out-recheck', because: 'one fault of the page at a time' },
@@ -73,8 +90,14 @@ const ofFaults: readonly Survivor[] = [
   { change: 'do_wp_page/ptep_set_access_flags:load-then-store', because: UNDER_PTL },
   { change: 'do_wp_page/flush_tlb_mm_range:*', because: NO_CPU },
   { change: 'do_wp_page/*:swap-with-next', because: EITHER },
-  { change: 'wp_page_copy/copy_user_highpage:swap-with-next', because: 'the old page is read-only from before the copy' },
-  { change: 'wp_page_copy/copy_user_highpage:leave-out', because: 'nobody has written to the old page: both hold version 0' },
+  {
+    change: 'wp_page_copy/copy_user_highpage:swap-with-next',
+    because: 'the old page is read-only from before the copy',
+  },
+  {
+    change: 'wp_page_copy/copy_user_highpage:leave-out',
+    because: 'nobody has written to the old page: both hold version 0',
+  },
   { change: 'wp_page_copy/spin_lock:*', because: 'one fault of the page at a time' },
   { change: 'wp_page_copy/ptep_get:leave-out-recheck', because: 'one fault of the page at a time' },
   { change: 'wp_page_copy/ptep_clear:*', because: UNDER_PTL },

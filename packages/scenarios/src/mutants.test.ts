@@ -49,8 +49,8 @@ interface Mutated {
 
 /** Safe variants that are not there, most of them because they take too long: see the README of this package. */
 const NOT_THERE: Readonly<Record<string, RegExp>> = {
-  'ptdump-vmalloc': /^(?:v6|v6-pmd|percpu-rwsem.*|mutant-.*)$/,
-  'gup-fast-vs-unmap': /\/(?:batch|batch-full|allocation-may-fail.*)$/,
+  'ptdump-vmalloc': /^(?:v6|v6-pmd)$/,
+  'gup-fast-vs-unmap': /\/(?:batch|batch-full|allocation-may-fail\/(?:pt-reclaim|sync-rcu))$/,
   'switch-mm-vs-flush': /^two-first-runs$/,
   'pae-lockless-read': /^native\/flush-under-ptl$/,
 };

@@ -250,7 +250,9 @@ describe('a text that nobody would read', () => {
     expect(() => routine(long, () => nop())).toThrow('routine: name: 100000 characters are too many, at most 1000');
     expect(ran(() => assertThat(true, long))).toContain('assertThat: name: 100000 characters are too many');
     const builder = new SystemBuilder();
-    expect(() => builder.property({ name: long, kind: 'always', why: '', check: () => true })).toThrow(/^system: .* too many/);
+    expect(() => builder.property({ name: long, kind: 'always', why: '', check: () => true })).toThrow(
+      /^system: .* too many/,
+    );
   });
 
   it('is cut where it is shown', () => {
