@@ -1,8 +1,9 @@
 /**
  * Checks who may import whom: core <- components <- kernel <- engines <- kit <- scenarios <- apps; that no files of a
- * package import one another in a circle; and, inside of packages/mm/src, that no file imports from a higher floor.
- * It reads the real import specifiers of every source file, because a package.json alone cannot tell
- * a forbidden import from a forgotten declaration. Usage: `node tools/boundaries.mjs [workspace root]`.
+ * package import one another in a circle; that nobody but components tells components something without a channel; and,
+ * inside of packages/mm/src, that no file imports from a higher floor. It reads the real import specifiers of every
+ * source file, because a package.json alone cannot tell a forbidden import from a forgotten declaration. Usage: `node
+ * tools/boundaries.mjs [workspace root]`.
  */
 import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -171,6 +172,28 @@ function isOfTypes({ type, importKind, exportKind, specifiers = [] }) {
   return specifiers.length > 0 && specifiers.every(isType);
 }
 
+/**
+ * Lines on which a component is told something without a channel. @param {string} path @param {string} source
+ * @returns {number[]}
+ */
+export function tellsOf(path, source) {
+  if (!source.includes('.tell(')) return [];
+  /** @type {number[]} */
+  const lines = [];
+  /** @param {any} node */
+  const visit = (node) => {
+    if (node === null || typeof node !== 'object') return;
+    if (Array.isArray(node)) return node.forEach(visit);
+    const member =
+      node.type === 'CallExpression' && node.callee.type === 'MemberExpression' ? node.callee.property : null;
+    if (member?.type === 'Identifier' && member.name === 'tell')
+      lines.push(source.slice(0, node.start).split('\n').length);
+    Object.values(node).forEach(visit);
+  };
+  visit(parseSync(path, source).program.body);
+  return lines;
+}
+
 /** `path.resolve` looks the same, so a `resolve` counts only for a package of ours. @param {any} call */
 function isResolver({ callee, arguments: [first] }) {
   if (callee.type === 'Identifier') return callee.name === 'require';
@@ -203,6 +226,12 @@ function checkFile(packages, pkg, file) {
   const isTest = TEST_FILE.test(file.path);
   /** @type {Violation[]} */
   const violations = [];
+  const type = typeOf(pkg);
+  if (type !== undefined && type !== 'type:core' && type !== 'type:component' && !isTest)
+    for (const line of tellsOf(path, file.source)) {
+      const why = 'what passes between packages goes over a channel: use send(), with a port if it is synchronous';
+      violations.push({ file: path, line, what: 'tells a component of another package', why });
+    }
   for (const { specifier, line } of importsOf(path, file.source)) {
     const what = `imports '${specifier}'`;
     /** @param {string} why */

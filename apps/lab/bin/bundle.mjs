@@ -1,5 +1,4 @@
 // Runs the bundle of the command with what V8 has compiled of it before, and keeps that for the next time.
-import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
@@ -15,8 +14,9 @@ export function listen() {
   for (const signal of SIGNALS) process.on(signal, end);
 }
 
-/** What is in a file, in short. @param {string | URL} path */
+/** What is in a file, in short; asked for rarely, so what it takes is loaded then. @param {string | URL} path */
 export function hashOf(path) {
+  const { createHash } = createRequire(import.meta.url)('node:crypto');
   return createHash('sha1').update(readFileSync(path)).digest('hex');
 }
 

@@ -1,8 +1,9 @@
 /** `--help` of a command, from its flags. */
 import { commandOf, type Flags } from './arguments.ts';
-import { terminalWidth } from './terminal.ts';
+import { terminalWidth, wrapped } from './terminal.ts';
 
 const WIDTH = 100;
+const INDENT = 2;
 
 /** Prints the flags and returns true if help was asked for. */
 export function printedHelp(argv: readonly string[], usage: string, flags: Flags): boolean {
@@ -16,6 +17,8 @@ export function printedHelp(argv: readonly string[], usage: string, flags: Flags
       styleTitle: (title) => (title === 'Usage:' ? 'usage:' : title === 'Options:' ? 'flags:' : title),
       visibleArguments: () => [],
     });
-  process.stdout.write(command.helpInformation());
+  const columns = terminalWidth(WIDTH);
+  const [first = '', ...lines] = command.helpInformation().split('\n');
+  process.stdout.write([...wrapped('', INDENT, first, columns), ...lines].join('\n'));
   return true;
 }

@@ -13,7 +13,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ModelError, thrown } from '@shootdown/machine';
 import type { BuildFailure, Loader, Plugin } from 'esbuild';
 import { tellHost } from './host-link.ts';
-import { isModule, notedSource } from './noted-source.ts';
+
+/** Loaded with the first module of a user's: it brings a parser with it. */
+let noted: typeof import('./noted-source.ts');
 
 /** True for the name of a module, or of a scenario in it: `mine.ts#name`. */
 export function namesModule(path: string): boolean {
@@ -34,6 +36,7 @@ export function moduleUrl(path: string): string {
  * @param what who asks: heads the message
  */
 export async function importedModule(what: string, path: string): Promise<Readonly<Record<string, unknown>>> {
+  noted ??= await import('./noted-source.ts');
   try {
     if (/\.[cm]?tsx?$|\.jsx$/.test(path)) await bundle(path);
     else copied(resolve(path));
@@ -64,12 +67,12 @@ function copied(file: string): string {
   if (known !== undefined) return known;
   if (!/\.m?js$/.test(file) || !existsSync(file)) return url;
   const source = readFileSync(file, 'utf8');
-  if (!file.endsWith('.mjs') && !isModule(source)) return url;
+  if (!file.endsWith('.mjs') && !noted.isModule(source)) return url;
   const copy = copyFor(file);
   // Before what it imports, which may import it.
   copies.set(url, pathToFileURL(copy).href);
   const resolveFrom = (specifier: string): string => addressOf(specifier, file);
-  writeFileSync(copy, notedSource(source, machine, { url, resolve: resolveFrom }));
+  writeFileSync(copy, noted.notedSource(source, machine(), { url, resolve: resolveFrom }));
   return pathToFileURL(copy).href;
 }
 
@@ -120,14 +123,19 @@ const ownPackages: Plugin = {
   },
 };
 
-const machine = ofCommand('@shootdown/machine');
+function machine(): string {
+  return ofCommand('@shootdown/machine');
+}
 
 /** The folder that has the command's own packages. */
-const packages = dirname(dirname(dirname(fileURLToPath(machine))));
+function packages(): string {
+  return dirname(dirname(dirname(fileURLToPath(machine()))));
+}
 
 /** Whether a file belongs to a package: one of the command's own, or one that is installed. */
 function isPackaged(file: string): boolean {
-  const own = file.startsWith(packages + sep) && file.slice(packages.length + 1).split(sep)[1] === 'dist';
+  const home = packages();
+  const own = file.startsWith(home + sep) && file.slice(home.length + 1).split(sep)[1] === 'dist';
   return own || file.split(sep).includes('node_modules');
 }
 
@@ -166,7 +174,7 @@ const noteSteps: Plugin = {
           logLevel: 'silent',
           tsconfigRaw: '{}',
         });
-        return { contents: notedSource(code, machine), loader: 'js' };
+        return { contents: noted.notedSource(code, machine()), loader: 'js' };
       } catch (error) {
         if (!isBuildFailure(error)) throw error;
         return { errors: error.errors };

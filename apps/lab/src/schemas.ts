@@ -13,8 +13,9 @@ const message = z.looseObject({
   from: text,
   to: text,
   type: text,
-  /** Null: within the step. */
+  /** Null: between components of one package, within the step. */
   channel: text.nullable(),
+  synchronous: z.boolean().optional(),
   level: z.literal(true).optional(),
   fromColumn: z.int(),
   toColumn: z.int(),

@@ -61,7 +61,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/run.ts'),
   },
   litmus: {
-    help: 'litmus tests of the memory model, on the machine that runs the kernel routines',
+    help: 'litmus tests, on the machine that runs the kernel routines',
     completes: 'file',
     load: () => import('./commands/litmus.ts'),
   },

@@ -24,6 +24,11 @@ export function width(args: Arguments, otherwise: number): number {
   return args.whole('width', WIDTH_MIN, WIDTH_MAX) ?? terminalWidth(otherwise);
 }
 
+/** The same for sentences, which are wrapped only where somebody asks for a width or looks: others search in them. */
+export function proseWidth(args: Arguments): number {
+  return width(args, Number.POSITIVE_INFINITY);
+}
+
 /** Characters per line of the terminal, or `otherwise` if stdout is none. */
 export function terminalWidth(otherwise: number): number {
   const { isTTY, columns } = process.stdout;

@@ -31,6 +31,7 @@ export function coveredLines(result: ExploreResult): string[] {
   const lines = [
     `${states} states, ${transitions} transitions, depth ${depth}, ${complete ? 'complete' : 'not complete'}, ${seconds.toFixed(2)} s`,
   ];
+  if (result.foundBy === 'pct') lines.push(pctLine(result));
   if (interleavings !== null) lines.push(`${interleavings} interleavings`);
   if (result.violatingTransitions > 0)
     lines.push(`${result.violatingTransitions} violating transition${result.violatingTransitions === 1 ? '' : 's'}`);
@@ -43,6 +44,11 @@ export function coveredLines(result: ExploreResult): string[] {
     `reduction ${result.reduction ? 'on' : 'off'}, ${result.workers} worker${result.workers === 1 ? '' : 's'}`,
   );
   return [...lines, ...boundLines(result), ...(result.verdict === 'safe' ? notReachedLines(result) : [])];
+}
+
+function pctLine({ pctRuns, shortest }: ExploreResult): string {
+  const known = shortest ? 'none is shorter' : 'whether one is shorter is not known';
+  return `found by PCT beside the search, with its schedule ${pctRuns ?? '?'}; then shortened: ${known}`;
 }
 
 const BOUND_NAMES = {

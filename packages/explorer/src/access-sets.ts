@@ -66,6 +66,15 @@ export class WordSets {
     return false;
   }
 
+  /** The words of a row, in order. */
+  members(row: number): number[] {
+    const words: number[] = [];
+    for (let i = 0; i < this.stride; i++)
+      for (let bits = this.bits[row * this.stride + i] as number; bits !== 0; bits &= bits - 1)
+        words.push(32 * i + 31 - Math.clz32(bits & -bits));
+    return words;
+  }
+
   isEmpty(row: number): boolean {
     for (let i = row * this.stride; i < (row + 1) * this.stride; i++) if (this.bits[i] !== 0) return false;
     return true;

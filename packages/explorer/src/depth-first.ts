@@ -84,6 +84,7 @@ export class DepthFirst {
     this.checker = new PropertyChecker(system, executor);
     this.expander = new Expander(system, executor, this.checker, null, Infinity);
     executor.reset();
+    this.#reduction?.project();
     this.#visited.add(executor.store.lo, executor.store.hi);
     const said = executor.violation;
     this.#push(0, 0, 0);
@@ -144,6 +145,7 @@ export class DepthFirst {
       this.#found('step', this.#executor.violation?.property ?? '?', entry);
       if (!this.#all) return;
     }
+    this.#reduction?.project();
     if (this.states >= this.#statesMax && this.#visited.find(store.lo, store.hi) < 0) {
       this.full = true;
       store.undo(mark, frames[f + Field.lo] as number, frames[f + Field.hi] as number);

@@ -1,4 +1,14 @@
-import { entryBranch, entryChoice, TabulatedExecutor, type System } from '@shootdown/machine';
+import {
+  choose,
+  entryBranch,
+  entryChoice,
+  program,
+  routine,
+  store,
+  SystemBuilder,
+  TabulatedExecutor,
+  type System,
+} from '@shootdown/machine';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { explore } from './explore.ts';
@@ -159,4 +169,50 @@ describe('explore against a search that keeps whole states in a Map', () => {
   it('finds the same problems with interchangeable processors', () =>
     check(symmetricRecipes, { reduction: false, symmetry: true }));
   it('finds the same problems with interchangeable processors and reduction', () => check(symmetricRecipes, {}));
+});
+
+describe('a search that its reduction makes larger', () => {
+  /** Reduction takes all of the first processor before the second, which breaks the property at once. */
+  function detour(): System {
+    const builder = new SystemBuilder();
+    const alarm = builder.region('alarm', 1).at(0);
+    const own = builder.region('own', 2);
+    const first = routine('first', function* () {
+      const [a, b] = [yield* choose(12), yield* choose(12)];
+      yield* store(own.at(0), 12 * a + b);
+    });
+    const second = routine('second', function* () {
+      const [a, b] = [yield* choose(10), yield* choose(12)];
+      if (a === 9 && b === 11) yield* store(alarm, 1);
+      yield* store(own.at(1), 12 * a + b);
+    });
+    builder.processor({ name: 'CPU0', tasks: [program(first)] });
+    builder.processor({ name: 'CPU1', tasks: [program(second)] });
+    const check = (read: (address: number) => number): boolean => read(alarm) === 0;
+    builder.property({ name: 'no alarm', kind: 'always', why: 'a test', reads: [alarm], check });
+    return builder.build();
+  }
+
+  it('is the one without, unless reduction was asked for', async () => {
+    const system = detour();
+    const plain = await explore(system, { reduction: false });
+    const reduced = await explore(system, { reduction: true });
+    expect(plain.states).toBeGreaterThan(1_000);
+    expect(reduced.states).toBeGreaterThan(2 * plain.states);
+    expect(reduced).toMatchObject({ reduction: true, schedule: plain.schedule });
+    const { states, transitions, depth, schedule } = plain;
+    expect(await explore(system)).toMatchObject({ reduction: false, states, transitions, depth, schedule });
+  });
+
+  it('does not happen where there is nothing to find: reduction leaves states out and adds none', () =>
+    fc.assert(
+      fc.asyncProperty(recipes, async (recipe) => {
+        const none = { interleavingsStatesMax: 0, bounds: { maxStates: STATES_MAX } } as const;
+        const plain = await explore(build(recipe), { ...none, reduction: false });
+        fc.pre(plain.verdict === 'safe');
+        const reduced = await explore(build(recipe), { ...none, reduction: true });
+        expect(reduced.states).toBeLessThanOrEqual(plain.states);
+      }),
+      { numRuns: Math.ceil(runs / 4) },
+    ));
 });

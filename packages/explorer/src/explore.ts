@@ -6,6 +6,7 @@
  * shortest one and does not depend on how it was found.
  */
 import { TabulatedExecutor, type System } from '@shootdown/machine';
+import { Beside, type PctFinding, type Sampler } from './beside.ts';
 import { coverageOf, scopeOf } from './coverage.ts';
 import { tidySchedule } from './counterexample.ts';
 import { countInterleavings, type Interleavings } from './interleavings.ts';
@@ -13,7 +14,14 @@ import { searchDepthFirst, searchLevels, type Outcome } from './outcome.ts';
 import { planOf, type Plan } from './plan.ts';
 import { searchInWorkers } from './pool.ts';
 import { compareProblems, type Finding } from './properties.ts';
-import { NO_DEADLOCK, type ExploreOptions, type ExploreResult, type Problem, type Verdict } from './result.ts';
+import {
+  NO_DEADLOCK,
+  type ExploreOptions,
+  type ExploreResult,
+  type Problem,
+  type StopReason,
+  type Verdict,
+} from './result.ts';
 import { endsIn, fingerprintAfter, nearestFrom } from './replay.ts';
 import { collisionOdds } from './storage.ts';
 import { rememberRuns, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
@@ -25,12 +33,24 @@ const CONFIRM_STATES_MAX = 1_000_000;
 /** Spaces that are searched without reduction: see {@link ExploreOptions.reduction}. */
 const SMALL_STATES_MAX = 1_000;
 
+/** When PCT begins to run beside a search. */
+const PCT_AFTER_MILLISECONDS = 1000;
+
 /** A counterexample. */
 interface Example {
   readonly problem: Problem;
   readonly schedule: readonly number[] | null;
   readonly loopStart: number | null;
   readonly shortest: boolean;
+  /** The plain search that has confirmed it, if it ended there. */
+  readonly plain?: Outcome;
+}
+
+/** A search, whose result PCT may have been first to find. */
+interface Searched {
+  readonly plan: Plan;
+  readonly outcome: Outcome;
+  readonly byPct: PctFinding | null;
 }
 
 /**
@@ -38,6 +58,18 @@ interface Example {
  * that show on the way (a routine that throws, a channel that overflows).
  */
 export async function explore(system: System, options: ExploreOptions = {}): Promise<ExploreResult> {
+  const { pct, source } = options;
+  const sampler = pct && source ? { source, seed: pct.seed } : null;
+  return await searchBeside(system, options, sampler, pct?.afterMilliseconds ?? PCT_AFTER_MILLISECONDS);
+}
+
+/** The same with any sampler beside it; null: none. */
+export async function searchBeside(
+  system: System,
+  options: ExploreOptions,
+  sampler: ConstructorParameters<typeof Beside>[0] | Sampler | null,
+  afterMilliseconds: number,
+): Promise<ExploreResult> {
   const asked = planOf(system, options);
   rememberRuns(system);
   const watch = new Watch({
@@ -45,29 +77,21 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     signal: options.signal,
     onProgress: options.onProgress,
   });
-  watch.enter('searching');
-  const small = asked.smallFirst ? await searchSmall(asked, watch) : null;
-  const plan = small === null ? asked : { ...asked, reduction: false };
-  const outcome = small ?? (await search(plan, options, watch));
+  const searched = await searchFor(asked, options, watch, asked.sampled ? sampler : null, afterMilliseconds);
   const searchSeconds = watch.seconds;
-  const stopped = outcome.stopped ?? (outcome.executor.weak?.memory.boundHit === true ? 'messages' : null);
+  let { plan, outcome } = searched;
+  const { byPct } = searched;
+  let problems = byPct ? [byPct.problem] : problemsOf(system, outcome);
+  const example = problems[0] ? await exampleOf(plan, outcome, problems[0], byPct, watch) : null;
+  const { plain } = example ?? {};
+  // What PCT has found says nothing of how far the search had come by then: its result depends on no clock.
+  if (plain && plan.fewestStates && (byPct !== null || plain.states <= outcome.states)) {
+    plan = { ...plan, model: plan.plain, reduction: false, symmetry: false };
+    outcome = plain;
+    problems = problemsOf(system, outcome);
+  }
+  const stopped = stoppedBy(outcome);
   const complete = stopped === null;
-  // A store that finds no room waits for the simulation, which says nothing of the system.
-  const problems: Problem[] = outcome.findings.all.filter(
-    ({ kind }) => stopped !== 'messages' || (kind !== 'deadlock' && kind !== 'livelock'),
-  );
-  const sometimes = system.properties
-    .filter((property) => property.kind === 'sometimes')
-    .map(({ name }) => ({
-      name,
-      witnessed: outcome.witnesses.has(name),
-      schedule: outcome.witnesses.get(name) ?? null,
-    }));
-  if (complete)
-    for (const { name, witnessed } of sometimes)
-      if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });
-  problems.sort(compareProblems);
-  const example = problems[0] ? await exampleOf(plan, outcome, problems[0], watch) : null;
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
   verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
   verifyRuns(system);
@@ -93,8 +117,10 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
     schedule: example?.schedule ?? null,
     loopStart: example?.loopStart ?? null,
     shortest: example?.shortest ?? false,
+    foundBy: problems.length === 0 ? null : byPct ? 'pct' : 'search',
+    pctRuns: byPct?.runs ?? null,
     problems: found.map(({ kind, property, length }) => ({ kind, property, length })),
-    sometimes,
+    sometimes: sometimesOf(system, outcome),
     livelockChecked: outcome.livelockChecked,
     coverage: coverageOf(plan.model, outcome.executor, outcome.taken),
     scope: scopeOf(plan.model, outcome.executor.nodes, outcome.rested),
@@ -108,12 +134,59 @@ export async function explore(system: System, options: ExploreOptions = {}): Pro
   };
 }
 
+/** Searches, with PCT beside it if there is a sampler. */
+async function searchFor(
+  asked: Plan,
+  options: ExploreOptions,
+  watch: Watch,
+  sampler: Parameters<typeof searchBeside>[2],
+  afterMilliseconds: number,
+): Promise<Searched> {
+  const beside = sampler && new Beside(sampler, afterMilliseconds, watch);
+  try {
+    watch.enter('searching');
+    const small = asked.smallFirst ? await searchSmall(asked, watch) : null;
+    const plan = small === null ? asked : { ...asked, reduction: false };
+    const outcome = small ?? (await search(plan, options, watch));
+    const byPct = outcome.findings.empty && outcome.stopped === 'violation' ? (beside?.found ?? null) : null;
+    return { plan, outcome, byPct };
+  } finally {
+    await beside?.stop();
+    watch.forget();
+  }
+}
+
+/** Why a search ended before it had seen everything; null: it has. */
+function stoppedBy({ stopped, executor }: Outcome): StopReason | null {
+  return stopped ?? (executor.weak?.memory.boundHit === true ? 'messages' : null);
+}
+
+/** What a search has found, the reported problem first. */
+function problemsOf(system: System, outcome: Outcome): Problem[] {
+  const stopped = stoppedBy(outcome);
+  // A store that finds no room waits for the simulation, which says nothing of the system.
+  const problems: Problem[] = outcome.findings.all.filter(
+    ({ kind }) => stopped !== 'messages' || (kind !== 'deadlock' && kind !== 'livelock'),
+  );
+  if (stopped === null)
+    for (const { name, witnessed } of sometimesOf(system, outcome))
+      if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });
+  return problems.sort(compareProblems);
+}
+
+function sometimesOf(system: System, { witnesses }: Outcome): ExploreResult['sometimes'] {
+  return system.properties
+    .filter((property) => property.kind === 'sometimes')
+    .map(({ name }) => ({ name, witnessed: witnesses.has(name), schedule: witnesses.get(name) ?? null }));
+}
+
 /** A search without reduction; null if the space turns out not to be small. */
 async function searchSmall(plan: Plan, watch: Watch): Promise<Outcome | null> {
   if (plan.bounds.maxStates < SMALL_STATES_MAX) return null;
   const bounds = { ...plan.bounds, maxStates: SMALL_STATES_MAX };
   const outcome = await searchLevels({ ...plan, reduction: false, bounds }, watch);
-  return outcome.stopped === 'max-states' ? null : outcome;
+  // Full is not small, even if something was found in the level that had no room.
+  return outcome.states >= SMALL_STATES_MAX ? null : outcome;
 }
 
 function search(plan: Plan, { source }: ExploreOptions, watch: Watch): Promise<Outcome> {
@@ -143,16 +216,22 @@ function withShownFirst(problems: readonly Problem[], { problem, schedule, loopS
 }
 
 /** The counterexample to report for the first problem. */
-async function exampleOf(plan: Plan, outcome: Outcome, problem: Problem, watch: Watch): Promise<Example> {
+async function exampleOf(
+  plan: Plan,
+  outcome: Outcome,
+  problem: Problem,
+  byPct: PctFinding | null,
+  watch: Watch,
+): Promise<Example> {
   if (problem.kind === 'sometimes') return { problem, schedule: null, loopStart: null, shortest: false };
   const finding = problem as Finding;
   const executor = new TabulatedExecutor(plan.plain);
   watch.enter('fewest switches', {}, true);
-  if (!plan.reduction && !plan.symmetry && plan.search === 'bfs')
+  if (byPct === null && !plan.reduction && !plan.symmetry && plan.search === 'bfs')
     return looped(plan, executor, finding, outcome.scheduleTo(finding), plan.preemptions === Number.POSITIVE_INFINITY);
   const confirmed = await confirm(plan, executor, problem, watch);
   if (confirmed !== null) return confirmed;
-  const schedule = outcome.scheduleTo(finding);
+  const schedule = byPct?.schedule ?? outcome.scheduleTo(finding);
   if (problem.kind === 'livelock') return looped(plan, executor, problem, schedule, false);
   const holds = endsIn(plan.plain, executor, problem);
   fingerprintAfter(executor, schedule);
@@ -193,7 +272,8 @@ async function confirm(
     const found = again.findings.all[0];
     if (found !== undefined) {
       watch.enter('fewest switches', {}, true);
-      return { problem: found, schedule: again.scheduleTo(found), loopStart: null, shortest: true };
+      const schedule = again.scheduleTo(found);
+      return { problem: found, schedule, loopStart: null, shortest: true, plain: again };
     }
   }
   if (problem.kind !== 'livelock' && problem.kind !== 'finally') return null;

@@ -12,6 +12,7 @@ import { isOutOfMemory } from './memory.ts';
 import { followMerged } from './replay.ts';
 import type { StopReason } from './result.ts';
 import { Shard, type ShardOptions } from './shard.ts';
+import { unprojected } from './unprojected.ts';
 import { warmUp } from './warm-up.ts';
 import type { Watch } from './watch.ts';
 
@@ -86,7 +87,7 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
     const settled =
       stopped !== null && stopped !== 'max-states' && stopped !== 'max-depth' && stopped !== 'preemptions';
     if (stopped === 'stale' || (!settled && reduction?.stale === true)) continue;
-    return shardOutcome(plan.model, executor, shard, stopped);
+    return shardOutcome(plan.model, executor, reduction, shard, stopped);
   }
 }
 
@@ -127,7 +128,13 @@ async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Redu
   }
 }
 
-function shardOutcome(model: System, executor: TabulatedExecutor, shard: Shard, stopped: StopReason | null): Outcome {
+function shardOutcome(
+  model: System,
+  executor: TabulatedExecutor,
+  reduction: Reduction | null,
+  shard: Shard,
+  stopped: StopReason | null,
+): Outcome {
   const { graph, findings, witnesses, transitions, violatingTransitions, bytes } = shard;
   if (stopped === null) judgeLongRun(model, executor, graph, shard.pending, findings);
   const find = (lo: number, hi: number): number => shard.find(lo, hi);
@@ -136,6 +143,7 @@ function shardOutcome(model: System, executor: TabulatedExecutor, shard: Shard, 
     executor,
     { graph, findings, witnesses, transitions, violatingTransitions, bytes, taken: shard.expander.taken, find },
     stopped,
+    reduction,
   );
 }
 
@@ -158,14 +166,19 @@ export function outcomeOf(
   executor: TabulatedExecutor,
   searched: Searched,
   stopped: StopReason | null,
+  reduction: Reduction | null = null,
 ): Outcome {
   const { graph, findings, witnesses, transitions, violatingTransitions, bytes, taken } = searched;
   const merged = model.symmetric.length > 0;
-  const scheduleTo = (finding: Finding): number[] => {
+  const scheduleTo = (finding: Finding): readonly number[] => {
     const path = shortestPath(model, graph, finding.goals);
     return merged
       ? followMerged(model, executor, path, (lo, hi) => searched.find(lo, hi))
-      : path.map((step) => step.entry);
+      : unprojected(
+          executor,
+          reduction,
+          path.map((step) => step.entry),
+        );
   };
   return {
     transitions,
@@ -200,7 +213,7 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
     );
     const settled = stopped !== null && stopped !== 'max-states';
     if (stopped === 'stale' || (!settled && reduction?.stale === true)) continue;
-    return depthFirstOutcome(executor, search, stopped);
+    return depthFirstOutcome(executor, reduction, search, stopped);
   }
 }
 
@@ -226,11 +239,17 @@ async function runDepthFirst(
   return search.full ? 'max-states' : null;
 }
 
-function depthFirstOutcome(executor: TabulatedExecutor, search: DepthFirst, stopped: StopReason | null): Outcome {
+function depthFirstOutcome(
+  executor: TabulatedExecutor,
+  reduction: Reduction | null,
+  search: DepthFirst,
+  stopped: StopReason | null,
+): Outcome {
+  const plainly = (schedule: readonly number[]): readonly number[] => unprojected(executor, reduction, schedule);
   return {
     executor,
     findings: search.findings,
-    witnesses: search.witnesses,
+    witnesses: new Map([...search.witnesses].map(([property, schedule]) => [property, plainly(schedule)])),
     stopped,
     states: search.states,
     transitions: search.transitions,
@@ -241,6 +260,6 @@ function depthFirstOutcome(executor: TabulatedExecutor, search: DepthFirst, stop
     livelockChecked: stopped === null,
     rested: search.rested,
     graph: null,
-    scheduleTo: () => search.schedule ?? [],
+    scheduleTo: () => plainly(search.schedule ?? []),
   };
 }

@@ -27,6 +27,10 @@ export interface Plan {
   readonly warmUp: boolean;
   /** Begin without reduction: a small space costs less than what reduction has to learn first. */
   readonly smallFirst: boolean;
+  /** Report the plain search if that came to the counterexample with fewer states. */
+  readonly fewestStates: boolean;
+  /** PCT may run beside the search. */
+  readonly sampled: boolean;
 }
 
 const EXPLORE_KEYS = keysOf<ExploreOptions>()(
@@ -39,6 +43,7 @@ const EXPLORE_KEYS = keysOf<ExploreOptions>()(
   'verifyPoints',
   'workers',
   'source',
+  'pct',
   'interleavingsStatesMax',
   'signal',
   'onProgress',
@@ -97,6 +102,8 @@ export function planOf(system: System, options: ExploreOptions): Plan {
     interleavingsStatesMax: options.interleavingsStatesMax ?? INTERLEAVINGS_STATES_MAX,
     warmUp: true,
     smallFirst: options.reduction === undefined && reduction && !symmetry && search === 'bfs',
+    fewestStates: options.reduction === undefined && search === 'bfs' && !all,
+    sampled: !all && maxDepth === undefined && preemptions === undefined,
   };
 }
 

@@ -335,6 +335,14 @@ export const messageRecipes: fc.Arbitrary<Recipe> = fc
     always: { words: [0, 0], declared: true },
   }));
 
+/** Random systems on the memory model of Arm. */
+export const armRecipes: fc.Arbitrary<Recipe> = fc.oneof(recipes, messageRecipes).map((recipe) => ({
+  ...recipe,
+  memoryModel: 'arm' as const,
+  routines: recipe.routines.slice(0, 2).map((lines) => lines.slice(0, 3)),
+  symmetric: false,
+}));
+
 /** What the simple search finds. */
 export interface Naive {
   readonly states: number;

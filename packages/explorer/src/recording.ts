@@ -23,6 +23,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
+import { Requests } from './prospects.ts';
 
 /** Which parts of the context touch words. A new method must be given its place here, or the build fails. */
 const CONTEXT: Readonly<
@@ -131,6 +132,11 @@ export class Accesses {
     return 1 + this.#processors + this.#system.channels.length + spontaneous;
   }
 
+  /** What a processor is asked for by others. On a weak memory, which has no store buffers. */
+  ofOthers(processor: number): number {
+    return this.ofDrain(processor);
+  }
+
   /** The operation pending at a node, performed by a processor. */
   ofNode(node: number, processor: number): number {
     return this.#fixed + node * this.#processors + (this.#standIn[processor] as number);
@@ -184,7 +190,11 @@ export class RecordingExecutor extends TabulatedExecutor {
   readonly #translated: readonly number[];
   /** Words that are fetched as instructions. */
   readonly #code: readonly number[];
+  /** What is asked of a weak memory; null: there is none, or one that translates, whose requests say too little. */
+  readonly requests: Requests | null;
   #row = NOBODY;
+  /** The processor that {@link #row} is a step of; -1: of none. */
+  #stepOf = -1;
   /**
    * Per choice whose doing it is; of an operation it depends on where the processor (which has the number of the
    * choice) stands.
@@ -194,6 +204,8 @@ export class RecordingExecutor extends TabulatedExecutor {
   constructor(system: System) {
     super(system);
     this.accesses = new Accesses(system);
+    const forgetful = system.weak !== null && !system.weak.translation && system.weak.canonical !== false;
+    this.requests = forgetful ? new Requests(system.layout.words) : null;
     this.#code = [...system.wordClasses.keys()].filter((word) => system.wordClasses[word] === WordClass.code);
     this.#translated = (system.weak?.translated ?? []).map(({ address }) => address);
     this.#rows = Int32Array.from(system.choices, (choice) => this.#rowOf(choice));
@@ -232,6 +244,7 @@ export class RecordingExecutor extends TabulatedExecutor {
   /** What follows is that agent's doing. */
   #begin(choiceIndex: number): void {
     const row = this.#rows[choiceIndex];
+    this.#stepOf = row === NOBODY ? choiceIndex : -1;
     if (row === NOBODY) this.#beginAdvance(this.system.processors[choiceIndex] as Processor);
     else if (row !== undefined) this.#row = row;
   }
@@ -241,6 +254,7 @@ export class RecordingExecutor extends TabulatedExecutor {
     const node = this.store.words[this.topAddress(processor)] as number;
     const row = this.accesses.ofNode(node, processor.index);
     this.accesses.reserve(row);
+    this.requests?.reserve(row);
     this.#row = row;
     const code = this.nodes.code[node];
     if (code === Code.load) this.accesses.read(row, this.nodes.a[node] as number);
@@ -275,7 +289,9 @@ export class RecordingExecutor extends TabulatedExecutor {
   override noteRequest(request: Request): void {
     // The constructor of the base class sets up the tasks, when there are no fields here yet.
     if (!(this.accesses as Accesses | undefined)) return;
-    const { component } = this.system.processors[this.processor] as Processor;
+    const { processor } = this;
+    this.requests?.note(processor === this.#stepOf ? this.#row : this.accesses.ofOthers(processor), request);
+    const { component } = this.system.processors[processor] as Processor;
     if (component >= 0) this.accesses.touch(this.#row, (this.system.components[component] as Component).address);
     switch (request.kind) {
       case 'load':

@@ -34,6 +34,7 @@
 import { Code, type Processor, type System } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
 import { Known } from './known.ts';
+import { Prospects } from './prospects.ts';
 import type { RecordingExecutor } from './recording.ts';
 import { Sleepers } from './sleepers.ts';
 
@@ -48,6 +49,7 @@ export class Reduction {
   readonly #visible: WordSets;
   readonly #everythingVisible: boolean;
   #known: Known;
+  #prospects: Prospects | null = null;
   /** Agents besides the processors and their buffers' memory words; null if there are none. */
   #sleepers: Sleepers | null = null;
   /**
@@ -79,10 +81,22 @@ export class Reduction {
 
   /** True if the search came across something that was not known when it began: it must be run again. */
   get stale(): boolean {
-    return this.#known.stale;
+    return this.#known.stale || this.#prospects?.stale === true;
+  }
+
+  /** Whether states of a search leave something out: see {@link project}. */
+  get projects(): boolean {
+    return this.#prospects !== null;
+  }
+
+  /** Leaves out of the executor's state what nobody will look at any more. */
+  project(): void {
+    this.#prospects?.project();
   }
 
   #prepare(): void {
+    const { requests } = this.#executor;
+    this.#prospects = requests && new Prospects(this.#system, this.#executor, this.#known, requests);
     const { nodes, accesses, store } = this.#executor;
     const { graph, rows } = this.#known;
     const { channels, spontaneous, memoryModel, watches, drainWatchers, processors } = this.#system;

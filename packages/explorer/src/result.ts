@@ -94,8 +94,9 @@ export interface ExploreOptions {
   /** `bfs` (default): level by level, shortest counterexamples. `dfs`: less memory per state, no shortest path. */
   readonly search?: 'bfs' | 'dfs';
   /**
-   * Partial-order reduction. Default: a space of at most a thousand states is searched without, for there reduction
-   * may make it larger; others with it. The result says which it was.
+   * Partial-order reduction. Default: a space of at most a thousand states is searched without; others with it, unless
+   * the plain search, which confirms a counterexample, comes to it with fewer states: then its result is the one that
+   * is reported. The result says which it was.
    */
   readonly reduction?: boolean;
   /** Interchangeable processors are treated as such. Default: as `reduction`. */
@@ -110,6 +111,13 @@ export interface ExploreOptions {
   /** Worker threads; more than 1 needs `source`. Default 1: search in this thread. */
   readonly workers?: number;
   readonly source?: SystemSource;
+  /**
+   * When the search takes longer than `afterMilliseconds` (default 1000), PCT runs beside it in another thread, and the
+   * first to find something wins. Which one that is depends on the computer; what PCT finds with a seed does not, and a
+   * counterexample that is `shortest` is the same whoever found it. Needs `source`; does not go with `all` and with
+   * bounds on depth or preemptions, and is left out there.
+   */
+  readonly pct?: { readonly seed: number; readonly afterMilliseconds?: number };
   /** Count interleavings of spaces up to this many states; 0: never. Default {@link INTERLEAVINGS_STATES_MAX}. */
   readonly interleavingsStatesMax?: number;
   /** Cancels the search; the result says what is known so far. */
@@ -172,6 +180,10 @@ export interface ExploreResult {
   readonly loopStart: number | null;
   /** No schedule to this violation is shorter. */
   readonly shortest: boolean;
+  /** Who has found it: the search, or PCT beside it; null: nothing was found. */
+  readonly foundBy: 'search' | 'pct' | null;
+  /** If it was PCT: how many schedules it tried. */
+  readonly pctRuns: number | null;
   /** Every property found violated, shortest first. */
   readonly problems: readonly Problem[];
   readonly sometimes: readonly Witness[];

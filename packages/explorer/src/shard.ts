@@ -365,6 +365,7 @@ export class Shard implements Successors {
 
   /** Writes the executor's state down as a candidate, unless the level has it already; returns its number. */
   #arriveAt(last: number, used: number): number {
+    this.#options.reduction?.project();
     const { lo, hi } = this.#executor.store;
     if (this.#extended) return this.#arriveExtended(lo, hi, last, used);
     const number = this.#inLevel.add(lo, hi);

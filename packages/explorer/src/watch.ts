@@ -36,6 +36,7 @@ export class Watch {
   /** The most of each phase: it may begin again, and its numbers with it. */
   readonly #most = new Map<SearchPhase, Count>();
   #told = false;
+  #wish: StopReason | null = null;
 
   constructor(options: {
     readonly timeoutSeconds?: number | undefined;
@@ -58,7 +59,17 @@ export class Watch {
 
   /** True if {@link pause} has something to do; cheap enough to ask every few thousand states. */
   get due(): boolean {
-    return performance.now() - this.#lastYield >= YIELD_MILLISECONDS;
+    return this.#wish !== null || performance.now() - this.#lastYield >= YIELD_MILLISECONDS;
+  }
+
+  /** Somebody wants the search to end. */
+  wish(reason: StopReason): void {
+    this.#wish ??= reason;
+  }
+
+  /** What somebody has wished for has been heard. */
+  forget(): void {
+    this.#wish = null;
   }
 
   /** Lets the event loop run and reports progress; returns why the search must end now, or null. */
@@ -93,20 +104,23 @@ export class Watch {
     this.#lastProgress = now;
     this.#told = true;
     const most = this.#most.get(this.#phase) ?? NOTHING;
+    const { depthMax = null, statesMax = null } = this.#limits;
+    // Successors that turn out to be known states are counted as well until then.
+    const states = Math.min(counted.states, statesMax ?? counted.states);
     const count = {
       ...counted,
-      states: Math.max(most.states, counted.states),
+      states: Math.max(most.states, states),
       transitions: Math.max(most.transitions, counted.transitions),
       depth: Math.max(most.depth, counted.depth),
     };
     this.#most.set(this.#phase, count);
-    const { depthMax = null, statesMax = null } = this.#limits;
     const statesPerSecond = counted.states / ((now - this.#phaseStart) / 1000);
     this.#onProgress?.({ phase: this.#phase, ...count, depthMax, statesMax, seconds: this.seconds, statesPerSecond });
   }
 
   /** Why the search must end now, or null. */
   get stopReason(): StopReason | null {
+    if (this.#wish !== null) return this.#wish;
     if (this.#signal?.aborted === true) return 'cancelled';
     if (this.seconds > this.#timeoutSeconds) return 'timeout';
     const now = performance.now();

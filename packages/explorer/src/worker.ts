@@ -1,7 +1,10 @@
-/** Serves a shard of a parallel search, or judges mutants: comlink over the `port` in `workerData`. */
+/**
+ * Serves a shard of a parallel search, judges mutants, or samples with PCT: comlink over the `port` in `workerData`.
+ */
 import { ModelError } from '@shootdown/machine';
 import { expose, transfer } from 'comlink';
 import { workerData, type MessagePort } from 'node:worker_threads';
+import { sampleWithPct, type PctFinding } from './beside.ts';
 import { modelOf } from './plan.ts';
 import { judge } from './mutants/judge.ts';
 import { linesOf, mutationAmong } from './mutants/lines.ts';
@@ -72,6 +75,10 @@ const api = {
     const { timeoutSeconds: _, ...unhurried } = bounds;
     lines ??= (await linesOf(system, { bounds: unhurried })).lines;
     return await judge(system, mutationAmong(lines, name), original, bounds);
+  },
+  /** Tries schedules until one shows a problem. Throws ModelError if the source cannot be built. */
+  async sample(source: SystemSource, seed: number): Promise<PctFinding | null> {
+    return await sampleWithPct(await buildSystem(source), seed);
   },
 };
 

@@ -83,7 +83,7 @@ function kvm_vcpu_eligible_for_directed_yield(cx: OperationContext, { words }: V
 function kvm_vcpu_yield_to(cx: OperationContext, mine: Placement, target: VmVcpu): void {
   const its = target.placement as Placement;
   cx.count(HypervisorCounter.directedYieldAttempted);
-  cx.tell(its.host, { type: 'yield_to', vcpu: its.index });
-  if (mine.host !== its.host) cx.tell(mine.host, YIELD);
+  cx.send(its.host, { type: 'yield_to', vcpu: its.index });
+  if (mine.host !== its.host) cx.send(mine.host, YIELD);
   if (cx.read(target.words.ready) === 0) cx.count(HypervisorCounter.directedYieldSuccessful);
 }

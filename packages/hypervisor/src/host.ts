@@ -30,21 +30,22 @@ export function addHost(builder: SystemBuilder, id: number, vcpus: readonly Vcpu
   const name = `host.CPU${id}`;
   const tickCycles = Math.round(timesliceCycles / sliceTicks);
   const ticksLeft = Math.max(1, Math.ceil(firstCycles / tickCycles));
-  const component = builder.component({
+  builder.component({
     name,
     machine: hostMachine,
     input: { vcpus: vcpus.length, sliceTicks, used: sliceTicks - ticksLeft },
     effects: {
       schedule: (cx, event) => {
         const { from, to } = event as unknown as Extract<HostEmitted, { type: 'schedule' }>;
-        if (from >= 0) cx.tell((vcpus[from] as Vcpu).component, PREEMPT);
-        if (to >= 0) cx.tell((vcpus[to] as Vcpu).component, RESUME);
+        if (from >= 0) cx.send((vcpus[from] as Vcpu).port, PREEMPT);
+        if (to >= 0) cx.send((vcpus[to] as Vcpu).port, RESUME);
       },
       sched_tick: (cx, event) => vm_exit(cx, vcpus[Number(event['vcpu'])] as Vcpu, 'external_interrupt'),
     },
   });
+  const host = builder.port(name);
   vcpus.forEach(({ member }, index) => {
-    if (member) member.placement = { host: component, index };
+    if (member) member.placement = { host, index };
   });
   builder.spontaneous({
     name: `${name} tick`,

@@ -225,7 +225,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
       cx.write(me.words.ready, preempted ? 1 : 0);
       if (preempted && me.processor >= 0)
         cx.write(me.words.preempted_in_kernel, cx.operationOf(me.processor)?.definition.user === true ? 0 : 1);
-      if (!preempted && me.placement) cx.tell(me.placement.host, { type: 'block', vcpu: me.placement.index });
+      if (!preempted && me.placement) cx.send(me.placement.host, { type: 'block', vcpu: me.placement.index });
     },
     sched_in(cx) {
       cx.count(HypervisorCounter.schedIn);
@@ -241,7 +241,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
       const me = member();
       if (!me) return;
       cx.write(me.words.ready, 1);
-      if (me.placement) cx.tell(me.placement.host, { type: 'wake', vcpu: me.placement.index });
+      if (me.placement) cx.send(me.placement.host, { type: 'wake', vcpu: me.placement.index });
     },
   };
 }

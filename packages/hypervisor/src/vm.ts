@@ -73,7 +73,7 @@ export interface VcpuWords {
   readonly guest_physical_address: Address;
 }
 
-/** Where a vCPU runs: the actor of its physical CPU, and its number there. */
+/** Where a vCPU runs: the channel to its physical CPU, and its number there. */
 export interface Placement {
   readonly host: number;
   readonly index: number;

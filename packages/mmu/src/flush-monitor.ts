@@ -304,38 +304,34 @@ interface Range {
   readonly end: number;
 }
 
-const BEGIN = defineOperation({
-  name: 'flush_begin',
-  role: 'environment',
-  ghost: true,
-  cost: 'choose',
-  perform(cx, op: Operation) {
-    const { monitor, start, end } = op.data as Range;
-    monitor.began(cx, op.a, start, end);
-    return 0;
-  },
-});
+/** An operation that tells the monitor of a range where a flush is. */
+function telling(
+  name: string,
+  tell: (monitor: FlushMonitor, cx: OperationContext, flush: number, start: number, end: number) => void,
+  ghost: boolean,
+) {
+  return defineOperation({
+    name,
+    role: 'environment',
+    ...(ghost && { ghost }),
+    cost: 'choose',
+    perform(cx, op: Operation) {
+      const { monitor, start, end } = op.data as Range;
+      tell(monitor, cx, op.a, start, end);
+      return 0;
+    },
+  });
+}
 
-const FROM = defineOperation({
-  name: 'flush_point',
-  role: 'environment',
-  cost: 'choose',
-  perform(cx, op: Operation) {
-    const { monitor, start, end } = op.data as Range;
-    monitor.began(cx, op.a, start, end);
-    monitor.completed(cx, op.a, start, end);
-    return 0;
-  },
-});
+const BEGIN = telling('flush_begin', (monitor, cx, flush, start, end) => monitor.began(cx, flush, start, end), true);
 
-const END = defineOperation({
-  name: 'flush_end',
-  role: 'environment',
-  ghost: true,
-  cost: 'choose',
-  perform(cx, op: Operation) {
-    const { monitor, start, end } = op.data as Range;
-    monitor.completed(cx, op.a, start, end);
-    return 0;
+const FROM = telling(
+  'flush_point',
+  (monitor, cx, flush, start, end) => {
+    monitor.began(cx, flush, start, end);
+    monitor.completed(cx, flush, start, end);
   },
-});
+  false,
+);
+
+const END = telling('flush_end', (monitor, cx, flush, start, end) => monitor.completed(cx, flush, start, end), true);

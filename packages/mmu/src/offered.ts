@@ -29,6 +29,11 @@ export function isLeaf(shape: WalkShape, depth: number, entry: number): boolean 
   return depth === shape.levels.length - 1 || (entry & _PAGE_PSE) !== 0;
 }
 
+/** Address of the entry for a page in a table (a frame) of level `depth`. */
+function entryAddress(frames: Frames, { levels }: WalkShape, table: number, depth: number, vpn: number): number {
+  return frames.entries.base + table * frames.entriesPerTable + indexOf(levels[depth] as WalkLevel, vpn);
+}
+
 /** The leaf that a walk from `root` (a frame; negative: no tree) finds for a page, or {@link NO_TRANSLATION}. */
 export function offered(
   read: (address: number) => number,
@@ -40,9 +45,7 @@ export function offered(
   let table = root;
   let pointer = _PAGE_TABLE;
   for (let depth = 0; table >= 0 && depth < shape.levels.length; depth++) {
-    const entry = read(
-      frames.entries.base + table * frames.entriesPerTable + indexOf(shape.levels[depth] as WalkLevel, vpn),
-    );
+    const entry = read(entryAddress(frames, shape, table, depth, vpn));
     if ((entry & _PAGE_PRESENT) === 0) return NO_TRANSLATION;
     pointer = restrict(entry, pointer);
     if (isLeaf(shape, depth, entry)) return cacheable(pointer);
@@ -116,8 +119,7 @@ export function leafAddress(
 ): number {
   let table = root;
   for (let depth = 0; table >= 0 && depth < shape.levels.length; depth++) {
-    const address =
-      frames.entries.base + table * frames.entriesPerTable + indexOf(shape.levels[depth] as WalkLevel, vpn);
+    const address = entryAddress(frames, shape, table, depth, vpn);
     const entry = read(address);
     if ((entry & _PAGE_PRESENT) === 0) return -1;
     if (isLeaf(shape, depth, entry)) return address;

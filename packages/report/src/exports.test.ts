@@ -36,32 +36,25 @@ const eventsOf = (text: string): readonly Event[] => (JSON.parse(text) as { trac
 
 /**
  * The slices of all tracks, as a viewer makes them: events in order of time, an end closes what was begun last. Fails
- * on a slice that ends where another one is open, that never ends, or that is empty.
+ * on a slice that ends where another one is open, that never ends, or that is empty; and on times that are no whole
+ * nanoseconds.
  */
 function slicesOf(events: readonly Event[]): readonly Event[] {
   const slices: Event[] = [];
-  const nanoseconds = (micros: number): number => Math.round(micros * 1000);
+  for (const { ts = 0 } of events) expect(Math.abs(ts * 1000 - Math.round(ts * 1000))).toBeLessThan(1e-6);
   for (const tid of new Set(events.map((event) => event.tid))) {
-    const open: { readonly event: Event; readonly end: number }[] = [];
-    const ofTrack = events.filter((event) => event.tid === tid && 'BEX'.includes(event.ph));
+    const open: Event[] = [];
+    const ofTrack = events.filter((event) => event.tid === tid && 'BE'.includes(event.ph));
     for (const event of ofTrack.toSorted((a, b) => a.ts - b.ts)) {
-      const ts = nanoseconds(event.ts);
-      while ((open.at(-1)?.end ?? Number.POSITIVE_INFINITY) <= ts) open.pop();
-      if (event.ph === 'B') open.push({ event, end: Number.POSITIVE_INFINITY });
-      else if (event.ph === 'X') {
-        const end = nanoseconds(event.ts + event.dur);
-        expect(end).toBeGreaterThan(ts);
-        expect(end).toBeLessThanOrEqual(Math.min(...open.map((slice) => slice.end)));
-        open.push({ event, end });
-        slices.push(event);
-      } else {
-        const begun = open.pop()?.event;
-        expect(begun).toMatchObject({ ph: 'B', name: event.name });
+      if (event.ph === 'B') open.push(event);
+      else {
+        const begun = open.pop();
+        expect(begun).toMatchObject({ name: event.name, args: event.args });
         expect(event.ts).toBeGreaterThan(begun?.ts ?? event.ts);
-        if (begun) slices.push({ ...begun, dur: nanoseconds(event.ts - begun.ts) / 1000 });
+        if (begun) slices.push({ ...begun, dur: Math.round((event.ts - begun.ts) * 1000) / 1000 });
       }
     }
-    expect(open.filter(({ event }) => event.ph === 'B')).toEqual([]);
+    expect(open).toEqual([]);
   }
   return slices;
 }
@@ -121,8 +114,8 @@ describe('mermaid', () => {
 describe('perfetto', () => {
   test("steps lie on their processor's track, in microseconds of the clock", () => {
     const events = eventsOf(perfettoJson(ipiShootdown, { hertz: 3e9 }));
-    const send = events.find((event) => event.name === 'arch_send_call_function_ipi_mask()');
-    expect(send).toMatchObject({ ph: 'X', tid: 1, dur: 0.2, ts: 0.435 });
+    const send = slicesOf(events).find((event) => event.name === 'arch_send_call_function_ipi_mask()');
+    expect(send).toMatchObject({ tid: 1, dur: 0.2, ts: 0.435 });
     expect(events.filter((event) => event.ph === 'M').map((event) => event.args.name)).toContain('CPU1 reader()');
   });
 
@@ -158,7 +151,7 @@ describe('perfetto', () => {
 
   test('without virtual time a step takes a microsecond; a violation is an instant', () => {
     const events = eventsOf(perfettoJson(uncountedKey));
-    expect(events.find((event) => event.args?.step === 3)).toMatchObject({ ts: 3, dur: 1, tid: 3 });
+    expect(slicesOf(events).find((event) => event.args?.step === 3)).toMatchObject({ ts: 3, dur: 1, tid: 3 });
     expect(events.filter((event) => event.cat === 'violation')).toMatchObject([
       { ph: 'i', tid: 3, ts: 12, name: 'walker reads a freed page-table page' },
     ]);
@@ -180,7 +173,7 @@ describe('perfetto', () => {
   test('what takes no time is an instant, and no slice is empty', () => {
     const step = { ...uncountedKey.steps[0]!, startCycles: 5, durationCycles: 0 };
     const events = eventsOf(perfettoJson(trace(['CPU0'], [step]), { hertz: 1e9 }));
-    expect(events.filter(({ ph }) => ph === 'X')).toEqual([]);
+    expect(events.filter(({ ph }) => 'XBE'.includes(ph))).toEqual([]);
     expect(events.find(({ ph }) => ph === 'i')).toMatchObject({ ts: 0.005, name: step.text });
   });
 
@@ -204,6 +197,17 @@ describe('perfetto', () => {
       's tlbi 1 0',
       'f tlbi 2 3',
     ]);
+  });
+
+  test('a synchronous message is a flow within its step, whether or not it has a channel', () => {
+    const to = { from: 'CPU0.cpu', to: 'vCPU1', type: 'wake', fromColumn: 0, toColumn: 1 };
+    const wakes = [
+      { ...to, channel: 'vCPU1.port', synchronous: true },
+      { ...to, channel: null, synchronous: true },
+    ];
+    const text = perfettoJson(trace(['CPU0 thread', 'CPU1 idle'], [step(0, 'thread', 'a()', { messages: wakes })]));
+    const flows = eventsOf(text).filter((e) => /[sf]/.test(e.ph));
+    expect(flows.map(({ ph, tid, ts }) => `${ph} ${tid} ${ts}`)).toEqual(['s 1 0', 'f 2 1', 's 1 0', 'f 2 1']);
   });
 
   test('a physical CPU has a track that says which virtual one it runs', () => {

@@ -1,12 +1,13 @@
 /**
  * A trace for https://ui.perfetto.dev, speedscope and chrome://tracing: the JSON of the Trace Event Format (Google,
- * "Trace Event Format", sections "Duration Events", "Complete Events", "Instant Events", "Flow Events", "Metadata
+ * "Trace Event Format", sections "Duration Events", "Instant Events", "Flow Events", "Metadata
  * Events").
  */
 import type { Trace, TraceEnd, TraceStep } from '@shootdown/machine';
 import { nanosecondsOf } from './numbers.ts';
 import { PhysicalCpus } from './physical-cpus.ts';
 import { RoutineSlices } from './routine-slices.ts';
+import { endOf, type Event } from './trace-event.ts';
 import { columnHeading, columnName, endLinesAfter, stepText, violationText } from './words.ts';
 import { headOf, written, type TraceHead, type TraceWriter } from './writer.ts';
 
@@ -24,11 +25,6 @@ const NANOSECONDS_PER_MICROSECOND = 1e3;
 /** The host, or a machine without virtual ones; virtual machines come after it. */
 const HOST = 1;
 const NOBODY = -1;
-
-/** An event of the format, without its place. Times are whole nanoseconds here, microseconds in the file. */
-export type Event = { readonly ph: string; readonly ts?: number; readonly dur?: number } & Readonly<
-  Record<string, unknown>
->;
 
 /**
  * Writes a trace as trace events: a process per virtual machine and one for the host, in it a track per processor (and
@@ -63,6 +59,7 @@ class PerfettoWriter implements TraceWriter {
   #written = 0;
   #index = 0;
   #flows = 0;
+  #calls = 0;
   #last: TraceStep | undefined;
   #lastEnd = 0;
   /** When the last step of no processor ended. */
@@ -72,7 +69,13 @@ class PerfettoWriter implements TraceWriter {
     this.#head = head;
     this.#options = options;
     this.#machines = [...new Set(head.columns.map(({ name }) => machineOf(name)).filter((name) => name !== ''))];
-    this.#slices = head.columns.map((_, column) => new RoutineSlices((event) => this.#emit(column, event)));
+    this.#slices = head.columns.map(
+      (_, column) =>
+        new RoutineSlices(
+          (event) => this.#emit(column, event),
+          () => this.#calls++,
+        ),
+    );
     this.#physical = new PhysicalCpus((cpu, event) => this.#emitOther(cpu, event));
   }
 
@@ -139,14 +142,17 @@ class PerfettoWriter implements TraceWriter {
 
   /** Steps of no processor need not come one after another: what would overlap is told as an instant. */
   #nobodys(event: { readonly name: string; readonly cat: string; readonly args: object }, start: number, end: number) {
-    if (end > start && start >= this.#nobodyEnd) this.#emit(NOBODY, { ph: 'X', ts: start, dur: end - start, ...event });
-    else this.#emit(NOBODY, { ph: 'i', s: 't', ts: start, ...event });
+    if (end > start && start >= this.#nobodyEnd) {
+      const slice = { ph: 'B', ts: start, ...event };
+      this.#emit(NOBODY, slice);
+      this.#emit(NOBODY, endOf(slice, end));
+    } else this.#emit(NOBODY, { ph: 'i', s: 't', ts: start, ...event });
     this.#nobodyEnd = Math.max(this.#nobodyEnd, end);
   }
 
   /**
    * What goes over a channel arrives in the step that delivers it; of a channel that is level triggered whatever was
-   * sent until then. Other messages arrive in the step that sends them.
+   * sent until then. Synchronous messages arrive in the step that sends them.
    */
   #flow(step: TraceStep, start: number, end: number): void {
     if (step.kind === 'deliver') {
@@ -155,10 +161,10 @@ class PerfettoWriter implements TraceWriter {
       for (const { name, start: from, args } of waiting.splice(0, this.#merges.has(channel) ? waiting.length : 1))
         this.#arrow(name, args, from, { ph: 'f', bp: 'e', ts: start, ...this.#placeOf(step.column) });
     }
-    for (const { from, to, type, channel, level, fromColumn, toColumn } of step.messages ?? []) {
+    for (const { from, to, type, channel, synchronous, level, fromColumn, toColumn } of step.messages ?? []) {
       const sent: Event = { ph: 's', ts: start, ...this.#placeOf(fromColumn) };
       const args = { from, to };
-      if (channel !== null) {
+      if (channel !== null && synchronous !== true) {
         if (level === true) this.#merges.add(channel);
         const waiting = this.#sent.get(channel) ?? [];
         this.#sent.set(channel, waiting);
@@ -205,13 +211,8 @@ class PerfettoWriter implements TraceWriter {
     this.#write({ ...event, ...this.#other(track) });
   }
 
-  #write({ ts, dur, ...event }: Event): void {
-    const micros = (nanoseconds: number): number => nanoseconds / NANOSECONDS_PER_MICROSECOND;
-    const line = JSON.stringify({
-      ...event,
-      ...(ts !== undefined && { ts: micros(ts) }),
-      ...(dur !== undefined && { dur: micros(dur) }),
-    });
+  #write({ ts, ...event }: Event): void {
+    const line = JSON.stringify({ ...event, ...(ts !== undefined && { ts: ts / NANOSECONDS_PER_MICROSECOND }) });
     this.#lines.push(`${this.#written++ > 0 ? ',' : ''}\n${line}`);
   }
 

@@ -1,6 +1,6 @@
 /** Which virtual CPU each physical one of a host runs, as the messages of its scheduler say. */
 import type { TraceStep } from '@shootdown/machine';
-import type { Event } from './perfetto.ts';
+import { endOf, type Event } from './trace-event.ts';
 
 /** Senders that stand for what happens by itself. */
 const NOBODY = new Set(['host', 'hardware']);
@@ -50,8 +50,9 @@ export class PhysicalCpus {
     const stay = this.#stays.get(cpu) ?? { column, since: this.#first ?? now };
     const until = Math.max(now, stay.since);
     if (stay.column === column && until > stay.since) {
-      const name = this.#nameOf(column);
-      this.#emit(cpu, { ph: 'X', ts: stay.since, dur: until - stay.since, name, cat: 'runs' });
+      const slice = { ph: 'B', ts: stay.since, name: this.#nameOf(column), cat: 'runs', args: { since: stay.since } };
+      this.#emit(cpu, slice);
+      this.#emit(cpu, endOf(slice, until));
     }
     this.#stays.set(cpu, { column: null, since: until });
   }

@@ -1,10 +1,10 @@
 /** The slices of one processor's track in a Perfetto trace: routines, and inside them their steps. */
 import type { TraceStep } from '@shootdown/machine';
-import type { Event } from './perfetto.ts';
+import { endOf, type Event } from './trace-event.ts';
 
 interface OpenRoutine {
+  readonly event: Event;
   readonly name: string;
-  readonly category: string;
   readonly start: number;
   end: number;
   /** Its begin event is written: it has taken time. */
@@ -12,18 +12,22 @@ interface OpenRoutine {
 }
 
 /**
- * Follows the stack of a processor. An interrupt handler lies inside what it interrupts. Times are whole nanoseconds,
+ * Follows the stack of a processor. No slice has the name of one that it lies in: where both end together, speedscope
+ * mistakes them for one another. An interrupt handler lies inside what it interrupts. Times are whole nanoseconds,
  * and steps come in the order of their starts, so that slices nest: one that would begin before the step before it has
  * ended begins when that one ends.
  */
 export class RoutineSlices {
   readonly #emit: (event: Event) => void;
+  readonly #call: () => number;
   #task: OpenRoutine[] = [];
   #interrupt: OpenRoutine[] = [];
   #lastEnd = 0;
 
-  constructor(emit: (event: Event) => void) {
+  /** @param call numbers calls: two of one routine are told apart by that */
+  constructor(emit: (event: Event) => void, call: () => number) {
     this.#emit = emit;
+    this.#call = call;
   }
 
   step(
@@ -44,8 +48,11 @@ export class RoutineSlices {
       }
       for (const routine of [...this.#task, ...this.#interrupt]) this.#extend(routine, end);
     }
-    if (end > start) this.#emit({ ph: 'X', ts: start, dur: end - start, ...event });
-    else this.#emit({ ph: 'i', s: 't', ts: start, ...event });
+    if (end === start) return this.#emit({ ph: 'i', s: 't', ts: start, ...event });
+    const name = step.stack.includes(event.name.replace(/\(\)$/, '')) ? `${event.name} step` : event.name;
+    const slice = { ph: 'B', ts: start, ...event, name };
+    this.#emit(slice);
+    this.#emit(endOf(slice, end));
   }
 
   /** Ends what is still open. */
@@ -60,7 +67,13 @@ export class RoutineSlices {
     const mismatch = open.findIndex((routine, depth) => stack[depth] !== routine.name);
     const stay = mismatch < 0 ? [...open] : open.slice(0, mismatch);
     this.#close(open.slice(stay.length));
-    const entered = stack.slice(stay.length).map((name) => ({ name, category, start, end: start, begun: false }));
+    const below = category === 'interrupt' ? this.#task.map(({ name }) => name) : [];
+    const entered = stack.slice(stay.length).map((name, i) => {
+      const outer = [...below, ...stack.slice(0, stay.length + i)].filter((other) => other === name).length;
+      const shown = outer === 0 ? `${name}()` : `${name}() #${outer + 1}`;
+      const event = { ph: 'B', ts: start, name: shown, cat: category, args: { call: this.#call() } };
+      return { event, name, start, end: start, begun: false };
+    });
     return [...stay, ...entered];
   }
 
@@ -69,12 +82,11 @@ export class RoutineSlices {
     routine.end = end;
     if (routine.begun || end <= routine.start) return;
     routine.begun = true;
-    this.#emit({ ph: 'B', ts: routine.start, name: `${routine.name}()`, cat: routine.category, args: {} });
+    this.#emit(routine.event);
   }
 
   /** Innermost first. */
   #close(routines: readonly OpenRoutine[]): void {
-    for (const { name, category, end, begun } of routines.toReversed())
-      if (begun) this.#emit({ ph: 'E', ts: end, name: `${name}()`, cat: category, args: {} });
+    for (const { event, end, begun } of routines.toReversed()) if (begun) this.#emit(endOf(event, end));
   }
 }

@@ -50,6 +50,7 @@ export const NEIGHBOUR = 1;
 const ENTRIES = 2;
 /** Operations in a row without a point. */
 const HISTORY_MAX = 96;
+const HZ = 1000;
 const LEAF = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
 
 /** What a machine consists of. */
@@ -58,6 +59,10 @@ export interface FlushMachineOptions {
   /** Which of {@link FlushMachine.mms} each CPU has loaded to begin with, by id. */
   readonly loaded: readonly number[];
   readonly mms: number;
+  /** CPUs that have left the first mm and are in its mm_cpumask still. Default none. */
+  readonly left?: readonly number[];
+  /** A second has passed: the next flush of an mm goes to those as well, so that they leave the mask. Default false. */
+  readonly trims?: boolean;
   /** Pages that the first mm maps. Default 1. */
   readonly pages?: 1 | 2;
   /** Levels of the tables. Default 1. */
@@ -138,7 +143,8 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
   const mms = Array.from({ length: options.mms }, (_, i) => {
     const id = i + 1;
     const globalAsid = global.includes(id) && { globalAsid: globalAsidOf(id) };
-    const initial = { root: i, cpumask: maskOf(options.loaded, id), ...globalAsid };
+    const left = id === 1 ? (options.left ?? []).reduce((mask, cpu) => mask | (1 << cpu), 0) : 0;
+    const initial = { root: i, cpumask: maskOf(options.loaded, id) | left, ...globalAsid };
     return new Mm(builder, id, initial, { tasks: cpus.length });
   });
   const monitor = new FlushMonitor(builder, frames, shape, {
@@ -156,8 +162,10 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
       },
     }),
   };
+  const jiffies = options.trims === true ? builder.region('jiffies', 1, { initial: [1] }).at(0) : undefined;
   const x86 = x86Tlb(builder, new Smp(builder, cpus), tlb.mmus, () => mms, {
     loaded: options.loaded,
+    ...(jiffies !== undefined && { jiffies: { address: jiffies, hz: HZ } }),
     ...kvm,
     ...options.x86,
   });

@@ -40,6 +40,7 @@ import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 import { referencePtdump } from './reference-ptdump.ts';
 import { remoteFlush } from './remote-flush.ts';
 import { riscvNewMapping } from './riscv-new-mapping.ts';
+import { sameWord } from './same-word.ts';
 import { secondaryTlbOrder } from './secondary-tlb-order.ts';
 import { smeDvmsyncErratum } from './sme-dvmsync-erratum.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
@@ -56,6 +57,7 @@ export const scenarios: readonly Scenario[] = [
   switchMmVsFlush,
   lazyTlbVsFlush,
   twoFlushes,
+  sameWord,
   remoteFlush,
   kernelRangeFlush,
   riscvNewMapping,
@@ -133,6 +135,7 @@ export {
   secondaryTlbOrder,
   switchMmVsFlush,
   twoFlushes,
+  sameWord,
   zapVsWriteback,
 };
 

@@ -1,4 +1,7 @@
-/** Lines of the sections of lazy MMU mode that no scenario needs; and why that is no surprise. */
+/**
+ * Lines of the sections of lazy MMU mode, and of words that CPUs change at once, that no scenario needs; and why that
+ * is no surprise.
+ */
 import type { Survivor } from './mutants.test-support.ts';
 
 const AT_ONCE = 'what comes before it is performed at once';
@@ -112,4 +115,13 @@ export const ofLazyVmalloc: readonly Survivor[] = [
   { change: '*/emit_pte_barriers:*', variants: 'by-flag*', coveredBy: RELEASE },
   { change: '*', variants: 'no-isb-ets2', because: ETS2 },
   ...ofLazyMmu,
+];
+
+/** Of same-word, besides those of x86. */
+export const ofSameWord: readonly Survivor[] = [
+  { change: 'smp_call_function_single/*', because: 'who does not call waits for nobody' },
+  { change: 'smp_call_function_many/csd*:*', variants: 'call-queue', because: 'the function does nothing' },
+  { change: 'mprotect, madvise/flush_tlb_mm_range:swap-with-next', because: 'two flushes, in either order' },
+  { change: 'mprotect, madvise/flush_tlb_mm_range:leave-out', because: 'the flush of madvise() trims the mask, too' },
+  { change: 'flush_tlb_mm_range/next_trim_cpumask*:*', because: 'the mask is trimmed more often' },
 ];

@@ -147,107 +147,113 @@ const kernelThreads = z
   .max(KERNEL_THREADS_MAX);
 
 /** KVM on x86: the CPUs of the machine are physical ones, and its processes run in virtual machines. */
-const host = z.strictObject({
-  timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
-  /** Ticks per second of the host's timer: each is an exit, and a timeslice is a whole number of them. */
-  hz: z.int().min(1).max(10_000).default(1000),
-  /** False: guest-physical memory is the host's, and a TLB miss walks as natively. */
-  secondStage: z
-    .union([
-      z.literal(false),
-      z.strictObject({
-        levels: z.union([z.literal(4), z.literal(5)]).default(4),
-        nestedTlb: z.int().min(0).max(1024).default(32),
-        nestedTables: z.int().min(0).max(1024).default(16),
-      }),
-    ])
-    .prefault({}),
-  /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
-  pauseLoopExiting: z.boolean().default(true),
-  /**
-   * KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out, halted
-   * too.
-   */
-  preemptedAtBoundaryOnly: z.boolean().default(true),
-  vms: z
-    .array(
-      z.strictObject({
-        name,
-        vcpus: z.int().min(1).max(CPUS_MAX),
-        /** KVM_FEATURE_PV_TLB_FLUSH: kvm_flush_tlb_multi() instead of IPIs to preempted vCPUs. */
-        paravirtualFlush: z.boolean().default(true),
-        memory: memory.optional(),
-        /** The host's CPUs that run its vCPUs, in turn. Default: all of them. */
-        cpus: cpuSet.optional(),
-        /** `worker`: in a thread of its own. It must share its CPUs with no other. */
-        placement: z.enum(['process', 'worker']).default('process'),
-        processes: processes.min(1),
-        kernelThreads: kernelThreads.default([]),
-      }),
-    )
-    .min(1)
-    .max(VMS_MAX),
-});
+const host = z.lazy(() =>
+  z.strictObject({
+    timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
+    /** Ticks per second of the host's timer: each is an exit, and a timeslice is a whole number of them. */
+    hz: z.int().min(1).max(10_000).default(1000),
+    /** False: guest-physical memory is the host's, and a TLB miss walks as natively. */
+    secondStage: z
+      .union([
+        z.literal(false),
+        z.strictObject({
+          levels: z.union([z.literal(4), z.literal(5)]).default(4),
+          nestedTlb: z.int().min(0).max(1024).default(32),
+          nestedTables: z.int().min(0).max(1024).default(16),
+        }),
+      ])
+      .prefault({}),
+    /** Intel's PAUSE-loop exiting with KVM's directed yield: on, as kvm_intel has it. */
+    pauseLoopExiting: z.boolean().default(true),
+    /**
+     * KVM_VCPU_PREEMPTED is set between two instructions only (v5.19); false: wherever the vCPU is scheduled out,
+     * halted too.
+     */
+    preemptedAtBoundaryOnly: z.boolean().default(true),
+    vms: z
+      .array(
+        z.strictObject({
+          name,
+          vcpus: z.int().min(1).max(CPUS_MAX),
+          /** KVM_FEATURE_PV_TLB_FLUSH: kvm_flush_tlb_multi() instead of IPIs to preempted vCPUs. */
+          paravirtualFlush: z.boolean().default(true),
+          memory: memory.optional(),
+          /** The host's CPUs that run its vCPUs, in turn. Default: all of them. */
+          cpus: cpuSet.optional(),
+          /** `worker`: in a thread of its own. It must share its CPUs with no other. */
+          placement: z.enum(['process', 'worker']).default('process'),
+          processes: processes.min(1),
+          kernelThreads: kernelThreads.default([]),
+        }),
+      )
+      .min(1)
+      .max(VMS_MAX),
+  }),
+);
 
-/** A topology file, as it is read. */
-export const topologySchema = z.strictObject({
-  $schema: z.string().optional(),
-  name,
-  /** A paragraph for whoever runs it: what it shows, and what to look at. */
-  about: z.string().max(2000).optional(),
-  /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
-  architecture: z.enum(Object.keys(architectures) as [ArchitectureName, ...ArchitectureName[]]),
-  memoryModel: z.enum(['sc', 'tso']).default('sc'),
-  cpus: z.int().min(1).max(CPUS_MAX),
-  /** SMT siblings, which share a TLB: the CPUs of each core. Default: a core per CPU. */
-  cores: z.array(cpuSet).min(1).optional(),
-  /** The CPUs of each socket. Default: those of each node, or one socket. */
-  sockets: z.array(cpuSet).min(1).optional(),
-  /** The CPUs of each NUMA node. Default: a node per socket. */
-  nodes: z.array(cpuSet).min(1).optional(),
-  /** Distances of the nodes from one another, as numactl shows them: 10 from itself, and by default 21 from others. */
-  distances: z.array(z.array(z.int().min(10).max(255))).optional(),
-  /** Size of the last-level cache of each socket. */
-  llcMegabytes: z.int().min(1).max(4096).default(36),
-  tlb: z
-    .strictObject({
-      l1: geometry.default('64x4'),
-      l2: geometry.default('1536x12'),
-      walkCache: z.int().min(1).max(1024).default(32),
-    })
-    .prefault({}),
-  /** Of the machine; of each virtual machine that says nothing else. */
-  memory: memory.prefault({}),
-  /** Cycles that replace entries of the architecture's cost table. */
-  costs: z.record(z.string(), z.int().min(0).max(COST_CYCLES_MAX)).default({}),
-  /**
-   * What lazy MMU mode puts off: a name of `lazyArchs`. x86: `x86-native` (nothing) or `xen-pv` (stores). arm64:
-   * `arm64`, whose barriers are for the kernel's entries, or `arm64-v6.16`.
-   */
-  lazyMmu: z.string().optional(),
-  /** arm64: the folios of anonymous memory. `64K`: mapped by contiguous entries, where an area covers their block. */
-  folio: z.enum(['4K', '64K']).default('4K'),
-  /** x86: pages a flush may have before it becomes a full one. */
-  flushCeiling: z.int().min(0).default(33),
-  /**
-   * Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never
-   * trimmed.
-   */
-  hz: z.int().min(0).max(10_000).default(0),
-  /** How long a thread has a CPU that it shares with others before it is their turn. */
-  timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
-  /** The module that exports the routines of threads, by its path from the file; who reads the file loads it. */
-  routines: z.string().min(1).max(1000).optional(),
-  /** The arm64 kernel's own page table, for threads that map kernel memory or dump the table: its size. */
-  kernelTables: z
-    .strictObject({ pmds: z.int().min(1).max(512).default(8), ptes: z.int().min(1).max(512).default(32) })
-    .prefault({}),
-  /** The run ends after so much virtual time, done or not. Default: when the threads are done. */
-  runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),
-  host: host.optional(),
-  processes: processes.default([]),
-  kernelThreads: kernelThreads.default([]),
-});
+/** A topology file, as it is read. Made when it is first asked for: most commands read none. */
+export const topologySchema = z.lazy(() =>
+  z.strictObject({
+    $schema: z.string().optional(),
+    name,
+    /** A paragraph for whoever runs it: what it shows, and what to look at. */
+    about: z.string().max(2000).optional(),
+    /** x86-64-4l and x86-64-5l flush by IPI, arm64-4k-48 by broadcast TLBI. */
+    architecture: z.enum(Object.keys(architectures) as [ArchitectureName, ...ArchitectureName[]]),
+    memoryModel: z.enum(['sc', 'tso']).default('sc'),
+    cpus: z.int().min(1).max(CPUS_MAX),
+    /** SMT siblings, which share a TLB: the CPUs of each core. Default: a core per CPU. */
+    cores: z.array(cpuSet).min(1).optional(),
+    /** The CPUs of each socket. Default: those of each node, or one socket. */
+    sockets: z.array(cpuSet).min(1).optional(),
+    /** The CPUs of each NUMA node. Default: a node per socket. */
+    nodes: z.array(cpuSet).min(1).optional(),
+    /**
+     * Distances of the nodes from one another, as numactl shows them: 10 from itself, and by default 21 from others.
+     */
+    distances: z.array(z.array(z.int().min(10).max(255))).optional(),
+    /** Size of the last-level cache of each socket. */
+    llcMegabytes: z.int().min(1).max(4096).default(36),
+    tlb: z
+      .strictObject({
+        l1: geometry.default('64x4'),
+        l2: geometry.default('1536x12'),
+        walkCache: z.int().min(1).max(1024).default(32),
+      })
+      .prefault({}),
+    /** Of the machine; of each virtual machine that says nothing else. */
+    memory: memory.prefault({}),
+    /** Cycles that replace entries of the architecture's cost table. */
+    costs: z.record(z.string(), z.int().min(0).max(COST_CYCLES_MAX)).default({}),
+    /**
+     * What lazy MMU mode puts off: a name of `lazyArchs`. x86: `x86-native` (nothing) or `xen-pv` (stores). arm64:
+     * `arm64`, whose barriers are for the kernel's entries, or `arm64-v6.16`.
+     */
+    lazyMmu: z.string().optional(),
+    /** arm64: the folios of anonymous memory. `64K`: mapped by contiguous entries, where an area covers their block. */
+    folio: z.enum(['4K', '64K']).default('4K'),
+    /** x86: pages a flush may have before it becomes a full one. */
+    flushCeiling: z.int().min(0).default(33),
+    /**
+     * Timer interrupts per second of virtual time that advance jiffies; 0: time stands still and mm_cpumask is never
+     * trimmed.
+     */
+    hz: z.int().min(0).max(10_000).default(0),
+    /** How long a thread has a CPU that it shares with others before it is their turn. */
+    timesliceMicroseconds: z.int().min(1).max(1_000_000).default(3000),
+    /** The module that exports the routines of threads, by its path from the file; who reads the file loads it. */
+    routines: z.string().min(1).max(1000).optional(),
+    /** The arm64 kernel's own page table, for threads that map kernel memory or dump the table: its size. */
+    kernelTables: z
+      .strictObject({ pmds: z.int().min(1).max(512).default(8), ptes: z.int().min(1).max(512).default(32) })
+      .prefault({}),
+    /** The run ends after so much virtual time, done or not. Default: when the threads are done. */
+    runMicroseconds: z.int().min(1).max(1_000_000_000).optional(),
+    host: host.optional(),
+    processes: processes.default([]),
+    kernelThreads: kernelThreads.default([]),
+  }),
+);
 
 /** A machine description with defaults filled in. */
 export type Topology = z.output<typeof topologySchema>;

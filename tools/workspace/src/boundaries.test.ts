@@ -101,6 +101,21 @@ describe('xstate', () => {
   });
 });
 
+describe('messages', () => {
+  const source = `export const f = (cx) => cx.tell(1, { type: 'flush' });`;
+
+  it('pass between packages over channels', () => {
+    expect(violations(pkg('packages/mm', 'kernel', source))).toEqual([
+      '1 tells a component of another package: what passes between packages goes over a channel: use send(), with a port if it is synchronous',
+    ]);
+    expect(violations(pkg('packages/mm', 'kernel', source.replace('tell', 'send')))).toEqual([]);
+  });
+
+  it('need none between the components of a package', () => {
+    expect(violations(pkg('packages/cpu', 'component', source))).toEqual([]);
+  });
+});
+
 describe('circles', () => {
   const circle = (back: string): Package => ({
     ...pkg('packages/cpu', 'component', ''),

@@ -14,6 +14,7 @@ import { isUserError, oneLine } from '../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { interruption } from '../interrupt.ts';
+import { besides, pctFlag } from '../pct.ts';
 import { progressLine, Pulse } from '../progress.ts';
 import {
   replacedLine,
@@ -32,12 +33,15 @@ export const flags = {
   'max-states': { type: 'string', help: 'stop each search after so many states' },
   timeout: { type: 'string', help: 'stop each search after so many seconds' },
   workers: { type: 'string', help: 'threads (default 1)' },
+  ...pctFlag,
   ...replaceFlags,
   json: { type: 'boolean', help: 'print one JSON document' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
 const WORKERS_MAX = 64;
+/** A longer name has a line of its own: rows fit 100 columns. */
+const NAME_WIDTH_MAX = 50;
 
 /** One verdict that somebody expects. */
 interface Expectation {
@@ -60,6 +64,8 @@ interface Checked {
   /** Routines of `--replace` that took the place of the variant's. */
   readonly replaced?: readonly string[];
   readonly property: string | null;
+  /** The search, or PCT beside it. */
+  readonly foundBy: 'search' | 'pct' | null;
   readonly states: number;
   readonly seconds: number;
 }
@@ -98,6 +104,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       all: scenario.all === true,
       source: resolved.source,
       workers,
+      ...besides(args, workers),
       bounds: {
         ...scenario.bounds,
         ...(maxStates === undefined ? {} : { maxStates }),
@@ -108,7 +115,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       signal,
       onProgress: (progress) => (doing = `${what}: ${progressLine(progress)}`),
     });
-    const { verdict, property, states, seconds } = result;
+    const { verdict, property, states, seconds, foundBy } = result;
     if (signal.aborted && verdict === 'bounded') break;
     const row = {
       scenario: scenario.name,
@@ -118,6 +125,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       agrees: agrees(expected, verdict),
       ...(patched && { replaced: patched.replaced }),
       property,
+      foundBy,
       states,
       seconds,
     };
@@ -184,21 +192,24 @@ function printer(expectations: readonly Expectation[]): (row: Checked) => void {
   const name = (row: { readonly scenario: string; readonly variant: string }): string =>
     oneLine(`${row.scenario} / ${row.variant}`);
   const names = expectations.map(({ scenario, variant }) => name({ scenario: scenario.name, variant }).length);
-  const wide = Math.max('variant'.length, ...names);
+  const wide = Math.min(NAME_WIDTH_MAX, Math.max('variant'.length, ...names));
   const line = (cells: readonly string[]): string =>
     `${[(cells[0] ?? '').padEnd(wide), (cells[1] ?? '').padEnd(5), (cells[2] ?? '').padEnd(9), (cells[3] ?? '').padEnd(9), (cells[4] ?? '').padStart(9), (cells[5] ?? '').padStart(8)].join('  ')}`;
   process.stdout.write(`${line(['variant', 'model', 'expected', 'got', 'states', 'seconds'])}\n`);
   return (row) => {
-    const text = line([
-      name(row),
+    const [title, beside] = name(row).length > wide ? [`${name(row)}\n`, ''] : ['', name(row)];
+    const cells = line([
+      beside,
       row.memoryModel,
       row.expected,
       row.verdict,
       String(row.states),
       row.seconds.toFixed(2),
     ]);
+    const text = `${title}${cells}`;
     const property = row.agrees === false && row.property !== null ? `  ${oneLine(row.property)}` : '';
-    process.stdout.write(`${row.agrees === true ? text : paint.red(`${text}${property}`)}\n`);
+    const by = row.foundBy === 'pct' ? '  found by PCT' : '';
+    process.stdout.write(`${row.agrees === true ? text : paint.red(`${text}${property}`)}${by}\n`);
   };
 }
 

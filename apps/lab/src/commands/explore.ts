@@ -8,8 +8,9 @@ import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
 import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
+import { besides, pctFlag } from '../pct.ts';
 import { progressLine, Pulse } from '../progress.ts';
-import { expandFlag, paint, width, widthFlag } from '../terminal.ts';
+import { expandFlag, paint, proseWidth, width, widthFlag, wrapped } from '../terminal.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
 import { coveredLines, verdictLine } from '../verdict.ts';
 import {
@@ -40,6 +41,7 @@ export const flags = {
   timeout: { type: 'string', help: 'stop after so many seconds' },
   'verify-points': { type: 'boolean', help: 'run all routines again and compare, not a share of them' },
   workers: { type: 'string', help: 'threads (default 1)' },
+  ...pctFlag,
   fuzz: {
     type: 'string',
     values: ['random', 'pct'],
@@ -59,6 +61,8 @@ export const flags = {
 const WORKERS_MAX = 64;
 /** Of a counterexample that goes into a mail. */
 const WIDTH = 76;
+/** Continuation lines of a sentence. */
+const HANG = 2;
 
 export async function run(argv: readonly string[]): Promise<number> {
   if (printedHelp(argv, 'explore <scenario, module or module#scenario> [flags]', flags)) return ExitCode.ok;
@@ -68,7 +72,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   const format = args.oneOf('format', traceFormats);
   const name = required('explore', args, 'a scenario');
   const [options, sampling] = [searchOptions(args), fuzzOptions(args)];
-  const shown = { coverage: args.has('coverage'), columns: width(args, WIDTH), expand: args.has('expand') };
+  const shown = {
+    coverage: args.has('coverage'),
+    columns: width(args, WIDTH),
+    prose: proseWidth(args),
+    expand: args.has('expand'),
+  };
   const { signal, ignore } = interruption();
   const find = (of: RequestedScenario): Promise<Found> =>
     fuzzKind === undefined
@@ -94,7 +103,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 function refuseWhatDoesNotGoTogether(args: Arguments, fuzzing: boolean): void {
   if (fuzzing)
     args.refuse(
-      ['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers', 'verify-points'],
+      ['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers', 'verify-points', 'no-pct'],
       'does not go with --fuzz, which tries one schedule after another',
     );
   else args.refuse(['seed', 'runs'], 'belongs to --fuzz');
@@ -112,6 +121,8 @@ function questionOf({ scenario, variant, memoryModel, parameters, expected }: Re
 export interface Shown {
   readonly coverage: boolean;
   readonly columns: number;
+  /** Of sentences: infinite where nobody has asked for a width. */
+  readonly prose: number;
   /** Every step. */
   readonly expand: boolean;
 }
@@ -146,14 +157,16 @@ function searchOptions(args: Arguments): ExploreOptions {
   const maxDepth = args.whole('max-depth', 1);
   const preemptions = args.whole('preemptions', 0);
   const timeoutSeconds = args.whole('timeout', 1);
+  const workers = args.whole('workers', 1, WORKERS_MAX) ?? 1;
   return {
     search: args.oneOf('search', ['bfs', 'dfs'] as const) ?? 'bfs',
+    ...besides(args, workers),
     // Left to the explorer otherwise: it does without where that is cheaper.
     ...(args.has('no-reduction') && { reduction: false }),
     exact: args.has('exact'),
     all: args.has('all'),
     verifyPoints: args.has('verify-points'),
-    workers: args.whole('workers', 1, WORKERS_MAX) ?? 1,
+    workers,
     bounds: {
       ...(maxStates === undefined ? {} : { maxStates }),
       ...(maxDepth === undefined ? {} : { maxDepth }),
@@ -227,26 +240,28 @@ function describe(
   resolved: RequestedScenario,
   result: ExploreResult,
   trace: Trace | null,
-  { coverage, columns, expand }: Shown,
+  { coverage, columns, prose, expand }: Shown,
 ): string {
   const { scenario, variant, memoryModel } = resolved;
-  const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`];
-  if (resolved.replacement !== null) lines.push(replacedLine(resolved.replaced, resolved.replacement));
-  for (const mutation of resolved.mutations ?? []) lines.push(`with one line changed: ${mutation}`);
+  const lines: string[] = [];
+  const say = (...texts: readonly string[]): void =>
+    void lines.push(...texts.flatMap((text) => wrapped('', HANG, text, prose)));
+  say(`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`);
+  if (resolved.replacement !== null) say(replacedLine(resolved.replaced, resolved.replacement));
+  for (const mutation of resolved.mutations ?? []) say(`with one line changed: ${mutation}`);
   lines.push('');
   if (trace) {
     const replay = replayCommand(resolved, result);
     lines.push(renderTrace('text', trace, { width: columns, expand, replayCommand: replay }));
   }
-  lines.push(painted(result.verdict, verdictLine(result, memoryModel)));
+  say(painted(result.verdict, verdictLine(result, memoryModel)));
   const expected = agrees(resolved.expected, result.verdict);
   if (expected !== null)
-    lines.push(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
-  lines.push('', ...coveredLines(result));
+    say(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
+  lines.push('');
+  say(...coveredLines(result));
   for (const { name, witnessed } of result.sometimes)
-    lines.push(
-      `sometimes: ${name}: ${witnessed ? 'yes' : result.complete ? 'NO' : 'not seen before the search ended'}`,
-    );
+    say(`sometimes: ${name}: ${witnessed ? 'yes' : result.complete ? 'NO' : 'not seen before the search ended'}`);
   if (coverage) lines.push('', ...coverageLines(result.coverage, result.scope, columns));
   return `${lines.join('\n')}\n${result.schedule === null ? '' : studioLine(resolved, result.schedule)}`;
 }

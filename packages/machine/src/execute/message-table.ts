@@ -11,6 +11,7 @@ export class MessageTable {
   readonly all: Message[] = [{ type: 'none' }];
   readonly hashes = new ContentHashes();
   readonly #byContent = new Map<string, number>();
+  readonly #contents: string[] = [''];
   /** By object, because operations and outputs keep theirs: content is compared only the first time. */
   readonly #byObject = new WeakMap<Message, number>();
 
@@ -22,6 +23,7 @@ export class MessageTable {
     let id = this.#byContent.get(key);
     if (id === undefined) {
       id = this.all.push(message) - 1;
+      this.#contents.push(key);
       this.hashes.set(id, hashString(key));
       this.#byContent.set(key, id);
     }
@@ -31,5 +33,10 @@ export class MessageTable {
 
   at(id: number): Message {
     return this.all[id] as Message;
+  }
+
+  /** The text that messages are compared by: the same in every table. */
+  contentOf(id: number): string {
+    return this.#contents[id] as string;
   }
 }

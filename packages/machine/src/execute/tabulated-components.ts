@@ -15,6 +15,15 @@ interface Cell {
 /** What a component does with a message it does not accept. */
 const REFUSED: Cell = { next: -1, outputs: [] };
 
+/**
+ * What is so of a machine in every executor: its first snapshots by input, the content of a snapshot, and what XState
+ * has answered by content of the message. A search makes several executors, and each scenario many.
+ */
+const firsts = new WeakMap<Component['machine'], Map<string, AnyMachineSnapshot>>();
+const contents = new WeakMap<AnyMachineSnapshot, string>();
+const answers = new WeakMap<AnyMachineSnapshot, Map<string, PureStep | null>>();
+const stepper = new PureStepper();
+
 /** Interned states of all components; id 0 is unused. */
 class ComponentStates {
   readonly snapshots: (AnyMachineSnapshot | null)[] = [null];
@@ -26,12 +35,9 @@ class ComponentStates {
   readonly origins: (readonly [component: number, before: number, message: number])[] = [[0, 0, 0]];
   readonly #ids = new Map<string, number>();
 
-  /** By snapshot: components of one machine share them. */
-  readonly #contents = new WeakMap<AnyMachineSnapshot, string>();
-
   intern(component: number, snapshot: AnyMachineSnapshot, before = 0, message = 0): number {
-    let content = this.#contents.get(snapshot);
-    if (content === undefined) this.#contents.set(snapshot, (content = contentOf(snapshot)));
+    let content = contents.get(snapshot);
+    if (content === undefined) contents.set(snapshot, (content = contentOf(snapshot)));
     const key = `${component}:${content}`;
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
@@ -47,7 +53,7 @@ class ComponentStates {
 
 /** A component's state is the number in its word. */
 export class TabulatedComponents implements ComponentKeeper {
-  /** Calls into XState so far. */
+  /** Questions for XState so far, whether or not it has answered them in another executor. */
   xstateCalls = 0;
   readonly #kept: Kept;
   /** Looked at in every step: the words, and where in them each component's state is. */
@@ -56,9 +62,7 @@ export class TabulatedComponents implements ComponentKeeper {
   readonly #states = new ComponentStates();
   /** First state of each component. */
   readonly #initial: number[] = [];
-  readonly #stepper = new PureStepper();
   /** What XState has said: of CPUs alike, one is asked for all. */
-  readonly #first = new Map<unknown, Map<string, AnyMachineSnapshot>>();
   readonly #answers = new WeakMap<AnyMachineSnapshot, Map<number, PureStep | null>>();
 
   constructor(kept: Kept) {
@@ -124,11 +128,11 @@ export class TabulatedComponents implements ComponentKeeper {
   }
 
   #firstOf(machine: Component['machine'], input: unknown): AnyMachineSnapshot {
-    let known = this.#first.get(machine);
-    if (!known) this.#first.set(machine, (known = new Map()));
+    let known = firsts.get(machine);
+    if (!known) firsts.set(machine, (known = new Map()));
     const key = canonicalJson(input ?? null);
     let snapshot = known.get(key);
-    if (!snapshot) known.set(key, (snapshot = this.#stepper.initial(machine, input)));
+    if (!snapshot) known.set(key, (snapshot = stepper.initial(machine, input)));
     return snapshot;
   }
 
@@ -159,24 +163,33 @@ export class TabulatedComponents implements ComponentKeeper {
     if (!known) this.#answers.set(snapshot, (known = new Map()));
     let answer = known.get(messageId);
     if (answer === undefined) {
-      const message = this.#kept.messages.at(messageId);
       this.xstateCalls++;
-      answer = accepts(snapshot, message) ? this.#step(component, snapshot, message) : null;
-      known.set(messageId, answer);
+      known.set(messageId, (answer = this.#asked(component, snapshot, messageId)));
     }
     return answer;
   }
 
-  /** A machine that throws (in an action, for instance) is a mistake in the model like any other. */
-  #step(component: Component, snapshot: AnyMachineSnapshot, message: Message): PureStep {
-    const what = `component: ${component.name}: ${message.type} in ${contentOf(snapshot)}`;
-    let step: PureStep;
-    try {
-      step = this.#stepper.step(component.machine, snapshot, message);
-    } catch (error) {
-      throw new ModelError(`${what}: ${String(error)}`);
-    }
-    if (step.snapshot.status === 'error') throw new ModelError(`${what}: ${String(step.snapshot.error)}`);
-    return step;
+  #asked(component: Component, snapshot: AnyMachineSnapshot, messageId: number): PureStep | null {
+    const { messages } = this.#kept;
+    let known = answers.get(snapshot);
+    if (!known) answers.set(snapshot, (known = new Map()));
+    const content = messages.contentOf(messageId);
+    let answer = known.get(content);
+    if (answer === undefined) known.set(content, (answer = askXState(component, snapshot, messages.at(messageId))));
+    return answer;
   }
+}
+
+/** A machine that throws (in an action, for instance) is a mistake in the model like any other. */
+function askXState({ name, machine }: Component, snapshot: AnyMachineSnapshot, message: Message): PureStep | null {
+  if (!accepts(snapshot, message)) return null;
+  const what = `component: ${name}: ${message.type} in ${contentOf(snapshot)}`;
+  let step: PureStep;
+  try {
+    step = stepper.step(machine, snapshot, message);
+  } catch (error) {
+    throw new ModelError(`${what}: ${String(error)}`);
+  }
+  if (step.snapshot.status === 'error') throw new ModelError(`${what}: ${String(step.snapshot.error)}`);
+  return step;
 }

@@ -1,8 +1,9 @@
 /** Loads, stores and atomics of the weak memory: all ways in which one may go. */
 import { floorOf, type Model } from './model.ts';
 import { NO_SLOT, type Access, type Dependencies } from './requests.ts';
-import { copyState, nextOf, NOT_YET, View, type MemoryState, type Message, type Position } from './state.ts';
-import { noteUse, walksOf, type Walked } from './walk.ts';
+import { has, NO_EVENT, NOTHING, isWithin, type Events } from './events.ts';
+import { closed, copyState, from, nextOf, order, seenWith, View, type MemoryState, type Message } from './state.ts';
+import { agreements, noteUse, walksOf, type Walked } from './walk.ts';
 
 /** One way a request may go. */
 export interface Way {
@@ -39,11 +40,15 @@ export function access(model: Model, state: MemoryState, processor: number, requ
 
 /** A message that a load may be given, and what the processor has seen then. */
 interface Reading {
-  readonly at: Position;
+  /** Which of its location. */
+  readonly index: number;
   readonly value: number;
   readonly taken: boolean;
-  readonly seen: Position;
+  readonly seen: Events;
 }
+
+/** Any message of a location. */
+const ANY = Number.POSITIVE_INFINITY;
 
 /** One access after one walk. */
 class AccessStep {
@@ -69,8 +74,8 @@ class AccessStep {
     else if (this.#request.kind === 'load') this.#load(state);
     else if (this.#request.kind === 'store' && this.#request.exclusive) this.#storeExclusive(state);
     else if (this.#request.kind === 'store')
-      this.#store(state, this.#request.value, this.#leastOfStore(state), NOT_YET, 0, 0, (after, moved, position) =>
-        this.#finish(after, moved(this.#walked.at), moved(this.#walked.view), position, 0),
+      this.#store(state, this.#request.value, this.#leastOfStore(state), ANY, NOTHING, NOTHING, (after, seen) =>
+        this.#finish(after, seen, 0),
       );
     else this.#update(state);
   }
@@ -79,7 +84,7 @@ class AccessStep {
     return this.#model.processor(state, this.#processor);
   }
 
-  #addressPick(state: MemoryState): Position {
+  #addressPick(state: MemoryState): Events {
     const { address, addressPick } = this.#operands;
     return this.#model.pickedThrough(this.#me(state), address, addressPick);
   }
@@ -88,42 +93,51 @@ class AccessStep {
   #fault(state: MemoryState, fault: number): void {
     const me = this.#me(state);
     const { under } = this.#model;
-    const view = Math.max(this.#walked.view, under('fault-order', Math.max(floorOf(me), me.views[View.storeBarrier])));
+    const view = this.#walked.view | under('fault-order', floorOf(me) | me.views[View.storeBarrier]);
     const pick = this.#addressPick(state);
     synchroniseContext(this.#model, state, this.#processor, this.#request.dependencies !== null, 'exception-entry');
-    me.views[View.context] = Math.max(me.views[View.context], under('exception-entry', pick));
-    this.#finish(state, this.#walked.at, this.#walked.view, view, fault);
+    me.views[View.context] |= under('exception-entry', pick);
+    this.#finish(state, view, fault);
+  }
+
+  /** What the walk has seen, if there was one. */
+  #walkView(): Events {
+    return this.#walked.page < 0 ? NOTHING : this.#model.under('walk-coherence', this.#walked.view);
   }
 
   /** What a load must have seen before it looks. */
-  #leastOfLoad(state: MemoryState): Position {
+  #leastOfLoad(state: MemoryState): Events {
     const me = this.#me(state);
-    const { under } = this.#model;
-    return Math.max(
-      this.#model.seenThrough(me, this.#operands.address, 'address-dependency'),
-      this.#walked.page < 0 ? 0 : under('walk-coherence', this.#walked.view),
-      floorOf(me),
-      this.#request.acquire === 'full' ? under('release-to-acquire', me.views[View.release]) : 0,
+    return (
+      this.#model.seenThrough(me, this.#operands.address, 'address-dependency') |
+      this.#walkView() |
+      floorOf(me) |
+      (this.#request.acquire === 'full' ? this.#model.under('release-to-acquire', me.views[View.release]) : NOTHING)
     );
   }
 
-  #leastOfStore(state: MemoryState): Position {
+  #leastOfStore(state: MemoryState): Events {
     const me = this.#me(state);
     const { views } = me;
     const { under } = this.#model;
     const { data, dataPick } = this.#operands;
-    return Math.max(
-      this.#request.dependencies === null ? under('load-to-store', views[View.reads]) : 0,
-      under('address-dependency', this.#addressPick(state)),
-      this.#walked.page < 0 ? 0 : under('walk-coherence', this.#walked.view),
-      under('control-to-store', views[View.control]),
-      under('address-to-store', views[View.addresses]),
-      under('walk-to-store', views[View.walks]),
-      floorOf(me),
-      views[View.storeBarrier],
-      this.#request.release ? under('release', Math.max(views[View.reads], views[View.writes])) : 0,
-      under('data-dependency', this.#model.pickedThrough(me, data, dataPick)),
+    return (
+      (this.#request.dependencies === null ? under('load-to-store', views[View.reads]) : NOTHING) |
+      under('address-dependency', this.#addressPick(state)) |
+      this.#walkView() |
+      under('control-to-store', views[View.control]) |
+      under('address-to-store', views[View.addresses]) |
+      under('walk-to-store', views[View.walks]) |
+      floorOf(me) |
+      views[View.storeBarrier] |
+      (this.#request.release ? under('release', views[View.reads] | views[View.writes]) : NOTHING) |
+      under('data-dependency', this.#model.pickedThrough(me, data, dataPick))
     );
+  }
+
+  /** Which message of the location an access may come back to. */
+  #coherent(state: MemoryState): number {
+    return this.#model.holds('coherence') ? (this.#me(state).coherence.get(this.#walked.output) ?? 0) : 0;
   }
 
   /** The messages a load may be given. */
@@ -133,51 +147,57 @@ class AccessStep {
     const messages = this.#model.history(state, address);
     const { under } = this.#model;
     const least = this.#leastOfLoad(state);
-    const coherent = under('coherence', me.coherence.get(address) ?? 0);
+    const coherent = this.#coherent(state);
     const forwarded = me.forwarded.get(address);
     const readings: Reading[] = [];
-    messages.forEach(({ at, value, taken, promise }, index) => {
+    messages.forEach((message, index) => {
+      const { value, taken, promise } = message;
       // The own store to come is later in program order.
       if (promise?.processor === this.#processor && !promise.hardware) return;
-      if (at < coherent || nextOf(messages, index) <= least) return;
+      if (index < coherent || has(least, nextOf(messages, index))) return;
       if (this.#request.newest && index + 1 < messages.length) return;
-      const own = forwarded?.at === at ? forwarded : null;
+      const own = forwarded?.index === index ? forwarded : null;
       const view = own
-        ? under('forwarding', Math.max(own.view, this.#request.acquire === 'none' ? 0 : own.atomic))
-        : at;
-      readings.push({ at, value, taken, seen: Math.max(least, view) });
+        ? under('forwarding', own.view | (this.#request.acquire === 'none' ? NOTHING : own.atomic))
+        : seenWith(state, message);
+      readings.push({ index, value, taken, seen: least | view });
     });
     return readings;
   }
 
-  /** What a load leaves behind. */
-  #noteReading(state: MemoryState, reading: Reading): void {
+  /** What a load leaves behind; returns what it has seen, with what is known of the order now. */
+  #noteReading(state: MemoryState, { index, seen: known }: Reading): Events {
     const me = this.#me(state);
     const { views } = me;
     const { under } = this.#model;
     const { acquire, discards, kind } = this.#request;
     const address = this.#walked.output;
-    const message = messageOf(this.#model, state, address, reading.at);
-    message.readUpTo = Math.max(message.readUpTo, this.#leastOfLoad(state));
-    me.coherence.set(address, Math.max(me.coherence.get(address) ?? 0, reading.at));
-    const pick = this.#addressPick(state);
-    views[View.reads] = Math.max(views[View.reads], reading.seen);
-    if (!discards) views[View.valueReads] = Math.max(views[View.valueReads], reading.seen);
-    if (acquire !== 'none' && !(kind === 'update' && discards))
-      views[View.barrier] = Math.max(views[View.barrier], under('acquire', reading.seen));
-    views[View.addresses] = Math.max(views[View.addresses], pick);
+    const messages = this.#model.history(state, address);
+    const message = messages[index] as Message;
+    const least = this.#leastOfLoad(state);
+    message.readUpTo |= least;
+    me.coherence.set(address, Math.max(me.coherence.get(address) ?? 0, index));
+    // It is given this one and not the next, so that comes later.
+    const next = nextOf(messages, index);
+    if (next !== NO_EVENT) order(state, least, from(state, next));
+    const seen = known;
+    views[View.reads] |= seen;
+    if (!discards) views[View.valueReads] |= seen;
+    if (acquire !== 'none' && !(kind === 'update' && discards)) views[View.barrier] |= under('acquire', seen);
+    views[View.addresses] |= this.#addressPick(state);
+    return seen;
   }
 
   #load(state: MemoryState): void {
     const readings = this.#readings(state);
-    for (const [index, reading] of readings.entries()) {
+    for (const [position, reading] of readings.entries()) {
       // The state is this access's own: the last way may have it.
-      const after = index + 1 < readings.length ? copyState(state) : state;
-      this.#noteReading(after, reading);
-      this.#keep(after, reading.seen, reading.seen);
+      const after = position + 1 < readings.length ? copyState(state) : state;
+      const seen = this.#noteReading(after, reading);
+      this.#keep(after, seen, seen);
       const address = this.#walked.output;
-      if (this.#request.exclusive) this.#me(after).monitor = { address, at: reading.at, seen: reading.seen };
-      this.#finish(after, this.#walked.at, this.#walked.view, reading.seen, reading.value);
+      if (this.#request.exclusive) this.#me(after).monitor = { address, index: reading.index, seen };
+      this.#finish(after, seen, reading.value);
     }
   }
 
@@ -186,20 +206,20 @@ class AccessStep {
     const failed = copyState(state);
     const { monitor } = this.#me(state);
     this.#me(failed).monitor = null;
-    this.#finish(failed, this.#walked.at, this.#walked.view, 0, 1);
+    this.#finish(failed, NOTHING, 1);
     if (!monitor || monitor.address !== this.#walked.output) return;
     const before = copyState(state);
     this.#me(before).monitor = null;
-    const least = Math.max(this.#leastOfStore(before), monitor.seen);
-    this.#store(before, this.#request.value, least, monitor.at, 0, monitor.seen, (after, moved, position) =>
-      this.#finish(after, moved(this.#walked.at), moved(this.#walked.view), position, 0),
+    const least = this.#leastOfStore(before) | monitor.seen;
+    this.#store(before, this.#request.value, least, monitor.index, NOTHING, monitor.seen, (after, seen) =>
+      this.#finish(after, seen, 0),
     );
   }
 
   /** The loaded value's slot. */
-  #keep(state: MemoryState, view: Position, pick: Position): void {
+  #keep(state: MemoryState, view: Events, pick: Events): void {
     const { into } = this.#operands;
-    if (into !== NO_SLOT) this.#me(state).values.set(into, { view, pick: Math.max(view, pick) });
+    if (into !== NO_SLOT) this.#me(state).values.set(into, { view, pick: view | pick });
   }
 
   #update(state: MemoryState): void {
@@ -211,111 +231,108 @@ class AccessStep {
       const value = modify.apply(reading.value);
       if (value === null) {
         const after = copyState(state);
-        this.#noteReading(after, reading);
-        this.#keep(after, reading.seen, reading.seen);
-        this.#finish(after, this.#walked.at, this.#walked.view, reading.seen, reading.value);
+        const seen = this.#noteReading(after, reading);
+        this.#keep(after, seen, seen);
+        this.#finish(after, seen, reading.value);
         continue;
       }
       if (reading.taken) continue;
       const before = copyState(state);
       const { expected, expectedPick } = this.#operands;
-      const me = this.#me(state);
-      const compared = modify.compares ? this.#model.seenThrough(me, expected, 'data-dependency') : 0;
-      const comparedPick = this.#model.pickedThrough(me, expected, expectedPick);
       // The load comes first: what it sees is taken into account below, not what was seen before it.
-      const least = Math.max(this.#leastOfStore(before), reading.seen, compared);
-      this.#noteReading(before, reading);
-      const computed = modify.computes ? reading.seen : 0;
-      const after = under('atomicity', 1) === 1 ? reading.at : NOT_YET;
-      this.#store(before, value, least, after, computed, reading.seen, (stored, moved, position) => {
-        const seen = moved(reading.seen);
+      const own = this.#leastOfStore(before);
+      const seen = this.#noteReading(before, reading);
+      const me = this.#me(before);
+      const compared = modify.compares ? this.#model.seenThrough(me, expected, 'data-dependency') : NOTHING;
+      const comparedPick = this.#model.pickedThrough(me, expected, expectedPick);
+      const computed = modify.computes ? seen : NOTHING;
+      const after = this.#model.holds('atomicity') ? reading.index : ANY;
+      this.#store(before, value, closed(before, own | seen | compared), after, computed, seen, (stored, written) => {
         const acquired = (to: MemoryState): void => {
           if (acquire === 'none' || !release) return;
-          const { views } = this.#me(to);
-          views[View.barrier] = Math.max(views[View.barrier], under('atomic-acquire-release', position));
+          this.#me(to).views[View.barrier] |= under('atomic-acquire-release', written);
         };
         // The value is the one it was compared with: it may be taken from there.
-        if (modify.compares && moved(compared) < seen) {
+        if (modify.compares && !isWithin(seen, compared)) {
           const guessed = copyState(stored);
           acquired(guessed);
-          this.#keep(guessed, moved(compared), Math.max(moved(comparedPick), seen));
-          this.#finish(guessed, moved(this.#walked.at), moved(this.#walked.view), position, reading.value);
+          this.#keep(guessed, closed(guessed, compared), closed(guessed, comparedPick | seen));
+          this.#finish(guessed, written, reading.value);
         }
         acquired(stored);
         this.#keep(stored, seen, seen);
-        this.#finish(stored, moved(this.#walked.at), moved(this.#walked.view), position, reading.value);
+        this.#finish(stored, written, reading.value);
       });
     }
   }
 
-  /** Puts the store everywhere it may stand. */
+  /** Puts the store everywhere it may stand. @param after the message that it must follow directly, or {@link ANY} */
   #store(
     state: MemoryState,
     value: number,
-    least: Position,
-    after: Position,
-    computed: Position,
-    atomic: Position,
-    done: (state: MemoryState, moved: (position: Position) => Position, position: Position) => void,
+    least: Events,
+    after: number,
+    computed: Events,
+    atomic: Events,
+    done: (state: MemoryState, seen: Events) => void,
   ): void {
     const address = this.#walked.output;
-    const { under } = this.#model;
+    const coherent = this.#coherent(state);
     const me = this.#me(state);
-    const from = Math.max(least, under('coherence', me.coherence.get(address) ?? 0));
-    const view = Math.max(
-      this.#model.seenThrough(me, this.#operands.address, 'address-dependency'),
-      this.#model.seenThrough(me, this.#operands.data, 'data-dependency'),
-      computed,
-    );
+    const view =
+      this.#model.seenThrough(me, this.#operands.address, 'address-dependency') |
+      this.#model.seenThrough(me, this.#operands.data, 'data-dependency') |
+      computed;
     const pick = this.#addressPick(state);
     const { site = -1 } = this.#operands;
     this.#model.noteStore(this.#processor, { site, address, value, hardware: false });
-    const promised = site < 0 ? undefined : this.#model.promiseOf(state, address, this.#processor, site, false);
+    const promised = site < 0 ? null : this.#model.promiseOf(state, address, this.#processor, site, false);
     if (promised) {
-      const { message, before } = promised;
-      const position = message.at;
-      if (message.value !== value || position <= from || (after !== NOT_YET && before?.at !== after)) return;
+      const { message, index } = promised;
+      if (message.value !== value || index <= coherent || has(least, message.event)) return;
+      if (after !== ANY && after !== index - 1) return;
       const stored = copyState(state);
-      messageOf(this.#model, stored, address, position).promise = null;
-      if (after !== NOT_YET) messageOf(this.#model, stored, address, after).taken = true;
-      this.#noteStore(stored, position, view, atomic, pick);
-      done(stored, (p) => p, position);
+      order(stored, least, from(stored, message.event));
+      const messages = this.#model.history(stored, address);
+      const kept = messages[index] as Message;
+      kept.promise = null;
+      if (after !== ANY) (messages[after] as Message).taken = true;
+      const seen = seenWith(stored, kept);
+      this.#noteStore(stored, index, seen, view, atomic, pick);
+      done(stored, seen);
       return;
     }
-    for (const position of this.#model.placesFor(state, address, from, after)) {
-      if (this.#request.newest && position <= state.newest) continue;
+    const [first, last] = after === ANY ? [coherent, ANY] : [Math.max(after, coherent), after];
+    for (const place of this.#model.placesFor(state, address, least, first, last, this.#request.newest)) {
       const stored = copyState(state);
-      if (after !== NOT_YET) messageOf(this.#model, stored, address, after).taken = true;
-      if (!this.#model.put(stored, address, position, value)) continue;
-      const moved = (p: Position): Position => (p >= position ? p + 1 : p);
-      this.#noteStore(stored, position, moved(view), moved(atomic), moved(pick));
-      done(stored, moved, position);
+      if (after !== ANY) (this.#model.history(stored, address)[after] as Message).taken = true;
+      this.#model.put(stored, address, place, value);
+      const seen = seenWith(stored, this.#model.history(stored, address)[place.after + 1] as Message);
+      this.#noteStore(stored, place.after + 1, seen, view, atomic, pick);
+      done(stored, seen);
     }
   }
 
   /** What a store leaves behind. */
-  #noteStore(state: MemoryState, position: Position, view: Position, atomic: Position, pick: Position): void {
+  #noteStore(state: MemoryState, index: number, seen: Events, view: Events, atomic: Events, pick: Events): void {
     const me = this.#me(state);
     const { views } = me;
     const address = this.#walked.output;
-    me.coherence.set(address, position);
-    me.forwarded.set(address, { at: position, view, atomic });
-    views[View.writes] = Math.max(views[View.writes], position);
-    if (this.#request.release) views[View.release] = Math.max(views[View.release], position);
-    views[View.addresses] = Math.max(views[View.addresses], pick);
+    me.coherence.set(address, index);
+    me.forwarded.set(address, { index, view: closed(state, view), atomic: closed(state, atomic) });
+    views[View.writes] |= seen;
+    if (this.#request.release) views[View.release] |= seen;
+    views[View.addresses] |= closed(state, pick);
   }
 
   /** Notes the use of the descriptor, drops values that are of no use any more, and adds the way. */
-  #finish(state: MemoryState, at: Position, view: Position, seen: Position, result: number): void {
-    const { page } = this.#walked;
-    if (page >= 0 && !noteUse(this.#model, { ...this.#walked, at, view }, state, this.#processor, seen)) return;
+  #finish(state: MemoryState, seen: Events, result: number): void {
+    const { page, output } = this.#walked;
+    if (page >= 0 && !noteUse(this.#model, this.#walked, state, this.#processor, seen)) return;
     keepOnly(state, this.#me(state).values, this.#operands);
-    this.#ways.push({ state, result });
+    const descriptors = [page, output].filter((address) => this.#model.isDescriptor(address));
+    for (const agreed of agreements(this.#model, state, descriptors)) this.#ways.push({ state: agreed, result });
   }
-}
-
-function messageOf(model: Model, state: MemoryState, address: number, at: Position): Message {
-  return model.history(state, address).find((message) => message.at === at) as Message;
 }
 
 /** Forgets the slots that are of no use any more. */
@@ -333,13 +350,11 @@ export function synchroniseContext(
 ): void {
   const { under } = model;
   const { views } = model.processor(state, processor);
-  const by = (name: 'isb-control' | 'isb-address' | 'isb-walk' | 'isb-completion', view: Position): Position =>
+  const by = (name: 'isb-control' | 'isb-address' | 'isb-walk' | 'isb-completion', view: Events): Events =>
     rule === 'exception-entry' ? under(rule, view) : under(name, view);
-  views[View.context] = Math.max(
-    views[View.context],
-    by('isb-control', exact ? views[View.control] : views[View.reads]),
-    by('isb-address', views[View.addresses]),
-    by('isb-walk', views[View.walks]),
-    by('isb-completion', views[View.completion]),
-  );
+  views[View.context] |=
+    by('isb-control', exact ? views[View.control] : views[View.reads]) |
+    by('isb-address', views[View.addresses]) |
+    by('isb-walk', views[View.walks]) |
+    by('isb-completion', views[View.completion]);
 }

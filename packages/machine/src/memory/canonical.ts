@@ -2,94 +2,66 @@
  * The canonical form of a weak memory: what no future depends on is left out, so that states with the same futures are
  * one and a machine without bounds on its run has finitely many.
  *
- *  - A message is dropped when every processor must read a later one; oldest first, never from the middle.
- *  - The oldest message that is left stands at 0 if every processor has seen it.
+ *  - A message is dropped when every processor must read a later one, or will never access its location (see
+ *    `Prospect`); oldest first, never from the middle. The oldest that is left is no event any more: all have seen it.
  *  - A TLBI is dropped when there is no older descriptor that it could take away, and nobody can store one.
- *  - A view that is always joined with a larger one is 0. Views of retired processors are 0.
- *  - Positions are dense.
- *  - Where every location has one message, and no hardware looks at any, nobody can read anything old: positions and
- *    views are 0. Later stores may as well all come after what is there: before it they would only oblige more readers.
+ *  - A view says nothing that a view says with which it is always joined. Views of retired processors say nothing.
+ *  - Events are numbered by location and place.
  */
-import { floorOf, type Model } from './model.ts';
-import {
-  ALL_VIEWS,
-  movePositions,
-  nextOf,
-  NOT_YET,
-  View,
-  type MemoryState,
-  type Message,
-  type Monitor,
-  type Position,
-  type ProcessorState,
-} from './state.ts';
+import { common, has, isWithin, NO_EVENT, NOTHING, only, type Events } from './events.ts';
+import { commonFloor, floorOf, shiftIndices, type Model } from './model.ts';
+import { Audience, type Prospect } from './prospect.ts';
+import { ALL_VIEWS, mapEvents, seenWith, View, type MemoryState, type Message, type ProcessorState } from './state.ts';
 
-/** Brings a state into canonical form. */
-export function canonicalise(model: Model, state: MemoryState): void {
+/**
+ * Brings a state into canonical form.
+ * @param prospects what each processor may still do; null: anything
+ */
+export function canonicalise(model: Model, state: MemoryState, prospects: readonly Prospect[] | null = null): void {
+  const audience = new Audience(model, state, prospects);
+  for (const [index, p] of state.processors.entries()) if (audience.isInert(index)) p.retired = true;
   const live = state.processors.filter((p) => !p.retired);
-  dropMessages(model, state, live);
-  if (!model.hasWalks && isSettled(state)) {
-    settle(state);
-    return;
-  }
+  dropMessages(model, state, live, audience);
   dropInvalidations(model, state, live);
-  for (const p of state.processors) if (p.retired) forget(p);
-  for (const p of live) {
-    dropForwarded(state, p);
-    dropMonitor(state, p);
+  number(state);
+  for (const [index, p] of state.processors.entries()) {
+    if (p.retired) forget(p);
+    else {
+      shrinkViews(model, state, p);
+      dropUnlooked(p, index, audience);
+    }
   }
-  for (const p of live) shrinkViews(model, state, p);
-  shrinkReads(model, state, live);
-  const floor = Math.min(...live.map(floorOf));
-  const context = Math.min(...live.map((p) => p.views[View.context]));
-  const handedOn = model.hasWalks ? context : floor;
-  for (const [key, view] of state.carried) if (view <= handedOn) state.carried.delete(key);
-  densify(model, state, floor, Math.min(floor, context));
+  shrinkMessages(model, state, live, audience);
+  const { consumers } = audience;
+  const floor = commonFloor(consumers);
+  const handedOn = model.hasWalks ? common(consumers.map((p) => p.views[View.context])) : floor;
+  for (const [key, view] of state.carried)
+    if (isWithin(view, handedOn) || !audience.isTaken(key)) state.carried.delete(key);
   for (const [address, messages] of state.histories)
     if (!model.keepsHistory(address) && isPlain(messages)) state.histories.delete(address);
 }
 
-/** Whether every location has one message. */
-function isSettled(state: MemoryState): boolean {
-  for (const messages of state.histories.values()) {
-    const [only] = messages;
-    if (messages.length !== 1 || only === undefined || only.promise !== null) return false;
-  }
-  return true;
-}
-
-/** Everybody sees everything: memory is as one of words. */
-function settle(state: MemoryState): void {
-  for (const p of state.processors) {
-    const { monitor } = p;
-    const linked = monitor !== null && isNewest(state, monitor);
-    forget(p);
-    if (linked) p.monitor = { address: monitor.address, at: 0, seen: 0 };
-  }
-  state.carried.clear();
-  state.histories.clear();
-  state.invalidations = [];
-  state.newest = 0;
-}
-
-/** Whether what a load-exclusive has read is what is there. */
-function isNewest({ histories }: MemoryState, { address, at }: Monitor): boolean {
-  const only = histories.get(address)?.[0];
-  return (only?.at ?? 0) === at;
+/** What a processor remembers of locations that it will not look at again. */
+function dropUnlooked(p: ProcessorState, index: number, audience: Audience): void {
+  for (const address of p.coherence.keys()) if (!audience.mayAccess(index, address)) p.coherence.delete(address);
+  for (const address of p.forwarded.keys()) if (!audience.mayLook(index, address)) p.forwarded.delete(address);
 }
 
 /** A single message that everybody has seen: as good as a word. */
 function isPlain(messages: readonly Message[]): boolean {
-  const [only] = messages;
-  if (messages.length !== 1 || only === undefined || only.at !== 0 || only.readUpTo !== 0 || only.promise) return false;
-  return only.uses === null || only.uses.every(({ walk, access }) => walk === 0 && access === 0);
+  const [oldest] = messages;
+  if (messages.length !== 1 || oldest === undefined) return false;
+  const { base, readUpTo, promise, uses, taken } = oldest;
+  if (base !== NOTHING || readUpTo !== NOTHING || promise || taken) return false;
+  return uses === null || uses.every(({ walk, access }) => walk === NOTHING && access === NOTHING);
 }
 
-function dropMessages(model: Model, state: MemoryState, live: readonly ProcessorState[]): void {
+function dropMessages(model: Model, state: MemoryState, live: readonly ProcessorState[], audience: Audience): void {
   // Beyond this nothing that has been used can matter: every later DSB is after it.
-  const used = Math.min(
-    ...live.map(({ views }) =>
-      Math.max(views[View.reads], views[View.writes], views[View.walks], views[View.completion], views[View.barrier]),
+  const used = common(
+    live.map(
+      ({ views }) =>
+        views[View.reads] | views[View.writes] | views[View.walks] | views[View.completion] | views[View.barrier],
     ),
   );
   for (const [address, messages] of state.histories) {
@@ -97,26 +69,42 @@ function dropMessages(model: Model, state: MemoryState, live: readonly Processor
     while (messages.length > 1) {
       const [oldest, second] = messages as [Message, Message];
       if (oldest.promise || second.promise) break;
-      const next = second.at;
+      const next = second.event;
       const dead =
-        state.processors.every((p, index) => p.retired || isBehind(model, state, p, index, address, oldest, next)) &&
+        state.processors.every(
+          (p, index) =>
+            p.retired || !audience.mayAccess(index, address) || isBehind(model, state, p, index, address, oldest, next),
+        ) &&
         (oldest.uses === null ||
           live.length === 0 ||
-          oldest.uses.every((use) => use.walk <= used && use.access <= used));
+          oldest.uses.every((use) => isWithin(use.walk, used) && isWithin(use.access, used)));
       if (!dead) break;
-      messages.shift();
+      dropOldest(state, address, messages, second);
     }
+  }
+}
+
+/** The second message is the oldest now. */
+function dropOldest(state: MemoryState, address: number, messages: Message[], second: Message): void {
+  messages.shift();
+  second.base = state.before[second.event] as Events;
+  second.event = NO_EVENT;
+  for (const p of state.processors) {
+    if (p.coherence.get(address) === 0) p.coherence.delete(address);
+    if (p.forwarded.get(address)?.index === 0) p.forwarded.delete(address);
+    if (p.monitor?.address === address && p.monitor.index === 0) p.monitor = null;
+    shiftIndices(p, address, 0, -1);
   }
 }
 
 /**
  * Uses matter to a DSB that waits for them, and to a store of a descriptor that a completed TLBI would have taken away.
  */
-function shrinkUses(messages: readonly Message[], used: Position): void {
+function shrinkUses(messages: readonly Message[], used: Events): void {
   for (const { uses } of messages)
     for (const use of uses ?? []) {
-      if (use.walk <= used) use.walk = 0;
-      if (use.access <= used) use.access = 0;
+      if (isWithin(use.walk, used)) use.walk = NOTHING;
+      if (isWithin(use.access, used)) use.access = NOTHING;
     }
 }
 
@@ -128,116 +116,135 @@ function isBehind(
   index: number,
   address: number,
   message: Message,
-  next: Position,
+  next: number,
 ): boolean {
-  if (Math.max(p.coherence.get(address) ?? 0, floorOf(p)) < next) return false;
+  if ((p.coherence.get(address) ?? 0) === 0 && !has(floorOf(p), next)) return false;
   if (!model.isDescriptor(address)) return true;
-  const walks = Math.max(p.views[View.context], model.translation?.ets2 === true ? p.views[View.completion] : 0);
-  if (!model.isCacheable(address, message.value)) return walks >= next;
+  const walks = p.views[View.context] | (model.translation?.ets2 === true ? p.views[View.completion] : NOTHING);
+  if (!model.isCacheable(address, message.value)) return has(walks, next);
   return state.invalidations.some(
     (i) =>
-      i.completed !== NOT_YET &&
-      i.issued >= next &&
+      i.completed !== NO_EVENT &&
+      has(i.issued, next) &&
       i.pages.includes(address) &&
       (i.broadcast || i.processor === index) &&
-      i.completed <= walks,
+      has(walks, i.completed),
   );
 }
 
+/** A TLBI is of no use any more when all descriptors that somebody may find in a TLB are known to be newer. */
 function dropInvalidations(model: Model, state: MemoryState, live: readonly ProcessorState[]): void {
-  state.invalidations = state.invalidations.filter((invalidation) => {
+  state.invalidations = state.invalidations.filter(({ issued, pages }) => {
     if (live.length === 0) return false;
-    const older = invalidation.pages.some((page) => {
-      const messages = model.messagesOf(state, page);
-      return messages.some((_, index) => nextOf(messages, index) <= invalidation.issued);
-    });
-    return older || !live.every((p) => floorOf(p) >= invalidation.issued);
+    const newer = pages.every((page) =>
+      model
+        .messagesOf(state, page)
+        .every(({ event }) => event === NO_EVENT || isWithin(issued, state.before[event] as Events)),
+    );
+    return !newer || !live.every((p) => isWithin(issued, floorOf(p)));
   });
 }
 
+/** Numbers the events that are left by location and place, then by TLBI. */
+function number(state: MemoryState): void {
+  const { before } = state;
+  if (before.length === 0) return;
+  const old: number[] = [];
+  for (const address of [...state.histories.keys()].sort((a, b) => a - b))
+    for (const { event } of state.histories.get(address) ?? []) if (event !== NO_EVENT) old.push(event);
+  for (const { completed } of state.invalidations)
+    if (completed !== NO_EVENT && !old.includes(completed)) old.push(completed);
+  if (old.length === before.length && old.every((event, i) => event === i)) return;
+  const numbers = new Map(old.map((event, i) => [event, i]));
+  const images = new Map<Events, Events>([[NOTHING, NOTHING]]);
+  const image = (events: Events): Events => {
+    let known = images.get(events);
+    if (known === undefined) {
+      known = NOTHING;
+      for (const [event, i] of numbers) if (has(events, event)) known |= only(i);
+      images.set(events, known);
+    }
+    return known;
+  };
+  for (const messages of state.histories.values())
+    for (const message of messages) message.event = numbers.get(message.event) ?? NO_EVENT;
+  for (const invalidation of state.invalidations)
+    invalidation.completed = numbers.get(invalidation.completed) ?? NO_EVENT;
+  const kept = old.map((event) => before[event] as Events);
+  before.length = 0;
+  before.push(...kept);
+  mapEvents(state, image);
+}
+
 function forget(p: ProcessorState): void {
-  for (const view of ALL_VIEWS) p.views[view] = 0;
+  for (const view of ALL_VIEWS) p.views[view] = NOTHING;
   p.coherence.clear();
   p.forwarded.clear();
   p.values.clear();
   p.monitor = null;
 }
 
-/** What was read is no longer the newest for anybody: a store-exclusive can only fail. */
-function dropMonitor(state: MemoryState, p: ProcessorState): void {
-  const { monitor } = p;
-  const messages = monitor && state.histories.get(monitor.address);
-  if (messages && !messages.some(({ at }) => at === monitor.at)) p.monitor = null;
-}
-
-/** A store whose message has been dropped is in memory for everybody. */
-function dropForwarded(state: MemoryState, p: ProcessorState): void {
-  for (const [address, { at }] of p.forwarded)
-    if (state.histories.get(address)?.some((message) => message.at === at) !== true) p.forwarded.delete(address);
+/** What is left of a view that is always joined with another. */
+function beyond(view: Events, other: Events): Events {
+  return view & ~other;
 }
 
 function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void {
   const { views } = p;
   const floor = floorOf(p);
-  const below = (view: View, bound: Position): void => {
-    if (views[view] <= bound) views[view] = 0;
+  const below = (view: View, bound: Events): void => {
+    views[view] = beyond(views[view], bound);
   };
   // An ISB of a kernel routine looks at all its reads, and not at what an acquire or a DMB has ordered.
-  below(View.reads, model.hasWalks ? views[View.completion] : Math.max(views[View.completion], views[View.barrier]));
+  below(View.reads, model.hasWalks ? views[View.completion] : views[View.completion] | views[View.barrier]);
   below(View.valueReads, views[View.completion]);
   below(View.writes, views[View.completion]);
   below(View.updates, views[View.completion]);
-  below(View.barrier, Math.max(views[View.completion], views[View.context]));
+  below(View.barrier, views[View.completion] | views[View.context]);
   below(View.storeBarrier, floor);
   below(View.release, floor);
   below(View.control, views[View.context]);
   below(View.addresses, views[View.context]);
   if (!model.hasWalks) {
     // Without translations the context matters to nobody but as a part of the floor.
-    below(View.context, Math.max(views[View.barrier], views[View.completion]));
+    below(View.context, views[View.barrier] | views[View.completion]);
     for (const view of [View.control, View.addresses, View.walks]) below(view, floor);
   }
-  for (const [address, at] of p.coherence) {
-    const oldest = state.histories.get(address)?.[0]?.at ?? 0;
-    if (at <= floor || at <= oldest) p.coherence.delete(address);
+  for (const [address, index] of p.coherence) {
+    const { event } = state.histories.get(address)?.[index] ?? { event: NO_EVENT };
+    if (event === NO_EVENT || has(floor, event)) p.coherence.delete(address);
   }
-  for (const [address, { at }] of p.forwarded) if (at <= floor) p.forwarded.delete(address);
-  // Translations look at the context alone, everything else at the floor.
-  const seen = model.hasWalks ? views[View.context] : floor;
-  if (p.monitor && p.monitor.seen <= floor) p.monitor.seen = 0;
-  for (const [slot, value] of p.values) {
-    if (value.pick <= seen) p.values.delete(slot);
-    else if (value.view <= seen) value.view = 0;
-  }
-}
-
-/** A lower bound for later stores that all of them have anyway. */
-function shrinkReads(model: Model, state: MemoryState, live: readonly ProcessorState[]): void {
-  const floor = live.length === 0 ? NOT_YET : Math.min(...live.map(floorOf));
-  for (const [address, messages] of state.histories) {
-    const descriptor = model.isDescriptor(address);
-    for (const message of messages) {
-      if (live.length === 0) for (const use of message.uses ?? []) use.walk = use.access = 0;
-      if ((!descriptor || live.length === 0) && message.readUpTo <= Math.max(floor, message.at)) message.readUpTo = 0;
+  for (const [address, own] of p.forwarded) {
+    const message = state.histories.get(address)?.[own.index];
+    if (message === undefined || isWithin(seenWith(state, message), floor)) p.forwarded.delete(address);
+    else {
+      own.view = beyond(own.view, floor);
+      own.atomic = beyond(own.atomic, floor);
     }
   }
+  // Translations look at the context alone, everything else at the floor.
+  const seen = model.hasWalks ? views[View.context] : floor;
+  if (p.monitor) p.monitor.seen = beyond(p.monitor.seen, floor);
+  for (const [slot, value] of p.values) {
+    value.pick = beyond(value.pick, seen);
+    value.view = beyond(value.view, seen);
+    if (value.pick === NOTHING) p.values.delete(slot);
+  }
 }
 
-/** Positions at which there is something, numbered from 1. */
-function densify(model: Model, state: MemoryState, floor: Position, descriptorFloor: Position): void {
-  const used = new Uint8Array(state.newest + 1);
-  for (const [address, messages] of state.histories)
-    messages.forEach(({ at }, index) => {
-      if (index > 0 || at > (model.isDescriptor(address) ? descriptorFloor : floor)) used[at] = 1;
-    });
-  for (const { completed } of state.invalidations) if (completed !== NOT_YET) used[completed] = 1;
-  const image = new Int32Array(state.newest + 1);
-  let newest = 0;
-  for (let position = 1; position <= state.newest; position++) {
-    if (used[position] === 1) newest++;
-    image[position] = newest;
+/** What everybody has seen anyway who looks at a location, or stores to it. */
+function shrinkMessages(model: Model, state: MemoryState, live: readonly ProcessorState[], audience: Audience): void {
+  for (const [address, messages] of state.histories) {
+    const descriptor = model.isDescriptor(address);
+    const [oldest] = messages;
+    const known = commonFloor(audience.lookers(address));
+    const context = descriptor ? common(live.map(({ views }) => views[View.context])) : known;
+    if (oldest) oldest.base = beyond(oldest.base, known & context);
+    const floor = commonFloor(audience.storers(address));
+    for (const message of messages) {
+      if (live.length === 0) for (const use of message.uses ?? []) use.walk = use.access = NOTHING;
+      if (!descriptor || live.length === 0)
+        message.readUpTo = beyond(message.readUpTo, floor | seenWith(state, message));
+    }
   }
-  if (newest === state.newest) return;
-  movePositions(state, (position) => image[position] as Position);
-  state.newest = newest;
 }

@@ -1,23 +1,35 @@
 /** What the rules of the weak memory share: its configuration, and how messages are found and put. */
 import type { StoreToCome, Translation } from './requests.ts';
-import type { OrderingRule, Under } from './rules.ts';
+import type { OrderingRule, Rules, Under } from './rules.ts';
+import { common, has, NO_EVENT, NOTHING, type Events } from './events.ts';
 import {
-  insertPosition,
-  messageAt,
+  addEvent,
+  from,
+  messageOf,
   nextOf,
-  NOT_YET,
+  seenWith,
   View,
   type MemoryState,
   type Message,
-  type Position,
   type ProcessorState,
 } from './state.ts';
-import { usesAgree } from './walk.ts';
 
 /** The three views that every later access is after: DMB and acquire, DSB, context synchronisation. */
-export function floorOf(processor: ProcessorState): Position {
-  const { views } = processor;
-  return Math.max(views[View.barrier], views[View.completion], views[View.context]);
+export function floorOf({ views }: ProcessorState): Events {
+  return views[View.barrier] | views[View.completion] | views[View.context];
+}
+
+/** What all of some processors have in their floors; everything if there are none. */
+export function commonFloor(processors: readonly ProcessorState[]): Events {
+  return common(processors.map(floorOf));
+}
+
+/** Where a new message may stand. */
+export interface Place {
+  /** The message of its location that it follows. */
+  readonly after: number;
+  /** What is before it. */
+  readonly before: Events;
 }
 
 /** The configuration of a weak memory. */
@@ -25,6 +37,8 @@ export class Model {
   readonly processors: number;
   readonly translation: Translation | null;
   readonly under: Under;
+  /** Whether a rule is in force. */
+  readonly holds: (rule: OrderingRule) => boolean;
   /** Messages a location may have. */
   readonly messagesMax: number;
   /** Set when a store found no place because its location has as many messages as it may have. */
@@ -46,7 +60,7 @@ export class Model {
   constructor(
     processors: number,
     translation: Translation | null,
-    under: Under,
+    { under, holds }: Rules,
     messagesMax: number,
     kept: readonly { readonly address: number }[] = [],
     code: readonly number[] = [],
@@ -54,6 +68,7 @@ export class Model {
     this.processors = processors;
     this.translation = translation;
     this.under = under;
+    this.holds = holds;
     this.messagesMax = messagesMax;
     this.#pages = new Set(translation?.pages);
     this.#code = new Set(code);
@@ -96,44 +111,55 @@ export class Model {
   history(state: MemoryState, address: number): Message[] {
     let messages = state.histories.get(address);
     if (!messages) {
-      messages = [messageAt(0, this.wordOf(address), this.isDescriptor(address) ? this.processors : 0)];
+      messages = [messageOf(NO_EVENT, this.wordOf(address), this.isDescriptor(address) ? this.processors : 0)];
       state.histories.set(address, messages);
     }
     return messages;
   }
 
   /** What the values in some slots have seen. */
-  seenThrough(processor: ProcessorState, slots: number, rule: OrderingRule): Position {
-    let view = 0;
-    for (const [slot, value] of processor.values) if ((slots & (1 << slot)) !== 0) view = Math.max(view, value.view);
+  seenThrough(processor: ProcessorState, slots: number, rule: OrderingRule): Events {
+    let view = NOTHING;
+    for (const [slot, value] of processor.values) if ((slots & (1 << slot)) !== 0) view |= value.view;
     return this.under(rule, view);
   }
 
   /** The same, with what they were chosen by. */
-  pickedThrough(processor: ProcessorState, slots: number, pickSlots: number): Position {
-    let view = 0;
-    for (const [slot, value] of processor.values)
-      if (((slots | pickSlots) & (1 << slot)) !== 0) view = Math.max(view, value.pick);
+  pickedThrough(processor: ProcessorState, slots: number, pickSlots: number): Events {
+    let view = NOTHING;
+    for (const [slot, value] of processor.values) if (((slots | pickSlots) & (1 << slot)) !== 0) view |= value.pick;
     return view;
   }
 
   /**
-   * Positions where a new message of a location may stand, after `least`.
-   * @param after the message that it must follow directly (of an atomic, or a hardware update); NOT_YET: any
+   * Where a new message of a location may stand.
+   * @param least what is before it
+   * @param first the first message that it may follow
+   * @param last the last of them: the same if it must follow that directly (an atomic, or a hardware update)
+   * @param newest nothing may be after it
    */
-  placesFor(state: MemoryState, address: number, least: Position, after: Position): Position[] {
+  placesFor(
+    state: MemoryState,
+    address: number,
+    least: Events,
+    first = 0,
+    last = Number.POSITIVE_INFINITY,
+    newest = false,
+  ): Place[] {
     const messages = this.history(state, address);
     if (messages.length >= this.messagesMax) {
       this.boundHit = true;
       return [];
     }
-    const places: Position[] = [];
-    messages.forEach((message, index) => {
-      if (message.taken || (after !== NOT_YET && message.at !== after)) return;
-      const first = Math.max(least, message.at, message.readUpTo) + 1;
-      const last = Math.min(nextOf(messages, index), state.newest + 1);
-      for (let position = first; position <= last; position++) places.push(position);
-    });
+    const places: Place[] = [];
+    const start = newest ? Math.max(first, messages.length - 1) : first;
+    for (let after = start; after < messages.length && after <= last; after++) {
+      const message = messages[after] as Message;
+      if (message.taken) continue;
+      const before = least | seenWith(state, message) | message.readUpTo;
+      if (has(before, nextOf(messages, after))) continue;
+      places.push({ after, before });
+    }
     return places;
   }
 
@@ -150,23 +176,35 @@ export class Model {
     processor: number,
     site: number,
     hardware: boolean,
-  ): { readonly message: Message; readonly before: Message | undefined } | undefined {
+  ): { readonly message: Message; readonly index: number } | null {
     const messages = this.history(state, address);
     const index = messages.findIndex(
       ({ promise }) => promise?.processor === processor && promise.site === site && promise.hardware === hardware,
     );
     const message = messages[index];
-    return message && { message, before: messages[index - 1] };
+    return message ? { message, index } : null;
   }
 
-  /** Puts a message there; false if that contradicts how descriptors have been used. */
-  put(state: MemoryState, address: number, position: Position, value: number): boolean {
-    insertPosition(state, position);
+  /** Puts a message there; of a descriptor, `agreements` must be looked for afterwards. */
+  put(state: MemoryState, address: number, { after, before }: Place, value: number): void {
     const messages = this.history(state, address);
-    let index = messages.length;
-    while (index > 0 && (messages[index - 1] as Message).at > position) index--;
-    const descriptor = this.isDescriptor(address);
-    messages.splice(index, 0, messageAt(position, value, descriptor ? this.processors : 0));
-    return !descriptor || usesAgree(this, state, address);
+    const next = nextOf(messages, after);
+    const event = addEvent(state, before, next === NO_EVENT ? NOTHING : from(state, next));
+    messages.splice(after + 1, 0, messageOf(event, value, this.isDescriptor(address) ? this.processors : 0));
+    if (after + 2 < messages.length) for (const p of state.processors) shiftIndices(p, address, after, 1);
   }
+}
+
+/** Messages of a location beyond `after` have moved by so many places. */
+export function shiftIndices(
+  { coherence, forwarded, monitor }: ProcessorState,
+  address: number,
+  after: number,
+  by: number,
+): void {
+  const last = coherence.get(address);
+  if (last !== undefined && last > after) coherence.set(address, last + by);
+  const own = forwarded.get(address);
+  if (own && own.index > after) own.index += by;
+  if (monitor && monitor.address === address && monitor.index > after) monitor.index += by;
 }

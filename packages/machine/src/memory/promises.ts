@@ -7,17 +7,24 @@
  * Pichon-Pharabod, Kang, Lee, Hur, "Promising-ARM/RISC-V", PLDI 2019, section 7).
  */
 import type { Way } from './access.ts';
+import { NOTHING } from './events.ts';
 import type { Model } from './model.ts';
 import type { StoreToCome } from './requests.ts';
 import { copyState, type MemoryState } from './state.ts';
+import { agreements } from './walk.ts';
 
 /** Puts a store to come behind everything that is in memory. */
 export function promise(model: Model, state: MemoryState, processor: number, store: StoreToCome): Way[] {
   const { address, value, site, hardware } = store;
   const after = copyState(state);
-  if (model.history(after, address).at(-1)?.taken === true) return [];
-  if (!model.put(after, address, after.newest + 1, value)) return [];
-  const message = model.history(after, address).at(-1);
+  const messages = model.history(after, address);
+  const last = messages.length - 1;
+  const newest = messages[last];
+  const place = model.placesFor(after, address, NOTHING, last, last).at(-1);
+  if (!newest || newest.taken || !place) return [];
+  model.put(after, address, place, value);
+  const message = messages.at(-1);
   if (message) message.promise = { processor, site, hardware };
-  return [{ state: after, result: 0 }];
+  const descriptors = model.isDescriptor(address) ? [address] : [];
+  return agreements(model, after, descriptors).map((agreed) => ({ state: agreed, result: 0 }));
 }

@@ -6,6 +6,8 @@
  * (translation, TLB maintenance), K.a and later; and the catalogue of shapes of its litmus tests.
  */
 
+import { NOTHING, type Events } from './events.ts';
+
 /** Every rule with what it orders. */
 export const ORDERING_RULES = {
   coherence: 'accesses of one processor to one location are in program order',
@@ -47,10 +49,21 @@ export const ORDERING_RULES = {
 /** The name of a rule. */
 export type OrderingRule = keyof typeof ORDERING_RULES;
 
-/** A value by the rule that asks for it: 0 (nothing need have been seen) where the rule is left out. */
-export type Under = (rule: OrderingRule, view: number) => number;
+/** A view by the rule that asks for it: nothing need have been seen where the rule is left out. */
+export type Under = (rule: OrderingRule, view: Events) => Events;
 
-/** The views a model with some rules left out asks for. */
-export function under(leftOut: ReadonlySet<OrderingRule>): Under {
-  return leftOut.size === 0 ? (_rule, view) => view : (rule, view) => (leftOut.has(rule) ? 0 : view);
+/** The rules of a model. */
+export interface Rules {
+  readonly under: Under;
+  /** Whether a rule is in force. */
+  readonly holds: (rule: OrderingRule) => boolean;
+}
+
+/** A model with some rules left out. */
+export function rulesBut(leftOut: ReadonlySet<OrderingRule>): Rules {
+  if (leftOut.size === 0) return { under: (_rule, view) => view, holds: () => true };
+  return {
+    under: (rule, view) => (leftOut.has(rule) ? NOTHING : view),
+    holds: (rule) => !leftOut.has(rule),
+  };
 }

@@ -1,31 +1,26 @@
 /**
- * The state of a weak memory: messages in one total order, and how much of it each processor must have seen.
- *
- * A position is a place in that order; 0 is before everything. A view is a position too: whoever has it must not miss a
- * message up to there. Positions carry no meaning but their order, so a store may be put between two others, which
- * moves the later ones, and every view beyond them, up by one (see {@link insertPosition}).
+ * The state of a weak memory: messages per location in order, events in a partial one (see `events.ts`), and what each
+ * processor must have seen.
  */
-
-/** A place in the total order of messages, or how much of it must have been seen. */
-export type Position = number;
-
-/** Not completed yet: later than every position. */
-export const NOT_YET = Number.POSITIVE_INFINITY;
+import { has, NO_EVENT, NOTHING, only, type Events } from './events.ts';
 
 /** How far translations by one processor have used a descriptor. */
 export interface Use {
-  /** Largest view of a walk that read it. */
-  walk: Position;
-  /** Largest view of an access (or fault) that was translated with it. */
-  access: Position;
+  /** Views of walks that read it. */
+  walk: Events;
+  /** Views of accesses (or faults) that were translated with it. */
+  access: Events;
 }
 
 /** A store in memory. */
 export interface Message {
-  at: Position;
+  /** {@link NO_EVENT} if it is the oldest of its location. */
+  event: number;
+  /** Of the oldest: what is before it. Of others {@link MemoryState.before} says it. */
+  base: Events;
   value: number;
-  /** Largest view with which this one was read when it should be the newest: no later store may come before that. */
-  readUpTo: Position;
+  /** With what views this one was read when it should be the newest: later stores are after that. */
+  readUpTo: Events;
   /** The next message of its location is the store of an atomic that read this one: nothing may come between them. */
   taken: boolean;
   /** Per processor; only of descriptors. */
@@ -50,35 +45,36 @@ export interface Invalidation {
   /** Inner Shareable: all processors; otherwise its own only. */
   readonly broadcast: boolean;
   /** What its issuer must have seen: entries overwritten up to there are invalidated. */
-  issued: Position;
-  /** Where the DSB that waits for it stands; {@link NOT_YET} before. */
-  completed: Position;
+  issued: Events;
+  /** The event of the DSB that waits for it; {@link NO_EVENT} before. */
+  completed: number;
 }
 
 /** The newest own store to a location, as long as own loads may be given it before it is in memory. */
 export interface Forwarded {
-  at: Position;
+  /** Which message of the location it is. */
+  index: number;
   /** What the store's address and data depend on. */
-  view: Position;
-  /** What the load of an atomic has seen; 0 for a plain store. */
-  atomic: Position;
+  view: Events;
+  /** What the load of an atomic has seen; nothing for a plain store. */
+  atomic: Events;
 }
 
 /** What a value that was loaded depends on. */
 export interface Dependency {
   /** As address or data of a later access. */
-  view: Position;
+  view: Events;
   /** As its control: at least `view`, and what the value was chosen by. */
-  pick: Position;
+  pick: Events;
 }
 
 /** The exclusive monitor. */
 export interface Monitor {
   readonly address: number;
-  /** The message that was read. */
-  at: Position;
+  /** Which message of the location was read. */
+  index: number;
   /** What the load has seen. */
-  seen: Position;
+  seen: Events;
 }
 
 /** Which view is which. All of them only ever grow. */
@@ -110,16 +106,16 @@ export const View = {
 export type View = (typeof View)[keyof typeof View];
 /** All of them. */
 export const ALL_VIEWS: readonly View[] = Object.values(View);
-/** A position per view. */
-export type Views = { [view in View]: Position };
+/** What must have been seen, per view. */
+export type Views = { [view in View]: Events };
 
 /** How much one processor must have seen. */
 export interface ProcessorState {
   /** Nothing of it depends on its views any more. */
   retired: boolean;
   readonly views: Views;
-  /** Per location: the message it has read or written last. */
-  readonly coherence: Map<number, Position>;
+  /** Per location: which message it has read or written last. */
+  readonly coherence: Map<number, number>;
   readonly forwarded: Map<number, Forwarded>;
   /** Values that are still of use, by slot. */
   readonly values: Map<number, Dependency>;
@@ -129,20 +125,20 @@ export interface ProcessorState {
 
 /** The whole weak memory. */
 export interface MemoryState {
-  /** The newest position. */
-  newest: Position;
-  /** Per location its messages, oldest first. A location that is not here has one message, at 0: its word. */
+  /** Per event, what is before it. */
+  readonly before: Events[];
+  /** Per location its messages, oldest first. A location that is not here has one message: its word. */
   readonly histories: Map<number, Message[]>;
   invalidations: Invalidation[];
   readonly processors: readonly ProcessorState[];
   /** Views that words of locks, channels and components hand on, by their key. */
-  readonly carried: Map<number, Position>;
+  readonly carried: Map<number, Events>;
 }
 
 /** Everything is as it was set up. */
 export function initialState(processors: number): MemoryState {
   return {
-    newest: 0,
+    before: [],
     histories: new Map(),
     invalidations: [],
     processors: Array.from({ length: processors }, () => ({
@@ -158,13 +154,19 @@ export function initialState(processors: number): MemoryState {
 }
 
 function noViews(): Views {
-  return { 0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 0, 8: 0, 9: 0, 10: 0, 11: 0 };
+  return Object.fromEntries(ALL_VIEWS.map((view) => [view, NOTHING])) as Views;
 }
 
 /** A message that nobody has read. */
-export function messageAt(at: Position, value: number, descriptorOf: number): Message {
-  const uses = descriptorOf === 0 ? null : Array.from({ length: descriptorOf }, () => ({ walk: 0, access: 0 }));
-  return { at, value, readUpTo: 0, taken: false, uses, promise: null };
+export function messageOf(event: number, value: number, descriptorOf: number): Message {
+  const unused = (): Use => ({ walk: NOTHING, access: NOTHING });
+  const uses = descriptorOf === 0 ? null : Array.from({ length: descriptorOf }, unused);
+  return { event, base: NOTHING, value, readUpTo: NOTHING, taken: false, uses, promise: null };
+}
+
+/** What whoever is given a message has seen with it. */
+export function seenWith(state: MemoryState, { event, base }: Message): Events {
+  return event < 0 ? base : (state.before[event] as Events) | only(event);
 }
 
 /** A copy that shares nothing that may change. */
@@ -176,7 +178,7 @@ export function copyState(state: MemoryState): MemoryState {
       messages.map((m) => ({ ...m, uses: m.uses && m.uses.map((use) => ({ ...use })) })),
     );
   return {
-    newest: state.newest,
+    before: state.before.slice(),
     histories,
     invalidations: state.invalidations.map((invalidation) => ({ ...invalidation })),
     processors: state.processors.map((p) => ({
@@ -197,50 +199,70 @@ function copied<T extends object>(map: ReadonlyMap<number, T>): Map<number, T> {
   return copy;
 }
 
-/** Replaces every position and view by its image. `move` must be monotone, or messages would change places. */
-export function movePositions(state: MemoryState, move: (position: Position) => Position): void {
-  for (const messages of state.histories.values())
+/** Replaces every set of events by its image. */
+export function mapEvents(state: MemoryState, image: (events: Events) => Events): void {
+  const { before, histories, invalidations, processors, carried } = state;
+  for (let event = 0; event < before.length; event++) before[event] = image(before[event] as Events);
+  for (const messages of histories.values())
     for (const message of messages) {
-      message.at = move(message.at);
-      message.readUpTo = move(message.readUpTo);
+      message.base = image(message.base);
+      message.readUpTo = image(message.readUpTo);
       for (const use of message.uses ?? []) {
-        use.walk = move(use.walk);
-        use.access = move(use.access);
+        use.walk = image(use.walk);
+        use.access = image(use.access);
       }
     }
-  for (const invalidation of state.invalidations) {
-    invalidation.issued = move(invalidation.issued);
-    if (invalidation.completed !== NOT_YET) invalidation.completed = move(invalidation.completed);
-  }
-  for (const p of state.processors) {
-    for (const view of ALL_VIEWS) p.views[view] = move(p.views[view]);
-    for (const [address, at] of p.coherence) p.coherence.set(address, move(at));
-    for (const forwarded of p.forwarded.values()) {
-      forwarded.at = move(forwarded.at);
-      forwarded.view = move(forwarded.view);
-      forwarded.atomic = move(forwarded.atomic);
+  for (const invalidation of invalidations) invalidation.issued = image(invalidation.issued);
+  for (const { views, forwarded, monitor, values } of processors) {
+    for (const view of ALL_VIEWS) views[view] = image(views[view]);
+    for (const own of forwarded.values()) {
+      own.view = image(own.view);
+      own.atomic = image(own.atomic);
     }
-    if (p.monitor) {
-      p.monitor.at = move(p.monitor.at);
-      p.monitor.seen = move(p.monitor.seen);
-    }
-    for (const value of p.values.values()) {
-      value.view = move(value.view);
-      value.pick = move(value.pick);
+    if (monitor) monitor.seen = image(monitor.seen);
+    for (const value of values.values()) {
+      value.view = image(value.view);
+      value.pick = image(value.pick);
     }
   }
-  for (const [key, view] of state.carried) state.carried.set(key, move(view));
+  for (const [key, view] of carried) carried.set(key, image(view));
 }
 
-/** Makes room for a message at `position`: what was there, and everything later, moves up by one. */
-export function insertPosition(state: MemoryState, position: Position): void {
-  if (position <= state.newest) movePositions(state, (p) => (p >= position ? p + 1 : p));
-  state.newest++;
+/** An event and all that are after it. */
+export function from({ before }: MemoryState, event: number): Events {
+  let after = only(event);
+  for (let other = 0; other < before.length; other++) if (has(before[other] as Events, event)) after |= only(other);
+  return after;
 }
 
-/** The position of the next message of the location, NOT_YET if this is its newest. */
-export function nextOf(messages: readonly Message[], index: number): Position {
-  return messages[index + 1]?.at ?? NOT_YET;
+/**
+ * All of `events` comes before all of `later`: who has seen one of these has seen those. Neither may have anything of
+ * the other before it.
+ */
+export function order(state: MemoryState, events: Events, later: Events): void {
+  if (later === NOTHING || events === NOTHING) return;
+  for (let event = 0; event < state.before.length; event++)
+    if (has(later, event)) state.before[event] = (state.before[event] as Events) | events;
+  mapEvents(state, (view) => ((view & later) === NOTHING ? view : view | events));
+}
+
+/** A set with all that is before its events. */
+export function closed({ before }: MemoryState, events: Events): Events {
+  let whole = events;
+  for (let event = 0; event < before.length; event++) if (has(events, event)) whole |= before[event] as Events;
+  return whole;
+}
+
+/** A new event, after those of `before` and before those of `later`, which has with an event all that are after it. */
+export function addEvent(state: MemoryState, before: Events, later: Events): number {
+  const event = state.before.push(before) - 1;
+  order(state, before | only(event), later);
+  return event;
+}
+
+/** The event of the next message of the location; {@link NO_EVENT} if this is its newest. */
+export function nextOf(messages: readonly Message[], index: number): number {
+  return messages[index + 1]?.event ?? NO_EVENT;
 }
 
 /** Numbers of the key that is being written. */
@@ -250,8 +272,20 @@ function whole(value: number): void {
   codes.push(value & 0xffff, value >>> 16);
 }
 
-/** No position is that late. */
-const LATEST = 0xffff;
+/** A number of so many bits is written as it is. */
+const SHORT = 15;
+const CHUNK = 16n;
+const CHUNK_MASK = 0xffffn;
+
+function set(events: Events): void {
+  if (events >> BigInt(SHORT) === 0n) {
+    codes.push(Number(events));
+    return;
+  }
+  const at = codes.push(0) - 1;
+  for (let left = events; left !== NOTHING; left >>= CHUNK) codes.push(Number(left & CHUNK_MASK));
+  codes[at] = (1 << SHORT) | (codes.length - at);
+}
 
 /**
  * The content as a string, a character per number: equal for equal states, and for no others, since every list begins
@@ -259,11 +293,13 @@ const LATEST = 0xffff;
  */
 export function keyOf(state: MemoryState): string {
   codes.length = 0;
-  codes.push(state.newest, state.histories.size);
+  codes.push(state.before.length, state.histories.size);
+  for (const events of state.before) set(events);
   for (const address of sortedKeys(state.histories)) keyOfHistory(address, state.histories.get(address) ?? []);
   codes.push(state.invalidations.length);
   for (const { processor, pages, broadcast, issued, completed } of state.invalidations) {
-    codes.push(processor, broadcast ? 1 : 0, issued, completed === NOT_YET ? LATEST : completed, pages.length);
+    codes.push(processor, broadcast ? 1 : 0, completed + 1, pages.length);
+    set(issued);
     for (const page of pages) whole(page);
   }
   for (const p of state.processors) {
@@ -273,7 +309,7 @@ export function keyOf(state: MemoryState): string {
   codes.push(state.carried.size);
   for (const key of sortedKeys(state.carried)) {
     whole(key);
-    codes.push(state.carried.get(key) ?? 0);
+    set(state.carried.get(key) ?? NOTHING);
   }
   return String.fromCharCode(...codes);
 }
@@ -281,37 +317,48 @@ export function keyOf(state: MemoryState): string {
 function keyOfHistory(address: number, messages: readonly Message[]): void {
   whole(address);
   codes.push(messages.length);
-  for (const { at, value, readUpTo, taken, promise, uses } of messages) {
-    codes.push(at, readUpTo, (taken ? 1 : 0) | (promise ? 2 : 0) | (uses ? 4 : 0));
+  for (const { event, base, value, readUpTo, taken, promise, uses } of messages) {
+    codes.push(event + 1, (taken ? 1 : 0) | (promise ? 2 : 0) | (uses ? 4 : 0));
+    set(base);
+    set(readUpTo);
     whole(value);
     if (promise) {
       codes.push(promise.processor, promise.hardware ? 1 : 0);
       whole(promise.site);
     }
-    if (uses) for (const { walk, access } of uses) codes.push(walk, access);
+    if (uses)
+      for (const { walk, access } of uses) {
+        set(walk);
+        set(access);
+      }
   }
 }
 
 function keyOfProcessor({ views, coherence, forwarded, monitor, values }: ProcessorState): void {
   codes.push(0);
-  for (const view of ALL_VIEWS) codes.push(views[view]);
+  for (const view of ALL_VIEWS) set(views[view]);
   codes.push(coherence.size, forwarded.size, values.size, monitor ? 1 : 0);
   for (const address of sortedKeys(coherence)) {
     whole(address);
     codes.push(coherence.get(address) ?? 0);
   }
   for (const address of sortedKeys(forwarded)) {
-    const { at, view, atomic } = forwarded.get(address) as Forwarded;
+    const { index, view, atomic } = forwarded.get(address) as Forwarded;
     whole(address);
-    codes.push(at, view, atomic);
+    codes.push(index);
+    set(view);
+    set(atomic);
   }
   if (monitor) {
     whole(monitor.address);
-    codes.push(monitor.at, monitor.seen);
+    codes.push(monitor.index);
+    set(monitor.seen);
   }
   for (const slot of sortedKeys(values)) {
     const { view, pick } = values.get(slot) as Dependency;
-    codes.push(slot, view, pick);
+    codes.push(slot);
+    set(view);
+    set(pick);
   }
 }
 

@@ -7,7 +7,8 @@
  */
 import type { Model } from './model.ts';
 import { MemoryFault, type Access, type Translation } from './requests.ts';
-import { copyState, nextOf, NOT_YET, View, type MemoryState, type Message, type Position } from './state.ts';
+import { has, isWithin, NO_EVENT, NOTHING, type Events } from './events.ts';
+import { closed, copyState, nextOf, order, from, seenWith, View, type MemoryState, type Message } from './state.ts';
 
 /** One way an access may be translated. */
 export interface Walked {
@@ -18,10 +19,10 @@ export interface Walked {
   readonly fault: number | null;
   /** The descriptor's location, or -1: nothing was translated. */
   readonly page: number;
-  /** Position of the descriptor used. */
-  readonly at: Position;
+  /** Which message of the descriptor's location was used. */
+  readonly index: number;
   /** What the walk has seen. */
-  readonly view: Position;
+  readonly view: Events;
   /** No TLB holds what was used, so the walk was the newest there could be. */
   readonly fresh: boolean;
 }
@@ -39,35 +40,30 @@ export function walksOf(model: Model, state: MemoryState, processor: number, acc
   const me = model.processor(state, processor);
   const address = model.seenThrough(me, access.dependencies?.address ?? 0, 'address-dependency');
   if (!access.translated || !model.translation) {
-    const plain = { output: access.address, fault: null, page: -1, at: 0, fresh: false };
+    const plain = { output: access.address, fault: null, page: -1, index: 0, fresh: false };
     return [{ ...plain, state, view: address }];
   }
   const { translation } = model;
   const page = access.address;
   const messages = model.history(state, page);
   const { under } = model;
-  const least = Math.max(
-    address,
-    under('context-to-walk', me.views[View.context]),
-    translation.ets2 ? under('ets2-completion', me.views[View.completion]) : 0,
-  );
+  const { views } = me;
+  const least =
+    address |
+    under('context-to-walk', views[View.context]) |
+    (translation.ets2 ? under('ets2-completion', views[View.completion]) : NOTHING);
   const walked: Walked[] = [];
   messages.forEach((message, index) => {
     const next = nextOf(messages, index);
     const resolved = resolve(translation, processor, message.value, access.kind !== 'load');
-    let view = Math.max(least, message.at);
+    let view = least | seenWith(state, message);
     if (translation.ets2 && (resolved.fault === MemoryFault.translation || resolved.fault === MemoryFault.accessFlag))
-      view = Math.max(
-        view,
-        under('ets2-fault', Math.max(me.views[View.reads], me.views[View.writes], me.views[View.barrier])),
-      );
+      view |= under('ets2-fault', views[View.reads] | views[View.writes] | views[View.barrier]);
     const fresh = !model.isCacheable(page, message.value) || resolved.updated !== null;
-    if (fresh && !(view < next) && under('invalid-not-cached', 1) === 1) return;
-    if (next !== NOT_YET && !mayUse(model, state, processor, page, next, view, view)) return;
+    if (fresh && has(view, next) && model.holds('invalid-not-cached')) return;
     const after = copyState(state);
-    const mine = model.processor(after, processor);
-    mine.views[View.walks] = Math.max(mine.views[View.walks], view);
-    const way = { output: resolved.output, fault: resolved.fault, page, at: message.at, view, fresh };
+    model.processor(after, processor).views[View.walks] |= view;
+    const way = { output: resolved.output, fault: resolved.fault, page, index, view, fresh };
     if (resolved.updated === null) walked.push({ ...way, state: after });
     else walked.push(...updatesOf(model, after, processor, way, resolved.updated, access));
   });
@@ -85,48 +81,40 @@ function updatesOf(
 ): Walked[] {
   const me = model.processor(state, processor);
   const { under, translation } = model;
-  const messages = model.history(state, way.page);
-  const message = messages.find(({ at }) => at === way.at) as Message;
+  const message = model.history(state, way.page)[way.index] as Message;
   if (message.taken) return [];
-  message.readUpTo = Math.max(message.readUpTo, way.view);
-  const least = Math.max(
-    way.view,
-    under(
-      'update-order',
-      Math.max(
-        model.pickedThrough(me, access.dependencies?.address ?? 0, access.dependencies?.addressPick ?? 0),
-        me.views[View.control],
-        me.views[View.addresses],
-        me.views[View.walks],
-        access.dependencies ? 0 : me.views[View.reads],
-        me.views[View.context],
-        translation?.ets2 ? me.views[View.completion] : 0,
-      ),
-    ),
-  );
+  message.readUpTo |= way.view;
+  const ordered =
+    model.pickedThrough(me, access.dependencies?.address ?? 0, access.dependencies?.addressPick ?? 0) |
+    me.views[View.control] |
+    me.views[View.addresses] |
+    me.views[View.walks] |
+    (access.dependencies ? NOTHING : me.views[View.reads]) |
+    me.views[View.context] |
+    (translation?.ets2 ? me.views[View.completion] : NOTHING);
+  const least = way.view | under('update-order', ordered);
   const site = access.dependencies?.site ?? -1;
   model.noteStore(processor, { site, address: way.page, value: updated, hardware: true });
-  const promised = site < 0 ? undefined : model.promiseOf(state, way.page, processor, site, true);
+  const promised = site < 0 ? null : model.promiseOf(state, way.page, processor, site, true);
   const kept: Walked[] = [];
-  if (promised && promised.before?.at === way.at && promised.message.value === updated && promised.message.at > least) {
+  if (promised?.index === way.index + 1 && promised.message.value === updated && !has(least, promised.message.event)) {
     const after = copyState(state);
-    for (const m of model.history(after, way.page)) {
-      if (m.at === way.at) m.taken = true;
-      if (m.at === promised.message.at) m.promise = null;
-    }
-    const mine = model.processor(after, processor);
-    mine.views[View.updates] = Math.max(mine.views[View.updates], promised.message.at);
+    order(after, least, from(after, promised.message.event));
+    const messages = model.history(after, way.page);
+    (messages[way.index] as Message).taken = true;
+    const performed = messages[promised.index] as Message;
+    performed.promise = null;
+    model.processor(after, processor).views[View.updates] |= seenWith(after, performed);
     kept.push({ ...way, state: after });
   }
-  const placed = model.placesFor(state, way.page, least, way.at).flatMap((position): Walked[] => {
+  const placed = model.placesFor(state, way.page, least, way.index, way.index).map((place): Walked => {
     const after = copyState(state);
-    const taken = model.history(after, way.page).find(({ at }) => at === way.at) as Message;
-    taken.taken = under('atomicity', 1) === 1;
-    if (!model.put(after, way.page, position, updated)) return [];
-    const mine = model.processor(after, processor);
-    mine.views[View.updates] = Math.max(mine.views[View.updates], position);
-    const moved = (p: Position): Position => (p >= position ? p + 1 : p);
-    return [{ ...way, state: after, at: moved(way.at), view: moved(way.view) }];
+    const messages = model.history(after, way.page);
+    (messages[way.index] as Message).taken = model.holds('atomicity');
+    model.put(after, way.page, place, updated);
+    const written = seenWith(after, messages[way.index + 1] as Message);
+    model.processor(after, processor).views[View.updates] |= written;
+    return { ...way, state: after, view: closed(after, way.view) };
   });
   return [...kept, ...placed];
 }
@@ -148,77 +136,115 @@ function resolve(translation: Translation, processor: number, value: number, wri
   return { output, fault: null, updated };
 }
 
-/** Whether no completed TLBI keeps a processor from using a descriptor that was overwritten at `next`. */
-function mayUse(
-  model: Model,
-  state: MemoryState,
-  processor: number,
-  page: number,
-  next: Position,
-  walk: Position,
-  access: Position,
-): boolean {
-  const { under } = model;
-  return state.invalidations.every((invalidation) => {
-    const concerns =
-      invalidation.completed !== NOT_YET &&
-      invalidation.issued >= next &&
-      (invalidation.broadcast || invalidation.processor === processor) &&
-      invalidation.pages.includes(page);
-    if (!concerns) return true;
-    if (under('tlbi-walk', 1) === 1 && walk >= invalidation.completed) return false;
-    return under('tlbi-access', 1) === 0 || invalidation.processor === processor || access < invalidation.completed;
-  });
-}
-
-/** Remembers that a descriptor has been used; false if a completed TLBI forbids it. */
+/**
+ * Remembers that a descriptor has been used; false if memory held a newer one that the walk must have found. Then
+ * {@link agreements} must be looked for.
+ */
 export function noteUse(
   model: Model,
-  walked: Walked,
+  { page, index, view, fault, fresh }: Walked,
   state: MemoryState,
   processor: number,
-  access: Position,
+  access: Events,
 ): boolean {
-  const messages = model.history(state, walked.page);
-  const index = messages.findIndex(({ at }) => at === walked.at);
+  const messages = model.history(state, page);
   const message = messages[index] as Message;
-  const me = model.processor(state, processor);
-  const reached = walked.fault === null ? Math.max(access, me.views[View.walks]) : access;
+  const walk = closed(state, view);
   const use = message.uses?.[processor];
   if (use) {
-    use.walk = Math.max(use.walk, walked.view);
-    use.access = Math.max(use.access, reached);
+    use.walk |= walk;
+    use.access |= fault === null ? access | model.processor(state, processor).views[View.walks] : access;
   }
-  if (walked.fresh) message.readUpTo = Math.max(message.readUpTo, walked.view);
+  if (!fresh) return true;
+  message.readUpTo |= walk;
   const next = nextOf(messages, index);
-  return next === NOT_YET || mayUse(model, state, processor, walked.page, next, walked.view, reached);
+  if (next === NO_EVENT || !model.holds('invalid-not-cached')) return true;
+  if (has(walk, next)) return false;
+  order(state, walk, from(state, next));
+  return true;
 }
 
-/** Whether all uses of a descriptor's messages so far agree with the TLBIs that have completed. */
-export function usesAgree(model: Model, state: MemoryState, page: number): boolean {
-  const messages = model.history(state, page);
-  return messages.every((message, index) => {
-    const next = nextOf(messages, index);
-    if (next === NOT_YET || !message.uses) return true;
-    return message.uses.every(
-      ({ walk, access }, processor) =>
-        (walk === 0 && access === 0) || mayUse(model, state, processor, page, next, walk, access),
-    );
-  });
+/** A descriptor that was overwritten by the event `next` has been used, and a TLBI of it has completed. */
+interface Completed {
+  readonly issued: Events;
+  readonly completed: number;
+  readonly next: number;
+  /** What must be before the completion, if the TLBI concerns the descriptor. */
+  readonly used: Events;
+}
+
+/**
+ * All ways in which the uses of descriptors agree with the TLBIs that have completed: either one was issued before the
+ * descriptor was overwritten, and does not concern it, or it has waited for the use.
+ */
+export function agreements(model: Model, state: MemoryState, pages: readonly number[]): MemoryState[] {
+  const agreed: MemoryState[] = [];
+  const open = [state];
+  for (let next = open.pop(); next; next = open.pop()) {
+    const undecided = decide(model, next, pages);
+    if (undecided === 'none') agreed.push(next);
+    else if (undecided !== 'contradiction') {
+      const { issued, completed, next: overwritten, used } = undecided;
+      const unconcerned = copyState(next);
+      order(unconcerned, issued, from(unconcerned, overwritten));
+      order(next, used, from(next, completed));
+      open.push(unconcerned, next);
+    }
+  }
+  return agreed;
+}
+
+/** Orders what can be only in one order; returns what can be in two. */
+function decide(model: Model, state: MemoryState, pages: readonly number[]): Completed | 'none' | 'contradiction' {
+  for (let found = true; found;) {
+    found = false;
+    for (const pair of completedUses(model, state, pages)) {
+      const { issued, completed, next, used } = pair;
+      const before = (event: number): Events => state.before[event] as Events;
+      if (isWithin(issued, before(next)) || isWithin(used, before(completed))) continue;
+      const concerns = has(issued, next);
+      const waited = !has(used, completed);
+      if (concerns && !waited) return 'contradiction';
+      if (!concerns && waited) return pair;
+      if (concerns) order(state, used, from(state, completed));
+      else order(state, issued, from(state, next));
+      // Whatever was looked at before may be another now.
+      found = true;
+      break;
+    }
+  }
+  return 'none';
+}
+
+function* completedUses(model: Model, state: MemoryState, pages: readonly number[]): Iterable<Completed> {
+  for (const { issued, completed, broadcast, processor, pages: concerned } of state.invalidations) {
+    if (completed === NO_EVENT) continue;
+    for (const page of pages) {
+      if (!concerned.includes(page)) continue;
+      const messages = model.messagesOf(state, page);
+      for (const [index, { uses }] of messages.entries()) {
+        const next = nextOf(messages, index);
+        if (next === NO_EVENT || !uses) continue;
+        for (const [user, { walk, access }] of uses.entries()) {
+          if (!broadcast && user !== processor) continue;
+          const used =
+            (model.holds('tlbi-walk') ? walk : NOTHING) |
+            (model.holds('tlbi-access') && user !== processor ? access : NOTHING);
+          if (used !== NOTHING) yield { issued, completed, next, used };
+        }
+      }
+    }
+  }
 }
 
 /** All ways to fetch an instruction: what is in memory, or what was fetched or cached before it was changed. */
 export function fetchesOf(model: Model, state: MemoryState, processor: number, address: number): Fetched[] {
   const view = model.under('context-to-walk', model.processor(state, processor).views[View.context]);
-  const messages = model.history(state, address);
-  return messages.flatMap(({ at, value }, index) => {
-    const next = nextOf(messages, index);
-    const seen = Math.max(view, at);
-    if (next !== NOT_YET && !mayUse(model, state, processor, address, next, seen, 0)) return [];
+  return model.history(state, address).flatMap((message, index) => {
     const after = copyState(state);
     const use = (model.history(after, address)[index] as Message).uses?.[processor];
-    if (use) use.walk = Math.max(use.walk, seen);
-    return [{ state: after, result: value }];
+    if (use) use.walk |= view | seenWith(state, message);
+    return agreements(model, after, [address]).map((agreed) => ({ state: agreed, result: message.value }));
   });
 }
 
@@ -233,13 +259,14 @@ export function accessFlagsSet(model: Model, state: MemoryState): MemoryState[] 
   const { translation } = model;
   if (!translation) return [];
   return translation.pages.flatMap((page) =>
-    model.history(state, page).flatMap((message) => {
+    model.history(state, page).flatMap((message, index) => {
       const { valid, accessed } = translation.decode(message.value);
       if (!valid || accessed || message.taken) return [];
-      return model.placesFor(state, page, 0, message.at).flatMap((position) => {
+      return model.placesFor(state, page, NOTHING, index, index).flatMap((place) => {
         const after = copyState(state);
-        (model.history(after, page).find(({ at }) => at === message.at) as Message).taken = true;
-        return model.put(after, page, position, translation.accessed(message.value)) ? [after] : [];
+        (model.history(after, page)[index] as Message).taken = true;
+        model.put(after, page, place, translation.accessed(message.value));
+        return agreements(model, after, [page]);
       });
     }),
   );

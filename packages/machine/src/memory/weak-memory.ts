@@ -9,9 +9,11 @@ import { promise } from './promises.ts';
 import { dmb, dsb, isb, publish, receive, strongRead, strongWrite, tlbi } from './barriers.ts';
 import { canonicalise } from './canonical.ts';
 import { Model } from './model.ts';
+import type { Prospect } from './prospect.ts';
 import type { Access, Request, StoreToCome, Translation } from './requests.ts';
-import { under, type OrderingRule } from './rules.ts';
-import { copyState, initialState, keyOf, messageAt, View, type MemoryState } from './state.ts';
+import { rulesBut, type OrderingRule } from './rules.ts';
+import { NO_EVENT, NOTHING, numbersOf } from './events.ts';
+import { copyState, initialState, keyOf, messageOf, View, type MemoryState } from './state.ts';
 import { accessFlagsSet, fetchesOf } from './walk.ts';
 import { hashString } from '../state/hash.ts';
 import { ContentHashes } from '../state/words.ts';
@@ -80,14 +82,14 @@ export class WeakMemory {
     this.#model = new Model(
       processors,
       translation,
-      under(options.leftOut ?? new Set()),
+      rulesBut(options.leftOut ?? new Set()),
       messagesMax,
       translated,
       options.code,
     );
     const state = initialState(processors);
     for (const { address, value } of translated)
-      state.histories.set(address, [messageAt(0, value, this.#model.isDescriptor(address) ? processors : 0)]);
+      state.histories.set(address, [messageOf(NO_EVENT, value, this.#model.isDescriptor(address) ? processors : 0)]);
     this.#intern(state);
   }
 
@@ -131,8 +133,8 @@ export class WeakMemory {
 
   /** True while no processor misses anything and none has views: the memory is as one of words. */
   isPlain(id: number): boolean {
-    const { newest, histories } = this.#state(id);
-    return newest === 0 && histories.size === 0;
+    const { before, histories } = this.#state(id);
+    return before.length === 0 && histories.size === 0;
   }
 
   /**
@@ -148,16 +150,32 @@ export class WeakMemory {
     return steps;
   }
 
+  /**
+   * The state that stands for this one, and for all others that cannot be told apart in what is left of the run: it
+   * depends on what each processor may still do.
+   */
+  projected(id: number, prospects: readonly Prospect[]): number {
+    if (this.isPlain(id)) return id;
+    const state = copyState(this.#state(id));
+    return this.#intern(state, prospects);
+  }
+
   /** A state as text, for tests. */
   describe(id: number): string {
-    const { newest, histories, invalidations, processors, carried } = this.#state(id);
-    return JSON.stringify({
-      newest,
+    const { before, histories, invalidations, processors, carried } = this.#state(id);
+    const content = {
+      before,
       histories: [...histories],
       invalidations,
-      processors: processors.map((p) => ({ ...p, coherence: [...p.coherence], values: [...p.values] })),
+      processors: processors.map((p) => ({
+        ...p,
+        coherence: [...p.coherence],
+        forwarded: [...p.forwarded],
+        values: [...p.values],
+      })),
       carried: [...carried],
-    });
+    };
+    return JSON.stringify(content, (_key, value: unknown) => (typeof value === 'bigint' ? numbersOf(value) : value));
   }
 
   #state(id: number): MemoryState {
@@ -184,7 +202,7 @@ export class WeakMemory {
     if ('dependencies' in request && request.dependencies) {
       const me = model.processor(before, processor);
       const control = model.pickedThrough(me, request.dependencies.control, 0);
-      me.views[View.control] = Math.max(me.views[View.control], control);
+      me.views[View.control] |= control;
     }
     const ways = this.#waysOf(before, processor, request);
     if (ways.length === 0) return NO_STEPS;
@@ -245,8 +263,8 @@ export class WeakMemory {
         strongWrite(model, state, processor, request.key, request.release);
         break;
       case 'forward': {
-        const view = Math.max(state.carried.get(request.key) ?? 0, state.carried.get(request.to) ?? 0);
-        if (view > 0) state.carried.set(request.to, view);
+        const view = (state.carried.get(request.key) ?? NOTHING) | (state.carried.get(request.to) ?? NOTHING);
+        if (view !== NOTHING) state.carried.set(request.to, view);
         break;
       }
       case 'forget':
@@ -267,8 +285,8 @@ export class WeakMemory {
     return changed;
   }
 
-  #intern(state: MemoryState): number {
-    if (this.#canonical) canonicalise(this.#model, state);
+  #intern(state: MemoryState, prospects: readonly Prospect[] | null = null): number {
+    if (this.#canonical) canonicalise(this.#model, state, prospects);
     const key = keyOf(state);
     const known = this.#ids.get(key);
     if (known !== undefined) return known;

@@ -134,8 +134,18 @@ function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b);
 }
 
+/** By count, then by the stride that was drawn: the stride to take. */
+const strides = new Map<number, number[]>();
+
 function coprimeStride(count: number, draw: number): number {
-  let stride = 1 + (draw % Math.max(1, count - 1));
+  let known = strides.get(count);
+  if (known === undefined) strides.set(count, (known = []));
+  const drawn = 1 + (draw % Math.max(1, count - 1));
+  return (known[drawn] ??= coprimeFrom(drawn, count));
+}
+
+function coprimeFrom(drawn: number, count: number): number {
+  let stride = drawn;
   while (gcd(stride, count) !== 1) stride = (stride % count) + 1;
   return stride;
 }

@@ -98,35 +98,24 @@ export const folio_pte_batch = noted(function* folio_pte_batch(
   return yield* folio_pte_batch_flags(contpte.cpu(cpu), folio, ptepOf(ptep), pte, max_nr, flags);
 });
 
-/** get_and_clear_full_ptes(). */
-export function get_and_clear_full_ptes(
-  kernel: Kernel,
-  cpu: Cpu,
-  mm: Mm,
-  vpn: number,
-  ptep: EntryPointer,
-  nr: number,
-): Steps<number> {
-  const { contpte } = kernel;
-  return contpte
-    ? routines.get_and_clear_full_ptes(contpte.cpu(cpu), mmOf(mm), vpn * PAGE_SIZE, ptepOf(ptep), nr)
-    : ptep_get_and_clear(kernel, cpu, ptep, { label: 'ptep_get_and_clear_full()' });
+/** With contiguous entries both read and clear them all; without, `one` does it with the only one there is. */
+function clearing(one: (kernel: Kernel, cpu: Cpu, ptep: EntryPointer) => Steps<number>) {
+  return (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, ptep: EntryPointer, nr: number): Steps<number> => {
+    const { contpte } = kernel;
+    if (!contpte) return one(kernel, cpu, ptep);
+    return routines.get_and_clear_full_ptes(contpte.cpu(cpu), mmOf(mm), vpn * PAGE_SIZE, ptepOf(ptep), nr);
+  };
 }
 
+/** get_and_clear_full_ptes(). */
+export const get_and_clear_full_ptes = clearing((kernel, cpu, ptep) =>
+  ptep_get_and_clear(kernel, cpu, ptep, { label: 'ptep_get_and_clear_full()' }),
+);
+
 /** modify_prot_start_ptes(). */
-export function modify_prot_start_ptes(
-  kernel: Kernel,
-  cpu: Cpu,
-  mm: Mm,
-  vpn: number,
-  ptep: EntryPointer,
-  nr: number,
-): Steps<number> {
-  const { contpte } = kernel;
-  return contpte
-    ? routines.get_and_clear_full_ptes(contpte.cpu(cpu), mmOf(mm), vpn * PAGE_SIZE, ptepOf(ptep), nr)
-    : ptep_modify_prot_start(kernel, cpu, ptep, { label: 'ptep_modify_prot_start()' });
-}
+export const modify_prot_start_ptes = clearing((kernel, cpu, ptep) =>
+  ptep_modify_prot_start(kernel, cpu, ptep, { label: 'ptep_modify_prot_start()' }),
+);
 
 /** set_ptes(): entries that were not there, consecutive pages from that of `pte` on. */
 export function set_ptes(

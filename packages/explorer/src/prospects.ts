@@ -1,0 +1,202 @@
+/**
+ * What processors may still ask of a weak memory (`arm`), so that a search need not keep apart what nobody will look
+ * at: the old value of an entry that only hardware reads from now on, the order of two stores that nobody compares.
+ *
+ * As with reduction, this is learnt from what has been seen, by the routine's local states, taken before a search and
+ * held fixed; a search that comes across anything new is run again. A search that came across nothing new is right:
+ * while no processor has asked for anything unexpected, a state and its projection have the same futures, so the first
+ * unexpected request of any run is met in the search, too.
+ */
+import type { Processor, Prospect, Request, System } from '@shootdown/machine';
+import { WordSets } from './access-sets.ts';
+import type { Known } from './known.ts';
+import type { RecordingExecutor } from './recording.ts';
+
+/** Which set of {@link Prospect} a request belongs to. */
+const KINDS = ['accesses', 'stores', 'observes', 'takes'] as const;
+type Kind = (typeof KINDS)[number];
+
+/** What each agent asks of the weak memory, by rows of `Accesses`. */
+export class Requests {
+  readonly sets: Readonly<Record<Kind, WordSets>>;
+  /** Grows whenever something new is learnt. */
+  learnt = 0;
+  /** A word that is none: whoever has it among its takes hands its views on. */
+  readonly handsOn: number;
+
+  constructor(words: number) {
+    this.handsOn = words;
+    const set = (): WordSets => new WordSets(words + 1);
+    this.sets = { accesses: set(), stores: set(), observes: set(), takes: set() };
+  }
+
+  reserve(row: number): void {
+    for (const kind of KINDS) this.sets[kind].reserve(row);
+  }
+
+  note(row: number, request: Request): void {
+    switch (request.kind) {
+      case 'load':
+      case 'update':
+      case 'store':
+        if (!request.newest) {
+          this.#add('accesses', row, request.address);
+          if (request.kind !== 'load') this.#add('stores', row, request.address);
+        } else if (request.kind !== 'store') this.#add('observes', row, request.address);
+        return;
+      case 'promise':
+        this.#add('accesses', row, request.address);
+        this.#add('stores', row, request.address);
+        return;
+      case 'strong-read':
+      case 'strong-write':
+      case 'forward':
+        this.#add('takes', row, request.key);
+        this.#add('takes', row, this.handsOn);
+        return;
+      case 'receive':
+        this.#add('takes', row, request.key);
+        return;
+      case 'publish':
+        this.#add('takes', row, this.handsOn);
+        return;
+      default:
+    }
+  }
+
+  #add(kind: Kind, row: number, word: number): void {
+    if (this.sets[kind].add(row, word)) this.learnt++;
+  }
+}
+
+/** Who may still ask for what, for one search. */
+export class Prospects {
+  readonly #system: System;
+  readonly #executor: RecordingExecutor;
+  readonly #known: Known;
+  readonly #requests: Requests;
+  readonly #learnt: number;
+  /** By rows of {@link Known}: what a processor may still ask for from a local state on. */
+  readonly #later: Readonly<Record<Kind, WordSets>>;
+  /** Per processor: what it is asked for whatever it does, by its interrupt handlers and by others. */
+  readonly #always: Readonly<Record<Kind, WordSets>>;
+  /** Prospects by content, and by processor and local states. */
+  readonly #byContent = new Map<string, number>();
+  readonly #prospects: Prospect[] = [];
+  readonly #byNodes = new Map<string, number>();
+  readonly #byNode = new Map<number, number>();
+  /** Those of all processors as one number: by that of the processors before, and that of the next. */
+  readonly #together = new Map<number, number>();
+  #combinations = 1;
+  /** Projected states, by combination and state. */
+  readonly #projected: (Map<number, number> | undefined)[] = [];
+
+  constructor(system: System, executor: RecordingExecutor, known: Known, requests: Requests) {
+    this.#system = system;
+    this.#executor = executor;
+    this.#known = known;
+    this.#requests = requests;
+    this.#learnt = requests.learnt;
+    const words = requests.handsOn + 1;
+    const { accesses } = executor;
+    requests.reserve(accesses.ofNode(known.graph.nodes, 0) + system.processors.length);
+    const set = (rows: number): Record<Kind, WordSets> => {
+      const sets = (): WordSets => new WordSets(words, rows);
+      return { accesses: sets(), stores: sets(), observes: sets(), takes: sets() };
+    };
+    this.#later = set(known.rows);
+    this.#always = set(system.processors.length);
+    for (const kind of KINDS) {
+      const [later, own, always] = [this.#later[kind], requests.sets[kind], this.#always[kind]];
+      for (let node = 0; node < known.graph.nodes; node++)
+        for (const { index } of system.processors)
+          later.unite(known.rowOf(node, index), own, accesses.ofNode(node, index));
+      known.close(later);
+      for (const { index } of system.processors) {
+        always.unite(index, own, accesses.ofOthers(index));
+        for (const root of known.handlers[index] ?? []) always.unite(index, later, known.rowOf(root, index));
+      }
+    }
+  }
+
+  /** True if something has been seen since that is not in here. */
+  get stale(): boolean {
+    return this.#requests.learnt !== this.#learnt;
+  }
+
+  /** The executor's weak memory becomes the one that stands for it. */
+  project(): void {
+    const { store, weak } = this.#executor;
+    if (weak === null || weak.memory.isPlain(weak.state)) return;
+    const combination = this.#combination(store.words);
+    if (combination < 0) return;
+    const memo = (this.#projected[combination] ??= new Map<number, number>());
+    let projected = memo.get(weak.state);
+    if (projected === undefined) {
+      const prospects = this.#system.processors.map((p) => this.#prospects[this.#of(store.words, p)] as Prospect);
+      memo.set(weak.state, (projected = weak.memory.projected(weak.state, prospects)));
+    }
+    store.writeInterned(this.#system.weakAddress, projected, weak.memory.hashes);
+  }
+
+  /** The prospects of all processors where they stand, as one number; -1: one of them stands where nobody has been. */
+  #combination(words: Int32Array): number {
+    let combination = 0;
+    for (const p of this.#system.processors) {
+      const own = this.#of(words, p);
+      if (own < 0) return -1;
+      const key = combination * PROSPECTS_MAX + own;
+      let next = this.#together.get(key);
+      if (next === undefined) this.#together.set(key, (next = this.#combinations++));
+      combination = next;
+    }
+    return combination;
+  }
+
+  #of(words: Int32Array, p: Processor): number {
+    const interrupt = p.interruptAddress < 0 ? 0 : (words[p.interruptAddress] as number);
+    if (p.tasks.length === 1 && interrupt === 0) return this.#ofNode(words[p.taskBase] as number, p);
+    const nodes = [interrupt];
+    for (let slot = 0; slot < p.tasks.length; slot++) nodes.push(words[p.taskBase + slot] as number);
+    const key = `${p.index}:${nodes.join()}`;
+    let known = this.#byNodes.get(key);
+    if (known === undefined) this.#byNodes.set(key, (known = this.#interned(nodes, p)));
+    return known;
+  }
+
+  #ofNode(node: number, p: Processor): number {
+    const key = node * this.#system.processors.length + p.index;
+    let known = this.#byNode.get(key);
+    if (known === undefined) this.#byNode.set(key, (known = this.#interned([node], p)));
+    return known;
+  }
+
+  /** The number of what a processor at these local states may still ask for. */
+  #interned(nodes: readonly number[], { index }: Processor): number {
+    if (nodes.some((node) => node >= this.#known.graph.nodes)) return -1;
+    const wordsOf = (kind: Kind): number[] => {
+      const all = new WordSets(this.#requests.handsOn + 1, 1);
+      all.unite(0, this.#always[kind], index);
+      for (const node of nodes) all.unite(0, this.#later[kind], this.#known.rowOf(node, index));
+      return all.members(0);
+    };
+    const content = KINDS.map(wordsOf);
+    const key = content.map((words) => words.join()).join(';');
+    let number = this.#byContent.get(key);
+    if (number === undefined) {
+      const [accesses, stores, observes, takes] = content.map((words) => new Set(words)) as [
+        Set<number>,
+        Set<number>,
+        Set<number>,
+        Set<number>,
+      ];
+      const handsOn = takes.delete(this.#requests.handsOn);
+      number = this.#prospects.push({ accesses, stores, observes, takes, handsOn }) - 1;
+      this.#byContent.set(key, number);
+    }
+    return number;
+  }
+}
+
+/** More different prospects than any system has local states. */
+const PROSPECTS_MAX = 1 << 24;
