@@ -24,7 +24,11 @@ const ofPercpuRwsem: readonly Survivor[] = [
   { change: 'rcuc/rcu_sync_func:*', because: SLOW_PATH },
   { change: 'ptdump_show/percpu_up_write:swap-with-next', because: SLOW_PATH },
   { change: 'ptdump_show/ptdump_walk_pgd:leave-out', because: 'who does not walk harms nobody' },
-  { change: '*/smp_mb*:*', variants: 'percpu-rwsem*', because: 'sc reorders nothing: each of them matches one of the writer' },
+  {
+    change: '*/smp_mb*:*',
+    variants: 'percpu-rwsem*',
+    because: 'sc reorders nothing: each of them matches one of the writer',
+  },
   { change: '*/ptdump_sem.block:always-1', because: 'the reader queues behind nobody, and is woken' },
   { change: '*/this_cpu_dec*:swap-with-next', because: 'the reader is in the RCU section until both are done' },
   { change: '*/rcu_read_unlock:swap-with-next', variants: 'percpu-rwsem*', because: 'the section is longer' },

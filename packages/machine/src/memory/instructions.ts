@@ -164,7 +164,8 @@ export function barrier(
   dependencies: Dependencies | null = null,
 ): Steps {
   const request: Request = { kind, type, dependencies };
-  const definition = type === 'full' ? FULL_BARRIERS[kind] : kind === 'dsb' && type === 'store' ? COMPLETE_STORES : FENCE;
+  const definition =
+    type === 'full' ? FULL_BARRIERS[kind] : kind === 'dsb' && type === 'store' ? COMPLETE_STORES : FENCE;
   const label = `${kind}(${{ full: 'ish', load: 'ishld', store: 'ishst' }[type]})`;
   return voidStepOf(operation(definition, 0, 0, 0, request, { label, ...saying }));
 }
