@@ -106,6 +106,10 @@ describe('Ctrl-C, and what else asks the command to end', () => {
   });
 });
 
+/** What a command has said, but for the progress of one that takes its time on a busy machine. */
+const said = (stderr: string): string[] =>
+  stderr.split('\n').filter((line) => line !== '' && !/^[\d,]+ (steps|states), /.test(line));
+
 describe('output for which there is no room', () => {
   it.each([
     ['a document', ['list', '--json']],
@@ -117,7 +121,7 @@ describe('output for which there is no room', () => {
       { encoding: 'utf8', env: { ...process.env, OUT: join(folder, 'short') } },
     );
     expect(stdout).toBe('74\n');
-    expect(stderr).toBe('shootdown: the output cannot be written (EFBIG)\n');
+    expect(said(stderr)).toEqual(['shootdown: the output cannot be written (EFBIG)']);
   });
 
   it('leaves a schedule that was there as it was, and nothing beside it', () => {
@@ -129,7 +133,7 @@ describe('output for which there is no room', () => {
       { encoding: 'utf8' },
     );
     expect(stdout).toBe('74\n');
-    expect(stderr).toBe(`schedule: ${saved}: cannot be written (the file is longer than is allowed here)\n`);
+    expect(said(stderr)).toEqual([`schedule: ${saved}: cannot be written (the file is longer than is allowed here)`]);
     expect(readdirSync(join(folder, 'schedules'))).toEqual([]);
   });
 });

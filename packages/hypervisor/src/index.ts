@@ -16,6 +16,7 @@ export {
   type ExitReason,
   type VcpuContext,
   type VcpuEmitted,
+  type RecordStep,
   type VcpuEntry,
   type VcpuEvent,
 } from './vcpu.machine.ts';

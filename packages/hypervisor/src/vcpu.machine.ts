@@ -4,8 +4,8 @@
  * ```
  *            preempt             resume              enter
  *  in_guest ---------> preempted -------> entering ---------> in_guest
- *     |                    ^                |  |  read            ^
- *     |                    +--- preempt ----+  +-----> clearing --+ enter
+ *     |                    ^                |  |  record          ^
+ *     |                    +--- preempt ----+  +----> recording --+ enter
  *     |
  *     +-- exit ------> exiting -------- handled --------> entering
  *     |                 |    ^
@@ -24,15 +24,28 @@
  * per transition, in the order of the code. Mirrors arch/x86/kvm/x86.c, v6.18: vcpu_run(), vcpu_enter_guest(),
  * kvm_arch_vcpu_load(), kvm_arch_vcpu_put(), kvm_emulate_halt().
  */
-import { assign, emit, setup } from 'xstate';
+import { assign, emit, enqueueActions, setup } from 'xstate';
+
+/**
+ * One access of record_steal_time() to the record: it is exchanged with 0, read, or set to 0. KVM flushes if what it
+ * gets by `exchange` or `read` asks for it.
+ */
+export type RecordStep = 'exchange' | 'read' | 'clear';
 
 /**
  * How the way from `resume` into guest mode is cut into steps. `atomic`: not at all, which hides nothing as long as
  * record_steal_time() is one exchange and nobody looks at a second preemption on the way. `xchg`: the vCPU may be
  * preempted again before record_steal_time(). `read_then_clear`: the record is read in one step and cleared in another
- * (before v5.6).
+ * (before v5.6). A list: what a kernel of one's own does, in its order; the last is one step with VM entry, and an
+ * empty list is an entry that looks at nothing.
  */
-export type VcpuEntry = 'atomic' | 'xchg' | 'read_then_clear';
+export type VcpuEntry = 'atomic' | 'xchg' | 'read_then_clear' | readonly RecordStep[];
+
+/** The accesses of record_steal_time() of a {@link VcpuEntry}. */
+export function recordSteps(entry: VcpuEntry): readonly RecordStep[] {
+  if (entry === 'read_then_clear') return ['read', 'clear'];
+  return typeof entry === 'string' ? ['exchange'] : entry;
+}
 
 /**
  * Why a vCPU leaves guest mode to come back, by the names of KVM's tracepoint kvm_exit. `external_interrupt` is the
@@ -47,7 +60,10 @@ export const PREEMPTIONS_UNLIMITED = -1;
 export interface VcpuContext {
   /** How often the host will still preempt this vCPU, or {@link PREEMPTIONS_UNLIMITED}. */
   readonly preemptions: number;
-  readonly entry: VcpuEntry;
+  readonly entersAtOnce: boolean;
+  readonly steps: readonly RecordStep[];
+  /** How many of them are done on this way into the guest. */
+  readonly done: number;
   /** Another vCPU has the physical CPU to begin with. */
   readonly waits: boolean;
   /**
@@ -66,8 +82,8 @@ export type VcpuEvent =
   | { readonly type: 'preempt' }
   /** It gives it back: kvm_sched_in(). */
   | { readonly type: 'resume' }
-  /** record_steal_time() reads the record, where that is a step of its own. */
-  | { readonly type: 'read' }
+  /** record_steal_time() accesses the record, where that is a step of its own. */
+  | { readonly type: 'record'; readonly step: RecordStep }
   /** VM entry, with what is left of record_steal_time() before it. */
   | { readonly type: 'enter' }
   /** The guest leaves for something that KVM handles without user space. */
@@ -118,9 +134,10 @@ export const vcpuMachine = setup({
   guards: {
     mayPreempt: ({ context }) => context.preemptions !== 0,
     waits: ({ context }) => context.waits,
-    entersAtOnce: ({ context }) => context.entry === 'atomic',
-    exchanges: ({ context }) => context.entry !== 'read_then_clear',
-    readsFirst: ({ context }) => context.entry === 'read_then_clear',
+    entersAtOnce: ({ context }) => context.entersAtOnce,
+    comesNext: ({ context, event }) =>
+      event.type === 'record' && context.done < context.steps.length - 1 && context.steps[context.done] === event.step,
+    onlyLastLeft: ({ context }) => context.done >= context.steps.length - 1,
   },
   actions: {
     countPreemption: assign({
@@ -149,9 +166,13 @@ export const vcpuMachine = setup({
       type: 'kvm_steal_time_set_preempted' as const,
       at_instruction_boundary: context.at_instruction_boundary,
     })),
-    recordStealTime: emit({ type: 'record_steal_time' as const }),
-    readStealTime: emit({ type: 'record_steal_time.read' as const }),
-    clearStealTime: emit({ type: 'record_steal_time.clear' as const }),
+    record: enqueueActions(({ context, enqueue }) => {
+      const step = context.steps[context.done];
+      if (step === undefined) return;
+      enqueue.emit({ type: step === 'exchange' ? 'record_steal_time' : `record_steal_time.${step}` });
+    }),
+    oneMore: assign({ done: ({ context }) => context.done + 1 }),
+    noneDone: assign({ done: 0 }),
     translate: emit({ type: 'gva_to_gpa' as const }),
     access: emit({ type: 'emulated_access' as const }),
   },
@@ -159,7 +180,9 @@ export const vcpuMachine = setup({
   id: 'vcpu',
   context: ({ input }) => ({
     preemptions: input?.preemptions ?? PREEMPTIONS_UNLIMITED,
-    entry: input?.entry ?? 'xchg',
+    entersAtOnce: input?.entry === 'atomic',
+    steps: recordSteps(input?.entry ?? 'xchg'),
+    done: 0,
     waits: input?.waits ?? false,
     at_instruction_boundary: false,
     reason: 'none',
@@ -209,7 +232,7 @@ export const vcpuMachine = setup({
           {
             guard: 'entersAtOnce',
             target: 'in_guest',
-            actions: ['exitDone', 'schedIn', 'recordStealTime', 'enteredGuest'],
+            actions: ['exitDone', 'schedIn', 'record', 'enteredGuest'],
           },
           { target: 'entering', actions: 'schedIn' },
         ],
@@ -227,11 +250,16 @@ export const vcpuMachine = setup({
             'passBoundary',
           ],
         },
-        read: { guard: 'readsFirst', target: 'clearing', actions: 'readStealTime' },
-        enter: { guard: 'exchanges', target: 'in_guest', actions: ['recordStealTime', 'enteredGuest'] },
+        record: { guard: 'comesNext', target: 'recording', actions: ['record', 'oneMore'] },
+        enter: { guard: 'onlyLastLeft', target: 'in_guest', actions: ['record', 'enteredGuest'] },
       },
     },
-    clearing: { on: { enter: { target: 'in_guest', actions: ['clearStealTime', 'enteredGuest'] } } },
+    recording: {
+      on: {
+        record: { guard: 'comesNext', actions: ['record', 'oneMore'] },
+        enter: { guard: 'onlyLastLeft', target: 'in_guest', actions: ['record', 'enteredGuest', 'noneDone'] },
+      },
+    },
     exiting: {
       on: {
         handled: [
@@ -262,7 +290,7 @@ export const vcpuMachine = setup({
     woken: {
       on: {
         resume: [
-          { guard: 'entersAtOnce', target: 'in_guest', actions: ['schedIn', 'recordStealTime', 'enteredGuest'] },
+          { guard: 'entersAtOnce', target: 'in_guest', actions: ['schedIn', 'record', 'enteredGuest'] },
           { target: 'entering', actions: 'schedIn' },
         ],
       },

@@ -22,7 +22,14 @@ import {
 } from '@shootdown/machine';
 import { handle_pause, leaveSpinLoop, shrink_ple_window } from './directed-yield.ts';
 import { bookExit, HypervisorCounter } from './exits.ts';
-import { PREEMPTIONS_UNLIMITED, vcpuMachine, type ExitReason, type VcpuEntry } from './vcpu.machine.ts';
+import {
+  PREEMPTIONS_UNLIMITED,
+  recordSteps,
+  vcpuMachine,
+  type ExitReason,
+  type RecordStep,
+  type VcpuEntry,
+} from './vcpu.machine.ts';
 import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, OUTSIDE_GUEST_MODE, type VcpuWords, type Vm, type VmVcpu } from './vm.ts';
 
 /** Bits of kvm_steal_time.preempted (arch/x86/include/uapi/asm/kvm_para.h). */
@@ -261,18 +268,27 @@ function kvm_tdp_page_fault(cx: OperationContext, { options }: Vm, { words, name
     );
 }
 
+const VERBS: Readonly<Record<RecordStep, string>> = { exchange: 'exchanges', read: 'reads', clear: 'clears' };
+
+/** How a column says what comes in one step with VM entry. */
+function lastStep(step: RecordStep | undefined): string {
+  if (step === undefined) return '';
+  return step === 'exchange' ? 'record_steal_time(), ' : `record_steal_time() ${VERBS[step]}, `;
+}
+
 function addChoices(builder: SystemBuilder, { name, member }: Vcpu, entry: VcpuEntry, { emulator }: VcpuOptions): void {
   // In guest mode whatever comes is an exit, which older stores of the guest do not outlive; elsewhere none are left.
-  const host = (text: string, type: string): void => {
-    builder.spontaneous({ name: text, kind: 'host', component: name, message: { type }, drained: true });
+  const host = (text: string, message: Message): void => {
+    builder.spontaneous({ name: text, kind: 'host', component: name, message, drained: true });
   };
-  host(`host preempts ${name}`, 'preempt');
-  host(`host resumes ${name}`, 'resume');
-  if (entry === 'read_then_clear') host(`${name}: record_steal_time() reads`, 'read');
-  if (entry === 'read_then_clear') host(`${name}: record_steal_time() clears, VM entry`, 'enter');
-  else if (entry === 'xchg' || emulator) host(`${name}: record_steal_time(), VM entry`, 'enter');
-  if (emulator) host(`${name}: emulated access`, 'emulated_access');
-  if (member && entry !== 'atomic') host(`${name}: exit handled`, 'handled');
+  host(`host preempts ${name}`, { type: 'preempt' });
+  host(`host resumes ${name}`, { type: 'resume' });
+  const steps = recordSteps(entry);
+  for (const step of new Set(steps.slice(0, -1)))
+    host(`${name}: record_steal_time() ${VERBS[step]}`, { type: 'record', step });
+  if (entry !== 'atomic' || emulator) host(`${name}: ${lastStep(steps.at(-1))}VM entry`, { type: 'enter' });
+  if (emulator) host(`${name}: emulated access`, { type: 'emulated_access' });
+  if (member && entry !== 'atomic') host(`${name}: exit handled`, HANDLED);
 }
 
 /** kvm_check_request(KVM_REQ_TLB_FLUSH) in vcpu_enter_guest(), before the first instruction of the guest. */

@@ -36,12 +36,14 @@ const variants: readonly Design[] = [
   {
     name: 'current',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: FAULT_LOOP,
     summary: 'every entry of the block is looked at, and repaired',
   },
   {
     name: 'access-flag',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: '__ptep_set_access_flags(): a cmpxchg, as other hardware may set the dirty bit meanwhile',
     summary: 'the block is old, and hardware that does not set access flags loads from it while other hardware stores',
     accessFlag: true,
@@ -49,6 +51,7 @@ const variants: readonly Design[] = [
   {
     name: 'gathered-noop-test-no-dbm',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: FAULT_LOOP,
     summary: 'the gathered entry is dirty already: nothing is done, and the hardware that cannot set it faults again',
     replace: { contpte_ptep_set_access_flags: contpte.contpte_ptep_set_access_flags_gathered },
@@ -76,6 +79,7 @@ const variants: readonly Design[] = [
   {
     name: 'set-access-flags-no-tlbi/cpu-only',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: 'derived: flush_tlb_fix_spurious_fault() of v6.19 does it at the next fault',
     summary: 'the same with the flush after a spurious fault, and no device: one fault more, and no loop',
     cpuOnly: true,

@@ -6,6 +6,7 @@ import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
+import { alsoOnArm } from '../on-arm.ts';
 import {
   accesses,
   contpteMachine,
@@ -30,7 +31,7 @@ interface Design extends ContpteVariant {
   readonly folds: boolean;
 }
 
-const variants: readonly Design[] = [
+const variants: readonly Design[] = alsoOnArm([
   {
     name: 'one-folio',
     expected: 'safe',
@@ -42,7 +43,6 @@ const variants: readonly Design[] = [
   {
     name: 'two-folios',
     expected: 'safe',
-    expectedOn: { arm: 'safe' },
     source: '__contpte_try_fold(), f0c2264958e1, v6.9',
     summary: 'two folios that lie one after the other: the block stays as it is',
     folios: 2,
@@ -57,7 +57,7 @@ const variants: readonly Design[] = [
     folds: true,
     replace: { __contpte_try_fold: contpte.__contpte_try_fold_across_folios },
   },
-];
+]);
 
 /** The fault that maps the last page of the block. */
 const maps: ContpteTask = routine(

@@ -6,6 +6,7 @@ import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { store, type Region, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
+import { alsoOnArm } from '../on-arm.ts';
 import {
   accesses,
   contpteMachine,
@@ -27,7 +28,7 @@ interface Design extends ContpteVariant {
   readonly edges?: boolean;
 }
 
-const variants: readonly Design[] = [
+const variants: readonly Design[] = alsoOnArm([
   {
     name: 'whole',
     expected: 'safe',
@@ -51,7 +52,7 @@ const variants: readonly Design[] = [
       dup_mmap: contpte.dup_mmap_without_flush,
     },
   },
-];
+]);
 
 /** What copy-on-write rests on. */
 const WRITES_ON = 'once fork() has returned nobody writes to what parent and child share';

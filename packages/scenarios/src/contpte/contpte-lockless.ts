@@ -32,6 +32,7 @@ const variants: readonly ContpteVariant[] = [
   {
     name: 'no-restart',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: 'contpte_ptep_get_lockless(), 4602e5757bcc, v6.9, its comment',
     summary: 'bits are gathered from entries that are no longer part of the block',
     replace: { contpte_ptep_get_lockless: contpte.contpte_ptep_get_lockless_scanning(false) },

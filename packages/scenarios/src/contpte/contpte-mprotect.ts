@@ -41,6 +41,7 @@ const variants: readonly Design[] = [
   {
     name: 'half',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: 'the question of the thread, June 2023; contpte_try_unfold_partial()',
     summary: 'half of a block becomes read-only: it is unfolded before anything changes',
     calls: 'half read-only',
@@ -49,6 +50,7 @@ const variants: readonly Design[] = [
   {
     name: 'whole',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: BATCHED,
     summary: 'all of a block becomes read-only: cleared as it is, and set with the contiguous bit',
     calls: 'whole read-only',
@@ -57,6 +59,7 @@ const variants: readonly Design[] = [
   {
     name: 'batch-anon-exclusive',
     expected: 'violation',
+    expectedOn: { arm: 'violation' },
     source: 'syzbot 57bcc752f0df8bb1365c, 2025',
     summary: 'a batch that begins in the middle of a folio goes by the pages at its beginning',
     calls: 'private, from the second page on',
@@ -65,6 +68,7 @@ const variants: readonly Design[] = [
   {
     name: 'batch-anon-exclusive/fixed',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: 'the fix of syzbot 57bcc752f0df8bb1365c',
     summary: 'it goes by the pages that it maps',
     calls: 'private, from the second page on',
@@ -72,6 +76,7 @@ const variants: readonly Design[] = [
   {
     name: 'half-toggled-back-v6.16',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: 'contpte_try_fold(), f0c2264958e1, v6.9',
     summary: 'half read-only and back, one entry at a time: the last one folds the block again',
     calls: 'half and back',
@@ -81,6 +86,7 @@ const variants: readonly Design[] = [
   {
     name: 'half-toggled-back-v6.17',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: `derived: ${BATCHED}; contpte_set_ptes() never looks at neighbours`,
     summary: 'half read-only and back, in batches: the block stays unfolded',
     calls: 'half and back',

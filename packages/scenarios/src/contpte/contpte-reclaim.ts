@@ -6,6 +6,7 @@ import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { routine, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
+import { alsoOnArm } from '../on-arm.ts';
 import {
   accesses,
   contpteMachine,
@@ -29,7 +30,7 @@ interface Design extends ContpteVariant {
   readonly atTheEnd?: boolean;
 }
 
-const variants: readonly Design[] = [
+const variants: readonly Design[] = alsoOnArm([
   {
     name: 'per-entry',
     expected: 'safe',
@@ -53,13 +54,12 @@ const variants: readonly Design[] = [
   {
     name: 'batch-past-table',
     expected: 'violation',
-    expectedOn: { arm: 'violation' },
     source: 'ddd05742b45b, v6.16',
     summary: 'the batch is as long as the folio and reads on where the table has ended',
     atTheEnd: true,
     replace: { folio_unmap_pte_batch: contpte.folio_unmap_pte_batch_as_long_as_the_folio },
   },
-];
+]);
 
 /** shrink_folio_list(): unmaps the folio from the address space. */
 function unmaps(first: number, nr: number): ContpteTask {

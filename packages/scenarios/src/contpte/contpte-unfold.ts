@@ -6,6 +6,7 @@ import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
+import { alsoOnArm } from '../on-arm.ts';
 import {
   accesses,
   contpteMachine,
@@ -30,7 +31,7 @@ interface Design extends ContpteVariant {
 const WIRED_UP = 'contpte_convert(), 4602e5757bcc, v6.9';
 const ELIDED = '83bbd6be7d17, v6.17';
 
-const variants: readonly Design[] = [
+const variants: readonly Design[] = alsoOnArm([
   {
     name: 'bbml0',
     expected: 'safe',
@@ -59,7 +60,7 @@ const variants: readonly Design[] = [
     summary: 'BBML2 without conflict aborts: an access uses one or the other until the flush at the end',
     bbml2: true,
   },
-];
+]);
 
 /** mprotect(PROT_READ) of the first page. */
 const protects: ContpteTask = contpte.mprotect(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {

@@ -6,6 +6,7 @@ import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { defineOperation, operation, point, type Property, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
+import { alsoOnArm } from '../on-arm.ts';
 import {
   accesses,
   contpteMachine,
@@ -31,7 +32,7 @@ interface Design extends ContpteVariant {
   readonly calls: 'referenced, then cold' | 'cold' | 'free';
 }
 
-const variants: readonly Design[] = [
+const variants: readonly Design[] = alsoOnArm([
   {
     name: 'current',
     expected: 'safe',
@@ -62,7 +63,7 @@ const variants: readonly Design[] = [
     calls: 'cold',
     replace: { contpte_clear_young_dirty_ptes: contpte.contpte_clear_young_dirty_ptes_by_bytes },
   },
-];
+]);
 
 /** MADV_FREE has returned: what was written to the pages of the first folio before means nothing any more. */
 const GIVEN_AWAY = defineOperation({

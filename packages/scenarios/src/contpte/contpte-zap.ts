@@ -6,6 +6,7 @@ import type { OffersC } from '@shootdown/c';
 import type { Scenario } from '@shootdown/explorer';
 import { type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
+import { alsoOnArm } from '../on-arm.ts';
 import {
   accesses,
   contpteMachine,
@@ -27,9 +28,11 @@ const { PAGE_SIZE, PAGE_SHARED } = contpte;
 
 interface Design extends ContpteVariant {
   readonly whole?: boolean;
+  /** The folio is one of a file. */
+  readonly file?: boolean;
 }
 
-const variants: readonly Design[] = [
+const variants: readonly Design[] = alsoOnArm([
   {
     name: 'part',
     expected: 'safe',
@@ -44,9 +47,15 @@ const variants: readonly Design[] = [
     whole: true,
   },
   {
+    name: 'file',
+    expected: 'safe',
+    source: 'contpte_get_and_clear_full_ptes(), 6b1e4efb6f54, v6.9',
+    summary: 'half of a block of a file is given back: what hardware has said of it goes to the folio',
+    file: true,
+  },
+  {
     name: 'clear-one-without-unfold',
     expected: 'violation',
-    expectedOn: { arm: 'violation' },
     source: 'Barry Song, review of the first versions, 2023',
     summary: 'the entries are cleared, the rest of the block keeps the contiguous bit',
     replace: { clear_full_ptes: contpte.clear_full_ptes_without_unfold },
@@ -58,7 +67,7 @@ const variants: readonly Design[] = [
     summary: 'the dirty bit of the block may be in an entry that is cleared before anybody gathers',
     replace: { clear_full_ptes: contpte.clear_full_ptes_unfolded_after },
   },
-];
+]);
 
 /** MADV_DONTNEED. */
 function zaps({ whole = false }: Design): ContpteTask {
@@ -83,14 +92,16 @@ export const contpteZap: Scenario<Design, ContpteParameter> & OffersC = {
   c: async () => (await import('./contpte.c.ts')).contpteOffer,
   build(request) {
     const { block } = request.parameters;
+    const { whole = false, file = false } = request.variant;
     const machine = contpteMachine({
       request,
-      folios: [{ nr_pages: block }],
+      folios: [{ nr_pages: block, file }],
       mapped: [{ page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true }],
       device: {},
       readerPage: block - 1,
     });
-    const zapped = request.variant.whole ? block : block / 2;
+    const zapped = whole ? block : block / 2;
+    const referenced = machine.kernel.referenced.at(0);
     const tasks = [zaps(request.variant), accesses(ends), readsLockless, deviceAccesses(ends)];
     return startContpte(machine, tasks, [
       ...machine.invariants.properties,
@@ -101,6 +112,13 @@ export const contpteZap: Scenario<Design, ContpteParameter> & OffersC = {
         'that is what was asked for',
         (entries) => entries.slice(0, block).every((pte, page) => contpte.pte_none(pte) === page < zapped),
       ),
+      {
+        name: 'a folio of a file counts as used',
+        kind: 'finally',
+        why: 'its entries said so',
+        reads: [referenced],
+        check: (read) => !file || read(referenced) !== 0,
+      },
     ]);
   },
 };

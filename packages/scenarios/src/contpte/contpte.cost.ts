@@ -60,7 +60,7 @@ function cycles({ replace, folded, bbml2 = false, mms = 1, blocks = PAGES / CONT
     replace: { ...freedOnce, ...replace },
   } as const;
   const machine = contpteMachine({
-    request: { variant, memoryModel: 'sc', parameters: { block: CONT_PTES } },
+    request: { variant, memoryModel: 'sc', parameters: { block: CONT_PTES, reader: 1, device: 1 } },
     blocks,
     mms,
     folios: [{ nr_pages: PAGES }],

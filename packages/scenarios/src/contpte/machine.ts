@@ -60,8 +60,8 @@ export function routinesOf({ replace }: ContpteVariant): contpte.ContpteRoutines
   return { ...routines, ...replace };
 }
 
-/** `--set block=16`. */
-export type ContpteParameter = 'block';
+/** `--set block=16`, `--set device=0`. */
+export type ContpteParameter = 'block' | 'reader' | 'device';
 
 export const contpteParameters: Readonly<Record<ContpteParameter, Parameter>> = {
   block: {
@@ -70,6 +70,8 @@ export const contpteParameters: Readonly<Record<ContpteParameter, Parameter>> = 
     max: 128,
     meaning: 'entries of a contiguous block (CONT_PTES: 16, 128, 32 with 4K, 16K, 64K pages)',
   },
+  reader: { default: 1, min: 0, max: 1, meaning: 'GUP-fast on CPU2, where the scenario has it' },
+  device: { default: 1, min: 0, max: 1, meaning: 'a device behind an SMMU, where the scenario has one' },
 };
 
 /** Entries from the start: pages of a folio, from one of its pages on. */
@@ -127,8 +129,10 @@ export type ContpteTask = Routine<readonly [ContpteMachine, contpte.ContpteCpu],
 
 /** Builds everything but what the processors run. */
 export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
-  const { request, folios: sizes, mapped, mms: spaces = 1, bbml2 = false, readerPage = -1 } = options;
+  const { request, folios: sizes, mapped, mms: spaces = 1, bbml2 = false } = options;
   const { block } = request.parameters;
+  const readerPage = request.parameters.reader === 0 ? -1 : (options.readerPage ?? -1);
+  const behindSmmu = request.parameters.device === 0 ? undefined : options.device;
   const entries = (options.blocks ?? BLOCKS) * block;
   const builder = new SystemBuilder({
     memoryModel: request.memoryModel,
@@ -147,11 +151,13 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     pages: pfn - tables,
     initialTables: [entriesOf(mapped, folios, entries), ...Array.from({ length: spaces - 1 }, () => [])],
     initialPages: pfn - tables,
+    // The page cache has a reference to each page of a file.
+    initialReferences: sizes.flatMap(({ nr_pages, file }) => Array.from({ length: nr_pages }, () => (file ? 2 : 1))),
     entryName: (table, index) => (spaces === 1 ? `pte[${index}]` : `mm${table}.pte[${index}]`),
     formatEntry: contpte.formatPte,
   });
   const translators: Translator[] = [{ name: 'CPU0', ...options.kernelHardware }, { name: 'CPU1' }];
-  if (options.device) translators.push({ name: 'SMMU', ...options.device });
+  if (behindSmmu) translators.push({ name: 'SMMU', ...behindSmmu });
   const tlb = new ContiguousTlb(builder, translators, frames, {
     blockEntries: block,
     root: 0,
@@ -198,6 +204,9 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
   };
 }
 
+/** The place of the device among the tasks. */
+const DEVICE = 3;
+
 /** Puts a task on each processor and seals the machine. */
 export function startContpte(
   machine: ContpteMachine,
@@ -206,10 +215,10 @@ export function startContpte(
 ): System {
   const { builder, replace, kernel } = machine;
   tasks.forEach((task, id) => {
-    if (!task) return;
+    if (!task || (id === DEVICE && machine.deviceNumber < 0)) return;
     // CPU2 runs kernel code alone: it needs no TLB of its own, and flushes nobody's.
     const cpu = contpteCpu(kernel, Math.min(id, 1));
-    builder.processor({ name: id === 3 ? 'device' : `CPU${id}`, tasks: [program(task, machine, cpu)] });
+    builder.processor({ name: id === DEVICE ? 'device' : `CPU${id}`, tasks: [program(task, machine, cpu)] });
   });
   for (const property of properties) builder.property(property);
   return replaceRoutines(builder.build(), replace);

@@ -160,7 +160,7 @@ export class ContpteKernel implements ContpteLayer {
     this.CONT_PTES = tlb.blockEntries;
     this.CONT_PTE_SIZE = tlb.blockEntries * PAGE_SIZE;
     this.PTRS_PER_PTE = frames.entriesPerTable;
-    this.ptl = builder.region('ptl', mms.length);
+    this.ptl = builder.region('ptl', mms.length, { memory: 'strong' });
     this.dirty = builder.region('folio.dirty', folios.length);
     this.referenced = builder.region('folio.referenced', folios.length);
   }
