@@ -4,7 +4,7 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
-import { ModelError, printable, thrown } from '../state/errors.ts';
+import { ModelError, printable, shownText, thrown } from '../state/errors.ts';
 import {
   BLOCKED,
   type Explanation,
@@ -333,14 +333,21 @@ export abstract class Executor<
   }
 
   load(address: number): number {
-    if (this.weak !== null) return this.weak.isWeak(address) ? this.weak.load(address) : this.weak.read(address);
+    if (this.weak !== null) {
+      if (this.weak.isWeak(address)) return this.weak.load(address);
+      this.weak.notePlain(address, false);
+      return this.weak.read(address);
+    }
     return this.#buffers.load(this.processor, address);
   }
 
   storeBuffered(address: number, value: number): boolean {
     if (this.weak !== null) {
       if (this.weak.isWeak(address)) this.weak.store(address, value);
-      else this.weak.write(address, value);
+      else {
+        this.weak.notePlain(address, true);
+        this.write(address, value);
+      }
       return true;
     }
     if (this.#buffers.has(this.processor)) return this.#buffers.put(this.processor, address, value);
@@ -391,7 +398,7 @@ export abstract class Executor<
   fail(property: string, detail: () => string): void {
     if (this.silent) return;
     this.failed = true;
-    this.#violation = { property, detail: this.observe ? detail() : '' };
+    this.#violation = { property, detail: this.observe ? shownText(detail()) : '' };
     this.onViolation?.(this.#violation);
   }
 

@@ -15,7 +15,9 @@ import {
 } from '../routine/operation.ts';
 import { checkOptions, keysOf, ModelError, printable } from './errors.ts';
 import { checkWord, type SystemBuilder } from '../system/system.ts';
+import { accessOf } from '../memory/instructions.ts';
 import { swapIf, swapTo } from '../memory/modify.ts';
+import type { Access, Pointer } from '../memory/requests.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { isWord, type Address, type Region } from './words.ts';
 
@@ -24,6 +26,9 @@ import { isWord, type Address, type Region } from './words.ts';
  * for.
  */
 export const FREED_FRAME = 'no access to a freed frame or table';
+
+/** Built-in property where {@link FrameOptions.referencesMax} is given. */
+export const TOO_MANY_REFERENCES = 'no page has more references than there can be holders';
 
 /** What frames can be allocated as; the numbers are what the state words hold. */
 export const FrameKind = { free: 0, page: 1, table: 2 } as const;
@@ -41,6 +46,11 @@ export interface FrameOptions {
   /** References to each of them. Default one. */
   readonly initialReferences?: readonly number[];
   /**
+   * More references than there can be holders of one page: whoever takes more leaks them. A search of a routine that
+   * takes one in a loop and never drops it would not end otherwise. Default: any number.
+   */
+  readonly referencesMax?: number;
+  /**
    * `separate`: a frame is a table or a page for ever. `shared`: whatever is free may come back as the other; every
    * frame has entries. Default `separate`.
    */
@@ -55,6 +65,11 @@ export interface FrameOptions {
    * order of `zonelist`. Not with a `shared` pool. Default: one node.
    */
   readonly nodes?: { readonly count: number; readonly zonelist: (processor: number) => readonly number[] };
+  /**
+   * The frame that an entry leads to. On `arm` a load of an entry of a table comes after the load that returned the
+   * table (an address dependency). Default: nobody knows, and nothing orders the two.
+   */
+  readonly pointsTo?: (entry: number) => number;
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
   /** What an entry is called in a trace. Default: the region's name and the number of the entry. */
@@ -77,12 +92,14 @@ const FRAME_KEYS = keysOf<FrameOptions>()(
   'initialTables',
   'initialPages',
   'initialReferences',
+  'referencesMax',
   'pool',
   'allocation',
   'nodes',
   'name',
   'entryName',
   'formatEntry',
+  'pointsTo',
 );
 
 /** Entries of 8 bytes in a cache line of 64. */
@@ -119,8 +136,12 @@ export class Frames {
   readonly #lowest: Region;
   readonly #shared: boolean;
   readonly #any: boolean;
+  readonly #referencesMax: number;
   readonly #nodes: number;
   readonly #zonelist: (processor: number) => readonly number[];
+  readonly #pointer: Pointer | null;
+  /** Loads of entries, by their words. */
+  readonly #loads = new Map<number, Access>();
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
     checkOptions('frames: new', options, FRAME_KEYS, ['tables', 'entriesPerTable', 'pages']);
@@ -131,6 +152,7 @@ export class Frames {
       initialTables = [],
       initialPages = 0,
       initialReferences = [],
+      referencesMax = Number.POSITIVE_INFINITY,
       pool = 'separate',
       allocation = 'lowest',
       nodes = ONE_NODE,
@@ -145,11 +167,22 @@ export class Frames {
     if (initialPages > pages) throw new ModelError(`frames: new: ${initialPages} initial pages, have ${pages}`);
     checkWord('frames: new: pool', pool, ['separate', 'shared']);
     checkWord('frames: new: allocation', allocation, ['lowest', 'any']);
+    const { pointsTo } = options;
+    this.#pointer = pointsTo
+      ? {
+          key: name,
+          of: (entry) => {
+            const frame = pointsTo(entry);
+            return frame >= 0 && frame < this.tables ? frame : -1;
+          },
+        }
+      : null;
     this.count = tables + pages;
     this.tables = pool === 'shared' ? this.count : tables;
     this.entriesPerTable = entriesPerTable;
     this.#shared = pool === 'shared';
     this.#any = allocation === 'any';
+    this.#referencesMax = referencesMax;
     this.#nodes = nodes.count;
     this.#zonelist = nodes.zonelist;
     const entries = Array.from(
@@ -264,6 +297,17 @@ export class Frames {
     return stepOf(operation(READ_ENTRY, pointer.address, pointer.frame, 0, this, saying));
   }
 
+  /** The load of an entry on a weak memory. */
+  loadOf(address: number, table: number): Access {
+    let load = this.#loads.get(address);
+    if (load === undefined) {
+      const followed = this.#pointer && { table, pointer: this.#pointer };
+      load = { ...accessOf({ kind: 'load', address }), ...followed };
+      this.#loads.set(address, load);
+    }
+    return load;
+  }
+
   /** Writes an entry with a plain store. */
   write(pointer: EntryPointer, value: number, saying?: Saying): Steps {
     checkPointer('write', pointer);
@@ -287,6 +331,12 @@ export class Frames {
   /** The word of a frame's reference count. Throws ModelError on a frame that does not exist. */
   refcountAddress(frame: number): number {
     return this.refcount.base + this.#valid(frame, 'reference to');
+  }
+
+  /** A frame's new reference count, which is now too high if nobody can have taken so many. */
+  counted(cx: OperationContext, frame: number, references: number): number {
+    if (references > this.#referencesMax) cx.fail(TOO_MANY_REFERENCES, () => `${hex(frame)} has ${references}`);
+    return references;
   }
 
   #valid(frame: number, what: string): number {
@@ -455,6 +505,10 @@ const READ_ENTRY = defineOperation({
     framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
     return cx.load(op.a);
   },
+  weak(cx, memory, op) {
+    framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
+    return memory.access(framesOf(op).loadOf(op.a, op.b));
+  },
   footprint: (op) => ({ reads: [op.a, framesOf(op).state.base + op.b], writes: [] }),
 });
 
@@ -514,8 +568,9 @@ const REF = defineOperation({
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
-    const address = framesOf(op).refcountAddress(op.a);
-    const value = (cx.read(address) + op.b) | 0;
+    const frames = framesOf(op);
+    const address = frames.refcountAddress(op.a);
+    const value = frames.counted(cx, op.a, (cx.read(address) + op.b) | 0);
     cx.write(address, value);
     return value;
   },
