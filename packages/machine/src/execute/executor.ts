@@ -4,7 +4,7 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
-import { ModelError, printable, thrown } from '../state/errors.ts';
+import { ModelError, printable, shownText, thrown } from '../state/errors.ts';
 import {
   BLOCKED,
   type Explanation,
@@ -411,7 +411,7 @@ export abstract class Executor<
   fail(property: string, detail: () => string): void {
     if (this.silent) return;
     this.failed = true;
-    this.#violation = { property, detail: this.observe ? detail() : '' };
+    this.#violation = { property, detail: this.observe ? shownText(detail()) : '' };
     this.onViolation?.(this.#violation);
   }
 
