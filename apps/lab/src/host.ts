@@ -30,7 +30,8 @@ export function needsHost([command, ...rest]: readonly string[]): boolean {
 /** A second thread reserves a gigabyte or two for code and heap, and ends the process if it cannot have them. */
 const ADDRESS_SPACE_BYTES = 6 * 2 ** 30;
 
-function littleAddressSpace(): boolean {
+/** True if a second thread is better not begun. */
+export function littleAddressSpace(): boolean {
   try {
     const limit = /^Max address space +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
     return limit !== undefined && Number(limit) < ADDRESS_SPACE_BYTES;

@@ -11,6 +11,10 @@ export const TIMED_ROUTINES: ReadonlySet<string> = new Set([
   'mprotect',
   'madvise_dontneed',
   'fork',
+  'arch_tlbbatch_flush',
+  'kvm_flush_remote_tlbs',
+  'handle_ept_violation',
+  'synchronize_rcu',
 ]);
 
 /** Operations that wait for a lock. */

@@ -12,9 +12,10 @@ import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ModelError, thrown } from '@shootdown/machine';
 import type { BuildFailure, Loader, Plugin } from 'esbuild';
+import type * as NotedSource from './noted-source.ts';
 
 /** Loaded with the first module of a user's: it brings a parser with it. */
-let noted: typeof import('./noted-source.ts');
+let noted: typeof NotedSource;
 
 /** True for the name of a module, or of a scenario in it: `mine.ts#name`. */
 export function namesModule(path: string): boolean {

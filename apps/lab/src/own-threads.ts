@@ -1,10 +1,12 @@
 /** Routines of the user's that threads of a topology run: `"routine": "name"`, exported by a module. */
 import { dirname, resolve } from 'node:path';
 import { ModelError, type Steps } from '@shootdown/machine';
+import { readReferenceTrace } from '@shootdown/mmu';
 import {
   assemble,
   ownThreadKey,
   parseTopologyText,
+  replayOf,
   type AssembledMachine,
   type OwnThreads,
   type ThreadContext,
@@ -30,17 +32,24 @@ export async function ownTopology(path: string, module?: string): Promise<OwnTop
   const own = new Map<string, (context: ThreadContext) => Steps>();
   const processes = [topology.processes, ...(topology.host?.vms ?? []).map((vm) => vm.processes)].flat();
   for (const process of processes) {
-    process.threads.forEach(({ routine, cpu }, index) => {
-      if (routine === undefined) return;
+    for (const [index, { routine, trace, cpu }] of process.threads.entries()) {
+      const key = ownThreadKey(process.name, index);
+      if (trace !== undefined) own.set(key, await traced(resolve(dirname(path), trace)));
+      if (routine === undefined) continue;
       const found = exported[routine];
       if (typeof found !== 'function')
         throw new ModelError(
           `routines: ${named ?? path}: ${process.name} on CPU ${cpu}: exports no routine ${routine} (has: ${Object.keys(exported).join(', ') || 'nothing'})`,
         );
-      own.set(ownThreadKey(process.name, index), found as (context: ThreadContext) => Steps);
-    });
+      own.set(key, found as (context: ThreadContext) => Steps);
+    }
   }
   return { topology, own };
+}
+
+/** What a thread does that makes the references of a trace. Throws TraceError. */
+async function traced(path: string): Promise<(context: ThreadContext) => Steps> {
+  return replayOf(await readReferenceTrace(path), path);
 }
 
 /** The machine of a topology file, with its routines. Throws ModelError. */

@@ -58,6 +58,22 @@ test('it runs and is explored', () => {
   expect([0, 2]).toContain(explored.status);
 });
 
+test('a thread makes the references of a recorded trace', () => {
+  const references = ['I  04000000,4', ' S 1ffeffe7e0,8', ' L 04222c08,8', ' M 04222c08,8', ' S 04000ffc,8'];
+  writeFileSync(join(folder, 'ls.lackey'), `${references.join('\n')}\n`);
+  const memory = { tables: 32, pages: 8 };
+  const threads = (thread: object) => ({ memory, processes: [{ name: 'p', threads: [{ cpu: 0, ...thread }] }] });
+  const run = shootdown('run', topology('traced', threads({ trace: './ls.lackey' })), '--json');
+  expect(run.stderr).toBe('');
+  // Four pages: two of them are read first and written later, and the last store goes on in the next page.
+  expect(JSON.parse(run.stdout)).toMatchObject({ end: 'done', violation: null, total: { pgfault: [6] } });
+  const refused = (thread: object): string => shootdown('run', topology('traced', threads(thread))).stderr.trim();
+  expect(refused({ trace: './none.lackey' })).toMatch(/^trace: read: no such file \(.*none.lackey\)$/);
+  expect(refused({ trace: './ls.lackey', run: [{ do: 'spin' }] })).toMatch(
+    /processes.0.threads.0: a trace and a run or routine \(.\/ls.lackey\): give one of them$/,
+  );
+});
+
 test('its file may have any name', () => {
   const path = join(folder, 'plain');
   renameSync(topology('named-otherwise', {}), path);

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { ExploreOptions } from '@shootdown/explorer';
 import type { Arguments, Flag } from './arguments.ts';
+import { littleAddressSpace } from './host.ts';
 
 const SEED = 1;
 
@@ -10,7 +11,8 @@ export const pctFlag = {
   'no-pct': { type: 'boolean', help: 'do not try random schedules (PCT) beside a search of more than a second' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
-/** PCT runs where a processor is idle otherwise. */
+/** PCT runs where a processor is idle otherwise, and where there is room for its thread. */
 export function besides(args: Arguments, workers: number): Pick<ExploreOptions, 'pct'> {
-  return args.has('no-pct') || availableParallelism() <= workers ? {} : { pct: { seed: SEED } };
+  if (args.has('no-pct') || availableParallelism() <= workers || littleAddressSpace()) return {};
+  return { pct: { seed: SEED } };
 }

@@ -29,6 +29,26 @@ test('a run writes its page and its timeline, and both tell of the seed it had',
   expect(JSON.parse(readFileSync(timeline, 'utf8'))).toHaveProperty('traceEvents');
 });
 
+test('a run repeated over seeds prints means and how far they may be off', () => {
+  const { stdout, status } = run('two-cpu-shootdown', '--seeds', '3', '--json');
+  expect(status).toBe(0);
+  const { seeds, end, counters, microseconds, fingerprints } = JSON.parse(stdout) as {
+    seeds: number[];
+    end: string[];
+    fingerprints: string[];
+    counters: Record<string, { mean: number; interval: number }>;
+    microseconds: { mean: number; interval: number };
+  };
+  expect({ seeds, end, prints: fingerprints.length }).toEqual({ seeds: [1, 2, 3], end: ['done'], prints: 3 });
+  expect(counters['nr_tlb_remote_flush']).toEqual({ mean: expect.any(Number) as number, interval: 0 });
+  expect(microseconds.interval).toBeGreaterThan(0);
+  expect(microseconds.interval).toBeLessThan(microseconds.mean);
+  expect(run('two-cpu-shootdown', '--seeds', '3', '--seed', '1')).toMatchObject({ status: 64, stdout: '' });
+  expect(run('two-cpu-shootdown', '--seeds', '1').stderr.trim()).toBe(
+    'shootdown run: --seeds: expected a whole number of at least 2 and at most 10000 (1)',
+  );
+});
+
 test.each([
   ['--report', 'report'],
   ['--timeline', 'timeline'],

@@ -224,9 +224,10 @@ async function exampleOf(
   if (problem.kind === 'sometimes') return { problem, schedule: null, loopStart: null, shortest: false };
   const finding = problem as Finding;
   const executor = new TabulatedExecutor(plan.plain);
-  watch.enter('fewest switches', {}, true);
-  if (byPct === null && !plan.reduction && !plan.symmetry && plan.search === 'bfs')
+  if (byPct === null && !plan.reduction && !plan.symmetry && plan.search === 'bfs') {
+    watch.enter('fewest switches', {}, true);
     return looped(plan, executor, finding, outcome.scheduleTo(finding), plan.preemptions === Number.POSITIVE_INFINITY);
+  }
   const confirmed = await confirm(plan, executor, problem, watch);
   if (confirmed !== null) return confirmed;
   const schedule = byPct?.schedule ?? outcome.scheduleTo(finding);

@@ -1,11 +1,11 @@
 /** What the engines hand over when a search has ended, and the two drivers that run them in this thread. */
-import { TabulatedExecutor, type System } from '@shootdown/machine';
+import { ModelError, TabulatedExecutor, type System } from '@shootdown/machine';
 import { judgeLongRun } from './components.ts';
 import { shortestPath } from './counterexample.ts';
 import { DepthFirst } from './depth-first.ts';
 import { StateFlag, type StateGraph } from './graph.ts';
 import type { Plan } from './plan.ts';
-import type { Finding, Findings } from './properties.ts';
+import { Findings, type Finding } from './properties.ts';
 import { RecordingExecutor } from './recording.ts';
 import { Reduction } from './reduction.ts';
 import { isOutOfMemory } from './memory.ts';
@@ -81,22 +81,42 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
       owners: 1,
     };
     const shard = new Shard(plan.model, executor, options);
-    const stopped = await unlessOutOfMemory(() =>
+    const stopped = await guarded(reduction, () =>
       runLevels(shard, plan, watch, breaks < BREAKS_MAX ? reduction : null),
     );
-    const settled =
-      stopped !== null && stopped !== 'max-states' && stopped !== 'max-depth' && stopped !== 'preemptions';
-    if (stopped === 'stale' || (!settled && reduction?.stale === true)) continue;
+    if (isToBeginAgain(stopped, reduction)) continue;
     return shardOutcome(plan.model, executor, reduction, shard, stopped);
   }
 }
 
-/** A search that cannot have more memory ends there: what it has found so far stands. */
-async function unlessOutOfMemory<T>(run: () => Promise<T>): Promise<T | 'memory'> {
+/** Ends that say nothing of how far the search has come. */
+const ENDS: ReadonlySet<Broken | null> = new Set([null, 'max-states', 'max-depth', 'preemptions']);
+
+/**
+ * Whether a search has to be made again with what is known now. A violation is one, whatever was known, unless states
+ * left something out that was of use after all: then it may be none.
+ */
+function isToBeginAgain(stopped: Broken | null, reduction: Reduction | null): stopped is 'stale' {
+  if (stopped === 'stale') return true;
+  if (reduction?.stale !== true) return false;
+  return ENDS.has(stopped) || (stopped === 'violation' && reduction.projects);
+}
+
+/** Whether what was found may come from states that have left out too much: it is not to be relied on. */
+function isDoubtful(reduction: Reduction | null): boolean {
+  return reduction !== null && reduction.projects && reduction.stale;
+}
+
+/**
+ * A search that cannot have more memory ends there: what it has found so far stands. A state that has left out too much
+ * may be none that can be, in which a routine throws: the search begins again.
+ */
+async function guarded<T>(reduction: Reduction | null, run: () => Promise<T>): Promise<T | 'memory' | 'stale'> {
   try {
     return await run();
   } catch (error) {
     if (isOutOfMemory(error)) return 'memory';
+    if (error instanceof ModelError && isDoubtful(reduction)) return 'stale';
     throw error;
   }
 }
@@ -186,8 +206,10 @@ export function outcomeOf(
     bytes,
     taken,
     executor,
-    findings,
-    witnesses: new Map(witnesses.all.map((finding) => [finding.property, scheduleTo(finding)])),
+    findings: isDoubtful(reduction) ? new Findings() : findings,
+    witnesses: new Map(
+      (isDoubtful(reduction) ? [] : witnesses.all).map((finding) => [finding.property, scheduleTo(finding)]),
+    ),
     stopped,
     states: graph.states,
     depth: graph.levelOf(graph.states - 1),
@@ -208,11 +230,10 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
       statesMax: plan.bounds.maxStates,
       reduction,
     });
-    const stopped = await unlessOutOfMemory(() =>
+    const stopped = await guarded(reduction, () =>
       runDepthFirst(search, plan, watch, breaks < BREAKS_MAX ? reduction : null),
     );
-    const settled = stopped !== null && stopped !== 'max-states';
-    if (stopped === 'stale' || (!settled && reduction?.stale === true)) continue;
+    if (isToBeginAgain(stopped, reduction)) continue;
     return depthFirstOutcome(executor, reduction, search, stopped);
   }
 }
@@ -248,8 +269,10 @@ function depthFirstOutcome(
   const plainly = (schedule: readonly number[]): readonly number[] => unprojected(executor, reduction, schedule);
   return {
     executor,
-    findings: search.findings,
-    witnesses: new Map([...search.witnesses].map(([property, schedule]) => [property, plainly(schedule)])),
+    findings: isDoubtful(reduction) ? new Findings() : search.findings,
+    witnesses: new Map(
+      (isDoubtful(reduction) ? [] : [...search.witnesses]).map(([property, schedule]) => [property, plainly(schedule)]),
+    ),
     stopped,
     states: search.states,
     transitions: search.transitions,

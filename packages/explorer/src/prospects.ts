@@ -55,6 +55,8 @@ export class Requests {
         this.#add('takes', row, this.handsOn);
         return;
       case 'receive':
+      case 'plain-read':
+      case 'plain-write':
         this.#add('takes', row, request.key);
         return;
       case 'publish':

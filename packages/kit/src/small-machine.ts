@@ -39,6 +39,7 @@ import {
   type X86Tlb,
 } from '@shootdown/mm';
 import {
+  pte_pfn,
   _PAGE_PRESENT,
   _PAGE_RW,
   _PAGE_USER,
@@ -152,6 +153,7 @@ export class SmallMachine {
     this.#tables = tables;
     this.#pages = Array.from({ length: pages }, (_, vpn) => vpn);
     this.frames = new Frames(builder, {
+      pointsTo: pte_pfn,
       tables: tables.tables,
       entriesPerTable: tables.entriesPerTable,
       pages: mapped + spare,

@@ -50,6 +50,13 @@ export function cpumask_without(mask: CpuMask, id: number): CpuMask {
   return mask.map((word, i) => (i === id >>> WORD_SHIFT ? word & ~cpuBit(id) : word));
 }
 
+/** cpumask_or(). */
+export function cpumask_or(a: CpuMask, b: CpuMask): CpuMask {
+  if (typeof a === 'number' && typeof b === 'number') return a | b;
+  const [x, y] = [wordsOf(a), wordsOf(b)];
+  return Array.from({ length: Math.max(x.length, y.length) }, (_, i) => (x[i] ?? 0) | (y[i] ?? 0));
+}
+
 /** cpumask_empty(). */
 export function cpumask_empty(mask: CpuMask): boolean {
   return typeof mask === 'number' ? mask === 0 : mask.every((word) => word === 0);

@@ -10,7 +10,8 @@ import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { Arm64Contpte } from './arch/arm64-contpte.ts';
 import type { AnonRmap } from './anon-rmap.ts';
 import type { PageContents } from './contents.ts';
-import { BITS_PER_WORD, cpumaskWords, formatCpumask } from './cpumask.ts';
+import { BITS_PER_WORD, cpumaskWords, formatCpumask, type CpuMask } from './cpumask.ts';
+import type { BatchedUnmaps } from './daemons/kswapd.ts';
 import type { FileFolio } from './file-folio.ts';
 import {
   MmStruct,
@@ -53,6 +54,18 @@ export interface TlbArch {
    * costs a spurious fault: x86.
    */
   readonly flushesUpgrades?: boolean;
+  /** Left out: reclaim flushes page by page. */
+  readonly tlbbatch?: TlbBatching;
+}
+
+/** CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH: one flush for entries of many address spaces. */
+export interface TlbBatching {
+  /** arch_tlbbatch_should_defer(): whether CPUs other than this one may have entries. */
+  should_defer_flush(cpu: Cpu, mm: Mm): Steps<boolean>;
+  /** The pages [start, end) have been cleared: whom the flush must reach. */
+  arch_tlbbatch_add_pending(cpu: Cpu, mm: Mm, start: number, end: number): Steps<CpuMask>;
+  /** When it returns, no CPU uses what was cleared before. */
+  arch_tlbbatch_flush(cpu: Cpu, mask: CpuMask): Steps;
 }
 
 /** One machine's kernel. */
@@ -95,6 +108,8 @@ export interface Kernel {
   readonly anon?: AnonRmap;
   /** Whom changes of an address space must be told. Left out: mm_has_notifiers() is false. */
   readonly secondary?: SecondaryMmus;
+  /** Flushes that reclaim has put off. Left out: nobody reclaims. */
+  readonly batched?: BatchedUnmaps;
   /** What is in the pages, where that matters. */
   readonly contents?: PageContents;
 }

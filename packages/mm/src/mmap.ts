@@ -7,6 +7,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { folio_pte_batch, modify_prot_start_ptes, set_ptes } from './arch/arm64-contpte.ts';
 import { FPB_RESPECT_WRITE } from './arch/contpte/batch.ts';
+import { flush_tlb_batched_pending } from './daemons/kswapd.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
 import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
@@ -183,6 +184,7 @@ const change_pte_range = routine(
   ): Steps {
     const { frames } = kernel;
     yield* pte_lock(kernel, first.frame);
+    if (kernel.batched) yield* flush_tlb_batched_pending(kernel, cpu, tlb.mm);
     yield* lazy_mmu_mode_enable(kernel, cpu);
     for (let vpn = from, nr = 1; vpn < to; vpn += nr) {
       nr = 1;

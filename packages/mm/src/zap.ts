@@ -8,6 +8,7 @@
 import { routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_dirty, pte_pfn, pte_present } from '@shootdown/mmu';
+import { flush_tlb_batched_pending } from './daemons/kswapd.ts';
 import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
 import { folio_pte_batch, get_and_clear_full_ptes } from './arch/arm64-contpte.ts';
@@ -32,6 +33,7 @@ export const zap_pte_range: ZapPteRange = routine(
       let force_flush = false;
       let delay_rmap: FileFolio | undefined;
       yield* pte_lock(kernel, first.frame);
+      if (kernel.batched) yield* flush_tlb_batched_pending(kernel, cpu, tlb.mm);
       yield* lazy_mmu_mode_enable(kernel, cpu);
       for (let nr = 1; vpn < to && !force_flush; vpn += nr) {
         nr = 1;

@@ -107,16 +107,19 @@ export class SecondaryMmu {
     const words = builder.region(`${name}.mmu_invalidate`, 2);
     this.seq = words.at(0);
     this.in_progress = words.at(1);
-    // Read and written under the lock alone, which orders them; who looks without it looks for a hint.
+    // Read and written under the lock alone, which orders them: on `arm` anything else is reported as a data race.
     const range = builder.region(`${name}.mmu_invalidate_range`, 2, { memory: 'strong' });
     this.#range = [range.at(0), range.at(1)];
     // A plain store: where stores are reordered, its place among them is a matter of the barriers beside it.
     const plain = builder.memoryModel === 'arm';
     const under_way = (cx: OperationContext, { in_progress, start, end }: InvalidationEmitted): void => {
-      if (plain) cx.storeBuffered(this.in_progress, in_progress);
-      else cx.write(this.in_progress, in_progress);
-      cx.write(this.#range[0], start);
-      cx.write(this.#range[1], end);
+      const store = (word: Address, value: number): void => {
+        if (plain) cx.storeBuffered(word, value);
+        else cx.write(word, value);
+      };
+      store(this.in_progress, in_progress);
+      store(this.#range[0], start);
+      store(this.#range[1], end);
     };
     builder.component({
       name: `${name}.invalidation`,

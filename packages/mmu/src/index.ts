@@ -57,6 +57,7 @@ export {
 } from './trace/geometry.ts';
 export {
   referenceBytesMax,
+  kindBits,
   referenceKinds,
   referencesMax,
   ReferenceTrace,

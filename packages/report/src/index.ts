@@ -50,3 +50,4 @@ export { stateViews, type StateViews } from './states/views.ts';
 export { studioFragment, type StudioView } from './studio-link.ts';
 export { WIDTH_DEFAULT } from './width.ts';
 export type { TraceHead, TraceWriter } from './writer.ts';
+export { measuredOf, type Measured } from './statistics.ts';

@@ -34,6 +34,8 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'E2-rapoport',
     'E3/device-tlb-zap',
     'E4/device-tlb-zap',
+    // A search that has not seen all of it yet finds violations here that are none.
+    'E4/arm64',
   ],
   'ksm-vs-secondary': [
     'E2-rapoport/device',
@@ -88,19 +90,10 @@ const deepFirst = new Set([
   'contpte-mremap batched/flush-after-unlock',
 ]);
 
-/** Expected to be safe, and too large for any search so far: docs/arm.md says so. */
-const unfinished = new Set([
-  'cow-vs-secondary E5/guest-and-device',
-  'cow-vs-secondary option-3-nested-bracket/leave',
-  'cow-vs-secondary option-3-nested-bracket/alone',
-]);
-
 const rows = scenarios.flatMap((scenario: Scenario) =>
   scenario.variants.flatMap((variant) => {
     const verdict = expectedVerdict(variant, 'arm');
-    const here = deep
-      ? !unfinished.has(`${scenario.name} ${variant.name}`)
-      : quick[scenario.name]?.includes(variant.name) === true;
+    const here = deep || quick[scenario.name]?.includes(variant.name) === true;
     return verdict === null || !here ? [] : [[scenario.name, variant.name, verdict] as const];
   }),
 );

@@ -31,6 +31,7 @@ import {
   use_global_asid,
 } from '@shootdown/mm';
 import {
+  pte_pfn,
   _PAGE_PRESENT,
   _PAGE_RW,
   _PAGE_TABLE,
@@ -112,6 +113,7 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
   const first = levels === 1 ? leaves : [mk_pte(options.mms, _PAGE_TABLE)];
   const roots = Array.from({ length: options.mms }, (_, table) => (table === 0 ? first : []));
   const frames = new Frames(builder, {
+    pointsTo: pte_pfn,
     tables,
     entriesPerTable: ENTRIES,
     pages: mapped,

@@ -219,6 +219,7 @@ function framesOf(
   const primary = levels === 1 ? [mapped, []] : [[mk_pte(1, _PAGE_TABLE)], mapped];
   const stable = stablePage ? 1 : 0;
   return new Frames(builder, {
+    pointsTo: pte_pfn,
     tables: TABLES,
     entriesPerTable: ENTRIES,
     pages: pages.length + stable + freePages,

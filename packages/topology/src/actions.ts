@@ -39,6 +39,8 @@ export type Action =
     }
   /** A kernel thread looks at so many pages of a process, and merges them (ksmd). */
   | { readonly do: 'ksm-scan'; readonly process: string; readonly pages: number }
+  /** It takes those of them away that have not been used since the last time (kswapd). */
+  | { readonly do: 'reclaim'; readonly process: string; readonly pages: number }
   /** Counters from here on are booked under this name. */
   | { readonly do: 'measure'; readonly phase: string }
   /** Computes in user mode for so many cycles, a multiple of {@link COMPUTE_STEP_CYCLES}. */
@@ -56,7 +58,7 @@ export type Action =
 export const PHASE_PREFIX = 'phase:';
 
 /** What only a kernel thread does; */
-export const KERNEL_ACTIONS: ReadonlySet<Action['do']> = new Set(['ksm-scan']);
+export const KERNEL_ACTIONS: ReadonlySet<Action['do']> = new Set(['ksm-scan', 'reclaim']);
 /** and what it can do as any other thread. */
 export const EVERYBODYS_ACTIONS: ReadonlySet<Action['do']> = new Set([
   'vmalloc',

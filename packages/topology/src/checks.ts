@@ -154,6 +154,10 @@ function checkKernel(kernel: KernelDescription, topology: Topology, source: stri
         throw new ModelError(
           `topology: ${source}: ${place}: a routine and a run (${thread.routine}): give one of them`,
         );
+      if (thread.trace !== undefined && (thread.run.length > 0 || thread.routine !== undefined))
+        throw new ModelError(
+          `topology: ${source}: ${place}: a trace and a run or routine (${thread.trace}): give one of them`,
+        );
       checkEnd(thread.run, `topology: ${source}: ${place}.run`, false);
     });
   });

@@ -7,6 +7,9 @@ import { z } from 'zod';
 import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, type Action } from './actions.ts';
 
 const CPUS_MAX = 256;
+/** 32 GB, and the tables that map them in pages of 4 KB. */
+const PAGES_MAX = 1 << 23;
+const TABLES_MAX = 1 << 14;
 
 /** vCPUs of a host in all: each has a VPID of its own (`packages/mmu`). */
 export const VCPUS_MAX = 255;
@@ -38,10 +41,7 @@ const action: z.ZodType<Action> = z.lazy(() =>
     z.strictObject({
       do: z.literal('mmap'),
       area,
-      pages: z
-        .int()
-        .min(1)
-        .max(1 << 20),
+      pages: z.int().min(1).max(PAGES_MAX),
     }),
     z.strictObject({ do: z.literal('touch'), area, write: z.boolean().optional() }),
     z.strictObject({ do: z.literal('mprotect'), area, prot: z.enum(['r', 'rw']) }),
@@ -59,7 +59,7 @@ const action: z.ZodType<Action> = z.lazy(() =>
       write: z.boolean().optional(),
       cycles: computeCycles.optional(),
     }),
-    z.strictObject({ do: z.literal('ksm-scan'), process: name, pages: z.int().min(1).max(1_000_000) }),
+    z.strictObject({ do: z.enum(['ksm-scan', 'reclaim']), process: name, pages: z.int().min(1).max(1_000_000) }),
     z.strictObject({ do: z.literal('measure'), phase: name }),
     z.strictObject({
       do: z.literal('compute'),
@@ -84,12 +84,8 @@ const geometry = z.string().superRefine((text, context) => {
 });
 
 const memory = z.strictObject({
-  tables: z.int().min(4).max(4096).default(64),
-  pages: z
-    .int()
-    .min(1)
-    .max(1 << 20)
-    .default(8192),
+  tables: z.int().min(4).max(TABLES_MAX).default(64),
+  pages: z.int().min(1).max(PAGES_MAX).default(8192),
 });
 
 /** A CPU, or several: `0-31` stands for a thread on each of them, all told the same. */
@@ -116,6 +112,8 @@ const threads = z
       run: z.array(action).default([]),
       /** What the thread runs instead: a routine that a module exports by this name ({@link topologySchema}). */
       routine: name.optional(),
+      /** Or the memory references that it makes: a recorded trace, by its path from the file. */
+      trace: z.string().min(1).max(1000).optional(),
     }),
   )
   .min(1)

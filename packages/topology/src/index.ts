@@ -23,6 +23,7 @@ export {
   type ThreadContext,
 } from './script.ts';
 export type { SecondaryBody, SecondaryUse } from './secondary.ts';
+export { replayOf } from './replay.ts';
 export type { KernelRange } from './kernel-tables.ts';
 export type { OnRoutine } from './routine-times.ts';
 export { partsOf, type Part } from './parts.ts';

@@ -9,6 +9,8 @@ export interface KernelThreads {
   readonly tree: daemons.StableTree;
   /** ksmd's place in each process. */
   readonly ksm: ReadonlyMap<Mm, daemons.ScanHand>;
+  /** And kswapd's. */
+  readonly lru: ReadonlyMap<Mm, daemons.ScanHand>;
 }
 
 /** Adds what the kernel threads of a machine need, if it has any. */
@@ -18,9 +20,12 @@ export function addKernelThreads(
   processes: readonly ProcessState[],
 ): KernelThreads | null {
   if (kernelThreads.length === 0) return null;
+  const hands = (what: string): ReadonlyMap<Mm, daemons.ScanHand> =>
+    new Map(processes.map(({ name, mm }) => [mm, new daemons.ScanHand(builder, `${what}.${name}`)]));
   return {
     tree: new daemons.StableTree(builder),
-    ksm: new Map(processes.map(({ name, mm }) => [mm, new daemons.ScanHand(builder, `ksm_scan.${name}`)])),
+    ksm: hands('ksm_scan'),
+    lru: hands('lru'),
   };
 }
 
@@ -54,9 +59,12 @@ const cond_resched = noted(function* cond_resched({ task, cpu }: RunContext): St
   if (task) yield* task.scheduler.exit_to_user_mode(cpu, task.id, false);
 });
 
-function* runKernelAction(context: RunContext, { tree, ksm }: KernelThreads, action: Action): Steps {
-  if (action.do !== 'ksm-scan') return;
+function* runKernelAction(context: RunContext, { tree, ksm, lru }: KernelThreads, action: Action): Steps {
+  if (action.do !== 'ksm-scan' && action.do !== 'reclaim') return;
+  const { kernel, cpu } = context;
   const { mm, started } = context.processNamed(action.process);
   if ((yield* load(started.at(0), { label: '(process started?)' })) === 0) return;
-  yield* daemons.ksm_do_scan(context.kernel, context.cpu, tree, mm, ksm.get(mm) as daemons.ScanHand, action.pages);
+  if (action.do === 'ksm-scan')
+    yield* daemons.ksm_do_scan(kernel, cpu, tree, mm, ksm.get(mm) as daemons.ScanHand, action.pages);
+  else yield* daemons.kswapd_shrink_node(kernel, cpu, mm, lru.get(mm) as daemons.ScanHand, action.pages);
 }

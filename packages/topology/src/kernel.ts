@@ -15,6 +15,7 @@ import type { MmuGeometry, MmuInstructions, WalkShape } from '@shootdown/mmu';
 import {
   Arm64Contpte,
   CALL_FUNCTION_VECTOR,
+  daemons,
   lazy,
   lazy_flush_begins,
   Mm,
@@ -25,7 +26,7 @@ import {
   type TlbArch,
 } from '@shootdown/mm';
 import { addTimer } from './timer.ts';
-import { areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
+import { actionsIn, areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
 import { addKernelTables, type KernelRange } from './kernel-tables.ts';
 import { addKernelThreads, kthread } from './kernel-threads.ts';
 import { runActions, thread, type ProcessState, type RunContext, type Task, type ThreadContext } from './script.ts';
@@ -119,6 +120,7 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     arch: mode ? judgingFlushes(arch, mode) : arch,
     ptl: builder.region('ptl', frames.tables, { lineWords: 1 }),
     ...(mode && { lazy: mode }),
+    ...(reclaims(description) && { batched: new daemons.BatchedUnmaps(builder, mms) }),
     ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
   };
   const users = addSecondaryMmus(description, plain, mms, smp, parts.geometry);
@@ -126,6 +128,10 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
   const tasks = addScheduler(description, parts, kernel, mms);
   const processes = processStates(description, builder, mms, tasks);
   return { kernel, ...startThreads(description, parts, users, smp, processes, tasks) };
+}
+
+function reclaims({ kernelThreads = [] }: KernelDescription): boolean {
+  return kernelThreads.some(({ run }) => actionsIn(run).some((action) => action.do === 'reclaim'));
 }
 
 /** The interrupts that the CPUs of a kernel can be sent. */
@@ -197,6 +203,10 @@ function startThreads(
       if (t.routine !== undefined && mine === undefined)
         throw new ModelError(
           `topology: ${name}: thread ${index}: routine ${t.routine}: no module exports it: name the module (routines, or --routines)`,
+        );
+      if (t.trace !== undefined && mine === undefined)
+        throw new ModelError(
+          `topology: ${name}: thread ${index}: trace ${t.trace}: nobody has read it: run the topology from its file, and not in a worker`,
         );
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
       const ends = mine !== undefined || !endsAtRest(t.run) ? 'returns' : 'rests';

@@ -293,6 +293,7 @@ describe('the README', () => {
       'mprotect',
       'munmap',
       'ptdump',
+      'reclaim',
       'repeat',
       'sleep',
       'spin',

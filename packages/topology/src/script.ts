@@ -141,7 +141,7 @@ function runsOn(context: RunContext, cpu: number): void {
 }
 
 /** The way back to user mode, where others may want the CPU. */
-function* returns(context: RunContext, stays = false): Steps {
+export function* returns(context: RunContext, stays = false): Steps {
   const { task, cpu } = context;
   if (task) runsOn(context, yield* task.scheduler.exit_to_user_mode(cpu, task.id, stays));
 }

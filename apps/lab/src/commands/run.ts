@@ -34,6 +34,7 @@ import { refuseSaving, runTarget, type RunTarget } from '../run-target.ts';
 import { savedScenario, scenarioFlags } from '../scenario-request.ts';
 import { Latencies } from '../latencies.ts';
 import { runPageHtml } from '../run-page.ts';
+import { runSeeds } from '../run-seeds.ts';
 import { runPlaced } from '../run-placed.ts';
 import { fileTarget, scheduleTarget } from '../schedule-file.ts';
 import { Pulse } from '../progress.ts';
@@ -52,6 +53,7 @@ export const flags = {
   report: { type: 'string', help: 'write a page of plots and tables, one HTML file' },
   timeline: { type: 'string', help: 'write the timeline to a file, for ui.perfetto.dev' },
   seed: { type: 'string', help: 'CPUs begin at random times: 0, the default, all at once' },
+  seeds: { type: 'string', help: 'repeat the run with the seeds 1 to N: means, 95 % confidence intervals' },
   'max-steps': { type: 'string', help: 'stop after so many steps' },
   'save-schedule': { type: 'string', help: 'write the schedule to a file, for replay' },
   ...scenarioFlags,
@@ -81,7 +83,25 @@ const WHOLE_ONLY = [
   'report',
   'timeline',
   'replace',
+  'seeds',
 ];
+
+/** What a run shows that is not repeated. */
+const ONE_RUN_ONLY = [
+  'from',
+  'to',
+  'last',
+  'format',
+  'phase',
+  'executor',
+  'messages',
+  'inspect',
+  'save-schedule',
+  'report',
+  'timeline',
+  'seed',
+];
+const SEEDS_MAX = 10_000;
 
 function isPlaced(topology: Topology): boolean {
   const parts = partsOf(topology);
@@ -150,6 +170,11 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   if (of.assembled && isPlaced(of.assembled.topology)) {
     args.refuse(WHOLE_ONLY, 'does not go with virtual machines that have CPUs of their own, which run in parts');
     return await runInParts(args, of.assembled.topology, stepsMax, seed);
+  }
+  const seeds = args.whole('seeds', 2, SEEDS_MAX);
+  if (seeds !== undefined) {
+    args.refuse([...ONE_RUN_ONLY], 'does not go with --seeds, which repeats the run');
+    return await runSeeds(of, seeds, stepsMax, args.has('json'));
   }
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);

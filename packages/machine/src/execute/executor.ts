@@ -333,14 +333,21 @@ export abstract class Executor<
   }
 
   load(address: number): number {
-    if (this.weak !== null) return this.weak.isWeak(address) ? this.weak.load(address) : this.weak.read(address);
+    if (this.weak !== null) {
+      if (this.weak.isWeak(address)) return this.weak.load(address);
+      this.weak.notePlain(address, false);
+      return this.weak.read(address);
+    }
     return this.#buffers.load(this.processor, address);
   }
 
   storeBuffered(address: number, value: number): boolean {
     if (this.weak !== null) {
       if (this.weak.isWeak(address)) this.weak.store(address, value);
-      else this.weak.write(address, value);
+      else {
+        this.weak.notePlain(address, true);
+        this.write(address, value);
+      }
       return true;
     }
     if (this.#buffers.has(this.processor)) return this.#buffers.put(this.processor, address, value);

@@ -34,6 +34,9 @@ export interface PortHost extends OperationContext {
   noteRequest(request: Request): void;
 }
 
+/** Violated by a plain access of a word of which it is said (`memory: 'strong'`) that everybody sees it alike. */
+export const DATA_RACE = 'no data race on a word that everybody sees alike';
+
 /** More outcomes of one operation cannot be told apart in a schedule. */
 const OUTCOMES_MAX = 4096;
 
@@ -75,6 +78,8 @@ const Kind = {
   forward: 15,
   forget: 16,
   replace: 17,
+  plainRead: 18,
+  plainWrite: 19,
 } as const;
 const KINDS = 32;
 const LOADS = { none: Kind.load, pc: Kind.loadPc, full: Kind.loadAcquire } as const;
@@ -278,10 +283,32 @@ export class WeakPort implements WeakContext {
     return known;
   }
 
+  /**
+   * A word that everybody sees alike is loaded or stored by an operation that orders nothing: fails the property
+   * {@link DATA_RACE} unless the access comes after all that it conflicts with.
+   */
+  notePlain(address: number, writes: boolean): void {
+    if (this.#classes[address] !== WordClass.strong || this.#order !== 'relaxed') return;
+    const kind = writes ? 'plain-write' : 'plain-read';
+    const race = this.request(
+      this.#remembered(writes ? Kind.plainWrite : Kind.plainRead, address, 0, () => ({ kind, key: address })),
+    );
+    if (race === 0) return;
+    const { layout, processors } = this.#host.system;
+    this.#host.fail(
+      DATA_RACE,
+      () =>
+        `${processors[this.#host.processor]?.name ?? '?'} ${writes ? 'stores to' : 'loads'} ${layout.nameOf(address)}, ` +
+        `which another processor has ${writes ? 'accessed' : 'stored to'}, and nothing orders the two: ` +
+        `memory: 'strong' is not true of it`,
+    );
+  }
+
   /** Of a word that everybody sees alike: only what it hands on is a matter of order. */
   #strong({ kind, address, value, modify, acquire, release }: Access): number {
     const old = this.#host.store.words[address] as number;
     this.#host.noteStrong(address, kind !== 'load');
+    if (kind !== 'update' && acquire === 'none' && !release) this.notePlain(address, kind === 'store');
     if (kind !== 'store') this.#strongRead(address, acquire !== 'none');
     if (kind === 'load') return old;
     const after = kind === 'store' ? value : (modify?.apply(old) ?? null);

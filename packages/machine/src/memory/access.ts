@@ -105,12 +105,20 @@ class AccessStep {
     return this.#walked.page < 0 ? NOTHING : this.#model.under('walk-coherence', this.#walked.view);
   }
 
+  /** What the load has seen that returned the page table of which this loads an entry. */
+  #tableView(state: MemoryState): Events {
+    const { table } = this.#request;
+    if (table === undefined) return NOTHING;
+    return this.#model.under('address-dependency', this.#me(state).pointers.get(table) ?? NOTHING);
+  }
+
   /** What a load must have seen before it looks. */
   #leastOfLoad(state: MemoryState): Events {
     const me = this.#me(state);
     return (
       this.#model.seenThrough(me, this.#operands.address, 'address-dependency') |
       this.#walkView() |
+      this.#tableView(state) |
       floorOf(me) |
       (this.#request.acquire === 'full' ? this.#model.under('release-to-acquire', me.views[View.release]) : NOTHING)
     );
@@ -195,6 +203,8 @@ class AccessStep {
       const after = position + 1 < readings.length ? copyState(state) : state;
       const seen = this.#noteReading(after, reading);
       this.#keep(after, seen, seen);
+      const table = this.#request.pointer?.of(reading.value) ?? -1;
+      if (table >= 0) this.#me(after).pointers.set(table, seen);
       const address = this.#walked.output;
       if (this.#request.exclusive) this.#me(after).monitor = { address, index: reading.index, seen };
       this.#finish(after, seen, reading.value);

@@ -3,8 +3,8 @@ import type { Way } from './access.ts';
 import { dependenciesOf, synchroniseContext } from './access.ts';
 import { floorOf, type Model } from './model.ts';
 import type { BarrierKind, Tlbi } from './requests.ts';
-import { NO_EVENT, NOTHING, only } from './events.ts';
-import { addEvent, copyState, View, type MemoryState } from './state.ts';
+import { has, NO_EVENT, NOTHING, only } from './events.ts';
+import { addEvent, copyState, View, type MemoryState, type Plain } from './state.ts';
 import { agreements } from './walk.ts';
 
 /** DMB: no choice. */
@@ -100,6 +100,43 @@ export function strongWrite(model: Model, state: MemoryState, processor: number,
     (release ? under('release', views[View.reads] | views[View.writes]) : NOTHING);
   if (view !== NOTHING) state.carried.set(key, view);
   views[View.writes] |= view;
+}
+
+/**
+ * A strong word is loaded or stored plainly. That everybody sees its newest value is only true if whoever looks must
+ * see it: the access is to be after all that it conflicts with, in what the processor must have seen. Each access is an
+ * event of its own, which is handed on as stores and loads are. Returns false if it is a data race.
+ */
+export function plainAccess(
+  model: Model,
+  state: MemoryState,
+  processor: number,
+  key: number,
+  writes: boolean,
+): boolean {
+  const me = model.processor(state, processor);
+  const { views } = me;
+  const floor = floorOf(me);
+  const known: Plain = state.plain.get(key) ?? { written: NO_EVENT, writer: NO_EVENT, reads: new Map() };
+  state.plain.set(key, known);
+  const follows = (other: number, event: number): boolean => other === processor || has(floor, event);
+  const ordered =
+    (known.written === NO_EVENT || follows(known.writer, known.written)) &&
+    (!writes || [...known.reads].every(([reader, event]) => follows(reader, event)));
+  const before = floor | (writes ? views[View.storeBarrier] | views[View.reads] : NOTHING);
+  const event = addEvent(state, before, NOTHING);
+  const seen = before | only(event);
+  if (writes) {
+    known.written = event;
+    known.writer = processor;
+    known.reads.clear();
+    views[View.writes] |= seen;
+  } else {
+    known.reads.set(processor, event);
+    views[View.reads] |= seen;
+    views[View.valueReads] |= seen;
+  }
+  return ordered;
 }
 
 /** A channel or a component hands on what this processor has seen. */

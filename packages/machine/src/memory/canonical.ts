@@ -11,7 +11,16 @@
 import { common, has, isWithin, NO_EVENT, NOTHING, only, type Events } from './events.ts';
 import { commonFloor, floorOf, shiftIndices, type Model } from './model.ts';
 import { Audience, type Prospect } from './prospect.ts';
-import { ALL_VIEWS, mapEvents, seenWith, View, type MemoryState, type Message, type ProcessorState } from './state.ts';
+import {
+  ALL_VIEWS,
+  mapEvents,
+  seenWith,
+  View,
+  type MemoryState,
+  type Message,
+  type Plain,
+  type ProcessorState,
+} from './state.ts';
 
 /**
  * Brings a state into canonical form.
@@ -23,6 +32,7 @@ export function canonicalise(model: Model, state: MemoryState, prospects: readon
   const live = state.processors.filter((p) => !p.retired);
   dropMessages(model, state, live, audience);
   dropInvalidations(model, state, live);
+  dropPlain(state, audience);
   number(state);
   for (const [index, p] of state.processors.entries()) {
     if (p.retired) forget(p);
@@ -145,7 +155,20 @@ function dropInvalidations(model: Model, state: MemoryState, live: readonly Proc
   });
 }
 
-/** Numbers the events that are left by location and place, then by TLBI. */
+/** A plain access matters as long as somebody may come to the word who does not come after it. */
+function dropPlain(state: MemoryState, audience: Audience): void {
+  for (const [key, plain] of state.plain) {
+    const open = (own: number, event: number): boolean =>
+      state.processors.some(
+        (p, index) => index !== own && !p.retired && audience.mayTake(index, key) && !has(floorOf(p), event),
+      );
+    if (plain.written !== NO_EVENT && !open(plain.writer, plain.written)) plain.written = NO_EVENT;
+    for (const [reader, event] of plain.reads) if (!open(reader, event)) plain.reads.delete(reader);
+    if (plain.written === NO_EVENT && plain.reads.size === 0) state.plain.delete(key);
+  }
+}
+
+/** Numbers the events that are left by location and place, then by TLBI, then by word of plain accesses. */
 function number(state: MemoryState): void {
   const { before } = state;
   if (before.length === 0) return;
@@ -154,6 +177,11 @@ function number(state: MemoryState): void {
     for (const { event } of state.histories.get(address) ?? []) if (event !== NO_EVENT) old.push(event);
   for (const { completed } of state.invalidations)
     if (completed !== NO_EVENT && !old.includes(completed)) old.push(completed);
+  const words = [...state.plain.keys()].sort((a, b) => a - b).map((key) => state.plain.get(key) as Plain);
+  for (const { written, reads } of words) {
+    if (written !== NO_EVENT) old.push(written);
+    for (const reader of [...reads.keys()].sort((a, b) => a - b)) old.push(reads.get(reader) as number);
+  }
   if (old.length === before.length && old.every((event, i) => event === i)) return;
   const numbers = new Map(old.map((event, i) => [event, i]));
   const images = new Map<Events, Events>([[NOTHING, NOTHING]]);
@@ -170,6 +198,10 @@ function number(state: MemoryState): void {
     for (const message of messages) message.event = numbers.get(message.event) ?? NO_EVENT;
   for (const invalidation of state.invalidations)
     invalidation.completed = numbers.get(invalidation.completed) ?? NO_EVENT;
+  for (const plain of words) {
+    plain.written = numbers.get(plain.written) ?? NO_EVENT;
+    for (const [reader, event] of plain.reads) plain.reads.set(reader, numbers.get(event) as number);
+  }
   const kept = old.map((event) => before[event] as Events);
   before.length = 0;
   before.push(...kept);
@@ -181,6 +213,7 @@ function forget(p: ProcessorState): void {
   p.coherence.clear();
   p.forwarded.clear();
   p.values.clear();
+  p.pointers.clear();
   p.monitor = null;
 }
 
@@ -221,6 +254,11 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
       own.view = beyond(own.view, floor);
       own.atomic = beyond(own.atomic, floor);
     }
+  }
+  for (const [table, view] of p.pointers) {
+    const left = beyond(view, floor);
+    if (left === NOTHING) p.pointers.delete(table);
+    else p.pointers.set(table, left);
   }
   // Translations look at the context alone, everything else at the floor.
   const seen = model.hasWalks ? views[View.context] : floor;

@@ -152,12 +152,20 @@ describe('a store of a kernel routine', () => {
 });
 
 describe('store buffering with a word that everybody sees alike', () => {
-  const side = (own: keyof Words, other: keyof Words, between: () => Steps, flag: Address | null = null) =>
-    function* (words: Words): Steps {
-      yield* store(words[own], 1);
+  // Plain accesses of such a word would race.
+  const relaxed = (words: Words, of: keyof Words, value: number): Steps<number> =>
+    xchgOrdered('relaxed', words[of], value);
+  const stores = (words: Words, shown: Address, between: () => Steps): (() => Steps) =>
+    function* () {
+      yield* store(words.x, 1);
       yield* between();
-      const seen = yield* load(words[other]);
-      if (flag !== null) yield* store(flag, 1 + seen);
+      yield* store(shown, 1 + (yield* relaxed(words, 'y', 0)));
+    };
+  const swaps = (words: Words, shown: Address, between: () => Steps): (() => Steps) =>
+    function* () {
+      yield* relaxed(words, 'y', 1);
+      yield* between();
+      yield* store(shown, 1 + (yield* load(words.x)));
     };
 
   it('needs full barriers, as with any two words', () => {
@@ -166,9 +174,9 @@ describe('store buffering with a word that everybody sees alike', () => {
       const x = builder.region('x', 1).at(0);
       const y = builder.region('y', 1, { memory: 'strong' }).at(0);
       const seen = builder.region('seen', 2, { memory: 'ghost' });
-      const programs = [side('x', 'y', between, seen.at(0)), side('y', 'x', between, seen.at(1))];
+      const programs = [stores({ x, y }, seen.at(0), between), swaps({ x, y }, seen.at(1), between)];
       for (const [i, body] of programs.entries()) {
-        const named = routine(`P${i}`, () => body({ x, y }));
+        const named = routine(`P${i}`, body);
         builder.processor({ name: `CPU${i}`, tasks: [program(named)] });
       }
       const found = new Set<string>();

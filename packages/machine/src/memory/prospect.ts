@@ -63,6 +63,11 @@ export class Audience {
     return this.#prospects === null || this.#who(({ takes }) => takes.has(key)).length > 0;
   }
 
+  /** Whether a processor may come to what belongs to a key. */
+  mayTake(processor: number, key: number): boolean {
+    return this.#prospects?.[processor]?.takes.has(key) ?? true;
+  }
+
   /** Whether a processor has nothing more to do with memory, and nobody with it. */
   isInert(processor: number): boolean {
     const prospect = this.#prospects?.[processor];

@@ -63,6 +63,18 @@ export interface Access {
   /** Only the newest message is read, and a store becomes the newest: hardware, or the simulation itself. */
   readonly newest: boolean;
   readonly dependencies: Dependencies | null;
+  /** A load of an entry of this page table, whose address came from the load of the entry that leads to the table. */
+  readonly table?: number;
+  /** The value loaded is an entry, and may lead to a table. */
+  readonly pointer?: Pointer;
+}
+
+/** What an entry of a page table leads to. */
+export interface Pointer {
+  /** Equal for equal functions. */
+  readonly key: string;
+  /** Number of the table; -1: to none. */
+  of(entry: number): number;
 }
 
 /** Which accesses a barrier looks at. */
@@ -115,6 +127,11 @@ export type Request =
   /** A word with one value that everybody sees is read or written. */
   | { readonly kind: 'strong-read'; readonly key: number; readonly acquire: boolean }
   | { readonly kind: 'strong-write'; readonly key: number; readonly release: boolean }
+  /**
+   * The same word is loaded or stored plainly, which it may only be where the access is ordered after every one that it
+   * conflicts with. The result is 1 if it is not.
+   */
+  | { readonly kind: 'plain-read' | 'plain-write'; readonly key: number }
   /** What one key hands on, another does too. */
   | { readonly kind: 'forward'; readonly key: number; readonly to: number }
   | { readonly kind: 'forget'; readonly key: number };

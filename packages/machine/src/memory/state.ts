@@ -119,8 +119,19 @@ export interface ProcessorState {
   readonly forwarded: Map<number, Forwarded>;
   /** Values that are still of use, by slot. */
   readonly values: Map<number, Dependency>;
+  /** Per page table: with what view the entry was loaded last that leads there. */
+  readonly pointers: Map<number, Events>;
   /** What a load-exclusive has read, for the store-exclusive that follows. */
   monitor: Monitor | null;
+}
+
+/** Plain accesses of a word that everybody sees alike: those that not everybody is known to come after. */
+export interface Plain {
+  /** The event of the last store, and who made it; {@link NO_EVENT} if everybody else comes after it. */
+  written: number;
+  writer: number;
+  /** Events of the last load of each processor since then. */
+  readonly reads: Map<number, number>;
 }
 
 /** The whole weak memory. */
@@ -133,6 +144,8 @@ export interface MemoryState {
   readonly processors: readonly ProcessorState[];
   /** Views that words of locks, channels and components hand on, by their key. */
   readonly carried: Map<number, Events>;
+  /** Words of plain accesses, by their key. */
+  readonly plain: Map<number, Plain>;
 }
 
 /** Everything is as it was set up. */
@@ -147,9 +160,11 @@ export function initialState(processors: number): MemoryState {
       coherence: new Map(),
       forwarded: new Map(),
       values: new Map(),
+      pointers: new Map(),
       monitor: null,
     })),
     carried: new Map(),
+    plain: new Map(),
   };
 }
 
@@ -187,9 +202,11 @@ export function copyState(state: MemoryState): MemoryState {
       coherence: new Map(p.coherence),
       forwarded: copied(p.forwarded),
       values: copied(p.values),
+      pointers: new Map(p.pointers),
       monitor: p.monitor && { ...p.monitor },
     })),
     carried: new Map(state.carried),
+    plain: new Map([...state.plain].map(([key, plain]) => [key, { ...plain, reads: new Map(plain.reads) }])),
   };
 }
 
@@ -213,7 +230,8 @@ export function mapEvents(state: MemoryState, image: (events: Events) => Events)
       }
     }
   for (const invalidation of invalidations) invalidation.issued = image(invalidation.issued);
-  for (const { views, forwarded, monitor, values } of processors) {
+  for (const { views, forwarded, monitor, values, pointers } of processors) {
+    for (const [table, view] of pointers) pointers.set(table, image(view));
     for (const view of ALL_VIEWS) views[view] = image(views[view]);
     for (const own of forwarded.values()) {
       own.view = image(own.view);
@@ -311,6 +329,13 @@ export function keyOf(state: MemoryState): string {
     whole(key);
     set(state.carried.get(key) ?? NOTHING);
   }
+  codes.push(state.plain.size);
+  for (const key of sortedKeys(state.plain)) {
+    const { written, writer, reads } = state.plain.get(key) as Plain;
+    whole(key);
+    codes.push(written + 1, written === NO_EVENT ? 0 : writer, reads.size);
+    for (const reader of sortedKeys(reads)) codes.push(reader, reads.get(reader) as number);
+  }
   return String.fromCharCode(...codes);
 }
 
@@ -334,10 +359,14 @@ function keyOfHistory(address: number, messages: readonly Message[]): void {
   }
 }
 
-function keyOfProcessor({ views, coherence, forwarded, monitor, values }: ProcessorState): void {
+function keyOfProcessor({ views, coherence, forwarded, monitor, values, pointers }: ProcessorState): void {
   codes.push(0);
   for (const view of ALL_VIEWS) set(views[view]);
-  codes.push(coherence.size, forwarded.size, values.size, monitor ? 1 : 0);
+  codes.push(coherence.size, forwarded.size, values.size, monitor ? 1 : 0, pointers.size);
+  for (const table of sortedKeys(pointers)) {
+    codes.push(table);
+    set(pointers.get(table) ?? NOTHING);
+  }
   for (const address of sortedKeys(coherence)) {
     whole(address);
     codes.push(coherence.get(address) ?? 0);

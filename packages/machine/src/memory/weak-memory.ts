@@ -6,7 +6,7 @@
 import { checkOptions, keysOf } from '../state/errors.ts';
 import { access, synchroniseContext } from './access.ts';
 import { promise } from './promises.ts';
-import { dmb, dsb, isb, publish, receive, strongRead, strongWrite, tlbi } from './barriers.ts';
+import { dmb, dsb, isb, plainAccess, publish, receive, strongRead, strongWrite, tlbi } from './barriers.ts';
 import { canonicalise } from './canonical.ts';
 import { Model } from './model.ts';
 import type { Prospect } from './prospect.ts';
@@ -133,8 +133,8 @@ export class WeakMemory {
 
   /** True while no processor misses anything and none has views: the memory is as one of words. */
   isPlain(id: number): boolean {
-    const { before, histories } = this.#state(id);
-    return before.length === 0 && histories.size === 0;
+    const { before, histories, carried, plain } = this.#state(id);
+    return before.length === 0 && histories.size === 0 && carried.size === 0 && plain.size === 0;
   }
 
   /**
@@ -162,8 +162,9 @@ export class WeakMemory {
 
   /** A state as text, for tests. */
   describe(id: number): string {
-    const { before, histories, invalidations, processors, carried } = this.#state(id);
+    const { before, histories, invalidations, processors, carried, plain } = this.#state(id);
     const content = {
+      plain: [...plain].map(([key, { reads, ...rest }]) => ({ key, ...rest, reads: [...reads] })),
       before,
       histories: [...histories],
       invalidations,
@@ -172,6 +173,7 @@ export class WeakMemory {
         coherence: [...p.coherence],
         forwarded: [...p.forwarded],
         values: [...p.values],
+        pointers: [...p.pointers],
       })),
       carried: [...carried],
     };
@@ -262,6 +264,11 @@ export class WeakMemory {
       case 'strong-write':
         strongWrite(model, state, processor, request.key, request.release);
         break;
+      case 'plain-read':
+      case 'plain-write': {
+        const ordered = plainAccess(model, state, processor, request.key, request.kind === 'plain-write');
+        return [{ state, result: ordered ? 0 : 1 }];
+      }
       case 'forward': {
         const view = (state.carried.get(request.key) ?? NOTHING) | (state.carried.get(request.to) ?? NOTHING);
         if (view !== NOTHING) state.carried.set(request.to, view);

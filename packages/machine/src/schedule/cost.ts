@@ -68,6 +68,7 @@ export const x86Costs: CostModel = {
     page_zero: cost(500, '4 KB clear; ' + RULE_OF_THUMB),
     page_alloc: cost(200, RULE_OF_THUMB),
     page_free: cost(100, RULE_OF_THUMB),
+    swap_writepage: cost(6000, 'a page of 4 KB to compressed memory, about 2 us; ' + RULE_OF_THUMB),
     syscall: cost(200, RULE_OF_THUMB),
     vma: cost(300, 'maple tree operation; ' + RULE_OF_THUMB),
     vmexit: cost(

@@ -15,7 +15,9 @@ import {
 } from '../routine/operation.ts';
 import { checkOptions, keysOf, ModelError, printable } from './errors.ts';
 import { checkWord, type SystemBuilder } from '../system/system.ts';
+import { accessOf } from '../memory/instructions.ts';
 import { swapIf, swapTo } from '../memory/modify.ts';
+import type { Access, Pointer } from '../memory/requests.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { isWord, type Address, type Region } from './words.ts';
 
@@ -55,6 +57,11 @@ export interface FrameOptions {
    * order of `zonelist`. Not with a `shared` pool. Default: one node.
    */
   readonly nodes?: { readonly count: number; readonly zonelist: (processor: number) => readonly number[] };
+  /**
+   * The frame that an entry leads to. On `arm` a load of an entry of a table comes after the load that returned the
+   * table (an address dependency). Default: nobody knows, and nothing orders the two.
+   */
+  readonly pointsTo?: (entry: number) => number;
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
   /** What an entry is called in a trace. Default: the region's name and the number of the entry. */
@@ -83,6 +90,7 @@ const FRAME_KEYS = keysOf<FrameOptions>()(
   'name',
   'entryName',
   'formatEntry',
+  'pointsTo',
 );
 
 /** Entries of 8 bytes in a cache line of 64. */
@@ -121,6 +129,9 @@ export class Frames {
   readonly #any: boolean;
   readonly #nodes: number;
   readonly #zonelist: (processor: number) => readonly number[];
+  readonly #pointer: Pointer | null;
+  /** Loads of entries, by their words. */
+  readonly #loads = new Map<number, Access>();
 
   constructor(builder: SystemBuilder, options: FrameOptions) {
     checkOptions('frames: new', options, FRAME_KEYS, ['tables', 'entriesPerTable', 'pages']);
@@ -145,6 +156,16 @@ export class Frames {
     if (initialPages > pages) throw new ModelError(`frames: new: ${initialPages} initial pages, have ${pages}`);
     checkWord('frames: new: pool', pool, ['separate', 'shared']);
     checkWord('frames: new: allocation', allocation, ['lowest', 'any']);
+    const { pointsTo } = options;
+    this.#pointer = pointsTo
+      ? {
+          key: name,
+          of: (entry) => {
+            const frame = pointsTo(entry);
+            return frame >= 0 && frame < this.tables ? frame : -1;
+          },
+        }
+      : null;
     this.count = tables + pages;
     this.tables = pool === 'shared' ? this.count : tables;
     this.entriesPerTable = entriesPerTable;
@@ -262,6 +283,17 @@ export class Frames {
   read(pointer: EntryPointer, saying?: Saying): Steps<number> {
     checkPointer('read', pointer);
     return stepOf(operation(READ_ENTRY, pointer.address, pointer.frame, 0, this, saying));
+  }
+
+  /** The load of an entry on a weak memory. */
+  loadOf(address: number, table: number): Access {
+    let load = this.#loads.get(address);
+    if (load === undefined) {
+      const followed = this.#pointer && { table, pointer: this.#pointer };
+      load = { ...accessOf({ kind: 'load', address }), ...followed };
+      this.#loads.set(address, load);
+    }
+    return load;
   }
 
   /** Writes an entry with a plain store. */
@@ -454,6 +486,10 @@ const READ_ENTRY = defineOperation({
   perform(cx, op) {
     framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
     return cx.load(op.a);
+  },
+  weak(cx, memory, op) {
+    framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
+    return memory.access(framesOf(op).loadOf(op.a, op.b));
   },
   footprint: (op) => ({ reads: [op.a, framesOf(op).state.base + op.b], writes: [] }),
 });

@@ -202,8 +202,8 @@ describe('Layout', () => {
     ['half a cell', (l: Layout) => l.region('a', 1.5), 'layout: region: a wants 1.5 cells'],
     [
       'more cells than there are',
-      (l: Layout) => l.region('a', 1 << 25),
-      'layout: region: a wants 33554432 cells, have 16777216',
+      (l: Layout) => l.region('a', 1 << 26),
+      'layout: region: a wants 67108864 cells, have 33554432',
     ],
     ['an index outside', (l: Layout) => l.region('a', 2).at(2), 'layout: at: index 2 outside a[2]'],
     ['an index that is none', (l: Layout) => l.region('a', 2).at(Number.NaN), 'layout: at: index NaN outside a[2]'],

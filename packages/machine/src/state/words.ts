@@ -32,8 +32,9 @@ export interface RegionOptions {
   /**
    * What its words are on a weakly ordered machine (`arm`). `weak`: ordinary memory, which one processor may see later
    * than another. `strong`: a word whose newest value everybody sees, which is ordered with other memory as any: lock
-   * words. `ghost`: a word that orders nothing: what only the simulation keeps, the insides of a lock. `code`: ordinary
-   * memory that is fetched as instructions. Default `weak`.
+   * words, and data under locks. That is a claim: plain loads and stores of it that nothing orders are a data race,
+   * which violates `DATA_RACE`. `ghost`: a word that orders nothing: what only the simulation keeps, the insides of a
+   * lock. `code`: ordinary memory that is fetched as instructions. Default `weak`.
    */
   readonly memory?: 'weak' | 'strong' | 'ghost' | 'code';
   /**
@@ -47,7 +48,7 @@ const REGION_KEYS = keysOf<RegionOptions>()('initial', 'cellName', 'format', 'me
 /** What a word is on a weakly ordered machine: see {@link RegionOptions.memory}. */
 export const WordClass = { ghost: 0, weak: 1, strong: 2, code: 3 } as const;
 
-const WORDS_MAX = 1 << 24;
+const WORDS_MAX = 1 << 25;
 const WORD_END = 2 ** 32;
 
 /** Whether a value fits a word, read as a signed or as an unsigned number. */

@@ -4,10 +4,10 @@
  * Mirrors arch/arm64/include/asm/tlbflush.h, __flush_tlb_range(), and arch/arm64/mm/context.c, v6.18. Every mm keeps
  * one ASID; rollover is not modelled.
  */
-import { count, load, routine, store, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { count, load, nop, routine, store, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
-import type { Mm, TlbArch } from '../kernel.ts';
+import type { Mm, TlbArch, TlbBatching } from '../kernel.ts';
 
 /** Without FEAT_TLBIRANGE, spans of more pages than a table has entries become a whole-ASID flush (MAX_DVM_OPS). */
 export const MAX_DVM_OPS = 512;
@@ -40,6 +40,29 @@ export function arm64Tlb(
     pte_needs_flush: () => true,
     // __ptep_set_access_flags(), v6.18: flush_tlb_page() after a write fault, in the whole inner shareable domain.
     flushesUpgrades: true,
+    tlbbatch: arm64TlbBatch(mmus),
+  };
+}
+
+/** arch_tlbbatch_add_pending(): the TLBI without its DSB, which comes once for all. */
+function arm64TlbBatch(mmus: readonly MmuInstructions[]): TlbBatching {
+  return {
+    // arch_tlbbatch_should_defer(): always, but for an erratum.
+    *should_defer_flush() {
+      yield* nop({ label: 'arch_tlbbatch_should_defer()' });
+      return true;
+    },
+    *arch_tlbbatch_add_pending(cpu, mm, start, end) {
+      const mmu = mmus[cpu.id] as MmuInstructions;
+      yield* mmu.dsb('ishst');
+      for (let vpn = start; vpn < end; vpn++) yield* mmu.tlbi_is({ scope: 'page', vpn, asid: mm.id, leafOnly: true });
+      yield* count(Arm64Counter.tlbiPage, end - start);
+      return 0;
+    },
+    *arch_tlbbatch_flush(cpu) {
+      yield* (mmus[cpu.id] as MmuInstructions).dsb('ish');
+      yield* count(Arm64Counter.dsb);
+    },
   };
 }
 

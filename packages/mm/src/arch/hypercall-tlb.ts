@@ -60,7 +60,7 @@ const hyperv_flush_tlb_multi = routine(
     x86: X86TlbState,
     options: HypercallTlbOptions,
     cpu: Cpu,
-    mm: Mm,
+    mm: Mm | null,
     mask: CpuMask,
     freed_tables: boolean,
     trim_cpumask: boolean,

@@ -19,6 +19,10 @@ export const TLB_NR_DYN_ASIDS = 6;
 export const INIT_MM = 0;
 /** cpu_tlbstate.loaded_mm of a CPU in the middle of switch_mm(). */
 export const LOADED_MM_SWITCHING = -1;
+/** info->mm of a flush that is for whatever a CPU has loaded (arch_tlbbatch_flush()), */
+export const ANY_MM = 0;
+/** and its generation. */
+export const TLB_GENERATION_INVALID = 0;
 /** Page numbers have more bits than a word. */
 export const LOW_WORD = 0x1_0000_0000;
 
@@ -59,7 +63,7 @@ export type X86TlbMutant =
 export type FlushTlbMulti = (
   x86: X86TlbState,
   cpu: Cpu,
-  mm: Mm,
+  mm: Mm | null,
   mask: CpuMask,
   freed_tables: boolean,
   trim_cpumask: boolean,

@@ -34,7 +34,7 @@ import {
   wordOfCpu,
   type CpuMask,
 } from '../cpumask.ts';
-import type { Mm, TlbArch } from '../kernel.ts';
+import type { Mm, TlbArch, TlbBatching } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
 import {
   broadcast_tlb_flush,
@@ -47,11 +47,13 @@ import {
 import {
   flushStart,
   Info,
+  ANY_MM,
   INIT_MM,
   infoWord,
   LOADED_MM_SWITCHING,
   LOW_WORD,
   mmuOf,
+  TLB_GENERATION_INVALID,
   TLB_NR_DYN_ASIDS,
   TLB_SINGLE_PAGE_FLUSH_CEILING,
   X86_TLB_KEYS,
@@ -137,6 +139,7 @@ export function x86Tlb(
     init_new_context: (mm) => init_new_context(state, mm),
     // A change of _PAGE_RW in either direction is flushed (arch/x86/include/asm/tlbflush.h).
     pte_needs_flush: (old, entry) => ((old ^ entry) & _PAGE_RW) !== 0,
+    tlbbatch: x86TlbBatch(state),
   };
 }
 
@@ -174,10 +177,47 @@ const flush_tlb_mm_range = routine(
   },
 );
 
+/** Batched flushes of reclaim: arch_tlbbatch_add_pending(), arch_tlbbatch_flush(). */
+function x86TlbBatch(x86: X86TlbState): TlbBatching {
+  return {
+    *should_defer_flush(cpu, mm) {
+      const mask = yield* load_cpumask(mm.cpumask, { label: 'mm_cpumask(mm)' });
+      return !cpumask_empty(cpumask_without(mask, cpu.id));
+    },
+    *arch_tlbbatch_add_pending(_cpu, mm) {
+      yield* atomicAdd(mm.tlb_gen.at(0), 1, { label: 'inc_mm_tlb_gen(mm)' });
+      return yield* load_cpumask(mm.cpumask, { label: 'cpumask_or(&batch->cpumask, mm_cpumask(mm))' });
+    },
+    arch_tlbbatch_flush: (cpu, mask) => arch_tlbbatch_flush(x86, cpu, mask),
+  };
+}
+
+const arch_tlbbatch_flush = routine(
+  'arch_tlbbatch_flush',
+  function* (x86: X86TlbState, cpu: Cpu, mask: CpuMask): Steps {
+    yield* get_flush_tlb_info(x86, cpu, null, 0, 0, TLB_GENERATION_INVALID);
+    const flush_tlb_multi = x86.options.flush_tlb_multi ?? native_flush_tlb_multi;
+    if (!cpumask_empty(cpumask_without(mask, cpu.id))) {
+      yield* flush_tlb_multi(x86, cpu, null, mask, false, false);
+    } else if (cpumask_test_cpu(cpu.id, mask)) {
+      yield* local_irq_disable(cpu);
+      yield* flush_tlb_func(x86, cpu, cpu.id, true);
+      yield* local_irq_enable(cpu);
+    }
+  },
+);
+
 /** Sends the IPI, to all of the mask or to those for whom it matters, and waits until they have flushed. */
 export const native_flush_tlb_multi = routine(
   'native_flush_tlb_multi',
-  function* (x86: X86TlbState, cpu: Cpu, mm: Mm, mask: CpuMask, freed_tables: boolean, trim_cpumask: boolean): Steps {
+  function* (
+    x86: X86TlbState,
+    cpu: Cpu,
+    mm: Mm | null,
+    mask: CpuMask,
+    freed_tables: boolean,
+    trim_cpumask: boolean,
+  ): Steps {
     yield* count(X86Counter.remoteFlush);
     const told = new Set<number>();
     for (const other of x86.smp.cpus) {
@@ -195,15 +235,16 @@ export const native_flush_tlb_multi = routine(
 
 const should_flush_tlb = routine(
   'should_flush_tlb',
-  function* (x86: X86TlbState, target: Cpu, mm: Mm, trim_cpumask: boolean): Steps<boolean> {
+  function* (x86: X86TlbState, target: Cpu, mm: Mm | null, trim_cpumask: boolean): Steps<boolean> {
     const loadedMm = (): Steps<number> =>
       load(x86.loaded_mm.at(target.id), { label: `per_cpu(loaded_mm, ${target.id})` });
     const isLazy = (): Steps<number> => load(x86.is_lazy.at(target.id), { label: `per_cpu(is_lazy, ${target.id})` });
     if (x86.options.mutant === 'before fea4e317f9e7')
-      return (yield* isLazy()) === 0 && ((yield* loadedMm()) === mm.id || trim_cpumask);
+      return (yield* isLazy()) === 0 && ((yield* loadedMm()) === mm?.id || trim_cpumask);
     const loaded_mm = yield* loadedMm();
     yield* smp_rmb();
     if ((yield* isLazy()) !== 0) return false;
+    if (mm === null) return true;
     if (loaded_mm === LOADED_MM_SWITCHING && x86.options.mutant !== 'no flush while switching') return true;
     return loaded_mm === mm.id || trim_cpumask;
   },
@@ -216,13 +257,13 @@ const flush_tlb_func = routine(
   'flush_tlb_func',
   function* (x86: X86TlbState, cpu: Cpu, source: number, local: boolean): Steps {
     const mmId = yield* load(infoWord(x86, source, Info.mm), { label: 'info->mm' });
-    const mm = x86.mms()[mmId - 1] as Mm;
     const loaded_mm = yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' });
     if (!local) {
       yield* count(X86Counter.interrupts);
       yield* count(X86Counter.received);
     }
-    if (loaded_mm !== mmId) {
+    const mm = x86.mms()[(mmId === ANY_MM ? loaded_mm : mmId) - 1] as Mm;
+    if (mmId !== ANY_MM && loaded_mm !== mmId) {
       yield* clearBits(wordOfCpu(mm.cpumask, cpu.id), cpuBit(cpu.id), {
         label: 'cpumask_clear_cpu(self, mm_cpumask(mm))',
       });
@@ -237,7 +278,7 @@ const flush_tlb_func = routine(
     const local_tlb_gen = yield* load(slot, { label: 'ctxs[asid].tlb_gen' });
     const new_tlb_gen = yield* load(infoWord(x86, source, Info.newTlbGen), { label: 'info->new_tlb_gen' });
     // Another flush has been faster and covered this one.
-    if (new_tlb_gen <= local_tlb_gen) return;
+    if (new_tlb_gen !== TLB_GENERATION_INVALID && new_tlb_gen <= local_tlb_gen) return;
     const mm_tlb_gen = yield* load(mm.tlb_gen.at(0), { label: 'mm->context.tlb_gen' });
     const pages = yield* load(infoWord(x86, source, Info.pages), { label: 'info->end - info->start' });
     // Two flushes, and this CPU has caught up with both at the first.
@@ -409,12 +450,12 @@ function* should_trim_cpumask(x86: X86TlbState, mm: Mm): Steps<boolean> {
 function* get_flush_tlb_info(
   x86: X86TlbState,
   cpu: Cpu,
-  mm: Mm,
+  mm: Mm | null,
   start: number,
   pages: number,
   new_tlb_gen: number,
 ): Steps {
-  const words = [mm.id, start | 0, Math.floor(start / LOW_WORD), pages, new_tlb_gen];
+  const words = [mm?.id ?? ANY_MM, start | 0, Math.floor(start / LOW_WORD), pages, new_tlb_gen];
   const label = pages === 0 ? 'get_flush_tlb_info(mm, TLB_FLUSH_ALL)' : `get_flush_tlb_info(mm, ${pages} pages)`;
   yield operation(FILL_INFO, x86.info.base + cpu.id * Info.words, 0, 0, words, { label });
 }

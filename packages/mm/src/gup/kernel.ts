@@ -109,6 +109,7 @@ export class GupKernel implements Kernel {
       ...each((i) => mk_pte(page + i, PAGE_SHARED)).map((pte) => [pte]),
     ];
     this.frames = new Frames(builder, {
+      pointsTo: pte_pfn,
       tables: page,
       entriesPerTable: tables,
       pages: 2 * tables,

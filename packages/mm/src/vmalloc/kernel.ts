@@ -10,6 +10,7 @@ import {
   withDefinition,
   Frames,
   ModelError,
+  NO_FRAME,
   operation,
   type EntryPointer,
   type OperationDefinition,
@@ -23,7 +24,7 @@ import {
 import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
 import { MmStruct } from '../mmap-lock.ts';
 import { KernelTableWatch } from './break-before-make.ts';
-import { formatDescriptor, tableDescriptor } from './descriptor.ts';
+import { formatDescriptor, pxd_pgtable, pxd_table, tableDescriptor } from './descriptor.ts';
 
 /** How big the tree is. Powers of two as in the kernel are not needed. */
 export interface TreeShape {
@@ -148,6 +149,7 @@ export class VmallocKernel {
       entriesPerTable: Math.max(tree.puds, tree.pmds, tree.ptes),
       pages: 0,
       initialTables,
+      pointsTo: (entry) => (pxd_table(entry) ? pxd_pgtable(entry) : NO_FRAME),
     });
     this.#watch = options.breakBeforeMake ? new KernelTableWatch(builder, this.frames) : null;
     this.init_mm = new MmStruct(builder, 'init_mm', processors);

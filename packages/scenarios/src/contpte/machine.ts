@@ -21,6 +21,7 @@ import {
 } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import {
+  pte_pfn,
   BBML0,
   BBML2_NOABORT,
   connectMmus,
@@ -146,6 +147,7 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     return placed;
   });
   const frames = new Frames(builder, {
+    pointsTo: pte_pfn,
     tables,
     entriesPerTable: entries,
     pages: pfn - tables,

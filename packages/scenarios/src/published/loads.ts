@@ -1,5 +1,5 @@
 /** The loads behind the published numbers, as topologies; and their runs, repeated over seeds. */
-import { Histogram } from '@shootdown/report';
+import { Histogram, measuredOf, type Measured } from '@shootdown/report';
 import {
   assemble,
   parseTopology,
@@ -11,30 +11,14 @@ import {
 
 /** Runs of each load: their processors begin at other times. */
 export const SEEDS = [1, 2, 3] as const;
-/** Student's t for 95 % and so many runs. */
-const STUDENT_T = 4.303;
-
-/** The mean over seeds and how far it may be off, with 95 % confidence. */
-export interface Measured {
-  readonly mean: number;
-  readonly interval: number;
-}
-
 /** Measures something in a run of each seed. */
 export function measured(topology: TopologyInput, of: (run: TimedRun) => number): Measured {
-  return statistics(SEEDS.map((seed) => of(timedRun(topology, seed))));
+  return measuredOf(SEEDS.map((seed) => of(timedRun(topology, seed))));
 }
 
 /** The ratio of two measurements, seed by seed. */
 export function measuredRatio(over: TopologyInput, under: TopologyInput, of: (run: TimedRun) => number): Measured {
-  return statistics(SEEDS.map((seed) => of(timedRun(over, seed)) / of(timedRun(under, seed))));
-}
-
-/** Mean and confidence interval. */
-export function statistics(values: readonly number[]): Measured {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length - 1);
-  return { mean, interval: STUDENT_T * Math.sqrt(variance / values.length) };
+  return measuredOf(SEEDS.map((seed) => of(timedRun(over, seed)) / of(timedRun(under, seed))));
 }
 
 /** A run and how long its routines took, in cycles. */

@@ -2,6 +2,7 @@
  * `shootdown compare published`: every ratio that somebody has measured and that a run can be held against, ours beside
  * theirs. Parameters are stated, and no row is tuned: one cost table per architecture serves all of them.
  */
+import { measuredOf, type Measured } from '@shootdown/report';
 import type { Comparison, ComparisonRow, EachRow } from '../comparison.ts';
 import { everyRow } from '../comparison.ts';
 import { runPvFlush } from '../kvm-pv-flush.cost.ts';
@@ -14,10 +15,8 @@ import {
   requestsPerSecond,
   SEEDS,
   server,
-  statistics,
   times,
   total,
-  type Measured,
 } from './loads.ts';
 import { notModelled } from './not-modelled.ts';
 
@@ -161,7 +160,8 @@ const PAGES_64_MIB = 16_384;
 const zap: PublishedRow = {
   what: 'MADV_DONTNEED of much memory, per page',
   unit: 'ns',
-  setup: '64 MiB, three other CPUs run the process; theirs is 170 to 340, the middle is taken',
+  setup:
+    '64 MiB, three other CPUs run the process, 8 MB of last-level cache; theirs is 170 to 340, the middle is taken',
   theirs: 255,
   ours: () =>
     measured(
@@ -174,12 +174,13 @@ const zap: PublishedRow = {
         ],
         {
           memory: { tables: 256, pages: PAGES_64_MIB + 64 },
+          llcMegabytes: 8,
         },
       ),
       (run) => meanCycles(run, 'madvise_dontneed') / PAGES_64_MIB / CYCLES_PER_NANOSECOND,
     ),
   source: 'gperftools issue 754, a laptop of 2016',
-  why: 'reading and clearing an entry and freeing its page are 124 cycles here; rmap, LRU and the lists of the page allocator, and lines that are in no cache, are no part of that',
+  why: 'reading and clearing an entry and freeing its page are 124 cycles here, and a miss of its struct page 180; rmap, LRU, memcg and the lists of the page allocator are no part of that',
 };
 
 /** `ebizzy -M` in VMs that share the CPUs of one. */
@@ -194,7 +195,7 @@ function ebizzy(vms: number, theirs: number): PublishedRow {
       const ratio =
         runPvFlush({ ...load, paravirtualFlush: true }).recordsPerSecond /
         runPvFlush({ ...load, paravirtualFlush: false }).recordsPerSecond;
-      return statistics([ratio]);
+      return measuredOf([ratio]);
     },
     source: 'Wanpeng Li, series of 2017, v8: 46799 to 48670, 23962 to 42691, 16152 to 37539',
     why: 'a spinner finds the vCPU that it waits for among 3 others here, and among 63 there: compare pv-flush',
