@@ -48,11 +48,16 @@ const treeshake = { moduleSideEffects: (id: string): boolean => !/\/packages\/[\
 
 /** Code that has no routines: its lines do not matter. */
 const LIBRARY = 'library-';
+/** Runs routines, and has none of the kernel's. */
+const ENGINE = 'engine';
 /** What every search needs. */
 const MACHINE = /state|routine|system|memory|execute\/(?!actor|live)|trace\/(?!statechart)|schedule\/schedule/.source;
 const SEARCHED_WITH = new RegExp(
   `/packages/(?:machine/src/(?:${MACHINE})|explorer/src/(?!fuzz|index|mutants|ways-out)|sync/src/(?:spinlock|misuse))|/no-pool`,
 );
+/** And most scenarios. */
+const KERNEL =
+  /\/packages\/(?:cpu\/src\/cpu|mm\/src\/(?:smp|cpumask|mmap-lock|lazy\/(?:pte|mode))|mmu\/src\/entry|sync\/src\/(?:rcu|rwsem))[.\w]*\.ts/;
 const groups = [
   {
     name: `${LIBRARY}write`,
@@ -61,7 +66,8 @@ const groups = [
   { name: `${LIBRARY}schema`, test: /node_modules\/zod\// },
   { name: `${LIBRARY}c`, test: /node_modules\/web-tree-sitter\// },
   // What every search needs, in one file: small ones compress worse.
-  { name: 'engine', test: SEARCHED_WITH },
+  { name: ENGINE, test: SEARCHED_WITH },
+  { name: 'kernel', test: KERNEL },
   { name: `${LIBRARY}machine`, test: /node_modules\/(?:xstate|comlink)\// },
 ];
 
@@ -74,7 +80,7 @@ const withoutSpaces: Plugin = {
   generateBundle(_options, bundle) {
     for (const file of Object.values(bundle)) {
       if (file.type !== 'chunk') continue;
-      const hasRoutines = !file.name.startsWith(LIBRARY) && /\byield\b/.test(file.code);
+      const hasRoutines = !file.name.startsWith(LIBRARY) && file.name !== ENGINE && /\byield\b/.test(file.code);
       file.code = hasRoutines ? linesWithoutSpaces(file.fileName, file.code) : minified(file.fileName, file.code).code;
     }
   },

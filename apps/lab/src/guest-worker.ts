@@ -18,5 +18,8 @@ linkHost(tell);
 port.on('message', () => void process.emit('SIGINT', 'SIGINT'));
 port.unref();
 
+const ALIVE_MILLISECONDS = 1000;
+setInterval(() => tell({ type: 'alive' }), ALIVE_MILLISECONDS).unref();
+
 const { main } = await import('./shootdown.ts');
 tell({ type: 'code', code: await main(argv) });

@@ -13,6 +13,10 @@ export interface Searching {
 
 /** From the command to its host. */
 export type Told =
+  /** It has loaded a module of the user's. */
+  | { readonly type: 'loaded' }
+  /** Every second, unless something keeps the thread busy. */
+  | { readonly type: 'alive' }
   | { readonly type: 'searching'; readonly searching: Searching }
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'write'; readonly to: 'stdout' | 'stderr'; readonly text: string | Uint8Array }

@@ -17,8 +17,14 @@ const HEAP_SMALL_BYTES = 512 * 2 ** 20;
 const MILLISECONDS = 1000;
 /** A search looks at the clock itself: what has not ended so much later does not come back. */
 const GRACE_SECONDS = 2;
-/** Time to load a module, on top of what --timeout allows for the search. */
+/** Time to load a module, on top of what --timeout allows for the search; and for what takes no time at all. */
 const LOAD_SECONDS = 60;
+/** Commands that make one search after another tell between them that they are alive. */
+const SILENT_GRACE_SECONDS = 10;
+/** Commands that never take long once the module has been loaded. */
+const SHORT_COMMANDS: readonly (string | undefined)[] = ['list', 'replay'];
+
+const LOOPS = 'a routine, a check or an operation does not come back: it loops for ever';
 
 /** True if a command is better run in a thread of its own. */
 export function needsHost([command, ...rest]: readonly string[]): boolean {
@@ -54,6 +60,8 @@ class Host {
   #progress: Progress | null = null;
   #code: number | null = null;
   #ended = false;
+  #loaded = false;
+  #heard = performance.now();
   #onSearch: () => void = () => undefined;
 
   constructor(argv: readonly string[]) {
@@ -77,6 +85,7 @@ class Host {
         this.#after(GRACE_SECONDS, () => resolve(this.#code ?? ExitCode.interrupted));
       });
       this.#after(LOAD_SECONDS, () => this.#lateToLoad(resolve));
+      this.#listen(resolve);
       this.#onSearch = () => {
         const seconds = this.#timeoutSeconds;
         if (seconds !== null) this.#after(seconds + GRACE_SECONDS, () => resolve(this.#bounded('timeout')));
@@ -96,13 +105,39 @@ class Host {
     setTimeout(unlessEnded, seconds * MILLISECONDS).unref();
   }
 
+  /** A thread that loops for ever says nothing any more. */
+  #listen(resolve: (code: number) => void): void {
+    const short = SHORT_COMMANDS.includes(this.#argv[0]);
+    const limit = this.#timeoutSeconds === null ? LOAD_SECONDS : this.#timeoutSeconds + SILENT_GRACE_SECONDS;
+    if (!short && this.#timeoutSeconds === null) return;
+    const again = (): void => {
+      const silent = (performance.now() - this.#heard) / MILLISECONDS;
+      if (this.#loaded && silent > limit) resolve(this.#silent(short));
+      else this.#after(1, again);
+    };
+    this.#after(1, again);
+  }
+
+  #silent(short: boolean): number {
+    if (short) return this.#mistake(LOOPS);
+    if (this.#searching !== null) return this.#bounded('timeout');
+    process.stderr.write(`stopped: ${LOOPS}\n`);
+    return ExitCode.bounded;
+  }
+
   #lateToLoad(resolve: (code: number) => void): void {
-    if (this.#searching !== null || this.#argv[0] !== 'explore') return;
+    if (this.#loaded || this.#searching !== null) return;
     resolve(this.#mistake(`has not been loaded after ${LOAD_SECONDS} seconds: it loops or waits for ever`));
   }
 
   #hear(told: Told): void {
+    this.#heard = performance.now();
     switch (told.type) {
+      case 'alive':
+        return;
+      case 'loaded':
+        this.#loaded = true;
+        return;
       case 'write':
         process[told.to].write(told.text);
         return;
@@ -137,10 +172,7 @@ class Host {
   #bounded(stoppedBy: 'timeout' | 'memory'): number {
     const seconds = (performance.now() - this.#started) / MILLISECONDS;
     const { states = 0, transitions = 0, depth = 0 } = this.#progress ?? {};
-    const why =
-      stoppedBy === 'memory'
-        ? 'out of memory'
-        : 'a routine, a check or an operation does not come back: it loops for ever';
+    const why = stoppedBy === 'memory' ? 'out of memory' : LOOPS;
     if (this.#searching?.json === true) {
       const { json: _, ...asked } = this.#searching;
       const document = { ...asked, verdict: 'bounded', property: null, kind: null, states, transitions, depth };

@@ -31,11 +31,15 @@ function scenario(build: string, before = ''): string {
 }
 
 function explored(text: string, ...flags: string[]) {
+  return ran('explore', text, ...flags);
+}
+
+function ran(what: string, text: string, ...flags: string[]) {
   const path = join(folder, 'mine.mjs');
   writeFileSync(path, text);
-  const { status, stdout, stderr } = spawnSync(process.execPath, [command, 'explore', path, ...flags], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [command, what, path, ...flags], {
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 100_000,
   });
   return { status, stdout, stderr };
 }
@@ -87,6 +91,15 @@ describe('a routine that loops for ever', () => {
     const { status, stdout, stderr } = explored(loops, '--timeout', '1');
     expect([status, stdout.split('\n')[0]]).toEqual([2, 'BOUNDED: no violation within bounds (stopped by timeout)']);
     expect(stderr).toContain('it loops for ever');
+  });
+
+  it.runIf(process.env['SHOOTDOWN_DEEP'] === '1').each([
+    ['check', ['--timeout', '1'], 2],
+    ['mutate', ['--timeout', '1'], 2],
+    ['replay', ['--variant', 'v', '--schedule', '0x3'], 10],
+  ] as const)('in %s %s', { timeout: 120_000 }, (what, flags, code) => {
+    const { status, stderr } = ran(what, loops, ...flags);
+    expect([status, stderr]).toEqual([code, expect.stringContaining('it loops for ever')]);
   });
 
   it('as a document', () => {

@@ -12,6 +12,7 @@ import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ModelError, thrown } from '@shootdown/machine';
 import type { BuildFailure, Loader, Plugin } from 'esbuild';
+import { tellHost } from './host-link.ts';
 import type * as NotedSource from './noted-source.ts';
 
 /** Loaded with the first module of a user's: it brings a parser with it. */
@@ -40,7 +41,9 @@ export async function importedModule(what: string, path: string): Promise<Readon
   try {
     if (/\.[cm]?tsx?$|\.jsx$/.test(path)) await bundle(path);
     else copied(resolve(path));
-    return (await import(moduleUrl(path))) as Record<string, unknown>;
+    const module = (await import(moduleUrl(path))) as Record<string, unknown>;
+    tellHost({ type: 'loaded' });
+    return module;
   } catch (error) {
     const reason = isBuildFailure(error) ? failureText(error) : thrown(error);
     throw new ModelError(`${what}: ${path}: cannot be loaded (${reason.split('\n')[0] ?? ''})`);

@@ -22,6 +22,12 @@ describe('schemas', () => {
   it('traces, results, lists and topologies keep to theirs', () => {
     const document: unknown = JSON.parse(run('explore', 'ptdump-vmalloc', '--variant', 'unlocked', '--json').stdout);
     expect(schemas.result.parse(document)).toMatchObject({ verdict: 'violation', trace: { version: 1 } });
+    const { trace, ...found } = schemas.result.parse(document);
+    expect(found.statesByDepth?.reduce((sum, states) => sum + states, 0)).toBe(found.states);
+    expect(trace?.states?.steps).toHaveLength(trace?.steps.length ?? 0);
+    expect(trace?.states?.views.frames.length).toBeGreaterThan(0);
+    const ran: unknown = JSON.parse(run('run', 'lazy-tlb', '--max-steps', '400', '--json').stdout);
+    expect(schemas.run.parse(ran).processors).toContain('CPU0');
     const list: unknown = JSON.parse(run('list', '--json').stdout);
     expect(schemas.list.parse(list).length).toBeGreaterThan(10);
     const topology: object = JSON.parse(

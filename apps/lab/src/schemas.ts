@@ -38,6 +38,86 @@ const step = z.strictObject({
   durationCycles: z.number().nullable(),
 });
 
+/** Begins after `from` steps, and is over after `to`. */
+const stretch = z.looseObject({ from: count, to: count });
+const choice = z.strictObject({ entry: count, column: z.int().min(-1), text, violates: z.boolean() });
+/** State of an XState actor: `{ value, context }`. */
+const actors = z.record(text, z.looseObject({ value: z.unknown() }));
+
+const states = z.strictObject({
+  initial: z.array(z.strictObject({ address: count, name: text, region: text, value: z.number(), text })),
+  actors,
+  steps: z.array(
+    z.strictObject({
+      enabled: z.array(choice),
+      changes: z.array(
+        z.strictObject({ address: count, name: text, before: z.number(), after: z.number(), textBefore: text, text }),
+      ),
+      /** What the routine received: the value of a read. */
+      result: z.number().nullable(),
+      actors,
+      sent: z.array(text),
+      delivered: text.nullable(),
+      /** By column, outermost first; an interrupt handler above what it interrupts. */
+      stacks: z.array(z.array(text)),
+    }),
+  ),
+  enabledAtEnd: z.array(choice),
+  views: z.strictObject({
+    frames: z.array(
+      z.strictObject({
+        frame: count,
+        address: count,
+        stretches: z.array(stretch.extend({ text, value: z.number(), isTable: z.boolean(), isFreed: z.boolean() })),
+        roots: z.array(stretch.extend({ name: text })),
+        entries: z.array(
+          z.strictObject({
+            index: count,
+            address: count,
+            stretches: z.array(stretch.extend({ value: z.number(), text, pointsTo: count.nullable() })),
+          }),
+        ),
+      }),
+    ),
+    tlbs: z.array(
+      z.strictObject({
+        address: count,
+        name: text,
+        processor: text.nullable(),
+        page: text.nullable(),
+        space: text.nullable(),
+        stretches: z.array(
+          stretch.extend({
+            state: z.enum(['none', 'cached', 'stale', 'flushed']),
+            value: z.number(),
+            text,
+            cachedAt: count.nullable(),
+            staleSince: count.nullable(),
+            flushCompletedAt: count.nullable(),
+          }),
+        ),
+      }),
+    ),
+    locks: z.array(
+      z.strictObject({
+        name: text,
+        addresses: z.array(count),
+        stretches: z.array(stretch.extend({ text, holders: z.array(text), waiters: z.array(text) })),
+      }),
+    ),
+    messages: z.array(
+      z.strictObject({
+        channel: text,
+        sentAt: count,
+        fromColumn: z.int().min(-1),
+        /** Null: on its way still. */
+        deliveredAt: count.nullable(),
+        toColumn: z.int().min(-1).nullable(),
+      }),
+    ),
+  }),
+});
+
 const trace = z.strictObject({
   $schema: text.optional(),
   format: z.literal('shootdown-trace'),
@@ -48,6 +128,8 @@ const trace = z.strictObject({
   rounds: z.array(text).optional(),
   fingerprint: text.regex(/^[0-9a-f]{16}$/),
   replayCommand: text.nullable(),
+  /** Left out of long runs. */
+  states: states.optional(),
 });
 
 const list = z.array(
@@ -71,6 +153,12 @@ const result = z.looseObject({
   states: count.nullable(),
   transitions: count.nullable(),
   depth: count.nullable(),
+  /** Null: the search did not go by length. */
+  statesByDepth: z.array(count).nullable().optional(),
+  /** Operations that the memory model makes nothing of, where they are reached. */
+  notTested: z.array(z.looseObject({ operation: text, sites: count })).optional(),
+  /** What lines that are reached do, and the model does not. */
+  notModelled: z.array(z.strictObject({ what: text, operations: z.array(text) })).optional(),
   complete: z.boolean(),
   seconds: z.number(),
   interleavings: text.nullable(),
@@ -78,8 +166,41 @@ const result = z.looseObject({
   trace: trace.nullable(),
 });
 
+const percentile = z.number().nullable();
+const counters = z.record(text, z.array(z.number()));
+
+const run = z.looseObject({
+  name: text,
+  /** Whose the columns of counters are, in their order. Left out of a machine in parts. */
+  processors: z.array(text).optional(),
+  /** Of a host. */
+  vms: z.array(z.strictObject({ name: text, processors: z.array(text) })).optional(),
+  end: text,
+  violation: text.nullable(),
+  steps: count,
+  cycles: z.number(),
+  nanoseconds: z.number(),
+  phases: z.record(text, counters),
+  total: counters,
+  /** Of all processors together, by interval of virtual time. */
+  series: z.looseObject({ intervalNanoseconds: z.number(), counters }),
+  /** Cycles; percentiles are bounds that so much of the values does not exceed, at most twice the true ones. */
+  histograms: z.record(
+    text,
+    z.looseObject({
+      count,
+      min: z.number().nullable(),
+      mean: z.number().nullable(),
+      max: z.number().nullable(),
+      percentiles: z.strictObject({ '50': percentile, '90': percentile, '99': percentile }),
+      buckets: z.array(z.strictObject({ low: z.number(), high: z.number(), count })),
+    }),
+  ),
+  fingerprint: text,
+});
+
 /** By the name that `shootdown schema` takes. */
-export const schemas = { topology: topologySchema, trace, schedule: savedSchedule, list, result } as const;
+export const schemas = { topology: topologySchema, trace, schedule: savedSchedule, list, result, run } as const;
 
 /** Name of a schema. */
 export type SchemaName = keyof typeof schemas;

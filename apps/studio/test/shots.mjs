@@ -43,6 +43,7 @@ const SCREENS = [
   '#/explore/gup-fast-vs-unmap/kvm-pv/page-batch?mm=sc&at=9',
   '#/mutate/riscv-new-mapping/svvptc?mm=sc',
   '#/run?a=kvm-host&b=kvm-host-ipi',
+  '#/write',
 ];
 
 /** The pictures of the README, light and dark. */

@@ -37,8 +37,20 @@ export async function serveStudio(): Promise<Site> {
   return { url: `http://127.0.0.1:${port}/`, close: () => void server.close() };
 }
 
-/** A browser for one page: it runs in a single process, so closing a page closes it. */
-export async function startBrowser(): Promise<Browser> {
+/** What this build of Chromium is started with and a reader's is not. */
+const UNGUARDED =
+  /^--(?:disable-web-security|disable-site-isolation-trials|single-process|allow-running|disable-features)/;
+/** Megabytes of a process that may exhaust its memory. */
+const HEAP_MEGABYTES = 256;
+
+/**
+ * A browser for one page: it runs in a single process, so closing a page closes it. `guarded`: as a reader's, with
+ * origins kept apart, each in a process of its own, and little memory for each.
+ */
+export async function startBrowser(guarded = false): Promise<Browser> {
   const executablePath = await chromium.executablePath();
-  return await playwright.launch({ executablePath, args: chromium.args, headless: true });
+  const args = guarded
+    ? [...chromium.args.filter((arg) => !UNGUARDED.test(arg)), `--js-flags=--max-old-space-size=${HEAP_MEGABYTES}`]
+    : chromium.args;
+  return await playwright.launch({ executablePath, args, headless: true });
 }

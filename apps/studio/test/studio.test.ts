@@ -1,5 +1,6 @@
 /** The built page in a real browser: the same verdicts as the command's, and every control does what it says. */
 import { deflateRawSync } from 'node:zlib';
+import { setTimeout } from 'node:timers/promises';
 import { AxeBuilder } from '@axe-core/playwright';
 import { explore, mutate, resolveScenario } from '@shootdown/explorer';
 import { formatSchedule, parseSchedule } from '@shootdown/machine';
@@ -25,8 +26,8 @@ afterEach(async () => {
   if (seen.length > 0) throw new Error(`the page threw: ${seen.join('; ')}`);
 });
 
-async function open(fragment: string, width = 1440): Promise<Page> {
-  browser = await startBrowser();
+async function open(fragment: string, width = 1440, guarded = false): Promise<Page> {
+  browser = await startBrowser(guarded);
   const context = await browser.newContext({ viewport: { width, height: 900 } });
   const page = await context.newPage();
   page.on('pageerror', (error) => errors.push(String(error)));
@@ -42,6 +43,19 @@ async function seriousFaults(page: Page): Promise<unknown[]> {
     .map(({ id, nodes }) => [id, nodes[0]?.html]);
 }
 
+async function faultsInBothThemes(page: Page): Promise<unknown[]> {
+  const first = await seriousFaults(page);
+  await page.click('[aria-label="Light or dark"]');
+  return [...first, ...(await seriousFaults(page))];
+}
+
+/** Where every pane stands. */
+function panes(page: Page): Promise<string> {
+  return page.evaluate(
+    `JSON.stringify([...document.querySelectorAll('section')].map((pane) => pane.getBoundingClientRect()))`,
+  );
+}
+
 /** Waits for something to be true in the page, whose policy does not let it evaluate texts by itself. */
 async function until(page: Page, condition: string): Promise<void> {
   await expect.poll(() => page.evaluate<boolean>(condition), { timeout: 20_000 }).toBe(true);
@@ -55,6 +69,25 @@ async function pick(page: Page, example: string): Promise<void> {
   await page.selectOption('[data-testid=gallery]', value ?? '');
   await until(page, `document.querySelector('input.wide').value === '${example}'`);
 }
+
+/** Looks for a way out of its room. */
+const HOSTILE = `const reached: string[] = [];
+const attempt = async (name: string, work: () => unknown) => {
+  try { await work(); reached.push(name); } catch {}
+};
+await attempt('eval', () => (0, eval)('1'));
+await attempt('fetch', () => fetch('/'));
+await attempt('XMLHttpRequest', () => new XMLHttpRequest());
+await attempt('WebSocket', () => new WebSocket('ws://127.0.0.1:1/'));
+await attempt('importScripts', () => importScripts('/sandbox-frame.js'));
+await attempt('indexedDB', () => indexedDB.open('x'));
+throw new Error('reached: ' + (reached.join() || 'nothing') + ', of ' + self.origin);
+`;
+const GREEDY = 'const all = []; for (;;) all.push(Array.from({ length: 1e5 }, (_, i) => ({ i })));';
+/** Time for it to take all there is. */
+const GREEDY_MS = 1500;
+/** After such a silence the page ends what runs. */
+const SILENT_MS = 21_000;
 
 const COMPARED: readonly (readonly [scenario: string, variant: string])[] = [
   ['ptdump-vmalloc', 'unlocked'],
@@ -103,9 +136,12 @@ describe('the studio', () => {
     const page = await open(fragment);
     const step = () => page.textContent('[data-testid=step]');
     expect(await step()).toBe('3 / 12');
+    const before = await panes(page);
     await page.keyboard.press('ArrowRight');
     expect(await step()).toBe('4 / 12');
+    expect(await panes(page)).toBe(before);
     await page.keyboard.press('Home');
+    expect(await panes(page)).toBe(before);
     expect(await step()).toBe('0 / 12');
     await page.locator('[role=option]').nth(1).click();
     expect(await step()).toBe('2 / 12');
@@ -154,7 +190,7 @@ describe('the studio', () => {
     const { mutants } = await mutate(resolved.build());
     const page = await open('#/mutate/riscv-new-mapping/svvptc');
     await page.waitForSelector('[data-testid=mutant] .row');
-    expect(await seriousFaults(page)).toEqual([]);
+    expect(await faultsInBothThemes(page)).toEqual([]);
     const expected = mutants
       .filter(({ mutation }) => mutation.change.startsWith('leave-out'))
       .map(({ line, judgement }) => [
@@ -175,7 +211,7 @@ describe('the studio', () => {
   it('runs a machine as the command does, beside another, and says what is wrong with a topology', async () => {
     const [a, b] = ['shootdown', 'shootdown-arm64'].map((name) => demos.find((demo) => demo.name === name) as Demo);
     const page = await open(`#/run?a=${a?.name}&b=${b?.name}`);
-    expect(await seriousFaults(page)).toEqual([]);
+    expect(await faultsInBothThemes(page)).toEqual([]);
     const expected = runMachine(assemble(parseTopology((a as Demo).topology)));
     expect(await page.textContent('[data-fact=steps]')).toBe(expected.steps.toLocaleString('en'));
     const shown = await page.$$eval('[data-counter]', (cells) =>
@@ -196,14 +232,14 @@ describe('the studio', () => {
   });
 
   it('shows code from a link and runs it only when asked, says its mistakes, and searches what is written', async () => {
-    const wrong = 'const thing: number = 1;\nthrow new Error(`${typeof fetch} ${thing}`);\n';
-    const packed = deflateRawSync(wrong).toString('base64url');
-    const page = await open(`#/write/mine/v?file=mine.ts&code=${packed}`);
+    const packed = (code: string): string => deflateRawSync(code).toString('base64url');
+    const page = await open(`#/write/mine/v?file=mine.ts&code=${packed(HOSTILE)}`, 1440, true);
     expect(await page.textContent('[data-testid=waiting]')).toContain('has not run');
-    expect(await page.textContent('.cm-content')).toContain('typeof fetch');
-    expect(await seriousFaults(page)).toEqual([]);
+    expect(await page.textContent('.cm-content')).toContain('importScripts');
+    expect(await faultsInBothThemes(page)).toEqual([]);
     await page.click('[data-testid=run]');
-    expect(await page.textContent('.mistakes')).toContain('line 2 Error: undefined 1');
+    // Origins are kept apart in this browser, as in a reader's.
+    expect(await page.textContent('.mistakes')).toContain('line 11 Error: reached: nothing, of null');
     await page.waitForSelector('.cm-wrong');
     await pick(page, 'packages/scenarios/src/ptdump-vmalloc.ts');
     await page.click('[data-testid=run]');
@@ -225,10 +261,28 @@ describe('the studio', () => {
     await page.click('[data-testid=run]');
     await page.waitForSelector('[data-testid=own-verdict]');
     expect(await page.textContent('[data-testid=outcome]')).toContain('no access to a freed frame or table');
+    // What exhausts its memory takes its own process with it, and after a silence the page says so.
+    await page.clock.install();
+    await page.evaluate(`location.hash = '#/write/mine/v?file=mine.ts&code=${packed(GREEDY)}'`);
+    await until(page, `document.querySelector('.cm-content')?.textContent.includes('const all')`);
+    await page.click('[data-testid=run]');
+    await setTimeout(GREEDY_MS);
+    const ended = async (): Promise<string | null> => {
+      await page.clock.fastForward(SILENT_MS);
+      return await page.evaluate<string | null>(`document.querySelector('.mistakes')?.textContent ?? null`);
+    };
+    await expect.poll(ended, { timeout: 40_000, interval: 500 }).toContain('no sign of life for 20 s');
+    await pick(page, 'wrong.c');
+    await page.click('[data-testid=run]');
+    await until(page, `document.querySelector('.mistakes')?.textContent.includes('pud_claer() is not known here')`);
   });
 
-  it.each([1440, 390])('has no serious fault for assistive technology at %i pixels', async (width) => {
-    const page = await open('#/explore/ptdump-vmalloc/unlocked', width);
+  it('has no serious fault for assistive technology on a desk and on a phone, light and dark', async () => {
+    const page = await open('#/explore/ptdump-vmalloc/unlocked');
+    expect(await faultsInBothThemes(page)).toEqual([]);
+    await page.setViewportSize({ width: 390, height: 844 });
     expect(await seriousFaults(page)).toEqual([]);
+    // Nothing is wider than the phone.
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
   });
 });

@@ -36,9 +36,18 @@ export interface Untested {
   readonly routines: readonly string[];
 }
 
+/** Something that an operation does in the kernel and not in this model. */
+export interface NotModelled {
+  readonly what: string;
+  /** The lines that would do it. */
+  readonly operations: readonly string[];
+}
+
 /** What a verdict says nothing about, and what it rests on. */
 export interface Scope {
   readonly notTested: readonly Untested[];
+  /** What lines that some run reaches do, and the model does not. */
+  readonly notModelled: readonly NotModelled[];
   /**
    * Architectures weaker than the memory model whose instructions some run reaches: the order of their plain accesses
    * was not tested.
@@ -87,11 +96,24 @@ export function scopeOf(system: System, nodes: NodeTable, rested: boolean): Scop
         routines: [...routines].sort(),
       }))
       .sort((a, b) => b.sites - a.sites || (a.operation < b.operation ? -1 : 1)),
+    notModelled: notModelledIn(nodes),
     weakerArchitectures: noOps.length > 0 && architectures.has('arm64') ? ['arm64'] : [],
     assertionsReached: [...assertions].sort(),
     routinesNeverBegun: system.programs.filter((_, index) => !begun.has(index)).map(({ name }) => name),
     propertiesNeverEvaluated: rested ? [] : system.properties.filter((p) => p.kind === 'finally').map((p) => p.name),
   };
+}
+
+function notModelledIn(nodes: NodeTable): NotModelled[] {
+  const found = new Map<string, Set<string>>();
+  for (const op of nodes.operations) {
+    const what = op && (op.unmodelled ?? op.definition.unmodelled);
+    if (!op || what === undefined || what === null) continue;
+    found.set(what, (found.get(what) ?? new Set()).add(op.label ?? op.definition.name));
+  }
+  return [...found]
+    .map(([what, operations]) => ({ what, operations: [...operations].sort() }))
+    .sort((a, b) => (a.what < b.what ? -1 : 1));
 }
 
 interface Tally {

@@ -32,7 +32,7 @@ export class Expander {
   readonly #spontaneous: Uint8Array;
   readonly #branchesMax: number;
   /** Schedule entry of the first branch of each choice: most have no other. */
-  readonly #entries: Float64Array;
+  readonly #entries: readonly number[];
 
   constructor(
     system: System,
@@ -49,7 +49,7 @@ export class Expander {
     this.#processors = system.processors.length;
     this.#branchesMax = new Packing(this.#choices).branchesMax;
     this.taken = new Float64Array(this.#choices);
-    this.#entries = Float64Array.from(system.choices, (_, choice) => scheduleEntry(choice, 0));
+    this.#entries = system.choices.map((_, choice) => scheduleEntry(choice, 0));
     this.#spontaneous = Uint8Array.from(system.choices, (choice) => (choice.kind === 'spontaneous' ? 1 : 0));
   }
 

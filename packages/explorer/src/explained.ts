@@ -1,5 +1,5 @@
 /** A counterexample in words, with how it ends. */
-import { recordTrace, TabulatedExecutor, type Executor, type Trace } from '@shootdown/machine';
+import { recordTrace, shownText, TabulatedExecutor, type Executor, type Trace } from '@shootdown/machine';
 import type { ExploreResult } from './result.ts';
 import type { ResolvedScenario } from './scenario.ts';
 
@@ -26,7 +26,7 @@ export function explained(
   const kind = problem.verdict === 'deadlock' ? 'deadlock' : problem.kind === 'finally' ? 'finally' : 'violation';
   const property = executor.system.properties.find(({ name }) => name === problem.property);
   const detail = property?.detail?.((address) => executor.store.read(address));
-  const sentence = detail === undefined ? problem.property : `${problem.property}: ${detail}`;
+  const sentence = detail === undefined ? problem.property : `${problem.property}: ${shownText(detail)}`;
   const text = kind === 'deadlock' ? ['deadlock', ...waiting].join('; ') : sentence;
   return { ...trace, end: { kind, text } };
 }

@@ -24,7 +24,7 @@ import {
 } from './result.ts';
 import { endsIn, fingerprintAfter, nearestFrom } from './replay.ts';
 import { collisionOdds } from './storage.ts';
-import { verifyExample, verifyNodes } from './verify.ts';
+import { rememberRuns, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
 import { Watch } from './watch.ts';
 
 /** States after which the plain search for a shortest counterexample gives up. */
@@ -71,6 +71,7 @@ export async function searchBeside(
   afterMilliseconds: number,
 ): Promise<ExploreResult> {
   const asked = planOf(system, options);
+  rememberRuns(system);
   const watch = new Watch({
     timeoutSeconds: asked.bounds.timeoutSeconds,
     signal: options.signal,
@@ -93,6 +94,7 @@ export async function searchBeside(
   const complete = stopped === null;
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
   verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
+  verifyRuns(system);
   const found = example ? withShownFirst(problems, example) : problems;
   const interleavings =
     complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;
@@ -104,6 +106,7 @@ export async function searchBeside(
     transitions: outcome.transitions,
     violatingTransitions: outcome.violatingTransitions,
     depth: outcome.depth,
+    statesByDepth: outcome.graph?.statesByLevel() ?? null,
     complete,
     stoppedBy: stopped,
     seconds: watch.seconds,

@@ -123,6 +123,15 @@ export class StateGraph {
     return low;
   }
 
+  /** How many states each level has. */
+  statesByLevel(): number[] {
+    const { levelStart, states } = this;
+    const counts = levelStart.map((start, level) => Math.min(states, levelStart[level + 1] ?? states) - start);
+    // The level that would have come next is begun, and empty.
+    while (counts.at(-1) === 0) counts.pop();
+    return counts;
+  }
+
   /** Copies the edges of a state of another graph in transit; `idOf` gives the number of each target here. */
   copyState(from: GraphArrays, state: number, idOf: (target: number) => number): void {
     this.beginState();

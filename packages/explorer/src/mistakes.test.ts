@@ -96,6 +96,37 @@ describe('a property', () => {
     ).rejects.toThrow(message);
   });
 
+  it.each<[string, () => Property['check']]>([
+    [
+      'that counts',
+      () => {
+        let asked = 0;
+        return (read) => ++asked > 3 || read(0) === 0;
+      },
+    ],
+    [
+      'that remembers what it has read',
+      () => {
+        let before = 0;
+        return (read) => {
+          const held = before === 0 || read(1) === 0;
+          before = read(0);
+          return held;
+        };
+      },
+    ],
+    ['that tosses a coin', () => (read) => Math.random() < 0.5 || read(0) === 0],
+  ])('%s', async (_, make) => {
+    const slow: Body = function* (shared) {
+      for (let i = 0; i < 20; i++) yield* store(shared.at(2), i);
+      yield* store(shared.at(0), 1);
+      yield* store(shared.at(2), 0);
+    };
+    expect(await said(systemOf([slow], () => [property(make())]))).toMatch(
+      /^property: p: check is not deterministic: after the same values it reads or answers otherwise/,
+    );
+  });
+
   it('may answer with a number', async () => {
     const answers = (shared: Region): Property =>
       property(((read) => read(shared.at(0)) + 1) as Property['check'] & (() => never));
@@ -146,6 +177,18 @@ describe('what is not deterministic', () => {
     expect(await said(systemOf([counts]))).toMatch(/^routine: task0: step 1: not deterministic: store /);
   });
 
+  it('a routine that no longer does what it did when it was new', async () => {
+    let begun = 0;
+    const tired: Body = function* (shared) {
+      if (++begun > 2) return;
+      yield* store(shared.at(0), 1);
+    };
+    expect(await said(systemOf([tired]))).toMatch(/not deterministic: /);
+    begun = 0;
+    const mine = scenario(() => systemOf([tired]));
+    await expect(explore(resolveScenario([mine], { scenario: 'mine' }).build())).rejects.toThrow('not deterministic');
+  });
+
   const scenario = (build: () => System): Scenario => ({
     name: 'mine',
     title: '',
@@ -191,6 +234,16 @@ describe('what is not deterministic', () => {
       'one for a model that is none',
       { expected: { tso: 'safe', tsoo: 'safe' } },
       'variant v: expected: unknown option tsoo: did you mean tso?',
+    ],
+    [
+      'an expectation elsewhere that is no word',
+      { expectedOn: { arm: 'violated' } },
+      'variant v: expectedOn: arm: "violated" is none of safe, violation, deadlock',
+    ],
+    [
+      'one elsewhere for a model that is none',
+      { expectedOn: { x86: 'safe' } },
+      'variant v: expectedOn: unknown option x86 (have: sc, tso, arm)',
     ],
     ['a near miss', { memoryModl: 'tso' }, 'variant v: unknown option memoryModl: did you mean memoryModel?'],
   ])('a variant with %s', (_, changes, message) => {

@@ -160,6 +160,8 @@ export interface ExploreResult {
   readonly violatingTransitions: number;
   /** Length of the longest of all shortest schedules (`bfs`), of the longest schedule tried (`dfs`). */
   readonly depth: number;
+  /** States by the length of their shortest schedule (`bfs`); null: the search did not go by length. */
+  readonly statesByDepth: readonly number[] | null;
   /** Every reachable state was expanded. */
   readonly complete: boolean;
   readonly stoppedBy: StopReason | null;

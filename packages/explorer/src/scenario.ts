@@ -17,7 +17,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import { checkSystem } from './checked-system.ts';
-import { differenceBetween } from './verify.ts';
+import { differenceBetween, UNSTEADY } from './verify.ts';
 import { routineNames } from './routine-names.ts';
 import { unknownName } from './unknown-name.ts';
 import type { Bounds, Verdict } from './result.ts';
@@ -212,8 +212,7 @@ function builder(where: string, build: () => System): () => System {
     if (compared) return system;
     compared = true;
     const difference = differenceBetween(system, built());
-    if (difference !== null)
-      throw new ModelError(`${where}: not deterministic: ${difference} (Math.random, Date, a variable of the module?)`);
+    if (difference !== null) throw new ModelError(`${where}: not deterministic: ${difference} ${UNSTEADY}`);
     return system;
   };
 }
@@ -235,15 +234,19 @@ function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
     const at = `${where}: variant ${variant.name}`;
     checkNearMisses(at, variant, VARIANT_KEYS);
     if (variant.memoryModel !== undefined) checkWord(`${at}: memoryModel`, variant.memoryModel, MEMORY_MODELS);
-    const { expected }: { readonly expected: unknown } = variant;
+    const { expected, expectedOn }: { readonly expected: unknown; readonly expectedOn?: unknown } = variant;
     if (typeof expected !== 'object' || expected === null) checkWord(`${at}: expected`, expected, EXPECTED);
-    else {
-      checkOptions(`${at}: expected`, expected, MEMORY_MODELS);
-      for (const [model, verdict] of Object.entries(expected))
-        if (verdict !== undefined) checkWord(`${at}: expected: ${model}`, verdict, EXPECTED);
-    }
+    else checkVerdicts(`${at}: expected`, expected);
+    if (expectedOn !== undefined) checkVerdicts(`${at}: expectedOn`, expectedOn as object);
   }
   checked.add(scenario);
+}
+
+/** Verdicts by memory model. */
+function checkVerdicts(where: string, verdicts: object): void {
+  checkOptions(where, verdicts, MEMORY_MODELS);
+  for (const [model, verdict] of Object.entries(verdicts))
+    if (verdict !== undefined) checkWord(`${where}: ${model}`, verdict, EXPECTED);
 }
 
 /** What a variant is expected to give on a memory model; null if it says nothing about that one. */

@@ -32,7 +32,7 @@ const writer = routine('writer', function* (shared: Region): Steps {
   yield* store(shared.at(0), 1);
   yield* smp_wmb();
   yield* store(shared.at(1), 1);
-  yield* smp_mb();
+  yield* smp_mb({ label: 'dsb(ishst)', unmodelled: 'the walk caches' });
 });
 const fence = routine('fence', function* (): Steps {
   yield* smp_rmb();
@@ -68,6 +68,11 @@ describe('what was not tested', () => {
       '1 smp_mb in writer',
       '1 smp_wmb in writer',
     ]);
+  });
+
+  it('lists what lines do in the kernel and not in this model', async () => {
+    const { notModelled } = await scopeOn('sc');
+    expect(notModelled).toEqual([{ what: 'the walk caches', operations: ['dsb(ishst)'] }]);
   });
 
   it('tso makes something of full barriers only', async () => {

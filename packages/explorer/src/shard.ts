@@ -44,7 +44,7 @@ export interface Batch {
 }
 
 function copyWords(from: Int32Array, fromOffset: number, to: Int32Array, toOffset: number, count: number): void {
-  for (let i = 0; i < count; i++) to[toOffset + i] = from[fromOffset + i] as number;
+  to.set(from.subarray(fromOffset, fromOffset + count), toOffset);
 }
 
 function ownerOf(hi: number, owners: number): number {
@@ -54,6 +54,8 @@ function ownerOf(hi: number, owners: number): number {
 /** In place of the number of a state that was not stored. */
 export const NO_ROOM = -1;
 const TOUCH_BATCH = 64;
+/** Words of a state. */
+const COPIED_WHOLE = 24;
 /** 6 MB. */
 const VISITED_QUADRUPLED_BELOW = 1 << 19;
 /** Words behind the state in a row when preemptions are counted: processor that moved last + 1, preemptions so far. */
@@ -394,7 +396,10 @@ export class Shard implements Successors {
     this.#candidates.append(lo, hi);
     const { chunk, offset } = this.#candidates.rows;
     const length = this.#words;
-    copyWords(this.#executor.store.words, 0, chunk, offset, length);
+    const { words } = this.#executor.store;
+    // A whole copy takes a tenth of the time that a loop over a hundred words takes, and longer than one over a few.
+    if (length >= COPIED_WHOLE) chunk.set(words, offset);
+    else for (let i = 0; i < length; i++) chunk[offset + i] = words[i] as number;
     this.#order?.sort(chunk, offset);
     if (this.width === length) return;
     chunk[offset + length] = last;

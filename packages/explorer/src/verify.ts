@@ -124,6 +124,50 @@ function samePending(a: TabulatedExecutor, b: DirectExecutor): boolean {
 const TWIN_RUNS = 2;
 const TWIN_STEPS = 40;
 
+/** A few random runs of a system. */
+type Runs = readonly (readonly Stop[])[];
+
+/** Where a run stands, and how it goes on: an entry of a schedule, negative if it does not. */
+interface Stop {
+  readonly pending: ReturnType<typeof pendingOf>;
+  /** Of its fingerprint: tabulated executors have nothing to settle. */
+  readonly lo: number;
+  readonly hi: number;
+  readonly entry: number;
+}
+
+/** How a system ran when it was new, for systems that have been searched or compared. */
+const firstRuns = new WeakMap<System, Runs>();
+
+/** Has a system run when it is new, so that {@link verifyRuns} can say whether it still runs like that. */
+export function rememberRuns(system: System): Runs {
+  const known = firstRuns.get(system);
+  if (known) return known;
+  const executor = new TabulatedExecutor(system);
+  const runs = Array.from({ length: TWIN_RUNS }, (_, seed) => {
+    const scheduler = new RandomScheduler(seed);
+    executor.reset();
+    const stops: Stop[] = [];
+    while (stops.length < TWIN_STEPS && (stops.at(-1)?.entry ?? 0) >= 0) {
+      const [pending, { lo, hi }] = [pendingOf(executor), executor.store];
+      stops.push({ pending, lo, hi, entry: scheduler.next(executor) });
+    }
+    return stops;
+  });
+  firstRuns.set(system, runs);
+  return runs;
+}
+
+/** Throws ModelError if a system no longer runs as it did: its routines count, or ask the clock. */
+export function verifyRuns(system: System): void {
+  const difference = differentRun(rememberRuns(system), system);
+  if (difference !== null)
+    throw new ModelError(`explore: not deterministic: ${difference} when it is run again ${UNSTEADY}`);
+}
+
+/** Where it may come from. */
+export const UNSTEADY = '(Math.random, Date, a variable of the module?)';
+
 /**
  * What is different between two systems that should be the same one, in words; null if nothing was noticed. They are
  * compared by their parts, and along a few random runs.
@@ -143,30 +187,22 @@ export function differenceBetween(first: System, second: System): string | null 
   const part = parts.findIndex((name, i) => name !== others[i]);
   if (part >= 0 || parts.length !== others.length)
     return `it has ${parts[part] ?? 'less'}, then ${others[part] ?? others.at(-1) ?? 'nothing'}`;
-  return differentRun(first, second);
+  return differentRun(rememberRuns(first), second);
 }
 
-/** Tabulated executors have nothing to settle, so that their fingerprints need no text to be compared. */
-function sameFingerprint({ store }: TabulatedExecutor, other: TabulatedExecutor): boolean {
-  return store.lo === other.store.lo && store.hi === other.store.hi;
-}
-
-function differentRun(first: System, second: System): string | null {
-  const [one, other] = [new TabulatedExecutor(first), new TabulatedExecutor(second)];
-  for (let run = 0; run < TWIN_RUNS; run++) {
-    const scheduler = new RandomScheduler(run);
-    one.reset();
-    other.reset();
-    for (let step = 0; step < TWIN_STEPS; step++) {
-      const different = pendingOf(one).findIndex((op, p) => !sameOperation(op, other.operationOf(p)));
+function differentRun(first: Runs, system: System): string | null {
+  const executor = new TabulatedExecutor(system);
+  for (const stops of first) {
+    executor.reset();
+    for (const [step, { pending, lo, hi, entry }] of stops.entries()) {
+      const different = pending.findIndex((op, p) => !sameOperation(op, executor.operationOf(p)));
       if (different >= 0) {
-        const stack = one.stackOf(different).at(-1) ?? first.processors[different]?.name ?? '?';
+        const stack = executor.stackOf(different).at(-1) ?? system.processors[different]?.name ?? '?';
         return `${stack} goes on differently at step ${step} of a run`;
       }
-      const entry = scheduler.next(one);
-      if (entry < 0) break;
-      if (!other.step(entryChoice(entry), entryBranch(entry)) || !sameFingerprint(one, other))
-        return `step ${step} of a run leads elsewhere (${first.choices[entryChoice(entry)]?.name ?? '?'})`;
+      if (executor.store.lo !== lo || executor.store.hi !== hi) return `step ${step - 1} of a run leads elsewhere`;
+      if (entry >= 0 && !executor.step(entryChoice(entry), entryBranch(entry)))
+        return `step ${step} of a run is not possible (${system.choices[entryChoice(entry)]?.name ?? '?'})`;
     }
   }
   return null;

@@ -6,6 +6,7 @@ export {
   ModelError,
   nearest,
   printable,
+  shownText,
   thrown,
   unknownName,
   withoutControls,
@@ -130,7 +131,15 @@ export { mutated, type Mutated } from './mutate/mutated.ts';
 export { LineWatcher, type CodeLine } from './mutate/code-lines.ts';
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
-export { FrameKind, Frames, FREED_FRAME, NO_FRAME, type EntryPointer, type FrameOptions } from './state/frames.ts';
+export {
+  FrameKind,
+  Frames,
+  FREED_FRAME,
+  NO_FRAME,
+  TOO_MANY_REFERENCES,
+  type EntryPointer,
+  type FrameOptions,
+} from './state/frames.ts';
 export {
   isMemoryFault,
   MemoryFault,

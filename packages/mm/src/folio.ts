@@ -113,11 +113,12 @@ const TRY_GET = defineOperation({
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
-    const address = (op.data as Frames).refcountAddress(op.a);
+    const frames = op.data as Frames;
+    const address = frames.refcountAddress(op.a);
     const count = cx.read(address);
     if (count === 0 && op.b === 0) return 0;
     cx.write(address, count + 1);
-    return count + 1;
+    return frames.counted(cx, op.a, count + 1);
   },
   footprint: refcountFootprint,
 });

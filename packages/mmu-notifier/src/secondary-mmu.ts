@@ -49,7 +49,12 @@ export interface EntryFormat {
 export interface Lock {
   lock(): Steps;
   unlock(): Steps;
+  /** A spinlock's word: 1 + the processor that holds it. Left out: who holds it is not looked at. */
+  readonly word?: Address;
 }
+
+/** lockdep_assert_held_write() in kvm_mmu_invalidate_begin() and kvm_mmu_invalidate_end(). */
+const COUNTS_UNDER_LOCK = 'lockdep: the lock of a secondary MMU is held where its invalidations are counted';
 
 /** A page of the primary table, as a fault handler gets it. */
 export interface PrimaryPage {
@@ -144,12 +149,12 @@ export class SecondaryMmu {
 
   /** Under the lock: an invalidation of [start, end) begins. */
   *begin(start: number, end: number, label: string): Steps {
-    yield operation(TELL, this.#invalidation, 0, 0, beginMessage(start, end), { label });
+    yield operation(TELL, this.#invalidation, this.#lockWord, 0, beginMessage(start, end), { label });
   }
 
   /** Under the lock: in_progress--. */
   *dec_in_progress(label: string): Steps {
-    yield operation(TELL, this.#invalidation, 0, 0, END, { label });
+    yield operation(TELL, this.#invalidation, this.#lockWord, 0, END, { label });
   }
 
   /** Under the lock: seq++. Nobody else writes it, so it is one plain store. */
@@ -185,6 +190,10 @@ export class SecondaryMmu {
     );
   }
 
+  get #lockWord(): number {
+    return this.lock.word ?? NO_WORD;
+  }
+
   #saying(label: string): Saying {
     return { label, fact: (entry) => this.format.format(entry) };
   }
@@ -192,6 +201,13 @@ export class SecondaryMmu {
 
 function underWay(found: boolean): string {
   return found ? 'under way' : 'none';
+}
+
+const NO_WORD = -1;
+
+function checkHeld(cx: OperationContext, word: number): void {
+  if (word === NO_WORD || cx.read(word) === 1 + cx.processor) return;
+  cx.fail(COUNTS_UNDER_LOCK, () => 'whoever counts here may be counting at once with somebody else');
 }
 
 const END: Message = { type: 'end' };
@@ -207,6 +223,7 @@ const TELL = defineOperation({
   order: 'relaxed',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
+    checkHeld(cx, op.b);
     if (!cx.send(op.a, op.data as Message))
       cx.fail(IN_PROGRESS_NOT_NEGATIVE, () => 'an invalidation ends that has not begun');
     return 0;

@@ -4,6 +4,8 @@ import { formatNumber } from './numbers.ts';
 import { WIDTH_DEFAULT } from './width.ts';
 import { plainLine } from './wrap.ts';
 
+/** Percent of the values, with bounds that these do not exceed. */
+const PERCENTILES = [50, 90, 99] as const;
 /** Enough for every whole number that a double holds exactly. */
 const BUCKETS = 54;
 
@@ -100,6 +102,9 @@ export class Histogram {
       min: empty ? null : this.#min,
       mean: empty ? null : this.mean,
       max: empty ? null : this.#max,
+      percentiles: Object.fromEntries(
+        PERCENTILES.map((percent) => [percent, empty ? null : this.quantile(percent / 100)]),
+      ),
       buckets: this.buckets,
     };
   }

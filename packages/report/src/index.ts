@@ -43,6 +43,8 @@ export {
   type WordHistory,
   type WordValue,
 } from './states/histories.ts';
+export { statesDocument, type ChangeDocument, type StatesDocument, type StateStepDocument } from './states/document.ts';
+export { deliveriesOf, type Delivery } from './states/messages.ts';
 export { locksOf, type LockStretch, type LockView } from './states/locks.ts';
 export { framesOf, type EntryStretch, type FrameStretch, type FrameView, type TableEntry } from './states/tables.ts';
 export { tlbsOf, type TlbPlace, type TlbState, type TlbStretch } from './states/tlbs.ts';

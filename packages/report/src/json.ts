@@ -1,5 +1,6 @@
 /** A trace as a JSON document: for scripts, and to be kept beside a bug report. */
-import type { Trace, TraceStep } from '@shootdown/machine';
+import type { StateTrace, Trace, TraceStep } from '@shootdown/machine';
+import { statesDocument, statesJson, type StatesDocument } from './states/document.ts';
 import { headOf, written, type TraceHead, type TraceWriter } from './writer.ts';
 
 /** Goes up when a reader of older documents would misread a newer one. */
@@ -11,10 +12,16 @@ export interface TraceDocument extends Trace {
   readonly version: number;
   /** The command that replays it, or null. */
   readonly replayCommand: string | null;
+  /** Left out: the states were not asked for. */
+  readonly states?: StatesDocument;
 }
 
 /** The trace as plain data with every key in a fixed order, to be part of a larger document. */
-export function traceDocument(trace: Trace, replayCommand: string | null = null): TraceDocument {
+export function traceDocument(
+  trace: Trace,
+  replayCommand: string | null = null,
+  states: StateTrace | null = null,
+): TraceDocument {
   return {
     format: 'shootdown-trace',
     version: TRACE_VERSION,
@@ -24,6 +31,7 @@ export function traceDocument(trace: Trace, replayCommand: string | null = null)
     ...(trace.rounds && { rounds: [...trace.rounds] }),
     fingerprint: trace.fingerprint,
     replayCommand,
+    ...(states && { states: statesDocument(states, trace) }),
   };
 }
 
@@ -51,8 +59,11 @@ function stepDocument(step: TraceStep): TraceStep {
 }
 
 /** Writes the document with one line per step, so that two traces can be compared with `diff`. */
-export function traceJson(trace: Trace, replayCommand: string | null = null): string {
-  return written(jsonWriter(headOf(trace), replayCommand), trace);
+export function traceJson(trace: Trace, replayCommand: string | null = null, states: StateTrace | null = null): string {
+  const text = written(jsonWriter(headOf(trace), replayCommand), trace);
+  return states
+    ? text.replace(/\n\}\n$/, () => `,\n  "states": ${statesJson(statesDocument(states, trace))}\n}\n`)
+    : text;
 }
 
 /** The same, step by step. */

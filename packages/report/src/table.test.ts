@@ -196,6 +196,7 @@ describe('histogram', () => {
       min: null,
       mean: null,
       max: null,
+      percentiles: { 50: null, 90: null, 99: null },
       buckets: [],
     });
   });

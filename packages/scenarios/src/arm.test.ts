@@ -42,6 +42,7 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'E2-rapoport-no-brackets/device',
     'E5/thread',
     'E5/thread/no-ipi',
+    'E5/zap',
     'write-protection-in-silence',
     'E1-change-then-set/keeps-permission',
   ],

@@ -6,7 +6,7 @@
  * the merge breaks it: copy-on-write. See docs/mmu-notifier.md.
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
-import { program, type Property, type System } from '@shootdown/machine';
+import { program, type Address, type Property, type System } from '@shootdown/machine';
 import { secondary, type IpiTlbOptions } from '@shootdown/mm';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { CHANGE_PTE_X86, type KvmMutant } from '@shootdown/mmu-notifier';
@@ -16,6 +16,7 @@ import {
   entryPair,
   isMerged,
   merges,
+  zaps,
   type PrimaryCpu,
   type SecondaryMachine,
 } from './secondary-machine.ts';
@@ -23,8 +24,8 @@ import {
 /** A variant with the parts it is built from. */
 interface KsmVariant extends Variant {
   readonly era: keyof typeof secondary.NotifierEra;
-  /** `thread`: nobody but another thread of the process. */
-  readonly who: 'guest' | 'device' | 'thread';
+  /** `thread`: nobody but another thread of the process. `zap`: which gives the page back. */
+  readonly who: 'guest' | 'device' | 'thread' | 'zap';
   readonly tlb?: IpiTlbOptions;
   readonly mutant?: secondary.KsmMutant;
   readonly kvm?: KvmMutant;
@@ -121,6 +122,14 @@ const ksmVariants: readonly KsmVariant[] = alsoOnArm([
     tlb: { sendsIpis: false },
   },
   {
+    name: 'E5/zap',
+    era: 'E5',
+    who: 'zap',
+    expected: 'safe',
+    source: 'mm/ksm.c, v6.18: each of its steps takes the page-table lock and looks again',
+    summary: 'nobody but the process: another thread gives the page back meanwhile',
+  },
+  {
     name: 'write-protection-in-silence',
     era: 'E5',
     who: 'guest',
@@ -166,19 +175,20 @@ function buildKsmVsSecondary({
       stablePage: true,
       design: secondary.NotifierEra[era],
       ...(tlb && { tlb }),
-      cpus: who === 'thread' ? [ksmd, thread] : [ksmd],
+      cpus: [ksmd, ...(who === 'thread' ? [thread] : []), ...(who === 'zap' ? [zaps(PAGE)] : [])],
       ...(who === 'guest' && {
         guest: { accesses: ACCESSES, ...(era !== 'E5' && { change_pte: CHANGE_PTE_X86 }), ...(kvm && { mutant: kvm }) },
       }),
       ...(who === 'device' && { device: { accesses: ACCESSES, kind: 'table' as const } }),
     },
-    propertiesOf,
+    (machine) => propertiesOf(machine, who),
   );
 }
 
-function propertiesOf(machine: SecondaryMachine): Property[] {
+function propertiesOf(machine: SecondaryMachine, who: KsmVariant['who']): Property[] {
   const { kernel, contents, kpage } = machine;
   const primary = kernel.frames.entry(0, PAGE).address;
+  if (who === 'zap') return [isMerged(machine, PAGE), isHeldAfterZap(machine, primary)];
   const mmu = machine.kvm ?? machine.odp;
   const pair = mmu && entryPair(machine, PAGE, mmu.entryAddress(PAGE));
   return [
@@ -198,6 +208,18 @@ function propertiesOf(machine: SecondaryMachine): Property[] {
         read(contents.newest.at(PAGE)) === VERSION,
     },
   ];
+}
+
+/** ksmd has the page, and nobody maps it any more. */
+function isHeldAfterZap({ kernel: { frames }, kpage }: SecondaryMachine, primary: Address): Property {
+  const references = frames.refcount.at(kpage - 1);
+  return {
+    name: 'the page is given back while ksmd is at it',
+    kind: 'sometimes',
+    why: 'otherwise the two never meet',
+    reads: [primary, references],
+    check: (read) => !pte_present(read(primary)) && read(references) === 1,
+  };
 }
 
 /**

@@ -12,6 +12,32 @@ const ISB = ['pud_free_pmd_page/isb:leave-out'];
 const ONE_DUMP = 'one dump: nobody else toggles the key';
 const TURNED_OFF_LATE = 'the branch stays patched: a free takes a lock for nothing, and nothing else goes wrong';
 
+const SLOW_PATH = 'a reader that goes the slow way for nothing';
+const ofPercpuRwsem: readonly Survivor[] = [
+  {
+    change: 'ptdump_show/synchronize_rcu:swap-with-next',
+    because: 'the state is not GP_IDLE on either side: readers go the slow way',
+  },
+  { change: 'ptdump_show/rcu_sync:*', because: 'one dump: a second writer would wait for GP_PASSED' },
+  { change: 'ptdump_show/rcu_sync_exit:*', because: SLOW_PATH },
+  { change: 'ptdump_show/call_rcu:*', because: SLOW_PATH },
+  { change: 'rcuc/rcu_sync_func:*', because: SLOW_PATH },
+  { change: 'ptdump_show/percpu_up_write:swap-with-next', because: SLOW_PATH },
+  { change: 'ptdump_show/ptdump_walk_pgd:leave-out', because: 'who does not walk harms nobody' },
+  {
+    change: '*/smp_mb*:*',
+    variants: 'percpu-rwsem*',
+    because: 'sc reorders nothing: each of them matches one of the writer',
+  },
+  { change: '*/ptdump_sem.block:always-1', because: 'the reader queues behind nobody, and is woken' },
+  { change: '*/this_cpu_dec*:swap-with-next', because: 'the reader is in the RCU section until both are done' },
+  { change: '*/rcu_read_unlock:swap-with-next', variants: 'percpu-rwsem*', because: 'the section is longer' },
+  {
+    change: '*/rcu_read_lock.2:*',
+    because: 'a writer here looks again and again: in Linux it sleeps, and a reader that saw GP_IDLE would not wake it',
+  },
+];
+
 export const ofPtdumpVmalloc: readonly Survivor[] = [
   { change: 'ptdump_show/ptdump_walk_pgd:leave-out', variants: 'rcu-walk*', because: 'who does not walk harms nobody' },
   {
@@ -58,6 +84,7 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
     coveredBy: ['static_branch_enable/kick_all_cpus_sync:leave-out'],
   },
   { change: '*/isb*', because: 'no code is patched' },
+  ...ofPercpuRwsem,
   { change: 'static_branch_inc/kick_all_cpus_sync:leave-out', coveredBy: ISB },
   { change: 'static_branch_enable/kick_all_cpus_sync:leave-out', coveredBy: ISB },
   { change: 'kick_all_cpus_sync/smp_call_function_many:leave-out', coveredBy: ISB },
@@ -84,6 +111,12 @@ export const ofPtdumpVmalloc: readonly Survivor[] = [
   { change: 'static_branch_disable/caches_clean_inval_pou:*', because: TURNED_OFF_LATE },
   { change: 'static_branch_disable/kick_all_cpus_sync:*', because: TURNED_OFF_LATE },
   { change: 'static_branch_*', variants: 'v3', because: ONE_DUMP },
+  { change: 'static_branch_inc/*:swap-with-next', variants: 'mutant-*', because: ONE_DUMP },
+  {
+    change: 'ptdump_walk_pgd/static_branch_dec:swap-with-next',
+    variants: 'mutant-dec-before-unlock',
+    because: 'the walk is over: the key may be turned off before or after the unlock',
+  },
   { change: 'static_branch_inc/*', variants: 'v6-*', because: ONE_DUMP },
   { change: 'vmap_p*_range/set_*:swap-with-next', because: 'nothing is reached through either before both are set' },
   {
@@ -209,4 +242,30 @@ export const ofGupFastVsUnmap: readonly Survivor[] = [
   { change: 'unmap_region/zap_pte_range:swap-with-next', because: 'two tables, in either order' },
   { change: 'rcuc/__tlb_remove_table:swap-with-next', because: 'two tables, in either order' },
   { change: 'synchronize_rcu/send_IPI:swap-with-next', because: 'both CPUs are asked, in either order' },
+];
+
+export const ofReferencePtdump: readonly Survivor[] = [
+  {
+    change: 'walker/static_key_slow_inc:load-then-store',
+    because: 'one walker: with --set n=2 two of them lose a count',
+  },
+  { change: 'walker/read:leave-out-recheck', because: 'the lock is held: the entry stays as it is' },
+  { change: 'walker/static_key_slow_dec:*', because: TURNED_OFF_LATE },
+  { change: '*/mmap_*_unlock:load-then-store', because: 'nobody else changes the lock while it is held' },
+  { change: 'unmapper/free:leave-out', because: 'the leaf leaks: what is asked is who reads it afterwards' },
+];
+
+const ON_ARM = 'on sc: arm.mutants.test.ts has it needed on arm';
+
+export const ofSme: readonly Survivor[] = [
+  { change: 'zap_page/dsb*:*', because: ON_ARM },
+  { change: 'zap_page/pte_clear:swap-with-next', because: ON_ARM },
+  { change: 'sme_set_active/smp_mb:leave-out', because: ON_ARM },
+  { change: 'sme_set_active/dsb:leave-out', because: ON_ARM },
+  {
+    change: 'sme_set_active/cpumask_set_cpu:swap-with-next',
+    because: 'on sc: it is before the first access either way',
+  },
+  { change: 'zap_page/cpumask_test_cpu:always-2', because: 'a CPU that is not in the mask is interrupted for nothing' },
+  { change: 'zap_page/free_page:leave-out', because: 'the page leaks: what is asked is who accesses it afterwards' },
 ];

@@ -1,17 +1,21 @@
 import { expectedVerdict, resolveScenario, type Scenario } from '@shootdown/explorer';
 import { describe, expect, it } from 'vitest';
 import * as contpteScenarios from './contpte/index.ts';
+import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
 import { scenarios } from './index.ts';
 import { kernelRangeFlush } from './kernel-range-flush.ts';
 import { ksmVsGup } from './ksm-vs-gup.ts';
+import { ksmVsSecondary } from './ksm-vs-secondary.ts';
+import { kvmFaultVsInvalidate } from './kvm-fault-vs-invalidate.ts';
 import { kvmPvFlush } from './kvm-pv-flush.ts';
 import { lazyTlbVsFlush } from './lazy-tlb-vs-flush.ts';
 import { DEEP } from './matrix.test-support.ts';
 import { explanationOf, MutantGolden, mutantTable, type Survivor } from './mutants.test-support.ts';
 import { ofContpte, ofContpteFault, sizeOfContpte } from './mutants.survivors-contpte.test-support.ts';
 import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
+import { ofKsmSecondary, ofSecondary } from './mutants.survivors-secondary.test-support.ts';
 import {
   ofCalls,
   ofKernelRange,
@@ -20,11 +24,20 @@ import {
   ofX86Tlb,
   ofZap,
 } from './mutants.survivors-x86.test-support.ts';
-import { ofGupFastVsUnmap, ofKvmPvFlush, ofPtdumpVmalloc } from './mutants.survivors.test-support.ts';
+import {
+  ofGupFastVsUnmap,
+  ofKvmPvFlush,
+  ofPtdumpVmalloc,
+  ofReferencePtdump,
+  ofSme,
+} from './mutants.survivors.test-support.ts';
 import { paeLocklessRead } from './pae-lockless-read.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
+import { referencePtdump } from './reference-ptdump.ts';
 import { remoteFlush } from './remote-flush.ts';
 import { riscvNewMapping } from './riscv-new-mapping.ts';
+import { secondaryTlbOrder } from './secondary-tlb-order.ts';
+import { smeDvmsyncErratum } from './sme-dvmsync-erratum.ts';
 import { switchMmVsFlush } from './switch-mm-vs-flush.ts';
 import { twoFlushes } from './two-flushes.ts';
 
@@ -42,8 +55,8 @@ interface Mutated {
 
 /** Safe variants that are not there, most of them because they take too long: see the README of this package. */
 const NOT_THERE: Readonly<Record<string, RegExp>> = {
-  'ptdump-vmalloc': /^(?:v6|v6-pmd|percpu-rwsem.*|mutant-.*)$/,
-  'gup-fast-vs-unmap': /\/(?:batch|batch-full|allocation-may-fail.*)$/,
+  'ptdump-vmalloc': /^(?:v6|v6-pmd)$/,
+  'gup-fast-vs-unmap': /\/(?:batch|batch-full|allocation-may-fail\/(?:pt-reclaim|sync-rcu))$/,
   'switch-mm-vs-flush': /^two-first-runs$/,
   'pae-lockless-read': /^native\/flush-under-ptl$/,
   'break-before-make': /./,
@@ -55,11 +68,19 @@ const NOT_THERE: Readonly<Record<string, RegExp>> = {
   'contpte-zap': /^(?:part|file)$/,
 };
 
+/** Where most variants are large, those that are there; the others have the same lines. */
+const THERE: Readonly<Record<string, RegExp>> = {
+  'cow-vs-secondary':
+    /^(?:E1-change-then-set|E3\/device-tlb|E3\/device-tlb-zap|E4\/device-tlb-zap|E5\/reader|notifier-on-collapse)$/,
+  'kvm-fault-vs-invalidate': /^(?:protocol|rmap-lock|memslot-added)$/,
+  'ksm-vs-secondary': /^(?:E1-change-then-set|E5\/thread|E5\/zap)$/,
+};
+
 function mutated(scenario: Scenario, quick: readonly string[], ...survivors: (readonly Survivor[])[]): Mutated {
   const variants = scenario.variants
     .filter((variant) => expectedVerdict(variant, variant.memoryModel ?? 'sc') === 'safe')
     .map(({ name }) => name)
-    .filter((name) => NOT_THERE[scenario.name]?.test(name) !== true);
+    .filter((name) => NOT_THERE[scenario.name]?.test(name) !== true && THERE[scenario.name]?.test(name) !== false);
   return { scenario, variants, quick, survivors: survivors.flat() };
 }
 
@@ -85,6 +106,12 @@ const all: readonly Mutated[] = [
     sizeOf: sizeOfContpte,
     compare: false,
   })),
+  mutated(referencePtdump, ['merged'], ofReferencePtdump),
+  mutated(smeDvmsyncErratum, [], ofSme, ofCalls),
+  mutated(cowVsSecondary, [], ofKsmSecondary, ofSecondary, ofZap, ofCalls),
+  mutated(kvmFaultVsInvalidate, [], ofKsmSecondary, ofSecondary, ofZap, ofCalls),
+  mutated(ksmVsSecondary, ['E5/zap'], ofKsmSecondary, ofSecondary, ofZap, ofCalls),
+  mutated(secondaryTlbOrder, [], ofKsmSecondary, ofSecondary, ofZap, ofCalls),
 ];
 
 const shipped = (scenario: string, variant: string, parameters: Readonly<Record<string, number>> = {}) =>

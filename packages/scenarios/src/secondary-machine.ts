@@ -4,6 +4,7 @@
  */
 import { addCpu, startCpu, type Cpu } from '@shootdown/cpu';
 import {
+  FrameKind,
   Frames,
   program,
   SystemBuilder,
@@ -132,6 +133,8 @@ const ROOT = 0;
 const KVM_TABLE = 2;
 const DEVICE_TABLE = 3;
 const TABLES = 4;
+/** Of one page: an entry, somebody else's, and one for each processor that could be looking at it. */
+const REFERENCES_MAX = 8;
 const ENTRIES = 2;
 
 /** Builds the machine; `properties` adds what the scenario wants to hold. */
@@ -193,6 +196,7 @@ export function buildSecondaryMachine(
   };
   const all = [...options.cpus.map(({ run }, id) => run(machine, cpus[id] as Cpu)), ...programs];
   cpus.forEach((cpu, id) => startCpu(builder, cpu, [all[id] as Program], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) }));
+  builder.property(referencesAddUp(machine, options));
   for (const property of properties(machine)) builder.property(property);
   return builder.build();
 }
@@ -226,6 +230,7 @@ function framesOf(
     initialTables: [...primary, established, established],
     initialPages: pages.length + stable,
     initialReferences: pages.map((page) => page.references),
+    referencesMax: REFERENCES_MAX,
   });
 }
 
@@ -351,12 +356,46 @@ export function isMerged({ kernel, kpage }: SecondaryMachine, page: number): Pro
 
 /** The primary entry of a page and a secondary one, for J3 and J4. */
 export function entryPair({ kernel }: SecondaryMachine, vpn: number, entry: Address): secondary.EntryPair {
-  const { frames, shape } = kernel;
+  return { ...primaryEntry(kernel, vpn), secondary: entry };
+}
+
+function primaryEntry({ frames, shape }: Kernel, vpn: number): Pick<secondary.EntryPair, 'primary' | 'primaryWords'> {
   const [top, bottom] = [frames.entry(ROOT, shape.levels.length === 1 ? vpn : 0).address, frames.entry(1, vpn).address];
-  if (shape.levels.length === 1) return { primary: (read) => read(top), primaryWords: [top], secondary: entry };
+  if (shape.levels.length === 1) return { primary: (read) => read(top), primaryWords: [top] };
+  return { primary: (read) => (pte_present(read(top)) ? read(bottom) : 0), primaryWords: [top, bottom] };
+}
+
+/** Pages that are mapped to begin with have a reference for that; what is beyond it belongs to others. */
+function referencesAddUp(
+  { kernel, kpage }: SecondaryMachine,
+  { pages, stablePage }: SecondaryMachineOptions,
+): Property {
+  const { frames } = kernel;
+  const entries = pages.map((_, vpn) => primaryEntry(kernel, vpn));
+  const frame = (i: number): number => TABLES + i;
+  const of = Array.from({ length: frames.count - TABLES }, (_, i) => ({
+    state: frames.state.at(frame(i)),
+    count: frames.refcount.at(frame(i)),
+    others: stablePage && frame(i) === kpage ? 1 : (pages[i]?.references ?? 1) - 1,
+  }));
   return {
-    primary: (read) => (pte_present(read(top)) ? read(bottom) : 0),
-    primaryWords: [top, bottom],
-    secondary: entry,
+    name: 'at rest a page has a reference for each entry that maps it, and those of others: none is leaked, none lost',
+    kind: 'finally',
+    why: 'a page that is forgotten is never free again, and one that is put too often is free while it is used',
+    reads: [
+      ...entries.flatMap(({ primaryWords }) => primaryWords),
+      ...of.flatMap(({ state, count }) => [state, count]),
+    ],
+    check(read) {
+      const mapped = entries
+        .map(({ primary }) => primary(read))
+        .filter(pte_present)
+        .map(pte_pfn);
+      return of.every(
+        ({ state, count, others }, i) =>
+          (read(state) === FrameKind.page ? read(count) : 0) ===
+          others + mapped.filter((pfn) => pfn === frame(i)).length,
+      );
+    },
   };
 }

@@ -155,7 +155,7 @@ const PARTS: Readonly<Record<OrderVariant['how'], Pick<SecondaryMachineOptions, 
     cpus: [faults(A), faults(B), { accesses: true, run: (machine, cpu) => program(writes_in_order, machine, cpu) }],
     device: { kind: 'tlb', accesses: [load(B), load(A)], mustHold: READS_IN_ORDER },
   },
-  merge: { pages: [OWN], cpus: [merges(A)], device: { kind: 'tlb', accesses: [store(A), load(A)] } },
+  merge: { pages: [OWN], cpus: [merges(A)], device: { kind: 'tlb', accesses: [load(A), store(A), load(A)] } },
   upgrade: {
     pages: [OWN_READ_ONLY],
     cpus: [],

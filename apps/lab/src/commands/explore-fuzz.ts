@@ -4,6 +4,7 @@ import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
 import { replayCommand } from '../counterexample.ts';
 import { Pulse } from '../progress.ts';
+import { statesAlong } from '../states-along.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
 import type { RequestedScenario } from '../scenario-request.ts';
 import { formatSchedule } from '@shootdown/machine';
@@ -59,7 +60,7 @@ export async function sample(
     agrees: agrees(expected, result.verdict),
     schedule: schedule && formatSchedule(schedule),
     link: schedule && studioLink(resolved, schedule),
-    trace: trace && traceDocument(trace, replayCommand(resolved, result)),
+    trace: trace && traceDocument(trace, replayCommand(resolved, result), statesAlong(resolved, schedule)),
   };
   const found =
     result.verdict === 'bounded'

@@ -10,6 +10,7 @@ import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
 import { besides, pctFlag } from '../pct.ts';
 import { progressLine, Pulse } from '../progress.ts';
+import { statesAlong } from '../states-along.ts';
 import { expandFlag, paint, proseWidth, width, widthFlag, wrapped } from '../terminal.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
 import { coveredLines, verdictLine } from '../verdict.ts';
@@ -229,7 +230,8 @@ function documentOf(resolved: RequestedScenario, result: ExploreResult, trace: T
       ...witness,
       schedule: witness.schedule === null ? null : formatSchedule(witness.schedule),
     })),
-    trace: trace === null ? null : traceDocument(trace, replayCommand(resolved, result)),
+    trace:
+      trace === null ? null : traceDocument(trace, replayCommand(resolved, result), statesAlong(resolved, schedule)),
     coverage,
     ...scope,
   };

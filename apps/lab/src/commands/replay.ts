@@ -9,7 +9,7 @@ import {
   TabulatedExecutor,
   type System,
 } from '@shootdown/machine';
-import { renderTrace, traceFormats } from '@shootdown/report';
+import { renderTrace, traceFormats, traceJson } from '@shootdown/report';
 import { assemble, parseTopology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { exitCodeOf } from '../counterexample.ts';
@@ -25,6 +25,7 @@ import {
   withMutations,
   type RequestedScenario,
 } from '../scenario-request.ts';
+import { statesOf } from '../states-along.ts';
 import { studioLine } from '../studio-link.ts';
 import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
@@ -84,7 +85,11 @@ export async function run(argv: readonly string[]): Promise<number> {
       `replay: ends in state ${trace.fingerprint}, but ${fingerprint} was saved: another version of the machine?`,
     );
   }
-  process.stdout.write(renderTrace(format, trace, { width: columns, expand: args.has('expand') }));
+  process.stdout.write(
+    format === 'json'
+      ? traceJson(trace, null, statesOf(system, schedule))
+      : renderTrace(format, trace, { width: columns, expand: args.has('expand') }),
+  );
   const link = resolved === null ? '' : studioLine(resolved, schedule);
   (format === 'text' ? process.stdout : process.stderr).write(link);
   process.stderr.write(`${trace.steps.length} steps, fingerprint ${trace.fingerprint}\n`);

@@ -251,7 +251,7 @@ function renderOptions({ costs: { hertz } }: Runnable, columns: number): Written
 }
 
 function runDocument(
-  { name, assembled, replaced, routines }: RunTarget,
+  { name, machine, assembled, replaced, routines }: RunTarget,
   { schedule: _, ...result }: MachineRun,
   latencies: ReadonlyMap<string, Histogram>,
 ): object {
@@ -259,11 +259,19 @@ function runDocument(
   return {
     name,
     ...(replaced !== null && { replaced: routines }),
+    ...namesIn(machine),
     ...result,
     ...(assembled && { lazyMmu: lazyMmuOf(assembled, result.total) }),
     histograms: Object.fromEntries(latencies),
     ...(host && { host }),
   };
+}
+
+/** Whose the columns of the counters are; of a host's vCPUs, in which VM each is. */
+function namesIn({ system, vms }: Runnable): object {
+  const processors = system.processors.map((processor) => processor.name);
+  const of = (vm: string): string[] => processors.filter((name) => name.startsWith(`${vm}.`));
+  return { processors, ...(vms.length > 0 && { vms: vms.map(({ name }) => ({ name, processors: of(name) })) }) };
 }
 
 /** What a saved schedule says about the machine it belongs to. */

@@ -1,5 +1,6 @@
 /** What the page asks of its worker: plain data both ways. */
 import type { ExploreResult, ExpectedVerdict, Judgement, Parameter, WayOut, WaysOut } from '@shootdown/explorer';
+import type { MachineRun } from '@shootdown/topology';
 import type { MemoryModel, StateTrace, Trace } from '@shootdown/machine';
 
 /** A variant as the pickers show it. */
@@ -178,11 +179,8 @@ export interface RanMachine {
   readonly phases: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
   readonly total: Readonly<Record<string, readonly number[]>>;
   readonly times: Readonly<Record<string, RoutineTimesOf>>;
-  /** Counters, summed over the processors, at points of virtual time. */
-  readonly series: {
-    readonly nanoseconds: readonly number[];
-    readonly counters: Readonly<Record<string, readonly number[]>>;
-  };
+  /** Counters, summed over the processors, by interval of virtual time. */
+  readonly series: MachineRun['series'];
 }
 
 /** The worker. Every call may throw an Error whose message is one line for the reader. */

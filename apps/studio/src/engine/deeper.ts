@@ -20,6 +20,7 @@ import {
   type Trace,
 } from '@shootdown/machine';
 import type { JudgedLine, Mutated } from './api.ts';
+import { boundsInPage } from './bounds.ts';
 
 /** Mutations by the system that they change: to find them, all of it is searched. */
 const mutationsOf = new Map<string, Promise<Mutation[]>>();
@@ -31,8 +32,7 @@ export async function withMutations(
   texts: readonly string[],
 ): Promise<ResolvedScenario> {
   let named = mutationsOf.get(key);
-  if (!named)
-    mutationsOf.set(key, (named = mutationsNamed(found.build(), texts, { bounds: { ...found.scenario.bounds } })));
+  if (!named) mutationsOf.set(key, (named = mutationsNamed(found.build(), texts, { bounds: boundsInPage(found) })));
   const mutations = await named;
   return {
     ...found,
@@ -57,7 +57,7 @@ export async function mutateLines(
   onJudged: (line: JudgedLine, judged: number, all: number) => void,
 ): Promise<Mutated> {
   const { unchanged, lines, mutants, seconds } = await mutate(scenario.build(), {
-    bounds: { ...scenario.scenario.bounds },
+    bounds: boundsInPage(scenario),
     onJudged: (judged, all, { line, mutation, judgement }) =>
       onJudged(judgedLine(line, mutation.change, judgement), judged, all),
   });

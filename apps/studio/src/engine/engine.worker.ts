@@ -13,6 +13,7 @@ import {
 import { MEMORY_MODELS, formatSchedule, recordStates, TabulatedExecutor, type Trace } from '@shootdown/machine';
 import { placementsOf } from '@shootdown/report';
 import { expose } from 'comlink';
+import { boundsInPage } from './bounds.ts';
 import { allScenarios, shippedScenarios } from './shipped.ts';
 import type { Beyond, Engine, Mutated, ReadCode, ScenarioEntry, SystemRequest, Verdict, Walk } from './api.ts';
 
@@ -80,7 +81,7 @@ const engine: Engine = {
     const scenario = await resolved(request);
     const found = await explore(scenario.build(), {
       all: scenario.scenario.all === true,
-      bounds: { ...scenario.scenario.bounds },
+      bounds: boundsInPage(scenario),
       onProgress,
     });
     const { schedule, coverage: _, ...result } = found;

@@ -24,9 +24,7 @@ export function machineEntries(): MachineEntry[] {
   ];
 }
 
-/** Points of a time series: when there are twice as many, every other one goes. */
-const POINTS_MAX = 240;
-/** Steps between two points, to begin with. */
+/** Steps between two looks at the clock. */
 const PORTION_STEPS = 500;
 /** A run that has not ended by then is shown as far as it went. */
 const STEPS_MAX = 20_000_000;
@@ -48,18 +46,26 @@ export function runMachineOf(
       histogram.add(cycles);
     },
   });
-  const series = new Series();
   let reported = performance.now();
-  for (let more = true; more;) {
-    more = runner.advance(series.portion);
-    const now = runner.result();
-    series.add(now.steps, now.nanoseconds, now.total);
+  while (runner.advance(PORTION_STEPS)) {
     if (performance.now() - reported < PROGRESS_MS) continue;
     reported = performance.now();
+    const now = runner.result();
     onProgress(now.steps, now.nanoseconds);
   }
-  const { steps, nanoseconds, busyCycles, stealCycles, phases, total, end, wallSeconds, stepsPerSecond, violation } =
-    runner.result();
+  const {
+    steps,
+    nanoseconds,
+    busyCycles,
+    stealCycles,
+    phases,
+    total,
+    end,
+    wallSeconds,
+    stepsPerSecond,
+    violation,
+    series,
+  } = runner.result();
   const { hertz } = machine.costs;
   return {
     name: machine.topology.name,
@@ -78,7 +84,7 @@ export function runMachineOf(
     phases: Object.fromEntries(Object.entries(phases).map(([phase, counters]) => [phase, { ...counters }])),
     total: { ...total },
     times: Object.fromEntries([...times].map(([routine, histogram]) => [routine, timesOf(histogram)])),
-    series: series.result(),
+    series,
   };
 }
 
@@ -90,48 +96,7 @@ function timesOf(histogram: Histogram): RoutineTimesOf {
     min,
     max,
     buckets,
-    atMost50: atMost(buckets, count, 0.5),
-    atMost99: atMost(buckets, count, 0.99),
+    atMost50: histogram.quantile(0.5),
+    atMost99: histogram.quantile(0.99),
   };
-}
-
-/** The end of the bucket in which a share of the values is reached: values are known to the power of two. */
-function atMost(buckets: RoutineTimesOf['buckets'], count: number, share: number): number {
-  let seen = 0;
-  for (const bucket of buckets) {
-    seen += bucket.count;
-    if (seen >= share * count) return bucket.high;
-  }
-  return 0;
-}
-
-/** Counters over virtual time, in a bounded number of points. */
-class Series {
-  portion = PORTION_STEPS;
-  #steps = 0;
-  #nanoseconds: number[] = [0];
-  #counters = new Map<string, number[]>();
-
-  add(steps: number, nanoseconds: number, total: Readonly<Record<string, readonly number[]>>): void {
-    // The rest of a run goes to the point before it: a rate over next to no time says nothing.
-    if (steps - this.#steps < this.portion / 2 && this.#nanoseconds.length > 1)
-      for (const values of [this.#nanoseconds, ...this.#counters.values()]) values.pop();
-    this.#steps = steps;
-    const points = this.#nanoseconds.length;
-    this.#nanoseconds.push(nanoseconds);
-    for (const [counter, row] of Object.entries(total)) {
-      let values = this.#counters.get(counter);
-      if (!values) this.#counters.set(counter, (values = Array.from({ length: points }, () => 0)));
-      values.push(row.reduce((a, b) => a + b, 0));
-    }
-    if (this.#nanoseconds.length <= POINTS_MAX) return;
-    const thinned = (values: readonly number[]): number[] => values.filter((_, i) => i % 2 === 0);
-    this.#nanoseconds = thinned(this.#nanoseconds);
-    this.#counters = new Map([...this.#counters].map(([counter, values]) => [counter, thinned(values)]));
-    this.portion *= 2;
-  }
-
-  result(): RanMachine['series'] {
-    return { nanoseconds: this.#nanoseconds, counters: Object.fromEntries(this.#counters) };
-  }
 }

@@ -1,5 +1,6 @@
 /** The states around the present one: the path, what branches off it, and how far the bug is on each branch. */
-import { at, beyond, goTo, steps, take, walk } from '../store.ts';
+import { at, beyond, goTo, steps, walk } from '../store.ts';
+import { take } from '../walking.ts';
 import { hueOf } from './hue.ts';
 
 /** It is drawn at its size, so that its text has its own: wide, or as on a phone. */

@@ -86,11 +86,20 @@ export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote }: Column
     if (top >= first && bottom <= last) return;
     setShown({ first: Math.max(0, top - ROWS_SPARE), last: Math.min(rows.length, bottom + ROWS_SPARE) });
   };
-  useLayoutEffect(() => {
+  const place = (): void => {
     const box = list.current;
     if (box) box.scrollTop = Math.max(0, current * ROW_PX - box.clientHeight * CURRENT_SHARE);
     look();
-  }, [current, rows]);
+  };
+  useLayoutEffect(place, [current, rows]);
+  const placed = useRef(place);
+  placed.current = place;
+  // The list becomes smaller when what is above it comes.
+  useLayoutEffect(() => {
+    const sizes = new ResizeObserver(() => placed.current());
+    if (list.current) sizes.observe(list.current);
+    return () => sizes.disconnect();
+  }, []);
   const template = { gridTemplateColumns: `36px repeat(${acting.length}, minmax(0, 1fr))` };
   return (
     <section class="panel cols" aria-label="interleaving">

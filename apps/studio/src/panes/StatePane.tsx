@@ -2,6 +2,7 @@
  * The shared state after the present step: page tables, TLBs, CPUs, locks, words, actors; what the step changed is
  * marked.
  */
+import { lastAt, tlbsOf } from '@shootdown/report';
 import { at, walk } from '../store.ts';
 import type { Walk } from '../engine/api.ts';
 import { actorsAfter, stateAfter, type ShownWord } from './shown-state.ts';
@@ -155,26 +156,29 @@ function Entry({
 /** What each TLB may hold: since when, and whether memory still offers it. */
 function Tlbs({ shown, words }: { readonly shown: Walk; readonly words: readonly ShownWord[] }) {
   if (words.length === 0) return null;
+  const places = tlbsOf(shown.states);
   return (
     <div class="sec" data-testid="tlbs">
       <h3>TLBs</h3>
       <div class="words one m">
         {words.map((word) => {
-          const look = lookOf(shown, word.address, at.value);
+          const now = lastAt(places.get(word.address)?.stretches ?? [], at.value);
           const from = since(shown, word.address, at.value);
+          const { state = 'none', cachedAt = null, staleSince = null, flushCompletedAt = null } = now ?? {};
           return (
             <div class={word.before === null ? 'w' : 'w chg'} key={word.address}>
               <span class="ink2">{shortTrackName(word.name).replace(/^TLB /, '')}</span>
               <span>
-                <span class={`entry ${look}`}>{word.text}</span>
-                {from > 0 && (
-                  <span class="dim">
+                <span class={`entry ${lookOf(shown, word.address, at.value)}`}>{word.text}</span>
+                {state === 'none' && from > 0 && <span class="dim"> flushed at {from}</span>}
+                {cachedAt !== null && cachedAt > 0 && <span class="dim"> cached at {cachedAt}</span>}
+                {state === 'stale' && <b class="st"> STALE since {staleSince}</b>}
+                {state === 'flushed' && (
+                  <b class="x">
                     {' '}
-                    {word.text === 'none' ? 'flushed' : 'cached'} at step {from}
-                  </span>
+                    STALE since {staleSince} × flush ended at {flushCompletedAt}
+                  </b>
                 )}
-                {look === 'stale' && <b class="st"> STALE</b>}
-                {look === 'bad' && <b class="x"> STALE × flushed</b>}
               </span>
             </div>
           );

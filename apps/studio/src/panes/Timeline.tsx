@@ -3,7 +3,8 @@
  */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
-import { at, beyond, goTo, nextSwitch, steps, walk } from '../store.ts';
+import { at, beyond, goTo, steps, walk } from '../store.ts';
+import { nextSwitch } from '../walking.ts';
 import { play } from '../play.ts';
 import { draw, stepAt, windowOf } from './timeline-draw.ts';
 import { GUTTER, layoutOf } from './timeline-layout.ts';
@@ -68,7 +69,7 @@ export function Timeline() {
           ▶|
         </button>
         <button
-          class="btn hide"
+          class="btn"
           aria-label="show more steps"
           aria-keyshortcuts="-"
           disabled={range === null}
@@ -76,7 +77,7 @@ export function Timeline() {
         >
           −
         </button>
-        <button class="btn hide" aria-label="show fewer steps" aria-keyshortcuts="+" onClick={() => magnify(2)}>
+        <button class="btn" aria-label="show fewer steps" aria-keyshortcuts="+" onClick={() => magnify(2)}>
           +
         </button>
         <button class="btn hide" onClick={play}>
@@ -126,6 +127,12 @@ export function Timeline() {
           <i class="mark write" /> writes shared memory
         </span>
         <span class="ip">→ message</span>
+        <span>
+          <i class="mark stale" /> stale
+        </span>
+        <span>
+          <i class="mark flushed" /> stale after its flush
+        </span>
         <span>
           <i class="mark fail" /> bug reachable
         </span>

@@ -2,7 +2,8 @@
 import type { EnabledChoice } from '@shootdown/machine';
 import type { WayOut } from '@shootdown/explorer';
 import { positionAt } from '@shootdown/report';
-import { at, beyond, exploreFromHere, isOwnWalk, showWalk, take, walk, branches, openBranch } from '../store.ts';
+import { at, beyond, isOwnWalk, showWalk, walk, branches } from '../store.ts';
+import { exploreFromHere, take, openBranch } from '../walking.ts';
 import { hueOf } from './hue.ts';
 import { waysOut } from './timeline-layout.ts';
 

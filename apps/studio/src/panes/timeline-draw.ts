@@ -16,13 +16,15 @@ import {
   type Lane,
   type Layout,
 } from './timeline-layout.ts';
-import { shortTrackName, type Look } from './tracks.ts';
+import { endOfName, shortTrackName, type Look } from './tracks.ts';
 import { visible, type Window } from './visible.ts';
 
 /** Arrows are drawn up to so many on the screen; beyond that they would be a carpet. */
 const ARROWS_MAX = 500;
 /** Pixels between the lines of a hatch. */
 const HATCH = 6;
+/** Letters of a track's name. */
+const NAME_LETTERS = 15;
 /** A mark narrower than this has no room for what it says. */
 const MARK_LEGIBLE = 6;
 /** Fewer letters of a longer word say nothing. */
@@ -250,7 +252,7 @@ const LOOKS: Readonly<
 function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
   tracks.forEach((track, row) => {
     const y = tracksTop + row * TRACK;
-    pen.text(shortTrackName(track.name), 8, y + TRACK / 2, GUTTER - 12, 'ink2');
+    pen.text(endOfName(shortTrackName(track.name), NAME_LETTERS), 8, y + TRACK / 2, GUTTER - 8, 'ink2');
     for (const { from, to, text, look } of [...visible(track.spans, pen), ...visible(track.alarms, pen)]) {
       const [x, width] = pen.span(from, to);
       if (width <= 0) continue;
@@ -275,6 +277,8 @@ function drawSpace(pen: Pen, { tracksTop, tracks }: Layout, beyond: Beyond | nul
   pen.text('ways out', 8, top + OUTS / 2, GUTTER - 12, 'ink2');
   pen.text('states by', 8, top + OUTS + 10, GUTTER - 12, 'ink2');
   pen.text('depth, log', 8, top + OUTS + 24, GUTTER - 12, 'ink2');
+  if (beyond && !beyond.complete && waysOut(beyond).length === 0)
+    pen.text('partial: none is known', GUTTER + 6, top + OUTS / 2, 240, 'ink3');
   if (!beyond) {
     pen.text('searching ...', GUTTER + 6, top + OUTS / 2, 200, 'ink3');
     return;

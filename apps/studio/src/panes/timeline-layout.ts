@@ -1,5 +1,5 @@
 /** Where everything stands on the timeline, and what there is to draw: made once of a walk. */
-import { type Stretch } from '@shootdown/report';
+import { deliveriesOf, type Stretch } from '@shootdown/report';
 import type { Beyond, Walk } from '../engine/api.ts';
 import { tracksOf, type Track } from './tracks.ts';
 
@@ -155,22 +155,12 @@ function common(row: readonly Stretch[], other: readonly Stretch[]): Stretch[] {
   return result;
 }
 
-function arrowsOf({ states: { steps }, trace }: Walk): Arrow[] {
-  const sent = new Map<string, { readonly step: number; readonly column: number }[]>();
-  const arrows: Arrow[] = [];
-  steps.forEach((step, i) => {
-    const column = trace.steps[i]?.column ?? -1;
-    for (const channel of step.sent) {
-      const waiting = sent.get(channel);
-      if (waiting) waiting.push({ step: i, column });
-      else sent.set(channel, [{ step: i, column }]);
-    }
-    if (step.delivered === null) return;
-    const first = sent.get(step.delivered)?.shift();
-    if (first && first.column >= 0 && column >= 0)
-      arrows.push({ from: first.step, source: first.column, to: i, target: column });
-  });
-  return arrows.sort((a, b) => a.from - b.from);
+function arrowsOf({ states, trace }: Walk): Arrow[] {
+  return deliveriesOf(states, trace).flatMap(({ sentAt, fromColumn, deliveredAt, toColumn }): Arrow[] =>
+    deliveredAt === null || toColumn === null || fromColumn < 0 || toColumn < 0
+      ? []
+      : [{ from: sentAt - 1, source: fromColumn, to: deliveredAt - 1, target: toColumn }],
+  );
 }
 
 const outs = new WeakMap<Beyond, readonly Stretch[]>();

@@ -7,21 +7,21 @@ import { visible } from './visible.ts';
 
 const WIDTH = 200;
 
-/** Two CPUs that take turns, call something every few steps, and write a word that both see. */
-function walkOf(count: number): Walk {
+/** CPUs that take turns, call something every few steps, and write a word that both see. */
+function walkOf(count: number, cpus = 2): Walk {
   const numbers = Array.from({ length: count }, (_, i) => i);
   const stackOf = (i: number, column: number): string[] => ['loop', i % 4 < 2 ? 'even' : 'odd', `call${column}`];
   return {
-    schedule: numbers.map((i) => i % 2),
+    schedule: numbers.map((i) => i % cpus),
     contextSwitches: count,
     placements: numbers.map(() => ({ level: 0, heading: null })),
     trace: {
-      columns: [0, 1].map((column) => ({ name: `CPU${column}`, routine: 'loop' })),
+      columns: Array.from({ length: cpus }, (_, i) => i).map((column) => ({ name: `CPU${column}`, routine: 'loop' })),
       steps: numbers.map((i) => ({
-        entry: i % 2,
+        entry: i % cpus,
         kind: 'advance',
-        column: i % 2,
-        stack: stackOf(i, i % 2),
+        column: i % cpus,
+        stack: stackOf(i, i % cpus),
         text: 'WRITE_ONCE(pte[0])',
         facts: [],
         inInterrupt: false,
@@ -43,7 +43,7 @@ function walkOf(count: number): Walk {
         actors: {},
         sent: i % 7 === 0 ? ['channel'] : [],
         delivered: i % 7 === 3 ? 'channel' : null,
-        stacks: [stackOf(i, 0), stackOf(i, 1)],
+        stacks: Array.from({ length: cpus }, (_, column) => stackOf(i, column)),
       })),
       enabledAtEnd: [],
     },
@@ -100,5 +100,11 @@ describe('the timeline', () => {
     expect([...visible(sparse, { from: 39_990, to: 40_010, pixelsPerStep: 50 })]).toEqual(sparse);
     expect([...visible(sparse, { from: 45_000, to: 45_010, pixelsPerStep: 50 })]).toEqual(sparse.slice(2));
     expect(layoutOf(walkOf(5_000)).lanes.flatMap(({ violations }) => violations)).toHaveLength(1);
+  });
+
+  it('shows of more than six CPUs those that do most with their calls, and the others as a row each', () => {
+    const lanes = layoutOf(walkOf(100, 9)).lanes;
+    expect(lanes.map(({ isFolded }) => isFolded)).toEqual([...Array(6).fill(false), ...Array(3).fill(true)]);
+    expect(layoutOf(walkOf(100, 6)).lanes.some(({ isFolded }) => isFolded)).toBe(false);
   });
 });

@@ -74,8 +74,13 @@ export function shortTrackName(name: string): string {
   return name;
 }
 
+/** At most so many letters of it: the end, which tells it from others. */
+export function endOfName(name: string, letters: number): string {
+  return name.length <= letters ? name : `…${name.slice(1 - letters)}`;
+}
+
 const RANKS = [/frame\.entry$|pte|pmd|pud/, TLB_REGION, FLUSHING, /loaded|lock|key|seq/];
-const UNTOLD = /\.(lowest|tags|loaded|refcount|allowed|held)$/;
+const UNTOLD = /\.(lowest|tags|loaded|refcount|allowed|held|owner)$/;
 
 /** The words worth a track: those that change, page-table entries and TLBs first; and TLBs that become stale. */
 export function tracksOf(walk: Walk, count: number): Track[] {

@@ -71,7 +71,7 @@ function placesOf(walk: Walk): Places {
   const tlbs = tlbsOf(walk.states);
   const viewed = new Set([
     ...frames.flatMap(({ address, entries }) => [address, ...entries.map((entry) => entry.address)]),
-    ...locksOf(walk.states, walk.trace.columns).flatMap(({ addresses }) => addresses),
+    ...locksOf(walk.states, walk.trace).flatMap(({ addresses }) => addresses),
     ...tlbs.keys(),
   ]);
   const rows = new Map<string, (number | null)[]>();
@@ -158,7 +158,7 @@ function steps(walk: Walk): number {
 }
 
 function locksAt(walk: Walk, step: number, wordAt: WordAt): ShownLock[] {
-  return locksOf(walk.states, walk.trace.columns).flatMap(({ name, addresses, stretches }): ShownLock[] => {
+  return locksOf(walk.states, walk.trace).flatMap(({ name, addresses, stretches }): ShownLock[] => {
     const words = addresses.flatMap((address) => wordAt(address) ?? []);
     const now = lastAt(stretches, step);
     if (!now || !words.some(saysSomething)) return [];

@@ -5,14 +5,17 @@ import type { View } from './timeline-draw.ts';
 
 /** Fewer steps than this are not magnified. */
 const STEPS_MIN = 20;
+/** On a phone there is room for so many. */
+const PHONE_STEPS = 40;
+const phone = matchMedia('(max-width: 800px)');
 
-const chosen = signal<{ readonly of: unknown; readonly view: View } | null>(null);
+const chosen = signal<{ readonly of: unknown; readonly view: View | null } | null>(null);
 
 /** The steps on the screen, with the present one among them; null: all. */
 export const view = computed((): View | null => {
   const own = chosen.value;
-  if (own === null || own.of !== walk.value) return null;
-  return following(own.view, at.value);
+  if (own !== null && own.of === walk.value) return own.view && following(own.view, at.value);
+  return phone.matches && steps.value > PHONE_STEPS ? following({ from: 0, to: PHONE_STEPS }, at.value) : null;
 });
 
 /** By half a window where the present step has left it, so that the lanes stand still while most steps are taken. */
@@ -33,7 +36,7 @@ export function magnify(factor: number, about = at.value): void {
   const { from, to } = view.value ?? { from: 0, to: steps.value };
   const length = Math.round(Math.max(STEPS_MIN, (to - from) / factor));
   if (length >= steps.value) {
-    chosen.value = null;
+    chosen.value = { of: walk.value, view: null };
     return;
   }
   const share = (about - from) / Math.max(1, to - from);

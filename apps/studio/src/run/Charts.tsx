@@ -230,12 +230,15 @@ export function CourseOf() {
   );
 }
 
-/** Points `[nanoseconds, events per millisecond]`. */
-function ratesOf({ series }: RanMachine, name: string): [number, number][] {
-  const values = series.counters[name] ?? [];
-  return series.nanoseconds.slice(1).map((now, i): [number, number] => {
-    const passed = now - (series.nanoseconds[i] ?? 0);
-    const events = (values[i + 1] ?? 0) - (values[i] ?? 0);
-    return [now, passed > 0 ? (events / passed) * MS : 0];
+/** Points `[nanoseconds, events per millisecond]`, at the ends of the intervals. */
+function ratesOf(
+  { series: { intervalNanoseconds, counters }, nanoseconds }: RanMachine,
+  name: string,
+): [number, number][] {
+  return (counters[name] ?? []).map((events, i): [number, number] => {
+    // The last interval ends with the run.
+    const end = Math.min(nanoseconds, (i + 1) * intervalNanoseconds);
+    const passed = Math.max(1, end - i * intervalNanoseconds);
+    return [end, (events / passed) * MS];
   });
 }

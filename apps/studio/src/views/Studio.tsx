@@ -2,22 +2,8 @@
 import { signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { tabs } from '../link.ts';
-import { magnify } from '../panes/view.ts';
-import { play } from '../play.ts';
-import {
-  at,
-  currentAddress,
-  exploreFromHere,
-  goTo,
-  nextSwitch,
-  openTab,
-  showWalk,
-  steps,
-  tab,
-  take,
-  trouble,
-  walk,
-} from '../store.ts';
+import { isWriting } from '../writing.ts';
+import { currentAddress, openTab, tab, trouble } from '../store.ts';
 import { Explore } from './Explore.tsx';
 import { Later } from './Later.tsx';
 
@@ -44,34 +30,8 @@ async function copyLink(): Promise<void> {
   }
 }
 
-function onKey(event: KeyboardEvent): void {
-  const target = event.target as HTMLElement;
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
-  if (target.isContentEditable || (tab.value !== 'explore' && event.key !== 't')) return;
-  const digit = /^[1-9]$/.test(event.key) ? Number(event.key) : 0;
-  if (digit > 0) {
-    const choice = walk.value?.states.steps[at.value - 1]?.enabled[digit - 1];
-    if (choice) take(choice.entry);
-    return;
-  }
-  const actions: Record<string, () => void> = {
-    ArrowLeft: () => goTo(at.value - 1),
-    ArrowRight: () => goTo(at.value + 1),
-    Home: () => goTo(0),
-    End: () => goTo(steps.value),
-    n: () => nextSwitch(1),
-    N: () => nextSwitch(-1),
-    e: () => void exploreFromHere(),
-    '+': () => magnify(2),
-    '-': () => magnify(0.5),
-    t: otherTheme,
-    Escape: () => void showWalk(null),
-    ' ': play,
-  };
-  const action = actions[event.key];
-  if (!action || (event.key === ' ' && target.tagName === 'BUTTON')) return;
-  event.preventDefault();
-  action();
+function onKey({ key, target, ctrlKey, metaKey, altKey }: KeyboardEvent): void {
+  if (key === 't' && !ctrlKey && !metaKey && !altKey && !isWriting(target as HTMLElement)) otherTheme();
 }
 addEventListener('keydown', onKey);
 
@@ -106,7 +66,7 @@ export function Studio() {
         </nav>
         <span class="sp" />
         <button class="btn pri share" onClick={() => void copyLink()}>
-          {copied.value ? 'Copied' : 'Copy link to this step'}
+          {copied.value ? 'Copied' : 'Copy link'} <span class="hide">to this step</span>
         </button>
         <button class="btn" onClick={otherTheme} aria-label="Light or dark">
           {theme.value === 'dark' ? 'light' : 'dark'}

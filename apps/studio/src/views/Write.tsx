@@ -38,6 +38,11 @@ export function Write() {
       box.current?.replaceChildren();
     };
   }, []);
+  const waiting = waitingCode.value;
+  // A link may come while this screen is there.
+  useEffect(() => {
+    if (waiting !== null) void openWrite();
+  }, [waiting]);
   const code = opened.value;
   useEffect(() => {
     if (editor && code) editor.open(code.text, code.name);

@@ -4,7 +4,7 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
-import { ModelError, printable, thrown } from '../state/errors.ts';
+import { ModelError, printable, shownText, thrown } from '../state/errors.ts';
 import {
   BLOCKED,
   type Explanation,
@@ -152,6 +152,15 @@ export abstract class Executor<
     return this.routines.stackAt(this.topAddress(this.system.processors[processor] as Processor));
   }
 
+  /** The same, and above what it interrupts those of an interrupt handler. */
+  wholeStackOf(processor: number): readonly string[] {
+    const p = this.system.processors[processor] as Processor;
+    const top = this.topAddress(p);
+    return top === p.interruptAddress
+      ? [...this.routines.stackAt(this.#taskAddress(p)), ...this.routines.stackAt(top)]
+      : this.routines.stackAt(top);
+  }
+
   /** The tag test on a component's present state. */
   hasTag(component: number, tag: string): boolean {
     return this.components.hasTag(component, tag);
@@ -245,10 +254,14 @@ export abstract class Executor<
   }
 
   /** The word of the routine on top of the processor's stack. */
-  topAddress({ interruptAddress, currentAddress, taskBase }: Processor): number {
-    const { words } = this.store;
-    if (interruptAddress >= 0 && words[interruptAddress] !== 0) return interruptAddress;
-    return currentAddress < 0 ? taskBase : taskBase + (words[currentAddress] as number);
+  topAddress(processor: Processor): number {
+    const { interruptAddress } = processor;
+    const handles = interruptAddress >= 0 && this.store.words[interruptAddress] !== 0;
+    return handles ? interruptAddress : this.#taskAddress(processor);
+  }
+
+  #taskAddress({ currentAddress, taskBase }: Processor): number {
+    return currentAddress < 0 ? taskBase : taskBase + (this.store.words[currentAddress] as number);
   }
 
   operationOf(index: number): Operation | null {
@@ -398,7 +411,7 @@ export abstract class Executor<
   fail(property: string, detail: () => string): void {
     if (this.silent) return;
     this.failed = true;
-    this.#violation = { property, detail: this.observe ? detail() : '' };
+    this.#violation = { property, detail: this.observe ? shownText(detail()) : '' };
     this.onViolation?.(this.#violation);
   }
 

@@ -86,11 +86,23 @@ const FULL = defineOperation({
 
 const COMPLETE = defineOperation({
   name: 'dsb',
+  ordering: 'full',
+  architecture: 'arm64',
   cost: 'smp_mb',
   role: 'barrier',
   weaker: forLess({ 'dsb-ishst-instead': 'store' }),
   perform: (cx) => (cx.drained() ? 0 : BLOCKED),
   weak: (_cx, memory, op) => memory.request(requestOf(op)),
+});
+
+const COMPLETE_STORES = defineOperation({
+  name: 'dsb',
+  ordering: 'write',
+  architecture: 'arm64',
+  role: 'barrier',
+  perform: () => 0,
+  weak: (_cx, memory, op) => memory.request(requestOf(op)),
+  footprint: () => ({ reads: [], writes: [] }),
 });
 
 const ARM_ONLY = defineOperation({
@@ -142,6 +154,8 @@ export function performAccess(access: Access, saying?: Saying): Steps<number> {
   return stepOf(operation(ACCESS[access.kind], access.address, access.value, 0, access, saying));
 }
 
+const FULL_BARRIERS = { dmb: FULL, dsb: COMPLETE } as const;
+
 /** DMB or DSB. A full DSB also waits for the TLBIs of its processor. */
 export function barrier(
   kind: 'dmb' | 'dsb',
@@ -150,7 +164,8 @@ export function barrier(
   dependencies: Dependencies | null = null,
 ): Steps {
   const request: Request = { kind, type, dependencies };
-  const definition = type === 'full' ? (kind === 'dmb' ? FULL : COMPLETE) : FENCE;
+  const definition =
+    type === 'full' ? FULL_BARRIERS[kind] : kind === 'dsb' && type === 'store' ? COMPLETE_STORES : FENCE;
   const label = `${kind}(${{ full: 'ish', load: 'ishld', store: 'ishst' }[type]})`;
   return voidStepOf(operation(definition, 0, 0, 0, request, { label, ...saying }));
 }

@@ -108,7 +108,11 @@ const leftOutDefinition = derived((from) => {
     name: from.name,
     cost: 'nop',
     ...(branches && { branches }),
-    perform: (cx, op, branch) => from.perform(new Powerless(cx, false), op, branch),
+    // What waits for others waits no longer.
+    perform(cx, op, branch) {
+      const result = from.perform(new Powerless(cx, false), op, branch);
+      return result === BLOCKED ? 0 : result;
+    },
   });
 });
 

@@ -202,6 +202,19 @@ describe('a line that is left out', () => {
     expect([executor.store.read(words.x), executor.store.read(words.seen), executor.failed]).toEqual([0, 2, false]);
   });
 
+  it('has what waits for others wait no longer', () => {
+    const WAITS = defineOperation({
+      name: 'waits',
+      perform: (cx, op) => (cx.read(op.a) === 0 ? BLOCKED : 0),
+    });
+    const { system, words } = machine(function* ({ x, seen }) {
+      yield operation(WAITS, x, 0, 0, undefined, { label: 'rendezvous' });
+      yield* store(seen, 1);
+    });
+    expect(new TabulatedExecutor(system).step(0)).toBe(false);
+    expect(run(mutated(system, change('rendezvous', Change.leaveOut)).system).store.read(words.seen)).toBe(1);
+  });
+
   it('makes a call that returns nothing not happen', () => {
     const inner = routine('inner', function* ({ x }: Words): Steps {
       yield* store(x, 1);

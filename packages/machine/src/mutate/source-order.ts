@@ -7,6 +7,7 @@
  */
 import { listening, made, type Operation } from '../routine/operation.ts';
 import type { Steps } from '../routine/operation.ts';
+import { forgetHanded, refuseHandedAside } from '../routine/unbegun.ts';
 
 /** From the line of the body inwards: `file:line:column` each; empty if it is not known. */
 export type Position = readonly string[];
@@ -26,7 +27,11 @@ export function resumeLocating(
 ): IteratorResult<unknown, unknown> {
   const heard = locate && ((thing: object): void => void (locate(thing) && positions.set(thing, here())));
   // A routine gets numbers for its operations, and for a call whatever the callee returns.
-  return listening(heard, () => steps.next(input as number));
+  forgetHanded();
+  const next = listening(heard, () => steps.next(input as number));
+  // It is for the wrapper to yield, or not.
+  refuseHandedAside(next);
+  return next;
 }
 
 /** Where something was made, if it was located; `caller`: where the function was called that made it. */

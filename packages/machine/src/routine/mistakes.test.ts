@@ -7,6 +7,7 @@ import { RandomScheduler, runScheduler } from '../schedule/schedulers.ts';
 import { Frames, FrameKind, type EntryPointer } from '../state/frames.ts';
 import type { Address, Region } from '../state/words.ts';
 import { SystemBuilder } from '../system/system.ts';
+import { recordTrace } from '../trace/trace.ts';
 import { BLOCKED, defineOperation, operation, perform, type Steps } from './operation.ts';
 import { load, nop, rest, store, waitFor, xchg } from './operations.ts';
 import { assertThat, count, inlined, point, program, routine, type Program } from './routine.ts';
@@ -28,6 +29,26 @@ function ran(body: Body, Executor: (typeof executors)[number] = TabulatedExecuto
     return (error as Error).message;
   }
 }
+
+function* run(by: (steps: Steps) => unknown, steps: Steps): Steps {
+  yield* nop();
+  by(steps);
+  yield* nop();
+}
+
+function firstOf(steps: Steps): unknown {
+  const [first] = steps as Iterable<unknown>;
+  return first;
+}
+
+function forOf(steps: Steps): void {
+  for (const step of steps as Iterable<unknown>) void step;
+}
+
+const two = noted(function* two(shared: Region): Steps {
+  yield* store(shared.at(0), 1);
+  yield* store(shared.at(0), 2);
+});
 
 describe('a forgotten yield*', () => {
   const helper = routine('helper', function* (): Steps {
@@ -183,6 +204,19 @@ describe('a forgotten yield*', () => {
     for (const Executor of executors) expect(ran(body, Executor)).toBe(message);
   });
 
+  it.each<[string, Body]>([
+    ['spread', (shared) => run((steps) => void [...(steps as Iterable<unknown>)], store(shared.at(0), 1))],
+    ['destructured', (shared) => run(firstOf, store(shared.at(0), 1))],
+    ['in a for...of', (shared) => run(forOf, store(shared.at(0), 1))],
+    ['in Array.from()', (shared) => run((steps) => Array.from(steps as Iterable<unknown>), store(shared.at(0), 1))],
+    ['with next()', (shared) => run((steps) => steps.next(0), store(shared.at(0), 1))],
+    ['with next() of a generator', (shared) => run((steps) => steps.next(0), plain(shared))],
+    ['two at a time', (shared) => run((steps) => [steps.next(0), steps.next(0)], two(shared))],
+  ])('steps that are run by hand, %s', (_, body) => {
+    for (const Executor of executors)
+      expect(ran(body, Executor)).toMatch(/^routine: victim: step 1 \(after nop\): store was run by hand/);
+  });
+
   it('steps that are begun later, or by a callee, are fine', () => {
     const later = inlined(function* (steps: Steps<number>): Steps<number> {
       yield* nop();
@@ -198,6 +232,40 @@ describe('a forgotten yield*', () => {
       yield* kernel.free(shared);
     });
     expect(ended).toBe('rest');
+  });
+});
+
+describe('an assertion', () => {
+  it.each<[unknown, string]>([
+    [Promise.resolve(false), 'a Promise'],
+    [undefined, 'undefined'],
+    ['no', '"no"'],
+    [{}, '{}'],
+  ])('of %s', (condition, shown) => {
+    const body: Body = () => assertThat(condition as boolean, 'nothing is lost');
+    expect(ran(body)).toBe(
+      `routine: victim: step 0: assertThat: "nothing is lost": ${shown} is neither true nor false`,
+    );
+  });
+});
+
+describe('a text that nobody would read', () => {
+  const long = 'x'.repeat(100_000);
+  it('is no name', () => {
+    expect(() => routine(long, () => nop())).toThrow('routine: name: 100000 characters are too many, at most 1000');
+    expect(ran(() => assertThat(true, long))).toContain('assertThat: name: 100000 characters are too many');
+    const builder = new SystemBuilder();
+    expect(() => builder.property({ name: long, kind: 'always', why: '', check: () => true })).toThrow(
+      /^system: .* too many/,
+    );
+  });
+
+  it('is cut where it is shown', () => {
+    const builder = new SystemBuilder();
+    const victim = routine('victim', () => nop({ label: long, fact: () => long }));
+    builder.processor({ name: 'CPU0', tasks: [program(victim)] });
+    const [step] = recordTrace(new TabulatedExecutor(builder.build()), [0]).steps;
+    for (const text of [step?.text, step?.facts[0]]) expect(text).toMatch(/^x{1000}\.\.\. \(100000 characters\)$/);
   });
 });
 

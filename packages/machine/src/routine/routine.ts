@@ -6,7 +6,7 @@
  * and what it returned in its caller's. Nodes (`nodes.ts`) and actors (`live.ts`) both walk it with the {@link
  * RoutineCursor} below, so that they agree by construction on what a local state is and hashes to.
  */
-import { ModelError, printable, thrown } from '../state/errors.ts';
+import { checkName, ModelError, printable, thrown } from '../state/errors.ts';
 import { noteSite } from './sites.ts';
 import { canonicalJson, hashExtend, hashName, hashString, type Hash64 } from '../state/hash.ts';
 import { beginCalls, bodyFor, type Replacements } from './replacing.ts';
@@ -16,9 +16,11 @@ import {
   beginNoting,
   calling,
   endNoting,
+  forgetHanded,
   isSteps,
   nameOfSteps,
   NOTHING,
+  refuseHandedAside,
   saying,
   unbegun,
   type Noted,
@@ -43,6 +45,7 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
     throw new ModelError(
       `routine: a routine needs a name: routine('pud_clear', function* () { ... }) (${printable(name)})`,
     );
+  checkName('routine', name);
   if (typeof body !== 'function')
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
@@ -126,6 +129,10 @@ export function count(counter: string, amount = 1): Steps {
 
 /** Fails the property when `condition` does not hold. The check itself is no step. */
 export function assertThat(condition: boolean, property: string, detail = ''): Steps {
+  checkName('assertThat', property);
+  const given: unknown = condition;
+  if (typeof given !== 'boolean' && typeof given !== 'number')
+    throw new ModelError(`assertThat: ${printable(property)}: ${printable(given)} is neither true nor false`);
   noteSite('assertion', property, null);
   return saying(condition ? null : { mark: 'fail', property, detail }, undefined, `assertThat(${property})`);
 }
@@ -337,7 +344,9 @@ export class RoutineCursor {
         throw new ModelError(`${this.at}: ${MARKS_MAX} marks without an operation: an endless loop`);
       beginCalls(this.program.replace, this.#stack.name);
       // A routine gets numbers for its operations, and for a call whatever the callee returns.
+      forgetHanded();
       const next = this.#top.steps.next(input as number);
+      refuseHandedAside(next);
       const left = unbegun();
       if (left !== NOTHING) this.#noteIdle(left);
       input = 0;

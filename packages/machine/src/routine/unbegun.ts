@@ -4,6 +4,7 @@
  * Calling an operation or a routine makes its steps and performs none of them; `yield*` does that. So while a routine
  * runs, whatever it makes is noted here, and {@link RoutineCursor} asks later whether it was begun.
  */
+import { ModelError } from '../state/errors.ts';
 import type { Mark, Operation, Steps } from './operation.ts';
 import { noteSite } from './sites.ts';
 
@@ -42,6 +43,32 @@ export function unbegun(): readonly Noted[] {
 
 export const NOTHING: readonly Noted[] = [];
 
+/** What {@link OneStep} has handed out since a routine was resumed: how much, and what first. */
+let handedCount = 0;
+let handedFirst: unknown = null;
+
+/** A routine is resumed now. */
+export function forgetHanded(): void {
+  handedCount = 0;
+  handedFirst = null;
+}
+
+/**
+ * Throws ModelError if steps have been run by hand ([...steps], for...of, next()) while a routine was resumed: what
+ * they handed out is then not what the routine yields.
+ */
+export function refuseHandedAside(yielded: IteratorResult<unknown>): void {
+  if (handedCount === 0) return;
+  const aside = handedCount > 1 || yielded.done === true || yielded.value !== handedFirst;
+  const first = handedFirst as { readonly label?: string; readonly definition?: { readonly name: string } } | null;
+  forgetHanded();
+  if (!aside) return;
+  const what = first?.label ?? first?.definition?.name ?? 'what was made';
+  throw new ModelError(
+    `${what} was run by hand ([...steps], for...of, next()), so nobody performs it: write yield* before it`,
+  );
+}
+
 /** Returned by {@link OneStep}: what it is resumed with. */
 const RECEIVED = Symbol('received');
 
@@ -72,7 +99,11 @@ class OneStep implements Noted {
     if (!this.begun) {
       this.begun = true;
       const yielded = this.yielded;
-      if (yielded !== null) return { value: typeof yielded === 'function' ? yielded() : yielded, done: false };
+      if (yielded !== null) {
+        const value = typeof yielded === 'function' ? yielded() : yielded;
+        if (handedCount++ === 0) handedFirst = value;
+        return { value, done: false };
+      }
     }
     return { value: this.returned === RECEIVED ? received : this.returned, done: true };
   }

@@ -27,6 +27,31 @@ function escaped(character: string): string {
   }).join('');
 }
 
+/** Text of a model's that is longer has gone wrong; laying it out would take minutes. */
+const TEXT_MAX = 1_000;
+
+/** Text of a model's as it is shown: without controls, and no more than a screen of it. */
+export function shownText(text: unknown): string {
+  let all: string;
+  try {
+    all = String(text);
+  } catch (error) {
+    all = `(no text: it threw ${thrown(error)})`;
+  }
+  if (all.length <= TEXT_MAX) return withoutControls(all);
+  return `${withoutControls(all.slice(0, TEXT_MAX))}... (${all.length} characters)`;
+}
+
+/** Throws ModelError on a name that is none: no text, nothing, or more than anybody would read. */
+export function checkName(where: string, name: unknown): void {
+  if (typeof name !== 'string' || name === '')
+    throw new ModelError(`${where}: name: expected some text (${printable(name)})`);
+  if (name.length > TEXT_MAX)
+    throw new ModelError(
+      `${where}: name: ${name.length} characters are too many, at most ${TEXT_MAX} (${printable(name)})`,
+    );
+}
+
 const PRINTABLE_MAX = 60;
 
 /** A value for a message, in few characters: text in quotes, the name of a class instead of its content. */

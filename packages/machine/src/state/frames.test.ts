@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameKind, Frames, FREED_FRAME, NO_FRAME, type FrameOptions } from './frames.ts';
+import { FrameKind, Frames, FREED_FRAME, NO_FRAME, TOO_MANY_REFERENCES, type FrameOptions } from './frames.ts';
 import { everyRun } from '../schedule/every-run.ts';
 import type { Steps } from '../routine/operation.ts';
 import { nop, smp_mb } from '../routine/operations.ts';
@@ -11,9 +11,9 @@ import { TabulatedExecutor } from '../execute/tabulated.ts';
 const TABLES = 3;
 const PAGES = 4;
 
-function machineOf(body: (frames: Frames) => Steps<unknown>) {
+function machineOf(body: (frames: Frames) => Steps<unknown>, options: Partial<FrameOptions> = {}) {
   const builder = new SystemBuilder();
-  const frames = new Frames(builder, { tables: TABLES, entriesPerTable: 2, pages: PAGES });
+  const frames = new Frames(builder, { tables: TABLES, entriesPerTable: 2, pages: PAGES, ...options });
   builder.processor({ name: 'P0', tasks: [program(routine('body', () => body(frames)))] });
   const executor = new TabulatedExecutor(builder.build());
   executor.observe = true;
@@ -34,6 +34,19 @@ function violations(body: (frames: Frames) => Steps<unknown>): string[] {
 }
 
 describe('frames', () => {
+  it('more references than there can be holders are a leak, if it is known how many there can be', () => {
+    const body = function* (frames: Frames): Steps {
+      const page = yield* frames.alloc(FrameKind.page);
+      for (let i = 0; i < 3; i++) yield* frames.ref(page, 1);
+    };
+    const { executor } = machineOf(body, { referencesMax: 3 });
+    const found: string[] = [];
+    executor.onViolation = ({ property, detail }) => found.push(`${property}: ${detail}`);
+    while (executor.step(0)) continue;
+    expect(found).toEqual([`${TOO_MANY_REFERENCES}: 0x3 has 4`]);
+    expect(violations(body)).toEqual([]);
+  });
+
   it('allocation takes the lowest free frame of its pool, and the hint is exact', () => {
     const action = fc.oneof(
       fc.record({ kind: fc.constantFrom(FrameKind.page, FrameKind.table) }),

@@ -27,6 +27,9 @@ import { isWord, type Address, type Region } from './words.ts';
  */
 export const FREED_FRAME = 'no access to a freed frame or table';
 
+/** Built-in property where {@link FrameOptions.referencesMax} is given. */
+export const TOO_MANY_REFERENCES = 'no page has more references than there can be holders';
+
 /** What frames can be allocated as; the numbers are what the state words hold. */
 export const FrameKind = { free: 0, page: 1, table: 2 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
@@ -42,6 +45,11 @@ export interface FrameOptions {
   readonly initialPages?: number;
   /** References to each of them. Default one. */
   readonly initialReferences?: readonly number[];
+  /**
+   * More references than there can be holders of one page: whoever takes more leaks them. A search of a routine that
+   * takes one in a loop and never drops it would not end otherwise. Default: any number.
+   */
+  readonly referencesMax?: number;
   /**
    * `separate`: a frame is a table or a page for ever. `shared`: whatever is free may come back as the other; every
    * frame has entries. Default `separate`.
@@ -84,6 +92,7 @@ const FRAME_KEYS = keysOf<FrameOptions>()(
   'initialTables',
   'initialPages',
   'initialReferences',
+  'referencesMax',
   'pool',
   'allocation',
   'nodes',
@@ -127,6 +136,7 @@ export class Frames {
   readonly #lowest: Region;
   readonly #shared: boolean;
   readonly #any: boolean;
+  readonly #referencesMax: number;
   readonly #nodes: number;
   readonly #zonelist: (processor: number) => readonly number[];
   readonly #pointer: Pointer | null;
@@ -142,6 +152,7 @@ export class Frames {
       initialTables = [],
       initialPages = 0,
       initialReferences = [],
+      referencesMax = Number.POSITIVE_INFINITY,
       pool = 'separate',
       allocation = 'lowest',
       nodes = ONE_NODE,
@@ -171,6 +182,7 @@ export class Frames {
     this.entriesPerTable = entriesPerTable;
     this.#shared = pool === 'shared';
     this.#any = allocation === 'any';
+    this.#referencesMax = referencesMax;
     this.#nodes = nodes.count;
     this.#zonelist = nodes.zonelist;
     const entries = Array.from(
@@ -319,6 +331,12 @@ export class Frames {
   /** The word of a frame's reference count. Throws ModelError on a frame that does not exist. */
   refcountAddress(frame: number): number {
     return this.refcount.base + this.#valid(frame, 'reference to');
+  }
+
+  /** A frame's new reference count, which is now too high if nobody can have taken so many. */
+  counted(cx: OperationContext, frame: number, references: number): number {
+    if (references > this.#referencesMax) cx.fail(TOO_MANY_REFERENCES, () => `${hex(frame)} has ${references}`);
+    return references;
   }
 
   #valid(frame: number, what: string): number {
@@ -550,8 +568,9 @@ const REF = defineOperation({
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
-    const address = framesOf(op).refcountAddress(op.a);
-    const value = (cx.read(address) + op.b) | 0;
+    const frames = framesOf(op);
+    const address = frames.refcountAddress(op.a);
+    const value = frames.counted(cx, op.a, (cx.read(address) + op.b) | 0);
     cx.write(address, value);
     return value;
   },

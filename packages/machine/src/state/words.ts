@@ -168,6 +168,8 @@ function checkInitial(name: string, initial: RegionOptions['initial'] = 0): void
     throw new ModelError(`layout: region: ${name}: initial: ${printable(wrong)} is no 32-bit integer`);
 }
 
+/** From so many words on a view and a copy of the whole take less time than a loop. */
+const COPIED_WHOLE = 32;
 const SEED_LO = 1;
 const SEED_HI = 2;
 
@@ -326,7 +328,8 @@ export class WordStore {
   /** Loads a whole state saved earlier with its fingerprint. */
   load(row: Int32Array, offset: number, lo: number, hi: number): void {
     const words = this.words;
-    for (let i = 0; i < words.length; i++) words[i] = row[offset + i] as number;
+    if (words.length >= COPIED_WHOLE) words.set(row.subarray(offset, offset + words.length));
+    else for (let i = 0; i < words.length; i++) words[i] = row[offset + i] as number;
     this.lo = lo;
     this.hi = hi;
     this.mark = 0;

@@ -1,5 +1,6 @@
 /** Properties that are looked after: what a check may read, and what it may answer. */
 import { ModelError, printable, thrown } from '../state/errors.ts';
+import { Decisions } from './decisions.ts';
 import type { Property } from './system.ts';
 
 type Read = (address: number) => number;
@@ -33,15 +34,27 @@ export function guardedProperty(property: Property, words: number): Property {
         : `property: ${name}: check reads word ${address}, which is not in its reads`,
     );
   };
+  const decisions = new Decisions();
+  const decidingRead: Read = (address) => {
+    const value = guardedRead(address);
+    decisions.read(address, value);
+    return value;
+  };
   const check = (given: Read): boolean => {
     read = given;
+    const deciding = decisions.begin();
     let result: unknown;
     try {
-      result = property.check(guardedRead);
+      result = property.check(deciding ? decidingRead : guardedRead);
     } catch (error) {
       throw error instanceof ModelError ? error : new ModelError(`property: ${name}: check threw ${thrown(error)}`);
     }
-    return typeof result === 'boolean' ? result : answer(name, result);
+    const held = typeof result === 'boolean' ? result : answer(name, result);
+    if (deciding && !decisions.answered(held))
+      throw new ModelError(
+        `property: ${name}: check is not deterministic: after the same values it reads or answers otherwise (Math.random, Date, a variable that it changes?)`,
+      );
+    return held;
   };
   return { ...property, check };
 }

@@ -5,7 +5,7 @@
  * which every executor (live or tabulated) can run.
  */
 import type { WeakMemoryOptions } from '../memory/weak-memory.ts';
-import { checkOptions, keysOf, ModelError, nearest, printable } from '../state/errors.ts';
+import { checkName, checkOptions, keysOf, ModelError, nearest, printable } from '../state/errors.ts';
 import type { Message, OperationContext } from '../routine/operation.ts';
 import type { Program } from '../routine/routine.ts';
 import { guardedProperty } from './guarded-property.ts';
@@ -547,8 +547,7 @@ function checkSpec(
   required: readonly string[],
 ): string {
   checkOptions(`system: ${kind}`, spec, known, required);
-  if (typeof spec.name !== 'string' || spec.name === '')
-    throw new ModelError(`system: ${kind}: name: expected some text (${printable(spec.name)})`);
+  checkName(`system: ${kind}`, spec.name);
   return `system: ${kind}: ${spec.name}`;
 }
 

@@ -3,7 +3,10 @@ import { TabulatedExecutor } from '../execute/tabulated.ts';
 import { load, store } from '../routine/operations.ts';
 import { program, routine } from '../routine/routine.ts';
 import { SystemBuilder } from '../system/system.ts';
+import { interruptSystem } from '../execute/systems.test-support.ts';
+import { RandomScheduler, runScheduler } from '../schedule/schedulers.ts';
 import { recordStates } from './states.ts';
+import { recordTrace } from './trace.ts';
 
 function twoWriters() {
   const builder = new SystemBuilder();
@@ -36,6 +39,17 @@ describe('the states along a schedule', () => {
     ]);
     expect(steps[1]?.stacks).toEqual([['writer'], ['writer']]);
     expect(enabledAtEnd.map(({ text }) => text)).toEqual(['WRITE_ONCE(pte[1], 0x8)']);
+  });
+
+  it('show below an interrupt handler what it has interrupted', () => {
+    const executor = new TabulatedExecutor(interruptSystem('sc'));
+    const { schedule } = runScheduler(executor, new RandomScheduler(1), 400);
+    const { steps } = recordTrace(executor, schedule);
+    const states = recordStates(executor, schedule);
+    const stacks = steps.flatMap(({ column, inInterrupt }, i) =>
+      column >= 0 && inInterrupt ? [states.steps[i]?.stacks[column]] : [],
+    );
+    expect(new Set(stacks.map((stack) => stack?.join(' > ')))).toEqual(new Set(['task > flush']));
   });
 
   it('are refused where a step cannot be made', () => {

@@ -46,7 +46,10 @@ export interface StateStep {
   readonly sent: readonly string[];
   /** The channel whose message the step has delivered; null if it is no delivery. */
   readonly delivered: string | null;
-  /** Routines on the stack of every processor before the step, outermost first. */
+  /**
+   * Routines on the stack of every processor before the step, outermost first; those of an interrupt handler stand
+   * above those that it has interrupted.
+   */
   readonly stacks: readonly (readonly string[])[];
 }
 
@@ -128,7 +131,7 @@ export function recordStates(executor: TabulatedExecutor, schedule: readonly num
   const steps = schedule.map((entry, position): StateStep => {
     store.commit();
     const enabled = enabledChoices(executor);
-    const stacks = system.processors.map(({ index }) => executor.stackOf(index));
+    const stacks = system.processors.map(({ index }) => executor.wholeStackOf(index));
     sent = [];
     if (!executor.step(entryChoice(entry), entryBranch(entry)))
       throw new ModelError(`schedule: step ${position}: choice ${entryChoice(entry)} is not enabled there`);

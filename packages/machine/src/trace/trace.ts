@@ -5,7 +5,7 @@
 import type { Executor, SentMessage, Violation } from '../execute/executor.ts';
 import type { Explanation, Operation } from '../routine/operation.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
-import { ModelError, withoutControls } from '../state/errors.ts';
+import { ModelError, shownText, withoutControls } from '../state/errors.ts';
 import type { Choice, Component, Processor, System } from '../system/system.ts';
 
 /** One step of a run. */
@@ -111,10 +111,10 @@ export function describeStep(executor: Executor, entry: number, explained?: Expl
     kind: choice.kind,
     column: before.column,
     stack: before.stack.map((name) => withoutControls(name)),
-    text: withoutControls(before.text),
+    text: shownText(before.text),
     facts: [fact, ...said, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined]
       .filter((f) => f !== undefined)
-      .map((f) => withoutControls(String(f))),
+      .map(shownText),
     inInterrupt: before.inInterrupt,
     ...(messages.length > 0 && { messages }),
     ...(before.ghost && { ghost: true as const }),
@@ -176,7 +176,7 @@ function withAsides(
         step.find((one) => one.kind === 'offers' && one.key === relied.key);
       const at = explained.slice(0, i).findLastIndex((step) => offers(step) !== undefined);
       const offer = at < 0 ? undefined : offers(explained[at] as readonly Explanation[]);
-      const text = withoutControls(offer ? relied.text : `${relied.text}, cached since the start`);
+      const text = shownText(offer ? relied.text : `${relied.text}, cached since the start`);
       facts.set(i, [...(facts.get(i) ?? []), text]);
       if (offer?.kind !== 'offers') continue;
       const aside = { column: columnNamed(system, offer.component), text: offer.text };

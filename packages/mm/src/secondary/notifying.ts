@@ -24,7 +24,7 @@ export function notifyingKernel(
 /** A lock of a secondary MMU that spins. */
 export function spinlock(builder: SystemBuilder, name: string): Lock {
   const lock = new Spinlock(builder, name);
-  return { lock: () => spin_lock(lock), unlock: () => spin_unlock(lock) };
+  return { lock: () => spin_lock(lock), unlock: () => spin_unlock(lock), word: lock.word };
 }
 
 /** A lock of a secondary MMU that sleeps. */

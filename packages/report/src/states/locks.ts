@@ -17,6 +17,8 @@ export interface LockView {
   readonly stretches: readonly LockStretch[];
 }
 
+type Run = Pick<Trace, 'columns' | 'steps'>;
+
 const PART = /^(.+?)\.(count|read_count|owner|held|waiting|wait_list|waiters|queue)(?:\[\d+\])?$/;
 const WHOLE = /(^|\.)(ptl|.*lock|.*mutex)(\[\d+\])?$/;
 /** As the words of spinlocks and mutexes are printed. */
@@ -25,8 +27,8 @@ const A_LOCK = /lock|sem|mutex|ptl/;
 
 const known = new WeakMap<StateTrace, readonly LockView[]>();
 
-/** The locks of a machine. Who holds them is told by the columns of the trace. */
-export function locksOf(states: StateTrace, columns: Trace['columns']): readonly LockView[] {
+/** The locks of a machine. Who holds them is told by the columns of the trace and by its steps. */
+export function locksOf(states: StateTrace, trace: Run): readonly LockView[] {
   const found = known.get(states);
   if (found) return found;
   const parts = new Map<string, WordHistory[]>();
@@ -37,17 +39,17 @@ export function locksOf(states: StateTrace, columns: Trace['columns']): readonly
   const locks = [...parts].map(([name, words]) => ({
     name,
     addresses: words.map(({ address }) => address),
-    stretches: lockStretches(words, states.steps.length, columns),
+    stretches: lockStretches(words, states.steps.length, trace),
   }));
   known.set(states, locks);
   return locks;
 }
 
-function lockStretches(words: readonly WordHistory[], steps: number, columns: Trace['columns']): LockStretch[] {
+function lockStretches(words: readonly WordHistory[], steps: number, trace: Run): LockStretch[] {
   const turns = new Set(words.flatMap(({ values }) => values.map(({ from }) => from)));
   const result: LockStretch[] = [];
   for (const from of [...turns].sort((a, b) => a - b)) {
-    const stretch = { from, to: steps, ...lockAt(words, from, columns) };
+    const stretch = { from, to: steps, ...lockAt(words, from, trace) };
     const last = result.at(-1);
     if (last) result[result.length - 1] = { ...last, to: from };
     if (!last || JSON.stringify({ ...last, from, to: steps }) !== JSON.stringify(stretch)) result.push(stretch);
@@ -60,9 +62,9 @@ function lockStretches(words: readonly WordHistory[], steps: number, columns: Tr
 function lockAt(
   words: readonly WordHistory[],
   step: number,
-  columns: Trace['columns'],
+  trace: Run,
 ): Pick<LockStretch, 'text' | 'holders' | 'waiters'> {
-  const nameOf = (column: number): string => columns[column]?.name ?? `processor ${column}`;
+  const nameOf = (column: number): string => trace.columns[column]?.name ?? `processor ${column}`;
   const holders = new Set<string>();
   const waiters = new Set<string>();
   for (const { name, values } of words) {
@@ -74,10 +76,12 @@ function lockAt(
     else if (part === 'waiting' || part === 'waiters') waiters.add(nameOf(Number(index)));
   }
   const main = words.find(({ name }) => /\.(read_)?count$/.test(name)) ?? words[0];
-  const { value = 0, text = '' } = lastAt(main?.values ?? [], step) ?? {};
+  const { from = 0, value = 0, text = '' } = lastAt(main?.values ?? [], step) ?? {};
   const isWhole = words.length === 1;
-  // One word that says who; others hold no more than that they are held.
-  const holder = HELD_BY.exec(text)?.[1];
-  if (isWhole && holder !== undefined) holders.add(nameOf(Number(holder)));
+  // One word, which says who holds it; or only that somebody does, and then that is who has written it.
+  if (isWhole && value !== 0) {
+    const holder = HELD_BY.exec(text)?.[1] ?? trace.steps[from - 1]?.column ?? -1;
+    if (Number(holder) >= 0) holders.add(nameOf(Number(holder)));
+  }
   return { text: isWhole && value === 0 ? 'free' : text, holders: [...holders], waiters: [...waiters] };
 }

@@ -37,7 +37,7 @@ function runOf(changes: readonly (readonly [address: number, after: number, text
     enabledAtEnd: [],
   };
 }
-const COLUMNS = ['CPU0', 'CPU1'].map((name) => ({ name, routine: 'x' }));
+const TRACE = { columns: ['CPU0', 'CPU1'].map((name) => ({ name, routine: 'x' })), steps: [] };
 
 describe('the views of a run', () => {
   it('say of a TLB since when it holds what, since when that is stale, and which flush should have taken it', () => {
@@ -50,7 +50,7 @@ describe('the views of a run', () => {
         [ALLOWED, 0],
         [PLACE, 0],
       ]),
-      COLUMNS,
+      TRACE,
     );
     const none = { cachedAt: null, staleSince: null, flushCompletedAt: null };
     expect(tlbs).toMatchObject([{ processor: 'CPU1', page: '0x0', space: '1' }]);
@@ -71,7 +71,7 @@ describe('the views of a run', () => {
         [0, 3, 'a freed table'],
         [PGD, 0],
       ]),
-      COLUMNS,
+      TRACE,
     );
     expect(frames[0]).toMatchObject({
       frame: 0,
@@ -101,7 +101,7 @@ describe('the views of a run', () => {
         [WAITING, 1, '1'],
         [LOCK, 1, 'held by 0'],
       ]),
-      COLUMNS,
+      TRACE,
     );
     const [mmap_lock, ptl] = locks;
     expect(mmap_lock?.name).toBe('mm.mmap_lock');

@@ -12,6 +12,6 @@ export interface StateViews {
 }
 
 /** The typed views of a run's states. */
-export function stateViews(states: StateTrace, columns: Trace['columns']): StateViews {
-  return { frames: framesOf(states), tlbs: [...tlbsOf(states).values()], locks: locksOf(states, columns) };
+export function stateViews(states: StateTrace, trace: Pick<Trace, 'columns' | 'steps'>): StateViews {
+  return { frames: framesOf(states), tlbs: [...tlbsOf(states).values()], locks: locksOf(states, trace) };
 }

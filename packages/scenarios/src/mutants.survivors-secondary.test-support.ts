@@ -1,0 +1,147 @@
+/** Lines that are not needed beside secondary MMUs, and why that is no surprise. */
+import type { Survivor } from './mutants.test-support.ts';
+
+const KVM = 'kvm-fault-vs-invalidate';
+const UNDER_PTL = 'under the page-table lock, where nobody else changes the entry';
+const UNDER_MMU_LOCK = 'under mmu_lock, where nobody else changes the entry';
+const NO_FAULT =
+  'the page is mapped to begin with, so no fault is under way: in E1-change-then-set/no-sequence and /no-lock one is';
+const SAME_RANGE = 'the invalidation is over when the lock is dropped, and covers the page until then';
+const ORDER = 'sc keeps loads and stores in order: rmap-lock/no-wmb and /no-rmb are what comes of it on arm';
+const TOLD = 'a note to the subscriber: what it does is the next line';
+const OLD = 'what may still be used was read-only before, and what replaces it is equal until it is written to';
+const NOBODY_THERE = 'nobody to be told: no device walks the primary table here';
+const NO_CPU = 'no CPU of the process accesses the page, so none is in mm_cpumask';
+const NO_COUNTER =
+  'a device with nothing but a TLB does not count invalidations, and a guest that finds nothing gives up';
+const GIVES_UP = 'the guest finds nothing where the page was and gives up, so that its fault has nothing to install';
+const AGAIN = 'the fault is taken again, or not needed';
+const EITHER = 'either order: both are done before anybody can tell';
+
+/** The protocol of KVM, and of devices. */
+const ofProtocol: readonly Survivor[] = [
+  { change: '*/kvm.*:leave-out', because: TOLD },
+  { change: '*/sva.*:leave-out', because: TOLD },
+  { change: 'kvm_flush_remote_tlbs/secondary_tlb_sync:*', because: OLD },
+  { change: 'arm_smmu_mm_arch_invalidate_secondary_tlbs/CMDQ_OP_*:*', because: OLD },
+  {
+    change: 'kvm_mmu_notifier_invalidate_range_start/mmu_invalidate_in_progress:swap-with-next',
+    because: 'both are under mmu_lock, and faults take it: rmap-lock has faults that do not',
+  },
+  { change: 'iommu_sva_handle_mm/page*:leave-out', because: 'the device waits, whether or not its actor is told so' },
+  {
+    change: 'kvm_mmu_notifier_invalidate_range_start/kvm_flush_remote_tlbs:swap-with-next',
+    neededIn: [KVM, 'two-invalidators'],
+  },
+  { change: 'kvm_mmu_notifier_change_pte/kvm_flush_remote_tlbs:swap-with-next', because: 'one invalidation at a time' },
+  { change: 'kvm_mmu_notifier_change_pte/*', because: NO_FAULT },
+  { change: '*/smp_wmb:*', because: ORDER },
+  { change: '*/smp_rmb:*', because: ORDER },
+  { change: 'kvm_mmu_notifier_invalidate_range_end/mmu_invalidate_*:swap-with-next', because: ORDER },
+  {
+    change: '*/mn_active_invalidate_count:load-then-store',
+    because: 'one invalidation, and mn_invalidate_lock around it',
+  },
+  { change: 'kvm_mmu_notifier_invalidate_range_end/spin_unlock:swap-with-next', because: EITHER },
+  { change: 'kvm_mmu_notifier_invalidate_range_*/*', variants: 'notifier-on-collapse', because: GIVES_UP },
+  { change: 'mmu_notifier_invalidate_range_end/*', variants: 'notifier-on-collapse', because: GIVES_UP },
+  { change: 'kvm_mmu_notifier_invalidate_range_*/spin_lock:swap-with-next', because: SAME_RANGE },
+  { change: '*/spte*:load-then-store', because: UNDER_MMU_LOCK },
+  { change: 'kvm_unmap_gfn_range/spte:always-*', because: 'what is not there is removed as well' },
+  { change: 'direct_map/spin_lock:*', because: NO_FAULT },
+  {
+    change: 'mmu_invalidate_retry_gfn/mmu_invalidate_in_progress:leave-out',
+    because: 'it answers as before: no-in-progress-check is who does not look',
+  },
+  { change: 'mmu_invalidate_retry_gfn/*', because: NO_FAULT },
+  { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: '*device-tlb*', because: NO_COUNTER },
+  { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: 'notify-*', because: NO_COUNTER },
+  { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: 'ksm/*', because: NO_COUNTER },
+  { change: '*/mmu_notifier_invalidate_range_end:*', because: EITHER },
+  { change: '*/mmu_notifier_arch_invalidate_secondary_tlbs:leave-out', because: NOBODY_THERE },
+  { change: '*/mmu_notifier_arch_invalidate_secondary_tlbs:swap-with-next', because: EITHER },
+  { change: 'set_pte_at_notify/mmu_notifier_change_pte:*', because: 'a device without change_pte()' },
+];
+
+/** How pages are looked up, and faulted in. */
+const ofFaults: readonly Survivor[] = [
+  {
+    change: 'get_user_page_fast_only/*',
+    because:
+      'what has been given back meanwhile is not installed: the sequence has changed. gup-fast-vs-unmap has the walk itself',
+  },
+  { change: 'hva_to_pfn_slow/spin_lock:*', because: 'nobody gives the page back here' },
+  { change: 'hva_to_pfn_slow/ptep_get:leave-out-recheck', because: 'nobody gives the page back here' },
+  { change: '*/pgd_offset:leave-out-recheck', because: 'the table stays where it is' },
+  {
+    change: '*/*grab_folio:load-then-store',
+    because: 'who drops the last reference has cleared the entry first, under the lock',
+  },
+  {
+    change: 'do_wp_page/folio_get:load-then-store',
+    because: 'GUP-fast wants the entry writable, so that nobody counts here without the lock',
+  },
+  { change: 'handle_mm_fault/ptep_get_lockless:*', because: AGAIN },
+  { change: 'do_anonymous_page/spin_lock:*', because: 'one fault of the page at a time' },
+  { change: 'do_anonymous_page/ptep_get:leave-out-recheck', because: 'one fault of the page at a time' },
+  { change: 'do_anonymous_page/*:swap-with-next', because: EITHER },
+  { change: 'do_wp_page/spin_lock:*', because: 'one fault of the page at a time' },
+  { change: 'do_wp_page/ptep_get:leave-out-recheck', because: 'one fault of the page at a time' },
+  { change: 'do_wp_page/ptep_set_access_flags:load-then-store', because: UNDER_PTL },
+  { change: 'do_wp_page/flush_tlb_mm_range:*', because: NO_CPU },
+  { change: 'do_wp_page/*:swap-with-next', because: EITHER },
+  {
+    change: 'wp_page_copy/copy_user_highpage:swap-with-next',
+    because: 'the old page is read-only from before the copy',
+  },
+  {
+    change: 'wp_page_copy/copy_user_highpage:leave-out',
+    because: 'nobody has written to the old page: both hold version 0',
+  },
+  { change: 'wp_page_copy/spin_lock:*', because: 'one fault of the page at a time' },
+  { change: 'wp_page_copy/ptep_get:leave-out-recheck', because: 'one fault of the page at a time' },
+  { change: 'wp_page_copy/ptep_clear:*', because: UNDER_PTL },
+  { change: 'wp_page_copy/flush_tlb_mm_range:*', because: NO_CPU },
+  { change: 'wp_page_copy/set_pte_at_notify:*', because: UNDER_PTL },
+  { change: 'wp_page_copy/spin_unlock:swap-with-next', because: EITHER },
+  { change: 'flush_tlb_mm_range/invlpg:*', because: 'this CPU does not use the page again, or faults once more' },
+  { change: 'flush_tlb_mm_range/smp_call_function_many:leave-out', because: NO_CPU },
+  { change: 'sysvec_call_function/invlpg:swap-with-next', because: 'the handler runs with interrupts off' },
+  { change: 'other thread/*', because: 'the thread reads nothing' },
+  { change: 'zap_*/mmu_notifier_*', because: NOBODY_THERE },
+];
+
+export const ofSecondary: readonly Survivor[] = [
+  ...ofProtocol,
+  ...ofFaults,
+  {
+    change: 'collapse_pte_mapped_thp/spin_lock:*',
+    because: 'mmap_lock is held for writing, and nobody walks the rmap here',
+  },
+  { change: 'collapse_pte_mapped_thp/pmdp_collapse_flush:load-then-store', because: 'nobody else changes the pmd' },
+  { change: 'collapse_pte_mapped_thp/flush_tlb_mm_range:*', because: NO_CPU },
+  { change: 'collapse_pte_mapped_thp/*:swap-with-next', because: EITHER },
+];
+
+/** ksmd beside secondary MMUs. */
+export const ofKsmSecondary: readonly Survivor[] = [
+  {
+    change: 'try_to_merge_one_page/pages_identical:leave-out',
+    because: 'they are, or somebody has written to the page and it is not read-only any more',
+  },
+  {
+    change: 'write_protect_page/folio_ref_count:leave-out',
+    because: 'it answers as before, only the monitor is not told: ksm-vs-gup no-count is who does not look',
+  },
+  { change: 'write_protect_page/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['ksm-vs-secondary', 'E5'] },
+  { change: 'replace_page/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['ksm-vs-secondary', 'E5'] },
+  { change: 'wp_page_copy/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['cow-vs-secondary', 'E5'] },
+  { change: '*/spin_lock:swap-with-next', because: UNDER_PTL },
+  { change: '*/spin_unlock:swap-with-next', because: EITHER },
+  { change: '*/ptep_get:leave-out-recheck', because: 'nobody else changes the entry meanwhile: E5/zap has who does' },
+  { change: '*/ptep_clear_flush:*', because: UNDER_PTL },
+  { change: 'try_to_merge_one_page/spin_lock:*', because: 'nobody gives the page back here: E5/zap has who does' },
+  { change: 'replace_page/get_page:load-then-store', because: 'nobody else has the stable page' },
+  { change: 'replace_page/*:swap-with-next', because: UNDER_PTL },
+  { change: 'write_protect_page/*:swap-with-next', because: UNDER_PTL },
+];
