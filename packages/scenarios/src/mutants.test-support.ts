@@ -43,11 +43,14 @@ export interface TableRequest {
   /** A system of any shipped variant. */
   readonly shipped: (scenario: string, variant: string) => System;
   readonly survivors: readonly Survivor[];
+  /** See `mutate`. */
+  readonly compare?: boolean;
 }
 
 /** The table of one variant. Throws if a survivor is not explained, or its explanation does not hold. */
 export async function mutantTable(request: TableRequest): Promise<string[]> {
-  const { mutants } = await mutate(request.systemOf());
+  const { compare = true } = request;
+  const { mutants } = await mutate(request.systemOf(), { compare });
   return tableOf(request, mutants);
 }
 

@@ -1,5 +1,6 @@
 import { expectedVerdict, resolveScenario, type Scenario } from '@shootdown/explorer';
 import { describe, expect, it } from 'vitest';
+import * as contpteScenarios from './contpte/index.ts';
 import { cowVsSecondary } from './cow-vs-secondary.ts';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
@@ -12,6 +13,7 @@ import { kvmPvFlush } from './kvm-pv-flush.ts';
 import { lazyTlbVsFlush } from './lazy-tlb-vs-flush.ts';
 import { DEEP } from './matrix.test-support.ts';
 import { explanationOf, MutantGolden, mutantTable, type Survivor } from './mutants.test-support.ts';
+import { ofContpte, ofContpteFault, sizeOfContpte } from './mutants.survivors-contpte.test-support.ts';
 import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
 import { ofKsmSecondary, ofSecondary } from './mutants.survivors-secondary.test-support.ts';
 import {
@@ -45,6 +47,10 @@ interface Mutated {
   readonly variants: readonly string[];
   readonly quick: readonly string[];
   readonly survivors: readonly Survivor[];
+  /** Parameters that are not their defaults. */
+  readonly sizeOf?: (scenario: string, variant: string) => Readonly<Record<string, number>>;
+  /** Left out, survivors that make no difference are told from others: see `mutate`. */
+  readonly compare?: false;
 }
 
 /** Safe variants that are not there, most of them because they take too long: see the README of this package. */
@@ -53,6 +59,13 @@ const NOT_THERE: Readonly<Record<string, RegExp>> = {
   'gup-fast-vs-unmap': /\/(?:batch|batch-full|allocation-may-fail\/(?:pt-reclaim|sync-rcu))$/,
   'switch-mm-vs-flush': /^two-first-runs$/,
   'pae-lockless-read': /^native\/flush-under-ptl$/,
+  'break-before-make': /./,
+  'contpte-fault': /^gathered-noop-test-dbm$/,
+  'contpte-lockless': /./,
+  'contpte-mprotect': /^half$/,
+  'contpte-reclaim': /^per-entry$/,
+  'contpte-unfold': /^bbml2$/,
+  'contpte-zap': /^(?:part|file)$/,
 };
 
 /** Where most variants are large, those that are there; the others have the same lines. */
@@ -84,6 +97,15 @@ const all: readonly Mutated[] = [
   mutated(remoteFlush, [], ofZap, ofX86Tlb, ofCalls, ofTransition),
   mutated(kernelRangeFlush, [], ofKernelRange, ofCalls),
   mutated(riscvNewMapping, [], ofRiscv, ofCalls),
+  ...(Object.values(contpteScenarios) as unknown as Scenario[]).map((scenario): Mutated => ({
+    ...mutated(
+      scenario,
+      scenario.name === 'contpte-fold' ? ['two-folios'] : [],
+      scenario.name === 'contpte-fault' ? ofContpteFault : ofContpte,
+    ),
+    sizeOf: sizeOfContpte,
+    compare: false,
+  })),
   mutated(referencePtdump, ['merged'], ofReferencePtdump),
   mutated(smeDvmsyncErratum, [], ofSme, ofCalls),
   mutated(cowVsSecondary, [], ofKsmSecondary, ofSecondary, ofZap, ofCalls),
@@ -92,18 +114,22 @@ const all: readonly Mutated[] = [
   mutated(secondaryTlbOrder, [], ofKsmSecondary, ofSecondary, ofZap, ofCalls),
 ];
 
-const shipped = (scenario: string, variant: string) => resolveScenario(scenarios, { scenario, variant });
+const shipped = (scenario: string, variant: string, parameters: Readonly<Record<string, number>> = {}) =>
+  resolveScenario(scenarios, { scenario, variant, parameters });
 
-describe.each(all)('lines of $scenario.name', ({ scenario, variants, quick, survivors }) => {
+describe.each(all)('lines of $scenario.name', ({ scenario, variants, quick, survivors, sizeOf, compare }) => {
   const golden = new MutantGolden(scenario.name);
 
   it.each(DEEP ? variants : quick)('%s: each is needed, or it is known why not', async (variant) => {
-    const resolved = shipped(scenario.name, variant);
-    const where = `${scenario.name} / ${variant}`;
+    const size = sizeOf?.(scenario.name, variant) ?? {};
+    const resolved = shipped(scenario.name, variant, size);
+    const sizes = Object.entries(size).map(([name, value]) => ` (${name}=${value})`);
+    const where = `${scenario.name} / ${variant}${sizes.join('')}`;
     const rows = await mutantTable({
       where,
       variant,
       survivors,
+      ...(compare === false && { compare }),
       systemOf: () => resolved.build(),
       shipped: (...named) => shipped(...named).build(),
     });

@@ -23,7 +23,7 @@ import {
 } from './machine.ts';
 import { kernelWork } from '../tasks.ts';
 
-const { PAGE_SHARED, PAGE_SIZE, pte_young } = contpte;
+const { PAGE_SHARED, PAGE_SIZE, PTE_RDONLY, pte_young } = contpte;
 
 /** Entries of the other block are nobody's business. */
 const OUTSIDE = 'no entry outside the block is changed';
@@ -124,7 +124,14 @@ export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
     const machine = contpteMachine({
       request,
       folios: [{ nr_pages: block }, { nr_pages: block }],
-      mapped: [0, 1].map((i) => ({ page: i * block, folio: i, nr: block, prot: PAGE_SHARED, cont: true })),
+      mapped: [
+        { page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true },
+        // Dirty already: a TLB that has the block by this entry marks nothing dirty, until it is invalidated.
+        ...(calls === 'free'
+          ? [{ page: block - 1, folio: 0, from: block - 1, nr: 1, prot: PAGE_SHARED & ~PTE_RDONLY, cont: true }]
+          : []),
+        { page: block, folio: 1, nr: block, prot: PAGE_SHARED, cont: true },
+      ],
       ...(calls === 'referenced, then cold' ? { device: {} } : { readerPage: 0 }),
     });
     const reads = machine.reader ? readsLockless : null;
