@@ -78,7 +78,7 @@ const FLOORS = {
     ['tracepoint', 'vma'],
     ['lazy/'],
     // The kernel that is put together of it, and whom it tells.
-    ['kernel', 'notify', 'smp'],
+    ['kernel', 'notify', 'smp', 'tlb-batched'],
     ['arch/'],
     // Page tables, and what is gathered of them.
     ['lazy-ptes', 'mmu-gather', 'pgtable'],

@@ -11,7 +11,7 @@ import type { Arm64Contpte } from './arch/arm64-contpte.ts';
 import type { AnonRmap } from './anon-rmap.ts';
 import type { PageContents } from './contents.ts';
 import { BITS_PER_WORD, cpumaskWords, formatCpumask, type CpuMask } from './cpumask.ts';
-import type { BatchedUnmaps } from './daemons/kswapd.ts';
+import type { BatchedUnmaps } from './tlb-batched.ts';
 import type { FileFolio } from './file-folio.ts';
 import {
   MmStruct,

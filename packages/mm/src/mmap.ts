@@ -7,7 +7,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { folio_pte_batch, modify_prot_start_ptes, set_ptes } from './arch/arm64-contpte.ts';
 import { FPB_RESPECT_WRITE } from './arch/contpte/batch.ts';
-import { flush_tlb_batched_pending } from './daemons/kswapd.ts';
+import { flush_tlb_batched_pending } from './tlb-batched.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
 import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';

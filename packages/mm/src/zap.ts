@@ -8,7 +8,7 @@
 import { routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_dirty, pte_pfn, pte_present } from '@shootdown/mmu';
-import { flush_tlb_batched_pending } from './daemons/kswapd.ts';
+import { flush_tlb_batched_pending } from './tlb-batched.ts';
 import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
 import { folio_pte_batch, get_and_clear_full_ptes } from './arch/arm64-contpte.ts';

@@ -39,7 +39,7 @@ export function common(sets: readonly Events[]): Events {
 }
 
 /** All events there may be. */
-export const EVERYTHING: Events = -1n;
+const EVERYTHING: Events = -1n;
 
 /** The numbers of a set, ascending. */
 export function numbersOf(events: Events): number[] {

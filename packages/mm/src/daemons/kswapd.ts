@@ -1,26 +1,13 @@
 /**
  * kswapd in a run: goes through an address space, takes pages that have not been used since it came by last, and
  * flushes once for all of them. Mirrors mm/vmscan.c, kswapd_shrink_node() with shrink_folio_list(), and mm/rmap.c,
- * folio_referenced_one(), try_to_unmap_one(), set_tlb_ubc_flush_pending(), try_to_unmap_flush(),
- * flush_tlb_batched_pending(), v6.18.
+ * folio_referenced_one(), try_to_unmap_one(), set_tlb_ubc_flush_pending(), try_to_unmap_flush(), v6.18.
+ * Who changes entries meanwhile calls flush_tlb_batched_pending() of tlb-batched.ts.
  *
  * The list of pages is the address space itself, in order, and what keeps its tables from being freed meanwhile
  * (anon_vma->rwsem) is mmap_lock, held for reading. A page that comes back comes back as a new one.
  */
-import {
-  atomicAdd,
-  cmpxchg,
-  count,
-  load,
-  Local,
-  local,
-  point,
-  routine,
-  work,
-  type Region,
-  type Steps,
-  type SystemBuilder,
-} from '@shootdown/machine';
+import { atomicAdd, count, Local, local, point, routine, work, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, pte_dirty, pte_pfn, pte_present, pte_young } from '@shootdown/mmu';
 import { cpumask_or, type CpuMask } from '../cpumask.ts';
@@ -37,35 +24,8 @@ export const ReclaimCounter = {
   batches: 'try_to_unmap_flush',
 } as const;
 
-/** What can be left out of it (mutants). */
-export type ReclaimMutant =
-  /** try_to_unmap_flush() is not called before the pages are freed. */
-  | 'no flush before freeing'
-  /** Who changes entries does not catch up with a flush that was put off. */
-  | 'no pending flush';
-
 /** Entries of a batch before it is flushed: SWAP_CLUSTER_MAX. */
 const SWAP_CLUSTER_MAX = 32;
-/** mm->tlb_flush_batched: flushes that were put off, and shifted by so much those that have been caught up with. */
-const TLB_FLUSH_BATCH_FLUSHED_SHIFT = 16;
-const TLB_FLUSH_BATCH_PENDING_MASK = 0x7fff;
-
-/** mm->tlb_flush_batched of every address space that is reclaimed from. */
-export class BatchedUnmaps {
-  readonly #words = new Map<Mm, Region>();
-  /** Left out: nothing. */
-  mutant?: ReclaimMutant;
-
-  constructor(builder: SystemBuilder, mms: readonly Mm[]) {
-    for (const mm of mms) this.#words.set(mm, builder.region(`${mm.name}.tlb_flush_batched`, 1, { lineWords: 1 }));
-  }
-
-  /** The word of an address space; undefined: nobody reclaims from it. */
-  of(mm: Mm): Region | undefined {
-    return this.#words.get(mm);
-  }
-}
-
 /** struct tlbflush_unmap_batch of a task, and the pages that wait for its flush. */
 class UnmapBatch extends Local {
   cpumask: CpuMask = 0;
@@ -170,22 +130,3 @@ const free_unmapped = routine('try_to_unmap_flush', function* (kernel: Kernel, c
     yield* count(ReclaimCounter.stolen);
   }
 });
-
-/**
- * flush_tlb_batched_pending(): under the page-table lock, before somebody changes entries: reclaim may have cleared
- * some and not flushed yet, so that an empty entry does not mean that nobody has the page.
- */
-export const flush_tlb_batched_pending = routine(
-  'flush_tlb_batched_pending',
-  function* (kernel: Kernel, cpu: Cpu, mm: Mm): Steps {
-    const word = kernel.batched?.of(mm);
-    if (!word || kernel.batched?.mutant === 'no pending flush') return;
-    const batch = yield* load(word.at(0), { label: 'mm->tlb_flush_batched' });
-    const pending = batch & TLB_FLUSH_BATCH_PENDING_MASK;
-    if (pending === batch >> TLB_FLUSH_BATCH_FLUSHED_SHIFT) return;
-    yield* kernel.arch.flush_tlb_mm_range(cpu, mm, 0, Number.MAX_SAFE_INTEGER, true);
-    yield* cmpxchg(word.at(0), batch, pending | (pending << TLB_FLUSH_BATCH_FLUSHED_SHIFT), {
-      label: 'mm->tlb_flush_batched: flushed',
-    });
-  },
-);
