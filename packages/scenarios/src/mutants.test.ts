@@ -61,11 +61,6 @@ const NOT_THERE: Readonly<Record<string, RegExp>> = {
   'pae-lockless-read': /^native\/flush-under-ptl$/,
   'break-before-make': /./,
   'contpte-fault': /^gathered-noop-test-dbm$/,
-  'contpte-lockless': /./,
-  'contpte-mprotect': /^half$/,
-  'contpte-reclaim': /^per-entry$/,
-  'contpte-unfold': /^bbml2$/,
-  'contpte-zap': /^(?:part|file)$/,
 };
 
 /** Where most variants are large, those that are there; the others have the same lines. */
