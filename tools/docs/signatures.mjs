@@ -36,13 +36,19 @@ function meaning(text) {
 /** A comment of one line, or of more if it is long. @param {string} indent @param {string} prose */
 function comment(indent, prose) {
   if (indent.length + prose.length + 7 <= COLUMNS) return `${indent}/** ${prose} */`;
+  const lines = wrapped(prose, COLUMNS - indent.length - 3);
+  return [`${indent}/**`, ...lines.map((line) => `${indent} * ${line}`), `${indent} */`].join('\n');
+}
+
+/** Lines of a text. @param {string} text @param {number} columns */
+function wrapped(text, columns) {
   const lines = [''];
-  for (const word of prose.split(' ')) {
+  for (const word of text.split(' ')) {
     const line = lines.at(-1) ?? '';
-    if (indent.length + 3 + line.length + 1 + word.length > COLUMNS) lines.push(word);
+    if (line.length + 1 + word.length > columns) lines.push(word);
     else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
   }
-  return [`${indent}/**`, ...lines.map((line) => `${indent} * ${line}`), `${indent} */`].join('\n');
+  return lines;
 }
 
 /** A declaration as a header would have it: no bodies, no private members, short comments. @param {string} text */
@@ -114,8 +120,8 @@ class Exports {
       const inOrder = [...texts].toSorted(([a], [b]) => a - b).map(([, text]) => text);
       return `// ${file}\n${inOrder.join('\n')}`;
     });
-    const others = [...this.borrowed].map(
-      ([from, exported]) => `From \`@shootdown/${from}\`: ${exported.map((e) => `\`${e}\``).join(', ')}.`,
+    const others = [...this.borrowed].map(([from, exported]) =>
+      wrapped(`From \`@shootdown/${from}\`: ${exported.map((e) => `\`${e}\``).join(', ')}.`, COLUMNS).join('\n'),
     );
     return [
       HEADING,
