@@ -48,7 +48,7 @@ export {
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
 export * from './routine/ordered.ts';
-export { isSteps, noted, noteEverything, noteMethods, stepOf, voidStepOf } from './routine/unbegun.ts';
+export { isSteps, noted, noteEverything, noteMethods, resumed, stepOf, voidStepOf } from './routine/unbegun.ts';
 export {
   assertThat,
   count,

@@ -2,6 +2,7 @@
 import {
   accessOf,
   performAccess,
+  resumed,
   swapIf,
   swapTo,
   type Address,
@@ -102,7 +103,7 @@ export class ProgramKernel implements Memory {
     const { races } = this.#places;
     if (!races) return yield* steps;
     let result = 0;
-    for (let next = steps.next(0); !next.done; next = steps.next(result)) {
+    for (let next = resumed(steps, 0); !next.done; next = resumed(steps, result)) {
       const { value } = next;
       result = isOperation(value) ? yield* races.access(value, word, write, plain) : yield value;
     }

@@ -1,5 +1,5 @@
 /** The line of the file behind what each operation says. */
-import type { Mark, Operation, Steps } from '@shootdown/machine';
+import { resumed, type Mark, type Operation, type Steps } from '@shootdown/machine';
 
 /** The same steps, each of which says its line. */
 export function* withLine<T>(steps: Steps<T>, text: string): Steps<T> {
@@ -7,7 +7,7 @@ export function* withLine<T>(steps: Steps<T>, text: string): Steps<T> {
   // As `yield*` does: from here on the steps are begun.
   const begun = steps[Symbol.iterator]();
   for (;;) {
-    const next = begun.next(result as number);
+    const next = resumed(begun, result);
     if (next.done) return next.value;
     result = yield marked(next.value, text);
   }

@@ -11,7 +11,7 @@ import { recordTrace } from '../trace/trace.ts';
 import { BLOCKED, defineOperation, operation, perform, type Steps } from './operation.ts';
 import { load, nop, rest, store, waitFor, xchg } from './operations.ts';
 import { assertThat, count, inlined, point, program, routine, type Program } from './routine.ts';
-import { noted, noteMethods } from './unbegun.ts';
+import { noted, noteMethods, resumed } from './unbegun.ts';
 
 type Body = (shared: Region, frames: Frames) => Steps<unknown>;
 const executors = [TabulatedExecutor, DirectExecutor, LiveExecutor];
@@ -215,6 +215,22 @@ describe('a forgotten yield*', () => {
   ])('steps that are run by hand, %s', (_, body) => {
     for (const Executor of executors)
       expect(ran(body, Executor)).toMatch(/^routine: victim: step 1 \(after nop\): store was run by hand/);
+  });
+
+  it('steps that a helper yields in another form are fine', () => {
+    const labelled = function* (steps: Steps<number>): Steps<number> {
+      let received = 0;
+      for (;;) {
+        const next = resumed(steps, received);
+        if (next.done === true) return next.value;
+        received = yield { ...next.value };
+      }
+    };
+    const body: Body = function* (shared) {
+      yield* labelled(load(shared.at(0)));
+      yield* labelled(store(shared.at(1), 1) as unknown as Steps<number>);
+    };
+    for (const Executor of executors) expect(ran(body, Executor)).toBe('rest');
   });
 
   it('steps that are begun later, or by a callee, are fine', () => {

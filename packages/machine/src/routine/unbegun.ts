@@ -69,6 +69,21 @@ export function refuseHandedAside(yielded: IteratorResult<unknown>): void {
   );
 }
 
+/**
+ * Resumes steps for a helper that yields each operation in another form, as `yield*` cannot: what they hand out is the
+ * helper's to yield.
+ */
+export function resumed<T>(
+  steps: Iterator<Operation | Mark, T>,
+  received: unknown,
+): IteratorResult<Operation | Mark, T> {
+  const [count, first] = [handedCount, handedFirst];
+  const next = steps.next(received as never);
+  handedCount = count;
+  handedFirst = first;
+  return next;
+}
+
 /** Returned by {@link OneStep}: what it is resumed with. */
 const RECEIVED = Symbol('received');
 
