@@ -99,7 +99,9 @@ class Exports {
       if (ts.isSourceFile(declaration)) return this.addAll(symbol, `${exported.name}.`);
       const file = declaration.getSourceFile().fileName;
       if (!file.startsWith(`${root}${this.name}/`)) {
-        const from = /packages\/([\w-]+)\/dist/.exec(file)?.[1] ?? file;
+        const ours = /packages\/([\w-]+)\/dist/.exec(file)?.[1];
+        const from = ours === undefined ? /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] : `@shootdown/${ours}`;
+        if (from === undefined) throw new Error(`signatures: ${exported.name}: from ${file}`);
         this.borrowed.set(from, [...(this.borrowed.get(from) ?? []), `${space}${exported.name}`]);
         return;
       }
@@ -121,7 +123,7 @@ class Exports {
       return `// ${file}\n${inOrder.join('\n')}`;
     });
     const others = [...this.borrowed].map(([from, exported]) =>
-      wrapped(`From \`@shootdown/${from}\`: ${exported.map((e) => `\`${e}\``).join(', ')}.`, COLUMNS).join('\n'),
+      wrapped(`From \`${from}\`: ${exported.map((e) => `\`${e}\``).join(', ')}.`, COLUMNS).join('\n'),
     );
     return [
       HEADING,

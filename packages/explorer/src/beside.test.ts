@@ -34,7 +34,8 @@ describe('PCT beside a search', () => {
   });
 
   it('wins if it is first, says so, and what it has found is a shortest counterexample all the same', async () => {
-    const system = crowded(4);
+    // Large enough for the search to look up before it is through, on any machine.
+    const system = crowded(5);
     const alone = await explore(system, { reduction: false });
     expect(alone).toMatchObject({ verdict: 'violation', foundBy: 'search', pctRuns: null, shortest: true });
     const found = await sampleWithPct(system, 1);

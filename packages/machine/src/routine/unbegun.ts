@@ -78,7 +78,7 @@ export function resumed<T>(
   received: unknown,
 ): IteratorResult<Operation | Mark, T> {
   const [count, first] = [handedCount, handedFirst];
-  const next = steps.next(received as never);
+  const next = steps.next(received);
   handedCount = count;
   handedFirst = first;
   return next;
