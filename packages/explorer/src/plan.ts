@@ -1,7 +1,7 @@
 /** What a search does, with all defaults filled in and all contradictions refused. */
 import { checkOptions, checkWord, keysOf, ModelError, type System } from '@shootdown/machine';
 import { checkSystem } from './checked-system.ts';
-import { INTERLEAVINGS_STATES_MAX, MAX_STATES_DEFAULT, type Bounds, type ExploreOptions } from './result.ts';
+import { interleavingsMax, MAX_STATES_DEFAULT, type Bounds, type ExploreOptions } from './result.ts';
 
 /** Operations of a routine without a `point` after which it counts as an endless loop. */
 const HISTORY_MAX = 10_000;
@@ -99,7 +99,7 @@ export function planOf(system: System, options: ExploreOptions): Plan {
     boundsGiven: BOUNDS_KEYS.filter((name) => bounds[name] !== undefined),
     maxDepth: maxDepth ?? Number.POSITIVE_INFINITY,
     preemptions: preemptions ?? Number.POSITIVE_INFINITY,
-    interleavingsStatesMax: options.interleavingsStatesMax ?? INTERLEAVINGS_STATES_MAX,
+    interleavingsStatesMax: options.interleavingsStatesMax ?? interleavingsMax(system.memoryModel),
     warmUp: true,
     smallFirst: options.reduction === undefined && reduction && !symmetry && search === 'bfs',
     fewestStates: options.reduction === undefined && search === 'bfs' && !all,
