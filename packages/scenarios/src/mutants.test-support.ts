@@ -138,8 +138,11 @@ function neededElsewhere(change: string, where: string): string | undefined {
   return other === undefined || other === where ? undefined : `needed in ${other}`;
 }
 
+/** How far a routine had come changes with every step before it, and says nothing of the line. */
+const STEP = /: step \d+(?: \(after .*?\))?(?=: )/g;
+
 function row(result: string, change: string, why: string): string {
-  return `  ${result.padEnd(13)}  ${change.padEnd(64)}  ${why}`.trimEnd();
+  return `  ${result.padEnd(13)}  ${change.padEnd(64)}  ${why.replaceAll(STEP, '')}`.trimEnd();
 }
 
 const WRITE = process.env['SHOOTDOWN_WRITE'] === '1';
