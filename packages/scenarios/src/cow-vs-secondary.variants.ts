@@ -330,6 +330,7 @@ export const cowVariants: readonly CowVariant[] = alsoOnArm(
     variant('notifier-on-collapse', 'safe', 'f268f6cf875f', 'the fix', { era: 'E5', does: 'collapse' }),
   ],
   {
+    'E2-rapoport-ro-until-notified/extra-reference-v5.9': null,
     'E5/guest-and-device': null,
     'option-3-nested-bracket/leave': null,
     'option-3-nested-bracket/alone': null,
