@@ -185,9 +185,19 @@ async function benchWorkers() {
     for (const placement of /** @type {const} */ (['process', 'worker'])) {
       const { wall, cpu, run } = await placedRun(apart(placement));
       walls[placement]?.push(wall);
-      line(`in ${placement === 'worker' ? 'workers' : 'process'}`, wall, 's', `${cpu.toFixed(2)} s of CPU, ${run.steps} steps, ${run.fingerprint}`);
+      line(
+        `in ${placement === 'worker' ? 'workers' : 'process'}`,
+        wall,
+        's',
+        `${cpu.toFixed(2)} s of CPU, ${run.steps} steps, ${run.fingerprint}`,
+      );
     }
-  line('ratio', median(walls['process'] ?? []) / median(walls['worker'] ?? []), 'x', `load of the computer: ${loadavg()[0]?.toFixed(2)}`);
+  line(
+    'ratio',
+    median(walls['process'] ?? []) / median(walls['worker'] ?? []),
+    'x',
+    `load of the computer: ${loadavg()[0]?.toFixed(2)}`,
+  );
 }
 
 /** Runs all parts to their ends. @param {import('@shootdown/topology').Topology} topology */

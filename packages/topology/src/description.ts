@@ -12,8 +12,8 @@ const PAGES_MAX = 1 << 23;
 const TABLES_MAX = 1 << 14;
 
 /**
- * The pages of a memory that have frames. An entry has 20 bits for the number of one, so that at most 4 GB can be in use
- * at once, whatever the machine has.
+ * The pages of a memory that have frames. An entry has 20 bits for the number of one, so that at most 4 GB can be in
+ * use at once, whatever the machine has.
  */
 export function numberedPages(
   tables: number,

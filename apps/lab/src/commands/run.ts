@@ -129,7 +129,9 @@ async function runInParts(
   const histograms = Object.fromEntries(latencies);
   const processors = parts.flatMap((part) => part.processors);
   if (args.has('json'))
-    process.stdout.write(`${JSON.stringify({ name: topology.name, processors, ...rest, histograms, parts: shown, hosts })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ name: topology.name, processors, ...rest, histograms, parts: shown, hosts })}\n`,
+    );
   else
     process.stdout.write(
       `${topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n` +

@@ -72,8 +72,8 @@ export interface FrameOptions {
    */
   readonly pointsTo?: (entry: number) => number;
   /**
-   * Pages that the machine has besides: they have no frames, because an entry has no room for so many numbers. Who needs
-   * one while all of the others are in use is told so. Default none.
+   * Pages that the machine has besides: they have no frames, because an entry has no room for so many numbers. Who
+   * needs one while all of the others are in use is told so. Default none.
    */
   readonly pagesWithoutFrames?: number;
   /**

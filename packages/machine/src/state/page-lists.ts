@@ -1,6 +1,7 @@
 /**
- * The per-CPU lists of the page allocator: what a CPU frees, it gets again, and only when a list is empty or too long do
- * pages come from, or go back to, the free lists of the zone. It changes how long steps take, never which frame one gets.
+ * The per-CPU lists of the page allocator: what a CPU frees, it gets again, and only when a list is empty or too long
+ * do pages come from, or go back to, the free lists of the zone. It changes how long steps take, never which frame one
+ * gets.
  *
  * Mirrors mm/page_alloc.c, v6.18: rmqueue_bulk(), free_pcppages_bulk(), zone_batchsize(), zone_highsize().
  */
