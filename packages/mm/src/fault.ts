@@ -3,9 +3,11 @@
  */
 import { count, FrameKind, NO_FRAME, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { Fault, mk_pte, pte_present, pte_write, type MmuInstructions } from '@shootdown/mmu';
+import { Fault, mk_pte, pte_present, pte_protnone, pte_write, type MmuInstructions } from '@shootdown/mmu';
 import { do_anonymous_folio } from './anon-folio.ts';
+import { is_huge } from './huge-pages.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
+import { do_numa_page, is_migration_entry } from './numa.ts';
 import { pte_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';
 import { do_wp_page, protection, type FaultResult } from './wp-page.ts';
@@ -46,9 +48,14 @@ export const exc_page_fault = routine(
 export const handle_mm_fault = routine(
   'handle_mm_fault',
   function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, write: boolean): Steps<FaultResult> {
+    // A huge page, or one that is about to be split: the access goes through, or faults again.
+    if (kernel.thp && (yield* is_huge(kernel, mm, vpn))) return 'retry';
     const ptep = yield* pte_alloc(kernel, mm, vpn);
     if (!ptep) return 'oom';
     const entry = yield* kernel.frames.read(ptep, { label: 'ptep_get_lockless()' });
+    if (pte_protnone(entry)) return yield* do_numa_page(kernel, cpu, mm, vpn, ptep, entry);
+    // migration_entry_wait(): here the access faults until the page is there.
+    if (kernel.numa && is_migration_entry(entry)) return 'retry';
     if (!pte_present(entry)) return yield* do_anonymous_page(kernel, cpu, mm, vpn, ptep, write);
     if (write && !pte_write(entry)) return yield* do_wp_page(kernel, cpu, mm, vpn, ptep, entry);
     return 'retry';

@@ -13,6 +13,7 @@ import {
   pte_unmap_unlock as unlock,
   ptep_get as pte_get,
 } from './lazy-ptes.ts';
+import { split_huge_pmds } from './huge-pages.ts';
 import { each_table } from './mmap.ts';
 import { pgd_alloc, pte_alloc } from './pgtable.ts';
 import type { Current, LazyMmu } from './lazy/lazy-mmu.ts';
@@ -44,6 +45,7 @@ export const fork = routine('fork', function* (kernel: Kernel, cpu: Cpu, parent:
     const vma = yield* parent.vmas.at(i);
     yield* child.vmas.insert(vma.start, vma.end, vma.flags, { label: 'vma_iter_bulk_store()' });
     yield* invalidate_range_start(kernel, parent, vma.start, vma.end);
+    if (kernel.thp) yield* split_huge_pmds(kernel, cpu, parent, vma.start, vma.end);
     yield* each_table(kernel, parent, vma.start, vma.end, (first, from, to) =>
       copy_pte_range(kernel, cpu, parent, child, first, from, to),
     );

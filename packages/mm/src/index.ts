@@ -87,3 +87,4 @@ export * as lazy from './lazy/index.ts';
 export * as secondary from './secondary/index.ts';
 export * as vmalloc from './vmalloc/index.ts';
 export { zap_pte_range_without_ptl } from './zap.ts';
+export { LocklessWalkers } from './lockless-walkers.ts';

@@ -21,9 +21,11 @@ import {
   mmap_write_lock,
   mmap_write_unlock,
 } from './mmap-lock.ts';
+import type { HugePages } from './huge-pages.ts';
 import type { LazyMmu } from './lazy/lazy-mmu.ts';
 import type { LocklessWalkers } from './lockless-walkers.ts';
 import type { TableFreeing } from './mmu-gather.ts';
+import type { NumaBalancing } from './numa.ts';
 import type { SecondaryMmus } from './notify.ts';
 import type { Tracepoints } from './tracepoint.ts';
 import { VmaList, VMAS_MAX_DEFAULT } from './vma.ts';
@@ -108,6 +110,10 @@ export interface Kernel {
   readonly anon?: AnonRmap;
   /** Whom changes of an address space must be told. Left out: mm_has_notifiers() is false. */
   readonly secondary?: SecondaryMmus;
+  /** Huge pages. Left out: nobody makes any. */
+  readonly thp?: HugePages;
+  /** NUMA balancing. Left out: pages stay where they are. */
+  readonly numa?: NumaBalancing;
   /** Flushes that reclaim has put off. Left out: nobody reclaims. */
   readonly batched?: BatchedUnmaps;
   /** What is in the pages, where that matters. */

@@ -11,6 +11,7 @@ import { flush_tlb_batched_pending } from './tlb-batched.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
 import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
+import { split_huge_pmds, zap_huge_pmds } from './huge-pages.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
 import { invalidate_range_end, invalidate_range_start, release } from './notify.ts';
 import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
@@ -101,6 +102,7 @@ export const mprotect = routine(
     if (changed) {
       const tlb = yield* tlb_gather_mmu(mm);
       yield* invalidate_range_start(kernel, mm, start, end);
+      if (kernel.thp) yield* split_huge_pmds(kernel, cpu, mm, start, end);
       yield* each_table(kernel, mm, start, end, (first, from, to) =>
         change_pte_range(kernel, cpu, tlb, first, from, to, flags),
       );
@@ -161,6 +163,7 @@ function* put_mm(kernel: Kernel, mm: Mm): Steps {
 export const unmap_page_range = routine(
   'unmap_page_range',
   function* (kernel: Kernel, cpu: Cpu, tlb: MmuGather, start: number, end: number): Steps {
+    if (kernel.thp) yield* zap_huge_pmds(kernel, cpu, tlb, start, end);
     yield* each_table(kernel, tlb.mm, start, end, (first, from, to) =>
       zap_pte_range(kernel, cpu, tlb, first, from, to),
     );

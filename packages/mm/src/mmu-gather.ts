@@ -72,6 +72,8 @@ export class MmuGather extends Local {
   readonly freeing: TableFreeing | undefined;
   /** Frames of pages, and of tables without batches, in the order in which they are put after the flush. */
   pages: number[] = [];
+  /** First frames of huge pages. */
+  hugePages: number[] = [];
   /** The table batch; empty as long as there is no page for one. */
   tables: number[] = [];
 
@@ -83,7 +85,7 @@ export class MmuGather extends Local {
   }
 
   override get words(): readonly number[] {
-    return [this.start, this.end, Number(this.freed_tables), this.pages.length, ...this.pages, ...this.tables];
+    return [this.start, this.end, Number(this.freed_tables), this.pages.length, ...this.pages, ...this.tables, ...this.hugePages];
   }
 
   /** tlb_remove_tlb_entry(): a translation of this page was removed. */
@@ -96,6 +98,11 @@ export class MmuGather extends Local {
   removePage(frame: number): boolean {
     this.pages.push(frame);
     return this.pages.length >= GATHER_PAGES_MAX;
+  }
+
+  /** tlb_remove_page_size(). */
+  removeHugePage(first: number): void {
+    this.hugePages.push(first);
   }
 
   /** pte_free_tlb(): a table that spans from `vpn` was unlinked. The flush range grows to its first page. */
@@ -211,6 +218,7 @@ export const tlb_flush_mmu = routine('tlb_flush_mmu', function* (kernel: Kernel,
     if (entry < 0) yield* __tlb_remove_table(frames, markedTable(entry));
     else yield* frames.put(entry);
   }
+  for (const first of tlb.hugePages.splice(0)) yield* frames.freePages(first, frames.entriesPerTable);
 });
 
 /** tlb_flush_mmu_tlbonly(): nothing removed since the last flush: nothing flushed. */

@@ -14,7 +14,7 @@ import {
   noted,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_TABLE, indexOf, mk_pte, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
+import { _PAGE_PSE, _PAGE_TABLE, indexOf, mk_pte, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { tlb_remove_table, type MmuGather } from './mmu-gather.ts';
 
@@ -39,7 +39,7 @@ export const pgd_free = routine('pgd_free', function* (kernel: Kernel, mm: Mm): 
 });
 
 /**
- * Walks to the last-level entry of a page, without allocating: null where a table is missing.
+ * Walks to the last-level entry of a page, without allocating: null where a table is missing, or a huge page is mapped.
  * Reads every level, as pgd_offset() .. pte_offset_map() do.
  */
 export const pte_offset = noted(function* pte_offset(kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {
@@ -49,7 +49,7 @@ export const pte_offset = noted(function* pte_offset(kernel: Kernel, mm: Mm, vpn
     const entry = yield* kernel.frames.read(kernel.frames.entry(table, indexOf(level, vpn)), {
       label: `${level.name}p_get()`,
     });
-    if (!pte_present(entry)) return null;
+    if (!pte_present(entry) || (entry & _PAGE_PSE) !== 0) return null;
     table = pte_pfn(entry);
   }
   return kernel.frames.entry(table, indexOf(levels.at(-1) as WalkLevel, vpn));

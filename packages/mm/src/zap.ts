@@ -13,6 +13,7 @@ import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
 import { folio_pte_batch, get_and_clear_full_ptes } from './arch/arm64-contpte.ts';
 import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
+import { is_migration_entry } from './numa.ts';
 import * as mode from './lazy/mode.ts';
 import { ptep_get_and_clear } from './lazy/pte.ts';
 import type { SectionRoutine } from './lazy/sections.ts';
@@ -39,7 +40,10 @@ export const zap_pte_range: ZapPteRange = routine(
         nr = 1;
         const ptep = frames.entry(first.frame, first.index + (vpn - from));
         const ptent = yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' });
-        if (!pte_present(ptent)) continue;
+        if (!pte_present(ptent)) {
+          if (kernel.numa) yield* zap_nonpresent_pte(kernel, ptep, ptent);
+          continue;
+        }
         nr = yield* folio_pte_batch(kernel, cpu, ptep, ptent, to - vpn);
         const entry = yield* get_and_clear_full_ptes(kernel, cpu, tlb.mm, vpn, ptep, nr);
         const folio = vm_normal_folio(kernel, entry);
@@ -62,6 +66,12 @@ export const zap_pte_range: ZapPteRange = routine(
     }
   },
 );
+
+/** zap_nonpresent_ptes(): whoever moves a page finds that nobody wants it any more. */
+function* zap_nonpresent_pte({ frames, numa }: Kernel, ptep: EntryPointer, ptent: number): Steps {
+  if (is_migration_entry(ptent) && numa?.mutant !== 'migration entries stay')
+    yield* frames.write(ptep, 0, { label: 'clear_not_present_full_ptes()' });
+}
 
 /** v3.15 (1cf35d47712d): flushed under the page-table lock, but the folio no longer counts as mapped by then. */
 export const zap_pte_range_v3_15: ZapPteRange = routine(

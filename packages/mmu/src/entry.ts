@@ -31,6 +31,8 @@ export const _PAGE_DIRTY = 1 << 6;
 export const _PAGE_PSE = 1 << 7;
 /** The translation belongs to every address space. */
 export const _PAGE_GLOBAL = 1 << 8;
+/** An entry that is not present for hardware, but is for the kernel: PROT_NONE (x86 takes the same bit). */
+export const _PAGE_PROTNONE = _PAGE_GLOBAL;
 /** For the kernel's own use (special mappings, soft-dirty). */
 export const _PAGE_SOFTW = 1 << 9;
 /** Normal memory that is not cached (MT_NORMAL_NC): another memory type than all others have. */
@@ -61,9 +63,14 @@ export function pte_pfn(entry: number): number {
   return entry >>> PFN_SHIFT;
 }
 
-/** The entry translates. */
+/** The entry has a page, which hardware may translate to unless it is {@link pte_protnone}. */
 export function pte_present(entry: number): boolean {
-  return (entry & _PAGE_PRESENT) !== 0;
+  return (entry & (_PAGE_PRESENT | _PAGE_PROTNONE)) !== 0;
+}
+
+/** PROT_NONE: the page is there, and every access faults. */
+export function pte_protnone(entry: number): boolean {
+  return (entry & (_PAGE_PRESENT | _PAGE_PROTNONE)) === _PAGE_PROTNONE;
 }
 
 /** Stores may go through the entry. */

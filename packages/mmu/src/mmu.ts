@@ -125,10 +125,16 @@ export class Mmu extends MmuInstructions {
   /** The access goes through: its frame must be what the translation takes it for. */
   #use(cx: OperationContext, vpn: number, entry: number, size: PageSize): number {
     if (size === 0) checkPage(cx, this.#frames, pte_pfn(entry));
-    if (size === CONTIGUOUS) checkPage(cx, this.#frames, this.#pageOfBlock(entry, vpn));
+    else if (size === CONTIGUOUS) checkPage(cx, this.#frames, this.#pageOfBlock(entry, vpn));
+    else checkPage(cx, this.#frames, pte_pfn(entry) + (vpn % this.#pagesOf(size)));
     const root = cx.read(this.#root.base);
     for (const monitor of this.monitors) monitor.used(cx, root, vpn, entry);
     return Fault.none;
+  }
+
+  #pagesOf(size: PageSize): number {
+    const { levels } = this.#walker.shape;
+    return levels[levels.length - 1 - size]?.spanPages ?? 1;
   }
 
   /** The block is aligned, and so is what it maps: any of its entries says where all of them point. */

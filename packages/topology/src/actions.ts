@@ -39,6 +39,10 @@ export type Action =
     }
   /** A kernel thread looks at so many pages of a process, and merges them (ksmd). */
   | { readonly do: 'ksm-scan'; readonly process: string; readonly pages: number }
+  /** It replaces tables of small pages by huge ones (khugepaged). */
+  | { readonly do: 'collapse'; readonly process: string; readonly pages: number }
+  /** It has so many pages fault when they are used next, so that they come to the node of whoever does (task_numa_work). */
+  | { readonly do: 'numa-scan'; readonly process: string; readonly pages: number }
   /** It takes those of them away that have not been used since the last time (kswapd). */
   | { readonly do: 'reclaim'; readonly process: string; readonly pages: number }
   /** Counters from here on are booked under this name. */
@@ -58,7 +62,12 @@ export type Action =
 export const PHASE_PREFIX = 'phase:';
 
 /** What only a kernel thread does; */
-export const KERNEL_ACTIONS: ReadonlySet<Action['do']> = new Set(['ksm-scan', 'reclaim']);
+export const KERNEL_ACTIONS: ReadonlySet<Action['do']> = new Set([
+  'ksm-scan',
+  'reclaim',
+  'collapse',
+  'numa-scan',
+]);
 /** and what it can do as any other thread. */
 export const EVERYBODYS_ACTIONS: ReadonlySet<Action['do']> = new Set([
   'vmalloc',

@@ -116,6 +116,7 @@ function assembleNative(
     frames,
     shape,
     tasks: cpus.length,
+    nodeOf: (cpu) => layout.node[cpu] ?? 0,
     architecture,
     lazyMode: lazyModeOf(topology, topology.name),
     contpte: topology.folio === '64K',

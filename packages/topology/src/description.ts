@@ -71,7 +71,11 @@ const action: z.ZodType<Action> = z.lazy(() =>
       write: z.boolean().optional(),
       cycles: computeCycles.optional(),
     }),
-    z.strictObject({ do: z.enum(['ksm-scan', 'reclaim']), process: name, pages: z.int().min(1).max(1_000_000) }),
+    z.strictObject({
+      do: z.enum(['ksm-scan', 'reclaim', 'collapse', 'numa-scan']),
+      process: name,
+      pages: z.int().min(1).max(1_000_000),
+    }),
     z.strictObject({ do: z.literal('measure'), phase: name }),
     z.strictObject({
       do: z.literal('compute'),

@@ -9,8 +9,12 @@ export interface KernelThreads {
   readonly tree: daemons.StableTree;
   /** ksmd's place in each process. */
   readonly ksm: ReadonlyMap<Mm, daemons.ScanHand>;
-  /** And kswapd's. */
+  /** And kswapd's; */
   readonly lru: ReadonlyMap<Mm, daemons.ScanHand>;
+  /** khugepaged's; */
+  readonly thp: ReadonlyMap<Mm, daemons.ScanHand>;
+  /** and that of NUMA balancing. */
+  readonly numa: ReadonlyMap<Mm, daemons.ScanHand>;
 }
 
 /** Adds what the kernel threads of a machine need, if it has any. */
@@ -26,6 +30,8 @@ export function addKernelThreads(
     tree: new daemons.StableTree(builder),
     ksm: hands('ksm_scan'),
     lru: hands('lru'),
+    thp: hands('khugepaged_scan'),
+    numa: hands('numa_scan'),
   };
 }
 
@@ -59,12 +65,27 @@ const cond_resched = noted(function* cond_resched({ task, cpu }: RunContext): St
   if (task) yield* task.scheduler.exit_to_user_mode(cpu, task.id, false);
 });
 
-function* runKernelAction(context: RunContext, { tree, ksm, lru }: KernelThreads, action: Action): Steps {
-  if (action.do !== 'ksm-scan' && action.do !== 'reclaim') return;
+function* runKernelAction(context: RunContext, threads: KernelThreads, action: Action): Steps {
+  if (!isScan(action)) return;
   const { kernel, cpu } = context;
   const { mm, started } = context.processNamed(action.process);
   if ((yield* load(started.at(0), { label: '(process started?)' })) === 0) return;
-  if (action.do === 'ksm-scan')
-    yield* daemons.ksm_do_scan(kernel, cpu, tree, mm, ksm.get(mm) as daemons.ScanHand, action.pages);
-  else yield* daemons.kswapd_shrink_node(kernel, cpu, mm, lru.get(mm) as daemons.ScanHand, action.pages);
+  const { pages } = action;
+  const hand = (of: ReadonlyMap<Mm, daemons.ScanHand>): daemons.ScanHand => of.get(mm) as daemons.ScanHand;
+  switch (action.do) {
+    case 'ksm-scan':
+      return yield* daemons.ksm_do_scan(kernel, cpu, threads.tree, mm, hand(threads.ksm), pages);
+    case 'reclaim':
+      return yield* daemons.kswapd_shrink_node(kernel, cpu, mm, hand(threads.lru), pages);
+    case 'collapse':
+      return yield* daemons.khugepaged_scan_mm_slot(kernel, cpu, mm, hand(threads.thp), pages);
+    case 'numa-scan':
+      return yield* daemons.task_numa_work(kernel, cpu, mm, hand(threads.numa), pages);
+  }
+}
+
+type Scan = Extract<Action, { process: string }>;
+
+function isScan(action: Action): action is Scan {
+  return 'process' in action;
 }

@@ -18,6 +18,7 @@ import {
   daemons,
   lazy,
   lazy_flush_begins,
+  LocklessWalkers,
   Mm,
   Smp,
   type Architecture,
@@ -26,7 +27,7 @@ import {
   type TlbArch,
 } from '@shootdown/mm';
 import { addTimer } from './timer.ts';
-import { actionsIn, areaNamesIn, endsAtRest, forkedIn, type KernelDescription } from './schema.ts';
+import { actionsIn, areaNamesIn, endsAtRest, forkedIn, type Action, type KernelDescription } from './schema.ts';
 import { addKernelTables, type KernelRange } from './kernel-tables.ts';
 import { addKernelThreads, kthread } from './kernel-threads.ts';
 import { runActions, thread, type ProcessState, type RunContext, type Task, type ThreadContext } from './script.ts';
@@ -62,6 +63,8 @@ export interface KernelParts {
   readonly hz: number;
   /** Cycles per second of its CPUs. */
   readonly hertz: number;
+  /** NUMA node of a CPU. Left out: there is one. */
+  readonly nodeOf?: (cpu: number) => number;
   /** How long a task has a CPU that it shares. */
   readonly timesliceMicroseconds: number;
   /** Of every TLB, those of secondary MMUs too. */
@@ -122,7 +125,9 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     arch: mode ? judgingFlushes(arch, mode) : arch,
     ptl: builder.region('ptl', frames.tables, { lineWords: 1, memory: 'strong' }),
     ...(mode && { lazy: mode }),
-    ...(reclaims(description) && { batched: new daemons.BatchedUnmaps(builder, mms) }),
+    ...(does(description, 'collapse') && { thp: hugePages(builder, frames, smp) }),
+    ...(does(description, 'numa-scan') && { numa: { nodeOf: (cpu: Cpu) => parts.nodeOf?.(cpu.id) ?? 0 } }),
+    ...(does(description, 'reclaim') && { batched: new daemons.BatchedUnmaps(builder, mms) }),
     ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
   };
   const users = addSecondaryMmus(description, plain, mms, smp, parts.geometry);
@@ -132,8 +137,14 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
   return { kernel, ...startThreads(description, parts, users, smp, processes, tasks) };
 }
 
-function reclaims({ kernelThreads = [] }: KernelDescription): boolean {
-  return kernelThreads.some(({ run }) => actionsIn(run).some((action) => action.do === 'reclaim'));
+/** Whether a kernel thread does something. */
+function does({ kernelThreads = [] }: KernelDescription, what: Action['do']): boolean {
+  return kernelThreads.some(({ run }) => actionsIn(run).some((action) => action.do === what));
+}
+
+function hugePages(builder: SystemBuilder, frames: Frames, smp: Smp): daemons.HugePages {
+  const walkers = new LocklessWalkers({ frames, smp, firstTable: 0 });
+  return new daemons.HugePages(builder, frames, walkers.tlb_remove_table_sync_one);
 }
 
 /** The interrupts that the CPUs of a kernel can be sent. */

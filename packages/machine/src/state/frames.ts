@@ -313,6 +313,17 @@ export class Frames {
     );
   }
 
+  /** Frees consecutive pages that were allocated together. */
+  freePages(first: number, pages: number, saying?: Saying): Steps {
+    return voidStepOf(
+      operation(FREE_PAGES, first, pages, 0, this, {
+        label: `free_pages(${hex(first)}, ${pages})`,
+        fact: () => `${hex(first)} freed`,
+        ...saying,
+      }),
+    );
+  }
+
   /** Reads an entry, once. */
   read(pointer: EntryPointer, saying?: Saying): Steps<number> {
     checkPointer('read', pointer);
@@ -537,6 +548,14 @@ const FREE = defineOperation({
   name: 'page_free',
   perform(cx, op) {
     framesOf(op).give(cx, op.a);
+    return 0;
+  },
+});
+
+const FREE_PAGES = defineOperation({
+  name: 'page_free',
+  perform(cx, op) {
+    for (let i = 0; i < op.b; i++) framesOf(op).give(cx, op.a + i);
     return 0;
   },
 });

@@ -24,8 +24,13 @@ export class ScanHand {
     let vpn = yield* mm.vmas.nextPage(at);
     if (vpn < 0 && at > 0) vpn = yield* mm.vmas.nextPage(0);
     if (vpn < 0) return -1;
-    yield* store(this.#at.at(0), (vpn + 1) % LOW_WORD, { label: '(address of the scan)' });
-    yield* store(this.#at.at(1), Math.floor((vpn + 1) / LOW_WORD), { label: '(address of the scan)' });
+    yield* this.moveTo(vpn + 1);
     return vpn;
+  }
+
+  /** It goes on there. */
+  *moveTo(vpn: number): Steps {
+    yield* store(this.#at.at(0), vpn % LOW_WORD, { label: '(address of the scan)' });
+    yield* store(this.#at.at(1), Math.floor(vpn / LOW_WORD), { label: '(address of the scan)' });
   }
 }
