@@ -41,6 +41,8 @@ export type CpuEvent =
   | { readonly type: 'switch_to' | 'switch_to_idle'; readonly slot: number }
   /** The load balancer pulls the task to another CPU, by name: accepted where it may be preempted. */
   | { readonly type: 'migrate'; readonly to: string }
+  /** The scheduler takes a task that waits in a slot to a slot of another CPU. */
+  | { readonly type: 'give'; readonly to: string; readonly slot: number; readonly into: number }
   | { readonly type: 'ipi'; readonly vector: string }
   | { readonly type: 'iret' };
 
@@ -49,6 +51,7 @@ export type CpuEmitted =
   | { readonly type: 'interrupt'; readonly vector: string }
   | { readonly type: 'switch'; readonly slot?: number }
   | { readonly type: 'migrate'; readonly to: string }
+  | { readonly type: 'give'; readonly to: string; readonly slot: number; readonly into: number }
   /** The idle loop halts the CPU until an interrupt comes. */
   | { readonly type: 'hlt' };
 
@@ -81,6 +84,9 @@ export const cpuMachine = setup({
       slot: event.type === 'switch_to' || event.type === 'switch_to_idle' ? event.slot : 0,
     })),
     migrateTask: emit(({ event }) => ({ type: 'migrate' as const, to: event.type === 'migrate' ? event.to : '' })),
+    giveTask: emit(({ event }) =>
+      event.type === 'give' ? { ...event } : { type: 'give' as const, to: '', slot: 0, into: 0 },
+    ),
     raise: assign({ preempt_count: ({ context }) => context.preempt_count + 1 }),
     lower: assign({ preempt_count: ({ context }) => context.preempt_count - 1 }),
   },
@@ -91,6 +97,7 @@ export const cpuMachine = setup({
   on: {
     preempt_disable: { actions: 'raise' },
     preempt_enable: { guard: 'nested', actions: 'lower' },
+    give: { actions: 'giveTask' },
   },
   states: {
     irqs_on: {

@@ -88,9 +88,11 @@ export interface StartOptions {
   readonly ticks?: boolean;
   /** CPUs to which a task that may be preempted can be moved. Default: none. */
   readonly migratesTo?: readonly Cpu[];
+  /** CPUs whose scheduler may take tasks that wait here. Default: none. */
+  readonly givesTo?: readonly Cpu[];
 }
 
-const START_KEYS = keysOf<StartOptions>()('gate', 'ticks', 'migratesTo');
+const START_KEYS = keysOf<StartOptions>()('gate', 'ticks', 'migratesTo', 'givesTo');
 
 /**
  * Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may
@@ -104,14 +106,15 @@ export function startCpu(
   options: StartOptions = {},
 ): number {
   checkOptions(`cpu: ${cpu.name}: startCpu`, options, START_KEYS);
-  const { gate, ticks = true, migratesTo = [] } = options;
+  const { gate, ticks = true, migratesTo = [], givesTo = [] } = options;
+  const targets = [...migratesTo, ...givesTo];
   const processor = builder.processor({
     name: cpu.name,
     component: `${cpu.name}.cpu`,
     tasks,
     handlers,
     ...(gate !== undefined && { gate }),
-    ...(migratesTo.length > 0 && { migratesTo: migratesTo.map(({ name }) => name) }),
+    ...(targets.length > 0 && { migratesTo: targets.map(({ name }) => name) }),
   });
   for (const to of migratesTo) {
     builder.spontaneous({

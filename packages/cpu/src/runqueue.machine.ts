@@ -29,6 +29,8 @@ export interface RunQueueContext {
   /** Ticks of a time slice, and how many of them are over. */
   readonly sliceTicks: number;
   readonly used: number;
+  /** Whether other CPUs take what waits here. */
+  readonly balances: boolean;
 }
 
 /** The tasks that a run queue begins with, and its parameters. */
@@ -36,6 +38,8 @@ export interface RunQueueInput {
   /** All are runnable, and the first has the CPU. */
   readonly tasks: readonly number[];
   readonly sliceTicks: number;
+  /** Default false. */
+  readonly balances?: boolean;
 }
 
 /** What a run queue is told or asked. */
@@ -60,6 +64,8 @@ export type RunQueueEmitted =
   | { readonly type: 'resched' }
   /** The answer to `pick`. */
   | { readonly type: 'picked'; readonly task: number }
+  /** nohz_balancer_kick(): a CPU that idles shall take one of those who wait here. */
+  | { readonly type: 'kick' }
   /** How many want the CPU, whenever that changes. */
   | { readonly type: 'nr_running'; readonly count: number };
 
@@ -126,6 +132,7 @@ export const runQueueMachine = setup({
       if (others > 0 && (sliceIsOver || current === IDLE_TASK)) enqueue.emit({ type: 'resched' });
       if (runnable(entities) !== runnable(context.entities))
         enqueue.emit({ type: 'nr_running', count: runnable(entities) });
+      if (context.balances && runnable(entities) > 1) enqueue.emit({ type: 'kick' });
     }),
     pick: enqueueActions(({ context, enqueue }) => {
       const next = leastServed(context);
@@ -180,6 +187,7 @@ export const runQueueMachine = setup({
     current: input?.tasks[0] ?? IDLE_TASK,
     sliceTicks: input?.sliceTicks ?? 1,
     used: 0,
+    balances: input?.balances ?? false,
   }),
   initial: 'running',
   states: {

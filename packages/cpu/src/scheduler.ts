@@ -4,6 +4,7 @@
  * Mirrors kernel/sched/core.c, v6.18: __schedule(), context_switch(), try_to_wake_up(), resched_curr(), and
  * exit_to_user_mode_loop(). A kernel without preemption (PREEMPT_NONE): a task gives its CPU away where it sleeps, and
  * on the way to user mode or in user mode when it has been asked to. Who is next is up to the run queue's machine.
+ * Balancing, kernel/sched/fair.c: sched_balance_newidle(), and nohz_balancer_kick() of a CPU that idles already.
  */
 import {
   BLOCKED,
@@ -46,6 +47,8 @@ export interface SchedulerOptions {
   readonly sliceTicks: number;
   /** The CPU each task begins on, by task. CPUs without a task have no run queue. */
   readonly tasks: readonly Cpu[];
+  /** sched_setaffinity(): the CPUs that each task may run on, its own among them. Default: its own. */
+  readonly affinity?: readonly (ReadonlySet<number> | undefined)[];
   /**
    * The half of context_switch() that is about memory, with interrupts off: the mm of `next`, or none for the idle loop
    * ({@link IDLE_TASK}).
@@ -91,11 +94,18 @@ export class Scheduler {
   readonly #user: Region;
   /** By task: one more than the address of the word whose change wait_event() sleeps for. */
   readonly #waits: Region;
+  /** By CPU: the tasks that begin there or may come there. */
+  readonly #slotsOf: readonly (readonly number[])[];
+  /** Some tasks may run on several CPUs. */
+  readonly #balances: boolean;
 
   constructor(builder: SystemBuilder, cpus: readonly Cpu[], options: SchedulerOptions) {
     this.#builder = builder;
     this.#options = options;
-    const { tasks } = options;
+    const { tasks, affinity = [] } = options;
+    this.#balances = affinity.some((set) => set !== undefined && set.size > 1);
+    const mayRunOn = (task: number, cpu: Cpu): boolean => affinity[task]?.has(cpu.id) ?? tasks[task] === cpu;
+    this.#slotsOf = cpus.map((cpu) => tasks.flatMap((_, task) => (mayRunOn(task, cpu) ? [task] : [])));
     const onCpu = (cpu: Cpu): number[] => tasks.flatMap((on, task) => (on === cpu ? [task] : []));
     const first = cpus.map((cpu) => 1 + (onCpu(cpu)[0] ?? IDLE_TASK));
     this.#curr = builder.region('rq.curr', cpus.length, { initial: first });
@@ -104,12 +114,12 @@ export class Scheduler {
     this.#need_resched = builder.region('TIF_NEED_RESCHED', cpus.length);
     const words = Math.max(1, tasks.length);
     this.#task_cpu = builder.region('task_cpu', words, { initial: tasks.map(({ id }) => id) });
-    this.#slot = builder.region('task.slot', words, { initial: tasks.map((cpu, task) => onCpu(cpu).indexOf(task)) });
+    this.#slot = builder.region('task.slot', words, { initial: tasks.map((cpu, task) => this.slotOf(task, cpu.id)) });
     this.#user = builder.region('task.user_mode', words);
     this.#waits = builder.region('task.wait', words);
     for (const cpu of cpus) {
       const mine = onCpu(cpu);
-      if (mine.length > 0) this.#queues[cpu.id] = this.#addQueue(cpu, mine);
+      if ((this.#slotsOf[cpu.id] as readonly number[]).length > 0) this.#queues[cpu.id] = this.#addQueue(cpu, mine);
     }
   }
 
@@ -121,13 +131,14 @@ export class Scheduler {
     const component = this.#builder.component({
       name,
       machine: runQueueMachine,
-      input: { tasks, sliceTicks },
+      input: { tasks, sliceTicks, balances: this.#balances },
       effects: {
         resched: (cx) => {
           cx.write(this.#need_resched.at(cpu.id), 1);
           cx.send(channel, RESCHEDULE);
           cpu.guest?.ipi(cx);
         },
+        kick: (cx) => this.#kick(cx),
         picked: (cx, event) => cx.write(this.#picked.at(cpu.id), 1 + Number(event['task'])),
         nr_running: (cx, event) => cx.write(this.#running.at(cpu.id), Number(event['count'])),
       },
@@ -142,6 +153,55 @@ export class Scheduler {
     return { cpu, component };
   }
 
+  /** Asks the first CPU that idles to take a task that waits elsewhere. */
+  #kick(cx: OperationContext): void {
+    const idle = this.#queues.find(
+      (queue) => queue && cx.read(this.#curr.at(queue.cpu.id)) === 0 && cx.read(this.#running.at(queue.cpu.id)) === 0,
+    );
+    const channel = idle?.cpu.vectors.get(RESCHEDULE_VECTOR);
+    if (!idle || channel === undefined || cx.read(this.#need_resched.at(idle.cpu.id)) !== 0) return;
+    cx.write(this.#need_resched.at(idle.cpu.id), 1);
+    cx.send(channel, RESCHEDULE);
+    idle.cpu.guest?.ipi(cx);
+  }
+
+  /** Takes a task to a CPU that has none: from the CPU where most wait. Result 1: there was one. */
+  balance(cx: OperationContext, cpu: Cpu): number {
+    if (cx.read(this.#running.at(cpu.id)) > 0) return 0;
+    const waiting = (queue: RunQueue | undefined): number => (queue ? cx.read(this.#running.at(queue.cpu.id)) : 0);
+    const busy = this.#queues.filter((queue) => waiting(queue) > 1).toSorted((a, b) => waiting(b) - waiting(a));
+    for (const from of busy)
+      for (const task of this.#slotsOf[cpu.id] as readonly number[])
+        if (from && cx.read(this.#task_cpu.at(task)) === from.cpu.id && this.#moves(cx, task, from, cpu)) return 1;
+    return 0;
+  }
+
+  #moves(cx: OperationContext, task: number, { cpu: from, component }: RunQueue, to: Cpu): boolean {
+    if (!cx.tell(component, { type: 'detach', task })) return false;
+    const into = this.slotOf(task, to.id);
+    cx.tell(from.component, { type: 'give', to: to.name, slot: cx.read(this.#slot.at(task)), into });
+    cx.tell(this.#queueOf(to).component, { type: 'attach', task });
+    cx.write(this.#task_cpu.at(task), to.id);
+    cx.write(this.#slot.at(task), into);
+    cx.count(SchedulerCounter.migrations);
+    return true;
+  }
+
+  /** Which task of a CPU's processor a task is, there. On a CPU that begins idle the idle task is the first. */
+  slotOf(task: number, cpu: number): number {
+    return (this.#slotsOf[cpu] as readonly number[]).indexOf(task) + (this.#beginsIdle(cpu) ? 1 : 0);
+  }
+
+  #beginsIdle(cpu: number): boolean {
+    return !this.#options.tasks.some(({ id }) => id === cpu);
+  }
+
+  /** The CPUs that may take tasks of a CPU. */
+  othersOf(cpu: Cpu): Cpu[] {
+    if (!this.#balances) return [];
+    return this.#queues.flatMap((queue) => (queue && queue.cpu !== cpu ? [queue.cpu] : []));
+  }
+
   /** Whether a CPU has a run queue: its tasks take turns. */
   has(cpu: Cpu): boolean {
     return this.#queues[cpu.id] !== undefined;
@@ -149,8 +209,10 @@ export class Scheduler {
 
   /** The tasks of a CPU's processor: those that begin there, in order, and the idle task. */
   programs(cpu: Cpu, programOf: (task: number) => Program): Program[] {
-    const mine = this.#options.tasks.flatMap((on, task) => (on === cpu ? [programOf(task)] : []));
-    return [...mine, program(idleTask)];
+    const slots = (this.#slotsOf[cpu.id] as readonly number[]).map((task) =>
+      this.#options.tasks[task] === cpu ? programOf(task) : program(elsewhere),
+    );
+    return this.#beginsIdle(cpu.id) ? [program(idleTask), ...slots] : [...slots, program(idleTask)];
   }
 
   /** The handler of {@link RESCHEDULE_VECTOR}. */
@@ -170,6 +232,10 @@ export class Scheduler {
 
   *#schedule(cpu: Cpu): Steps {
     const flags = yield* local_irq_save(cpu);
+    if (this.#balances) {
+      const data = { scheduler: this, cpu };
+      yield operation(NEWIDLE, 0, 0, 0, data, { label: 'sched_balance_newidle()' });
+    }
     const picked = yield operation(PICK_NEXT, 0, 0, 0, { scheduler: this, cpu }, { label: 'pick_next_task(rq)' });
     const same = picked < 0;
     if (same) yield* local_irq_restore(cpu, flags);
@@ -262,7 +328,7 @@ export class Scheduler {
 
   /** Which task of its processor the idle task of a CPU is. */
   idleSlot(cpu: Cpu): number {
-    return this.#options.tasks.filter((on) => on === cpu).length;
+    return this.#beginsIdle(cpu.id) ? 0 : (this.#slotsOf[cpu.id] as readonly number[]).length;
   }
 
   #queueOf(cpu: Cpu): RunQueue {
@@ -283,6 +349,9 @@ const idleTask = routine('do_idle', function* (): Steps {
   yield* rest({ label: '(idle)' });
 });
 
+/** The place of a task that is on another CPU. */
+const elsewhere = routine('(elsewhere)', function* (): Steps {});
+
 interface OnCpu {
   readonly scheduler: Scheduler;
   readonly cpu: Cpu;
@@ -298,6 +367,17 @@ const INTERRUPTED = defineOperation({
     if (cx.read(need_resched.at(cpu.id)) === 0) return 0;
     const task = cx.read(curr.at(cpu.id)) - 1;
     return task === IDLE_TASK || cx.read(user.at(task)) !== 0 ? 1 : 0;
+  },
+});
+
+/** Before a CPU idles it takes a task that waits elsewhere. */
+const NEWIDLE = defineOperation({
+  name: 'sched_balance_newidle',
+  cost: 'xchg',
+  perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
+    const { scheduler, cpu } = op.data as OnCpu;
+    return scheduler.balance(cx, cpu);
   },
 });
 

@@ -144,6 +144,15 @@ function checkKernel(kernel: KernelDescription, topology: Topology, source: stri
         throw new ModelError(
           `topology: ${source}: ${place}: CPU ${thread.cpu} of ${kernel.cpus} (0 .. ${kernel.cpus - 1})`,
         );
+      const outside = thread.cpus?.find((cpu) => cpu >= kernel.cpus);
+      if (outside !== undefined)
+        throw new ModelError(
+          `topology: ${source}: ${place}.cpus: CPU ${outside} of ${kernel.cpus} (0 .. ${kernel.cpus - 1})`,
+        );
+      if (thread.cpus && !thread.cpus.includes(thread.cpu))
+        throw new ModelError(
+          `topology: ${source}: ${place}.cpus: the CPU that it begins on is none of them (${thread.cpu})`,
+        );
       const sharing = (used.get(thread.cpu) ?? 0) + 1;
       if (sharing > THREADS_PER_CPU_MAX)
         throw new ModelError(

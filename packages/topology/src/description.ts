@@ -125,6 +125,8 @@ const threads = z
   .array(
     z.strictObject({
       cpu: z.union([z.int().min(0), cpuRange]),
+      /** The CPUs that it may run on, the one it begins on among them (sched_setaffinity()). Default: that one. */
+      cpus: cpuSet.optional(),
       run: z.array(action).default([]),
       /** What the thread runs instead: a routine that a module exports by this name ({@link topologySchema}). */
       routine: name.optional(),

@@ -2,7 +2,7 @@
 import { load, noted, routine, type Steps, type SystemBuilder } from '@shootdown/machine';
 import { daemons, type Mm } from '@shootdown/mm';
 import { EVERYBODYS_ACTIONS, type Action, type KernelDescription } from './schema.ts';
-import { repeatActions, runCommonAction, type ProcessState, type RunContext } from './script.ts';
+import { repeatActions, returns, runCommonAction, type ProcessState, type RunContext } from './script.ts';
 
 /** What kernel threads share. */
 export interface KernelThreads {
@@ -61,8 +61,8 @@ function* runKernelActions(
 }
 
 /** A kernel thread gives its CPU away where it says so. */
-const cond_resched = noted(function* cond_resched({ task, cpu }: RunContext): Steps {
-  if (task) yield* task.scheduler.exit_to_user_mode(cpu, task.id, false);
+const cond_resched = noted(function* cond_resched(context: RunContext): Steps {
+  yield* returns(context);
 });
 
 function* runKernelAction(context: RunContext, threads: KernelThreads, action: Action): Steps {

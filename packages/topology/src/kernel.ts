@@ -246,7 +246,10 @@ function startThreads(
         [CALL_FUNCTION_VECTOR]: users.handler(cpu),
         ...(scheduler && { [RESCHEDULE_VECTOR]: scheduler.handler(cpu) }),
       },
-      { ...(gate !== undefined && { gate }), ...(scheduler && { ticks: false }) },
+      {
+        ...(gate !== undefined && { gate }),
+        ...(scheduler && { ticks: false, givesTo: scheduler.othersOf(cpu) }),
+      },
     );
     processors.push(processor);
     if (work?.ends === 'returns') end.until.push(processor);

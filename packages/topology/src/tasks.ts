@@ -34,9 +34,13 @@ export function addScheduler(
   if (shared.size === 0) return null;
   const ids = new Map<string, number>();
   const on: Cpu[] = [];
+  const affinity: (ReadonlySet<number> | undefined)[] = [];
   description.processes.forEach(({ threads }, p) =>
-    threads.forEach(({ cpu }, t) => {
-      if (shared.has(cpu)) ids.set(`${p}.${t}`, on.push(cpus[cpu] as Cpu) - 1);
+    threads.forEach((thread, t) => {
+      if (!shared.has(thread.cpu)) return;
+      const task = on.push(cpus[thread.cpu] as Cpu) - 1;
+      ids.set(`${p}.${t}`, task);
+      affinity[task] = thread.cpus && new Set(thread.cpus);
     }),
   );
   const ofProcesses = on.length;
@@ -51,6 +55,7 @@ export function addScheduler(
     tickCycles: Math.round(hertz / ticksPerSecond),
     sliceTicks: Math.max(1, Math.round(timesliceMicroseconds / tickMicroseconds)),
     tasks: on,
+    affinity,
     *switch_mm(cpu, next): Steps {
       const id = next === IDLE_TASK ? 0 : yield* load(mm.at(next), { label: 'next->mm' });
       const to = mms[id - 1];

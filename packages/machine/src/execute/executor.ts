@@ -44,7 +44,9 @@ export type Emitted =
   /** The processor goes on with the task of that slot. Left out: with the next in turn that has not returned. */
   | { readonly type: 'switch'; readonly slot?: number }
   /** The task of the processor goes on on another one, by name, where a task has returned. */
-  | { readonly type: 'migrate'; readonly to: string };
+  | { readonly type: 'migrate'; readonly to: string }
+  /** The task of a slot that waits for the processor goes on in a slot of another one, by name, whose task has returned. */
+  | { readonly type: 'give'; readonly to: string; readonly slot: number; readonly into: number };
 
 /** The message a CPU component gets when its interrupt handler has returned. */
 export const IRET: Message = { type: 'iret' };
@@ -561,6 +563,9 @@ export abstract class Executor<
       case 'migrate':
         this.#tasks.migrate(component, emitted.to);
         return;
+      case 'give':
+        this.#tasks.give(component, emitted.to, emitted.slot, emitted.into);
+        return;
       default:
         this.#applyEffect(component, event);
     }
@@ -569,7 +574,7 @@ export abstract class Executor<
   #applyEffect(component: Component, event: Message): void {
     const effect = component.effects?.[event.type];
     if (!effect) {
-      const known = ['send', 'interrupt', 'switch', 'migrate', ...Object.keys(component.effects ?? {})];
+      const known = ['send', 'interrupt', 'switch', 'migrate', 'give', ...Object.keys(component.effects ?? {})];
       throw new ModelError(
         `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
       );

@@ -344,7 +344,7 @@ describe('mistakes in the model', () => {
       }),
     );
     expect(() => executor.step(0)).toThrow(
-      'component: listener: emitted heard, which nothing handles (have: send, interrupt, switch, migrate, seen)',
+      'component: listener: emitted heard, which nothing handles (have: send, interrupt, switch, migrate, give, seen)',
     );
   });
 

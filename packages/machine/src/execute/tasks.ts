@@ -55,6 +55,17 @@ export class Tasks {
     }
   }
 
+  /** The task of slot `from` of the component's processor goes on in slot `into` of another, which must be free. */
+  give(component: Component, to: string, from: number, into: number): void {
+    const processor = this.#system.processors[component.processor];
+    const target = this.#system.processors.find(({ name }) => name === to);
+    if (!processor || !target || !processor.migratesTo.includes(target.index))
+      throw new ModelError(`component: ${component.name}: emitted give to ${to}, where its tasks may not migrate`);
+    if (this.#routines.operationAt(target.taskBase + into) !== null)
+      throw new ModelError(`component: ${component.name}: emitted give: slot ${into} of ${to} is taken`);
+    this.#routines.swap(processor.taskBase + from, target.taskBase + into);
+  }
+
   /** Nothing happens where no task of the target has returned. Either processor goes on with a task that has not. */
   migrate(component: Component, to: string): void {
     const from = this.#system.processors[component.processor];
