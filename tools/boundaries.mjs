@@ -81,10 +81,10 @@ const FLOORS = {
     ['kernel', 'notify', 'smp', 'tlb-batched'],
     ['arch/'],
     // Page tables, and what is gathered of them.
-    ['lazy-ptes', 'mmu-gather', 'pgtable'],
+    ['huge-pages', 'lazy-ptes', 'mmu-gather', 'pgtable'],
     ['arch/contpte/', 'arch/arm64-contpte'],
     // What happens to an address space.
-    ['wp-page', 'zap'],
+    ['numa-fault', 'wp-page', 'zap'],
     ['anon-folio', 'fault', 'fork', 'mmap'],
     ['filemap/', 'secondary/', 'vmalloc/'],
     ['daemons/', 'gup/'],

@@ -1,6 +1,6 @@
 /** A newcomer's machine: a topology and a routine file of one's own, in a folder outside of the repository. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,15 +15,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const MINE = `
-import { mmap, munmap, user_access } from '@shootdown/mm';
-import { MMAP_BASE_PAGE } from '@shootdown/topology';
-export function* mapper({ kernel, cpu, mm }) {
-  const start = yield* mmap(mm, MMAP_BASE_PAGE, 1);
-  yield* user_access(kernel, cpu, mm, start, true);
-  yield* munmap(kernel, cpu, mm, start, start + 1);
-}
-`;
+/** The files of docs/runs.md. */
+const page = readFileSync(new URL('../../../docs/runs.md', import.meta.url), 'utf8');
+const fileOf = (name: string): string => page.split(` ${name}\n`)[1]?.split('```')[0] ?? '';
+const MINE = fileOf('mine.mjs');
 
 function topology(name: string, changes: object): string {
   const path = join(folder, `${name}.json`);
@@ -72,6 +67,14 @@ test('a thread makes the references of a recorded trace', () => {
   expect(refused({ trace: './ls.lackey', run: [{ do: 'spin' }] })).toMatch(
     /processes.0.threads.0: a trace and a run or routine \(.\/ls.lackey\): give one of them$/,
   );
+});
+
+test('as docs/runs.md has it', () => {
+  writeFileSync(join(folder, 'machine.json'), fileOf('machine.json'));
+  expect(shootdown('run', 'machine.json', '--json')).toMatchObject({ status: 0 });
+  const { stdout, status } = shootdown('explore', 'machine.json', '--json', '--max-states', '20000');
+  expect(JSON.parse(stdout)).toMatchObject({ scenario: 'mine', property: null });
+  expect([0, 2]).toContain(status);
 });
 
 test('its file may have any name', () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { MachineRunner, runMachine, type MachineRun } from '@shootdown/topology';
 import { aboutTopology, machineNamed, topologyNames } from './machines.ts';
@@ -5,6 +6,13 @@ import { aboutTopology, machineNamed, topologyNames } from './machines.ts';
 test('at least ten machines ship, and each says what to look at', () => {
   expect(topologyNames().length).toBeGreaterThanOrEqual(10);
   for (const name of topologyNames()) expect.soft(aboutTopology(name).length, name).toBeGreaterThan(150);
+});
+
+test('docs/runs.md says of each what its file says', () => {
+  const page = readFileSync(new URL('../../../docs/runs.md', import.meta.url), 'utf8').replaceAll(/\s+/g, ' ');
+  for (const name of topologyNames())
+    expect.soft(page, name).toContain(`### \`${name}\` ${aboutTopology(name).replaceAll(/\s+/g, ' ')}`);
+  for (const system of ['S0', 'S1', 'S2', 'S3', 'S4']) expect(page).toMatch(new RegExp(`${system} [^|]+\\| \``));
 });
 
 test.each(topologyNames())('%s runs', (name) => {

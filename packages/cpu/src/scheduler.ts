@@ -96,14 +96,14 @@ export class Scheduler {
   readonly #waits: Region;
   /** By CPU: the tasks that begin there or may come there. */
   readonly #slotsOf: readonly (readonly number[])[];
-  /** Some tasks may run on several CPUs. */
-  readonly #balances: boolean;
+  /** Some tasks may run on several CPUs: CPUs that idle take those who wait. */
+  readonly balances: boolean;
 
   constructor(builder: SystemBuilder, cpus: readonly Cpu[], options: SchedulerOptions) {
     this.#builder = builder;
     this.#options = options;
     const { tasks, affinity = [] } = options;
-    this.#balances = affinity.some((set) => set !== undefined && set.size > 1);
+    this.balances = affinity.some((set) => set !== undefined && set.size > 1);
     const mayRunOn = (task: number, cpu: Cpu): boolean => affinity[task]?.has(cpu.id) ?? tasks[task] === cpu;
     this.#slotsOf = cpus.map((cpu) => tasks.flatMap((_, task) => (mayRunOn(task, cpu) ? [task] : [])));
     const onCpu = (cpu: Cpu): number[] => tasks.flatMap((on, task) => (on === cpu ? [task] : []));
@@ -131,7 +131,7 @@ export class Scheduler {
     const component = this.#builder.component({
       name,
       machine: runQueueMachine,
-      input: { tasks, sliceTicks, balances: this.#balances },
+      input: { tasks, sliceTicks, balances: this.balances },
       effects: {
         resched: (cx) => {
           cx.write(this.#need_resched.at(cpu.id), 1);
@@ -198,7 +198,7 @@ export class Scheduler {
 
   /** The CPUs that may take tasks of a CPU. */
   othersOf(cpu: Cpu): Cpu[] {
-    if (!this.#balances) return [];
+    if (!this.balances) return [];
     return this.#queues.flatMap((queue) => (queue && queue.cpu !== cpu ? [queue.cpu] : []));
   }
 
@@ -232,7 +232,7 @@ export class Scheduler {
 
   *#schedule(cpu: Cpu): Steps {
     const flags = yield* local_irq_save(cpu);
-    if (this.#balances) {
+    if (this.balances) {
       const data = { scheduler: this, cpu };
       yield operation(NEWIDLE, 0, 0, 0, data, { label: 'sched_balance_newidle()' });
     }

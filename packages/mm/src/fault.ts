@@ -7,7 +7,7 @@ import { Fault, mk_pte, pte_present, pte_protnone, pte_write, type MmuInstructio
 import { do_anonymous_folio } from './anon-folio.ts';
 import { is_huge } from './huge-pages.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
-import { do_numa_page, is_migration_entry } from './numa.ts';
+import { do_numa_page, is_migration_entry } from './numa-fault.ts';
 import { pte_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';
 import { do_wp_page, protection, type FaultResult } from './wp-page.ts';

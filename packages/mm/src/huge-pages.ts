@@ -101,28 +101,26 @@ export const is_huge = noted(function* is_huge(kernel: Kernel, mm: Mm, vpn: numb
 });
 
 /** split_huge_pmd(): a table of small pages in place of the huge one that holds page `vpn`, if one does. */
-export const split_huge_pmd = routine(
-  '__split_huge_pmd',
-  function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number): Steps {
-    const { frames, thp } = kernel;
-    const pmd = thp ? yield* pmd_offset(kernel, mm, vpn) : null;
-    if (!thp || !pmd) return;
-    yield* pte_lock(kernel, pmd.frame);
-    const entry = yield* frames.read(pmd, { label: 'pmdp_get()' });
-    if (pmd_trans_huge(entry)) {
-      const start = vpn - (vpn % thp.pages);
-      const table = yield* thp.withdraw(pte_pfn(entry));
-      // Hardware no longer walks through it, software still sees what it is; and what hardware has set of it is in `old`.
-      const old = yield* frames.xchg(pmd, entry & ~_PAGE_PRESENT, { label: 'pmdp_invalidate()' });
-      yield* kernel.arch.flush_tlb_mm_range(cpu, mm, start, start + thp.pages, false);
-      for (let i = 0; i < thp.pages; i++)
-        yield* frames.write(frames.entry(table, i), mk_pte(pte_pfn(old) + i, flagsOf(old)), { label: 'set_ptes()' });
-      yield* frames.write(pmd, mk_pte(table, _PAGE_TABLE), { label: 'pmd_populate()' });
-      yield* count(ThpCounter.split);
-    }
-    yield* pte_unlock(kernel, pmd.frame);
-  },
-);
+const split_huge_pmd = routine('__split_huge_pmd', function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number): Steps {
+  const { frames, thp } = kernel;
+  const pmd = thp ? yield* pmd_offset(kernel, mm, vpn) : null;
+  if (!thp || !pmd) return;
+  yield* pte_lock(kernel, pmd.frame);
+  const entry = yield* frames.read(pmd, { label: 'pmdp_get()' });
+  if (pmd_trans_huge(entry)) {
+    const start = vpn - (vpn % thp.pages);
+    const table = yield* thp.withdraw(pte_pfn(entry));
+    // Hardware no longer walks through it, software still sees what it is; and what hardware has set of it is in
+    // `old`.
+    const old = yield* frames.xchg(pmd, entry & ~_PAGE_PRESENT, { label: 'pmdp_invalidate()' });
+    yield* kernel.arch.flush_tlb_mm_range(cpu, mm, start, start + thp.pages, false);
+    for (let i = 0; i < thp.pages; i++)
+      yield* frames.write(frames.entry(table, i), mk_pte(pte_pfn(old) + i, flagsOf(old)), { label: 'set_ptes()' });
+    yield* frames.write(pmd, mk_pte(table, _PAGE_TABLE), { label: 'pmd_populate()' });
+    yield* count(ThpCounter.split);
+  }
+  yield* pte_unlock(kernel, pmd.frame);
+});
 
 /** Splits every huge page that [start, end) has a part of. */
 export const split_huge_pmds = noted(function* split_huge_pmds(

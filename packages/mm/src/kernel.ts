@@ -25,7 +25,7 @@ import type { HugePages } from './huge-pages.ts';
 import type { LazyMmu } from './lazy/lazy-mmu.ts';
 import type { LocklessWalkers } from './lockless-walkers.ts';
 import type { TableFreeing } from './mmu-gather.ts';
-import type { NumaBalancing } from './numa.ts';
+import type { NumaBalancing } from './numa-fault.ts';
 import type { SecondaryMmus } from './notify.ts';
 import type { Tracepoints } from './tracepoint.ts';
 import { VmaList, VMAS_MAX_DEFAULT } from './vma.ts';

@@ -85,7 +85,15 @@ export class MmuGather extends Local {
   }
 
   override get words(): readonly number[] {
-    return [this.start, this.end, Number(this.freed_tables), this.pages.length, ...this.pages, ...this.tables, ...this.hugePages];
+    return [
+      this.start,
+      this.end,
+      Number(this.freed_tables),
+      this.pages.length,
+      ...this.pages,
+      ...this.tables,
+      ...this.hugePages,
+    ];
   }
 
   /** tlb_remove_tlb_entry(): a translation of this page was removed. */

@@ -31,8 +31,8 @@ export const _PAGE_DIRTY = 1 << 6;
 export const _PAGE_PSE = 1 << 7;
 /** The translation belongs to every address space. */
 export const _PAGE_GLOBAL = 1 << 8;
-/** An entry that is not present for hardware, but is for the kernel: PROT_NONE (x86 takes the same bit). */
-export const _PAGE_PROTNONE = _PAGE_GLOBAL;
+/** An entry that is not present for hardware, but is for the kernel: PROT_NONE. x86 takes the bit of a global one. */
+export const _PAGE_PROTNONE = 1 << 8;
 /** For the kernel's own use (special mappings, soft-dirty). */
 export const _PAGE_SOFTW = 1 << 9;
 /** Normal memory that is not cached (MT_NORMAL_NC): another memory type than all others have. */

@@ -41,7 +41,9 @@ export type Action =
   | { readonly do: 'ksm-scan'; readonly process: string; readonly pages: number }
   /** It replaces tables of small pages by huge ones (khugepaged). */
   | { readonly do: 'collapse'; readonly process: string; readonly pages: number }
-  /** It has so many pages fault when they are used next, so that they come to the node of whoever does (task_numa_work). */
+  /**
+   * It has so many pages fault when they are used next, so that they come to the node of whoever does (task_numa_work).
+   */
   | { readonly do: 'numa-scan'; readonly process: string; readonly pages: number }
   /** It takes those of them away that have not been used since the last time (kswapd). */
   | { readonly do: 'reclaim'; readonly process: string; readonly pages: number }
@@ -62,12 +64,7 @@ export type Action =
 export const PHASE_PREFIX = 'phase:';
 
 /** What only a kernel thread does; */
-export const KERNEL_ACTIONS: ReadonlySet<Action['do']> = new Set([
-  'ksm-scan',
-  'reclaim',
-  'collapse',
-  'numa-scan',
-]);
+export const KERNEL_ACTIONS: ReadonlySet<Action['do']> = new Set(['ksm-scan', 'reclaim', 'collapse', 'numa-scan']);
 /** and what it can do as any other thread. */
 export const EVERYBODYS_ACTIONS: ReadonlySet<Action['do']> = new Set([
   'vmalloc',

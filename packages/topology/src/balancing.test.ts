@@ -56,7 +56,7 @@ test('what it has mapped it finds on its new CPU, which is told of flushes from 
     { do: 'mmap', area: 'a', pages: 4 },
     {
       do: 'repeat',
-      times: 6,
+      times: 3,
       body: [
         { do: 'touch', area: 'a' },
         compute(MILLISECOND / 5),
@@ -78,6 +78,18 @@ test('what it has mapped it finds on its new CPU, which is told of flushes from 
   expect(new Set(prints).size).toBe(1);
   for (const options of [{ architecture: 'arm64-4k-48' }, { memoryModel: 'tso' }] as const)
     expect(runMachine(crowd(work, '0-3', options))).toMatchObject({ end: 'done', violation: null });
+});
+
+test('a thread that is taken away before it has ever run knows where it is', () => {
+  const request: Action[] = [
+    { do: 'mmap', area: 'a', pages: 4 },
+    { do: 'touch', area: 'a' },
+    compute(MILLISECOND / 4),
+    { do: 'munmap', area: 'a' },
+  ];
+  const run = runMachine(crowd([{ do: 'repeat', times: 8, body: request }], '0-3', { timesliceMicroseconds: 2000 }));
+  expect(run).toMatchObject({ end: 'done', violation: null });
+  expect(total(run, 'irq_tlb_count')).toBeGreaterThan(20);
 });
 
 test.each([

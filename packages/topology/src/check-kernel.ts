@@ -32,6 +32,26 @@ export function checkKernelThreads(kernel: KernelDescription, place: string): vo
   );
 }
 
+/** Huge pages are a machine's only large ones, and nobody but CPUs translates them. Throws ModelError. */
+export function checkHugePages(
+  { kernelThreads = [], processes }: KernelDescription,
+  { folio }: Pick<Topology, 'folio'>,
+  place: string,
+): void {
+  kernelThreads.forEach(({ run }, t) => {
+    for (const action of actionsIn(run)) {
+      if (action.do !== 'collapse') continue;
+      const at = `${place}kernelThreads.${t}: collapse`;
+      if (folio !== '4K') throw new ModelError(`${at}: not with larger folios (folio: ${folio})`);
+      const using = processes.find(({ name }) => name === action.process)?.secondaryMmus ?? [];
+      if (using[0])
+        throw new ModelError(
+          `${at}: ${action.process} has a secondary MMU, which knows small pages only (${using[0].name})`,
+        );
+    }
+  });
+}
+
 /** Throws ModelError. */
 export function checkSecondaryMmus(
   kernel: KernelDescription,

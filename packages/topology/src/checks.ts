@@ -2,7 +2,7 @@
 import { ModelError } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
 import { actionsIn, endsThread, forkedIn, type Action } from './actions.ts';
-import { checkKernelThreads, checkSecondaryMmus } from './check-kernel.ts';
+import { checkHugePages, checkKernelThreads, checkSecondaryMmus } from './check-kernel.ts';
 import { checkLayout } from './layout.ts';
 import { VCPUS_MAX, type KernelDescription, type Topology, type VmDescription } from './description.ts';
 
@@ -172,6 +172,7 @@ function checkKernel(kernel: KernelDescription, topology: Topology, source: stri
   });
   checkForks(kernel, source, names);
   checkKernelThreads(kernel, `topology: ${source}: ${at}`);
+  checkHugePages(kernel, topology, `topology: ${source}: ${at}`);
   checkSecondaryMmus(kernel, topology, `topology: ${source}: ${at}`);
 }
 

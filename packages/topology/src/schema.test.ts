@@ -273,13 +273,25 @@ describe('the README', () => {
       parseTopology(
         with_({
           processes: [{ ...first([...secondary]), secondaryMmus }],
-          kernelThreads: [{ name: 'k', cpu: 1, run: ofKernel }],
+          kernelThreads: [{ name: 'k', cpu: 1, run: ofKernel.filter((a) => a.do !== 'collapse') }],
         }),
       ),
     ).not.toThrow();
+    const collapsing = (changes: object): unknown =>
+      parseTopology(
+        with_({ processes: [first([])], kernelThreads: [{ name: 'k', cpu: 1, run: ofKernel }], ...changes }),
+      );
+    expect(collapsing({})).toBeDefined();
+    expect(() => collapsing({ processes: [{ ...first([]), secondaryMmus }] })).toThrow(
+      'which knows small pages only (vm)',
+    );
+    expect(() => collapsing({ architecture: 'arm64-4k-48', folio: '64K' })).toThrow(
+      'not with larger folios (folio: 64K)',
+    );
     const known = [...new Set(actions.map((a) => a.do))].sort();
     expect(known).toEqual([
       'attach',
+      'collapse',
       'compute',
       'count',
       'dma',
@@ -292,6 +304,7 @@ describe('the README', () => {
       'mmap',
       'mprotect',
       'munmap',
+      'numa-scan',
       'ptdump',
       'reclaim',
       'repeat',

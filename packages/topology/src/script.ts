@@ -108,6 +108,9 @@ export const thread = routine(
     const { process, kernel, mm } = machine;
     // Executors run a routine many times over, some at once: what is local to the thread is made here.
     const context: ThreadContext = { ...machine, areas: new Map() };
+    // It may have been taken to another CPU before it ran for the first time.
+    if (context.task?.scheduler.balances === true)
+      runsOn(context, yield* context.task.scheduler.task_cpu(context.task.id));
     if (first && !process.forked) yield* start_process(context);
     else yield* waits(context, process.started.at(0), 1, '(not started yet)');
     if (process.forked) yield* inheritAreas(context);

@@ -45,7 +45,9 @@ export type Emitted =
   | { readonly type: 'switch'; readonly slot?: number }
   /** The task of the processor goes on on another one, by name, where a task has returned. */
   | { readonly type: 'migrate'; readonly to: string }
-  /** The task of a slot that waits for the processor goes on in a slot of another one, by name, whose task has returned. */
+  /**
+   * The task of a slot that waits for the processor goes on in a slot of another one, by name, whose task has returned.
+   */
   | { readonly type: 'give'; readonly to: string; readonly slot: number; readonly into: number };
 
 /** The message a CPU component gets when its interrupt handler has returned. */

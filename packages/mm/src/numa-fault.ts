@@ -1,12 +1,10 @@
 /**
- * NUMA balancing in a run: takes the translations of pages away that are used all the same, so that a fault tells from
- * which node, and moves the page there. Mirrors kernel/sched/fair.c, task_numa_work(), mm/mprotect.c with
- * MM_CP_PROT_NUMA, mm/memory.c, do_numa_page(), and mm/migrate.c, migrate_misplaced_folio(), v6.18.
- *
- * task_numa_work() is the process's own in the kernel; here a kernel thread does it. A page goes to the node of the
- * first fault: nobody looks from where the last one came (should_numa_migrate_memory()).
+ * Hinting faults of NUMA balancing in a run: a page that the scan (`daemons/numa-scan.ts`) has made PROT_NONE is used,
+ * and comes to the node that uses it. Mirrors mm/memory.c, do_numa_page(), and mm/migrate.c,
+ * migrate_misplaced_folio(), v6.18. A page goes to the node of the first fault: nobody looks from where the last one
+ * came (should_numa_migrate_memory()).
  */
-import { count, FrameKind, load, NO_FRAME, point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { count, FrameKind, load, NO_FRAME, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import {
   _PAGE_ACCESSED,
@@ -19,14 +17,9 @@ import {
   PFN_SHIFT,
   pte_dirty,
   pte_pfn,
-  pte_present,
-  pte_protnone,
 } from '@shootdown/mmu';
 import { copy_user_highpage } from './contents.ts';
-import type { ScanHand } from './daemons/scan.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
-import { each_table } from './mmap.ts';
-import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
 import { invalidate_range_end, invalidate_range_start } from './notify.ts';
 import { VM_WRITE } from './vma.ts';
 import type { FaultResult } from './wp-page.ts';
@@ -54,7 +47,7 @@ export interface NumaBalancing {
 }
 
 /** make_migration_entry(): the page is on its way to another frame. */
-export function make_migration_entry(pfn: number): number {
+function make_migration_entry(pfn: number): number {
   return (pfn << PFN_SHIFT) | _PAGE_SOFTW;
 }
 
@@ -62,56 +55,6 @@ export function make_migration_entry(pfn: number): number {
 export function is_migration_entry(entry: number): boolean {
   return (entry & (_PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_SOFTW)) === _PAGE_SOFTW;
 }
-
-/** task_numa_work(): so many pages of an address space fault when they are used next. */
-export const task_numa_work = routine(
-  'task_numa_work',
-  function* (kernel: Kernel, cpu: Cpu, mm: Mm, hand: ScanHand, pages: number): Steps {
-    yield* mm.mmap_read_lock();
-    for (let left = pages; left > 0;) {
-      yield* point('scan', left);
-      const start = yield* hand.next(mm);
-      if (start < 0) break;
-      let end = start + 1;
-      while (end - start < left && (yield* mm.vmas.covers(start, end + 1))) end++;
-      yield* hand.moveTo(end);
-      yield* change_prot_numa(kernel, cpu, mm, start, end);
-      left -= end - start;
-    }
-    yield* mm.mmap_read_unlock();
-  },
-);
-
-const change_prot_numa = routine(
-  'change_prot_numa',
-  function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number): Steps {
-    const tlb = yield* tlb_gather_mmu(mm);
-    yield* invalidate_range_start(kernel, mm, start, end);
-    yield* each_table(kernel, mm, start, end, (first, from, to) => change_pte_range(kernel, tlb, first, from, to));
-    yield* invalidate_range_end(kernel, mm, start, end);
-    yield* tlb_finish_mmu(kernel, cpu, tlb);
-  },
-);
-
-/** change_pte_range() with MM_CP_PROT_NUMA: PAGE_NONE for every entry. */
-const change_pte_range = routine(
-  'change_pte_range',
-  function* (kernel: Kernel, tlb: MmuGather, first: EntryPointer, from: number, to: number): Steps {
-    const { frames } = kernel;
-    yield* pte_lock(kernel, first.frame);
-    for (let vpn = from; vpn < to; vpn++) {
-      const ptep = frames.entry(first.frame, first.index + (vpn - from));
-      const seen = yield* frames.read(ptep, { label: 'ptep_get()' });
-      if (!pte_present(seen) || pte_protnone(seen)) continue;
-      const oldpte = yield* frames.xchg(ptep, 0, { label: 'ptep_modify_prot_start()' });
-      const ptent = (oldpte & ~(_PAGE_PRESENT | _PAGE_RW | _PAGE_USER)) | _PAGE_PROTNONE;
-      yield* frames.write(ptep, ptent, { label: 'ptep_modify_prot_commit(PAGE_NONE)' });
-      tlb.removeEntry(vpn);
-      yield* count(NumaCounter.updates);
-    }
-    yield* pte_unlock(kernel, first.frame);
-  },
-);
 
 /** do_numa_page(): the page may be used again, and comes to the node that uses it. */
 export const do_numa_page = routine(
