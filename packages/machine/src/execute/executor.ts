@@ -216,8 +216,7 @@ export abstract class Executor<
     const { store, system } = this;
     this.failed = false;
     this.routines.begin();
-    store.words.set(system.layout.initial());
-    store.rehash();
+    store.restart();
     this.weak?.begin();
     for (const p of system.processors) {
       p.tasks.forEach((program, slot) => {

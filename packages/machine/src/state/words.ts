@@ -210,6 +210,9 @@ export class WordStore {
   mark = 0;
   readonly #seedLo: Int32Array;
   readonly #seedHi: Int32Array;
+  readonly #initial: Int32Array;
+  readonly #initialLo: number;
+  readonly #initialHi: number;
   #journalAddress = new Int32Array(4096);
   #journalOld = new Int32Array(4096);
 
@@ -228,6 +231,17 @@ export class WordStore {
       this.#seedHi[a] = seed32(SEED_HI, index);
     }
     this.rehash();
+    this.#initial = initial.slice();
+    this.#initialLo = this.lo;
+    this.#initialHi = this.hi;
+  }
+
+  /** Back to the initial words: as if every one were plain, and nothing written. */
+  restart(): void {
+    this.words.set(this.#initial);
+    this.lo = this.#initialLo;
+    this.hi = this.#initialHi;
+    this.mark = 0;
   }
 
   /**
