@@ -31,6 +31,19 @@ const MARK_LEGIBLE = 6;
 const LETTERS_MIN = 2;
 const FONT = '12px "JetBrains Mono", "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
+/** Colours by their names, as the theme has them; asking the page for one costs more than a mark. */
+const colours = new Map<string, string>();
+/** Hatches by colour and direction. */
+const hatches = new Map<string, CanvasPattern | null>();
+/** Width of a letter: all are of one width. */
+let letterWidth = 0;
+
+/** The theme is another one. */
+export function forgetColours(): void {
+  colours.clear();
+  hatches.clear();
+}
+
 /** A canvas for one drawing. `items`: what has been drawn. */
 class Pen implements Window {
   readonly context: CanvasRenderingContext2D;
@@ -39,11 +52,8 @@ class Pen implements Window {
   readonly to: number;
   readonly pixelsPerStep: number;
   items = 0;
-  /** Width of a letter. */
-  readonly #letter: number;
   #inked = '';
-  readonly #colours = new Map<string, string>();
-  readonly #style: CSSStyleDeclaration;
+  readonly #ratio: number;
 
   constructor(canvas: HTMLCanvasElement, height: number, width: number, { from, to, pixelsPerStep }: Window) {
     const ratio = devicePixelRatio || 1;
@@ -51,19 +61,28 @@ class Pen implements Window {
     this.from = from;
     this.to = to;
     this.pixelsPerStep = pixelsPerStep;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    this.context = canvas.getContext('2d') as CanvasRenderingContext2D;
+    this.#ratio = ratio;
+    // Drawn by this thread: thousands of small things in another place every frame are no work for a graphics card.
+    this.context = canvas.getContext('2d', { willReadFrequently: true }) as CanvasRenderingContext2D;
+    const [pixelsWide, pixelsHigh] = [Math.round(width * ratio), Math.round(height * ratio)];
+    // A new size is a new canvas: only if it is one.
+    if (canvas.width !== pixelsWide || canvas.height !== pixelsHigh) {
+      canvas.width = pixelsWide;
+      canvas.height = pixelsHigh;
+    }
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.context.clearRect(0, 0, width, height);
     this.context.font = FONT;
     this.context.textBaseline = 'middle';
-    this.#letter = this.context.measureText('m').width;
-    this.#style = getComputedStyle(document.documentElement);
+    if (letterWidth === 0) letterWidth = this.context.measureText('m').width;
   }
 
   colour(name: string): string {
-    let colour = this.#colours.get(name);
-    if (colour === undefined) this.#colours.set(name, (colour = this.#style.getPropertyValue(`--${name}`).trim()));
+    let colour = colours.get(name);
+    if (colour === undefined) {
+      colour = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+      colours.set(name, colour);
+    }
     return colour;
   }
 
@@ -85,7 +104,7 @@ class Pen implements Window {
 
   /** As many of its letters as there is room for: all are of one width, and clipping costs far more. */
   text(text: string, x: number, y: number, room: number, colour = 'ink'): void {
-    const letters = Math.floor(room / this.#letter);
+    const letters = Math.floor(room / letterWidth);
     if (text === '' || letters < Math.min(text.length, LETTERS_MIN)) return;
     this.items++;
     this.#ink(colour);
@@ -99,26 +118,43 @@ class Pen implements Window {
   }
 
   widthOf(text: string): number {
-    return text.length * this.#letter;
+    return text.length * letterWidth;
+  }
+
+  /** A rectangle with an edge. */
+  box(x: number, y: number, width: number, height: number, ground: string, edge: string): void {
+    this.fill(x, y, width, height, edge);
+    if (width > 2) this.fill(x + 1, y + 1, width - 2, height - 2, ground);
   }
 
   /** Thin lines that fall (1) or rise (-1). */
   hatch(x: number, y: number, width: number, height: number, colour: string, direction: number): void {
-    const { context } = this;
+    const key = `${colour} ${direction} ${this.#ratio}`;
+    let pattern = hatches.get(key);
+    if (pattern === undefined) hatches.set(key, (pattern = this.#hatchOf(colour, direction)));
+    if (pattern === null) return;
     this.items++;
-    context.save();
-    context.beginPath();
-    context.rect(x, y, width, height);
-    context.clip();
+    this.#inked = '';
+    this.context.fillStyle = pattern;
+    this.context.fillRect(x, y, width, height);
+  }
+
+  #hatchOf(colour: string, direction: number): CanvasPattern | null {
+    const size = HATCH * this.#ratio;
+    const tile = new OffscreenCanvas(size, size);
+    const context = tile.getContext('2d') as OffscreenCanvasRenderingContext2D;
     context.globalAlpha = 0.4;
     context.strokeStyle = this.colour(colour);
-    context.beginPath();
-    for (let at = x - height; at < x + width + height; at += HATCH) {
-      context.moveTo(at, direction > 0 ? y : y + height);
-      context.lineTo(at + height, direction > 0 ? y + height : y);
+    context.lineWidth = this.#ratio;
+    // Its neighbours' lines come in at two corners.
+    for (const shift of [-size, 0, size]) {
+      context.moveTo(shift - size, direction > 0 ? -size : 2 * size);
+      context.lineTo(shift + 2 * size, direction > 0 ? 2 * size : -size);
     }
     context.stroke();
-    context.restore();
+    const pattern = this.context.createPattern(tile, 'repeat');
+    pattern?.setTransform(new DOMMatrix().scale(1 / this.#ratio));
+    return pattern;
   }
 
   line(x1: number, y1: number, x2: number, y2: number, colour: string): void {
@@ -258,10 +294,8 @@ function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
       if (width <= 0) continue;
       const { ground, edge, ink, hatch } = LOOKS[look];
       if (ground !== null) {
-        pen.fill(x, y + 1, width - 1, TRACK - 3, ground);
+        pen.box(x, y + 1, width - 1, TRACK - 3, ground, edge);
         if (hatch !== 0) pen.hatch(x, y + 1, width - 1, TRACK - 3, edge, hatch);
-        pen.context.strokeStyle = pen.colour(edge);
-        pen.context.strokeRect(x + 0.5, y + 1.5, Math.max(1, width - 2), TRACK - 4);
       }
       // On a hatch, letters need a ground of their own.
       if (hatch !== 0 && width > 5)
