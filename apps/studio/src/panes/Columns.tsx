@@ -67,10 +67,13 @@ interface ColumnsProps {
   /** What is said of steps. */
   readonly notes?: Notes;
   readonly onNote?: (text: string) => void;
+  /** Steps that are marked. */
+  readonly found?: ReadonlySet<number>;
 }
 
 /** One and the same, or every drawing would begin another. */
 const NO_NOTES: Notes = {};
+const NONE: ReadonlySet<number> = new Set();
 
 /** Rows are drawn in blocks, so that most scrolling finds them there. */
 const BLOCK = 8;
@@ -83,7 +86,7 @@ interface Drawn {
   readonly node: VNode;
 }
 
-export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote }: ColumnsProps) {
+export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote, found = NONE }: ColumnsProps) {
   const list = useRef<HTMLDivElement>(null);
   const { rows, rowOf } = useMemo(() => withNotes(rowsOf(shown), notes, steps(shown)), [shown, notes]);
   const acting = useMemo(() => actingIn(shown), [shown]);
@@ -126,7 +129,7 @@ export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote }: Column
   const drawn = new Map<number, Drawn>();
   for (let i = first; i < last; i++) {
     const row = rows[i] as Row;
-    const className = classOf(row, now, steps(shown));
+    const className = classOf(row, now, steps(shown), found);
     const look = `${className} ${many}`;
     const old = known.get(i);
     if (old?.look === look) drawn.set(i, old);
@@ -141,6 +144,7 @@ export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote }: Column
             aria-selected={row.step > 0 ? row.step === now : undefined}
             class={className}
             style={template}
+            id={row.step > 0 ? `step-${row.step}` : undefined}
             data-step={row.step}
           >
             <span class="no">{row.step > 0 ? row.step : ''}</span>
@@ -167,7 +171,16 @@ export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote }: Column
           </span>
         ))}
       </div>
-      <div class="list m" ref={list} role="listbox" aria-label="steps" tabIndex={0} onScroll={look} onClick={pick}>
+      <div
+        class="list m"
+        ref={list}
+        role="listbox"
+        aria-label="steps"
+        aria-activedescendant={drawn.has(current) ? `step-${now}` : undefined}
+        tabIndex={0}
+        onScroll={look}
+        onClick={pick}
+      >
         <div style={{ height: `${first * ROW_PX}px` }} />
         {[...drawn.values()].map(({ node }) => node)}
         <div style={{ height: `${Math.max(0, rows.length - last) * ROW_PX}px` }} />
@@ -225,8 +238,9 @@ function steps(shown: Walk): number {
   return shown.trace.steps.length;
 }
 
-function classOf(row: Row, now: number, last: number): string {
+function classOf(row: Row, now: number, last: number, found: ReadonlySet<number>): string {
   const parts = ['row'];
+  if (found.has(row.step)) parts.push('hit');
   if (row.kind !== 'step') parts.push(row.kind === 'heading' ? 'fn' : row.kind);
   if (row.step > now) parts.push('fut');
   if (row.step > 0 && row.step === now) parts.push('cur', now === last ? 'last' : '');

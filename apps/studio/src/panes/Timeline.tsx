@@ -9,6 +9,9 @@ import type { Walk } from '../engine/api.ts';
 import { at, beyond, goTo, steps, walk } from '../store.ts';
 import { nextSwitch } from '../walking.ts';
 import { play } from '../play.ts';
+import { Find } from './Find.tsx';
+import { found } from './finding.ts';
+import { areKeysShown } from './Keys.tsx';
 import { draw, forgetColours, stepAt, windowOf } from './timeline-draw.ts';
 import { GUTTER, layoutOf } from './timeline-layout.ts';
 import { magnify, scrollView, view } from './view.ts';
@@ -31,10 +34,10 @@ function keepDrawn(canvas: HTMLCanvasElement): () => void {
   const paint = (): void => {
     frame = 0;
     if (walk.value && width.value > 0)
-      canvas.dataset['items'] = String(draw(canvas, width.value, walk.value, view.value, beyond.value));
+      canvas.dataset['items'] = String(draw(canvas, width.value, walk.value, view.value, beyond.value, found.value));
   };
   const stop = effect(() => {
-    for (const reason of [width, painted, walk, view, beyond]) void reason.value;
+    for (const reason of [width, painted, walk, view, beyond, found]) void reason.value;
     frame ||= requestAnimationFrame(paint);
   });
   const sizes = new ResizeObserver(([entry]) => (width.value = entry?.contentRect.width ?? 0));
@@ -112,6 +115,10 @@ function Transport() {
         Next switch <kbd>n</kbd>
       </button>
       <Now />
+      <Find />
+      <button class="btn" aria-label="list of keys" aria-keyshortcuts="?" onClick={() => (areKeysShown.value = true)}>
+        ?
+      </button>
     </div>
   );
 }

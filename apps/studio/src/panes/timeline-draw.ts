@@ -1,5 +1,5 @@
 /** Drawing the timeline on a canvas: lanes with call-stack bands, message arrows, tracks of words, states by depth. */
-import { positionAt } from '@shootdown/report';
+import { positionAt, type Stretch } from '@shootdown/report';
 import type { Beyond, Walk } from '../engine/api.ts';
 import { hueOf } from './hue.ts';
 import {
@@ -23,6 +23,8 @@ import { visible, type Window } from './visible.ts';
 const ARROWS_MAX = 500;
 /** Pixels between the lines of a hatch. */
 const HATCH = 6;
+/** Marks below the axis at steps in which a word is found. */
+const FOUND_HEIGHT = 5;
 /** Letters of a track's name. */
 const NAME_LETTERS = 15;
 /** A mark narrower than this has no room for what it says. */
@@ -186,10 +188,13 @@ export function draw(
   walk: Walk,
   view: View | null,
   beyond: Beyond | null,
+  found: readonly Stretch[] = [],
 ): number {
   const layout = layoutOf(walk);
   const pen = new Pen(canvas, layout.height, width, windowOf(walk, view, width));
   drawAxis(pen, layout.height);
+  for (const { from } of visible(found, pen))
+    pen.fill(pen.x(from), AXIS - FOUND_HEIGHT, Math.max(2, pen.pixelsPerStep - 2), FOUND_HEIGHT, 'chg');
   for (const lane of layout.lanes) drawLane(pen, walk, lane);
   drawArrows(pen, layout);
   drawTracks(pen, layout);
