@@ -118,7 +118,7 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     frames,
     shape,
     arch: mode ? judgingFlushes(arch, mode) : arch,
-    ptl: builder.region('ptl', frames.tables, { lineWords: 1 }),
+    ptl: builder.region('ptl', frames.tables, { lineWords: 1, memory: 'strong' }),
     ...(mode && { lazy: mode }),
     ...(reclaims(description) && { batched: new daemons.BatchedUnmaps(builder, mms) }),
     ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),

@@ -384,6 +384,12 @@ export abstract class Executor<
   /** Is told of accesses, by operations on a weak memory, to words that have no history there. */
   noteStrong(_address: number, _writes: boolean): void {}
 
+  /** Is told that an operation is tried on the weak memory, in one of the ways it may go. */
+  beginAttempt(): void {}
+
+  /** And that it may go that way. */
+  endAttempt(): void {}
+
   /** Is told of every request to the weak memory. */
   noteRequest(_request: Request): void {}
 
