@@ -30,7 +30,11 @@ export function Find() {
         onKeyDown={onKeyDown}
       />
       <span class="dim" role="status" data-testid="found">
-        {query.value.trim() === '' ? '' : found.value.length === 0 ? 'none' : `${foundNow.value} / ${found.value.length}`}
+        {query.value.trim() === ''
+          ? ''
+          : found.value.length === 0
+            ? 'none'
+            : `${foundNow.value} / ${found.value.length}`}
       </span>
     </label>
   );
