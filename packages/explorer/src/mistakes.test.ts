@@ -131,7 +131,7 @@ describe('a property', () => {
     const words = (reads: readonly number[]): Property => ({
       ...property((read) => read(0) === 0),
       reads,
-      checkWords: ([first]) => first !== 0,
+      checkWords: (words) => words[0] !== 0,
     });
     expect(await said(systemOf([writes], () => [words([0, 1])]))).toMatch(/^property: p: checkWords and check differ/);
     expect(() => systemOf([writes], () => [words([0, 2])])).toThrow(
