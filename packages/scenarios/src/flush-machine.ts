@@ -41,7 +41,7 @@ import {
   mk_pte,
   SaturatedTlb,
   tinyShape,
-  type MmuInstructions,
+  type MmuInstructions, formatEntry,
 } from '@shootdown/mmu';
 import { madvises } from './tasks.ts';
 
@@ -116,6 +116,7 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
     pointsTo: pte_pfn,
     tables,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: mapped,
     initialTables: levels === 1 ? roots : [...roots, leaves],
     initialPages: mapped,

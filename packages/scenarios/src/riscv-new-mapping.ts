@@ -33,7 +33,7 @@ import {
   mk_pte,
   SaturatedTlb,
   tinyShape,
-  type MmuInstructions,
+  type MmuInstructions, formatEntry,
 } from '@shootdown/mmu';
 import { asUser } from './tasks.ts';
 
@@ -174,6 +174,7 @@ function buildRiscvNewMapping({ variant, memoryModel }: BuildRequest<Design>): S
   const frames = new Frames(builder, {
     tables: 1,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: mappings,
     initialTables: [[]],
     initialPages: mappings,
@@ -185,7 +186,7 @@ function buildRiscvNewMapping({ variant, memoryModel }: BuildRequest<Design>): S
     faultsInvalidate: false,
     cachesInvalid: !svvptc,
   });
-  const smp = new Smp(builder, cpus);
+  const smp = new Smp(builder, cpus, undefined, 'handle_IPI');
   const new_vmalloc = builder.region('new_vmalloc', 1);
   const vmap = riscvVmap(smp, tlb.mmus, new_vmalloc, { fence, ...(mutant && { mutant }) });
   const published = builder.region('published', 1).at(0);

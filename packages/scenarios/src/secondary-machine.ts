@@ -35,7 +35,7 @@ import {
   pte_present,
   SaturatedTlb,
   tinyShape,
-  type SaturatedMmu,
+  type SaturatedMmu, formatEntry,
 } from '@shootdown/mmu';
 import {
   addDevice,
@@ -226,6 +226,7 @@ function framesOf(
     pointsTo: pte_pfn,
     tables: TABLES,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: pages.length + stable + freePages,
     initialTables: [...primary, established, established],
     initialPages: pages.length + stable,
