@@ -41,7 +41,8 @@ import {
   mk_pte,
   SaturatedTlb,
   tinyShape,
-  type MmuInstructions, formatEntry,
+  type MmuInstructions,
+  formatEntry,
 } from '@shootdown/mmu';
 import { madvises } from './tasks.ts';
 

@@ -42,7 +42,8 @@ import {
   mk_pte,
   SaturatedTlb,
   tinyShape,
-  type MmuInstructions, formatEntry,
+  type MmuInstructions,
+  formatEntry,
 } from '@shootdown/mmu';
 
 interface Design extends Variant {

@@ -33,7 +33,8 @@ import {
   mk_pte,
   SaturatedTlb,
   tinyShape,
-  type MmuInstructions, formatEntry,
+  type MmuInstructions,
+  formatEntry,
 } from '@shootdown/mmu';
 import { asUser } from './tasks.ts';
 

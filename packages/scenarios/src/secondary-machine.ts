@@ -35,7 +35,8 @@ import {
   pte_present,
   SaturatedTlb,
   tinyShape,
-  type SaturatedMmu, formatEntry,
+  type SaturatedMmu,
+  formatEntry,
 } from '@shootdown/mmu';
 import {
   addDevice,

@@ -173,7 +173,11 @@ const FLUSH = defineOperation({
     const stores = lazy.arch.defers === 'store' || lazy.arch.defers === 'cache';
     const late = stores ? lazy.queued(cx).find(({ address }) => covers(lazy.pageAt(address))) : undefined;
     if (late)
-      lazy.hazard(cx, 'H2', () => `page 0x${op.a.toString(16)} is flushed while ${formatLazyEntry(late.value)} is queued`);
+      lazy.hazard(
+        cx,
+        'H2',
+        () => `page 0x${op.a.toString(16)} is flushed while ${formatLazyEntry(late.value)} is queued`,
+      );
     lazy.invalidate(cx, op.a, op.b);
     return 0;
   },
@@ -251,11 +255,18 @@ export const set_pte = noted(function* set_pte(
   value: number,
   saying?: Saying,
 ): Steps {
-  yield operation(SET, ptep.address, value, 0, { lazy, current, ptep }, {
-    label: 'set_pte()',
-    fact: () => lazy.format(ptep.address, value),
-    ...saying,
-  });
+  yield operation(
+    SET,
+    ptep.address,
+    value,
+    0,
+    { lazy, current, ptep },
+    {
+      label: 'set_pte()',
+      fact: () => lazy.format(ptep.address, value),
+      ...saying,
+    },
+  );
 });
 
 /** ptep_get(). */
@@ -335,10 +346,17 @@ export const flush_tlb_range = noted(function* flush_tlb_range(
   vpn: number,
   pages: number,
 ): Steps {
-  yield operation(FLUSH, vpn, pages, 0, { lazy, current }, {
-    label: 'flush_tlb_range()',
-    fact: () => `${pages} page${pages === 1 ? '' : 's'} from 0x${vpn.toString(16)}`,
-  });
+  yield operation(
+    FLUSH,
+    vpn,
+    pages,
+    0,
+    { lazy, current },
+    {
+      label: 'flush_tlb_range()',
+      fact: () => `${pages} page${pages === 1 ? '' : 's'} from 0x${vpn.toString(16)}`,
+    },
+  );
 });
 
 /** A flush that is made elsewhere begins. Rule H2, of whatever is queued on this CPU. */

@@ -114,7 +114,10 @@ export const lazyFork: Scenario<Design> & OffersC = {
     const mapping = (entry: number, pfn: number): number => (pte_present(entry) && pte_pfn(entry) === pfn ? 1 : 0);
     const entries = (read: (address: number) => number): string =>
       pairs
-        .map(({ parent, child }, i) => `page ${i}: parent ${lazy.formatLazyEntry(read(parent))}, child ${lazy.formatLazyEntry(read(child))}`)
+        .map(
+          ({ parent, child }, i) =>
+            `page ${i}: parent ${lazy.formatLazyEntry(read(parent))}, child ${lazy.formatLazyEntry(read(child))}`,
+        )
         .join('; ');
     machine.builder.property({
       name: SAME_PAGE,

@@ -235,7 +235,13 @@ function buildLazyVmalloc({ variant, memoryModel }: BuildRequest<Design>): Syste
       };
     },
   });
-  const frames = new Frames(builder, { tables: 1, entriesPerTable: PAGES, pages: PAGES, initialPages: PAGES, formatEntry });
+  const frames = new Frames(builder, {
+    tables: 1,
+    entriesPerTable: PAGES,
+    pages: PAGES,
+    initialPages: PAGES,
+    formatEntry,
+  });
   const cpus = Array.from({ length: CPUS }, (_, id) => addCpu(builder, id, []));
   machine = {
     lazy: new lazy.LazyMmu(builder, {
