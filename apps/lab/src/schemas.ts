@@ -60,6 +60,8 @@ const states = z.strictObject({
       delivered: text.nullable(),
       /** By column, outermost first; an interrupt handler above what it interrupts. */
       stacks: z.array(z.array(text)),
+      /** Which call each of them is: equal numbers of two steps are one call, which goes on. */
+      calls: z.array(z.array(count)),
     }),
   ),
   enabledAtEnd: z.array(choice),
