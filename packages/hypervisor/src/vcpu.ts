@@ -220,7 +220,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
       const me = member();
       if (!me || entry !== 'atomic') return;
       handle(cx, reason);
-      cx.tell(me.component, HANDLED);
+      cx.send(me.port, HANDLED);
     },
     handle_exit: (cx, event) => handle(cx, String(event['reason'])),
     sched_out(cx, event) {
@@ -292,12 +292,14 @@ function addChoices(builder: SystemBuilder, { name, member }: Vcpu, entry: VcpuE
 }
 
 /** kvm_check_request(KVM_REQ_TLB_FLUSH) in vcpu_enter_guest(), before the first instruction of the guest. */
-function serviceRequests(cx: OperationContext, words: VcpuWords, invept: VcpuOfVm['invept']): void {
+function serviceRequests(cx: OperationContext, words: VcpuWords, { mmu, of }: VcpuOptions): void {
   cx.write(words.mode, IN_GUEST_MODE);
   const requests = cx.read(words.requests);
   if ((requests & KVM_REQ_TLB_FLUSH) === 0) return;
   cx.write(words.requests, requests & ~KVM_REQ_TLB_FLUSH);
-  invept?.(cx);
+  if (!of?.invept) return;
+  if (mmu) cx.note(mmu.port, 'invept');
+  of.invept(cx);
 }
 
 /** What the actor's steps do to memory and to the guest's TLB. */
@@ -333,7 +335,7 @@ function effectsOf(
     },
     entered_guest(cx) {
       cx.note(port, 'entered_guest', true);
-      if (words) serviceRequests(cx, words, options.of?.invept);
+      if (words) serviceRequests(cx, words, options);
       if (mmu) cx.note(mmu.port, 'resume');
       mmu?.resume(cx);
     },
