@@ -115,7 +115,7 @@ describe.each(topologyNames())('%s', (name) => {
     expect(sent.filter(({ from, to }) => !names.has(from) || !names.has(to))).toEqual([]);
   });
 
-  test('no machine writes what is another package\'s without a message to it', () => {
+  test("no machine writes what is another package's without a message to it", () => {
     expect([...(executor.intruded ?? ['machines write nothing'])]).toEqual([]);
   });
 
@@ -146,7 +146,7 @@ describe.each(topologyNames())('%s', (name) => {
 });
 
 test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
-  'every message of %s is on a channel, and no machine writes what is another package\'s',
+  "every message of %s is on a channel, and no machine writes what is another package's",
   (name) => {
     const system = resolveScenario(scenarios, { scenario: name }).build();
     const executor = new Watching(system);

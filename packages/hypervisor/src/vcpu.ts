@@ -179,7 +179,7 @@ export function vm_exit(cx: OperationContext, vcpu: Pick<Vcpu, 'port'>, reason: 
 }
 
 /**
- * An EPT violation: the exit, and kvm_tdp_page_fault().
+ * An EPT violation: the exit, and what KVM does about it.
  * @param mmu the MMU whose walk it is
  */
 export function ept_violation(cx: OperationContext, vcpu: Vcpu, gfn: number, mmu?: number): void {
@@ -211,7 +211,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
     const me = member();
     if (!of || !me) return;
     if (reason === 'pause') handle_pause(cx, of.vm, me);
-    if (reason === 'ept_violation') kvm_tdp_page_fault(cx, of.vm, me);
+    if (reason === 'ept_violation') handle_ept_violation(cx, of.vm, me);
   };
   return {
     vm_exit(cx, event) {
@@ -253,19 +253,10 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
   };
 }
 
-/** kvm_tdp_page_fault(): the guest frame of the violation gets a host frame, or may be written from now on. */
-function kvm_tdp_page_fault(cx: OperationContext, { options }: Vm, { words, name }: VmVcpu): void {
-  const gfn = cx.read(words.guest_physical_address);
-  const { stage } = options;
-  if (!stage) throw new ModelError(`hypervisor: ${name}: EPT violation without a second stage`);
-  if (gfn >= stage.guestFrames)
-    throw new ModelError(
-      `hypervisor: ${name}: no memory slot for gfn 0x${gfn.toString(16)} (${stage.guestFrames} frames): MMIO is not modelled`,
-    );
-  if (!stage.map(cx, gfn))
-    throw new ModelError(
-      `hypervisor: ${name}: the host has no frame left for gfn 0x${gfn.toString(16)}: give it more memory`,
-    );
+/** handle_ept_violation(): the guest frame of the violation gets a host frame, or may be written from now on. */
+function handle_ept_violation(cx: OperationContext, { options }: Vm, { words, name }: VmVcpu): void {
+  if (!options.page_fault) throw new ModelError(`hypervisor: ${name}: EPT violation without a second stage`);
+  options.page_fault(cx, cx.read(words.guest_physical_address), name);
 }
 
 const VERBS: Readonly<Record<RecordStep, string>> = { exchange: 'exchanges', read: 'reads', clear: 'clears' };

@@ -14,7 +14,7 @@ import {
   type MmuInstructions,
   type WalkShape,
 } from '@shootdown/mmu';
-import { architectures, kvmTlbFlush, type Kernel } from '@shootdown/mm';
+import { architectures, GuestMemory, kvmTlbFlush, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import type { Layout, Placed } from './layout.ts';
 import { startKernel, vectorsOf, type MachineEnd, type OwnThreads } from './kernel.ts';
@@ -195,7 +195,12 @@ function assembleVm(
     entriesPerTable: Math.max(...shape.levels.map((level) => level.entries)),
     pages,
   });
-  const vm = new Vm(builder, { pauseLoopExiting: host.pauseLoopExiting, ...(under.stage && { stage: under.stage }) });
+  const { stage } = under;
+  const vm = new Vm(builder, {
+    pauseLoopExiting: host.pauseLoopExiting,
+    ...(stage && { page_fault: (cx, gfn, vcpu) => behind?.page_fault(cx, gfn, vcpu) }),
+  });
+  const behind = stage && new GuestMemory(builder, vm, { name: 'kvm', stage });
   const kernel = { ...description, cpus: description.vcpus };
   const cpus = Array.from({ length: description.vcpus }, (_, id) => addCpu(builder, id, vectorsOf(kernel, id)));
   const vcpus: Vcpu[] = [];
