@@ -37,7 +37,7 @@ import {
   type Kernel,
   type VcpuThread,
 } from '@shootdown/mm';
-import { defaultMmuGeometry, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
+import { defaultMmuGeometry, formatEntry, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
 import { addDevice, InvalidationQueue, Odp, type MmuNotifierSubscriptions } from '@shootdown/mmu-notifier';
 import { DROP_ALL, entryFormat, mutex, notifyingKernel, READ_ONLY, spinlock, WRITABLE } from './secondary-machine.ts';
 
@@ -141,6 +141,7 @@ function framesOf(builder: SystemBuilder, merged: boolean): Frames {
   return new Frames(builder, {
     tables: TABLES,
     entriesPerTable: GUEST_PAGES,
+    formatEntry,
     pages: 2 * GUEST_PAGES + 1,
     initialTables: [primary, primary, []],
     initialPages: GUEST_PAGES + 1,

@@ -41,6 +41,7 @@ import {
   SaturatedTlb,
   tinyShape,
   type SaturatedMmu,
+  formatEntry,
 } from '@shootdown/mmu';
 import { addDevice, InvalidationQueue, type MmuNotifierSubscriptions, Odp, Sva } from '@shootdown/mmu-notifier';
 
@@ -220,6 +221,7 @@ function framesOf(
     pointsTo: pte_pfn,
     tables: TABLES,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: pages.length + stable + freePages,
     initialTables: [...primary, established, established],
     initialPages: pages.length + stable,
