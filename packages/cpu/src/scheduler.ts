@@ -177,11 +177,11 @@ export class Scheduler {
     return 0;
   }
 
-  #moves(cx: OperationContext, task: number, { cpu: from, component }: RunQueue, to: Cpu): boolean {
-    if (!cx.tell(component, { type: 'detach', task })) return false;
+  #moves(cx: OperationContext, task: number, { cpu: from, port }: RunQueue, to: Cpu): boolean {
+    if (!cx.send(port, { type: 'detach', task })) return false;
     const into = this.slotOf(task, to.id);
-    cx.tell(from.component, { type: 'give', to: to.name, slot: cx.read(this.#slot.at(task)), into });
-    cx.tell(this.#queueOf(to).component, { type: 'attach', task });
+    cx.send(from.port, { type: 'give', to: to.name, slot: cx.read(this.#slot.at(task)), into });
+    cx.send(this.#queueOf(to).port, { type: 'attach', task });
     cx.write(this.#task_cpu.at(task), to.id);
     cx.write(this.#slot.at(task), into);
     cx.count(SchedulerCounter.migrations);
