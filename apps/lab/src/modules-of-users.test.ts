@@ -67,7 +67,7 @@ describe('the mistake of the user, in one line', () => {
     [
       'steps of a promise of build',
       scenario('run(function* () { yield* load(shared.at(0)); }); (async () => { await 0; store(0, 1); })();'),
-      /^explore: store was made while no routine ran/,
+      /^\S.*: store was made while no routine ran/,
     ],
     [
       'process.exit in a routine',

@@ -151,7 +151,16 @@ export function accessOf(access: Partial<Access> & Pick<Access, 'kind' | 'addres
 
 /** A load, store or atomic; returns the value loaded, or a `MemoryFault`. */
 export function performAccess(access: Access, saying?: Saying): Steps<number> {
-  return stepOf(operation(ACCESS[access.kind], access.address, access.value, 0, access, saying));
+  return stepOf(accessOperation(access, saying));
+}
+
+/** The same where nobody gets the value. */
+export function performStore(access: Access, saying?: Saying): Steps {
+  return voidStepOf(accessOperation(access, saying));
+}
+
+function accessOperation(access: Access, saying: Saying | undefined): Operation {
+  return operation(ACCESS[access.kind], access.address, access.value, 0, access, saying);
 }
 
 const FULL_BARRIERS = { dmb: FULL, dsb: COMPLETE } as const;
