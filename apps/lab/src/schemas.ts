@@ -171,7 +171,7 @@ const counters = z.record(text, z.array(z.number()));
 
 const run = z.looseObject({
   name: text,
-  /** Whose the columns of counters are, in their order. Left out of a machine in parts. */
+  /** Whose the columns of counters are, in their order. */
   processors: z.array(text).optional(),
   /** Of a host. */
   vms: z.array(z.strictObject({ name: text, processors: z.array(text) })).optional(),
