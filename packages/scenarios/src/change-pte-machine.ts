@@ -28,7 +28,7 @@ import {
   x86Tlb,
   type Kernel,
 } from '@shootdown/mm';
-import { defaultMmuGeometry, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
+import { defaultMmuGeometry, mk_pte, Mmu, tinyShape, formatEntry } from '@shootdown/mmu';
 import {
   addDevice,
   InvalidationQueue,
@@ -139,6 +139,7 @@ function framesOf(builder: SystemBuilder, merged: boolean): Frames {
   return new Frames(builder, {
     tables: TABLES,
     entriesPerTable: GUEST_PAGES,
+    formatEntry,
     pages: 2 * GUEST_PAGES + 1,
     initialTables: [primary, primary, []],
     initialPages: GUEST_PAGES + 1,

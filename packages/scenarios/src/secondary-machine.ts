@@ -36,6 +36,7 @@ import {
   SaturatedTlb,
   tinyShape,
   type SaturatedMmu,
+  formatEntry,
 } from '@shootdown/mmu';
 import {
   addDevice,
@@ -226,6 +227,7 @@ function framesOf(
     pointsTo: pte_pfn,
     tables: TABLES,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: pages.length + stable + freePages,
     initialTables: [...primary, established, established],
     initialPages: pages.length + stable,
