@@ -343,11 +343,8 @@ export class RoutineCursor {
 
   #run(result: number): void {
     this.#said = SILENT;
-<<<<<<< HEAD
     if (hasStrays()) refuseStrays(this.at);
-=======
     this.#staying = this.#stack.depth;
->>>>>>> main
     beginNoting();
     try {
       this.#goOn(result);
