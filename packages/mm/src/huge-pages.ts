@@ -152,7 +152,7 @@ export const zap_huge_pmds = noted(function* zap_huge_pmds(
   }
 });
 
-const zap_huge_pmd = routine('zap_huge_pmd', function* (kernel: Kernel, tlb: MmuGather, vpn: number): Steps {
+const zap_huge_pmd = noted(function* zap_huge_pmd(kernel: Kernel, tlb: MmuGather, vpn: number): Steps {
   const { frames, thp } = kernel;
   const pmd = yield* pmd_offset(kernel, tlb.mm, vpn);
   if (!thp || !pmd) return;

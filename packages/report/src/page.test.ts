@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { pageHtml } from './page.ts';
 
@@ -28,6 +29,16 @@ test('a page says what it is given, and nothing of it is markup', () => {
   expect(page).toContain('<tr><td>x</td><td>1,234</td></tr>');
   expect(page).toContain('<th>time (ns)</th>');
   expect(page).toContain('<h2>Events &lt;/script&gt; over time</h2>');
+});
+
+test('a browser whose language JavaScript does not know draws the plots all the same', () => {
+  const script = /<script>([^<]*const uPlot = 1;)<\/script>/.exec(page)?.[1] ?? '';
+  const languageOf = (language: string): unknown => {
+    const navigator = { language };
+    runInNewContext(script, { navigator });
+    return navigator.language;
+  };
+  expect([languageOf('en-US@posix'), languageOf('de-DE')]).toEqual(['en-US', 'de-DE']);
 });
 
 test('a page needs no network, and its data end no script', () => {

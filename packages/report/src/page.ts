@@ -40,21 +40,39 @@ th, td { padding: 2px 10px; border-bottom: 1px solid #ddd; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 .wide { overflow-x: auto; } .about { max-width: 45em; } .u-legend { font-size: 12px; }
 @media (prefers-color-scheme: dark) {
-  body { background: #1b1b1b; color: #ddd; } th, td { border-color: #444; } .uplot { background: #eee; color: #222; }
+  body { background: #1b1b1b; color: #ddd; } th, td { border-color: #444; }
 }`;
+
+/** uPlot formats numbers in the browser's language, which need not be one that JavaScript knows (`en-US@posix`). */
+const LANGUAGE = `
+try { new Intl.NumberFormat(navigator.language); }
+catch { Object.defineProperty(navigator, 'language', { value: 'en-US' }); }`;
 
 /** Draws the plots of the page: runs in the browser. */
 const DRAW = `
-const colours = ['#1f6fb4', '#d1495b', '#2e933c', '#8a4fa3', '#b8860b', '#3aa6a6', '#7a5c3e', '#555'];
+const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+const ink = { stroke: dark ? '#ddd' : '#222', grid: { stroke: dark ? '#3a3a3a' : '#e4e4e4' }, ticks: { stroke: '#888' } };
+const colours = dark
+  ? ['#6db3f2', '#f28b9a', '#7ed087', '#cf9be3', '#e6c35c', '#79d5d5', '#c8a98a', '#bbb']
+  : ['#1f6fb4', '#d1495b', '#2e933c', '#8a4fa3', '#b8860b', '#3aa6a6', '#7a5c3e', '#555'];
+// The first and the last bar are as wide as the others.
+const around = (logarithmic) => (_, min, max) => (logarithmic ? [min / 1.5, max * 1.5] : [min - 0.6, max + 0.6]);
 for (const plot of JSON.parse(document.getElementById('plots').textContent)) {
   const bars = plot.kind === 'bars';
   const at = document.getElementById(plot.id);
   new uPlot({
     width: Math.min(960, document.body.clientWidth), height: 260, cursor: { y: false },
-    scales: { x: { time: false, distr: plot.logarithmic ? 3 : 1, log: 2 } },
-    axes: [{ label: plot.across }, { label: plot.up, size: 70 }],
+    scales: {
+      x: { time: false, distr: plot.logarithmic ? 3 : 1, log: 2, ...(bars && { range: around(plot.logarithmic) }) },
+      y: { range: (_, min, max) => [Math.min(0, min), max > 0 ? 1.05 * max : 1] },
+    },
+    axes: [{
+      label: plot.across, ...ink,
+      ...(bars && { values: (_, at) => at.map((x) => (x === null ? '' : Math.round(x).toLocaleString('en'))) }),
+      ...(bars && !plot.logarithmic && { incrs: [1, 2, 5, 10, 20, 50, 100] }),
+    }, { label: plot.up, size: 70, ...ink }],
     series: [{ label: plot.across }, ...plot.series.map((series, i) => ({
-      label: series.name, stroke: colours[i % colours.length], width: 1.5,
+      label: series.name, stroke: colours[i % colours.length], width: 1.5, points: { show: false },
       ...(bars && { fill: colours[i % colours.length] + '55', paths: uPlot.paths.bars({ size: [0.9, 60] }) }),
     }))],
   }, [plot.x, ...plot.series.map((series) => series.values)], at);
@@ -74,7 +92,7 @@ export function pageHtml({ title, about, facts, plots, tables }: Page, library: 
     ...numbered.map((plot) => `<h2>${escaped(plot.title)}</h2><div id="${plot.id}"></div>`),
     ...tables.map(({ title: name, table }) => `<h2>${escaped(name)}</h2><div class="wide">${tableHtml(table)}</div>`),
     `<script id="plots" type="application/json">${scriptText(JSON.stringify(numbered))}</script>`,
-    `<script>${scriptText(library.script)}</script>`,
+    `<script>${LANGUAGE}${scriptText(library.script)}</script>`,
     `<script>${DRAW}</script>`,
     '</body></html>\n',
   ].join('\n');

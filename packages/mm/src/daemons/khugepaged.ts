@@ -4,7 +4,7 @@
  * max_ptes_none as it is by default: one page in use is enough. (`gup/collapse.ts` is the same on a machine of one page
  * and of walkers without locks, which is explored.)
  */
-import { count, NO_FRAME, point, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
+import { count, NO_FRAME, noted, point, routine, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PSE, mk_pte, pte_pfn, pte_present, pte_young } from '@shootdown/mmu';
 import { copy_user_highpage } from '../contents.ts';
@@ -63,44 +63,47 @@ function* table_of(kernel: Kernel, mm: Mm, start: number): Steps<number> {
   return pte_present(entry) && !pmd_trans_huge(entry) ? pte_pfn(entry) : NO_FRAME;
 }
 
-const collapse_huge_page = routine(
-  'collapse_huge_page',
-  function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, thp: HugePages): Steps {
-    const { frames, arch } = kernel;
-    const end = start + thp.pages;
-    const huge = yield* frames.allocPages(thp.pages, { label: 'alloc_charge_folio()' });
-    yield* count(huge === NO_FRAME ? ThpCounter.failed : ThpCounter.collapsed);
-    if (huge === NO_FRAME) return;
-    // Keeps out faults, and everybody else who would change an entry.
-    yield* mm.mmap_write_lock();
-    const flags = yield* mm.vmas.find(start);
-    const pmd = (yield* mm.vmas.covers(start, end)) ? yield* pmd_offset(kernel, mm, start) : null;
-    const table = pmd === null ? NO_FRAME : yield* table_of(kernel, mm, start);
-    let done = false;
-    if (pmd !== null && table !== NO_FRAME) {
-      yield* invalidate_range_start(kernel, mm, start, end);
-      yield* pte_lock(kernel, pmd.frame);
-      const _pmd = yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush()' });
-      if (thp.mutant !== 'no collapse flush') yield* arch.flush_tlb_mm_range(cpu, mm, start, end, false);
-      yield* pte_unlock(kernel, pmd.frame);
-      yield* invalidate_range_end(kernel, mm, start, end);
-      yield* thp.tlb_remove_table_sync_one(cpu);
-      done = yield* __collapse_huge_page_isolate(kernel, table, thp);
-      if (done) {
-        yield* __collapse_huge_page_copy(kernel, table, huge, thp);
-        yield* thp.deposit(huge, table);
-      }
-      yield* pte_lock(kernel, pmd.frame);
-      const entry = mk_pte(huge, protection((flags & VM_WRITE) !== 0) | _PAGE_PSE);
-      yield* frames.write(pmd, done ? entry : _pmd, {
-        label: done ? 'set_pmd_at()' : 'pmd_populate(mm, pmd, old table)',
-      });
-      yield* pte_unlock(kernel, pmd.frame);
+const collapse_huge_page = noted(function* collapse_huge_page(
+  kernel: Kernel,
+  cpu: Cpu,
+  mm: Mm,
+  start: number,
+  thp: HugePages,
+): Steps {
+  const { frames, arch } = kernel;
+  const end = start + thp.pages;
+  const huge = yield* frames.allocPages(thp.pages, { label: 'alloc_charge_folio()' });
+  yield* count(huge === NO_FRAME ? ThpCounter.failed : ThpCounter.collapsed);
+  if (huge === NO_FRAME) return;
+  // Keeps out faults, and everybody else who would change an entry.
+  yield* mm.mmap_write_lock();
+  const flags = yield* mm.vmas.find(start);
+  const pmd = (yield* mm.vmas.covers(start, end)) ? yield* pmd_offset(kernel, mm, start) : null;
+  const table = pmd === null ? NO_FRAME : yield* table_of(kernel, mm, start);
+  let done = false;
+  if (pmd !== null && table !== NO_FRAME) {
+    yield* invalidate_range_start(kernel, mm, start, end);
+    yield* pte_lock(kernel, pmd.frame);
+    const _pmd = yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush()' });
+    if (thp.mutant !== 'no collapse flush') yield* arch.flush_tlb_mm_range(cpu, mm, start, end, false);
+    yield* pte_unlock(kernel, pmd.frame);
+    yield* invalidate_range_end(kernel, mm, start, end);
+    yield* thp.tlb_remove_table_sync_one(cpu);
+    done = yield* __collapse_huge_page_isolate(kernel, table, thp);
+    if (done) {
+      yield* __collapse_huge_page_copy(kernel, table, huge, thp);
+      yield* thp.deposit(huge, table);
     }
-    yield* mm.mmap_write_unlock();
-    if (!done) yield* frames.freePages(huge, thp.pages);
-  },
-);
+    yield* pte_lock(kernel, pmd.frame);
+    const entry = mk_pte(huge, protection((flags & VM_WRITE) !== 0) | _PAGE_PSE);
+    yield* frames.write(pmd, done ? entry : _pmd, {
+      label: done ? 'set_pmd_at()' : 'pmd_populate(mm, pmd, old table)',
+    });
+    yield* pte_unlock(kernel, pmd.frame);
+  }
+  yield* mm.mmap_write_unlock();
+  if (!done) yield* frames.freePages(huge, thp.pages);
+});
 
 /** Nobody but the entries has any of the pages. */
 const __collapse_huge_page_isolate = routine(

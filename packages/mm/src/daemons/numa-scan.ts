@@ -3,7 +3,7 @@
  * tells from which node (`numa-fault.ts`). Mirrors kernel/sched/fair.c, task_numa_work(), and mm/mprotect.c with
  * MM_CP_PROT_NUMA, v6.18. task_numa_work() is the process's own in the kernel; here a kernel thread does it.
  */
-import { count, point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { count, noted, point, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PRESENT, _PAGE_PROTNONE, _PAGE_RW, _PAGE_USER, pte_present, pte_protnone } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
@@ -44,21 +44,24 @@ const change_prot_numa = routine(
 );
 
 /** change_pte_range() with MM_CP_PROT_NUMA: PAGE_NONE for every entry. */
-const change_pte_range = routine(
-  'change_pte_range',
-  function* (kernel: Kernel, tlb: MmuGather, first: EntryPointer, from: number, to: number): Steps {
-    const { frames } = kernel;
-    yield* pte_lock(kernel, first.frame);
-    for (let vpn = from; vpn < to; vpn++) {
-      const ptep = frames.entry(first.frame, first.index + (vpn - from));
-      const seen = yield* frames.read(ptep, { label: 'ptep_get()' });
-      if (!pte_present(seen) || pte_protnone(seen)) continue;
-      const oldpte = yield* frames.xchg(ptep, 0, { label: 'ptep_modify_prot_start()' });
-      const ptent = (oldpte & ~(_PAGE_PRESENT | _PAGE_RW | _PAGE_USER)) | _PAGE_PROTNONE;
-      yield* frames.write(ptep, ptent, { label: 'ptep_modify_prot_commit(PAGE_NONE)' });
-      tlb.removeEntry(vpn);
-      yield* count(NumaCounter.updates);
-    }
-    yield* pte_unlock(kernel, first.frame);
-  },
-);
+const change_pte_range = noted(function* change_pte_range(
+  kernel: Kernel,
+  tlb: MmuGather,
+  first: EntryPointer,
+  from: number,
+  to: number,
+): Steps {
+  const { frames } = kernel;
+  yield* pte_lock(kernel, first.frame);
+  for (let vpn = from; vpn < to; vpn++) {
+    const ptep = frames.entry(first.frame, first.index + (vpn - from));
+    const seen = yield* frames.read(ptep, { label: 'ptep_get()' });
+    if (!pte_present(seen) || pte_protnone(seen)) continue;
+    const oldpte = yield* frames.xchg(ptep, 0, { label: 'ptep_modify_prot_start()' });
+    const ptent = (oldpte & ~(_PAGE_PRESENT | _PAGE_RW | _PAGE_USER)) | _PAGE_PROTNONE;
+    yield* frames.write(ptep, ptent, { label: 'ptep_modify_prot_commit(PAGE_NONE)' });
+    tlb.removeEntry(vpn);
+    yield* count(NumaCounter.updates);
+  }
+  yield* pte_unlock(kernel, first.frame);
+});
