@@ -55,7 +55,7 @@ export async function mutantTable(request: TableRequest): Promise<string[]> {
 }
 
 /** The same of mutants that have been judged. */
-async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
+export async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
   const { where, variant, survivors } = request;
   const rows: string[] = [];
   const unexplained: string[] = [];
@@ -115,21 +115,62 @@ async function brokenBy(systemOf: () => System, changes: readonly string[]): Pro
 }
 
 const GOLDEN = new URL('golden/', import.meta.url);
-const NEEDED_ROW = /^ {2}needed +(\S.*?) {2,}\S/;
+const ROW = /^ {2}(needed|witness gone|not needed|no difference) +(\S.*?) {2,}(\S.*)$/;
+
+/** A row of a golden table. */
+export interface GoldenRow {
+  readonly result: string;
+  readonly change: string;
+  readonly why: string;
+}
+
+/** All golden tables, by their headings. */
+export function goldenTables(): ReadonlyMap<string, readonly GoldenRow[]> {
+  const files = readdirSync(GOLDEN).filter((file) => file.startsWith('mutants.'));
+  return new Map(
+    files
+      .flatMap((file) => sectionsOf(new URL(file, GOLDEN)))
+      .map((section) => {
+        const [heading = '', ...lines] = section.split('\n');
+        return [heading, lines.map(rowOf)] as const;
+      }),
+  );
+}
+
+function rowOf(line: string): GoldenRow {
+  const [, result, change, why] = ROW.exec(line) ?? [];
+  if (result === undefined || change === undefined || why === undefined)
+    throw new Error(`golden table: no row (${line})`);
+  return { result, change, why };
+}
 
 /** By change: the first scenario and variant in whose golden table the line is needed. */
 const needed = new Map<string, string>();
-for (const file of readdirSync(GOLDEN)) {
-  if (!file.startsWith('mutants.')) continue;
-  for (const section of sectionsOf(new URL(file, GOLDEN))) {
-    const [heading = '', ...rows] = section.split('\n');
-    const where = heading.replace(/ on \w+$/, '');
-    for (const line of rows) {
-      const change = NEEDED_ROW.exec(line)?.[1];
-      const before = change === undefined ? undefined : needed.get(change);
-      if (change !== undefined && (before === undefined || where < before)) needed.set(change, where);
-    }
+for (const [heading, rows] of goldenTables()) {
+  const where = heading.replace(/ on \w+$/, '');
+  for (const { result, change } of rows) {
+    const before = needed.get(change);
+    if (result === 'needed' && (before === undefined || where < before)) needed.set(change, where);
   }
+}
+
+/**
+ * What a row of a golden table says today of why a line is not needed, by the explanations and the other tables; what
+ * was proved when the table was written is not proved again. Undefined: nobody says why.
+ */
+export function statedWhy(
+  { change, why }: GoldenRow,
+  { where, variant, survivors }: Pick<TableRequest, 'where' | 'variant' | 'survivors'>,
+): string | undefined {
+  const survivor = explanationOf(survivors, variant, change);
+  const elsewhere = neededElsewhere(change, where);
+  if (elsewhere !== undefined && !survivor?.coveredBy) return elsewhere;
+  if (!survivor) return undefined;
+  const { neededIn, coveredBy, because } = survivor;
+  const proved = neededIn
+    ? `needed in ${neededIn.join(' / ')}: `
+    : coveredBy && `covered by ${coveredBy.join(' and ')}: `;
+  return proved === undefined ? because : why.startsWith(proved) ? why : undefined;
 }
 
 /** Where else the line is needed, by the tables that are there. */
@@ -141,11 +182,13 @@ function neededElsewhere(change: string, where: string): string | undefined {
 /** How far a routine had come changes with every step before it, and says nothing of the line. */
 const STEP = /: step \d+(?: \(after .*?\))?(?=: )/g;
 
-function row(result: string, change: string, why: string): string {
+/** A row as it is written. */
+export function row(result: string, change: string, why: string): string {
   return `  ${result.padEnd(13)}  ${change.padEnd(64)}  ${why.replaceAll(STEP, '')}`.trimEnd();
 }
 
-const WRITE = process.env['SHOOTDOWN_WRITE'] === '1';
+/** Golden tables are written instead of compared. */
+export const WRITE_GOLDEN = process.env['SHOOTDOWN_WRITE'] === '1';
 
 /** The golden file of a scenario: a section per variant. */
 export class MutantGolden {
@@ -159,7 +202,7 @@ export class MutantGolden {
 
   /** What is written of a variant; with `SHOOTDOWN_WRITE=1` what is given is written, and read again. */
   section(heading: string, rows: readonly string[]): string | undefined {
-    if (WRITE) {
+    if (WRITE_GOLDEN) {
       this.#sections.set(heading, [heading, ...rows].join('\n'));
       writeFileSync(this.#path, `${[...this.#sections.values()].join('\n\n')}\n`);
     }

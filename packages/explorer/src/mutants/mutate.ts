@@ -36,7 +36,7 @@ export async function mutate(system: System, options: MutateOptions = {}): Promi
   const compared = compare && mutants.length > 0;
   const original = compared ? await stateSetOf(system, new Watch({ signal, ...bounds })) : null;
   const judged =
-    workers > 1 && source
+    source && (workers > 1 || bounds.timeoutSeconds !== undefined)
       ? await judgedInThreads(mutants, Math.min(workers, mutants.length), { source, original, bounds }, options)
       : await judgedBy([inThisThread(system, original, bounds, signal)], mutants, options);
   return { unchanged, lines, mutants: judged, seconds: watch.seconds };

@@ -134,9 +134,18 @@ class OneStep implements Noted {
     throw error;
   }
 
+  /** `yield*` asks for it once. */
   [Symbol.iterator](): this {
+    if (this.begun) throw runBefore(this.what);
     return this;
   }
+}
+
+/** Steps that have been run are at their end: whoever runs them again performs nothing, and nobody says so. */
+export function runBefore(what: string): ModelError {
+  return new ModelError(
+    `${what} was run before, and performs nothing a second time: make new steps each time, inside the routine`,
+  );
 }
 
 /** The steps that perform one operation and return its result. */
@@ -163,6 +172,16 @@ export function calling<T>(call: () => Mark, what: string): Steps<T> {
   return new OneStep(call, RECEIVED, what) as unknown as Steps<T>;
 }
 
+/** Hands on what a routine makes. Throws ModelError if that is what it made the last time. */
+export function newEachTime(what: string): <T>(steps: T) => T {
+  let before: unknown = null;
+  return (steps) => {
+    if (steps === before && typeof steps === 'object' && steps !== null) throw runBefore(what);
+    before = steps;
+    return steps;
+  };
+}
+
 /** Steps of a generator function. `yield*` asks for the iterator once and then talks to the generator itself. */
 class NotedSteps implements Noted {
   begun = false;
@@ -176,18 +195,22 @@ class NotedSteps implements Noted {
   }
 
   next(received: unknown): IteratorResult<unknown> {
-    return this[Symbol.iterator]().next(received as number);
+    this.begun = true;
+    return this.#steps.next(received as number);
   }
 
   return(value: unknown): IteratorResult<unknown> {
-    return this[Symbol.iterator]().return(value);
+    this.begun = true;
+    return this.#steps.return(value);
   }
 
   throw(error: unknown): IteratorResult<unknown> {
-    return this[Symbol.iterator]().throw(error);
+    this.begun = true;
+    return this.#steps.throw(error);
   }
 
   [Symbol.iterator](): Steps<unknown> {
+    if (this.begun) throw runBefore(this.what);
     this.begun = true;
     return this.#steps;
   }
@@ -212,15 +235,14 @@ function wrapped<F extends (...args: never[]) => Steps<unknown>>(
   noting: (steps: Steps<unknown>) => Steps<unknown>,
 ): F {
   const named = function (this: unknown, ...args: never[]): Steps<unknown> {
-    const steps = make.apply(this, args);
-    return running > 0 ? noting(steps) : steps;
+    return noting(make.apply(this, args));
   };
   Object.defineProperty(named, 'name', { value: name });
   return named as F;
 }
 
 function note(steps: Steps<unknown>, what: string): Steps<unknown> {
-  return new NotedSteps(steps, what) as unknown as Steps<unknown>;
+  return running === 0 ? steps : new NotedSteps(steps, what) as unknown as Steps<unknown>;
 }
 
 /** Begins steps by hand, without `yield*`: the body of a routine may be a function that returns them. */
@@ -282,32 +304,55 @@ function methodsNoted<T extends object>(owner: T): T {
 /** A generator that may be looked at as one, so that it cannot be wrapped. */
 interface NotedGenerator extends Noted {
   begun: boolean;
+  ended: boolean;
   what: string;
   next: (...received: [] | [unknown]) => IteratorResult<unknown>;
   [Symbol.iterator]: () => unknown;
 }
 
 function stepsNoted(steps: Steps<unknown>, name: string): Steps<unknown> {
-  if (running === 0) return steps;
   const generator = steps as unknown as NotedGenerator;
   generator.begun = false;
+  generator.ended = false;
   generator.what = `${name === '' ? 'a generator function' : name}()`;
-  generator.next = nextByHand;
-  generator[Symbol.iterator] = beginGenerator;
-  made[madeCount++] = generator;
+  // What was made while no routine ran is there once, and a routine runs many times.
+  const inside = running > 0;
+  generator.next = inside ? nextByHand : nextOutside;
+  generator[Symbol.iterator] = inside ? beginGenerator : beginOutside;
+  if (inside) made[madeCount++] = generator;
   return steps;
 }
 
 function beginGenerator(this: NotedGenerator): NotedGenerator {
+  if (this.ended) throw runBefore(this.what);
   this.begun = true;
   return this;
+}
+
+function beginOutside(this: NotedGenerator): NotedGenerator {
+  refuseOutside(this);
+  return this;
+}
+
+function nextOutside(this: NotedGenerator, ...received: [] | [unknown]): IteratorResult<unknown> {
+  refuseOutside(this);
+  return GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
+}
+
+function refuseOutside({ what }: NotedGenerator): void {
+  if (running > 0)
+    throw new ModelError(
+      `${what} was made outside of a routine, and can be run once only: make new steps each time, inside the routine`,
+    );
 }
 
 const { prototype: GENERATOR } = GENERATOR_FUNCTION as { readonly prototype: Iterator<unknown> };
 
 function nextByHand(this: NotedGenerator, ...received: [] | [unknown]): IteratorResult<unknown> {
   this.begun = true;
-  return GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
+  const next = GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
+  if (next.done === true) this.ended = true;
+  return next;
 }
 
 /** Whether a value is steps: something that belongs behind `yield*`. */

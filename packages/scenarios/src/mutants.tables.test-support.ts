@@ -1,0 +1,145 @@
+/**
+ * Which variants have a golden table of `mutate`: every one that is safe, but for those that are said not to, with the
+ * reason.
+ */
+import { expectedVerdict, type Scenario } from '@shootdown/explorer';
+import type { MemoryModel } from '@shootdown/machine';
+import { scenarios } from './index.ts';
+import type { Survivor } from './mutants.test-support.ts';
+import { ofContpte, ofContpteFault, sizeOfContpte } from './mutants.survivors-contpte.test-support.ts';
+import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
+import { ofLazyMmu, ofLazyVmalloc, ofLazyVmallocOnSc, ofSameWord } from './mutants.survivors-lazy.test-support.ts';
+import { ofKsmSecondary, ofSecondary } from './mutants.survivors-secondary.test-support.ts';
+import {
+  ofCalls,
+  ofKernelRange,
+  ofRiscv,
+  ofTransition,
+  ofX86Tlb,
+  ofZap,
+} from './mutants.survivors-x86.test-support.ts';
+import {
+  ofGupFastVsUnmap,
+  ofKvmPvFlush,
+  ofPtdumpVmalloc,
+  ofReferencePtdump,
+  ofSme,
+} from './mutants.survivors.test-support.ts';
+
+/** A variant whose lines are changed one by one. */
+export interface MutantTable {
+  readonly scenario: string;
+  readonly variant: string;
+  readonly model: MemoryModel;
+  /** Parameters that are not their defaults. */
+  readonly size: Readonly<Record<string, number>>;
+  readonly survivors: readonly Survivor[];
+  /** In every test run; all others are in the deep one. */
+  readonly quick: boolean;
+  /** False: survivors that make no difference are not told from others, see `mutate`. */
+  readonly compare: boolean;
+}
+
+/** A variant that is safe and has no table. */
+export interface WithoutTable {
+  readonly scenario: string;
+  readonly variant: string;
+  /** Variants of the same scenario in whose tables every change of every line of this one is. */
+  readonly coveredBy: readonly string[];
+  readonly because: string;
+}
+
+/** How the variants of a scenario are looked at. */
+interface Plan {
+  readonly survivors: readonly (readonly Survivor[])[];
+  readonly quick?: readonly string[];
+  readonly sizeOf?: (scenario: string, variant: string) => Readonly<Record<string, number>>;
+  readonly uncompared?: RegExp;
+  /** Memory models besides the one of the variant. */
+  readonly models?: Partial<Record<MemoryModel, readonly Survivor[]>>;
+}
+
+const SECONDARY = [ofKsmSecondary, ofSecondary, ofZap, ofCalls];
+const X86 = [ofZap, ofX86Tlb, ofCalls];
+
+const plans: Readonly<Record<string, Plan>> = {
+  'ptdump-vmalloc': { survivors: [ofPtdumpVmalloc, ofCalls], quick: ['trylock-2026'] },
+  'kvm-pv-flush': { survivors: [ofKvmPvFlush, ofCalls, ofZap, ofX86Tlb] },
+  'gup-fast-vs-unmap': { survivors: [ofGupFastVsUnmap, ofCalls], quick: ['native-ipi/page-batch'] },
+  'gup-fast-vs-collapse': { survivors: [ofCollapse, ofCalls] },
+  'ksm-vs-gup': { survivors: [ofKsmGup, ofCalls] },
+  'pae-lockless-read': { survivors: [ofPae, ofCalls] },
+  'lazy-tlb-vs-flush': { survivors: [...X86, ofTransition] },
+  'switch-mm-vs-flush': { survivors: X86 },
+  'two-flushes': { survivors: X86 },
+  'same-word': { survivors: [ofSameWord, ...X86], quick: ['call-queue'] },
+  'remote-flush': { survivors: [...X86, ofTransition] },
+  'zap-vs-writeback': { survivors: X86 },
+  'kernel-range-flush': { survivors: [ofKernelRange, ofCalls] },
+  'riscv-new-mapping': { survivors: [ofRiscv, ofCalls] },
+  'reference-ptdump': { survivors: [ofReferencePtdump], quick: ['merged'] },
+  'sme-dvmsync-erratum': { survivors: [ofSme, ofCalls] },
+  'cow-vs-secondary': { survivors: SECONDARY },
+  'kvm-fault-vs-invalidate': { survivors: SECONDARY },
+  'ksm-vs-secondary': { survivors: SECONDARY, quick: ['E5/zap'] },
+  'secondary-tlb-order': { survivors: SECONDARY },
+  'contpte-fault': { survivors: [ofContpteFault], sizeOf: sizeOfContpte, uncompared: /./ },
+  'lazy-vmalloc': { survivors: [ofLazyVmallocOnSc], models: { arm: ofLazyVmalloc } },
+  'lazy-nesting': { survivors: [ofLazyMmu], quick: ['current'] },
+  'lazy-softirq': { survivors: [ofLazyMmu], quick: ['arm64'] },
+};
+
+const CONTPTE: Plan = { survivors: [ofContpte], sizeOf: sizeOfContpte, uncompared: /./ };
+
+function planOf({ name }: Scenario): Plan {
+  if (name === 'contpte-fold') return { ...CONTPTE, quick: ['two-folios'] };
+  if (plans[name]) return plans[name];
+  return name.startsWith('lazy-') ? { survivors: [ofLazyMmu] } : CONTPTE;
+}
+
+/** Variants without a table. */
+export const withoutTable: readonly WithoutTable[] = [];
+
+/** Of a scenario: its safe variants, each on its own memory model. */
+export function safeVariantsOf(scenario: Scenario): string[] {
+  return scenario.variants
+    .filter((variant) => expectedVerdict(variant, variant.memoryModel ?? 'sc') === 'safe')
+    .map(({ name }) => name);
+}
+
+function tablesOf(scenario: Scenario): MutantTable[] {
+  const { survivors, quick = [], sizeOf, uncompared, models = {} } = planOf(scenario);
+  const missing = new Set(withoutTable.filter((one) => one.scenario === scenario.name).map(({ variant }) => variant));
+  return scenario.variants.flatMap((variant) => {
+    const own = variant.memoryModel ?? 'sc';
+    const on: readonly (readonly [string, readonly Survivor[]])[] = [
+      [own, survivors.flat()],
+      ...Object.entries(models),
+    ];
+    return on
+      .filter(([model]) => expectedVerdict(variant, model as MemoryModel) === 'safe' && !missing.has(variant.name))
+      .map(([model, explained]) => ({
+        scenario: scenario.name,
+        variant: variant.name,
+        model: model as MemoryModel,
+        size: sizeOf?.(scenario.name, variant.name) ?? {},
+        survivors: explained,
+        quick: model === own && quick.includes(variant.name),
+        compare: uncompared?.test(variant.name) !== true,
+      }));
+  });
+}
+
+/** All of them, in the order of `shootdown list`. */
+export const tables: readonly MutantTable[] = scenarios.flatMap(tablesOf);
+
+/** The first line of a table. */
+export function headingOf(table: MutantTable): string {
+  return `${whereOf(table)} on ${table.model}`;
+}
+
+/** `scenario / variant (block=2)`. */
+export function whereOf({ scenario, variant, size }: MutantTable): string {
+  const sizes = Object.entries(size).map(([name, value]) => ` (${name}=${value})`);
+  return `${scenario} / ${variant}${sizes.join('')}`;
+}
