@@ -125,6 +125,7 @@ describe('a routine that loops for ever', () => {
       expect(status).toBe(2);
       expect(mutants.map(({ step, change, result }) => `${step}:${change}: ${result}`)).toEqual([
         'store:leave-out: bounded',
+        'store:swap-with-next: bounded',
       ]);
     },
   );
