@@ -111,8 +111,38 @@ const ofFaults: readonly Survivor[] = [
   { change: 'zap_*/mmu_notifier_*', because: NOBODY_THERE },
 ];
 
+const UMEM_MUTEX_AGAIN =
+  'mlx5_ib_invalidate_range() takes umem_mutex next, and removes what a fault has installed meanwhile';
+
+/** Memory regions of RDMA adapters that fault. */
+const ofOdp: readonly Survivor[] = [
+  { change: '*/might_sleep*:*', because: 'it only checks, and nobody calls it under a spinlock here' },
+  { change: 'ib_umem_notifier_*/mutex_lock:leave-out-pair', because: UMEM_MUTEX_AGAIN },
+  { change: '*/mutex_lock*:swap-with-next', because: EITHER },
+  { change: '*/mutex_lock.2:*', because: UMEM_MUTEX_AGAIN },
+  {
+    change: 'mlx5_ib_invalidate_range/mutex_lock:leave-out-pair',
+    because: 'notifiers_count is raised by then, under umem_mutex: no fault installs anything',
+  },
+  {
+    change: 'ib_umem_notifier_*/notifiers_*:swap-with-next',
+    because: 'both are under umem_mutex, and faults take it',
+  },
+  { change: '*/mtt*:load-then-store', because: 'under umem_mutex, where nobody else changes the entry' },
+  { change: '*/mtt*:always-*', because: 'what is not there is removed as well' },
+  { change: 'mlx5_ib_invalidate_range/secondary_tlb_sync:swap-with-next', because: 'the lock is released earlier' },
+  { change: '*/odp.*:leave-out', because: TOLD },
+  { change: 'pagefault_mr/page*:leave-out', because: 'the device waits, whether or not its actor is told so' },
+];
+
 export const ofSecondary: readonly Survivor[] = [
   ...ofProtocol,
+  ...ofOdp,
+  { change: 'kvm_mmu_notifier_invalidate_page/*', variants: 'E0', because: NO_FAULT },
+  {
+    change: '*/mmu_notifier_invalidate_page_if_missing_change_pte:*',
+    because: 'change_pte() has told KVM, and nobody else subscribes',
+  },
   ...ofFaults,
   {
     change: 'collapse_pte_mapped_thp/spin_lock:*',

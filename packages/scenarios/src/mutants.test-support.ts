@@ -2,7 +2,7 @@
  * Golden tables of `mutate`: every line of a variant, what it is needed for, and if it is not, why that is no surprise.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { explore, mutate, mutationsNamed, type JudgedMutant } from '@shootdown/explorer';
+import { explore, mutate, mutationsNamed, type JudgedMutant, type Mutant } from '@shootdown/explorer';
 import { formatMutation, mutated, type System } from '@shootdown/machine';
 
 /** Why a line is not needed in a scenario. */
@@ -45,12 +45,14 @@ export interface TableRequest {
   readonly survivors: readonly Survivor[];
   /** See `mutate`. */
   readonly compare?: boolean;
+  /** Changes that are not judged. */
+  readonly except?: ReadonlySet<string>;
 }
 
 /** The table of one variant. Throws if a survivor is not explained, or its explanation does not hold. */
 export async function mutantTable(request: TableRequest): Promise<string[]> {
-  const { compare = true } = request;
-  const { mutants } = await mutate(request.systemOf(), { compare });
+  const { compare = true, except } = request;
+  const { mutants } = await mutate(request.systemOf(), { compare, wanted: (one) => except?.has(nameOf(one)) !== true });
   return tableOf(request, mutants);
 }
 
@@ -80,7 +82,7 @@ export async function tableOf(request: TableRequest, mutants: readonly JudgedMut
   return rows;
 }
 
-function nameOf({ line: { routine, step }, mutation: { change } }: JudgedMutant): string {
+function nameOf({ line: { routine, step }, mutation: { change } }: Mutant): string {
   return formatMutation({ routine, step, change });
 }
 
@@ -147,7 +149,7 @@ function rowOf(line: string): GoldenRow {
 /** By change: the first scenario and variant in whose golden table the line is needed. */
 const needed = new Map<string, string>();
 for (const [heading, rows] of goldenTables()) {
-  const where = heading.replace(/ on \w+$/, '');
+  const where = heading.replace(/(?: \(only .*\))? on \w+$/, '');
   for (const { result, change } of rows) {
     const before = needed.get(change);
     if (result === 'needed' && (before === undefined || where < before)) needed.set(change, where);

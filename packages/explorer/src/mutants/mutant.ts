@@ -46,6 +46,8 @@ export interface MutateOptions {
    * `no difference` from `not needed`, and takes longer than everything else. Default true.
    */
   readonly compare?: boolean;
+  /** Which mutants to judge; the others are not in the result. Default: all. */
+  readonly wanted?: (mutant: Mutant) => boolean;
   /**
    * Threads, each of which judges one mutant at a time; more than 1 needs `source`. Default 1: in this thread, unless
    * there is a `source` and a timeout, which a mutant that loops for ever in this thread would not obey.
@@ -63,6 +65,7 @@ export interface MutateOptions {
 export const MUTATE_KEYS = keysOf<MutateOptions>()(
   'bounds',
   'compare',
+  'wanted',
   'workers',
   'source',
   'signal',
