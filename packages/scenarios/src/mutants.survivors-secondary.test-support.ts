@@ -105,7 +105,8 @@ const ofFaults: readonly Survivor[] = [
   { change: 'wp_page_copy/set_pte_at_notify:*', because: UNDER_PTL },
   { change: 'wp_page_copy/spin_unlock:swap-with-next', because: EITHER },
   { change: 'flush_tlb_mm_range/invlpg:*', because: 'this CPU does not use the page again, or faults once more' },
-  { change: 'flush_tlb_mm_range/smp_call_function_many:leave-out', because: NO_CPU },
+  { change: 'flush_tlb_mm_range/smp_call_function_many:*', because: NO_CPU },
+  { change: 'flush_tlb_mm_range/mm_cpumask:*', because: NO_CPU },
   { change: 'sysvec_call_function/invlpg:swap-with-next', because: 'the handler runs with interrupts off' },
   { change: 'other thread/*', because: 'the thread reads nothing' },
   { change: 'zap_*/mmu_notifier_*', because: NOBODY_THERE },
@@ -116,14 +117,34 @@ const UMEM_MUTEX_AGAIN =
 
 /** Memory regions of RDMA adapters that fault. */
 const ofOdp: readonly Survivor[] = [
+  {
+    change: 'ib_umem_odp_map_dma_single_page/mutex_lock:leave-out-pair',
+    neededIn: ['cow-vs-secondary', 'E2/device', { established: 0 }],
+  },
+  {
+    change: 'ib_umem_notifier_invalidate_page/notifiers_seq:leave-out',
+    neededIn: ['cow-vs-secondary', 'E2-rapoport-ro-until-notified', { established: 0 }],
+  },
+  {
+    change: 'ib_umem_notifier_invalidate_page/mlx5_ib_invalidate_range:swap-with-next',
+    because: 'what comes next only checks',
+  },
   { change: '*/might_sleep*:*', because: 'it only checks, and nobody calls it under a spinlock here' },
+  {
+    change: 'ib_umem_notifier_invalidate_range_end/mutex_lock:leave-out-pair',
+    because: 'the sequence is raised before the count is lowered, and faults look at the count first: sc keeps that',
+  },
   { change: 'ib_umem_notifier_*/mutex_lock:leave-out-pair', because: UMEM_MUTEX_AGAIN },
   { change: '*/mutex_lock*:swap-with-next', because: EITHER },
-  { change: '*/mutex_lock.2:*', because: UMEM_MUTEX_AGAIN },
+  {
+    change: 'ib_umem_notifier_invalidate_page/mutex_lock.2:leave-out-pair',
+    because: 'the sequence is raised before the count is lowered, and faults look at the count first: sc keeps that',
+  },
   {
     change: 'mlx5_ib_invalidate_range/mutex_lock:leave-out-pair',
     because: 'notifiers_count is raised by then, under umem_mutex: no fault installs anything',
   },
+  { change: 'mmu_notifier_invalidate_range_end/*_invalidate_range_end:swap-with-next', because: EITHER },
   {
     change: 'ib_umem_notifier_*/notifiers_*:swap-with-next',
     because: 'both are under umem_mutex, and faults take it',
@@ -135,7 +156,20 @@ const ofOdp: readonly Survivor[] = [
   { change: 'pagefault_mr/page*:leave-out', because: 'the device waits, whether or not its actor is told so' },
 ];
 
+/** wp_page_copy() that keeps the entry read-only until everybody has been told. */
+const ofReadOnlyUntilNotified: readonly Survivor[] = [
+  {
+    change: 'wp_page_copy/ptep_set_access_flags:leave-out',
+    because: 'the thread faults for ever, and copies again: sequence numbers grow, so that no search ends',
+  },
+  { change: 'wp_page_copy/ptep_set_access_flags:load-then-store', because: UNDER_PTL },
+  { change: 'wp_page_copy/spin_lock.2:*', because: 'one fault of the page at a time' },
+  { change: 'wp_page_copy/spin_unlock.2:swap-with-next', because: EITHER },
+  { change: 'wp_page_copy/flush_tlb_mm_range.2:*', because: 'the entry gives more than before: at worst one more fault' },
+];
+
 export const ofSecondary: readonly Survivor[] = [
+  ...ofReadOnlyUntilNotified,
   ...ofProtocol,
   ...ofOdp,
   { change: 'kvm_mmu_notifier_invalidate_page/*', variants: 'E0', because: NO_FAULT },

@@ -6,7 +6,7 @@ import { expectedVerdict, type Scenario } from '@shootdown/explorer';
 import type { MemoryModel } from '@shootdown/machine';
 import { scenarios } from './index.ts';
 import type { GoldenRow, Survivor } from './mutants.test-support.ts';
-import { ofContpte, ofContpteFault, sizeOfContpte } from './mutants.survivors-contpte.test-support.ts';
+import { ofBreakBeforeMake, ofContpte, ofContpteFault, sizeOfContpte } from './mutants.survivors-contpte.test-support.ts';
 import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
 import { ofLazyMmu, ofLazyVmalloc, ofLazyVmallocOnSc, ofSameWord } from './mutants.survivors-lazy.test-support.ts';
 import { ofKsmSecondary, ofSecondary } from './mutants.survivors-secondary.test-support.ts';
@@ -129,6 +129,7 @@ const plans: Readonly<Record<string, Plan>> = {
   },
   'secondary-tlb-order': { survivors: SECONDARY },
   'contpte-fault': { survivors: [ofContpteFault], sizeOf: sizeOfContpte, uncompared: /./ },
+  'break-before-make': { survivors: [ofBreakBeforeMake], sizeOf: sizeOfContpte, uncompared: /./ },
   'lazy-vmalloc': { survivors: [ofLazyVmallocOnSc], models: { arm: ofLazyVmalloc } },
   'lazy-nesting': { survivors: [ofLazyMmu], quick: ['current'] },
   'lazy-softirq': { survivors: [ofLazyMmu], quick: ['arm64'] },

@@ -13,8 +13,8 @@ export interface Survivor {
   readonly variants?: string;
   /** Changes that break something together with this one. */
   readonly coveredBy?: readonly string[];
-  /** A scenario and a variant of it in which the line is needed: that is tried. */
-  readonly neededIn?: readonly [scenario: string, variant: string];
+  /** A scenario and a variant of it, perhaps with other parameters, in which the line is needed: that is tried. */
+  readonly neededIn?: readonly [scenario: string, variant: string, parameters?: Readonly<Record<string, number>>];
   /** Why nothing here can need it. */
   readonly because?: string;
 }
@@ -34,6 +34,9 @@ export function explanationOf(survivors: readonly Survivor[], variant: string, c
   );
 }
 
+/** A change may make a space endless. */
+const BOUNDS = { maxStates: 1_000_000 };
+
 /** What a table is made with. */
 export interface TableRequest {
   /** `scenario / variant`. */
@@ -41,7 +44,7 @@ export interface TableRequest {
   readonly variant: string;
   readonly systemOf: () => System;
   /** A system of any shipped variant. */
-  readonly shipped: (scenario: string, variant: string) => System;
+  readonly shipped: (scenario: string, variant: string, parameters?: Readonly<Record<string, number>>) => System;
   readonly survivors: readonly Survivor[];
   /** See `mutate`. */
   readonly compare?: boolean;
@@ -52,7 +55,7 @@ export interface TableRequest {
 /** The table of one variant. Throws if a survivor is not explained, or its explanation does not hold. */
 export async function mutantTable(request: TableRequest): Promise<string[]> {
   const { compare = true, except } = request;
-  const { mutants } = await mutate(request.systemOf(), { compare, wanted: (one) => except?.has(nameOf(one)) !== true });
+  const { mutants } = await mutate(request.systemOf(), { bounds: BOUNDS, compare, wanted: (one) => except?.has(nameOf(one)) !== true });
   return tableOf(request, mutants);
 }
 
@@ -93,16 +96,23 @@ async function reasonOf(
   { systemOf, shipped }: TableRequest,
 ): Promise<string> {
   if (neededIn) {
-    const key = [...neededIn, change].join(' ');
+    const there = placeOf(neededIn);
+    const key = `${there} ${change}`;
     const property = brokenElsewhere.get(key) ?? (await brokenBy(() => shipped(...neededIn), [change]));
     if (property !== null) brokenElsewhere.set(key, property);
-    if (property === null) throw new Error(`${change}: not needed in ${neededIn.join(' ')} either`);
-    return `needed in ${neededIn.join(' / ')}: ${property}`;
+    if (property === null) throw new Error(`${change}: not needed in ${there} either`);
+    return `needed in ${there}: ${property}`;
   }
   if (!coveredBy) return because ?? '';
   const property = await brokenBy(systemOf, [change, ...coveredBy]);
   if (property === null) throw new Error(`${change}: without ${coveredBy.join(' and ')} as well, nothing breaks`);
   return `covered by ${coveredBy.join(' and ')}: without both, ${property}`;
+}
+
+/** `scenario / variant (parameter=0)`. */
+function placeOf([scenario, variant, parameters = {}]: NonNullable<Survivor['neededIn']>): string {
+  const sizes = Object.entries(parameters).map(([name, value]) => ` (${name}=${value})`);
+  return `${scenario} / ${variant}${sizes.join('')}`;
 }
 
 /** What was tried in other variants already, and broke them. */
@@ -117,7 +127,7 @@ async function brokenBy(systemOf: () => System, changes: readonly string[]): Pro
 }
 
 const GOLDEN = new URL('golden/', import.meta.url);
-const ROW = /^ {2}(needed|witness gone|not needed|no difference) +(\S.*?) {2,}(\S.*)$/;
+const ROW = /^ {2}(needed|witness gone|not needed|no difference|bounded) +(\S.*?) {2,}(\S.*)$/;
 
 /** A row of a golden table. */
 export interface GoldenRow {
@@ -170,7 +180,7 @@ export function statedWhy(
   if (!survivor) return undefined;
   const { neededIn, coveredBy, because } = survivor;
   const proved = neededIn
-    ? `needed in ${neededIn.join(' / ')}: `
+    ? `needed in ${placeOf(neededIn)}: `
     : coveredBy && `covered by ${coveredBy.join(' and ')}: `;
   return proved === undefined ? because : why.startsWith(proved) ? why : undefined;
 }

@@ -23,7 +23,7 @@ describe('lines of scenarios', () => {
       except: leftToOthers(table, goldenTables()),
       systemOf: () => resolved(scenario, variant, model, size).build(),
       // On arm a line is needed for its order, and elsewhere for what it does.
-      shipped: (name, of) => resolved(name, of, model === 'arm' ? model : undefined).build(),
+      shipped: (name, of, parameters) => resolved(name, of, model === 'arm' ? model : undefined, parameters).build(),
     });
     const golden = new MutantGolden(scenario).section(heading, rows);
     expect([heading, ...rows].join('\n')).toBe(golden);
