@@ -2,8 +2,24 @@
 import { linesOf, resolveScenario } from '@shootdown/explorer';
 import { describe, expect, it } from 'vitest';
 import { scenarios } from './index.ts';
-import { goldenTables, MutantGolden, row, statedWhy, WRITE_GOLDEN } from './mutants.test-support.ts';
-import { headingOf, safeVariantsOf, tables, whereOf, withoutTable } from './mutants.tables.test-support.ts';
+import {
+  goldenTables,
+  MutantGolden,
+  provedWhy,
+  row,
+  statedWhy,
+  WRITE_GOLDEN,
+  type GoldenRow,
+} from './mutants.test-support.ts';
+import {
+  headingOf,
+  notYetWritten,
+  requestOf,
+  safeVariantsOf,
+  tables,
+  withoutTable,
+  type MutantTable,
+} from './mutants.tables.test-support.ts';
 
 const golden = goldenTables();
 
@@ -12,7 +28,7 @@ describe('golden tables of mutate', () => {
     const safe = scenarios.flatMap((scenario) => safeVariantsOf(scenario).map((name) => `${scenario.name} / ${name}`));
     const written = tables.filter((table) => golden.has(headingOf(table)));
     const known = new Set([...written, ...withoutTable].map(({ scenario, variant }) => `${scenario} / ${variant}`));
-    expect(safe.filter((variant) => !known.has(variant))).toEqual([]);
+    expect(safe.filter((variant) => !known.has(variant) && !notYetWritten.test(variant))).toEqual([]);
   });
 
   it('are of variants that ship', () => {
@@ -35,18 +51,16 @@ describe('golden tables of mutate', () => {
         expect(tables).toContainEqual(expect.objectContaining({ scenario, variant, onlyBeyond: [] }));
   });
 
-  it('say of every survivor what is known of it today', () => {
+  it('say of every survivor what is known of it today', async () => {
     const outOfDate: string[] = [];
     for (const table of tables) {
-      const request = { where: whereOf(table), variant: table.variant, survivors: table.survivors };
       const heading = headingOf(table);
       const rows = golden.get(heading) ?? [];
-      const today = rows.map((one) =>
-        one.result === 'needed' || one.result === 'witness gone' ? one.why : statedWhy(one, request),
-      );
+      const today: string[] = [];
+      for (const one of rows) today.push(await whyToday(one, table));
       const old = rows.flatMap(({ change, why }, i) => (why === today[i] ? [] : [`${heading}: ${change}: ${why}`]));
       outOfDate.push(...old);
-      if (WRITE_GOLDEN && old.length > 0 && !today.includes(undefined))
+      if (WRITE_GOLDEN && old.length > 0)
         new MutantGolden(table.scenario).section(
           heading,
           rows.map(({ result, change }, i) => row(result, change, today[i] ?? '')),
@@ -55,3 +69,13 @@ describe('golden tables of mutate', () => {
     if (!WRITE_GOLDEN) expect(outOfDate).toEqual([]);
   });
 });
+
+const NOBODY_SAYS = '(nobody says why)';
+
+/** What a row says of the line; of one that is not needed, what is known today. Proved when tables are written. */
+async function whyToday(one: GoldenRow, table: MutantTable): Promise<string> {
+  if (one.result === 'needed' || one.result === 'witness gone') return one.why;
+  const request = requestOf(table);
+  const stated = statedWhy(one, request);
+  return stated ?? (WRITE_GOLDEN ? await provedWhy(one.change, request) : undefined) ?? NOBODY_SAYS;
+}

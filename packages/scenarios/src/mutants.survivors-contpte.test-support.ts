@@ -12,7 +12,7 @@ const WHOLE = 'the range covers the block: nothing is unfolded';
 
 /** Variants that are looked at with blocks of four; with others that takes minutes, and two show the same. */
 const BLOCKS_OF_FOUR =
-  /^(?:contpte-(?:fold|fork) .*|contpte-fault (?:access-flag|.*cpu-only)|contpte-mremap (?:unaligned|batched\/.*)|contpte-mprotect (?!whole$).*|contpte-reclaim batched\/at-the-end|contpte-zap part|break-before-make .*)$/;
+  /^(?:contpte-(?:fold|fork) .*|contpte-fault (?:access-flag|.*cpu-only)|contpte-mremap (?:unaligned|batched\/.*)|contpte-mprotect (?!whole$).*|contpte-reclaim batched\/at-the-end|contpte-zap (?:part|file)|break-before-make .*)$/;
 
 /** Parameters of the machine whose lines are changed. */
 export function sizeOfContpte(scenario: string, variant: string): Readonly<Record<string, number>> {

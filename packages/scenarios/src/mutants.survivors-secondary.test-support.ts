@@ -18,6 +18,9 @@ const GIVES_UP = 'the guest finds nothing where the page was and gives up, so th
 const AGAIN = 'the fault is taken again, or not needed';
 const EITHER = 'either order: both are done before anybody can tell';
 
+/** A fault is under way when the page is replaced. */
+const NOT_MAPPED = { parameters: { established: 0 } };
+
 /** The protocol of KVM, and of devices. */
 const ofProtocol: readonly Survivor[] = [
   { change: '*/kvm.*:leave-out', because: TOLD },
@@ -34,6 +37,13 @@ const ofProtocol: readonly Survivor[] = [
     neededIn: [KVM, 'two-invalidators'],
   },
   { change: 'kvm_mmu_notifier_change_pte/kvm_flush_remote_tlbs:swap-with-next', because: 'one invalidation at a time' },
+  ...['mmu_notifier_seq:leave-out', 'spin_lock:leave-out-pair'].flatMap((line): Survivor[] => [
+    {
+      change: `kvm_mmu_notifier_change_pte/${line}`,
+      neededIn: ['cow-vs-secondary', 'E1-change-then-set', NOT_MAPPED],
+    },
+    { change: `kvm_mmu_notifier_invalidate_page/${line}`, neededIn: ['cow-vs-secondary', 'E0', NOT_MAPPED] },
+  ]),
   { change: 'kvm_mmu_notifier_change_pte/*', because: NO_FAULT },
   { change: '*/smp_wmb:*', because: ORDER },
   { change: '*/smp_rmb:*', because: ORDER },
@@ -119,11 +129,11 @@ const UMEM_MUTEX_AGAIN =
 const ofOdp: readonly Survivor[] = [
   {
     change: 'ib_umem_odp_map_dma_single_page/mutex_lock:leave-out-pair',
-    neededIn: ['cow-vs-secondary', 'E2/device', { established: 0 }],
+    neededIn: ['cow-vs-secondary', 'E2/device', NOT_MAPPED],
   },
   {
     change: 'ib_umem_notifier_invalidate_page/notifiers_seq:leave-out',
-    neededIn: ['cow-vs-secondary', 'E2-rapoport-ro-until-notified', { established: 0 }],
+    neededIn: ['cow-vs-secondary', 'E2-rapoport-ro-until-notified', NOT_MAPPED],
   },
   {
     change: 'ib_umem_notifier_invalidate_page/mlx5_ib_invalidate_range:swap-with-next',

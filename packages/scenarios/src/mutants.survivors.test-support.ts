@@ -25,6 +25,10 @@ const ofPercpuRwsem: readonly Survivor[] = [
   { change: 'rcuc/rcu_sync_func:*', because: SLOW_PATH },
   { change: 'ptdump_show/percpu_up_write:swap-with-next', because: SLOW_PATH },
   { change: 'ptdump_show/ptdump_walk_pgd:leave-out', because: 'who does not walk harms nobody' },
+  ...['pmd_free_pte_page', 'pud_free_pmd_page'].map((reader): Survivor => ({
+    change: `${reader}/smp_mb:leave-out`,
+    neededIn: ['ptdump-vmalloc', 'percpu-rwsem', { memoryModel: 'tso' }],
+  })),
   {
     change: '*/smp_mb*:*',
     variants: 'percpu-rwsem*',

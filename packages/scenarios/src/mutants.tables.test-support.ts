@@ -2,10 +2,10 @@
  * Which variants have a golden table of `mutate`: every one that is safe, but for those that are said not to, with the
  * reason.
  */
-import { expectedVerdict, type Scenario } from '@shootdown/explorer';
+import { expectedVerdict, resolveScenario, type Scenario } from '@shootdown/explorer';
 import type { MemoryModel } from '@shootdown/machine';
 import { scenarios } from './index.ts';
-import type { GoldenRow, Survivor } from './mutants.test-support.ts';
+import type { GoldenRow, Survivor, TableRequest } from './mutants.test-support.ts';
 import { ofBreakBeforeMake, ofContpte, ofContpteFault, sizeOfContpte } from './mutants.survivors-contpte.test-support.ts';
 import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
 import { ofLazyMmu, ofLazyVmalloc, ofLazyVmallocOnSc, ofSameWord } from './mutants.survivors-lazy.test-support.ts';
@@ -159,6 +159,10 @@ export function safeVariantsOf(scenario: Scenario): string[] {
     .map(({ name }) => name);
 }
 
+/** Variants whose tables are yet to be written: the others of the scenario have most of their lines. */
+export const notYetWritten =
+  /^(?:pae-lockless-read \/ native\/flush-under-ptl|switch-mm-vs-flush \/ two-first-runs|cow-vs-secondary \/ (?:E2-rapoport-ro-until-notified\/extra-reference-v5.9|E3|E4|E4\/device-tlb|E4\/arm64|option-3.*)|kvm-fault-vs-invalidate \/ two-invalidators|ksm-vs-secondary \/ (?:E2|E2-rapoport|E5|E5\/device))$/;
+
 function tablesOf(scenario: Scenario): MutantTable[] {
   const { survivors, quick = [], sizeOf, uncompared, large = {}, models = {} } = planOf(scenario);
   const missing = new Set(withoutTable.filter((one) => one.scenario === scenario.name).map(({ variant }) => variant));
@@ -197,6 +201,23 @@ export function headingOf(table: MutantTable): string {
 export function whereOf({ scenario, variant, size }: MutantTable): string {
   const sizes = Object.entries(size).map(([name, value]) => ` (${name}=${value})`);
   return `${scenario} / ${variant}${sizes.join('')}`;
+}
+
+/** What a table is made with. */
+export function requestOf(table: MutantTable): TableRequest {
+  const { scenario, variant, model, size, survivors, compare } = table;
+  const build = (name: string, of: string, memoryModel?: MemoryModel, parameters = {}) =>
+    resolveScenario(scenarios, { scenario: name, variant: of, memoryModel, parameters }).build();
+  return {
+    where: whereOf(table),
+    variant,
+    survivors,
+    compare,
+    systemOf: () => build(scenario, variant, model, size),
+    // On arm a line is needed for its order, and elsewhere for what it does.
+    shipped: (name, of, { parameters, memoryModel = model === 'arm' ? model : undefined } = {}) =>
+      build(name, of, memoryModel, parameters),
+  };
 }
 
 /** Changes that a table leaves to others, by the golden tables that are there. */

@@ -3,7 +3,13 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { explore, mutate, mutationsNamed, type JudgedMutant, type Mutant } from '@shootdown/explorer';
-import { formatMutation, mutated, type System } from '@shootdown/machine';
+import { formatMutation, mutated, type MemoryModel, type System } from '@shootdown/machine';
+
+/** What of a variant is not its default. */
+export interface Setting {
+  readonly parameters?: Readonly<Record<string, number>>;
+  readonly memoryModel?: MemoryModel;
+}
 
 /** Why a line is not needed in a scenario. */
 export interface Survivor {
@@ -13,8 +19,8 @@ export interface Survivor {
   readonly variants?: string;
   /** Changes that break something together with this one. */
   readonly coveredBy?: readonly string[];
-  /** A scenario and a variant of it, perhaps with other parameters, in which the line is needed: that is tried. */
-  readonly neededIn?: readonly [scenario: string, variant: string, parameters?: Readonly<Record<string, number>>];
+  /** A scenario and a variant of it in which the line is needed: that is tried. */
+  readonly neededIn?: readonly [scenario: string, variant: string, setting?: Setting];
   /** Why nothing here can need it. */
   readonly because?: string;
 }
@@ -44,7 +50,7 @@ export interface TableRequest {
   readonly variant: string;
   readonly systemOf: () => System;
   /** A system of any shipped variant. */
-  readonly shipped: (scenario: string, variant: string, parameters?: Readonly<Record<string, number>>) => System;
+  readonly shipped: (scenario: string, variant: string, setting?: Setting) => System;
   readonly survivors: readonly Survivor[];
   /** See `mutate`. */
   readonly compare?: boolean;
@@ -61,7 +67,7 @@ export async function mutantTable(request: TableRequest): Promise<string[]> {
 
 /** The same of mutants that have been judged. */
 export async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
-  const { where, variant, survivors } = request;
+  const { where } = request;
   const rows: string[] = [];
   const unexplained: string[] = [];
   for (const mutant of mutants) {
@@ -71,9 +77,7 @@ export async function tableOf(request: TableRequest, mutants: readonly JudgedMut
       rows.push(row(mutant.judgement?.witnessGone ? 'witness gone' : 'needed', change, property ?? ''));
       continue;
     }
-    const survivor = explanationOf(survivors, variant, change);
-    const elsewhere = neededElsewhere(change, where);
-    const why = survivor?.coveredBy || !elsewhere ? survivor && (await reasonOf(survivor, change, request)) : elsewhere;
+    const why = await provedWhy(change, request);
     if (why === undefined)
       unexplained.push(
         `${result}: ${change} (${mutant.line.text}${mutant.line.next === null ? '' : `, next ${mutant.line.next}`})`,
@@ -83,6 +87,14 @@ export async function tableOf(request: TableRequest, mutants: readonly JudgedMut
   if (unexplained.length > 0)
     throw new Error(`${where}: nobody says why these are not needed:\n  ${unexplained.join('\n  ')}`);
   return rows;
+}
+
+/** Why a line is not needed; undefined: nobody says why. Throws if what is said does not hold. */
+export async function provedWhy(change: string, request: TableRequest): Promise<string | undefined> {
+  const { where, variant, survivors } = request;
+  const survivor = explanationOf(survivors, variant, change);
+  const elsewhere = neededElsewhere(change, where);
+  return survivor?.coveredBy || !elsewhere ? survivor && (await reasonOf(survivor, change, request)) : elsewhere;
 }
 
 function nameOf({ line: { routine, step }, mutation: { change } }: Mutant): string {
@@ -109,10 +121,11 @@ async function reasonOf(
   return `covered by ${coveredBy.join(' and ')}: without both, ${property}`;
 }
 
-/** `scenario / variant (parameter=0)`. */
-function placeOf([scenario, variant, parameters = {}]: NonNullable<Survivor['neededIn']>): string {
+/** `scenario / variant (parameter=0) on tso`. */
+function placeOf([scenario, variant, setting = {}]: NonNullable<Survivor['neededIn']>): string {
+  const { parameters = {}, memoryModel } = setting;
   const sizes = Object.entries(parameters).map(([name, value]) => ` (${name}=${value})`);
-  return `${scenario} / ${variant}${sizes.join('')}`;
+  return `${scenario} / ${variant}${sizes.join('')}${memoryModel === undefined ? '' : ` on ${memoryModel}`}`;
 }
 
 /** What was tried in other variants already, and broke them. */
@@ -156,13 +169,15 @@ function rowOf(line: string): GoldenRow {
   return { result, change, why };
 }
 
-/** By change: the first scenario and variant in whose golden table the line is needed. */
-const needed = new Map<string, string>();
+/** By change: where it is needed, by the golden tables. */
+const neededAt = new Map<string, Set<string>>();
+/** By scenario, variant and change: what its golden table says. */
+const statedAt = new Map<string, string>();
 for (const [heading, rows] of goldenTables()) {
   const where = heading.replace(/(?: \(only .*\))? on \w+$/, '');
-  for (const { result, change } of rows) {
-    const before = needed.get(change);
-    if (result === 'needed' && (before === undefined || where < before)) needed.set(change, where);
+  for (const { result, change, why } of rows) {
+    statedAt.set(`${where} ${change}`, why);
+    if (result === 'needed') neededAt.set(change, (neededAt.get(change) ?? new Set()).add(where));
   }
 }
 
@@ -185,10 +200,12 @@ export function statedWhy(
   return proved === undefined ? because : why.startsWith(proved) ? why : undefined;
 }
 
-/** Where else the line is needed, by the tables that are there. */
+/** Where else the line is needed, by the tables that are there: the place that is named already, or the first. */
 function neededElsewhere(change: string, where: string): string | undefined {
-  const other = needed.get(change);
-  return other === undefined || other === where ? undefined : `needed in ${other}`;
+  const places = [...(neededAt.get(change) ?? [])].filter((place) => place !== where).sort();
+  const stated = places.find((place) => statedAt.get(`${where} ${change}`) === `needed in ${place}`);
+  const place = stated ?? places[0];
+  return place === undefined ? undefined : `needed in ${place}`;
 }
 
 /** How far a routine had come changes with every step before it, and says nothing of the line. */
