@@ -48,7 +48,7 @@ export class Known {
         this.laterWrites.unite(later, accesses.buffered, row);
       }
     }
-    this.close(this.laterReads, this.laterWrites);
+    this.close([this.laterReads, this.laterWrites]);
   }
 
   /** The row of a processor at a local state. */
@@ -62,13 +62,18 @@ export class Known {
     return accesses.learnt !== this.#learnt || nodes.count !== this.graph.nodes || nodes.edgeCount !== this.graph.edges;
   }
 
-  /** What a child may do its parents may do: up to the fixed point. @param sets by {@link rowOf} */
-  close(...sets: readonly WordSets[]): void {
+  /**
+   * What a child may do its parents may do: up to the fixed point.
+   * @param sets by {@link rowOf}
+   * @param ends where that is not to be followed
+   */
+  close(sets: readonly WordSets[], ends: (node: number, processor: number) => boolean = () => false): void {
     for (let grew = true; grew;) {
       grew = false;
       for (const node of this.graph.postorder) {
         for (const child of this.graph.children[node] ?? []) {
           for (let p = 0; p < this.#processors; p++) {
+            if (ends(node, p)) continue;
             for (const later of sets) grew = later.unite(this.rowOf(node, p), later, this.rowOf(child, p)) || grew;
           }
         }

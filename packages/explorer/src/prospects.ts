@@ -10,10 +10,11 @@
 import type { Processor, Prospect, Request, System } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
 import type { Known } from './known.ts';
+import { LocksBefore } from './locks-before.ts';
 import type { RecordingExecutor } from './recording.ts';
 
 /** Which set of {@link Prospect} a request belongs to. */
-const KINDS = ['accesses', 'stores', 'observes', 'takes'] as const;
+const KINDS = ['accesses', 'stores', 'observes', 'takes', 'forwards', 'plainReads', 'plainWrites'] as const;
 type Kind = (typeof KINDS)[number];
 
 /** What each agent asks of the weak memory, by rows of `Accesses`. */
@@ -23,15 +24,48 @@ export class Requests {
   learnt = 0;
   /** A word that is none: whoever has it among its takes hands its views on. */
   readonly handsOn: number;
+  /** Another: whoever has it waits for a part of its accesses. */
+  readonly waitsInPart: number;
+  /** Words a set may have. */
+  readonly words: number;
+  /** Locks that a row has acquired whenever it was performed. */
+  readonly acquires: WordSets;
+  /** Rows that have been performed. */
+  readonly #performed: WordSets;
+  readonly #acquired = new Set<number>();
 
   constructor(words: number) {
     this.handsOn = words;
-    const set = (): WordSets => new WordSets(words + 1);
-    this.sets = { accesses: set(), stores: set(), observes: set(), takes: set() };
+    this.waitsInPart = words + 1;
+    this.words = words + 2;
+    this.sets = setsOf(() => new WordSets(this.words));
+    this.acquires = new WordSets(this.words);
+    this.#performed = new WordSets(1);
   }
 
   reserve(row: number): void {
     for (const kind of KINDS) this.sets[kind].reserve(row);
+    this.acquires.reserve(row);
+    this.#performed.reserve(row);
+  }
+
+  /** An operation is tried. */
+  begin(): void {
+    this.#acquired.clear();
+  }
+
+  /** What has been tried is performed, as the step of a processor: it has acquired what it surely acquires. */
+  end(row: number): void {
+    if (this.#performed.add(row, 0)) {
+      for (const key of this.#acquired) this.acquires.add(row, key);
+      return;
+    }
+    if (this.acquires.isEmpty(row)) return;
+    const kept = this.acquires.members(row);
+    if (kept.every((key) => this.#acquired.has(key))) return;
+    this.acquires.clear(row);
+    for (const key of kept) if (this.#acquired.has(key)) this.acquires.add(row, key);
+    this.learnt++;
   }
 
   note(row: number, request: Request): void {
@@ -50,21 +84,32 @@ export class Requests {
         return;
       case 'strong-read':
       case 'strong-write':
+        this.#add('takes', row, request.key);
+        this.#add('takes', row, this.handsOn);
+        if (request.kind === 'strong-read' && request.acquire) this.#acquired.add(request.key);
+        return;
       case 'forward':
         this.#add('takes', row, request.key);
         this.#add('takes', row, this.handsOn);
+        this.#add('forwards', row, request.key);
         return;
       case 'receive':
-      case 'plain-read':
-      case 'plain-write':
         this.#add('takes', row, request.key);
+        return;
+      case 'plain-read':
+        this.#add('plainReads', row, request.key);
+        return;
+      case 'plain-write':
+        this.#add('plainWrites', row, request.key);
         return;
       case 'publish':
         this.#add('takes', row, this.handsOn);
         return;
+      case 'dsb':
+        if (request.type !== 'full') this.#add('takes', row, this.waitsInPart);
+        return;
       // Barriers and the like look at no location; what hardware looks at (descriptors, instructions) is kept for all.
       case 'dmb':
-      case 'dsb':
       case 'isb':
       case 'exception':
       case 'tlbi':
@@ -84,6 +129,10 @@ export class Requests {
   }
 }
 
+function setsOf(make: () => WordSets): Record<Kind, WordSets> {
+  return Object.fromEntries(KINDS.map((kind) => [kind, make()])) as Record<Kind, WordSets>;
+}
+
 /** Who may still ask for what, for one search. */
 export class Prospects {
   readonly #system: System;
@@ -95,6 +144,7 @@ export class Prospects {
   readonly #later: Readonly<Record<Kind, WordSets>>;
   /** Per processor: what it is asked for whatever it does, by its interrupt handlers and by others. */
   readonly #always: Readonly<Record<Kind, WordSets>>;
+  readonly #locks: LocksBefore;
   /** Prospects by content, and by processor and local states. */
   readonly #byContent = new Map<string, number>();
   readonly #prospects: Prospect[] = [];
@@ -112,21 +162,18 @@ export class Prospects {
     this.#known = known;
     this.#requests = requests;
     this.#learnt = requests.learnt;
-    const words = requests.handsOn + 1;
+    const { words } = requests;
     const { accesses } = executor;
     requests.reserve(accesses.ofNode(known.graph.nodes, 0) + system.processors.length);
-    const set = (rows: number): Record<Kind, WordSets> => {
-      const sets = (): WordSets => new WordSets(words, rows);
-      return { accesses: sets(), stores: sets(), observes: sets(), takes: sets() };
-    };
-    this.#later = set(known.rows);
-    this.#always = set(system.processors.length);
+    this.#later = setsOf(() => new WordSets(words, known.rows));
+    this.#always = setsOf(() => new WordSets(words, system.processors.length));
+    this.#locks = new LocksBefore(system, executor, known, requests);
     for (const kind of KINDS) {
       const [later, own, always] = [this.#later[kind], requests.sets[kind], this.#always[kind]];
       for (let node = 0; node < known.graph.nodes; node++)
         for (const { index } of system.processors)
           later.unite(known.rowOf(node, index), own, accesses.ofNode(node, index));
-      known.close(later);
+      known.close([later]);
       for (const { index } of system.processors) {
         always.unite(index, own, accesses.ofOthers(index));
         for (const root of known.handlers[index] ?? []) always.unite(index, later, known.rowOf(root, index));
@@ -142,7 +189,7 @@ export class Prospects {
   /** The executor's weak memory becomes the one that stands for it. */
   project(): void {
     const { store, weak } = this.#executor;
-    if (weak === null || weak.memory.isPlain(weak.state)) return;
+    if (weak === null || weak.state === weak.memory.first) return;
     const combination = this.#combination(store.words);
     if (combination < 0) return;
     const memo = (this.#projected[combination] ??= new Map<number, number>());
@@ -190,23 +237,21 @@ export class Prospects {
   #interned(nodes: readonly number[], { index }: Processor): number {
     if (nodes.some((node) => node >= this.#known.graph.nodes)) return -1;
     const wordsOf = (kind: Kind): number[] => {
-      const all = new WordSets(this.#requests.handsOn + 1, 1);
+      const all = new WordSets(this.#requests.words, 1);
       all.unite(0, this.#always[kind], index);
       for (const node of nodes) all.unite(0, this.#later[kind], this.#known.rowOf(node, index));
       return all.members(0);
     };
     const content = KINDS.map(wordsOf);
-    const key = content.map((words) => words.join()).join(';');
+    const rows = nodes.map((node) => this.#known.rowOf(node, index));
+    const locked = this.#locks.before(index, rows, [...new Set(content.flat())]);
+    const key = `${content.map((words) => words.join()).join(';')};${locked.map(([word, keys]) => `${word}:${keys.join()}`).join(' ')}`;
     let number = this.#byContent.get(key);
     if (number === undefined) {
-      const [accesses, stores, observes, takes] = content.map((words) => new Set(words)) as [
-        Set<number>,
-        Set<number>,
-        Set<number>,
-        Set<number>,
-      ];
-      const handsOn = takes.delete(this.#requests.handsOn);
-      number = this.#prospects.push({ accesses, stores, observes, takes, handsOn }) - 1;
+      const sets = Object.fromEntries(KINDS.map((kind, i) => [kind, new Set(content[i])])) as Record<Kind, Set<number>>;
+      const handsOn = sets.takes.delete(this.#requests.handsOn);
+      const waitsInPart = sets.takes.delete(this.#requests.waitsInPart);
+      number = this.#prospects.push({ ...sets, handsOn, waitsInPart, locked: new Map(locked) }) - 1;
       this.#byContent.set(key, number);
     }
     return number;

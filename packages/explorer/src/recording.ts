@@ -319,6 +319,14 @@ export class RecordingExecutor extends TabulatedExecutor {
     for (const address of this.#translated) this.accesses.touch(this.#row, address);
   }
 
+  override beginAttempt(): void {
+    (this.requests as Requests | null | undefined)?.begin();
+  }
+
+  override endAttempt(): void {
+    if (this.#stepOf === this.processor) this.requests?.end(this.#row);
+  }
+
   override noteStrong(address: number, writes: boolean): void {
     this.accesses.read(this.#row, address);
     if (writes) this.accesses.write(this.#row, address);

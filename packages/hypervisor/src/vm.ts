@@ -110,7 +110,7 @@ export class Vm {
     checkOptions('hypervisor: vm: new', options, VM_KEYS);
     this.options = options;
     this.last_boosted_vcpu = builder.region('kvm.last_boosted_vcpu', 1);
-    this.mmu_lock = builder.region('kvm.mmu_lock', 1);
+    this.mmu_lock = builder.region('kvm.mmu_lock', 1, { memory: 'strong' });
     this.#builder = builder;
   }
 

@@ -41,6 +41,21 @@ export interface ConditionDialect {
   fault?(text: string): { readonly thread: number; holds(value: number): boolean };
 }
 
+/** Which final states are looked at: those of which a `filter` holds. */
+export interface Filter {
+  readonly formula: Formula;
+  /** What it looks at, each once. */
+  readonly observes: readonly Observable[];
+}
+
+const FILTER = /^filter\b\s*/;
+
+/** Reads `filter (1:X0=1)`. Throws {@link Unsupported} on one that cannot be read. */
+export function readFilter(text: string, dialect: ConditionDialect): Filter {
+  const reader = new FormulaReader(text.replace(FILTER, ''), dialect);
+  return { formula: reader.read(), observes: reader.observes };
+}
+
 const QUANTIFIER = /^(~\s*exists|exists|forall)\s*/;
 
 /** Reads a condition. Throws {@link Unsupported} on one that cannot be read. */
@@ -102,7 +117,7 @@ class FormulaReader {
   read(): Formula {
     const formula = this.#implication();
     const rest = this.#text.slice(this.#at).trim();
-    if (rest !== '' && !rest.startsWith(';') && !/^(locations|filter|with)\b/.test(rest))
+    if (rest !== '' && !rest.startsWith(';') && !/^(locations|filter|with|exists|forall|~\s*exists)\b/.test(rest))
       unsupported(`condition: ${rest.slice(0, 40)}`);
     return formula;
   }
@@ -150,8 +165,13 @@ class FormulaReader {
     const observable = this.#note(observableOf(left.trim(), this.#dialect));
     const equal = this.#eat(/^(==|=|!=|<>)/);
     if (equal === null) unsupported(`condition: = expected after ${left}`);
-    const value = this.#dialect.value(this.#value(), observable);
     const positive = equal === '=' || equal === '==';
+    const right = this.#eat(/^\d+:\s*[A-Za-z_]\w*/);
+    if (right !== null) {
+      const other = this.#note(observableOf(right, this.#dialect));
+      return { holds: (state) => (state.valueOf(observable) === state.valueOf(other)) === positive };
+    }
+    const value = this.#dialect.value(this.#value(), observable);
     return { holds: (state) => (state.valueOf(observable) === value) === positive };
   }
 

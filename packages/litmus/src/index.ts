@@ -1,5 +1,5 @@
-export { inOrder, readCondition, readLocations, sameObservable } from './condition.ts';
-export type { Condition, ConditionDialect, FinalState, Formula, Observable } from './condition.ts';
+export { inOrder, readCondition, readFilter, readLocations, sameObservable } from './condition.ts';
+export type { Condition, ConditionDialect, Filter, FinalState, Formula, Observable } from './condition.ts';
 export { Unsupported, unsupported } from './errors.ts';
 export type { Dialect, FrontEnd, Hardware, LitmusTest, Memory, Registers, Thread, Variable } from './litmus-test.ts';
 export { frontEndOf, frontEnds, readLitmus } from './registry.ts';

@@ -1,6 +1,6 @@
 /** A litmus test as all dialects deliver it: shared variables, programs that become routines, and a condition. */
 import type { MemoryModel, Address, Steps, SystemBuilder, Translation } from '@shootdown/machine';
-import type { Condition, Observable } from './condition.ts';
+import type { Condition, Filter, Observable } from './condition.ts';
 
 /** The dialects that are read. */
 export type Dialect = 'AArch64' | 'X86_64' | 'C';
@@ -45,6 +45,8 @@ export interface LitmusTest {
   readonly condition: Condition;
   /** What a final state shows, in the order in which it is printed. */
   readonly observables: readonly Observable[];
+  /** Which final states count. Left out: all. */
+  readonly filter?: Filter | undefined;
   /** How a value is printed. */
   show(value: number): string;
   /** How the fault of a thread is printed: `Fault(P0:L0,x,MMU:Translation)`, `~Fault(P0)`. */

@@ -143,7 +143,7 @@ export function machineOf(test: LitmusTest, options: RunOptions): LitmusMachine 
   const at = (name: string): Address => words.at(names.indexOf(name));
   memory = { model: memoryModel, at };
   const results = test.threads.map((thread, index): Results => {
-    const shown = test.observables.filter((observable) => observable.thread === index);
+    const shown = observedOf(test).filter((observable) => observable.thread === index);
     return { shown, region: builder.region(`${thread.name}.result`, shown.length + 1, { memory: 'ghost' }) };
   });
   const machine = { at, memory };
@@ -179,9 +179,20 @@ export function machineOf(test: LitmusTest, options: RunOptions): LitmusMachine 
       kind: 'always',
       why: text,
       reads: [...test.variables.map(({ name }) => at(name)), ...results.flatMap(({ region }) => cellsOf(region))],
-      check: (read) => !ended(read) || !formula.holds(observe(read)),
+      check: (read) => !ended(read) || !counts(test, observe(read)) || !formula.holds(observe(read)),
     });
   return { system: builder.build(), threads: test.threads.length, observe, ended };
+}
+
+/** What a final state must say: what it shows, and what a filter looks at. */
+function observedOf({ observables, filter }: LitmusTest): Observable[] {
+  const hidden = filter?.observes.filter((one) => !observables.some((shown) => sameObservable(shown, one))) ?? [];
+  return [...observables, ...hidden];
+}
+
+/** Whether a final state is one that the test asks about. */
+function counts({ filter }: LitmusTest, final: FinalState): boolean {
+  return filter === undefined || filter.formula.holds(final);
 }
 
 function cellsOf(region: Region): number[] {
@@ -319,6 +330,7 @@ class Run {
     const { weak } = this.#executor;
     if (weak?.memory.hasPromises(weak.state) === true) return;
     const final = this.#machine.observe(read);
+    if (!counts(this.#test, final)) return;
     const text = textOf(this.#test, final);
     if (!this.#outcomes.has(text)) this.#outcomes.set(text, { text, holds: this.#test.condition.formula.holds(final) });
   }

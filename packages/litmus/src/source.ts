@@ -17,6 +17,8 @@ export interface LitmusSource {
   readonly body: string;
   /** Locations to show besides those of the condition. */
   readonly locations: string;
+  /** `filter (...)`, or nothing. */
+  readonly filter: string;
   /** From `exists`, `~exists` or `forall` on. */
   readonly condition: string;
 }
@@ -36,9 +38,9 @@ export function cutLitmus(text: string): LitmusSource {
   const tailAt = tailOf(rest);
   if (tailAt < 0) unsupported('no condition');
   const tail = rest.slice(tailAt).trim();
-  if (/\bfilter\b/.test(tail)) unsupported('filter');
-  const [, locations = '', condition = tail] =
-    /^locations\s*(\[[\s\S]*?\])\s*((?:(?:~\s*)?(?:exists|forall)[\s\S]*)?)$/.exec(tail) ?? [];
+  const [, locations = '', filter = '', condition = tail] =
+    /^(?:locations\s*(\[[\s\S]*?\]))?\s*(filter\b[\s\S]*?)?\s*((?:(?:~\s*)?(?:exists|forall)\b[\s\S]*)?)$/.exec(tail) ??
+    [];
   // A test that only shows something.
   const asked = condition === '' && locations !== '' ? 'forall (true)' : condition;
   if (!/^(?:~\s*exists|exists|forall)\b/.test(asked)) unsupported('no condition');
@@ -49,6 +51,7 @@ export function cutLitmus(text: string): LitmusSource {
     init: plain.slice(start + 1, end),
     body: rest.slice(0, tailAt),
     locations,
+    filter,
     condition: asked,
   };
 }

@@ -96,7 +96,7 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
   const mmus = cpus.map((cpu) => mmuOf(cpu.name));
   const smp = new Smp(builder, cpus);
   const mm = new Mm(builder, 1, { root: PRIMARY, cpumask: 0 }, { tasks: cpus.length });
-  const ptl = builder.region('ptl', TABLES);
+  const ptl = builder.region('ptl', TABLES, { memory: 'strong' });
   const arch = x86Tlb(builder, smp, mmus, () => [mm]);
   const { kernel, subscriptions } = notifyingKernel(
     { builder, cpus, mmus, frames, shape, arch, ptl },

@@ -109,7 +109,7 @@ function build({ memoryModel, parameters: { n, m, fan, fix } }: BuildRequest<Var
     pud: builder.region('pud', fan, { initial: 1 }),
     pmd: builder.region('pmd', leaves, { initial: 1 }),
     freed: builder.region('freed', leaves),
-    lock: builder.region('lock', 1),
+    lock: builder.region('lock', 1, { memory: 'strong' }),
     key: builder.region('key', 1),
     fan,
   };

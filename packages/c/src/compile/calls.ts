@@ -16,6 +16,7 @@ const LOADS: Readonly<Record<string, Access>> = {
   rcu_dereference_sched: 'rcu_dereference',
   rcu_access_pointer: 'READ_ONCE',
   rcu_dereference_protected: 'plain',
+  lockless_dereference: 'rcu_dereference',
 };
 const STORES: Readonly<Record<string, Access>> = {
   WRITE_ONCE: 'WRITE_ONCE',

@@ -2,6 +2,7 @@
 import {
   inOrder,
   readCondition,
+  readFilter,
   readLocations,
   Unsupported,
   unsupported,
@@ -57,6 +58,7 @@ export async function readProgram(file: string, text: string): Promise<LitmusTes
 }
 
 const CONDITION = /(?:^|[\s;])(exists|~\s*exists|forall)\b/;
+const FILTER = /(?:^|[\s;\]])(filter\b[\s\S]*)/;
 const LOCATIONS = /^\s*locations\s*(\[[^\]]*\])/;
 
 /** Local variables of a thread that the tail of a file names. */
@@ -79,7 +81,7 @@ function testOf(program: CProgram): LitmusTest {
   const at = program.tail.search(CONDITION);
   const condition = at < 0 ? NEVER : readCondition(program.tail.slice(at).trimStart(), dialect);
   const locations = LOCATIONS.exec(program.tail)?.[1] ?? '[]';
-  if (/^\s*filter\b/m.test(program.tail)) unsupported('filter');
+  const filter = FILTER.exec(program.tail.slice(0, at < 0 ? undefined : at))?.[1];
   const observables = inOrder([...condition.observes, ...readLocations(locations, dialect)]);
   const races = new WeakMap<Memory, Races>();
   const sections = program.threads.map((_, i) => `rcu section of P${i}`);
@@ -93,6 +95,7 @@ function testOf(program: CProgram): LitmusTest {
     })),
     hardware: [],
     condition,
+    filter: filter === undefined ? undefined : readFilter(filter, dialect),
     observables,
     show: (value) => program.show(value),
     showFault: (thread) => `~Fault(P${thread})`,

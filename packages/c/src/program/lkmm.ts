@@ -9,6 +9,8 @@ export interface LkmmSource {
   readonly body: string;
   /** Initial values by variable, as they are written; null: only declared. */
   readonly initial: ReadonlyMap<string, string | null>;
+  /** Initial values of local variables, as they are written, by thread. */
+  readonly locals: ReadonlyMap<number, ReadonlyMap<string, string>>;
   /** From `exists`, `~exists`, `forall` or `locations` on. */
   readonly tail: string;
 }
@@ -32,7 +34,7 @@ export function cutLkmm(file: string, text: string): LkmmSource {
   return {
     name,
     body: '\n'.repeat(newlines(plain.slice(0, close + 1))) + body,
-    initial: initialOf(file, plain.slice(open + 1, close), newlines(plain.slice(0, open)) + 1),
+    ...initialOf(file, plain.slice(open + 1, close), newlines(plain.slice(0, open)) + 1),
     tail: rest.slice(cut),
   };
 }
@@ -68,14 +70,24 @@ function closing(text: string, open: number): number {
 
 const ENTRY = /^(?:(?:struct\s+)?[A-Za-z_]\w*(?:\s+\w+)*[\s*]+)?\**\[?([A-Za-z_]\w*)\]?(?:\[\d*\])?\s*(?:=\s*(.+))?$/s;
 
-function initialOf(file: string, text: string, line: number): Map<string, string | null> {
+/** `1:r4=y`: a local variable of a thread. */
+const LOCAL = /^(?:\w+[\s*]+)?P?(\d+):\s*([A-Za-z_]\w*)\s*=\s*(\S+)$/;
+
+function initialOf(file: string, text: string, line: number): Pick<LkmmSource, 'initial' | 'locals'> {
   const values = new Map<string, string | null>();
+  const locals = new Map<number, Map<string, string>>();
   for (const entry of text.split(';').map((part) => part.trim())) {
     if (entry === '') continue;
+    const [, thread, local, value] = LOCAL.exec(entry) ?? [];
+    if (thread !== undefined && local !== undefined && value !== undefined) {
+      const own = locals.get(Number(thread)) ?? new Map<string, string>();
+      locals.set(Number(thread), own.set(local, value));
+      continue;
+    }
     const match = ENTRY.exec(entry);
     if (!match?.[1] || entry.includes(':'))
       throw new CError([`${file}:${line}: initial state: not supported: ${entry.replaceAll(/\s+/g, ' ')}`]);
     values.set(match[1], match[2]?.trim() ?? null);
   }
-  return values;
+  return { initial: values, locals };
 }

@@ -129,6 +129,7 @@ function atomics(): Record<string, Primitive> {
     ['and', clearTo],
     ['or', setIn],
     ['xor', toggleIn],
+    ['andnot', clearIn],
   ] as const)
     made[`void atomic_${name}(int i, atomic_t *v)`] = silent(`atomic_${name}`, modify);
   for (const order of ORDERS) {
@@ -145,6 +146,7 @@ function atomics(): Record<string, Primitive> {
       ['and', clearTo],
       ['or', setIn],
       ['xor', toggleIn],
+      ['andnot', clearIn],
     ] as const) {
       const fetching = `atomic_fetch_${name}${order}`;
       made[`int ${fetching}(int i, atomic_t *v)`] = valued(fetching, order, modify, (old) => old);
@@ -293,6 +295,7 @@ typedef struct { int locked; } spinlock_t;
 #define DEFINE_SPINLOCK(name) spinlock_t name
 #define spin_lock_init(lock) ((void)0)
 #define kfree(x) ((void)(x))
+#define smp_read_barrier_depends() ((void)0)
 `;
 
 /** By their prototypes. */

@@ -3,7 +3,7 @@ import { ModelError, type Address, type Steps } from '@shootdown/machine';
 import type { FunctionCode } from '../compile/code.ts';
 import { CError } from '../diagnostics.ts';
 import { link, readHeader, type Header } from '../link.ts';
-import { runFunction } from '../run/interpret.ts';
+import { runFunction, type Finished } from '../run/interpret.ts';
 import type { KernelOffer } from '../run/offer.ts';
 import { Loaded, type LinkedProgram } from '../run/program.ts';
 import { Thread } from '../run/thread.ts';
@@ -75,7 +75,12 @@ export async function litmusProgram(file: string, text: string, observed: Observ
   const source = cutLkmm(file, text);
   const before = await programHeader();
   const unit = await readUnit(file, source.body, before.unit, true);
-  return compiled(source.name, unit, litmusLayout(source, unit), source.tail, observed);
+  const layout = litmusLayout(source, unit);
+  const locals = [...source.locals].map(([thread, own]) => {
+    const values = [...own].map(([local, text]) => [local, initialValue(text, layout.globals, source.name)] as const);
+    return [thread, Object.fromEntries(values)] as const;
+  });
+  return compiled(source.name, unit, layout, source.tail, observed, new Map(locals));
 }
 
 /** Reads a C file with globals and P0() ... Pn(). Throws CError. */
@@ -100,6 +105,7 @@ async function compiled(
   layout: ProgramLayout,
   tail: string,
   observed: Observed,
+  locals: ReadonlyMap<number, Readonly<Record<string, number>>> = new Map(),
 ): Promise<CProgram> {
   const before = await programHeader();
   // What is no C has no functions either.
@@ -132,7 +138,11 @@ async function compiled(
     threads: threads.map((thread, i) => ({
       name: thread.name,
       start: (places) =>
-        running(linked, { ...layout, words }, threads.length, i, thread.name, args[i] ?? [], looked, places),
+        running(
+          { linked, layout: { ...layout, words }, threads: threads.length, looked },
+          { cpu: i, name: thread.name, args: args[i] ?? [], locals: locals.get(i) ?? {} },
+          places,
+        ),
     })),
     tail,
     show: (value) => shownValue(layout, value),
@@ -169,20 +179,31 @@ function argumentsOf({ name, type, line }: FunctionSource, layout: ProgramLayout
   });
 }
 
+/** A program and one of its threads, as they are run. */
+interface Running {
+  readonly linked: LinkedProgram<ProgramKernel>;
+  readonly layout: ProgramLayout;
+  readonly threads: number;
+  readonly looked: Readonly<Record<string, readonly string[]>>;
+}
+
+interface RunningThread {
+  readonly cpu: number;
+  readonly name: string;
+  readonly args: readonly number[];
+  /** What its variables hold before it begins. */
+  readonly locals: Readonly<Record<string, number>>;
+}
+
 function* running(
-  linked: LinkedProgram<ProgramKernel>,
-  layout: ProgramLayout,
-  threads: number,
-  cpu: number,
-  name: string,
-  args: readonly number[],
-  looked: Readonly<Record<string, readonly string[]>>,
+  { linked, layout, threads, looked }: Running,
+  { cpu, name, args, locals }: RunningThread,
   places: ThreadPlaces,
 ): Steps<Variables> {
   const kernel = new ProgramKernel(layout, { ...places, threads });
   const thread = new Thread(new Loaded(linked, kernel), cpu, places.dependencies);
   const variables: Record<string, number> = {};
-  yield* runFunction(thread, name, args, (code, registers) => {
+  const finished: Finished = (code, registers) => {
     for (const variable of looked[name] ?? []) {
       const value = registers[code.names.lastIndexOf(variable)];
       if (value === undefined) continue;
@@ -190,14 +211,16 @@ function* running(
       if (word === undefined) throw new ModelError(`${code.file}: ${variable} has more than 32 bits in the end`);
       variables[variable] = word;
     }
-  });
+  };
+  yield* runFunction(thread, name, args, finished, locals);
   return variables;
 }
 
 /** Variables of a litmus test: those of the initial state, and those that only parameters name. */
-function litmusLayout({ initial, name }: LkmmSource, unit: Unit): ProgramLayout {
+function litmusLayout({ initial, locals, name }: LkmmSource, unit: Unit): ProgramLayout {
   const threads = [...unit.functions.values()].filter((f) => THREAD.test(f.name));
-  const mentioned = [...initial.values()].flatMap((value) => /^&?([A-Za-z_]\w*)$/.exec(value ?? '')?.[1] ?? []);
+  const values = [...initial.values(), ...[...locals.values()].flatMap((own) => [...own.values()])];
+  const mentioned = values.flatMap((value) => /^&?([A-Za-z_]\w*)$/.exec(value ?? '')?.[1] ?? []);
   const names = [
     ...new Set([...initial.keys(), ...mentioned, ...threads.flatMap((t) => t.type.parameters.map((p) => p.name))]),
   ];

@@ -39,12 +39,15 @@ export function* runFunction<K extends object>(
   name: string,
   args: readonly Value[],
   finished?: Finished,
+  initial: Readonly<Record<string, Value>> = {},
 ): Steps<Value | undefined> {
   const { program } = thread.loaded;
   const code = program.functions.get(name);
   if (!code) throw new ModelError(`c: no function ${name}`);
   if (program.usesStack || thread.stack.cells.length > 0) yield* local(thread.stack);
-  return (yield* new Activation(thread, code, args, { slots: [], at: null }, finished).run()).value;
+  const activation = new Activation(thread, code, args, { slots: [], at: null }, finished);
+  for (const [variable, value] of Object.entries(initial)) activation.begin(variable, value);
+  return (yield* activation.run()).value;
 }
 
 /** Gets the registers of a call that returns. */
@@ -93,6 +96,12 @@ class Activation<K extends object> {
       this.#origins?.set(r, slots[i] ?? 0);
     });
     this.#base = thread.stack.push(code.cells, at ? `${at.file}:${at.line}` : this.#where);
+  }
+
+  /** A local variable has a value before the function begins; it is not looked for where it is not used. */
+  begin(variable: string, value: Value): void {
+    const register = this.#code.names.lastIndexOf(variable);
+    if (register >= 0) this.#registers[register] = value;
   }
 
   get #position(): Position {

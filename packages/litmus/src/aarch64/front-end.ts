@@ -1,6 +1,6 @@
 /** Reads AArch64 litmus tests, in user mode and with page tables (`Variant=vmsa`). */
 import { setSomeAccessFlag, type Descriptor, type Translation } from '@shootdown/machine';
-import { inOrder, readCondition, readLocations, type ConditionDialect } from '../condition.ts';
+import { inOrder, readCondition, readFilter, readLocations, type ConditionDialect } from '../condition.ts';
 import { unsupported } from '../errors.ts';
 import type { FrontEnd, LitmusTest, Memory, Variable } from '../litmus-test.ts';
 import { columnsOf, cutLitmus, statementsOf, type LitmusSource } from '../source.ts';
@@ -40,6 +40,7 @@ function readAArch64(text: string): LitmusTest {
   let pages: readonly string[] = [];
   const dialect = conditionDialect(programs, names, mentioned, () => pages);
   const condition = readCondition(source.condition, dialect);
+  const filter = source.filter === '' ? undefined : readFilter(source.filter, dialect);
   const observables = inOrder([...condition.observes, ...readLocations(source.locations, dialect)]);
   pages = [...names].filter((name) => mayChange(name, initial));
   const frames = new Map([...names].map((name) => [name, initial.ptes.get(name)?.oa ?? name]));
@@ -66,6 +67,7 @@ function readAArch64(text: string): LitmusTest {
     threads,
     hardware: pages.length > 0 && hardware.some(({ accessFlag }) => accessFlag) ? [ACCESS_FLAGS] : [],
     condition,
+    filter,
     observables,
     show,
     showFault: (thread, word) => showFault(thread, word, programs, pages),

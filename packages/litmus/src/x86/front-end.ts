@@ -10,7 +10,7 @@ import {
   type Modify,
   type Steps,
 } from '@shootdown/machine';
-import { inOrder, readCondition, readLocations, type ConditionDialect } from '../condition.ts';
+import { inOrder, readCondition, readFilter, readLocations, type ConditionDialect } from '../condition.ts';
 import { unsupported } from '../errors.ts';
 import type { FrontEnd, LitmusTest, Memory, Registers } from '../litmus-test.ts';
 import { columnsOf, cutLitmus, statementsOf } from '../source.ts';
@@ -50,6 +50,7 @@ function readX86(text: string): LitmusTest {
     value: readNumber,
   };
   const condition = readCondition(source.condition, dialect);
+  const filter = source.filter === '' ? undefined : readFilter(source.filter, dialect);
   const observables = inOrder([...condition.observes, ...readLocations(source.locations, dialect)]);
   return {
     name: source.name,
@@ -65,6 +66,7 @@ function readX86(text: string): LitmusTest {
     }),
     hardware: [],
     condition,
+    filter,
     observables,
     show: String,
     showFault: (thread) => `~Fault(P${thread})`,

@@ -30,6 +30,9 @@ export interface PortHost extends OperationContext {
   silent: boolean;
   /** Is told of accesses to words that have no history. */
   noteStrong(address: number, writes: boolean): void;
+  /** Is told that an operation is tried, and that it is possible. */
+  beginAttempt(): void;
+  endAttempt(): void;
   /** Is told of every request. */
   noteRequest(request: Request): void;
 }
@@ -196,6 +199,7 @@ export class WeakPort implements WeakContext {
     this.#refused = false;
     this.#newestRead.clear();
     const { definition } = op;
+    this.#host.beginAttempt();
     this.#byDefault = definition.order === undefined;
     this.#order = definition.order ?? 'relaxed';
     let result = definition.weak ? definition.weak(this.#host, this, op, own) : definition.perform(this.#host, op, own);
@@ -205,6 +209,7 @@ export class WeakPort implements WeakContext {
     this.#order = 'relaxed';
     this.#byDefault = false;
     if (result === BLOCKED) this.#takeBack();
+    else this.#host.endAttempt();
     return result;
   }
 

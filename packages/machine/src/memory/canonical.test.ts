@@ -59,9 +59,26 @@ function prospectsOf(rest: readonly (readonly [number, Request])[]): readonly Pr
       stores: new Set(accesses.filter(({ kind }) => kind !== 'load').map(({ address }) => address)),
       observes: new Set(own.filter(isAccess).map(({ address }) => address)),
       takes: new Set(own.flatMap((r) => ('key' in r && r.kind !== 'publish' ? [r.key] : []))),
+      forwards: new Set(),
+      plainReads: new Set(own.flatMap((r) => (r.kind === 'plain-read' ? [r.key] : []))),
+      plainWrites: new Set(own.flatMap((r) => (r.kind === 'plain-write' ? [r.key] : []))),
       handsOn: own.some(({ kind }) => kind === 'publish' || kind.startsWith('strong')),
+      waitsInPart: own.some((r) => r.kind === 'dsb' && r.type !== 'full'),
+      locked: lockedOf(own),
     };
   });
+}
+
+/** The lock before each word, in a run that goes one way only. */
+function lockedOf(own: readonly Request[]): ReadonlyMap<number, readonly number[]> {
+  const locked = new Map<number, readonly number[]>();
+  const acquired: number[] = [];
+  for (const request of own) {
+    const word = 'address' in request ? request.address : 'key' in request ? request.key : -1;
+    if (!locked.has(word)) locked.set(word, [...acquired]);
+    if (request.kind === 'strong-read' && request.acquire) acquired.push(request.key);
+  }
+  return locked;
 }
 
 function isAccess(request: Request): request is Access {
@@ -97,7 +114,7 @@ function anyRequest(random: Random, value: number): Request {
   return (kinds[random.below(kinds.length)] as () => Request)();
 }
 
-const KEY = 100;
+const [KEY, OTHER_KEY, PLAIN] = [100, 101, 102];
 const barriers = ['full', 'load', 'store'] as const;
 const PROGRAMS = process.env['SHOOTDOWN_DEEP'] === '1' ? 2_000 : 50;
 const LENGTH = 9;
@@ -121,6 +138,7 @@ describe('the canonical form', () => {
       const random = new Random(seed);
       const words = [PTE, FLAG, DATA];
       const any = (): number => words[random.below(words.length)] ?? PTE;
+      const anyKey = (): number => (random.below(2) === 0 ? KEY : OTHER_KEY);
       const kinds: readonly ((value: number) => Request)[] = [
         () => accessOf({ kind: 'load', address: any(), acquire: random.below(3) === 0 ? 'full' : 'none' }),
         () => accessOf({ kind: 'load', address: any(), newest: true }),
@@ -130,8 +148,11 @@ describe('the canonical form', () => {
         () => ({ kind: 'dmb', type: barriers[random.below(3)] ?? 'full', dependencies: null }),
         () => ({ kind: 'publish', key: KEY, what: 'release' }),
         () => ({ kind: 'receive', key: KEY, as: 'acquire' }),
-        () => ({ kind: 'strong-write', key: KEY, release: random.below(2) === 0 }),
-        () => ({ kind: 'strong-read', key: KEY, acquire: random.below(2) === 0 }),
+        () => ({ kind: 'dsb', type: barriers[random.below(3)] ?? 'full', dependencies: null }),
+        () => ({ kind: 'publish', key: KEY, what: 'completed' }),
+        () => ({ kind: 'strong-write', key: anyKey(), release: random.below(3) > 0 }),
+        () => ({ kind: 'strong-read', key: anyKey(), acquire: random.below(3) > 0 }),
+        () => ({ kind: random.below(2) === 0 ? 'plain-read' : 'plain-write', key: PLAIN }),
         () => ({ kind: 'retire' }),
       ];
       const retired = new Set<number>();
@@ -146,9 +167,11 @@ describe('the canonical form', () => {
         run.push([processor, request]);
       }
       for (const address of [FLAG, PTE, DATA])
-        for (let processor = 0; processor < PROCESSORS; processor++)
-          if (!retired.has(processor) && random.below(2) === 0)
-            run.push([processor, accessOf({ kind: 'load', address })]);
+        for (let processor = 0; processor < PROCESSORS; processor++) {
+          if (retired.has(processor) || random.below(2) === 0) continue;
+          if (random.below(2) === 0) run.push([processor, { kind: 'strong-read', key: anyKey(), acquire: true }]);
+          run.push([processor, accessOf({ kind: 'load', address })]);
+        }
       const whole = resultsOf('whole', run, false);
       expect(resultsOf('canonical', run, false), JSON.stringify(run)).toEqual(whole);
       expect(resultsOf('projected', run, false), JSON.stringify(run)).toEqual(whole);

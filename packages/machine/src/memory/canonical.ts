@@ -14,6 +14,7 @@ import { Audience, type Prospect } from './prospect.ts';
 import {
   ALL_VIEWS,
   mapEvents,
+  nextOf,
   seenWith,
   View,
   type MemoryState,
@@ -37,7 +38,7 @@ export function canonicalise(model: Model, state: MemoryState, prospects: readon
   for (const [index, p] of state.processors.entries()) {
     if (p.retired) forget(p);
     else {
-      shrinkViews(model, state, p);
+      shrinkViews(model, state, index, audience);
       dropUnlooked(p, index, audience);
     }
   }
@@ -45,6 +46,8 @@ export function canonicalise(model: Model, state: MemoryState, prospects: readon
   const { consumers } = audience;
   const floor = commonFloor(consumers);
   const handedOn = model.hasWalks ? common(consumers.map((p) => p.views[View.context])) : floor;
+  const known = model.hasWalks ? [] : [...state.carried.keys()].map((key) => [key, audience.takersKnow(key)] as const);
+  for (const [key, events] of known) state.carried.set(key, beyond(state.carried.get(key) as Events, events));
   for (const [key, view] of state.carried)
     if (isWithin(view, handedOn) || !audience.isTaken(key)) state.carried.delete(key);
   for (const [address, messages] of state.histories)
@@ -83,7 +86,9 @@ function dropMessages(model: Model, state: MemoryState, live: readonly Processor
       const dead =
         state.processors.every(
           (p, index) =>
-            p.retired || !audience.mayAccess(index, address) || isBehind(model, state, p, index, address, oldest, next),
+            p.retired ||
+            !audience.mayAccess(index, address) ||
+            isBehind(model, state, index, audience, address, oldest, next),
         ) &&
         (oldest.uses === null ||
           live.length === 0 ||
@@ -122,13 +127,14 @@ function shrinkUses(messages: readonly Message[], used: Events): void {
 function isBehind(
   model: Model,
   state: MemoryState,
-  p: ProcessorState,
   index: number,
+  audience: Audience,
   address: number,
   message: Message,
   next: number,
 ): boolean {
-  if ((p.coherence.get(address) ?? 0) === 0 && !has(floorOf(p), next)) return false;
+  const p = model.processor(state, index);
+  if ((p.coherence.get(address) ?? 0) === 0 && !has(audience.floorAt(index, address), next)) return false;
   if (!model.isDescriptor(address)) return true;
   const walks = p.views[View.context] | (model.translation?.ets2 === true ? p.views[View.completion] : NOTHING);
   if (!model.isCacheable(address, message.value)) return has(walks, next);
@@ -158,12 +164,14 @@ function dropInvalidations(model: Model, state: MemoryState, live: readonly Proc
 /** A plain access matters as long as somebody may come to the word who does not come after it. */
 function dropPlain(state: MemoryState, audience: Audience): void {
   for (const [key, plain] of state.plain) {
-    const open = (own: number, event: number): boolean =>
+    const open = (own: number, event: number, conflicts: (index: number) => boolean): boolean =>
       state.processors.some(
-        (p, index) => index !== own && !p.retired && audience.mayTake(index, key) && !has(floorOf(p), event),
+        (p, index) => index !== own && !p.retired && conflicts(index) && !has(audience.floorAt(index, key), event),
       );
-    if (plain.written !== NO_EVENT && !open(plain.writer, plain.written)) plain.written = NO_EVENT;
-    for (const [reader, event] of plain.reads) if (!open(reader, event)) plain.reads.delete(reader);
+    const touches = (index: number): boolean => audience.mayTouch(index, key);
+    const overwrites = (index: number): boolean => audience.mayOverwrite(index, key);
+    if (plain.written !== NO_EVENT && !open(plain.writer, plain.written, touches)) plain.written = NO_EVENT;
+    for (const [reader, event] of plain.reads) if (!open(reader, event, overwrites)) plain.reads.delete(reader);
     if (plain.written === NO_EVENT && plain.reads.size === 0) state.plain.delete(key);
   }
 }
@@ -222,7 +230,8 @@ function beyond(view: Events, other: Events): Events {
   return view & ~other;
 }
 
-function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void {
+function shrinkViews(model: Model, state: MemoryState, index: number, audience: Audience): void {
+  const p = model.processor(state, index);
   const { views } = p;
   const floor = floorOf(p);
   const below = (view: View, bound: Events): void => {
@@ -230,8 +239,10 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
   };
   // An ISB of a kernel routine looks at all its reads, and not at what an acquire or a DMB has ordered.
   below(View.reads, model.hasWalks ? views[View.completion] : views[View.completion] | views[View.barrier]);
-  below(View.valueReads, views[View.completion]);
-  below(View.writes, views[View.completion]);
+  // Only a DSB of loads or of stores alone completes these and not what a DMB has ordered.
+  const ordered = audience.waitsInPart(index) ? views[View.completion] : floor;
+  below(View.valueReads, ordered);
+  below(View.writes, ordered);
   below(View.updates, views[View.completion]);
   below(View.barrier, views[View.completion] | views[View.context]);
   below(View.storeBarrier, floor);
@@ -243,16 +254,17 @@ function shrinkViews(model: Model, state: MemoryState, p: ProcessorState): void 
     below(View.context, views[View.barrier] | views[View.completion]);
     for (const view of [View.control, View.addresses, View.walks]) below(view, floor);
   }
-  for (const [address, index] of p.coherence) {
-    const { event } = state.histories.get(address)?.[index] ?? { event: NO_EVENT };
-    if (event === NO_EVENT || has(floor, event)) p.coherence.delete(address);
+  for (const [address, last] of p.coherence) {
+    const { event } = state.histories.get(address)?.[last] ?? { event: NO_EVENT };
+    if (event === NO_EVENT || has(audience.floorAt(index, address), event)) p.coherence.delete(address);
   }
   for (const [address, own] of p.forwarded) {
     const message = state.histories.get(address)?.[own.index];
-    if (message === undefined || isWithin(seenWith(state, message), floor)) p.forwarded.delete(address);
+    const then = audience.floorAt(index, address);
+    if (message === undefined || isWithin(seenWith(state, message), then)) p.forwarded.delete(address);
     else {
-      own.view = beyond(own.view, floor);
-      own.atomic = beyond(own.atomic, floor);
+      own.view = beyond(own.view, then);
+      own.atomic = beyond(own.atomic, then);
     }
   }
   for (const [table, view] of p.pointers) {
@@ -275,14 +287,17 @@ function shrinkMessages(model: Model, state: MemoryState, live: readonly Process
   for (const [address, messages] of state.histories) {
     const descriptor = model.isDescriptor(address);
     const [oldest] = messages;
-    const known = commonFloor(audience.lookers(address));
+    const known = audience.lookersKnow(address);
     const context = descriptor ? common(live.map(({ views }) => views[View.context])) : known;
     if (oldest) oldest.base = beyond(oldest.base, known & context);
-    const floor = commonFloor(audience.storers(address));
-    for (const message of messages) {
+    const floor = audience.storersKnow(address);
+    for (const [place, message] of messages.entries()) {
       if (live.length === 0) for (const use of message.uses ?? []) use.walk = use.access = NOTHING;
       if (!descriptor || live.length === 0)
         message.readUpTo = beyond(message.readUpTo, floor | seenWith(state, message));
+      // Nobody stores between this one and the next, so when it was read is of no matter.
+      const next = nextOf(messages, place);
+      if (message.taken || (!descriptor && next !== NO_EVENT && has(floor, next))) message.readUpTo = NOTHING;
     }
   }
 }

@@ -3,7 +3,8 @@
  *
  * Who says so must be right: a search learns it from the routines (see `explorer`), and begins again when it was wrong.
  */
-import type { Model } from './model.ts';
+import { common, NOTHING, type Events } from './events.ts';
+import { floorOf, type Model } from './model.ts';
 import type { MemoryState, ProcessorState } from './state.ts';
 
 /** The rest of one processor's run. Sets may say too much, never too little. */
@@ -16,20 +17,36 @@ export interface Prospect {
   readonly observes: ReadonlySet<number>;
   /** Keys whose view it may join. */
   readonly takes: ReadonlySet<number>;
+  /** Keys that it may hand on by another key, whose takers are not known here. */
+  readonly forwards: ReadonlySet<number>;
+  /** Words that everybody sees alike, of those that it may load plainly, and store plainly. */
+  readonly plainReads: ReadonlySet<number>;
+  readonly plainWrites: ReadonlySet<number>;
   /** It may hand its views on. */
   readonly handsOn: boolean;
+  /** It may wait, by a DSB, for its loads or for its stores alone. */
+  readonly waitsInPart: boolean;
+  /**
+   * Per word that it may ask for: the locks that it will have acquired by then, whatever way its run goes. What they
+   * hand on now it will have seen.
+   */
+  readonly locked: ReadonlyMap<number, readonly number[]>;
 }
+
+const NO_LOCKS: readonly number[] = [];
 
 /** Who is to be looked after in a state: by processor, or everybody where nothing is known. */
 export class Audience {
   /** Processors that some message can be of use to. */
   readonly consumers: readonly ProcessorState[];
   readonly #model: Model;
+  readonly #state: MemoryState;
   readonly #processors: readonly ProcessorState[];
   readonly #prospects: readonly Prospect[] | null;
 
   constructor(model: Model, state: MemoryState, prospects: readonly Prospect[] | null) {
     this.#model = model;
+    this.#state = state;
     this.#processors = state.processors;
     this.#prospects = prospects;
     this.consumers = this.#who(({ accesses, observes }) => model.hasWalks || accesses.size > 0 || observes.size > 0);
@@ -46,16 +63,36 @@ export class Audience {
     return this.mayAccess(processor, address) || this.#prospects?.[processor]?.observes.has(address) === true;
   }
 
-  /** Processors that may look at the location. */
-  lookers(address: number): readonly ProcessorState[] {
-    if (this.#model.isDescriptor(address)) return this.#who(() => true);
-    return this.#who(({ accesses, observes }) => accesses.has(address) || observes.has(address));
+  /**
+   * What a processor will have seen when it asks for a word: its floor, and what the locks hand on that it takes
+   * before. A lock hands on more and more, never less.
+   */
+  floorAt(processor: number, word: number): Events {
+    let floor = floorOf(this.#processors[processor] as ProcessorState);
+    for (const lock of this.#prospects?.[processor]?.locked.get(word) ?? NO_LOCKS)
+      floor |= this.#model.under('acquire', this.#state.carried.get(lock) ?? NOTHING);
+    return floor;
   }
 
-  /** Processors that may store to the location somewhere among what is there. */
-  storers(address: number): readonly ProcessorState[] {
-    if (this.#model.isDescriptor(address)) return this.#who(() => true);
-    return this.#who(({ stores }) => stores.has(address));
+  /** What everybody will have seen who looks at the location. */
+  lookersKnow(address: number): Events {
+    const descriptor = this.#model.isDescriptor(address);
+    return this.#known(
+      address,
+      ({ accesses, observes }) => descriptor || accesses.has(address) || observes.has(address),
+    );
+  }
+
+  /** What everybody will have seen who stores to the location somewhere among what is there. */
+  storersKnow(address: number): Events {
+    const descriptor = this.#model.isDescriptor(address);
+    return this.#known(address, ({ stores }) => descriptor || stores.has(address));
+  }
+
+  /** What everybody will have seen who joins what a key hands on. */
+  takersKnow(key: number): Events {
+    if (this.#prospects?.some(({ forwards }) => forwards.has(key)) !== false) return NOTHING;
+    return this.#known(key, ({ takes }) => takes.has(key));
   }
 
   /** Whether somebody may join what a key hands on. */
@@ -63,9 +100,19 @@ export class Audience {
     return this.#prospects === null || this.#who(({ takes }) => takes.has(key)).length > 0;
   }
 
-  /** Whether a processor may come to what belongs to a key. */
-  mayTake(processor: number, key: number): boolean {
-    return this.#prospects?.[processor]?.takes.has(key) ?? true;
+  /** Whether a processor may load the word of a key plainly, or store to it. */
+  mayTouch(processor: number, key: number): boolean {
+    return this.#prospects?.[processor]?.plainReads.has(key) !== false || this.mayOverwrite(processor, key);
+  }
+
+  /** Whether a processor may store to the word of a key plainly. */
+  mayOverwrite(processor: number, key: number): boolean {
+    return this.#prospects?.[processor]?.plainWrites.has(key) ?? true;
+  }
+
+  /** Whether a processor may still wait for a part of its accesses, so that it matters which view has them. */
+  waitsInPart(processor: number): boolean {
+    return this.#model.hasWalks || (this.#prospects?.[processor]?.waitsInPart ?? true);
   }
 
   /** Whether a processor has nothing more to do with memory, and nobody with it. */
@@ -74,6 +121,15 @@ export class Audience {
     if (prospect === undefined || this.#model.hasWalks) return false;
     const { accesses, observes, takes, handsOn } = prospect;
     return !handsOn && accesses.size === 0 && observes.size === 0 && takes.size === 0;
+  }
+
+  #known(word: number, may: (prospect: Prospect) => boolean): Events {
+    return common(
+      this.#processors.flatMap((p, index) => {
+        const prospect = this.#prospects?.[index];
+        return p.retired || (prospect !== undefined && !may(prospect)) ? [] : [this.floorAt(index, word)];
+      }),
+    );
   }
 
   #who(may: (prospect: Prospect) => boolean): readonly ProcessorState[] {

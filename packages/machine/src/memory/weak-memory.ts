@@ -155,9 +155,11 @@ export class WeakMemory {
    * depends on what each processor may still do.
    */
   projected(id: number, prospects: readonly Prospect[]): number {
-    if (this.isPlain(id)) return id;
+    // Who has retired makes no difference to a memory of words, and will be seen again from what is left of the run.
+    if (this.isPlain(id)) return FIRST;
     const state = copyState(this.#state(id));
-    return this.#intern(state, prospects);
+    const projected = this.#intern(state, prospects);
+    return this.isPlain(projected) ? FIRST : projected;
   }
 
   /** A state as text, for tests. */

@@ -125,7 +125,7 @@ export function x86Tlb(
       cellName: perSlot('tlb_gen'),
       initial: firstSlots(loaded.map((id) => (id === INIT_MM ? 0 : 1))),
     }),
-    global_asid_lock: builder.region('global_asid_lock', 1),
+    global_asid_lock: builder.region('global_asid_lock', 1, { memory: 'strong' }),
     info: builder.region('flush_tlb_info', n * Info.words, { lineWords: Info.words }),
   };
   return {

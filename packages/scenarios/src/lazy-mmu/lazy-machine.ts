@@ -90,7 +90,7 @@ export function lazyMachine(options: LazyMachineOptions): LazyMachine {
     [0, 1],
   );
   const pointers = (table: number) => Array.from({ length: ENTRIES }, (_, i) => frames.entry(table, i));
-  const locks = builder.region('ptl', 2);
+  const locks = builder.region('ptl', 2, { memory: 'strong' });
   const mode = new lazy.LazyMmu(builder, {
     frames,
     cpus,

@@ -59,7 +59,7 @@ function cycles({ arch, section, kernel = false, mapped, pages }: Case, paused =
     invalidate: () => undefined,
     pageAt: (address) => (kernel ? -1 : (address - frames.entries.base) % pages),
   });
-  const locks = builder.region('ptl', 2);
+  const locks = builder.region('ptl', 2, { memory: 'strong' });
   const lock = (i: number) => ({ name: `ptl${i}`, word: locks.at(i) });
   const task = routine('task', function* (): Steps {
     if (paused) yield* lazy.lazy_mmu_mode_pause(mode, current);
