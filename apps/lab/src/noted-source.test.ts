@@ -122,7 +122,8 @@ describe('what is begun otherwise', () => {
 });
 
 describe('steps that are made when a module is loaded', () => {
-  const outside = 'was made outside of a routine, and can be run once only: make new steps each time, inside the routine';
+  const outside =
+    'was made outside of a routine, and can be run once only: make new steps each time, inside the routine';
   it.each([
     ['run', 'yield* steps', 'routine: victim: step 1 (after nop): clear()'],
     ['run by hand', 'steps.next()', 'routine: victim: step 1 (after nop): clear()'],

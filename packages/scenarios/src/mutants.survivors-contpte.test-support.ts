@@ -125,7 +125,8 @@ export const ofBreakBeforeMake: readonly Survivor[] = [
   { change: 'remap/cmpxchg:leave-out', because: 'the entry stays as it is' },
   {
     change: 'remap/__flush_tlb_range:*',
-    because: 'either entry may be used until the flush: whether the old one is gone after it is asked by contpte-mprotect',
+    because:
+      'either entry may be used until the flush: whether the old one is gone after it is asked by contpte-mprotect',
   },
   ...ofContpte,
 ];

@@ -175,7 +175,10 @@ const ofReadOnlyUntilNotified: readonly Survivor[] = [
   { change: 'wp_page_copy/ptep_set_access_flags:load-then-store', because: UNDER_PTL },
   { change: 'wp_page_copy/spin_lock.2:*', because: 'one fault of the page at a time' },
   { change: 'wp_page_copy/spin_unlock.2:swap-with-next', because: EITHER },
-  { change: 'wp_page_copy/flush_tlb_mm_range.2:*', because: 'the entry gives more than before: at worst one more fault' },
+  {
+    change: 'wp_page_copy/flush_tlb_mm_range.2:*',
+    because: 'the entry gives more than before: at worst one more fault',
+  },
 ];
 
 export const ofSecondary: readonly Survivor[] = [

@@ -93,7 +93,8 @@ export const ofWriteback: readonly Survivor[] = [
   },
   {
     change: 'folio_mkclean/ptep_clear_flush:load-then-store',
-    because: 'a writable entry counts as dirty, whatever hardware sets in it meanwhile, and data is read after the flush',
+    because:
+      'a writable entry counts as dirty, whatever hardware sets in it meanwhile, and data is read after the flush',
   },
   { change: 'folio_mkclean/set_pte_at:*', because: 'the entry stays clear, so that the next store faults' },
 ];

@@ -6,7 +6,12 @@ import { expectedVerdict, resolveScenario, type Scenario } from '@shootdown/expl
 import type { MemoryModel } from '@shootdown/machine';
 import { scenarios } from './index.ts';
 import type { GoldenRow, Survivor, TableRequest } from './mutants.test-support.ts';
-import { ofBreakBeforeMake, ofContpte, ofContpteFault, sizeOfContpte } from './mutants.survivors-contpte.test-support.ts';
+import {
+  ofBreakBeforeMake,
+  ofContpte,
+  ofContpteFault,
+  sizeOfContpte,
+} from './mutants.survivors-contpte.test-support.ts';
 import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
 import { ofLazyMmu, ofLazyVmalloc, ofLazyVmallocOnSc, ofSameWord } from './mutants.survivors-lazy.test-support.ts';
 import { ofKsmSecondary, ofSecondary } from './mutants.survivors-secondary.test-support.ts';

@@ -61,7 +61,11 @@ export interface TableRequest {
 /** The table of one variant. Throws if a survivor is not explained, or its explanation does not hold. */
 export async function mutantTable(request: TableRequest): Promise<string[]> {
   const { compare = true, except } = request;
-  const { mutants } = await mutate(request.systemOf(), { bounds: BOUNDS, compare, wanted: (one) => except?.has(nameOf(one)) !== true });
+  const { mutants } = await mutate(request.systemOf(), {
+    bounds: BOUNDS,
+    compare,
+    wanted: (one) => except?.has(nameOf(one)) !== true,
+  });
   return tableOf(request, mutants);
 }
 
@@ -194,9 +198,7 @@ export function statedWhy(
   if (elsewhere !== undefined && !survivor?.coveredBy) return elsewhere;
   if (!survivor) return undefined;
   const { neededIn, coveredBy, because } = survivor;
-  const proved = neededIn
-    ? `needed in ${placeOf(neededIn)}: `
-    : coveredBy && `covered by ${coveredBy.join(' and ')}: `;
+  const proved = neededIn ? `needed in ${placeOf(neededIn)}: ` : coveredBy && `covered by ${coveredBy.join(' and ')}: `;
   return proved === undefined ? because : why.startsWith(proved) ? why : undefined;
 }
 

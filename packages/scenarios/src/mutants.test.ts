@@ -3,9 +3,7 @@ import { DEEP } from './matrix.test-support.ts';
 import { explanationOf, goldenTables, MutantGolden, mutantTable } from './mutants.test-support.ts';
 import { headingOf, leftToOthers, requestOf, tables } from './mutants.tables.test-support.ts';
 
-const named = tables
-  .filter(({ quick }) => DEEP || quick)
-  .map((table) => ({ ...table, heading: headingOf(table) }));
+const named = tables.filter(({ quick }) => DEEP || quick).map((table) => ({ ...table, heading: headingOf(table) }));
 
 describe('lines of scenarios', () => {
   it.each(named)('$heading: each is needed, or it is known why not', async ({ heading, ...table }) => {
