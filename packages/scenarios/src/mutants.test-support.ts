@@ -33,10 +33,13 @@ const pattern = (text: string): RegExp =>
       .join('.*')}$`,
   );
 
+/** One routine, named as the architecture names what takes its interrupt: see `Smp`. */
+const common = (change: string): string => change.replace(/^(do_)?handle_IPI\//, 'sysvec_call_function/');
+
 /** The first explanation that speaks of a change of a variant. */
 export function explanationOf(survivors: readonly Survivor[], variant: string, change: string): Survivor | undefined {
   return survivors.find(
-    (survivor) => pattern(survivor.variants ?? '*').test(variant) && pattern(survivor.change).test(change),
+    (survivor) => pattern(survivor.variants ?? '*').test(variant) && pattern(survivor.change).test(common(change)),
   );
 }
 
@@ -181,7 +184,7 @@ for (const [heading, rows] of goldenTables()) {
   const where = heading.replace(/(?: \(only .*\))? on \w+$/, '');
   for (const { result, change, why } of rows) {
     statedAt.set(`${where} ${change}`, why);
-    if (result === 'needed') neededAt.set(change, (neededAt.get(change) ?? new Set()).add(where));
+    if (result === 'needed') neededAt.set(common(change), (neededAt.get(common(change)) ?? new Set()).add(where));
   }
 }
 
@@ -204,7 +207,7 @@ export function statedWhy(
 
 /** Where else the line is needed, by the tables that are there: the place that is named already, or the first. */
 function neededElsewhere(change: string, where: string): string | undefined {
-  const places = [...(neededAt.get(change) ?? [])].filter((place) => place !== where).sort();
+  const places = [...(neededAt.get(common(change)) ?? [])].filter((place) => place !== where).sort();
   const stated = places.find((place) => statedAt.get(`${where} ${change}`) === `needed in ${place}`);
   const place = stated ?? places[0];
   return place === undefined ? undefined : `needed in ${place}`;

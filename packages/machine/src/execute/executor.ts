@@ -218,10 +218,7 @@ export abstract class Executor<
     this.failed = false;
     this.routines.begin();
     // The words of a new executor are the initial ones.
-    if (this.#begun) {
-      store.words.set(system.layout.initial());
-      store.rehash();
-    }
+    if (this.#begun) store.restart(() => system.layout.initial());
     this.#begun = true;
     this.weak?.begin();
     for (const p of system.processors) {
