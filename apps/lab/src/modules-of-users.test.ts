@@ -60,6 +60,16 @@ describe('the mistake of the user, in one line', () => {
       /^routine: victim: step 1 \(after load\): clear\(\) was made and never begun/,
     ],
     [
+      'steps of a timer',
+      scenario('run(function* () { yield* load(shared.at(0)); setTimeout(() => store(shared.at(0), 1), 9000); });'),
+      /^routine: victim: step 1 \(after load\): a timer was begun in a routine: nobody performs what it does later/,
+    ],
+    [
+      'steps of a promise of build',
+      scenario('run(function* () { yield* load(shared.at(0)); }); (async () => { await 0; store(0, 1); })();'),
+      /^\S.*: store was made while no routine ran/,
+    ],
+    [
       'process.exit in a routine',
       scenario('run(function* () { process.exit(0); });'),
       /ended the command before it had an answer/,
@@ -92,7 +102,7 @@ describe('steps that are shared, and at their end', () => {
   );
   it.each(['explore', 'mutate', 'run'])('are refused by %s', (what) => {
     const { status, stderr } = ran(what, shared, '--variant', 'v');
-    expect([status, stderr]).toEqual([10, expect.stringMatching(/^routine: victim: step 1 .* can be run once only/)]);
+    expect([status, stderr]).toEqual([10, expect.stringMatching(/^routine: victim: step 1 .* was made outside of a routine/)]);
   });
 });
 

@@ -83,7 +83,7 @@ const ways: readonly (readonly [what: string, source: string, call: string, name
     'a function without any name',
     'const list = [function* () { yield* nop(); }];',
     'list[0]()',
-    'a generator function()',
+    'a generator function',
   ],
   [
     'a method of a derived class',
@@ -123,7 +123,7 @@ describe('what is begun otherwise', () => {
 
 describe('steps that are made when a module is loaded', () => {
   const outside =
-    'was made outside of a routine, and can be run once only: make new steps each time, inside the routine';
+    'was made outside of a routine: steps can be performed once, so make them inside';
   it.each([
     ['run', 'yield* steps', 'routine: victim: step 1 (after nop): clear()'],
     ['run by hand', 'steps.next()', 'routine: victim: step 1 (after nop): clear()'],
@@ -137,7 +137,7 @@ describe('steps that are made when a module is loaded', () => {
   it('and made inside, but run twice', async () => {
     const twice = victim('const steps = clear(); yield* steps; yield* steps');
     expect(await ran(`function* clear() { yield* nop(); }\n${twice}`)).toBe(
-      'routine: victim: step 2 (after nop): clear() was run before, and performs nothing a second time: make new steps each time, inside the routine',
+      'routine: victim: step 2 (after nop): clear() was performed already: steps can be performed once, so make them again',
     );
   });
 
@@ -147,7 +147,7 @@ describe('steps that are made when a module is loaded', () => {
 });
 
 it('leaves other code as it is', () => {
-  const source = '#!/usr/bin/env node\nexport async function* a() { yield 1; }\nexport const b = { c() {} };\n';
+  const source = '#!/usr/bin/env node\nexport async function a() { return 1; }\nexport const b = { c() {} };\n';
   expect(notedSource(source, machine)).toBe(source);
   const strict = notedSource("'use strict';\nexport function* a() {}\n", machine);
   expect(strict.startsWith("'use strict';\n")).toBe(true);
