@@ -6,11 +6,14 @@ import { linesWithoutSpaces, minified } from './vite-lines.ts';
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** What needs Node: the explorer's worker threads, files of grammars and traces. A page has none of them. */
-const nodeOnly: readonly (readonly [importer: string, source: string, instead: string])[] = [
+const instead: readonly (readonly [importer: string, source: string, instead: string])[] = [
   ['/packages/explorer/', './pool.ts', here('src/engine/no-pool.ts')],
   ['/packages/explorer/', './mutant-thread.ts', here('src/engine/no-pool.ts')],
   ['/packages/c/', './grammar.ts', here('src/engine/c-grammar.ts')],
   ['/packages/mmu/', './trace/references.ts', here('src/engine/no-files.ts')],
+  // These are here, and loaded when they are needed.
+  ['/packages/machine/', '../memory/weak-memory.ts', here('src/engine/weak-memory.ts')],
+  ['/packages/machine/', './weak-port.ts', here('src/engine/weak-memory.ts')],
 ];
 /** What the type stripper could do besides. */
 const UNUSED = /\/(?:(?:CJSImport|Flow|JestHoist|ReactDisplayName|ReactHotLoader)Transformer|CJSImportProcessor)$/;
@@ -39,7 +42,7 @@ const withoutNode: Plugin = {
   enforce: 'pre',
   resolveId: (source, importer) =>
     (importer?.includes('/sucrase/') === true && UNUSED.test(source) ? here('src/engine/no-transform.ts') : null) ??
-    nodeOnly.find(([folder, module]) => source === module && importer?.includes(folder) === true)?.[2] ??
+    instead.find(([folder, module]) => source === module && importer?.includes(folder) === true)?.[2] ??
     null,
 };
 
@@ -51,9 +54,11 @@ const LIBRARY = 'library-';
 /** Runs routines, and has none of the kernel's. */
 const ENGINE = 'engine';
 /** What every search needs. */
-const MACHINE = /state|routine|system|memory|execute\/(?!actor|live)|trace\/(?!statechart)|schedule\/schedule/.source;
+const MACHINE =
+  /state|routine|system|memory\/instructions|execute\/(?!actor|live|weak-port)|trace\/(?!statechart)|schedule\/schedule/
+    .source;
 const SEARCHED_WITH = new RegExp(
-  `/packages/(?:machine/src/(?:${MACHINE})|explorer/src/(?!fuzz|index|mutants|ways-out)|sync/src/(?:spinlock|misuse))|/no-pool`,
+  `/engine/weak-memory|/packages/(?:machine/src/(?:${MACHINE})|explorer/src/(?!fuzz|index|mutants|ways-out)|sync/src/(?:spinlock|misuse))|/no-pool`,
 );
 /** And most scenarios. */
 const KERNEL =

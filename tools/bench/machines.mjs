@@ -9,7 +9,7 @@ import {
   startCpu,
 } from '@shootdown/cpu';
 import { atomicAdd, load, point, program, routine, smp_mb, store, SystemBuilder } from '@shootdown/machine';
-import { machine } from '@shootdown/topology';
+import { machine, parseTopology } from '@shootdown/topology';
 
 const ROUNDS = 3;
 
@@ -79,4 +79,52 @@ export function flushMachine(pages, remote) {
   ]);
   for (let cpu = 1; cpu <= remote; cpu++) builder.thread('program', cpu, [{ do: 'spin' }]);
   return builder.assemble();
+}
+
+/** @param {number} pages @param {number} times */
+function mapping(pages, times) {
+  return [
+    {
+      do: 'repeat',
+      times,
+      body: [
+        { do: 'mmap', area: 'a', pages },
+        { do: 'touch', area: 'a' },
+        { do: 'munmap', area: 'a' },
+      ],
+    },
+  ];
+}
+
+/** A process on each CPU that maps and unmaps, for longer than anybody waits. @param {number} size */
+export function everyCpu(size) {
+  const builder = machine({
+    name: 'sizes',
+    architecture: 'x86-64-4l',
+    cpus: size,
+    tlb: { l1: '16x4', l2: '128x4', walkCache: 8 },
+    memory: { tables: 8 * size, pages: 16 * size },
+  });
+  for (let cpu = 0; cpu < size; cpu++) builder.thread(`p${cpu}`, cpu, mapping(4, 1_000_000));
+  return builder.assemble();
+}
+
+const APART_ROUNDS = 8000;
+
+/** Two virtual machines of two CPUs each, which share nothing. @param {'process' | 'worker'} placement */
+export function apart(placement) {
+  const vm = (name, cpus) => ({
+    name,
+    vcpus: 2,
+    cpus,
+    placement,
+    processes: [{ name: 'p', threads: [{ cpu: '0-1', run: mapping(4, APART_ROUNDS) }] }],
+  });
+  return parseTopology({
+    name: 'apart',
+    architecture: 'x86-64-4l',
+    cpus: 4,
+    memory: { tables: 64, pages: 256 },
+    host: { vms: [vm('a', '0-1'), vm('b', '2-3')] },
+  });
 }

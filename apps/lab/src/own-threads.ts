@@ -1,17 +1,16 @@
 /** Routines of the user's that threads of a topology run: `"routine": "name"`, exported by a module. */
 import { dirname, resolve } from 'node:path';
 import { ModelError, type Steps } from '@shootdown/machine';
-import { readReferenceTrace } from '@shootdown/mmu';
 import {
   assemble,
   ownThreadKey,
   parseTopologyText,
-  replayOf,
   type AssembledMachine,
   type OwnThreads,
   type ThreadContext,
   type Topology,
 } from '@shootdown/topology';
+import { tracedThreads } from '@shootdown/topology/placed';
 import { readText } from './machines.ts';
 import { importedModule } from './modules.ts';
 
@@ -29,27 +28,20 @@ export async function ownTopology(path: string, module?: string): Promise<OwnTop
   const topology = parseTopologyText(readText(path, 'topology'), path);
   const named = module ?? (topology.routines === undefined ? null : resolve(dirname(path), topology.routines));
   const exported = named === null ? {} : await importedModule('routines', named);
-  const own = new Map<string, (context: ThreadContext) => Steps>();
-  const processes = [topology.processes, ...(topology.host?.vms ?? []).map((vm) => vm.processes)].flat();
-  for (const process of processes) {
-    for (const [index, { routine, trace, cpu }] of process.threads.entries()) {
-      const key = ownThreadKey(process.name, index);
-      if (trace !== undefined) own.set(key, await traced(resolve(dirname(path), trace)));
-      if (routine === undefined) continue;
-      const found = exported[routine];
-      if (typeof found !== 'function')
-        throw new ModelError(
-          `routines: ${named ?? path}: ${process.name} on CPU ${cpu}: exports no routine ${routine} (has: ${Object.keys(exported).join(', ') || 'nothing'})`,
-        );
-      own.set(key, found as (context: ThreadContext) => Steps);
-    }
-  }
+  const own = new Map(await tracedThreads(topology, dirname(path)));
+  const kernels = [{ name: undefined, processes: topology.processes }, ...(topology.host?.vms ?? [])];
+  for (const { name: vm, processes } of kernels)
+    for (const process of processes)
+      for (const [index, { routine, cpu }] of process.threads.entries()) {
+        if (routine === undefined) continue;
+        const found = exported[routine];
+        if (typeof found !== 'function')
+          throw new ModelError(
+            `routines: ${named ?? path}: ${process.name} on CPU ${cpu}: exports no routine ${routine} (has: ${Object.keys(exported).join(', ') || 'nothing'})`,
+          );
+        own.set(ownThreadKey(process.name, index, vm), found as (context: ThreadContext) => Steps);
+      }
   return { topology, own };
-}
-
-/** What a thread does that makes the references of a trace. Throws TraceError. */
-async function traced(path: string): Promise<(context: ThreadContext) => Steps> {
-  return replayOf(await readReferenceTrace(path), path);
 }
 
 /** The machine of a topology file, with its routines. Throws ModelError. */

@@ -1,7 +1,7 @@
 /** `shootdown run` of a machine in parts: virtual machines with CPUs of their own, in this thread or in workers. */
 import { Histogram } from '@shootdown/report';
 import { assemble, type MachineRun, type Topology } from '@shootdown/topology';
-import { PlacedRun, type PlacedPart } from '@shootdown/topology/placed';
+import { PlacedRun, tracedThreads, type PlacedPart } from '@shootdown/topology/placed';
 import { hostReport } from '@shootdown/scenarios';
 import { interruption } from './interrupt.ts';
 import { TIMED_ROUTINES } from './latencies.ts';
@@ -20,11 +20,17 @@ export interface PlacedResult {
 }
 
 /** Runs all parts to their ends. A worker that dies ends the run, with what was measured. */
-export async function runPlaced(topology: Topology, stepsMax: number | undefined, seed: number): Promise<PlacedResult> {
+export async function runPlaced(
+  topology: Topology,
+  stepsMax: number | undefined,
+  seed: number,
+  folder: string | undefined,
+): Promise<PlacedResult> {
   const latencies = new Map<string, Histogram>();
   const placed = new PlacedRun(topology, {
     stepsMax,
     seed,
+    folder,
     timed: [...TIMED_ROUTINES],
     onRoutine(routine, cycles) {
       const histogram = latencies.get(routine) ?? new Histogram();
@@ -48,8 +54,11 @@ export async function runPlaced(topology: Topology, stepsMax: number | undefined
   for (const { name, lost } of placed.parts)
     if (lost !== null)
       process.stderr.write(`run: ${name}: its worker has died (${lost}): the run ends with what was measured\n`);
-  const hosts = placed.parts.flatMap((part) =>
-    part.run === null ? [] : (hostReport(assemble(part.topology), part.run, latencies) ?? []),
-  );
+  const hosts: NonNullable<ReturnType<typeof hostReport>>[] = [];
+  for (const { topology: part, run } of placed.parts) {
+    const own = folder === undefined ? undefined : await tracedThreads(part, folder);
+    const host = run === null ? null : hostReport(assemble(part, own), run, latencies);
+    if (host) hosts.push(host);
+  }
   return { run: placed.result(), parts: placed.parts, latencies, hosts, interrupted: signal.aborted };
 }

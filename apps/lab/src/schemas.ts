@@ -1,7 +1,7 @@
 /** What the documents of the command look like: JSON Schema, made from what reads or describes them here. */
 import { topologySchema } from '@shootdown/topology';
 import { z } from 'zod';
-import { savedSchedule } from './schedule-file.ts';
+import { savedSchedule } from './saved-schedule.ts';
 
 const text = z.string();
 const count = z.int().min(0);
@@ -60,6 +60,8 @@ const states = z.strictObject({
       delivered: text.nullable(),
       /** By column, outermost first; an interrupt handler above what it interrupts. */
       stacks: z.array(z.array(text)),
+      /** Which call each of them is: equal numbers of two steps are one call, which goes on. */
+      calls: z.array(z.array(count)),
     }),
   ),
   enabledAtEnd: z.array(choice),
@@ -171,7 +173,7 @@ const counters = z.record(text, z.array(z.number()));
 
 const run = z.looseObject({
   name: text,
-  /** Whose the columns of counters are, in their order. Left out of a machine in parts. */
+  /** Whose the columns of counters are, in their order. */
   processors: z.array(text).optional(),
   /** Of a host. */
   vms: z.array(z.strictObject({ name: text, processors: z.array(text) })).optional(),

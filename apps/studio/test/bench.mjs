@@ -8,15 +8,13 @@ import { deflateRawSync } from 'node:zlib';
 import { launch, serve } from './shots.mjs';
 
 const dist = join(import.meta.dirname, '../dist');
-const PRESSES = 50;
-const LONG_PRESSES = 5;
 const LONG_STEPS = 50_000;
 const SEARCHED = /** @type {const} */ ({ scenario: 'contpte-zap', variant: 'part', memoryModel: 'sc' });
 const RUNS = 3;
 const SEARCH_RUNS = 5;
 const FRAMES = 100;
-/** How often the timeline is magnified before it is scrolled. */
-const MAGNIFIED = 6;
+/** How often the timeline is magnified before it is scrolled: a pixel a step, and some more. */
+const MAGNIFIED = [6, 9];
 const COMMAND = join(import.meta.dirname, '../../lab/bin/shootdown.mjs');
 
 /** @param {string} what @param {number} value @param {string} unit @param {string} [note] */
@@ -30,6 +28,8 @@ function median(values) {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
+/** States per second. @typedef {{ readonly byClock: number, readonly byProcessor: number }} Rates */
+
 /** @param {(page: import('playwright-core').Page, url: string) => Promise<void>} work */
 async function inBrowser(work) {
   const site = await serve(dist);
@@ -42,30 +42,52 @@ async function inBrowser(work) {
   }
 }
 
-/** Seconds that the page's thread is busy with some work. @param {import('playwright-core').Page} page */
-async function busySeconds(page, /** @type {() => Promise<unknown>} */ work) {
+/**
+ * Milliseconds of the processor that the page's own thread takes for a frame: others may use the computer, too, and
+ * take frames from it, but not its work. And frames per second, which depend on them.
+ * @param {import('playwright-core').Page} page
+ * @param {number} frames
+ * @param {() => Promise<unknown>} work
+ */
+async function workOfFrames(page, frames, work) {
   const session = await page.context().newCDPSession(page);
-  await session.send('Performance.enable');
-  const busy = async () => {
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const busySeconds = async () => {
     const { metrics } = await session.send('Performance.getMetrics');
-    const of = (/** @type {string} */ name) => metrics.find((metric) => metric.name === name)?.value ?? Number.NaN;
-    return of('TaskDuration');
+    return metrics.find(({ name }) => name === 'TaskDuration')?.value ?? Number.NaN;
   };
-  const before = await busy();
+  await page.evaluate('new Promise((done) => requestAnimationFrame(() => setTimeout(done, 300)))');
+  const [before, began] = [await busySeconds(), performance.now()];
   await work();
-  return (await busy()) - before;
+  const [after, ended] = [await busySeconds(), performance.now()];
+  await session.detach();
+  return { milliseconds: (1000 * (after - before)) / frames, perSecond: (1000 * frames) / (ended - began) };
 }
 
-/** @param {import('playwright-core').Page} page @param {number} [presses] */
-async function step(page, presses = PRESSES) {
-  const seconds = await busySeconds(page, async () => {
-    for (let i = 0; i < presses; i++) {
-      await page.keyboard.press('ArrowLeft');
-      await page.evaluate('new Promise((done) => requestAnimationFrame(() => setTimeout(done)))');
-    }
-  });
-  return (1000 * seconds) / presses;
+/**
+ * The work of a frame while something moves in every frame.
+ * @param {string} what @param {import('playwright-core').Page} page @param {string} move `share` counts from 0 to 1
+ * @param {string} note
+ */
+async function frames(what, page, move, note) {
+  const { milliseconds, perSecond } = await workOfFrames(
+    page,
+    FRAMES,
+    async () =>
+      await page.evaluate(`new Promise((done) => {
+        let frame = 0;
+        const next = () => {
+          const share = ++frame / ${FRAMES};
+          ${move};
+          requestAnimationFrame(frame < ${FRAMES} ? next : () => setTimeout(done));
+        };
+        requestAnimationFrame(next);
+      })`),
+  );
+  line(what, milliseconds, 'ms/frame', `${Math.round(perSecond)} frames/s here; ${note}`);
 }
+
+const stepBack = `document.querySelector('[aria-label="step back"]').click()`;
 
 async function firstVerdict() {
   /** @type {number[]} */
@@ -84,7 +106,7 @@ async function steps() {
   await inBrowser(async (page, url) => {
     await page.goto(`${url}#/explore/switch-mm-vs-flush/before`);
     await page.waitForSelector('[data-settled=true]', { timeout: 60_000 });
-    line('work of a step', await step(page), 'ms', 'all work of its thread');
+    await frames('a step', page, stepBack, 'all work of its thread');
   });
 }
 
@@ -110,22 +132,6 @@ export const endless = {
 };
 `;
 
-/** Frames a second while something is moved by one step per frame. @param {import('playwright-core').Page} page */
-async function framesPerSecond(page, /** @type {string} */ move) {
-  const seconds = await page.evaluate(`new Promise((done) => {
-    const began = performance.now();
-    let frame = 0;
-    const next = () => {
-      const share = ++frame / ${FRAMES};
-      ${move};
-      if (frame < ${FRAMES}) requestAnimationFrame(next);
-      else done((performance.now() - began) / 1000);
-    };
-    requestAnimationFrame(next);
-  })`);
-  return FRAMES / Number(seconds);
-}
-
 async function longWalk() {
   await inBrowser(async (page, url) => {
     const code = deflateRawSync(ENDLESS).toString('base64url');
@@ -135,66 +141,71 @@ async function longWalk() {
     await page.click('[data-testid=run]');
     await page.waitForSelector(`[aria-valuemax="${LONG_STEPS}"]`, { timeout: 240_000 });
     const size = `a walk of ${LONG_STEPS} steps`;
-    line('work of a step of a long walk', await step(page, LONG_PRESSES), 'ms', size);
+    await frames('a step of a long walk', page, stepBack, size);
     const list = `document.querySelector('.list')`;
-    line(
-      'columns scroll',
-      await framesPerSecond(page, `${list}.scrollTop = ${list}.scrollHeight * share`),
-      'frames/s',
-      `from end to end of ${size}`,
-    );
+    await frames('columns scroll', page, `${list}.scrollTop = ${list}.scrollHeight * share`, 'from end to end');
+    line('items on all of it', Number(await page.getAttribute('.tl canvas', 'data-items')), 'items', size);
     const canvas = `document.querySelector('.tl canvas')`;
     const wheel = (/** @type {string} */ how) =>
       `${canvas}.dispatchEvent(new WheelEvent('wheel', { bubbles: true, cancelable: true, ${how} }))`;
-    await page.evaluate(`document.querySelector('[aria-label="first step"]').click()`);
-    for (let i = 0; i < MAGNIFIED; i++) await page.keyboard.press('+');
-    line(
-      'timeline scrolls, magnified',
-      await framesPerSecond(page, wheel(`deltaX: ${canvas}.clientWidth / 2`)),
-      'frames/s',
-      'by half a window a frame',
-    );
-    line('items on the timeline', Number(await page.getAttribute('.tl canvas', 'data-items')), 'items', size);
-    await page.evaluate(`document.querySelector('[aria-label="last step"]').click()`);
-    for (let i = 0; i < MAGNIFIED; i++) await page.keyboard.press('-');
-    line('items on all of it', Number(await page.getAttribute('.tl canvas', 'data-items')), 'items', size);
-    line(
-      'frames while it steps',
-      await framesPerSecond(page, `document.querySelector('[aria-label="step back"]').click()`),
-      'frames/s',
-    );
+    for (const magnified of MAGNIFIED) {
+      await page.evaluate(`document.querySelector('[aria-label="first step"]').click()`);
+      for (let i = 0; i < magnified; i++) await page.keyboard.press('+');
+      const much = `magnified ${2 ** magnified} times`;
+      await frames('timeline scrolls', page, wheel(`deltaX: ${canvas}.clientWidth / 8`), much);
+      line('items on it', Number(await page.getAttribute('.tl canvas', 'data-items')), 'items', much);
+      for (let i = 0; i < magnified; i++) await page.keyboard.press('-');
+    }
   });
 }
 
-/** States per second of the command, which is asked as a user does. */
+/** Has a process of Node say what it has used. */
+const SAY_USAGE = `data:text/javascript,process.on('exit',()=>process.stderr.write('\\n'+JSON.stringify(process.cpuUsage())))`;
+
+/** States per second of the command, which is asked as a user does: of the clock, and of the processor. */
 function ofCommand() {
   const { scenario, variant, memoryModel } = SEARCHED;
   const argv = ['explore', scenario, '--variant', variant, '--memory-model', memoryModel, '--json'];
-  const { stdout } = spawnSync(process.execPath, [COMMAND, ...argv], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const { stdout, stderr } = spawnSync(process.execPath, ['--import', SAY_USAGE, COMMAND, ...argv], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
   const { states, seconds } = JSON.parse(stdout);
-  return states / seconds;
+  const { user, system } = JSON.parse(stderr.trim().split('\n').at(-1) ?? '');
+  return { byClock: states / seconds, byProcessor: (1e6 * states) / (user + system) };
 }
 
-/** States per second in the page. */
+/** The same of the page. */
 async function ofPage() {
-  let rate = Number.NaN;
+  let [byClock, byProcessor] = [Number.NaN, Number.NaN];
   await inBrowser(async (page, url) => {
+    const session = await page.context().browser()?.newBrowserCDPSession();
+    const usedSeconds = async () => {
+      const { processInfo = [] } = (await session?.send('SystemInfo.getProcessInfo')) ?? {};
+      return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+    };
+    const before = await usedSeconds();
     await page.goto(`${url}#/explore/${SEARCHED.scenario}/${SEARCHED.variant}?mm=${SEARCHED.memoryModel}`);
-    await page.waitForSelector('main[data-states-per-second]', { timeout: 120_000 });
-    rate = Number(await page.getAttribute('main', 'data-states-per-second'));
+    await page.waitForSelector('main[data-states-per-second]', { timeout: 240_000 });
+    const used = (await usedSeconds()) - before;
+    byClock = Number(await page.getAttribute('main', 'data-states-per-second'));
+    byProcessor = Number(await page.getAttribute('main', 'data-states')) / used;
   });
-  return rate;
+  return { byClock, byProcessor };
 }
 
 async function searching() {
-  /** @type {{ readonly page: number, readonly command: number }[]} */
+  /** @type {{ readonly page: Rates, readonly command: Rates }[]} */
   const rounds = [];
   // By turns, so that both have the same minute of a computer that others use, too.
   for (let run = 0; run < SEARCH_RUNS; run++) rounds.push({ command: ofCommand(), page: await ofPage() });
   const note = `${SEARCHED.scenario}/${SEARCHED.variant}, median of ${SEARCH_RUNS}`;
-  line('search, page', median(rounds.map(({ page }) => page)), 'states/s', note);
-  line('search, command', median(rounds.map(({ command }) => command)), 'states/s', note);
-  line('ratio', median(rounds.map(({ page, command }) => page / command)), 'x', 'median of the ratios of each round');
+  for (const by of /** @type {const} */ (['byClock', 'byProcessor'])) {
+    const second = by === 'byClock' ? 'second' : 'second of the processor, start and loading with it';
+    line('search, page', median(rounds.map(({ page }) => page[by])), 'states/s', `per ${second}; ${note}`);
+    line('search, command', median(rounds.map(({ command }) => command[by])), 'states/s', `per ${second}`);
+    line('ratio', median(rounds.map(({ page, command }) => page[by] / command[by])), 'x', 'median of the rounds');
+  }
 }
 
 /** What is measured; all of it, unless the command line names some. */

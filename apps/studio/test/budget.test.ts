@@ -74,7 +74,6 @@ describe('the script of the page', () => {
     );
     const loaded = new Set([page, worker, scenario].flatMap((name) => [...withImports(name)]));
     expect(kilobytes(loaded, 'brotli')).toBeLessThanOrEqual(120);
-    // As much with gzip, but for what the packages may grow by until somebody looks for what else can come later.
-    expect(kilobytes(loaded, 'gzip')).toBeLessThanOrEqual(123);
+    expect(kilobytes(loaded, 'gzip')).toBeLessThanOrEqual(120);
   });
 });

@@ -3,7 +3,7 @@ import { deflateRawSync } from 'node:zlib';
 import { setTimeout } from 'node:timers/promises';
 import { AxeBuilder } from '@axe-core/playwright';
 import { explore, mutate, resolveScenario } from '@shootdown/explorer';
-import { formatSchedule, parseSchedule } from '@shootdown/machine';
+import { formatSchedule, parseSchedule, type MemoryModel } from '@shootdown/machine';
 import { studioFragment } from '@shootdown/report';
 import { demos, scenarios, type Demo } from '@shootdown/scenarios';
 import { assemble, parseTopology, runMachine } from '@shootdown/topology';
@@ -13,26 +13,43 @@ import { serveStudio, startBrowser, type Site } from './site.ts';
 
 let site: Site;
 let browser: Browser | null = null;
+let shared: Page | null = null;
 const errors: string[] = [];
+/** Other work may have the computer meanwhile. */
+const WAIT_MS = 50_000;
 
 beforeAll(async () => {
   site = await serveStudio();
 });
-afterAll(() => site.close());
-afterEach(async () => {
-  await browser?.close();
-  browser = null;
+afterEach(() => {
   const seen = errors.splice(0);
   if (seen.length > 0) throw new Error(`the page threw: ${seen.join('; ')}`);
 });
+afterAll(async () => {
+  await browser?.close();
+  site.close();
+});
 
-async function open(fragment: string, width = 1440, guarded = false): Promise<Page> {
+/** A page of a new browser: to start one takes seconds. */
+async function start(guarded: boolean): Promise<Page> {
+  await browser?.close();
   browser = await startBrowser(guarded);
-  const context = await browser.newContext({ viewport: { width, height: 900 } });
-  const page = await context.newPage();
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(WAIT_MS);
   page.on('pageerror', (error) => errors.push(String(error)));
+  return page;
+}
+
+/** Opens the studio at an address, in the page of the tests before if that is as good. */
+async function open(fragment: string, width = 1440, guarded = false): Promise<Page> {
+  if (guarded || shared === null || shared.isClosed()) shared = await start(guarded);
+  const page = shared;
+  // What is guarded is for one test.
+  if (guarded) shared = null;
+  await page.setViewportSize({ width, height: 900 });
+  await page.goto('about:blank');
   await page.goto(`${site.url}${fragment}`);
-  await page.waitForSelector('[data-settled=true]', { timeout: 40_000 });
+  await page.waitForSelector('[data-settled=true]');
   return page;
 }
 
@@ -58,7 +75,7 @@ function panes(page: Page): Promise<string> {
 
 /** Waits for something to be true in the page, whose policy does not let it evaluate texts by itself. */
 async function until(page: Page, condition: string): Promise<void> {
-  await expect.poll(() => page.evaluate<boolean>(condition), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => page.evaluate<boolean>(condition), { timeout: WAIT_MS }).toBe(true);
 }
 
 async function pick(page: Page, example: string): Promise<void> {
@@ -68,6 +85,15 @@ async function pick(page: Page, example: string): Promise<void> {
   );
   await page.selectOption('[data-testid=gallery]', value ?? '');
   await until(page, `document.querySelector('input.wide').value === '${example}'`);
+}
+
+/** Where the focus is: the pane, and in it the name of what has it. */
+function focused(page: Page): Promise<string> {
+  return page.evaluate(`(() => {
+    const { activeElement: one } = document;
+    const pane = one.closest('section, nav, header, main')?.getAttribute('aria-label') ?? '';
+    return pane + ': ' + (one.getAttribute('aria-label') ?? one.textContent?.trim() ?? one.tagName);
+  })()`);
 }
 
 /** Looks for a way out of its room. */
@@ -89,30 +115,30 @@ const GREEDY_MS = 1500;
 /** After such a silence the page ends what runs. */
 const SILENT_MS = 21_000;
 
-const COMPARED: readonly (readonly [scenario: string, variant: string])[] = [
-  ['ptdump-vmalloc', 'unlocked'],
-  ['ptdump-vmalloc', 'trylock-2026-plus-v6'],
-  ['gup-fast-vs-unmap', 'kvm-pv/page-batch'],
-  ['switch-mm-vs-flush', 'before'],
-  ['ksm-vs-gup', 'no-recheck'],
+const COMPARED: readonly (readonly [scenario: string, variant: string, memoryModel: MemoryModel])[] = [
+  ['ptdump-vmalloc', 'unlocked', 'sc'],
+  ['ptdump-vmalloc', 'trylock-2026-plus-v6', 'sc'],
+  ['gup-fast-vs-unmap', 'kvm-pv/page-batch', 'sc'],
+  ['switch-mm-vs-flush', 'before', 'sc'],
+  ['ksm-vs-gup', 'no-recheck', 'arm'],
 ];
 
 describe('the studio', () => {
   it('finds of five scenarios what the command finds', async () => {
     // What it shows by itself first.
     const page = await open('');
-    for (const [scenario, variant] of COMPARED) {
+    for (const [scenario, variant, memoryModel] of COMPARED) {
       if (scenario !== COMPARED[0]?.[0] || variant !== COMPARED[0][1]) {
         await page.goto('about:blank');
-        await page.goto(`${site.url}#/explore/${scenario}/${variant}`);
-        await page.waitForSelector('[data-testid=verdict]', { timeout: 40_000 });
+        await page.goto(`${site.url}#/explore/${scenario}/${variant}?mm=${memoryModel}`);
+        await page.waitForSelector('[data-testid=verdict]');
       }
-      await compare(page, scenario, variant);
+      await compare(page, scenario, variant, memoryModel);
     }
   });
 
-  async function compare(page: Page, scenario: string, variant: string): Promise<void> {
-    const resolved = resolveScenario(scenarios, { scenario, variant, memoryModel: 'sc' });
+  async function compare(page: Page, scenario: string, variant: string, memoryModel: MemoryModel): Promise<void> {
+    const resolved = resolveScenario(scenarios, { scenario, variant, memoryModel });
     const found = await explore(resolved.build(), { bounds: { ...resolved.scenario.bounds } });
     expect((await page.textContent('[data-testid=verdict]'))?.toLowerCase()).toContain(found.verdict);
     expect(await page.textContent('[data-testid=property]')).toBe(found.property);
@@ -150,6 +176,60 @@ describe('the studio', () => {
     expect(await page.textContent('[data-testid=ways-out]')).toMatch(
       /^(No way out at any of the|A way out at \d+ of) 12 steps$/,
     );
+  });
+
+  it('is used by keyboard alone: every pane is reached, steps are found, choices taken, other screens opened', async () => {
+    const page = await open('#/explore/ptdump-vmalloc/unlocked?mm=sc&at=2');
+    const step = (): Promise<string | null> => page.textContent('[data-testid=step]');
+    const reached = new Set<string>();
+    for (let i = 0, at = ''; i < 60 && !at.startsWith('what if: Explore from here'); i++) {
+      await page.keyboard.press('Tab');
+      reached.add((at = await focused(page)));
+    }
+    const panes = new Set([...reached].map((at) => at.split(':')[0]));
+    for (const pane of ['screens', 'verdict', 'timeline', 'interleaving', 'state', 'what if'])
+      expect([...panes]).toContain(pane);
+    await page.focus('[role=listbox]');
+    await page.keyboard.press('ArrowDown');
+    expect(await step()).toBe('3 / 12');
+    expect(await page.getAttribute('[role=listbox]', 'aria-activedescendant')).toBe('step-3');
+    expect(await page.getAttribute('#step-3', 'aria-selected')).toBe('true');
+    await page.focus('[role=slider]');
+    await page.keyboard.press('PageDown');
+    expect(await step()).toBe('12 / 12');
+    expect(await page.getAttribute('[role=slider]', 'aria-valuenow')).toBe('12');
+    // Finds a routine, marks its steps, and goes through them.
+    await page.keyboard.press('/');
+    await page.keyboard.type('PMDP_get');
+    const marked = await page.$$eval('.row.hit', (rows) => rows.map((row) => Number(row.getAttribute('data-step'))));
+    expect(marked.length).toBeGreaterThan(0);
+    await page.keyboard.press('Enter');
+    expect(await step()).toBe(`${marked[0]} / 12`);
+    expect(await page.textContent('[data-testid=found]')).toBe(`1 / ${marked.length}`);
+    await page.keyboard.press('Escape');
+    expect(await page.$$('.row.hit')).toEqual([]);
+    await page.keyboard.press('?');
+    await page.waitForSelector('dialog[open]');
+    expect(await page.textContent('dialog')).toContain('the next or previous context switch');
+    expect(await seriousFaults(page)).toEqual([]);
+    await page.keyboard.press('ArrowRight');
+    expect(await step()).toBe(`${marked[0]} / 12`);
+    await page.keyboard.press('Escape');
+    expect(await page.$('dialog')).toBe(null);
+    await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowRight');
+    await page.focus('.wi .btn');
+    await page.keyboard.press('Enter');
+    await until(page, `document.querySelector('[data-testid=step]')?.textContent === '1 / 1'`);
+    for (const [name, what] of [
+      ['Run', '.counters'],
+      ['Write', '.cm-content'],
+      ['Explore', '[role=slider]'],
+    ] as const) {
+      await page.focus(`.tab:text-is("${name}")`);
+      await page.keyboard.press('Enter');
+      await page.waitForSelector(what);
+    }
   });
 
   it('takes another choice, explores on from there, and goes back', async () => {

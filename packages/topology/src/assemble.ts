@@ -15,6 +15,7 @@ import { connectMmus, Mmu, parseTlbGeometry, siblingCaches, tlbGeometry, walkSha
 import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { secondaryTables } from './checks.ts';
+import { numberedPages } from './description.ts';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
 import { cacheCosts } from './caches.ts';
 import { DistanceCosts, latenciesOf, Layout, placed, sharedTlbs } from './layout.ts';
@@ -89,7 +90,14 @@ function assembleNative(
   const { tables, pages } = topology.memory;
   const initialTables = Array.from({ length: secondaryTables(topology) }, () => []);
   const nodes = { count: layout.nodes, zonelist: (processor: number) => layout.zonelist(processor) };
-  const frames = new Frames(builder, { tables, entriesPerTable, pages, initialTables, nodes });
+  const frames = new Frames(builder, {
+    tables,
+    entriesPerTable,
+    ...numberedPages(tables, pages),
+    initialTables,
+    nodes,
+    pageLists: topology.cpus,
+  });
   where.nodeOf.value = (address) => frames.nodeOfWord(address);
   const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, vectorsOf(topology, id)));
   const architecture: Architecture = architectures[topology.architecture];

@@ -2,7 +2,7 @@
  * The description of a machine: what a topology file may say. Unknown keys are errors.
  */
 import { architectures, secondary, type ArchitectureName } from '@shootdown/mm';
-import { parseTlbGeometry } from '@shootdown/mmu';
+import { parseTlbGeometry, PFN_LIMIT } from '@shootdown/mmu';
 import { z } from 'zod';
 import { COMPUTE_STEP_CYCLES, PHASE_PREFIX, type Action } from './actions.ts';
 
@@ -10,6 +10,18 @@ const CPUS_MAX = 256;
 /** 32 GB, and the tables that map them in pages of 4 KB. */
 const PAGES_MAX = 1 << 23;
 const TABLES_MAX = 1 << 14;
+
+/**
+ * The pages of a memory that have frames. An entry has 20 bits for the number of one, so that at most 4 GB can be in
+ * use at once, whatever the machine has.
+ */
+export function numberedPages(
+  tables: number,
+  pages: number,
+): { readonly pages: number; readonly pagesWithoutFrames: number } {
+  const numbered = Math.min(pages, PFN_LIMIT - tables);
+  return { pages: numbered, pagesWithoutFrames: pages - numbered };
+}
 
 /** vCPUs of a host in all: each has a VPID of its own (`packages/mmu`). */
 export const VCPUS_MAX = 255;

@@ -143,7 +143,7 @@ describe('a host of virtual machines', () => {
 
   it('accounts for steal time: nobody waits alone, half of the time is stolen of two that compute', () => {
     expect(runMachine(hostOf({ vms: 1 })).stealCycles).toEqual([0, 0, 0, 0].slice(0, 2));
-    const run = runMachine(hostOf({ runMicroseconds: 1000, host: { pauseLoopExiting: false } }));
+    const run = runMachine(hostOf({ runMicroseconds: 800, host: { pauseLoopExiting: false } }));
     expect(run.end).toBe('time');
     for (const cpu of [0, 1])
       expect(((run.stealCycles?.[cpu] ?? 0) + (run.stealCycles?.[cpu + 2] ?? 0)) / run.cycles).toBeCloseTo(1, 1);

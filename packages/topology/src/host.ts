@@ -14,9 +14,10 @@ import {
   type MmuInstructions,
   type WalkShape,
 } from '@shootdown/mmu';
-import { architectures, kvmTlbFlush, type Kernel } from '@shootdown/mm';
+import { architectures, GuestMemory, kvmTlbFlush, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import type { Layout, Placed } from './layout.ts';
+import { numberedPages } from './description.ts';
 import { startKernel, vectorsOf, type MachineEnd, type OwnThreads } from './kernel.ts';
 import type { Topology, VmDescription } from './schema.ts';
 
@@ -145,7 +146,7 @@ function secondStages(
     name: 'host.frame',
     tables,
     entriesPerTable,
-    pages,
+    ...numberedPages(tables, pages),
     initialTables: host.vms.map(() => []),
   });
   const stages = host.vms.map(
@@ -171,7 +172,7 @@ function memoryOf(topology: Topology, vm: VmDescription): Topology['memory'] {
 
 function guestFramesOf(topology: Topology, vm: VmDescription): number {
   const { tables, pages } = memoryOf(topology, vm);
-  return tables + pages;
+  return tables + numberedPages(tables, pages).pages;
 }
 
 interface Under extends MachineParts {
@@ -193,9 +194,15 @@ function assembleVm(
   const frames = new Frames(builder, {
     tables,
     entriesPerTable: Math.max(...shape.levels.map((level) => level.entries)),
-    pages,
+    ...numberedPages(tables, pages),
+    pageLists: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
   });
-  const vm = new Vm(builder, { pauseLoopExiting: host.pauseLoopExiting, ...(under.stage && { stage: under.stage }) });
+  const { stage } = under;
+  const vm = new Vm(builder, {
+    pauseLoopExiting: host.pauseLoopExiting,
+    ...(stage && { page_fault: (cx, gfn, vcpu) => behind?.page_fault(cx, gfn, vcpu) }),
+  });
+  const behind = stage && new GuestMemory(builder, vm, { name: 'kvm', stage });
   const kernel = { ...description, cpus: description.vcpus };
   const cpus = Array.from({ length: description.vcpus }, (_, id) => addCpu(builder, id, vectorsOf(kernel, id)));
   const vcpus: Vcpu[] = [];
@@ -219,6 +226,7 @@ function assembleVm(
     gates: vcpus.map((vcpu) => vcpu.gateName),
     geometry: under.geometry,
     own: under.own,
+    vm: description.name,
     ...flush,
   });
   cpus.forEach((cpu, id) => {

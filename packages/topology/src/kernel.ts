@@ -39,9 +39,9 @@ export type OwnThreads = ReadonlyMap<string, (context: ThreadContext) => Steps>;
 
 const INHERITED_AREAS_MAX = 256;
 
-/** Key of {@link OwnThreads}. */
-export function ownThreadKey(process: string, thread: number): string {
-  return `${process}@${thread}`;
+/** Key of {@link OwnThreads}. Processes of virtual machines may have the same name. */
+export function ownThreadKey(process: string, thread: number, vm?: string): string {
+  return vm === undefined ? `${process}@${thread}` : `${vm}/${process}@${thread}`;
 }
 
 /** What a kernel stands on. */
@@ -71,6 +71,8 @@ export interface KernelParts {
   /** What must let each CPU execute, by id. Default: nothing. */
   readonly gates?: readonly string[];
   readonly own?: OwnThreads;
+  /** The virtual machine, if it is one. */
+  readonly vm?: string;
 }
 
 /** A kernel with its processes. */
@@ -167,7 +169,7 @@ function judgingFlushes(arch: TlbArch, mode: lazy.LazyMmu): TlbArch {
 
 function startThreads(
   description: KernelDescription,
-  { builder, gates, own }: KernelParts,
+  { builder, gates, own, vm }: KernelParts,
   users: SecondaryUsers,
   smp: Smp,
   processes: readonly ProcessState[],
@@ -199,14 +201,14 @@ function startThreads(
         mm: process.mm,
         secondary: (mmu: string) => users.named(mmu),
       };
-      const mine = own?.get(ownThreadKey(name, index));
+      const mine = own?.get(ownThreadKey(name, index, vm));
       if (t.routine !== undefined && mine === undefined)
         throw new ModelError(
           `topology: ${name}: thread ${index}: routine ${t.routine}: no module exports it: name the module (routines, or --routines)`,
         );
       if (t.trace !== undefined && mine === undefined)
         throw new ModelError(
-          `topology: ${name}: thread ${index}: trace ${t.trace}: nobody has read it: run the topology from its file, and not in a worker`,
+          `topology: ${name}: thread ${index}: trace ${t.trace}: nobody has read it: run the topology from its file`,
         );
       const body = mine ?? ((c: ThreadContext) => runActions(c, t.run));
       const ends = mine !== undefined || !endsAtRest(t.run) ? 'returns' : 'rests';

@@ -1,5 +1,7 @@
 /** One part under way, in this thread or served to another: advanced in windows, read after each. */
+import { ModelError } from '@shootdown/machine';
 import { assemble } from './assemble.ts';
+import { tracedThreads } from './traced-threads.ts';
 import { MachineRunner, type MachineRun } from './run.ts';
 import type { Topology } from './schema.ts';
 
@@ -9,6 +11,8 @@ export interface PartOptions {
   readonly seed?: number | undefined;
   /** Routines whose times are wanted. */
   readonly timed?: readonly string[] | undefined;
+  /** Where the topology's file is: the traces of its threads are found from there. Left out: nobody reads them. */
+  readonly folder?: string | undefined;
 }
 
 /** How long routines took: counts by the power of two, as histograms have them. */
@@ -22,19 +26,36 @@ export interface PartState {
   /** It has not ended. */
   readonly more: boolean;
   readonly run: MachineRun;
+  /** Names of the processors, in the order of the counters. */
+  readonly processors: readonly string[];
   /** Times of routines that have returned in this window. */
   readonly samples: readonly RoutineSamples[];
+}
+
+/** Routines of one's own are loaded by whoever reads the file, and cannot be handed to another thread. */
+function refuseRoutines({ host }: Topology): void {
+  for (const { name, processes } of host?.vms ?? [])
+    for (const { threads } of processes)
+      for (const { routine } of threads)
+        if (routine !== undefined)
+          throw new ModelError(
+            `topology: ${name}: routine ${routine}: virtual machines with CPUs of their own run in parts, which have no routines of one's own`,
+          );
 }
 
 /** Runs one part. */
 export class PartRunner {
   #runner: MachineRunner | null = null;
+  #processors: readonly string[] = [];
   #samples = new Map<string, number[]>();
 
-  /** Assembles it. Throws ModelError. */
-  start(topology: Topology, { stepsMax, seed, timed = [] }: PartOptions = {}): void {
+  /** Assembles it. Throws ModelError, TraceError. */
+  async start(topology: Topology, { stepsMax, seed, timed = [], folder }: PartOptions = {}): Promise<void> {
+    refuseRoutines(topology);
     const wanted = new Set(timed);
-    this.#runner = new MachineRunner(assemble(topology), {
+    const machine = assemble(topology, folder === undefined ? undefined : await tracedThreads(topology, folder));
+    this.#processors = machine.system.processors.map(({ name }) => name);
+    this.#runner = new MachineRunner(machine, {
       ...(stepsMax !== undefined && { stepsMax }),
       ...(seed !== undefined && { seed }),
       ...(wanted.size > 0 && {
@@ -57,6 +78,6 @@ export class PartRunner {
     const more = this.#runner.advance(steps);
     const samples = [...this.#samples].map(([routine, cycles]) => ({ routine, cycles }));
     this.#samples = new Map();
-    return { more, run: this.#runner.result(), samples };
+    return { more, run: this.#runner.result(), processors: this.#processors, samples };
   }
 }

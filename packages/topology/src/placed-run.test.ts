@@ -1,5 +1,8 @@
 /** Drives the built worker entry, as the command does; `npm test` builds first. */
 import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { partsOf } from './parts.ts';
 import { PlacedRun, type PlacedOptions } from './placed-run.ts';
@@ -68,6 +71,33 @@ test('a worker that dies is named, and what was measured is there', async () => 
   expect(end).toBe('stopped');
   expect(steps).toBe(600);
   await placed.stop();
+});
+
+test('threads make the references of traces in a worker as in process, each virtual machine its own', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'shootdown-placed-'));
+  try {
+    writeFileSync(join(folder, 'a.lackey'), ' S 04000000,8\n L 04001000,8\n');
+    writeFileSync(join(folder, 'b.lackey'), ' S 04000000,8\n');
+    const traced = (placement: 'process' | 'worker'): Topology =>
+      hosting(
+        ...['a', 'b'].map((name, i) =>
+          vm(name, {
+            cpus: [2 * i, 2 * i + 1],
+            placement,
+            processes: [{ name: 'p', threads: [{ cpu: 0, trace: `./${name}.lackey` }] }],
+          }),
+        ),
+      );
+    const inWorkers = await run(traced('worker'), { folder });
+    expect(inWorkers).toMatchObject({ end: 'done', total: { pgfault: [2, 0, 1, 0] } });
+    expect(inWorkers.parts.map(({ processors }) => processors)).toEqual([
+      ['a.CPU0', 'a.CPU1'],
+      ['b.CPU0', 'b.CPU1'],
+    ]);
+    expect((await run(traced('process'), { folder })).fingerprint).toBe(inWorkers.fingerprint);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('machines that share a CPU are one part', () => {

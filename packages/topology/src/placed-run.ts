@@ -11,9 +11,13 @@ import { partsOf, type Part } from './parts.ts';
 import type { Counters, MachineRun } from './run.ts';
 import type { Topology } from './schema.ts';
 
+export { tracedThreads } from './traced-threads.ts';
+
 /** A part as far as it has come. */
 export interface PlacedPart extends Part {
   readonly run: MachineRun | null;
+  /** Names of its processors, once it has begun. */
+  readonly processors: readonly string[];
   /** How its worker died; null: it lives. */
   readonly lost: string | null;
 }
@@ -111,9 +115,9 @@ export class PlacedRun {
 
   async #advance(placed: PlacedState, steps: number): Promise<void> {
     if (placed.lost !== null || placed.state?.more === false) return;
-    const { stepsMax, seed, timed } = this.#options;
+    const { stepsMax, seed, timed, folder } = this.#options;
     try {
-      if (!placed.started) await placed.runs.start(placed.part.topology, { stepsMax, seed, timed });
+      if (!placed.started) await placed.runs.start(placed.part.topology, { stepsMax, seed, timed, folder });
       placed.started = true;
       placed.state = await placed.runs.advance(steps);
     } catch (error) {
@@ -132,7 +136,12 @@ export class PlacedRun {
 
   /** Each part as far as it has come. */
   get parts(): readonly PlacedPart[] {
-    return this.#parts.map(({ part, state, lost }) => ({ ...part, run: state?.run ?? null, lost }));
+    return this.#parts.map(({ part, state, lost }) => ({
+      ...part,
+      run: state?.run ?? null,
+      processors: state?.processors ?? [],
+      lost,
+    }));
   }
 
   /** All parts as one run: processors one part after another, times side by side. */

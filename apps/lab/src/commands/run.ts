@@ -1,4 +1,5 @@
 /** `shootdown run <topology file, demo or scenario>`: counters, times and, on request, the timeline of one run. */
+import { dirname } from 'node:path';
 import { formatSchedule, LiveExecutor, TabulatedExecutor, type Executor, type System } from '@shootdown/machine';
 import {
   counterTable,
@@ -29,7 +30,7 @@ import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
-import { demoNames, FLUSH_COUNTS } from '../machines.ts';
+import { demoNames, FLUSH_COUNTS, namesFile } from '../machines.ts';
 import { refuseSaving, runTarget, type RunTarget } from '../run-target.ts';
 import { savedScenario, scenarioFlags } from '../scenario-request.ts';
 import { Latencies } from '../latencies.ts';
@@ -113,8 +114,9 @@ async function runInParts(
   topology: Topology,
   stepsMax: number | undefined,
   seed: number,
+  folder: string | undefined,
 ): Promise<number> {
-  const { run: result, parts, latencies, hosts, interrupted } = await runPlaced(topology, stepsMax, seed);
+  const { run: result, parts, latencies, hosts, interrupted } = await runPlaced(topology, stepsMax, seed, folder);
   const { schedule: _, ...rest } = result;
   const shown = parts.map(({ name, placement, run, lost }) => ({
     name,
@@ -125,8 +127,11 @@ async function runInParts(
     lost,
   }));
   const histograms = Object.fromEntries(latencies);
+  const processors = parts.flatMap((part) => part.processors);
   if (args.has('json'))
-    process.stdout.write(`${JSON.stringify({ name: topology.name, ...rest, histograms, parts: shown, hosts })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ name: topology.name, processors, ...rest, histograms, parts: shown, hosts })}\n`,
+    );
   else
     process.stdout.write(
       `${topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n` +
@@ -169,7 +174,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const seed = args.whole('seed', 0) ?? 0;
   if (of.assembled && isPlaced(of.assembled.topology)) {
     args.refuse(WHOLE_ONLY, 'does not go with virtual machines that have CPUs of their own, which run in parts');
-    return await runInParts(args, of.assembled.topology, stepsMax, seed);
+    return await runInParts(args, of.assembled.topology, stepsMax, seed, namesFile(name) ? dirname(name) : undefined);
   }
   const seeds = args.whole('seeds', 2, SEEDS_MAX);
   if (seeds !== undefined) {

@@ -15,12 +15,14 @@ import { placementsOf } from '@shootdown/report';
 import { expose } from 'comlink';
 import { boundsInPage } from './bounds.ts';
 import { allScenarios, shippedScenarios } from './shipped.ts';
+import { loadWeakMemory } from './weak-memory.ts';
 import type { Beyond, Engine, Mutated, ReadCode, ScenarioEntry, SystemRequest, Verdict, Walk } from './api.ts';
 
 /** Functions nested deeper than this share the last level of indentation. */
 const LEVELS_MAX = 5;
 
 async function resolved({ mutations: texts, own, ...request }: SystemRequest): Promise<ResolvedScenario> {
+  if (request.memoryModel === 'arm' || own) await loadWeakMemory();
   const found = own
     ? await (await import('./own-code.ts')).resolveOwn(own, request)
     : resolveScenario(await shippedScenarios(request.scenario), request);
@@ -128,7 +130,7 @@ const engine: Engine = {
   },
 
   async read(own, target): Promise<ReadCode> {
-    const code = await import('./own-code.ts');
+    const [code] = await Promise.all([import('./own-code.ts'), loadWeakMemory()]);
     try {
       const found = await code.ownScenarios(own);
       if (found.length === 0 && target) await code.resolveOwn(own, { ...target, memoryModel: 'sc', parameters: {} });
@@ -155,6 +157,7 @@ const engine: Engine = {
   },
 
   async run(name, text, onProgress) {
+    await loadWeakMemory();
     return (await import('./machines.ts')).runMachineOf(name, text, onProgress);
   },
 };

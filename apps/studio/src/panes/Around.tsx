@@ -1,7 +1,10 @@
 /** The states around the present one: the path, what branches off it, and how far the bug is on each branch. */
+import type { EnabledChoice } from '@shootdown/machine';
+import { useMemo } from 'preact/hooks';
 import { at, beyond, goTo, steps, walk } from '../store.ts';
 import { take } from '../walking.ts';
 import { hueOf } from './hue.ts';
+import { steady } from './steady.ts';
 
 /** It is drawn at its size, so that its text has its own: wide, or as on a phone. */
 const WIDE = 428;
@@ -9,9 +12,9 @@ const NARROW = 350;
 const PHONE = 800;
 const HEIGHT = 86;
 const MIDDLE = 42;
-/** Steps that are shown before the present one, and after it. */
-const BEFORE = 8;
-const AFTER = 4;
+/** Steps that are shown; and after how many of them others are, so that they stand still while most steps are taken. */
+const SHOWN = 12;
+const PAGE = 6;
 /** Branches of one step: more would not be told apart. */
 const BRANCHES_MAX = 2;
 /** Besides their hue, edges of processors differ in their dashes. */
@@ -20,13 +23,20 @@ const DASHES = ['', '6 3', '2 3'];
 export function Around() {
   const shown = walk.value;
   const around = beyond.value;
-  if (!shown) return null;
+  const now = at.value;
+  const page = Math.floor(Math.max(0, now - PAGE / 2) / PAGE) * PAGE;
+  const first = Math.max(0, Math.min(page, steps.value - SHOWN));
+  const last = Math.min(steps.value, first + SHOWN);
   const width = innerWidth < PHONE ? NARROW : WIDE;
-  const last = Math.min(steps.value, Math.max(at.value + AFTER, BEFORE + AFTER));
-  const first = Math.max(0, last - BEFORE - AFTER);
   const unit = (width - 40) / Math.max(1, last - first);
   const x = (step: number): number => 20 + (step - first) * unit;
   const numbers = Array.from({ length: last - first }, (_, i) => first + i);
+  // As long as the same steps are shown, only the present one of them is another.
+  const paths = useMemo(
+    () => shown && numbers.map((step) => <Path key={step} step={step} x={x(step)} unit={unit} />),
+    [shown, around, first, last, width],
+  );
+  if (!shown) return null;
   return (
     <section class="panel around" aria-label="states around here">
       <div class="ph">
@@ -36,75 +46,89 @@ export function Around() {
         </span>
       </div>
       <svg viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`steps ${first} to ${last} and their branches`}>
-        {numbers.map((step) => {
-          const column = shown.trace.steps[step]?.column ?? -1;
-          return (
-            <line
-              key={step}
-              x1={x(step)}
-              x2={x(step + 1)}
-              y1={MIDDLE}
-              y2={MIDDLE}
-              stroke={`var(--c${hueOf(column)})`}
-              stroke-width="3"
-              stroke-dasharray={DASHES[column % DASHES.length]}
-            />
-          );
-        })}
-        {numbers.map((step) => {
-          const enabled = shown.states.steps[step]?.enabled ?? [];
-          const others = enabled.filter(({ entry }) => entry !== shown.schedule[step]).slice(0, BRANCHES_MAX);
-          return others.map(({ entry, column, violates }, i) => {
-            const up = i === 0 ? -1 : 1;
-            const distance = around?.steps[step]?.find((way) => way.entry === entry)?.distance;
-            const [toX, toY] = [x(step) + unit * 0.55, MIDDLE + up * 20];
-            const label = violates ? '×' : distance === undefined ? '' : distance === null ? '✓' : String(distance - 1);
-            return (
-              <g
-                key={`${step} ${entry}`}
-                class="branch"
-                onClick={() => {
-                  goTo(step + 1);
-                  take(entry);
-                }}
-              >
-                <line
-                  x1={x(step)}
-                  y1={MIDDLE}
-                  x2={toX}
-                  y2={toY}
-                  stroke={`var(--c${hueOf(column)})`}
-                  stroke-width="1.5"
-                  stroke-dasharray={DASHES[column % DASHES.length]}
-                />
-                <text
-                  x={toX}
-                  y={toY + (up < 0 ? -3 : 13)}
-                  text-anchor="middle"
-                  class={distance === null ? 'ok' : 'bad'}
-                >
-                  {label}
-                </text>
-              </g>
-            );
-          });
-        })}
+        {paths}
         {[...numbers, last].map((step) => (
-          <g key={step} onClick={() => goTo(step)} class="branch">
-            <circle
-              cx={x(step)}
-              cy={MIDDLE}
-              r={step === at.value ? 5 : 3.5}
-              fill={step === at.value ? 'var(--ink)' : 'var(--panel)'}
-              stroke="var(--ink)"
-              stroke-width="1.5"
-            />
-            <text x={x(step)} y={HEIGHT - 3} text-anchor="middle" class={step === at.value ? 'here' : ''}>
-              {step}
-            </text>
-          </g>
+          <Dot key={step} step={step} x={x(step)} isHere={step === now} />
         ))}
       </svg>
     </section>
   );
 }
+
+interface PlaceProps {
+  readonly step: number;
+  readonly x: number;
+}
+
+/** From one state to the next, and what branches off there. */
+function Path({ step, x, unit }: PlaceProps & { readonly unit: number }) {
+  const shown = walk.value;
+  const column = shown?.trace.steps[step]?.column ?? -1;
+  const others = (shown?.states.steps[step]?.enabled ?? []).filter(({ entry }) => entry !== shown?.schedule[step]);
+  return (
+    <>
+      <line
+        x1={x}
+        x2={x + unit}
+        y1={MIDDLE}
+        y2={MIDDLE}
+        stroke={`var(--c${hueOf(column)})`}
+        stroke-width="3"
+        stroke-dasharray={DASHES[column % DASHES.length]}
+      />
+      {others.slice(0, BRANCHES_MAX).map((choice, i) => (
+        <Branch key={choice.entry} choice={choice} isUp={i === 0} step={step} x={x} unit={unit} />
+      ))}
+    </>
+  );
+}
+
+interface BranchProps extends PlaceProps {
+  readonly choice: EnabledChoice;
+  readonly isUp: boolean;
+  readonly unit: number;
+}
+
+function Branch({ choice: { entry, column, violates }, isUp, step, x, unit }: BranchProps) {
+  const distance = beyond.value?.steps[step]?.find((way) => way.entry === entry)?.distance;
+  const [toX, toY] = [x + unit * 0.55, MIDDLE + (isUp ? -20 : 20)];
+  const label = violates ? '×' : distance === undefined ? '' : distance === null ? '✓' : String(distance - 1);
+  return (
+    <g
+      class="branch"
+      onClick={() => {
+        goTo(step + 1);
+        take(entry);
+      }}
+    >
+      <line
+        x1={x}
+        y1={MIDDLE}
+        x2={toX}
+        y2={toY}
+        stroke={`var(--c${hueOf(column)})`}
+        stroke-width="1.5"
+        stroke-dasharray={DASHES[column % DASHES.length]}
+      />
+      <text x={toX} y={toY + (isUp ? -3 : 13)} text-anchor="middle" class={distance === null ? 'ok' : 'bad'}>
+        {label}
+      </text>
+    </g>
+  );
+}
+
+const Dot = steady(({ step, x, isHere }: PlaceProps & { readonly isHere: boolean }) => (
+  <g onClick={() => goTo(step)} class="branch">
+    <circle
+      cx={x}
+      cy={MIDDLE}
+      r={isHere ? 5 : 3.5}
+      fill={isHere ? 'var(--ink)' : 'var(--panel)'}
+      stroke="var(--ink)"
+      stroke-width="1.5"
+    />
+    <text x={x} y={HEIGHT - 3} text-anchor="middle" class={isHere ? 'here' : ''}>
+      {step}
+    </text>
+  </g>
+));

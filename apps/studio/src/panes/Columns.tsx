@@ -1,4 +1,5 @@
 /** The interleaving as kernel mails draw it, one row per step, in step with the timeline. */
+import type { VNode } from 'preact';
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Walk } from '../engine/api.ts';
 import type { Notes } from '../link.ts';
@@ -66,41 +67,99 @@ interface ColumnsProps {
   /** What is said of steps. */
   readonly notes?: Notes;
   readonly onNote?: (text: string) => void;
+  /** Steps that are marked. */
+  readonly found?: ReadonlySet<number>;
 }
 
 /** One and the same, or every drawing would begin another. */
 const NO_NOTES: Notes = {};
+const NONE: ReadonlySet<number> = new Set();
 
-export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote }: ColumnsProps) {
+/** Rows are drawn in blocks, so that most scrolling finds them there. */
+const BLOCK = 8;
+/** Until it is known how high the list is. */
+const HEIGHT_PX = 400;
+
+/** A row that is on the page, and how it looks there: as long as that is so, it is not looked at again. */
+interface Drawn {
+  readonly look: string;
+  readonly node: VNode;
+}
+
+export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote, found = NONE }: ColumnsProps) {
   const list = useRef<HTMLDivElement>(null);
   const { rows, rowOf } = useMemo(() => withNotes(rowsOf(shown), notes, steps(shown)), [shown, notes]);
   const acting = useMemo(() => actingIn(shown), [shown]);
   const current = rowOf[now] ?? -1;
-  const [{ first, last }, setShown] = useState({ first: 0, last: 0 });
-  const look = (): void => {
-    const box = list.current;
-    if (!box) return;
-    const top = Math.floor(box.scrollTop / ROW_PX);
-    const bottom = top + Math.ceil(box.clientHeight / ROW_PX);
-    // As long as what is shown is there, scrolling asks nothing of the page.
-    if (top >= first && bottom <= last) return;
-    setShown({ first: Math.max(0, top - ROWS_SPARE), last: Math.min(rows.length, bottom + ROWS_SPARE) });
-  };
-  const place = (): void => {
-    const box = list.current;
-    if (box) box.scrollTop = Math.max(0, current * ROW_PX - box.clientHeight * CURRENT_SHARE);
-    look();
-  };
-  useLayoutEffect(place, [current, rows]);
-  const placed = useRef(place);
-  placed.current = place;
-  // The list becomes smaller when what is above it comes.
+  const [height, setHeight] = useState(HEIGHT_PX);
+  const topOf = (row: number): number => Math.max(0, Math.round(row * ROW_PX - height * CURRENT_SHARE));
+  // Where the list stands: where the reader has scrolled to, until the present step is another one.
+  const scrolled = useRef(0);
+  const [, setBlock] = useState(0);
+  const place = `${current} ${height} ${rows.length}`;
+  const placed = useRef('');
+  if (placed.current !== place) scrolled.current = topOf(current);
   useLayoutEffect(() => {
-    const sizes = new ResizeObserver(() => placed.current());
+    if (placed.current === place) return undefined;
+    placed.current = place;
+    // With everything else that the step has changed, so that the page is laid out once.
+    const frame = requestAnimationFrame(() => {
+      if (list.current) list.current.scrollTop = scrolled.current;
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [place]);
+  useLayoutEffect(() => {
+    const sizes = new ResizeObserver(([entry]) => setHeight(entry?.contentRect.height || HEIGHT_PX));
     if (list.current) sizes.observe(list.current);
     return () => sizes.disconnect();
   }, []);
-  const template = { gridTemplateColumns: `36px repeat(${acting.length}, minmax(0, 1fr))` };
+  const look = ({ currentTarget }: { readonly currentTarget: HTMLElement }): void => {
+    scrolled.current = currentTarget.scrollTop;
+    setBlock(blockAt(scrolled.current));
+  };
+  const template = useMemo(
+    () => ({ gridTemplateColumns: `36px repeat(${acting.length}, minmax(0, 1fr))` }),
+    [acting.length],
+  );
+  const first = Math.max(0, blockAt(scrolled.current) * BLOCK - ROWS_SPARE);
+  const many = Math.ceil(height / ROW_PX / BLOCK) * BLOCK + BLOCK + 2 * ROWS_SPARE;
+  const last = Math.min(rows.length, first + many);
+  const before = useRef({ rows, drawn: new Map<number, Drawn>() });
+  const known = before.current.rows === rows ? before.current.drawn : new Map<number, Drawn>();
+  const drawn = new Map<number, Drawn>();
+  for (let i = first; i < last; i++) {
+    const row = rows[i] as Row;
+    const className = classOf(row, now, steps(shown), found);
+    const look = `${className} ${many}`;
+    const old = known.get(i);
+    if (old?.look === look) drawn.set(i, old);
+    else
+      drawn.set(i, {
+        look,
+        node: (
+          <div
+            // Far from where it was, a row is written anew rather than made anew.
+            key={i % many}
+            role={row.step > 0 ? 'option' : 'presentation'}
+            aria-selected={row.step > 0 ? row.step === now : undefined}
+            class={className}
+            style={template}
+            id={row.step > 0 ? `step-${row.step}` : undefined}
+            data-step={row.step}
+          >
+            <span class="no">{row.step > 0 ? row.step : ''}</span>
+            {acting.map((column) => (
+              <Cell key={column} row={row} column={column} alone={column === acting[0]} />
+            ))}
+          </div>
+        ),
+      });
+  }
+  before.current = { rows, drawn };
+  const pick = ({ target }: MouseEvent): void => {
+    const step = Number((target as HTMLElement).closest<HTMLElement>('.row')?.dataset['step'] ?? 0);
+    if (step > 0) onStep(step);
+  };
   return (
     <section class="panel cols" aria-label="interleaving">
       <div class="row hd" style={template}>
@@ -112,39 +171,47 @@ export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote }: Column
           </span>
         ))}
       </div>
-      <div class="list m" ref={list} role="listbox" aria-label="steps" tabIndex={0} onScroll={look}>
+      <div
+        class="list m"
+        ref={list}
+        role="listbox"
+        aria-label="steps"
+        aria-activedescendant={drawn.has(current) ? `step-${now}` : undefined}
+        tabIndex={0}
+        onScroll={look}
+        onClick={pick}
+      >
         <div style={{ height: `${first * ROW_PX}px` }} />
-        {rows.slice(first, last).map((row, i) => (
-          <div
-            // Far from where it was, a row is written anew rather than made anew.
-            key={(first + i) % (last - first)}
-            role={row.step > 0 ? 'option' : 'presentation'}
-            aria-selected={row.step > 0 ? row.step === now : undefined}
-            class={classOf(row, now, steps(shown))}
-            style={template}
-            onClick={() => row.step > 0 && onStep(row.step)}
-          >
-            <span class="no">{row.step > 0 ? row.step : ''}</span>
-            {acting.map((column) => (
-              <Cell key={column} row={row} column={column} alone={column === acting[0]} />
-            ))}
-          </div>
-        ))}
+        {[...drawn.values()].map(({ node }) => node)}
         <div style={{ height: `${Math.max(0, rows.length - last) * ROW_PX}px` }} />
       </div>
-      {onNote && (
-        <label class="noting">
-          <span>Note at step {now}</span>
-          <input
-            key={now}
-            value={notes[now] ?? ''}
-            placeholder="travels with the link"
-            data-testid="note"
-            onChange={(event) => onNote(event.currentTarget.value)}
-          />
-        </label>
-      )}
+      {onNote && <NoteField now={now} text={notes[now] ?? ''} onNote={onNote} />}
     </section>
+  );
+}
+
+function blockAt(scrolled: number): number {
+  return Math.floor(scrolled / ROW_PX / BLOCK);
+}
+
+interface NoteFieldProps {
+  readonly now: number;
+  readonly text: string;
+  readonly onNote: (text: string) => void;
+}
+
+/** What the reader says of the present step. */
+function NoteField({ now, text, onNote }: NoteFieldProps) {
+  return (
+    <label class="noting">
+      <span>Note at step {now}</span>
+      <input
+        value={text}
+        placeholder="travels with the link"
+        data-testid="note"
+        onChange={(event) => onNote(event.currentTarget.value)}
+      />
+    </label>
   );
 }
 
@@ -171,8 +238,9 @@ function steps(shown: Walk): number {
   return shown.trace.steps.length;
 }
 
-function classOf(row: Row, now: number, last: number): string {
+function classOf(row: Row, now: number, last: number, found: ReadonlySet<number>): string {
   const parts = ['row'];
+  if (found.has(row.step)) parts.push('hit');
   if (row.kind !== 'step') parts.push(row.kind === 'heading' ? 'fn' : row.kind);
   if (row.step > now) parts.push('fut');
   if (row.step > 0 && row.step === now) parts.push('cur', now === last ? 'last' : '');

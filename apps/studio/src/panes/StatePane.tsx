@@ -2,69 +2,98 @@
  * The shared state after the present step: page tables, TLBs, CPUs, locks, words, actors; what the step changed is
  * marked.
  */
-import { lastAt, tlbsOf } from '@shootdown/report';
+import { lastAt, tlbsOf, type TlbStretch } from '@shootdown/report';
 import { at, walk } from '../store.ts';
 import type { Walk } from '../engine/api.ts';
 import { actorsAfter, stateAfter, type ShownWord } from './shown-state.ts';
 import { lookOf, shortTrackName, since } from './tracks.ts';
-import { typedState, type ShownEntry, type ShownFrame, type TypedState } from './typed-state.ts';
+import { mostOf, steady } from './steady.ts';
+import { typedState, type ShownEntry, type ShownFrame, type ShownLock, type TypedState } from './typed-state.ts';
 
 const CHANGED_MAX = 6;
+const ROW_PX = 18;
+
+const mostChanges = mostOf<Walk>(({ states }) => states.steps.map(({ changes }) => changes.length));
 
 export function StatePane() {
   const shown = walk.value as Walk;
-  const words = stateAfter(shown, at.value);
+  const step = at.value;
+  const words = stateAfter(shown, step);
   const changed = words.filter(({ before }) => before !== null);
-  const typed = typedState(shown, words, at.value);
+  const typed = typedState(shown, words, step);
   return (
     <section class="panel state" aria-label="state" tabIndex={0}>
-      <div class="sec changed">
-        <h3>
-          Changed by step {at.value} <span>{changed.length === 0 ? 'no shared word' : `of ${words.length} words`}</span>
-        </h3>
-        <div class="diff" data-testid="changed">
-          {changed.slice(0, CHANGED_MAX).map((word) => (
-            <div class="chg" key={word.address}>
-              <span>{word.name}</span> <i>{word.before}</i> <b>{word.text}</b>
-            </div>
-          ))}
-          {changed.length > CHANGED_MAX && <div class="dim">and {changed.length - CHANGED_MAX} more</div>}
-        </div>
-      </div>
+      <Changed step={step} words={changed} all={words.length} rows={Math.min(CHANGED_MAX + 1, mostChanges(shown))} />
       <PageTables frames={typed.frames} />
-      <Tlbs shown={shown} words={typed.tlbs} />
-      <PerCpu typed={typed} />
-      {typed.locks.length > 0 && (
-        <div class="sec">
-          <h3>Locks</h3>
-          <div class="words m">
-            {typed.locks.map(({ name, text, holders, waiters, changed: isNew }) => (
-              <div class={isNew ? 'w chg' : 'w'} key={name}>
-                <span class="ink2">{name}</span>
-                <span>
-                  {text}
-                  {holders.length > 0 && <b> · {holders.join(', ')}</b>}
-                  {waiters.length > 0 && <span class="dim"> · {waiters.join(', ')} waits</span>}
-                </span>
-              </div>
-            ))}
-          </div>
-        </div>
-      )}
-      {typed.others.length > 0 && (
-        <div class="sec">
-          <h3>Shared words</h3>
-          <div class="words m">
-            {typed.others.map((word) => (
-              <Word key={word.address} word={word} />
-            ))}
-          </div>
-        </div>
-      )}
-      <Actors shown={shown} />
+      <Tlbs places={typed.tlbs.map((word) => placeAt(shown, word, step))} />
+      <PerCpu cpus={typed.cpus} perCpu={typed.perCpu} />
+      <Locks locks={typed.locks} />
+      <SharedWords words={typed.others} />
+      <Actors actors={actorsAfter(shown, step)} changed={shown.states.steps[step - 1]?.actors ?? {}} />
     </section>
   );
 }
+
+interface ChangedProps {
+  readonly step: number;
+  readonly words: readonly ShownWord[];
+  readonly all: number;
+  /** Rows that it has room for at every step, so that what is below stands still. */
+  readonly rows: number;
+}
+
+function Changed({ step, words, all, rows }: ChangedProps) {
+  return (
+    <div class="sec changed">
+      <h3>
+        Changed by step {step} <span>{words.length === 0 ? 'no shared word' : `${words.length} of ${all} words`}</span>
+      </h3>
+      <div class="diff" data-testid="changed" style={{ minHeight: `${rows * ROW_PX}px` }}>
+        {words.slice(0, CHANGED_MAX).map((word) => (
+          <div class="chg" key={word.address} title={`${word.name}: ${word.before} → ${word.text}`}>
+            <span>{word.name}</span> <i>{word.before}</i> <b>{word.text}</b>
+          </div>
+        ))}
+        {words.length > CHANGED_MAX && <div class="dim">and {words.length - CHANGED_MAX} more</div>}
+      </div>
+    </div>
+  );
+}
+
+const Locks = steady(({ locks }: { readonly locks: readonly ShownLock[] }) => {
+  if (locks.length === 0) return null;
+  return (
+    <div class="sec">
+      <h3>Locks</h3>
+      <div class="words m">
+        {locks.map(({ name, text, holders, waiters, changed: isNew }) => (
+          <div class={isNew ? 'w chg' : 'w'} key={name} title={`${name}: ${text}`}>
+            <span class="ink2">{name}</span>
+            <span>
+              {text}
+              {holders.length > 0 && <b> · {holders.join(', ')}</b>}
+              {waiters.length > 0 && <span class="dim"> · {waiters.join(', ')} waits</span>}
+            </span>
+          </div>
+        ))}
+      </div>
+    </div>
+  );
+});
+
+const SharedWords = steady(({ words }: { readonly words: readonly ShownWord[] }) => {
+  if (words.length === 0) return null;
+  return (
+    <div class="sec">
+      <h3>Shared words</h3>
+      <div class="words m">
+        {words.map((word) => (
+          <Word key={word.address} word={word} />
+        ))}
+      </div>
+    </div>
+  );
+});
 
 function Word({ word }: { readonly word: ShownWord }) {
   return (
@@ -76,7 +105,7 @@ function Word({ word }: { readonly word: ShownWord }) {
 }
 
 /** Trees from their roots; tables that nothing points to stand alone. */
-function PageTables({ frames }: { readonly frames: readonly ShownFrame[] }) {
+const PageTables = steady(({ frames }: { readonly frames: readonly ShownFrame[] }) => {
   const tables = frames.filter(({ isTable }) => isTable);
   if (tables.length === 0) return null;
   const pointedTo = new Set(tables.flatMap(({ entries }) => entries.map(({ to }) => to)));
@@ -93,7 +122,7 @@ function PageTables({ frames }: { readonly frames: readonly ShownFrame[] }) {
       </ul>
     </div>
   );
-}
+});
 
 interface FrameProps {
   readonly frame: ShownFrame;
@@ -153,23 +182,38 @@ function Entry({
   );
 }
 
+/** A place of a TLB as it is after a step. */
+interface Place {
+  readonly word: ShownWord;
+  readonly look: string;
+  /** The step that gave it what it holds; 0: it has had that from the beginning. */
+  readonly from: number;
+  readonly now: TlbStretch | null;
+}
+
+function placeAt(shown: Walk, word: ShownWord, step: number): Place {
+  return {
+    word,
+    look: lookOf(shown, word.address, step),
+    from: since(shown, word.address, step),
+    now: lastAt(tlbsOf(shown.states).get(word.address)?.stretches ?? [], step),
+  };
+}
+
 /** What each TLB may hold: since when, and whether memory still offers it. */
-function Tlbs({ shown, words }: { readonly shown: Walk; readonly words: readonly ShownWord[] }) {
-  if (words.length === 0) return null;
-  const places = tlbsOf(shown.states);
+const Tlbs = steady(({ places }: { readonly places: readonly Place[] }) => {
+  if (places.length === 0) return null;
   return (
     <div class="sec" data-testid="tlbs">
       <h3>TLBs</h3>
       <div class="words one m">
-        {words.map((word) => {
-          const now = lastAt(places.get(word.address)?.stretches ?? [], at.value);
-          const from = since(shown, word.address, at.value);
+        {places.map(({ word, look, from, now }) => {
           const { state = 'none', cachedAt = null, staleSince = null, flushCompletedAt = null } = now ?? {};
           return (
             <div class={word.before === null ? 'w' : 'w chg'} key={word.address}>
               <span class="ink2">{shortTrackName(word.name).replace(/^TLB /, '')}</span>
               <span>
-                <span class={`entry ${lookOf(shown, word.address, at.value)}`}>{word.text}</span>
+                <span class={`entry ${look}`}>{word.text}</span>
                 {state === 'none' && from > 0 && <span class="dim"> flushed at {from}</span>}
                 {cachedAt !== null && cachedAt > 0 && <span class="dim"> cached at {cachedAt}</span>}
                 {state === 'stale' && <b class="st"> STALE since {staleSince}</b>}
@@ -186,9 +230,9 @@ function Tlbs({ shown, words }: { readonly shown: Walk; readonly words: readonly
       </div>
     </div>
   );
-}
+});
 
-function PerCpu({ typed: { cpus, perCpu } }: { readonly typed: TypedState }) {
+const PerCpu = steady(({ cpus, perCpu }: Pick<TypedState, 'cpus' | 'perCpu'>) => {
   if (perCpu.length === 0) return null;
   return (
     <div class="sec">
@@ -206,7 +250,7 @@ function PerCpu({ typed: { cpus, perCpu } }: { readonly typed: TypedState }) {
             <tr key={name}>
               <th class="ink2">{name}</th>
               {cells.map((word, i) => (
-                <td key={cpus[i]} class={word !== null && word.before !== null ? 'chg' : ''}>
+                <td key={cpus[i]} class={word !== null && word.before !== null ? 'chg' : ''} title={word?.text}>
                   {word?.text ?? ''}
                 </td>
               ))}
@@ -216,7 +260,7 @@ function PerCpu({ typed: { cpus, perCpu } }: { readonly typed: TypedState }) {
       </table>
     </div>
   );
-}
+});
 
 /** `{"value":"irqs_on","context":{...}}` as a reader wants it. */
 function actorText(text: string): string {
@@ -229,15 +273,20 @@ function actorText(text: string): string {
   }
 }
 
-function Actors({ shown }: { readonly shown: Walk }) {
-  const actors = Object.entries(actorsAfter(shown, at.value));
-  if (actors.length === 0) return null;
-  const changed = shown.states.steps[at.value - 1]?.actors ?? {};
+interface ActorsProps {
+  readonly actors: Readonly<Record<string, string>>;
+  /** Those that the step has changed. */
+  readonly changed: Readonly<Record<string, string>>;
+}
+
+const Actors = steady(({ actors, changed }: ActorsProps) => {
+  const all = Object.entries(actors);
+  if (all.length === 0) return null;
   return (
     <div class="sec">
       <h3>Actors</h3>
       <div class="words one m">
-        {actors.map(([name, text]) => (
+        {all.map(([name, text]) => (
           <div class={name in changed ? 'w chg' : 'w'} key={name} title={actorText(text)}>
             <span class="ink2">{name}</span>
             <span>{actorText(text)}</span>
@@ -246,4 +295,4 @@ function Actors({ shown }: { readonly shown: Walk }) {
       </div>
     </div>
   );
-}
+});

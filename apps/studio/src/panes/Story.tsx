@@ -5,6 +5,8 @@ import { at, goTo, notes, walk } from '../store.ts';
 import { note } from '../walking.ts';
 import { Around } from './Around.tsx';
 import { Columns } from './Columns.tsx';
+import { foundSteps } from './finding.ts';
+import { Keys } from './Keys.tsx';
 import { StatePane } from './StatePane.tsx';
 import { Timeline } from './Timeline.tsx';
 import { WhatIf } from './WhatIf.tsx';
@@ -15,12 +17,20 @@ export function Story() {
   return (
     <div class="app">
       <Timeline />
-      <Columns shown={walk.value as Walk} now={at.value} onStep={goTo} notes={notes.value} onNote={note} />
+      <Columns
+        shown={walk.value as Walk}
+        now={at.value}
+        onStep={goTo}
+        notes={notes.value}
+        onNote={note}
+        found={foundSteps.value}
+      />
       <div class="right">
         <StatePane />
         <WhatIf />
         <Around />
       </div>
+      <Keys />
     </div>
   );
 }

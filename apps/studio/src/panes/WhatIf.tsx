@@ -4,10 +4,15 @@ import type { WayOut } from '@shootdown/explorer';
 import { positionAt } from '@shootdown/report';
 import { at, beyond, isOwnWalk, showWalk, walk, branches } from '../store.ts';
 import { exploreFromHere, take, openBranch } from '../walking.ts';
+import type { Walk } from '../engine/api.ts';
 import { hueOf } from './hue.ts';
+import { mostOf } from './steady.ts';
 import { waysOut } from './timeline-layout.ts';
 
 const SHOWN_MAX = 9;
+const mostChoices = mostOf<Walk>(({ states: { steps, enabledAtEnd } }) =>
+  [...steps.map(({ enabled }) => enabled), enabledAtEnd].map(({ length }) => length),
+);
 
 export function WhatIf() {
   const shown = walk.value;
@@ -17,7 +22,11 @@ export function WhatIf() {
   const ways = beyond.value?.steps[number - 1] ?? null;
   const taken = shown?.schedule[number - 1];
   return (
-    <section class="panel whatif" aria-label="what if">
+    <section
+      class="panel whatif"
+      aria-label="what if"
+      style={{ '--rows': String(Math.min(SHOWN_MAX, shown ? mostChoices(shown) : 0)) }}
+    >
       <div class="ph">
         <h2>What if</h2>
         <span class="n">{atEnd ? 'what could run first' : `what could run in place of step ${at.value}`}</span>

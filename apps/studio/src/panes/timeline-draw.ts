@@ -1,5 +1,5 @@
 /** Drawing the timeline on a canvas: lanes with call-stack bands, message arrows, tracks of words, states by depth. */
-import { positionAt } from '@shootdown/report';
+import { positionAt, type Stretch } from '@shootdown/report';
 import type { Beyond, Walk } from '../engine/api.ts';
 import { hueOf } from './hue.ts';
 import {
@@ -23,6 +23,8 @@ import { visible, type Window } from './visible.ts';
 const ARROWS_MAX = 500;
 /** Pixels between the lines of a hatch. */
 const HATCH = 6;
+/** Marks below the axis at steps in which a word is found. */
+const FOUND_HEIGHT = 5;
 /** Letters of a track's name. */
 const NAME_LETTERS = 15;
 /** A mark narrower than this has no room for what it says. */
@@ -30,6 +32,19 @@ const MARK_LEGIBLE = 6;
 /** Fewer letters of a longer word say nothing. */
 const LETTERS_MIN = 2;
 const FONT = '12px "JetBrains Mono", "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
+
+/** Colours by their names, as the theme has them; asking the page for one costs more than a mark. */
+const colours = new Map<string, string>();
+/** Hatches by colour and direction. */
+const hatches = new Map<string, CanvasPattern | null>();
+/** Width of a letter: all are of one width. */
+let letterWidth = 0;
+
+/** The theme is another one. */
+export function forgetColours(): void {
+  colours.clear();
+  hatches.clear();
+}
 
 /** A canvas for one drawing. `items`: what has been drawn. */
 class Pen implements Window {
@@ -39,11 +54,8 @@ class Pen implements Window {
   readonly to: number;
   readonly pixelsPerStep: number;
   items = 0;
-  /** Width of a letter. */
-  readonly #letter: number;
   #inked = '';
-  readonly #colours = new Map<string, string>();
-  readonly #style: CSSStyleDeclaration;
+  readonly #ratio: number;
 
   constructor(canvas: HTMLCanvasElement, height: number, width: number, { from, to, pixelsPerStep }: Window) {
     const ratio = devicePixelRatio || 1;
@@ -51,19 +63,28 @@ class Pen implements Window {
     this.from = from;
     this.to = to;
     this.pixelsPerStep = pixelsPerStep;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    this.context = canvas.getContext('2d') as CanvasRenderingContext2D;
+    this.#ratio = ratio;
+    // Drawn by this thread: thousands of small things in another place every frame are no work for a graphics card.
+    this.context = canvas.getContext('2d', { willReadFrequently: true }) as CanvasRenderingContext2D;
+    const [pixelsWide, pixelsHigh] = [Math.round(width * ratio), Math.round(height * ratio)];
+    // A new size is a new canvas: only if it is one.
+    if (canvas.width !== pixelsWide || canvas.height !== pixelsHigh) {
+      canvas.width = pixelsWide;
+      canvas.height = pixelsHigh;
+    }
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.context.clearRect(0, 0, width, height);
     this.context.font = FONT;
     this.context.textBaseline = 'middle';
-    this.#letter = this.context.measureText('m').width;
-    this.#style = getComputedStyle(document.documentElement);
+    if (letterWidth === 0) letterWidth = this.context.measureText('m').width;
   }
 
   colour(name: string): string {
-    let colour = this.#colours.get(name);
-    if (colour === undefined) this.#colours.set(name, (colour = this.#style.getPropertyValue(`--${name}`).trim()));
+    let colour = colours.get(name);
+    if (colour === undefined) {
+      colour = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+      colours.set(name, colour);
+    }
     return colour;
   }
 
@@ -85,7 +106,7 @@ class Pen implements Window {
 
   /** As many of its letters as there is room for: all are of one width, and clipping costs far more. */
   text(text: string, x: number, y: number, room: number, colour = 'ink'): void {
-    const letters = Math.floor(room / this.#letter);
+    const letters = Math.floor(room / letterWidth);
     if (text === '' || letters < Math.min(text.length, LETTERS_MIN)) return;
     this.items++;
     this.#ink(colour);
@@ -99,26 +120,43 @@ class Pen implements Window {
   }
 
   widthOf(text: string): number {
-    return text.length * this.#letter;
+    return text.length * letterWidth;
+  }
+
+  /** A rectangle with an edge. */
+  box(x: number, y: number, width: number, height: number, ground: string, edge: string): void {
+    this.fill(x, y, width, height, edge);
+    if (width > 2) this.fill(x + 1, y + 1, width - 2, height - 2, ground);
   }
 
   /** Thin lines that fall (1) or rise (-1). */
   hatch(x: number, y: number, width: number, height: number, colour: string, direction: number): void {
-    const { context } = this;
+    const key = `${colour} ${direction} ${this.#ratio}`;
+    let pattern = hatches.get(key);
+    if (pattern === undefined) hatches.set(key, (pattern = this.#hatchOf(colour, direction)));
+    if (pattern === null) return;
     this.items++;
-    context.save();
-    context.beginPath();
-    context.rect(x, y, width, height);
-    context.clip();
+    this.#inked = '';
+    this.context.fillStyle = pattern;
+    this.context.fillRect(x, y, width, height);
+  }
+
+  #hatchOf(colour: string, direction: number): CanvasPattern | null {
+    const size = HATCH * this.#ratio;
+    const tile = new OffscreenCanvas(size, size);
+    const context = tile.getContext('2d') as OffscreenCanvasRenderingContext2D;
     context.globalAlpha = 0.4;
     context.strokeStyle = this.colour(colour);
-    context.beginPath();
-    for (let at = x - height; at < x + width + height; at += HATCH) {
-      context.moveTo(at, direction > 0 ? y : y + height);
-      context.lineTo(at + height, direction > 0 ? y + height : y);
+    context.lineWidth = this.#ratio;
+    // Its neighbours' lines come in at two corners.
+    for (const shift of [-size, 0, size]) {
+      context.moveTo(shift - size, direction > 0 ? -size : 2 * size);
+      context.lineTo(shift + 2 * size, direction > 0 ? 2 * size : -size);
     }
     context.stroke();
-    context.restore();
+    const pattern = this.context.createPattern(tile, 'repeat');
+    pattern?.setTransform(new DOMMatrix().scale(1 / this.#ratio));
+    return pattern;
   }
 
   line(x1: number, y1: number, x2: number, y2: number, colour: string): void {
@@ -150,10 +188,13 @@ export function draw(
   walk: Walk,
   view: View | null,
   beyond: Beyond | null,
+  found: readonly Stretch[] = [],
 ): number {
   const layout = layoutOf(walk);
   const pen = new Pen(canvas, layout.height, width, windowOf(walk, view, width));
   drawAxis(pen, layout.height);
+  for (const { from } of visible(found, pen))
+    pen.fill(pen.x(from), AXIS - FOUND_HEIGHT, Math.max(2, pen.pixelsPerStep - 2), FOUND_HEIGHT, 'chg');
   for (const lane of layout.lanes) drawLane(pen, walk, lane);
   drawArrows(pen, layout);
   drawTracks(pen, layout);
@@ -258,10 +299,8 @@ function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
       if (width <= 0) continue;
       const { ground, edge, ink, hatch } = LOOKS[look];
       if (ground !== null) {
-        pen.fill(x, y + 1, width - 1, TRACK - 3, ground);
+        pen.box(x, y + 1, width - 1, TRACK - 3, ground, edge);
         if (hatch !== 0) pen.hatch(x, y + 1, width - 1, TRACK - 3, edge, hatch);
-        pen.context.strokeStyle = pen.colour(edge);
-        pen.context.strokeRect(x + 0.5, y + 1.5, Math.max(1, width - 2), TRACK - 4);
       }
       // On a hatch, letters need a ground of their own.
       if (hatch !== 0 && width > 5)

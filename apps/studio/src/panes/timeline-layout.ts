@@ -111,21 +111,19 @@ function marksOf({ states, trace }: Walk): Mark[][] {
   return marks;
 }
 
-/** By column and level. */
+/** By column and level: a band is one call, so that two in a row of one routine are two. */
 function bandsOf({ states: { steps }, trace }: Walk): Band[][][] {
-  const bands: { name: string; from: number; to: number }[][][] = trace.columns.map(() => []);
-  steps.forEach(({ stacks }, i) => {
+  const bands: { name: string; call: number; from: number; to: number }[][][] = trace.columns.map(() => []);
+  steps.forEach(({ stacks, calls }, i) => {
     stacks.forEach((stack, column) => {
       const rows = bands[column] ?? [];
-      let isSame = true;
-      stack.slice(0, DEPTH_MAX).forEach((name, level) => {
+      for (let level = 0; level < Math.min(DEPTH_MAX, stack.length); level++) {
+        const [name = '', call = -1] = [stack[level], calls[column]?.[level]];
         const row = (rows[level] ??= []);
         const last = row.at(-1);
-        // A call goes on if those that called it do.
-        isSame &&= last?.to === i && last.name === name;
-        if (isSame && last) last.to = i + 1;
-        else row.push({ name, from: i, to: i + 1 });
-      });
+        if (last?.call === call && last.to === i) last.to = i + 1;
+        else row.push({ name, call, from: i, to: i + 1 });
+      }
     });
   });
   return bands;

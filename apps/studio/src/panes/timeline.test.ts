@@ -44,6 +44,8 @@ function walkOf(count: number, cpus = 2): Walk {
         sent: i % 7 === 0 ? ['channel'] : [],
         delivered: i % 7 === 3 ? 'channel' : null,
         stacks: Array.from({ length: cpus }, (_, column) => stackOf(i, column)),
+        // A call ends where the next begins, also one of the same routine.
+        calls: Array.from({ length: cpus }, (_, column) => [column, 100 + (i >> 1), 200_000 + (i >> 1)]),
       })),
       enabledAtEnd: [],
     },
@@ -85,6 +87,24 @@ describe('the timeline', () => {
     }
     const { canvas } = paperOf();
     expect(draw(canvas, WIDTH, long, { from: 30_000, to: 30_050 }, null)).toBeLessThan(50 * 2 * rows);
+  });
+
+  it('has a band for each call, also where one routine is called twice in a row', () => {
+    const walk = walkOf(8, 1);
+    const [lane] = layoutOf({
+      ...walk,
+      states: {
+        ...walk.states,
+        steps: walk.states.steps.map((step, i) => ({ ...step, stacks: [['a', 'b']], calls: [[0, i < 4 ? 1 : 2]] })),
+      },
+    }).lanes;
+    expect(lane?.bands.map((row) => row.map(({ name, from, to }) => [name, from, to]))).toEqual([
+      [['a', 0, 8]],
+      [
+        ['b', 0, 4],
+        ['b', 4, 8],
+      ],
+    ]);
   });
 
   it('shows of every pixel what is in it, and what fails however narrow it is', () => {

@@ -18,6 +18,7 @@ export function Explore() {
       data-states-per-second={
         verdict.value ? Math.round(verdict.value.result.states / verdict.value.result.seconds) : undefined
       }
+      data-states={verdict.value?.result.states}
       data-schedule={schedule.value}
     >
       <Head />

@@ -114,6 +114,7 @@ export abstract class Executor<
   /** While it is true nothing is reported: the outcomes of an operation are only counted. */
   silent = false;
   #violation: Violation | null = null;
+  #begun = false;
 
   /** @param keepers makes the two that this kind of executor is composed of */
   constructor(system: System, keepers: (kept: Kept) => { readonly routines: R; readonly components: C }) {
@@ -216,8 +217,12 @@ export abstract class Executor<
     const { store, system } = this;
     this.failed = false;
     this.routines.begin();
-    store.words.set(system.layout.initial());
-    store.rehash();
+    // The words of a new executor are the initial ones.
+    if (this.#begun) {
+      store.words.set(system.layout.initial());
+      store.rehash();
+    }
+    this.#begun = true;
     this.weak?.begin();
     for (const p of system.processors) {
       p.tasks.forEach((program, slot) => {

@@ -47,6 +47,7 @@ export class NodeTable {
   #edgeNext = new Int32Array(2048);
   #edgeFrom = new Int32Array(2048);
   readonly #edgeSaid: Said[] = [];
+  readonly #edgeStaying: number[] = [];
   /** The places that routines have reached, one of each. */
   readonly sites = new Map<string, Site & { readonly routine: string }>();
   readonly #passed: Site[] = [];
@@ -139,11 +140,18 @@ export class NodeTable {
     return this.#edgeSaid.length;
   }
 
-  /** The results received at a node so far, each with the node it leads to. */
-  edgesOf(node: number): { readonly result: number; readonly child: number }[] {
-    const edges: { result: number; child: number }[] = [];
+  /**
+   * The results received at a node so far, each with the node it leads to, and how many calls of its stack were on the
+   * stack before, too: see {@link RoutineCursor.staying}.
+   */
+  edgesOf(node: number): { readonly result: number; readonly child: number; readonly staying: number }[] {
+    const edges: { result: number; child: number; staying: number }[] = [];
     for (let edge = this.#firstEdge[node] as number; edge !== NO_EDGE; edge = this.#edgeNext[edge] as number) {
-      edges.push({ result: this.#edgeResult[edge] as number, child: this.#edgeChild[edge] as number });
+      edges.push({
+        result: this.#edgeResult[edge] as number,
+        child: this.#edgeChild[edge] as number,
+        staying: this.#edgeStaying[edge] as number,
+      });
     }
     return edges.reverse();
   }
@@ -158,7 +166,7 @@ export class NodeTable {
       child = this.#add(programIndex, cursor, node, result);
       this.#waitAt(child, cursor);
     }
-    this.#addEdge(node, result, child, cursor.said.length === 0 ? SILENT : cursor.said);
+    this.#addEdge(node, result, child, cursor);
     return child;
   }
 
@@ -252,8 +260,10 @@ export class NodeTable {
     return node;
   }
 
-  #addEdge(node: number, result: number, child: number, said: Said): void {
+  #addEdge(node: number, result: number, child: number, cursor: RoutineCursor): void {
+    const said = cursor.said.length === 0 ? SILENT : cursor.said;
     const edge = this.#edgeSaid.push(said) - 1;
+    this.#edgeStaying.push(cursor.staying);
     if (edge >= this.#edgeResult.length) {
       this.#edgeResult = grown(this.#edgeResult, edge + 1);
       this.#edgeChild = grown(this.#edgeChild, edge + 1);

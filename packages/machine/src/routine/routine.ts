@@ -188,12 +188,15 @@ class Stack {
   /** Of the innermost; undefined: none is. */
   readonly name: string | undefined;
   readonly caller: Stack | null;
+  /** How many there are. */
+  readonly depth: number;
   readonly #callees = new Map<string, Stack>();
   #names: readonly string[] | null = null;
 
   constructor(caller: Stack | null, name: string | undefined) {
     this.caller = caller;
     this.name = name;
+    this.depth = caller === null ? 0 : caller.depth + 1;
   }
 
   get names(): readonly string[] {
@@ -228,6 +231,7 @@ export class RoutineCursor {
   /** Objects declared local, over all frames. */
   #locals = 0;
   #stack: Stack = NO_CALLS;
+  #staying = 0;
   #said = SILENT;
 
   readonly #words: number;
@@ -286,6 +290,14 @@ export class RoutineCursor {
       .join(' > ');
   }
 
+  /**
+   * How many calls of {@link stack}, from the outermost on, were there before the last operation: the others are new,
+   * also where they have the names of those that have returned.
+   */
+  get staying(): number {
+    return this.#staying;
+  }
+
   get #top(): Frame {
     return this.#frames[this.#frames.length - 1] as Frame;
   }
@@ -311,7 +323,10 @@ export class RoutineCursor {
     this.#locals -= callee.locals.length;
     const caller = this.#frames[this.#frames.length - 1];
     if (!caller) return;
-    if (callee.name !== null) this.#stack = this.#stack.caller ?? NO_CALLS;
+    if (callee.name !== null) {
+      this.#stack = this.#stack.caller ?? NO_CALLS;
+      this.#staying = Math.min(this.#staying, this.#stack.depth);
+    }
     // Its content is part of the local state from now on, so that it need not be part of the history.
     const isLocal = value instanceof Local && callee.locals.includes(value);
     if (isLocal) this.#declare(caller, value);
@@ -325,6 +340,7 @@ export class RoutineCursor {
 
   #run(result: number): void {
     this.#said = SILENT;
+    this.#staying = this.#stack.depth;
     beginNoting();
     try {
       this.#goOn(result);

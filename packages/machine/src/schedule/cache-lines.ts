@@ -6,6 +6,7 @@
  * what was used last. It changes how long steps take, never what they do.
  */
 import type { Operation } from '../routine/operation.ts';
+import type { LineMap } from '../state/line-map.ts';
 import type { WordStore } from '../state/words.ts';
 
 /** A machine's caches, as far as time goes. */
@@ -31,35 +32,34 @@ const READER_BITS = 32;
 /** The lines of a run. One object per run. */
 export class CacheLines {
   readonly #costs: CacheCosts;
-  /** Line of each word; 0: its accesses are not looked at. */
-  readonly #lineOf: Int32Array;
-  /** By line: the CPU that has written it last. */
+  /** A line that is 0 is none: the word's accesses are not looked at. */
+  readonly #map: LineMap;
+  // What has not been used is 0 in all of these, and takes no memory.
+  /** By line: the CPU that has written it last, plus one. */
   readonly #writer: Int16Array;
   /** By line: until when it is on its way to somebody. */
   readonly #busyUntil: Float64Array;
-  /** By line: traffic of the cache it was in when it was used last; Infinity: never used. */
+  /** By line: traffic of the cache it was in when it was used last, plus one; 0: never used. */
   readonly #usedAt: Float64Array;
   /** By line: the cache it was used in last. */
   readonly #cache: Int16Array;
   /** By line: CPUs that have read it since it was written, a bit each. */
   readonly #readers: (Uint32Array | undefined)[] = [];
-  /** By line: a CPU that has a copy of it. */
+  /** By line: a CPU that has a copy of it, plus one. */
   readonly #holder: Int16Array;
   readonly #readerWords: number;
   /** By last-level cache: bytes that have come into it. */
   readonly #traffic: number[] = [];
 
-  /** @param lineOf by word: its line, from 1 on; 0: none */
-  constructor(lineOf: Int32Array, costs: CacheCosts) {
-    let lines = 0;
-    for (const line of lineOf) if (line > lines) lines = line;
+  constructor(map: LineMap, costs: CacheCosts) {
+    const { lines } = map;
     this.#costs = costs;
-    this.#lineOf = lineOf;
-    this.#writer = new Int16Array(lines + 1).fill(NOBODY);
+    this.#map = map;
+    this.#writer = new Int16Array(lines + 1);
     this.#busyUntil = new Float64Array(lines + 1);
-    this.#usedAt = new Float64Array(lines + 1).fill(Number.NEGATIVE_INFINITY);
+    this.#usedAt = new Float64Array(lines + 1);
     this.#cache = new Int16Array(lines + 1);
-    this.#holder = new Int16Array(lines + 1).fill(NOBODY);
+    this.#holder = new Int16Array(lines + 1);
     this.#readerWords = Math.ceil((1 + Math.max(0, ...costs.cpus)) / READER_BITS);
   }
 
@@ -83,28 +83,28 @@ export class CacheLines {
   }
 
   #use(cpu: number, address: number, writes: boolean, now: number, cache: number): number {
-    const line = this.#lineOf[address];
-    if (line === undefined || line === 0) return 0;
+    const line = this.#map.lineOf(address);
+    if (line === 0) return 0;
     const cycles = this.#fetch(cpu, line, address, writes, now, cache);
     this.#cache[line] = cache;
-    this.#usedAt[line] = this.#traffic[cache] ?? 0;
+    this.#usedAt[line] = 1 + (this.#traffic[cache] ?? 0);
     return cycles;
   }
 
   #fetch(cpu: number, line: number, address: number, writes: boolean, now: number, cache: number): number {
-    const writer = this.#writer[line] as number;
+    const writer = (this.#writer[line] as number) - 1;
     const readers = this.#readers[line];
     const evicted = this.#isEvicted(line);
     const has = !evicted && (writer === cpu || isIn(readers, cpu));
     const alone = (writer === cpu || writer === NOBODY) && !hasOthers(readers, cpu);
-    const holder = this.#holder[line] as number;
+    const holder = (this.#holder[line] as number) - 1;
     if (writes) {
-      this.#writer[line] = cpu;
+      this.#writer[line] = cpu + 1;
       readers?.fill(0);
-      this.#holder[line] = cpu;
+      this.#holder[line] = cpu + 1;
     } else if (writer !== cpu) {
       this.#addReader(line, cpu);
-      this.#holder[line] = cpu;
+      this.#holder[line] = cpu + 1;
     }
     if (has && (!writes || alone)) return 0;
     if (evicted) this.#traffic[cache] = (this.#traffic[cache] ?? 0) + LINE_BYTES;
@@ -117,7 +117,8 @@ export class CacheLines {
   /** It was never used, or so much else has been since that it had to make room. */
   #isEvicted(line: number): boolean {
     const traffic = this.#traffic[this.#cache[line] as number] ?? 0;
-    return traffic - (this.#usedAt[line] as number) > this.#costs.cacheBytes;
+    const usedAt = this.#usedAt[line] as number;
+    return usedAt === 0 || traffic - (usedAt - 1) > this.#costs.cacheBytes;
   }
 
   #addReader(line: number, cpu: number): void {

@@ -26,6 +26,7 @@ const RULE_OF_THUMB = 'rule of thumb; no measurement found';
 const NOT_FOUND = 'no measurement found';
 const CORE_TO_CORE = 'nviennot/core-to-core-latency, Xeon 8275CL at 3 GHz: 7.6 ns siblings, 47 ns, 134 ns sockets';
 const INTEL_2008 = 'Intel, Performance Analysis Guide for Core i7 and Xeon 5500';
+const LU_2018 = 'Aaron Lu, lkml, 2018: most of the time under zone->lock is cache misses on struct page';
 const LUTOMIRSKI_2017 = 'kvm-unit-tests, Andy Lutomirski, 2017';
 
 /** x86-64 at 3 GHz. */
@@ -68,6 +69,7 @@ export const x86Costs: CostModel = {
     page_zero: cost(500, '4 KB clear; ' + RULE_OF_THUMB),
     page_alloc: cost(200, RULE_OF_THUMB),
     page_free: cost(100, RULE_OF_THUMB),
+    buddy: cost(180, `a page back to its zone: the struct page of its buddy, as dram; ${LU_2018}`),
     swap_writepage: cost(6000, 'a page of 4 KB to compressed memory, about 2 us; ' + RULE_OF_THUMB),
     syscall: cost(200, RULE_OF_THUMB),
     vma: cost(300, 'maple tree operation; ' + RULE_OF_THUMB),

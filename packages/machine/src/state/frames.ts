@@ -19,6 +19,7 @@ import { accessOf } from '../memory/instructions.ts';
 import { swapIf, swapTo } from '../memory/modify.ts';
 import type { Access, Pointer } from '../memory/requests.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
+import { PageLists } from './page-lists.ts';
 import { isWord, type Address, type Region } from './words.ts';
 
 /**
@@ -70,6 +71,16 @@ export interface FrameOptions {
    * table (an address dependency). Default: nobody knows, and nothing orders the two.
    */
   readonly pointsTo?: (entry: number) => number;
+  /**
+   * Pages that the machine has besides: they have no frames, because an entry has no room for so many numbers. Who
+   * needs one while all of the others are in use is told so. Default none.
+   */
+  readonly pagesWithoutFrames?: number;
+  /**
+   * Processors that have page lists of their own, 0 .. n - 1: what is freed in bulk costs more than what is used again
+   * at once. Only time comes of it. Default 0: every page costs the same.
+   */
+  readonly pageLists?: number;
   /** Prefix of the region names. Default `frame`. */
   readonly name?: string;
   /** What an entry is called in a trace. Default: the region's name and the number of the entry. */
@@ -96,6 +107,8 @@ const FRAME_KEYS = keysOf<FrameOptions>()(
   'pool',
   'allocation',
   'nodes',
+  'pagesWithoutFrames',
+  'pageLists',
   'name',
   'entryName',
   'formatEntry',
@@ -138,6 +151,8 @@ export class Frames {
   readonly #any: boolean;
   readonly #referencesMax: number;
   readonly #nodes: number;
+  readonly #more: boolean;
+  readonly #lists: PageLists | null;
   readonly #zonelist: (processor: number) => readonly number[];
   readonly #pointer: Pointer | null;
   /** Loads of entries, by their words. */
@@ -156,6 +171,8 @@ export class Frames {
       pool = 'separate',
       allocation = 'lowest',
       nodes = ONE_NODE,
+      pagesWithoutFrames = 0,
+      pageLists = 0,
       name = 'frame',
       entryName,
       formatEntry = hex,
@@ -184,13 +201,16 @@ export class Frames {
     this.#any = allocation === 'any';
     this.#referencesMax = referencesMax;
     this.#nodes = nodes.count;
+    this.#more = pagesWithoutFrames > 0;
     this.#zonelist = nodes.zonelist;
     const entries = Array.from(
       { length: initialTables.length * entriesPerTable },
       (_, i) => initialTables[Math.floor(i / entriesPerTable)]?.[i % entriesPerTable] ?? 0,
     );
-    const initial = Array.from({ length: this.count }, (_, frame) =>
-      initialKind(frame, initialTables.length, tables, initialPages),
+    // Frames beyond these are free: nothing is said of them, and they take no memory until somebody uses them.
+    const initial = Array.from(
+      { length: initialPages > 0 ? tables + initialPages : initialTables.length },
+      (_, frame) => initialKind(frame, initialTables.length, tables, initialPages),
     );
     this.state = builder.region(`${name}.state`, this.count, { initial, format: formatState, memory: 'ghost' });
     this.refcount = builder.region(`${name}.refcount`, this.count, {
@@ -209,6 +229,7 @@ export class Frames {
       initial: this.#lowestAtFirst(initial),
       memory: 'ghost',
     });
+    this.#lists = pageLists > 0 ? new PageLists(builder, name, pageLists) : null;
     builder.watchDrains((cx, address) => this.#drained(cx, address));
   }
 
@@ -216,8 +237,9 @@ export class Frames {
     return Array.from({ length: 2 * this.#nodes }, (_, pool) => {
       const kind = pool % 2 === 0 ? FrameKind.table : FrameKind.page;
       const { first, end } = this.#pool(kind, Math.floor(pool / 2));
-      const free = initial.findIndex((kind, frame) => frame >= first && frame < end && kind === FrameKind.free);
-      return free < 0 ? end : free;
+      let free = first;
+      while (free < end && (initial[free] ?? FrameKind.free) !== FrameKind.free) free++;
+      return free;
     });
   }
 
@@ -385,6 +407,21 @@ export class Frames {
     return frame;
   }
 
+  /** {@link take}, from the list of the processor. */
+  allocated(cx: OperationContext, kind: typeof FrameKind.page | typeof FrameKind.table, nth: number): number {
+    this.#lists?.taken(cx);
+    return this.take(cx, kind, nth);
+  }
+
+  /** {@link give}, to the list of the processor, of a page with its last reference and its last mapping. */
+  released(cx: OperationContext, frame: number): void {
+    this.give(cx, frame);
+    if (this.#lists === null) return;
+    // folio_remove_rmap_pte() and folio_put_testzero(): a locked instruction each, on lines that are there by now.
+    cx.spend('xchg', 2);
+    this.#lists.given(cx);
+  }
+
   /**
    * Allocation without a step of its own, for system setup and composite operations.
    * @param nth which of the free frames, see {@link choices}
@@ -407,7 +444,7 @@ export class Frames {
     const word = this.#lowest.base + lowest;
     let frame = cx.read(word);
     for (let left = nth; left > 0 && frame < end; left--) frame = this.#nextFree(cx, frame + 1, end);
-    if (frame === end) return NO_FRAME;
+    if (frame === end) return this.#none(kind);
     cx.write(this.state.base + frame, kind);
     cx.write(this.refcount.base + frame, 1);
     if (frame === cx.read(word)) cx.write(word, this.#nextFree(cx, frame + 1, end));
@@ -416,6 +453,14 @@ export class Frames {
       for (let i = 0; i < this.entriesPerTable; i++) cx.write(first + i, 0);
     }
     return frame;
+  }
+
+  #none(kind: FrameKind): number {
+    if (this.#more && kind === FrameKind.page)
+      throw new ModelError(
+        `frames: alloc: all ${this.count - this.tables} pages that have numbers are in use: an entry has 20 bits for them`,
+      );
+    return NO_FRAME;
   }
 
   /** As {@link take}, of the lowest free aligned group of pages. */
@@ -478,7 +523,7 @@ const framesOf = (op: Operation): Frames => op.data as Frames;
 const ALLOC = defineOperation({
   name: 'page_alloc',
   role: 'environment',
-  perform: (cx, op, branch) => framesOf(op).take(cx, op.a as 1 | 2, branch),
+  perform: (cx, op, branch) => framesOf(op).allocated(cx, op.a as 1 | 2, branch),
   branches: (cx, op) => framesOf(op).choices(cx, op.a as 1 | 2),
 });
 
@@ -585,7 +630,7 @@ const PUT = defineOperation({
     const address = frames.refcountAddress(op.a);
     const left = cx.read(address) - 1;
     if (left > 0) cx.write(address, left);
-    else frames.give(cx, op.a);
+    else frames.released(cx, op.a);
     return left;
   },
 });

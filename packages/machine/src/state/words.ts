@@ -6,6 +6,7 @@
  */
 import { checkOptions, keysOf, ModelError, printable } from './errors.ts';
 import { seed32, type Hash64 } from './hash.ts';
+import { LineMap } from './line-map.ts';
 
 declare const addressBrand: unique symbol;
 
@@ -136,17 +137,12 @@ export class Layout {
     return classes;
   }
 
-  /** The cache line of each word, from 1 on; 0: it is not said which. */
-  lines(): Int32Array {
-    const lines = new Int32Array(this.#words);
-    let next = 1;
-    this.#regions.forEach(({ base, cells }, i) => {
-      const words = this.#options[i]?.lineWords;
-      if (words === undefined) return;
-      for (let c = 0; c < cells; c++) lines[base + c] = next + Math.floor(c / words);
-      next += Math.ceil(cells / words);
-    });
-    return lines;
+  /** The cache lines of the words for which it is said which share one. */
+  lines(): LineMap {
+    return new LineMap(
+      this.#words,
+      this.#regions.map(({ base, cells }, i) => ({ base, cells, lineWords: this.#options[i]?.lineWords })),
+    );
   }
 
   /** The initial words. */
@@ -154,8 +150,10 @@ export class Layout {
     const words = new Int32Array(Math.max(1, this.#words));
     this.#regions.forEach((region, i) => {
       const initial = this.#options[i]?.initial ?? 0;
-      for (let c = 0; c < region.cells; c++)
-        words[region.base + c] = typeof initial === 'number' ? initial : (initial[c] ?? 0);
+      // What is 0 stays as it is: memory that nobody has written takes no room.
+      if (typeof initial === 'number') {
+        if (initial !== 0) words.fill(initial, region.base, region.base + region.cells);
+      } else words.set(initial.slice(0, region.cells), region.base);
     });
     return words;
   }
@@ -208,8 +206,10 @@ export class WordStore {
   hi = 0;
   /** Journal length: remember it (with `lo` and `hi`) to come back with {@link undo}. */
   mark = 0;
+  /** By word; 0 until it is needed. */
   readonly #seedLo: Int32Array;
   readonly #seedHi: Int32Array;
+  readonly #seedIndex: ((address: number) => number) | undefined;
   #journalAddress = new Int32Array(4096);
   #journalOld = new Int32Array(4096);
 
@@ -220,14 +220,17 @@ export class WordStore {
    */
   constructor(initial: Int32Array, seedIndex?: (address: number) => number) {
     this.words = initial;
+    this.#seedIndex = seedIndex;
     this.#seedLo = new Int32Array(initial.length);
     this.#seedHi = new Int32Array(initial.length);
-    for (let a = 0; a < initial.length; a++) {
-      const index = seedIndex ? seedIndex(a) : a;
-      this.#seedLo[a] = seed32(SEED_LO, index);
-      this.#seedHi[a] = seed32(SEED_HI, index);
-    }
     this.rehash();
+  }
+
+  /** Makes the seeds of a word that was 0 up to now: those of words that never change take no memory. */
+  #seed(address: number): number {
+    const index = this.#seedIndex ? this.#seedIndex(address) : address;
+    this.#seedHi[address] = seed32(SEED_HI, index);
+    return (this.#seedLo[address] = seed32(SEED_LO, index));
   }
 
   /**
@@ -236,7 +239,8 @@ export class WordStore {
   rehash(): void {
     this.lo = 0;
     this.hi = 0;
-    for (let a = 0; a < this.words.length; a++) this.#fold(a, 0, this.words[a] as number);
+    const { words } = this;
+    for (let a = 0; a < words.length; a++) if (words[a] !== 0) this.#fold(a, 0, words[a] as number);
   }
 
   /** Throws ModelError on an address that is none. */
@@ -273,7 +277,7 @@ export class WordStore {
     const old = this.words[address] as number;
     if (old === value) return;
     this.#journal(address, old);
-    const a = this.#seedLo[address] as number;
+    const a = (this.#seedLo[address] as number) || this.#seed(address);
     const b = this.#seedHi[address] as number;
     let lo = this.lo;
     let hi = this.hi;
@@ -353,7 +357,7 @@ export class WordStore {
 
   /** A plain word of value 0 contributes nothing, so that a sparse store is cheap to hash. */
   #fold(address: number, old: number, value: number): void {
-    const a = this.#seedLo[address] as number;
+    const a = (this.#seedLo[address] as number) || this.#seed(address);
     const b = this.#seedHi[address] as number;
     let lo = this.lo;
     let hi = this.hi;

@@ -6,6 +6,7 @@ import type { TabulatedExecutor } from '../execute/tabulated.ts';
 import { entryBranch, entryChoice, scheduleEntry } from '../schedule/schedule.ts';
 import { ModelError } from '../state/errors.ts';
 import type { System } from '../system/system.ts';
+import { CallNumbers } from './call-numbers.ts';
 import { describeStep } from './trace.ts';
 
 /** A word of the machine. */
@@ -51,6 +52,8 @@ export interface StateStep {
    * above those that it has interrupted.
    */
   readonly stacks: readonly (readonly string[])[];
+  /** Which call each of these is, by numbers of this run: two calls in a row of one routine have two. */
+  readonly calls: readonly (readonly number[])[];
 }
 
 /** The states along one schedule. */
@@ -126,13 +129,17 @@ export function recordStates(executor: TabulatedExecutor, schedule: readonly num
   let sent: string[] = [];
   const onSend = executor.onSend;
   executor.onSend = (channel) => void sent.push(channel.name);
+  const numbers = new CallNumbers(executor);
   let before = actorStates();
   const actors = Object.fromEntries(system.components.map(({ name }, i) => [name, before[i] ?? '']));
   const steps = schedule.map((entry, position): StateStep => {
     store.commit();
     const enabled = enabledChoices(executor);
     const stacks = system.processors.map(({ index }) => executor.wholeStackOf(index));
+    const calls = system.processors.map((processor) => numbers.of(processor));
     sent = [];
+    const choice = system.choices[entryChoice(entry)];
+    const advanced = choice?.kind === 'advance' ? numbers.topOf(choice.processor) : null;
     if (!executor.step(entryChoice(entry), entryBranch(entry)))
       throw new ModelError(`schedule: step ${position}: choice ${entryChoice(entry)} is not enabled there`);
     const olds = new Map<number, number>();
@@ -144,15 +151,15 @@ export function recordStates(executor: TabulatedExecutor, schedule: readonly num
         const after = store.read(address);
         return { address, before: old, after, text: textOf(address, after) };
       });
+    numbers.follow(advanced);
     const after = actorStates();
     const changed = system.components.flatMap(({ name }, i) =>
       after[i] === before[i] ? [] : [[name, after[i] ?? '']],
     );
     before = after;
-    const choice = system.choices[entryChoice(entry)];
     const result = choice?.kind === 'advance' ? executor.lastResult : null;
     const delivered = choice?.kind === 'deliver' ? (system.channels[choice.channel]?.name ?? null) : null;
-    return { enabled, changes, result, actors: Object.fromEntries(changed), sent, delivered, stacks };
+    return { enabled, changes, result, actors: Object.fromEntries(changed), sent, delivered, stacks, calls };
   });
   store.commit();
   executor.onSend = onSend;

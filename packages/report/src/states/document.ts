@@ -27,6 +27,8 @@ export interface StateStepDocument {
   readonly sent: readonly string[];
   readonly delivered: string | null;
   readonly stacks: readonly (readonly string[])[];
+  /** Numbers of the calls on them. */
+  readonly calls: readonly (readonly number[])[];
 }
 
 /** The states of a run. */
@@ -57,7 +59,7 @@ export function statesDocument(states: StateTrace, trace: Pick<Trace, 'columns' 
       text: states.initial[i]?.text ?? '',
     })),
     actors: actorsDocument(states.actors),
-    steps: states.steps.map(({ enabled, changes, result, actors, sent, delivered, stacks }, i) => ({
+    steps: states.steps.map(({ enabled, changes, result, actors, sent, delivered, stacks, calls }, i) => ({
       enabled: enabled.map(choiceDocument),
       changes: changes.map(({ address, before, after, text }) => {
         const history = histories.get(address);
@@ -69,6 +71,7 @@ export function statesDocument(states: StateTrace, trace: Pick<Trace, 'columns' 
       sent,
       delivered,
       stacks,
+      calls,
     })),
     enabledAtEnd: states.enabledAtEnd.map(choiceDocument),
     views: { ...stateViews(states, trace), messages: deliveriesOf(states, trace) },

@@ -33,6 +33,7 @@ function runOf(changes: readonly (readonly [address: number, after: number, text
       sent: [],
       delivered: null,
       stacks: [],
+      calls: [],
     })),
     enabledAtEnd: [],
   };
