@@ -115,7 +115,9 @@ export class WeakPort implements WeakContext {
   #order: OperationOrder = 'relaxed';
   /** Weak words whose newest value the operation under way has read. */
   readonly #newestRead = new Set<number>();
-  /** Of words that everybody sees alike: bit masks of the processors that have loaded them plainly, and changed them. */
+  /**
+   * Of words that everybody sees alike: bit masks of the processors that have loaded them plainly, and changed them.
+   */
   readonly #loadedBy = new Map<number, number>();
   readonly #changedBy = new Map<number, number>();
   /** The word that is about to be stored to plainly, which is looked at for races. */
