@@ -102,7 +102,10 @@ describe('steps that are shared, and at their end', () => {
   );
   it.each(['explore', 'mutate', 'run'])('are refused by %s', (what) => {
     const { status, stderr } = ran(what, shared, '--variant', 'v');
-    expect([status, stderr]).toEqual([10, expect.stringMatching(/^routine: victim: step 1 .* was made outside of a routine/)]);
+    expect([status, stderr]).toEqual([
+      10,
+      expect.stringMatching(/^routine: victim: step 1 .* was made outside of a routine/),
+    ]);
   });
 });
 

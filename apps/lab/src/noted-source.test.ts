@@ -122,8 +122,7 @@ describe('what is begun otherwise', () => {
 });
 
 describe('steps that are made when a module is loaded', () => {
-  const outside =
-    'was made outside of a routine: steps can be performed once, so make them inside';
+  const outside = 'was made outside of a routine: steps can be performed once, so make them inside';
   it.each([
     ['run', 'yield* steps', 'routine: victim: step 1 (after nop): clear()'],
     ['run by hand', 'steps.next()', 'routine: victim: step 1 (after nop): clear()'],

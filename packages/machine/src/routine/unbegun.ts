@@ -291,7 +291,7 @@ function wrapped<F extends (...args: never[]) => Steps<unknown>>(
 }
 
 function note(steps: Steps<unknown>, what: string): Steps<unknown> {
-  return running === 0 ? steps : new NotedSteps(steps, what) as unknown as Steps<unknown>;
+  return running === 0 ? steps : (new NotedSteps(steps, what) as unknown as Steps<unknown>);
 }
 
 /** Begins steps by hand, without `yield*`: the body of a routine may be a function that returns them. */
