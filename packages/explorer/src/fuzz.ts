@@ -6,6 +6,7 @@ import {
   entryChoice,
   ModelError,
   PctScheduler,
+  refuseStrays,
   RandomScheduler,
   runScheduler,
   TabulatedExecutor,
@@ -103,6 +104,7 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
         queue: options.runs - runs,
       }));
   }
+  refuseStrays('fuzz');
   const { problem } = fuzzer;
   const schedule = problem === null ? null : fuzzer.tidied(problem);
   return {

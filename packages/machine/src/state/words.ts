@@ -88,7 +88,7 @@ export class Layout {
         throw new RangeError(`layout: at: index ${printable(index)} outside ${name}[${cells}]`);
       return (base + index) as Address;
     };
-    const region: Region = { name, base, cells, at };
+    const region: Region = Object.freeze({ name, base, cells, at });
     this.#names.add(name);
     this.#regions.push(region);
     this.#options.push(options);
