@@ -77,8 +77,7 @@ const copy_pte_range = routine(
       let entry = yield* pte_get(kernel, cpu, source, { label: 'ptep_get(src_pte)' });
       const batch = yield* folio_pte_batch(kernel, cpu, source, entry, to - vpn, FPB_MERGE_WRITE);
       nr = batch & ~ANY_WRITABLE;
-      if (pte_write(entry) || nr !== batch)
-        entry = yield* wrprotect_ptes(kernel, cpu, parent, vpn, source, entry, nr);
+      if (pte_write(entry) || nr !== batch) entry = yield* wrprotect_ptes(kernel, cpu, parent, vpn, source, entry, nr);
       for (let i = 0; i < nr; i++) yield* frames.ref(pte_pfn(entry) + i, 1, { label: 'folio_get()' });
       yield* set_ptes(kernel, cpu, child, vpn, target, entry & ~_PAGE_RW, nr, 'set_pte_at(dst_pte)');
       yield* mode_disable(kernel, cpu);
