@@ -21,6 +21,8 @@ export interface Survivor {
   readonly coveredBy?: readonly string[];
   /** A scenario and a variant of it in which the line is needed: that is tried. */
   readonly neededIn?: readonly [scenario: string, variant: string, setting?: Setting];
+  /** Another kernel has a line of that name, which is another one: that it is needed there says nothing of this one. */
+  readonly namesakes?: boolean;
   /** Why nothing here can need it. */
   readonly because?: string;
 }
@@ -96,12 +98,17 @@ export async function tableOf(request: TableRequest, mutants: readonly JudgedMut
   return rows;
 }
 
+/** Whether what is said holds whatever other tables say. */
+function isOwn(survivor: Survivor | undefined): boolean {
+  return survivor?.coveredBy !== undefined || survivor?.namesakes === true;
+}
+
 /** Why a line is not needed; undefined: nobody says why. Throws if what is said does not hold. */
 export async function provedWhy(change: string, request: TableRequest): Promise<string | undefined> {
   const { where, variant, survivors } = request;
   const survivor = explanationOf(survivors, variant, change);
   const elsewhere = neededElsewhere(change, where);
-  return survivor?.coveredBy || !elsewhere ? survivor && (await reasonOf(survivor, change, request)) : elsewhere;
+  return isOwn(survivor) || !elsewhere ? survivor && (await reasonOf(survivor, change, request)) : elsewhere;
 }
 
 function nameOf({ line: { routine, step }, mutation: { change } }: Mutant): string {
@@ -198,7 +205,7 @@ export function statedWhy(
 ): string | undefined {
   const survivor = explanationOf(survivors, variant, change);
   const elsewhere = neededElsewhere(change, where);
-  if (elsewhere !== undefined && !survivor?.coveredBy) return elsewhere;
+  if (elsewhere !== undefined && !isOwn(survivor)) return elsewhere;
   if (!survivor) return undefined;
   const { neededIn, coveredBy, because } = survivor;
   const proved = neededIn ? `needed in ${placeOf(neededIn)}: ` : coveredBy && `covered by ${coveredBy.join(' and ')}: `;
