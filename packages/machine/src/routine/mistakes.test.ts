@@ -268,7 +268,7 @@ describe('an assertion', () => {
 describe('steps that are run a second time', () => {
   const again = 'was performed already: steps can be performed once, so make them again';
   const stores = function* (): Steps {
-    yield* store(0, 1);
+    yield* store(0 as Address, 1);
   };
   /** What is made once, and is at its end when a second executor comes. */
   it.each<[string, () => Body, string]>([
@@ -305,7 +305,7 @@ describe('steps that are run a second time', () => {
 
   it('in one run of a routine', () => {
     const body: Body = function* () {
-      const steps = store(0, 1);
+      const steps = store(0 as Address, 1);
       yield* steps;
       yield* steps;
     };
