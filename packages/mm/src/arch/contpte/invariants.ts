@@ -58,7 +58,10 @@ export class ContpteInvariants {
         kind: 'always',
         why: 'hardware may translate the whole block through any of them',
         ...ofWords(frames.entries, (words) => this.#everyBlock((mm, first) => this.#agrees(words, mm, first))),
-        detail: (read) => this.#broken(read, (mm, first) => this.#agrees(read, mm, first)),
+        detail: (read) => {
+          const words = entries.map(read);
+          return this.#broken(read, (mm, first) => this.#agrees(words, mm, first));
+        },
       },
       {
         name: MISPROGRAMMED,
