@@ -21,7 +21,9 @@ export function explained(
   if (trace.end !== null || problem.property === null) return trace;
   const waiting = executor.system.processors.flatMap((p) => {
     const op = executor.pendingOperation(p.index);
-    return op === null || executor.isDone(p.index) ? [] : [`${p.name}: waits in ${(op.label ?? op.definition.name).replace(/ returns$/, '')}`];
+    return op === null || executor.isDone(p.index)
+      ? []
+      : [`${p.name}: waits in ${(op.label ?? op.definition.name).replace(/ returns$/, '')}`];
   });
   const kind = problem.verdict === 'deadlock' ? 'deadlock' : problem.kind === 'finally' ? 'finally' : 'violation';
   const property = executor.system.properties.find(({ name }) => name === problem.property);

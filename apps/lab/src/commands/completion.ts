@@ -1,7 +1,7 @@
 /**
  * `shootdown completion bash` (or zsh, or fish): a script that lets the shell complete commands, flags, scenarios and
- * variants. The script asks the command itself what can come next (`shootdown completion --words <which> <word>...`), so it is never
- * out of date.
+ * variants. The script asks the command itself what can come next (`shootdown completion --words <which> <word>...`),
+ * so it is never out of date.
  */
 import { comparisons, demos, scenarios } from '@shootdown/scenarios';
 import { parseArguments, required, UsageError, type Flag, type Flags } from '../arguments.ts';
@@ -43,7 +43,9 @@ const SHELLS = Object.keys(SCRIPTS);
 
 export async function run(argv: readonly string[]): Promise<number> {
   if (argv[0] === '--words') return await printWords(Number(argv[1]), argv.slice(2));
-  if (printedHelp(argv, 'completion <bash, zsh or fish>: put `source <(shootdown completion bash)` into ~/.bashrc', flags))
+  if (
+    printedHelp(argv, 'completion <bash, zsh or fish>: put `source <(shootdown completion bash)` into ~/.bashrc', flags)
+  )
     return ExitCode.ok;
   const args = parseArguments('completion', argv, flags, 1);
   const shell = required('completion', args, `a shell (${SHELLS.join(', ')})`);

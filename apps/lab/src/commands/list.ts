@@ -1,6 +1,6 @@
 /**
- * `shootdown list`: scenarios, demos and machines, in short; `shootdown list <scenario, machine or module>`: all that is
- * to be known of one.
+ * `shootdown list`: scenarios, demos and machines, in short; `shootdown list <scenario, machine or module>`: all that
+ * is to be known of one.
  */
 import { expectedVerdict, resolveScenario, type Scenario, type Variant } from '@shootdown/explorer';
 import { ModelError, printable } from '@shootdown/machine';

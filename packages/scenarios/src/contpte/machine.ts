@@ -249,7 +249,9 @@ const pageText = (page: number | undefined): string =>
 export function accesses(pages: (machine: ContpteMachine) => readonly number[], write = true): ContpteTask {
   return userCode(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const list = pages(machine);
-    const which = write ? yield* choose(list.length + 1, { label: 'which page', fact: (i) => pageText(list[i]) }) : list.length;
+    const which = write
+      ? yield* choose(list.length + 1, { label: 'which page', fact: (i) => pageText(list[i]) })
+      : list.length;
     yield* cpu.mmu.access(list[which] ?? (list[0] as number), which < list.length);
   });
 }
@@ -258,7 +260,8 @@ export function accesses(pages: (machine: ContpteMachine) => readonly number[], 
 export function deviceAccesses(pages: (machine: ContpteMachine) => readonly number[], write = false): ContpteTask {
   return dma(function* (machine: ContpteMachine, _cpu: contpte.ContpteCpu): Steps {
     const list = pages(machine);
-    const page = list.length === 1 ? 0 : yield* choose(list.length, { label: 'which page', fact: (i) => pageText(list[i]) });
+    const page =
+      list.length === 1 ? 0 : yield* choose(list.length, { label: 'which page', fact: (i) => pageText(list[i]) });
     yield* (machine.tlb.mmus[machine.deviceNumber] as ContiguousMmu).access(list[page] as number, write);
   });
 }

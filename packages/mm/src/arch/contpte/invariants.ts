@@ -78,7 +78,8 @@ export class ContpteInvariants {
         why: 'what is clean may be thrown away',
         reads: [...entries, ...wordsOf(dirty), ...wordsOf(this.written), ...wordsOf(frames.state)],
         check: (read) => this.#lost(read) === null,
-        detail: (read) => `0x${(this.#lost(read) ?? 0).toString(16)} was written to, and neither it nor an entry is dirty`,
+        detail: (read) =>
+          `0x${(this.#lost(read) ?? 0).toString(16)} was written to, and neither it nor an entry is dirty`,
       },
     ];
   }
