@@ -206,7 +206,7 @@ const Tlbs = steady(({ places }: { readonly places: readonly Place[] }) => {
   return (
     <div class="sec" data-testid="tlbs">
       <h3>TLBs</h3>
-      <div class="words one m">
+      <div class="words one tlbs m">
         {places.map(({ word, look, from, now }) => {
           const { state = 'none', cachedAt = null, staleSince = null, flushCompletedAt = null } = now ?? {};
           return (
@@ -220,7 +220,7 @@ const Tlbs = steady(({ places }: { readonly places: readonly Place[] }) => {
                 {state === 'flushed' && (
                   <b class="x">
                     {' '}
-                    STALE since {staleSince} × flush ended at {flushCompletedAt}
+                    STALE since {staleSince} × flushed at {flushCompletedAt}
                   </b>
                 )}
               </span>

@@ -110,7 +110,14 @@ class Pen implements Window {
     if (text === '' || letters < Math.min(text.length, LETTERS_MIN)) return;
     this.items++;
     this.#ink(colour);
-    this.context.fillText(text.length > letters ? text.slice(0, letters) : text, x, y);
+    this.context.fillText(text.length > letters ? `${text.slice(0, letters - 1)}…` : text, x, y);
+  }
+
+  /** The same in bold. */
+  strong(text: string, x: number, y: number, room: number): void {
+    this.context.font = `bold ${FONT}`;
+    this.text(text, x, y, room);
+    this.context.font = FONT;
   }
 
   #ink(colour: string): void {
@@ -218,7 +225,7 @@ function drawLane(pen: Pen, walk: Walk, lane: Lane): void {
   const column = walk.trace.columns[lane.column];
   pen.line(0, lane.top - 3, pen.width, lane.top - 3, 'line');
   pen.fill(8, lane.top + 3, 9, 9, `c${hue}`);
-  pen.text(column?.name ?? '', 22, lane.top + 8, GUTTER - 26);
+  pen.strong(column?.name ?? '', 22, lane.top + 8, GUTTER - 26);
   if (!lane.isFolded) pen.text(`${column?.routine ?? ''}()`, 22, lane.top + 8 + BAND, GUTTER - 26, 'ink3');
   lane.bands.forEach((bands, level) => {
     const y = lane.top + STEPS_ROW + level * BAND;
