@@ -21,6 +21,7 @@ import { visible, type Window } from './visible.ts';
 
 /** Arrows are drawn up to so many on the screen; beyond that they would be a carpet. */
 const ARROWS_MAX = 500;
+const ARROW = 1.5;
 /** Pixels between the lines of a hatch. */
 const HATCH = 6;
 /** Marks below the axis at steps in which a word is found. */
@@ -269,6 +270,7 @@ function drawArrows(pen: Pen, { arrows, lanes }: Layout): void {
   context.rect(GUTTER, 0, pen.width - GUTTER, context.canvas.height);
   context.clip();
   context.strokeStyle = context.fillStyle = pen.colour('ipi');
+  context.lineWidth = ARROW;
   for (const { from, to, source, target } of shown) {
     pen.items++;
     const [x1, y1, x2, y2] = [pen.x(from + 0.5), topOf(source), pen.x(to + 0.5), topOf(target)];
@@ -298,6 +300,7 @@ const LOOKS: Readonly<
 };
 
 function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
+  pen.line(0, tracksTop - 3, pen.width, tracksTop - 3, 'line');
   tracks.forEach((track, row) => {
     const y = tracksTop + row * TRACK;
     pen.text(endOfName(shortTrackName(track.name), NAME_LETTERS), 8, y + TRACK / 2, GUTTER - 8, 'ink2');
@@ -320,6 +323,7 @@ function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
 /** Steps with a way out, and the number of states by depth on a logarithmic scale. */
 function drawSpace(pen: Pen, { tracksTop, tracks }: Layout, beyond: Beyond | null): void {
   const top = tracksTop + tracks.length * TRACK;
+  for (const y of [top, top + OUTS]) pen.line(0, y + 0.5, pen.width, y + 0.5, 'line');
   pen.text('ways out', 8, top + OUTS / 2, GUTTER - 12, 'ink2');
   pen.text('states by', 8, top + OUTS + 10, GUTTER - 12, 'ink2');
   pen.text('depth, log', 8, top + OUTS + 24, GUTTER - 12, 'ink2');

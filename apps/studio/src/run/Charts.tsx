@@ -98,7 +98,7 @@ function TimeTicks({ longest, x, y }: TimeTicksProps) {
         .filter((place) => place <= longest - tick / 2)
         .map((place) => (
           <text key={place} x={x(place)} y={y} text-anchor={place === 0 ? 'start' : 'middle'}>
-            {milliseconds(place)}
+            {place === 0 ? 0 : milliseconds(place)}
           </text>
         ))}
       <text x={width.value - 8} y={y} text-anchor="end">
