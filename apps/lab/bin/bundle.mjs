@@ -48,8 +48,7 @@ export async function loadBundle(url, argv) {
   const filename = fileURLToPath(url);
   const compiled = `${filename}.${process.version}.compiled`;
   const cachedData = read(compiled);
-  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(filename, 'latin1')}\n})`;
-  const script = new Script(source, { filename, ...(cachedData && { cachedData }) });
+  const script = new Script(readFileSync(filename, 'latin1'), { filename, ...(cachedData && { cachedData }) });
   const module = { exports: { /** @type {any} */ main: undefined } };
   script.runInThisContext()(module.exports, createRequire(url), module, filename, dirname(filename));
   // What a search needs is kept, when it has run: V8 compiles functions as they are called.

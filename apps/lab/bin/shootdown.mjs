@@ -56,10 +56,13 @@ function isCurrent() {
   }
 }
 
+/** The stack of a bug is to name lines of files, and the bundle has few lines. */
+const showsStack = process.env['SHOOTDOWN_STACK'] === '1';
+
 if (!existsSync(program)) {
   console.error('shootdown: not built yet: run `npm run build` first');
   process.exitCode = 64;
-} else if (BUNDLED.has(argv[0] ?? 'help') && !takesCode && isCurrent()) {
+} else if (BUNDLED.has(argv[0] ?? 'help') && !takesCode && !showsStack && isCurrent()) {
   listen();
   process.exitCode = await loadBundle(new URL('shootdown.cjs', bundle), argv);
 } else {

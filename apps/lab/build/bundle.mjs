@@ -50,7 +50,20 @@ const whereFilesAre = {
   },
 };
 
-const banner = `
+/** Commander starts programs of other files by it. Ours has none, and the module takes a while to load. */
+const noPrograms = {
+  name: 'no programs',
+  /** @param {import('esbuild').PluginBuild} plugin */
+  setup(plugin) {
+    plugin.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+      /node_modules.commander/.test(importer) ? { path: 'none', namespace: 'no-programs' } : undefined,
+    );
+    plugin.onLoad({ filter: /.*/, namespace: 'no-programs' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
+/** The file is one expression, a function that gets what CommonJS knows: read as it stands, it need not be copied. */
+const banner = `(function (exports, require, module, __filename, __dirname) {
 const { pathToFileURL: __url } = require('node:url');
 const { join: __join, dirname: __dir } = require('node:path');
 const __file = (path) => __url(__join(__dirname, path)).href;
@@ -72,7 +85,10 @@ await build({
   // Only modules of users need it, and they are not loaded from here.
   external: ['esbuild'],
   banner: { js: banner },
-  plugins: [whereFilesAre],
+  footer: { js: '})' },
+  minifyWhitespace: true,
+  minifySyntax: true,
+  plugins: [whereFilesAre, noPrograms],
   // One byte per character: read faster than anything else.
   charset: 'ascii',
   logLevel: 'error',

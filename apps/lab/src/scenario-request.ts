@@ -15,9 +15,7 @@ import { isUserError, oneLine } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule } from './replacement.ts';
-import { topologyScenario } from './topology-scenario.ts';
-import { litmusScenario, programScenario } from './litmus-scenario.ts';
-import { scenarios, scenariosModule } from '@shootdown/scenarios';
+import { catalogueUrl, scenarios } from '@shootdown/scenarios/catalogue';
 
 /** Flags of every command that takes routines in place of those that ship. */
 export const replaceFlags = {
@@ -149,23 +147,40 @@ async function routinesOf(
 }
 
 function sourceOf(
-  module: string,
+  module: () => string,
   name: string,
   request: SystemSource['request'],
   typed: string,
   replacement: Replacement | undefined,
 ): SystemSource {
   // A program or test is read, not loaded, in worker threads as well.
-  if (replacement === undefined && !/\.(c|litmus|json)$/.test(typed)) return { module, export: name, request };
+  if (replacement === undefined && !/\.(c|litmus|json)$/.test(typed)) {
+    // Asked for by who starts a thread: a small search has ended before the module is found.
+    return {
+      get module() {
+        return module();
+      },
+      export: name,
+      request,
+    };
+  }
   const replaced: ReplacedSource['request'] = { ...request, typed, replacement };
   return { module: new URL('./replaced-source.js', import.meta.url).href, export: 'buildReplaced', request: replaced };
 }
 
+/**
+ * Files that are read, not loaded, by their ending: worker threads have no module of a test, and a weak memory is
+ * searched by one anyway. What reads them is loaded when there is one, so that nobody else waits for it.
+ */
+const readers = {
+  litmus: async (path: string) => await (await import('./litmus-scenario.ts')).litmusScenario(path),
+  json: async (path: string) => await (await import('./topology-scenario.ts')).topologyScenario(path),
+  c: async (path: string) => await (await import('./litmus-scenario.ts')).programScenario(path),
+};
+
 async function found(typed: string): Promise<Exported> {
-  // A test is read, not loaded: worker threads have no module of it, and a weak memory is searched by one anyway.
-  if (typed.endsWith('.litmus')) return [await litmusScenario(typed), typed, 'litmus'];
-  if (typed.endsWith('.json')) return [await topologyScenario(typed), typed, 'topology'];
-  if (typed.endsWith('.c')) return [await programScenario(typed), typed, 'program'];
+  const [, kind = ''] = /\.(litmus|json|c)$/.exec(typed) ?? [];
+  if (Object.hasOwn(readers, kind)) return [await readers[kind as keyof typeof readers](typed), () => typed, kind];
   return MODULE.test(typed) ? await exportedBy(typed) : shipped(typed);
 }
 
@@ -179,12 +194,12 @@ function guarded<T>(typed: string, work: () => T): T {
   }
 }
 
-type Exported = readonly [scenario: Scenario | undefined, module: string, name: string];
+type Exported = readonly [scenario: Scenario | undefined, module: () => string, name: string];
 
 /** Scenarios that ship are exported by their name in camel case. */
 function shipped(name: string): Exported {
   const camelCase = name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-  return [scenarios.find((s) => s.name === name), scenariosModule, camelCase];
+  return [scenarios.find((s) => s.name === name), catalogueUrl, camelCase];
 }
 
 /** A module may hold several scenarios: `mine.ts#name` is one of them. */
@@ -217,7 +232,7 @@ async function exportedBy(typed: string): Promise<Exported> {
     throw new ModelError(
       `scenario: ${path}: has several scenarios, name one of them (${found.map(([, one]) => `${path}#${one.name}`).join(', ')})`,
     );
-  return [scenario, moduleUrl(path), name];
+  return [scenario, () => moduleUrl(path), name];
 }
 
 /** What names one of the scenarios that {@link scenariosNamed} has found. */
@@ -227,7 +242,7 @@ export function scenarioTyped(typed: string, scenario: Scenario): string {
 
 /** The scenario of a name, or all that a module has. Throws ModelError. */
 export async function scenariosNamed(typed: string): Promise<readonly Scenario[]> {
-  if (typed.endsWith('.litmus')) return [await litmusScenario(typed)];
+  if (typed.endsWith('.litmus')) return [await readers.litmus(typed)];
   if (MODULE.test(typed)) return (await exportedScenarios(typed)).found.map(([, scenario]) => scenario);
   const [scenario] = shipped(typed);
   if (!scenario)

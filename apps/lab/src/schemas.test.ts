@@ -5,7 +5,7 @@ import { statechart } from '@shootdown/machine';
 import { parseTopology } from '@shootdown/topology';
 import { describe, expect, it } from 'vitest';
 import { actors } from './commands/machines.ts';
-import { parseSavedSchedule } from './schedule-file.ts';
+import { parseSavedSchedule } from './saved-schedule.ts';
 import { schemas, type SchemaName } from './schemas.ts';
 
 const root = new URL('../../../', import.meta.url);

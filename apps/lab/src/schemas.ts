@@ -1,7 +1,7 @@
 /** What the documents of the command look like: JSON Schema, made from what reads or describes them here. */
 import { topologySchema } from '@shootdown/topology';
 import { z } from 'zod';
-import { savedSchedule } from './schedule-file.ts';
+import { savedSchedule } from './saved-schedule.ts';
 
 const text = z.string();
 const count = z.int().min(0);

@@ -139,7 +139,7 @@ const TELL_CPU = defineOperation({
   name: 'local_irq',
   leftOut: () => 1,
   pair: (op) => pairOf(op),
-  perform: (cx, op) => (cx.tell(op.a, op.data as Message) ? 1 : 0),
+  perform: (cx, op) => (cx.send(op.a, op.data as Message) ? 1 : 0),
 });
 
 /**
@@ -172,7 +172,7 @@ const ENTER = defineOperation({
   perform(cx, op) {
     const { cpu, message } = op.data as Entering;
     if (cpu.guest && !cx.drained()) return BLOCKED;
-    return cx.tell(op.a, message) ? 0 : BLOCKED;
+    return cx.send(op.a, message) ? 0 : BLOCKED;
   },
 });
 
@@ -191,7 +191,7 @@ function pairOf(op: Operation): PairEnd {
 }
 
 function tell(cpu: Cpu, message: Message, saying: Saying): Operation {
-  return operation(TELL_CPU, cpu.component, 0, 0, message, saying);
+  return operation(TELL_CPU, cpu.port, 0, 0, message, saying);
 }
 
 /** local_irq_save(): masks interrupts; returns flags for {@link local_irq_restore}. */
@@ -242,13 +242,13 @@ export const send_IPI = noted(function* send_IPI(target: Cpu, vector: string): S
 
 /** The task computes in user mode for good: it only takes interrupts from here on. */
 export const user_mode = noted(function* user_mode(cpu: Cpu): Steps {
-  yield operation(ENTER, cpu.component, 0, 0, { cpu, message: ENTER_USER }, { label: '(user mode)' });
+  yield operation(ENTER, cpu.port, 0, 0, { cpu, message: ENTER_USER }, { label: '(user mode)' });
   yield* rest({ label: '(user mode)' });
 });
 
 /** The idle loop, entered for good: the CPU only takes interrupts from here on. */
 export const do_idle = noted(function* do_idle(cpu: Cpu): Steps {
-  yield operation(ENTER, cpu.component, 0, 0, { cpu, message: ENTER_IDLE }, { label: 'do_idle()' });
+  yield operation(ENTER, cpu.port, 0, 0, { cpu, message: ENTER_IDLE }, { label: 'do_idle()' });
   yield* rest({ label: '(idle)' });
 });
 

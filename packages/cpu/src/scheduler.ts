@@ -55,7 +55,8 @@ export interface SchedulerOptions {
 
 interface RunQueue {
   readonly cpu: Cpu;
-  readonly component: number;
+  /** Synchronous channel to its machine: it is told in the step that changes what it counts. */
+  readonly port: number;
 }
 
 const TICK: Message = { type: 'tick' };
@@ -118,7 +119,7 @@ export class Scheduler {
     const { tickCycles, sliceTicks } = this.#options;
     const channel = cpu.vectors.get(RESCHEDULE_VECTOR);
     if (channel === undefined) throw new ModelError(`cpu: scheduler: ${cpu.name} has no ${RESCHEDULE_VECTOR}`);
-    const component = this.#builder.component({
+    this.#builder.component({
       name,
       machine: runQueueMachine,
       input: { tasks, sliceTicks },
@@ -139,7 +140,7 @@ export class Scheduler {
       message: TICK,
       periodCycles: tickCycles,
     });
-    return { cpu, component };
+    return { cpu, port: this.#builder.port(name) };
   }
 
   /** Whether a CPU has a run queue: its tasks take turns. */
@@ -225,14 +226,14 @@ export class Scheduler {
 
   *#scheduleTimeout(cpu: Cpu, task: number, ticks: number): Steps<number> {
     const message = blockMessage(ticks);
-    yield operation(TELL_QUEUE, this.#queueOf(cpu).component, 0, 0, message, { label: 'set_current_state()' });
+    yield operation(TELL_QUEUE, this.#queueOf(cpu).port, 0, 0, message, { label: 'set_current_state()' });
     yield* this.schedule(cpu);
     return yield* this.task_cpu(task);
   }
 
   /** do_task_dead(): never returns. */
   *do_task_dead(cpu: Cpu): Steps {
-    yield operation(TELL_QUEUE, this.#queueOf(cpu).component, 0, 0, EXIT, { label: 'do_task_dead()' });
+    yield operation(TELL_QUEUE, this.#queueOf(cpu).port, 0, 0, EXIT, { label: 'do_task_dead()' });
     yield* this.schedule(cpu);
   }
 
@@ -255,9 +256,9 @@ export class Scheduler {
     };
   }
 
-  /** Index of the run queue of a CPU. */
+  /** Channel to the run queue of a CPU. */
   queueOf(cpu: number): number {
-    return this.#queueOf(this.#cpuNumbered(cpu)).component;
+    return this.#queueOf(this.#cpuNumbered(cpu)).port;
   }
 
   /** Which task of its processor the idle task of a CPU is. */
@@ -309,7 +310,7 @@ const PICK_NEXT = defineOperation({
     const { scheduler, cpu } = op.data as OnCpu;
     const { need_resched, curr, picked } = scheduler.words;
     cx.write(need_resched.at(cpu.id), 0);
-    cx.tell(scheduler.queueOf(cpu.id), PICK);
+    cx.send(scheduler.queueOf(cpu.id), PICK);
     const next = cx.read(picked.at(cpu.id));
     if (next === cx.read(curr.at(cpu.id))) return -1;
     cx.write(curr.at(cpu.id), next);
@@ -326,7 +327,7 @@ const SWITCH_TO = defineOperation({
     cx.count(SchedulerCounter.switches);
     const idle = op.a === IDLE_TASK;
     const slot = idle ? scheduler.idleSlot(cpu) : cx.read(scheduler.words.slot.at(op.a));
-    return cx.tell(cpu.component, switchMessage(slot, idle ? 1 : 0)) ? 0 : BLOCKED;
+    return cx.send(cpu.port, switchMessage(slot, idle ? 1 : 0)) ? 0 : BLOCKED;
   },
 });
 
@@ -363,7 +364,7 @@ const PREPARE_TO_WAIT = defineOperation({
     if (cx.read(op.a) === op.b) return 1;
     const { scheduler, cpu } = op.data as OnCpu;
     cx.write(scheduler.words.waits.at(op.c), 1 + op.a);
-    cx.tell(scheduler.queueOf(cpu.id), blockMessage(0));
+    cx.send(scheduler.queueOf(cpu.id), blockMessage(0));
     return 0;
   },
 });
@@ -371,7 +372,7 @@ const PREPARE_TO_WAIT = defineOperation({
 const TELL_QUEUE = defineOperation({
   name: 'set_current_state',
   cost: 'xchg',
-  perform: (cx: OperationContext, op) => (cx.drained() ? (cx.tell(op.a, op.data as Message) ? 1 : 0) : BLOCKED),
+  perform: (cx: OperationContext, op) => (cx.drained() ? (cx.send(op.a, op.data as Message) ? 1 : 0) : BLOCKED),
 });
 
 const WAKE = defineOperation({
@@ -382,7 +383,7 @@ const WAKE = defineOperation({
     const { waits, task_cpu } = scheduler.words;
     if (cx.read(waits.at(op.b)) !== 1 + op.a) return 0;
     cx.write(waits.at(op.b), 0);
-    cx.tell(scheduler.queueOf(cx.read(task_cpu.at(op.b))), wakeMessage(op.b));
+    cx.send(scheduler.queueOf(cx.read(task_cpu.at(op.b))), wakeMessage(op.b));
     return 1;
   },
 });

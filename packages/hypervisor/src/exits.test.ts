@@ -16,14 +16,7 @@ import { describe, expect, it } from 'vitest';
 import { exitCounter, HypervisorCounter } from './exits.ts';
 import { addHost } from './host.ts';
 import { addVcpu, ept_violation, KVM_VCPU_PREEMPTED, vm_exit, type Vcpu, type VcpuOptions } from './vcpu.ts';
-import {
-  IN_GUEST_MODE,
-  KVM_REQ_TLB_FLUSH,
-  KVM_VMX_DEFAULT_PLE_WINDOW,
-  OUTSIDE_GUEST_MODE,
-  Vm,
-  type SecondStageTables,
-} from './vm.ts';
+import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, KVM_VMX_DEFAULT_PLE_WINDOW, OUTSIDE_GUEST_MODE, Vm } from './vm.ts';
 
 interface Machine {
   readonly system: System;
@@ -40,28 +33,17 @@ interface Wanted {
   readonly options?: Omit<VcpuOptions, 'of'>;
   readonly pauseLoopExiting?: boolean;
   readonly pending?: readonly number[];
-  readonly outOfMemory?: boolean;
 }
 
 /** vCPUs of one virtual machine that wait for each other for ever, pinned round robin. */
-function machine({
-  vcpus: count,
-  physical = count,
-  options,
-  pauseLoopExiting = false,
-  pending = [],
-  outOfMemory = false,
-}: Wanted): Machine {
+function machine({ vcpus: count, physical = count, options, pauseLoopExiting = false, pending = [] }: Wanted): Machine {
   const builder = new SystemBuilder();
   const mapped: number[] = [];
   const invepts = { count: 0 };
-  const stage: SecondStageTables = {
-    guestFrames: 8,
-    map: (_, gfn) => mapped.push(gfn) > 0 && !outOfMemory,
-    zap: () => -1,
-    release: () => undefined,
-  };
-  const vm = new Vm(builder, { stage, pauseLoopExiting });
+  const vm = new Vm(builder, {
+    page_fault: (_cx, gfn) => void mapped.push(gfn),
+    pauseLoopExiting,
+  });
   const never = builder.region('never', 1).at(0);
   const vcpus = Array.from({ length: count }, (_, id) =>
     addVcpu(
@@ -137,22 +119,14 @@ describe('an exit that KVM handles', () => {
     expect(counts.size).toBe(0);
   });
 
-  it.each([
-    [
-      'a guest frame without a memory slot',
-      {},
-      8,
-      'hypervisor: vCPU0: no memory slot for gfn 0x8 (8 frames): MMIO is not modelled',
-    ],
-    [
-      'a host out of memory',
-      { outOfMemory: true },
-      1,
-      'hypervisor: vCPU0: the host has no frame left for gfn 0x1: give it more memory',
-    ],
-  ])('for %s is one line', (_, wanted, gfn, message) => {
-    const made = machine({ vcpus: 1, ...wanted });
-    expect(() => ept_violation(new DirectExecutor(made.system), made.vcpus[0]!, gfn)).toThrow(message);
+  it('for an EPT violation needs a second stage', () => {
+    const builder = new SystemBuilder();
+    const vm = new Vm(builder);
+    const vcpu = addVcpu(builder, { id: 0 }, { of: { vm, interruptPending: () => false } });
+    builder.processor({ name: 'CPU0', tasks: [program(routine('idle', () => nop()))], gate: vcpu.gateName });
+    expect(() => ept_violation(new DirectExecutor(builder.build()), vcpu, 1)).toThrow(
+      'hypervisor: vCPU0: EPT violation without a second stage',
+    );
   });
 
   it('in steps: the vCPU is outside guest mode until the exit is handled, and may be preempted meanwhile without the guest seeing it', () => {

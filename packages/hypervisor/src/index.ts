@@ -2,15 +2,6 @@ export { EXIT_REASONS, exitCounter, HypervisorCounter, type AnyExitReason } from
 export { addHost, type HostOptions } from './host.ts';
 export { hostMachine, type HostContext, type HostEmitted, type HostEvent, type HostInput } from './host.machine.ts';
 export {
-  enter_guest_mode,
-  kvm_check_request,
-  kvm_make_all_cpus_request,
-  leave_guest_mode,
-  type Kicks,
-  type RequestedVcpu,
-} from './requests.ts';
-export { unmapGuestFrame, type UnmapMutant } from './second-stage.ts';
-export {
   PREEMPTIONS_UNLIMITED,
   vcpuMachine,
   type ExitReason,
@@ -39,9 +30,9 @@ export {
   IN_GUEST_MODE,
   KVM_REQ_TLB_FLUSH,
   KVM_VMX_DEFAULT_PLE_WINDOW,
+  OUTSIDE_GUEST_MODE,
   Vm,
   type Placement,
-  type SecondStageTables,
   type VcpuWords,
   type VmOptions,
   type VmVcpu,

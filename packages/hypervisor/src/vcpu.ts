@@ -179,7 +179,7 @@ export function vm_exit(cx: OperationContext, vcpu: Pick<Vcpu, 'port'>, reason: 
 }
 
 /**
- * An EPT violation: the exit, and kvm_tdp_page_fault().
+ * An EPT violation: the exit, and what KVM does about it.
  * @param mmu the MMU whose walk it is
  */
 export function ept_violation(cx: OperationContext, vcpu: Vcpu, gfn: number, mmu?: number): void {
@@ -211,7 +211,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
     const me = member();
     if (!of || !me) return;
     if (reason === 'pause') handle_pause(cx, of.vm, me);
-    if (reason === 'ept_violation') kvm_tdp_page_fault(cx, of.vm, me);
+    if (reason === 'ept_violation') handle_ept_violation(cx, of.vm, me);
   };
   return {
     vm_exit(cx, event) {
@@ -220,7 +220,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
       const me = member();
       if (!me || entry !== 'atomic') return;
       handle(cx, reason);
-      cx.tell(me.component, HANDLED);
+      cx.send(me.port, HANDLED);
     },
     handle_exit: (cx, event) => handle(cx, String(event['reason'])),
     sched_out(cx, event) {
@@ -253,19 +253,10 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
   };
 }
 
-/** kvm_tdp_page_fault(): the guest frame of the violation gets a host frame, or may be written from now on. */
-function kvm_tdp_page_fault(cx: OperationContext, { options }: Vm, { words, name }: VmVcpu): void {
-  const gfn = cx.read(words.guest_physical_address);
-  const { stage } = options;
-  if (!stage) throw new ModelError(`hypervisor: ${name}: EPT violation without a second stage`);
-  if (gfn >= stage.guestFrames)
-    throw new ModelError(
-      `hypervisor: ${name}: no memory slot for gfn 0x${gfn.toString(16)} (${stage.guestFrames} frames): MMIO is not modelled`,
-    );
-  if (!stage.map(cx, gfn))
-    throw new ModelError(
-      `hypervisor: ${name}: the host has no frame left for gfn 0x${gfn.toString(16)}: give it more memory`,
-    );
+/** handle_ept_violation(): the guest frame of the violation gets a host frame, or may be written from now on. */
+function handle_ept_violation(cx: OperationContext, { options }: Vm, { words, name }: VmVcpu): void {
+  if (!options.page_fault) throw new ModelError(`hypervisor: ${name}: EPT violation without a second stage`);
+  options.page_fault(cx, cx.read(words.guest_physical_address), name);
 }
 
 const VERBS: Readonly<Record<RecordStep, string>> = { exchange: 'exchanges', read: 'reads', clear: 'clears' };
@@ -292,12 +283,14 @@ function addChoices(builder: SystemBuilder, { name, member }: Vcpu, entry: VcpuE
 }
 
 /** kvm_check_request(KVM_REQ_TLB_FLUSH) in vcpu_enter_guest(), before the first instruction of the guest. */
-function serviceRequests(cx: OperationContext, words: VcpuWords, invept: VcpuOfVm['invept']): void {
+function serviceRequests(cx: OperationContext, words: VcpuWords, { mmu, of }: VcpuOptions): void {
   cx.write(words.mode, IN_GUEST_MODE);
   const requests = cx.read(words.requests);
   if ((requests & KVM_REQ_TLB_FLUSH) === 0) return;
   cx.write(words.requests, requests & ~KVM_REQ_TLB_FLUSH);
-  invept?.(cx);
+  if (!of?.invept) return;
+  if (mmu) cx.note(mmu.port, 'invept');
+  of.invept(cx);
 }
 
 /** What the actor's steps do to memory and to the guest's TLB. */
@@ -333,7 +326,7 @@ function effectsOf(
     },
     entered_guest(cx) {
       cx.note(port, 'entered_guest', true);
-      if (words) serviceRequests(cx, words, options.of?.invept);
+      if (words) serviceRequests(cx, words, options);
       if (mmu) cx.note(mmu.port, 'resume');
       mmu?.resume(cx);
     },

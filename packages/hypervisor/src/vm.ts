@@ -1,5 +1,6 @@
 /**
- * A virtual machine: what KVM keeps of it beyond its vCPUs, and the words of a vCPU that a host needs in a run.
+ * A virtual machine as its vCPUs know it, and the words of a vCPU that a host needs in a run. Its memory is KVM's,
+ * which is kernel code.
  *
  * Mirrors virt/kvm/kvm_main.c and include/linux/kvm_host.h, v6.18: struct kvm, struct kvm_vcpu.
  */
@@ -30,29 +31,20 @@ export const KVM_DEFAULT_PLE_WINDOW_GROW = 2;
 /** UINT_MAX, as far as a word goes. */
 export const PLE_WINDOW_MAX = 0x7fff_ffff;
 
-/** The second stage of a virtual machine, as KVM deals with it. */
-export interface SecondStageTables {
-  /** kvm_tdp_page_fault(): gives the guest frame a host frame. False: the host is out of memory. */
-  map(cx: OperationContext, gfn: number): boolean;
-  /** Removes the entry of a guest frame; returns the host frame that stood behind it, or -1. */
-  zap(cx: OperationContext, gfn: number): number;
-  /** Gives a host frame back. */
-  release(cx: OperationContext, frame: number): void;
-  /** Guest frames there are: the memory slot. */
-  readonly guestFrames: number;
-}
-
 /** What a virtual machine may have. */
 export interface VmOptions {
-  /** Left out: the guest's physical memory is the host's. */
-  readonly stage?: SecondStageTables;
-  /** The host takes memory from the guest, by unmapGuestFrame(): its vCPUs can be kicked. Default false. */
+  /**
+   * kvm_mmu_page_fault() for an EPT violation of a vCPU (by name), within the step of the exit. Left out: the guest's
+   * physical memory is the host's.
+   */
+  readonly page_fault?: (cx: OperationContext, gfn: number, vcpu: string) => void;
+  /** The host takes memory from the guest: its vCPUs can be kicked. Default false. */
   readonly takesMemory?: boolean;
   /** Intel's pause-loop exiting, and the directed yield that answers it. Default false. */
   readonly pauseLoopExiting?: boolean;
 }
 
-const VM_KEYS = keysOf<VmOptions>()('stage', 'takesMemory', 'pauseLoopExiting');
+const VM_KEYS = keysOf<VmOptions>()('page_fault', 'takesMemory', 'pauseLoopExiting');
 
 /** Words of a vCPU. */
 export interface VcpuWords {
@@ -102,15 +94,12 @@ export class Vm {
   readonly options: VmOptions;
   readonly vcpus: VmVcpu[] = [];
   readonly last_boosted_vcpu: Region;
-  /** kvm->mmu_lock of the host's routines. */
-  readonly mmu_lock: Region;
   readonly #builder: SystemBuilder;
 
   constructor(builder: SystemBuilder, options: VmOptions = {}) {
     checkOptions('hypervisor: vm: new', options, VM_KEYS);
     this.options = options;
     this.last_boosted_vcpu = builder.region('kvm.last_boosted_vcpu', 1);
-    this.mmu_lock = builder.region('kvm.mmu_lock', 1, { memory: 'strong' });
     this.#builder = builder;
   }
 

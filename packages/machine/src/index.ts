@@ -64,6 +64,7 @@ export {
   type Program,
   type Routine,
 } from './routine/routine.ts';
+export { performInOneStep } from './routine/one-step.ts';
 export { replaceRoutines, routinesCalled, type Replacement, type Replacements } from './routine/replacing.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './routine/from-routine.ts';
 export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './routine/discoveries.ts';

@@ -25,7 +25,8 @@ import {
   returns,
 } from './lazy/mode.ts';
 import { dereference, ptep_get, ptep_set_wrprotect, pte_unmap_unlock, set_pte } from './lazy/pte.ts';
-import { device_exclusive_pfn, is_device_exclusive_entry, type SectionRoutine } from './lazy/sections.ts';
+import type { SectionRoutine } from './lazy/sections.ts';
+import { device_exclusive_pfn, is_device_exclusive_entry } from './lazy/swap-entries.ts';
 import { invalidate_range_end, invalidate_range_start } from './notify.ts';
 
 /**

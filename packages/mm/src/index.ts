@@ -79,6 +79,7 @@ export { alignDown, free_pgd_range, pgd_alloc, pgd_free, pte_alloc, pte_offset }
 export { do_wp_page, type FaultResult } from './wp-page.ts';
 export { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_READ, VM_SPECIAL, VM_WRITE, VmaList } from './vma.ts';
 export { walkerLoad } from './gup/invariants.ts';
+export * from './kvm/index.ts';
 export * as daemons from './daemons/index.ts';
 export * as contpte from './arch/contpte/index.ts';
 export * as filemap from './filemap/index.ts';

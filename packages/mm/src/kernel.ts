@@ -185,7 +185,11 @@ export class Mm extends MmStruct {
     this.id = id;
     this.initial = initial;
     this.vmas = new VmaList(builder, name, vmasMax);
-    this.pgd = builder.region(`${name}.pgd`, 1, { initial: initial ? initial.root + 1 : 0, memory: 'ghost' });
+    this.pgd = builder.region(`${name}.pgd`, 1, {
+      initial: initial ? initial.root + 1 : 0,
+      memory: 'ghost',
+      format: (pgd) => (pgd === 0 ? 'none' : `root 0x${(pgd - 1).toString(16)}`),
+    });
     this.tlb_gen = builder.region(`${name}.tlb_gen`, 1, { initial: 1, lineWords: 1 });
     this.next_trim_cpumask = builder.region(`${name}.next_trim_cpumask`, 1);
     this.global_asid = builder.region(`${name}.global_asid`, 1, { initial: initial?.globalAsid ?? 0 });

@@ -23,6 +23,7 @@ import {
   xchg,
   type Program,
   type Region,
+  type Routine,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
@@ -55,6 +56,7 @@ const ROUNDS: readonly string[] = [
   'tlb_remove_table_sync_one',
   'kick_all_cpus_sync',
   'smp_call_function_many',
+  'flush_tlb_func',
 ];
 
 const CSD_UNLOCKED = 0;
@@ -101,6 +103,9 @@ const TAKEN = defineOperation({
   },
 });
 
+/** Who takes the interrupt of a call: on x86, on arm64, on RISC-V. */
+export type SmpHandler = 'sysvec_call_function' | 'do_handle_IPI' | 'handle_IPI';
+
 /** smp_call_function() and its relatives, for a set of CPUs. */
 export class Smp {
   readonly cpus: readonly Cpu[];
@@ -116,11 +121,21 @@ export class Smp {
   readonly everyone: CpuMask;
 
   readonly #doNothing: number;
+  readonly #interrupt: Routine<[smp: Smp, cpu: Cpu]>;
 
   /**
    * @param do_nothing what do_nothing() does besides: taking the interrupt may synchronize a context. Default: nothing
+   * @param handler what the architecture calls the function that takes the interrupt. Default: as on x86
    */
-  constructor(builder: SystemBuilder, cpus: readonly Cpu[], do_nothing: (cpu: Cpu) => Steps = function* () {}) {
+  constructor(
+    builder: SystemBuilder,
+    cpus: readonly Cpu[],
+    do_nothing: (cpu: Cpu) => Steps = function* () {},
+    handler: SmpHandler = 'sysvec_call_function',
+  ) {
+    this.#interrupt = routine(handler, function* (smp: Smp, cpu: Cpu): Steps {
+      yield* smp.#takeCalls(cpu);
+    });
     for (const name of ROUNDS) builder.round(name);
     this.cpus = cpus;
     this.#doNothing = this.register({ name: 'do_nothing', run: do_nothing });
@@ -185,18 +200,19 @@ export class Smp {
     return program(this.#interrupt, this, cpu);
   }
 
-  readonly #interrupt = routine('sysvec_call_function', function* (smp: Smp, cpu: Cpu): Steps {
-    if (smp.#taken) {
-      const taken = smp.#taken.at(cpu.id * smp.#words);
-      yield operation(LLIST_DEL_ALL, smp.#queue.at(cpu.id * smp.#words), smp.#words, taken, undefined, {
+  /** __flush_smp_call_function_queue(), which every architecture's handler calls. */
+  *#takeCalls(cpu: Cpu): Steps {
+    if (this.#taken) {
+      const taken = this.#taken.at(cpu.id * this.#words);
+      yield operation(LLIST_DEL_ALL, this.#queue.at(cpu.id * this.#words), this.#words, taken, undefined, {
         label: 'llist_del_all()',
       });
-      for (let word = 0; word < smp.#words; word++) {
+      for (let word = 0; word < this.#words; word++) {
         const queue = yield operation(TAKEN, taken + word, 0, 0, undefined, { label: 'llist_for_each_entry()' });
-        yield* smp.#run(cpu, queue, word * BITS_PER_WORD);
+        yield* this.#run(cpu, queue, word * BITS_PER_WORD);
       }
-    } else yield* smp.#run(cpu, yield* xchg(smp.#queue.at(cpu.id), 0, { label: 'llist_del_all()' }), 0);
-  });
+    } else yield* this.#run(cpu, yield* xchg(this.#queue.at(cpu.id), 0, { label: 'llist_del_all()' }), 0);
+  }
 
   /** Runs what the sources of a word of the queue have asked for: bit 0 is CPU `first`. */
   *#run(cpu: Cpu, word: number, first: number): Steps {

@@ -17,18 +17,6 @@ export {
   type InvalidationEvent,
 } from './invalidation.machine.ts';
 export {
-  CHANGE_PTE_ARM64,
-  CHANGE_PTE_X86,
-  FAULT_PROTOCOL,
-  Kvm,
-  kvm_tdp_page_fault,
-  type ChangePteDesign,
-  type FaultProtocol,
-  type KvmMutant,
-  type KvmOptions,
-} from './kvm.ts';
-export { Memslots } from './memslots.ts';
-export {
   might_sleep,
   MmuNotifierSubscriptions,
   type MmuNotifier,
@@ -46,6 +34,7 @@ export {
   type PrimaryMmu,
   type PrimaryPage,
   type SecondaryMmuOptions,
+  type SecondaryTable,
 } from './secondary-mmu.ts';
 export { InvalidationQueue, type SecondaryTlb } from './secondary-tlb.ts';
 export { Slot } from './slot.ts';

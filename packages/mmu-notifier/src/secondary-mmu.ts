@@ -17,8 +17,10 @@ import {
   defineOperation,
   load,
   messageFor,
+  ModelError,
   operation,
   type Address,
+  type EntryPointer,
   type Frames,
   type Message,
   type OperationContext,
@@ -70,15 +72,55 @@ export interface PrimaryMmu {
   release(page: PrimaryPage): Steps;
 }
 
+/** A page table of more than one frame, as whoever fills it in sees it: by the number of an entry. */
+export interface SecondaryTable {
+  /** Entries there are. */
+  readonly entries: number;
+  read(index: number, saying: Saying): Steps<number>;
+  /** Exchanges an entry; tables above it are made as they are needed. */
+  xchg(index: number, entry: number, saying: Saying): Steps<number>;
+}
+
 /** Parts that a secondary MMU is made of. */
 export interface SecondaryMmuOptions {
   readonly frames: Frames;
-  /** Frame that holds its table: entry i translates page i of the primary address space. */
-  readonly table: number;
+  /** Its table, or the one frame that holds it: entry i translates page i of the primary address space. */
+  readonly table: number | SecondaryTable;
   readonly format: EntryFormat;
   readonly lock: Lock;
   /** False: a second invalidation replaces the range of the first (a mutant). Default true. */
   readonly rangeGrows?: boolean;
+}
+
+/** A table of one level. */
+class FrameTable implements SecondaryTable {
+  static {
+    noteMethods(this);
+  }
+
+  readonly #frames: Frames;
+  readonly #frame: number;
+
+  constructor(frames: Frames, frame: number) {
+    this.#frames = frames;
+    this.#frame = frame;
+  }
+
+  get entries(): number {
+    return this.#frames.entriesPerTable;
+  }
+
+  entry(index: number): EntryPointer {
+    return this.#frames.entry(this.#frame, index);
+  }
+
+  *read(index: number, saying: Saying): Steps<number> {
+    return yield* this.#frames.read(this.entry(index), saying);
+  }
+
+  *xchg(index: number, entry: number, saying: Saying): Steps<number> {
+    return yield* this.#frames.xchg(this.entry(index), entry, saying);
+  }
 }
 
 /** Words of the protocol. */
@@ -89,7 +131,7 @@ export class SecondaryMmu {
 
   readonly name: string;
   readonly frames: Frames;
-  readonly table: number;
+  readonly table: SecondaryTable;
   readonly format: EntryFormat;
   readonly lock: Lock;
   /** mmu_invalidate_seq: counts invalidations that have ended. */
@@ -106,7 +148,7 @@ export class SecondaryMmu {
   ) {
     this.name = name;
     this.frames = frames;
-    this.table = table;
+    this.table = typeof table === 'number' ? new FrameTable(frames, table) : table;
     this.format = format;
     this.lock = lock;
     const words = builder.region(`${name}.mmu_invalidate`, 2);
@@ -138,13 +180,14 @@ export class SecondaryMmu {
   /** Serves the part of a call that concerns pages which this table translates; `otherwise` if there are none. */
   protected *serve<T>(call: NotifierCall, otherwise: T, body: (call: NotifierCall) => Steps<T>): Steps<T> {
     const start = Math.max(call.start, 0);
-    const end = Math.min(call.end, this.frames.entriesPerTable);
+    const end = Math.min(call.end, this.table.entries);
     return start < end ? yield* body({ ...call, start, end }) : otherwise;
   }
 
-  /** Address of an entry, for properties. */
+  /** Address of an entry of a table in one frame, for properties. */
   entryAddress(index: number): Address {
-    return this.frames.entry(this.table, index).address;
+    if (this.table instanceof FrameTable) return this.table.entry(index).address;
+    throw new ModelError(`mmu-notifier: ${this.name}: entryAddress: its table is not in one frame (${index})`);
   }
 
   /** Under the lock: an invalidation of [start, end) begins. */
@@ -164,12 +207,12 @@ export class SecondaryMmu {
 
   /** The entry of a page. */
   *read(index: number, label: string): Steps<number> {
-    return yield* this.frames.read(this.frames.entry(this.table, index), this.#saying(label));
+    return yield* this.table.read(index, this.#saying(label));
   }
 
   /** Exchanges the entry of a page. */
   *xchg(index: number, entry: number, label: string): Steps<number> {
-    return yield* this.frames.xchg(this.frames.entry(this.table, index), entry, this.#saying(label));
+    return yield* this.table.xchg(index, entry, this.#saying(label));
   }
 
   /** Whether an invalidation is under way, whatever its range. */

@@ -63,8 +63,15 @@ export function changeThatNeedsBreak(old: HeldEntry, now: HeldEntry, rule: Break
 }
 
 /** The sentence of a violation. */
-export function brokenRule(holder: string, page: number, what: string, old: number, now: number): string {
-  return `${what} of page 0x${page.toString(16)} changed from ${formatEntry(old)} to ${formatEntry(now)}, ${holder} may hold the old one`;
+export function brokenRule(
+  holder: string,
+  page: number,
+  what: string,
+  old: number,
+  now: number,
+  format: (entry: number) => string = formatEntry,
+): string {
+  return `${what} of page 0x${page.toString(16)} changed from ${format(old)} to ${format(now)}, ${holder} may hold the old one`;
 }
 
 function interchangeable(entry: number, other: number, { sameContents }: BreakBeforeMakeRule): boolean {

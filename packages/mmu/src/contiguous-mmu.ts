@@ -18,7 +18,7 @@ import {
 import { changeThatNeedsBreak, TLB_CONFLICT } from './break-before-make.ts';
 import { cachedForm } from './cached-form.ts';
 import type { ContiguousTlb } from './contiguous-tlb.ts';
-import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_PRESENT, _PAGE_RDONLY, _PAGE_RW, formatEntry, pte_pfn } from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_PRESENT, _PAGE_RDONLY, _PAGE_RW, pte_pfn } from './entry.ts';
 import { MmuInstructions } from './instructions.ts';
 import { checkPage } from './mmu.ts';
 import type { Flush, Root } from './mmu.machine.ts';
@@ -155,7 +155,7 @@ export class ContiguousMmu extends MmuInstructions {
       if (other === undefined) continue;
       cx.fail(
         TLB_CONFLICT,
-        () => `${this.name}: page 0x${page.toString(16)}: ${formatEntry(entry)} and ${formatEntry(other)}`,
+        () => `${this.name}: page 0x${page.toString(16)}: ${tlb.format(entry)} and ${tlb.format(other)}`,
       );
       return;
     }

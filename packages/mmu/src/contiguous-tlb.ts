@@ -29,7 +29,7 @@ import {
 } from './break-before-make.ts';
 import { cachedForm } from './cached-form.ts';
 import { ContiguousMmu } from './contiguous-mmu.ts';
-import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE, formatEntry } from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { appliedTo } from './offered.ts';
@@ -102,6 +102,8 @@ export class ContiguousTlb {
   readonly mmus: readonly ContiguousMmu[];
   readonly translators: readonly Translator[];
   readonly frames: Frames;
+  /** An entry in words, as the table prints its own. */
+  readonly format: (entry: number) => string;
   readonly blockEntries: number;
   readonly rule: BreakBeforeMakeRule;
   /** Check that no translation is used after its flush completed, if the machine wants it. */
@@ -129,6 +131,7 @@ export class ContiguousTlb {
         `mmu: contiguous TLB: a table of ${frames.entriesPerTable} entries has no blocks of ${blockEntries} (a power of two)`,
       );
     this.frames = frames;
+    this.format = (entry) => builder.layout.formatValue(frames.entries.base, entry);
     this.translators = translators;
     this.blockEntries = blockEntries;
     this.rule = rule;
@@ -141,7 +144,7 @@ export class ContiguousTlb {
       ]).flat(),
     );
     this.#members = builder.region(`${name}.members`, initial.length, {
-      format: formatEntry,
+      format: this.format,
       initial,
       memory: 'strong',
     });
@@ -151,7 +154,7 @@ export class ContiguousTlb {
     });
     this.#kept = translators.some((t) => t.keeps)
       ? builder.region(`${name}.kept`, translators.length * frames.entriesPerTable, {
-          format: formatEntry,
+          format: this.format,
           memory: 'strong',
         })
       : null;
@@ -309,7 +312,7 @@ export class ContiguousTlb {
 
   #forbids(cx: OperationContext, who: number, page: number, old: number, now: number): boolean {
     const what = changeThatNeedsBreak({ entry: old, leaf: true }, { entry: now, leaf: true }, this.rule);
-    if (what !== null) cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.#name(who), page, what, old, now));
+    if (what !== null) cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.#name(who), page, what, old, now, this.format));
     return what !== null;
   }
 

@@ -7,7 +7,8 @@ import {
   type Message,
   type OperationContext,
 } from '@shootdown/machine';
-import { mk_pte, _PAGE_TABLE } from './entry.ts';
+import { _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, mk_pte, pte_pfn } from './entry.ts';
+import type { SecondStage } from './second-stage.ts';
 import { indexOf, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** Memory as hardware sees it: reads and writes go through at once, violations and counts are kept. */
@@ -120,4 +121,24 @@ export class Tree {
   set(vpn: number, entry: number, depth: number = this.shape.levels.length - 1): void {
     this.memory.write(this.entryAddress(vpn, depth), entry);
   }
+}
+
+/** What a host does about a guest frame: a page behind it, or write permission for the one that is there. */
+export function mapGuestFrame(stage: SecondStage, cx: OperationContext, gfn: number): boolean {
+  const old = stage.entryOf(cx, gfn);
+  const frame = (old & _PAGE_PRESENT) === 0 ? stage.take(cx, gfn) : pte_pfn(old);
+  return frame >= 0 && stage.exchange(cx, gfn, mk_pte(frame, _PAGE_PRESENT | _PAGE_RW)) >= 0;
+}
+
+/** Removes the entry of a guest frame; the page that stood behind it, or -1. */
+export function zapGuestFrame(stage: SecondStage, cx: OperationContext, gfn: number): number {
+  const frame = stage.hostFrameOf(cx, gfn);
+  if (frame >= 0) stage.exchange(cx, gfn, 0);
+  return frame;
+}
+
+/** Takes write permission from a guest frame, as dirty logging does. */
+export function writeProtectGuestFrame(stage: SecondStage, cx: OperationContext, gfn: number): void {
+  const old = stage.entryOf(cx, gfn);
+  if ((old & _PAGE_PRESENT) !== 0) stage.exchange(cx, gfn, old & ~(_PAGE_RW | _PAGE_DIRTY));
 }

@@ -10,7 +10,7 @@ import {
   _PAGE_USER,
   mk_pte,
 } from './entry.ts';
-import { PlainMemory } from './memory.test-support.ts';
+import { PlainMemory, mapGuestFrame, zapGuestFrame } from './memory.test-support.ts';
 import type { Flush, MmuEvent } from './mmu.machine.ts';
 import { NestedMmu, PhysicalTlb, VPID_MAX } from './nested-mmu.ts';
 import { SecondStage } from './second-stage.ts';
@@ -61,7 +61,7 @@ function hostWithTwoGuests() {
   });
   const memory = new PlainMemory(builder);
   for (const { stage, mmu } of guests) {
-    for (let gfn = 0; gfn < 6; gfn++) stage.map(memory, gfn);
+    for (let gfn = 0; gfn < 6; gfn++) mapGuestFrame(stage, memory, gfn);
     mmu.load(memory, 0, 1);
   }
   return { memory, host, tlb, guests: guests as [(typeof guests)[0], (typeof guests)[0]] };
@@ -120,10 +120,10 @@ describe('the MMU of a guest', () => {
   test('an EPT violation is told to the hypervisor with its guest frame; the guest sees no fault', () => {
     const { memory, guests } = hostWithTwoGuests();
     const { stage, mmu, violations } = guests[0];
-    stage.release(memory, stage.zap(memory, 4));
+    stage.release(memory, zapGuestFrame(stage, memory, 4));
     expect(mmu.translate(memory, 0, false)).toBe(SECOND_STAGE);
     expect(violations).toEqual([4]);
-    stage.map(memory, 4);
+    mapGuestFrame(stage, memory, 4);
     expect(mmu.translate(memory, 0, false)).toBe(Fault.none);
   });
 
@@ -132,8 +132,8 @@ describe('the MMU of a guest', () => {
       const { memory, guests, tlb } = hostWithTwoGuests();
       const [{ stage, mmu }, other] = guests;
       mmu.translate(memory, 0, false);
-      stage.release(memory, stage.zap(memory, 4));
-      if (reused) expect(other.stage.map(memory, 6)).toBe(true);
+      stage.release(memory, zapGuestFrame(stage, memory, 4));
+      if (reused) expect(mapGuestFrame(other.stage, memory, 6)).toBe(true);
       mmu.translate(memory, 0, false);
       expect(memory.failures.map((text) => text.split(':')[0])).toContain(FREED_FRAME);
       memory.failures.length = 0;
@@ -148,8 +148,8 @@ describe('the MMU of a guest', () => {
       const { memory, guests, tlb } = hostWithTwoGuests();
       const [{ stage, mmu }, other] = guests;
       mmu.translate(memory, 0, false);
-      stage.release(memory, stage.zap(memory, 1));
-      if (reused) expect(other.stage.map(memory, 6)).toBe(true);
+      stage.release(memory, zapGuestFrame(stage, memory, 1));
+      if (reused) expect(mapGuestFrame(other.stage, memory, 6)).toBe(true);
       mmu.translate(memory, 1, false);
       expect(memory.failures.map((text) => text.split(':')[0])).toContain(FREED_FRAME);
       memory.failures.length = 0;

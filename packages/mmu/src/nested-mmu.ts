@@ -12,6 +12,7 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  retry,
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
@@ -101,10 +102,17 @@ export class NestedMmu extends MmuInstructions {
 
   /** The vCPU exits on an EPT violation and executes the access again, as often as it takes. */
   override *access(vpn: number, write: boolean, saying?: Saying): Steps<number> {
-    for (;;) {
-      const fault = yield accessOperation(this, vpn, write, saying);
-      if (fault !== SECOND_STAGE) return fault;
-    }
+    const fault = yield accessOperation(this, vpn, write, saying);
+    return fault === SECOND_STAGE ? yield* this.#again(vpn, write, saying) : fault;
+  }
+
+  #again(vpn: number, write: boolean, saying: Saying | undefined): Steps<number> {
+    return retry(() => this.#attempt(vpn, write, saying));
+  }
+
+  *#attempt(vpn: number, write: boolean, saying: Saying | undefined): Steps<number | undefined> {
+    const fault = yield accessOperation(this, vpn, write, saying);
+    return fault === SECOND_STAGE ? undefined : fault;
   }
 
   /** The access itself; used by the operation. A `Fault` code, or {@link SECOND_STAGE}. */

@@ -13,7 +13,7 @@ import {
   mk_pte,
   pte_pfn,
 } from './entry.ts';
-import { PlainMemory } from './memory.test-support.ts';
+import { PlainMemory, mapGuestFrame, writeProtectGuestFrame, zapGuestFrame } from './memory.test-support.ts';
 import {
   defaultNestedCacheSizes,
   NestedCaches,
@@ -82,7 +82,7 @@ class Guest {
 
   mapAll(): this {
     for (let gfn = 0; gfn < this.stage.guestFrames; gfn++) {
-      if (!this.stage.map(this.memory, gfn)) throw new Error(`no host frame for gfn ${gfn}`);
+      if (!mapGuestFrame(this.stage, this.memory, gfn)) throw new Error(`no host frame for gfn ${gfn}`);
     }
     return this;
   }
@@ -147,9 +147,9 @@ describe('the two-dimensional walk', () => {
     (depth) => {
       const guest = guestOf(4, 4);
       const table = depth === 0 ? guest.root : pte_pfn(guest.memory.read(guest.entryAddress(VPN, depth - 1)));
-      guest.stage.release(guest.memory, guest.stage.zap(guest.memory, table));
+      guest.stage.release(guest.memory, zapGuestFrame(guest.stage, guest.memory, table));
       expect(guest.walk(VPN)).toMatchObject({ fault: SECOND_STAGE, gfn: table, gfnWrite: true });
-      guest.stage.map(guest.memory, table);
+      mapGuestFrame(guest.stage, guest.memory, table);
       expect(guest.walk(VPN).fault).toBe(Fault.none);
     },
   );
@@ -164,10 +164,10 @@ describe('the two-dimensional walk', () => {
 
   test('a page that the second stage write-protects is cached read-only, and a write to it is a violation', () => {
     const guest = guestOf(4, 4);
-    guest.stage.writeProtect(guest.memory, PAGE);
+    writeProtectGuestFrame(guest.stage, guest.memory, PAGE);
     expect(guest.walk(VPN).entry & _PAGE_RW).toBe(0);
     expect(guest.walk(VPN, true)).toMatchObject({ fault: SECOND_STAGE, gfn: PAGE, gfnWrite: true });
-    guest.stage.map(guest.memory, PAGE);
+    mapGuestFrame(guest.stage, guest.memory, PAGE);
     expect(guest.walk(VPN, true).entry & _PAGE_RW).toBe(_PAGE_RW);
   });
 
@@ -185,7 +185,7 @@ describe('the two-dimensional walk', () => {
     const guest = guestOf(4, 4);
     const { lastTable } = guest.walk(VPN);
     const gfn = pte_pfn(guest.memory.read(guest.entryAddress(VPN, 2)));
-    guest.stage.release(guest.memory, guest.stage.zap(guest.memory, gfn));
+    guest.stage.release(guest.memory, zapGuestFrame(guest.stage, guest.memory, gfn));
     guest.walker.walk(guest.memory, { from: 'table', pointer: lastTable }, VPN, false);
     expect(guest.memory.failures.join()).toContain(`${FREED_FRAME}: hardware walk reads a guest table in`);
   });
@@ -243,10 +243,10 @@ describe('any tables', () => {
   ): void => {
     const { stage, memory } = guest;
     if (what === 'set') memory.write(guest.entryAddress(vpn), flags === 0 ? 0 : mk_pte(12 + page, flags));
-    else if (what === 'map') stage.map(memory, gfn % stage.guestFrames);
-    else if (what === 'protect') stage.writeProtect(memory, gfn % stage.guestFrames);
+    else if (what === 'map') mapGuestFrame(stage, memory, gfn % stage.guestFrames);
+    else if (what === 'protect') writeProtectGuestFrame(stage, memory, gfn % stage.guestFrames);
     else {
-      const frame = stage.zap(memory, gfn % stage.guestFrames);
+      const frame = zapGuestFrame(stage, memory, gfn % stage.guestFrames);
       if (frame >= 0) stage.release(memory, frame);
     }
   };

@@ -16,11 +16,8 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_RW, _PAGE_TABLE, mk_pte, pte_pfn } from './entry.ts';
+import { _PAGE_PRESENT, _PAGE_TABLE, mk_pte, pte_pfn } from './entry.ts';
 import { indexOf, rootPointer, Walker, type Walked, type WalkLevel, type WalkShape } from './walk.ts';
-
-/** An entry of the second stage that permits everything. */
-const SPTE = _PAGE_PRESENT | _PAGE_RW;
 
 /** What a second stage consists of. */
 export interface SecondStageOptions {
@@ -77,46 +74,33 @@ export class SecondStage {
 
   /** The host frame behind a guest frame, or -1: a look at the tree without accessed bits. */
   hostFrameOf(cx: OperationContext, gfn: number): number {
-    const at = this.#leaf(cx, gfn, false);
-    const entry = at < 0 ? 0 : cx.read(at);
+    const entry = this.entryOf(cx, gfn);
     return (entry & _PAGE_PRESENT) === 0 ? -1 : pte_pfn(entry);
   }
 
+  /** The entry of a guest frame; 0 if there is none. */
+  entryOf(cx: OperationContext, gfn: number): number {
+    const at = this.#leaf(cx, gfn, false);
+    return at < 0 ? 0 : cx.read(at);
+  }
+
   /**
-   * The host's answer to an EPT violation: a frame behind the guest frame, or write permission for the one that is
-   * there. False if the host is out of memory.
+   * Exchanges the entry of a guest frame; tables above it are made for one that is not 0. Returns the old one, or
+   * {@link NO_FRAME} if the host has none left for a table.
    */
-  map(cx: OperationContext, gfn: number): boolean {
-    const at = this.#leaf(cx, gfn, true);
-    if (at < 0) return false;
-    const entry = cx.read(at);
-    if ((entry & _PAGE_PRESENT) !== 0) {
-      cx.write(at, entry | _PAGE_RW);
-      return true;
-    }
+  exchange(cx: OperationContext, gfn: number, entry: number): number {
+    const at = this.#leaf(cx, gfn, entry !== 0);
+    if (at < 0) return entry === 0 ? 0 : NO_FRAME;
+    const old = cx.read(at);
+    cx.write(at, entry);
+    return old;
+  }
+
+  /** Takes a host frame to stand behind a guest frame; {@link NO_FRAME}: the host is out of memory. */
+  take(cx: OperationContext, gfn: number): number {
     const frame = this.host.take(cx, FrameKind.page);
-    if (frame === NO_FRAME) return false;
-    cx.write(this.#rmap.base + frame, gfn + 1);
-    cx.write(at, mk_pte(frame, SPTE));
-    return true;
-  }
-
-  /** Removes the entry of a guest frame; the host frame that stood behind it stays allocated. Returns it, or -1. */
-  zap(cx: OperationContext, gfn: number): number {
-    const at = this.#leaf(cx, gfn, false);
-    const entry = at < 0 ? 0 : cx.read(at);
-    if ((entry & _PAGE_PRESENT) === 0) return -1;
-    cx.write(at, 0);
-    return pte_pfn(entry);
-  }
-
-  /** Takes write permission from a guest frame, as dirty logging does. False if it is not mapped. */
-  writeProtect(cx: OperationContext, gfn: number): boolean {
-    const at = this.#leaf(cx, gfn, false);
-    const entry = at < 0 ? 0 : cx.read(at);
-    if ((entry & _PAGE_PRESENT) === 0) return false;
-    cx.write(at, entry & ~(_PAGE_RW | _PAGE_DIRTY));
-    return true;
+    if (frame !== NO_FRAME) cx.write(this.#rmap.base + frame, gfn + 1);
+    return frame;
   }
 
   /** Gives a host frame back: whoever still translates to it uses freed memory. */

@@ -7,6 +7,7 @@
  * the routine in the column's heading is not repeated.
  */
 import type { Trace, TraceStep } from '@shootdown/machine';
+import { callText } from './words.ts';
 
 /** Where a step stands in its column. Levels are steps of indentation. */
 export interface Placement {
@@ -64,9 +65,9 @@ export class FrameTracker {
     const ambiguous = returned && shown.length > frames.length && level === Math.min(shown.length, this.#levelsMax);
     const heading = returned
       ? ambiguous
-        ? { text: `${name}() (cont.)`, level: level - 1 }
+        ? { text: `${callText(name)} (cont.)`, level: level - 1 }
         : null
-      : { text: `${name}()`, level: level - 1 };
+      : { text: callText(name), level: level - 1 };
     return { frames, level, heading };
   }
 }

@@ -5,6 +5,9 @@
  * A round is printed as one line, with whom it told. If something else happened before it was over, there is a line,
  * too, wherever it had an effect (an invalidation, on either side), and where it returned. A round in which a property
  * is violated is printed step by step.
+ *
+ * The part of a round that a processor does alone (flush_tlb_func() on the CPU that flushes) is one line with its
+ * effect, if nothing else happened meanwhile.
  */
 import type { Trace, TraceStep } from '@shootdown/machine';
 import { columnName, stepText } from './words.ts';
@@ -44,7 +47,8 @@ export function hiddenSteps(trace: Trace): Map<number, Told | null> {
     const [first, last] = [round.own[0] as number, round.own.at(-1) as number];
     const stack = (trace.steps[first] as TraceStep).stack.slice(0, round.depth);
     const whom = [...round.told].toSorted((a, b) => a - b).map((to) => columnName(trace, to));
-    const text = `${round.name}() -> ${whom.join(', ')}${round.over ? '' : ': waits'}`;
+    const to = whom.length === 0 ? '' : ` -> ${whom.join(', ')}`;
+    const text = `${round.name}()${to}${round.over ? '' : ': waits'}`;
     hidden.set(first, { text, stack, facts: quiet ? effectsOf(trace, round.own) : [] });
     if (round.over && last !== first && !quiet) hidden.set(last, { text: `${round.name}() returns`, stack, facts: [] });
   }
@@ -66,36 +70,58 @@ function isHandler({ kind, inInterrupt }: TraceStep): boolean {
   return kind === 'advance' && inInterrupt;
 }
 
-/** All rounds that told somebody. */
-function roundsOf({ steps, rounds: names = [] }: Trace): Round[] {
+/** All rounds that told somebody, or that are a part done alone. */
+function roundsOf(trace: Trace): Round[] {
   const rounds: Round[] = [];
   const taken = new Set<number>();
-  steps.forEach((step, first) => {
-    if (taken.has(first) || step.kind !== 'advance' || step.inInterrupt) return;
-    const { column, stack } = step;
-    const depth = stack.findIndex((name) => names.includes(name));
-    if (depth < 0) return;
-    const own: number[] = [];
-    let over = false;
-    for (let i = first; i < steps.length && !over; i++) {
-      const other = steps[i] as TraceStep;
-      if (other.column !== column || other.kind !== 'advance' || other.inInterrupt) continue;
-      over = !stack.slice(0, depth + 1).every((name, d) => other.stack[d] === name);
-      if (!over) own.push(i);
+  /** Calls that are no rounds, at each of their steps. */
+  const others = new Set<string>();
+  trace.steps.forEach((step, first) => {
+    if (step.kind !== 'advance' || step.inInterrupt) return;
+    for (const [depth, name] of step.stack.entries()) {
+      if (taken.has(first)) return;
+      if (trace.rounds?.includes(name) !== true || others.has(`${first}:${depth}`)) continue;
+      const round = roundFrom(trace, first, depth);
+      if (round.told.size > 0 || isDoneAlone(trace, round)) {
+        rounds.push(round);
+        for (const i of round.own) taken.add(i);
+      } else for (const i of round.own) others.add(`${i}:${depth}`);
     }
-    for (const i of own) taken.add(i);
-    const sent = own
-      .flatMap((i) => steps[i]?.messages ?? [])
-      .filter(
-        ({ channel, synchronous, toColumn }) =>
-          channel !== null && synchronous !== true && toColumn >= 0 && toColumn !== column,
-      );
-    if (sent.length === 0) return;
-    const told = new Set(sent.map(({ toColumn }) => toColumn));
-    const channels = sent.map(({ channel }) => channel as string);
-    rounds.push({ column, depth, name: stack[depth] as string, own, told, channels, over });
   });
   return rounds;
+}
+
+/** The call that is at `depth` in the stack of a step, from that step on. */
+function roundFrom({ steps }: Trace, first: number, depth: number): Round {
+  const { column, stack } = steps[first] as TraceStep;
+  const own: number[] = [];
+  let over = false;
+  for (let i = first; i < steps.length && !over; i++) {
+    const other = steps[i] as TraceStep;
+    if (other.column !== column || other.kind !== 'advance' || other.inInterrupt) continue;
+    over = !stack.slice(0, depth + 1).every((name, d) => other.stack[d] === name);
+    if (!over) own.push(i);
+  }
+  const sent = own
+    .flatMap((i) => steps[i]?.messages ?? [])
+    .filter(
+      ({ channel, synchronous, toColumn }) =>
+        channel !== null && synchronous !== true && toColumn >= 0 && toColumn !== column,
+    );
+  const told = new Set(sent.map(({ toColumn }) => toColumn));
+  const channels = sent.map(({ channel }) => channel as string);
+  return { column, depth, name: stack[depth] as string, own, told, channels, over };
+}
+
+/** A call that tells nobody, calls nothing, does what rounds are for, and is not interrupted. */
+function isDoneAlone(trace: Trace, round: Round): boolean {
+  const steps = round.own.map((i) => trace.steps[i] as TraceStep);
+  return (
+    round.over &&
+    steps.some(({ effect }) => effect === true) &&
+    steps.every(({ stack, violation }) => stack.length === round.depth + 1 && violation === null) &&
+    isQuiet(trace, round, round.own)
+  );
 }
 
 /** The steps of a round, its own and those of handlers and deliveries that it caused; a handler ends after it. */

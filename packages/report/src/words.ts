@@ -24,11 +24,18 @@ export function columnName(trace: Pick<Trace, 'columns'>, column: number): strin
   return plainLine(trace.columns[column]?.name ?? `CPU${column}`);
 }
 
+/** A function's name as it is called; what is in words (`user code`) is no function. */
+export function callText(name: string): string {
+  return /^[\w.]+$/.test(name) ? `${name}()` : name;
+}
+
 /** Heading of a column: `CPU0 ptdump_walk_pgd()`. */
 export function columnHeading(trace: Pick<Trace, 'columns'>, column: number): string {
   const routines = (trace.columns[column]?.routine ?? '').split(',').map(plainLine);
-  const calls = routines.filter((name) => name !== '').map((name) => (name.endsWith(')') ? name : `${name}()`));
-  return [columnName(trace, column), calls.join(', ')].join(' ').trim();
+  const calls = routines.filter((name) => name !== '').map(callText);
+  const name = columnName(trace, column);
+  // `SME unit` runs on what is called SME.
+  return calls[0]?.startsWith(`${name} `) ? calls.join(', ') : [name, calls.join(', ')].join(' ').trim();
 }
 
 /** A part of what a trace's end says: about one column, or (-1) about the whole. */

@@ -32,13 +32,13 @@ const tables: readonly Table[] = [
       'zap_page/dsb:leave-out': 'needed',
       'zap_page/dsb.2:leave-out': 'needed',
       'zap_page/dsb.2:dsb-ishst-instead': 'needed',
-      'sysvec_call_function/dsb:leave-out': 'needed',
+      'do_handle_IPI/dsb:leave-out': 'needed',
       'sme_set_active/smp_mb:leave-out': 'needed',
       'sme_set_active/smp_mb:smp_wmb-instead': 'needed',
       'sme_set_active/smp_mb:smp_rmb-instead': 'needed',
       // The handler hands on nothing that CPU0 needs: the unit has finished for all.
-      'sysvec_call_function/llist_del_all:relaxed-instead': 'not needed',
-      'sysvec_call_function/csd_unlock:relaxed-instead': 'not needed',
+      'do_handle_IPI/llist_del_all:relaxed-instead': 'not needed',
+      'do_handle_IPI/csd_unlock:relaxed-instead': 'not needed',
     },
   },
   {

@@ -18,25 +18,27 @@ import {
   type System,
 } from '@shootdown/machine';
 import {
+  addVcpuThread,
   CALL_FUNCTION_VECTOR,
+  enter_guest,
+  guest_access,
+  Kvm,
   Mm,
   secondary,
   Smp,
   use_mm,
   user_access,
+  VcpuCounter,
+  vcpuRequests,
   VM_DATA_DEFAULT_FLAGS,
+  vmx_handle_exit_irqoff,
   x86Tlb,
-  type Kernel,
-} from '@shootdown/mm';
-import { defaultMmuGeometry, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
-import {
-  addDevice,
-  InvalidationQueue,
-  Kvm,
-  Odp,
   type ChangePteDesign,
-  type MmuNotifierSubscriptions,
-} from '@shootdown/mmu-notifier';
+  type Kernel,
+  type VcpuThread,
+} from '@shootdown/mm';
+import { defaultMmuGeometry, formatEntry, mk_pte, Mmu, tinyShape } from '@shootdown/mmu';
+import { addDevice, InvalidationQueue, Odp, type MmuNotifierSubscriptions } from '@shootdown/mmu-notifier';
 import { DROP_ALL, entryFormat, mutex, notifyingKernel, READ_ONLY, spinlock, WRITABLE } from './secondary-machine.ts';
 
 /** Pages of the guest that may be replaced, and as many that stay as they are. */
@@ -81,7 +83,7 @@ export interface ChangePteKernel {
 /** Counters of a run. */
 export const GuestCounter = {
   accesses: 'guest accesses',
-  ...secondary.VcpuCounter,
+  ...VcpuCounter,
   replaced: 'pages replaced',
 } as const;
 
@@ -104,13 +106,13 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
     design,
     PRIMARY + 1,
   );
-  const vcpus = cpus.slice(1).map((cpu, i) => secondary.addVcpuThread(builder, cpu, mmuOf(`guest${i}`), `vcpu${i}`));
+  const vcpus = cpus.slice(1).map((cpu, i) => addVcpuThread(builder, cpu, mmuOf(`guest${i}`), `vcpu${i}`));
   const kvm = new Kvm(builder, 'kvm', {
     frames,
     table: SECOND_STAGE,
     format: entryFormat,
     lock: spinlock(builder, 'mmu_lock'),
-    tlb: secondary.vcpuRequests(smp, vcpus),
+    tlb: vcpuRequests(smp, vcpus),
     ...(change_pte && { change_pte }),
   });
   subscriptions.add('kvm', kvm.ops);
@@ -124,7 +126,7 @@ export function buildChangePte({ design, change_pte, device }: ChangePteKernel, 
     const vcpu = vcpus.find((v) => v.cpu === cpu);
     const handler = smp.handler(cpu);
     startCpu(builder, cpu, [bodies[id] as Program], {
-      [CALL_FUNCTION_VECTOR]: vcpu ? program(secondary.vmx_handle_exit_irqoff, vcpu, handler) : handler,
+      [CALL_FUNCTION_VECTOR]: vcpu ? program(vmx_handle_exit_irqoff, vcpu, handler) : handler,
     });
   });
   return builder.build();
@@ -139,6 +141,7 @@ function framesOf(builder: SystemBuilder, merged: boolean): Frames {
   return new Frames(builder, {
     tables: TABLES,
     entriesPerTable: GUEST_PAGES,
+    formatEntry,
     pages: 2 * GUEST_PAGES + 1,
     initialTables: [primary, primary, []],
     initialPages: GUEST_PAGES + 1,
@@ -153,7 +156,7 @@ const runs = routine(
     kernel: Kernel,
     kvm: Kvm,
     mm: Mm,
-    vcpu: secondary.VcpuThread,
+    vcpu: VcpuThread,
     seed: number,
     { pause, pages, oneIn }: ChangePteLoad,
     writes: boolean,
@@ -162,11 +165,11 @@ const runs = routine(
     const primary = secondary.primaryMmu(kernel, vcpu.cpu, mm);
     yield* use_mm(kernel, vcpu.cpu, mm);
     yield* vcpu.mmu.load_root(SECOND_STAGE, 0, false);
-    yield* secondary.enter_guest(vcpu);
+    yield* enter_guest(vcpu);
     for (let i = 0; !writes || i < pages; i++) {
       yield* work(writes ? pause : 'guest_compute');
       const gfn = writes ? i : readPage(random.below(MERGEABLE_PAGES), oneIn);
-      yield* secondary.guest_access(vcpu, kvm, primary, gfn, writes);
+      yield* guest_access(vcpu, kvm, primary, gfn, writes);
       yield* count(writes ? GuestCounter.replaced : GuestCounter.accesses);
     }
     yield* rest();

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { secondary } from '@shootdown/mm';
-import { CHANGE_PTE_X86 } from '@shootdown/mmu-notifier';
+import { CHANGE_PTE_X86, secondary } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { markdownOf } from './comparison-tables.ts';
 import { compareChangePte, runChangePte, type ChangePteRun } from './change-pte.cost.ts';

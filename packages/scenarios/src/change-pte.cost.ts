@@ -5,8 +5,7 @@
  * kernels differ in what they tell KVM.
  */
 import { cyclesOf, DirectExecutor, VirtualTimeScheduler, withCosts, x86Costs } from '@shootdown/machine';
-import { secondary, X86Counter } from '@shootdown/mm';
-import { CHANGE_PTE_X86, type ChangePteDesign } from '@shootdown/mmu-notifier';
+import { CHANGE_PTE_X86, secondary, X86Counter, type ChangePteDesign } from '@shootdown/mm';
 import { everyRow, type Comparison, type ComparisonColumn, type ComparisonRow, type EachRow } from './comparison.ts';
 import {
   buildChangePte,

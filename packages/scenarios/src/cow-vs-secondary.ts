@@ -9,9 +9,8 @@
 import type { BuildRequest, Scenario } from '@shootdown/explorer';
 import type { Cpu } from '@shootdown/cpu';
 import { point, program, type Property, type Region, type Steps, type System } from '@shootdown/machine';
-import { handle_mm_fault, secondary } from '@shootdown/mm';
+import { handle_mm_fault, secondary, type Kvm } from '@shootdown/mm';
 import { pte_pfn, pte_present, type SaturatedTlb } from '@shootdown/mmu';
-import type { Kvm } from '@shootdown/mmu-notifier';
 import { cowVariants, type CowVariant } from './cow-vs-secondary.variants.ts';
 import {
   buildSecondaryMachine,

@@ -3,8 +3,15 @@
  * one of its parts.
  */
 import type { Variant } from '@shootdown/explorer';
-import { secondary, type IpiTlbOptions, type ReuseEra } from '@shootdown/mm';
-import { CHANGE_PTE_ARM64, CHANGE_PTE_X86, type ChangePteDesign, type KvmMutant } from '@shootdown/mmu-notifier';
+import {
+  CHANGE_PTE_ARM64,
+  CHANGE_PTE_X86,
+  secondary,
+  type ChangePteDesign,
+  type IpiTlbOptions,
+  type KvmMutant,
+  type ReuseEra,
+} from '@shootdown/mm';
 import { alsoOnArm } from './on-arm.ts';
 
 const { NotifierEra } = secondary;

@@ -42,6 +42,7 @@ import {
   SaturatedTlb,
   tinyShape,
   type MmuInstructions,
+  formatEntry,
 } from '@shootdown/mmu';
 import { madvises } from './tasks.ts';
 
@@ -116,6 +117,7 @@ export function flushMachine(options: FlushMachineOptions): FlushMachine {
     pointsTo: pte_pfn,
     tables,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: mapped,
     initialTables: levels === 1 ? roots : [...roots, leaves],
     initialPages: mapped,

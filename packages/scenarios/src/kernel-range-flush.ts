@@ -43,6 +43,7 @@ import {
   SaturatedTlb,
   tinyShape,
   type MmuInstructions,
+  formatEntry,
 } from '@shootdown/mmu';
 
 interface Design extends Variant {
@@ -145,6 +146,7 @@ function buildKernelRangeFlush({ variant, memoryModel }: BuildRequest<Design>): 
   const frames = new Frames(builder, {
     tables: 3,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: 2,
     initialTables: [[0, kernelTable], [0, kernelTable], [mk_pte(OLD, FLAGS)]],
     initialPages: 2,

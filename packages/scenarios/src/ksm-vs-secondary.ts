@@ -7,9 +7,8 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { program, type Address, type Property, type System } from '@shootdown/machine';
-import { secondary, type IpiTlbOptions } from '@shootdown/mm';
+import { CHANGE_PTE_X86, secondary, type IpiTlbOptions, type KvmMutant } from '@shootdown/mm';
 import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
-import { CHANGE_PTE_X86, type KvmMutant } from '@shootdown/mmu-notifier';
 import { alsoOnArm } from './on-arm.ts';
 import {
   buildSecondaryMachine,

@@ -7,9 +7,8 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { program, routine, type Property, type System } from '@shootdown/machine';
-import { secondary } from '@shootdown/mm';
+import { FAULT_PROTOCOL, secondary, type FaultProtocol, type Kvm, type KvmMutant, type Memslots } from '@shootdown/mm';
 import { pte_present } from '@shootdown/mmu';
-import { FAULT_PROTOCOL, type FaultProtocol, type Kvm, type KvmMutant, type Memslots } from '@shootdown/mmu-notifier';
 import {
   buildSecondaryMachine,
   entryPair,

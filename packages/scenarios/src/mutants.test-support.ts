@@ -27,10 +27,13 @@ const pattern = (text: string): RegExp =>
       .join('.*')}$`,
   );
 
+/** One routine, named as the architecture names what takes its interrupt: see `Smp`. */
+const common = (change: string): string => change.replace(/^(do_)?handle_IPI\//, 'sysvec_call_function/');
+
 /** The first explanation that speaks of a change of a variant. */
 export function explanationOf(survivors: readonly Survivor[], variant: string, change: string): Survivor | undefined {
   return survivors.find(
-    (survivor) => pattern(survivor.variants ?? '*').test(variant) && pattern(survivor.change).test(change),
+    (survivor) => pattern(survivor.variants ?? '*').test(variant) && pattern(survivor.change).test(common(change)),
   );
 }
 
@@ -125,7 +128,8 @@ for (const file of readdirSync(GOLDEN)) {
     const [heading = '', ...rows] = section.split('\n');
     const where = heading.replace(/ on \w+$/, '');
     for (const line of rows) {
-      const change = NEEDED_ROW.exec(line)?.[1];
+      const row = NEEDED_ROW.exec(line)?.[1];
+      const change = row === undefined ? undefined : common(row);
       const before = change === undefined ? undefined : needed.get(change);
       if (change !== undefined && (before === undefined || where < before)) needed.set(change, where);
     }
@@ -134,7 +138,7 @@ for (const file of readdirSync(GOLDEN)) {
 
 /** Where else the line is needed, by the tables that are there. */
 function neededElsewhere(change: string, where: string): string | undefined {
-  const other = needed.get(change);
+  const other = needed.get(common(change));
   return other === undefined || other === where ? undefined : `needed in ${other}`;
 }
 

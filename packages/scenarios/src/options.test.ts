@@ -19,8 +19,10 @@ import {
   gup,
   hypercallTlbFlush,
   ipiTlb,
+  Kvm,
   kvmTlbFlush,
   lazy,
+  Memslots,
   Mm,
   secondary,
   vmalloc,
@@ -35,7 +37,7 @@ import {
   SecondStage,
   TlbHierarchy,
 } from '@shootdown/mmu';
-import { Kvm, Memslots, MmuNotifierSubscriptions, Odp } from '@shootdown/mmu-notifier';
+import { MmuNotifierSubscriptions, Odp } from '@shootdown/mmu-notifier';
 import { Ptdump } from '@shootdown/ptdump';
 import { histogramText, renderTrace, textTable } from '@shootdown/report';
 import { JumpLabels, Rcu } from '@shootdown/sync';

@@ -65,7 +65,7 @@ export function buildPtdumpVmalloc(
     : [];
   // Taking the IPI synchronizes the context: exception entry does.
   const exceptionEntry = (): Steps => kernel.labels.contextSynchronization('exception entry: context synchronized');
-  const smp = design.kick ? new Smp(builder, cpus, exceptionEntry) : undefined;
+  const smp = design.kick ? new Smp(builder, cpus, exceptionEntry, 'do_handle_IPI') : undefined;
   const { withoutDsb, withoutIsb, withoutBarrierB, rcu } = design;
   const kernel = new VmallocKernel(builder, {
     tree: { puds: vmaps, pmds: children, ptes },

@@ -34,6 +34,7 @@ import {
   SaturatedTlb,
   tinyShape,
   type MmuInstructions,
+  formatEntry,
 } from '@shootdown/mmu';
 import { asUser } from './tasks.ts';
 
@@ -174,6 +175,7 @@ function buildRiscvNewMapping({ variant, memoryModel }: BuildRequest<Design>): S
   const frames = new Frames(builder, {
     tables: 1,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: mappings,
     initialTables: [[]],
     initialPages: mappings,
@@ -185,7 +187,7 @@ function buildRiscvNewMapping({ variant, memoryModel }: BuildRequest<Design>): S
     faultsInvalidate: false,
     cachesInvalid: !svvptc,
   });
-  const smp = new Smp(builder, cpus);
+  const smp = new Smp(builder, cpus, undefined, 'handle_IPI');
   const new_vmalloc = builder.region('new_vmalloc', 1);
   const vmap = riscvVmap(smp, tlb.mmus, new_vmalloc, { fence, ...(mutant && { mutant }) });
   const published = builder.region('published', 1).at(0);

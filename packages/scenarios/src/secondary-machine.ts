@@ -19,12 +19,17 @@ import {
   CALL_FUNCTION_VECTOR,
   handle_mm_fault,
   ipiTlb,
+  Kvm,
+  Memslots,
   Mm,
   secondary,
   Smp,
   zap_page_range_single,
+  type ChangePteDesign,
+  type FaultProtocol,
   type IpiTlbOptions,
   type Kernel,
+  type KvmMutant,
   type ReuseEra,
 } from '@shootdown/mm';
 import {
@@ -36,19 +41,9 @@ import {
   SaturatedTlb,
   tinyShape,
   type SaturatedMmu,
+  formatEntry,
 } from '@shootdown/mmu';
-import {
-  addDevice,
-  InvalidationQueue,
-  Kvm,
-  Memslots,
-  type MmuNotifierSubscriptions,
-  Odp,
-  Sva,
-  type ChangePteDesign,
-  type FaultProtocol,
-  type KvmMutant,
-} from '@shootdown/mmu-notifier';
+import { addDevice, InvalidationQueue, type MmuNotifierSubscriptions, Odp, Sva } from '@shootdown/mmu-notifier';
 
 /** Operations in a row without a point. */
 const HISTORY_MAX = 200;
@@ -226,6 +221,7 @@ function framesOf(
     pointsTo: pte_pfn,
     tables: TABLES,
     entriesPerTable: ENTRIES,
+    formatEntry,
     pages: pages.length + stable + freePages,
     initialTables: [...primary, established, established],
     initialPages: pages.length + stable,

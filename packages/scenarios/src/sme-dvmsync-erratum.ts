@@ -226,7 +226,7 @@ function buildErratum({ variant, memoryModel }: BuildRequest<Design>): System {
   const pte = frames.entry(TABLE, 0);
   walked = { pte, page: builder.region('page', 1) };
   const cpus = Array.from({ length: CPUS }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
-  const smp = new Smp(builder, cpus);
+  const smp = new Smp(builder, cpus, undefined, 'do_handle_IPI');
   const ghost = builder.region('sme', 2, {
     memory: 'ghost',
     cellName: (cell) => (cell === 0 ? 'sme.under_way' : 'page.given_back'),

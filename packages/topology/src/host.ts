@@ -14,7 +14,7 @@ import {
   type MmuInstructions,
   type WalkShape,
 } from '@shootdown/mmu';
-import { architectures, kvmTlbFlush, type Kernel } from '@shootdown/mm';
+import { architectures, GuestMemory, kvmTlbFlush, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import type { Layout, Placed } from './layout.ts';
 import { numberedPages } from './description.ts';
@@ -197,7 +197,12 @@ function assembleVm(
     ...numberedPages(tables, pages),
     pageLists: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
   });
-  const vm = new Vm(builder, { pauseLoopExiting: host.pauseLoopExiting, ...(under.stage && { stage: under.stage }) });
+  const { stage } = under;
+  const vm = new Vm(builder, {
+    pauseLoopExiting: host.pauseLoopExiting,
+    ...(stage && { page_fault: (cx, gfn, vcpu) => behind?.page_fault(cx, gfn, vcpu) }),
+  });
+  const behind = stage && new GuestMemory(builder, vm, { name: 'kvm', stage });
   const kernel = { ...description, cpus: description.vcpus };
   const cpus = Array.from({ length: description.vcpus }, (_, id) => addCpu(builder, id, vectorsOf(kernel, id)));
   const vcpus: Vcpu[] = [];

@@ -2,25 +2,40 @@
  * Secondary MMUs of a process: virtual machines whose vCPUs are its threads, and devices that use its memory, each with
  * a table of its own behind the process's mmu notifiers.
  */
-import { secondary, type Kernel, type Mm, type Smp } from '@shootdown/mm';
+import {
+  addVcpuThread,
+  CHANGE_PTE_ARM64,
+  CHANGE_PTE_X86,
+  enter_guest,
+  guest_access,
+  Kvm,
+  leave_guest,
+  secondary,
+  vcpuRequests,
+  vmx_handle_exit_irqoff,
+  type ChangePteDesign,
+  type Kernel,
+  type Mm,
+  type Smp,
+  type VcpuThread,
+} from '@shootdown/mm';
 import { ModelError, program, type Program, type Steps, type SystemBuilder } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { Fault, Mmu, tinyShape, type MmuGeometry } from '@shootdown/mmu';
 import {
   addDevice,
-  CHANGE_PTE_ARM64,
-  CHANGE_PTE_X86,
   InvalidationQueue,
-  Kvm,
   Odp,
   pagefault_mr,
   Slot,
-  type ChangePteDesign,
   type MmuNotifierSubscriptions,
 } from '@shootdown/mmu-notifier';
 import { actionsIn, type KernelDescription } from './schema.ts';
 
-const CHANGE_PTE: Readonly<Record<string, ChangePteDesign>> = { x86: CHANGE_PTE_X86, arm64: CHANGE_PTE_ARM64 };
+const CHANGE_PTE: Readonly<Record<string, ChangePteDesign>> = {
+  x86: CHANGE_PTE_X86,
+  arm64: CHANGE_PTE_ARM64,
+};
 /** Has an MMU drop everything. */
 const DROP_ALL = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 } as const;
 
@@ -64,7 +79,7 @@ export function addSecondaryMmus(
   const mm = mms[index] as Mm;
   const design = secondary.NotifierEra[process.notifiers];
   const notifying = secondary.notifyingKernel(kernel, mm, design, kernel.frames.tables);
-  const vcpus = new Map<number, secondary.VcpuThread>();
+  const vcpus = new Map<number, VcpuThread>();
   const uses = new Map<string, SecondaryUse>();
   process.secondaryMmus.forEach((description, table) => {
     const on = process.threads.filter(({ run }) =>
@@ -82,7 +97,7 @@ export function addSecondaryMmus(
     named: (mmu) => uses.get(mmu) ?? null,
     handler(cpu) {
       const vcpu = vcpus.get(cpu.id);
-      return vcpu ? program(secondary.vmx_handle_exit_irqoff, vcpu, smp.handler(cpu)) : smp.handler(cpu);
+      return vcpu ? program(vmx_handle_exit_irqoff, vcpu, smp.handler(cpu)) : smp.handler(cpu);
     },
   };
 }
@@ -113,17 +128,12 @@ function* attach({ mm, kernel, description }: Parts, slot: Slot, first: number, 
   yield* mm.mmap_write_unlock();
 }
 
-function addKvm(parts: Parts, cpus: readonly Cpu[], vcpus: Map<number, secondary.VcpuThread>): SecondaryUse {
+function addKvm(parts: Parts, cpus: readonly Cpu[], vcpus: Map<number, VcpuThread>): SecondaryUse {
   const { kernel, subscriptions, mm, smp, description, table } = parts;
   const { builder, frames } = kernel;
   const { name, changePte } = description;
   const mine = cpus.map((cpu, i) => {
-    const vcpu = secondary.addVcpuThread(
-      builder,
-      cpu,
-      secondaryMmu(builder, `${name}.vcpu${i}`, parts),
-      `${name}.vcpu${i}`,
-    );
+    const vcpu = addVcpuThread(builder, cpu, secondaryMmu(builder, `${name}.vcpu${i}`, parts), `${name}.vcpu${i}`);
     vcpus.set(cpu.id, vcpu);
     return vcpu;
   });
@@ -132,7 +142,7 @@ function addKvm(parts: Parts, cpus: readonly Cpu[], vcpus: Map<number, secondary
     table,
     format: secondary.entryFormat,
     lock: secondary.spinlock(builder, `${name}.mmu_lock`),
-    tlb: secondary.vcpuRequests(smp, mine),
+    tlb: vcpuRequests(smp, mine),
     ...(changePte !== 'none' && { change_pte: CHANGE_PTE[changePte] as ChangePteDesign }),
   });
   const slot = new Slot(builder, name);
@@ -141,16 +151,16 @@ function addKvm(parts: Parts, cpus: readonly Cpu[], vcpus: Map<number, secondary
     slot,
     attach: (first, pages) => attach(parts, slot, first, pages),
     *run(cpu, { rounds, write, computes }) {
-      const vcpu = vcpus.get(cpu.id) as secondary.VcpuThread;
+      const vcpu = vcpus.get(cpu.id) as VcpuThread;
       const primary = slot.primary(secondary.primaryMmu(kernel, cpu, mm, { takesMmapLock: true }));
       const pages = yield* slot.size();
       yield* vcpu.mmu.load_root(table, 0, false);
-      yield* secondary.enter_guest(vcpu);
+      yield* enter_guest(vcpu);
       for (let i = 0; i < rounds * pages; i++) {
         yield* computes();
-        if (!(yield* secondary.guest_access(vcpu, kvm, primary, i % pages, write))) break;
+        if (!(yield* guest_access(vcpu, kvm, primary, i % pages, write))) break;
       }
-      yield* secondary.leave_guest(vcpu);
+      yield* leave_guest(vcpu);
     },
   };
 }

@@ -28,7 +28,7 @@ import {
 import { statesOf } from '../states-along.ts';
 import { studioLine } from '../studio-link.ts';
 import { scenarios } from '@shootdown/scenarios';
-import { parseSavedSchedule, type SavedSchedule } from '../schedule-file.ts';
+import { parseSavedSchedule, type SavedSchedule } from '../saved-schedule.ts';
 
 export const flags = {
   ...scenarioFlags,

@@ -149,6 +149,13 @@ export function accessOf(access: Partial<Access> & Pick<Access, 'kind' | 'addres
   };
 }
 
+/** The word whose value an access returns; undefined: it returns none, or that of another word. */
+export function wordReturned({ definition, data, a }: Operation): number | undefined {
+  if (definition !== ACCESS.load && definition !== ACCESS.update) return undefined;
+  const { discards, translated } = data as Access;
+  return discards || translated ? undefined : a;
+}
+
 /** A load, store or atomic; returns the value loaded, or a `MemoryFault`. */
 export function performAccess(access: Access, saying?: Saying): Steps<number> {
   return stepOf(operation(ACCESS[access.kind], access.address, access.value, 0, access, saying));

@@ -108,11 +108,25 @@ export function checkOptions(
  */
 export function checkNearMisses(where: string, options: object, known: readonly string[]): void {
   const given = Object.keys(options);
-  const absent = known.filter((name) => !given.includes(name));
   for (const name of given) {
-    const near = known.includes(name) ? null : nearest(name, absent);
+    if (!maybeMeant(name, known)) continue;
+    const near = nearest(
+      name,
+      known.filter((one) => !given.includes(one)),
+    );
     if (near !== null) throw new ModelError(`${where}: unknown option ${name}: did you mean ${near}?`);
   }
+}
+
+/** By list of known names: is a name nearly one of them? The variants of a scenario ask for the same few names. */
+const meant = new WeakMap<readonly string[], Map<string, boolean>>();
+
+function maybeMeant(name: string, known: readonly string[]): boolean {
+  let answers = meant.get(known);
+  if (answers === undefined) meant.set(known, (answers = new Map()));
+  let answer = answers.get(name);
+  if (answer === undefined) answers.set(name, (answer = !known.includes(name) && nearest(name, known) !== null));
+  return answer;
 }
 
 /**

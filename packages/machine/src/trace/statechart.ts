@@ -31,7 +31,8 @@ export function statechart(machine: AnyStateMachine): string {
     const texts = everywhere.map(
       ({ event, guard, target }) => `${labelOf(event, guard)}${target === undefined ? '' : `: to ${target}`}`,
     );
-    lines.push(`  note right of ${idOf('', first)}: in every state: ${texts.join(', ')}`);
+    // A note of one line has no colon in its text.
+    lines.push(`  note right of ${idOf('', first)}`, `    in every state: ${texts.join(', ')}`, '  end note');
   }
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -35,7 +35,7 @@ describe('the states along a schedule', () => {
     ]);
     expect(steps[1]?.enabled.map(({ entry, column, text }) => [entry, column, text])).toEqual([
       [0, 0, 'WRITE_ONCE(pte[1], 0x8)'],
-      [1, 1, 'READ_ONCE(pte[0])'],
+      [1, 1, 'READ_ONCE(pte[0]) [ 0x7 ]'],
     ]);
     expect(steps[1]?.stacks).toEqual([['writer'], ['writer']]);
     expect(enabledAtEnd.map(({ text }) => text)).toEqual(['WRITE_ONCE(pte[1], 0x8)']);

@@ -3,6 +3,7 @@
  * form.
  */
 import type { Executor, SentMessage, Violation } from '../execute/executor.ts';
+import { wordReturned } from '../memory/instructions.ts';
 import type { Explanation, Operation } from '../routine/operation.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
 import { ModelError, shownText, withoutControls } from '../state/errors.ts';
@@ -238,7 +239,8 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
       const inInterrupt = executor.topAddress(processor) === processor.interruptAddress;
       const { ghost = false, effect = false } = op?.definition ?? {};
       const stack = executor.stackOf(choice.processor);
-      return { column: choice.processor, stack, text, inInterrupt, fact: op?.fact, ghost, effect };
+      const fact = op?.fact ?? (op ? valueOf(system, op) : undefined);
+      return { column: choice.processor, stack, text, inInterrupt, fact, ghost, effect };
     }
     case 'deliver': {
       const channel = system.channels[choice.channel];
@@ -267,6 +269,22 @@ function describeBefore(executor: Executor, choice: Choice, branch: number): Bef
       return { ...blank, column, text: `<${spontaneous?.name ?? '?'}>` };
     }
   }
+}
+
+/** What a step says that says nothing else: the value that it returns or stores, as the word's region prints it. */
+function valueOf({ layout }: System, op: Operation): Before['fact'] {
+  const { name, role, reads, halves, ghost } = op.definition;
+  if (ghost === true) return undefined;
+  if (role === 'store') {
+    const value = layout.formatValue(op.a, op.b);
+    // What is cleared is named so, and many a label has the value.
+    const isSaid = op.b === 0 || op.label === undefined || op.label.includes(value);
+    return isSaid || (value === String(op.b) && !op.label.includes(' = ')) ? undefined : () => value;
+  }
+  const address = role === 'read' ? (reads?.(op) ?? op.a) : (halves?.address(op) ?? wordReturned(op));
+  if (address === undefined) return undefined;
+  const was = name.startsWith('atomic_fetch') ? 'was ' : '';
+  return (value) => was + layout.formatValue(address, value);
 }
 
 /** The column of a component: the processor that it controls, or whose gate it is. */

@@ -37,4 +37,5 @@ export {
 } from './pte.ts';
 export * from './kernel-sections.ts';
 export * from './sections.ts';
+export * from './swap-entries.ts';
 export * from './young-sections.ts';

@@ -90,6 +90,7 @@ export class LazyMmu {
   readonly cpus: readonly Cpu[];
   readonly pageAt: (address: number) => number;
   readonly invalidate: (cx: OperationContext, vpn: number, pages: number) => void;
+  readonly #layout: SystemBuilder['layout'];
   readonly #hazards: 'fail' | 'count' | 'ignore';
   readonly #barriers: PteBarriers;
   readonly #batchMax: number;
@@ -108,6 +109,7 @@ export class LazyMmu {
   constructor(builder: SystemBuilder, options: LazyMmuOptions) {
     checkOptions('lazy mmu: new', options, LAZY_MMU_KEYS, ['frames', 'cpus', 'tasks', 'arch', 'invalidate', 'pageAt']);
     const { tasks, cpus, arch, batch = BATCH_DEFAULT, kernelEntries = options.frames.entries.cells } = options;
+    this.#layout = builder.layout;
     this.arch = arch;
     this.frames = options.frames;
     this.cpus = cpus;
@@ -188,11 +190,13 @@ export class LazyMmu {
     cx.write(this.#updates.at(first), address);
     cx.write(this.#updates.at(first + 1), value);
     cx.write(this.#count.at(cx.processor), count + 1);
+    cx.explain(() => ({ kind: 'fact', text: 'queued' }));
   }
 
   /** Performs the oldest update of the CPU's batch; 0 if there was none. */
   drainOne(cx: OperationContext): number {
     const [oldest, ...rest] = this.queued(cx);
+    cx.explain(() => ({ kind: 'fact', text: oldest ? this.#drained(oldest) : 'nothing queued' }));
     if (!oldest) return 0;
     this.spendOn(cx, 1, rest.length === 0);
     if (this.arch.defers === 'flush') this.invalidate(cx, oldest.address, 1);
@@ -206,6 +210,17 @@ export class LazyMmu {
     cx.write(this.#updates.at(first + 2 * rest.length + 1), 0);
     cx.write(this.#count.at(cx.processor), rest.length);
     return 1;
+  }
+
+  /** A value of an entry, in words. */
+  format(address: number, value: number): string {
+    return this.#layout.formatValue(address, value);
+  }
+
+  /** What becomes of an update, in words. */
+  #drained({ address, value }: { readonly address: number; readonly value: number }): string {
+    if (this.arch.defers === 'flush') return `page 0x${address.toString(16)}`;
+    return `${this.#layout.nameOf(address)} = ${this.format(address, value)}`;
   }
 
   /** arch_enter_lazy_mmu_mode(): what is kept per CPU or in the task's flags. */
@@ -300,6 +315,11 @@ export class LazyMmu {
   orderEntries(memory: WeakContext, { dsb, isb } = this.#barriers): void {
     if (dsb) memory.request(DSB_ISHST);
     if (isb) memory.request(ISB);
+  }
+
+  /** The barriers in words, as they are emitted. */
+  barrierText({ dsb, isb } = this.#barriers): string {
+    return [dsb && 'dsb(ishst)', isb && 'isb'].filter((one) => one !== false).join('; ') || 'no barrier';
   }
 
   /** True while the barriers for an entry that any task has stored are pending. */

@@ -88,8 +88,8 @@ function leave(cx: OperationContext, { lazy, current }: Subject): number {
 const ENTER = define('arch_enter_lazy_mmu_mode', enter);
 const LEAVE = define('arch_leave_lazy_mmu_mode', leave);
 /** Whose batch it is, where the architecture keeps no record of that and rule H4 asks for it. */
-const TAKE = check('(takes the batch)', enter);
-const RELEASE = check('(releases the batch)', leave);
+const TAKE = { ...check('(takes the batch)', enter), ghost: true };
+const RELEASE = { ...check('(releases the batch)', leave), ghost: true };
 
 const PREEMPTION_OFF = 'preemption off';
 const preemption = (op: Operation): PairEnd => ({ end: op.a === 1 ? 'open' : 'close', of: PREEMPTION_OFF });
@@ -133,7 +133,10 @@ const BARRIERS = defineOperation({
   weak: (cx, memory, op) => {
     const { lazy, current } = op.data as Subject;
     const pending = lazy.emitBarriers(cx, current);
-    if (pending === 1) lazy.orderEntries(memory, (op.data as Subject).barriers);
+    if (pending === 1) {
+      lazy.orderEntries(memory, (op.data as Subject).barriers);
+      cx.explain(() => ({ kind: 'fact', text: lazy.barrierText((op.data as Subject).barriers) }));
+    }
     return pending;
   },
 });

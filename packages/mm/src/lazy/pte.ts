@@ -13,10 +13,11 @@ import {
   type WeakContext,
   noted,
 } from '@shootdown/machine';
-import { _PAGE_ACCESSED, _PAGE_RW, formatEntry, pte_present } from '@shootdown/mmu';
+import { _PAGE_ACCESSED, _PAGE_RW, pte_present } from '@shootdown/mmu';
 import { spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { Current, LazyMmu } from './lazy-mmu.ts';
 import { arch_flush_lazy_mmu_mode } from './mode.ts';
+import { formatLazyEntry } from './swap-entries.ts';
 
 interface Subject {
   readonly lazy: LazyMmu;
@@ -90,7 +91,7 @@ const GET = defineOperation({
     if (queued === undefined) return cx.read(ptep.address);
     if (lazy.arch.defers === 'cache') return queued;
     const now = cx.read(ptep.address);
-    lazy.hazard(cx, 'H1', () => `${formatEntry(now)} is read while ${formatEntry(queued)} is queued`);
+    lazy.hazard(cx, 'H1', () => `${formatLazyEntry(now)} is read while ${formatLazyEntry(queued)} is queued`);
     return now;
   },
 });
@@ -108,7 +109,7 @@ const DEREFERENCE = defineOperation({
     if (queued !== undefined)
       lazy.hazard(cx, defers === 'cache' ? 'H11' : 'H1', () => {
         const how = defers === 'cache' ? 'cached' : 'queued';
-        return `${formatEntry(now)} is dereferenced while ${formatEntry(queued)} is ${how}`;
+        return `${formatLazyEntry(now)} is dereferenced while ${formatLazyEntry(queued)} is ${how}`;
       });
     return now;
   },
@@ -127,7 +128,7 @@ const XCHG = defineOperation({
     }
     const queued = lazy.arch.defers === 'store' ? lazy.queuedValue(cx, ptep.address) : undefined;
     if (queued !== undefined)
-      lazy.hazard(cx, 'H10', () => `an exchange passes ${formatEntry(queued)}, which is queued before it`);
+      lazy.hazard(cx, 'H10', () => `an exchange passes ${formatLazyEntry(queued)}, which is queued before it`);
     const old = cx.read(ptep.address);
     // Xen PV traps the exchange and performs it at once: it is never queued.
     if (lazy.arch.defers === 'store') {
@@ -148,7 +149,7 @@ function clearing(name: string) {
       const { lazy, ptep } = subject;
       const queued = lazy.arch.defers === 'store' ? lazy.queuedValue(cx, ptep.address) : undefined;
       if (queued !== undefined)
-        lazy.hazard(cx, 'H10', () => `${name}() passes ${formatEntry(queued)}, which is queued before it`);
+        lazy.hazard(cx, 'H10', () => `${name}() passes ${formatLazyEntry(queued)}, which is queued before it`);
       const cached = lazy.arch.defers === 'cache' ? lazy.queuedValue(cx, ptep.address) : undefined;
       const old = cached ?? cx.read(ptep.address);
       if (lazy.arch.defers === 'store') {
@@ -172,7 +173,11 @@ const FLUSH = defineOperation({
     const stores = lazy.arch.defers === 'store' || lazy.arch.defers === 'cache';
     const late = stores ? lazy.queued(cx).find(({ address }) => covers(lazy.pageAt(address))) : undefined;
     if (late)
-      lazy.hazard(cx, 'H2', () => `page 0x${op.a.toString(16)} is flushed while ${formatEntry(late.value)} is queued`);
+      lazy.hazard(
+        cx,
+        'H2',
+        () => `page 0x${op.a.toString(16)} is flushed while ${formatLazyEntry(late.value)} is queued`,
+      );
     lazy.invalidate(cx, op.a, op.b);
     return 0;
   },
@@ -180,18 +185,20 @@ const FLUSH = defineOperation({
 
 const FLUSH_BEGINS = defineOperation({
   name: '(flush begins)',
+  ghost: true,
   role: 'environment',
   cost: 'rest',
   perform(cx, op) {
     const { lazy } = op.data as Subject;
     const [first] = lazy.arch.defers === 'flush' ? [] : lazy.queued(cx);
-    if (first) lazy.hazard(cx, 'H2', () => `a flush begins while ${formatEntry(first.value)} is queued`);
+    if (first) lazy.hazard(cx, 'H2', () => `a flush begins while ${formatLazyEntry(first.value)} is queued`);
     return 0;
   },
 });
 
 const UNLOCKS = defineOperation({
   name: '(unlocks)',
+  ghost: true,
   role: 'environment',
   cost: 'rest',
   perform(cx, op) {
@@ -212,7 +219,7 @@ const EXPECTS = defineOperation({
     const queued = lazy.arch.defers === 'flush' ? undefined : lazy.queuedValue(cx, ptep.address);
     const pending = lazy.barrierPending(cx, ptep.address);
     if (queued === undefined && !pending) return 0;
-    const what = (): string => (pending ? 'its barriers are pending' : `${formatEntry(queued ?? 0)} is queued`);
+    const what = (): string => (pending ? 'its barriers are pending' : `${formatLazyEntry(queued ?? 0)} is queued`);
     lazy.hazard(cx, current.interrupt === true ? 'H6' : 'H5', what);
     return 0;
   },
@@ -226,14 +233,19 @@ const KERNEL_ACCESS = defineOperation({
     const { lazy, current, ptep } = op.data as Subject;
     const entry = cx.read(ptep.address);
     if (lazy.barrierPending(cx, ptep.address))
-      lazy.hazard(cx, 'H9', () => `${formatEntry(entry)} is used before dsb(ishst); isb`);
+      lazy.hazard(cx, 'H9', () => `${formatLazyEntry(entry)} is used before dsb(ishst); isb`);
     if (pte_present(entry)) return entry;
     const queued = lazy.arch.defers === 'flush' ? undefined : lazy.queuedValue(cx, ptep.address);
-    if (queued === undefined) cx.fail(KERNEL_FAULT, () => `the entry is ${formatEntry(entry)}`);
-    else lazy.hazard(cx, current.interrupt === true ? 'H6' : 'H5', () => `${formatEntry(queued)} is queued`);
+    if (queued === undefined) cx.fail(KERNEL_FAULT, () => `the entry is ${formatLazyEntry(entry)}`);
+    else lazy.hazard(cx, current.interrupt === true ? 'H6' : 'H5', () => `${formatLazyEntry(queued)} is queued`);
     return entry;
   },
 });
+
+/** The value of an entry that a step returns, in words. */
+function said(lazy: LazyMmu, { address }: EntryPointer, before = '') {
+  return (value: number): string => before + lazy.format(address, value);
+}
 
 /** set_pte(). */
 export const set_pte = noted(function* set_pte(
@@ -243,7 +255,18 @@ export const set_pte = noted(function* set_pte(
   value: number,
   saying?: Saying,
 ): Steps {
-  yield operation(SET, ptep.address, value, 0, { lazy, current, ptep }, { label: 'set_pte()', ...saying });
+  yield operation(
+    SET,
+    ptep.address,
+    value,
+    0,
+    { lazy, current, ptep },
+    {
+      label: 'set_pte()',
+      fact: () => lazy.format(ptep.address, value),
+      ...saying,
+    },
+  );
 });
 
 /** ptep_get(). */
@@ -253,7 +276,7 @@ export const ptep_get = noted(function* ptep_get(
   ptep: EntryPointer,
   saying?: Saying,
 ): Steps<number> {
-  const says = { label: 'ptep_get()', fact: formatEntry, ...saying };
+  const says = { label: 'ptep_get()', fact: said(lazy, ptep), ...saying };
   if (lazy.arch.flushesBeforeReads === true) yield* arch_flush_lazy_mmu_mode(lazy, current);
   return yield operation(GET, ptep.address, 0, 0, { lazy, current, ptep }, says);
 });
@@ -265,7 +288,7 @@ export const dereference = noted(function* dereference(
   ptep: EntryPointer,
   saying?: Saying,
 ): Steps<number> {
-  const says = { label: '*ptep', fact: formatEntry, ...saying };
+  const says = { label: '*ptep', fact: said(lazy, ptep), ...saying };
   return yield operation(DEREFERENCE, ptep.address, 0, 0, { lazy, current, ptep }, says);
 });
 
@@ -276,7 +299,7 @@ export const ptep_get_and_clear = noted(function* ptep_get_and_clear(
   ptep: EntryPointer,
   saying?: Saying,
 ): Steps<number> {
-  const says = { label: 'ptep_get_and_clear()', fact: formatEntry, ...saying };
+  const says = { label: 'ptep_get_and_clear()', fact: said(lazy, ptep), ...saying };
   return yield operation(XCHG, ptep.address, 0, 0, { lazy, current, ptep }, says);
 });
 
@@ -302,7 +325,7 @@ export const ptep_set_wrprotect = noted(function* ptep_set_wrprotect(
   ptep: EntryPointer,
   saying?: Saying,
 ): Steps<number> {
-  const says = { label: 'ptep_set_wrprotect()', ...saying };
+  const says = { label: 'ptep_set_wrprotect()', fact: said(lazy, ptep, 'was '), ...saying };
   return yield operation(WRPROTECT, ptep.address, _PAGE_RW, 0, { lazy, current, ptep }, says);
 });
 
@@ -312,7 +335,7 @@ export const ptep_test_and_clear_young = noted(function* ptep_test_and_clear_you
   current: Current,
   ptep: EntryPointer,
 ): Steps<number> {
-  const says = { label: 'ptep_test_and_clear_young()' };
+  const says = { label: 'ptep_test_and_clear_young()', fact: said(lazy, ptep, 'was ') };
   return yield operation(TEST_AND_CLEAR_YOUNG, ptep.address, _PAGE_ACCESSED, 0, { lazy, current, ptep }, says);
 });
 
@@ -323,7 +346,17 @@ export const flush_tlb_range = noted(function* flush_tlb_range(
   vpn: number,
   pages: number,
 ): Steps {
-  yield operation(FLUSH, vpn, pages, 0, { lazy, current }, { label: 'flush_tlb_range()' });
+  yield operation(
+    FLUSH,
+    vpn,
+    pages,
+    0,
+    { lazy, current },
+    {
+      label: 'flush_tlb_range()',
+      fact: () => `${pages} page${pages === 1 ? '' : 's'} from 0x${vpn.toString(16)}`,
+    },
+  );
 });
 
 /** A flush that is made elsewhere begins. Rule H2, of whatever is queued on this CPU. */
@@ -363,6 +396,6 @@ export const kernel_access = noted(function* kernel_access(
   ptep: EntryPointer,
   label: string,
 ): Steps<number> {
-  const says = { label, fact: formatEntry };
+  const says = { label, fact: said(lazy, ptep) };
   return yield operation(KERNEL_ACCESS, ptep.address, 0, 0, { lazy, current, ptep }, says);
 });

@@ -12,6 +12,7 @@ import { spin_lock, type Spinlock } from '@shootdown/sync';
 import type { Kernel, Mm } from '../kernel.ts';
 import type { Current, LazyMmu } from './lazy-mmu.ts';
 import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, returns } from './mode.ts';
+import { make_migration_entry } from './swap-entries.ts';
 import {
   flush_tlb_range,
   ptep_get,
@@ -37,31 +38,6 @@ export interface Section {
 
 /** One version of a section. */
 export type SectionRoutine = Routine<[section: Section], void>;
-
-/** The bit of a swap-style entry that gives a device the page to itself, and where its frame number stands. */
-const DEVICE_EXCLUSIVE = 1 << 10;
-const SWP_OFFSET_SHIFT = 13;
-
-/** make_device_exclusive_entry(): not present; the frame number stands elsewhere than in a present entry. */
-export function make_device_exclusive_entry(pfn: number): number {
-  return (pfn << SWP_OFFSET_SHIFT) | DEVICE_EXCLUSIVE;
-}
-
-export function is_device_exclusive_entry(entry: number): boolean {
-  return !pte_present(entry) && (entry & DEVICE_EXCLUSIVE) !== 0;
-}
-
-/** The frame of a device-exclusive entry. */
-export function device_exclusive_pfn(entry: number): number {
-  return entry >>> SWP_OFFSET_SHIFT;
-}
-
-const MIGRATION = 1 << 9;
-
-/** make_readable_migration_entry(): not present, and a fault waits for it. */
-export function make_migration_entry(pfn: number): number {
-  return (pfn << SWP_OFFSET_SHIFT) | MIGRATION;
-}
 
 function protect(old: number): number {
   return old & ~_PAGE_RW;

@@ -5,17 +5,17 @@
 import { assertThat, point, routine, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import {
-  kvm_tdp_page_fault,
   page_request,
   page_response,
   pagefault_mr,
-  type Kvm,
   type Odp,
   type PrimaryMmu,
   type Sva,
 } from '@shootdown/mmu-notifier';
 import { handle_mm_fault } from '../fault.ts';
 import type { Kernel, Mm } from '../kernel.ts';
+import type { Kvm } from '../kvm/kvm.ts';
+import { kvm_tdp_page_fault } from '../kvm/page-fault.ts';
 import { AccessFault, secondary_access, type Agent } from './access.ts';
 
 /** One access of a guest or device: a load if `version` is 0, otherwise a store of that version. */

@@ -17,13 +17,3 @@ export { NotifierEra, notifierRules, notifyingArch, type NotifierDesign, type Se
 export { primaryMmu, type LookupOptions } from './primary.ts';
 export { entryFormat, READ_ONLY, WRITABLE } from './format.ts';
 export { mutex, notifyingKernel, spinlock } from './notifying.ts';
-export {
-  addVcpuThread,
-  enter_guest,
-  guest_access,
-  leave_guest,
-  VcpuCounter,
-  vcpuRequests,
-  vmx_handle_exit_irqoff,
-  type VcpuThread,
-} from './vcpu-thread.ts';

@@ -112,6 +112,13 @@ export const lazyFork: Scenario<Design> & OffersC = {
       return { pfn, parent, child, refcount: machine.frames.refcountAddress(pfn) };
     });
     const mapping = (entry: number, pfn: number): number => (pte_present(entry) && pte_pfn(entry) === pfn ? 1 : 0);
+    const entries = (read: (address: number) => number): string =>
+      pairs
+        .map(
+          ({ parent, child }, i) =>
+            `page ${i}: parent ${lazy.formatLazyEntry(read(parent))}, child ${lazy.formatLazyEntry(read(child))}`,
+        )
+        .join('; ');
     machine.builder.property({
       name: SAME_PAGE,
       kind: 'finally',
@@ -121,6 +128,7 @@ export const lazyFork: Scenario<Design> & OffersC = {
           ({ pfn, parent, child }) =>
             pte_pfn(read(parent)) === pte_pfn(read(child)) && mapping(read(parent), pfn) === mapping(read(child), pfn),
         ),
+      detail: entries,
     });
     machine.builder.property({
       name: PROTECTED,
@@ -132,6 +140,7 @@ export const lazyFork: Scenario<Design> & OffersC = {
             mapping(read(parent), pfn) + mapping(read(child), pfn) < 2 ||
             (!pte_write(read(parent)) && !pte_write(read(child))),
         ),
+      detail: entries,
     });
     machine.builder.property({
       name: COUNTED,
@@ -142,6 +151,8 @@ export const lazyFork: Scenario<Design> & OffersC = {
           ({ pfn, parent, child, refcount }) =>
             read(refcount) === mapping(read(parent), pfn) + mapping(read(child), pfn),
         ),
+      detail: (read) =>
+        `${pairs.map(({ pfn, refcount }) => `0x${pfn.toString(16)} has ${read(refcount)} references`).join(', ')}; ${entries(read)}`,
     });
     return machine.builder.build();
   },

@@ -76,6 +76,8 @@ export function lazyMachine(options: LazyMachineOptions): LazyMachine {
   const frames = new Frames(builder, {
     tables: 2,
     entriesPerTable: ENTRIES,
+    formatEntry: lazy.formatLazyEntry,
+    entryName: (table, i) => `${table === TABLE.own ? 'pte' : 'other pte'}[${i}]`,
     pages: PAGES,
     initialTables: [own, options.other ?? []],
     initialPages: PAGES,
@@ -190,7 +192,10 @@ const ACCESS = defineOperation({
     const forbidden = cx.read(revoked.at(op.b));
     if (write && (entry & _PAGE_RW) === 0) return 0;
     if (forbidden === Revoked.accesses || (forbidden === Revoked.writes && write))
-      cx.fail(REVOKED, () => `page 0x${op.b.toString(16)} is ${write ? 'written' : 'read'} through a stale entry`);
+      cx.fail(REVOKED, () => {
+        const done = write ? 'written' : 'read';
+        return `page 0x${op.b.toString(16)} is ${done} through ${lazy.formatLazyEntry(entry)}, which CPU${op.a} has cached`;
+      });
     return 1;
   },
 });

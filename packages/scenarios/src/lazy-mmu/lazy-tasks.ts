@@ -6,7 +6,7 @@ import type { Scenario, Variant } from '@shootdown/explorer';
 import { startCpu, swapper_done, user_mode, type Cpu } from '@shootdown/cpu';
 import { program, routine, type EntryPointer, type Steps } from '@shootdown/machine';
 import { lazy } from '@shootdown/mm';
-import { mk_pte, pte_present } from '@shootdown/mmu';
+import { formatEntry, mk_pte, pte_present } from '@shootdown/mmu';
 import {
   access,
   lazyMachine,
@@ -240,6 +240,7 @@ export const lazyOrder: Scenario<Design> = {
       kind: 'finally',
       why: 'the exchange comes last in program order',
       check: (read) => read(ptep.address) === 0,
+      detail: (read) => `it is ${formatEntry(read(ptep.address))} in the end`,
     });
     return machine.builder.build();
   },

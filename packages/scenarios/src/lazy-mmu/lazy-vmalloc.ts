@@ -26,13 +26,14 @@ import {
   type Address,
   type Dependencies,
   type EntryPointer,
+  type OperationContext,
   type Region,
   type Steps,
   type System,
   type Translation,
 } from '@shootdown/machine';
 import { lazy } from '@shootdown/mm';
-import { mk_pte, pte_pfn, pte_present, _PAGE_PRESENT, _PAGE_RW } from '@shootdown/mmu';
+import { mk_pte, pte_pfn, pte_present, _PAGE_PRESENT, _PAGE_RW, formatEntry } from '@shootdown/mmu';
 
 interface Design extends Variant {
   /** Default: both. */
@@ -159,10 +160,14 @@ const KERNEL_LOAD = defineOperation({
   weak(cx, memory, op) {
     const { access, looksAgain } = op.data as Subject;
     const faults = isMemoryFault(memory.access(access));
-    if (faults && !(looksAgain && !isMemoryFault(memory.access(access)))) cx.fail(NO_FAULT, () => 'translation fault');
+    if (faults && !(looksAgain && !isMemoryFault(memory.access(access)))) cx.fail(NO_FAULT, () => faulted(cx, op.a));
     return 0;
   },
 });
+
+/** What a walk has come to. */
+const faulted = (cx: OperationContext, address: number): string =>
+  `translation fault: the walk has not seen ${formatEntry(cx.read(address))} in the entry`;
 
 function* use({ ptes, looksAgain }: Machine, page: number, dependencies: Dependencies | null = null): Steps {
   const { address } = ptes[page] as EntryPointer;
@@ -230,7 +235,13 @@ function buildLazyVmalloc({ variant, memoryModel }: BuildRequest<Design>): Syste
       };
     },
   });
-  const frames = new Frames(builder, { tables: 1, entriesPerTable: PAGES, pages: PAGES, initialPages: PAGES });
+  const frames = new Frames(builder, {
+    tables: 1,
+    entriesPerTable: PAGES,
+    pages: PAGES,
+    initialPages: PAGES,
+    formatEntry,
+  });
   const cpus = Array.from({ length: CPUS }, (_, id) => addCpu(builder, id, []));
   machine = {
     lazy: new lazy.LazyMmu(builder, {

@@ -9,6 +9,8 @@ import {
   _PAGE_ACCESSED,
   _PAGE_CONT,
   _PAGE_DIRTY,
+  _PAGE_GLOBAL,
+  _PAGE_NC,
   _PAGE_PRESENT,
   _PAGE_RDONLY,
   _PAGE_RW,
@@ -84,6 +86,8 @@ const NAMES: readonly (readonly [number, string])[] = [
   [PTE_AF, 'AF'],
   [PTE_CONT, 'CON'],
   [PTE_SPECIAL, 'SPC'],
+  [_PAGE_GLOBAL, 'G'],
+  [_PAGE_NC, 'NC'],
 ];
 
 /** `0x4 W ro AF CON`, or `none`. */

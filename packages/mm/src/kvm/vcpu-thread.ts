@@ -18,20 +18,14 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import {
-  enter_guest_mode,
-  IN_GUEST_MODE,
-  KVM_REQ_TLB_FLUSH,
-  kvm_check_request,
-  kvm_make_all_cpus_request,
-  leave_guest_mode,
-  type Kicks,
-  type RequestedVcpu,
-} from '@shootdown/hypervisor';
+import { IN_GUEST_MODE } from '@shootdown/hypervisor';
 import { Fault, type Mmu } from '@shootdown/mmu';
-import { kvm_tdp_page_fault, type Kvm, type PrimaryMmu, type SecondaryTlb } from '@shootdown/mmu-notifier';
+import type { PrimaryMmu, SecondaryTlb } from '@shootdown/mmu-notifier';
 import { cpumaskWhere } from '../cpumask.ts';
 import type { Smp } from '../smp.ts';
+import type { Kvm } from './kvm.ts';
+import { kvm_tdp_page_fault } from './page-fault.ts';
+import { enter_guest_mode, kvm_check_request, leave_guest_mode, requestsTo, type RequestedVcpu } from './requests.ts';
 
 /** Counters of vCPUs. */
 export const VcpuCounter = {
@@ -61,18 +55,14 @@ export function vcpuRequests(smp: Smp, vcpus: readonly VcpuThread[]): SecondaryT
       for (const vcpu of vcpus) if (vcpu.cpu === cpu) yield* serve_requests(vcpu);
     },
   });
-  const kicks: Kicks = {
+  return requestsTo(vcpus, {
     *kvm_kick_many_cpus(mask) {
       const kicked = new Set(vcpus.filter((_, i) => (mask & (1 << i)) !== 0).map(({ cpu }) => cpu.id));
       const self = yield* smp_processor_id();
       const cpus = cpumaskWhere(smp.cpus, (id) => kicked.has(id));
       yield* smp.smp_call_function_many(smp.cpus[self] as Cpu, cpus, ack_kick);
     },
-  };
-  return {
-    invalidate: () => kvm_make_all_cpus_request(vcpus, KVM_REQ_TLB_FLUSH, kicks),
-    *sync() {},
-  };
+  });
 }
 
 const SMP_PROCESSOR_ID = defineOperation({

@@ -2,11 +2,26 @@
  * Requests to vCPUs: how whoever has changed the second stage makes them forget what they have cached of it.
  *
  * Mirrors virt/kvm/kvm_main.c, v6.18: kvm_make_all_cpus_request(), kvm_kick_many_cpus(); and of
- * arch/x86/kvm/x86.c vcpu_enter_guest(): kvm_check_request(). A vCPU whose host is a machine looks at its requests in
- * the step that enters the guest (`vcpu.ts`); one that a thread of the host runs uses {@link enter_guest_mode}.
+ * arch/x86/kvm/x86.c vcpu_enter_guest(): kvm_check_request(). A vCPU that is an actor looks at its requests in the step
+ * that enters the guest (hypervisor, `vcpu.ts`); one that is a thread of the host uses {@link enter_guest_mode}.
  */
-import { load, noted, routine, setBits, smp_mb, store, xchg, type Address, type Steps } from '@shootdown/machine';
-import { IN_GUEST_MODE, OUTSIDE_GUEST_MODE } from './vm.ts';
+import {
+  BLOCKED,
+  defineOperation,
+  load,
+  noted,
+  operation,
+  routine,
+  setBits,
+  smp_mb,
+  store,
+  xchg,
+  type Address,
+  type Message,
+  type Steps,
+} from '@shootdown/machine';
+import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, OUTSIDE_GUEST_MODE, type Vm } from '@shootdown/hypervisor';
+import type { SecondaryTlb } from '@shootdown/mmu-notifier';
 
 /** What a request needs to know of a vCPU. */
 export interface RequestedVcpu {
@@ -66,3 +81,42 @@ export const enter_guest_mode = noted(function* enter_guest_mode(vcpu: Requested
 export const leave_guest_mode = noted(function* leave_guest_mode({ words }: RequestedVcpu): Steps {
   yield* store(words.mode, OUTSIDE_GUEST_MODE, { label: 'vcpu->mode = OUTSIDE_GUEST_MODE' });
 });
+
+/** kvm_flush_remote_tlbs() for the vCPUs of a VM: when it is asked for, it is waited for too. */
+export function requestsTo(vcpus: readonly RequestedVcpu[], kicks: Kicks): SecondaryTlb {
+  return {
+    invalidate: () => kvm_make_all_cpus_request(vcpus, KVM_REQ_TLB_FLUSH, kicks),
+    *sync() {},
+  };
+}
+
+/** What can go wrong when vCPUs are kicked: nobody is, or it is not waited for. */
+export type KickMutant = 'no kick' | 'no wait';
+
+/** The same where the vCPUs are actors: an interrupt of the physical CPU under one makes it exit. */
+export function kickedVcpus({ vcpus }: Vm, mutant?: KickMutant): SecondaryTlb {
+  return requestsTo(vcpus, {
+    *kvm_kick_many_cpus(mask) {
+      const kicked = vcpus.filter((_, i) => (mask & (1 << i)) !== 0);
+      if (mutant === 'no kick') return;
+      for (const { kick, name } of kicked)
+        yield operation(SEND_KICK, kick, 0, 0, undefined, { label: `IPI (${name})` });
+      if (mutant === 'no wait') return;
+      for (const { kick, name } of kicked)
+        yield operation(WAIT_KICKED, kick, 0, 0, undefined, { label: `wait for ack_kick() (${name})` });
+    },
+  });
+}
+
+const KICK: Message = { type: 'kick' };
+
+const SEND_KICK = defineOperation({
+  name: 'ipi_send',
+  perform(cx, op) {
+    cx.send(op.a, KICK);
+    return 0;
+  },
+});
+
+/** KVM_REQUEST_WAIT: the IPI has been taken, so the vCPU has left guest mode since. */
+const WAIT_KICKED = defineOperation({ name: 'wait', perform: (cx, op) => (cx.channelEmpty(op.a) ? 0 : BLOCKED) });

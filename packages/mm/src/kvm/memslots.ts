@@ -35,7 +35,7 @@ export class Memslots {
    * @param waits false: slots change without waiting for invalidations (a mutant)
    */
   constructor(builder: SystemBuilder, kvm: string, options: { readonly waits?: boolean } = {}) {
-    checkOptions(`mmu-notifier: ${kvm}: memslots: new`, options, ['waits']);
+    checkOptions(`kvm: ${kvm}: memslots: new`, options, ['waits']);
     const { waits = true } = options;
     this.slot = builder.region(`${kvm}.memslot`, 1).at(0);
     this.mn_active_invalidate_count = builder.region(`${kvm}.mn_active_invalidate_count`, 1).at(0);

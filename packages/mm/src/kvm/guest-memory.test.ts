@@ -16,15 +16,7 @@ import {
 } from '@shootdown/machine';
 import { everyRun } from '@shootdown/machine/every-run';
 import { addCpu, startCpu } from '@shootdown/cpu';
-import {
-  addVcpu,
-  ept_violation,
-  unmapGuestFrame,
-  Vm,
-  type UnmapMutant,
-  type Vcpu,
-  type VcpuOptions,
-} from '@shootdown/hypervisor';
+import { addVcpu, ept_violation, Vm, type Vcpu, type VcpuOptions } from '@shootdown/hypervisor';
 import {
   _PAGE_ACCESSED,
   _PAGE_DIRTY,
@@ -39,6 +31,7 @@ import {
   tlbGeometry,
 } from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
+import { GuestMemory, unmapGuestFrame, type GuestMemoryOptions } from './guest-memory.ts';
 
 const RW = _PAGE_PRESENT | _PAGE_RW | _PAGE_ACCESSED | _PAGE_DIRTY;
 /** Guest: root 0, table 1, one page at frame 2. */
@@ -47,7 +40,7 @@ const TABLE_GFN = 1;
 
 interface Wanted {
   readonly gfn?: number;
-  readonly mutant?: UnmapMutant;
+  readonly mutant?: GuestMemoryOptions['mutant'];
   readonly host?: VcpuOptions;
   /** False: a request for a flush is looked at by nobody. */
   readonly invept?: boolean;
@@ -79,7 +72,11 @@ function machine({ gfn = GFN, mutant, host, invept = true }: Wanted): { system: 
     { l1: one, l2: one, walkCacheEntries: 1 },
     { nestedTlb: 1, nestedTables: 1 },
   );
-  const vm = new Vm(builder, { stage, takesMemory: true });
+  const vm = new Vm(builder, {
+    page_fault: (cx, missing, who) => memory.page_fault(cx, missing, who),
+    takesMemory: true,
+  });
+  const memory: GuestMemory = new GuestMemory(builder, vm, { name: 'kvm', stage, ...(mutant && { mutant }) });
   const cpu = addCpu(builder, 0, []);
   const mmu: NestedMmu = new NestedMmu(builder, cpu.name, frames, shape, {
     stage,
@@ -95,10 +92,10 @@ function machine({ gfn = GFN, mutant, host, invept = true }: Wanted): { system: 
   });
   const accesses = routine('guest', function* (): Steps {
     yield* mmu.load_root(0, 1, true);
-    for (let i = 0; i < 3; i++) yield* mmu.access(0, true);
+    for (let i = 0; i < 2; i++) yield* mmu.access(0, true);
   });
   const takes = routine('host', function* (): Steps {
-    yield* unmapGuestFrame(vm, gfn, mutant);
+    yield* unmapGuestFrame(memory, gfn);
   });
   startCpu(builder, cpu, [program(accesses)], {}, { gate: vcpu.gateName });
   builder.processor({ name: 'kswapd', tasks: [program(takes)] });
