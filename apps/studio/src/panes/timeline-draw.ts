@@ -297,6 +297,7 @@ const LOOKS: Readonly<
   stale: { ground: 'stales', edge: 'stale', ink: 'stale', hatch: 1 },
   bad: { ground: 'bads', edge: 'bad', ink: 'bad', hatch: -1 },
   busy: { ground: 'ipis', edge: 'ipi', ink: 'ipi', hatch: 0 },
+  freed: { ground: 'freeds', edge: 'freed', ink: 'freed', hatch: -1 },
 };
 
 function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
