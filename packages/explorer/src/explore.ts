@@ -5,7 +5,7 @@
  * What is reported of a violation is always what a plain breadth-first search finds, so that the counterexample is a
  * shortest one and does not depend on how it was found.
  */
-import { TabulatedExecutor, type System } from '@shootdown/machine';
+import { refuseStrays, TabulatedExecutor, type System } from '@shootdown/machine';
 import { Beside, type PctFinding, type Sampler } from './beside.ts';
 import { coverageOf, scopeOf } from './coverage.ts';
 import { tidySchedule } from './counterexample.ts';
@@ -22,7 +22,7 @@ import {
   type StopReason,
   type Verdict,
 } from './result.ts';
-import { endsIn, fingerprintAfter, nearestFrom } from './replay.ts';
+import { endsIn, fingerprintAfter, hasRunOutOfRoom, nearestFrom } from './replay.ts';
 import { collisionOdds } from './storage.ts';
 import { rememberRuns, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
 import { Watch } from './watch.ts';
@@ -32,6 +32,9 @@ const CONFIRM_STATES_MAX = 1_000_000;
 
 /** Spaces that are searched without reduction: see {@link ExploreOptions.reduction}. */
 const SMALL_STATES_MAX = 1_000;
+
+/** Tests put others in place of timers later. */
+const setTimer = globalThis.setTimeout;
 
 /** When PCT begins to run beside a search. */
 const PCT_AFTER_MILLISECONDS = 1000;
@@ -95,6 +98,8 @@ export async function searchBeside(
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
   verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
   verifyRuns(system);
+  await callbacks();
+  refuseStrays('explore');
   const found = example ? withShownFirst(problems, example) : problems;
   const interleavings =
     complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;
@@ -124,7 +129,7 @@ export async function searchBeside(
     sometimes: sometimesOf(system, outcome),
     livelockChecked: outcome.livelockChecked,
     coverage: coverageOf(plan.model, outcome.executor, outcome.taken),
-    scope: scopeOf(plan.model, outcome.executor.nodes, outcome.rested),
+    scope: scopeOf(plan.model, outcome.executor, outcome.rested),
     bounds: plan.bounds,
     boundsGiven: plan.boundsGiven,
     search: plan.search,
@@ -133,6 +138,11 @@ export async function searchBeside(
     exact: plan.exact,
     workers: plan.workers,
   };
+}
+
+/** Lets timers and promises happen that are due: they must not make steps. */
+async function callbacks(): Promise<void> {
+  await new Promise((resolve) => setTimer(resolve, 0));
 }
 
 /** Searches, with PCT beside it if there is a sampler. */
@@ -159,16 +169,15 @@ async function searchFor(
 
 /** Why a search ended before it had seen everything; null: it has. */
 function stoppedBy({ stopped, executor }: Outcome): StopReason | null {
-  return stopped ?? (executor.weak?.memory.boundHit === true ? 'messages' : null);
+  return stopped ?? (hasRunOutOfRoom(executor) ? 'messages' : null);
 }
 
 /** What a search has found, the reported problem first. */
 function problemsOf(system: System, outcome: Outcome): Problem[] {
   const stopped = stoppedBy(outcome);
-  // A store that finds no room waits for the simulation, which says nothing of the system.
-  const problems: Problem[] = outcome.findings.all.filter(
-    ({ kind }) => stopped !== 'messages' || (kind !== 'deadlock' && kind !== 'livelock'),
-  );
+  // Where runs could not go on to, they might have come to rest.
+  const doubtful = hasRunOutOfRoom(outcome.executor);
+  const problems: Problem[] = outcome.findings.all.filter(({ kind }) => !doubtful || kind !== 'livelock');
   if (stopped === null)
     for (const { name, witnessed } of sometimesOf(system, outcome))
       if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });

@@ -5,6 +5,7 @@
  * verdict is expected and where that expectation comes from; nothing but {@link agrees} ever looks at the expectation.
  */
 import {
+  checkName,
   checkNearMisses,
   checkOptions,
   checkWord,
@@ -12,6 +13,7 @@ import {
   MEMORY_MODELS,
   ModelError,
   printable,
+  refuseStrays,
   replaceRoutines,
   type MemoryModel,
   type Routine,
@@ -211,6 +213,7 @@ function builder(where: string, build: () => System): () => System {
   const built = (): System => {
     const system = build();
     checkSystem(where, system);
+    refuseStrays(where);
     return system;
   };
   let compared = false;
@@ -244,6 +247,7 @@ function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
   checkTracks(where, scenario.tracks);
   const names = new Set<string>();
   for (const variant of scenario.variants) {
+    checkName(`${where}: variant`, variant.name);
     if (names.has(variant.name)) throw new ModelError(`${where}: two variants are called ${variant.name}`);
     names.add(variant.name);
     const at = `${where}: variant ${variant.name}`;
