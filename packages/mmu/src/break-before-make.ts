@@ -73,8 +73,8 @@ export function changeThatNeedsBreak(old: HeldEntry, now: HeldEntry, rule: Break
 }
 
 /**
- * Reports entries that change in place, for machines whose TLBs hold what their hardware would hold and no more: there a
- * translation that is not held today could be. That an entry was invalid in between, but not invalidated, it does not
+ * Reports entries that change in place, for machines whose TLBs hold what their hardware would hold and no more: there
+ * a translation that is not held today could be. That an entry was invalid in between, but not invalidated, it does not
  * see.
  * @param firstTable the first of the tables that this is asked of
  */

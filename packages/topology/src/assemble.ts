@@ -11,7 +11,15 @@ import {
   type System,
 } from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
-import { connectMmus, Mmu, parseTlbGeometry, reportChangesInPlace, siblingCaches, tlbGeometry, walkShape } from '@shootdown/mmu';
+import {
+  connectMmus,
+  Mmu,
+  parseTlbGeometry,
+  reportChangesInPlace,
+  siblingCaches,
+  tlbGeometry,
+  walkShape,
+} from '@shootdown/mmu';
 import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { secondaryTables } from './checks.ts';
