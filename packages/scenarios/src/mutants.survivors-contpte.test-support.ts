@@ -28,7 +28,7 @@ export const ofContpte: readonly Survivor[] = [
     'madvise/zap_page_range_single',
   ].map((line) => ({ change: `${line}:swap-with-next`, because: RETURNS })),
   // __flush_tlb_range().
-  { change: '__flush_tlb_range/dsb:*', because: ORDERED },
+  { change: '__flush_tlb_range/dsb:*', because: ORDERED, namesakes: true },
   { change: '__flush_tlb_range/CMD_SYNC:swap-with-next', because: 'both are waited for, in either order' },
   { change: '__flush_tlb_range/tlbi*:swap-with-next', because: BOTH_WAITED_FOR },
   { change: '__flush_tlb_range/CMD_TLBI_NH_VA:swap-with-next', because: BOTH_WAITED_FOR },
@@ -39,7 +39,6 @@ export const ofContpte: readonly Survivor[] = [
   // What is read under the lock, and may change under it by hardware only.
   { change: 'contpte_ptep_get/__ptep_get*:leave-out-recheck', because: OLDER },
   { change: 'contpte_ptep_set_access_flags/__ptep_get*:leave-out-recheck', because: OLDER },
-  { change: '*/__ptep_get*:leave-out-recheck', variants: 'clean-old-atomic', because: COMPARED },
   { change: '__ptep_set_access_flags/__ptep_get*:leave-out-recheck', because: COMPARED },
   {
     change: '__clear_young_dirty_ptes/cmpxchg:load-then-store',
@@ -80,7 +79,7 @@ export const ofContpte: readonly Survivor[] = [
   },
   {
     change: 'contpte_ptep_get_lockless/__ptep_get*:always-0',
-    because: 'the reader begins again until the block is gone',
+    because: 'the reader begins again until the block is gone, which in this scenario it will be',
   },
   // Blocks and their parts.
   { change: '*/contpte_try_unfold_partial:*', because: WHOLE },

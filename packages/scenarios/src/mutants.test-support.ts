@@ -15,6 +15,8 @@ export interface Survivor {
   readonly coveredBy?: readonly string[];
   /** A scenario and a variant of it in which the line is needed: that is tried. */
   readonly neededIn?: readonly [scenario: string, variant: string];
+  /** Another kernel has a line of that name, which is another one: that it is needed there says nothing of this one. */
+  readonly namesakes?: boolean;
   /** Why nothing here can need it. */
   readonly because?: string;
 }
@@ -71,7 +73,8 @@ async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]):
     }
     const survivor = explanationOf(survivors, variant, change);
     const elsewhere = neededElsewhere(change, where);
-    const why = survivor?.coveredBy || !elsewhere ? survivor && (await reasonOf(survivor, change, request)) : elsewhere;
+    const own = survivor?.coveredBy !== undefined || survivor?.namesakes === true;
+    const why = own || !elsewhere ? survivor && (await reasonOf(survivor, change, request)) : elsewhere;
     if (why === undefined)
       unexplained.push(
         `${result}: ${change} (${mutant.line.text}${mutant.line.next === null ? '' : `, next ${mutant.line.next}`})`,
