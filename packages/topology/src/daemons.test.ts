@@ -100,7 +100,7 @@ describe('khugepaged', () => {
   });
 });
 
-const TWO_NODES = { cpus: 4, sockets: ['0-1', '2-3'], memory: { tables: 64, pages: 256 } } as const;
+const TWO_NODES = { cpus: 4, sockets: ['0-1', '2-3'], memory: { tables: 64, pages: 256 } };
 
 describe('NUMA balancing', () => {
   const near: Action[] = [
