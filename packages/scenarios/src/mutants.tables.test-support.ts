@@ -13,7 +13,7 @@ import {
   sizeOfContpte,
 } from './mutants.survivors-contpte.test-support.ts';
 import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
-import { ofLazyMmu, ofLazyVmalloc, ofLazyVmallocOnSc, ofSameWord } from './mutants.survivors-lazy.test-support.ts';
+import { ofFolioRefcount, ofLazyMmu, ofLazyVmalloc, ofLazyVmallocOnSc, ofSameWord } from './mutants.survivors-lazy.test-support.ts';
 import { ofKsmSecondary, ofSecondary } from './mutants.survivors-secondary.test-support.ts';
 import {
   ofCalls,
@@ -100,7 +100,7 @@ const plans: Readonly<Record<string, Plan>> = {
     large: { 'two-first-runs': ['first-run'] },
   },
   'two-flushes': { survivors: X86 },
-  'same-word': { survivors: [ofSameWord, ...X86], quick: ['call-queue'] },
+  'same-word': { survivors: [ofFolioRefcount, ofSameWord, ...X86], quick: ['call-queue'] },
   'remote-flush': { survivors: [...X86, ofTransition] },
   'zap-vs-writeback': { survivors: [ofWriteback, ...X86] },
   'kernel-range-flush': { survivors: [ofKernelRange, ofCalls] },
@@ -163,10 +163,6 @@ export function safeVariantsOf(scenario: Scenario): string[] {
     .filter((variant) => expectedVerdict(variant, variant.memoryModel ?? 'sc') === 'safe')
     .map(({ name }) => name);
 }
-
-/** Variants whose tables are yet to be written: the others of the scenario have most of their lines. */
-export const notYetWritten =
-  /^(?:pae-lockless-read \/ native\/flush-under-ptl|switch-mm-vs-flush \/ two-first-runs|cow-vs-secondary \/ (?:E2-rapoport-ro-until-notified\/extra-reference-v5.9|E3|E4|E4\/device-tlb|E4\/arm64|option-3.*)|kvm-fault-vs-invalidate \/ two-invalidators|ksm-vs-secondary \/ (?:E2|E2-rapoport|E5|E5\/device))$/;
 
 function tablesOf(scenario: Scenario): MutantTable[] {
   const { survivors, quick = [], sizeOf, uncompared, large = {}, models = {} } = planOf(scenario);
