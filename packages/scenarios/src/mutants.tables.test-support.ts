@@ -199,7 +199,7 @@ export function headingOf(table: MutantTable): string {
 }
 
 /** `scenario / variant (block=2)`. */
-export function whereOf({ scenario, variant, size }: MutantTable): string {
+function whereOf({ scenario, variant, size }: MutantTable): string {
   const sizes = Object.entries(size).map(([name, value]) => ` (${name}=${value})`);
   return `${scenario} / ${variant}${sizes.join('')}`;
 }
