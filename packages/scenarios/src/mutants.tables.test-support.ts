@@ -13,7 +13,13 @@ import {
   sizeOfContpte,
 } from './mutants.survivors-contpte.test-support.ts';
 import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
-import { ofFolioRefcount, ofLazyMmu, ofLazyVmalloc, ofLazyVmallocOnSc, ofSameWord } from './mutants.survivors-lazy.test-support.ts';
+import {
+  ofFolioRefcount,
+  ofLazyMmu,
+  ofLazyVmalloc,
+  ofLazyVmallocOnSc,
+  ofSameWord,
+} from './mutants.survivors-lazy.test-support.ts';
 import { ofKsmSecondary, ofSecondary } from './mutants.survivors-secondary.test-support.ts';
 import {
   ofCalls,

@@ -9,15 +9,7 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { addCpu, startCpu, user_mode, type Cpu } from '@shootdown/cpu';
-import {
-  Frames,
-  program,
-  routine,
-  SystemBuilder,
-  type MemoryModel,
-  type Steps,
-  type System,
-} from '@shootdown/machine';
+import { Frames, program, routine, SystemBuilder, type MemoryModel, type Steps, type System } from '@shootdown/machine';
 import { CALL_FUNCTION_VECTOR, do_wp_page, ipiTlb, Mm, Smp, type Kernel } from '@shootdown/mm';
 import { _PAGE_ACCESSED, _PAGE_PRESENT, _PAGE_USER, mk_pte, pte_pfn, tinyShape } from '@shootdown/mmu';
 import { comes, flushMachine, PAGE, startMachine, unmap, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
