@@ -60,6 +60,16 @@ describe('the mistake of the user, in one line', () => {
       /^routine: victim: step 1 \(after load\): clear\(\) was made and never begun/,
     ],
     [
+      'steps of a timer',
+      scenario('run(function* () { yield* load(shared.at(0)); setTimeout(() => store(shared.at(0), 1), 9000); });'),
+      /^routine: victim: step 1 \(after load\): a timer was begun in a routine: nobody performs what it does later/,
+    ],
+    [
+      'steps of a promise of build',
+      scenario('run(function* () { yield* load(shared.at(0)); }); (async () => { await 0; store(0, 1); })();'),
+      /^\S.*: store was made while no routine ran/,
+    ],
+    [
       'process.exit in a routine',
       scenario('run(function* () { process.exit(0); });'),
       /ended the command before it had an answer/,

@@ -10,9 +10,10 @@ import { createRequire, isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { ModelError, thrown } from '@shootdown/machine';
+import { ModelError, noteEverything, thrown } from '@shootdown/machine';
 import type { BuildFailure, Loader, Plugin } from 'esbuild';
 import { tellHost } from './host-link.ts';
+import { watchForLater } from './later.ts';
 import type * as NotedSource from './noted-source.ts';
 
 /** Loaded with the first module of a user's: it brings a parser with it. */
@@ -38,6 +39,8 @@ export function moduleUrl(path: string): string {
  */
 export async function importedModule(what: string, path: string): Promise<Readonly<Record<string, unknown>>> {
   noted ??= await import('./noted-source.ts');
+  noteEverything.constructors();
+  watchForLater();
   try {
     if (/\.[cm]?tsx?$|\.jsx$/.test(path)) await bundle(path);
     else copied(resolve(path));

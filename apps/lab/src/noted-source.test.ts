@@ -83,7 +83,7 @@ const ways: readonly (readonly [what: string, source: string, call: string, name
     'a function without any name',
     'const list = [function* () { yield* nop(); }];',
     'list[0]()',
-    'a generator function()',
+    'a generator function',
   ],
   [
     'a method of a derived class',
@@ -121,7 +121,7 @@ describe('what is begun otherwise', () => {
 });
 
 it('leaves other code as it is', () => {
-  const source = '#!/usr/bin/env node\nexport async function* a() { yield 1; }\nexport const b = { c() {} };\n';
+  const source = '#!/usr/bin/env node\nexport async function a() { return 1; }\nexport const b = { c() {} };\n';
   expect(notedSource(source, machine)).toBe(source);
   const strict = notedSource("'use strict';\nexport function* a() {}\n", machine);
   expect(strict.startsWith("'use strict';\n")).toBe(true);

@@ -171,9 +171,7 @@ function beginOf(list: StatementList): number {
 }
 
 function makesSteps(value: AnyNode): value is GeneratorNode {
-  return (
-    (value.type === 'FunctionExpression' || value.type === 'FunctionDeclaration') && value.generator && !value.async
-  );
+  return (value.type === 'FunctionExpression' || value.type === 'FunctionDeclaration') && value.generator;
 }
 
 function isMethodOf(parent: AnyNode): boolean {

@@ -12,6 +12,7 @@ import {
   load,
   messageFor,
   ModelError,
+  noteMethods,
   operation,
   program,
   rest,
@@ -72,6 +73,10 @@ const switchMessage = messageFor((slot: number, idle: number) => ({
 
 /** The run queues of a kernel, and the routines that use them. */
 export class Scheduler {
+  static {
+    noteMethods(this);
+  }
+
   readonly #builder: SystemBuilder;
   readonly #options: SchedulerOptions;
   /** By CPU number. */

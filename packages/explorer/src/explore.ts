@@ -5,7 +5,7 @@
  * What is reported of a violation is always what a plain breadth-first search finds, so that the counterexample is a
  * shortest one and does not depend on how it was found.
  */
-import { TabulatedExecutor, type System } from '@shootdown/machine';
+import { refuseStrays, TabulatedExecutor, type System } from '@shootdown/machine';
 import { Beside, type PctFinding, type Sampler } from './beside.ts';
 import { coverageOf, scopeOf } from './coverage.ts';
 import { tidySchedule } from './counterexample.ts';
@@ -32,6 +32,9 @@ const CONFIRM_STATES_MAX = 1_000_000;
 
 /** Spaces that are searched without reduction: see {@link ExploreOptions.reduction}. */
 const SMALL_STATES_MAX = 1_000;
+
+/** Tests put others in place of timers later. */
+const setTimer = globalThis.setTimeout;
 
 /** When PCT begins to run beside a search. */
 const PCT_AFTER_MILLISECONDS = 1000;
@@ -95,6 +98,8 @@ export async function searchBeside(
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
   verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
   verifyRuns(system);
+  await callbacks();
+  refuseStrays('explore');
   const found = example ? withShownFirst(problems, example) : problems;
   const interleavings =
     complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;
@@ -133,6 +138,11 @@ export async function searchBeside(
     exact: plan.exact,
     workers: plan.workers,
   };
+}
+
+/** Lets timers and promises happen that are due: they must not make steps. */
+async function callbacks(): Promise<void> {
+  await new Promise((resolve) => setTimer(resolve, 0));
 }
 
 /** Searches, with PCT beside it if there is a sampler. */

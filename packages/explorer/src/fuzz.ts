@@ -6,6 +6,7 @@ import {
   entryChoice,
   ModelError,
   PctScheduler,
+  refuseStrays,
   RandomScheduler,
   runScheduler,
   TabulatedExecutor,
@@ -69,6 +70,8 @@ export interface FuzzResult {
 }
 
 const PCT_DEPTH_DEFAULT = 3;
+/** Whatever there is has changed: the state is a new one. */
+const EVERYTHING = -1;
 /**
  * Random runs that say how long a run is. Their seeds are the same whatever is asked for: so is what one seed finds.
  */
@@ -101,6 +104,7 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
         queue: options.runs - runs,
       }));
   }
+  refuseStrays('fuzz');
   const { problem } = fuzzer;
   const schedule = problem === null ? null : fuzzer.tidied(problem);
   return {
@@ -153,7 +157,7 @@ class Fuzzer {
     executor.reset();
     this.#schedule = [];
     if (executor.violation) this.#found('step', executor.violation.property);
-    this.#checkState();
+    this.#checkState(EVERYTHING);
     while (this.problem === null && this.#schedule.length < stepsMax) {
       const entry = scheduler.next(executor);
       if (entry < 0) {
@@ -165,7 +169,7 @@ class Fuzzer {
       this.taken[choice] = (this.taken[choice] as number) + 1;
       this.steps++;
       if (executor.violation) this.#found('step', executor.violation.property);
-      else if (this.checker.mayHaveChanged(0)) this.#checkState();
+      else this.#checkState(this.checker.changedSince(0));
       executor.store.commit();
     }
   }
@@ -189,10 +193,15 @@ class Fuzzer {
     this.problem ??= { kind, property, length: this.#schedule.length };
   }
 
-  #checkState(): void {
-    for (const property of this.checker.always) if (!this.checker.holds(property)) this.#found('always', property.name);
-    for (const property of this.checker.sometimes) {
-      if (!this.witnessed.has(property.name) && this.checker.holds(property)) this.witnessed.add(property.name);
+  /** Of the properties that may depend on what has changed. */
+  #checkState(changed: number): void {
+    if (changed === 0) return;
+    const { checker } = this;
+    for (const property of checker.always)
+      if (checker.mayDependOn(property, changed) && !checker.holds(property)) this.#found('always', property.name);
+    for (const property of checker.sometimes) {
+      if (this.witnessed.has(property.name) || !checker.mayDependOn(property, changed)) continue;
+      if (checker.holds(property)) this.witnessed.add(property.name);
     }
   }
 }

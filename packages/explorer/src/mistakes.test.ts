@@ -127,6 +127,18 @@ describe('a property', () => {
     );
   });
 
+  it('whose check of the words at once answers otherwise, or has words that do not follow one another', async () => {
+    const words = (reads: readonly number[]): Property => ({
+      ...property((read) => read(0) === 0),
+      reads,
+      checkWords: (words) => words[0] !== 0,
+    });
+    expect(await said(systemOf([writes], () => [words([0, 1])]))).toMatch(/^property: p: checkWords and check differ/);
+    expect(() => systemOf([writes], () => [words([0, 2])])).toThrow(
+      'system: property: p: checkWords: the words in its reads do not follow one another',
+    );
+  });
+
   it('may answer with a number', async () => {
     const answers = (shared: Region): Property =>
       property(((read) => read(shared.at(0)) + 1) as Property['check'] & (() => never));

@@ -58,6 +58,8 @@ const BOUNDS_KEYS = keysOf<Bounds>()(
 /** Fills in defaults. Throws ModelError on bounds out of range and on options that do not go together. */
 export function planOf(system: System, options: ExploreOptions): Plan {
   checkSystem('explore', system);
+  if (system.choices.length === 0)
+    throw new ModelError('explore: nothing can happen: the system has no processor, no channel and no choice');
   checkOptions('explore: options', options, EXPLORE_KEYS);
   checkWord('explore: options: search', options.search ?? 'bfs', ['bfs', 'dfs']);
   const { search = 'bfs', exact = false, all = false, workers = 1, bounds = {} } = options;

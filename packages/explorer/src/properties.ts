@@ -4,12 +4,32 @@ import type { Problem, ProblemKind } from './result.ts';
 
 type Read = (address: number) => number;
 
-/** What one property watches: the words it reads, or null for any. */
-function watchedWords(properties: readonly Property[], words: number): Uint8Array | null {
-  if (properties.some((p) => p.reads === undefined)) return null;
-  const watched = new Uint8Array(words);
-  for (const property of properties) for (const address of property.reads ?? []) watched[address] = 1;
-  return watched;
+/** Properties with a bit of their own; the others share one more. */
+const OWN_BITS = 31;
+
+/** Per word: the bits of the properties that read it. A property that does not say what it reads may read any. */
+function watchers(properties: readonly Property[], words: number): Int32Array {
+  const watching = new Int32Array(words);
+  properties.forEach(({ reads }, i) => {
+    const bit = bitAt(i);
+    if (reads === undefined)
+      for (let address = 0; address < words; address++) watching[address] = (watching[address] as number) | bit;
+    else for (const address of reads) watching[address] = (watching[address] as number) | bit;
+  });
+  return watching;
+}
+
+/** The check on these words, those it reads as a piece of them if it takes them so. */
+function evaluation(property: Property, words: Int32Array, read: Read): () => boolean {
+  const { reads } = property;
+  const checkWords = property.checkWords?.bind(property);
+  if (!checkWords || !reads) return () => property.check(read);
+  const own = words.subarray(reads[0], (reads[0] as number) + reads.length);
+  return () => checkWords(own);
+}
+
+function bitAt(index: number): number {
+  return 1 << Math.min(index, OWN_BITS);
 }
 
 /** Checks the properties of a system on the state an executor is in. */
@@ -19,7 +39,9 @@ export class PropertyChecker {
   readonly finally: readonly Property[];
   readonly #executor: TabulatedExecutor;
   readonly #read: Read;
-  readonly #watched: Uint8Array | null;
+  readonly #evaluations: ReadonlyMap<Property, () => boolean>;
+  readonly #watching: Int32Array;
+  readonly #bits: ReadonlyMap<Property, number>;
   readonly #idle: boolean;
 
   constructor(system: System, executor: TabulatedExecutor) {
@@ -28,10 +50,15 @@ export class PropertyChecker {
     this.sometimes = ofKind('sometimes');
     this.finally = ofKind('finally');
     this.#executor = executor;
-    this.#read = (address) => executor.store.words[address] as number;
+    const { words } = executor.store;
+    this.#read = (address) => words[address] as number;
+    this.#evaluations = new Map(
+      system.properties.map((property) => [property, evaluation(property, words, this.#read)]),
+    );
     const perState = [...this.always, ...this.sometimes];
     this.#idle = perState.length === 0;
-    this.#watched = watchedWords(perState, executor.store.words.length);
+    this.#watching = watchers(perState, words.length);
+    this.#bits = new Map(perState.map((property, i) => [property, bitAt(i)]));
   }
 
   /**
@@ -39,14 +66,27 @@ export class PropertyChecker {
    */
   mayHaveChanged(mark: number): boolean {
     if (this.#idle) return false;
-    if (this.#watched === null) return true;
     const { store } = this.#executor;
-    for (let i = store.mark - 1; i >= mark; i--) if (this.#watched[store.journalAddress(i)] === 1) return true;
+    for (let i = store.mark - 1; i >= mark; i--) if (this.#watching[store.journalAddress(i)] !== 0) return true;
     return false;
   }
 
+  /** The same, one bit for each of them: see {@link mayDependOn}. */
+  changedSince(mark: number): number {
+    if (this.#idle) return 0;
+    const { store } = this.#executor;
+    let changed = 0;
+    for (let i = store.mark - 1; i >= mark; i--) changed |= this.#watching[store.journalAddress(i)] as number;
+    return changed;
+  }
+
+  /** False if the truth of an `always` or `sometimes` property cannot be another one after these changes. */
+  mayDependOn(property: Property, changed: number): boolean {
+    return ((this.#bits.get(property) as number) & changed) !== 0;
+  }
+
   holds(property: Property): boolean {
-    return property.check(this.#read);
+    return (this.#evaluations.get(property) as () => boolean)();
   }
 
   /** True if some `finally` property does not hold; `report` gets each of them. */

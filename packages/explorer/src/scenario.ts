@@ -5,12 +5,14 @@
  * verdict is expected and where that expectation comes from; nothing but {@link agrees} ever looks at the expectation.
  */
 import {
+  checkName,
   checkNearMisses,
   checkOptions,
   checkWord,
   keysOf,
   MEMORY_MODELS,
   ModelError,
+  refuseStrays,
   replaceRoutines,
   type MemoryModel,
   type Routine,
@@ -204,6 +206,7 @@ function builder(where: string, build: () => System): () => System {
   const built = (): System => {
     const system = build();
     checkSystem(where, system);
+    refuseStrays(where);
     return system;
   };
   let compared = false;
@@ -229,6 +232,7 @@ function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
     checkOptions(`${where}: parameter ${name}`, parameter, PARAMETER_KEYS, ['default', 'min', 'max']);
   const names = new Set<string>();
   for (const variant of scenario.variants) {
+    checkName(`${where}: variant`, variant.name);
     if (names.has(variant.name)) throw new ModelError(`${where}: two variants are called ${variant.name}`);
     names.add(variant.name);
     const at = `${where}: variant ${variant.name}`;

@@ -1,5 +1,6 @@
 export { type CacheCosts } from './schedule/cache-lines.ts';
 export {
+  checkName,
   checkNearMisses,
   checkOptions,
   keysOf,
@@ -48,7 +49,17 @@ export {
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
 export * from './routine/ordered.ts';
-export { isSteps, noted, noteEverything, noteMethods, resumed, stepOf, voidStepOf } from './routine/unbegun.ts';
+export {
+  isSteps,
+  noted,
+  noteEverything,
+  noteLater,
+  noteMethods,
+  refuseStrays,
+  resumed,
+  stepOf,
+  voidStepOf,
+} from './routine/unbegun.ts';
 export {
   assertThat,
   count,

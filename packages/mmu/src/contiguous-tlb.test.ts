@@ -1,8 +1,17 @@
-import { DirectExecutor, Frames, program, routine, SystemBuilder, type Steps } from '@shootdown/machine';
+import { DirectExecutor, Frames, program, Random, routine, SystemBuilder, type Steps } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { BBML2_NOABORT, BREAK_BEFORE_MAKE, TLB_CONFLICT } from './break-before-make.ts';
+import { BBML0, BBML2_NOABORT, BREAK_BEFORE_MAKE, TLB_CONFLICT } from './break-before-make.ts';
 import { ContiguousTlb, type ContiguousTlbOptions, type Translator } from './contiguous-tlb.ts';
-import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_PRESENT, _PAGE_RDONLY, _PAGE_RW, _PAGE_USER, mk_pte } from './entry.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_CONT,
+  _PAGE_GLOBAL,
+  _PAGE_PRESENT,
+  _PAGE_RDONLY,
+  _PAGE_RW,
+  _PAGE_USER,
+  mk_pte,
+} from './entry.ts';
 import { connectMmus } from './instructions.ts';
 import { Fault } from './walk.ts';
 
@@ -99,6 +108,37 @@ describe('the saturated TLB with contiguous entries', () => {
   it('faults a store to a clean page where hardware does not manage dirty state', () => {
     const { tlb, read } = machine(FOLDED, idle, {}, [{ name: 'CPU0' }, { name: 'SMMU', hardwareDirty: false }]);
     expect(tlb.mmus[1]!.outcomes(read, 2, true).map(({ fault }) => fault)).toEqual([Fault.protection]);
+  });
+
+  it('reports the same whether or not an entry that goes on from the one before it is compared anew', () => {
+    const random = new Random(7);
+    const flags = [CLEAN, FOLDED, FOLDED & ~_PAGE_RW, CLEAN | _PAGE_GLOBAL, FOLDED | _PAGE_GLOBAL];
+    const reports = new Set<string | null>();
+    for (let round = 0; round < 200; round++) {
+      const writes = Array.from({ length: 1 + random.below(12) }, () => ({
+        page: random.below(BLOCK),
+        frame: FIRST + random.below(2) * random.below(BLOCK),
+        flags: random.below(3) === 0 ? 0 : flags[random.below(flags.length)]!,
+        flush: random.below(4) === 0,
+      }));
+      const [quick, anew] = [undefined, () => false].map((sameContents) => {
+        const { executor } = machine(
+          FOLDED,
+          function* ({ frames, tlb }) {
+            for (const { page, frame, flags: bits, flush } of writes) {
+              yield* frames.xchg(frames.entry(0, page), bits === 0 ? 0 : mk_pte(frame + page, bits));
+              if (flush) yield* tlb.mmus[0]!.tlbi_local({ scope: 'page', vpn: page, asid: 1, leafOnly: true });
+            }
+          },
+          { rule: { ...BBML0, ...(sameContents && { sameContents }) } },
+          [{ name: 'CPU0' }],
+        );
+        return `${run(executor)} after ${executor.fingerprint}`;
+      });
+      expect(quick).toBe(anew);
+      reports.add(quick!.split(' after ')[0]!);
+    }
+    expect(reports).toEqual(new Set(['null', BREAK_BEFORE_MAKE]));
   });
 
   it('reports a block that is split in place', () => {

@@ -29,10 +29,9 @@ import {
 } from './break-before-make.ts';
 import { cachedForm } from './cached-form.ts';
 import { ContiguousMmu } from './contiguous-mmu.ts';
-import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_DIRTY, _PAGE_PRESENT, _PAGE_PSE } from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_PSE, PFN_SHIFT } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import type { Flush, Root } from './mmu.machine.ts';
-import { appliedTo } from './offered.ts';
 
 /** Different entries of one page that can be held at once; more is an error of the model, reported as such. */
 const MEMBERS_MAX = 6;
@@ -45,7 +44,6 @@ const WORDS_PER_AGENT = 2;
 const FRACTURED = _PAGE_PSE;
 /** No member. */
 const NOBODY = 0;
-const NONE: readonly number[] = [];
 
 /** Somebody who translates: a CPU, or a device behind an SMMU. */
 export interface Translator {
@@ -112,6 +110,8 @@ export class ContiguousTlb {
   onStore: (cx: OperationContext, frame: number) => void = () => {};
   /** True while the write that memory sees is the hardware's own. */
   hardwareUpdates = false;
+  /** Bits of an output address that say which page of its block an entry is for. */
+  readonly #ownBits: number;
   readonly #members: Region;
   readonly #loaded: Region;
   /** Per translator and page: the translation it sticks to. */
@@ -135,6 +135,7 @@ export class ContiguousTlb {
     this.translators = translators;
     this.blockEntries = blockEntries;
     this.rule = rule;
+    this.#ownBits = (blockEntries - 1) << PFN_SHIFT;
     this.#reportsChanges = breakBeforeMake;
     const words = builder.layout.initial();
     const initial = translators.flatMap((translator) =>
@@ -159,7 +160,11 @@ export class ContiguousTlb {
         })
       : null;
     builder.watch(frames.entries, (cx, address) => this.#changed(cx, address - frames.entries.base));
-    builder.watch(frames.state, (cx) => translators.forEach((_, who) => this.#saturate(cx, who)));
+    builder.watch(frames.state, (cx, address) => {
+      const loaded = address - frames.state.base + 1;
+      for (let who = 0; who < translators.length; who++)
+        if (cx.read(this.#rootAddress(who)) === loaded) this.#saturate(cx, who);
+    });
     this.mmus = translators.map(
       (t, who) => new ContiguousMmu(builder, t.name, who, this, { root: t.root ?? root, asid: t.asid ?? asid }),
     );
@@ -191,12 +196,13 @@ export class ContiguousTlb {
   translations(read: (address: number) => number, who: number, page: number): number[] {
     const found: number[] = [];
     const first = this.blockOf(page);
-    for (let from = first; from < first + this.blockEntries; from++) {
-      for (const member of this.#membersOf(read, who, from)) {
-        if (from === page && isFractured(member)) add(found, member & ~FRACTURED);
-        else if (isFractured(member) || (member & _PAGE_CONT) === 0) {
-          if (from === page) add(found, member);
-        } else add(found, this.appliedTo(member, page));
+    let base = this.#base(who, first);
+    for (let from = first; from < first + this.blockEntries; from++, base += MEMBERS_MAX) {
+      for (let i = 0; i < MEMBERS_MAX; i++) {
+        const member = read(base + i);
+        if (member === NOBODY) break;
+        if (!isForOnePage(member)) add(found, this.appliedTo(member, page));
+        else if (from === page) add(found, member & ~FRACTURED);
       }
     }
     return found;
@@ -234,9 +240,11 @@ export class ContiguousTlb {
     const covers = (page: number): boolean =>
       flush.scope !== 'page' || (flush.vpn <= page && page < flush.vpn + flush.pages);
     const read = (address: number): number => cx.read(address);
+    const touched: number[] = [];
     for (let first = 0; first < this.frames.entriesPerTable; first += this.blockEntries) {
       const end = first + this.blockEntries;
       if (flush.scope === 'page' && (flush.vpn >= end || flush.vpn + flush.pages <= first)) continue;
+      touched.push(first);
       for (let page = first; page < end; page++) {
         const left: number[] = [];
         if (!covers(page))
@@ -246,7 +254,8 @@ export class ContiguousTlb {
         if (covers(page)) this.keep(cx, who, page, NOBODY);
       }
     }
-    this.#saturate(cx, who);
+    // Of other blocks everything that memory offers is held still.
+    for (const first of touched) this.#saturate(cx, who, first, first + this.blockEntries);
   }
 
   /** An entry has changed: whoever walks its table may cache it. */
@@ -262,8 +271,8 @@ export class ContiguousTlb {
     }
   }
 
-  /** Adds everything that memory offers a translator now. */
-  #saturate(cx: OperationContext, who: number): void {
+  /** Adds everything that memory offers a translator now of some pages. */
+  #saturate(cx: OperationContext, who: number, first = 0, end = this.frames.entriesPerTable): void {
     const table = cx.read(this.#rootAddress(who)) - 1;
     if (table < 0) return;
     const state = cx.read(this.frames.state.base + table);
@@ -273,7 +282,7 @@ export class ContiguousTlb {
       return;
     }
     const base = this.frames.entries.base + table * this.frames.entriesPerTable;
-    for (let page = 0; page < this.frames.entriesPerTable; page++) {
+    for (let page = first; page < end; page++) {
       const held = this.#held(cx.read(base + page), this.translators[who] as Translator);
       if (held !== NOBODY) this.#offer(cx, who, page, held);
     }
@@ -295,42 +304,72 @@ export class ContiguousTlb {
 
   /** A new entry must agree with everything that may be held for a page that it translates. */
   #checkChange(cx: OperationContext, who: number, page: number, entry: number): void {
-    const read = (address: number): number => cx.read(address);
-    const block = (entry & _PAGE_CONT) !== 0 && !isFractured(entry);
-    const first = block ? this.blockOf(page) : page;
-    for (const old of this.translations(read, who, first))
-      if (this.#forbids(cx, who, first, old, block ? this.appliedTo(entry, first) : entry & ~FRACTURED)) return;
-    if (!block) return;
-    // What is held for the whole block has been compared, unless it matters which frames hold the same.
-    const again = this.rule.sameContents !== undefined;
-    for (let at = first + 1; at < first + this.blockEntries; at++) {
-      const now = this.appliedTo(entry, at);
-      const held = again ? this.translations(read, who, at) : this.#heldForOnePage(read, who, at);
-      for (const old of held) if (this.#forbids(cx, who, at, old, now)) return;
+    const alone = isForOnePage(entry);
+    if (this.#goesOn(cx, who, page, entry)) {
+      if (!alone) return;
+      const own = this.#base(who, page);
+      for (let i = 0; i < MEMBERS_MAX; i++) {
+        const member = cx.read(own + i);
+        if (member === NOBODY) return;
+        if (isForOnePage(member) && this.#forbids(cx, who, page, member, entry)) return;
+      }
+      return;
+    }
+    const first = this.blockOf(page);
+    // Where two translations of the whole block are compared: anywhere, unless it matters which frames hold the same.
+    const from = alone ? page : first;
+    const to = alone || this.rule.sameContents === undefined ? from + 1 : first + this.blockEntries;
+    let compared = NOBODY;
+    let base = this.#base(who, first);
+    for (let at = first; at < first + this.blockEntries; at++, base += MEMBERS_MAX) {
+      for (let i = 0; i < MEMBERS_MAX; i++) {
+        const member = cx.read(base + i);
+        if (member === NOBODY) break;
+        if (isForOnePage(member)) {
+          if ((!alone || at === page) && this.#forbids(cx, who, at, member, entry)) return;
+          continue;
+        }
+        const translation = this.appliedTo(member, first);
+        if (translation === compared) continue;
+        compared = translation;
+        for (let where = from; where < to; where++) if (this.#forbids(cx, who, where, member, entry)) return;
+      }
     }
   }
 
-  #forbids(cx: OperationContext, who: number, page: number, old: number, now: number): boolean {
+  /**
+   * Whether an entry says of its block what the one before it in the block says, and is held already: that was compared
+   * with everything held for the whole block, and for other pages of it, or that with it. (Only where order does not
+   * matter: from non-global to global is forbidden, and back is not.)
+   */
+  #goesOn(cx: OperationContext, who: number, page: number, entry: number): boolean {
+    if (page % this.blockEntries === 0 || this.rule.sameContents !== undefined || (entry & _PAGE_GLOBAL) !== 0)
+      return false;
+    const before = entry - (1 << PFN_SHIFT);
+    if (!isForOnePage(entry) && this.appliedTo(before, page) !== this.appliedTo(entry, page)) return false;
+    const base = this.#base(who, page - 1);
+    for (let i = 0; i < MEMBERS_MAX; i++) {
+      const member = cx.read(base + i);
+      if (member === before) return true;
+      if (member === NOBODY) return false;
+    }
+    return false;
+  }
+
+  /** Whether one member must not be held for a page beside what was held. */
+  #forbids(cx: OperationContext, who: number, page: number, held: number, member: number): boolean {
+    const old = isForOnePage(held) ? held & ~FRACTURED : this.appliedTo(held, page);
+    const now = isForOnePage(member) ? member & ~FRACTURED : this.appliedTo(member, page);
+    if (old === now) return false;
     const what = changeThatNeedsBreak({ entry: old, leaf: true }, { entry: now, leaf: true }, this.rule);
     if (what !== null) cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.#name(who), page, what, old, now, this.format));
     return what !== null;
   }
 
-  /** What is held for a page and for no other one of its block. */
-  #heldForOnePage(read: (address: number) => number, who: number, page: number): readonly number[] {
-    const base = this.#base(who, page);
-    let held: number[] | null = null;
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const member = read(base + i);
-      if (member === NOBODY) break;
-      if (isFractured(member) || (member & _PAGE_CONT) === 0) (held ??= []).push(member & ~FRACTURED);
-    }
-    return held ?? NONE;
-  }
-
   /** An entry of a block as it translates one page of it. */
   appliedTo(entry: number, page: number): number {
-    return appliedTo(entry, page, this.blockEntries);
+    const own = this.#ownBits;
+    return (entry & _PAGE_CONT) === 0 ? entry : (entry & ~own) | ((page << PFN_SHIFT) & own);
   }
 
   /** What a translator may hold of an entry in memory; 0 if nothing. */
@@ -378,8 +417,9 @@ export class ContiguousTlb {
   }
 }
 
-function isFractured(member: number): boolean {
-  return (member & FRACTURED) !== 0;
+/** Whether a member is held for its own page, and not for its block. */
+function isForOnePage(member: number): boolean {
+  return (member & (_PAGE_CONT | FRACTURED)) !== _PAGE_CONT;
 }
 
 function add(list: number[], value: number): void {

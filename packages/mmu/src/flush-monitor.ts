@@ -230,11 +230,24 @@ export class FlushMonitor implements AccessObserver {
     const now = cacheable(restrict(entry, _PAGE_TABLE));
     const number = Math.floor(changed / this.#blockEntries);
     const contiguous = this.#blockEntries > 1 && (now & _PAGE_CONT) !== 0;
-    for (const { vpns, pages } of this.#blocks.filter((block) => block.number === number))
-      vpns.forEach((vpn, i) => {
-        if (contiguous) this.#offer(cx, pages[i] as number, appliedTo(now, vpn, this.#blockEntries));
-        else if (vpn === changed) this.#offer(cx, pages[i] as number, now);
-      });
+    if (contiguous && this.#isOfferedBefore(cx, address, changed, now)) return;
+    for (const block of this.#blocks) {
+      if (block.number !== number) continue;
+      for (let i = 0; i < block.vpns.length; i++) {
+        const vpn = block.vpns[i] as number;
+        if (contiguous) this.#offer(cx, block.pages[i] as number, appliedTo(now, vpn, this.#blockEntries));
+        else if (vpn === changed) this.#offer(cx, block.pages[i] as number, now);
+      }
+    }
+  }
+
+  /** Whether the entry before it in the block offers the same of all of it: that has been noted. */
+  #isOfferedBefore(cx: OperationContext, address: number, page: number, now: number): boolean {
+    if (page % this.#blockEntries === 0) return false;
+    const before = cx.read(address - 1);
+    if ((before & _PAGE_PRESENT) === 0 || (before & _PAGE_CONT) === 0) return false;
+    const offer = cacheable(restrict(before, _PAGE_TABLE));
+    return appliedTo(offer, page, this.#blockEntries) === appliedTo(now, page, this.#blockEntries);
   }
 
   #offer(cx: OperationContext, page: number, now: number): void {

@@ -2,6 +2,7 @@
  * Threads: the actions of a topology as routines.
  */
 import {
+  noted,
   atomicAdd,
   count,
   defineOperation,
@@ -175,7 +176,7 @@ function* bequeathAreas(context: ThreadContext, child: ProcessState): Steps {
 }
 
 /** Performs a list of actions. */
-export function* runActions(
+export const runActions = noted(function* runActions(
   context: ThreadContext,
   actions: readonly Action[],
   variables: Readonly<Record<string, number>> = {},
@@ -185,7 +186,7 @@ export function* runActions(
     yield* lazy_returns(context.kernel, context.cpu);
     if (!NO_SYSTEM_CALL.has(action.do)) yield* returns(context);
   }
-}
+});
 
 /** Actions after which a thread does not come back from the kernel. */
 const NO_SYSTEM_CALL: ReadonlySet<Action['do']> = new Set(['repeat', 'measure', 'count', 'touch', 'compute']);

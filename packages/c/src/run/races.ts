@@ -42,7 +42,8 @@ export class Races {
   *access(op: Operation, word: number, write: boolean, plain: boolean): Steps<number> {
     const watched: Watched = { races: this, word, write, inner: op.data };
     if (plain) yield operation(BEGIN, 0, 0, 0, watched, { label: `${op.label ?? ''} begins` });
-    return yield operation(watching(op.definition), op.a, op.b, op.c, watched, op);
+    const { label, fact, source, unmodelled } = op;
+    return yield operation(watching(op.definition), op.a, op.b, op.c, watched, { label, fact, source, unmodelled });
   }
 
   /** Fails the property if somebody else is within a plain access that this one conflicts with. */

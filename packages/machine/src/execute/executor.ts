@@ -208,8 +208,19 @@ export abstract class Executor<
     const op = this.pendingOperation(choice.processor);
     if (!op) return 1;
     this.processor = choice.processor;
-    const own = op.definition.branches?.(this, op) ?? 1;
+    const own = this.#ownOutcomes(choice.processor, op);
     return this.weak ? this.weak.outcomesOf(op, own) : own;
+  }
+
+  /** Outcomes of an operation, without those that a weak memory may choose. */
+  #ownOutcomes(index: number, op: Operation): number {
+    const { branches } = op.definition;
+    if (!branches) return 1;
+    try {
+      return outcomesOf(branches(this, op));
+    } catch (error) {
+      throw this.#blamed(error, this.topAddress(this.system.processors[index] as Processor), op);
+    }
   }
 
   /** Back to the initial state. */
@@ -218,10 +229,7 @@ export abstract class Executor<
     this.failed = false;
     this.routines.begin();
     // The words of a new executor are the initial ones.
-    if (this.#begun) {
-      store.words.set(system.layout.initial());
-      store.rehash();
-    }
+    if (this.#begun) store.restart(() => system.layout.initial());
     this.#begun = true;
     this.weak?.begin();
     for (const p of system.processors) {
@@ -300,9 +308,10 @@ export abstract class Executor<
   /** Performs the operation of the routine at `address`, the top of the processor's stack. */
   protected perform(processor: Processor, address: number, op: Operation, branch: number): boolean {
     this.processor = processor.index;
+    const { mark } = this.store;
     let result: number;
     try {
-      if (op.definition.branches) this.branchCount = wholeNumber(op.definition.branches(this, op), 'outcomes');
+      if (op.definition.branches) this.branchCount = outcomesOf(op.definition.branches(this, op));
       if (this.weak !== null) {
         const way = this.weak.perform(op, this.branchCount, branch);
         this.branchCount = way.outcomes;
@@ -311,7 +320,10 @@ export abstract class Executor<
         if (branch >= this.branchCount) return false;
         result = op.definition.perform(this, op, branch);
       }
-      if (result === BLOCKED) return false;
+      if (result === BLOCKED) {
+        if (this.store.mark !== mark) throw new ModelError(`is BLOCKED, but has changed ${this.#lastChanged}`);
+        return false;
+      }
       if ((result | 0) !== result) result = wholeNumber(result, 'result');
     } catch (error) {
       throw this.#blamed(error, address, op);
@@ -322,6 +334,11 @@ export abstract class Executor<
       this.weak.retire();
     }
     return true;
+  }
+
+  /** Name of the word that was written last. */
+  get #lastChanged(): string {
+    return this.system.layout.nameOf(this.store.journalAddress(this.store.mark - 1));
   }
 
   /** What went wrong in an operation, with the routine and step that performed it. */
@@ -649,6 +666,13 @@ export abstract class Executor<
     for (const watcher of this.system.drainWatchers) watcher(this, address);
     return true;
   }
+}
+
+/** A number of outcomes. Throws ModelError on what is none: an operation that cannot happen now is BLOCKED. */
+function outcomesOf(value: unknown): number {
+  const outcomes = wholeNumber(value, 'outcomes');
+  if (outcomes < 1) throw new ModelError(`outcomes: there must be at least 1 (${outcomes})`);
+  return outcomes;
 }
 
 /** A result as a 32-bit integer. Throws ModelError on what is none. */

@@ -158,7 +158,16 @@ export function wordReturned({ definition, data, a }: Operation): number | undef
 
 /** A load, store or atomic; returns the value loaded, or a `MemoryFault`. */
 export function performAccess(access: Access, saying?: Saying): Steps<number> {
-  return stepOf(operation(ACCESS[access.kind], access.address, access.value, 0, access, saying));
+  return stepOf(accessOperation(access, saying));
+}
+
+/** The same where nobody gets the value. */
+export function performStore(access: Access, saying?: Saying): Steps {
+  return voidStepOf(accessOperation(access, saying));
+}
+
+function accessOperation(access: Access, saying: Saying | undefined): Operation {
+  return operation(ACCESS[access.kind], access.address, access.value, 0, access, saying);
 }
 
 const FULL_BARRIERS = { dmb: FULL, dsb: COMPLETE } as const;

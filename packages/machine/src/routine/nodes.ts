@@ -232,6 +232,8 @@ export class NodeTable {
 
   #add(programIndex: number, cursor: RoutineCursor, parent: number, result: number): number {
     if (cursor.length > this.#historyMax) {
+      // A condition that is steps is never false.
+      cursor.refuseUnbegun();
       throw new ModelError(
         `routine: ${cursor.stack.at(-1) ?? cursor.program.name}: step ${cursor.steps}: ${this.#historyMax} operations without a point(): ` +
           `a loop needs \`yield* point(label, ...values)\` at its head`,

@@ -307,6 +307,13 @@ export function made<T extends object>(thing: T): T {
 }
 
 const NOTHING_SAID: Saying = {};
+const SAYING_KEYS = keysOf<Saying>()('label', 'fact', 'source', 'unmodelled');
+
+/** Throws ModelError on what says nothing: a misspelt `label` would be missed by nobody. */
+function checkSaying({ name }: OperationDefinition, saying: Saying): void {
+  if (typeof saying !== 'object') checkOptions(`operation: ${name}`, saying, SAYING_KEYS);
+  for (const key in saying) if (!SAYING_KEYS.includes(key)) checkOptions(`operation: ${name}`, saying, SAYING_KEYS);
+}
 
 /** Builds an operation. All operations are made here, so that they share one shape. */
 export function operation(
@@ -317,6 +324,7 @@ export function operation(
   data?: unknown,
   saying?: Saying,
 ): Operation {
+  if (saying) checkSaying(definition, saying);
   const { label, fact, source, unmodelled } = saying ?? NOTHING_SAID;
   return made({
     definition,

@@ -4,7 +4,7 @@
  * v6.18. On x86 (`tso`) every atomic is a full barrier and the others order nothing new.
  */
 import { addTo, clearIn, setIn, swapIf, swapTo } from '../memory/modify.ts';
-import { accessOf, barrier, contextSynchronisation, performAccess } from '../memory/instructions.ts';
+import { accessOf, barrier, contextSynchronisation, performAccess, performStore } from '../memory/instructions.ts';
 import type { Acquire, Modify } from '../memory/requests.ts';
 import type { Address } from '../state/words.ts';
 import type { Saying, Steps } from './operation.ts';
@@ -21,8 +21,8 @@ export function smp_load_acquire(address: Address, saying?: Saying): Steps<numbe
 }
 
 /** smp_store_release(): it is after what precedes it. */
-export function* smp_store_release(address: Address, value: number, saying?: Saying): Steps {
-  yield* performAccess(accessOf({ kind: 'store', address, value, release: true }), {
+export function smp_store_release(address: Address, value: number, saying?: Saying): Steps {
+  return performStore(accessOf({ kind: 'store', address, value, release: true }), {
     label: `smp_store_release(${address}, ${value})`,
     ...saying,
   });
@@ -34,11 +34,16 @@ function update(
   modify: Modify,
   order: AtomicOrder,
   saying: Saying | undefined,
-  discards = false,
 ): Steps<number> {
   const acquire: Acquire = order === 'acquire' ? 'full' : 'none';
-  const access = accessOf({ kind: 'update', address, modify, acquire, release: order === 'release', discards });
+  const access = accessOf({ kind: 'update', address, modify, acquire, release: order === 'release' });
   return performAccess(access, { label: `${name}(${address})`, ...saying });
+}
+
+/** An atomic whose old value nobody gets, and that orders nothing. */
+function change(name: string, address: Address, modify: Modify, saying: Saying | undefined): Steps {
+  const access = accessOf({ kind: 'update', address, modify, discards: true });
+  return performStore(access, { label: `${name}(${address})`, ...saying });
 }
 
 /** xchg_relaxed(), xchg_acquire(), xchg_release(): the old value. */
@@ -68,13 +73,13 @@ export function atomicFetchAddOrdered(
 }
 
 /** set_bit(), cpumask_set_cpu(), atomic_or(): nobody gets the old value, and nothing is ordered. */
-export function* set_bit(address: Address, bits: number, saying?: Saying): Steps {
-  yield* update('set_bit', address, setIn(bits), 'relaxed', saying, true);
+export function set_bit(address: Address, bits: number, saying?: Saying): Steps {
+  return change('set_bit', address, setIn(bits), saying);
 }
 
 /** clear_bit(), atomic_andnot(). */
-export function* clear_bit(address: Address, bits: number, saying?: Saying): Steps {
-  yield* update('clear_bit', address, clearIn(bits), 'relaxed', saying, true);
+export function clear_bit(address: Address, bits: number, saying?: Saying): Steps {
+  return change('clear_bit', address, clearIn(bits), saying);
 }
 
 /** smp_mb__before_atomic(), smp_mb__after_atomic(): a full barrier on arm64; on x86 the atomic is one. */

@@ -16,11 +16,14 @@ import {
   beginNoting,
   calling,
   endNoting,
+  faultOfUnbegun,
   forgetHanded,
+  hasStrays,
   isSteps,
   nameOfSteps,
   NOTHING,
   refuseHandedAside,
+  refuseStrays,
   saying,
   unbegun,
   type Noted,
@@ -340,6 +343,7 @@ export class RoutineCursor {
 
   #run(result: number): void {
     this.#said = SILENT;
+    if (hasStrays()) refuseStrays(this.at);
     this.#staying = this.#stack.depth;
     beginNoting();
     try {
@@ -432,16 +436,18 @@ export class RoutineCursor {
     if (top) (top.idle ??= []).push(...left.map((steps) => ({ steps, where: this.at })));
   }
 
+  /** Throws ModelError if the routine on top has made steps that it has not begun so far. */
+  refuseUnbegun(): void {
+    if (this.#frames.length > 0) this.#refuseIdle();
+  }
+
   /** What the routine on top has made must have been begun by now: here it forgets. */
   #refuseIdle(): void {
     const top = this.#top;
     if (top.idle === null) return;
     const forgotten = top.idle.find(({ steps }) => !steps.begun);
     top.idle = null;
-    if (forgotten)
-      throw new ModelError(
-        `${forgotten.where}: ${forgotten.steps.what} was made and never begun: write yield* before it`,
-      );
+    if (forgotten) throw new ModelError(`${forgotten.where}: ${faultOfUnbegun(forgotten.steps)}`);
   }
 
   #hear(mark: Mark): void {

@@ -31,21 +31,29 @@ export function sitesOf<T>(found: Site[], work: () => T): T {
 
 /** An operation that stands for an order is made here, or something is asserted. */
 export function noteSite(kind: Site['kind'], name: string, ordering: Ordering | null): void {
-  looking?.push({ kind, name, ordering, place: placeOf(new Error().stack ?? '') });
+  looking?.push({ kind, name, ordering, place: placeOn(new Error().stack ?? '') });
 }
 
 const FRAMES_MAX = 6;
+/** By stack: there are as many as ways to get somewhere. */
+const places = new Map<string, string>();
+
+function placeOn(stack: string): string {
+  let place = places.get(stack);
+  if (place === undefined) places.set(stack, (place = placeOf(stack)));
+  return place;
+}
 
 /** The frames of the routine: those above the machine's own that make an operation, and below the ones that run it. */
 function placeOf(stack: string): string {
-  const places: string[] = [];
+  const frames: string[] = [];
   for (const line of stack.split('\n').slice(1)) {
     if (MAKING.test(line)) continue;
-    if (RUNNING.test(line) || places.length === FRAMES_MAX) break;
+    if (RUNNING.test(line) || frames.length === FRAMES_MAX) break;
     const place = /([^/\\(]+:\d+:\d+)\)?$/.exec(line)?.[1];
-    if (place !== undefined && !line.includes('<anonymous>')) places.push(place);
+    if (place !== undefined && !line.includes('<anonymous>')) frames.push(place);
   }
-  return places.join(' < ');
+  return frames.join(' < ');
 }
 
 /** Functions of this package that make steps. */

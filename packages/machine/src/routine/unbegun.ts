@@ -13,6 +13,13 @@ export interface Noted {
   readonly begun: boolean;
   /** What they are steps of, for messages. */
   readonly what: string;
+  /** What is wrong with them if they were not; default: a `yield*` is missing. */
+  readonly fault?: string;
+}
+
+/** What is wrong with steps that were not begun, in words. */
+export function faultOfUnbegun({ what, fault }: Noted): string {
+  return `${what} ${fault ?? 'was made and never begun: write yield* before it'}`;
 }
 
 /** What was made since {@link unbegun} was asked last: the first {@link madeCount} entries. */
@@ -42,6 +49,43 @@ export function unbegun(): readonly Noted[] {
 }
 
 export const NOTHING: readonly Noted[] = [];
+
+/** What was made while no routine ran, as far as it was not begun when somebody looked last. */
+let strays: Noted[] = [];
+const STRAYS_MAX = 100;
+
+function noteStray(steps: Noted): void {
+  if (strays.length >= STRAYS_MAX) strays = strays.filter(({ begun }) => !begun);
+  if (strays.length < STRAYS_MAX) strays.push(steps);
+}
+
+/** Whether {@link refuseStrays} has something to look at. */
+export function hasStrays(): boolean {
+  return strays.length > 0;
+}
+
+/**
+ * Throws ModelError if steps were made while no routine ran (in `build`, a check, an operation's `perform`, a callback
+ * of a timer or a promise) and nobody has begun them since: once.
+ */
+export function refuseStrays(where: string): void {
+  if (strays.length === 0) return;
+  const stray = strays.find(({ begun }) => !begun);
+  strays = [];
+  if (stray)
+    throw new ModelError(
+      `${where}: ${stray.what} was made while no routine ran (in build, check, perform, a timer, a promise?), so nobody performs it: steps are for routines, behind yield*`,
+    );
+}
+
+/**
+ * Something that goes on later was begun, such as a timer: if a routine has done that it is refused, as nobody would
+ * perform the steps that it makes.
+ */
+export function noteLater(what: string): void {
+  if (running > 0)
+    made[madeCount++] = { begun: false, what, fault: 'was begun in a routine: nobody performs what it does later' };
+}
 
 /** What {@link OneStep} has handed out since a routine was resumed: how much, and what first. */
 let handedCount = 0;
@@ -93,6 +137,7 @@ type Yielded = Operation | Mark | (() => Mark) | null;
 /** Steps that yield at most once. As plain as can be: most of what routines do goes through here. */
 class OneStep implements Noted {
   begun = false;
+  private ended = false;
   private readonly yielded: Yielded;
   private readonly returned: unknown;
   private readonly name: string | undefined;
@@ -102,6 +147,7 @@ class OneStep implements Noted {
     this.returned = returned;
     this.name = name;
     if (running > 0) made[madeCount++] = this;
+    else noteStray(this);
   }
 
   get what(): string {
@@ -120,23 +166,32 @@ class OneStep implements Noted {
         return { value, done: false };
       }
     }
+    if (this.ended) throw performedAlready(this.what);
+    this.ended = true;
     return { value: this.returned === RECEIVED ? received : this.returned, done: true };
   }
 
   /** `yield*` passes on that its own routine is being ended. */
   return(value: unknown): IteratorResult<unknown> {
     this.begun = true;
+    this.ended = true;
     return { value, done: true };
   }
 
   throw(error: unknown): never {
     this.begun = true;
+    this.ended = true;
     throw error;
   }
 
   [Symbol.iterator](): this {
     return this;
   }
+}
+
+/** The second `yield*` of the same steps would perform nothing. */
+function performedAlready(what: string): ModelError {
+  return new ModelError(`${what} was performed already: steps can be performed once, so make them again`);
 }
 
 /** The steps that perform one operation and return its result. */
@@ -168,6 +223,7 @@ class NotedSteps implements Noted {
   begun = false;
   readonly what: string;
   readonly #steps: Steps<unknown>;
+  #delegated = false;
 
   constructor(steps: Steps<unknown>, what: string) {
     this.#steps = steps;
@@ -176,20 +232,26 @@ class NotedSteps implements Noted {
   }
 
   next(received: unknown): IteratorResult<unknown> {
-    return this[Symbol.iterator]().next(received as number);
+    return this.#begin().next(received as number);
   }
 
   return(value: unknown): IteratorResult<unknown> {
-    return this[Symbol.iterator]().return(value);
+    return this.#begin().return(value);
   }
 
   throw(error: unknown): IteratorResult<unknown> {
-    return this[Symbol.iterator]().throw(error);
+    return this.#begin().throw(error);
+  }
+
+  #begin(): Steps<unknown> {
+    this.begun = true;
+    return this.#steps;
   }
 
   [Symbol.iterator](): Steps<unknown> {
-    this.begun = true;
-    return this.#steps;
+    if (this.#delegated) throw performedAlready(this.what);
+    this.#delegated = true;
+    return this.#begin();
   }
 }
 
@@ -249,8 +311,11 @@ function replaceGenerators(
 
 const GENERATOR_FUNCTION = Object.getPrototypeOf(function* () {}) as object;
 
+const ASYNC_GENERATOR_FUNCTION = Object.getPrototypeOf(async function* () {}) as object;
+
 function isGeneratorFunction(method: object): boolean {
-  return Object.getPrototypeOf(method) === GENERATOR_FUNCTION;
+  const made: unknown = Object.getPrototypeOf(method);
+  return made === GENERATOR_FUNCTION || made === ASYNC_GENERATOR_FUNCTION;
 }
 
 /** What {@link noteEverything} has put in place of generator functions. */
@@ -260,14 +325,20 @@ const replaced = new WeakSet<object>();
  * The same for generator functions of which nobody knows what they are for: whoever loads code of a user's puts these
  * into it. A generator that is run by hand, with next(), is begun by that. `made`: what a generator function makes.
  * `methods`: what those of an object make, or those of a class and its instances. `steps`: some that were just made.
+ * `constructors`: what is made of text, by `GeneratorFunction`.
  */
-export const noteEverything = { made: madeNoted, methods: methodsNoted, steps: stepsNoted };
+export const noteEverything = {
+  made: madeNoted,
+  methods: methodsNoted,
+  steps: stepsNoted,
+  constructors: constructorsNoted,
+};
 
 function madeNoted<F extends (...args: never[]) => Steps<unknown>>(make: F, name: string): F {
   if (replaced.has(make)) return make;
   const named = wrapped(make, name, (steps) => stepsNoted(steps, name));
   // Who asks whether it is a generator function is told so still.
-  Object.setPrototypeOf(named, GENERATOR_FUNCTION);
+  Object.setPrototypeOf(named, Object.getPrototypeOf(make) as object);
   replaced.add(named);
   return named;
 }
@@ -279,9 +350,24 @@ function methodsNoted<T extends object>(owner: T): T {
   return owner;
 }
 
+/** The constructor of generator functions has no name of its own: it is found by what it has made. */
+function constructorsNoted(): void {
+  const { constructor } = GENERATOR_FUNCTION as {
+    readonly constructor: new (...text: string[]) => () => Steps<unknown>;
+  };
+  if (replaced.has(constructor)) return;
+  const GeneratorFunction = function (...text: string[]): () => Steps<unknown> {
+    return madeNoted(Reflect.construct(constructor, text), 'anonymous');
+  };
+  Object.defineProperty(GeneratorFunction, 'prototype', { value: GENERATOR_FUNCTION });
+  Object.defineProperty(GENERATOR_FUNCTION, 'constructor', { value: GeneratorFunction, configurable: true });
+  replaced.add(GeneratorFunction);
+}
+
 /** A generator that may be looked at as one, so that it cannot be wrapped. */
 interface NotedGenerator extends Noted {
   begun: boolean;
+  ended: boolean;
   what: string;
   next: (...received: [] | [unknown]) => IteratorResult<unknown>;
   [Symbol.iterator]: () => unknown;
@@ -289,9 +375,13 @@ interface NotedGenerator extends Noted {
 
 function stepsNoted(steps: Steps<unknown>, name: string): Steps<unknown> {
   if (running === 0) return steps;
+  const what = name === '' ? 'a generator function' : `${name}()`;
+  if (Symbol.asyncIterator in steps)
+    throw new ModelError(`${what}: an async function* makes no steps: write function* without async`);
   const generator = steps as unknown as NotedGenerator;
   generator.begun = false;
-  generator.what = `${name === '' ? 'a generator function' : name}()`;
+  generator.ended = false;
+  generator.what = what;
   generator.next = nextByHand;
   generator[Symbol.iterator] = beginGenerator;
   made[madeCount++] = generator;
@@ -299,6 +389,7 @@ function stepsNoted(steps: Steps<unknown>, name: string): Steps<unknown> {
 }
 
 function beginGenerator(this: NotedGenerator): NotedGenerator {
+  if (this.ended) throw performedAlready(this.what);
   this.begun = true;
   return this;
 }
@@ -307,7 +398,9 @@ const { prototype: GENERATOR } = GENERATOR_FUNCTION as { readonly prototype: Ite
 
 function nextByHand(this: NotedGenerator, ...received: [] | [unknown]): IteratorResult<unknown> {
   this.begun = true;
-  return GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
+  const next = GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
+  if (next.done === true) this.ended = true;
+  return next;
 }
 
 /** Whether a value is steps: something that belongs behind `yield*`. */
@@ -320,7 +413,8 @@ export function isSteps(value: unknown): value is Steps<unknown> {
   );
 }
 
-/** What steps are steps of, for messages. */
+/** What steps are steps of, for a message that refuses them: nobody has to hear of them again. */
 export function nameOfSteps(steps: object): string {
+  strays = strays.filter((stray) => stray !== steps);
   return 'what' in steps && typeof steps.what === 'string' ? steps.what : 'a generator';
 }

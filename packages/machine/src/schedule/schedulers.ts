@@ -50,7 +50,9 @@ export class PctScheduler implements Scheduler {
   readonly #random: Random;
   readonly #changeAt: ReadonlySet<number>;
   readonly #stepsExpected: number;
+  /** Of each choice, and the choices by it, the highest first. */
   #priorities: number[] = [];
+  #order: readonly number[] = [];
   #step = 0;
   #lowest = 0;
   #last = -1;
@@ -65,22 +67,29 @@ export class PctScheduler implements Scheduler {
 
   next(executor: Executor): number {
     const count = executor.system.choices.length;
-    while (this.#priorities.length < count) this.#priorities.push(1 + this.#random.next());
-    const order = Array.from({ length: count }, (_, i) => i).sort(
-      (a, b) => (this.#priorities[b] as number) - (this.#priorities[a] as number),
-    );
-    for (const choice of order) {
+    if (this.#priorities.length < count) {
+      while (this.#priorities.length < count) this.#priorities.push(1 + this.#random.next());
+      this.#sort();
+    }
+    for (const choice of this.#order) {
       const entry = stepSomeBranch(executor, choice, executor.branchesOf(choice) > 1 ? this.#random.next() : 0);
       if (entry < 0) continue;
       this.#alone = choice === this.#last ? this.#alone + 1 : 1;
       this.#last = choice;
       if (this.#changeAt.has(this.#step++) || this.#alone > this.#stepsExpected) {
         this.#priorities[choice] = this.#lowest--;
+        this.#sort();
         this.#alone = 0;
       }
       return entry;
     }
     return -1;
+  }
+
+  #sort(): void {
+    this.#order = this.#priorities
+      .map((_, choice) => choice)
+      .sort((a, b) => (this.#priorities[b] as number) - (this.#priorities[a] as number));
   }
 }
 

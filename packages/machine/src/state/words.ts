@@ -88,7 +88,7 @@ export class Layout {
         throw new RangeError(`layout: at: index ${printable(index)} outside ${name}[${cells}]`);
       return (base + index) as Address;
     };
-    const region: Region = { name, base, cells, at };
+    const region: Region = Object.freeze({ name, base, cells, at });
     this.#names.add(name);
     this.#regions.push(region);
     this.#options.push(options);
@@ -210,6 +210,10 @@ export class WordStore {
   readonly #seedLo: Int32Array;
   readonly #seedHi: Int32Array;
   readonly #seedIndex: ((address: number) => number) | undefined;
+  /** The initial words and their fingerprint, once they have been asked for. */
+  #initial: Int32Array | null = null;
+  #initialLo = 0;
+  #initialHi = 0;
   #journalAddress = new Int32Array(4096);
   #journalOld = new Int32Array(4096);
 
@@ -224,6 +228,21 @@ export class WordStore {
     this.#seedLo = new Int32Array(initial.length);
     this.#seedHi = new Int32Array(initial.length);
     this.rehash();
+  }
+
+  /** Back to the initial words, which `initial` makes: as if every one were plain, and nothing written. */
+  restart(initial: () => Int32Array): void {
+    const known = this.#initial !== null;
+    this.words.set((this.#initial ??= initial()));
+    if (known) {
+      this.lo = this.#initialLo;
+      this.hi = this.#initialHi;
+    } else {
+      this.rehash();
+      this.#initialLo = this.lo;
+      this.#initialHi = this.hi;
+    }
+    this.mark = 0;
   }
 
   /** Makes the seeds of a word that was 0 up to now: those of words that never change take no memory. */

@@ -12,6 +12,33 @@ function answer(name: string, given: unknown): boolean {
   return Boolean(given);
 }
 
+/** Evaluations of the words at once that are all compared with the check, and of those that follow one in so many. */
+const COMPARED = 50;
+const STRIDE = 4_093;
+
+/**
+ * The check of the words at once, which now and then has to answer as the other one does. Throws ModelError if it does
+ * not, and on words that do not follow one another.
+ */
+function guardedWords(property: Property, check: Property['check']): Pick<Property, 'checkWords'> {
+  const { name, reads = [] } = property;
+  const checkWords = property.checkWords?.bind(property);
+  if (checkWords === undefined) return {};
+  const base = reads[0] ?? 0;
+  if (reads.length === 0 || reads.some((address, i) => address !== base + i))
+    throw new ModelError(`system: property: ${name}: checkWords: the words in its reads do not follow one another`);
+  let evaluations = 0;
+  return {
+    checkWords: (words) => {
+      if (++evaluations > COMPARED && evaluations % STRIDE !== 0) return checkWords(words);
+      const held = check((address) => words[address - base] as number);
+      if (checkWords(words) !== held)
+        throw new ModelError(`property: ${name}: checkWords and check differ (${!held} and ${held})`);
+      return held;
+    },
+  };
+}
+
 /**
  * A property whose check may read no other words than `reads` lists, for reduction believes that list, and none that
  * the machine has not. Throws ModelError on a list with words that are none; its check throws it on anything else.
@@ -56,5 +83,5 @@ export function guardedProperty(property: Property, words: number): Property {
       );
     return held;
   };
-  return { ...property, check };
+  return { ...property, check, ...guardedWords(property, check) };
 }

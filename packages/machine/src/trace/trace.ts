@@ -6,7 +6,7 @@ import type { Executor, SentMessage, Violation } from '../execute/executor.ts';
 import { wordReturned } from '../memory/instructions.ts';
 import type { Explanation, Operation } from '../routine/operation.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
-import { ModelError, shownText, withoutControls } from '../state/errors.ts';
+import { ModelError, shownText, thrown, withoutControls } from '../state/errors.ts';
 import type { Choice, Component, Processor, System } from '../system/system.ts';
 
 /** One step of a run. */
@@ -106,7 +106,7 @@ export function describeStep(executor: Executor, entry: number, explained?: Expl
   executor.onMessage = onMessage;
   executor.onExplain = onExplain;
   if (!happened) return null;
-  const fact = before.fact?.(executor.lastResult);
+  const fact = factOf(before, executor.lastResult);
   return {
     entry,
     kind: choice.kind,
@@ -216,6 +216,17 @@ function endOf(steps: readonly TraceStep[]): TraceEnd | null {
     kind: 'violation',
     text: violation.detail === '' ? violation.property : `${violation.property}: ${violation.detail}`,
   };
+}
+
+/** What a step says of its result. Throws ModelError if that throws. */
+function factOf({ fact, stack, text }: Before, result: number): string | undefined {
+  try {
+    return fact?.(result);
+  } catch (error) {
+    throw new ModelError(`routine: ${stack.at(-1) ?? '?'}: ${shownText(text)}: fact: threw ${thrown(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 interface Before {

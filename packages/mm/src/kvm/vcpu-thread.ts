@@ -6,6 +6,7 @@
  * handle_ept_violation(), as far as translations are concerned.
  */
 import {
+  noted,
   count,
   defineOperation,
   load,
@@ -98,9 +99,9 @@ export const vmx_handle_exit_irqoff = routine(
 );
 
 /** The way into the guest. */
-export function* enter_guest(vcpu: VcpuThread): Steps {
+export const enter_guest = noted(function* enter_guest(vcpu: VcpuThread): Steps {
   if (yield* enter_guest_mode(vcpu)) yield* flush(vcpu);
-}
+});
 
 /** The way out of it, to user space. */
 export function leave_guest(vcpu: VcpuThread): Steps {

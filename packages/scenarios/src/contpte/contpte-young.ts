@@ -141,8 +141,13 @@ export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
       [ages(request.variant), accesses(ends), reads, device],
       [
         ...machine.invariants.properties,
-        ofEntries(machine, 'always', OUTSIDE, 'it belongs to another folio', (entries) =>
-          entries.slice(block).every(pte_young),
+        ofEntries(
+          machine,
+          'always',
+          OUTSIDE,
+          'it belongs to another folio',
+          (entries) => entries.every(pte_young),
+          block,
         ),
         ofEntries(machine, 'sometimes', 'the block is old', 'that is what was asked for', (entries) =>
           entries.slice(0, block).every((pte) => !pte_young(pte)),

@@ -1,7 +1,7 @@
 /**
  * Contiguous blocks of the real sizes (4K, 64K and 16K pages) are too much for a search: random and PCT schedules of
- * every variant that is safe. `npm run test:deep` runs ten thousand of each with 16 and 32 entries, and a thousand with
- * 128, whose schedules are as much longer; `npm test` a few of one variant per scenario. One of them by command:
+ * every variant that is safe. `npm run test:deep` runs ten thousand of each with each size; `npm test` a few of one
+ * variant per scenario. One of them by command:
  *
  * ```
  * shootdown explore contpte-zap --variant part --set block=16 --fuzz pct --runs 10000
@@ -17,7 +17,7 @@ const SIZES = DEEP
   ? [
       { block: 16, runs: 10_000 },
       { block: 32, runs: 10_000 },
-      { block: 128, runs: 1000 },
+      { block: 128, runs: 10_000 },
     ]
   : [
       { block: 16, runs: 3 },

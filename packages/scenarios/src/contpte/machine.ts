@@ -291,14 +291,17 @@ function pageEntry({ kernel }: ContpteMachine, page: number): number {
   return kernel.frames.entry(0, page).address;
 }
 
-/** A state that must be possible, or must be reached in the end, by the entries of the first mm. */
+/**
+ * A state that must be possible, or must be reached in the end, by the entries of the first mm, from one page on.
+ */
 export function ofEntries(
   machine: ContpteMachine,
   kind: Property['kind'],
   name: string,
   why: string,
   check: (entries: readonly number[]) => boolean,
+  from = 0,
 ): Property {
-  const reads = Array.from({ length: machine.kernel.PTRS_PER_PTE }, (_, page) => pageEntry(machine, page));
+  const reads = Array.from({ length: machine.kernel.PTRS_PER_PTE - from }, (_, i) => pageEntry(machine, from + i));
   return { name, kind, why, reads, check: (read) => check(reads.map(read)) };
 }

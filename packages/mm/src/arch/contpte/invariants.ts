@@ -2,7 +2,7 @@
  * What must hold of contiguous blocks, whoever works on them: I1 to I4 of the contpte layer as properties of a machine.
  */
 import type { OperationContext, Property, Region, SystemBuilder } from '@shootdown/machine';
-import { FrameKind } from '@shootdown/machine';
+import { FrameKind, ofWords } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';
 import type { ContpteKernel, ContpteMm } from './kernel.ts';
 import {
@@ -11,9 +11,9 @@ import {
   PTE_DIRTY,
   PTE_RDONLY,
   PTE_WRITE,
+  pte_advance_pfn,
   pte_cont,
   pte_dirty,
-  pte_pgprot,
   pte_valid,
   pte_valid_cont,
 } from './pte.ts';
@@ -57,8 +57,7 @@ export class ContpteInvariants {
         name: DISAGREE,
         kind: 'always',
         why: 'hardware may translate the whole block through any of them',
-        reads: entries,
-        check: (read) => this.#everyBlock((mm, first) => this.#agrees(read, mm, first)),
+        ...ofWords(frames.entries, (words) => this.#everyBlock((mm, first) => this.#agrees(words, mm, first))),
       },
       {
         name: MISPROGRAMMED,
@@ -91,20 +90,20 @@ export class ContpteInvariants {
     return Array.from({ length: this.#kernel.CONT_PTES }, (_, i) => read(base + i));
   }
 
-  #agrees(read: Read, mm: ContpteMm, first: number): boolean {
-    const at = this.#kernel.frames.entry(mm.table, first).address;
-    const end = at + this.#kernel.CONT_PTES;
-    if (!anyFolded(read, at, end)) return true;
-    let base: number | null = null;
-    let prot = 0;
-    for (let address: number = at; address < end; address++) {
-      const pte = read(address);
-      if (!pte_valid(pte)) continue;
-      const pfn = pte_pfn(pte) - (address - at);
-      const bits = pte_pgprot(pte) & ~(ACCESS_BITS | PTE_WRITE);
-      if (base !== null && (pfn !== base || bits !== prot)) return false;
-      base = pfn;
-      prot = bits;
+  #agrees(words: ArrayLike<number>, mm: ContpteMm, first: number): boolean {
+    const at = mm.table * this.#kernel.frames.entriesPerTable + first;
+    let folded = false;
+    let differ = false;
+    // The valid entry looked at last, as it would be here; 0: none yet.
+    let like = 0;
+    for (let i = 0; i < this.#kernel.CONT_PTES; i++) {
+      const pte = words[at + i] as number;
+      if (like !== 0) like = pte_advance_pfn(like, 1);
+      if (pte === like || !pte_valid(pte)) continue;
+      folded ||= pte_cont(pte);
+      differ ||= like !== 0 && ((pte ^ like) & ~(ACCESS_BITS | PTE_WRITE)) !== 0;
+      if (folded && differ) return false;
+      like = pte;
     }
     return true;
   }
@@ -112,15 +111,19 @@ export class ContpteInvariants {
   #isProgrammed(read: Read, mm: ContpteMm, first: number): boolean {
     const { CONT_PTES } = this.#kernel;
     const at = this.#kernel.frames.entry(mm.table, first).address;
-    if (!anyFolded(read, at, at + CONT_PTES)) return true;
-    if (mm.user === false) return false;
-    const pfn = pte_pfn(read(at));
-    const prot = pte_pgprot(read(at)) & ~ACCESS_BITS;
-    for (let i = 0; i < CONT_PTES; i++) {
-      const pte = read(at + i);
-      if (!pte_valid_cont(pte) || pte_pfn(pte) !== pfn + i || (pte_pgprot(pte) & ~ACCESS_BITS) !== prot) return false;
+    const head = read(at);
+    if (!pte_valid_cont(head)) {
+      for (let i = 1; i < CONT_PTES; i++) if (pte_valid_cont(read(at + i))) return false;
+      return true;
     }
-    return pfn % CONT_PTES === 0 && this.#kernel.page_folio(pfn) === this.#kernel.page_folio(pfn + CONT_PTES - 1);
+    for (let i = 1; i < CONT_PTES; i++)
+      if (((read(at + i) ^ pte_advance_pfn(head, i)) & ~ACCESS_BITS) !== 0) return false;
+    const pfn = pte_pfn(head);
+    return (
+      mm.user !== false &&
+      pfn % CONT_PTES === 0 &&
+      this.#kernel.page_folio(pfn) === this.#kernel.page_folio(pfn + CONT_PTES - 1)
+    );
   }
 
   #nothingLost(read: Read): boolean {
@@ -159,12 +162,6 @@ export class ContpteInvariants {
     if (index < 0 || cx.read(ptl.at(index)) !== 0) return;
     cx.fail(UNLOCKED, () => `pte[${cell % frames.entriesPerTable}] becomes ${formatPte(cx.read(address))}`);
   }
-}
-
-/** Whether an entry of a block has the contiguous bit. */
-function anyFolded(read: Read, at: number, end: number): boolean {
-  for (let address = at; address < end; address++) if (pte_valid_cont(read(address))) return true;
-  return false;
 }
 
 function wordsOf({ base, cells }: Region): number[] {

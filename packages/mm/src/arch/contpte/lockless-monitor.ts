@@ -62,14 +62,14 @@ export class LocklessMonitor {
       memory: 'strong',
     });
     this.#throughout = builder.region('reader.throughout', kernel.CONT_PTES, { memory: 'strong' });
-    builder.watch(kernel.frames.entries, (cx) => {
-      if (cx.read(this.#active.base) === 0) return;
-      this.#record(cx);
-      this.#block(cx).forEach((pte, i) => {
-        const was = cx.read(this.#throughout.at(i));
-        const still = mappingOf(was) === mappingOf(pte) ? mappingOf(pte) | (bitsOf(was) & bitsOf(pte)) : 0;
-        if (still !== was) cx.write(this.#throughout.at(i), still);
-      });
+    builder.watch(kernel.frames.entries, (cx, address) => {
+      const i = address - this.#block;
+      if (cx.read(this.#active.base) === 0 || i < 0 || i >= kernel.CONT_PTES) return;
+      this.#record(cx, this.#viewsOf(cx, i));
+      const was = cx.read(this.#throughout.at(i));
+      const pte = cx.read(address);
+      const still = mappingOf(was) === mappingOf(pte) ? mappingOf(pte) | (bitsOf(was) & bitsOf(pte)) : 0;
+      if (still !== was) cx.write(this.#throughout.at(i), still);
     });
   }
 
@@ -85,10 +85,11 @@ export class LocklessMonitor {
 
   began(cx: OperationContext): void {
     cx.write(this.#active.base, 1);
-    this.#record(cx);
-    this.#block(cx).forEach((pte, i) =>
-      cx.write(this.#throughout.at(i), pte_valid(pte) ? mappingOf(pte) | bitsOf(pte) : 0),
-    );
+    for (let i = 0; i < this.#kernel.CONT_PTES; i++) {
+      const pte = cx.read(this.#block + i);
+      this.#record(cx, this.#viewsOf(cx, i));
+      cx.write(this.#throughout.at(i), pte_valid(pte) ? mappingOf(pte) | bitsOf(pte) : 0);
+    }
   }
 
   ended(cx: OperationContext, pte: number): void {
@@ -121,11 +122,11 @@ export class LocklessMonitor {
     return bits;
   }
 
-  #block(cx: OperationContext): number[] {
+  /** Address of the first entry of the block. */
+  get #block(): number {
     const { frames, CONT_PTES } = this.#kernel;
     const { table, index } = this.#ptep;
-    const { address } = frames.entry(table, index - (index % CONT_PTES));
-    return Array.from({ length: CONT_PTES }, (_, i) => cx.read(address + i));
+    return frames.entry(table, index - (index % CONT_PTES)).address;
   }
 
   #said(cx: OperationContext): string {
@@ -139,22 +140,26 @@ export class LocklessMonitor {
     return views;
   }
 
-  #record(cx: OperationContext): void {
+  #record(cx: OperationContext, now: readonly number[]): void {
     const views = this.#recorded(cx);
-    for (const view of this.#viewsNow(cx)) if (!views.includes(view)) views.push(view);
+    const more = now.filter((view) => !views.includes(view));
+    if (more.length === 0) return;
+    views.push(...more);
     if (views.length > VIEWS_MAX)
       throw new RangeError(`contpte: lockless monitor: more than ${VIEWS_MAX} states of one entry during one read`);
     views.sort((a, b) => a - b);
     views.forEach((view, i) => cx.write(this.#views.at(i), view));
   }
 
-  /** The entry now; and, as long as others of its contiguous block are there, the mapping that it was part of. */
-  #viewsNow(cx: OperationContext): number[] {
+  /**
+   * What an entry of the block makes of the one that is read: that itself; and, as long as others of its contiguous
+   * block are there, the mapping that it was part of.
+   */
+  #viewsOf(cx: OperationContext, i: number): readonly number[] {
     const own = this.#ptep.index % this.#kernel.CONT_PTES;
-    const block = this.#block(cx);
-    const views = pte_valid_cont(block[own] as number) ? [] : [viewOf(block[own] as number)];
-    for (const [i, pte] of block.entries()) if (pte_valid_cont(pte)) views.push(viewOf(pte_advance_pfn(pte, own - i)));
-    return views;
+    const pte = cx.read(this.#block + i);
+    if (pte_valid_cont(pte)) return [viewOf(pte_advance_pfn(pte, own - i))];
+    return i === own ? [viewOf(pte)] : [];
   }
 }
 
