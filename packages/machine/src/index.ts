@@ -91,7 +91,7 @@ export * from './system/specs.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
 export { Executor, IRET, type Emitted } from './execute/executor.ts';
-export type { SentMessage, Violation } from './execute/reports.ts';
+export { Reports, type SentMessage, type Violation } from './execute/reports.ts';
 export { EXECUTES_TAG } from './execute/keepers.ts';
 export {
   CHOICES_MAX,
