@@ -65,12 +65,13 @@ function boundLines({ bounds, boundsGiven }: ExploreResult): string[] {
 
 /** What no run came to, one line per kind: a verdict that rests on little should look like it. */
 function notReachedLines({ coverage, scope }: ExploreResult): string[] {
-  const { assertionsReached, routinesNeverBegun, propertiesNeverEvaluated } = scope;
+  const { seenAlike, assertionsReached, routinesNeverBegun, propertiesNeverEvaluated } = scope;
   const steps = coverage.routines.flatMap(({ routine, neverPerformed }) =>
     neverPerformed.map((step) => `${routine}: ${step}`),
   );
   const outcomes = coverage.outcomesNeverTaken.map((o) => `${o.routine}: ${o.operation} ${o.outcomes.join(', ')}`);
   return [
+    listed('word', 'that others change by atomics, and a plain load is given no old value of', seenAlike),
     listed('assertion', 'reached in some run', assertionsReached),
     listed('routine', 'never begun', routinesNeverBegun),
     listed('step', 'reached and never performed', steps),

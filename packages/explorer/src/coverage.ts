@@ -53,6 +53,11 @@ export interface Scope {
    * was not tested.
    */
   readonly weakerArchitectures: readonly string[];
+  /**
+   * On `arm`: words that everybody sees alike (locks, counts), which one processor loads plainly and another changes by
+   * an atomic. That the load may be given an old value is not modelled.
+   */
+  readonly seenAlike: readonly string[];
   /** Sentences that `assertThat` was asked about in some run. */
   readonly assertionsReached: readonly string[];
   /** Tasks and interrupt handlers of which no run performs a step. */
@@ -67,8 +72,8 @@ const NO_OPS: Readonly<Partial<Record<MemoryModel, readonly Ordering[]>>> = {
   tso: ['read', 'write', 'acquire', 'release', 'dependency', 'context'],
 };
 
-/** Reads off the nodes what was not tested. @param rested some state was at rest */
-export function scopeOf(system: System, nodes: NodeTable, rested: boolean): Scope {
+/** Reads off what was not tested. @param rested some state was at rest */
+export function scopeOf(system: System, { nodes, weak }: TabulatedExecutor, rested: boolean): Scope {
   const noOps = NO_OPS[system.memoryModel] ?? [];
   const untested = new Map<string, { ordering: Ordering; places: Set<string>; routines: Set<string> }>();
   const assertions = new Set<string>();
@@ -97,6 +102,7 @@ export function scopeOf(system: System, nodes: NodeTable, rested: boolean): Scop
       }))
       .sort((a, b) => b.sites - a.sites || (a.operation < b.operation ? -1 : 1)),
     notModelled: notModelledIn(nodes),
+    seenAlike: (weak?.loadedWhileChanged ?? []).map((word) => system.layout.nameOf(word)),
     weakerArchitectures: noOps.length > 0 && architectures.has('arm64') ? ['arm64'] : [],
     assertionsReached: [...assertions].sort(),
     routinesNeverBegun: system.programs.filter((_, index) => !begun.has(index)).map(({ name }) => name),

@@ -10,6 +10,7 @@ import { Expander } from './expander.ts';
 import { StateFlag } from './graph.ts';
 import { Findings, PropertyChecker } from './properties.ts';
 import type { Reduction } from './reduction.ts';
+import { hasRunOutOfRoom } from './replay.ts';
 import { NO_DEADLOCK, NO_LIVELOCK, type ProblemKind } from './result.ts';
 import { Column8, doubled, FingerprintTable } from './storage.ts';
 
@@ -232,7 +233,7 @@ export class DepthFirst {
   }
 
   #closeComponent(f: number, root: number): void {
-    const terminal = this.#frames[f + Field.leaves] === 0;
+    const terminal = this.#frames[f + Field.leaves] === 0 && !hasRunOutOfRoom(this.#executor);
     let rests = false;
     let member: number;
     do {

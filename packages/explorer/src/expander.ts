@@ -6,6 +6,7 @@ import { ModelError, scheduleEntry, type System, type TabulatedExecutor } from '
 import { Packing, StateFlag } from './graph.ts';
 import type { PropertyChecker } from './properties.ts';
 import type { Reduction } from './reduction.ts';
+import { hasRunOutOfRoom } from './replay.ts';
 
 /** Is told of every successor while the executor is in it. */
 export interface Successors {
@@ -118,7 +119,7 @@ export class Expander {
   /** Flags of a state in which nothing but (some) spontaneous choices can move. */
   quiet(spontaneous: number): number {
     if (this.#executor.atRest()) return StateFlag.rest | (this.#checker.finallyBroken() ? StateFlag.finallyBroken : 0);
-    return spontaneous === 0 ? StateFlag.deadlock : 0;
+    return spontaneous === 0 && !hasRunOutOfRoom(this.#executor) ? StateFlag.deadlock : 0;
   }
 
   /** Leaving a processor that could go on is a preemption; those beyond the bound are left out. */

@@ -22,7 +22,7 @@ import {
   type StopReason,
   type Verdict,
 } from './result.ts';
-import { endsIn, fingerprintAfter, nearestFrom } from './replay.ts';
+import { endsIn, fingerprintAfter, hasRunOutOfRoom, nearestFrom } from './replay.ts';
 import { collisionOdds } from './storage.ts';
 import { rememberRuns, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
 import { Watch } from './watch.ts';
@@ -129,7 +129,7 @@ export async function searchBeside(
     sometimes: sometimesOf(system, outcome),
     livelockChecked: outcome.livelockChecked,
     coverage: coverageOf(plan.model, outcome.executor, outcome.taken),
-    scope: scopeOf(plan.model, outcome.executor.nodes, outcome.rested),
+    scope: scopeOf(plan.model, outcome.executor, outcome.rested),
     bounds: plan.bounds,
     boundsGiven: plan.boundsGiven,
     search: plan.search,
@@ -169,16 +169,15 @@ async function searchFor(
 
 /** Why a search ended before it had seen everything; null: it has. */
 function stoppedBy({ stopped, executor }: Outcome): StopReason | null {
-  return stopped ?? (executor.weak?.memory.boundHit === true ? 'messages' : null);
+  return stopped ?? (hasRunOutOfRoom(executor) ? 'messages' : null);
 }
 
 /** What a search has found, the reported problem first. */
 function problemsOf(system: System, outcome: Outcome): Problem[] {
   const stopped = stoppedBy(outcome);
-  // A store that finds no room waits for the simulation, which says nothing of the system.
-  const problems: Problem[] = outcome.findings.all.filter(
-    ({ kind }) => stopped !== 'messages' || (kind !== 'deadlock' && kind !== 'livelock'),
-  );
+  // Where runs could not go on to, they might have come to rest.
+  const doubtful = hasRunOutOfRoom(outcome.executor);
+  const problems: Problem[] = outcome.findings.all.filter(({ kind }) => !doubtful || kind !== 'livelock');
   if (stopped === null)
     for (const { name, witnessed } of sometimesOf(system, outcome))
       if (!witnessed) problems.push({ kind: 'sometimes', property: name, length: 0 });

@@ -70,6 +70,14 @@ export function fingerprintAfter(executor: TabulatedExecutor, schedule: readonly
   return executor.fingerprint;
 }
 
+/**
+ * A location of the weak memory has had as many messages as it may have: a store that finds no room waits for the
+ * simulation, which is no deadlock, and what runs lead to is not known.
+ */
+export function hasRunOutOfRoom({ weak }: TabulatedExecutor): boolean {
+  return weak?.memory.boundHit === true;
+}
+
 /** A test to be made after replaying a schedule: is this where the problem shows? */
 export function endsIn(system: System, executor: TabulatedExecutor, { kind, property }: Problem): () => boolean {
   const broken = (): boolean => {
@@ -84,7 +92,7 @@ export function endsIn(system: System, executor: TabulatedExecutor, { kind, prop
     case 'finally':
       return () => executor.atRest() && broken() && !anyEnabled(system, executor, (kind) => kind !== 'spontaneous');
     case 'deadlock':
-      return () => !executor.atRest() && !anyEnabled(system, executor, () => true);
+      return () => !hasRunOutOfRoom(executor) && !executor.atRest() && !anyEnabled(system, executor, () => true);
     case 'livelock':
     case 'sometimes':
       return () => false;

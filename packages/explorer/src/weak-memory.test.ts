@@ -1,9 +1,11 @@
 /** Searches on the memory model of Arm. */
 import {
   acquireWord,
+  atomicAdd,
   DATA_RACE,
   load,
   nop,
+  point,
   program,
   replay,
   routine,
@@ -13,6 +15,7 @@ import {
   store,
   SystemBuilder,
   TabulatedExecutor,
+  waitFor,
   type Steps,
   type System,
 } from '@shootdown/machine';
@@ -34,6 +37,42 @@ function writerAndReader(stores: number, messagesMax: number): System {
   });
   builder.processor({ name: 'CPU0', tasks: [program(writer)] });
   builder.processor({ name: 'CPU1', tasks: [program(reader)] });
+  return builder.build();
+}
+
+/** A processor that stores again and again to a word that another may load later, and never does. */
+function storesForEver(): System {
+  const builder = new SystemBuilder({ memoryModel: 'arm', weak: { messagesMax: 4 } });
+  const [x, never] = [builder.region('x', 1).at(0), builder.region('never', 1).at(0)];
+  const writer = routine('writer', function* (): Steps {
+    for (;;) {
+      yield* point('again');
+      yield* store(x, 1);
+      yield* store(x, 2);
+    }
+  });
+  const reader = routine('reader', function* (): Steps {
+    yield* waitFor(never, -1, 1);
+    yield* load(x);
+  });
+  builder.processor({ name: 'CPU0', tasks: [program(writer)] });
+  builder.processor({ name: 'CPU1', tasks: [program(reader)] });
+  return builder.build();
+}
+
+/** A count that one processor loads, and another changes, or does not. */
+function counted(changed: boolean): System {
+  const builder = new SystemBuilder({ memoryModel: 'arm' });
+  const count = builder.region('count', 1, { memory: 'strong' }).at(0);
+  const changes = routine('changes', function* (): Steps {
+    if (changed) yield* atomicAdd(count, 1);
+    else yield* load(count);
+  });
+  const loads = routine('loads', function* (): Steps {
+    yield* load(count);
+  });
+  builder.processor({ name: 'CPU0', tasks: [program(changes)] });
+  builder.processor({ name: 'CPU1', tasks: [program(loads)] });
   return builder.build();
 }
 
@@ -123,6 +162,19 @@ describe('explore on arm', () => {
   it('is bounded, never safe, when a location had as many messages as it may have', async () => {
     expect(await explore(writerAndReader(4, 2))).toMatchObject({ verdict: 'bounded', stoppedBy: 'messages' });
     expect(await explore(writerAndReader(4, 16))).toMatchObject({ verdict: 'safe', complete: true });
+  });
+
+  it.each([{ search: 'bfs' }, { search: 'dfs' }, { reduction: false }] as const)(
+    'takes a store that finds no room for no deadlock: %o',
+    async (options) => {
+      expect(await explore(storesForEver(), options)).toMatchObject({ verdict: 'bounded', stoppedBy: 'messages' });
+    },
+  );
+
+  it('says of which words a plain load is given no old value', async () => {
+    const seenAlike = async (atomic: boolean) => (await explore(counted(atomic))).scope.seenAlike;
+    expect(await seenAlike(true)).toEqual(['count']);
+    expect(await seenAlike(false)).toEqual([]);
   });
 
   it('finds the same without reduction', async () => {

@@ -49,6 +49,8 @@ export interface ThreadSpec {
 /** Index of the faults that a thread may show, packed: 0 is none. See {@link unpackFault}. */
 const FAULT_TYPES = ['Translation', 'AccessFlag', 'Permission'] as const;
 const INSTRUCTIONS_MAX = 1 << 10;
+/** Where an exception returns to is an address: so many per instruction. */
+const INSTRUCTION_BYTES = 4;
 
 /** A fault that has happened. */
 export interface ShownFault {
@@ -240,8 +242,9 @@ class Thread {
           this.#jump(target.name.replace(/^P\d+:/, ''));
         } else if (target.kind === 'number') {
           this.#control = 0;
-          // As the exception left it: the instruction that faulted.
-          this.#at = Number(target.number) - 1;
+          // As the exception left it, the instruction that faulted, or one so many bytes behind it.
+          this.#at = Number(target.number) / INSTRUCTION_BYTES - 1;
+          if (this.#at < 0 || !Number.isInteger(this.#at)) unsupported('ERET to no instruction');
         } else unsupported('ERET to no instruction');
         return;
       }
@@ -301,7 +304,7 @@ class Thread {
     if (this.#fault === 0) this.#fault = packFault(fault);
     const { handler, instructions } = this.#spec.program;
     const inHandler = this.#at >= handler;
-    this.#registers.set(ELR, { ...nothing, word: this.#at + 1 });
+    this.#registers.set(ELR, { ...nothing, word: numberWord((this.#at + 1) * INSTRUCTION_BYTES) });
     this.#at = inHandler ? instructions.length : handler;
   }
 
@@ -321,15 +324,18 @@ class Thread {
     address: Held,
   ): Access {
     switch (instruction.kind) {
-      case 'load':
+      case 'load': {
+        // To XZR a load-exclusive and LDAPR order nothing, and DMB LD does not order them; LDR it does.
+        const discards = instruction.to === ZERO && (instruction.exclusive || instruction.acquire === 'pc');
         return accessOf({
           ...where,
           kind: 'load',
-          acquire: instruction.acquire,
+          acquire: discards ? 'none' : instruction.acquire,
           exclusive: instruction.exclusive,
-          discards: instruction.to === ZERO,
+          discards,
           dependencies: this.#depend({ address, to: instruction.to }),
         });
+      }
       case 'store': {
         const data = this.#get(instruction.from);
         return accessOf({

@@ -115,6 +115,13 @@ export class WeakPort implements WeakContext {
   #order: OperationOrder = 'relaxed';
   /** Weak words whose newest value the operation under way has read. */
   readonly #newestRead = new Set<number>();
+  /**
+   * Of words that everybody sees alike: bit masks of the processors that have loaded them plainly, and changed them.
+   */
+  readonly #loadedBy = new Map<number, number>();
+  readonly #changedBy = new Map<number, number>();
+  /** The word that is about to be stored to plainly, which is looked at for races. */
+  #storedPlainly = -1;
   #byDefault = false;
 
   constructor(host: PortHost, memory: WeakMemory) {
@@ -247,6 +254,19 @@ export class WeakPort implements WeakContext {
     for (let i = 0; i < changed.length; i += 2) this.#host.writeWord(changed[i] as number, changed[i + 1] as number);
   }
 
+  /**
+   * Words that everybody sees alike, that some processor loads plainly and another changes by an atomic or a release:
+   * that the load may be given an old value is not modelled.
+   */
+  get loadedWhileChanged(): number[] {
+    const words = [...this.#loadedBy].filter(([address, loaders]) => {
+      const changers = this.#changedBy.get(address) ?? 0;
+      const either = loaders | changers;
+      return changers !== 0 && (either & (either - 1)) !== 0;
+    });
+    return words.map(([address]) => address).sort((a, b) => a - b);
+  }
+
   isWeak(address: number): boolean {
     const kind = this.#classes[address];
     return kind === WordClass.weak || kind === WordClass.code;
@@ -295,6 +315,8 @@ export class WeakPort implements WeakContext {
   notePlain(address: number, writes: boolean): void {
     if (this.#classes[address] !== WordClass.strong || this.#order !== 'relaxed') return;
     const kind = writes ? 'plain-write' : 'plain-read';
+    if (writes) this.#storedPlainly = address;
+    if (!writes) this.#noteAs(this.#loadedBy, address);
     const race = this.request(
       this.#remembered(writes ? Kind.plainWrite : Kind.plainRead, address, 0, () => ({ kind, key: address })),
     );
@@ -309,6 +331,10 @@ export class WeakPort implements WeakContext {
     );
   }
 
+  #noteAs(who: Map<number, number>, address: number): void {
+    who.set(address, (who.get(address) ?? 0) | (1 << (this.#host.processor & 31)));
+  }
+
   /** Of a word that everybody sees alike: only what it hands on is a matter of order. */
   #strong({ kind, address, value, modify, acquire, release }: Access): number {
     const old = this.#host.store.words[address] as number;
@@ -318,6 +344,7 @@ export class WeakPort implements WeakContext {
     if (kind === 'load') return old;
     const after = kind === 'store' ? value : (modify?.apply(old) ?? null);
     if (after === null) return old;
+    if (kind === 'update' || release) this.#noteAs(this.#changedBy, address);
     this.#strongWrite(address, release);
     // What follows an atomic that is acquire and release is after its store, too.
     if (kind === 'update' && acquire !== 'none' && release) this.#strongRead(address, true);
@@ -389,6 +416,8 @@ export class WeakPort implements WeakContext {
       );
       return;
     }
+    if (this.#storedPlainly !== address) this.#noteAs(this.#changedBy, address);
+    this.#storedPlainly = -1;
     this.#strongWrite(address, this.#order !== 'relaxed' && this.#order !== 'acquire');
     this.#host.writeWord(address, value);
   }

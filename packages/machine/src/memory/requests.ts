@@ -56,7 +56,7 @@ export interface Access {
   readonly modify: Modify | null;
   readonly acquire: Acquire;
   readonly release: boolean;
-  /** Nobody keeps the value that is loaded (a store-only atomic, LDR to XZR): DMB LD does not order it. */
+  /** Nobody keeps the value that is loaded (a store-only atomic, LDXR to XZR): DMB LD does not order it. */
   readonly discards: boolean;
   /** LDXR or STXR. A store-exclusive returns 0 if it has stored, 1 if not, which it may always do. */
   readonly exclusive: boolean;

@@ -53,20 +53,26 @@ export function walksOf(model: Model, state: MemoryState, processor: number, acc
     under('context-to-walk', views[View.context]) |
     (translation.ets2 ? under('ets2-completion', views[View.completion]) : NOTHING);
   const walked: Walked[] = [];
-  messages.forEach((message, index) => {
+  const resolutions = messages.flatMap((message, index) =>
+    resolve(translation, processor, message.value, access.kind !== 'load').map((resolved) => ({
+      message,
+      index,
+      resolved,
+    })),
+  );
+  for (const { message, index, resolved } of resolutions) {
     const next = nextOf(messages, index);
-    const resolved = resolve(translation, processor, message.value, access.kind !== 'load');
     let view = least | seenWith(state, message);
     if (translation.ets2 && (resolved.fault === MemoryFault.translation || resolved.fault === MemoryFault.accessFlag))
       view |= under('ets2-fault', views[View.reads] | views[View.writes] | views[View.barrier]);
     const fresh = !model.isCacheable(page, message.value) || resolved.updated !== null;
-    if (fresh && has(view, next) && model.holds('invalid-not-cached')) return;
+    if (fresh && has(view, next) && model.holds('invalid-not-cached')) continue;
     const after = copyState(state);
     model.processor(after, processor).views[View.walks] |= view;
     const way = { output: resolved.output, fault: resolved.fault, page, index, view, fresh };
     if (resolved.updated === null) walked.push({ ...way, state: after });
     else walked.push(...updatesOf(model, after, processor, way, resolved.updated, access));
-  });
+  }
   return walked;
 }
 
@@ -119,21 +125,25 @@ function updatesOf(
   return [...kept, ...placed];
 }
 
-function resolve(translation: Translation, processor: number, value: number, writes: boolean): Resolved {
+/** An access without permission may have the access flag set or not: the update is no part of what faults. */
+function resolve(translation: Translation, processor: number, value: number, writes: boolean): Resolved[] {
   const descriptor = translation.decode(value);
   const hardware = translation.hardware[processor];
   const { output } = descriptor;
-  if (!descriptor.valid) return { output, fault: MemoryFault.translation, updated: null };
+  if (!descriptor.valid) return [{ output, fault: MemoryFault.translation, updated: null }];
   let updated: number | null = null;
   if (!descriptor.accessed) {
-    if (hardware?.accessFlag !== true) return { output, fault: MemoryFault.accessFlag, updated };
+    if (hardware?.accessFlag !== true) return [{ output, fault: MemoryFault.accessFlag, updated }];
     updated = translation.accessed(value);
   }
   if (writes && !descriptor.writable) {
-    if (hardware?.dirty !== true || !descriptor.dirtyManaged) return { output, fault: MemoryFault.permission, updated };
+    if (hardware?.dirty !== true || !descriptor.dirtyManaged) {
+      const denied = { output, fault: MemoryFault.permission, updated: null };
+      return updated === null ? [denied] : [{ ...denied, updated }, denied];
+    }
     updated = translation.dirtied(updated ?? value);
   }
-  return { output, fault: null, updated };
+  return [{ output, fault: null, updated }];
 }
 
 /**

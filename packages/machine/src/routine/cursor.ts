@@ -18,6 +18,7 @@ import {
   isSteps,
   nameOfSteps,
   NOTHING,
+  performedAlready,
   refuseHandedAside,
   refuseStrays,
   unbegun,
@@ -27,6 +28,9 @@ const MARKS_MAX = 100_000;
 
 /** What is asked of a {@link Local}. */
 type Words = Pick<Local, 'words'>;
+
+/** Steps that a program has begun with. */
+const started = new WeakSet<Steps<unknown>>();
 
 /** One call that has not returned. */
 interface Frame {
@@ -279,7 +283,11 @@ export class RoutineCursor {
   #start(): Steps<unknown> {
     beginNoting();
     try {
-      return this.program.start();
+      const steps = this.program.start();
+      if (!isIterator(steps)) return steps;
+      if (started.has(steps)) throw performedAlready(`what start() of ${this.program.name} returns`);
+      started.add(steps);
+      return steps;
     } catch (error) {
       throw this.#blamed(error);
     } finally {

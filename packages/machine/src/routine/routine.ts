@@ -9,7 +9,7 @@ import { checkName, ModelError, printable } from '../state/errors.ts';
 import { noteSite } from './sites.ts';
 import { bodyFor, type Replacements } from './replacing.ts';
 import { made, type Steps } from './operation.ts';
-import { calling, isSteps, nameOfSteps, saying } from './unbegun.ts';
+import { calling, isSteps, nameOfSteps, newEachTime, saying } from './unbegun.ts';
 
 /**
  * A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`.
@@ -35,8 +35,9 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
   const what = `${name}()`;
+  const anew = newEachTime(`what ${what} returns`);
   const named = (...args: A): Steps<T> =>
-    calling<T>(() => made({ mark: 'call', name, steps: bodyFor(name, body)(...args) }), what);
+    calling<T>(() => made({ mark: 'call', name, steps: anew(bodyFor(name, body)(...args)) }), what);
   return Object.assign(named, { routineName: name, body });
 }
 
@@ -46,7 +47,9 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
  */
 export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
   const what = `${body.name || 'an inlined routine'}()`;
-  return (...args: A): Steps<T> => calling<T>(() => made({ mark: 'call', name: null, steps: body(...args) }), what);
+  const anew = newEachTime(`what ${what} returns`);
+  return (...args: A): Steps<T> =>
+    calling<T>(() => made({ mark: 'call', name: null, steps: anew(body(...args)) }), what);
 }
 
 /**
