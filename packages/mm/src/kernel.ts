@@ -69,8 +69,8 @@ export interface TlbBatching {
 }
 
 /**
- * What any kernel may be made of, whatever it maps. Kernels that map user memory add to it as {@link Kernel} does, those
- * of kernel mappings (`vmalloc/kernel.ts`) and of one entry of two words (`gup/pae.ts`) in their own way.
+ * What any kernel may be made of, whatever it maps. Kernels that map user memory add to it as {@link Kernel} does,
+ * those of kernel mappings (`vmalloc/kernel.ts`) and of one entry of two words (`gup/pae.ts`) in their own way.
  */
 export interface KernelBase {
   readonly builder: SystemBuilder;

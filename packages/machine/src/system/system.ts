@@ -1,8 +1,8 @@
 /**
  * A system: processors that run routines, components that are XState machines, channels between them, one shared state.
  *
- * {@link SystemBuilder} collects the parts (`specs.ts`); {@link SystemBuilder.build} seals them into an immutable {@link
- * System}, which every executor (live or tabulated) can run.
+ * {@link SystemBuilder} collects the parts (`specs.ts`); {@link SystemBuilder.build} seals them into an immutable
+ * {@link System}, which every executor (live or tabulated) can run.
  */
 import { checkName, checkOptions, keysOf, ModelError, nearest, printable } from '../state/errors.ts';
 import type { Program } from '../routine/routine.ts';
