@@ -100,8 +100,11 @@ export interface SpontaneousSpec {
   readonly afterSpinning?: { readonly processor: string; readonly cycles: Address };
 }
 
-/** Called after a write to a watched word has reached memory: what hardware derives from memory by itself. */
-export type Watcher = (cx: OperationContext, address: number) => void;
+/**
+ * Called after a write to a watched word has reached memory: what hardware derives from memory by itself. `old` is what
+ * the word was before.
+ */
+export type Watcher = (cx: OperationContext, address: number, old: number) => void;
 
 /** A named sentence about the system. */
 export interface Property {

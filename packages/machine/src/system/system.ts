@@ -160,9 +160,9 @@ export class SystemBuilder {
   watch(region: Region, watcher: Watcher): void {
     const index = this.#watches.findIndex((watch) => watch.base === region.base);
     const others = this.#watches[index]?.watcher;
-    const both: Watcher = (cx, address) => {
-      others?.(cx, address);
-      watcher(cx, address);
+    const both: Watcher = (cx, address, old) => {
+      others?.(cx, address, old);
+      watcher(cx, address, old);
     };
     const watch: Watch = { base: region.base, cells: region.cells, watcher: others ? both : watcher };
     if (others) this.#watches[index] = watch;
