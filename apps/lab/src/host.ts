@@ -30,6 +30,8 @@ const LOOPS = 'a routine, a check or an operation does not come back: it loops f
 export function needsHost([command, ...rest]: readonly string[]): boolean {
   if (!isMainThread || command === undefined || rest.includes('--help') || littleAddressSpace()) return false;
   if (rest.some((word) => !word.startsWith('-') && namesModule(word))) return true;
+  // A change of the code may make it loop for ever.
+  if (rest.some((word) => word === '--mutate' || word.startsWith('--mutate='))) return true;
   return command === 'explore' && getHeapStatistics().heap_size_limit < HEAP_SMALL_BYTES;
 }
 

@@ -95,6 +95,20 @@ describe('the mistake of the user, in one line', () => {
   });
 });
 
+describe('steps that are shared, and at their end', () => {
+  const shared = scenario(
+    'run(function* () { yield* load(shared.at(1)); yield* clear; });',
+    "const clear = (function* () { yield* store(0, 1); yield* assertThat(false, 'x'); })(); [...clear];",
+  );
+  it.each(['explore', 'mutate', 'run'])('are refused by %s', (what) => {
+    const { status, stderr } = ran(what, shared, '--variant', 'v');
+    expect([status, stderr]).toEqual([
+      10,
+      expect.stringMatching(/^routine: victim: step 1 .* was made outside of a routine/),
+    ]);
+  });
+});
+
 describe('a routine that loops for ever', () => {
   const loops = scenario('run(function* () { yield* store(shared.at(0), 1); for (;;); });');
   it('obeys --timeout', () => {
@@ -111,6 +125,23 @@ describe('a routine that loops for ever', () => {
     const { status, stderr } = ran(what, loops, ...flags);
     expect([status, stderr]).toEqual([code, expect.stringContaining('it loops for ever')]);
   });
+
+  it.runIf(process.env['SHOOTDOWN_DEEP'] === '1').each(['1', '2'])(
+    'in one mutant, with %s workers',
+    { timeout: 120_000 },
+    (workers) => {
+      const without = scenario(
+        'run(function* () { yield* store(shared.at(0), 1); const v = yield* load(shared.at(0)); while (v === 0); });',
+      );
+      const { status, stdout } = ran('mutate', without, '--workers', workers, '--timeout', '1', '--json');
+      const { mutants } = JSON.parse(stdout) as { mutants: { step: string; change: string; result: string }[] };
+      expect(status).toBe(2);
+      expect(mutants.map(({ step, change, result }) => `${step}:${change}: ${result}`)).toEqual([
+        'store:leave-out: bounded',
+        'store:swap-with-next: bounded',
+      ]);
+    },
+  );
 
   it('as a document', () => {
     const { status, stdout } = explored(loops, '--timeout', '1', '--json');

@@ -115,8 +115,33 @@ describe('what is begun otherwise', () => {
     ['by a spread', 'Math.max(...list())'],
     ['by a pattern', 'const [first] = list()'],
     ['later', 'const steps = list(); yield* nop(); for (const n of steps) void n'],
+    ['after a look', 'const steps = list(); steps.next(); for (const n of steps) void n'],
   ])('%s', async (_, call) => {
     expect(await ran(`function* list() { yield 1; yield 2; }\n${victim(call)}`)).toBe('rest');
+  });
+});
+
+describe('steps that are made when a module is loaded', () => {
+  const outside = 'was made outside of a routine: steps can be performed once, so make them inside';
+  it.each([
+    ['run', 'yield* steps', 'routine: victim: step 1 (after nop): clear()'],
+    ['run by hand', 'steps.next()', 'routine: victim: step 1 (after nop): clear()'],
+  ])('and %s in a routine', async (_, call, before) => {
+    for (const exhausted of ['', '[...steps];'])
+      expect(
+        await ran(`function* clear() { yield* nop(); }\nconst steps = clear(); ${exhausted}\n${victim(call)}`),
+      ).toBe(`${before} ${outside}`);
+  });
+
+  it('and made inside, but run twice', async () => {
+    const twice = victim('const steps = clear(); yield* steps; yield* steps');
+    expect(await ran(`function* clear() { yield* nop(); }\n${twice}`)).toBe(
+      'routine: victim: step 2 (after nop): clear() was performed already: steps can be performed once, so make them again',
+    );
+  });
+
+  it('and run then are no business of any routine', async () => {
+    expect(await ran(`function* list() { yield 1; }\nconst all = [...list()];\n${victim('all.at(0)')}`)).toBe('rest');
   });
 });
 

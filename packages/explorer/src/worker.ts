@@ -21,10 +21,10 @@ import {
   type PlanData,
 } from './shard-worker.ts';
 import type { Batch } from './shard.ts';
-import type { CodeLine, Discoveries, MutationName } from '@shootdown/machine';
+import type { CodeLine, Discoveries, MutationName, System } from '@shootdown/machine';
 
 let shard: ShardWorker | undefined;
-let lines: readonly CodeLine[] | undefined;
+let mutable: { readonly system: System; readonly lines: readonly CodeLine[] } | undefined;
 
 function started(): ShardWorker {
   if (shard === undefined) throw new ModelError('explore: worker: no search yet; call start() first');
@@ -67,14 +67,18 @@ const api = {
     ]);
   },
   /**
-   * Judges one mutant of the system, the same system in every call. Throws ModelError if the source cannot be built.
-   * Where lines are in the code is found out here: the caller may have loaded other files of the same code.
+   * Builds the system whose mutants are to be judged. Throws ModelError if it cannot be built. Where lines are in the
+   * code is found out here: the caller may have loaded other files of the same code.
    */
-  async judge(source: SystemSource, name: MutationName, original: StateSet | null, bounds: Bounds): Promise<Judgement> {
-    const system = await buildSystem(source);
+  async prepare(source: SystemSource, bounds: Bounds): Promise<void> {
     const { timeoutSeconds: _, ...unhurried } = bounds;
-    lines ??= (await linesOf(system, { bounds: unhurried })).lines;
-    return await judge(system, mutationAmong(lines, name), original, bounds);
+    const system = await buildSystem(source);
+    mutable = { system, lines: (await linesOf(system, { bounds: unhurried })).lines };
+  },
+  /** Judges one mutant of the system. */
+  async judge(name: MutationName, original: StateSet | null, bounds: Bounds): Promise<Judgement> {
+    if (mutable === undefined) throw new ModelError('mutate: worker: no system yet; call prepare() first');
+    return await judge(mutable.system, mutationAmong(mutable.lines, name), original, bounds);
   },
   /** Tries schedules until one shows a problem. Throws ModelError if the source cannot be built. */
   async sample(source: SystemSource, seed: number): Promise<PctFinding | null> {

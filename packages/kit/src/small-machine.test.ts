@@ -1,5 +1,6 @@
 import { explore, counterexample, resolveScenario, type ExploreResult } from '@shootdown/explorer';
 import { mmuOf, type X86TlbState } from '@shootdown/mm';
+import { _PAGE_PRESENT, _PAGE_USER, BREAK_BEFORE_MAKE, mk_pte } from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
 import {
   do_idle,
@@ -214,6 +215,22 @@ describe('a machine', () => {
       /msr ttbr0_el1\(root 0x1, asid 2\)[^]*dsb\(ishst\)[^]*tlbi vale1is[^]*dsb\(ish\)/,
     );
     expect(labels.join('\n')).not.toMatch(/cr3|invlpg/);
+  });
+
+  it.each([
+    ['arm64', BREAK_BEFORE_MAKE],
+    ['atomic', null],
+  ] as const)('%s: a page that is replaced while it is mapped: %s', async (flush, property) => {
+    const found = await explored(
+      { flush, pages: 2, checksFlushes: false },
+      {
+        *replaces(m) {
+          yield* m.set_pte_at(PAGE, mk_pte(m.frames.tables + 1, _PAGE_PRESENT | _PAGE_USER));
+        },
+        user: reads,
+      },
+    );
+    expect(found.property).toBe(property);
   });
 
   it('says what is wrong with its options', () => {

@@ -43,6 +43,7 @@ import {
   _PAGE_PRESENT,
   _PAGE_RW,
   _PAGE_USER,
+  BBML0,
   FlushMonitor,
   formatEntry,
   indexOf,
@@ -177,6 +178,7 @@ export class SmallMachine {
         spaces: options.spaces ?? mmCount,
         suspendable: options.vcpus !== undefined,
         dirtyBits: options.dirtyBits ?? false,
+        ...(options.flush === 'arm64' && { breakBeforeMake: BBML0 }),
       },
     );
     this.mmus = this.tlb.mmus;

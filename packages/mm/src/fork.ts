@@ -6,6 +6,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { spin_lock, type Spinlock } from '@shootdown/sync';
 import { folio_pte_batch, set_ptes, wrprotect_ptes } from './arch/arm64-contpte.ts';
+import { ANY_WRITABLE, FPB_MERGE_WRITE } from './arch/contpte/batch.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
 import {
   lazy_mmu_mode_disable as mode_disable,
@@ -74,8 +75,9 @@ const copy_pte_range = routine(
       yield* pte_lock(kernel, first.frame);
       yield* mode_enable(kernel, cpu);
       let entry = yield* pte_get(kernel, cpu, source, { label: 'ptep_get(src_pte)' });
-      nr = yield* folio_pte_batch(kernel, cpu, source, entry, to - vpn);
-      if (pte_write(entry)) entry = yield* wrprotect_ptes(kernel, cpu, parent, vpn, source, entry, nr);
+      const batch = yield* folio_pte_batch(kernel, cpu, source, entry, to - vpn, FPB_MERGE_WRITE);
+      nr = batch & ~ANY_WRITABLE;
+      if (pte_write(entry) || nr !== batch) entry = yield* wrprotect_ptes(kernel, cpu, parent, vpn, source, entry, nr);
       for (let i = 0; i < nr; i++) yield* frames.ref(pte_pfn(entry) + i, 1, { label: 'folio_get()' });
       yield* set_ptes(kernel, cpu, child, vpn, target, entry & ~_PAGE_RW, nr, 'set_pte_at(dst_pte)');
       yield* mode_disable(kernel, cpu);

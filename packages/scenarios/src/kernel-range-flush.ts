@@ -37,6 +37,7 @@ import {
   _PAGE_PRESENT,
   _PAGE_RW,
   _PAGE_TABLE,
+  BBML0,
   connectMmus,
   FlushMonitor,
   mk_pte,
@@ -158,6 +159,7 @@ function buildKernelRangeFlush({ variant, memoryModel }: BuildRequest<Design>): 
     asid: ASID_1,
     spaces: 2,
     faultsInvalidate: variant.arch !== 'arm64',
+    ...(variant.arch === 'arm64' && { breakBeforeMake: BBML0 }),
   });
   if (variant.arch !== 'x86') connectMmus(builder, tlb.mmus, variant.arch === 'arm64' ? 'dvm' : 'invlpgb_remote');
   const root = builder.region('init_mm.pgd', 1, { initial: ROOT_1 + 1 }).at(0);

@@ -12,7 +12,7 @@ const WHOLE = 'the range covers the block: nothing is unfolded';
 
 /** Variants that are looked at with blocks of four; with others that takes minutes, and two show the same. */
 const BLOCKS_OF_FOUR =
-  /^(?:contpte-(?:fold|fork) .*|contpte-fault (?:access-flag|.*cpu-only)|contpte-mremap (?:unaligned|batched\/.*)|contpte-mprotect (?!whole$).*|contpte-reclaim batched\/at-the-end|contpte-zap part|break-before-make .*)$/;
+  /^(?:contpte-(?:fold|fork) .*|contpte-fault (?:access-flag|.*cpu-only)|contpte-mremap (?:unaligned|batched\/.*)|contpte-mprotect (?!whole$).*|contpte-reclaim batched\/at-the-end|contpte-zap (?:part|file)|break-before-make .*)$/;
 
 /** Parameters of the machine whose lines are changed. */
 export function sizeOfContpte(scenario: string, variant: string): Readonly<Record<string, number>> {
@@ -28,7 +28,7 @@ export const ofContpte: readonly Survivor[] = [
     'madvise/zap_page_range_single',
   ].map((line) => ({ change: `${line}:swap-with-next`, because: RETURNS })),
   // __flush_tlb_range().
-  { change: '__flush_tlb_range/dsb:*', because: ORDERED },
+  { change: '__flush_tlb_range/dsb:*', because: ORDERED, namesakes: true },
   { change: '__flush_tlb_range/CMD_SYNC:swap-with-next', because: 'both are waited for, in either order' },
   { change: '__flush_tlb_range/tlbi*:swap-with-next', because: BOTH_WAITED_FOR },
   { change: '__flush_tlb_range/CMD_TLBI_NH_VA:swap-with-next', because: BOTH_WAITED_FOR },
@@ -39,7 +39,6 @@ export const ofContpte: readonly Survivor[] = [
   // What is read under the lock, and may change under it by hardware only.
   { change: 'contpte_ptep_get/__ptep_get*:leave-out-recheck', because: OLDER },
   { change: 'contpte_ptep_set_access_flags/__ptep_get*:leave-out-recheck', because: OLDER },
-  { change: '*/__ptep_get*:leave-out-recheck', variants: 'clean-old-atomic', because: COMPARED },
   { change: '__ptep_set_access_flags/__ptep_get*:leave-out-recheck', because: COMPARED },
   {
     change: '__clear_young_dirty_ptes/cmpxchg:load-then-store',
@@ -80,7 +79,7 @@ export const ofContpte: readonly Survivor[] = [
   },
   {
     change: 'contpte_ptep_get_lockless/__ptep_get*:always-0',
-    because: 'the reader begins again until the block is gone',
+    because: 'the reader begins again until the block is gone, which in this scenario it will be',
   },
   // Blocks and their parts.
   { change: '*/contpte_try_unfold_partial:*', because: WHOLE },
@@ -113,6 +112,22 @@ export const ofContpte: readonly Survivor[] = [
     neededIn: ['contpte-zap', 'file'],
   })),
   { change: 'tlb_finish_mmu/put_page:swap-with-next', because: 'both are freed after the flush, in either order' },
+];
+
+const NOT_ASKED = 'what hardware sets in the old entry meanwhile is not the question here: contpte-mremap asks it';
+
+/** The same of break-before-make. */
+export const ofBreakBeforeMake: readonly Survivor[] = [
+  { change: 'remap/__ptep_get_and_clear:load-then-store', because: NOT_ASKED },
+  { change: 'remap/cmpxchg:load-then-store', because: NOT_ASKED },
+  { change: 'remap/__set_pte:leave-out', because: 'the entry stays invalid, and accesses fault' },
+  { change: 'remap/cmpxchg:leave-out', because: 'the entry stays as it is' },
+  {
+    change: 'remap/__flush_tlb_range:*',
+    because:
+      'either entry may be used until the flush: whether the old one is gone after it is asked by contpte-mprotect',
+  },
+  ...ofContpte,
 ];
 
 /** The same of contpte-fault: the flush after a spurious fault covers for the one before. */

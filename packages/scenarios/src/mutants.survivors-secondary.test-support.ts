@@ -18,6 +18,9 @@ const GIVES_UP = 'the guest finds nothing where the page was and gives up, so th
 const AGAIN = 'the fault is taken again, or not needed';
 const EITHER = 'either order: both are done before anybody can tell';
 
+/** A fault is under way when the page is replaced. */
+const NOT_MAPPED = { parameters: { established: 0 } };
+
 /** The protocol of KVM, and of devices. */
 const ofProtocol: readonly Survivor[] = [
   { change: '*/kvm.*:leave-out', because: TOLD },
@@ -34,6 +37,13 @@ const ofProtocol: readonly Survivor[] = [
     neededIn: [KVM, 'two-invalidators'],
   },
   { change: 'kvm_mmu_notifier_change_pte/kvm_flush_remote_tlbs:swap-with-next', because: 'one invalidation at a time' },
+  ...['mmu_notifier_seq:leave-out', 'spin_lock:leave-out-pair'].flatMap((line): Survivor[] => [
+    {
+      change: `kvm_mmu_notifier_change_pte/${line}`,
+      neededIn: ['cow-vs-secondary', 'E1-change-then-set', NOT_MAPPED],
+    },
+    { change: `kvm_mmu_notifier_invalidate_page/${line}`, neededIn: ['cow-vs-secondary', 'E0', NOT_MAPPED] },
+  ]),
   { change: 'kvm_mmu_notifier_change_pte/*', because: NO_FAULT },
   { change: '*/smp_wmb:*', because: ORDER },
   { change: '*/smp_rmb:*', because: ORDER },
@@ -105,14 +115,81 @@ const ofFaults: readonly Survivor[] = [
   { change: 'wp_page_copy/set_pte_at_notify:*', because: UNDER_PTL },
   { change: 'wp_page_copy/spin_unlock:swap-with-next', because: EITHER },
   { change: 'flush_tlb_mm_range/invlpg:*', because: 'this CPU does not use the page again, or faults once more' },
-  { change: 'flush_tlb_mm_range/smp_call_function_many:leave-out', because: NO_CPU },
+  { change: 'flush_tlb_mm_range/smp_call_function_many:*', because: NO_CPU },
+  { change: 'flush_tlb_mm_range/mm_cpumask:*', because: NO_CPU },
   { change: 'sysvec_call_function/invlpg:swap-with-next', because: 'the handler runs with interrupts off' },
   { change: 'other thread/*', because: 'the thread reads nothing' },
   { change: 'zap_*/mmu_notifier_*', because: NOBODY_THERE },
 ];
 
+const UMEM_MUTEX_AGAIN =
+  'mlx5_ib_invalidate_range() takes umem_mutex next, and removes what a fault has installed meanwhile';
+
+/** Memory regions of RDMA adapters that fault. */
+const ofOdp: readonly Survivor[] = [
+  {
+    change: 'ib_umem_odp_map_dma_single_page/mutex_lock:leave-out-pair',
+    neededIn: ['cow-vs-secondary', 'E2/device', NOT_MAPPED],
+  },
+  {
+    change: 'ib_umem_notifier_invalidate_page/notifiers_seq:leave-out',
+    neededIn: ['cow-vs-secondary', 'E2-rapoport-ro-until-notified', NOT_MAPPED],
+  },
+  {
+    change: 'ib_umem_notifier_invalidate_page/mlx5_ib_invalidate_range:swap-with-next',
+    because: 'what comes next only checks',
+  },
+  { change: '*/might_sleep*:*', because: 'it only checks, and nobody calls it under a spinlock here' },
+  {
+    change: 'ib_umem_notifier_invalidate_range_end/mutex_lock:leave-out-pair',
+    because: 'the sequence is raised before the count is lowered, and faults look at the count first: sc keeps that',
+  },
+  { change: 'ib_umem_notifier_*/mutex_lock:leave-out-pair', because: UMEM_MUTEX_AGAIN },
+  { change: '*/mutex_lock*:swap-with-next', because: EITHER },
+  {
+    change: 'ib_umem_notifier_invalidate_page/mutex_lock.2:leave-out-pair',
+    because: 'the sequence is raised before the count is lowered, and faults look at the count first: sc keeps that',
+  },
+  {
+    change: 'mlx5_ib_invalidate_range/mutex_lock:leave-out-pair',
+    because: 'notifiers_count is raised by then, under umem_mutex: no fault installs anything',
+  },
+  { change: 'mmu_notifier_invalidate_range_end/*_invalidate_range_end:swap-with-next', because: EITHER },
+  {
+    change: 'ib_umem_notifier_*/notifiers_*:swap-with-next',
+    because: 'both are under umem_mutex, and faults take it',
+  },
+  { change: '*/mtt*:load-then-store', because: 'under umem_mutex, where nobody else changes the entry' },
+  { change: '*/mtt*:always-*', because: 'what is not there is removed as well' },
+  { change: 'mlx5_ib_invalidate_range/secondary_tlb_sync:swap-with-next', because: 'the lock is released earlier' },
+  { change: '*/odp.*:leave-out', because: TOLD },
+  { change: 'pagefault_mr/page*:leave-out', because: 'the device waits, whether or not its actor is told so' },
+];
+
+/** wp_page_copy() that keeps the entry read-only until everybody has been told. */
+const ofReadOnlyUntilNotified: readonly Survivor[] = [
+  {
+    change: 'wp_page_copy/ptep_set_access_flags:leave-out',
+    because: 'the thread faults for ever, and copies again: sequence numbers grow, so that no search ends',
+  },
+  { change: 'wp_page_copy/ptep_set_access_flags:load-then-store', because: UNDER_PTL },
+  { change: 'wp_page_copy/spin_lock.2:*', because: 'one fault of the page at a time' },
+  { change: 'wp_page_copy/spin_unlock.2:swap-with-next', because: EITHER },
+  {
+    change: 'wp_page_copy/flush_tlb_mm_range.2:*',
+    because: 'the entry gives more than before: at worst one more fault',
+  },
+];
+
 export const ofSecondary: readonly Survivor[] = [
+  ...ofReadOnlyUntilNotified,
   ...ofProtocol,
+  ...ofOdp,
+  { change: 'kvm_mmu_notifier_invalidate_page/*', variants: 'E0', because: NO_FAULT },
+  {
+    change: '*/mmu_notifier_invalidate_page_if_missing_change_pte:*',
+    because: 'change_pte() has told KVM, and nobody else subscribes',
+  },
   ...ofFaults,
   {
     change: 'collapse_pte_mapped_thp/spin_lock:*',

@@ -53,6 +53,52 @@ export const ofZap: readonly Survivor[] = [
   },
 ];
 
+const LATER = 'the folio is written once more, or reclaimed later';
+const FLAG = 'a word here is one flag of one folio';
+
+/** munmap() of a page of a file, and its writeback. */
+export const ofWriteback: readonly Survivor[] = [
+  { change: 'unmap_vmas/zap_page_range:leave-out', because: 'what is not unmapped loses nothing' },
+  { change: 'zap_page_range/zap_pte_range:leave-out', because: 'what is not unmapped loses nothing' },
+  {
+    change: 'zap_page_range/tlb_finish_mmu:leave-out',
+    because: 'a dirty page has been flushed under the lock, and through a clean entry nobody writes without a walk',
+  },
+  { change: 'zap_pte_range/tlb_flush_mmu:leave-out', because: 'what has been gathered is freed by tlb_finish_mmu()' },
+  { change: 'zap_pte_range/spin_unlock:swap-with-next', because: 'the lock is held longer' },
+  { change: '*/folio_mark_dirty:load-then-store', because: FLAG },
+  {
+    change: 'folio_clear_dirty_for_io/folio_test_clear_dirty:load-then-store',
+    because:
+      'folio_mkclean() has had the lock under which zap_pte_range() marks the folio: it has done so, or finds it clean',
+  },
+  { change: 'folio_clear_dirty_for_io/folio_test_clear_dirty:leave-out', because: LATER },
+  { change: '*/folio_remove_rmap_pte*:leave-out', because: LATER },
+  { change: '*/folio_remove_rmap_pte*:load-then-store', because: 'one page table is unmapped here' },
+  { change: 'kworker/shrink_folio_list:leave-out', because: LATER },
+  { change: 'shrink_folio_list/__remove_mapping:leave-out', because: LATER },
+  {
+    change: 'shrink_folio_list/folio_mapped:always-0',
+    because: '__remove_mapping() counts references, and an entry that maps the page has one',
+  },
+  { change: 'shrink_folio_list/folio_mapped:always-1', because: LATER },
+  { change: 'folio_mkclean/folio_mapped:always-1', because: 'the lock is taken, and the entry looked at, for nothing' },
+  {
+    change: 'folio_mkclean/spin_lock:swap-with-next',
+    because: 'the entry is only cleared meanwhile, and the exchange takes what is there',
+  },
+  {
+    change: 'folio_mkclean/ptep_get:always-*',
+    because: 'the exchange takes what is there; at worst the folio is written once more',
+  },
+  {
+    change: 'folio_mkclean/ptep_clear_flush:load-then-store',
+    because:
+      'a writable entry counts as dirty, whatever hardware sets in it meanwhile, and data is read after the flush',
+  },
+  { change: 'folio_mkclean/set_pte_at:*', because: 'the entry stays clear, so that the next store faults' },
+];
+
 /** arch/x86/mm/tlb.c. */
 export const ofX86Tlb: readonly Survivor[] = [
   {

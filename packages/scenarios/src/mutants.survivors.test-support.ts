@@ -9,6 +9,7 @@ const OWNED = 'the caller owns the range: nobody else changes the entry';
 const ISOLATED =
   'the table is out of reach already: the entry above has been cleared, and walkers have been waited for';
 const ISB = ['pud_free_pmd_page/isb:leave-out'];
+const PMD_ISB = ['__pmd_free_pte_page/isb:leave-out'];
 const ONE_DUMP = 'one dump: nobody else toggles the key';
 const TURNED_OFF_LATE = 'the branch stays patched: a free takes a lock for nothing, and nothing else goes wrong';
 
@@ -24,6 +25,10 @@ const ofPercpuRwsem: readonly Survivor[] = [
   { change: 'rcuc/rcu_sync_func:*', because: SLOW_PATH },
   { change: 'ptdump_show/percpu_up_write:swap-with-next', because: SLOW_PATH },
   { change: 'ptdump_show/ptdump_walk_pgd:leave-out', because: 'who does not walk harms nobody' },
+  ...['pmd_free_pte_page', 'pud_free_pmd_page'].map((reader): Survivor => ({
+    change: `${reader}/smp_mb:leave-out`,
+    neededIn: ['ptdump-vmalloc', 'percpu-rwsem', { memoryModel: 'tso' }],
+  })),
   {
     change: '*/smp_mb*:*',
     variants: 'percpu-rwsem*',
@@ -38,7 +43,21 @@ const ofPercpuRwsem: readonly Survivor[] = [
   },
 ];
 
+/** v6 when it maps pmd blocks: it is pmd_free_pte_page() that looks at the key. */
+const ofPmdBlocks: readonly Survivor[] = [
+  { change: '__pmd_free_pte_page/isb:*', coveredBy: ['static_branch_inc/kick_all_cpus_sync:leave-out'] },
+  ...[
+    'static_branch_inc/kick_all_cpus_sync:leave-out',
+    'static_branch_inc/caches_clean_inval_pou:swap-with-next',
+    'kick_all_cpus_sync/smp_call_function_many:leave-out',
+    'sysvec_call_function/exception:leave-out',
+    'smp_call_function_many/csd:leave-out',
+    'smp_call_function_many/csd_lock_wait:leave-out',
+  ].map((change) => ({ change, coveredBy: PMD_ISB })),
+].map((survivor) => ({ ...survivor, variants: 'v6-pmd' }));
+
 export const ofPtdumpVmalloc: readonly Survivor[] = [
+  ...ofPmdBlocks,
   { change: 'ptdump_show/ptdump_walk_pgd:leave-out', variants: 'rcu-walk*', because: 'who does not walk harms nobody' },
   {
     change: 'ptdump_walk_pgd/mmap_write_lock:leave-out-pair',

@@ -64,6 +64,23 @@ describe('folios of 64 KB in a run', () => {
     expect(result.end).toBe('done');
   });
 
+  it('fork() protects all of a folio of which a page has become writable again', () => {
+    const built = machine({ ...ARM64, folio: '64K' })
+      .thread('parent', 0, [
+        align,
+        { do: 'mmap', area: 'last', pages: 1 },
+        ...mapped(15),
+        { do: 'fork', child: 'first' },
+        { do: 'compute', cycles: 2_000_000 },
+        { do: 'touch', area: 'last' },
+        { do: 'fork', child: 'second' },
+        { do: 'touch', area: 'last' },
+      ])
+      .thread('first', 1, [{ do: 'exit' }])
+      .thread('second', 1, [{ do: 'exit' }]);
+    expect(runMachine(built.assemble()).total['pgfault']?.[0]).toBe(3);
+  });
+
   it('an area that does not cover the block, and memory without such a folio, get pages', () => {
     expect(blocksOf(run(mapped(8)))).toEqual([0, 0, 0]);
     expect(blocksOf(run(mapped(16), { folio: '64K', memory: { tables: 31, pages: 16 } }))).toEqual([0, 0, 0]);

@@ -3,10 +3,8 @@ import { Change, ModelError, mutated, type Mutation, type System } from '@shootd
 import { explore } from '../explore.ts';
 import type { Bounds, ExploreResult } from '../result.ts';
 import { Watch } from '../watch.ts';
-import type { Judgement } from './mutant.ts';
+import { NOTHING_WRONG, type Judgement } from './mutant.ts';
 import { sameStates, stateSetOf, type StateSet } from './same-states.ts';
-
-const NOTHING_WRONG = { property: null, kind: null, witnessGone: false, schedule: null } as const;
 
 /**
  * @param original the states of the system as it is; null if they are too many to compare

@@ -30,6 +30,8 @@ export interface Judgement {
   readonly seconds: number;
 }
 
+export const NOTHING_WRONG = { property: null, kind: null, witnessGone: false, schedule: null } as const;
+
 /** A mutant with what it comes to; null: not judged, because the work was interrupted. */
 export interface JudgedMutant extends Mutant {
   readonly judgement: Judgement | null;
@@ -44,7 +46,12 @@ export interface MutateOptions {
    * `no difference` from `not needed`, and takes longer than everything else. Default true.
    */
   readonly compare?: boolean;
-  /** Threads, each of which judges one mutant at a time; more than 1 needs `source`. Default 1: in this thread. */
+  /** Which mutants to judge; the others are not in the result. Default: all. */
+  readonly wanted?: (mutant: Mutant) => boolean;
+  /**
+   * Threads, each of which judges one mutant at a time; more than 1 needs `source`. Default 1: in this thread, unless
+   * there is a `source` and a timeout, which a mutant that loops for ever in this thread would not obey.
+   */
   readonly workers?: number;
   readonly source?: SystemSource;
   /** Cancels the work; the result says what is known so far. */
@@ -58,6 +65,7 @@ export interface MutateOptions {
 export const MUTATE_KEYS = keysOf<MutateOptions>()(
   'bounds',
   'compare',
+  'wanted',
   'workers',
   'source',
   'signal',

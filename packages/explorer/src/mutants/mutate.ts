@@ -27,16 +27,16 @@ type Judge = (mutant: Mutant) => Promise<Judgement | null>;
  */
 export async function mutate(system: System, options: MutateOptions = {}): Promise<MutateResult> {
   checkOptions('mutate: options', options, MUTATE_KEYS);
-  const { signal, compare = true, workers = 1, source, onProgress } = options;
+  const { signal, compare = true, wanted = () => true, workers = 1, source, onProgress } = options;
   const watch = new Watch({ signal });
   const bounds: Bounds = { maxStates: MUTANT_STATES_MAX, ...options.bounds };
   const cancels = signal && { signal };
   const { unchanged, lines } = await linesOf(system, { bounds, ...cancels, ...(onProgress && { onProgress }) });
-  const mutants = unchanged.verdict === 'safe' ? mutantsOf(lines) : [];
+  const mutants = unchanged.verdict === 'safe' ? mutantsOf(lines).filter(wanted) : [];
   const compared = compare && mutants.length > 0;
   const original = compared ? await stateSetOf(system, new Watch({ signal, ...bounds })) : null;
   const judged =
-    workers > 1 && source
+    source && (workers > 1 || bounds.timeoutSeconds !== undefined)
       ? await judgedInThreads(mutants, Math.min(workers, mutants.length), { source, original, bounds }, options)
       : await judgedBy([inThisThread(system, original, bounds, signal)], mutants, options);
   return { unchanged, lines, mutants: judged, seconds: watch.seconds };

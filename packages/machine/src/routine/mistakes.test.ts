@@ -265,6 +265,66 @@ describe('an assertion', () => {
   });
 });
 
+describe('steps that are run a second time', () => {
+  const again = 'was performed already: steps can be performed once, so make them again';
+  const stores = function* (): Steps {
+    yield* store(0 as Address, 1);
+  };
+  /** What is made once, and is at its end when a second executor comes. */
+  it.each<[string, () => Body, string]>([
+    [
+      'as the body of a routine',
+      () => {
+        const steps = stores();
+        return () => steps;
+      },
+      'routine: victim: step 0: what victim() returns',
+    ],
+    [
+      'an inlined routine that makes none anew',
+      () => {
+        const steps = stores();
+        const callee = inlined(() => steps);
+        return function* () {
+          yield* callee();
+        };
+      },
+      'routine: victim: step 0: what an inlined routine() returns',
+    ],
+  ])('%s', (_, make, before) => {
+    for (const Executor of executors) {
+      const builder = new SystemBuilder();
+      const shared = builder.region('shared', 4);
+      const frames = new Frames(builder, { tables: 1, entriesPerTable: 1, pages: 1 });
+      builder.processor({ name: 'CPU0', tasks: [program(routine('victim', make()), shared, frames)] });
+      const system = builder.build();
+      const twice = () => [1, 2].map((seed) => runScheduler(new Executor(system), new RandomScheduler(seed), 100));
+      expect(twice).toThrow(`${before} ${again}`);
+    }
+  });
+
+  it('in one run of a routine', () => {
+    const body: Body = function* () {
+      const steps = store(0 as Address, 1);
+      yield* steps;
+      yield* steps;
+    };
+    expect(ran(body)).toBe(`routine: victim: step 1 (after store): store ${again}`);
+  });
+
+  it('as what a program starts with', () => {
+    const steps = stores();
+    const builder = new SystemBuilder();
+    builder.region('shared', 1);
+    builder.processor({ name: 'CPU0', tasks: [{ name: 'victim', start: () => steps }] });
+    const system = builder.build();
+    runScheduler(new TabulatedExecutor(system), new RandomScheduler(1), 100);
+    expect(() => runScheduler(new TabulatedExecutor(system), new RandomScheduler(1), 100)).toThrow(
+      `routine: victim: step 0: what start() of victim returns ${again}`,
+    );
+  });
+});
+
 describe('a text that nobody would read', () => {
   const long = 'x'.repeat(100_000);
   it('is no name', () => {

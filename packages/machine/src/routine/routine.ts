@@ -21,7 +21,9 @@ import {
   hasStrays,
   isSteps,
   nameOfSteps,
+  newEachTime,
   NOTHING,
+  performedAlready,
   refuseHandedAside,
   refuseStrays,
   saying,
@@ -53,8 +55,9 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
   const what = `${name}()`;
+  const anew = newEachTime(`what ${what} returns`);
   const named = (...args: A): Steps<T> =>
-    calling<T>(() => made({ mark: 'call', name, steps: bodyFor(name, body)(...args) }), what);
+    calling<T>(() => made({ mark: 'call', name, steps: anew(bodyFor(name, body)(...args)) }), what);
   return Object.assign(named, { routineName: name, body });
 }
 
@@ -64,7 +67,9 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
  */
 export function inlined<A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): (...args: A) => Steps<T> {
   const what = `${body.name || 'an inlined routine'}()`;
-  return (...args: A): Steps<T> => calling<T>(() => made({ mark: 'call', name: null, steps: body(...args) }), what);
+  const anew = newEachTime(`what ${what} returns`);
+  return (...args: A): Steps<T> =>
+    calling<T>(() => made({ mark: 'call', name: null, steps: anew(body(...args)) }), what);
 }
 
 /**
@@ -164,6 +169,9 @@ const MARKS_MAX = 100_000;
 
 /** What is asked of a {@link Local}. */
 type Words = Pick<Local, 'words'>;
+
+/** Steps that a program has begun with. */
+const started = new WeakSet<Steps<unknown>>();
 
 /** One call that has not returned. */
 interface Frame {
@@ -416,7 +424,11 @@ export class RoutineCursor {
   #start(): Steps<unknown> {
     beginNoting();
     try {
-      return this.program.start();
+      const steps = this.program.start();
+      if (!isIterator(steps)) return steps;
+      if (started.has(steps)) throw performedAlready(`what start() of ${this.program.name} returns`);
+      started.add(steps);
+      return steps;
     } catch (error) {
       throw this.#blamed(error);
     } finally {

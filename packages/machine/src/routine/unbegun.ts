@@ -189,8 +189,18 @@ class OneStep implements Noted {
   }
 }
 
+/** Hands on what a routine makes. Throws ModelError if that is what it made the last time. */
+export function newEachTime(what: string): <T>(steps: T) => T {
+  let before: unknown = null;
+  return (steps) => {
+    if (steps === before && typeof steps === 'object' && steps !== null) throw performedAlready(what);
+    before = steps;
+    return steps;
+  };
+}
+
 /** The second `yield*` of the same steps would perform nothing. */
-function performedAlready(what: string): ModelError {
+export function performedAlready(what: string): ModelError {
   return new ModelError(`${what} was performed already: steps can be performed once, so make them again`);
 }
 
@@ -274,15 +284,14 @@ function wrapped<F extends (...args: never[]) => Steps<unknown>>(
   noting: (steps: Steps<unknown>) => Steps<unknown>,
 ): F {
   const named = function (this: unknown, ...args: never[]): Steps<unknown> {
-    const steps = make.apply(this, args);
-    return running > 0 ? noting(steps) : steps;
+    return noting(make.apply(this, args));
   };
   Object.defineProperty(named, 'name', { value: name });
   return named as F;
 }
 
 function note(steps: Steps<unknown>, what: string): Steps<unknown> {
-  return new NotedSteps(steps, what) as unknown as Steps<unknown>;
+  return running === 0 ? steps : (new NotedSteps(steps, what) as unknown as Steps<unknown>);
 }
 
 /** Begins steps by hand, without `yield*`: the body of a routine may be a function that returns them. */
@@ -374,18 +383,34 @@ interface NotedGenerator extends Noted {
 }
 
 function stepsNoted(steps: Steps<unknown>, name: string): Steps<unknown> {
-  if (running === 0) return steps;
   const what = name === '' ? 'a generator function' : `${name}()`;
-  if (Symbol.asyncIterator in steps)
+  const inside = running > 0;
+  if (inside && Symbol.asyncIterator in steps)
     throw new ModelError(`${what}: an async function* makes no steps: write function* without async`);
   const generator = steps as unknown as NotedGenerator;
   generator.begun = false;
   generator.ended = false;
   generator.what = what;
-  generator.next = nextByHand;
-  generator[Symbol.iterator] = beginGenerator;
-  made[madeCount++] = generator;
+  // What was made while no routine ran is there once, and a routine runs many times.
+  generator.next = inside ? nextByHand : nextOutside;
+  generator[Symbol.iterator] = inside ? beginGenerator : beginOutside;
+  if (inside) made[madeCount++] = generator;
   return steps;
+}
+
+function beginOutside(this: NotedGenerator): NotedGenerator {
+  refuseOutside(this);
+  return this;
+}
+
+function nextOutside(this: NotedGenerator, ...received: [] | [unknown]): IteratorResult<unknown> {
+  refuseOutside(this);
+  return GENERATOR.next.apply(this as unknown as Iterator<unknown>, received as []);
+}
+
+function refuseOutside({ what }: NotedGenerator): void {
+  if (running > 0)
+    throw new ModelError(`${what} was made outside of a routine: steps can be performed once, so make them inside`);
 }
 
 function beginGenerator(this: NotedGenerator): NotedGenerator {

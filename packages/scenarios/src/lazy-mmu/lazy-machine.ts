@@ -16,7 +16,7 @@ import {
   type Steps,
 } from '@shootdown/machine';
 import { lazy, lazy_flush_begins, Mm, type Kernel } from '@shootdown/mm';
-import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, SaturatedTlb, tinyShape } from '@shootdown/mmu';
+import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, BBML0, mk_pte, pte_pfn, SaturatedTlb, tinyShape } from '@shootdown/mmu';
 import type { Spinlock } from '@shootdown/sync';
 
 const ENTRIES = 2;
@@ -90,6 +90,7 @@ export function lazyMachine(options: LazyMachineOptions): LazyMachine {
     tinyShape(1, ENTRIES),
     TABLE.own,
     [0, 1],
+    options.arch.name === 'arm64' ? { breakBeforeMake: BBML0 } : {},
   );
   const pointers = (table: number) => Array.from({ length: ENTRIES }, (_, i) => frames.entry(table, i));
   const locks = builder.region('ptl', 2, { memory: 'strong' });

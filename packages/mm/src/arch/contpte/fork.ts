@@ -1,8 +1,9 @@
 /** fork(). Mirrors mm/memory.c, copy_pte_range() and copy_present_ptes(), and dup_mmap(), v6.18. */
 import { point, routine, type Steps } from '@shootdown/machine';
 import { pte_pfn } from '@shootdown/mmu';
+import { ANY_WRITABLE, FPB_MERGE_WRITE, FPB_RESPECT_DIRTY } from './batch.ts';
 import { PAGE_SIZE, ptep_plus, type ContpteCpu, type ContpteVma, type Ptep } from './kernel.ts';
-import { pte_mkclean, pte_mkold, pte_none, pte_wrprotect } from './pte.ts';
+import { pte_mkclean, pte_mkold, pte_none, pte_write, pte_wrprotect } from './pte.ts';
 import { spin_lock, spin_unlock } from '@shootdown/sync';
 
 /**
@@ -22,14 +23,16 @@ export const copy_present_ptes = routine(
   ): Steps<number> {
     const { kernel, k } = cpu;
     const folio = kernel.folio(kernel.page_folio(pte_pfn(pte)));
-    const nr =
-      folio.nr_pages > 1 && max_nr > 1 ? yield* k.folio_pte_batch_flags(cpu, folio, src_pte, pte, max_nr, 0) : 1;
-    // any_writable: the batch ignores the write bit, so that all of it is protected if the mapping can be written to at
-    // all.
-    if (src.shared !== true) {
+    const flags = FPB_MERGE_WRITE | (src.shared === true ? FPB_RESPECT_DIRTY : 0);
+    const batch =
+      folio.nr_pages > 1 && max_nr > 1 ? yield* k.folio_pte_batch_flags(cpu, folio, src_pte, pte, max_nr, flags) : 1;
+    const nr = batch & ~ANY_WRITABLE;
+    // The batch ignores the write bit: if any entry has it, all are protected.
+    if (src.shared !== true && (pte_write(pte) || nr !== batch)) {
       yield* k.wrprotect_ptes(cpu, src.vm_mm, addr, src_pte, nr);
       pte = pte_wrprotect(pte);
-    } else pte = pte_mkclean(pte);
+    }
+    if (src.shared === true) pte = pte_mkclean(pte);
     yield* k.set_ptes(cpu, dst.vm_mm, addr, dst_pte, pte_mkold(pte), nr);
     return nr;
   },

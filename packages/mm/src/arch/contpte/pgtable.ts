@@ -6,8 +6,8 @@ import { point, routine, type Steps } from '@shootdown/machine';
 import { contpte_try_fold, contpte_try_unfold } from './contpte.ts';
 import { PAGE_SIZE, ptep_plus, type ContpteLayerCpu, type ContpteMm, type ContpteVma, type Ptep } from './kernel.ts';
 import { __ptep_get, __ptep_get_and_clear, __set_pte } from './primitives.ts';
-import { pte_mknoncont, pte_valid_cont } from './pte.ts';
-import { TLBF_NOWALKCACHE } from './tlbflush.ts';
+import { pte_cont, pte_mknoncont, pte_valid_cont } from './pte.ts';
+import { TLBF_NOSYNC, TLBF_NOWALKCACHE } from './tlbflush.ts';
 
 export const set_ptes = routine(
   'set_ptes',
@@ -89,19 +89,30 @@ export const ptep_set_access_flags = routine(
   },
 );
 
+/** Nobody waits for the invalidation, as in contpte_ptep_clear_flush_young(). */
+export const __ptep_clear_flush_young = routine(
+  '__ptep_clear_flush_young',
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep): Steps<number> {
+    const young = yield* cpu.k.__ptep_test_and_clear_young(cpu, ptep);
+    if (young !== 0)
+      yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, addr + PAGE_SIZE, TLBF_NOWALKCACHE | TLBF_NOSYNC);
+    return young;
+  },
+);
+
 export const ptep_clear_flush_young = routine(
   'ptep_clear_flush_young',
   function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep): Steps<number> {
     if (pte_valid_cont(yield* __ptep_get(cpu, ptep)))
       return yield* cpu.k.contpte_ptep_clear_flush_young(cpu, vma, addr, ptep);
-    return yield* cpu.k.__ptep_test_and_clear_young(cpu, ptep);
+    return yield* cpu.k.__ptep_clear_flush_young(cpu, vma, addr, ptep);
   },
 );
 
 export const clear_young_dirty_ptes = routine(
   'clear_young_dirty_ptes',
   function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number, flags: number): Steps {
-    if (nr === 1 && !pte_valid_cont(yield* __ptep_get(cpu, ptep)))
+    if (nr === 1 && !pte_cont(yield* __ptep_get(cpu, ptep)))
       yield* cpu.k.__clear_young_dirty_ptes(cpu, vma, ptep, nr, flags);
     else yield* cpu.k.contpte_clear_young_dirty_ptes(cpu, vma, addr, ptep, nr, flags);
   },

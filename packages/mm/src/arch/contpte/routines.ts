@@ -50,6 +50,7 @@ export const routines = {
   get_and_clear_full_ptes: pgtable.get_and_clear_full_ptes,
   wrprotect_ptes: pgtable.wrprotect_ptes,
   ptep_set_access_flags: pgtable.ptep_set_access_flags,
+  __ptep_clear_flush_young: pgtable.__ptep_clear_flush_young,
   ptep_clear_flush_young: pgtable.ptep_clear_flush_young,
   clear_young_dirty_ptes: pgtable.clear_young_dirty_ptes,
   modify_prot_start_ptes: pgtable.modify_prot_start_ptes,

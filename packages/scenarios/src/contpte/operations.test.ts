@@ -1,0 +1,72 @@
+/** What operations of the contpte layer do where no scenario has a use for it. */
+import { DirectExecutor, RandomScheduler, runScheduler, type Steps } from '@shootdown/machine';
+import { Arm64Counter, contpte } from '@shootdown/mm';
+import { expect, it } from 'vitest';
+import { contpteMachine, startContpte, type ContpteMachine, type InitialMapping } from './machine.ts';
+
+const BLOCK = 4;
+const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
+
+/** Runs one operation on a folio that is mapped like this; what its entries are then, and what was counted. */
+function performed(
+  mapped: readonly Omit<InitialMapping, 'folio'>[],
+  body: (cpu: contpte.ContpteCpu, machine: ContpteMachine) => Steps<unknown>,
+) {
+  const machine = contpteMachine({
+    request: {
+      variant: { name: 'operation', expected: 'safe', source: '', summary: '' },
+      parameters: { block: BLOCK, reader: 0, device: 0 },
+      memoryModel: 'sc',
+    },
+    mms: 2,
+    folios: [{ nr_pages: BLOCK }],
+    mapped: mapped.map((mapping) => ({ ...mapping, folio: 0, from: mapping.page })),
+  });
+  const task = contpte.fork(function* (asked: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
+    yield* body(cpu, asked);
+  });
+  const executor = new DirectExecutor(startContpte(machine, [task]));
+  const counted: string[] = [];
+  executor.observe = true;
+  executor.onCount = (_, counter) => counted.push(counter);
+  expect(runScheduler(executor, new RandomScheduler(1), 1000)).toMatchObject({ end: 'rest', violation: null });
+  const entries = (table: number): number[] =>
+    Array.from({ length: BLOCK }, (_, page) => executor.store.read(machine.kernel.frames.entry(table, page).address));
+  return { parent: entries(0), child: entries(1), counted };
+}
+
+const forks = (pages: number) =>
+  function* (cpu: contpte.ContpteCpu, { vma, mms }: ContpteMachine): Steps {
+    yield* cpu.k.dup_mmap(cpu, { ...vma, vm_mm: mms[1]! }, vma, 0, pages * PAGE_SIZE);
+  };
+
+it('fork() of half a block that is read-only already leaves the block as it is', () => {
+  const { parent, child } = performed([{ page: 0, nr: BLOCK, prot: PAGE_READONLY, cont: true }], forks(BLOCK / 2));
+  expect(parent.map(contpte.pte_cont)).toEqual([true, true, true, true]);
+  expect(child.map(contpte.pte_valid)).toEqual([true, true, false, false]);
+});
+
+it('fork() of a batch that begins with a read-only entry protects the writable ones in it', () => {
+  const { parent, child } = performed(
+    [
+      { page: 0, nr: BLOCK - 1, prot: PAGE_READONLY },
+      { page: BLOCK - 1, nr: 1, prot: PAGE_SHARED },
+    ],
+    forks(BLOCK),
+  );
+  for (const entries of [parent, child]) {
+    expect(entries.map(contpte.pte_valid)).toEqual([true, true, true, true]);
+    expect(entries.map(contpte.pte_write)).toEqual([false, false, false, false]);
+  }
+});
+
+it.each([
+  ['the whole block', true, BLOCK],
+  ['a plain entry', false, 1],
+])('the page was young: %s is invalidated', (_, cont, old) => {
+  const { parent, counted } = performed([{ page: 0, nr: BLOCK, prot: PAGE_SHARED, cont }], (cpu, { vma }) =>
+    cpu.k.folio_referenced_one(cpu, 0, vma, 0),
+  );
+  expect(parent.filter((pte) => !contpte.pte_young(pte))).toHaveLength(old);
+  expect(counted).toEqual([Arm64Counter.tlbiPage]);
+});
