@@ -2,18 +2,23 @@
 import {
   assertThat,
   defineOperation,
+  isb,
   load,
   operation,
   perform,
   point,
   program,
   nop,
+  noted,
   routine,
+  smp_load_acquire,
   smp_mb,
   smp_rmb,
+  smp_store_release,
   smp_wmb,
   store,
   SystemBuilder,
+  xchgOrdered,
   type MemoryModel,
   type Region,
   type Steps,
@@ -83,6 +88,28 @@ describe('what was not tested', () => {
     expect((await scopeOn('sc', true)).weakerArchitectures).toEqual(['arm64']);
     expect((await scopeOn('tso', true)).weakerArchitectures).toEqual(['arm64']);
     expect((await scopeOn('sc')).weakerArchitectures).toEqual([]);
+  });
+
+  it('acquire, release and ISB count, and operations that are yielded as they are', async () => {
+    const raw = noted(function* (): Steps {
+      yield operation(DSB);
+    });
+    const all = routine('all', function* (shared: Region): Steps {
+      yield* smp_store_release(shared.at(0), 1);
+      yield* smp_load_acquire(shared.at(0));
+      yield* xchgOrdered('acquire', shared.at(0), 1);
+      yield* xchgOrdered('relaxed', shared.at(0), 1);
+      yield* isb();
+      yield* raw();
+    });
+    const listed: Record<string, string[]> = {};
+    for (const memoryModel of ['sc', 'tso', 'arm'] as const) {
+      const builder = new SystemBuilder({ memoryModel });
+      builder.processor({ name: 'CPU0', tasks: [program(all, builder.region('shared', 1))] });
+      listed[memoryModel] = counted((await explore(builder.build())).scope);
+    }
+    const weak = ['1 isb', '1 smp_load_acquire', '1 smp_store_release', '1 xchg_acquire'].map((one) => `${one} in all`);
+    expect(listed).toEqual({ sc: ['1 dsb in all', ...weak], tso: weak, arm: [] });
   });
 
   it('assertions reached are named', async () => {

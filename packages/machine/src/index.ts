@@ -54,6 +54,7 @@ export {
   noted,
   noteEverything,
   noteLater,
+  notedMethods,
   noteMethods,
   refuseStrays,
   resumed,

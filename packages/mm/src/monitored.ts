@@ -1,4 +1,5 @@
 /** The check that no translation is used after its flush completed, on any architecture. */
+import { notedMethods } from '@shootdown/machine';
 import type { FlushMonitor } from '@shootdown/mmu';
 import type { Mm, TlbArch } from './kernel.ts';
 
@@ -7,7 +8,7 @@ import type { Mm, TlbArch } from './kernel.ts';
  * mm.
  */
 export function monitoredArch(arch: TlbArch, monitors: ReadonlyMap<Mm, FlushMonitor>): TlbArch {
-  return {
+  return notedMethods({
     ...arch,
     *flush_tlb_mm_range(cpu, mm, start, end, freed_tables) {
       const monitor = monitors.get(mm);
@@ -15,5 +16,5 @@ export function monitoredArch(arch: TlbArch, monitors: ReadonlyMap<Mm, FlushMoni
       yield* arch.flush_tlb_mm_range(cpu, mm, start, end, freed_tables);
       if (monitor) yield* monitor.end(cpu.id, start, end);
     },
-  };
+  });
 }

@@ -13,7 +13,7 @@
  * Mirrors mm/memory.c, mm/ksm.c and include/linux/mmu_notifier.h of those versions; the proposal is "[PATCH]
  * mm/mmu_notifier: restore set_pte_at_notify semantics", Mike Rapoport, January 2014.
  */
-import { routine, type EntryPointer, type Steps, noted } from '@shootdown/machine';
+import { notedMethods, routine, type EntryPointer, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_write } from '@shootdown/mmu';
 import {
@@ -265,7 +265,7 @@ export const allowWrites = noted(function* allowWrites(
 
 /** An architecture whose flushes reach the secondary TLBs too, where the design has it so (since v6.6). */
 export function notifyingArch(arch: TlbArch, secondaryOf: () => SecondaryMmus | undefined): TlbArch {
-  return {
+  return notedMethods({
     ...arch,
     *flush_tlb_mm_range(cpu, mm, start, end, freed_tables) {
       yield* arch.flush_tlb_mm_range(cpu, mm, start, end, freed_tables);
@@ -273,5 +273,5 @@ export function notifyingArch(arch: TlbArch, secondaryOf: () => SecondaryMmus | 
       if (secondary?.mm === mm && secondary.design.secondaryTlbs === 'with the flush')
         yield* secondary.subscriptions.mmu_notifier_arch_invalidate_secondary_tlbs(start, end);
     },
-  };
+  });
 }

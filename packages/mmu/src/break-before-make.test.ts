@@ -1,10 +1,20 @@
-import type { Steps } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  Frames,
+  program,
+  RandomScheduler,
+  routine,
+  runScheduler,
+  SystemBuilder,
+  type Steps,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import {
   BBML0,
   BBML2_NOABORT,
   BREAK_BEFORE_MAKE,
   changeThatNeedsBreak,
+  reportChangesInPlace,
   type BreakBeforeMakeRule,
 } from './break-before-make.ts';
 import {
@@ -92,5 +102,28 @@ describe('a machine with the saturated TLB of arm64', () => {
       yield* frames.xchg(pte(0), mk_pte(5, RW));
     });
     expect(found.map(({ violation }) => violation)).toEqual(found.map(() => null));
+  });
+});
+
+describe('a machine of arm64 with the TLBs of hardware', () => {
+  it.each([
+    ['another page', [mk_pte(2, RW), mk_pte(3, RW)], 'output address'],
+    ['another table', [mk_pte(0, _PAGE_TABLE), mk_pte(1, _PAGE_TABLE)], 'table address'],
+    ['a table in place of a block', [mk_pte(2, RW | _PAGE_PSE), mk_pte(1, _PAGE_TABLE)], 'block size'],
+    ['permissions', [mk_pte(2, RW), mk_pte(2, RO)], null],
+    ['another page, cleared first', [mk_pte(2, RW), 0, mk_pte(3, RW)], null],
+  ])('%s', (_, entries, what) => {
+    const builder = new SystemBuilder();
+    const frames = new Frames(builder, { tables: 2, entriesPerTable: 2, pages: 2, initialTables: [[], []] });
+    reportChangesInPlace(builder, frames);
+    const writes = routine('writes', function* (): Steps {
+      for (const entry of entries) yield* frames.write(frames.entry(0, 1), entry);
+    });
+    builder.processor({ name: 'CPU0', tasks: [program(writes)] });
+    const executor = new DirectExecutor(builder.build());
+    executor.observe = true;
+    const { violation } = runScheduler(executor, new RandomScheduler(1), 10);
+    expect(violation?.property ?? null).toBe(what && BREAK_BEFORE_MAKE);
+    if (what) expect(violation?.detail).toMatch(new RegExp(`^${what} of entry 1 of table 0x0 changed`));
   });
 });

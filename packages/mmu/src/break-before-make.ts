@@ -5,7 +5,17 @@
  * about what TLBs and walkers may still hold, so it is asked whenever memory offers an entry to somebody who may hold
  * another one.
  */
-import { _PAGE_CONT, _PAGE_GLOBAL, _PAGE_NC, _PAGE_RW, formatEntry, pte_pfn } from './entry.ts';
+import type { Frames, SystemBuilder } from '@shootdown/machine';
+import {
+  _PAGE_CONT,
+  _PAGE_GLOBAL,
+  _PAGE_NC,
+  _PAGE_PRESENT,
+  _PAGE_PSE,
+  _PAGE_RW,
+  formatEntry,
+  pte_pfn,
+} from './entry.ts';
 
 /** Built-in property: violated by a valid entry in memory that somebody who translates may hold another way. */
 export const BREAK_BEFORE_MAKE = 'no entry is changed without break-before-make while somebody may hold the old one';
@@ -60,6 +70,37 @@ export function changeThatNeedsBreak(old: HeldEntry, now: HeldEntry, rule: Break
   if ((changed & _PAGE_GLOBAL) !== 0 && (now.entry & _PAGE_GLOBAL) !== 0) return 'non-global to global';
   if ((changed & _PAGE_CONT) !== 0 && rule.level < 2) return 'contiguous bit';
   return null;
+}
+
+/**
+ * Reports entries that change in place, for machines whose TLBs hold what their hardware would hold and no more: there
+ * a translation that is not held today could be. That an entry was invalid in between, but not invalidated, it does not
+ * see.
+ * @param firstTable the first of the tables that this is asked of
+ */
+export function reportChangesInPlace(
+  builder: SystemBuilder,
+  frames: Frames,
+  { rule = BBML0, firstTable = 0 }: { readonly rule?: BreakBeforeMakeRule; readonly firstTable?: number } = {},
+): void {
+  const from = frames.entries.base + firstTable * frames.entriesPerTable;
+  const held = (entry: number): HeldEntry => ({
+    entry,
+    leaf: (entry & _PAGE_PSE) !== 0 || pte_pfn(entry) >= frames.tables,
+  });
+  builder.watch(frames.entries, (cx, address, old) => {
+    const now = cx.read(address);
+    if ((old & now & _PAGE_PRESENT) === 0 || address < from) return;
+    const what = changeThatNeedsBreak(held(old), held(now), rule);
+    if (what === null) return;
+    const cell = address - frames.entries.base;
+    const [table, index] = [Math.floor(cell / frames.entriesPerTable), cell % frames.entriesPerTable];
+    cx.fail(
+      BREAK_BEFORE_MAKE,
+      () =>
+        `${what} of entry ${index} of table 0x${table.toString(16)} changed from ${formatEntry(old)} to ${formatEntry(now)}, any TLB may hold the old one`,
+    );
+  });
 }
 
 /** The sentence of a violation. */

@@ -26,6 +26,7 @@ export {
   BBML2_NOABORT,
   BREAK_BEFORE_MAKE,
   changeThatNeedsBreak,
+  reportChangesInPlace,
   TLB_CONFLICT,
   type BreakBeforeMakeRule,
 } from './break-before-make.ts';

@@ -11,7 +11,15 @@ import {
   type System,
 } from '@shootdown/machine';
 import { addCpu } from '@shootdown/cpu';
-import { connectMmus, Mmu, parseTlbGeometry, siblingCaches, tlbGeometry, walkShape } from '@shootdown/mmu';
+import {
+  connectMmus,
+  Mmu,
+  parseTlbGeometry,
+  reportChangesInPlace,
+  siblingCaches,
+  tlbGeometry,
+  walkShape,
+} from '@shootdown/mmu';
 import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { secondaryTables } from './checks.ts';
@@ -98,6 +106,9 @@ function assembleNative(
     nodes,
     pageLists: topology.cpus,
   });
+  // Secondary MMUs have formats of their own.
+  if (architectures[topology.architecture].interconnect === 'dvm')
+    reportChangesInPlace(builder, frames, { firstTable: initialTables.length });
   where.nodeOf.value = (address) => frames.nodeOfWord(address);
   const cpus = Array.from({ length: topology.cpus }, (_, id) => addCpu(builder, id, vectorsOf(topology, id)));
   const architecture: Architecture = architectures[topology.architecture];

@@ -399,8 +399,9 @@ export abstract class Executor<
       this.weak.write(address, value);
       return;
     }
+    const old = this.store.words[address] as number;
     this.store.write(address, value);
-    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address, old);
   }
 
   /** Is told of accesses, by operations on a weak memory, to words that have no history there. */
@@ -417,14 +418,15 @@ export abstract class Executor<
 
   /** Writes a word of memory and tells its watcher. */
   writeWord(address: number, value: number): void {
+    const old = this.store.words[address] as number;
     this.store.write(address, value);
-    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address, old);
   }
 
   /** Tells the watcher of a word that memory has changed. */
-  protected reportWrite(address: number): void {
+  protected reportWrite(address: number, old: number): void {
     const index = (this.watched as Int32Array)[address] as number;
-    this.system.watches[index - 1]?.watcher(this, address);
+    this.system.watches[index - 1]?.watcher(this, address, old);
   }
 
   drained(): boolean {
@@ -662,8 +664,8 @@ export abstract class Executor<
     const address = this.#buffers.drain(processor);
     if (address < 0) return false;
     this.processor = processor;
-    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address);
-    for (const watcher of this.system.drainWatchers) watcher(this, address);
+    if (this.watched !== null && this.watched[address] !== 0) this.reportWrite(address, this.#buffers.replaced);
+    for (const watcher of this.system.drainWatchers) watcher(this, address, this.#buffers.replaced);
     return true;
   }
 }

@@ -17,6 +17,9 @@ export class StoreBuffers {
     this.#store = store;
   }
 
+  /** What the store that reached memory last has replaced. */
+  replaced = 0;
+
   /** Whether a processor has one. */
   has(processor: number): boolean {
     return (this.#processors[processor] as Processor).bufferBase >= 0;
@@ -58,6 +61,7 @@ export class StoreBuffers {
     const count = base < 0 ? 0 : store.read(base);
     if (count === 0) return -1;
     const address = store.read(base + 1);
+    this.replaced = store.read(address);
     store.write(address, store.read(base + 2));
     for (let i = 1; i < count; i++) {
       store.write(base + WORDS_PER_STORE * i - 1, store.read(base + WORDS_PER_STORE * i + 1));

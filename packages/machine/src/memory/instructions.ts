@@ -15,6 +15,7 @@ import {
   type Steps,
   type Weaker,
 } from '../routine/operation.ts';
+import { noteSite } from '../routine/sites.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
 import { ModelError } from '../state/errors.ts';
 import type { Access, BarrierKind, Dependencies, Request, Tlbi } from './requests.ts';
@@ -183,12 +184,14 @@ export function barrier(
   const definition =
     type === 'full' ? FULL_BARRIERS[kind] : kind === 'dsb' && type === 'store' ? COMPLETE_STORES : FENCE;
   const label = `${kind}(${{ full: 'ish', load: 'ishld', store: 'ishst' }[type]})`;
+  if (definition === FENCE) noteSite('ordering', label, type === 'load' ? 'read' : 'write');
   return voidStepOf(operation(definition, 0, 0, 0, request, { label, ...saying }));
 }
 
 /** ISB: context synchronisation. */
 export function contextSynchronisation(saying?: Saying, dependencies: Dependencies | null = null): Steps {
   const request: Request = { kind: 'isb', dependencies };
+  noteSite('ordering', 'isb', 'context');
   return voidStepOf(operation(FENCE, 0, 0, 0, request, { label: 'isb()', ...saying }));
 }
 

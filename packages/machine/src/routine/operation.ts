@@ -8,6 +8,7 @@
 import type { Access, BarrierKind, Request } from '../memory/requests.ts';
 import { checkOptions, keysOf, printable } from '../state/errors.ts';
 import { isWord, wordOf } from '../state/words.ts';
+import { noteSite } from './sites.ts';
 import { stepOf } from './unbegun.ts';
 
 /**
@@ -325,6 +326,7 @@ export function operation(
   saying?: Saying,
 ): Operation {
   if (saying) checkSaying(definition, saying);
+  if (definition.ordering !== undefined) noteSite('ordering', definition.name, definition.ordering);
   const { label, fact, source, unmodelled } = saying ?? NOTHING_SAID;
   return made({
     definition,

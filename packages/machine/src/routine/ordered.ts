@@ -8,12 +8,14 @@ import { accessOf, barrier, contextSynchronisation, performAccess, performStore 
 import type { Acquire, Modify } from '../memory/requests.ts';
 import type { Address } from '../state/words.ts';
 import type { Saying, Steps } from './operation.ts';
+import { noteSite } from './sites.ts';
 
 /** What an atomic orders. Fully ordered ones are in `operations.ts`. */
 export type AtomicOrder = 'relaxed' | 'acquire' | 'release';
 
 /** smp_load_acquire(): what follows is after it. */
 export function smp_load_acquire(address: Address, saying?: Saying): Steps<number> {
+  noteSite('ordering', 'smp_load_acquire', 'acquire');
   return performAccess(accessOf({ kind: 'load', address, acquire: 'full' }), {
     label: `smp_load_acquire(${address})`,
     ...saying,
@@ -22,6 +24,7 @@ export function smp_load_acquire(address: Address, saying?: Saying): Steps<numbe
 
 /** smp_store_release(): it is after what precedes it. */
 export function smp_store_release(address: Address, value: number, saying?: Saying): Steps {
+  noteSite('ordering', 'smp_store_release', 'release');
   return performStore(accessOf({ kind: 'store', address, value, release: true }), {
     label: `smp_store_release(${address}, ${value})`,
     ...saying,
@@ -35,9 +38,10 @@ function update(
   order: AtomicOrder,
   saying: Saying | undefined,
 ): Steps<number> {
+  if (order !== 'relaxed') noteSite('ordering', `${name}_${order}`, order);
   const acquire: Acquire = order === 'acquire' ? 'full' : 'none';
   const access = accessOf({ kind: 'update', address, modify, acquire, release: order === 'release' });
-  return performAccess(access, { label: `${name}(${address})`, ...saying });
+  return performAccess(access, { label: `${name}_${order}(${address})`, ...saying });
 }
 
 /** An atomic whose old value nobody gets, and that orders nothing. */
@@ -48,7 +52,7 @@ function change(name: string, address: Address, modify: Modify, saying: Saying |
 
 /** xchg_relaxed(), xchg_acquire(), xchg_release(): the old value. */
 export function xchgOrdered(order: AtomicOrder, address: Address, value: number, saying?: Saying): Steps<number> {
-  return update(`xchg_${order}`, address, swapTo(value), order, saying);
+  return update('xchg', address, swapTo(value), order, saying);
 }
 
 /** cmpxchg_relaxed(), cmpxchg_acquire(), cmpxchg_release(): the old value. One that fails orders nothing. */
@@ -59,7 +63,7 @@ export function cmpxchgOrdered(
   value: number,
   saying?: Saying,
 ): Steps<number> {
-  return update(`cmpxchg_${order}`, address, swapIf(expected, value), order, saying);
+  return update('cmpxchg', address, swapIf(expected, value), order, saying);
 }
 
 /** atomic_fetch_add_relaxed() and its relatives: the old value. */
@@ -69,7 +73,7 @@ export function atomicFetchAddOrdered(
   delta: number,
   saying?: Saying,
 ): Steps<number> {
-  return update(`atomic_fetch_add_${order}`, address, addTo(delta), order, saying);
+  return update('atomic_fetch_add', address, addTo(delta), order, saying);
 }
 
 /** set_bit(), cpumask_set_cpu(), atomic_or(): nobody gets the old value, and nothing is ordered. */

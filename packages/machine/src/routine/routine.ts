@@ -166,6 +166,8 @@ export function program<A extends readonly unknown[]>(body: Routine<A>, ...args:
 }
 
 const MARKS_MAX = 100_000;
+/** Calls within one another. A kernel stack has room for a tenth of them. */
+const CALLS_MAX = 1_000;
 
 /** What is asked of a {@link Local}. */
 type Words = Pick<Local, 'words'>;
@@ -314,6 +316,8 @@ export class RoutineCursor {
   }
 
   #call(name: string | null, steps: Steps<unknown>): void {
+    if (this.#frames.length > CALLS_MAX)
+      throw new ModelError(`${this.at}: ${CALLS_MAX} calls within one another: a routine that calls itself for ever`);
     const caller = this.#frames[this.#frames.length - 1];
     const below = caller ? hashWith(caller.below, caller.hash) : this.#seed;
     this.#frames.push({
@@ -499,7 +503,7 @@ export class RoutineCursor {
   /** Routine and step, as messages begin. */
   get at(): string {
     const after = this.pending ? ` (after ${this.pending.label ?? this.pending.definition.name})` : '';
-    return `routine: ${this.stack.at(-1) ?? this.program.name}: step ${this.steps}${after}`;
+    return `routine: ${this.#stack.name ?? this.program.name}: step ${this.steps}${after}`;
   }
 }
 

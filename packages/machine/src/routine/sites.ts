@@ -57,5 +57,5 @@ function placeOf(stack: string): string {
 }
 
 /** Functions of this package that make steps. */
-const MAKING = /\/routine\/(sites|unbegun|operations?|routine)\.[jt]s/;
+const MAKING = /\/routine\/(sites|unbegun|operations?|ordered|routine)\.[jt]s|\/memory\/instructions\.[jt]s/;
 const RUNNING = /RoutineCursor|\/routine\/nodes\.[jt]s/;

@@ -189,6 +189,17 @@ describe('an operation of a user’s own', () => {
   });
 });
 
+it.each([true, false])('a routine that calls itself for ever is told so (with operations: %s)', (works) => {
+  const again = routine('again', function* (): Steps {
+    if (works) yield* point('deeper');
+    yield* again();
+  }) as () => Steps;
+  for (const Executor of executors)
+    expect(ran(again, Executor)).toBe(
+      'routine: again: step 0: 1000 calls within one another: a routine that calls itself for ever',
+    );
+});
+
 describe('what an operation says of itself', () => {
   it.each<[object, string]>([
     [{ lable: 'set' }, 'operation: store: unknown option lable: did you mean label? (have: label, fact, source, unmod'],

@@ -6,7 +6,6 @@
  */
 import { ModelError } from '../state/errors.ts';
 import type { Mark, Operation, Steps } from './operation.ts';
-import { noteSite } from './sites.ts';
 
 /** Steps that know whether they were begun. */
 export interface Noted {
@@ -206,15 +205,11 @@ export function performedAlready(what: string): ModelError {
 
 /** The steps that perform one operation and return its result. */
 export function stepOf<T = number>(operation: Operation): Steps<T> {
-  const { ordering, name } = operation.definition;
-  if (ordering !== undefined) noteSite('ordering', name, ordering);
   return new OneStep(operation, RECEIVED, undefined) as unknown as Steps<T>;
 }
 
 /** The same for an operation whose result says nothing. */
 export function voidStepOf(operation: Operation): Steps {
-  const { ordering, name } = operation.definition;
-  if (ordering !== undefined) noteSite('ordering', name, ordering);
   return new OneStep(operation, undefined, undefined) as unknown as Steps;
 }
 
@@ -297,6 +292,12 @@ function note(steps: Steps<unknown>, what: string): Steps<unknown> {
 /** Begins steps by hand, without `yield*`: the body of a routine may be a function that returns them. */
 export function begin<T>(steps: Steps<T>): Steps<T> {
   return steps instanceof NotedSteps ? steps[Symbol.iterator]() : steps;
+}
+
+/** As {@link noted}, for all generator methods of an object, such as an architecture; returns it. */
+export function notedMethods<T extends object>(object: T): T {
+  replaceGenerators(object, noted);
+  return object;
 }
 
 /** As {@link noted}, for all generator methods of a class. Call it in a `static` block. */

@@ -106,8 +106,11 @@ export interface SpontaneousSpec {
   readonly afterSpinning?: { readonly processor: string; readonly cycles: Address };
 }
 
-/** Called after a write to a watched word has reached memory: what hardware derives from memory by itself. */
-export type Watcher = (cx: OperationContext, address: number) => void;
+/**
+ * Called after a write to a watched word has reached memory: what hardware derives from memory by itself. `old` is what
+ * the word was before.
+ */
+export type Watcher = (cx: OperationContext, address: number, old: number) => void;
 
 /** A named sentence about the system. */
 export interface Property {
@@ -387,9 +390,9 @@ export class SystemBuilder {
   watch(region: Region, watcher: Watcher): void {
     const index = this.#watches.findIndex((watch) => watch.base === region.base);
     const others = this.#watches[index]?.watcher;
-    const both: Watcher = (cx, address) => {
-      others?.(cx, address);
-      watcher(cx, address);
+    const both: Watcher = (cx, address, old) => {
+      others?.(cx, address, old);
+      watcher(cx, address, old);
     };
     const watch: Watch = { base: region.base, cells: region.cells, watcher: others ? both : watcher };
     if (others) this.#watches[index] = watch;

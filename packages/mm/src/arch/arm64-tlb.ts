@@ -4,7 +4,17 @@
  * Mirrors arch/arm64/include/asm/tlbflush.h, __flush_tlb_range(), and arch/arm64/mm/context.c, v6.18. Every mm keeps
  * one ASID; rollover is not modelled.
  */
-import { count, load, nop, routine, store, type Region, type Steps, type SystemBuilder } from '@shootdown/machine';
+import {
+  notedMethods,
+  count,
+  load,
+  nop,
+  routine,
+  store,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
 import type { Mm, TlbArch, TlbBatching } from '../kernel.ts';
@@ -27,7 +37,7 @@ export function arm64Tlb(
 ): TlbArch {
   builder.round('__flush_tlb_range');
   const current: Region = builder.region('cpu.active_mm', cpus.length, { initial: loaded });
-  return {
+  return notedMethods({
     name: 'arm64',
     flush_tlb_mm_range: (cpu, mm, start, end, freed_tables) =>
       __flush_tlb_range(mmus[cpu.id] as MmuInstructions, mm, start, end, !freed_tables),
@@ -41,12 +51,12 @@ export function arm64Tlb(
     // __ptep_set_access_flags(), v6.18: flush_tlb_page() after a write fault, in the whole inner shareable domain.
     flushesUpgrades: true,
     tlbbatch: arm64TlbBatch(mmus),
-  };
+  });
 }
 
 /** arch_tlbbatch_add_pending(): the TLBI without its DSB, which comes once for all. */
 function arm64TlbBatch(mmus: readonly MmuInstructions[]): TlbBatching {
-  return {
+  return notedMethods({
     // arch_tlbbatch_should_defer(): always, but for an erratum.
     *should_defer_flush() {
       yield* nop({ label: 'arch_tlbbatch_should_defer()' });
@@ -63,7 +73,7 @@ function arm64TlbBatch(mmus: readonly MmuInstructions[]): TlbBatching {
       yield* (mmus[cpu.id] as MmuInstructions).dsb('ish');
       yield* count(Arm64Counter.dsb);
     },
-  };
+  });
 }
 
 const __flush_tlb_range = routine(

@@ -2,7 +2,7 @@
  * A flush that is one step: every CPU of mm_cpumask() is without the old translations when it is over. For machines on
  * which the steps of IPIs only cost states, because what is put to the test is when the kernel flushes, not how.
  */
-import { ModelError, setBits, load, type Steps } from '@shootdown/machine';
+import { notedMethods, ModelError, setBits, load, type Steps } from '@shootdown/machine';
 import type { MmuInstructions } from '@shootdown/mmu';
 import { cpuBit, wordOfCpu } from '../cpumask.ts';
 import type { TlbArch } from '../kernel.ts';
@@ -17,7 +17,7 @@ const FLUSH_CEILING = 33;
  * flush that sends them.
  */
 export function atomicTlb(mmus: readonly MmuInstructions[]): TlbArch {
-  return {
+  return notedMethods({
     name: 'atomic',
     *flush_tlb_mm_range(cpu, mm, start, end): Steps {
       const pages = end - start > FLUSH_CEILING ? undefined : { vpn: start, count: end - start };
@@ -37,7 +37,7 @@ export function atomicTlb(mmus: readonly MmuInstructions[]): TlbArch {
     leave_mm: () => unsupported('leave_mm'),
     *init_new_context() {},
     pte_needs_flush: () => true,
-  };
+  });
 }
 
 function unsupported(what: string): never {

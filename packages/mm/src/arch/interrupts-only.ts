@@ -6,7 +6,7 @@
  * Each begins with a full barrier: an entry that was cleared by a plain store is seen to be clear before anybody is
  * asked, or spared. On x86 it is inc_mm_tlb_gen(), of which nothing else matters here: no CPU's tlb_gen is modelled.
  */
-import { ModelError, routine, smp_mb, type Steps } from '@shootdown/machine';
+import { notedMethods, ModelError, routine, smp_mb, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { kvm_flush_tlb_multi, type KvmTlbOptions } from './kvm-tlb.ts';
 import { HeldTranslations } from './held-translations.ts';
@@ -25,7 +25,7 @@ export interface FlushBackEnd {
 
 /** The architecture of a machine without translation hardware, whose CPUs all run one mm for ever. */
 export function interruptsOnly(flush: FlushBackEnd): TlbArch {
-  return {
+  return notedMethods({
     name: flush.name,
     flush_tlb_mm_range: (cpu) => flush.flush_tlb_mm_range(cpu),
     switch_mm: () => unsupported(flush.name, 'switch_mm'),
@@ -33,7 +33,7 @@ export function interruptsOnly(flush: FlushBackEnd): TlbArch {
     leave_mm: () => unsupported(flush.name, 'leave_mm'),
     *init_new_context() {},
     pte_needs_flush: () => true,
-  };
+  });
 }
 
 function unsupported(name: string, what: string): never {

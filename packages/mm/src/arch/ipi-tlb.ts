@@ -2,7 +2,7 @@
  * The simplest way of flushing by IPI: every other CPU of the mm executes INVLPG, and is waited for. For explorations
  * in which what an architecture does to send fewer of them is beside the point.
  */
-import { load, ModelError, routine, setBits, type Steps, checkOptions, keysOf } from '@shootdown/machine';
+import { notedMethods, load, ModelError, routine, setBits, type Steps, checkOptions, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
 import { cpuBit, cpumask_test_cpu, load_cpumask, wordOfCpu } from '../cpumask.ts';
@@ -41,7 +41,7 @@ export function ipiTlb(
       if (sendsIpis) yield* smp.smp_call_function_many(cpu, mask, invalidates[vpn] as number);
     }
   });
-  return {
+  return notedMethods({
     name: 'ipi',
     flushesUpgrades,
     flush_tlb_mm_range: (cpu, mm, start, end) => flush(cpu, mm, start, end),
@@ -55,7 +55,7 @@ export function ipiTlb(
     leave_mm: () => unsupported('leave_mm'),
     *init_new_context() {},
     pte_needs_flush: (old, entry) => ((old ^ entry) & _PAGE_RW) !== 0,
-  };
+  });
 }
 
 function unsupported(what: string): never {

@@ -5,7 +5,7 @@
  * v6.12 and later; before, v6.5: an SFENCE.VMA on every hart for every mapping. A hart that caches no such entries says
  * so by Svvptc.
  */
-import { clearBits, load, routine, setBits, store, type Region, type Steps } from '@shootdown/machine';
+import { notedMethods, clearBits, load, routine, setBits, store, type Region, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
 import type { Smp } from '../smp.ts';
@@ -72,12 +72,12 @@ export function riscvVmap(
     return true;
   });
 
-  return {
+  return notedMethods({
     *map(cpu, set_pte) {
       if (fence === 'in the fault' && mutant === 'marked before the entry') yield* mark_new_vmalloc();
       yield* set_pte();
       yield* flush_cache_vmap(cpu);
     },
     fault: (cpu) => new_vmalloc_check(cpu),
-  };
+  });
 }

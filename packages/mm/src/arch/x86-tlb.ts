@@ -5,6 +5,8 @@
  * flush_tlb_func(), switch_mm_irqs_off(), enter_lazy_tlb().
  */
 import {
+  noted,
+  notedMethods,
   atomicAdd,
   clearBits,
   count,
@@ -179,7 +181,7 @@ const flush_tlb_mm_range = routine(
 
 /** Batched flushes of reclaim: arch_tlbbatch_add_pending(), arch_tlbbatch_flush(). */
 function x86TlbBatch(x86: X86TlbState): TlbBatching {
-  return {
+  return notedMethods({
     *should_defer_flush(cpu, mm) {
       const mask = yield* load_cpumask(mm.cpumask, { label: 'mm_cpumask(mm)' });
       return !cpumask_empty(cpumask_without(mask, cpu.id));
@@ -189,7 +191,7 @@ function x86TlbBatch(x86: X86TlbState): TlbBatching {
       return yield* load_cpumask(mm.cpumask, { label: 'cpumask_or(&batch->cpumask, mm_cpumask(mm))' });
     },
     arch_tlbbatch_flush: (cpu, mask) => arch_tlbbatch_flush(x86, cpu, mask),
-  };
+  });
 }
 
 const arch_tlbbatch_flush = routine(
@@ -420,7 +422,7 @@ const leave_mm = routine('leave_mm', function* (x86: X86TlbState, cpu: Cpu): Ste
   yield* local_irq_restore(cpu, flags);
 });
 
-function* init_new_context(x86: X86TlbState, mm: Mm): Steps {
+const init_new_context = noted(function* init_new_context(x86: X86TlbState, mm: Mm): Steps {
   if (x86.options.invlpgb) {
     yield* store(mm.global_asid.at(0), 0, { label: 'global_asid = 0' });
     yield* store(mm.asid_transition.at(0), 0, { label: 'asid_transition = false' });
@@ -429,7 +431,7 @@ function* init_new_context(x86: X86TlbState, mm: Mm): Steps {
   if (!timer) return;
   const now = yield* load(timer.address, { label: 'jiffies' });
   yield* store(mm.next_trim_cpumask.at(0), now + timer.hz, { label: 'next_trim_cpumask = jiffies + HZ' });
-}
+});
 
 const enter_lazy_tlb = routine('enter_lazy_tlb', function* (x86: X86TlbState, cpu: Cpu): Steps {
   if ((yield* load(x86.loaded_mm.at(cpu.id), { label: 'cpu_tlbstate.loaded_mm' })) === INIT_MM) return;

@@ -4,7 +4,7 @@
  * Mirrors virt/kvm/kvm_main.c, hva_to_pfn_fast() and hva_to_pfn_slow(), and mm/gup.c, v6.18. A driver that calls
  * get_user_pages() comes to the same.
  */
-import { point, routine, type EntryPointer, type Steps, checkOptions, keysOf } from '@shootdown/machine';
+import { notedMethods, point, routine, type EntryPointer, type Steps, checkOptions, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_pfn, pte_present, pte_write, formatEntry } from '@shootdown/mmu';
 import type { PrimaryMmu, PrimaryPage } from '@shootdown/mmu-notifier';
@@ -29,12 +29,12 @@ const LOOKUP_KEYS = keysOf<LookupOptions>()('faultsIn', 'takesMmapLock');
 /** The primary MMU of an address space, as the thread on a CPU finds pages in it: pinned until they are released. */
 export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, options: LookupOptions = {}): PrimaryMmu {
   checkOptions('mm: primaryMmu', options, LOOKUP_KEYS);
-  return {
+  return notedMethods({
     lookup: (vpn, write) => hva_to_pfn(kernel, cpu, mm, vpn, write, options),
     *release({ pfn }) {
       yield* kernel.frames.put(pfn, { label: `put_page(0x${pfn.toString(16)})` });
     },
-  };
+  });
 }
 
 const hva_to_pfn = routine(
