@@ -62,7 +62,7 @@ const SEARCHED_WITH = new RegExp(
 );
 /** And most scenarios. */
 const KERNEL =
-  /\/packages\/(?:cpu\/src\/cpu|mm\/src\/(?:smp|cpumask|mmap-lock|lazy\/(?:pte|mode))|mmu\/src\/entry|sync\/src\/(?:rcu|rwsem))[.\w]*\.ts/;
+  /\/packages\/(?:cpu\/src\/cpu|mm\/src\/(?:smp|cpumask|mmap-lock|lazy\/(?:pte|mode|swap-entries))|mmu\/src\/entry|sync\/src\/(?:rcu|rwsem))[.\w]*\.ts/;
 const groups = [
   {
     name: `${LIBRARY}write`,

@@ -51,7 +51,7 @@ async function readmePictures() {
   const site = await serve(join(import.meta.dirname, '../dist'));
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     const browser = await launch();
-    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme });
+    const page = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme });
     await page.goto(`${site.url}${SCREENS[0]}`);
     await page.waitForSelector('[data-settled=true]', { timeout: 90_000 });
     await page.screenshot({ path: join(import.meta.dirname, `../../../docs/studio-${colorScheme}.png`) });

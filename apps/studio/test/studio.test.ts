@@ -109,6 +109,29 @@ await attempt('importScripts', () => importScripts('/sandbox-frame.js'));
 await attempt('indexedDB', () => indexedDB.open('x'));
 throw new Error('reached: ' + (reached.join() || 'nothing') + ', of ' + self.origin);
 `;
+const ENDLESS = 'for (;;);';
+/** Three CPUs that count very far, each for itself: nobody waits for the end of that. */
+const WIDE = `import { point, program, routine, SystemBuilder, store } from '@shootdown/machine';
+const count = routine('count', function* (word) {
+  for (let i = 0; i < 1e6; i++) {
+    yield* point('next', i);
+    yield* store(word, i);
+  }
+});
+const scenario = (name, bounds) => ({
+  name, bounds, title: 'three CPUs count',
+  variants: [{ name: 'v', expected: {}, source: 'a test', summary: 'nothing fails' }],
+  build() {
+    const builder = new SystemBuilder({});
+    const words = builder.region('counter', 3, {});
+    for (const cpu of [0, 1, 2])
+      builder.processor({ name: 'CPU' + cpu, tasks: [program(count, words.at(cpu))] });
+    return builder.build();
+  },
+});
+export const narrow = scenario('narrow', { maxStates: 300 });
+export const wide = scenario('wide', {});
+`;
 const GREEDY = 'const all = []; for (;;) all.push(Array.from({ length: 1e5 }, (_, i) => ({ i })));';
 /** Time for it to take all there is. */
 const GREEDY_MS = 1500;
@@ -167,8 +190,14 @@ describe('the studio', () => {
     expect(await step()).toBe('4 / 12');
     expect(await panes(page)).toBe(before);
     await page.keyboard.press('Home');
-    expect(await panes(page)).toBe(before);
     expect(await step()).toBe('0 / 12');
+    // Whatever a step changes and offers, every pane stands where it stood.
+    for (let i = 1; i <= 12; i++) {
+      expect(await panes(page)).toBe(before);
+      await page.keyboard.press('ArrowRight');
+      expect(await step()).toBe(`${i} / 12`);
+    }
+    await page.keyboard.press('Home');
     await page.locator('[role=option]').nth(1).click();
     expect(await step()).toBe('2 / 12');
     await page.keyboard.press('End');
@@ -207,7 +236,7 @@ describe('the studio', () => {
     expect(await step()).toBe(`${marked[0]} / 12`);
     expect(await page.textContent('[data-testid=found]')).toBe(`1 / ${marked.length}`);
     await page.keyboard.press('Escape');
-    expect(await page.$$('.row.hit')).toEqual([]);
+    await until(page, `document.querySelector('.row.hit') === null`);
     await page.keyboard.press('?');
     await page.waitForSelector('dialog[open]');
     expect(await page.textContent('dialog')).toContain('the next or previous context switch');
@@ -215,7 +244,7 @@ describe('the studio', () => {
     await page.keyboard.press('ArrowRight');
     expect(await step()).toBe(`${marked[0]} / 12`);
     await page.keyboard.press('Escape');
-    expect(await page.$('dialog')).toBe(null);
+    await page.waitForSelector('dialog', { state: 'detached' });
     await page.keyboard.press('Home');
     await page.keyboard.press('ArrowRight');
     await page.focus('.wi .btn');
@@ -288,6 +317,27 @@ describe('the studio', () => {
     expect(page.url()).toContain('m=vmalloc%2Fset_pte%3Aleave-out');
   });
 
+  it('says of a space too big to be seen that it is partial, and of a search without an end how far it is', async () => {
+    const link = (scenario: string): string =>
+      `#/explore/${scenario}/v?mm=sc&file=wide.js&code=${deflateRawSync(WIDE).toString('base64url')}`;
+    const page = await open(link('narrow'));
+    await page.click('[data-testid=run]');
+    await page.waitForSelector('[data-testid=ways-out]');
+    expect(await page.textContent('[data-testid=verdict]')).toContain('Bounded');
+    await until(page, `document.querySelector('[data-testid=ways-out]')?.textContent.startsWith('Partial')`);
+    expect(await page.textContent('[data-testid=ways-out]')).toMatch(
+      /^Partial: [\d,]+ states seen; distances are upper bounds\.$/,
+    );
+    // Not known, and that is all that is said.
+    expect(await page.textContent('.wi:not(.taken) .out')).toBe('…');
+    await page.evaluate(`location.hash = '${link('wide')}'`);
+    await until(page, `/^[1-9]/.test(document.querySelector('[data-testid=progress]')?.textContent ?? '')`);
+    await page.click('.head .btn:has-text("Stop")');
+    await until(page, `document.querySelector('[role=alert]')?.textContent.includes('was stopped') === true`);
+    await page.evaluate(`location.hash = '#/explore/ptdump-vmalloc/unlocked'`);
+    await until(page, `document.querySelector('[data-testid=verdict]')?.textContent.includes('Violation') === true`);
+  });
+
   it('runs a machine as the command does, beside another, and says what is wrong with a topology', async () => {
     const [a, b] = ['shootdown', 'shootdown-arm64'].map((name) => demos.find((demo) => demo.name === name) as Demo);
     const page = await open(`#/run?a=${a?.name}&b=${b?.name}`);
@@ -351,7 +401,12 @@ describe('the studio', () => {
       await page.clock.fastForward(SILENT_MS);
       return await page.evaluate<string | null>(`document.querySelector('.mistakes')?.textContent ?? null`);
     };
-    await expect.poll(ended, { timeout: 40_000, interval: 500 }).toContain('no sign of life for 20 s');
+    await expect.poll(ended, { timeout: WAIT_MS, interval: 500 }).toContain('no sign of life for 20 s');
+    // So does what never ends, which takes nothing but time.
+    await page.evaluate(`location.hash = '#/write/mine/v?file=mine.ts&code=${packed(ENDLESS)}'`);
+    await until(page, `document.querySelector('.cm-content')?.textContent === 'for (;;);'`);
+    await page.click('[data-testid=run]');
+    await expect.poll(ended, { timeout: WAIT_MS, interval: 500 }).toContain('no sign of life for 20 s');
     await pick(page, 'wrong.c');
     await page.click('[data-testid=run]');
     await until(page, `document.querySelector('.mistakes')?.textContent.includes('pud_claer() is not known here')`);

@@ -207,6 +207,13 @@ describe('what is not deterministic', () => {
     variants: [{ name: 'v', expected: 'safe', source: '', summary: '' }],
     build,
   });
+  it('tracks that are no names of words', () => {
+    const mine = { ...scenario(() => systemOf([])), tracks: ['pte', 1] as readonly string[] };
+    expect(() => resolveScenario([mine], { scenario: 'mine' })).toThrow(
+      /^scenario: mine: tracks: expected a list of beginnings of names of words/,
+    );
+  });
+
   it('a build', () => {
     let builds = 0;
     const made = (body: () => Body) => scenario(() => systemOf([body()]));

@@ -12,6 +12,7 @@ import {
   keysOf,
   MEMORY_MODELS,
   ModelError,
+  printable,
   refuseStrays,
   replaceRoutines,
   type MemoryModel,
@@ -102,6 +103,11 @@ export interface Scenario<V extends Variant = Variant, P extends string = string
   readonly bounds?: Bounds;
   /** Go on past violations and count them, as `--all` does: for systems whose state counts are known. */
   readonly all?: boolean;
+  /**
+   * Words that tell its story, in the order in which a timeline draws them: each stands for all words whose names, as
+   * traces print them, begin with it. Left out: page-table entries, TLBs, flushes and locks, as far as they change.
+   */
+  readonly tracks?: readonly string[];
 }
 
 /** What a user asks for; everything but the scenario's name may be left out. */
@@ -140,6 +146,7 @@ export const SCENARIO_KEYS = keysOf<Scenario>()(
   'architecture',
   'bounds',
   'all',
+  'tracks',
 );
 const VARIANT_KEYS = keysOf<Variant>()(
   'name',
@@ -220,6 +227,13 @@ function builder(where: string, build: () => System): () => System {
   };
 }
 
+function checkTracks(where: string, tracks: unknown): void {
+  if (tracks === undefined) return;
+  const isOne = (track: unknown): boolean => typeof track === 'string' && track !== '';
+  if (!Array.isArray(tracks) || !tracks.every(isOne))
+    throw new ModelError(`${where}: tracks: expected a list of beginnings of names of words (${printable(tracks)})`);
+}
+
 /** Scenarios without mistakes: they are resolved again and again, a variant at a time. */
 const checked = new WeakSet<object>();
 
@@ -230,6 +244,7 @@ function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
   checkNearMisses(where, scenario, SCENARIO_KEYS);
   for (const [name, parameter] of Object.entries(scenario.parameters ?? {}))
     checkOptions(`${where}: parameter ${name}`, parameter, PARAMETER_KEYS, ['default', 'min', 'max']);
+  checkTracks(where, scenario.tracks);
   const names = new Set<string>();
   for (const variant of scenario.variants) {
     checkName(`${where}: variant`, variant.name);

@@ -240,6 +240,7 @@ export const ptdumpVmalloc: Scenario<Design, PtdumpParameter> & OffersC = {
     ptes: { default: 2, min: 1, max: 512, meaning: 'entries of a pte table' },
   },
   variants: designs,
+  tracks: ['frame.entry', 'frame.state', 'init_mm.mmap_lock.count', 'arm64_ptdump_lock_key'],
   routines: routinesOf,
   c: async () => (await import('./ptdump-vmalloc.c.ts')).vmallocOffer,
   build: (request) => buildPtdumpVmalloc(request),

@@ -122,5 +122,6 @@ export const switchMmVsFlush: Scenario<Design> = {
   title: 'x86 switch_mm() against a flush: is a CPU in the middle of a switch spared wrongly?',
   seed: 'S1',
   variants: designs,
+  tracks: ['frame.entry', 'tlb(', 'monitor.flushing', 'mm1.tlb_gen', 'per_cpu(loaded_mm,', 'per_cpu(ctxs[0].tlb_gen'],
   build: buildSwitchMmVsFlush,
 };

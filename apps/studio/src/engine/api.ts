@@ -113,6 +113,8 @@ export interface Walk {
   /** Heading and indentation of every step in its column. */
   readonly placements: readonly { readonly level: number; readonly heading: string | null }[];
   readonly contextSwitches: number;
+  /** Words that the scenario wants to be seen; empty: it names none. */
+  readonly tracks: readonly string[];
 }
 
 /** A verdict with its counterexample. */

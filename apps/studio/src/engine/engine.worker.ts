@@ -42,6 +42,7 @@ function walkOf(request: ResolvedScenario, schedule: readonly number[], trace: T
       heading: heading?.text ?? null,
     })),
     contextSwitches: contextSwitches(system, schedule),
+    tracks: request.scenario.tracks ?? [],
   };
 }
 

@@ -10,7 +10,7 @@ import { steady } from './steady.ts';
 const WIDE = 428;
 const NARROW = 350;
 const PHONE = 800;
-const HEIGHT = 86;
+const HEIGHT = 98;
 const MIDDLE = 42;
 /** Steps that are shown; and after how many of them others are, so that they stand still while most steps are taken. */
 const SHOWN = 12;

@@ -98,13 +98,14 @@ export function Columns({ shown, now, onStep, notes = NO_NOTES, onNote, found = 
   const [, setBlock] = useState(0);
   const place = `${current} ${height} ${rows.length}`;
   const placed = useRef('');
-  if (placed.current !== place) scrolled.current = topOf(current);
+  const top = topOf(current);
+  if (placed.current !== place) scrolled.current = top;
   useLayoutEffect(() => {
     if (placed.current === place) return undefined;
     placed.current = place;
     // With everything else that the step has changed, so that the page is laid out once.
     const frame = requestAnimationFrame(() => {
-      if (list.current) list.current.scrollTop = scrolled.current;
+      if (list.current) list.current.scrollTop = top;
     });
     return () => cancelAnimationFrame(frame);
   }, [place]);

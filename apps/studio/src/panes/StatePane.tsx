@@ -12,6 +12,8 @@ import { typedState, type ShownEntry, type ShownFrame, type ShownLock, type Type
 
 const CHANGED_MAX = 6;
 const ROW_PX = 18;
+/** Longer names do not fit into half of the pane. */
+const NAME_LETTERS = 20;
 
 const mostChanges = mostOf<Walk>(({ states }) => states.steps.map(({ changes }) => changes.length));
 
@@ -65,7 +67,7 @@ const Locks = steady(({ locks }: { readonly locks: readonly ShownLock[] }) => {
   return (
     <div class="sec">
       <h3>Locks</h3>
-      <div class="words m">
+      <div class="words one m">
         {locks.map(({ name, text, holders, waiters, changed: isNew }) => (
           <div class={isNew ? 'w chg' : 'w'} key={name} title={`${name}: ${text}`}>
             <span class="ink2">{name}</span>
@@ -86,7 +88,7 @@ const SharedWords = steady(({ words }: { readonly words: readonly ShownWord[] })
   return (
     <div class="sec">
       <h3>Shared words</h3>
-      <div class="words m">
+      <div class={words.some(({ name }) => name.length > NAME_LETTERS) ? 'words one named m' : 'words m'}>
         {words.map((word) => (
           <Word key={word.address} word={word} />
         ))}
@@ -206,7 +208,7 @@ const Tlbs = steady(({ places }: { readonly places: readonly Place[] }) => {
   return (
     <div class="sec" data-testid="tlbs">
       <h3>TLBs</h3>
-      <div class="words one m">
+      <div class="words one brief m">
         {places.map(({ word, look, from, now }) => {
           const { state = 'none', cachedAt = null, staleSince = null, flushCompletedAt = null } = now ?? {};
           return (
@@ -220,7 +222,7 @@ const Tlbs = steady(({ places }: { readonly places: readonly Place[] }) => {
                 {state === 'flushed' && (
                   <b class="x">
                     {' '}
-                    STALE since {staleSince} × flush ended at {flushCompletedAt}
+                    STALE since {staleSince} × flushed at {flushCompletedAt}
                   </b>
                 )}
               </span>
@@ -285,7 +287,7 @@ const Actors = steady(({ actors, changed }: ActorsProps) => {
   return (
     <div class="sec">
       <h3>Actors</h3>
-      <div class="words one m">
+      <div class="words one brief m">
         {all.map(([name, text]) => (
           <div class={name in changed ? 'w chg' : 'w'} key={name} title={actorText(text)}>
             <span class="ink2">{name}</span>

@@ -82,6 +82,9 @@ export function Timeline() {
           <i class="mark flushed" /> stale after its flush
         </span>
         <span>
+          <i class="mark freed" /> freed
+        </span>
+        <span>
           <i class="mark fail" /> bug reachable
         </span>
       </p>

@@ -1,4 +1,5 @@
 /** What else could have happened in place of the present step, and whether the bug lies beyond it. */
+import { computed } from '@preact/signals';
 import type { EnabledChoice } from '@shootdown/machine';
 import type { WayOut } from '@shootdown/explorer';
 import { positionAt } from '@shootdown/report';
@@ -10,6 +11,7 @@ import { mostOf } from './steady.ts';
 import { waysOut } from './timeline-layout.ts';
 
 const SHOWN_MAX = 9;
+const shownSchedule = computed(() => walk.value?.schedule.join());
 const mostChoices = mostOf<Walk>(({ states: { steps, enabledAtEnd } }) =>
   [...steps.map(({ enabled }) => enabled), enabledAtEnd].map(({ length }) => length),
 );
@@ -55,7 +57,7 @@ export function WhatIf() {
             class="btn"
             key={branch.join()}
             aria-label={`branch ${i + 1}, ${branch.length} steps`}
-            aria-pressed={branch.join() === walk.value?.schedule.join()}
+            aria-pressed={branch.join() === shownSchedule.value}
             onClick={() => openBranch(branch)}
           >
             b{i + 1}

@@ -21,6 +21,7 @@ import { visible, type Window } from './visible.ts';
 
 /** Arrows are drawn up to so many on the screen; beyond that they would be a carpet. */
 const ARROWS_MAX = 500;
+const ARROW = 1.5;
 /** Pixels between the lines of a hatch. */
 const HATCH = 6;
 /** Marks below the axis at steps in which a word is found. */
@@ -110,7 +111,14 @@ class Pen implements Window {
     if (text === '' || letters < Math.min(text.length, LETTERS_MIN)) return;
     this.items++;
     this.#ink(colour);
-    this.context.fillText(text.length > letters ? text.slice(0, letters) : text, x, y);
+    this.context.fillText(text.length > letters ? `${text.slice(0, letters - 1)}…` : text, x, y);
+  }
+
+  /** The same in bold. */
+  strong(text: string, x: number, y: number, room: number): void {
+    this.context.font = `bold ${FONT}`;
+    this.text(text, x, y, room);
+    this.context.font = FONT;
   }
 
   #ink(colour: string): void {
@@ -218,7 +226,7 @@ function drawLane(pen: Pen, walk: Walk, lane: Lane): void {
   const column = walk.trace.columns[lane.column];
   pen.line(0, lane.top - 3, pen.width, lane.top - 3, 'line');
   pen.fill(8, lane.top + 3, 9, 9, `c${hue}`);
-  pen.text(column?.name ?? '', 22, lane.top + 8, GUTTER - 26);
+  pen.strong(column?.name ?? '', 22, lane.top + 8, GUTTER - 26);
   if (!lane.isFolded) pen.text(`${column?.routine ?? ''}()`, 22, lane.top + 8 + BAND, GUTTER - 26, 'ink3');
   lane.bands.forEach((bands, level) => {
     const y = lane.top + STEPS_ROW + level * BAND;
@@ -262,6 +270,7 @@ function drawArrows(pen: Pen, { arrows, lanes }: Layout): void {
   context.rect(GUTTER, 0, pen.width - GUTTER, context.canvas.height);
   context.clip();
   context.strokeStyle = context.fillStyle = pen.colour('ipi');
+  context.lineWidth = ARROW;
   for (const { from, to, source, target } of shown) {
     pen.items++;
     const [x1, y1, x2, y2] = [pen.x(from + 0.5), topOf(source), pen.x(to + 0.5), topOf(target)];
@@ -288,9 +297,11 @@ const LOOKS: Readonly<
   stale: { ground: 'stales', edge: 'stale', ink: 'stale', hatch: 1 },
   bad: { ground: 'bads', edge: 'bad', ink: 'bad', hatch: -1 },
   busy: { ground: 'ipis', edge: 'ipi', ink: 'ipi', hatch: 0 },
+  freed: { ground: 'freeds', edge: 'freed', ink: 'freed', hatch: -1 },
 };
 
 function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
+  pen.line(0, tracksTop - 3, pen.width, tracksTop - 3, 'line');
   tracks.forEach((track, row) => {
     const y = tracksTop + row * TRACK;
     pen.text(endOfName(shortTrackName(track.name), NAME_LETTERS), 8, y + TRACK / 2, GUTTER - 8, 'ink2');
@@ -313,6 +324,7 @@ function drawTracks(pen: Pen, { tracks, tracksTop }: Layout): void {
 /** Steps with a way out, and the number of states by depth on a logarithmic scale. */
 function drawSpace(pen: Pen, { tracksTop, tracks }: Layout, beyond: Beyond | null): void {
   const top = tracksTop + tracks.length * TRACK;
+  for (const y of [top, top + OUTS]) pen.line(0, y + 0.5, pen.width, y + 0.5, 'line');
   pen.text('ways out', 8, top + OUTS / 2, GUTTER - 12, 'ink2');
   pen.text('states by', 8, top + OUTS + 10, GUTTER - 12, 'ink2');
   pen.text('depth, log', 8, top + OUTS + 24, GUTTER - 12, 'ink2');

@@ -14,6 +14,7 @@ function walkOf(count: number, cpus = 2): Walk {
   return {
     schedule: numbers.map((i) => i % cpus),
     contextSwitches: count,
+    tracks: [],
     placements: numbers.map(() => ({ level: 0, heading: null })),
     trace: {
       columns: Array.from({ length: cpus }, (_, i) => i).map((column) => ({ name: `CPU${column}`, routine: 'loop' })),
@@ -105,6 +106,28 @@ describe('the timeline', () => {
         ['b', 4, 8],
       ],
     ]);
+  });
+
+  it('has the tracks that the scenario names, in its order', () => {
+    const walk = walkOf(8);
+    const words = ['seen[0]', 'pte[0]', 'pte[1]'].map((name, address) => ({ address, name, region: 'word' }));
+    const states = {
+      ...walk.states,
+      words,
+      initial: words.map(() => ({ value: 0, text: 'a page' })),
+      steps: walk.states.steps.map((step, i) => ({
+        ...step,
+        changes: words.map(({ address }) => ({ address, before: i, after: i + 1, text: 'freed (was a page)' })),
+      })),
+    };
+    const namesOf = (tracks: readonly string[]) =>
+      layoutOf({ ...walk, states, tracks }).tracks.map(({ name, spans }) => [name, spans.at(-1)?.look]);
+    expect(namesOf(['pte', 'nothing'])).toEqual([
+      ['pte[0]', 'freed'],
+      ['pte[1]', 'freed'],
+    ]);
+    expect(namesOf(['seen', 'pte[1]']).map(([name]) => name)).toEqual(['seen[0]', 'pte[1]']);
+    expect(namesOf([])).toHaveLength(3);
   });
 
   it('shows of every pixel what is in it, and what fails however narrow it is', () => {

@@ -10,8 +10,8 @@ import {
 } from '@shootdown/report';
 import type { Walk } from '../engine/api.ts';
 
-/** How a value looks: nothing there, something, no longer in memory, forbidden, under way. */
-export type Look = 'none' | 'plain' | 'stale' | 'bad' | 'busy';
+/** How a value looks: nothing there, something, no longer in memory, forbidden, under way, freed. */
+export type Look = 'none' | 'plain' | 'stale' | 'bad' | 'busy' | 'freed';
 
 /** A word over the walk: from which step on it has which text. */
 export interface Track {
@@ -45,7 +45,8 @@ function spansOf(walk: Walk, word: WordHistory): readonly Span[] {
   return stretchesOf(word, walk.states.steps.length).map(({ from, to, value, text }) => {
     const isNone = value === 0 || text === 'none';
     const isBusy = !isNone && FLUSHING.test(word.region);
-    return { from, to, text: isBusy ? 'under way' : text, look: isNone ? 'none' : isBusy ? 'busy' : 'plain' };
+    const look = isNone ? 'none' : isBusy ? 'busy' : /^freed\b/.test(text) ? 'freed' : 'plain';
+    return { from, to, text: isBusy ? 'under way' : text, look };
   });
 }
 
@@ -80,20 +81,30 @@ export function endOfName(name: string, letters: number): string {
 }
 
 const RANKS = [/frame\.entry$|pte|pmd|pud/, TLB_REGION, FLUSHING, /loaded|lock|key|seq/];
+/** Comes after all that have a rank. */
+const OTHERS = 1000;
 const UNTOLD = /\.(lowest|tags|loaded|refcount|allowed|held|owner)$/;
 
-/** The words worth a track: those that change, page-table entries and TLBs first; and TLBs that become stale. */
+/**
+ * The words worth a track: those that the scenario names, else page-table entries and TLBs first; of these the ones
+ * that change, and TLBs that become stale.
+ */
 export function tracksOf(walk: Walk, count: number): Track[] {
-  const rank = ({ region }: WordHistory): number => {
-    const found = RANKS.findIndex((pattern) => pattern.test(region));
-    return found < 0 ? RANKS.length : found;
+  const rank = ({ region, name }: WordHistory): number => {
+    const found =
+      walk.tracks.length > 0
+        ? walk.tracks.findIndex((track) => name.startsWith(track))
+        : RANKS.findIndex((pattern) => pattern.test(region));
+    return found < 0 ? OTHERS : found;
   };
+  const isTold = (word: WordHistory): boolean =>
+    walk.tracks.length > 0 ? rank(word) < OTHERS : !UNTOLD.test(word.region);
   const becomesStale = ({ address }: WordHistory): boolean =>
     tlbsOf(walk.states)
       .get(address)
       ?.stretches.some(({ state }) => state === 'stale' || state === 'flushed') === true;
   return [...historiesOf(walk.states).values()]
-    .filter((word) => !UNTOLD.test(word.region) && (word.values.length > 1 || becomesStale(word)))
+    .filter((word) => isTold(word) && (word.values.length > 1 || becomesStale(word)))
     .sort((a, b) => rank(a) - rank(b) || a.address - b.address)
     .slice(0, count)
     .map((word) => {

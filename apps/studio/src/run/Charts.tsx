@@ -58,12 +58,7 @@ export function WhereTimeWent() {
             {b && bars(b, i, i * ROW + 11, 5, 'ink2')}
           </g>
         ))}
-        <text x={NAMES} y={height - 4}>
-          0
-        </text>
-        <text x={width.value - 8} y={height - 4} text-anchor="end">
-          {milliseconds(longest)} ms
-        </text>
+        <TimeTicks longest={longest} x={(nanoseconds) => NAMES + x(nanoseconds)} y={height - 4} />
       </svg>
       <p class="lg">
         <span>
@@ -84,6 +79,35 @@ export function WhereTimeWent() {
   );
 }
 
+interface TimeTicksProps {
+  readonly longest: number;
+  readonly x: (nanoseconds: number) => number;
+  readonly y: number;
+}
+
+const TICKS = 6;
+
+/** Virtual time at a few places, the last of them the end. */
+function TimeTicks({ longest, x, y }: TimeTicksProps) {
+  const base = 10 ** Math.floor(Math.log10(longest / TICKS));
+  const tick = [1, 2, 5, 10].map((factor) => factor * base).find((size) => size * TICKS >= longest) ?? longest;
+  const places = Array.from({ length: Math.floor(longest / tick) + 1 }, (_, i) => i * tick);
+  return (
+    <>
+      {places
+        .filter((place) => place <= longest - tick / 2)
+        .map((place) => (
+          <text key={place} x={x(place)} y={y} text-anchor={place === 0 ? 'start' : 'middle'}>
+            {place === 0 ? 0 : milliseconds(place)}
+          </text>
+        ))}
+      <text x={width.value - 8} y={y} text-anchor="end">
+        {milliseconds(longest)} ms
+      </text>
+    </>
+  );
+}
+
 function Hatch() {
   return (
     <defs>
@@ -95,7 +119,9 @@ function Hatch() {
   );
 }
 
-const TALL = 110;
+const TALL = 124;
+/** Room above the bars for what stands at the percentiles. */
+const LABELS = 32;
 const LOG_TICKS = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 
 /** How often a routine took how long; both axes are logarithmic. */
@@ -109,7 +135,7 @@ export function TimesOf({ routine }: { readonly routine: string }) {
   const x = (value: number): number =>
     LEFT + ((width.value - LEFT - 8) * (Math.log2(Math.max(1, value)) - from)) / Math.max(1, to - from);
   const y = (count: number): number =>
-    count === 0 ? TALL : TALL - 8 - ((TALL - 18) * Math.log10(count)) / scaleOf(peak);
+    count === 0 ? TALL : TALL - 8 - ((TALL - 8 - LABELS) * Math.log10(count)) / scaleOf(peak);
   const every = Math.ceil((to - from) / 9);
   return (
     <section class="panel" aria-label={`times of ${routine}`}>
@@ -117,8 +143,7 @@ export function TimesOf({ routine }: { readonly routine: string }) {
         <h2 class="m">{routine}()</h2>
         <span class="n">
           n {a.count.toLocaleString('en')}
-          {b && `, ${b.count.toLocaleString('en')}`} · p50 ≤ {both(a, b, 'atMost50')} · p99 ≤ {both(a, b, 'atMost99')} ·
-          longest {both(a, b, 'max')} cycles
+          {b && `, ${b.count.toLocaleString('en')}`} · mean {both(a, b, 'mean')} · longest {both(a, b, 'max')} cycles
         </span>
       </div>
       <svg viewBox={`0 0 ${width.value} ${TALL + 18}`} role="img" aria-label={`histogram of the cycles of ${routine}`}>
@@ -153,13 +178,44 @@ export function TimesOf({ routine }: { readonly routine: string }) {
           />
         ))}
         {Array.from({ length: Math.floor((to - from) / every) + 1 }, (_, i) => 2 ** (from + i * every)).map((value) => (
-          <text key={value} x={x(value)} y={TALL + 14} text-anchor="middle">
+          <text
+            key={value}
+            x={Math.min(x(value), width.value - 4)}
+            y={TALL + 14}
+            text-anchor={x(value) > width.value - 16 ? 'end' : 'middle'}
+          >
             {shortNumber(value)}
           </text>
         ))}
+        <Percentile name="p50" x={x(a.atMost50)} y={12} text={atMost(a, b, 'atMost50')} />
+        <Percentile name="p99" x={x(a.atMost99)} y={26} text={atMost(a, b, 'atMost99')} />
       </svg>
     </section>
   );
+}
+
+interface PercentileProps {
+  readonly name: string;
+  readonly x: number;
+  readonly y: number;
+  readonly text: string;
+}
+
+/** A dotted line at A's, and what it is of both. */
+function Percentile({ name, x, y, text }: PercentileProps) {
+  const isRight = x > width.value / 2;
+  return (
+    <>
+      <line x1={x} x2={x} y1={y - 8} y2={TALL} stroke="var(--ink)" stroke-dasharray="2 3" />
+      <text x={isRight ? x - 4 : x + 4} y={y} text-anchor={isRight ? 'end' : 'start'}>
+        {name} {text}
+      </text>
+    </>
+  );
+}
+
+function atMost(a: RoutineTimesOf, b: RoutineTimesOf | undefined, key: 'atMost50' | 'atMost99'): string {
+  return b ? `A ≤ ${shortNumber(a[key])}, B ≤ ${shortNumber(b[key])}` : `≤ ${shortNumber(a[key])}`;
 }
 
 function scaleOf(peak: number): number {
@@ -170,7 +226,7 @@ function shortCount(count: number): string {
   return count >= 1000 ? `${count / 1000}k` : String(count);
 }
 
-function both(a: RoutineTimesOf, b: RoutineTimesOf | undefined, key: 'atMost50' | 'atMost99' | 'max'): string {
+function both(a: RoutineTimesOf, b: RoutineTimesOf | undefined, key: 'mean' | 'max'): string {
   return b ? `${shortNumber(a[key])}, ${shortNumber(b[key])}` : shortNumber(a[key]);
 }
 
@@ -219,12 +275,7 @@ export function CourseOf() {
         <text x={LEFT - 4} y={y(peak) + 8} text-anchor="end">
           {peak.toFixed(peak < 10 ? 1 : 0)}
         </text>
-        <text x={LEFT} y={TALL + 14}>
-          0
-        </text>
-        <text x={width.value - 8} y={TALL + 14} text-anchor="end">
-          {milliseconds(longest)} ms
-        </text>
+        <TimeTicks longest={longest} x={x} y={TALL + 14} />
       </svg>
     </section>
   );

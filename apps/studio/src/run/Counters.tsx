@@ -14,7 +14,7 @@ export function Counters() {
   const compared = ranB.value !== null;
   const shown = ran.processors.slice(0, PROCESSORS_MAX);
   const template = {
-    gridTemplateColumns: `minmax(120px, 190px) repeat(${shown.length}, minmax(46px, 64px)) 66px${compared ? ' 66px 96px' : ''}`,
+    gridTemplateColumns: `minmax(210px, 1fr) repeat(${shown.length}, minmax(44px, 56px)) 58px${compared ? ' 58px 92px' : ''}`,
   };
   const groups = groupsOf(countersA.value, compared ? countersB.value : null);
   return (

@@ -66,7 +66,7 @@ export function Studio() {
         </nav>
         <span class="sp" />
         <button class="btn pri share" onClick={() => void copyLink()}>
-          {copied.value ? 'Copied' : 'Copy link'} <span class="hide">to this step</span>
+          {copied.value ? 'Copied' : 'Copy link'} {tab.value === 'explore' && <span class="hide">to this step</span>}
         </button>
         <button class="btn" onClick={otherTheme} aria-label="Light or dark">
           {theme.value === 'dark' ? 'light' : 'dark'}

@@ -1,5 +1,5 @@
 /** The editor: loaded when somebody writes. */
-import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
+import { standardKeymap, history, historyKeymap } from '@codemirror/commands';
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { EditorState, StateEffect, StateField } from '@codemirror/state';
 import { Decoration, EditorView, highlightActiveLine, keymap, lineNumbers, type DecorationSet } from '@codemirror/view';
@@ -70,7 +70,7 @@ export function createEditor(parent: HTMLElement, onChange: () => void): Editor 
         bracketMatching(),
         syntaxHighlighting(style),
         // Tab moves the focus on, so that the keyboard can leave.
-        keymap.of([...defaultKeymap, ...historyKeymap]),
+        keymap.of([...standardKeymap, ...historyKeymap]),
         languageOf(name) ?? [],
         EditorView.contentAttributes.of({ 'aria-label': 'code' }),
         EditorView.updateListener.of(({ docChanged }) => docChanged && onChange()),
