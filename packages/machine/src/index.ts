@@ -176,7 +176,7 @@ export {
 } from './memory/instructions.ts';
 export { after, dereferenced } from './memory/dependencies.ts';
 export { DATA_RACE } from './execute/weak-port.ts';
-export type { Prospect } from './memory/prospect.ts';
+export type { Asking, Prospect } from './memory/prospect.ts';
 export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
 export { statechart } from './trace/statechart.ts';
 export {
