@@ -123,9 +123,16 @@ describe('completion in bash', () => {
       'shootdown explore ptdump-vmalloc --variant v6-pm': 'v6-pmd',
       'shootdown explore ptdump-vmalloc --max-': '--max-states --max-depth',
       'shootdown explore ptdump-vmalloc --format pe': 'perfetto',
-      'shootdown run fork': 'fork-cow',
+      'shootdown run fork': 'fork-cow fork-server',
       'shootdown tlb ./x': '',
     };
     expect(offered(Object.keys(expected))).toEqual(Object.values(expected));
+  });
+
+  it('has a script for zsh and for fish, too, which ask the same', () => {
+    for (const shell of ['zsh', 'fish']) {
+      const { status, stdout } = spawnSync(process.execPath, [command, 'completion', shell], { encoding: 'utf8' });
+      expect([status, stdout]).toEqual([0, expect.stringContaining('completion --words')]);
+    }
   });
 });

@@ -31,7 +31,7 @@ export interface CommandEntry {
 /** All commands, by name. */
 export const commands: Readonly<Record<string, CommandEntry>> = {
   list: {
-    help: 'scenarios and demos; of one scenario or module: its variants',
+    help: 'scenarios, demos and machines; of one all there is to know',
     completes: 'scenario',
     load: () => import('./commands/list.ts'),
   },
@@ -95,7 +95,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
   tour: { help: 'what a newcomer wants to see', load: () => import('./commands/tour.ts') },
   init: { help: 'a folder with a scenario of your own to begin with', load: () => import('./commands/init.ts') },
   completion: {
-    help: 'prints what lets bash complete commands, flags and names',
+    help: 'prints what lets bash, zsh or fish complete commands, flags and names',
     completes: 'shell',
     load: () => import('./commands/completion.ts'),
   },

@@ -5,7 +5,7 @@ import type { ResolvedScenario } from './scenario.ts';
 
 /** The counterexample in words, with how it ends. */
 export function counterexample(
-  resolved: ResolvedScenario,
+  resolved: Pick<ResolvedScenario, 'build'>,
   result: Pick<ExploreResult, 'schedule' | 'verdict' | 'property' | 'kind'>,
 ): Trace {
   const executor = new TabulatedExecutor(resolved.build());
@@ -21,7 +21,9 @@ export function explained(
   if (trace.end !== null || problem.property === null) return trace;
   const waiting = executor.system.processors.flatMap((p) => {
     const op = executor.pendingOperation(p.index);
-    return op === null || executor.isDone(p.index) ? [] : [`${p.name}: waits in ${op.label ?? op.definition.name}`];
+    return op === null || executor.isDone(p.index)
+      ? []
+      : [`${p.name}: waits in ${(op.label ?? op.definition.name).replace(/ returns$/, '')}`];
   });
   const kind = problem.verdict === 'deadlock' ? 'deadlock' : problem.kind === 'finally' ? 'finally' : 'violation';
   const property = executor.system.properties.find(({ name }) => name === problem.property);

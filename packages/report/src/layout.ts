@@ -57,7 +57,16 @@ export function blockOf(text: string, facts: string, level: number, width: numbe
     return [...lines.slice(0, -1), last + facts.padStart(width - last.length)];
   if (facts.length <= width) return [...lines, facts.padStart(width)];
   const margin = indent + ' '.repeat(HANG);
-  return [...lines, ...wrapLine(facts, width - margin.length, BRACKET.length).map((line) => margin + line)];
+  return [...lines, ...bracketed(facts, width - margin.length).map((line) => margin + line)];
+}
+
+/** Facts on several lines. A bracket never stands alone. */
+function bracketed(facts: string, width: number): string[] {
+  const inside = wrapLine(facts.slice(BRACKET.length, -BRACKET.length), width - 2 * BRACKET.length, 0);
+  return inside.map((line, i) => {
+    const begun = (i === 0 ? BRACKET : ' '.repeat(BRACKET.length)) + line;
+    return i === inside.length - 1 ? `${begun} ]` : begun;
+  });
 }
 
 function columnLayout(trace: Trace, columns: readonly number[], width: number, gap: number): Layout {

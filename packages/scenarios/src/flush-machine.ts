@@ -242,6 +242,9 @@ function nothingLeaked({ kernel: { frames } }: FlushMachine): Property {
     why: 'a page that nobody gives back is lost',
     reads: pages,
     check: (read) => pages.every((page) => read(page) <= 0),
+    detail: (read) =>
+      pages.flatMap((page, i) => (read(page) <= 0 ? [] : [`0x${(frames.tables + i).toString(16)}`])).join(', ') +
+      ' is still in use',
   };
 }
 

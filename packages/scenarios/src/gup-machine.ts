@@ -16,7 +16,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import { gup, Smp, type HeldTranslations } from '@shootdown/mm';
-import { _PAGE_PSE, pte_pfn, pte_present } from '@shootdown/mmu';
+import { _PAGE_PSE, formatEntry, pte_pfn, pte_present } from '@shootdown/mmu';
 import { elided } from './flush-machine.ts';
 
 /** How the machine flushes. */
@@ -130,6 +130,7 @@ function propertiesOf(
             // Freed, and perhaps a page since.
             read(states[i] as number) !== FrameKind.table || pte_pfn(read(pmds[i] as number)) === gup.PTE_TABLE + i,
         ),
+      detail: (read) => pmds.map((pmd, i) => `pmd[${i}] is ${formatEntry(read(pmd))}`).join(', '),
     });
   }
   if (staysMapped) {
@@ -140,6 +141,7 @@ function propertiesOf(
       why: 'what the page holds would be lost',
       reads: [pmd, pte],
       check: (read) => pte_present(read(pmd)) && ((read(pmd) & _PAGE_PSE) !== 0 || pte_present(read(pte))),
+      detail: (read) => `pmd is ${formatEntry(read(pmd))}, pte ${formatEntry(read(pte))}`,
     });
   }
   const words = Array.from({ length: frames.count }, (_, i) => [frames.state.at(i), frames.refcount.at(i)] as const);
@@ -188,6 +190,11 @@ function nothingIsHeldThatIsFree(
       if (vcpu && (read(vcpu.stealTime) & KVM_VCPU_PREEMPTED) !== 0) return true;
       const used = read(tables) | (read(walking) === 0 ? read(pages) : 0);
       return states.every((state, frame) => (used & (1 << frame)) === 0 || read(state) > 0);
+    },
+    detail(read) {
+      const used = read(tables) | read(pages);
+      const frame = states.findIndex((state, i) => (used & (1 << i)) !== 0 && read(state) <= 0);
+      return `CPU${WALKER} may hold 0x${frame.toString(16)}`;
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import {
+  counterexample,
   expectedVerdict,
   explore,
   judgeSchedule,
@@ -15,7 +16,6 @@ import {
 import {
   LiveExecutor,
   RandomScheduler,
-  recordTrace,
   replay,
   runScheduler,
   TabulatedExecutor,
@@ -183,9 +183,9 @@ async function expectSameInFull(reduced: ExploreResult, system: System): Promise
 }
 
 /** The shortest counterexample as the command prints it. */
-export function counterexampleOf(system: System, { schedule }: ExploreResult): string {
+export function counterexampleOf(system: System, result: ExploreResult): string {
   // Golden files show every step: some are about what a round of IPIs does inside.
-  return renderTrace('text', recordTrace(new TabulatedExecutor(system), schedule ?? []), { expand: true });
+  return renderTrace('text', counterexample({ build: () => system }, result), { expand: true });
 }
 
 /** Random schedules lead real actors and tables through the same states. */

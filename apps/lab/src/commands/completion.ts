@@ -1,38 +1,58 @@
 /**
- * `shootdown completion bash`: a script that lets the shell complete commands, flags, scenarios and variants. The
- * script asks the command itself what can come next (`shootdown completion --words <which> <word>...`), so it is never
- * out of date.
+ * `shootdown completion bash` (or zsh, or fish): a script that lets the shell complete commands, flags, scenarios and
+ * variants. The script asks the command itself what can come next (`shootdown completion --words <which> <word>...`),
+ * so it is never out of date.
  */
 import { comparisons, demos, scenarios } from '@shootdown/scenarios';
 import { parseArguments, required, UsageError, type Flag, type Flags } from '../arguments.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { printedHelp } from '../help.ts';
-import { FLUSH_COUNTS } from '../machines.ts';
+import { FLUSH_COUNTS, topologyNames } from '../machines.ts';
 import { commands, type Completes } from '../shootdown.ts';
 
 export const flags = { help: { type: 'boolean', help: 'this text' } } as const;
 
-const SHELLS = ['bash'];
-
 /** The shell does what the command has no answer for: it completes files. */
-const BASH = `# shootdown completion bash
+const SCRIPTS: Readonly<Record<string, string>> = {
+  bash: `# shootdown completion bash
 _shootdown() {
   local line
   COMPREPLY=()
   while IFS= read -r line; do COMPREPLY+=("$line"); done < <("\${COMP_WORDS[0]}" completion --words "$COMP_CWORD" "\${COMP_WORDS[@]:1}" 2>/dev/null)
 }
 complete -o bashdefault -o default -F _shootdown shootdown
-`;
+`,
+  zsh: `#compdef shootdown
+# shootdown completion zsh
+_shootdown() {
+  local -a found
+  found=("\${(@f)$("\${words[1]}" completion --words "$((CURRENT - 1))" "\${(@)words[2,-1]}" 2>/dev/null)}")
+  if [[ -n "\${found[1]}" ]]; then compadd -a found; else _files; fi
+}
+compdef _shootdown shootdown
+`,
+  fish: `# shootdown completion fish
+function __shootdown_words
+  set -l words (commandline -opc) (commandline -ct)
+  $words[1] completion --words (math (count $words) - 1) $words[2..] 2>/dev/null
+end
+complete -c shootdown -a '(__shootdown_words)'
+`,
+};
+const SHELLS = Object.keys(SCRIPTS);
 
 export async function run(argv: readonly string[]): Promise<number> {
   if (argv[0] === '--words') return await printWords(Number(argv[1]), argv.slice(2));
-  if (printedHelp(argv, 'completion bash: put `source <(shootdown completion bash)` into ~/.bashrc', flags))
+  if (
+    printedHelp(argv, 'completion <bash, zsh or fish>: put `source <(shootdown completion bash)` into ~/.bashrc', flags)
+  )
     return ExitCode.ok;
   const args = parseArguments('completion', argv, flags, 1);
   const shell = required('completion', args, `a shell (${SHELLS.join(', ')})`);
-  if (!SHELLS.includes(shell))
+  const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
+  if (script === undefined)
     throw new UsageError(`shootdown completion: no script for ${shell} (have: ${SHELLS.join(', ')})`);
-  process.stdout.write(BASH);
+  process.stdout.write(script);
   return ExitCode.ok;
 }
 
@@ -71,7 +91,7 @@ function firstArgument(completes: Completes | undefined): readonly string[] {
     case 'scenario':
       return scenarios.map((scenario) => scenario.name);
     case 'machine':
-      return [FLUSH_COUNTS, ...demos.map((demo) => demo.name), ...Object.keys(comparisons)];
+      return [FLUSH_COUNTS, ...demos.map((demo) => demo.name), ...topologyNames(), ...Object.keys(comparisons)];
     case 'command':
       return Object.keys(commands);
     case 'shell':

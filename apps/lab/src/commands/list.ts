@@ -1,6 +1,6 @@
 /**
- * `shootdown list`: scenarios and demos, a line each; `shootdown list <scenario or module>`: all that is to be known of
- * one.
+ * `shootdown list`: scenarios, demos and machines, in short; `shootdown list <scenario, machine or module>`: all that
+ * is to be known of one.
  */
 import { expectedVerdict, resolveScenario, type Scenario, type Variant } from '@shootdown/explorer';
 import { ModelError, printable } from '@shootdown/machine';
@@ -22,10 +22,25 @@ export const flags = {
 } as const;
 
 const WIDTH = 100;
-const SCENARIOS = 'scenarios: shootdown explore <name> --variant <variant>; shootdown list <name> shows its variants';
+/** Room for the number of variants. */
+const COUNT_WIDTH = 4;
+/** Sentences of a machine are taken until there are so many characters. */
+const ABOUT_MIN = 25;
+const SCENARIOS =
+  'scenarios, with their variants: shootdown explore <name> --variant <variant>; shootdown list <name> has them all';
+const MACHINES = 'machines: shootdown run <name>; shootdown list <name> says what to look at; each is a file to copy';
+
+/** The systems that scenarios are about. */
+const SYSTEMS: Readonly<Record<string, string>> = {
+  S0: 'Lazy MMU mode',
+  S1: 'KVM guests, TLB flushes and lockless walks',
+  S2: 'ptdump, vmalloc and the kernel page table',
+  S3: 'Secondary MMUs',
+  S4: 'Contiguous PTEs',
+};
 
 export async function run(argv: readonly string[]): Promise<number> {
-  if (printedHelp(argv, 'list [<scenario or module>] [flags]', flags)) return ExitCode.ok;
+  if (printedHelp(argv, 'list [<scenario, machine or module>] [flags]', flags)) return ExitCode.ok;
   const args = parseArguments('list', argv, flags, 1);
   const forC = args.text('c');
   if (forC !== undefined) {
@@ -35,6 +50,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const columns = width(args, WIDTH);
   const [name] = args.positionals;
+  if (name !== undefined && !args.has('json') && topologyNames().includes(name)) {
+    process.stdout.write(lines(machineLines(name, columns)));
+    return ExitCode.ok;
+  }
   const shown = name === undefined ? scenarios : await scenariosNamed(name);
   if (args.has('json')) process.stdout.write(`${JSON.stringify(shown.map(entryOf))}\n`);
   else if (name === undefined) process.stdout.write(lines(listLines(columns)));
@@ -79,18 +98,24 @@ function expectedOf(variant: Variant): string | null {
 function listLines(columns: number): string[] {
   const names = [...scenarios.map((s) => s.name), ...demos.map((d) => d.name), FLUSH_COUNTS, ...topologyNames()];
   const wide = Math.max(...names.map((name) => name.length)) + 2;
-  const line = (name: string, text: string): string[] =>
-    wrapped(`  ${paint.bold(name)}${' '.repeat(wide - name.length)}`, wide + 2, text, columns);
+  const line = (name: string, text: string, count = ''): string[] =>
+    wrapped(
+      `  ${paint.bold(name)}${' '.repeat(wide - name.length)}${count === '' ? '' : count.padStart(COUNT_WIDTH - 2).padEnd(COUNT_WIDTH)}`,
+      wide + 2 + (count === '' ? 0 : COUNT_WIDTH),
+      text,
+      columns,
+    );
   const seeds = [...new Set(scenarios.map(({ seed }) => seed ?? 'others'))].sort((a, b) => a.localeCompare(b));
   return [
     ...wrapped('', 0, SCENARIOS, columns),
     ...seeds.flatMap((seed) => [
       '',
-      paint.underline(seed),
+      paint.underline(SYSTEMS[seed] === undefined ? seed : `${seed} ${SYSTEMS[seed]}`),
       ...scenarios
         .filter((scenario) => (scenario.seed ?? 'others') === seed)
+        // The heading has said what it is about.
         .flatMap(({ name, title, variants }) =>
-          line(name, `${title} (${variants.length} variant${variants.length === 1 ? '' : 's'})`),
+          line(name, title.replace(`${SYSTEMS[seed] ?? seed}: `, ''), String(variants.length)),
         ),
     ]),
     '',
@@ -99,9 +124,28 @@ function listLines(columns: number): string[] {
     ...line(FLUSH_COUNTS, 'IPIs and flushes of mprotect, madvise and munmap, as a real kernel counts them'),
     ...demos.flatMap((demo) => line(demo.name, demo.title)),
     '',
-    ...wrapped('', 0, 'machines: shootdown run <name>; each is a file, for a copy to begin with', columns),
+    ...wrapped('', 0, MACHINES, columns),
     '',
-    ...topologyNames().flatMap((name) => line(name, aboutTopology(name))),
+    ...topologyNames().flatMap((name) => line(name, inShort(aboutTopology(name)))),
+  ];
+}
+
+/** The first sentences. */
+function inShort(about: string): string {
+  const sentences = about.split(/(?<=[.:?]) /);
+  const last = sentences.findIndex((_, i) => sentences.slice(0, i + 1).join(' ').length >= ABOUT_MIN);
+  return sentences
+    .slice(0, last < 0 ? sentences.length : last + 1)
+    .join(' ')
+    .replace(/:$/, '');
+}
+
+/** A machine in full. */
+function machineLines(name: string, columns: number): string[] {
+  return [
+    ...wrapped('', 2, `${paint.bold(name)}: shootdown run ${name}`, columns),
+    '',
+    ...wrapped('  ', 2, aboutTopology(name), columns),
   ];
 }
 

@@ -129,12 +129,16 @@ function maybeMeant(name: string, known: readonly string[]): boolean {
   return answer;
 }
 
+/** Of more names than that, the one that was meant is all that is said, if there is one. */
+const NAMES_MAX = 12;
+
 /**
  * What to say of a name that nobody knows:
  * `ptdump-vmaloc (have: ptdump-vmalloc, kvm-pv-flush): did you mean ptdump-vmalloc?`
  */
 export function unknownName(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
+  if (near !== null && known.length > NAMES_MAX) return `${name}: did you mean ${near}?`;
   return `${name} (have: ${known.join(', ') || 'none'})${near === null ? '' : `: did you mean ${near}?`}`;
 }
 

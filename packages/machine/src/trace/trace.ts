@@ -294,7 +294,8 @@ function valueOf({ layout }: System, op: Operation): Before['fact'] {
   }
   const address = role === 'read' ? (reads?.(op) ?? op.a) : (halves?.address(op) ?? wordReturned(op));
   if (address === undefined) return undefined;
-  const was = name.startsWith('atomic_fetch') ? 'was ' : '';
+  // Beside what is stored, or what a bit is set in, the value is the one of before.
+  const was = name.startsWith('atomic_fetch') || (role !== 'read' && op.label?.includes(' = ') === true) ? 'was ' : '';
   return (value) => was + layout.formatValue(address, value);
 }
 

@@ -45,7 +45,8 @@ export const NONE = -1;
 export const gup_fast_fallback = routine(
   'gup_fast_fallback',
   function* (kernel: GupKernel, cpu: Cpu, guards: GupGuards): Steps {
-    const address = kernel.tables === 1 ? 0 : yield* choose(kernel.tables, { label: 'addr', fact: (i) => `pmd[${i}]` });
+    const address =
+      kernel.tables === 1 ? 0 : yield* choose(kernel.tables, { label: 'addr', fact: (i) => `is below pmd[${i}]` });
     yield* kernel.tracepoints.gup_fast_begin.trace(address, 'gup_fast_fallback(addr, 1, FOLL_WRITE)');
     const flags = yield* enter(kernel, cpu, guards.section);
     const page = yield* gup_fast_pmd_range(kernel, guards, address);

@@ -5,7 +5,7 @@
  * the notifiers' own (`CALLBACK_SLEEPS`), and a deadlock.
  */
 import type { Property } from '@shootdown/machine';
-import { pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
+import { formatEntry, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { CALLBACK_SLEEPS } from '@shootdown/mmu-notifier';
 
 /** The sentences. */
@@ -27,6 +27,10 @@ export interface EntryPair {
   readonly secondary: number;
 }
 
+function pairText(read: Parameters<Property['check']>[0], secondary: number, primary: EntryPair['primary']): string {
+  return `the entry there is ${formatEntry(read(secondary))}, that of the process ${formatEntry(primary(read))}`;
+}
+
 /** J3 for one page. */
 export function secondaryAgreesAtRest(name: string, { primary, primaryWords, secondary }: EntryPair): Property {
   return {
@@ -38,6 +42,7 @@ export function secondaryAgreesAtRest(name: string, { primary, primaryWords, sec
       const [entry, pte] = [read(secondary), primary(read)];
       return !pte_present(entry) || (pte_present(pte) && pte_pfn(entry) === pte_pfn(pte));
     },
+    detail: (read) => pairText(read, secondary, primary),
   };
 }
 
@@ -55,5 +60,6 @@ export function secondaryIsNoMoreWritable(name: string, { primary, primaryWords,
       const [entry, pte] = [read(secondary), primary(read)];
       return !pte_present(entry) || !pte_write(entry) || !pte_present(pte) || pte_write(pte);
     },
+    detail: (read) => pairText(read, secondary, primary),
   };
 }

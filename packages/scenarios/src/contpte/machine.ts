@@ -238,6 +238,9 @@ function entriesOf(mapped: readonly InitialMapping[], folios: readonly contpte.F
   return entries;
 }
 
+const pageText = (page: number | undefined): string =>
+  page === undefined ? 'none: it loads' : `page 0x${page.toString(16)}`;
+
 /**
  * A thread that stores to one of some pages, or loads from the first of them, once, and stops when it faults: it
  * would have to wait for the lock. A load goes through an old translation that a store finds to be clean, and so
@@ -246,7 +249,9 @@ function entriesOf(mapped: readonly InitialMapping[], folios: readonly contpte.F
 export function accesses(pages: (machine: ContpteMachine) => readonly number[], write = true): ContpteTask {
   return userCode(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
     const list = pages(machine);
-    const which = write ? yield* choose(list.length + 1, { label: 'which page' }) : list.length;
+    const which = write
+      ? yield* choose(list.length + 1, { label: 'which page', fact: (i) => pageText(list[i]) })
+      : list.length;
     yield* cpu.mmu.access(list[which] ?? (list[0] as number), which < list.length);
   });
 }
@@ -255,7 +260,8 @@ export function accesses(pages: (machine: ContpteMachine) => readonly number[], 
 export function deviceAccesses(pages: (machine: ContpteMachine) => readonly number[], write = false): ContpteTask {
   return dma(function* (machine: ContpteMachine, _cpu: contpte.ContpteCpu): Steps {
     const list = pages(machine);
-    const page = list.length === 1 ? 0 : yield* choose(list.length, { label: 'which page' });
+    const page =
+      list.length === 1 ? 0 : yield* choose(list.length, { label: 'which page', fact: (i) => pageText(list[i]) });
     yield* (machine.tlb.mmus[machine.deviceNumber] as ContiguousMmu).access(list[page] as number, write);
   });
 }
@@ -300,5 +306,12 @@ export function ofEntries(
   from = 0,
 ): Property {
   const reads = Array.from({ length: machine.kernel.PTRS_PER_PTE - from }, (_, i) => pageEntry(machine, from + i));
-  return { name, kind, why, reads, check: (read) => check(reads.map(read)) };
+  return {
+    name,
+    kind,
+    why,
+    reads,
+    check: (read) => check(reads.map(read)),
+    detail: (read) => `the entries are ${reads.map((address) => contpte.formatPte(read(address))).join(', ')}`,
+  };
 }

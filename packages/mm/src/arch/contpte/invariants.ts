@@ -58,6 +58,10 @@ export class ContpteInvariants {
         kind: 'always',
         why: 'hardware may translate the whole block through any of them',
         ...ofWords(frames.entries, (words) => this.#everyBlock((mm, first) => this.#agrees(words, mm, first))),
+        detail: (read) => {
+          const words = entries.map(read);
+          return this.#broken(read, (mm, first) => this.#agrees(words, mm, first));
+        },
       },
       {
         name: MISPROGRAMMED,
@@ -66,13 +70,16 @@ export class ContpteInvariants {
         reads: [...entries, ...wordsOf(ptl)],
         check: (read) =>
           this.#everyBlock((mm, first, index) => read(ptl.at(index)) !== 0 || this.#isProgrammed(read, mm, first)),
+        detail: (read) => this.#broken(read, (mm, first) => this.#isProgrammed(read, mm, first)),
       },
       {
         name: LOST_DIRTY,
         kind: 'finally',
         why: 'what is clean may be thrown away',
         reads: [...entries, ...wordsOf(dirty), ...wordsOf(this.written), ...wordsOf(frames.state)],
-        check: (read) => this.#nothingLost(read),
+        check: (read) => this.#lost(read) === null,
+        detail: (read) =>
+          `0x${(this.#lost(read) ?? 0).toString(16)} was written to, and neither it nor an entry is dirty`,
       },
     ];
   }
@@ -83,6 +90,18 @@ export class ContpteInvariants {
       for (let first = 0; first < PTRS_PER_PTE; first += CONT_PTES) if (!check(mm, first, index)) return false;
       return true;
     });
+  }
+
+  /** The first block that is not as it should be, in words. */
+  #broken(read: Read, check: (mm: ContpteMm, first: number) => boolean): string {
+    let text = '';
+    this.#everyBlock((mm, first) => {
+      if (check(mm, first)) return true;
+      const last = first + this.#kernel.CONT_PTES - 1;
+      text = `pte[${first}] to pte[${last}] are ${this.#entries(read, mm, first).map(formatPte).join(', ')}`;
+      return false;
+    });
+    return text;
   }
 
   #entries(read: Read, mm: ContpteMm, first: number): number[] {
@@ -126,14 +145,15 @@ export class ContpteInvariants {
     );
   }
 
-  #nothingLost(read: Read): boolean {
+  /** A frame whose dirt is lost; null: there is none. */
+  #lost(read: Read): number | null {
     const { frames, dirty } = this.#kernel;
     for (let frame = frames.tables; frame < frames.count; frame++) {
       if (read(this.written.at(frame)) === 0 || read(frames.state.at(frame)) !== FrameKind.page) continue;
       const folio = this.#kernel.page_folio(frame);
-      if (read(dirty.at(folio)) === 0 && !this.#isDirty(read, frame)) return false;
+      if (read(dirty.at(folio)) === 0 && !this.#isDirty(read, frame)) return frame;
     }
-    return true;
+    return null;
   }
 
   /** Whether any entry of the frame, or of the contiguous block around it, is dirty. */
