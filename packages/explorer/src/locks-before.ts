@@ -11,7 +11,7 @@ import type { Known } from './known.ts';
 import type { Requests } from './prospects.ts';
 import type { RecordingExecutor } from './recording.ts';
 
-/** Locks that come before words, for one search. */
+/** Locks that come before words, for one search and for one way of asking for a word. */
 export class LocksBefore {
   readonly #known: Known;
   /** By lock: the words that each row of {@link Known} leads to past it. */
@@ -19,7 +19,14 @@ export class LocksBefore {
   /** Per processor: what it may ask for at any time, on behalf of others. */
   readonly #always: WordSets;
 
-  constructor(system: System, executor: RecordingExecutor, known: Known, requests: Requests) {
+  /** @param asked what rows of `Accesses` ask for */
+  constructor(
+    system: System,
+    executor: RecordingExecutor,
+    known: Known,
+    requests: Requests,
+    asked: readonly WordSets[],
+  ) {
     const { accesses } = executor;
     const { graph } = known;
     this.#known = known;
@@ -27,11 +34,11 @@ export class LocksBefore {
     const own = new WordSets(requests.words, known.rows);
     const locks = new Set<number>();
     for (const { index } of system.processors)
-      for (const sets of Object.values(requests.sets)) this.#always.unite(index, sets, accesses.ofOthers(index));
+      for (const sets of asked) this.#always.unite(index, sets, accesses.ofOthers(index));
     for (let node = 0; node < graph.nodes; node++)
       for (const { index } of system.processors) {
         const row = accesses.ofNode(node, index);
-        for (const sets of Object.values(requests.sets)) own.unite(known.rowOf(node, index), sets, row);
+        for (const sets of asked) own.unite(known.rowOf(node, index), sets, row);
         for (const lock of requests.acquires.members(row)) locks.add(lock);
       }
     for (const lock of locks) {

@@ -7,7 +7,7 @@
  * while no processor has asked for anything unexpected, a state and its projection have the same futures, so the first
  * unexpected request of any run is met in the search, too.
  */
-import type { Processor, Prospect, Request, System } from '@shootdown/machine';
+import type { Asking, Processor, Prospect, Request, System } from '@shootdown/machine';
 import { WordSets } from './access-sets.ts';
 import type { Known } from './known.ts';
 import { LocksBefore } from './locks-before.ts';
@@ -129,6 +129,13 @@ export class Requests {
   }
 }
 
+const ASKINGS = ['accesses', 'stores', 'any'] as const satisfies readonly Asking[];
+
+function byAsking(locked: readonly (readonly [number, readonly number[]][])[]): Prospect['locked'] {
+  const [accesses, stores, any] = locked.map((words) => new Map(words));
+  return { accesses: accesses ?? new Map(), stores: stores ?? new Map(), any: any ?? new Map() };
+}
+
 function setsOf(make: () => WordSets): Record<Kind, WordSets> {
   return Object.fromEntries(KINDS.map((kind) => [kind, make()])) as Record<Kind, WordSets>;
 }
@@ -144,7 +151,7 @@ export class Prospects {
   readonly #later: Readonly<Record<Kind, WordSets>>;
   /** Per processor: what it is asked for whatever it does, by its interrupt handlers and by others. */
   readonly #always: Readonly<Record<Kind, WordSets>>;
-  readonly #locks: LocksBefore;
+  readonly #locks: Readonly<Record<Asking, LocksBefore>>;
   /** Prospects by content, and by processor and local states. */
   readonly #byContent = new Map<string, number>();
   readonly #prospects: Prospect[] = [];
@@ -167,7 +174,13 @@ export class Prospects {
     requests.reserve(accesses.ofNode(known.graph.nodes, 0) + system.processors.length);
     this.#later = setsOf(() => new WordSets(words, known.rows));
     this.#always = setsOf(() => new WordSets(words, system.processors.length));
-    this.#locks = new LocksBefore(system, executor, known, requests);
+    const locksBefore = (...asked: WordSets[]): LocksBefore =>
+      new LocksBefore(system, executor, known, requests, asked);
+    this.#locks = {
+      accesses: locksBefore(requests.sets.accesses),
+      stores: locksBefore(requests.sets.stores),
+      any: locksBefore(...Object.values(requests.sets)),
+    };
     for (const kind of KINDS) {
       const [later, own, always] = [this.#later[kind], requests.sets[kind], this.#always[kind]];
       for (let node = 0; node < known.graph.nodes; node++)
@@ -244,14 +257,15 @@ export class Prospects {
     };
     const content = KINDS.map(wordsOf);
     const rows = nodes.map((node) => this.#known.rowOf(node, index));
-    const locked = this.#locks.before(index, rows, [...new Set(content.flat())]);
-    const key = `${content.map((words) => words.join()).join(';')};${locked.map(([word, keys]) => `${word}:${keys.join()}`).join(' ')}`;
+    const asked = { accesses: content[0] ?? [], stores: content[1] ?? [], any: [...new Set(content.flat())] };
+    const locked = ASKINGS.map((asking) => this.#locks[asking].before(index, rows, asked[asking]));
+    const key = JSON.stringify([content, locked]);
     let number = this.#byContent.get(key);
     if (number === undefined) {
       const sets = Object.fromEntries(KINDS.map((kind, i) => [kind, new Set(content[i])])) as Record<Kind, Set<number>>;
       const handsOn = sets.takes.delete(this.#requests.handsOn);
       const waitsInPart = sets.takes.delete(this.#requests.waitsInPart);
-      number = this.#prospects.push({ ...sets, handsOn, waitsInPart, locked: new Map(locked) }) - 1;
+      number = this.#prospects.push({ ...sets, handsOn, waitsInPart, locked: byAsking(locked) }) - 1;
       this.#byContent.set(key, number);
     }
     return number;

@@ -72,10 +72,10 @@ export {
   program,
   retry,
   routine,
-  RoutineCursor,
   type Program,
   type Routine,
 } from './routine/routine.ts';
+export { RoutineCursor } from './routine/cursor.ts';
 export { performInOneStep } from './routine/one-step.ts';
 export { replaceRoutines, routinesCalled, type Replacement, type Replacements } from './routine/replacing.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './routine/from-routine.ts';
@@ -88,9 +88,11 @@ export {
   type PointMismatch,
   type VerifyPointsOptions,
 } from './routine/verify-points.ts';
+export * from './system/specs.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
-export { Executor, IRET, type Emitted, type SentMessage, type Violation } from './execute/executor.ts';
+export { Executor, IRET, type Emitted } from './execute/executor.ts';
+export { Reports, type SentMessage, type Violation } from './execute/reports.ts';
 export { EXECUTES_TAG } from './execute/keepers.ts';
 export {
   CHOICES_MAX,
@@ -144,15 +146,9 @@ export { mutated, type Mutated } from './mutate/mutated.ts';
 export { LineWatcher, type CodeLine } from './mutate/code-lines.ts';
 export { serveMachine, type ServedComponent, type ServedStep } from './execute/serve.ts';
 export { createActor, type AnyActorRef, type AnyStateMachine } from './execute/xstate-adapter.ts';
-export {
-  FrameKind,
-  Frames,
-  FREED_FRAME,
-  NO_FRAME,
-  TOO_MANY_REFERENCES,
-  type EntryPointer,
-  type FrameOptions,
-} from './state/frames.ts';
+export { Frames, TOO_MANY_REFERENCES, type EntryPointer } from './state/frames.ts';
+export { type FrameOptions } from './state/frame-options.ts';
+export { FrameKind, FREED_FRAME, NO_FRAME } from './state/frame-kind.ts';
 export {
   isMemoryFault,
   MemoryFault,
@@ -180,7 +176,7 @@ export {
 } from './memory/instructions.ts';
 export { after, dereferenced } from './memory/dependencies.ts';
 export { DATA_RACE } from './execute/weak-port.ts';
-export type { Prospect } from './memory/prospect.ts';
+export type { Asking, Prospect } from './memory/prospect.ts';
 export { WeakMemory, type WeakMemoryOptions, type WeakStep } from './memory/weak-memory.ts';
 export { statechart } from './trace/statechart.ts';
 export {

@@ -60,10 +60,14 @@ const REF_COUNT = defineOperation({
   name: 'folio_ref_count',
   cost: 'load',
   perform: (cx, op) => (cx.load((op.data as Counted).frames.refcountAddress(op.a)) === op.b ? 1 : 0),
+  leftOut: () => 1,
   footprint: (op) => ({ reads: [(op.data as Counted).frames.refcount.base + op.a], writes: [] }),
 });
 
-/** The decision and what the checkers make of it are one step. */
+/**
+ * The decision and what the checkers make of it are one step. Left out, it is as if nobody else had the page, and they
+ * hear of that, too.
+ */
 const REF_COUNT_WATCHED = defineOperation({
   name: 'folio_ref_count',
   cost: 'load',
@@ -71,6 +75,10 @@ const REF_COUNT_WATCHED = defineOperation({
     const { frames, watched } = op.data as Counted;
     if (cx.load(frames.refcountAddress(op.a)) !== op.b) return 0;
     watched?.hit(cx, op.a);
+    return 1;
+  },
+  leftOut(cx, op) {
+    (op.data as Counted).watched?.hit(cx, op.a);
     return 1;
   },
 });

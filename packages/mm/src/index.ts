@@ -51,7 +51,16 @@ export {
   type LazyCopy,
   type ReadsAgain,
 } from './fork.ts';
-export { Mm, pte_lock, pte_unlock, use_mm, type Kernel, type MmInitial, type TlbArch } from './kernel.ts';
+export {
+  Mm,
+  pte_lock,
+  pte_unlock,
+  use_mm,
+  type Kernel,
+  type KernelBase,
+  type MmInitial,
+  type TlbArch,
+} from './kernel.ts';
 export {
   each_table,
   exit_mmap,

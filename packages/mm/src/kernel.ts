@@ -68,9 +68,22 @@ export interface TlbBatching {
   arch_tlbbatch_flush(cpu: Cpu, mask: CpuMask): Steps;
 }
 
-/** One machine's kernel. */
-export interface Kernel {
+/**
+ * What any kernel may be made of, whatever it maps. Kernels that map user memory add to it as {@link Kernel} does,
+ * those of kernel mappings (`vmalloc/kernel.ts`) and of one entry of two words (`gup/pae.ts`) in their own way.
+ */
+export interface KernelBase {
   readonly builder: SystemBuilder;
+  /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. Left out: nobody else takes them. */
+  readonly ptl?: Region;
+  /** What the page-table lock of a table is called. Default: `ptl` all of them. */
+  readonly ptlName?: ((table: number) => string) | undefined;
+  /** Where checkers watch. */
+  readonly tracepoints?: Tracepoints;
+}
+
+/** One machine's kernel. */
+export interface Kernel extends KernelBase {
   readonly cpus: readonly Cpu[];
   /** By CPU number. */
   readonly mmus: readonly MmuInstructions[];
@@ -84,18 +97,12 @@ export interface Kernel {
   readonly tlb_remove_table_free?: ((tables: readonly number[]) => Steps) | undefined;
   /** tlb_finish_mmu() does not look whether other gathers are open (a mutant). Default false. */
   readonly ignoresNestedGathers?: boolean;
-  /** Page-table lock per table frame (split PTLs): words as those of a `Spinlock`. Left out: nobody else takes them. */
-  readonly ptl?: Region;
-  /** What the page-table lock of a table is called. Default: `ptl` all of them. */
-  readonly ptlName?: ((table: number) => string) | undefined;
   /**
    * How unlinked tables are freed ({@link TableFreeing}). Left out: with the next flush, in batches that never fill up.
    */
   readonly tableFreeing?: TableFreeing;
   /** Who walks tables without locks, and how those who free tables wait for them. Left out: nobody walks. */
   readonly walkers?: LocklessWalkers;
-  /** Where checkers watch. */
-  readonly tracepoints?: Tracepoints;
   /** Transparent contiguous entries (arm64). Left out: every folio is a page, and every entry one of its own. */
   readonly contpte?: Arm64Contpte;
   /** Lazy MMU mode, a task per CPU. Left out: the architecture has none, and the routines do nothing for it. */
@@ -245,15 +252,15 @@ export const use_mm = noted(function* use_mm(kernel: Kernel, cpu: Cpu, mm: Mm): 
 });
 
 /** spin_lock() of the page-table lock of a table. */
-export const pte_lock = noted(function* pte_lock({ ptl, ptlName }: Kernel, table: number): Steps {
+export const pte_lock = noted(function* pte_lock({ ptl, ptlName }: KernelBase, table: number): Steps {
   if (ptl) yield* spin_lock(lockOf(ptl, table, ptlName));
 });
 
 /** spin_unlock() of the page-table lock of a table. */
-export const pte_unlock = noted(function* pte_unlock({ ptl, ptlName }: Kernel, table: number): Steps {
+export const pte_unlock = noted(function* pte_unlock({ ptl, ptlName }: KernelBase, table: number): Steps {
   if (ptl) yield* spin_unlock(lockOf(ptl, table, ptlName));
 });
 
-function lockOf(ptl: Region, table: number, name: Kernel['ptlName'] = () => 'ptl'): Spinlock {
+function lockOf(ptl: Region, table: number, name: KernelBase['ptlName'] = () => 'ptl'): Spinlock {
   return { name: name(table), word: ptl.at(table) };
 }

@@ -59,6 +59,8 @@ export class Tracepoints {
   readonly gup_fast_begin = new Tracepoint();
   /** GUP-fast ends; the value is the frame that it has pinned, or -1. */
   readonly gup_fast_end = new Tracepoint();
+  /** GUP-fast takes what it has read for an entry that was there; the value is the page that it leads to, or -1. */
+  readonly pfn_to_page = new Tracepoint();
   /** Somebody goes on as if nobody else had a reference to the page; the value is its frame. */
   readonly folio_unpinned = new Tracepoint();
 }

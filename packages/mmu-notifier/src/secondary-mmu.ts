@@ -287,4 +287,6 @@ const UNDER_WAY = defineOperation({
     const [in_progress, start, end] = op.data as readonly [Address, Address, Address];
     return cx.load(in_progress) !== 0 && op.a >= cx.load(start) && op.a < cx.load(end) ? 1 : 0;
   },
+  // Who does not look goes on as if there were none.
+  leftOut: () => 0,
 });

@@ -96,6 +96,37 @@ describe('the saturated TLB with contiguous entries', () => {
     expect([0, 1, 2, 3].map((page) => tlb.translations(read, 1, page).length)).toEqual([0, 0, 0, 1]);
   });
 
+  it.each([
+    ['may still be used on another CPU where nobody has waited', false, 1],
+    ['is gone everywhere once the DSB is complete', true, 0],
+  ])('what a broadcast invalidation is for %s', (_, waits, left) => {
+    const { executor, tlb, read } = machine(CLEAN, function* (small) {
+      yield* small.frames.xchg(small.frames.entry(0, 0), 0);
+      yield* small.tlb.mmus[0]!.tlbi_is({ scope: 'page', vpn: 0, asid: 1, leafOnly: true });
+      if (waits) yield* small.tlb.mmus[0]!.dsb('ish');
+    });
+    const choices = executor.system.choices.map((choice, index) => ({ ...choice, index }));
+    const of = (kind: string) => choices.filter((choice) => choice.kind === kind).map(({ index }) => index);
+    const tries = (kind: string): boolean => of(kind).some((choice) => executor.step(choice));
+    // Messages are delivered only where somebody waits for them.
+    while (tries('advance') || (waits && tries('deliver')));
+    expect(executor.isDone(0)).toBe(true);
+    expect(tlb.translations(read, 1, 0)).toHaveLength(left);
+  });
+
+  it('sets the access flag in any entry of a block; who cannot set it holds no old entry, and faults', () => {
+    const { tlb, read } = machine(FOLDED & ~_PAGE_ACCESSED, idle, {}, [
+      { name: 'CPU0' },
+      { name: 'SMMU', hardwareAccess: false },
+    ]);
+    const [cpu, smmu] = [0, 1].map((who) => tlb.mmus[who]!.outcomes(read, 2, false));
+    const set = cpu!.filter(({ updates }) => updates >= 0);
+    expect(set.map(({ updates }) => updates - tlb.frames.entries.base)).toEqual([0, 1, 2, 3]);
+    expect(set.every(({ value, fault }) => fault === Fault.none && (value & _PAGE_ACCESSED) !== 0)).toBe(true);
+    expect(tlb.translations(read, 1, 2)).toEqual([]);
+    expect(smmu!.map(({ fault }) => fault)).toEqual([Fault.notPresent]);
+  });
+
   it('marks a page of a block dirty in any of its entries, and in its own where there is no block', () => {
     const folded = machine(FOLDED, idle);
     const plain = machine(CLEAN, idle);

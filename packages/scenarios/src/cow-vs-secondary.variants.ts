@@ -339,6 +339,5 @@ export const cowVariants: readonly CowVariant[] = alsoOnArm(
   {
     'E2-rapoport-ro-until-notified/extra-reference-v5.9': null,
     'E5/guest-and-device': null,
-    'option-3-nested-bracket/leave': null,
   },
 );

@@ -22,10 +22,6 @@ const ofBoth: readonly Survivor[] = [
     change: 'gup_fast_*/folio_try_get:load-then-store',
     because: 'the flush waits for the walk, and pages are put after it',
   },
-  {
-    change: '*/folio_ref_count:leave-out',
-    because: 'it answers as before, only the monitor is not told: the variant no-count is who does not look',
-  },
 ];
 
 export const ofCollapse: readonly Survivor[] = [
@@ -66,7 +62,6 @@ export const ofKsmGup: readonly Survivor[] = [
   { change: 'replace_page/get_page:load-then-store', because: 'nobody else has the stable page' },
   { change: 'replace_page/folio_remove_rmap_pte:leave-out', because: 'nothing here asks whether the folio is mapped' },
   { change: 'write_protect_page/set_pte_at:*', because: PTL },
-  { change: 'try_to_merge_one_page/pages_identical:leave-out', because: 'they are' },
   { change: 'try_to_merge_one_page/write_protect_page:*', because: 'the entry is read-only, or is not merged' },
 ];
 

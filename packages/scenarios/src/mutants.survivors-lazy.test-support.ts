@@ -20,6 +20,13 @@ const INNER = 'the section inside has ended the mode';
 const EACH_ITS_OWN = 'every entry gets barriers of its own';
 const LONGER = 'the lock is held longer';
 
+/** Two processes that copy a page which they share. */
+export const ofFolioRefcount: readonly Survivor[] = [
+  { change: 'do_wp_page/folio_ref_count:always-*', because: 'the page is copied, though it could be taken over' },
+  { change: '*/ptep_*:load-then-store', because: 'under the page-table lock, where nobody else changes the entry' },
+  { change: 'wp_page_copy/flush_tlb_mm_range:*', because: 'no CPU has the page in its TLB' },
+].map((survivor) => ({ ...survivor, variants: 'folio-refcount' }));
+
 /** Of every lazy-* scenario. */
 export const ofLazyMmu: readonly Survivor[] = [
   { change: '*/lazy_mmu_mode_enable:swap-with-next', because: AT_ONCE },

@@ -59,10 +59,6 @@ const ofProtocol: readonly Survivor[] = [
   { change: '*/spte*:load-then-store', because: UNDER_MMU_LOCK },
   { change: 'kvm_unmap_gfn_range/spte:always-*', because: 'what is not there is removed as well' },
   { change: 'direct_map/spin_lock:*', because: NO_FAULT },
-  {
-    change: 'mmu_invalidate_retry_gfn/mmu_invalidate_in_progress:leave-out',
-    because: 'it answers as before: no-in-progress-check is who does not look',
-  },
   { change: 'mmu_invalidate_retry_gfn/*', because: NO_FAULT },
   { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: '*device-tlb*', because: NO_COUNTER },
   { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: 'notify-*', because: NO_COUNTER },
@@ -89,7 +85,7 @@ const ofFaults: readonly Survivor[] = [
   },
   {
     change: 'do_wp_page/folio_get:load-then-store',
-    because: 'GUP-fast wants the entry writable, so that nobody counts here without the lock',
+    because: 'nobody counts here without the lock: same-word folio-refcount has who does',
   },
   { change: 'handle_mm_fault/ptep_get_lockless:*', because: AGAIN },
   { change: 'do_anonymous_page/spin_lock:*', because: 'one fault of the page at a time' },
@@ -173,6 +169,8 @@ const ofReadOnlyUntilNotified: readonly Survivor[] = [
     because: 'the thread faults for ever, and copies again: sequence numbers grow, so that no search ends',
   },
   { change: 'wp_page_copy/ptep_set_access_flags:load-then-store', because: UNDER_PTL },
+  { change: 'wp_page_copy/ptep_get.2:always-*', because: 'the entry is read-only, and nobody else changes it' },
+  { change: 'wp_page_copy/folio_get:load-then-store', because: 'nobody else has the new page' },
   { change: 'wp_page_copy/spin_lock.2:*', because: 'one fault of the page at a time' },
   { change: 'wp_page_copy/spin_unlock.2:swap-with-next', because: EITHER },
   {
@@ -202,14 +200,6 @@ export const ofSecondary: readonly Survivor[] = [
 
 /** ksmd beside secondary MMUs. */
 export const ofKsmSecondary: readonly Survivor[] = [
-  {
-    change: 'try_to_merge_one_page/pages_identical:leave-out',
-    because: 'they are, or somebody has written to the page and it is not read-only any more',
-  },
-  {
-    change: 'write_protect_page/folio_ref_count:leave-out',
-    because: 'it answers as before, only the monitor is not told: ksm-vs-gup no-count is who does not look',
-  },
   { change: 'write_protect_page/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['ksm-vs-secondary', 'E5'] },
   { change: 'replace_page/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['ksm-vs-secondary', 'E5'] },
   { change: 'wp_page_copy/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['cow-vs-secondary', 'E5'] },

@@ -13,8 +13,16 @@ const PMD_ISB = ['__pmd_free_pte_page/isb:leave-out'];
 const ONE_DUMP = 'one dump: nobody else toggles the key';
 const TURNED_OFF_LATE = 'the branch stays patched: a free takes a lock for nothing, and nothing else goes wrong';
 
+const LOOKS_AGAIN = 'the writer looks again and again instead of sleeping';
+const ONCE_MORE =
+  'pud_free_pmd_page() takes the semaphore afterwards, finds the writer, and wakes it: it is there that this is needed';
 const SLOW_PATH = 'a reader that goes the slow way for nothing';
 const ofPercpuRwsem: readonly Survivor[] = [
+  { change: 'ptdump_show/prepare_to_rcuwait:leave-out', because: LOOKS_AGAIN },
+  { change: 'ptdump_show/schedule:leave-out', because: LOOKS_AGAIN },
+  { change: 'ptdump_show/finish_rcuwait:leave-out', because: 'one dump: who is woken for nothing is not asleep' },
+  { change: 'pmd_free_pte_page/rcu_read_lock.2:*', because: ONCE_MORE },
+  { change: 'pmd_free_pte_page/rcuwait_wake_up.2:leave-out', because: ONCE_MORE },
   {
     change: 'ptdump_show/synchronize_rcu:swap-with-next',
     because: 'the state is not GP_IDLE on either side: readers go the slow way',
@@ -37,10 +45,6 @@ const ofPercpuRwsem: readonly Survivor[] = [
   { change: '*/ptdump_sem.block:always-1', because: 'the reader queues behind nobody, and is woken' },
   { change: '*/this_cpu_dec*:swap-with-next', because: 'the reader is in the RCU section until both are done' },
   { change: '*/rcu_read_unlock:swap-with-next', variants: 'percpu-rwsem*', because: 'the section is longer' },
-  {
-    change: '*/rcu_read_lock.2:*',
-    because: 'a writer here looks again and again: in Linux it sleeps, and a reader that saw GP_IDLE would not wake it',
-  },
 ];
 
 /** v6 when it maps pmd blocks: it is pmd_free_pte_page() that looks at the key. */

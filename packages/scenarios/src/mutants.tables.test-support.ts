@@ -13,7 +13,13 @@ import {
   sizeOfContpte,
 } from './mutants.survivors-contpte.test-support.ts';
 import { ofCollapse, ofKsmGup, ofPae } from './mutants.survivors-gup.test-support.ts';
-import { ofLazyMmu, ofLazyVmalloc, ofLazyVmallocOnSc, ofSameWord } from './mutants.survivors-lazy.test-support.ts';
+import {
+  ofFolioRefcount,
+  ofLazyMmu,
+  ofLazyVmalloc,
+  ofLazyVmallocOnSc,
+  ofSameWord,
+} from './mutants.survivors-lazy.test-support.ts';
 import { ofKsmSecondary, ofSecondary } from './mutants.survivors-secondary.test-support.ts';
 import {
   ofCalls,
@@ -100,7 +106,7 @@ const plans: Readonly<Record<string, Plan>> = {
     large: { 'two-first-runs': ['first-run'] },
   },
   'two-flushes': { survivors: X86 },
-  'same-word': { survivors: [ofSameWord, ...X86], quick: ['call-queue'] },
+  'same-word': { survivors: [ofFolioRefcount, ofSameWord, ...X86], quick: ['call-queue'] },
   'remote-flush': { survivors: [...X86, ofTransition] },
   'zap-vs-writeback': { survivors: [ofWriteback, ...X86] },
   'kernel-range-flush': { survivors: [ofKernelRange, ofCalls] },
@@ -164,10 +170,6 @@ export function safeVariantsOf(scenario: Scenario): string[] {
     .map(({ name }) => name);
 }
 
-/** Variants whose tables are yet to be written: the others of the scenario have most of their lines. */
-export const notYetWritten =
-  /^(?:pae-lockless-read \/ native\/flush-under-ptl|switch-mm-vs-flush \/ two-first-runs|cow-vs-secondary \/ (?:E2-rapoport-ro-until-notified\/extra-reference-v5.9|E3|E4|E4\/device-tlb|E4\/arm64|option-3.*)|kvm-fault-vs-invalidate \/ two-invalidators|ksm-vs-secondary \/ (?:E2|E2-rapoport|E5|E5\/device))$/;
-
 function tablesOf(scenario: Scenario): MutantTable[] {
   const { survivors, quick = [], sizeOf, uncompared, large = {}, models = {} } = planOf(scenario);
   const missing = new Set(withoutTable.filter((one) => one.scenario === scenario.name).map(({ variant }) => variant));
@@ -203,7 +205,7 @@ export function headingOf(table: MutantTable): string {
 }
 
 /** `scenario / variant (block=2)`. */
-export function whereOf({ scenario, variant, size }: MutantTable): string {
+function whereOf({ scenario, variant, size }: MutantTable): string {
   const sizes = Object.entries(size).map(([name, value]) => ` (${name}=${value})`);
   return `${scenario} / ${variant}${sizes.join('')}`;
 }

@@ -75,7 +75,7 @@ export async function mutantTable(request: TableRequest): Promise<string[]> {
 }
 
 /** The same of mutants that have been judged. */
-export async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
+async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
   const { where } = request;
   const rows: string[] = [];
   const unexplained: string[] = [];

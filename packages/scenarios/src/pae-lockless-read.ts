@@ -309,8 +309,8 @@ const user = asUser(function* (kernel: gup.PaeKernel, cpu: Cpu, design: gup.PaeD
   }
 });
 
-function propertiesOf({ entry }: gup.PaeKernel, vcpu: Vcpu | null): Property[] {
-  const [walking, low] = [entry.walking.at(0), entry.low];
+function propertiesOf({ entry, monitor }: gup.PaeKernel, vcpu: Vcpu | null): Property[] {
+  const [walking, low] = [monitor.walking.at(0), entry.low];
   const cleared: Property = {
     name: 'the entry is cleared during a walk',
     kind: 'sometimes',

@@ -91,7 +91,7 @@ const SLEEPS: ReadonlySet<string> = new Set([
   'down_read_wait',
   'down_write_wait',
   'percpu_rwsem_woken',
-  'readers_active_check',
+  'rcuwait_schedule',
   'rcu_wait_grace_period',
   'rcu_sync_wait',
   'mutex_lock',

@@ -9,8 +9,9 @@
  */
 import type { BuildRequest, Scenario, Variant } from '@shootdown/explorer';
 import { addCpu, startCpu, user_mode, type Cpu } from '@shootdown/cpu';
-import { program, routine, SystemBuilder, type MemoryModel, type Steps, type System } from '@shootdown/machine';
-import { CALL_FUNCTION_VECTOR, Smp, type Mm } from '@shootdown/mm';
+import { Frames, program, routine, SystemBuilder, type MemoryModel, type Steps, type System } from '@shootdown/machine';
+import { CALL_FUNCTION_VECTOR, do_wp_page, ipiTlb, Mm, Smp, type Kernel } from '@shootdown/mm';
+import { _PAGE_ACCESSED, _PAGE_PRESENT, _PAGE_USER, mk_pte, pte_pfn, tinyShape } from '@shootdown/mmu';
 import { comes, flushMachine, PAGE, startMachine, unmap, type CpuRoutine, type FlushMachine } from './flush-machine.ts';
 import { asUser } from './tasks.ts';
 
@@ -76,6 +77,64 @@ function called(memoryModel: MemoryModel): System {
   return builder.build();
 }
 
+/** Frames: the tables of two processes, the page that they share, and one that each can have to itself. */
+const PROCESSES = 2;
+const SHARED = PROCESSES;
+const READ_ONLY = mk_pte(SHARED, _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED);
+
+interface Process {
+  readonly kernel: Kernel;
+  readonly mm: Mm;
+}
+
+const writes = asUser(function* ({ kernel, mm }: Process, cpu: Cpu): Steps {
+  const ptep = kernel.frames.entry(cpu.id, PAGE);
+  yield* do_wp_page(kernel, cpu, mm, PAGE, ptep, READ_ONLY);
+  yield* user_mode(cpu);
+});
+
+/** After fork() both processes write to a page: each holds a page-table lock, and it is not the same one. */
+function shared(memoryModel: MemoryModel): System {
+  const builder = new SystemBuilder({ memoryModel });
+  const cpus = Array.from({ length: PROCESSES }, (_, id) => addCpu(builder, id, [CALL_FUNCTION_VECTOR]));
+  const frames = new Frames(builder, {
+    pointsTo: pte_pfn,
+    tables: PROCESSES,
+    entriesPerTable: 1,
+    pages: 1 + PROCESSES,
+    initialTables: cpus.map(() => [READ_ONLY]),
+    initialPages: 1,
+    initialReferences: [PROCESSES],
+  });
+  const smp = new Smp(builder, cpus);
+  const ptl = builder.region('ptl', PROCESSES, { memory: 'strong' });
+  const kernel: Kernel = { builder, cpus, mmus: [], frames, shape: tinyShape(1, 1), arch: ipiTlb(smp, [], 1), ptl };
+  for (const cpu of cpus) {
+    const mm = new Mm(builder, 1 + cpu.id, { root: cpu.id, cpumask: 0 });
+    startCpu(builder, cpu, [program(writes, { kernel, mm }, cpu)], { [CALL_FUNCTION_VECTOR]: smp.handler(cpu) });
+  }
+  const entries = cpus.map(({ id }) => frames.entry(id, PAGE).address);
+  builder.property({
+    name: 'each has a page of its own in the end, and holds the only reference',
+    kind: 'finally',
+    why: 'a reference that was lost frees a page that is mapped, and one too many keeps it for ever',
+    reads: [...entries, ...Array.from({ length: frames.count }, (_, frame) => frames.refcount.at(frame))],
+    check(read) {
+      const pages = entries.map((entry) => pte_pfn(read(entry)));
+      const references = Array.from({ length: frames.count }, (_, frame) => read(frames.refcount.at(frame)));
+      return references.slice(PROCESSES).every((count, i) => count === (pages.includes(PROCESSES + i) ? 1 : 0));
+    },
+  });
+  builder.property({
+    name: 'both copy the page',
+    kind: 'sometimes',
+    why: 'otherwise one of them takes it over, and nobody counts at the same time',
+    reads: entries,
+    check: (read) => entries.every((entry) => pte_pfn(read(entry)) !== SHARED),
+  });
+  return builder.build();
+}
+
 const designs: readonly Design[] = [
   {
     name: 'cpumask',
@@ -91,12 +150,19 @@ const designs: readonly Design[] = [
     summary: 'two CPUs call a function on a third: neither waits for ever',
     build: called,
   },
+  {
+    name: 'folio-refcount',
+    expected: 'safe',
+    source: 'folio_get() and folio_put() in mm/memory.c, do_wp_page() and wp_page_copy(), v6.18',
+    summary: 'two processes write to a page that they share after fork(): neither count is lost',
+    build: shared,
+  },
 ];
 
 /** x86: CPUs change one word at once: is anything lost? */
 export const sameWord: Scenario<Design> = {
   name: 'same-word',
-  title: 'x86: CPUs change one word at once, a mask or a queue: is anything lost?',
+  title: 'x86: CPUs change one word at once, a mask, a queue or a count: is anything lost?',
   seed: 'S1',
   variants: designs,
   build: ({ variant, memoryModel }: BuildRequest<Design>) => variant.build(memoryModel),

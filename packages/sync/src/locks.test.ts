@@ -165,6 +165,7 @@ describe.each(MODELS)('percpu-rwsem on %s', (model) => {
     const { built, words } = system(true);
     const run = everyRun(built, (read) => read(words.block ?? 0) === 1);
     expect(run.violations).toEqual(new Set());
+    // The last reader wakes the writer that sleeps until all have left.
     expect(run.deadlock).toBe(false);
     expect(run.witnessed).toBeGreaterThan(0);
   });

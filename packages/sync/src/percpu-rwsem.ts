@@ -23,6 +23,7 @@ import {
   noteMethods,
 } from '@shootdown/machine';
 import { misuse } from './misuse.ts';
+import { Rcuwait, rcuwait_wait_event, rcuwait_wake_up } from './rcuwait.ts';
 import type { Rcu } from './rcu.ts';
 
 /** States of rcu_sync. */
@@ -59,6 +60,8 @@ export class PercpuRwsem {
   readonly syncCount: Address;
   readonly waiting: Region;
   readonly waiters: Region;
+  /** The writer that sleeps until the readers inside have left. */
+  readonly writer: Rcuwait;
   readonly words: readonly number[];
   readonly withoutBarrierB: boolean;
   readonly #exit: number;
@@ -83,6 +86,7 @@ export class PercpuRwsem {
     this.syncCount = count.at(0);
     const regions = [this.readCount, this.held, this.waiting, this.waiters, block, owner, state, count];
     this.words = regions.flatMap((region) => Array.from({ length: region.cells }, (_, i) => region.base + i));
+    this.writer = new Rcuwait(builder, `${name}.writer`);
     this.#exit = rcu.register('rcu_sync_func', () => this.#syncFunc());
   }
 
@@ -209,24 +213,24 @@ const WAIT = defineOperation({
   footprint: (op, processor) => ({ reads: [semOf(op).waiting.base + processor], writes: [] }),
 });
 
-/** rcuwait_wait_event(&sem->writer, readers_active_check(sem)). */
-const WAIT_READERS = defineOperation({
+/** 1: no reader is inside. */
+const READERS_ACTIVE_CHECK = defineOperation({
   name: 'readers_active_check',
-  cost: 'wait',
+  cost: 'load',
   perform(cx, op) {
+    if (!cx.drained()) return BLOCKED;
     const { readCount } = semOf(op);
     let sum = 0;
     for (let i = 0; i < readCount.cells; i++) sum += cx.read(readCount.base + i);
-    return sum === 0 && cx.drained() ? 0 : BLOCKED;
+    return sum === 0 ? 1 : 0;
   },
   weak(_cx, memory, op) {
     const { readCount } = semOf(op);
     let sum = 0;
     for (let i = 0; i < readCount.cells; i++) sum += memory.load(readCount.base + i);
-    if (sum !== 0) return BLOCKED;
     // smp_mb() in readers_active_check(): C matches B.
-    memory.dmb('full');
-    return 0;
+    if (sum === 0) memory.dmb('full');
+    return sum === 0 ? 1 : 0;
   },
   footprint: (op) => {
     const { readCount } = semOf(op);
@@ -342,7 +346,11 @@ export const percpu_down_read = inlined(function* (sem: PercpuRwsem, processor: 
   if (!fast) {
     yield* smp_mb({ label: 'smp_mb() (A matches D)' });
     const blocked = yield* load(sem.block, { label: `${sem.name}.block`, fact: (b) => (b ? 'writer' : 'no writer') });
-    if (blocked !== 0) yield* thisCpuAdd(sem, -1);
+    if (blocked !== 0) {
+      yield* thisCpuAdd(sem, -1);
+      // The writer may have counted this reader.
+      yield* rcuwait_wake_up(sem.writer);
+    }
     yield* sem.rcu.rcu_read_unlock(processor);
     if (blocked === 0) return;
     const waits = yield operation(QUEUE, Waiting.forRead, 0, 0, sem, {
@@ -355,12 +363,13 @@ export const percpu_down_read = inlined(function* (sem: PercpuRwsem, processor: 
   yield* sem.rcu.rcu_read_unlock(processor);
 });
 
-/** percpu_up_read(). */
+/** percpu_up_read(): on the slow path the writer is woken. The RCU section keeps the answer true until then. */
 export const percpu_up_read = inlined(function* (sem: PercpuRwsem, processor: number): Steps {
   yield* sem.rcu.rcu_read_lock();
   const fast = yield* rcu_sync_is_idle(sem);
   if (!fast && !sem.withoutBarrierB) yield* smp_mb({ label: 'smp_mb() (B matches C)' });
   yield* thisCpuAdd(sem, -1);
+  if (!fast) yield* rcuwait_wake_up(sem.writer);
   yield* sem.rcu.rcu_read_unlock(processor);
 });
 
@@ -374,8 +383,16 @@ export const percpu_down_write = inlined(function* (sem: PercpuRwsem, processor:
     fact: (r) => (r ? 'queued' : undefined),
   });
   if (waits === 1) yield operation(WAIT, 0, 0, 0, sem, { label: `percpu_down_write(${sem.name}) woken` });
-  yield operation(WAIT_READERS, 0, 0, 0, sem, { label: `readers_active_check(${sem.name})` });
+  yield* rcuwait_wait_event(sem.writer, () => readers_active_check(sem));
 });
+
+function* readers_active_check(sem: PercpuRwsem): Steps<boolean> {
+  const none = yield operation(READERS_ACTIVE_CHECK, 0, 0, 0, sem, {
+    label: `readers_active_check(${sem.name})`,
+    fact: (answer) => (answer ? 'none' : 'readers inside'),
+  });
+  return none === 1;
+}
 
 /** percpu_up_write(). */
 export const percpu_up_write = inlined(function* (sem: PercpuRwsem): Steps {

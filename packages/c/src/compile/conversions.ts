@@ -22,6 +22,9 @@ export abstract class Conversions extends Emitter {
    */
   protected coerce(node: Node, value: Operand, type: CType, what: string): Operand {
     const { type: from } = value;
+    // Litmus tests care little for types, but `&x` of a pointer to an atomic is another word: that of the pointer.
+    const tooFar = from.kind === 'pointer' && type.kind === 'pointer' && sameType(from.to, type) && !isInt(type.to);
+    if (tooFar) return this.mismatch(node, type, from, what);
     if (this.lenient && scalarOf(type) && scalarOf(from)) return this.#asWord(node, value, type);
     if (isInt(type) && isInt(from)) return this.convert(node, value, type);
     if (isInt(type) && type.bool && from.kind === 'pointer') return this.truth(node, value, false, type);

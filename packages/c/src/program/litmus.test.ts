@@ -147,6 +147,10 @@ exists (0:r=0)`;
 
   it.each([
     ['C x\n{}\nP0(int *x) { srcu_read_lock(x); }\nexists (x=1)', 'test:3: srcu_read_lock() is not known here'],
+    [
+      'C x\n{}\nP0(atomic_t *x) { atomic_inc(&x); }\nexists (x=1)',
+      'test:3: argument 1 of atomic_inc(): expected atomic_t *, have atomic_t **',
+    ],
     ['C x\n{}\nP0(int *x) { }\n', 'no condition'],
     ['C x\n{ x=1+1; }\nP0(int *x) { }\nexists (x=1)', 'initial state: not supported: 1+1'],
   ])('what cannot be read is said: %j', async (text, said) => {

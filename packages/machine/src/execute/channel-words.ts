@@ -1,5 +1,5 @@
 /** Messages in flight: the words of channels. */
-import type { Channel } from '../system/system.ts';
+import type { Channel } from '../system/specs.ts';
 import type { WordStore } from '../state/words.ts';
 import { NO_MESSAGE, type MessageTable } from './message-table.ts';
 

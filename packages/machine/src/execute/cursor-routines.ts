@@ -5,7 +5,8 @@
  * and nothing else, so memory does not grow with the length of the run.
  */
 import type { Mark, Operation } from '../routine/operation.ts';
-import { RoutineCursor, type Program } from '../routine/routine.ts';
+import type { Program } from '../routine/routine.ts';
+import { RoutineCursor } from '../routine/cursor.ts';
 import { ContentHashes } from '../state/words.ts';
 import type { Kept, RoutineKeeper } from './keepers.ts';
 

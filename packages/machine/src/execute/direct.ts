@@ -2,7 +2,7 @@
 import { CursorRoutines } from './cursor-routines.ts';
 import { Executor } from './executor.ts';
 import { TabulatedComponents } from './tabulated-components.ts';
-import type { System } from '../system/system.ts';
+import type { System } from '../system/specs.ts';
 
 /** Runs a system without remembering routine states. */
 export class DirectExecutor extends Executor<CursorRoutines, TabulatedComponents> {

@@ -4,38 +4,21 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
-import { ModelError, printable, shownText, thrown } from '../state/errors.ts';
-import {
-  BLOCKED,
-  type Explanation,
-  type Message,
-  type Operation,
-  type OperationContext,
-} from '../routine/operation.ts';
-import {
-  synchronousChannel,
-  type Channel,
-  type Component,
-  type Processor,
-  type SynchronousChannel,
-  type System,
-} from '../system/system.ts';
+import { ModelError, printable, thrown } from '../state/errors.ts';
+import { BLOCKED, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
+import { synchronousChannel } from '../system/system.ts';
+import type { Channel, Component, Processor, SynchronousChannel, System } from '../system/specs.ts';
 import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
 import { isWord, WordStore } from '../state/words.ts';
 import { ChannelWords } from './channel-words.ts';
 import type { ComponentKeeper, Kept, RoutineKeeper } from './keepers.ts';
 import { MessageTable, NO_MESSAGE } from './message-table.ts';
+import { Reports } from './reports.ts';
 import { StoreBuffers } from './store-buffers.ts';
 import { Tasks } from './tasks.ts';
 import type { Request } from '../memory/requests.ts';
 import { WeakMemory } from '../memory/weak-memory.ts';
 import { WeakPort } from './weak-port.ts';
-
-/** A violation of a property by a step. */
-export interface Violation {
-  readonly property: string;
-  readonly detail: string;
-}
 
 /** An emitted event that the executor itself understands; any other type must be one of the component's effects. */
 export type Emitted =
@@ -49,56 +32,23 @@ export type Emitted =
 /** The message a CPU component gets when its interrupt handler has returned. */
 export const IRET: Message = { type: 'iret' };
 
-/** A message as watchers see it. */
-export interface SentMessage {
-  /** Names of components; `hardware` or `host` for what happens by itself. */
-  readonly from: string;
-  readonly to: string;
-  readonly type: string;
-  /** The channel that carries it; null: a component tells itself, or its like, without one. */
-  readonly channel: string | null;
-  /** True: it is delivered within the step that sends it. Default false. */
-  readonly synchronous?: boolean;
-}
-
 /** {@link Executor} sender: the processor whose operation is performed. */
 const PROCESSOR = -1;
 
 /** One running system. */
-export abstract class Executor<
-  R extends RoutineKeeper = RoutineKeeper,
-  C extends ComponentKeeper = ComponentKeeper,
-> implements OperationContext {
-  readonly system: System;
+export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extends ComponentKeeper = ComponentKeeper>
+  extends Reports
+  implements OperationContext
+{
   readonly store: WordStore;
-  /** Processor of the step under way. */
-  processor = 0;
   /** Result of the operation performed last. */
   lastResult = 0;
   /** Outcomes the choice tried last can have (1 unless an operation or channel offers more). */
   branchCount = 1;
-  /** Set when the step under way violated a property. */
-  failed = false;
-  /** Set to observe counters and details: exploration leaves it off. */
-  observe = false;
   /** True if the journal of the store begins anew with every step. */
   get commitsEachStep(): boolean {
     return false;
   }
-  /** Called with every violation (when it happens), if set. */
-  onViolation: ((violation: Violation) => void) | null = null;
-  /** Called with every counted event, if {@link observe} is set. */
-  onCount: ((processor: number, counter: string, amount: number) => void) | null = null;
-  /** Called with what steps say to readers of a trace, if {@link observe} is set. */
-  onExplain: ((explanation: Explanation) => void) | null = null;
-  /** Called when a component has taken a message, if {@link observe} is set. */
-  onDelivery: ((component: Component, message: Message) => void) | null = null;
-  /** Called when a step costs more than its operation, if set. */
-  onSpend: ((cost: string, times: number) => void) | null = null;
-  /** Called when a message enters a channel, if set. */
-  onSend: ((channel: Channel) => void) | null = null;
-  /** Every message: when it is sent, on a channel or within the step. */
-  onMessage: ((message: SentMessage) => void) | null = null;
   /** The component whose output is being applied; -1: a processor's operation. */
   #sender = PROCESSOR;
   protected readonly routines: R;
@@ -111,14 +61,11 @@ export abstract class Executor<
   protected readonly watched: Int32Array | null;
   /** The way to the weak memory (`arm`), or null. */
   readonly weak: WeakPort | null;
-  /** While it is true nothing is reported: the outcomes of an operation are only counted. */
-  silent = false;
-  #violation: Violation | null = null;
   #begun = false;
 
   /** @param keepers makes the two that this kind of executor is composed of */
   constructor(system: System, keepers: (kept: Kept) => { readonly routines: R; readonly components: C }) {
-    this.system = system;
+    super(system);
     this.store = new WordStore(system.layout.initial(), symmetricSeeds(system));
     this.watched = watchedWords(system);
     this.weak = system.weak && new WeakPort(this, new WeakMemory(system.processors.length, weakOptions(system)));
@@ -129,11 +76,6 @@ export abstract class Executor<
     this.components = components;
     this.#tasks = new Tasks(system, this.store, routines);
     this.reset();
-  }
-
-  /** The violation of the last step, if it failed. */
-  get violation(): Violation | null {
-    return this.failed ? this.#violation : null;
   }
 
   /** 64 bits of the whole state, as 16 hex digits: equal for equal states, in any process, with either executor. */
@@ -438,13 +380,6 @@ export abstract class Executor<
     return this.#buffers.count(this.processor);
   }
 
-  fail(property: string, detail: () => string): void {
-    if (this.silent) return;
-    this.failed = true;
-    this.#violation = { property, detail: this.observe ? shownText(detail()) : '' };
-    this.onViolation?.(this.#violation);
-  }
-
   send(channelIndex: number, message: Message, from = this.#sender): boolean {
     const synchronous = synchronousChannel(this.system, channelIndex);
     if (synchronous) return this.#deliverNow(synchronous.toComponent, message, from, synchronous);
@@ -469,7 +404,7 @@ export abstract class Executor<
   #deliverNow(component: number, message: Message, from: number, channel: SynchronousChannel | null): boolean {
     const target = this.system.components[component] as Component;
     const sender =
-      this.onMessage === null ? null : this.#nameOf(channel?.from === undefined ? from : channel.fromComponent);
+      this.onMessage === null ? null : this.nameOf(channel?.from === undefined ? from : channel.fromComponent);
     const on = channel?.name ?? null;
     if (this.weak === null) return this.#stepAndReport(target, this.messages.intern(message), sender, on);
     // What a processor tells its own component, it tells nobody.
@@ -485,11 +420,11 @@ export abstract class Executor<
     const channel = synchronousChannel(this.system, channelIndex);
     if (!channel) throw new ModelError(`wire: note: no synchronous channel ${channelIndex} (message ${type})`);
     const { name, toComponent, fromComponent } = channel;
-    if (back) this.#report(this.#nameOf(toComponent), this.#nameOf(fromComponent), type, name, true);
+    if (back) this.report(this.nameOf(toComponent), this.nameOf(fromComponent), type, name, true);
     else
-      this.#report(
-        this.#nameOf(fromComponent < 0 ? this.#sender : fromComponent),
-        this.#nameOf(toComponent),
+      this.report(
+        this.nameOf(fromComponent < 0 ? this.#sender : fromComponent),
+        this.nameOf(toComponent),
         type,
         name,
         true,
@@ -498,33 +433,8 @@ export abstract class Executor<
 
   #sent(channel: Channel, message: Message, from: number): void {
     if (this.onMessage === null || this.silent) return;
-    const sender = this.#nameOf(channel.fromComponent < 0 ? from : channel.fromComponent);
-    this.#report(sender, channel.to, message.type, channel.name, false);
-  }
-
-  #report(from: string, to: string, type: string, channel: string | null, synchronous: boolean): void {
-    if (!this.silent) this.onMessage?.({ from, to, type, channel, synchronous });
-  }
-
-  /** A component's name; -1 is the one that controls the processor, or the processor if none does. */
-  #nameOf(component: number): string {
-    const processor = this.system.processors[this.processor];
-    const index = component < 0 ? (processor?.component ?? -1) : component;
-    return this.system.components[index]?.name ?? processor?.name ?? 'nobody';
-  }
-
-  spend(cost: string, times = 1): void {
-    if (!this.silent) this.onSpend?.(cost, times);
-  }
-
-  count(counter: string, amount = 1): void {
-    if (this.observe && !this.silent) this.onCount?.(this.processor, counter, amount);
-  }
-
-  explain(what: () => Explanation | null): void {
-    if (!this.observe || this.silent || this.onExplain === null) return;
-    const explanation = what();
-    if (explanation !== null) this.onExplain(explanation);
+    const sender = this.nameOf(channel.fromComponent < 0 ? from : channel.fromComponent);
+    this.report(sender, channel.to, message.type, channel.name, false);
   }
 
   channelEmpty(channelIndex: number): boolean {
@@ -639,7 +549,7 @@ export abstract class Executor<
     }
     const accepted = this.#stepAndReport(component, id, null);
     if (accepted && channel.answer !== undefined && channel.from !== undefined)
-      this.#report(component.name, channel.from, channel.answer, channel.name, false);
+      this.report(component.name, channel.from, channel.answer, channel.name, false);
     return accepted;
   }
 
@@ -650,7 +560,7 @@ export abstract class Executor<
   #stepAndReport(component: Component, message: number, from: string | null, channel: string | null = null): boolean {
     // Reported before what it leads to.
     if (from !== null && this.onMessage !== null && this.components.accepts(component, message))
-      this.#report(from, component.name, this.messages.at(message).type, channel, true);
+      this.report(from, component.name, this.messages.at(message).type, channel, true);
     const saved = this.processor;
     if (component.processor >= 0) this.processor = component.processor;
     else if (component.gates >= 0) this.processor = component.gates;

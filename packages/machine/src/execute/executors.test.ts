@@ -8,7 +8,8 @@ import { load, nop, rest } from '../routine/operations.ts';
 import { Random } from '../state/random.ts';
 import { assertThat, count, program, routine } from '../routine/routine.ts';
 import { RandomScheduler, runScheduler } from '../schedule/schedulers.ts';
-import { SystemBuilder, type System } from '../system/system.ts';
+import { SystemBuilder } from '../system/system.ts';
+import type { System } from '../system/specs.ts';
 import {
   deviceSystem,
   interruptSystem,

@@ -5,7 +5,7 @@
  * has answered. An executor is one of each, and says itself what a step means.
  */
 import type { Mark, Message, Operation } from '../routine/operation.ts';
-import type { Component, System } from '../system/system.ts';
+import type { Component, System } from '../system/specs.ts';
 import type { WordStore } from '../state/words.ts';
 import type { MessageTable } from './message-table.ts';
 

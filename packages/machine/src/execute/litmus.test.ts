@@ -9,7 +9,8 @@ import { describe, expect, it } from 'vitest';
 import type { Steps } from '../routine/operation.ts';
 import { atomicAdd, cmpxchg, load, smp_mb, smp_rmb, smp_wmb, store, waitFor, xchg } from '../routine/operations.ts';
 import { program, routine } from '../routine/routine.ts';
-import { SystemBuilder, type MemoryModel } from '../system/system.ts';
+import { SystemBuilder } from '../system/system.ts';
+import type { MemoryModel } from '../system/specs.ts';
 import { TabulatedExecutor } from './tabulated.ts';
 import type { Address } from '../state/words.ts';
 

@@ -4,7 +4,7 @@ import { EXECUTES_TAG, type ComponentKeeper, type Kept } from './keepers.ts';
 import { inspection, startActor, throwIfFailed, type Inspector } from './live-actors.ts';
 import type { Message } from '../routine/operation.ts';
 import { hashString } from '../state/hash.ts';
-import type { Component } from '../system/system.ts';
+import type { Component } from '../system/specs.ts';
 import { accepts, contentOf, createActor, type AnyActorRef, type AnyMachineSnapshot } from './xstate-adapter.ts';
 
 /** A component's state is the snapshot of its actor. */

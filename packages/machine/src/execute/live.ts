@@ -8,7 +8,7 @@ import { ActorRoutines } from './actor-routines.ts';
 import { Executor } from './executor.ts';
 import type { Inspector } from './live-actors.ts';
 import { LiveComponents } from './live-components.ts';
-import type { Processor, System } from '../system/system.ts';
+import type { Processor, System } from '../system/specs.ts';
 import type { AnyActorRef } from './xstate-adapter.ts';
 
 export type { Inspector };

@@ -1,5 +1,5 @@
 /** Store buffers (`tso`): stores of a processor that are not in memory yet, oldest first, as words of the state. */
-import type { Processor, System } from '../system/system.ts';
+import type { Processor, System } from '../system/specs.ts';
 import type { WordStore } from '../state/words.ts';
 
 /** A count, then an address and a value per store. */

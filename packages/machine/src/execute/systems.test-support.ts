@@ -15,9 +15,11 @@ import {
   waitFor,
   xchg,
 } from '../routine/operations.ts';
-import { Frames, FrameKind, NO_FRAME } from '../state/frames.ts';
+import { Frames } from '../state/frames.ts';
+import { FrameKind, NO_FRAME } from '../state/frame-kind.ts';
 import { assertThat, count, point, program, routine } from '../routine/routine.ts';
-import { SystemBuilder, type MemoryModel, type System } from '../system/system.ts';
+import { SystemBuilder } from '../system/system.ts';
+import type { MemoryModel, System } from '../system/specs.ts';
 import { deviceMachine, listenerMachine, processorMachine } from './processor.test-support.machine.ts';
 import type { Address } from '../state/words.ts';
 

@@ -3,7 +3,7 @@ import { EXECUTES_TAG, type ComponentKeeper, type Kept } from './keepers.ts';
 import { ModelError } from '../state/errors.ts';
 import { canonicalJson, hashString } from '../state/hash.ts';
 import type { Message } from '../routine/operation.ts';
-import type { Component } from '../system/system.ts';
+import type { Component } from '../system/specs.ts';
 import { ContentHashes } from '../state/words.ts';
 import { accepts, contentOf, PureStepper, type AnyMachineSnapshot, type PureStep } from './xstate-adapter.ts';
 

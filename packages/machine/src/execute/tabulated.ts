@@ -10,7 +10,7 @@ import { NodeRoutines } from './node-routines.ts';
 import type { NodeTable } from '../routine/nodes.ts';
 import type { Operation } from '../routine/operation.ts';
 import { Code } from '../routine/operations.ts';
-import type { Processor, System } from '../system/system.ts';
+import type { Processor, System } from '../system/specs.ts';
 import { TabulatedComponents } from './tabulated-components.ts';
 
 /** Runs a system by table look-up. */

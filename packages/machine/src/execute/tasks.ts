@@ -1,6 +1,6 @@
 /** Which task a processor goes on with, and when all of them are over. */
 import { ModelError } from '../state/errors.ts';
-import type { Component, Processor, System } from '../system/system.ts';
+import type { Component, Processor, System } from '../system/specs.ts';
 import type { WordStore } from '../state/words.ts';
 import type { RoutineKeeper } from './keepers.ts';
 

@@ -18,7 +18,7 @@ import {
   type WeakContext,
 } from '../routine/operation.ts';
 import { WordClass, type WordStore } from '../state/words.ts';
-import type { Channel, Component, System } from '../system/system.ts';
+import type { Channel, Component, System } from '../system/specs.ts';
 
 /** What the port asks of its executor. */
 export interface PortHost extends OperationContext {

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { messageFor, type Message, type Steps } from '../routine/operation.ts';
 import { rest } from '../routine/operations.ts';
 import { program, routine } from '../routine/routine.ts';
-import { SystemBuilder, type ChannelPolicy, type System } from '../system/system.ts';
+import { SystemBuilder } from '../system/system.ts';
+import type { ChannelPolicy, System } from '../system/specs.ts';
 import { send } from './systems.test-support.ts';
-import type { SentMessage } from './executor.ts';
+import type { SentMessage } from './reports.ts';
 import { deviceMachine, listenerMachine } from './processor.test-support.machine.ts';
 import { TabulatedExecutor } from './tabulated.ts';
 

@@ -69,16 +69,24 @@ function prospectsOf(rest: readonly (readonly [number, Request])[]): readonly Pr
   });
 }
 
-/** The lock before each word, in a run that goes one way only. */
-function lockedOf(own: readonly Request[]): ReadonlyMap<number, readonly number[]> {
-  const locked = new Map<number, readonly number[]>();
-  const acquired: number[] = [];
-  for (const request of own) {
-    const word = 'address' in request ? request.address : 'key' in request ? request.key : -1;
-    if (!locked.has(word)) locked.set(word, [...acquired]);
-    if (request.kind === 'strong-read' && request.acquire) acquired.push(request.key);
-  }
-  return locked;
+/** The locks before each word, in a run that goes one way only. */
+function lockedOf(own: readonly Request[]): Prospect['locked'] {
+  const before = (counts: (request: Request) => boolean): ReadonlyMap<number, readonly number[]> => {
+    const locked = new Map<number, readonly number[]>();
+    const acquired: number[] = [];
+    for (const request of own) {
+      const word = 'address' in request ? request.address : 'key' in request ? request.key : -1;
+      if (counts(request) && !locked.has(word)) locked.set(word, [...acquired]);
+      if (request.kind === 'strong-read' && request.acquire) acquired.push(request.key);
+    }
+    return locked;
+  };
+  const accesses = (request: Request): boolean => isAccess(request) && !request.newest;
+  return {
+    accesses: before(accesses),
+    stores: before((request) => accesses(request) && request.kind !== 'load'),
+    any: before(() => true),
+  };
 }
 
 function isAccess(request: Request): request is Access {
@@ -184,6 +192,20 @@ describe('the canonical form', () => {
   const publish: Request = { kind: 'publish', key: KEY, what: 'release' };
   const receive: Request = { kind: 'receive', key: KEY, as: 'acquire' };
 
+  const unlock: Request = { kind: 'strong-write', key: KEY, release: true };
+  const lock: Request = { kind: 'strong-read', key: KEY, acquire: true };
+
+  it.each([
+    ['under the lock', [lock, load(FLAG)], true],
+    ['before the lock', [load(FLAG), lock], false],
+    ['under another lock', [{ ...lock, key: OTHER_KEY }, load(FLAG)], false],
+  ] as const)('keeps no old message of a word that is looked at %s: %#', (_where, rest, plain) => {
+    const memory = new WeakMemory(PROCESSORS);
+    const done = [store(FLAG, 1), unlock].reduce((id, request) => memory.steps(id, 0, request, 0)[0]?.next ?? 0, 1);
+    const left = memory.projected(done, prospectsOf(rest.map((request) => [1, request] as const)));
+    expect(memory.isPlain(left)).toBe(plain);
+  });
+
   it.each<readonly [string, readonly (readonly [number, Request])[]]>([
     [
       'what was seen before a load of what somebody will overwrite',
@@ -215,6 +237,16 @@ describe('the canonical form', () => {
         [1, publish],
         [2, receive],
         [2, load(FLAG)],
+      ],
+    ],
+    [
+      'an old message that is looked at before the lock is taken',
+      [
+        [0, store(FLAG, 1)],
+        [0, unlock],
+        [1, load(FLAG)],
+        [1, lock],
+        [1, load(FLAG)],
       ],
     ],
     [

@@ -134,7 +134,7 @@ function isBehind(
   next: number,
 ): boolean {
   const p = model.processor(state, index);
-  if ((p.coherence.get(address) ?? 0) === 0 && !has(audience.floorAt(index, address), next)) return false;
+  if ((p.coherence.get(address) ?? 0) === 0 && !has(audience.floorAt(index, address, 'accesses'), next)) return false;
   if (!model.isDescriptor(address)) return true;
   const walks = p.views[View.context] | (model.translation?.ets2 === true ? p.views[View.completion] : NOTHING);
   if (!model.isCacheable(address, message.value)) return has(walks, next);
@@ -166,7 +166,8 @@ function dropPlain(state: MemoryState, audience: Audience): void {
   for (const [key, plain] of state.plain) {
     const open = (own: number, event: number, conflicts: (index: number) => boolean): boolean =>
       state.processors.some(
-        (p, index) => index !== own && !p.retired && conflicts(index) && !has(audience.floorAt(index, key), event),
+        (p, index) =>
+          index !== own && !p.retired && conflicts(index) && !has(audience.floorAt(index, key, 'any'), event),
       );
     const touches = (index: number): boolean => audience.mayTouch(index, key);
     const overwrites = (index: number): boolean => audience.mayOverwrite(index, key);
@@ -256,11 +257,11 @@ function shrinkViews(model: Model, state: MemoryState, index: number, audience: 
   }
   for (const [address, last] of p.coherence) {
     const { event } = state.histories.get(address)?.[last] ?? { event: NO_EVENT };
-    if (event === NO_EVENT || has(audience.floorAt(index, address), event)) p.coherence.delete(address);
+    if (event === NO_EVENT || has(audience.floorAt(index, address, 'accesses'), event)) p.coherence.delete(address);
   }
   for (const [address, own] of p.forwarded) {
     const message = state.histories.get(address)?.[own.index];
-    const then = audience.floorAt(index, address);
+    const then = audience.floorAt(index, address, 'any');
     if (message === undefined || isWithin(seenWith(state, message), then)) p.forwarded.delete(address);
     else {
       own.view = beyond(own.view, then);

@@ -4,7 +4,8 @@ import type { Steps } from '../routine/operation.ts';
 import { load, smp_wmb, store } from '../routine/operations.ts';
 import { assertThat, program, routine } from '../routine/routine.ts';
 import { everyRun } from '../schedule/every-run.ts';
-import { Frames, NO_FRAME } from '../state/frames.ts';
+import { Frames } from '../state/frames.ts';
+import { NO_FRAME } from '../state/frame-kind.ts';
 import { SystemBuilder } from '../system/system.ts';
 import type { OrderingRule } from './rules.ts';
 

@@ -28,10 +28,14 @@ export interface Prospect {
   readonly waitsInPart: boolean;
   /**
    * Per word that it may ask for: the locks that it will have acquired by then, whatever way its run goes. What they
-   * hand on now it will have seen.
+   * hand on now it will have seen. By how it asks: hardware may look at a word at any time of which the kernel's
+   * accesses, or its stores, come under a lock.
    */
-  readonly locked: ReadonlyMap<number, readonly number[]>;
+  readonly locked: Readonly<Record<Asking, ReadonlyMap<number, readonly number[]>>>;
 }
+
+/** How a processor asks for a word: as {@link Prospect.accesses}, as `stores`, or in any way. */
+export type Asking = 'accesses' | 'stores' | 'any';
 
 const NO_LOCKS: readonly number[] = [];
 
@@ -67,9 +71,9 @@ export class Audience {
    * What a processor will have seen when it asks for a word: its floor, and what the locks hand on that it takes
    * before. A lock hands on more and more, never less.
    */
-  floorAt(processor: number, word: number): Events {
+  floorAt(processor: number, word: number, asking: Asking): Events {
     let floor = floorOf(this.#processors[processor] as ProcessorState);
-    for (const lock of this.#prospects?.[processor]?.locked.get(word) ?? NO_LOCKS)
+    for (const lock of this.#prospects?.[processor]?.locked[asking].get(word) ?? NO_LOCKS)
       floor |= this.#model.under('acquire', this.#state.carried.get(lock) ?? NOTHING);
     return floor;
   }
@@ -79,6 +83,7 @@ export class Audience {
     const descriptor = this.#model.isDescriptor(address);
     return this.#known(
       address,
+      'any',
       ({ accesses, observes }) => descriptor || accesses.has(address) || observes.has(address),
     );
   }
@@ -86,13 +91,13 @@ export class Audience {
   /** What everybody will have seen who stores to the location somewhere among what is there. */
   storersKnow(address: number): Events {
     const descriptor = this.#model.isDescriptor(address);
-    return this.#known(address, ({ stores }) => descriptor || stores.has(address));
+    return this.#known(address, 'stores', ({ stores }) => descriptor || stores.has(address));
   }
 
   /** What everybody will have seen who joins what a key hands on. */
   takersKnow(key: number): Events {
     if (this.#prospects?.some(({ forwards }) => forwards.has(key)) !== false) return NOTHING;
-    return this.#known(key, ({ takes }) => takes.has(key));
+    return this.#known(key, 'any', ({ takes }) => takes.has(key));
   }
 
   /** Whether somebody may join what a key hands on. */
@@ -123,11 +128,11 @@ export class Audience {
     return !handsOn && accesses.size === 0 && observes.size === 0 && takes.size === 0;
   }
 
-  #known(word: number, may: (prospect: Prospect) => boolean): Events {
+  #known(word: number, asking: Asking, may: (prospect: Prospect) => boolean): Events {
     return common(
       this.#processors.flatMap((p, index) => {
         const prospect = this.#prospects?.[index];
-        return p.retired || (prospect !== undefined && !may(prospect)) ? [] : [this.floorAt(index, word)];
+        return p.retired || (prospect !== undefined && !may(prospect)) ? [] : [this.floorAt(index, word, asking)];
       }),
     );
   }

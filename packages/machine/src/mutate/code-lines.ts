@@ -3,7 +3,7 @@
  * in the order of the code, and what could become of each.
  */
 import type { Operation, SourceLine, Steps } from '../routine/operation.ts';
-import type { System } from '../system/system.ts';
+import type { System } from '../system/specs.ts';
 import { labelOf } from '../trace/trace.ts';
 import { alwaysReads, Change } from './mutation.ts';
 import {

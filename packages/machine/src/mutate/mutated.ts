@@ -5,7 +5,7 @@
 import { ModelError } from '../state/errors.ts';
 import { hashString } from '../state/hash.ts';
 import type { Operation, Steps } from '../routine/operation.ts';
-import type { System } from '../system/system.ts';
+import type { System } from '../system/specs.ts';
 import { leftOut, loaded, noCall, remembered, storedLater } from './left-out.ts';
 import { Change, valueAlwaysRead, type Mutation } from './mutation.ts';
 import {

@@ -7,7 +7,8 @@ import { ModelError } from '../state/errors.ts';
 import { NodeTable } from './nodes.ts';
 import { load, nop, store } from './operations.ts';
 import type { Steps } from './operation.ts';
-import { each, inlined, Local, local, point, program, retry, routine, RoutineCursor, type Program } from './routine.ts';
+import { each, inlined, Local, local, point, program, retry, routine, type Program } from './routine.ts';
+import { RoutineCursor } from './cursor.ts';
 import { verifyPoints } from './verify-points.ts';
 import type { Address } from '../state/words.ts';
 

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { createActor } from 'xstate';
 import { fromRoutine, type RoutineSnapshot } from './from-routine.ts';
 import { load, store } from './operations.ts';
-import { program, routine, RoutineCursor } from './routine.ts';
+import { program, routine } from './routine.ts';
+import { RoutineCursor } from './cursor.ts';
 import type { Address } from '../state/words.ts';
 
 const X = 0 as Address;

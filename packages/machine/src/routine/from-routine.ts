@@ -6,7 +6,8 @@
  */
 import type { Hash64 } from '../state/hash.ts';
 import type { Mark, Operation } from './operation.ts';
-import { RoutineCursor, type Program } from './routine.ts';
+import type { Program } from './routine.ts';
+import { RoutineCursor } from './cursor.ts';
 import type { ActorLogic, EventObject, Snapshot } from '../execute/xstate-adapter.ts';
 
 /** Snapshot of a routine actor. */

@@ -4,7 +4,8 @@ import { ModelError } from '../state/errors.ts';
 import { NodeTable } from './nodes.ts';
 import type { Operation, Steps } from './operation.ts';
 import { Code, load, nop, store } from './operations.ts';
-import { assertThat, count, point, program, routine, RoutineCursor, type Program } from './routine.ts';
+import { assertThat, count, point, program, routine, type Program } from './routine.ts';
+import { RoutineCursor } from './cursor.ts';
 import { verifyPoints } from './verify-points.ts';
 import type { Address } from '../state/words.ts';
 

@@ -8,7 +8,8 @@ import { ModelError } from '../state/errors.ts';
 import type { Mark, Operation } from './operation.ts';
 import { Code } from './operations.ts';
 import { sitesOf, type Site } from './sites.ts';
-import { isData, RoutineCursor, type Program } from './routine.ts';
+import type { Program } from './routine.ts';
+import { isData, RoutineCursor } from './cursor.ts';
 import { canonicalJson } from '../state/hash.ts';
 import { ContentHashes, grown } from '../state/words.ts';
 

@@ -6,7 +6,8 @@
  */
 import { ModelError } from '../state/errors.ts';
 import { BLOCKED, type Explanation, type Message, type Operation, type OperationContext } from './operation.ts';
-import { RoutineCursor, type Program } from './routine.ts';
+import type { Program } from './routine.ts';
+import { RoutineCursor } from './cursor.ts';
 
 /**
  * Performs every operation of a program within the step under way, on memory: the store buffer of the processor of the

@@ -2,7 +2,7 @@
  * Routines in place of others of the same name: a patch. Every call of a {@link routine} asks here whose body it is to
  * run, so that no caller need know that it may be replaced.
  */
-import type { System } from '../system/system.ts';
+import type { System } from '../system/specs.ts';
 import type { Steps } from './operation.ts';
 
 /** What stands in for the routine of a name. Made with `routine()`, it is taken by its body. */

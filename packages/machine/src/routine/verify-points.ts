@@ -10,7 +10,8 @@ import { canonicalJson, mix32 } from '../state/hash.ts';
 import { sameOperation, type NodeTable } from './nodes.ts';
 import type { Operation } from './operation.ts';
 import { Random } from '../state/random.ts';
-import { RoutineCursor, type Program } from './routine.ts';
+import type { Program } from './routine.ts';
+import { RoutineCursor } from './cursor.ts';
 
 /** Two histories that reach one point and go on differently. */
 export interface PointMismatch {

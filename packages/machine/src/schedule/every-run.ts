@@ -3,7 +3,8 @@
  * machine. For everything else there is the explorer.
  */
 import type { Program } from '../routine/routine.ts';
-import { SystemBuilder, type MemoryModel, type System } from '../system/system.ts';
+import { SystemBuilder } from '../system/system.ts';
+import type { MemoryModel, System } from '../system/specs.ts';
 import { TabulatedExecutor } from '../execute/tabulated.ts';
 
 /** What all runs together show. */

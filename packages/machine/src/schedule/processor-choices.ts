@@ -1,6 +1,6 @@
 /** What a run in virtual time looks up of its system: which choices belong to whom, and what they depend on. */
 import type { Executor } from '../execute/executor.ts';
-import type { Choice, Component, Processor, System } from '../system/system.ts';
+import type { Choice, Component, Processor, System } from '../system/specs.ts';
 
 /** Choices by the processor that they are about. */
 export class ChoicesOfProcessors {

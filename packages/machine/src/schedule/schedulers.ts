@@ -3,7 +3,8 @@
  * (Virtual time is in `virtual-time.ts`; exhaustive search is the explorer's.)
  */
 import { ModelError } from '../state/errors.ts';
-import type { Executor, Violation } from '../execute/executor.ts';
+import type { Executor } from '../execute/executor.ts';
+import type { Violation } from '../execute/reports.ts';
 import { entryBranch, entryChoice, scheduleEntry } from './schedule.ts';
 import { Random } from '../state/random.ts';
 

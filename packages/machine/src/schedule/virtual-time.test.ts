@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { withCosts, x86Costs, type CostModel } from './cost.ts';
 import { load, nop, rest, store, waitFor, xchg } from '../routine/operations.ts';
 import { assertThat, program, routine } from '../routine/routine.ts';
-import { SystemBuilder, type System } from '../system/system.ts';
+import { SystemBuilder } from '../system/system.ts';
+import type { System } from '../system/specs.ts';
 import {
   deviceSystem,
   interruptSystem,

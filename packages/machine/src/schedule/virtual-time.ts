@@ -14,7 +14,7 @@ import { ChoicesOfProcessors, EndOfRun, rankOf, wordsBehind } from './processor-
 import { Refusals } from './refusals.ts';
 import { scheduleEntry } from './schedule.ts';
 import type { Operation } from '../routine/operation.ts';
-import type { Channel, Choice, Spontaneous, System } from '../system/system.ts';
+import type { Channel, Choice, Spontaneous, System } from '../system/specs.ts';
 
 /** One step as the scheduler saw it, for observers. */
 export interface TimedStep {

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameKind, Frames, FREED_FRAME, NO_FRAME, TOO_MANY_REFERENCES, type FrameOptions } from './frames.ts';
+import { Frames, TOO_MANY_REFERENCES } from './frames.ts';
+import type { FrameOptions } from './frame-options.ts';
+import { FrameKind, FREED_FRAME, NO_FRAME } from './frame-kind.ts';
 import { everyRun } from '../schedule/every-run.ts';
 import type { Steps } from '../routine/operation.ts';
 import { nop, smp_mb } from '../routine/operations.ts';

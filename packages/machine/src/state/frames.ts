@@ -4,90 +4,30 @@
  * A frame is free, or allocated as something ("page", "pte table"). Touching it as anything else than what it is now is
  * a violation of {@link FREED_FRAME}: that is what most arguments about page tables are about.
  */
-import {
-  BLOCKED,
-  defineOperation,
-  operation,
-  type Operation,
-  type OperationContext,
-  type Saying,
-  type Steps,
-} from '../routine/operation.ts';
-import { checkOptions, keysOf, ModelError, printable } from './errors.ts';
+import { operation, type OperationContext, type Saying, type Steps } from '../routine/operation.ts';
+import { checkOptions, ModelError, printable } from './errors.ts';
 import { checkWord, type SystemBuilder } from '../system/system.ts';
 import { accessOf } from '../memory/instructions.ts';
-import { swapIf, swapTo } from '../memory/modify.ts';
 import type { Access, Pointer } from '../memory/requests.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';
+import { formatFrame, formatState, FrameKind, FREED_FRAME, hex, NO_FRAME } from './frame-kind.ts';
+import {
+  ALLOC,
+  ALLOC_PAGES,
+  CMPXCHG_ENTRY,
+  FREE,
+  PUT,
+  READ_ENTRY,
+  REF,
+  WRITE_ENTRY,
+  XCHG_ENTRY,
+} from './frame-operations.ts';
+import { FRAME_KEYS, type FrameOptions } from './frame-options.ts';
 import { PageLists } from './page-lists.ts';
 import { isWord, type Address, type Region } from './words.ts';
 
-/**
- * Built-in property: violated by a load, store or free of a frame that is not (or no longer) what the toucher takes it
- * for.
- */
-export const FREED_FRAME = 'no access to a freed frame or table';
-
 /** Built-in property where {@link FrameOptions.referencesMax} is given. */
 export const TOO_MANY_REFERENCES = 'no page has more references than there can be holders';
-
-/** What frames can be allocated as; the numbers are what the state words hold. */
-export const FrameKind = { free: 0, page: 1, table: 2 } as const;
-export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
-
-/** How many frames there are. Table frames come first: pfn 0 .. tables-1 hold entries, the others hold data. */
-export interface FrameOptions {
-  readonly tables: number;
-  readonly entriesPerTable: number;
-  readonly pages: number;
-  /** Tables that exist from the start: the entries of frame 0, 1, and so on. Default none. */
-  readonly initialTables?: readonly (readonly number[])[];
-  /** Pages in use from the start: pfn tables, tables+1, and so on. Default 0. */
-  readonly initialPages?: number;
-  /** References to each of them. Default one. */
-  readonly initialReferences?: readonly number[];
-  /**
-   * More references than there can be holders of one page: whoever takes more leaks them. A search of a routine that
-   * takes one in a loop and never drops it would not end otherwise. Default: any number.
-   */
-  readonly referencesMax?: number;
-  /**
-   * `separate`: a frame is a table or a page for ever. `shared`: whatever is free may come back as the other; every
-   * frame has entries. Default `separate`.
-   */
-  readonly pool?: 'separate' | 'shared';
-  /**
-   * Which free frame an allocation returns: the `lowest` (so that reuse happens as early as it can), or `any`, which
-   * are as many outcomes. Default `lowest`.
-   */
-  readonly allocation?: 'lowest' | 'any';
-  /**
-   * NUMA nodes, each of which has an equal share of the frames: a processor's allocations come from the nodes in the
-   * order of `zonelist`. Not with a `shared` pool. Default: one node.
-   */
-  readonly nodes?: { readonly count: number; readonly zonelist: (processor: number) => readonly number[] };
-  /**
-   * The frame that an entry leads to. On `arm` a load of an entry of a table comes after the load that returned the
-   * table (an address dependency). Default: nobody knows, and nothing orders the two.
-   */
-  readonly pointsTo?: (entry: number) => number;
-  /**
-   * Pages that the machine has besides: they have no frames, because an entry has no room for so many numbers. Who
-   * needs one while all of the others are in use is told so. Default none.
-   */
-  readonly pagesWithoutFrames?: number;
-  /**
-   * Processors that have page lists of their own, 0 .. n - 1: what is freed in bulk costs more than what is used again
-   * at once. Only time comes of it. Default 0: every page costs the same.
-   */
-  readonly pageLists?: number;
-  /** Prefix of the region names. Default `frame`. */
-  readonly name?: string;
-  /** What an entry is called in a trace. Default: the region's name and the number of the entry. */
-  readonly entryName?: (frame: number, index: number) => string;
-  /** How an entry reads there. Default: hexadecimal. */
-  readonly formatEntry?: (entry: number) => string;
-}
 
 /** A page-table entry in memory: which frame, which index, and the word. */
 export interface EntryPointer {
@@ -96,30 +36,8 @@ export interface EntryPointer {
   readonly address: Address;
 }
 
-const FRAME_KEYS = keysOf<FrameOptions>()(
-  'tables',
-  'entriesPerTable',
-  'pages',
-  'initialTables',
-  'initialPages',
-  'initialReferences',
-  'referencesMax',
-  'pool',
-  'allocation',
-  'nodes',
-  'pagesWithoutFrames',
-  'pageLists',
-  'name',
-  'entryName',
-  'formatEntry',
-  'pointsTo',
-);
-
 /** Entries of 8 bytes in a cache line of 64. */
 const ENTRIES_PER_LINE = 8;
-
-/** Returned by an allocation that found no free frame. */
-export const NO_FRAME = -1;
 
 /** Frames of one kind on one node, and which word says where the first free one is. */
 interface Pool {
@@ -516,136 +434,4 @@ function checkPointer(what: string, pointer: EntryPointer): void {
 function initialKind(frame: number, initialTables: number, tables: number, initialPages: number): FrameKind {
   if (frame < initialTables) return FrameKind.table;
   return frame >= tables && frame < tables + initialPages ? FrameKind.page : FrameKind.free;
-}
-
-const framesOf = (op: Operation): Frames => op.data as Frames;
-
-const ALLOC = defineOperation({
-  name: 'page_alloc',
-  role: 'environment',
-  perform: (cx, op, branch) => framesOf(op).allocated(cx, op.a as 1 | 2, branch),
-  branches: (cx, op) => framesOf(op).choices(cx, op.a as 1 | 2),
-});
-
-const ALLOC_PAGES = defineOperation({
-  name: 'page_alloc',
-  role: 'environment',
-  perform: (cx, op) => framesOf(op).takePages(cx, op.a),
-});
-
-const FREE = defineOperation({
-  name: 'page_free',
-  perform(cx, op) {
-    framesOf(op).give(cx, op.a);
-    return 0;
-  },
-});
-
-const READ_ENTRY = defineOperation({
-  name: 'read_entry',
-  role: 'read',
-  addressed: true,
-  cost: 'load',
-  perform(cx, op) {
-    framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
-    return cx.load(op.a);
-  },
-  weak(cx, memory, op) {
-    framesOf(op).check(cx, op.b, FrameKind.table, 'read of table');
-    return memory.access(framesOf(op).loadOf(op.a, op.b));
-  },
-  footprint: (op) => ({ reads: [op.a, framesOf(op).state.base + op.b], writes: [] }),
-});
-
-const WRITE_ENTRY = defineOperation({
-  name: 'write_entry',
-  role: 'store',
-  addressed: true,
-  cost: 'store',
-  perform(cx, op) {
-    if (!cx.storeBuffered(op.a, op.b)) return BLOCKED;
-    framesOf(op).check(cx, op.c, FrameKind.table, 'write to table');
-    return 0;
-  },
-});
-
-const XCHG_ENTRY = defineOperation({
-  name: 'xchg_entry',
-  halves: { address: (op) => op.a, stored: (op) => op.b },
-  addressed: true,
-  cost: 'xchg',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    framesOf(op).check(cx, op.c, FrameKind.table, 'write to table');
-    const old = cx.read(op.a);
-    cx.write(op.a, op.b);
-    return old;
-  },
-  weak(cx, memory, op) {
-    framesOf(op).check(cx, op.c, FrameKind.table, 'write to table');
-    return memory.access({ kind: 'update', address: op.a, modify: swapTo(op.b), acquire: 'full', release: true });
-  },
-});
-
-const CMPXCHG_ENTRY = defineOperation({
-  name: 'cmpxchg_entry',
-  halves: { address: (op) => op.a, stored: (op, old) => (old === op.b ? op.c : null) },
-  addressed: true,
-  cost: 'cmpxchg',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const { frames, frame } = op.data as { frames: Frames; frame: number };
-    frames.check(cx, frame, FrameKind.table, 'write to table');
-    const old = cx.read(op.a);
-    if (old === op.b) cx.write(op.a, op.c);
-    return old;
-  },
-  weak(cx, memory, op) {
-    const { frames, frame } = op.data as { frames: Frames; frame: number };
-    frames.check(cx, frame, FrameKind.table, 'write to table');
-    return memory.access({ kind: 'update', address: op.a, modify: swapIf(op.b, op.c), acquire: 'full', release: true });
-  },
-});
-
-const REF = defineOperation({
-  name: 'folio_ref_add',
-  halves: { address: (op) => framesOf(op).refcountAddress(op.a), stored: (_op, sum) => sum },
-  cost: 'xchg',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const frames = framesOf(op);
-    const address = frames.refcountAddress(op.a);
-    const value = frames.counted(cx, op.a, (cx.read(address) + op.b) | 0);
-    cx.write(address, value);
-    return value;
-  },
-  footprint: (op) => ({ reads: [framesOf(op).refcount.base + op.a], writes: [framesOf(op).refcount.base + op.a] }),
-});
-
-const PUT = defineOperation({
-  name: 'page_free',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const frames = framesOf(op);
-    const address = frames.refcountAddress(op.a);
-    const left = cx.read(address) - 1;
-    if (left > 0) cx.write(address, left);
-    else frames.released(cx, op.a);
-    return left;
-  },
-});
-
-function hex(frame: number): string {
-  if (typeof frame !== 'number' || !Number.isInteger(frame))
-    throw new ModelError(`frames: ${printable(frame)} is no frame`);
-  return `0x${frame.toString(16)}`;
-}
-
-function formatFrame(frame: number): string {
-  return frame === NO_FRAME ? 'out of memory' : `frame ${hex(frame)}`;
-}
-
-function formatState(state: number): string {
-  const kind = Object.entries(FrameKind).find(([, value]) => value === Math.abs(state))?.[0] ?? String(state);
-  return state < 0 ? `freed (was a ${kind})` : kind === 'free' ? 'free' : `a ${kind}`;
 }

@@ -1,7 +1,7 @@
 /** Properties that are looked after: what a check may read, and what it may answer. */
 import { ModelError, printable, thrown } from '../state/errors.ts';
 import { Decisions } from './decisions.ts';
-import type { Property } from './system.ts';
+import type { Property } from './specs.ts';
 
 type Read = (address: number) => number;
 

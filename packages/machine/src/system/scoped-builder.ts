@@ -1,15 +1,7 @@
 /** A builder for a part of a system: every name it gives gets the part's prefix. */
 import { ModelError } from '../state/errors.ts';
-import {
-  SystemBuilder,
-  type ChannelSpec,
-  type ComponentSpec,
-  type ProcessorSpec,
-  type Property,
-  type SpontaneousSpec,
-  type System,
-  type Watcher,
-} from './system.ts';
+import { SystemBuilder } from './system.ts';
+import type { ChannelSpec, ComponentSpec, ProcessorSpec, Property, SpontaneousSpec, System, Watcher } from './specs.ts';
 import type { Layout, Region, RegionOptions } from '../state/words.ts';
 
 /**

@@ -2,7 +2,7 @@
 import { ModelError } from '../state/errors.ts';
 import type { WeakMemoryOptions } from '../memory/weak-memory.ts';
 import { WordClass } from '../state/words.ts';
-import type { Processor, System } from './system.ts';
+import type { Processor, System } from './specs.ts';
 
 /** 1 + index of the watch of each word, 0 for none; null if nothing is watched. */
 export function watchedWords(system: System): Int32Array | null {

@@ -4,7 +4,7 @@
  * above it, and where its task goes on on another processor.
  */
 import type { TabulatedExecutor } from '../execute/tabulated.ts';
-import type { Processor } from '../system/system.ts';
+import type { Processor } from '../system/specs.ts';
 
 /** The routine of a task or handler: its local state, and its calls, outermost first. */
 interface Place {

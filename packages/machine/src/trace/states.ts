@@ -5,7 +5,7 @@
 import type { TabulatedExecutor } from '../execute/tabulated.ts';
 import { entryBranch, entryChoice, scheduleEntry } from '../schedule/schedule.ts';
 import { ModelError } from '../state/errors.ts';
-import type { System } from '../system/system.ts';
+import type { System } from '../system/specs.ts';
 import { CallNumbers } from './call-numbers.ts';
 import { describeStep } from './trace.ts';
 

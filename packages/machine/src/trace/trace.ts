@@ -2,12 +2,13 @@
  * A Trace: what happened, step by step, in words. Every renderer (two columns, Mermaid, Perfetto, JSON) reads this one
  * form.
  */
-import type { Executor, SentMessage, Violation } from '../execute/executor.ts';
+import type { Executor } from '../execute/executor.ts';
+import type { SentMessage, Violation } from '../execute/reports.ts';
 import { wordReturned } from '../memory/instructions.ts';
 import type { Explanation, Operation } from '../routine/operation.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
 import { ModelError, shownText, thrown, withoutControls } from '../state/errors.ts';
-import type { Choice, Component, Processor, System } from '../system/system.ts';
+import type { Choice, Component, Processor, System } from '../system/specs.ts';
 
 /** One step of a run. */
 export interface TraceStep {

@@ -15,7 +15,7 @@ import {
   type SystemBuilder,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { pte_pfn, type FlushMonitor, type MmuInstructions, type Smmu } from '@shootdown/mmu';
+import { pte_pfn, type MmuInstructions, type Smmu } from '@shootdown/mmu';
 import { folio_pte_batch_flags } from './contpte/batch.ts';
 import {
   PAST_TABLE,
@@ -57,10 +57,6 @@ export class Arm64Contpte implements ContpteLayer {
     this.PTRS_PER_PTE = frames.entriesPerTable;
     this.mmus = mmus;
     this.large = builder.region('folio.large', frames.count);
-  }
-
-  monitorOf(_mm: ContpteMm): FlushMonitor | undefined {
-    return undefined;
   }
 
   /** Pages of a folio that are given back one by one leave it, as after split_folio(). */

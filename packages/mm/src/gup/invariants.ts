@@ -10,13 +10,11 @@ import {
   operation,
   type Footprint,
   type Frames,
-  type Operation,
   type OperationContext,
   type Region,
   type Steps,
   type SystemBuilder,
   noted,
-  noteMethods,
 } from '@shootdown/machine';
 import type { Tracepoints } from '../tracepoint.ts';
 import { _PAGE_PSE, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
@@ -41,15 +39,9 @@ export interface Mapping {
 }
 
 const FRAMES_MAX = 30;
-/** In place of the references that a remover expects: it does not count them. */
-const UNCOUNTED = -1;
 
 /** Watches the address that is walked: the first page behind one of the pmd table's entries. */
 export class WalkMonitor {
-  static {
-    noteMethods(this);
-  }
-
   readonly frames: Frames;
   /** The entry of the pmd table that a walk under way goes through, plus one; 0 without a walk. */
   readonly walking: Region;
@@ -82,41 +74,6 @@ export class WalkMonitor {
     tracepoints.gup_fast_begin.attach((cx, address) => this.begun(cx, address));
     tracepoints.gup_fast_end.attach((cx, frame) => this.ended(cx, frame));
     tracepoints.folio_unpinned.attach((cx, frame) => this.decided(cx, frame));
-  }
-
-  /** A walk begins: from here on, what is mapped counts. */
-  *begin(label: string, address: number): Steps {
-    yield operation(BEGIN, address, 0, 0, this, { label });
-  }
-
-  /** GUP-fast hands out a page that it has pinned: I2 and I3 are judged. */
-  *returned(frame: number): Steps {
-    yield operation(RETURNED, frame, 0, 0, this, { label: `pages[nr] = 0x${frame.toString(16)}` });
-  }
-
-  /** The walk ends with nothing. */
-  *nothing(): Steps {
-    yield operation(RETURNED, -1, 0, 0, this, { label: 'nr_pinned = 0' });
-  }
-
-  /**
-   * Reads a page's reference count; if it is the expected one, the remover goes on as if nobody had the page, and I3 is
-   * judged.
-   */
-  *folioExpectedRefCount(frame: number, expected: number): Steps<boolean> {
-    const label = `folio_ref_count(0x${frame.toString(16)}) == ${expected}`;
-    return (
-      (yield operation(DECIDE, frame, expected, 0, this, {
-        label,
-        fact: (r) => (r === 1 ? 'not pinned' : 'pinned'),
-      })) === 1
-    );
-  }
-
-  /** The remover goes on without having counted references (a mutant). */
-  *uncounted(frame: number): Steps<boolean> {
-    yield operation(DECIDE, frame, UNCOUNTED, 0, this, { label: `/* folio_ref_count(0x${frame.toString(16)}) */` });
-    return true;
   }
 
   /** The page that is mapped at an address now, or -1. */
@@ -171,39 +128,6 @@ export class WalkMonitor {
     }
   }
 }
-
-const monitorOf = (op: Operation): WalkMonitor => op.data as WalkMonitor;
-
-const BEGIN = defineOperation({
-  name: 'gup_fast_begin',
-  role: 'environment',
-  cost: 'nop',
-  perform(cx, op) {
-    monitorOf(op).begun(cx, op.a);
-    return 0;
-  },
-});
-
-const RETURNED = defineOperation({
-  name: 'gup_fast_end',
-  role: 'environment',
-  cost: 'store',
-  perform(cx, op) {
-    monitorOf(op).ended(cx, op.a);
-    return 0;
-  },
-});
-
-const DECIDE = defineOperation({
-  name: 'folio_ref_count',
-  cost: 'load',
-  perform(cx, op) {
-    const monitor = monitorOf(op);
-    if (op.b !== UNCOUNTED && cx.load(monitor.frames.refcountAddress(op.a)) !== op.b) return 0;
-    monitor.decided(cx, op.a);
-    return 1;
-  },
-});
 
 /** A software walker's load of an entry; the table may have been taken away meanwhile, and that is I1. */
 export const walkerLoad = noted(function* walkerLoad(

@@ -22,6 +22,7 @@ import {
   noteMethods,
 } from '@shootdown/machine';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';
+import type { Tracepoints } from '../tracepoint.ts';
 
 /** The sentence that a torn read violates. */
 export const VALUE_WAS_IN_TABLE = 'I2: ptep_get_lockless() returns only values that the entry held during the walk';
@@ -70,63 +71,33 @@ export function formatValue(value: PaeValue): string {
   return pte_present(value.low) ? formatPage(pageOf(value)) : 'none';
 }
 
-function formatPage(page: number): string {
+export function formatPage(page: number): string {
   return `H${highOf(page)}:L${page % LOWS}`;
 }
 
-/** The entry, and what the monitor remembers of it. */
+/** The entry, and the pages that it may lead to. */
 export class PaeEntry {
   static {
     noteMethods(this);
   }
 
+  readonly words: readonly Region[];
   readonly low: Address;
   readonly high: Address;
   /** The page that is mapped at first. */
   readonly first: number;
   /** A bit per page in use. */
   readonly inUse: Region;
-  /** 1 while a walk is under way. */
-  readonly walking: Region;
-  /** A bit per page that the entry has pointed to during the walk. */
-  readonly seen: Region;
 
   /** @param firstHigh high word of the page that is mapped at first: 0 is a frame below 4 GiB */
   constructor(builder: SystemBuilder, firstHigh: number) {
     this.first = firstHigh * LOWS;
     const low = builder.region('ptep->pte_low', 1, { initial: lowOf(this.first), format: formatLow });
     const high = builder.region('ptep->pte_high', 1, { initial: highOf(this.first), format: formatHigh });
+    this.words = [low, high];
     this.low = low.at(0);
     this.high = high.at(0);
     this.inUse = builder.region('pages.in_use', 1, { initial: [1 << this.first] });
-    this.walking = builder.region('walk_monitor.walking', 1);
-    this.seen = builder.region('walk_monitor.seen', 1);
-    for (const word of [low, high]) builder.watch(word, (cx) => this.look(cx));
-  }
-
-  /** Remembers the present value. */
-  look(cx: OperationContext): void {
-    const low = cx.read(this.low);
-    if (cx.read(this.walking.base) === 0 || !pte_present(low)) return;
-    cx.write(this.seen.base, cx.read(this.seen.base) | (1 << pageOf({ low, high: cx.read(this.high) })));
-  }
-
-  /** A walk begins. */
-  *begin(label: string): Steps {
-    yield operation(BEGIN, 0, 0, 0, this, { label });
-  }
-
-  /** The walk believes a value: pfn_to_page() and a reference to whatever that is. */
-  *believe(value: PaeValue): Steps {
-    const page = pte_present(value.low) ? pageOf(value) : -1;
-    yield operation(BELIEVE, page, 0, 0, this, {
-      label: page < 0 ? 'not present' : `pfn_to_page(${formatPage(page)})`,
-    });
-  }
-
-  /** The walk ends, and what the entry held no longer matters. */
-  *end(label: string): Steps {
-    yield operation(END, 0, 0, 0, this, { label });
   }
 
   /** alloc_page(): any page that is free, each of them explored. */
@@ -152,6 +123,42 @@ export class PaeEntry {
   }
 }
 
+/** Watches the entry while a walk is under way: which pages has it led to? */
+export class PaeWalkMonitor {
+  /** 1 while a walk is under way. */
+  readonly walking: Region;
+  /** A bit per page that the entry has led to during the walk. */
+  readonly seen: Region;
+  readonly #entry: PaeEntry;
+
+  constructor(builder: SystemBuilder, entry: PaeEntry, { gup_fast_begin, pfn_to_page, gup_fast_end }: Tracepoints) {
+    this.#entry = entry;
+    this.walking = builder.region('walk_monitor.walking', 1);
+    this.seen = builder.region('walk_monitor.seen', 1);
+    for (const word of entry.words) builder.watch(word, (cx) => this.#look(cx));
+    gup_fast_begin.attach((cx) => {
+      cx.write(this.walking.base, 1);
+      this.#look(cx);
+    });
+    pfn_to_page.attach((cx, page) => this.#believed(cx, page));
+    gup_fast_end.attach((cx) => {
+      cx.write(this.walking.base, 0);
+      cx.write(this.seen.base, 0);
+    });
+  }
+
+  #look(cx: OperationContext): void {
+    const low = cx.read(this.#entry.low);
+    if (cx.read(this.walking.base) === 0 || !pte_present(low)) return;
+    cx.write(this.seen.base, cx.read(this.seen.base) | (1 << pageOf({ low, high: cx.read(this.#entry.high) })));
+  }
+
+  #believed(cx: OperationContext, page: number): void {
+    if (page >= 0 && (cx.read(this.seen.base) & (1 << page)) === 0)
+      cx.fail(VALUE_WAS_IN_TABLE, () => `${formatPage(page)} was never in the table during the walk`);
+  }
+}
+
 const NOT_PRESENT = -1;
 
 function formatLoaded(page: number): string {
@@ -163,39 +170,6 @@ function valueOf(page: number): PaeValue {
 }
 
 const entryOf = (op: Operation): PaeEntry => op.data as PaeEntry;
-
-const BEGIN = defineOperation({
-  name: 'gup_fast_begin',
-  role: 'environment',
-  cost: 'nop',
-  perform(cx, op) {
-    cx.write(entryOf(op).walking.base, 1);
-    entryOf(op).look(cx);
-    return 0;
-  },
-});
-
-const BELIEVE = defineOperation({
-  name: 'pfn_to_page',
-  cost: 'nop',
-  perform(cx, op) {
-    const seen = cx.read(entryOf(op).seen.base);
-    if (op.a >= 0 && (seen & (1 << op.a)) === 0)
-      cx.fail(VALUE_WAS_IN_TABLE, () => `${formatPage(op.a)} was never in the table during the walk`);
-    return 0;
-  },
-});
-
-const END = defineOperation({
-  name: 'gup_fast_end',
-  role: 'environment',
-  cost: 'nop',
-  perform(cx, op) {
-    cx.write(entryOf(op).walking.base, 0);
-    cx.write(entryOf(op).seen.base, 0);
-    return 0;
-  },
-});
 
 const ALLOC = defineOperation({
   name: 'page_alloc',

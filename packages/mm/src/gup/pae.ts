@@ -19,9 +19,21 @@ import {
 } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { pte_present } from '@shootdown/mmu';
-import { spin_lock, spin_unlock, Spinlock } from '@shootdown/sync';
 import type { FlushBackEnd } from '../arch/interrupts-only.ts';
-import { formatHigh, formatLow, formatValue, highOf, lowOf, PaeEntry, pageOf, type PaeValue } from './pae-entry.ts';
+import { pte_lock, pte_unlock, type KernelBase } from '../kernel.ts';
+import { Tracepoints } from '../tracepoint.ts';
+import {
+  formatHigh,
+  formatLow,
+  formatPage,
+  formatValue,
+  highOf,
+  lowOf,
+  PaeEntry,
+  pageOf,
+  PaeWalkMonitor,
+  type PaeValue,
+} from './pae-entry.ts';
 
 /**
  * How the entry is read. `low-high-low`: ptep_get_lockless(). `clear-counter`: the same, and again if a counter of
@@ -51,18 +63,26 @@ export interface PaeDesign {
   readonly counted: 'after the clear' | 'before the clear';
 }
 
-/** One entry, its lock, and the way to flush. */
-export class PaeKernel {
+/** The one table: its lock is the first. */
+const PTE_TABLE = 0;
+
+/** A kernel of one entry, which no frame can hold: its lock, and the way to flush. */
+export class PaeKernel implements KernelBase {
+  readonly builder: SystemBuilder;
   readonly entry: PaeEntry;
-  readonly ptl: Spinlock;
+  readonly ptl: Region;
+  readonly tracepoints = new Tracepoints();
+  readonly monitor: PaeWalkMonitor;
   readonly flush: FlushBackEnd;
   /** Clears so far. */
   readonly clear_count: Region;
 
   /** @param firstHigh high word of the page that is mapped at first */
   constructor(builder: SystemBuilder, flush: FlushBackEnd, firstHigh: number) {
+    this.builder = builder;
     this.entry = new PaeEntry(builder, firstHigh);
-    this.ptl = new Spinlock(builder, 'ptl');
+    this.monitor = new PaeWalkMonitor(builder, this.entry, this.tracepoints);
+    this.ptl = builder.region('ptl', 1, { memory: 'strong' });
     this.flush = flush;
     this.clear_count = builder.region('clear_count', 1);
   }
@@ -80,14 +100,21 @@ function* readHigh({ entry }: PaeKernel): Steps<number> {
 export const gup_fast_pte = routine(
   'gup_fast',
   function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck, irqs }: PaeDesign): Steps {
-    yield* kernel.entry.begin('gup_fast(addr)');
+    const { gup_fast_begin, gup_fast_end } = kernel.tracepoints;
+    yield* gup_fast_begin.trace(0, 'gup_fast(addr)');
     const flags = irqs === 'off' ? yield* local_irq_save(cpu) : 0;
     const pte = yield* readers[reader](kernel);
-    if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* kernel.entry.believe(pte);
-    yield* kernel.entry.end('gup_fast() returns');
+    if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* pfn_to_page(kernel, pte);
+    yield* gup_fast_end.trace(-1, 'gup_fast() returns');
     if (irqs === 'off') yield* local_irq_restore(cpu, flags);
   },
 );
+
+/** A reference is taken to whatever the value leads to. */
+function pfn_to_page({ tracepoints }: PaeKernel, value: PaeValue): Steps {
+  const page = pte_present(value.low) ? pageOf(value) : -1;
+  return tracepoints.pfn_to_page.trace(page, page < 0 ? 'not present' : `pfn_to_page(${formatPage(page)})`);
+}
 
 /** `ptep_get(ptep) == pte` on a 32-bit build: eight bytes are two loads. */
 function* unchanged(kernel: PaeKernel, pte: PaeValue, order: 'low-high' | 'high-low'): Steps<boolean> {
@@ -126,7 +153,7 @@ const readers = {
 export const madvise_dontneed = routine(
   'madvise_dontneed_single_vma',
   function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault, counted }: PaeDesign): Steps {
-    yield* spin_lock(kernel.ptl);
+    yield* pte_lock(kernel, PTE_TABLE);
     const counts = reader === 'clear-counter';
     if (counts && counted === 'before the clear') yield* count_clear(kernel);
     const old = yield* clear === 'split' ? clearSplit(kernel) : kernel.entry.xchg64();
@@ -134,7 +161,7 @@ export const madvise_dontneed = routine(
     if (counts && counted === 'after the clear' && page >= 0) yield* count_clear(kernel);
     if (page >= 0 && flushPosition === 'under-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
     yield* point('unlock', page);
-    yield* spin_unlock(kernel.ptl);
+    yield* pte_unlock(kernel, PTE_TABLE);
     if (page < 0) return;
     if (flushPosition === 'after-ptl') yield* kernel.flush.flush_tlb_mm_range(cpu);
     if (fault === 'page-cache') return;
@@ -158,7 +185,7 @@ function* clearSplit({ entry }: PaeKernel): Steps<PaeValue> {
 /** handle_pte_fault(): maps a page if there is none. */
 export const handle_mm_fault = routine('handle_pte_fault', function* (kernel: PaeKernel, { fault }: PaeDesign): Steps {
   const { entry } = kernel;
-  yield* spin_lock(kernel.ptl);
+  yield* pte_lock(kernel, PTE_TABLE);
   const present = pte_present(yield* load(entry.low, { label: 'pte_none(*ptep)', fact: formatLow }));
   yield* point(present ? 'mapped already' : 'map');
   if (!present) {
@@ -173,5 +200,5 @@ export const handle_mm_fault = routine('handle_pte_fault', function* (kernel: Pa
     });
   }
   yield* point('faulted');
-  yield* spin_unlock(kernel.ptl);
+  yield* pte_unlock(kernel, PTE_TABLE);
 });

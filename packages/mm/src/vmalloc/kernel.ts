@@ -22,6 +22,7 @@ import {
   keysOf,
 } from '@shootdown/machine';
 import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
+import type { KernelBase } from '../kernel.ts';
 import { MmStruct } from '../mmap-lock.ts';
 import { KernelTableWatch } from './break-before-make.ts';
 import { formatDescriptor, pxd_pgtable, pxd_table, tableDescriptor } from './descriptor.ts';
@@ -115,12 +116,13 @@ function flush(name: string, cost: string, barrier: boolean): OperationDefinitio
   });
 }
 
-/** One arm64 kernel. */
-export class VmallocKernel {
+/** A kernel whose tables map kernel memory: frames, locks and RCU, and nobody who translates through them. */
+export class VmallocKernel implements KernelBase {
   static {
     noteMethods(this);
   }
 
+  readonly builder: SystemBuilder;
   readonly frames: Frames;
   readonly tree: TreeShape;
   readonly init_mm: MmStruct;
@@ -141,6 +143,7 @@ export class VmallocKernel {
   constructor(builder: SystemBuilder, options: VmallocKernelOptions) {
     checkOptions('vmalloc: kernel: new', options, VMALLOC_KERNEL_KEYS, ['tree', 'processors']);
     const { tree, processors, kick_all_cpus_sync, rcu, efi = false } = options;
+    this.builder = builder;
     this.#options = options;
     this.tree = tree;
     const initialTables = emptiedTree(tree);

@@ -39,6 +39,7 @@ const {
   ContpteInvariants,
   ContpteKernel,
   LocklessMonitor,
+  monitoredFlush,
   PAGE_SIZE,
   pfn_pte,
   PTE_AF,
@@ -174,18 +175,20 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     tlb,
     mms,
     folios,
-    routines,
+    routines: {
+      ...routines,
+      __flush_tlb_range: monitoredFlush(routines.__flush_tlb_range, (mm) => (mm === mms[0] ? monitor : undefined)),
+    },
     ...(device && { smmu: new Smmu(builder, tlb.mmus.slice(0, 2), device) }),
   });
   const pgd = builder.region('mm.pgd', 1, { initial: 1 });
-  const monitor = new FlushMonitor(builder, frames, tinyShape(1, entries), {
+  const monitor: FlushMonitor = new FlushMonitor(builder, frames, tinyShape(1, entries), {
     root: pgd.at(0),
     cpus: 2,
     blockEntries: block,
     pages: Array.from({ length: entries }, (_, page) => page),
   });
   tlb.monitors = [monitor];
-  kernel.monitors = [monitor];
   const invariants = new ContpteInvariants(builder, kernel);
   const reader = readerPage < 0 ? null : new LocklessMonitor(builder, kernel, { table: 0, index: readerPage });
   const [mm] = mms as [contpte.ContpteMm];

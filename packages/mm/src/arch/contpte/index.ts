@@ -41,7 +41,14 @@ export { pte_batch_hint } from './pgtable.ts';
 export * from './pte.ts';
 export { routines, type ContpteRoutines } from './routines.ts';
 export { LOST_UPDATE, storeOver } from './store-over.ts';
-export { TLBF_NOBROADCAST, TLBF_NONE, TLBF_NONOTIFY, TLBF_NOSYNC, TLBF_NOWALKCACHE } from './tlbflush.ts';
+export {
+  monitoredFlush,
+  TLBF_NOBROADCAST,
+  TLBF_NONE,
+  TLBF_NONOTIFY,
+  TLBF_NOSYNC,
+  TLBF_NOWALKCACHE,
+} from './tlbflush.ts';
 export { folio_mark_accessed, folio_mark_dirty } from './zap.ts';
 /* Versions of these functions that other kernels had, or that were proposed. */
 export {

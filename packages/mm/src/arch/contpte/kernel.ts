@@ -19,7 +19,7 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import type { ContiguousMmu, ContiguousTlb, FlushMonitor, MmuInstructions, Smmu } from '@shootdown/mmu';
+import type { ContiguousMmu, ContiguousTlb, MmuInstructions, Smmu } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
 import type { ContpteRoutines } from './routines.ts';
 
@@ -102,8 +102,6 @@ export interface ContpteLayer {
   readonly tlbiRange: boolean;
   readonly smmu: Smmu | null;
   readonly system_supports_bbml2_noabort: boolean;
-  /** What checks that nothing stale of an address space is used. */
-  monitorOf(mm: ContpteMm): FlushMonitor | undefined;
   /** Per frame, in a run: it came as part of a large folio. Left out: that is known without looking. */
   readonly large?: Region;
   /** The folio that a frame belongs to. See {@link page_folio}. */
@@ -144,8 +142,6 @@ export class ContpteKernel implements ContpteLayer {
   readonly referenced: Region;
   /** Areas that the machine's tasks work on. */
   readonly vmas: ContpteVma[] = [];
-  /** Per mm: what checks that nothing stale is used. */
-  monitors: readonly FlushMonitor[] = [];
 
   constructor(builder: SystemBuilder, options: ContpteKernelOptions) {
     checkOptions('contpte: kernel: new', options, CONTPTE_KERNEL_KEYS, ['frames', 'tlb', 'mms', 'folios', 'routines']);
@@ -190,10 +186,6 @@ export class ContpteKernel implements ContpteLayer {
   /** The folio that a frame belongs to. */
   folioOf(pfn: number): Folio {
     return this.folio(this.page_folio(pfn));
-  }
-
-  monitorOf(mm: ContpteMm): FlushMonitor | undefined {
-    return this.monitors[this.mms.indexOf(mm)];
   }
 
   folio(index: number): Folio {

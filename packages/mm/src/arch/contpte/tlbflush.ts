@@ -3,6 +3,7 @@
  * with its flags.
  */
 import { count, routine, type Steps } from '@shootdown/machine';
+import type { FlushMonitor } from '@shootdown/mmu';
 import { Arm64Counter } from '../arm64-tlb.ts';
 import { PAGE_SIZE, type ContpteLayerCpu, type ContpteMm, type ContpteVma } from './kernel.ts';
 
@@ -28,9 +29,6 @@ export const __flush_tlb_range = routine(
     const [vpn, pages] = [start / PAGE_SIZE, (end - start) / PAGE_SIZE];
     const local = (flags & TLBF_NOBROADCAST) !== 0;
     const leafOnly = (flags & TLBF_NOWALKCACHE) !== 0;
-    const complete = (flags & (TLBF_NOSYNC | TLBF_NOBROADCAST | TLBF_NONOTIFY)) === 0;
-    const monitor = complete ? kernel.monitorOf(mm) : undefined;
-    if (monitor) yield* monitor.begin(cpu.id, vpn, vpn + pages);
     yield* mmu.dsb(local ? 'nshst' : 'ishst');
     const tlbi = (request: { scope: 'page' | 'asid'; vpn: number; pages?: number }): Steps =>
       local
@@ -44,9 +42,29 @@ export const __flush_tlb_range = routine(
     if (!local) yield* count(Arm64Counter.tlbiPage, kernel.tlbiRange ? 1 : pages);
     if ((flags & TLBF_NOSYNC) === 0) yield* mmu.dsb(local ? 'nsh' : 'ish');
     if (!local && (flags & TLBF_NOSYNC) === 0) yield* count(Arm64Counter.dsb);
-    if (monitor) yield* monitor.end(cpu.id, vpn, vpn + pages);
   },
 );
+
+type FlushTlbRange = typeof __flush_tlb_range;
+
+/**
+ * The same where flushes report to monitors, by mm: when one begins that reaches everybody and is waited for, and when
+ * it is complete.
+ */
+export function monitoredFlush(
+  flush: FlushTlbRange,
+  monitorOf: (mm: ContpteMm) => FlushMonitor | undefined,
+): FlushTlbRange {
+  const body = flush.body ?? flush;
+  return routine('__flush_tlb_range', function* (...args: Parameters<FlushTlbRange>): Steps {
+    const [cpu, mm, start, end, flags] = args;
+    const complete = (flags & (TLBF_NOSYNC | TLBF_NOBROADCAST | TLBF_NONOTIFY)) === 0;
+    const monitor = complete ? monitorOf(mm) : undefined;
+    if (monitor) yield* monitor.begin(cpu.id, start / PAGE_SIZE, end / PAGE_SIZE);
+    yield* body(...args);
+    if (monitor) yield* monitor.end(cpu.id, start / PAGE_SIZE, end / PAGE_SIZE);
+  });
+}
 
 /** flush_tlb_range(). */
 export const flush_tlb_range = routine(
