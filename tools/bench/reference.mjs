@@ -28,7 +28,7 @@ const TARGET_BYTES_PER_STATE = 120;
  */
 async function explorer(parameters, runs) {
   const { referencePtdump } = await import(
-    new URL('../../apps/lab/dist/scenarios/reference-ptdump.js', import.meta.url).href
+    new URL('../../packages/scenarios/dist/reference-ptdump.js', import.meta.url).href
   );
   /** @type {Measured | undefined} */
   let best;
