@@ -57,7 +57,9 @@ describe('golden tables of mutate', () => {
       const rows = golden.get(heading) ?? [];
       const today: string[] = [];
       for (const one of rows) today.push(await whyToday(one, table));
-      const old = rows.flatMap(({ change, why }, i) => (why === today[i] ? [] : [`${heading}: ${change}: ${why}`]));
+      const old = rows.flatMap(({ change, why }, i) =>
+        why === today[i] && why !== NOBODY_SAYS ? [] : [`${heading}: ${change}: ${why}`],
+      );
       outOfDate.push(...old);
       if (WRITE_GOLDEN && old.length > 0)
         new MutantGolden(table.scenario).section(

@@ -81,7 +81,7 @@ const SECONDARY = [ofKsmSecondary, ofSecondary, ofZap, ofCalls];
 const X86 = [ofZap, ofX86Tlb, ofCalls];
 
 const plans: Readonly<Record<string, Plan>> = {
-  'ptdump-vmalloc': { survivors: [ofPtdumpVmalloc, ofCalls], quick: ['trylock-2026'], uncompared: /^v6$/ },
+  'ptdump-vmalloc': { survivors: [ofPtdumpVmalloc, ofCalls], quick: ['trylock-2026'] },
   'kvm-pv-flush': { survivors: [ofKvmPvFlush, ofCalls, ofZap, ofX86Tlb] },
   'gup-fast-vs-unmap': {
     survivors: [ofGupFastVsUnmap, ofCalls],

@@ -224,6 +224,8 @@ const READERS_ACTIVE_CHECK = defineOperation({
     for (let i = 0; i < readCount.cells; i++) sum += cx.read(readCount.base + i);
     return sum === 0 ? 1 : 0;
   },
+  // Who does not look goes on as if nobody were inside.
+  leftOut: () => 1,
   weak(_cx, memory, op) {
     const { readCount } = semOf(op);
     let sum = 0;
