@@ -128,6 +128,7 @@ export {
   type Scheduler,
 } from './schedule/schedulers.ts';
 export {
+  type Arrival,
   runVirtualTime,
   VirtualTimeScheduler,
   type TimedStep,

@@ -19,15 +19,18 @@ import {
   siblingCaches,
   tlbGeometry,
   walkShape,
+  type MmuGeometry,
 } from '@shootdown/mmu';
 import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { secondaryTables } from './checks.ts';
 import { numberedPages } from './description.ts';
+import type { LinkEnd } from './device-link.ts';
 import { assembleHost, type AssembledVm, type MachineParts } from './host.ts';
 import { cacheCosts } from './caches.ts';
 import { DistanceCosts, latenciesOf, Layout, placed, sharedTlbs } from './layout.ts';
 import { startKernel, vectorsOf, type OwnThreads, type StartedKernel } from './kernel.ts';
+import { assembleRemoteDevice, type AssembledDevice } from './remote-device.ts';
 import { lazyModeOf, type Topology } from './schema.ts';
 
 /** A machine, ready to run. */
@@ -48,33 +51,31 @@ export interface AssembledMachine {
   /** How long messages are under way, where some CPUs are farther from one another than others. */
   readonly latencyOf?: (channel: Channel, sender: number) => number | undefined;
   readonly caches: CacheCosts;
+  /** The end of its link to a device that is run elsewhere. */
+  readonly link?: LinkEnd;
 }
 
 /**
  * Builds the actors, words and routines of a machine.
  * @param base the cost model that the description's `costs` change
+ * @param remote without the devices that are placed in workers: whoever runs it has messages cross
  */
 export function assemble(
   topology: Topology,
   own: OwnThreads = new Map(),
   base: CostModel = architectures[topology.architecture].costs,
+  remote = false,
 ): AssembledMachine {
   const costs = Object.keys(topology.costs).length > 0 ? withCosts(base, topology.costs) : base;
   const builder = new SystemBuilder({ memoryModel: topology.memoryModel });
-  const { l1, l2, walkCache } = topology.tlb;
-  const geometry = {
-    l1: parseTlbGeometry(l1),
-    l2: parseTlbGeometry(l2),
-    walkCacheEntries: tlbGeometry(walkCache, walkCache).entries,
-    contiguousPages: topology.folio === '64K' ? CONT_PTES_4K : 0,
-  };
+  const geometry = geometryOf(topology);
   const layout = new Layout(topology);
   const where = placed();
   const parts = { geometry, hertz: costs.hertz, own, layout, where };
   const host = topology.host ? assembleHost(builder, topology, topology.host, parts) : null;
-  const { kernel, end } = host
-    ? { kernel: (host.vms[0] as AssembledVm).kernel, end: host.end }
-    : assembleNative(builder, topology, parts);
+  const { kernel, end, link } = host
+    ? { kernel: (host.vms[0] as AssembledVm).kernel, end: host.end, link: undefined }
+    : assembleNative(builder, topology, parts, remote);
   const distances = new DistanceCosts(layout, costs);
   return {
     topology,
@@ -83,16 +84,36 @@ export function assemble(
     vms: host?.vms ?? [],
     costs,
     ...end,
+    ...(link && { link }),
     caches: cacheCosts(distances, layout, where, topology.llcMegabytes),
     ...(!layout.isFlat && { latencyOf: latenciesOf(distances, where.processors, where.components) }),
   };
+}
+
+/** The TLB of every CPU. */
+function geometryOf({ tlb: { l1, l2, walkCache }, folio }: Topology): MmuGeometry {
+  return {
+    l1: parseTlbGeometry(l1),
+    l2: parseTlbGeometry(l2),
+    walkCacheEntries: tlbGeometry(walkCache, walkCache).entries,
+    contiguousPages: folio === '64K' ? CONT_PTES_4K : 0,
+  };
+}
+
+/** A device of a machine, by itself. */
+export function assembleDevice(topology: Topology, name: string): AssembledDevice {
+  const base = architectures[topology.architecture].costs;
+  const shape = walkShape(geometryNamed(architectures[topology.architecture].geometry));
+  const entries = Math.max(...shape.levels.map((level) => level.entries));
+  return assembleRemoteDevice(name, entries, geometryOf(topology), withCosts(base, topology.costs));
 }
 
 function assembleNative(
   builder: SystemBuilder,
   topology: Topology,
   { geometry, hertz, own, layout, where }: MachineParts,
-): Pick<StartedKernel, 'kernel' | 'end'> {
+  remote: boolean,
+): Pick<StartedKernel, 'kernel' | 'end' | 'link'> {
   const shape = walkShape(geometryNamed(architectures[topology.architecture].geometry));
   const entriesPerTable = Math.max(...shape.levels.map((level) => level.entries));
   const { tables, pages } = topology.memory;
@@ -127,6 +148,7 @@ function assembleNative(
     frames,
     shape,
     tasks: cpus.length,
+    remote,
     nodeOf: (cpu) => layout.node[cpu] ?? 0,
     architecture,
     lazyMode: lazyModeOf(topology, topology.name),

@@ -75,9 +75,21 @@ type Process = KernelDescription['processes'][number];
 
 function checkProcess(kernel: KernelDescription, { secondaryMmus, threads }: Process, place: string): void {
   const kinds = new Map<string, string>();
-  for (const [i, { name, kind, changePte }] of secondaryMmus.entries()) {
+  for (const [i, { name, kind, changePte, placement }] of secondaryMmus.entries()) {
     if (kinds.has(name)) throw new ModelError(`${place}.secondaryMmus.${i}: name taken twice (${name})`);
     kinds.set(name, kind);
+    if (placement === 'worker' && kind !== 'device')
+      throw new ModelError(
+        `${place}.secondaryMmus.${i}.placement: worker: the vCPUs of ${name} are threads of the process, whose words they share: only a device can be placed`,
+      );
+    const engines = threads.filter(({ run }) => actionsIn(run).some((a) => a.do === 'dma' && a.mmu === name)).length;
+    const isPart = kind === 'device' && placement !== undefined;
+    if (isPart && engines > 1)
+      throw new ModelError(
+        `${place}.secondaryMmus.${i}.placement: ${placement}: ${name} has one engine, and ${engines} threads use it`,
+      );
+    if (isPart && secondaryMmus.some((other, j) => j < i && other.kind === 'device' && other.placement))
+      throw new ModelError(`${place}.secondaryMmus.${i}.placement: ${placement}: one device of a machine can be placed (${name})`);
     if (kind === 'device' && changePte !== 'none')
       throw new ModelError(`${place}.secondaryMmus.${i}: changePte: no device has ever had one (${changePte})`);
     const vcpus = threads.filter(({ run }) => actionsIn(run).some((a) => a.do === 'guest' && a.mmu === name)).length;

@@ -28,6 +28,8 @@ export function checkReferences(topology: Topology, source: string): void {
     checkKernel(topology, topology, source);
   }
   const known = architectures[topology.architecture].costs.costs;
+  if (topology.costs['device_message'] === 0)
+    throw new ModelError(`topology: ${source}: costs: device_message: parts cannot run side by side without it (0)`);
   for (const name of Object.keys(topology.costs)) {
     if (!Object.hasOwn(known, name))
       throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);

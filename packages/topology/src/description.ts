@@ -143,6 +143,11 @@ const secondaryMmu = z.strictObject({
   kind: z.enum(['kvm', 'device']),
   /** How change_pte() goes about it, where the kernel calls it: KVM's on x86 or on arm64. A device never had one. */
   changePte: z.enum(['none', 'x86', 'arm64']).default('none'),
+  /**
+   * A device that is placed is a part by itself, in a thread of its own or in this one; messages are all that crosses.
+   * Left out: its engine is the CPU of the thread that says `dma`.
+   */
+  placement: z.enum(['process', 'worker']).optional(),
 });
 
 const processes = z.array(

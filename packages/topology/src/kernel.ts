@@ -26,6 +26,7 @@ import {
   type Kernel,
   type TlbArch,
 } from '@shootdown/mm';
+import type { LinkEnd } from './device-link.ts';
 import { addTimer } from './timer.ts';
 import { actionsIn, areaNamesIn, endsAtRest, forkedIn, type Action, type KernelDescription } from './schema.ts';
 import { addKernelTables, type KernelRange } from './kernel-tables.ts';
@@ -74,6 +75,8 @@ export interface KernelParts {
   /** What must let each CPU execute, by id. Default: nothing. */
   readonly gates?: readonly string[];
   readonly own?: OwnThreads;
+  /** Devices that are placed elsewhere are: this is the machine without them. */
+  readonly remote?: boolean;
   /** The virtual machine, if it is one. */
   readonly vm?: string;
 }
@@ -84,6 +87,7 @@ export interface StartedKernel {
   /** Processor of each CPU. */
   readonly processors: readonly number[];
   readonly end: MachineEnd;
+  readonly link?: LinkEnd;
 }
 
 /** When the work of a machine is over. */
@@ -130,11 +134,11 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     ...(does(description, 'reclaim') && { batched: new daemons.BatchedUnmaps(builder, mms) }),
     ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
   };
-  const users = addSecondaryMmus(description, plain, mms, smp, parts.geometry);
+  const users = addSecondaryMmus(description, plain, mms, smp, parts.geometry, parts.remote);
   const { kernel } = users;
   const tasks = addScheduler(description, parts, kernel, mms);
   const processes = processStates(description, builder, mms, tasks);
-  return { kernel, ...startThreads(description, parts, users, smp, processes, tasks) };
+  return { kernel, ...(users.link && { link: users.link }), ...startThreads(description, parts, users, smp, processes, tasks) };
 }
 
 /** Whether a kernel thread does something. */

@@ -1,8 +1,8 @@
 /** One part under way, in this thread or served to another: advanced in windows, read after each. */
 import { ModelError } from '@shootdown/machine';
-import { assemble } from './assemble.ts';
+import { assemble, assembleDevice } from './assemble.ts';
 import { tracedThreads } from './traced-threads.ts';
-import { MachineRunner, type MachineRun } from './run.ts';
+import { MachineRunner, type Crossing, type MachineRun } from './run.ts';
 import type { Topology } from './schema.ts';
 
 /** What a part is asked for besides its topology. Everything crosses threads as plain data. */
@@ -13,6 +13,8 @@ export interface PartOptions {
   readonly timed?: readonly string[] | undefined;
   /** Where the topology's file is: the traces of its threads are found from there. Left out: nobody reads them. */
   readonly folder?: string | undefined;
+  /** See {@link Part.device}. */
+  readonly device?: string | null | undefined;
 }
 
 /** How long routines took: counts by the power of two, as histograms have them. */
@@ -30,10 +32,20 @@ export interface PartState {
   readonly processors: readonly string[];
   /** Times of routines that have returned in this window. */
   readonly samples: readonly RoutineSamples[];
+  /** What it has sent over its link in this window. */
+  readonly sent: readonly Crossing[];
+  /** When its next step begins, as far as it knows; Infinity: not before something arrives. */
+  readonly nextCycles: number;
 }
 
 /** Routines of one's own are loaded by whoever reads the file, and cannot be handed to another thread. */
-function refuseRoutines({ host }: Topology): void {
+function refuseRoutines({ name: machine, host, processes: native }: Topology): void {
+  for (const { threads } of host ? [] : native)
+    for (const { routine } of threads)
+      if (routine !== undefined)
+        throw new ModelError(
+          `topology: ${machine}: routine ${routine}: a machine whose device is placed runs in parts, which have no routines of one's own`,
+        );
   for (const { name, processes } of host?.vms ?? [])
     for (const { threads } of processes)
       for (const { routine } of threads)
@@ -50,10 +62,12 @@ export class PartRunner {
   #samples = new Map<string, number[]>();
 
   /** Assembles it. Throws ModelError, TraceError. */
-  async start(topology: Topology, { stepsMax, seed, timed = [], folder }: PartOptions = {}): Promise<void> {
+  async start(topology: Topology, { stepsMax, seed, timed = [], folder, device }: PartOptions = {}): Promise<void> {
     refuseRoutines(topology);
     const wanted = new Set(timed);
-    const machine = assemble(topology, folder === undefined ? undefined : await tracedThreads(topology, folder));
+    const own = folder === undefined ? undefined : await tracedThreads(topology, folder);
+    const machine =
+      typeof device === 'string' ? assembleDevice(topology, device) : assemble(topology, own, undefined, device === null);
     this.#processors = machine.system.processors.map(({ name }) => name);
     this.#runner = new MachineRunner(machine, {
       ...(stepsMax !== undefined && { stepsMax }),
@@ -75,9 +89,25 @@ export class PartRunner {
   /** Makes so many more steps. */
   advance(steps: number): PartState {
     if (!this.#runner) throw new Error('part: advance: not started');
-    const more = this.#runner.advance(steps);
+    return this.#after(this.#runner, this.#runner.advance(steps));
+  }
+
+  /** Makes the steps that begin before a time, with what arrives over the link until then. */
+  advanceTo(cycles: number, arrived: readonly Crossing[]): PartState {
+    if (!this.#runner) throw new Error('part: advance: not started');
+    return this.#after(this.#runner, this.#runner.advanceTo(cycles, arrived));
+  }
+
+  #after(runner: MachineRunner, more: boolean): PartState {
     const samples = [...this.#samples].map(([routine, cycles]) => ({ routine, cycles }));
     this.#samples = new Map();
-    return { more, run: this.#runner.result(), processors: this.#processors, samples };
+    return {
+      more,
+      run: runner.result(),
+      processors: this.#processors,
+      samples,
+      sent: runner.takeSent(),
+      nextCycles: runner.nextCycles,
+    };
   }
 }

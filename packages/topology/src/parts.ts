@@ -10,6 +10,8 @@ export interface Part {
   readonly name: string;
   readonly topology: Topology;
   readonly placement: 'process' | 'worker';
+  /** It is this device of the machine, or the machine without the devices that are parts (null). Left out: there are none. */
+  readonly device?: string | null;
 }
 
 /** Cores, sockets and nodes, as far as they have CPUs of a part; a part keeps its distances. */
@@ -35,6 +37,14 @@ function partOfLayout(
 export function partsOf(topology: Topology): readonly Part[] {
   const whole: Part = { name: topology.name, topology, placement: 'process' };
   const { host } = topology;
+  const device = topology.processes
+    .flatMap(({ secondaryMmus }) => secondaryMmus)
+    .find(({ kind, placement }) => kind === 'device' && placement !== undefined);
+  if (device)
+    return [
+      { ...whole, device: null },
+      { name: device.name, topology, placement: device.placement ?? 'process', device: device.name },
+    ];
   if (!host || host.vms.some(({ cpus }) => cpus === undefined)) return [whole];
   const groups: { cpus: Set<number>; vms: number[] }[] = [];
   host.vms.forEach(({ cpus = [] }, index) => {

@@ -4,11 +4,12 @@
  */
 import { createRequire } from 'node:module';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { hashString, ModelError } from '@shootdown/machine';
+import { cyclesOf, hashString, ModelError, withCosts, type CostModel } from '@shootdown/machine';
+import { architectures } from '@shootdown/mm';
 import { releaseProxy, wrap, type Remote } from 'comlink';
 import { PartRunner, type PartOptions, type PartState } from './part-runner.ts';
 import { partsOf, type Part } from './parts.ts';
-import type { Counters, MachineRun } from './run.ts';
+import type { Counters, Crossing, MachineRun } from './run.ts';
 import type { Topology } from './schema.ts';
 
 export { tracedThreads } from './traced-threads.ts';
@@ -25,6 +26,7 @@ export interface PlacedPart extends Part {
 interface Runs {
   start(topology: Topology, options: PartOptions): Promise<void> | void;
   advance(steps: number): Promise<PartState> | PartState;
+  advanceTo(cycles: number, arrived: readonly Crossing[]): Promise<PartState> | PartState;
   stop(): Promise<void>;
 }
 
@@ -56,6 +58,10 @@ class WorkerPart implements Runs {
     return await Promise.race([this.#api.advance(steps), this.#gone]);
   }
 
+  async advanceTo(cycles: number, arrived: readonly Crossing[]): Promise<PartState> {
+    return await Promise.race([this.#api.advanceTo(cycles, arrived), this.#gone]);
+  }
+
   async stop(): Promise<void> {
     this.#api[releaseProxy]();
     await this.#worker.terminate();
@@ -84,6 +90,8 @@ interface PlacedState {
   state: PartState | null;
   lost: string | null;
   started: boolean;
+  /** What is on its way to it. */
+  arriving: readonly Crossing[];
 }
 
 /** A run under way. */
@@ -101,25 +109,61 @@ export class PlacedRun {
       state: null,
       lost: null,
       started: false,
+      arriving: [],
     }));
   }
 
   /** Every part makes up to so many more steps, those in workers at the same time; false once all have ended. */
   async advance(steps: number): Promise<boolean> {
     const began = performance.now();
-    await Promise.all(this.#parts.map((placed) => this.#advance(placed, steps)));
+    if (this.#linked) await this.#advanceLinked(steps);
+    else await Promise.all(this.#parts.map((placed) => this.#advance(placed, (runs) => runs.advance(steps))));
     this.#wallSeconds += (performance.now() - began) / 1000;
+    if (this.#linked && this.#parts.some(({ state }) => state?.more === false)) return false;
     if (this.#parts.some(({ lost }) => lost !== null)) return false;
     return this.#parts.some(({ state }) => state?.more === true);
   }
 
-  async #advance(placed: PlacedState, steps: number): Promise<void> {
+  /** Messages pass between the parts. */
+  get #linked(): boolean {
+    return this.#parts[0]?.part.device === null;
+  }
+
+  get #steps(): number {
+    return this.#parts.reduce((sum, { state }) => sum + (state?.run.steps ?? 0), 0);
+  }
+
+  /**
+   * Windows as wide as a message is under way: what a part sends in one of them reaches the other in a later one, so
+   * that both can go through it at once.
+   */
+  async #advanceLinked(steps: number): Promise<void> {
+    const until = this.#steps + steps;
+    const width = cyclesOf(costsOf(this.#parts[0]?.part.topology as Topology), 'device_message');
+    while (this.#steps < until) {
+      const from = Math.min(...this.#parts.map(nextOf));
+      if (from === Number.POSITIVE_INFINITY) {
+        // Nobody will ever do anything again: the machine says how it ends.
+        await this.#advance(this.#parts[0] as PlacedState, (runs) => runs.advance(1));
+        return;
+      }
+      await Promise.all(
+        this.#parts.map((placed) => this.#advance(placed, (runs) => runs.advanceTo(from + width, placed.arriving))),
+      );
+      const [machine, device] = this.#parts as [PlacedState, PlacedState];
+      if ([machine, device].some(({ lost, state }) => lost !== null || state?.more === false)) return;
+      machine.arriving = later(device, width);
+      device.arriving = later(machine, width);
+    }
+  }
+
+  async #advance(placed: PlacedState, run: (runs: Runs) => Promise<PartState> | PartState): Promise<void> {
     if (placed.lost !== null || placed.state?.more === false) return;
     const { stepsMax, seed, timed, folder } = this.#options;
     try {
-      if (!placed.started) await placed.runs.start(placed.part.topology, { stepsMax, seed, timed, folder });
+      if (!placed.started) await placed.runs.start(placed.part.topology, { stepsMax, seed, timed, folder, device: placed.part.device });
       placed.started = true;
-      placed.state = await placed.runs.advance(steps);
+      placed.state = await run(placed.runs);
     } catch (error) {
       if (error instanceof WorkerLost) placed.lost = error.message;
       else throw error instanceof Error && error.name === 'ModelError' ? new ModelError(error.message) : error;
@@ -176,9 +220,26 @@ export class PlacedRun {
   /** The end that matters most of those of the parts. */
   #end(runs: readonly MachineRun[]): MachineRun['end'] {
     if (this.#parts.some(({ lost }) => lost !== null)) return 'stopped';
+    // A device ends only where something is wrong.
+    if (this.#linked) return runs.find(({ end }) => end !== 'stopped')?.end ?? 'stopped';
     const order = ['violation', 'deadlock', 'steps', 'stopped', 'time', 'rest', 'done'] as const;
     return order.find((end) => runs.some((run) => run.end === end)) ?? 'stopped';
   }
+}
+
+/** When a part does something next: it makes its first step at 0. */
+function nextOf({ state, arriving }: PlacedState): number {
+  if (state?.more === false) return Number.POSITIVE_INFINITY;
+  return Math.min(state === null ? 0 : state.nextCycles, ...arriving.map(({ cycles }) => cycles));
+}
+
+/** What a part has sent, when it arrives. */
+function later({ state }: PlacedState, width: number): Crossing[] {
+  return (state?.sent ?? []).map(({ cycles, message }) => ({ cycles: cycles + width, message }));
+}
+
+function costsOf({ architecture, costs }: Topology): CostModel {
+  return withCosts(architectures[architecture].costs, costs);
 }
 
 function sideBySide(runs: readonly MachineRun[], of: (run: MachineRun) => Counters): Counters {

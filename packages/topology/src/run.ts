@@ -16,6 +16,7 @@ import {
   keysOf,
 } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
+import type { LinkEnd, LinkMessage } from './device-link.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX, type Topology } from './schema.ts';
 import { TimeSeries } from './series.ts';
@@ -68,6 +69,14 @@ export interface Runnable extends Pick<AssembledMachine, 'system' | 'costs' | 'v
   readonly latencyOf?: (channel: Channel, sender: number) => number | undefined;
   /** What caches cost. Left out: nothing. */
   readonly caches?: CacheCosts;
+  /** The end of its link to a part that runs elsewhere, if it has one. */
+  readonly link?: LinkEnd;
+}
+
+/** A message over a link, and when it was sent or arrives. */
+export interface Crossing {
+  readonly cycles: number;
+  readonly message: LinkMessage;
 }
 
 /** Options of a run. */
@@ -124,6 +133,7 @@ export class MachineRunner {
   #wallSeconds = 0;
   #timeIsUp = false;
   readonly #cyclesMax: number;
+  readonly #sent: Crossing[] = [];
 
   constructor(machine: Runnable, options: RunOptions = {}) {
     checkOptions('run: options', options, RUN_KEYS);
@@ -157,6 +167,39 @@ export class MachineRunner {
     const more = this.#scheduler.advance(steps);
     this.#wallSeconds += (performance.now() - began) / 1000;
     return more;
+  }
+
+  /** Makes the steps that begin before a time, with what arrives over the link; false once the run has ended. */
+  advanceTo(cycles: number, arrived: readonly Crossing[]): boolean {
+    const { link } = this.#machine;
+    const arrivals = arrived.map(({ cycles: at, message }) => ({
+      cycles: at,
+      apply: (executor: Executor) => {
+        this.#now = at;
+        link?.arrives(executor, message);
+        this.#crosses(at);
+      },
+    }));
+    const began = performance.now();
+    const more = this.#scheduler.advanceTo(cycles, arrivals);
+    this.#wallSeconds += (performance.now() - began) / 1000;
+    return more;
+  }
+
+  /** What has been sent over the link since the last time, and when. */
+  takeSent(): Crossing[] {
+    return this.#sent.splice(0);
+  }
+
+  /** When the next step begins, as far as anybody knows. */
+  get nextCycles(): number {
+    return this.#scheduler.nextCycles;
+  }
+
+  #crosses(cycles: number): void {
+    const { link } = this.#machine;
+    link?.settles(this.#executor);
+    for (const message of link?.take() ?? []) this.#sent.push({ cycles, message });
   }
 
   /** The phase that the run is in. */
@@ -197,6 +240,7 @@ export class MachineRunner {
     if (step.waitedCycles > 0 && step.choice.kind === 'advance' && step.operation !== null)
       this.#options.onWait?.(step.operation, step.choice.processor, step.waitedCycles);
     this.#steal?.observe(step);
+    if (this.#machine.link) this.#crosses(this.#now);
     if (this.#now >= this.#cyclesMax) this.#timeIsUp = true;
     if (this.#timeIsUp) return false;
     return this.#options.onStep?.(step, this.#executor);

@@ -263,7 +263,7 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
       const use = secondaryOf(context, action.mmu);
       yield* waits(context, use.slot.there, 1, '(waits for memory)');
       const { rounds, write = false, cycles = 0 } = action;
-      yield* use.run(context.cpu, { rounds, write, computes: () => computesFor(cycles) });
+      yield* use.run(context.cpu, { rounds, write, cycles, computes: () => computesFor(cycles) });
       return;
     }
     case 'repeat':

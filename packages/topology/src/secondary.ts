@@ -30,6 +30,8 @@ import {
   Slot,
   type MmuNotifierSubscriptions,
 } from '@shootdown/mmu-notifier';
+import type { LinkEnd } from './device-link.ts';
+import { DriverLink } from './remote-device.ts';
 import { actionsIn, type KernelDescription } from './schema.ts';
 
 const CHANGE_PTE: Readonly<Record<string, ChangePteDesign>> = {
@@ -52,6 +54,9 @@ export interface SecondaryUse {
 export interface SecondaryBody {
   readonly rounds: number;
   readonly write: boolean;
+  /** Computing before each access, */
+  readonly cycles: number;
+  /** which is this on the CPU of the thread. */
   readonly computes: () => Steps;
 }
 
@@ -61,6 +66,8 @@ export interface SecondaryUsers {
   /** The handler of a CPU's call interrupts, and what a guest makes of it. */
   handler(cpu: Cpu): Program;
   named(mmu: string): SecondaryUse | null;
+  /** The end of the link to a device that runs elsewhere. */
+  readonly link: LinkEnd | null;
 }
 
 type SecondaryDescription = KernelDescription['processes'][number]['secondaryMmus'][number];
@@ -72,29 +79,37 @@ export function addSecondaryMmus(
   mms: readonly Mm[],
   smp: Smp,
   geometry: MmuGeometry,
+  remote = false,
 ): SecondaryUsers {
   const index = processes.findIndex(({ secondaryMmus }) => secondaryMmus.length > 0);
   const process = processes[index];
-  if (!process) return { kernel, handler: (cpu) => smp.handler(cpu), named: () => null };
+  if (!process) return { kernel, handler: (cpu) => smp.handler(cpu), named: () => null, link: null };
   const mm = mms[index] as Mm;
   const design = secondary.NotifierEra[process.notifiers];
   const notifying = secondary.notifyingKernel(kernel, mm, design, kernel.frames.tables);
   const vcpus = new Map<number, VcpuThread>();
   const uses = new Map<string, SecondaryUse>();
+  let link: LinkEnd | null = null;
   process.secondaryMmus.forEach((description, table) => {
     const on = process.threads.filter(({ run }) =>
       actionsIn(run).some((action) => action.do === 'guest' && action.mmu === description.name),
     );
     const parts = { ...notifying, mm, smp, geometry, description, table };
+    const driver =
+      remote && description.kind === 'device' && description.placement ? new DriverLink(notifying.kernel, description.name) : null;
+    if (driver) link = driver.end;
     const use =
       description.kind === 'kvm'
         ? addKvm(parts, [...new Set(on.map(({ cpu }) => kernel.cpus[cpu] as Cpu))], vcpus)
-        : addDeviceTable(parts);
+        : driver
+          ? addRemoteDevice(parts, driver)
+          : addDeviceTable(parts);
     uses.set(description.name, use);
   });
   return {
     kernel: notifying.kernel,
     named: (mmu) => uses.get(mmu) ?? null,
+    link,
     handler(cpu) {
       const vcpu = vcpus.get(cpu.id);
       return vcpu ? program(vmx_handle_exit_irqoff, vcpu, smp.handler(cpu)) : smp.handler(cpu);
@@ -161,6 +176,31 @@ function addKvm(parts: Parts, cpus: readonly Cpu[], vcpus: Map<number, VcpuThrea
         if (!(yield* guest_access(vcpu, kvm, primary, i % pages, write))) break;
       }
       yield* leave_guest(vcpu);
+    },
+  };
+}
+
+/** The device is a part by itself: here is its driver, which is a kernel thread of whoever uses it. */
+function addRemoteDevice(parts: Parts, driver: DriverLink): SecondaryUse {
+  const { kernel, subscriptions, mm, description } = parts;
+  const { builder, frames } = kernel;
+  const { name } = description;
+  const odp = new Odp(builder, name, {
+    frames,
+    table: driver,
+    format: secondary.entryFormat,
+    lock: secondary.mutex(builder, `${name}.umem_mutex`),
+    device: addDevice(builder, `${name}.device`),
+    tlb: driver,
+  });
+  const slot = new Slot(builder, name);
+  subscriptions.add(name, slot.ops(odp.ops));
+  return {
+    slot,
+    attach: (first, pages) => attach(parts, slot, first, pages),
+    *run(cpu, body) {
+      const primary = slot.primary(secondary.primaryMmu(kernel, cpu, mm, { takesMmapLock: true }));
+      yield* driver.serves(odp, primary, yield* slot.size(), body);
     },
   };
 }

@@ -64,6 +64,13 @@ const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()(
   'onStep',
 );
 
+/** What reaches the machine from outside at a time: a message of a part that runs elsewhere. */
+export interface Arrival {
+  readonly cycles: number;
+  /** Does what it does: writes words, sends messages. */
+  readonly apply: (executor: Executor) => void;
+}
+
 /** How a run ended. */
 export interface VirtualTimeRun {
   readonly end: 'done' | 'rest' | 'deadlock' | 'steps' | 'stopped' | 'violation';
@@ -76,6 +83,8 @@ export interface VirtualTimeRun {
 
 const STEPS_MAX_DEFAULT = 100_000_000;
 const NEVER = Number.POSITIVE_INFINITY;
+/** Instead of a choice: none is ready before the limit. */
+const LATER = -2;
 /** So many spontaneous steps in a row without any other step mean that nothing else will ever happen. */
 const IDLE_TICKS_MAX = 100_000;
 
@@ -128,6 +137,11 @@ export class VirtualTimeScheduler {
   #branch = 0;
   /** What happens by itself and was refused at its time: it comes again, but not before another step. */
   #postponed: number[] = [];
+  /** No step begins at this time or later. */
+  #limit = NEVER;
+  /** Nothing is left to do before the limit. */
+  #paused = false;
+  #arrivals: Arrival[] = [];
   readonly #read = (address: number): number => this.#executor.store.read(address);
   readonly #askAgain = (choice: number): void => {
     this.#refusals.forget(choice);
@@ -208,10 +222,51 @@ export class VirtualTimeScheduler {
   advance(steps: number): boolean {
     const stepsMax = Math.min(this.#steps + steps, this.#options.stepsMax ?? STEPS_MAX_DEFAULT);
     // Whoever drives the run may have done something to the state in between.
-    for (let choice = 0; choice < this.#system.choices.length; choice++) this.#askAgain(choice);
+    this.#askAll();
     while (this.#end === null && this.#steps < stepsMax) this.#end = this.#advanceOnce();
     if (this.#end === null && this.#steps >= (this.#options.stepsMax ?? STEPS_MAX_DEFAULT)) this.#end = 'steps';
     return this.#end === null;
+  }
+
+  /**
+   * Makes the steps that begin before a time, with what arrives from outside meanwhile; returns false once the run has
+   * ended. A machine that waits for messages from outside has not.
+   */
+  advanceTo(cycles: number, arrivals: readonly Arrival[] = []): boolean {
+    this.#arrivals = [...this.#arrivals, ...arrivals].sort((a, b) => a.cycles - b.cycles);
+    this.#askAll();
+    const stepsMax = this.#options.stepsMax ?? STEPS_MAX_DEFAULT;
+    for (let goesOn = true; goesOn && this.#end === null;) {
+      const next = this.#arrivals[0];
+      this.#limit = Math.min(cycles, next?.cycles ?? NEVER);
+      this.#paused = false;
+      this.#end = this.#steps >= stepsMax ? 'steps' : this.#advanceOnce();
+      if (!this.#paused) continue;
+      if (next === undefined || next.cycles >= cycles) goesOn = false;
+      else this.#arrives(next);
+    }
+    this.#limit = NEVER;
+    return this.#end === null;
+  }
+
+  /** When something happens next as far as this scheduler knows; Infinity: not before something else arrives. */
+  get nextCycles(): number {
+    const { first } = this.#queue;
+    const own = first < 0 ? NEVER : Math.max(this.#queue.timeOf(first), 0);
+    return Math.min(own, this.#arrivals[0]?.cycles ?? NEVER);
+  }
+
+  #arrives({ cycles, apply }: Arrival): void {
+    this.#arrivals.shift();
+    this.#now = cycles;
+    this.#completed = Math.max(this.#completed, cycles);
+    apply(this.#executor);
+    this.#executor.store.commit();
+    this.#askAll();
+  }
+
+  #askAll(): void {
+    for (let choice = 0; choice < this.#system.choices.length; choice++) this.#askAgain(choice);
   }
 
   /** What there is to say so far; `end` is `stopped` if the run has not ended by itself. */
@@ -222,6 +277,10 @@ export class VirtualTimeScheduler {
   #advanceOnce(): VirtualTimeRun['end'] | null {
     if (this.#isOver.reached()) return 'done';
     const index = this.#stepEarliest();
+    if (index === LATER) {
+      this.#paused = true;
+      return null;
+    }
     if (this.#postponed.length > 0) for (const choice of this.#postponed.splice(0)) this.#update(choice);
     const kind = index < 0 ? null : (this.#system.choices[index] as Choice).kind;
     this.#ticks = kind === 'spontaneous' ? this.#ticks + 1 : 0;
@@ -238,10 +297,16 @@ export class VirtualTimeScheduler {
     const { store } = this.#executor;
     for (;;) {
       const best = this.#queue.first;
-      if (best < 0) return -1;
+      if (best < 0) return this.#limit === NEVER ? -1 : LATER;
+      if (this.#queue.timeOf(best) >= this.#limit) return LATER;
       const choice = this.#system.choices[best] as Choice;
       const time = this.#queue.timeOf(best);
       this.#now = this.#hadToWait(choice) ? Math.max(time, this.#completed) : time;
+      if (this.#now >= this.#limit) {
+        // It has waited for a step that is complete later than that.
+        this.#queue.set(best, this.#now);
+        continue;
+      }
       this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
       this.#waitedCycles = choice.kind === 'advance' ? this.#now - (this.#clock[choice.processor] as number) : 0;
