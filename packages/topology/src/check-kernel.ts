@@ -89,7 +89,9 @@ function checkProcess(kernel: KernelDescription, { secondaryMmus, threads }: Pro
         `${place}.secondaryMmus.${i}.placement: ${placement}: ${name} has one engine, and ${engines} threads use it`,
       );
     if (isPart && secondaryMmus.some((other, j) => j < i && other.kind === 'device' && other.placement))
-      throw new ModelError(`${place}.secondaryMmus.${i}.placement: ${placement}: one device of a machine can be placed (${name})`);
+      throw new ModelError(
+        `${place}.secondaryMmus.${i}.placement: ${placement}: one device of a machine can be placed (${name})`,
+      );
     if (kind === 'device' && changePte !== 'none')
       throw new ModelError(`${place}.secondaryMmus.${i}: changePte: no device has ever had one (${changePte})`);
     const vcpus = threads.filter(({ run }) => actionsIn(run).some((a) => a.do === 'guest' && a.mmu === name)).length;

@@ -138,7 +138,11 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
   const { kernel } = users;
   const tasks = addScheduler(description, parts, kernel, mms);
   const processes = processStates(description, builder, mms, tasks);
-  return { kernel, ...(users.link && { link: users.link }), ...startThreads(description, parts, users, smp, processes, tasks) };
+  return {
+    kernel,
+    ...(users.link && { link: users.link }),
+    ...startThreads(description, parts, users, smp, processes, tasks),
+  };
 }
 
 /** Whether a kernel thread does something. */

@@ -67,7 +67,9 @@ export class PartRunner {
     const wanted = new Set(timed);
     const own = folder === undefined ? undefined : await tracedThreads(topology, folder);
     const machine =
-      typeof device === 'string' ? assembleDevice(topology, device) : assemble(topology, own, undefined, device === null);
+      typeof device === 'string'
+        ? assembleDevice(topology, device)
+        : assemble(topology, own, undefined, device === null);
     this.#processors = machine.system.processors.map(({ name }) => name);
     this.#runner = new MachineRunner(machine, {
       ...(stepsMax !== undefined && { stepsMax }),

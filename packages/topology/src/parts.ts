@@ -10,7 +10,10 @@ export interface Part {
   readonly name: string;
   readonly topology: Topology;
   readonly placement: 'process' | 'worker';
-  /** It is this device of the machine, or the machine without the devices that are parts (null). Left out: there are none. */
+  /**
+   * It is this device of the machine, or the machine without the devices that are parts (null). Left out: there are
+   * none.
+   */
   readonly device?: string | null;
 }
 

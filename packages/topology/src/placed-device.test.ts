@@ -117,7 +117,10 @@ test('its driver has it work again and again, whatever its costs', async () => {
   expect(twice.cycles).toBeGreaterThan(1.5 * once.cycles);
   // Messages that are under way for longer than anything else takes: windows in which nobody does anything.
   for (const device_message of [1, 100_000])
-    expect(await run(adapter('process', { costs: { device_message } }))).toMatchObject({ end: 'done', violation: null });
+    expect(await run(adapter('process', { costs: { device_message } }))).toMatchObject({
+      end: 'done',
+      violation: null,
+    });
 });
 
 test('the machine without a placement is one part, and a placement that cannot be is refused', () => {

@@ -161,7 +161,8 @@ export class PlacedRun {
     if (placed.lost !== null || placed.state?.more === false) return;
     const { stepsMax, seed, timed, folder } = this.#options;
     try {
-      if (!placed.started) await placed.runs.start(placed.part.topology, { stepsMax, seed, timed, folder, device: placed.part.device });
+      if (!placed.started)
+        await placed.runs.start(placed.part.topology, { stepsMax, seed, timed, folder, device: placed.part.device });
       placed.started = true;
       placed.state = await run(placed.runs);
     } catch (error) {

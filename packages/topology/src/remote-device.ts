@@ -20,7 +20,13 @@ import {
 } from '@shootdown/machine';
 import { secondary, type Kernel } from '@shootdown/mm';
 import { Fault, Mmu, tinyShape, type MmuGeometry } from '@shootdown/mmu';
-import { pagefault_mr, type Odp, type PrimaryMmu, type SecondaryTable, type SecondaryTlb } from '@shootdown/mmu-notifier';
+import {
+  pagefault_mr,
+  type Odp,
+  type PrimaryMmu,
+  type SecondaryTable,
+  type SecondaryTlb,
+} from '@shootdown/mmu-notifier';
 import { COMPUTE_STEP_CYCLES } from './actions.ts';
 import { LinkEnd, type LinkMessage } from './device-link.ts';
 import type { SecondaryBody } from './secondary.ts';
@@ -155,7 +161,12 @@ export interface AssembledDevice {
 const DROP_ALL = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 } as const;
 
 /** The device: an engine, its TLB, and a table of one level that nobody else writes. */
-export function assembleRemoteDevice(name: string, entries: number, geometry: MmuGeometry, costs: CostModel): AssembledDevice {
+export function assembleRemoteDevice(
+  name: string,
+  entries: number,
+  geometry: MmuGeometry,
+  costs: CostModel,
+): AssembledDevice {
   const builder = new SystemBuilder();
   const frames = new Frames(builder, { tables: 1, entriesPerTable: entries, pages: 1, initialTables: [[]] });
   const mmu = new Mmu(builder, name, frames, tinyShape(1, entries), geometry);

@@ -96,7 +96,9 @@ export function addSecondaryMmus(
     );
     const parts = { ...notifying, mm, smp, geometry, description, table };
     const driver =
-      remote && description.kind === 'device' && description.placement ? new DriverLink(notifying.kernel, description.name) : null;
+      remote && description.kind === 'device' && description.placement
+        ? new DriverLink(notifying.kernel, description.name)
+        : null;
     if (driver) link = driver.end;
     const use =
       description.kind === 'kvm'

@@ -95,7 +95,10 @@ export const x86Costs: CostModel = {
       'from INVLPGB to its effect on another CPU, taken for TLBI + DSB on arm64; ' + NOT_FOUND,
     ),
     tlbsync: cost(50, 'without outstanding INVLPGB, taken for a DSB; ' + NOT_FOUND),
-    device_message: cost(1500, 'a write that a device sees, or one of its own that a CPU sees: half a microsecond; ' + RULE_OF_THUMB),
+    device_message: cost(
+      1500,
+      'a write that a device sees, or one of its own that a CPU sees: half a microsecond; ' + RULE_OF_THUMB,
+    ),
     message: cost(100, RULE_OF_THUMB),
   },
 };
