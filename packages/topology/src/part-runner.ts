@@ -32,6 +32,14 @@ export interface PartState {
   readonly processors: readonly string[];
   /** Times of routines that have returned in this window. */
   readonly samples: readonly RoutineSamples[];
+}
+
+/** A part after a window between messages: no more than what the next one needs. */
+export interface LinkState {
+  /** It has not ended. */
+  readonly more: boolean;
+  /** Steps so far. */
+  readonly steps: number;
   /** What it has sent over its link in this window. */
   readonly sent: readonly Crossing[];
   /** When its next step begins, as far as it knows; Infinity: not before something arrives. */
@@ -60,6 +68,7 @@ export class PartRunner {
   #runner: MachineRunner | null = null;
   #processors: readonly string[] = [];
   #samples = new Map<string, number[]>();
+  #more = true;
 
   /** Assembles it. Throws ModelError, TraceError. */
   async start(topology: Topology, { stepsMax, seed, timed = [], folder, device }: PartOptions = {}): Promise<void> {
@@ -90,26 +99,26 @@ export class PartRunner {
 
   /** Makes so many more steps. */
   advance(steps: number): PartState {
-    if (!this.#runner) throw new Error('part: advance: not started');
-    return this.#after(this.#runner, this.#runner.advance(steps));
+    this.#more = this.#started().advance(steps);
+    return this.read();
   }
 
   /** Makes the steps that begin before a time, with what arrives over the link until then. */
-  advanceTo(cycles: number, arrived: readonly Crossing[]): PartState {
-    if (!this.#runner) throw new Error('part: advance: not started');
-    return this.#after(this.#runner, this.#runner.advanceTo(cycles, arrived));
+  advanceTo(cycles: number, arrived: readonly Crossing[]): LinkState {
+    const runner = this.#started();
+    this.#more = runner.advanceTo(cycles, arrived);
+    return { more: this.#more, steps: runner.steps, sent: runner.takeSent(), nextCycles: runner.nextCycles };
   }
 
-  #after(runner: MachineRunner, more: boolean): PartState {
+  /** How far it has come. */
+  read(): PartState {
     const samples = [...this.#samples].map(([routine, cycles]) => ({ routine, cycles }));
     this.#samples = new Map();
-    return {
-      more,
-      run: runner.result(),
-      processors: this.#processors,
-      samples,
-      sent: runner.takeSent(),
-      nextCycles: runner.nextCycles,
-    };
+    return { more: this.#more, run: this.#started().result(), processors: this.#processors, samples };
+  }
+
+  #started(): MachineRunner {
+    if (!this.#runner) throw new Error('part: advance: not started');
+    return this.#runner;
   }
 }

@@ -2,6 +2,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { FREED_FRAME } from '@shootdown/machine';
 import type { Worker } from 'node:worker_threads';
+import { LinkEnd } from './device-link.ts';
 import { partsOf } from './parts.ts';
 import { DriverLink } from './remote-device.ts';
 import { PlacedRun, type PlacedOptions } from './placed-run.ts';
@@ -108,6 +109,13 @@ test('a driver that does not tell the device frees what the device may still use
   vi.spyOn(DriverLink.prototype, 'invalidate').mockImplementation(function* () {});
   vi.spyOn(DriverLink.prototype, 'sync').mockImplementation(function* () {});
   expect(await run(adapter('process'))).toMatchObject({ end: 'violation', violation: FREED_FRAME });
+});
+
+test('a machine that waits for an answer that nobody will give is deadlocked', async () => {
+  vi.spyOn(LinkEnd.prototype, 'send').mockImplementation(function* (this: LinkEnd, message) {
+    if (message.type !== 'invalidate') this.put(message);
+  });
+  expect(await run(adapter('process'))).toMatchObject({ end: 'deadlock', violation: null });
 });
 
 test('its driver has it work again and again, whatever its costs', async () => {

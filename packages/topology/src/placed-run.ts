@@ -1,13 +1,14 @@
 /**
- * A run of a machine in parts, each where its placement says: conservative parallel simulation with windows as wide as
- * one likes, because nothing passes between parts. A part that dies is reported by the name of what runs in it.
+ * A run of a machine in parts, each where its placement says: conservative parallel simulation. Between virtual machines
+ * nothing passes, and windows are as wide as one likes; between a machine and its device messages do, and windows are as
+ * wide as the shortest is under way. A part that dies is reported by the name of what runs in it.
  */
 import { createRequire } from 'node:module';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { cyclesOf, hashString, ModelError, withCosts, type CostModel } from '@shootdown/machine';
+import { cyclesOf, hashString, ModelError, withCosts } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
 import { releaseProxy, wrap, type Remote } from 'comlink';
-import { PartRunner, type PartOptions, type PartState } from './part-runner.ts';
+import { PartRunner, type LinkState, type PartOptions, type PartState } from './part-runner.ts';
 import { partsOf, type Part } from './parts.ts';
 import type { Counters, Crossing, MachineRun } from './run.ts';
 import type { Topology } from './schema.ts';
@@ -26,7 +27,8 @@ export interface PlacedPart extends Part {
 interface Runs {
   start(topology: Topology, options: PartOptions): Promise<void> | void;
   advance(steps: number): Promise<PartState> | PartState;
-  advanceTo(cycles: number, arrived: readonly Crossing[]): Promise<PartState> | PartState;
+  advanceTo(cycles: number, arrived: readonly Crossing[]): Promise<LinkState> | LinkState;
+  read(): Promise<PartState> | PartState;
   stop(): Promise<void>;
 }
 
@@ -58,8 +60,12 @@ class WorkerPart implements Runs {
     return await Promise.race([this.#api.advance(steps), this.#gone]);
   }
 
-  async advanceTo(cycles: number, arrived: readonly Crossing[]): Promise<PartState> {
+  async advanceTo(cycles: number, arrived: readonly Crossing[]): Promise<LinkState> {
     return await Promise.race([this.#api.advanceTo(cycles, arrived), this.#gone]);
+  }
+
+  async read(): Promise<PartState> {
+    return await Promise.race([this.#api.read(), this.#gone]);
   }
 
   async stop(): Promise<void> {
@@ -90,9 +96,14 @@ interface PlacedState {
   state: PartState | null;
   lost: string | null;
   started: boolean;
+  /** After the last window, if messages pass. */
+  link: LinkState | null;
   /** What is on its way to it. */
   arriving: readonly Crossing[];
 }
+
+/** Parts that messages pass between are read after so many steps: this much is lost when a worker dies. */
+const LINKED_STEPS = 20_000;
 
 /** A run under way. */
 export class PlacedRun {
@@ -109,6 +120,7 @@ export class PlacedRun {
       state: null,
       lost: null,
       started: false,
+      link: null,
       arriving: [],
     }));
   }
@@ -117,10 +129,10 @@ export class PlacedRun {
   async advance(steps: number): Promise<boolean> {
     const began = performance.now();
     if (this.#linked) await this.#advanceLinked(steps);
-    else await Promise.all(this.#parts.map((placed) => this.#advance(placed, (runs) => runs.advance(steps))));
+    else await Promise.all(this.#parts.map((placed) => this.#advance(placed, steps)));
     this.#wallSeconds += (performance.now() - began) / 1000;
-    if (this.#linked && this.#parts.some(({ state }) => state?.more === false)) return false;
     if (this.#parts.some(({ lost }) => lost !== null)) return false;
+    if (this.#linked) return this.#parts.every(({ state }) => state?.more === true);
     return this.#parts.some(({ state }) => state?.more === true);
   }
 
@@ -129,48 +141,70 @@ export class PlacedRun {
     return this.#parts[0]?.part.device === null;
   }
 
-  get #steps(): number {
-    return this.#parts.reduce((sum, { state }) => sum + (state?.run.steps ?? 0), 0);
+  /** Both parts, until they have made so many more steps or one of them has ended. */
+  async #advanceLinked(steps: number): Promise<void> {
+    const until = this.#linkedSteps + Math.min(steps, LINKED_STEPS);
+    const [machine] = this.#parts as [PlacedState];
+    while (this.#linkedSteps < until) {
+      const from = Math.min(...this.#parts.map(nextOf));
+      // Nobody will ever do anything again: the machine says how it ends.
+      if (from === Number.POSITIVE_INFINITY) return await this.#advance(machine, 1);
+      await this.#passWindow(from);
+      if (this.#parts.some(({ lost, link }) => lost !== null || link?.more === false)) break;
+    }
+    await Promise.all(
+      this.#parts.map(async (placed) => {
+        if (placed.lost === null) this.#take(placed, await this.#reach(placed, (runs) => runs.read()));
+      }),
+    );
+  }
+
+  get #linkedSteps(): number {
+    return this.#parts.reduce((sum, { link }) => sum + (link?.steps ?? 0), 0);
   }
 
   /**
-   * Windows as wide as a message is under way: what a part sends in one of them reaches the other in a later one, so
+   * Windows are as wide as a message is under way: what a part sends in one of them reaches the other in a later one, so
    * that both can go through it at once.
    */
-  async #advanceLinked(steps: number): Promise<void> {
-    const until = this.#steps + steps;
-    const width = cyclesOf(costsOf(this.#parts[0]?.part.topology as Topology), 'device_message');
-    while (this.#steps < until) {
-      const from = Math.min(...this.#parts.map(nextOf));
-      if (from === Number.POSITIVE_INFINITY) {
-        // Nobody will ever do anything again: the machine says how it ends.
-        await this.#advance(this.#parts[0] as PlacedState, (runs) => runs.advance(1));
-        return;
-      }
-      await Promise.all(
-        this.#parts.map((placed) => this.#advance(placed, (runs) => runs.advanceTo(from + width, placed.arriving))),
-      );
-      const [machine, device] = this.#parts as [PlacedState, PlacedState];
-      if ([machine, device].some(({ lost, state }) => lost !== null || state?.more === false)) return;
-      machine.arriving = later(device, width);
-      device.arriving = later(machine, width);
-    }
+  async #passWindow(from: number): Promise<void> {
+    const [machine, device] = this.#parts as [PlacedState, PlacedState];
+    const { architecture, costs } = machine.part.topology;
+    const width = cyclesOf(withCosts(architectures[architecture].costs, costs), 'device_message');
+    await Promise.all(
+      this.#parts.map(async (placed) => {
+        const { arriving } = placed;
+        placed.link = (await this.#reach(placed, (runs) => runs.advanceTo(from + width, arriving))) ?? placed.link;
+      }),
+    );
+    machine.arriving = later(device, width);
+    device.arriving = later(machine, width);
   }
 
-  async #advance(placed: PlacedState, run: (runs: Runs) => Promise<PartState> | PartState): Promise<void> {
+  async #advance(placed: PlacedState, steps: number): Promise<void> {
     if (placed.lost !== null || placed.state?.more === false) return;
+    this.#take(placed, await this.#reach(placed, (runs) => runs.advance(steps)));
+  }
+
+  /** Has a part do something, and start before that; null: its worker has died. */
+  async #reach<T>(placed: PlacedState, act: (runs: Runs) => Promise<T> | T): Promise<T | null> {
     const { stepsMax, seed, timed, folder } = this.#options;
+    const { topology, device } = placed.part;
     try {
-      if (!placed.started)
-        await placed.runs.start(placed.part.topology, { stepsMax, seed, timed, folder, device: placed.part.device });
+      if (!placed.started) await placed.runs.start(topology, { stepsMax, seed, timed, folder, device });
       placed.started = true;
-      placed.state = await run(placed.runs);
+      return await act(placed.runs);
     } catch (error) {
       if (error instanceof WorkerLost) placed.lost = error.message;
       else throw error instanceof Error && error.name === 'ModelError' ? new ModelError(error.message) : error;
-      return;
+      return null;
     }
-    for (const { routine, cycles } of placed.state.samples)
+  }
+
+  #take(placed: PlacedState, state: PartState | null): void {
+    if (state === null) return;
+    placed.state = state;
+    for (const { routine, cycles } of state.samples)
       for (const sample of cycles) this.#options.onRoutine?.(routine, sample);
   }
 
@@ -229,18 +263,13 @@ export class PlacedRun {
 }
 
 /** When a part does something next: it makes its first step at 0. */
-function nextOf({ state, arriving }: PlacedState): number {
-  if (state?.more === false) return Number.POSITIVE_INFINITY;
-  return Math.min(state === null ? 0 : state.nextCycles, ...arriving.map(({ cycles }) => cycles));
+function nextOf({ link, arriving }: PlacedState): number {
+  return Math.min(link === null ? 0 : link.nextCycles, ...arriving.map(({ cycles }) => cycles));
 }
 
 /** What a part has sent, when it arrives. */
-function later({ state }: PlacedState, width: number): Crossing[] {
-  return (state?.sent ?? []).map(({ cycles, message }) => ({ cycles: cycles + width, message }));
-}
-
-function costsOf({ architecture, costs }: Topology): CostModel {
-  return withCosts(architectures[architecture].costs, costs);
+function later({ link }: PlacedState, width: number): Crossing[] {
+  return (link?.sent ?? []).map(({ cycles, message }) => ({ cycles: cycles + width, message }));
 }
 
 function sideBySide(runs: readonly MachineRun[], of: (run: MachineRun) => Counters): Counters {

@@ -191,6 +191,11 @@ export class MachineRunner {
     return this.#sent.splice(0);
   }
 
+  /** Steps so far. */
+  get steps(): number {
+    return this.#scheduler.result().steps;
+  }
+
   /** When the next step begins, as far as anybody knows. */
   get nextCycles(): number {
     return this.#scheduler.nextCycles;
