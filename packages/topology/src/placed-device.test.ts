@@ -1,6 +1,6 @@
 /** A device with a table of its own as a part by itself. Drives the built worker entry; `npm test` builds first. */
 import { afterEach, expect, test, vi } from 'vitest';
-import { FREED_FRAME } from '@shootdown/machine';
+import { FREED_FRAME, work } from '@shootdown/machine';
 import type { Worker } from 'node:worker_threads';
 import { LinkEnd } from './device-link.ts';
 import { partsOf } from './parts.ts';
@@ -114,6 +114,7 @@ test('a driver that does not tell the device frees what the device may still use
 test('a machine that waits for an answer that nobody will give is deadlocked', async () => {
   vi.spyOn(LinkEnd.prototype, 'send').mockImplementation(function* (this: LinkEnd, message) {
     if (message.type !== 'invalidate') this.put(message);
+    yield* work('compute');
   });
   expect(await run(adapter('process'))).toMatchObject({ end: 'deadlock', violation: null });
 });

@@ -1,7 +1,7 @@
 /**
- * A run of a machine in parts, each where its placement says: conservative parallel simulation. Between virtual machines
- * nothing passes, and windows are as wide as one likes; between a machine and its device messages do, and windows are as
- * wide as the shortest is under way. A part that dies is reported by the name of what runs in it.
+ * A run of a machine in parts, each where its placement says: conservative parallel simulation. Between virtual
+ * machines nothing passes, and windows are as wide as one likes; between a machine and its device messages do, and
+ * windows are as wide as the shortest is under way. A part that dies is reported by the name of what runs in it.
  */
 import { createRequire } from 'node:module';
 import { MessageChannel, Worker } from 'node:worker_threads';
@@ -164,8 +164,8 @@ export class PlacedRun {
   }
 
   /**
-   * Windows are as wide as a message is under way: what a part sends in one of them reaches the other in a later one, so
-   * that both can go through it at once.
+   * Windows are as wide as a message is under way: what a part sends in one of them reaches the other in a later one,
+   * so that both can go through it at once.
    */
   async #passWindow(from: number): Promise<void> {
     const [machine, device] = this.#parts as [PlacedState, PlacedState];
