@@ -173,7 +173,10 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   refuseSaving('run', args, of);
   const seed = args.whole('seed', 0) ?? 0;
   if (of.assembled && isPlaced(of.assembled.topology)) {
-    args.refuse(WHOLE_ONLY, 'does not go with virtual machines that have CPUs of their own, which run in parts');
+    const parts = of.assembled.topology.host
+      ? 'virtual machines that have CPUs of their own'
+      : 'a placed device and its machine';
+    args.refuse(WHOLE_ONLY, `does not go with ${parts}, which run in parts`);
     return await runInParts(args, of.assembled.topology, stepsMax, seed, namesFile(name) ? dirname(name) : undefined);
   }
   const seeds = args.whole('seeds', 2, SEEDS_MAX);
