@@ -73,6 +73,7 @@ const OWNERS: readonly (readonly [owner: string, words: RegExp])[] = [
   ['mmu-notifier', /\.mmu_invalidate/],
   ['ptdump', /\.dump/],
   ['cpu', /^(.*\.)?(TIF_NEED_RESCHED|rq\.)/],
+  ['topology', /^jiffies$/],
 ];
 
 function packageOf({ machine }: Component): string {

@@ -19,6 +19,8 @@ const WIDTH_PER_LEVEL = 12;
 /** Between a label and its facts, at least. */
 const FACTS_GAP = 1;
 const BRACKET = '[ ';
+/** Facts on lines of their own are at least so wide, brackets included. */
+const FACTS_WIDTH_MIN = 12;
 
 /** Places text in columns, or behind the processor's name when there are too many for columns. */
 export interface Layout {
@@ -56,7 +58,8 @@ export function blockOf(text: string, facts: string, level: number, width: numbe
   if (last.length + FACTS_GAP + facts.length <= width)
     return [...lines.slice(0, -1), last + facts.padStart(width - last.length)];
   if (facts.length <= width) return [...lines, facts.padStart(width)];
-  const margin = indent + ' '.repeat(HANG);
+  // In a column that is hardly wider than its indent they begin further left, where they have room.
+  const margin = ' '.repeat(Math.max(0, Math.min(indent.length + HANG, width - FACTS_WIDTH_MIN)));
   return [...lines, ...bracketed(facts, width - margin.length).map((line) => margin + line)];
 }
 
