@@ -16,7 +16,8 @@ const instead: readonly (readonly [importer: string, source: string, instead: st
   ['/packages/machine/', './weak-port.ts', here('src/engine/weak-memory.ts')],
 ];
 /** What the type stripper could do besides. */
-const UNUSED = /\/(?:(?:CJSImport|Flow|JestHoist|ReactDisplayName|ReactHotLoader)Transformer|CJSImportProcessor)$/;
+const UNUSED =
+  /\/(?:(?:CJSImport|Flow|JestHoist|NumericSeparator|OptionalCatchBinding|OptionalChainingNullish|ReactDisplayName|ReactHotLoader)Transformer|CJSImportProcessor|HelperManager)$/;
 /**
  * Parts of libraries that a page has no use for: JSON Schema of what it reads, which only the command writes; of the
  * type stripper its JSX, its source maps, and its look at options, which are always the same.

@@ -254,10 +254,13 @@ const anyOptions: fc.Arbitrary<ColumnsOptions> = fc.record(
 
 test('facts of a deep function are no wider than a narrow page', () => {
   const deep = step(0, 'munmap zap', 'a()', { facts: ['! ! ! ! !'], inInterrupt: true, startCycles: 100_000_000_000 });
-  const text = columnsText(trace(['CPU0 munmap', 'a-long-name-of-one b', 'c d'], [step(1, 'b', '!'), deep, step(2, 'd', '!')]), {
-    width: 41,
-    time: { unit: 'cycles' },
-  });
+  const text = columnsText(
+    trace(['CPU0 munmap', 'a-long-name-of-one b', 'c d'], [step(1, 'b', '!'), deep, step(2, 'd', '!')]),
+    {
+      width: 41,
+      time: { unit: 'cycles' },
+    },
+  );
   for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(41);
 });
 

@@ -43,7 +43,7 @@ const files = import.meta.glob<object>(
     '!../../../../packages/scenarios/src/**/*.test-support.ts',
     '!../../../../packages/scenarios/src/**/*.cost.ts',
     '!../../../../packages/scenarios/src/**/{index,host-report,comparison*}.ts',
-    '!../../../../packages/scenarios/src/demos/*.ts',
+    '!../../../../packages/scenarios/src/{demos,published}/*.ts',
   ],
   { eager: true },
 );
