@@ -6,11 +6,16 @@
 
 /** Of what was there when the search began, so much may be used: the rest is for telling what was found. */
 const SHARE = 0.75;
+/** Of a small space at least so much, or this share, is left: V8 ends a process that cannot have room to collect. */
+const RESERVE_BYTES = 64 * 2 ** 20;
+const SHARE_MIN = 0.25;
 
 /** One kind of memory: how much is in use, and how much there is. */
 interface Kind {
   readonly used: () => number;
   readonly limit: number;
+  /** Bytes that must stay free, if that leaves anything. */
+  readonly reserve?: number;
 }
 
 /** Tells when a search must stop. */
@@ -18,9 +23,10 @@ export class MemoryLimit {
   readonly #kinds: readonly Kind[];
 
   constructor(kinds: readonly Kind[] = kindsOfProcess()) {
-    this.#kinds = kinds.map(({ used, limit }) => {
+    this.#kinds = kinds.map(({ used, limit, reserve = 0 }) => {
       const before = used();
-      return { used, limit: before + SHARE * (limit - before) };
+      const room = limit - before;
+      return { used, limit: before + Math.max(SHARE_MIN * room, Math.min(SHARE * room, room - reserve)) };
     });
   }
 
@@ -68,7 +74,7 @@ function addressSpaceOf(read: (path: string) => string): Kind | null {
   try {
     const limit = Number(/^Max address space +(\d+)/m.exec(read('/proc/self/limits'))?.[1]);
     const used = (): number => Number(read('/proc/self/statm').split(' ')[0]) * PAGE_BYTES;
-    return Number.isFinite(limit) && Number.isFinite(used()) ? { used, limit } : null;
+    return Number.isFinite(limit) && Number.isFinite(used()) ? { used, limit, reserve: RESERVE_BYTES } : null;
   } catch {
     return null;
   }

@@ -6,7 +6,7 @@ import type { Progress, SearchPhase, StopReason } from './result.ts';
 const YIELD_MILLISECONDS = 50;
 const PROGRESS_MILLISECONDS = 500;
 /** Asking the system takes a while: in that time a search takes some tens of megabytes. */
-const MEMORY_MILLISECONDS = 250;
+const MEMORY_MILLISECONDS = 100;
 
 /** Calls back when everything that is due now has run. A browser has no setImmediate. */
 const letOthersRun: (then: (value?: unknown) => void) => void =
