@@ -72,7 +72,7 @@ const quick: Readonly<Record<string, readonly string[]>> = {
 const BLOCKS_OF_TWO = { block: 2 };
 const TWO_AGENTS = { block: 2, reader: 0, device: 0 };
 const THREE_AGENTS =
-  /^contpte-(?:fork (?:edges|whole\/no-flush)|fold (?:two|across)-folios|fault (?!current).*|mremap (?:unaligned|batched\/.*|batch-.*)|mprotect batch-anon-exclusive|unfold bbml0-no-tlbi|young (?:clean-old-nonatomic|byte-length)|reclaim (?:batched\/.*|batch-.*)|lockless .*|zap clear-.*)$/;
+  /^contpte-(?:fork (?:edges|whole\/no-flush)|fold (?:two|across)-folios|fault (?!current|set-access-flags-no-tlbi$).*|mremap (?:unaligned|batched\/.*|batch-.*)|mprotect batch-anon-exclusive|unfold bbml0-no-tlbi|young (?:clean-old-nonatomic|byte-length)|reclaim (?:batched\/.*|batch-.*)|lockless .*|zap clear-.*)$/;
 
 function sizeOf(scenario: string, variant: string): Readonly<Record<string, number>> {
   if (!scenario.startsWith('contpte-') || variant.startsWith('half-toggled-back')) return {};

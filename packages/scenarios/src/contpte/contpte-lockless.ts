@@ -25,6 +25,7 @@ const variants: readonly ContpteVariant[] = [
   {
     name: 'restart',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: 'contpte_ptep_get_lockless(), 4602e5757bcc, v6.9',
     summary: 'the whole block is read, and read again if it changes meanwhile',
     replace: { contpte_ptep_get_lockless: contpte.contpte_ptep_get_lockless_scanning(true) },
@@ -40,6 +41,7 @@ const variants: readonly ContpteVariant[] = [
   {
     name: 'early-exit-2025',
     expected: 'safe',
+    expectedOn: { arm: 'safe' },
     source: 'derived: 093ae7a033cf, v6.17; every entry that a bit is taken from is compared',
     summary: 'the rest of the block is not read once both bits are found',
   },
