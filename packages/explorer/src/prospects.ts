@@ -68,7 +68,8 @@ export class Requests {
     this.learnt++;
   }
 
-  note(row: number, request: Request): void {
+  /** @param own the processor of the step asks, and not another on its behalf: what it acquires counts */
+  note(row: number, own: boolean, request: Request): void {
     switch (request.kind) {
       case 'load':
       case 'update':
@@ -86,7 +87,7 @@ export class Requests {
       case 'strong-write':
         this.#add('takes', row, request.key);
         this.#add('takes', row, this.handsOn);
-        if (request.kind === 'strong-read' && request.acquire) this.#acquired.add(request.key);
+        if (own && request.kind === 'strong-read' && request.acquire) this.#acquired.add(request.key);
         return;
       case 'forward':
         this.#add('takes', row, request.key);

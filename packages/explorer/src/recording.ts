@@ -290,7 +290,8 @@ export class RecordingExecutor extends TabulatedExecutor {
     // The constructor of the base class sets up the tasks, when there are no fields here yet.
     if (!(this.accesses as Accesses | undefined)) return;
     const { processor } = this;
-    this.requests?.note(processor === this.#stepOf ? this.#row : this.accesses.ofOthers(processor), request);
+    const own = processor === this.#stepOf;
+    this.requests?.note(own ? this.#row : this.accesses.ofOthers(processor), own, request);
     const { component } = this.system.processors[processor] as Processor;
     if (component >= 0) this.accesses.touch(this.#row, (this.system.components[component] as Component).address);
     switch (request.kind) {
@@ -324,7 +325,7 @@ export class RecordingExecutor extends TabulatedExecutor {
   }
 
   override endAttempt(): void {
-    if (this.#stepOf === this.processor) this.requests?.end(this.#row);
+    this.requests?.end(this.#row);
   }
 
   override noteStrong(address: number, writes: boolean): void {

@@ -55,7 +55,7 @@ const TRYLOCK = defineOperation({
   cost: 'cmpxchg',
   perform(cx, op) {
     if (cx.load(op.a) !== 0) return 0;
-    if (!cx.drained()) return BLOCKED;
+    if (!cx.drained() || cx.read(op.a) !== 0) return BLOCKED;
     cx.write(op.a, 1 + taskOf(cx, op.b));
     return 1;
   },

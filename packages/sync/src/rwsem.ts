@@ -271,7 +271,7 @@ const TRY_READ = defineOperation({
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
-    if ((cx.read(sem.count) & (RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS)) !== 0) return 0;
+    if ((cx.load(sem.count) & (RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS)) !== 0) return 0;
     sem.takeRead(cx, sem.taskOf(cx, op.a));
     return 1;
   },
@@ -286,7 +286,7 @@ const TRY_WRITE = defineOperation({
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
-    if (cx.read(sem.count) !== 0) return 0;
+    if (cx.load(sem.count) !== 0) return 0;
     sem.takeWrite(cx, taskOf(cx, op.a));
     return 1;
   },

@@ -355,6 +355,7 @@ class Thread {
           kind: 'update',
           modify: modifyOf(instruction.operation, data.word, expected.word),
           acquire: instruction.acquire,
+          acquiresOnFailure: true,
           release: instruction.release,
           discards: instruction.to === ZERO,
           dependencies: this.#depend({ address, data, expected, to: instruction.to }),

@@ -317,7 +317,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     if (this.weak !== null) {
       if (this.weak.isWeak(address)) return this.weak.load(address);
       this.weak.notePlain(address, false);
-      return this.weak.read(address);
+      return this.weak.look(address);
     }
     return this.#buffers.load(this.processor, address);
   }

@@ -48,6 +48,7 @@ const plain: Omit<Access, 'kind' | 'address'> = {
   value: 0,
   modify: null,
   acquire: 'none',
+  acquiresOnFailure: false,
   release: false,
   discards: false,
   exclusive: false,
@@ -336,13 +337,13 @@ export class WeakPort implements WeakContext {
   }
 
   /** Of a word that everybody sees alike: only what it hands on is a matter of order. */
-  #strong({ kind, address, value, modify, acquire, release }: Access): number {
+  #strong({ kind, address, value, modify, acquire, acquiresOnFailure, release }: Access): number {
     const old = this.#host.store.words[address] as number;
     this.#host.noteStrong(address, kind !== 'load');
     if (kind !== 'update' && acquire === 'none' && !release) this.notePlain(address, kind === 'store');
-    if (kind !== 'store') this.#strongRead(address, acquire !== 'none');
-    if (kind === 'load') return old;
     const after = kind === 'store' ? value : (modify?.apply(old) ?? null);
+    const fails = kind === 'update' && after === null;
+    if (kind !== 'store') this.#strongRead(address, acquire !== 'none' && (!fails || acquiresOnFailure));
     if (after === null) return old;
     if (kind === 'update' || release) this.#noteAs(this.#changedBy, address);
     this.#strongWrite(address, release);
@@ -379,6 +380,12 @@ export class WeakPort implements WeakContext {
 
   dmb(type: BarrierKind): void {
     this.request(dmbs[type]);
+  }
+
+  /** A plain load of a word that has no history, whatever the operation orders otherwise: a trylock that fails. */
+  look(address: number): number {
+    this.#strongRead(address, false);
+    return this.#host.store.words[address] as number;
   }
 
   /** What hardware or the simulation reads: of a weak word, its newest message. */

@@ -174,7 +174,7 @@ class AccessStep {
   }
 
   /** What a load leaves behind; returns what it has seen, with what is known of the order now. */
-  #noteReading(state: MemoryState, { index, seen: known }: Reading): Events {
+  #noteReading(state: MemoryState, { index, seen: known }: Reading, succeeds = true): Events {
     const me = this.#me(state);
     const { views } = me;
     const { under } = this.#model;
@@ -191,7 +191,8 @@ class AccessStep {
     const seen = known;
     views[View.reads] |= seen;
     if (!discards) views[View.valueReads] |= seen;
-    if (acquire !== 'none' && !(kind === 'update' && discards)) views[View.barrier] |= under('acquire', seen);
+    if (acquire !== 'none' && succeeds && !(kind === 'update' && discards))
+      views[View.barrier] |= under('acquire', seen);
     views[View.addresses] |= this.#addressPick(state);
     return seen;
   }
@@ -241,7 +242,7 @@ class AccessStep {
       const value = modify.apply(reading.value);
       if (value === null) {
         const after = copyState(state);
-        const seen = this.#noteReading(after, reading);
+        const seen = this.#noteReading(after, reading, this.#request.acquiresOnFailure);
         this.#keep(after, seen, seen);
         this.#finish(after, seen, reading.value);
         continue;

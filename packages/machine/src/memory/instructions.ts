@@ -142,6 +142,7 @@ export function accessOf(access: Partial<Access> & Pick<Access, 'kind' | 'addres
     value: access.value ?? 0,
     modify: access.modify ?? null,
     acquire: access.acquire ?? 'none',
+    acquiresOnFailure: access.acquiresOnFailure ?? false,
     release: access.release ?? false,
     discards: access.discards ?? false,
     exclusive: access.exclusive ?? false,

@@ -2,8 +2,15 @@
 import { describe, expect, it } from 'vitest';
 import type { OrderingRule } from './rules.ts';
 import { defineOperation, operation, type Steps } from '../routine/operation.ts';
-import { load, setBits, smp_mb, smp_rmb, smp_wmb, store, waitFor, xchg } from '../routine/operations.ts';
-import { dsb_ish, set_bit, smp_load_acquire, smp_store_release, xchgOrdered } from '../routine/ordered.ts';
+import { cmpxchg, load, setBits, smp_mb, smp_rmb, smp_wmb, store, waitFor, xchg } from '../routine/operations.ts';
+import {
+  cmpxchgOrdered,
+  dsb_ish,
+  set_bit,
+  smp_load_acquire,
+  smp_store_release,
+  xchgOrdered,
+} from '../routine/ordered.ts';
 import { assertThat, program, routine } from '../routine/routine.ts';
 import { everyRun } from '../schedule/every-run.ts';
 import { SystemBuilder } from '../system/system.ts';
@@ -125,6 +132,25 @@ describe('message passing', () => {
         (y) => waitFor(y, 1, 1),
       ),
     ).toBe(true);
+  });
+});
+
+describe('a conditional atomic', () => {
+  it.each(['weak', 'strong'] as const)('orders nothing when it fails, of a %s word', (memory) => {
+    const broken = (take: (y: Address) => Steps<number>): boolean =>
+      breaks(
+        writes(() => smp_wmb()),
+        function* ({ x, y }) {
+          const flag = yield* take(y);
+          yield* assertThat(flag === 0 || (yield* load(x)) === 1, BROKEN);
+        },
+        { memory },
+      );
+    for (const expected of [1, 2]) {
+      const fails = expected === 2;
+      expect(broken((y) => cmpxchg(y, expected, 3))).toBe(fails);
+      expect(broken((y) => cmpxchgOrdered('acquire', y, expected, 3))).toBe(fails);
+    }
   });
 });
 

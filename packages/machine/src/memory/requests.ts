@@ -55,6 +55,11 @@ export interface Access {
   /** Of an update. */
   readonly modify: Modify | null;
   readonly acquire: Acquire;
+  /**
+   * A conditional update that fails is acquire all the same, as CASA is. Of the kernel's nobody may rely on that: they
+   * are "unordered on FAILURE" (Documentation/atomic_t.txt), and one made of LDXR and STXR leaves its DMB out.
+   */
+  readonly acquiresOnFailure: boolean;
   readonly release: boolean;
   /** Nobody keeps the value that is loaded (a store-only atomic, LDXR to XZR): DMB LD does not order it. */
   readonly discards: boolean;

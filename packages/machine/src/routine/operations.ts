@@ -253,7 +253,10 @@ export function xchg(address: Address, value: number, saying?: Saying): Steps<nu
   return stepOf(operation(XCHG, address, value, 0, undefined, saying));
 }
 
-/** cmpxchg(): a full barrier whether or not it succeeds; returns the old value (success: equal to `expected`). */
+/**
+ * cmpxchg(): a full barrier, on x86 whether or not it succeeds; returns the old value (success: equal to `expected`).
+ * One that fails orders nothing on arm64.
+ */
 export function cmpxchg(address: Address, expected: number, value: number, saying?: Saying): Steps<number> {
   return stepOf(operation(CMPXCHG, address, expected, value, undefined, saying));
 }
