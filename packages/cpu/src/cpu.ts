@@ -121,7 +121,7 @@ export function startCpu(
       name: `${cpu.name}: task migrates to ${to.name}`,
       kind: 'hardware',
       component: `${cpu.name}.cpu`,
-      message: { type: 'migrate', to: to.name },
+      message: { type: 'migrate', to: builder.fullName(to.name) },
       drained: true,
     });
   }

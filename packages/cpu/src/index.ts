@@ -27,4 +27,6 @@ export {
   type RunQueueEvent,
   type RunQueueInput,
 } from './runqueue.machine.ts';
-export { RESCHEDULE_VECTOR, Scheduler, SchedulerCounter, schedules, type SchedulerOptions } from './scheduler.ts';
+export { RESCHEDULE_VECTOR, RunQueues, SchedulerCounter, type RunQueueOptions } from './run-queues.ts';
+export { Scheduler, schedules, type SchedulerOptions } from './scheduler.ts';
+export { TaskSlots } from './task-slots.ts';

@@ -3,16 +3,12 @@
  *
  * Mirrors kernel/sched/core.c, v6.18: __schedule(), context_switch(), try_to_wake_up(), resched_curr(), and
  * exit_to_user_mode_loop(). A kernel without preemption (PREEMPT_NONE): a task gives its CPU away where it sleeps, and
- * on the way to user mode or in user mode when it has been asked to. Who is next is up to the run queue's machine.
- * Balancing, kernel/sched/fair.c: sched_balance_newidle(), and nohz_balancer_kick() of a CPU that idles already.
+ * on the way to user mode or in user mode when it has been asked to. Who is next is up to the run queue's machine
+ * (`runqueue.machine.ts`), who goes where to `run-queues.ts`.
  */
 import {
-  BLOCKED,
   count,
-  defineOperation,
   load,
-  messageFor,
-  ModelError,
   noteMethods,
   operation,
   program,
@@ -20,36 +16,30 @@ import {
   routine,
   type Address,
   type Message,
-  type OperationContext,
   type Program,
-  type Region,
-  type Saying,
   type Routine,
+  type Saying,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from './cpu.ts';
-import { IDLE_TASK, runQueueMachine } from './runqueue.machine.ts';
-
-/** The interrupt by which a CPU is asked to call schedule(): by another CPU, or by its own timer. */
-export const RESCHEDULE_VECTOR = 'RESCHEDULE_VECTOR';
-
-/** The counters are named as in /proc/stat and /proc/interrupts. */
-export const SchedulerCounter = {
-  switches: 'ctxt',
-  reschedule: 'irq_resched_count',
-  migrations: 'nr_migrations',
-} as const;
+import { RunQueues, SchedulerCounter, type RunQueueOptions } from './run-queues.ts';
+import {
+  BEGIN_IDLE,
+  blockMessage,
+  ENTER_FROM_USER,
+  EXIT_TO_USER,
+  INTERRUPTED,
+  NEWIDLE,
+  PICK_NEXT,
+  PREPARE_TO_WAIT,
+  SWITCH_TO,
+  TELL_QUEUE,
+  WAKE,
+} from './scheduler-operations.ts';
 
 /** How a scheduler is set up. */
-export interface SchedulerOptions {
-  readonly tickCycles: number;
-  /** Ticks of a time slice. */
-  readonly sliceTicks: number;
-  /** The CPU each task begins on, by task. CPUs without a task have no run queue. */
-  readonly tasks: readonly Cpu[];
-  /** sched_setaffinity(): the CPUs that each task may run on, its own among them. Default: its own. */
-  readonly affinity?: readonly (ReadonlySet<number> | undefined)[];
+export interface SchedulerOptions extends RunQueueOptions {
   /**
    * The half of context_switch() that is about memory, with interrupts off: the mm of `next`, or none for the idle loop
    * ({@link IDLE_TASK}).
@@ -57,22 +47,7 @@ export interface SchedulerOptions {
   readonly switch_mm: (cpu: Cpu, next: number) => Steps;
 }
 
-interface RunQueue {
-  readonly cpu: Cpu;
-  /** Synchronous channel to its machine: it is told in the step that changes what it counts. */
-  readonly port: number;
-}
-
-const TICK: Message = { type: 'tick' };
-const PICK: Message = { type: 'pick' };
 const EXIT: Message = { type: 'exit' };
-const RESCHEDULE: Message = { type: 'ipi', vector: RESCHEDULE_VECTOR };
-const blockMessage = messageFor((ticks: number) => ({ type: 'block', ticks }));
-const wakeMessage = messageFor((task: number) => ({ type: 'wake', task }));
-const switchMessage = messageFor((slot: number, idle: number) => ({
-  type: idle === 1 ? 'switch_to_idle' : 'switch_to',
-  slot,
-}));
 
 /** The run queues of a kernel, and the routines that use them. */
 export class Scheduler {
@@ -80,145 +55,37 @@ export class Scheduler {
     noteMethods(this);
   }
 
-  readonly #builder: SystemBuilder;
   readonly #options: SchedulerOptions;
-  /** By CPU number. */
-  readonly #queues: (RunQueue | undefined)[] = [];
-  /** rq->curr of each CPU, plus one: 0 is the idle task. */
-  readonly #curr: Region;
-  /** rq->nr_running of each CPU. */
-  readonly #running: Region;
-  /** What `pick` answered, by CPU, plus one. */
-  readonly #picked: Region;
-  /** TIF_NEED_RESCHED of what runs on each CPU. */
-  readonly #need_resched: Region;
-  /** task_cpu(), by task. */
-  readonly #task_cpu: Region;
-  /** Which of the tasks of its CPU's processor a task is. */
-  readonly #slot: Region;
-  /** By task: it is in user mode, at an operation that another CPU could perform as well. */
-  readonly #user: Region;
-  /** By task: one more than the address of the word whose change wait_event() sleeps for. */
-  readonly #waits: Region;
-  /** By CPU: the tasks that begin there or may come there. */
-  readonly #slotsOf: readonly (readonly number[])[];
-  /** Some tasks may run on several CPUs: CPUs that idle take those who wait. */
-  readonly balances: boolean;
+  readonly #queues: RunQueues;
 
   constructor(builder: SystemBuilder, cpus: readonly Cpu[], options: SchedulerOptions) {
-    this.#builder = builder;
     this.#options = options;
-    const { tasks, affinity = [] } = options;
-    this.balances = affinity.some((set) => set !== undefined && set.size > 1);
-    const mayRunOn = (task: number, cpu: Cpu): boolean => affinity[task]?.has(cpu.id) ?? tasks[task] === cpu;
-    this.#slotsOf = cpus.map((cpu) => tasks.flatMap((_, task) => (mayRunOn(task, cpu) ? [task] : [])));
-    const onCpu = (cpu: Cpu): number[] => tasks.flatMap((on, task) => (on === cpu ? [task] : []));
-    const first = cpus.map((cpu) => 1 + (onCpu(cpu)[0] ?? IDLE_TASK));
-    this.#curr = builder.region('rq.curr', cpus.length, { initial: first });
-    this.#picked = builder.region('rq.picked', cpus.length);
-    this.#running = builder.region('rq.nr_running', cpus.length, { initial: cpus.map((cpu) => onCpu(cpu).length) });
-    this.#need_resched = builder.region('TIF_NEED_RESCHED', cpus.length);
-    const words = Math.max(1, tasks.length);
-    this.#task_cpu = builder.region('task_cpu', words, { initial: tasks.map(({ id }) => id) });
-    this.#slot = builder.region('task.slot', words, { initial: tasks.map((cpu, task) => this.slotOf(task, cpu.id)) });
-    this.#user = builder.region('task.user_mode', words);
-    this.#waits = builder.region('task.wait', words);
-    for (const cpu of cpus) {
-      const mine = onCpu(cpu);
-      if ((this.#slotsOf[cpu.id] as readonly number[]).length > 0) this.#queues[cpu.id] = this.#addQueue(cpu, mine);
-    }
+    this.#queues = new RunQueues(builder, cpus, options);
   }
 
-  #addQueue(cpu: Cpu, tasks: readonly number[]): RunQueue {
-    const name = `${cpu.name}.rq`;
-    const { tickCycles, sliceTicks } = this.#options;
-    const channel = cpu.vectors.get(RESCHEDULE_VECTOR);
-    if (channel === undefined) throw new ModelError(`cpu: scheduler: ${cpu.name} has no ${RESCHEDULE_VECTOR}`);
-    this.#builder.component({
-      name,
-      machine: runQueueMachine,
-      input: { tasks, sliceTicks, balances: this.balances },
-      effects: {
-        resched: (cx) => {
-          cx.write(this.#need_resched.at(cpu.id), 1);
-          cx.send(channel, RESCHEDULE);
-          cpu.guest?.ipi(cx);
-        },
-        kick: (cx) => this.#kick(cx),
-        picked: (cx, event) => cx.write(this.#picked.at(cpu.id), 1 + Number(event['task'])),
-        nr_running: (cx, event) => cx.write(this.#running.at(cpu.id), Number(event['count'])),
-      },
-    });
-    this.#builder.spontaneous({
-      name: `${name} tick`,
-      kind: 'hardware',
-      component: name,
-      message: TICK,
-      periodCycles: tickCycles,
-    });
-    return { cpu, port: this.#builder.port(name) };
-  }
-
-  /** Asks the first CPU that idles to take a task that waits elsewhere. */
-  #kick(cx: OperationContext): void {
-    const idle = this.#queues.find(
-      (queue) => queue && cx.read(this.#curr.at(queue.cpu.id)) === 0 && cx.read(this.#running.at(queue.cpu.id)) === 0,
-    );
-    const channel = idle?.cpu.vectors.get(RESCHEDULE_VECTOR);
-    if (!idle || channel === undefined || cx.read(this.#need_resched.at(idle.cpu.id)) !== 0) return;
-    cx.write(this.#need_resched.at(idle.cpu.id), 1);
-    cx.send(channel, RESCHEDULE);
-    idle.cpu.guest?.ipi(cx);
-  }
-
-  /** Takes a task to a CPU that has none: from the CPU where most wait. Result 1: there was one. */
-  balance(cx: OperationContext, cpu: Cpu): number {
-    if (cx.read(this.#running.at(cpu.id)) > 0) return 0;
-    const waiting = (queue: RunQueue | undefined): number => (queue ? cx.read(this.#running.at(queue.cpu.id)) : 0);
-    const busy = this.#queues.filter((queue) => waiting(queue) > 1).toSorted((a, b) => waiting(b) - waiting(a));
-    for (const from of busy)
-      for (const task of this.#slotsOf[cpu.id] as readonly number[])
-        if (from && cx.read(this.#task_cpu.at(task)) === from.cpu.id && this.#moves(cx, task, from, cpu)) return 1;
-    return 0;
-  }
-
-  #moves(cx: OperationContext, task: number, { cpu: from, port }: RunQueue, to: Cpu): boolean {
-    if (!cx.send(port, { type: 'detach', task })) return false;
-    const into = this.slotOf(task, to.id);
-    cx.send(from.port, { type: 'give', to: to.name, slot: cx.read(this.#slot.at(task)), into });
-    cx.send(this.#queueOf(to).port, { type: 'attach', task });
-    cx.write(this.#task_cpu.at(task), to.id);
-    cx.write(this.#slot.at(task), into);
-    cx.count(SchedulerCounter.migrations);
-    return true;
-  }
-
-  /** Which task of a CPU's processor a task is, there. On a CPU that begins idle the idle task is the first. */
-  slotOf(task: number, cpu: number): number {
-    return (this.#slotsOf[cpu] as readonly number[]).indexOf(task) + (this.#beginsIdle(cpu) ? 1 : 0);
-  }
-
-  #beginsIdle(cpu: number): boolean {
-    return !this.#options.tasks.some(({ id }) => id === cpu);
+  /** Some tasks may run on several CPUs: CPUs that idle take those who wait. */
+  get balances(): boolean {
+    return this.#queues.balances;
   }
 
   /** The CPUs that may take tasks of a CPU. */
   othersOf(cpu: Cpu): Cpu[] {
-    if (!this.balances) return [];
-    return this.#queues.flatMap((queue) => (queue && queue.cpu !== cpu ? [queue.cpu] : []));
+    return this.#queues.othersOf(cpu);
   }
 
   /** Whether a CPU has a run queue: its tasks take turns. */
   has(cpu: Cpu): boolean {
-    return this.#queues[cpu.id] !== undefined;
+    return this.#queues.has(cpu);
   }
 
-  /** The tasks of a CPU's processor: those that begin there, in order, and the idle task. */
+  /** The tasks of a CPU's processor by slot: those that begin there, those that may come there, and the idle task. */
   programs(cpu: Cpu, programOf: (task: number) => Program): Program[] {
-    const slots = (this.#slotsOf[cpu.id] as readonly number[]).map((task) =>
-      this.#options.tasks[task] === cpu ? programOf(task) : program(elsewhere),
-    );
-    return this.#beginsIdle(cpu.id) ? [program(idleTask), ...slots] : [...slots, program(idleTask)];
+    const { slots } = this.#queues;
+    const programs: Program[] = [];
+    for (const task of slots.tasksOf(cpu))
+      programs[slots.of(task, cpu)] = this.#options.tasks[task] === cpu ? programOf(task) : program(elsewhere);
+    programs[slots.ofIdle(cpu)] = program(idleTask, this.#queues, cpu);
+    return programs;
   }
 
   /** The handler of {@link RESCHEDULE_VECTOR}. */
@@ -229,7 +96,8 @@ export class Scheduler {
   /** What was interrupted in user mode, or idle, gives its CPU away before the interrupt returns. */
   readonly #interrupt = routine('sysvec_reschedule_ipi', function* (scheduler: Scheduler, cpu: Cpu): Steps {
     yield* count(SchedulerCounter.reschedule);
-    const asked = yield operation(INTERRUPTED, 0, 0, 0, { scheduler, cpu }, { label: 'irqentry_exit()' });
+    const data = { queues: scheduler.#queues, cpu };
+    const asked = yield operation(INTERRUPTED, 0, 0, 0, data, { label: 'irqentry_exit()' });
     if (asked !== 0) yield* scheduler.schedule(cpu);
   });
 
@@ -237,24 +105,23 @@ export class Scheduler {
   readonly schedule = routine('schedule', this.#schedule.bind(this));
 
   *#schedule(cpu: Cpu): Steps {
+    const data = { queues: this.#queues, cpu };
     const flags = yield* local_irq_save(cpu);
-    if (this.balances) {
-      const data = { scheduler: this, cpu };
-      yield operation(NEWIDLE, 0, 0, 0, data, { label: 'sched_balance_newidle()' });
-    }
-    const picked = yield operation(PICK_NEXT, 0, 0, 0, { scheduler: this, cpu }, { label: 'pick_next_task(rq)' });
+    if (this.balances) yield operation(NEWIDLE, 0, 0, 0, data, { label: 'sched_balance_newidle()' });
+    const prev = yield* load(this.#queues.curr.at(cpu.id), { label: 'prev = rq->curr' });
+    const picked = yield operation(PICK_NEXT, 0, 0, 0, data, { label: 'pick_next_task(rq)' });
     const same = picked < 0;
     if (same) yield* local_irq_restore(cpu, flags);
     else {
       yield* this.#options.switch_mm(cpu, picked - 1);
       const next = picked === 0 ? 'the idle task' : `task ${picked - 1}`;
-      yield operation(SWITCH_TO, picked - 1, 0, 0, { scheduler: this, cpu }, { label: `switch_to(${next})` });
+      yield operation(SWITCH_TO, picked - 1, prev - 1, 0, data, { label: `switch_to(${next})` });
     }
   }
 
   /** The CPU a task runs on: another one than before, maybe, where it has slept or computed. */
   *task_cpu(task: number): Steps<number> {
-    return yield* load(this.#task_cpu.at(task), { label: 'smp_processor_id()' });
+    return yield* load(this.#queues.task_cpu.at(task), { label: 'smp_processor_id()' });
   }
 
   /**
@@ -266,17 +133,17 @@ export class Scheduler {
   *#exitToUserMode(cpu: Cpu, task: number, stays: boolean): Steps<number> {
     let on = cpu;
     for (;;) {
-      const data = { scheduler: this, cpu: on };
+      const data = { queues: this.#queues, cpu: on };
       const asked = yield operation(EXIT_TO_USER, task, stays ? 1 : 0, 0, data, { label: 'read_thread_flags()' });
       if (asked === 0) return on.id;
       yield* this.schedule(on);
-      on = this.#cpuNumbered(yield* this.task_cpu(task));
+      on = this.#queues.cpuNumbered(yield* this.task_cpu(task));
     }
   }
 
   /** A system call or a fault: from here on the task keeps its CPU. Returns the CPU's number. */
   *enter_from_user_mode(task: number): Steps<number> {
-    return yield operation(ENTER_FROM_USER, task, 0, 0, { scheduler: this }, { label: 'enter_from_user_mode()' });
+    return yield operation(ENTER_FROM_USER, task, 0, 0, this.#queues, { label: 'enter_from_user_mode()' });
   }
 
   /** wait_event(): sleeps until the word has the value. Whoever gives it that value calls {@link wake_up}. */
@@ -285,10 +152,10 @@ export class Scheduler {
   *#waitEvent(cpu: Cpu, task: number, address: number, value: number, saying: Saying): Steps<number> {
     let on = cpu;
     for (;;) {
-      const data = { scheduler: this, cpu: on };
+      const data = { queues: this.#queues, cpu: on };
       if ((yield operation(PREPARE_TO_WAIT, address, value, task, data, saying)) !== 0) return on.id;
       yield* this.schedule(on);
-      on = this.#cpuNumbered(yield* this.task_cpu(task));
+      on = this.#queues.cpuNumbered(yield* this.task_cpu(task));
     }
   }
 
@@ -297,181 +164,32 @@ export class Scheduler {
 
   *#scheduleTimeout(cpu: Cpu, task: number, ticks: number): Steps<number> {
     const message = blockMessage(ticks);
-    yield operation(TELL_QUEUE, this.#queueOf(cpu).port, 0, 0, message, { label: 'set_current_state()' });
+    yield operation(TELL_QUEUE, this.#queues.portOf(cpu.id), 0, 0, message, { label: 'set_current_state()' });
     yield* this.schedule(cpu);
     return yield* this.task_cpu(task);
   }
 
   /** do_task_dead(): never returns. */
   *do_task_dead(cpu: Cpu): Steps {
-    yield operation(TELL_QUEUE, this.#queueOf(cpu).port, 0, 0, EXIT, { label: 'do_task_dead()' });
+    yield operation(TELL_QUEUE, this.#queues.portOf(cpu.id), 0, 0, EXIT, { label: 'do_task_dead()' });
     yield* this.schedule(cpu);
   }
 
   /** wake_up(): those of the tasks that sleep until a word changes look at it again. */
   *wake_up(tasks: readonly number[], address: Address): Steps {
     for (const task of tasks)
-      yield operation(WAKE, address, task, 0, { scheduler: this }, { label: `try_to_wake_up(task ${task})` });
-  }
-
-  /** The words of an operation of this file. */
-  get words() {
-    return {
-      curr: this.#curr,
-      picked: this.#picked,
-      need_resched: this.#need_resched,
-      task_cpu: this.#task_cpu,
-      slot: this.#slot,
-      user: this.#user,
-      waits: this.#waits,
-    };
-  }
-
-  /** Channel to the run queue of a CPU. */
-  queueOf(cpu: number): number {
-    return this.#queueOf(this.#cpuNumbered(cpu)).port;
-  }
-
-  /** Which task of its processor the idle task of a CPU is. */
-  idleSlot(cpu: Cpu): number {
-    return this.#beginsIdle(cpu.id) ? 0 : (this.#slotsOf[cpu.id] as readonly number[]).length;
-  }
-
-  #queueOf(cpu: Cpu): RunQueue {
-    const queue = this.#queues[cpu.id];
-    if (!queue) throw new ModelError(`cpu: scheduler: ${cpu.name} has no run queue`);
-    return queue;
-  }
-
-  #cpuNumbered(id: number): Cpu {
-    const queue = this.#queues[id];
-    if (!queue) throw new ModelError(`cpu: scheduler: CPU ${id} has no run queue`);
-    return queue.cpu;
+      yield operation(WAKE, address, task, 0, this.#queues, { label: `try_to_wake_up(task ${task})` });
   }
 }
 
 /** The CPU only takes interrupts: it is in its `idle` state while this task is current. */
-const idleTask = routine('do_idle', function* (): Steps {
+const idleTask = routine('do_idle', function* (queues: RunQueues, cpu: Cpu): Steps {
+  if (queues.slots.beginsIdle(cpu)) yield operation(BEGIN_IDLE, 0, 0, 0, { queues, cpu }, { label: 'do_idle()' });
   yield* rest({ label: '(idle)' });
 });
 
 /** The place of a task that is on another CPU. */
 const elsewhere = routine('(elsewhere)', function* (): Steps {});
-
-interface OnCpu {
-  readonly scheduler: Scheduler;
-  readonly cpu: Cpu;
-}
-
-/** Result 1: the task that was interrupted shall give its CPU away, and can. */
-const INTERRUPTED = defineOperation({
-  name: 'irqentry_exit',
-  cost: 'load',
-  perform(cx, op) {
-    const { scheduler, cpu } = op.data as OnCpu;
-    const { need_resched, curr, user } = scheduler.words;
-    if (cx.read(need_resched.at(cpu.id)) === 0) return 0;
-    const task = cx.read(curr.at(cpu.id)) - 1;
-    return task === IDLE_TASK || cx.read(user.at(task)) !== 0 ? 1 : 0;
-  },
-});
-
-/** Before a CPU idles it takes a task that waits elsewhere. */
-const NEWIDLE = defineOperation({
-  name: 'sched_balance_newidle',
-  cost: 'xchg',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const { scheduler, cpu } = op.data as OnCpu;
-    return scheduler.balance(cx, cpu);
-  },
-});
-
-/** Result -1: the task that has the CPU keeps it; otherwise who gets it, plus one: 0 is the idle task. */
-const PICK_NEXT = defineOperation({
-  name: 'pick_next_task',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const { scheduler, cpu } = op.data as OnCpu;
-    const { need_resched, curr, picked } = scheduler.words;
-    cx.write(need_resched.at(cpu.id), 0);
-    cx.send(scheduler.queueOf(cpu.id), PICK);
-    const next = cx.read(picked.at(cpu.id));
-    if (next === cx.read(curr.at(cpu.id))) return -1;
-    cx.write(curr.at(cpu.id), next);
-    return next;
-  },
-});
-
-/** The processor goes on with another of its tasks, with interrupts on (finish_task_switch()). */
-const SWITCH_TO = defineOperation({
-  name: 'switch_to',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const { scheduler, cpu } = op.data as OnCpu;
-    cx.count(SchedulerCounter.switches);
-    const idle = op.a === IDLE_TASK;
-    const slot = idle ? scheduler.idleSlot(cpu) : cx.read(scheduler.words.slot.at(op.a));
-    return cx.send(cpu.port, switchMessage(slot, idle ? 1 : 0)) ? 0 : BLOCKED;
-  },
-});
-
-/** Result 1: the task is asked to call schedule(). Otherwise it is in user mode, if it stays there (operand b). */
-const EXIT_TO_USER = defineOperation({
-  name: 'exit_to_user_mode',
-  cost: 'load',
-  perform(cx, op) {
-    const { scheduler, cpu } = op.data as OnCpu;
-    const { need_resched, user } = scheduler.words;
-    if (cx.read(need_resched.at(cpu.id)) !== 0) return 1;
-    if (op.b === 1) cx.write(user.at(op.a), 1);
-    return 0;
-  },
-});
-
-const ENTER_FROM_USER = defineOperation({
-  name: 'enter_from_user_mode',
-  cost: 'load',
-  perform(cx, op) {
-    const { user, task_cpu } = (op.data as Pick<OnCpu, 'scheduler'>).scheduler.words;
-    cx.write(user.at(op.a), 0);
-    return cx.read(task_cpu.at(op.a));
-  },
-});
-
-/** prepare_to_wait(), and the condition is looked at. Result 1: it holds. */
-const PREPARE_TO_WAIT = defineOperation({
-  name: 'prepare_to_wait',
-  cost: 'xchg',
-  addressed: true,
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    if (cx.read(op.a) === op.b) return 1;
-    const { scheduler, cpu } = op.data as OnCpu;
-    cx.write(scheduler.words.waits.at(op.c), 1 + op.a);
-    cx.send(scheduler.queueOf(cpu.id), blockMessage(0));
-    return 0;
-  },
-});
-
-const TELL_QUEUE = defineOperation({
-  name: 'set_current_state',
-  cost: 'xchg',
-  perform: (cx: OperationContext, op) => (cx.drained() ? (cx.send(op.a, op.data as Message) ? 1 : 0) : BLOCKED),
-});
-
-const WAKE = defineOperation({
-  name: 'try_to_wake_up',
-  perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
-    const { scheduler } = op.data as Pick<OnCpu, 'scheduler'>;
-    const { waits, task_cpu } = scheduler.words;
-    if (cx.read(waits.at(op.b)) !== 1 + op.a) return 0;
-    cx.write(waits.at(op.b), 0);
-    cx.send(scheduler.queueOf(cx.read(task_cpu.at(op.b))), wakeMessage(op.b));
-    return 1;
-  },
-});
 
 /** schedule() on a CPU without a run queue: what it goes to, and comes back to, is written out by whoever needs it. */
 export const schedules = <A extends readonly unknown[], T>(body: (...args: A) => Steps<T>): Routine<A, T> =>

@@ -1,7 +1,7 @@
 /** Threads that may run on several CPUs. */
-import { DirectExecutor, LiveExecutor, TabulatedExecutor, type Executor } from '@shootdown/machine';
-import { SchedulerCounter } from '@shootdown/cpu';
-import { expect, test } from 'vitest';
+import { DirectExecutor, LiveExecutor, RandomScheduler, TabulatedExecutor, type Executor } from '@shootdown/machine';
+import { RunQueues, SchedulerCounter, type Cpu } from '@shootdown/cpu';
+import { afterEach, expect, test, vi } from 'vitest';
 import { assemble, type AssembledMachine } from './assemble.ts';
 import { runMachine, type MachineRun } from './run.ts';
 import { parseTopology, type Action, type TopologyInput } from './schema.ts';
@@ -13,11 +13,14 @@ function total(run: MachineRun, counter: string): number {
   return (run.total[counter] ?? []).reduce((a, b) => a + b, 0);
 }
 
-/** Four threads that begin on CPU 0. */
+afterEach(() => void vi.restoreAllMocks());
+
+/** Threads that begin on these CPUs: four on CPU 0, unless told otherwise. */
 function crowd(
   run: readonly Action[],
   cpus: string | undefined,
   options: Partial<TopologyInput> = {},
+  begin: readonly number[] = [0, 0, 0, 0],
 ): AssembledMachine {
   return assemble(
     parseTopology({
@@ -28,9 +31,7 @@ function crowd(
       timesliceMicroseconds: 300,
       tlb: { l1: '4x2', l2: '8x2', walkCache: 2 },
       memory: { tables: 16, pages: 32 },
-      processes: [
-        { name: 'p', threads: Array.from({ length: 4 }, () => ({ cpu: 0, run: [...run], ...(cpus && { cpus }) })) },
-      ],
+      processes: [{ name: 'p', threads: begin.map((cpu) => ({ cpu, run: [...run], ...(cpus && { cpus }) })) }],
       ...options,
     }),
   );
@@ -49,6 +50,40 @@ test('CPUs that idle take threads that wait for another, and all of them compute
 test('a thread goes nowhere it must not', () => {
   const { busyCycles } = runMachine(crowd([compute(MILLISECOND)], '0-1'));
   expect(busyCycles.map((cycles) => cycles > MILLISECOND)).toEqual([true, true, false, false]);
+});
+
+test.each([[[0, 1]], [[1, 0]], [[2, 2, 1, 0]], [[3, 0, 3, 0]]])(
+  'every CPU runs its own threads first, wherever they begin: %j',
+  (begin) => {
+    const run = runMachine(crowd([compute(MILLISECOND)], '0-3', {}, begin));
+    expect(run.end).toBe('done');
+    for (const cpu of begin) expect(run.busyCycles[cpu]).toBeGreaterThan(MILLISECOND);
+    expect(run.nanoseconds).toBeLessThan(1.5e6);
+  },
+);
+
+/** Whether a task ever stands in a context switch of one CPU on another, under random schedules. */
+function switchesElsewhere({ system }: AssembledMachine): boolean {
+  const executor = new DirectExecutor(system);
+  for (let seed = 1; seed <= 20; seed++) {
+    executor.reset();
+    const scheduler = new RandomScheduler(seed);
+    for (let i = 0; i < 500 && scheduler.next(executor) >= 0; i++) {
+      expect(executor.violation).toBeNull();
+      for (const { index, name } of system.processors) {
+        const op = executor.pendingOperation(index);
+        if (op?.definition.name === 'switch_to' && (op.data as { readonly cpu: Cpu }).cpu.name !== name) return true;
+      }
+    }
+  }
+  return false;
+}
+
+test('a task that is within context_switch() is on_cpu, and nobody takes it; without can_migrate_task() somebody does', () => {
+  const machine = crowd([{ do: 'mmap', area: 'a', pages: 1 }, compute(3000)], '0-1', { cpus: 2 }, [0, 0, 0]);
+  expect(switchesElsewhere(machine)).toBe(false);
+  vi.spyOn(RunQueues.prototype, 'can_migrate_task').mockReturnValue(true);
+  expect(switchesElsewhere(machine)).toBe(true);
 });
 
 test('what it has mapped it finds on its new CPU, which is told of flushes from then on', () => {
@@ -90,6 +125,29 @@ test('a thread that is taken away before it has ever run knows where it is', () 
   const run = runMachine(crowd([{ do: 'repeat', times: 8, body: request }], '0-3', { timesliceMicroseconds: 2000 }));
   expect(run).toMatchObject({ end: 'done', violation: null });
   expect(total(run, 'irq_tlb_count')).toBeGreaterThan(20);
+});
+
+/** A guest of two vCPUs on so many CPUs, whose threads begin on the first. */
+function guest(cpus: number, threadCount: number, affinity: string | undefined): MachineRun {
+  const run = [compute(MILLISECOND)];
+  const threads = Array.from({ length: threadCount }, () => ({ cpu: 0, run, ...(affinity && { cpus: affinity }) }));
+  const host = {
+    hz: 10_000,
+    timesliceMicroseconds: 300,
+    vms: [{ name: 'a', vcpus: 2, processes: [{ name: 'p', threads }] }],
+  };
+  return runMachine(crowd([], undefined, { cpus, host, processes: [] }));
+}
+
+test('the vCPUs of a guest take threads from one another', () => {
+  const free = guest(2, 2, '0-1');
+  expect(free).toMatchObject({ end: 'done', violation: null });
+  expect(total(free, SchedulerCounter.migrations)).toBe(1);
+  expect(free.nanoseconds).toBeLessThan(0.7 * guest(2, 2, undefined).nanoseconds);
+});
+
+test('a vCPU that begins idle halts, and takes no time from the one that works', () => {
+  expect(guest(1, 1, '0-1').nanoseconds).toBeLessThan(1.1 * guest(1, 1, undefined).nanoseconds);
 });
 
 test.each([

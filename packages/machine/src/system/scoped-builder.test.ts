@@ -53,6 +53,18 @@ describe('a scoped builder', () => {
     expect(words.map((word) => executor.store.read(word))).toEqual([1, 2]);
   });
 
+  it('has tasks go to processors of the same part, by the names that messages give them', () => {
+    const whole = new SystemBuilder();
+    const task = program(routine('task', () => nop()));
+    for (const part of ['a', 'b']) {
+      const builder = new ScopedBuilder(whole, part);
+      builder.processor({ name: 'P', tasks: [task], migratesTo: ['Q'] });
+      builder.processor({ name: 'Q', tasks: [task] });
+      expect(builder.fullName('Q')).toBe(`${part}.Q`);
+    }
+    expect(whole.build().processors.map(({ migratesTo }) => migratesTo)).toEqual([[1], [], [3], []]);
+  });
+
   it('looks for what a spec names inside the part, and says so', () => {
     const whole = new SystemBuilder();
     whole.component({ name: 'cpu', machine: setup.listener });

@@ -20,17 +20,22 @@ export class ScopedBuilder extends SystemBuilder {
     this.#prefix = `${name}.`;
   }
 
+  override fullName(name: string): string {
+    return this.#whole.fullName(this.#prefix + name);
+  }
+
   override region(name: string, cells: number, options?: RegionOptions): Region {
     return this.#whole.region(this.#prefix + name, cells, options);
   }
 
   override processor(spec: ProcessorSpec): number {
-    const { component, gate } = spec;
+    const { component, gate, migratesTo } = spec;
     return this.#whole.processor({
       ...spec,
       name: this.#prefix + spec.name,
       ...(component !== undefined && { component: this.#prefix + component }),
       ...(gate !== undefined && { gate: this.#prefix + gate }),
+      ...(migratesTo && { migratesTo: migratesTo.map((name) => this.#prefix + name) }),
     });
   }
 

@@ -88,6 +88,11 @@ export class SystemBuilder {
     this.storeBufferEntries = options.storeBufferEntries ?? STORE_BUFFER_ENTRIES_DEFAULT;
   }
 
+  /** What the sealed system calls what is added under a name, for messages that name a processor. */
+  fullName(name: string): string {
+    return name;
+  }
+
   /** Reserves words; see {@link Layout.region}. */
   region(name: string, cells: number, options?: RegionOptions): Region {
     return this.layout.region(name, cells, options);
