@@ -9,6 +9,7 @@ import {
   type SentMessage,
 } from '@shootdown/machine';
 import { scenarios } from '@shootdown/scenarios';
+import { assemble, parseTopology, type AssembledMachine } from '@shootdown/topology';
 import { describe, expect, test } from 'vitest';
 import { machineNamed, topologyNames } from './machines.ts';
 
@@ -160,33 +161,37 @@ test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
 );
 
 test('CPUs, MMUs, vCPUs and physical CPUs talk to one another', () => {
-  const kinds = (name: string): Set<string> => {
-    const machine = machineNamed(name);
+  const kinds = (machine: AssembledMachine): Set<string> => {
     const executor = new DirectExecutor(machine.system);
-    const kind = (component: string): string => component.replace(/^(?:busy|mixed)\./, '').replace(/\d+/, 'N');
+    const kind = (component: string): string => component.replace(/^(?:skips|waits)\./, '').replace(/\d+/, 'N');
     const found = new Set<string>();
     executor.onMessage = ({ from, to, type }) => found.add(`${kind(from)} ${type} ${kind(to)}`);
     runVirtualTime(executor, { costs: machine.costs, until: machine.until, stepsMax: 6000 });
     return found;
   };
-  expect([...kinds('kvm-two-vms')]).toEqual(
+  expect([...kinds(machineNamed('kvm-two-vms'))]).toEqual(
     expect.arrayContaining([
       'CPUN.cpu ipi CPUN.cpu',
       'CPUN.cpu exit vCPUN',
       'CPUN.mmu exit vCPUN',
-      'CPUN.cpu hlt vCPUN',
       'vCPUN left_guest CPUN.cpu',
       'vCPUN entered_guest CPUN.cpu',
-      'vCPUN block host.CPUN',
       'vCPUN yield_to host.CPUN',
       'host.CPUN preempt vCPUN',
       'host.CPUN resume vCPUN',
     ]),
   );
-  expect([...kinds('arm64-munmap')]).toEqual(
+  const threads = [
+    { cpu: 0, run: [{ do: 'compute', cycles: 1_000_000 }] },
+    { cpu: 1, run: [{ do: 'sleep' }] },
+  ];
+  const vm = { name: 'waits', vcpus: 2, processes: [{ name: 'p', threads }] };
+  const asleep = parseTopology({ name: 'm', architecture: 'x86-64-4l', cpus: 2, host: { vms: [vm] } });
+  expect([...kinds(assemble(asleep))]).toEqual(expect.arrayContaining(['CPUN.cpu hlt vCPUN', 'vCPUN block host.CPUN']));
+  expect([...kinds(machineNamed('arm64-munmap'))]).toEqual(
     expect.arrayContaining(['CPUN.mmu tlbi CPUN.mmu', 'CPUN.mmu complete CPUN.mmu', 'CPUN.cpu dsb CPUN.mmu']),
   );
-  expect([...kinds('two-processes-tso')]).toEqual(
+  expect([...kinds(machineNamed('two-processes-tso'))]).toEqual(
     expect.arrayContaining([
       'CPUN.cpu ipi CPUN.cpu',
       'CPUN.cpu access CPUN.mmu',
