@@ -62,7 +62,9 @@ export const PICK_NEXT = defineOperation({
   },
 });
 
-/** The processor goes on with task `a` in place of task `b`, with interrupts on: finish_task_switch(), finish_task(). */
+/**
+ * The processor goes on with task `a` in place of task `b`, with interrupts on: finish_task_switch(), finish_task().
+ */
 export const SWITCH_TO = defineOperation({
   name: 'switch_to',
   perform(cx, op) {

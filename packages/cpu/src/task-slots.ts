@@ -1,4 +1,6 @@
-/** Where the tasks of a kernel may run: each CPU's processor has a slot for every task that begins or may come there. */
+/**
+ * Where the tasks of a kernel may run: each CPU's processor has a slot for every task that begins or may come there.
+ */
 import type { Cpu } from './cpu.ts';
 
 /** The slots of all CPUs. A task keeps its slot of a CPU for the time it comes back. */
