@@ -84,8 +84,8 @@ const FLOORS = {
     ['huge-pages', 'lazy-ptes', 'mmu-gather', 'pgtable'],
     ['arch/contpte/', 'arch/arm64-contpte'],
     // What happens to an address space.
-    ['numa-fault', 'wp-page', 'zap'],
-    ['anon-folio', 'fault', 'fork', 'mmap'],
+    ['wp-page', 'zap'],
+    ['anon-folio', 'fault', 'fork', 'mmap', 'mprotect', 'numa-fault'],
     ['kvm/'],
     ['filemap/', 'secondary/', 'vmalloc/'],
     ['daemons/', 'gup/'],

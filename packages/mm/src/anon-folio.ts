@@ -3,7 +3,7 @@
  */
 import { NO_FRAME, noted, setBits, work, type EntryPointer, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { mk_pte, pte_present } from '@shootdown/mmu';
+import { mk_pte } from '@shootdown/mmu';
 import { set_ptes, type Arm64Contpte } from './arch/arm64-contpte.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { protection } from './wp-page.ts';
@@ -44,7 +44,7 @@ export const do_anonymous_folio = noted(function* do_anonymous_folio(
 function* pte_range_none({ frames, CONT_PTES }: Arm64Contpte, first: EntryPointer): Steps<boolean> {
   for (let i = 0; i < CONT_PTES; i++) {
     const entry = yield* frames.read(frames.entry(first.frame, first.index + i), { label: 'pte_range_none()' });
-    if (pte_present(entry)) return false;
+    if (entry !== 0) return false;
   }
   return true;
 }

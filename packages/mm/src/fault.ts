@@ -7,7 +7,8 @@ import { Fault, mk_pte, pte_present, pte_protnone, pte_write, type MmuInstructio
 import { do_anonymous_folio } from './anon-folio.ts';
 import { is_huge } from './huge-pages.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
-import { do_numa_page, is_migration_entry } from './numa-fault.ts';
+import { is_migration_entry } from './lazy/swap-entries.ts';
+import { do_numa_page } from './numa-fault.ts';
 import { pte_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';
 import { do_wp_page, protection, type FaultResult } from './wp-page.ts';
@@ -72,7 +73,8 @@ const do_anonymous_page = routine(
     if (page === NO_FRAME) return 'oom';
     yield* work('page_zero', { label: 'clear_user_highpage()' });
     yield* pte_lock(kernel, ptep.frame);
-    const raced = pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }));
+    // vmf_pte_changed(): an entry that is not present may be that of a page on its way.
+    const raced = (yield* frames.read(ptep, { label: 'ptep_get()' })) !== 0;
     if (!raced)
       yield* frames.write(ptep, mk_pte(page, protection(write)), { label: `set_pte_at(page 0x${page.toString(16)})` });
     yield* pte_unlock(kernel, ptep.frame);

@@ -18,7 +18,8 @@ import {
   type Machine,
   type MachineOptions,
 } from './machines.test-support.ts';
-import { exit_mmap, madvise_dontneed, mmap, mmdrop, mprotect, munmap } from './mmap.ts';
+import { exit_mmap, madvise_dontneed, mmap, mmdrop, munmap } from './mmap.ts';
+import { mprotect } from './mprotect.ts';
 import { pgd_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';
 

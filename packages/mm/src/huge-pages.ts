@@ -39,6 +39,14 @@ export const ThpCounter = {
 
 /** What can be left out (mutants). */
 export type HugePagesMutant =
+  /** Nobody looks again, under the lock for writing, whether an area covers the huge page. */
+  | 'no revalidation'
+  /** tlb_remove_table_sync_one() is left out. */
+  | 'no table sync'
+  /** Pages are copied although somebody has pinned them. */
+  | 'does not count'
+  /** pmdp_invalidate() clears the pmd and does not flush. */
+  | 'no split flush'
   /** pmdp_collapse_flush() clears the pmd and does not flush. */
   | 'no collapse flush'
   /** zap_huge_pmd() does not tell the gather what to flush. */
@@ -113,7 +121,7 @@ const split_huge_pmd = routine('__split_huge_pmd', function* (kernel: Kernel, cp
     // Hardware no longer walks through it, software still sees what it is; and what hardware has set of it is in
     // `old`.
     const old = yield* frames.xchg(pmd, entry & ~_PAGE_PRESENT, { label: 'pmdp_invalidate()' });
-    yield* kernel.arch.flush_tlb_mm_range(cpu, mm, start, start + thp.pages, false);
+    if (thp.mutant !== 'no split flush') yield* kernel.arch.flush_tlb_mm_range(cpu, mm, start, start + thp.pages, true);
     for (let i = 0; i < thp.pages; i++)
       yield* frames.write(frames.entry(table, i), mk_pte(pte_pfn(old) + i, flagsOf(old)), { label: 'set_ptes()' });
     yield* frames.write(pmd, mk_pte(table, _PAGE_TABLE), { label: 'pmd_populate()' });

@@ -67,11 +67,11 @@ export {
   madvise_dontneed,
   mmap,
   mmdrop,
-  mprotect,
   munmap,
   unmap_page_range,
   zap_page_range_single,
 } from './mmap.ts';
+export { mprotect } from './mprotect.ts';
 export { flush_begins as lazy_flush_begins, returns as lazy_returns } from './lazy-ptes.ts';
 export { Arm64Contpte, CONT_PTES_4K } from './arch/arm64-contpte.ts';
 export { monitoredArch } from './monitored.ts';

@@ -56,6 +56,8 @@ export interface TlbArch {
    * costs a spurious fault: x86.
    */
   readonly flushesUpgrades?: boolean;
+  /** What ptep_clear_flush_young() does about TLBs: it does not wait for them (arm64). Left out: nothing (x86). */
+  flush_tlb_page_nosync?(cpu: Cpu, mm: Mm, vpn: number): Steps;
   /** Left out: reclaim flushes page by page. */
   readonly tlbbatch?: TlbBatching;
 }

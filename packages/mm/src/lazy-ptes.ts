@@ -7,7 +7,7 @@
  */
 import { noted, type EntryPointer, type Saying, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_RW } from '@shootdown/mmu';
+import { _PAGE_ACCESSED, _PAGE_RW } from '@shootdown/mmu';
 import { pte_unlock, type Kernel } from './kernel.ts';
 import type { Current } from './lazy/lazy-mmu.ts';
 import * as mode from './lazy/mode.ts';
@@ -68,6 +68,20 @@ export const ptep_set_wrprotect = noted(function* ptep_set_wrprotect(
   if (lazy?.defersUpdates) return yield* entries.ptep_set_wrprotect(lazy, currentOn(cpu), ptep, saying);
   for (let old = seen; ; old = seen) {
     seen = yield* frames.cmpxchg(ptep, old, old & ~_PAGE_RW, saying);
+    if (seen === old) return old;
+  }
+});
+
+/** ptep_test_and_clear_young(): atomic for the same reason. Returns what was replaced. */
+export const ptep_test_and_clear_young = noted(function* ptep_test_and_clear_young(
+  { lazy, frames }: Kernel,
+  cpu: Cpu,
+  ptep: EntryPointer,
+  seen: number,
+): Steps<number> {
+  if (lazy?.defersUpdates) return yield* entries.ptep_test_and_clear_young(lazy, currentOn(cpu), ptep);
+  for (let old = seen; ; old = seen) {
+    seen = yield* frames.cmpxchg(ptep, old, old & ~_PAGE_ACCESSED, { label: 'ptep_test_and_clear_young()' });
     if (seen === old) return old;
   }
 });

@@ -28,6 +28,7 @@ import {
   SaturatedTlb,
   tinyShape,
   tlbGeometry,
+  type BreakBeforeMakeRule,
   type MmuGeometry,
   type WalkShape,
 } from '@shootdown/mmu';
@@ -35,9 +36,14 @@ import { Rcu } from '@shootdown/sync';
 import { arm64Tlb } from './arch/arm64-tlb.ts';
 import type { X86TlbOptions, X86TlbState } from './arch/x86-state.ts';
 import { x86Tlb } from './arch/x86-tlb.ts';
+import { ScanHand } from './daemons/scan.ts';
+import { HugePages, type HugePagesMutant } from './huge-pages.ts';
 import { Mm, type Kernel, type TlbArch } from './kernel.ts';
 import { monitoredArch } from './monitored.ts';
+import { LocklessWalkers } from './lockless-walkers.ts';
 import type { SecondaryMmus } from './notify.ts';
+import type { NumaMutant } from './numa-fault.ts';
+import { BatchedUnmaps, type ReclaimMutant } from './tlb-batched.ts';
 import { rcuTableFree } from './mmu-gather.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from './smp.ts';
 
@@ -65,6 +71,16 @@ export interface MachineOptions {
   readonly watched?: readonly number[];
   /** Replaces the architecture, for instance by one that records. */
   readonly wrap?: (arch: TlbArch) => TlbArch;
+  /** A kernel with khugepaged, and what is left out of it. */
+  readonly thp?: HugePagesMutant | 'complete' | undefined;
+  /** A kernel that balances NUMA nodes: CPU n has a node of its own, and pages in equal shares. */
+  readonly numa?: NumaMutant | 'complete' | undefined;
+  /** A kernel that puts flushes of unmapped pages off. */
+  readonly reclaim?: ReclaimMutant | 'complete' | undefined;
+  /** arm64, saturated TLB: what may be changed without break-before-make. */
+  readonly breakBeforeMake?: BreakBeforeMakeRule;
+  /** saturated TLB: hardware sets dirty bits. */
+  readonly dirtyBits?: boolean;
   /** Gives the first address space secondary MMUs. */
   readonly secondary?: (builder: SystemBuilder, mm: Mm) => SecondaryMmus;
 }
@@ -79,6 +95,8 @@ export interface Machine {
   /** Words for tests to signal with. */
   readonly flags: Region;
   readonly jiffies: Region;
+  /** Of a kernel thread that goes through an address space. */
+  readonly hand: ScanHand;
 }
 
 export type Body = (machine: Machine, cpu: Cpu) => Steps;
@@ -91,6 +109,12 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
     tables,
     entriesPerTable: Math.max(...shape.levels.map((l) => l.entries)),
     pages: options.pages ?? 16,
+    ...(options.numa && {
+      nodes: {
+        count: options.cpus,
+        zonelist: (cpu: number) => Array.from({ length: options.cpus }, (_, i) => (cpu + i) % options.cpus),
+      },
+    }),
   });
   const vectors = options.rcu ? [CALL_FUNCTION_VECTOR, RCU_VECTOR] : [CALL_FUNCTION_VECTOR];
   const cpus = Array.from({ length: options.cpus + (options.rcu ? 1 : 0) }, (_, id) => addCpu(builder, id, vectors));
@@ -100,6 +124,8 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
       ? new SaturatedTlb(builder, names, frames, shape, -1, watched, {
           spaces: 2,
           faultsInvalidate: options.arch !== 'arm64',
+          ...(options.dirtyBits && { dirtyBits: true }),
+          ...(options.breakBeforeMake && { breakBeforeMake: options.breakBeforeMake }),
         })
       : null;
   const real = saturated ? [] : names.map((name) => new Mmu(builder, name, frames, shape, SMALL_TLB));
@@ -134,6 +160,14 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const interrupts = { request: (_from: number, to: number): Steps => send_IPI(cpus[to] as Cpu, RCU_VECTOR) };
   const rcu = options.rcu ? new Rcu(builder, { processors: cpus.length, interrupts }) : null;
   const ptl = builder.region('ptl', tables);
+  const thp = options.thp && new HugePages(builder, frames, tlb_remove_table_sync_one(frames, smp));
+  if (thp && options.thp !== 'complete') thp.mutant = options.thp!;
+  const batched = options.reclaim && new BatchedUnmaps(builder, mms);
+  if (batched && options.reclaim !== 'complete') batched.mutant = options.reclaim!;
+  const numa = options.numa && {
+    nodeOf: (cpu: Cpu) => cpu.id,
+    ...(options.numa !== 'complete' && { mutant: options.numa }),
+  };
   const secondary = options.secondary && { secondary: options.secondary(builder, mms[0] as Mm) };
   const kernel: Kernel = {
     builder,
@@ -145,8 +179,12 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
     ptl,
     tlb_remove_table_free: rcu ? rcuTableFree(rcu, frames) : undefined,
     ...secondary,
+    ...(thp && { thp }),
+    ...(numa && { numa }),
+    ...(batched && { batched }),
   };
-  const machine = { kernel, mms, smp, x86: x86?.state ?? null, flags, jiffies };
+  const hand = new ScanHand(builder, 'scan');
+  const machine = { kernel, mms, smp, x86: x86?.state ?? null, flags, jiffies, hand };
   const body = routine('test', function* (cpu: Cpu): Steps {
     yield* (bodies[cpu.id] ?? function* (): Steps {})({ ...machine, system }, cpu);
   });
@@ -160,6 +198,9 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   const system: System = builder.build();
   return { ...machine, system };
 }
+
+const tlb_remove_table_sync_one = (frames: Frames, smp: Smp): ((cpu: Cpu) => Steps) =>
+  new LocklessWalkers({ frames, smp, firstTable: 0 }).tlb_remove_table_sync_one;
 
 /** A run that counted. */
 export interface CountedRun {

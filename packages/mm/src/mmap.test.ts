@@ -18,7 +18,8 @@ import {
   type Machine,
   type MachineOptions,
 } from './machines.test-support.ts';
-import { exit_mmap, madvise_dontneed, mmap, mprotect, munmap } from './mmap.ts';
+import { exit_mmap, madvise_dontneed, mmap, munmap } from './mmap.ts';
+import { mprotect } from './mprotect.ts';
 import { GATHER_PAGES_MAX, MmuGather, tlb_finish_mmu, tlb_gather_mmu } from './mmu-gather.ts';
 import { pgd_alloc } from './pgtable.ts';
 import { VM_READ, VM_WRITE } from './vma.ts';

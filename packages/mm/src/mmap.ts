@@ -1,20 +1,16 @@
 /**
- * The system calls on address ranges. Mirrors mm/mmap.c, mm/mprotect.c, mm/madvise.c, mm/memory.c, v6.18.
- * Ranges are virtual page numbers, half open.
+ * The system calls on address ranges. Mirrors mm/mmap.c, mm/madvise.c, mm/memory.c, v6.18; mprotect() is in
+ * `mprotect.ts`. Ranges are virtual page numbers, half open.
  */
 import { atomicAdd, routine, work, type EntryPointer, type Steps, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_RW, pte_dirty, pte_pfn, pte_present, type WalkLevel } from '@shootdown/mmu';
-import { folio_pte_batch, modify_prot_start_ptes, set_ptes } from './arch/arm64-contpte.ts';
-import { FPB_RESPECT_WRITE } from './arch/contpte/batch.ts';
-import { flush_tlb_batched_pending } from './tlb-batched.ts';
-import { pte_lock, type Kernel, type Mm } from './kernel.ts';
-import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
+import type { WalkLevel } from '@shootdown/mmu';
+import type { Kernel, Mm } from './kernel.ts';
 import { tlb_finish_mmu, tlb_gather_mmu, type MmuGather } from './mmu-gather.ts';
-import { split_huge_pmds, zap_huge_pmds } from './huge-pages.ts';
+import { zap_huge_pmds } from './huge-pages.ts';
 import { alignDown, free_pgd_range, pgd_free, pte_offset } from './pgtable.ts';
 import { invalidate_range_end, invalidate_range_start, release } from './notify.ts';
-import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS, VM_WRITE } from './vma.ts';
+import { PAGES_MAX, VM_DATA_DEFAULT_FLAGS } from './vma.ts';
 import { zap_pte_range } from './zap.ts';
 
 /** mmap(NULL, pages, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS), top down: returns the first page. */
@@ -90,30 +86,6 @@ export const zap_page_range_single = routine(
 );
 
 /**
- * mprotect(): changes the areas' flags, then every entry whose write permission changes. Flags as they were: nothing to
- * do.
- */
-export const mprotect = routine(
-  'mprotect',
-  function* (kernel: Kernel, cpu: Cpu, mm: Mm, start: number, end: number, flags: number): Steps {
-    yield* work('syscall', { label: '(system call)' });
-    yield* mm.mmap_write_lock();
-    const changed = yield* mm.vmas.protect(start, end, flags, { label: `vma_modify_flags(${end - start} pages)` });
-    if (changed) {
-      const tlb = yield* tlb_gather_mmu(mm);
-      yield* invalidate_range_start(kernel, mm, start, end);
-      if (kernel.thp) yield* split_huge_pmds(kernel, cpu, mm, start, end);
-      yield* each_table(kernel, mm, start, end, (first, from, to) =>
-        change_pte_range(kernel, cpu, tlb, first, from, to, flags),
-      );
-      yield* invalidate_range_end(kernel, mm, start, end);
-      yield* tlb_finish_mmu(kernel, cpu, tlb);
-    }
-    yield* mm.mmap_write_unlock();
-  },
-);
-
-/**
  * exit_mm() and exit_mmap(): the last user of the address space is gone, and everything goes. The CPU runs on lazily
  * until the tables are gone, then leaves; the root goes with the last CPU that may walk it (mmdrop()).
  */
@@ -169,57 +141,6 @@ export const unmap_page_range = routine(
     );
   },
 );
-
-/**
- * Makes entries read-only, or writable where the page is this mm's own (can_change_pte_writable()). A clean page stands
- * for the zero page, which a read fault maps and nobody owns: it stays read-only.
- */
-const change_pte_range = routine(
-  'change_pte_range',
-  function* (
-    kernel: Kernel,
-    cpu: Cpu,
-    tlb: MmuGather,
-    first: EntryPointer,
-    from: number,
-    to: number,
-    flags: number,
-  ): Steps {
-    const { frames } = kernel;
-    yield* pte_lock(kernel, first.frame);
-    if (kernel.batched) yield* flush_tlb_batched_pending(kernel, cpu, tlb.mm);
-    yield* lazy_mmu_mode_enable(kernel, cpu);
-    for (let vpn = from, nr = 1; vpn < to; vpn += nr) {
-      nr = 1;
-      const ptep = frames.entry(first.frame, first.index + (vpn - from));
-      const seen = yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' });
-      if (!pte_present(seen)) continue;
-      nr = yield* folio_pte_batch(kernel, cpu, ptep, seen, to - vpn, FPB_RESPECT_WRITE);
-      const old = yield* modify_prot_start_ptes(kernel, cpu, tlb.mm, vpn, ptep, nr);
-      const exclusive = (flags & VM_WRITE) !== 0 && pte_dirty(old) && (yield* pages_are_exclusive(kernel, old, nr));
-      const entry = exclusive ? old | _PAGE_RW : old & ~_PAGE_RW;
-      yield* set_ptes(kernel, cpu, tlb.mm, vpn, ptep, entry, nr, 'ptep_modify_prot_commit()');
-      for (let i = 0; i < nr; i++) if (kernel.arch.pte_needs_flush(old, entry)) tlb.removeEntry(vpn + i);
-    }
-    yield* lazy_mmu_mode_disable(kernel, cpu);
-    yield* pte_unmap_unlock(kernel, cpu, first.frame);
-  },
-);
-
-/**
- * Of a batch all, or none of it becomes writable: a store to a page that could have been faults once more
- * (commit_anon_folio_batch() takes the batch apart).
- */
-function* pages_are_exclusive(kernel: Kernel, entry: number, nr: number): Steps<boolean> {
-  for (let i = 0; i < nr; i++) if (!(yield* page_is_exclusive(kernel, pte_pfn(entry) + i))) return false;
-  return true;
-}
-
-/** PageAnonExclusive(): nobody else maps or pins the page. */
-function* page_is_exclusive(kernel: Kernel, frame: number): Steps<boolean> {
-  const { frames } = kernel;
-  return (yield* frames.ref(frame, 0, { label: `PageAnonExclusive(0x${frame.toString(16)})` })) === 1;
-}
 
 /** Calls `body` for the part of [start, end) in each last-level table that exists. */
 export const each_table = noted(function* each_table(

@@ -13,7 +13,7 @@ import type { FileFolio } from './file-folio.ts';
 import { pte_lock, pte_unlock, type Kernel } from './kernel.ts';
 import { folio_pte_batch, get_and_clear_full_ptes } from './arch/arm64-contpte.ts';
 import { lazy_mmu_mode_disable, lazy_mmu_mode_enable, pte_unmap_unlock, ptep_get } from './lazy-ptes.ts';
-import { is_migration_entry } from './numa-fault.ts';
+import { is_migration_entry } from './lazy/swap-entries.ts';
 import * as mode from './lazy/mode.ts';
 import { ptep_get_and_clear } from './lazy/pte.ts';
 import type { SectionRoutine } from './lazy/sections.ts';

@@ -32,17 +32,21 @@ export function checkKernelThreads(kernel: KernelDescription, place: string): vo
   );
 }
 
-/** Huge pages are a machine's only large ones, and nobody but CPUs translates them. Throws ModelError. */
-export function checkHugePages(
+/**
+ * Kernel threads take, move and merge pages one by one, so there are no larger folios; and huge pages are translated by
+ * nobody but CPUs. Throws ModelError.
+ */
+export function checkScans(
   { kernelThreads = [], processes }: KernelDescription,
   { folio }: Pick<Topology, 'folio'>,
   place: string,
 ): void {
   kernelThreads.forEach(({ run }, t) => {
     for (const action of actionsIn(run)) {
-      if (action.do !== 'collapse') continue;
-      const at = `${place}kernelThreads.${t}: collapse`;
+      if (!KERNEL_ACTIONS.has(action.do)) continue;
+      const at = `${place}kernelThreads.${t}: ${action.do}`;
       if (folio !== '4K') throw new ModelError(`${at}: not with larger folios (folio: ${folio})`);
+      if (action.do !== 'collapse') continue;
       const using = processes.find(({ name }) => name === action.process)?.secondaryMmus ?? [];
       if (using[0])
         throw new ModelError(

@@ -2,7 +2,7 @@
 import { ModelError } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
 import { actionsIn, endsThread, forkedIn, type Action } from './actions.ts';
-import { checkHugePages, checkKernelThreads, checkSecondaryMmus } from './check-kernel.ts';
+import { checkScans, checkKernelThreads, checkSecondaryMmus } from './check-kernel.ts';
 import { checkLayout } from './layout.ts';
 import { VCPUS_MAX, type KernelDescription, type Topology, type VmDescription } from './description.ts';
 
@@ -174,7 +174,7 @@ function checkKernel(kernel: KernelDescription, topology: Topology, source: stri
   });
   checkForks(kernel, source, names);
   checkKernelThreads(kernel, `topology: ${source}: ${at}`);
-  checkHugePages(kernel, topology, `topology: ${source}: ${at}`);
+  checkScans(kernel, topology, `topology: ${source}: ${at}`);
   checkSecondaryMmus(kernel, topology, `topology: ${source}: ${at}`);
 }
 

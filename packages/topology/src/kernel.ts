@@ -131,7 +131,9 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     ...(mode && { lazy: mode }),
     ...(does(description, 'collapse') && { thp: hugePages(builder, frames, smp) }),
     ...(does(description, 'numa-scan') && { numa: { nodeOf: (cpu: Cpu) => parts.nodeOf?.(cpu.id) ?? 0 } }),
-    ...(does(description, 'reclaim') && { batched: new daemons.BatchedUnmaps(builder, mms) }),
+    ...((does(description, 'reclaim') || does(description, 'numa-scan')) && {
+      batched: new daemons.BatchedUnmaps(builder, mms),
+    }),
     ...(parts.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
   };
   const users = addSecondaryMmus(description, plain, mms, smp, parts.geometry, parts.remote);

@@ -285,9 +285,14 @@ describe('the README', () => {
     expect(() => collapsing({ processes: [{ ...first([]), secondaryMmus }] })).toThrow(
       'which knows small pages only (vm)',
     );
-    expect(() => collapsing({ architecture: 'arm64-4k-48', folio: '64K' })).toThrow(
-      'not with larger folios (folio: 64K)',
-    );
+    for (const scan of ofKernel)
+      expect(() =>
+        collapsing({
+          architecture: 'arm64-4k-48',
+          folio: '64K',
+          kernelThreads: [{ name: 'k', cpu: 1, run: [scan] }],
+        }),
+      ).toThrow(`kernelThreads.0: ${scan.do}: not with larger folios (folio: 64K)`);
     const known = [...new Set(actions.map((a) => a.do))].sort();
     expect(known).toEqual([
       'attach',

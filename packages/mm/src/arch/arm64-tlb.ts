@@ -9,6 +9,7 @@ import {
   count,
   load,
   nop,
+  noted,
   routine,
   store,
   type Region,
@@ -50,9 +51,16 @@ export function arm64Tlb(
     pte_needs_flush: () => true,
     // __ptep_set_access_flags(), v6.18: flush_tlb_page() after a write fault, in the whole inner shareable domain.
     flushesUpgrades: true,
+    flush_tlb_page_nosync: (cpu, mm, vpn) => flush_tlb_page_nosync(mmus[cpu.id] as MmuInstructions, mm, vpn),
     tlbbatch: arm64TlbBatch(mmus),
   });
 }
+
+const flush_tlb_page_nosync = noted(function* flush_tlb_page_nosync(mmu: MmuInstructions, mm: Mm, vpn: number): Steps {
+  yield* mmu.dsb('ishst');
+  yield* mmu.tlbi_is({ scope: 'page', vpn, asid: mm.id, leafOnly: true });
+  yield* count(Arm64Counter.tlbiPage, 1);
+});
 
 /** arch_tlbbatch_add_pending(): the TLBI without its DSB, which comes once for all. */
 function arm64TlbBatch(mmus: readonly MmuInstructions[]): TlbBatching {

@@ -4,10 +4,11 @@
  */
 import { notedMethods, load, ModelError, routine, setBits, type Steps, checkOptions, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
+import type { MmuInstructions } from '@shootdown/mmu';
 import { cpuBit, cpumask_test_cpu, load_cpumask, wordOfCpu } from '../cpumask.ts';
 import type { Mm, TlbArch } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
+import { pte_needs_flush } from './x86-state.ts';
 
 /** Variations. */
 export interface IpiTlbOptions {
@@ -54,7 +55,7 @@ export function ipiTlb(
     enter_lazy_tlb: () => unsupported('enter_lazy_tlb'),
     leave_mm: () => unsupported('leave_mm'),
     *init_new_context() {},
-    pte_needs_flush: (old, entry) => ((old ^ entry) & _PAGE_RW) !== 0,
+    pte_needs_flush,
   });
 }
 

@@ -4,7 +4,7 @@
  */
 import { load, type Address, type Region, type Steps, noted, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import type { MmuInstructions } from '@shootdown/mmu';
+import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, type MmuInstructions } from '@shootdown/mmu';
 import type { CpuMask } from '../cpumask.ts';
 import type { Mm } from '../kernel.ts';
 import type { Smp } from '../smp.ts';
@@ -151,4 +151,12 @@ export const flushRange = noted(function* flushRange(
 /** A CPU's MMU. */
 export function mmuOf(x86: X86TlbState, cpu: Cpu): MmuInstructions {
   return x86.mmus[cpu.id] as MmuInstructions;
+}
+
+/**
+ * pte_needs_flush(), arch/x86/include/asm/tlbflush.h: an entry that was not present for hardware is in no TLB, and one
+ * that ceases to be, or changes what it permits, may be.
+ */
+export function pte_needs_flush(oldpte: number, newpte: number): boolean {
+  return (oldpte & _PAGE_PRESENT) !== 0 && ((oldpte ^ newpte) & (_PAGE_PRESENT | _PAGE_RW | _PAGE_USER)) !== 0;
 }

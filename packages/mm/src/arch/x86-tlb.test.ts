@@ -13,7 +13,8 @@ import {
   type Machine,
   type MachineOptions,
 } from '../machines.test-support.ts';
-import { mmap, mprotect, munmap } from '../mmap.ts';
+import { mmap, munmap } from '../mmap.ts';
+import { mprotect } from '../mprotect.ts';
 import { pgd_alloc } from '../pgtable.ts';
 import { VM_READ } from '../vma.ts';
 import { TLB_SINGLE_PAGE_FLUSH_CEILING, X86Counter } from './x86-state.ts';

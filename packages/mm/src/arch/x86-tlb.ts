@@ -24,7 +24,7 @@ import {
   checkOptions,
 } from '@shootdown/machine';
 import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
-import { _PAGE_RW, type MmuInstructions } from '@shootdown/mmu';
+import type { MmuInstructions } from '@shootdown/mmu';
 import {
   cpuBit,
   cpumask_empty,
@@ -55,6 +55,7 @@ import {
   LOADED_MM_SWITCHING,
   LOW_WORD,
   mmuOf,
+  pte_needs_flush,
   TLB_GENERATION_INVALID,
   TLB_NR_DYN_ASIDS,
   TLB_SINGLE_PAGE_FLUSH_CEILING,
@@ -139,8 +140,7 @@ export function x86Tlb(
     enter_lazy_tlb: (cpu) => enter_lazy_tlb(state, cpu),
     leave_mm: (cpu) => leave_mm(state, cpu),
     init_new_context: (mm) => init_new_context(state, mm),
-    // A change of _PAGE_RW in either direction is flushed (arch/x86/include/asm/tlbflush.h).
-    pte_needs_flush: (old, entry) => ((old ^ entry) & _PAGE_RW) !== 0,
+    pte_needs_flush,
     tlbbatch: x86TlbBatch(state),
   };
 }

@@ -1,5 +1,5 @@
 /** Entries that are not present and say why. Mirrors include/linux/swapops.h, v6.14. */
-import { formatEntry, pte_present } from '@shootdown/mmu';
+import { _PAGE_ACCESSED, _PAGE_DIRTY, formatEntry, pte_present } from '@shootdown/mmu';
 
 /** The bit of a swap-style entry that gives a device the page to itself, and where its frame number stands. */
 const DEVICE_EXCLUSIVE = 1 << 10;
@@ -25,6 +25,19 @@ const MIGRATION = 1 << 9;
 export function make_migration_entry(pfn: number): number {
   return (pfn << SWP_OFFSET_SHIFT) | MIGRATION;
 }
+
+/** Whether a page is on its way to another frame. */
+export function is_migration_entry(entry: number): boolean {
+  return !pte_present(entry) && (entry & MIGRATION) !== 0;
+}
+
+/** The frame that the page of a migration entry had. */
+export function migration_pfn(entry: number): number {
+  return entry >>> SWP_OFFSET_SHIFT;
+}
+
+/** What a migration entry keeps of the entry before: make_migration_entry_young(), make_migration_entry_dirty(). */
+export const SWP_MIG_FLAGS = _PAGE_ACCESSED | _PAGE_DIRTY;
 
 /** An entry in words, swap-style ones as what they are: `0x2 P RW US`, `device-exclusive 0x2`, `migration 0x3`. */
 export function formatLazyEntry(entry: number): string {

@@ -10,6 +10,7 @@ import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { pte_offset } from '../pgtable.ts';
 import { protection } from '../wp-page.ts';
 import { pages_identical } from '../contents.ts';
+import { mm_tlb_flush_pending } from '../tlb-batched.ts';
 import {
   invalidate_page_if_missing_change_pte,
   set_pte_at_notify,
@@ -96,14 +97,15 @@ const write_protect_page = routine(
     let orig_pte: number | null = null;
     yield* setPteRangeStart(kernel, mm, vpn, 'write_protect_page');
     yield* pte_lock(kernel, ptep.frame);
-    const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
-    const mapped = pte_present(entry) && pte_pfn(entry) === page;
-    const changes = mapped && (pte_write(entry) || pte_dirty(entry));
-    if (mapped && !changes) orig_pte = entry;
+    const seen = yield* frames.read(ptep, { label: 'ptep_get()' });
+    const mapped = pte_present(seen) && pte_pfn(seen) === page;
+    const changes = mapped && (pte_write(seen) || pte_dirty(seen) || (yield* mm_tlb_flush_pending(mm)));
+    if (mapped && !changes) orig_pte = seen;
     const early = changes && mutant === 'counts before the clear';
     const goesOn = changes && (!early || (yield* folio_expected_ref_count(kernel, page, EXPECTED_REFERENCES)));
     if (goesOn) {
-      yield* frames.xchg(ptep, 0, { label: 'ptep_clear_flush()' });
+      // Hardware may have set the dirty bit since.
+      const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_clear_flush()' });
       yield* kernel.arch.flush_tlb_mm_range(cpu, mm, vpn, vpn + 1, false);
       if (early || (yield* folio_is_unpinned(kernel, page, EXPECTED_REFERENCES, mutant !== 'does not count'))) {
         orig_pte = entry & ~(_PAGE_RW | _PAGE_DIRTY);

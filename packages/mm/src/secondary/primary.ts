@@ -6,7 +6,7 @@
  */
 import { notedMethods, point, routine, type EntryPointer, type Steps, checkOptions, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { pte_pfn, pte_present, pte_write, formatEntry } from '@shootdown/mmu';
+import { pte_pfn, pte_present, pte_protnone, pte_write, formatEntry } from '@shootdown/mmu';
 import type { PrimaryMmu, PrimaryPage } from '@shootdown/mmu-notifier';
 import { handle_mm_fault } from '../fault.ts';
 import { folio_try_get } from '../folio.ts';
@@ -104,8 +104,9 @@ function* lockless({ frames }: Kernel, ptep: EntryPointer): Steps<number> {
   return yield* frames.read(ptep, { label: 'ptep_get_lockless(ptep)', fact: formatEntry });
 }
 
+/** FOLL_HONOR_NUMA_FAULT: a PROT_NONE entry of NUMA balancing faults for KVM as it does for the program. */
 function serves(pte: number, write: boolean): boolean {
-  return pte_present(pte) && (!write || pte_write(pte));
+  return pte_present(pte) && !pte_protnone(pte) && (!write || pte_write(pte));
 }
 
 function pageOf(pte: number): PrimaryPage {
