@@ -364,7 +364,8 @@ function observationOf(outcomes: readonly Outcome[]): Observation {
   return positive === outcomes.length ? 'Always' : 'Sometimes';
 }
 
-function textOf(test: LitmusTest, state: FinalState): string {
+/** A final state as herd prints it. */
+export function textOf(test: LitmusTest, state: FinalState): string {
   return test.observables.map((observable) => `${nameOf(observable)}${shown(test, observable, state)};`).join(' ');
 }
 

@@ -113,6 +113,7 @@ const decides: Readonly<Record<OrderingRule, string | LitmusTest>> = {
   'exception-entry': 'vmsa/handler+order',
   'walk-coherence': 'vmsa/valid+same',
   'walk-to-store': 'vmsa/valid+store',
+  'walk-order': 'vmsa/unmap+later-walk-of-the-page',
   'context-to-walk': 'vmsa/map-own',
   'invalid-not-cached': 'vmsa/map-own',
   'fault-order': 'vmsa/permission-granted',

@@ -85,7 +85,7 @@ function checkVariant({ metadata }: LitmusSource): void {
   if (metadata.has('el0')) unsupported('EL0');
 }
 
-function readPrograms(source: LitmusSource): Program[] {
+export function readPrograms(source: LitmusSource): Program[] {
   const columns = columnsOf(source.body);
   const handlers = new Map<string, readonly string[]>();
   for (const { heading, cells } of columns) if (heading.endsWith('.F')) handlers.set(heading.slice(0, -2), cells);
@@ -98,7 +98,7 @@ function readPrograms(source: LitmusSource): Program[] {
 
 const TYPE = /^(?:volatile\s+)?(?:int|uint|pteval_t|u?int(?:8|16|32|64)_t|long)\b\s*/;
 
-function readInitial(init: string, threads: number): Initial {
+export function readInitial(init: string, threads: number): Initial {
   const initial: Initial = {
     registers: Array.from({ length: threads }, () => new Map()),
     values: new Map(),

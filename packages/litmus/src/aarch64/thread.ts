@@ -71,7 +71,7 @@ export function unpackFault(word: number): ShownFault | null {
   };
 }
 
-function packFault({ instruction, page, type }: ShownFault): number {
+export function packFault({ instruction, page, type }: ShownFault): number {
   return 1 + instruction + INSTRUCTIONS_MAX * (FAULT_TYPES.indexOf(type) + FAULT_TYPES.length * page);
 }
 

@@ -223,6 +223,7 @@ function forget(p: ProcessorState): void {
   p.forwarded.clear();
   p.values.clear();
   p.pointers.clear();
+  p.walked.clear();
   p.monitor = null;
 }
 
@@ -272,6 +273,12 @@ function shrinkViews(model: Model, state: MemoryState, index: number, audience: 
     const left = beyond(view, floor);
     if (left === NOTHING) p.pointers.delete(table);
     else p.pointers.set(table, left);
+  }
+  for (const [page, view] of p.walked) {
+    // A single descriptor has no older one that a TLB could hold, and every walk is after the context.
+    const left = model.messagesOf(state, page).length > 1 ? beyond(view, views[View.context]) : NOTHING;
+    if (left === NOTHING) p.walked.delete(page);
+    else p.walked.set(page, left);
   }
   // Translations look at the context alone, everything else at the floor.
   const seen = model.hasWalks ? views[View.context] : floor;

@@ -33,6 +33,7 @@ export const ORDERING_RULES = {
   'exception-entry': 'taking an exception synchronises the context',
   'walk-coherence': 'an access is after the walk that translated it',
   'walk-to-store': 'a store is after the walks of earlier accesses, which may have faulted',
+  'walk-order': 'what waits for an access waits for earlier walks of its page by the same processor',
   'context-to-walk': 'a walk is after the last context synchronisation',
   'invalid-not-cached': 'no TLB holds a descriptor that is invalid or whose access flag is clear',
   'fault-order': 'a fault is after what a load in its place would be after',

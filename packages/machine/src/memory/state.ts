@@ -121,6 +121,8 @@ export interface ProcessorState {
   readonly values: Map<number, Dependency>;
   /** Per page table: with what view the entry was loaded last that leads there. */
   readonly pointers: Map<number, Events>;
+  /** Per descriptor: views of walks that have used it. */
+  readonly walked: Map<number, Events>;
   /** What a load-exclusive has read, for the store-exclusive that follows. */
   monitor: Monitor | null;
 }
@@ -161,6 +163,7 @@ export function initialState(processors: number): MemoryState {
       forwarded: new Map(),
       values: new Map(),
       pointers: new Map(),
+      walked: new Map(),
       monitor: null,
     })),
     carried: new Map(),
@@ -203,6 +206,7 @@ export function copyState(state: MemoryState): MemoryState {
       forwarded: copied(p.forwarded),
       values: copied(p.values),
       pointers: new Map(p.pointers),
+      walked: new Map(p.walked),
       monitor: p.monitor && { ...p.monitor },
     })),
     carried: new Map(state.carried),
@@ -230,8 +234,9 @@ export function mapEvents(state: MemoryState, image: (events: Events) => Events)
       }
     }
   for (const invalidation of invalidations) invalidation.issued = image(invalidation.issued);
-  for (const { views, forwarded, monitor, values, pointers } of processors) {
+  for (const { views, forwarded, monitor, values, pointers, walked } of processors) {
     for (const [table, view] of pointers) pointers.set(table, image(view));
+    for (const [page, view] of walked) walked.set(page, image(view));
     for (const view of ALL_VIEWS) views[view] = image(views[view]);
     for (const own of forwarded.values()) {
       own.view = image(own.view);
@@ -359,13 +364,17 @@ function keyOfHistory(address: number, messages: readonly Message[]): void {
   }
 }
 
-function keyOfProcessor({ views, coherence, forwarded, monitor, values, pointers }: ProcessorState): void {
+function keyOfProcessor({ views, coherence, forwarded, monitor, values, pointers, walked }: ProcessorState): void {
   codes.push(0);
   for (const view of ALL_VIEWS) set(views[view]);
-  codes.push(coherence.size, forwarded.size, values.size, monitor ? 1 : 0, pointers.size);
+  codes.push(coherence.size, forwarded.size, values.size, monitor ? 1 : 0, pointers.size, walked.size);
   for (const table of sortedKeys(pointers)) {
     codes.push(table);
     set(pointers.get(table) ?? NOTHING);
+  }
+  for (const page of sortedKeys(walked)) {
+    whole(page);
+    set(walked.get(page) ?? NOTHING);
   }
   for (const address of sortedKeys(coherence)) {
     whole(address);

@@ -160,10 +160,13 @@ export function noteUse(
   const messages = model.history(state, page);
   const message = messages[index] as Message;
   const walk = closed(state, view);
+  const { walked } = model.processor(state, processor);
+  const walks = (walked.get(page) ?? NOTHING) | walk;
+  walked.set(page, walks);
   const use = message.uses?.[processor];
   if (use) {
     use.walk |= walk;
-    use.access |= fault === null ? access | model.processor(state, processor).views[View.walks] : access;
+    use.access |= fault === null ? access | model.under('walk-order', walks) : access;
   }
   if (!fresh) return true;
   message.readUpTo |= walk;

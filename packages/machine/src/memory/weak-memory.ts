@@ -176,6 +176,7 @@ export class WeakMemory {
         forwarded: [...p.forwarded],
         values: [...p.values],
         pointers: [...p.pointers],
+        walked: [...p.walked],
       })),
       carried: [...carried],
     };
