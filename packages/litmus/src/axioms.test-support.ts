@@ -10,6 +10,7 @@
  * Loads and stores (plain, acquire, release), barriers, ISB, TLBI, dependencies, faults without a handler. No atomics,
  * exclusives, CSEL or hardware updates: such a test is refused.
  */
+import type { Address } from '@shootdown/machine';
 import type { FinalState } from './condition.ts';
 import type { LitmusTest } from './litmus-test.ts';
 import { textOf, type Observation } from './run.ts';
@@ -86,7 +87,10 @@ export function judge({ test, programs, registers, ptes, ets2 }: Judged): Judgem
 /** The variables whose descriptors may change, in the order in which faults are numbered. */
 function pagesOf(test: LitmusTest): string[] {
   const names = test.variables.map(({ name }) => name);
-  const translation = test.translation?.({ model: 'arm', at: (name) => names.indexOf(name) }, { ets2: false });
+  const translation = test.translation?.(
+    { model: 'arm', at: (name) => names.indexOf(name) as Address },
+    { ets2: false },
+  );
   return (translation?.pages ?? []).map((address) => /^PTE\((\w+)\)$/.exec(names[address] ?? '')?.[1] ?? '');
 }
 

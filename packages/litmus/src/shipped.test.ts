@@ -61,18 +61,18 @@ const S_OF_ROUTINES: LitmusTest = (() => {
     threads: [
       {
         name: 'P0',
-        *start({ at }: Memory) {
-          const flag = yield* load(at('y'));
-          yield* store(at('x'), 1);
+        *start(memory: Memory) {
+          const flag = yield* load(memory.at('y'));
+          yield* store(memory.at('x'), 1);
           return { flag };
         },
       },
       {
         name: 'P1',
-        *start({ at }: Memory) {
-          yield* store(at('x'), 2);
+        *start(memory: Memory) {
+          yield* store(memory.at('x'), 2);
           yield* smp_wmb();
-          yield* store(at('y'), 1);
+          yield* store(memory.at('y'), 1);
           return {};
         },
       },
