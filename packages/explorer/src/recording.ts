@@ -46,6 +46,7 @@ const CONTEXT: Readonly<
   count: 'outside the state',
   explain: 'outside the state',
   note: 'outside the state',
+  replacements: 'outside the state',
 };
 void CONTEXT;
 

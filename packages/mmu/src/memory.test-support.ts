@@ -14,6 +14,7 @@ import { indexOf, type WalkLevel, type WalkShape } from './walk.ts';
 /** Memory as hardware sees it: reads and writes go through at once, violations and counts are kept. */
 export class PlainMemory implements OperationContext {
   readonly processor = 0;
+  readonly replacements = undefined;
   readonly words: Int32Array;
   readonly failures: string[] = [];
   readonly counts = new Map<string, number>();

@@ -5,7 +5,13 @@
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
 import { ModelError, printable, thrown } from '../state/errors.ts';
-import { BLOCKED, type Message, type Operation, type OperationContext } from '../routine/operation.ts';
+import {
+  BLOCKED,
+  type Message,
+  type Operation,
+  type OperationContext,
+  type Replacements,
+} from '../routine/operation.ts';
 import { synchronousChannel } from '../system/system.ts';
 import type { Channel, Component, Processor, SynchronousChannel, System } from '../system/specs.ts';
 import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
@@ -311,6 +317,10 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     this.weak?.exception();
     this.routines.clear(processor.interruptAddress);
     if (processor.component >= 0) this.tell(processor.component, IRET);
+  }
+
+  get replacements(): Replacements | undefined {
+    return this.system.replacements;
   }
 
   load(address: number): number {

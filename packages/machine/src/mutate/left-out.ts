@@ -2,19 +2,18 @@
  * Operations that are left out, taken apart, or answered from memory. Each stays a step of its routine, so that nothing
  * else changes: schedules, histories and states can be compared with those of the code as it was.
  */
+import { ForwardingContext } from '../routine/forwarding.ts';
 import {
   BLOCKED,
   defineOperation,
   operation,
-  type Message,
   type Operation,
   type OperationContext,
   type OperationDefinition,
 } from '../routine/operation.ts';
 
 /** What an operation sees that may change nothing: its own writes, until it is over. */
-class Powerless implements OperationContext {
-  readonly #cx: OperationContext;
+class Powerless extends ForwardingContext {
   readonly #fails: boolean;
   readonly #written: Map<number, number>;
 
@@ -23,72 +22,56 @@ class Powerless implements OperationContext {
    * @param written what it has written before
    */
   constructor(cx: OperationContext, fails: boolean, written = new Map<number, number>()) {
-    this.#cx = cx;
+    super(cx);
     this.#fails = fails;
     this.#written = written;
   }
 
-  get processor(): number {
-    return this.#cx.processor;
-  }
-
-  load(address: number): number {
-    return this.#written.get(address) ?? this.#cx.load(address);
+  override load(address: number): number {
+    return this.#written.get(address) ?? this.cx.load(address);
   }
 
   /** A plain load: it need not wait for the own store buffer, so it sees what is in there. */
-  read(address: number): number {
+  override read(address: number): number {
     return this.load(address);
   }
 
-  storeBuffered(address: number, value: number): boolean {
+  override storeBuffered(address: number, value: number): boolean {
     this.#written.set(address, value);
     return true;
   }
 
-  write(address: number, value: number): void {
+  override write(address: number, value: number): void {
     this.#written.set(address, value);
   }
 
-  drained(): boolean {
+  override drained(): boolean {
     return true;
   }
 
-  buffered(): number {
+  override buffered(): number {
     return 0;
   }
 
-  fail(property: string, detail: () => string): void {
-    if (this.#fails) this.#cx.fail(property, detail);
+  override fail(property: string, detail: () => string): void {
+    if (this.#fails) this.cx.fail(property, detail);
   }
 
-  send(_channel: number, _message: Message): boolean {
+  override send(): boolean {
     return true;
   }
 
-  note(): void {}
+  override note(): void {}
 
-  tell(_component: number, _message: Message): boolean {
+  override tell(): boolean {
     return true;
   }
 
-  channelEmpty(channel: number): boolean {
-    return this.#cx.channelEmpty(channel);
-  }
+  override spend(): void {}
 
-  channelFull(channel: number): boolean {
-    return this.#cx.channelFull(channel);
-  }
+  override count(): void {}
 
-  operationOf(processor: number): Operation | null {
-    return this.#cx.operationOf(processor);
-  }
-
-  spend(_cost: string, _times?: number): void {}
-
-  count(_counter: string, _amount?: number): void {}
-
-  explain(): void {}
+  override explain(): void {}
 }
 
 /** A definition made from each definition once, so that executors see the same object for the same thing. */

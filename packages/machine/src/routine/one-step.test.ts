@@ -4,7 +4,8 @@ import { SystemBuilder } from '../system/system.ts';
 import { BLOCKED, defineOperation, operation } from './operation.ts';
 import { performInOneStep } from './one-step.ts';
 import { load, nop, store } from './operations.ts';
-import { assertThat, count, program, routine } from './routine.ts';
+import { replaceRoutines } from './replacing.ts';
+import { assertThat, count, point, program, routine } from './routine.ts';
 
 const builder = new SystemBuilder({ memoryModel: 'tso' });
 const word = builder.region('word', 2);
@@ -33,6 +34,33 @@ describe('a routine within one step', () => {
     });
     performInOneStep(executor, program(body));
     expect([executor.read(word.at(0)), executor.read(word.at(1)), counted]).toEqual([0, 8, ['done']]);
+  });
+
+  it('is the one that stands in for it, calls too', () => {
+    const callee = routine('callee', function* () {
+      yield* store(word.at(1), 1);
+    });
+    const body = routine('body', function* () {
+      yield* callee();
+    });
+    const other = routine('callee', function* () {
+      yield* store(word.at(1), 2);
+    });
+    const executor = new DirectExecutor(replaceRoutines(system, { callee: other }));
+    performInOneStep(executor, program(body));
+    expect(executor.read(word.at(1))).toBe(2);
+  });
+
+  it('has an end', () => {
+    const body = routine('body', function* () {
+      for (;;) {
+        yield* point('again');
+        yield* load(word.at(0));
+      }
+    });
+    expect(() => performInOneStep(new DirectExecutor(system), program(body))).toThrow(
+      /^routine: body: step 100000 .*: 100000 operations within one step: does it wait for others\?$/,
+    );
   });
 
   it('reports what it asserts', () => {

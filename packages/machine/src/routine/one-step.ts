@@ -5,16 +5,22 @@
  * and the interleavings in between are not explored: whoever uses this says why none of them matters.
  */
 import { ModelError } from '../state/errors.ts';
-import { BLOCKED, type Explanation, type Message, type Operation, type OperationContext } from './operation.ts';
-import type { Program } from './routine.ts';
 import { RoutineCursor } from './cursor.ts';
+import { ForwardingContext } from './forwarding.ts';
+import { BLOCKED, type OperationContext } from './operation.ts';
+import type { Program } from './routine.ts';
+
+/** More operations within one step are a routine that never ends. */
+const OPERATIONS_MAX = 100_000;
 
 /**
  * Performs every operation of a program within the step under way, on memory: the store buffer of the processor of the
- * step belongs to what it executes, not to this. Throws ModelError if one of them blocks, or may go more than one way.
+ * step belongs to what it executes, not to this. Routines that are replaced in the system are replaced here, too. Throws
+ * ModelError if one of them blocks, or may go more than one way, or if there is no end of them.
  */
 export function performInOneStep(cx: OperationContext, program: Program): void {
-  const cursor = new RoutineCursor(program, 0);
+  const { replacements } = cx;
+  const cursor = new RoutineCursor(replacements ? { ...program, replace: replacements } : program, 0);
   const memory = new Memory(cx);
   for (;;) {
     for (const mark of cursor.said) {
@@ -27,84 +33,28 @@ export function performInOneStep(cx: OperationContext, program: Program): void {
     const result = ways === 1 ? op.definition.perform(memory, op, 0) : BLOCKED;
     if (result === BLOCKED)
       throw new ModelError(`${cursor.at}: ${op.label ?? op.definition.name}: cannot be had in one step`);
+    if (cursor.steps >= OPERATIONS_MAX)
+      throw new ModelError(`${cursor.at}: ${OPERATIONS_MAX} operations within one step: does it wait for others?`);
     cursor.advance(result);
   }
 }
 
-/** What an operation sees that is part of another step. */
-class Memory implements OperationContext {
-  readonly #cx: OperationContext;
-
-  constructor(cx: OperationContext) {
-    this.#cx = cx;
+/** What an operation sees that is part of another step: memory, with no store buffer before it. */
+class Memory extends ForwardingContext {
+  override load(address: number): number {
+    return this.cx.read(address);
   }
 
-  get processor(): number {
-    return this.#cx.processor;
-  }
-
-  load(address: number): number {
-    return this.#cx.read(address);
-  }
-
-  read(address: number): number {
-    return this.#cx.read(address);
-  }
-
-  storeBuffered(address: number, value: number): boolean {
-    this.#cx.write(address, value);
+  override storeBuffered(address: number, value: number): boolean {
+    this.cx.write(address, value);
     return true;
   }
 
-  write(address: number, value: number): void {
-    this.#cx.write(address, value);
-  }
-
-  drained(): boolean {
+  override drained(): boolean {
     return true;
   }
 
-  buffered(): number {
+  override buffered(): number {
     return 0;
-  }
-
-  fail(property: string, detail: () => string): void {
-    this.#cx.fail(property, detail);
-  }
-
-  send(channel: number, message: Message, from?: number): boolean {
-    return this.#cx.send(channel, message, from);
-  }
-
-  tell(component: number, message: Message, from?: number): boolean {
-    return this.#cx.tell(component, message, from);
-  }
-
-  note(channel: number, type: string, back?: boolean): void {
-    this.#cx.note(channel, type, back);
-  }
-
-  channelEmpty(channel: number): boolean {
-    return this.#cx.channelEmpty(channel);
-  }
-
-  channelFull(channel: number): boolean {
-    return this.#cx.channelFull(channel);
-  }
-
-  operationOf(processor: number): Operation | null {
-    return this.#cx.operationOf(processor);
-  }
-
-  spend(cost: string, times?: number): void {
-    this.#cx.spend(cost, times);
-  }
-
-  count(counter: string, amount?: number): void {
-    this.#cx.count(counter, amount);
-  }
-
-  explain(what: () => Explanation | null): void {
-    this.#cx.explain(what);
   }
 }

@@ -70,6 +70,8 @@ export interface OperationContext {
   count(counter: string, amount?: number): void;
   /** Says something for readers of a trace; asked only when one is written. Nothing may depend on it. */
   explain(what: () => Explanation | null): void;
+  /** What stands in for routines in this system; undefined: nothing does. */
+  readonly replacements: Replacements | undefined;
 }
 
 /** What a step has to say to readers of a trace. */
@@ -408,6 +410,15 @@ export type Mark =
   | { readonly mark: 'point'; readonly label: string; readonly values: readonly number[] }
   | { readonly mark: 'count'; readonly counter: string; readonly amount: number }
   | { readonly mark: 'fail'; readonly property: string; readonly detail: string };
+
+/** What stands in for the routine of a name. Made with `routine()`, it is taken by its body. */
+export interface Replacement {
+  (...args: never[]): Steps<unknown>;
+  readonly body?: (...args: never[]) => Steps<unknown>;
+}
+
+/** Stand-ins by kernel identifier. Same arguments, same result. */
+export type Replacements = Readonly<Record<string, Replacement>>;
 
 /** A part of a routine: yields operations and marks, is resumed with each operation's result, and returns a `T`. */
 export type Steps<T = void> = Generator<Operation | Mark, T, number>;

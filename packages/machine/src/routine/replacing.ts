@@ -3,18 +3,9 @@
  * run, so that no caller need know that it may be replaced.
  */
 import type { System } from '../system/specs.ts';
-import type { Steps } from './operation.ts';
+import type { Replacement, Replacements, Steps } from './operation.ts';
 
-/** What stands in for the routine of a name. Made with `routine()`, it is taken by its body. */
-export interface Replacement {
-  (...args: never[]): Steps<unknown>;
-  readonly body?: Body;
-}
-
-/** Stand-ins by kernel identifier. Same arguments, same result. */
-export type Replacements = Readonly<Record<string, Replacement>>;
-
-type Body = (...args: never[]) => Steps<unknown>;
+export type { Replacement, Replacements };
 
 let replacements: Replacements | undefined;
 let caller: string | undefined;
@@ -53,5 +44,5 @@ export function routinesCalled(work: () => void): ReadonlySet<string> {
 /** The same system with other routines by those names. */
 export function replaceRoutines(system: System, replace: Replacements): System {
   const programs = system.programs.map((one) => ({ ...one, replace: { ...one.replace, ...replace } }));
-  return { ...system, programs };
+  return { ...system, programs, replacements: { ...system.replacements, ...replace } };
 }

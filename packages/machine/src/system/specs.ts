@@ -3,7 +3,7 @@
  * executor needs.
  */
 import type { WeakMemoryOptions } from '../memory/weak-memory.ts';
-import type { Message, OperationContext } from '../routine/operation.ts';
+import type { Message, OperationContext, Replacements } from '../routine/operation.ts';
 import type { Program } from '../routine/routine.ts';
 import type { Address, Layout, Region } from '../state/words.ts';
 import type { AnyStateMachine } from '../execute/xstate-adapter.ts';
@@ -216,6 +216,8 @@ export interface System {
   readonly storeBufferEntries: number;
   readonly layout: Layout;
   readonly programs: readonly Program[];
+  /** What stands in for routines that run within a step (`performInOneStep`); programs have their own. */
+  readonly replacements: Replacements | undefined;
   readonly processors: readonly Processor[];
   readonly components: readonly Component[];
   /** Channels with messages in flight. */

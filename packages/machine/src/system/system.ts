@@ -228,6 +228,7 @@ export class SystemBuilder {
       properties: this.#properties.map((property) => guardedProperty(property, this.layout.words)),
       choices,
       watches: this.#watches,
+      replacements: undefined,
       drainWatchers: this.#drainWatchers,
       // The views of a weak memory are each processor's own: none stands for another.
       symmetric: (this.memoryModel === 'arm' ? [] : this.#symmetric).map((group) =>
