@@ -15,8 +15,8 @@ const OPERATIONS_MAX = 100_000;
 
 /**
  * Performs every operation of a program within the step under way, on memory: the store buffer of the processor of the
- * step belongs to what it executes, not to this. Routines that are replaced in the system are replaced here, too. Throws
- * ModelError if one of them blocks, or may go more than one way, or if there is no end of them.
+ * step belongs to what it executes, not to this. Routines that are replaced in the system are replaced here, too.
+ * Throws ModelError if one of them blocks, or may go more than one way, or if there is no end of them.
  */
 export function performInOneStep(cx: OperationContext, program: Program): void {
   const { replacements } = cx;
