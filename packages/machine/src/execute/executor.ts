@@ -143,6 +143,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
         if (!spontaneous) return false;
         const component = this.system.components[spontaneous.toComponent] as Component;
         this.processor = Math.max(component.processor, 0);
+        this.weak?.beginStep(processorOf(component));
         if (this.mustDrain(spontaneous)) return false;
         return this.#stepAndReport(component, this.messages.intern(spontaneous.message), spontaneous.kind);
       }
@@ -214,7 +215,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   mustDrain({ drained, toComponent }: { readonly drained?: boolean; readonly toComponent: number }): boolean {
     if (drained !== true) return false;
     const component = this.system.components[toComponent] as Component;
-    const processor = this.system.processors[component.processor >= 0 ? component.processor : component.gates];
+    const processor = this.system.processors[processorOf(component)];
     return processor !== undefined && this.#buffers.count(processor.index) > 0;
   }
 
@@ -314,7 +315,8 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   }
 
   #returnFromInterrupt(processor: Processor): void {
-    this.weak?.exception();
+    const { weak } = this;
+    weak?.happensTo(processor.index, () => weak.exception());
     this.routines.clear(processor.interruptAddress);
     if (processor.component >= 0) this.tell(processor.component, IRET);
   }
@@ -382,7 +384,9 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   /** Tells the watcher of a word that memory has changed. */
   protected reportWrite(address: number, old: number): void {
     const index = (this.watched as Int32Array)[address] as number;
+    this.weak?.beginEffect();
     this.system.watches[index - 1]?.watcher(this, address, old);
+    this.weak?.endEffect();
   }
 
   drained(): boolean {
@@ -522,7 +526,9 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     }
     const outer = this.#sender;
     this.#sender = component.index;
+    this.weak?.beginEffect();
     effect(this, event);
+    this.weak?.endEffect();
     this.#sender = outer;
   }
 
@@ -543,10 +549,12 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
    * Taking an interrupt synchronises the context, and what the message says has been completed is so for what follows.
    */
   #takeInterrupt(component: Component): void {
-    if (this.weak === null) return;
-    this.weak.receive(component.address, 'context');
-    this.weak.forget(component.address);
-    this.weak.exception();
+    const { weak } = this;
+    weak?.happensTo(component.processor, () => {
+      weak.receive(component.address, 'context');
+      weak.forget(component.address);
+      weak.exception();
+    });
   }
 
   #deliver(channel: Channel, branch: number): boolean {
@@ -556,6 +564,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     if (channel.policy === 'unordered') this.branchCount = this.#channels.count(channel);
     const component = this.system.components[channel.toComponent] as Component;
     this.processor = Math.max(component.processor, 0);
+    this.weak?.beginStep(processorOf(component));
     const processor = this.system.processors[component.processor];
     if (this.mustDrain(channel) || (processor && !this.gateOpen(processor)) || !this.components.accepts(component, id))
       return false;
@@ -595,6 +604,11 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     for (const watcher of this.system.drainWatchers) watcher(this, address, this.#buffers.replaced);
     return true;
   }
+}
+
+/** Whose doing a step of a component counts as; -1: nobody's. */
+function processorOf({ processor, gates }: Component): number {
+  return processor >= 0 ? processor : gates;
 }
 
 /** A number of outcomes. Throws ModelError on what is none: an operation that cannot happen now is BLOCKED. */

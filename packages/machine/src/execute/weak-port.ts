@@ -40,6 +40,10 @@ export interface PortHost extends OperationContext {
 /** Violated by a plain access of a word of which it is said (`memory: 'strong'`) that everybody sees it alike. */
 export const DATA_RACE = 'no data race on a word that everybody sees alike';
 
+/** Whose step it is. */
+const OPERATION = -2;
+const NOBODY = -1;
+
 /** More outcomes of one operation cannot be told apart in a schedule. */
 const OUTCOMES_MAX = 4096;
 
@@ -84,6 +88,7 @@ const Kind = {
   replace: 17,
   plainRead: 18,
   plainWrite: 19,
+  nobodys: 20,
 } as const;
 const KINDS = 32;
 const LOADS = { none: Kind.load, pc: Kind.loadPc, full: Kind.loadAcquire } as const;
@@ -93,6 +98,13 @@ const RETIRE: Request = { kind: 'retire' };
 
 function isWhole(access: Partial<Access>): access is Access {
   return access.dependencies !== undefined;
+}
+
+/** Effects of components and watchers say `read` and `write`, which go one way. */
+function outsideOfOperation(request: Request, ways: number): string {
+  const what = 'address' in request ? `a ${request.kind}` : request.kind;
+  const why = ways === 0 ? 'has to wait' : `may go ${ways} ways`;
+  return `weak memory: ${what} ${why}, and no operation does it: an effect or a watcher uses read() and write()`;
 }
 
 /** Performs operations on a weak memory. */
@@ -124,6 +136,12 @@ export class WeakPort implements WeakContext {
   /** The word that is about to be stored to plainly, which is looked at for races. */
   #storedPlainly = -1;
   #byDefault = false;
+  /** An operation is being tried: whoever else asks has no outcomes to choose among, and cannot wait. */
+  #tries = false;
+  /** Whose step it is, if it is no operation: a processor's, or nobody's. */
+  #stepOf = OPERATION;
+  /** Effects of components and watchers that are under way, one within the other. */
+  #effects = 0;
 
   constructor(host: PortHost, memory: WeakMemory) {
     this.memory = memory;
@@ -140,6 +158,36 @@ export class WeakPort implements WeakContext {
   /** Back to the first state. */
   begin(): void {
     this.#host.store.writeInterned(this.#address, this.memory.first, this.memory.hashes);
+  }
+
+  /**
+   * A step begins that is no operation of a routine: nothing is left of the one before.
+   * @param processor -1: of hardware that belongs to none, which is told nothing, and tells nothing, of its own
+   */
+  beginStep(processor: number): void {
+    this.#stepOf = processor;
+    this.#newestRead.clear();
+  }
+
+  /** What is done in an effect of a component, or by a watcher, is hardware's or the simulation's. */
+  beginEffect(): void {
+    this.#effects++;
+  }
+
+  endEffect(): void {
+    this.#effects--;
+  }
+
+  /** What happens to a processor in the course of a step, whoever's that is. */
+  happensTo(processor: number, what: () => void): void {
+    const outer = this.#stepOf;
+    this.#stepOf = processor;
+    what();
+    this.#stepOf = outer;
+  }
+
+  get #isNobodys(): boolean {
+    return this.#stepOf === NOBODY;
   }
 
   /**
@@ -210,12 +258,15 @@ export class WeakPort implements WeakContext {
     this.#host.beginAttempt();
     this.#byDefault = definition.order === undefined;
     this.#order = definition.order ?? 'relaxed';
+    this.#tries = true;
+    this.#stepOf = OPERATION;
     let result = definition.weak ? definition.weak(this.#host, this, op, own) : definition.perform(this.#host, op, own);
     if (this.#byDefault && this.#order === 'full' && result !== BLOCKED) this.dmb('full');
     if (this.#refused) result = BLOCKED;
     // What components do between operations is hardware's doing, which says nothing of order.
     this.#order = 'relaxed';
     this.#byDefault = false;
+    this.#tries = false;
     if (result === BLOCKED) this.#takeBack();
     else this.#host.endAttempt();
     return result;
@@ -232,7 +283,11 @@ export class WeakPort implements WeakContext {
     const { store } = this.#host;
     this.#host.noteRequest(request);
     const word = 'address' in request ? (store.words[request.address] as number) : 0;
-    const steps = this.memory.steps(this.state, this.#host.processor, request, word);
+    const processor = this.#stepOf < 0 ? this.#host.processor : this.#stepOf;
+    const steps = this.memory.steps(this.state, processor, request, word);
+    // One that has no room is missed, and the search says so.
+    if (!this.#tries && steps.length !== 1 && !this.memory.boundHit)
+      throw new ModelError(outsideOfOperation(request, steps.length));
     const way = this.#choose(steps.length);
     const step = steps[way];
     if (!step) {
@@ -274,7 +329,7 @@ export class WeakPort implements WeakContext {
   }
 
   #strongRead(address: number, acquire: boolean): void {
-    if (this.#classes[address] !== WordClass.strong) return;
+    if (this.#classes[address] !== WordClass.strong || this.#isNobodys) return;
     this.request(
       this.#remembered(acquire ? Kind.strongAcquire : Kind.strongRead, address, 0, () => ({
         kind: 'strong-read',
@@ -285,7 +340,7 @@ export class WeakPort implements WeakContext {
   }
 
   #strongWrite(address: number, release: boolean): void {
-    if (this.#classes[address] !== WordClass.strong) return;
+    if (this.#classes[address] !== WordClass.strong || this.#isNobodys) return;
     this.request(
       this.#remembered(release ? Kind.strongRelease : Kind.strongWrite, address, 0, () => ({
         kind: 'strong-write',
@@ -314,6 +369,7 @@ export class WeakPort implements WeakContext {
    * {@link DATA_RACE} unless the access comes after all that it conflicts with.
    */
   notePlain(address: number, writes: boolean): void {
+    if (this.#isNobodys) return;
     if (this.#classes[address] !== WordClass.strong || this.#order !== 'relaxed') return;
     const kind = writes ? 'plain-write' : 'plain-read';
     if (writes) this.#storedPlainly = address;
@@ -388,14 +444,19 @@ export class WeakPort implements WeakContext {
     return this.#host.store.words[address] as number;
   }
 
-  /** What hardware or the simulation reads: of a weak word, its newest message. */
+  /**
+   * What hardware or the simulation reads: of a weak word, its newest message. If it is no operation that reads, no
+   * processor has seen it.
+   */
   read(address: number): number {
     const { store } = this.#host;
-    if (this.isWeak(address)) this.#newestRead.add(address);
-    if (this.isWeak(address))
+    if (this.isWeak(address)) {
+      this.#newestRead.add(address);
+      if (!this.#tries || this.#effects > 0) return store.words[address] as number;
       return this.request(
         this.#remembered(Kind.newest, address, 0, () => ({ ...plain, kind: 'load', address, newest: true })),
       );
+    }
     this.#strongRead(address, this.#order !== 'relaxed' && this.#order !== 'release');
     return store.words[address] as number;
   }
@@ -405,6 +466,11 @@ export class WeakPort implements WeakContext {
    * word before is atomic (a dirty bit that is set in an entry): nothing comes between.
    */
   write(address: number, value: number): void {
+    if (this.#isNobodys && this.isWeak(address)) {
+      const nobodys = (): Request => ({ ...plain, kind: 'store', address, value, newest: true, nobodys: true });
+      this.request(this.#remembered(Kind.nobodys, address, value, nobodys));
+      return;
+    }
     if (this.#newestRead.has(address)) {
       this.request(
         this.#remembered(Kind.replace, address, value, () => ({
@@ -444,6 +510,7 @@ export class WeakPort implements WeakContext {
   }
 
   publish(key: number, what: 'release' | 'completed'): void {
+    if (this.#isNobodys) return;
     this.request(
       this.#remembered(what === 'release' ? Kind.publish : Kind.publishCompleted, key, 0, () => ({
         kind: 'publish',
@@ -468,6 +535,7 @@ export class WeakPort implements WeakContext {
   }
 
   receive(key: number, as: 'acquire' | 'context'): void {
+    if (this.#isNobodys) return;
     this.request(
       this.#remembered(as === 'acquire' ? Kind.receive : Kind.receiveContext, key, 0, () => ({
         kind: 'receive',

@@ -67,6 +67,8 @@ export interface Access {
   readonly exclusive: boolean;
   /** Only the newest message is read, and a store becomes the newest: hardware, or the simulation itself. */
   readonly newest: boolean;
+  /** By hardware that belongs to no processor: a store that none of them has made. */
+  readonly nobodys?: boolean;
   readonly dependencies: Dependencies | null;
   /** A load of an entry of this page table, whose address came from the load of the entry that leads to the table. */
   readonly table?: number;

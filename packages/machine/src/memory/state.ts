@@ -143,7 +143,7 @@ export interface MemoryState {
   /** Per location its messages, oldest first. A location that is not here has one message: its word. */
   readonly histories: Map<number, Message[]>;
   invalidations: Invalidation[];
-  readonly processors: readonly ProcessorState[];
+  readonly processors: ProcessorState[];
   /** Views that words of locks, channels and components hand on, by their key. */
   readonly carried: Map<number, Events>;
   /** Words of plain accesses, by their key. */
@@ -156,18 +156,23 @@ export function initialState(processors: number): MemoryState {
     before: [],
     histories: new Map(),
     invalidations: [],
-    processors: Array.from({ length: processors }, () => ({
-      retired: false,
-      views: noViews(),
-      coherence: new Map(),
-      forwarded: new Map(),
-      values: new Map(),
-      pointers: new Map(),
-      walked: new Map(),
-      monitor: null,
-    })),
+    processors: Array.from({ length: processors }, newProcessor),
     carried: new Map(),
     plain: new Map(),
+  };
+}
+
+/** A processor that has seen nothing but the beginning. */
+export function newProcessor(): ProcessorState {
+  return {
+    retired: false,
+    views: noViews(),
+    coherence: new Map(),
+    forwarded: new Map(),
+    values: new Map(),
+    pointers: new Map(),
+    walked: new Map(),
+    monitor: null,
   };
 }
 

@@ -13,7 +13,16 @@ import type { Prospect } from './prospect.ts';
 import type { Access, Request, StoreToCome, Translation } from './requests.ts';
 import { rulesBut, type OrderingRule } from './rules.ts';
 import { NO_EVENT, NOTHING, numbersOf } from './events.ts';
-import { copyState, initialState, keyOf, messageOf, View, type MemoryState } from './state.ts';
+import {
+  copyState,
+  initialState,
+  keyOf,
+  messageOf,
+  newProcessor,
+  View,
+  type MemoryState,
+  type ProcessorState,
+} from './state.ts';
 import { accessFlagsSet, fetchesOf } from './walk.ts';
 import { hashString } from '../state/hash.ts';
 import { ContentHashes } from '../state/words.ts';
@@ -209,7 +218,12 @@ export class WeakMemory {
       const control = model.pickedThrough(me, request.dependencies.control, 0);
       me.views[View.control] |= control;
     }
+    const nobodys = 'nobodys' in request && request.nobodys === true;
+    if (nobodys) before.processors[processor] = newProcessor();
     const ways = this.#waysOf(before, processor, request);
+    if (nobodys)
+      for (const way of ways)
+        way.state.processors[processor] = copyState(state).processors[processor] as ProcessorState;
     if (ways.length === 0) return NO_STEPS;
     const seen = new Set<string>();
     const steps: WeakStep[] = [];
