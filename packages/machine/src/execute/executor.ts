@@ -10,6 +10,7 @@ import {
   type Message,
   type Operation,
   type OperationContext,
+  type OperationDefinition,
   type Replacements,
 } from '../routine/operation.ts';
 import { synchronousChannel } from '../system/system.ts';
@@ -170,10 +171,15 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     const { branches } = op.definition;
     if (!branches) return 1;
     try {
-      return outcomesOf(branches(this, op));
+      return this.#asked(branches, op);
     } catch (error) {
       throw this.#blamed(error, this.topAddress(this.system.processors[index] as Processor), op);
     }
+  }
+
+  #asked(branches: NonNullable<OperationDefinition['branches']>, op: Operation): number {
+    const ask = (): number => outcomesOf(branches(this, op));
+    return this.weak === null ? ask() : this.weak.asked(ask);
   }
 
   /** Back to the initial state. */
@@ -264,7 +270,8 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     const { mark } = this.store;
     let result: number;
     try {
-      if (op.definition.branches) this.branchCount = outcomesOf(op.definition.branches(this, op));
+      const { branches } = op.definition;
+      if (branches) this.branchCount = this.#asked(branches, op);
       if (this.weak !== null) {
         const way = this.weak.perform(op, this.branchCount, branch);
         this.branchCount = way.outcomes;

@@ -1,7 +1,8 @@
 /** What components do to a weak memory by themselves depends on the state, and on nothing that was done before it. */
 import { describe, expect, it } from 'vitest';
-import type { Message, OperationContext } from '../routine/operation.ts';
+import { defineOperation, operation, perform, type Message, type OperationContext } from '../routine/operation.ts';
 import { load, nop, store } from '../routine/operations.ts';
+import { smp_store_release } from '../routine/ordered.ts';
 import { assertThat, program, routine } from '../routine/routine.ts';
 import { everyRun } from '../schedule/every-run.ts';
 import { SystemBuilder } from '../system/system.ts';
@@ -75,4 +76,26 @@ describe.each([TabulatedExecutor, DirectExecutor, LiveExecutor])('a step of a co
     };
     expect([broken(true), broken(false)]).toEqual([true, true]);
   });
+});
+
+it.each([TabulatedExecutor, DirectExecutor, LiveExecutor])('asking for outcomes changes nothing on arm', (Executor) => {
+  const builder = new SystemBuilder({ memoryModel: 'arm' });
+  const x = builder.region('x', 1).at(0);
+  const lock = builder.region('lock', 1, { memory: 'strong' }).at(0);
+  const definition = defineOperation({
+    name: 'pick',
+    branches: (cx, { a }) => 1 + cx.read(a),
+    perform: () => 0,
+  });
+  const releaser = routine('releaser', function* () {
+    yield* store(x, 1);
+    yield* smp_store_release(lock, 1);
+    yield* nop();
+  });
+  builder.processor({ name: 'CPU0', tasks: [program(releaser)] });
+  builder.processor({ name: 'CPU1', tasks: [program(routine('picker', () => perform(operation(definition, lock))))] });
+  const executor = new Executor(builder.build());
+  for (const cpu of [0, 0]) executor.step(cpu);
+  const before = executor.fingerprint;
+  expect([executor.branchesOf(1), executor.fingerprint]).toEqual([2, before]);
 });

@@ -142,6 +142,8 @@ export class WeakPort implements WeakContext {
   #stepOf = OPERATION;
   /** Effects of components and watchers that are under way, one within the other. */
   #effects = 0;
+  /** It is asked how many outcomes an operation has. */
+  #asks = false;
 
   constructor(host: PortHost, memory: WeakMemory) {
     this.memory = memory;
@@ -176,6 +178,16 @@ export class WeakPort implements WeakContext {
 
   endEffect(): void {
     this.#effects--;
+  }
+
+  /** Asks how many outcomes an operation has: what is read for that, nobody has seen. */
+  asked(ask: () => number): number {
+    this.#asks = true;
+    try {
+      return ask();
+    } finally {
+      this.#asks = false;
+    }
   }
 
   /** What happens to a processor in the course of a step, whoever's that is. */
@@ -369,7 +381,7 @@ export class WeakPort implements WeakContext {
    * {@link DATA_RACE} unless the access comes after all that it conflicts with.
    */
   notePlain(address: number, writes: boolean): void {
-    if (this.#isNobodys) return;
+    if (this.#isNobodys || this.#asks) return;
     if (this.#classes[address] !== WordClass.strong || this.#order !== 'relaxed') return;
     const kind = writes ? 'plain-write' : 'plain-read';
     if (writes) this.#storedPlainly = address;
@@ -411,6 +423,7 @@ export class WeakPort implements WeakContext {
 
   /** A plain load. */
   load(address: number, acquire: Access['acquire'] = 'none'): number {
+    if (this.#asks) return this.read(address);
     if (!this.isWeak(address)) return this.#strong({ ...plain, kind: 'load', address, acquire });
     return this.request(
       this.#remembered(LOADS[acquire], address, 0, () => ({ ...plain, kind: 'load', address, acquire })),
@@ -445,11 +458,12 @@ export class WeakPort implements WeakContext {
   }
 
   /**
-   * What hardware or the simulation reads: of a weak word, its newest message. If it is no operation that reads, no
+   * What hardware or the simulation reads: of a weak word, its newest message. Unless it is an operation that reads, no
    * processor has seen it.
    */
   read(address: number): number {
     const { store } = this.#host;
+    if (this.#asks) return store.words[address] as number;
     if (this.isWeak(address)) {
       this.#newestRead.add(address);
       if (!this.#tries || this.#effects > 0) return store.words[address] as number;
