@@ -119,10 +119,11 @@ class Step {
       case 'isb':
         return [this.#next({ effect: { kind: 'ISB' } })];
       case 'tlbi': {
-        const { word, loads } = instruction.page === null ? nothing : this.#get(instruction.page);
+        const { word, loads } = this.#get(instruction.page ?? instruction.asid);
         const page = instruction.page === null ? null : valueOf(word);
+        const isOwn = instruction.asid === null || word === 0;
         const pages = this.#surroundings.pages
-          .filter((name) => page === null || (page.kind === 'page' && page.of === name))
+          .filter((name) => isOwn && (page === null || (page.kind === 'page' && page.of === name)))
           .map(pteName);
         return [this.#next({ effect: { kind: 'TLBI', pages, broadcast: instruction.broadcast, address: loads } })];
       }

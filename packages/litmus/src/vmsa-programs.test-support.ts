@@ -105,11 +105,12 @@ class Thread {
   #invalidate(): void {
     const page = this.#picks<'x' | 'y'>('x', 'x', 'y');
     const before = this.#picks('DSB SY', 'DSB SY', 'DSB ST', null);
-    const tlbi = this.#picks('VAAE1IS', 'VAAE1IS', 'VAE1IS', 'VAAE1', 'VMALLE1IS');
+    const tlbi = this.#picks('VAAE1IS', 'VAAE1IS', 'VAE1IS', 'VAAE1', 'VMALLE1IS', 'ASIDE1IS');
     const after = this.#picks('DSB SY', 'DSB SY', 'DSB SY', 'DMB SY', 'DSB ST');
     if (before !== null) this.lines.push(before);
     this.lines.push(`LSR ${PAGE},${ADDRESSES[page]},#12`);
-    this.lines.push(tlbi.startsWith('VMALL') ? `TLBI ${tlbi}` : `TLBI ${tlbi},${PAGE}`, after);
+    const operand = tlbi === 'VMALLE1IS' ? '' : tlbi === 'ASIDE1IS' ? ',XZR' : `,${PAGE}`;
+    this.lines.push(`TLBI ${tlbi}${operand}`, after);
     if (this.#random.below(3) === 0) this.lines.push('ISB');
   }
 }

@@ -72,7 +72,13 @@ export type Instruction =
   | { readonly kind: 'barrier'; readonly barrier: 'dmb' | 'dsb'; readonly type: BarrierKind }
   | { readonly kind: 'isb' }
   | { readonly kind: 'return' }
-  | { readonly kind: 'tlbi'; readonly page: Register | null; readonly broadcast: boolean };
+  /** By page, by ASID, or of everything (both null). */
+  | {
+      readonly kind: 'tlbi';
+      readonly page: Register | null;
+      readonly asid: Register | null;
+      readonly broadcast: boolean;
+    };
 
 /** An instruction as it stands, and decoded. */
 export interface Decoded {
@@ -311,12 +317,15 @@ function decodeSystem(name: string, rest: string): Instruction | null {
       };
     }
     case 'TLBI': {
-      const [operation = '', page] = rest.split(',').map((part) => part.trim());
-      const found = /^(VMALLE1|VAAE1|VAE1|VAALE1|VALE1)(IS)?$/.exec(operation.toUpperCase());
+      const [operation = '', operand] = rest.split(',').map((part) => part.trim());
+      const found = /^(VMALLE1|ASIDE1|VAAE1|VAE1|VAALE1|VALE1)(IS)?$/.exec(operation.toUpperCase());
       if (!found) return unsupported(`TLBI ${operation}`);
-      const all = found[1] === 'VMALLE1';
-      if (!all && page === undefined) return unsupported(`TLBI ${rest}`);
-      return { kind: 'tlbi', page: all ? null : registerOf(page as string), broadcast: found[2] === 'IS' };
+      const broadcast = found[2] === 'IS';
+      if (found[1] === 'VMALLE1') return { kind: 'tlbi', page: null, asid: null, broadcast };
+      if (operand === undefined) return unsupported(`TLBI ${rest}`);
+      const register = registerOf(operand);
+      if (found[1] === 'ASIDE1') return { kind: 'tlbi', page: null, asid: register, broadcast };
+      return { kind: 'tlbi', page: register, asid: null, broadcast };
     }
     default:
       return null;

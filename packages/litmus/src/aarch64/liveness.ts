@@ -32,7 +32,7 @@ function readsOf(instruction: Instruction): Register[] {
       used.push(instruction.on);
       break;
     case 'tlbi':
-      used.push(instruction.page);
+      used.push(instruction.page, instruction.asid);
       break;
     case 'return':
       used.push(ELR);

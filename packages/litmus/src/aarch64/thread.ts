@@ -223,12 +223,12 @@ class Thread {
         yield* contextSynchronisation(saying, this.#depend({}));
         break;
       case 'tlbi': {
-        const page = this.#get(instruction.page);
+        const operand = this.#get(instruction.page ?? instruction.asid);
         yield* invalidate(
           {
-            pages: this.#pagesOf(instruction.page === null ? null : page.word),
+            pages: this.#pagesOf(instruction, operand.word),
             broadcast: instruction.broadcast,
-            dependencies: this.#depend({ address: page }),
+            dependencies: this.#depend({ address: operand }),
           },
           saying,
         );
@@ -255,12 +255,13 @@ class Thread {
     this.#next();
   }
 
-  /** Addresses of the descriptors that a TLBI concerns. */
-  #pagesOf(operand: number | null): number[] {
-    const value = operand === null ? null : valueOf(operand);
+  /** Addresses of the descriptors that a TLBI concerns. A test has one address space, with the ASID 0. */
+  #pagesOf({ page, asid }: Instruction & { kind: 'tlbi' }, operand: number): number[] {
+    const value = page === null ? null : valueOf(operand);
+    if (asid !== null && operand !== 0) return [];
     if (value !== null && value.kind !== 'page') {
       if (value.kind === 'number' || value.kind === 'address' || value.kind === 'descriptor') return [];
-      return unsupported(`TLBI of ${show(operand as number)}`);
+      return unsupported(`TLBI of ${show(operand)}`);
     }
     return this.#spec.translated
       .filter((name) => value === null || value.of === name)
