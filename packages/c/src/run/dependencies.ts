@@ -3,10 +3,18 @@
  * the thread what its branches depended on since the last access. Kernel routines do without: all their stores are
  * after all their loads.
  */
-import { NO_SLOT, type Dependencies } from '@shootdown/machine';
+import { hashString, NO_SLOT, type Dependencies } from '@shootdown/machine';
 import { NONE, reads, writes, type AccessInstruction, type FunctionCode, type Instruction } from '../compile/code.ts';
 
 const SLOTS = 30;
+
+/** Which access of a program it is: by its function and its place there. */
+const PLACES = 1 << 12;
+const FUNCTIONS = 1 << 18;
+
+function siteOf({ name }: FunctionCode, pc: number): number {
+  return (hashString(name).lo & (FUNCTIONS - 1)) * PLACES + (pc & (PLACES - 1));
+}
 
 /** An access within a call: where it stands, the register of its address, and those of its data. */
 interface Place {
@@ -68,6 +76,7 @@ export class Origins {
       control: thread.control ?? 0,
       later: this.live(pc + 1, d) | (thread.below.at(-1) ?? 0) | thread.stack.needed,
       used: live.includes(d),
+      site: siteOf(this.#code, pc),
     });
     thread.control = 0;
     this.set(d, dependencies.into === NO_SLOT ? 0 : 1 << dependencies.into);
@@ -91,10 +100,12 @@ interface Asked {
   readonly later: number;
   /** Whether somebody uses what it loads. */
   readonly used: boolean;
+  /** See `Dependencies`. */
+  readonly site: number;
 }
 
 /** The same as the machine has it; `into` is the slot that the result gets. */
-function dependenciesOf({ address, data, expected = 0, control, later, used }: Asked): Dependencies {
+function dependenciesOf({ address, data, expected = 0, control, later, used, site }: Asked): Dependencies {
   const into = used ? freeSlot(address | data | expected | control | later) : NO_SLOT;
   return {
     address,
@@ -105,6 +116,7 @@ function dependenciesOf({ address, data, expected = 0, control, later, used }: A
     expectedPick: expected,
     control,
     into,
+    site,
     keep: later | (into === NO_SLOT ? 0 : 1 << into),
   };
 }
