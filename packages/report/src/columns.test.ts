@@ -91,6 +91,60 @@ describe('more columns', () => {
   });
 });
 
+describe('identifiers', () => {
+  const long = 'tlb_remove_table_sync_one';
+  const three = (...texts: readonly string[]): string =>
+    columnsText(
+      trace(
+        ['CPU0 a', 'CPU1 b', 'CPU2 c'],
+        texts.map((text, i) => step(i, ['a', 'b', 'c'][i] as string, text)),
+      ),
+    );
+
+  test('run beyond their column rather than being cut', () => {
+    expect(three(`${long}_before(x)`, `${long}_between()`, `${long}()`)).toBe(
+      [
+        'CPU0 a()                CPU1 b()                 CPU2 c()',
+        '--------                --------                 --------',
+        `${long}_before(x)`,
+        `                        ${long}_between()`,
+        `                                                 ${long}()`,
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('that the last column has no room for stand behind the name of their processor', () => {
+    expect(three('a()', 'b()', `${long}_once_more()`).split('\n').slice(-2)[0]).toBe(`CPU2: ${long}_once_more()`);
+  });
+
+  test('a heading that runs beyond its column stands above the next', () => {
+    const text = columnsText(
+      trace(
+        [`CPU0 ${long}`, 'CPU1 b', 'CPU2 c'],
+        [step(0, long, 'load(x)'), step(1, 'b', 'f(x)'), step(2, 'c', 'f(x)')],
+        {
+          kind: 'end',
+          text: 'done',
+        },
+      ),
+      { width: 70 },
+    );
+    expect(text.split('\n')).toEqual([
+      'CPU0',
+      '  tlb_remove_table_sync_one()',
+      '                            CPU1 b()',
+      '                                                  CPU2 c()',
+      '--------------------------  --------              --------',
+      'load(x)',
+      '                            f(x)',
+      '                                                  f(x)',
+      'done',
+      '',
+    ]);
+  });
+});
+
 describe('functions', () => {
   const body = (...steps: readonly TraceStep[]): string =>
     columnsText(trace(['CPU0 munmap'], steps))
@@ -294,6 +348,28 @@ describe('any trace', () => {
         }
       }),
       { numRuns: 500 },
+    );
+  });
+
+  test('no identifier that has room in a line is cut', () => {
+    const short = fc.stringMatching(/^[a-z_]{1,44}$/);
+    const call = fc
+      .tuple(short, short, fc.nat(3))
+      .map(([a, b, form]) => [`${a}(${b})`, `<${a}.${b}: ipi>`, `${a}->${b} = ${a}`, `${a}[0]: ${b}++`][form] ?? '');
+    const steps = fc.array(
+      anyStep.chain((any) =>
+        fc.tuple(call, fc.array(short, { maxLength: 2 })).map(([text, facts]) => ({ ...any, text, facts })),
+      ),
+      { maxLength: 8 },
+    );
+    fc.assert(
+      fc.property(steps, fc.integer({ min: 76, max: 200 }), (list, width) => {
+        const some = trace(['CPU0 a', 'CPU1 b', 'CPU2 c', 'CPU3 d', 'CPU4 e'], list);
+        const words = new Set(columnsText(some, { width }).match(/\w+/g));
+        for (const { text, facts } of list)
+          for (const word of [text, ...facts].join(' ').match(/\w+/g) ?? []) expect(words).toContain(word);
+      }),
+      { numRuns: 100 },
     );
   });
 

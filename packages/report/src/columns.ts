@@ -4,7 +4,7 @@
  */
 import type { Trace, TraceStep } from '@shootdown/machine';
 import { FrameTracker } from './frames.ts';
-import { blockOf, HEADING_HANG, layoutOf, type Layout } from './layout.ts';
+import { blockOf, HEADING_HANG, layoutOf, type Layout, type Room } from './layout.ts';
 import { formatNumber, nanosecondsOf } from './numbers.ts';
 import { hiddenSteps, shownOf, type Told } from './rounds.ts';
 import { actingColumns, columnHeading, endLines, factsText, stepText, violationText } from './words.ts';
@@ -50,9 +50,10 @@ export function isSilent(step: TraceStep): boolean {
 /**
  * Draws a trace in columns of text.
  *
- * With more processors than fit (22 characters each) every line begins with its processor's name instead. The step that
- * violates a property is followed by `*** <property>`; a trace that ends in a deadlock by what each processor waits
- * for, where `end.text` says it in lines of the form `CPU0: down_read(mmap_lock)`. Every line ends with a newline.
+ * With more processors than fit (22 characters each) every line begins with its processor's name instead. An identifier
+ * is never cut where it has room to the end of the line. The step that violates a property is followed by
+ * `*** <property>`; a trace that ends in a deadlock by what each processor waits for, where `end.text` says it in lines
+ * of the form `CPU0: down_read(mmap_lock)`. Every line ends with a newline.
  *
  * @throws RangeError if the width is below {@link WIDTH_MIN}
  */
@@ -114,9 +115,11 @@ class ColumnsText {
   #header(): void {
     const columns = actingColumns(this.#trace);
     if (columns.length === 0) return;
-    const headings = columns.map((column) =>
-      wrapLine(columnHeading(this.#trace, column), this.#layout.headingWidth(column), HEADING_HANG),
-    );
+    const rooms = columns.map((column) => this.#layout.headingRoom(column));
+    const headings = columns.map((column, i) => {
+      const { width, widest } = rooms[i] as Room;
+      return wrapLine(columnHeading(this.#trace, column), width, HEADING_HANG, widest);
+    });
     const rule = (lines: readonly string[]): string => '-'.repeat(Math.max(...lines.map((line) => line.length)));
     if (!this.#layout.inColumns) {
       const lines = headings.flat();
@@ -124,12 +127,17 @@ class ColumnsText {
       this.#push([rule(lines)], '');
       return;
     }
-    const height = Math.max(...headings.map((lines) => lines.length));
+    // One that runs beyond its column stands above the next.
+    const beyond = headings.some((lines, i) => lines.some(({ length }) => length > (rooms[i] as Room).width));
+    if (beyond) headings.slice(0, -1).forEach((lines, i) => this.#row(columns[i] as number, lines, ''));
+    const beside = beyond ? headings.map((lines, i) => (i === headings.length - 1 ? lines : [])) : headings;
+    const height = Math.max(...beside.map((lines) => lines.length));
     for (let i = 0; i < height; i++) {
-      const texts = headings.map((lines) => lines[i - height + lines.length] ?? '');
+      const texts = beside.map((lines) => lines[i - height + lines.length] ?? '');
       this.#push([this.#layout.across(columns, texts)], i === height - 1 ? this.#gutter.heading : '');
     }
-    this.#push([this.#layout.across(columns, headings.map(rule))], '-'.repeat(this.#gutter.heading.length));
+    const rules = headings.map((lines, i) => rule(lines).slice(0, (rooms[i] as Room).width));
+    this.#push([this.#layout.across(columns, rules)], '-'.repeat(this.#gutter.heading.length));
   }
 
   #step(step: TraceStep): void {
@@ -156,8 +164,8 @@ class ColumnsText {
 
   /** What is wrong. Nothing stands to its right, so it may run beyond its column. */
   #alarm(column: number, level: number, text: string): void {
-    const room = column < 0 ? this.#width : this.#layout.roomToTheRight(column);
-    const lines = blockOf(`*** ${text}`, '', level, room);
+    const widest = column < 0 ? this.#width : this.#room(column).widest;
+    const lines = blockOf(`*** ${text}`, '', level, { width: widest, widest });
     if (column < 0) this.#push(lines, '');
     else this.#row(column, lines, '');
   }
@@ -174,7 +182,7 @@ class ColumnsText {
       this.#lines.push('', ...wrapCommand(plainLine(command), this.#gutter.width + this.#width));
   }
 
-  #room(column: number): number {
+  #room(column: number): Room {
     return this.#layout.room(column);
   }
 

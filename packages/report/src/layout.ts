@@ -4,8 +4,10 @@ import { FrameTracker } from './frames.ts';
 import { actingColumns, columnHeading, columnName, factsText, stepText } from './words.ts';
 import { widthUncut, wrapLine } from './wrap.ts';
 
-/** A column narrower than this is no longer read but deciphered. */
-const COLUMN_WIDTH_MIN = 22;
+/** Columns narrower than this on average are no longer read but deciphered. */
+const COLUMN_WIDTH_MEAN_MIN = 22;
+/** What a column may give to the last one goes down to this. */
+const COLUMN_WIDTH_MIN = 20;
 /** Between two columns, and between three or more, where every character counts. */
 const GAP_OF_TWO = 3;
 const GAP_OF_MANY = 2;
@@ -22,15 +24,22 @@ const BRACKET = '[ ';
 /** Facts on lines of their own are at least so wide, brackets included. */
 const FACTS_WIDTH_MIN = 12;
 
+/** Characters of a line. */
+export interface Room {
+  /** Where text is wrapped. */
+  readonly width: number;
+  /** How far an identifier may run that is longer than that: to the end of the line. */
+  readonly widest: number;
+}
+
 /** Places text in columns, or behind the processor's name when there are too many for columns. */
 export interface Layout {
   readonly inColumns: boolean;
   readonly levelsMax: number;
-  headingWidth(column: number): number;
-  /** Characters a step of this column may use. */
-  room(column: number): number;
-  /** Characters from the column's left edge to the end of the line. */
-  roomToTheRight(column: number): number;
+  /** Characters that a heading has, and those that it may take for a long identifier. */
+  headingRoom(column: number): Room;
+  /** The same of a step of this column. */
+  room(column: number): Room;
   /** One line with a text in every column. */
   across(columns: readonly number[], texts: readonly string[]): string;
   /** Full lines from lines of a cell. */
@@ -39,57 +48,74 @@ export interface Layout {
   spanning(step: TraceStep): readonly string[];
 }
 
-/** Chooses columns if they fit into `width`, names in front of every line if not. */
+/**
+ * Chooses columns if they fit into `width`, names in front of every line if not. Half of `tlb_remove_table_sync_one`
+ * may be another function: an identifier runs beyond its column rather than being cut, for nothing stands to its right.
+ */
 export function layoutOf(trace: Trace, width: number): Layout {
   const columns = actingColumns(trace);
-  const gap = columns.length <= 2 ? GAP_OF_TWO : GAP_OF_MANY;
-  const room = width - gap * (columns.length - 1);
-  return room >= COLUMN_WIDTH_MIN * columns.length
-    ? columnLayout(trace, columns, width, gap)
-    : nameLayout(trace, columns, width);
+  const names = nameLayout(trace, columns, width);
+  const gap = columns.length === 2 ? GAP_OF_TWO : GAP_OF_MANY;
+  const total = width - gap * (columns.length - 1);
+  if (columns.length > 1 && total < COLUMN_WIDTH_MEAN_MIN * columns.length) return names;
+  // What is cut behind a name, too, is no reason to give up columns.
+  const limit = columns.length > 1 ? names.room(0).width : 0;
+  const levelsMax = levelsIn(total / Math.max(1, columns.length));
+  const needs = columns.map((column) => needsOf(trace, column, levelsMax, limit));
+  const layout = columnLayout(columns, shareWidths(needs, total), { width, gap, levelsMax });
+  return needs.every(({ uncut }, i) => uncut <= layout.room(columns[i] as number).widest) ? layout : names;
+}
+
+function levelsIn(width: number): number {
+  return Math.max(1, Math.floor(width / WIDTH_PER_LEVEL));
 }
 
 /** The lines of a cell: a wrapped label, with the facts at the right edge of its last line or below it. */
-export function blockOf(text: string, facts: string, level: number, width: number): string[] {
+export function blockOf(text: string, facts: string, level: number, { width, widest }: Room): string[] {
   const indent = ' '.repeat(level * INDENT);
-  const lines = wrapLine(text, width - indent.length, HANG).map((line) => indent + line);
+  const lines = wrapLine(text, width - indent.length, HANG, widest - indent.length).map((line) => indent + line);
   if (facts === '') return lines;
   const last = lines.at(-1) as string;
   if (last.length + FACTS_GAP + facts.length <= width)
     return [...lines.slice(0, -1), last + facts.padStart(width - last.length)];
   if (facts.length <= width) return [...lines, facts.padStart(width)];
   // In a column that is hardly wider than its indent they begin further left, where they have room.
-  const margin = ' '.repeat(Math.max(0, Math.min(indent.length + HANG, width - FACTS_WIDTH_MIN)));
-  return [...lines, ...bracketed(facts, width - margin.length).map((line) => margin + line)];
+  const least = Math.max(FACTS_WIDTH_MIN, widthUncut(facts, 0) + 2 * BRACKET.length);
+  const margin = ' '.repeat(Math.max(0, Math.min(indent.length + HANG, width - least)));
+  return [...lines, ...bracketed(facts, width - margin.length, widest - margin.length).map((line) => margin + line)];
 }
 
 /** Facts on several lines. A bracket never stands alone. */
-function bracketed(facts: string, width: number): string[] {
-  const inside = wrapLine(facts.slice(BRACKET.length, -BRACKET.length), width - 2 * BRACKET.length, 0);
+function bracketed(facts: string, width: number, widest: number): string[] {
+  const brackets = 2 * BRACKET.length;
+  const inside = wrapLine(facts.slice(BRACKET.length, -BRACKET.length), width - brackets, 0, widest - brackets);
   return inside.map((line, i) => {
     const begun = (i === 0 ? BRACKET : ' '.repeat(BRACKET.length)) + line;
     return i === inside.length - 1 ? `${begun} ]` : begun;
   });
 }
 
-function columnLayout(trace: Trace, columns: readonly number[], width: number, gap: number): Layout {
-  const total = width - gap * (columns.length - 1);
-  const even = Math.floor(total / Math.max(1, columns.length));
-  const levelsMax = Math.max(1, Math.floor(even / WIDTH_PER_LEVEL));
-  const widths = shareWidths(
-    columns.map((column) => needsOf(trace, column, levelsMax)),
-    total,
-  );
+interface Columns {
+  /** Of the line. */
+  readonly width: number;
+  readonly gap: number;
+  readonly levelsMax: number;
+}
+
+function columnLayout(
+  columns: readonly number[],
+  widths: readonly number[],
+  { width, gap, levelsMax }: Columns,
+): Layout {
   const offsets = widths.map((_, i) => widths.slice(0, i).reduce((sum, w) => sum + w + gap, 0));
   const at = (column: number): number => Math.max(0, columns.indexOf(column));
-  const room = (column: number): number => widths[at(column)] ?? width;
   const offset = (column: number): number => offsets[at(column)] ?? 0;
+  const room = (column: number): Room => ({ width: widths[at(column)] ?? width, widest: width - offset(column) });
   return {
     inColumns: true,
     levelsMax,
-    headingWidth: room,
+    headingRoom: room,
     room,
-    roomToTheRight: (column) => width - offset(column),
     across: (list, texts) =>
       list.reduce((line, column, i) => line.padEnd(offset(column)) + (texts[i] ?? ''), '').trimEnd(),
     place: (column, block) => block.map((line) => ' '.repeat(offset(column)) + line),
@@ -104,13 +130,12 @@ function nameLayout(trace: Trace, columns: readonly number[], width: number): La
   const prefixWidth = Math.min(longest, Math.floor(width / 2) - 2) + 2;
   const prefix = (column: number): string =>
     `${columnName(trace, column).slice(0, prefixWidth - 2)}:`.padEnd(prefixWidth);
-  const room = width - prefixWidth;
+  const room = { width: width - prefixWidth, widest: width - prefixWidth };
   return {
     inColumns: false,
-    levelsMax: Math.max(1, Math.floor(room / WIDTH_PER_LEVEL)),
-    headingWidth: () => width,
+    levelsMax: levelsIn(room.width),
+    headingRoom: () => ({ width, widest: width }),
     room: () => room,
-    roomToTheRight: () => room,
     across: (_, texts) => texts.join(' '),
     place: (column, block) => block.map((line, i) => (i === 0 ? prefix(column) : ' '.repeat(prefixWidth)) + line),
     spanning: (step) => blockOf(stepText(step), factsText(step), 0, room).map((line) => ' '.repeat(prefixWidth) + line),
@@ -129,15 +154,21 @@ interface Needs {
   readonly unwrapped: number;
 }
 
-function needsOf(trace: Trace, column: number, levelsMax: number): Needs {
+/** @param limit Identifiers that need more than this are cut whatever the layout, and need nothing. */
+function needsOf(trace: Trace, column: number, levelsMax: number, limit: number): Needs {
   const tracker = new FrameTracker(trace.columns[column]?.routine ?? '', levelsMax);
   const heading = columnHeading(trace, column);
-  let uncut = widthUncut(heading, HEADING_HANG);
+  let uncut = 0;
   let unwrapped = heading.length;
+  const need = (width: number): void => {
+    if (width > uncut && width <= limit) uncut = width;
+  };
   const fit = (text: string, facts: string, level: number): void => {
-    uncut = Math.max(uncut, level * INDENT + widthUncut(text, HANG));
+    need(level * INDENT + widthUncut(text, HANG));
+    if (facts !== '') need(widthUncut(facts, 0) + 2 * BRACKET.length);
     unwrapped = Math.max(unwrapped, level * INDENT + text.length + (facts === '' ? 0 : FACTS_GAP + facts.length));
   };
+  need(widthUncut(heading, HEADING_HANG));
   for (const step of trace.steps) {
     for (const aside of step.asides ?? []) if (aside.column === column) fit(aside.text, '', 0);
     if (step.column !== column) continue;
@@ -150,16 +181,14 @@ function needsOf(trace: Trace, column: number, levelsMax: number): Needs {
 
 /**
  * Hands out the width, a character at a time to the narrowest column that still needs one: first so that no identifier
- * is cut, then so that nothing wraps, then so that columns are even.
+ * of the last column is cut, which has nowhere to run to, then so that nothing wraps, then so that columns are even.
  */
 function shareWidths(needs: readonly Needs[], total: number): number[] {
   const widths = needs.map(() => COLUMN_WIDTH_MIN);
   let left = total - COLUMN_WIDTH_MIN * needs.length;
-  // An identifier that would be cut anyway gets no column at the cost of the others.
-  const widest = total - COLUMN_WIDTH_MIN * (needs.length - 1);
   const wants: readonly ((need: Needs) => number)[] = [
-    (need) => (need.uncut <= widest ? need.uncut : 0),
-    (need) => need.unwrapped,
+    (need) => (need === needs.at(-1) ? need.uncut : 0),
+    ({ unwrapped }) => unwrapped,
     () => total,
   ];
   for (const want of wants) {

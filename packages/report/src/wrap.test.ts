@@ -13,3 +13,13 @@ describe('a line that is too long', () => {
     expect(wrapLine(text, width, 4)).toEqual(lines);
   });
 });
+
+describe('an identifier that is as wide as its line', () => {
+  test.each([
+    ['CALL_FUNCTION_VECTOR: ipi', 20, 40, ['CALL_FUNCTION_VECTOR: ipi']],
+    ['CALL_FUNCTION_VECTOR: ipi', 20, 22, ['CALL_FUNCTION_VECTOR:', '    ipi']],
+    ['steal_time->x', 11, 24, ['steal_time', '    ->x']],
+  ])('%s is not cut for what follows it', (text, width, widest, lines) => {
+    expect(wrapLine(text, width, 4, widest)).toEqual(lines);
+  });
+});

@@ -138,7 +138,7 @@ export const fourProcessors = trace(
 
 /** Labels and facts that do not fit into a column. */
 export const longLabels = trace(
-  ['CPU0 contpte_ptep_set_access_flags', 'CPU1 a_routine_whose_name_alone_is_wider_than_its_column'],
+  ['CPU0 contpte_ptep_set_access_flags', 'CPU1 a_routine_that_would_fill_half_of_the_line'],
   [
     step(
       0,
@@ -148,23 +148,19 @@ export const longLabels = trace(
     fact(0, 'contpte_ptep_set_access_flags', 'atomic_long_cmpxchg_acquire(&rwsem->count)', '0 -> RWSEM_WRITER_LOCKED'),
     fact(
       1,
-      'a_routine_whose_name_alone_is_wider_than_its_column',
+      'a_routine_that_would_fill_half_of_the_line',
       'load(p)',
       'a fact that says so much that it needs two lines',
       'another',
     ),
-    step(
-      1,
-      'a_routine_whose_name_alone_is_wider_than_its_column',
-      'an_identifier_of_more_than_thirty_six_characters_is_cut(x)',
-    ),
+    step(0, 'contpte_ptep_set_access_flags', 'an_identifier_that_is_wider_than_its_column_is_kept(x)'),
     step(
       0,
       'contpte_ptep_set_access_flags',
       '<store buffer: kernel_page_table.pud[511].pmd[3] = PMD_TYPE_TABLE|0x42000>',
       { kind: 'drain' },
     ),
-    step(1, 'a_routine_whose_name_alone_is_wider_than_its_column', 'pte_val()', {
+    step(1, 'a_routine_that_would_fill_half_of_the_line', 'pte_val()', {
       violation: {
         property: 'no contiguous block is ever seen with members of different permissions',
         detail: 'ptep[5] is read-only, ptep[4] is not',
