@@ -5,12 +5,17 @@ import { linesWithoutSpaces, minified } from './vite-lines.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** What needs Node: the explorer's worker threads, files of grammars and traces. A page has none of them. */
+/**
+ * What needs Node: the explorer's worker threads, files of grammars and traces; and what the editor's commands ask of
+ * a grammar. A page has none of them.
+ */
 const instead: readonly (readonly [importer: string, source: string, instead: string])[] = [
   ['/packages/explorer/', './pool.ts', here('src/engine/no-pool.ts')],
   ['/packages/explorer/', './mutant-thread.ts', here('src/engine/no-pool.ts')],
   ['/packages/c/', './grammar.ts', here('src/engine/c-grammar.ts')],
   ['/packages/mmu/', './trace/references.ts', here('src/engine/no-files.ts')],
+  ['/@codemirror/commands/', '@codemirror/language', here('src/write/no-language.ts')],
+  ['/@codemirror/commands/', '@lezer/common', here('src/write/no-language.ts')],
   // These are here, and loaded when they are needed.
   ['/packages/machine/', '../memory/weak-memory.ts', here('src/engine/weak-memory.ts')],
   ['/packages/machine/', './weak-port.ts', here('src/engine/weak-memory.ts')],

@@ -14,8 +14,8 @@ import * as mmuNotifier from '@shootdown/mmu-notifier';
 import * as ptdump from '@shootdown/ptdump';
 import { scenarios } from '@shootdown/scenarios';
 import * as sync from '@shootdown/sync';
-import { init, parse } from 'es-module-lexer';
 import { transform } from 'sucrase';
+import { importsOf } from './imports.ts';
 
 /** Scenarios that ship, by their name in camel case, as their package exports them. */
 const byName = Object.fromEntries(
@@ -78,7 +78,7 @@ const loaded = new Map<string, string>();
 /** The scenarios that a module exports. Throws ModelError: one line that begins with file and line where known. */
 export async function scenariosOfModule(name: string, text: string): Promise<readonly Scenario[]> {
   const plain = withoutTypes(name, text);
-  const url = urlOf(await withOwnImports(name, plain));
+  const url = urlOf(withOwnImports(name, plain));
   loaded.set(url, name);
   let exported: Readonly<Record<string, unknown>>;
   try {
@@ -107,8 +107,16 @@ function missingExport(name: string, text: string, error: unknown): ModelError |
 }
 
 function withoutTypes(name: string, text: string): string {
+  return parsed(
+    name,
+    () => transform(text, { transforms: ['typescript'], disableESTransforms: true, filePath: name }).code,
+  );
+}
+
+/** Throws ModelError with the line at which the parser stopped. */
+function parsed<T>(name: string, parse: () => T): T {
   try {
-    return transform(text, { transforms: ['typescript'], disableESTransforms: true, filePath: name }).code;
+    return parse();
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
     const [, what = said, line = '1'] = /^(?:Error transforming [^:]*: )?(.*?) \((\d+):\d+\)$/s.exec(said) ?? [];
@@ -117,33 +125,24 @@ function withoutTypes(name: string, text: string): string {
 }
 
 /** Imports of packages lead to this page; others are refused, because a module is alone here. */
-async function withOwnImports(name: string, text: string): Promise<string> {
-  await init;
-  let found: ReturnType<typeof parse>[0];
-  try {
-    [found] = parse(text, name);
-  } catch (error) {
-    const at = (error as { idx?: number }).idx ?? 0;
-    throw new ModelError(`${name}:${lineAt(text, at)}: cannot be read as a module`);
-  }
+function withOwnImports(name: string, text: string): string {
   let rewritten = '';
-  let from = 0;
-  for (const { s, e, d, ss } of found) {
-    // `import.meta`
-    if (d === -2) continue;
-    const line = lineAt(text, ss);
-    const specifier = specifierIn(text.slice(s, e), d > -1);
+  let last = 0;
+  for (const { at, from, to, isDynamic } of parsed(name, () => importsOf(text))) {
+    const line = lineAt(text, at);
+    const specifier = specifierIn(text, from, to, isDynamic);
     if (specifier === undefined) throw new ModelError(`${name}:${line}: import() of a name that is put together`);
     const url = resolve(name, specifier, line);
-    rewritten += text.slice(from, s) + (d > -1 ? JSON.stringify(url) : url);
-    from = e;
+    rewritten += text.slice(last, from) + (isDynamic ? JSON.stringify(url) : url);
+    last = to;
   }
-  return rewritten + text.slice(from);
+  return rewritten + text.slice(last);
 }
 
 /** What is imported; undefined if that is put together at run time. What is written with escapes is not unpicked. */
-function specifierIn(text: string, isDynamic: boolean): string | undefined {
-  return isDynamic ? /^(['"])([^'"\\]*)\1$/.exec(text.trim())?.[2] : text;
+function specifierIn(text: string, from: number, to: number, isDynamic: boolean): string | undefined {
+  if (!isDynamic) return text.slice(from, to);
+  return /^\s*[),]/.test(text.slice(to)) ? /(['"])([^'"\\]*)\1$/.exec(text.slice(from, to))?.[2] : undefined;
 }
 
 function resolve(name: string, specifier: string, line: number): string {

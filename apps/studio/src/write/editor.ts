@@ -1,28 +1,26 @@
 /** The editor: loaded when somebody writes. */
-import { standardKeymap, history, historyKeymap } from '@codemirror/commands';
-import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
+import { history } from '@codemirror/commands';
 import { EditorState, StateEffect, StateField } from '@codemirror/state';
 import { Decoration, EditorView, highlightActiveLine, keymap, lineNumbers, type DecorationSet } from '@codemirror/view';
-import { tags } from '@lezer/highlight';
 import type { Mistake } from '../engine/api.ts';
 import { languageOf } from './highlight.ts';
+import { keys } from './keys.ts';
 
 /** Colours of the page, so that both themes are right; kinds differ in weight and slant as well. */
-const style = HighlightStyle.define([
-  { tag: [tags.keyword, tags.modifier, tags.controlKeyword], color: 'var(--c2)', fontWeight: '700' },
-  { tag: [tags.string, tags.special(tags.string)], color: 'var(--ok)' },
-  { tag: [tags.number, tags.bool, tags.null, tags.atom], color: 'var(--bad)' },
-  { tag: tags.comment, color: 'var(--ink3)', fontStyle: 'italic' },
-  { tag: [tags.typeName, tags.className], color: 'var(--c1)' },
-  { tag: [tags.function(tags.variableName), tags.definition(tags.function(tags.variableName))], color: 'var(--c0)' },
-]);
-
 const look = EditorView.theme({
   '&': { height: '100%', fontSize: '12px', backgroundColor: 'var(--panel)', color: 'var(--ink)' },
   '.cm-scroller': { fontFamily: 'var(--mono)', lineHeight: '18px' },
   '.cm-gutters': { backgroundColor: 'var(--sunk)', color: 'var(--ink3)', borderRight: '1px solid var(--line)' },
   '.cm-activeLine, .cm-activeLineGutter': { backgroundColor: 'color-mix(in srgb, var(--chgs) 45%, transparent)' },
   '.cm-cursor': { borderLeftColor: 'var(--ink)' },
+  '.cm-keyword': { color: 'var(--c2)', fontWeight: '700' },
+  '.cm-string': { color: 'var(--ok)' },
+  '.cm-number, .cm-atom': { color: 'var(--bad)' },
+  '.cm-comment': { color: 'var(--ink3)', fontStyle: 'italic' },
+  '.cm-type': { color: 'var(--c1)' },
+  '.cm-call': { color: 'var(--c0)' },
+  '.cm-matchingBracket': { backgroundColor: 'var(--oks)', outline: '1px solid var(--ok)' },
+  '.cm-nonmatchingBracket': { backgroundColor: 'var(--bads)', outline: '1px dashed var(--bad)' },
   '.cm-wrong': { backgroundColor: 'var(--bads)', boxShadow: 'inset 3px 0 var(--bad)' },
 });
 
@@ -67,11 +65,9 @@ export function createEditor(parent: HTMLElement, onChange: () => void): Editor 
         wrongLines,
         history(),
         highlightActiveLine(),
-        bracketMatching(),
-        syntaxHighlighting(style),
         // Tab moves the focus on, so that the keyboard can leave.
-        keymap.of([...standardKeymap, ...historyKeymap]),
-        languageOf(name) ?? [],
+        keymap.of(keys),
+        languageOf(name),
         EditorView.contentAttributes.of({ 'aria-label': 'code' }),
         EditorView.updateListener.of(({ docChanged }) => docChanged && onChange()),
         look,
