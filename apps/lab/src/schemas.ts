@@ -117,6 +117,7 @@ const states = z.strictObject({
         toColumn: z.int().min(-1).nullable(),
       }),
     ),
+    waits: z.array(z.strictObject({ column: count, since: count, endedAt: count, byColumn: count, goesOnAt: count })),
   }),
 });
 

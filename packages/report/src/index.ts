@@ -48,6 +48,7 @@ export { deliveriesOf, type Delivery } from './states/messages.ts';
 export { locksOf, type LockStretch, type LockView } from './states/locks.ts';
 export { framesOf, type EntryStretch, type FrameStretch, type FrameView, type TableEntry } from './states/tables.ts';
 export { tlbsOf, type TlbPlace, type TlbState, type TlbStretch } from './states/tlbs.ts';
+export { waitsOf, type Wait } from './states/waits.ts';
 export { stateViews, type StateViews } from './states/views.ts';
 export { studioFragment, type StudioView } from './studio-link.ts';
 export { WIDTH_DEFAULT } from './width.ts';

@@ -13,7 +13,7 @@ import { Find } from './Find.tsx';
 import { found } from './finding.ts';
 import { areKeysShown } from './Keys.tsx';
 import { draw, forgetColours, stepAt, windowOf } from './timeline-draw.ts';
-import { GUTTER, layoutOf } from './timeline-layout.ts';
+import { GUTTER, layoutOf, waitEndedBefore } from './timeline-layout.ts';
 import { magnify, scrollView, view } from './view.ts';
 
 /** Steps of a wheel are about so many pixels; a notch doubles or halves what is shown. */
@@ -75,6 +75,7 @@ export function Timeline() {
           <i class="mark write" /> writes shared memory
         </span>
         <span class="ip">→ message</span>
+        <span>⇢ wait ends</span>
         <span>
           <i class="mark stale" /> stale
         </span>
@@ -146,16 +147,27 @@ function Magnifiers() {
   );
 }
 
+/** Whom a step has waited for, in words; empty: nobody. */
+function waitOf(now: number): string {
+  const shown = walk.value;
+  const wait = shown && waitEndedBefore(shown, now);
+  return wait
+    ? `waited since ${wait.since} for ${shown.trace.columns[wait.byColumn]?.name ?? ''} at ${wait.endedAt}`
+    : '';
+}
+
 /** What the present step is. */
 function Now() {
   const trace = walk.value?.trace;
   const step = trace?.steps[at.value - 1];
+  const waited = waitOf(at.value);
   return (
     <span class="now m">
       {step && (
         <>
           <b>{trace?.columns[step.column]?.name ?? ''}</b> {step.stack.at(-1) ?? ''} ›{' '}
           <span class={step.violation ? 'x' : ''}>{step.text}</span>
+          {waited !== '' && <span class="ink2"> · {waited}</span>}
         </>
       )}
     </span>
@@ -182,6 +194,7 @@ function Axis() {
 function Slider({ children }: { readonly children: ComponentChildren }) {
   const now = at.value;
   const step = walk.value?.trace.steps[now - 1];
+  const said = [step?.text, waitOf(now)].filter(Boolean).join(', ');
   return (
     <div
       class="canvas"
@@ -191,7 +204,7 @@ function Slider({ children }: { readonly children: ComponentChildren }) {
       aria-valuemin={0}
       aria-valuemax={steps.value}
       aria-valuenow={now}
-      aria-valuetext={step ? `step ${now}: ${step.text}` : 'before the first step'}
+      aria-valuetext={step ? `step ${now}: ${said}` : 'before the first step'}
     >
       {children}
     </div>

@@ -22,6 +22,7 @@ import { visible, type Window } from './visible.ts';
 /** Arrows are drawn up to so many on the screen; beyond that they would be a carpet. */
 const ARROWS_MAX = 500;
 const ARROW = 1.5;
+const DASHES = [3, 3];
 /** Pixels between the lines of a hatch. */
 const HATCH = 6;
 /** Marks below the axis at steps in which a word is found. */
@@ -269,17 +270,21 @@ function drawArrows(pen: Pen, { arrows, lanes }: Layout): void {
   context.beginPath();
   context.rect(GUTTER, 0, pen.width - GUTTER, context.canvas.height);
   context.clip();
-  context.strokeStyle = context.fillStyle = pen.colour('ipi');
   context.lineWidth = ARROW;
-  for (const { from, to, source, target } of shown) {
+  for (const { kind, from, to, source, target } of shown) {
     pen.items++;
+    const isWait = kind === 'wait';
+    context.strokeStyle = context.fillStyle = pen.colour(isWait ? 'ink2' : 'ipi');
+    context.setLineDash(isWait ? DASHES : []);
     const [x1, y1, x2, y2] = [pen.x(from + 0.5), topOf(source), pen.x(to + 0.5), topOf(target)];
     context.beginPath();
     context.moveTo(x1, y1);
-    context.bezierCurveTo(x1, y1 + 30, x2, y2 - 30, x2, y2);
+    const bend = y2 > y1 ? 30 : -30;
+    context.bezierCurveTo(x1, y1 + bend, x2, y2 - bend, x2, y2);
     context.stroke();
     context.beginPath();
     const up = y2 > y1 ? -6 : 6;
+    context.setLineDash([]);
     context.moveTo(x2, y2);
     context.lineTo(x2 - 3, y2 + up);
     context.lineTo(x2 + 3, y2 + up);

@@ -1,5 +1,5 @@
 /** Where everything stands on the timeline, and what there is to draw: made once of a walk. */
-import { deliveriesOf, type Stretch } from '@shootdown/report';
+import { deliveriesOf, waitsOf, type Stretch, type Wait } from '@shootdown/report';
 import type { Beyond, Walk } from '../engine/api.ts';
 import { tracksOf, type Track } from './tracks.ts';
 
@@ -43,15 +43,16 @@ export interface Lane {
   readonly running: readonly (readonly Stretch[])[];
 }
 
-/** A message on its way. */
+/** A message on its way, or the end of a wait: from the step that ended it to the step that went on. */
 export interface Arrow extends Stretch {
+  readonly kind: 'message' | 'wait';
   readonly source: number;
   readonly target: number;
 }
 
 export interface Layout {
   readonly lanes: readonly Lane[];
-  /** By the step in which they were sent. */
+  /** By the step in which they begin. */
   readonly arrows: readonly Arrow[];
   readonly tracks: readonly Track[];
   readonly tracksTop: number;
@@ -153,12 +154,30 @@ function common(row: readonly Stretch[], other: readonly Stretch[]): Stretch[] {
   return result;
 }
 
-function arrowsOf({ states, trace }: Walk): Arrow[] {
-  return deliveriesOf(states, trace).flatMap(({ sentAt, fromColumn, deliveredAt, toColumn }): Arrow[] =>
+const waits = new WeakMap<Walk, readonly Wait[]>();
+
+function waitsIn(walk: Walk): readonly Wait[] {
+  let found = waits.get(walk);
+  if (!found) waits.set(walk, (found = waitsOf(walk.states, walk.trace)));
+  return found;
+}
+
+/** The wait after which a processor goes on with a step; null: it has not waited. */
+export function waitEndedBefore(walk: Walk, step: number): Wait | null {
+  return waitsIn(walk).find(({ goesOnAt }) => goesOnAt === step) ?? null;
+}
+
+function arrowsOf(walk: Walk): Arrow[] {
+  const { states, trace } = walk;
+  const ends = waitsIn(walk).map(({ endedAt, byColumn, goesOnAt, column }): Arrow => {
+    return { kind: 'wait', from: endedAt - 1, source: byColumn, to: goesOnAt - 1, target: column };
+  });
+  const messages = deliveriesOf(states, trace).flatMap(({ sentAt, fromColumn, deliveredAt, toColumn }): Arrow[] =>
     deliveredAt === null || toColumn === null || fromColumn < 0 || toColumn < 0
       ? []
-      : [{ from: sentAt - 1, source: fromColumn, to: deliveredAt - 1, target: toColumn }],
+      : [{ kind: 'message', from: sentAt - 1, source: fromColumn, to: deliveredAt - 1, target: toColumn }],
   );
+  return [...messages, ...ends].sort((a, b) => a.from - b.from);
 }
 
 const outs = new WeakMap<Beyond, readonly Stretch[]>();

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Walk } from '../engine/api.ts';
 import { draw } from './timeline-draw.ts';
-import { layoutOf } from './timeline-layout.ts';
+import { layoutOf, waitEndedBefore } from './timeline-layout.ts';
 import { visible } from './visible.ts';
 
 const WIDTH = 200;
@@ -106,6 +106,28 @@ describe('the timeline', () => {
         ['b', 4, 8],
       ],
     ]);
+  });
+
+  it('has an arrow from what ended a wait to what went on', () => {
+    const walk = walkOf(3, 2);
+    const [first, last] = [0, 1].map((column) => ({ entry: column, column, text: 'x', violates: false }));
+    const enabled = [[first], [first], [first, last]].map((list) => list.filter((one) => one !== undefined));
+    const waiting = {
+      ...walk,
+      trace: {
+        ...walk.trace,
+        steps: [0, 0, 1].map((column, i) => ({
+          ...(walk.trace.steps[i] as Walk['trace']['steps'][0]),
+          kind: 'advance' as const,
+          entry: column,
+          column,
+        })),
+      },
+      states: { ...walk.states, steps: walk.states.steps.map((step, i) => ({ ...step, enabled: enabled[i] ?? [] })) },
+    };
+    expect(layoutOf(waiting).arrows).toEqual([{ kind: 'wait', from: 1, source: 0, to: 2, target: 1 }]);
+    expect(waitEndedBefore(waiting, 3)?.endedAt).toBe(2);
+    expect(waitEndedBefore(waiting, 2)).toBe(null);
   });
 
   it('has the tracks that the scenario names, in its order', () => {

@@ -44,9 +44,10 @@ function spansOf(walk: Walk, word: WordHistory): readonly Span[] {
     }));
   return stretchesOf(word, walk.states.steps.length).map(({ from, to, value, text }) => {
     const isNone = value === 0 || text === 'none';
-    const isBusy = !isNone && FLUSHING.test(word.region);
-    const look = isNone ? 'none' : isBusy ? 'busy' : /^freed\b/.test(text) ? 'freed' : 'plain';
-    return { from, to, text: isBusy ? 'under way' : text, look };
+    const flush = FLUSHING.test(word.region) ? (isNone ? (from === 0 ? 'none' : 'complete') : 'under way') : null;
+    const busy = flush === null ? 'plain' : 'busy';
+    const look = isNone ? 'none' : /^freed\b/.test(text) ? 'freed' : busy;
+    return { from, to, text: flush ?? text, look };
   });
 }
 

@@ -3,6 +3,7 @@ import type { EnabledChoice, StateTrace, Trace } from '@shootdown/machine';
 import { historiesOf, lastAt } from './histories.ts';
 import { deliveriesOf, type Delivery } from './messages.ts';
 import { stateViews, type StateViews } from './views.ts';
+import { waitsOf, type Wait } from './waits.ts';
 
 /** A word that a step has changed, with what its region prints. */
 export interface ChangeDocument {
@@ -44,7 +45,7 @@ export interface StatesDocument {
   readonly actors: Readonly<Record<string, ActorDocument>>;
   readonly steps: readonly StateStepDocument[];
   readonly enabledAtEnd: readonly EnabledChoice[];
-  readonly views: StateViews & { readonly messages: readonly Delivery[] };
+  readonly views: StateViews & { readonly messages: readonly Delivery[]; readonly waits: readonly Wait[] };
 }
 
 /** The document of a run's states. */
@@ -74,7 +75,7 @@ export function statesDocument(states: StateTrace, trace: Pick<Trace, 'columns' 
       calls,
     })),
     enabledAtEnd: states.enabledAtEnd.map(choiceDocument),
-    views: { ...stateViews(states, trace), messages: deliveriesOf(states, trace) },
+    views: { ...stateViews(states, trace), messages: deliveriesOf(states, trace), waits: waitsOf(states, trace) },
   };
 }
 
