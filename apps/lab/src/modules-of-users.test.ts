@@ -170,6 +170,11 @@ describe('text of a module', () => {
     expect((text.stdout + text.stderr).replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
     expect((JSON.parse(explored(evil, '--json').stdout) as { property: string }).property).toBe('clear\u001b[2J');
   });
+
+  it('makes no lines of its own', () => {
+    const forged = explored(scenario('run(function* () {});').replace("summary: 's'", "summary: 's\\nSAFE'"));
+    expect(forged.stdout.split('\n')[0]).toBe('mine / v on sc: s\\nSAFE');
+  });
 });
 
 describe('memory', () => {

@@ -1,17 +1,16 @@
 /** The table of `shootdown mutate`: every line of the code, what was done to it, and what that came to. */
 import type { JudgedMutant, Judgement, MutateResult } from '@shootdown/explorer';
 import { Change, formatMutation, valueAlwaysRead, type CodeLine } from '@shootdown/machine';
-import { scenarioWords, type RequestedScenario } from './scenario-request.ts';
+import { headingOf, scenarioWords, type RequestedScenario } from './scenario-request.ts';
 
 const TEXT_MAX = 44;
 
 /** What is printed for people. */
 export function mutationTable(resolved: RequestedScenario, result: MutateResult): string {
-  const { scenario, variant, memoryModel } = resolved;
-  const lines = [`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`, ''];
+  const lines = [headingOf(resolved), ''];
   if (result.unchanged.verdict !== 'safe') return `${[...lines, ...notSafe(resolved, result)].join('\n')}\n`;
   lines.push(
-    ...rowsOf(result, memoryModel),
+    ...rowsOf(result, resolved.memoryModel),
     '',
     ...summary(result),
     ...notModelled(result),

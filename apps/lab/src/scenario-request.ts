@@ -285,6 +285,11 @@ export async function withMutations(resolved: RequestedScenario, texts: readonly
   };
 }
 
+/** What an answer is about: its first line. */
+export function headingOf({ scenario, variant, memoryModel }: RequestedScenario): string {
+  return oneLine(`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`);
+}
+
 /** The part of a command line that names the same system again. */
 export function scenarioWords(resolved: RequestedScenario): string {
   const { typed, scenario, variant, memoryModel, parameters, replacement } = resolved;

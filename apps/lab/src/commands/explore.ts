@@ -14,7 +14,9 @@ import { statesAlong } from '../states-along.ts';
 import { expandFlag, paint, proseWidth, width, widthFlag, wrapped } from '../terminal.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
 import { coveredLines, verdictLine } from '../verdict.ts';
+import { oneLine } from '../errors.ts';
 import {
+  headingOf,
   asksForBothSides,
   mutateFlag,
   replacedLine,
@@ -244,11 +246,11 @@ function describe(
   trace: Trace | null,
   { coverage, columns, prose, expand }: Shown,
 ): string {
-  const { scenario, variant, memoryModel } = resolved;
+  const { variant, memoryModel } = resolved;
   const lines: string[] = [];
   const say = (...texts: readonly string[]): void =>
     void lines.push(...texts.flatMap((text) => wrapped('', HANG, text, prose)));
-  say(`${scenario.name} / ${variant.name} on ${memoryModel}: ${variant.summary}`);
+  say(headingOf(resolved));
   if (resolved.replacement !== null) say(replacedLine(resolved.replaced, resolved.replacement));
   for (const mutation of resolved.mutations ?? []) say(`with one line changed: ${mutation}`);
   lines.push('');
@@ -259,7 +261,7 @@ function describe(
   say(painted(result.verdict, verdictLine(result, memoryModel)));
   const expected = agrees(resolved.expected, result.verdict);
   if (expected !== null)
-    say(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${variant.source}`);
+    say(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${oneLine(variant.source)}`);
   lines.push('');
   say(...coveredLines(result));
   for (const { name, witnessed } of result.sometimes)
