@@ -93,6 +93,10 @@ export class ContiguousMmu extends MmuInstructions {
     return Fault.none;
   }
 
+  override ordered(cx: OperationContext): void {
+    this.tlb.ordered(cx);
+  }
+
   protected override setRoot(cx: OperationContext, event: Root): void {
     this.tlb.load(cx, this.who, event);
   }

@@ -1,4 +1,13 @@
-import { DirectExecutor, Frames, program, Random, routine, SystemBuilder, type Steps } from '@shootdown/machine';
+import {
+  DirectExecutor,
+  Frames,
+  program,
+  Random,
+  routine,
+  SystemBuilder,
+  type MemoryModel,
+  type Steps,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { BBML0, BBML2_NOABORT, BREAK_BEFORE_MAKE, TLB_CONFLICT } from './break-before-make.ts';
 import { ContiguousTlb, type ContiguousTlbOptions, type Translator } from './contiguous-tlb.ts';
@@ -31,8 +40,9 @@ function machine(
   body: (small: Small) => Steps,
   options: Partial<ContiguousTlbOptions> = {},
   translators: readonly Translator[] = [{ name: 'CPU0' }, { name: 'CPU1' }],
+  memoryModel: MemoryModel = 'sc',
 ) {
-  const builder = new SystemBuilder();
+  const builder = new SystemBuilder({ memoryModel });
   const frames = new Frames(builder, {
     tables: BLOCK,
     entriesPerTable: 2 * BLOCK,
@@ -112,6 +122,30 @@ describe('the saturated TLB with contiguous entries', () => {
     while (tries('advance') || (waits && tries('deliver')));
     expect(executor.isDone(0)).toBe(true);
     expect(tlb.translations(read, 1, 0)).toHaveLength(left);
+  });
+
+  it.each([
+    ['sc', false, 0],
+    ['arm', true, 0],
+    // The walk may have come before the store.
+    ['arm', false, 1],
+  ] as const)('on %s an invalidation after a store (a DSB in between: %s) leaves %i', (memoryModel, ordered, left) => {
+    const { executor, tlb, read } = machine(
+      CLEAN,
+      function* ({ frames, tlb: { mmus } }) {
+        yield* frames.xchg(frames.entry(0, 0), 0);
+        if (ordered) yield* mmus[0]!.dsb('ishst');
+        yield* mmus[0]!.tlbi_is({ scope: 'page', vpn: 0, asid: 1, leafOnly: true });
+        yield* mmus[0]!.dsb('ish');
+      },
+      {},
+      undefined,
+      memoryModel,
+    );
+    expect(run(executor)).toBeNull();
+    expect(tlb.translations(read, 1, 0)).toHaveLength(left);
+    // What has not changed comes back in any case.
+    expect(tlb.translations(read, 1, 1)).toHaveLength(1);
   });
 
   it('sets the access flag in any entry of a block; who cannot set it holds no old entry, and faults', () => {

@@ -44,6 +44,8 @@ const WORDS_PER_AGENT = 2;
 const FRACTURED = _PAGE_PSE;
 /** No member. */
 const NOBODY = 0;
+/** Of an entry: what the kernel has stored no DSB has followed yet. */
+const LATE = 1;
 
 /** Somebody who translates: a CPU, or a device behind an SMMU. */
 export interface Translator {
@@ -117,6 +119,12 @@ export class ContiguousTlb {
   /** Per translator and page: the translation it sticks to. */
   readonly #kept: Region | null;
   readonly #reportsChanges: boolean;
+  /**
+   * On `arm`, per entry: {@link LATE} from a store of the kernel's until a DSB. A walk may come before the store although
+   * an invalidation was sent after it, so that one takes nothing away. Null elsewhere: stores are seen when they are
+   * made.
+   */
+  readonly #late: Region | null;
 
   constructor(
     builder: SystemBuilder,
@@ -159,6 +167,8 @@ export class ContiguousTlb {
           memory: 'strong',
         })
       : null;
+    this.#late =
+      builder.memoryModel === 'arm' ? builder.region(`${name}.late`, frames.entries.cells, { memory: 'strong' }) : null;
     builder.watch(frames.entries, (cx, address) => this.#changed(cx, address - frames.entries.base));
     builder.watch(frames.state, (cx, address) => {
       const loaded = address - frames.state.base + 1;
@@ -234,7 +244,17 @@ export class ContiguousTlb {
     this.#saturate(cx, who);
   }
 
-  /** An invalidation takes effect on a translator; what memory offers comes back at once. */
+  /** A DSB of some CPU: walks see every store before it. */
+  ordered(cx: OperationContext): void {
+    if (!this.#late) return;
+    for (let cell = 0; cell < this.#late.cells; cell++)
+      if (cx.read(this.#late.at(cell)) === LATE) cx.write(this.#late.at(cell), 0);
+  }
+
+  /**
+   * An invalidation takes effect on a translator; what memory offers comes back at once, and what it has offered before
+   * a store that is late.
+   */
   invalidate(cx: OperationContext, who: number, flush: Flush): void {
     if (flush.scope !== 'all' && flush.asid >= 0 && flush.asid !== cx.read(this.#rootAddress(who) + 1)) return;
     const covers = (page: number): boolean =>
@@ -246,6 +266,7 @@ export class ContiguousTlb {
       if (flush.scope === 'page' && (flush.vpn >= end || flush.vpn + flush.pages <= first)) continue;
       touched.push(first);
       for (let page = first; page < end; page++) {
+        if (this.#isLate(read, who, page)) continue;
         const left: number[] = [];
         if (!covers(page))
           for (const member of this.#membersOf(read, who, page))
@@ -258,8 +279,15 @@ export class ContiguousTlb {
     for (const first of touched) this.#saturate(cx, who, first, first + this.blockEntries);
   }
 
+  #isLate(read: (address: number) => number, who: number, page: number): boolean {
+    if (!this.#late) return false;
+    return read(this.#late.at(this.entryAddress(read, who, page) - this.frames.entries.base)) === LATE;
+  }
+
   /** An entry has changed: whoever walks its table may cache it. */
   #changed(cx: OperationContext, cell: number): void {
+    if (this.#late && !this.hardwareUpdates && cx.read(this.#late.at(cell)) !== LATE)
+      cx.write(this.#late.at(cell), LATE);
     const entry = cx.read(this.frames.entries.base + cell);
     if ((entry & _PAGE_PRESENT) === 0) return;
     const table = Math.floor(cell / this.frames.entriesPerTable);

@@ -109,6 +109,9 @@ export abstract class MmuInstructions {
     return this.broadcast.every((channel) => cx.channelEmpty(channel)) && this.accessesDone(cx);
   }
 
+  /** A DSB: walks see what its CPU has stored before. */
+  ordered(_cx: OperationContext): void {}
+
   /** The hardware stops translating for this CPU and keeps what it has: a virtual CPU leaves guest mode. */
   suspend(_cx: OperationContext): void {}
 
@@ -389,8 +392,12 @@ const DSB = defineOperation({
       : [],
   role: 'barrier',
   leftOut: () => 0,
-  perform: (cx, op) =>
-    cx.drained() && (op.a === 0 || (op.data as MmuInstructions).complete(cx)) ? completed(cx, op, 'dsb') : BLOCKED,
+  perform(cx, op) {
+    const mmu = op.data as MmuInstructions;
+    if (!cx.drained() || (op.a === 1 && !mmu.complete(cx))) return BLOCKED;
+    mmu.ordered(cx);
+    return completed(cx, op, 'dsb');
+  },
 });
 
 /** The MMU answers that everything that it has sent is complete. */

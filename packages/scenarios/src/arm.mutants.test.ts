@@ -8,6 +8,8 @@ import { DEEP, UNCOUNTED } from './matrix.test-support.ts';
 interface Table {
   readonly scenario: string;
   readonly variant: string;
+  /** Parameters that are not their defaults. */
+  readonly parameters?: Readonly<Record<string, number>>;
   /** In every test run. */
   readonly quick?: boolean;
   /** What the changes come to. */
@@ -67,6 +69,16 @@ const tables: readonly Table[] = [
       'sysvec_call_function/llist_del_all:relaxed-instead': 'not needed',
     },
   },
+  {
+    scenario: 'contpte-fold',
+    variant: 'one-folio',
+    parameters: { block: 2, reader: 0, device: 0 },
+    changes: {
+      '__flush_tlb_range/dsb:leave-out': 'needed',
+      '__flush_tlb_range/dsb.2:leave-out': 'needed',
+      '__flush_tlb_range/dsb.2:dsb-ishst-instead': 'needed',
+    },
+  },
 ];
 
 /** Barriers left out, and whatever has a weaker form. */
@@ -74,8 +86,8 @@ const ABOUT_ORDER = /^(smp_[rwm]+b|dsb|isb|emit_pte_barriers|__flush_tlb_kernel_
 
 describe.each(tables.filter(({ quick }) => DEEP || quick === true))(
   'barriers of $scenario $variant on arm',
-  ({ scenario, variant, changes }) => {
-    const build = () => resolveScenario(scenarios, { scenario, variant, memoryModel: 'arm' }).build();
+  ({ scenario, variant, parameters = {}, changes }) => {
+    const build = () => resolveScenario(scenarios, { scenario, variant, memoryModel: 'arm', parameters }).build();
 
     it('are those that the table has', async () => {
       const { lines, unchanged } = await linesOf(build());
