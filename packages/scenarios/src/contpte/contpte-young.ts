@@ -29,7 +29,7 @@ const { PAGE_SHARED, PAGE_SIZE, PTE_RDONLY, pte_young } = contpte;
 const OUTSIDE = 'no entry outside the block is changed';
 
 interface Design extends ContpteVariant {
-  readonly calls: 'referenced, then cold' | 'cold' | 'free';
+  readonly calls: 'referenced' | 'referenced, then cold' | 'cold' | 'free';
 }
 
 const variants: readonly Design[] = alsoOnArm([
@@ -39,6 +39,20 @@ const variants: readonly Design[] = alsoOnArm([
     source: 'contpte_ptep_clear_flush_young(), v6.9; contpte_clear_young_dirty_ptes(), v6.10',
     summary: 'reclaim asks for the block, then half of it is declared cold: accessed bits of all of it, by cmpxchg',
     calls: 'referenced, then cold',
+  },
+  {
+    name: 'referenced',
+    expected: 'safe',
+    source: 'contpte_ptep_clear_flush_young(), v6.9',
+    summary: 'reclaim asks for the block, and nobody else clears an accessed bit',
+    calls: 'referenced',
+  },
+  {
+    name: 'cold',
+    expected: 'safe',
+    source: 'contpte_clear_young_dirty_ptes(), v6.10, with 9b73a966e4eb',
+    summary: 'half of a block that is young is declared cold: all of it becomes old, and nothing beside it',
+    calls: 'cold',
   },
   {
     name: 'clean-old-nonatomic',
@@ -88,10 +102,9 @@ function ages({ calls }: Design): ContpteTask {
       yield operation(GIVEN_AWAY, 0, block, 0, machine, { label: 'return' });
       return;
     }
-    if (calls === 'referenced, then cold') {
-      yield* cpu.k.folio_referenced_one(cpu, 0, vma, PAGE_SIZE);
-      yield* point('referenced');
-    }
+    if (calls !== 'cold') yield* cpu.k.folio_referenced_one(cpu, 0, vma, PAGE_SIZE);
+    if (calls === 'referenced') return;
+    if (calls === 'referenced, then cold') yield* point('referenced');
     yield* cpu.k.madvise_cold_or_pageout_pte_range(cpu, vma, 0, block / 2);
   });
 }
@@ -104,6 +117,24 @@ const isReferenced = ({ kernel }: ContpteMachine): Property => ({
   reads: [kernel.referenced.at(0)],
   check: (read) => read(kernel.referenced.at(0)) !== 0,
 });
+
+/** Nobody else clears an accessed bit: each entry has been old at some moment, and may be young again. */
+function hasBeenOld({ builder, kernel, block }: ContpteMachine): Property {
+  const { entries } = kernel.frames;
+  const old = builder.region('entry.has_been_old', block, { memory: 'strong' });
+  builder.watch(entries, (cx, address) => {
+    const page = address - entries.base;
+    if (page < block && !pte_young(cx.read(address)) && cx.read(old.at(page)) === 0) cx.write(old.at(page), 1);
+  });
+  const reads = Array.from({ length: block }, (_, page) => old.at(page));
+  return {
+    name: 'every entry of the block has been old',
+    kind: 'finally',
+    why: 'that is what was asked for; hardware may have used it since',
+    reads,
+    check: (read) => reads.every((address) => read(address) === 1),
+  };
+}
 
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
@@ -121,6 +152,7 @@ export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
   build(request) {
     const { block } = request.parameters;
     const { calls } = request.variant;
+    const asks = calls === 'referenced' || calls === 'referenced, then cold';
     const machine = contpteMachine({
       request,
       folios: [{ nr_pages: block }, { nr_pages: block }],
@@ -132,7 +164,7 @@ export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
           : []),
         { page: block, folio: 1, nr: block, prot: PAGE_SHARED, cont: true },
       ],
-      ...(calls === 'referenced, then cold' ? { device: {} } : { readerPage: 0 }),
+      ...(asks ? { device: {} } : { readerPage: 0 }),
     });
     const reads = machine.reader ? readsLockless : null;
     const device = machine.deviceNumber < 0 ? null : deviceAccesses(() => [block - 1], true);
@@ -152,7 +184,8 @@ export const contpteYoung: Scenario<Design, ContpteParameter> & OffersC = {
         ofEntries(machine, 'sometimes', 'the block is old', 'that is what was asked for', (entries) =>
           entries.slice(0, block).every((pte) => !pte_young(pte)),
         ),
-        ...(calls === 'referenced, then cold' ? [isReferenced(machine)] : []),
+        ...(asks ? [isReferenced(machine)] : []),
+        ...(calls === 'referenced' || calls === 'cold' ? [hasBeenOld(machine)] : []),
       ],
     );
   },

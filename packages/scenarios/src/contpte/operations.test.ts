@@ -1,9 +1,12 @@
 /** What operations of the contpte layer do where no scenario has a use for it. */
-import { DirectExecutor, RandomScheduler, runScheduler, type Steps } from '@shootdown/machine';
+import { explore, resolveScenario, type Scenario } from '@shootdown/explorer';
+import { DirectExecutor, point, RandomScheduler, routine, runScheduler, type Steps } from '@shootdown/machine';
 import { Arm64Counter, contpte } from '@shootdown/mm';
 import { expect, it } from 'vitest';
+import * as contpteScenarios from './index.ts';
 import { contpteMachine, startContpte, type ContpteMachine, type InitialMapping } from './machine.ts';
 
+const all = Object.values(contpteScenarios) as unknown as Scenario[];
 const BLOCK = 4;
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
 
@@ -69,4 +72,27 @@ it.each([
   );
   expect(parent.filter((pte) => !contpte.pte_young(pte))).toHaveLength(old);
   expect(counted).toEqual([Arm64Counter.tlbiPage]);
+});
+
+it('a lockless reader to whom an entry of a block that stays always looks gone begins again for ever', async () => {
+  const { __ptep_get } = contpte;
+  const sees_nothing = routine(
+    'contpte_ptep_get_lockless',
+    function* (cpu: contpte.ContpteCpu, ptep: contpte.Ptep): Steps<number> {
+      for (;;) {
+        yield* point('retry');
+        const pte = yield* __ptep_get(cpu, ptep);
+        if (!contpte.pte_valid_cont(pte)) return pte;
+      }
+    },
+  );
+  const replace = { contpte_ptep_get_lockless: sees_nothing };
+  const judged = async (scenario: string, variant: string) => {
+    const parameters = { block: 2, device: 0 };
+    const resolved = resolveScenario(all, { scenario, variant, parameters, replace });
+    return (await explore(resolved.build(), { interleavingsStatesMax: 0 })).kind;
+  };
+  expect(await judged('contpte-young', 'cold')).toBe('livelock');
+  // Here the block is gone in the end.
+  expect(await judged('contpte-zap', 'whole')).toBeNull();
 });
