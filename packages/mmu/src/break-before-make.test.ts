@@ -23,6 +23,7 @@ import {
   _PAGE_DIRTY,
   _PAGE_GLOBAL,
   _PAGE_NC,
+  _PAGE_NX,
   _PAGE_PSE,
   _PAGE_RW,
   _PAGE_TABLE,
@@ -65,6 +66,13 @@ describe('changes that need a break (Arm ARM D8.16.1)', () => {
   ] as const)('BBML%i', (level, bit, size) => {
     expect(changeThatNeedsBreak(of(1, RW), of(1, RW | _PAGE_CONT), { level })).toBe(bit);
     expect(changeThatNeedsBreak(of(1, _PAGE_TABLE, false), of(1, RW), { level })).toBe(size);
+  });
+
+  it('with erratum 2645198 a page that is no longer executable needs one; one that becomes executable does not', () => {
+    const rule: BreakBeforeMakeRule = { level: 0, executableNeedsBreak: true };
+    expect(changeThatNeedsBreak(of(1, RO), of(1, RO | _PAGE_NX), rule)).toBe('execute permission');
+    expect(changeThatNeedsBreak(of(1, RO | _PAGE_NX), of(1, RO), rule)).toBeNull();
+    expect(changeThatNeedsBreak(of(1, RO), of(1, RO | _PAGE_NX), BBML0)).toBeNull();
   });
 
   it('BBML2 lets nobody change an address in place', () => {

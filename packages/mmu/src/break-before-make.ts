@@ -10,6 +10,7 @@ import {
   _PAGE_CONT,
   _PAGE_GLOBAL,
   _PAGE_NC,
+  _PAGE_NX,
   _PAGE_PRESENT,
   _PAGE_PSE,
   _PAGE_RW,
@@ -40,6 +41,11 @@ export interface BreakBeforeMakeRule {
    * never.
    */
   readonly sameContents?: (frame: number, other: number) => boolean;
+  /**
+   * Erratum 2645198 (Cortex-A715): a page that instructions may be fetched from needs a break before it becomes one
+   * that they may not. Default false.
+   */
+  readonly executableNeedsBreak?: boolean;
 }
 
 /** The strictest: ARMv8.0. */
@@ -58,7 +64,7 @@ export interface HeldEntry {
 
 /**
  * What about the change from one valid entry to another needs a break, in the words of the manual; null if nothing
- * does. Permissions, accessed and dirty bits never do.
+ * does. Permissions, accessed and dirty bits never do, but for an erratum.
  */
 export function changeThatNeedsBreak(old: HeldEntry, now: HeldEntry, rule: BreakBeforeMakeRule): string | null {
   const changed = old.entry ^ now.entry;
@@ -69,6 +75,7 @@ export function changeThatNeedsBreak(old: HeldEntry, now: HeldEntry, rule: Break
   if ((changed & _PAGE_NC) !== 0) return 'memory type';
   if ((changed & _PAGE_GLOBAL) !== 0 && (now.entry & _PAGE_GLOBAL) !== 0) return 'non-global to global';
   if ((changed & _PAGE_CONT) !== 0 && rule.level < 2) return 'contiguous bit';
+  if (rule.executableNeedsBreak === true && (changed & now.entry & _PAGE_NX) !== 0) return 'execute permission';
   return null;
 }
 

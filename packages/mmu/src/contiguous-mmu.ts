@@ -152,7 +152,9 @@ export class ContiguousMmu extends MmuInstructions {
   /** Without BBML2, or with a kind of it that may abort, two translations that conflict are one too many. */
   #checkConflict(cx: OperationContext, page: number): void {
     const { tlb, who } = this;
-    const strict = { ...tlb.rule, level: tlb.rule.noConflictAbort ? tlb.rule.level : (0 as const) };
+    const level = tlb.rule.noConflictAbort ? tlb.rule.level : (0 as const);
+    // To hold a permission beside another one is no conflict, whatever an erratum asks of software.
+    const strict = { ...tlb.rule, level, executableNeedsBreak: false };
     const held = tlb.translations((address) => cx.read(address), who, page);
     for (const [i, entry] of held.entries()) {
       const other = held.slice(i + 1).find((b) => conflict(entry, b, strict));

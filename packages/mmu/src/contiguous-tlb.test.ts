@@ -129,12 +129,14 @@ describe('the saturated TLB with contiguous entries', () => {
     ['arm', true, 0],
     // The walk may have come before the store.
     ['arm', false, 1],
+    // A queue in memory is seen after what was stored before.
+    ['arm', 'by a queue', 0],
   ] as const)('on %s an invalidation after a store (a DSB in between: %s) leaves %i', (memoryModel, ordered, left) => {
     const { executor, tlb, read } = machine(
       CLEAN,
       function* ({ frames, tlb: { mmus } }) {
         yield* frames.xchg(frames.entry(0, 0), 0);
-        if (ordered) yield* mmus[0]!.dsb('ishst');
+        if (ordered === true) yield* mmus[0]!.dsb('ishst');
         yield* mmus[0]!.tlbi_is({ scope: 'page', vpn: 0, asid: 1, leafOnly: true });
         yield* mmus[0]!.dsb('ish');
       },
@@ -142,6 +144,7 @@ describe('the saturated TLB with contiguous entries', () => {
       undefined,
       memoryModel,
     );
+    tlb.mmus[1]!.queued = ordered === 'by a queue';
     expect(run(executor)).toBeNull();
     expect(tlb.translations(read, 1, 0)).toHaveLength(left);
     // What has not changed comes back in any case.

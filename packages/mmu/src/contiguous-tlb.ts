@@ -120,9 +120,9 @@ export class ContiguousTlb {
   readonly #kept: Region | null;
   readonly #reportsChanges: boolean;
   /**
-   * On `arm`, per entry: {@link LATE} from a store of the kernel's until a DSB. A walk may come before the store although
-   * an invalidation was sent after it, so that one takes nothing away. Null elsewhere: stores are seen when they are
-   * made.
+   * On `arm`, per entry: {@link LATE} from a store of the kernel's until a DSB. A walk may come before the store
+   * although an invalidation was sent after it, so that one takes nothing away. Null elsewhere: stores are seen when
+   * they are made.
    */
   readonly #late: Region | null;
 
@@ -280,7 +280,7 @@ export class ContiguousTlb {
   }
 
   #isLate(read: (address: number) => number, who: number, page: number): boolean {
-    if (!this.#late) return false;
+    if (!this.#late || this.mmus[who]?.queued) return false;
     return read(this.#late.at(this.entryAddress(read, who, page) - this.frames.entries.base)) === LATE;
   }
 
@@ -368,11 +368,12 @@ export class ContiguousTlb {
   /**
    * Whether an entry says of its block what the one before it in the block says, and is held already: that was compared
    * with everything held for the whole block, and for other pages of it, or that with it. (Only where order does not
-   * matter: from non-global to global is forbidden, and back is not.)
+   * matter: from non-global to global is forbidden, and back is not; so with an erratum is from executable to not.)
    */
   #goesOn(cx: OperationContext, who: number, page: number, entry: number): boolean {
-    if (page % this.blockEntries === 0 || this.rule.sameContents !== undefined || (entry & _PAGE_GLOBAL) !== 0)
-      return false;
+    const { sameContents, executableNeedsBreak = false } = this.rule;
+    const inOrder = executableNeedsBreak || (entry & _PAGE_GLOBAL) !== 0;
+    if (page % this.blockEntries === 0 || sameContents !== undefined || inOrder) return false;
     const before = entry - (1 << PFN_SHIFT);
     if (!isForOnePage(entry) && this.appliedTo(before, page) !== this.appliedTo(entry, page)) return false;
     const base = this.#base(who, page - 1);

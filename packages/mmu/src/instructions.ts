@@ -76,6 +76,9 @@ export abstract class MmuInstructions {
   /** The same without its own. */
   broadcast: readonly number[] = [];
 
+  /** Its invalidations come by a queue in memory, after everything that was stored before: see `Smmu`. */
+  queued = false;
+
   /** @param initial what the actor walks to begin with; left out: tree and address space 0 */
   constructor(builder: SystemBuilder, cpuName: string, initial?: Omit<Root, 'type'>) {
     this.name = `${cpuName}.mmu`;

@@ -31,6 +31,7 @@ export class Smmu {
   /** @param mmu the TLB of the SMMU: it must be connected to no CPU (`connectMmus`) */
   constructor(builder: SystemBuilder, cpus: readonly MmuInstructions[], mmu: MmuInstructions) {
     this.name = mmu.name;
+    mmu.queued = true;
     this.#channels = cpus.map((cpu) =>
       builder.channel({
         name: `${cpu.name}->${mmu.name}`,

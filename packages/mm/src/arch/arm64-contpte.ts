@@ -49,6 +49,7 @@ export class Arm64Contpte implements ContpteLayer {
   readonly tlbiRange = false;
   readonly smmu: Smmu | null = null;
   readonly system_supports_bbml2_noabort = false;
+  readonly workaround_2645198 = false;
   /** Per frame: it came as part of a folio of CONT_PTES pages, and has not been given back since. */
   readonly large: Region;
 

@@ -3,8 +3,8 @@
  * protection that it may have, and is the block contiguous again in the end?
  */
 import type { OffersC } from '@shootdown/c';
-import type { Scenario } from '@shootdown/explorer';
-import { point, type Steps } from '@shootdown/machine';
+import type { BuildRequest, Scenario } from '@shootdown/explorer';
+import { point, type Steps, type System } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import { pte_pfn } from '@shootdown/mmu';
 import {
@@ -23,19 +23,27 @@ import {
   type ContpteVariant,
 } from './machine.ts';
 
-const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, pte_valid_cont, pte_write } = contpte;
+const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, PTE_UXN, pte_user_exec, pte_valid_cont, pte_write } = contpte;
 
 /** A page that another process has too stays read-only. */
 const NOT_EXCLUSIVE = 'no page that another process has too becomes writable';
 
 interface Design extends ContpteVariant {
   /** What mprotect() is called with, in order: protections of the first pages of the block, or of others. */
-  readonly calls: 'half read-only' | 'whole read-only' | 'half and back' | 'private, from the second page on';
+  readonly calls:
+    | 'half read-only'
+    | 'whole read-only'
+    | 'half and back'
+    | 'private, from the second page on'
+    /** On CPUs with erratum 2645198. */
+    | 'half not executable'
+    | 'half not executable, high';
   /** Whether the block is contiguous in the end; left out: not asked. */
   readonly folded?: boolean;
 }
 
 const BATCHED = 'cac1db8c3aad, v6.17';
+const ERRATUM = 'arm64 erratum 2645198, arch/arm64/mm/mmu.c';
 
 const variants: readonly Design[] = [
   {
@@ -92,13 +100,48 @@ const variants: readonly Design[] = [
     calls: 'half and back',
     folded: false,
   },
+  {
+    name: 'erratum-2645198/no-workaround',
+    expected: 'violation',
+    expectedOn: { arm: 'violation' },
+    source: ERRATUM,
+    summary: 'half of a block is no longer executable, on CPUs that need break-before-make for that',
+    calls: 'half not executable',
+    replace: { modify_prot_start_ptes: contpte.modify_prot_start_ptes_without_flush },
+  },
+  {
+    name: 'erratum-2645198/to-the-end',
+    expected: 'safe',
+    expectedOn: { arm: 'safe' },
+    source: `${ERRATUM}: as ptep_clear_flush() did it up to v6.16`,
+    summary: 'the entries that change are invalidated before they are set again',
+    calls: 'half not executable',
+    replace: { modify_prot_start_ptes: contpte.modify_prot_start_ptes_to_the_end },
+  },
+  {
+    name: 'erratum-2645198/length-as-end',
+    expected: 'violation',
+    expectedOn: { arm: 'violation' },
+    source: 'derived: modify_prot_start_ptes(), v6.17',
+    summary: 'a length where the end is meant: nothing is invalidated at an address that is as long as the batch',
+    calls: 'half not executable',
+  },
+  {
+    name: 'erratum-2645198/length-as-end-high',
+    expected: 'safe',
+    expectedOn: { arm: 'safe' },
+    source: 'derived: modify_prot_start_ptes(), v6.17',
+    summary: 'the same further up, where most memory is: the end is before the start, and all is invalidated',
+    calls: 'half not executable, high',
+  },
 ];
 
 /** The second half of the block: its last entry is the one that folds it. */
 function protects({ calls }: Design): ContpteTask {
   return contpte.mprotect(function* (machine: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
-    const half = (machine.block / 2) * PAGE_SIZE;
-    const end = machine.block * PAGE_SIZE;
+    const first = calls === 'half not executable, high' ? machine.block : 0;
+    const half = (first + machine.block / 2) * PAGE_SIZE;
+    const end = (first + machine.block) * PAGE_SIZE;
     const mprotect = function* (start: number, newprot: number): Steps {
       yield* cpu.k.change_protection(cpu, machine.vma, start, end, newprot);
       yield* returns(machine, start, end);
@@ -114,6 +157,9 @@ function protects({ calls }: Design): ContpteTask {
         return yield* mprotect(half, PAGE_SHARED);
       case 'private, from the second page on':
         return yield* mprotect(PAGE_SIZE, PAGE_SHARED);
+      case 'half not executable':
+      case 'half not executable, high':
+        return yield* mprotect(half, PAGE_READONLY | PTE_UXN);
     }
   });
 }
@@ -127,6 +173,8 @@ function isExclusive(page: number, block: number): boolean {
 function isWritable({ calls }: Design, page: number, block: number): boolean {
   switch (calls) {
     case 'whole read-only':
+    case 'half not executable':
+    case 'half not executable, high':
       return false;
     case 'half read-only':
       return page < block / 2;
@@ -142,6 +190,36 @@ const half = ({ block }: ContpteMachine): number[] => [block - 1, block / 2];
 const first = (): number[] => [0];
 const ends = ({ block }: ContpteMachine): number[] => [0, block - 1];
 
+/** On a Cortex-A715: no store, so what matters is who may hold the old entries. */
+function notExecutable(request: BuildRequest<Design, ContpteParameter>): System {
+  const { block } = request.parameters;
+  const page = request.variant.calls === 'half not executable, high' ? block : 0;
+  const machine = contpteMachine({
+    request,
+    folios: [{ nr_pages: block }],
+    mapped: [{ page, folio: 0, nr: block, prot: PAGE_READONLY, cont: true }],
+    erratum2645198: true,
+  });
+  const read = (): number[] => [page + block - 1];
+  return startContpte(
+    { ...machine, vma: { ...machine.vma, shared: true } },
+    [protects(request.variant), accesses(read, false)],
+    [
+      ...machine.invariants.properties,
+      ofEntries(
+        machine,
+        'finally',
+        'what was asked for is not executable, and the rest is',
+        'or mprotect() is for nothing',
+        (entries) =>
+          entries
+            .slice(page, page + block)
+            .every((pte, i) => contpte.pte_valid(pte) && pte_user_exec(pte) === i < block / 2),
+      ),
+    ],
+  );
+}
+
 /** mprotect() of a contiguous block or half of it: right for every page, and contiguous again in the end? */
 export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
   name: 'contpte-mprotect',
@@ -155,6 +233,7 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
   build(request) {
     const { block } = request.parameters;
     const { calls, folded } = request.variant;
+    if (calls === 'half not executable' || calls === 'half not executable, high') return notExecutable(request);
     const isPrivate = calls === 'private, from the second page on';
     const exclusive = Array.from({ length: block }, (_, page) => isExclusive(page, block));
     const machine = contpteMachine({

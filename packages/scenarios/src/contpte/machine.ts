@@ -99,6 +99,8 @@ export interface ContpteMachineOptions {
   /** Address spaces, each with a table. Default one. */
   readonly mms?: number;
   readonly bbml2?: boolean;
+  /** CPUs are of the kind that has it. */
+  readonly erratum2645198?: boolean;
   /** Which frames hold the same. Default: none do. */
   readonly sameContents?: (frame: number, other: number) => boolean;
   /** The hardware of CPU0, if it runs user code too. */
@@ -165,7 +167,11 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
     blockEntries: block,
     root: 0,
     asid: 1,
-    rule: { ...(bbml2 ? BBML2_NOABORT : BBML0), ...(options.sameContents && { sameContents: options.sameContents }) },
+    rule: {
+      ...(bbml2 ? BBML2_NOABORT : BBML0),
+      ...(options.sameContents && { sameContents: options.sameContents }),
+      ...(options.erratum2645198 && { executableNeedsBreak: true }),
+    },
   });
   connectMmus(builder, tlb.mmus.slice(0, 2), 'dvm');
   const device = tlb.mmus[2];

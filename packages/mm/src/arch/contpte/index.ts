@@ -72,6 +72,8 @@ export {
   set_ptes_raw,
   wrprotect_ptes_each_page,
   clear_full_ptes_each_page,
+  modify_prot_start_ptes_to_the_end,
+  modify_prot_start_ptes_without_flush,
 } from './pgtable.ts';
 export { __clear_young_dirty_ptes_atomic } from './primitives.ts';
 export { folio_unmap_pte_batch_as_long_as_the_folio, folio_unmap_pte_batch_one } from './reclaim.ts';

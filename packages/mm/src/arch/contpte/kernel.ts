@@ -102,6 +102,8 @@ export interface ContpteLayer {
   readonly tlbiRange: boolean;
   readonly smmu: Smmu | null;
   readonly system_supports_bbml2_noabort: boolean;
+  /** ARM64_WORKAROUND_2645198: some CPU is a Cortex-A715. */
+  readonly workaround_2645198: boolean;
   /** Per frame, in a run: it came as part of a large folio. Left out: that is known without looking. */
   readonly large?: Region;
   /** The folio that a frame belongs to. See {@link page_folio}. */
@@ -164,6 +166,10 @@ export class ContpteKernel implements ContpteLayer {
   /** system_supports_bbml2_noabort(). */
   get system_supports_bbml2_noabort(): boolean {
     return this.tlb.rule.level === 2 && this.tlb.rule.noConflictAbort === true;
+  }
+
+  get workaround_2645198(): boolean {
+    return this.tlb.rule.executableNeedsBreak === true;
   }
 
   /** pte_offset_map(). */

@@ -6,7 +6,7 @@ import { point, routine, type Steps } from '@shootdown/machine';
 import { contpte_try_fold, contpte_try_unfold } from './contpte.ts';
 import { PAGE_SIZE, ptep_plus, type ContpteLayerCpu, type ContpteMm, type ContpteVma, type Ptep } from './kernel.ts';
 import { __ptep_get, __ptep_get_and_clear, __set_pte } from './primitives.ts';
-import { pte_cont, pte_mknoncont, pte_valid_cont } from './pte.ts';
+import { pte_cont, pte_mknoncont, pte_user_exec, pte_valid, pte_valid_cont } from './pte.ts';
 import { TLBF_NOSYNC, TLBF_NOWALKCACHE } from './tlbflush.ts';
 
 export const set_ptes = routine(
@@ -123,7 +123,30 @@ export function pte_batch_hint({ kernel }: ContpteLayerCpu, ptep: Ptep, pte: num
   return pte_valid_cont(pte) ? kernel.CONT_PTES - (ptep.index % kernel.CONT_PTES) : 1;
 }
 
+/** The flush is for erratum 2645198 alone. Its end is a length, since batches came (v6.17). */
 export const modify_prot_start_ptes = routine(
+  'modify_prot_start_ptes',
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number): Steps<number> {
+    const pte = yield* cpu.k.get_and_clear_full_ptes(cpu, vma.vm_mm, addr, ptep, nr);
+    if (cpu.kernel.workaround_2645198 && pte_valid(pte) && pte_user_exec(pte))
+      yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, nr * PAGE_SIZE, TLBF_NOWALKCACHE);
+    return pte;
+  },
+);
+
+/** The same with an end. */
+export const modify_prot_start_ptes_to_the_end = routine(
+  'modify_prot_start_ptes',
+  function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number): Steps<number> {
+    const pte = yield* cpu.k.get_and_clear_full_ptes(cpu, vma.vm_mm, addr, ptep, nr);
+    if (cpu.kernel.workaround_2645198 && pte_valid(pte) && pte_user_exec(pte))
+      yield* cpu.k.__flush_tlb_range(cpu, vma.vm_mm, addr, addr + nr * PAGE_SIZE, TLBF_NOWALKCACHE);
+    return pte;
+  },
+);
+
+/** The same without the workaround. */
+export const modify_prot_start_ptes_without_flush = routine(
   'modify_prot_start_ptes',
   function* (cpu: ContpteLayerCpu, vma: ContpteVma, addr: number, ptep: Ptep, nr: number): Steps<number> {
     return yield* cpu.k.get_and_clear_full_ptes(cpu, vma.vm_mm, addr, ptep, nr);

@@ -11,6 +11,7 @@ import {
   _PAGE_DIRTY,
   _PAGE_GLOBAL,
   _PAGE_NC,
+  _PAGE_NX,
   _PAGE_PRESENT,
   _PAGE_RDONLY,
   _PAGE_RW,
@@ -31,14 +32,16 @@ export const PTE_AF = _PAGE_ACCESSED;
 /** Linux's own dirty bit. */
 export const PTE_DIRTY = _PAGE_DIRTY;
 export const PTE_SPECIAL = _PAGE_SOFTW;
+/** User code is not fetched from the page. */
+export const PTE_UXN = _PAGE_NX;
 
-/** Protections of user pages. Writable ones begin clean: RDONLY and WRITE. */
+/** Protections of user pages, without PTE_UXN where nobody asks. Writable ones begin clean: RDONLY and WRITE. */
 export const PAGE_READONLY = PTE_VALID | PTE_USER | PTE_RDONLY;
 export const PAGE_SHARED = PAGE_READONLY | PTE_WRITE;
 
 const PROT_MASK = (1 << PFN_SHIFT) - 1;
 /** What pte_modify() takes from the new protection. */
-const PTE_MODIFY_MASK = PTE_USER | PTE_RDONLY | PTE_VALID | PTE_WRITE;
+const PTE_MODIFY_MASK = PTE_USER | PTE_UXN | PTE_RDONLY | PTE_VALID | PTE_WRITE;
 
 const has = (pte: number, bits: number): boolean => (pte & bits) === bits;
 
@@ -48,6 +51,8 @@ export const pte_cont = (pte: number): boolean => has(pte, PTE_CONT);
 export const pte_valid_cont = (pte: number): boolean => has(pte, PTE_VALID | PTE_CONT);
 export const pte_special = (pte: number): boolean => has(pte, PTE_SPECIAL);
 export const pte_young = (pte: number): boolean => has(pte, PTE_AF);
+/** pte_user_exec(): user code may be fetched. */
+export const pte_user_exec = (pte: number): boolean => !has(pte, PTE_UXN);
 export const pte_write = (pte: number): boolean => has(pte, PTE_WRITE);
 export const pte_hw_dirty = (pte: number): boolean => pte_write(pte) && !has(pte, PTE_RDONLY);
 export const pte_dirty = (pte: number): boolean => has(pte, PTE_DIRTY) || pte_hw_dirty(pte);
@@ -86,6 +91,7 @@ const NAMES: readonly (readonly [number, string])[] = [
   [PTE_AF, 'AF'],
   [PTE_CONT, 'CON'],
   [PTE_SPECIAL, 'SPC'],
+  [PTE_UXN, 'UXN'],
   [_PAGE_GLOBAL, 'G'],
   [_PAGE_NC, 'NC'],
 ];

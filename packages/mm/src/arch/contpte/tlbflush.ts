@@ -20,6 +20,13 @@ export const TLBF_NOBROADCAST = 8;
 
 /** MAX_DVM_OPS: without FEAT_TLBIRANGE more pages than this become one invalidation of the address space. */
 const MAX_DVM_OPS = 512;
+/** MAX_TLBI_RANGE_PAGES: the same with it. */
+const MAX_TLBI_RANGE_PAGES = 32 * 2 ** (5 * 3 + 1);
+
+/** __flush_tlb_range_limit_excess(). The number of pages is unsigned: an end before the start is too many. */
+function exceeds(pages: number, tlbiRange: boolean): boolean {
+  return pages < 0 || pages > MAX_TLBI_RANGE_PAGES || (!tlbiRange && pages >= MAX_DVM_OPS);
+}
 
 /** Invalidates [start, end) of an address space. */
 export const __flush_tlb_range = routine(
@@ -34,11 +41,13 @@ export const __flush_tlb_range = routine(
       local
         ? mmu.tlbi_local({ ...request, asid: mm.asid, leafOnly })
         : mmu.tlbi_is({ ...request, asid: mm.asid, leafOnly });
-    if (!kernel.tlbiRange && pages >= MAX_DVM_OPS) yield* tlbi({ scope: 'asid', vpn: 0 });
+    const all = exceeds(pages, kernel.tlbiRange);
+    if (all) yield* tlbi({ scope: 'asid', vpn: 0 });
     else if (kernel.tlbiRange && pages > 1) yield* tlbi({ scope: 'page', vpn, pages });
     else for (let page = vpn; page < vpn + pages; page++) yield* tlbi({ scope: 'page', vpn: page });
+    const range = all ? { vpn: 0, pages: kernel.PTRS_PER_PTE } : { vpn, pages };
     if ((flags & TLBF_NONOTIFY) === 0 && kernel.smmu)
-      yield* kernel.smmu.arm_smmu_tlb_inv_range_asid(cpu.id, { vpn, pages, asid: mm.asid, leafOnly: true });
+      yield* kernel.smmu.arm_smmu_tlb_inv_range_asid(cpu.id, { ...range, asid: mm.asid, leafOnly: true });
     if (!local) yield* count(Arm64Counter.tlbiPage, kernel.tlbiRange ? 1 : pages);
     if ((flags & TLBF_NOSYNC) === 0) yield* mmu.dsb(local ? 'nsh' : 'ish');
     if (!local && (flags & TLBF_NOSYNC) === 0) yield* count(Arm64Counter.dsb);
