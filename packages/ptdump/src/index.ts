@@ -1,11 +1,12 @@
-export { ptdumpMachine, type PtdumpContext, type PtdumpEmitted, type PtdumpEvent } from './ptdump.machine.ts';
+export type { Place, WalkLevel } from './place.ts';
 export {
-  CLEARED_ENTRY,
-  DumpState,
-  Ptdump,
-  type EntryReader,
+  ptdumpMachine,
+  type EntryKind,
   type Fetch,
-  type PtdumpMm,
-  type PtdumpOptions,
-  type WalkLevel,
-} from './walk.ts';
+  type PtdumpContext,
+  type PtdumpEmitted,
+  type PtdumpEvent,
+  type PtdumpInput,
+  type ReadName,
+} from './ptdump.machine.ts';
+export { CLEARED_ENTRY, DumpState, Ptdump, type EntryReader, type PtdumpMm, type PtdumpOptions } from './walk.ts';

@@ -5,17 +5,19 @@
  * The generic walker does not read an entry once. walk_pud_range() reads a pud entry six times: pud_none(),
  * ptdump_pud_entry(), pud_leaf(), pud_present(), pud_none(), and pmd_offset() once more for the address of the lower
  * table. walk_pmd_range() does without the second pmd_none(). Since v7.0 a pudp_get() takes the place of the second
- * pud_none(). Nothing keeps the entry from changing between two of these reads but what the caller of {@link
+ * pud_none(). Which of these reads comes next is the actor's to say (`ptdump.machine.ts`); the routine here performs
+ * them, under the locks that it is handed. Nothing keeps the entry from changing between two of these reads but what the caller of {@link
  * Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
  * protocol have, and what the kernel would be with one READ_ONCE() per entry.
  */
 import {
   defineOperation,
   FrameKind,
-  inlined,
   operation,
   point,
   routine,
+  messageFor,
+  ModelError,
   type Address,
   type Frames,
   type Message,
@@ -27,7 +29,17 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import { ptdumpMachine } from './ptdump.machine.ts';
+import {
+  firstRead,
+  ptdumpMachine,
+  READS,
+  type EntryKind,
+  type Fetch,
+  type PtdumpEmitted,
+  type PtdumpInput,
+  type ReadName,
+} from './ptdump.machine.ts';
+import type { WalkLevel } from './place.ts';
 
 /**
  * Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it
@@ -37,13 +49,6 @@ export const CLEARED_ENTRY = 'no dereference of an entry that was cleared';
 
 /** The word that says how far a dump is. */
 export const DumpState = { idle: 0, walking: 1, done: 2 } as const;
-
-/**
- * How often the walker reads an entry. `multi` is the kernel up to v6.19; `multi-7.0` has "mm/pagewalk: fix race
- * between concurrent split and refault" (3b89863c3fa4, v7.0-rc6), which tests a snapshot of the pud entry just before
- * pmd_offset() reads it again.
- */
-export type Fetch = 'single' | 'multi' | 'multi-7.0';
 
 /** What a value of an entry means. */
 export interface EntryReader {
@@ -55,15 +60,6 @@ export interface EntryReader {
   table(value: number): number;
   /** How it reads in a trace. */
   format(value: number): string;
-}
-
-/** One level of the walked tree, from the top. */
-export interface WalkLevel {
-  /** `pud`, `pmd`, `pte`: makes `walk_pud_range()` and `pudp_get()`. */
-  readonly name: string;
-  readonly entries: number;
-  /** The multi-fetch walkers look at the entry once more before they descend, as is done for a pud entry. */
-  readonly looksAgain?: boolean;
 }
 
 /** The address space to walk: where it begins, and its mmap_lock. */
@@ -83,8 +79,8 @@ export interface PtdumpOptions {
   readonly entries: EntryReader;
   readonly fetch: Fetch;
   /**
-   * Called for every completed line. Left out, the actor is not told of pages: which line is being written is state of
-   * its own, and an exploration that does not ask for lines should not pay for it.
+   * Called for every completed line. Left out, the actor keeps none: which line is being written is state of its own,
+   * and an exploration that does not ask for lines should not pay for it.
    */
   readonly onLine?: (level: string) => void;
 }
@@ -100,10 +96,13 @@ export class Ptdump {
   readonly name: string;
   /** A {@link DumpState}. */
   readonly state: Address;
+  /** What the actor has asked for: a read (see {@link Ptdump.decode}), or nothing. */
+  readonly asked: Address;
   readonly component: number;
   /** Channel to the actor, for the CPU that walks. */
   readonly port: number;
   readonly #options: PtdumpOptions;
+  readonly #walker: PtdumpInput;
 
   constructor(builder: SystemBuilder, options: PtdumpOptions) {
     checkOptions('ptdump: new', options, PTDUMP_KEYS, ['name', 'frames', 'levels', 'entries', 'fetch']);
@@ -112,14 +111,26 @@ export class Ptdump {
     this.state = builder
       .region(`${options.name}.dump`, 1, { memory: 'ghost', format: (v) => Object.keys(DumpState)[v] ?? String(v) })
       .at(0);
+    const { levels, fetch, onLine } = options;
+    this.#walker = { levels, fetch, lines: onLine !== undefined };
+    this.asked = builder
+      .region(`${options.name}.asked`, 1, {
+        memory: 'ghost',
+        initial: WALKED,
+        format: (asked) => this.#sayingOf(asked),
+      })
+      .at(0);
     this.component = builder.component({
       name: options.name,
       machine: ptdumpMachine,
+      input: this.#walker,
       effects: {
+        read: (cx, event) => cx.write(this.asked, this.#encode(event as unknown as ReadEmitted)),
+        walked: (cx) => cx.write(this.asked, WALKED),
         ptdump: (cx, event) => cx.write(this.state, event['walking'] === true ? DumpState.walking : DumpState.done),
         line: (cx, event) => {
           cx.count('ptdump_lines');
-          if (typeof event['level'] === 'string') options.onLine?.(event['level']);
+          if (typeof event['level'] === 'string') onLine?.(event['level']);
         },
       },
     });
@@ -139,96 +150,67 @@ export class Ptdump {
   /** ptdump_walk_pgd(): locks, walks the ranges, unlocks. */
   readonly ptdump_walk_pgd = routine('ptdump_walk_pgd', (mm: PtdumpMm) => this.#walk(mm));
 
+  /** The reads are the actor's: what to read next is its answer to what was found. */
   *#walk(mm: PtdumpMm): Steps {
     yield* mm.mmap_write_lock();
-    yield* this.#range(0, mm.root);
+    let asked = yield* this.#read(this.#first(mm.root), BEGINS);
+    while (asked !== WALKED) {
+      yield* point('asked', asked);
+      asked = yield* this.#read(asked, GOES_ON);
+    }
+    yield* point('walked');
     yield* mm.mmap_write_unlock();
   }
 
-  /** walk_pud_range() and so on. */
-  readonly #range: (depth: number, table: number) => Steps = inlined((depth, table) => this.#entries(depth, table));
-
-  *#entries(depth: number, table: number): Steps {
-    const level = this.#options.levels[depth] as WalkLevel;
-    for (let i = 0; i < level.entries; i++) {
-      yield* point(`walk_${level.name}_range`, i);
-      const lower = yield* depth + 1 < this.#options.levels.length
-        ? this.#lowerTable(level, table, i)
-        : this.#leaf(level, table, i);
-      if (lower >= 0) yield* this.#range(depth + 1, lower);
-    }
+  *#read(asked: number, begins: number): Steps<number> {
+    return yield operation(READ, asked, begins, 0, this, { label: this.#sayingOf(asked) });
   }
 
-  /** The frame of the table below an entry; -1 if it is a hole or a leaf. */
-  readonly #lowerTable = inlined((level: WalkLevel, table: number, index: number) =>
-    this.#options.fetch === 'single' ? this.#fetchOnce(level, table, index) : this.#fetchOften(level, table, index),
-  );
-
-  *#fetchOnce(level: WalkLevel, table: number, index: number): Steps<number> {
-    const { entries } = this.#options;
-    const value = yield* this.#get(level, table, index, `${level.name}p_get`);
-    return entries.none(value) || entries.leaf(value) ? -1 : entries.table(value);
+  #sayingOf(asked: number): string {
+    if (asked === WALKED) return 'nothing';
+    const { call, depth, table, index } = this.decode(asked);
+    return `${this.#nameOf(call, depth)}(0x${table.toString(16)}[${index}])`;
   }
 
-  /** The reads of walk_pud_range() and walk_pmd_range(), in their order; each may see another value. */
-  *#fetchOften(level: WalkLevel, table: number, index: number): Steps<number> {
-    const { entries, fetch } = this.#options;
-    const { name } = level;
-    const none = (call: string) => this.#test((value) => entries.none(value), level, table, index, call);
-    const leaf = (call: string) => this.#test((value) => entries.leaf(value), level, table, index, call);
-    for (;;) {
-      yield* point('again');
-      if (yield* none(`${name}_none`)) return -1;
-      if (yield* leaf(`ptdump_${name}_entry`)) return -1;
-      if (yield* leaf(`${name}_leaf`)) return -1;
-      if (yield* none(`${name}_present`)) return -1;
-      if (level.looksAgain !== true) break;
-      if (
-        !(yield* this.#test(
-          (value) => entries.none(value) || (fetch === 'multi-7.0' && entries.leaf(value)),
-          level,
-          table,
-          index,
-          fetch === 'multi' ? `${name}_none` : `${name}p_get`,
-        ))
-      )
-        break;
-    }
-    const value = yield operation(OFFSET, table, index, 0, this, this.#saying(table, index, `${name}_pgtable`));
-    return entries.none(value) || entries.leaf(value) ? -1 : entries.table(value);
+  /** What the actor will ask for first: the walk begins with that read, and the actor with its walk. */
+  #first(root: number): number {
+    return this.#encode({ call: firstRead(this.#walker, 0), depth: 0, table: root, index: 0 });
   }
 
-  *#leaf(level: WalkLevel, table: number, index: number): Steps<number> {
-    yield* this.#get(level, table, index, `${level.name}p_get`);
-    return -1;
+  /** The kernel's name: `pud_none`, `pmdp_get`. */
+  #nameOf(call: ReadName, depth: number): string {
+    const { name } = this.#levelAt(depth);
+    if (call === 'pxd_none_again') return this.#options.fetch === 'multi' ? `${name}_none` : `${name}p_get`;
+    // pmd_offset() is pud_pgtable() and an index.
+    return (call === 'pxd_offset' ? 'pxd_pgtable' : call).replace('pxd', name);
   }
 
-  /** pXd_none(), pXd_leaf(): a read of which only the answer is remembered. */
-  readonly #test = inlined(
-    (is: (value: number) => boolean, level: WalkLevel, table: number, index: number, call: string) =>
-      this.#ask(is, level, table, index, call),
-  );
-
-  *#ask(is: (value: number) => boolean, level: WalkLevel, table: number, index: number, call: string): Steps<boolean> {
-    return is(yield* this.#get(level, table, index, call));
+  #levelAt(depth: number): WalkLevel {
+    return this.#options.levels[depth] as WalkLevel;
   }
 
-  *#get(level: WalkLevel, table: number, index: number, call: string): Steps<number> {
-    return yield operation(
-      GET,
-      table,
-      index,
-      this.#options.levels.indexOf(level),
-      this,
-      this.#saying(table, index, call),
+  /** What is to be read, as the result of an operation. */
+  #encode({ call, depth, table, index }: Asked): number {
+    return (
+      READS.length * (this.#entriesMax * (this.#options.levels.length * table + depth) + index) + READS.indexOf(call)
     );
   }
 
-  #saying(table: number, index: number, call: string) {
+  /** The read that such a result stands for. */
+  decode(asked: number): Asked {
+    const entry = Math.trunc(asked / READS.length);
+    const level = Math.trunc(entry / this.#entriesMax);
+    const { levels } = this.#options;
     return {
-      label: `${call}(0x${table.toString(16)}[${index}])`,
-      fact: (value: number) => this.#options.entries.format(value),
+      call: READS[asked % READS.length] as ReadName,
+      index: entry % this.#entriesMax,
+      depth: level % levels.length,
+      table: Math.trunc(level / levels.length),
     };
+  }
+
+  get #entriesMax(): number {
+    return Math.max(...this.#options.levels.map(({ entries }) => entries));
   }
 
   get frames(): Frames {
@@ -239,56 +221,63 @@ export class Ptdump {
     return this.#options.entries;
   }
 
-  /** note_page(), if anybody wants lines. */
-  note(cx: OperationContext, depth: number, value: number): void {
-    const { levels, entries, onLine } = this.#options;
-    if (!onLine || !(entries.none(value) || entries.leaf(value) || depth === levels.length - 1)) return;
-    cx.send(this.port, { type: 'note_page', level: entries.none(value) ? 'none' : (levels[depth]?.name ?? '') });
+  /** Tells the actor; throws ModelError where it has no use for that. */
+  tell(cx: OperationContext, message: Message): void {
+    if (!cx.send(this.port, message))
+      throw new ModelError(`ptdump: ${this.name}: ${message.type}: the dump has not been opened: yield* ptdump.open()`);
+  }
+
+  /** Whether an entry of that level is a hole, a leaf or a table; whatever is in the last level is a leaf. */
+  kindOf(value: number, depth: number): EntryKind {
+    const { entries, levels } = this.#options;
+    if (entries.none(value)) return 'none';
+    return depth === levels.length - 1 || entries.leaf(value) ? 'leaf' : 'table';
   }
 }
 
-const ptdumpOf = (op: Operation): Ptdump => op.data as Ptdump;
-const entryAddress = (op: Operation): number => ptdumpOf(op).frames.entry(op.a, op.b).address;
-const touched = (op: Operation) => {
-  const { frames } = ptdumpOf(op);
-  return { reads: [frames.entry(op.a, op.b).address, frames.state.base + op.a], writes: [] };
-};
+type ReadEmitted = Extract<PtdumpEmitted, { readonly type: 'read' }>;
+/** A read that the actor asks for. */
+type Asked = Omit<ReadEmitted, 'type'>;
 
-const GET = defineOperation({
-  name: 'ptdump_get',
-  role: 'read',
-  reads: entryAddress,
+/** The actor asks for nothing more. */
+const WALKED = -1;
+/** Whether a read is the first of a walk. */
+const BEGINS = 1;
+const GOES_ON = 0;
+
+/** Reads what the actor has asked for and tells it; returns what it asks for next. */
+const READ = defineOperation({
+  name: 'ptdump_read',
+  role: 'environment',
   cost: 'load',
   perform(cx, op) {
-    const { frames } = ptdumpOf(op);
-    frames.check(cx, op.a, FrameKind.table, 'ptdump reads table');
-    const value = cx.load(frames.entry(op.a, op.b).address);
-    ptdumpOf(op).note(cx, op.c, value);
-    return value;
-  },
-  footprint: touched,
-});
-
-/** The read whose result becomes the address of a table, whatever it is. */
-const OFFSET = defineOperation({
-  name: 'ptdump_offset',
-  role: 'read',
-  reads: entryAddress,
-  cost: 'load',
-  perform(cx, op) {
-    const { frames, entries } = ptdumpOf(op);
-    frames.check(cx, op.a, FrameKind.table, 'ptdump reads table');
-    const value = cx.load(frames.entry(op.a, op.b).address);
-    if (entries.none(value) || entries.leaf(value))
+    const ptdump = op.data as Ptdump;
+    const { frames, entries } = ptdump;
+    const { call, depth, table, index } = ptdump.decode(op.a);
+    if (op.b === BEGINS) ptdump.tell(cx, walkMessage(table));
+    if (cx.read(ptdump.asked) !== op.a)
+      throw new ModelError(
+        `ptdump: ${ptdump.name}: walk: this is not the entry that is read next (${table}[${index}])`,
+      );
+    frames.check(cx, table, FrameKind.table, 'ptdump reads table');
+    const value = cx.load(frames.entry(table, index).address);
+    cx.explain(() => ({ kind: 'fact', text: entries.format(value) }));
+    const is = ptdump.kindOf(value, depth);
+    if (call === 'pxd_offset' && is !== 'table')
       cx.fail(
         CLEARED_ENTRY,
-        () => `entry ${op.b} of table 0x${op.a.toString(16)}, tested as a table, is ${entries.format(value)} now`,
+        () => `entry ${index} of table 0x${table.toString(16)}, tested as a table, is ${entries.format(value)} now`,
       );
-    return value;
+    ptdump.tell(cx, entryMessage(is, is === 'table' ? entries.table(value) : NO_TABLE));
+    return cx.read(ptdump.asked);
   },
-  footprint: touched,
 });
 
+/** No frame. */
+const NO_TABLE = -1;
+
+const walkMessage = messageFor((root: number) => ({ type: 'ptdump_walk_pgd', root }));
+const entryMessage = messageFor((is: EntryKind, table: number) => ({ type: 'entry', is, table }));
 const WALK_BEGIN: Message = { type: 'walk_begin' };
 const WALK_END: Message = { type: 'walk_end' };
 
@@ -297,7 +286,7 @@ const BEGIN = defineOperation({
   role: 'environment',
   cost: 'syscall',
   perform(cx, op) {
-    cx.send(ptdumpOf(op).port, WALK_BEGIN);
+    (op.data as Ptdump).tell(cx, WALK_BEGIN);
     return 0;
   },
 });
@@ -307,7 +296,7 @@ const END = defineOperation({
   role: 'environment',
   cost: 'syscall',
   perform(cx, op) {
-    cx.send(ptdumpOf(op).port, WALK_END);
+    (op.data as Ptdump).tell(cx, WALK_END);
     return 0;
   },
 });

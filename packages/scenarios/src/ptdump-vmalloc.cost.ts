@@ -190,7 +190,7 @@ function run(
       const before = op.definition === UNTIL ? startCycles : (last[choice.processor] ?? 0);
       last[choice.processor] = startCycles + durationCycles;
       note(account, op, startCycles - before, durationCycles);
-      return plan.until !== 'walk' || op.definition.name !== 'ptdump_get';
+      return plan.until !== 'walk' || op.definition.name !== 'ptdump_read';
     },
   });
   const huge = kernel !== undefined && vmalloc.pxd_leaf(executor.store.read(kernel.pud(0).address));
