@@ -1,4 +1,4 @@
-export type { Place, WalkLevel } from './place.ts';
+export type { WalkLevel } from './place.ts';
 export {
   ptdumpMachine,
   type EntryKind,

@@ -1,6 +1,7 @@
 /**
- * Where a walk stands: an entry of a table per level, from the top. Plain arithmetic beside `ptdump.machine.ts`; mirrors
- * the loops of walk_pud_range() and walk_pmd_range() in mm/pagewalk.c, v6.18.
+ * Where a walk stands: an entry of a table per level, from the top. It is data beside `ptdump.machine.ts`: a walk of a
+ * million entries is no million states of the machine. Mirrors the loops of walk_pud_range() and walk_pmd_range() in
+ * mm/pagewalk.c, v6.18.
  */
 
 /** One level of the walked tree, from the top. */
@@ -12,32 +13,37 @@ export interface WalkLevel {
   readonly looksAgain?: boolean;
 }
 
-/** An entry of each table on the way down; none: the walk is over. */
+/** An entry and those above it that lead there. */
 export interface Place {
-  readonly tables: readonly number[];
-  readonly indices: readonly number[];
+  /** 0 at the top. */
+  readonly depth: number;
+  readonly table: number;
+  readonly index: number;
+  readonly above: Place | null;
 }
 
-/** No entry. */
-export const NOWHERE: Place = { tables: [], indices: [] };
-
-/** The first entry of the top table. */
-export function firstEntry(root: number): Place {
-  return { tables: [root], indices: [0] };
+/** The first entry of a table; `above` is the one that points to it. */
+export function firstEntry(table: number, above: Place | null): Place {
+  return { depth: above === null ? 0 : above.depth + 1, table, index: 0, above };
 }
 
-/** The first entry of a table below the present entry. */
-export function firstBelow({ tables, indices }: Place, table: number): Place {
-  return { tables: [...tables, table], indices: [...indices, 0] };
+/** The entry after this one: in the same table, or in one above; null if the walk is over. */
+export function nextEntry(place: Place, levels: readonly WalkLevel[]): Place | null {
+  if (!isLast(place, levels)) return { ...place, index: place.index + 1 };
+  return place.above && nextEntry(place.above, levels);
 }
 
-/** The next entry of the same table; after the last, that of the table above. */
-export function nextEntry({ tables, indices }: Place, levels: readonly WalkLevel[]): Place {
-  let depth = indices.length - 1;
-  while (depth >= 0 && (indices[depth] as number) + 1 >= (levels[depth] as WalkLevel).entries) depth--;
-  if (depth < 0) return NOWHERE;
-  return {
-    tables: tables.slice(0, depth + 1),
-    indices: [...indices.slice(0, depth), (indices[depth] as number) + 1],
-  };
+/** How many tables end with the entry, its own and those above. */
+export function ends(place: Place, levels: readonly WalkLevel[]): number {
+  if (!isLast(place, levels)) return 0;
+  return 1 + (place.above === null ? 0 : ends(place.above, levels));
+}
+
+/** All of it, as a point needs it. */
+export function placeWords({ table, index, above }: Place): number[] {
+  return [table, index, ...(above ? placeWords(above) : [])];
+}
+
+function isLast({ depth, index }: Place, levels: readonly WalkLevel[]): boolean {
+  return index + 1 >= (levels[depth] as WalkLevel).entries;
 }

@@ -2,8 +2,10 @@
  * The dump of one kernel page table: which entry is read next and for what, and which line is being written.
  *
  * ```
- *        walk_begin         ptdump_walk_pgd              entry: next, or its table        no entry left      walk_end
- *  idle ------------> opened --------------> pxd_none ... ----------------------> ... ------------------> walked ------> done
+ *       walk_begin         ptdump_walk_pgd                       the last entry           walk_end
+ *  idle -----------> opened --------------> pxd_none, pxd_leaf ... -----------> walked ------------> done
+ *                                             |            ^
+ *                                             +-- entry ---+ the same again, its table, or the next
  * ```
  *
  * The states of a read have the names of walk_pud_range() and walk_pmd_range() (mm/pagewalk.c), with `pxd` for `pud`
@@ -14,8 +16,8 @@
  * Lines mirror struct pg_state and note_page() of arch/arm64/mm/ptdump.c, v6.18: adjacent ranges of one level make one
  * line, and the range under way is printed when another one begins or by note_page_flush().
  */
-import { assign, emit, enqueueActions, setup } from 'xstate';
-import { firstBelow, firstEntry, nextEntry, NOWHERE, type Place, type WalkLevel } from './place.ts';
+import { emit, enqueueActions, setup } from 'xstate';
+import type { WalkLevel } from './place.ts';
 
 /**
  * How often the walker reads an entry. `multi` is the kernel up to v6.19; `multi-7.0` has "mm/pagewalk: fix race
@@ -32,8 +34,10 @@ export interface PtdumpInput {
   readonly lines: boolean;
 }
 
-/** Where the walk stands, and the line that is being written. */
-export interface PtdumpContext extends Place, PtdumpInput {
+/** At which level the walk is, and the line that is being written. */
+export interface PtdumpContext extends PtdumpInput {
+  /** 0 at the top; -1 outside a walk. */
+  readonly depth: number;
   /** Level of the line being written; empty before the first. */
   readonly level: string;
 }
@@ -44,8 +48,11 @@ export type PtdumpEvent =
   | { readonly type: 'walk_begin' }
   /** ptdump_walk_pgd() of the tree below that table. */
   | { readonly type: 'ptdump_walk_pgd'; readonly root: number }
-  /** What the read that was asked for has found; `table` is only meaningful where it is one. */
-  | { readonly type: 'entry'; readonly is: EntryKind; readonly table: number }
+  /**
+   * What the read that was asked for has found: if it is a table, which; and how many tables end with this entry, its
+   * own and those above.
+   */
+  | { readonly type: 'entry'; readonly is: EntryKind; readonly table: number; readonly ends: number }
   | { readonly type: 'walk_end' };
 
 /** What an entry turned out to be. */
@@ -61,33 +68,34 @@ export const READS = [
   'pxd_offset',
   'pxdp_get',
 ] as const;
+/** One of them. */
 export type ReadName = (typeof READS)[number];
 
 /** What the walker on a CPU is to do, and what becomes of it. */
 export type PtdumpEmitted =
   | { readonly type: 'ptdump'; readonly walking: boolean }
-  /** An entry is to be read. */
-  | {
-      readonly type: 'read';
-      readonly call: ReadName;
-      readonly depth: number;
-      readonly table: number;
-      readonly index: number;
-    }
+  /** On to the first entry of a table, and to the next entry, be it in a table above. */
+  | { readonly type: 'enter'; readonly table: number }
+  | { readonly type: 'next' }
+  /** The entry there is to be read. */
+  | { readonly type: 'read'; readonly call: ReadName }
   /** Every entry has been read. */
   | { readonly type: 'walked' }
   /** A line is complete. */
   | { readonly type: 'line'; readonly level: string };
 
+/** {@link PtdumpContext.depth}: no walk is under way. */
+const OUTSIDE = -1;
+
 /** A table of four entries, read once each. */
 const EXAMPLE: PtdumpInput = { levels: [{ name: 'pte', entries: 4 }], fetch: 'single', lines: true };
 
-/** The first read of an entry: of a leaf table it is the only one. */
+/** The first read of an entry: in a table of the last level it is the only one. */
 export function firstRead({ fetch, levels }: PtdumpInput, depth: number): ReadName {
   return fetch === 'single' || depth === levels.length - 1 ? 'pxdp_get' : 'pxd_none';
 }
 
-const level = ({ levels, indices }: PtdumpContext): WalkLevel | undefined => levels[indices.length - 1];
+const level = ({ levels, depth }: PtdumpContext): WalkLevel | undefined => levels[depth];
 
 /** The walker of ptdump: what it reads, which entries make one line, and when it ends. */
 export const ptdumpMachine = setup({
@@ -100,25 +108,34 @@ export const ptdumpMachine = setup({
   guards: {
     isNone: ({ event }) => event.type === 'entry' && event.is === 'none',
     isLeaf: ({ event }) => event.type === 'entry' && event.is === 'leaf',
-    isTable: ({ context, event }) =>
-      event.type === 'entry' && event.is === 'table' && context.indices.length < context.levels.length,
+    isTable: ({ event }) => event.type === 'entry' && event.is === 'table',
     looksAgain: ({ context }) => level(context)?.looksAgain === true,
     // ACTION_AGAIN: none to the walker of v6.18, and a block as well to that of v7.0.
     goesAgain: ({ context, event }) =>
       event.type === 'entry' && (event.is === 'none' || (event.is === 'leaf' && context.fetch === 'multi-7.0')),
-    isOver: ({ context }) => context.indices.length === 0,
-    readsOnce: ({ context }) => firstRead(context, context.indices.length - 1) === 'pxdp_get',
+    isOver: ({ context }) => context.depth < 0,
+    readsOnce: ({ context }) => firstRead(context, context.depth) === 'pxdp_get',
   },
   actions: {
     begin: emit({ type: 'ptdump' as const, walking: true }),
     end: emit({ type: 'ptdump' as const, walking: false }),
-    enter: assign(({ event }) => (event.type === 'ptdump_walk_pgd' ? firstEntry(event.root) : {})),
-    next: assign(({ context }) => nextEntry(context, context.levels)),
-    descend: assign(({ context, event }) => (event.type === 'entry' ? firstBelow(context, event.table) : {})),
-    ask: emit(({ context: { tables, indices } }, { call }: { call: ReadName }) => {
-      const depth = indices.length - 1;
-      return { type: 'read' as const, call, depth, table: tables[depth] ?? 0, index: indices[depth] ?? 0 };
+    enter: enqueueActions(({ event, enqueue }) => {
+      if (event.type !== 'ptdump_walk_pgd') return;
+      enqueue.assign({ depth: 0 });
+      enqueue.emit({ type: 'enter', table: event.root });
     }),
+    descend: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== 'entry') return;
+      enqueue.assign({ depth: context.depth + 1 });
+      enqueue.emit({ type: 'enter', table: event.table });
+    }),
+    next: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== 'entry') return;
+      const depth = context.depth - event.ends;
+      enqueue.assign({ depth });
+      if (depth >= 0) enqueue.emit({ type: 'next' });
+    }),
+    ask: emit((_, { call }: { call: ReadName }) => ({ type: 'read' as const, call })),
     sayWalked: emit({ type: 'walked' as const }),
     note_page: enqueueActions(({ context, event, enqueue }) => {
       if (!context.lines || event.type !== 'entry') return;
@@ -129,12 +146,12 @@ export const ptdumpMachine = setup({
     }),
     note_page_flush: enqueueActions(({ context, enqueue }) => {
       if (context.level !== '') enqueue.emit({ type: 'line', level: context.level });
-      enqueue.assign({ level: '', ...NOWHERE });
+      enqueue.assign({ level: '', depth: OUTSIDE });
     }),
   },
 }).createMachine({
   id: 'ptdump',
-  context: ({ input }) => ({ ...(input ?? EXAMPLE), ...NOWHERE, level: '' }),
+  context: ({ input }) => ({ ...(input ?? EXAMPLE), depth: OUTSIDE, level: '' }),
   initial: 'idle',
   states: {
     idle: { on: { walk_begin: { target: 'walking', actions: 'begin' } } },

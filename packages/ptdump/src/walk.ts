@@ -35,11 +35,10 @@ import {
   READS,
   type EntryKind,
   type Fetch,
-  type PtdumpEmitted,
   type PtdumpInput,
   type ReadName,
 } from './ptdump.machine.ts';
-import type { WalkLevel } from './place.ts';
+import { ends, firstEntry, nextEntry, placeWords, type Place, type WalkLevel } from './place.ts';
 
 /**
  * Property: violated when the walker computes a table address from an entry that has been cleared or replaced since it
@@ -96,13 +95,13 @@ export class Ptdump {
   readonly name: string;
   /** A {@link DumpState}. */
   readonly state: Address;
-  /** What the actor has asked for: a read (see {@link Ptdump.decode}), or nothing. */
-  readonly asked: Address;
   readonly component: number;
   /** Channel to the actor, for the CPU that walks. */
   readonly port: number;
   readonly #options: PtdumpOptions;
   readonly #walker: PtdumpInput;
+  /** What the actor has answered within the step under way. */
+  #answer = WALKED;
 
   constructor(builder: SystemBuilder, options: PtdumpOptions) {
     checkOptions('ptdump: new', options, PTDUMP_KEYS, ['name', 'frames', 'levels', 'entries', 'fetch']);
@@ -113,20 +112,16 @@ export class Ptdump {
       .at(0);
     const { levels, fetch, onLine } = options;
     this.#walker = { levels, fetch, lines: onLine !== undefined };
-    this.asked = builder
-      .region(`${options.name}.asked`, 1, {
-        memory: 'ghost',
-        initial: WALKED,
-        format: (asked) => this.#sayingOf(asked),
-      })
-      .at(0);
     this.component = builder.component({
       name: options.name,
       machine: ptdumpMachine,
       input: this.#walker,
       effects: {
-        read: (cx, event) => cx.write(this.asked, this.#encode(event as unknown as ReadEmitted)),
-        walked: (cx) => cx.write(this.asked, WALKED),
+        enter: (_, event) => void (this.#answer = MOVES.length * Number(event['table']) + MOVES.indexOf('enter')),
+        next: () => void (this.#answer = MOVES.indexOf('next')),
+        read: (_, event) =>
+          void (this.#answer = READS.length * this.#answer + READS.indexOf(event['call'] as ReadName)),
+        walked: () => void (this.#answer = WALKED),
         ptdump: (cx, event) => cx.write(this.state, event['walking'] === true ? DumpState.walking : DumpState.done),
         line: (cx, event) => {
           cx.count('ptdump_lines');
@@ -153,64 +148,47 @@ export class Ptdump {
   /** The reads are the actor's: what to read next is its answer to what was found. */
   *#walk(mm: PtdumpMm): Steps {
     yield* mm.mmap_write_lock();
-    let asked = yield* this.#read(this.#first(mm.root), BEGINS);
-    while (asked !== WALKED) {
-      yield* point('asked', asked);
-      asked = yield* this.#read(asked, GOES_ON);
+    let place: Place | null = firstEntry(mm.root, null);
+    let call = firstRead(this.#walker, 0);
+    let begins = true;
+    while (place !== null) {
+      yield* point(call, Number(begins), ...placeWords(place));
+      const answer = yield* this.#read({ ptdump: this, call, place, begins, ends: ends(place, this.#options.levels) });
+      place = this.#moved(place, answer);
+      call = READS[answer % READS.length] as ReadName;
+      begins = false;
     }
     yield* point('walked');
     yield* mm.mmap_write_unlock();
   }
 
-  *#read(asked: number, begins: number): Steps<number> {
-    return yield operation(READ, asked, begins, 0, this, { label: this.#sayingOf(asked) });
+  *#read(asked: Asked): Steps<number> {
+    const { call, place } = asked;
+    return yield operation(READ, place.table, place.index, 0, asked, {
+      label: `${this.#nameOf(call, place.depth)}(0x${place.table.toString(16)}[${place.index}])`,
+    });
   }
 
-  #sayingOf(asked: number): string {
-    if (asked === WALKED) return 'nothing';
-    const { call, depth, table, index } = this.decode(asked);
-    return `${this.#nameOf(call, depth)}(0x${table.toString(16)}[${index}])`;
-  }
-
-  /** What the actor will ask for first: the walk begins with that read, and the actor with its walk. */
-  #first(root: number): number {
-    return this.#encode({ call: firstRead(this.#walker, 0), depth: 0, table: root, index: 0 });
+  /** Where the actor's answer leads; null: the walk is over. */
+  #moved(place: Place, answer: number): Place | null {
+    if (answer === WALKED) return null;
+    const move = Math.trunc(answer / READS.length);
+    switch (MOVES[move % MOVES.length]) {
+      case 'enter':
+        return firstEntry(Math.trunc(move / MOVES.length), place);
+      case 'next':
+        return nextEntry(place, this.#options.levels);
+      default:
+        return place;
+    }
   }
 
   /** The kernel's name: `pud_none`, `pmdp_get`. */
   #nameOf(call: ReadName, depth: number): string {
-    const { name } = this.#levelAt(depth);
+    const { name } = this.#options.levels[depth] as WalkLevel;
     if (call === 'pxd_none_again') return this.#options.fetch === 'multi' ? `${name}_none` : `${name}p_get`;
     // pmd_offset() is pud_pgtable() and an index.
     return (call === 'pxd_offset' ? 'pxd_pgtable' : call).replace('pxd', name);
-  }
-
-  #levelAt(depth: number): WalkLevel {
-    return this.#options.levels[depth] as WalkLevel;
-  }
-
-  /** What is to be read, as the result of an operation. */
-  #encode({ call, depth, table, index }: Asked): number {
-    return (
-      READS.length * (this.#entriesMax * (this.#options.levels.length * table + depth) + index) + READS.indexOf(call)
-    );
-  }
-
-  /** The read that such a result stands for. */
-  decode(asked: number): Asked {
-    const entry = Math.trunc(asked / READS.length);
-    const level = Math.trunc(entry / this.#entriesMax);
-    const { levels } = this.#options;
-    return {
-      call: READS[asked % READS.length] as ReadName,
-      index: entry % this.#entriesMax,
-      depth: level % levels.length,
-      table: Math.trunc(level / levels.length),
-    };
-  }
-
-  get #entriesMax(): number {
-    return Math.max(...this.#options.levels.map(({ entries }) => entries));
   }
 
   get frames(): Frames {
@@ -219,6 +197,13 @@ export class Ptdump {
 
   get entries(): EntryReader {
     return this.#options.entries;
+  }
+
+  /** Tells the actor what was read; returns its answer: what to read next, or {@link WALKED}. */
+  ask(cx: OperationContext, message: Message): number {
+    this.#answer = MOVES.indexOf('stay');
+    this.tell(cx, message);
+    return this.#answer;
   }
 
   /** Tells the actor; throws ModelError where it has no use for that. */
@@ -235,15 +220,20 @@ export class Ptdump {
   }
 }
 
-type ReadEmitted = Extract<PtdumpEmitted, { readonly type: 'read' }>;
-/** A read that the actor asks for. */
-type Asked = Omit<ReadEmitted, 'type'>;
-
 /** The actor asks for nothing more. */
 const WALKED = -1;
-/** Whether a read is the first of a walk. */
-const BEGINS = 1;
-const GOES_ON = 0;
+/** An answer is a {@link ReadName}, where to, and, if that is another table, which. */
+const MOVES = ['stay', 'next', 'enter'] as const;
+
+/** A read that the actor has asked for. */
+interface Asked {
+  readonly ptdump: Ptdump;
+  readonly call: ReadName;
+  readonly place: Place;
+  /** It is the first of a walk. */
+  readonly begins: boolean;
+  readonly ends: number;
+}
 
 /** Reads what the actor has asked for and tells it; returns what it asks for next. */
 const READ = defineOperation({
@@ -251,25 +241,19 @@ const READ = defineOperation({
   role: 'environment',
   cost: 'load',
   perform(cx, op) {
-    const ptdump = op.data as Ptdump;
+    const { ptdump, call, place, begins, ends: tables } = op.data as Asked;
     const { frames, entries } = ptdump;
-    const { call, depth, table, index } = ptdump.decode(op.a);
-    if (op.b === BEGINS) ptdump.tell(cx, walkMessage(table));
-    if (cx.read(ptdump.asked) !== op.a)
-      throw new ModelError(
-        `ptdump: ${ptdump.name}: walk: this is not the entry that is read next (${table}[${index}])`,
-      );
-    frames.check(cx, table, FrameKind.table, 'ptdump reads table');
-    const value = cx.load(frames.entry(table, index).address);
+    if (begins) ptdump.tell(cx, walkMessage(op.a));
+    frames.check(cx, op.a, FrameKind.table, 'ptdump reads table');
+    const value = cx.load(frames.entry(op.a, op.b).address);
     cx.explain(() => ({ kind: 'fact', text: entries.format(value) }));
-    const is = ptdump.kindOf(value, depth);
+    const is = ptdump.kindOf(value, place.depth);
     if (call === 'pxd_offset' && is !== 'table')
       cx.fail(
         CLEARED_ENTRY,
-        () => `entry ${index} of table 0x${table.toString(16)}, tested as a table, is ${entries.format(value)} now`,
+        () => `entry ${op.b} of table 0x${op.a.toString(16)}, tested as a table, is ${entries.format(value)} now`,
       );
-    ptdump.tell(cx, entryMessage(is, is === 'table' ? entries.table(value) : NO_TABLE));
-    return cx.read(ptdump.asked);
+    return ptdump.ask(cx, entryMessage(is, is === 'table' ? entries.table(value) : NO_TABLE, tables));
   },
 });
 
@@ -277,7 +261,7 @@ const READ = defineOperation({
 const NO_TABLE = -1;
 
 const walkMessage = messageFor((root: number) => ({ type: 'ptdump_walk_pgd', root }));
-const entryMessage = messageFor((is: EntryKind, table: number) => ({ type: 'entry', is, table }));
+const entryMessage = messageFor((is: EntryKind, table: number, ends: number) => ({ type: 'entry', is, table, ends }));
 const WALK_BEGIN: Message = { type: 'walk_begin' };
 const WALK_END: Message = { type: 'walk_end' };
 

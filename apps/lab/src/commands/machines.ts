@@ -37,7 +37,7 @@ export const actors: Readonly<Record<string, Actor>> = {
     decides: 'who is told of an invalidation, and when it is over',
   },
   subscription: { machine: subscriptionMachine, home: 'mmu-notifier', decides: 'whether a subscriber is told' },
-  ptdump: { machine: ptdumpMachine, home: 'ptdump', decides: 'where a dump of page tables is' },
+  ptdump: { machine: ptdumpMachine, home: 'ptdump', decides: 'what a dump of page tables reads next' },
   'grace-period': { machine: gracePeriodMachine, home: 'sync', decides: 'when an RCU grace period ends' },
 };
 

@@ -20,3 +20,11 @@ it('says what every state takes in a note that Mermaid parses: a colon in a note
     ].join('\n'),
   );
 });
+
+it('draws an arrow from a state into one below it', () => {
+  const machine = setup({}).createMachine({
+    initial: 'walking',
+    states: { walking: { initial: 'opened', on: { walk: '.reading' }, states: { opened: {}, reading: {} } } },
+  });
+  expect(statechart(machine).split('\n')).toContain('  walking --> walking_reading: walk');
+});

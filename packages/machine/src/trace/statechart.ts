@@ -29,7 +29,8 @@ export function statechart(machine: AnyStateMachine): string {
   const first = root.initial ?? Object.keys(root.states ?? {})[0];
   if (everywhere.length > 0 && first !== undefined) {
     const texts = everywhere.map(
-      ({ event, guard, target }) => `${labelOf(event, guard)}${target === undefined ? '' : `: to ${target}`}`,
+      ({ event, guard, target }) =>
+        `${labelOf(event, guard)}${target === undefined ? '' : `: to ${target.replace(/^\./, '')}`}`,
     );
     // A note of one line has no colon in its text.
     lines.push(`  note right of ${idOf('', first)}`, `    in every state: ${texts.join(', ')}`, '  end note');
@@ -49,7 +50,9 @@ function bodyOf(parent: StateConfig, path: string, indent: string): string[] {
       lines.push(`${indent}${id}: ${name}${tags.length > 0 ? ` (${tags.join(', ')})` : ''}`);
     if (state.states) lines.push(`${indent}state ${id} {`, ...bodyOf(state, id, `${indent}  `), `${indent}}`);
     for (const { event, guard, target } of transitionsOf(state))
-      lines.push(`${indent}${id} --> ${target === undefined ? id : idOf(path, target)}: ${labelOf(event, guard)}`);
+      lines.push(
+        `${indent}${id} --> ${target === undefined ? id : targetOf(path, id, target)}: ${labelOf(event, guard)}`,
+      );
   }
   return lines;
 }
@@ -57,7 +60,7 @@ function bodyOf(parent: StateConfig, path: string, indent: string): string[] {
 interface Drawn {
   readonly event: string;
   readonly guard: string | undefined;
-  /** Left out: the state stays. */
+  /** Beside the state, or, with a dot before it, below. Left out: the state stays. */
   readonly target: string | undefined;
 }
 
@@ -69,13 +72,17 @@ function transitionsOf({ on = {}, always }: StateConfig): Drawn[] {
   return entries.flatMap(([event, given]) =>
     [given].flat().map((one) => {
       const { target, guard }: Transition = typeof one === 'string' ? { target: one } : (one as Transition);
-      return { event, guard: typeof guard === 'object' ? guard.type : guard, target: target?.replace(/^\./, '') };
+      return { event, guard: typeof guard === 'object' ? guard.type : guard, target };
     }),
   );
 }
 
 function labelOf(event: string, guard: string | undefined): string {
   return [event, guard === undefined ? '' : `[${guard}]`].filter((part) => part !== '').join(' ') || 'at once';
+}
+
+function targetOf(path: string, id: string, target: string): string {
+  return target.startsWith('.') ? idOf(id, target.slice(1)) : idOf(path, target);
 }
 
 /** Mermaid takes letters, digits and underscores. */
