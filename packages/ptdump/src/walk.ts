@@ -21,7 +21,6 @@ import {
   type Address,
   type Frames,
   type Message,
-  type Operation,
   type OperationContext,
   type Steps,
   type SystemBuilder,

@@ -36,7 +36,7 @@ const ENTRIES: readonly (readonly [
     ],
   ],
   ['mmu-notifier', { type: 'mmu_notifier_register' }, 'unregistered', 'registered', []],
-  ['ptdump', { type: 'walk_begin' }, 'idle', 'walking', [{ type: 'ptdump', walking: true }]],
+  ['ptdump', { type: 'walk_begin' }, 'idle', { walking: 'opened' }, [{ type: 'ptdump', walking: true }]],
   ['sync', { type: 'start', readers: 0 }, 'idle', 'over', [{ type: 'grace_period', over: true }]],
 ];
 
