@@ -6,9 +6,9 @@
  * ptdump_pud_entry(), pud_leaf(), pud_present(), pud_none(), and pmd_offset() once more for the address of the lower
  * table. walk_pmd_range() does without the second pmd_none(). Since v7.0 a pudp_get() takes the place of the second
  * pud_none(). Which of these reads comes next is the actor's to say (`ptdump.machine.ts`); the routine here performs
- * them, under the locks that it is handed. Nothing keeps the entry from changing between two of these reads but what the caller of {@link
- * Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what litmus tests of the
- * protocol have, and what the kernel would be with one READ_ONCE() per entry.
+ * them, under the locks that it is handed. Nothing keeps the entry from changing between two of these reads but what
+ * the caller of {@link Ptdump.ptdump_walk_pgd} excludes. The single-fetch walker reads each entry once: that is what
+ * litmus tests of the protocol have, and what the kernel would be with one READ_ONCE() per entry.
  */
 import {
   defineOperation,
