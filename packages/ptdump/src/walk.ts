@@ -201,11 +201,11 @@ export class Ptdump {
   /** Tells the actor what was read; returns its answer: what to read next, or {@link WALKED}. */
   ask(cx: OperationContext, message: Message): number {
     this.#answer = MOVES.indexOf('stay');
-    this.tell(cx, message);
+    this.say(cx, message);
     return this.#answer;
   }
 
-  /** Tells the actor; throws ModelError where it has no use for that. */
+  /** Sends the actor a message; throws ModelError where it has no use for that. */
   tell(cx: OperationContext, message: Message): void {
     if (!cx.send(this.port, message))
       throw new ModelError(`ptdump: ${this.name}: ${message.type}: the dump has not been opened: yield* ptdump.open()`);
@@ -242,7 +242,7 @@ const READ = defineOperation({
   perform(cx, op) {
     const { ptdump, call, place, begins, ends: tables } = op.data as Asked;
     const { frames, entries } = ptdump;
-    if (begins) ptdump.tell(cx, walkMessage(op.a));
+    if (begins) ptdump.say(cx, walkMessage(op.a));
     frames.check(cx, op.a, FrameKind.table, 'ptdump reads table');
     const value = cx.load(frames.entry(op.a, op.b).address);
     cx.explain(() => ({ kind: 'fact', text: entries.format(value) }));
@@ -269,7 +269,7 @@ const BEGIN = defineOperation({
   role: 'environment',
   cost: 'syscall',
   perform(cx, op) {
-    (op.data as Ptdump).tell(cx, WALK_BEGIN);
+    (op.data as Ptdump).say(cx, WALK_BEGIN);
     return 0;
   },
 });
@@ -279,7 +279,7 @@ const END = defineOperation({
   role: 'environment',
   cost: 'syscall',
   perform(cx, op) {
-    (op.data as Ptdump).tell(cx, WALK_END);
+    (op.data as Ptdump).say(cx, WALK_END);
     return 0;
   },
 });
