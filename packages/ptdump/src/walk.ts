@@ -206,7 +206,7 @@ export class Ptdump {
   }
 
   /** Sends the actor a message; throws ModelError where it has no use for that. */
-  tell(cx: OperationContext, message: Message): void {
+  say(cx: OperationContext, message: Message): void {
     if (!cx.send(this.port, message))
       throw new ModelError(`ptdump: ${this.name}: ${message.type}: the dump has not been opened: yield* ptdump.open()`);
   }
