@@ -65,11 +65,11 @@ export class Beside {
     }, afterMilliseconds);
   }
 
-  /** Ends the sampling, too. */
-  async stop(): Promise<void> {
+  /** Ends the sampling, too. Its thread is not waited for: nothing interrupts the loading of a module. */
+  stop(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
-    await this.#thread?.stop();
+    void this.#thread?.stop();
   }
 
   #inThread(source: SystemSource, seed: number): Sampler {
