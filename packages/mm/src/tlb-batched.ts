@@ -29,6 +29,8 @@ export const TRY_TO_UNMAP_FLUSH = 'try_to_unmap_flush';
 export type ReclaimMutant =
   /** try_to_unmap_flush() is not called before the pages are freed, or moved. */
   | 'no flush before freeing'
+  /** try_to_unmap_flush_dirty() is not called before a page is written out. */
+  | 'no flush before writing out'
   /** Who changes entries does not catch up with a flush that was put off. */
   | 'no pending flush';
 
@@ -144,3 +146,13 @@ export const try_to_unmap_flush = routine(
     tlb_ubc.cpumask = 0;
   },
 );
+
+/** try_to_unmap_flush_dirty(): when it returns, no CPU writes to what was unmapped. */
+export const try_to_unmap_flush_dirty = noted(function* try_to_unmap_flush_dirty(
+  kernel: Kernel,
+  cpu: Cpu,
+  tlb_ubc: UnmapBatch,
+): Steps {
+  if (tlb_ubc.writable && kernel.batched?.mutant !== 'no flush before writing out')
+    yield* try_to_unmap_flush(kernel, cpu, tlb_ubc);
+});

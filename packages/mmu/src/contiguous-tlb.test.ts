@@ -68,6 +68,28 @@ function run(executor: DirectExecutor): string | null {
 const idle = function* (): Steps {};
 
 describe('the saturated TLB with contiguous entries', () => {
+  it('begins with no table whose entries contradict one another: nothing would ever compare them', () => {
+    const mixed = (other: number, options: Partial<ContiguousTlbOptions> = {}) => {
+      const builder = new SystemBuilder();
+      const [first, , ...rest] = Array.from({ length: BLOCK }, (_, i) => mk_pte(FIRST + i, FOLDED));
+      const initialTables = [[first!, other, ...rest, 0, 0, 0, 0]];
+      const frames = new Frames(builder, {
+        tables: BLOCK,
+        entriesPerTable: 2 * BLOCK,
+        pages: BLOCK,
+        initialTables,
+        initialPages: BLOCK,
+      });
+      return new ContiguousTlb(builder, [{ name: 'CPU0' }], frames, { blockEntries: BLOCK, root: 0, ...options });
+    };
+    const unfolded = mk_pte(FIRST + 1, CLEAN);
+    expect(() => mixed(mk_pte(FIRST + BLOCK + 1, FOLDED))).toThrow('mmu: contiguous TLB: the table to begin with:');
+    expect(() => mixed(unfolded)).toThrow('mmu: contiguous TLB: the table to begin with:');
+    expect(() => mixed(unfolded, { breakBeforeMake: false })).not.toThrow();
+    expect(() => mixed(unfolded, { rule: BBML2_NOABORT })).not.toThrow();
+    expect(() => mixed(mk_pte(FIRST + 1, FOLDED & ~_PAGE_RW))).not.toThrow();
+  });
+
   it('has who ignores the contiguous bit mark the own entry of a page dirty, and no other', () => {
     const { tlb, read } = machine(FOLDED, idle, {}, [{ name: 'CPU0' }, { name: 'CPU1', ignoresContiguous: true }]);
     const updated = (who: number): number[] => tlb.mmus[who]!.outcomes(read, 1, true).map(({ updates }) => updates);

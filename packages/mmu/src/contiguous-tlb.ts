@@ -14,6 +14,7 @@ import {
   FREED_FRAME,
   FrameKind,
   type Frames,
+  ModelError,
   type OperationContext,
   type Region,
   type SystemBuilder,
@@ -146,12 +147,13 @@ export class ContiguousTlb {
     this.#ownBits = (blockEntries - 1) << PFN_SHIFT;
     this.#reportsChanges = breakBeforeMake;
     const words = builder.layout.initial();
-    const initial = translators.flatMap((translator) =>
-      Array.from({ length: frames.entriesPerTable }, (_, page) => [
+    const held = translators.map((translator) =>
+      Array.from({ length: frames.entriesPerTable }, (_, page) =>
         this.#held(words[frames.entry(translator.root ?? root, page).address] as number, translator),
-        ...Array.from({ length: MEMBERS_MAX - 1 }, () => NOBODY),
-      ]).flat(),
+      ),
     );
+    if (breakBeforeMake) for (const [who, members] of held.entries()) this.#refuseConflicts(who, members);
+    const initial = held.flat().flatMap((member) => [member, ...Array.from({ length: MEMBERS_MAX - 1 }, () => NOBODY)]);
     this.#members = builder.region(`${name}.members`, initial.length, {
       format: this.format,
       initial,
@@ -387,12 +389,36 @@ export class ContiguousTlb {
 
   /** Whether one member must not be held for a page beside what was held. */
   #forbids(cx: OperationContext, who: number, page: number, held: number, member: number): boolean {
+    const broken = this.#conflict(who, page, held, member);
+    if (broken !== null) cx.fail(BREAK_BEFORE_MAKE, () => broken);
+    return broken !== null;
+  }
+
+  /** What is wrong with holding a member for a page beside what was held; null: nothing. */
+  #conflict(who: number, page: number, held: number, member: number): string | null {
     const old = isForOnePage(held) ? held & ~FRACTURED : this.appliedTo(held, page);
     const now = isForOnePage(member) ? member & ~FRACTURED : this.appliedTo(member, page);
-    if (old === now) return false;
+    if (old === now) return null;
     const what = changeThatNeedsBreak({ entry: old, leaf: true }, { entry: now, leaf: true }, this.rule);
-    if (what !== null) cx.fail(BREAK_BEFORE_MAKE, () => brokenRule(this.#name(who), page, what, old, now, this.format));
-    return what !== null;
+    return what === null ? null : brokenRule(this.#name(who), page, what, old, now, this.format);
+  }
+
+  /**
+   * A table to begin with: its entries are all held at once, and nobody has compared them, as {@link #goesOn} takes for
+   * granted.
+   */
+  #refuseConflicts(who: number, members: readonly number[]): void {
+    for (const [page, member] of members.entries()) {
+      if (member === NOBODY) continue;
+      const first = this.blockOf(page);
+      for (let other = first; other < first + this.blockEntries; other++) {
+        const held = members[other] as number;
+        // For the page of `other` it is held for sure, and `member` if it is held for the block.
+        if (other === page || held === NOBODY || isForOnePage(member)) continue;
+        const broken = this.#conflict(who, other, held, member);
+        if (broken !== null) throw new ModelError(`mmu: contiguous TLB: the table to begin with: ${broken}`);
+      }
+    }
   }
 
   /** An entry of a block as it translates one page of it. */

@@ -93,6 +93,8 @@ export class FlushMonitor implements AccessObserver {
   readonly #blockEntries: number;
   readonly #kernel: boolean;
   readonly #property: string;
+  /** Who begins a flush sees memory as it is: no store waits in a buffer. */
+  readonly #strong: boolean;
   /** Per page: what an access may use. */
   readonly #allowed: Region;
   /** Per CPU and page: what memory has offered since that CPU's flush began; and whether one is under way. */
@@ -110,6 +112,7 @@ export class FlushMonitor implements AccessObserver {
     this.#blockEntries = options.blockEntries ?? 1;
     this.#kernel = options.kernel ?? false;
     this.#property = options.property ?? STALE_TRANSLATION;
+    this.#strong = builder.memoryModel === 'sc';
     this.#blocks = blocksOf(options.pages, this.#blockEntries);
     const cells = options.pages.length * OFFERED_MAX;
     const words = builder.layout.initial();
@@ -241,9 +244,12 @@ export class FlushMonitor implements AccessObserver {
     }
   }
 
-  /** Whether the entry before it in the block offers the same of all of it: that has been noted. */
+  /**
+   * Whether the entry before it in the block offers the same of all of it: that has been noted, and no flush has taken
+   * it away since. (One by a CPU whose own clear of that entry is still in its store buffer has.)
+   */
   #isOfferedBefore(cx: OperationContext, address: number, page: number, now: number): boolean {
-    if (page % this.#blockEntries === 0) return false;
+    if (!this.#strong || page % this.#blockEntries === 0) return false;
     const before = cx.read(address - 1);
     if ((before & _PAGE_PRESENT) === 0 || (before & _PAGE_CONT) === 0) return false;
     const offer = cacheable(restrict(before, _PAGE_TABLE));

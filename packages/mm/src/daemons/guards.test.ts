@@ -2,7 +2,7 @@
  * Kernel threads that take, move and merge pages under the feet of everybody else: what each guard is for. The kernel's
  * way is safe in every run of a small machine, and leaving out one guard is not.
  */
-import { assertThat, FREED_FRAME, store, waitFor } from '@shootdown/machine';
+import { assertThat, FREED_FRAME, load, replaceRoutines, store, waitFor } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save } from '@shootdown/cpu';
 import {
   _PAGE_ACCESSED,
@@ -349,6 +349,28 @@ describe('hinting faults', () => {
     const { counts, executor } = runMachine(built);
     expect(counts[NumaCounter.faults]).toEqual([1]);
     expect(pte_protnone(entryOf(built, executor, built.mms[0]!, 0))).toBe(false);
+  });
+});
+
+describe('kswapd', () => {
+  test('nobody writes to a page that is on its way to the disk', () => {
+    const LATE = 'no store goes to a page that is being written out';
+    const writes: Body = function* ({ kernel, mms, flags }, cpu) {
+      yield* use_mm(kernel, cpu, mms[0]!);
+      if ((yield* load(flags.at(1))) === 0) return;
+      const fault = yield* kernel.mmus[cpu.id]!.access(PAGE, true);
+      yield* assertThat(fault !== Fault.none, LATE, 'page 0x0');
+    };
+    const takes: Body = function* ({ kernel, mms, hand }, cpu) {
+      for (let i = 0; i < 3; i++) yield* kswapd_shrink_node(kernel, cpu, mms[0]!, hand, 1);
+    };
+    const runsOf = (reclaim: MachineOptions['reclaim']): EveryRun => {
+      const { system, flags } = machine({ reclaim }, takes, writes);
+      const swap_writeout = () => store(flags.at(1), 1);
+      return everyRun(replaceRoutines(system, { swap_writeout }));
+    };
+    expect(runsOf('complete')).toMatchObject(SAFE);
+    expect(runsOf('no flush before writing out').violations).toEqual(new Set([LATE]));
   });
 });
 

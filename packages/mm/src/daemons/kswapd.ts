@@ -1,7 +1,8 @@
 /**
  * kswapd in a run: goes through an address space, takes pages that have not been used since it came by last, and
- * flushes once for all of them (`tlb-batched.ts`). Mirrors mm/vmscan.c, kswapd_shrink_node() with shrink_folio_list(),
- * and mm/rmap.c, folio_referenced_one(), try_to_unmap_one(), v6.18.
+ * flushes once for all of them that need not be written out (`tlb-batched.ts`). A page that was only read is one of
+ * those: it stands for what is in the swap cache or in a file already. Mirrors mm/vmscan.c, kswapd_shrink_node() with
+ * shrink_folio_list(), and mm/rmap.c, folio_referenced_one(), try_to_unmap_one(), v6.18.
  *
  * The list of pages is the address space itself, in order, and what keeps its tables from being freed meanwhile
  * (anon_vma->rwsem) is mmap_lock, held for reading. A page that comes back comes back as a new one.
@@ -13,7 +14,13 @@ import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
 import { ptep_test_and_clear_young } from '../lazy-ptes.ts';
 import { invalidate_range_end, invalidate_range_start } from '../notify.ts';
 import { pte_offset } from '../pgtable.ts';
-import { clear_deferred, TRY_TO_UNMAP_FLUSH, try_to_unmap_flush, UnmapBatch } from '../tlb-batched.ts';
+import {
+  clear_deferred,
+  TRY_TO_UNMAP_FLUSH,
+  try_to_unmap_flush,
+  try_to_unmap_flush_dirty,
+  UnmapBatch,
+} from '../tlb-batched.ts';
 import type { ScanHand } from './scan.ts';
 
 /** Counters, named as in /proc/vmstat. */
@@ -65,7 +72,10 @@ const folio_referenced_one = routine(
   },
 );
 
-/** Unmaps a page that nobody else has; the flush is put off if the architecture wants that. */
+/**
+ * Unmaps a page that nobody else has; the flush is put off if the architecture wants that, and until a page is to be
+ * written out. (In the kernel that is for shrink_folio_list(): pageout().)
+ */
 const try_to_unmap_one = routine(
   'try_to_unmap_one',
   function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, batch: UnmapBatch): Steps {
@@ -81,10 +91,15 @@ const try_to_unmap_one = routine(
     yield* pte_unlock(kernel, ptep.frame);
     yield* invalidate_range_end(kernel, mm, vpn, vpn + 1);
     if (!pte_dirty(pteval)) return;
-    yield* work('swap_writepage', { label: 'swap_writeout()' });
+    yield* try_to_unmap_flush_dirty(kernel, cpu, batch);
+    yield* swap_writeout();
     yield* count(ReclaimCounter.swapped);
   },
 );
+
+const swap_writeout = routine('swap_writeout', function* (): Steps {
+  yield* work('swap_writepage', { label: '(write to the disk)' });
+});
 
 /** Flushes, and then the pages go. */
 const free_unmapped = noted(function* free_unmapped(kernel: Kernel, cpu: Cpu, batch: UnmapBatch): Steps {
