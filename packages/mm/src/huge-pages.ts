@@ -7,6 +7,7 @@ import {
   count,
   load,
   routine,
+  smp_wmb,
   store,
   type EntryPointer,
   type Frames,
@@ -124,6 +125,7 @@ const split_huge_pmd = routine('__split_huge_pmd', function* (kernel: Kernel, cp
     if (thp.mutant !== 'no split flush') yield* kernel.arch.flush_tlb_mm_range(cpu, mm, start, start + thp.pages, true);
     for (let i = 0; i < thp.pages; i++)
       yield* frames.write(frames.entry(table, i), mk_pte(pte_pfn(old) + i, flagsOf(old)), { label: 'set_ptes()' });
+    yield* smp_wmb();
     yield* frames.write(pmd, mk_pte(table, _PAGE_TABLE), { label: 'pmd_populate()' });
     yield* count(ThpCounter.split);
   }

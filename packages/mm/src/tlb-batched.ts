@@ -31,6 +31,8 @@ export type ReclaimMutant =
   | 'no flush before freeing'
   /** try_to_unmap_flush_dirty() is not called before a page is written out. */
   | 'no flush before writing out'
+  /** Pages are taken although somebody has pinned them since they were looked at. */
+  | 'takes what is pinned'
   /** Who changes entries does not catch up with a flush that was put off. */
   | 'no pending flush';
 

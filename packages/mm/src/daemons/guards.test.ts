@@ -353,6 +353,20 @@ describe('hinting faults', () => {
 });
 
 describe('kswapd', () => {
+  test('a page that was pinned meanwhile stays', () => {
+    const takes = then(
+      ...[1, 2, 3].map(
+        (): Body =>
+          ({ kernel, mms, hand }, cpu) =>
+            kswapd_shrink_node(kernel, cpu, mms[0]!, hand, 1),
+      ),
+      signals(1),
+    );
+    const runsOf = (reclaim: MachineOptions['reclaim']): EveryRun => everyRun(machine({ reclaim }, takes, pins).system);
+    expect(runsOf('complete')).toMatchObject(SAFE);
+    expect(runsOf('takes what is pinned').violations).toEqual(new Set([MOVED]));
+  });
+
   test('nobody writes to a page that is on its way to the disk', () => {
     const LATE = 'no store goes to a page that is being written out';
     const writes: Body = function* ({ kernel, mms, flags }, cpu) {

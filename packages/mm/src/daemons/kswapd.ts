@@ -87,15 +87,24 @@ const try_to_unmap_one = routine(
     const seen = yield* frames.read(ptep, { label: 'ptep_get()' });
     const mine = pte_present(seen) && (yield* frames.ref(pte_pfn(seen), 0, { label: 'folio_ref_count()' })) === 1;
     const pteval = mine ? yield* clear_deferred(kernel, cpu, mm, vpn, ptep, batch) : 0;
-    if (mine) batch.pages.push(pte_pfn(pteval));
+    // GUP-fast takes a reference, then looks at the entry again; this clears the entry, then counts references again.
+    const unmapped = mine && (yield* folio_try_share_anon_rmap_pte(kernel, pte_pfn(pteval)));
+    if (unmapped) batch.pages.push(pte_pfn(pteval));
+    else if (mine) yield* frames.write(ptep, pteval, { label: 'set_pte_at(as it was)' });
     yield* pte_unlock(kernel, ptep.frame);
     yield* invalidate_range_end(kernel, mm, vpn, vpn + 1);
-    if (!pte_dirty(pteval)) return;
+    if (!unmapped || !pte_dirty(pteval)) return;
     yield* try_to_unmap_flush_dirty(kernel, cpu, batch);
     yield* swap_writeout();
     yield* count(ReclaimCounter.swapped);
   },
 );
+
+/** folio_try_share_anon_rmap_pte(): whether nobody has pinned the page. */
+function* folio_try_share_anon_rmap_pte({ frames, batched }: Kernel, folio: number): Steps<boolean> {
+  const references = yield* frames.ref(folio, 0, { label: 'folio_try_share_anon_rmap_pte()' });
+  return references === 1 || batched?.mutant === 'takes what is pinned';
+}
 
 const swap_writeout = routine('swap_writeout', function* (): Steps {
   yield* work('swap_writepage', { label: '(write to the disk)' });

@@ -50,7 +50,7 @@ const collapse_huge_page = routine(
     const pmd = frames.entry(PMD_TABLE, 0);
     const huge = yield* frames.alloc(FrameKind.page, { label: 'alloc_charge_folio()' });
     yield* frames.xchg(pmd, 0, { label: 'pmdp_collapse_flush(pmd)', fact: formatEntry });
-    yield* kernel.arch.flush_tlb_mm_range(cpu, kernel.mm, 0, 1, false);
+    yield* kernel.arch.flush_tlb_mm_range(cpu, kernel.mm, 0, 1, true);
     if (sync === 'ipi') yield* kernel.tlb_remove_table_sync_one(cpu);
     if (sync === 'rcu') yield* kernel.synchronize_rcu(cpu);
     yield* point('__collapse_huge_page_isolate', huge);
