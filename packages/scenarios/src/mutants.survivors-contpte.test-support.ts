@@ -132,5 +132,13 @@ export const ofContpteFault: readonly Survivor[] = [
     variants: 'current',
     coveredBy: ['__flush_tlb_range/tlbi.2:leave-out'],
   },
+  ...['__ptep_set_access_flags/local_flush_tlb_page', 'local_flush_tlb_page/__flush_tlb_range'].map(
+    (line): Survivor => ({
+      change: `${line}:leave-out`,
+      variants: 'reuse',
+      because:
+        'the next fault finds nothing to do, and flush_tlb_fix_spurious_fault() flushes: set-access-flags-no-tlbi has neither',
+    }),
+  ),
   ...ofContpte,
 ];

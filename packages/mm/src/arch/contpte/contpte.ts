@@ -385,6 +385,28 @@ export const contpte_ptep_set_access_flags = routine(
   },
 );
 
+/** contpte_ptep_set_access_flags() that takes a change of the write bit for one of the block. */
+export const contpte_ptep_set_access_flags_without_unfold = routine(
+  'contpte_ptep_set_access_flags',
+  function* (
+    cpu: ContpteLayerCpu,
+    vma: ContpteVma,
+    addr: number,
+    ptep: Ptep,
+    entry: number,
+    dirty: number,
+  ): Steps<number> {
+    if (yield* contpte_all_subptes_match_access_flags(cpu, ptep, entry)) return 0;
+    const first = contpte_align_down(cpu, ptep);
+    for (let i = 0; i < cpu.kernel.CONT_PTES; i++) {
+      yield* point('set', i);
+      yield* cpu.k.__ptep_set_access_flags(cpu, vma, addr, ptep_plus(first, i), entry, 0);
+    }
+    if (dirty !== 0) yield* cpu.k.local_flush_tlb_contpte(cpu, vma, addr);
+    return 1;
+  },
+);
+
 /** contpte_ptep_set_access_flags() up to v7.0: nothing to do if the block as a whole is what is wanted. */
 export const contpte_ptep_set_access_flags_gathered = routine(
   'contpte_ptep_set_access_flags',

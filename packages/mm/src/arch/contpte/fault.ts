@@ -1,16 +1,16 @@
 /** A fault on an entry that is there. Mirrors mm/memory.c, handle_pte_fault(), v7.0. */
 import { retry, routine, type Steps, noted } from '@shootdown/machine';
-import { Fault, type ContiguousMmu } from '@shootdown/mmu';
+import { Fault, pte_pfn, type ContiguousMmu } from '@shootdown/mmu';
 import { spin_lock, spin_unlock } from '@shootdown/sync';
 import { PAGE_SIZE, type ContpteCpu, type ContpteVma } from './kernel.ts';
-import { pte_mkdirty, pte_mkyoung, pte_none, pte_write } from './pte.ts';
+import { PageAnonExclusive } from './mprotect.ts';
+import { pte_mkdirty, pte_mkwrite, pte_mkyoung, pte_none, pte_write } from './pte.ts';
 
 /** What a fault comes to. */
 export const VM_FAULT = { retry: 0, sigsegv: 1 } as const;
 
 /**
- * Returns VM_FAULT.retry if the access may be tried again. Copy-on-write is not modelled: a store to a read-only
- * entry is refused.
+ * Returns VM_FAULT.retry if the access may be tried again.
  */
 export const handle_pte_fault = routine(
   'handle_pte_fault',
@@ -35,12 +35,33 @@ export const do_present_fault = routine(
     let entry = yield* k.ptep_get(cpu, ptep);
     // Somebody has changed it since: look again.
     if (entry !== orig_pte) return VM_FAULT.retry;
-    if (write !== 0 && !pte_write(entry)) return VM_FAULT.sigsegv;
+    if (write !== 0 && !pte_write(entry)) return yield* k.do_wp_page(cpu, vma, addr, entry);
     if (write !== 0) entry = pte_mkdirty(entry);
     entry = pte_mkyoung(entry);
     if ((yield* k.ptep_set_access_flags(cpu, vma, addr, ptep, entry, write)) === 0 && write !== 0)
       yield* k.flush_tlb_fix_spurious_fault(cpu, vma, addr);
     return VM_FAULT.retry;
+  },
+);
+
+/** do_wp_page(). A page that another process has too would be copied, which is not modelled: the store is refused. */
+export const do_wp_page = routine(
+  'do_wp_page',
+  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, orig_pte: number): Steps<number> {
+    const { kernel, k } = cpu;
+    const folio = kernel.folio(kernel.page_folio(pte_pfn(orig_pte)));
+    if (vma.writable !== true || !PageAnonExclusive(folio, pte_pfn(orig_pte) - folio.pfn)) return VM_FAULT.sigsegv;
+    yield* k.wp_page_reuse(cpu, vma, addr, orig_pte);
+    return VM_FAULT.retry;
+  },
+);
+
+/** wp_page_reuse(): the page is this process's own, and becomes writable. */
+export const wp_page_reuse = routine(
+  'wp_page_reuse',
+  function* (cpu: ContpteCpu, vma: ContpteVma, addr: number, orig_pte: number): Steps {
+    const entry = pte_mkwrite(pte_mkdirty(pte_mkyoung(orig_pte)));
+    yield* cpu.k.ptep_set_access_flags(cpu, vma, addr, cpu.kernel.pte_offset(vma.vm_mm, addr), entry, 1);
   },
 );
 

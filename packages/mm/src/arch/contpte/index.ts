@@ -53,6 +53,7 @@ export { folio_mark_accessed, folio_mark_dirty } from './zap.ts';
 /* Versions of these functions that other kernels had, or that were proposed. */
 export {
   contpte_ptep_set_access_flags_gathered,
+  contpte_ptep_set_access_flags_without_unfold,
   __contpte_try_fold_across_folios,
   contpte_convert_on_any_cpu,
   contpte_clear_young_dirty_ptes_by_bytes,

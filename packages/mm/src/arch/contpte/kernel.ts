@@ -65,6 +65,8 @@ export interface ContpteVma {
   readonly vm_end: number;
   /** VM_SHARED. Default false. */
   readonly shared?: boolean;
+  /** VM_WRITE, where a store to a read-only entry is more than an error: see `do_wp_page()`. Default false. */
+  readonly writable?: boolean;
 }
 
 /** What a kernel is built with. */

@@ -71,6 +71,8 @@ export const routines = {
   dup_mmap: fork.dup_mmap,
   handle_pte_fault: fault.handle_pte_fault,
   do_present_fault: fault.do_present_fault,
+  do_wp_page: fault.do_wp_page,
+  wp_page_reuse: fault.wp_page_reuse,
   folio_unmap_pte_batch: reclaim.folio_unmap_pte_batch,
   try_to_unmap_one: reclaim.try_to_unmap_one,
   folio_referenced_one: reclaim.folio_referenced_one,
