@@ -14,6 +14,7 @@ const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
 function performed(
   mapped: readonly Omit<InitialMapping, 'folio'>[],
   body: (cpu: contpte.ContpteCpu, machine: ContpteMachine) => Steps<unknown>,
+  pages = BLOCK,
 ) {
   const machine = contpteMachine({
     request: {
@@ -22,7 +23,7 @@ function performed(
       memoryModel: 'sc',
     },
     mms: 2,
-    folios: [{ nr_pages: BLOCK }],
+    folios: [{ nr_pages: pages }],
     mapped: mapped.map((mapping) => ({ ...mapping, folio: 0, from: mapping.page })),
   });
   const task = contpte.fork(function* (asked: ContpteMachine, cpu: contpte.ContpteCpu): Steps {
@@ -34,7 +35,7 @@ function performed(
   executor.onCount = (_, counter) => counted.push(counter);
   expect(runScheduler(executor, new RandomScheduler(1), 1000)).toMatchObject({ end: 'rest', violation: null });
   const entries = (table: number): number[] =>
-    Array.from({ length: BLOCK }, (_, page) => executor.store.read(machine.kernel.frames.entry(table, page).address));
+    Array.from({ length: pages }, (_, page) => executor.store.read(machine.kernel.frames.entry(table, page).address));
   return { parent: entries(0), child: entries(1), counted };
 }
 
@@ -95,4 +96,31 @@ it('a lockless reader to whom an entry of a block that stays always looks gone b
   expect(await judged('contpte-young', 'cold')).toBe('livelock');
   // Here the block is gone in the end.
   expect(await judged('contpte-zap', 'whole')).toBeNull();
+});
+
+it('zapping a block and a half unfolds the second one', () => {
+  const { parent, counted } = performed(
+    [{ page: 0, nr: 2 * BLOCK, prot: PAGE_SHARED, cont: true }],
+    (cpu, { vma }) => cpu.k.zap_page_range_single(cpu, vma, 0, (BLOCK + BLOCK / 2) * PAGE_SIZE),
+    2 * BLOCK,
+  );
+  expect(parent.map(contpte.pte_valid)).toEqual([false, false, false, false, false, false, true, true]);
+  expect(parent.some(contpte.pte_cont)).toBe(false);
+  // The first one is cleared as it is.
+  expect(counted.filter((counter) => counter === 'contpte_unfold')).toHaveLength(1);
+});
+
+it('pages that are moved to the start of a block, and whose frames are not at that of one, get plain entries', () => {
+  const { parent } = performed(
+    [{ page: 0, nr: BLOCK, prot: PAGE_READONLY }],
+    function* (cpu, { vma, kernel }) {
+      const pte = contpte.pfn_pte(kernel.folio(0).pfn + BLOCK / 2, PAGE_READONLY);
+      yield* contpte.pte_offset_map_lock(cpu, vma.vm_mm, 0);
+      yield* cpu.k.set_ptes(cpu, vma.vm_mm, BLOCK * PAGE_SIZE, { table: 0, index: BLOCK }, pte, BLOCK);
+      yield* contpte.pte_unmap_unlock(cpu, vma.vm_mm);
+    },
+    2 * BLOCK,
+  );
+  expect(parent.slice(BLOCK).every(contpte.pte_valid)).toBe(true);
+  expect(parent.some(contpte.pte_cont)).toBe(false);
 });
