@@ -6,10 +6,8 @@
 import { addCpu, startCpu, swapper, type Cpu } from '@shootdown/cpu';
 import { addVcpu, type Vcpu } from '@shootdown/hypervisor';
 import {
-  checkOptions,
   FrameKind,
   Frames,
-  keysOf,
   ModelError,
   noteMethods,
   operation,
@@ -53,7 +51,8 @@ import {
   type WalkLevel,
 } from '@shootdown/mmu';
 import { architecture, asidIsMm, connect } from './architecture.ts';
-import { FLUSHES, type SmallMachineOptions, type VcpuChoice } from './options.ts';
+import { checkSmallMachine } from './check-options.ts';
+import type { SmallMachineOptions, VcpuChoice } from './options.ts';
 import { tablesFor, type Tables } from './tables.ts';
 import {
   accessObserver,
@@ -73,37 +72,8 @@ export const OLD_TRANSLATION = 'from here on nobody uses the old translation';
 
 const CPUS_DEFAULT = 2;
 const ENTRIES_DEFAULT = 2;
-const LEVELS_MAX = 4;
 const HISTORY_MAX_DEFAULT = 96;
 const LEAF = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
-
-const KEYS = keysOf<SmallMachineOptions>()(
-  'memoryModel',
-  'cpus',
-  'names',
-  'mms',
-  'pages',
-  'mapped',
-  'spare',
-  'levels',
-  'entries',
-  'flags',
-  'references',
-  'contents',
-  'dirtyBits',
-  'lazy',
-  'vcpus',
-  'flush',
-  'x86',
-  'kvm',
-  'hypercall',
-  'spaces',
-  'global',
-  'connected',
-  'checksFlushes',
-  'ignoresNestedGathers',
-  'maxHistory',
-);
 
 /** Says from when on nobody may use what a page was: see {@link SmallMachine.promise}. */
 export interface Promised {
@@ -443,20 +413,6 @@ export class SmallMachine {
  */
 export function smallMachine(options: SmallMachineOptions): SmallMachine {
   return new SmallMachine(options);
-}
-
-function checkSmallMachine(options: SmallMachineOptions, pages: number, mapped: number, levels: number): void {
-  checkOptions('kit: smallMachine', options, KEYS, ['memoryModel']);
-  const { flush, lazy = [] } = options;
-  const fail = (what: string): never => {
-    throw new ModelError(`kit: smallMachine: ${what}`);
-  };
-  if (typeof flush === 'string' && !FLUSHES.includes(flush))
-    fail(`flush: unknown ${String(flush)} (have: ${FLUSHES.join(', ')})`);
-  if (mapped > pages) fail(`mapped: ${mapped} pages, have ${pages}`);
-  if (!(levels >= 1 && levels <= LEVELS_MAX)) fail(`levels: expected 1 .. ${LEVELS_MAX} (${levels})`);
-  if (lazy.length > 0 && asidIsMm(flush)) fail(`lazy: ${String(flush)} has no lazy CPUs: use the flush x86`);
-  if (flush === 'kvm' && options.vcpus === undefined) fail('flush: kvm needs vcpus, whose steal time it looks at');
 }
 
 function powerOfTwo(atLeast: number): number {

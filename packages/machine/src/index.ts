@@ -127,14 +127,8 @@ export {
   type ScheduledRun,
   type Scheduler,
 } from './schedule/schedulers.ts';
-export {
-  type Arrival,
-  runVirtualTime,
-  VirtualTimeScheduler,
-  type TimedStep,
-  type VirtualTimeOptions,
-  type VirtualTimeRun,
-} from './schedule/virtual-time.ts';
+export type { Arrival, TimedStep, VirtualTimeOptions, VirtualTimeRun } from './schedule/timed-run.ts';
+export { runVirtualTime, VirtualTimeScheduler } from './schedule/virtual-time.ts';
 export {
   Change,
   formatMutation,

@@ -14,7 +14,8 @@ import {
 } from '../execute/systems.test-support.ts';
 import { deviceMachine, listenerMachine, processorMachine } from '../execute/processor.test-support.machine.ts';
 import { TabulatedExecutor } from '../execute/tabulated.ts';
-import { runVirtualTime, VirtualTimeScheduler, type TimedStep, type VirtualTimeOptions } from './virtual-time.ts';
+import type { TimedStep, VirtualTimeOptions } from './timed-run.ts';
+import { runVirtualTime, VirtualTimeScheduler } from './virtual-time.ts';
 
 const costs: CostModel = withCosts(x86Costs, {
   nop: 10,
