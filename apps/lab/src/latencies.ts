@@ -1,6 +1,7 @@
 /** How long routines of a run took and what its processors waited for: the histograms that `shootdown run` shows. */
 import type { Operation } from '@shootdown/machine';
 import { Histogram } from '@shootdown/report';
+import { waitOf } from '@shootdown/topology';
 
 /** Routines whose latency is worth a histogram. */
 export const TIMED_ROUTINES: ReadonlySet<string> = new Set([
@@ -17,9 +18,6 @@ export const TIMED_ROUTINES: ReadonlySet<string> = new Set([
   'synchronize_rcu',
 ]);
 
-/** Operations that wait for a lock. */
-const LOCKS: ReadonlySet<string> = new Set(['spin_lock', 'down_read_wait', 'down_write_wait', 'mutex_lock', 'acquire']);
-
 /** Histograms by what they are of, in cycles. */
 export class Latencies {
   readonly histograms = new Map<string, Histogram>();
@@ -30,9 +28,9 @@ export class Latencies {
   };
 
   /** A processor has waited. */
-  readonly onWait = ({ definition, label }: Operation, _processor: number, cycles: number): void => {
-    if (LOCKS.has(definition.name)) this.#add('lock wait', cycles);
-    else if (label?.startsWith('csd_lock_wait') === true) this.#add('csd_lock_wait', cycles);
+  readonly onWait = (operation: Operation, _processor: number, cycles: number): void => {
+    const kind = waitOf(operation);
+    if (kind !== null) this.#add(kind, cycles);
   };
 
   #add(kind: string, cycles: number): void {

@@ -25,6 +25,8 @@ const lines = {
   flushes: 'run shootdown --json',
   'flushes not': 'run shootdown --json --replace no-flush.mjs',
   compare: 'compare shootdown --replace no-flush.mjs --json',
+  called: 'run numa-balancing --replace no-scan.mjs --json',
+  uncalled: 'run two-cpu-shootdown --replace no-scan.mjs --json',
 };
 const refused = [
   ['run shootdown --replace my.c', 10, 'shootdown offers nothing to C: give a module'],
@@ -40,6 +42,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
   writeFileSync(join(folder, 'my.c'), C_FUNCTION);
   writeFileSync(join(folder, 'no-flush.mjs'), 'export function* flush_tlb_mm_range() {}\n');
+  writeFileSync(join(folder, 'no-scan.mjs'), 'export function* task_numa_work() {}\n');
   writeFileSync(join(folder, 'unknown.mjs'), 'export function* flush_tlb_mm_rnge() {}\n');
   const all = Object.values(lines);
   const results = shootdownEach(
@@ -83,6 +86,16 @@ describe('--replace', () => {
   it('of compare: machines as they ship, and with the file', () => {
     const { rows } = JSON.parse(of('compare').stdout) as { rows: { variant: string }[] };
     expect(rows.map(({ variant }) => variant)).toEqual(['shootdown', 'shootdown with no-flush.mjs']);
+  });
+
+  it('of run: what a machine comes to call late is replaced, and what it never calls is said', () => {
+    expect(of('called').stdout).toContain('"replaced":["task_numa_work"]');
+    expect(of('called').stdout).not.toContain('"numa_hint_faults"');
+    expect(of('called').stderr).not.toContain('replace:');
+    expect(of('uncalled').status).toBe(0);
+    expect(of('uncalled').stderr).toContain(
+      'replace: no-scan.mjs: two-cpu-shootdown has not called task_numa_work()\n',
+    );
   });
 
   it.each(refused)('%s: is refused', (line, code, text) => {

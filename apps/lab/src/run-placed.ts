@@ -1,6 +1,6 @@
 /** `shootdown run` of a machine in parts: virtual machines with CPUs of their own, in this thread or in workers. */
 import { Histogram } from '@shootdown/report';
-import { assemble, type MachineRun, type Topology } from '@shootdown/topology';
+import { assemble, partsOf, type MachineRun, type Topology } from '@shootdown/topology';
 import { PlacedRun, tracedThreads, type PlacedPart } from '@shootdown/topology/placed';
 import { hostReport } from '@shootdown/scenarios';
 import { interruption } from './interrupt.ts';
@@ -8,6 +8,12 @@ import { TIMED_ROUTINES } from './latencies.ts';
 import { Pulse } from './progress.ts';
 
 const WINDOW_STEPS = 200_000;
+
+/** True if a machine runs in parts, whatever thread each is in. */
+export function isPlaced(topology: Topology): boolean {
+  const parts = partsOf(topology);
+  return parts.length > 1 || parts[0]?.placement === 'worker';
+}
 
 /** What came of it. */
 export interface PlacedResult {

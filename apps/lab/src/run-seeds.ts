@@ -4,7 +4,7 @@ import { MachineRunner, type MachineRun } from '@shootdown/topology';
 import { ExitCode, exitCodeOfRun } from './exit-codes.ts';
 import { untilDoneOrInterrupted } from './interrupt.ts';
 import { Latencies } from './latencies.ts';
-import type { RunTarget } from './run-target.ts';
+import { sayUncalled, type RunTarget } from './run-target.ts';
 
 const PORTION_STEPS = 20_000;
 
@@ -17,11 +17,12 @@ interface Repetition {
 
 /** Repeats a run with the seeds 1 to `seeds`, and prints means with their 95 % confidence intervals. */
 export async function runSeeds(
-  { name, machine }: RunTarget,
+  of: RunTarget,
   seeds: number,
   stepsMax: number | undefined,
   json: boolean,
 ): Promise<number> {
+  const { name, machine } = of;
   const repetitions: Repetition[] = [];
   let code: number = ExitCode.ok;
   for (let seed = 1; seed <= seeds && code !== ExitCode.interrupted; seed++) {
@@ -39,6 +40,7 @@ export async function runSeeds(
     }
     process.stderr.write(`${name}: seed ${seed} of ${seeds}\n`);
   }
+  sayUncalled(of);
   const document = documentOf(name, repetitions);
   process.stdout.write(json ? `${JSON.stringify(document)}\n` : textOf(document));
   return code;

@@ -1,6 +1,12 @@
 /** What `run` and `compare` run: a machine, or a scenario once through, each with routines replaced or as it ships. */
-import { costModels, ModelError, replaceRoutines, unknownName } from '@shootdown/machine';
-import { routineNames } from '@shootdown/explorer';
+import {
+  costModels,
+  ModelError,
+  replaceRoutines,
+  routinesNamed,
+  unknownName,
+  watchedReplacements,
+} from '@shootdown/machine';
 import { scenarios } from '@shootdown/scenarios';
 import type { AssembledMachine, Runnable } from '@shootdown/topology';
 import { UsageError, type Arguments } from './arguments.ts';
@@ -29,6 +35,8 @@ export interface RunTarget {
   readonly replaced: string | null;
   /** The names of the routines that were. */
   readonly routines: readonly string[];
+  /** Those of a machine's that no run has called so far, in a line; null: there are none. */
+  readonly uncalled: () => string | null;
 }
 
 const SCENARIO_FLAGS = Object.keys(scenarioFlags).filter((name) => !['replace', 'side', 'tree'].includes(name));
@@ -45,7 +53,15 @@ export async function runTarget(
   if (!namesFile(name)) args.refuse(['routines'], 'belongs to a topology file');
   const machine = namesFile(name) ? await ownMachine(name, args.text('routines')) : machineNamed(name);
   if (replacement === null)
-    return { name: machine.topology.name, machine, assembled: machine, scenario: null, replaced: null, routines: [] };
+    return {
+      name: machine.topology.name,
+      machine,
+      assembled: machine,
+      scenario: null,
+      replaced: null,
+      routines: [],
+      uncalled: () => null,
+    };
   return await patchedMachine(machine, replacement);
 }
 
@@ -60,21 +76,28 @@ function ofScenario(resolved: RequestedScenario): RunTarget {
     scenario: resolved,
     replaced: replacement && replacedLine(resolved.replaced, replacement),
     routines: resolved.replaced,
+    uncalled: () => null,
   };
 }
 
-/** A machine with routines of a module. */
+/**
+ * A machine with routines of a module. Any routine that there is may be replaced: which of them a machine comes to call
+ * is known when it has run.
+ */
 async function patchedMachine(machine: AssembledMachine, replacement: Replacement): Promise<RunTarget> {
   const { path } = replacement;
   const { name } = machine.topology;
   if (namesC(path)) throw new ModelError(`replace: ${path}: ${name} offers nothing to C: give a module`);
+  // Before the module is loaded: it gives names to its own routines.
+  const known = routinesNamed();
   const routines = await routinesOfModule(path);
   const names = Object.keys(routines);
-  const known = routineNames(machine.system);
   const unknown = names.find((one) => !known.includes(one));
   if (unknown !== undefined)
     throw new ModelError(`replace: ${path}: no routine of ${name} ${unknownName(unknown, known)}`);
-  const assembled = { ...machine, system: replaceRoutines(machine.system, routines) };
+  const waiting = new Set(names);
+  const watched = watchedReplacements(routines, (one) => void waiting.delete(one));
+  const assembled = { ...machine, system: replaceRoutines(machine.system, watched) };
   return {
     name,
     machine: assembled,
@@ -82,7 +105,17 @@ async function patchedMachine(machine: AssembledMachine, replacement: Replacemen
     scenario: null,
     replaced: replacedLine(names, replacement),
     routines: names,
+    uncalled: () =>
+      waiting.size === 0
+        ? null
+        : `replace: ${path}: ${name} has not called ${[...waiting].map((n) => `${n}()`).join(', ')}`,
   };
+}
+
+/** Says, after a run, which replacements have made no difference. */
+export function sayUncalled({ uncalled }: RunTarget): void {
+  const line = uncalled();
+  if (line !== null) process.stderr.write(`${line}\n`);
 }
 
 /** Refuses what a run with replaced routines cannot do. Throws UsageError. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { MachineRunner, runMachine, type MachineRun } from '@shootdown/topology';
+import { PlacedRun } from '@shootdown/topology/placed';
 import { aboutTopology, machineNamed, topologyNames } from './machines.ts';
 
 test('at least ten machines ship, and each says what to look at', () => {
@@ -30,4 +31,15 @@ test.each([
   expect(run(0)).toMatchObject({ end: 'done', steps, fingerprint });
   const { cycles, fingerprint: print } = run(5);
   expect(run(5)).toMatchObject({ cycles, fingerprint: print });
+});
+
+test('placed-device comes to the same state in process and in a worker', async () => {
+  const { topology } = machineNamed('placed-device');
+  for (const inProcess of [true, false]) {
+    const placed = new PlacedRun(topology, { inProcess });
+    while (await placed.advance(Number.POSITIVE_INFINITY));
+    expect(placed.result()).toMatchObject({ end: 'done', violation: null, steps: 16_238 });
+    expect(placed.parts.map(({ run }) => run?.fingerprint)).toEqual(['d7d96bcfa9c9f152', '604ffe1541fc8500']);
+    await placed.stop();
+  }
 });

@@ -1,12 +1,16 @@
 /** A topology as a scenario: `shootdown explore machine.json` tries every order of what its threads do. */
 import { ModelError } from '@shootdown/machine';
 import type { Scenario, Variant } from '@shootdown/explorer';
-import { assemble } from '@shootdown/topology';
+import { assemble, partsOf } from '@shootdown/topology';
 import { ownTopology } from './own-threads.ts';
 
 /** Reads a topology file as a scenario of one variant, whose properties are those that every machine has. */
 export async function topologyScenario(path: string): Promise<Scenario> {
   const { topology, own } = await ownTopology(path);
+  if (partsOf(topology).some(({ device }) => typeof device === 'string'))
+    process.stderr.write(
+      `explore: ${topology.name}: the placement of its device is left out: it and its driver share the device's table\n`,
+    );
   const variant: Variant = {
     name: 'machine',
     expected: {},

@@ -8,7 +8,6 @@ export { counterexample, explained } from './explained.ts';
 export { judgeSchedule } from './replay.ts';
 export { survey, waysOut, type Survey, type WayOut, type WaysOut, type WaysOutOptions } from './ways-out.ts';
 export { collisionOdds } from './storage.ts';
-export { routineNames } from './routine-names.ts';
 export { nearestName, unknownName } from './unknown-name.ts';
 export { mutate } from './mutants/mutate.ts';
 export { linesOf, mutationsNamed } from './mutants/lines.ts';

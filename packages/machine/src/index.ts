@@ -72,12 +72,19 @@ export {
   program,
   retry,
   routine,
+  routinesNamed,
   type Program,
   type Routine,
 } from './routine/routine.ts';
 export { RoutineCursor } from './routine/cursor.ts';
 export { performInOneStep } from './routine/one-step.ts';
-export { replaceRoutines, routinesCalled, type Replacement, type Replacements } from './routine/replacing.ts';
+export {
+  replaceRoutines,
+  routinesCalled,
+  watchedReplacements,
+  type Replacement,
+  type Replacements,
+} from './routine/replacing.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './routine/from-routine.ts';
 export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './routine/discoveries.ts';
 export type { Site } from './routine/sites.ts';

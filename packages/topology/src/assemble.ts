@@ -58,7 +58,7 @@ export interface AssembledMachine {
 /**
  * Builds the actors, words and routines of a machine.
  * @param base the cost model that the description's `costs` change
- * @param remote without the devices that are placed in workers: whoever runs it has messages cross
+ * @param remote without the device that has a placement, which is a part by itself: messages cross to it
  */
 export function assemble(
   topology: Topology,

@@ -56,6 +56,25 @@ export function checkScans(
   });
 }
 
+/** Who has one node has no node to bring pages to. Throws ModelError. */
+export function checkNumaBalancing(
+  { kernelThreads = [] }: KernelDescription,
+  { host, sockets, nodes }: Pick<Topology, 'host' | 'sockets' | 'nodes'>,
+  place: string,
+): void {
+  kernelThreads.forEach(({ run }, t) => {
+    if (!actionsIn(run).some(({ do: what }) => what === 'numa-scan')) return;
+    const count = host ? 1 : (nodes ?? sockets ?? []).length;
+    if (count < 2)
+      throw new ModelError(
+        `${place}kernelThreads.${t}: numa-scan: the memory is one node${host ? ', as that of every virtual machine' : ': give sockets or nodes'}`,
+      );
+  });
+}
+
+/** Words of a machine whose names begin with these are not a device's. */
+const NAMES_OF_THE_MACHINE = /^(?:CPU\d+|task)$/;
+
 /** Throws ModelError. */
 export function checkSecondaryMmus(
   kernel: KernelDescription,
@@ -82,6 +101,8 @@ function checkProcess(kernel: KernelDescription, { secondaryMmus, threads }: Pro
   for (const [i, { name, kind, changePte, placement }] of secondaryMmus.entries()) {
     if (kinds.has(name)) throw new ModelError(`${place}.secondaryMmus.${i}: name taken twice (${name})`);
     kinds.set(name, kind);
+    if (NAMES_OF_THE_MACHINE.test(name))
+      throw new ModelError(`${place}.secondaryMmus.${i}: name taken by the machine (${name})`);
     if (placement === 'worker' && kind !== 'device')
       throw new ModelError(
         `${place}.secondaryMmus.${i}.placement: worker: the vCPUs of ${name} are threads of the process, whose words they share: only a device can be placed`,

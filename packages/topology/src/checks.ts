@@ -2,7 +2,7 @@
 import { ModelError } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
 import { actionsIn, endsThread, forkedIn, type Action } from './actions.ts';
-import { checkScans, checkKernelThreads, checkSecondaryMmus } from './check-kernel.ts';
+import { checkScans, checkKernelThreads, checkNumaBalancing, checkSecondaryMmus } from './check-kernel.ts';
 import { checkLayout } from './layout.ts';
 import { VCPUS_MAX, type KernelDescription, type Topology, type VmDescription } from './description.ts';
 
@@ -30,10 +30,20 @@ export function checkReferences(topology: Topology, source: string): void {
   const known = architectures[topology.architecture].costs.costs;
   if (topology.costs['device_message'] === 0)
     throw new ModelError(`topology: ${source}: costs: device_message: parts cannot run side by side without it (0)`);
+  if (topology.costs['device_message'] !== undefined && !hasPlacedDevice(topology))
+    throw new ModelError(
+      `topology: ${source}: costs: device_message: no device has a placement, and nothing takes so long (${topology.costs['device_message']})`,
+    );
   for (const name of Object.keys(topology.costs)) {
     if (!Object.hasOwn(known, name))
       throw new ModelError(`topology: ${source}: costs: no entry ${name} (have: ${Object.keys(known).join(', ')})`);
   }
+}
+
+function hasPlacedDevice({ processes }: Topology): boolean {
+  return processes.some(({ secondaryMmus }) =>
+    secondaryMmus.some(({ kind, placement }) => kind === 'device' && placement !== undefined),
+  );
 }
 
 function scriptsOf({
@@ -102,6 +112,8 @@ function checkHost(topology: Topology, host: NonNullable<Topology['host']>, sour
   host.vms.forEach((vm, i) => {
     if (names.has(vm.name)) throw new ModelError(`topology: ${source}: host.vms.${i}: name taken twice (${vm.name})`);
     names.add(vm.name);
+    if (vm.name === 'host')
+      throw new ModelError(`topology: ${source}: host.vms.${i}: name taken by the machine (${vm.name})`);
     const outside = vm.cpus?.find((cpu) => cpu >= topology.cpus);
     if (outside !== undefined)
       throw new ModelError(
@@ -175,6 +187,7 @@ function checkKernel(kernel: KernelDescription, topology: Topology, source: stri
   checkForks(kernel, source, names);
   checkKernelThreads(kernel, `topology: ${source}: ${at}`);
   checkScans(kernel, topology, `topology: ${source}: ${at}`);
+  checkNumaBalancing(kernel, topology, `topology: ${source}: ${at}`);
   checkSecondaryMmus(kernel, topology, `topology: ${source}: ${at}`);
 }
 

@@ -25,5 +25,5 @@ export {
 export type { SecondaryBody, SecondaryUse } from './secondary.ts';
 export { replayOf } from './replay.ts';
 export type { KernelRange } from './kernel-tables.ts';
-export type { OnRoutine } from './routine-times.ts';
+export { waitOf, type OnRoutine } from './routine-times.ts';
 export { partsOf, type Part } from './parts.ts';

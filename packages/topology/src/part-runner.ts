@@ -1,6 +1,7 @@
 /** One part under way, in this thread or served to another: advanced in windows, read after each. */
 import { ModelError } from '@shootdown/machine';
 import { assemble, assembleDevice } from './assemble.ts';
+import { waitOf } from './routine-times.ts';
 import { tracedThreads } from './traced-threads.ts';
 import { MachineRunner, type Crossing, type MachineRun } from './run.ts';
 import type { Topology } from './schema.ts';
@@ -9,7 +10,7 @@ import type { Topology } from './schema.ts';
 export interface PartOptions {
   readonly stepsMax?: number | undefined;
   readonly seed?: number | undefined;
-  /** Routines whose times are wanted. */
+  /** Routines whose times are wanted; then what was waited for as well, by {@link waitOf}. */
   readonly timed?: readonly string[] | undefined;
   /** Where the topology's file is: the traces of its threads are found from there. Left out: nobody reads them. */
   readonly folder?: string | undefined;
@@ -86,6 +87,10 @@ export class PartRunner {
       ...(wanted.size > 0 && {
         onRoutine: (routine, _processor, cycles) => {
           if (wanted.has(routine)) this.#sample(routine, cycles);
+        },
+        onWait: (operation, _processor, cycles) => {
+          const kind = waitOf(operation);
+          if (kind !== null) this.#sample(kind, cycles);
         },
       }),
     });

@@ -1,12 +1,13 @@
 /**
- * Parts of a machine that share no word: virtual machines whose CPUs nobody else runs on. Each part is a machine of its
- * own, and may be run in another thread. Nothing passes between parts, so that none has to wait for another.
+ * Parts of a machine that share no word, each of which may run in another thread: virtual machines whose CPUs nobody
+ * else runs on, between which nothing passes, or a device with a table of its own and the machine without it, between
+ * which messages do.
  */
 import type { Topology } from './schema.ts';
 
 /** One part. */
 export interface Part {
-  /** The virtual machines in it, by their names. */
+  /** The virtual machines in it, by their names; the device; or the machine. */
   readonly name: string;
   readonly topology: Topology;
   readonly placement: 'process' | 'worker';

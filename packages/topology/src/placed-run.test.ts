@@ -117,6 +117,7 @@ test.each([
     () => hosting(vm('a', { cpus: '0-1', placement: 'worker' }), vm('b', {})),
     'topology: file: host.vms.0.placement: worker: b runs on every CPU of the host, and so shares CPUs: give both VMs',
   ],
+  [() => hosting(vm('host', {})), 'topology: file: host.vms.0: name taken by the machine (host)'],
   [() => hosting(vm('a', { cpus: '3-4' })), 'topology: file: host.vms.0.cpus: CPU 4 of 4 (0 .. 3)'],
   [
     () =>

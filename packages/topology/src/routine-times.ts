@@ -2,7 +2,7 @@
  * How long routines take: virtual time from the step after which a routine is on a processor's stack to the step after
  * which it no longer is. Waiting counts, and so does an interrupt in between.
  */
-import type { Executor, Processor, TimedStep } from '@shootdown/machine';
+import type { Executor, Operation, Processor, TimedStep } from '@shootdown/machine';
 
 /** Called when a routine has returned. */
 export type OnRoutine = (routine: string, processor: number, cycles: number) => void;
@@ -53,4 +53,13 @@ export class RoutineTimes {
     for (let i = common; i < stack.length; i++) entered.push({ name: stack[i] as string, cycles: now });
     seen.stack = stack;
   }
+}
+
+/** Operations that wait for a lock. */
+const LOCKS: ReadonlySet<string> = new Set(['spin_lock', 'down_read_wait', 'down_write_wait', 'mutex_lock', 'acquire']);
+
+/** What waiting before an operation is called: for a lock, or for CPUs that were sent an IPI. Null: nothing. */
+export function waitOf({ definition, label }: Operation): 'lock wait' | 'csd_lock_wait' | null {
+  if (LOCKS.has(definition.name)) return 'lock wait';
+  return label?.startsWith('csd_lock_wait') === true ? 'csd_lock_wait' : null;
 }

@@ -265,6 +265,7 @@ describe('the README', () => {
       expect(() =>
         parseTopology(with_({ architecture: 'arm64-4k-48', processes: [first([...others, last]), forked] })),
       ).not.toThrow();
+    const sockets = [[0], [1]];
     const secondaryMmus = [
       { name: 'vm', kind: 'kvm' as const },
       { name: 'nic', kind: 'device' as const },
@@ -272,6 +273,7 @@ describe('the README', () => {
     expect(() =>
       parseTopology(
         with_({
+          sockets,
           processes: [{ ...first([...secondary]), secondaryMmus }],
           kernelThreads: [{ name: 'k', cpu: 1, run: ofKernel.filter((a) => a.do !== 'collapse') }],
         }),
@@ -279,7 +281,7 @@ describe('the README', () => {
     ).not.toThrow();
     const collapsing = (changes: object): unknown =>
       parseTopology(
-        with_({ processes: [first([])], kernelThreads: [{ name: 'k', cpu: 1, run: ofKernel }], ...changes }),
+        with_({ sockets, processes: [first([])], kernelThreads: [{ name: 'k', cpu: 1, run: ofKernel }], ...changes }),
       );
     expect(collapsing({})).toBeDefined();
     expect(() => collapsing({ processes: [{ ...first([]), secondaryMmus }] })).toThrow(

@@ -122,6 +122,11 @@ describe('what is wrong with them is said in one line', () => {
     processes: [{ name: 'p', secondaryMmus: [{ name: 'vm', kind: 'kvm' }], threads: [{ cpu: 0, run }] }],
   });
 
+  const withSecondary = (name: string): TopologyInput => ({
+    ...withThreads([]),
+    processes: [{ name: 'p', secondaryMmus: [{ name, kind: 'device' }], threads: [{ cpu: 0, run: [] }] }],
+  });
+
   test.each([
     [
       withThreads([{ do: 'guest', mmu: 'wm', rounds: 1 }]),
@@ -161,6 +166,19 @@ describe('what is wrong with them is said in one line', () => {
         kernelThreads: [{ name: 'k', cpu: 1, run: [{ do: 'ksm-scan' as const, process: 'q', pages: 1 }] }],
       },
       'kernelThreads.0: ksm-scan: no process q (have: p)',
+    ],
+    [
+      {
+        ...withThreads([]),
+        kernelThreads: [{ name: 'k', cpu: 1, run: [{ do: 'numa-scan' as const, process: 'p', pages: 1 }] }],
+      },
+      'kernelThreads.0: numa-scan: the memory is one node: give sockets or nodes',
+    ],
+    [withSecondary('CPU0'), 'processes.0.secondaryMmus.0: name taken by the machine (CPU0)'],
+    [withSecondary('task'), 'processes.0.secondaryMmus.0: name taken by the machine (task)'],
+    [
+      { ...withSecondary('nic'), costs: { device_message: 100 } },
+      'costs: device_message: no device has a placement, and nothing takes so long (100)',
     ],
   ])('%#', (topology, line) => expect(refuse(topology)).toBe(`topology: f: ${line}`));
 });

@@ -2,7 +2,7 @@
  * `shootdown compare <scenario>` or `shootdown compare <machine or scenario> <machine or scenario> ...`: what each
  * design costs; with `--replace`, what a patch of one costs.
  */
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { textTable } from '@shootdown/report';
 import {
   comparisonDocument,
@@ -21,8 +21,10 @@ import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
 import { failedAccesses } from '../failures.ts';
 import { printedHelp } from '../help.ts';
 import { rowsUntilInterrupted, untilDoneOrInterrupted } from '../interrupt.ts';
+import { namesFile } from '../machines.ts';
 import { Pulse } from '../progress.ts';
-import { runTarget, type RunTarget } from '../run-target.ts';
+import { isPlaced, runPlaced } from '../run-placed.ts';
+import { runTarget, sayUncalled, type RunTarget } from '../run-target.ts';
 import { namesScenario, replacementOf, requestedScenario, scenarioFlags } from '../scenario-request.ts';
 
 export const flags = {
@@ -115,16 +117,24 @@ function textOf(comparison: Comparison): string {
 
 const PORTION_STEPS = 5_000;
 
+/** One that is compared, and the folder of its file. */
+interface Target extends RunTarget {
+  readonly folder: string | undefined;
+}
+
 /** What is run: every machine or scenario as it ships and, if there is a patch, with it. */
-async function targetsOf(names: readonly string[], args: Arguments): Promise<RunTarget[]> {
+async function targetsOf(names: readonly string[], args: Arguments): Promise<Target[]> {
   const replacement = replacementOf(args);
-  const targets: RunTarget[] = [];
+  const targets: Target[] = [];
   for (const name of names) {
+    const folder = namesFile(name) ? dirname(name) : undefined;
     const shipped = await runTarget('compare', name, args, null);
-    targets.push(namesScenario(name) ? shipped : { ...shipped, name });
+    targets.push({ ...shipped, folder, ...(!namesScenario(name) && { name }) });
     if (!replacement) continue;
+    if (shipped.assembled && isPlaced(shipped.assembled.topology))
+      throw new UsageError(`shootdown compare: --replace does not go with a machine that runs in parts (${name})`);
     const patched = await runTarget('compare', name, args, replacement);
-    targets.push({ ...patched, name: `${shipped.name} with ${basename(replacement.path)}` });
+    targets.push({ ...patched, folder, name: `${shipped.name} with ${basename(replacement.path)}` });
   }
   return targets;
 }
@@ -134,24 +144,31 @@ async function compareMachines(names: readonly string[], args: Arguments): Promi
   const machines = await targetsOf(names, args);
   const rows: ComparisonRow[] = [];
   let code: number = ExitCode.ok;
-  for (const { name, machine } of machines) {
-    const runner = new MachineRunner(machine);
-    const pulse = new Pulse();
-    const interrupted = await untilDoneOrInterrupted(() => {
-      const more = runner.advance(PORTION_STEPS);
-      if (more) pulse.beat(() => `${name}: ${runner.result().steps} steps`);
-      return more;
-    });
-    pulse.end();
+  for (const target of machines) {
+    const { run, interrupted } = await runOf(target);
     if (interrupted) {
       code = ExitCode.interrupted;
       break;
     }
-    const run = runner.result();
-    rows.push(rowOf(name, run));
+    sayUncalled(target);
+    rows.push(rowOf(target.name, run));
     code = Math.max(code, exitCodeOfRun(run));
   }
   return { code, comparison: comparisonOf(names, rows) };
+}
+
+/** Runs one, in parts if it has them. */
+async function runOf({ name, machine, assembled, folder }: Target): Promise<{ run: MachineRun; interrupted: boolean }> {
+  if (assembled && isPlaced(assembled.topology)) return await runPlaced(assembled.topology, undefined, 0, folder);
+  const runner = new MachineRunner(machine);
+  const pulse = new Pulse();
+  const interrupted = await untilDoneOrInterrupted(() => {
+    const more = runner.advance(PORTION_STEPS);
+    if (more) pulse.beat(() => `${name}: ${runner.result().steps} steps`);
+    return more;
+  });
+  pulse.end();
+  return { run: runner.result(), interrupted };
 }
 
 function rowOf(name: string, run: MachineRun): ComparisonRow {

@@ -2,41 +2,29 @@
 import { dirname } from 'node:path';
 import { formatSchedule, LiveExecutor, TabulatedExecutor, type Executor, type System } from '@shootdown/machine';
 import {
-  counterTable,
   type Histogram,
-  histogramText,
   MessageCounts,
   messagesText,
   textTable,
   traceFormats,
   type TraceFormat,
 } from '@shootdown/report';
-import { lazy } from '@shootdown/mm';
-import {
-  lazyModeOf,
-  MachineRunner,
-  partsOf,
-  type AssembledMachine,
-  type Counters,
-  type MachineRun,
-  type Runnable,
-  type Topology,
-} from '@shootdown/topology';
+import { MachineRunner, type MachineRun, type Runnable, type Topology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
-import { failureLines } from '../failures.ts';
 import { inspectionLines } from '../inspection.ts';
 import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
 import { demoNames, FLUSH_COUNTS, namesFile } from '../machines.ts';
-import { refuseSaving, runTarget, type RunTarget } from '../run-target.ts';
+import { refuseSaving, runTarget, sayUncalled, type RunTarget } from '../run-target.ts';
 import { savedScenario, scenarioFlags } from '../scenario-request.ts';
 import { Latencies } from '../latencies.ts';
 import { runPageHtml } from '../run-page.ts';
 import { runSeeds } from '../run-seeds.ts';
-import { runPlaced } from '../run-placed.ts';
+import { isPlaced, runPlaced } from '../run-placed.ts';
+import { countersText, describeRun, lazyMmuOf } from '../run-text.ts';
 import { fileTarget, scheduleTarget } from '../schedule-file.ts';
 import { Pulse } from '../progress.ts';
 import { writeTimeline, type Written } from '../timeline.ts';
@@ -104,11 +92,6 @@ const ONE_RUN_ONLY = [
 ];
 const SEEDS_MAX = 10_000;
 
-function isPlaced(topology: Topology): boolean {
-  const parts = partsOf(topology);
-  return parts.length > 1 || parts[0]?.placement === 'worker';
-}
-
 async function runInParts(
   args: Arguments,
   topology: Topology,
@@ -135,11 +118,14 @@ async function runInParts(
   else
     process.stdout.write(
       `${topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n` +
+        (result.violation === null ? '' : `  *** ${result.violation}\n`) +
         textTable({
           columns: ['part', 'placement', 'end', 'steps', 'fingerprint'],
           rows: shown.map((part) => [part.name, part.placement, part.lost ?? part.end, part.steps, part.fingerprint]),
         }) +
-        hosts.map((host) => `\n${hostText(host)}`).join(''),
+        (topology.host
+          ? hosts.map((host) => `\n${hostText(host)}`).join('')
+          : countersText(processors, result, latencies)),
     );
   if (shown.some(({ lost }) => lost !== null)) return ExitCode.bounded;
   return interrupted ? ExitCode.interrupted : exitCodeOfRun(result);
@@ -227,6 +213,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
           ? messagesText(messages.list)
           : describeRun(of, result, latencies),
     );
+  sayUncalled(of);
   target?.write({
     shootdown: 1,
     ...savedTarget(of, name),
@@ -287,55 +274,4 @@ function savedTarget({ assembled, scenario }: RunTarget, name: string) {
   if (assembled)
     return { machine: demoNames().includes(name) ? { demo: name } : { topology: { ...assembled.topology } } };
   return scenario ? { scenario: savedScenario(scenario) } : {};
-}
-
-/** What a run's sections of lazy MMU mode came to: how many there were, and the rules broken in them, by class. */
-function lazyMmuOf(machine: AssembledMachine, total: Counters) {
-  const sum = (counter: string): number => (total[counter] ?? []).reduce((a, b) => a + b, 0);
-  const broken = lazy.hazardClasses.map((kind) => [kind, sum(`hazard ${kind}`)] as const);
-  return {
-    arch: lazyModeOf(machine.topology, machine.topology.name).name,
-    sections: sum(lazy.SECTIONS),
-    hazards: Object.fromEntries(broken.filter(([, times]) => times > 0)),
-  };
-}
-
-function lazyMmuLine(machine: AssembledMachine, total: Counters): string {
-  const { arch, sections, hazards } = lazyMmuOf(machine, total);
-  if (sections === 0) return '';
-  const broken = Object.entries(hazards).map(([kind, times]) => `${kind} ${times}`);
-  return `lazy MMU mode (${arch}): ${sections} section${sections === 1 ? '' : 's'}, hazards: ${broken.join(', ') || 'none'}\n`;
-}
-
-/** Counters, busy times and the end of a run, for people. */
-function describeRun(
-  { name, machine, assembled, replaced }: RunTarget,
-  result: MachineRun,
-  latencies: ReadonlyMap<string, Histogram>,
-): string {
-  const names = machine.system.processors.map((p) => p.name);
-  const text = [
-    ...(replaced === null ? [] : [`${replaced}\n`]),
-    `${name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`,
-  ];
-  if (result.violation !== null) text.push(`  *** ${result.violation}\n`);
-  text.push(...failureLines(result));
-  if (assembled) text.push(lazyMmuLine(assembled, result.total));
-  const host = assembled && hostReport(assembled, result, latencies);
-  if (host) return text.join('') + `${Math.round(result.stepsPerSecond)} steps per second\n` + hostText(host);
-  for (const [phase, counters] of Object.entries(result.phases)) {
-    if (Object.keys(counters).length === 0) continue;
-    text.push(`\n${phase}\n`, textTable(counterTable(names, nonZero(counters))));
-  }
-  text.push('\n', textTable(counterTable(names, { 'busy cycles': [...result.busyCycles] })));
-  for (const [routine, histogram] of latencies)
-    text.push(
-      '\n',
-      histogramText(histogram, { title: routine.includes(' ') ? routine : `${routine}()`, unit: 'cycles' }),
-    );
-  return text.join('');
-}
-
-function nonZero(counters: Counters): Counters {
-  return Object.fromEntries(Object.entries(counters).filter(([, row]) => row.some((n) => n !== 0)));
 }

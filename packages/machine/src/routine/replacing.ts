@@ -41,6 +41,21 @@ export function routinesCalled(work: () => void): ReadonlySet<string> {
   return names;
 }
 
+/** The same stand-ins; `onCall` is told of every call of one. */
+export function watchedReplacements(replace: Replacements, onCall: (name: string) => void): Replacements {
+  const watched = Object.entries(replace).map(([name, stand]): [string, Replacement] => {
+    const body = stand.body ?? stand;
+    return [
+      name,
+      (...args) => {
+        onCall(name);
+        return body(...args);
+      },
+    ];
+  });
+  return Object.fromEntries(watched);
+}
+
 /** The same system with other routines by those names. */
 export function replaceRoutines(system: System, replace: Replacements): System {
   const programs = system.programs.map((one) => ({ ...one, replace: { ...one.replace, ...replace } }));

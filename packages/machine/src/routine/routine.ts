@@ -21,6 +21,14 @@ export interface Routine<A extends readonly unknown[] = readonly unknown[], T = 
   readonly body?: (...args: A) => Steps<T>;
 }
 
+/** Names given to routines so far. */
+const names = new Set<string>();
+
+/** The names of all routines that there are, those of packages that have been loaded; in alphabetical order. */
+export function routinesNamed(): readonly string[] {
+  return [...names].sort();
+}
+
 /**
  * Names a generator function. Throws ModelError on what is no function, or a name that is none.
  * @param name the kernel's own name: it heads columns and names the routine in errors
@@ -31,6 +39,7 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
       `routine: a routine needs a name: routine('pud_clear', function* () { ... }) (${printable(name)})`,
     );
   checkName('routine', name);
+  names.add(name);
   if (typeof body !== 'function')
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.
