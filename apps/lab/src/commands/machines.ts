@@ -34,7 +34,7 @@ export const actors: Readonly<Record<string, Actor>> = {
   invalidation: {
     machine: invalidationMachine,
     home: 'mmu-notifier',
-    decides: 'who is told of an invalidation, and when it is over',
+    decides: 'which invalidations of a secondary table are under way',
   },
   subscription: { machine: subscriptionMachine, home: 'mmu-notifier', decides: 'whether a subscriber is told' },
   ptdump: { machine: ptdumpMachine, home: 'ptdump', decides: 'what a dump of page tables reads next' },
