@@ -8,7 +8,7 @@ const SEED = 1;
 
 /** The flag of commands that search. */
 export const pctFlag = {
-  'no-pct': { type: 'boolean', help: 'do not try random schedules (PCT) beside a search of more than three seconds' },
+  'no-pct': { type: 'boolean', help: 'do not try random schedules (PCT) beside a search of more than a second' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 /** PCT runs where a processor is idle otherwise, and where there is room for its thread. */

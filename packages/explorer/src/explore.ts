@@ -36,11 +36,8 @@ const SMALL_STATES_MAX = 1_000;
 /** Tests put others in place of timers later. */
 const setTimer = globalThis.setTimeout;
 
-/**
- * When PCT begins to run beside a search. Its thread takes some tenths of a second to load the model, and as much to
- * end meanwhile: a search that lasts a second would pay for it and get nothing.
- */
-const PCT_AFTER_MILLISECONDS = 3000;
+/** When PCT begins to run beside a search. */
+const PCT_AFTER_MILLISECONDS = 1000;
 
 /** A counterexample. */
 interface Example {

@@ -112,7 +112,7 @@ export interface ExploreOptions {
   readonly workers?: number;
   readonly source?: SystemSource;
   /**
-   * When the search takes longer than `afterMilliseconds` (default 3000), PCT runs beside it in another thread, and the
+   * When the search takes longer than `afterMilliseconds` (default 1000), PCT runs beside it in another thread, and the
    * first to find something wins. Which one that is depends on the computer; what PCT finds with a seed does not, and a
    * counterexample that is `shortest` is the same whoever found it. Needs `source`; does not go with `all` and with
    * bounds on depth or preemptions, and is left out there.
