@@ -73,6 +73,8 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   /** The way to the weak memory (`arm`), or null. */
   readonly weak: WeakPort | null;
   #begun = false;
+  /** The step is a processor's own: what components do by themselves goes through nobody's store buffer. */
+  #isOperation = true;
 
   /** @param keepers makes the two that this kind of executor is composed of */
   constructor(system: System, keepers: (kept: Kept) => { readonly routines: R; readonly components: C }) {
@@ -132,6 +134,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
       throw new ModelError(`schedule: step: no choice ${choiceIndex} (this system has ${this.system.choices.length})`);
     this.failed = false;
     this.branchCount = 1;
+    this.#isOperation = choice.kind === 'advance';
     switch (choice.kind) {
       case 'advance':
         return this.advance(choice.processor, branch);
@@ -162,6 +165,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     const op = this.pendingOperation(choice.processor);
     if (!op) return 1;
     this.processor = choice.processor;
+    this.#isOperation = true;
     const own = this.#ownOutcomes(choice.processor, op);
     return this.weak ? this.weak.outcomesOf(op, own) : own;
   }
@@ -338,7 +342,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
       this.weak.notePlain(address, false);
       return this.weak.look(address);
     }
-    return this.#buffers.load(this.processor, address);
+    return this.#isOperation ? this.#buffers.load(this.processor, address) : this.read(address);
   }
 
   storeBuffered(address: number, value: number): boolean {
@@ -350,7 +354,8 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
       }
       return true;
     }
-    if (this.#buffers.has(this.processor)) return this.#buffers.put(this.processor, address, value);
+    if (this.#isOperation && this.#buffers.has(this.processor))
+      return this.#buffers.put(this.processor, address, value);
     this.write(address, value);
     return true;
   }

@@ -28,6 +28,8 @@ export interface CodeLine {
   readonly word: string;
   /** Tells it from lines with the same word; null: there are none. */
   readonly position: Position | null;
+  /** Where it is made: file, line and column of each function from the routine inwards. Empty: not known. */
+  readonly place: Position;
   /** As traces show it; what differs from run to run is `*`. */
   readonly text: string;
   /** Where it stands, if that is not the TypeScript. */
@@ -173,6 +175,7 @@ function inOrder(system: System, sightings: readonly Sighting[], opened: Readonl
       step: which === 0 ? word : `${word}.${which + 1}`,
       word,
       position: same.length === 1 ? null : sighting.position,
+      place: sighting.position,
       text: mergedTexts([...sighting.texts]),
       source: op?.source ?? null,
       changes: sighting.changes(opened),
