@@ -32,8 +32,14 @@ export const ofContpte: readonly Survivor[] = [
     'kswapd/try_to_unmap_one',
     'madvise/zap_page_range_single',
   ].map((line) => ({ change: `${line}:swap-with-next`, because: RETURNS })),
+  { change: 'mprotect/change_protection:leave-out', because: 'nothing is changed, and of what stays nothing is asked' },
+  {
+    change: 'contpte_convert/__flush_tlb_range:*',
+    variants: 'bbml2',
+    because: 'with BBML2 no TLB conflict comes of it: bbml2-no-tlbi is the variant that leaves it out',
+  },
   // __flush_tlb_range().
-  { change: '__flush_tlb_range/dsb:*', neededIn: ORDERED, namesakes: true },
+  { change: '__flush_tlb_range/dsb:*', neededIn: ORDERED },
   { change: '__flush_tlb_range/CMD_SYNC:swap-with-next', because: 'both are waited for, in either order' },
   { change: '__flush_tlb_range/tlbi*:swap-with-next', because: BOTH_WAITED_FOR },
   { change: '__flush_tlb_range/CMD_TLBI_NH_VA:swap-with-next', because: BOTH_WAITED_FOR },

@@ -7,7 +7,10 @@ const UNDER_MMU_LOCK = 'under mmu_lock, where nobody else changes the entry';
 const NO_FAULT =
   'the page is mapped to begin with, so no fault is under way: in E1-change-then-set/no-sequence and /no-lock one is';
 const SAME_RANGE = 'the invalidation is over when the lock is dropped, and covers the page until then';
-const ORDER = 'sc keeps loads and stores in order: rmap-lock/no-wmb and /no-rmb are what comes of it on arm';
+/** Where loads and stores may change places. */
+const RMAP_LOCK_ON_ARM = [KVM, 'rmap-lock', { memoryModel: 'arm' }] as const;
+const ORDERED_NEXT =
+  'looking the page up has an order of its own: folio_try_get() and a second look, or the page-table lock';
 const TOLD = 'a note to the subscriber: what it does is the next line';
 const OLD = 'what may still be used was read-only before, and what replaces it is equal until it is written to';
 const NOBODY_THERE = 'nobody to be told: no device walks the primary table here';
@@ -45,9 +48,16 @@ const ofProtocol: readonly Survivor[] = [
     { change: `kvm_mmu_notifier_invalidate_page/${line}`, neededIn: ['cow-vs-secondary', 'E0', NOT_MAPPED] },
   ]),
   { change: 'kvm_mmu_notifier_change_pte/*', because: NO_FAULT },
-  { change: '*/smp_wmb:*', because: ORDER },
-  { change: '*/smp_rmb:*', because: ORDER },
-  { change: 'kvm_mmu_notifier_invalidate_range_end/mmu_invalidate_*:swap-with-next', because: ORDER },
+  { change: 'kvm_mmu_notifier_invalidate_range_end/smp_wmb:*', neededIn: RMAP_LOCK_ON_ARM },
+  { change: 'mmu_invalidate_retry/smp_rmb:*', neededIn: RMAP_LOCK_ON_ARM },
+  { change: 'kvm_tdp_page_fault/smp_rmb:*', variants: 'rmap-lock', because: ORDERED_NEXT, alsoOn: 'arm' },
+  { change: '*/smp_rmb:*', because: ORDERED_NEXT },
+  {
+    change: 'kvm_mmu_notifier_invalidate_range_end/mmu_invalidate_*:swap-with-next',
+    variants: '*swapped',
+    because: 'that is the order of the kernel',
+  },
+  { change: 'kvm_mmu_notifier_invalidate_range_end/mmu_invalidate_*:swap-with-next', neededIn: RMAP_LOCK_ON_ARM },
   {
     change: '*/mn_active_invalidate_count:load-then-store',
     because: 'one invalidation, and mn_invalidate_lock around it',
@@ -64,6 +74,16 @@ const ofProtocol: readonly Survivor[] = [
   { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: 'notify-*', because: NO_COUNTER },
   { change: '*/mmu_notifier_invalidate_range_end:leave-out', variants: 'ksm/*', because: NO_COUNTER },
   { change: '*/mmu_notifier_invalidate_range_end:*', because: EITHER },
+  {
+    change: 'tlb_flush_mmu/mmu_notifier_arch_invalidate_secondary_tlbs:leave-out',
+    variants: '*device-tlb-zap',
+    coveredBy: ['zap_page_range_single/mmu_notifier_arch_invalidate_secondary_tlbs:leave-out'],
+  },
+  {
+    change: 'zap_page_range_single/mmu_notifier_arch_invalidate_secondary_tlbs:leave-out',
+    variants: '*device-tlb-zap',
+    coveredBy: ['tlb_flush_mmu/mmu_notifier_arch_invalidate_secondary_tlbs:leave-out'],
+  },
   { change: '*/mmu_notifier_arch_invalidate_secondary_tlbs:leave-out', because: NOBODY_THERE },
   { change: '*/mmu_notifier_arch_invalidate_secondary_tlbs:swap-with-next', because: EITHER },
   { change: 'set_pte_at_notify/mmu_notifier_change_pte:*', because: 'a device without change_pte()' },
@@ -73,8 +93,8 @@ const ofProtocol: readonly Survivor[] = [
 const ofFaults: readonly Survivor[] = [
   {
     change: 'get_user_page_fast_only/*',
-    because:
-      'what has been given back meanwhile is not installed: the sequence has changed. gup-fast-vs-unmap has the walk itself',
+    because: 'what has been given back meanwhile is not installed: the sequence has changed',
+    shownBy: ['ksm-vs-gup', 'pin-recheck', 'gup_fast_pte_range/ptep_get:leave-out-recheck'],
   },
   { change: 'hva_to_pfn_slow/spin_lock:*', because: 'nobody gives the page back here' },
   { change: 'hva_to_pfn_slow/ptep_get:leave-out-recheck', because: 'nobody gives the page back here' },
@@ -166,7 +186,9 @@ const ofOdp: readonly Survivor[] = [
 const ofReadOnlyUntilNotified: readonly Survivor[] = [
   {
     change: 'wp_page_copy/ptep_set_access_flags:leave-out',
-    because: 'the thread faults for ever, and copies again: sequence numbers grow, so that no search ends',
+    because:
+      'the thread faults for ever, and copies again: sequence numbers grow, so that no search ends; no run comes to rest',
+    endless: true,
   },
   { change: 'wp_page_copy/ptep_set_access_flags:load-then-store', because: UNDER_PTL },
   { change: 'wp_page_copy/ptep_get.2:always-*', because: 'the entry is read-only, and nobody else changes it' },
@@ -198,11 +220,15 @@ export const ofSecondary: readonly Survivor[] = [
   { change: 'collapse_pte_mapped_thp/*:swap-with-next', because: EITHER },
 ];
 
+const TAKES_WHAT_IS_THERE = 'ptep_clear_flush() takes what is there, and replace_page() looks at it once more';
+
 /** ksmd beside secondary MMUs. */
 export const ofKsmSecondary: readonly Survivor[] = [
   { change: 'write_protect_page/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['ksm-vs-secondary', 'E5'] },
   { change: 'replace_page/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['ksm-vs-secondary', 'E5'] },
   { change: 'wp_page_copy/mmu_notifier_invalidate_range_end:leave-out', neededIn: ['cow-vs-secondary', 'E5'] },
+  { change: 'write_protect_page/spin_lock:swap-with-next', because: TAKES_WHAT_IS_THERE },
+  { change: 'write_protect_page/ptep_get:leave-out-recheck', because: TAKES_WHAT_IS_THERE },
   { change: '*/spin_lock:swap-with-next', because: UNDER_PTL },
   { change: '*/spin_unlock:swap-with-next', because: EITHER },
   { change: '*/ptep_get:leave-out-recheck', because: 'nobody else changes the entry meanwhile: E5/zap has who does' },

@@ -61,6 +61,11 @@ export const ofWriteback: readonly Survivor[] = [
   { change: 'unmap_vmas/zap_page_range:leave-out', because: 'what is not unmapped loses nothing' },
   { change: 'zap_page_range/zap_pte_range:leave-out', because: 'what is not unmapped loses nothing' },
   {
+    change: 'zap_pte_range/ptep_get_and_clear_full:leave-out',
+    variants: 'v3.15/mapped-twice',
+    because: 'the other process maps the page, too: what is not unmapped loses nothing',
+  },
+  {
     change: 'zap_page_range/tlb_finish_mmu:leave-out',
     because: 'a dirty page has been flushed under the lock, and through a clean entry nobody writes without a walk',
   },
@@ -137,7 +142,7 @@ export const ofX86Tlb: readonly Survivor[] = [
     change: 'flush_tlb_func/switch_mm_irqs_off:leave-out',
     because: 'a lazy CPU flushes when it comes back: see tlb_gen',
   },
-  { change: 'should_flush_tlb/smp_rmb:*', because: 'sc and tso keep loads in order' },
+  { change: 'should_flush_tlb/smp_rmb:*', because: 'x86 keeps loads in order: it is for the compiler', alsoOn: 'tso' },
   {
     change: 'should_flush_tlb/per_cpu:leave-out-recheck',
     because: 'a CPU that has switched meanwhile has read the generation after the flush began',
@@ -151,8 +156,13 @@ export const ofX86Tlb: readonly Survivor[] = [
   { change: 'switch_mm/switch_mm_irqs_off:leave-out', because: 'the CPU goes on with the mm that it has' },
   { change: 'switch_mm/local_irq_save:*', because: 'see switch-mm-vs-flush' },
   {
-    change: 'switch_mm_irqs_off/smp_mb:*',
-    because: 'sc reorders nothing: comes-back/no-barrier is what comes of it on tso',
+    change: 'switch_mm_irqs_off/smp_mb:leave-out',
+    neededIn: ['lazy-tlb-vs-flush', 'comes-back', { memoryModel: 'tso' }],
+  },
+  {
+    change: 'switch_mm_irqs_off/smp_mb:swap-with-next',
+    because: 'the next line reads what only this CPU writes: tlb_gen is read after both',
+    alsoOn: 'tso',
   },
   { change: 'switch_mm_irqs_off/store*:*', because: 'the slot is new, and flushed when CR3 is written' },
   { change: 'switch_mm_irqs_off/*:leave-out-recheck', because: OWN_WORD },
@@ -199,24 +209,51 @@ export const ofTransition: readonly Survivor[] = [
   { change: '*', variants: 'invlpgb/transition-lazy-first', because: LAZY_FIRST },
 ];
 
+/** Where a walk may find an entry that is older: what is to be found has to be waited for. */
+const OLDER_ENTRIES = {
+  because: 'these TLBs walk what memory holds',
+  shownBy: ['lazy-vmalloc', 'current', 'arch_flush_lazy_mmu_mode/emit_pte_barriers:leave-out', { memoryModel: 'arm' }],
+} as const;
+const DSB_BEFORE_TLBI = {
+  because: 'these TLBs see a store when it is made',
+  shownBy: ['sme-dvmsync-erratum', 'dmb', 'zap_page/dsb:leave-out', { memoryModel: 'arm' }],
+} as const;
+const LATER_LOAD = ['riscv-new-mapping', 'fence-in-fault', 'user/smp_rmb:leave-out', { memoryModel: 'arm' }] as const;
+
 export const ofKernelRange: readonly Survivor[] = [
-  { change: 'flush_tlb_kernel_range/dsb:*', because: 'sc reorders nothing' },
+  { change: 'flush_tlb_kernel_range/dsb:*', ...DSB_BEFORE_TLBI },
   { change: 'flush_tlb_kernel_range/isb:*', because: 'the CPU that unmaps does not access the page' },
   { change: 'flush_tlb_kernel_range/invlpg*:*', because: 'the CPU that unmaps does not access the page' },
-  { change: 'vunmap/smp_wmb:*', because: 'sc and tso keep stores in order' },
+  { change: 'vunmap/smp_wmb:*', variants: 'arm64*', ...OLDER_ENTRIES },
+  { change: 'vunmap/smp_wmb:*', because: 'x86 keeps stores in order: it is for the compiler', alsoOn: 'tso' },
   { change: 'vunmap/pointer:leave-out', because: 'the reader gets no address, and reads nothing' },
   { change: 'vunmap/ptep_get_and_clear:load-then-store', because: 'nobody else changes the entry' },
   { change: 'vunmap/put_page:*', because: 'nothing here counts references: gup-fast-vs-unmap does' },
   { change: 'vunmap/set_pte_at:*', because: 'the reader faults, or gets no address yet' },
   { change: 'schedule/cpumask_clear_cpu:*', because: 'a flush of the kernel looks at no mask of an mm' },
   { change: 'schedule/pointer:always-*', because: 'what it points to is mapped already, or the reader reads nothing' },
-  { change: 'schedule/smp_rmb:*', because: 'sc and tso keep loads in order' },
+  {
+    change: 'schedule/smp_rmb:*',
+    variants: 'arm64*',
+    because: 'these TLBs walk what memory holds',
+    shownBy: LATER_LOAD,
+  },
+  { change: 'schedule/smp_rmb:*', because: 'x86 keeps loads in order: it is for the compiler', alsoOn: 'tso' },
   { change: 'schedule/write_cr3:swap-with-next', because: 'global translations survive it, early or late' },
 ];
 
 export const ofRiscv: readonly Survivor[] = [
-  { change: '*/smp_wmb:*', because: 'sc and tso keep stores in order' },
-  { change: 'user/smp_rmb:*', because: 'sc and tso keep loads in order' },
+  { change: '*/smp_wmb:*', ...OLDER_ENTRIES },
+  {
+    change: 'user/smp_rmb:leave-out',
+    variants: 'fence-in-fault*',
+    neededIn: ['riscv-new-mapping', 'fence-in-fault', { memoryModel: 'arm' }],
+  },
+  {
+    change: 'user/smp_rmb:*',
+    because: 'these TLBs walk what memory holds, and nothing has cached that there was nothing',
+    shownBy: LATER_LOAD,
+  },
   {
     change: 'flush_cache_vmap/new_vmalloc:load-then-store',
     because: 'one hart at a time writes it: the others clear their bits when they fault',

@@ -216,11 +216,11 @@ export function requestOf(table: MutantTable): TableRequest {
   const build = (name: string, of: string, memoryModel?: MemoryModel, parameters = {}) =>
     resolveScenario(scenarios, { scenario: name, variant: of, memoryModel, parameters }).build();
   return {
-    where: whereOf(table),
+    heading: headingOf(table),
     variant,
     survivors,
     compare,
-    systemOf: () => build(scenario, variant, model, size),
+    systemOf: (memoryModel = model) => build(scenario, variant, memoryModel, size),
     // On arm a line is needed for its order, and elsewhere for what it does.
     shipped: (name, of, { parameters, memoryModel = model === 'arm' ? model : undefined } = {}) =>
       build(name, of, memoryModel, parameters),

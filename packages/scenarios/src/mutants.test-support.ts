@@ -2,8 +2,19 @@
  * Golden tables of `mutate`: every line of a variant, what it is needed for, and if it is not, why that is no surprise.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { explore, mutate, mutationsNamed, type JudgedMutant, type Mutant } from '@shootdown/explorer';
-import { formatMutation, mutated, type MemoryModel, type System } from '@shootdown/machine';
+import { explore, linesOf, mutate, type JudgedMutant, type Mutant } from '@shootdown/explorer';
+import {
+  DirectExecutor,
+  formatMutation,
+  mutated,
+  parseMutation,
+  RandomScheduler,
+  runScheduler,
+  type CodeLine,
+  type MemoryModel,
+  type System,
+} from '@shootdown/machine';
+import { GoldenPlaces, placeOf } from './mutants.places.test-support.ts';
 
 /** What of a variant is not its default. */
 export interface Setting {
@@ -21,8 +32,12 @@ export interface Survivor {
   readonly coveredBy?: readonly string[];
   /** A scenario and a variant of it in which the line is needed: that is tried. */
   readonly neededIn?: readonly [scenario: string, variant: string, setting?: Setting];
-  /** Another kernel has a line of that name, which is another one: that it is needed there says nothing of this one. */
-  readonly namesakes?: boolean;
+  /** Where another line is needed for what this one is there for: that is tried, and `because` says the rest. */
+  readonly shownBy?: readonly [scenario: string, variant: string, change: string, setting?: Setting];
+  /** A weaker memory model on which nothing goes wrong without the line either: that is tried. */
+  readonly alsoOn?: MemoryModel;
+  /** No run comes to rest without the line, and all do with it, so that no search ends: that is tried with a few. */
+  readonly endless?: boolean;
   /** Why nothing here can need it. */
   readonly because?: string;
 }
@@ -50,10 +65,11 @@ const BOUNDS = { maxStates: 1_000_000 };
 
 /** What a table is made with. */
 export interface TableRequest {
-  /** `scenario / variant`. */
-  readonly where: string;
+  /** The first line of the table. */
+  readonly heading: string;
   readonly variant: string;
-  readonly systemOf: () => System;
+  /** Default: on the memory model of the table. */
+  readonly systemOf: (memoryModel?: MemoryModel) => System;
   /** A system of any shipped variant. */
   readonly shipped: (scenario: string, variant: string, setting?: Setting) => System;
   readonly survivors: readonly Survivor[];
@@ -63,20 +79,38 @@ export interface TableRequest {
   readonly except?: ReadonlySet<string>;
 }
 
+/** A table, and where its lines stand. */
+interface MadeTable {
+  readonly rows: readonly string[];
+  /** By step. */
+  readonly places: ReadonlyMap<string, string>;
+}
+
 /** The table of one variant. Throws if a survivor is not explained, or its explanation does not hold. */
-export async function mutantTable(request: TableRequest): Promise<string[]> {
-  const { compare = true, except } = request;
-  const { mutants } = await mutate(request.systemOf(), {
+export async function mutantTable(request: TableRequest): Promise<MadeTable> {
+  const { compare = true, except, heading } = request;
+  const { mutants, lines } = await mutate(request.systemOf(), {
     bounds: BOUNDS,
     compare,
     wanted: (one) => except?.has(nameOf(one)) !== true,
   });
-  return tableOf(request, mutants);
+  linesKnown.set(heading, lines);
+  const places = new Map(mutants.map((mutant) => [stepOf(nameOf(mutant)), placeOf(mutant.line)]));
+  if (WRITE_GOLDEN) goldenPlaces.put(heading, places);
+  return { rows: await rowsOf(request, mutants), places };
 }
 
-/** The same of mutants that have been judged. */
-async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
-  const { where } = request;
+/** Writes where the lines of all golden tables stand. */
+export function writePlaces(): void {
+  const tablesWith = new Map<string, string[]>();
+  for (const [heading, rows] of goldenTables())
+    for (const step of new Set(rows.map(({ change }) => stepOf(change))))
+      tablesWith.set(step, [...(tablesWith.get(step) ?? []), heading]);
+  goldenPlaces.write((step) => tablesWith.get(step) ?? []);
+}
+
+async function rowsOf(request: TableRequest, mutants: readonly JudgedMutant[]): Promise<string[]> {
+  const { heading } = request;
   const rows: string[] = [];
   const unexplained: string[] = [];
   for (const mutant of mutants) {
@@ -94,20 +128,20 @@ async function tableOf(request: TableRequest, mutants: readonly JudgedMutant[]):
     else rows.push(row(result, change, why));
   }
   if (unexplained.length > 0)
-    throw new Error(`${where}: nobody says why these are not needed:\n  ${unexplained.join('\n  ')}`);
+    throw new Error(`${heading}: nobody says why these are not needed:\n  ${unexplained.join('\n  ')}`);
   return rows;
 }
 
 /** Whether what is said holds whatever other tables say. */
 function isOwn(survivor: Survivor | undefined): boolean {
-  return survivor?.coveredBy !== undefined || survivor?.namesakes === true;
+  return survivor?.coveredBy !== undefined;
 }
 
 /** Why a line is not needed; undefined: nobody says why. Throws if what is said does not hold. */
 export async function provedWhy(change: string, request: TableRequest): Promise<string | undefined> {
-  const { where, variant, survivors } = request;
+  const { heading, variant, survivors } = request;
   const survivor = explanationOf(survivors, variant, change);
-  const elsewhere = neededElsewhere(change, where);
+  const elsewhere = neededElsewhere(change, heading);
   return isOwn(survivor) || !elsewhere ? survivor && (await reasonOf(survivor, change, request)) : elsewhere;
 }
 
@@ -115,42 +149,122 @@ function nameOf({ line: { routine, step }, mutation: { change } }: Mutant): stri
   return formatMutation({ routine, step, change });
 }
 
-/** A step that covers for the line has to be shown: without both, something breaks. */
-async function reasonOf(
-  { coveredBy, neededIn, because }: Survivor,
-  change: string,
-  { systemOf, shipped }: TableRequest,
-): Promise<string> {
-  if (neededIn) {
-    const there = placeOf(neededIn);
-    const key = `${there} ${change}`;
-    const property = brokenElsewhere.get(key) ?? (await brokenBy(() => shipped(...neededIn), [change]));
-    if (property !== null) brokenElsewhere.set(key, property);
-    if (property === null) throw new Error(`${change}: not needed in ${there} either`);
-    return `needed in ${there}: ${property}`;
+/** Why a line is not needed, in words, once what they claim has been tried. */
+async function reasonOf(survivor: Survivor, change: string, request: TableRequest): Promise<string> {
+  const { neededIn, shownBy, coveredBy, alsoOn, endless } = survivor;
+  const { heading, systemOf } = request;
+  if (neededIn) return await neededThere(neededIn, change, request);
+  if (coveredBy) {
+    const { property } = await brokenBy(heading, systemOf, [change, ...coveredBy]);
+    if (property === null) throw new Error(`${change}: without ${coveredBy.join(' and ')} as well, nothing breaks`);
+    return `${claimOf(survivor)}${property}`;
   }
-  if (!coveredBy) return because ?? '';
-  const property = await brokenBy(systemOf, [change, ...coveredBy]);
-  if (property === null) throw new Error(`${change}: without ${coveredBy.join(' and ')} as well, nothing breaks`);
-  return `covered by ${coveredBy.join(' and ')}: without both, ${property}`;
+  if (shownBy) {
+    const [scenario, variant, other, setting] = shownBy;
+    const { property } = await brokenIn([scenario, variant, setting ?? {}], other, request);
+    if (property === null) throw new Error(`${change}: ${claimOf(survivor)} nothing breaks`);
+    return `${claimOf(survivor)}${property}`;
+  }
+  if (alsoOn) {
+    const { property } = await brokenBy(`${heading}, ${alsoOn}`, () => systemOf(alsoOn), [change]);
+    if (property !== null) throw new Error(`${change}: needed on ${alsoOn}: ${property}`);
+  }
+  if (endless) await checkEndless(change, request);
+  return claimOf(survivor);
 }
 
+/** What a reason begins with of which the rest was tried; all of it, if it has no such rest. */
+function claimOf({ neededIn, shownBy, coveredBy, alsoOn, because = '' }: Survivor): string {
+  if (neededIn) return `needed in ${placeOfTable(neededIn)}: `;
+  if (coveredBy) return `covered by ${coveredBy.join(' and ')}: without both, `;
+  if (!shownBy) return alsoOn === undefined ? because : `${because}; nothing breaks on ${alsoOn} either`;
+  const [scenario, variant, other, setting] = shownBy;
+  return `${because}; without ${other} in ${placeOfTable([scenario, variant, setting ?? {}])}, `;
+}
+
+/** Throws unless the line is needed there, and is the same one. */
+async function neededThere(there: Place, change: string, request: TableRequest): Promise<string> {
+  const { property, places } = await brokenIn(there, change, request);
+  if (property === null) throw new Error(`${change}: not needed in ${placeOfTable(there)} either`);
+  const here = goldenPlaces.of(request.heading, stepOf(change));
+  if (places[0] !== here)
+    throw new Error(`${change}: in ${placeOfTable(there)} that is another line: ${places[0]}, and here ${here}`);
+  return `needed in ${placeOfTable(there)}: ${property}`;
+}
+
+/** What a change comes to in another variant. */
+async function brokenIn(there: Place, change: string, { heading, shipped }: TableRequest): Promise<Broken> {
+  const name = `${placeOfTable(there)}, as from ${heading.endsWith(' on arm') ? 'arm' : 'elsewhere'}`;
+  const key = `${name} ${change}`;
+  const broken = brokenElsewhere.get(key) ?? (await brokenBy(name, () => shipped(...there), [change]));
+  brokenElsewhere.set(key, broken);
+  return broken;
+}
+
+const ENDLESS_RUNS = 5;
+const ENDLESS_STEPS = 20_000;
+
+async function checkEndless(change: string, { heading, systemOf }: TableRequest): Promise<void> {
+  const changed = await changesNamed(heading, systemOf, [change]);
+  for (const [system, end] of [
+    [systemOf(), 'rest'],
+    [without(systemOf, changed), 'steps'],
+  ] as const)
+    for (let seed = 1; seed <= ENDLESS_RUNS; seed++) {
+      const run = runScheduler(new DirectExecutor(system), new RandomScheduler(seed), ENDLESS_STEPS);
+      if (run.end !== end) throw new Error(`${change}: run ${seed} ends in ${run.end}, not ${end}`);
+    }
+}
+
+/** A variant, as it ships or in another size. */
+type Place = NonNullable<Survivor['neededIn']>;
+
 /** `scenario / variant (parameter=0) on tso`. */
-function placeOf([scenario, variant, setting = {}]: NonNullable<Survivor['neededIn']>): string {
+function placeOfTable([scenario, variant, setting = {}]: Place): string {
   const { parameters = {}, memoryModel } = setting;
   const sizes = Object.entries(parameters).map(([name, value]) => ` (${name}=${value})`);
   return `${scenario} / ${variant}${sizes.join('')}${memoryModel === undefined ? '' : ` on ${memoryModel}`}`;
 }
 
-/** What was tried in other variants already, and broke them. */
-const brokenElsewhere = new Map<string, string>();
+/** What changes come to. */
+interface Broken {
+  /** What goes wrong; null: nothing. */
+  readonly property: string | null;
+  /** Where the changed lines stand. */
+  readonly places: readonly string[];
+}
 
-/** What goes wrong with these changes; null: nothing. */
-async function brokenBy(systemOf: () => System, changes: readonly string[]): Promise<string | null> {
-  const mutations = await mutationsNamed(systemOf(), changes);
-  const without = mutations.reduce((system, mutation) => mutated(system, mutation).system, systemOf());
-  const { property, kind } = await explore(without, { interleavingsStatesMax: 0 });
-  return kind === 'sometimes' ? null : property;
+/** What was tried in other variants already. */
+const brokenElsewhere = new Map<string, Broken>();
+/** The lines of systems that have been searched. */
+const linesKnown = new Map<string, readonly CodeLine[]>();
+
+/** Lines of a system by the names of their changes. @param name of the system: it is searched once */
+async function changesNamed(name: string, systemOf: () => System, changes: readonly string[]): Promise<Mutant[]> {
+  const lines = linesKnown.get(name) ?? (await linesOf(systemOf())).lines;
+  linesKnown.set(name, lines);
+  return changes.map((text) => {
+    const { routine, step, change } = parseMutation(text);
+    const line = lines.find((one) => one.routine === routine && one.step === step && one.changes.includes(change));
+    if (!line) throw new Error(`${name}: no line has the change ${text}`);
+    return { line, mutation: { routine, word: line.word, position: line.position, change } };
+  });
+}
+
+/** A system with lines of it changed. */
+function without(systemOf: () => System, changed: readonly Mutant[]): System {
+  return changed.reduce((system, { mutation }) => mutated(system, mutation).system, systemOf());
+}
+
+/** What goes wrong with these changes of a system. */
+async function brokenBy(name: string, systemOf: () => System, changes: readonly string[]): Promise<Broken> {
+  const changed = await changesNamed(name, systemOf, changes);
+  const { property, kind, verdict } = await explore(without(systemOf, changed), {
+    bounds: BOUNDS,
+    interleavingsStatesMax: 0,
+  });
+  if (verdict === 'bounded') throw new Error(`${name}: without ${changes.join(' and ')} no search ends`);
+  return { property: kind === 'sometimes' ? null : property, places: changed.map(({ line }) => placeOf(line)) };
 }
 
 const GOLDEN = new URL('golden/', import.meta.url);
@@ -183,17 +297,27 @@ function rowOf(line: string): GoldenRow {
   return { result, change, why };
 }
 
-/** By change: where it is needed, by the golden tables. */
-const neededAt = new Map<string, Set<string>>();
-/** By scenario, variant and change: what its golden table says. */
-const statedAt = new Map<string, string>();
-for (const [heading, rows] of goldenTables()) {
-  const where = heading.replace(/(?: \(only .*\))? on \w+$/, '');
-  for (const { result, change, why } of rows) {
-    statedAt.set(`${where} ${change}`, why);
-    if (result === 'needed') neededAt.set(common(change), (neededAt.get(common(change)) ?? new Set()).add(where));
-  }
+/** Where the lines of all tables stand. */
+export const goldenPlaces = new GoldenPlaces();
+
+/** `routine/step` of a change. */
+export function stepOf(change: string): string {
+  return common(change.slice(0, change.lastIndexOf(':')));
 }
+
+/** By change: the tables in which it is needed. */
+const neededAt = new Map<string, Set<string>>();
+/** By table and change: what it says. */
+const statedAt = new Map<string, string>();
+for (const [heading, rows] of goldenTables())
+  for (const { result, change, why } of rows) {
+    statedAt.set(`${heading} ${change}`, why);
+    if (result === 'needed') neededAt.set(common(change), (neededAt.get(common(change)) ?? new Set()).add(heading));
+  }
+
+/** How a table is named where others refer to it: on arm a line may be needed for its order alone. */
+const referredTo = (heading: string): string =>
+  heading.replace(/(?: \(only .*\))? on (\w+)$/, (_, model: string) => (model === 'arm' ? ' on arm' : ''));
 
 /**
  * What a row of a golden table says today of why a line is not needed, by the explanations and the other tables; what
@@ -201,23 +325,31 @@ for (const [heading, rows] of goldenTables()) {
  */
 export function statedWhy(
   { change, why }: GoldenRow,
-  { where, variant, survivors }: Pick<TableRequest, 'where' | 'variant' | 'survivors'>,
+  { heading, variant, survivors }: Pick<TableRequest, 'heading' | 'variant' | 'survivors'>,
 ): string | undefined {
   const survivor = explanationOf(survivors, variant, change);
-  const elsewhere = neededElsewhere(change, where);
+  const elsewhere = neededElsewhere(change, heading);
   if (elsewhere !== undefined && !isOwn(survivor)) return elsewhere;
   if (!survivor) return undefined;
-  const { neededIn, coveredBy, because } = survivor;
-  const proved = neededIn ? `needed in ${placeOf(neededIn)}: ` : coveredBy && `covered by ${coveredBy.join(' and ')}: `;
-  return proved === undefined ? because : why.startsWith(proved) ? why : undefined;
+  const claim = claimOf(survivor);
+  const { neededIn, shownBy, coveredBy } = survivor;
+  if (neededIn ?? shownBy ?? coveredBy) return why.startsWith(claim) ? why : undefined;
+  return claim;
 }
 
-/** Where else the line is needed, by the tables that are there: the place that is named already, or the first. */
-function neededElsewhere(change: string, where: string): string | undefined {
-  const places = [...(neededAt.get(common(change)) ?? [])].filter((place) => place !== where).sort();
-  const stated = places.find((place) => statedAt.get(`${where} ${change}`) === `needed in ${place}`);
-  const place = stated ?? places[0];
-  return place === undefined ? undefined : `needed in ${place}`;
+/**
+ * In which other table the same line is needed: in the one that is named already, or the first. A line of that name
+ * that stands elsewhere is another one.
+ */
+function neededElsewhere(change: string, heading: string): string | undefined {
+  const here = goldenPlaces.of(heading, stepOf(change));
+  const tables = [...(neededAt.get(common(change)) ?? [])]
+    .filter((table) => table !== heading && goldenPlaces.of(table, stepOf(change)) === here)
+    .map(referredTo)
+    .sort();
+  const stated = tables.find((table) => statedAt.get(`${heading} ${change}`) === `needed in ${table}`);
+  const table = stated ?? tables[0];
+  return table === undefined ? undefined : `needed in ${table}`;
 }
 
 /** How far a routine had come changes with every step before it, and says nothing of the line. */
