@@ -1,8 +1,28 @@
 /** A search on `arm` leaves out of its states what nobody will look at: it finds the same, and its schedules happen. */
-import { entryBranch, entryChoice, TabulatedExecutor, type System } from '@shootdown/machine';
+import {
+  assertThat,
+  defineOperation,
+  entryBranch,
+  entryChoice,
+  load,
+  operation,
+  perform,
+  program,
+  routine,
+  smp_load_acquire,
+  smp_mb,
+  store,
+  SystemBuilder,
+  TabulatedExecutor,
+  type Address,
+  type OperationContext,
+  type Steps,
+  type System,
+} from '@shootdown/machine';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { explore } from './explore.ts';
+import { interruptibleMachine } from './interruptible.test-support.machine.ts';
 import { searchDepthFirst, searchLevels } from './outcome.ts';
 import { planOf } from './plan.ts';
 import { armRecipes, build, naiveSearch } from './random-system.test-support.ts';
@@ -86,4 +106,87 @@ describe('a search on arm', () => {
       limits,
     ),
   );
+});
+
+describe('a message that becomes the newest one', () => {
+  const COUNT = defineOperation({
+    name: 'count',
+    perform(cx, op) {
+      cx.write(op.a, cx.read(op.a) + 1);
+      return 0;
+    },
+  });
+  const PUT = defineOperation({
+    name: 'put',
+    perform(cx, op) {
+      cx.write(op.a, 1);
+      return 0;
+    },
+  });
+
+  /** Whoever sees x counted sees what those have done who have seen it before: a store that is not y is after them. */
+  function counted(by: 'an operation' | 'hardware of a CPU' | 'hardware of nobody'): System {
+    const builder = new SystemBuilder({ memoryModel: 'arm' });
+    const [x, y] = [builder.region('x', 1).at(0), builder.region('y', 1).at(0)];
+    const seen = builder.region('seen', 2, { memory: 'ghost' });
+    const reader = routine('reader', function* (): Steps {
+      yield* store(y, 1);
+      yield* smp_mb();
+      if ((yield* load(x)) === 0) yield* store(seen.at(0), 1);
+    });
+    const later = routine('later', function* (): Steps {
+      if ((yield* smp_load_acquire(x)) === 1 && (yield* load(y)) === 0) yield* store(seen.at(1), 1);
+    });
+    const counter = routine('counter', function* (): Steps {
+      if (by === 'an operation') yield* perform(operation(COUNT, x));
+    });
+    if (by !== 'an operation') {
+      const poked = (cx: OperationContext): void => {
+        if (cx.read(x) === 0) cx.write(x, 1);
+      };
+      builder.component({ name: 'device', machine: interruptibleMachine, effects: { poked } });
+      builder.spontaneous({ name: 'device', kind: 'hardware', component: 'device', message: { type: 'poke' } });
+    }
+    for (const [name, task] of Object.entries({ reader, later })) builder.processor({ name, tasks: [program(task)] });
+    const component = by === 'hardware of a CPU' ? { component: 'device' } : {};
+    builder.processor({ name: 'counter', tasks: [program(counter)], ...component });
+    builder.property({
+      name: 'not both',
+      kind: 'finally',
+      why: 'store buffering with barriers',
+      reads: [seen.at(0), seen.at(1)],
+      check: (read) => read(seen.at(0)) === 0 || read(seen.at(1)) === 0,
+    });
+    return builder.build();
+  }
+
+  it.each(['an operation', 'hardware of a CPU', 'hardware of nobody'] as const)(
+    'is after those who have read the one before it: by %s',
+    async (by) => {
+      for (const reduction of [true, false])
+        expect(await explore(counted(by), { reduction })).toMatchObject({ verdict: 'safe' });
+    },
+  );
+
+  it('is of interest to its processor as long as it may come', async () => {
+    const published = (put: (x: Address) => Steps<unknown>): System => {
+      const builder = new SystemBuilder({ memoryModel: 'arm' });
+      const [x, y] = [builder.region('x', 1).at(0), builder.region('y', 1).at(0)];
+      const writer = routine('writer', function* (): Steps {
+        yield* store(y, 1);
+        yield* smp_mb();
+        yield* put(x);
+      });
+      const reader = routine('reader', function* (): Steps {
+        if ((yield* smp_load_acquire(x)) === 1)
+          yield* assertThat((yield* load(y)) === 1, 'what was published is there');
+      });
+      for (const [name, task] of Object.entries({ writer, reader }))
+        builder.processor({ name, tasks: [program(task)] });
+      return builder.build();
+    };
+    for (const put of [(x: Address) => store(x, 1), (x: Address) => perform(operation(PUT, x))])
+      for (const reduction of [true, false])
+        expect(await explore(published(put), { reduction })).toMatchObject({ verdict: 'safe' });
+  });
 });

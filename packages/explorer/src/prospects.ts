@@ -14,7 +14,7 @@ import { LocksBefore } from './locks-before.ts';
 import type { RecordingExecutor } from './recording.ts';
 
 /** Which set of {@link Prospect} a request belongs to. */
-const KINDS = ['accesses', 'stores', 'observes', 'takes', 'forwards', 'plainReads', 'plainWrites'] as const;
+const KINDS = ['accesses', 'stores', 'observes', 'puts', 'takes', 'forwards', 'plainReads', 'plainWrites'] as const;
 type Kind = (typeof KINDS)[number];
 
 /** What each agent asks of the weak memory, by rows of `Accesses`. */
@@ -77,7 +77,10 @@ export class Requests {
         if (!request.newest) {
           this.#add('accesses', row, request.address);
           if (request.kind !== 'load') this.#add('stores', row, request.address);
-        } else if (request.kind !== 'store') this.#add('observes', row, request.address);
+        } else {
+          if (request.kind !== 'store') this.#add('observes', row, request.address);
+          if (request.kind !== 'load') this.#add('puts', row, request.address);
+        }
         return;
       case 'promise':
         this.#add('accesses', row, request.address);

@@ -31,7 +31,7 @@ import { interruptibleMachine } from './interruptible.test-support.machine.ts';
 
 /** One line of a random routine. */
 export type Line =
-  | { readonly op: 'load' | 'add' | 'lock' | 'unlock' | 'ipi' | 'poke'; readonly word: number }
+  | { readonly op: 'load' | 'add' | 'count' | 'lock' | 'unlock' | 'ipi' | 'poke'; readonly word: number }
   | { readonly op: 'store' | 'xchg' | 'cmpxchg' | 'wait' | 'until'; readonly word: number; readonly value: number }
   | { readonly op: 'assert'; readonly value: number }
   | { readonly op: 'if'; readonly lines: readonly Line[] }
@@ -79,6 +79,15 @@ const SEND = defineOperation({
   },
 });
 
+/** Says nothing of a weak memory: what it stores is the newest message. */
+const COUNT = defineOperation({
+  name: 'count',
+  perform(cx, op) {
+    cx.write(op.a, (cx.read(op.a) + 1) % VALUES);
+    return 0;
+  },
+});
+
 const body = routine('random', function* (machine: Machine, lines: readonly Line[]): Steps {
   yield* block(machine, lines, { last: 0 }, '');
 });
@@ -102,6 +111,8 @@ function* one(machine: Machine, line: Line, local: { last: number }, place: stri
     case 'add':
       local.last = yield* atomicAdd(words.at(line.word), 1);
       return;
+    case 'count':
+      return void (yield* perform(operation(COUNT, words.at(line.word))));
     case 'cmpxchg':
       local.last = yield* cmpxchg(words.at(line.word), line.value, (line.value + 1) % VALUES);
       return;
@@ -259,7 +270,14 @@ function line(depth: number): fc.Arbitrary<Line> {
     {
       weight: 2,
       arbitrary: fc.record({
-        op: fc.constantFrom('add' as const, 'lock' as const, 'unlock' as const, 'ipi' as const, 'poke' as const),
+        op: fc.constantFrom(
+          'add' as const,
+          'count' as const,
+          'lock' as const,
+          'unlock' as const,
+          'ipi' as const,
+          'poke' as const,
+        ),
         word,
       }),
     },

@@ -58,6 +58,7 @@ function prospectsOf(rest: readonly (readonly [number, Request])[]): readonly Pr
       accesses: new Set(accesses.map(({ address }) => address)),
       stores: new Set(accesses.filter(({ kind }) => kind !== 'load').map(({ address }) => address)),
       observes: new Set(own.filter(isAccess).map(({ address }) => address)),
+      puts: new Set(own.filter(isAccess).flatMap((r) => (r.newest && r.kind !== 'load' ? [r.address] : []))),
       takes: new Set(own.flatMap((r) => ('key' in r && r.kind !== 'publish' ? [r.key] : []))),
       forwards: new Set(),
       plainReads: new Set(own.flatMap((r) => (r.kind === 'plain-read' ? [r.key] : []))),

@@ -299,12 +299,14 @@ function shrinkMessages(model: Model, state: MemoryState, live: readonly Process
     const context = descriptor ? common(live.map(({ views }) => views[View.context])) : known;
     if (oldest) oldest.base = beyond(oldest.base, known & context);
     const floor = audience.storersKnow(address);
+    const floorAtEnd = audience.mayGrow(address) ? floor & commonFloor(live) : floor;
     for (const [place, message] of messages.entries()) {
       if (live.length === 0) for (const use of message.uses ?? []) use.walk = use.access = NOTHING;
-      if (!descriptor || live.length === 0)
-        message.readUpTo = beyond(message.readUpTo, floor | seenWith(state, message));
-      // Nobody stores between this one and the next, so when it was read is of no matter.
       const next = nextOf(messages, place);
+      const storers = next === NO_EVENT ? floorAtEnd : floor;
+      if (!descriptor || live.length === 0)
+        message.readUpTo = beyond(message.readUpTo, storers | seenWith(state, message));
+      // Nobody stores between this one and the next, so when it was read is of no matter.
       if (message.taken || (!descriptor && next !== NO_EVENT && has(floor, next))) message.readUpTo = NOTHING;
     }
   }

@@ -15,6 +15,8 @@ export interface Prospect {
   readonly stores: ReadonlySet<number>;
   /** Locations of which it may look at the newest message. */
   readonly observes: ReadonlySet<number>;
+  /** Locations to which it may put a message that is the newest one: itself, or hardware on its behalf or on nobody's. */
+  readonly puts: ReadonlySet<number>;
   /** Keys whose view it may join. */
   readonly takes: ReadonlySet<number>;
   /** Keys that it may hand on by another key, whose takers are not known here. */
@@ -94,6 +96,14 @@ export class Audience {
     return this.#known(address, 'stores', ({ stores }) => descriptor || stores.has(address));
   }
 
+  /**
+   * Whether a message may come to the location that is the newest one, from whomever: hardware may do that for a
+   * processor that does nothing more itself.
+   */
+  mayGrow(address: number): boolean {
+    return this.#prospects?.some(({ puts }) => puts.has(address)) ?? true;
+  }
+
   /** What everybody will have seen who joins what a key hands on. */
   takersKnow(key: number): Events {
     if (this.#prospects?.some(({ forwards }) => forwards.has(key)) !== false) return NOTHING;
@@ -124,8 +134,8 @@ export class Audience {
   isInert(processor: number): boolean {
     const prospect = this.#prospects?.[processor];
     if (prospect === undefined || this.#model.hasWalks) return false;
-    const { accesses, observes, takes, handsOn } = prospect;
-    return !handsOn && accesses.size === 0 && observes.size === 0 && takes.size === 0;
+    const { accesses, observes, puts, takes, handsOn } = prospect;
+    return !handsOn && accesses.size === 0 && observes.size === 0 && puts.size === 0 && takes.size === 0;
   }
 
   #known(word: number, asking: Asking, may: (prospect: Prospect) => boolean): Events {
