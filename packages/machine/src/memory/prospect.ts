@@ -15,7 +15,9 @@ export interface Prospect {
   readonly stores: ReadonlySet<number>;
   /** Locations of which it may look at the newest message. */
   readonly observes: ReadonlySet<number>;
-  /** Locations to which it may put a message that is the newest one: itself, or hardware on its behalf or on nobody's. */
+  /**
+   * Locations to which it may put a message that is the newest one: itself, or hardware on its behalf or on nobody's.
+   */
   readonly puts: ReadonlySet<number>;
   /** Keys whose view it may join. */
   readonly takes: ReadonlySet<number>;
