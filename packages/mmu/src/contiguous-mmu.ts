@@ -93,8 +93,8 @@ export class ContiguousMmu extends MmuInstructions {
     return Fault.none;
   }
 
-  override ordered(cx: OperationContext): void {
-    this.tlb.ordered(cx);
+  override ordered(cx: OperationContext, everybody: boolean): void {
+    this.tlb.ordered(cx, everybody ? -1 : this.who);
   }
 
   protected override setRoot(cx: OperationContext, event: Root): void {

@@ -10,6 +10,7 @@ import {
 } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { BBML0, BBML2_NOABORT, BREAK_BEFORE_MAKE, TLB_CONFLICT } from './break-before-make.ts';
+import { cachedForm } from './cached-form.ts';
 import { ContiguousTlb, type ContiguousTlbOptions, type Translator } from './contiguous-tlb.ts';
 import {
   _PAGE_ACCESSED,
@@ -171,6 +172,66 @@ describe('the saturated TLB with contiguous entries', () => {
     expect(tlb.translations(read, 1, 0)).toHaveLength(left);
     // What has not changed comes back in any case.
     expect(tlb.translations(read, 1, 1)).toHaveLength(1);
+  });
+
+  describe('on arm', () => {
+    const PAGE = { scope: 'page', vpn: 0, asid: 1, leafOnly: true } as const;
+    const heldBy = (who: number, body: (small: Small) => Steps) => {
+      const { executor, tlb, read } = machine(CLEAN, body, { breakBeforeMake: false }, undefined, 'arm');
+      expect(run(executor)).toBeNull();
+      return tlb.translations(read, who, 0);
+    };
+
+    it('a TLBI takes away what was overwritten before the DSB, whatever is stored while it is under way', () => {
+      // As try_to_unmap_one() does: clear, flush without waiting, store the swap entry, wait.
+      const unmapped = function* ({ frames, tlb: { mmus } }: Small): Steps {
+        yield* frames.xchg(frames.entry(0, 0), 0);
+        yield* mmus[0]!.dsb('ishst');
+        yield* mmus[0]!.tlbi_is(PAGE);
+        yield* frames.xchg(frames.entry(0, 0), 0x100);
+        yield* mmus[0]!.dsb('ish');
+      };
+      expect([0, 1].map((who) => heldBy(who, unmapped))).toEqual([[], []]);
+    });
+
+    it('a TLBI takes away what was overwritten before the DSB, whatever is stored before it is sent', () => {
+      const faulted = mk_pte(FIRST + 1, CLEAN);
+      const zapped = function* ({ frames, tlb: { mmus } }: Small): Steps {
+        yield* frames.xchg(frames.entry(0, 0), 0);
+        yield* mmus[0]!.dsb('ishst');
+        yield* frames.xchg(frames.entry(0, 0), faulted);
+        yield* mmus[0]!.tlbi_is(PAGE);
+        yield* mmus[0]!.dsb('ish');
+      };
+      expect([0, 1].map((who) => heldBy(who, zapped))).toEqual([[cachedForm(faulted)], [cachedForm(faulted)]]);
+    });
+
+    it('a TLBI leaves everything that was overwritten since the last DSB, and the DSB after it takes nothing away', () => {
+      const second = mk_pte(FIRST + 1, CLEAN);
+      const twice = function* ({ frames, tlb: { mmus } }: Small): Steps {
+        yield* frames.xchg(frames.entry(0, 0), 0);
+        yield* mmus[0]!.tlbi_is(PAGE);
+        yield* mmus[0]!.dsb('ish');
+        yield* mmus[0]!.tlbi_is(PAGE);
+        yield* mmus[0]!.dsb('ish');
+        yield* frames.xchg(frames.entry(0, 0), second);
+        yield* frames.xchg(frames.entry(0, 0), 0);
+        yield* mmus[0]!.tlbi_is(PAGE);
+        yield* mmus[0]!.dsb('ish');
+      };
+      // The first page went with the second TLBI.
+      expect([0, 1].map((who) => heldBy(who, twice))).toEqual([[cachedForm(second)], [cachedForm(second)]]);
+    });
+
+    it('a DSB that is not shareable orders the walks of its own CPU', () => {
+      const alone = function* ({ frames, tlb: { mmus } }: Small): Steps {
+        yield* frames.xchg(frames.entry(0, 0), 0);
+        yield* mmus[0]!.dsb('nshst');
+        yield* mmus[0]!.tlbi_is(PAGE);
+        yield* mmus[0]!.dsb('ish');
+      };
+      expect([0, 1].map((who) => heldBy(who, alone))).toEqual([[], [cachedForm(mk_pte(FIRST, CLEAN))]]);
+    });
   });
 
   it('sets the access flag in any entry of a block; who cannot set it holds no old entry, and faults', () => {

@@ -45,8 +45,11 @@ const WORDS_PER_AGENT = 2;
 const FRACTURED = _PAGE_PSE;
 /** No member. */
 const NOBODY = 0;
-/** Of an entry: what the kernel has stored no DSB has followed yet. */
-const LATE = 1;
+/**
+ * In a member: no DSB has followed the store that overwrote it, so that a walk may come before that store although an
+ * invalidation was sent after it. No member has the access flag, whose bit this is.
+ */
+const LATE = _PAGE_ACCESSED;
 
 /** Somebody who translates: a CPU, or a device behind an SMMU. */
 export interface Translator {
@@ -120,12 +123,8 @@ export class ContiguousTlb {
   /** Per translator and page: the translation it sticks to. */
   readonly #kept: Region | null;
   readonly #reportsChanges: boolean;
-  /**
-   * On `arm`, per entry: {@link LATE} from a store of the kernel's until a DSB. A walk may come before the store
-   * although an invalidation was sent after it, so that one takes nothing away. Null elsewhere: stores are seen when
-   * they are made.
-   */
-  readonly #late: Region | null;
+  /** Members may be {@link LATE}: on `arm`. Elsewhere stores are seen when they are made. */
+  readonly #weak: boolean;
 
   constructor(
     builder: SystemBuilder,
@@ -155,7 +154,7 @@ export class ContiguousTlb {
     if (breakBeforeMake) for (const [who, members] of held.entries()) this.#refuseConflicts(who, members);
     const initial = held.flat().flatMap((member) => [member, ...Array.from({ length: MEMBERS_MAX - 1 }, () => NOBODY)]);
     this.#members = builder.region(`${name}.members`, initial.length, {
-      format: this.format,
+      format: (member) => `${this.format(member & ~LATE)}${(member & LATE) === 0 ? '' : ' (no DSB since)'}`,
       initial,
       memory: 'strong',
     });
@@ -169,9 +168,8 @@ export class ContiguousTlb {
           memory: 'strong',
         })
       : null;
-    this.#late =
-      builder.memoryModel === 'arm' ? builder.region(`${name}.late`, frames.entries.cells, { memory: 'strong' }) : null;
-    builder.watch(frames.entries, (cx, address) => this.#changed(cx, address - frames.entries.base));
+    this.#weak = builder.memoryModel === 'arm';
+    builder.watch(frames.entries, (cx, address, old) => this.#changed(cx, address - frames.entries.base, old));
     builder.watch(frames.state, (cx, address) => {
       const loaded = address - frames.state.base + 1;
       for (let who = 0; who < translators.length; who++)
@@ -211,7 +209,7 @@ export class ContiguousTlb {
     let base = this.#base(who, first);
     for (let from = first; from < first + this.blockEntries; from++, base += MEMBERS_MAX) {
       for (let i = 0; i < MEMBERS_MAX; i++) {
-        const member = read(base + i);
+        const member = read(base + i) & ~LATE;
         if (member === NOBODY) break;
         if (!isForOnePage(member)) add(found, this.appliedTo(member, page));
         else if (from === page) add(found, member & ~FRACTURED);
@@ -246,16 +244,21 @@ export class ContiguousTlb {
     this.#saturate(cx, who);
   }
 
-  /** A DSB of some CPU: walks see every store before it. */
-  ordered(cx: OperationContext): void {
-    if (!this.#late) return;
-    for (let cell = 0; cell < this.#late.cells; cell++)
-      if (cx.read(this.#late.at(cell)) === LATE) cx.write(this.#late.at(cell), 0);
+  /** A DSB of some CPU: the walks of one translator, or of everybody (-1), see every store before it. */
+  ordered(cx: OperationContext, who: number): void {
+    if (!this.#weak) return;
+    for (let other = 0; other < this.translators.length; other++) {
+      if (who >= 0 && who !== other) continue;
+      for (let page = 0; page < this.frames.entriesPerTable; page++) {
+        const members = this.#membersOf((address) => cx.read(address), other, page);
+        if (members.some((member) => (member & LATE) !== 0)) this.#replace(cx, other, page, members.map(withoutLate));
+      }
+    }
   }
 
   /**
-   * An invalidation takes effect on a translator; what memory offers comes back at once, and what it has offered before
-   * a store that is late.
+   * An invalidation takes effect on a translator; what memory offers comes back at once, and what a walk finds that
+   * comes before a store that no DSB has followed.
    */
   invalidate(cx: OperationContext, who: number, flush: Flush): void {
     if (flush.scope !== 'all' && flush.asid >= 0 && flush.asid !== cx.read(this.#rootAddress(who) + 1)) return;
@@ -268,12 +271,13 @@ export class ContiguousTlb {
       if (flush.scope === 'page' && (flush.vpn >= end || flush.vpn + flush.pages <= first)) continue;
       touched.push(first);
       for (let page = first; page < end; page++) {
-        if (this.#isLate(read, who, page)) continue;
         const left: number[] = [];
-        if (!covers(page))
-          for (const member of this.#membersOf(read, who, page))
-            add(left, (member & _PAGE_CONT) === 0 ? member : member | FRACTURED);
-        this.#replace(cx, who, page, left.sort(ascending));
+        if (this.#weak || !covers(page))
+          for (const member of this.#membersOf(read, who, page)) {
+            if ((member & LATE) !== 0) add(left, member);
+            else if (!covers(page)) add(left, (member & _PAGE_CONT) === 0 ? member : member | FRACTURED);
+          }
+        this.#replace(cx, who, page, left);
         if (covers(page)) this.keep(cx, who, page, NOBODY);
       }
     }
@@ -281,23 +285,27 @@ export class ContiguousTlb {
     for (const first of touched) this.#saturate(cx, who, first, first + this.blockEntries);
   }
 
-  #isLate(read: (address: number) => number, who: number, page: number): boolean {
-    if (!this.#late || this.mmus[who]?.queued) return false;
-    return read(this.#late.at(this.entryAddress(read, who, page) - this.frames.entries.base)) === LATE;
-  }
-
-  /** An entry has changed: whoever walks its table may cache it. */
-  #changed(cx: OperationContext, cell: number): void {
-    if (this.#late && !this.hardwareUpdates && cx.read(this.#late.at(cell)) !== LATE)
-      cx.write(this.#late.at(cell), LATE);
+  /** An entry has changed: whoever walks its table may cache it, and may have walked before. */
+  #changed(cx: OperationContext, cell: number, old: number): void {
+    const late = this.#weak && !this.hardwareUpdates && (old & _PAGE_PRESENT) !== 0;
     const entry = cx.read(this.frames.entries.base + cell);
-    if ((entry & _PAGE_PRESENT) === 0) return;
+    if (!late && (entry & _PAGE_PRESENT) === 0) return;
     const table = Math.floor(cell / this.frames.entriesPerTable);
     const page = cell % this.frames.entriesPerTable;
     for (const [who, translator] of this.translators.entries()) {
       if (cx.read(this.#rootAddress(who)) !== table + 1) continue;
+      if (late && this.mmus[who]?.queued === false) this.#overwritten(cx, who, page, this.#held(old, translator));
       const held = this.#held(entry, translator);
       if (held !== NOBODY) this.#offer(cx, who, page, held);
+    }
+  }
+
+  /** A member is {@link LATE} from now on, if it is held. */
+  #overwritten(cx: OperationContext, who: number, page: number, old: number): void {
+    const members = this.#membersOf((address) => cx.read(address), who, page);
+    if (members.includes(old)) {
+      const late = members.map((member) => (member === old ? member | LATE : member));
+      this.#replace(cx, who, page, late);
     }
   }
 
@@ -321,7 +329,7 @@ export class ContiguousTlb {
   #offer(cx: OperationContext, who: number, page: number, entry: number): void {
     const base = this.#base(who, page);
     for (let i = 0; i < MEMBERS_MAX; i++) {
-      const member = cx.read(base + i);
+      const member = cx.read(base + i) & ~LATE;
       if (member === entry) return;
       if (member === NOBODY) break;
     }
@@ -329,7 +337,7 @@ export class ContiguousTlb {
     if (this.#reportsChanges) this.#checkChange(cx, who, page, entry);
     // Held for the whole block it is held for the page, too.
     const rest = members.filter((member) => member !== (entry | FRACTURED));
-    this.#replace(cx, who, page, [...rest, entry].sort(ascending));
+    this.#replace(cx, who, page, [...rest, entry]);
   }
 
   /** A new entry must agree with everything that may be held for a page that it translates. */
@@ -339,7 +347,7 @@ export class ContiguousTlb {
       if (!alone) return;
       const own = this.#base(who, page);
       for (let i = 0; i < MEMBERS_MAX; i++) {
-        const member = cx.read(own + i);
+        const member = cx.read(own + i) & ~LATE;
         if (member === NOBODY) return;
         if (isForOnePage(member) && this.#forbids(cx, who, page, member, entry)) return;
       }
@@ -353,7 +361,7 @@ export class ContiguousTlb {
     let base = this.#base(who, first);
     for (let at = first; at < first + this.blockEntries; at++, base += MEMBERS_MAX) {
       for (let i = 0; i < MEMBERS_MAX; i++) {
-        const member = cx.read(base + i);
+        const member = cx.read(base + i) & ~LATE;
         if (member === NOBODY) break;
         if (isForOnePage(member)) {
           if ((!alone || at === page) && this.#forbids(cx, who, at, member, entry)) return;
@@ -380,7 +388,7 @@ export class ContiguousTlb {
     if (!isForOnePage(entry) && this.appliedTo(before, page) !== this.appliedTo(entry, page)) return false;
     const base = this.#base(who, page - 1);
     for (let i = 0; i < MEMBERS_MAX; i++) {
-      const member = cx.read(base + i);
+      const member = cx.read(base + i) & ~LATE;
       if (member === before) return true;
       if (member === NOBODY) return false;
     }
@@ -447,7 +455,8 @@ export class ContiguousTlb {
   }
 
   /** Sets are kept sorted, so that equal sets are equal states. */
-  #replace(cx: OperationContext, who: number, page: number, members: readonly number[]): void {
+  #replace(cx: OperationContext, who: number, page: number, set: readonly number[]): void {
+    const members = set.toSorted(ascending);
     if (members.length > MEMBERS_MAX)
       throw new RangeError(
         `mmu: contiguous TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`,
@@ -475,6 +484,10 @@ export class ContiguousTlb {
 /** Whether a member is held for its own page, and not for its block. */
 function isForOnePage(member: number): boolean {
   return (member & (_PAGE_CONT | FRACTURED)) !== _PAGE_CONT;
+}
+
+function withoutLate(member: number): number {
+  return member & ~LATE;
 }
 
 function add(list: number[], value: number): void {

@@ -112,8 +112,8 @@ export abstract class MmuInstructions {
     return this.broadcast.every((channel) => cx.channelEmpty(channel)) && this.accessesDone(cx);
   }
 
-  /** A DSB: walks see what its CPU has stored before. */
-  ordered(_cx: OperationContext): void {}
+  /** A DSB: walks, of this CPU or of everybody, see what its CPU has stored before. */
+  ordered(_cx: OperationContext, _everybody: boolean): void {}
 
   /** The hardware stops translating for this CPU and keeps what it has: a virtual CPU leaves guest mode. */
   suspend(_cx: OperationContext): void {}
@@ -208,7 +208,8 @@ export abstract class MmuInstructions {
 
   /** DSB: waits until own stores are visible to walkers and own broadcast TLBIs are complete everywhere. */
   *dsb(kind: 'ish' | 'ishst' | 'nsh' | 'nshst'): Steps {
-    yield operation(DSB, kind === 'ish' ? 1 : 0, 0, 0, this, { label: `dsb(${kind})` });
+    const shareable = kind === 'ish' || kind === 'ishst';
+    yield operation(DSB, kind === 'ish' ? 1 : 0, shareable ? 1 : 0, 0, this, { label: `dsb(${kind})` });
   }
 
   /**
@@ -398,7 +399,7 @@ const DSB = defineOperation({
   perform(cx, op) {
     const mmu = op.data as MmuInstructions;
     if (!cx.drained() || (op.a === 1 && !mmu.complete(cx))) return BLOCKED;
-    mmu.ordered(cx);
+    mmu.ordered(cx, op.b === 1);
     return completed(cx, op, 'dsb');
   },
 });
