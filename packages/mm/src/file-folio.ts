@@ -131,19 +131,19 @@ export class FileFolio {
 
 /**
  * folio_ref_freeze(), the look at PG_dirty and the removal are one step: nobody else can take a reference to a frozen
- * folio.
+ * folio. A freeze that fails orders nothing on arm64.
  */
 const REMOVE_MAPPING = defineOperation({
   name: 'remove_mapping',
   cost: 'cmpxchg',
   perform(cx, op: Operation) {
-    if (!cx.drained()) return BLOCKED;
+    // On x86 a cmpxchg that fails waits for the store buffer, too.
+    if (cx.buffered() > 0) return BLOCKED;
     const { kernel, flags, data, disk, dropped } = op.data as FileFolio;
-    if (
-      cx.read(kernel.frames.refcountAddress(op.a)) !== PAGE_CACHE_REFERENCES ||
-      (cx.read(flags.base) & PG_dirty) !== 0
-    )
-      return 0;
+    const refcount = kernel.frames.refcountAddress(op.a);
+    if (cx.load(refcount) !== PAGE_CACHE_REFERENCES) return 0;
+    if (!cx.drained()) return BLOCKED;
+    if ((cx.read(flags.base) & PG_dirty) !== 0) return 0;
     if (cx.read(data.base) !== cx.read(disk.base))
       cx.fail(LOST_DIRTY, () => `the page holds ${cx.read(data.base)}, the disk has ${cx.read(disk.base)}`);
     cx.write(dropped.base, 1);

@@ -112,6 +112,7 @@ const refcountFootprint = (op: Operation): Footprint => ({
   writes: [(op.data as Frames).refcount.base + op.a],
 });
 
+/** atomic_add_unless() looks before it changes anything: one that finds 0 is a plain load and orders nothing. */
 const TRY_GET = defineOperation({
   name: 'folio_try_get',
   halves: {
@@ -120,11 +121,11 @@ const TRY_GET = defineOperation({
   },
   cost: 'xchg',
   perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
     const frames = op.data as Frames;
     const address = frames.refcountAddress(op.a);
-    const count = cx.read(address);
+    const count = cx.load(address);
     if (count === 0 && op.b === 0) return 0;
+    if (!cx.drained()) return BLOCKED;
     cx.write(address, count + 1);
     return frames.counted(cx, op.a, count + 1);
   },

@@ -3,6 +3,7 @@
  * refcount_warn_saturate() reports.
  */
 import {
+  addTo,
   BLOCKED,
   defineOperation,
   operation,
@@ -36,8 +37,10 @@ function saturated(cx: OperationContext, op: Operation, why: string): void {
   cx.fail(REFCOUNT_SATURATED, () => `refcount_t ${refcountOf(op).name} on processor ${cx.processor}: ${why}`);
 }
 
+/** Relaxed, as everything that raises a count: who has a reference has all that made it. */
 const INC = defineOperation({
   name: 'refcount_inc',
+  order: 'relaxed',
   cost: 'xchg',
   perform(cx, op) {
     if (!cx.drained()) return BLOCKED;
@@ -51,11 +54,14 @@ const INC = defineOperation({
 
 const INC_NOT_ZERO = defineOperation({
   name: 'refcount_inc_not_zero',
+  order: 'relaxed',
   cost: 'cmpxchg',
   perform(cx, op) {
     if (cx.load(op.a) === 0) return 0;
     if (!cx.drained()) return BLOCKED;
-    cx.write(op.a, cx.read(op.a) + 1);
+    const refs = cx.read(op.a);
+    if (refs === 0) return BLOCKED;
+    cx.write(op.a, refs + 1);
     return 1;
   },
   footprint,
@@ -70,6 +76,14 @@ const DEC_AND_TEST = defineOperation({
     if (refs <= 0) saturated(cx, op, 'underflow; use-after-free');
     cx.write(op.a, refs - 1);
     return refs === 1 ? 1 : 0;
+  },
+  /** A release, and for the last one smp_acquire__after_ctrl_dep(). */
+  weak(cx, memory, op) {
+    const refs = memory.access({ kind: 'update', address: op.a, modify: addTo(-1), release: true });
+    if (refs <= 0) saturated(cx, op, 'underflow; use-after-free');
+    if (refs !== 1) return 0;
+    memory.dmb('load');
+    return 1;
   },
   footprint,
 });

@@ -263,21 +263,23 @@ const WAIT_WRITE = defineOperation({
   },
 });
 
+/** Looks first, like spin_trylock(): one that fails is a plain load. */
 const TRY_READ = defineOperation({
   name: 'down_read_trylock',
   order: 'acquire',
   ...opens(forReading, 1),
   cost: 'cmpxchg',
   perform(cx, op) {
-    if (!cx.drained()) return BLOCKED;
     const sem = semOf(op);
     if ((cx.load(sem.count) & (RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS)) !== 0) return 0;
+    if (!cx.drained()) return BLOCKED;
     sem.takeRead(cx, sem.taskOf(cx, op.a));
     return 1;
   },
   footprint: allWords,
 });
 
+/** rwsem_write_trylock() is one cmpxchg: a locked instruction on x86, even if it fails. */
 const TRY_WRITE = defineOperation({
   name: 'down_write_trylock',
   order: 'acquire',

@@ -1,4 +1,15 @@
-import { assertThat, load, program, routine, store, type MemoryModel, type Steps } from '@shootdown/machine';
+import {
+  assertThat,
+  load,
+  program,
+  routine,
+  smp_mb,
+  store,
+  type MemoryModel,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+} from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
 import { everyRun, systemOf } from '@shootdown/machine/every-run';
 import { LOCK_MISUSE } from './misuse.ts';
@@ -84,5 +95,69 @@ describe('static key', () => {
     );
     expect(run.violations).toEqual(new Set([LOCK_MISUSE]));
     expect(run.details).toEqual(new Set(['static_branch_dec(key) on processor 0, whose count is 0']));
+  });
+});
+
+describe('static key on arm', () => {
+  const mutexOf = (builder: SystemBuilder): Region =>
+    builder.layout.regions.find(({ name }) => name === 'jump_label_mutex') as Region;
+
+  it('hands on what was done before it was enabled to who only counts', () => {
+    const BEFORE = 'what came before is seen';
+    const run = everyRun(
+      systemOf('arm', (builder) => {
+        const key = new JumpLabels(builder, { processors: 2 }).key('key');
+        const x = builder.region('x', 1).at(0);
+        // Orders nothing: it only says that the key is on.
+        const told = builder.region('told', 1, { memory: 'ghost' }).at(0);
+        return [
+          steps('enable', function* () {
+            yield* store(x, 1);
+            yield* static_branch_inc(key, 0);
+            yield* store(told, 1);
+          }),
+          steps('count', function* () {
+            if ((yield* load(told)) === 0) return;
+            yield* static_branch_inc(key, 1);
+            yield* assertThat((yield* load(x)) === 1, BEFORE);
+          }),
+        ];
+      }),
+    );
+    expect(run).toMatchObject({ violations: new Set(), deadlock: false });
+  });
+
+  it('orders nothing by a cmpxchg of its count that fails', () => {
+    let passed = false;
+    let [sawX, sawY] = [0, 0];
+    const system = systemOf('arm', (builder) => {
+      const labels = new JumpLabels(builder, { processors: 2 });
+      const key = labels.key('key');
+      const [x, y] = [builder.region('x', 1).at(0), builder.region('y', 1).at(0)];
+      const ghost = (name: string) => builder.region(name, 1, { memory: 'ghost' }).at(0);
+      const [tried, a, b] = [ghost('tried'), ghost('a'), ghost('b')];
+      [sawX, sawY] = [a, b];
+      builder.watch(mutexOf(builder), (cx, address) => {
+        if (cx.read(address) === 2) cx.write(tried, 1);
+      });
+      return [
+        steps('first', function* () {
+          yield* static_branch_enable(key, 0);
+          yield* static_branch_disable(key, 0);
+          yield* store(y, 1);
+          yield* smp_mb();
+          yield* store(a, 1 + (yield* load(x)));
+        }),
+        steps('second', function* () {
+          yield* store(x, 1);
+          yield* static_branch_disable(key, 1);
+          const value = yield* load(y);
+          // It had seen the key on, and taken the mutex.
+          if ((yield* load(tried)) === 1) yield* store(b, 1 + value);
+        }),
+      ];
+    });
+    everyRun(system, (read) => (passed ||= read(sawX) === 1 && read(sawY) === 1));
+    expect(passed).toBe(true);
   });
 });

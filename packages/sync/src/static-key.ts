@@ -230,13 +230,16 @@ const DEC = defineOperation({
   footprint: (op) => ({ reads: [op.a], writes: [op.a] }),
 });
 
+/** A cmpxchg that does not look first. One that fails orders nothing on arm64 and is a full barrier on x86. */
 const SET_ENABLED = defineOperation({
   name: 'static_key_set',
   cost: 'cmpxchg',
   perform(cx, op) {
+    if (cx.buffered() > 0) return BLOCKED;
+    const count = cx.load(op.a);
+    if (count !== op.b) return count;
     if (!cx.drained()) return BLOCKED;
-    const count = cx.read(op.a);
-    if (count === op.b) cx.write(op.a, op.c);
+    cx.write(op.a, op.c);
     return count;
   },
   footprint: (op) => ({ reads: [op.a], writes: [op.a] }),
