@@ -19,6 +19,11 @@ const MILLISECONDS = 1000;
 const GRACE_SECONDS = 2;
 /** Time to load a module, on top of what --timeout allows for the search; and for what takes no time at all. */
 const LOAD_SECONDS = 60;
+/** So much of it a thread of the command has had that loops, on a machine with nothing else to do. */
+const LOAD_CPU_MICROSECONDS = 45_000_000;
+/** A thread that does less for so long waits. */
+const IDLE_UTILIZATION = 0.05;
+const IDLE_SECONDS = 10;
 /** Commands that make one search after another tell between them that they are alive. */
 const SILENT_GRACE_SECONDS = 10;
 /** Commands that never take long once the module has been loaded. */
@@ -86,7 +91,7 @@ class Host {
         this.#worker.postMessage('stop');
         this.#after(GRACE_SECONDS, () => resolve(this.#code ?? ExitCode.interrupted));
       });
-      this.#after(LOAD_SECONDS, () => this.#lateToLoad(resolve));
+      this.#after(LOAD_SECONDS - IDLE_SECONDS, () => this.#watchLoading(resolve));
       this.#listen(resolve);
       this.#onSearch = () => {
         const seconds = this.#timeoutSeconds;
@@ -127,9 +132,17 @@ class Host {
     return ExitCode.bounded;
   }
 
-  #lateToLoad(resolve: (code: number) => void): void {
+  /** On a busy machine loading may take longer: late is what waits for nothing, or what has had the time. */
+  #watchLoading(resolve: (code: number) => void): void {
     if (this.#loaded || this.#searching !== null) return;
-    resolve(this.#mistake(`has not been loaded after ${LOAD_SECONDS} seconds: it loops or waits for ever`));
+    const before = this.#worker.performance.eventLoopUtilization();
+    this.#after(IDLE_SECONDS, () => {
+      if (this.#loaded || this.#searching !== null) return;
+      const { utilization } = this.#worker.performance.eventLoopUtilization(before);
+      const { user, system } = process.cpuUsage();
+      if (utilization >= IDLE_UTILIZATION && user + system < LOAD_CPU_MICROSECONDS) this.#watchLoading(resolve);
+      else resolve(this.#mistake(`has not been loaded after ${LOAD_SECONDS} seconds: it loops or waits for ever`));
+    });
   }
 
   #hear(told: Told): void {

@@ -48,7 +48,7 @@ export const __flush_tlb_range = routine(
     const range = all ? { vpn: 0, pages: kernel.PTRS_PER_PTE } : { vpn, pages };
     if ((flags & TLBF_NONOTIFY) === 0 && kernel.smmu)
       yield* kernel.smmu.arm_smmu_tlb_inv_range_asid(cpu.id, { ...range, asid: mm.asid, leafOnly: true });
-    if (!local) yield* count(Arm64Counter.tlbiPage, kernel.tlbiRange ? 1 : pages);
+    if (!local) yield* count(Arm64Counter.tlbiPage, all || kernel.tlbiRange ? 1 : pages);
     if ((flags & TLBF_NOSYNC) === 0) yield* mmu.dsb(local ? 'nsh' : 'ish');
     if (!local && (flags & TLBF_NOSYNC) === 0) yield* count(Arm64Counter.dsb);
   },
