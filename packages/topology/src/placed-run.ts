@@ -32,6 +32,9 @@ interface Runs {
   stop(): Promise<void>;
 }
 
+/** Steps leave much behind that is soon garbage: with room for more of it a worker collects less often. */
+const YOUNG_GENERATION_MB = 64;
+
 /** A part in a thread of its own. */
 class WorkerPart implements Runs {
   readonly #worker: Worker;
@@ -42,7 +45,12 @@ class WorkerPart implements Runs {
   constructor(name: string, onWorker: (name: string, worker: Worker) => void) {
     const { port1, port2 } = new MessageChannel();
     const path = createRequire(import.meta.url).resolve('@shootdown/topology/worker');
-    this.#worker = new Worker(path, { workerData: { port: port2 }, transferList: [port2], execArgv: [] });
+    this.#worker = new Worker(path, {
+      workerData: { port: port2 },
+      transferList: [port2],
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     this.#gone = new Promise<never>((_resolve, reject) => {
       this.#worker.once('error', (error: Error) => reject(new WorkerLost(error.message)));
       this.#worker.once('exit', (code: number) => reject(new WorkerLost(`exit code ${code}`)));
