@@ -146,8 +146,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
         const spontaneous = this.system.spontaneous[choice.spontaneous];
         if (!spontaneous) return false;
         const component = this.system.components[spontaneous.toComponent] as Component;
-        this.processor = Math.max(component.processor, 0);
-        this.weak?.beginStep(processorOf(component));
+        this.#beginStepOf(component);
         if (this.mustDrain(spontaneous)) return false;
         return this.#stepAndReport(component, this.messages.intern(spontaneous.message), spontaneous.kind);
       }
@@ -326,8 +325,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   }
 
   #returnFromInterrupt(processor: Processor): void {
-    const { weak } = this;
-    weak?.happensTo(processor.index, () => weak.exception());
+    this.weak?.exception();
     this.routines.clear(processor.interruptAddress);
     if (processor.component >= 0) this.tell(processor.component, IRET);
   }
@@ -397,8 +395,11 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   protected reportWrite(address: number, old: number): void {
     const index = (this.watched as Int32Array)[address] as number;
     this.weak?.beginEffect();
-    this.system.watches[index - 1]?.watcher(this, address, old);
-    this.weak?.endEffect();
+    try {
+      this.system.watches[index - 1]?.watcher(this, address, old);
+    } finally {
+      this.weak?.endEffect();
+    }
   }
 
   drained(): boolean {
@@ -539,9 +540,12 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     const outer = this.#sender;
     this.#sender = component.index;
     this.weak?.beginEffect();
-    effect(this, event);
-    this.weak?.endEffect();
-    this.#sender = outer;
+    try {
+      effect(this, event);
+    } finally {
+      this.weak?.endEffect();
+      this.#sender = outer;
+    }
   }
 
   #interrupt(component: Component, vector: string): void {
@@ -561,12 +565,17 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
    * Taking an interrupt synchronises the context, and what the message says has been completed is so for what follows.
    */
   #takeInterrupt(component: Component): void {
-    const { weak } = this;
-    weak?.happensTo(component.processor, () => {
-      weak.receive(component.address, 'context');
-      weak.forget(component.address);
-      weak.exception();
-    });
+    if (this.weak === null) return;
+    this.weak.receive(component.address, 'context');
+    this.weak.forget(component.address);
+    this.weak.exception();
+  }
+
+  /** A step begins that a component makes by itself. */
+  #beginStepOf(component: Component): void {
+    const processor = processorOf(component);
+    this.processor = Math.max(processor, 0);
+    this.weak?.beginStep(processor < 0);
   }
 
   #deliver(channel: Channel, branch: number): boolean {
@@ -575,8 +584,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     if (id === NO_MESSAGE) return false;
     if (channel.policy === 'unordered') this.branchCount = this.#channels.count(channel);
     const component = this.system.components[channel.toComponent] as Component;
-    this.processor = Math.max(component.processor, 0);
-    this.weak?.beginStep(processorOf(component));
+    this.#beginStepOf(component);
     const processor = this.system.processors[component.processor];
     if (this.mustDrain(channel) || (processor && !this.gateOpen(processor)) || !this.components.accepts(component, id))
       return false;
@@ -599,12 +607,17 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     // Reported before what it leads to.
     if (from !== null && this.onMessage !== null && this.components.accepts(component, message))
       this.report(from, component.name, this.messages.at(message).type, channel, true);
-    const saved = this.processor;
-    if (component.processor >= 0) this.processor = component.processor;
-    else if (component.gates >= 0) this.processor = component.gates;
+    const { processor: saved, weak } = this;
+    const processor = processorOf(component);
+    const nobodys = weak !== null && weak.nobodys;
+    if (processor >= 0) {
+      this.processor = processor;
+      if (weak !== null) weak.nobodys = false;
+    }
     const accepted = this.stepComponent(component, message);
     if (accepted && this.observe && !this.silent) this.onDelivery?.(component, this.messages.at(message));
     this.processor = saved;
+    if (weak !== null) weak.nobodys = nobodys;
     return accepted;
   }
 

@@ -82,6 +82,7 @@ export const listenerMachine = setup({
     context: {} as { readonly last: number },
     events: {} as { readonly type: 'note' | 'answer'; readonly n: number } | { readonly type: 'poison' | 'leak' },
     emitted: {} as { readonly type: 'heard'; readonly n: number },
+    tags: {} as 'executes',
   },
   actions: {
     keep: assign({ last: ({ event }) => ('n' in event ? event.n : -1) }),
@@ -97,6 +98,7 @@ export const listenerMachine = setup({
   initial: 'listening',
   states: {
     listening: {
+      tags: 'executes',
       on: {
         note: { actions: ['keep', 'tell'] },
         answer: { actions: ['keep', 'tell'] },

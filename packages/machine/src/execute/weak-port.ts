@@ -40,10 +40,6 @@ export interface PortHost extends OperationContext {
 /** Violated by a plain access of a word of which it is said (`memory: 'strong'`) that everybody sees it alike. */
 export const DATA_RACE = 'no data race on a word that everybody sees alike';
 
-/** Whose step it is. */
-const OPERATION = -2;
-const NOBODY = -1;
-
 /** More outcomes of one operation cannot be told apart in a schedule. */
 const OUTCOMES_MAX = 4096;
 
@@ -89,6 +85,8 @@ const Kind = {
   plainRead: 18,
   plainWrite: 19,
   nobodys: 20,
+  nobodysReplace: 21,
+  effectsReplace: 22,
 } as const;
 const KINDS = 32;
 const LOADS = { none: Kind.load, pc: Kind.loadPc, full: Kind.loadAcquire } as const;
@@ -138,8 +136,11 @@ export class WeakPort implements WeakContext {
   #byDefault = false;
   /** An operation is being tried: whoever else asks has no outcomes to choose among, and cannot wait. */
   #tries = false;
-  /** Whose step it is, if it is no operation: a processor's, or nobody's. */
-  #stepOf = OPERATION;
+  /**
+   * What is done is the doing of hardware that belongs to no processor: it is told nothing, and tells nothing, of its
+   * own. Otherwise it is in the name of the processor of the context.
+   */
+  nobodys = false;
   /** Effects of components and watchers that are under way, one within the other. */
   #effects = 0;
   /** It is asked how many outcomes an operation has. */
@@ -157,17 +158,24 @@ export class WeakPort implements WeakContext {
     return this.#host.store.words[this.#address] as number;
   }
 
-  /** Back to the first state. */
+  /** Back to the first state. Nothing is left of a step in which something was thrown. */
   begin(): void {
+    this.#script = [];
+    this.#ways = [];
+    this.#refused = false;
+    this.#newestRead.clear();
+    this.#storedPlainly = -1;
+    this.#asks = false;
+    this.#effects = 0;
+    this.nobodys = false;
+    this.#endOperation();
+    this.#host.silent = false;
     this.#host.store.writeInterned(this.#address, this.memory.first, this.memory.hashes);
   }
 
-  /**
-   * A step begins that is no operation of a routine: nothing is left of the one before.
-   * @param processor -1: of hardware that belongs to none, which is told nothing, and tells nothing, of its own
-   */
-  beginStep(processor: number): void {
-    this.#stepOf = processor;
+  /** A step begins that is no operation of a routine: nothing is left of the one before. */
+  beginStep(nobodys: boolean): void {
+    this.nobodys = nobodys;
     this.#newestRead.clear();
   }
 
@@ -188,18 +196,6 @@ export class WeakPort implements WeakContext {
     } finally {
       this.#asks = false;
     }
-  }
-
-  /** What happens to a processor in the course of a step, whoever's that is. */
-  happensTo(processor: number, what: () => void): void {
-    const outer = this.#stepOf;
-    this.#stepOf = processor;
-    what();
-    this.#stepOf = outer;
-  }
-
-  get #isNobodys(): boolean {
-    return this.#stepOf === NOBODY;
   }
 
   /**
@@ -233,23 +229,26 @@ export class WeakPort implements WeakContext {
     const host = this.#host;
     const leaves: { own: number; script: readonly number[] }[] = [];
     host.silent = true;
-    for (let first = 0; first < own; first++) {
-      const open: number[][] = [[]];
-      for (let script = open.pop(); script; script = open.pop()) {
-        this.#attempt(op, first, script);
-        this.#takeBack();
-        const ways = this.#ways;
-        leaves.push({ own: first, script: ways.map((_, depth) => script[depth] ?? 0) });
-        if (leaves.length > OUTCOMES_MAX)
-          throw new ModelError(
-            `weak memory: ${op.definition.name}: more than ${OUTCOMES_MAX} outcomes of one operation`,
-          );
-        for (let depth = ways.length - 1; depth >= script.length; depth--)
-          for (let way = (ways[depth] as number) - 1; way > 0; way--)
-            open.push([...Array.from({ length: depth }, (_, i) => script[i] ?? 0), way]);
+    try {
+      for (let first = 0; first < own; first++) {
+        const open: number[][] = [[]];
+        for (let script = open.pop(); script; script = open.pop()) {
+          this.#attempt(op, first, script);
+          this.#takeBack();
+          const ways = this.#ways;
+          leaves.push({ own: first, script: ways.map((_, depth) => script[depth] ?? 0) });
+          if (leaves.length > OUTCOMES_MAX)
+            throw new ModelError(
+              `weak memory: ${op.definition.name}: more than ${OUTCOMES_MAX} outcomes of one operation`,
+            );
+          for (let depth = ways.length - 1; depth >= script.length; depth--)
+            for (let way = (ways[depth] as number) - 1; way > 0; way--)
+              open.push([...Array.from({ length: depth }, (_, i) => script[i] ?? 0), way]);
+        }
       }
+    } finally {
+      host.silent = false;
     }
-    host.silent = false;
     return leaves;
   }
 
@@ -271,17 +270,25 @@ export class WeakPort implements WeakContext {
     this.#byDefault = definition.order === undefined;
     this.#order = definition.order ?? 'relaxed';
     this.#tries = true;
-    this.#stepOf = OPERATION;
-    let result = definition.weak ? definition.weak(this.#host, this, op, own) : definition.perform(this.#host, op, own);
-    if (this.#byDefault && this.#order === 'full' && result !== BLOCKED) this.dmb('full');
+    this.nobodys = false;
+    let result: number;
+    try {
+      result = definition.weak ? definition.weak(this.#host, this, op, own) : definition.perform(this.#host, op, own);
+      if (this.#byDefault && this.#order === 'full' && result !== BLOCKED) this.dmb('full');
+    } finally {
+      this.#endOperation();
+    }
     if (this.#refused) result = BLOCKED;
-    // What components do between operations is hardware's doing, which says nothing of order.
-    this.#order = 'relaxed';
-    this.#byDefault = false;
-    this.#tries = false;
     if (result === BLOCKED) this.#takeBack();
     else this.#host.endAttempt();
     return result;
+  }
+
+  /** What components do between operations is hardware's doing, which says nothing of order. */
+  #endOperation(): void {
+    this.#order = 'relaxed';
+    this.#byDefault = false;
+    this.#tries = false;
   }
 
   #takeBack(): void {
@@ -295,10 +302,9 @@ export class WeakPort implements WeakContext {
     const { store } = this.#host;
     this.#host.noteRequest(request);
     const word = 'address' in request ? (store.words[request.address] as number) : 0;
-    const processor = this.#stepOf < 0 ? this.#host.processor : this.#stepOf;
-    const steps = this.memory.steps(this.state, processor, request, word);
+    const steps = this.memory.steps(this.state, this.#host.processor, request, word);
     // One that has no room is missed, and the search says so.
-    if (!this.#tries && steps.length !== 1 && !this.memory.boundHit)
+    if (!this.#tries && steps.length !== 1 && (steps.length > 1 || !this.memory.boundHit))
       throw new ModelError(outsideOfOperation(request, steps.length));
     const way = this.#choose(steps.length);
     const step = steps[way];
@@ -341,7 +347,7 @@ export class WeakPort implements WeakContext {
   }
 
   #strongRead(address: number, acquire: boolean): void {
-    if (this.#classes[address] !== WordClass.strong || this.#isNobodys) return;
+    if (this.#classes[address] !== WordClass.strong || this.nobodys) return;
     this.request(
       this.#remembered(acquire ? Kind.strongAcquire : Kind.strongRead, address, 0, () => ({
         kind: 'strong-read',
@@ -352,7 +358,7 @@ export class WeakPort implements WeakContext {
   }
 
   #strongWrite(address: number, release: boolean): void {
-    if (this.#classes[address] !== WordClass.strong || this.#isNobodys) return;
+    if (this.#classes[address] !== WordClass.strong || this.nobodys) return;
     this.request(
       this.#remembered(release ? Kind.strongRelease : Kind.strongWrite, address, 0, () => ({
         kind: 'strong-write',
@@ -381,7 +387,7 @@ export class WeakPort implements WeakContext {
    * {@link DATA_RACE} unless the access comes after all that it conflicts with.
    */
   notePlain(address: number, writes: boolean): void {
-    if (this.#isNobodys || this.#asks) return;
+    if (this.nobodys || this.#asks) return;
     if (this.#classes[address] !== WordClass.strong || this.#order !== 'relaxed') return;
     const kind = writes ? 'plain-write' : 'plain-read';
     if (writes) this.#storedPlainly = address;
@@ -453,6 +459,7 @@ export class WeakPort implements WeakContext {
 
   /** A plain load of a word that has no history, whatever the operation orders otherwise: a trylock that fails. */
   look(address: number): number {
+    if (this.#asks) return this.read(address);
     this.#strongRead(address, false);
     return this.#host.store.words[address] as number;
   }
@@ -480,21 +487,13 @@ export class WeakPort implements WeakContext {
    * word before is atomic (a dirty bit that is set in an entry): nothing comes between.
    */
   write(address: number, value: number): void {
-    if (this.#isNobodys && this.isWeak(address)) {
-      const nobodys = (): Request => ({ ...plain, kind: 'store', address, value, newest: true, nobodys: true });
-      this.request(this.#remembered(Kind.nobodys, address, value, nobodys));
+    if (this.#newestRead.has(address)) {
+      this.#replace(address, value);
       return;
     }
-    if (this.#newestRead.has(address)) {
-      this.request(
-        this.#remembered(Kind.replace, address, value, () => ({
-          ...plain,
-          kind: 'update',
-          address,
-          modify: swapTo(value),
-          newest: true,
-        })),
-      );
+    if (this.nobodys && this.isWeak(address)) {
+      const nobodys = (): Request => ({ ...plain, kind: 'store', address, value, newest: true, nobodys: true });
+      this.request(this.#remembered(Kind.nobodys, address, value, nobodys));
       return;
     }
     if (this.isWeak(address)) {
@@ -507,6 +506,26 @@ export class WeakPort implements WeakContext {
     this.#storedPlainly = -1;
     this.#strongWrite(address, this.#order !== 'relaxed' && this.#order !== 'acquire');
     this.#host.writeWord(address, value);
+  }
+
+  /**
+   * What has been read as the newest is written, and nothing comes between. Only an operation has seen what it read.
+   */
+  #replace(address: number, value: number): void {
+    const { nobodys } = this;
+    const unseen = !this.#tries || this.#effects > 0;
+    const kind = nobodys ? Kind.nobodysReplace : unseen ? Kind.effectsReplace : Kind.replace;
+    this.request(
+      this.#remembered(kind, address, value, () => ({
+        ...plain,
+        kind: 'update',
+        address,
+        modify: swapTo(value),
+        newest: true,
+        ...(nobodys && { nobodys }),
+        ...(unseen && { unseen }),
+      })),
+    );
   }
 
   /** An operation that says nothing of its order and waits for the store buffer (on x86) is fully ordered. */
@@ -524,7 +543,7 @@ export class WeakPort implements WeakContext {
   }
 
   publish(key: number, what: 'release' | 'completed'): void {
-    if (this.#isNobodys) return;
+    if (this.nobodys) return;
     this.request(
       this.#remembered(what === 'release' ? Kind.publish : Kind.publishCompleted, key, 0, () => ({
         kind: 'publish',
@@ -549,7 +568,7 @@ export class WeakPort implements WeakContext {
   }
 
   receive(key: number, as: 'acquire' | 'context'): void {
-    if (this.#isNobodys) return;
+    if (this.nobodys) return;
     this.request(
       this.#remembered(as === 'acquire' ? Kind.receive : Kind.receiveContext, key, 0, () => ({
         kind: 'receive',

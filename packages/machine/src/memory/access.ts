@@ -178,7 +178,7 @@ class AccessStep {
     const me = this.#me(state);
     const { views } = me;
     const { under } = this.#model;
-    const { acquire, discards, kind } = this.#request;
+    const { acquire, discards, kind, unseen = false } = this.#request;
     const address = this.#walked.output;
     const messages = this.#model.history(state, address);
     const message = messages[index] as Message;
@@ -189,6 +189,7 @@ class AccessStep {
     const next = nextOf(messages, index);
     if (next !== NO_EVENT) order(state, least, from(state, next));
     const seen = known;
+    if (unseen) return seen;
     views[View.reads] |= seen;
     if (!discards) views[View.valueReads] |= seen;
     if (acquire !== 'none' && succeeds && !(kind === 'update' && discards))
@@ -236,7 +237,7 @@ class AccessStep {
   #update(state: MemoryState): void {
     const modify = this.#request.modify;
     if (!modify) return;
-    const { acquire, release } = this.#request;
+    const { acquire, release, unseen = false } = this.#request;
     const { under } = this.#model;
     for (const reading of this.#readings(state)) {
       const value = modify.apply(reading.value);
@@ -258,7 +259,8 @@ class AccessStep {
       const comparedPick = this.#model.pickedThrough(me, expected, expectedPick);
       const computed = modify.computes ? seen : NOTHING;
       const after = this.#model.holds('atomicity') ? reading.index : ANY;
-      this.#store(before, value, closed(before, own | seen | compared), after, computed, seen, (stored, written) => {
+      const atomic = unseen ? NOTHING : seen;
+      this.#store(before, value, closed(before, own | seen | compared), after, computed, atomic, (stored, written) => {
         const acquired = (to: MemoryState): void => {
           if (acquire === 'none' || !release) return;
           this.#me(to).views[View.barrier] |= under('atomic-acquire-release', written);

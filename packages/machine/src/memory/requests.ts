@@ -69,6 +69,8 @@ export interface Access {
   readonly newest: boolean;
   /** By hardware that belongs to no processor: a store that none of them has made. */
   readonly nobodys?: boolean;
+  /** Of an update by hardware of the processor: what that reads, the processor has not seen by it. */
+  readonly unseen?: boolean;
   readonly dependencies: Dependencies | null;
   /** A load of an entry of this page table, whose address came from the load of the entry that leads to the table. */
   readonly table?: number;
