@@ -44,10 +44,33 @@ const SLICE = 64;
 type Broken = StopReason | 'stale';
 
 /**
- * A search whose reduction has become stale is broken off this often; after that it runs to its end to learn all it
- * can.
+ * A search whose reduction has become stale is broken off at once this often; after that it goes on to learn more.
  */
 export const BREAKS_MAX = 2;
+/**
+ * But not to its end: without what it does not know yet it may be many times as large. So many times the states it had
+ * when it became stale are enough.
+ */
+const STALE_GROWTH = 2;
+
+/** Says when a search whose reduction has become stale is to be broken off. */
+class Staleness {
+  readonly #reduction: Reduction | null;
+  readonly #atOnce: boolean;
+  /** States when the reduction was first seen to be stale. */
+  #since: number | null = null;
+
+  constructor(reduction: Reduction | null, breaks: number) {
+    this.#reduction = reduction;
+    this.#atOnce = breaks < BREAKS_MAX;
+  }
+
+  ends(states: number): boolean {
+    if (this.#reduction?.stale !== true) return false;
+    this.#since ??= states;
+    return this.#atOnce || states > STALE_GROWTH * this.#since;
+  }
+}
 
 /** The executor of a plan, and its reduction if one is in force. */
 async function equip(plan: Plan, watch: Watch): Promise<{ executor: TabulatedExecutor; reduction: Reduction | null }> {
@@ -82,7 +105,7 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
     };
     const shard = new Shard(plan.model, executor, options);
     const stopped = await guarded(reduction, () =>
-      runLevels(shard, plan, watch, breaks < BREAKS_MAX ? reduction : null),
+      runLevels(shard, plan, watch, new Staleness(reduction, breaks)),
     );
     if (isToBeginAgain(stopped, reduction)) continue;
     return shardOutcome(plan.model, executor, reduction, shard, stopped);
@@ -122,7 +145,7 @@ async function guarded<T>(reduction: Reduction | null, run: () => Promise<T>): P
 }
 
 /** Expands level after level; null when every state has been expanded. A stale reduction breaks the search off. */
-async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Reduction | null): Promise<Broken | null> {
+async function runLevels(shard: Shard, plan: Plan, watch: Watch, staleness: Staleness): Promise<Broken | null> {
   const count = () => ({
     states: shard.states + shard.candidates,
     transitions: shard.transitions,
@@ -133,7 +156,7 @@ async function runLevels(shard: Shard, plan: Plan, watch: Watch, reduction: Redu
   for (;;) {
     if (!plan.all && shard.hasFindings) return 'violation';
     if (shard.queue === 0 && !shard.full) return shard.expander.pruned ? 'preemptions' : null;
-    if (reduction?.stale === true) return 'stale';
+    if (staleness.ends(shard.states)) return 'stale';
     if (shard.full) return 'max-states';
     if (shard.level >= plan.maxDepth) return 'max-depth';
     while (shard.expandSome(SLICE)) {
@@ -231,7 +254,7 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
       reduction,
     });
     const stopped = await guarded(reduction, () =>
-      runDepthFirst(search, plan, watch, breaks < BREAKS_MAX ? reduction : null),
+      runDepthFirst(search, plan, watch, new Staleness(reduction, breaks)),
     );
     if (isToBeginAgain(stopped, reduction)) continue;
     return depthFirstOutcome(executor, reduction, search, stopped);
@@ -242,7 +265,7 @@ async function runDepthFirst(
   search: DepthFirst,
   plan: Plan,
   watch: Watch,
-  reduction: Reduction | null,
+  staleness: Staleness,
 ): Promise<Broken | null> {
   const count = () => ({
     states: search.states,
@@ -251,7 +274,7 @@ async function runDepthFirst(
     queue: search.depth + 1,
   });
   while (search.advance(SLICE)) {
-    if (reduction?.stale === true) return 'stale';
+    if (staleness.ends(search.states)) return 'stale';
     if (search.full) return 'max-states';
     const reason = watch.due ? await watch.pause(count) : null;
     if (reason !== null) return reason;
