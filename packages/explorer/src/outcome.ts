@@ -104,9 +104,7 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
       owners: 1,
     };
     const shard = new Shard(plan.model, executor, options);
-    const stopped = await guarded(reduction, () =>
-      runLevels(shard, plan, watch, new Staleness(reduction, breaks)),
-    );
+    const stopped = await guarded(reduction, () => runLevels(shard, plan, watch, new Staleness(reduction, breaks)));
     if (isToBeginAgain(stopped, reduction)) continue;
     return shardOutcome(plan.model, executor, reduction, shard, stopped);
   }
