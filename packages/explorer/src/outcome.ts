@@ -11,6 +11,7 @@ import { Reduction } from './reduction.ts';
 import { isOutOfMemory } from './memory.ts';
 import { followMerged } from './replay.ts';
 import type { StopReason } from './result.ts';
+import { Staleness } from './staleness.ts';
 import { Shard, type ShardOptions } from './shard.ts';
 import { unprojected } from './unprojected.ts';
 import { warmUp } from './warm-up.ts';
@@ -42,35 +43,6 @@ export interface Outcome {
 const SLICE = 64;
 /** Why a search stops: `stale` means that its reduction has learnt better, and it begins again. */
 type Broken = StopReason | 'stale';
-
-/**
- * A search whose reduction has become stale is broken off at once this often; after that it goes on to learn more.
- */
-export const BREAKS_MAX = 2;
-/**
- * But not to its end: without what it does not know yet it may be many times as large. So many times the states it had
- * when it became stale are enough.
- */
-const STALE_GROWTH = 2;
-
-/** Says when a search whose reduction has become stale is to be broken off. */
-class Staleness {
-  readonly #reduction: Reduction | null;
-  readonly #atOnce: boolean;
-  /** States when the reduction was first seen to be stale. */
-  #since: number | null = null;
-
-  constructor(reduction: Reduction | null, breaks: number) {
-    this.#reduction = reduction;
-    this.#atOnce = breaks < BREAKS_MAX;
-  }
-
-  ends(states: number): boolean {
-    if (this.#reduction?.stale !== true) return false;
-    this.#since ??= states;
-    return this.#atOnce || states > STALE_GROWTH * this.#since;
-  }
-}
 
 /** The executor of a plan, and its reduction if one is in force. */
 async function equip(plan: Plan, watch: Watch): Promise<{ executor: TabulatedExecutor; reduction: Reduction | null }> {
@@ -104,7 +76,9 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
       owners: 1,
     };
     const shard = new Shard(plan.model, executor, options);
-    const stopped = await guarded(reduction, () => runLevels(shard, plan, watch, new Staleness(reduction, breaks)));
+    const stopped = await guarded(reduction, () =>
+      runLevels(shard, plan, watch, new Staleness(breaks, () => reduction?.stale === true)),
+    );
     if (isToBeginAgain(stopped, reduction)) continue;
     return shardOutcome(plan.model, executor, reduction, shard, stopped);
   }
@@ -252,7 +226,7 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
       reduction,
     });
     const stopped = await guarded(reduction, () =>
-      runDepthFirst(search, plan, watch, new Staleness(reduction, breaks)),
+      runDepthFirst(search, plan, watch, new Staleness(breaks, () => reduction?.stale === true)),
     );
     if (isToBeginAgain(stopped, reduction)) continue;
     return depthFirstOutcome(executor, reduction, search, stopped);

@@ -4,11 +4,12 @@
  */
 import { Numbering, TabulatedExecutor, type Discoveries } from '@shootdown/machine';
 import { merged } from './merge.ts';
-import { BREAKS_MAX, type Outcome } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
 import type { Plan } from './plan.ts';
 import type { StopReason } from './result.ts';
 import type { Accepted, Expanded, Harvest, Knowledge } from './shard-worker.ts';
 import type { Batch } from './shard.ts';
+import { Staleness } from './staleness.ts';
 
 /** A shard, wherever it runs; see `ShardWorker`. */
 export interface ShardApi {
@@ -40,7 +41,7 @@ export class ParallelSearch {
 
   async run(): Promise<Outcome> {
     for (let breaks = 0; ; breaks++) {
-      const { stopped, stale, answers } = await this.#levels(breaks < BREAKS_MAX);
+      const { stopped, stale, answers } = await this.#levels(breaks);
       const settled =
         stopped !== null && stopped !== 'max-states' && stopped !== 'max-depth' && stopped !== 'preemptions';
       if (settled || !stale) {
@@ -54,10 +55,10 @@ export class ParallelSearch {
   }
 
   /** Expands level after level. `answers`: what the owners said last, by sender. */
-  async #levels(
-    breakWhenStale: boolean,
-  ): Promise<{ stopped: StopReason | null; stale: boolean; answers: Int32Array[][] }> {
+  async #levels(breaks: number): Promise<{ stopped: StopReason | null; stale: boolean; answers: Int32Array[][] }> {
     let answers: Int32Array[][] = [];
+    let stale = false;
+    const staleness = new Staleness(breaks, () => stale);
     for (this.level = -1; ; this.level++) {
       const before = answers;
       const expanded = await this.#each((shard, i): Promise<Expanded> => shard.expand(before[i] ?? null));
@@ -70,8 +71,8 @@ export class ParallelSearch {
         ),
       );
       answers = this.#shards.map((_, sender) => accepted.map(({ indices }) => indices[sender] as Int32Array));
-      const stale = accepted.some((a) => a.stale);
-      const verdict = this.#verdict(expanded, accepted, breakWhenStale && stale);
+      stale = accepted.some((a) => a.stale);
+      const verdict = this.#verdict(expanded, accepted, staleness);
       if (verdict !== 'go on') return { stopped: verdict, stale, answers };
     }
   }
@@ -80,7 +81,7 @@ export class ParallelSearch {
   #verdict(
     expanded: readonly Expanded[],
     accepted: readonly Accepted[],
-    breakOff: boolean,
+    staleness: Staleness,
   ): StopReason | null | 'go on' {
     const { all, bounds, maxDepth } = this.#plan;
     const states = accepted.reduce((sum, a) => sum + a.states, 0);
@@ -88,7 +89,7 @@ export class ParallelSearch {
     if (this.stopWish !== null) return this.stopWish;
     if (states <= bounds.maxStates && accepted.every((a) => a.queue === 0))
       return expanded.some((e) => e.pruned) ? 'preemptions' : null;
-    if (breakOff || states > bounds.maxStates) return 'max-states';
+    if (staleness.ends(states) || states > bounds.maxStates) return 'max-states';
     return this.level + 1 >= maxDepth ? 'max-depth' : 'go on';
   }
 
