@@ -11,6 +11,7 @@ import {
   load,
   Local,
   noted,
+  point,
   routine,
   type EntryPointer,
   type Region,
@@ -34,11 +35,14 @@ export type ReclaimMutant =
   /** Pages are taken although somebody has pinned them since they were looked at. */
   | 'takes what is pinned'
   /** Who changes entries does not catch up with a flush that was put off. */
-  | 'no pending flush';
+  | 'no pending flush'
+  /** Flushes that were put off are counted on, however many they are. */
+  | 'pending overflows';
 
 /** mm->tlb_flush_batched: flushes that were put off, and shifted by so much those that have been caught up with. */
 const TLB_FLUSH_BATCH_FLUSHED_SHIFT = 16;
 const TLB_FLUSH_BATCH_PENDING_MASK = 0x7fff;
+const TLB_FLUSH_BATCH_PENDING_LARGE = TLB_FLUSH_BATCH_PENDING_MASK >> 1;
 
 /** struct tlbflush_unmap_batch of a task. */
 export class UnmapBatch extends Local {
@@ -95,6 +99,19 @@ export const mm_tlb_flush_pending = noted(function* mm_tlb_flush_pending(mm: Mm)
   return (yield* load(mm.tlb_flush_pending.at(0), { label: 'mm_tlb_flush_pending(mm)' })) > 0;
 });
 
+/** `pending` begins anew before it comes round to what `flushed` is: nobody would catch up any more. */
+const count_deferred = noted(function* count_deferred(word: Region, overflows: boolean): Steps {
+  const name = 'mm->tlb_flush_batched';
+  let batch = yield* load(word.at(0), { label: name });
+  while ((batch & TLB_FLUSH_BATCH_PENDING_MASK) > TLB_FLUSH_BATCH_PENDING_LARGE && !overflows) {
+    yield* point('retry', batch);
+    const old = yield* cmpxchg(word.at(0), batch, 1, { label: `${name}: begins anew` });
+    if (old === batch) return;
+    batch = old;
+  }
+  yield* atomicAdd(word.at(0), 1, { label: `atomic_inc(&${name})` });
+});
+
 /**
  * pte_accessible(): whether a CPU may have a translation of an entry that was just cleared. An entry that is PROT_NONE
  * may have been changed to that by somebody who has not flushed yet (mm->tlb_flush_pending).
@@ -130,7 +147,7 @@ export const clear_deferred = noted(function* clear_deferred(
   tlb_ubc.cpumask = cpumask_or(tlb_ubc.cpumask, yield* tlbbatch.arch_tlbbatch_add_pending(cpu, mm, vpn, vpn + 1));
   tlb_ubc.flush_required = true;
   const word = batched?.of(mm);
-  if (word) yield* atomicAdd(word.at(0), 1, { label: 'atomic_inc(&mm->tlb_flush_batched)' });
+  if (word) yield* count_deferred(word, batched?.mutant === 'pending overflows');
   if (pte_dirty(pteval)) tlb_ubc.writable = true;
   return pteval;
 });

@@ -97,17 +97,18 @@ describe('kswapd', () => {
 
 describe('who clears entries that reclaim has cleared already', () => {
   /** What another CPU finds when madvise(MADV_DONTNEED) of a page has returned that kswapd has just unmapped. */
-  function found(mutant?: daemons.ReclaimMutant): number {
+  function found(mutant?: daemons.ReclaimMutant, before = 0): number {
     let fault = -1;
     const first = MMAP_BASE_PAGE - VDSO_PAGES - PAGES;
     const built = machine({ name: 'm', architecture: 'x86-64-4l', cpus: 3, kernelThreads: [kswapd(2)] })
       .thread('p', 0, function* ({ kernel, cpu, mm, process }) {
         const step = process.resting.at(0);
+        const pending = kernel.batched?.of(mm)?.at(0);
+        if (pending !== undefined) yield* store(pending, before);
         yield* mmap(mm, MMAP_BASE_PAGE, PAGES);
         yield* store(step, 1);
         yield* waitFor(step, -1, 2);
-        const pending = kernel.batched?.of(mm)?.at(0);
-        while (pending !== undefined && (yield* load(pending)) === 0);
+        while (pending !== undefined && (yield* load(pending)) === before);
         yield* madvise_dontneed(kernel, cpu, mm, first, first + 1);
         yield* store(step, 3);
       })
@@ -129,5 +130,11 @@ describe('who clears entries that reclaim has cleared already', () => {
   test('catches up with the flush that was put off', () => {
     expect(found()).toBe(Fault.notPresent);
     expect(found('no pending flush')).toBe(Fault.none);
+  });
+
+  test('also when so many were put off that their count would overflow', () => {
+    const before = Array.from({ length: PAGES }, (_, more) => 0x8000 - more);
+    expect(new Set(before.map((count) => found(undefined, count)))).toEqual(new Set([Fault.notPresent]));
+    expect(before.map((count) => found('pending overflows', count))).toContain(Fault.none);
   });
 });
