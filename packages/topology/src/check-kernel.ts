@@ -78,7 +78,7 @@ const NAMES_OF_THE_MACHINE = /^(?:CPU\d+|task)$/;
 /** Throws ModelError. */
 export function checkSecondaryMmus(
   kernel: KernelDescription,
-  { architecture, host }: Pick<Topology, 'architecture' | 'host'>,
+  { name, architecture, host }: Pick<Topology, 'name' | 'architecture' | 'host'>,
   place: string,
 ): void {
   const having = kernel.processes.filter(({ secondaryMmus }) => secondaryMmus.length > 0);
@@ -91,17 +91,23 @@ export function checkSecondaryMmus(
     throw new ModelError(
       `${place}processes.${kernel.processes.indexOf(having[1] ?? first!)}.secondaryMmus: one process of a machine has them (${having.map(({ name }) => name).join(', ')})`,
     );
-  kernel.processes.forEach((process, p) => checkProcess(kernel, process, `${place}processes.${p}`));
+  kernel.processes.forEach((process, p) => checkProcess(kernel, process, name, `${place}processes.${p}`));
 }
 
 type Process = KernelDescription['processes'][number];
 
-function checkProcess(kernel: KernelDescription, { secondaryMmus, threads }: Process, place: string): void {
+function checkProcess(
+  kernel: KernelDescription,
+  { secondaryMmus, threads }: Process,
+  machine: string,
+  place: string,
+): void {
   const kinds = new Map<string, string>();
   for (const [i, { name, kind, changePte, placement }] of secondaryMmus.entries()) {
     if (kinds.has(name)) throw new ModelError(`${place}.secondaryMmus.${i}: name taken twice (${name})`);
     kinds.set(name, kind);
-    if (NAMES_OF_THE_MACHINE.test(name))
+    // Its parts have names: that of the topology is the machine's own.
+    if (NAMES_OF_THE_MACHINE.test(name) || (placement !== undefined && name === machine))
       throw new ModelError(`${place}.secondaryMmus.${i}: name taken by the machine (${name})`);
     if (placement === 'worker' && kind !== 'device')
       throw new ModelError(

@@ -16,7 +16,12 @@ const dma = { do: 'dma', mmu: 'nic', rounds: ROUNDS, write: true, cycles: 3000 }
 /** A thread that unmaps what a device uses, over and over, and the one that stands for the device. */
 function adapter(
   placement: 'process' | 'worker' | undefined,
-  { kind = 'device', costs = {}, dmas = [1] }: { kind?: 'device' | 'kvm'; costs?: object; dmas?: number[] } = {},
+  {
+    name = 'adapter',
+    kind = 'device',
+    costs = {},
+    dmas = [1],
+  }: { name?: string; kind?: 'device' | 'kvm'; costs?: object; dmas?: number[] } = {},
 ): Topology {
   const drops: Action[] = [
     { do: 'mmap', area: 'buffer', pages: PAGES },
@@ -34,7 +39,7 @@ function adapter(
   ];
   return parseTopology(
     {
-      name: 'adapter',
+      name,
       architecture: 'x86-64-4l',
       cpus: 1 + dmas.length,
       costs,
@@ -139,6 +144,10 @@ test('the machine without a placement is one part, and a placement that cannot b
     `${at} the vCPUs of nic are threads of the process, whose words they share: only a device can be placed`,
   );
   expect(() => adapter('worker', { dmas: [1, 1] })).toThrow(`${at} nic has one engine, and 2 threads use it`);
+  // Its parts could not be told apart.
+  expect(() => adapter('process', { name: 'nic' })).toThrow(
+    'topology: file: processes.0.secondaryMmus.0: name taken by the machine (nic)',
+  );
   expect(() => adapter('worker', { costs: { device_message: 0 } })).toThrow(
     'topology: file: costs: device_message: parts cannot run side by side without it (0)',
   );
