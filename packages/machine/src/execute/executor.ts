@@ -181,8 +181,8 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   }
 
   #asked(branches: NonNullable<OperationDefinition['branches']>, op: Operation): number {
-    const ask = (): number => outcomesOf(branches(this, op));
-    return this.weak === null ? ask() : this.weak.asked(ask);
+    if (this.weak === null) return outcomesOf(branches(this, op));
+    return this.weak.asked(() => outcomesOf(branches(this, op)));
   }
 
   /** Back to the initial state. */
