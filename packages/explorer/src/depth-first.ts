@@ -149,6 +149,8 @@ export class DepthFirst {
     this.#reduction?.project();
     if (this.states >= this.#statesMax && this.#visited.find(store.lo, store.hi) < 0) {
       this.full = true;
+      // Where it leads nobody knows: no component that it can be reached from is known to be terminal.
+      frames[f + Field.leaves] = 1;
       store.undo(mark, frames[f + Field.lo] as number, frames[f + Field.hi] as number);
       return;
     }

@@ -260,6 +260,16 @@ describe('bounds', () => {
     ]);
   });
 
+  it.each([1, 2, 5])('finds no livelock where a search of %i states ends for want of room', async (maxStates) => {
+    // Depth first, the states that there is room for are left for good, but not by a way that is known.
+    for (const search of ['bfs', 'dfs'] as const)
+      expect(await explore(independent(2, 5), { search, reduction: false, bounds: { maxStates } })).toMatchObject({
+        verdict: 'bounded',
+        stoppedBy: 'max-states',
+        states: maxStates,
+      });
+  });
+
   it('says which bound it hit', async () => {
     const system = independent(4, 5);
     const plain = { reduction: false } as const;
