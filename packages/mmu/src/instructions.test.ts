@@ -2,14 +2,25 @@ import {
   arm64Costs,
   cyclesOf,
   DirectExecutor,
+  Frames,
+  load,
+  program,
+  routine,
   runVirtualTime,
+  smp_mb,
+  store,
+  SystemBuilder,
   x86Costs,
+  type Address,
   type CostModel,
   type Steps,
 } from '@shootdown/machine';
+import { everyRun } from '@shootdown/machine/every-run';
 import { describe, expect, test } from 'vitest';
-import type { InvalidationLatency, MmuInstructions } from './instructions.ts';
+import { connectMmus, type InvalidationLatency, type MmuInstructions } from './instructions.ts';
 import { smallMachine } from './machines.test-support.ts';
+import { SaturatedTlb } from './saturated.ts';
+import { tinyShape } from './walk.ts';
 
 const FIRST_CPU = 'CPU0';
 const OTHERS = 0b10;
@@ -76,4 +87,81 @@ describe('an invalidation on another CPU takes', () => {
       expect((latency === 'dvm' ? arm64Costs : x86Costs).costs[latency]?.cycles).toBeGreaterThan(0);
     },
   );
+});
+
+describe('on arm a barrier of the MMU orders', () => {
+  type Between = (mmu: MmuInstructions) => Steps;
+  type Words = Readonly<Record<'x' | 'y' | 'first' | 'second', Address>>;
+
+  /** What two routines may have found in the end, `first,second`. */
+  function outcomes(bodies: readonly ((words: Words, mmu: MmuInstructions) => Steps)[]): ReadonlySet<string> {
+    const builder = new SystemBuilder({ memoryModel: 'arm' });
+    const frames = new Frames(builder, { tables: 1, entriesPerTable: 4, pages: 1 });
+    const names = bodies.map((_, cpu) => `CPU${cpu}`);
+    const { mmus } = new SaturatedTlb(builder, names, frames, tinyShape(1, 4), -1, [0]);
+    connectMmus(builder, mmus, 'dvm');
+    const [shared, found] = [builder.region('word', 2), builder.region('found', 2, { memory: 'ghost' })];
+    const words = { x: shared.at(0), y: shared.at(1), first: found.at(0), second: found.at(1) };
+    bodies.forEach((body, cpu) => {
+      const task = program(routine('task', () => body(words, mmus[cpu] as MmuInstructions)));
+      builder.processor({ name: `CPU${cpu}`, tasks: [task] });
+    });
+    const ends = new Set<string>();
+    everyRun(builder.build(), undefined, (read) => ends.add(`${read(words.first)},${read(words.second)}`));
+    return ends;
+  }
+
+  const none: Between = function* () {};
+  const isb: Between = (mmu) => mmu.isb();
+  const [ish, nsh, ishst, nshst] = (['ish', 'nsh', 'ishst', 'nshst'] as const).map(
+    (kind): Between =>
+      (mmu) =>
+        mmu.dsb(kind),
+  ) as [Between, Between, Between, Between];
+
+  test.each([
+    ['nothing', none, false],
+    ['dsb(ish)', ish, true],
+    ['dsb(nsh)', nsh, true],
+    // What these wait for are stores.
+    ['dsb(ishst)', ishst, false],
+    ['dsb(nshst)', nshst, false],
+    // What has been loaded is looked at before it.
+    ['isb()', isb, true],
+  ] as const)('two loads: %s', (_name, between, ordered) => {
+    const ends = outcomes([
+      function* ({ x, y }) {
+        yield* store(x, 1);
+        yield* smp_mb();
+        yield* store(y, 1);
+      },
+      function* ({ x, y, first, second }, mmu) {
+        yield* store(first, yield* load(y));
+        yield* between(mmu);
+        yield* store(second, yield* load(x));
+      },
+    ]);
+    expect(ends.has('1,0')).toBe(!ordered);
+  });
+
+  test.each([
+    ['nothing', none, false],
+    ['dsb(ish)', ish, true],
+    ['dsb(ishst)', ishst, true],
+    ['isb()', isb, false],
+  ] as const)('a store and a later load: %s', (_name, between, ordered) => {
+    const ends = outcomes([
+      function* ({ x, y, first }, mmu) {
+        yield* store(x, 1);
+        yield* between(mmu);
+        yield* store(first, yield* load(y));
+      },
+      function* ({ x, y, second }, mmu) {
+        yield* store(y, 1);
+        yield* between(mmu);
+        yield* store(second, yield* load(x));
+      },
+    ]);
+    expect(ends.has('0,0')).toBe(!ordered);
+  });
 });

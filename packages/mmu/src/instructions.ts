@@ -14,6 +14,7 @@ import {
   type Message,
   type Operation,
   type OperationContext,
+  type Request,
   type Saying,
   type Steps,
   type SystemBuilder,
@@ -209,7 +210,8 @@ export abstract class MmuInstructions {
   /** DSB: waits until own stores are visible to walkers and own broadcast TLBIs are complete everywhere. */
   *dsb(kind: 'ish' | 'ishst' | 'nsh' | 'nshst'): Steps {
     const shareable = kind === 'ish' || kind === 'ishst';
-    yield operation(DSB, kind === 'ish' ? 1 : 0, shareable ? 1 : 0, 0, this, { label: `dsb(${kind})` });
+    const stores = kind === 'ishst' || kind === 'nshst';
+    yield operation(DSB, kind === 'ish' ? 1 : 0, shareable ? 1 : 0, stores ? 1 : 0, this, { label: `dsb(${kind})` });
   }
 
   /**
@@ -386,23 +388,37 @@ const HYPERCALL = defineOperation({
   },
 });
 
+/** What a DSB, and an ISB, do for their own processor on a weakly ordered machine. */
+const ALL_DONE = { kind: 'dsb', type: 'full', dependencies: null } as const satisfies Request;
+const STORES_DONE = { kind: 'dsb', type: 'store', dependencies: null } as const satisfies Request;
+const SYNCHRONISED = { kind: 'isb', dependencies: null } as const satisfies Request;
+
+/** Operands: whether it waits for invalidations, whether it is shareable, whether it looks at stores alone. */
 const DSB = defineOperation({
   name: 'dsb',
   ordering: 'full',
   architecture: 'arm64',
-  weaker: ({ definition, a, b, c, data }, memoryModel) =>
+  weaker: ({ definition, a, b, data }, memoryModel) =>
     memoryModel === 'arm' && a === 1
-      ? [{ change: 'dsb-ishst-instead', operation: operation(definition, 0, b, c, data, { label: 'dsb(ishst)' }) }]
+      ? [{ change: 'dsb-ishst-instead', operation: operation(definition, 0, b, 1, data, { label: 'dsb(ishst)' }) }]
       : [],
   role: 'barrier',
   leftOut: () => 0,
-  perform(cx, op) {
-    const mmu = op.data as MmuInstructions;
-    if (!cx.drained() || (op.a === 1 && !mmu.complete(cx))) return BLOCKED;
-    mmu.ordered(cx, op.b === 1);
-    return completed(cx, op, 'dsb');
+  perform: (cx, op) => (cx.drained() ? synchronisedWalks(cx, op) : BLOCKED),
+  weak(cx, memory, op) {
+    const result = synchronisedWalks(cx, op);
+    if (result !== BLOCKED) memory.request(op.c === 1 ? STORES_DONE : ALL_DONE);
+    return result;
   },
 });
+
+/** What a DSB is to the MMUs: its invalidations are complete, and walks see what was stored before. */
+function synchronisedWalks(cx: OperationContext, op: Operation): number {
+  const mmu = op.data as MmuInstructions;
+  if (op.a === 1 && !mmu.complete(cx)) return BLOCKED;
+  mmu.ordered(cx, op.b === 1);
+  return completed(cx, op, 'dsb');
+}
 
 /** The MMU answers that everything that it has sent is complete. */
 function completed(cx: OperationContext, op: Operation, type: string): number {
@@ -431,5 +447,6 @@ const ISB = defineOperation({
   architecture: 'arm64',
   role: 'barrier',
   perform: () => 0,
+  weak: (_cx, memory) => memory.request(SYNCHRONISED),
   footprint: () => ({ reads: [], writes: [] }),
 });
