@@ -1,6 +1,7 @@
 /** A search on `arm` leaves out of its states what nobody will look at: it finds the same, and its schedules happen. */
 import {
   assertThat,
+  DATA_RACE,
   defineOperation,
   entryBranch,
   entryChoice,
@@ -11,9 +12,12 @@ import {
   routine,
   smp_load_acquire,
   smp_mb,
+  smp_store_release,
   store,
   SystemBuilder,
   TabulatedExecutor,
+  waitFor,
+  xchgOrdered,
   type Address,
   type OperationContext,
   type Steps,
@@ -47,7 +51,7 @@ function after(system: System, schedule: readonly number[]): TabulatedExecutor {
 }
 
 describe('a search on arm', () => {
-  it.each([{}, { reduction: false }, { search: 'dfs' }] satisfies ExploreOptions[])(
+  it.each([{ reduction: true }, { reduction: false }, { search: 'dfs' }] satisfies ExploreOptions[])(
     'finds what a search finds that leaves nothing out: %o',
     (options) =>
       fc.assert(
@@ -105,6 +109,49 @@ describe('a search on arm', () => {
       }),
       limits,
     ),
+  );
+});
+
+describe('a plain access of a word that everybody sees alike', () => {
+  /** One processor hands the word to another by a flag; nothing else of memory is of use to either. */
+  function handedOver(publish: (flag: Address) => Steps<unknown>): System {
+    const builder = new SystemBuilder({ memoryModel: 'arm' });
+    const [word, flag] = ['word', 'flag'].map((name) => builder.region(name, 1, { memory: 'strong' }).at(0)) as [
+      Address,
+      Address,
+    ];
+    const first = routine('first', function* (): Steps {
+      yield* store(word, 1);
+      yield* publish(flag);
+    });
+    const second = routine('second', function* (): Steps {
+      yield* waitFor(flag, -1, 1);
+      yield* store(word, 2);
+    });
+    for (const [name, task] of Object.entries({ first, second })) builder.processor({ name, tasks: [program(task)] });
+    return builder.build();
+  }
+
+  it.each([{ reduction: true }, { reduction: false }, { search: 'dfs' }] satisfies ExploreOptions[])(
+    'follows another one that has been handed on, though nobody looks at messages: %o',
+    async (options) => {
+      expect(
+        await explore(
+          handedOver((flag) => smp_store_release(flag, 1)),
+          options,
+        ),
+      ).toMatchObject({
+        verdict: 'safe',
+      });
+      expect(
+        await explore(
+          handedOver((flag) => xchgOrdered('relaxed', flag, 1)),
+          options,
+        ),
+      ).toMatchObject({
+        property: DATA_RACE,
+      });
+    },
   );
 });
 

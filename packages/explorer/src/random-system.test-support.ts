@@ -56,6 +56,8 @@ export interface Recipe {
   readonly watched: boolean;
   /** Messages and the host wait until store buffers are empty; stores that leave one are noticed by the mirror word. */
   readonly drained?: boolean;
+  /** On `arm`, the words are claimed to be seen alike by everybody, so that an access that nothing orders is a race. */
+  readonly claimed?: boolean;
 }
 
 const WORDS = 3;
@@ -163,7 +165,7 @@ function* one(machine: Machine, line: Line, local: { last: number }, place: stri
 /** Builds a system from its recipe. */
 export function build(recipe: Recipe): System {
   const builder = new SystemBuilder({ memoryModel: recipe.memoryModel, storeBufferEntries: 2, maxHistory: 100 });
-  const words = builder.region('word', WORDS);
+  const words = builder.region('word', WORDS, { memory: recipe.claimed === true ? 'strong' : 'weak' });
   const locks = builder.region('lock', 2, { memory: recipe.memoryModel === 'arm' ? 'strong' : 'weak' });
   const mirror = builder.region('mirror', 1);
   const channels: number[] = [];
@@ -372,9 +374,11 @@ const lockRecipes: fc.Arbitrary<Recipe> = fc
     fc.array(fc.array(section, { minLength: 1, maxLength: 2 }), { minLength: 2, maxLength: 2 }),
     fc.array(handlerLine, { minLength: 1, maxLength: 1 }),
     fc.constantFrom('none' as const, 'none' as const, 'messages' as const),
+    fc.boolean(),
   )
-  .map(([recipe, routines, handler, components]) => ({
+  .map(([recipe, routines, handler, components, claimed]) => ({
     ...recipe,
+    claimed,
     routines: routines.map((sections) => sections.flat()),
     handler,
     components,

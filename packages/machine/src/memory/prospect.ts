@@ -45,7 +45,7 @@ const NO_LOCKS: readonly number[] = [];
 
 /** Who is to be looked after in a state: by processor, or everybody where nothing is known. */
 export class Audience {
-  /** Processors that some message can be of use to. */
+  /** Processors to which it matters what they have seen: to be given messages, or to follow plain accesses. */
   readonly consumers: readonly ProcessorState[];
   readonly #model: Model;
   readonly #state: MemoryState;
@@ -57,7 +57,10 @@ export class Audience {
     this.#state = state;
     this.#processors = state.processors;
     this.#prospects = prospects;
-    this.consumers = this.#who(({ accesses, observes }) => model.hasWalks || accesses.size > 0 || observes.size > 0);
+    this.consumers = this.#who(
+      ({ accesses, observes, plainReads, plainWrites }) =>
+        model.hasWalks || accesses.size > 0 || observes.size > 0 || plainReads.size > 0 || plainWrites.size > 0,
+    );
   }
 
   /** Whether a processor may access the location as it sees it. */
@@ -136,8 +139,8 @@ export class Audience {
   isInert(processor: number): boolean {
     const prospect = this.#prospects?.[processor];
     if (prospect === undefined || this.#model.hasWalks) return false;
-    const { accesses, observes, puts, takes, handsOn } = prospect;
-    return !handsOn && accesses.size === 0 && observes.size === 0 && puts.size === 0 && takes.size === 0;
+    const { handsOn, accesses, observes, puts, takes, plainReads, plainWrites } = prospect;
+    return !handsOn && [accesses, observes, puts, takes, plainReads, plainWrites].every(({ size }) => size === 0);
   }
 
   #known(word: number, asking: Asking, may: (prospect: Prospect) => boolean): Events {
