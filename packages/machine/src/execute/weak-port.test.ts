@@ -6,6 +6,7 @@ import {
   perform,
   type Message,
   type OperationContext,
+  type OperationOrder,
   type Steps,
 } from '../routine/operation.ts';
 import { load, nop, smp_mb, store, xchg } from '../routine/operations.ts';
@@ -333,5 +334,40 @@ describe.each(['read', 'load'] as const)('asking for outcomes by cx.%s()', (how)
     for (const cpu of [0, 0]) executor.step(cpu);
     const before = executor.fingerprint;
     expect([executor.branchesOf(1), executor.fingerprint]).toEqual([2, before]);
+  });
+});
+
+describe('an operation that says it is a full barrier', () => {
+  /** Each stores to a word, does something to one that everybody sees alike, and looks at the other's word. */
+  function stale(order: OperationOrder, does: (cx: OperationContext, strong: Address) => void): boolean {
+    const BOTH = 'one of them sees what the other has stored';
+    const between = defineOperation({ name: 'between', order, perform: (cx, { a }) => (does(cx, a), 0) });
+    const builder = new SystemBuilder({ memoryModel: 'arm' });
+    const [x, y] = [builder.region('x', 1).at(0), builder.region('y', 1).at(0)];
+    const seen = builder.region('seen', 2, { memory: 'ghost' });
+    const strong = builder.region('strong', 2, { memory: 'strong' });
+    const record = defineOperation({
+      name: 'record',
+      perform: (cx, { a, b }) => (cx.write(a, b), cx.read(seen.at(0)) & cx.read(seen.at(1))),
+    });
+    const body = (i: number, own: Address, other: Address) => () => {
+      return (function* (): Steps {
+        yield* store(own, 1);
+        yield* perform(operation(between, strong.at(i)));
+        const missed = (yield* load(other)) === 0 ? 1 : 0;
+        yield* assertThat((yield* perform(operation(record, seen.at(i), missed))) === 0, BOTH);
+      })();
+    };
+    cpus(builder, body(0, x, y), body(1, y, x));
+    return everyRun(builder.build()).violations.has(BOTH);
+  }
+
+  it.each<[string, (cx: OperationContext, strong: Address) => void]>([
+    ['nothing', () => {}],
+    ['a word that it reads', (cx, strong) => void cx.read(strong)],
+    ['a word that it writes', (cx, strong) => cx.write(strong, 1)],
+  ])('orders what is before it with what is after it, whatever it does itself: %s', (_, does) => {
+    expect(stale('acquire-release', does)).toBe(true);
+    expect(stale('full', does)).toBe(false);
   });
 });

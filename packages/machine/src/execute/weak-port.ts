@@ -273,8 +273,9 @@ export class WeakPort implements WeakContext {
     this.nobodys = false;
     let result: number;
     try {
+      if (definition.order === 'full') this.dmb('full');
       result = definition.weak ? definition.weak(this.#host, this, op, own) : definition.perform(this.#host, op, own);
-      if (this.#byDefault && this.#order === 'full' && result !== BLOCKED) this.dmb('full');
+      if (this.#order === 'full' && result !== BLOCKED) this.dmb('full');
     } finally {
       this.#endOperation();
     }
