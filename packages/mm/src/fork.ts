@@ -6,7 +6,7 @@ import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, mk_pte, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { spin_lock, type Spinlock } from '@shootdown/sync';
 import { folio_pte_batch, set_ptes, wrprotect_ptes } from './arch/arm64-contpte.ts';
-import { ANY_WRITABLE, FPB_MERGE_WRITE } from './arch/contpte/batch.ts';
+import { ANY_WRITABLE, FPB_MERGE_WRITE, FPB_RESPECT_DIRTY } from './arch/contpte/batch.ts';
 import { pte_lock, type Kernel, type Mm } from './kernel.ts';
 import {
   lazy_mmu_mode_disable as mode_disable,
@@ -77,7 +77,7 @@ const copy_pte_range = routine(
       yield* pte_lock(kernel, first.frame);
       yield* mode_enable(kernel, cpu);
       let entry = yield* pte_get(kernel, cpu, source, { label: 'ptep_get(src_pte)' });
-      const batch = yield* folio_pte_batch(kernel, cpu, source, entry, to - vpn, FPB_MERGE_WRITE);
+      const batch = yield* folio_pte_batch(kernel, cpu, source, entry, to - vpn, FPB_RESPECT_DIRTY | FPB_MERGE_WRITE);
       nr = batch & ~ANY_WRITABLE;
       if (pte_write(entry) || nr !== batch) entry = yield* wrprotect_ptes(kernel, cpu, parent, vpn, source, entry, nr);
       for (let i = 0; i < nr; i++) yield* frames.ref(pte_pfn(entry) + i, 1, { label: 'folio_get()' });

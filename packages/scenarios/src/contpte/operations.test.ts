@@ -8,7 +8,7 @@ import { contpteMachine, startContpte, type ContpteMachine, type InitialMapping 
 
 const all = Object.values(contpteScenarios) as unknown as Scenario[];
 const BLOCK = 4;
-const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
+const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, PTE_RDONLY } = contpte;
 
 /** Runs one operation on a folio that is mapped like this; what its entries are then, and what was counted. */
 function performed(
@@ -39,9 +39,9 @@ function performed(
   return { parent: entries(0), child: entries(1), counted };
 }
 
-const forks = (pages: number) =>
+const forks = (pages: number, shared = false) =>
   function* (cpu: contpte.ContpteCpu, { vma, mms }: ContpteMachine): Steps {
-    yield* cpu.k.dup_mmap(cpu, { ...vma, vm_mm: mms[1]! }, vma, 0, pages * PAGE_SIZE);
+    yield* cpu.k.dup_mmap(cpu, { ...vma, shared, vm_mm: mms[1]! }, { ...vma, shared }, 0, pages * PAGE_SIZE);
   };
 
 it('fork() of half a block that is read-only already leaves the block as it is', () => {
@@ -62,6 +62,21 @@ it('fork() of a batch that begins with a read-only entry protects the writable o
     expect(entries.map(contpte.pte_valid)).toEqual([true, true, true, true]);
     expect(entries.map(contpte.pte_write)).toEqual([false, false, false, false]);
   }
+});
+
+it.each([
+  ['private: each page is as dirty for the child as for the parent', false, [false, true, true, true], false],
+  ['shared: all are clean for the child, and so it gets a block', true, [false, false, false, false], true],
+])('fork() of pages some of which are dirty, %s', (_, shared, dirty, block) => {
+  const { child } = performed(
+    [
+      { page: 0, nr: 1, prot: PAGE_SHARED },
+      { page: 1, nr: BLOCK - 1, prot: PAGE_SHARED & ~PTE_RDONLY },
+    ],
+    forks(BLOCK, shared),
+  );
+  expect(child.map(contpte.pte_dirty)).toEqual(dirty);
+  expect(child.every(contpte.pte_cont)).toBe(block);
 });
 
 it.each([

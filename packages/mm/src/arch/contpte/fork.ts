@@ -23,7 +23,8 @@ export const copy_present_ptes = routine(
   ): Steps<number> {
     const { kernel, k } = cpu;
     const folio = kernel.folio(kernel.page_folio(pte_pfn(pte)));
-    const flags = FPB_MERGE_WRITE | (src.shared === true ? FPB_RESPECT_DIRTY : 0);
+    // The child's entries of a shared area are clean in any case; of a private one they are as dirty as the parent's.
+    const flags = FPB_MERGE_WRITE | (src.shared === true ? 0 : FPB_RESPECT_DIRTY);
     const batch =
       folio.nr_pages > 1 && max_nr > 1 ? yield* k.folio_pte_batch_flags(cpu, folio, src_pte, pte, max_nr, flags) : 1;
     const nr = batch & ~ANY_WRITABLE;
