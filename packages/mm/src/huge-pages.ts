@@ -118,11 +118,11 @@ const split_huge_pmd = routine('__split_huge_pmd', function* (kernel: Kernel, cp
   const entry = yield* frames.read(pmd, { label: 'pmdp_get()' });
   if (pmd_trans_huge(entry)) {
     const start = vpn - (vpn % thp.pages);
-    const table = yield* thp.withdraw(pte_pfn(entry));
     // Hardware no longer walks through it, software still sees what it is; and what hardware has set of it is in
     // `old`.
     const old = yield* frames.xchg(pmd, entry & ~_PAGE_PRESENT, { label: 'pmdp_invalidate()' });
     if (thp.mutant !== 'no split flush') yield* kernel.arch.flush_tlb_mm_range(cpu, mm, start, start + thp.pages, true);
+    const table = yield* thp.withdraw(pte_pfn(old));
     for (let i = 0; i < thp.pages; i++)
       yield* frames.write(frames.entry(table, i), mk_pte(pte_pfn(old) + i, flagsOf(old)), { label: 'set_ptes()' });
     yield* smp_wmb();

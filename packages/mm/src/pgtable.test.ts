@@ -1,13 +1,27 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Executor } from '@shootdown/machine';
-import { tinyShape, walkShape } from '@shootdown/mmu';
+import {
+  assertThat,
+  Change,
+  FrameKind,
+  Frames,
+  mutated,
+  program,
+  routine,
+  smp_mb,
+  SystemBuilder,
+  type Executor,
+  type Steps,
+  type System,
+} from '@shootdown/machine';
+import { everyRun } from '@shootdown/machine/every-run';
+import { _PAGE_PRESENT, mk_pte, pte_pfn, tinyShape, walkShape } from '@shootdown/mmu';
 import { geometryNamed } from '@shootdown/page-table';
 import { user_access } from './fault.ts';
-import { use_mm } from './kernel.ts';
+import { Mm, use_mm, type Kernel } from './kernel.ts';
 import { inUse, mmMachine, recording, runMachine, tablesOf, type Flushed } from './machines.test-support.ts';
 import { munmap } from './mmap.ts';
-import { pgd_alloc } from './pgtable.ts';
+import { pgd_alloc, pte_alloc, pte_offset } from './pgtable.ts';
 import { VM_DATA_DEFAULT_FLAGS } from './vma.ts';
 
 type Range = readonly [number, number];
@@ -161,5 +175,48 @@ describe('free_pgd_range() around 2 MB boundaries', () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('pte_alloc() on arm', () => {
+  const EMPTY = 'a table that has just been put in is empty';
+
+  /** A frame that was a table before becomes one again, while somebody walks without the lock. */
+  function system(): System {
+    const builder = new SystemBuilder({ memoryModel: 'arm' });
+    const shape = tinyShape(2, 1);
+    const frames = new Frames(builder, {
+      tables: 2,
+      entriesPerTable: 1,
+      pages: 0,
+      initialTables: [[0]],
+      pointsTo: pte_pfn,
+    });
+    const mm = new Mm(builder, 1, { root: 0, cpumask: 0 });
+    const kernel = { builder, frames, shape } as unknown as Kernel;
+    const fault = routine('fault', function* (): Steps {
+      const before = yield* frames.alloc(FrameKind.table);
+      yield* frames.write(frames.entry(before, 0), mk_pte(7, _PAGE_PRESENT));
+      yield* smp_mb();
+      yield* frames.free(before);
+      yield* pte_alloc(kernel, mm, 0);
+    });
+    const walk = routine('walk', function* (): Steps {
+      const ptep = yield* pte_offset(kernel, mm, 0);
+      if (ptep) yield* assertThat((yield* frames.read(ptep)) === 0, EMPTY);
+    });
+    for (const [i, body] of [fault, walk].entries()) builder.processor({ name: `CPU${i}`, tasks: [program(body)] });
+    return builder.build();
+  }
+
+  test('whoever walks without the lock finds a new table empty', () => {
+    expect(everyRun(system()).violations).toEqual(new Set());
+  });
+
+  test('that takes the smp_wmb() of pmd_install()', () => {
+    const without = { routine: 'pte_alloc', word: 'smp_wmb', position: null, change: Change.leaveOut };
+    const mutant = mutated(system(), without);
+    expect(everyRun(mutant.system).violations).toEqual(new Set([EMPTY]));
+    expect(mutant.reached()).toBe(true);
   });
 });

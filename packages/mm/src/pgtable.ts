@@ -1,6 +1,6 @@
 /**
  * Software walks of a simulated tree, and freeing of its tables.
- * Mirrors mm/memory.c: pte_alloc_map(), free_pgd_range(), v6.18. Addresses are virtual page numbers.
+ * Mirrors mm/memory.c: pte_alloc_map(), pmd_install(), free_pgd_range(), v6.18. Addresses are virtual page numbers.
  */
 import {
   FrameKind,
@@ -8,6 +8,7 @@ import {
   ModelError,
   NO_FRAME,
   routine,
+  smp_wmb,
   store,
   type EntryPointer,
   type Steps,
@@ -76,6 +77,8 @@ export const pte_alloc = routine(
         if (pte_present(entry)) yield* frames.free(fresh);
         else {
           entry = mk_pte(fresh, _PAGE_TABLE);
+          // pmd_install(): who walks without the lock must not come upon the table before its entries are empty.
+          yield* smp_wmb();
           yield* frames.write(pointer, entry, { label: `${level.name}_populate()` });
         }
         yield* pte_unlock(kernel, table);
