@@ -339,7 +339,7 @@ describe.each(['read', 'load'] as const)('asking for outcomes by cx.%s()', (how)
 
 describe('an operation that says it is a full barrier', () => {
   /** Each stores to a word, does something to one that everybody sees alike, and looks at the other's word. */
-  function stale(order: OperationOrder, does: (cx: OperationContext, strong: Address) => void): boolean {
+  function stale(order: OperationOrder, does: (cx: OperationContext, strong: number) => void): boolean {
     const BOTH = 'one of them sees what the other has stored';
     const between = defineOperation({ name: 'between', order, perform: (cx, { a }) => (does(cx, a), 0) });
     const builder = new SystemBuilder({ memoryModel: 'arm' });
@@ -362,7 +362,7 @@ describe('an operation that says it is a full barrier', () => {
     return everyRun(builder.build()).violations.has(BOTH);
   }
 
-  it.each<[string, (cx: OperationContext, strong: Address) => void]>([
+  it.each<[string, (cx: OperationContext, strong: number) => void]>([
     ['nothing', () => {}],
     ['a word that it reads', (cx, strong) => void cx.read(strong)],
     ['a word that it writes', (cx, strong) => cx.write(strong, 1)],
