@@ -1,4 +1,4 @@
-/** Accesses that came to nothing: a run goes on after them, so that its end does not tell. */
+/** What went wrong in a run, in lines. Accesses that came to nothing do not end it. */
 import type { MachineRun } from '@shootdown/topology';
 
 /** What `user_access` counts when a fault is not resolved, and what that means. */
@@ -13,10 +13,12 @@ export function failedAccesses(run: Pick<MachineRun, 'total'>): number {
   return failed(run, 'oom') + failed(run, 'sigsegv');
 }
 
-/** A line for each way in which accesses failed. */
-export function failureLines(run: Pick<MachineRun, 'total'>): string[] {
-  return Object.entries(REASONS).flatMap(([counter, reason]) => {
+/** A line for each way in which accesses failed, and for whoever waits in a deadlock. */
+export function failureLines(run: Pick<MachineRun, 'total' | 'violation' | 'waiting'>): string[] {
+  const accesses = Object.entries(REASONS).flatMap(([counter, reason]) => {
     const n = failed(run, counter as keyof typeof REASONS);
-    return n === 0 ? [] : [`  *** ${n} access${n === 1 ? '' : 'es'} failed: ${reason}\n`];
+    return n === 0 ? [] : [`${n} access${n === 1 ? '' : 'es'} failed: ${reason}`];
   });
+  const said = [...(run.violation === null ? [] : [run.violation]), ...accesses, ...run.waiting];
+  return said.map((line) => `  *** ${line}\n`);
 }

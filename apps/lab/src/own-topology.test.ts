@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { shootdownEach, type Said } from './one-process.test-support.ts';
 
 const bin = fileURLToPath(new URL('../bin/shootdown.mjs', import.meta.url));
 let folder = '';
@@ -51,6 +52,18 @@ test('it runs and is explored', () => {
   const explored = shootdown('explore', path, '--json', '--max-states', '20000');
   expect(JSON.parse(explored.stdout)).toMatchObject({ scenario: 'own', property: null });
   expect([0, 2]).toContain(explored.status);
+});
+
+test('any routine of the kernel can be replaced, and those that nobody calls are named', () => {
+  writeFileSync(join(folder, 'patch.mjs'), 'export function* fork() {}');
+  writeFileSync(join(folder, 'typo.mjs'), 'export function* frok() {}');
+  const path = topology('patched', { routines: undefined, processes: [{ name: 'p', threads: [{ cpu: 0 }] }] });
+  const explore = (patch: string) => ['explore', path, '--replace', join(folder, patch), '--max-states', '100'];
+  const [patched, mistaken] = shootdownEach([explore('patch.mjs'), explore('typo.mjs')]) as [Said, Said];
+  expect(patched.stdout).toContain('replaced: fork()');
+  expect(patched.stderr).toMatch(/patch\.mjs: patched has not called fork\(\)\n$/);
+  expect([patched.status === 0 || patched.status === 2, mistaken.status]).toEqual([true, 10]);
+  expect(mistaken.stderr.trim()).toMatch(/no routine of patched \/ machine frok: did you mean fork\?$/);
 });
 
 test('a thread makes the references of a recorded trace', () => {

@@ -1,6 +1,6 @@
 /** `--replace FILE`: routines of the user's own in place of the scenario's. */
 import type { KernelRoutines } from '@shootdown/explorer';
-import { ModelError, routine, type Routine } from '@shootdown/machine';
+import { ModelError, routine, watchedReplacements, type Replacements, type Routine } from '@shootdown/machine';
 import { importedModule } from './modules.ts';
 
 /** The routines that a module exports by kernel identifier: made with `routine()`, or plain generator functions. */
@@ -15,6 +15,31 @@ export async function routinesOfModule(path: string): Promise<KernelRoutines> {
       `replace: ${path}: exports no routine (has: ${Object.keys(exported).join(', ') || 'nothing'}): export generator functions by their kernel identifiers`,
     );
   return Object.fromEntries(routines);
+}
+
+/** Routines that say whether they have been called. */
+export interface Watched {
+  readonly routines: Replacements;
+  /** Those that nobody has called so far, in a line; null: there are none. */
+  readonly uncalled: () => string | null;
+}
+
+/** @param what whose routines they are in place of, @param path of the module */
+export function watched(routines: KernelRoutines, what: string, path: string): Watched {
+  const waiting = new Set(Object.keys(routines));
+  return {
+    routines: watchedReplacements(routines, (name) => void waiting.delete(name)),
+    uncalled: () =>
+      waiting.size === 0
+        ? null
+        : `replace: ${path}: ${what} has not called ${[...waiting].map((name) => `${name}()`).join(', ')}`,
+  };
+}
+
+/** Says, when a machine has run or been searched, which replacements have made no difference. */
+export function sayUncalled({ uncalled }: { readonly uncalled?: Watched['uncalled'] | undefined }): void {
+  const line = uncalled?.() ?? null;
+  if (line !== null) process.stderr.write(`${line}\n`);
 }
 
 const GeneratorFunction = Object.getPrototypeOf(function* () {}) as object;

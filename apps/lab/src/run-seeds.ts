@@ -4,7 +4,8 @@ import { MachineRunner, type MachineRun } from '@shootdown/topology';
 import { ExitCode, exitCodeOfRun } from './exit-codes.ts';
 import { untilDoneOrInterrupted } from './interrupt.ts';
 import { Latencies } from './latencies.ts';
-import { sayUncalled, type RunTarget } from './run-target.ts';
+import { sayUncalled } from './replacement.ts';
+import type { RunTarget } from './run-target.ts';
 
 const PORTION_STEPS = 20_000;
 

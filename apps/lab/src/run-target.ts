@@ -1,19 +1,12 @@
 /** What `run` and `compare` run: a machine, or a scenario once through, each with routines replaced or as it ships. */
-import {
-  costModels,
-  ModelError,
-  replaceRoutines,
-  routinesNamed,
-  unknownName,
-  watchedReplacements,
-} from '@shootdown/machine';
+import { costModels, ModelError, replaceRoutines, routinesNamed, unknownName } from '@shootdown/machine';
 import { scenarios } from '@shootdown/scenarios';
 import type { AssembledMachine, Runnable } from '@shootdown/topology';
 import { UsageError, type Arguments } from './arguments.ts';
 import { namesC, type Replacement } from './c-files.ts';
 import { machineNamed, namesFile } from './machines.ts';
 import { ownMachine } from './own-threads.ts';
-import { routinesOfModule } from './replacement.ts';
+import { routinesOfModule, watched } from './replacement.ts';
 import {
   namesScenario,
   replacedLine,
@@ -95,9 +88,8 @@ async function patchedMachine(machine: AssembledMachine, replacement: Replacemen
   const unknown = names.find((one) => !known.includes(one));
   if (unknown !== undefined)
     throw new ModelError(`replace: ${path}: no routine of ${name} ${unknownName(unknown, known)}`);
-  const waiting = new Set(names);
-  const watched = watchedReplacements(routines, (one) => void waiting.delete(one));
-  const assembled = { ...machine, system: replaceRoutines(machine.system, watched) };
+  const stand = watched(routines, name, path);
+  const assembled = { ...machine, system: replaceRoutines(machine.system, stand.routines) };
   return {
     name,
     machine: assembled,
@@ -105,17 +97,8 @@ async function patchedMachine(machine: AssembledMachine, replacement: Replacemen
     scenario: null,
     replaced: replacedLine(names, replacement),
     routines: names,
-    uncalled: () =>
-      waiting.size === 0
-        ? null
-        : `replace: ${path}: ${name} has not called ${[...waiting].map((n) => `${n}()`).join(', ')}`,
+    uncalled: stand.uncalled,
   };
-}
-
-/** Says, after a run, which replacements have made no difference. */
-export function sayUncalled({ uncalled }: RunTarget): void {
-  const line = uncalled();
-  if (line !== null) process.stderr.write(`${line}\n`);
 }
 
 /** Refuses what a run with replaced routines cannot do. Throws UsageError. */

@@ -35,7 +35,6 @@ export function describeRun(
     ...(replaced === null ? [] : [`${replaced}\n`]),
     `${name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n`,
   ];
-  if (result.violation !== null) text.push(`  *** ${result.violation}\n`);
   text.push(...failureLines(result));
   if (assembled) text.push(lazyMmuLine(assembled, result.total));
   const host = assembled && hostReport(assembled, result, latencies);

@@ -8,13 +8,13 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError, mutated, unknownName } from '@shootdown/machine';
+import { ModelError, mutated, replaceRoutines, unknownName } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
 import { isUserError, oneLine } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
-import { routinesOfModule } from './replacement.ts';
+import { routinesOfModule, watched, type Watched } from './replacement.ts';
 import { catalogueUrl, scenarios } from '@shootdown/scenarios/catalogue';
 
 /** Flags of every command that takes routines in place of those that ship. */
@@ -55,6 +55,8 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly replacement: Replacement | null;
   /** The routines that it has. */
   readonly routines: KernelRoutines;
+  /** Those of a machine's that nobody has called so far. */
+  readonly uncalled?: Watched['uncalled'];
   /** The changes of its code that were asked for, as they were typed. */
   readonly mutations?: readonly string[];
 }
@@ -127,12 +129,17 @@ export async function requestedScenario(
   const routines = replacement === undefined ? {} : await routinesOf(replacement, shippedVariant);
   const resolved = replacement === undefined ? shippedVariant : resolve(routines);
   const { variant, memoryModel, parameters } = resolved;
+  const stand =
+    replacement !== undefined && typed.endsWith('.json')
+      ? watched(routines, resolved.scenario.name, replacement.path)
+      : null;
   return {
     ...resolved,
     typed,
     replacement: replacement ?? null,
     routines,
-    build: () => guarded(typed, () => resolved.build()),
+    build: () => guarded(typed, () => (stand ? replaceRoutines(resolved.build(), stand.routines) : resolved.build())),
+    ...(stand && { uncalled: stand.uncalled }),
     source: sourceOf(module, name, { variant: variant.name, memoryModel, parameters }, typed, replacement),
   };
 }

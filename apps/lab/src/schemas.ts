@@ -180,6 +180,8 @@ const run = z.looseObject({
   vms: z.array(z.strictObject({ name: text, processors: z.array(text) })).optional(),
   end: text,
   violation: text.nullable(),
+  /** After a deadlock: what each processor waits for. */
+  waiting: z.array(text),
   steps: count,
   cycles: z.number(),
   nanoseconds: z.number(),

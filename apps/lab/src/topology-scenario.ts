@@ -1,5 +1,5 @@
 /** A topology as a scenario: `shootdown explore machine.json` tries every order of what its threads do. */
-import { ModelError } from '@shootdown/machine';
+import { ModelError, routinesNamed } from '@shootdown/machine';
 import type { Scenario, Variant } from '@shootdown/explorer';
 import { assemble, partsOf } from '@shootdown/topology';
 import { ownTopology } from './own-threads.ts';
@@ -21,6 +21,8 @@ export async function topologyScenario(path: string): Promise<Scenario> {
   return {
     name: topology.name,
     title: `the machine ${topology.name}`,
+    // Which of them it comes to call is known when it has been searched.
+    routineNames: routinesNamed(),
     variants: [variant],
     build({ memoryModel }) {
       if (memoryModel === 'arm') throw new ModelError(`topology: ${path}: a machine is explored on sc or tso (arm)`);

@@ -51,7 +51,7 @@ async function equip(plan: Plan, watch: Watch): Promise<{ executor: TabulatedExe
   if (plan.warmUp && (plan.reduction || plan.symmetry)) {
     const before = watch.place;
     watch.enter('getting ready');
-    for (const steps of warmUp(plan.model, executor)) {
+    for (const steps of warmUp(plan.model, executor, plan.bounds.maxStates)) {
       if (watch.due && (await watch.pause(() => ({ states: 0, transitions: steps, depth: 0, queue: 0 }))) !== null)
         break;
     }

@@ -16,7 +16,7 @@ const POLL_MILLISECONDS = 100;
 
 /** Searches in `plan.workers` threads, each of which builds the system from `source`. */
 export async function searchInWorkers(plan: Plan, source: SystemSource, watch: Watch): Promise<Outcome> {
-  const { reduction, symmetry, all, preemptions, warmUp, workers } = plan;
+  const { reduction, symmetry, all, preemptions, warmUp, bounds, workers } = plan;
   const shared = new Float64Array(new SharedArrayBuffer(8 * (Shared.first + workers * Shared.perWorker)));
   const threads = Array.from({ length: workers }, (_, index) => new ShardThread(index));
   try {
@@ -25,7 +25,7 @@ export async function searchInWorkers(plan: Plan, source: SystemSource, watch: W
     try {
       await Promise.all(
         threads.map((thread, i) =>
-          thread.start(source, { reduction, symmetry, all, preemptions, warmUp }, i, workers, shared),
+          thread.start(source, { reduction, symmetry, all, preemptions, warmUp, bounds }, i, workers, shared),
         ),
       );
       return await search.run();

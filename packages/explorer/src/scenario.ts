@@ -97,6 +97,11 @@ export interface Scenario<V extends Variant = Variant, P extends string = string
    * Left out, nothing can be replaced.
    */
   routines?(variant: V): KernelRoutines;
+  /**
+   * Kernel identifiers of other routines that may be replaced, whether or not it comes to call them. Left out: those
+   * that it calls under random schedules.
+   */
+  readonly routineNames?: readonly string[];
   /** Whose costs a run of it in virtual time has: `run SCENARIO`. Default x86-64. */
   readonly architecture?: 'x86-64' | 'arm64';
   /** Bounds in force unless others are asked for. */
@@ -143,6 +148,7 @@ export const SCENARIO_KEYS = keysOf<Scenario>()(
   'variants',
   'build',
   'routines',
+  'routineNames',
   'architecture',
   'bounds',
   'all',
@@ -192,7 +198,8 @@ export function resolveScenario<V extends Variant>(
     const system = scenario.build({ variant: built as V, memoryModel, parameters, replace: own });
     return Object.keys(all).length > 0 ? replaceRoutines(system, all) : system;
   };
-  if (replace) checkReplaceable(scenario, variant, Object.keys(replace), () => routineNames(build()));
+  if (replace)
+    checkReplaceable(scenario, variant, Object.keys(replace), () => scenario.routineNames ?? routineNames(build()));
   return {
     scenario,
     variant,

@@ -21,7 +21,7 @@ import { translator, type Translate } from './translation.ts';
 import { warmUp } from './warm-up.ts';
 
 /** The parts of a plan that are plain data. */
-export type PlanData = Pick<Plan, 'reduction' | 'symmetry' | 'all' | 'preemptions' | 'warmUp'>;
+export type PlanData = Pick<Plan, 'reduction' | 'symmetry' | 'all' | 'preemptions' | 'warmUp' | 'bounds'>;
 
 /**
  * Words of the memory that workers and pool share: the pool's wish to stop, then per worker states, transitions and
@@ -102,7 +102,7 @@ export class ShardWorker {
   }
 
   #warmUp(): void {
-    for (const steps of warmUp(this.#model, this.#executor)) {
+    for (const steps of warmUp(this.#model, this.#executor, this.#plan.bounds.maxStates)) {
       this.#tell(0, steps, 0);
       if (this.#shared[Shared.stop] !== 0) break;
     }

@@ -94,7 +94,7 @@ describe('what sleepers may do before a step', () => {
       fc.property(fc.oneof(recipes, messageRecipes, symmetricRecipes), fc.integer(), (recipe, seed) => {
         const system = build(recipe);
         const executor = new RecordingExecutor(system);
-        for (const _ of warmUp(system, executor));
+        for (const _ of warmUp(system, executor, STEPS_MAX));
         const known = new Known(system, executor);
         const sleepers = new Sleepers(system, executor.store.words, executor.accesses, known);
         const gathered = new Gathered(system, executor, known);

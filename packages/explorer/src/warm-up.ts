@@ -19,6 +19,10 @@ const RUNS = 200;
 /** One step in so many may change the choice in a sticky run. */
 const STICKINESS = 12;
 const STEPS_MAX = 10_000;
+/** A search of few states needs to know little: so many steps for each. */
+const STEPS_PER_STATE = 10;
+/** What has been seen is sets of words, by processor and local state: no more of these than so many bits. */
+const SEEN_BITS_MAX = 2 ** 28;
 
 /** Steps between two looks of the caller at the clock. */
 const SLICE = 32;
@@ -26,16 +30,20 @@ const SLICE = 32;
 /**
  * Makes the random runs; always the same ones. Yields now and then, with the number of steps: who asks for no more has
  * had enough, and leaves the executor wherever it is. Throws ModelError if a declared symmetry does not hold.
+ * @param statesMax states that the search may have
  */
-export function* warmUp(system: System, executor: TabulatedExecutor): Generator<number, void> {
+export function* warmUp(system: System, executor: TabulatedExecutor, statesMax: number): Generator<number, void> {
+  const stepsMax = Math.min(STEPS_MAX, STEPS_PER_STATE * statesMax);
+  const nodesMax = SEEN_BITS_MAX / (system.layout.words * system.processors.length);
+  const isEnough = (): boolean => steps >= stepsMax || executor.nodes.count > nodesMax;
   let steps = 0;
-  for (let run = 0; run < RUNS && steps < STEPS_MAX; run++) {
+  for (let run = 0; run < RUNS && !isEnough(); run++) {
     const scheduler = run % 2 === 0 ? new RandomScheduler(run) : new StickyScheduler(run);
     executor.reset();
     do {
       if (++steps % SLICE === 0) yield steps;
       checkSymmetry(system, executor);
-    } while (steps < STEPS_MAX && scheduler.next(executor) >= 0);
+    } while (!isEnough() && scheduler.next(executor) >= 0);
   }
   executor.reset();
 }

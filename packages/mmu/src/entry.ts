@@ -103,9 +103,11 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
   [_PAGE_NX, 'NX'],
 ];
 
-/** `0x12 P RW A`, or `none`. */
+/** `0x12 P RW A`, `0x12 A PROTNONE`, or `none`. */
 export function formatEntry(entry: number): string {
   if (entry === 0) return 'none';
-  const flags = FLAG_NAMES.filter(([bit]) => (entry & bit) !== 0).map(([, name]) => name);
+  const nameOf = (bit: number, name: string): string =>
+    bit === _PAGE_PROTNONE && pte_protnone(entry) ? 'PROTNONE' : name;
+  const flags = FLAG_NAMES.filter(([bit]) => (entry & bit) !== 0).map(([bit, name]) => nameOf(bit, name));
   return [`0x${pte_pfn(entry).toString(16)}`, ...flags].join(' ');
 }

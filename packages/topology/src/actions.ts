@@ -18,7 +18,7 @@ export type Action =
   | { readonly do: 'spin' }
   /** Sleeps for so long, a whole number of ticks. Without a time it ends the thread asleep, with its CPU idle. */
   | { readonly do: 'sleep'; readonly microseconds?: number | undefined }
-  /** Waits until all other threads of the process have come to rest in spin or sleep. */
+  /** Waits until all other threads of the process have come to rest in spin or sleep, or have ended. */
   | { readonly do: 'wait-for-others' }
   /** arm64: maps a range of kernel memory that is the thread's own, in small pages or in one block. */
   | { readonly do: 'vmalloc'; readonly huge?: boolean | undefined }

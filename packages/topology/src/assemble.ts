@@ -21,7 +21,7 @@ import {
   walkShape,
   type MmuGeometry,
 } from '@shootdown/mmu';
-import { architectures, CONT_PTES_4K, type Architecture, type Kernel } from '@shootdown/mm';
+import { architectures, CONT_PTES_4K, lazy, type Architecture, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import { secondaryTables } from './checks.ts';
 import { numberedPages } from './description.ts';
@@ -126,6 +126,7 @@ function assembleNative(
     initialTables,
     nodes,
     pageLists: topology.cpus,
+    formatEntry: lazy.formatLazyEntry,
   });
   // Secondary MMUs have formats of their own.
   if (architectures[topology.architecture].interconnect === 'dvm')

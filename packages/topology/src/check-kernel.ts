@@ -8,8 +8,17 @@ import { sharedCpus } from './shared-cpus.ts';
 /** A vCPU is a bit of a word of requests. */
 const VCPUS_OF_KVM_MAX = 31;
 
+/** No two of one kind have one name. `place` ends in what comes before the number of one. Throws ModelError. */
+export function checkUnique(named: readonly { readonly name: string }[], place: string): void {
+  named.forEach(({ name }, i) => {
+    if (named.findIndex((one) => one.name === name) < i)
+      throw new ModelError(`${place}${i}: name taken twice (${name})`);
+  });
+}
+
 /** Throws ModelError. `place` begins every message and ends in what comes before the name of a key. */
 export function checkKernelThreads(kernel: KernelDescription, place: string): void {
+  checkUnique(kernel.kernelThreads ?? [], `${place}kernelThreads.`);
   const names = new Set(kernel.processes.map(({ name }) => name));
   kernel.kernelThreads?.forEach(({ cpu, run }, t) => {
     const at = `${place}kernelThreads.${t}`;
@@ -102,10 +111,9 @@ function checkProcess(
   machine: string,
   place: string,
 ): void {
-  const kinds = new Map<string, string>();
+  checkUnique(secondaryMmus, `${place}.secondaryMmus.`);
+  const kinds = new Map(secondaryMmus.map(({ name, kind }) => [name, kind]));
   for (const [i, { name, kind, changePte, placement }] of secondaryMmus.entries()) {
-    if (kinds.has(name)) throw new ModelError(`${place}.secondaryMmus.${i}: name taken twice (${name})`);
-    kinds.set(name, kind);
     // Its parts have names: that of the topology is the machine's own.
     if (NAMES_OF_THE_MACHINE.test(name) || (placement !== undefined && name === machine))
       throw new ModelError(`${place}.secondaryMmus.${i}: name taken by the machine (${name})`);

@@ -2,7 +2,7 @@
 import { ModelError } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
 import { actionsIn, endsThread, forkedIn, type Action } from './actions.ts';
-import { checkScans, checkKernelThreads, checkNumaBalancing, checkSecondaryMmus } from './check-kernel.ts';
+import { checkKernelThreads, checkNumaBalancing, checkScans, checkSecondaryMmus, checkUnique } from './check-kernel.ts';
 import { checkLayout } from './layout.ts';
 import { VCPUS_MAX, type KernelDescription, type Topology, type VmDescription } from './description.ts';
 
@@ -108,12 +108,8 @@ function checkHost(topology: Topology, host: NonNullable<Topology['host']>, sour
     );
   const total = host.vms.reduce((sum, vm) => sum + vm.vcpus, 0);
   if (total > VCPUS_MAX) throw new ModelError(`topology: ${source}: host: ${total} vCPUs, at most ${VCPUS_MAX} in all`);
-  const names = new Set<string>();
+  checkVmNames(host.vms, topology.name, `topology: ${source}: host.vms.`);
   host.vms.forEach((vm, i) => {
-    if (names.has(vm.name)) throw new ModelError(`topology: ${source}: host.vms.${i}: name taken twice (${vm.name})`);
-    names.add(vm.name);
-    if (vm.name === 'host')
-      throw new ModelError(`topology: ${source}: host.vms.${i}: name taken by the machine (${vm.name})`);
     const outside = vm.cpus?.find((cpu) => cpu >= topology.cpus);
     if (outside !== undefined)
       throw new ModelError(
@@ -121,6 +117,18 @@ function checkHost(topology: Topology, host: NonNullable<Topology['host']>, sour
       );
     checkKernel({ ...vm, cpus: vm.vcpus }, topology, source, `host.vms.${i}.`);
     if (vm.placement === 'worker') checkWorker(host, i, source);
+  });
+}
+
+/** What belongs to a virtual machine is named after it: `vm0.CPU1`. Its part has its name. */
+function checkVmNames(vms: readonly VmDescription[], machine: string, place: string): void {
+  checkUnique(vms, place);
+  vms.forEach(({ name, placement }, i) => {
+    if (name === 'host' || (placement === 'worker' && name === machine))
+      throw new ModelError(`${place}${i}: name taken by the machine (${name})`);
+    const other = vms.find((vm) => name.startsWith(`${vm.name}.`));
+    if (other)
+      throw new ModelError(`${place}${i}: what belongs to ${other.name} has such names: take another (${name})`);
   });
 }
 
@@ -143,11 +151,9 @@ function checkWorker({ vms }: NonNullable<Topology['host']>, index: number, sour
 /** @param at where the kernel stands in the description */
 function checkKernel(kernel: KernelDescription, topology: Topology, source: string, at = ''): void {
   const used = new Map<number, number>();
-  const names = new Set<string>();
+  checkUnique(kernel.processes, `topology: ${source}: ${at}processes.`);
+  const names = new Set(kernel.processes.map(({ name }) => name));
   kernel.processes.forEach((process, p) => {
-    if (names.has(process.name))
-      throw new ModelError(`topology: ${source}: ${at}processes.${p}: name taken twice (${process.name})`);
-    names.add(process.name);
     if (process.placement === 'worker')
       throw new ModelError(
         `topology: ${source}: ${at}processes.${p}.placement: worker: ${process.name} shares the kernel's memory with the rest of its machine: only a virtual machine can be placed`,

@@ -5,6 +5,7 @@ import { Frames, ModelError, ScopedBuilder, type SystemBuilder } from '@shootdow
 import { addCpu, interruptPending, type Cpu } from '@shootdown/cpu';
 import { addHost, addVcpu, ept_violation, guestHooks, Vm, type Vcpu } from '@shootdown/hypervisor';
 import {
+  formatEntry,
   Mmu,
   NestedMmu,
   PhysicalTlb,
@@ -14,7 +15,7 @@ import {
   type MmuInstructions,
   type WalkShape,
 } from '@shootdown/mmu';
-import { architectures, GuestMemory, kvmTlbFlush, type Kernel } from '@shootdown/mm';
+import { architectures, GuestMemory, kvmTlbFlush, lazy, type Kernel } from '@shootdown/mm';
 import { geometryNamed } from '@shootdown/page-table';
 import type { Layout, Placed } from './layout.ts';
 import { numberedPages } from './description.ts';
@@ -148,6 +149,7 @@ function secondStages(
     entriesPerTable,
     ...numberedPages(tables, pages),
     initialTables: host.vms.map(() => []),
+    formatEntry,
   });
   const stages = host.vms.map(
     (vm, root) =>
@@ -196,6 +198,7 @@ function assembleVm(
     entriesPerTable: Math.max(...shape.levels.map((level) => level.entries)),
     ...numberedPages(tables, pages),
     pageLists: host.vms.reduce((sum, vm) => sum + vm.vcpus, 0),
+    formatEntry: lazy.formatLazyEntry,
   });
   const { stage } = under;
   const vm = new Vm(builder, {

@@ -152,6 +152,10 @@ function does({ kernelThreads = [] }: KernelDescription, what: Action['do']): bo
   return kernelThreads.some(({ run }) => actionsIn(run).some((action) => action.do === what));
 }
 
+function waitsForOthers(run: readonly Action[]): boolean {
+  return actionsIn(run).some((action) => action.do === 'wait-for-others');
+}
+
 function hugePages(builder: SystemBuilder, frames: Frames, smp: Smp): daemons.HugePages {
   const walkers = new LocklessWalkers({ frames, smp, firstTable: 0 });
   return new daemons.HugePages(builder, frames, walkers.tlb_remove_table_sync_one);
@@ -220,6 +224,7 @@ function startThreads(
         ...contextOf(t.cpu, task, ranges(p, index)),
         process,
         mm: process.mm,
+        awaited: threads.some(({ run }, other) => other !== index && waitsForOthers(run)),
         secondary: (mmu: string) => users.named(mmu),
       };
       const mine = own?.get(ownThreadKey(name, index, vm));

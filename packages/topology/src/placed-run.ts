@@ -255,6 +255,7 @@ export class PlacedRun {
       fingerprint: fingerprintOf(runs),
       schedule: null,
       violation: runs.find((run) => run.violation !== null)?.violation ?? null,
+      waiting: runs.flatMap((run) => run.waiting),
       series: { intervalNanoseconds: 0, counters: {} },
       seed: this.#options.seed ?? 0,
     };

@@ -61,7 +61,7 @@ export class DriverLink implements SecondaryTable, SecondaryTlb {
       if (this.#usable.has(frame) && cx.read(address) !== FrameKind.page)
         cx.fail(FREED_FRAME, () => `${name} may use 0x${frame.toString(16)} until it has answered, and it is freed`);
     });
-    this.#copy = builder.region(`${name}.copy`, this.entries);
+    this.#copy = builder.region(`${name}.copy`, this.entries, { format: secondary.entryFormat.format });
     this.#words = builder.region(`${name}.link`, 5);
     this.end = new LinkEnd(
       (executor, message) => this.#arrives(executor, message),
@@ -168,7 +168,13 @@ export function assembleRemoteDevice(
   costs: CostModel,
 ): AssembledDevice {
   const builder = new SystemBuilder();
-  const frames = new Frames(builder, { tables: 1, entriesPerTable: entries, pages: 1, initialTables: [[]] });
+  const frames = new Frames(builder, {
+    tables: 1,
+    entriesPerTable: entries,
+    pages: 1,
+    initialTables: [[]],
+    formatEntry: secondary.entryFormat.format,
+  });
   const mmu = new Mmu(builder, name, frames, tinyShape(1, entries), geometry);
   const drops = builder.channel({
     name: `${name}.invalidations`,

@@ -21,6 +21,7 @@ import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX, type Topology } from './schema.ts';
 import { TimeSeries } from './series.ts';
 import { StealTimes } from './steal-times.ts';
+import { waitingIn } from './waiting.ts';
 
 /** Counters of one phase: per counter, per processor. */
 export type Counters = Readonly<Record<string, readonly number[]>>;
@@ -48,6 +49,8 @@ export interface MachineRun {
   /** The choices made; only kept on request. */
   readonly schedule: readonly number[] | null;
   readonly violation: string | null;
+  /** After a deadlock what each processor waits for, a line each; otherwise nothing. */
+  readonly waiting: readonly string[];
   /** Counters over virtual time: the sum over all processors in each interval, the first of which begins at 0. */
   readonly series: {
     readonly intervalNanoseconds: number;
@@ -229,6 +232,7 @@ export class MachineRunner {
       fingerprint: this.#executor.fingerprint,
       schedule: this.#options.keepSchedule ? this.#schedule : null,
       violation: this.#executor.violation?.property ?? null,
+      waiting: run.end === 'deadlock' ? waitingIn(this.#executor, this.#machine) : [],
       series: {
         intervalNanoseconds: (this.#series.intervalCycles / this.#machine.costs.hertz) * NANOSECONDS,
         counters: this.#series.counts,

@@ -47,7 +47,7 @@ export const MMAP_BASE_PAGE = 0x7_ffff_7fff;
 /** [vvar] and [vdso] lie just below it, so they share a page table with what is mapped first. */
 export const VDSO_PAGES = 6;
 
-/** A process while it runs: its address space and how many of its threads have come to rest. */
+/** A process while it runs: its address space and how many of its threads have come to rest, or ended. */
 export interface ProcessState {
   readonly name: string;
   readonly mm: Mm;
@@ -96,6 +96,8 @@ export interface RunContext {
 export interface ThreadContext extends RunContext {
   readonly process: ProcessState;
   readonly mm: Mm;
+  /** Another thread of the process waits for its others, this one among them. */
+  readonly awaited: boolean;
   /** The process's secondary MMUs, by name. */
   readonly secondary: (mmu: string) => SecondaryUse | null;
   /** Areas mapped so far, by name: first page and size. Local to the thread. */
@@ -118,6 +120,7 @@ export const thread = routine(
     if (context.task) yield* store(context.task.mm, mm.id, { label: 'current->mm = mm' });
     yield* use_mm(kernel, context.cpu, mm);
     yield* body(context);
+    if (context.awaited) yield* isThrough(context, '(has ended)');
     if (context.task) yield* ends(context, context.task);
   },
 );
@@ -330,11 +333,17 @@ function secondaryOf({ secondary, process }: ThreadContext, mmu: string): Second
   return use;
 }
 
-/** From here on nothing more happens in this thread. */
-function* comesToRest(context: ThreadContext, label: string): Steps {
-  const { process, task } = context;
+/** Who waits for the other threads need not wait for this one any longer. */
+function* isThrough(context: ThreadContext, label: string): Steps {
+  const { process } = context;
   yield* atomicAdd(process.resting.at(0), 1, { label });
   yield* wakes(context, process, process.resting.at(0));
+}
+
+/** From here on nothing more happens in this thread. */
+function* comesToRest(context: ThreadContext, label: string): Steps {
+  const { task } = context;
+  yield* isThrough(context, label);
   if (task) yield* atomicAdd(task.unfinished, -1, { label: '(nothing more to do)' });
 }
 

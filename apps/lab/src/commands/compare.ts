@@ -24,7 +24,8 @@ import { rowsUntilInterrupted, untilDoneOrInterrupted } from '../interrupt.ts';
 import { namesFile } from '../machines.ts';
 import { Pulse } from '../progress.ts';
 import { isPlaced, runPlaced } from '../run-placed.ts';
-import { runTarget, sayUncalled, type RunTarget } from '../run-target.ts';
+import { sayUncalled } from '../replacement.ts';
+import { runTarget, type RunTarget } from '../run-target.ts';
 import { namesScenario, replacementOf, requestedScenario, scenarioFlags } from '../scenario-request.ts';
 
 export const flags = {

@@ -10,6 +10,7 @@ import { tellHost } from '../host-link.ts';
 import { interruption } from '../interrupt.ts';
 import { besides, pctFlag } from '../pct.ts';
 import { progressLine, Pulse } from '../progress.ts';
+import { sayUncalled } from '../replacement.ts';
 import { statesAlong } from '../states-along.ts';
 import { expandFlag, paint, proseWidth, width, widthFlag, wrapped } from '../terminal.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
@@ -98,6 +99,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   else if (format === undefined || format === 'text') process.stdout.write(found.text);
   else if (trace) process.stdout.write(renderTrace(format, trace, { replayCommand: replayCommand(resolved, result) }));
   else process.stderr.write(`no counterexample to print as ${format}: ${result.verdict}\n`);
+  if ((options.workers ?? 1) === 1) sayUncalled(resolved);
   if (target && result.schedule !== null) saveCounterexample(target, resolved, result.schedule, trace);
   else if (target) process.stderr.write(`no counterexample to save: ${result.verdict}\n`);
   return signal.aborted && result.verdict === 'bounded' ? ExitCode.interrupted : exitCodeOf(result);

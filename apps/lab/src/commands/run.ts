@@ -12,13 +12,15 @@ import {
 import { MachineRunner, type MachineRun, type Runnable, type Topology } from '@shootdown/topology';
 import { parseArguments, required, UsageError, type Arguments } from '../arguments.ts';
 import { ExitCode, exitCodeOfRun } from '../exit-codes.ts';
+import { failureLines } from '../failures.ts';
 import { inspectionLines } from '../inspection.ts';
 import { printedHelp } from '../help.ts';
 import { width, widthFlag } from '../terminal.ts';
 import { hostReport, hostText } from '@shootdown/scenarios';
 import { untilDoneOrInterrupted } from '../interrupt.ts';
 import { demoNames, FLUSH_COUNTS, namesFile } from '../machines.ts';
-import { refuseSaving, runTarget, sayUncalled, type RunTarget } from '../run-target.ts';
+import { sayUncalled } from '../replacement.ts';
+import { refuseSaving, runTarget, type RunTarget } from '../run-target.ts';
 import { savedScenario, scenarioFlags } from '../scenario-request.ts';
 import { Latencies } from '../latencies.ts';
 import { runPageHtml } from '../run-page.ts';
@@ -118,7 +120,7 @@ async function runInParts(
   else
     process.stdout.write(
       `${topology.name}: ${result.end} after ${result.steps} steps, ${(result.nanoseconds / 1000).toFixed(1)} us of virtual time\n` +
-        (result.violation === null ? '' : `  *** ${result.violation}\n`) +
+        failureLines(result).join('') +
         textTable({
           columns: ['part', 'placement', 'end', 'steps', 'fingerprint'],
           rows: shown.map((part) => [part.name, part.placement, part.lost ?? part.end, part.steps, part.fingerprint]),
