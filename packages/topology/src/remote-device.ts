@@ -19,7 +19,7 @@ import {
   type Steps,
 } from '@shootdown/machine';
 import { secondary, type Kernel } from '@shootdown/mm';
-import { Fault, Mmu, tinyShape, type MmuGeometry } from '@shootdown/mmu';
+import { Fault, formatEntry, Mmu, tinyShape, type MmuGeometry } from '@shootdown/mmu';
 import {
   pagefault_mr,
   type Odp,
@@ -61,7 +61,7 @@ export class DriverLink implements SecondaryTable, SecondaryTlb {
       if (this.#usable.has(frame) && cx.read(address) !== FrameKind.page)
         cx.fail(FREED_FRAME, () => `${name} may use 0x${frame.toString(16)} until it has answered, and it is freed`);
     });
-    this.#copy = builder.region(`${name}.copy`, this.entries, { format: secondary.entryFormat.format });
+    this.#copy = builder.region(`${name}.copy`, this.entries, { format: formatEntry });
     this.#words = builder.region(`${name}.link`, 5);
     this.end = new LinkEnd(
       (executor, message) => this.#arrives(executor, message),
@@ -173,7 +173,7 @@ export function assembleRemoteDevice(
     entriesPerTable: entries,
     pages: 1,
     initialTables: [[]],
-    formatEntry: secondary.entryFormat.format,
+    formatEntry,
   });
   const mmu = new Mmu(builder, name, frames, tinyShape(1, entries), geometry);
   const drops = builder.channel({
