@@ -109,21 +109,21 @@ export function eachOffered(
   for (const translation of contiguous) each(appliedTo(translation, vpn, blockEntries));
 }
 
-/** Address of the leaf that a walk from `root` finds for a page, or -1. */
-export function leafAddress(
+/** The leaf that a walk from `root` finds for a page: its address and its level; null if there is none. */
+export function leafAt(
   read: (address: number) => number,
   frames: Frames,
   shape: WalkShape,
   root: number,
   vpn: number,
-): number {
+): { readonly address: number; readonly depth: number } | null {
   let table = root;
   for (let depth = 0; table >= 0 && depth < shape.levels.length; depth++) {
     const address = entryAddress(frames, shape, table, depth, vpn);
     const entry = read(address);
-    if ((entry & _PAGE_PRESENT) === 0) return -1;
-    if (isLeaf(shape, depth, entry)) return address;
+    if ((entry & _PAGE_PRESENT) === 0) return null;
+    if (isLeaf(shape, depth, entry)) return { address, depth };
     table = pte_pfn(entry);
   }
-  return -1;
+  return null;
 }

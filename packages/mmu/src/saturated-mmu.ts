@@ -103,9 +103,9 @@ const TRANSLATE = defineOperation({
   branches: (cx, op: Operation) => (op.data as SaturatedTlb).outcomes(cx, op.a, op.b, false),
   perform(cx, op, branch) {
     const tlb = op.data as SaturatedTlb;
-    const entry = tlb.leaves((address) => cx.read(address), op.a, op.b)[branch] ?? NO_TRANSLATION;
-    if (entry !== NO_TRANSLATION) tlb.use(cx, op.a, op.b, entry);
-    return entry;
+    const resolved = tlb.resolve(cx, op.a, op.b, false, branch);
+    if (resolved.fault === Fault.none) tlb.use(cx, op.a, op.b, resolved);
+    return resolved.entry;
   },
 });
 

@@ -1,7 +1,17 @@
 import { FREED_FRAME, TabulatedExecutor, type Steps } from '@shootdown/machine';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_GLOBAL, _PAGE_RW, _PAGE_TABLE, mk_pte } from './entry.ts';
+import { BBML0 } from './break-before-make.ts';
+import {
+  _PAGE_ACCESSED,
+  _PAGE_DIRTY,
+  _PAGE_GLOBAL,
+  _PAGE_PSE,
+  _PAGE_RW,
+  _PAGE_TABLE,
+  mk_pte,
+  pte_pfn,
+} from './entry.ts';
 import { everyRun } from '@shootdown/machine/every-run';
 import { RW, smallMachine, type Small } from './machines.test-support.ts';
 import { cacheable } from './offered.ts';
@@ -457,7 +467,59 @@ describe('the saturated TLB', () => {
     });
   });
 
+  test('a large translation goes to the part of its page that is asked for: it must not have been freed', () => {
+    /** Pages 0 to 3 become one large page; one part of it is freed, and nothing is flushed. */
+    const violations = (freed: number): ReadonlySet<string> => {
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0, 1] }, [
+        function* ({ frames, pte, pgd, mmus }) {
+          const parts = [pte_pfn(yield* frames.read(pte(0))), pte_pfn(yield* frames.read(pte(1)))];
+          yield* frames.xchg(pgd(0), mk_pte(parts[0]!, RW | _PAGE_PSE));
+          yield* mmus[0]!.invpcid_all();
+          yield* frames.free(parts[freed]!);
+          yield* mmus[0]!.access(1, false);
+        },
+      ]);
+      return everyRun(system).violations;
+    };
+    expect(violations(0)).toEqual(new Set());
+    expect(violations(1)).toEqual(new Set([FREED_FRAME]));
+  });
+
+  test.each([
+    ['x86', undefined, [Fault.none]],
+    ['arm64', BBML0, [Fault.none, Fault.protection]],
+  ] as const)('after a fault through an old entry the next access may take it again: %s', (_name, rule, again) => {
+    const later = new Set<number>();
+    const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], ...(rule && { breakBeforeMake: rule }) }, [
+      function* ({ frames, pte, mmus }) {
+        const writable = yield* frames.read(pte(0));
+        yield* frames.xchg(pte(0), writable & ~_PAGE_RW);
+        yield* mmus[0]!.tlbi_local({ scope: 'all', vpn: 0, asid: -1, leafOnly: false });
+        yield* frames.xchg(pte(0), writable);
+        if ((yield* mmus[0]!.access(0, true)) === Fault.protection) later.add(yield* mmus[0]!.access(0, true));
+      },
+    ]);
+    expect(everyRun(system).violations).toEqual(new Set());
+    expect(later).toEqual(new Set(again));
+  });
+
   describe('with dirty bits, a write', () => {
+    test('marks its entry in a table that memory has no more, but the CPU may still have a pointer to', () => {
+      const [faults, left] = [new Set<number>(), new Set<number>()];
+      const { system } = smallMachine({ cpus: 1, tlb: 'saturated', pages: [0], dirtyBits: true }, [
+        function* ({ frames, pte, pgd, mmus }) {
+          const entry = yield* frames.read(pte(0));
+          yield* frames.xchg(pgd(0), 0);
+          const fault = yield* mmus[0]!.access(0, true);
+          faults.add(fault);
+          if (fault === Fault.none) left.add((yield* frames.read(pte(0))) ^ entry);
+        },
+      ]);
+      expect(everyRun(system).violations).toEqual(new Set());
+      expect(faults).toEqual(new Set([Fault.none, Fault.notPresent]));
+      expect(left).toEqual(new Set([_PAGE_DIRTY]));
+    });
+
     /** CPU 0 clears the entry, flushes nothing, and CPU 1 writes at any time; what memory and the writes came to. */
     const writes = (initial: number): { readonly faults: Set<number>; readonly cleared: Set<number> } => {
       const [faults, cleared] = [new Set<number>(), new Set<number>()];

@@ -21,15 +21,15 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import { formatEntry, _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PSE, pte_dirty, pte_pfn, pte_write } from './entry.ts';
+import { formatEntry, _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PSE, pte_dirty, pte_write } from './entry.ts';
 import type { BreakBeforeMakeRule } from './break-before-make.ts';
 import type { AccessObserver } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { checkPage } from './mmu.ts';
-import { cacheable, isLeaf, leafAddress, NO_TRANSLATION, offered } from './offered.ts';
+import { cacheable, isLeaf, NO_TRANSLATION, offered } from './offered.ts';
 import { SaturatedMmu, translateOperation } from './saturated-mmu.ts';
-import { Saturation } from './saturation.ts';
+import { Saturation, type Leaf } from './saturation.ts';
 import { Fault, isGlobal, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** Options of a {@link SaturatedTlb}. */
@@ -46,8 +46,8 @@ export interface SaturatedTlbOptions {
    */
   readonly spaces?: number;
   /**
-   * A fault drops what is cached for its page: x86 does (SDM 4.10.4.1), arm64 and RISC-V do not. Default: as
-   * `cachesInvalid` is not.
+   * A fault drops what is cached for its page: x86 does (SDM 4.10.4.1), arm64 and RISC-V do not. Default: if neither
+   * `cachesInvalid` nor `breakBeforeMake` is given, which x86 has not.
    */
   readonly faultsInvalidate?: boolean;
   /**
@@ -84,13 +84,14 @@ const SATURATED_TLB_KEYS = keysOf<SaturatedTlbOptions>()(
 );
 
 /**
- * What an access comes to: its fault, the entry it goes through, and where memory's dirty bit must be set first (-1:
- * nowhere).
+ * What an access comes to: its fault, the entry and the frame it goes through, and where memory's dirty bit must be set
+ * first (-1: nowhere).
  */
 interface Resolved {
   readonly write: boolean;
   readonly fault: number;
   readonly entry: number;
+  readonly frame: number;
   readonly setsDirtyAt: number;
 }
 
@@ -135,7 +136,7 @@ export class SaturatedTlb {
       roots = cpuNames.map(() => root),
       spaces = 1,
       cachesInvalid = false,
-      faultsInvalidate = !cachesInvalid,
+      faultsInvalidate = !cachesInvalid && options.breakBeforeMake === undefined,
       suspendable = false,
       dirtyBits = false,
       name = 'tlb',
@@ -222,18 +223,7 @@ export class SaturatedTlb {
 
   /** The translations of a page that an access may use: those of the address space that is loaded, and global ones. */
   leaves(read: (address: number) => number, cpu: number, page: number): number[] {
-    const leaves: number[] = [];
-    const loaded =
-      read(this.#state.rootAddress(cpu)) === 0 ? -1 : read(this.#state.rootAddress(cpu) + 1) % this.#spaces;
-    for (let i = 0; i < this.#spaces; i++) {
-      // The loaded one first.
-      const space = loaded < 0 ? i : (loaded + i) % this.#spaces;
-      for (let depth = 0; depth < this.#shape.levels.length; depth++)
-        for (const entry of this.#state.members.list(read, this.#state.members.at(cpu, space, page, depth)))
-          if (isLeaf(this.#shape, depth, entry) && (space === loaded || isGlobal(entry)) && !leaves.includes(entry))
-            leaves.push(entry);
-    }
-    return leaves;
+    return this.#state.leaves(read, cpu, page).map(({ entry }) => entry);
   }
 
   /**
@@ -241,20 +231,53 @@ export class SaturatedTlb {
    * none. A walk that finds one comes to what a member does already.
    */
   outcomes(cx: OperationContext, cpu: number, page: number, write: boolean): number {
+    return this.#ways(cx, cpu, page, write).length;
+  }
+
+  /** What an access comes to, by one of its {@link outcomes}. Changes nothing. */
+  resolve(cx: OperationContext, cpu: number, page: number, write: boolean, branch: number): Resolved {
+    return this.#ways(cx, cpu, page, write)[branch] ?? nothingThere(write);
+  }
+
+  /** Everything that an access may come to. */
+  #ways(cx: OperationContext, cpu: number, page: number, write: boolean): Resolved[] {
     const read = (address: number): number => cx.read(address);
-    const held = this.leaves(read, cpu, page).length;
-    if (held === 0 || !this.#state.mayFail(read, cpu, page)) return Math.max(1, held);
-    for (let branch = 0; branch < held; branch++)
-      if (this.resolve(cx, cpu, page, write, branch).fault === Fault.notPresent) return held;
-    return held + 1;
+    const vpn = this.#pages[page] as number;
+    const ways: Resolved[] = [];
+    let looksAgain = false;
+    for (const leaf of this.#state.leaves(read, cpu, page)) {
+      const way = this.#through(leaf, vpn, write, -1);
+      const marks = this.#dirtyBits && write && way.fault === Fault.none && !pte_dirty(leaf.entry);
+      ways.push(marks ? this.#marking(read, cpu, page) : way);
+      looksAgain ||= marks;
+    }
+    // The walk that marks an entry dirty may go through any table that the CPU may have a pointer to.
+    if (looksAgain)
+      for (const { address, leaf } of this.#state.otherLeaves(read, cpu, page))
+        ways.push(this.#through(leaf, vpn, write, address));
+    const fails = ways.length === 0 || this.#state.mayFail(read, cpu, page);
+    if (fails && ways.every(({ fault }) => fault !== Fault.notPresent)) ways.push(nothingThere(write));
+    return ways;
+  }
+
+  /** A write through an entry that is held clean: what memory has now is marked, if it may be written to. */
+  #marking(read: (address: number) => number, cpu: number, page: number): Resolved {
+    const found = this.#state.leafInMemory(read, cpu, page);
+    if (found === null) return nothingThere(true);
+    return this.#through(found.leaf, this.#pages[page] as number, true, found.address);
+  }
+
+  #through(leaf: Leaf, vpn: number, write: boolean, setsDirtyAt: number): Resolved {
+    const { entry } = leaf;
+    return { write, fault: faultOf(entry, write), entry, frame: this.#state.frameBehind(leaf, vpn), setsDirtyAt };
   }
 
   /** Uses a translation: what stands behind it must still be a page, and its flush must not have completed. */
-  use(cx: OperationContext, cpu: number, page: number, entry: number, write = false): void {
+  use(cx: OperationContext, cpu: number, page: number, { entry, frame, write }: Resolved): void {
     const root = cx.read(this.#state.rootAddress(cpu)) - 1;
     const vpn = this.#pages[page] as number;
     cx.explain(() => this.#whyStale(cx, cpu, root, vpn, entry));
-    checkPage(cx, this.#frames, pte_pfn(entry));
+    checkPage(cx, this.#frames, frame);
     for (const monitor of this.monitors) monitor.used(cx, root, vpn, entry, cpu, write);
   }
 
@@ -265,25 +288,9 @@ export class SaturatedTlb {
     return { kind: 'relies', key: this.#state.keyOf(cpu, vpn, entry), text: `through ${formatEntry(entry)}` };
   }
 
-  /** What an access comes to, by one of its {@link outcomes}. Changes nothing. */
-  resolve(cx: OperationContext, cpu: number, page: number, write: boolean, branch: number): Resolved {
-    const entry = this.leaves((address) => cx.read(address), cpu, page)[branch] ?? NO_TRANSLATION;
-    const fault = faultOf(entry, write);
-    if (fault !== Fault.none || !write || !this.#dirtyBits || pte_dirty(entry))
-      return { write, fault, entry, setsDirtyAt: -1 };
-    const address = leafAddress(
-      (word) => cx.read(word),
-      this.#frames,
-      this.#shape,
-      cx.read(this.#state.rootAddress(cpu)) - 1,
-      this.#pages[page] as number,
-    );
-    const now = address < 0 ? NO_TRANSLATION : cx.read(address);
-    return { write, fault: faultOf(now, write), entry: now, setsDirtyAt: address };
-  }
-
   /** Makes an access that {@link resolve} has looked at; returns its fault. */
-  access(cx: OperationContext, cpu: number, page: number, { write, fault, entry, setsDirtyAt }: Resolved): number {
+  access(cx: OperationContext, cpu: number, page: number, resolved: Resolved): number {
+    const { fault, entry, setsDirtyAt } = resolved;
     if (fault !== Fault.none) {
       this.#faulted(cx, cpu, this.#pages[page] as number);
       return fault;
@@ -293,7 +300,7 @@ export class SaturatedTlb {
       cx.explain(() => ({ kind: 'fact', text: `hardware sets A and D: ${formatEntry(dirty)}` }));
       cx.write(setsDirtyAt, dirty);
     }
-    this.use(cx, cpu, page, entry, write);
+    this.use(cx, cpu, page, resolved);
     return fault;
   }
 
@@ -311,11 +318,11 @@ export class SaturatedTlb {
     value: number,
   ): number {
     if (resolved.fault === Fault.none) {
-      const { entry } = resolved;
-      if (!cx.storeBuffered(data(pte_pfn(entry)), value)) return BLOCKED;
+      const { entry, frame } = resolved;
+      if (!cx.storeBuffered(data(frame), value)) return BLOCKED;
       const space = cx.read(this.#state.rootAddress(cpu) + 1) % this.#spaces;
       const translation = { page, space, global: isGlobal(entry), large: (entry & _PAGE_PSE) !== 0 };
-      this.#inFlight?.entered(cx, cpu, pte_pfn(entry), translation);
+      this.#inFlight?.entered(cx, cpu, frame, translation);
     }
     return this.access(cx, cpu, page, resolved);
   }
@@ -440,6 +447,11 @@ function covers({ scope, vpn, pages }: Flush, { spanPages }: WalkLevel, cached: 
   if (scope !== 'page') return true;
   const unit = Math.floor(cached / spanPages);
   return Math.floor(vpn / spanPages) <= unit && unit <= Math.floor((vpn + pages - 1) / spanPages);
+}
+
+/** A walk that finds nothing. */
+function nothingThere(write: boolean): Resolved {
+  return { write, fault: Fault.notPresent, entry: NO_TRANSLATION, frame: -1, setsDirtyAt: -1 };
 }
 
 function faultOf(entry: number, write: boolean): number {

@@ -14,11 +14,23 @@ import {
 import { BREAK_BEFORE_MAKE, brokenRule, changeThatNeedsBreak, type BreakBeforeMakeRule } from './break-before-make.ts';
 import { formatEntry, _PAGE_ACCESSED, _PAGE_PRESENT, pte_pfn } from './entry.ts';
 import { MemberSets } from './member-sets.ts';
-import { cacheable, isLeaf, NO_TRANSLATION } from './offered.ts';
-import { indexOf, type WalkLevel, type WalkShape } from './walk.ts';
+import { cacheable, isLeaf, leafAt, NO_TRANSLATION } from './offered.ts';
+import { indexOf, isGlobal, type WalkLevel, type WalkShape } from './walk.ts';
 
 /** Words per CPU that say what is loaded: root frame plus one (0: no tree), address space. */
 const WORDS_PER_CPU = 2;
+
+/** A leaf, and the level it is of. */
+export interface Leaf {
+  readonly entry: number;
+  readonly depth: number;
+}
+
+/** A leaf where it stands in memory. */
+interface LeafInMemory {
+  readonly address: number;
+  readonly leaf: Leaf;
+}
 
 /** Whose TLBs these are, and of what: see `SaturatedTlbOptions`. */
 export interface SaturationOptions {
@@ -111,6 +123,55 @@ export class Saturation {
     const space = read(this.rootAddress(cpu) + 1) % this.#of.spaces;
     if (this.invalid && read(this.invalidAddress(this.invalid, cpu, space, page)) !== 0) return true;
     return this.#failingLevels(read, cpu, space, page, root) !== 0;
+  }
+
+  /** The translations of a page that an access may use: those of the address space that is loaded, and global ones. */
+  leaves(read: (address: number) => number, cpu: number, page: number): Leaf[] {
+    const { spaces, shape } = this.#of;
+    const leaves: Leaf[] = [];
+    const loaded = read(this.rootAddress(cpu)) === 0 ? -1 : read(this.rootAddress(cpu) + 1) % spaces;
+    for (let i = 0; i < spaces; i++) {
+      // The loaded one first.
+      const space = loaded < 0 ? i : (loaded + i) % spaces;
+      for (let depth = 0; depth < shape.levels.length; depth++)
+        for (const entry of this.members.list(read, this.members.at(cpu, space, page, depth))) {
+          if (!isLeaf(shape, depth, entry) || (space !== loaded && !isGlobal(entry))) continue;
+          if (!leaves.some((leaf) => leaf.entry === entry && leaf.depth === depth)) leaves.push({ entry, depth });
+        }
+    }
+    return leaves;
+  }
+
+  /** The frame that a leaf maps a page to: of a large page, the part that the page is. */
+  frameBehind({ entry, depth }: Leaf, vpn: number): number {
+    return pte_pfn(entry) + (vpn % (this.#of.shape.levels[depth] as WalkLevel).spanPages);
+  }
+
+  /** The leaf that memory has for a page; null: none. */
+  leafInMemory(read: (address: number) => number, cpu: number, page: number): LeafInMemory | null {
+    const { frames, shape, pages } = this.#of;
+    const found = leafAt(read, frames, shape, read(this.rootAddress(cpu)) - 1, pages[page] as number);
+    return found && { address: found.address, leaf: { entry: read(found.address), depth: found.depth } };
+  }
+
+  /** Leaves for a page in tables that memory leads to no more, and the CPU may still have a pointer to. */
+  otherLeaves(read: (address: number) => number, cpu: number, page: number): LeafInMemory[] {
+    const { frames, shape, pages, spaces } = this.#of;
+    const now = this.leafInMemory(read, cpu, page)?.address;
+    const space = read(this.rootAddress(cpu) + 1) % spaces;
+    const found: LeafInMemory[] = [];
+    let tables = [read(this.rootAddress(cpu)) - 1].filter((root) => root >= 0);
+    for (let depth = 0; tables.length > 0; depth++) {
+      const index = indexOf(shape.levels[depth] as WalkLevel, pages[page] as number);
+      for (const table of tables) {
+        const address = frames.entries.base + table * frames.entriesPerTable + index;
+        const entry = read(address);
+        if (address !== now && (entry & _PAGE_PRESENT) !== 0 && isLeaf(shape, depth, entry))
+          found.push({ address, leaf: { entry, depth } });
+      }
+      tables = this.#tablesBehind(read, this.members.at(cpu, space, page, depth), depth);
+    }
+    return found;
   }
 
   /** The word that says which tree a CPU has loaded; the next one says which address space. */

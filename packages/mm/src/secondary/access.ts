@@ -18,7 +18,7 @@ import {
   noted,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import { Fault, pte_pfn, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
+import { Fault, type SaturatedMmu, type SaturatedTlb } from '@shootdown/mmu';
 import { handle_mm_fault } from '../fault.ts';
 import type { Kernel, Mm } from '../kernel.ts';
 import type { PageContents } from '../contents.ts';
@@ -130,7 +130,7 @@ const outcomes = (cx: OperationContext, op: Operation): number => {
 function translate(cx: OperationContext, op: Operation, branch: number): number {
   const { tlb, index } = op.data as Agent;
   const resolved = tlb.resolve(cx, index, op.a, op.b > 0, branch);
-  if (resolved.fault === Fault.none) return pte_pfn(resolved.entry);
+  if (resolved.fault === Fault.none) return resolved.frame;
   tlb.access(cx, index, op.a, resolved);
   return faultCode(resolved.fault);
 }
@@ -149,7 +149,7 @@ const CPU_ACCESS = defineOperation({
     const resolved = tlb.resolve(cx, index, op.a, op.b > 0, branch);
     if (op.b === 0) {
       const fault = tlb.access(cx, index, op.a, resolved);
-      return fault === Fault.none ? cx.load(contents.versions.at(pte_pfn(resolved.entry))) : faultCode(fault);
+      return fault === Fault.none ? cx.load(contents.versions.at(resolved.frame)) : faultCode(fault);
     }
     const fault = tlb.store(cx, index, op.a, resolved, (frame) => contents.versions.at(frame), op.b);
     return fault === Fault.none ? op.b : fault === BLOCKED ? BLOCKED : faultCode(fault);
