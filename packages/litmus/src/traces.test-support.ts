@@ -3,7 +3,7 @@ import type { Acquire, BarrierKind } from '@shootdown/machine';
 import { unsupported } from './errors.ts';
 import type { Instruction, Operand, Program, Register } from './aarch64/instructions.ts';
 import { FLAGS, ZERO } from './aarch64/instructions.ts';
-import { packFault, type ShownFault } from './aarch64/thread.ts';
+import { packFault, type ShownFault } from './aarch64/faults.ts';
 import { compute, numberWord, pteName, pteOf, valueOf, type Pte } from './aarch64/values.ts';
 
 /** One effect. Sets are bit masks of effects of the same thread. */

@@ -14,43 +14,23 @@ import {
   FREED_FRAME,
   FrameKind,
   type Frames,
-  ModelError,
   type OperationContext,
   type Region,
   type SystemBuilder,
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import {
-  BBML0,
-  BREAK_BEFORE_MAKE,
-  brokenRule,
-  changeThatNeedsBreak,
-  type BreakBeforeMakeRule,
-} from './break-before-make.ts';
+import { BBML0, type BreakBeforeMakeRule } from './break-before-make.ts';
 import { cachedForm } from './cached-form.ts';
+import { ContiguousChanges } from './contiguous-changes.ts';
+import { ContiguousMembers, FRACTURED, isForOnePage, LATE, MEMBERS_MAX, NOBODY } from './contiguous-members.ts';
 import { ContiguousMmu } from './contiguous-mmu.ts';
-import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_GLOBAL, _PAGE_PRESENT, _PAGE_PSE, PFN_SHIFT } from './entry.ts';
+import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_PRESENT } from './entry.ts';
 import type { FlushMonitor } from './flush-monitor.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 
-/** Different entries of one page that can be held at once; more is an error of the model, reported as such. */
-const MEMBERS_MAX = 6;
 /** Words per agent that say what is loaded: root frame plus one (0: no tree), address space. */
 const WORDS_PER_AGENT = 2;
-/**
- * In a member: held for its own page only, although the entry has the contiguous bit. No last-level entry uses the
- * bit.
- */
-const FRACTURED = _PAGE_PSE;
-/** No member. */
-const NOBODY = 0;
-/**
- * In a member: no DSB has followed the store that overwrote it, so that a walk may come before that store although an
- * invalidation was sent after it. No member has the access flag, whose bit this is.
- */
-const LATE = _PAGE_ACCESSED;
-
 /** Somebody who translates: a CPU, or a device behind an SMMU. */
 export interface Translator {
   readonly name: string;
@@ -116,13 +96,12 @@ export class ContiguousTlb {
   onStore: (cx: OperationContext, frame: number) => void = () => {};
   /** True while the write that memory sees is the hardware's own. */
   hardwareUpdates = false;
-  /** Bits of an output address that say which page of its block an entry is for. */
-  readonly #ownBits: number;
-  readonly #members: Region;
+  readonly #members: ContiguousMembers;
   readonly #loaded: Region;
   /** Per translator and page: the translation it sticks to. */
   readonly #kept: Region | null;
-  readonly #reportsChanges: boolean;
+  /** Null: changes are not reported. */
+  readonly #changes: ContiguousChanges | null;
   /** Members may be {@link LATE}: on `arm`. Elsewhere stores are seen when they are made. */
   readonly #weak: boolean;
 
@@ -143,21 +122,17 @@ export class ContiguousTlb {
     this.translators = translators;
     this.blockEntries = blockEntries;
     this.rule = rule;
-    this.#ownBits = (blockEntries - 1) << PFN_SHIFT;
-    this.#reportsChanges = breakBeforeMake;
     const words = builder.layout.initial();
     const held = translators.map((translator) =>
       Array.from({ length: frames.entriesPerTable }, (_, page) =>
         this.#held(words[frames.entry(translator.root ?? root, page).address] as number, translator),
       ),
     );
-    if (breakBeforeMake) for (const [who, members] of held.entries()) this.#refuseConflicts(who, members);
-    const initial = held.flat().flatMap((member) => [member, ...Array.from({ length: MEMBERS_MAX - 1 }, () => NOBODY)]);
-    this.#members = builder.region(`${name}.members`, initial.length, {
-      format: (member) => `${this.format(member & ~LATE)}${(member & LATE) === 0 ? '' : ' (no DSB since)'}`,
-      initial,
-      memory: 'strong',
-    });
+    const sizes = { pages: frames.entriesPerTable, blockEntries };
+    this.#members = new ContiguousMembers(builder, `${name}.members`, sizes, held, this.format);
+    const names = translators.map((translator) => translator.name);
+    this.#changes = breakBeforeMake ? new ContiguousChanges(this.#members, { rule, names, format: this.format }) : null;
+    for (const [who, members] of held.entries()) this.#changes?.refuseConflicts(who, members);
     this.#loaded = builder.region(`${name}.loaded`, translators.length * WORDS_PER_AGENT, {
       initial: translators.flatMap((t) => [(t.root ?? root) + 1, t.asid ?? asid]),
       memory: 'strong',
@@ -182,7 +157,7 @@ export class ContiguousTlb {
 
   /** Words that hold what is cached, for properties. */
   get words(): readonly number[] {
-    return [this.#members, this.#loaded].flatMap(({ base, cells }) =>
+    return [this.#members.region, this.#loaded].flatMap(({ base, cells }) =>
       Array.from({ length: cells }, (_, i) => base + i),
     );
   }
@@ -194,7 +169,7 @@ export class ContiguousTlb {
 
   /** First page of a page's block. */
   blockOf(page: number): number {
-    return page - (page % this.blockEntries);
+    return this.#members.blockOf(page);
   }
 
   /** Address of a page's entry in the table that a translator walks. */
@@ -206,7 +181,7 @@ export class ContiguousTlb {
   translations(read: (address: number) => number, who: number, page: number): number[] {
     const found: number[] = [];
     const first = this.blockOf(page);
-    let base = this.#base(who, first);
+    let base = this.#members.at(who, first);
     for (let from = first; from < first + this.blockEntries; from++, base += MEMBERS_MAX) {
       for (let i = 0; i < MEMBERS_MAX; i++) {
         const member = read(base + i) & ~LATE;
@@ -240,7 +215,7 @@ export class ContiguousTlb {
   load(cx: OperationContext, who: number, event: Root): void {
     cx.write(this.#rootAddress(who), event.root + 1);
     cx.write(this.#rootAddress(who) + 1, event.asid);
-    for (let page = 0; page < this.frames.entriesPerTable; page++) this.#replace(cx, who, page, []);
+    for (let page = 0; page < this.frames.entriesPerTable; page++) this.#members.replace(cx, who, page, []);
     this.#saturate(cx, who);
   }
 
@@ -250,8 +225,9 @@ export class ContiguousTlb {
     for (let other = 0; other < this.translators.length; other++) {
       if (who >= 0 && who !== other) continue;
       for (let page = 0; page < this.frames.entriesPerTable; page++) {
-        const members = this.#membersOf((address) => cx.read(address), other, page);
-        if (members.some((member) => (member & LATE) !== 0)) this.#replace(cx, other, page, members.map(withoutLate));
+        const members = this.#members.list((address) => cx.read(address), other, page);
+        if (members.some((member) => (member & LATE) !== 0))
+          this.#members.replace(cx, other, page, members.map(withoutLate));
       }
     }
   }
@@ -273,11 +249,11 @@ export class ContiguousTlb {
       for (let page = first; page < end; page++) {
         const left: number[] = [];
         if (this.#weak || !covers(page))
-          for (const member of this.#membersOf(read, who, page)) {
+          for (const member of this.#members.list(read, who, page)) {
             if ((member & LATE) !== 0) add(left, member);
             else if (!covers(page)) add(left, (member & _PAGE_CONT) === 0 ? member : member | FRACTURED);
           }
-        this.#replace(cx, who, page, left);
+        this.#members.replace(cx, who, page, left);
         if (covers(page)) this.keep(cx, who, page, NOBODY);
       }
     }
@@ -302,10 +278,10 @@ export class ContiguousTlb {
 
   /** A member is {@link LATE} from now on, if it is held. */
   #overwritten(cx: OperationContext, who: number, page: number, old: number): void {
-    const members = this.#membersOf((address) => cx.read(address), who, page);
+    const members = this.#members.list((address) => cx.read(address), who, page);
     if (members.includes(old)) {
       const late = members.map((member) => (member === old ? member | LATE : member));
-      this.#replace(cx, who, page, late);
+      this.#members.replace(cx, who, page, late);
     }
   }
 
@@ -327,112 +303,22 @@ export class ContiguousTlb {
   }
 
   #offer(cx: OperationContext, who: number, page: number, entry: number): void {
-    const base = this.#base(who, page);
+    const base = this.#members.at(who, page);
     for (let i = 0; i < MEMBERS_MAX; i++) {
       const member = cx.read(base + i) & ~LATE;
       if (member === entry) return;
       if (member === NOBODY) break;
     }
-    const members = this.#membersOf((address) => cx.read(address), who, page);
-    if (this.#reportsChanges) this.#checkChange(cx, who, page, entry);
+    const members = this.#members.list((address) => cx.read(address), who, page);
+    this.#changes?.check(cx, who, page, entry);
     // Held for the whole block it is held for the page, too.
     const rest = members.filter((member) => member !== (entry | FRACTURED));
-    this.#replace(cx, who, page, [...rest, entry]);
-  }
-
-  /** A new entry must agree with everything that may be held for a page that it translates. */
-  #checkChange(cx: OperationContext, who: number, page: number, entry: number): void {
-    const alone = isForOnePage(entry);
-    if (this.#goesOn(cx, who, page, entry)) {
-      if (!alone) return;
-      const own = this.#base(who, page);
-      for (let i = 0; i < MEMBERS_MAX; i++) {
-        const member = cx.read(own + i) & ~LATE;
-        if (member === NOBODY) return;
-        if (isForOnePage(member) && this.#forbids(cx, who, page, member, entry)) return;
-      }
-      return;
-    }
-    const first = this.blockOf(page);
-    // Where two translations of the whole block are compared: anywhere, unless it matters which frames hold the same.
-    const from = alone ? page : first;
-    const to = alone || this.rule.sameContents === undefined ? from + 1 : first + this.blockEntries;
-    let compared = NOBODY;
-    let base = this.#base(who, first);
-    for (let at = first; at < first + this.blockEntries; at++, base += MEMBERS_MAX) {
-      for (let i = 0; i < MEMBERS_MAX; i++) {
-        const member = cx.read(base + i) & ~LATE;
-        if (member === NOBODY) break;
-        if (isForOnePage(member)) {
-          if ((!alone || at === page) && this.#forbids(cx, who, at, member, entry)) return;
-          continue;
-        }
-        const translation = this.appliedTo(member, first);
-        if (translation === compared) continue;
-        compared = translation;
-        for (let where = from; where < to; where++) if (this.#forbids(cx, who, where, member, entry)) return;
-      }
-    }
-  }
-
-  /**
-   * Whether an entry says of its block what the one before it in the block says, and is held already: that was compared
-   * with everything held for the whole block, and for other pages of it, or that with it. (Only where order does not
-   * matter: from non-global to global is forbidden, and back is not; so with an erratum is from executable to not.)
-   */
-  #goesOn(cx: OperationContext, who: number, page: number, entry: number): boolean {
-    const { sameContents, executableNeedsBreak = false } = this.rule;
-    const inOrder = executableNeedsBreak || (entry & _PAGE_GLOBAL) !== 0;
-    if (page % this.blockEntries === 0 || sameContents !== undefined || inOrder) return false;
-    const before = entry - (1 << PFN_SHIFT);
-    if (!isForOnePage(entry) && this.appliedTo(before, page) !== this.appliedTo(entry, page)) return false;
-    const base = this.#base(who, page - 1);
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const member = cx.read(base + i) & ~LATE;
-      if (member === before) return true;
-      if (member === NOBODY) return false;
-    }
-    return false;
-  }
-
-  /** Whether one member must not be held for a page beside what was held. */
-  #forbids(cx: OperationContext, who: number, page: number, held: number, member: number): boolean {
-    const broken = this.#conflict(who, page, held, member);
-    if (broken !== null) cx.fail(BREAK_BEFORE_MAKE, () => broken);
-    return broken !== null;
-  }
-
-  /** What is wrong with holding a member for a page beside what was held; null: nothing. */
-  #conflict(who: number, page: number, held: number, member: number): string | null {
-    const old = isForOnePage(held) ? held & ~FRACTURED : this.appliedTo(held, page);
-    const now = isForOnePage(member) ? member & ~FRACTURED : this.appliedTo(member, page);
-    if (old === now) return null;
-    const what = changeThatNeedsBreak({ entry: old, leaf: true }, { entry: now, leaf: true }, this.rule);
-    return what === null ? null : brokenRule(this.#name(who), page, what, old, now, this.format);
-  }
-
-  /**
-   * A table to begin with: its entries are all held at once, and nobody has compared them, as {@link #goesOn} takes for
-   * granted.
-   */
-  #refuseConflicts(who: number, members: readonly number[]): void {
-    for (const [page, member] of members.entries()) {
-      if (member === NOBODY) continue;
-      const first = this.blockOf(page);
-      for (let other = first; other < first + this.blockEntries; other++) {
-        const held = members[other] as number;
-        // For the page of `other` it is held for sure, and `member` if it is held for the block.
-        if (other === page || held === NOBODY || isForOnePage(member)) continue;
-        const broken = this.#conflict(who, other, held, member);
-        if (broken !== null) throw new ModelError(`mmu: contiguous TLB: the table to begin with: ${broken}`);
-      }
-    }
+    this.#members.replace(cx, who, page, [...rest, entry]);
   }
 
   /** An entry of a block as it translates one page of it. */
   appliedTo(entry: number, page: number): number {
-    const own = this.#ownBits;
-    return (entry & _PAGE_CONT) === 0 ? entry : (entry & ~own) | ((page << PFN_SHIFT) & own);
+    return this.#members.appliedTo(entry, page);
   }
 
   /** What a translator may hold of an entry in memory; 0 if nothing. */
@@ -443,31 +329,6 @@ export class ContiguousTlb {
     return cachedForm(entry) | (ignoresContiguous && (entry & _PAGE_CONT) !== 0 ? FRACTURED : 0);
   }
 
-  #membersOf(read: (address: number) => number, who: number, page: number): number[] {
-    const base = this.#base(who, page);
-    const members: number[] = [];
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const member = read(base + i);
-      if (member === NOBODY) break;
-      members.push(member);
-    }
-    return members;
-  }
-
-  /** Sets are kept sorted, so that equal sets are equal states. */
-  #replace(cx: OperationContext, who: number, page: number, set: readonly number[]): void {
-    const members = set.toSorted(ascending);
-    if (members.length > MEMBERS_MAX)
-      throw new RangeError(
-        `mmu: contiguous TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`,
-      );
-    const base = this.#base(who, page);
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const member = members[i] ?? NOBODY;
-      if (cx.read(base + i) !== member) cx.write(base + i, member);
-    }
-  }
-
   #name(who: number): string {
     return this.translators[who]?.name ?? '?';
   }
@@ -475,15 +336,6 @@ export class ContiguousTlb {
   #rootAddress(who: number): number {
     return this.#loaded.base + who * WORDS_PER_AGENT;
   }
-
-  #base(who: number, page: number): number {
-    return this.#members.base + (who * this.frames.entriesPerTable + page) * MEMBERS_MAX;
-  }
-}
-
-/** Whether a member is held for its own page, and not for its block. */
-function isForOnePage(member: number): boolean {
-  return (member & (_PAGE_CONT | FRACTURED)) !== _PAGE_CONT;
 }
 
 function withoutLate(member: number): number {
@@ -492,8 +344,4 @@ function withoutLate(member: number): number {
 
 function add(list: number[], value: number): void {
   if (!list.includes(value)) list.push(value);
-}
-
-function ascending(a: number, b: number): number {
-  return a - b;
 }

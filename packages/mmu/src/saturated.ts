@@ -25,12 +25,13 @@ import { formatEntry, _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PSE, pte_dirty, pte_wri
 import type { BreakBeforeMakeRule } from './break-before-make.ts';
 import type { AccessObserver } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
+import { Invalidations } from './invalidations.ts';
 import type { Flush, Root } from './mmu.machine.ts';
 import { checkPage } from './mmu.ts';
 import { cacheable, isLeaf, NO_TRANSLATION, offered } from './offered.ts';
 import { SaturatedMmu, translateOperation } from './saturated-mmu.ts';
 import { Saturation, type Leaf } from './saturation.ts';
-import { Fault, isGlobal, type WalkLevel, type WalkShape } from './walk.ts';
+import { Fault, isGlobal, type WalkShape } from './walk.ts';
 
 /** Options of a {@link SaturatedTlb}. */
 export interface SaturatedTlbOptions {
@@ -111,6 +112,7 @@ export class SaturatedTlb {
   readonly #spaces: number;
   /** Null where stores are in memory at once. */
   readonly #inFlight: InFlight | null;
+  readonly #invalidations: Invalidations;
   readonly #faultsInvalidate: boolean;
   readonly #dirtyBits: boolean;
   readonly #frames: Frames;
@@ -163,6 +165,7 @@ export class SaturatedTlb {
       rule: options.breakBeforeMake ?? null,
     });
     this.#inFlight = builder.memoryModel === 'tso' ? new InFlight(builder, name, frames, cpuNames.length) : null;
+    this.#invalidations = new Invalidations(this.#state, { pages, spaces, shape, inFlight: this.#inFlight });
     const saturateAll = (cx: OperationContext): void => cpuNames.forEach((_, cpu) => this.#state.saturate(cx, cpu));
     builder.watch(frames.entries, saturateAll);
     builder.watch(frames.state, saturateAll);
@@ -379,53 +382,8 @@ export class SaturatedTlb {
 
   /** An invalidation takes effect on a CPU; what memory offers comes back at once. */
   invalidate(cx: OperationContext, cpu: number, flush: Flush): void {
-    this.#awaitStores(cx, cpu, flush);
-    for (let space = 0; space < this.#spaces; space++) {
-      const concerned = this.#concernsSpace(cx, cpu, space, flush);
-      this.#pages.forEach((vpn, page) =>
-        this.#shape.levels.forEach((level, depth) => {
-          const covered = covers(flush, level, vpn);
-          this.#state.members.keep(cx, this.#state.members.at(cpu, space, page, depth), (entry) => {
-            if (!isLeaf(this.#shape, depth, entry))
-              return !concerned || flush.leafOnly || !(covered || flush.everyTable);
-            return !covered || (isGlobal(entry) ? !flush.global : !concerned);
-          });
-          if (covered && (concerned || flush.global)) this.#forgetInvalid(cx, cpu, space, page, depth, flush.leafOnly);
-        }),
-      );
-    }
+    this.#invalidations.arrive(cx, cpu, flush);
     this.#state.saturate(cx, cpu);
-  }
-
-  /** An invalidation of the last level only leaves what is cached of the levels above. */
-  #forgetInvalid(
-    cx: OperationContext,
-    cpu: number,
-    space: number,
-    page: number,
-    depth: number,
-    leafOnly: boolean,
-  ): void {
-    if (!this.#state.invalid || (leafOnly && depth < this.#shape.levels.length - 1)) return;
-    const address = this.#state.invalidAddress(this.#state.invalid, cpu, space, page);
-    cx.write(address, cx.read(address) & ~(1 << depth));
-  }
-
-  #concernsSpace(cx: OperationContext, cpu: number, space: number, flush: Flush): boolean {
-    const tag = cx.read(this.#state.tags.at(cpu * this.#spaces + space));
-    return flush.asid < 0 || tag === flush.asid + 1 || flush.scope === 'all' || flush.scope === 'non-global';
-  }
-
-  /** Whoever has sent an invalidation waits for stores that used what it invalidates. */
-  #awaitStores(cx: OperationContext, cpu: number, flush: Flush): void {
-    const { from = cpu } = flush;
-    if (from === cpu) return;
-    const last = this.#shape.levels.length - 1;
-    this.#inFlight?.arrived(cx, cpu, from, ({ page, space, global, large }) => {
-      const level = this.#shape.levels[large ? Math.max(0, last - 1) : last] as WalkLevel;
-      const concerned = global ? flush.global : this.#concernsSpace(cx, cpu, space, flush);
-      return concerned && covers(flush, level, this.#pages[page] as number);
-    });
   }
 
   /**
@@ -440,13 +398,6 @@ export class SaturatedTlb {
     cx.write(this.#state.suspended.at(cpu), suspended ? 1 : 0);
     this.#state.saturate(cx, cpu);
   }
-}
-
-/** True if an invalidation covers what an entry of a level caches for a page. */
-function covers({ scope, vpn, pages }: Flush, { spanPages }: WalkLevel, cached: number): boolean {
-  if (scope !== 'page') return true;
-  const unit = Math.floor(cached / spanPages);
-  return Math.floor(vpn / spanPages) <= unit && unit <= Math.floor((vpn + pages - 1) / spanPages);
 }
 
 /** A walk that finds nothing. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { check, importsOf, type Package } from '../../boundaries.mjs';
+import { check, type Package } from '../../boundaries.mjs';
+import { importsOf } from '../../imports.mjs';
 
 /** A package whose declarations permit whatever it imports, so that only the rule under test can object. */
 function pkg(folder: string, type: string, source: string, path = 'src/index.ts'): Package {

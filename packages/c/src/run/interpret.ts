@@ -9,9 +9,9 @@ import { wrapped } from '../compile/conversions.ts';
 import type { FunctionType } from '../types/types.ts';
 import { binary, compared, unary } from './arithmetic.ts';
 import { Origins } from './dependencies.ts';
-import { fromResult, isSteps, toArgument } from './boundary.ts';
-import { withLine } from './lines.ts';
-import type { Call, CArgument } from './offer.ts';
+import { toArgument } from './boundary.ts';
+import { callKernel, said, type Position } from './kernel-call.ts';
+import type { CArgument } from './offer.ts';
 import type { Binding } from './program.ts';
 import type { Thread } from './thread.ts';
 import { distinct, fromWord, kindOf, PointerBase, stackCell, stackOwner, stackPointer, toWord } from './words.ts';
@@ -52,12 +52,6 @@ export function* runFunction<K extends object>(
 
 /** Gets the registers of a call that returns. */
 export type Finished = (code: FunctionCode, registers: readonly (Value | undefined)[]) => void;
-
-/** A line of a file. */
-interface Position {
-  readonly file: string;
-  readonly line: number;
-}
 
 /** How a call is made: loads that its arguments came from, and where. */
 interface Calling {
@@ -285,7 +279,7 @@ class Activation<K extends object> {
     yield this.#pointHere();
     const asked = this.#asked(i, i.p, []);
     const address = pointer - PointerBase.shared;
-    return fromWord(yield* this.#said(() => memory.load(address, i.access, asked)), i.type);
+    return fromWord(yield* said(this.#thread, this.#position, () => memory.load(address, i.access, asked)), i.type);
   }
 
   *#store(i: Instruction & { op: 'store' }): Steps {
@@ -305,7 +299,7 @@ class Activation<K extends object> {
     yield this.#pointHere();
     const asked = this.#asked(i, i.p, [i.a]);
     const address = pointer - PointerBase.shared;
-    yield* this.#said(() => memory.store(address, word, i.access, asked));
+    yield* said(this.#thread, this.#position, () => memory.store(address, word, i.access, asked));
   }
 
   *#atomic(i: Instruction & { op: 'atomic' }): Steps<Value> {
@@ -320,7 +314,10 @@ class Activation<K extends object> {
     yield this.#pointHere();
     const asked = this.#asked(i, i.p, i.args);
     const address = pointer - PointerBase.shared;
-    return fromWord(yield* this.#said(() => memory.atomic(address, i.atomic, words, asked)), i.type);
+    return fromWord(
+      yield* said(this.#thread, this.#position, () => memory.atomic(address, i.atomic, words, asked)),
+      i.type,
+    );
   }
 
   #memoryAt(pointer: number) {
@@ -418,46 +415,7 @@ class Activation<K extends object> {
       address,
       i.args.filter((r) => r !== address),
     );
-    return yield* this.#run(binding, args as readonly CArgument[], dependencies ?? null, type);
-  }
-
-  *#run(
-    binding: Binding<K>,
-    args: readonly CArgument[],
-    dependencies: Dependencies | null,
-    type: FunctionType,
-  ): Steps<Value | undefined> {
-    const { loaded, cpu } = this.#thread;
-    const call: Call<K> = {
-      kernel: loaded.kernel,
-      cpu,
-      where: this.#where,
-      dependencies,
-      own: (name) => {
-        const own = loaded.program.own[name];
-        if (!own) throw new ModelError(`${this.#where}: this variant has no ${name}()`);
-        return own;
-      },
-    };
-    const run = binding.run as (call: Call<K>, ...args: readonly CArgument[]) => ReturnType<typeof binding.run>;
-    const body = function* (): Steps<CArgument | boolean | void> {
-      const result = run(call, ...args);
-      return isSteps(result) ? yield* result : result;
-    };
-    return fromResult(yield* this.#said(body), type.returns, loaded);
-  }
-
-  /**
-   * Puts the line behind what each operation says; what the scenario's code takes for a mistake is one of this line.
-   */
-  *#said<T>(body: () => Steps<T>): Steps<T> {
-    const { file, line } = this.#position;
-    const text = this.#thread.loaded.program.files > 1 ? `${file}:${line}` : `:${line}`;
-    try {
-      return yield* withLine(body(), text);
-    } catch (error) {
-      if (!(error instanceof ModelError) || error.message.includes(file)) throw error;
-      throw new ModelError(`${this.#where}: ${error.message}`);
-    }
+    const site = { thread: this.#thread, position: this.#position, dependencies: dependencies ?? null };
+    return yield* callKernel(site, binding, args as readonly CArgument[], type);
   }
 }

@@ -4,8 +4,9 @@ import { inOrder, readCondition, readFilter, readLocations, type ConditionDialec
 import { unsupported } from '../errors.ts';
 import type { FrontEnd, LitmusTest, Memory, Variable } from '../litmus-test.ts';
 import { columnsOf, cutLitmus, statementsOf, type LitmusSource } from '../source.ts';
+import { unpackFault } from './faults.ts';
 import { decodeProgram, registerOf, type Program, type Register } from './instructions.ts';
-import { runThread, unpackFault, type ThreadSpec } from './thread.ts';
+import { runThread, type ThreadSpec } from './thread.ts';
 import { ordinaryPte, pteName, pteOf, pteWord, readPte, readValue, show, valueOf, type Pte } from './values.ts';
 
 /** The front end of AArch64. */

@@ -5,22 +5,19 @@ import {
   contextSynchronisation,
   invalidate,
   isMemoryFault,
-  MemoryFault,
   NO_SLOT,
   performAccess,
   point,
-  swapIf,
-  swapTo,
   type Access,
   type Dependencies,
-  type Modify,
   type Steps,
 } from '@shootdown/machine';
 import { unsupported } from '../errors.ts';
 import type { Memory, Registers } from '../litmus-test.ts';
+import { faultType, packFault, type ShownFault } from './faults.ts';
 import { ELR, FLAGS, ZERO, type Instruction, type Operand, type Program, type Register } from './instructions.ts';
 import { liveness } from './liveness.ts';
-import { compute, numberWord, pteName, show, valueOf, wordOf } from './values.ts';
+import { compute, modifyOf, numberWord, pteName, show, valueOf, wordOf } from './values.ts';
 
 /** A value with the loads it came from: slots of the machine's weak memory, as bit masks. */
 interface Held {
@@ -46,34 +43,8 @@ export interface ThreadSpec {
   readonly frames: ReadonlyMap<string, string>;
 }
 
-/** Index of the faults that a thread may show, packed: 0 is none. See {@link unpackFault}. */
-const FAULT_TYPES = ['Translation', 'AccessFlag', 'Permission'] as const;
-const INSTRUCTIONS_MAX = 1 << 10;
 /** Where an exception returns to is an address: so many per instruction. */
 const INSTRUCTION_BYTES = 4;
-
-/** A fault that has happened. */
-export interface ShownFault {
-  readonly instruction: number;
-  /** Index of the variable whose page it was, among those translated. */
-  readonly page: number;
-  readonly type: (typeof FAULT_TYPES)[number];
-}
-
-/** The fault in a word, or null. */
-export function unpackFault(word: number): ShownFault | null {
-  if (word === 0) return null;
-  const packed = word - 1;
-  return {
-    instruction: packed % INSTRUCTIONS_MAX,
-    type: FAULT_TYPES[Math.floor(packed / INSTRUCTIONS_MAX) % FAULT_TYPES.length] as ShownFault['type'],
-    page: Math.floor(packed / INSTRUCTIONS_MAX / FAULT_TYPES.length),
-  };
-}
-
-export function packFault({ instruction, page, type }: ShownFault): number {
-  return 1 + instruction + INSTRUCTIONS_MAX * (FAULT_TYPES.indexOf(type) + FAULT_TYPES.length * page);
-}
 
 /** Runs a program; returns the registers that are shown. */
 export function* runThread(spec: ThreadSpec, memory: Memory): Steps<Registers> {
@@ -412,24 +383,4 @@ const SLOTS = 31;
 function freeSlot(used: number): number {
   for (let slot = 0; slot < SLOTS; slot++) if ((used & (1 << slot)) === 0) return slot;
   return unsupported(`more than ${SLOTS} loads whose values are of use at once`);
-}
-
-function faultType(result: number): ShownFault['type'] {
-  if (result === MemoryFault.translation) return 'Translation';
-  return result === MemoryFault.accessFlag ? 'AccessFlag' : 'Permission';
-}
-
-const modifies = new Map<string, Modify>();
-
-/** Atomics on the values of tests, which are not all numbers. */
-function modifyOf(operation: string, data: number, expected: number): Modify {
-  if (operation === 'swp') return swapTo(data);
-  if (operation === 'cas') return swapIf(expected, data);
-  const key = `litmus ${operation} ${data}`;
-  let modify = modifies.get(key);
-  if (!modify) {
-    modify = { key, compares: false, computes: true, apply: (old) => compute(operation, old, data) };
-    modifies.set(key, modify);
-  }
-  return modify;
 }

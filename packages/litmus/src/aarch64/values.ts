@@ -6,7 +6,7 @@
  * Descriptor fields: Arm ARM (DDI 0487) D8.3.1, stage 1 leaf: valid bit 0, AP[2] bit 7 (here `db`, its opposite), AF
  * bit 10, DBM bit 51.
  */
-import { hashString } from '@shootdown/machine';
+import { hashString, swapIf, swapTo, type Modify } from '@shootdown/machine';
 import { unsupported } from '../errors.ts';
 
 /** A descriptor in the notation of the tests. */
@@ -223,4 +223,19 @@ function computeOnPte(name: string, pte: Pte, mask: bigint): number {
     fields[field] = field === 'db' ? 1 - now : now;
   }
   return pteWord(fields as unknown as Pte);
+}
+
+const modifies = new Map<string, Modify>();
+
+/** Atomics on the values of tests, which are not all numbers. */
+export function modifyOf(operation: string, data: number, expected: number): Modify {
+  if (operation === 'swp') return swapTo(data);
+  if (operation === 'cas') return swapIf(expected, data);
+  const key = `litmus ${operation} ${data}`;
+  let modify = modifies.get(key);
+  if (!modify) {
+    modify = { key, compares: false, computes: true, apply: (old) => compute(operation, old, data) };
+    modifies.set(key, modify);
+  }
+  return modify;
 }
