@@ -1,12 +1,11 @@
 /** The command as it is installed: what it loads when a command is called is there, bundled or not. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { startShootdown } from './one-process.test-support.ts';
 
-const bin = fileURLToPath(new URL('../bin/shootdown.mjs', import.meta.url));
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'shootdown-bundle-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -39,7 +38,8 @@ P1(int *x, int *y)
 exists (0:r0=0 /\\ 1:r0=0)
 `,
 );
-const lines: readonly (readonly [status: number, ...line: string[]])[] = [
+type Line = readonly [status: number, ...words: string[]];
+const unbundled: readonly Line[] = [
   [0, 'litmus', litmus, '--json'],
   [0, 'explore', litmus],
   [0, 'list', '--c', 'ptdump-vmalloc'],
@@ -47,17 +47,25 @@ const lines: readonly (readonly [status: number, ...line: string[]])[] = [
   [0, 'schema', 'topology'],
   [0, 'completion', 'bash'],
   [0, 'init', join(folder, 'mine')],
+];
+const bundled: readonly Line[] = [
   [0, 'hazards', 'copy_pte_range', '--arch', 'arm64', '--generation', 'current'],
   [0, 'check', 'lazy-order'],
   [0, 'mutate', 'lazy-order', '--variant', 'x86-native', '--json'],
   [2, 'run', 'lazy-tlb', '--max-steps', '2000', '--report', join(folder, 'report.html')],
 ];
 
-it.each(lines.map(([status, ...line]) => ({ status, line, what: line.slice(0, 2).join(' ') })))(
-  '$what',
-  ({ status, line }) => {
-    const result = spawnSync(process.execPath, [bin, ...line], { cwd: root, encoding: 'utf8' });
-    expect(result.stderr).not.toContain('a bug in shootdown');
-    expect(result.status).toBe(status);
-  },
-);
+describe.each([
+  ['as files', unbundled, true],
+  ['as a bundle', bundled, false],
+] as const)('%s', (_, lines, loadsCode) => {
+  const shootdown = startShootdown({ cwd: () => root, loadsCode });
+  it.each(lines.map(([status, ...words]) => ({ status, words, what: words.slice(0, 2).join(' ') })))(
+    '$what',
+    async ({ status, words }) => {
+      const result = await shootdown(...words);
+      expect(result.stderr).not.toContain('a bug in shootdown');
+      expect(result.status).toBe(status);
+    },
+  );
+});

@@ -2,13 +2,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { shootdownEach, type Said } from './one-process.test-support.ts';
+import { startShootdown, type Said } from './one-process.test-support.ts';
 
 const root = new URL('../../../', import.meta.url);
 const page = readFileSync(new URL('docs/c.md', root), 'utf8');
 const readme = readFileSync(new URL('README.md', root), 'utf8');
 let folder = '';
 let said: readonly Said[] = [];
+const shootdown = startShootdown({ cwd: () => folder, loadsCode: true });
 
 /** Blocks of a page: what stands behind the fence, and the text. */
 function blocks(text: string): { readonly info: string; readonly body: string }[] {
@@ -17,14 +18,14 @@ function blocks(text: string): { readonly info: string; readonly body: string }[
 
 const transcripts = blocks(page).filter(({ info }) => info === 'console');
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
   for (const { info, body } of blocks(page)) {
     const name = /^(?:c|diff) (\S+)$/.exec(info)?.[1];
     if (name) writeFileSync(join(folder, name), body);
   }
   const lines = transcripts.map(({ body }) => (body.split('\n')[0] ?? '').replace(/^\$ npx shootdown /, '').split(' '));
-  said = shootdownEach(lines, folder);
+  said = await Promise.all(lines.map((words) => shootdown(...words)));
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startShootdown } from './one-process.test-support.ts';
 
 const command = new URL('../bin/shootdown.mjs', import.meta.url).pathname;
+const shootdown = startShootdown({ loadsCode: true });
 const machine = new URL('../../../packages/machine/dist/index.js', import.meta.url).href;
 let folder = '';
 
@@ -37,11 +39,7 @@ function explored(text: string, ...flags: string[]) {
 function ran(what: string, text: string, ...flags: string[]) {
   const path = join(folder, 'mine.mjs');
   writeFileSync(path, text);
-  const { status, stdout, stderr } = spawnSync(process.execPath, [command, what, path, ...flags], {
-    encoding: 'utf8',
-    timeout: 100_000,
-  });
-  return { status, stdout, stderr };
+  return shootdown(what, path, ...flags);
 }
 
 describe('the mistake of the user, in one line', () => {
@@ -87,8 +85,8 @@ describe('the mistake of the user, in one line', () => {
       scenario('run(function* () { yield* load(shared.at(0)); });').replace('title:', 'bound: {}, title:'),
       /unknown option bound: did you mean bounds\?/,
     ],
-  ])('%s', (_, text, message) => {
-    const { status, stderr } = explored(text);
+  ])('%s', async (_, text, message) => {
+    const { status, stderr } = await explored(text);
     expect(stderr).toMatch(message);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(status).toBe(10);
@@ -100,8 +98,8 @@ describe('steps that are shared, and at their end', () => {
     'run(function* () { yield* load(shared.at(1)); yield* clear; });',
     "const clear = (function* () { yield* store(0, 1); yield* assertThat(false, 'x'); })(); [...clear];",
   );
-  it.each(['explore', 'mutate', 'run'])('are refused by %s', (what) => {
-    const { status, stderr } = ran(what, shared, '--variant', 'v');
+  it.each(['explore', 'mutate', 'run'])('are refused by %s', async (what) => {
+    const { status, stderr } = await ran(what, shared, '--variant', 'v');
     expect([status, stderr]).toEqual([
       10,
       expect.stringMatching(/^routine: victim: step 1 .* was made outside of a routine/),
@@ -111,8 +109,8 @@ describe('steps that are shared, and at their end', () => {
 
 describe('a routine that loops for ever', () => {
   const loops = scenario('run(function* () { yield* store(shared.at(0), 1); for (;;); });');
-  it('obeys --timeout', () => {
-    const { status, stdout, stderr } = explored(loops, '--timeout', '1');
+  it('obeys --timeout', async () => {
+    const { status, stdout, stderr } = await explored(loops, '--timeout', '1');
     expect([status, stdout.split('\n')[0]]).toEqual([2, 'BOUNDED: no violation within bounds (stopped by timeout)']);
     expect(stderr).toContain('it loops for ever');
   });
@@ -121,19 +119,19 @@ describe('a routine that loops for ever', () => {
     ['check', ['--timeout', '1'], 2],
     ['mutate', ['--timeout', '1'], 2],
     ['replay', ['--variant', 'v', '--schedule', '0x3'], 10],
-  ] as const)('in %s %s', { timeout: 120_000 }, (what, flags, code) => {
-    const { status, stderr } = ran(what, loops, ...flags);
+  ] as const)('in %s %s', { timeout: 120_000 }, async (what, flags, code) => {
+    const { status, stderr } = await ran(what, loops, ...flags);
     expect([status, stderr]).toEqual([code, expect.stringContaining('it loops for ever')]);
   });
 
   it.runIf(process.env['SHOOTDOWN_DEEP'] === '1').each(['1', '2'])(
     'in one mutant, with %s workers',
     { timeout: 120_000 },
-    (workers) => {
+    async (workers) => {
       const without = scenario(
         'run(function* () { yield* store(shared.at(0), 1); const v = yield* load(shared.at(0)); while (v === 0); });',
       );
-      const { status, stdout } = ran('mutate', without, '--workers', workers, '--timeout', '1', '--json');
+      const { status, stdout } = await ran('mutate', without, '--workers', workers, '--timeout', '1', '--json');
       const { mutants } = JSON.parse(stdout) as { mutants: { step: string; change: string; result: string }[] };
       expect(status).toBe(2);
       expect(mutants.map(({ step, change, result }) => `${step}:${change}: ${result}`)).toEqual([
@@ -143,8 +141,8 @@ describe('a routine that loops for ever', () => {
     },
   );
 
-  it('as a document', () => {
-    const { status, stdout } = explored(loops, '--timeout', '1', '--json');
+  it('as a document', async () => {
+    const { status, stdout } = await explored(loops, '--timeout', '1', '--json');
     expect(status).toBe(2);
     expect(JSON.parse(stdout)).toMatchObject({
       scenario: 'mine',
@@ -159,20 +157,22 @@ describe('a routine that loops for ever', () => {
 });
 
 describe('text of a module', () => {
-  it('reaches the terminal without controls, and a document unchanged', () => {
+  it('reaches the terminal without controls, and a document unchanged', async () => {
     const evil = scenario(
       "run(function* () { yield* store(shared.at(0), 1, { label: 'red\\u001b[31m\\u009b\\u202e' }); yield* assertThat(false, 'clear\\u001b[2J'); });",
     );
-    const text = explored(evil);
+    const text = await explored(evil);
     expect(text.status).toBe(12);
     expect(text.stdout).toContain('red\\u001b[31m\\u009b\\u202e');
     expect(text.stdout).toContain('VIOLATION: clear\\u001b[2J');
     expect((text.stdout + text.stderr).replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
-    expect((JSON.parse(explored(evil, '--json').stdout) as { property: string }).property).toBe('clear\u001b[2J');
+    expect((JSON.parse((await explored(evil, '--json')).stdout) as { property: string }).property).toBe(
+      'clear\u001b[2J',
+    );
   });
 
-  it('makes no lines of its own', () => {
-    const forged = explored(scenario('run(function* () {});').replace("summary: 's'", "summary: 's\\nSAFE'"));
+  it('makes no lines of its own', async () => {
+    const forged = await explored(scenario('run(function* () {});').replace("summary: 's'", "summary: 's\\nSAFE'"));
     expect(forged.stdout.split('\n')[0]).toBe('mine / v on sc: s\\nSAFE');
   });
 });

@@ -1,19 +1,13 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { startShootdown } from './one-process.test-support.ts';
 
 const bin = join(new URL('../', import.meta.url).pathname, 'bin/shootdown.mjs');
 const v1 = ['ptdump-vmalloc', '--variant', 'v1'];
 const clear = 'pud_free_pmd_page/pud_clear:leave-out';
 
-function shootdown(...args: string[]): {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-} {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8' });
-  return { status, stdout, stderr };
-}
+const shootdown = startShootdown();
 
 interface Mutant {
   readonly routine: string;
@@ -27,8 +21,8 @@ interface Mutant {
 }
 
 describe('shootdown mutate', () => {
-  it('prints one JSON document with what each line is needed for, and exits with 0', () => {
-    const { status, stdout } = shootdown('mutate', ...v1, '--json', '--workers', '2');
+  it('prints one JSON document with what each line is needed for, and exits with 0', async () => {
+    const { status, stdout } = await shootdown('mutate', ...v1, '--json', '--workers', '2');
     const { mutants, ...head } = JSON.parse(stdout) as { mutants: readonly Mutant[] };
     expect(status).toBe(0);
     expect(head).toMatchObject({ scenario: 'ptdump-vmalloc', variant: 'v1', memoryModel: 'sc', complete: true });
@@ -62,8 +56,8 @@ describe('shootdown mutate', () => {
     ]);
   });
 
-  it('prints a table by routine and line otherwise, and progress on stderr', () => {
-    const { status, stdout, stderr } = shootdown('mutate', ...v1, '--workers', '1');
+  it('prints a table by routine and line otherwise, and progress on stderr', async () => {
+    const { status, stdout, stderr } = await shootdown('mutate', ...v1, '--workers', '1');
     expect(status).toBe(0);
     expect(stdout).toContain(`pmd_free_pte_page()  [CPU1]
   mmap_read_lock(init_mm)                       pair left out     NEEDED: no access to a freed frame or table`);
@@ -76,28 +70,36 @@ describe('shootdown mutate', () => {
     expect(stderr).toMatch(/^1 of \d+: /m);
   });
 
-  it('says of a line what of it is not modelled', () => {
+  it('says of a line what of it is not modelled', async () => {
     // Without its barrier the flush is that of a machine whose walk caches hold nothing.
-    const { stdout } = shootdown('mutate', 'ptdump-vmalloc', '--variant', 'v6-no-barrier', '--workers', '1');
+    const { stdout } = await shootdown('mutate', 'ptdump-vmalloc', '--variant', 'v6-no-barrier', '--workers', '1');
     expect(stdout).toMatch(/__flush_tlb_kernel_pgtable\(\) .* no difference.*not modelled: the invalidation/);
   });
 
-  it('stops each search at a bound, and says so', () => {
-    const { status, stdout } = shootdown('mutate', ...v1, '--max-states', '165', '--json', '--workers', '1');
+  it('stops each search at a bound, and says so', async () => {
+    const { status, stdout } = await shootdown('mutate', ...v1, '--max-states', '165', '--json', '--workers', '1');
     const { mutants } = JSON.parse(stdout) as { mutants: readonly Mutant[] };
     expect(status).toBe(2);
     expect(mutants.some((m) => m.result === 'bounded')).toBe(true);
   });
 
-  it('changes nothing of what is not safe as it is', () => {
-    const { status, stdout } = shootdown('mutate', 'ptdump-vmalloc', '--variant', 'unlocked');
+  it('changes nothing of what is not safe as it is', async () => {
+    const { status, stdout } = await shootdown('mutate', 'ptdump-vmalloc', '--variant', 'unlocked');
     expect(status).toBe(12);
     expect(stdout).toMatch(/VIOLATION as it is \(no access to a freed frame or table\)/);
   });
 
-  it('takes the path of a module', () => {
+  it('takes the path of a module', async () => {
     const module = join(new URL('../dist/examples/my-patch.js', import.meta.url).pathname);
-    const { status, stdout } = shootdown('mutate', module, '--variant', 'clear-check-free', '--json', '--workers', '1');
+    const { status, stdout } = await shootdown(
+      'mutate',
+      module,
+      '--variant',
+      'clear-check-free',
+      '--json',
+      '--workers',
+      '1',
+    );
     expect(status).toBe(0);
     const { mutants } = JSON.parse(stdout) as { mutants: readonly Mutant[] };
     const trylock = mutants.find(({ step }) => step === 'mmap_read_trylock');
@@ -127,25 +129,26 @@ describe('shootdown mutate', () => {
 });
 
 describe('one line changed', () => {
-  it('is searched by explore, and what it finds is replayed', () => {
-    const explored = shootdown('explore', ...v1, '--mutate', clear, '--json');
+  it('is searched by explore, and what it finds is replayed', async () => {
+    const explored = await shootdown('explore', ...v1, '--mutate', clear, '--json');
     expect(explored.status).toBe(12);
     const { schedule, expected } = JSON.parse(explored.stdout) as { schedule: string; expected: unknown };
     expect(expected).toBeNull();
-    const replayed = shootdown('replay', ...v1, '--mutate', clear, '--schedule', schedule);
+    const replayed = await shootdown('replay', ...v1, '--mutate', clear, '--schedule', schedule);
     expect(replayed.status).toBe(12);
     expect(replayed.stdout).toContain('(no pud_clear(0x0[0]))');
-    const text = shootdown('explore', ...v1, '--mutate', clear).stdout;
+    const { stdout: text } = await shootdown('explore', ...v1, '--mutate', clear);
     expect(text).toContain(`with one line changed: ${clear}`);
     expect(text.replaceAll(/[\\\s]+/g, ' ')).toContain(`--mutate '${clear}' --schedule ${schedule}`);
   });
 
-  it('is the same for several workers', () => {
-    const found = [1, 2].map((workers) => {
-      const { stdout } = shootdown('explore', ...v1, '--mutate', clear, '--workers', String(workers), '--json');
+  it('is the same for several workers', async () => {
+    const found = [];
+    for (const workers of ['1', '2']) {
+      const { stdout } = await shootdown('explore', ...v1, '--mutate', clear, '--workers', workers, '--json');
       const { states, schedule } = JSON.parse(stdout) as { states: number; schedule: string };
-      return [states, schedule];
-    });
+      found.push([states, schedule]);
+    }
     expect(found[1]).toEqual(found[0]);
   });
 
@@ -154,8 +157,8 @@ describe('one line changed', () => {
     ['pud_free/pud_clear:leave-out', 10, /no routine pud_free \(have: /],
     ['pud_free_pmd_page/pud_clear:weaken', 10, /no change of pud_free_pmd_page\/pud_clear weaken \(have: leave-out/],
     ['pud_clear', 10, /expected routine\/step:change/],
-  ])('%s names none: %i', (name, expected, message) => {
-    const { status, stderr } = shootdown('explore', ...v1, '--mutate', name);
+  ])('%s names none: %i', async (name, expected, message) => {
+    const { status, stderr } = await shootdown('explore', ...v1, '--mutate', name);
     expect(status).toBe(expected);
     expect(stderr).toMatch(message);
     expect(stderr.trim()).not.toContain('\n');

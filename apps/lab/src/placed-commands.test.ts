@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { shootdownEach, type Said } from './one-process.test-support.ts';
+import { startShootdown, type Said } from './one-process.test-support.ts';
 
 /** One that is small enough to explore. */
 const small = {
@@ -28,14 +28,12 @@ const lines = {
   replaced: 'compare placed-device --replace mine.mjs',
   explore: 'explore small.json --no-pct',
 };
+const shootdown = startShootdown({ cwd: () => folder });
 let said: ReadonlyMap<string, Said>;
 
-beforeAll(() => {
+beforeAll(async () => {
   writeFileSync(join(folder, 'small.json'), JSON.stringify(small));
-  const results = shootdownEach(
-    Object.values(lines).map((line) => line.split(' ')),
-    folder,
-  );
+  const results = await Promise.all(Object.values(lines).map((line) => shootdown(...line.split(' '))));
   said = new Map(Object.keys(lines).map((name, i) => [name, results[i] as Said]));
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,11 +1,8 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { shootdownEach, type Said } from './one-process.test-support.ts';
-
-const command = new URL('../bin/shootdown.mjs', import.meta.url).pathname;
+import { startShootdown, type Said } from './one-process.test-support.ts';
 
 const C_FUNCTION = `int pud_free_pmd_page(pud_t *pudp, unsigned long addr)
 {
@@ -37,18 +34,16 @@ const refused = [
 
 let folder = '';
 const said = new Map<string, Said>();
+const shootdown = startShootdown({ cwd: () => folder, loadsCode: true });
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
   writeFileSync(join(folder, 'my.c'), C_FUNCTION);
   writeFileSync(join(folder, 'no-flush.mjs'), 'export function* flush_tlb_mm_range() {}\n');
   writeFileSync(join(folder, 'no-scan.mjs'), 'export function* task_numa_work() {}\n');
   writeFileSync(join(folder, 'unknown.mjs'), 'export function* flush_tlb_mm_rnge() {}\n');
   const all = Object.values(lines);
-  const results = shootdownEach(
-    all.map((line) => line.split(' ')),
-    folder,
-  );
+  const results = await Promise.all(all.map((line) => shootdown(...line.split(' '))));
   all.forEach((line, i) => said.set(line, results[i] as Said));
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -98,11 +93,8 @@ describe('--replace', () => {
     );
   });
 
-  it.each(refused)('%s: is refused', (line, code, text) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...line.split(' ')], {
-      cwd: folder,
-      encoding: 'utf8',
-    });
+  it.each(refused)('%s: is refused', async (line, code, text) => {
+    const { status, stdout, stderr } = await shootdown(...line.split(' '));
     expect([status, stdout]).toEqual([code, '']);
     expect(stderr).toContain(text);
   });

@@ -1,10 +1,10 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startShootdown } from './one-process.test-support.ts';
 
-const command = new URL('../bin/shootdown.mjs', import.meta.url).pathname;
+const shootdown = startShootdown({ loadsCode: true });
 let folder = '';
 
 beforeAll(() => {
@@ -19,8 +19,7 @@ function file(name: string, content: string): string {
 }
 
 function explore(path: string, ...flags: string[]) {
-  const words = [command, 'explore', 'ptdump-vmalloc', '--variant', 'v6-one-dumper', '--replace', path, ...flags];
-  return spawnSync(process.execPath, words, { encoding: 'utf8' });
+  return shootdown('explore', 'ptdump-vmalloc', '--variant', 'v6-one-dumper', '--replace', path, ...flags);
 }
 
 const WITHOUT_THE_WAIT = `
@@ -33,19 +32,19 @@ export function* pud_free_pmd_page(kernel, cpu, pudp) {
 }`;
 
 describe('--replace with a module', () => {
-  it('takes its routines in place of the variant and says so', () => {
+  it('takes its routines in place of the variant and says so', async () => {
     const path = file('mine.mjs', WITHOUT_THE_WAIT);
-    const { status, stdout } = explore(path);
+    const { status, stdout } = await explore(path);
     expect(status).toBe(12);
     expect(stdout).toContain(`replaced: pud_free_pmd_page() (${path})`);
     expect(stdout.replaceAll(/ *\\\n */g, ' ')).toContain(`--replace ${path}`);
     expect(stdout).not.toContain('as expected');
   });
 
-  it('builds the same in worker threads', () => {
+  it('builds the same in worker threads', async () => {
     const path = file('mine.mjs', WITHOUT_THE_WAIT);
-    const one = JSON.parse(explore(path, '--json').stdout) as Record<string, unknown>;
-    const two = JSON.parse(explore(path, '--json', '--workers', '2').stdout) as Record<string, unknown>;
+    const one = JSON.parse((await explore(path, '--json')).stdout) as Record<string, unknown>;
+    const two = JSON.parse((await explore(path, '--json', '--workers', '2')).stdout) as Record<string, unknown>;
     expect([two['verdict'], two['property'], two['replaced']]).toEqual([
       one['verdict'],
       one['property'],
@@ -57,8 +56,8 @@ describe('--replace with a module', () => {
     ['a name that the kernel has not', 'export function* pud_free_pmd_pgae() {}', 'did you mean pud_free_pmd_page?'],
     ['no routine', 'export const x = 1;', 'exports no routine (has: x)'],
     ['no JavaScript', 'export function* (', 'cannot be loaded (SyntaxError'],
-  ])('refuses %s', (_, text, said) => {
-    const { status, stderr, stdout } = explore(file(`bad-${said.length}.mjs`, text));
+  ])('refuses %s', async (_, text, said) => {
+    const { status, stderr, stdout } = await explore(file(`bad-${said.length}.mjs`, text));
     expect([status, stdout]).toEqual([10, '']);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(stderr).toContain(said);
@@ -89,28 +88,31 @@ ${C_FUNCTION.replaceAll(/^/gm, ' ')
 `;
 
 describe('--replace with C', () => {
-  it('says which line of the file does what', () => {
-    const { status, stdout } = explore(file('my.c', C_FUNCTION));
+  it('says which line of the file does what', async () => {
+    const { status, stdout } = await explore(file('my.c', C_FUNCTION));
     expect(status).toBe(12);
     expect(stdout).toContain('pmd_free(0x1) :7');
   });
 
-  it('shows both sides of a patch, with the lines of the kernel file', () => {
+  it('shows both sides of a patch, with the lines of the kernel file', async () => {
     const path = file('my.patch', PATCH);
-    const { status, stdout } = explore(path);
+    const { status, stdout } = await explore(path);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^before: VIOLATION, after: SAFE\n/);
     expect(stdout).toContain('pmd_free(0x1) :1506');
-    const { before, after } = JSON.parse(explore(path, '--json').stdout) as Record<string, Record<string, unknown>>;
+    const { before, after } = JSON.parse((await explore(path, '--json')).stdout) as Record<
+      string,
+      Record<string, unknown>
+    >;
     expect([before?.['verdict'], after?.['verdict']]).toEqual(['violation', 'safe']);
   });
 
-  it('replays the side that was wrong', () => {
+  it('replays the side that was wrong', async () => {
     const path = file('my.patch', PATCH);
-    const { stdout } = explore(path, '--side', 'before', '--json');
+    const { stdout } = await explore(path, '--side', 'before', '--json');
     const { schedule } = JSON.parse(stdout) as { schedule: string };
     const words = ['replay', 'ptdump-vmalloc', '--variant', 'v6-one-dumper', '--replace', path, '--side', 'before'];
-    const replayed = spawnSync(process.execPath, [command, ...words, '--schedule', schedule], { encoding: 'utf8' });
+    const replayed = await shootdown(...words, '--schedule', schedule);
     expect(replayed.status).toBe(12);
     expect(replayed.stdout).toContain('pmd_free(0x1) :1506');
   });
@@ -126,18 +128,19 @@ describe('--replace with C', () => {
       'int pud_free_pmd_page(pud_t *p, unsigned long a)\n{\n\tpud_claer(p);\n\treturn 1;\n}',
       ':3: pud_claer() is not known here: is pud_clear meant?',
     ],
-  ])('refuses %j', (text, said) => {
+  ])('refuses %j', async (text, said) => {
     const name = /^\w+\.c/.exec(said)?.[0] ?? 'bad.c';
-    const { status, stderr } = explore(file(name, text));
+    const { status, stderr } = await explore(file(name, text));
     expect([status, stderr.trim().split('\n').length]).toEqual([10, 1]);
     expect(stderr).toContain(said);
   });
 
-  it('prints what a scenario offers', () => {
-    const list = (...args: string[]) => spawnSync(process.execPath, [command, 'list', ...args], { encoding: 'utf8' });
-    const { status, stdout } = list('--c', 'ptdump-vmalloc');
+  it('prints what a scenario offers', async () => {
+    const { status, stdout } = await shootdown('list', '--c', 'ptdump-vmalloc');
     expect(status).toBe(0);
     expect(stdout).toContain('void pud_clear(pud_t *pudp);');
-    expect(list('--c', 'kvm-pv-flush').stderr).toContain('offers nothing to C (have: ptdump-vmalloc');
+    expect((await shootdown('list', '--c', 'kvm-pv-flush')).stderr).toContain(
+      'offers nothing to C (have: ptdump-vmalloc',
+    );
   });
 });

@@ -1,24 +1,21 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { shootdownEach, type Said } from './one-process.test-support.ts';
+import { startShootdown, type Said } from './one-process.test-support.ts';
 
-const bin = fileURLToPath(new URL('../bin/shootdown.mjs', import.meta.url));
 let folder = '';
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'shootdown-run-'));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const run = (...args: string[]) =>
-  spawnSync(process.execPath, [bin, 'run', ...args], { encoding: 'utf8', maxBuffer: 2 ** 26 });
+const shootdown = startShootdown();
+const run = (...words: string[]) => shootdown('run', ...words);
 
-test('a run writes its page and its timeline, and both tell of the seed it had', () => {
+test('a run writes its page and its timeline, and both tell of the seed it had', async () => {
   const [page, timeline] = [join(folder, 'out.html'), join(folder, 'out.json')];
-  const { stdout, status } = run('shootdown', '--seed', '3', '--report', page, '--timeline', timeline, '--json');
+  const { stdout, status } = await run('shootdown', '--seed', '3', '--report', page, '--timeline', timeline, '--json');
   expect(status).toBe(0);
   const { fingerprint, seed } = JSON.parse(stdout) as { fingerprint: string; seed: number };
   expect(seed).toBe(3);
@@ -29,8 +26,8 @@ test('a run writes its page and its timeline, and both tell of the seed it had',
   expect(JSON.parse(readFileSync(timeline, 'utf8'))).toHaveProperty('traceEvents');
 });
 
-test('a run repeated over seeds prints means and how far they may be off', () => {
-  const { stdout, status } = run('two-cpu-shootdown', '--seeds', '3', '--json');
+test('a run repeated over seeds prints means and how far they may be off', async () => {
+  const { stdout, status } = await run('two-cpu-shootdown', '--seeds', '3', '--json');
   expect(status).toBe(0);
   const { seeds, end, counters, microseconds, fingerprints } = JSON.parse(stdout) as {
     seeds: number[];
@@ -43,8 +40,8 @@ test('a run repeated over seeds prints means and how far they may be off', () =>
   expect(counters['nr_tlb_remote_flush']).toEqual({ mean: expect.any(Number) as number, interval: 0 });
   expect(microseconds.interval).toBeGreaterThan(0);
   expect(microseconds.interval).toBeLessThan(microseconds.mean);
-  expect(run('two-cpu-shootdown', '--seeds', '3', '--seed', '1')).toMatchObject({ status: 64, stdout: '' });
-  expect(run('two-cpu-shootdown', '--seeds', '1').stderr.trim()).toBe(
+  expect(await run('two-cpu-shootdown', '--seeds', '3', '--seed', '1')).toMatchObject({ status: 64, stdout: '' });
+  expect((await run('two-cpu-shootdown', '--seeds', '1')).stderr.trim()).toBe(
     'shootdown run: --seeds: expected a whole number of at least 2 and at most 10000 (1)',
   );
 });
@@ -52,13 +49,13 @@ test('a run repeated over seeds prints means and how far they may be off', () =>
 test.each([
   ['--report', 'report'],
   ['--timeline', 'timeline'],
-])('%s to where nothing can be written ends in one line before the run, and leaves nothing', (flag, what) => {
-  const { stdout, stderr, status } = run('shootdown', flag, join(folder, 'none/out'));
+])('%s to where nothing can be written ends in one line before the run, and leaves nothing', async (flag, what) => {
+  const { stdout, stderr, status } = await run('shootdown', flag, join(folder, 'none/out'));
   expect(status).toBe(10);
   expect(stderr.trim()).toBe(`${what}: ${join(folder, 'none/out')}: cannot be written (no such folder)`);
   expect(stdout).toBe('');
   expect(existsSync(join(folder, 'none'))).toBe(false);
-  expect(run('shootdown', flag, folder).stderr.trim()).toBe(`${what}: ${folder}: a directory, not a file`);
+  expect((await run('shootdown', flag, folder)).stderr.trim()).toBe(`${what}: ${folder}: a directory, not a file`);
   expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
 });
 
@@ -81,8 +78,8 @@ const refused = [
 
 describe('a window of a run', () => {
   let said: readonly Said[];
-  beforeAll(() => {
-    said = shootdownEach([
+  beforeAll(async () => {
+    const lines = [
       ...Object.entries(windows).map(([name, flags]) => [
         'run',
         name === 'large' ? 'lazy-tlb' : 'two-cpu-shootdown',
@@ -90,7 +87,8 @@ describe('a window of a run', () => {
         ...flags,
       ]),
       ...refused.map(([flags]) => ['run', 'two-cpu-shootdown', ...flags]),
-    ]);
+    ];
+    said = await Promise.all(lines.map((words) => shootdown(...words)));
   });
   const of = (name: keyof typeof windows): Said => said[Object.keys(windows).indexOf(name)] as Said;
   const stepsOf = (name: keyof typeof windows) =>

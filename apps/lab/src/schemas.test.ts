@@ -1,34 +1,34 @@
 /** Schemas and statecharts that ship are those of the code; documents keep to them. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
 import { statechart } from '@shootdown/machine';
 import { parseTopology } from '@shootdown/topology';
 import { describe, expect, it } from 'vitest';
 import { actors } from './commands/machines.ts';
+import { startShootdown } from './one-process.test-support.ts';
 import { parseSavedSchedule } from './saved-schedule.ts';
 import { schemas, type SchemaName } from './schemas.ts';
 
 const root = new URL('../../../', import.meta.url);
 const writes = process.env['SHOOTDOWN_WRITE'] === '1';
-const command = new URL('apps/lab/bin/shootdown.mjs', root).pathname;
-const run = (...argv: string[]) => spawnSync(process.execPath, [command, ...argv], { encoding: 'utf8' });
+const run = startShootdown();
 
 describe('schemas', () => {
-  it.each(Object.keys(schemas) as SchemaName[])('%s: the command prints what ships', (name) => {
+  it.each(Object.keys(schemas) as SchemaName[])('%s: the command prints what ships', async (name) => {
     const file = new URL(`../dist/schemas/${name}.schema.json`, import.meta.url);
-    expect(run('schema', name).stdout).toBe(readFileSync(file, 'utf8'));
+    expect((await run('schema', name)).stdout).toBe(readFileSync(file, 'utf8'));
   });
 
-  it('traces, results, lists and topologies keep to theirs', () => {
-    const document: unknown = JSON.parse(run('explore', 'ptdump-vmalloc', '--variant', 'unlocked', '--json').stdout);
+  it('traces, results, lists and topologies keep to theirs', async () => {
+    const explored = await run('explore', 'ptdump-vmalloc', '--variant', 'unlocked', '--json');
+    const document: unknown = JSON.parse(explored.stdout);
     expect(schemas.result.parse(document)).toMatchObject({ verdict: 'violation', trace: { version: 1 } });
     const { trace, ...found } = schemas.result.parse(document);
     expect(found.statesByDepth?.reduce((sum, states) => sum + states, 0)).toBe(found.states);
     expect(trace?.states?.steps).toHaveLength(trace?.steps.length ?? 0);
     expect(trace?.states?.views.frames.length).toBeGreaterThan(0);
-    const ran: unknown = JSON.parse(run('run', 'lazy-tlb', '--max-steps', '400', '--json').stdout);
+    const ran: unknown = JSON.parse((await run('run', 'lazy-tlb', '--max-steps', '400', '--json')).stdout);
     expect(schemas.run.parse(ran).processors).toContain('CPU0');
-    const list: unknown = JSON.parse(run('list', '--json').stdout);
+    const list: unknown = JSON.parse((await run('list', '--json')).stdout);
     expect(schemas.list.parse(list).length).toBeGreaterThan(10);
     const topology: object = JSON.parse(
       readFileSync(new URL('../topologies/lazy-tlb.json', import.meta.url), 'utf8'),
@@ -38,8 +38,8 @@ describe('schemas', () => {
   });
 });
 
-it('run --inspect prints an inspection event of XState per line', () => {
-  const { status, stdout } = run('run', 'lazy-tlb', '--inspect', '--max-steps', '40');
+it('run --inspect prints an inspection event of XState per line', async () => {
+  const { status, stdout } = await run('run', 'lazy-tlb', '--inspect', '--max-steps', '40');
   const lines = stdout
     .trim()
     .split('\n')
@@ -64,9 +64,9 @@ describe('statecharts', () => {
     expect(readFileSync(file, 'utf8')).toContain(drawn);
   });
 
-  it('the command prints them, and suggests', () => {
-    expect(run('machines', 'vcpu').stdout).toMatch(/^stateDiagram-v2\n {2}\[\*\] --> created\n/);
-    expect(run('machines', 'vcp')).toMatchObject({ status: 10, stdout: '' });
-    expect(run('machines', 'vcp').stderr).toMatch(/did you mean vcpu\?/);
+  it('the command prints them, and suggests', async () => {
+    expect((await run('machines', 'vcpu')).stdout).toMatch(/^stateDiagram-v2\n {2}\[\*\] --> created\n/);
+    expect(await run('machines', 'vcp')).toMatchObject({ status: 10, stdout: '' });
+    expect((await run('machines', 'vcp')).stderr).toMatch(/did you mean vcpu\?/);
   });
 });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { shootdownEach, type Said } from './one-process.test-support.ts';
+import { startShootdown, type Said } from './one-process.test-support.ts';
 import { commands } from './shootdown.ts';
 
 const lists = [['list'], ['list', 'ptdump-vmalloc'], ['list', 'cow-vs-secondary'], ['machines'], ['--help']];
@@ -9,7 +9,10 @@ const checked = ['check', 'cow-vs-secondary', '--variant', 'E2-rapoport-ro-until
 
 describe('the width of what is printed', () => {
   let said: readonly Said[];
-  beforeAll(() => void (said = shootdownEach([...lists, ...helps, checked, narrow])));
+  const shootdown = startShootdown();
+  beforeAll(async () => {
+    said = await Promise.all([...lists, ...helps, checked, narrow].map((words) => shootdown(...words)));
+  });
   const widest = (text: string): number => Math.max(...text.split('\n').map((line) => line.length));
 
   it.each([...lists, ...helps, checked].map((line, i) => [line.join(' '), i] as const))('%s: 100 columns', (_, i) => {
