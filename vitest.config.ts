@@ -25,5 +25,6 @@ const conditions = ['@shootdown/source'];
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
-  test: { projects, passWithNoTests: true, testTimeout: 60_000, hookTimeout: 60_000, pool: 'threads' },
+  // For machines that are busy with other things: nothing here takes as long by itself. A hook may run many commands.
+  test: { projects, passWithNoTests: true, testTimeout: 120_000, hookTimeout: 300_000, pool: 'threads' },
 });

@@ -26,7 +26,7 @@ beforeAll(async () => {
   }
   const lines = transcripts.map(({ body }) => (body.split('\n')[0] ?? '').replace(/^\$ npx shootdown /, '').split(' '));
   said = await Promise.all(lines.map((words) => shootdown(...words)));
-}, 120_000);
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('docs/c.md', () => {

@@ -35,7 +35,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'small.json'), JSON.stringify(small));
   const results = await Promise.all(Object.values(lines).map((line) => shootdown(...line.split(' '))));
   said = new Map(Object.keys(lines).map((name, i) => [name, results[i] as Said]));
-}, 120_000);
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const of = (name: keyof typeof lines): Said => said.get(name) as Said;

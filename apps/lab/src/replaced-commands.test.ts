@@ -45,7 +45,7 @@ beforeAll(async () => {
   const all = Object.values(lines);
   const results = await Promise.all(all.map((line) => shootdown(...line.split(' '))));
   all.forEach((line, i) => said.set(line, results[i] as Said));
-}, 120_000);
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const of = (name: keyof typeof lines): Said => said.get(lines[name]) as Said;
