@@ -45,7 +45,7 @@ describe('what has come out is said, and all of it', () => {
         name: 'p',
         threads: [
           { cpu: 0, run: [{ do: 'wait-for-others' }] },
-          { cpu: 1, run: [] },
+          { cpu: 1, run: [{ do: 'wait-for-others' }] },
         ],
       },
     ],

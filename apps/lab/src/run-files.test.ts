@@ -71,7 +71,7 @@ const refused = [
   [['--format', 'json', '--from', '10'], 64, 'shootdown run: --from: expected a time with its unit: 250ns, 10us'],
   [['--format', 'json', '--from', '-1us'], 64, 'shootdown run: --from: expected a time with its unit'],
   [['--format', 'json', '--from', '2us', '--to', '1us'], 10, 'shootdown run: --from: expected a time before --to'],
-  [['--format', 'ftrace', '--from', '1s'], 10, 'run: no step begins in that time (--from, --to): the run has 1,622'],
+  [['--format', 'ftrace', '--from', '1s'], 10, 'run: no step begins in that time (--from, --to): the run has 1,6'],
   [['--format', 'ftrace', '--phase', 'x'], 10, 'run: no phase x (have: '],
   [['--last', '3'], 64, 'shootdown run: --last belongs to a timeline: give a --format too'],
 ] as const;
