@@ -1,12 +1,13 @@
 /**
- * What this laboratory is worth per second on this computer: `npm run bench`.
+ * What this laboratory is worth per second on this computer: `npm run bench`; one part of it, after a build:
+ * `node tools/bench/bench.mjs workers`.
  *
  * Every figure is the median of several runs in this one process, and every ratio compares two figures of the same run
  * of the benchmark, because absolute ones say as much about the computer as about the program. Runs on the built
  * packages.
  */
 import { readFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { cpus } from 'node:os';
 import {
   DirectExecutor,
   LiveExecutor,
@@ -18,10 +19,10 @@ import {
 import { countTlb, parseTlbGeometry, readReferenceTrace } from '@shootdown/mmu';
 import { naiveCountTlb } from '@shootdown/mmu/naive';
 import { assemble, parseTopologyText, runMachine } from '@shootdown/topology';
-import { PlacedRun } from '@shootdown/topology/placed';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { apart, everyCpu, flushMachine, machineRoom } from './machines.mjs';
+import { everyCpu, flushMachine, machineRoom } from './machines.mjs';
+import { benchWorkers } from './workers.mjs';
 
 const TRACE = new URL('../../apps/lab/data/traces/sort-3m.u64.gz', import.meta.url);
 const HOST = new URL('../../apps/lab/topologies/kvm-two-vms.json', import.meta.url);
@@ -33,7 +34,6 @@ const LARGE_HOST = fileURLToPath(new URL('../../apps/lab/topologies/kvm-64-cpus.
 
 const SIZES = [4, 64, 256];
 const SIZE_STEPS = 400_000;
-const WINDOW_STEPS = 200_000;
 const FAST_RUNS = 9;
 const SLOW_RUNS = 3;
 const SCHEDULE_STEPS = 20_000;
@@ -177,52 +177,33 @@ function benchLargeHost() {
 }
 
 /** Two virtual machines on disjoint CPUs, in one process and in two workers. */
-async function benchWorkers() {
+async function benchTwoWorkers() {
   heading('Two virtual machines on CPUs of their own: in one process, and in two workers; 1.6x is wanted on two cores');
-  /** @type {Record<string, number[]>} */
-  const walls = { process: [], worker: [] };
-  for (let i = 0; i < SLOW_RUNS; i++)
-    for (const placement of /** @type {const} */ (['process', 'worker'])) {
-      const { wall, cpu, run } = await placedRun(apart(placement));
-      walls[placement]?.push(wall);
-      line(
-        `in ${placement === 'worker' ? 'workers' : 'process'}`,
-        wall,
-        's',
-        `${cpu.toFixed(2)} s of CPU, ${run.steps} steps, ${run.fingerprint}`,
-      );
-    }
-  line(
-    'ratio',
-    median(walls['process'] ?? []) / median(walls['worker'] ?? []),
-    'x',
-    `load of the computer: ${loadavg()[0]?.toFixed(2)}`,
-  );
+  await benchWorkers(line, median);
 }
 
-/** Runs all parts to their ends. @param {import('@shootdown/topology').Topology} topology */
-async function placedRun(topology) {
-  const began = performance.now();
-  const { user, system } = process.cpuUsage();
-  const placed = new PlacedRun(topology);
-  try {
-    while (await placed.advance(WINDOW_STEPS));
-    const used = process.cpuUsage({ user, system });
-    return { wall: (performance.now() - began) / 1000, cpu: (used.user + used.system) / MILLION, run: placed.result() };
-  } finally {
-    await placed.stop();
-  }
-}
+/** A process of its own: the executors above leave this one's compiled code fit for everything at once. */
+const inProcess = (url) => () => execFileSync(process.execPath, [fileURLToPath(url)], { stdio: 'inherit' });
 
+/** @type {Readonly<Record<string, () => void | Promise<void>>>} */
+const BENCHMARKS = {
+  tlb: benchTlb,
+  executors: benchExecutors,
+  'flush-counts': benchFlushCounts,
+  host: benchHost,
+  sizes: benchSizes,
+  'large-host': benchLargeHost,
+  workers: benchTwoWorkers,
+  explorer: inProcess(EXPLORER_BENCHMARK),
+  studio: inProcess(STUDIO),
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => !Object.hasOwn(BENCHMARKS, name));
+if (unknown !== undefined) {
+  process.stderr.write(`bench: no benchmark ${unknown} (have: ${Object.keys(BENCHMARKS).join(', ')})\n`);
+  process.exit(64);
+}
 const [processor] = cpus();
 process.stdout.write(`node ${process.version}, ${cpus().length} x ${processor?.model.trim() ?? 'unknown processor'}\n`);
-await benchTlb();
-benchExecutors();
-benchFlushCounts();
-benchHost();
-benchSizes();
-benchLargeHost();
-await benchWorkers();
-// A process of its own: the executors above leave this one's compiled code fit for everything at once.
-execFileSync(process.execPath, [fileURLToPath(EXPLORER_BENCHMARK)], { stdio: 'inherit' });
-execFileSync(process.execPath, [fileURLToPath(STUDIO)], { stdio: 'inherit' });
+for (const [name, bench] of Object.entries(BENCHMARKS)) if (wanted.length === 0 || wanted.includes(name)) await bench();

@@ -33,6 +33,9 @@ export class Latencies {
     if (kind !== null) this.#add(kind, cycles);
   };
 
+  /** A grace period of RCU is over. */
+  readonly onGracePeriod = (cycles: number): void => this.#add('grace period', cycles);
+
   #add(kind: string, cycles: number): void {
     const histogram = this.histograms.get(kind) ?? new Histogram();
     this.histograms.set(kind, histogram);

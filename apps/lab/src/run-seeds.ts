@@ -32,6 +32,7 @@ export async function runSeeds(
       seed,
       onRoutine: latencies.onRoutine,
       onWait: latencies.onWait,
+      onGracePeriod: latencies.onGracePeriod,
       ...(stepsMax !== undefined && { stepsMax }),
     });
     if (await untilDoneOrInterrupted(() => runner.advance(PORTION_STEPS))) code = ExitCode.interrupted;

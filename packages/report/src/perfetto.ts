@@ -55,6 +55,8 @@ class PerfettoWriter implements TraceWriter {
   readonly #merges = new Set<string>();
   /** Tracks that are not of a processor, by name. */
   readonly #others = new Map<string, number>();
+  /** What stands behind an event on the track of a column. */
+  readonly #tracks: string[] = [];
   #lines: string[] = [];
   #written = 0;
   #index = 0;
@@ -204,16 +206,17 @@ class PerfettoWriter implements TraceWriter {
   }
 
   #emit(column: number, event: Event): void {
-    this.#write({ ...event, ...this.#placeOf(column) });
+    const track = (this.#tracks[column + 1] ??= trackText(this.#placeOf(column)));
+    this.#write(event, track);
   }
 
   #emitOther(track: string, event: Event): void {
-    this.#write({ ...event, ...this.#other(track) });
+    this.#write(event, trackText(this.#other(track)));
   }
 
-  #write({ ts, ...event }: Event): void {
-    const line = JSON.stringify({ ...event, ...(ts !== undefined && { ts: ts / NANOSECONDS_PER_MICROSECOND }) });
-    this.#lines.push(`${this.#written++ > 0 ? ',' : ''}\n${line}`);
+  #write({ ts, ...event }: Event, track = ''): void {
+    const time = ts === undefined ? '' : `,"ts":${ts / NANOSECONDS_PER_MICROSECOND}`;
+    this.#lines.push(`${this.#written++ > 0 ? ',' : ''}\n${JSON.stringify(event).slice(0, -1)}${track}${time}}`);
   }
 
   #taken(): string {
@@ -221,6 +224,11 @@ class PerfettoWriter implements TraceWriter {
     this.#lines = [];
     return text;
   }
+}
+
+/** The place of an event, as members of it. */
+function trackText({ pid, tid }: { readonly pid: number; readonly tid: number }): string {
+  return `,"pid":${pid},"tid":${tid}`;
 }
 
 /** The virtual machine of a processor, `vm0` of `vm0.CPU1`; empty: none. */

@@ -92,6 +92,7 @@ export class PartRunner {
           const kind = waitOf(operation);
           if (kind !== null) this.#sample(kind, cycles);
         },
+        onGracePeriod: (cycles) => this.#sample('grace period', cycles),
       }),
     });
   }

@@ -60,6 +60,40 @@ test('two virtual machines on CPUs of their own give the same fingerprint in wor
   for (const print of prints) expect(print).toEqual(prints[0]);
 });
 
+test('a run to the end comes to the same, and is heard of on the way', async () => {
+  const [before] = [await run(apart('process'))];
+  for (const placement of ['process', 'worker'] as const) {
+    const placed = new PlacedRun(apart(placement));
+    let progress = 0;
+    await placed.run(500, { onProgress: () => progress++ });
+    await placed.stop();
+    const { end, steps, cycles, fingerprint } = placed.result();
+    expect({ end, steps, cycles, fingerprint }).toEqual({
+      end: 'done',
+      steps: before.steps,
+      cycles: before.cycles,
+      fingerprint: before.fingerprint,
+    });
+    expect(progress).toBeGreaterThan(1);
+  }
+});
+
+test('a run that is interrupted ends with what was measured, in one thread as well', async () => {
+  const many = [{ do: 'repeat' as const, times: 1_000_000, body: [{ do: 'compute' as const, cycles: 1000 }] }];
+  const endless = hosting(
+    ...['a', 'b'].map((name, i) =>
+      vm(name, { vcpus: 1, cpus: [i], processes: [{ name: 'p', threads: [{ cpu: 0, run: many }] }] }),
+    ),
+  );
+  const controller = new AbortController();
+  const placed = new PlacedRun(endless);
+  setTimeout(() => controller.abort(), 1);
+  await placed.run(Number.POSITIVE_INFINITY, { signal: controller.signal });
+  await placed.stop();
+  expect(placed.result()).toMatchObject({ end: 'stopped' });
+  expect(placed.result().steps).toBeGreaterThan(0);
+});
+
 test('a worker that dies is named, and what was measured is there', async () => {
   const workers = new Map<string, Worker>();
   const placed = new PlacedRun(apart('worker'), { onWorker: (name, worker) => workers.set(name, worker) });

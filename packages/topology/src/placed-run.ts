@@ -98,6 +98,13 @@ export interface PlacedOptions extends PartOptions {
   readonly onRoutine?: (routine: string, cycles: number) => void;
 }
 
+/** What a run to the end is told. */
+export interface PlacedRunning {
+  /** Ends it, with what was measured. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: () => void;
+}
+
 interface PlacedState {
   readonly part: Part;
   readonly runs: Runs;
@@ -109,6 +116,9 @@ interface PlacedState {
   /** What is on its way to it. */
   arriving: readonly Crossing[];
 }
+
+/** A part in this thread lets others have it after so many steps. */
+const PORTION_STEPS = 20_000;
 
 /** Parts that messages pass between are read after so many steps: this much is lost when a worker dies. */
 const LINKED_STEPS = 20_000;
@@ -142,6 +152,35 @@ export class PlacedRun {
     if (this.#parts.some(({ lost }) => lost !== null)) return false;
     if (this.#linked) return this.#parts.every(({ state }) => state?.more === true);
     return this.#parts.some(({ state }) => state?.more === true);
+  }
+
+  /**
+   * Runs all parts to their ends, or until one of them has lost its worker. Parts that nothing passes between do not
+   * wait for one another.
+   * @param steps after which a part in a worker tells how far it is; then `onProgress` is called
+   */
+  async run(steps: number, { signal, onProgress = () => undefined }: PlacedRunning = {}): Promise<void> {
+    if (this.#linked) {
+      while (signal?.aborted !== true && (await this.advance(steps))) {
+        onProgress();
+        await othersTurn();
+      }
+      return;
+    }
+    const began = performance.now();
+    const before = this.#wallSeconds;
+    const goesOn = ({ state, lost }: PlacedState): boolean => lost === null && state?.more !== false;
+    const isOver = (): boolean => signal?.aborted === true || this.#parts.some(({ lost }) => lost !== null);
+    const advances = async (placed: PlacedState): Promise<void> => {
+      const isHere = placed.runs instanceof LocalPart;
+      while (!isOver() && goesOn(placed)) {
+        await this.#advance(placed, isHere ? PORTION_STEPS : steps);
+        this.#wallSeconds = before + (performance.now() - began) / 1000;
+        onProgress();
+        if (isHere) await othersTurn();
+      }
+    };
+    await Promise.all(this.#parts.map(advances));
   }
 
   /** Messages pass between the parts. */
@@ -269,6 +308,11 @@ export class PlacedRun {
     const order = ['violation', 'deadlock', 'steps', 'stopped', 'time', 'rest', 'done'] as const;
     return order.find((end) => runs.some((run) => run.end === end)) ?? 'stopped';
   }
+}
+
+/** Signals, timers and messages of workers are heard. */
+async function othersTurn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** When a part does something next: it makes its first step at 0. */

@@ -17,6 +17,7 @@ import {
 } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
 import type { LinkEnd, LinkMessage } from './device-link.ts';
+import { GracePeriods } from './grace-periods.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX, type Topology } from './schema.ts';
 import { TimeSeries } from './series.ts';
@@ -93,6 +94,8 @@ export interface RunOptions {
   readonly onRoutine?: OnRoutine;
   /** Called when a processor has waited before it could perform an operation, with how long. */
   readonly onWait?: (operation: Operation, processor: number, cycles: number) => void;
+  /** Called when a grace period of RCU is over, with how long it took. */
+  readonly onGracePeriod?: (cycles: number) => void;
   /**
    * Processors begin at random times within some microseconds, so that runs of different seeds differ as repetitions of
    * a measurement do. 0, the default: all begin at once.
@@ -109,6 +112,7 @@ const RUN_KEYS = keysOf<RunOptions>()(
   'onStep',
   'onRoutine',
   'onWait',
+  'onGracePeriod',
   'seed',
   'onMessage',
 );
@@ -130,6 +134,7 @@ export class MachineRunner {
   readonly #schedule: number[] = [];
   readonly #times: RoutineTimes | null;
   readonly #steal: StealTimes | null;
+  readonly #gracePeriods: GracePeriods | null;
   readonly #series = new TimeSeries();
   #phase = START_UP;
   #now = 0;
@@ -148,6 +153,7 @@ export class MachineRunner {
     this.#executor = options.executor ?? new DirectExecutor(machine.system);
     this.#times = options.onRoutine ? new RoutineTimes(this.#executor, options.onRoutine) : null;
     this.#steal = machine.vms.length > 0 ? new StealTimes(machine, this.#executor) : null;
+    this.#gracePeriods = options.onGracePeriod ? new GracePeriods(options.onGracePeriod) : null;
     this.#executor.observe = true;
     if (options.onMessage) this.#executor.onMessage = options.onMessage;
     this.#executor.onCount = (processor, counter, amount) => this.#count(processor, counter, amount);
@@ -249,6 +255,7 @@ export class MachineRunner {
     if (step.waitedCycles > 0 && step.choice.kind === 'advance' && step.operation !== null)
       this.#options.onWait?.(step.operation, step.choice.processor, step.waitedCycles);
     this.#steal?.observe(step);
+    this.#gracePeriods?.observe(step);
     if (this.#machine.link) this.#crosses(this.#now);
     if (this.#now >= this.#cyclesMax) this.#timeIsUp = true;
     if (this.#timeIsUp) return false;

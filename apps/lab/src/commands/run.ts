@@ -189,6 +189,7 @@ async function runOne(args: Arguments, name: string): Promise<number> {
     onStep: (step) => void window.shows(step, runner.phase),
     onRoutine: times.onRoutine,
     onWait: times.onWait,
+    onGracePeriod: times.onGracePeriod,
     seed,
     keepSchedule: target !== null,
     ...(messages && { onMessage: (message) => messages.add(message) }),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { withCosts, x86Costs, type CostModel } from './cost.ts';
+import { BLOCKED, defineOperation, operation } from '../routine/operation.ts';
 import { load, nop, rest, store, waitFor, xchg } from '../routine/operations.ts';
 import { assertThat, program, routine } from '../routine/routine.ts';
 import { SystemBuilder } from '../system/system.ts';
@@ -90,6 +91,37 @@ describe('virtual time', () => {
     const run = timed(builder.build());
     expect(run.log).toEqual(['0+10 P1', '10+20 P1', '30+4 P0', '30+10 P1']);
     expect(run.busyCycles).toEqual([4, 40]);
+  });
+
+  it('what rests until there is work is looked at again when there is', () => {
+    const builder = new SystemBuilder();
+    const word = oneWord(builder, 'word');
+    const TAKE = defineOperation({
+      name: 'take',
+      rests: true,
+      perform: (cx) => (cx.read(word) === 0 ? BLOCKED : cx.read(word)),
+      footprint: () => ({ reads: [word], writes: [] }),
+    });
+    const worker = routine('worker', function* () {
+      yield operation(TAKE);
+      yield* nop();
+    });
+    builder.processor({ name: 'worker', tasks: [program(worker)] });
+    builder.processor({
+      name: 'P',
+      tasks: [
+        program(
+          routine('P', function* () {
+            yield* nop();
+            yield* xchg(word, 1);
+          }),
+        ),
+      ],
+    });
+    expect(timed(builder.build())).toMatchObject({
+      end: 'rest',
+      log: ['0+10 P', '10+20 P', expect.stringMatching(/^30\+\d+ worker$/), expect.stringMatching(/\+10 worker$/)],
+    });
   });
 
   it('a message is under way for the latency of its channel, and taken between two operations', () => {

@@ -273,8 +273,7 @@ export class VirtualTimeScheduler {
   /** What else a refusal depends on: the words that the operation reads; null if it does not say which. */
   #readsOf(choice: Choice): readonly number[] | null {
     if (choice.kind !== 'advance' || this.#operation === null) return [];
-    const { rests, footprint, waitsFor } = this.#operation.definition;
-    if (rests === true) return [];
+    const { footprint, waitsFor } = this.#operation.definition;
     if (waitsFor) return waitsFor(this.#read, this.#operation, choice.processor);
     return footprint ? footprint(this.#operation, choice.processor).reads : null;
   }

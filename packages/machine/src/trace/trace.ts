@@ -112,7 +112,7 @@ export function describeStep(executor: Executor, entry: number, explained?: Expl
     entry,
     kind: choice.kind,
     column: before.column,
-    stack: before.stack.map((name) => withoutControls(name)),
+    stack: plainStack(before.stack),
     text: shownText(before.text),
     facts: [fact, ...said, bufferedStores(executor, before.column) > buffered ? 'in store buffer' : undefined]
       .filter((f) => f !== undefined)
@@ -125,6 +125,18 @@ export function describeStep(executor: Executor, entry: number, explained?: Expl
     startCycles: null,
     durationCycles: null,
   };
+}
+
+/** By stack: executors give the same one as long as nothing is called and nothing returns. */
+const plainStacks = new WeakMap<readonly string[], readonly string[]>();
+
+function plainStack(stack: readonly string[]): readonly string[] {
+  let plain = plainStacks.get(stack);
+  if (plain === undefined) {
+    plain = stack.map((name) => withoutControls(name));
+    plainStacks.set(stack, plain);
+  }
+  return plain;
 }
 
 /** Stores of a processor that memory has not seen yet. */
