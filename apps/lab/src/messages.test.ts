@@ -64,6 +64,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   subscription: 'mmu-notifier',
   invalidation: 'mmu-notifier',
   device: 'mmu-notifier',
+  fault: 'mmu-notifier',
   timer: 'topology',
 };
 

@@ -73,6 +73,7 @@ export {
   retry,
   routine,
   routinesNamed,
+  tell,
   type Program,
   type Routine,
 } from './routine/routine.ts';

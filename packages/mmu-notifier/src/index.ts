@@ -11,6 +11,15 @@ export {
 export { addDevice, page_request, page_response, stop_device, type Device } from './device.ts';
 export { deviceMachine, type DeviceEmitted, type DeviceEvent } from './device.machine.ts';
 export {
+  addFaultHandler,
+  fault_says,
+  RETRY_PROTOCOL,
+  type FaultHandler,
+  type FaultHandlerOptions,
+  type FaultSays,
+} from './fault.ts';
+export { faultMachine, type FaultEmitted, type FaultEvent } from './fault.machine.ts';
+export {
   invalidationMachine,
   type InvalidationContext,
   type InvalidationEmitted,

@@ -15,6 +15,7 @@ import {
   keysOf,
 } from '@shootdown/machine';
 import { page_request, page_response, stop_device, type Device } from './device.ts';
+import { fault_says } from './fault.ts';
 import { might_sleep, type MmuNotifierOps, type NotifierCall } from './notifier.ts';
 import { SecondaryMmu, type PrimaryMmu, type PrimaryPage, type SecondaryMmuOptions } from './secondary-mmu.ts';
 import type { SecondaryTlb } from './secondary-tlb.ts';
@@ -129,10 +130,13 @@ export const pagefault_mr = routine(
   function* (odp: Odp, primary: PrimaryMmu, index: number, write: boolean): Steps<boolean> {
     if (!(yield* page_request(odp.device))) return false;
     const current_seq = yield* load(odp.seq, { label: 'current_seq = notifiers_seq' });
+    yield* fault_says(primary, 'read_begin');
     yield* smp_rmb();
+    yield* fault_says(primary, 'lookup');
     const page = yield* primary.lookup(index, write);
+    if (page) yield* map_dma_page(odp, primary, index, page, current_seq);
+    yield* fault_says(primary, 'end');
     if (!page) return false;
-    yield* map_dma_page(odp, index, page, current_seq);
     yield* point('put_page', page.pfn);
     yield* primary.release(page);
     return yield* page_response(odp.device);
@@ -141,13 +145,25 @@ export const pagefault_mr = routine(
 
 const map_dma_page = routine(
   'ib_umem_odp_map_dma_single_page',
-  function* (odp: Odp, index: number, { pfn, writable }: PrimaryPage, current_seq: number): Steps<boolean> {
+  function* (
+    odp: Odp,
+    primary: PrimaryMmu,
+    index: number,
+    { pfn, writable }: PrimaryPage,
+    current_seq: number,
+  ): Steps<boolean> {
     const { format } = odp;
     yield* odp.lock.lock();
+    yield* fault_says(primary, 'lock');
     const stale = yield* ib_umem_mmu_notifier_retry(odp, current_seq);
+    yield* fault_says(primary, stale ? 'retry needed' : 'retry not needed');
     const entry = format.make(pfn, writable);
-    if (!stale) yield* odp.xchg(index, entry, `mtt[${index}] = ${format.format(entry)}`);
+    if (!stale) {
+      yield* odp.xchg(index, entry, `mtt[${index}] = ${format.format(entry)}`);
+      yield* fault_says(primary, 'install');
+    }
     yield* odp.lock.unlock();
+    yield* fault_says(primary, 'unlock');
     return !stale;
   },
 );

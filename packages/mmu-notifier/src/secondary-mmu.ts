@@ -30,6 +30,7 @@ import {
   noteMethods,
 } from '@shootdown/machine';
 import { invalidationMachine, type InvalidationEmitted } from './invalidation.machine.ts';
+import type { FaultHandler } from './fault.ts';
 import type { NotifierCall } from './notifier.ts';
 
 /** Built-in property: KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0). */
@@ -70,6 +71,8 @@ export interface PrimaryMmu {
   lookup(vpn: number, write: boolean): Steps<PrimaryPage | null>;
   /** What lookup() has taken is given back. */
   release(page: PrimaryPage): Steps;
+  /** The actor of the thread's faults. Left out: the retry protocol of its faults is in the routine alone. */
+  readonly fault?: FaultHandler;
 }
 
 /** A page table of more than one frame, as whoever fills it in sees it: by the number of an entry. */

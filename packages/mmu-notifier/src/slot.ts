@@ -89,6 +89,7 @@ export class Slot {
     return {
       lookup: (entry, write) => this.#lookup(inner, entry, write),
       release: (page) => inner.release(page),
+      ...(inner.fault && { fault: inner.fault }),
     };
   }
 

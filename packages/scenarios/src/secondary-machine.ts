@@ -43,7 +43,14 @@ import {
   type SaturatedMmu,
   formatEntry,
 } from '@shootdown/mmu';
-import { addDevice, InvalidationQueue, type MmuNotifierSubscriptions, Odp, Sva } from '@shootdown/mmu-notifier';
+import {
+  addDevice,
+  addFaultHandler,
+  InvalidationQueue,
+  type MmuNotifierSubscriptions,
+  Odp,
+  Sva,
+} from '@shootdown/mmu-notifier';
 
 /** Operations in a row without a point. */
 const HISTORY_MAX = 200;
@@ -263,7 +270,7 @@ function addGuest(
     program(
       secondary.vcpu_run,
       kvm,
-      secondary.primaryMmu(kernel, cpu, mm, options.lookup),
+      secondary.primaryMmu(kernel, cpu, mm, { ...options.lookup, fault: addFaultHandler(builder, cpu.name, 'kvm') }),
       { tlb, index: 0, frames, contents },
       options,
     ),
@@ -313,7 +320,8 @@ function addDeviceTo(
     tlb: caches,
   });
   subscriptions.add('odp', odp.ops);
-  programs.push(program(secondary.odp_run, odp, secondary.primaryMmu(kernel, cpu, mm, options.lookup), agent, options));
+  const lookup = { ...options.lookup, fault: addFaultHandler(builder, cpu.name, 'odp') };
+  programs.push(program(secondary.odp_run, odp, secondary.primaryMmu(kernel, cpu, mm, lookup), agent, options));
   return { odp, tlb };
 }
 

@@ -225,7 +225,7 @@ function startThreads(
         process,
         mm: process.mm,
         awaited: threads.some(({ run }, other) => other !== index && waitsForOthers(run)),
-        secondary: (mmu: string) => users.named(mmu),
+        secondary: (mmu: string) => users.named(mmu, t),
       };
       const mine = own?.get(ownThreadKey(name, index, vm));
       if (t.routine !== undefined && mine === undefined)

@@ -266,7 +266,8 @@ function* runAction(context: ThreadContext, action: Action, variables: Readonly<
       const use = secondaryOf(context, action.mmu);
       yield* waits(context, use.slot.there, 1, '(waits for memory)');
       const { rounds, write = false, cycles = 0 } = action;
-      yield* use.run(context.cpu, { rounds, write, cycles, computes: () => computesFor(cycles) });
+      const computes = (): Steps => computesFor(cycles);
+      yield* use.run(context.cpu, { rounds, write, cycles, computes, ...(use.fault && { fault: use.fault }) });
       return;
     }
     case 'repeat':

@@ -24,10 +24,12 @@ import type { Cpu } from '@shootdown/cpu';
 import { Fault, Mmu, tinyShape, type MmuGeometry } from '@shootdown/mmu';
 import {
   addDevice,
+  addFaultHandler,
   InvalidationQueue,
   Odp,
   pagefault_mr,
   Slot,
+  type FaultHandler,
   type MmuNotifierSubscriptions,
 } from '@shootdown/mmu-notifier';
 import type { LinkEnd } from './device-link.ts';
@@ -46,6 +48,8 @@ export interface SecondaryUse {
   /** The pages of an area are what it translates from now on. */
   attach(first: number, pages: number): Steps;
   readonly slot: Slot;
+  /** The actor of the faults of the thread that asked for it. */
+  readonly fault?: FaultHandler;
   /** The thread's CPU, or its device, accesses each page of the slot so many times over. */
   run(cpu: Cpu, body: SecondaryBody): Steps;
 }
@@ -58,6 +62,7 @@ export interface SecondaryBody {
   readonly cycles: number;
   /** which is this on the CPU of the thread. */
   readonly computes: () => Steps;
+  readonly fault?: FaultHandler;
 }
 
 /** The secondary MMUs of a kernel. */
@@ -65,12 +70,14 @@ export interface SecondaryUsers {
   readonly kernel: Kernel;
   /** The handler of a CPU's call interrupts, and what a guest makes of it. */
   handler(cpu: Cpu): Program;
-  named(mmu: string): SecondaryUse | null;
+  /** @param thread which uses it, as the description has it */
+  named(mmu: string, thread: Thread): SecondaryUse | null;
   /** The end of the link to a device that runs elsewhere. */
   readonly link: LinkEnd | null;
 }
 
 type SecondaryDescription = KernelDescription['processes'][number]['secondaryMmus'][number];
+type Thread = KernelDescription['processes'][number]['threads'][number];
 
 /** Adds them, if a process has any. */
 export function addSecondaryMmus(
@@ -89,6 +96,7 @@ export function addSecondaryMmus(
   const notifying = secondary.notifyingKernel(kernel, mm, design, kernel.frames.tables);
   const vcpus = new Map<number, VcpuThread>();
   const uses = new Map<string, SecondaryUse>();
+  const faults = new Map<string, ReadonlyMap<Thread, FaultHandler>>();
   let link: LinkEnd | null = null;
   process.secondaryMmus.forEach((description, table) => {
     const on = process.threads.filter(({ run }) =>
@@ -107,16 +115,40 @@ export function addSecondaryMmus(
           ? addRemoteDevice(parts, driver)
           : addDeviceTable(parts);
     uses.set(description.name, use);
+    faults.set(description.name, faultHandlers(notifying.kernel, process.threads, description.name));
   });
   return {
     kernel: notifying.kernel,
-    named: (mmu) => uses.get(mmu) ?? null,
+    named(mmu, thread) {
+      const use = uses.get(mmu);
+      const fault = faults.get(mmu)?.get(thread);
+      return use ? { ...use, ...(fault && { fault }) } : null;
+    },
     link,
     handler(cpu) {
       const vcpu = vcpus.get(cpu.id);
       return vcpu ? program(vmx_handle_exit_irqoff, vcpu, smp.handler(cpu)) : smp.handler(cpu);
     },
   };
+}
+
+/** Threads that share a CPU may be in the middle of a fault at once, so each has an actor of its own. */
+function faultHandlers({ builder, cpus }: Kernel, threads: readonly Thread[], mmu: string): Map<Thread, FaultHandler> {
+  const handlers = new Map<Thread, FaultHandler>();
+  const onCpu = new Set<number>();
+  threads.forEach((thread, index) => {
+    if (!actionsIn(thread.run).some((action) => (action.do === 'guest' || action.do === 'dma') && action.mmu === mmu))
+      return;
+    const name = onCpu.has(thread.cpu) ? `${mmu}.thread${index}` : mmu;
+    onCpu.add(thread.cpu);
+    handlers.set(thread, addFaultHandler(builder, (cpus[thread.cpu] as Cpu).name, name));
+  });
+  return handlers;
+}
+
+/** How the fault handler of a thread finds pages in its process. */
+function lookupFor({ fault }: SecondaryBody): secondary.LookupOptions {
+  return { takesMmapLock: true, ...(fault && { fault }) };
 }
 
 interface Parts {
@@ -167,9 +199,10 @@ function addKvm(parts: Parts, cpus: readonly Cpu[], vcpus: Map<number, VcpuThrea
   return {
     slot,
     attach: (first, pages) => attach(parts, slot, first, pages),
-    *run(cpu, { rounds, write, computes }) {
+    *run(cpu, body) {
+      const { rounds, write, computes } = body;
       const vcpu = vcpus.get(cpu.id) as VcpuThread;
-      const primary = slot.primary(secondary.primaryMmu(kernel, cpu, mm, { takesMmapLock: true }));
+      const primary = slot.primary(secondary.primaryMmu(kernel, cpu, mm, lookupFor(body)));
       const pages = yield* slot.size();
       yield* vcpu.mmu.load_root(table, 0, false);
       yield* enter_guest(vcpu);
@@ -201,7 +234,7 @@ function addRemoteDevice(parts: Parts, driver: DriverLink): SecondaryUse {
     slot,
     attach: (first, pages) => attach(parts, slot, first, pages),
     *run(cpu, body) {
-      const primary = slot.primary(secondary.primaryMmu(kernel, cpu, mm, { takesMmapLock: true }));
+      const primary = slot.primary(secondary.primaryMmu(kernel, cpu, mm, lookupFor(body)));
       yield* driver.serves(odp, primary, yield* slot.size(), body);
     },
   };
@@ -226,8 +259,9 @@ function addDeviceTable(parts: Parts): SecondaryUse {
   return {
     slot,
     attach: (first, pages) => attach(parts, slot, first, pages),
-    *run(cpu, { rounds, write, computes }) {
-      const primary = slot.primary(secondary.primaryMmu(kernel, cpu, mm, { takesMmapLock: true }));
+    *run(cpu, body) {
+      const { rounds, write, computes } = body;
+      const primary = slot.primary(secondary.primaryMmu(kernel, cpu, mm, lookupFor(body)));
       const pages = yield* slot.size();
       yield* mmu.load_root(table, 0, false);
       for (let i = 0; i < rounds * pages; i++) {

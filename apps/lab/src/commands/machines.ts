@@ -4,7 +4,7 @@ import { nearestName } from '@shootdown/explorer';
 import { hostMachine, vcpuMachine } from '@shootdown/hypervisor';
 import { ModelError, statechart, type AnyStateMachine } from '@shootdown/machine';
 import { mmuMachine } from '@shootdown/mmu';
-import { deviceMachine, invalidationMachine, subscriptionMachine } from '@shootdown/mmu-notifier';
+import { deviceMachine, faultMachine, invalidationMachine, subscriptionMachine } from '@shootdown/mmu-notifier';
 import { ptdumpMachine } from '@shootdown/ptdump';
 import { gracePeriodMachine } from '@shootdown/sync';
 import { parseArguments } from '../arguments.ts';
@@ -31,6 +31,11 @@ export const actors: Readonly<Record<string, Actor>> = {
   vcpu: { machine: vcpuMachine, home: 'hypervisor', decides: 'whether a vCPU is in guest mode' },
   host: { machine: hostMachine, home: 'hypervisor', decides: 'which vCPU a physical CPU runs' },
   device: { machine: deviceMachine, home: 'mmu-notifier', decides: 'what a device behind a secondary MMU does' },
+  fault: {
+    machine: faultMachine,
+    home: 'mmu-notifier',
+    decides: 'whether a retry check covers what a fault of a secondary MMU installs',
+  },
   invalidation: {
     machine: invalidationMachine,
     home: 'mmu-notifier',

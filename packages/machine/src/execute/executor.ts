@@ -73,6 +73,8 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   /** The way to the weak memory (`arm`), or null. */
   readonly weak: WeakPort | null;
   #begun = false;
+  /** Routines are being started, and there is no step yet. */
+  #starting = false;
   /** The step is a processor's own: what components do by themselves goes through nobody's store buffer. */
   #isOperation = true;
 
@@ -194,12 +196,14 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     if (this.#begun) store.restart(() => system.layout.initial());
     this.#begun = true;
     this.weak?.begin();
+    this.#starting = true;
     for (const p of system.processors) {
       p.tasks.forEach((program, slot) => {
         this.processor = p.index;
         this.startRoutine(p.taskBase + slot, program);
       });
     }
+    this.#starting = false;
     this.components.begin();
     store.commit();
   }
@@ -493,7 +497,21 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     for (const mark of this.routines.said) {
       if (mark.mark === 'fail') this.fail(mark.property, () => mark.detail);
       else if (mark.mark === 'count') this.count(mark.counter, mark.amount);
+      else if (mark.mark === 'tell') this.#hearTold(mark.port, mark.message);
     }
+  }
+
+  /** A routine says how far it has come: that is nothing which memory orders. */
+  #hearTold(port: number, message: Message): void {
+    const channel = synchronousChannel(this.system, port);
+    if (!channel) throw new ModelError(`wire: tell: no synchronous channel ${port} (message ${message.type})`);
+    if (this.#starting)
+      throw new ModelError(
+        `wire: tell: ${channel.name}: ${message.type} before the first operation: there is no step to take it in`,
+      );
+    const component = this.system.components[channel.toComponent] as Component;
+    const from = this.onMessage === null ? null : this.nameOf(channel.fromComponent);
+    this.#stepAndReport(component, this.messages.intern(message), from, channel.name);
   }
 
   /** Gives a component a message and applies what it emits; false if it does not accept it. */

@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { messageFor, type Message, type Steps } from '../routine/operation.ts';
-import { rest } from '../routine/operations.ts';
-import { program, routine } from '../routine/routine.ts';
+import { nop, rest } from '../routine/operations.ts';
+import { program, routine, tell } from '../routine/routine.ts';
 import { SystemBuilder } from '../system/system.ts';
 import type { ChannelPolicy, System } from '../system/specs.ts';
 import { send } from './systems.test-support.ts';
 import type { SentMessage } from './reports.ts';
 import { deviceMachine, listenerMachine } from './processor.test-support.machine.ts';
+import { DirectExecutor } from './direct.ts';
+import { LiveExecutor } from './live.ts';
 import { TabulatedExecutor } from './tabulated.ts';
 
 const SEND = 0;
@@ -72,6 +74,48 @@ describe('a synchronous channel', () => {
     const channel = line?.index ?? -1;
     expect([executor.send(channel, { type: 'nonsense' }), executor.send(channel, note(1))]).toEqual([false, true]);
     expect([executor.channelEmpty(channel), executor.channelFull(channel)]).toEqual([true, false]);
+  });
+
+  it('carries what a routine tells within the step before, as long as the component takes it', () => {
+    const builder = new SystemBuilder();
+    const heard = builder.region('heard', 1).at(0);
+    builder.component({
+      name: 'listener',
+      machine: listenerMachine,
+      effects: { heard: (cx, event) => cx.write(heard, Number(event['n'])) },
+    });
+    const port = builder.port('listener');
+    const body = routine('sender', function* (): Steps {
+      yield* nop();
+      yield* tell(undefined, note(7));
+      yield* tell(port, note(3));
+      yield* tell(port, { type: 'nonsense' });
+      yield* rest();
+    });
+    builder.processor({ name: 'P0', tasks: [program(body)] });
+    const system = builder.build();
+    for (const executor of [new TabulatedExecutor(system), new DirectExecutor(system), new LiveExecutor(system)]) {
+      const messages: SentMessage[] = [];
+      executor.onMessage = (message) => messages.push(message);
+      expect([executor.step(0), executor.read(heard), executor.step(0)]).toEqual([true, 3, false]);
+      const channel = 'listener.port';
+      expect(messages).toEqual([{ from: 'P0', to: 'listener', type: 'note', channel, synchronous: true }]);
+    }
+  });
+
+  it('is told nothing before there is a step to take it in', () => {
+    const builder = new SystemBuilder();
+    builder.component({ name: 'listener', machine: listenerMachine, effects: {} });
+    const port = builder.port('listener');
+    const body = routine('sender', function* (): Steps {
+      yield* tell(port, note(3));
+      yield* rest();
+    });
+    builder.processor({ name: 'P0', tasks: [program(body)] });
+    const system = builder.build();
+    expect(() => new TabulatedExecutor(system)).toThrow(
+      'wire: tell: listener.port: note before the first operation: there is no step to take it in',
+    );
   });
 
   it('carries what is answered from words alone, both ways', () => {

@@ -45,10 +45,10 @@ export abstract class Rewriting {
   /** Called at the start of every frame, for what it remembers to be declared. */
   protected *begin(_frame: Frame): Steps {}
 
-  /** Goes on to the next operation or call: what the routine only counts on the way is passed on. */
+  /** Goes on to the next operation or call: what the routine counts and tells on the way is passed on. */
   protected *peek(steps: Steps<unknown>, input: unknown, frame: Frame): Rewritten<Next> {
     let next = this.resume(steps, input, frame);
-    while (!next.done && (next.value as Mark | undefined)?.mark === 'count')
+    while (!next.done && isAside(next.value as Operation | Mark | undefined))
       next = this.resume(steps, yield next.value as Mark, frame);
     return next;
   }
@@ -111,6 +111,10 @@ function addressRead(op: Operation): number {
 
 export function isOperation(value: unknown): value is Operation {
   return typeof value === 'object' && value !== null && 'definition' in value;
+}
+
+function isAside(value: Operation | Mark | undefined): boolean {
+  return value !== undefined && 'mark' in value && (value.mark === 'count' || value.mark === 'tell');
 }
 
 function isCall(value: Mark): value is Call {

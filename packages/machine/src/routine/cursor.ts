@@ -129,7 +129,7 @@ export class RoutineCursor {
     this.#run(result);
   }
 
-  /** Counts and failures said since the previous operation. */
+  /** Counts, failures and messages said since the previous operation. */
   get said(): readonly Mark[] {
     return this.#said;
   }
@@ -349,6 +349,7 @@ export class RoutineCursor {
         return;
       case 'count':
       case 'fail':
+      case 'tell':
         if (this.#said === SILENT) this.#said = [];
         this.#said.push(mark);
         return;

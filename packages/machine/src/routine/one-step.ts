@@ -26,6 +26,7 @@ export function performInOneStep(cx: OperationContext, program: Program): void {
     for (const mark of cursor.said) {
       if (mark.mark === 'fail') cx.fail(mark.property, () => mark.detail);
       else if (mark.mark === 'count') cx.count(mark.counter, mark.amount);
+      else if (mark.mark === 'tell') cx.send(mark.port, mark.message);
     }
     const op = cursor.pending;
     if (op === null) return;

@@ -409,6 +409,7 @@ export type Mark =
   | { readonly mark: 'local'; readonly object: { readonly words: readonly number[] } }
   | { readonly mark: 'point'; readonly label: string; readonly values: readonly number[] }
   | { readonly mark: 'count'; readonly counter: string; readonly amount: number }
+  | { readonly mark: 'tell'; readonly port: number; readonly message: Message }
   | { readonly mark: 'fail'; readonly property: string; readonly detail: string };
 
 /** What stands in for the routine of a name. Made with `routine()`, it is taken by its body. */

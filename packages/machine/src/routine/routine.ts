@@ -8,7 +8,7 @@
 import { checkName, ModelError, printable } from '../state/errors.ts';
 import { noteSite } from './sites.ts';
 import { bodyFor, type Replacements } from './replacing.ts';
-import { made, type Steps } from './operation.ts';
+import { made, type Message, type Steps } from './operation.ts';
 import { calling, isSteps, nameOfSteps, newEachTime, saying } from './unbegun.ts';
 
 /**
@@ -122,6 +122,16 @@ export function point(label: string, ...values: number[]): Steps {
 /** Counts an event (nr_tlb_remote_flush and the like) under the processor's name. No step, no state. */
 export function count(counter: string, amount = 1): Steps {
   return saying({ mark: 'count', counter, amount }, undefined, `count(${counter})`);
+}
+
+/**
+ * Tells a component how far this routine has come, on a synchronous channel: it takes the message within the step that
+ * has just been performed, and what it does not accept now is not told. No step of its own, no memory order: a routine
+ * tells components that nobody else tells anything, and that answer nothing.
+ * @param port undefined: nobody is told
+ */
+export function tell(port: number | undefined, message: Message): Steps {
+  return saying(port === undefined ? null : { mark: 'tell', port, message }, undefined, `tell(${message.type})`);
 }
 
 /** Fails the property when `condition` does not hold. The check itself is no step. */

@@ -234,7 +234,9 @@ function describe(cursor: RoutineCursor): string {
         ? `fail ${mark.property}; `
         : mark.mark === 'count'
           ? `count ${mark.counter} ${mark.amount}; `
-          : '',
+          : mark.mark === 'tell'
+            ? `tells ${mark.message.type}; `
+            : '',
     )
     .join('');
   return op === null ? `${said}returns` : `${said}${op.definition.name}(${[op.a, op.b, op.c].join(', ')})`;

@@ -19,8 +19,10 @@ import {
 } from '@shootdown/machine';
 import { everyRun, type EveryRun } from '@shootdown/machine/every-run';
 import {
+  addFaultHandler,
   IN_PROGRESS_NOT_NEGATIVE,
   MmuNotifierSubscriptions,
+  RETRY_PROTOCOL,
   type EntryFormat,
   type Lock,
   type MmuNotifierOps,
@@ -32,7 +34,7 @@ import { describe, expect, it } from 'vitest';
 import { Kvm, type KvmOptions } from './kvm.ts';
 import { Memslots } from './memslots.ts';
 import { CHANGE_PTE_ARM64, CHANGE_PTE_X86, type ChangePteDesign } from './notifiers.ts';
-import { FAULT_PROTOCOL, kvm_tdp_page_fault } from './page-fault.ts';
+import { FAULT_PROTOCOL, kvm_tdp_page_fault, type FaultProtocol } from './page-fault.ts';
 
 /** Present, writable, young, and the frame above them. */
 const P = 1;
@@ -68,6 +70,11 @@ interface Bench {
 function lockOn(builder: SystemBuilder, name: string): Lock {
   const word = builder.region(name, 1).at(0);
   return { lock: () => acquireWord(word, -1, 1), unlock: () => store(word, 0) };
+}
+
+/** How executors describe a component. */
+interface Stands {
+  readonly value: string;
 }
 
 /** Everything a secondary MMU of one entry needs, that entry included. */
@@ -266,6 +273,52 @@ describe('KVM', () => {
     },
   );
 
+  /** What the actor of the faults refuses, in any interleaving of a fault and an invalidation. */
+  const refused = (more: Partial<KvmOptions>): boolean => {
+    const parts = bench(0);
+    const kvm = kvmOn(parts, more);
+    parts.subscriptions.add('kvm', kvm.ops);
+    const primary = { ...parts.primary, fault: addFaultHandler(parts.builder, 'CPU1', 'kvm', { refuses: true }) };
+    const bracket = function* (): Steps {
+      yield* parts.subscriptions.mmu_notifier_invalidate_range_start(0, 1);
+      yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
+    };
+    const fault = function* (): Steps {
+      yield* nop();
+      yield* kvm_tdp_page_fault(kvm, primary, 0, false);
+    };
+    const { run } = atRest(parts.builder, [], bracket, fault);
+    return run.violations.has(RETRY_PROTOCOL);
+  };
+
+  it.each<readonly [string, boolean, Partial<FaultProtocol>]>([
+    ['as the kernel does', false, {}],
+    ['with an early look', false, { checksEarly: true }],
+    ['before the lock', true, { check: 'before the lock' }],
+    ['under a lock that it drops', true, { dropsLock: true }],
+    ['against a sequence that it reads too late', true, { snapshot: 'after the lookup' }],
+  ])('that checks %s is covered, or refused by who asks for that (%s)', (_, refuses, protocol) => {
+    expect(refused({ protocol: { ...FAULT_PROTOCOL, ...protocol } })).toBe(refuses);
+  });
+
+  it('tells the actor of its fault what it does, within its own steps', () => {
+    const parts = bench(0);
+    const kvm = kvmOn(parts);
+    const fault = addFaultHandler(parts.builder, 'CPU0', 'kvm');
+    const body = routine('fault', () => kvm_tdp_page_fault(kvm, { ...parts.primary, fault }, 0, false));
+    parts.builder.processor({ name: 'CPU0', tasks: [program(body)] });
+    const executor = new TabulatedExecutor(parts.builder.build());
+    const told: string[] = [];
+    executor.onMessage = ({ from, to, type }) => told.push(`${from} tells ${to}: ${type}`);
+    const states: string[] = [];
+    executor.onDelivery = ({ index }) => states.push((JSON.parse(executor.describeComponent(index)) as Stands).value);
+    executor.observe = true;
+    while (executor.step(0));
+    const says = ['read_begin', 'lock', 'retry', 'install', 'end'];
+    expect(told).toEqual(says.map((type) => `CPU0 tells CPU0.kvm.fault: ${type}`));
+    expect(states).toEqual(['collecting', 'locked', 'covered', 'installed', 'idle']);
+  });
+
   it.each([
     [true, false],
     [false, true],
@@ -303,7 +356,8 @@ describe('live and tabulated execution', () => {
       yield* parts.subscriptions.mmu_notifier_invalidate_range_start(0, 1);
       yield* parts.subscriptions.mmu_notifier_invalidate_range_end(0, 1);
     };
-    const tasks = [bracket, bracket, (): Steps<unknown> => kvm_tdp_page_fault(kvm, parts.primary, 0, false)];
+    const primary = { ...parts.primary, fault: addFaultHandler(parts.builder, 'CPU2', 'kvm') };
+    const tasks = [bracket, bracket, (): Steps<unknown> => kvm_tdp_page_fault(kvm, primary, 0, false)];
     tasks.forEach((body, id) =>
       parts.builder.processor({ name: `CPU${id}`, tasks: [program(routine(`task${id}`, body))] }),
     );

@@ -5,7 +5,7 @@
  * is_page_fault_stale(), mmu_invalidate_retry_gfn().
  */
 import { count, load, point, routine, smp_rmb, type Steps } from '@shootdown/machine';
-import type { PrimaryMmu, PrimaryPage } from '@shootdown/mmu-notifier';
+import { fault_says, type PrimaryMmu, type PrimaryPage } from '@shootdown/mmu-notifier';
 import type { Kvm } from './kvm.ts';
 
 /** The steps that make a fault safe against invalidations; each can be left out or misplaced. */
@@ -43,18 +43,24 @@ export const kvm_tdp_page_fault = routine(
     // Without a slot the access is not to memory: an exit to user space, which is somebody else's story.
     if (memslots && !(yield* memslots.covers())) return false;
     let mmu_seq = 0;
-    if (protocol.snapshot === 'before the lookup') mmu_seq = yield* snapshot(kvm);
-    if (protocol.checksEarly && (yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq))) return true;
+    if (protocol.snapshot === 'before the lookup') mmu_seq = yield* snapshot(kvm, primary);
+    if (protocol.checksEarly && (yield* mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq))) {
+      yield* fault_says(primary, 'retry needed');
+      yield* fault_says(primary, 'end');
+      return true;
+    }
+    yield* fault_says(primary, 'lookup');
     const page = yield* primary.lookup(gfn, write);
-    if (!page) return false;
-    if (protocol.snapshot === 'after the lookup') mmu_seq = yield* snapshot(kvm);
-    yield* direct_map(kvm, primary, gfn, page, mmu_seq);
-    return true;
+    if (page && protocol.snapshot === 'after the lookup') mmu_seq = yield* snapshot(kvm, primary);
+    if (page) yield* direct_map(kvm, primary, gfn, page, mmu_seq);
+    yield* fault_says(primary, 'end');
+    return page !== null;
   },
 );
 
-function* snapshot(kvm: Kvm): Steps<number> {
+function* snapshot(kvm: Kvm, primary: PrimaryMmu): Steps<number> {
   const mmu_seq = yield* load(kvm.seq, { label: 'mmu_seq = mmu_invalidate_seq' });
+  yield* fault_says(primary, 'read_begin');
   yield* smp_rmb();
   return mmu_seq;
 }
@@ -68,25 +74,35 @@ const direct_map = routine(
   function* (kvm: Kvm, primary: PrimaryMmu, gfn: number, page: PrimaryPage, mmu_seq: number): Steps {
     const { protocol, format } = kvm;
     const lock = kvm.rmap_lock ?? kvm.lock;
-    const early = protocol.check === 'before the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq));
+    const early = protocol.check === 'before the lock' && (yield* is_page_fault_stale(kvm, primary, gfn, mmu_seq));
     yield* lock.lock();
-    const stale = early || (protocol.check === 'under the lock' && (yield* is_page_fault_stale(kvm, gfn, mmu_seq)));
+    yield* fault_says(primary, 'lock');
+    const checks = protocol.check === 'under the lock';
+    const stale = early || (checks && (yield* is_page_fault_stale(kvm, primary, gfn, mmu_seq)));
     if (!stale && protocol.dropsLock) {
       yield* lock.unlock();
+      yield* fault_says(primary, 'unlock');
       yield* lock.lock();
+      yield* fault_says(primary, 'lock');
     }
     const spte = format.make(page.pfn, page.writable);
-    if (!stale) yield* kvm.xchg(gfn, spte, `spte[${gfn}] = ${format.format(spte)}`);
+    if (!stale) {
+      yield* kvm.xchg(gfn, spte, `spte[${gfn}] = ${format.format(spte)}`);
+      yield* fault_says(primary, 'install');
+    }
     yield* point(stale ? 'stale' : 'mapped');
     yield* primary.release(page);
     yield* lock.unlock();
+    yield* fault_says(primary, 'unlock');
     if (stale) yield* count('kvm: stale faults');
   },
 );
 
 /** Who holds mmu_lock looks at the range too; who holds another lock needs the barrier between the two looks. */
-function is_page_fault_stale(kvm: Kvm, gfn: number, mmu_seq: number): Steps<boolean> {
-  return kvm.rmap_lock ? mmu_invalidate_retry(kvm, mmu_seq) : mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq);
+function* is_page_fault_stale(kvm: Kvm, primary: PrimaryMmu, gfn: number, mmu_seq: number): Steps<boolean> {
+  const stale = yield* kvm.rmap_lock ? mmu_invalidate_retry(kvm, mmu_seq) : mmu_invalidate_retry_gfn(kvm, gfn, mmu_seq);
+  yield* fault_says(primary, stale ? 'retry needed' : 'retry not needed');
+  return stale;
 }
 
 /**

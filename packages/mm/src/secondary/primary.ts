@@ -7,7 +7,7 @@
 import { notedMethods, point, routine, type EntryPointer, type Steps, checkOptions, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_pfn, pte_present, pte_protnone, pte_write, formatEntry } from '@shootdown/mmu';
-import type { PrimaryMmu, PrimaryPage } from '@shootdown/mmu-notifier';
+import type { FaultHandler, PrimaryMmu, PrimaryPage } from '@shootdown/mmu-notifier';
 import { handle_mm_fault } from '../fault.ts';
 import { folio_try_get } from '../folio.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from '../kernel.ts';
@@ -22,14 +22,17 @@ export interface LookupOptions {
   readonly faultsIn?: boolean;
   /** mmap_lock is taken for it: that matters where somebody takes it for writing. Default false. */
   readonly takesMmapLock?: boolean;
+  /** See `PrimaryMmu.fault`. */
+  readonly fault?: FaultHandler;
 }
 
-const LOOKUP_KEYS = keysOf<LookupOptions>()('faultsIn', 'takesMmapLock');
+const LOOKUP_KEYS = keysOf<LookupOptions>()('faultsIn', 'takesMmapLock', 'fault');
 
 /** The primary MMU of an address space, as the thread on a CPU finds pages in it: pinned until they are released. */
 export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, options: LookupOptions = {}): PrimaryMmu {
   checkOptions('mm: primaryMmu', options, LOOKUP_KEYS);
   return notedMethods({
+    ...(options.fault && { fault: options.fault }),
     lookup: (vpn, write) => hva_to_pfn(kernel, cpu, mm, vpn, write, options),
     *release({ pfn }) {
       yield* kernel.frames.put(pfn, { label: `put_page(0x${pfn.toString(16)})` });
