@@ -83,6 +83,7 @@ describe('a module outside the repository', () => {
       checked: ['check', `${mine}#right`],
       all: ['check', mine, '--json'],
       bounded: ['check', `${mine}#right`, '--variant', 'mb', '--max-states', '5'],
+      onArm: ['check', `${mine}#right`, '--memory-model', 'arm'],
       noVariant: ['check', `${mine}#right`, '--variant', 'bm'],
       list: ['list', mine, '--json'],
       replayed: ['replay', `${mine}#right`, '--variant', 'plain', '--schedule', '0'],
@@ -96,7 +97,7 @@ describe('a module outside the repository', () => {
     cases.push({ args: ['explore', 'FILE'], name: 'plain.mjs', base64: Buffer.from(javaScript).toString('base64') });
     const results = await runAll(folder, cases);
     said = Object.fromEntries([...Object.keys(lines), 'javaScript'].map((name, i) => [name, results[i] as Said]));
-  }, 60_000);
+  }, 240_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const of = (name: string): Said => said[name] as Said;
 
@@ -132,6 +133,9 @@ describe('a module outside the repository', () => {
     ]);
     expect(of('bounded')).toMatchObject({ status: 2, stdout: expect.stringContaining('2 bounded') as string });
     expect(of('noVariant')).toMatchObject({ status: 10, stdout: '' });
+    expect(of('checked').stdout).toMatch(/\nnot on arm: 2 variants name no verdict for it\n$/);
+    expect(of('onArm')).toMatchObject({ status: 10, stdout: '' });
+    expect(of('onArm').stderr).toMatch(/^check: .*: no variant says what is expected on arm: write expected: /);
   });
 
   it('is listed, with all of its scenarios', () => {

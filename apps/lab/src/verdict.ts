@@ -18,8 +18,12 @@ export function verdictLine(result: ExploreResult, memoryModel: MemoryModel): st
 }
 
 function notTested({ scope }: ExploreResult): string {
+  const stores = scope.storesKeptBehindLoads.length;
   const parts = [
     ...scope.notTested.map(({ operation, sites }) => `${sites} ${operation}`),
+    ...(stores === 0
+      ? []
+      : [`whether ${stores === 1 ? '1 store overtakes' : `${stores} stores overtake`} an earlier load`]),
     ...scope.weakerArchitectures.map((architecture) => `${architecture}'s ordering of loads and stores`),
   ];
   return parts.length === 0 ? '' : ` (not tested: ${oneLine(parts.join(', '))})`;

@@ -58,6 +58,11 @@ export interface Scope {
    * an atomic. That the load may be given an old value is not modelled.
    */
   readonly seenAlike: readonly string[];
+  /**
+   * On `arm`, of litmus tests and programs in C: stores whose processor loads something as well, as `P0: y`. That a
+   * store overtakes an earlier load was not explored; `shootdown litmus` does.
+   */
+  readonly storesKeptBehindLoads: readonly string[];
   /** Sentences that `assertThat` was asked about in some run. */
   readonly assertionsReached: readonly string[];
   /** Tasks and interrupt handlers of which no run performs a step. */
@@ -103,6 +108,9 @@ export function scopeOf(system: System, { nodes, weak }: TabulatedExecutor, rest
       .sort((a, b) => b.sites - a.sites || (a.operation < b.operation ? -1 : 1)),
     notModelled: notModelledIn(nodes),
     seenAlike: (weak?.loadedWhileChanged ?? []).map((word) => system.layout.nameOf(word)),
+    storesKeptBehindLoads: (weak?.memory.storesBesideLoads ?? [])
+      .map(({ processor, address }) => `${system.processors[processor]?.name ?? '?'}: ${system.layout.nameOf(address)}`)
+      .sort(),
     weakerArchitectures: noOps.length > 0 && architectures.has('arm64') ? ['arm64'] : [],
     assertionsReached: [...assertions].sort(),
     routinesNeverBegun: system.programs.filter((_, index) => !begun.has(index)).map(({ name }) => name),

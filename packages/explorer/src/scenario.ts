@@ -40,7 +40,10 @@ export interface Parameter {
 /** One design of the space a scenario compares. */
 export interface Variant {
   readonly name: string;
-  /** One verdict, or one per memory model. */
+  /**
+   * One verdict per memory model; or one in a word, for `sc` and `tso`, or for `arm` if that is the `memoryModel` of
+   * the variant.
+   */
   readonly expected: ExpectedVerdict | Readonly<Partial<Record<MemoryModel, ExpectedVerdict>>>;
   /**
    * Verdicts on further memory models, on which it is explored only when asked. What `expected` says in one word holds
@@ -280,7 +283,7 @@ export function expectedVerdict(variant: Variant, memoryModel: MemoryModel): Exp
   const { expected, expectedOn } = variant;
   const own = expectedOn?.[memoryModel];
   if (own !== undefined) return own;
-  if (typeof expected === 'string') return memoryModel === 'arm' ? null : expected;
+  if (typeof expected === 'string') return memoryModel === 'arm' && variant.memoryModel !== 'arm' ? null : expected;
   return expected[memoryModel] ?? null;
 }
 

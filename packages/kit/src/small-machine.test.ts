@@ -238,12 +238,61 @@ describe('a machine', () => {
     expect(wrong({ flsh: 'ipi' })).toThrow('kit: smallMachine: unknown option flsh: did you mean flush?');
     expect(wrong({ flush: 'magic' })).toThrow(/unknown magic \(have: x86/);
     expect(wrong({ mapped: 2 })).toThrow('mapped: 2 pages, have 1');
+    expect(wrong({ cpus: 0 })).toThrow('kit: smallMachine: cpus: expected at least 1 (0)');
+    expect(wrong({ cpus: [] })).toThrow('kit: smallMachine: cpus: expected at least 1 (0)');
+    expect(wrong({ pages: 0 })).toThrow('kit: smallMachine: pages: expected at least 1 (0)');
+    expect(wrong({ spare: -1 })).toThrow('kit: smallMachine: spare: expected at least 0 (-1)');
     expect(wrong({ flush: 'kvm' })).toThrow('kvm needs vcpus');
     expect(wrong({ flush: 'arm64', lazy: [0] })).toThrow('has no lazy CPUs');
     expect(() => smallMachine({ memoryModel: 'sc', cpus: 1 }).start({ a: reads, b: reads })).toThrow(
       '2 routines for 1',
     );
   });
+});
+
+/** Calls that a tired developer makes: each would be of another page, another CPU, or of nothing. */
+const slips: readonly [string, (m: SmallMachine, cpu: Cpu) => unknown, string][] = [
+  ['an entry of a page that there is not', (m) => m.ptep_get(2), 'kit: pte: no page 2 (have: 2 pages, from 0 on)'],
+  ['the lock of one', (m) => m.pte_lock(-1), 'kit: pte: no page -1'],
+  ['no page at all', (m) => m.pte(undefined as never), 'kit: pte: no page undefined'],
+  ['the frame of a page that is not mapped', (m) => m.frame(1), 'kit: frame: no page 1 (have: 1 mapped pages'],
+  ['a CPU by its number', (m) => m.write(1 as never, 0), 'kit: write: 1 is no CPU of this machine: pass the cpu'],
+  [
+    'a zap without a CPU',
+    (m) => m.zap_page_range_single(0 as never, undefined as never),
+    'kit: zap_page_range_single: 0',
+  ],
+  ['a flush of nothing', (m, cpu) => m.flush_tlb_range(cpu, 1, 1), 'kit: flush_tlb_range: pages [1, 1) are none'],
+  ['a flush of a page that there is not', (m, cpu) => m.flush_tlb_page(cpu, 2), 'kit: flush_tlb_range: no page 2'],
+  ['an mm by its number', (m, cpu) => m.switch_mm(cpu, 2 as never), 'kit: switch_mm: 2 is no mm: machine.mms has them'],
+];
+
+it.each(slips)('%s is refused', (_, call, line) => {
+  const m = smallMachine({ memoryModel: 'sc', pages: 2, mapped: 1 });
+  expect(() => call(m, m.cpus[0] as Cpu)).toThrow(line);
+});
+
+it.each([
+  [
+    'a property',
+    (m: SmallMachine) => m.property({ name: 'p', kind: 'always', why: 'w', check: () => false }),
+    'property: p',
+  ],
+  ['a ghost', (m: SmallMachine) => m.ghost('late'), 'region: "late"'],
+  ['a promise', (m: SmallMachine) => m.promise(), 'region: "promise'],
+  ['other code', (m: SmallMachine) => m.start({ user: reads }), 'processor: CPU0'],
+])('%s that comes after start() is refused: no run would have it', (_, add, what) => {
+  const m = smallMachine({ memoryModel: 'sc' });
+  m.start({ user: reads });
+  expect(() => add(m)).toThrow(`system: ${what}`);
+  expect(() => add(m)).toThrow('the system is built already: add everything before build()');
+});
+
+it('a rule for accesses that says neither yes nor no is refused', async () => {
+  const forgetsReturn = (m: SmallMachine): void => m.onAccess('no write', (({ write }) => void !write) as never);
+  await expect(explored({ flush: 'atomic' }, { user: reads }, forgetsReturn)).rejects.toThrow(
+    'kit: onAccess: no write: the rule returned undefined, which is neither true nor false',
+  );
 });
 
 /** What the only run of a machine shows. */

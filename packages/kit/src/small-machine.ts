@@ -51,7 +51,7 @@ import {
   type WalkLevel,
 } from '@shootdown/mmu';
 import { architecture, asidIsMm, connect } from './architecture.ts';
-import { checkSmallMachine } from './check-options.ts';
+import { checkCpu, checkPage, checkPages, checkSmallMachine } from './check-options.ts';
 import type { SmallMachineOptions, VcpuChoice } from './options.ts';
 import { tablesFor, type Tables } from './tables.ts';
 import {
@@ -108,6 +108,7 @@ export class SmallMachine {
   readonly data: Region | null;
   readonly #tables: Tables;
   readonly #pages: readonly number[];
+  readonly #mapped: number;
   readonly #returned: Region;
   #promises = 0;
 
@@ -123,6 +124,7 @@ export class SmallMachine {
     const tables = tablesFor(mmCount, levels, entries, pages, leaf, mapped);
     this.#tables = tables;
     this.#pages = Array.from({ length: pages }, (_, vpn) => vpn);
+    this.#mapped = mapped;
     this.frames = new Frames(builder, {
       pointsTo: pte_pfn,
       tables: tables.tables,
@@ -210,6 +212,7 @@ export class SmallMachine {
     const routines = Array.isArray(code)
       ? (code as readonly Routine<[SmallMachine, Cpu]>[])
       : Object.entries(code).map(([name, body]) => routine(name, body));
+    if (routines.length === 0) throw new ModelError('kit: start: no CPU has code to run');
     if (routines.length > this.cpus.length)
       throw new ModelError(
         `kit: start: ${routines.length} routines for ${this.cpus.length} CPUs: give the machine more (cpus)`,
@@ -281,12 +284,14 @@ export class SmallMachine {
 
   /** Where the last-level entry of a page of the first mm is, as long as its tables are those of the beginning. */
   pte(vpn: number): EntryPointer {
+    checkPage('pte', vpn, this.#pages.length);
     const level = this.#tables.shape.levels.at(-1) as WalkLevel;
     return this.frames.entry(this.#tables.leafTable(vpn), indexOf(level, vpn));
   }
 
   /** Frame that a page of the first mm is mapped to in the beginning. */
   frame(vpn: number): number {
+    checkPage('frame', vpn, this.#mapped, 'mapped pages');
     return this.#tables.tables + vpn;
   }
 
@@ -313,6 +318,7 @@ export class SmallMachine {
 
   /** flush_tlb_range() of the first mm: pages [start, end). */
   flush_tlb_range(cpu: Cpu, start: number, end: number): Steps {
+    this.#checkRange('flush_tlb_range', cpu, start, end);
     return this.kernel.arch.flush_tlb_mm_range(cpu, this.mm, start, end, false);
   }
 
@@ -323,22 +329,26 @@ export class SmallMachine {
 
   /** zap_page_range_single() of the first mm: entries go, a flush, then the pages. Default one page. */
   zap_page_range_single(cpu: Cpu, start: number, end = start + 1): Steps {
+    this.#checkRange('zap_page_range_single', cpu, start, end);
     return zap_page_range_single(this.kernel, cpu, this.mm, start, end);
   }
 
   /** A user's read: through any translation that the CPU may hold. A `Fault` code, 0 if it went through. */
   read(cpu: Cpu, vpn: number): Steps<number> {
-    return this.#mmu(cpu).access(vpn, false);
+    return this.#mmu('read', cpu).access(vpn, false);
   }
 
-  /** A user's write; on a machine with contents {@link store} says what. */
+  /**
+   * A user's write; on a machine with contents {@link store} says what. A `Fault` code: 0 (`Fault.none`) if it went
+   * through.
+   */
   write(cpu: Cpu, vpn: number): Steps<number> {
-    return this.#mmu(cpu).access(vpn, true);
+    return this.#mmu('write', cpu).access(vpn, true);
   }
 
   /** A user's store of a value, on a machine with contents. A `Fault` code, 0 if it went through. */
   store(cpu: Cpu, vpn: number, value: number): Steps<number> {
-    return this.#mmu(cpu).store(vpn, this.#dataOf('store'), value);
+    return this.#mmu('store', cpu).store(vpn, this.#dataOf('store'), value);
   }
 
   /** The kernel reads a page by its frame, through the mapping that it has of all memory: the word on it, if any. */
@@ -367,11 +377,19 @@ export class SmallMachine {
 
   /** switch_mm(): from now on this CPU runs an address space. */
   switch_mm(cpu: Cpu, mm: Mm): Steps {
+    checkCpu('switch_mm', cpu, this.cpus);
+    if (!this.mms.includes(mm)) throw new ModelError(`kit: switch_mm: ${String(mm)} is no mm: machine.mms has them`);
     return this.kernel.arch.switch_mm(cpu, mm);
   }
 
-  #mmu(cpu: Cpu): SaturatedMmu {
+  #mmu(what: string, cpu: Cpu): SaturatedMmu {
+    checkCpu(what, cpu, this.cpus);
     return this.mmus[cpu.id] as SaturatedMmu;
+  }
+
+  #checkRange(what: string, cpu: Cpu, start: number, end: number): void {
+    checkCpu(what, cpu, this.cpus);
+    checkPages(what, start, end, this.#pages.length);
   }
 
   #dataOf(what: string): DataOf {

@@ -3,7 +3,9 @@ import {
   BLOCKED,
   defineOperation,
   FrameKind,
+  ModelError,
   operation,
+  printable,
   type Frames,
   type Operation,
   type OperationContext,
@@ -34,7 +36,12 @@ export type AccessRule = (access: Access, read: (address: number) => number) => 
 export function accessObserver(property: string, rule: AccessRule): AccessObserver {
   return {
     used(cx, _root, vpn, entry, cpu, write) {
-      if (rule({ cpu, vpn, frame: pte_pfn(entry), entry, write }, (address) => cx.read(address))) return;
+      const allowed: unknown = rule({ cpu, vpn, frame: pte_pfn(entry), entry, write }, (address) => cx.read(address));
+      if (typeof allowed !== 'boolean')
+        throw new ModelError(
+          `kit: onAccess: ${property}: the rule returned ${printable(allowed)}, which is neither true nor false`,
+        );
+      if (allowed) return;
       const what = `${write ? 'writes' : 'reads'} page 0x${vpn.toString(16)} through ${formatEntry(entry)}`;
       cx.fail(property, () => `CPU${cpu} ${what}`);
     },

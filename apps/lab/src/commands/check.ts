@@ -7,7 +7,7 @@ import {
   type Scenario,
   type Verdict,
 } from '@shootdown/explorer';
-import type { MemoryModel } from '@shootdown/machine';
+import { ModelError, type MemoryModel } from '@shootdown/machine';
 import { parseArguments, required } from '../arguments.ts';
 import type { Replacement } from '../c-files.ts';
 import { isUserError, oneLine } from '../errors.ts';
@@ -81,9 +81,15 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (variant !== undefined)
     for (const scenario of await scenariosNamed(typed))
       await requestedScenario(scenarioTyped(typed, scenario), { variant });
-  const wanted = (await scenariosNamed(typed))
-    .flatMap(expectationsOf)
-    .filter((one) => (variant ?? one.variant) === one.variant && (model ?? one.memoryModel) === one.memoryModel);
+  const scenarios = await scenariosNamed(typed);
+  const wanted = scenarios
+    .flatMap((scenario) => expectationsOf(scenario, model))
+    .filter((one) => (variant ?? one.variant) === one.variant);
+  if (wanted.length === 0)
+    throw new ModelError(
+      `check: ${typed}: no variant says what is expected${model === undefined ? '' : ` on ${model}`}: ` +
+        `write expected: { ${model ?? 'sc'}: 'safe' }`,
+    );
   const replacement = replacementOf(args);
   const expectations = await withRoutines(wanted, typed, replacement);
   const { signal, ignore } = interruption();
@@ -137,7 +143,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   ignore();
   const left = expectations.length - rows.length;
   if (args.has('json')) process.stdout.write(`${JSON.stringify(rows)}\n`);
-  else process.stdout.write(summary(rows, left));
+  else process.stdout.write(`${summary(rows, left)}${model === undefined ? notOnArm(scenarios, variant) : ''}`);
   return left > 0 ? ExitCode.interrupted : exitCodeOfAll(rows);
 }
 
@@ -169,12 +175,13 @@ async function withRoutines(
   return patched;
 }
 
-/** A verdict expected on all memory models was looked at on `sc` and `tso`, or on the one that its variant is about. */
-function expectationsOf(scenario: Scenario): Expectation[] {
+/** A verdict that names no memory model was looked at on `sc` and `tso`, or on the one that its variant is about. */
+function expectationsOf(scenario: Scenario, wanted: MemoryModel | undefined): Expectation[] {
   return scenario.variants.flatMap((variant) => {
     const { name, expected, memoryModel } = variant;
     const all: readonly MemoryModel[] = memoryModel === 'arm' ? ['arm'] : ['sc', 'tso'];
-    const models = typeof expected === 'string' ? all : (Object.keys(expected) as MemoryModel[]);
+    const own = typeof expected === 'string' ? all : (Object.keys(expected) as MemoryModel[]);
+    const models = wanted === undefined ? own : [wanted];
     return models.flatMap((model) => {
       const verdict = expectedVerdict(variant, model);
       return verdict === null ? [] : [{ scenario, variant: name, memoryModel: model, expected: verdict }];
@@ -219,4 +226,13 @@ function summary(rows: readonly Checked[], left: number): string {
   const parts = [`${rows.length - wrong - bounded} as expected`, `${wrong} not`, `${bounded} bounded`];
   if (left > 0) parts.push(`interrupted, ${left} not looked at`);
   return `\n${parts.join(', ')}\n`;
+}
+
+/** Verdicts in one word are none on `arm`: who wrote them might take the model for checked. */
+function notOnArm(scenarios: readonly Scenario[], asked: string | undefined): string {
+  const variants = scenarios.flatMap((scenario) => scenario.variants).filter(({ name }) => (asked ?? name) === name);
+  const silent = variants.filter((variant) => expectedVerdict(variant, 'arm') === null).length;
+  if (silent === 0) return '';
+  const who = silent === 1 ? '1 variant names' : `${silent} variants name`;
+  return `not on arm: ${who} no verdict for it\n`;
 }

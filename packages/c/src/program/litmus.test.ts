@@ -190,6 +190,40 @@ describe('a program', () => {
     expect(await verdict(marked)).toBe(`violation: ${CONDITION}`);
   });
 
+  it.each([
+    ['a lock that nobody has taken', 'spin_unlock(&lock);', 'violation: no lock misuse'],
+    ['a lock twice', 'spin_lock(&lock); spin_unlock(&lock); spin_unlock(&lock);', 'violation: no lock misuse'],
+    ['the lock of another CPU', 'if (spin_is_locked(&lock)) spin_unlock(&lock);', 'violation: no lock misuse'],
+    ['its own lock', 'if (spin_trylock(&lock)) spin_unlock(&lock);', 'safe'],
+    ['a section that it is not in', 'rcu_read_unlock();', 'violation: no lock misuse'],
+    ['its own section', 'rcu_read_lock(); rcu_read_unlock(); synchronize_rcu();', 'safe'],
+  ])('gives back %s', async (_, code, expected) => {
+    const text = `DEFINE_SPINLOCK(lock);\nvoid P0(void) { ${code} }\nvoid P1(void) { spin_lock(&lock); spin_unlock(&lock); }\n`;
+    for (const model of models) expect(await verdict(text, model), model).toBe(expected);
+  });
+
+  it('waits for ever for a grace period within a section of its own', async () => {
+    expect(await verdict('void P0(void) { rcu_read_lock(); synchronize_rcu(); rcu_read_unlock(); }')).toMatch(
+      'deadlock',
+    );
+  });
+
+  const buffering = (between: string): string => `int x, y;
+void P0(void) { int r = READ_ONCE(x); ${between} WRITE_ONCE(y, 1); }
+void P1(void) { int r = READ_ONCE(y); ${between} WRITE_ONCE(x, 1); }
+exists (0:r=1 /\\ 1:r=1)
+`;
+
+  it('says on arm which stores it kept behind loads', async () => {
+    const kept = async (text: string, memoryModel: MemoryModel) =>
+      (await explore(machineOf(await readProgram('f.c', text), { memoryModel }).system)).scope.storesKeptBehindLoads;
+    expect(await kept(buffering(''), 'arm')).toEqual(['P0: y', 'P1: x']);
+    expect(await kept(buffering(''), 'tso')).toEqual([]);
+    expect(
+      await kept('int x;\nvoid P0(void) { WRITE_ONCE(x, 1); }\nvoid P1(void) { int r = READ_ONCE(x); }', 'arm'),
+    ).toEqual([]);
+  });
+
   it('has none where only reads meet', async () => {
     expect(await verdict('int x;\nvoid P0(void) { int a = x; }\nvoid P1(void) { int b = x; }\n')).toBe('safe');
   });

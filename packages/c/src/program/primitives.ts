@@ -7,8 +7,12 @@ import {
   accessOf,
   acquireWord,
   addTo,
+  assertThat,
   atomicAdd,
+  BLOCKED,
   clearIn,
+  defineOperation,
+  operation,
   performAccess,
   setIn,
   smp_mb,
@@ -18,6 +22,8 @@ import {
   waitFor,
   type Access,
   type Modify,
+  type Operation,
+  type OperationContext,
   type Steps,
 } from '@shootdown/machine';
 import type { Call, CFunction } from '../run/offer.ts';
@@ -231,20 +237,44 @@ function stored(name: string, release: boolean): Primitive {
   };
 }
 
-const LOCKED = 1;
+/** Violated by giving back what the CPU has not taken: the sentence that the locks of the kernel routines have. */
+const LOCK_MISUSE = 'no lock misuse';
+
+/** What the word of a lock holds while this CPU has it. */
+const heldBy = (cpu: number): number => 1 + cpu;
+
+const UNLOCK = defineOperation({
+  name: 'spin_unlock',
+  cost: 'store',
+  perform(cx, op) {
+    const held = cx.load(op.a) === op.b;
+    if (!cx.storeBuffered(op.a, 0)) return BLOCKED;
+    if (!held) failsUnlock(cx, op);
+    return 0;
+  },
+  weak(cx, memory, op) {
+    // While a CPU has the lock, nobody else stores to it.
+    if (cx.read(op.a) !== op.b) failsUnlock(cx, op);
+    memory.access({ kind: 'store', address: op.a, value: 0, release: true });
+    return 0;
+  },
+  footprint: ({ a }) => ({ reads: [a], writes: [a] }),
+});
+
+function failsUnlock(cx: OperationContext, { label }: Operation): void {
+  cx.fail(LOCK_MISUSE, () => `${label ?? 'spin_unlock()'} on processor ${cx.processor}, which does not hold it`);
+}
 
 /** A spinlock is a word: taking it acquires, giving it back releases. */
 const locks: Record<string, Primitive> = {
-  'void spin_lock(spinlock_t *lock)': ({ kernel }: ProgramCall, word: number) =>
-    acquireWord(kernel.addressOf(word), -1, LOCKED, { label: `spin_lock(${kernel.nameOf(word)})` }),
-  'void spin_unlock(spinlock_t *lock)': function* (call: ProgramCall, word: number): Steps {
-    const { kernel } = call;
-    yield* performAccess(accessOf({ kind: 'store', address: kernel.addressOf(word), value: 0, release: true }), {
-      label: `spin_unlock(${kernel.nameOf(word)})`,
-    });
+  'void spin_lock(spinlock_t *lock)': ({ kernel, cpu }: ProgramCall, word: number) =>
+    acquireWord(kernel.addressOf(word), -1, heldBy(cpu), { label: `spin_lock(${kernel.nameOf(word)})` }),
+  'void spin_unlock(spinlock_t *lock)': function* ({ kernel, cpu }: ProgramCall, word: number): Steps {
+    const label = `spin_unlock(${kernel.nameOf(word)})`;
+    yield operation(UNLOCK, kernel.addressOf(word), heldBy(cpu), 0, undefined, { label });
   },
   'bool spin_trylock(spinlock_t *lock)': function* (call: ProgramCall, word: number): Steps<boolean> {
-    const modify = swapIf(0, LOCKED);
+    const modify = swapIf(0, heldBy(call.cpu));
     return (yield* update({ call, name: 'spin_trylock', word, args: [], modify, order: '_acquire' })) === 0;
   },
   'bool spin_is_locked(spinlock_t *lock)': function* (
@@ -258,7 +288,8 @@ const locks: Record<string, Primitive> = {
 
 /**
  * RCU as a word per thread: how deep it is in read-side sections. A grace period waits until every other thread has
- * been outside of all. The barriers are those of a user-space implementation, which is at least as strong as the
+ * been outside of all, and its own, too: within one it waits for ever. The barriers are those of a user-space
+ * implementation, which is at least as strong as the
  * kernel's.
  */
 const rcu: Record<string, Primitive> = {
@@ -268,7 +299,8 @@ const rcu: Record<string, Primitive> = {
   },
   'void rcu_read_unlock(void)': function* ({ kernel, cpu }: ProgramCall): Steps {
     yield* smp_mb({ label: 'rcu_read_unlock(): ordered' });
-    yield* atomicAdd(kernel.section(cpu), -1, { label: 'rcu_read_unlock()' });
+    const depth = yield* atomicAdd(kernel.section(cpu), -1, { label: 'rcu_read_unlock()' });
+    if (depth < 0) yield* assertThat(false, LOCK_MISUSE);
   },
   'void synchronize_rcu(void)': gracePeriod,
   'void synchronize_rcu_expedited(void)': gracePeriod,
@@ -276,7 +308,7 @@ const rcu: Record<string, Primitive> = {
 
 function* gracePeriod({ kernel, cpu }: ProgramCall): Steps {
   yield* smp_mb({ label: 'synchronize_rcu()' });
-  for (const other of kernel.sections.filter((_, i) => i !== cpu))
+  for (const other of [kernel.section(cpu), ...kernel.sections.filter((_, i) => i !== cpu)])
     yield* waitFor(other, -1, 0, { label: 'synchronize_rcu(): waits for readers' });
   yield* smp_mb({ label: 'synchronize_rcu(): done' });
 }

@@ -70,6 +70,7 @@ class AccessStep {
 
   take(): void {
     const { state, fault } = this.#walked;
+    if (this.#request.kind !== 'store' && this.#request.dependencies) this.#model.loaders.add(this.#processor);
     if (fault !== null) this.#fault(state, fault);
     else if (this.#request.kind === 'load') this.#load(state);
     else if (this.#request.kind === 'store' && this.#request.exclusive) this.#storeExclusive(state);

@@ -45,6 +45,8 @@ export class Model {
   boundHit = false;
   /** Stores seen so far that might overtake an earlier load, by their content. */
   readonly stores = new Map<string, StoreToCome & { readonly processor: number }>();
+  /** Processors that say what their accesses depend on, and load something. */
+  readonly loaders = new Set<number>();
   /** Value of a location that has no history yet. */
   wordOf: (address: number) => number = () => 0;
   /** Some location is looked at by hardware, to translate or to fetch: then the context is a view of its own. */

@@ -117,6 +117,15 @@ export class WeakMemory {
     return [...this.#model.stores.values()];
   }
 
+  /**
+   * Words and processors of the stores whose processor loads something as well: that one overtakes an earlier load is
+   * not among the runs, unless it has been promised.
+   */
+  get storesBesideLoads(): readonly { readonly processor: number; readonly address: number }[] {
+    const sites = new Map(this.storesToCome.map((store) => [`${store.processor},${store.site}`, store]));
+    return [...sites.values()].filter(({ processor }) => this.#model.loaders.has(processor));
+  }
+
   /** True if a store that is in memory has not been performed yet. */
   hasPromises(id: number): boolean {
     return [...this.#state(id).histories.values()].some((messages) => messages.some(({ promise: to }) => to !== null));

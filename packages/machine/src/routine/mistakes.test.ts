@@ -11,7 +11,7 @@ import { SystemBuilder } from '../system/system.ts';
 import { recordTrace } from '../trace/trace.ts';
 import { BLOCKED, defineOperation, operation, perform, type Steps } from './operation.ts';
 import { load, nop, rest, store, waitFor, xchg } from './operations.ts';
-import { assertThat, count, inlined, point, program, routine, type Program } from './routine.ts';
+import { assertThat, count, each, inlined, point, program, routine, type Program } from './routine.ts';
 import { noted, noteMethods, resumed } from './unbegun.ts';
 
 type Body = (shared: Region, frames: Frames) => Steps<unknown>;
@@ -354,6 +354,12 @@ describe('values and addresses', () => {
     ['1.5', 1.5],
     ['4294967296', 2 ** 32],
   ];
+  it.each([[[1, 2]], [undefined], [-1], [0.5]])('%j is no number of rounds', (count) => {
+    expect(ran(() => each(count as number, () => nop() as never))).toMatch(
+      /^routine: victim: step 0: each: expected a whole number of rounds/,
+    );
+  });
+
   it.each(wrong)('%s is no value', (text, value) => {
     const stored = ran(function* (shared) {
       yield* nop();

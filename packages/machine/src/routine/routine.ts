@@ -83,6 +83,8 @@ const RETRY = inlined(function* retry(body: () => Steps<unknown>): Steps<unknown
  * never does.
  */
 export function each<T>(count: number, body: (i: number) => Steps<T | undefined>): Steps<T | undefined> {
+  if (!(Number.isInteger(count) && count >= 0))
+    throw new ModelError(`each: expected a whole number of rounds (${printable(count)})`);
   return EACH(count, body) as Steps<T | undefined>;
 }
 

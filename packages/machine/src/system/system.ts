@@ -77,6 +77,7 @@ export class SystemBuilder {
   readonly #watches: Watch[] = [];
   readonly #names = new Set<string>();
   readonly #drainWatchers: Watcher[] = [];
+  #built = false;
 
   constructor(options: SystemOptions = {}) {
     checkOptions('system: new', options, SYSTEM_KEYS);
@@ -95,6 +96,7 @@ export class SystemBuilder {
 
   /** Reserves words; see {@link Layout.region}. */
   region(name: string, cells: number, options?: RegionOptions): Region {
+    this.#refuseWhenBuilt(`region: ${printable(name)}`);
     return this.layout.region(name, cells, options);
   }
 
@@ -155,6 +157,7 @@ export class SystemBuilder {
    * unless something else happened meanwhile.
    */
   round(routine: string): void {
+    this.#refuseWhenBuilt(`round: ${printable(routine)}`);
     this.#rounds.add(routine);
   }
 
@@ -163,6 +166,7 @@ export class SystemBuilder {
    * declaration.
    */
   watch(region: Region, watcher: Watcher): void {
+    this.#refuseWhenBuilt(`watch: ${region.name}`);
     const index = this.#watches.findIndex((watch) => watch.base === region.base);
     const others = this.#watches[index]?.watcher;
     const both: Watcher = (cx, address, old) => {
@@ -178,16 +182,20 @@ export class SystemBuilder {
    * Has every store reported that leaves a store buffer, when it is in memory: the oldest of the context's processor.
    */
   watchDrains(watcher: Watcher): void {
+    this.#refuseWhenBuilt('watchDrains');
     this.#drainWatchers.push(watcher);
   }
 
   /** Declares processors interchangeable: they must share their Program objects and have no words of their own. */
   symmetric(...processors: string[]): void {
+    this.#refuseWhenBuilt('symmetric');
     this.#symmetric.push(processors);
   }
 
-  /** Seals the system. */
+  /** Seals the system: nothing can be added afterwards. */
   build(): System {
+    this.#refuseWhenBuilt('build');
+    this.#built = true;
     for (const { name, reads } of this.#properties)
       for (const address of reads ?? [])
         if (!Number.isInteger(address) || address < 0 || address >= this.layout.words)
@@ -244,9 +252,16 @@ export class SystemBuilder {
 
   #addNamed<S extends { readonly name: string }>(kind: string, list: S[], spec: S): number {
     const name = `${kind} ${spec.name}`;
+    this.#refuseWhenBuilt(`${kind}: ${spec.name}`);
     if (this.#names.has(name)) throw new ModelError(`system: ${kind}: name taken twice (${spec.name})`);
     this.#names.add(name);
     return list.push(spec) - 1;
+  }
+
+  /** What is added to a system that exists would be in no run of it, and nobody would be told. */
+  #refuseWhenBuilt(what: string): void {
+    if (this.#built)
+      throw new ModelError(`system: ${what}: the system is built already: add everything before build()`);
   }
 
   #sealComponent(spec: ComponentSpec, index: number): Component {
