@@ -168,7 +168,7 @@ export function parseArguments(
       const given = text(name);
       if (given === undefined) return undefined;
       const value = allowed.find((v) => v === given);
-      if (value === undefined) throw usage(`--${name}: expected one of ${unknownName(given, allowed)}`);
+      if (value === undefined) throw usage(`--${name}: unknown ${unknownName(given, allowed)}`);
       return value;
     },
   };

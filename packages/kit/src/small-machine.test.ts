@@ -289,7 +289,8 @@ it.each([
 });
 
 it('a rule for accesses that says neither yes nor no is refused', async () => {
-  const forgetsReturn = (m: SmallMachine): void => m.onAccess('no write', (({ write }) => void !write) as never);
+  const forgetsReturn = (m: SmallMachine): void =>
+    m.onAccess('no write', (({ write }: { write: boolean }) => void !write) as never);
   await expect(explored({ flush: 'atomic' }, { user: reads }, forgetsReturn)).rejects.toThrow(
     'kit: onAccess: no write: the rule returned undefined, which is neither true nor false',
   );

@@ -10,6 +10,7 @@ import {
   Frames,
   ModelError,
   noteMethods,
+  printable,
   operation,
   program,
   routine,
@@ -378,7 +379,7 @@ export class SmallMachine {
   /** switch_mm(): from now on this CPU runs an address space. */
   switch_mm(cpu: Cpu, mm: Mm): Steps {
     checkCpu('switch_mm', cpu, this.cpus);
-    if (!this.mms.includes(mm)) throw new ModelError(`kit: switch_mm: ${String(mm)} is no mm: machine.mms has them`);
+    if (!this.mms.includes(mm)) throw new ModelError(`kit: switch_mm: ${printable(mm)} is no mm: machine.mms has them`);
     return this.kernel.arch.switch_mm(cpu, mm);
   }
 
