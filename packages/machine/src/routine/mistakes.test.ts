@@ -199,7 +199,7 @@ describe('a forgotten yield*', () => {
       function* (shared) {
         yield* store(shared.at(0), load(shared.at(1)) as unknown as number);
       },
-      'routine: victim: step 0: store: a OneStep is no 32-bit integer',
+      'routine: victim: step 0: store: load gives steps and no value: write yield* before it',
     ],
   ])('%s', (_, body, message) => {
     for (const Executor of executors) expect(ran(body, Executor)).toBe(message);

@@ -9,7 +9,7 @@ import type { Access, BarrierKind, Request } from '../memory/requests.ts';
 import { checkOptions, keysOf, printable } from '../state/errors.ts';
 import { isWord, wordOf } from '../state/words.ts';
 import { noteSite } from './sites.ts';
-import { stepOf } from './unbegun.ts';
+import { isSteps, nameOfSteps, stepOf } from './unbegun.ts';
 
 /**
  * Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. No word has
@@ -364,6 +364,8 @@ export function faultOf({ definition, a, b, c }: Operation, words: number): stri
     return `${definition.name}: ${a} is the address of no word (there are ${words})`;
   }
   const operand: unknown = [a, b, c].find((value) => !isWord(value));
+  if (isSteps(operand))
+    return `${definition.name}: ${nameOfSteps(operand)} gives steps and no value: write yield* before it`;
   if (definition.addressed === true && operand === a) return `${definition.name}: ${printable(a)} is no address`;
   return `${definition.name}: ${printable(operand)} is no 32-bit integer`;
 }
