@@ -2,7 +2,7 @@
  * Takes every choice that is enabled in one state. All engines and every worker use this one loop, so that they agree
  * on what the successors of a state are.
  */
-import { ModelError, scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
+import { LimitError, ModelError, scheduleEntry, type System, type TabulatedExecutor } from '@shootdown/machine';
 import { Packing, StateFlag } from './graph.ts';
 import type { PropertyChecker } from './properties.ts';
 import type { Reduction } from './reduction.ts';
@@ -109,7 +109,7 @@ export class Expander {
   /** Throws ModelError if a step has more outcomes than a schedule entry can say. */
   checkBranches(choice: number, branches: number): number {
     if (branches > this.#branchesMax) {
-      throw new ModelError(
+      throw new LimitError(
         `explore: ${this.#nameOf(choice)}: ${branches} outcomes of one step, at most ${this.#branchesMax} can be explored`,
       );
     }

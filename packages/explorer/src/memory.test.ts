@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { MemoryLimit } from './memory.ts';
+import { isOutOfMemory, MemoryLimit } from './memory.ts';
 
 const MEGABYTE = 2 ** 20;
 
@@ -23,4 +23,10 @@ it('leaves what the process needs to go on, where that is more', () => {
 
 it('takes a quarter where there is hardly anything', () => {
   expect(most(200, 192)).toBe(25);
+});
+
+it('knows an error that says that there is none, though a step was blamed for it', () => {
+  const error = new RangeError('Array buffer allocation failed');
+  expect([error, new Error('routine: body: step 1', { cause: error })].map(isOutOfMemory)).toEqual([true, true]);
+  expect([new RangeError('index 4'), null].map(isOutOfMemory)).toEqual([false, false]);
 });

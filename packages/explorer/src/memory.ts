@@ -38,9 +38,10 @@ export class MemoryLimit {
 
 /** Whether an error says that memory could not be had. */
 export function isOutOfMemory(error: unknown): boolean {
-  return (
-    error instanceof RangeError && /allocation failed|Invalid typed array length|Array buffer/i.test(error.message)
-  );
+  for (let at = error; at instanceof Error; at = at.cause)
+    if (at instanceof RangeError && /allocation failed|Invalid typed array length|Array buffer/i.test(at.message))
+      return true;
+  return false;
 }
 
 const PAGE_BYTES = 4096;

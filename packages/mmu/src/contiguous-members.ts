@@ -1,5 +1,5 @@
 /** Sets of entries that may be held of pages with contiguous entries: one per agent and page, a few words, sorted. */
-import type { OperationContext, Region, SystemBuilder } from '@shootdown/machine';
+import { LimitError, type OperationContext, type Region, type SystemBuilder } from '@shootdown/machine';
 import { _PAGE_ACCESSED, _PAGE_CONT, _PAGE_PSE, PFN_SHIFT } from './entry.ts';
 
 /** Different entries of one page that can be held at once; more is an error of the model, reported as such. */
@@ -75,7 +75,7 @@ export class ContiguousMembers {
   replace(cx: OperationContext, who: number, page: number, set: readonly number[]): void {
     const members = set.toSorted(ascending);
     if (members.length > MEMBERS_MAX)
-      throw new RangeError(
+      throw new LimitError(
         `mmu: contiguous TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`,
       );
     const base = this.at(who, page);

@@ -7,6 +7,7 @@
  */
 import {
   defineOperation,
+  LimitError,
   operation,
   type Address,
   type Frames,
@@ -297,7 +298,7 @@ function add(cx: OperationContext, base: number, entry: number): void {
   }
   const list = members(cx, base);
   if (list.length === OFFERED_MAX)
-    throw new RangeError(`mmu: flush monitor: more than ${OFFERED_MAX} translations of one page without a flush`);
+    throw new LimitError(`mmu: flush monitor: more than ${OFFERED_MAX} translations of one page without a flush`);
   [...list, entry].sort((a, b) => a - b).forEach((value, i) => cx.write(base + i, value));
 }
 

@@ -1,5 +1,5 @@
 /** Sets of entries that may be cached: one per CPU, address space, page and level, each a few words, sorted. */
-import type { OperationContext, Region, SystemBuilder } from '@shootdown/machine';
+import { LimitError, type OperationContext, type Region, type SystemBuilder } from '@shootdown/machine';
 import { formatEntry } from './entry.ts';
 import { NO_TRANSLATION } from './offered.ts';
 
@@ -88,7 +88,7 @@ export class MemberSets {
       if (member > value && at < 0) at = count;
     }
     if (count === MEMBERS_MAX)
-      throw new RangeError(
+      throw new LimitError(
         `mmu: saturated TLB: more than ${MEMBERS_MAX} translations of one page: the scenario changes it too often`,
       );
     if (at < 0) at = count;

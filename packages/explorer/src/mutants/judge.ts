@@ -1,5 +1,5 @@
 /** Judges one mutant: is the line needed? */
-import { Change, ModelError, mutated, type Mutation, type System } from '@shootdown/machine';
+import { Change, isLimit, ModelError, mutated, type Mutation, type System } from '@shootdown/machine';
 import { explore } from '../explore.ts';
 import type { Bounds, ExploreResult } from '../result.ts';
 import { Watch } from '../watch.ts';
@@ -24,6 +24,16 @@ export async function judge(
     found = await explore(changed, { bounds, interleavingsStatesMax: 0, ...(signal && { signal }) });
   } catch (error) {
     if (!(error instanceof ModelError) || !reached()) throw error;
+    // The model can say no more: that is no fault of the code.
+    if (isLimit(error))
+      return {
+        ...NOTHING_WRONG,
+        result: 'bounded',
+        property: error.message,
+        stoppedBy: null,
+        states: 0,
+        seconds: watch.seconds,
+      };
     // What no kernel could do, such as to follow a pointer to nowhere: the changed code breaks down.
     return {
       ...NOTHING_WRONG,

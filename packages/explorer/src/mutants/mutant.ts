@@ -18,7 +18,7 @@ export type MutantResult = 'needed' | 'not needed' | 'no difference' | 'bounded'
 /** What a change comes to. */
 export interface Judgement {
   readonly result: MutantResult;
-  /** What breaks; null unless the line is needed. */
+  /** What breaks, or the limit of the model that was met; null otherwise. */
   readonly property: string | null;
   readonly kind: ProblemKind | 'crash' | null;
   /** Nothing goes wrong, but something that must be possible is possible no more: that is no safety. */

@@ -1,7 +1,9 @@
 import {
   atomicAdd,
   BLOCKED,
+  cmpxchg,
   defineOperation,
+  LimitError,
   load,
   mutated,
   operation,
@@ -197,6 +199,23 @@ it('what nobody looks at is not needed, and a wait for what is gone is a deadloc
     'reader/wait:leave-out': 'needed: what was published is there',
     'reader/second:leave-out-recheck': 'no difference',
   });
+});
+
+it('a change that meets a limit of the model is not judged', async () => {
+  const builder = new SystemBuilder();
+  const words = builder.region('word', 1);
+  const word = words.at(0);
+  builder.watch(words, (cx) => {
+    if (cx.read(word) > 1) throw new LimitError('watcher: more than one');
+  });
+  const body = routine('body', function* (): Steps {
+    yield* xchg(word, 1, { label: 'add' });
+    if ((yield* cmpxchg(word, 1, 0, { label: 'take' })) === 0) yield* store(word, 2, { label: 'two' });
+  });
+  builder.processor({ name: 'CPU0', tasks: [program(body)] });
+  const { mutants } = await mutate(builder.build());
+  const results = mutants.map(({ mutation, judgement }) => [mutation.change, judgement?.result, judgement?.property]);
+  expect(results).toContainEqual(['leave-out', 'bounded', 'routine: body: step 2: two: watcher: more than one']);
 });
 
 it('a change that lets a routine throw is one that breaks the code', async () => {

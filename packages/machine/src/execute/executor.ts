@@ -4,7 +4,7 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
-import { ModelError, printable, thrown } from '../state/errors.ts';
+import { LimitError, ModelError, printable, thrown } from '../state/errors.ts';
 import {
   BLOCKED,
   type Message,
@@ -14,7 +14,7 @@ import {
   type Replacements,
 } from '../routine/operation.ts';
 import { synchronousChannel } from '../system/system.ts';
-import type { Channel, Component, Processor, SynchronousChannel, System } from '../system/specs.ts';
+import type { Channel, Choice, Component, Processor, SynchronousChannel, System } from '../system/specs.ts';
 import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
 import { isWord, WordStore } from '../state/words.ts';
 import { ChannelWords } from './channel-words.ts';
@@ -137,9 +137,19 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     this.failed = false;
     this.branchCount = 1;
     this.#isOperation = choice.kind === 'advance';
+    if (choice.kind === 'advance') return this.advance(choice.processor, branch);
+    try {
+      return this.#happen(choice, branch);
+    } catch (error) {
+      // Nobody's operation: what an effect or a watcher throws is named by what has set it off.
+      if (error instanceof ModelError) throw error;
+      throw new ModelError(`${choice.name}: threw ${thrown(error)}`, { cause: error });
+    }
+  }
+
+  /** What happens without an operation of a processor. */
+  #happen(choice: Exclude<Choice, { readonly kind: 'advance' }>, branch: number): boolean {
     switch (choice.kind) {
-      case 'advance':
-        return this.advance(choice.processor, branch);
       case 'deliver':
         return this.#deliver(this.system.channels[choice.channel] as Channel, branch);
       case 'drain':
@@ -168,7 +178,12 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     this.processor = choice.processor;
     this.#isOperation = true;
     const own = this.#ownOutcomes(choice.processor, op);
-    return this.weak ? this.weak.outcomesOf(op, own) : own;
+    if (this.weak === null) return own;
+    try {
+      return this.weak.outcomesOf(op, own);
+    } catch (error) {
+      throw this.#blamed(error, this.topAddress(this.system.processors[choice.processor] as Processor), op);
+    }
   }
 
   /** Outcomes of an operation, without those that a weak memory may choose. */
@@ -427,7 +442,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
       this.#sent(channel, message, from);
       return true;
     }
-    throw new ModelError(
+    throw new LimitError(
       `wire: send: channel ${channel.name} is full (${channel.capacity} messages): ${remedyForFull(channel)}`,
     );
   }

@@ -4,7 +4,8 @@ import { DirectExecutor } from './direct.ts';
 import type { Executor } from './executor.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
 import { LiveExecutor } from './live.ts';
-import { load, nop, rest } from '../routine/operations.ts';
+import { load, nop, rest, store } from '../routine/operations.ts';
+import { ModelError } from '../state/errors.ts';
 import { Random } from '../state/random.ts';
 import { assertThat, count, program, routine } from '../routine/routine.ts';
 import { RandomScheduler, runScheduler } from '../schedule/schedulers.ts';
@@ -281,6 +282,22 @@ describe('interrupt handlers', () => {
   );
 });
 
+it.each(
+  [TabulatedExecutor, LiveExecutor, DirectExecutor].flatMap((Kind) =>
+    (['sc', 'tso', 'arm'] as const).map((model) => [Kind, model] as const),
+  ),
+)('a watcher is told whose store it is (%o, %s)', (Kind, memoryModel) => {
+  const builder = new SystemBuilder({ memoryModel });
+  const words = builder.region('word', 2);
+  const writers = builder.region('writer', 2, { memory: 'ghost' });
+  builder.watch(words, (cx, address) => cx.write(writers.at(address - words.base), cx.processor + 1));
+  const body = routine('body', (own: number) => store(words.at(own), 1));
+  for (const own of [0, 1]) builder.processor({ name: `CPU${own}`, tasks: [program(body, own)] });
+  const executor = new Kind(builder.build());
+  for (const choice of executor.system.choices.keys()) expect(executor.step(choice)).toBe(true);
+  expect([0, 1].map((own) => executor.store.words[writers.at(own)])).toEqual([1, 2]);
+});
+
 describe('mistakes in the model', () => {
   const executors = [TabulatedExecutor, LiveExecutor, DirectExecutor];
 
@@ -307,6 +324,22 @@ describe('mistakes in the model', () => {
     );
     expect(() => new Kind(system)).toThrow('routine: body: step 0: threw RangeError: no such level');
   });
+
+  it.each(executors)(
+    'a watcher that throws where no routine does anything is named by what it looks at (%o)',
+    (Kind) => {
+      const builder = new SystemBuilder({ memoryModel: 'tso' });
+      const words = builder.region('word', 1);
+      builder.watch(words, () => {
+        throw new TypeError('no such word');
+      });
+      const body = routine('body', () => store(words.at(0), 1));
+      builder.processor({ name: 'CPU0', tasks: [program(body)] });
+      const executor = new Kind(builder.build());
+      expect(executor.step(0)).toBe(true);
+      expect(() => executor.step(1)).toThrow(new ModelError('drain CPU0: threw TypeError: no such word'));
+    },
+  );
 
   it.each(executors)('a component that throws is named with its state (%o)', (Kind) => {
     const executor = new Kind(

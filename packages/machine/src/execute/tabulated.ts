@@ -46,8 +46,10 @@ export class TabulatedExecutor extends Executor<NodeRoutines, TabulatedComponent
       return this.perform(processor, address, operations[node] as Operation, branch);
     let result = 0;
     if (kind === Code.load) result = words[a[node] as number] as number;
-    else if (this.watched === null) this.store.write(a[node] as number, b[node] as number);
-    else this.write(a[node] as number, b[node] as number);
+    // A watcher may ask who has written, and may throw.
+    else if (this.watched !== null && this.watched[a[node] as number] !== 0)
+      return this.perform(processor, address, operations[node] as Operation, branch);
+    else this.store.write(a[node] as number, b[node] as number);
     this.processor = index;
     this.finishAdvance(processor, address, result);
     return true;

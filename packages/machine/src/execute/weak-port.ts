@@ -9,7 +9,7 @@
 import type { WeakMemory, WeakStep } from '../memory/weak-memory.ts';
 import { swapTo } from '../memory/modify.ts';
 import type { Access, BarrierKind, Request } from '../memory/requests.ts';
-import { ModelError } from '../state/errors.ts';
+import { LimitError, ModelError } from '../state/errors.ts';
 import {
   BLOCKED,
   type Operation,
@@ -238,7 +238,7 @@ export class WeakPort implements WeakContext {
           const ways = this.#ways;
           leaves.push({ own: first, script: ways.map((_, depth) => script[depth] ?? 0) });
           if (leaves.length > OUTCOMES_MAX)
-            throw new ModelError(
+            throw new LimitError(
               `weak memory: ${op.definition.name}: more than ${OUTCOMES_MAX} outcomes of one operation`,
             );
           for (let depth = ways.length - 1; depth >= script.length; depth--)

@@ -6,6 +6,18 @@ export class ModelError extends Error {
   override readonly name = 'ModelError';
 }
 
+/**
+ * A limit of the model itself, which says nothing of the code that meets it: so many translations of a page, so many
+ * messages on a channel.
+ */
+export class LimitError extends ModelError {}
+
+/** Whether an error, or what has led to it, is a limit of the model. */
+export function isLimit(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof LimitError) return true;
+  return false;
+}
+
 /** The message of whatever was thrown: anything can be. */
 export function thrown(error: unknown): string {
   if (error instanceof ModelError) return error.message;

@@ -7,6 +7,7 @@
  */
 import {
   defineOperation,
+  LimitError,
   operation,
   routine,
   type Operation,
@@ -146,7 +147,7 @@ export class LocklessMonitor {
     if (more.length === 0) return;
     views.push(...more);
     if (views.length > VIEWS_MAX)
-      throw new RangeError(`contpte: lockless monitor: more than ${VIEWS_MAX} states of one entry during one read`);
+      throw new LimitError(`contpte: lockless monitor: more than ${VIEWS_MAX} states of one entry during one read`);
     views.sort((a, b) => a - b);
     views.forEach((view, i) => cx.write(this.#views.at(i), view));
   }
