@@ -26,6 +26,16 @@ test('a run writes its page and its timeline, and both tell of the seed it had',
   expect(JSON.parse(readFileSync(timeline, 'utf8'))).toHaveProperty('traceEvents');
 });
 
+test('files that it writes are not one another', async () => {
+  const path = join(folder, 'one.html');
+  expect(await run('shootdown', '--report', path, '--timeline', path)).toMatchObject({
+    status: 64,
+    stdout: '',
+    stderr: `shootdown run: --timeline: the same file as --report (${path})\n`,
+  });
+  expect(existsSync(path)).toBe(false);
+});
+
 test('a run repeated over seeds prints means and how far they may be off', async () => {
   const { stdout, status } = await run('two-cpu-shootdown', '--seeds', '3', '--json');
   expect(status).toBe(0);

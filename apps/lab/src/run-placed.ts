@@ -7,7 +7,8 @@ import { interruption } from './interrupt.ts';
 import { TIMED_ROUTINES } from './latencies.ts';
 import { Pulse } from './progress.ts';
 
-const WINDOW_STEPS = 200_000;
+/** Ctrl-C ends a worker's part after so many steps at most. */
+const WINDOW_STEPS = 50_000;
 
 /** True if a machine runs in parts, whatever thread each is in. */
 export function isPlaced(topology: Topology): boolean {

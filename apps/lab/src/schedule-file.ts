@@ -15,10 +15,22 @@ import {
   statSync,
   type Stats,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { ModelError } from '@shootdown/machine';
+import { UsageError } from './arguments.ts';
 import { asOutputError, writeAll } from './output.ts';
 import type { SavedSchedule } from './saved-schedule.ts';
+
+/**
+ * Files of one command, by what each is: none may be another, unless it is no file (`/dev/null`). Throws UsageError.
+ */
+export function checkDistinct(command: string, files: readonly (readonly [what: string, path: string])[]): void {
+  files.forEach(([what, path], i) => {
+    const [other] = files.slice(0, i).find(([, before]) => resolve(before) === resolve(path)) ?? [];
+    if (other !== undefined && (statSync(path, { throwIfNoEntry: false })?.isFile() ?? true))
+      throw new UsageError(`shootdown ${command}: ${what}: the same file as ${other} (${path})`);
+  });
+}
 
 /** Where a schedule will be written once there is one. */
 export interface ScheduleTarget {

@@ -30,6 +30,7 @@ import {
 } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import type { MmuGather } from './mmu-gather.ts';
+import { rootOf } from './pgtable.ts';
 
 /** Counters, named as in /proc/vmstat. */
 export const ThpCounter = {
@@ -93,7 +94,7 @@ export function pmd_trans_huge(entry: number): boolean {
 export const pmd_offset = noted(function* pmd_offset(kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {
   const { frames, shape } = kernel;
   const above = shape.levels.slice(0, -1);
-  let table = (yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
+  let table = rootOf(mm, yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' }));
   for (const level of above.slice(0, -1)) {
     const entry = yield* frames.read(frames.entry(table, indexOf(level, vpn)), { label: `${level.name}p_get()` });
     if (!pte_present(entry)) return null;

@@ -39,13 +39,22 @@ export const pgd_free = routine('pgd_free', function* (kernel: Kernel, mm: Mm): 
   yield* kernel.frames.free(root, { label: 'pgd_free()' });
 });
 
+/** The table that mm->pgd names. Throws ModelError if there is none. */
+export function rootOf({ id }: Mm, pgd: number): number {
+  if (pgd === 0)
+    throw new ModelError(
+      `mm: pgd_offset: mm${id} has no page table: its process has not started, or has exited while a thread goes on`,
+    );
+  return pgd - 1;
+}
+
 /**
  * Walks to the last-level entry of a page, without allocating: null where a table is missing, or a huge page is mapped.
  * Reads every level, as pgd_offset() .. pte_offset_map() do.
  */
 export const pte_offset = noted(function* pte_offset(kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {
   const { levels } = kernel.shape;
-  let table = (yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
+  let table = rootOf(mm, yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' }));
   for (const level of levels.slice(0, -1)) {
     const entry = yield* kernel.frames.read(kernel.frames.entry(table, indexOf(level, vpn)), {
       label: `${level.name}p_get()`,
@@ -64,7 +73,7 @@ export const pte_alloc = routine(
   'pte_alloc',
   function* (kernel: Kernel, mm: Mm, vpn: number): Steps<EntryPointer | null> {
     const { frames, shape } = kernel;
-    let table = (yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
+    let table = rootOf(mm, yield* load(mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' }));
     for (const level of shape.levels.slice(0, -1)) {
       const pointer = frames.entry(table, indexOf(level, vpn));
       let entry = yield* frames.read(pointer, { label: `${level.name}p_get()` });
@@ -106,7 +115,7 @@ export const free_pgd_range = routine(
     ceiling: number,
     cpu?: Cpu,
   ): Steps {
-    const root = (yield* load(tlb.mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' })) - 1;
+    const root = rootOf(tlb.mm, yield* load(tlb.mm.pgd.at(0), { label: 'pgd_offset(mm, addr)' }));
     yield* free_range(kernel, cpu, tlb, root, 0, start, end, floor, ceiling);
   },
 );

@@ -37,6 +37,16 @@ test('it waits until the thread has ended', () => {
   expect(run.cycles).toBeGreaterThan(alone.cycles);
 });
 
+test('a thread that goes on when its process has exited ends the run in one line', () => {
+  const maps: readonly Action[] = [
+    { do: 'mmap', area: 'a', pages: 1 },
+    { do: 'touch', area: 'a' },
+  ];
+  expect(() => runOf([0, [{ do: 'exit' }]], [0, [...COMPUTES, ...maps]])).toThrow(
+    /mm: pgd_offset: mm1 has no page table: its process has not started, or has exited while a thread goes on$/,
+  );
+});
+
 test('nothing is changed for a thread that nobody waits for', () => {
   const waits = runOf([0, [{ do: 'wait-for-others' }]], [1, [{ do: 'spin' }]]);
   const ends = runOf([0, [{ do: 'wait-for-others' }, ...COMPUTES]], [1, [{ do: 'spin' }]]);

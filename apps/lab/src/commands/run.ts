@@ -27,7 +27,7 @@ import { runPageHtml } from '../run-page.ts';
 import { runSeeds } from '../run-seeds.ts';
 import { isPlaced, runPlaced } from '../run-placed.ts';
 import { countersText, describeRun, lazyMmuOf } from '../run-text.ts';
-import { fileTarget, scheduleTarget } from '../schedule-file.ts';
+import { checkDistinct, fileTarget, scheduleTarget } from '../schedule-file.ts';
 import { Pulse } from '../progress.ts';
 import { writeTimeline, type Written } from '../timeline.ts';
 import { partOf, Window, windowFlags } from '../window.ts';
@@ -172,6 +172,11 @@ async function runOne(args: Arguments, name: string): Promise<number> {
     args.refuse([...ONE_RUN_ONLY], 'does not go with --seeds, which repeats the run');
     return await runSeeds(of, seeds, stepsMax, args.has('json'));
   }
+  const given = ['report', 'timeline', 'save-schedule'].map((flag) => [`--${flag}`, args.text(flag)] as const);
+  checkDistinct('run', [
+    ...(namesFile(name) ? [['the topology', name] as const] : []),
+    ...given.flatMap(([flag, path]) => (path === undefined ? [] : [[flag, path] as const])),
+  ]);
   const savePath = args.text('save-schedule');
   const target = savePath === undefined ? null : scheduleTarget(savePath);
   const reportPath = args.text('report');
