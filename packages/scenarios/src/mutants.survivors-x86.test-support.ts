@@ -199,6 +199,10 @@ export const ofTransition: readonly Survivor[] = [
     because: 'each later flush looks at all CPUs once more',
   },
   { change: 'finish_asid_transition/*:leave-out-recheck', because: 'no CPU comes to the mm while it is looked at' },
+  {
+    change: 'native_flush_tlb_multi/mm_in_asid_transition:leave-out-recheck',
+    because: 'finish_asid_transition() has just read it, and nobody else ends the transition',
+  },
   { change: 'use_global_asid/raw_spin_lock:*', because: 'one CPU gives global ASIDs away' },
   { change: 'use_global_asid/raw_spin_unlock:leave-out', because: 'one CPU gives global ASIDs away' },
   { change: 'use_global_asid/global_asid:leave-out', because: 'the mm goes on without a global ASID' },

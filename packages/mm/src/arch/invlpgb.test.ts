@@ -3,6 +3,7 @@ import { everyRun } from '@shootdown/machine/every-run';
 import { user_mode } from '@shootdown/cpu';
 import { tinyShape } from '@shootdown/mmu';
 import { describe, expect, test } from 'vitest';
+import { kswapd_shrink_node } from '../daemons/kswapd.ts';
 import { user_access } from '../fault.ts';
 import { use_mm } from '../kernel.ts';
 import {
@@ -136,4 +137,68 @@ describe('page tables are freed while another CPU is lazy', () => {
     );
     expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
   });
+});
+
+test('a lazy CPU is told as long as CPUs change to the global ASID, so that all have in the end', () => {
+  let transition = -1;
+  const flushesTwice: Body = function* (m, cpu) {
+    const mm = m.mms[0]!;
+    yield* pgd_alloc(m.kernel, mm);
+    yield* use_mm(m.kernel, cpu, mm);
+    yield* store(m.flags.at(0), 1);
+    yield* waitFor(m.flags.at(1), -1, 1);
+    yield* use_global_asid(m.x86!, mm);
+    for (let i = 0; i < 2; i++) {
+      const start = yield* mmap(mm, BASE, 1);
+      yield* user_access(m.kernel, cpu, mm, start, true);
+      yield* madvise_dontneed(m.kernel, cpu, mm, start, start + 1);
+    }
+    transition = yield* load(mm.asid_transition.at(0));
+  };
+  const idles: Body = function* ({ kernel, mms, flags }, cpu) {
+    yield* waitFor(flags.at(0), -1, 1);
+    yield* use_mm(kernel, cpu, mms[0]!);
+    yield* kernel.arch.enter_lazy_tlb(cpu);
+    yield* store(flags.at(1), 1);
+    yield* user_mode(cpu);
+  };
+  const { violation, run } = runMachine(mmMachine({ ...SIZE, cpus: 2, x86: { invlpgb: {} } }, [flushesTwice, idles]));
+  expect([violation, run.end, transition]).toEqual([null, 'rest', 0]);
+});
+
+test('the flush that reclaim has put off reaches CPUs that use a global ASID', () => {
+  const PAGE = 0;
+  const { system } = mmMachine(
+    {
+      cpus: 2,
+      shape: tinyShape(2, 2),
+      tables: 4,
+      pages: 3,
+      tlb: 'saturated',
+      watched: [PAGE],
+      connected: true,
+      reclaim: 'complete',
+      x86: { invlpgb: {} },
+    },
+    [
+      function* (m, cpu) {
+        const mm = m.mms[0]!;
+        yield* pgd_alloc(m.kernel, mm);
+        yield* mm.vmas.insert(PAGE, PAGE + 1, VM_DATA_DEFAULT_FLAGS);
+        yield* use_global_asid(m.x86!, mm);
+        yield* use_mm(m.kernel, cpu, mm);
+        yield* user_access(m.kernel, cpu, mm, PAGE, true);
+        yield* store(m.flags.at(0), 1);
+        yield* waitFor(m.flags.at(1), -1, 1);
+        for (let i = 0; i < 3; i++) yield* kswapd_shrink_node(m.kernel, cpu, mm, m.hand, 1);
+      },
+      function* ({ kernel, mms, flags }, cpu) {
+        yield* waitFor(flags.at(0), -1, 1);
+        yield* use_mm(kernel, cpu, mms[0]!);
+        yield* store(flags.at(1), 1);
+        yield* kernel.mmus[cpu.id]!.access(PAGE, false);
+      },
+    ],
+  );
+  expect(everyRun(system)).toMatchObject({ violations: new Set(), deadlock: false });
 });

@@ -2,8 +2,9 @@
  * Broadcast TLB invalidation on AMD: INVLPGB, which reaches every CPU by itself, and TLBSYNC, which waits for it.
  *
  * Mirrors arch/x86/mm/tlb.c and arch/x86/include/asm/tlbflush.h, v6.18: broadcast_tlb_flush(),
- * finish_asid_transition(), consider_global_asid(), use_global_asid(). It needs the same PCID for an mm on every CPU, a
- * global ASID. An mm gets one while it runs; until all its CPUs have changed to it, they are sent IPIs as well.
+ * finish_asid_transition(), consider_global_asid(), use_global_asid(), invlpgb_flush_all_nonglobals(). It needs the
+ * same PCID for an mm on every CPU, a global ASID. An mm gets one while it runs; until all its CPUs have changed to it,
+ * they are sent IPIs as well.
  */
 import { acquireWord, count, load, routine, store, waitFor, type Steps, noted, keysOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -71,6 +72,15 @@ export const mm_needs_global_asid = noted(function* mm_needs_global_asid(
   return global !== 0 && asid !== global;
 });
 
+/** mm_in_asid_transition(): CPUs may use other ASIDs than the mm's global one. */
+export const mm_in_asid_transition = noted(function* mm_in_asid_transition(
+  x86: X86TlbState,
+  mm: Mm | null,
+): Steps<boolean> {
+  if (!x86.options.invlpgb || mm === null) return false;
+  return (yield* load(mm.asid_transition.at(0), { label: 'mm_in_asid_transition(mm)' })) !== 0;
+});
+
 /** Gives a running mm a global ASID. Whoever sees it also sees that the transition is under way. */
 export const use_global_asid = routine('use_global_asid', function* (x86: X86TlbState, mm: Mm): Steps {
   yield* acquireWord(x86.global_asid_lock.at(0), -1, 1, { label: 'raw_spin_lock(global_asid_lock)' });
@@ -122,11 +132,23 @@ export const broadcast_tlb_flush = routine(
   },
 );
 
+/** Everything that is not global, on every CPU: for arch_tlbbatch_flush(), which knows of no mm. */
+export const invlpgb_flush_all_nonglobals = noted(function* invlpgb_flush_all_nonglobals(
+  x86: X86TlbState,
+  cpu: Cpu,
+): Steps {
+  const mmu = mmuOf(x86, cpu);
+  yield* mmu.invlpgb({ asid: -1 });
+  yield* count(InvlpgbCounter.invlpgb);
+  yield* mmu.tlbsync();
+  yield* count(InvlpgbCounter.tlbsync);
+});
+
 /** The IPI makes whoever gets it change to the global ASID; when all CPUs have, the transition is over. */
 const finish_asid_transition = routine(
   'finish_asid_transition',
   function* (x86: X86TlbState, mm: Mm, asid: number, flush_tlb_multi: (mask: CpuMask) => Steps): Steps {
-    if ((yield* load(mm.asid_transition.at(0), { label: 'mm_in_asid_transition(mm)' })) === 0) return;
+    if (!(yield* mm_in_asid_transition(x86, mm))) return;
     const mask = yield* load_cpumask(mm.cpumask, { label: 'mm_cpumask(mm)' });
     for (const { id } of x86.smp.cpus) {
       if (!cpumask_test_cpu(id, mask)) continue;

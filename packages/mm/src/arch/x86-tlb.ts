@@ -42,8 +42,10 @@ import {
   broadcast_tlb_flush,
   consider_global_asid,
   INVLPGB_KEYS,
+  invlpgb_flush_all_nonglobals,
   is_global_asid,
   mm_global_asid,
+  mm_in_asid_transition,
   mm_needs_global_asid,
 } from './invlpgb.ts';
 import {
@@ -199,7 +201,10 @@ const arch_tlbbatch_flush = routine(
   function* (x86: X86TlbState, cpu: Cpu, mask: CpuMask): Steps {
     yield* get_flush_tlb_info(x86, cpu, null, 0, 0, TLB_GENERATION_INVALID);
     const flush_tlb_multi = x86.options.flush_tlb_multi ?? native_flush_tlb_multi;
-    if (!cpumask_empty(cpumask_without(mask, cpu.id))) {
+    if (x86.options.invlpgb) {
+      // CPUs that use a global ASID do nothing for an IPI.
+      yield* invlpgb_flush_all_nonglobals(x86, cpu);
+    } else if (!cpumask_empty(cpumask_without(mask, cpu.id))) {
       yield* flush_tlb_multi(x86, cpu, null, mask, false, false);
     } else if (cpumask_test_cpu(cpu.id, mask)) {
       yield* local_irq_disable(cpu);
@@ -221,12 +226,14 @@ export const native_flush_tlb_multi = routine(
     trim_cpumask: boolean,
   ): Steps {
     yield* count(X86Counter.remoteFlush);
+    const in_transition = !freed_tables && (yield* mm_in_asid_transition(x86, mm));
     const told = new Set<number>();
     for (const other of x86.smp.cpus) {
       if (!cpumask_test_cpu(other.id, mask)) continue;
-      // Page tables about to be freed: a lazy CPU may still walk them speculatively, so everybody is told.
+      // Page tables about to be freed: a lazy CPU may still walk them speculatively, so everybody is told. So it is
+      // as long as CPUs change to a global ASID: the flush is what has them do that.
       const everybody = freed_tables && x86.options.mutant !== 'lazy CPUs keep freed tables';
-      if (everybody || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) told.add(other.id);
+      if (everybody || in_transition || (yield* should_flush_tlb(x86, other, mm, trim_cpumask))) told.add(other.id);
     }
     const flushesSelf = told.has(cpu.id) && x86.options.mutant !== 'no local flush';
     const local = flushesSelf ? () => flush_tlb_func(x86, cpu, cpu.id, true) : undefined;
