@@ -202,6 +202,38 @@ describe('a program', () => {
     for (const model of models) expect(await verdict(text, model), model).toBe(expected);
   });
 
+  const freeing = (put: string): string => `
+refcount_t refs = REFCOUNT_INIT(2);
+int one, two;
+
+static inline void put(void)
+{
+	if (${put})
+		assert(READ_ONCE(one) + READ_ONCE(two) == 2);
+}
+
+void P0(void) { WRITE_ONCE(one, 1); put(); }
+void P1(void) { WRITE_ONCE(two, 1); put(); }
+`;
+
+  it('that puts the last reference sees what all others did before they put theirs', async () => {
+    for (const model of models) expect(await verdict(freeing('refcount_dec_and_test(&refs)'), model)).toBe('safe');
+    const relaxed = freeing('!atomic_sub_return_relaxed(1, &refs)').replaceAll(/refcount_t|REFCOUNT_INIT/g, (name) =>
+      name === 'refcount_t' ? 'atomic_t' : 'ATOMIC_INIT',
+    );
+    expect(await verdict(relaxed, 'tso')).toBe('safe');
+    expect(await verdict(relaxed, 'arm')).toMatch(/^violation: assert/);
+  });
+
+  it.each([
+    ['refcount_inc(&r);', 'violation'],
+    ['if (refcount_inc_not_zero(&r)) refcount_dec(&r);', 'safe'],
+    ['refcount_set(&r, 1); refcount_inc(&r); refcount_dec(&r); assert(refcount_read(&r) == 1);', 'safe'],
+    ['refcount_dec(&r);', 'violation'],
+  ])('counts references from 0 on: %s', async (code, expected) => {
+    expect(await verdict(`refcount_t r;\nvoid P0(void) { ${code} }\n`)).toMatch(expected);
+  });
+
   it('waits for ever for a grace period within a section of its own', async () => {
     expect(await verdict('void P0(void) { rcu_read_lock(); synchronize_rcu(); rcu_read_unlock(); }')).toMatch(
       'deadlock',

@@ -16,6 +16,7 @@ import {
   performAccess,
   setIn,
   smp_mb,
+  smp_rmb,
   swapIf,
   swapTo,
   toggleIn,
@@ -197,6 +198,7 @@ function addUnless(
   value: number,
   unless: number,
   result: (old: number) => number | boolean,
+  order: Order = '',
 ): Steps<number | boolean> {
   const modify: Modify = {
     key: `add ${value} unless ${unless}`,
@@ -205,7 +207,7 @@ function addUnless(
     apply: (old) => (old === unless ? null : (old + value) | 0),
   };
   return (function* () {
-    return result(yield* update({ call, name, word, args: [value, unless], modify, order: '' }));
+    return result(yield* update({ call, name, word, args: [value, unless], modify, order }));
   })();
 }
 
@@ -235,6 +237,35 @@ function stored(name: string, release: boolean): Primitive {
       true,
     );
   };
+}
+
+/** Violated by what makes the kernel warn and saturate the count (REFCOUNT_ADD_UAF, REFCOUNT_DEC_LEAK and so on). */
+const REFCOUNT_MISUSE = 'no reference count is taken up again from 0, or falls below it';
+
+/** refcount_t (include/linux/refcount.h): increments order nothing, decrements release, the last one acquires. */
+const refcounts: Record<string, Primitive> = {
+  'unsigned int refcount_read(const refcount_t *r)': access('load', 'refcount_read', 'none'),
+  'void refcount_set(refcount_t *r, int n)': stored('refcount_set', false),
+  'void refcount_inc(refcount_t *r)': function* (call: ProgramCall, word: number): Steps {
+    yield* counted(call, 'refcount_inc', word, addTo(1), '_relaxed');
+  },
+  'bool refcount_inc_not_zero(refcount_t *r)': (call: ProgramCall, word: number) =>
+    addUnless(call, 'refcount_inc_not_zero', word, 1, 0, (old) => old !== 0, '_relaxed'),
+  'void refcount_dec(refcount_t *r)': function* (call: ProgramCall, word: number): Steps {
+    yield* counted(call, 'refcount_dec', word, subTo(1), '_release');
+  },
+  'bool refcount_dec_and_test(refcount_t *r)': function* (call: ProgramCall, word: number): Steps<boolean> {
+    const last = (yield* counted(call, 'refcount_dec_and_test', word, subTo(1), '_release')) === 1;
+    if (last) yield* smp_rmb({ label: 'smp_acquire__after_ctrl_dep()' });
+    return last;
+  },
+};
+
+/** A change of a count that somebody has to hold a reference for; returns what it was. */
+function* counted(call: ProgramCall, name: string, word: number, modify: Modify, order: Order): Steps<number> {
+  const old = yield* update({ call, name, word, args: [], modify, order });
+  if (old <= 0) yield* assertThat(false, REFCOUNT_MISUSE);
+  return old;
 }
 
 /** Violated by giving back what the CPU has not taken: the sentence that the locks of the kernel routines have. */
@@ -322,8 +353,10 @@ const barriers: Record<string, Primitive> = {
 /** Types and initializers of the above. */
 export const PROGRAM_HEADER = `
 typedef struct { int counter; } atomic_t;
+typedef struct { int refs; } refcount_t;
 typedef struct { int locked; } spinlock_t;
 #define ATOMIC_INIT(i) { (i) }
+#define REFCOUNT_INIT(n) { (n) }
 #define DEFINE_SPINLOCK(name) spinlock_t name
 #define spin_lock_init(lock) ((void)0)
 #define kfree(x) ((void)(x))
@@ -331,4 +364,10 @@ typedef struct { int locked; } spinlock_t;
 `;
 
 /** By their prototypes. */
-export const primitives: Readonly<Record<string, Primitive>> = { ...atomics(), ...locks, ...rcu, ...barriers };
+export const primitives: Readonly<Record<string, Primitive>> = {
+  ...atomics(),
+  ...refcounts,
+  ...locks,
+  ...rcu,
+  ...barriers,
+};
