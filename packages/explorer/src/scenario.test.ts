@@ -1,6 +1,6 @@
 import { routine, SystemBuilder } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { agrees, resolveScenario, type BuildRequest, type Scenario } from './scenario.ts';
+import { agrees, expectedVerdict, resolveScenario, type BuildRequest, type Scenario } from './scenario.ts';
 
 const asked: BuildRequest[] = [];
 const scenario: Scenario = {
@@ -79,6 +79,21 @@ describe('resolveScenario', () => {
       agrees(null, 'safe'),
     ]).toEqual([true, false, null, null]);
   });
+});
+
+it.each([
+  [undefined, ['safe', 'safe', null]],
+  ['tso', ['safe', 'safe', null]],
+  ['arm', [null, null, 'safe']],
+] as const)('a verdict in one word of a variant of %s is one on: %s', (memoryModel, verdicts) => {
+  const variant = {
+    name: 'v',
+    source: 's',
+    summary: 's',
+    expected: 'safe' as const,
+    ...(memoryModel && { memoryModel }),
+  };
+  expect((['sc', 'tso', 'arm'] as const).map((model) => expectedVerdict(variant, model))).toEqual(verdicts);
 });
 
 describe('a replaced routine', () => {

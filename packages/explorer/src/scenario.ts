@@ -283,7 +283,8 @@ export function expectedVerdict(variant: Variant, memoryModel: MemoryModel): Exp
   const { expected, expectedOn } = variant;
   const own = expectedOn?.[memoryModel];
   if (own !== undefined) return own;
-  if (typeof expected === 'string') return memoryModel === 'arm' && variant.memoryModel !== 'arm' ? null : expected;
+  if (typeof expected === 'string')
+    return (memoryModel === 'arm') === (variant.memoryModel === 'arm') ? expected : null;
   return expected[memoryModel] ?? null;
 }
 

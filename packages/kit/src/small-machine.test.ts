@@ -262,6 +262,11 @@ const slips: readonly [string, (m: SmallMachine, cpu: Cpu) => unknown, string][]
     (m) => m.zap_page_range_single(0 as never, undefined as never),
     'kit: zap_page_range_single: 0',
   ],
+  [
+    'a zap that goes on behind the last page',
+    (m, cpu) => m.zap_page_range_single(cpu, 1, 3),
+    'kit: zap_page_range_single: no page 2',
+  ],
   ['a flush of nothing', (m, cpu) => m.flush_tlb_range(cpu, 1, 1), 'kit: flush_tlb_range: pages [1, 1) are none'],
   ['a flush of a page that there is not', (m, cpu) => m.flush_tlb_page(cpu, 2), 'kit: flush_tlb_range: no page 2'],
   ['an mm by its number', (m, cpu) => m.switch_mm(cpu, 2 as never), 'kit: switch_mm: 2 is no mm: machine.mms has them'],

@@ -331,6 +331,7 @@ export class SmallMachine {
   /** zap_page_range_single() of the first mm: entries go, a flush, then the pages. Default one page. */
   zap_page_range_single(cpu: Cpu, start: number, end = start + 1): Steps {
     this.#checkRange('zap_page_range_single', cpu, start, end);
+    checkPage('zap_page_range_single', end - 1, this.#pages.length);
     return zap_page_range_single(this.kernel, cpu, this.mm, start, end);
   }
 

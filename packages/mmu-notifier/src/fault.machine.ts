@@ -9,7 +9,7 @@
  *     | lookup           |   |  +-- unlock -+--|------ unlock -----+
  *     v                  |   |                 |
  *   blind                |   +- retry [yes] ---+--> retry --+
- *                        +---------------------------------+   end: from anywhere to idle
+ *                        +----------- read_begin ----------+   end: from anywhere to idle
  * ```
  *
  * It is told by the routine, within the steps that this performs anyway. An entry may be installed while it is covered:
@@ -49,7 +49,7 @@ export const faultMachine = setup({
   initial: 'idle',
   on: { end: '.idle' },
   states: {
-    idle: { on: { read_begin: 'collecting', lookup: 'blind' } },
+    idle: { on: { ...INSTALLS_UNCOVERED, read_begin: 'collecting', lookup: 'blind' } },
     /** What it has looked up may be older than the sequence that it compares: no check covers that. */
     blind: { on: { ...INSTALLS_UNCOVERED, retry: [MUST_RETRY, { target: 'blind' }] } },
     /** A check without the lock may be out of date when that is taken: it covers nothing. */
@@ -57,8 +57,9 @@ export const faultMachine = setup({
     locked: {
       on: { ...INSTALLS_UNCOVERED, retry: [MUST_RETRY, { target: 'covered' }], unlock: 'collecting' },
     },
-    covered: { on: { install: 'installed', unlock: 'collecting' } },
-    retry: {},
+    covered: { on: { install: 'installed', unlock: 'collecting', retry: [MUST_RETRY, { target: 'covered' }] } },
+    /** What it installs all the same is older than the invalidation that it was told of. */
+    retry: { on: { ...INSTALLS_UNCOVERED, read_begin: 'collecting' } },
     installed: {},
     uncovered: {},
   },

@@ -30,6 +30,7 @@ describe('a fault of a secondary MMU', () => {
   it('begins again after an invalidation, with a new look at the sequence', () => {
     expect(after('read_begin', 'lookup', 'lock', NEEDED).value).toBe('retry');
     expect(after('read_begin', 'lookup', 'lock', NEEDED, 'unlock', 'end', 'read_begin').value).toBe('collecting');
+    expect(after('read_begin', 'lookup', 'lock', NEEDED, 'unlock', 'read_begin').value).toBe('collecting');
     expect(after('read_begin', NEEDED).value).toBe('retry');
   });
 
@@ -40,6 +41,12 @@ describe('a fault of a secondary MMU', () => {
       what: 'was checked before the lock was dropped',
       said: ['read_begin', 'lookup', 'lock', NOT_NEEDED, 'unlock', 'lock'],
     },
+    { what: 'was checked, and was to be tried again', said: ['read_begin', 'lookup', 'lock', NEEDED] },
+    {
+      what: 'was checked twice, and was to be tried again in the end',
+      said: ['read_begin', 'lookup', 'lock', NOT_NEEDED, NEEDED],
+    },
+    { what: 'nobody has looked up', said: ['lock'] },
     { what: 'was looked up before the sequence', said: ['lookup', 'read_begin', 'lock', NOT_NEEDED] },
   ];
   it.each(uncovered)('says so when it installs what $what', ({ said }) => {

@@ -60,6 +60,22 @@ test('two virtual machines on CPUs of their own give the same fingerprint in wor
   for (const print of prints) expect(print).toEqual(prints[0]);
 });
 
+test('a part that ends in an error ends the others', async () => {
+  const run = [{ do: 'repeat' as const, times: 1_000_000, body: [{ do: 'compute' as const, cycles: 1000 }] }];
+  const processes = [{ name: 'p', threads: [{ cpu: 0, run }] }];
+  const placed = new PlacedRun(hosting(vm('a', { cpus: '0-1', processes }), vm('b', { cpus: [2, 3], processes })));
+  let heard = 0;
+  const onProgress = (): void => {
+    if (heard++ === 0) throw new Error('enough');
+  };
+  await expect(placed.run(500, { onProgress })).rejects.toThrow('enough');
+  const later = async (): Promise<number> => {
+    for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
+    return placed.result().steps;
+  };
+  expect(await later()).toBe(await later());
+});
+
 test('a run to the end comes to the same, and is heard of on the way', async () => {
   const [before] = [await run(apart('process'))];
   for (const placement of ['process', 'worker'] as const) {

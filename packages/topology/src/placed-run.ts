@@ -155,8 +155,8 @@ export class PlacedRun {
   }
 
   /**
-   * Runs all parts to their ends, or until one of them has lost its worker. Parts that nothing passes between do not
-   * wait for one another.
+   * Runs all parts to their ends, or until one of them has lost its worker or thrown. Parts that nothing passes between
+   * do not wait for one another.
    * @param steps after which a part in a worker tells how far it is; then `onProgress` is called
    */
   async run(steps: number, { signal, onProgress = () => undefined }: PlacedRunning = {}): Promise<void> {
@@ -170,7 +170,9 @@ export class PlacedRun {
     const began = performance.now();
     const before = this.#wallSeconds;
     const goesOn = ({ state, lost }: PlacedState): boolean => lost === null && state?.more !== false;
-    const isOver = (): boolean => signal?.aborted === true || this.#parts.some(({ lost }) => lost !== null);
+    let hasFailed = false;
+    const isOver = (): boolean =>
+      hasFailed || signal?.aborted === true || this.#parts.some(({ lost }) => lost !== null);
     const advances = async (placed: PlacedState): Promise<void> => {
       const isHere = placed.runs instanceof LocalPart;
       while (!isOver() && goesOn(placed)) {
@@ -180,7 +182,11 @@ export class PlacedRun {
         if (isHere) await othersTurn();
       }
     };
-    await Promise.all(this.#parts.map(advances));
+    const endsOthers = (error: unknown): never => {
+      hasFailed = true;
+      throw error;
+    };
+    await Promise.all(this.#parts.map((placed) => advances(placed).catch(endsOthers)));
   }
 
   /** Messages pass between the parts. */

@@ -320,8 +320,7 @@ const locks: Record<string, Primitive> = {
 /**
  * RCU as a word per thread: how deep it is in read-side sections. A grace period waits until every other thread has
  * been outside of all, and its own, too: within one it waits for ever. The barriers are those of a user-space
- * implementation, which is at least as strong as the
- * kernel's.
+ * implementation, which is at least as strong as the kernel's.
  */
 const rcu: Record<string, Primitive> = {
   'void rcu_read_lock(void)': function* ({ kernel, cpu }: ProgramCall): Steps {
