@@ -230,6 +230,7 @@ void P1(void) { WRITE_ONCE(two, 1); put(); }
     ['if (refcount_inc_not_zero(&r)) refcount_dec(&r);', 'safe'],
     ['refcount_set(&r, 1); refcount_inc(&r); refcount_dec(&r); assert(refcount_read(&r) == 1);', 'safe'],
     ['refcount_dec(&r);', 'violation'],
+    ['refcount_set(&r, 1); refcount_dec(&r);', 'violation'],
   ])('counts references from 0 on: %s', async (code, expected) => {
     expect(await verdict(`refcount_t r;\nvoid P0(void) { ${code} }\n`)).toMatch(expected);
   });

@@ -240,7 +240,7 @@ function stored(name: string, release: boolean): Primitive {
 }
 
 /** Violated by what makes the kernel warn and saturate the count (REFCOUNT_ADD_UAF, REFCOUNT_DEC_LEAK and so on). */
-const REFCOUNT_MISUSE = 'no reference count is taken up again from 0, or falls below it';
+const REFCOUNT_MISUSE = 'no reference count is taken up again from 0, falls below it, or to it unseen';
 
 /** refcount_t (include/linux/refcount.h): increments order nothing, decrements release, the last one acquires. */
 const refcounts: Record<string, Primitive> = {
@@ -252,7 +252,8 @@ const refcounts: Record<string, Primitive> = {
   'bool refcount_inc_not_zero(refcount_t *r)': (call: ProgramCall, word: number) =>
     addUnless(call, 'refcount_inc_not_zero', word, 1, 0, (old) => old !== 0, '_relaxed'),
   'void refcount_dec(refcount_t *r)': function* (call: ProgramCall, word: number): Steps {
-    yield* counted(call, 'refcount_dec', word, subTo(1), '_release');
+    // Whoever puts the last reference by it frees nothing: REFCOUNT_DEC_LEAK.
+    yield* counted(call, 'refcount_dec', word, subTo(1), '_release', 2);
   },
   'bool refcount_dec_and_test(refcount_t *r)': function* (call: ProgramCall, word: number): Steps<boolean> {
     const last = (yield* counted(call, 'refcount_dec_and_test', word, subTo(1), '_release')) === 1;
@@ -261,10 +262,17 @@ const refcounts: Record<string, Primitive> = {
   },
 };
 
-/** A change of a count that somebody has to hold a reference for; returns what it was. */
-function* counted(call: ProgramCall, name: string, word: number, modify: Modify, order: Order): Steps<number> {
+/** A change of a count that is at least so high; returns what it was. */
+function* counted(
+  call: ProgramCall,
+  name: string,
+  word: number,
+  modify: Modify,
+  order: Order,
+  least = 1,
+): Steps<number> {
   const old = yield* update({ call, name, word, args: [], modify, order });
-  if (old <= 0) yield* assertThat(false, REFCOUNT_MISUSE);
+  if (old < least) yield* assertThat(false, REFCOUNT_MISUSE);
   return old;
 }
 
