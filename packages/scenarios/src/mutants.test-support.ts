@@ -61,7 +61,7 @@ export function explanationOf(survivors: readonly Survivor[], variant: string, c
 }
 
 /** A change may make a space endless. */
-const BOUNDS = { maxStates: 1_000_000 };
+const BOUNDS = { maxStates: 4_000_000 };
 
 /** What a table is made with. */
 export interface TableRequest {
