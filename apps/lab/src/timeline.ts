@@ -70,19 +70,22 @@ async function describe(
   const disagree = (timed: TimedStep): ModelError =>
     new ModelError(`run: executors disagree at ${machine.system.choices[entryChoice(timed.entry)]?.name ?? '?'}`);
   let shown = 0;
+  let isAhead = false;
   const runner: MachineRunner = new MachineRunner(machine, {
     stepsMax: steps,
     seed,
     onStep(timed, executor) {
-      if (window.isOver(timed)) return false;
+      if (window.isOver(timed)) {
+        isAhead = true;
+        return false;
+      }
       const { entry, startCycles, durationCycles } = timed;
       if (window.shows(timed, runner.phase)) {
         const step = describeStep(described, entry);
         if (!step) throw disagree(timed);
         shown++;
         const compares = live !== null || shown % COMPARED_STEPS === 0;
-        if (compares && described.fingerprint !== executor.fingerprint)
-          throw new ModelError('run: executors disagree on the state: this is a bug of the laboratory');
+        if (compares && described.fingerprint !== executor.fingerprint) throw disagreeing();
         onStep({ ...step, startCycles, durationCycles });
       } else if (!described.step(entryChoice(entry), entryBranch(entry))) throw disagree(timed);
       described.store.commit();
@@ -96,11 +99,17 @@ async function describe(
     return more;
   });
   pulse.end();
-  const { phases } = runner.result();
+  const { phases, fingerprint } = runner.result();
+  // The steps since it was compared last.
+  if (!isAhead && described.fingerprint !== fingerprint) throw disagreeing();
   live?.stop();
   if (part.phase !== undefined && shown === 0 && !interrupted)
     throw new ModelError(`run: no phase ${part.phase} (have: ${Object.keys(phases).join(', ')})`);
   return { columns: columnsOf(described), fingerprint: described.fingerprint, interrupted };
+}
+
+function disagreeing(): ModelError {
+  return new ModelError('run: executors disagree on the state: this is a bug of the laboratory');
 }
 
 /** The steps of a part as a trace. Throws ModelError if they are too many, or if there is no such phase. */

@@ -118,7 +118,7 @@ export const ofX86Tlb: readonly Survivor[] = [
   { change: 'flush_tlb_mm_range/get_flush_tlb_info:swap-with-next', because: 'the info is read by handlers, later' },
   {
     change: 'flush_tlb_mm_range/get_flush_tlb_info:leave-out',
-    because: 'nobody reads the info: the flush is no IPI',
+    because: 'an info that was never filled in says that everything is flushed, of any mm',
   },
   { change: 'flush_tlb_mm_range/inc_mm_tlb_gen:*', because: 'one flush at a time, or one of which no CPU keeps count' },
   {
