@@ -234,32 +234,33 @@ export class SaturatedTlb {
    * none. A walk that finds one comes to what a member does already.
    */
   outcomes(cx: OperationContext, cpu: number, page: number, write: boolean): number {
-    return this.#ways(cx, cpu, page, write).length;
+    return this.#ways(cx, cpu, page, write, Number.POSITIVE_INFINITY).length;
   }
 
   /** What an access comes to, by one of its {@link outcomes}. Changes nothing. */
   resolve(cx: OperationContext, cpu: number, page: number, write: boolean, branch: number): Resolved {
-    return this.#ways(cx, cpu, page, write)[branch] ?? nothingThere(write);
+    return this.#ways(cx, cpu, page, write, branch + 1)[branch] ?? nothingThere(write);
   }
 
-  /** Everything that an access may come to. */
-  #ways(cx: OperationContext, cpu: number, page: number, write: boolean): Resolved[] {
+  /** What an access may come to: so many of its ways at least, if there are so many. */
+  #ways(cx: OperationContext, cpu: number, page: number, write: boolean, wanted: number): Resolved[] {
     const read = (address: number): number => cx.read(address);
     const vpn = this.#pages[page] as number;
     const ways: Resolved[] = [];
-    let looksAgain = false;
+    let marking: Resolved | null = null;
     for (const leaf of this.#state.leaves(read, cpu, page)) {
+      if (ways.length >= wanted) return ways;
       const way = this.#through(leaf, vpn, write, -1);
       const marks = this.#dirtyBits && write && way.fault === Fault.none && !pte_dirty(leaf.entry);
-      ways.push(marks ? this.#marking(read, cpu, page) : way);
-      looksAgain ||= marks;
+      ways.push(marks ? (marking ??= this.#marking(read, cpu, page)) : way);
     }
+    if (ways.length >= wanted) return ways;
     // The walk that marks an entry dirty may go through any table that the CPU may have a pointer to.
-    if (looksAgain)
+    if (marking !== null)
       for (const { address, leaf } of this.#state.otherLeaves(read, cpu, page))
         ways.push(this.#through(leaf, vpn, write, address));
-    const fails = ways.length === 0 || this.#state.mayFail(read, cpu, page);
-    if (fails && ways.every(({ fault }) => fault !== Fault.notPresent)) ways.push(nothingThere(write));
+    const found = ways.every(({ fault }) => fault !== Fault.notPresent);
+    if (found && (ways.length === 0 || this.#state.mayFail(read, cpu, page))) ways.push(nothingThere(write));
     return ways;
   }
 
