@@ -1,7 +1,9 @@
 import { store, waitFor, type Executor, type Steps } from '@shootdown/machine';
-import { _PAGE_RW, pte_pfn } from '@shootdown/mmu';
+import { _PAGE_RW, pte_dirty, pte_pfn, tinyShape } from '@shootdown/mmu';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { unfold } from './arch/arm64-contpte.ts';
+import { pte_mkclean } from './arch/contpte/pte.ts';
 import { user_access } from './fault.ts';
 import { fork } from './fork.ts';
 import { use_mm, type Mm } from './kernel.ts';
@@ -20,8 +22,8 @@ import {
 } from './machines.test-support.ts';
 import { exit_mmap, madvise_dontneed, mmap, mmdrop, munmap } from './mmap.ts';
 import { mprotect } from './mprotect.ts';
-import { pgd_alloc } from './pgtable.ts';
-import { VM_READ, VM_WRITE } from './vma.ts';
+import { pgd_alloc, pte_offset } from './pgtable.ts';
+import { VM_DATA_DEFAULT_FLAGS, VM_READ, VM_WRITE } from './vma.ts';
 
 type Cpu = Parameters<Body>[1];
 
@@ -93,6 +95,33 @@ describe('fork()', () => {
       expect(runMachine(machine).counts['tlbi_va']).toEqual(flushes);
     },
   );
+
+  test('of a folio of 64 KB gives the child each page as dirty as the parent has it: FPB_RESPECT_DIRTY', () => {
+    const [pages, clean] = [16, 5];
+    const options = { cpus: 1, mms: 2, arch: 'arm64', shape: tinyShape(2, pages), tables: 16, pages: 32 } as const;
+    const machine = mmMachine({ ...options, contpte: true }, [
+      function* ({ kernel, mms }, cpu) {
+        const [parent, child] = mms as [Mm, Mm];
+        yield* pgd_alloc(kernel, parent);
+        yield* parent.vmas.insert(0, pages, VM_DATA_DEFAULT_FLAGS);
+        yield* use_mm(kernel, cpu, parent);
+        yield* user_access(kernel, cpu, parent, 0, true);
+        // One page of the folio has been written back: the block is unfolded, and that entry is clean.
+        for (let vpn = 0; vpn < pages; vpn++) {
+          const ptep = (yield* pte_offset(kernel, parent, vpn))!;
+          yield* unfold(kernel, cpu, parent, vpn, ptep);
+          if (vpn === clean) yield* kernel.frames.write(ptep, pte_mkclean(yield* kernel.frames.read(ptep)));
+        }
+        yield* fork(kernel, cpu, parent, child);
+      },
+    ]);
+    const { executor } = runMachine(machine);
+    const dirty = machine.mms.map((mm) =>
+      Array.from({ length: pages }, (_, vpn) => pte_dirty(entryOf(machine, executor, mm, vpn))),
+    );
+    expect(dirty[0]).toEqual(Array.from({ length: pages }, (_, vpn) => vpn !== clean));
+    expect(dirty[1]).toEqual(dirty[0]);
+  });
 
   test('flushes everything of the parent, as if tables were freed, even when nothing was protected', () => {
     const flushes: Flushed[] = [];

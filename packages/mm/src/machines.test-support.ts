@@ -33,6 +33,7 @@ import {
   type WalkShape,
 } from '@shootdown/mmu';
 import { Rcu } from '@shootdown/sync';
+import { Arm64Contpte } from './arch/arm64-contpte.ts';
 import { arm64Tlb } from './arch/arm64-tlb.ts';
 import type { X86TlbOptions, X86TlbState } from './arch/x86-state.ts';
 import { x86Tlb } from './arch/x86-tlb.ts';
@@ -73,6 +74,8 @@ export interface MachineOptions {
   readonly wrap?: (arch: TlbArch) => TlbArch;
   /** A kernel with khugepaged, and what is left out of it. */
   readonly thp?: HugePagesMutant | 'complete' | undefined;
+  /** arm64: a kernel with folios of 64 KB, in tables that have room for some. */
+  readonly contpte?: boolean;
   /** A kernel that balances NUMA nodes: CPU n has a node of its own, and pages in equal shares. */
   readonly numa?: NumaMutant | 'complete' | undefined;
   /** A kernel that puts flushes of unmapped pages off. */
@@ -180,6 +183,7 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
     tlb_remove_table_free: rcu ? rcuTableFree(rcu, frames) : undefined,
     ...secondary,
     ...(thp && { thp }),
+    ...(options.contpte && { contpte: new Arm64Contpte(builder, frames, mmus) }),
     ...(numa && { numa }),
     ...(batched && { batched }),
   };

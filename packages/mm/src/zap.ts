@@ -32,11 +32,12 @@ export const zap_pte_range: ZapPteRange = routine(
     const { frames } = kernel;
     for (let vpn = from; vpn < to;) {
       let force_flush = false;
-      let delay_rmap: FileFolio | undefined;
+      let force_break = false;
+      const delayed: FileFolio[] = [];
       yield* pte_lock(kernel, first.frame);
       if (kernel.batched) yield* flush_tlb_batched_pending(kernel, cpu, tlb.mm);
       yield* lazy_mmu_mode_enable(kernel, cpu);
-      for (let nr = 1; vpn < to && !force_flush; vpn += nr) {
+      for (let nr = 1; vpn < to && !force_break; vpn += nr) {
         nr = 1;
         const ptep = frames.entry(first.frame, first.index + (vpn - from));
         const ptent = yield* ptep_get(kernel, cpu, ptep, { label: 'ptep_get()' });
@@ -47,19 +48,20 @@ export const zap_pte_range: ZapPteRange = routine(
         nr = yield* folio_pte_batch(kernel, cpu, ptep, ptent, to - vpn);
         const entry = yield* get_and_clear_full_ptes(kernel, cpu, tlb.mm, vpn, ptep, nr);
         const folio = vm_normal_folio(kernel, entry);
-        if (folio && pte_dirty(entry)) {
+        const delay_rmap = folio !== undefined && pte_dirty(entry);
+        if (delay_rmap) {
           yield* folio.folio_mark_dirty();
-          delay_rmap = folio;
+          delayed.push(folio);
           force_flush = true;
         }
         for (let i = 0; i < nr; i++) tlb.removeEntry(vpn + i);
         if (folio && !delay_rmap) yield* folio.folio_remove_rmap_pte();
-        for (let i = 0; i < nr; i++) if (tlb.removePage(pte_pfn(entry) + i)) force_flush = true;
+        for (let i = 0; i < nr; i++) if (tlb.removePage(pte_pfn(entry) + i)) force_flush = force_break = true;
       }
       yield* lazy_mmu_mode_disable(kernel, cpu);
       if (force_flush) {
         yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
-        if (delay_rmap) yield* delay_rmap.folio_remove_rmap_pte();
+        for (const folio of delayed) yield* folio.folio_remove_rmap_pte();
       }
       yield* pte_unmap_unlock(kernel, cpu, first.frame);
       if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
@@ -80,8 +82,9 @@ export const zap_pte_range_v3_15: ZapPteRange = routine(
     const { frames } = kernel;
     for (let vpn = from; vpn < to;) {
       let force_flush = false;
+      let force_break = false;
       yield* pte_lock(kernel, first.frame);
-      for (; vpn < to && !force_flush; vpn++) {
+      for (; vpn < to && !force_break; vpn++) {
         const ptep = frames.entry(first.frame, first.index + (vpn - from));
         if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
         const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
@@ -92,7 +95,7 @@ export const zap_pte_range_v3_15: ZapPteRange = routine(
           yield* folio.folio_mark_dirty();
         }
         if (folio) yield* folio.folio_remove_rmap_pte();
-        if (tlb.removePage(pte_pfn(entry))) force_flush = true;
+        if (tlb.removePage(pte_pfn(entry))) force_flush = force_break = true;
       }
       if (force_flush) yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
       yield* pte_unlock(kernel, first.frame);
@@ -132,26 +135,28 @@ export const zap_pte_range_flush_after_ptl: ZapPteRange = routine(
     const { frames } = kernel;
     for (let vpn = from; vpn < to;) {
       let force_flush = false;
-      let delay_rmap: FileFolio | undefined;
+      let force_break = false;
+      const delayed: FileFolio[] = [];
       yield* pte_lock(kernel, first.frame);
-      for (; vpn < to && !force_flush; vpn++) {
+      for (; vpn < to && !force_break; vpn++) {
         const ptep = frames.entry(first.frame, first.index + (vpn - from));
         if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
         const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
         const folio = vm_normal_folio(kernel, entry);
-        if (folio && pte_dirty(entry)) {
+        const delay_rmap = folio !== undefined && pte_dirty(entry);
+        if (delay_rmap) {
           yield* folio.folio_mark_dirty();
-          delay_rmap = folio;
+          delayed.push(folio);
           force_flush = true;
         }
         tlb.removeEntry(vpn);
         if (folio && !delay_rmap) yield* folio.folio_remove_rmap_pte();
-        if (tlb.removePage(pte_pfn(entry))) force_flush = true;
+        if (tlb.removePage(pte_pfn(entry))) force_flush = force_break = true;
       }
       yield* pte_unlock(kernel, first.frame);
       if (force_flush) {
         yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
-        if (delay_rmap) yield* delay_rmap.folio_remove_rmap_pte();
+        for (const folio of delayed) yield* folio.folio_remove_rmap_pte();
         yield* tlb_flush_mmu(kernel, cpu, tlb);
       }
     }
@@ -165,24 +170,26 @@ export const zap_pte_range_not_marked: ZapPteRange = routine(
     const { frames } = kernel;
     for (let vpn = from; vpn < to;) {
       let force_flush = false;
-      let delay_rmap: FileFolio | undefined;
+      let force_break = false;
+      const delayed: FileFolio[] = [];
       yield* pte_lock(kernel, first.frame);
-      for (; vpn < to && !force_flush; vpn++) {
+      for (; vpn < to && !force_break; vpn++) {
         const ptep = frames.entry(first.frame, first.index + (vpn - from));
         if (!pte_present(yield* frames.read(ptep, { label: 'ptep_get()' }))) continue;
         const entry = yield* frames.xchg(ptep, 0, { label: 'ptep_get_and_clear_full()' });
         const folio = vm_normal_folio(kernel, entry);
-        if (folio && pte_dirty(entry)) {
-          delay_rmap = folio;
+        const delay_rmap = folio !== undefined && pte_dirty(entry);
+        if (delay_rmap) {
+          delayed.push(folio);
           force_flush = true;
         }
         tlb.removeEntry(vpn);
         if (folio && !delay_rmap) yield* folio.folio_remove_rmap_pte();
-        if (tlb.removePage(pte_pfn(entry))) force_flush = true;
+        if (tlb.removePage(pte_pfn(entry))) force_flush = force_break = true;
       }
       if (force_flush) {
         yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
-        if (delay_rmap) yield* delay_rmap.folio_remove_rmap_pte();
+        for (const folio of delayed) yield* folio.folio_remove_rmap_pte();
       }
       yield* pte_unlock(kernel, first.frame);
       if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
@@ -197,26 +204,28 @@ export const zap_pte_range_read_then_clear: ZapPteRange = routine(
     const { frames } = kernel;
     for (let vpn = from; vpn < to;) {
       let force_flush = false;
-      let delay_rmap: FileFolio | undefined;
+      let force_break = false;
+      const delayed: FileFolio[] = [];
       yield* pte_lock(kernel, first.frame);
-      for (; vpn < to && !force_flush; vpn++) {
+      for (; vpn < to && !force_break; vpn++) {
         const ptep = frames.entry(first.frame, first.index + (vpn - from));
         const entry = yield* frames.read(ptep, { label: 'ptep_get()' });
         if (!pte_present(entry)) continue;
         yield* frames.write(ptep, 0, { label: 'pte_clear()' });
         const folio = vm_normal_folio(kernel, entry);
-        if (folio && pte_dirty(entry)) {
+        const delay_rmap = folio !== undefined && pte_dirty(entry);
+        if (delay_rmap) {
           yield* folio.folio_mark_dirty();
-          delay_rmap = folio;
+          delayed.push(folio);
           force_flush = true;
         }
         tlb.removeEntry(vpn);
         if (folio && !delay_rmap) yield* folio.folio_remove_rmap_pte();
-        if (tlb.removePage(pte_pfn(entry))) force_flush = true;
+        if (tlb.removePage(pte_pfn(entry))) force_flush = force_break = true;
       }
       if (force_flush) {
         yield* tlb_flush_mmu_tlbonly(kernel, cpu, tlb);
-        if (delay_rmap) yield* delay_rmap.folio_remove_rmap_pte();
+        for (const folio of delayed) yield* folio.folio_remove_rmap_pte();
       }
       yield* pte_unlock(kernel, first.frame);
       if (force_flush) yield* tlb_flush_mmu(kernel, cpu, tlb);
