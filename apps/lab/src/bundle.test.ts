@@ -1,5 +1,6 @@
 /** The command as it is installed: what it loads when a command is called is there, bundled or not. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -68,4 +69,17 @@ describe.each([
       expect(result.status).toBe(status);
     },
   );
+});
+
+it('bin/shootdown.mjs runs the bundle, without the files that it is made of', () => {
+  const installed = join(folder, 'installed');
+  mkdirSync(join(installed, 'dist'), { recursive: true });
+  for (const part of ['package.json', 'bin', 'dist/bundle'])
+    cpSync(join(root, 'apps/lab', part), join(installed, part), { recursive: true });
+  // It has to be there, and is not loaded.
+  writeFileSync(join(installed, 'dist/shootdown.js'), 'throw new Error();');
+  const words = [join(installed, 'bin/shootdown.mjs'), 'check', 'lazy-order'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  expect([status, stderr]).toEqual([0, expect.not.stringContaining('Error')]);
+  expect(stdout).toContain('lazy-order');
 });

@@ -1,38 +1,19 @@
 /** What comes out of the command: all of it, in the form that was asked for, or the word that it is not all. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { startShootdown, type Said } from './one-process.test-support.ts';
+import { oneThread, ownFolder } from './own-folder.test-support.ts';
 
 const lab = new URL('../', import.meta.url).pathname;
 const data = join(lab, 'data/traces');
 const shootdown = startShootdown();
 const unlocked = ['explore', 'ptdump-vmalloc', '--variant', 'unlocked'];
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function file(name: string, content: string | Uint8Array): string {
-  const path = join(folder, name);
-  writeFileSync(path, content);
-  return path;
-}
-
-const oneThread = (...run: object[]): object => ({
-  name: 't',
-  architecture: 'x86-64-4l',
-  cpus: 1,
-  processes: [{ name: 'p', threads: [{ cpu: 0, run }] }],
-});
-const topologyFile = (name: string, topology: object): string => file(name, JSON.stringify(topology));
+const { at, file, topologyFile } = ownFolder();
 
 describe('what has come out is said, and all of it', () => {
-  const saved = (name: string): string => join(folder, name);
   const starving = {
     ...oneThread({ do: 'mmap', area: 'a', pages: 64 }, { do: 'touch', area: 'a' }),
     memory: { pages: 8 },
@@ -53,20 +34,20 @@ describe('what has come out is said, and all of it', () => {
   let said: Readonly<Record<string, Said>> = {};
   beforeAll(async () => {
     const lines: Readonly<Record<string, readonly string[]>> = {
-      saved: [...unlocked, '--save-schedule', saved('found.json'), '--json'],
-      replayed: ['replay', saved('found.json'), '--json'],
+      saved: [...unlocked, '--save-schedule', at('found.json'), '--json'],
+      replayed: ['replay', at('found.json'), '--json'],
       nothingToSave: [
         'explore',
         'ptdump-vmalloc',
         '--variant',
         'v1',
         '--save-schedule',
-        saved('none.json'),
+        at('none.json'),
         '--format',
         'perfetto',
       ],
       safe: ['explore', 'ptdump-vmalloc', '--variant', 'v1', '--json'],
-      fuzzed: [...unlocked, '--fuzz', 'random', '--save-schedule', saved('fuzzed.json'), '--json'],
+      fuzzed: [...unlocked, '--fuzz', 'random', '--save-schedule', at('fuzzed.json'), '--json'],
       fuzzedInVain: [
         'explore',
         'ptdump-vmalloc',
@@ -81,7 +62,7 @@ describe('what has come out is said, and all of it', () => {
         '--json',
       ],
       starving: ['run', topologyFile('starving.json', starving)],
-      compared: ['compare', topologyFile('waiting.json', waiting), saved('starving.json'), 'shootdown', '--json'],
+      compared: ['compare', topologyFile('waiting.json', waiting), at('starving.json'), 'shootdown', '--json'],
       json: ['run', 'shootdown', '--json', '--format', 'text'],
       timeline: ['run', 'shootdown', '--format', 'text', '--phase', 'munmap'],
       summary: ['run', 'flush-counts', '--summary', '--pages', '1', '--state', 'none'],
@@ -96,10 +77,10 @@ describe('what has come out is said, and all of it', () => {
     expect(of('saved').status).toBe(12);
     const { schedule } = JSON.parse(of('saved').stdout) as { schedule: string };
     const { sometimes } = JSON.parse(of('safe').stdout) as { sometimes: { schedule: string | null }[] };
-    expect(JSON.parse(readFileSync(saved('found.json'), 'utf8'))).toMatchObject({ schedule });
+    expect(JSON.parse(readFileSync(at('found.json'), 'utf8'))).toMatchObject({ schedule });
     expect(sometimes[0]?.schedule).toMatch(/^[\dx.,]+$/);
     expect(JSON.parse(of('replayed').stdout)).toMatchObject({ format: 'shootdown-trace', end: { kind: 'violation' } });
-    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect(readdirSync(at()).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 
   it('that there is no counterexample to print or save', () => {
@@ -112,7 +93,7 @@ describe('what has come out is said, and all of it', () => {
     const keys = { states: null, transitions: null, depth: null, complete: false, interleavings: null };
     expect(JSON.parse(of('fuzzed').stdout)).toMatchObject({ ...keys, verdict: 'violation', agrees: true });
     expect(of('fuzzed').status).toBe(12);
-    expect(readFileSync(saved('fuzzed.json'), 'utf8')).toContain('"variant":"unlocked"');
+    expect(readFileSync(at('fuzzed.json'), 'utf8')).toContain('"variant":"unlocked"');
     expect(JSON.parse(of('fuzzedInVain').stdout)).toMatchObject({ ...keys, verdict: 'bounded', seed: 7, runs: 3 });
   });
 

@@ -1,32 +1,13 @@
 /** What is wrong is said in one line, with the right exit code. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { startShootdown, type Said } from './one-process.test-support.ts';
+import { oneThread, ownFolder } from './own-folder.test-support.ts';
 
 const lab = new URL('../', import.meta.url).pathname;
 const trace = join(lab, 'data/traces/gups-1m.u64.gz');
 const unlocked = ['explore', 'ptdump-vmalloc', '--variant', 'unlocked'];
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'shootdown-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function file(name: string, content: string | Uint8Array): string {
-  const path = join(folder, name);
-  writeFileSync(path, content);
-  return path;
-}
-
-const oneThread = (...run: object[]): object => ({
-  name: 't',
-  architecture: 'x86-64-4l',
-  cpus: 1,
-  processes: [{ name: 'p', threads: [{ cpu: 0, run }] }],
-});
-const topologyFile = (name: string, topology: object): string => file(name, JSON.stringify(topology));
+const { at, file, topologyFile } = ownFolder();
 const loops = (depth: number): object =>
   depth === 0 ? { do: 'mmap', area: 'a', pages: 1 } : { do: 'repeat', times: 1, body: [loops(depth - 1)] };
 /** Two scenarios in one module: nothing happens in either. */
@@ -244,12 +225,7 @@ describe('what is wrong is said in one line, with the right exit code', () => {
       10,
       /\/nowhere\/x\.json: cannot be written \(no such folder\)/,
     ],
-    [
-      'a schedule that is a folder',
-      () => ['run', 'shootdown', '--save-schedule', folder],
-      10,
-      /a directory, not a file/,
-    ],
+    ['a schedule that is a folder', () => ['run', 'shootdown', '--save-schedule', at()], 10, /a directory, not a file/],
     [
       'a comparison and something else',
       () => ['compare', 'ptdump-vmalloc', 'nothing'],
