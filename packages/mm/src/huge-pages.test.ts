@@ -76,8 +76,15 @@ describe('a split while another CPU uses the page beside', () => {
   const system = (): System =>
     mmMachine(
       {
-        ...{ cpus: 2, arch: 'arm64', shape: tinyShape(2, 2), tables: 2, pages: 2 },
-        ...{ tlb: 'saturated', watched: [NEIGHBOUR], breakBeforeMake: BBML0, thp: 'complete' },
+        cpus: 2,
+        arch: 'arm64',
+        shape: tinyShape(2, 2),
+        tables: 2,
+        pages: 2,
+        tlb: 'saturated',
+        watched: [NEIGHBOUR],
+        breakBeforeMake: BBML0,
+        thp: 'complete',
       },
       [
         function* ({ kernel, mms, flags }, cpu) {
