@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
@@ -24,6 +24,19 @@ test('a run writes its page and its timeline, and both tell of the seed it had',
   expect(html).toContain('uPlot');
   expect(html).not.toMatch(/<(script|link|img)[^>]+(src|href)=/);
   expect(JSON.parse(readFileSync(timeline, 'utf8'))).toHaveProperty('traceEvents');
+});
+
+test('a run that ends when its time is up has a timeline of all its steps', async () => {
+  const path = join(folder, 'timed.json');
+  const thread = { cpu: 0, run: [{ do: 'compute', cycles: 90_000 }] };
+  const processes = [{ name: 'p', threads: [thread] }];
+  const machine = { name: 'timed', architecture: 'x86-64-4l', cpus: 1, runMicroseconds: 5, processes };
+  writeFileSync(path, JSON.stringify(machine));
+  const { stdout, status } = await run(path, '--format', 'json');
+  expect(status).toBe(0);
+  const { steps } = JSON.parse(stdout) as { steps: unknown[] };
+  const ran = await run(path, '--json');
+  expect(JSON.parse(ran.stdout)).toMatchObject({ end: 'time', steps: steps.length });
 });
 
 test('files that it writes are not one another', async () => {

@@ -177,14 +177,8 @@ interface Translates {
 
 /** One access by user code, as an operation. */
 export function accessOperation(mmu: Translates, vpn: number, write: boolean, saying?: Saying) {
-  return operation(
-    ACCESS,
-    write ? 1 : 0,
-    0,
-    0,
-    { mmu, vpn },
-    { label: `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`, ...saying },
-  );
+  const label = `${write ? 'write' : 'read'} page 0x${vpn.toString(16)}`;
+  return operation(ACCESS, write ? 1 : 0, 0, 0, { mmu, vpn }, saying === undefined ? { label } : { label, ...saying });
 }
 
 const ACCESS = defineOperation({

@@ -49,10 +49,10 @@ export class TlbWords {
   readonly #region: Region;
   readonly #sets: number;
   readonly #ways: number;
-  readonly #bitsPerLevel: number;
   readonly #pcidMask: number;
   readonly #vpidShift: number;
-  readonly #contiguousPages: number;
+  /** By page size: how many of the smallest pages it covers. */
+  readonly #covers: readonly number[];
   readonly #sizes: readonly PageSize[];
 
   /**
@@ -68,13 +68,12 @@ export class TlbWords {
     pcidBits: number = TAG_BITS,
     contiguousPages = 0,
   ) {
-    this.#contiguousPages = contiguousPages;
+    this.#covers = [1, 2 ** bitsPerLevel, 4 ** bitsPerLevel, contiguousPages];
     this.#sizes = contiguousPages > 0 ? [0, 1, 2, CONTIGUOUS] : [0, 1, 2];
     this.#pcidMask = ((1 << pcidBits) - 1) << ASID_SHIFT;
     this.#vpidShift = ASID_SHIFT + pcidBits;
     this.#sets = geometry.sets;
     this.#ways = geometry.ways;
-    this.#bitsPerLevel = bitsPerLevel;
     this.#region = builder.region(name, geometry.entries * WORDS_PER_ENTRY);
   }
 
@@ -116,12 +115,26 @@ export class TlbWords {
     return dropped;
   }
 
-  /** Drops all entries for one page, of any size (cheaper than {@link flush}: only the sets it can be in). */
+  /**
+   * Drops all entries for one page, of any size (cheaper than {@link flush}: only the sets it can be in, and of these
+   * only where an entry has its number).
+   * @param flush of scope `page`
+   */
   flushPage(cx: OperationContext, flush: Flush, vpid: number = ANY_VPID): number {
     let dropped = 0;
-    for (const size of this.#sizes)
-      dropped += this.#flushSet(cx, this.#baseOf(this.#pageOf(flush.vpn, size)), flush, vpid);
+    for (const size of this.#sizes) {
+      const page = this.#pageOf(flush.vpn, size);
+      const set = this.#baseOf(page);
+      if (this.#mayHold(cx, set, page | 0)) dropped += this.#flushSet(cx, set, flush, vpid);
+    }
     return dropped;
+  }
+
+  /** True if a word of a set is the low word of a page: that of an entry which is not there is 0. */
+  #mayHold(cx: OperationContext, set: number, low: number): boolean {
+    const end = set + this.#ways * WORDS_PER_ENTRY;
+    for (let at = set; at < end; at += WORDS_PER_ENTRY) if (cx.read(at) === low) return true;
+    return false;
   }
 
   #flushSet(cx: OperationContext, set: number, flush: Flush, vpid: number): number {
@@ -172,8 +185,7 @@ export class TlbWords {
   }
 
   #pageOf(vpn: number, size: PageSize): number {
-    if (size === CONTIGUOUS) return Math.floor(vpn / this.#contiguousPages);
-    return size === 0 ? vpn : Math.floor(vpn / 2 ** (size * this.#bitsPerLevel));
+    return size === 0 ? vpn : Math.floor(vpn / (this.#covers[size] as number));
   }
 
   #baseOf(page: number): number {

@@ -46,10 +46,12 @@ export class RoutineSlices {
         this.#interrupt = [];
         this.#task = this.#entered(this.#task, step.stack, 'routine', start);
       }
-      for (const routine of [...this.#task, ...this.#interrupt]) this.#extend(routine, end);
+      for (const routine of this.#task) this.#extend(routine, end);
+      for (const routine of this.#interrupt) this.#extend(routine, end);
     }
     if (end === start) return this.#emit({ ph: 'i', s: 't', ts: start, ...event });
-    const name = step.stack.includes(event.name.replace(/\(\)$/, '')) ? `${event.name} step` : event.name;
+    const plain = event.name.endsWith('()') ? event.name.slice(0, -2) : event.name;
+    const name = step.stack.includes(plain) ? `${event.name} step` : event.name;
     const slice = { ph: 'B', ts: start, ...event, name };
     this.#emit(slice);
     this.#emit(endOf(slice, end));
@@ -63,8 +65,9 @@ export class RoutineSlices {
   }
 
   /** Leaves the routines that are no longer on the stack, and enters the new ones. */
-  #entered(open: readonly OpenRoutine[], stack: readonly string[], category: string, start: number): OpenRoutine[] {
+  #entered(open: OpenRoutine[], stack: readonly string[], category: string, start: number): OpenRoutine[] {
     const mismatch = open.findIndex((routine, depth) => stack[depth] !== routine.name);
+    if (mismatch < 0 && stack.length === open.length) return open;
     const stay = mismatch < 0 ? [...open] : open.slice(0, mismatch);
     this.#close(open.slice(stay.length));
     const below = category === 'interrupt' ? this.#task.map(({ name }) => name) : [];

@@ -12,12 +12,20 @@ interface Entered {
   readonly cycles: number;
 }
 
+interface Seen {
+  stack: readonly string[];
+  readonly entered: Entered[];
+}
+
 /** Watches the stacks of a run. One object per run. */
 export class RoutineTimes {
   readonly #executor: Executor;
   readonly #onRoutine: OnRoutine;
   /** By word of the routine: the stack seen last, and when each of its routines was entered. */
-  readonly #seen = new Map<number, { stack: readonly string[]; entered: Entered[] }>();
+  readonly #seen = new Map<number, Seen>();
+  /** What was looked at last. */
+  #lastAddress = -1;
+  #last: Seen | undefined;
 
   constructor(executor: Executor, onRoutine: OnRoutine) {
     this.#executor = executor;
@@ -37,9 +45,10 @@ export class RoutineTimes {
   }
 
   #update(address: number, stack: readonly string[], now: number, processor: number): void {
-    const seen = this.#seen.get(address);
+    const seen = this.#at(address);
     if (seen === undefined) {
-      this.#seen.set(address, { stack, entered: stack.map((name) => ({ name, cycles: now })) });
+      this.#last = { stack, entered: stack.map((name) => ({ name, cycles: now })) };
+      this.#seen.set(address, this.#last);
       return;
     }
     if (seen.stack === stack) return;
@@ -52,6 +61,14 @@ export class RoutineTimes {
     }
     for (let i = common; i < stack.length; i++) entered.push({ name: stack[i] as string, cycles: now });
     seen.stack = stack;
+  }
+
+  #at(address: number): Seen | undefined {
+    if (address !== this.#lastAddress) {
+      this.#lastAddress = address;
+      this.#last = this.#seen.get(address);
+    }
+    return this.#last;
   }
 }
 

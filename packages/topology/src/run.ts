@@ -258,8 +258,9 @@ export class MachineRunner {
     this.#gracePeriods?.observe(step);
     if (this.#machine.link) this.#crosses(this.#now);
     if (this.#now >= this.#cyclesMax) this.#timeIsUp = true;
-    if (this.#timeIsUp) return false;
-    return this.#options.onStep?.(step, this.#executor);
+    // The last step has happened, too.
+    const goOn = this.#options.onStep?.(step, this.#executor);
+    return this.#timeIsUp ? false : goOn;
   }
 
   #count(processor: number, counter: string, amount: number): void {

@@ -21,6 +21,9 @@ export class CursorRoutines implements RoutineKeeper {
   /** By address of the routine's word. */
   readonly #cursors = new Map<number, RoutineCursor>();
   readonly #contents = new ContentHashes();
+  /** What was asked for last: mostly the next question is about the same routine. */
+  #lastAddress = -1;
+  #last: RoutineCursor | undefined;
 
   constructor(kept: Kept) {
     this.#kept = kept;
@@ -28,6 +31,7 @@ export class CursorRoutines implements RoutineKeeper {
 
   begin(): void {
     this.#cursors.clear();
+    this.#lastAddress = -1;
   }
 
   start(address: number, program: number): void {
@@ -40,6 +44,7 @@ export class CursorRoutines implements RoutineKeeper {
   clear(address: number): void {
     this.#kept.store.writeInterned(address, 0, this.#contents);
     this.#cursors.delete(address);
+    this.#lastAddress = -1;
   }
 
   swap(a: number, b: number): void {
@@ -49,30 +54,39 @@ export class CursorRoutines implements RoutineKeeper {
   }
 
   advance(address: number, result: number): boolean {
-    const cursor = this.#cursors.get(address) as RoutineCursor;
+    const cursor = this.#at(address) as RoutineCursor;
     cursor.advance(result);
     this.said = cursor.said;
     return cursor.pending === null;
   }
 
   operationAt(address: number): Operation | null {
-    return this.#cursors.get(address)?.pending ?? null;
+    return this.#at(address)?.pending ?? null;
   }
 
   stackAt(address: number): readonly string[] {
-    return this.#cursors.get(address)?.stack ?? [];
+    return this.#at(address)?.stack ?? [];
   }
 
   stepsAt(address: number): number | null {
-    return this.#cursors.get(address)?.steps ?? null;
+    return this.#at(address)?.steps ?? null;
   }
 
   settle(): void {
     for (const [address, cursor] of this.#cursors) this.#write(address, cursor);
   }
 
+  #at(address: number): RoutineCursor | undefined {
+    if (address !== this.#lastAddress) {
+      this.#lastAddress = address;
+      this.#last = this.#cursors.get(address);
+    }
+    return this.#last;
+  }
+
   #put(address: number, cursor: RoutineCursor): void {
     this.#cursors.set(address, cursor);
+    this.#lastAddress = -1;
     this.#write(address, cursor);
   }
 

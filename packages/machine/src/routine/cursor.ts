@@ -54,6 +54,8 @@ interface Frame {
 
 const NONE: Words[] = [];
 const SILENT: Mark[] = [];
+/** Content of a call that has no name. */
+const CALLED = hashString('inlined');
 
 /** The named routines being executed. There is one object for each sequence of calls, so that none has to be copied. */
 class Stack {
@@ -62,13 +64,18 @@ class Stack {
   readonly caller: Stack | null;
   /** How many there are. */
   readonly depth: number;
+  /** Content of the name. */
+  readonly hash: Hash64;
   readonly #callees = new Map<string, Stack>();
   #names: readonly string[] | null = null;
+  /** What {@link with} returned last: a loop calls the same again. */
+  #last: Stack | null = null;
 
   constructor(caller: Stack | null, name: string | undefined) {
     this.caller = caller;
     this.name = name;
     this.depth = caller === null ? 0 : caller.depth + 1;
+    this.hash = name === undefined ? CALLED : hashName(name);
   }
 
   get names(): readonly string[] {
@@ -76,9 +83,10 @@ class Stack {
   }
 
   with(callee: string): Stack {
+    if (this.#last?.name === callee) return this.#last;
     let stack = this.#callees.get(callee);
     if (stack === undefined) this.#callees.set(callee, (stack = new Stack(this, callee)));
-    return stack;
+    return (this.#last = stack);
   }
 }
 
@@ -179,17 +187,17 @@ export class RoutineCursor {
       throw new ModelError(`${this.at}: ${CALLS_MAX} calls within one another: a routine that calls itself for ever`);
     const caller = this.#frames[this.#frames.length - 1];
     const below = caller ? hashWith(caller.below, caller.hash) : this.#seed;
+    if (name !== null) this.#stack = this.#stack.with(name);
     this.#frames.push({
       steps: begin(steps),
       name,
       below,
-      hash: this.#seen(name === null ? CALLED : hashName(name)),
+      hash: this.#seen(name === null ? CALLED : this.#stack.hash),
       point: null,
       length: 0,
       locals: NONE,
       idle: null,
     });
-    if (name !== null) this.#stack = this.#stack.with(name);
   }
 
   #return(value: unknown): void {
@@ -197,6 +205,7 @@ export class RoutineCursor {
     this.#locals -= callee.locals.length;
     const caller = this.#frames[this.#frames.length - 1];
     if (!caller) return;
+    const called = callee.name === null ? CALLED : this.#stack.hash;
     if (callee.name !== null) {
       this.#stack = this.#stack.caller ?? NO_CALLS;
       this.#staying = Math.min(this.#staying, this.#stack.depth);
@@ -204,7 +213,6 @@ export class RoutineCursor {
     // Its content is part of the local state from now on, so that it need not be part of the history.
     const isLocal = value instanceof Local && callee.locals.includes(value);
     if (isLocal) this.#declare(caller, value);
-    const called = callee.name === null ? CALLED : hashName(callee.name);
     // What is no data may hide anything that the callee has received.
     caller.hash = this.#seen(
       hashWith(hashWith(hashExtend(caller.hash, RETURN), called), isLocal ? VOID : (contentOf(value) ?? callee.hash)),
@@ -372,7 +380,6 @@ export class RoutineCursor {
  * to it.
  */
 const RETURNED = hashString('return');
-const CALLED = hashString('inlined');
 /** No result of an operation: those have 32 bits. */
 const RETURN = 2 ** 40;
 const VOID = hashString('undefined');
@@ -408,8 +415,7 @@ function isOperation(value: Operation | Mark): value is Operation {
   return (
     typeof value === 'object' &&
     value !== null &&
-    'definition' in value &&
-    typeof value.definition?.perform === 'function'
+    typeof (value as Partial<Operation>).definition?.perform === 'function'
   );
 }
 

@@ -397,12 +397,15 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'code',
 );
 
+/** Every definition has every key: whoever looks at one after another finds what it looks for in the same place. */
+const UNSAID: object = Object.fromEntries(OPERATION_KEYS.map((key) => [key, undefined]));
+
 /**
  * Declares an operation. Throws ModelError on one without a name or `perform`, and on names of options that are none.
  */
 export function defineOperation(definition: OperationDefinition): OperationDefinition {
   checkOptions('operation: define', definition, OPERATION_KEYS, ['name', 'perform']);
-  return definition;
+  return { ...UNSAID, ...definition };
 }
 
 /** Things a routine says between two operations: they take no time and are no step. */
