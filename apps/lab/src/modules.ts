@@ -25,7 +25,10 @@ export function namesModule(path: string): boolean {
 }
 
 /** Where the copies of modules are, by where these come from. */
-const copies = new Map<string, string>();
+type Copies = Map<string, string>;
+
+/** Those that are loaded once, and by worker threads. */
+const copies: Copies = new Map();
 
 /** Where a module can be loaded from: after {@link importedModule}, also by a worker thread. */
 export function moduleUrl(path: string): string {
@@ -36,15 +39,19 @@ export function moduleUrl(path: string): string {
 /**
  * What a module exports. Throws ModelError if it cannot be loaded.
  * @param what who asks: heads the message
+ * @param again which time: loaded anew, it has variables of its own, and so has what it imports that no package has.
+ *   CommonJS is loaded once.
  */
-export async function importedModule(what: string, path: string): Promise<Readonly<Record<string, unknown>>> {
+export async function importedModule(
+  what: string,
+  path: string,
+  again = 0,
+): Promise<Readonly<Record<string, unknown>>> {
   noted ??= await import('./noted-source.ts');
   noteEverything.constructors();
   watchForLater();
   try {
-    if (/\.[cm]?tsx?$|\.jsx$/.test(path)) await bundle(path);
-    else copied(resolve(path));
-    const module = (await import(moduleUrl(path))) as Record<string, unknown>;
+    const module = (await import(await addressToLoad(path, again))) as Record<string, unknown>;
     tellHost({ type: 'loaded' });
     return module;
   } catch (error) {
@@ -53,7 +60,15 @@ export async function importedModule(what: string, path: string): Promise<Readon
   }
 }
 
+/** TypeScript is one file then, whatever it imports, which an address of its own loads anew; JavaScript is copied. */
+async function addressToLoad(path: string, again: number): Promise<string> {
+  if (!/\.[cm]?tsx?$|\.jsx$/.test(path)) return copied(resolve(path), again === 0 ? copies : new Map());
+  await bundle(path);
+  return again === 0 ? moduleUrl(path) : `${moduleUrl(path)}?again=${again}`;
+}
+
 let folder = '';
+let copiesMade = 0;
 
 /** An address for one more copy. */
 function copyFor(file: string): string {
@@ -61,31 +76,31 @@ function copyFor(file: string): string {
     folder = mkdtempSync(join(tmpdir(), 'shootdown-module-'));
     process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   }
-  return join(folder, `${copies.size}-${basename(file, extname(file))}.mjs`);
+  return join(folder, `${copiesMade++}-${basename(file, extname(file))}.mjs`);
 }
 
 /** The address of a JavaScript module's copy, for which all that it imports is copied too; its own if it has none. */
-function copied(file: string): string {
+function copied(file: string, into: Copies): string {
   const url = pathToFileURL(file).href;
-  const known = copies.get(url);
+  const known = into.get(url);
   if (known !== undefined) return known;
   if (!/\.m?js$/.test(file) || !existsSync(file)) return url;
   const source = readFileSync(file, 'utf8');
   if (!file.endsWith('.mjs') && !noted.isModule(source)) return url;
   const copy = copyFor(file);
   // Before what it imports, which may import it.
-  copies.set(url, pathToFileURL(copy).href);
-  const resolveFrom = (specifier: string): string => addressOf(specifier, file);
+  into.set(url, pathToFileURL(copy).href);
+  const resolveFrom = (specifier: string): string => addressOf(specifier, file, into);
   writeFileSync(copy, noted.notedSource(source, machine(), { url, resolve: resolveFrom }));
   return pathToFileURL(copy).href;
 }
 
-function addressOf(specifier: string, importer: string): string {
+function addressOf(specifier: string, importer: string, into: Copies): string {
   if (specifier.startsWith('@shootdown/')) return ofCommand(specifier);
   if (/^(?:\.{0,2}\/|file:)/.test(specifier)) {
     const url = new URL(specifier, pathToFileURL(importer));
     const file = realPath(fileURLToPath(url)) ?? fileURLToPath(url);
-    return isPackaged(file) ? url.href : copied(file);
+    return isPackaged(file) ? url.href : copied(file, into);
   }
   return isBuiltin(specifier) || /^\w+:/.test(specifier) ? specifier : ofUser(specifier, importer);
 }

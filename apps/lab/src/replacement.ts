@@ -3,9 +3,12 @@ import type { KernelRoutines } from '@shootdown/explorer';
 import { ModelError, routine, watchedReplacements, type Replacements, type Routine } from '@shootdown/machine';
 import { importedModule } from './modules.ts';
 
-/** The routines that a module exports by kernel identifier: made with `routine()`, or plain generator functions. */
-export async function routinesOfModule(path: string): Promise<KernelRoutines> {
-  const exported = await importedModule('replace', path);
+/**
+ * The routines that a module exports by kernel identifier: made with `routine()`, or plain generator functions.
+ * @param again which time it is loaded: see {@link importedModule}
+ */
+export async function routinesOfModule(path: string, again = 0): Promise<KernelRoutines> {
+  const exported = await importedModule('replace', path, again);
   const routines = Object.entries(exported).flatMap(([name, value]) => {
     const own = asRoutine(name, value);
     return own ? [[name, own] as const] : [];

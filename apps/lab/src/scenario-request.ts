@@ -8,7 +8,7 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError, mutated, replaceRoutines, unknownName } from '@shootdown/machine';
+import { ModelError, mutated, replaceRoutines, unknownName, type System } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
 import { isUserError, oneLine } from './errors.ts';
@@ -51,6 +51,8 @@ export interface RequestedScenario extends ResolvedScenario {
   readonly typed: string;
   /** What worker threads load. */
   readonly source: SystemSource;
+  /** Builds the system of a module of the user's that is loaded anew; undefined: what it is of ships. */
+  readonly fresh?: (() => Promise<System>) | undefined;
   /** What was given with `--replace`. */
   readonly replacement: Replacement | null;
   /** The routines that it has. */
@@ -115,27 +117,33 @@ export function asksForBothSides(args: Arguments): boolean {
 /**
  * The same for a request that is complete. `typed` ends in `.js` or `.mjs`: the path of a module that exports a
  * scenario.
+ * @param again which time its modules are loaded: see {@link importedModule}
  */
 export async function requestedScenario(
   typed: string,
   { replacement, ...request }: NamedRequest,
+  again = 0,
 ): Promise<RequestedScenario> {
-  const [scenario, module, name] = await found(typed);
+  const [scenario, module, name] = await found(typed, again);
   const resolve = (replace?: KernelRoutines): ResolvedScenario =>
     guarded(typed, () =>
       resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
     );
   const shippedVariant = resolve();
-  const routines = replacement === undefined ? {} : await routinesOf(replacement, shippedVariant);
+  const routines = replacement === undefined ? {} : await routinesOf(replacement, shippedVariant, again);
   const resolved = replacement === undefined ? shippedVariant : resolve(routines);
   const { variant, memoryModel, parameters } = resolved;
   const stand =
     replacement !== undefined && typed.endsWith('.json')
       ? watched(routines, resolved.scenario.name, replacement.path)
       : null;
+  const loads = MODULE.test(typed) || (replacement !== undefined && !namesC(replacement.path));
+  const same = { variant: variant.name, memoryModel, parameters, replacement };
+  const fresh = async (): Promise<System> => (await requestedScenario(typed, same, ++loadings)).buildOnce();
   return {
     ...resolved,
     typed,
+    fresh: loads && stand === null ? fresh : undefined,
     replacement: replacement ?? null,
     routines,
     build: () => guarded(typed, () => (stand ? replaceRoutines(resolved.build(), stand.routines) : resolved.build())),
@@ -144,12 +152,16 @@ export async function requestedScenario(
   };
 }
 
+/** How often modules were loaded anew. */
+let loadings = 0;
+
 /** The routines of a file, for a variant of a scenario. */
 async function routinesOf(
   replacement: Replacement,
   { scenario, variant, parameters }: ResolvedScenario,
+  again: number,
 ): Promise<KernelRoutines> {
-  if (!namesC(replacement.path)) return await routinesOfModule(replacement.path);
+  if (!namesC(replacement.path)) return await routinesOfModule(replacement.path, again);
   return await routinesOfC(replacement, { scenario, own: scenario.routines?.(variant) ?? {}, parameters });
 }
 
@@ -185,10 +197,10 @@ const readers = {
   c: async (path: string) => await (await import('./litmus-scenario.ts')).programScenario(path),
 };
 
-async function found(typed: string): Promise<Exported> {
+async function found(typed: string, again: number): Promise<Exported> {
   const [, kind = ''] = /\.(litmus|json|c)$/.exec(typed) ?? [];
   if (Object.hasOwn(readers, kind)) return [await readers[kind as keyof typeof readers](typed), () => typed, kind];
-  return MODULE.test(typed) ? await exportedBy(typed) : shipped(typed);
+  return MODULE.test(typed) ? await exportedBy(typed, again) : shipped(typed);
 }
 
 /** What a scenario throws is a mistake in it. */
@@ -213,9 +225,12 @@ function shipped(name: string): Exported {
 const MODULE = /^(.*\.[cm]?[jt]sx?)(?:#(.*))?$/s;
 
 /** The scenarios of a module, by the name under which it exports them, or the one that is asked for. */
-async function exportedScenarios(typed: string): Promise<{ path: string; found: (readonly [string, Scenario])[] }> {
+async function exportedScenarios(
+  typed: string,
+  again = 0,
+): Promise<{ path: string; found: (readonly [string, Scenario])[] }> {
   const [, path = typed, wanted] = MODULE.exec(typed) ?? [];
-  const exported = await importedModule('scenario', path);
+  const exported = await importedModule('scenario', path, again);
   const all = Object.entries(exported).filter((entry): entry is [string, Scenario] => isScenario(entry[1]));
   if (all.length === 0)
     throw new ModelError(
@@ -232,8 +247,8 @@ async function exportedScenarios(typed: string): Promise<{ path: string; found: 
   return { path, found };
 }
 
-async function exportedBy(typed: string): Promise<Exported> {
-  const { path, found } = await exportedScenarios(typed);
+async function exportedBy(typed: string, again: number): Promise<Exported> {
+  const { path, found } = await exportedScenarios(typed, again);
   const [[name, scenario] = ['', undefined], ...others] = found;
   if (others.length > 0)
     throw new ModelError(
@@ -287,6 +302,7 @@ export async function withMutations(resolved: RequestedScenario, texts: readonly
     // Nobody has said what is to be expected of it.
     expected: null,
     mutations: texts,
+    fresh: undefined,
     build: () => mutations.reduce((system, mutation) => mutated(system, mutation).system, resolved.build()),
     source: { ...resolved.source, mutations },
   };

@@ -15,11 +15,13 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
+import { verifyAnew } from './anew.ts';
 import { coverageOf, type Coverage } from './coverage.ts';
 import { contextSwitches, tidySchedule } from './counterexample.ts';
 import { PropertyChecker } from './properties.ts';
 import { endsIn } from './replay.ts';
 import { NO_DEADLOCK, type Problem, type ProblemKind, type Progress, type StopReason, type Verdict } from './result.ts';
+import { rememberRuns, verifyNodes, verifyRuns } from './verify.ts';
 import { Watch } from './watch.ts';
 
 /** How to fuzz. One seed gives the same runs on any machine. */
@@ -38,6 +40,8 @@ export interface FuzzOptions {
   readonly timeoutSeconds?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** As in `explore`. */
+  readonly fresh?: (() => Promise<System>) | undefined;
 }
 
 const FUZZ_KEYS = keysOf<FuzzOptions>()(
@@ -49,6 +53,7 @@ const FUZZ_KEYS = keysOf<FuzzOptions>()(
   'timeoutSeconds',
   'signal',
   'onProgress',
+  'fresh',
 );
 
 /** What fuzzing found, in the vocabulary of `explore`. */
@@ -86,6 +91,7 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   checkOptions('fuzz: options', options, FUZZ_KEYS, ['kind', 'seed', 'runs', 'stepsMax']);
   checkRanges(options);
   const plain: System = { ...system, symmetric: [], maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
+  rememberRuns(system);
   const fuzzer = new Fuzzer(plain);
   const stepsExpected = options.kind === 'pct' ? fuzzer.stepsOfARun(options.stepsMax) : options.stepsMax;
   const watch = new Watch(options);
@@ -104,6 +110,9 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
         queue: options.runs - runs,
       }));
   }
+  verifyNodes(plain, fuzzer.executor.nodes, fuzzer.steps, false);
+  await verifyAnew(system, fuzzer.executor.nodes, options.fresh);
+  verifyRuns(system);
   refuseStrays('fuzz');
   const { problem } = fuzzer;
   const schedule = problem === null ? null : fuzzer.tidied(problem);

@@ -43,6 +43,7 @@ const EXPLORE_KEYS = keysOf<ExploreOptions>()(
   'verifyPoints',
   'workers',
   'source',
+  'fresh',
   'pct',
   'interleavingsStatesMax',
   'signal',

@@ -1,5 +1,5 @@
 /** What a search is asked and what it answers: the vocabulary of every engine in this package. */
-import type { MemoryModel, Mutation } from '@shootdown/machine';
+import type { MemoryModel, Mutation, System } from '@shootdown/machine';
 import type { Coverage, Scope } from './coverage.ts';
 
 /**
@@ -111,6 +111,11 @@ export interface ExploreOptions {
   /** Worker threads; more than 1 needs `source`. Default 1: search in this thread. */
   readonly workers?: number;
   readonly source?: SystemSource;
+  /**
+   * Builds the system again, from a module that is loaded anew: shows what rests on a variable of the module. Left out:
+   * `build` of its scenario, if it has one.
+   */
+  readonly fresh?: (() => Promise<System>) | undefined;
   /**
    * When the search takes longer than `afterMilliseconds` (default 1000), PCT runs beside it in another thread, and the
    * first to find something wins. Which one that is depends on the computer; what PCT finds with a seed does not, and a

@@ -19,6 +19,7 @@ import {
   type Routine,
   type System,
 } from '@shootdown/machine';
+import { rememberBuild } from './anew.ts';
 import { checkSystem } from './checked-system.ts';
 import { differenceBetween, UNSTEADY } from './verify.ts';
 import { routineNames } from './routine-names.ts';
@@ -137,6 +138,8 @@ export interface ResolvedScenario<V extends Variant = Variant> {
   readonly expected: ExpectedVerdict | null;
   /** Kernel identifiers of the routines that were replaced. */
   readonly replaced: readonly string[];
+  /** Builds the system once, and does not run it: see `fresh` of {@link ExploreOptions}. */
+  buildOnce(): System;
   /** Builds the system. */
   build(): System;
 }
@@ -211,6 +214,7 @@ export function resolveScenario<V extends Variant>(
     // What is expected of a variant says nothing about a patch of it.
     expected: replace ? null : expectedVerdict(variant, memoryModel),
     replaced: Object.keys(replace ?? {}),
+    buildOnce: () => build(replace),
     build: builder(`scenario: ${scenario.name}: build`, () => build(replace)),
   };
 }
@@ -224,6 +228,7 @@ function builder(where: string, build: () => System): () => System {
     const system = build();
     checkSystem(where, system);
     refuseStrays(where);
+    rememberBuild(system, built);
     return system;
   };
   let compared = false;

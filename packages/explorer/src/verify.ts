@@ -12,16 +12,21 @@ import {
   RandomScheduler,
   sameOperation,
   TabulatedExecutor,
+  verifyEvery,
   verifyPoints,
+  verifyTogether,
+  waysOf,
   type NodeTable,
   type System,
 } from '@shootdown/machine';
 import type { Problem } from './result.ts';
 
 /** Operations that every search runs again: a few milliseconds, and more the more states it has seen. */
-const SHARE = { again: 500, points: 1_500, depth: 2, reach: 40, statesPerOperation: 50 } as const;
-/** Nodes that are run again in every search. */
-const AGAIN_NODES = 12;
+const SHARE = { together: 3_000, points: 1_500, depth: 2, reach: 40, statesPerOperation: 50 } as const;
+/** If all are wanted: pairs of ways are more than anybody has time for. */
+const TOGETHER_MAX = 200_000;
+/** In search of who is to blame for something that is wrong already. */
+const BLAME_OPERATIONS = 2_000_000;
 
 /**
  * Runs routines again, along some of the histories that the search met, or all of them. Throws ModelError on a routine
@@ -30,27 +35,25 @@ const AGAIN_NODES = 12;
  */
 export function verifyNodes(system: System, nodes: NodeTable, states: number, all: boolean): void {
   const more = Math.floor(states / SHARE.statesPerOperation);
-  const stride = all ? 1 : Math.max(1, Math.floor(nodes.count / AGAIN_NODES));
-  let left: number = all ? Number.POSITIVE_INFINITY : SHARE.again + more;
-  for (let node = nodes.count - 1; node > 0 && left > 0; node -= stride) left -= 1 + nodes.runAgain(node);
   const options = all
     ? { identity: false }
     : { depth: SHARE.depth, reach: SHARE.reach, operationsMax: SHARE.points + more, identity: false };
-  refuseMismatch(system, nodes, options, '');
+  const { programs } = system;
+  const ways = waysOf(nodes);
+  const [mismatch] = verifyPoints(programs, nodes, options);
+  if (mismatch) {
+    // What looks like a point that lies may be a variable that changes: then it does so without any point, too.
+    verifyTogether(
+      programs,
+      nodes,
+      ways.filter(({ merges }) => !merges),
+      BLAME_OPERATIONS,
+    );
+    throw new ModelError(describeMismatch(mismatch));
+  }
+  if (all) verifyEvery(programs, nodes, waysOf(nodes, true));
+  verifyTogether(programs, nodes, ways, all ? TOGETHER_MAX : SHARE.together + more);
 }
-
-function refuseMismatch(
-  system: System,
-  nodes: NodeTable,
-  options: Parameters<typeof verifyPoints>[2],
-  before: string,
-): void {
-  const [mismatch] = verifyPoints(system.programs, nodes, options);
-  if (mismatch) throw new ModelError(`${before}${describeMismatch(mismatch)}`);
-}
-
-/** Operations to run again in search of the point that a counterexample rests on. */
-const BLAME_OPERATIONS = 2_000_000;
 
 /**
  * Makes a counterexample happen with routines that forget nothing, and compares. Throws ModelError if it does not, for
@@ -60,8 +63,9 @@ const BLAME_OPERATIONS = 2_000_000;
 export function verifyExample(system: System, nodes: NodeTable, { problem, schedule, loopStart }: Example): void {
   if (happens(system, problem, schedule, loopStart)) return;
   const what = problem.kind === 'livelock' ? 'the livelock' : 'the counterexample';
-  const options = { operationsMax: BLAME_OPERATIONS, identity: false };
-  refuseMismatch(system, nodes, options, `explore: ${what} rests on a point that does not hold: `);
+  const [mismatch] = verifyPoints(system.programs, nodes, { operationsMax: BLAME_OPERATIONS, identity: false });
+  if (mismatch)
+    throw new ModelError(`explore: ${what} rests on a point that does not hold: ${describeMismatch(mismatch)}`);
   throw new ModelError(
     `explore: ${what} does not happen when it is run again: a routine or an operation is not deterministic`,
   );
@@ -158,15 +162,22 @@ export function rememberRuns(system: System): Runs {
   return runs;
 }
 
-/** Throws ModelError if a system no longer runs as it did: its routines count, or ask the clock. */
+/**
+ * Throws ModelError if a system no longer runs as it did: its routines count, or ask the clock. The runs are made side
+ * by side, a step each in turn, so that one shows what another has left in a variable that both use.
+ */
 export function verifyRuns(system: System): void {
-  const difference = differentRun(rememberRuns(system), system);
-  if (difference !== null)
-    throw new ModelError(`explore: not deterministic: ${difference} when it is run again ${UNSTEADY}`);
+  const followers = rememberRuns(system).map((stops) => new Follower(stops, new TabulatedExecutor(system)));
+  for (let step = 0; step < TWIN_STEPS; step++)
+    for (const follower of followers) refuseDifference('explore', follower.follow(step), 'when it is run again ');
+}
+
+function refuseDifference(where: string, difference: string | null, when: string): void {
+  if (difference !== null) throw new ModelError(`${where}: not deterministic: ${difference} ${when}${UNSTEADY}`);
 }
 
 /** Where it may come from. */
-export const UNSTEADY = '(Math.random, Date, a variable of the module?)';
+export const UNSTEADY = '(a variable of the module, Math.random, Date?)';
 
 /**
  * What is different between two systems that should be the same one, in words; null if nothing was noticed. They are
@@ -193,17 +204,39 @@ export function differenceBetween(first: System, second: System): string | null 
 function differentRun(first: Runs, system: System): string | null {
   const executor = new TabulatedExecutor(system);
   for (const stops of first) {
-    executor.reset();
-    for (const [step, { pending, lo, hi, entry }] of stops.entries()) {
-      const different = pending.findIndex((op, p) => !sameOperation(op, executor.operationOf(p)));
-      if (different >= 0) {
-        const stack = executor.stackOf(different).at(-1) ?? system.processors[different]?.name ?? '?';
-        return `${stack} goes on differently at step ${step} of a run`;
-      }
-      if (executor.store.lo !== lo || executor.store.hi !== hi) return `step ${step - 1} of a run leads elsewhere`;
-      if (entry >= 0 && !executor.step(entryChoice(entry), entryBranch(entry)))
-        return `step ${step} of a run is not possible (${system.choices[entryChoice(entry)]?.name ?? '?'})`;
+    const follower = new Follower(stops, executor);
+    for (let step = 0; step < stops.length; step++) {
+      const difference = follower.follow(step);
+      if (difference !== null) return difference;
     }
   }
   return null;
+}
+
+/** Makes a run again. */
+class Follower {
+  readonly #stops: readonly Stop[];
+  readonly #executor: TabulatedExecutor;
+
+  constructor(stops: readonly Stop[], executor: TabulatedExecutor) {
+    this.#stops = stops;
+    this.#executor = executor;
+    executor.reset();
+  }
+
+  /** What is different at a step of the run, in words; null: nothing, or the run has ended before it. */
+  follow(step: number): string | null {
+    const [stop, executor] = [this.#stops[step], this.#executor];
+    if (stop === undefined) return null;
+    const { pending, lo, hi, entry } = stop;
+    const different = pending.findIndex((op, p) => !sameOperation(op, executor.operationOf(p)));
+    if (different >= 0) {
+      const stack = executor.stackOf(different).at(-1) ?? executor.system.processors[different]?.name ?? '?';
+      return `${stack} goes on differently at step ${step} of a run`;
+    }
+    if (executor.store.lo !== lo || executor.store.hi !== hi) return `step ${step - 1} of a run leads elsewhere`;
+    if (entry >= 0 && !executor.step(entryChoice(entry), entryBranch(entry)))
+      return `step ${step} of a run is not possible (${executor.system.choices[entryChoice(entry)]?.name ?? '?'})`;
+    return null;
+  }
 }

@@ -91,7 +91,9 @@ export {
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './routine/from-routine.ts';
 export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './routine/discoveries.ts';
 export type { Site } from './routine/sites.ts';
-export { NodeTable, sameOperation } from './routine/nodes.ts';
+export { NodeTable } from './routine/nodes.ts';
+export { sameOperation } from './routine/unsteady.ts';
+export { verifyAlone, verifyEvery, verifyTogether, waysOf, type Way } from './routine/replays.ts';
 export {
   describeMismatch,
   verifyPoints,

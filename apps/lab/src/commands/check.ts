@@ -109,6 +109,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     const result = await explore(resolved.build(), {
       all: scenario.all === true,
       source: resolved.source,
+      fresh: resolved.fresh,
       workers,
       ...besides(args, workers),
       bounds: {

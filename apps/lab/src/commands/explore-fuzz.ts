@@ -35,6 +35,7 @@ export async function sample(
   const pulse = new Pulse();
   const result = await fuzz(resolved.build(), {
     ...options,
+    fresh: resolved.fresh,
     signal,
     onProgress: (p) => pulse.say(`${p.states} steps, ${p.queue} runs to go`),
   });

@@ -192,6 +192,7 @@ async function search(
     ...options,
     all: options.all === true || scenario.all === true,
     source: resolved.source,
+    fresh: resolved.fresh,
     bounds: { ...scenario.bounds, ...options.bounds },
     signal,
     onProgress(progress) {

@@ -28,6 +28,9 @@ const MARKS_MAX = 100_000;
 /** Calls within one another. A kernel stack has room for a tenth of them. */
 const CALLS_MAX = 1_000;
 
+/** Where it may come from that a routine does not do what it did before with the same results. */
+export const OUTSIDE = 'a variable that routines share or that outlives a run, Math.random, Date?';
+
 /** What is asked of a {@link Local}. */
 type Words = Pick<Local, 'words'>;
 
@@ -130,7 +133,9 @@ export class RoutineCursor {
 
   /** Gives the routine the result of its pending operation and runs it to the next one. */
   advance(result: number): void {
-    const top = this.#top;
+    const top = this.#frames[this.#frames.length - 1];
+    if (top === undefined)
+      throw new ModelError(`${this.at}: not deterministic: it ends here, and went on before (${OUTSIDE})`);
     top.hash = hashExtend(top.hash, result);
     top.length++;
     this.steps++;

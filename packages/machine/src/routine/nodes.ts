@@ -9,8 +9,8 @@ import type { Mark, Operation } from './operation.ts';
 import { Code } from './operations.ts';
 import { sitesOf, type Site } from './sites.ts';
 import type { Program } from './routine.ts';
-import { isData, RoutineCursor } from './cursor.ts';
-import { canonicalJson } from '../state/hash.ts';
+import { RoutineCursor } from './cursor.ts';
+import { refuseUnsteady, type Found } from './unsteady.ts';
 import { ContentHashes, grown } from '../state/words.ts';
 
 /** What an edge says on the way: property failures and counts, or nothing. */
@@ -49,6 +49,8 @@ export class NodeTable {
   #edgeFrom = new Int32Array(2048);
   readonly #edgeSaid: Said[] = [];
   readonly #edgeStaying: number[] = [];
+  /** Per node. */
+  readonly #edgeTo: number[] = [];
   /** The places that routines have reached, one of each. */
   readonly sites = new Map<string, Site & { readonly routine: string }>();
   readonly #passed: Site[] = [];
@@ -116,6 +118,16 @@ export class NodeTable {
     return this.#programOf[node] as number;
   }
 
+  /** What was found there when it was discovered. */
+  found(node: number): Found {
+    return {
+      operation: this.operations[node] ?? null,
+      lo: this.hashes.lo[node],
+      hi: this.hashes.hi[node],
+      routine: this.stacks[node]?.at(-1),
+    };
+  }
+
   /** Parent node (0 for the first node of a program), the result that led here, and the program. */
   originOf(node: number): { readonly parent: number; readonly result: number; readonly program: number } {
     return {
@@ -139,6 +151,21 @@ export class NodeTable {
   /** Edges discovered so far: grows whenever a routine receives a result it had not received there before. */
   get edgeCount(): number {
     return this.#edgeSaid.length;
+  }
+
+  /** One edge: where it begins, the result, where it leads, and what the routine says on the way. */
+  edge(edge: number): { readonly from: number; readonly result: number; readonly child: number; readonly said: Said } {
+    return {
+      from: this.#edgeFrom[edge] as number,
+      result: this.#edgeResult[edge] as number,
+      child: this.#edgeChild[edge] as number,
+      said: this.#edgeSaid[edge] as Said,
+    };
+  }
+
+  /** The edge along which a node was first reached; -1: it is the first node of its program. */
+  edgeTo(node: number): number {
+    return this.#edgeTo[node] ?? NO_EDGE;
   }
 
   /**
@@ -165,6 +192,7 @@ export class NodeTable {
     let child = this.#byContent.get(contentKey(cursor));
     if (child === undefined) {
       child = this.#add(programIndex, cursor, node, result);
+      this.#edgeTo[child] = this.edgeCount;
       this.#waitAt(child, cursor);
     }
     this.#addEdge(node, result, child, cursor);
@@ -199,18 +227,9 @@ export class NodeTable {
     const cursor = new RoutineCursor(this.#programs[programIndex] as Program, programIndex, this.#words);
     for (const place of this.#pathTo(node)) {
       if (this.#parent[place] !== 0) cursor.advance(this.#parentResult[place] as number);
-      this.#compare(place, cursor);
+      refuseUnsteady(this.found(place), cursor);
     }
     return cursor;
-  }
-
-  /**
-   * Runs the routine again up to a node, and compares every place on the way with what was found there the first time.
-   * Throws ModelError if it is not deterministic. Returns the operations performed.
-   */
-  runAgain(node: number): number {
-    this.#waiting.delete(node);
-    return this.#cursorAt(node, this.#programOf[node] as number).steps;
   }
 
   /** The nodes from the first one of its program to `node`, along the path on which it was first reached. */
@@ -218,17 +237,6 @@ export class NodeTable {
     const path: number[] = [];
     for (let n = node; n !== 0; n = this.#parent[n] as number) path.push(n);
     return path.reverse();
-  }
-
-  /** The same results must lead to the same place: everything rests on that. Throws ModelError if they did not. */
-  #compare(node: number, cursor: RoutineCursor): void {
-    const before = this.operations[node] ?? null;
-    const { lo, hi } = cursor.hash;
-    if (this.hashes.lo[node] === lo && this.hashes.hi[node] === hi && sameOperation(before, cursor.pending)) return;
-    const name = this.stacks[node]?.at(-1) ?? cursor.program.name;
-    throw new ModelError(
-      `routine: ${name}: step ${cursor.steps}: not deterministic: ${nameOf(before)} became ${nameOf(cursor.pending)} when run again with the same results (Math.random, Date, a closure that counts?)`,
-    );
   }
 
   #add(programIndex: number, cursor: RoutineCursor, parent: number, result: number): number {
@@ -280,20 +288,6 @@ export class NodeTable {
     this.#firstEdge[node] = edge;
     this.said = said;
   }
-}
-
-/** Operands that are no plain data (frames, a function) are made anew by some routines, and prove nothing. */
-export function sameOperation(a: Operation | null, b: Operation | null): boolean {
-  if (a === null || b === null) return a === b;
-  if (a === b) return true;
-  const same = a.definition.name === b.definition.name && a.a === b.a && a.b === b.b && a.c === b.c;
-  return (
-    same && (a.data === b.data || !isData(a.data) || !isData(b.data) || canonicalJson(a.data) === canonicalJson(b.data))
-  );
-}
-
-function nameOf(op: Operation | null): string {
-  return op === null ? 'the end' : `${op.label ?? op.definition.name} (${op.a}, ${op.b}, ${op.c})`;
 }
 
 /** A local state is known by its content hash, which tells programs apart. */

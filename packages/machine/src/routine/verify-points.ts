@@ -7,11 +7,12 @@
  */
 import { checkOptions, keysOf } from '../state/errors.ts';
 import { canonicalJson, mix32 } from '../state/hash.ts';
-import { sameOperation, type NodeTable } from './nodes.ts';
+import type { NodeTable } from './nodes.ts';
 import type { Operation } from './operation.ts';
 import { Random } from '../state/random.ts';
 import type { Program } from './routine.ts';
 import { RoutineCursor } from './cursor.ts';
+import { sameOperation } from './unsteady.ts';
 
 /** Two histories that reach one point and go on differently. */
 export interface PointMismatch {
