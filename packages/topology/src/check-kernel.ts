@@ -81,8 +81,8 @@ export function checkNumaBalancing(
   });
 }
 
-/** Words of a machine whose names begin with these are not a device's. */
-const NAMES_OF_THE_MACHINE = /^(?:CPU\d+|task)$/;
+/** Words of a machine whose names begin with these are not a device's; nor is who sends what happens by itself. */
+const NAMES_OF_THE_MACHINE = /^(?:CPU\d+|task|hardware|host|nobody)$/;
 
 /** Throws ModelError. */
 export function checkSecondaryMmus(
@@ -112,11 +112,14 @@ function checkProcess(
   place: string,
 ): void {
   checkUnique(secondaryMmus, `${place}.secondaryMmus.`);
+  const others = [...kernel.processes, ...(kernel.kernelThreads ?? [])];
   const kinds = new Map(secondaryMmus.map(({ name, kind }) => [name, kind]));
   for (const [i, { name, kind, changePte, placement }] of secondaryMmus.entries()) {
     // Its parts have names: that of the topology is the machine's own.
     if (NAMES_OF_THE_MACHINE.test(name) || (placement !== undefined && name === machine))
       throw new ModelError(`${place}.secondaryMmus.${i}: name taken by the machine (${name})`);
+    if (others.some((other) => other.name === name))
+      throw new ModelError(`${place}.secondaryMmus.${i}: name taken by a process or a kernel thread (${name})`);
     if (placement === 'worker' && kind !== 'device')
       throw new ModelError(
         `${place}.secondaryMmus.${i}.placement: worker: the vCPUs of ${name} are threads of the process, whose words they share: only a device can be placed`,

@@ -176,6 +176,15 @@ describe('what is wrong with them is said in one line', () => {
     ],
     [withSecondary('CPU0'), 'processes.0.secondaryMmus.0: name taken by the machine (CPU0)'],
     [withSecondary('task'), 'processes.0.secondaryMmus.0: name taken by the machine (task)'],
+    [withSecondary('host'), 'processes.0.secondaryMmus.0: name taken by the machine (host)'],
+    [withSecondary('p'), 'processes.0.secondaryMmus.0: name taken by a process or a kernel thread (p)'],
+    [
+      {
+        ...withSecondary('k'),
+        kernelThreads: [{ name: 'k', cpu: 1, run: [{ do: 'ksm-scan' as const, process: 'p', pages: 1 }] }],
+      },
+      'processes.0.secondaryMmus.0: name taken by a process or a kernel thread (k)',
+    ],
     [
       { ...withSecondary('nic'), costs: { device_message: 100 } },
       'costs: device_message: no device has a placement, and nothing takes so long (100)',

@@ -1,7 +1,10 @@
+import { DirectExecutor, waitFor, type Steps } from '@shootdown/machine';
 import { expect, test } from 'vitest';
 import { machine } from './builder.ts';
 import { runMachine, type MachineRun } from './run.ts';
 import type { Action } from './schema.ts';
+import type { ThreadContext } from './script.ts';
+import { waitingIn } from './waiting.ts';
 
 const OPTIONS = {
   name: 'm',
@@ -66,3 +69,17 @@ test('threads that sleep on a CPU they share are counted', () => {
     waiting: ['2 threads sleep, and nobody wakes them'],
   });
 });
+
+test('a thread that keeps a CPU it shares is told of once, and the one that waits for its turn as well', () => {
+  const blocked = machine(OPTIONS).thread('p', 0, waitsForGood).thread('p', 0, COMPUTES).assemble();
+  const executor = new DirectExecutor(blocked.system);
+  runMachine(blocked, { executor, stepsMax: 100 });
+  expect(waitingIn(executor, blocked)).toEqual([
+    'CPU0 waits: never',
+    '1 thread sleeps or waits for its turn, and nobody wakes it',
+  ]);
+});
+
+function* waitsForGood({ process }: ThreadContext): Steps {
+  yield* waitFor(process.started.at(0), ~0, -1, { label: 'never' });
+}
