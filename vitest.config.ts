@@ -4,21 +4,24 @@ import { defineConfig } from 'vitest/config';
 
 const here = import.meta.dirname;
 
-/** One vitest project per workspace package; `vitest run --project @shootdown/cpu` runs one of them. */
-const projects = ['packages', 'apps', 'tools']
-  .filter((folder) => existsSync(join(here, folder)))
+const testsOf = (folder: string): string[] =>
+  ['src', 'test', 'generators'].map((tests) => `${folder}/${tests}/**/*.test.ts`);
+
+/** What is not a package has a project of its own: `vitest run --project @shootdown/lab`. */
+const others = ['apps', 'tools']
   .flatMap((folder) => readdirSync(join(here, folder)).map((name) => `${folder}/${name}`))
   .filter((folder) => existsSync(join(here, folder, 'package.json')))
-  .map((folder) => ({
-    extends: true as const,
-    root: join(here, folder),
-    test: {
-      name: `@shootdown/${folder.split('/')[1] ?? folder}`,
-      // Commands set exit codes and listen to signals; packages have nothing that one file could leave to the next.
-      isolate: !folder.startsWith('packages/'),
-      include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'generators/**/*.test.ts'],
-    },
-  }));
+  .map((folder) => ({ name: `@shootdown/${folder.split('/')[1]}`, include: testsOf(folder) }));
+
+/**
+ * All packages are one project: files share the modules that one of them has loaded. There is nothing that one file
+ * could leave to the next: what sets exit codes or listens to signals is a process of its own.
+ */
+const projects = [{ name: 'packages', include: testsOf('packages/*') }, ...others].map((test) => ({
+  extends: true as const,
+  root: here,
+  test: { ...test, isolate: false },
+}));
 
 const conditions = ['@shootdown/source'];
 

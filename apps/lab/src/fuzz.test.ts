@@ -105,7 +105,7 @@ function cases(kind: number, count: number, make: (random: Random) => Case): Cas
 
 describe('input that nobody meant', () => {
   it('topologies', { timeout: 600_000 }, async () => {
-    const tried = cases(1, DEEP ? 4000 : 120, topologyCase);
+    const tried = cases(1, DEEP ? 4000 : 60, topologyCase);
     const said = await runAll(folder, tried);
     said.forEach((result, i) => {
       const one = tried[i] as Case;
@@ -116,7 +116,7 @@ describe('input that nobody meant', () => {
   });
 
   it('traces', { timeout: 600_000 }, async () => {
-    const tried = cases(2, DEEP ? 3500 : 120, traceCase);
+    const tried = cases(2, DEEP ? 3500 : 60, traceCase);
     const said = await runAll(folder, tried);
     said.forEach((result, i) => {
       expectPlain(tried[i] as Case, result, [0, 10, 64]);
@@ -135,7 +135,7 @@ describe('input that nobody meant', () => {
       base64: '',
     };
     const saved = schedules(await runAll(folder, [explored]));
-    const tried = cases(3, DEEP ? 2500 : 80, (random) => scheduleCase(random, saved));
+    const tried = cases(3, DEEP ? 2500 : 30, (random) => scheduleCase(random, saved));
     const said = await runAll(folder, tried);
     said.forEach((result, i) => expectPlain(tried[i] as Case, result, [0, 10, 11, 12, 64]));
   });

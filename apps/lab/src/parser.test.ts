@@ -9,10 +9,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseArguments, UsageError } from './arguments.ts';
 import { runAll, type Said } from './fuzz/driver.test-support.ts';
+import { startShootdown } from './one-process.test-support.ts';
 
 const lab = new URL('../', import.meta.url).pathname;
 const command = join(lab, 'bin/shootdown.mjs');
 
+const shootdown = startShootdown();
 const flags = {
   variant: { type: 'string', help: 'h' },
   set: { type: 'string', multiple: true, help: 'h' },
@@ -119,20 +121,33 @@ describe('completion in bash', () => {
   it('offers commands, names, flags and their values', () => {
     const expected = {
       'shootdown ex': 'explore',
-      'shootdown explore ptd': 'ptdump-vmalloc',
       'shootdown explore ptdump-vmalloc --variant v6-pm': 'v6-pmd',
-      'shootdown explore ptdump-vmalloc --max-': '--max-states --max-depth',
-      'shootdown explore ptdump-vmalloc --format pe': 'perfetto',
       'shootdown run fork': 'fork-cow fork-server',
       'shootdown tlb ./x': '',
     };
     expect(offered(Object.keys(expected))).toEqual(Object.values(expected));
   });
 
-  it('has a script for zsh and for fish, too, which ask the same', () => {
-    for (const shell of ['zsh', 'fish']) {
-      const { status, stdout } = spawnSync(process.execPath, [command, 'completion', shell], { encoding: 'utf8' });
-      expect([status, stdout]).toEqual([0, expect.stringContaining('completion --words')]);
-    }
+  it('says as much as the command does when it is asked for words', async () => {
+    const words = async (line: string): Promise<string> => {
+      const [, ...rest] = line.split(' ');
+      return (await shootdown('completion', '--words', String(rest.length), ...rest)).stdout
+        .trim()
+        .replaceAll('\n', ' ');
+    };
+    const expected = {
+      'shootdown explore ptd': 'ptdump-vmalloc',
+      'shootdown explore ptdump-vmalloc --max-': '--max-states --max-depth',
+      'shootdown explore ptdump-vmalloc --format pe': 'perfetto',
+    };
+    expect(await Promise.all(Object.keys(expected).map(words))).toEqual(Object.values(expected));
+  });
+
+  it('has a script for zsh and for fish, too, which ask the same', async () => {
+    for (const shell of ['zsh', 'fish'])
+      expect(await shootdown('completion', shell)).toMatchObject({
+        status: 0,
+        stdout: expect.stringContaining('completion --words') as string,
+      });
   });
 });

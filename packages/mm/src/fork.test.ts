@@ -288,7 +288,7 @@ describe('two processes of one or two threads', () => {
               ).toEqual([0, 0, 0]);
           });
         }),
-        { numRuns: 40 },
+        { numRuns: 20 },
       );
     },
   );

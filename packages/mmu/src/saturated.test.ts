@@ -18,7 +18,7 @@ import { cacheable } from './offered.ts';
 import { Fault } from './walk.ts';
 
 const PAGES = [0, 1, 4] as const;
-const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 400 : 150;
+const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 400 : 60;
 
 /** A program of one CPU: changes of entries, invalidations, accesses. */
 type Step =

@@ -11,12 +11,10 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'unlocked',
     'v1',
     'v2',
-    'v6-one-dumper',
     'rcu-walk-sync',
     'trylock-2026',
     'other-mm',
     'v6-no-barrier',
-    'v6-no-kick',
     'v6-no-isb-no-kick',
   ],
   'gup-fast-vs-unmap': ['tlbi/page-batch', 'tlbi/call-rcu'],
@@ -34,8 +32,6 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'E2-rapoport',
     'E3/device-tlb-zap',
     'E4/device-tlb-zap',
-    // A search that has not seen all of it yet finds violations here that are none.
-    'E4/arm64',
   ],
   'ksm-vs-secondary': [
     'E2-rapoport/device',

@@ -1,5 +1,4 @@
 import { explore } from '@shootdown/explorer';
-import type { MemoryModel } from '@shootdown/machine';
 import { secondary } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { cowVsSecondary } from './cow-vs-secondary.ts';
@@ -18,9 +17,14 @@ const LARGE: ReadonlySet<string> = new Set([
   'E2-rapoport-ro-until-notified/extra-reference-v5.19',
   'E2-rapoport-ro-until-notified/other-faults',
 ]);
-/** Half a million states, or a second memory model of what is large already: by `npm run test:deep`. */
-const isDeep = (name: string, model: MemoryModel): boolean =>
-  model === 'tso' && ['E2-rapoport-ro-until-notified/extra-reference-v5.9', 'E5/guest-and-device'].includes(name);
+/**
+ * Half a million states: by `npm run test:deep`. Their twins that are wrong, and that have one secondary MMU, are here.
+ */
+const isDeep = (name: string): boolean =>
+  ['E2-rapoport-ro-until-notified/extra-reference-v5.9', 'E5/guest-and-device'].includes(name);
+/** By `npm test`, of what else differs in the MMU behind the notifier alone, one. */
+const established = (...names: readonly string[]): readonly string[] =>
+  DEEP ? names : names.filter((name) => ['E0', 'E1-change-then-set', 'E4/arm64', 'E5'].includes(name));
 
 const { systemOf, searched } = describeScenario(cowVsSecondary, {
   reducedOnly: (variant) => LARGE.has(variant),
@@ -66,18 +70,20 @@ describe('cow-vs-secondary', () => {
     expect(counterexampleOf(systemOf(name), await searched(name))).toContain('invalidate_page() is called');
   });
 
-  it.each([
-    'E0',
-    'E1-change-then-set',
-    'E2-rapoport-kvm-only',
-    'E2',
-    'E2/device',
-    'E3/device-tlb',
-    'E4',
-    'E4/arm64',
-    'E5',
-    'option-3',
-  ])('%s is right as well if a fault has to map the old page first', async (name) => {
+  it.each(
+    established(
+      'E0',
+      'E1-change-then-set',
+      'E2-rapoport-kvm-only',
+      'E2',
+      'E2/device',
+      'E3/device-tlb',
+      'E4',
+      'E4/arm64',
+      'E5',
+      'option-3',
+    ),
+  )('%s is right as well if a fault has to map the old page first', async (name) => {
     expect((await explore(systemOf(name, 'sc', { established: 0 }), UNCOUNTED)).verdict).toBe('safe');
   });
 

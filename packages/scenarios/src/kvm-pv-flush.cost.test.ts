@@ -13,8 +13,8 @@ const both = (wanted: Omit<PvFlushCase, 'paravirtualFlush'>): [PvFlushRun, PvFlu
 ];
 
 describe('cost of flushing in a VM, on a host without pause-loop exits', () => {
-  const [alone, aloneParavirtual] = both({ vms: 1, pauseLoopExiting: false, runMicroseconds: 12_000 });
-  const [shared, sharedParavirtual] = both({ vms: 2, pauseLoopExiting: false });
+  const [alone, aloneParavirtual] = both({ vms: 1, pauseLoopExiting: false, runMicroseconds: 6000 });
+  const [shared, sharedParavirtual] = both({ vms: 2, pauseLoopExiting: false, runMicroseconds: 18_000 });
 
   it('a VM that has its CPUs to itself gains nothing: nobody is preempted, every flush is an IPI to each of the others', () => {
     expect(sum(aloneParavirtual.ipis.elided)).toBe(0);
@@ -25,7 +25,7 @@ describe('cost of flushing in a VM, on a host without pause-loop exits', () => {
 
   it('two VMs on the CPUs of one: an IPI waits for preempted vCPUs, a paravirtual flush does not', () => {
     expect(sum(shared.ipis.elided)).toBe(0);
-    expect(sum(sharedParavirtual.ipis.elided)).toBeGreaterThan(500);
+    expect(sum(sharedParavirtual.ipis.elided)).toBeGreaterThan(300);
     expect(sharedParavirtual.recordsPerSecond).toBeGreaterThan(2 * shared.recordsPerSecond);
     expect(sharedParavirtual.meanFlushMicroseconds).toBeLessThan(shared.meanFlushMicroseconds / 10);
   });

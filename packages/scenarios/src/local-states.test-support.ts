@@ -1,10 +1,8 @@
 /** Finds the local states that routines reach, to have the claims of their points checked. */
 import { TabulatedExecutor, type System } from '@shootdown/machine';
 
-const VISITED_MAX = 10_000;
-
 /** A plain depth-first search that knows no reduction; the executor's nodes are what it has come across. */
-export function visited(system: System, statesMax = VISITED_MAX): TabulatedExecutor {
+export function visited(system: System, statesMax: number): TabulatedExecutor {
   const executor = new TabulatedExecutor(system);
   const { store } = executor;
   const seen = new Set<number>();

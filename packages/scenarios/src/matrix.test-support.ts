@@ -35,14 +35,16 @@ const STEPS_MAX = 300;
 /** Counting interleavings takes a second search, which nothing here asks for. */
 export const UNCOUNTED = { interleavingsStatesMax: 0 };
 /** States of a system beyond which its search without reduction is left to `npm run test:deep`. */
-const FULL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 10_000;
+const FULL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 2_500;
 /**
  * States of a variant on its own memory model beyond which another one, on which the same is expected, is left to
  * `npm run test:deep`.
  */
-const OTHER_MODEL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 10_000;
+const OTHER_MODEL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 2_500;
 /** Operations that are run again to check the points of one variant. `npm run test:deep`: all of them. */
-const POINT_OPERATIONS_MAX = DEEP ? Number.POSITIVE_INFINITY : 100_000;
+const POINT_OPERATIONS_MAX = DEEP ? Number.POSITIVE_INFINITY : 20_000;
+/** States to visit of a variant whose points are checked. */
+const POINT_STATES_MAX = DEEP ? 10_000 : 2_000;
 
 /** What the tests of one scenario ask besides its verdicts and its points. */
 export interface ScenarioTests {
@@ -204,7 +206,7 @@ export function expectAgreement(system: System, stepsMax = STEPS_MAX): void {
 }
 
 /** Every point of a system's routines says all that the future depends on, as far as a search has seen. */
-export function expectPoints(system: System, statesMax?: number): void {
+export function expectPoints(system: System, statesMax = POINT_STATES_MAX): void {
   const executor = visited(system, statesMax);
   expect(verifyPoints(system.programs, executor.nodes, { operationsMax: POINT_OPERATIONS_MAX })).toEqual([]);
 }

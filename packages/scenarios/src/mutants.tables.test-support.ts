@@ -85,7 +85,6 @@ const plans: Readonly<Record<string, Plan>> = {
   'kvm-pv-flush': { survivors: [ofKvmPvFlush, ofCalls, ofZap, ofX86Tlb] },
   'gup-fast-vs-unmap': {
     survivors: [ofGupFastVsUnmap, ofCalls],
-    quick: ['native-ipi/page-batch'],
     large: {
       // The batch is full, or there is none: what is queued or sent instead is the same as in the others.
       'kvm-pv/batch-full': ['kvm-pv/batch', 'kvm-pv/allocation-may-fail'],
@@ -135,7 +134,6 @@ const plans: Readonly<Record<string, Plan>> = {
   },
   'ksm-vs-secondary': {
     survivors: SECONDARY,
-    quick: ['E5/zap'],
     uncompared: /^(?:E2|E2-rapoport|E5|E5\/device)$/,
   },
   'secondary-tlb-order': { survivors: SECONDARY },

@@ -26,11 +26,11 @@ const GOLDEN: readonly Row[] = [
     violating: 0,
     interleavings: '2853702757405920581312628',
   },
-  { parameters: [2, 5, 2, 1], states: 994_814, transitions: 5_001_314, violating: 0 },
-  { parameters: [3, 4, 2, 1], states: 919_120, transitions: 4_416_056, violating: 0 },
   { parameters: [2, 2, 3, 3], states: 21_720, transitions: 65_336, violating: 384 },
 ];
 const GOLDEN_DEEP: readonly Row[] = [
+  { parameters: [2, 5, 2, 1], states: 994_814, transitions: 5_001_314, violating: 0 },
+  { parameters: [3, 4, 2, 1], states: 919_120, transitions: 4_416_056, violating: 0 },
   { parameters: [2, 6, 2, 1], states: 6_051_976, transitions: 34_889_788, violating: 0 },
 ];
 

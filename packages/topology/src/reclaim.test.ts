@@ -135,6 +135,7 @@ describe('who clears entries that reclaim has cleared already', () => {
   test('also when so many were put off that their count would overflow', () => {
     const before = Array.from({ length: PAGES }, (_, more) => 0x8000 - more);
     expect(new Set(before.map((count) => found(undefined, count)))).toEqual(new Set([Fault.notPresent]));
-    expect(before.map((count) => found('pending overflows', count))).toContain(Fault.none);
+    // One of them meets the overflow.
+    expect(before.some((count) => found('pending overflows', count) === Fault.none)).toBe(true);
   });
 });

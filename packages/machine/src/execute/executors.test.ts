@@ -23,7 +23,7 @@ import {
 import { TabulatedExecutor } from './tabulated.ts';
 import { listenerMachine, processorMachine } from './processor.test-support.machine.ts';
 
-const SCHEDULES = process.env['SHOOTDOWN_DEEP'] === '1' ? 1000 : 300;
+const SCHEDULES = process.env['SHOOTDOWN_DEEP'] === '1' ? 1000 : 120;
 const STEPS = 200;
 
 interface Trio {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { DEEP } from '../matrix.test-support.ts';
 import { flushCounts, type FlushCountRow } from './flush-counts.ts';
 
 const table = join(import.meta.dirname, '../../../../apps/lab/data/flush-counts/linux-7.2-x86-4cpu.txt');
@@ -34,11 +35,13 @@ function measured(): FlushCountRow[] {
 const nameOf = (row: FlushCountRow): string => `${row.operation} pages=${row.pages} remote=${row.remote} ${row.state}`;
 
 describe('the table of a real kernel, linux-7.2-x86-4cpu.txt', () => {
-  const real = measured();
+  // Two other threads differ from one in who else is told: by `npm run test:deep`.
+  const real = measured().filter(({ remote }) => DEEP || remote < 2);
   const simulated = new Map<string, FlushCountRow>();
 
   beforeAll(() => {
-    for (const row of flushCounts()) simulated.set(nameOf(row), row);
+    const rows = DEEP ? flushCounts() : [0, 1].flatMap((remote) => flushCounts({ remote }));
+    for (const row of rows) simulated.set(nameOf(row), row);
   }, 120_000);
 
   test('has the lines that are simulated by default', () => {
