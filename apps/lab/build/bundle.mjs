@@ -105,4 +105,13 @@ mkdirSync(join(lab, 'dist/schemas'), { recursive: true });
 for (const name of Object.keys(schemas))
   writeFileSync(join(lab, `dist/schemas/${name}.schema.json`), jsonSchemaOf(name));
 // The first counterexample, as a newcomer asks for it: what V8 compiles for it is kept beside the bundle.
-spawnSync(process.execPath, [join(lab, 'bin/shootdown.mjs'), 'explore', 'ptdump-vmalloc', '--variant', 'unlocked']);
+const first = ['explore', 'ptdump-vmalloc', '--variant', 'unlocked'];
+const { status, stderr } = spawnSync(process.execPath, [join(lab, 'bin/shootdown.mjs'), ...first], {
+  encoding: 'utf8',
+});
+// 12: a property is violated, as it should be. Anything else, and the bundle is no program (its text is in the message).
+const VIOLATED = 12;
+if (status !== VIOLATED) {
+  process.stderr.write(`bundle: the command made of it ends with ${status}\n${stderr.slice(-400)}`);
+  process.exitCode = 1;
+}

@@ -51,7 +51,8 @@ export async function importedModule(
   noteEverything.constructors();
   watchForLater();
   try {
-    const module = (await import(await addressToLoad(path, again))) as Record<string, unknown>;
+    const address = await addressToLoad(path, again);
+    const module = (await import(address)) as Record<string, unknown>;
     tellHost({ type: 'loaded' });
     return module;
   } catch (error) {
