@@ -109,7 +109,8 @@ const first = ['explore', 'ptdump-vmalloc', '--variant', 'unlocked'];
 const { status, stderr } = spawnSync(process.execPath, [join(lab, 'bin/shootdown.mjs'), ...first], {
   encoding: 'utf8',
 });
-// 12: a property is violated, as it should be. Anything else, and the bundle is no program (its text is in the message).
+// 12: a property is violated, as it should be. Anything else, and the bundle is no program (its text is in the
+// message).
 const VIOLATED = 12;
 if (status !== VIOLATED) {
   process.stderr.write(`bundle: the command made of it ends with ${status}\n${stderr.slice(-400)}`);
