@@ -94,6 +94,12 @@ describe('the mistake of the user, in one line', () => {
   });
 });
 
+it('an expectation that is no word is refused by list too', async () => {
+  const text = scenario('run(function* () {});').replace("'safe'", "'Safe'");
+  const { status, stdout, stderr } = await ran('list', text);
+  expect([status, stdout, stderr]).toEqual([10, '', expect.stringContaining('expected: "Safe" is none of safe')]);
+});
+
 describe('steps that are shared, and at their end', () => {
   const shared = scenario(
     'run(function* () { yield* load(shared.at(1)); yield* clear; });',

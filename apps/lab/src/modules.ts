@@ -3,7 +3,7 @@
  *
  * What is loaded is a copy in which `@shootdown/*` are the command's own packages, of which there is one copy, whoever
  * imports them and by whatever path; and which notes a forgotten `yield*`: see {@link notedSource}. TypeScript is
- * bundled for it. CommonJS is loaded as it is.
+ * bundled for it.
  */
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
@@ -11,10 +11,11 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ModelError, noteEverything, thrown } from '@shootdown/machine';
-import type { BuildFailure, Loader, Plugin } from 'esbuild';
+import type { BuildFailure, ImportKind, Loader, OnResolveResult, Plugin } from 'esbuild';
 import { tellHost } from './host-link.ts';
 import { watchForLater } from './later.ts';
 import type * as NotedSource from './noted-source.ts';
+import type { SourceKind } from './noted-source.ts';
 
 /** Loaded with the first module of a user's: it brings a parser with it. */
 let noted: typeof NotedSource;
@@ -39,8 +40,7 @@ export function moduleUrl(path: string): string {
 /**
  * What a module exports. Throws ModelError if it cannot be loaded.
  * @param what who asks: heads the message
- * @param again which time: loaded anew, it has variables of its own, and so has what it imports that no package has.
- *   CommonJS is loaded once.
+ * @param again which time: loaded anew, it has variables of its own, and so has what it imports that no package has
  */
 export async function importedModule(
   what: string,
@@ -65,19 +65,22 @@ export async function importedModule(
 async function addressToLoad(path: string, again: number): Promise<string> {
   if (!/\.[cm]?tsx?$|\.jsx$/.test(path)) return copied(resolve(path), again === 0 ? copies : new Map());
   await bundle(path);
-  return again === 0 ? moduleUrl(path) : `${moduleUrl(path)}?again=${again}`;
+  const commonJs = bundledCommonJs.get(realPath(path) ?? path);
+  const address = commonJs ?? moduleUrl(path);
+  const loaded = again === 0 ? address : `${address}?again=${again}`;
+  return commonJs === undefined ? loaded : await named(resolve(path), loaded, again);
 }
 
 let folder = '';
 let copiesMade = 0;
 
-/** An address for one more copy. */
-function copyFor(file: string): string {
+/** A path for one more copy. */
+function copyFor(file: string, ending: '.mjs' | '.cjs' = '.mjs'): string {
   if (folder === '') {
     folder = mkdtempSync(join(tmpdir(), 'shootdown-module-'));
     process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   }
-  return join(folder, `${copiesMade++}-${basename(file, extname(file))}.mjs`);
+  return join(folder, `${copiesMade++}-${basename(file, extname(file))}${ending}`);
 }
 
 /** The address of a JavaScript module's copy, for which all that it imports is copied too; its own if it has none. */
@@ -85,15 +88,26 @@ function copied(file: string, into: Copies): string {
   const url = pathToFileURL(file).href;
   const known = into.get(url);
   if (known !== undefined) return known;
-  if (!/\.m?js$/.test(file) || !existsSync(file)) return url;
+  if (NO_JAVASCRIPT.test(file) || !existsSync(file)) return url;
+  if (/\.[cm]?tsx?$|\.jsx$/.test(file))
+    throw new ModelError(`${basename(file)} is loaded by JavaScript: only TypeScript loads TypeScript`);
   const source = readFileSync(file, 'utf8');
-  if (!file.endsWith('.mjs') && !noted.isModule(source)) return url;
-  const copy = copyFor(file);
+  const kind = kindOfFile(file, source);
+  const copy = copyFor(file, kind === 'module' ? '.mjs' : '.cjs');
   // Before what it imports, which may import it.
   into.set(url, pathToFileURL(copy).href);
-  const resolveFrom = (specifier: string): string => addressOf(specifier, file, into);
-  writeFileSync(copy, noted.notedSource(source, machine(), { url, resolve: resolveFrom }));
+  const resolve = (specifier: string): string =>
+    kind === 'module' ? addressOf(specifier, file, into) : requiredBy(specifier, file, into);
+  writeFileSync(copy, noted.notedSource(source, machine(), { url, resolve }, kind));
   return pathToFileURL(copy).href;
+}
+
+/** What Node loads otherwise. It takes every other file for JavaScript. */
+const NO_JAVASCRIPT = /\.(?:json|node|wasm)$/;
+
+function kindOfFile(file: string, source: string): SourceKind {
+  if (file.endsWith('.mjs')) return 'module';
+  return file.endsWith('.cjs') ? 'commonjs' : noted.kindOf(source);
 }
 
 function addressOf(specifier: string, importer: string, into: Copies): string {
@@ -103,7 +117,25 @@ function addressOf(specifier: string, importer: string, into: Copies): string {
     const file = realPath(fileURLToPath(url)) ?? fileURLToPath(url);
     return isPackaged(file) ? url.href : copied(file, into);
   }
-  return isBuiltin(specifier) || /^\w+:/.test(specifier) ? specifier : ofUser(specifier, importer);
+  if (isBuiltin(specifier) || /^\w+:/.test(specifier)) return specifier;
+  const address = ofUser(specifier, importer);
+  const own = unpackaged(address);
+  return own === null ? address : copied(own, into);
+}
+
+/** The path of what CommonJS requires, or imports. */
+function requiredBy(specifier: string, importer: string, into: Copies): string {
+  if (specifier.startsWith('@shootdown/')) return fileURLToPath(ofCommand(specifier));
+  if (specifier.startsWith('file:')) return addressOf(specifier, importer, into);
+  if (isBuiltin(specifier)) return specifier;
+  try {
+    const file = createRequire(importer).resolve(specifier);
+    return isPackaged(file) ? file : fileURLToPath(copied(file, into));
+  } catch (error) {
+    if (error instanceof ModelError) throw error;
+    // Node says so, if it comes to that.
+    return specifier;
+  }
 }
 
 async function bundle(path: string): Promise<void> {
@@ -127,19 +159,54 @@ async function bundle(path: string): Promise<void> {
   const copy = copyFor(entry);
   writeFileSync(copy, outputFiles[0]?.contents ?? '');
   copies.set(url, pathToFileURL(copy).href);
+  const file = realPath(entry) ?? entry;
+  if (bundledCommonJs.has(file)) bundledCommonJs.set(file, pathToFileURL(copy).href);
+}
+
+/** What stands for something that is required, and not bundled: a module cannot require. */
+const REQUIRED = 'required';
+
+/** What is not bundled. */
+function outside(path: string, kind: ImportKind): OnResolveResult {
+  return kind === 'require-call' ? { path, namespace: REQUIRED } : { path, external: true };
+}
+
+/** CommonJS that was bundled, by its file: where it is then. */
+const bundledCommonJs = new Map<string, string>();
+
+/** Where the names are that CommonJS exports: bundled, it has none. */
+async function named(file: string, address: string, again: number): Promise<string> {
+  const url = pathToFileURL(file).href;
+  const known = copies.get(url);
+  if (again === 0 && known !== undefined && known !== address) return known;
+  const { default: all } = (await import(address)) as { readonly default: unknown };
+  const names = Object.keys(all ?? {}).filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== 'default');
+  const lines = names.map((name, i) => `const v${i} = all.${name}; export { v${i} as ${name} };`);
+  const copy = copyFor(file);
+  writeFileSync(copy, `import all from ${JSON.stringify(address)}; export default all;\n${lines.join('\n')}\n`);
+  if (again === 0) copies.set(url, pathToFileURL(copy).href);
+  return pathToFileURL(copy).href;
 }
 
 /** `@shootdown/*` come from the command; other packages from where the module is, or else from the command too. */
 const ownPackages: Plugin = {
   name: 'shootdown',
   setup(build) {
-    build.onResolve({ filter: /./ }, ({ path, kind, importer, resolveDir }) => {
-      if (kind === 'entry-point' || path.startsWith('node:')) return undefined;
-      if (!/^[./]/.test(path))
-        return { path: path.startsWith('@shootdown/') ? ofCommand(path) : ofUser(path, importer), external: true };
+    build.onResolve({ filter: /./ }, ({ path, kind, importer, namespace, resolveDir }) => {
+      if (kind === 'entry-point') return undefined;
+      if (namespace === REQUIRED) return { path, external: true };
+      if (isBuiltin(path)) return outside(path, kind);
+      if (!/^[./]/.test(path)) {
+        const address = path.startsWith('@shootdown/') ? ofCommand(path) : ofUser(path, importer);
+        const own = unpackaged(address);
+        return own === null ? outside(address, kind) : { path: own };
+      }
       const file = realPath(resolve(resolveDir, path));
-      return file !== null && isPackaged(file) ? { path: pathToFileURL(file).href, external: true } : undefined;
+      return file !== null && isPackaged(file) ? outside(pathToFileURL(file).href, kind) : undefined;
     });
+    build.onLoad({ filter: /./, namespace: REQUIRED }, ({ path }) => ({
+      contents: `import * as all from ${JSON.stringify(path)}; module.exports = 'default' in all ? all.default : all;`,
+    }));
   },
 };
 
@@ -159,6 +226,13 @@ function isPackaged(file: string): boolean {
   return own || file.split(sep).includes('node_modules');
 }
 
+/** The file of an address, if it is the user's own: a package of a workspace is. */
+function unpackaged(address: string): string | null {
+  if (!address.startsWith('file:')) return null;
+  const file = fileURLToPath(address);
+  return isPackaged(file) ? null : file;
+}
+
 function realPath(path: string): string | null {
   try {
     return realpathSync(path);
@@ -175,6 +249,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   '.jsx': 'jsx',
   '.js': 'js',
   '.mjs': 'js',
+  '.cjs': 'js',
 };
 
 /** Older than what it says to be read, so that what comes next need not know the newest words of the language. */
@@ -194,10 +269,13 @@ const noteSteps: Plugin = {
           logLevel: 'silent',
           tsconfigRaw: '{}',
         });
-        return { contents: noted.notedSource(code, machine()), loader: 'js' };
+        const kind = noted.kindOf(code);
+        if (kind === 'commonjs') bundledCommonJs.set(path, '');
+        return { contents: noted.notedSource(code, machine(), null, kind), loader: 'js' };
       } catch (error) {
-        if (!isBuildFailure(error)) throw error;
-        return { errors: error.errors };
+        if (isBuildFailure(error)) return { errors: error.errors };
+        if (error instanceof ModelError) return { errors: [{ text: `${basename(path)}: ${error.message}` }] };
+        throw error;
       }
     });
   },

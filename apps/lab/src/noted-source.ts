@@ -10,7 +10,10 @@
  * class { *#clear(w) { ... } }            #clear(...a) { return N.steps(this.#made_clear(...a), "#clear"); }
  * ```
  */
-import { parse, type AnyNode, type Node, type Program } from 'acorn';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ModelError } from '@shootdown/machine';
+import { parse, type AnyNode, type Node, type Options, type Program } from 'acorn';
 
 /** What stands for `noteEverything` in the code. */
 const NOTE = '__shootdown_note';
@@ -31,28 +34,54 @@ interface Change {
 export interface Moved {
   /** Its address, as `import.meta` says it. */
   readonly url: string;
-  /** The address of what it imports. */
+  /** The address of what it imports; the path of what it requires. */
   readonly resolve: (specifier: string) => string;
 }
 
+/** How JavaScript is read. */
+export type SourceKind = 'module' | 'commonjs';
+
 /**
- * JavaScript whose generator functions note what they make. Throws SyntaxError on what is none.
+ * JavaScript whose generator functions note what they make. Throws SyntaxError on what is none, ModelError on what
+ * loads code that nobody has looked at.
  * @param machine address of `@shootdown/machine`
  * @param moved left out: it is loaded from where it is
  */
-export function notedSource(source: string, machine: string, moved: Moved | null = null): string {
-  const program = parse(source, { ecmaVersion: 'latest', sourceType: 'module', allowHashBang: true });
-  const noting = new Noting(program, moved);
-  if (noting.changes.length === 0) return source;
+export function notedSource(
+  source: string,
+  machine: string,
+  moved: Moved | null = null,
+  kind: SourceKind = 'module',
+): string {
+  const program = parsed(source, kind);
+  const noting = new Noting(program, moved, kind);
+  // What is bundled may import, CommonJS or not.
+  const required = kind === 'commonjs' && moved !== null;
+  const begin = required ? prologueOf(moved) : [];
   if (noting.notes)
-    noting.put(beginOf(program), `import { noteEverything as ${NOTE} } from ${JSON.stringify(machine)};`);
+    begin.push(
+      required
+        ? `const ${NOTE} = require(${JSON.stringify(fileURLToPath(machine))}).noteEverything;`
+        : `import { noteEverything as ${NOTE} } from ${JSON.stringify(machine)};`,
+    );
+  const changes = noting.changes.toSorted((a, b) => a.at - b.at);
+  if (begin.length > 0) changes.unshift({ at: beginOf(program), end: beginOf(program), text: begin.join(' ') });
   let text = '';
   let from = 0;
-  for (const change of noting.changes.toSorted((a, b) => a.at - b.at)) {
+  for (const change of changes.sort((a, b) => a.at - b.at)) {
     text += source.slice(from, change.at) + change.text;
     from = change.end;
   }
-  return text + source.slice(from);
+  return text + source.slice(from) + noting.exports;
+}
+
+/** What CommonJS knows of where it is. */
+function prologueOf({ url }: Moved): string[] {
+  const file = fileURLToPath(url);
+  const words = [file, dirname(file)].map((path) => JSON.stringify(path));
+  return [
+    `__filename = ${words[0]}; __dirname = ${words[1]}; require = require('node:module').createRequire(__filename);`,
+  ];
 }
 
 /** Collects the changes of a module: outer ones begin before inner ones, and end after them. */
@@ -60,10 +89,14 @@ class Noting {
   readonly changes: Change[] = [];
   /** Whether anything is noted. */
   notes = false;
+  /** Tells who imports CommonJS what it exports, as the parser of Node wants it. */
+  exports = '';
   readonly #moved: Moved | null;
+  readonly #kind: SourceKind;
 
-  constructor(program: Program, moved: Moved | null) {
+  constructor(program: Program, moved: Moved | null, kind: SourceKind) {
     this.#moved = moved;
+    this.#kind = kind;
     this.#children(program, program);
   }
 
@@ -108,9 +141,22 @@ class Noting {
       case 'ImportDeclaration':
       case 'ExportNamedDeclaration':
       case 'ExportAllDeclaration':
+        this.#names(node.source);
+        break;
       case 'ImportExpression':
-        if (this.#moved && node.source?.type === 'Literal' && typeof node.source.value === 'string')
-          this.put(node.source.start, JSON.stringify(this.#moved.resolve(node.source.value)), node.source.end);
+        if (!this.#names(node.source)) this.#refuse('import() of a name that is computed', node);
+        break;
+      case 'CallExpression':
+        if (this.#kind === 'commonjs' && isNamed(node.callee, 'require') && this.#names(node.arguments[0]))
+          return node.arguments.slice(1).forEach((argument) => this.#node(argument, node, block));
+        break;
+      case 'AssignmentExpression':
+        if (this.#kind === 'commonjs') this.exports ||= exportsOf(node);
+        break;
+      case 'Identifier':
+        if (node.name === 'createRequire') this.#refuse('createRequire()', node);
+        if (this.#kind === 'commonjs' && node.name === 'require' && !isHarmless(node, parent))
+          this.#refuse('require() of a name that is computed', node);
         break;
       case 'MemberExpression':
         if (this.#moved && node.object.type === 'MetaProperty' && !node.computed && nameOf(node.property) === 'url')
@@ -119,6 +165,22 @@ class Noting {
       default:
     }
     this.#children(node, block);
+  }
+
+  /** Has a module load the copy of what it names; false if it does not name it. */
+  #names(source: AnyNode | null | undefined): boolean {
+    if (source?.type !== 'Literal' || typeof source.value !== 'string') return false;
+    if (this.#moved) this.put(source.start, JSON.stringify(this.#moved.resolve(source.value)), source.end);
+    return true;
+  }
+
+  /** Nobody would notice a forgotten `yield*` in what is loaded so. */
+  #refuse(what: string, { loc }: Node): never {
+    // What is bundled has other lines.
+    const line = this.#moved && loc ? `line ${loc.start.line}: ` : '';
+    throw new ModelError(
+      `${line}${what}: a forgotten yield* in what it loads would not be noticed: load it by its name`,
+    );
   }
 
   /** It is there before its block begins, and can be replaced then. */
@@ -149,11 +211,48 @@ class Noting {
   }
 }
 
-/** Whether JavaScript is a module, and no CommonJS. */
-export function isModule(source: string): boolean {
-  return parse(source, { ecmaVersion: 'latest', sourceType: 'module', allowHashBang: true }).body.some(({ type }) =>
-    /^(?:Import|Export)/.test(type),
-  );
+/** What `module.exports = { ... }` exports. */
+function exportsOf({ left, right }: OfType<'AssignmentExpression'>): string {
+  if (left.type !== 'MemberExpression' || !isNamed(left.object, 'module') || !isNamed(left.property, 'exports'))
+    return '';
+  if (right.type !== 'ObjectExpression') return '';
+  const names = right.properties.map((p) => (p.type === 'Property' && !p.computed ? nameOf(p.key) : ''));
+  return `\n0 && (module.exports = { ${names.filter((name) => name !== '').join(', ')} });\n`;
+}
+
+/** Whether `require` is no more than a name, or looked at. */
+function isHarmless(node: AnyNode, parent: AnyNode): boolean {
+  if (parent.type === 'UnaryExpression') return parent.operator === 'typeof';
+  if (parent.type === 'Property' || parent.type === 'MethodDefinition' || parent.type === 'PropertyDefinition')
+    return parent.key === node && !parent.computed && !(parent.type === 'Property' && parent.shorthand);
+  if (parent.type !== 'MemberExpression' || parent.computed) return false;
+  // `require.resolve()`; `module.require()` loads.
+  return parent.object === node || !isNamed(parent.object, 'module');
+}
+
+/** Whether JavaScript is a module or CommonJS, as Node finds out where nothing says it. */
+export function kindOf(source: string): SourceKind {
+  const imports = (): boolean => parsed(source, 'module').body.some(({ type }) => /^(?:Import|Export)/.test(type));
+  if (parses(imports)) return 'module';
+  return parses(() => parsed(source, 'commonjs')) ? 'commonjs' : 'module';
+}
+
+/** False if the answer is no, or a SyntaxError. */
+function parses(work: () => unknown): boolean {
+  try {
+    return work() !== false;
+  } catch {
+    return false;
+  }
+}
+
+function parsed(source: string, sourceType: SourceKind): Program {
+  const options: Options = { ecmaVersion: 'latest', sourceType, allowHashBang: true, locations: true };
+  return parse(source, options);
+}
+
+function isNamed(node: AnyNode, name: string): boolean {
+  return node.type === 'Identifier' && node.name === name;
 }
 
 function isNode(value: unknown): value is AnyNode {

@@ -1,5 +1,6 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import {
+  checkScenario,
   mutationsNamed,
   resolveScenario,
   type KernelRoutines,
@@ -244,6 +245,7 @@ async function exportedScenarios(
         all.map(([, scenario]) => scenario.name),
       )}`,
     );
+  for (const [, scenario] of found) checkScenario(scenario);
   return { path, found };
 }
 

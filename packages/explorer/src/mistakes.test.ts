@@ -264,6 +264,12 @@ describe('what is not deterministic', () => {
       { expectedOn: { x86: 'safe' } },
       'variant v: expectedOn: unknown option x86 (have: sc, tso, arm)',
     ],
+    [
+      'a routine in place of none',
+      { replace: { taks0: routine('taks0', function* () {}) } },
+      'no routine of mine / v taks0 (have: task0): did you mean task0?',
+    ],
+    ['a parameter that is none', { parameters: { n: 1 } }, 'no parameter of mine / v n (have: none)'],
     ['a near miss', { memoryModl: 'tso' }, 'variant v: unknown option memoryModl: did you mean memoryModel?'],
   ])('a variant with %s', (_, changes, message) => {
     const wrong = {

@@ -204,6 +204,8 @@ export function resolveScenario<V extends Variant>(
     const system = scenario.build({ variant: built as V, memoryModel, parameters, replace: own });
     return Object.keys(all).length > 0 ? replaceRoutines(system, all) : system;
   };
+  const bare = (): System => scenario.build({ variant: built as V, memoryModel, parameters, replace: undefined });
+  checkReplaces(scenario, variant, () => routineNames(bare()));
   if (replace)
     checkReplaceable(scenario, variant, Object.keys(replace), () => scenario.routineNames ?? routineNames(build()));
   return {
@@ -242,6 +244,17 @@ function builder(where: string, build: () => System): () => System {
   };
 }
 
+/** Variants whose routines take the place of others that are there. */
+const replacing = new WeakSet<object>();
+
+/** Throws ModelError if a variant replaces what the machine has not: it would be the machine without the patch. */
+function checkReplaces<V extends Variant>(scenario: Scenario<V>, variant: V, called: () => readonly string[]): void {
+  const names = Object.keys(variant.replace ?? {});
+  if (names.length === 0 || replacing.has(variant)) return;
+  checkReplaceable(scenario, variant, names, () => scenario.routineNames ?? called());
+  replacing.add(variant);
+}
+
 function checkTracks(where: string, tracks: unknown): void {
   if (tracks === undefined) return;
   const isOne = (track: unknown): boolean => typeof track === 'string' && track !== '';
@@ -253,7 +266,7 @@ function checkTracks(where: string, tracks: unknown): void {
 const checked = new WeakSet<object>();
 
 /** Throws ModelError on names of options that mean nothing, and on words that are none. */
-function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
+export function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
   if (checked.has(scenario)) return;
   const where = `scenario: ${scenario.name}`;
   checkNearMisses(where, scenario, SCENARIO_KEYS);
@@ -272,6 +285,7 @@ function checkScenario<V extends Variant>(scenario: Scenario<V>): void {
     if (typeof expected !== 'object' || expected === null) checkWord(`${at}: expected`, expected, EXPECTED);
     else checkVerdicts(`${at}: expected`, expected);
     if (expectedOn !== undefined) checkVerdicts(`${at}: expectedOn`, expectedOn as object);
+    checkParameters(scenario, variant.parameters ?? {}, `${scenario.name} / ${variant.name}`);
   }
   checked.add(scenario);
 }
@@ -350,14 +364,14 @@ function contradiction(variant: Variant, given: Readonly<Record<string, number>>
   )?.[0];
 }
 
-function checkParameters(scenario: Scenario, given: Readonly<Record<string, number>>): void {
+function checkParameters(scenario: Scenario, given: Readonly<Record<string, number>>, of = scenario.name): void {
   const known = scenario.parameters ?? {};
   for (const [name, value] of Object.entries(given)) {
     const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
-    if (!parameter) throw unknown(`parameter of ${scenario.name}`, name, Object.keys(known));
+    if (!parameter) throw unknown(`parameter of ${of}`, name, Object.keys(known));
     if (!Number.isInteger(value) || value < parameter.min || value > parameter.max) {
       throw new ModelError(
-        `scenario: ${scenario.name}: ${name} must be ${parameter.min} to ${parameter.max} (given: ${value}): ${parameter.meaning}`,
+        `scenario: ${of}: ${name} must be ${parameter.min} to ${parameter.max} (given: ${value}): ${parameter.meaning}`,
       );
     }
   }
